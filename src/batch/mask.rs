@@ -1,0 +1,129 @@
+//! A bit a record: validity, flags, what a filter keeps.
+
+/// A list of bits, 64 to a word.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Mask {
+    words: Vec<u64>,
+    len: usize,
+}
+
+impl Mask {
+    /// `len` bits, all set to `bit`.
+    pub fn filled(len: usize, bit: bool) -> Self {
+        let mut mask = Self {
+            words: vec![if bit { u64::MAX } else { 0 }; len.div_ceil(64)],
+            len,
+        };
+        mask.clear_tail();
+        mask
+    }
+
+    /// How many bits there are.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The bit at `index`.
+    pub fn get(&self, index: usize) -> bool {
+        assert!(index < self.len, "bit {index} of {}", self.len);
+        self.words[index / 64] >> (index % 64) & 1 == 1
+    }
+
+    /// Sets the bit at `index`.
+    pub fn set(&mut self, index: usize, bit: bool) {
+        assert!(index < self.len, "bit {index} of {}", self.len);
+        let word = &mut self.words[index / 64];
+        *word = *word & !(1 << (index % 64)) | u64::from(bit) << (index % 64);
+    }
+
+    /// Appends a bit.
+    pub fn push(&mut self, bit: bool) {
+        if self.len.is_multiple_of(64) {
+            self.words.push(0);
+        }
+        self.words[self.len / 64] |= u64::from(bit) << (self.len % 64);
+        self.len += 1;
+    }
+
+    /// How many bits are set.
+    pub fn count(&self) -> usize {
+        self.words
+            .iter()
+            .map(|word| word.count_ones() as usize)
+            .sum()
+    }
+
+    /// Whether all bits are set.
+    pub fn is_all_set(&self) -> bool {
+        self.count() == self.len
+    }
+
+    /// Clears every bit that is clear in `other`, which is as long.
+    pub fn and(&mut self, other: &Self) {
+        assert_eq!(self.len, other.len, "masks of one length");
+        self.words
+            .iter_mut()
+            .zip(&other.words)
+            .for_each(|(word, other)| *word &= other);
+    }
+
+    /// All bits in order.
+    pub fn iter(&self) -> impl Iterator<Item = bool> + '_ {
+        (0..self.len).map(|index| self.words[index / 64] >> (index % 64) & 1 == 1)
+    }
+
+    /// The indices of the set bits, ascending.
+    pub fn ones(&self) -> impl Iterator<Item = usize> + '_ {
+        self.words.iter().enumerate().flat_map(|(base, &word)| {
+            std::iter::successors(Some(word), |rest| Some(rest & rest.wrapping_sub(1)))
+                .take_while(|&rest| rest != 0)
+                .map(move |rest| base * 64 + rest.trailing_zeros() as usize)
+        })
+    }
+
+    fn clear_tail(&mut self) {
+        if let (Some(last), used @ 1..) = (self.words.last_mut(), self.len % 64) {
+            *last &= (1 << used) - 1;
+        }
+    }
+}
+
+impl FromIterator<bool> for Mask {
+    fn from_iter<I: IntoIterator<Item = bool>>(bits: I) -> Self {
+        let mut mask = Self::default();
+        mask.extend(bits);
+        mask
+    }
+}
+
+impl Extend<bool> for Mask {
+    fn extend<I: IntoIterator<Item = bool>>(&mut self, bits: I) {
+        bits.into_iter().for_each(|bit| self.push(bit));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_mask_is_a_list_of_bools(bits in proptest::collection::vec(any::<bool>(), 0..200)) {
+            let mask: Mask = bits.iter().copied().collect();
+            prop_assert_eq!(mask.iter().collect::<Vec<_>>(), bits.clone());
+            prop_assert_eq!(mask.count(), bits.iter().filter(|&&bit| bit).count());
+            let ones: Vec<_> = (0..bits.len()).filter(|&i| bits[i]).collect();
+            prop_assert_eq!(mask.ones().collect::<Vec<_>>(), ones);
+            let mut filled = Mask::filled(bits.len(), true);
+            prop_assert!(filled.is_all_set());
+            filled.and(&mask);
+            prop_assert_eq!(filled, mask);
+        }
+    }
+}

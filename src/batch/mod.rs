@@ -1,0 +1,223 @@
+//! Decoded records in columns: what stages transform and sinks take.
+
+mod column;
+mod mask;
+mod schema;
+mod text;
+
+use std::sync::Arc;
+
+use crate::offset::{Position, Sequence};
+use crate::sensor::SensorId;
+use crate::time::Timestamp;
+
+pub use column::{Column, Measurement, TimeColumn};
+pub use mask::Mask;
+pub use schema::{Field, FieldKind, Schema};
+pub use text::{Bytes, Span, Text};
+
+/// Records in columns. Every column has [`Batch::len`] values; their order is the schema's, which
+/// is also the order of the output's columns.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// The ordinal of the chunk that the records came in.
+    pub sequence: Sequence,
+    schema: Arc<Schema>,
+    columns: Vec<Column>,
+    rows: usize,
+    /// The bytes behind carried text, timestamps as they came, and raw records.
+    pub text: Text,
+    /// Where each record came from; kept only where a stage may set records aside.
+    pub origins: Option<Vec<Origin>>,
+}
+
+/// Where one record came from.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    /// File, line and byte.
+    pub position: Position,
+    /// The record as it came, without its line end; [`Span::NULL`] for sources without text.
+    pub raw: Span,
+}
+
+impl Batch {
+    /// A batch without records.
+    pub fn empty(schema: Arc<Schema>) -> Self {
+        let columns = schema
+            .fields()
+            .iter()
+            .map(|field| Column::empty(field.kind))
+            .collect();
+        Self {
+            sequence: 0,
+            schema,
+            columns,
+            rows: 0,
+            text: Text::default(),
+            origins: None,
+        }
+    }
+
+    /// A batch of whole columns, in the order of the schema's fields.
+    ///
+    /// # Panics
+    /// When a column's kind or length does not fit: a bug in the caller.
+    pub fn new(schema: Arc<Schema>, columns: Vec<Column>, text: Text) -> Self {
+        let rows = columns.first().map_or(0, Column::len);
+        assert_eq!(
+            schema.fields().len(),
+            columns.len(),
+            "as many columns as fields"
+        );
+        for (field, column) in schema.fields().iter().zip(&columns) {
+            assert_eq!(field.kind, column.kind(), "kind of column `{}`", field.name);
+            assert_eq!(rows, column.len(), "length of column `{}`", field.name);
+        }
+        Self {
+            sequence: 0,
+            schema,
+            columns,
+            rows,
+            text,
+            origins: None,
+        }
+    }
+
+    /// What the columns are.
+    pub fn schema(&self) -> &Arc<Schema> {
+        &self.schema
+    }
+
+    /// How many records there are.
+    pub fn len(&self) -> usize {
+        self.rows
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.rows == 0
+    }
+
+    /// All columns, in the schema's order.
+    pub fn columns(&self) -> &[Column] {
+        &self.columns
+    }
+
+    /// The event times, unless the input has no time column.
+    pub fn times(&self) -> Option<&[Timestamp]> {
+        match &self.columns[self.schema.time()?] {
+            Column::Time(time) => Some(&time.values),
+            _ => None,
+        }
+    }
+
+    /// The sensor of each record.
+    pub fn sensors(&self) -> &[SensorId] {
+        match &self.columns[self.schema.sensor()] {
+            Column::Sensor(ids) => ids,
+            _ => unreachable!("the schema says that this is the sensor column"),
+        }
+    }
+
+    /// The measurement in column `index`.
+    ///
+    /// # Panics
+    /// When the schema has no measurement there.
+    pub fn measurement(&self, index: usize) -> &Measurement {
+        match &self.columns[index] {
+            Column::Measurement(measurement) => measurement,
+            other => panic!("column {index} is {:?}, not a measurement", other.kind()),
+        }
+    }
+
+    /// The same, to be changed in place.
+    ///
+    /// # Panics
+    /// When the schema has no measurement there.
+    pub fn measurement_mut(&mut self, index: usize) -> &mut Measurement {
+        match &mut self.columns[index] {
+            Column::Measurement(measurement) => measurement,
+            other => panic!("column {index} is {:?}, not a measurement", other.kind()),
+        }
+    }
+
+    /// The same records under a wider schema: `schema` begins with this batch's fields or replaces
+    /// some of them; `columns` are set by index, in the order of `schema`.
+    ///
+    /// # Panics
+    /// When a column is missing, or of the wrong kind or length.
+    pub fn with_columns(mut self, schema: Arc<Schema>, columns: Vec<(usize, Column)>) -> Self {
+        for (index, column) in columns {
+            assert_eq!(self.rows, column.len(), "length of column {index}");
+            match self.columns.get_mut(index) {
+                Some(old) => *old = column,
+                None => {
+                    assert_eq!(index, self.columns.len(), "columns are added in order");
+                    self.columns.push(column);
+                }
+            }
+        }
+        assert_eq!(
+            self.columns.len(),
+            schema.fields().len(),
+            "as many columns as fields"
+        );
+        self.schema = schema;
+        self
+    }
+
+    /// Keeps the records whose bit in `keep` is set, in order.
+    pub fn retain(&mut self, keep: &Mask) {
+        assert_eq!(keep.len(), self.rows, "one bit a record");
+        let kept = keep.count();
+        if kept == self.rows {
+            return;
+        }
+        self.columns
+            .iter_mut()
+            .for_each(|column| column.retain(keep));
+        if let Some(origins) = &mut self.origins {
+            let mut row = 0;
+            origins.retain(|_| (keep.get(row), row += 1).0);
+        }
+        self.rows = kept;
+    }
+
+    /// The records at `rows`, in that order. Text is shared, not copied.
+    pub fn take(&self, rows: &[u32]) -> Self {
+        Self {
+            sequence: self.sequence,
+            schema: Arc::clone(&self.schema),
+            columns: self
+                .columns
+                .iter()
+                .map(|column| column.take(rows))
+                .collect(),
+            rows: rows.len(),
+            text: self.text.clone(),
+            origins: self
+                .origins
+                .as_ref()
+                .map(|o| rows.iter().map(|&row| o[row as usize].clone()).collect()),
+        }
+    }
+
+    /// Appends the records of `other`, which has the same schema. Their text is copied, so that the
+    /// chunk they came in can be given back.
+    pub fn append(&mut self, other: &Self) {
+        debug_assert_eq!(self.schema, other.schema, "same schema");
+        let Self { columns, text, .. } = self;
+        let mut carry = |span: Span| text.push_from(&other.text, span);
+        for (column, more) in columns.iter_mut().zip(&other.columns) {
+            column.append(more, &mut carry);
+        }
+        if let Some(more) = &other.origins {
+            let origins = self.origins.get_or_insert_default();
+            origins.extend(more.iter().map(|o| Origin {
+                position: o.position.clone(),
+                raw: carry(o.raw),
+            }));
+        }
+        self.rows += other.rows;
+    }
+}

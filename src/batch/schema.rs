@@ -1,0 +1,200 @@
+//! The names and kinds of a batch's columns.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+
+/// What a column holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FieldKind {
+    /// Event times; at most one column.
+    Time,
+    /// The sensor; exactly one column.
+    Sensor,
+    /// `f64` numbers with validity.
+    Measurement,
+    /// Booleans that a stage added.
+    Flag,
+    /// Counts that a stage added.
+    Count,
+    /// Text carried through unchanged.
+    Text,
+}
+
+impl fmt::Display for FieldKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Time => "time",
+            Self::Sensor => "sensor",
+            Self::Measurement => "measurement",
+            Self::Flag => "flag",
+            Self::Count => "count",
+            Self::Text => "text",
+        })
+    }
+}
+
+/// One column's name and kind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Field {
+    /// The name, unique in its schema.
+    pub name: Arc<str>,
+    /// What it holds.
+    pub kind: FieldKind,
+}
+
+impl Field {
+    /// A field.
+    pub fn new(name: impl Into<Arc<str>>, kind: FieldKind) -> Self {
+        Self {
+            name: name.into(),
+            kind,
+        }
+    }
+
+    /// A measurement called `name`.
+    pub fn measurement(name: impl Into<Arc<str>>) -> Self {
+        Self::new(name, FieldKind::Measurement)
+    }
+}
+
+/// The columns of a batch, in the order of the output.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Schema {
+    fields: Vec<Field>,
+    time: Option<usize>,
+    sensor: usize,
+}
+
+impl Schema {
+    /// A schema of these fields.
+    ///
+    /// # Errors
+    /// A configuration error unless names are unique, at most one field is the time and exactly one the sensor.
+    pub fn new(fields: Vec<Field>) -> Result<Self> {
+        for (at, field) in fields.iter().enumerate() {
+            if fields[..at]
+                .iter()
+                .any(|earlier| earlier.name == field.name)
+            {
+                return Err(
+                    Error::config(format!("two columns are called `{}`", field.name))
+                        .with_help("rename one of them"),
+                );
+            }
+        }
+        let of = |kind| {
+            fields
+                .iter()
+                .enumerate()
+                .filter(move |(_, f)| f.kind == kind)
+                .map(|(at, _)| at)
+        };
+        let (time, sensor) = (
+            of(FieldKind::Time).collect::<Vec<_>>(),
+            of(FieldKind::Sensor).collect::<Vec<_>>(),
+        );
+        match (time.len(), sensor.as_slice()) {
+            (0 | 1, &[sensor]) => Ok(Self {
+                time: time.first().copied(),
+                sensor,
+                fields,
+            }),
+            _ => Err(Error::config(
+                "a schema has one sensor column and at most one time column",
+            )),
+        }
+    }
+
+    /// All fields.
+    pub fn fields(&self) -> &[Field] {
+        &self.fields
+    }
+
+    /// The index of the time column, if there is one.
+    pub fn time(&self) -> Option<usize> {
+        self.time
+    }
+
+    /// The index of the sensor column.
+    pub fn sensor(&self) -> usize {
+        self.sensor
+    }
+
+    /// The index of the column called `name`.
+    pub fn index_of(&self, name: &str) -> Option<usize> {
+        self.fields.iter().position(|field| &*field.name == name)
+    }
+
+    /// The indices of the measurements, ascending.
+    pub fn measurements(&self) -> Vec<usize> {
+        (0..self.fields.len())
+            .filter(|&at| self.fields[at].kind == FieldKind::Measurement)
+            .collect()
+    }
+
+    /// The indices of the measurements called `columns`; all of them where `columns` is `None` (clause 12).
+    ///
+    /// # Errors
+    /// A configuration error for a name that is no measurement, or when there is no measurement at all.
+    pub fn select(&self, columns: Option<&[String]>) -> Result<Vec<usize>> {
+        let all = self.measurements();
+        let Some(names) = columns else {
+            let none = || {
+                Error::config("there is no measurement to work on")
+                    .with_help("name some in [source] `measurements`")
+            };
+            return if all.is_empty() { Err(none()) } else { Ok(all) };
+        };
+        names
+            .iter()
+            .map(|name| self.select_one(name, &all))
+            .collect()
+    }
+
+    fn select_one(&self, name: &str, all: &[usize]) -> Result<usize> {
+        match self.index_of(name) {
+            Some(at) if all.contains(&at) => Ok(at),
+            Some(at) => Err(Error::config(format!(
+                "column `{name}` is a {}, not a measurement",
+                self.fields[at].kind
+            ))
+            .with_help(self.measurement_names(all))),
+            None => Err(Error::config(format!("there is no column `{name}` here"))
+                .with_help(self.measurement_names(all))),
+        }
+    }
+
+    fn measurement_names(&self, all: &[usize]) -> String {
+        let names: Vec<_> = all
+            .iter()
+            .map(|&at| format!("`{}`", self.fields[at].name))
+            .collect();
+        format!("the measurements here are {}", names.join(", "))
+    }
+
+    /// This schema with `field` added; a field of the same name and kind is taken over where it
+    /// stands. Gives the field's index too.
+    ///
+    /// # Errors
+    /// A configuration error where the name is taken by a column of another kind.
+    pub fn with(mut self, field: Field) -> Result<(Self, usize)> {
+        match self.index_of(&field.name) {
+            Some(at) if self.fields[at].kind == field.kind => Ok((self, at)),
+            Some(at) => Err(Error::config(format!(
+                "cannot add the {} `{}`: there is a {} column of that name",
+                field.kind, field.name, self.fields[at].kind
+            ))
+            .with_help("choose another name with `into`")),
+            None => {
+                self.fields.push(field);
+                let at = self.fields.len() - 1;
+                Ok((self, at))
+            }
+        }
+    }
+}

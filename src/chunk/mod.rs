@@ -1,0 +1,61 @@
+//! Contiguous bytes that end at a record end: the unit of parallel work.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::batch::{Batch, Bytes};
+use crate::error::{Rejection, Result};
+use crate::format::Decode;
+use crate::offset::{Offset, Sequence};
+use crate::sensor::Sensors;
+
+/// A run of whole records, still as bytes, with the decoder that knows its file's columns.
+#[derive(Clone)]
+pub struct Chunk {
+    /// The ordinal in the source.
+    pub sequence: Sequence,
+    /// The file as the pipeline names it.
+    pub file: Arc<str>,
+    /// Where the bytes begin. `at` counts bytes of the decompressed file; `line` is 0 where it is not known
+    /// yet: then it is the one after the previous chunk's last.
+    pub offset: Offset,
+    /// The bytes.
+    pub bytes: Bytes,
+    /// Reads them.
+    pub decoder: Arc<dyn Decode>,
+}
+
+impl fmt::Debug for Chunk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "Chunk({} of {} at {:?}, {} bytes)",
+            self.sequence,
+            self.file,
+            self.offset,
+            self.bytes.len()
+        )
+    }
+}
+
+/// What a decoder made of a chunk: records + rejections = `records`.
+#[derive(Debug)]
+pub struct Decoded {
+    /// The good records, in order.
+    pub batch: Batch,
+    /// The bad ones, in order. Lines count from the chunk's `offset.line`, or from 0 where that is not known;
+    /// records count from 1 within the chunk.
+    pub rejections: Vec<Rejection>,
+    /// How many lines the chunk has.
+    pub lines: u64,
+}
+
+impl Chunk {
+    /// Decodes the chunk; sensors seen for the first time get an id in `sensors`.
+    ///
+    /// # Errors
+    /// Only what ends the run: too many sensors, for one. Bad records are rejections.
+    pub fn decode(&self, sensors: &mut Sensors) -> Result<Decoded> {
+        self.decoder.decode(self, sensors)
+    }
+}

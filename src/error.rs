@@ -1,0 +1,258 @@
+//! The one error type: what happened, where, and what to do next.
+//!
+//! An [`Error`] ends a run; a [`Rejection`] sets one record aside and the run goes on.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::offset::Position;
+
+/// The result of everything that can end a run.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a run ended early. As large as one pointer.
+pub struct Error(Box<Inner>);
+
+struct Inner {
+    kind: ErrorKind,
+    message: String,
+    position: Option<Position>,
+    help: Option<String>,
+}
+
+/// The class of an [`Error`]; each has the exit code that `sysexits.h` gives it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The command line cannot be understood.
+    Usage,
+    /// The input is not what the pipeline says it is.
+    Data,
+    /// Something that should be there is not: an input file, an alert command.
+    Unavailable,
+    /// A component broke its own promise; always a bug.
+    Internal,
+    /// Reading or writing failed.
+    Io,
+    /// The pipeline is wrong: an unknown option, a missing column, a stage that cannot run here.
+    Config,
+    /// The user asked to stop.
+    Interrupted,
+}
+
+impl ErrorKind {
+    /// The exit code of a process that ends with this kind of error.
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Self::Usage => 64,
+            Self::Data => 65,
+            Self::Unavailable => 69,
+            Self::Internal => 70,
+            Self::Io => 74,
+            Self::Config => 78,
+            Self::Interrupted => 130,
+        }
+    }
+}
+
+impl Error {
+    /// An error of the given kind; `message` says what happened, in lower case, without a full stop.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self(Box::new(Inner {
+            kind,
+            message: message.into(),
+            position: None,
+            help: None,
+        }))
+    }
+
+    /// A [`ErrorKind::Usage`] error.
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Usage, message)
+    }
+
+    /// A [`ErrorKind::Data`] error.
+    pub fn data(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Data, message)
+    }
+
+    /// A [`ErrorKind::Unavailable`] error.
+    pub fn unavailable(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Unavailable, message)
+    }
+
+    /// A [`ErrorKind::Config`] error.
+    pub fn config(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Config, message)
+    }
+
+    /// A [`ErrorKind::Internal`] error.
+    pub fn internal(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Internal, message)
+    }
+
+    /// What the operating system said about `path`. A missing file or folder is
+    /// [`ErrorKind::Unavailable`], everything else [`ErrorKind::Io`].
+    pub fn io(doing: &str, path: impl fmt::Display, error: &std::io::Error) -> Self {
+        use std::io::ErrorKind as Os;
+        let (kind, help) = match error.kind() {
+            Os::NotFound => (ErrorKind::Unavailable, "check the path"),
+            Os::PermissionDenied => (ErrorKind::Io, "check who may read or write there"),
+            Os::StorageFull => (
+                ErrorKind::Io,
+                "free some space or write elsewhere, then run again",
+            ),
+            Os::IsADirectory => (ErrorKind::Io, "that is a directory: name a file in it"),
+            _ => (ErrorKind::Io, ""),
+        };
+        let result = Self::new(kind, format!("cannot {doing} {path}: {}", plain(error)));
+        if help.is_empty() {
+            result
+        } else {
+            result.with_help(help)
+        }
+    }
+
+    /// The same error, at a place in the input.
+    pub fn with_position(mut self, position: Position) -> Self {
+        self.0.position = Some(position);
+        self
+    }
+
+    /// The same error, with what to do next.
+    pub fn with_help(mut self, help: impl Into<String>) -> Self {
+        self.0.help = Some(help.into());
+        self
+    }
+
+    /// The same error, its message preceded by who met it: `stage 2 (normalize): …`.
+    pub fn with_context(mut self, context: impl fmt::Display) -> Self {
+        self.0.message = format!("{context}: {}", self.0.message);
+        self
+    }
+
+    /// The class of the error.
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// What happened, without position and help.
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// Where in the input it happened.
+    pub fn position(&self) -> Option<&Position> {
+        self.0.position.as_ref()
+    }
+
+    /// What to do next.
+    pub fn help(&self) -> Option<&str> {
+        self.0.help.as_deref()
+    }
+}
+
+/// An operating system error without its `(os error 28)` tail, in lower case.
+fn plain(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    let text = text.split(" (os error").next().unwrap_or(&text);
+    let mut letters = text.chars();
+    letters
+        .next()
+        .map(|first| first.to_lowercase().chain(letters).collect())
+        .unwrap_or_default()
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.message)?;
+        if let Some(position) = &self.0.position {
+            write!(f, " ({position})")?;
+        }
+        if let Some(help) = &self.0.help {
+            write!(f, "; {help}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {self}", self.0.kind)
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// Whether a record was refused for what it says or for when it came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RejectionKind {
+    /// The record cannot be read as the pipeline says (clauses 2–5).
+    Malformed,
+    /// The record is older than its series' newest by more than the bound (clause 9).
+    Late,
+}
+
+/// A record set aside: it goes to the dead letter and into the counts, never silently (clause 7).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rejection {
+    /// Malformed or late.
+    pub kind: RejectionKind,
+    /// Where the record begins.
+    pub position: Position,
+    /// Which record of the input it is, from 1; 0 where that is not known.
+    pub record: u64,
+    /// The column at fault, where there is one.
+    pub column: Option<Arc<str>>,
+    /// What is wrong with it, for people.
+    pub reason: String,
+    /// The record's bytes as they came, without the line end.
+    pub raw: Vec<u8>,
+}
+
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: ", self.position)?;
+        if let Some(column) = &self.column {
+            write!(f, "column `{column}`: ")?;
+        }
+        f.write_str(&self.reason)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_one_pointer_and_tells_what_where_and_next() {
+        assert_eq!(size_of::<Error>(), size_of::<usize>());
+        let position = Position {
+            file: "a.csv".into(),
+            line: 3,
+            offset: 20,
+        };
+        let error = Error::data("bad")
+            .with_position(position)
+            .with_help("mend it")
+            .with_context("stage 1");
+        assert_eq!(
+            error.to_string(),
+            "stage 1: bad (a.csv, line 3, byte 20); mend it"
+        );
+    }
+
+    #[test]
+    fn system_errors_lose_their_number_and_gain_a_kind() {
+        let error = Error::io(
+            "open",
+            "x.csv",
+            &std::io::Error::from_raw_os_error(libc::ENOENT),
+        );
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+        assert_eq!(
+            error.to_string(),
+            "cannot open x.csv: no such file or directory; check the path"
+        );
+    }
+}

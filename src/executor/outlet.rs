@@ -1,0 +1,150 @@
+//! All sinks of a run: each is given every batch (clause 20).
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use globset::GlobMatcher;
+
+use super::pass::Drain;
+use super::report::Report;
+use crate::batch::{Batch, Schema};
+use crate::error::{Rejection, RejectionKind, Result};
+use crate::metrics::Entry;
+use crate::pipeline::Pipeline;
+use crate::sensor::Sensors;
+use crate::sink::{Sink, Takes};
+use crate::stage::PerSensor;
+
+/// The sinks of a run, open, and what was set aside.
+pub(super) struct Outlets {
+    outlets: Vec<Outlet>,
+    rejects: super::Rejects,
+}
+
+struct Outlet {
+    label: String,
+    takes: Takes,
+    filter: Option<Filter>,
+    sink: Box<dyn Sink>,
+    entry: Entry,
+}
+
+/// Which sensors a sink is given.
+struct Filter {
+    patterns: Vec<GlobMatcher>,
+    known: PerSensor<bool>,
+}
+
+impl Outlets {
+    /// Opens all sinks.
+    pub(super) fn open(pipeline: &Pipeline, schema: &Arc<Schema>) -> Result<Self> {
+        let outlets = pipeline.sinks.iter().enumerate().map(|(at, entry)| {
+            let label = format!("sink {at} ({})", entry.spec.name());
+            let filter = entry.matchers()?.map(|patterns| Filter {
+                patterns,
+                known: PerSensor::default(),
+            });
+            let sink = entry
+                .spec
+                .open(schema)
+                .map_err(|error| error.with_context(&label))?;
+            Ok(Outlet {
+                label,
+                takes: entry.spec.takes(),
+                filter,
+                sink,
+                entry: Entry::new(entry.spec.name()),
+            })
+        });
+        Ok(Self {
+            outlets: outlets.collect::<Result<_>>()?,
+            rejects: super::Rejects::default(),
+        })
+    }
+
+    /// Hands everything to the system, then makes all of it visible, and tells `report`.
+    pub(super) fn finish(mut self, report: &mut Report) -> Result<()> {
+        for outlet in &mut self.outlets {
+            outlet.timed(|sink| sink.flush())?;
+        }
+        for outlet in &mut self.outlets {
+            let remarks = outlet.timed(|sink| sink.commit())?;
+            report.remarks.extend(remarks);
+        }
+        report.sinks = self
+            .outlets
+            .into_iter()
+            .map(|outlet| outlet.entry)
+            .collect();
+        report.rejects = self.rejects;
+        Ok(())
+    }
+}
+
+impl Drain for Outlets {
+    fn records(&mut self, batch: Batch, sensors: &Sensors) -> Result<()> {
+        for outlet in self
+            .outlets
+            .iter_mut()
+            .filter(|outlet| outlet.takes == Takes::Records)
+        {
+            let ledger = &mut outlet.entry.ledger;
+            ledger.input += batch.len() as u64;
+            let selected = outlet
+                .filter
+                .as_mut()
+                .and_then(|filter| filter.select(&batch, sensors));
+            let batch = selected.as_ref().unwrap_or(&batch);
+            ledger.output += batch.len() as u64;
+            ledger.filtered = ledger.input - ledger.output;
+            outlet.timed(|sink| sink.write(batch, sensors))?;
+        }
+        Ok(())
+    }
+
+    fn rejection(&mut self, rejection: &Rejection) -> Result<()> {
+        match rejection.kind {
+            RejectionKind::Malformed => self.rejects.malformed += 1,
+            RejectionKind::Late => self.rejects.late += 1,
+        }
+        self.rejects.note(rejection);
+        for outlet in self
+            .outlets
+            .iter_mut()
+            .filter(|outlet| outlet.takes == Takes::Rejections)
+        {
+            outlet.entry.ledger.input += 1;
+            outlet.entry.ledger.output += 1;
+            outlet.timed(|sink| sink.reject(rejection))?;
+        }
+        Ok(())
+    }
+}
+
+impl Outlet {
+    fn timed<T>(&mut self, act: impl FnOnce(&mut dyn Sink) -> Result<T>) -> Result<T> {
+        let start = Instant::now();
+        let result = act(&mut *self.sink);
+        self.entry.time += start.elapsed();
+        result.map_err(|error| error.with_context(&self.label))
+    }
+}
+
+impl Filter {
+    /// The records of the sensors that fit; `None` where all do.
+    fn select(&mut self, batch: &Batch, sensors: &Sensors) -> Option<Batch> {
+        let Self { patterns, known } = self;
+        let mut fits = |id| {
+            *known.get_or_insert_with(id, || {
+                patterns
+                    .iter()
+                    .any(|pattern| pattern.is_match(sensors.name(id)))
+            })
+        };
+        let ids = batch.sensors();
+        let rows: Vec<u32> = (0..batch.len() as u32)
+            .filter(|&row| fits(ids[row as usize]))
+            .collect();
+        (rows.len() < batch.len()).then(|| batch.take(&rows))
+    }
+}

@@ -1,0 +1,112 @@
+//! What a run tells at its end.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::error::{Error, Rejection, Result};
+use crate::metrics::{Entry, seconds};
+
+/// How many rejects a report shows.
+const SHOWN: usize = 5;
+
+/// The ledger of every part of a run, and how long it took.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Report {
+    /// The source.
+    pub source: Entry,
+    /// The stages, in order.
+    pub stages: Vec<Entry>,
+    /// The sinks, in order.
+    pub sinks: Vec<Entry>,
+    /// What was set aside.
+    pub rejects: Rejects,
+    /// How many distinct sensors there were.
+    pub sensors: u64,
+    /// Bytes read, over all passes.
+    pub bytes: u64,
+    /// How often the input was read.
+    pub passes: u64,
+    /// What else is worth knowing.
+    pub remarks: Vec<String>,
+    /// Wall time.
+    #[serde(serialize_with = "seconds", rename = "seconds")]
+    pub elapsed: Duration,
+}
+
+/// The records set aside, the first of them in full.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Rejects {
+    /// How many could not be read.
+    pub malformed: u64,
+    /// How many came too late.
+    pub late: u64,
+    /// The first five: position, column and reason, raw text.
+    pub first: Vec<Shown>,
+}
+
+/// A reject as the summary shows it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Shown {
+    /// The file.
+    pub file: String,
+    /// The line, from 1.
+    pub line: u64,
+    /// The byte, from 0.
+    pub offset: u64,
+    /// The column at fault.
+    pub column: Option<String>,
+    /// What is wrong.
+    pub reason: String,
+    /// The record as it came, undecodable bytes replaced.
+    pub raw: String,
+}
+
+impl Rejects {
+    pub(super) fn note(&mut self, rejection: &Rejection) {
+        if self.first.len() < SHOWN {
+            self.first.push(Shown {
+                file: rejection.position.file.to_string(),
+                line: rejection.position.line,
+                offset: rejection.position.offset,
+                column: rejection.column.as_deref().map(str::to_owned),
+                reason: rejection.reason.clone(),
+                raw: String::from_utf8_lossy(&rejection.raw).into_owned(),
+            });
+        }
+    }
+}
+
+impl Report {
+    /// Forgets the ledgers of a first pass; its bytes and time stay.
+    pub(super) fn forget_records(&mut self) {
+        self.source = Entry::default();
+        self.stages.clear();
+    }
+
+    /// Whether all ledgers add up, and each goes on where the one before left off.
+    pub(super) fn check(&self) -> Result<()> {
+        let mut flowing = self.source.ledger.output;
+        let balanced = std::iter::once(&self.source)
+            .chain(&self.stages)
+            .chain(&self.sinks);
+        for entry in balanced {
+            if !entry.ledger.is_balanced() {
+                return Err(Error::internal(format!(
+                    "the ledger of `{}` does not add up: {:?}",
+                    entry.name, entry.ledger
+                )));
+            }
+        }
+        for stage in &self.stages {
+            if stage.ledger.input != flowing {
+                return Err(Error::internal(format!(
+                    "{flowing} records went to `{}`, {} came",
+                    stage.name, stage.ledger.input
+                )));
+            }
+            flowing = stage.ledger.output;
+        }
+        Ok(())
+    }
+}

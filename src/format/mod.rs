@@ -1,0 +1,74 @@
+//! Bytes to records and back, one encoding a file. Nothing here does I/O.
+//!
+//! A [`Format`] looks at the head of a file and gives a [`Decode`] bound to that file's columns;
+//! an [`Encode`] turns batches into bytes. Call order: [`Format::schema`] on the first file,
+//! then [`Format::bind`] on every file, then [`Decode::complete`] and [`Decode::decode`] on its chunks.
+
+use std::sync::Arc;
+
+use crate::batch::{Batch, Schema};
+use crate::chunk::{Chunk, Decoded};
+use crate::error::Result;
+use crate::sensor::Sensors;
+
+/// The beginning of a file, enough to see its header and some records.
+#[derive(Clone, Copy, Debug)]
+pub struct Head<'a> {
+    /// The file as the pipeline names it.
+    pub name: &'a str,
+    /// The sensor that the whole file is of where it has no sensor column: its stem.
+    pub stem: &'a str,
+    /// The first bytes.
+    pub bytes: &'a [u8],
+    /// Whether they are the whole file.
+    pub is_whole: bool,
+}
+
+/// A file's decoder and where its records begin.
+#[derive(Clone)]
+pub struct Bound {
+    /// Reads the file's chunks.
+    pub decoder: Arc<dyn Decode>,
+    /// Bytes before the first record: byte order mark, header.
+    pub skip_bytes: usize,
+    /// Lines before the first record.
+    pub skip_lines: u64,
+}
+
+/// An encoding of records in files.
+pub trait Format: Send + Sync {
+    /// The columns of a file that begins with `head`.
+    ///
+    /// # Errors
+    /// What makes the file unusable: no header, a named column that is not there.
+    fn schema(&self, head: Head<'_>) -> Result<Schema>;
+
+    /// A decoder for the file that begins with `head`, whose batches have the columns of `schema`
+    /// (which may be those of another file of the same input).
+    ///
+    /// # Errors
+    /// As for [`Format::schema`], and when the file's columns are not those of `schema`.
+    fn bind(&self, head: Head<'_>, schema: &Arc<Schema>) -> Result<Bound>;
+}
+
+/// Reads the chunks of one file.
+pub trait Decode: Send + Sync {
+    /// The length of the longest prefix of `bytes` that ends at a record end, given that `bytes`
+    /// begins at one; 0 where no record is complete. With `at_end`, nothing follows: what is left is complete.
+    fn complete(&self, bytes: &[u8], at_end: bool) -> usize;
+
+    /// Decodes a chunk that [`Decode::complete`] cut.
+    ///
+    /// # Errors
+    /// Only what ends the run; bad records are rejections.
+    fn decode(&self, chunk: &Chunk, sensors: &mut Sensors) -> Result<Decoded>;
+}
+
+/// Writes records as bytes.
+pub trait Encode: Send + Sync {
+    /// Appends what comes before the first record to `out`.
+    fn header(&self, schema: &Schema, out: &mut Vec<u8>);
+
+    /// Appends the records of `batch` to `out`.
+    fn encode(&self, batch: &Batch, sensors: &Sensors, out: &mut Vec<u8>);
+}

@@ -1,0 +1,125 @@
+//! From what the user wrote to what will run: [`spec`] (as written) → [`resolve`] (checked) →
+//! [`plan`] (what will happen to the columns, and why).
+
+pub mod builder;
+pub mod plan;
+
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::error::Result;
+use crate::sensor::DEFAULT_MAX_SENSORS;
+use crate::sink::SinkSpec;
+use crate::source::SourceSpec;
+use crate::stage::{Stage, matcher};
+
+pub use builder::Builder;
+pub use plan::Plan;
+
+/// A pipeline: one source, any stages, one or more sinks. Immutable; can be run again and again.
+#[derive(Clone)]
+pub struct Pipeline {
+    /// Where records come from.
+    pub source: Arc<dyn SourceSpec>,
+    /// What holds for any source.
+    pub input: InputOptions,
+    /// What happens to them, in this order (clause 11).
+    pub stages: Vec<Arc<dyn Stage>>,
+    /// Where they go.
+    pub sinks: Vec<SinkEntry>,
+}
+
+/// A sink and the sensors that it is given.
+#[derive(Clone)]
+pub struct SinkEntry {
+    /// The sink.
+    pub spec: Arc<dyn SinkSpec>,
+    /// Patterns of sensor names; `None` means all.
+    pub sensors: Option<Vec<String>>,
+}
+
+impl SinkEntry {
+    /// A sink that is given the records of all sensors.
+    pub fn new(spec: impl SinkSpec + 'static) -> Self {
+        Self {
+            spec: Arc::new(spec),
+            sensors: None,
+        }
+    }
+
+    /// Checks the patterns.
+    ///
+    /// # Errors
+    /// A configuration error that names the pattern that is none.
+    pub fn matchers(&self) -> Result<Option<Vec<globset::GlobMatcher>>> {
+        self.sensors
+            .as_ref()
+            .map(|patterns| patterns.iter().map(|p| matcher(p)).collect())
+            .transpose()
+    }
+}
+
+/// Options of `[source]` that hold for any source.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct InputOptions {
+    /// `input` keeps the order of the input; `time` sorts each series by time within `disorder`.
+    pub order: Order,
+    /// How far back in time a record may come and still be sorted in, such as "5m". Needed with `order = "time"`.
+    pub disorder: Option<String>,
+    /// How many malformed records a run takes before it fails: a count (100), or a share of the records once there
+    /// have been 1,000 (0.01).
+    pub max_rejects: MaxRejects,
+    /// How many distinct sensors a run takes.
+    pub max_sensors: usize,
+}
+
+impl Default for InputOptions {
+    fn default() -> Self {
+        Self {
+            order: Order::Input,
+            disorder: None,
+            max_rejects: MaxRejects::default(),
+            max_sensors: DEFAULT_MAX_SENSORS,
+        }
+    }
+}
+
+/// The order in which records are processed (clauses 8 and 9).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Order {
+    /// As they come.
+    #[default]
+    Input,
+    /// Each series by time.
+    Time,
+}
+
+/// How many rejects a run takes (clause 7).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(
+    untagged,
+    expecting = "expected a count such as 100, or a share such as 0.01"
+)]
+pub enum MaxRejects {
+    /// A number of records.
+    Count(u64),
+    /// A share of the records, 0 to 1, looked at from the 1,000th record on.
+    Share(f64),
+}
+
+impl Default for MaxRejects {
+    fn default() -> Self {
+        Self::Share(0.01)
+    }
+}
+
+impl Pipeline {
+    /// Starts a pipeline in code.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+}

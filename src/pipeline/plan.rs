@@ -1,0 +1,132 @@
+//! What will run: every stage with the columns that come in and go out, checked before anything starts.
+
+use std::sync::Arc;
+
+use super::{Order, Pipeline};
+use crate::batch::Schema;
+use crate::error::{Error, Result};
+use crate::sink::Takes;
+use crate::stage::{Reorder, Stage};
+use crate::time::parse_duration;
+
+/// A pipeline bound to the columns of its source.
+#[derive(Clone)]
+pub struct Plan {
+    /// The stages in order, with `order = "time"` as the first.
+    pub stages: Vec<Arc<dyn Stage>>,
+    /// The columns that come into each stage, and, last, those that reach the sinks.
+    pub schemas: Vec<Arc<Schema>>,
+}
+
+impl Plan {
+    /// Checks all stages and sinks of `pipeline` against the columns of its source.
+    ///
+    /// # Errors
+    /// A configuration error that names the stage or sink.
+    pub fn new(pipeline: &Pipeline, input: Arc<Schema>) -> Result<Self> {
+        let stages = stages(pipeline)?;
+        let first = stages.len() - pipeline.stages.len();
+        let mut schemas = vec![input];
+        for (at, stage) in stages.iter().enumerate() {
+            let output = stage.output(&schemas[at]).map_err(|error| {
+                if at < first {
+                    error
+                } else {
+                    error.with_context(stage_label(at - first, &**stage))
+                }
+            })?;
+            schemas.push(Arc::new(output));
+        }
+        for (at, sink) in pipeline.sinks.iter().enumerate() {
+            sink.matchers()
+                .and_then(|_| sink.spec.check(&schemas[stages.len()]))
+                .map_err(|error| error.with_context(format!("sink {at} ({})", sink.spec.name())))?;
+        }
+        check_files(pipeline)?;
+        Ok(Self { stages, schemas })
+    }
+
+    /// The columns that reach the sinks.
+    pub fn output(&self) -> &Arc<Schema> {
+        &self.schemas[self.stages.len()]
+    }
+
+    /// Whether batches must say where their records came from.
+    pub fn needs_origins(stages: &[Arc<dyn Stage>]) -> bool {
+        stages.iter().any(|stage| stage.needs_origins())
+    }
+}
+
+/// All stages that will run: those written, behind the sorting that `order = "time"` asks for.
+///
+/// # Errors
+/// A configuration error where `disorder` is missing or no duration.
+pub fn stages(pipeline: &Pipeline) -> Result<Vec<Arc<dyn Stage>>> {
+    let mut stages = pipeline.stages.clone();
+    if pipeline.input.order == Order::Time {
+        let help = "say how far back a record may come, such as `disorder = \"5m\"` in [source]";
+        let disorder =
+            pipeline.input.disorder.as_deref().ok_or_else(|| {
+                Error::config("`order = \"time\"` needs `disorder`").with_help(help)
+            })?;
+        let bound = parse_duration(disorder)
+            .map_err(|why| Error::config(format!("`disorder`: {why}")).with_help(help))?;
+        stages.insert(0, Arc::new(Reorder::new(bound)));
+    } else if pipeline.input.disorder.is_some() {
+        return Err(Error::config(
+            "`disorder` has no meaning without `order = \"time\"`",
+        ));
+    }
+    Ok(stages)
+}
+
+/// How messages name a stage: as `--set` does, from 0.
+pub fn stage_label(at: usize, stage: &dyn Stage) -> String {
+    format!("stage {at} ({})", stage.name())
+}
+
+/// No two sinks write one file, none writes over an input, one at most writes to standard output.
+fn check_files(pipeline: &Pipeline) -> Result<()> {
+    let mut seen = Vec::new();
+    let inputs: Vec<_> = pipeline
+        .source
+        .files()
+        .iter()
+        .filter_map(|path| path.canonicalize().ok())
+        .collect();
+    for sink in &pipeline.sinks {
+        let Some(file) = sink.spec.file() else {
+            continue;
+        };
+        let name = file.display();
+        if file.canonicalize().is_ok_and(|path| inputs.contains(&path)) {
+            return Err(Error::config(format!("`{name}` is both read and written"))
+                .with_help("write to another file"));
+        }
+        if seen.contains(&file) {
+            return Err(Error::config(format!("two sinks write `{name}`"))
+                .with_help("give each its own file"));
+        }
+        seen.push(file);
+    }
+    if pipeline
+        .sinks
+        .iter()
+        .filter(|sink| sink.spec.is_stdout())
+        .count()
+        > 1
+    {
+        return Err(Error::config("two sinks write to standard output")
+            .with_help("give one of them a `path`"));
+    }
+    if pipeline
+        .sinks
+        .iter()
+        .all(|sink| sink.spec.takes() == Takes::Rejections)
+    {
+        return Err(
+            Error::config("no sink takes the records").with_help("add one; `null` only counts")
+        );
+    }
+    Ok(())
+}

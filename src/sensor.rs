@@ -1,0 +1,148 @@
+//! Sensor names and the dense ids that stand for them, in order of first appearance.
+
+use std::hash::BuildHasher;
+
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
+
+use crate::error::{Error, Result};
+
+/// A sensor's ordinal by first appearance: an index into whatever is kept per sensor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SensorId(pub u32);
+
+impl SensorId {
+    /// The id as an index.
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// All sensors seen so far. Names lie in one buffer; the table is seeded at random, since names
+/// come from outside.
+#[derive(Debug)]
+pub struct Sensors {
+    names: String,
+    ends: Vec<usize>,
+    table: HashTable<u32>,
+    hasher: RandomState,
+    limit: usize,
+}
+
+/// How many sensors a run takes unless `max_sensors` says otherwise.
+pub const DEFAULT_MAX_SENSORS: usize = 1_000_000;
+
+impl Default for Sensors {
+    fn default() -> Self {
+        Self::with_limit(DEFAULT_MAX_SENSORS)
+    }
+}
+
+impl Sensors {
+    /// An empty table that refuses more than `limit` sensors.
+    pub fn with_limit(limit: usize) -> Self {
+        let limit = limit.min(u32::MAX as usize);
+        Self {
+            names: String::new(),
+            ends: Vec::new(),
+            table: HashTable::new(),
+            hasher: RandomState::default(),
+            limit,
+        }
+    }
+
+    /// The id of `name`, new or known.
+    ///
+    /// # Errors
+    /// A data error when `name` would be one sensor too many.
+    pub fn id(&mut self, name: &str) -> Result<SensorId> {
+        let hash = self.hasher.hash_one(name);
+        if let Some(&id) = self
+            .table
+            .find(hash, |&id| name_of(&self.names, &self.ends, id) == name)
+        {
+            return Ok(SensorId(id));
+        }
+        self.insert(hash, name)
+    }
+
+    #[cold]
+    fn insert(&mut self, hash: u64, name: &str) -> Result<SensorId> {
+        if self.ends.len() >= self.limit {
+            let message = format!(
+                "more than {} distinct sensors; the next one is `{name}`",
+                self.limit
+            );
+            return Err(Error::data(message)
+                .with_help("check the `sensor` column, or raise `max_sensors` in [source]"));
+        }
+        let id = self.ends.len() as u32;
+        self.names.push_str(name);
+        self.ends.push(self.names.len());
+        let (names, ends, hasher) = (&self.names, &self.ends, &self.hasher);
+        self.table
+            .insert_unique(hash, id, |&id| hasher.hash_one(name_of(names, ends, id)));
+        Ok(SensorId(id))
+    }
+
+    /// The id of `name` if it has been seen.
+    pub fn find(&self, name: &str) -> Option<SensorId> {
+        let hash = self.hasher.hash_one(name);
+        self.table
+            .find(hash, |&id| name_of(&self.names, &self.ends, id) == name)
+            .map(|&id| SensorId(id))
+    }
+
+    /// The name behind an id of this table.
+    pub fn name(&self, id: SensorId) -> &str {
+        name_of(&self.names, &self.ends, id.0)
+    }
+
+    /// How many sensors have been seen.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether none has been seen.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// All names, in order of first appearance.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        (0..self.len()).map(|id| name_of(&self.names, &self.ends, id as u32))
+    }
+}
+
+fn name_of<'a>(names: &'a str, ends: &[usize], id: u32) -> &'a str {
+    let id = id as usize;
+    let start = if id == 0 { 0 } else { ends[id - 1] };
+    &names[start..ends[id]]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_dense_and_stable() {
+        let mut sensors = Sensors::default();
+        let ids: Vec<_> = ["b", "a", "b", ""]
+            .iter()
+            .map(|name| sensors.id(name).expect("room").0)
+            .collect();
+        assert_eq!(ids, [0, 1, 0, 2]);
+        assert_eq!(sensors.names().collect::<Vec<_>>(), ["b", "a", ""]);
+        assert_eq!(sensors.find("a"), Some(SensorId(1)));
+        assert_eq!(sensors.find("c"), None);
+    }
+
+    #[test]
+    fn one_sensor_too_many_is_an_error_that_names_it() {
+        let mut sensors = Sensors::with_limit(1);
+        sensors.id("a").expect("room");
+        let error = sensors.id("b").expect_err("full");
+        assert!(error.to_string().contains("`b`"), "{error}");
+        assert!(sensors.id("a").is_ok());
+    }
+}

@@ -1,0 +1,105 @@
+//! Where records go, one sink a file.
+//!
+//! A [`SinkSpec`] is what the pipeline says; [`SinkSpec::open`] makes the running [`Sink`]. The runtime calls
+//! [`Sink::write`] (or [`Sink::reject`]) in order, then [`Sink::flush`] on all sinks, then [`Sink::commit`] on all.
+//! A sink dropped without `commit` leaves nothing behind that looks finished (clause 19).
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::batch::{Batch, Schema};
+use crate::error::{Rejection, Result};
+use crate::sensor::Sensors;
+
+/// What a sink is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Takes {
+    /// The records that leave the last stage.
+    Records,
+    /// The records that were set aside.
+    Rejections,
+}
+
+/// What happens when a batch is written a second time, after a restart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Repeat {
+    /// Nothing: uncommitted output is thrown away first.
+    Harmless,
+    /// It is there twice.
+    Duplicates,
+}
+
+/// A sink as written in a pipeline: immutable, checked, nothing opened yet.
+pub trait SinkSpec: Send + Sync {
+    /// The name it is registered under.
+    fn name(&self) -> &str;
+
+    /// Its options with their defaults, for `explain` and the report.
+    fn parameters(&self) -> serde_json::Value;
+
+    /// Records, or rejections.
+    fn takes(&self) -> Takes {
+        Takes::Records
+    }
+
+    /// What a repeat of the same batch does.
+    fn repeat(&self) -> Repeat;
+
+    /// The file that it will write, if it writes one.
+    fn file(&self) -> Option<PathBuf> {
+        None
+    }
+
+    /// Whether its records go to standard output.
+    fn is_stdout(&self) -> bool {
+        false
+    }
+
+    /// Checks the options against the columns that will come in.
+    ///
+    /// # Errors
+    /// A configuration error.
+    fn check(&self, _schema: &Schema) -> Result<()> {
+        Ok(())
+    }
+
+    /// Opens it. Nothing appears under the final name yet.
+    ///
+    /// # Errors
+    /// What keeps the run from starting: a folder that is not there, a command that cannot be run.
+    fn open(&self, schema: &Arc<Schema>) -> Result<Box<dyn Sink>>;
+}
+
+/// A sink in use.
+pub trait Sink: Send {
+    /// Takes the records of `batch`, after those of all earlier calls.
+    ///
+    /// # Errors
+    /// What ends the run.
+    fn write(&mut self, batch: &Batch, sensors: &Sensors) -> Result<()>;
+
+    /// Takes a record that was set aside; only sinks that take [`Takes::Rejections`] are given any.
+    ///
+    /// # Errors
+    /// What ends the run.
+    fn reject(&mut self, _rejection: &Rejection) -> Result<()> {
+        Ok(())
+    }
+
+    /// Hands everything to the operating system.
+    ///
+    /// # Errors
+    /// What ends the run: a full disk, for one.
+    fn flush(&mut self) -> Result<()>;
+
+    /// Makes the output visible under its final name. Gives remarks for the summary.
+    ///
+    /// # Errors
+    /// What ends the run.
+    fn commit(&mut self) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+}

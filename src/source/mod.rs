@@ -1,0 +1,123 @@
+//! Where records come from, one source a file.
+//!
+//! A [`SourceSpec`] is what the pipeline says; [`SourceSpec::open`] makes the running [`Source`].
+//! The runtime calls [`Source::next`] until it gives `None`; after an error it is not called again.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::batch::{Batch, Schema};
+use crate::chunk::Chunk;
+use crate::error::Result;
+use crate::offset::Offset;
+use crate::sensor::Sensors;
+
+/// How files are read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Io {
+    /// Map where that is safe (regular, local, uncompressed files), read otherwise.
+    #[default]
+    Auto,
+    /// Map; an error where that cannot be done.
+    Mmap,
+    /// Read.
+    Read,
+}
+
+/// What a run asks of its source.
+#[derive(Clone, Debug)]
+pub struct OpenOptions {
+    /// How files are read.
+    pub io: Io,
+    /// Bytes a chunk, about; a record longer than that makes a longer chunk.
+    pub chunk_size: usize,
+    /// Whether batches must say where each record came from ([`Batch::origins`]).
+    pub origins: bool,
+}
+
+impl Default for OpenOptions {
+    fn default() -> Self {
+        Self {
+            io: Io::Auto,
+            chunk_size: 1 << 20,
+            origins: false,
+        }
+    }
+}
+
+/// What a source promises.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Traits {
+    /// The input ends.
+    pub is_bounded: bool,
+    /// It can be read again from the start, with the same result.
+    pub is_replayable: bool,
+}
+
+/// A source as written in a pipeline: immutable, checked, nothing opened yet.
+pub trait SourceSpec: Send + Sync {
+    /// The name it is registered under.
+    fn name(&self) -> &str;
+
+    /// Its options with their defaults, for `explain` and the report.
+    fn parameters(&self) -> serde_json::Value;
+
+    /// What it promises.
+    fn traits(&self) -> Traits;
+
+    /// The files that it will read, for people and for refusing to overwrite an input; empty for sources without files.
+    fn files(&self) -> Vec<PathBuf> {
+        Vec::new()
+    }
+
+    /// Opens it at its start.
+    ///
+    /// # Errors
+    /// What keeps the run from starting: a missing file, a missing column.
+    fn open(&self, options: &OpenOptions) -> Result<Box<dyn Source>>;
+}
+
+/// One step of a source.
+#[derive(Debug)]
+pub enum Input {
+    /// Bytes, to be decoded by whoever has time.
+    Chunk(Chunk),
+    /// Records.
+    Batch(Batch),
+}
+
+/// How far a source has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Bytes read (of the file as it lies there), or records made.
+    pub done: u64,
+    /// How many there will be, where that is known.
+    pub total: Option<u64>,
+}
+
+/// A source in use.
+pub trait Source: Send {
+    /// The columns of its records.
+    fn schema(&self) -> &Arc<Schema>;
+
+    /// The next piece of the input; `None` at its end. Sources of batches give ids to new sensors in `sensors`.
+    ///
+    /// # Errors
+    /// What ends the run. [`Source::next`] is not called after an error.
+    fn next(&mut self, sensors: &mut Sensors) -> Result<Option<Input>>;
+
+    /// Where the next piece begins.
+    fn offset(&self) -> Offset;
+
+    /// Goes to a place that [`Source::offset`] gave, in the same input.
+    ///
+    /// # Errors
+    /// When the source cannot go back, or the input is not what it was.
+    fn seek(&mut self, offset: Offset) -> Result<()>;
+
+    /// How far it has come.
+    fn progress(&self) -> Progress;
+}

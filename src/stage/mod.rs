@@ -1,0 +1,154 @@
+//! What happens to records on their way, one stage a file.
+//!
+//! A [`Stage`] is an immutable description; each worker asks it for private state, a [`Process`].
+//! Whoever writes a stage says what one row or one series does: implement [`SeriesStage`] for the
+//! latter, [`Stage`] itself for the former. Scheduling is the engine's.
+
+mod fate;
+mod reorder;
+mod rules;
+mod series;
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::batch::{Batch, Schema};
+use crate::error::Result;
+use crate::sensor::Sensors;
+
+pub use fate::Flow;
+pub use reorder::Reorder;
+pub use rules::{PerSensor, Rules, matcher};
+pub use series::{Output, Run, SeriesStage};
+
+/// What a stage must have seen to handle a record (clause 17).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reach {
+    /// Nothing but the record: batches may be processed in any order, by any worker.
+    Row,
+    /// All earlier records of its sensor, in order: a sensor stays with one worker.
+    Series,
+    /// The whole input: a first pass comes before ([`Stage::fit`]).
+    Global,
+}
+
+/// A stage as written in a pipeline: immutable, shared by all workers.
+pub trait Stage: Send + Sync {
+    /// The name it is registered under.
+    fn name(&self) -> &str;
+
+    /// Its options with their defaults, for `explain` and the report.
+    fn parameters(&self) -> serde_json::Value;
+
+    /// What it must have seen.
+    fn reach(&self) -> Reach;
+
+    /// The columns that leave it when `input` comes in. Called before the run; says all that is
+    /// wrong with the options.
+    ///
+    /// # Errors
+    /// A configuration error: a column that is not there, options that exclude one another.
+    fn output(&self, input: &Schema) -> Result<Schema>;
+
+    /// Private state for one worker. A `Row` stage is given any batches, a `Series` stage all
+    /// batches of its share of the sensors, in order.
+    ///
+    /// # Errors
+    /// As [`Stage::output`].
+    fn start(&self, input: &Arc<Schema>) -> Result<Box<dyn Process>>;
+
+    /// The first pass of a `Global` stage; `None` for all others.
+    ///
+    /// # Errors
+    /// As [`Stage::output`].
+    fn fit(&self, _input: &Arc<Schema>) -> Result<Option<Box<dyn Fit>>> {
+        Ok(None)
+    }
+
+    /// Whether it may set records aside, so that batches must say where their records came from.
+    fn needs_origins(&self) -> bool {
+        false
+    }
+
+    /// What it keeps between records and how much, for `explain`.
+    fn memory(&self) -> String {
+        "nothing".into()
+    }
+}
+
+/// A stage in use: what one worker keeps.
+pub trait Process: Send {
+    /// Handles the records of `batch`, in order, and gives back those that go on. What does not go
+    /// on is told to `flow`.
+    ///
+    /// # Errors
+    /// What ends the run.
+    fn process(&mut self, batch: Batch, sensors: &Sensors, flow: &mut Flow) -> Result<Batch>;
+
+    /// The input has ended: gives back what was held.
+    ///
+    /// # Errors
+    /// What ends the run.
+    fn finish(&mut self, _sensors: &Sensors, _flow: &mut Flow) -> Result<Option<Batch>> {
+        Ok(None)
+    }
+
+    /// How many records are held inside.
+    fn held(&self) -> u64 {
+        0
+    }
+
+    /// Everything that it keeps, as bytes. Sensors are written by id.
+    ///
+    /// # Errors
+    /// An internal error where the state cannot be written.
+    fn save(&self) -> Result<Vec<u8>> {
+        Ok(Vec::new())
+    }
+
+    /// Goes on from what [`Process::save`] gave, under the same ids.
+    ///
+    /// # Errors
+    /// A data error where the bytes are not such a state.
+    fn restore(&mut self, _state: &[u8], _sensors: &Sensors) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Most `Row` stages keep nothing: a closure will do.
+impl<F: FnMut(Batch, &Sensors, &mut Flow) -> Result<Batch> + Send> Process for F {
+    fn process(&mut self, batch: Batch, sensors: &Sensors, flow: &mut Flow) -> Result<Batch> {
+        self(batch, sensors, flow)
+    }
+}
+
+/// The first pass of a `Global` stage: sees all records that will reach it.
+pub trait Fit: Send {
+    /// Takes note of the records of `batch`.
+    ///
+    /// # Errors
+    /// What ends the run.
+    fn observe(&mut self, batch: &Batch, sensors: &Sensors) -> Result<()>;
+
+    /// The input has ended. `None` asks for one more pass over it; otherwise the stage with what it has learnt,
+    /// ready to be started, and remarks for the report.
+    ///
+    /// # Errors
+    /// What ends the run.
+    fn finish(&mut self, sensors: &Sensors) -> Result<Option<Fitted>>;
+}
+
+/// What a first pass gives.
+pub struct Fitted {
+    /// The stage with its constants.
+    pub stage: Box<dyn Stage>,
+    /// Remarks for the report: a series that never changes, for one.
+    pub remarks: Vec<String>,
+}
+
+/// A serialisable value as JSON, for [`Stage::parameters`] and its siblings.
+pub fn parameters_of(value: &impl Serialize) -> serde_json::Value {
+    serde_json::to_value(value).unwrap_or_else(|error| serde_json::Value::String(error.to_string()))
+}

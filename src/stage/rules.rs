@@ -1,0 +1,133 @@
+//! Rules per sensor, by name or glob; the last match wins (clause 12).
+
+use globset::{GlobBuilder, GlobMatcher};
+use indexmap::IndexMap;
+
+use crate::error::{Error, Result};
+use crate::sensor::SensorId;
+
+/// One rule for all sensors, and others for those whose name fits a pattern.
+#[derive(Clone, Debug)]
+pub struct Rules<R> {
+    base: R,
+    exceptions: Vec<(GlobMatcher, R)>,
+}
+
+impl<R> Rules<R> {
+    /// `base` for all sensors but those that fit a pattern of `exceptions`; `merge` lays an exception over the base.
+    ///
+    /// # Errors
+    /// A configuration error that names a pattern that is none.
+    pub fn new<E>(
+        base: R,
+        exceptions: &IndexMap<String, E>,
+        merge: impl Fn(&R, &E) -> R,
+    ) -> Result<Self> {
+        let exceptions = exceptions
+            .iter()
+            .map(|(pattern, exception)| Ok((matcher(pattern)?, merge(&base, exception))))
+            .collect::<Result<_>>()?;
+        Ok(Self { base, exceptions })
+    }
+
+    /// The rule for the sensor called `name`.
+    pub fn of(&self, name: &str) -> &R {
+        self.exceptions
+            .iter()
+            .rev()
+            .find(|(pattern, _)| pattern.is_match(name))
+            .map_or(&self.base, |(_, rule)| rule)
+    }
+
+    /// All rules, the base first.
+    pub fn iter(&self) -> impl Iterator<Item = &R> {
+        std::iter::once(&self.base).chain(self.exceptions.iter().map(|(_, rule)| rule))
+    }
+}
+
+/// A matcher for sensor names: `*` stands for any text (slashes too), `?` for one character, `[a-c]`
+/// and `{a,b}` for one of several.
+///
+/// # Errors
+/// A configuration error that names the pattern.
+pub fn matcher(pattern: &str) -> Result<GlobMatcher> {
+    GlobBuilder::new(pattern).build().map(|glob| glob.compile_matcher()).map_err(|error| {
+        Error::config(format!("`{pattern}` is no sensor pattern: {}", error.kind()))
+            .with_help("`*` stands for any text, `?` for one character, `[a-c]` and `{a,b}` for one of several")
+    })
+}
+
+/// Something kept per sensor, made when the sensor is first met.
+#[derive(Clone, Debug)]
+pub struct PerSensor<T>(Vec<Option<T>>);
+
+impl<T> Default for PerSensor<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<T> PerSensor<T> {
+    /// What is kept for sensor `id`; `make` makes it the first time.
+    pub fn get_or_insert_with(&mut self, id: SensorId, make: impl FnOnce() -> T) -> &mut T {
+        if id.index() >= self.0.len() {
+            self.0.resize_with(id.index() + 1, || None);
+        }
+        self.0[id.index()].get_or_insert_with(make)
+    }
+
+    /// What is kept for sensor `id`, if anything.
+    pub fn get(&self, id: SensorId) -> Option<&T> {
+        self.0.get(id.index())?.as_ref()
+    }
+
+    /// All that is kept, by id.
+    pub fn iter(&self) -> impl Iterator<Item = (SensorId, &T)> {
+        self.0
+            .iter()
+            .enumerate()
+            .filter_map(|(id, kept)| Some((SensorId(id as u32), kept.as_ref()?)))
+    }
+
+    /// The list behind it: one place an id.
+    pub fn as_slice(&self) -> &[Option<T>] {
+        &self.0
+    }
+}
+
+impl<T> From<Vec<Option<T>>> for PerSensor<T> {
+    fn from(places: Vec<Option<T>>) -> Self {
+        Self(places)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_match_wins() {
+        let exceptions: IndexMap<String, i32> = [("press-*", 1), ("press-9", 2), ("*/flow", 3)]
+            .map(|(p, r)| (p.to_owned(), r))
+            .into();
+        let rules = Rules::new(0, &exceptions, |_, &exception| exception).expect("patterns");
+        let of = |name| *rules.of(name);
+        assert_eq!(
+            [of("temp"), of("press-1"), of("press-9"), of("hall/3/flow")],
+            [0, 1, 2, 3]
+        );
+        let exceptions: IndexMap<String, i32> = [("a".to_owned(), 1), ("*".to_owned(), 2)].into();
+        assert_eq!(
+            *Rules::new(0, &exceptions, |_, &e| e)
+                .expect("patterns")
+                .of("a"),
+            2
+        );
+    }
+
+    #[test]
+    fn a_broken_pattern_is_named() {
+        let error = matcher("[a").expect_err("broken");
+        assert!(error.to_string().contains("`[a`"), "{error}");
+    }
+}

@@ -1,0 +1,42 @@
+//! Event time: reading it, ordering by it, writing it.
+//!
+//! Everything inside a pipeline is a [`Timestamp`]: nanoseconds since 1970-01-01 UTC. Text becomes one through a
+//! [`TimeParser`], built once from a [`TimeFormat`] and used for every record; it becomes text again through
+//! [`Timestamp::write_rfc3339`]. Durations are plain `i64` nanoseconds, written as `5m` or `1h30m`
+//! ([`parse_duration`], [`format_duration`]). A [`Watermark`] is a source's promise about what no longer follows.
+//!
+//! ```
+//! use tidemill::time::{TimeFormat, TimeParser};
+//!
+//! let parser = TimeParser::new(TimeFormat::parse("rfc3339")?, Some("Europe/Berlin"))?;
+//! let time = parser.parse(b"2024-07-01 12:00:00.5").map_err(|e| e.to_string())?;
+//! assert_eq!(time.to_string(), "2024-07-01T10:00:00.500Z");
+//! # Ok::<(), String>(())
+//! ```
+//!
+//! Nothing here reads the clock, the environment or the machine's time zone files.
+
+mod duration;
+mod epoch;
+mod error;
+mod parser;
+mod pattern;
+mod rfc3339;
+#[cfg(test)]
+mod tests;
+mod timestamp;
+mod watermark;
+mod zone;
+
+pub use duration::{format_duration, parse_duration};
+pub use error::TimeError;
+pub use parser::{EpochUnit, TimeFormat, TimeParser};
+pub use pattern::Pattern;
+pub use timestamp::Timestamp;
+pub use watermark::Watermark;
+
+/// Nanoseconds in a second.
+const NANOS_PER_SECOND: i64 = 1_000_000_000;
+
+/// Seconds in a day of UTC.
+const SECONDS_PER_DAY: i64 = 86_400;
