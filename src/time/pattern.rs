@@ -66,8 +66,8 @@ impl Pattern {
     /// some `60`, changed to 58, changes the second. Only ever asked of second 59, so its price is not felt.
     #[cold]
     fn is_leap_second(&self, text: &[u8]) -> bool {
-        let places = text.windows(2).enumerate().filter(|(_, two)| two == b"60");
-        places.into_iter().any(|(at, _)| {
+        let mut places = text.windows(2).enumerate().filter(|(_, two)| two == b"60");
+        places.any(|(at, _)| {
             let mut changed = text.to_vec();
             changed[at..at + 2].copy_from_slice(b"58");
             BrokenDownTime::parse(self.0.as_bytes(), &changed)
