@@ -58,12 +58,7 @@ impl ErrorKind {
 impl Error {
     /// An error of the given kind; `message` says what happened, in lower case, without a full stop.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self(Box::new(Inner {
-            kind,
-            message: message.into(),
-            position: None,
-            help: None,
-        }))
+        Self(Box::new(Inner { kind, message: message.into(), position: None, help: None }))
     }
 
     /// A [`ErrorKind::Usage`] error.
@@ -98,19 +93,12 @@ impl Error {
         let (kind, help) = match error.kind() {
             Os::NotFound => (ErrorKind::Unavailable, "check the path"),
             Os::PermissionDenied => (ErrorKind::Io, "check who may read or write there"),
-            Os::StorageFull => (
-                ErrorKind::Io,
-                "free some space or write elsewhere, then run again",
-            ),
+            Os::StorageFull => (ErrorKind::Io, "free some space or write elsewhere, then run again"),
             Os::IsADirectory => (ErrorKind::Io, "that is a directory: name a file in it"),
             _ => (ErrorKind::Io, ""),
         };
         let result = Self::new(kind, format!("cannot {doing} {path}: {}", plain(error)));
-        if help.is_empty() {
-            result
-        } else {
-            result.with_help(help)
-        }
+        if help.is_empty() { result } else { result.with_help(help) }
     }
 
     /// The same error, at a place in the input.
@@ -157,10 +145,7 @@ fn plain(error: &std::io::Error) -> String {
     let text = error.to_string();
     let text = text.split(" (os error").next().unwrap_or(&text);
     let mut letters = text.chars();
-    letters
-        .next()
-        .map(|first| first.to_lowercase().chain(letters).collect())
-        .unwrap_or_default()
+    letters.next().map(|first| first.to_lowercase().chain(letters).collect()).unwrap_or_default()
 }
 
 impl fmt::Display for Error {
@@ -227,32 +212,15 @@ mod tests {
     #[test]
     fn an_error_is_one_pointer_and_tells_what_where_and_next() {
         assert_eq!(size_of::<Error>(), size_of::<usize>());
-        let position = Position {
-            file: "a.csv".into(),
-            line: 3,
-            offset: 20,
-        };
-        let error = Error::data("bad")
-            .with_position(position)
-            .with_help("mend it")
-            .with_context("stage 1");
-        assert_eq!(
-            error.to_string(),
-            "stage 1: bad (a.csv, line 3, byte 20); mend it"
-        );
+        let position = Position { file: "a.csv".into(), line: 3, offset: 20 };
+        let error = Error::data("bad").with_position(position).with_help("mend it").with_context("stage 1");
+        assert_eq!(error.to_string(), "stage 1: bad (a.csv, line 3, byte 20); mend it");
     }
 
     #[test]
     fn system_errors_lose_their_number_and_gain_a_kind() {
-        let error = Error::io(
-            "open",
-            "x.csv",
-            &std::io::Error::from_raw_os_error(libc::ENOENT),
-        );
+        let error = Error::io("open", "x.csv", &std::io::Error::from_raw_os_error(libc::ENOENT));
         assert_eq!(error.kind(), ErrorKind::Unavailable);
-        assert_eq!(
-            error.to_string(),
-            "cannot open x.csv: no such file or directory; check the path"
-        );
+        assert_eq!(error.to_string(), "cannot open x.csv: no such file or directory; check the path");
     }
 }

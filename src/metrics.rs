@@ -28,8 +28,7 @@ pub struct Ledger {
 impl Ledger {
     /// Whether everything that came in is accounted for.
     pub fn is_balanced(&self) -> bool {
-        self.input
-            == self.output + self.filtered + self.rejected + self.late + self.dropped + self.held
+        self.input == self.output + self.filtered + self.rejected + self.late + self.dropped + self.held
     }
 }
 
@@ -61,18 +60,12 @@ pub struct Entry {
 impl Entry {
     /// An empty line for the component `name`.
     pub fn new(name: impl Into<String>) -> Self {
-        Self {
-            name: name.into(),
-            ..Self::default()
-        }
+        Self { name: name.into(), ..Self::default() }
     }
 }
 
 /// Writes a duration as decimal seconds.
-pub(crate) fn seconds<S: serde::Serializer>(
-    time: &Duration,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
+pub(crate) fn seconds<S: serde::Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_f64(time.as_secs_f64())
 }
 
@@ -82,15 +75,8 @@ mod tests {
 
     #[test]
     fn a_ledger_balances_only_when_nothing_is_lost() {
-        let mut ledger = Ledger {
-            input: 10,
-            output: 4,
-            filtered: 3,
-            rejected: 1,
-            late: 1,
-            dropped: 0,
-            held: 1,
-        };
+        let mut ledger =
+            Ledger { input: 10, output: 4, filtered: 3, rejected: 1, late: 1, dropped: 0, held: 1 };
         assert!(ledger.is_balanced());
         ledger.output += 1;
         assert!(!ledger.is_balanced());

@@ -57,10 +57,7 @@ impl Sensors {
     /// A data error when `name` would be one sensor too many.
     pub fn id(&mut self, name: &str) -> Result<SensorId> {
         let hash = self.hasher.hash_one(name);
-        if let Some(&id) = self
-            .table
-            .find(hash, |&id| name_of(&self.names, &self.ends, id) == name)
-        {
+        if let Some(&id) = self.table.find(hash, |&id| name_of(&self.names, &self.ends, id) == name) {
             return Ok(SensorId(id));
         }
         self.insert(hash, name)
@@ -69,10 +66,7 @@ impl Sensors {
     #[cold]
     fn insert(&mut self, hash: u64, name: &str) -> Result<SensorId> {
         if self.ends.len() >= self.limit {
-            let message = format!(
-                "more than {} distinct sensors; the next one is `{name}`",
-                self.limit
-            );
+            let message = format!("more than {} distinct sensors; the next one is `{name}`", self.limit);
             return Err(Error::data(message)
                 .with_help("check the `sensor` column, or raise `max_sensors` in [source]"));
         }
@@ -80,17 +74,14 @@ impl Sensors {
         self.names.push_str(name);
         self.ends.push(self.names.len());
         let (names, ends, hasher) = (&self.names, &self.ends, &self.hasher);
-        self.table
-            .insert_unique(hash, id, |&id| hasher.hash_one(name_of(names, ends, id)));
+        self.table.insert_unique(hash, id, |&id| hasher.hash_one(name_of(names, ends, id)));
         Ok(SensorId(id))
     }
 
     /// The id of `name` if it has been seen.
     pub fn find(&self, name: &str) -> Option<SensorId> {
         let hash = self.hasher.hash_one(name);
-        self.table
-            .find(hash, |&id| name_of(&self.names, &self.ends, id) == name)
-            .map(|&id| SensorId(id))
+        self.table.find(hash, |&id| name_of(&self.names, &self.ends, id) == name).map(|&id| SensorId(id))
     }
 
     /// The name behind an id of this table.
@@ -127,10 +118,7 @@ mod tests {
     #[test]
     fn ids_are_dense_and_stable() {
         let mut sensors = Sensors::default();
-        let ids: Vec<_> = ["b", "a", "b", ""]
-            .iter()
-            .map(|name| sensors.id(name).expect("room").0)
-            .collect();
+        let ids: Vec<_> = ["b", "a", "b", ""].iter().map(|name| sensors.id(name).expect("room").0).collect();
         assert_eq!(ids, [0, 1, 0, 2]);
         assert_eq!(sensors.names().collect::<Vec<_>>(), ["b", "a", ""]);
         assert_eq!(sensors.find("a"), Some(SensorId(1)));

@@ -53,10 +53,7 @@ impl Measurement {
 
     /// All values in order, `None` where missing.
     pub fn iter(&self) -> impl Iterator<Item = Option<f64>> + '_ {
-        self.values
-            .iter()
-            .zip(self.valid.iter())
-            .map(|(&value, valid)| valid.then_some(value))
+        self.values.iter().zip(self.valid.iter()).map(|(&value, valid)| valid.then_some(value))
     }
 }
 
@@ -132,15 +129,8 @@ impl Column {
     pub(super) fn take(&self, rows: &[u32]) -> Self {
         match self {
             Self::Time(time) => {
-                let text = if time.text.is_empty() {
-                    Vec::new()
-                } else {
-                    gather(&time.text, rows)
-                };
-                Self::Time(TimeColumn {
-                    values: gather(&time.values, rows),
-                    text,
-                })
+                let text = if time.text.is_empty() { Vec::new() } else { gather(&time.text, rows) };
+                Self::Time(TimeColumn { values: gather(&time.values, rows), text })
             }
             Self::Sensor(ids) => Self::Sensor(gather(ids, rows)),
             Self::Measurement(measurement) => Self::Measurement(Measurement {
@@ -166,9 +156,7 @@ impl Column {
             }
             (Self::Flag(bits), Self::Flag(more)) => bits.extend(more.iter()),
             (Self::Count(counts), Self::Count(more)) => counts.extend(more),
-            (Self::Text(spans), Self::Text(more)) => {
-                spans.extend(more.iter().map(|&span| carry(span)))
-            }
+            (Self::Text(spans), Self::Text(more)) => spans.extend(more.iter().map(|&span| carry(span))),
             _ => unreachable!("batches of one schema have columns of one kind"),
         }
     }

@@ -10,10 +10,7 @@ pub struct Mask {
 impl Mask {
     /// `len` bits, all set to `bit`.
     pub fn filled(len: usize, bit: bool) -> Self {
-        let mut mask = Self {
-            words: vec![if bit { u64::MAX } else { 0 }; len.div_ceil(64)],
-            len,
-        };
+        let mut mask = Self { words: vec![if bit { u64::MAX } else { 0 }; len.div_ceil(64)], len };
         mask.clear_tail();
         mask
     }
@@ -52,10 +49,7 @@ impl Mask {
 
     /// How many bits are set.
     pub fn count(&self) -> usize {
-        self.words
-            .iter()
-            .map(|word| word.count_ones() as usize)
-            .sum()
+        self.words.iter().map(|word| word.count_ones() as usize).sum()
     }
 
     /// Whether all bits are set.
@@ -66,10 +60,7 @@ impl Mask {
     /// Clears every bit that is clear in `other`, which is as long.
     pub fn and(&mut self, other: &Self) {
         assert_eq!(self.len, other.len, "masks of one length");
-        self.words
-            .iter_mut()
-            .zip(&other.words)
-            .for_each(|(word, other)| *word &= other);
+        self.words.iter_mut().zip(&other.words).for_each(|(word, other)| *word &= other);
     }
 
     /// All bits in order.

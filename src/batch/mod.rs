@@ -43,19 +43,8 @@ pub struct Origin {
 impl Batch {
     /// A batch without records.
     pub fn empty(schema: Arc<Schema>) -> Self {
-        let columns = schema
-            .fields()
-            .iter()
-            .map(|field| Column::empty(field.kind))
-            .collect();
-        Self {
-            sequence: 0,
-            schema,
-            columns,
-            rows: 0,
-            text: Text::default(),
-            origins: None,
-        }
+        let columns = schema.fields().iter().map(|field| Column::empty(field.kind)).collect();
+        Self { sequence: 0, schema, columns, rows: 0, text: Text::default(), origins: None }
     }
 
     /// A batch of whole columns, in the order of the schema's fields.
@@ -64,23 +53,12 @@ impl Batch {
     /// When a column's kind or length does not fit: a bug in the caller.
     pub fn new(schema: Arc<Schema>, columns: Vec<Column>, text: Text) -> Self {
         let rows = columns.first().map_or(0, Column::len);
-        assert_eq!(
-            schema.fields().len(),
-            columns.len(),
-            "as many columns as fields"
-        );
+        assert_eq!(schema.fields().len(), columns.len(), "as many columns as fields");
         for (field, column) in schema.fields().iter().zip(&columns) {
             assert_eq!(field.kind, column.kind(), "kind of column `{}`", field.name);
             assert_eq!(rows, column.len(), "length of column `{}`", field.name);
         }
-        Self {
-            sequence: 0,
-            schema,
-            columns,
-            rows,
-            text,
-            origins: None,
-        }
+        Self { sequence: 0, schema, columns, rows, text, origins: None }
     }
 
     /// What the columns are.
@@ -157,11 +135,7 @@ impl Batch {
                 }
             }
         }
-        assert_eq!(
-            self.columns.len(),
-            schema.fields().len(),
-            "as many columns as fields"
-        );
+        assert_eq!(self.columns.len(), schema.fields().len(), "as many columns as fields");
         self.schema = schema;
         self
     }
@@ -173,9 +147,7 @@ impl Batch {
         if kept == self.rows {
             return;
         }
-        self.columns
-            .iter_mut()
-            .for_each(|column| column.retain(keep));
+        self.columns.iter_mut().for_each(|column| column.retain(keep));
         if let Some(origins) = &mut self.origins {
             let mut row = 0;
             origins.retain(|_| (keep.get(row), row += 1).0);
@@ -188,17 +160,10 @@ impl Batch {
         Self {
             sequence: self.sequence,
             schema: Arc::clone(&self.schema),
-            columns: self
-                .columns
-                .iter()
-                .map(|column| column.take(rows))
-                .collect(),
+            columns: self.columns.iter().map(|column| column.take(rows)).collect(),
             rows: rows.len(),
             text: self.text.clone(),
-            origins: self
-                .origins
-                .as_ref()
-                .map(|o| rows.iter().map(|&row| o[row as usize].clone()).collect()),
+            origins: self.origins.as_ref().map(|o| rows.iter().map(|&row| o[row as usize].clone()).collect()),
         }
     }
 
@@ -213,10 +178,7 @@ impl Batch {
         }
         if let Some(more) = &other.origins {
             let origins = self.origins.get_or_insert_default();
-            origins.extend(more.iter().map(|o| Origin {
-                position: o.position.clone(),
-                raw: carry(o.raw),
-            }));
+            origins.extend(more.iter().map(|o| Origin { position: o.position.clone(), raw: carry(o.raw) }));
         }
         self.rows += other.rows;
     }

@@ -50,10 +50,7 @@ pub struct Field {
 impl Field {
     /// A field.
     pub fn new(name: impl Into<Arc<str>>, kind: FieldKind) -> Self {
-        Self {
-            name: name.into(),
-            kind,
-        }
+        Self { name: name.into(), kind }
     }
 
     /// A measurement called `name`.
@@ -77,36 +74,17 @@ impl Schema {
     /// A configuration error unless names are unique, at most one field is the time and exactly one the sensor.
     pub fn new(fields: Vec<Field>) -> Result<Self> {
         for (at, field) in fields.iter().enumerate() {
-            if fields[..at]
-                .iter()
-                .any(|earlier| earlier.name == field.name)
-            {
-                return Err(
-                    Error::config(format!("two columns are called `{}`", field.name))
-                        .with_help("rename one of them"),
-                );
+            if fields[..at].iter().any(|earlier| earlier.name == field.name) {
+                return Err(Error::config(format!("two columns are called `{}`", field.name))
+                    .with_help("rename one of them"));
             }
         }
-        let of = |kind| {
-            fields
-                .iter()
-                .enumerate()
-                .filter(move |(_, f)| f.kind == kind)
-                .map(|(at, _)| at)
-        };
-        let (time, sensor) = (
-            of(FieldKind::Time).collect::<Vec<_>>(),
-            of(FieldKind::Sensor).collect::<Vec<_>>(),
-        );
+        let of = |kind| fields.iter().enumerate().filter(move |(_, f)| f.kind == kind).map(|(at, _)| at);
+        let (time, sensor) =
+            (of(FieldKind::Time).collect::<Vec<_>>(), of(FieldKind::Sensor).collect::<Vec<_>>());
         match (time.len(), sensor.as_slice()) {
-            (0 | 1, &[sensor]) => Ok(Self {
-                time: time.first().copied(),
-                sensor,
-                fields,
-            }),
-            _ => Err(Error::config(
-                "a schema has one sensor column and at most one time column",
-            )),
+            (0 | 1, &[sensor]) => Ok(Self { time: time.first().copied(), sensor, fields }),
+            _ => Err(Error::config("a schema has one sensor column and at most one time column")),
         }
     }
 
@@ -132,9 +110,7 @@ impl Schema {
 
     /// The indices of the measurements, ascending.
     pub fn measurements(&self) -> Vec<usize> {
-        (0..self.fields.len())
-            .filter(|&at| self.fields[at].kind == FieldKind::Measurement)
-            .collect()
+        (0..self.fields.len()).filter(|&at| self.fields[at].kind == FieldKind::Measurement).collect()
     }
 
     /// The indices of the measurements called `columns`; all of them where `columns` is `None` (clause 12).
@@ -150,10 +126,7 @@ impl Schema {
             };
             return if all.is_empty() { Err(none()) } else { Ok(all) };
         };
-        names
-            .iter()
-            .map(|name| self.select_one(name, &all))
-            .collect()
+        names.iter().map(|name| self.select_one(name, &all)).collect()
     }
 
     fn select_one(&self, name: &str, all: &[usize]) -> Result<usize> {
@@ -170,10 +143,7 @@ impl Schema {
     }
 
     fn measurement_names(&self, all: &[usize]) -> String {
-        let names: Vec<_> = all
-            .iter()
-            .map(|&at| format!("`{}`", self.fields[at].name))
-            .collect();
+        let names: Vec<_> = all.iter().map(|&at| format!("`{}`", self.fields[at].name)).collect();
         format!("the measurements here are {}", names.join(", "))
     }
 

@@ -15,10 +15,7 @@ impl Bytes {
     /// All bytes of `owner`: a `Vec<u8>`, a map.
     pub fn new(owner: impl AsRef<[u8]> + Send + Sync + 'static) -> Self {
         let range = 0..owner.as_ref().len();
-        Self {
-            owner: Arc::new(owner),
-            range,
-        }
+        Self { owner: Arc::new(owner), range }
     }
 
     /// A part of these bytes, shared.
@@ -32,10 +29,7 @@ impl Bytes {
             self.range.len()
         );
         let start = self.range.start + range.start;
-        Self {
-            owner: Arc::clone(&self.owner),
-            range: start..start + range.len(),
-        }
+        Self { owner: Arc::clone(&self.owner), range: start..start + range.len() }
     }
 
     /// The bytes.
@@ -75,21 +69,12 @@ pub struct Span {
 
 impl Span {
     /// Stands for a missing value.
-    pub const NULL: Self = Self {
-        start: 0,
-        len: u32::MAX,
-    };
+    pub const NULL: Self = Self { start: 0, len: u32::MAX };
 
     /// The `len` bytes from `start` in the chunk.
     pub fn new(start: usize, len: usize) -> Self {
-        debug_assert!(
-            start + len < u32::MAX as usize,
-            "a chunk is smaller than 4 GiB"
-        );
-        Self {
-            start: start as u32,
-            len: len as u32,
-        }
+        debug_assert!(start + len < u32::MAX as usize, "a chunk is smaller than 4 GiB");
+        Self { start: start as u32, len: len as u32 }
     }
 
     /// Whether this stands for a missing value.
@@ -109,10 +94,7 @@ pub struct Text {
 impl Text {
     /// Text whose spans lie in `chunk`.
     pub fn new(chunk: Bytes) -> Self {
-        Self {
-            chunk,
-            made: Arc::default(),
-        }
+        Self { chunk, made: Arc::default() }
     }
 
     /// The bytes of `span`; `None` where it is null.

@@ -19,13 +19,7 @@ pub(super) struct RejectLimit {
 
 impl RejectLimit {
     pub(super) fn new(limit: MaxRejects) -> Self {
-        Self {
-            limit,
-            records: 0,
-            rejects: 0,
-            first: None,
-            by_column: BTreeMap::new(),
-        }
+        Self { limit, records: 0, rejects: 0, first: None, by_column: BTreeMap::new() }
     }
 
     /// Takes note of `records` more records, of which `rejections` were refused.
@@ -71,10 +65,8 @@ impl RejectLimit {
             MaxRejects::Share(share)
                 if records >= FIRST_CHECK && self.rejects as f64 > share * records as f64 =>
             {
-                Err(self.error(&format!(
-                    "{} of {records} records were refused, more than {share}",
-                    self.rejects
-                )))
+                Err(self
+                    .error(&format!("{} of {records} records were refused, more than {share}", self.rejects)))
             }
             _ => Ok(()),
         }
@@ -82,11 +74,7 @@ impl RejectLimit {
 
     fn error(&self, what: &str) -> Error {
         let mut message = what.to_owned();
-        if let Some((column, _)) = self
-            .by_column
-            .iter()
-            .find(|&(_, &count)| count == self.rejects)
-        {
+        if let Some((column, _)) = self.by_column.iter().find(|&(_, &count)| count == self.rejects) {
             message += &format!(", all for column `{column}`");
         }
         let mut error = Error::data(message);
@@ -94,6 +82,8 @@ impl RejectLimit {
             error = Error::data(format!("{}; the first: {}", error.message(), first.reason))
                 .with_position(first.position.clone());
         }
-        error.with_help("mend the [source] options, collect rejects with a `dead_letter` sink, or raise `max_rejects`")
+        error.with_help(
+            "mend the [source] options, collect rejects with a `dead_letter` sink, or raise `max_rejects`",
+        )
     }
 }

@@ -137,11 +137,8 @@ fn fit_stages(
 /// The error of a run that was asked to stop.
 fn check_stop(stop: &AtomicBool) -> Result<()> {
     if stop.load(Ordering::Relaxed) {
-        return Err(Error::new(
-            ErrorKind::Interrupted,
-            "stopped before the end of the input",
-        )
-        .with_help("nothing was written"));
+        return Err(Error::new(ErrorKind::Interrupted, "stopped before the end of the input")
+            .with_help("nothing was written"));
     }
     Ok(())
 }

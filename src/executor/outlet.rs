@@ -40,14 +40,8 @@ impl Outlets {
     pub(super) fn open(pipeline: &Pipeline, schema: &Arc<Schema>) -> Result<Self> {
         let outlets = pipeline.sinks.iter().enumerate().map(|(at, entry)| {
             let label = format!("sink {at} ({})", entry.spec.name());
-            let filter = entry.matchers()?.map(|patterns| Filter {
-                patterns,
-                known: PerSensor::default(),
-            });
-            let sink = entry
-                .spec
-                .open(schema)
-                .map_err(|error| error.with_context(&label))?;
+            let filter = entry.matchers()?.map(|patterns| Filter { patterns, known: PerSensor::default() });
+            let sink = entry.spec.open(schema).map_err(|error| error.with_context(&label))?;
             Ok(Outlet {
                 label,
                 takes: entry.spec.takes(),
@@ -56,10 +50,7 @@ impl Outlets {
                 entry: Entry::new(entry.spec.name()),
             })
         });
-        Ok(Self {
-            outlets: outlets.collect::<Result<_>>()?,
-            rejects: super::Rejects::default(),
-        })
+        Ok(Self { outlets: outlets.collect::<Result<_>>()?, rejects: super::Rejects::default() })
     }
 
     /// Hands everything to the system, then makes all of it visible, and tells `report`.
@@ -71,11 +62,7 @@ impl Outlets {
             let remarks = outlet.timed(|sink| sink.commit())?;
             report.remarks.extend(remarks);
         }
-        report.sinks = self
-            .outlets
-            .into_iter()
-            .map(|outlet| outlet.entry)
-            .collect();
+        report.sinks = self.outlets.into_iter().map(|outlet| outlet.entry).collect();
         report.rejects = self.rejects;
         Ok(())
     }
@@ -83,17 +70,10 @@ impl Outlets {
 
 impl Drain for Outlets {
     fn records(&mut self, batch: Batch, sensors: &Sensors) -> Result<()> {
-        for outlet in self
-            .outlets
-            .iter_mut()
-            .filter(|outlet| outlet.takes == Takes::Records)
-        {
+        for outlet in self.outlets.iter_mut().filter(|outlet| outlet.takes == Takes::Records) {
             let ledger = &mut outlet.entry.ledger;
             ledger.input += batch.len() as u64;
-            let selected = outlet
-                .filter
-                .as_mut()
-                .and_then(|filter| filter.select(&batch, sensors));
+            let selected = outlet.filter.as_mut().and_then(|filter| filter.select(&batch, sensors));
             let batch = selected.as_ref().unwrap_or(&batch);
             ledger.output += batch.len() as u64;
             ledger.filtered = ledger.input - ledger.output;
@@ -108,11 +88,7 @@ impl Drain for Outlets {
             RejectionKind::Late => self.rejects.late += 1,
         }
         self.rejects.note(rejection);
-        for outlet in self
-            .outlets
-            .iter_mut()
-            .filter(|outlet| outlet.takes == Takes::Rejections)
-        {
+        for outlet in self.outlets.iter_mut().filter(|outlet| outlet.takes == Takes::Rejections) {
             outlet.entry.ledger.input += 1;
             outlet.entry.ledger.output += 1;
             outlet.timed(|sink| sink.reject(rejection))?;
@@ -135,16 +111,11 @@ impl Filter {
     fn select(&mut self, batch: &Batch, sensors: &Sensors) -> Option<Batch> {
         let Self { patterns, known } = self;
         let mut fits = |id| {
-            *known.get_or_insert_with(id, || {
-                patterns
-                    .iter()
-                    .any(|pattern| pattern.is_match(sensors.name(id)))
-            })
+            *known
+                .get_or_insert_with(id, || patterns.iter().any(|pattern| pattern.is_match(sensors.name(id))))
         };
         let ids = batch.sensors();
-        let rows: Vec<u32> = (0..batch.len() as u32)
-            .filter(|&row| fits(ids[row as usize]))
-            .collect();
+        let rows: Vec<u32> = (0..batch.len() as u32).filter(|&row| fits(ids[row as usize])).collect();
         (rows.len() < batch.len()).then(|| batch.take(&rows))
     }
 }

@@ -70,19 +70,9 @@ impl<'a> Pass<'a> {
         let plan = Plan::new(pipeline, Arc::clone(source.schema()))?;
         let first = plan.stages.len() - pipeline.stages.len();
         let steps = stages.iter().enumerate().map(|(at, stage)| {
-            let label = if at < first {
-                stage.name().to_owned()
-            } else {
-                stage_label(at - first, &**stage)
-            };
-            let process = stage
-                .start(&plan.schemas[at])
-                .map_err(|error| error.with_context(&label))?;
-            Ok(Step {
-                label,
-                process,
-                entry: Entry::new(stage.name()),
-            })
+            let label = if at < first { stage.name().to_owned() } else { stage_label(at - first, &**stage) };
+            let process = stage.start(&plan.schemas[at]).map_err(|error| error.with_context(&label))?;
+            Ok(Step { label, process, entry: Entry::new(stage.name()) })
         });
         Ok(Self {
             stages: steps.collect::<Result<_>>()?,
@@ -145,12 +135,7 @@ impl<'a> Pass<'a> {
         let base = if chunk.offset.line == 0 { self.line } else { 0 };
         self.line = base + chunk.offset.line + decoded.lines;
         if base > 0 {
-            decoded
-                .batch
-                .origins
-                .iter_mut()
-                .flatten()
-                .for_each(|origin| origin.position.line += base);
+            decoded.batch.origins.iter_mut().flatten().for_each(|origin| origin.position.line += base);
         }
         let records = (decoded.batch.len() + decoded.rejections.len()) as u64;
         for rejection in &mut decoded.rejections {
@@ -167,12 +152,7 @@ impl<'a> Pass<'a> {
     }
 
     /// Hands `batch` to the stages from `at` on, then to `drain`.
-    fn forward<D: Drain + ?Sized>(
-        &mut self,
-        at: usize,
-        mut batch: Batch,
-        drain: &mut D,
-    ) -> Result<()> {
+    fn forward<D: Drain + ?Sized>(&mut self, at: usize, mut batch: Batch, drain: &mut D) -> Result<()> {
         for step in &mut self.stages[at..] {
             let start = Instant::now();
             let mut flow = Flow::default();
@@ -183,15 +163,9 @@ impl<'a> Pass<'a> {
                 .map_err(|e| e.with_context(&step.label))?;
             step.account(&flow, batch.len());
             step.entry.time += start.elapsed();
-            flow.rejections
-                .iter()
-                .try_for_each(|rejection| drain.rejection(rejection))?;
+            flow.rejections.iter().try_for_each(|rejection| drain.rejection(rejection))?;
         }
-        if batch.is_empty() {
-            Ok(())
-        } else {
-            drain.records(batch, self.sensors)
-        }
+        if batch.is_empty() { Ok(()) } else { drain.records(batch, self.sensors) }
     }
 
     /// Lets every stage give back what it holds, each through those after it.
@@ -199,14 +173,10 @@ impl<'a> Pass<'a> {
         for at in 0..self.stages.len() {
             let mut flow = Flow::default();
             let step = &mut self.stages[at];
-            let last = step
-                .process
-                .finish(self.sensors, &mut flow)
-                .map_err(|e| e.with_context(&step.label))?;
+            let last =
+                step.process.finish(self.sensors, &mut flow).map_err(|e| e.with_context(&step.label))?;
             step.account(&flow, last.as_ref().map_or(0, Batch::len));
-            flow.rejections
-                .iter()
-                .try_for_each(|rejection| drain.rejection(rejection))?;
+            flow.rejections.iter().try_for_each(|rejection| drain.rejection(rejection))?;
             let chunk_size = self.chunk_size;
             for piece in last.iter().flat_map(|batch| pieces(batch, chunk_size)) {
                 self.forward(at + 1, piece, drain)?;
@@ -229,11 +199,7 @@ impl Step {
         let ledger = &mut self.entry.ledger;
         ledger.output += output as u64;
         ledger.filtered += flow.filtered;
-        let late = flow
-            .rejections
-            .iter()
-            .filter(|rejection| rejection.kind == RejectionKind::Late)
-            .count();
+        let late = flow.rejections.iter().filter(|rejection| rejection.kind == RejectionKind::Late).count();
         ledger.late += late as u64;
         ledger.rejected += (flow.rejections.len() - late) as u64;
         ledger.held = self.process.held();
@@ -244,9 +210,7 @@ impl Step {
 fn pieces(batch: &Batch, chunk_size: usize) -> impl Iterator<Item = Batch> + '_ {
     let rows = (chunk_size / 32).max(1);
     (0..batch.len()).step_by(rows).map(move |start| {
-        let rows: Vec<u32> = (start..batch.len().min(start + rows))
-            .map(|row| row as u32)
-            .collect();
+        let rows: Vec<u32> = (start..batch.len().min(start + rows)).map(|row| row as u32).collect();
         batch.take(&rows)
     })
 }

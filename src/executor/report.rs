@@ -87,9 +87,7 @@ impl Report {
     /// Whether all ledgers add up, and each goes on where the one before left off.
     pub(super) fn check(&self) -> Result<()> {
         let mut flowing = self.source.ledger.output;
-        let balanced = std::iter::once(&self.source)
-            .chain(&self.stages)
-            .chain(&self.sinks);
+        let balanced = std::iter::once(&self.source).chain(&self.stages).chain(&self.sinks);
         for entry in balanced {
             if !entry.ledger.is_balanced() {
                 return Err(Error::internal(format!(

@@ -1,1 +1,9 @@
-//! k
+//! Pure numeric loops: no state but their own, no I/O, nothing but the standard library (and serde,
+//! so that states can be saved).
+
+pub mod exact_sum;
+pub mod number;
+pub mod quantile;
+pub mod ring;
+mod wide;
+pub mod window;

@@ -50,10 +50,7 @@ impl Builder {
         sink: impl SinkSpec + 'static,
     ) -> Self {
         let sensors = Some(patterns.into_iter().map(Into::into).collect());
-        self.sinks.push(SinkEntry {
-            spec: Arc::new(sink),
-            sensors,
-        });
+        self.sinks.push(SinkEntry { spec: Arc::new(sink), sensors });
         self
     }
 
@@ -62,20 +59,11 @@ impl Builder {
     /// # Errors
     /// A configuration error without a source, or without a sink.
     pub fn build(self) -> Result<Pipeline> {
-        let source = self
-            .source
-            .ok_or_else(|| Error::config("the pipeline has no source"))?;
+        let source = self.source.ok_or_else(|| Error::config("the pipeline has no source"))?;
         if self.sinks.is_empty() {
-            return Err(
-                Error::config("the pipeline has no sink").with_help("add one; `null` only counts")
-            );
+            return Err(Error::config("the pipeline has no sink").with_help("add one; `null` only counts"));
         }
-        Ok(Pipeline {
-            source,
-            input: self.input,
-            stages: self.stages,
-            sinks: self.sinks,
-        })
+        Ok(Pipeline { source, input: self.input, stages: self.stages, sinks: self.sinks })
     }
 
     /// Builds the pipeline and runs it with default settings.

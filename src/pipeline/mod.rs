@@ -43,10 +43,7 @@ pub struct SinkEntry {
 impl SinkEntry {
     /// A sink that is given the records of all sensors.
     pub fn new(spec: impl SinkSpec + 'static) -> Self {
-        Self {
-            spec: Arc::new(spec),
-            sensors: None,
-        }
+        Self { spec: Arc::new(spec), sensors: None }
     }
 
     /// Checks the patterns.
@@ -54,10 +51,7 @@ impl SinkEntry {
     /// # Errors
     /// A configuration error that names the pattern that is none.
     pub fn matchers(&self) -> Result<Option<Vec<globset::GlobMatcher>>> {
-        self.sensors
-            .as_ref()
-            .map(|patterns| patterns.iter().map(|p| matcher(p)).collect())
-            .transpose()
+        self.sensors.as_ref().map(|patterns| patterns.iter().map(|p| matcher(p)).collect()).transpose()
     }
 }
 
@@ -100,10 +94,7 @@ pub enum Order {
 
 /// How many rejects a run takes (clause 7).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(
-    untagged,
-    expecting = "expected a count such as 100, or a share such as 0.01"
-)]
+#[serde(untagged, expecting = "expected a count such as 100, or a share such as 0.01")]
 pub enum MaxRejects {
     /// A number of records.
     Count(u64),

@@ -29,11 +29,7 @@ impl Plan {
         let mut schemas = vec![input];
         for (at, stage) in stages.iter().enumerate() {
             let output = stage.output(&schemas[at]).map_err(|error| {
-                if at < first {
-                    error
-                } else {
-                    error.with_context(stage_label(at - first, &**stage))
-                }
+                if at < first { error } else { error.with_context(stage_label(at - first, &**stage)) }
             })?;
             schemas.push(Arc::new(output));
         }
@@ -65,17 +61,16 @@ pub fn stages(pipeline: &Pipeline) -> Result<Vec<Arc<dyn Stage>>> {
     let mut stages = pipeline.stages.clone();
     if pipeline.input.order == Order::Time {
         let help = "say how far back a record may come, such as `disorder = \"5m\"` in [source]";
-        let disorder =
-            pipeline.input.disorder.as_deref().ok_or_else(|| {
-                Error::config("`order = \"time\"` needs `disorder`").with_help(help)
-            })?;
+        let disorder = pipeline
+            .input
+            .disorder
+            .as_deref()
+            .ok_or_else(|| Error::config("`order = \"time\"` needs `disorder`").with_help(help))?;
         let bound = parse_duration(disorder)
             .map_err(|why| Error::config(format!("`disorder`: {why}")).with_help(help))?;
         stages.insert(0, Arc::new(Reorder::new(bound)));
     } else if pipeline.input.disorder.is_some() {
-        return Err(Error::config(
-            "`disorder` has no meaning without `order = \"time\"`",
-        ));
+        return Err(Error::config("`disorder` has no meaning without `order = \"time\"`"));
     }
     Ok(stages)
 }
@@ -88,12 +83,7 @@ pub fn stage_label(at: usize, stage: &dyn Stage) -> String {
 /// No two sinks write one file, none writes over an input, one at most writes to standard output.
 fn check_files(pipeline: &Pipeline) -> Result<()> {
     let mut seen = Vec::new();
-    let inputs: Vec<_> = pipeline
-        .source
-        .files()
-        .iter()
-        .filter_map(|path| path.canonicalize().ok())
-        .collect();
+    let inputs: Vec<_> = pipeline.source.files().iter().filter_map(|path| path.canonicalize().ok()).collect();
     for sink in &pipeline.sinks {
         let Some(file) = sink.spec.file() else {
             continue;
@@ -104,29 +94,19 @@ fn check_files(pipeline: &Pipeline) -> Result<()> {
                 .with_help("write to another file"));
         }
         if seen.contains(&file) {
-            return Err(Error::config(format!("two sinks write `{name}`"))
-                .with_help("give each its own file"));
+            return Err(
+                Error::config(format!("two sinks write `{name}`")).with_help("give each its own file")
+            );
         }
         seen.push(file);
     }
-    if pipeline
-        .sinks
-        .iter()
-        .filter(|sink| sink.spec.is_stdout())
-        .count()
-        > 1
-    {
-        return Err(Error::config("two sinks write to standard output")
-            .with_help("give one of them a `path`"));
-    }
-    if pipeline
-        .sinks
-        .iter()
-        .all(|sink| sink.spec.takes() == Takes::Rejections)
-    {
+    if pipeline.sinks.iter().filter(|sink| sink.spec.is_stdout()).count() > 1 {
         return Err(
-            Error::config("no sink takes the records").with_help("add one; `null` only counts")
+            Error::config("two sinks write to standard output").with_help("give one of them a `path`")
         );
+    }
+    if pipeline.sinks.iter().all(|sink| sink.spec.takes() == Takes::Rejections) {
+        return Err(Error::config("no sink takes the records").with_help("add one; `null` only counts"));
     }
     Ok(())
 }

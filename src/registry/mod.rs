@@ -129,7 +129,5 @@ pub fn components() -> Vec<&'static Component> {
 
 /// The component of this kind and name.
 pub fn find(kind: ComponentKind, name: &str) -> Option<&'static Component> {
-    components()
-        .into_iter()
-        .find(|component| component.kind() == kind && component.name == name)
+    components().into_iter().find(|component| component.kind() == kind && component.name == name)
 }

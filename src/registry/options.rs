@@ -31,12 +31,7 @@ pub struct Options<'a> {
 impl<'a> Options<'a> {
     /// The options in `table`, which stands at `span`.
     pub fn new(table: DeTable<'a>, span: Range<usize>) -> Self {
-        Self {
-            table,
-            span,
-            known: Vec::new(),
-            diagnostics: Vec::new(),
-        }
+        Self { table, span, known: Vec::new(), diagnostics: Vec::new() }
     }
 
     /// Where the table stands.
@@ -61,12 +56,8 @@ impl<'a> Options<'a> {
             .map(|properties| properties.keys().cloned().collect())
             .unwrap_or_default();
         let mut mine = DeTable::new();
-        let keys: Vec<_> = self
-            .table
-            .keys()
-            .filter(|key| names.iter().any(|n| n == key.get_ref()))
-            .cloned()
-            .collect();
+        let keys: Vec<_> =
+            self.table.keys().filter(|key| names.iter().any(|n| n == key.get_ref())).cloned().collect();
         for key in keys {
             if let Some(value) = self.table.remove(&key) {
                 mine.insert(key, value);
@@ -100,11 +91,7 @@ impl<'a> Options<'a> {
     fn note(&mut self, error: &toml::de::Error, span: Range<usize>) {
         let message = error.message().trim().to_owned();
         let help = suggestion(&message);
-        self.diagnostics.push(Diagnostic {
-            span,
-            message,
-            help,
-        });
+        self.diagnostics.push(Diagnostic { span, message, help });
     }
 
     /// Notes what is left over as unknown, with the nearest known name.
@@ -116,11 +103,7 @@ impl<'a> Options<'a> {
                 None => format!("the options here are {}", list(&self.known)),
             };
             let message = format!("unknown option `{name}`");
-            self.diagnostics.push(Diagnostic {
-                span: key.span(),
-                message,
-                help: Some(help),
-            });
+            self.diagnostics.push(Diagnostic { span: key.span(), message, help: Some(help) });
         }
         self.diagnostics
     }
@@ -135,15 +118,9 @@ fn remove_at(table: &mut DeTable<'_>, span: &Range<usize>) -> bool {
         .map(|(key, _)| key.clone());
     let Some(key) = key else {
         // The span of a table written in several lines covers its first line only: look inside the others.
-        return table
-            .iter_mut()
-            .any(|(_, value)| remove_inside(value.get_mut(), span));
+        return table.iter_mut().any(|(_, value)| remove_inside(value.get_mut(), span));
     };
-    if !within(key.span())
-        && table
-            .get_mut(&key)
-            .is_some_and(|value| remove_inside(value.get_mut(), span))
-    {
+    if !within(key.span()) && table.get_mut(&key).is_some_and(|value| remove_inside(value.get_mut(), span)) {
         return true;
     }
     table.remove(&key).is_some()
@@ -174,9 +151,5 @@ pub fn nearest<'k>(name: &str, known: impl IntoIterator<Item = &'k str>) -> Opti
 }
 
 fn list(names: &[String]) -> String {
-    names
-        .iter()
-        .map(|name| format!("`{name}`"))
-        .collect::<Vec<_>>()
-        .join(", ")
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }

@@ -40,11 +40,7 @@ pub struct OpenOptions {
 
 impl Default for OpenOptions {
     fn default() -> Self {
-        Self {
-            io: Io::Auto,
-            chunk_size: 1 << 20,
-            origins: false,
-        }
+        Self { io: Io::Auto, chunk_size: 1 << 20, origins: false }
     }
 }
 

@@ -22,19 +22,10 @@ impl Flow {
     }
 
     /// Sets the record at `row` aside. It must be removed from the batch by the caller (see [`Batch::retain`]).
-    pub fn reject(
-        &mut self,
-        batch: &Batch,
-        row: usize,
-        kind: RejectionKind,
-        reason: impl Into<String>,
-    ) {
+    pub fn reject(&mut self, batch: &Batch, row: usize, kind: RejectionKind, reason: impl Into<String>) {
         let origin = batch.origins.as_ref().map(|origins| &origins[row]);
         let position = origin.map(|origin| origin.position.clone());
-        let raw = origin
-            .and_then(|origin| batch.text.get(origin.raw))
-            .unwrap_or_default()
-            .to_vec();
+        let raw = origin.and_then(|origin| batch.text.get(origin.raw)).unwrap_or_default().to_vec();
         self.rejections.push(Rejection {
             kind,
             position: position.unwrap_or_else(|| Position {
@@ -43,10 +34,7 @@ impl Flow {
                 offset: 0,
             }),
             record: 0,
-            column: batch
-                .schema()
-                .time()
-                .map(|at| batch.schema().fields()[at].name.clone()),
+            column: batch.schema().time().map(|at| batch.schema().fields()[at].name.clone()),
             reason: reason.into(),
             raw,
         });

@@ -18,11 +18,7 @@ impl<R> Rules<R> {
     ///
     /// # Errors
     /// A configuration error that names a pattern that is none.
-    pub fn new<E>(
-        base: R,
-        exceptions: &IndexMap<String, E>,
-        merge: impl Fn(&R, &E) -> R,
-    ) -> Result<Self> {
+    pub fn new<E>(base: R, exceptions: &IndexMap<String, E>, merge: impl Fn(&R, &E) -> R) -> Result<Self> {
         let exceptions = exceptions
             .iter()
             .map(|(pattern, exception)| Ok((matcher(pattern)?, merge(&base, exception))))
@@ -52,8 +48,9 @@ impl<R> Rules<R> {
 /// A configuration error that names the pattern.
 pub fn matcher(pattern: &str) -> Result<GlobMatcher> {
     GlobBuilder::new(pattern).build().map(|glob| glob.compile_matcher()).map_err(|error| {
-        Error::config(format!("`{pattern}` is no sensor pattern: {}", error.kind()))
-            .with_help("`*` stands for any text, `?` for one character, `[a-c]` and `{a,b}` for one of several")
+        Error::config(format!("`{pattern}` is no sensor pattern: {}", error.kind())).with_help(
+            "`*` stands for any text, `?` for one character, `[a-c]` and `{a,b}` for one of several",
+        )
     })
 }
 
@@ -83,10 +80,7 @@ impl<T> PerSensor<T> {
 
     /// All that is kept, by id.
     pub fn iter(&self) -> impl Iterator<Item = (SensorId, &T)> {
-        self.0
-            .iter()
-            .enumerate()
-            .filter_map(|(id, kept)| Some((SensorId(id as u32), kept.as_ref()?)))
+        self.0.iter().enumerate().filter_map(|(id, kept)| Some((SensorId(id as u32), kept.as_ref()?)))
     }
 
     /// The list behind it: one place an id.
@@ -107,22 +101,13 @@ mod tests {
 
     #[test]
     fn the_last_match_wins() {
-        let exceptions: IndexMap<String, i32> = [("press-*", 1), ("press-9", 2), ("*/flow", 3)]
-            .map(|(p, r)| (p.to_owned(), r))
-            .into();
+        let exceptions: IndexMap<String, i32> =
+            [("press-*", 1), ("press-9", 2), ("*/flow", 3)].map(|(p, r)| (p.to_owned(), r)).into();
         let rules = Rules::new(0, &exceptions, |_, &exception| exception).expect("patterns");
         let of = |name| *rules.of(name);
-        assert_eq!(
-            [of("temp"), of("press-1"), of("press-9"), of("hall/3/flow")],
-            [0, 1, 2, 3]
-        );
+        assert_eq!([of("temp"), of("press-1"), of("press-9"), of("hall/3/flow")], [0, 1, 2, 3]);
         let exceptions: IndexMap<String, i32> = [("a".to_owned(), 1), ("*".to_owned(), 2)].into();
-        assert_eq!(
-            *Rules::new(0, &exceptions, |_, &e| e)
-                .expect("patterns")
-                .of("a"),
-            2
-        );
+        assert_eq!(*Rules::new(0, &exceptions, |_, &e| e).expect("patterns").of("a"), 2);
     }
 
     #[test]

@@ -175,10 +175,8 @@ impl Output {
     fn scatter(self, order: &[u32]) -> Column {
         match self {
             Self::Measurement(values) => {
-                let mut column = Measurement {
-                    values: vec![0.0; order.len()],
-                    valid: Mask::filled(order.len(), true),
-                };
+                let mut column =
+                    Measurement { values: vec![0.0; order.len()], valid: Mask::filled(order.len(), true) };
                 for (&row, value) in order.iter().zip(values) {
                     match value {
                         Some(value) => column.values[row as usize] = value,
@@ -189,18 +187,12 @@ impl Output {
             }
             Self::Count(counts) => {
                 let mut column = vec![0; order.len()];
-                order
-                    .iter()
-                    .zip(counts)
-                    .for_each(|(&row, count)| column[row as usize] = count);
+                order.iter().zip(counts).for_each(|(&row, count)| column[row as usize] = count);
                 Column::Count(column)
             }
             Self::Flag(flags) => {
                 let mut column = Mask::filled(order.len(), false);
-                order
-                    .iter()
-                    .zip(flags)
-                    .for_each(|(&row, flag)| column.set(row as usize, flag));
+                order.iter().zip(flags).for_each(|(&row, flag)| column.set(row as usize, flag));
                 Column::Flag(column)
             }
         }
@@ -229,10 +221,7 @@ fn bind<S: SeriesStage>(stage: &S, input: &Schema) -> Result<Binding> {
         }
         columns.push((at, name, outputs));
     }
-    Ok(Binding {
-        schema: Arc::new(schema),
-        columns,
-    })
+    Ok(Binding { schema: Arc::new(schema), columns })
 }
 
 impl<S: SeriesStage> Stage for S {
@@ -254,11 +243,7 @@ impl<S: SeriesStage> Stage for S {
 
     fn start(&self, input: &Arc<Schema>) -> Result<Box<dyn Process>> {
         let binding = bind(self, input)?;
-        let states = binding
-            .columns
-            .iter()
-            .map(|_| PerSensor::default())
-            .collect();
+        let states = binding.columns.iter().map(|_| PerSensor::default()).collect();
         Ok(Box::new(PerSeries {
             stage: self.clone(),
             binding,
@@ -301,23 +286,17 @@ impl<S: SeriesStage> Process for PerSeries<S> {
         let order = &self.groups.order;
         if let Some(times) = batch.times() {
             self.scratch.times.clear();
-            self.scratch
-                .times
-                .extend(order.iter().map(|&row| times[row as usize]));
+            self.scratch.times.extend(order.iter().map(|&row| times[row as usize]));
         }
         let mut late = BTreeMap::new();
         let mut columns = Vec::new();
         for (binding, states) in self.binding.columns.iter().zip(&mut self.states) {
             let (at, name, fields) = binding;
             self.scratch.gather(batch.measurement(*at), order);
-            let mut outputs: Vec<_> = fields
-                .iter()
-                .map(|&(_, kind)| Output::empty(kind))
-                .collect();
+            let mut outputs: Vec<_> = fields.iter().map(|&(_, kind)| Output::empty(kind)).collect();
             for (sensor, range) in &self.groups.runs {
                 let name_of_sensor = sensors.name(*sensor);
-                let state =
-                    states.get_or_insert_with(*sensor, || self.stage.state(name_of_sensor, name));
+                let state = states.get_or_insert_with(*sensor, || self.stage.state(name_of_sensor, name));
                 let mut run = Run {
                     sensor: name_of_sensor,
                     column: name,
@@ -328,18 +307,11 @@ impl<S: SeriesStage> Process for PerSeries<S> {
                     late: Vec::new(),
                 };
                 self.stage.step(state, &mut run)?;
-                late.extend(
-                    run.late
-                        .into_iter()
-                        .map(|(at, reason)| (order[range.start + at], reason)),
-                );
+                late.extend(run.late.into_iter().map(|(at, reason)| (order[range.start + at], reason)));
                 check_outputs(&outputs, range.end)?;
             }
             columns.extend(
-                fields
-                    .iter()
-                    .zip(outputs)
-                    .map(|(&(index, _), output)| (index, output.scatter(order))),
+                fields.iter().zip(outputs).map(|(&(index, _), output)| (index, output.scatter(order))),
             );
         }
         // New columns are appended in the schema's order; replaced ones may come at any time.
@@ -373,14 +345,12 @@ impl<S: SeriesStage> Process for PerSeries<S> {
 impl Scratch {
     fn gather(&mut self, column: &Measurement, order: &[u32]) {
         self.values.clear();
-        self.values
-            .extend(order.iter().map(|&row| column.values[row as usize]));
+        self.values.extend(order.iter().map(|&row| column.values[row as usize]));
         self.valid.clear();
         if column.valid.is_all_set() {
             self.valid.resize(order.len(), true);
         } else {
-            self.valid
-                .extend(order.iter().map(|&row| column.valid.get(row as usize)));
+            self.valid.extend(order.iter().map(|&row| column.valid.get(row as usize)));
         }
     }
 }
@@ -443,9 +413,7 @@ impl Groups {
             self.order[*place as usize] = row as u32;
             *place += 1;
         }
-        self.runs
-            .iter()
-            .for_each(|(id, _)| self.places[id.index()] = 0);
+        self.runs.iter().for_each(|(id, _)| self.places[id.index()] = 0);
     }
 }
 
@@ -459,14 +427,7 @@ mod tests {
         for _ in 0..2 {
             groups.sort(&[2, 0, 2, 5, 0].map(SensorId));
             assert_eq!(groups.order, [0, 2, 1, 4, 3]);
-            assert_eq!(
-                groups.runs,
-                [
-                    (SensorId(2), 0..2),
-                    (SensorId(0), 2..4),
-                    (SensorId(5), 4..5)
-                ]
-            );
+            assert_eq!(groups.runs, [(SensorId(2), 0..2), (SensorId(0), 2..4), (SensorId(5), 4..5)]);
         }
     }
 }

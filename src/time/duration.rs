@@ -33,19 +33,10 @@ pub fn parse_duration(text: &str) -> Result<i64, String> {
     let mut units = UNITS.as_slice();
     let mut total = 0_u64;
     while !rest.is_empty() {
-        let (count, name, after) =
-            split_part(rest).ok_or_else(|| fail("expected a whole number"))?;
-        let at = units
-            .iter()
-            .position(|&(unit, _)| unit == name)
-            .ok_or_else(|| fail(&unit_problem(name)))?;
-        let nanos = count
-            .parse::<u64>()
-            .ok()
-            .and_then(|count| count.checked_mul(units[at].1));
-        total = nanos
-            .and_then(|nanos| total.checked_add(nanos))
-            .ok_or_else(|| fail("it is too long"))?;
+        let (count, name, after) = split_part(rest).ok_or_else(|| fail("expected a whole number"))?;
+        let at = units.iter().position(|&(unit, _)| unit == name).ok_or_else(|| fail(&unit_problem(name)))?;
+        let nanos = count.parse::<u64>().ok().and_then(|count| count.checked_mul(units[at].1));
+        total = nanos.and_then(|nanos| total.checked_add(nanos)).ok_or_else(|| fail("it is too long"))?;
         units = &units[at + 1..];
         rest = after.trim_start();
     }
@@ -59,9 +50,7 @@ pub fn parse_duration(text: &str) -> Result<i64, String> {
 /// Splits `90 s 5 ms` into `90`, `s` and ` 5 ms`; `None` unless it begins with a digit.
 fn split_part(text: &str) -> Option<(&str, &str, &str)> {
     let (count, rest) = split_while(text, |c| c.is_ascii_digit());
-    let (name, rest) = split_while(rest.trim_start(), |c| {
-        !c.is_ascii_digit() && !c.is_whitespace()
-    });
+    let (name, rest) = split_while(rest.trim_start(), |c| !c.is_ascii_digit() && !c.is_whitespace());
     (!count.is_empty()).then_some((count, name, rest))
 }
 
@@ -117,11 +106,7 @@ mod tests {
             ("1 d 1 ns", 86_400_000_000_001, "1d1ns"),
             ("7us", 7_000, "7us"),
             ("0h1s", 1_000_000_000, "1s"),
-            (
-                "9223372036854775807ns",
-                i64::MAX,
-                "106751d23h47m16s854ms775us807ns",
-            ),
+            ("9223372036854775807ns", i64::MAX, "106751d23h47m16s854ms775us807ns"),
         ];
         for (text, nanos, written) in cases {
             assert_eq!(parse_duration(text), Ok(nanos), "{text}");

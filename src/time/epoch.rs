@@ -17,11 +17,7 @@ pub(super) fn parse(text: &[u8], places: usize) -> Result<Timestamp, TimeError> 
     }
     let padding = (kept.len()..places).map(|_| &b'0');
     let nanos = magnitude(whole.iter().chain(kept).chain(padding)).ok_or(TimeError::OutOfRange)?;
-    Timestamp::from_wide_nanos(if is_negative {
-        -i128::from(nanos)
-    } else {
-        i128::from(nanos)
-    })
+    Timestamp::from_wide_nanos(if is_negative { -i128::from(nanos) } else { i128::from(nanos) })
 }
 
 /// Splits a number into its digits before and after the point; both are digits only, and neither is empty where
@@ -32,9 +28,7 @@ fn split_at_point(number: &[u8]) -> Result<(&[u8], &[u8]), TimeError> {
     match rest.split_first() {
         _ if whole.is_empty() => Err(TimeError::NotANumber),
         None => Ok((whole, &[])),
-        Some((b'.', fraction))
-            if !fraction.is_empty() && fraction.iter().all(u8::is_ascii_digit) =>
-        {
+        Some((b'.', fraction)) if !fraction.is_empty() && fraction.iter().all(u8::is_ascii_digit) => {
             Ok((whole, fraction))
         }
         Some(_) => Err(TimeError::NotANumber),
@@ -45,9 +39,7 @@ fn split_at_point(number: &[u8]) -> Result<(&[u8], &[u8]), TimeError> {
 fn magnitude<'d>(digits: impl Iterator<Item = &'d u8>) -> Option<u64> {
     let mut value = 0_u64;
     for digit in digits {
-        value = value
-            .checked_mul(10)?
-            .checked_add(u64::from(digit - b'0'))?;
+        value = value.checked_mul(10)?.checked_add(u64::from(digit - b'0'))?;
     }
     Some(value)
 }

@@ -60,9 +60,7 @@ impl TimeError {
             }
             TimeError::TooFine => "finer than a nanosecond",
             TimeError::OutOfRange => "timestamp outside the years 1677 to 2262",
-            TimeError::Zone => {
-                "unknown time zone, or an offset that this time zone does not have then"
-            }
+            TimeError::Zone => "unknown time zone, or an offset that this time zone does not have then",
         }
     }
 }

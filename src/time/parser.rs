@@ -130,10 +130,7 @@ impl TimeParser {
         let (civil, offset) = rfc3339::parse(text)?;
         match (offset, &self.zone) {
             (None, Some(zone)) => zone::resolve(&civil, zone),
-            _ => Timestamp::from_parts(
-                civil.seconds() - i64::from(offset.unwrap_or(0)),
-                civil.nanos,
-            ),
+            _ => Timestamp::from_parts(civil.seconds() - i64::from(offset.unwrap_or(0)), civil.nanos),
         }
     }
 }

@@ -36,21 +36,14 @@ impl Pattern {
     }
 
     /// Reads `text`; a date and time without offset or zone is in `zone`, or in UTC.
-    pub(super) fn parse(
-        &self,
-        text: &[u8],
-        zone: Option<&TimeZone>,
-    ) -> Result<Timestamp, TimeError> {
-        let parts =
-            BrokenDownTime::parse(self.0.as_bytes(), text).map_err(|_| TimeError::NotThePattern)?;
+    pub(super) fn parse(&self, text: &[u8], zone: Option<&TimeZone>) -> Result<Timestamp, TimeError> {
+        let parts = BrokenDownTime::parse(self.0.as_bytes(), text).map_err(|_| TimeError::NotThePattern)?;
         if parts.second() == Some(59) && self.is_leap_second(text) {
             return Err(TimeError::LeapSecond);
         }
         if parts.iana_time_zone().is_some() {
             check_date(&parts)?;
-            let zoned = parts
-                .to_zoned_with(zone::database())
-                .map_err(|_| TimeError::Zone)?;
+            let zoned = parts.to_zoned_with(zone::database()).map_err(|_| TimeError::Zone)?;
             return Timestamp::from_wide_nanos(zoned.timestamp().as_nanosecond());
         }
         if parts.timestamp().is_some() || parts.offset().is_some() {
@@ -70,8 +63,7 @@ impl Pattern {
         places.any(|(at, _)| {
             let mut changed = text.to_vec();
             changed[at..at + 2].copy_from_slice(b"58");
-            BrokenDownTime::parse(self.0.as_bytes(), &changed)
-                .is_ok_and(|parts| parts.second() == Some(58))
+            BrokenDownTime::parse(self.0.as_bytes(), &changed).is_ok_and(|parts| parts.second() == Some(58))
         })
     }
 }
@@ -99,16 +91,13 @@ fn date_error(parts: &BrokenDownTime) -> TimeError {
 fn check(text: &str) -> Result<(), String> {
     let instant = Instant::from_nanosecond(SAMPLE_NANOS).map_err(|e| e.to_string())?;
     let sample = instant.to_zoned(TimeZone::UTC);
-    let written = BrokenDownTime::from(&sample)
-        .to_string(text)
-        .map_err(|e| e.to_string())?;
+    let written = BrokenDownTime::from(&sample).to_string(text).map_err(|e| e.to_string())?;
     let parts = BrokenDownTime::parse(text, &written).map_err(|e| e.to_string())?;
     if parts.timestamp().is_some() {
         return match parts.subsec_nanosecond() {
-            Some(_) => Err(
-                "`%s` takes no fraction; the time format `s` reads seconds with a fraction"
-                    .to_owned(),
-            ),
+            Some(_) => {
+                Err("`%s` takes no fraction; the time format `s` reads seconds with a fraction".to_owned())
+            }
             None => Ok(()),
         };
     }

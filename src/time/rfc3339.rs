@@ -31,8 +31,7 @@ impl Civil {
     /// Seconds since 1970-01-01 of this date and time, read as UTC; the nanoseconds aside.
     #[inline]
     pub(super) fn seconds(&self) -> i64 {
-        let clock =
-            (i64::from(self.hour) * 60 + i64::from(self.minute)) * 60 + i64::from(self.second);
+        let clock = (i64::from(self.hour) * 60 + i64::from(self.minute)) * 60 + i64::from(self.second);
         days_from_civil(self.year, self.month, self.day) * SECONDS_PER_DAY + clock
     }
 
@@ -63,9 +62,7 @@ impl Civil {
 /// or nothing. Gives the date and time as written, and the seconds that the offset puts them ahead of UTC.
 #[inline]
 pub(super) fn parse(text: &[u8]) -> Result<(Civil, Option<i32>), TimeError> {
-    let (head, rest) = text
-        .split_first_chunk::<19>()
-        .ok_or(TimeError::NotRfc3339)?;
+    let (head, rest) = text.split_first_chunk::<19>().ok_or(TimeError::NotRfc3339)?;
     let mut civil = read_head(head)?.check()?;
     let (nanos, rest) = read_fraction(rest)?;
     civil.nanos = nanos;
@@ -106,11 +103,7 @@ fn read_fraction(text: &[u8]) -> Result<(u32, &[u8]), TimeError> {
     };
     let mut nanos = 0;
     let mut count = 0;
-    while let Some(digit) = digits
-        .get(count)
-        .map(|b| b.wrapping_sub(b'0'))
-        .filter(|&d| d <= 9)
-    {
+    while let Some(digit) = digits.get(count).map(|b| b.wrapping_sub(b'0')).filter(|&d| d <= 9) {
         if count == 9 {
             return Err(TimeError::TooFine);
         }
@@ -120,18 +113,8 @@ fn read_fraction(text: &[u8]) -> Result<(u32, &[u8]), TimeError> {
     if count == 0 {
         return Err(TimeError::NotRfc3339);
     }
-    const SCALE: [u32; 10] = [
-        1_000_000_000,
-        100_000_000,
-        10_000_000,
-        1_000_000,
-        100_000,
-        10_000,
-        1_000,
-        100,
-        10,
-        1,
-    ];
+    const SCALE: [u32; 10] =
+        [1_000_000_000, 100_000_000, 10_000_000, 1_000_000, 100_000, 10_000, 1_000, 100, 10, 1];
     Ok((nanos * SCALE[count], &digits[count..]))
 }
 
@@ -186,16 +169,11 @@ fn civil_from_days(days: i64) -> (i64, i64, i64) {
     let days = days + ERA_TO_EPOCH_DAYS;
     let era = days.div_euclid(DAYS_PER_ERA);
     let day_of_era = days.rem_euclid(DAYS_PER_ERA);
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let march_month = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * march_month + 2) / 5 + 1;
-    let month = if march_month < 10 {
-        march_month + 3
-    } else {
-        march_month - 9
-    };
+    let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
     (era * 400 + year_of_era + i64::from(month <= 2), month, day)
 }
 

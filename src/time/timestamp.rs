@@ -100,9 +100,7 @@ impl Timestamp {
     /// The timestamp `nanos` after 1970-01-01 UTC, or [`TimeError::OutOfRange`].
     #[inline]
     pub(super) fn from_wide_nanos(nanos: i128) -> Result<Timestamp, TimeError> {
-        i64::try_from(nanos)
-            .map(Timestamp)
-            .map_err(|_| TimeError::OutOfRange)
+        i64::try_from(nanos).map(Timestamp).map_err(|_| TimeError::OutOfRange)
     }
 }
 

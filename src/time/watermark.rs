@@ -8,9 +8,7 @@ use super::Timestamp;
 ///
 /// Starts without a promise. Watermarks order as promises do, none below all others, so the promise of several
 /// sources together is their minimum.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Watermark(Option<Timestamp>);
 
@@ -57,10 +55,7 @@ mod tests {
         assert!(!mark.advance(at(3)));
         assert_eq!(mark.get(), Some(at(5)));
         assert!(mark.is_past(at(4)));
-        assert!(
-            !mark.is_past(at(5)),
-            "only strictly earlier breaks the promise"
-        );
+        assert!(!mark.is_past(at(5)), "only strictly earlier breaks the promise");
         assert!(mark.advance(at(6)));
         assert_eq!(mark.min(Watermark::new()).get(), None);
     }

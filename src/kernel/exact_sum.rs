@@ -1,0 +1,193 @@
+//! Exact sums (clause 16): values go in and come out again without any rounding; only the result is
+//! rounded, once. So a sum depends on nothing but what is in it.
+
+use serde::{Deserialize, Serialize};
+
+use super::wide::{SQUARE_LIMBS, SUM_LIMBS, Wide, decompose, divide, multiply, round, subtract};
+
+/// Bits that are left free below the first value, for smaller ones to come.
+const ROOM_BELOW: i32 = 40;
+/// How far a value may be shifted up: 53 + 70 bits leave room for a sign and carries, which are checked.
+const MAX_SHIFT: i32 = 70;
+/// The exponent of a sum that has seen nothing yet.
+const UNSET: i32 = i32::MAX;
+
+/// An exact sum of finite `f64`s.
+///
+/// Ordinary values lie within 100 powers of two of one another: their sum is an `i128` in units of
+/// `2^exponent`. A value outside that range turns it into a [wide](super::wide) one, until [`ExactSum::rebuild`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ExactSum {
+    narrow: i128,
+    exponent: i32,
+    wide: Option<Box<Wide>>,
+}
+
+impl Default for ExactSum {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl ExactSum {
+    /// The sum of nothing.
+    pub const fn new() -> Self {
+        Self { narrow: 0, exponent: UNSET, wide: None }
+    }
+
+    /// Adds a finite value.
+    pub fn add(&mut self, value: f64) {
+        debug_assert!(value.is_finite(), "{value} cannot be summed exactly");
+        let (is_negative, mantissa, exponent) = decompose(value);
+        if mantissa == 0 {
+            return;
+        }
+        if let Some(wide) = &mut self.wide {
+            return wide.add(u128::from(mantissa), (exponent + 1074) as u32, is_negative);
+        }
+        if self.exponent == UNSET {
+            self.exponent = exponent - ROOM_BELOW;
+        }
+        let term = if is_negative { -i128::from(mantissa) } else { i128::from(mantissa) };
+        let shift = exponent - self.exponent;
+        let sum = (0..=MAX_SHIFT).contains(&shift).then(|| self.narrow.checked_add(term << shift)).flatten();
+        match sum {
+            Some(sum) => self.narrow = sum,
+            None => self.widen().add(u128::from(mantissa), (exponent + 1074) as u32, is_negative),
+        }
+    }
+
+    /// Takes out a value that was added before.
+    pub fn remove(&mut self, value: f64) {
+        self.add(-value);
+    }
+
+    /// Adds all that is in `other`.
+    pub fn merge(&mut self, other: &Self) {
+        self.widen().add_wide(&other.as_wide());
+    }
+
+    /// Whether a value outside the ordinary range has made it wide, and so slower.
+    pub fn is_wide(&self) -> bool {
+        self.wide.is_some()
+    }
+
+    /// Starts over with `values`, in units that fit them; it is wide afterwards only if they need it.
+    pub fn rebuild(&mut self, values: impl Iterator<Item = f64> + Clone) {
+        let least = values.clone().filter(|&value| value != 0.0).map(|value| decompose(value).2).min();
+        *self = Self { exponent: least.unwrap_or(UNSET), ..Self::new() };
+        values.for_each(|value| self.add(value));
+    }
+
+    /// The sum, correctly rounded: the nearest `f64`, ties to even (Python's `math.fsum`); +0 for
+    /// nothing; infinite where it is too large.
+    pub fn round(&self) -> f64 {
+        self.round_scaled(0)
+    }
+
+    /// The correctly rounded sum divided by `count`. The sum itself never overflows: the result is infinite only
+    /// where the mean is too large.
+    pub fn mean(&self, count: u64) -> f64 {
+        let sum = self.round();
+        if sum.is_finite() {
+            return sum / count as f64;
+        }
+        self.round_scaled(-128) / count as f64 * 2f64.powi(128)
+    }
+
+    /// The correctly rounded value of sum · 2^power, for sums far from the subnormals.
+    fn round_scaled(&self, power: i32) -> f64 {
+        let (is_negative, rounded) = match &self.wide {
+            Some(wide) => {
+                let (is_negative, magnitude) = wide.magnitude();
+                (is_negative, round(&magnitude, -1074 + power))
+            }
+            None if self.narrow == 0 => return 0.0,
+            None => {
+                let magnitude = self.narrow.unsigned_abs();
+                let limbs = [magnitude as u64, (magnitude >> 64) as u64];
+                (self.narrow < 0, round(&limbs, self.exponent + power))
+            }
+        };
+        if is_negative { -rounded } else { rounded }
+    }
+
+    fn widen(&mut self) -> &mut Wide {
+        let wide = self.as_wide();
+        self.wide.insert(Box::new(wide))
+    }
+
+    fn as_wide(&self) -> Wide {
+        if let Some(wide) = &self.wide {
+            return (**wide).clone();
+        }
+        let mut wide = Wide::zero(SUM_LIMBS);
+        if self.narrow != 0 {
+            // Units below the least subnormal hold no bits: every value is a multiple of 2^−1074.
+            let (magnitude, shift) = (self.narrow.unsigned_abs(), self.exponent + 1074);
+            let magnitude = if shift < 0 { magnitude >> -shift } else { magnitude };
+            wide.add(magnitude, shift.max(0) as u32, self.narrow < 0);
+        }
+        wide
+    }
+}
+
+/// An exact sum of the squares of finite `f64`s.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ExactSquares(Wide);
+
+impl Default for ExactSquares {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl ExactSquares {
+    /// The sum of nothing.
+    pub fn new() -> Self {
+        Self(Wide::zero(SQUARE_LIMBS))
+    }
+
+    /// Adds `value²`, exactly.
+    pub fn add(&mut self, value: f64) {
+        self.change(value, false);
+    }
+
+    /// Takes out the square of a value that was added before.
+    pub fn remove(&mut self, value: f64) {
+        self.change(value, true);
+    }
+
+    /// Adds all that is in `other`.
+    pub fn merge(&mut self, other: &Self) {
+        self.0.add_wide(&other.0);
+    }
+
+    fn change(&mut self, value: f64, is_negative: bool) {
+        let (_, mantissa, exponent) = decompose(value);
+        let square = u128::from(mantissa) * u128::from(mantissa);
+        self.0.add(square, (2 * exponent + 2148) as u32, is_negative);
+    }
+}
+
+/// The population deviation of `count` values: √((n·Σx² − (Σx)²) / n²), where everything under the root is
+/// exact and rounded once, and the root is rounded once more. Never overflows on the way.
+pub fn population_deviation(sum: &ExactSum, squares: &ExactSquares, count: u64) -> f64 {
+    let (_, sum) = sum.as_wide().magnitude();
+    let (_, squares) = squares.0.magnitude();
+    let mut difference = subtract(&multiply(&squares, &[count, 0]), &multiply(&sum, &sum));
+    let Some(top) = difference.iter().rposition(|&limb| limb != 0) else { return 0.0 };
+    // 3 · 64 more bits, so that the quotient by n² < 2^128 keeps more than 53.
+    difference.splice(0..0, [0; 3]);
+    let is_inexact = divide(&mut difference, count) | divide(&mut difference, count);
+    difference[0] |= u64::from(is_inexact);
+    // The unit is 2^(−2148 − 192). Scale by an even power of two into the middle of the range, then back.
+    let scale = (top as i32 * 64) & !1;
+    let variance = round(&difference, -192 - scale);
+    let power = (scale - 2148) / 2;
+    variance.sqrt() * 2f64.powi(power / 2) * 2f64.powi(power - power / 2)
+}
+
+#[cfg(test)]
+#[path = "exact_sum_tests.rs"]
+mod tests;

@@ -1,0 +1,212 @@
+//! Quantiles by linear interpolation between order statistics, exact, in bounded memory.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// The quantile `q` (0 to 1) of sorted values: with h = (n − 1)·q, x⌊h⌋ + (h − ⌊h⌋)·(x⌊h⌋₊₁ − x⌊h⌋)
+/// (Hyndman and Fan, "Sample quantiles in statistical packages", 1996, type 7). `None` for no values.
+pub fn quantile_sorted(sorted: &[f64], q: f64) -> Option<f64> {
+    let (low, part) = place(sorted.len() as u64, q)?;
+    let low = low as usize;
+    Some(interpolate(sorted[low], sorted[(low + 1).min(sorted.len() - 1)], part))
+}
+
+/// Rank below quantile `q` of `count` values, and how far on the way to the next.
+fn place(count: u64, q: f64) -> Option<(u64, f64)> {
+    let h = count.checked_sub(1)? as f64 * q;
+    Some((h.floor() as u64, h - h.floor()))
+}
+
+fn interpolate(low: f64, high: f64, part: f64) -> f64 {
+    if part == 0.0 { low } else { low + part * (high - low) }
+}
+
+/// Order statistics of a multiset of finite values, over one pass or several.
+///
+/// A pass counts keys: values in an order-preserving form, cut to their top bits so that at most
+/// `limit` distinct ones are kept. Few distinct values need one pass. Otherwise every further pass looks into
+/// those cells only that hold a wanted rank, and there at the full resolution again.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ExactQuantiles {
+    wanted: Vec<f64>,
+    limit: usize,
+    count: u64,
+    /// Zoomed-in parts of the number line, by their first key; the first pass has one: all of it.
+    cells: Vec<Cell>,
+    passes: u32,
+}
+
+/// A part of the number line: the keys `first ..= last`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Cell {
+    first: u64,
+    last: u64,
+    /// How many values lie below it.
+    below: u64,
+    /// Keys are counted without their lowest `dropped` bits.
+    dropped: u32,
+    counts: BTreeMap<u64, u64>,
+}
+
+impl ExactQuantiles {
+    /// Will find the quantiles `wanted`, each 0 to 1, with about `limit` counters a wanted one.
+    pub fn new(wanted: &[f64], limit: usize) -> Self {
+        let all = Cell { first: 0, last: u64::MAX, below: 0, dropped: 0, counts: BTreeMap::new() };
+        Self { wanted: wanted.to_vec(), limit: limit.max(2), count: 0, cells: vec![all], passes: 0 }
+    }
+
+    /// Takes in a finite value; every pass must see the same ones, in any order.
+    pub fn add(&mut self, value: f64) {
+        self.count += u64::from(self.passes == 0);
+        let key = key_of(value);
+        let at = self.cells.partition_point(|cell| cell.last < key);
+        if let Some(cell) = self.cells.get_mut(at).filter(|cell| cell.first <= key) {
+            cell.add(key, self.limit);
+        }
+    }
+
+    /// How many values there are.
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// Ends a pass; whether another is needed.
+    pub fn finish_pass(&mut self) -> bool {
+        self.passes += 1;
+        let ranks = self.ranks();
+        let mut next: BTreeMap<u64, Cell> = BTreeMap::new();
+        for rank in ranks {
+            let cell = self.cells.iter().rev().find(|cell| cell.below <= rank);
+            if let Some(zoomed) = cell.and_then(|cell| cell.zoom(rank)) {
+                next.insert(zoomed.first, zoomed);
+            }
+        }
+        // A cell of one key has nothing left to find.
+        let is_done = next.values().all(|cell| cell.first == cell.last);
+        self.cells = next.into_values().collect();
+        !is_done
+    }
+
+    /// The quantile `q`, one of those wanted, after the last pass; `None` for no values.
+    pub fn value(&self, q: f64) -> Option<f64> {
+        let (low, part) = place(self.count, q)?;
+        let high = (low + 1).min(self.count - 1);
+        Some(interpolate(self.at_rank(low)?, self.at_rank(high)?, part))
+    }
+
+    fn at_rank(&self, rank: u64) -> Option<f64> {
+        let cell = self.cells.iter().rev().find(|cell| cell.below <= rank)?;
+        Some(value_of(cell.first))
+    }
+
+    /// The ranks that the wanted quantiles lie between, ascending.
+    fn ranks(&self) -> Vec<u64> {
+        let places = self.wanted.iter().filter_map(|&q| place(self.count, q));
+        let mut ranks: Vec<u64> = places.flat_map(|(low, _)| [low, (low + 1).min(self.count - 1)]).collect();
+        ranks.sort_unstable();
+        ranks.dedup();
+        ranks
+    }
+}
+
+impl Cell {
+    fn add(&mut self, key: u64, limit: usize) {
+        *self.counts.entry(key >> self.dropped).or_insert(0) += 1;
+        while self.counts.len() > limit {
+            self.coarsen();
+        }
+    }
+
+    fn coarsen(&mut self) {
+        self.dropped += 1;
+        for (key, count) in std::mem::take(&mut self.counts) {
+            *self.counts.entry(key >> 1).or_insert(0) += count;
+        }
+    }
+
+    /// The part of this cell that holds the value of rank `rank`.
+    fn zoom(&self, rank: u64) -> Option<Self> {
+        let mut below = self.below;
+        for (&key, &count) in &self.counts {
+            if rank < below + count {
+                let first = (key << self.dropped).max(self.first);
+                let last = (key << self.dropped | ((1u64 << self.dropped) - 1)).min(self.last);
+                return Some(Self { first, last, below, dropped: 0, counts: BTreeMap::new() });
+            }
+            below += count;
+        }
+        None
+    }
+}
+
+/// The value's bits, so turned that keys compare as values do (−0 below +0).
+fn key_of(value: f64) -> u64 {
+    let bits = value.to_bits();
+    if bits >> 63 == 1 { !bits } else { bits | 1 << 63 }
+}
+
+fn value_of(key: u64) -> f64 {
+    f64::from_bits(if key >> 63 == 1 { key & !(1 << 63) } else { !key })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn check(values: &[f64], limit: usize) -> Result<(), TestCaseError> {
+        let wanted = [0.25, 0.5, 0.75];
+        let mut exact = ExactQuantiles::new(&wanted, limit);
+        loop {
+            values.iter().for_each(|&value| exact.add(value));
+            prop_assert!(exact.passes < 65, "every pass gets nearer");
+            if !exact.finish_pass() {
+                break;
+            }
+        }
+        let mut sorted = values.to_vec();
+        sorted.sort_by(f64::total_cmp);
+        for q in wanted {
+            let expected = quantile_sorted(&sorted, q);
+            prop_assert_eq!(
+                exact.value(q).map(f64::to_bits),
+                expected.map(f64::to_bits),
+                "{} of {:?}",
+                q,
+                sorted
+            );
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn few_distinct_values_need_one_pass() {
+        let mut exact = ExactQuantiles::new(&[0.5], 8);
+        (0..1000).for_each(|at| exact.add(f64::from(at % 5)));
+        assert!(!exact.finish_pass());
+        assert_eq!(exact.value(0.5), Some(2.0));
+    }
+
+    #[test]
+    fn no_values_have_no_quantile() {
+        let mut exact = ExactQuantiles::new(&[0.5], 8);
+        assert!(!exact.finish_pass());
+        assert_eq!(exact.value(0.5), None);
+    }
+
+    proptest! {
+        #[test]
+        fn exact_quantiles_are_those_of_the_sorted_values(
+            values in proptest::collection::vec(any::<f64>().prop_filter("finite", |v| v.is_finite()), 1..200),
+            limit in 2..20usize,
+        ) {
+            check(&values, limit)?;
+        }
+
+        #[test]
+        fn repeated_values_too(values in proptest::collection::vec((-20..20i8).prop_map(|v| f64::from(v) / 4.0), 1..200), limit in 2..20usize) {
+            check(&values, limit)?;
+        }
+    }
+}
