@@ -107,6 +107,24 @@ impl Column {
         self.len() == 0
     }
 
+    /// Shortens it to `len` values, if it is longer.
+    pub(crate) fn truncate(&mut self, len: usize) {
+        match self {
+            Self::Time(time) => {
+                time.values.truncate(len);
+                time.text.truncate(len);
+            }
+            Self::Sensor(ids) => ids.truncate(len),
+            Self::Measurement(measurement) => {
+                measurement.values.truncate(len);
+                measurement.valid.truncate(len);
+            }
+            Self::Flag(bits) => bits.truncate(len),
+            Self::Count(counts) => counts.truncate(len),
+            Self::Text(spans) => spans.truncate(len),
+        }
+    }
+
     pub(super) fn retain(&mut self, keep: &Mask) {
         match self {
             Self::Time(time) => {

@@ -47,6 +47,15 @@ impl Mask {
         self.len += 1;
     }
 
+    /// Shortens it to `len` bits, if it is longer.
+    pub fn truncate(&mut self, len: usize) {
+        if len < self.len {
+            self.len = len;
+            self.words.truncate(len.div_ceil(64));
+            self.clear_tail();
+        }
+    }
+
     /// How many bits are set.
     pub fn count(&self) -> usize {
         self.words.iter().map(|word| word.count_ones() as usize).sum()
@@ -114,7 +123,9 @@ mod tests {
             let mut filled = Mask::filled(bits.len(), true);
             prop_assert!(filled.is_all_set());
             filled.and(&mask);
-            prop_assert_eq!(filled, mask);
+            prop_assert_eq!(&filled, &mask);
+            filled.truncate(bits.len() / 2);
+            prop_assert_eq!(filled, bits[..bits.len() / 2].iter().copied().collect::<Mask>());
         }
     }
 }

@@ -4,6 +4,12 @@
 //! an [`Encode`] turns batches into bytes. Call order: [`Format::schema`] on the first file,
 //! then [`Format::bind`] on every file, then [`Decode::complete`] and [`Decode::decode`] on its chunks.
 
+pub mod columns;
+pub mod csv;
+pub mod jsonl;
+mod rows;
+pub mod text;
+
 use std::sync::Arc;
 
 use crate::batch::{Batch, Schema};

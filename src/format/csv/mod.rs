@@ -1,0 +1,224 @@
+//! CSV and its relatives (clause 5): RFC 4180 with any delimiter.
+
+mod decode;
+mod encode;
+pub mod scan;
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use self::decode::CsvDecoder;
+use self::scan::{FieldSpan, Marks, Scan, unquote};
+use super::columns::{ColumnOptions, Columns, SAMPLE};
+use super::rows::Layout;
+use super::{Bound, Format, Head};
+use crate::batch::Schema;
+use crate::error::{Error, Result};
+
+pub use encode::CsvEncoder;
+
+/// How the text is laid out.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Dialect {
+    /// The byte between fields, such as ",", ";", "|" or "\t".
+    pub delimiter: String,
+    /// The byte around fields that contain delimiters, quotes or line ends; "" if there is none.
+    pub quote: String,
+    /// The byte that begins a comment line; no comments if not given.
+    pub comment: Option<String>,
+    /// Whether the first record has the names of the columns.
+    pub header: bool,
+    /// The names of the columns, in order: needed without a header, instead of it otherwise.
+    pub names: Option<Vec<String>>,
+}
+
+impl Default for Dialect {
+    fn default() -> Self {
+        Self { delimiter: ",".into(), quote: "\"".into(), comment: None, header: true, names: None }
+    }
+}
+
+impl Dialect {
+    /// The bytes that mean something.
+    ///
+    /// # Errors
+    /// A configuration error where one is not a single byte, or two are the same.
+    pub fn marks(&self) -> Result<Marks> {
+        let delimiter = if self.delimiter == "tab" { "\t" } else { &self.delimiter };
+        let marks = Marks {
+            delimiter: byte("delimiter", delimiter)?,
+            quote: if self.quote.is_empty() { None } else { Some(byte("quote", &self.quote)?) },
+            comment: self.comment.as_deref().map(|comment| byte("comment", comment)).transpose()?,
+        };
+        let all = [Some(marks.delimiter), marks.quote, marks.comment, Some(b'\n'), Some(b'\r')];
+        let set: Vec<u8> = all.into_iter().flatten().collect();
+        match (1..set.len()).find(|&at| set[..at].contains(&set[at])) {
+            None => Ok(marks),
+            Some(_) => Err(Error::config(
+                "`delimiter`, `quote` and `comment` must differ, and none can be a line end",
+            )),
+        }
+    }
+}
+
+fn byte(option: &str, text: &str) -> Result<u8> {
+    match text.as_bytes() {
+        [byte] => Ok(*byte),
+        _ => Err(Error::config(format!("`{option}` must be one ASCII character, not {text:?}"))),
+    }
+}
+
+/// The format.
+#[derive(Clone, Debug)]
+pub struct Csv {
+    marks: Marks,
+    header: bool,
+    names: Option<Vec<String>>,
+    columns: Columns,
+    origins: bool,
+}
+
+/// A UTF-8 byte order mark.
+const BOM: &[u8] = b"\xef\xbb\xbf";
+
+/// What stands at the beginning of a file.
+struct Beginning {
+    names: Vec<String>,
+    skip_bytes: usize,
+    skip_lines: u64,
+}
+
+impl Csv {
+    /// Checks the options.
+    ///
+    /// # Errors
+    /// A configuration error that names the option.
+    pub fn new(dialect: &Dialect, columns: &ColumnOptions) -> Result<Self> {
+        if !dialect.header && dialect.names.is_none() {
+            return Err(Error::config("without a `header` the columns need `names`")
+                .with_help("such as names = [\"time\", \"value\"]"));
+        }
+        Ok(Self {
+            marks: dialect.marks()?,
+            header: dialect.header,
+            names: dialect.names.clone(),
+            columns: Columns::new(columns)?,
+            origins: false,
+        })
+    }
+
+    /// Whether batches say where their records came from.
+    pub fn with_origins(mut self, origins: bool) -> Self {
+        self.origins = origins;
+        self
+    }
+
+    fn beginning(&self, head: Head<'_>) -> Result<Beginning> {
+        let mut skip_bytes = if head.bytes.starts_with(BOM) { BOM.len() } else { 0 };
+        let mut skip_lines = 0;
+        let mut names = self.names.clone();
+        if self.header {
+            let (found, next, lines) = self.header(head, skip_bytes)?;
+            if let Some(names) = names.as_ref().filter(|names| names.len() != found.len()) {
+                let message =
+                    format!("`{}` has {} columns, `names` has {}", head.name, found.len(), names.len());
+                return Err(Error::config(message).with_help("give each column one name"));
+            }
+            names.get_or_insert(found);
+            (skip_bytes, skip_lines) = (next, lines);
+        }
+        Ok(Beginning { names: names.unwrap_or_default(), skip_bytes, skip_lines })
+    }
+
+    /// The names in the first record, and where the second begins.
+    fn header(&self, head: Head<'_>, from: usize) -> Result<(Vec<String>, usize, u64)> {
+        let mut fields = Vec::new();
+        let (mut at, mut before) = (from, 0);
+        loop {
+            match self.marks.scan(head.bytes, at, head.is_whole, &mut fields) {
+                Scan::Skipped { next } => (at, before) = (next, before + 1),
+                Scan::Record { next, lines, .. } => {
+                    let names = self.fields(head.bytes, &fields).iter().map(|field| name(field)).collect();
+                    return Ok((names, next, before + lines));
+                }
+                Scan::Unclosed { .. } => {
+                    return Err(Error::data(format!(
+                        "the header of `{}` has a quote that is never closed",
+                        head.name
+                    )));
+                }
+                Scan::Incomplete => {
+                    return Err(Error::data(format!("`{}` has no header: it is empty", head.name))
+                        .with_help("check the file, or give the columns with `header = false` and `names`"));
+                }
+            }
+        }
+    }
+
+    fn fields<'t>(&self, text: &'t [u8], spans: &[FieldSpan]) -> Vec<Cow<'t, [u8]>> {
+        spans.iter().map(|&span| self.field(text, span)).collect()
+    }
+
+    fn field<'t>(&self, text: &'t [u8], span: FieldSpan) -> Cow<'t, [u8]> {
+        let raw = &text[span.start..span.end];
+        match self.marks.quote.filter(|_| span.is_quoted) {
+            None => Cow::Borrowed(raw),
+            Some(quote) => {
+                let mut out = Vec::new();
+                unquote(raw, quote, &mut out);
+                Cow::Owned(out)
+            }
+        }
+    }
+
+    /// The first records of a file, whatever their number of fields.
+    fn sample<'t>(&self, head: Head<'t>, from: usize) -> Vec<Vec<Cow<'t, [u8]>>> {
+        let (mut at, mut fields, mut sample) = (from, Vec::new(), Vec::new());
+        while sample.len() < SAMPLE {
+            at = match self.marks.scan(head.bytes, at, head.is_whole, &mut fields) {
+                Scan::Record { next, .. } => {
+                    sample.push(self.fields(head.bytes, &fields));
+                    next
+                }
+                Scan::Skipped { next } | Scan::Unclosed { next, .. } => next,
+                Scan::Incomplete => break,
+            };
+        }
+        sample
+    }
+}
+
+fn name(field: &[u8]) -> String {
+    String::from_utf8_lossy(Columns::trim(field)).into_owned()
+}
+
+impl Format for Csv {
+    fn schema(&self, head: Head<'_>) -> Result<Schema> {
+        let beginning = self.beginning(head)?;
+        let mut sample = self.sample(head, beginning.skip_bytes);
+        sample.retain(|record| record.len() == beginning.names.len());
+        self.columns.schema(head.name, &beginning.names, &sample)
+    }
+
+    fn bind(&self, head: Head<'_>, schema: &Arc<Schema>) -> Result<Bound> {
+        let beginning = self.beginning(head)?;
+        let layout = Layout {
+            roles: self.columns.roles(head.name, &beginning.names, schema)?,
+            sensor: self.columns.file_sensor(head.stem).map(str::to_owned),
+            columns: self.columns.clone(),
+            schema: Arc::clone(schema),
+            origins: self.origins,
+        };
+        Ok(Bound {
+            decoder: Arc::new(CsvDecoder { marks: self.marks, layout }),
+            skip_bytes: beginning.skip_bytes,
+            skip_lines: beginning.skip_lines,
+        })
+    }
+}

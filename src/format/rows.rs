@@ -1,0 +1,207 @@
+//! Collects the records of a chunk column by column; a record that turns out bad leaves no trace but
+//! its rejection.
+
+use std::sync::Arc;
+
+use super::columns::{Columns, Role, names_of, shown};
+use crate::batch::{Batch, Column, Measurement, Origin, Schema, Span, Text};
+use crate::chunk::{Chunk, Decoded};
+use crate::error::{Rejection, RejectionKind, Result};
+use crate::offset::Position;
+use crate::sensor::Sensors;
+
+/// Why a record is refused: the column's index, if one is at fault, and the reason.
+pub(super) struct Refusal {
+    pub(super) column: Option<usize>,
+    pub(super) reason: String,
+}
+
+impl Refusal {
+    pub(super) fn record(reason: impl Into<String>) -> Self {
+        Self { column: None, reason: reason.into() }
+    }
+
+    fn field(column: usize, reason: impl Into<String>) -> Self {
+        Self { column: Some(column), reason: reason.into() }
+    }
+}
+
+/// What stays the same for all chunks of a file.
+#[derive(Clone, Debug)]
+pub(super) struct Layout {
+    pub(super) columns: Columns,
+    pub(super) schema: Arc<Schema>,
+    /// By field of the file.
+    pub(super) roles: Vec<Role>,
+    /// The sensor of the whole file, where no column has it.
+    pub(super) sensor: Option<String>,
+    pub(super) origins: bool,
+}
+
+/// The records of one chunk.
+pub(super) struct Rows<'a> {
+    layout: &'a Layout,
+    chunk: &'a Chunk,
+    sensors: &'a mut Sensors,
+    columns: Vec<Column>,
+    text: Text,
+    origins: Option<Vec<Origin>>,
+    rows: usize,
+    rejections: Vec<Rejection>,
+}
+
+impl<'a> Rows<'a> {
+    pub(super) fn new(layout: &'a Layout, chunk: &'a Chunk, sensors: &'a mut Sensors) -> Self {
+        let columns = layout.schema.fields().iter().map(|field| Column::empty(field.kind)).collect();
+        let text = Text::new(chunk.bytes.clone());
+        let origins = layout.origins.then(Vec::new);
+        Self { layout, chunk, sensors, columns, text, origins, rows: 0, rejections: Vec::new() }
+    }
+
+    /// Takes in one field: its bytes, and where they lie in the chunk, or nowhere if they were made anew.
+    /// An `Err` inside refuses the record; the outer one ends the run.
+    pub(super) fn field(
+        &mut self,
+        role: Role,
+        bytes: &[u8],
+        start: Option<usize>,
+    ) -> Result<std::result::Result<(), Refusal>> {
+        let trimmed = Columns::trim(bytes);
+        // Where the trimmed text begins, counted from where the field does.
+        let start = start.map(|start| start + trimmed.as_ptr().addr().saturating_sub(bytes.as_ptr().addr()));
+        Ok(match role {
+            Role::Measurement(at) => self.number(at, trimmed),
+            Role::Time(at) => self.time(at, trimmed, start),
+            Role::Text(at) => self.carried(at, trimmed, start),
+            Role::Sensor(at) => return self.sensor(at, trimmed),
+        })
+    }
+
+    fn number(&mut self, at: usize, field: &[u8]) -> std::result::Result<(), Refusal> {
+        let value = if self.layout.columns.is_null(field) {
+            None
+        } else {
+            let number = self.layout.columns.number(field);
+            Some(number.ok_or_else(|| Refusal::field(at, format!("{} is not a number", shown(field))))?)
+        };
+        self.push_number(at, value);
+        Ok(())
+    }
+
+    /// Appends a value to measurement `at`.
+    pub(super) fn push_number(&mut self, at: usize, value: Option<f64>) {
+        if let Column::Measurement(Measurement { values, valid }) = &mut self.columns[at] {
+            values.push(value.unwrap_or(0.0));
+            valid.push(value.is_some());
+        }
+    }
+
+    fn time(&mut self, at: usize, field: &[u8], start: Option<usize>) -> std::result::Result<(), Refusal> {
+        if field.is_empty() {
+            return Err(Refusal::field(at, "no timestamp"));
+        }
+        let time = self.layout.columns.times.parse(field);
+        let time =
+            time.map_err(|why| Refusal::field(at, format!("{} is not a time: {why}", shown(field))))?;
+        let span = self.span(field, start);
+        if let Column::Time(column) = &mut self.columns[at] {
+            column.values.push(time);
+            column.text.push(span);
+        }
+        Ok(())
+    }
+
+    fn carried(&mut self, at: usize, field: &[u8], start: Option<usize>) -> std::result::Result<(), Refusal> {
+        if std::str::from_utf8(field).is_err() {
+            return Err(Refusal::field(at, format!("{} is not UTF-8", shown(field))));
+        }
+        let span = if field.is_empty() { Span::NULL } else { self.span(field, start) };
+        self.push_text(at, span);
+        Ok(())
+    }
+
+    /// Appends a span to text column `at`.
+    pub(super) fn push_text(&mut self, at: usize, span: Span) {
+        if let Column::Text(spans) = &mut self.columns[at] {
+            spans.push(span);
+        }
+    }
+
+    fn sensor(&mut self, at: usize, field: &[u8]) -> Result<std::result::Result<(), Refusal>> {
+        let Ok(name) = std::str::from_utf8(field) else {
+            return Ok(Err(Refusal::field(at, format!("{} is not UTF-8", shown(field)))));
+        };
+        if name.is_empty() {
+            return Ok(Err(Refusal::field(at, "no sensor")));
+        }
+        self.push_sensor(name)?;
+        Ok(Ok(()))
+    }
+
+    fn push_sensor(&mut self, name: &str) -> Result<()> {
+        let id = self.sensors.id(name)?;
+        if let Column::Sensor(ids) = &mut self.columns[self.layout.schema.sensor()] {
+            ids.push(id);
+        }
+        Ok(())
+    }
+
+    /// The span of a text: in the chunk where it lies there, made anew otherwise.
+    pub(super) fn span(&mut self, text: &[u8], start: Option<usize>) -> Span {
+        match start {
+            Some(start) => Span::new(start, text.len()),
+            None => self.text.push(text),
+        }
+    }
+
+    /// How many records there are so far, good or bad.
+    fn records(&self) -> u64 {
+        (self.rows + self.rejections.len()) as u64
+    }
+
+    /// The record that began at byte `start` and line `line` of the chunk, and is `raw`, is whole.
+    pub(super) fn accept(&mut self, start: usize, line: u64, raw: usize) -> Result<()> {
+        if let Some(name) = &self.layout.sensor {
+            self.push_sensor(name)?;
+        }
+        let position = self.origins.is_some().then(|| self.position(start, line));
+        if let (Some(origins), Some(position)) = (&mut self.origins, position) {
+            origins.push(Origin { position, raw: Span::new(start, raw) });
+        }
+        self.rows += 1;
+        Ok(())
+    }
+
+    /// That record is bad: it is set aside.
+    pub(super) fn refuse(&mut self, start: usize, line: u64, raw: usize, refusal: Refusal) {
+        for column in &mut self.columns {
+            column.truncate(self.rows);
+        }
+        let names = names_of(&self.layout.schema);
+        let rejection = Rejection {
+            kind: RejectionKind::Malformed,
+            position: self.position(start, line),
+            record: self.records() + 1,
+            column: refusal.column.map(|at| Arc::clone(&names[at])),
+            reason: refusal.reason,
+            raw: self.chunk.bytes.as_slice()[start..start + raw].to_vec(),
+        };
+        self.rejections.push(rejection);
+    }
+
+    fn position(&self, start: usize, line: u64) -> Position {
+        let offset = &self.chunk.offset;
+        Position {
+            file: Arc::clone(&self.chunk.file),
+            line: offset.line + line,
+            offset: offset.at + start as u64,
+        }
+    }
+
+    /// All records of the chunk, which has `lines` lines.
+    pub(super) fn finish(self, lines: u64) -> Decoded {
+        let mut batch = Batch::new(Arc::clone(&self.layout.schema), self.columns, self.text);
+        batch.origins = self.origins;
+        Decoded { batch, rejections: self.rejections, lines }
+    }
+}

@@ -1,0 +1,63 @@
+//! How values are written as text (clause 18).
+
+use crate::batch::{Batch, TimeColumn};
+
+/// The shortest text that reads back to the same bits, or a fixed number of decimals; `NaN`, `inf`, `-inf`.
+pub fn write_float(value: f64, decimals: Option<u8>, out: &mut Vec<u8>) {
+    match decimals {
+        _ if value.is_nan() => out.extend_from_slice(b"NaN"),
+        _ if value.is_infinite() => out.extend_from_slice(if value > 0.0 { b"inf" } else { b"-inf" }),
+        Some(decimals) => {
+            use std::io::Write;
+            // Writing to a vector cannot fail.
+            let _ = write!(out, "{value:.*}", usize::from(decimals));
+        }
+        None => {
+            let mut buffer = zmij::Buffer::new();
+            let text = buffer.format_finite(value);
+            let text = text.strip_suffix(".0").unwrap_or(text);
+            match text.split_once("e+") {
+                None => out.extend_from_slice(text.as_bytes()),
+                Some((mantissa, exponent)) => {
+                    [mantissa, "e", exponent].iter().for_each(|part| out.extend_from_slice(part.as_bytes()));
+                }
+            }
+        }
+    }
+}
+
+/// A time as it came in; as RFC 3339 in UTC where it came without text.
+pub fn write_time(batch: &Batch, times: &TimeColumn, row: usize, out: &mut Vec<u8>) {
+    match times.text.get(row).and_then(|&span| batch.text.get(span)) {
+        Some(text) => out.extend_from_slice(text),
+        None => times.values[row].write_rfc3339(out),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn written(value: f64, decimals: Option<u8>) -> String {
+        let mut out = Vec::new();
+        write_float(value, decimals, &mut out);
+        String::from_utf8(out).expect("text")
+    }
+
+    #[test]
+    fn clause_18_floats_are_short() {
+        let shown: Vec<_> = [19.0, 0.1, -0.0, 1e300, 5e-324, f64::NAN].map(|v| written(v, None)).into();
+        assert_eq!(shown, ["19", "0.1", "-0", "1e300", "5e-324", "NaN"]);
+        assert_eq!(written(2.0 / 3.0, Some(3)), "0.667");
+    }
+
+    proptest! {
+        #[test]
+        fn clause_18_floats_read_back(bits in any::<u64>()) {
+            let value = f64::from_bits(bits);
+            let back: f64 = written(value, None).parse().expect("a number");
+            prop_assert!(back.to_bits() == bits || value.is_nan() && back.is_nan());
+        }
+    }
+}
