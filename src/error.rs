@@ -17,6 +17,7 @@ struct Inner {
     kind: ErrorKind,
     message: String,
     position: Option<Position>,
+    part: Option<Part>,
     help: Option<String>,
 }
 
@@ -40,6 +41,17 @@ pub enum ErrorKind {
     Interrupted,
 }
 
+/// A part of a pipeline, counted from 0 as in messages and in `--set`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Part {
+    /// The source.
+    Source,
+    /// A stage.
+    Stage(usize),
+    /// A sink.
+    Sink(usize),
+}
+
 impl ErrorKind {
     /// The exit code of a process that ends with this kind of error.
     pub fn exit_code(self) -> u8 {
@@ -58,7 +70,7 @@ impl ErrorKind {
 impl Error {
     /// An error of the given kind; `message` says what happened, in lower case, without a full stop.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self(Box::new(Inner { kind, message: message.into(), position: None, help: None }))
+        Self(Box::new(Inner { kind, message: message.into(), position: None, part: None, help: None }))
     }
 
     /// A [`ErrorKind::Usage`] error.
@@ -117,6 +129,17 @@ impl Error {
     pub fn with_context(mut self, context: impl fmt::Display) -> Self {
         self.0.message = format!("{context}: {}", self.0.message);
         self
+    }
+
+    /// The same error, with the part of the pipeline that it belongs to.
+    pub fn with_part(mut self, part: Part) -> Self {
+        self.0.part = Some(part);
+        self
+    }
+
+    /// The part of the pipeline that it belongs to.
+    pub fn part(&self) -> Option<Part> {
+        self.0.part
     }
 
     /// The class of the error.

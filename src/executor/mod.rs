@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Part, Result};
 use crate::pipeline::{Pipeline, Plan, plan};
 use crate::sensor::Sensors;
 use crate::source::{OpenOptions, Progress};
@@ -148,6 +148,6 @@ fn check_stop(stop: &AtomicBool) -> Result<()> {
 /// # Errors
 /// A configuration error, or what keeps the source from being opened.
 pub fn plan(pipeline: &Pipeline, options: &OpenOptions) -> Result<Plan> {
-    let source = pipeline.source.open(options)?;
+    let source = pipeline.source.open(options).map_err(|error| error.with_part(Part::Source))?;
     Plan::new(pipeline, Arc::clone(source.schema()))
 }

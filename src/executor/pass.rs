@@ -8,7 +8,7 @@ use super::limit::RejectLimit;
 use super::report::Report;
 use super::{Observer, RunOptions, check_stop};
 use crate::batch::{Batch, Schema};
-use crate::error::{Rejection, RejectionKind, Result};
+use crate::error::{Part, Rejection, RejectionKind, Result};
 use crate::metrics::Entry;
 use crate::pipeline::plan::stage_label;
 use crate::pipeline::{Pipeline, Plan};
@@ -66,7 +66,7 @@ impl<'a> Pass<'a> {
     ) -> Result<Self> {
         let mut open = options.open.clone();
         open.origins |= Plan::needs_origins(stages);
-        let source = pipeline.source.open(&open)?;
+        let source = pipeline.source.open(&open).map_err(|error| error.with_part(Part::Source))?;
         let plan = Plan::new(pipeline, Arc::clone(source.schema()))?;
         let first = plan.stages.len() - pipeline.stages.len();
         let steps = stages.iter().enumerate().map(|(at, stage)| {

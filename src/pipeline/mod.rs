@@ -2,7 +2,15 @@
 //! [`plan`] (what will happen to the columns, and why).
 
 pub mod builder;
+pub mod environment;
+mod overrides;
 pub mod plan;
+pub mod resolve;
+pub mod spec;
+#[cfg(test)]
+mod tests;
+mod variables;
+mod written;
 
 use std::sync::Arc;
 
@@ -17,6 +25,9 @@ use crate::stage::{Stage, matcher};
 
 pub use builder::Builder;
 pub use plan::Plan;
+pub use resolve::{OutputOptions, Resolved};
+pub use spec::Spec;
+pub use written::SpecError;
 
 /// A pipeline: one source, any stages, one or more sinks. Immutable; can be run again and again.
 #[derive(Clone)]

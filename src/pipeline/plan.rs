@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Order, Pipeline};
 use crate::batch::Schema;
-use crate::error::{Error, Result};
+use crate::error::{Error, Part, Result};
 use crate::sink::Takes;
 use crate::stage::{Reorder, Stage};
 use crate::time::parse_duration;
@@ -29,14 +29,18 @@ impl Plan {
         let mut schemas = vec![input];
         for (at, stage) in stages.iter().enumerate() {
             let output = stage.output(&schemas[at]).map_err(|error| {
-                if at < first { error } else { error.with_context(stage_label(at - first, &**stage)) }
+                if at < first {
+                    error
+                } else {
+                    error.with_context(stage_label(at - first, &**stage)).with_part(Part::Stage(at - first))
+                }
             })?;
             schemas.push(Arc::new(output));
         }
         for (at, sink) in pipeline.sinks.iter().enumerate() {
-            sink.matchers()
-                .and_then(|_| sink.spec.check(&schemas[stages.len()]))
-                .map_err(|error| error.with_context(format!("sink {at} ({})", sink.spec.name())))?;
+            sink.matchers().and_then(|_| sink.spec.check(&schemas[stages.len()])).map_err(|error| {
+                error.with_context(format!("sink {at} ({})", sink.spec.name())).with_part(Part::Sink(at))
+            })?;
         }
         check_files(pipeline)?;
         Ok(Self { stages, schemas })

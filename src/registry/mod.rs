@@ -1,7 +1,9 @@
 //! Components by name. A component registers itself with [`inventory::submit!`], from this crate
 //! or any other that is linked in; nothing here knows any of them.
 
+mod check;
 mod options;
+mod words;
 
 use schemars::{JsonSchema, Schema};
 use serde::de::DeserializeOwned;
@@ -10,7 +12,9 @@ use crate::sink::SinkSpec;
 use crate::source::SourceSpec;
 use crate::stage::Stage;
 
-pub use options::{Diagnostic, Options, nearest};
+pub use options::{Diagnostic, Options, Variable};
+pub(crate) use words::list;
+pub use words::nearest;
 
 /// Something that can stand in a pipeline file.
 pub struct Component {

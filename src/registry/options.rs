@@ -8,6 +8,9 @@ use serde::de::DeserializeOwned;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::check;
+use super::words::{list, nearest, plain, suggestion};
+
 /// Something wrong in a pipeline file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
@@ -19,11 +22,34 @@ pub struct Diagnostic {
     pub help: Option<String>,
 }
 
+impl Diagnostic {
+    /// What is wrong at `span`.
+    pub fn new(span: Range<usize>, message: impl Into<String>) -> Self {
+        Self { span, message: message.into(), help: None }
+    }
+
+    /// The same, with what to do about it.
+    pub fn with_help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+}
+
+/// A value that is wholly what a variable said, `"${LIMIT}"`: it may be meant as a number or a boolean.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Variable {
+    /// Where it stands.
+    pub span: Range<usize>,
+    /// What the variable said.
+    pub text: String,
+}
+
 /// One component's table. Groups of options are taken out one by one; what is left at the end is unknown.
 pub struct Options<'a> {
     table: DeTable<'a>,
     span: Range<usize>,
     known: Vec<String>,
+    variables: &'a [Variable],
     /// What has been found wrong so far.
     pub diagnostics: Vec<Diagnostic>,
 }
@@ -31,7 +57,14 @@ pub struct Options<'a> {
 impl<'a> Options<'a> {
     /// The options in `table`, which stands at `span`.
     pub fn new(table: DeTable<'a>, span: Range<usize>) -> Self {
-        Self { table, span, known: Vec::new(), diagnostics: Vec::new() }
+        Self { table, span, known: Vec::new(), variables: &[], diagnostics: Vec::new() }
+    }
+
+    /// The same options, some of whose values came whole from a variable: where an option wants a number
+    /// or a boolean, such a value is read as one.
+    pub fn with_variables(mut self, variables: &'a [Variable]) -> Self {
+        self.variables = variables;
+        self
     }
 
     /// Where the table stands.
@@ -42,45 +75,53 @@ impl<'a> Options<'a> {
     /// Takes out the option called `name` as it stands.
     pub fn remove(&mut self, name: &str) -> Option<Spanned<DeValue<'a>>> {
         self.known.push(name.to_owned());
-        let key = self.table.keys().find(|key| key.get_ref() == name)?.clone();
-        self.table.remove(&key)
+        self.table.remove(name)
     }
 
     /// Takes out the options that `T` has and reads them. Every option that is wrong is noted, not only the first;
     /// then the result is `None`.
     pub fn take<T: DeserializeOwned + JsonSchema>(&mut self) -> Option<T> {
         let schema = schemars::schema_for!(T);
-        let names: Vec<String> = schema
-            .get("properties")
-            .and_then(|properties| properties.as_object())
-            .map(|properties| properties.keys().cloned().collect())
-            .unwrap_or_default();
+        let names = check::properties(schema.as_value());
         let mut mine = DeTable::new();
-        let keys: Vec<_> =
-            self.table.keys().filter(|key| names.iter().any(|n| n == key.get_ref())).cloned().collect();
-        for key in keys {
-            if let Some(value) = self.table.remove(&key) {
+        for name in &names {
+            if let Some((key, value)) = self.table.remove_entry(name.as_str()) {
                 mine.insert(key, value);
             }
         }
+        let before = self.diagnostics.len();
+        self.note_missing(schema.as_value(), &mine);
+        check::remove_unknown(schema.as_value(), &mut mine, &mut self.diagnostics);
         self.known.extend(names);
-        self.read(mine)
+        self.read(mine).filter(|_| self.diagnostics.len() == before)
+    }
+
+    fn note_missing(&mut self, schema: &serde_json::Value, table: &DeTable<'a>) {
+        for name in check::required(schema).filter(|&name| !table.contains_key(name)) {
+            let message = format!("the option `{name}` is missing");
+            let help = check::description(schema, name).map(|text| format!("`{name}`: {text}"));
+            self.diagnostics.push(Diagnostic { span: self.span(), message, help });
+        }
     }
 
     /// Deserialises again and again, each time without the options found wrong, until nothing new turns up.
     fn read<T: DeserializeOwned>(&mut self, mut table: DeTable<'a>) -> Option<T> {
         let before = self.diagnostics.len();
         loop {
-            let whole = Spanned::new(self.span.clone(), DeValue::Table(table.clone()));
+            let whole = Spanned::new(self.span(), DeValue::Table(table.clone()));
             let error = match T::deserialize(toml::de::ValueDeserializer::from(whole)) {
-                Ok(value) if self.diagnostics.len() == before => return Some(value),
-                Ok(_) => return None,
+                Ok(value) => return Some(value),
                 Err(error) => error,
             };
             let at = error.span().filter(|span| *span != self.span);
-            // A missing option has no place of its own; after a wrong one it may be a follow-up.
+            if let Some(span) = &at
+                && self.reread(&mut table, span)
+            {
+                continue;
+            }
+            // A missing option has no place of its own: it has been noted, or follows from a wrong one taken out.
             if at.is_some() || self.diagnostics.len() == before {
-                self.note(&error, at.clone().unwrap_or_else(|| self.span.clone()));
+                self.note(&error, at.clone().unwrap_or_else(|| self.span()));
             }
             if !at.is_some_and(|span| remove_at(&mut table, &span)) {
                 return None;
@@ -88,68 +129,89 @@ impl<'a> Options<'a> {
         }
     }
 
+    /// Reads the text at `span` as a number or a boolean, if it came whole from a variable; whether it did.
+    fn reread(&self, table: &mut DeTable<'a>, span: &Range<usize>) -> bool {
+        let Some(variable) = self.variables.iter().find(|variable| variable.span == *span) else {
+            return false;
+        };
+        let Some(value) = value_at(table, span).filter(|value| value.is_str()) else {
+            return false;
+        };
+        match DeValue::parse(&variable.text).map(Spanned::into_inner) {
+            Ok(parsed) if parsed.is_integer() || parsed.is_float() || parsed.is_bool() => {
+                *value = parsed;
+                true
+            }
+            _ => false,
+        }
+    }
+
     fn note(&mut self, error: &toml::de::Error, span: Range<usize>) {
-        let message = error.message().trim().to_owned();
-        let help = suggestion(&message);
+        let help = suggestion(error.message());
+        let message = plain(error.message());
+        // What a missing required option leads to is noted already.
+        if self.diagnostics.iter().any(|known| known.span == span && known.message == message) {
+            return;
+        }
         self.diagnostics.push(Diagnostic { span, message, help });
     }
 
     /// Notes what is left over as unknown, with the nearest known name.
     pub fn finish(mut self) -> Vec<Diagnostic> {
         for key in self.table.keys() {
-            let name = key.get_ref();
-            let help = match nearest(name, self.known.iter().map(String::as_str)) {
-                Some(known) => format!("did you mean `{known}`?"),
-                None => format!("the options here are {}", list(&self.known)),
-            };
-            let message = format!("unknown option `{name}`");
+            let message = format!("unknown option `{}`", key.get_ref());
+            let help = known_help(key.get_ref(), &self.known);
             self.diagnostics.push(Diagnostic { span: key.span(), message, help: Some(help) });
         }
         self.diagnostics
     }
 }
 
+/// What to say next to an unknown option.
+pub(super) fn known_help(name: &str, known: &[String]) -> String {
+    match nearest(name, known.iter().map(String::as_str)) {
+        Some(known) => format!("did you mean `{known}`?"),
+        None => format!("the options here are {}", list(known)),
+    }
+}
+
 /// Removes the innermost entry whose key or value stands at `span`; whether there was one.
 fn remove_at(table: &mut DeTable<'_>, span: &Range<usize>) -> bool {
-    let within = |outer: Range<usize>| outer.start <= span.start && span.end <= outer.end;
-    let key = table
-        .iter()
-        .find(|(key, value)| within(key.span()) || within(value.span()))
-        .map(|(key, _)| key.clone());
-    let Some(key) = key else {
-        // The span of a table written in several lines covers its first line only: look inside the others.
-        return table.iter_mut().any(|(_, value)| remove_inside(value.get_mut(), span));
-    };
-    if !within(key.span()) && table.get_mut(&key).is_some_and(|value| remove_inside(value.get_mut(), span)) {
+    let key = table.iter().find(|(key, value)| key.span() == *span || value.span() == *span);
+    if let Some(key) = key.map(|(key, _)| key.clone()) {
+        return table.remove(&key).is_some();
+    }
+    if table.iter_mut().map(|(_, value)| value).any(|value| remove_inside(value.get_mut(), span)) {
         return true;
     }
-    table.remove(&key).is_some()
+    // Something that cannot be taken out alone, such as an element of a list: the option goes as a whole.
+    let around = |outer: Range<usize>| outer.start <= span.start && span.end <= outer.end;
+    let key = table.iter().find(|(_, value)| around(value.span())).map(|(key, _)| key.clone());
+    key.is_some_and(|key| table.remove(&key).is_some())
 }
 
 fn remove_inside(value: &mut DeValue<'_>, span: &Range<usize>) -> bool {
     match value {
         DeValue::Table(inner) => remove_at(inner, span),
+        DeValue::Array(list) => {
+            list.iter_mut().any(|element| element.span() != *span && remove_inside(element.get_mut(), span))
+        }
         _ => false,
     }
 }
 
-/// For a message of serde that lists what is known: the nearest.
-fn suggestion(message: &str) -> Option<String> {
-    let mut quoted = message.split('`').skip(1).step_by(2);
-    let wrong = quoted.next().filter(|_| message.starts_with("unknown "))?;
-    nearest(wrong, quoted).map(|known| format!("did you mean `{known}`?"))
+/// The value that stands at `span`, however deep.
+fn value_at<'t, 'a>(table: &'t mut DeTable<'a>, span: &Range<usize>) -> Option<&'t mut DeValue<'a>> {
+    table.iter_mut().map(|(_, value)| value).find_map(|value| inside(value, span))
 }
 
-/// The name among `known` that `name` was probably meant to be.
-pub fn nearest<'k>(name: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
-    known
-        .into_iter()
-        .map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate))
-        .filter(|(distance, candidate)| *distance <= 1 + candidate.len().min(name.len()) / 3)
-        .min()
-        .map(|(_, candidate)| candidate)
-}
-
-fn list(names: &[String]) -> String {
-    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+fn inside<'t, 'a>(value: &'t mut Spanned<DeValue<'a>>, span: &Range<usize>) -> Option<&'t mut DeValue<'a>> {
+    if value.span() == *span {
+        return Some(value.get_mut());
+    }
+    match value.get_mut() {
+        DeValue::Table(table) => value_at(table, span),
+        DeValue::Array(list) => list.iter_mut().find_map(|element| inside(element, span)),
+        _ => None,
+    }
 }

@@ -1,0 +1,194 @@
+//! From parts as written to a [`Pipeline`]: every component found by name and made from its options.
+
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::spec::{Part, Parts, Spec};
+use super::written::{SpecError, Written};
+use super::{InputOptions, Pipeline, SinkEntry};
+use crate::error::{self, Error, ErrorKind, Result};
+use crate::registry::{
+    Component, ComponentKind, Diagnostic, Make, Options, Variable, components, find, list, nearest,
+};
+use crate::sink::SinkSpec;
+use crate::source::SourceSpec;
+use crate::stage::{Stage, matcher};
+
+/// Options of a `[[sink]]` that hold for any sink.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct OutputOptions {
+    /// The sensors whose records it is given, by name or glob; all where absent.
+    pub sensors: Option<Vec<String>>,
+}
+
+/// A pipeline ready to be planned and run, which remembers where it was written.
+#[derive(Clone)]
+pub struct Resolved {
+    /// The pipeline.
+    pub pipeline: Pipeline,
+    written: Arc<Written>,
+    source: Range<usize>,
+    stages: Vec<Range<usize>>,
+    sinks: Vec<Range<usize>>,
+}
+
+impl Resolved {
+    /// A configuration error that belongs to one part, as an error that points at that part.
+    ///
+    /// # Errors
+    /// Any other error is given back.
+    pub fn locate(&self, error: Error) -> Result<SpecError> {
+        let span = match error.part() {
+            _ if error.kind() != ErrorKind::Config => None,
+            Some(error::Part::Source) => Some(&self.source),
+            Some(error::Part::Stage(at)) => self.stages.get(at),
+            Some(error::Part::Sink(at)) => self.sinks.get(at),
+            None => None,
+        };
+        let Some(span) = span else { return Err(error) };
+        let mut diagnostic = Diagnostic::new(span.clone(), error.message());
+        diagnostic.help = error.help().map(str::to_owned);
+        Ok(SpecError::new(Arc::clone(&self.written), vec![diagnostic]))
+    }
+}
+
+impl Pipeline {
+    /// The pipeline written in `text`, with the environment's variables.
+    ///
+    /// # Errors
+    /// All that is wrong with it, each with its place.
+    pub fn from_toml(text: &str) -> Result<Self, SpecError> {
+        Ok(Spec::new("pipeline", text).resolve()?.pipeline)
+    }
+
+    /// The pipeline in the file at `path`; `-` is standard input.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or a configuration error with all that is wrong with it.
+    pub fn load(path: impl AsRef<Path>) -> Result<Self> {
+        Ok(Spec::read(path)?.resolve()?.pipeline)
+    }
+}
+
+/// Makes all components; what is wrong is noted.
+pub(super) fn resolve<'t>(
+    parts: Parts<'t>,
+    variables: &'t [Variable],
+    written: &Arc<Written>,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Option<Resolved> {
+    let mut maker = Maker { variables, diagnostics };
+    let spans = |parts: &[Part<'_>]| parts.iter().map(|part| part.span.clone()).collect();
+    let (stage_spans, sink_spans) = (spans(&parts.stages), spans(&parts.sinks));
+    let source_span = parts.source.as_ref().map(|part| part.span.clone());
+    // Everything is tried before anything is given up, so that all errors come at once.
+    let source = parts.source.and_then(|part| maker.source(part));
+    let stages: Vec<_> = parts.stages.into_iter().map(|part| maker.stage(part)).collect();
+    let sinks: Vec<_> = parts.sinks.into_iter().map(|part| maker.sink(part)).collect();
+    let (source, input) = source?;
+    let pipeline = Pipeline {
+        source: Arc::from(source),
+        input,
+        stages: stages.into_iter().map(|stage| stage.map(Arc::from)).collect::<Option<_>>()?,
+        sinks: sinks.into_iter().collect::<Option<_>>()?,
+    };
+    Some(Resolved {
+        pipeline,
+        written: Arc::clone(written),
+        source: source_span?,
+        stages: stage_spans,
+        sinks: sink_spans,
+    })
+}
+
+struct Maker<'m, 't> {
+    variables: &'t [Variable],
+    diagnostics: &'m mut Vec<Diagnostic>,
+}
+
+impl<'t> Maker<'_, 't> {
+    fn source(&mut self, part: Part<'t>) -> Option<(Box<dyn SourceSpec>, InputOptions)> {
+        let (component, mut options) = self.open(ComponentKind::Source, part)?;
+        let input = options.take::<InputOptions>();
+        let source = match component.make {
+            Make::Source(make) => make(&mut options),
+            _ => None,
+        };
+        self.diagnostics.extend(options.finish());
+        Some((source?, input?))
+    }
+
+    fn stage(&mut self, part: Part<'t>) -> Option<Box<dyn Stage>> {
+        let (component, mut options) = self.open(ComponentKind::Stage, part)?;
+        let stage = match component.make {
+            Make::Stage(make) => make(&mut options),
+            _ => None,
+        };
+        self.diagnostics.extend(options.finish());
+        stage
+    }
+
+    fn sink(&mut self, part: Part<'t>) -> Option<SinkEntry> {
+        let place = part.table.get("sensors").map(toml::Spanned::span);
+        let (component, mut options) = self.open(ComponentKind::Sink, part)?;
+        let output = options.take::<OutputOptions>();
+        let sink: Option<Box<dyn SinkSpec>> = match component.make {
+            Make::Sink(make) => make(&mut options),
+            _ => None,
+        };
+        let place = place.unwrap_or_else(|| options.span());
+        self.diagnostics.extend(options.finish());
+        let sensors = output?.sensors;
+        for error in sensors.iter().flatten().filter_map(|pattern| matcher(pattern).err()) {
+            let diagnostic = Diagnostic::new(place.clone(), error.message());
+            self.diagnostics.push(diagnostic.with_help(error.help().unwrap_or_default()));
+        }
+        Some(SinkEntry { spec: Arc::from(sink?), sensors })
+    }
+
+    /// The component that a part names, and the part's options.
+    fn open(&mut self, kind: ComponentKind, part: Part<'t>) -> Option<(&'static Component, Options<'t>)> {
+        let mut options = Options::new(part.table, part.span).with_variables(self.variables);
+        let found = match options.remove("type") {
+            None => Err(Diagnostic::new(options.span(), format!("this {} has no `type`", kind.as_str()))
+                .with_help(known_types(kind))),
+            Some(value) => match value.get_ref().as_str() {
+                None => Err(Diagnostic::new(value.span(), "expected the name of a component")
+                    .with_help(known_types(kind))),
+                Some(name) => find(kind, name).ok_or_else(|| unknown_type(kind, name, value.span())),
+            },
+        };
+        match found {
+            Ok(component) => Some((component, options)),
+            Err(diagnostic) => {
+                self.diagnostics.push(diagnostic);
+                None
+            }
+        }
+    }
+}
+
+fn names(kind: ComponentKind) -> Vec<&'static str> {
+    components().iter().filter(|component| component.kind() == kind).map(|component| component.name).collect()
+}
+
+fn known_types(kind: ComponentKind) -> String {
+    format!("the {}s here are {}", kind.as_str(), list(&names(kind)))
+}
+
+fn unknown_type(kind: ComponentKind, name: &str, span: Range<usize>) -> Diagnostic {
+    let message = format!("there is no {} `{name}`", kind.as_str());
+    let other = components().into_iter().find(|component| component.name == name);
+    let near = nearest(name, names(kind));
+    let help = match (near, other) {
+        (_, Some(other)) => format!("`{name}` is a {}; {}", other.kind().as_str(), known_types(kind)),
+        (Some(near), _) => format!("did you mean `{near}`? {}", known_types(kind)),
+        (None, None) => known_types(kind),
+    };
+    Diagnostic::new(span, message).with_help(help)
+}

@@ -1,0 +1,204 @@
+//! A pipeline as written: a TOML text, values laid over it, variables put in. Nothing here knows any component.
+
+use std::fmt;
+use std::io::Read;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::environment;
+use super::overrides::set;
+use super::resolve::{Resolved, resolve};
+use super::variables::{Lookup, expand};
+use super::written::{SpecError, Written};
+use crate::error::{Error, Result};
+use crate::registry::{Diagnostic, Variable, list, nearest};
+
+/// The tables of a pipeline file.
+const TABLES: [&str; 3] = ["source", "stage", "sink"];
+
+/// A pipeline as written, not yet checked.
+pub struct Spec {
+    written: Written,
+    lookup: Box<dyn Fn(&str) -> Option<String>>,
+}
+
+/// One `[source]`, `[[stage]]` or `[[sink]]`.
+pub(super) struct Part<'t> {
+    pub(super) table: DeTable<'t>,
+    pub(super) span: Range<usize>,
+}
+
+/// The parts of a pipeline, and the values in them that came whole from a variable.
+#[derive(Default)]
+pub(super) struct Parts<'t> {
+    pub(super) source: Option<Part<'t>>,
+    pub(super) stages: Vec<Part<'t>>,
+    pub(super) sinks: Vec<Part<'t>>,
+}
+
+impl Spec {
+    /// The pipeline written in `text`; `name` stands for the file in messages. Variables are the environment's.
+    pub fn new(name: impl Into<String>, text: impl Into<String>) -> Self {
+        let mut written = Written::default();
+        written.push(name, text);
+        Self { written, lookup: Box::new(environment::variable) }
+    }
+
+    /// Reads the file at `path`; `-` is standard input.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is not UTF-8.
+    pub fn read(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let name = path.display().to_string();
+        let mut bytes = Vec::new();
+        let read = if name == "-" {
+            std::io::stdin().read_to_end(&mut bytes)
+        } else {
+            std::fs::File::open(path).and_then(|mut file| file.read_to_end(&mut bytes))
+        };
+        read.map_err(|error| cannot_read(&name, &error))?;
+        let text = String::from_utf8(bytes).map_err(|error| {
+            let at = error.utf8_error().valid_up_to();
+            Error::config(format!("cannot read {name}: it is not UTF-8 at byte {at}"))
+                .with_help("a pipeline file is TOML text; is this the data instead?")
+        })?;
+        Ok(Self::new(if name == "-" { "standard input" } else { &name }, text))
+    }
+
+    /// Lays `path=value`, such as `stage.0.max=90`, over the file.
+    pub fn with_set(mut self, argument: impl Into<String>) -> Self {
+        self.written.push("--set", argument);
+        self
+    }
+
+    /// Takes the values of `${…}` from `lookup` instead of the environment.
+    pub fn with_variables(mut self, lookup: impl Fn(&str) -> Option<String> + 'static) -> Self {
+        self.lookup = Box::new(lookup);
+        self
+    }
+
+    /// Checks everything and makes the components.
+    ///
+    /// # Errors
+    /// All that is wrong, each with its place.
+    pub fn resolve(&self) -> Result<Resolved, SpecError> {
+        let written = Arc::new(self.written.clone());
+        let mut diagnostics = Vec::new();
+        let mut table = parse(&self.written, &mut diagnostics);
+        let variables = match &mut table {
+            Some(table) => expand(table, &self.written, &*self.lookup as &Lookup<'_>, &mut diagnostics),
+            None => Vec::new(),
+        };
+        let resolved = table.and_then(|table| {
+            let parts = split(table, &mut diagnostics);
+            resolve(parts, &variables as &[Variable], &written, &mut diagnostics)
+        });
+        match resolved {
+            Some(resolved) if diagnostics.is_empty() => Ok(resolved),
+            _ => Err(SpecError::new(written, diagnostics)),
+        }
+    }
+}
+
+impl fmt::Debug for Spec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.written.fmt(f)
+    }
+}
+
+fn cannot_read(name: &str, error: &std::io::Error) -> Error {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => Error::unavailable(format!("cannot read {name}: no such file"))
+            .with_help("`tidemill init DATA -o pipeline.toml` writes a first pipeline for a data file"),
+        _ => Error::io("read", name, error),
+    }
+}
+
+/// The file as a table, with what was laid over it; `None` where it is no TOML.
+fn parse<'t>(written: &'t Written, diagnostics: &mut Vec<Diagnostic>) -> Option<DeTable<'t>> {
+    let mut pieces = written.pieces();
+    let (_, text) = pieces.next()?;
+    let (table, errors) = DeTable::parse_recoverable(text);
+    diagnostics.extend(errors.iter().map(|error| {
+        let span = error.span().unwrap_or(0..0);
+        Diagnostic::new(span, error.message().trim().lines().collect::<Vec<_>>().join(", "))
+    }));
+    if !diagnostics.is_empty() {
+        return None;
+    }
+    let mut table = table.into_inner();
+    for (start, argument) in pieces {
+        diagnostics.extend(set(&mut table, argument, start).err());
+    }
+    Some(table)
+}
+
+/// The parts; what is no part is noted.
+fn split<'t>(mut table: DeTable<'t>, diagnostics: &mut Vec<Diagnostic>) -> Parts<'t> {
+    let mut parts = Parts::default();
+    if let Some(value) = table.remove("source") {
+        let span = value.span();
+        match value.into_inner() {
+            DeValue::Table(table) => parts.source = Some(Part { table, span }),
+            _ => diagnostics.push(
+                Diagnostic::new(span, "a pipeline has one source")
+                    .with_help("write `[source]`, in single brackets"),
+            ),
+        }
+    } else {
+        let help = "say where the records come from: `[source]` with `type = \"csv\"` and a `path`, for one";
+        diagnostics.push(Diagnostic::new(0..0, "there is no `[source]`").with_help(help));
+    }
+    let is_sink_missing = !table.contains_key("sink");
+    parts.stages = several("stage", table.remove("stage"), diagnostics);
+    parts.sinks = several("sink", table.remove("sink"), diagnostics);
+    if is_sink_missing {
+        let help =
+            "say where the records go: `[[sink]]` with `type = \"console\"`, for one; `null` only counts";
+        diagnostics.push(Diagnostic::new(0..0, "there is no `[[sink]]`").with_help(help));
+    }
+    diagnostics.extend(table.keys().map(unknown_table));
+    parts
+}
+
+fn several<'t>(
+    name: &str,
+    value: Option<Spanned<DeValue<'t>>>,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Vec<Part<'t>> {
+    let Some(value) = value else { return Vec::new() };
+    let span = value.span();
+    let mut wrong = |span| {
+        let message = format!("a pipeline has a list of {name}s");
+        diagnostics.push(
+            Diagnostic::new(span, message).with_help(format!("write `[[{name}]]`, in double brackets")),
+        );
+    };
+    let DeValue::Array(list) = value.into_inner() else {
+        wrong(span);
+        return Vec::new();
+    };
+    let mut parts = Vec::new();
+    for element in list {
+        let span = element.span();
+        match element.into_inner() {
+            DeValue::Table(table) => parts.push(Part { table, span }),
+            _ => wrong(span),
+        }
+    }
+    parts
+}
+
+fn unknown_table(key: &Spanned<std::borrow::Cow<'_, str>>) -> Diagnostic {
+    let name = key.get_ref();
+    let help = match nearest(name, TABLES) {
+        Some(known) => format!("did you mean `{known}`?"),
+        None => format!("a pipeline file has {}", list(&TABLES)),
+    };
+    Diagnostic::new(key.span(), format!("unknown table `{name}`")).with_help(help)
+}

@@ -1,0 +1,186 @@
+//! `${NAME}` and `${NAME:-default}` in the text of a pipeline file; `$${` stands for `${` itself.
+
+use std::ops::Range;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::written::Written;
+use crate::registry::{Diagnostic, Variable};
+
+/// Where the values of variables come from.
+pub(super) type Lookup<'a> = dyn Fn(&str) -> Option<String> + 'a;
+
+/// Puts the variables' values into all text in `table`. Gives the text that was wholly one variable; what cannot be
+/// put in is noted.
+pub(super) fn expand(
+    table: &mut DeTable<'_>,
+    written: &Written,
+    lookup: &Lookup<'_>,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Vec<Variable> {
+    let mut expansion = Expansion { written, lookup, diagnostics, whole: Vec::new() };
+    table.iter_mut().map(|(_, value)| value).for_each(|value| expansion.value(value));
+    expansion.whole
+}
+
+struct Expansion<'e> {
+    written: &'e Written,
+    lookup: &'e Lookup<'e>,
+    diagnostics: &'e mut Vec<Diagnostic>,
+    whole: Vec<Variable>,
+}
+
+/// A piece of text with variables.
+#[derive(Debug, PartialEq)]
+enum Piece<'t> {
+    Plain(&'t str),
+    Variable { name: &'t str, default: Option<&'t str> },
+    Unclosed,
+}
+
+impl Expansion<'_> {
+    fn value(&mut self, value: &mut Spanned<DeValue<'_>>) {
+        let span = value.span();
+        match value.get_mut() {
+            DeValue::Table(table) => {
+                table.iter_mut().map(|(_, value)| value).for_each(|inner| self.value(inner))
+            }
+            DeValue::Array(list) => list.iter_mut().for_each(|element| self.value(element)),
+            DeValue::String(text) if text.contains("${") => *text = self.text(text, span).into(),
+            _ => {}
+        }
+    }
+
+    fn text(&mut self, text: &str, span: Range<usize>) -> String {
+        let pieces = split(text);
+        let mut result = String::new();
+        for piece in &pieces {
+            match piece {
+                Piece::Plain(plain) => result += plain,
+                Piece::Variable { name, default } => match self.lookup(name, *default) {
+                    Ok(value) => result += &value,
+                    Err((message, help)) => {
+                        let place = self.place(&span, &format!("${{{name}"));
+                        self.diagnostics.push(Diagnostic::new(place, message).with_help(help));
+                    }
+                },
+                Piece::Unclosed => {
+                    let place = self.place(&span, "${");
+                    let help = "write `$${` for the two characters themselves";
+                    self.diagnostics.push(Diagnostic::new(place, "`${` without its `}`").with_help(help));
+                }
+            }
+        }
+        if matches!(pieces[..], [Piece::Variable { .. }]) {
+            self.whole.push(Variable { span, text: result.clone() });
+        }
+        result
+    }
+
+    fn lookup(&self, name: &str, default: Option<&str>) -> Result<String, (String, String)> {
+        if !is_name(name) {
+            let message = format!("`{name}` is no name of a variable");
+            return Err((message, "names are letters, digits and `_`, and do not begin with a digit".into()));
+        }
+        // As in a shell, a default also stands in for a variable that is set to nothing.
+        match ((self.lookup)(name), default) {
+            (Some(value), None) => Ok(value),
+            (Some(value), Some(_)) if !value.is_empty() => Ok(value),
+            (_, Some(default)) => Ok(default.to_owned()),
+            (None, None) => Err((
+                format!("the variable `{name}` is not set"),
+                format!("set it, or give it a default: `${{{name}:-…}}`"),
+            )),
+        }
+    }
+
+    /// Where `what` is written within `span`; all of `span` where it is written with escapes.
+    fn place(&self, span: &Range<usize>, what: &str) -> Range<usize> {
+        let at = self.written.get(span).and_then(|text| {
+            let start = text.find(what)?;
+            let end = text[start..].find('}').map_or(start + what.len(), |length| start + length + 1);
+            Some(span.start + start..span.start + end)
+        });
+        at.unwrap_or_else(|| span.clone())
+    }
+}
+
+fn is_name(name: &str) -> bool {
+    let is_first_fine = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+    is_first_fine && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
+fn split(text: &str) -> Vec<Piece<'_>> {
+    let mut pieces = Vec::new();
+    let mut rest = text;
+    while let Some(at) = rest.find("${") {
+        if rest[..at].ends_with('$') {
+            pieces.push(Piece::Plain(&rest[..at - 1]));
+            pieces.push(Piece::Plain("${"));
+            rest = &rest[at + 2..];
+            continue;
+        }
+        if at > 0 {
+            pieces.push(Piece::Plain(&rest[..at]));
+        }
+        let Some((inside, after)) = rest[at + 2..].split_once('}') else {
+            pieces.push(Piece::Unclosed);
+            return pieces;
+        };
+        pieces.push(match inside.split_once(":-") {
+            Some((name, default)) => Piece::Variable { name, default: Some(default) },
+            None => Piece::Variable { name: inside, default: None },
+        });
+        rest = after;
+    }
+    if !rest.is_empty() {
+        pieces.push(Piece::Plain(rest));
+    }
+    pieces
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn expanded(text: &str) -> Result<String, Vec<String>> {
+        let mut written = Written::default();
+        let toml = format!("a = '{text}'");
+        written.push("p.toml", &toml);
+        let mut table = DeTable::parse(&toml).expect("toml").into_inner();
+        let mut diagnostics = Vec::new();
+        let lookup = |name: &str| match name {
+            "DIR" => Some("data".to_owned()),
+            "EMPTY" => Some(String::new()),
+            _ => None,
+        };
+        expand(&mut table, &written, &lookup, &mut diagnostics);
+        let places = |d: &Diagnostic| format!("{}: {}", d.message, &toml[d.span.clone()]);
+        if diagnostics.is_empty() {
+            Ok(table["a"].get_ref().as_str().expect("text").to_owned())
+        } else {
+            Err(diagnostics.iter().map(places).collect())
+        }
+    }
+
+    #[test]
+    fn variables_defaults_and_escapes() {
+        assert_eq!(expanded("${DIR}/x").as_deref(), Ok("data/x"));
+        assert_eq!(expanded("${NONE:-d/e}/x${EMPTY:-f}${EMPTY}").as_deref(), Ok("d/e/xf"));
+        assert_eq!(expanded("$${DIR} $5 $").as_deref(), Ok("${DIR} $5 $"));
+    }
+
+    #[test]
+    fn what_cannot_be_put_in_is_pointed_at() {
+        assert_eq!(
+            expanded("${DIR}/${NO}/${ME}"),
+            Err(vec![
+                "the variable `NO` is not set: ${NO}".to_owned(),
+                "the variable `ME` is not set: ${ME}".to_owned()
+            ])
+        );
+        assert_eq!(expanded("x${DIR"), Err(vec!["`${` without its `}`: ${".to_owned()]));
+        assert_eq!(expanded("${1 2}"), Err(vec!["`1 2` is no name of a variable: ${1 2}".to_owned()]));
+    }
+}

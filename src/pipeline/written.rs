@@ -1,0 +1,112 @@
+//! The text a pipeline was written in, and what is wrong with it.
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+
+use crate::error::Error;
+use crate::registry::Diagnostic;
+
+/// All text of a pipeline: the file, then what was laid over it. One address space: a place is a range of bytes
+/// from the beginning of the file on, through all pieces.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Written {
+    pieces: Vec<Piece>,
+}
+
+#[derive(Clone, Debug)]
+struct Piece {
+    name: String,
+    text: String,
+    start: usize,
+}
+
+impl Written {
+    /// Adds a piece; gives the place of its first byte.
+    pub(super) fn push(&mut self, name: impl Into<String>, text: impl Into<String>) -> usize {
+        // One byte between pieces, so that the end of one is not the beginning of the next.
+        let start = self.pieces.last().map_or(0, |last| last.start + last.text.len() + 1);
+        self.pieces.push(Piece { name: name.into(), text: text.into(), start });
+        start
+    }
+
+    /// The pieces in order: the place of the first byte, and the text.
+    pub(super) fn pieces(&self) -> impl Iterator<Item = (usize, &str)> {
+        self.pieces.iter().map(|piece| (piece.start, piece.text.as_str()))
+    }
+
+    /// The text at `span`.
+    pub(super) fn get(&self, span: &Range<usize>) -> Option<&str> {
+        let piece = self.piece(span)?;
+        piece.text.get(span.start - piece.start..span.end.checked_sub(piece.start)?)
+    }
+
+    fn piece(&self, span: &Range<usize>) -> Option<&Piece> {
+        self.pieces.iter().rev().find(|piece| piece.start <= span.start)
+    }
+
+    fn render(&self, diagnostic: &Diagnostic, renderer: &Renderer) -> String {
+        let title = Level::ERROR.primary_title(diagnostic.message.as_str());
+        let mut group = match self.piece(&diagnostic.span) {
+            Some(piece) => title.element(snippet(piece, &diagnostic.span)),
+            None => Group::with_title(title),
+        };
+        if let Some(help) = &diagnostic.help {
+            group = group.element(Level::HELP.message(help.as_str()));
+        }
+        renderer.render(&[group])
+    }
+}
+
+fn snippet<'p>(piece: &'p Piece, span: &Range<usize>) -> Snippet<'p, annotate_snippets::Annotation<'p>> {
+    let within = |at: usize| piece.text.floor_char_boundary(at.saturating_sub(piece.start));
+    let (start, end) = (within(span.start), within(span.end));
+    let end = end.max(start);
+    Snippet::source(piece.text.as_str())
+        .path(piece.name.as_str())
+        .annotation(AnnotationKind::Primary.span(start..end))
+}
+
+/// Everything that is wrong with a pipeline as written, each with its place.
+#[derive(Clone)]
+pub struct SpecError {
+    /// What is wrong, in the order of the text.
+    pub diagnostics: Vec<Diagnostic>,
+    written: Arc<Written>,
+}
+
+impl SpecError {
+    pub(super) fn new(written: Arc<Written>, mut diagnostics: Vec<Diagnostic>) -> Self {
+        diagnostics.sort_by_key(|diagnostic| (diagnostic.span.start, diagnostic.span.end));
+        Self { diagnostics, written }
+    }
+
+    /// The diagnostics with the lines that they are about; in colour where `is_styled`.
+    pub fn render(&self, is_styled: bool) -> String {
+        let renderer = if is_styled { Renderer::styled() } else { Renderer::plain() };
+        let all: Vec<_> = self.diagnostics.iter().map(|one| self.written.render(one, &renderer)).collect();
+        all.join("\n\n")
+    }
+}
+
+impl fmt::Display for SpecError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.render(false))
+    }
+}
+
+impl fmt::Debug for SpecError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl std::error::Error for SpecError {}
+
+impl From<SpecError> for Error {
+    fn from(error: SpecError) -> Self {
+        Self::config(error.to_string())
+    }
+}
