@@ -135,3 +135,17 @@ pub fn components() -> Vec<&'static Component> {
 pub fn find(kind: ComponentKind, name: &str) -> Option<&'static Component> {
     components().into_iter().find(|component| component.kind() == kind && component.name == name)
 }
+
+/// A serialisable value as JSON, for the `parameters` of a component.
+pub fn parameters_of(value: &impl serde::Serialize) -> serde_json::Value {
+    serde_json::to_value(value).unwrap_or_else(|error| serde_json::Value::String(error.to_string()))
+}
+
+/// The parameters of a component with several groups of options.
+pub fn merged(groups: impl IntoIterator<Item = serde_json::Value>) -> serde_json::Value {
+    let fields = groups.into_iter().filter_map(|group| match group {
+        serde_json::Value::Object(fields) => Some(fields),
+        _ => None,
+    });
+    serde_json::Value::Object(fields.flatten().collect())
+}

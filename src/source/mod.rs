@@ -3,6 +3,10 @@
 //! A [`SourceSpec`] is what the pipeline says; [`SourceSpec::open`] makes the running [`Source`].
 //! The runtime calls [`Source::next`] until it gives `None`; after an error it is not called again.
 
+mod csv;
+mod file;
+mod jsonl;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -13,6 +17,10 @@ use crate::chunk::Chunk;
 use crate::error::Result;
 use crate::offset::Offset;
 use crate::sensor::Sensors;
+
+pub use csv::{Csv, Tsv};
+pub use file::{FileOptions, FileSource, InputFile, OneOrMany};
+pub use jsonl::JsonLines;
 
 /// How files are read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -17,6 +17,7 @@ use crate::batch::{Batch, Schema};
 use crate::error::Result;
 use crate::sensor::Sensors;
 
+pub use crate::registry::parameters_of;
 pub use fate::Flow;
 pub use reorder::Reorder;
 pub use rules::{PerSensor, Rules, matcher};
@@ -146,9 +147,4 @@ pub struct Fitted {
     pub stage: Box<dyn Stage>,
     /// Remarks for the report: a series that never changes, for one.
     pub remarks: Vec<String>,
-}
-
-/// A serialisable value as JSON, for [`Stage::parameters`] and its siblings.
-pub fn parameters_of(value: &impl Serialize) -> serde_json::Value {
-    serde_json::to_value(value).unwrap_or_else(|error| serde_json::Value::String(error.to_string()))
 }

@@ -1,0 +1,140 @@
+//! `csv` and `tsv`: delimited text.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use schemars::Schema;
+
+use super::file::{FileOptions, FileSource};
+use super::{OpenOptions, Source, SourceSpec, Traits};
+use crate::error::Result;
+use crate::format::columns::ColumnOptions;
+use crate::format::csv::{Csv as CsvFormat, Dialect};
+use crate::registry::{Component, Configure, Options, merged, parameters_of};
+
+/// Files of delimited text.
+#[derive(Clone, Debug)]
+pub struct Csv {
+    /// Which files.
+    pub files: FileOptions,
+    /// What the columns are.
+    pub columns: ColumnOptions,
+    /// How the text is laid out.
+    pub dialect: Dialect,
+}
+
+inventory::submit! { Component::source::<Csv>("csv", "delimited text: one file or many, plain or compressed") }
+
+/// The extensions that a directory's files are known by.
+const EXTENSIONS: [&str; 3] = ["csv", "tsv", "txt"];
+
+impl Csv {
+    /// The file, glob or directory `path`.
+    pub fn new(path: impl Into<String>) -> Self {
+        Self {
+            files: FileOptions::from(path.into()),
+            columns: ColumnOptions::default(),
+            dialect: Dialect::default(),
+        }
+    }
+
+    /// The column with the event time.
+    pub fn time(mut self, column: impl Into<String>) -> Self {
+        self.columns.time = Some(column.into());
+        self
+    }
+
+    /// The column with the sensor's name.
+    pub fn sensor(mut self, column: impl Into<String>) -> Self {
+        self.columns.sensor = Some(column.into());
+        self
+    }
+
+    /// The columns with numbers.
+    pub fn measurements<N: Into<String>>(mut self, columns: impl IntoIterator<Item = N>) -> Self {
+        self.columns.measurements = Some(columns.into_iter().map(Into::into).collect());
+        self
+    }
+}
+
+impl Configure for Csv {
+    fn schemas() -> Vec<Schema> {
+        vec![
+            schemars::schema_for!(FileOptions),
+            schemars::schema_for!(ColumnOptions),
+            schemars::schema_for!(Dialect),
+        ]
+    }
+
+    fn configure(options: &mut Options) -> Option<Self> {
+        // All three are read before any is missed, so that everything wrong is found.
+        let (files, columns, dialect) = (options.take(), options.take(), options.take());
+        Some(Self { files: files?, columns: columns?, dialect: dialect? })
+    }
+}
+
+impl SourceSpec for Csv {
+    fn name(&self) -> &str {
+        "csv"
+    }
+
+    fn parameters(&self) -> serde_json::Value {
+        merged([parameters_of(&self.files), parameters_of(&self.columns), parameters_of(&self.dialect)])
+    }
+
+    fn traits(&self) -> Traits {
+        self.files.traits()
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        self.files.paths(&EXTENSIONS)
+    }
+
+    fn open(&self, options: &OpenOptions) -> Result<Box<dyn Source>> {
+        let format = CsvFormat::new(&self.dialect, &self.columns)?.with_origins(options.origins);
+        let files = self.files.files(&EXTENSIONS)?;
+        Ok(Box::new(FileSource::open(Arc::new(format), files, options)?))
+    }
+}
+
+/// Files of tab-separated text: `csv` with another default.
+#[derive(Clone, Debug)]
+pub struct Tsv(pub Csv);
+
+inventory::submit! { Component::source::<Tsv>("tsv", "tab-separated text: `csv` with the tab as delimiter") }
+
+impl Configure for Tsv {
+    fn schemas() -> Vec<Schema> {
+        Csv::schemas()
+    }
+
+    fn configure(options: &mut Options) -> Option<Self> {
+        let mut csv = Csv::configure(options)?;
+        if csv.dialect.delimiter == Dialect::default().delimiter {
+            csv.dialect.delimiter = "\t".into();
+        }
+        Some(Self(csv))
+    }
+}
+
+impl SourceSpec for Tsv {
+    fn name(&self) -> &str {
+        "tsv"
+    }
+
+    fn parameters(&self) -> serde_json::Value {
+        self.0.parameters()
+    }
+
+    fn traits(&self) -> Traits {
+        self.0.traits()
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        SourceSpec::files(&self.0)
+    }
+
+    fn open(&self, options: &OpenOptions) -> Result<Box<dyn Source>> {
+        self.0.open(options)
+    }
+}

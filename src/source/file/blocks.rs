@@ -1,0 +1,232 @@
+//! The bytes of one file, a block at a time: mapped, read, or decompressed. The reader looks at what
+//! comes next, then takes as much of it as it can use.
+
+use std::fs::{File, Metadata};
+use std::io::{Read, Seek, SeekFrom};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
+
+use super::decompress::{self, Packing};
+use super::map::MappedFile;
+use super::paths::InputFile;
+use crate::batch::Bytes;
+use crate::error::{Error, ErrorKind, Result};
+use crate::source::Io;
+
+/// Files below this size are read: mapping them costs more than it saves.
+const MIN_MAPPED: u64 = 1 << 20;
+
+/// An open file.
+pub(super) struct Blocks {
+    name: Arc<str>,
+    bytes: Kind,
+    /// Size and modification time at opening, of regular files.
+    opened: Option<Opened>,
+}
+
+struct Opened {
+    file: File,
+    size: u64,
+    modified: Option<SystemTime>,
+}
+
+enum Kind {
+    Mapped(MappedFile),
+    Stream(Stream),
+}
+
+/// A file that is read: what has been read and not taken yet.
+struct Stream {
+    reader: Box<dyn Read + Send>,
+    /// The file itself, where it can be sought in.
+    seekable: Option<File>,
+    buffer: Vec<u8>,
+    has_ended: bool,
+    consumed: Arc<AtomicU64>,
+}
+
+impl Blocks {
+    pub(super) fn open(input: &InputFile, io: Io) -> Result<Self> {
+        let name = Arc::clone(&input.name);
+        let Some(path) = &input.path else {
+            let bytes = Kind::Stream(Stream::new(Box::new(std::io::stdin()), None, &name)?);
+            return Ok(Self { name, bytes, opened: None });
+        };
+        let failed = |error| Error::io("read", &name, &error);
+        let mut file = File::open(path).map_err(failed)?;
+        let meta = file.metadata().map_err(failed)?;
+        if meta.is_dir() {
+            return Err(Error::config(format!("`{name}` is a folder")));
+        }
+        let bytes = match mapping(&mut file, &meta, io, &name)? {
+            Some(map) => Kind::Mapped(map),
+            None => {
+                let twin = meta.is_file().then(|| file.try_clone()).transpose().map_err(failed)?;
+                Kind::Stream(Stream::new(Box::new(file.try_clone().map_err(failed)?), twin, &name)?)
+            }
+        };
+        let opened =
+            meta.is_file().then(|| Opened { file, size: meta.len(), modified: meta.modified().ok() });
+        Ok(Self { name, bytes, opened })
+    }
+
+    /// The next `wanted` bytes, or all that are left; and whether nothing follows them.
+    pub(super) fn peek(&mut self, wanted: usize) -> Result<(&[u8], bool)> {
+        match &mut self.bytes {
+            Kind::Mapped(map) => map.peek(wanted).map_err(|error| Error::io("map", &self.name, &error)),
+            Kind::Stream(stream) => stream.peek(wanted).map_err(|error| read_error(&self.name, &error)),
+        }
+    }
+
+    /// Takes the next `length` bytes, which have been looked at.
+    pub(super) fn take(&mut self, length: usize) -> Result<Bytes> {
+        Ok(match &mut self.bytes {
+            Kind::Mapped(map) => map.take(length),
+            Kind::Stream(stream) => stream.take(length),
+        })
+    }
+
+    /// Skips `length` bytes.
+    pub(super) fn skip(&mut self, length: u64) -> Result<()> {
+        match &mut self.bytes {
+            Kind::Mapped(map) => map.skip(length),
+            Kind::Stream(stream) => stream.skip(length).map_err(|error| read_error(&self.name, &error))?,
+        }
+        Ok(())
+    }
+
+    /// How many bytes of the file, as it lies there, have been read.
+    pub(super) fn consumed(&self) -> u64 {
+        match &self.bytes {
+            Kind::Mapped(map) => map.position(),
+            Kind::Stream(stream) => stream.consumed.load(Ordering::Relaxed),
+        }
+    }
+
+    /// A file that changes while it is read gives records that were never in it together.
+    ///
+    /// # Errors
+    /// An I/O error: the disk's content is at fault, not what the file says.
+    pub(super) fn check_unchanged(&self, at: u64) -> Result<()> {
+        let Some(opened) = &self.opened else { return Ok(()) };
+        let meta = opened.file.metadata().map_err(|error| Error::io("look at", &self.name, &error))?;
+        if meta.len() == opened.size && meta.modified().ok() == opened.modified {
+            return Ok(());
+        }
+        let what = format!(
+            "input changed while reading: `{}`, near byte {at}, had {} bytes and now has {}",
+            self.name,
+            opened.size,
+            meta.len()
+        );
+        Err(Error::new(ErrorKind::Io, what).with_help("run again when nothing writes to it, or read a copy"))
+    }
+}
+
+fn read_error(name: &str, error: &std::io::Error) -> Error {
+    match error.kind() {
+        std::io::ErrorKind::UnexpectedEof => {
+            Error::data(format!("`{name}` is cut short: its compressed data end in the middle"))
+                .with_help("fetch the file again")
+        }
+        std::io::ErrorKind::InvalidInput | std::io::ErrorKind::InvalidData => {
+            Error::data(format!("`{name}` is damaged: {error}")).with_help("fetch the file again")
+        }
+        _ => Error::io("read", name, error),
+    }
+}
+
+/// The map of a file where that is wanted and safe: regular, local, uncompressed.
+fn mapping(file: &mut File, meta: &Metadata, io: Io, name: &str) -> Result<Option<MappedFile>> {
+    if io == Io::Read || io == Io::Auto && meta.len() < MIN_MAPPED {
+        return Ok(None);
+    }
+    let why_not = if !meta.is_file() {
+        Some("it is not a regular file")
+    } else if !super::map::is_local(file) {
+        Some("it is on a network file system")
+    } else if Packing::of_file(file).map_err(|error| Error::io("read", name, &error))?.is_some() {
+        Some("it is compressed")
+    } else if meta.len() == 0 {
+        Some("it is empty")
+    } else {
+        None
+    };
+    match (why_not, io) {
+        (None, _) => {
+            MappedFile::open(file, meta.len()).map(Some).map_err(|error| Error::io("map", name, &error))
+        }
+        (Some(why), Io::Mmap) if meta.len() > 0 => {
+            Err(Error::config(format!("`{name}` cannot be mapped: {why}"))
+                .with_help("use `--io auto` or `--io read`"))
+        }
+        _ => Ok(None),
+    }
+}
+
+impl Stream {
+    fn new(mut reader: Box<dyn Read + Send>, seekable: Option<File>, name: &str) -> Result<Self> {
+        let failed = |error: std::io::Error| Error::io("read", name, &error);
+        let mut start = Vec::new();
+        reader.by_ref().take(decompress::MAGIC as u64).read_to_end(&mut start).map_err(failed)?;
+        let consumed = Arc::new(AtomicU64::new(0));
+        match Packing::of(&start) {
+            None => {
+                consumed.store(start.len() as u64, Ordering::Relaxed);
+                Ok(Self { reader, seekable, buffer: start, has_ended: false, consumed })
+            }
+            Some(packing) => {
+                let packed = std::io::Cursor::new(start).chain(reader);
+                let reader =
+                    decompress::start(packing, Box::new(packed), Arc::clone(&consumed)).map_err(failed)?;
+                Ok(Self {
+                    reader: Box::new(reader),
+                    seekable: None,
+                    buffer: Vec::new(),
+                    has_ended: false,
+                    consumed,
+                })
+            }
+        }
+    }
+
+    fn is_plain(&self) -> bool {
+        self.seekable.is_some()
+    }
+
+    fn peek(&mut self, wanted: usize) -> std::io::Result<(&[u8], bool)> {
+        // One byte more tells whether anything follows.
+        if self.buffer.len() <= wanted && !self.has_ended {
+            let missing = wanted + 1 - self.buffer.len();
+            self.buffer.reserve_exact(missing);
+            let read = self.reader.by_ref().take(missing as u64).read_to_end(&mut self.buffer)?;
+            self.has_ended = read < missing;
+            if self.is_plain() {
+                self.consumed.fetch_add(read as u64, Ordering::Relaxed);
+            }
+        }
+        let length = self.buffer.len().min(wanted);
+        Ok((&self.buffer[..length], self.has_ended && length == self.buffer.len()))
+    }
+
+    fn take(&mut self, length: usize) -> Bytes {
+        let rest = self.buffer[length..].to_vec();
+        let taken = std::mem::replace(&mut self.buffer, rest);
+        Bytes::new(taken).slice(0..length)
+    }
+
+    fn skip(&mut self, mut length: u64) -> std::io::Result<()> {
+        let buffered = length.min(self.buffer.len() as u64);
+        self.buffer.drain(..buffered as usize);
+        length -= buffered;
+        if let Some(file) = &mut self.seekable {
+            // The twin shares the reader's place in the file.
+            file.seek(SeekFrom::Current(length as i64))?;
+            self.consumed.fetch_add(length, Ordering::Relaxed);
+        } else {
+            std::io::copy(&mut self.reader.by_ref().take(length), &mut std::io::sink())?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,114 @@
+//! Decompression on a thread of its own.
+//!
+//! The thread `decompress` is started when a compressed file is opened. It waits for room in a channel of
+//! [`QUEUE`] blocks, and for the file. It ends at the end of the file, at the first error, which it hands over, or
+//! when the reader is dropped: then the next block finds the channel closed.
+
+use std::fs::File;
+use std::io::{self, Read, Seek};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crossbeam::channel::{Receiver, bounded};
+
+/// Bytes at the start of a file that tell how it is packed.
+pub(super) const MAGIC: usize = 4;
+/// Blocks that may wait: enough to keep both sides busy, little enough to be forgotten.
+const QUEUE: usize = 4;
+/// Bytes a block.
+const BLOCK: usize = 256 << 10;
+
+/// How a file is packed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Packing {
+    Gzip,
+    Zstd,
+}
+
+impl Packing {
+    /// What the first bytes of a file say.
+    pub(super) fn of(start: &[u8]) -> Option<Self> {
+        match start {
+            [0x1f, 0x8b, ..] => Some(Self::Gzip),
+            [0x28, 0xb5, 0x2f, 0xfd] => Some(Self::Zstd),
+            _ => None,
+        }
+    }
+
+    /// The same, of a file whose reading then starts at the beginning again.
+    pub(super) fn of_file(file: &mut File) -> io::Result<Option<Self>> {
+        let mut start = Vec::new();
+        file.take(MAGIC as u64).read_to_end(&mut start)?;
+        file.rewind()?;
+        Ok(Self::of(&start))
+    }
+}
+
+/// Starts the thread; `consumed` counts packed bytes.
+pub(super) fn start(
+    packing: Packing,
+    packed: Box<dyn Read + Send>,
+    consumed: Arc<AtomicU64>,
+) -> io::Result<Unpacked> {
+    let (sender, blocks) = bounded(QUEUE);
+    let packed = io::BufReader::with_capacity(BLOCK, Counted { inner: packed, consumed });
+    std::thread::Builder::new().name("decompress".into()).spawn(move || {
+        let mut reader: Box<dyn Read> = match packing {
+            Packing::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(packed)),
+            Packing::Zstd => match zstd::stream::read::Decoder::with_buffer(packed) {
+                Ok(decoder) => Box::new(decoder),
+                Err(error) => return drop(sender.send(Err(error))),
+            },
+        };
+        loop {
+            let mut block = Vec::with_capacity(BLOCK);
+            let result = reader.by_ref().take(BLOCK as u64).read_to_end(&mut block);
+            let has_ended = block.is_empty();
+            let error = result.err();
+            // What was read before an error is good still.
+            if !has_ended && sender.send(Ok(block)).is_err() {
+                return;
+            }
+            if let Some(error) = error {
+                return drop(sender.send(Err(error)));
+            }
+            if has_ended {
+                return;
+            }
+        }
+    })?;
+    Ok(Unpacked { blocks, block: io::Cursor::default() })
+}
+
+/// The unpacked bytes.
+pub(super) struct Unpacked {
+    blocks: Receiver<io::Result<Vec<u8>>>,
+    block: io::Cursor<Vec<u8>>,
+}
+
+impl Read for Unpacked {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.block.read(buffer)? {
+                0 if !buffer.is_empty() => match self.blocks.recv() {
+                    Ok(block) => self.block = io::Cursor::new(block?),
+                    Err(_) => return Ok(0),
+                },
+                read => return Ok(read),
+            }
+        }
+    }
+}
+
+struct Counted {
+    inner: Box<dyn Read + Send>,
+    consumed: Arc<AtomicU64>,
+}
+
+impl Read for Counted {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buffer)?;
+        self.consumed.fetch_add(read as u64, Ordering::Relaxed);
+        Ok(read)
+    }
+}

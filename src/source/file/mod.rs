@@ -1,0 +1,228 @@
+//! Records from files (clause 6): one, many, globs, directories, standard input; plain or compressed.
+
+mod blocks;
+mod decompress;
+mod map;
+mod paths;
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use self::blocks::Blocks;
+pub use self::paths::InputFile;
+use super::{Input, OpenOptions, Progress, Source, Traits};
+use crate::batch::Schema;
+use crate::chunk::Chunk;
+use crate::error::{Error, Result};
+use crate::format::{Bound, Format, Head};
+use crate::offset::{Offset, Sequence};
+use crate::sensor::Sensors;
+
+/// Bytes of a file that its format may look at before the first record is read.
+const HEAD: usize = 1 << 20;
+
+/// A record may keep a reader waiting for its end for this many bytes; then it is no record.
+const MAX_WAIT: usize = 16 << 20;
+
+/// Which files.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct FileOptions {
+    /// A file, a glob, a directory, or a list of them; "-" is standard input. Files ending in .gz or .zst are decompressed.
+    pub path: OneOrMany,
+}
+
+/// A text or a list of texts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged, expecting = "expected a path or a list of paths")]
+pub enum OneOrMany {
+    /// One.
+    One(String),
+    /// Many, in this order.
+    Many(Vec<String>),
+}
+
+impl<T: Into<String>> From<T> for FileOptions {
+    fn from(path: T) -> Self {
+        Self { path: OneOrMany::One(path.into()) }
+    }
+}
+
+impl FileOptions {
+    fn patterns(&self) -> &[String] {
+        match &self.path {
+            OneOrMany::One(path) => std::slice::from_ref(path),
+            OneOrMany::Many(paths) => paths,
+        }
+    }
+
+    /// All files, in order; of directories those with one of these `extensions` (.gz and .zst may follow).
+    ///
+    /// # Errors
+    /// When a file is not there, or a pattern fits none.
+    pub fn files(&self, extensions: &[&str]) -> Result<Vec<InputFile>> {
+        paths::expand(self.patterns(), extensions)
+    }
+
+    /// The files that there are, for people.
+    pub fn paths(&self, extensions: &[&str]) -> Vec<PathBuf> {
+        self.files(extensions).unwrap_or_default().into_iter().filter_map(|file| file.path).collect()
+    }
+
+    /// Files can be read again; standard input cannot.
+    pub fn traits(&self) -> Traits {
+        Traits { is_bounded: true, is_replayable: !self.patterns().iter().any(|path| path == "-") }
+    }
+}
+
+/// Reads files of one format, one after the other.
+pub struct FileSource {
+    format: Arc<dyn Format>,
+    files: Vec<InputFile>,
+    schema: Arc<Schema>,
+    options: OpenOptions,
+    /// The ordinal of the file that is open, or of the one after the last.
+    at: usize,
+    open: Option<OpenFile>,
+    sequence: Sequence,
+    /// Bytes of the files that are done, as they lie there.
+    done: u64,
+    total: Option<u64>,
+}
+
+/// The file that is being read.
+struct OpenFile {
+    name: Arc<str>,
+    bound: Bound,
+    blocks: Blocks,
+    /// Where the next chunk begins; its line, or 0 if that is not known.
+    offset: Offset,
+}
+
+impl FileSource {
+    /// Opens the first of `files`, whose columns are those of the whole input.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or is not of the format.
+    pub fn open(format: Arc<dyn Format>, files: Vec<InputFile>, options: &OpenOptions) -> Result<Self> {
+        let first = files.first().ok_or_else(|| Error::config("`path` names no file"))?;
+        let mut blocks = Blocks::open(first, options.io)?;
+        let (bytes, is_whole) = blocks.peek(HEAD)?;
+        let schema = Arc::new(format.schema(head(first, bytes, is_whole))?);
+        let total = files.iter().map(InputFile::len).sum();
+        let mut source = Self {
+            format,
+            files,
+            schema,
+            options: options.clone(),
+            at: 0,
+            open: None,
+            sequence: 0,
+            done: 0,
+            total,
+        };
+        source.open = Some(source.bind(0, blocks)?);
+        Ok(source)
+    }
+
+    /// Makes the opened file `at` ready to be read from its first record.
+    fn bind(&self, at: usize, mut blocks: Blocks) -> Result<OpenFile> {
+        let file = &self.files[at];
+        let (bytes, is_whole) = blocks.peek(HEAD)?;
+        let bound = self.format.bind(head(file, bytes, is_whole), &self.schema)?;
+        blocks.take(bound.skip_bytes)?;
+        let offset = Offset { file: at as u64, at: bound.skip_bytes as u64, line: 1 + bound.skip_lines };
+        Ok(OpenFile { name: Arc::clone(&file.name), bound, blocks, offset })
+    }
+
+    fn open_next(&mut self) -> Result<()> {
+        self.at += 1;
+        if let Some(file) = self.files.get(self.at) {
+            self.open = Some(self.bind(self.at, Blocks::open(file, self.options.io)?)?);
+        }
+        Ok(())
+    }
+}
+
+fn head<'a>(file: &'a InputFile, bytes: &'a [u8], is_whole: bool) -> Head<'a> {
+    Head { name: &file.name, stem: &file.stem, bytes, is_whole }
+}
+
+impl OpenFile {
+    /// The next whole records, about `chunk_size` bytes; `None` at the end of the file.
+    fn chunk(&mut self, chunk_size: usize, sequence: Sequence) -> Result<Option<Chunk>> {
+        self.blocks.check_unchanged(self.offset.at)?;
+        let mut wanted = chunk_size.max(1);
+        let length = loop {
+            let (bytes, at_end) = self.blocks.peek(wanted)?;
+            if bytes.is_empty() {
+                return Ok(None);
+            }
+            match self.bound.decoder.complete(bytes, at_end) {
+                0 if wanted > MAX_WAIT => return Err(self.endless()),
+                0 => wanted *= 2,
+                length => break length,
+            }
+        };
+        let bytes = self.blocks.take(length)?;
+        let offset = self.offset;
+        self.offset = Offset { at: offset.at + length as u64, line: 0, ..offset };
+        let decoder = Arc::clone(&self.bound.decoder);
+        Ok(Some(Chunk { sequence, file: Arc::clone(&self.name), offset, bytes, decoder }))
+    }
+
+    fn endless(&self) -> Error {
+        let message = format!(
+            "`{}` has no line end for {} MiB from byte {}",
+            self.name,
+            MAX_WAIT >> 20,
+            self.offset.at
+        );
+        Error::data(message).with_help("is it the right file, and of the right type?")
+    }
+}
+
+impl Source for FileSource {
+    fn schema(&self) -> &Arc<Schema> {
+        &self.schema
+    }
+
+    fn next(&mut self, _sensors: &mut Sensors) -> Result<Option<Input>> {
+        while let Some(open) = &mut self.open {
+            if let Some(chunk) = open.chunk(self.options.chunk_size, self.sequence)? {
+                self.sequence += 1;
+                return Ok(Some(Input::Chunk(chunk)));
+            }
+            self.done += open.blocks.consumed();
+            self.open = None;
+            self.open_next()?;
+        }
+        Ok(None)
+    }
+
+    fn offset(&self) -> Offset {
+        self.open.as_ref().map_or(Offset { file: self.at as u64, at: 0, line: 1 }, |open| open.offset)
+    }
+
+    fn seek(&mut self, offset: Offset) -> Result<()> {
+        self.at = offset.file as usize;
+        self.open = None;
+        let Some(file) = self.files.get(self.at) else { return Ok(()) };
+        let mut open = self.bind(self.at, Blocks::open(file, self.options.io)?)?;
+        if offset.at > open.offset.at {
+            open.blocks.skip(offset.at - open.offset.at)?;
+            open.offset = offset;
+        }
+        self.open = Some(open);
+        Ok(())
+    }
+
+    fn progress(&self) -> Progress {
+        let open = self.open.as_ref().map_or(0, |open| open.blocks.consumed());
+        Progress { done: self.done + open, total: self.total }
+    }
+}

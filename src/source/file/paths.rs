@@ -1,0 +1,106 @@
+//! From what the user wrote to the files that are meant (clause 6).
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+
+/// One file of an input.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InputFile {
+    /// The name as messages show it.
+    pub name: Arc<str>,
+    /// The name without folder and extensions: the sensor of a file without a sensor column.
+    pub stem: Arc<str>,
+    /// Where it is; `None` for standard input.
+    pub path: Option<PathBuf>,
+}
+
+impl InputFile {
+    /// The file at `path`.
+    pub fn new(path: &Path) -> Self {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let name = [".gz", ".zst"].iter().find_map(|packed| name.strip_suffix(packed)).unwrap_or(&name);
+        let stem = Path::new(name).file_stem().unwrap_or_default().to_string_lossy();
+        Self { name: path.to_string_lossy().into(), stem: (&*stem).into(), path: Some(path.to_owned()) }
+    }
+
+    fn stdin() -> Self {
+        Self { name: "-".into(), stem: "stdin".into(), path: None }
+    }
+
+    /// How many bytes it has, if that is known.
+    pub fn len(&self) -> Option<u64> {
+        let meta = std::fs::metadata(self.path.as_ref()?).ok()?;
+        meta.is_file().then(|| meta.len())
+    }
+
+    /// Whether it is known to have none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == Some(0)
+    }
+}
+
+pub(super) fn expand(patterns: &[String], extensions: &[&str]) -> Result<Vec<InputFile>> {
+    let mut files = Vec::new();
+    for pattern in patterns {
+        if pattern == "-" {
+            files.push(InputFile::stdin());
+            continue;
+        }
+        let path = Path::new(pattern);
+        if path.is_dir() {
+            files.extend(folder(path, extensions)?);
+        } else if path.exists() || !pattern.contains(['*', '?', '[']) {
+            // A file that is not there is met, and named, when it is opened.
+            files.push(InputFile::new(path));
+        } else {
+            files.extend(matches(pattern)?);
+        }
+    }
+    Ok(files)
+}
+
+/// The files of a folder that look like data, in name order.
+fn folder(path: &Path, extensions: &[&str]) -> Result<Vec<InputFile>> {
+    let shown = path.display();
+    let entries = std::fs::read_dir(path).map_err(|error| Error::io("read the folder", shown, &error))?;
+    let mut paths = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(|error| Error::io("read the folder", path.display(), &error))?.path();
+        if path.is_file() && is_wanted(&path, extensions) {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    if paths.is_empty() {
+        let help = format!("files there should end in .{}", extensions.join(", ."));
+        return Err(
+            Error::unavailable(format!("the folder `{}` has no data files", path.display())).with_help(help)
+        );
+    }
+    Ok(paths.iter().map(|path| InputFile::new(path)).collect())
+}
+
+fn is_wanted(path: &Path, extensions: &[&str]) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+    let name = [".gz", ".zst"].iter().find_map(|packed| name.strip_suffix(packed)).unwrap_or(&name);
+    !name.starts_with('.')
+        && extensions.iter().any(|extension| name.strip_suffix(extension).is_some_and(|n| n.ends_with('.')))
+}
+
+/// The files that fit a glob, in name order.
+fn matches(pattern: &str) -> Result<Vec<InputFile>> {
+    let paths =
+        glob::glob(pattern).map_err(|error| Error::config(format!("`{pattern}` is no glob: {error}")))?;
+    let mut paths: Vec<PathBuf> = paths
+        .collect::<Result<_, _>>()
+        .map_err(|error| Error::io("look at", error.path().display(), error.error()))?;
+    paths.retain(|path| path.is_file());
+    paths.sort();
+    if paths.is_empty() {
+        return Err(Error::unavailable(format!("no file fits `{pattern}`"))
+            .with_help("check the path; it is relative to the current folder"));
+    }
+    Ok(paths.iter().map(|path| InputFile::new(path)).collect())
+}

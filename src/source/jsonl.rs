@@ -1,0 +1,76 @@
+//! `jsonl`: JSON Lines.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use schemars::Schema;
+
+use super::file::{FileOptions, FileSource};
+use super::{OpenOptions, Source, SourceSpec, Traits};
+use crate::error::Result;
+use crate::format::columns::ColumnOptions;
+use crate::format::jsonl::{JsonLines as JsonFormat, JsonOptions};
+use crate::registry::{Component, Configure, Options, merged, parameters_of};
+
+/// Files of JSON Lines.
+#[derive(Clone, Debug)]
+pub struct JsonLines {
+    /// Which files.
+    pub files: FileOptions,
+    /// What the columns are.
+    pub columns: ColumnOptions,
+    /// What is done with unknown fields.
+    pub json: JsonOptions,
+}
+
+inventory::submit! { Component::source::<JsonLines>("jsonl", "JSON Lines: one object a record") }
+
+/// The extensions that a directory's files are known by.
+const EXTENSIONS: [&str; 3] = ["jsonl", "ndjson", "json"];
+
+impl JsonLines {
+    /// The file, glob or directory `path`, with these columns.
+    pub fn new(path: impl Into<String>, columns: ColumnOptions) -> Self {
+        Self { files: FileOptions::from(path.into()), columns, json: JsonOptions::default() }
+    }
+}
+
+impl Configure for JsonLines {
+    fn schemas() -> Vec<Schema> {
+        vec![
+            schemars::schema_for!(FileOptions),
+            schemars::schema_for!(ColumnOptions),
+            schemars::schema_for!(JsonOptions),
+        ]
+    }
+
+    fn configure(options: &mut Options) -> Option<Self> {
+        // All three are read before any is missed, so that everything wrong is found.
+        let (files, columns, json) = (options.take(), options.take(), options.take());
+        Some(Self { files: files?, columns: columns?, json: json? })
+    }
+}
+
+impl SourceSpec for JsonLines {
+    fn name(&self) -> &str {
+        "jsonl"
+    }
+
+    fn parameters(&self) -> serde_json::Value {
+        merged([parameters_of(&self.files), parameters_of(&self.columns), parameters_of(&self.json)])
+    }
+
+    fn traits(&self) -> Traits {
+        self.files.traits()
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        self.files.paths(&EXTENSIONS)
+    }
+
+    fn open(&self, options: &OpenOptions) -> Result<Box<dyn Source>> {
+        let format = JsonFormat::new(&self.json, &self.columns)?.with_origins(options.origins);
+        let files = self.files.files(&EXTENSIONS)?;
+        Ok(Box::new(FileSource::open(Arc::new(format), files, options)?))
+    }
+}
