@@ -5,9 +5,13 @@
 //! latter, [`Stage`] itself for the former. Scheduling is the engine's.
 
 mod fate;
+mod moving_average;
 mod reorder;
 mod rules;
 mod series;
+#[cfg(test)]
+pub(crate) mod testing;
+mod threshold;
 
 use std::sync::Arc;
 
@@ -19,9 +23,11 @@ use crate::sensor::Sensors;
 
 pub use crate::registry::parameters_of;
 pub use fate::Flow;
+pub use moving_average::{MovingAverage, Unusual, Window};
 pub use reorder::Reorder;
 pub use rules::{PerSensor, Rules, matcher};
 pub use series::{Output, Run, SeriesStage};
+pub use threshold::{Action, Bounds, Nulls, Threshold};
 
 /// What a stage must have seen to handle a record (clause 17).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

@@ -1,0 +1,144 @@
+//! Small tables of records for the tests of stages.
+
+use std::sync::Arc;
+
+use super::{Flow, Process, Stage};
+use crate::batch::{Batch, Column, Field, FieldKind, Measurement, Origin, Schema, Span, Text, TimeColumn};
+use crate::offset::Position;
+use crate::sensor::Sensors;
+use crate::time::Timestamp;
+
+/// Records of the columns time, sensor and some measurements.
+#[derive(Clone, Debug)]
+pub(crate) struct Table {
+    names: Vec<String>,
+    rows: Vec<(String, i64, Vec<Option<f64>>)>,
+}
+
+/// What a stage made of a table.
+pub(crate) struct Outcome {
+    pub(crate) batches: Vec<Batch>,
+    pub(crate) flow: Flow,
+    pub(crate) sensors: Sensors,
+}
+
+impl Table {
+    pub(crate) fn new(measurements: &[&str]) -> Self {
+        Self { names: measurements.iter().map(|&name| name.to_owned()).collect(), rows: Vec::new() }
+    }
+
+    /// Adds a record at `time` nanoseconds.
+    pub(crate) fn row(mut self, sensor: &str, time: i64, values: &[Option<f64>]) -> Self {
+        self.rows.push((sensor.to_owned(), time, values.to_vec()));
+        self
+    }
+
+    pub(crate) fn schema(&self) -> Arc<Schema> {
+        let mut fields = vec![Field::new("time", FieldKind::Time), Field::new("sensor", FieldKind::Sensor)];
+        fields.extend(self.names.iter().map(|name| Field::measurement(name.as_str())));
+        Arc::new(Schema::new(fields).expect("distinct names"))
+    }
+
+    /// The table in batches of `size` records, with origins.
+    pub(crate) fn batches(&self, size: usize, sensors: &mut Sensors) -> Vec<Batch> {
+        let mut line = 0;
+        let mut batch = |rows: &[(String, i64, Vec<Option<f64>>)]| {
+            let times = rows.iter().map(|row| Timestamp::from_nanos(row.1)).collect();
+            let ids = rows.iter().map(|row| sensors.id(&row.0).expect("room")).collect();
+            let mut columns =
+                vec![Column::Time(TimeColumn { values: times, text: Vec::new() }), Column::Sensor(ids)];
+            for at in 0..self.names.len() {
+                columns.push(Column::Measurement(rows.iter().map(|row| row.2[at]).collect::<Measurement>()));
+            }
+            let mut batch = Batch::new(self.schema(), columns, Text::default());
+            let origin = |_: &_| {
+                line += 1;
+                Origin { position: Position { file: "t".into(), line, offset: 0 }, raw: Span::NULL }
+            };
+            batch.origins = Some(rows.iter().map(origin).collect());
+            batch
+        };
+        self.rows.chunks(size).map(&mut batch).collect()
+    }
+}
+
+impl Outcome {
+    /// All values of a measurement, in order.
+    pub(crate) fn measurement(&self, name: &str) -> Vec<Option<f64>> {
+        let values = |batch: &Batch| -> Vec<_> {
+            let at = batch.schema().index_of(name).expect("a column of that name");
+            batch.measurement(at).iter().collect()
+        };
+        self.batches.iter().flat_map(values).collect()
+    }
+
+    pub(crate) fn flags(&self, name: &str) -> Vec<bool> {
+        self.column(name, |column| match column {
+            Column::Flag(bits) => bits.iter().collect(),
+            _ => Vec::new(),
+        })
+    }
+
+    pub(crate) fn counts(&self, name: &str) -> Vec<u64> {
+        self.column(name, |column| match column {
+            Column::Count(counts) => counts.clone(),
+            _ => Vec::new(),
+        })
+    }
+
+    /// Sensor and time of each record.
+    pub(crate) fn keys(&self) -> Vec<(String, i64)> {
+        let keys = |batch: &Batch| -> Vec<_> {
+            let times = batch.times().expect("a time column").iter();
+            batch
+                .sensors()
+                .iter()
+                .zip(times)
+                .map(|(&id, time)| (self.sensors.name(id).to_owned(), time.as_nanos()))
+                .collect()
+        };
+        self.batches.iter().flat_map(keys).collect()
+    }
+
+    fn column<T>(&self, name: &str, values: impl Fn(&Column) -> Vec<T>) -> Vec<T> {
+        let at = |batch: &Batch| batch.schema().index_of(name).expect("a column of that name");
+        self.batches.iter().flat_map(|batch| values(&batch.columns()[at(batch)])).collect()
+    }
+}
+
+/// Runs a stage over a table in batches of `size`.
+pub(crate) fn run(stage: &dyn Stage, table: &Table, size: usize) -> Outcome {
+    let mut process = stage.start(&table.schema()).expect("started");
+    drive(&mut *process, table, size, |_, _| None)
+}
+
+/// The same, saved after every batch and restored into a fresh process.
+pub(crate) fn run_with_restarts(stage: &dyn Stage, table: &Table, size: usize) -> Outcome {
+    let mut process = stage.start(&table.schema()).expect("started");
+    drive(&mut *process, table, size, |process, sensors| {
+        let state = process.save().expect("saved");
+        let mut next = stage.start(&table.schema()).expect("started");
+        next.restore(&state, sensors).expect("restored");
+        Some(next)
+    })
+}
+
+fn drive(
+    first: &mut dyn Process,
+    table: &Table,
+    size: usize,
+    restart: impl Fn(&mut dyn Process, &Sensors) -> Option<Box<dyn Process>>,
+) -> Outcome {
+    let (mut sensors, mut flow, mut batches) = (Sensors::default(), Flow::default(), Vec::new());
+    let mut current: Option<Box<dyn Process>> = None;
+    for batch in table.batches(size, &mut sensors) {
+        let process = current.as_deref_mut().unwrap_or(&mut *first);
+        batches.push(process.process(batch, &sensors, &mut flow).expect("processed"));
+        if let Some(next) = restart(process, &sensors) {
+            current = Some(next);
+        }
+    }
+    let process = current.as_deref_mut().unwrap_or(first);
+    batches.extend(process.finish(&sensors, &mut flow).expect("finished"));
+    Outcome { batches, flow, sensors }
+}

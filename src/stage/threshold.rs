@@ -1,0 +1,305 @@
+//! `threshold`: what lies outside the bounds is dropped, masked or flagged (clause 13).
+
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Flow, PerSensor, Process, Reach, Rules, Stage, parameters_of};
+use crate::batch::{Batch, Column, Field, FieldKind, Mask, Schema};
+use crate::error::{Error, Result};
+use crate::registry::Component;
+use crate::sensor::Sensors;
+
+/// Keeps `min <= value <= max`. NaN fails every comparison.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Threshold {
+    /// The lowest value that passes; no lower bound if not given.
+    pub min: Option<f64>,
+    /// The highest value that passes; no upper bound if not given.
+    pub max: Option<f64>,
+    /// What happens to what fails: `drop` removes the record if any of its values fails, `mask` makes the value null,
+    /// `flag` adds a column that tells whether it passes.
+    pub action: Action,
+    /// What a null counts as: `drop` as failing, `keep` as passing.
+    pub nulls: Nulls,
+    /// The measurements to look at; all if not given.
+    pub columns: Option<Vec<String>>,
+    /// With `action = "flag"`: the name of the new column, where {column} stands for the measurement's; "{column}_ok" if not given.
+    pub into: Option<String>,
+    /// Other bounds for some sensors, by name or glob; the last match wins. A bound that is not given here is that of the stage.
+    pub sensors: IndexMap<String, Bounds>,
+}
+
+inventory::submit! { Component::stage::<Threshold>("threshold", "drops, masks or flags what lies outside the bounds") }
+
+/// What happens to a value that fails.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// The record is removed.
+    #[default]
+    Drop,
+    /// The value becomes null.
+    Mask,
+    /// A boolean column tells.
+    Flag,
+}
+
+/// What a null counts as.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Nulls {
+    /// It fails.
+    #[default]
+    Drop,
+    /// It passes.
+    Keep,
+}
+
+/// Lowest and highest value that pass.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Bounds {
+    /// The lowest.
+    pub min: Option<f64>,
+    /// The highest.
+    pub max: Option<f64>,
+}
+
+impl Bounds {
+    /// These bounds where they are given, those of `base` elsewhere.
+    fn over(&self, base: &Self) -> Self {
+        Self { min: self.min.or(base.min), max: self.max.or(base.max) }
+    }
+
+    fn interval(&self) -> Interval {
+        Interval { min: self.min.unwrap_or(f64::NEG_INFINITY), max: self.max.unwrap_or(f64::INFINITY) }
+    }
+
+    fn check(&self) -> Result<()> {
+        match (self.min, self.max) {
+            (Some(min), Some(max)) if min > max => {
+                Err(Error::config(format!("`min` {min} is above `max` {max}")))
+            }
+            (min, max) if min.or(max).is_none() => Err(Error::config("neither `min` nor `max` is given")),
+            (min, max) if min.is_some_and(f64::is_nan) || max.is_some_and(f64::is_nan) => {
+                Err(Error::config("a bound is not a number"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Bounds with infinities for those not given.
+#[derive(Clone, Copy, Debug)]
+struct Interval {
+    min: f64,
+    max: f64,
+}
+
+impl Interval {
+    fn contains(self, value: f64) -> bool {
+        self.min <= value && value <= self.max
+    }
+}
+
+impl Threshold {
+    /// Keeps `min <= value <= max`, drops everything else.
+    pub fn between(min: f64, max: f64) -> Self {
+        Self { min: Some(min), max: Some(max), ..Self::default() }
+    }
+
+    /// The same, with another action.
+    pub fn action(mut self, action: Action) -> Self {
+        self.action = action;
+        self
+    }
+
+    /// The same, with other bounds for the sensors that fit `pattern`.
+    pub fn sensor(mut self, pattern: impl Into<String>, bounds: Bounds) -> Self {
+        self.sensors.insert(pattern.into(), bounds);
+        self
+    }
+
+    fn bind(&self, input: &Schema) -> Result<Bound> {
+        if self.into.is_some() && self.action != Action::Flag {
+            return Err(Error::config("`into` has no meaning without `action = \"flag\"`"));
+        }
+        let base = Bounds { min: self.min, max: self.max };
+        let rules = Rules::new(base, &self.sensors, |base, exception| exception.over(base))?;
+        let is_base_used = self.sensors.is_empty() || self.min.or(self.max).is_some();
+        rules.iter().skip(usize::from(!is_base_used)).try_for_each(Bounds::check)?;
+        let (mut schema, mut flags) = (input.clone(), Vec::new());
+        let columns = input.select(self.columns.as_deref())?;
+        if self.action == Action::Flag {
+            for &at in &columns {
+                let name = self
+                    .into
+                    .as_deref()
+                    .unwrap_or("{column}_ok")
+                    .replace("{column}", &input.fields()[at].name);
+                let (wider, flag) = schema.with(Field::new(name, FieldKind::Flag))?;
+                schema = wider;
+                flags.push(flag);
+            }
+        }
+        Ok(Bound {
+            action: self.action,
+            keeps_nulls: self.nulls == Nulls::Keep,
+            rules,
+            columns,
+            flags,
+            schema: Arc::new(schema),
+            known: PerSensor::default(),
+        })
+    }
+}
+
+impl Stage for Threshold {
+    fn name(&self) -> &str {
+        "threshold"
+    }
+
+    fn parameters(&self) -> serde_json::Value {
+        parameters_of(self)
+    }
+
+    fn reach(&self) -> Reach {
+        Reach::Row
+    }
+
+    fn output(&self, input: &Schema) -> Result<Schema> {
+        self.bind(input).map(|bound| Arc::unwrap_or_clone(bound.schema))
+    }
+
+    fn start(&self, input: &Arc<Schema>) -> Result<Box<dyn Process>> {
+        Ok(Box::new(self.bind(input)?))
+    }
+}
+
+/// The stage in use.
+struct Bound {
+    action: Action,
+    keeps_nulls: bool,
+    rules: Rules<Bounds>,
+    columns: Vec<usize>,
+    flags: Vec<usize>,
+    schema: Arc<Schema>,
+    known: PerSensor<Interval>,
+}
+
+impl Process for Bound {
+    fn process(&mut self, mut batch: Batch, sensors: &Sensors, flow: &mut Flow) -> Result<Batch> {
+        let passing: Vec<Mask> =
+            self.columns.clone().into_iter().map(|at| self.passing(&batch, at, sensors)).collect();
+        match self.action {
+            Action::Drop => {
+                let mut keep = Mask::filled(batch.len(), true);
+                passing.iter().for_each(|passes| keep.and(passes));
+                flow.filter(&mut batch, &keep);
+                Ok(batch)
+            }
+            Action::Mask => {
+                for (&at, passes) in self.columns.iter().zip(&passing) {
+                    batch.measurement_mut(at).valid.and(passes);
+                }
+                Ok(batch)
+            }
+            Action::Flag => {
+                let columns = self.flags.iter().copied().zip(passing.into_iter().map(Column::Flag)).collect();
+                Ok(batch.with_columns(Arc::clone(&self.schema), columns))
+            }
+        }
+    }
+}
+
+impl Bound {
+    /// For each record, whether its value in column `at` passes.
+    fn passing(&mut self, batch: &Batch, at: usize, sensors: &Sensors) -> Mask {
+        let Self { known, rules, keeps_nulls, .. } = self;
+        let measurement = batch.measurement(at);
+        let pass = |((&id, &value), valid)| {
+            let interval = known.get_or_insert_with(id, || rules.of(sensors.name(id)).interval());
+            if valid { interval.contains(value) } else { *keeps_nulls }
+        };
+        batch.sensors().iter().zip(&measurement.values).zip(measurement.valid.iter()).map(pass).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stage::testing::{Table, run};
+
+    const NAN: f64 = f64::NAN;
+
+    fn values(stage: &Threshold) -> (Vec<Option<f64>>, u64) {
+        let table = Table::new(&["v"])
+            .row("a", 0, &[Some(1.0)])
+            .row("a", 1, &[Some(5.0)])
+            .row("press-1", 2, &[Some(5.0)])
+            .row("a", 3, &[Some(NAN)])
+            .row("a", 4, &[None])
+            .row("a", 5, &[Some(f64::INFINITY)])
+            .row("a", 6, &[Some(3.0)]);
+        let result = run(stage, &table, 3);
+        (result.measurement("v"), result.flow.filtered)
+    }
+
+    #[test]
+    fn clause_13_drop_removes_the_record() {
+        assert_eq!(values(&Threshold::between(1.0, 3.0)), (vec![Some(1.0), Some(3.0)], 5));
+        let open = Threshold { min: Some(3.0), nulls: Nulls::Keep, ..Threshold::default() };
+        assert_eq!(values(&open).0, [Some(5.0), Some(5.0), None, Some(f64::INFINITY), Some(3.0)]);
+    }
+
+    #[test]
+    fn clause_13_mask_makes_the_value_null() {
+        let masked = values(&Threshold::between(1.0, 3.0).action(Action::Mask));
+        assert_eq!(masked, (vec![Some(1.0), None, None, None, None, None, Some(3.0)], 0));
+    }
+
+    #[test]
+    fn clause_13_flag_adds_a_column() {
+        let table =
+            Table::new(&["v"]).row("a", 0, &[Some(1.0)]).row("a", 1, &[Some(NAN)]).row("a", 2, &[None]);
+        let result = run(&Threshold::between(0.0, 3.0).action(Action::Flag), &table, 2);
+        assert_eq!(result.flags("v_ok"), [true, false, false]);
+        assert_eq!(result.measurement("v").len(), 3);
+    }
+
+    #[test]
+    fn clause_12_the_last_matching_rule_wins() {
+        let stage = Threshold::between(1.0, 3.0)
+            .sensor("press-*", Bounds { max: Some(10.0), ..Bounds::default() })
+            .sensor("nobody", Bounds { max: Some(0.0), min: Some(0.0) });
+        assert_eq!(values(&stage).0, [Some(1.0), Some(5.0), Some(3.0)]);
+    }
+
+    #[test]
+    fn clause_13_any_failing_measurement_drops_the_record() {
+        let table =
+            Table::new(&["v", "w"]).row("a", 0, &[Some(1.0), Some(9.0)]).row("a", 1, &[Some(1.0), Some(2.0)]);
+        assert_eq!(run(&Threshold::between(0.0, 3.0), &table, 9).measurement("w"), [Some(2.0)]);
+        let one = Threshold { columns: Some(vec!["v".into()]), ..Threshold::between(0.0, 3.0) };
+        assert_eq!(run(&one, &table, 9).measurement("w").len(), 2);
+    }
+
+    #[test]
+    fn senseless_options_are_refused() {
+        let schema = Table::new(&["v"]).schema();
+        let error = |stage: Threshold| stage.output(&schema).expect_err("senseless").to_string();
+        assert!(error(Threshold::between(3.0, 1.0)).contains("above `max`"));
+        assert!(error(Threshold::default()).contains("neither"));
+        assert!(
+            error(Threshold { into: Some("x".into()), ..Threshold::between(0.0, 1.0) }).contains("`into`")
+        );
+        assert!(
+            error(Threshold { columns: Some(vec!["w".into()]), ..Threshold::between(0.0, 1.0) })
+                .contains("no column `w`")
+        );
+    }
+}
