@@ -19,6 +19,7 @@ struct Inner {
     position: Option<Position>,
     part: Option<Part>,
     help: Option<String>,
+    is_broken_pipe: bool,
 }
 
 /// The class of an [`Error`]; each has the exit code that `sysexits.h` gives it.
@@ -70,7 +71,14 @@ impl ErrorKind {
 impl Error {
     /// An error of the given kind; `message` says what happened, in lower case, without a full stop.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self(Box::new(Inner { kind, message: message.into(), position: None, part: None, help: None }))
+        Self(Box::new(Inner {
+            kind,
+            message: message.into(),
+            position: None,
+            part: None,
+            help: None,
+            is_broken_pipe: false,
+        }))
     }
 
     /// A [`ErrorKind::Usage`] error.
@@ -111,6 +119,18 @@ impl Error {
         };
         let result = Self::new(kind, format!("cannot {doing} {path}: {}", plain(error)));
         if help.is_empty() { result } else { result.with_help(help) }
+    }
+
+    /// Whoever read the standard output has closed it: the run ends, and there is nothing to complain about.
+    pub fn broken_pipe() -> Self {
+        let mut error = Self::new(ErrorKind::Io, "standard output is closed");
+        error.0.is_broken_pipe = true;
+        error
+    }
+
+    /// Whether it is [`Error::broken_pipe`].
+    pub fn is_broken_pipe(&self) -> bool {
+        self.0.is_broken_pipe
     }
 
     /// The same error, at a place in the input.

@@ -4,6 +4,15 @@
 //! [`Sink::write`] (or [`Sink::reject`]) in order, then [`Sink::flush`] on all sinks, then [`Sink::commit`] on all.
 //! A sink dropped without `commit` leaves nothing behind that looks finished (clause 19).
 
+mod atomic;
+mod console;
+mod csv;
+mod dead_letter;
+mod file;
+mod jsonl;
+mod null;
+mod parquet;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -12,6 +21,13 @@ use serde::Serialize;
 use crate::batch::{Batch, Schema};
 use crate::error::{Rejection, Result};
 use crate::sensor::Sensors;
+
+pub use console::Console;
+pub use csv::CsvFile;
+pub use dead_letter::DeadLetter;
+pub use jsonl::JsonLinesFile;
+pub use null::Null;
+pub use parquet::ParquetFile;
 
 /// What a sink is given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

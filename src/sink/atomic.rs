@@ -1,0 +1,184 @@
+//! Files that appear under their name only when they are complete (clause 19).
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use tempfile::{NamedTempFile, TempPath};
+
+use crate::error::{Error, Result};
+
+/// Bytes that are gathered before they are handed to the system.
+const BUFFER: usize = 256 << 10;
+
+/// A file in the making: `.<name>.part-…` in the folder of the final one, or standard output (`-`).
+pub(super) struct AtomicFile {
+    path: PathBuf,
+    writer: BufWriter<Destination>,
+    temporary: Option<TempPath>,
+}
+
+enum Destination {
+    File(File),
+    Stdout(io::Stdout),
+}
+
+impl Write for Destination {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::File(file) => file.write(bytes),
+            Self::Stdout(stdout) => stdout.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::File(file) => file.flush(),
+            Self::Stdout(stdout) => stdout.flush(),
+        }
+    }
+}
+
+/// Whether a path means standard output.
+pub(super) fn is_stdout(path: &str) -> bool {
+    path == "-"
+}
+
+/// The file that a sink's path means; `None` for standard output.
+pub(super) fn file(path: &str) -> Option<PathBuf> {
+    (!is_stdout(path)).then(|| PathBuf::from(path))
+}
+
+/// Checks that a path can be a file's.
+///
+/// # Errors
+/// A configuration error.
+pub(super) fn check(path: &str) -> Result<()> {
+    if path.is_empty() || path.ends_with('/') || Path::new(path).is_dir() {
+        return Err(Error::config(format!("`path` {path:?} is a folder"))
+            .with_help("name a file in it, or \"-\" for standard output"));
+    }
+    Ok(())
+}
+
+impl AtomicFile {
+    /// Begins the file at `path`; folders on the way are made.
+    pub(super) fn create(path: &str) -> Result<Self> {
+        check(path)?;
+        if is_stdout(path) {
+            let writer = BufWriter::with_capacity(BUFFER, Destination::Stdout(io::stdout()));
+            return Ok(Self { path: path.into(), writer, temporary: None });
+        }
+        let path = PathBuf::from(path);
+        let folder = folder(&path);
+        let failed = |error: io::Error| Error::io("write", path.display(), &error);
+        std::fs::create_dir_all(folder).map_err(failed)?;
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let temporary = begin(folder, &name).map_err(failed)?;
+        let (file, temporary) = temporary.into_parts();
+        let writer = BufWriter::with_capacity(BUFFER, Destination::File(file));
+        Ok(Self { path, writer, temporary: Some(temporary) })
+    }
+
+    /// Hands everything to the system.
+    pub(super) fn finish(&mut self) -> Result<()> {
+        self.writer.flush().map_err(|error| self.failed(&error))
+    }
+
+    /// Makes the file durable and gives it its name, in place of an older one.
+    pub(super) fn commit(&mut self) -> Result<()> {
+        self.finish()?;
+        let (Destination::File(file), Some(temporary)) = (self.writer.get_ref(), self.temporary.take())
+        else {
+            return Ok(());
+        };
+        file.sync_all().map_err(|error| self.failed(&error))?;
+        temporary.persist(&self.path).map_err(|error| self.failed(&error.error))?;
+        // The name is durable once the folder is.
+        File::open(folder(&self.path))
+            .and_then(|folder| folder.sync_all())
+            .map_err(|error| self.failed(&error))
+    }
+
+    /// An error of writing here. A broken pipe is somebody's choice: `head` has seen enough.
+    pub(super) fn failed(&self, error: &io::Error) -> Error {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Error::broken_pipe(),
+            _ => Error::io("write", self.path.display(), error),
+        }
+    }
+}
+
+impl Write for AtomicFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.writer.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.writer.flush()
+    }
+}
+
+fn folder(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+/// A temporary file that will have the access rights of an ordinary new one.
+fn begin(folder: &Path, name: &str) -> io::Result<NamedTempFile> {
+    use std::os::unix::fs::PermissionsExt;
+    tempfile::Builder::new()
+        .prefix(&format!(".{name}.part-"))
+        .permissions(std::fs::Permissions::from_mode(0o666))
+        .tempfile_in(folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ErrorKind;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let entries = std::fs::read_dir(folder).expect("folder");
+        entries.map(|entry| entry.expect("entry").file_name().to_string_lossy().into_owned()).collect()
+    }
+
+    #[test]
+    fn clause_19_a_file_appears_only_when_it_is_complete() {
+        let folder = tempfile::tempdir().expect("folder");
+        let path = folder.path().join("deep/out.csv");
+        let mut file = AtomicFile::create(path.to_str().expect("UTF-8")).expect("begun");
+        file.write_all(b"new").expect("written");
+        file.finish().expect("flushed");
+        assert!(!path.exists());
+        file.commit().expect("committed");
+        assert_eq!(std::fs::read(&path).expect("there"), b"new");
+        assert_eq!(names(path.parent().expect("folder")), ["out.csv"]);
+    }
+
+    #[test]
+    fn clause_19_an_interrupted_file_leaves_the_older_one_and_nothing_else() {
+        let folder = tempfile::tempdir().expect("folder");
+        let path = folder.path().join("out.csv");
+        std::fs::write(&path, b"old").expect("written");
+        let mut file = AtomicFile::create(path.to_str().expect("UTF-8")).expect("begun");
+        file.write_all(b"new").expect("written");
+        drop(file);
+        assert_eq!(std::fs::read(&path).expect("there"), b"old");
+        assert_eq!(names(folder.path()), ["out.csv"]);
+    }
+
+    #[test]
+    fn a_folder_in_place_of_the_file_is_said_so() {
+        let folder = tempfile::tempdir().expect("folder");
+        let error = AtomicFile::create(folder.path().to_str().expect("UTF-8")).err().expect("a folder");
+        assert_eq!(error.kind(), ErrorKind::Config);
+        let blocked = folder.path().join("file");
+        std::fs::write(&blocked, b"").expect("written");
+        let error =
+            AtomicFile::create(blocked.join("out.csv").to_str().expect("UTF-8")).err().expect("not a folder");
+        assert!(error.to_string().contains("out.csv"), "{error}");
+    }
+}

@@ -1,0 +1,87 @@
+//! `csv`: delimited text.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::file::EncodedFile;
+use super::{Repeat, Sink, SinkSpec, atomic};
+use crate::batch::Schema;
+use crate::error::{Error, Result};
+use crate::format::csv::CsvEncoder;
+use crate::registry::{Component, parameters_of};
+
+/// A file of delimited text as RFC 4180, with a header.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CsvFile {
+    /// The file; "-" is standard output. Folders on the way are made.
+    pub path: String,
+    /// The byte between fields, such as ",", ";" or "\t".
+    #[serde(default = "default_delimiter")]
+    pub delimiter: String,
+    /// Digits behind the decimal point; the shortest text that reads back to the same bits if not given.
+    #[serde(default)]
+    pub decimals: Option<u8>,
+    /// Whether text that begins with = + - @ gets an apostrophe in front, so that spreadsheets do not run it.
+    #[serde(default)]
+    pub csv_safe: bool,
+}
+
+inventory::submit! { Component::sink::<CsvFile>("csv", "a file of delimited text") }
+
+fn default_delimiter() -> String {
+    ",".into()
+}
+
+impl CsvFile {
+    /// The file `path`, with commas.
+    pub fn new(path: impl Into<String>) -> Self {
+        Self { path: path.into(), delimiter: default_delimiter(), decimals: None, csv_safe: false }
+    }
+
+    fn encoder(&self) -> Result<CsvEncoder> {
+        match self.delimiter.as_bytes() {
+            &[delimiter] if !b"\"\r\n".contains(&delimiter) => {
+                Ok(CsvEncoder { delimiter, decimals: self.decimals, safe: self.csv_safe })
+            }
+            _ => Err(Error::config(format!(
+                "`delimiter` must be one ASCII character, not {:?}",
+                self.delimiter
+            ))),
+        }
+    }
+}
+
+impl SinkSpec for CsvFile {
+    fn name(&self) -> &str {
+        "csv"
+    }
+
+    fn parameters(&self) -> serde_json::Value {
+        parameters_of(self)
+    }
+
+    fn repeat(&self) -> Repeat {
+        if self.is_stdout() { Repeat::Duplicates } else { Repeat::Harmless }
+    }
+
+    fn file(&self) -> Option<PathBuf> {
+        atomic::file(&self.path)
+    }
+
+    fn is_stdout(&self) -> bool {
+        atomic::is_stdout(&self.path)
+    }
+
+    fn check(&self, _schema: &Schema) -> Result<()> {
+        self.encoder()?;
+        atomic::check(&self.path)
+    }
+
+    fn open(&self, schema: &Arc<Schema>) -> Result<Box<dyn Sink>> {
+        Ok(Box::new(EncodedFile::create(&self.path, self.encoder()?, schema)?))
+    }
+}

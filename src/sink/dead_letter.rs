@@ -1,0 +1,116 @@
+//! `dead_letter`: the records that were set aside, with position, reason and raw text (clause 7).
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::atomic::{self, AtomicFile};
+use super::{Repeat, Sink, SinkSpec, Takes};
+use crate::batch::{Batch, Schema};
+use crate::error::{Error, Rejection, RejectionKind, Result};
+use crate::registry::{Component, parameters_of};
+use crate::sensor::Sensors;
+
+/// A file of JSON Lines: file, line, offset, column, kind (malformed or late), reason, raw; `raw_hex` too where the
+/// raw bytes are not UTF-8.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DeadLetter {
+    /// The file; "-" is standard output. Folders on the way are made.
+    pub path: String,
+}
+
+inventory::submit! { Component::sink::<DeadLetter>("dead_letter", "the records that were set aside, and why") }
+
+impl DeadLetter {
+    /// The file `path`.
+    pub fn new(path: impl Into<String>) -> Self {
+        Self { path: path.into() }
+    }
+}
+
+impl SinkSpec for DeadLetter {
+    fn name(&self) -> &str {
+        "dead_letter"
+    }
+
+    fn parameters(&self) -> serde_json::Value {
+        parameters_of(self)
+    }
+
+    fn takes(&self) -> Takes {
+        Takes::Rejections
+    }
+
+    fn repeat(&self) -> Repeat {
+        if self.is_stdout() { Repeat::Duplicates } else { Repeat::Harmless }
+    }
+
+    fn file(&self) -> Option<PathBuf> {
+        atomic::file(&self.path)
+    }
+
+    fn is_stdout(&self) -> bool {
+        atomic::is_stdout(&self.path)
+    }
+
+    fn check(&self, _schema: &Schema) -> Result<()> {
+        atomic::check(&self.path)
+    }
+
+    fn open(&self, _schema: &Arc<Schema>) -> Result<Box<dyn Sink>> {
+        Ok(Box::new(Open(AtomicFile::create(&self.path)?)))
+    }
+}
+
+struct Open(AtomicFile);
+
+/// One line of the file.
+#[derive(Serialize)]
+struct Letter<'a> {
+    file: &'a str,
+    line: u64,
+    offset: u64,
+    column: Option<&'a str>,
+    kind: &'static str,
+    reason: &'a str,
+    raw: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    raw_hex: Option<String>,
+}
+
+impl Sink for Open {
+    fn write(&mut self, _batch: &Batch, _sensors: &Sensors) -> Result<()> {
+        Ok(())
+    }
+
+    fn reject(&mut self, rejection: &Rejection) -> Result<()> {
+        let raw = String::from_utf8_lossy(&rejection.raw);
+        let is_utf8 = std::str::from_utf8(&rejection.raw).is_ok();
+        let letter = Letter {
+            file: &rejection.position.file,
+            line: rejection.position.line,
+            offset: rejection.position.offset,
+            column: rejection.column.as_deref(),
+            kind: if rejection.kind == RejectionKind::Late { "late" } else { "malformed" },
+            reason: &rejection.reason,
+            raw: &raw,
+            raw_hex: (!is_utf8).then(|| rejection.raw.iter().map(|byte| format!("{byte:02x}")).collect()),
+        };
+        let mut line = serde_json::to_vec(&letter).map_err(|error| Error::internal(error.to_string()))?;
+        line.push(b'\n');
+        self.0.write_all(&line).map_err(|error| self.0.failed(&error))
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        self.0.finish()
+    }
+
+    fn commit(&mut self) -> Result<Vec<String>> {
+        self.0.commit()?;
+        Ok(Vec::new())
+    }
+}
