@@ -6,6 +6,7 @@
 
 mod fate;
 mod moving_average;
+mod normalize;
 mod reorder;
 mod rules;
 mod series;
@@ -24,6 +25,7 @@ use crate::sensor::Sensors;
 pub use crate::registry::parameters_of;
 pub use fate::Flow;
 pub use moving_average::{MovingAverage, Unusual, Window};
+pub use normalize::{Exception, Method, Normalize, Unknown};
 pub use reorder::Reorder;
 pub use rules::{PerSensor, Rules, matcher};
 pub use series::{Output, Run, SeriesStage};
@@ -72,6 +74,11 @@ pub trait Stage: Send + Sync {
     /// As [`Stage::output`].
     fn fit(&self, _input: &Arc<Schema>) -> Result<Option<Box<dyn Fit>>> {
         Ok(None)
+    }
+
+    /// What its first pass has learnt, as the text of a file that `load` takes; `None` for stages that learn nothing.
+    fn fitted(&self) -> Option<String> {
+        None
     }
 
     /// Whether it may set records aside, so that batches must say where their records came from.

@@ -35,6 +35,13 @@ impl<R> Rules<R> {
             .map_or(&self.base, |(_, rule)| rule)
     }
 
+    /// The same patterns with other rules.
+    pub fn map<S>(&self, rule: impl Fn(&R) -> S) -> Rules<S> {
+        let exceptions =
+            self.exceptions.iter().map(|(pattern, exception)| (pattern.clone(), rule(exception)));
+        Rules { base: rule(&self.base), exceptions: exceptions.collect() }
+    }
+
     /// All rules, the base first.
     pub fn iter(&self) -> impl Iterator<Item = &R> {
         std::iter::once(&self.base).chain(self.exceptions.iter().map(|(_, rule)| rule))
@@ -81,6 +88,11 @@ impl<T> PerSensor<T> {
     /// All that is kept, by id.
     pub fn iter(&self) -> impl Iterator<Item = (SensorId, &T)> {
         self.0.iter().enumerate().filter_map(|(id, kept)| Some((SensorId(id as u32), kept.as_ref()?)))
+    }
+
+    /// All that is kept, by id, to be changed.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.0.iter_mut().flatten()
     }
 
     /// The list behind it: one place an id.

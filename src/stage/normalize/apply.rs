@@ -1,0 +1,62 @@
+//! Applies constants: a matter of one row.
+
+use std::sync::Arc;
+
+use super::constants::Constants;
+use super::{Normalize, Unknown};
+use crate::batch::{Batch, Column, Mask, Measurement, Schema};
+use crate::error::{Error, Result};
+use crate::sensor::Sensors;
+use crate::stage::{Flow, PerSensor, Process};
+
+/// Constants looked up once a series, by `lookup(sensor, column)`.
+pub(super) struct Apply<L> {
+    options: Normalize,
+    schema: Arc<Schema>,
+    /// For each measurement: where it is, where its result goes, its name, and what is known of its series.
+    columns: Vec<(usize, usize, Arc<str>, PerSensor<Option<Constants>>)>,
+    lookup: L,
+}
+
+impl<L: Fn(&str, &str) -> Option<Constants> + Send> Apply<L> {
+    pub(super) fn new(options: &Normalize, input: &Schema, lookup: L) -> Result<Self> {
+        let (schema, places) = options.bind(input)?;
+        let name = |at: usize| Arc::clone(&input.fields()[at].name);
+        let columns =
+            places.into_iter().map(|(at, into)| (at, into, name(at), PerSensor::default())).collect();
+        Ok(Self { options: options.clone(), schema: Arc::new(schema), columns, lookup })
+    }
+}
+
+impl<L: Fn(&str, &str) -> Option<Constants> + Send> Process for Apply<L> {
+    fn process(&mut self, batch: Batch, sensors: &Sensors, _flow: &mut Flow) -> Result<Batch> {
+        let Self { options, columns, lookup, .. } = self;
+        let mut made = Vec::new();
+        for (at, into, name, known) in columns {
+            let measurement = batch.measurement(*at);
+            let mut values = Vec::with_capacity(batch.len());
+            let mut valid: Option<Mask> = None;
+            for (row, (&id, &value)) in batch.sensors().iter().zip(&measurement.values).enumerate() {
+                let constants = *known.get_or_insert_with(id, || lookup(sensors.name(id), name));
+                values.push(match (constants, options.unknown) {
+                    (Some(constants), _) => constants.apply(value, options),
+                    (None, Unknown::Keep) => value,
+                    (None, Unknown::Null) => {
+                        valid.get_or_insert_with(|| measurement.valid.clone()).set(row, false);
+                        0.0
+                    }
+                    (None, Unknown::Error) => return Err(unknown(sensors.name(id), name)),
+                });
+            }
+            let valid = valid.unwrap_or_else(|| measurement.valid.clone());
+            made.push((*into, Column::Measurement(Measurement { values, valid })));
+        }
+        made.sort_by_key(|&(into, _)| into);
+        Ok(batch.with_columns(Arc::clone(&self.schema), made))
+    }
+}
+
+fn unknown(sensor: &str, column: &str) -> Error {
+    Error::data(format!("there are no constants for `{column}` of sensor `{sensor}`"))
+        .with_help("fit again with data of that sensor, or set `unknown` to \"null\" or \"keep\"")
+}

@@ -1,0 +1,120 @@
+//! The two constants of a series, and the file that keeps those of many.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Method, Normalize};
+use crate::error::{Error, Result};
+
+/// What a value is compared with: its distance from `zero` is divided by `unit`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Constants {
+    /// Minimum, mean or median.
+    pub(super) zero: f64,
+    /// Range, deviation or distance between the quartiles; 0 for a series that never changes.
+    pub(super) unit: f64,
+}
+
+impl Constants {
+    /// Constants as a person gives them: for min_max, minimum and maximum.
+    pub(super) fn new(method: Method, first: f64, second: f64) -> Result<Self> {
+        if !first.is_finite() || !second.is_finite() {
+            return Err(Error::config("a constant is not finite"));
+        }
+        let unit = if method == Method::MinMax { second - first } else { second };
+        if unit < 0.0 {
+            return Err(Error::config(format!(
+                "{first} and {second} are in the wrong order, or a distance is negative"
+            )));
+        }
+        Ok(Self { zero: first, unit })
+    }
+
+    /// The value on the common scale; 0 for a series that never changes.
+    pub(super) fn apply(self, value: f64, options: &Normalize) -> f64 {
+        if value.is_nan() {
+            return value;
+        }
+        if self.unit == 0.0 {
+            return 0.0;
+        }
+        let scaled = (value - self.zero) / self.unit;
+        if options.method != Method::MinMax {
+            return scaled;
+        }
+        let [low, high] = options.range;
+        let mapped = low + scaled * (high - low);
+        if options.clip { mapped.clamp(low, high) } else { mapped }
+    }
+}
+
+/// The constants of all series, by sensor and measurement.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FitFile {
+    /// Says what the file is.
+    tidemill: String,
+    version: u32,
+    pub(super) method: Method,
+    pub(super) series: BTreeMap<String, BTreeMap<String, Summary>>,
+}
+
+/// One series in the file.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Summary {
+    /// How many finite values there were.
+    pub(super) count: u64,
+    /// What they gave; nothing for a series without finite values.
+    pub(super) constants: Option<Constants>,
+}
+
+const VERSION: u32 = 1;
+
+impl FitFile {
+    pub(super) fn new(method: Method, series: BTreeMap<String, BTreeMap<String, Summary>>) -> Self {
+        Self { tidemill: "fit".into(), version: VERSION, method, series }
+    }
+
+    pub(super) fn get(&self, sensor: &str, column: &str) -> Option<Constants> {
+        self.series.get(sensor)?.get(column)?.constants
+    }
+
+    pub(super) fn to_text(&self) -> Result<String> {
+        serde_json::to_string_pretty(self)
+            .map(|text| text + "\n")
+            .map_err(|error| Error::internal(format!("constants cannot be written: {error}")))
+    }
+
+    /// Writes the file: complete or not at all.
+    pub(super) fn write(&self, path: &Path) -> Result<()> {
+        let failed = |error: std::io::Error| Error::io("write", path.display(), &error);
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        std::fs::create_dir_all(folder).map_err(failed)?;
+        let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
+        file.write_all(self.to_text()?.as_bytes()).map_err(failed)?;
+        file.as_file().sync_all().map_err(failed)?;
+        file.persist(path).map_err(|error| failed(error.error)).map(drop)
+    }
+
+    /// Reads and checks the file.
+    pub(super) fn read(path: &Path, method: Method) -> Result<Self> {
+        let text =
+            std::fs::read_to_string(path).map_err(|error| Error::io("read", path.display(), &error))?;
+        let wrong = |what: String| {
+            Error::config(format!("`{}` {what}", path.display())).with_help("make it anew with `fit`")
+        };
+        let file: Self = serde_json::from_str(&text)
+            .map_err(|error| wrong(format!("is no file of constants: {error}")))?;
+        if file.tidemill != "fit" || file.version != VERSION {
+            return Err(wrong(format!("is of version {}, not {VERSION}", file.version)));
+        }
+        if file.method != method {
+            return Err(wrong(format!("has the constants of {:?}, not of {method:?}", file.method)));
+        }
+        Ok(file)
+    }
+}

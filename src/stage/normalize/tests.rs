@@ -1,0 +1,180 @@
+//! Clause 14.
+
+use num_rational::BigRational;
+use proptest::prelude::*;
+
+use super::*;
+use crate::sensor::Sensors;
+use crate::stage::testing::{Table, run, run_with_restarts};
+
+const NAN: f64 = f64::NAN;
+
+fn table(values: &[Option<f64>]) -> Table {
+    values.iter().enumerate().fold(Table::new(&["v"]), |table, (at, &value)| {
+        table.row(if at % 3 == 2 { "b" } else { "a" }, at as i64, &[value])
+    })
+}
+
+/// The stage after its first pass over the table in batches of `size`, and what it remarked.
+fn fit(stage: &Normalize, table: &Table, size: usize) -> (Box<dyn Stage>, Vec<String>) {
+    let mut fit = stage.fit(&table.schema()).expect("fit").expect("a first pass");
+    loop {
+        let mut sensors = Sensors::default();
+        for batch in table.batches(size, &mut sensors) {
+            fit.observe(&batch, &sensors).expect("observed");
+        }
+        if let Some(fitted) = fit.finish(&sensors).expect("finished") {
+            return (fitted.stage, fitted.remarks);
+        }
+    }
+}
+
+#[test]
+fn clause_14_constants_scale_and_clip() {
+    let values = table(&[Some(10.0), Some(15.0), Some(30.0), Some(NAN), None]);
+    let scaled = run(&Normalize::min_max(10.0, 20.0), &values, 2).measurement("v");
+    assert_eq!(scaled[..3], [Some(0.0), Some(0.5), Some(2.0)]);
+    assert!(scaled[3].is_some_and(f64::is_nan) && scaled[4].is_none());
+    let clipped = Normalize {
+        clip: true,
+        range: [-1.0, 1.0],
+        into: Some("{column}_n".into()),
+        ..Normalize::min_max(10.0, 20.0)
+    };
+    let result = run(&clipped, &values, 2);
+    assert_eq!(result.measurement("v_n")[..3], [Some(-1.0), Some(0.0), Some(1.0)]);
+    assert_eq!(result.measurement("v")[0], Some(10.0));
+}
+
+#[test]
+fn clause_14_z_score_and_robust_with_constants() {
+    let values = table(&[Some(10.0), Some(16.0)]);
+    let z =
+        Normalize { method: Method::ZScore, mean: Some(10.0), deviation: Some(4.0), ..Normalize::default() };
+    assert_eq!(run(&z, &values, 2).measurement("v"), [Some(0.0), Some(1.5)]);
+    let robust =
+        Normalize { method: Method::Robust, median: Some(10.0), iqr: Some(0.0), ..Normalize::default() };
+    assert_eq!(run(&robust, &values, 2).measurement("v"), [Some(0.0), Some(0.0)]);
+}
+
+#[test]
+fn clause_12_constants_per_sensor() {
+    let mut stage = Normalize::min_max(0.0, 10.0);
+    stage.sensors.insert("b*".into(), Exception { max: Some(20.0), ..Exception::default() });
+    assert_eq!(
+        run(&stage, &table(&[Some(5.0), Some(5.0), Some(5.0)]), 9).measurement("v"),
+        [Some(0.5), Some(0.5), Some(0.25)]
+    );
+}
+
+#[test]
+fn clause_14_a_constant_series_gives_0_and_is_named() {
+    let values = table(&[Some(5.0), Some(5.0), Some(NAN), Some(5.0)]);
+    for method in [Method::MinMax, Method::ZScore, Method::Robust] {
+        let (stage, remarks) = fit(&Normalize::fitted(method), &values, 2);
+        let scaled = run(&*stage, &values, 2).measurement("v");
+        assert_eq!((scaled[0], scaled[1], scaled[2], scaled[3]), (Some(0.0), Some(0.0), None, Some(0.0)));
+        assert_eq!(remarks[0], "normalize: never changes, becomes 0: `v` of `a`");
+        assert_eq!(remarks[1], "normalize: has no finite value, becomes null: `v` of `b`");
+    }
+}
+
+#[test]
+fn clause_14_what_was_fitted_can_be_saved_and_loaded() {
+    let folder = tempfile::tempdir().expect("folder");
+    let path = folder.path().join("fit.json");
+    let values = table(&[Some(1.0), Some(0.1), Some(7.0), Some(-3.0), Some(0.3), Some(8.5)]);
+    let (stage, _) =
+        fit(&Normalize { save: Some(path.clone()), ..Normalize::fitted(Method::ZScore) }, &values, 3);
+    let loaded = Normalize { method: Method::ZScore, load: Some(path.clone()), ..Normalize::default() };
+    assert_eq!(run(&loaded, &values, 4).measurement("v"), run(&*stage, &values, 4).measurement("v"));
+    assert_eq!(stage.fitted().expect("text"), std::fs::read_to_string(&path).expect("file"));
+    let other = Normalize { method: Method::Robust, load: Some(path), ..Normalize::default() };
+    assert!(other.output(&values.schema()).expect_err("another method").to_string().contains("ZScore"));
+}
+
+#[test]
+fn clause_14_running_uses_only_what_came_before() {
+    let values = Table::new(&["v"])
+        .row("a", 0, &[Some(1.0)])
+        .row("a", 1, &[Some(3.0)])
+        .row("a", 2, &[Some(2.0)])
+        .row("a", 3, &[None])
+        .row("a", 4, &[Some(5.0)]);
+    let scaled = run(&Normalize::running(Method::MinMax), &values, 2).measurement("v");
+    assert_eq!(scaled, [None, Some(0.0), Some(0.5), None, Some(2.0)]);
+    let z = run(&Normalize::running(Method::ZScore), &values, 2).measurement("v");
+    assert_eq!(z[..3], [None, Some(0.0), Some(0.0)]);
+}
+
+#[test]
+fn senseless_options_are_refused() {
+    let schema = table(&[None]).schema();
+    let error = |stage: Normalize| stage.output(&schema).expect_err("senseless").to_string();
+    assert!(error(Normalize::default()).contains("no constants"));
+    assert!(error(Normalize { fit: true, ..Normalize::min_max(0.0, 1.0) }).contains("exclude one another"));
+    assert!(error(Normalize::min_max(2.0, 1.0)).contains("wrong order"));
+    assert!(error(Normalize { min: Some(1.0), ..Normalize::default() }).contains("missing"));
+    assert!(
+        error(Normalize { mean: Some(1.0), ..Normalize::min_max(0.0, 1.0) }).contains("another `method`")
+    );
+    assert!(error(Normalize::running(Method::Robust)).contains("whole history"));
+    assert!(error(Normalize { save: Some("x".into()), ..Normalize::min_max(0.0, 1.0) }).contains("`save`"));
+    assert!(
+        error(Normalize { load: Some("no/such.json".into()), ..Normalize::default() })
+            .contains("no such file")
+    );
+}
+
+/// Mean and deviation of the finite values, by exact arithmetic.
+fn exact(values: &[f64]) -> (f64, f64) {
+    let rational = |v: f64| BigRational::from_float(v).expect("finite");
+    let count = BigRational::from_integer(values.len().into());
+    let sum: BigRational = values.iter().map(|&v| rational(v)).sum();
+    let squares: BigRational = values.iter().map(|&v| rational(v) * rational(v)).sum();
+    let variance = squares / &count - (&sum / &count) * (&sum / &count);
+    use num_rational::Ratio;
+    let float = |ratio: &Ratio<num_bigint::BigInt>| num_traits(ratio);
+    (float(&sum) / values.len() as f64, float(&variance).sqrt())
+}
+
+/// The nearest `f64` of a ratio within the ordinary range.
+fn num_traits(ratio: &BigRational) -> f64 {
+    format!(
+        "{}e-40",
+        (ratio * BigRational::from_integer(num_bigint::BigInt::from(10).pow(40))).round().to_integer()
+    )
+    .parse()
+    .expect("a number")
+}
+
+proptest! {
+    #[test]
+    fn clause_14_fitting_is_exact_and_does_not_depend_on_order(
+        values in proptest::collection::vec((-99_999..99_999i32).prop_map(|v| f64::from(v) / 256.0), 1..60), size in 1..20usize,
+    ) {
+        let in_order = values.iter().fold(Table::new(&["v"]), |table, &v| table.row("a", 0, &[Some(v)]));
+        let reversed = values.iter().rev().fold(Table::new(&["v"]), |table, &v| table.row("a", 0, &[Some(v)]));
+        for method in [Method::MinMax, Method::ZScore, Method::Robust] {
+            let stage = Normalize::fitted(method);
+            let text = fit(&stage, &in_order, size).0.fitted();
+            prop_assert_eq!(&text, &fit(&stage, &reversed, 1000).0.fitted());
+            if method == Method::ZScore {
+                let file: FitFile = serde_json::from_str(&text.expect("text")).expect("file");
+                let constants = file.get("a", "v").expect("constants");
+                prop_assert_eq!((constants.zero, constants.unit), exact(&values));
+            }
+        }
+    }
+
+    #[test]
+    fn batches_and_restarts_change_nothing(values in proptest::collection::vec(proptest::option::of(-9.0..9.0f64), 1..60), size in 1..20usize) {
+        let table = table(&values);
+        for method in [Method::MinMax, Method::ZScore] {
+            let stage = Normalize::running(method);
+            let whole = run(&stage, &table, 1000).measurement("v");
+            prop_assert_eq!(&run(&stage, &table, size).measurement("v"), &whole);
+            prop_assert_eq!(&run_with_restarts(&stage, &table, size).measurement("v"), &whole);
+        }
+    }
+}
