@@ -6,6 +6,7 @@
 mod csv;
 mod file;
 mod jsonl;
+mod synthetic;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use crate::sensor::Sensors;
 pub use csv::{Csv, Tsv};
 pub use file::{FileOptions, FileSource, InputFile, OneOrMany};
 pub use jsonl::JsonLines;
+pub use synthetic::{Kind, Shape, Synthetic};
 
 /// How files are read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

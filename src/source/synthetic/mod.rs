@@ -1,0 +1,404 @@
+//! `synthetic`: readings like those of a plant, made from a seed.
+
+mod random;
+mod signal;
+
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use self::signal::Signal;
+use super::{Input, OpenOptions, Progress, Source, SourceSpec, Traits};
+use crate::batch::{Batch, Column, Field, FieldKind, Measurement, Schema, Text, TimeColumn};
+use crate::error::{Error, Result};
+use crate::offset::Offset;
+use crate::registry::{Component, parameters_of};
+use crate::sensor::{SensorId, Sensors};
+use crate::time::{TimeFormat, TimeParser, Timestamp, parse_duration};
+
+/// Temperatures, pressures and flows of a plant: a daily wave with noise, and faults at the given rates. The same options give the
+/// same bits, on any machine.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Synthetic {
+    /// How many readings are made (those that `gaps` leaves out are counted too).
+    pub records: u64,
+    /// How many sensors take turns.
+    pub sensors: u64,
+    /// What they measure, in turn.
+    pub kinds: Vec<Kind>,
+    /// `long`: one value a record; `wide`: one record a unit, with `measurements` columns.
+    pub shape: Shape,
+    /// With `shape = "wide"`: how many measurements a record has.
+    pub measurements: u64,
+    /// The time of the first reading, in RFC 3339.
+    pub start: String,
+    /// The time between two readings of a sensor, such as "1s".
+    pub interval: String,
+    /// Makes one data set different from another.
+    pub seed: u64,
+    /// How strong the noise is: 1 is ordinary, 0 none.
+    pub noise: f64,
+    /// How much values rise a day, in their unit.
+    pub drift: f64,
+    /// The share of readings that jump far away.
+    pub spikes: f64,
+    /// The share of readings that are left out.
+    pub gaps: f64,
+    /// The share of time in which a sensor repeats its last value.
+    pub stuck: f64,
+    /// The share of readings that are NaN.
+    pub nan: f64,
+    /// The share of readings that are null.
+    pub nulls: f64,
+    /// Digits behind the decimal point.
+    pub decimals: u8,
+}
+
+inventory::submit! { Component::source::<Synthetic>("synthetic", "readings like those of a plant, made from a seed") }
+
+/// What a sensor measures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// Degrees Celsius.
+    Temperature,
+    /// Kilopascal.
+    Pressure,
+    /// Litres a minute.
+    Flow,
+}
+
+impl Kind {
+    fn column(self) -> &'static str {
+        match self {
+            Self::Temperature => "temperature",
+            Self::Pressure => "pressure",
+            Self::Flow => "flow",
+        }
+    }
+
+    fn prefix(self) -> &'static str {
+        match self {
+            Self::Temperature => "temp",
+            Self::Pressure => "press",
+            Self::Flow => "flow",
+        }
+    }
+}
+
+/// How records are laid out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Shape {
+    /// `timestamp, sensor, value`.
+    #[default]
+    Long,
+    /// `datetime, unit, temperature, pressure, …`.
+    Wide,
+}
+
+impl Default for Synthetic {
+    fn default() -> Self {
+        Self {
+            records: 10_000,
+            sensors: 12,
+            kinds: vec![Kind::Temperature, Kind::Pressure, Kind::Flow],
+            shape: Shape::Long,
+            measurements: 3,
+            start: "2026-01-01T00:00:00Z".into(),
+            interval: "1s".into(),
+            seed: 1,
+            noise: 1.0,
+            drift: 0.0,
+            spikes: 0.0,
+            gaps: 0.0,
+            stuck: 0.0,
+            nan: 0.0,
+            nulls: 0.0,
+            decimals: 3,
+        }
+    }
+}
+
+impl Synthetic {
+    /// The same with this many readings.
+    pub fn records(mut self, records: u64) -> Self {
+        self.records = records;
+        self
+    }
+
+    /// The same with this many sensors.
+    pub fn sensors(mut self, sensors: u64) -> Self {
+        self.sensors = sensors;
+        self
+    }
+
+    /// The same from another seed.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    fn check(&self) -> Result<(Timestamp, i64)> {
+        let rates = [self.spikes, self.gaps, self.stuck, self.nan, self.nulls];
+        if rates.iter().any(|rate| !(0.0..=1.0).contains(rate)) {
+            return Err(Error::config(
+                "`spikes`, `gaps`, `stuck`, `nan` and `nulls` are shares: from 0 to 1",
+            ));
+        }
+        if self.sensors == 0 || self.kinds.is_empty() || self.measurements == 0 || self.decimals > 9 {
+            return Err(Error::config(
+                "`sensors`, `kinds` and `measurements` need one at least; `decimals` is 9 at most",
+            ));
+        }
+        let parser = TimeParser::new(TimeFormat::Rfc3339, None).map_err(Error::internal)?;
+        let start =
+            parser.parse(self.start.as_bytes()).map_err(|why| Error::config(format!("`start`: {why}")))?;
+        let interval =
+            parse_duration(&self.interval).map_err(|why| Error::config(format!("`interval`: {why}")))?;
+        let last = (self.records / self.sensors)
+            .checked_mul(interval.unsigned_abs())
+            .and_then(|span| i64::try_from(span).ok());
+        match last.and_then(|span| start.checked_add(span)) {
+            Some(_) => Ok((start, interval)),
+            None => Err(Error::config("the last reading would be beyond the year 2262")
+                .with_help("shorten `interval`")),
+        }
+    }
+
+    fn kind(&self, index: u64) -> Kind {
+        self.kinds[(index % self.kinds.len() as u64) as usize]
+    }
+
+    fn schema(&self) -> Result<Schema> {
+        let fields = match self.shape {
+            Shape::Long => vec![
+                Field::new("timestamp", FieldKind::Time),
+                Field::new("sensor", FieldKind::Sensor),
+                Field::measurement("value"),
+            ],
+            Shape::Wide => {
+                let mut fields =
+                    vec![Field::new("datetime", FieldKind::Time), Field::new("unit", FieldKind::Sensor)];
+                for at in 0..self.measurements {
+                    let (round, name) = (at / self.kinds.len() as u64, self.kind(at).column());
+                    let name = if round == 0 { name.to_owned() } else { format!("{name}_{}", round + 1) };
+                    fields.push(Field::measurement(name));
+                }
+                fields
+            }
+        };
+        Schema::new(fields)
+    }
+
+    /// The name of the sensor, or unit, that has this turn.
+    fn sensor_name(&self, turn: u64) -> String {
+        match self.shape {
+            Shape::Long => format!("{}-{turn:05}", self.kind(turn).prefix()),
+            Shape::Wide => format!("unit-{turn:05}"),
+        }
+    }
+}
+
+impl SourceSpec for Synthetic {
+    fn name(&self) -> &str {
+        "synthetic"
+    }
+
+    fn parameters(&self) -> serde_json::Value {
+        parameters_of(self)
+    }
+
+    fn traits(&self) -> Traits {
+        Traits { is_bounded: true, is_replayable: true }
+    }
+
+    fn open(&self, options: &OpenOptions) -> Result<Box<dyn Source>> {
+        let (start, interval) = self.check()?;
+        Ok(Box::new(Generator {
+            signal: Signal::new(self, interval),
+            schema: Arc::new(self.schema()?),
+            options: self.clone(),
+            start,
+            interval,
+            batch: (options.chunk_size as u64 / 32).max(1),
+            next: 0,
+            ids: Vec::new(),
+        }))
+    }
+}
+
+/// The source in use.
+struct Generator {
+    options: Synthetic,
+    signal: Signal,
+    schema: Arc<Schema>,
+    start: Timestamp,
+    interval: i64,
+    /// Readings a batch.
+    batch: u64,
+    /// The next reading.
+    next: u64,
+    /// By turn, as far as they have been met.
+    ids: Vec<Option<SensorId>>,
+}
+
+impl Generator {
+    /// The readings `from..to`.
+    fn batch(&mut self, from: u64, to: u64, sensors: &mut Sensors) -> Result<Batch> {
+        let (mut times, mut ids, mut text) = (TimeColumn::default(), Vec::new(), Text::default());
+        let mut columns = vec![Measurement::default(); self.schema.measurements().len()];
+        let (mut at, mut span) = (None, None);
+        for reading in from..to {
+            let (k, turn) = (reading / self.options.sensors, reading % self.options.sensors);
+            if self.signal.is_gap(turn, k) {
+                continue;
+            }
+            let time = self.start.saturating_add(k as i64 * self.interval);
+            // All sensors read at the same time: its text is written once.
+            if at != Some(time) {
+                (at, span) = (Some(time), Some(text.push(&millis(time))));
+            }
+            times.values.push(time);
+            times.text.extend(span);
+            ids.push(self.id(turn, sensors)?);
+            for (column, values) in columns.iter_mut().enumerate() {
+                values.push(self.value(turn, column as u64, k));
+            }
+        }
+        let mut all = vec![Column::Time(times), Column::Sensor(ids)];
+        all.extend(columns.into_iter().map(Column::Measurement));
+        Ok(Batch::new(Arc::clone(&self.schema), all, text))
+    }
+
+    fn value(&self, turn: u64, column: u64, k: u64) -> Option<f64> {
+        match self.options.shape {
+            Shape::Long => self.signal.value(self.options.kind(turn), turn, k),
+            Shape::Wide => {
+                self.signal.value(self.options.kind(column), turn * self.options.measurements + column, k)
+            }
+        }
+    }
+
+    fn id(&mut self, turn: u64, sensors: &mut Sensors) -> Result<SensorId> {
+        let turn_index = turn as usize;
+        if self.ids.len() <= turn_index {
+            self.ids.resize(turn_index + 1, None);
+        }
+        if let Some(id) = self.ids[turn_index] {
+            return Ok(id);
+        }
+        let id = sensors.id(&self.options.sensor_name(turn))?;
+        self.ids[turn_index] = Some(id);
+        Ok(id)
+    }
+}
+
+/// RFC 3339 in UTC, with three digits behind the second at least.
+fn millis(time: Timestamp) -> Vec<u8> {
+    let mut text = Vec::new();
+    time.write_rfc3339(&mut text);
+    if !text.contains(&b'.') {
+        text.splice(text.len() - 1.., *b".000Z");
+    }
+    text
+}
+
+impl Source for Generator {
+    fn schema(&self) -> &Arc<Schema> {
+        &self.schema
+    }
+
+    fn next(&mut self, sensors: &mut Sensors) -> Result<Option<Input>> {
+        if self.next >= self.options.records {
+            return Ok(None);
+        }
+        let (from, to) = (self.next, self.options.records.min(self.next + self.batch));
+        self.next = to;
+        self.batch(from, to, sensors).map(|batch| Some(Input::Batch(batch)))
+    }
+
+    fn offset(&self) -> Offset {
+        Offset { file: 0, at: self.next, line: 0 }
+    }
+
+    fn seek(&mut self, offset: Offset) -> Result<()> {
+        self.next = offset.at;
+        Ok(())
+    }
+
+    fn progress(&self) -> Progress {
+        Progress { done: self.next, total: Some(self.options.records) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::Encode;
+    use crate::format::csv::CsvEncoder;
+
+    /// The data as CSV, in batches of `chunk_size` / 32 readings, from reading `from` on.
+    fn text(options: &Synthetic, chunk_size: usize, from: u64) -> String {
+        let open = OpenOptions { chunk_size, ..OpenOptions::default() };
+        let (mut source, mut sensors) = (options.open(&open).expect("open"), Sensors::default());
+        source.seek(Offset { at: from, ..Offset::default() }).expect("sought");
+        let mut out = Vec::new();
+        while let Some(Input::Batch(batch)) = source.next(&mut sensors).expect("batch") {
+            CsvEncoder { delimiter: b',', decimals: None, safe: false }.encode(&batch, &sensors, &mut out);
+        }
+        String::from_utf8(out).expect("text")
+    }
+
+    fn faulty() -> Synthetic {
+        Synthetic {
+            spikes: 0.02,
+            gaps: 0.05,
+            stuck: 0.1,
+            nan: 0.01,
+            nulls: 0.01,
+            drift: 1.0,
+            ..Synthetic::default()
+        }
+    }
+
+    #[test]
+    fn the_same_seed_gives_the_same_bits_in_any_pieces() {
+        let options = faulty().records(2000);
+        let whole = text(&options, 1 << 20, 0);
+        assert_eq!(text(&options, 1000, 0), whole);
+        assert!(whole.ends_with(&text(&options, 333, 700)));
+        assert_ne!(text(&options.clone().seed(2), 1 << 20, 0), whole);
+        assert!(whole.starts_with("2026-01-01T00:00:00.000Z,temp-00000,"), "{}", &whole[..60]);
+    }
+
+    #[test]
+    fn faults_have_their_rates() {
+        let options = faulty().records(50_000);
+        let whole = text(&options, 1 << 20, 0);
+        let lines = whole.lines().count();
+        assert!((47_000..48_000).contains(&lines), "{lines}");
+        let nan = whole.lines().filter(|line| line.ends_with("NaN")).count();
+        assert!((400..550).contains(&nan), "{nan}");
+    }
+
+    #[test]
+    fn wide_records_have_several_measurements() {
+        let options = Synthetic { shape: Shape::Wide, measurements: 4, ..Synthetic::default() };
+        let names: Vec<_> =
+            options.schema().expect("schema").fields().iter().map(|f| f.name.to_string()).collect();
+        assert_eq!(names, ["datetime", "unit", "temperature", "pressure", "flow", "temperature_2"]);
+        assert_eq!(text(&options, 1000, 0).lines().count(), 10_000);
+    }
+
+    #[test]
+    fn senseless_options_are_refused() {
+        let error =
+            |options: Synthetic| options.open(&OpenOptions::default()).err().expect("senseless").to_string();
+        assert!(error(Synthetic { gaps: 1.5, ..Synthetic::default() }).contains("from 0 to 1"));
+        assert!(error(Synthetic { interval: "fast".into(), ..Synthetic::default() }).contains("`interval`"));
+        assert!(error(Synthetic { interval: "9000d".into(), ..Synthetic::default() }).contains("2262"));
+    }
+}

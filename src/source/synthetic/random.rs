@@ -1,0 +1,68 @@
+//! Random numbers by counter: the n-th number of a stream is a function of seed, stream and n alone, so
+//! that any part of the data can be made on its own, on any machine, with the same bits.
+
+/// A family of streams.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Random {
+    seed: u64,
+}
+
+impl Random {
+    pub(super) fn new(seed: u64) -> Self {
+        Self { seed: mix(seed) }
+    }
+
+    /// The `n`-th number of `stream`: 64 even bits.
+    pub(super) fn bits(self, stream: u64, n: u64) -> u64 {
+        mix(self.seed ^ mix(stream.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ mix(n)))
+    }
+
+    /// Even between 0 and 1, 1 excluded.
+    pub(super) fn uniform(self, stream: u64, n: u64) -> f64 {
+        (self.bits(stream, n) >> 11) as f64 / (1u64 << 53) as f64
+    }
+
+    /// About normal, mean 0, deviation 1: the sum of four even numbers (Irwin and Hall), scaled. Additions and one
+    /// multiplication of exact values, so the same bits everywhere.
+    pub(super) fn normal(self, stream: u64, n: u64) -> f64 {
+        let bits = self.bits(stream, n);
+        let sum: u64 = (0..4).map(|part| bits >> (16 * part) & 0xffff).sum();
+        // Four even numbers of 0 … 65535 have the mean 131070 and the deviation 65536 / √3, nearly.
+        (sum as f64 - 131_070.0) * (1.732_050_807_568_877_2 / 65_536.0)
+    }
+
+    /// Whether an event of this probability happens.
+    pub(super) fn happens(self, probability: f64, stream: u64, n: u64) -> bool {
+        probability > 0.0 && self.uniform(stream, n) < probability
+    }
+}
+
+/// The finaliser of SplitMix64 (Steele, Lea, Flood, 2014).
+fn mix(n: u64) -> u64 {
+    let n = n.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let n = (n ^ n >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let n = (n ^ n >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    n ^ n >> 31
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_numbers_are_fixed() {
+        // SplitMix64's first number from state 0.
+        assert_eq!(mix(0), 0xe220_a839_7b1d_cdaf);
+    }
+
+    #[test]
+    fn the_numbers_are_even_and_normal() {
+        let random = Random::new(7);
+        let count = 100_000u32;
+        let mean = |f: &dyn Fn(u64) -> f64| (0..u64::from(count)).map(f).sum::<f64>() / f64::from(count);
+        assert!((mean(&|n| random.uniform(1, n)) - 0.5).abs() < 0.01);
+        assert!(mean(&|n| random.normal(2, n)).abs() < 0.02);
+        assert!((mean(&|n| random.normal(3, n).powi(2)) - 1.0).abs() < 0.03);
+        assert!((mean(&|n| f64::from(u8::from(random.happens(0.1, 4, n)))) - 0.1).abs() < 0.01);
+    }
+}
