@@ -11,9 +11,9 @@ use crate::batch::{Batch, Schema};
 use crate::error::{Rejection, RejectionKind, Result};
 use crate::metrics::Entry;
 use crate::pipeline::Pipeline;
+use crate::sensor::PerSensor;
 use crate::sensor::Sensors;
 use crate::sink::{Sink, Takes};
-use crate::stage::PerSensor;
 
 /// The sinks of a run, open, and what was set aside.
 pub(super) struct Outlets {

@@ -4,6 +4,7 @@
 //! [`Sink::write`] (or [`Sink::reject`]) in order, then [`Sink::flush`] on all sinks, then [`Sink::commit`] on all.
 //! A sink dropped without `commit` leaves nothing behind that looks finished (clause 19).
 
+mod alert;
 mod atomic;
 mod console;
 mod csv;
@@ -22,6 +23,7 @@ use crate::batch::{Batch, Schema};
 use crate::error::{Rejection, Result};
 use crate::sensor::Sensors;
 
+pub use alert::{Alert, Thresholds};
 pub use console::Console;
 pub use csv::CsvFile;
 pub use dead_letter::DeadLetter;

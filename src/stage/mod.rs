@@ -8,7 +8,6 @@ mod fate;
 mod moving_average;
 mod normalize;
 mod reorder;
-mod rules;
 mod series;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -23,11 +22,11 @@ use crate::error::Result;
 use crate::sensor::Sensors;
 
 pub use crate::registry::parameters_of;
+pub use crate::sensor::{PerSensor, Rules, matcher};
 pub use fate::Flow;
 pub use moving_average::{MovingAverage, Unusual, Window};
 pub use normalize::{Exception, Method, Normalize, Unknown};
 pub use reorder::Reorder;
-pub use rules::{PerSensor, Rules, matcher};
 pub use series::{Output, Run, SeriesStage};
 pub use threshold::{Action, Bounds, Nulls, Threshold};
 

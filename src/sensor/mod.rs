@@ -1,11 +1,15 @@
 //! Sensor names and the dense ids that stand for them, in order of first appearance.
 
+mod rules;
+
 use std::hash::BuildHasher;
 
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
 use crate::error::{Error, Result};
+
+pub use rules::{PerSensor, Rules, matcher};
 
 /// A sensor's ordinal by first appearance: an index into whatever is kept per sensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

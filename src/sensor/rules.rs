@@ -3,8 +3,8 @@
 use globset::{GlobBuilder, GlobMatcher};
 use indexmap::IndexMap;
 
+use super::SensorId;
 use crate::error::{Error, Result};
-use crate::sensor::SensorId;
 
 /// One rule for all sensors, and others for those whose name fits a pattern.
 #[derive(Clone, Debug)]
