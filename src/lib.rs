@@ -1,6 +1,7 @@
 //! tidemill
 pub mod batch;
 pub mod chunk;
+pub mod cli;
 pub mod error;
 pub mod executor;
 pub mod format;

@@ -1,2 +1,4 @@
-//! x
-fn main() {}
+//! The `tidemill` command.
+fn main() -> std::process::ExitCode {
+    tidemill::cli::main()
+}

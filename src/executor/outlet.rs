@@ -8,7 +8,7 @@ use globset::GlobMatcher;
 use super::pass::Drain;
 use super::report::Report;
 use crate::batch::{Batch, Schema};
-use crate::error::{Rejection, RejectionKind, Result};
+use crate::error::{Part, Rejection, RejectionKind, Result};
 use crate::metrics::Entry;
 use crate::pipeline::Pipeline;
 use crate::sensor::PerSensor;
@@ -23,6 +23,7 @@ pub(super) struct Outlets {
 
 struct Outlet {
     label: String,
+    part: Part,
     takes: Takes,
     filter: Option<Filter>,
     sink: Box<dyn Sink>,
@@ -41,9 +42,11 @@ impl Outlets {
         let outlets = pipeline.sinks.iter().enumerate().map(|(at, entry)| {
             let label = format!("sink {at} ({})", entry.spec.name());
             let filter = entry.matchers()?.map(|patterns| Filter { patterns, known: PerSensor::default() });
-            let sink = entry.spec.open(schema).map_err(|error| error.with_context(&label))?;
+            let part = Part::Sink(at);
+            let sink = entry.spec.open(schema).map_err(|error| error.with_context(&label).with_part(part))?;
             Ok(Outlet {
                 label,
+                part,
                 takes: entry.spec.takes(),
                 filter,
                 sink,
@@ -102,7 +105,7 @@ impl Outlet {
         let start = Instant::now();
         let result = act(&mut *self.sink);
         self.entry.time += start.elapsed();
-        result.map_err(|error| error.with_context(&self.label))
+        result.map_err(|error| error.with_context(&self.label).with_part(self.part))
     }
 }
 

@@ -6,6 +6,7 @@ pub mod environment;
 mod overrides;
 pub mod plan;
 pub mod resolve;
+pub mod schema;
 pub mod spec;
 #[cfg(test)]
 mod tests;

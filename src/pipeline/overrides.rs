@@ -108,7 +108,7 @@ impl<'t> Path<'_, 't> {
             return Ok(());
         };
         self.keys = rest;
-        let outer = std::mem::replace(&mut self.done, String::new());
+        let outer = std::mem::take(&mut self.done);
         self.done = format!("{outer}.{}", key.get_ref());
         match place.get_mut() {
             DeValue::Table(table) => {

@@ -23,7 +23,7 @@ const TABLES: [&str; 3] = ["source", "stage", "sink"];
 /// A pipeline as written, not yet checked.
 pub struct Spec {
     written: Written,
-    lookup: Box<dyn Fn(&str) -> Option<String>>,
+    lookup: Box<Lookup<'static>>,
 }
 
 /// One `[source]`, `[[stage]]` or `[[sink]]`.

@@ -1,0 +1,171 @@
+//! What can be said on the command line.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+use crate::source::Io;
+
+/// One pipeline for sensor data: threshold, normalise, average, alert, write.
+#[derive(Debug, Parser)]
+#[command(name = "tidemill", version, max_term_width = 100, arg_required_else_help = true)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    pub(super) verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Verb {
+    /// Run a pipeline file to the end of its input
+    Run(RunArgs),
+    /// Check a pipeline file and say all that is wrong with it
+    Validate(ValidateArgs),
+    /// Say what a pipeline would do, stage by stage
+    Explain(ValidateArgs),
+    /// List the sources, stages and sinks
+    List,
+    /// Print the JSON Schema of pipeline files, or of one component
+    Schema(SchemaArgs),
+    /// Run only the first passes and save what they learnt
+    Fit(FitArgs),
+    /// Write made-up readings of a plant, the same for the same seed
+    Generate(GenerateArgs),
+    /// Print the completions for a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+}
+
+/// A pipeline file and what is laid over it.
+#[derive(Args, Debug)]
+pub(super) struct FileArgs {
+    /// The pipeline file; `-` reads it from standard input
+    pub(super) file: PathBuf,
+    /// Lay a value over the file, such as `stage.0.max=90`; may be given several times
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(super) set: Vec<String>,
+}
+
+/// How a pipeline is run.
+#[derive(Args, Debug)]
+pub(super) struct DriveArgs {
+    /// How many threads work in parallel; the machine's cores if not given
+    #[arg(long, value_name = "N")]
+    pub(super) threads: Option<NonZeroUsize>,
+    /// How input files are read
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) io: IoArg,
+    /// When to show how far the run has come; `auto` does on a terminal
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) progress: When,
+    /// Show neither progress nor summary
+    #[arg(long, short)]
+    pub(super) quiet: bool,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct RunArgs {
+    #[command(flatten)]
+    pub(super) pipeline: FileArgs,
+    #[command(flatten)]
+    pub(super) drive: DriveArgs,
+    /// Write the summary, with all parameters and versions, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub(super) report: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct ValidateArgs {
+    #[command(flatten)]
+    pub(super) pipeline: FileArgs,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct SchemaArgs {
+    /// A source, stage or sink; all of them if not given
+    pub(super) component: Option<String>,
+    /// Print a reference for people instead
+    #[arg(long)]
+    pub(super) markdown: bool,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct FitArgs {
+    #[command(flatten)]
+    pub(super) pipeline: FileArgs,
+    #[command(flatten)]
+    pub(super) drive: DriveArgs,
+    /// Where to save the constants; standard output if not given
+    #[arg(long, short, value_name = "FILE")]
+    pub(super) output: Option<PathBuf>,
+    /// Which stage's constants, counted from 0, where several learn some
+    #[arg(long, value_name = "N")]
+    pub(super) stage: Option<usize>,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct GenerateArgs {
+    /// How many sensors
+    #[arg(long, value_name = "N")]
+    pub(super) sensors: Option<u64>,
+    /// How many records, over all sensors
+    #[arg(long, value_name = "N")]
+    pub(super) records: Option<u64>,
+    /// What the readings depend on
+    #[arg(long, value_name = "S")]
+    pub(super) seed: Option<u64>,
+    /// The file to write: .csv, .tsv, .jsonl or .parquet; `-` writes CSV to standard output
+    #[arg(long, short, value_name = "FILE")]
+    pub(super) output: String,
+    /// Any other option of the source `synthetic`; may be given several times
+    #[arg(long = "set", value_name = "OPTION=VALUE")]
+    pub(super) set: Vec<String>,
+    #[command(flatten)]
+    pub(super) drive: DriveArgs,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum When {
+    /// On a terminal
+    #[default]
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub(super) enum IoArg {
+    /// Map where that is safe, read otherwise
+    #[default]
+    Auto,
+    /// Map
+    Mmap,
+    /// Read
+    Read,
+}
+
+impl From<IoArg> for Io {
+    fn from(io: IoArg) -> Self {
+        match io {
+            IoArg::Auto => Self::Auto,
+            IoArg::Mmap => Self::Mmap,
+            IoArg::Read => Self::Read,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_well_formed() {
+        use clap::CommandFactory;
+        Arguments::command().debug_assert();
+    }
+}

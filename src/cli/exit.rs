@@ -1,0 +1,97 @@
+//! How the process ends: what is said on standard error, and the exit code.
+//!
+//! | code | meaning |
+//! |---|---|
+//! | 0 | fine |
+//! | 64 | the command line cannot be understood |
+//! | 65 | the input is not what the pipeline says |
+//! | 69 | something that should be there is not |
+//! | 70 | a bug in this program |
+//! | 74 | reading or writing failed |
+//! | 78 | the pipeline is wrong |
+//! | 130 | interrupted |
+
+use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
+use std::process::ExitCode;
+
+use super::output;
+use crate::error::{Error, ErrorKind};
+use crate::pipeline::SpecError;
+
+/// The result of a verb.
+pub(super) type Outcome<T = ()> = Result<T, Failure>;
+
+/// Why a verb ended early.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// The command line is wrong, or asks for help.
+    Usage(clap::Error),
+    /// The pipeline file is wrong.
+    Spec(SpecError),
+    /// Anything else.
+    Error(Error),
+    /// Whoever read the output has closed it: nobody is left to tell.
+    Closed,
+}
+
+impl From<clap::Error> for Failure {
+    fn from(error: clap::Error) -> Self {
+        Self::Usage(error)
+    }
+}
+
+impl From<SpecError> for Failure {
+    fn from(error: SpecError) -> Self {
+        Self::Spec(error)
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Error(error)
+    }
+}
+
+/// Runs `act` to the end of the process: tells what went wrong, and gives the exit code.
+pub(super) fn guard(act: impl FnOnce() -> Outcome) -> ExitCode {
+    panic::set_hook(Box::new(tell_panic));
+    match panic::catch_unwind(AssertUnwindSafe(act)) {
+        Ok(Ok(()) | Err(Failure::Closed)) => ExitCode::SUCCESS,
+        Ok(Err(failure)) => tell(&failure),
+        Err(_) => ErrorKind::Internal.exit_code().into(),
+    }
+}
+
+fn tell(failure: &Failure) -> ExitCode {
+    match failure {
+        Failure::Usage(error) => {
+            // Help and version go to standard output and are no error.
+            let is_help = !error.use_stderr();
+            let _closed = error.print();
+            return if is_help { ExitCode::SUCCESS } else { ErrorKind::Usage.exit_code().into() };
+        }
+        Failure::Spec(error) => output::note(&error.render(output::is_styled())),
+        Failure::Error(error) => output::note(&message(error)),
+        Failure::Closed => {}
+    }
+    match failure {
+        Failure::Error(error) => error.kind().exit_code().into(),
+        _ => ErrorKind::Config.exit_code().into(),
+    }
+}
+
+fn message(error: &Error) -> String {
+    let label = output::bold_red("error:");
+    let place = error.position().map(|position| format!(" ({position})")).unwrap_or_default();
+    let help = error.help().map(|help| format!("\n  help: {help}")).unwrap_or_default();
+    format!("{label} {}{place}{help}", error.message())
+}
+
+/// What a user reads of a panic: that it is not their fault, and where it happened, for the report.
+fn tell_panic(info: &PanicHookInfo<'_>) {
+    let place = info.location().map(|at| format!(" at {}:{}", at.file(), at.line())).unwrap_or_default();
+    output::note(&format!(
+        "error: internal error{place}\n  help: this is a bug in tidemill, please report it with the pipeline file \
+         and a piece of the data"
+    ));
+}

@@ -1,0 +1,136 @@
+//! `tidemill explain`: what a pipeline would do, stage by stage, and what it guarantees.
+
+use std::fmt::Write;
+
+use serde_json::Value;
+
+use super::args::ValidateArgs;
+use super::exit::Outcome;
+use super::load;
+use super::output;
+use crate::batch::Schema;
+use crate::pipeline::{Order, Pipeline, Plan, SinkEntry};
+use crate::sink::{Repeat, Takes};
+use crate::stage::{Reach, Stage};
+
+pub(super) fn explain(args: &ValidateArgs) -> Outcome {
+    let resolved = load::pipeline(&args.pipeline)?;
+    let plan = load::plan(&resolved)?;
+    output::data(&explanation(&resolved.pipeline, &plan))
+}
+
+fn explanation(pipeline: &Pipeline, plan: &Plan) -> String {
+    let mut text = String::new();
+    source(pipeline, plan, &mut text);
+    let first = plan.stages.len() - pipeline.stages.len();
+    for (at, stage) in plan.stages.iter().enumerate() {
+        let label = match at.checked_sub(first) {
+            Some(at) => format!("stage {at}: {}", stage.name()),
+            None => format!("before the stages: {}", stage.name()),
+        };
+        describe_stage(&label, &**stage, &plan.schemas[at], &plan.schemas[at + 1], &mut text);
+    }
+    for (at, sink) in pipeline.sinks.iter().enumerate() {
+        describe_sink(at, sink, plan, &mut text);
+    }
+    passes(pipeline, plan, &mut text);
+    text
+}
+
+fn source(pipeline: &Pipeline, plan: &Plan, text: &mut String) {
+    let _ = writeln!(text, "source: {}", pipeline.source.name());
+    parameters(&pipeline.source.parameters(), text);
+    parameters(&serde_json::to_value(&pipeline.input).unwrap_or_default(), text);
+    let traits = pipeline.source.traits();
+    let ends = if traits.is_bounded { "ends" } else { "does not end" };
+    let again = if traits.is_replayable { "can be read again" } else { "can be read only once" };
+    let _ = writeln!(text, "  the input {ends} and {again}");
+    let _ = writeln!(text, "  columns: {}", columns(&plan.schemas[0]));
+    let files = pipeline.source.files();
+    if !files.is_empty() {
+        let names: Vec<_> = files.iter().take(5).map(|file| file.display().to_string()).collect();
+        let more = files.len().saturating_sub(5);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let _ = writeln!(text, "  reads {}{more}", names.join(", "));
+    }
+}
+
+fn describe_stage(label: &str, stage: &dyn Stage, input: &Schema, output: &Schema, text: &mut String) {
+    let _ = writeln!(text, "\n{label}");
+    parameters(&stage.parameters(), text);
+    let reach = match stage.reach() {
+        Reach::Row => "row: each record alone, on any thread",
+        Reach::Series => "series: all earlier records of its sensor, in order",
+        Reach::Global => "global: a first pass over the whole input comes before",
+    };
+    let _ = writeln!(text, "  reach: {reach}");
+    let _ = writeln!(text, "  keeps: {}", stage.memory());
+    let added: Vec<_> = output
+        .fields()
+        .iter()
+        .filter(|field| input.index_of(&field.name).is_none())
+        .map(|field| format!("{} ({})", field.name, field.kind))
+        .collect();
+    if !added.is_empty() {
+        let _ = writeln!(text, "  adds: {}", added.join(", "));
+    }
+    let _ = writeln!(text, "  columns out: {}", columns(output));
+}
+
+fn describe_sink(at: usize, sink: &SinkEntry, plan: &Plan, text: &mut String) {
+    let spec = &sink.spec;
+    let _ = writeln!(text, "\nsink {at}: {}", spec.name());
+    parameters(&spec.parameters(), text);
+    let sensors = match &sink.sensors {
+        Some(patterns) => format!("the sensors {}", patterns.join(", ")),
+        None => "all sensors".to_owned(),
+    };
+    let _ = match spec.takes() {
+        Takes::Records => writeln!(text, "  takes: the records of {sensors}: {}", columns(plan.output())),
+        Takes::Rejections => writeln!(text, "  takes: what was set aside, with place, reason and raw text"),
+    };
+    let delivery = match (spec.file(), spec.is_stdout()) {
+        (Some(file), _) => {
+            format!("{} appears when complete, or not at all; an older one stays until then", file.display())
+        }
+        (None, true) => "standard output, as the records come".to_owned(),
+        (None, false) => "handed over as the records come".to_owned(),
+    };
+    let _ = writeln!(text, "  delivery: {delivery}");
+    let repeat = match spec.repeat() {
+        Repeat::Harmless => "a run that is repeated writes the same again, nothing twice",
+        Repeat::Duplicates => "a run that is repeated hands its records over once more",
+    };
+    let _ = writeln!(text, "  repeat: {repeat}");
+}
+
+fn passes(pipeline: &Pipeline, plan: &Plan, text: &mut String) {
+    let first = plan.stages.len() - pipeline.stages.len();
+    let fitted = plan.stages.iter().enumerate().filter(|(_, stage)| stage.reach() == Reach::Global);
+    let fitted: Vec<_> = fitted.map(|(at, _)| format!("stage {}", at.saturating_sub(first))).collect();
+    let _ = match fitted.len() {
+        0 => writeln!(text, "\npasses over the input: 1"),
+        count => {
+            writeln!(text, "\npasses over the input: {} or more, first for {}", count + 1, fitted.join(", "))
+        }
+    };
+    let order = match pipeline.input.order {
+        Order::Input => "the input's",
+        Order::Time => "that of leaving the sorting: by time within each sensor",
+    };
+    let _ = writeln!(text, "order of the output: {order}, with any number of threads");
+    let _ = writeln!(text, "memory: does not grow with the input, only with what the stages keep");
+}
+
+fn columns(schema: &Schema) -> String {
+    let columns = schema.fields().iter().map(|field| format!("{} ({})", field.name, field.kind));
+    columns.collect::<Vec<_>>().join(", ")
+}
+
+/// One line a parameter; what is not set is left out.
+fn parameters(values: &Value, text: &mut String) {
+    let Value::Object(values) = values else { return };
+    for (name, value) in values.iter().filter(|(_, value)| !value.is_null()) {
+        let _ = writeln!(text, "  {name} = {value}");
+    }
+}

@@ -1,0 +1,49 @@
+//! `tidemill fit`: runs only the first passes, and saves the constants that a stage learnt.
+
+use super::args::FitArgs;
+use super::exit::Outcome;
+use super::load::{self, locate, run_options};
+use super::output;
+use super::progress::Display;
+use crate::error::{Error, Result};
+use crate::executor;
+use crate::pipeline::Order;
+
+pub(super) fn fit(args: &FitArgs) -> Outcome {
+    let resolved = load::pipeline(&args.pipeline)?;
+    let mut display = Display::new(&args.drive);
+    let result = executor::fit(&resolved.pipeline, &run_options(&args.drive), &mut display);
+    display.finish();
+    let (stages, report) = result.map_err(|error| locate(&resolved, error))?;
+    if !args.drive.quiet {
+        report.remarks.iter().for_each(|remark| output::note(&format!("note: {remark}")));
+    }
+    // The sorting of `order = "time"` runs as a stage before those in the file.
+    let first = usize::from(resolved.pipeline.input.order == Order::Time);
+    let fitted =
+        stages.iter().enumerate().skip(first).filter_map(|(at, stage)| Some((at - first, stage.fitted()?)));
+    let text = choose(fitted.collect(), args.stage)?;
+    match &args.output {
+        Some(path) => output::file(path, &text, true),
+        None => output::data(&text),
+    }
+}
+
+fn choose(mut fitted: Vec<(usize, String)>, stage: Option<usize>) -> Result<String> {
+    let numbers: Vec<_> = fitted.iter().map(|(at, _)| at.to_string()).collect();
+    match stage {
+        Some(wanted) => fitted.retain(|&(at, _)| at == wanted),
+        None if fitted.len() > 1 => {
+            return Err(Error::usage(format!("the stages {} all learn constants", numbers.join(", ")))
+                .with_help("say which one's to save: `--stage N`"));
+        }
+        None => {}
+    }
+    let none = || match (stage, numbers.is_empty()) {
+        (Some(at), false) => Error::usage(format!("stage {at} learns no constants"))
+            .with_help(format!("these do: {}", numbers.join(", "))),
+        _ => Error::config("no stage of this pipeline learns constants")
+            .with_help("`type = \"normalize\"` with `fit = true` does"),
+    };
+    fitted.pop().map(|(_, text)| text).ok_or_else(none)
+}

@@ -1,0 +1,48 @@
+//! The command line: [`args`] says what can be written, one file a verb does it, [`exit`] ends the process.
+//!
+//! Data goes to standard output, everything else to standard error. A closed pipe ends a verb quietly.
+
+mod args;
+mod completions;
+mod exit;
+mod explain;
+mod fit;
+mod generate;
+mod interrupt;
+mod list;
+mod load;
+mod output;
+mod progress;
+mod reference;
+mod run;
+mod schema;
+mod summary;
+mod validate;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Arguments, Verb};
+use exit::Outcome;
+
+/// Runs the command that the process was started with.
+pub fn main() -> ExitCode {
+    exit::guard(|| match Arguments::try_parse() {
+        Ok(arguments) => dispatch(arguments.verb),
+        Err(error) => Err(error.into()),
+    })
+}
+
+fn dispatch(verb: Verb) -> Outcome {
+    match verb {
+        Verb::Run(args) => run::run(&args),
+        Verb::Validate(args) => validate::validate(&args),
+        Verb::Explain(args) => explain::explain(&args),
+        Verb::List => list::list(),
+        Verb::Schema(args) => schema::schema(&args),
+        Verb::Fit(args) => fit::fit(&args),
+        Verb::Generate(args) => generate::generate(&args),
+        Verb::Completions { shell } => completions::completions(shell),
+    }
+}

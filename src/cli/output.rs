@@ -1,0 +1,72 @@
+//! Writing to standard output and standard error.
+
+use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::path::Path;
+
+use super::exit::{Failure, Outcome};
+use crate::error::Error;
+use crate::pipeline::environment;
+
+/// Writes data to standard output.
+pub(super) fn data(text: &str) -> Outcome {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|error| match error.kind() {
+        ErrorKind::BrokenPipe => Failure::Closed,
+        _ => Error::io("write to", "standard output", &error).into(),
+    })
+}
+
+/// Writes a line for people to standard error. That nobody reads it is no error.
+pub(super) fn note(text: &str) {
+    let _closed = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// Whether standard error takes colours: it is a terminal, and `NO_COLOR` is not set to anything.
+pub(super) fn is_styled() -> bool {
+    is_terminal() && environment::variable("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// Whether standard error is a terminal.
+pub(super) fn is_terminal() -> bool {
+    io::stderr().is_terminal()
+}
+
+/// `text` so that it stands out, where that can be.
+pub(super) fn bold_red(text: &str) -> String {
+    if is_styled() { format!("\x1b[1;31m{text}\x1b[0m") } else { text.to_owned() }
+}
+
+/// Writes `text` to the file at `path`, which appears only when complete. Without `replace`, a file that is there
+/// is left alone.
+pub(super) fn file(path: &Path, text: &str, replace: bool) -> Outcome {
+    let name = &path.display().to_string();
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut part = tempfile::Builder::new()
+        .prefix(".tidemill-")
+        .tempfile_in(folder)
+        .map_err(|error| Error::io("write", name, &error))?;
+    part.write_all(text.as_bytes()).map_err(|error| Error::io("write", name, &error))?;
+    readable(part.as_file()).map_err(|error| Error::io("write", name, &error))?;
+    let persisted = if replace { part.persist(path) } else { part.persist_noclobber(path) };
+    match persisted {
+        Ok(_) => Ok(()),
+        Err(error) if error.error.kind() == ErrorKind::AlreadyExists => {
+            Err(Error::usage(format!("{name} is there already"))
+                .with_help("give another name, or --force to overwrite it")
+                .into())
+        }
+        Err(error) => Err(Error::io("write", name, &error.error).into()),
+    }
+}
+
+/// Gives a temporary file, which only its owner may read, the rights of any other file.
+#[cfg(unix)]
+fn readable(file: &std::fs::File) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    file.set_permissions(std::fs::Permissions::from_mode(0o644))
+}
+
+#[cfg(not(unix))]
+fn readable(_file: &std::fs::File) -> io::Result<()> {
+    Ok(())
+}

@@ -1,0 +1,95 @@
+//! How far a run has come, on standard error.
+
+use std::time::Instant;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::args::{DriveArgs, When};
+use super::output;
+use super::summary::count;
+use crate::executor::Observer;
+use crate::source::Progress;
+
+/// With a known total: how much of it, how fast, how long it will take.
+const BAR: &str = "{prefix} [{bar:30}] {percent:>3} %  {msg}, {eta} left";
+/// Without: how much and how fast.
+const SPINNER: &str = "{prefix} {spinner} {msg}";
+
+/// Shows a bar on a terminal, a line for every tenth elsewhere, or nothing.
+pub(super) struct Display {
+    bar: Option<ProgressBar>,
+    lines: bool,
+    pass: String,
+    tenth: u64,
+    start: Instant,
+    last: Progress,
+}
+
+impl Display {
+    /// What `args` ask for.
+    pub(super) fn new(args: &DriveArgs) -> Self {
+        let is_terminal = output::is_terminal();
+        let is_wanted =
+            !args.quiet && (args.progress == When::Always || args.progress == When::Auto && is_terminal);
+        let bar = (is_wanted && is_terminal)
+            .then(|| ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(10)));
+        Self {
+            bar,
+            lines: is_wanted && !is_terminal,
+            pass: String::new(),
+            tenth: 0,
+            start: Instant::now(),
+            last: Progress::default(),
+        }
+    }
+
+    /// Takes the bar away.
+    pub(super) fn finish(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+
+    fn begin(&mut self, pass: &str, progress: Progress) {
+        pass.clone_into(&mut self.pass);
+        self.start = Instant::now();
+        self.tenth = 0;
+        let Some(bar) = &self.bar else { return };
+        bar.reset();
+        let template = if progress.total.is_some() { BAR } else { SPINNER };
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style);
+        }
+        bar.set_prefix(pass.to_owned());
+    }
+
+    fn rate(&self, records: u64) -> String {
+        let seconds = self.start.elapsed().as_secs_f64().max(1e-3);
+        format!("{} records, {} /s", count(records), count((records as f64 / seconds) as u64))
+    }
+}
+
+impl Observer for Display {
+    fn progress(&mut self, pass: &str, progress: Progress, records: u64) {
+        if self.bar.is_none() && !self.lines {
+            return;
+        }
+        if self.pass != pass || progress.done < self.last.done {
+            self.begin(pass, progress);
+        }
+        self.last = progress;
+        if let Some(bar) = &self.bar {
+            if let Some(total) = progress.total {
+                bar.set_length(total);
+            }
+            bar.set_position(progress.done);
+            bar.set_message(self.rate(records));
+            return;
+        }
+        let tenth = progress.total.map_or(0, |total| progress.done.saturating_mul(10) / total.max(1));
+        if tenth > self.tenth {
+            self.tenth = tenth;
+            output::note(&format!("{pass}: {} %, {}", tenth * 10, self.rate(records)));
+        }
+    }
+}

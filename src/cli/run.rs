@@ -1,0 +1,79 @@
+//! `tidemill run`: runs a pipeline file to the end of its input.
+
+use serde_json::{Value, json};
+
+use super::args::{DriveArgs, RunArgs};
+use super::exit::{Failure, Outcome};
+use super::load::{self, locate, run_options};
+use super::output;
+use super::progress::Display;
+use super::summary::summary;
+use crate::error::{Error, Part};
+use crate::executor::{self, Report};
+use crate::pipeline::{Pipeline, Resolved};
+
+pub(super) fn run(args: &RunArgs) -> Outcome {
+    let resolved = load::pipeline(&args.pipeline)?;
+    let report = drive(&resolved, &args.drive)?;
+    if let Some(path) = &args.report {
+        output::file(path, &report_text(&resolved.pipeline, &report), true)?;
+    }
+    Ok(())
+}
+
+/// Runs a pipeline with progress and summary.
+pub(super) fn drive(resolved: &Resolved, args: &DriveArgs) -> Outcome<Report> {
+    let mut display = Display::new(args);
+    let result = executor::run(&resolved.pipeline, &run_options(args), &mut display);
+    display.finish();
+    let report = result.map_err(|error| failure(resolved, error))?;
+    if !args.quiet {
+        output::note(&summary(&report));
+    }
+    Ok(report)
+}
+
+/// The reader of standard output may have seen enough; where that was the only sink, nothing is lost.
+fn failure(resolved: &Resolved, error: Error) -> Failure {
+    let sinks = &resolved.pipeline.sinks;
+    match error.part() {
+        Some(Part::Sink(0)) if error.is_broken_pipe() && sinks.len() == 1 && sinks[0].spec.is_stdout() => {
+            Failure::Closed
+        }
+        _ => locate(resolved, error),
+    }
+}
+
+fn report_text(pipeline: &Pipeline, report: &Report) -> String {
+    let all = json!({
+        "tidemill": env!("CARGO_PKG_VERSION"),
+        "pipeline": parameters(pipeline),
+        "report": report,
+    });
+    format!("{all:#}\n")
+}
+
+/// All parameters of a pipeline, defaults included, in the shape of a pipeline file.
+fn parameters(pipeline: &Pipeline) -> Value {
+    let part = |name: &str, parameters: Value| {
+        let mut table = json!({ "type": name });
+        if let (Value::Object(table), Value::Object(more)) = (&mut table, parameters) {
+            table.extend(more);
+        }
+        table
+    };
+    let mut source = part(pipeline.source.name(), pipeline.source.parameters());
+    let input = serde_json::to_value(&pipeline.input).unwrap_or_default();
+    if let (Value::Object(table), Value::Object(more)) = (&mut source, input) {
+        table.extend(more);
+    }
+    let stages = pipeline.stages.iter().map(|stage| part(stage.name(), stage.parameters()));
+    let sinks = pipeline.sinks.iter().map(|sink| {
+        let mut table = part(sink.spec.name(), sink.spec.parameters());
+        if let Some(sensors) = &sink.sensors {
+            table["sensors"] = json!(sensors);
+        }
+        table
+    });
+    json!({ "source": source, "stage": stages.collect::<Vec<_>>(), "sink": sinks.collect::<Vec<_>>() })
+}

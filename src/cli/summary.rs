@@ -1,0 +1,170 @@
+//! What is said at the end of a run.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use super::output;
+use crate::executor::Report;
+use crate::metrics::Entry;
+
+const HEAD: [&str; 9] = ["", "in", "out", "filtered", "rejected", "late", "held", "time", "share"];
+
+/// The ledger, the rejects, the rates and the remarks of a run.
+pub(super) fn summary(report: &Report) -> String {
+    let mut text = table(report);
+    rejects(report, &mut text);
+    for remark in &report.remarks {
+        let _ = writeln!(text, "note: {remark}");
+    }
+    text + &rates(report)
+}
+
+fn table(report: &Report) -> String {
+    let mut rows = vec![HEAD.map(str::to_owned)];
+    rows.push(row("source", &report.source, report.elapsed));
+    let labelled = |kind, entries: &[Entry]| -> Vec<_> {
+        entries
+            .iter()
+            .enumerate()
+            .map(|(at, entry)| row(&format!("{kind} {at}"), entry, report.elapsed))
+            .collect()
+    };
+    rows.extend(labelled("stage", &report.stages));
+    rows.extend(labelled("sink", &report.sinks));
+    aligned(&rows)
+}
+
+fn row(label: &str, entry: &Entry, elapsed: Duration) -> [String; 9] {
+    let share = 100.0 * entry.time.as_secs_f64() / elapsed.as_secs_f64().max(1e-9);
+    let ledger = &entry.ledger;
+    let [input, output, filtered, rejected, late, held] =
+        [ledger.input, ledger.output, ledger.filtered, ledger.rejected, ledger.late, ledger.held].map(count);
+    let label = format!("{label} ({})", entry.name);
+    [label, input, output, filtered, rejected, late, held, time(entry.time), format!("{share:.0} %")]
+}
+
+/// Columns as wide as their widest cell; the first to the left, the others to the right.
+fn aligned(rows: &[[String; 9]]) -> String {
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: Vec<_> = (0..HEAD.len()).map(width).collect();
+    let mut text = String::new();
+    for row in rows {
+        let mut line = format!("{:<width$}", row[0], width = widths[0]);
+        for (cell, width) in row.iter().zip(&widths).skip(1) {
+            let _ = write!(line, "  {cell:>width$}");
+        }
+        text += line.trim_end();
+        text.push('\n');
+    }
+    text
+}
+
+fn rejects(report: &Report, text: &mut String) {
+    let rejects = &report.rejects;
+    let total = rejects.malformed + rejects.late;
+    if total == 0 {
+        return;
+    }
+    let shown = rejects.first.len() as u64;
+    let title = if shown < total {
+        format!("rejects, the first {shown} of {}", count(total))
+    } else {
+        "rejects".into()
+    };
+    let _ = writeln!(text, "{}", output::bold_red(&format!("{title}:")));
+    for reject in &rejects.first {
+        let column = reject.column.as_ref().map(|name| format!("column `{name}`: ")).unwrap_or_default();
+        let _ = writeln!(
+            text,
+            "  {}:{} (byte {}): {column}{}",
+            reject.file, reject.line, reject.offset, reject.reason
+        );
+        if !reject.raw.is_empty() {
+            let _ = writeln!(text, "    {}", shortened(&reject.raw));
+        }
+    }
+}
+
+/// One line of at most 120 characters, control characters made visible.
+fn shortened(raw: &str) -> String {
+    let mut line: String =
+        raw.chars().take(120).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+    if raw.chars().nth(120).is_some() {
+        line.push('…');
+    }
+    line
+}
+
+fn rates(report: &Report) -> String {
+    let seconds = report.elapsed.as_secs_f64().max(1e-9);
+    let records = report.source.ledger.input;
+    let per_second = |amount: f64| amount / seconds;
+    let passes = if report.passes > 1 { format!(" in {} passes", report.passes) } else { String::new() };
+    format!(
+        "{} records of {} sensors{passes} in {}: {} records/s, {:.1} MB/s",
+        count(records),
+        count(report.sensors),
+        time(report.elapsed),
+        count(per_second(records as f64) as u64),
+        per_second(report.bytes as f64) / 1e6
+    )
+}
+
+/// A count with a thin grouping: 1,234,567.
+pub(super) fn count(value: u64) -> String {
+    let digits = value.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A duration in the unit that suits it.
+fn time(duration: Duration) -> String {
+    let seconds = duration.as_secs_f64();
+    match duration.as_secs() {
+        0 => format!("{:.1} ms", seconds * 1e3),
+        1..120 => format!("{seconds:.2} s"),
+        whole => format!("{} min {} s", whole / 60, whole % 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::Ledger;
+
+    #[test]
+    fn counts_are_grouped_and_times_have_units() {
+        assert_eq!([0, 999, 1000, 1_234_567].map(count), ["0", "999", "1,000", "1,234,567"]);
+        let times = [15, 1500, 150_000].map(|ms| time(Duration::from_millis(ms)));
+        assert_eq!(times, ["15.0 ms", "1.50 s", "2 min 30 s"]);
+    }
+
+    #[test]
+    fn the_ledger_stands_in_columns() {
+        let ledger = Ledger { input: 1200, output: 1000, filtered: 200, ..Ledger::default() };
+        let stage = Entry { name: "threshold".into(), ledger, time: Duration::from_millis(250) };
+        let report = Report { stages: vec![stage], elapsed: Duration::from_secs(1), ..Report::default() };
+        let text = summary(&report);
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(
+            lines[0],
+            "                        in    out  filtered  rejected  late  held      time  share"
+        );
+        assert_eq!(
+            lines[2],
+            "stage 0 (threshold)  1,200  1,000       200         0     0     0  250.0 ms   25 %"
+        );
+    }
+
+    #[test]
+    fn a_reject_is_one_line_whatever_it_holds() {
+        assert_eq!(shortened("a\nb\u{1b}[1m"), "a\u{fffd}b\u{fffd}[1m");
+        assert_eq!(shortened(&"x".repeat(200)).chars().count(), 121);
+    }
+}

@@ -1,0 +1,21 @@
+//! `tidemill validate`: says all that is wrong with a pipeline file, or that nothing is.
+
+use super::args::ValidateArgs;
+use super::exit::Outcome;
+use super::load;
+use super::output;
+
+pub(super) fn validate(args: &ValidateArgs) -> Outcome {
+    let resolved = load::pipeline(&args.pipeline)?;
+    let plan = load::plan(&resolved)?;
+    let pipeline = &resolved.pipeline;
+    let several = |count: usize, name: &str| format!("{count} {name}{}", if count == 1 { "" } else { "s" });
+    output::data(&format!(
+        "ok: {}, {}, {}; {} in, {} out\n",
+        pipeline.source.name(),
+        several(pipeline.stages.len(), "stage"),
+        several(pipeline.sinks.len(), "sink"),
+        several(plan.schemas[0].fields().len(), "column"),
+        several(plan.output().fields().len(), "column"),
+    ))
+}
