@@ -121,22 +121,19 @@ impl<'a> Pass<'a> {
 
     /// Bytes to records, with the ledger and the rejections of the source.
     fn decode<D: Drain + ?Sized>(&mut self, input: Input, drain: &mut D) -> Result<Batch> {
-        let ledger = &mut self.source_entry.ledger;
-        let chunk = match input {
-            Input::Batch(batch) => {
-                ledger.input += batch.len() as u64;
-                ledger.output += batch.len() as u64;
-                self.limit.pass(batch.len() as u64, &[])?;
-                return Ok(batch);
+        let (mut decoded, base, sequence) = match input {
+            Input::Records(decoded) => (decoded, 0, None),
+            Input::Chunk(chunk) => {
+                let decoded = chunk.decode(self.sensors)?;
+                let base = if chunk.offset.line == 0 { self.line } else { 0 };
+                self.line = base + chunk.offset.line + decoded.lines;
+                (decoded, base, Some(chunk.sequence))
             }
-            Input::Chunk(chunk) => chunk,
         };
-        let mut decoded = chunk.decode(self.sensors)?;
-        let base = if chunk.offset.line == 0 { self.line } else { 0 };
-        self.line = base + chunk.offset.line + decoded.lines;
         if base > 0 {
             decoded.batch.origins.iter_mut().flatten().for_each(|origin| origin.position.line += base);
         }
+        let ledger = &mut self.source_entry.ledger;
         let records = (decoded.batch.len() + decoded.rejections.len()) as u64;
         for rejection in &mut decoded.rejections {
             rejection.position.line += base;
@@ -147,7 +144,7 @@ impl<'a> Pass<'a> {
         ledger.rejected += decoded.rejections.len() as u64;
         ledger.output += decoded.batch.len() as u64;
         self.limit.pass(records, &decoded.rejections)?;
-        decoded.batch.sequence = chunk.sequence;
+        decoded.batch.sequence = sequence.unwrap_or(decoded.batch.sequence);
         Ok(decoded.batch)
     }
 

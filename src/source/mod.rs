@@ -6,6 +6,7 @@
 mod csv;
 mod file;
 mod jsonl;
+mod parquet;
 mod synthetic;
 
 use std::path::PathBuf;
@@ -14,7 +15,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::batch::{Batch, Schema};
-use crate::chunk::Chunk;
+use crate::chunk::{Chunk, Decoded};
 use crate::error::Result;
 use crate::offset::Offset;
 use crate::sensor::Sensors;
@@ -22,6 +23,7 @@ use crate::sensor::Sensors;
 pub use csv::{Csv, Tsv};
 pub use file::{FileOptions, FileSource, InputFile, OneOrMany};
 pub use jsonl::JsonLines;
+pub use parquet::Parquet;
 pub use synthetic::{Kind, Shape, Synthetic};
 
 /// How files are read.
@@ -91,8 +93,14 @@ pub trait SourceSpec: Send + Sync {
 pub enum Input {
     /// Bytes, to be decoded by whoever has time.
     Chunk(Chunk),
-    /// Records.
-    Batch(Batch),
+    /// Records, from a source that decodes them itself; the lines of its rejections are final.
+    Records(Decoded),
+}
+
+impl From<Batch> for Input {
+    fn from(batch: Batch) -> Self {
+        Self::Records(Decoded { batch, rejections: Vec::new(), lines: 0 })
+    }
 }
 
 /// How far a source has come.

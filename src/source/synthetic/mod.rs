@@ -317,7 +317,7 @@ impl Source for Generator {
         }
         let (from, to) = (self.next, self.options.records.min(self.next + self.batch));
         self.next = to;
-        self.batch(from, to, sensors).map(|batch| Some(Input::Batch(batch)))
+        self.batch(from, to, sensors).map(|batch| Some(batch.into()))
     }
 
     fn offset(&self) -> Offset {
@@ -346,8 +346,12 @@ mod tests {
         let (mut source, mut sensors) = (options.open(&open).expect("open"), Sensors::default());
         source.seek(Offset { at: from, ..Offset::default() }).expect("sought");
         let mut out = Vec::new();
-        while let Some(Input::Batch(batch)) = source.next(&mut sensors).expect("batch") {
-            CsvEncoder { delimiter: b',', decimals: None, safe: false }.encode(&batch, &sensors, &mut out);
+        while let Some(Input::Records(decoded)) = source.next(&mut sensors).expect("batch") {
+            CsvEncoder { delimiter: b',', decimals: None, safe: false }.encode(
+                &decoded.batch,
+                &sensors,
+                &mut out,
+            );
         }
         String::from_utf8(out).expect("text")
     }
