@@ -24,6 +24,8 @@ pub(super) enum Verb {
     Validate(ValidateArgs),
     /// Say what a pipeline would do, stage by stage
     Explain(ValidateArgs),
+    /// Look at data files and write a first pipeline for them
+    Init(InitArgs),
     /// List the sources, stages and sinks
     List,
     /// Print the JSON Schema of pipeline files, or of one component
@@ -81,6 +83,19 @@ pub(super) struct RunArgs {
 pub(super) struct ValidateArgs {
     #[command(flatten)]
     pub(super) pipeline: FileArgs,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct InitArgs {
+    /// The data files
+    #[arg(required = true)]
+    pub(super) data: Vec<PathBuf>,
+    /// The pipeline file to write; standard output if not given
+    #[arg(long, short, value_name = "FILE")]
+    pub(super) output: Option<PathBuf>,
+    /// Overwrite the file if it is there
+    #[arg(long, requires = "output")]
+    pub(super) force: bool,
 }
 
 #[derive(Args, Debug)]

@@ -8,6 +8,8 @@ mod exit;
 mod explain;
 mod fit;
 mod generate;
+mod guess;
+mod init;
 mod interrupt;
 mod list;
 mod load;
@@ -39,6 +41,7 @@ fn dispatch(verb: Verb) -> Outcome {
         Verb::Run(args) => run::run(&args),
         Verb::Validate(args) => validate::validate(&args),
         Verb::Explain(args) => explain::explain(&args),
+        Verb::Init(args) => init::init(&args),
         Verb::List => list::list(),
         Verb::Schema(args) => schema::schema(&args),
         Verb::Fit(args) => fit::fit(&args),

@@ -21,7 +21,7 @@ use crate::offset::Offset;
 use crate::sensor::Sensors;
 
 pub use csv::{Csv, Tsv};
-pub use file::{FileOptions, FileSource, InputFile, OneOrMany};
+pub use file::{FileOptions, FileSource, InputFile, OneOrMany, beginning};
 pub use jsonl::JsonLines;
 pub use parquet::Parquet;
 pub use synthetic::{Kind, Shape, Synthetic};

@@ -1,5 +1,6 @@
 //! Records from files (clause 6): one, many, globs, directories, standard input; plain or compressed.
 
+mod beginning;
 mod blocks;
 mod decompress;
 mod map;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use self::beginning::beginning;
 use self::blocks::Blocks;
 pub use self::paths::InputFile;
 use super::{Input, OpenOptions, Progress, Source, Traits};

@@ -1,0 +1,256 @@
+//! `tidemill init`: looks at data files and writes a first pipeline for them.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+use super::args::InitArgs;
+use super::exit::Outcome;
+use super::guess::{self, Guess, Kind, Roles};
+use super::output;
+use crate::error::{Error, Result};
+use crate::executor;
+use crate::pipeline::Spec;
+use crate::source::{Csv, JsonLines, OpenOptions, SourceSpec, beginning};
+use crate::stage::parameters_of;
+
+pub(super) fn init(args: &InitArgs) -> Outcome {
+    let names = args.data.iter().map(|path| path_text(path)).collect::<Result<Vec<_>>>()?;
+    let first = first_file(&args.data[0])?;
+    let guess = look(&first)?;
+    let text = pipeline(&names, &first, &guess);
+    match &args.output {
+        Some(path) => output::file(path, &text, args.force)?,
+        None => output::data(&text)?,
+    }
+    tell(&first, &guess);
+    check(&text);
+    Ok(())
+}
+
+fn path_text(path: &Path) -> Result<&str> {
+    match path.to_str() {
+        Some("-") => Err(Error::usage("a first look needs a file, not standard input").with_help(
+            "save some of the data in a file, and put `-` as `path` into the pipeline afterwards",
+        )),
+        Some(text) => Ok(text),
+        None => Err(Error::usage(format!("the name of {} is not UTF-8", path.display()))
+            .with_help("rename it: a pipeline file is UTF-8 text")),
+    }
+}
+
+/// The file that is looked at: of a folder, the first with data in it.
+fn first_file(path: &Path) -> Result<PathBuf> {
+    if !path.is_dir() {
+        return Ok(path.to_owned());
+    }
+    let name = path.display().to_string();
+    let files = [Csv::new(name.as_str()).files(), JsonLines::new(name.as_str(), Default::default()).files()];
+    let none = || {
+        Error::unavailable(format!("the folder {name} has no data files"))
+            .with_help("name the files, or a folder with .csv, .tsv, .txt or .jsonl files")
+    };
+    files.into_iter().flatten().next().ok_or_else(none)
+}
+
+fn look(path: &Path) -> Result<Guess> {
+    let bytes = beginning(path, guess::SAMPLE)?;
+    if bytes.starts_with(b"PAR1") {
+        return parquet(path);
+    }
+    let guess = guess::guess(&bytes, bytes.len() < guess::SAMPLE);
+    if guess.names.is_empty() {
+        return Err(Error::data(format!("{} has no records to look at", path.display())));
+    }
+    Ok(guess)
+}
+
+/// A Parquet file says itself what its columns are.
+fn parquet(path: &Path) -> Result<Guess> {
+    use parquet::basic::{LogicalType, Type};
+    use parquet::file::reader::{FileReader, SerializedFileReader};
+    let file = std::fs::File::open(path).map_err(|error| Error::io("read", path.display(), &error))?;
+    let reader = SerializedFileReader::new(file)
+        .map_err(|error| Error::data(format!("cannot read {}: {error}", path.display())))?;
+    let schema = reader.metadata().file_metadata().schema_descr();
+    let mut roles = Roles::default();
+    let mut names = Vec::new();
+    for (at, column) in schema.columns().iter().enumerate() {
+        names.push(column.name().to_owned());
+        let is_time = matches!(column.logical_type_ref(), Some(LogicalType::Timestamp { .. }));
+        match column.physical_type() {
+            _ if is_time && roles.time.is_none() => roles.time = Some((at, String::new())),
+            Type::BYTE_ARRAY if roles.sensor.is_none() => roles.sensor = Some(at),
+            Type::DOUBLE | Type::FLOAT | Type::INT32 | Type::INT64 if !is_time => roles.measurements.push(at),
+            _ => {}
+        }
+    }
+    Ok(guess::from_columns(Kind::Parquet, names, roles))
+}
+
+/// The pipeline file.
+fn pipeline(paths: &[&str], first: &Path, guess: &Guess) -> String {
+    let mut text = String::from(
+        "# A first pipeline. `tidemill run` runs it, `tidemill explain` says what it would do,\n\
+         # `tidemill schema COMPONENT --markdown` has the options of a component.\n\n[source]\n",
+    );
+    source(paths, guess, &mut text);
+    threshold(guess, &mut text);
+    if !guess.roles.measurements.is_empty() {
+        text += "\n[[stage]]\n# Every series to 0…1, by its own lowest and highest value: a first pass finds them.\n\
+                 type = \"normalize\"\nmethod = \"min_max\"\nfit = true\n";
+        text += "\n[[stage]]\n# The mean of a value and the 19 before it, as a further column. `window = \"5m\"` would be a time.\n\
+                 type = \"moving_average\"\nwindow = 20\n";
+    }
+    let stem = first.file_name().unwrap_or_default().to_string_lossy();
+    let stem = stem.split('.').next().filter(|stem| !stem.is_empty()).unwrap_or("data");
+    let _ = write!(
+        text,
+        "\n[[sink]]\ntype = \"parquet\"\npath = {}\n\n[[sink]]\n# The first records, to look at.\ntype = \"console\"\nlimit = 10\n",
+        quoted(&format!("{stem}.clean.parquet"))
+    );
+    text
+}
+
+fn source(paths: &[&str], guess: &Guess, text: &mut String) {
+    let names = |columns: &[usize]| list(columns.iter().map(|&at| guess.names[at].as_str()));
+    let mut line = |key: &str, value: &str| {
+        let _ = writeln!(text, "{key} = {value}");
+    };
+    line(
+        "type",
+        match guess.kind {
+            Kind::Delimited => "\"csv\"",
+            Kind::JsonLines => "\"jsonl\"",
+            Kind::Parquet => "\"parquet\"",
+        },
+    );
+    line(
+        "path",
+        &match paths {
+            [only] => quoted(only),
+            several => list(several.iter().copied()),
+        },
+    );
+    if guess.kind == Kind::Delimited {
+        dialect(guess, &mut line);
+    }
+    let roles = &guess.roles;
+    if let Some((at, format)) = &roles.time {
+        line("time", &quoted(&guess.names[*at]));
+        if !format.is_empty() {
+            line("time_format", &quoted(format));
+        }
+    }
+    if let Some(at) = roles.sensor {
+        line("sensor", &quoted(&guess.names[at]));
+    }
+    if !roles.measurements.is_empty() {
+        line("measurements", &names(&roles.measurements));
+    }
+    if !roles.null_values.is_empty() {
+        line("null_values", &list(roles.null_values.iter().map(String::as_str)));
+    }
+    if roles.decimal_comma {
+        line("decimal", "\",\"");
+    }
+}
+
+/// What is not as usual.
+fn dialect(guess: &Guess, line: &mut impl FnMut(&str, &str)) {
+    let dialect = &guess.dialect;
+    let byte = |byte: u8| quoted(&char::from(byte).to_string());
+    if dialect.delimiter != b',' {
+        line("delimiter", &byte(dialect.delimiter));
+    }
+    if dialect.quote != b'"' {
+        line("quote", &byte(dialect.quote));
+    }
+    if let Some(comment) = dialect.comment {
+        line("comment", &byte(comment));
+    }
+    if !dialect.has_header {
+        line("header", "false");
+        line("names", &list(guess.names.iter().map(String::as_str)));
+    }
+}
+
+/// A threshold for the first measurement, as a comment: which values are impossible, only people know.
+fn threshold(guess: &Guess, text: &mut String) {
+    let ranges =
+        guess.roles.measurements.iter().zip(&guess.roles.ranges).filter(|(_, range)| range.0 <= range.1);
+    for (number, (&at, (low, high))) in ranges.enumerate() {
+        if number == 0 {
+            text.push_str(
+                "\n# What cannot be true is dropped. The bounds here are what the beginning of the data has;\n\
+                 # put in those of the sensor, and take the `#` away.\n",
+            );
+        }
+        let columns = list([guess.names[at].as_str()].into_iter());
+        let columns = columns.replace('\n', " ");
+        let _ = write!(
+            text,
+            "#[[stage]]\n#type = \"threshold\"\n#columns = {columns}\n#min = {}\n#max = {}\n",
+            toml::Value::from(*low),
+            toml::Value::from(*high)
+        );
+    }
+}
+
+/// Text as TOML, in one line; `${` would be a variable.
+fn quoted(text: &str) -> String {
+    // A JSON string is a TOML string, except that TOML also wants DEL escaped.
+    parameters_of(&text.replace("${", "$${")).to_string().replace('\u{7f}', "\\u007f")
+}
+
+fn list<'t>(texts: impl Iterator<Item = &'t str>) -> String {
+    format!("[{}]", texts.map(quoted).collect::<Vec<_>>().join(", "))
+}
+
+/// Says what was guessed.
+fn tell(path: &Path, guess: &Guess) {
+    let name = |at: usize| format!("`{}`", guess.names[at].escape_debug());
+    let roles = &guess.roles;
+    let mut lines = vec![format!("looked at {} records of {}", guess.records, path.display())];
+    lines.push(match guess.kind {
+        Kind::Delimited => {
+            let header = if guess.dialect.has_header { "a header" } else { "no header" };
+            let decimal = if roles.decimal_comma { "comma" } else { "point" };
+            let delimiter = char::from(guess.dialect.delimiter);
+            format!("format: delimited by {delimiter:?}, {header}, decimal {decimal}")
+        }
+        Kind::JsonLines => "format: JSON Lines".to_owned(),
+        Kind::Parquet => "format: Parquet".to_owned(),
+    });
+    lines.push(match &roles.time {
+        Some((at, format)) if format.is_empty() => format!("time: {}", name(*at)),
+        Some((at, format)) => {
+            format!("time: {}, written as {format}; without an offset it is UTC", name(*at))
+        }
+        None => "time: none found; set `time` in [source] if there is one".to_owned(),
+    });
+    if let Some(other) = roles.other_format {
+        lines.push(format!("  it could also be {other}: check `time_format`"));
+    }
+    lines.push(match roles.sensor {
+        Some(at) => format!("sensor: {}", name(at)),
+        None => "sensor: no column; each file is one sensor, named after the file".to_owned(),
+    });
+    lines.push(match roles.measurements.as_slice() {
+        [] => "measurements: none found; name them in [source] `measurements`, and add stages".to_owned(),
+        columns => {
+            format!("measurements: {}", columns.iter().map(|&at| name(at)).collect::<Vec<_>>().join(", "))
+        }
+    });
+    lines.iter().for_each(|line| output::note(line));
+}
+
+/// Tries what was written against the data: whoever guesses should look again.
+fn check(text: &str) {
+    let plan = Spec::new("pipeline", text)
+        .resolve()
+        .map_err(Error::from)
+        .and_then(|resolved| executor::plan(&resolved.pipeline, &OpenOptions::default()));
+    if let Err(error) = plan {
+        output::note(&format!("the pipeline does not fit the data yet: {error}"));
+    }
+}
