@@ -127,10 +127,13 @@ fn columns(schema: &Schema) -> String {
     columns.collect::<Vec<_>>().join(", ")
 }
 
-/// One line a parameter; what is not set is left out.
+/// One line a parameter, as it could stand in the file; what is not set is left out.
 fn parameters(values: &Value, text: &mut String) {
     let Value::Object(values) = values else { return };
     for (name, value) in values.iter().filter(|(_, value)| !value.is_null()) {
-        let _ = writeln!(text, "  {name} = {value}");
+        let _ = match toml::Value::try_from(value) {
+            Ok(value) => writeln!(text, "  {name} = {value}"),
+            Err(_) => writeln!(text, "  {name} = {value}"),
+        };
     }
 }

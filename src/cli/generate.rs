@@ -17,6 +17,9 @@ pub(super) fn generate(args: &GenerateArgs) -> Outcome {
     // The path is text of TOML, in which `${` would be a variable.
     let path = toml::Value::from(args.output.replace("${", "$${"));
     text += &format!("[[sink]]\ntype = \"{sink}\"\npath = {path}\n");
+    if args.output.ends_with(".tsv") {
+        text += "delimiter = \"\\t\"\n";
+    }
     let spec =
         args.set.iter().fold(Spec::new("generate", text), |spec, set| spec.with_set(format!("source.{set}")));
     drive(&spec.resolve()?, &args.drive).map(drop)

@@ -7,6 +7,7 @@ use super::args::InitArgs;
 use super::exit::Outcome;
 use super::guess::{self, Guess, Kind, Roles};
 use super::output;
+use super::summary::plural;
 use crate::error::{Error, Result};
 use crate::executor;
 use crate::pipeline::Spec;
@@ -210,7 +211,10 @@ fn list<'t>(texts: impl Iterator<Item = &'t str>) -> String {
 fn tell(path: &Path, guess: &Guess) {
     let name = |at: usize| format!("`{}`", guess.names[at].escape_debug());
     let roles = &guess.roles;
-    let mut lines = vec![format!("looked at {} records of {}", guess.records, path.display())];
+    let mut lines = match guess.kind {
+        Kind::Parquet => vec![format!("looked at the columns of {}", path.display())],
+        _ => vec![format!("looked at {} of {}", plural(guess.records as u64, "record"), path.display())],
+    };
     lines.push(match guess.kind {
         Kind::Delimited => {
             let header = if guess.dialect.has_header { "a header" } else { "no header" };

@@ -101,16 +101,16 @@ fn rates(report: &Report) -> String {
     let per_second = |amount: f64| amount / seconds;
     let passes = if report.passes > 1 { format!(" in {} passes", report.passes) } else { String::new() };
     format!(
-        "{} records of {} sensors{passes} in {}: {} records/s, {:.1} MB/s",
-        count(records),
-        count(report.sensors),
+        "{} of {}{passes} in {}: {} records/s, {:.1} MB/s",
+        plural(records, "record"),
+        plural(report.sensors, "sensor"),
         time(report.elapsed),
         count(per_second(records as f64) as u64),
         per_second(report.bytes as f64) / 1e6
     )
 }
 
-/// A count with a thin grouping: 1,234,567.
+/// A count, its digits in threes: 1,234,567.
 pub(super) fn count(value: u64) -> String {
     let digits = value.to_string();
     let mut text = String::new();
@@ -121,6 +121,11 @@ pub(super) fn count(value: u64) -> String {
         text.push(digit);
     }
     text
+}
+
+/// A count and what is counted.
+pub(super) fn plural(value: u64, what: &str) -> String {
+    format!("{} {what}{}", count(value), if value == 1 { "" } else { "s" })
 }
 
 /// A duration in the unit that suits it.

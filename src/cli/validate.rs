@@ -4,12 +4,13 @@ use super::args::ValidateArgs;
 use super::exit::Outcome;
 use super::load;
 use super::output;
+use super::summary::plural;
 
 pub(super) fn validate(args: &ValidateArgs) -> Outcome {
     let resolved = load::pipeline(&args.pipeline)?;
     let plan = load::plan(&resolved)?;
     let pipeline = &resolved.pipeline;
-    let several = |count: usize, name: &str| format!("{count} {name}{}", if count == 1 { "" } else { "s" });
+    let several = |count: usize, name| plural(count as u64, name);
     output::data(&format!(
         "ok: {}, {}, {}; {} in, {} out\n",
         pipeline.source.name(),

@@ -116,9 +116,8 @@ fn fit_stages(
             ))
             .with_help("read from files, or load constants that an earlier `tidemill fit` saved"));
         }
-        let Some(mut fit) = Pass::open(pipeline, &stages, options, sensors)?.fit(at)? else {
-            continue;
-        };
+        let input = &plan(pipeline, &options.open)?.schemas[at];
+        let Some(mut fit) = stages[at].fit(input)? else { continue };
         loop {
             let mut pass = Pass::open(pipeline, &stages[..at], options, sensors)?;
             pass.drive("fit", observer, &mut *fit)?;

@@ -40,7 +40,6 @@ pub(super) struct Pass<'a> {
     source: Box<dyn Source>,
     source_entry: Entry,
     stages: Vec<Step>,
-    descriptions: Vec<Arc<dyn Stage>>,
     schemas: Vec<Arc<Schema>>,
     sensors: &'a mut Sensors,
     limit: RejectLimit,
@@ -76,7 +75,6 @@ impl<'a> Pass<'a> {
         });
         Ok(Self {
             stages: steps.collect::<Result<_>>()?,
-            descriptions: stages.to_vec(),
             source_entry: Entry::new(pipeline.source.name()),
             schemas: plan.schemas,
             limit: RejectLimit::new(pipeline.input.max_rejects),
@@ -91,11 +89,6 @@ impl<'a> Pass<'a> {
     /// The columns that leave the last stage.
     pub(super) fn output(&self) -> &Arc<Schema> {
         &self.schemas[self.stages.len()]
-    }
-
-    /// The first pass of the stage at `at`.
-    pub(super) fn fit(&self, at: usize) -> Result<Option<Box<dyn Fit>>> {
-        self.descriptions[at].fit(&self.schemas[at])
     }
 
     /// Reads the input to its end.

@@ -1,0 +1,118 @@
+//! The command line where a transcript cannot tell: closed pipes, signals, files.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+fn tidemill(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tidemill"));
+    command.current_dir(folder).stdin(Stdio::null());
+    command
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn run(folder: &Path, arguments: &[&str]) -> Output {
+    tidemill(folder).args(arguments).output().expect("the command runs")
+}
+
+fn folder() -> tempfile::TempDir {
+    tempfile::tempdir().expect("a folder")
+}
+
+const PIPELINE: &str = "[source]\ntype = 'synthetic'\nrecords = ${RECORDS}\n[[stage]]\ntype = 'threshold'\nmin = 0.0\n\
+                        [[sink]]\ntype = 'csv'\npath = 'out.csv'\n";
+
+#[test]
+fn a_closed_pipe_is_quiet() {
+    let folder = folder();
+    let mut child = tidemill(folder.path())
+        .args(["generate", "--records", "1000000", "-o", "-"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the command runs");
+    let mut line = String::new();
+    let mut reader = BufReader::new(child.stdout.take().expect("piped"));
+    reader.read_line(&mut line).expect("a header");
+    drop(reader);
+    let output = child.wait_with_output().expect("an end");
+    assert_eq!((line.as_str(), text(&output.stderr).as_str()), ("timestamp,sensor,value\n", ""));
+    assert_eq!(output.status.code(), Some(0));
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupted_run_leaves_no_file() {
+    let folder = folder();
+    let files = || std::fs::read_dir(folder.path()).expect("a folder").count();
+    let mut child = tidemill(folder.path())
+        .args(["generate", "--records", "10000000000", "-o", "out.csv", "--quiet"])
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the command runs");
+    // The sink has its temporary file open: the run is on its way.
+    while files() == 0 {
+        assert!(child.try_wait().expect("a child").is_none(), "the run ended early");
+        std::thread::yield_now();
+    }
+    let interrupt = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    assert!(interrupt.expect("`kill` runs").success());
+    let output = child.wait_with_output().expect("an end");
+    assert_eq!(output.status.code(), Some(130), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("stopped before the end of the input"), "{}", text(&output.stderr));
+    assert_eq!(files(), 0);
+}
+
+#[test]
+fn the_report_has_the_ledger_and_all_parameters() {
+    let folder = folder();
+    let pipeline = PIPELINE.replace("${RECORDS}", "100");
+    std::fs::write(folder.path().join("p.toml"), pipeline).expect("written");
+    let output = run(folder.path(), &["run", "p.toml", "--report", "run.json", "--quiet"]);
+    assert_eq!((text(&output.stdout), text(&output.stderr)), (String::new(), String::new()));
+    let report = std::fs::read(folder.path().join("run.json")).expect("a report");
+    let report: serde_json::Value = serde_json::from_slice(&report).expect("JSON");
+    assert_eq!(report["report"]["source"]["input"], 100);
+    assert_eq!(report["pipeline"]["source"]["type"], "synthetic");
+    assert_eq!(report["pipeline"]["source"]["seed"], 1);
+    assert_eq!(report["pipeline"]["stage"][0]["min"], 0.0);
+    assert_eq!(report["pipeline"]["sink"][0]["path"], "out.csv");
+    assert_eq!(report["tidemill"], env!("CARGO_PKG_VERSION"));
+}
+
+#[test]
+fn a_pipeline_comes_from_standard_input_and_its_variables_from_the_environment() {
+    let folder = folder();
+    std::fs::write(folder.path().join("p.toml"), PIPELINE.replace("${RECORDS}", "'${RECORDS}'"))
+        .expect("written");
+    let mut command = tidemill(folder.path());
+    command.args(["run", "-", "--progress", "always"]).env("RECORDS", "50");
+    let file = std::fs::File::open(folder.path().join("p.toml")).expect("a file");
+    let output = command.stdin(file).output().expect("the command runs");
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("run: 100 %"), "{}", text(&output.stderr));
+    let written = std::fs::read_to_string(folder.path().join("out.csv")).expect("a file");
+    assert!(written.lines().count() > 1);
+}
+
+#[test]
+fn the_completions_of_every_shell_are_written() {
+    let folder = folder();
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let output = run(folder.path(), &["completions", shell]);
+        assert!(output.status.success() && text(&output.stdout).contains("validate"), "{shell}");
+    }
+}
+
+#[test]
+fn the_schema_of_a_pipeline_is_json() {
+    let folder = folder();
+    let output = run(folder.path(), &["schema"]);
+    let schema: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(schema["required"], serde_json::json!(["source", "sink"]));
+    let markdown = text(&run(folder.path(), &["schema", "--markdown"]).stdout);
+    assert!(markdown.contains("# Sources") && markdown.contains("## `moving_average`"));
+}
