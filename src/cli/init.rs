@@ -11,13 +11,15 @@ use super::summary::plural;
 use crate::error::{Error, Result};
 use crate::executor;
 use crate::pipeline::Spec;
-use crate::source::{Csv, JsonLines, OpenOptions, SourceSpec, beginning};
+use crate::source::{OpenOptions, beginning};
 use crate::stage::parameters_of;
 
 pub(super) fn init(args: &InitArgs) -> Outcome {
-    let names = args.data.iter().map(|path| path_text(path)).collect::<Result<Vec<_>>>()?;
-    let first = first_file(&args.data[0])?;
-    let guess = look(&first)?;
+    let mut names = args.data.iter().map(|path| path_text(path)).collect::<Result<Vec<_>>>()?;
+    let (first, guess) = first_look(&args.data[0])?;
+    if args.data[0].is_dir() {
+        names[0] = files_like(&args.data[0], &first);
+    }
     let text = pipeline(&names, &first, &guess);
     match &args.output {
         Some(path) => output::file(path, &text, args.force)?,
@@ -28,35 +30,66 @@ pub(super) fn init(args: &InitArgs) -> Outcome {
     Ok(())
 }
 
-fn path_text(path: &Path) -> Result<&str> {
+fn path_text(path: &Path) -> Result<String> {
     match path.to_str() {
         Some("-") => Err(Error::usage("a first look needs a file, not standard input").with_help(
             "save some of the data in a file, and put `-` as `path` into the pipeline afterwards",
         )),
-        Some(text) => Ok(text),
+        Some(text) => Ok(text.to_owned()),
         None => Err(Error::usage(format!("the name of {} is not UTF-8", path.display()))
             .with_help("rename it: a pipeline file is UTF-8 text")),
     }
 }
 
-/// The file that is looked at: of a folder, the first with data in it.
-fn first_file(path: &Path) -> Result<PathBuf> {
+/// A look at the file; of a folder, at the first file in it that has measurements.
+fn first_look(path: &Path) -> Result<(PathBuf, Guess)> {
     if !path.is_dir() {
-        return Ok(path.to_owned());
+        return Ok((path.to_owned(), look(path)?));
     }
-    let name = path.display().to_string();
-    let files = [Csv::new(name.as_str()).files(), JsonLines::new(name.as_str(), Default::default()).files()];
+    let name = path.display();
+    let looks_like_data = |file: PathBuf| {
+        let guess = look(&file).ok()?;
+        (!guess.roles.measurements.is_empty()).then_some((file, guess))
+    };
     let none = || {
         Error::unavailable(format!("the folder {name} has no data files"))
-            .with_help("name the files, or a folder with .csv, .tsv, .txt or .jsonl files")
+            .with_help("name the files, or a folder with .csv, .tsv, .txt, .jsonl or .parquet files")
     };
-    files.into_iter().flatten().next().ok_or_else(none)
+    let entries = std::fs::read_dir(path).map_err(|error| Error::io("read the folder", name, &error))?;
+    let mut files: Vec<_> =
+        entries.filter_map(|entry| Some(entry.ok()?.path())).filter(is_data_file).collect();
+    files.sort();
+    files.into_iter().find_map(looks_like_data).ok_or_else(none)
+}
+
+fn is_data_file(path: &PathBuf) -> bool {
+    path.is_file() && EXTENSIONS.contains(&extension(path).split('.').next().unwrap_or_default())
+}
+
+/// What data files end in, before `.gz` or `.zst`.
+const EXTENSIONS: [&str; 7] = ["csv", "tsv", "txt", "jsonl", "ndjson", "json", "parquet"];
+
+/// The end of a file's name, that of packing included: `csv.gz`.
+fn extension(path: &Path) -> &str {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let stem = name.trim_end_matches(".gz").trim_end_matches(".zst");
+    stem.rfind('.').map_or("", |dot| &name[dot + 1..])
+}
+
+/// A glob for the files of a folder that end as `file` does.
+fn files_like(folder: &Path, file: &Path) -> String {
+    let folder = glob::Pattern::escape(&folder.display().to_string());
+    format!("{}/*.{}", folder.trim_end_matches('/'), extension(file))
 }
 
 fn look(path: &Path) -> Result<Guess> {
     let bytes = beginning(path, guess::SAMPLE)?;
     if bytes.starts_with(b"PAR1") {
         return parquet(path);
+    }
+    if bytes.contains(&0) {
+        return Err(Error::data(format!("{} is neither text nor Parquet", path.display()))
+            .with_help("name a file of delimited text, JSON Lines or Parquet"));
     }
     let guess = guess::guess(&bytes, bytes.len() < guess::SAMPLE);
     if guess.names.is_empty() {
@@ -89,7 +122,7 @@ fn parquet(path: &Path) -> Result<Guess> {
 }
 
 /// The pipeline file.
-fn pipeline(paths: &[&str], first: &Path, guess: &Guess) -> String {
+fn pipeline(paths: &[String], first: &Path, guess: &Guess) -> String {
     let mut text = String::from(
         "# A first pipeline. `tidemill run` runs it, `tidemill explain` says what it would do,\n\
          # `tidemill schema COMPONENT --markdown` has the options of a component.\n\n[source]\n",
@@ -112,7 +145,7 @@ fn pipeline(paths: &[&str], first: &Path, guess: &Guess) -> String {
     text
 }
 
-fn source(paths: &[&str], guess: &Guess, text: &mut String) {
+fn source(paths: &[String], guess: &Guess, text: &mut String) {
     let names = |columns: &[usize]| list(columns.iter().map(|&at| guess.names[at].as_str()));
     let mut line = |key: &str, value: &str| {
         let _ = writeln!(text, "{key} = {value}");
@@ -129,7 +162,7 @@ fn source(paths: &[&str], guess: &Guess, text: &mut String) {
         "path",
         &match paths {
             [only] => quoted(only),
-            several => list(several.iter().copied()),
+            several => list(several.iter().map(String::as_str)),
         },
     );
     if guess.kind == Kind::Delimited {
@@ -256,5 +289,25 @@ fn check(text: &str) {
         .and_then(|resolved| executor::plan(&resolved.pipeline, &OpenOptions::default()));
     if let Err(error) = plan {
         output::note(&format!("the pipeline does not fit the data yet: {error}"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_text_is_quoted_as_toml() {
+        for text in ["a", "a\"b\\c", "tab\t nl\n del\u{7f} esc\u{1b} nul\u{0}", "ü€", "'"] {
+            let table: toml::Table = format!("a = {}", quoted(text)).parse().expect("TOML");
+            assert_eq!(table["a"].as_str(), Some(text));
+        }
+        assert_eq!(quoted("${x}"), "\"$${x}\"");
+    }
+
+    #[test]
+    fn a_folder_becomes_a_glob() {
+        assert_eq!(files_like(Path::new("a[b]/"), Path::new("a[b]/c.csv.gz")), "a[[]b[]]/*.csv.gz");
+        assert_eq!(extension(Path::new("x/y.tar/z")), "");
     }
 }
