@@ -46,7 +46,7 @@ fn first_look(path: &Path) -> Result<(PathBuf, Guess)> {
     if !path.is_dir() {
         return Ok((path.to_owned(), look(path)?));
     }
-    let name = path.display();
+    let name = &path.display().to_string();
     let looks_like_data = |file: PathBuf| {
         let guess = look(&file).ok()?;
         (!guess.roles.measurements.is_empty()).then_some((file, guess))
