@@ -57,12 +57,12 @@ fn first_look(path: &Path) -> Result<(PathBuf, Guess)> {
     };
     let entries = std::fs::read_dir(path).map_err(|error| Error::io("read the folder", name, &error))?;
     let mut files: Vec<_> =
-        entries.filter_map(|entry| Some(entry.ok()?.path())).filter(is_data_file).collect();
+        entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| is_data_file(path)).collect();
     files.sort();
     files.into_iter().find_map(looks_like_data).ok_or_else(none)
 }
 
-fn is_data_file(path: &PathBuf) -> bool {
+fn is_data_file(path: &Path) -> bool {
     path.is_file() && EXTENSIONS.contains(&extension(path).split('.').next().unwrap_or_default())
 }
 
