@@ -116,6 +116,12 @@ impl Columns {
     /// The text of a field without the spaces around it.
     pub fn trim(field: &[u8]) -> &[u8] {
         let is_space = |byte: &u8| matches!(byte, b' ' | b'\t');
+        if let [first, .., last] = field
+            && !is_space(first)
+            && !is_space(last)
+        {
+            return field;
+        }
         let Some(first) = field.iter().position(|byte| !is_space(byte)) else { return &[] };
         let last = field.iter().rposition(|byte| !is_space(byte)).unwrap_or(first);
         &field[first..=last]

@@ -9,6 +9,7 @@ use crate::chunk::{Chunk, Decoded};
 use crate::error::{Rejection, RejectionKind, Result};
 use crate::offset::Position;
 use crate::sensor::Sensors;
+use crate::time::Timestamp;
 
 /// Why a record is refused: the column's index, if one is at fault, and the reason.
 pub(super) struct Refusal {
@@ -48,6 +49,8 @@ pub(super) struct Rows<'a> {
     origins: Option<Vec<Origin>>,
     rows: usize,
     rejections: Vec<Rejection>,
+    /// The last time's text and value: sensors that are read together share it.
+    last_time: (Vec<u8>, Timestamp),
 }
 
 impl<'a> Rows<'a> {
@@ -55,7 +58,17 @@ impl<'a> Rows<'a> {
         let columns = layout.schema.fields().iter().map(|field| Column::empty(field.kind)).collect();
         let text = Text::new(chunk.bytes.clone());
         let origins = layout.origins.then(Vec::new);
-        Self { layout, chunk, sensors, columns, text, origins, rows: 0, rejections: Vec::new() }
+        Self {
+            layout,
+            chunk,
+            sensors,
+            columns,
+            text,
+            origins,
+            rows: 0,
+            rejections: Vec::new(),
+            last_time: (Vec::new(), Timestamp::MIN),
+        }
     }
 
     /// Takes in one field: its bytes, and where they lie in the chunk, or nowhere if they were made anew.
@@ -100,9 +113,15 @@ impl<'a> Rows<'a> {
         if field.is_empty() {
             return Err(Refusal::field(at, "no timestamp"));
         }
-        let time = self.layout.columns.times.parse(field);
-        let time =
-            time.map_err(|why| Refusal::field(at, format!("{} is not a time: {why}", shown(field))))?;
+        if self.last_time.0 != field {
+            let time = self.layout.columns.times.parse(field);
+            let time =
+                time.map_err(|why| Refusal::field(at, format!("{} is not a time: {why}", shown(field))))?;
+            self.last_time.0.clear();
+            self.last_time.0.extend_from_slice(field);
+            self.last_time.1 = time;
+        }
+        let time = self.last_time.1;
         let span = self.span(field, start);
         if let Column::Time(column) = &mut self.columns[at] {
             column.values.push(time);

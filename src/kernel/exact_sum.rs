@@ -103,6 +103,11 @@ impl ExactSum {
                 (is_negative, round(&magnitude, -1074 + power))
             }
             None if self.narrow == 0 => return 0.0,
+            // The conversion rounds correctly, and a power of two changes nothing more within the normal range.
+            None if (-1000..800).contains(&(self.exponent + power)) => {
+                let scale = f64::from_bits(((self.exponent + power + 1023) as u64) << 52);
+                return self.narrow as f64 * scale;
+            }
             None => {
                 let magnitude = self.narrow.unsigned_abs();
                 let limbs = [magnitude as u64, (magnitude >> 64) as u64];

@@ -1,7 +1,7 @@
 //! Where the records and fields of CSV text lie (clause 5). Takes slices, returns positions: no I/O, no
 //! allocation but the caller's list of fields.
 
-use memchr::{memchr, memchr2, memchr3, memrchr2};
+use memchr::{memchr, memchr2, memrchr2};
 
 /// A record may have this many bytes; a quote that is not closed within them never is.
 pub const MAX_RECORD: usize = 1 << 20;
@@ -100,7 +100,7 @@ impl Marks {
                 lines += line_ends(&text[start..from]);
             }
             let rest = text.get(from..).unwrap_or_default();
-            let end = memchr3(self.delimiter, b'\n', b'\r', rest).map(|length| from + length);
+            let end = find_end(rest, self.delimiter).map(|length| from + length);
             fields.push(FieldSpan { start, end: end.unwrap_or(text.len()), is_quoted });
             match end {
                 Some(end) if text[end] == self.delimiter => start = end + 1,
@@ -136,6 +136,27 @@ impl Marks {
         }
         line(text, at, at_end).map_or(Scan::Incomplete, |(end, next)| Scan::Unclosed { end, next })
     }
+}
+
+/// Where the field ends that `text` begins with: at the delimiter or a line end. Fields are short: eight bytes at a
+/// time, without a call, are quicker than any search that is made for long texts.
+#[inline]
+fn find_end(text: &[u8], delimiter: u8) -> Option<usize> {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = ONES << 7;
+    // The lowest high bit that is set marks the first zero byte; those above it may be wrong.
+    let zeros = |word: u64| word.wrapping_sub(ONES) & !word & HIGH;
+    let (words, rest) = text.as_chunks::<8>();
+    for (at, word) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*word);
+        let ends = [delimiter, b'\n', b'\r'].map(|byte| zeros(word ^ (ONES * u64::from(byte))));
+        let found = ends[0] | ends[1] | ends[2];
+        if found != 0 {
+            return Some(at * 8 + found.trailing_zeros() as usize / 8);
+        }
+    }
+    let is_end = |&byte: &u8| byte == delimiter || byte == b'\n' || byte == b'\r';
+    rest.iter().position(is_end).map(|at| words.len() * 8 + at)
 }
 
 /// The bytes that a quoted field means: `raw` has its quotes still. What follows the closing quote belongs to it, as it stands.
