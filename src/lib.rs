@@ -1,17 +1,89 @@
-//! tidemill
-pub mod batch;
-pub mod chunk;
-pub mod cli;
+//! **tidemill** runs one pipeline of sources, stages and sinks over sensor data: threshold away what is
+//! invalid, normalise to a common scale, average over windows, raise alerts, write it out.
+//!
+//! ```text
+//! file → chunks of bytes → decode → stage → stage → … → sinks → rename
+//!        (source, chunk)   (format)  (stage, kernel)     (sink)
+//! ```
+//!
+//! The modules stand in the order of the data. Each may lean on those of lower layers only; a test
+//! reads the `use` lines and holds them to it.
+//!
+//! | layer | modules | what they are |
+//! |---|---|---|
+//! | 0 | [`time`], [`offset`], [`metrics`] | words: when, where, how many |
+//! | 1 | [`error`], [`sensor`] | what goes wrong; who measures |
+//! | 2 | [`batch`], [`chunk`], [`kernel`] | records in columns; bytes that end at a record end; numeric loops |
+//! | 3 | [`format`](mod@format) | bytes to records and back |
+//! | 4 | [`source`], [`stage`], [`sink`], [`registry`] | the parts of a pipeline, one a file, found by name |
+//! | 5 | [`pipeline`] | as written → checked → planned |
+//! | 6 | [`executor`] | runs it over an input that ends |
+//! | 7 | [`cli`] | the command line, on the public API only |
+//!
+//! # A whole program
+//!
+//! ```
+//! use tidemill::Pipeline;
+//! use tidemill::sink::Null;
+//! use tidemill::source::Synthetic;
+//! use tidemill::stage::{MovingAverage, Threshold};
+//!
+//! let report = Pipeline::builder()
+//!     .source(Synthetic::default().records(10_000))
+//!     .stage(Threshold::between(-40.0, 125.0))
+//!     .stage(MovingAverage::rows(20))
+//!     .sink(Null::default())
+//!     .run()?;
+//! assert_eq!(report.source.ledger.output, 10_000);
+//! # Ok::<(), tidemill::Error>(())
+//! ```
+//!
+//! What a pipeline means, to the bit, is written in `docs/semantics.md`; clause numbers in these
+//! pages refer to it. To add a source, a stage or a sink, implement its trait and register it; see
+//! [`stage`] and `examples/custom_stage.rs`.
+
+// Words.
 pub mod error;
-pub mod executor;
-pub mod format;
-pub mod kernel;
 pub mod metrics;
 pub mod offset;
-pub mod pipeline;
-pub mod registry;
+pub mod time;
+
+// Data.
+pub mod batch;
+pub mod chunk;
+pub mod kernel;
 pub mod sensor;
+
+// Bytes to records and back.
+pub mod format;
+
+// The flow.
 pub mod sink;
 pub mod source;
 pub mod stage;
-pub mod time;
+
+// Assembly.
+pub mod pipeline;
+pub mod registry;
+
+// The runtime.
+pub mod executor;
+
+pub mod cli;
+
+pub use error::{Error, ErrorKind, Rejection, Result};
+pub use executor::{Report, RunOptions};
+pub use pipeline::Pipeline;
+pub use registry::Component;
+
+/// For registration of components from other crates: `tidemill::submit! { Component::stage::<Mine>("mine", "…") }`.
+pub use inventory::submit;
+
+/// The README's and the guide's programs, compiled and run.
+#[cfg(doctest)]
+mod documents {
+    #[doc = include_str!("../README.md")]
+    struct Readme;
+    #[doc = include_str!("../docs/guide.md")]
+    struct Guide;
+}

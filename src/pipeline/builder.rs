@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{InputOptions, Pipeline, SinkEntry};
 use crate::error::{Error, Result};
-use crate::executor::{self, Report, RunOptions};
+use crate::executor::Report;
 use crate::sink::SinkSpec;
 use crate::source::SourceSpec;
 use crate::stage::Stage;
@@ -71,6 +71,6 @@ impl Builder {
     /// # Errors
     /// Whatever ends the run early.
     pub fn run(self) -> Result<Report> {
-        executor::run(&self.build()?, &RunOptions::default(), &mut ())
+        self.build()?.run()
     }
 }

@@ -19,6 +19,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
+use crate::executor::{self, Report, RunOptions};
 use crate::sensor::DEFAULT_MAX_SENSORS;
 use crate::sink::SinkSpec;
 use crate::source::SourceSpec;
@@ -124,5 +125,13 @@ impl Pipeline {
     /// Starts a pipeline in code.
     pub fn builder() -> Builder {
         Builder::default()
+    }
+
+    /// Runs it to the end of its input, with default settings.
+    ///
+    /// # Errors
+    /// Whatever ends the run early.
+    pub fn run(&self) -> Result<Report> {
+        executor::run(self, &RunOptions::default(), &mut ())
     }
 }

@@ -1,0 +1,72 @@
+//! A stage of one's own, in a crate of one's own, used from a pipeline file: the change from one
+//! reading to the next. Run it with `cargo run --example custom_stage`.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use tidemill::batch::Field;
+use tidemill::stage::{Run, SeriesStage, parameters_of};
+use tidemill::{Component, Pipeline, Result};
+
+/// The options, as they stand in the pipeline file.
+#[derive(Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Delta {
+    /// The name of the new column; `{column}` stands for the measurement's.
+    #[serde(default = "default_into")]
+    into: String,
+}
+
+fn default_into() -> String {
+    "{column}_delta".into()
+}
+
+impl SeriesStage for Delta {
+    /// What one series remembers: its last value.
+    type State = Option<f64>;
+
+    fn name(&self) -> &str {
+        "delta"
+    }
+
+    fn parameters(&self) -> serde_json::Value {
+        parameters_of(self)
+    }
+
+    fn outputs(&self, column: &str) -> Vec<Field> {
+        vec![Field::measurement(self.into.replace("{column}", column))]
+    }
+
+    fn state(&self, _sensor: &str, _column: &str) -> Option<f64> {
+        None
+    }
+
+    fn step(&self, last: &mut Option<f64>, run: &mut Run<'_>) -> Result<()> {
+        for at in 0..run.len() {
+            let value = run.value(at);
+            run.push(0, value.zip(*last).map(|(new, old)| new - old));
+            *last = value.or(*last);
+        }
+        Ok(())
+    }
+}
+
+tidemill::submit! { Component::stage::<Delta>("delta", "the change from one reading to the next") }
+
+const PIPELINE: &str = r#"
+    [source]
+    type = "synthetic"
+    records = 1000
+
+    [[stage]]
+    type = "delta"
+
+    [[sink]]
+    type = "console"
+    limit = 10
+"#;
+
+fn main() -> Result<()> {
+    let report = Pipeline::from_toml(PIPELINE)?.run()?;
+    assert_eq!(report.stages[0].ledger.output, 1000);
+    Ok(())
+}
