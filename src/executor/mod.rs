@@ -20,7 +20,7 @@ use crate::stage::Stage;
 
 use outlet::Outlets;
 use pass::Pass;
-pub use report::{Rejects, Report};
+pub use report::{Rejects, Report, Shown};
 
 /// How a pipeline is run, as opposed to what it does: nothing here changes the output.
 #[derive(Clone, Debug, Default)]

@@ -8,9 +8,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::batch::{Field, FieldKind, Schema};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, nearest};
 use crate::kernel::number::{parse_decimal_comma, parse_f64};
-use crate::registry::nearest;
 use crate::time::{TimeFormat, TimeParser};
 
 /// How many records are looked at to tell measurements from text.
@@ -175,7 +174,8 @@ impl Columns {
         check_distinct(file, names)?;
         let own_sensor = self.options.sensor.is_none();
         for (at, field) in schema.fields().iter().enumerate() {
-            if !(own_sensor && at == schema.sensor()) && !names.iter().any(|name| **name == *field.name) {
+            let is_given = own_sensor && at == schema.sensor();
+            if !(is_given || names.iter().any(|name| **name == *field.name)) {
                 return Err(Error::data(format!("`{file}` has no column `{}`", field.name))
                     .with_help("all files of one input have the same columns, in any order"));
             }

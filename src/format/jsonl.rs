@@ -143,7 +143,7 @@ fn line(text: &[u8], at: usize) -> (usize, usize) {
 
 impl Format for JsonLines {
     fn schema(&self, head: Head<'_>) -> Result<Schema> {
-        let (mut names, mut sample): (Vec<String>, Vec<Vec<Cow<'_, [u8]>>>) = Default::default();
+        let (mut names, mut sample) = (Vec::new(), Vec::new());
         let mut at = skip_bom(head.bytes);
         while at < head.bytes.len() && sample.len() < SAMPLE {
             let (end, next) = line(head.bytes, at);
@@ -306,11 +306,9 @@ impl JsonDecoder {
 }
 
 /// Where in `text` the content lies; `None` where it had to be made anew.
-fn place(text: &[u8], content: &Cow<'_, str>) -> Option<usize> {
-    match content {
-        Cow::Borrowed(content) => content.as_ptr().addr().checked_sub(text.as_ptr().addr()),
-        Cow::Owned(_) => None,
-    }
+fn place(text: &[u8], content: &str) -> Option<usize> {
+    let start = content.as_ptr().addr().checked_sub(text.as_ptr().addr())?;
+    (start + content.len() <= text.len()).then_some(start)
 }
 
 /// Writes JSON Lines. NaN and infinities are the strings "NaN", "inf", "-inf", since JSON has no

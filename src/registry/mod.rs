@@ -12,9 +12,9 @@ use crate::sink::SinkSpec;
 use crate::source::SourceSpec;
 use crate::stage::Stage;
 
+pub use crate::error::nearest;
 pub use options::{Diagnostic, Options, Variable};
 pub(crate) use words::list;
-pub use words::nearest;
 
 /// Something that can stand in a pipeline file.
 pub struct Component {

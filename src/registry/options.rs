@@ -9,7 +9,8 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::check;
-use super::words::{list, nearest, plain, suggestion};
+use super::words::{list, plain, suggestion};
+use crate::error::nearest;
 
 /// Something wrong in a pipeline file.
 #[derive(Clone, Debug, PartialEq, Eq)]

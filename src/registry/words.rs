@@ -1,4 +1,6 @@
-//! The deserialiser's sentences in the project's words, and the nearest of several names.
+//! The deserialiser's sentences in the project's words.
+
+use crate::error::nearest;
 
 /// A message of the deserialiser, for people.
 pub(super) fn plain(message: &str) -> String {
@@ -66,16 +68,6 @@ pub(super) fn suggestion(message: &str) -> Option<String> {
     }
 }
 
-/// The name among `known` that `name` was probably meant to be.
-pub fn nearest<'k>(name: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
-    known
-        .into_iter()
-        .map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate))
-        .filter(|(distance, candidate)| *distance <= 1 + candidate.len().min(name.len()) / 3)
-        .min()
-        .map(|(_, candidate)| candidate)
-}
-
 /// Names in quotes, with commas.
 pub(crate) fn list<S: AsRef<str>>(names: &[S]) -> String {
     names.iter().map(|name| format!("`{}`", name.as_ref())).collect::<Vec<_>>().join(", ")
@@ -103,11 +95,5 @@ mod tests {
             suggestion("unknown variant `min_mx`, expected `min_max` or `z_score`").as_deref(),
             Some("did you mean `min_max`?")
         );
-    }
-
-    #[test]
-    fn the_nearest_name_is_near() {
-        assert_eq!(nearest("tresholf", ["threshold", "normalize"]), Some("threshold"));
-        assert_eq!(nearest("xyz", ["threshold", "normalize"]), None);
     }
 }

@@ -202,9 +202,11 @@ impl Output {
 /// What a series stage does to the schema: which columns it reads, which it writes.
 struct Binding {
     schema: Arc<Schema>,
-    /// For each selected measurement: its index, name, and the index and kind of each output.
-    columns: Vec<(usize, Arc<str>, Vec<(usize, FieldKind)>)>,
+    columns: Vec<Bound>,
 }
+
+/// One selected measurement: its index, its name, and the index and kind of each output.
+type Bound = (usize, Arc<str>, Vec<(usize, FieldKind)>);
 
 fn bind<S: SeriesStage>(stage: &S, input: &Schema) -> Result<Binding> {
     stage.check(input)?;

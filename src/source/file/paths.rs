@@ -32,7 +32,7 @@ impl InputFile {
     /// How many bytes it has, if that is known.
     pub fn len(&self) -> Option<u64> {
         let meta = std::fs::metadata(self.path.as_ref()?).ok()?;
-        meta.is_file().then(|| meta.len())
+        meta.is_file().then_some(meta.len())
     }
 
     /// Whether it is known to have none.

@@ -14,9 +14,11 @@ pub(super) struct Apply<L> {
     options: Normalize,
     schema: Arc<Schema>,
     /// For each measurement: where it is, where its result goes, its name, and what is known of its series.
-    columns: Vec<(usize, usize, Arc<str>, PerSensor<Option<Constants>>)>,
+    columns: Vec<Bound>,
     lookup: L,
 }
+
+type Bound = (usize, usize, Arc<str>, PerSensor<Option<Constants>>);
 
 impl<L: Fn(&str, &str) -> Option<Constants> + Send> Apply<L> {
     pub(super) fn new(options: &Normalize, input: &Schema, lookup: L) -> Result<Self> {

@@ -269,7 +269,7 @@ impl Normalize {
         Ok(columns)
     }
 
-    fn into_name(&self, column: &str) -> String {
+    fn output_name(&self, column: &str) -> String {
         self.into.as_deref().unwrap_or("{column}").replace("{column}", column)
     }
 
@@ -277,7 +277,8 @@ impl Normalize {
     fn bind(&self, input: &Schema) -> Result<(Schema, Vec<(usize, usize)>)> {
         let (mut schema, mut places) = (input.clone(), Vec::new());
         for at in self.columns(input)? {
-            let (wider, into) = schema.with(Field::measurement(self.into_name(&input.fields()[at].name)))?;
+            let (wider, into) =
+                schema.with(Field::measurement(self.output_name(&input.fields()[at].name)))?;
             schema = wider;
             places.push((at, into));
         }

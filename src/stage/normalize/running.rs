@@ -70,7 +70,7 @@ impl SeriesStage for Running {
     }
 
     fn outputs(&self, column: &str) -> Vec<Field> {
-        vec![Field::measurement(self.0.into_name(column))]
+        vec![Field::measurement(self.0.output_name(column))]
     }
 
     fn state(&self, _sensor: &str, _column: &str) -> Past {

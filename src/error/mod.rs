@@ -2,10 +2,14 @@
 //!
 //! An [`Error`] ends a run; a [`Rejection`] sets one record aside and the run goes on.
 
+mod nearest;
+
 use std::fmt;
 use std::sync::Arc;
 
 use crate::offset::Position;
+
+pub use nearest::nearest;
 
 /// The result of everything that can end a run.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
