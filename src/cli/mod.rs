@@ -1,4 +1,4 @@
-//! The command line: [`args`] says what can be written, one file a verb does it, [`exit`] ends the process.
+//! The command line: `args` says what can be written, one file a verb does it, `exit` ends the process.
 //!
 //! Data goes to standard output, everything else to standard error. A closed pipe ends a verb quietly.
 

@@ -15,7 +15,7 @@ const UNSET: i32 = i32::MAX;
 /// An exact sum of finite `f64`s.
 ///
 /// Ordinary values lie within 100 powers of two of one another: their sum is an `i128` in units of
-/// `2^exponent`. A value outside that range turns it into a [wide](super::wide) one, until [`ExactSum::rebuild`].
+/// `2^exponent`. A value outside that range turns it into a wide one, until [`ExactSum::rebuild`].
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ExactSum {
     narrow: i128,
