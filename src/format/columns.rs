@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -105,6 +104,7 @@ impl Columns {
             return Err(Error::config("`sensor` and `sensor_name` exclude one another")
                 .with_help("`sensor` names a column, `sensor_name` is the name of the one sensor"));
         }
+        check_named_once(options)?;
         let format = TimeFormat::parse(&options.time_format)
             .map_err(|why| Error::config(format!("`time_format`: {why}")))?;
         let times = TimeParser::new(format, options.timezone.as_deref())
@@ -160,6 +160,7 @@ impl Columns {
             fields.push(Field::new(name.as_str(), kind));
         }
         if self.options.sensor.is_none() {
+            check_no_sensor(file, names)?;
             let place = fields.iter().position(|field| field.kind == FieldKind::Time).map_or(0, |at| at + 1);
             fields.insert(place, Field::new("sensor", FieldKind::Sensor));
         }
@@ -173,14 +174,16 @@ impl Columns {
     pub fn roles(&self, file: &str, names: &[String], schema: &Schema) -> Result<Vec<Role>> {
         check_distinct(file, names)?;
         let own_sensor = self.options.sensor.is_none();
+        // The sensor column that was put in is no column of any file.
+        let is_made = |at| own_sensor && at == schema.sensor();
         for (at, field) in schema.fields().iter().enumerate() {
-            let is_given = own_sensor && at == schema.sensor();
-            if !(is_given || names.iter().any(|name| **name == *field.name)) {
+            if !is_made(at) && !names.iter().any(|name| **name == *field.name) {
                 return Err(Error::data(format!("`{file}` has no column `{}`", field.name))
                     .with_help("all files of one input have the same columns, in any order"));
             }
         }
-        names.iter().map(|name| role(file, name, schema)).collect()
+        let column = |name: &String| schema.index_of(name).filter(|&at| !is_made(at));
+        names.iter().map(|name| role(file, name, schema, column(name))).collect()
     }
 
     /// The sensor of a whole file with this stem; `None` where a column has it.
@@ -222,8 +225,8 @@ impl Columns {
     }
 }
 
-fn role(file: &str, name: &str, schema: &Schema) -> Result<Role> {
-    let Some(at) = schema.index_of(name) else {
+fn role(file: &str, name: &str, schema: &Schema, column: Option<usize>) -> Result<Role> {
+    let Some(at) = column else {
         return Err(Error::data(format!(
             "`{file}` has a column `{name}` that the first file of the input has not"
         ))
@@ -235,6 +238,27 @@ fn role(file: &str, name: &str, schema: &Schema) -> Result<Role> {
         FieldKind::Measurement => Role::Measurement(at),
         _ => Role::Text(at),
     })
+}
+
+fn check_named_once(options: &ColumnOptions) -> Result<()> {
+    let single = options.time.iter().chain(&options.sensor);
+    let named: Vec<_> = single.chain(options.measurements.iter().flatten()).collect();
+    match named.iter().enumerate().find(|(at, name)| named[..*at].contains(name)) {
+        None => Ok(()),
+        Some((_, name)) => Err(Error::config(format!(
+            "column `{name}` is named twice in `time`, `sensor` and `measurements`"
+        ))
+        .with_help("a column is one of these only")),
+    }
+}
+
+/// A column called `sensor` that is not said to be one would clash with the column that is put in.
+fn check_no_sensor(file: &str, names: &[String]) -> Result<()> {
+    if !names.iter().any(|name| name == "sensor") {
+        return Ok(());
+    }
+    Err(Error::config(format!("`{file}` has a column `sensor`, but the option `sensor` is not set"))
+        .with_help("set sensor = \"sensor\""))
 }
 
 fn check_distinct(file: &str, names: &[String]) -> Result<()> {
@@ -262,9 +286,4 @@ pub fn shown(field: &[u8]) -> String {
     } else {
         format!("{short:?}")
     }
-}
-
-/// A name shared by many records.
-pub(super) fn names_of(schema: &Schema) -> Vec<Arc<str>> {
-    schema.fields().iter().map(|field| Arc::clone(&field.name)).collect()
 }

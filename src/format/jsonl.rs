@@ -9,7 +9,7 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::columns::{ColumnOptions, Columns, Role, SAMPLE};
+use super::columns::{ColumnOptions, Columns, Decimal, Role, SAMPLE};
 use super::rows::{Layout, Refusal, Rows};
 use super::text::{write_float, write_time};
 use super::{Bound, Decode, Encode, Format, Head};
@@ -51,12 +51,13 @@ pub struct JsonLines {
 }
 
 impl JsonLines {
-    /// Checks the options.
+    /// Checks the options. The decimal mark is always the point: JSON has no other.
     ///
     /// # Errors
     /// A configuration error that names the option.
     pub fn new(options: &JsonOptions, columns: &ColumnOptions) -> Result<Self> {
-        Ok(Self { options: options.clone(), columns: Columns::new(columns)?, origins: false })
+        let columns = ColumnOptions { decimal: Decimal::Point, ..columns.clone() };
+        Ok(Self { options: options.clone(), columns: Columns::new(&columns)?, origins: false })
     }
 
     /// Whether batches say where their records came from.
@@ -66,8 +67,11 @@ impl JsonLines {
     }
 }
 
+/// One field's name and value.
+type Entry<'t> = (Cow<'t, str>, &'t RawValue);
+
 /// The fields of one object, in order.
-struct Object<'t>(Vec<(Cow<'t, str>, &'t RawValue)>);
+struct Object<'t>(Vec<Entry<'t>>);
 
 impl<'t> Deserialize<'t> for Object<'t> {
     fn deserialize<D: Deserializer<'t>>(deserializer: D) -> Result<Self, D::Error> {
@@ -118,11 +122,13 @@ fn field(value: &RawValue) -> std::result::Result<Option<Cow<'_, str>>, Refusal>
     }
 }
 
-/// How deep arrays and objects lie in one another; brackets in strings count too, which only errs on the safe side.
+/// How deep arrays and objects lie in one another. `text` is valid JSON.
 fn nesting(text: &str) -> usize {
     let (mut depth, mut deepest) = (0usize, 0);
-    for byte in text.bytes() {
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
         match byte {
+            b'"' => skip_string(&mut bytes),
             b'{' | b'[' => depth += 1,
             b'}' | b']' => depth = depth.saturating_sub(1),
             _ => {}
@@ -130,6 +136,17 @@ fn nesting(text: &str) -> usize {
         deepest = deepest.max(depth);
     }
     deepest
+}
+
+/// Goes behind the quote that closes the string begun.
+fn skip_string(bytes: &mut std::str::Bytes<'_>) {
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'"' => return,
+            b'\\' => drop(bytes.next()),
+            _ => {}
+        }
+    }
 }
 
 /// The next line from `at`: its end, and the start of the one after.
@@ -188,7 +205,7 @@ fn skip_bom(bytes: &[u8]) -> usize {
     if bytes.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 }
 }
 
-fn sample_record<'t>(fields: &[(Cow<'t, str>, &'t RawValue)], names: &mut Vec<String>) -> Vec<Cow<'t, [u8]>> {
+fn sample_record<'t>(fields: &[Entry<'t>], names: &mut Vec<String>) -> Vec<Cow<'t, [u8]>> {
     let mut record = Vec::new();
     for (name, value) in fields {
         let at = names.iter().position(|known| known == name).unwrap_or_else(|| {
@@ -231,7 +248,7 @@ impl Decode for JsonDecoder {
         while at < text.len() {
             let (end, next) = line(text, at);
             if !text[at..end].trim_ascii().is_empty() {
-                match self.record(text, at, end, &mut rows)? {
+                match self.record(text, at, end, &mut rows) {
                     Ok(()) => rows.accept(at, number, end - at)?,
                     Err(refusal) => rows.refuse(at, number, end - at, refusal),
                 }
@@ -244,39 +261,25 @@ impl Decode for JsonDecoder {
 }
 
 impl JsonDecoder {
-    fn record(
-        &self,
-        text: &[u8],
-        start: usize,
-        end: usize,
-        rows: &mut Rows<'_>,
-    ) -> Result<std::result::Result<(), Refusal>> {
+    fn record(&self, text: &[u8], start: usize, end: usize, rows: &mut Rows<'_>) -> Result<(), Refusal> {
         if end - start > MAX_RECORD {
-            return Ok(Err(Refusal::record(format!(
-                "record of {} bytes; {MAX_RECORD} are allowed",
-                end - start
-            ))));
+            let reason = format!("record of {} bytes; {MAX_RECORD} are allowed", end - start);
+            return Err(Refusal::record(reason));
         }
-        let Object(fields) = match parse(&text[start..end]) {
-            Ok(object) => object,
-            Err(refusal) => return Ok(Err(refusal)),
-        };
+        let Object(fields) = parse(&text[start..end])?;
         let mut values: Vec<Option<&RawValue>> = vec![None; self.names.len()];
         for (name, value) in &fields {
             match self.names.iter().position(|known| known == name) {
                 Some(at) if values[at].is_none() => values[at] = Some(value),
-                Some(_) => return Ok(Err(Refusal::record(format!("field `{name}` stands twice")))),
+                Some(_) => return Err(Refusal::record(format!("field `{name}` stands twice"))),
                 None if self.ignore_unknown => {}
-                None => return Ok(Err(Refusal::record(format!("unknown field `{name}`")))),
+                None => return Err(Refusal::record(format!("unknown field `{name}`"))),
             }
         }
         for (&role, value) in self.layout.roles.iter().zip(values) {
-            let taken = self.value(text, role, value, rows)?;
-            if taken.is_err() {
-                return Ok(taken);
-            }
+            self.value(text, role, value, rows)?;
         }
-        Ok(Ok(()))
+        Ok(())
     }
 
     fn value(
@@ -285,11 +288,9 @@ impl JsonDecoder {
         role: Role,
         value: Option<&RawValue>,
         rows: &mut Rows<'_>,
-    ) -> Result<std::result::Result<(), Refusal>> {
-        let content = match value.map_or(Ok(None), field) {
-            Ok(content) => content,
-            Err(refusal) => return Ok(Err(Refusal { column: Some(role.column()), ..refusal })),
-        };
+    ) -> Result<(), Refusal> {
+        let content = value.map_or(Ok(None), field);
+        let content = content.map_err(|refusal| Refusal { column: Some(role.column()), ..refusal })?;
         match (role, content) {
             (Role::Text(at), None) => rows.push_text(at, Span::NULL),
             // Text is carried as it is, spaces and all.
@@ -298,10 +299,10 @@ impl JsonDecoder {
                 rows.push_text(at, span);
             }
             (Role::Measurement(at), None) => rows.push_number(at, None),
-            (role, None) => return rows.field(role, b"", None),
-            (role, Some(content)) => return rows.field(role, content.as_bytes(), place(text, &content)),
+            (role, None) => rows.field(role, b"", None)?,
+            (role, Some(content)) => rows.field(role, content.as_bytes(), place(text, &content))?,
         }
-        Ok(Ok(()))
+        Ok(())
     }
 }
 

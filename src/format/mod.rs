@@ -8,6 +8,8 @@ pub mod columns;
 pub mod csv;
 pub mod jsonl;
 mod rows;
+#[cfg(test)]
+mod tests;
 pub mod text;
 
 use std::sync::Arc;

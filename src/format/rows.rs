@@ -3,12 +3,12 @@
 
 use std::sync::Arc;
 
-use super::columns::{Columns, Role, names_of, shown};
+use super::columns::{Columns, Role, shown};
 use crate::batch::{Batch, Column, Measurement, Origin, Schema, Span, Text};
 use crate::chunk::{Chunk, Decoded};
 use crate::error::{Rejection, RejectionKind, Result};
 use crate::offset::Position;
-use crate::sensor::Sensors;
+use crate::sensor::{SensorId, Sensors};
 use crate::time::Timestamp;
 
 /// Why a record is refused: the column's index, if one is at fault, and the reason.
@@ -44,6 +44,8 @@ pub(super) struct Rows<'a> {
     layout: &'a Layout,
     chunk: &'a Chunk,
     sensors: &'a mut Sensors,
+    /// The last sensor's name, and its id once a record with it was whole: a bad record leaves no sensor behind.
+    sensor: (String, Option<SensorId>),
     columns: Vec<Column>,
     text: Text,
     origins: Option<Vec<Origin>>,
@@ -62,6 +64,7 @@ impl<'a> Rows<'a> {
             layout,
             chunk,
             sensors,
+            sensor: (layout.sensor.clone().unwrap_or_default(), None),
             columns,
             text,
             origins,
@@ -72,25 +75,22 @@ impl<'a> Rows<'a> {
     }
 
     /// Takes in one field: its bytes, and where they lie in the chunk, or nowhere if they were made anew.
-    /// An `Err` inside refuses the record; the outer one ends the run.
-    pub(super) fn field(
-        &mut self,
-        role: Role,
-        bytes: &[u8],
-        start: Option<usize>,
-    ) -> Result<std::result::Result<(), Refusal>> {
+    ///
+    /// # Errors
+    /// Why the record has to be refused.
+    pub(super) fn field(&mut self, role: Role, bytes: &[u8], start: Option<usize>) -> Result<(), Refusal> {
         let trimmed = Columns::trim(bytes);
         // Where the trimmed text begins, counted from where the field does.
         let start = start.map(|start| start + trimmed.as_ptr().addr().saturating_sub(bytes.as_ptr().addr()));
-        Ok(match role {
+        match role {
             Role::Measurement(at) => self.number(at, trimmed),
             Role::Time(at) => self.time(at, trimmed, start),
             Role::Text(at) => self.carried(at, trimmed, start),
-            Role::Sensor(at) => return self.sensor(at, trimmed),
-        })
+            Role::Sensor(at) => self.sensor(at, trimmed),
+        }
     }
 
-    fn number(&mut self, at: usize, field: &[u8]) -> std::result::Result<(), Refusal> {
+    fn number(&mut self, at: usize, field: &[u8]) -> Result<(), Refusal> {
         let value = if self.layout.columns.is_null(field) {
             None
         } else {
@@ -109,8 +109,8 @@ impl<'a> Rows<'a> {
         }
     }
 
-    fn time(&mut self, at: usize, field: &[u8], start: Option<usize>) -> std::result::Result<(), Refusal> {
-        if field.is_empty() {
+    fn time(&mut self, at: usize, field: &[u8], start: Option<usize>) -> Result<(), Refusal> {
+        if self.layout.columns.is_null(field) {
             return Err(Refusal::field(at, "no timestamp"));
         }
         if self.last_time.0 != field {
@@ -130,7 +130,7 @@ impl<'a> Rows<'a> {
         Ok(())
     }
 
-    fn carried(&mut self, at: usize, field: &[u8], start: Option<usize>) -> std::result::Result<(), Refusal> {
+    fn carried(&mut self, at: usize, field: &[u8], start: Option<usize>) -> Result<(), Refusal> {
         if std::str::from_utf8(field).is_err() {
             return Err(Refusal::field(at, format!("{} is not UTF-8", shown(field))));
         }
@@ -146,19 +146,29 @@ impl<'a> Rows<'a> {
         }
     }
 
-    fn sensor(&mut self, at: usize, field: &[u8]) -> Result<std::result::Result<(), Refusal>> {
-        let Ok(name) = std::str::from_utf8(field) else {
-            return Ok(Err(Refusal::field(at, format!("{} is not UTF-8", shown(field)))));
-        };
-        if name.is_empty() {
-            return Ok(Err(Refusal::field(at, "no sensor")));
+    /// Notes the sensor's name; it gets its id once the record is whole.
+    fn sensor(&mut self, at: usize, field: &[u8]) -> Result<(), Refusal> {
+        let (last, id) = &mut self.sensor;
+        if id.is_some() && last.as_bytes() == field {
+            return Ok(());
         }
-        self.push_sensor(name)?;
-        Ok(Ok(()))
+        if self.layout.columns.is_null(field) {
+            return Err(Refusal::field(at, "no sensor"));
+        }
+        let name = std::str::from_utf8(field);
+        let name = name.map_err(|_| Refusal::field(at, format!("{} is not UTF-8", shown(field))))?;
+        last.clear();
+        last.push_str(name);
+        *id = None;
+        Ok(())
     }
 
-    fn push_sensor(&mut self, name: &str) -> Result<()> {
-        let id = self.sensors.id(name)?;
+    fn push_sensor(&mut self) -> Result<()> {
+        let (name, id) = &mut self.sensor;
+        let id = match *id {
+            Some(id) => id,
+            None => *id.insert(self.sensors.id(name)?),
+        };
         if let Column::Sensor(ids) = &mut self.columns[self.layout.schema.sensor()] {
             ids.push(id);
         }
@@ -180,9 +190,7 @@ impl<'a> Rows<'a> {
 
     /// The record that began at byte `start` and line `line` of the chunk, and is `raw`, is whole.
     pub(super) fn accept(&mut self, start: usize, line: u64, raw: usize) -> Result<()> {
-        if let Some(name) = &self.layout.sensor {
-            self.push_sensor(name)?;
-        }
+        self.push_sensor()?;
         let position = self.origins.is_some().then(|| self.position(start, line));
         if let (Some(origins), Some(position)) = (&mut self.origins, position) {
             origins.push(Origin { position, raw: Span::new(start, raw) });
@@ -196,12 +204,11 @@ impl<'a> Rows<'a> {
         for column in &mut self.columns {
             column.truncate(self.rows);
         }
-        let names = names_of(&self.layout.schema);
         let rejection = Rejection {
             kind: RejectionKind::Malformed,
             position: self.position(start, line),
             record: self.records() + 1,
-            column: refusal.column.map(|at| Arc::clone(&names[at])),
+            column: refusal.column.map(|at| Arc::clone(&self.layout.schema.fields()[at].name)),
             reason: refusal.reason,
             raw: self.chunk.bytes.as_slice()[start..start + raw].to_vec(),
         };

@@ -154,7 +154,8 @@ impl Csv {
                     )));
                 }
                 Scan::Incomplete => {
-                    return Err(Error::data(format!("`{}` has no header: it is empty", head.name))
+                    let why = if head.is_whole { "it is empty" } else { "its first line does not end" };
+                    return Err(Error::data(format!("`{}` has no header: {why}", head.name))
                         .with_help("check the file, or give the columns with `header = false` and `names`"));
                 }
             }

@@ -6,6 +6,9 @@ use memchr::{memchr, memchr2, memrchr2};
 /// A record may have this many bytes; a quote that is not closed within them never is.
 pub const MAX_RECORD: usize = 1 << 20;
 
+/// A record may have this many fields.
+pub const MAX_FIELDS: usize = 4096;
+
 /// The bytes that mean something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Marks {
@@ -75,7 +78,8 @@ impl Marks {
         }
     }
 
-    /// Looks at the line that begins at `at`, and puts the fields of a record into `fields`.
+    /// Looks at the line that begins at `at`, and puts the fields of a record into `fields`: one more than
+    /// [`MAX_FIELDS`] of them at most, so that a line of delimiters does not fill the memory.
     pub fn scan(&self, text: &[u8], at: usize, at_end: bool, fields: &mut Vec<FieldSpan>) -> Scan {
         fields.clear();
         match text.get(at) {
@@ -101,7 +105,9 @@ impl Marks {
             }
             let rest = text.get(from..).unwrap_or_default();
             let end = find_end(rest, self.delimiter).map(|length| from + length);
-            fields.push(FieldSpan { start, end: end.unwrap_or(text.len()), is_quoted });
+            if fields.len() <= MAX_FIELDS {
+                fields.push(FieldSpan { start, end: end.unwrap_or(text.len()), is_quoted });
+            }
             match end {
                 Some(end) if text[end] == self.delimiter => start = end + 1,
                 Some(end) => {
