@@ -78,6 +78,22 @@ impl Column {
         }
     }
 
+    /// A column of `len` values: all 0, false, valid; text is null.
+    pub(crate) fn filled(kind: FieldKind, len: usize) -> Self {
+        match kind {
+            FieldKind::Time => {
+                Self::Time(TimeColumn { values: vec![Timestamp::from_nanos(0); len], text: Vec::new() })
+            }
+            FieldKind::Sensor => Self::Sensor(vec![SensorId(0); len]),
+            FieldKind::Measurement => {
+                Self::Measurement(Measurement { values: vec![0.0; len], valid: Mask::filled(len, true) })
+            }
+            FieldKind::Flag => Self::Flag(Mask::filled(len, false)),
+            FieldKind::Count => Self::Count(vec![0; len]),
+            FieldKind::Text => Self::Text(vec![Span::NULL; len]),
+        }
+    }
+
     /// What the column is.
     pub fn kind(&self) -> FieldKind {
         match self {

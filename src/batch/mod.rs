@@ -2,17 +2,19 @@
 
 mod column;
 mod mask;
+mod origins;
 mod schema;
 mod text;
 
 use std::sync::Arc;
 
-use crate::offset::{Position, Sequence};
+use crate::offset::Sequence;
 use crate::sensor::SensorId;
 use crate::time::Timestamp;
 
 pub use column::{Column, Measurement, TimeColumn};
 pub use mask::Mask;
+pub use origins::{Origin, Origins};
 pub use schema::{Field, FieldKind, Schema};
 pub use text::{Bytes, Span, Text};
 
@@ -28,16 +30,7 @@ pub struct Batch {
     /// The bytes behind carried text, timestamps as they came, and raw records.
     pub text: Text,
     /// Where each record came from; kept only where a stage may set records aside.
-    pub origins: Option<Vec<Origin>>,
-}
-
-/// Where one record came from.
-#[derive(Clone, Debug)]
-pub struct Origin {
-    /// File, line and byte.
-    pub position: Position,
-    /// The record as it came, without its line end; [`Span::NULL`] for sources without text.
-    pub raw: Span,
+    pub origins: Option<Origins>,
 }
 
 impl Batch {
@@ -149,8 +142,7 @@ impl Batch {
         }
         self.columns.iter_mut().for_each(|column| column.retain(keep));
         if let Some(origins) = &mut self.origins {
-            let mut row = 0;
-            origins.retain(|_| (keep.get(row), row += 1).0);
+            origins.retain(|row| keep.get(row));
         }
         self.rows = kept;
     }
@@ -163,7 +155,7 @@ impl Batch {
             columns: self.columns.iter().map(|column| column.take(rows)).collect(),
             rows: rows.len(),
             text: self.text.clone(),
-            origins: self.origins.as_ref().map(|o| rows.iter().map(|&row| o[row as usize].clone()).collect()),
+            origins: self.origins.as_ref().map(|origins| origins.take(rows)),
         }
     }
 
@@ -177,8 +169,7 @@ impl Batch {
             column.append(more, &mut carry);
         }
         if let Some(more) = &other.origins {
-            let origins = self.origins.get_or_insert_default();
-            origins.extend(more.iter().map(|o| Origin { position: o.position.clone(), raw: carry(o.raw) }));
+            self.origins.get_or_insert_default().append(more, &mut carry);
         }
         self.rows += other.rows;
     }

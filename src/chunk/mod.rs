@@ -7,7 +7,7 @@ use crate::batch::{Batch, Bytes};
 use crate::error::{Rejection, Result};
 use crate::format::Decode;
 use crate::offset::{Offset, Sequence};
-use crate::sensor::Sensors;
+use crate::sensor::SensorLookup;
 
 /// A run of whole records, still as bytes, with the decoder that knows its file's columns.
 #[derive(Clone)]
@@ -55,7 +55,7 @@ impl Chunk {
     ///
     /// # Errors
     /// Only what ends the run: too many sensors, for one. Bad records are rejections.
-    pub fn decode(&self, sensors: &mut Sensors) -> Result<Decoded> {
+    pub fn decode(&self, sensors: &mut dyn SensorLookup) -> Result<Decoded> {
         self.decoder.decode(self, sensors)
     }
 }

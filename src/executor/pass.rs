@@ -123,8 +123,8 @@ impl<'a> Pass<'a> {
                 (decoded, base, Some(chunk.sequence))
             }
         };
-        if base > 0 {
-            decoded.batch.origins.iter_mut().flatten().for_each(|origin| origin.position.line += base);
+        if let Some(origins) = decoded.batch.origins.as_mut().filter(|_| base > 0) {
+            origins.shift_lines(base);
         }
         let ledger = &mut self.source_entry.ledger;
         let records = (decoded.batch.len() + decoded.rejections.len()) as u64;

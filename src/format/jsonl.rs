@@ -16,7 +16,7 @@ use super::{Bound, Decode, Encode, Format, Head};
 use crate::batch::{Batch, Column, Schema, Span};
 use crate::chunk::{Chunk, Decoded};
 use crate::error::{Error, Result};
-use crate::sensor::Sensors;
+use crate::sensor::{SensorLookup, Sensors};
 
 /// A record may have this many bytes.
 const MAX_RECORD: usize = 1 << 20;
@@ -241,7 +241,7 @@ impl Decode for JsonDecoder {
         memrchr2(b'\n', b'\r', bytes).map_or(0, |at| at + 1)
     }
 
-    fn decode(&self, chunk: &Chunk, sensors: &mut Sensors) -> Result<Decoded> {
+    fn decode(&self, chunk: &Chunk, sensors: &mut dyn SensorLookup) -> Result<Decoded> {
         let text = chunk.bytes.as_slice();
         let mut rows = Rows::new(&self.layout, chunk, sensors);
         let (mut at, mut number) = (0, 0);

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use crate::batch::{Batch, Schema};
 use crate::chunk::{Chunk, Decoded};
 use crate::error::Result;
-use crate::sensor::Sensors;
+use crate::sensor::{SensorLookup, Sensors};
 
 /// The beginning of a file, enough to see its header and some records.
 #[derive(Clone, Copy, Debug)]
@@ -69,7 +69,7 @@ pub trait Decode: Send + Sync {
     ///
     /// # Errors
     /// Only what ends the run; bad records are rejections.
-    fn decode(&self, chunk: &Chunk, sensors: &mut Sensors) -> Result<Decoded>;
+    fn decode(&self, chunk: &Chunk, sensors: &mut dyn SensorLookup) -> Result<Decoded>;
 }
 
 /// Writes records as bytes.

@@ -4,11 +4,11 @@
 use std::sync::Arc;
 
 use super::columns::{Columns, Role, shown};
-use crate::batch::{Batch, Column, Measurement, Origin, Schema, Span, Text};
+use crate::batch::{Batch, Column, Measurement, Origins, Schema, Span, Text};
 use crate::chunk::{Chunk, Decoded};
 use crate::error::{Rejection, RejectionKind, Result};
 use crate::offset::Position;
-use crate::sensor::{SensorId, Sensors};
+use crate::sensor::{SensorId, SensorLookup};
 use crate::time::Timestamp;
 
 /// Why a record is refused: the column's index, if one is at fault, and the reason.
@@ -43,12 +43,12 @@ pub(super) struct Layout {
 pub(super) struct Rows<'a> {
     layout: &'a Layout,
     chunk: &'a Chunk,
-    sensors: &'a mut Sensors,
+    sensors: &'a mut dyn SensorLookup,
     /// The last sensor's name, and its id once a record with it was whole: a bad record leaves no sensor behind.
     sensor: (String, Option<SensorId>),
     columns: Vec<Column>,
     text: Text,
-    origins: Option<Vec<Origin>>,
+    origins: Option<Origins>,
     rows: usize,
     rejections: Vec<Rejection>,
     /// The last time's text and value: sensors that are read together share it.
@@ -56,10 +56,10 @@ pub(super) struct Rows<'a> {
 }
 
 impl<'a> Rows<'a> {
-    pub(super) fn new(layout: &'a Layout, chunk: &'a Chunk, sensors: &'a mut Sensors) -> Self {
+    pub(super) fn new(layout: &'a Layout, chunk: &'a Chunk, sensors: &'a mut dyn SensorLookup) -> Self {
         let columns = layout.schema.fields().iter().map(|field| Column::empty(field.kind)).collect();
         let text = Text::new(chunk.bytes.clone());
-        let origins = layout.origins.then(Vec::new);
+        let origins = layout.origins.then(|| Origins::of_file(Arc::clone(&chunk.file)));
         Self {
             layout,
             chunk,
@@ -191,9 +191,9 @@ impl<'a> Rows<'a> {
     /// The record that began at byte `start` and line `line` of the chunk, and is `raw`, is whole.
     pub(super) fn accept(&mut self, start: usize, line: u64, raw: usize) -> Result<()> {
         self.push_sensor()?;
-        let position = self.origins.is_some().then(|| self.position(start, line));
-        if let (Some(origins), Some(position)) = (&mut self.origins, position) {
-            origins.push(Origin { position, raw: Span::new(start, raw) });
+        if let Some(origins) = &mut self.origins {
+            let from = &self.chunk.offset;
+            origins.push(from.line + line, from.at + start as u64, Span::new(start, raw));
         }
         self.rows += 1;
         Ok(())

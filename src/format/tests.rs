@@ -45,9 +45,10 @@ impl Read {
             let cells = batch.columns().iter().map(|column| cell(batch, column, row, sensors));
             self.rows.push(cells.collect::<Vec<_>>().join(" | "));
         }
-        for origin in batch.origins.iter().flatten() {
-            let raw = String::from_utf8_lossy(batch.text.get(origin.raw).unwrap_or_default()).into_owned();
-            self.origins.push(format!("{}, {raw:?}", origin.position));
+        let origins = batch.origins.iter();
+        for (origins, row) in origins.flat_map(|origins| (0..origins.len()).map(move |row| (origins, row))) {
+            let raw = batch.text.get(origins.get(row).raw).unwrap_or_default();
+            self.origins.push(format!("{}, {:?}", origins.position(row), String::from_utf8_lossy(raw)));
         }
         for rejection in &decoded.rejections {
             self.rejections.push(format!("{rejection}: {:?}", String::from_utf8_lossy(&rejection.raw)));

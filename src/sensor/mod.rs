@@ -1,5 +1,6 @@
 //! Sensor names and the dense ids that stand for them, in order of first appearance.
 
+mod lookup;
 mod rules;
 
 use std::hash::BuildHasher;
@@ -9,6 +10,7 @@ use hashbrown::HashTable;
 
 use crate::error::{Error, Result};
 
+pub use lookup::{SensorIds, SensorLookup, SharedSensors};
 pub use rules::{PerSensor, Rules, matcher};
 
 /// A sensor's ordinal by first appearance: an index into whatever is kept per sensor.
@@ -16,6 +18,9 @@ pub use rules::{PerSensor, Rules, matcher};
 pub struct SensorId(pub u32);
 
 impl SensorId {
+    /// No sensor.
+    pub const UNKNOWN: Self = Self(u32::MAX);
+
     /// The id as an index.
     pub fn index(self) -> usize {
         self.0 as usize

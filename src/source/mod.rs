@@ -18,7 +18,7 @@ use crate::batch::{Batch, Schema};
 use crate::chunk::{Chunk, Decoded};
 use crate::error::Result;
 use crate::offset::Offset;
-use crate::sensor::Sensors;
+use crate::sensor::SensorLookup;
 
 pub use csv::{Csv, Tsv};
 pub use file::{FileOptions, FileSource, InputFile, OneOrMany, beginning};
@@ -121,7 +121,7 @@ pub trait Source: Send {
     ///
     /// # Errors
     /// What ends the run. [`Source::next`] is not called after an error.
-    fn next(&mut self, sensors: &mut Sensors) -> Result<Option<Input>>;
+    fn next(&mut self, sensors: &mut dyn SensorLookup) -> Result<Option<Input>>;
 
     /// Where the next piece begins.
     fn offset(&self) -> Offset;

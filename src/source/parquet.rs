@@ -14,14 +14,14 @@ use schemars::Schema as JsonSchema;
 use super::file::{FileOptions, InputFile};
 use super::{Input, OpenOptions, Progress, Source, SourceSpec, Traits};
 use crate::batch::{
-    Batch, Column, Field, FieldKind, Mask, Measurement, Origin, Schema, Span, Text, TimeColumn,
+    Batch, Column, Field, FieldKind, Mask, Measurement, Origins, Schema, Span, Text, TimeColumn,
 };
 use crate::chunk::Decoded;
 use crate::error::{Error, Rejection, RejectionKind, Result};
 use crate::format::columns::{ColumnOptions, Columns};
 use crate::offset::{Offset, Position};
 use crate::registry::{Component, Configure, Options, merged, nearest, parameters_of};
-use crate::sensor::Sensors;
+use crate::sensor::SensorLookup;
 use crate::time::Timestamp;
 
 /// Parquet files. `null_values` and `decimal` have no meaning here; `time_format` is for times that are stored as integers or text.
@@ -206,7 +206,12 @@ impl Reader {
         Ok(None)
     }
 
-    fn decode(&self, records: &RecordBatch, file: &InputFile, sensors: &mut Sensors) -> Result<Decoded> {
+    fn decode(
+        &self,
+        records: &RecordBatch,
+        file: &InputFile,
+        sensors: &mut dyn SensorLookup,
+    ) -> Result<Decoded> {
         let mut text = Text::default();
         let mut refused: Vec<Option<(usize, String)>> = vec![None; records.num_rows()];
         let mut columns = Vec::new();
@@ -231,12 +236,12 @@ impl Reader {
             });
         }
         let mut batch = Batch::new(Arc::clone(&self.schema), columns, text);
-        let position = |row: usize| {
-            let line = self.offset.at + row as u64 + 1;
-            Position { file: Arc::clone(&file.name), line, offset: 0 }
-        };
+        let line = |row: usize| self.offset.at + row as u64 + 1;
+        let position = |row: usize| Position { file: Arc::clone(&file.name), line: line(row), offset: 0 };
         batch.origins = self.origins.then(|| {
-            (0..batch.len()).map(|row| Origin { position: position(row), raw: Span::NULL }).collect()
+            let mut origins = Origins::of_file(Arc::clone(&file.name));
+            (0..batch.len()).for_each(|row| origins.push(line(row), 0, Span::NULL));
+            origins
         });
         let keep: Mask = refused.iter().map(Option::is_none).collect();
         batch.retain(&keep);
@@ -296,7 +301,7 @@ impl Reader {
 fn sensor_ids(
     array: &ArrayRef,
     file: &str,
-    sensors: &mut Sensors,
+    sensors: &mut dyn SensorLookup,
     refuse: &mut dyn FnMut(usize, String),
 ) -> Result<Column> {
     let names = cast(array, &DataType::Utf8, file)?;
@@ -349,7 +354,7 @@ impl Source for Reader {
         &self.schema
     }
 
-    fn next(&mut self, sensors: &mut Sensors) -> Result<Option<Input>> {
+    fn next(&mut self, sensors: &mut dyn SensorLookup) -> Result<Option<Input>> {
         let Some(records) = self.records()? else { return Ok(None) };
         let Some(file) = self.file() else { return Ok(None) };
         let decoded = self.decode(&records, file, sensors)?;
@@ -379,6 +384,7 @@ impl Source for Reader {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sensor::Sensors;
     use arrow_array::{BooleanArray, Float32Array, Int64Array, StringArray, TimestampMillisecondArray};
     use parquet::arrow::ArrowWriter;
 

@@ -23,9 +23,10 @@ impl Flow {
 
     /// Sets the record at `row` aside. It must be removed from the batch by the caller (see [`Batch::retain`]).
     pub fn reject(&mut self, batch: &Batch, row: usize, kind: RejectionKind, reason: impl Into<String>) {
-        let origin = batch.origins.as_ref().map(|origins| &origins[row]);
-        let position = origin.map(|origin| origin.position.clone());
-        let raw = origin.and_then(|origin| batch.text.get(origin.raw)).unwrap_or_default().to_vec();
+        let origins = batch.origins.as_ref();
+        let position = origins.map(|origins| origins.position(row));
+        let raw =
+            origins.and_then(|origins| batch.text.get(origins.get(row).raw)).unwrap_or_default().to_vec();
         self.rejections.push(Rejection {
             kind,
             position: position.unwrap_or_else(|| Position {

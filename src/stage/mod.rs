@@ -27,7 +27,7 @@ pub use fate::Flow;
 pub use moving_average::{MovingAverage, Unusual, Window};
 pub use normalize::{Exception, Method, Normalize, Unknown};
 pub use reorder::Reorder;
-pub use series::{Output, Run, SeriesStage};
+pub use series::{Groups, Made, Output, Run, SeriesStage, Shards, Share};
 pub use threshold::{Action, Bounds, Nulls, Threshold};
 
 /// What a stage must have seen to handle a record (clause 17).
@@ -66,6 +66,15 @@ pub trait Stage: Send + Sync {
     /// # Errors
     /// As [`Stage::output`].
     fn start(&self, input: &Arc<Schema>) -> Result<Box<dyn Process>>;
+
+    /// The same, split into `count` shards of sensors that several workers can be at; `None` where the stage cannot be split:
+    /// then one worker at a time gives it whole batches, in order.
+    ///
+    /// # Errors
+    /// As [`Stage::output`].
+    fn shards(&self, _input: &Arc<Schema>, _count: usize) -> Result<Option<Box<dyn Shards>>> {
+        Ok(None)
+    }
 
     /// The first pass of a `Global` stage; `None` for all others.
     ///

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use super::{Flow, Process, Stage};
-use crate::batch::{Batch, Column, Field, FieldKind, Measurement, Origin, Schema, Span, Text, TimeColumn};
-use crate::offset::Position;
+use crate::batch::{Batch, Column, Field, FieldKind, Measurement, Origins, Schema, Span, Text, TimeColumn};
 use crate::sensor::Sensors;
 use crate::time::Timestamp;
 
@@ -51,11 +50,12 @@ impl Table {
                 columns.push(Column::Measurement(rows.iter().map(|row| row.2[at]).collect::<Measurement>()));
             }
             let mut batch = Batch::new(self.schema(), columns, Text::default());
-            let origin = |_: &_| {
+            let mut origins = Origins::of_file("t".into());
+            for _ in rows {
                 line += 1;
-                Origin { position: Position { file: "t".into(), line, offset: 0 }, raw: Span::NULL }
-            };
-            batch.origins = Some(rows.iter().map(origin).collect());
+                origins.push(line, 0, Span::NULL);
+            }
+            batch.origins = Some(origins);
             batch
         };
         self.rows.chunks(size).map(&mut batch).collect()

@@ -5,7 +5,7 @@ use crate::chunk::{Chunk, Decoded};
 use crate::error::Result;
 use crate::format::Decode;
 use crate::format::rows::{Layout, Refusal, Rows};
-use crate::sensor::Sensors;
+use crate::sensor::SensorLookup;
 
 /// A field may have this many bytes.
 const MAX_FIELD: usize = 256 << 10;
@@ -22,7 +22,7 @@ impl Decode for CsvDecoder {
         self.marks.complete(bytes, at_end)
     }
 
-    fn decode(&self, chunk: &Chunk, sensors: &mut Sensors) -> Result<Decoded> {
+    fn decode(&self, chunk: &Chunk, sensors: &mut dyn SensorLookup) -> Result<Decoded> {
         let text = chunk.bytes.as_slice();
         let mut rows = Rows::new(&self.layout, chunk, sensors);
         let (mut fields, mut unquoted) = (Vec::new(), Vec::new());

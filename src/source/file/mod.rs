@@ -23,7 +23,7 @@ use crate::chunk::Chunk;
 use crate::error::{Error, Result};
 use crate::format::{Bound, Format, Head};
 use crate::offset::{Offset, Sequence};
-use crate::sensor::Sensors;
+use crate::sensor::SensorLookup;
 
 /// Bytes of a file that its format may look at before the first record is read.
 const HEAD: usize = 1 << 20;
@@ -193,7 +193,7 @@ impl Source for FileSource {
         &self.schema
     }
 
-    fn next(&mut self, _sensors: &mut Sensors) -> Result<Option<Input>> {
+    fn next(&mut self, _sensors: &mut dyn SensorLookup) -> Result<Option<Input>> {
         while let Some(open) = &mut self.open {
             if let Some(chunk) = open.chunk(self.options.chunk_size, self.sequence)? {
                 self.sequence += 1;

@@ -4,6 +4,7 @@ use std::io::Write;
 
 use super::*;
 use crate::error::ErrorKind;
+use crate::sensor::Sensors;
 use crate::source::{Csv, Io, SourceSpec};
 
 /// All bytes of a source, by file name, with the first line number.

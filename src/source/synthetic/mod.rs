@@ -14,7 +14,7 @@ use crate::batch::{Batch, Column, Field, FieldKind, Measurement, Schema, Text, T
 use crate::error::{Error, Result};
 use crate::offset::Offset;
 use crate::registry::{Component, parameters_of};
-use crate::sensor::{SensorId, Sensors};
+use crate::sensor::{SensorId, SensorLookup};
 use crate::time::{TimeFormat, TimeParser, Timestamp, parse_duration};
 
 /// Temperatures, pressures and flows of a plant: a daily wave with noise, and faults at the given rates. The same options give the
@@ -247,7 +247,7 @@ struct Generator {
 
 impl Generator {
     /// The readings `from..to`.
-    fn batch(&mut self, from: u64, to: u64, sensors: &mut Sensors) -> Result<Batch> {
+    fn batch(&mut self, from: u64, to: u64, sensors: &mut dyn SensorLookup) -> Result<Batch> {
         let (mut times, mut ids, mut text) = (TimeColumn::default(), Vec::new(), Text::default());
         let mut columns = vec![Measurement::default(); self.schema.measurements().len()];
         let (mut at, mut span) = (None, None);
@@ -282,7 +282,7 @@ impl Generator {
         }
     }
 
-    fn id(&mut self, turn: u64, sensors: &mut Sensors) -> Result<SensorId> {
+    fn id(&mut self, turn: u64, sensors: &mut dyn SensorLookup) -> Result<SensorId> {
         let turn_index = turn as usize;
         if self.ids.len() <= turn_index {
             self.ids.resize(turn_index + 1, None);
@@ -311,7 +311,7 @@ impl Source for Generator {
         &self.schema
     }
 
-    fn next(&mut self, sensors: &mut Sensors) -> Result<Option<Input>> {
+    fn next(&mut self, sensors: &mut dyn SensorLookup) -> Result<Option<Input>> {
         if self.next >= self.options.records {
             return Ok(None);
         }
@@ -339,6 +339,7 @@ mod tests {
     use super::*;
     use crate::format::Encode;
     use crate::format::csv::CsvEncoder;
+    use crate::sensor::Sensors;
 
     /// The data as CSV, in batches of `chunk_size` / 32 readings, from reading `from` on.
     fn text(options: &Synthetic, chunk_size: usize, from: u64) -> String {

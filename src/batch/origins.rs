@@ -1,0 +1,91 @@
+//! Where the records of a batch came from.
+
+use std::sync::Arc;
+
+use super::Span;
+use crate::offset::Position;
+
+/// Where one record came from.
+#[derive(Clone, Copy, Debug)]
+pub struct Origin {
+    /// Its file, as an index into [`Origins`]' list.
+    file: u32,
+    /// Line in the file, from 1.
+    pub line: u64,
+    /// Bytes into the (decompressed) file, from 0.
+    pub offset: u64,
+    /// The record as it came, without its line end; [`Span::NULL`] for sources without text.
+    pub raw: Span,
+}
+
+/// Where each record of a batch came from. The files' names are kept once, not once a record: a counter that
+/// all threads share would be written for every record otherwise.
+#[derive(Clone, Debug, Default)]
+pub struct Origins {
+    files: Vec<Arc<str>>,
+    rows: Vec<Origin>,
+}
+
+impl Origins {
+    /// No records yet, all of them of one file.
+    pub fn of_file(file: Arc<str>) -> Self {
+        Self { files: vec![file], rows: Vec::new() }
+    }
+
+    /// Appends a record of the first file.
+    pub fn push(&mut self, line: u64, offset: u64, raw: Span) {
+        self.rows.push(Origin { file: 0, line, offset, raw });
+    }
+
+    /// How many records there are.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// Where record `row` came from.
+    pub fn get(&self, row: usize) -> Origin {
+        self.rows[row]
+    }
+
+    /// The same, for people.
+    pub fn position(&self, row: usize) -> Position {
+        let Origin { file, line, offset, .. } = self.rows[row];
+        Position { file: Arc::clone(&self.files[file as usize]), line, offset }
+    }
+
+    /// Adds `lines` to every line: they were counted from the start of a chunk.
+    pub fn shift_lines(&mut self, lines: u64) {
+        self.rows.iter_mut().for_each(|origin| origin.line += lines);
+    }
+
+    pub(super) fn retain(&mut self, mut keep: impl FnMut(usize) -> bool) {
+        let mut row = 0;
+        self.rows.retain(|_| (keep(row), row += 1).0);
+    }
+
+    pub(super) fn take(&self, rows: &[u32]) -> Self {
+        let rows = rows.iter().map(|&row| self.rows[row as usize]).collect();
+        Self { files: self.files.clone(), rows }
+    }
+
+    pub(super) fn append(&mut self, other: &Self, mut carry: impl FnMut(Span) -> Span) {
+        let files: Vec<u32> = other.files.iter().map(|file| self.file(file)).collect();
+        let moved =
+            |origin: &Origin| Origin { file: files[origin.file as usize], raw: carry(origin.raw), ..*origin };
+        self.rows.extend(other.rows.iter().map(moved));
+    }
+
+    /// The index of `file`; the one met last is looked at first.
+    fn file(&mut self, file: &Arc<str>) -> u32 {
+        let known = self.files.iter().rposition(|known| known == file);
+        known.unwrap_or_else(|| {
+            self.files.push(Arc::clone(file));
+            self.files.len() - 1
+        }) as u32
+    }
+}

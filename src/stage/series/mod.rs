@@ -1,0 +1,256 @@
+//! Stages with state per series: their author says what one series does, this module does the rest.
+
+mod groups;
+mod shards;
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use self::shards::{PerSeries, bind};
+use super::{Process, Reach, Stage};
+use crate::batch::{Column, Field, FieldKind, Schema};
+use crate::error::Result;
+use crate::time::Timestamp;
+
+pub use groups::{Groups, Share};
+pub use shards::{Made, Shards};
+
+/// A stage whose state belongs to one series: one measurement of one sensor. Whatever implements
+/// this is a [`Stage`] of reach [`Reach::Series`].
+pub trait SeriesStage: Clone + Send + Sync + 'static {
+    /// What one series remembers.
+    type State: Serialize + DeserializeOwned + Send;
+
+    /// The name it is registered under.
+    fn name(&self) -> &str;
+
+    /// Its options with their defaults, for `explain` and the report.
+    fn parameters(&self) -> serde_json::Value;
+
+    /// The measurements it works on; `None` means all.
+    fn columns(&self) -> Option<&[String]> {
+        None
+    }
+
+    /// The columns that it makes of measurement `column`. One that has the name of a column of the
+    /// same kind takes its place.
+    fn outputs(&self, column: &str) -> Vec<Field>;
+
+    /// Checks the options against the columns that will come in.
+    ///
+    /// # Errors
+    /// A configuration error.
+    fn check(&self, _input: &Schema) -> Result<()> {
+        Ok(())
+    }
+
+    /// The state of a series before its first record.
+    fn state(&self, sensor: &str, column: &str) -> Self::State;
+
+    /// Handles the next records of one series, in order: pushes one value a record to every output.
+    ///
+    /// # Errors
+    /// What ends the run.
+    fn step(&self, state: &mut Self::State, run: &mut Run<'_>) -> Result<()>;
+
+    /// Whether it may call [`Run::late`].
+    fn may_be_late(&self) -> bool {
+        false
+    }
+
+    /// What a series keeps, for `explain`.
+    fn memory(&self) -> String {
+        format!("{} bytes a series", size_of::<Self::State>())
+    }
+}
+
+/// Consecutive records of one series, and where its results go.
+pub struct Run<'a> {
+    sensor: &'a str,
+    column: &'a str,
+    times: Option<&'a [Timestamp]>,
+    values: &'a [f64],
+    /// `None` where all are valid.
+    valid: Option<&'a [bool]>,
+    outputs: &'a mut [Output],
+    late: Vec<(usize, String)>,
+}
+
+/// The values made so far for one output column.
+#[derive(Debug)]
+pub enum Output {
+    /// Numbers, and which of them (by place, ascending) stand for null.
+    Measurement {
+        /// The numbers; 0 for null.
+        values: Vec<f64>,
+        /// The places of nulls.
+        nulls: Vec<u32>,
+    },
+    /// Counts.
+    Count(Vec<u64>),
+    /// Booleans.
+    Flag(Vec<bool>),
+}
+
+impl Run<'_> {
+    /// The sensor's name.
+    pub fn sensor(&self) -> &str {
+        self.sensor
+    }
+
+    /// The measurement's name.
+    pub fn column(&self) -> &str {
+        self.column
+    }
+
+    /// How many records there are.
+    pub fn len(&self) -> usize {
+        self.values.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.values.is_empty()
+    }
+
+    /// The value of record `at`, `None` for null.
+    pub fn value(&self, at: usize) -> Option<f64> {
+        self.valid.is_none_or(|valid| valid[at]).then_some(self.values[at])
+    }
+
+    /// All values, where none of them is null.
+    pub fn values(&self) -> Option<&[f64]> {
+        self.valid.is_none().then_some(self.values)
+    }
+
+    /// The time of record `at`; `None` where the input has no time column.
+    pub fn time(&self, at: usize) -> Option<Timestamp> {
+        self.times.map(|times| times[at])
+    }
+
+    /// Appends a number to output `slot`: its place in [`SeriesStage::outputs`].
+    ///
+    /// # Panics
+    /// When that output is no measurement; the engine turns it into an error that names the stage.
+    pub fn push(&mut self, slot: usize, value: Option<f64>) {
+        match &mut self.outputs[slot] {
+            Output::Measurement { values, nulls } => {
+                if value.is_none() {
+                    nulls.push(values.len() as u32);
+                }
+                values.push(value.unwrap_or(0.0));
+            }
+            _ => panic!("output {slot} is not a measurement"),
+        }
+    }
+
+    /// The values of the run, if none is null, and where to append the numbers of output `slot`, none of
+    /// which is null: for stages that handle many records at once.
+    ///
+    /// # Panics
+    /// As [`Run::push`].
+    pub fn whole(&mut self, slot: usize) -> Option<(&[f64], &mut Vec<f64>)> {
+        match &mut self.outputs[slot] {
+            Output::Measurement { values, .. } => self.valid.is_none().then_some((self.values, values)),
+            _ => panic!("output {slot} is not a measurement"),
+        }
+    }
+
+    /// Appends a count to output `slot`.
+    ///
+    /// # Panics
+    /// As [`Run::push`].
+    pub fn push_count(&mut self, slot: usize, count: u64) {
+        match &mut self.outputs[slot] {
+            Output::Count(counts) => counts.push(count),
+            _ => panic!("output {slot} is not a count"),
+        }
+    }
+
+    /// Appends a boolean to output `slot`.
+    ///
+    /// # Panics
+    /// As [`Run::push`].
+    pub fn push_flag(&mut self, slot: usize, flag: bool) {
+        match &mut self.outputs[slot] {
+            Output::Flag(flags) => flags.push(flag),
+            _ => panic!("output {slot} is not a flag"),
+        }
+    }
+
+    /// Sets record `at` aside as late. Its outputs must still be pushed; they go with it.
+    pub fn late(&mut self, at: usize, reason: String) {
+        self.late.push((at, reason));
+    }
+}
+
+impl Output {
+    fn empty(kind: FieldKind, capacity: usize) -> Self {
+        match kind {
+            FieldKind::Count => Self::Count(Vec::with_capacity(capacity)),
+            FieldKind::Flag => Self::Flag(Vec::with_capacity(capacity)),
+            _ => Self::Measurement { values: Vec::with_capacity(capacity), nulls: Vec::new() },
+        }
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Self::Measurement { values, .. } => values.len(),
+            Self::Count(counts) => counts.len(),
+            Self::Flag(flags) => flags.len(),
+        }
+    }
+
+    /// Puts the `i`-th value at row `rows[i]` of `column`, which is all valid, 0 or false so far.
+    fn scatter(&self, rows: &[u32], column: &mut Column) {
+        match (self, column) {
+            (Self::Measurement { values, nulls }, Column::Measurement(column)) => {
+                rows.iter().zip(values).for_each(|(&row, &value)| column.values[row as usize] = value);
+                nulls.iter().for_each(|&at| column.valid.set(rows[at as usize] as usize, false));
+            }
+            (Self::Count(counts), Column::Count(column)) => {
+                rows.iter().zip(counts).for_each(|(&row, &count)| column[row as usize] = count);
+            }
+            (Self::Flag(flags), Column::Flag(column)) => {
+                rows.iter().zip(flags).for_each(|(&row, &flag)| column.set(row as usize, flag));
+            }
+            _ => unreachable!("columns are made of the kind that the stage said"),
+        }
+    }
+}
+
+impl<S: SeriesStage> Stage for S {
+    fn name(&self) -> &str {
+        SeriesStage::name(self)
+    }
+
+    fn parameters(&self) -> serde_json::Value {
+        SeriesStage::parameters(self)
+    }
+
+    fn reach(&self) -> Reach {
+        Reach::Series
+    }
+
+    fn output(&self, input: &Schema) -> Result<Schema> {
+        bind(self, input).map(|binding| Arc::unwrap_or_clone(binding.schema))
+    }
+
+    fn start(&self, input: &Arc<Schema>) -> Result<Box<dyn Process>> {
+        Ok(Box::new(PerSeries::new(self, input, 1)?))
+    }
+
+    fn shards(&self, input: &Arc<Schema>, count: usize) -> Result<Option<Box<dyn Shards>>> {
+        Ok(Some(Box::new(PerSeries::new(self, input, count)?)))
+    }
+
+    fn needs_origins(&self) -> bool {
+        self.may_be_late()
+    }
+
+    fn memory(&self) -> String {
+        SeriesStage::memory(self)
+    }
+}

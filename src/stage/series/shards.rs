@@ -1,0 +1,251 @@
+//! Drives a [`SeriesStage`]: one state a series, in dense tables, split over shards of sensors.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::{Groups, Output, Run, SeriesStage, Share};
+use crate::batch::{Batch, Column, FieldKind, Mask, Measurement, Schema};
+use crate::error::{Error, RejectionKind, Result};
+use crate::sensor::{PerSensor, SensorId, Sensors};
+use crate::stage::{Flow, Process};
+use crate::time::Timestamp;
+
+/// A stage in use whose state is split over shards of sensors, so that several workers can be at it: each shard is
+/// given its share of every batch, in the order of the batches, by one worker at a time.
+pub trait Shards: Send + Sync {
+    /// How many shards there are.
+    fn count(&self) -> usize;
+
+    /// Handles the rows that are the share of shard `shard` of `batch`.
+    ///
+    /// # Errors
+    /// What ends the run.
+    fn step(&self, shard: usize, batch: &Batch, share: Share<'_>, sensors: &Sensors) -> Result<Made>;
+
+    /// Puts together what all shards made of `batch`, in the order of the shards.
+    fn assemble(&self, batch: Batch, groups: &Groups, made: Vec<Made>, flow: &mut Flow) -> Batch;
+}
+
+/// What a shard made of its share of a batch.
+#[derive(Debug)]
+pub struct Made {
+    /// The values of the new columns, in the order of [`Share::rows`].
+    outputs: Vec<Output>,
+    /// Records that are late: their rows, and why.
+    late: Vec<(u32, String)>,
+}
+
+/// What a series stage does to the schema: which columns it reads, which it writes.
+pub(super) struct Binding {
+    pub(super) schema: Arc<Schema>,
+    columns: Vec<Bound>,
+}
+
+/// One selected measurement.
+struct Bound {
+    /// Its index.
+    at: usize,
+    name: Arc<str>,
+    /// Index and kind of each column made of it.
+    outputs: Vec<(usize, FieldKind)>,
+}
+
+pub(super) fn bind<S: SeriesStage>(stage: &S, input: &Schema) -> Result<Binding> {
+    stage.check(input)?;
+    let mut schema = input.clone();
+    let mut columns = Vec::new();
+    for at in input.select(stage.columns())? {
+        let name = Arc::clone(&input.fields()[at].name);
+        let mut outputs = Vec::new();
+        for field in stage.outputs(&name) {
+            let kind = field.kind;
+            let (wider, index) = schema.with(field)?;
+            schema = wider;
+            outputs.push((index, kind));
+        }
+        columns.push(Bound { at, name, outputs });
+    }
+    Ok(Binding { schema: Arc::new(schema), columns })
+}
+
+/// A series stage in use.
+pub(super) struct PerSeries<S: SeriesStage> {
+    stage: S,
+    binding: Binding,
+    shards: Vec<Mutex<Shard<S>>>,
+    /// For the one-thread way.
+    groups: Groups,
+}
+
+/// The states of a shard's series.
+struct Shard<S: SeriesStage> {
+    /// By column, then by sensor: sensor `i` is at place `i / shards`.
+    states: Vec<PerSensor<S::State>>,
+    scratch: Scratch,
+}
+
+/// The values of a column in the order of a share.
+#[derive(Default)]
+struct Scratch {
+    times: Vec<Timestamp>,
+    values: Vec<f64>,
+    valid: Vec<bool>,
+}
+
+impl<S: SeriesStage> PerSeries<S> {
+    pub(super) fn new(stage: &S, input: &Schema, shards: usize) -> Result<Self> {
+        let binding = bind(stage, input)?;
+        let shard = || {
+            let states = binding.columns.iter().map(|_| PerSensor::default()).collect();
+            Mutex::new(Shard { states, scratch: Scratch::default() })
+        };
+        let shards = (0..shards).map(|_| shard()).collect();
+        Ok(Self { stage: stage.clone(), binding, shards, groups: Groups::default() })
+    }
+
+    /// The states of shard `shard`. A worker that panicked ends the run: nobody looks at what it left.
+    fn shard(&self, shard: usize) -> MutexGuard<'_, Shard<S>> {
+        self.shards[shard].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where the states of sensor `id` are in its shard.
+    fn place(&self, id: SensorId) -> SensorId {
+        SensorId(id.0 / self.shards.len() as u32)
+    }
+}
+
+impl<S: SeriesStage> Shards for PerSeries<S> {
+    fn count(&self) -> usize {
+        self.shards.len()
+    }
+
+    fn step(&self, shard: usize, batch: &Batch, share: Share<'_>, sensors: &Sensors) -> Result<Made> {
+        let Shard { states, scratch } = &mut *self.shard(shard);
+        scratch.gather_times(batch.times(), share.rows);
+        let (mut made, mut late) = (Vec::new(), Vec::new());
+        for (bound, states) in self.binding.columns.iter().zip(states) {
+            let all_valid = scratch.gather(batch.measurement(bound.at), share.rows);
+            let first = made.len();
+            made.extend(bound.outputs.iter().map(|&(_, kind)| Output::empty(kind, share.rows.len())));
+            for (at, &(sensor, _)) in share.runs.iter().enumerate() {
+                let name = sensors.name(sensor);
+                let range = share.range(at);
+                let state =
+                    states.get_or_insert_with(self.place(sensor), || self.stage.state(name, &bound.name));
+                let mut run = Run {
+                    sensor: name,
+                    column: &bound.name,
+                    times: batch.times().map(|_| &scratch.times[range.clone()]),
+                    values: &scratch.values[range.clone()],
+                    valid: (!all_valid).then(|| &scratch.valid[range.clone()]),
+                    outputs: &mut made[first..],
+                    late: Vec::new(),
+                };
+                self.stage.step(state, &mut run)?;
+                late.extend(run.late.into_iter().map(|(row, why)| (share.rows[range.start + row], why)));
+                check_outputs(&made[first..], range.end)?;
+            }
+        }
+        Ok(Made { outputs: made, late })
+    }
+
+    fn assemble(&self, batch: Batch, groups: &Groups, mut made: Vec<Made>, flow: &mut Flow) -> Batch {
+        let kinds = self.binding.columns.iter().flat_map(|bound| &bound.outputs);
+        let mut columns: Vec<(usize, Column)> = kinds
+            .enumerate()
+            .map(|(slot, &(index, kind))| (index, scatter(kind, groups, &made, slot)))
+            .collect();
+        // New columns are appended in the schema's order; replaced ones may come at any time.
+        columns.sort_by_key(|&(index, _)| index);
+        let mut batch = batch.with_columns(Arc::clone(&self.binding.schema), columns);
+        let late = made.iter_mut().flat_map(|made| std::mem::take(&mut made.late)).collect();
+        set_late_aside(&mut batch, late, flow);
+        batch
+    }
+}
+
+/// The one-thread way: a single shard whose share is everything.
+impl<S: SeriesStage> Process for PerSeries<S> {
+    fn process(&mut self, batch: Batch, sensors: &Sensors, flow: &mut Flow) -> Result<Batch> {
+        let mut groups = std::mem::take(&mut self.groups);
+        groups.sort(batch.sensors(), 1);
+        let made = self.step(0, &batch, groups.share(0), sensors)?;
+        let batch = self.assemble(batch, &groups, vec![made], flow);
+        self.groups = groups;
+        Ok(batch)
+    }
+
+    fn save(&self) -> Result<Vec<u8>> {
+        let shard = self.shard(0);
+        let states: Vec<_> = shard.states.iter().map(PerSensor::as_slice).collect();
+        postcard::to_stdvec(&states)
+            .map_err(|error| Error::internal(format!("the state cannot be saved: {error}")))
+    }
+
+    fn restore(&mut self, state: &[u8], _sensors: &Sensors) -> Result<()> {
+        let states: Vec<Vec<Option<S::State>>> = postcard::from_bytes(state)
+            .map_err(|error| Error::data(format!("the saved state cannot be read: {error}")))?;
+        let mut shard = self.shard(0);
+        if states.len() != shard.states.len() {
+            let message = format!("the saved state has {} columns, not {}", states.len(), shard.states.len());
+            return Err(Error::data(message));
+        }
+        shard.states = states.into_iter().map(PerSensor::from).collect();
+        Ok(())
+    }
+}
+
+impl Scratch {
+    fn gather_times(&mut self, times: Option<&[Timestamp]>, rows: &[u32]) {
+        self.times.clear();
+        self.times.extend(times.into_iter().flat_map(|times| rows.iter().map(|&row| times[row as usize])));
+    }
+
+    /// Takes over the values at `rows`; whether all of them are valid, in which case `valid` is not filled.
+    fn gather(&mut self, column: &Measurement, rows: &[u32]) -> bool {
+        self.values.clear();
+        self.values.extend(rows.iter().map(|&row| column.values[row as usize]));
+        self.valid.clear();
+        let all_valid = column.valid.is_all_set();
+        if !all_valid {
+            self.valid.extend(rows.iter().map(|&row| column.valid.get(row as usize)));
+        }
+        all_valid
+    }
+}
+
+/// The column that the shards' outputs at `slot` make.
+fn scatter(kind: FieldKind, groups: &Groups, made: &[Made], slot: usize) -> Column {
+    let mut column = Column::filled(kind, groups.rows());
+    let mut first = 0;
+    for made in made {
+        let output = &made.outputs[slot];
+        let rows = &groups.order()[first..first + output.len()];
+        output.scatter(rows, &mut column);
+        first += rows.len();
+    }
+    column
+}
+
+fn check_outputs(outputs: &[Output], expected: usize) -> Result<()> {
+    match outputs.iter().position(|output| output.len() != expected) {
+        None => Ok(()),
+        Some(slot) => Err(Error::internal(format!(
+            "output {slot} has {} values where {expected} are due",
+            outputs[slot].len()
+        ))
+        .with_help("the stage must push one value a record to every output")),
+    }
+}
+
+fn set_late_aside(batch: &mut Batch, late: BTreeMap<u32, String>, flow: &mut Flow) {
+    if late.is_empty() {
+        return;
+    }
+    let mut keep = Mask::filled(batch.len(), true);
+    for (row, reason) in late {
+        flow.reject(batch, row as usize, RejectionKind::Late, reason);
+        keep.set(row as usize, false);
+    }
+    batch.retain(&keep);
+}
