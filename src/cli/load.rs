@@ -27,6 +27,7 @@ pub(super) fn locate(resolved: &Resolved, error: Error) -> Failure {
 /// How the arguments want a pipeline run. From here on, Ctrl-C stops the run and not the process.
 pub(super) fn run_options(args: &DriveArgs) -> RunOptions {
     RunOptions {
+        sequential: false,
         threads: args.threads.map(Into::into),
         open: OpenOptions { io: args.io.into(), ..OpenOptions::default() },
         stop: interrupt::stop_flag(),

@@ -1,32 +1,44 @@
 //! The bounded runtime: reads the input to its end, once for every `Global` stage and once for the output.
 //!
-//! One thread, in a loop that is plainly right: chunk by chunk, decode, every stage, every sink.
-//! Memory does not grow with the input: one chunk is in flight.
+//! [`parallel`] runs on all cores; [`sequential`] is the loop that judges it. Both hand what comes out to a
+//! [`drain::Drain`]. Memory does not grow with the input: one chunk a worker is in flight.
 
+mod drain;
+mod guard;
+mod lane;
 mod limit;
 mod outlet;
-mod pass;
+mod parallel;
 mod report;
+mod sequential;
+mod setup;
+#[cfg(test)]
+mod tests;
+mod turn;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use crate::batch::Schema;
+use crate::chunk::{Chunk, Decoded};
 use crate::error::{Error, ErrorKind, Part, Result};
 use crate::pipeline::{Pipeline, Plan, plan};
-use crate::sensor::Sensors;
+use crate::sensor::SharedSensors;
 use crate::source::{OpenOptions, Progress};
-use crate::stage::Stage;
+use crate::stage::{Reach, Stage};
 
+use drain::Drain;
 use outlet::Outlets;
-use pass::Pass;
 pub use report::{Rejects, Report, Shown};
 
 /// How a pipeline is run, as opposed to what it does: nothing here changes the output.
 #[derive(Clone, Debug, Default)]
 pub struct RunOptions {
-    /// Threads for what is done in parallel (encoding the columns of Parquet files); the machine's cores where `None`.
+    /// How many threads work; the machine's cores (or `RAYON_NUM_THREADS`) where `None`.
     pub threads: Option<usize>,
+    /// Whether to run the one-thread loop that judges the parallel runtime, instead of that.
+    pub sequential: bool,
     /// How the input is opened.
     pub open: OpenOptions,
     /// Set it to stop the run at the next chunk.
@@ -51,32 +63,10 @@ pub fn run(
     options: &RunOptions,
     observer: &mut (dyn Observer + Send),
 ) -> Result<Report> {
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(options.threads.unwrap_or(0))
-        .build()
-        .map_err(|error| Error::internal(format!("no threads to work with: {error}")))?;
-    pool.in_place_scope(|_| run_on_this_thread(pipeline, options, observer))
-}
-
-fn run_on_this_thread(
-    pipeline: &Pipeline,
-    options: &RunOptions,
-    observer: &mut dyn Observer,
-) -> Result<Report> {
-    let start = Instant::now();
-    let mut sensors = Sensors::with_limit(pipeline.input.max_sensors);
-    let mut report = Report::default();
-    let stages = fit_stages(pipeline, options, &mut sensors, observer, &mut report)?;
-    let mut pass = Pass::open(pipeline, &stages, options, &mut sensors)?;
-    let mut outlets = Outlets::open(pipeline, pass.output())?;
-    let result = pass.drive("run", observer, &mut outlets);
-    pass.close(&mut report);
-    result?;
-    outlets.finish(&mut report)?;
-    report.sensors = sensors.len() as u64;
-    report.elapsed = start.elapsed();
-    report.check()?;
-    Ok(report)
+    on_threads(options, || match options.sequential {
+        true => run_by::<sequential::Pass>(pipeline, options, observer),
+        false => run_by::<parallel::Pass>(pipeline, options, observer),
+    })
 }
 
 /// Runs the first passes of `pipeline` and gives its stages, the `Global` ones with their constants.
@@ -86,51 +76,137 @@ fn run_on_this_thread(
 pub fn fit(
     pipeline: &Pipeline,
     options: &RunOptions,
-    observer: &mut dyn Observer,
+    observer: &mut (dyn Observer + Send),
 ) -> Result<(Vec<Arc<dyn Stage>>, Report)> {
     let start = Instant::now();
-    let mut sensors = Sensors::with_limit(pipeline.input.max_sensors);
+    let sensors = Arc::new(SharedSensors::with_limit(pipeline.input.max_sensors));
     let mut report = Report::default();
-    let stages = fit_stages(pipeline, options, &mut sensors, observer, &mut report)?;
-    report.sensors = sensors.len() as u64;
+    let stages = on_threads(options, || match options.sequential {
+        true => fit_stages::<sequential::Pass>(pipeline, options, &sensors, observer, &mut report),
+        false => fit_stages::<parallel::Pass>(pipeline, options, &sensors, observer, &mut report),
+    })?;
+    report.sensors = sensors.read().len() as u64;
     report.elapsed = start.elapsed();
     Ok((stages, report))
 }
 
-fn fit_stages(
+/// One reading of the input through some of the stages.
+trait Reading: Sized {
+    /// Opens the source and gets `stages` ready, the first ones of `pipeline`, all of them checked before.
+    fn open(
+        pipeline: &Pipeline,
+        stages: &[Arc<dyn Stage>],
+        options: &RunOptions,
+        sensors: &Arc<SharedSensors>,
+    ) -> Result<Self>;
+
+    /// The columns that leave the last stage.
+    fn output(&self) -> &Arc<Schema>;
+
+    /// Reads the input to its end.
+    fn drive<D: Drain>(
+        &mut self,
+        name: &str,
+        observer: &mut (dyn Observer + Send),
+        drain: &mut D,
+    ) -> Result<()>;
+
+    /// Writes the ledgers into `report`.
+    fn close(self, report: &mut Report);
+}
+
+/// Runs `act` in a pool of the threads that `options` ask for.
+fn on_threads<T: Send>(options: &RunOptions, act: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(options.threads.unwrap_or(0))
+        .build()
+        .map_err(|error| Error::internal(format!("no threads to work with: {error}")))?;
+    pool.install(act)
+}
+
+fn run_by<R: Reading>(
     pipeline: &Pipeline,
     options: &RunOptions,
-    sensors: &mut Sensors,
-    observer: &mut dyn Observer,
+    observer: &mut (dyn Observer + Send),
+) -> Result<Report> {
+    let start = Instant::now();
+    let sensors = Arc::new(SharedSensors::with_limit(pipeline.input.max_sensors));
+    let mut report = Report::default();
+    let stages = fit_stages::<R>(pipeline, options, &sensors, observer, &mut report)?;
+    let mut reading = R::open(pipeline, &stages, options, &sensors)?;
+    let mut outlets = Outlets::open(pipeline, reading.output())?;
+    let result = reading.drive("run", observer, &mut outlets);
+    reading.close(&mut report);
+    result?;
+    outlets.finish(&mut report)?;
+    report.sensors = sensors.read().len() as u64;
+    report.elapsed = start.elapsed();
+    report.check()?;
+    Ok(report)
+}
+
+fn fit_stages<R: Reading>(
+    pipeline: &Pipeline,
+    options: &RunOptions,
+    sensors: &Arc<SharedSensors>,
+    observer: &mut (dyn Observer + Send),
     report: &mut Report,
 ) -> Result<Vec<Arc<dyn Stage>>> {
     let mut stages = plan::stages(pipeline)?;
     for at in 0..stages.len() {
-        if stages[at].reach() != crate::stage::Reach::Global {
+        if stages[at].reach() != Reach::Global {
             continue;
         }
-        if !pipeline.source.traits().is_replayable {
-            return Err(Error::config(format!(
-                "`{}` needs a first pass, and this source cannot be read twice",
-                stages[at].name()
-            ))
-            .with_help("read from files, or load constants that an earlier `tidemill fit` saved"));
-        }
+        check_replayable(pipeline, &*stages[at])?;
         let input = &plan(pipeline, &options.open)?.schemas[at];
         let Some(mut fit) = stages[at].fit(input)? else { continue };
-        loop {
-            let mut pass = Pass::open(pipeline, &stages[..at], options, sensors)?;
-            pass.drive("fit", observer, &mut *fit)?;
-            pass.close(report);
-            if let Some(fitted) = fit.finish(sensors)? {
-                stages[at] = Arc::from(fitted.stage);
-                report.remarks.extend(fitted.remarks);
-                break;
+        let fitted = loop {
+            let mut reading = R::open(pipeline, &stages[..at], options, sensors)?;
+            reading.drive("fit", observer, &mut fit)?;
+            reading.close(report);
+            if let Some(fitted) = fit.finish(&sensors.read())? {
+                break fitted;
             }
-        }
+        };
+        stages[at] = Arc::from(fitted.stage);
+        report.remarks.extend(fitted.remarks);
         report.forget_records();
     }
     Ok(stages)
+}
+
+fn check_replayable(pipeline: &Pipeline, stage: &dyn Stage) -> Result<()> {
+    if pipeline.source.traits().is_replayable {
+        return Ok(());
+    }
+    let name = stage.name();
+    Err(Error::config(format!("`{name}` needs a first pass, and this source cannot be read twice"))
+        .with_help("read from files, or load constants that an earlier `tidemill fit` saved"))
+}
+
+/// How the lines of a chunk are counted.
+#[derive(Clone, Copy)]
+enum LineCount {
+    /// They are final: the source counts them itself.
+    Final,
+    /// The chunk has `lines` lines. Its first is `first`, or, where that is 0, the one after the previous chunk's last: then
+    /// lines were counted from 0.
+    Counted { first: u64, lines: u64 },
+}
+
+impl LineCount {
+    fn of(chunk: &Chunk, decoded: &Decoded) -> Self {
+        Self::Counted { first: chunk.offset.line, lines: decoded.lines }
+    }
+
+    /// Goes on from `line`, the line after the previous chunk's last, to the one after this chunk's; gives what has to be added
+    /// to the lines in the chunk.
+    fn pass(self, line: &mut u64) -> u64 {
+        let Self::Counted { first, lines } = self else { return 0 };
+        let base = if first == 0 { *line } else { 0 };
+        *line = base + first + lines;
+        base
+    }
 }
 
 /// The error of a run that was asked to stop.

@@ -1,19 +1,19 @@
 //! All sinks of a run: each is given every batch (clause 20).
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use globset::GlobMatcher;
 
-use super::pass::Drain;
+use super::drain::{Drain, PartJob};
+use super::guard::guarded;
 use super::report::Report;
 use crate::batch::{Batch, Schema};
 use crate::error::{Part, Rejection, RejectionKind, Result};
 use crate::metrics::Entry;
 use crate::pipeline::Pipeline;
-use crate::sensor::PerSensor;
-use crate::sensor::Sensors;
-use crate::sink::{Sink, Takes};
+use crate::sensor::{PerSensor, Sensors, SharedSensors};
+use crate::sink::{Block, Prepare, Sink, Takes};
 
 /// The sinks of a run, open, and what was set aside.
 pub(super) struct Outlets {
@@ -31,6 +31,7 @@ struct Outlet {
 }
 
 /// Which sensors a sink is given.
+#[derive(Clone)]
 struct Filter {
     patterns: Vec<GlobMatcher>,
     known: PerSensor<bool>,
@@ -71,7 +72,34 @@ impl Outlets {
     }
 }
 
+/// What a worker keeps of one sink.
+pub(super) struct LocalOutlet {
+    label: String,
+    part: Part,
+    filter: Option<Filter>,
+    preparer: Option<Arc<dyn Prepare>>,
+}
+
+/// A batch on its way to one sink.
+pub(super) struct ReadyBatch {
+    input: u64,
+    output: u64,
+    time: Duration,
+    content: Content,
+}
+
+enum Content {
+    /// To be written when its turn comes.
+    Records(Arc<Batch>),
+    /// Prepared.
+    Block(Block),
+}
+
 impl Drain for Outlets {
+    /// By sink; `None` for those that take rejections.
+    type Local = Vec<Option<LocalOutlet>>;
+    type Ready = Vec<Option<ReadyBatch>>;
+
     fn records(&mut self, batch: Batch, sensors: &Sensors) -> Result<()> {
         for outlet in self.outlets.iter_mut().filter(|outlet| outlet.takes == Takes::Records) {
             let ledger = &mut outlet.entry.ledger;
@@ -98,14 +126,68 @@ impl Drain for Outlets {
         }
         Ok(())
     }
+
+    fn local(&self) -> Self::Local {
+        let local = |outlet: &Outlet| LocalOutlet {
+            label: outlet.label.clone(),
+            part: outlet.part,
+            filter: outlet.filter.clone(),
+            preparer: outlet.sink.preparer(),
+        };
+        self.outlets.iter().map(|outlet| (outlet.takes == Takes::Records).then(|| local(outlet))).collect()
+    }
+
+    fn prepare(local: &mut Self::Local, batch: Batch, sensors: &Sensors) -> Result<Self::Ready> {
+        let batch = Arc::new(batch);
+        let ready = |local: &mut Option<LocalOutlet>| local.as_mut().map(|l| l.ready(&batch, sensors));
+        local.iter_mut().map(|local| ready(local).transpose()).collect()
+    }
+
+    fn accept(&mut self, ready: Self::Ready, sensors: &SharedSensors) -> Result<Vec<PartJob>> {
+        let mut jobs = Vec::new();
+        for (outlet, ready) in self.outlets.iter_mut().zip(ready) {
+            let Some(ReadyBatch { input, output, time, content }) = ready else { continue };
+            let ledger = &mut outlet.entry.ledger;
+            ledger.input += input;
+            ledger.output += output;
+            ledger.filtered = ledger.input - ledger.output;
+            outlet.entry.time += time;
+            let job = outlet.timed(|sink| match content {
+                Content::Records(batch) => sink.write(&batch, &sensors.read()).map(|()| None),
+                Content::Block(block) => sink.accept(block),
+            })?;
+            let (label, part) = (&outlet.label, outlet.part);
+            jobs.extend(job.map(|job| PartJob { label: label.clone(), part, job }));
+        }
+        Ok(jobs)
+    }
+
+    fn close(&mut self, _local: Self::Local) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl LocalOutlet {
+    fn ready(&mut self, batch: &Arc<Batch>, sensors: &Sensors) -> Result<ReadyBatch> {
+        let start = Instant::now();
+        let selected = self.filter.as_mut().and_then(|filter| filter.select(batch, sensors)).map(Arc::new);
+        let (input, batch) = (batch.len() as u64, selected.as_ref().unwrap_or(batch));
+        let content = match &self.preparer {
+            None => Content::Records(Arc::clone(batch)),
+            Some(preparer) => guarded(&self.label, || preparer.prepare(batch, sensors))
+                .map(Content::Block)
+                .map_err(|error| error.with_part(self.part))?,
+        };
+        Ok(ReadyBatch { input, output: batch.len() as u64, time: start.elapsed(), content })
+    }
 }
 
 impl Outlet {
     fn timed<T>(&mut self, act: impl FnOnce(&mut dyn Sink) -> Result<T>) -> Result<T> {
         let start = Instant::now();
-        let result = act(&mut *self.sink);
+        let result = guarded(&self.label, || act(&mut *self.sink));
         self.entry.time += start.elapsed();
-        result.map_err(|error| error.with_context(&self.label).with_part(self.part))
+        result.map_err(|error| error.with_part(self.part))
     }
 }
 

@@ -66,6 +66,26 @@ impl ExactQuantiles {
         }
     }
 
+    /// The same search, nothing seen yet in this pass.
+    pub fn fork(&self) -> Self {
+        let empty = |cell: &Cell| Cell { dropped: 0, counts: BTreeMap::new(), ..*cell };
+        let cells = self.cells.iter().map(empty).collect();
+        Self {
+            wanted: self.wanted.clone(),
+            count: if self.passes == 0 { 0 } else { self.count },
+            cells,
+            ..*self
+        }
+    }
+
+    /// Takes over what a fork has seen in this pass.
+    pub fn merge(&mut self, fork: Self) {
+        self.count += if self.passes == 0 { fork.count } else { 0 };
+        for (cell, more) in self.cells.iter_mut().zip(fork.cells) {
+            cell.merge(more, self.limit);
+        }
+    }
+
     /// How many values there are.
     pub fn count(&self) -> u64 {
         self.count
@@ -118,6 +138,21 @@ impl Cell {
         }
     }
 
+    fn merge(&mut self, mut other: Self, limit: usize) {
+        while self.dropped < other.dropped {
+            self.coarsen();
+        }
+        while other.dropped < self.dropped {
+            other.coarsen();
+        }
+        for (key, count) in other.counts {
+            *self.counts.entry(key).or_insert(0) += count;
+        }
+        while self.counts.len() > limit {
+            self.coarsen();
+        }
+    }
+
     fn coarsen(&mut self) {
         self.dropped += 1;
         for (key, count) in std::mem::take(&mut self.counts) {
@@ -159,7 +194,12 @@ mod tests {
         let wanted = [0.25, 0.5, 0.75];
         let mut exact = ExactQuantiles::new(&wanted, limit);
         loop {
-            values.iter().for_each(|&value| exact.add(value));
+            // Half of them by another worker.
+            let (mine, others) = values.split_at(values.len() / 2);
+            let mut fork = exact.fork();
+            mine.iter().for_each(|&value| exact.add(value));
+            others.iter().for_each(|&value| fork.add(value));
+            exact.merge(fork);
             prop_assert!(exact.passes < 65, "every pass gets nearer");
             if !exact.finish_pass() {
                 break;

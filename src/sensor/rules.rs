@@ -95,6 +95,16 @@ impl<T> PerSensor<T> {
         self.0.iter_mut().flatten()
     }
 
+    /// The same sensors with other things.
+    pub fn map<U>(&self, change: impl Fn(&T) -> U) -> PerSensor<U> {
+        PerSensor(self.0.iter().map(|place| place.as_ref().map(&change)).collect())
+    }
+
+    /// All that is kept, by id, out of here.
+    pub fn into_kept(self) -> impl Iterator<Item = (SensorId, T)> {
+        self.0.into_iter().enumerate().filter_map(|(id, kept)| Some((SensorId(id as u32), kept?)))
+    }
+
     /// The list behind it: one place an id.
     pub fn as_slice(&self) -> &[Option<T>] {
         &self.0

@@ -1,11 +1,14 @@
 //! Files that appear under their name only when they are complete (clause 19).
 
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, Seek, SeekFrom, Write};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use tempfile::{NamedTempFile, TempPath};
 
+use super::Job;
 use crate::error::{Error, Result};
 
 /// Bytes that are gathered before they are handed to the system.
@@ -15,25 +18,27 @@ const BUFFER: usize = 256 << 10;
 pub(super) struct AtomicFile {
     path: PathBuf,
     writer: BufWriter<Destination>,
+    /// Bytes written or promised so far.
+    length: u64,
     temporary: Option<TempPath>,
 }
 
 enum Destination {
-    File(File),
+    File(Arc<File>),
     Stdout(io::Stdout),
 }
 
 impl Write for Destination {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
-            Self::File(file) => file.write(bytes),
+            Self::File(file) => (&**file).write(bytes),
             Self::Stdout(stdout) => stdout.write(bytes),
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
         match self {
-            Self::File(file) => file.flush(),
+            Self::File(file) => (&**file).flush(),
             Self::Stdout(stdout) => stdout.flush(),
         }
     }
@@ -67,7 +72,7 @@ impl AtomicFile {
         check(path)?;
         if is_stdout(path) {
             let writer = BufWriter::with_capacity(BUFFER, Destination::Stdout(io::stdout()));
-            return Ok(Self { path: path.into(), writer, temporary: None });
+            return Ok(Self { path: path.into(), writer, length: 0, temporary: None });
         }
         let path = PathBuf::from(path);
         let folder = folder(&path);
@@ -76,8 +81,24 @@ impl AtomicFile {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let temporary = begin(folder, &name).map_err(failed)?;
         let (file, temporary) = temporary.into_parts();
-        let writer = BufWriter::with_capacity(BUFFER, Destination::File(file));
-        Ok(Self { path, writer, temporary: Some(temporary) })
+        let writer = BufWriter::with_capacity(BUFFER, Destination::File(Arc::new(file)));
+        Ok(Self { path, writer, length: 0, temporary: Some(temporary) })
+    }
+
+    /// Appends `bytes`. In a file their place is known now, so that writing them can be left to a job; standard output is
+    /// written at once.
+    pub(super) fn append(&mut self, bytes: Vec<u8>) -> Result<Option<Job>> {
+        self.finish()?;
+        let Destination::File(file) = self.writer.get_mut() else {
+            return self.write_all(&bytes).map(|()| None).map_err(|error| self.failed(&error));
+        };
+        let (file, path, place) = (Arc::clone(file), self.path.clone(), self.length);
+        self.length += bytes.len() as u64;
+        // What is written here later goes behind it.
+        (&*file).seek(SeekFrom::Start(self.length)).map_err(|error| self.failed(&error))?;
+        Ok(Some(Box::new(move || {
+            file.write_all_at(&bytes, place).map_err(|error| Error::io("write", path.display(), &error))
+        })))
     }
 
     /// Hands everything to the system.
@@ -111,7 +132,9 @@ impl AtomicFile {
 
 impl Write for AtomicFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.writer.write(bytes)
+        let written = self.writer.write(bytes)?;
+        self.length += written as u64;
+        Ok(written)
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -1,25 +1,27 @@
 //! Encoded records in a file: what `csv` and `jsonl` have in common.
 
 use std::io::Write;
+use std::sync::Arc;
 
-use super::Sink;
 use super::atomic::AtomicFile;
+use super::{Block, Job, Prepare, Sink};
 use crate::batch::{Batch, Schema};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::format::Encode;
 use crate::sensor::Sensors;
 
 /// An encoder and the file it writes to.
 pub(super) struct EncodedFile<E> {
-    encoder: E,
+    encoder: Arc<E>,
     file: AtomicFile,
     buffer: Vec<u8>,
 }
 
-impl<E: Encode> EncodedFile<E> {
+impl<E: Encode + 'static> EncodedFile<E> {
     /// Begins the file with the encoder's header.
     pub(super) fn create(path: &str, encoder: E, schema: &Schema) -> Result<Self> {
-        let mut sink = Self { encoder, file: AtomicFile::create(path)?, buffer: Vec::new() };
+        let mut sink =
+            Self { encoder: Arc::new(encoder), file: AtomicFile::create(path)?, buffer: Vec::new() };
         sink.encoder.header(schema, &mut sink.buffer);
         sink.write_buffer()?;
         Ok(sink)
@@ -32,10 +34,21 @@ impl<E: Encode> EncodedFile<E> {
     }
 }
 
-impl<E: Encode> Sink for EncodedFile<E> {
+impl<E: Encode + 'static> Sink for EncodedFile<E> {
     fn write(&mut self, batch: &Batch, sensors: &Sensors) -> Result<()> {
         self.encoder.encode(batch, sensors, &mut self.buffer);
         self.write_buffer()
+    }
+
+    fn preparer(&self) -> Option<Arc<dyn Prepare>> {
+        Some(Arc::clone(&self.encoder) as _)
+    }
+
+    fn accept(&mut self, block: Block) -> Result<Option<Job>> {
+        match block.downcast::<Vec<u8>>() {
+            Ok(text) => self.file.append(*text),
+            Err(_) => Err(Error::internal("a block that is no text")),
+        }
     }
 
     fn flush(&mut self) -> Result<()> {
@@ -45,5 +58,14 @@ impl<E: Encode> Sink for EncodedFile<E> {
     fn commit(&mut self) -> Result<Vec<String>> {
         self.file.commit()?;
         Ok(Vec::new())
+    }
+}
+
+/// Every encoder prepares the text of a batch.
+impl<E: Encode> Prepare for E {
+    fn prepare(&self, batch: &Batch, sensors: &Sensors) -> Result<Block> {
+        let mut text = Vec::new();
+        self.encode(batch, sensors, &mut text);
+        Ok(Box::new(text))
     }
 }

@@ -14,13 +14,14 @@ mod jsonl;
 mod null;
 mod parquet;
 
+use std::any::Any;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::Serialize;
 
 use crate::batch::{Batch, Schema};
-use crate::error::{Rejection, Result};
+use crate::error::{Error, Rejection, Result};
 use crate::sensor::Sensors;
 
 pub use alert::{Alert, Thresholds};
@@ -91,7 +92,22 @@ pub trait SinkSpec: Send + Sync {
     fn open(&self, schema: &Arc<Schema>) -> Result<Box<dyn Sink>>;
 }
 
-/// A sink in use.
+/// What a sink's [`Prepare`] made of a batch, for its [`Sink::accept`].
+pub type Block = Box<dyn Any + Send>;
+
+/// What is left to do with a batch that was accepted. Done by any worker at any time before [`Sink::flush`].
+pub type Job = Box<dyn FnOnce() -> Result<()> + Send>;
+
+/// The part of a sink that does not depend on order: encoding, for one. Shared by all workers.
+pub trait Prepare: Send + Sync {
+    /// Does with a batch whatever can be done before its turn.
+    ///
+    /// # Errors
+    /// What ends the run.
+    fn prepare(&self, batch: &Batch, sensors: &Sensors) -> Result<Block>;
+}
+
+/// A sink in use. A run calls either [`Sink::write`], or [`Sink::accept`] with what its [`Sink::preparer`] made.
 pub trait Sink: Send {
     /// Takes the records of `batch`, after those of all earlier calls.
     ///
@@ -105,6 +121,19 @@ pub trait Sink: Send {
     /// What ends the run.
     fn reject(&mut self, _rejection: &Rejection) -> Result<()> {
         Ok(())
+    }
+
+    /// What can be done with batches before their turn; `None` where [`Sink::write`] does it all.
+    fn preparer(&self) -> Option<Arc<dyn Prepare>> {
+        None
+    }
+
+    /// Takes a prepared batch, after those of all earlier calls; gives what is left to do, if anything.
+    ///
+    /// # Errors
+    /// What ends the run.
+    fn accept(&mut self, _block: Block) -> Result<Option<Job>> {
+        Err(Error::internal("a sink was given a prepared batch, but prepares none"))
     }
 
     /// Hands everything to the operating system.

@@ -13,6 +13,7 @@ mod series;
 pub(crate) mod testing;
 mod threshold;
 
+use std::any::Any;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -117,6 +118,15 @@ pub trait Process: Send {
         Ok(None)
     }
 
+    /// Takes over what the process of another worker has kept; only of `Row` stages, which several workers
+    /// run. Called before [`Process::finish`].
+    ///
+    /// # Errors
+    /// An internal error where `other` is not of the same stage.
+    fn merge(&mut self, _other: Box<dyn Process>) -> Result<()> {
+        Ok(())
+    }
+
     /// How many records are held inside.
     fn held(&self) -> u64 {
         0
@@ -146,8 +156,18 @@ impl<F: FnMut(Batch, &Sensors, &mut Flow) -> Result<Batch> + Send> Process for F
     }
 }
 
-/// The first pass of a `Global` stage: sees all records that will reach it.
-pub trait Fit: Send {
+/// The first pass of a `Global` stage: sees all records that will reach it, in any order, and perhaps by several workers:
+/// each is given a fork, and what the forks have seen is merged. The result must not depend on who saw what.
+pub trait Fit: Any + Send {
+    /// One that has seen nothing in this pass yet, for another worker.
+    fn fork(&self) -> Box<dyn Fit>;
+
+    /// Takes over what a fork of this one has seen.
+    ///
+    /// # Errors
+    /// An internal error where `fork` is none.
+    fn merge(&mut self, fork: Box<dyn Fit>) -> Result<()>;
+
     /// Takes note of the records of `batch`.
     ///
     /// # Errors

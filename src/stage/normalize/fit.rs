@@ -1,11 +1,12 @@
 //! The first pass: exact summaries of every series, which do not depend on the order of its values.
 
+use std::any::Any;
 use std::collections::BTreeMap;
 
 use super::constants::{Constants, FitFile, Summary};
 use super::{Method, Normalize, Unknown};
 use crate::batch::Batch;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::kernel::exact_sum::{ExactSquares, ExactSum, population_deviation};
 use crate::kernel::quantile::ExactQuantiles;
 use crate::sensor::Sensors;
@@ -56,6 +57,32 @@ impl Summing {
         }
     }
 
+    /// The same question, nothing seen yet in this pass.
+    fn fork(&self) -> Self {
+        match self {
+            Self::Extremes { .. } => Self::new(Method::MinMax),
+            Self::Moments(_) => Self::new(Method::ZScore),
+            Self::Quantiles(quantiles) => Self::Quantiles(quantiles.fork()),
+        }
+    }
+
+    fn merge(&mut self, other: Self) {
+        match (self, other) {
+            (Self::Extremes { count, min, max }, Self::Extremes { count: more, min: least, max: most }) => {
+                *count += more;
+                *min = min.min(least);
+                *max = max.max(most);
+            }
+            (Self::Moments(moments), Self::Moments(more)) => {
+                moments.0 += more.0;
+                moments.1.merge(&more.1);
+                moments.2.merge(&more.2);
+            }
+            (Self::Quantiles(quantiles), Self::Quantiles(more)) => quantiles.merge(more),
+            _ => unreachable!("one method, one kind of summary"),
+        }
+    }
+
     /// Whether another pass is needed.
     fn finish_pass(&mut self) -> bool {
         match self {
@@ -103,6 +130,25 @@ impl FirstPass {
 }
 
 impl Fit for FirstPass {
+    fn fork(&self) -> Box<dyn Fit> {
+        let columns = self.columns.iter().map(|(at, known)| (*at, known.map(Summing::fork))).collect();
+        Box::new(Self { options: self.options.clone(), columns, names: self.names.clone() })
+    }
+
+    fn merge(&mut self, fork: Box<dyn Fit>) -> Result<()> {
+        let fork: Box<dyn Any> = fork;
+        let fork = fork.downcast::<Self>().map_err(|_| Error::internal("not a fork of this first pass"))?;
+        if self.names.is_empty() {
+            self.names = fork.names;
+        }
+        for ((_, known), (_, more)) in self.columns.iter_mut().zip(fork.columns) {
+            for (id, summing) in more.into_kept() {
+                known.get_or_insert_with(id, || Summing::new(self.options.method)).merge(summing);
+            }
+        }
+        Ok(())
+    }
+
     fn observe(&mut self, batch: &Batch, _sensors: &Sensors) -> Result<()> {
         if self.names.is_empty() {
             let name = |&(at, _): &(usize, _)| batch.schema().fields()[at].name.to_string();

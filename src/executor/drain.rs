@@ -1,0 +1,80 @@
+//! Where the records of a reading go: into the sinks, or into a first pass.
+
+use super::guard::guarded;
+use crate::batch::Batch;
+use crate::error::{Part, Rejection, Result};
+use crate::sensor::{Sensors, SharedSensors};
+use crate::sink::Job;
+use crate::stage::Fit;
+
+/// What the last stage's records, and all records set aside, are handed to.
+///
+/// One worker alone calls `records`. Several of them ask for a `local` each, `prepare` batches with it in any order,
+/// hand over what came of it with `accept` in the order of the batches, and `close` their `local` at the end.
+pub(super) trait Drain: Send {
+    /// What one worker keeps.
+    type Local: Send;
+    /// What a worker made of a batch.
+    type Ready: Send;
+
+    /// Takes records.
+    fn records(&mut self, batch: Batch, sensors: &Sensors) -> Result<()>;
+
+    /// Takes a record set aside.
+    fn rejection(&mut self, rejection: &Rejection) -> Result<()>;
+
+    /// What a worker needs to prepare batches.
+    fn local(&self) -> Self::Local;
+
+    /// Does with a batch whatever can be done before its turn.
+    fn prepare(local: &mut Self::Local, batch: Batch, sensors: &Sensors) -> Result<Self::Ready>;
+
+    /// Takes what was prepared; gives what is left to do, by anybody at any time before the end.
+    fn accept(&mut self, ready: Self::Ready, sensors: &SharedSensors) -> Result<Vec<PartJob>>;
+
+    /// Takes back what a worker kept.
+    fn close(&mut self, local: Self::Local) -> Result<()>;
+}
+
+/// A job, and which part of the pipeline it is of.
+pub(super) struct PartJob {
+    pub(super) label: String,
+    pub(super) part: Part,
+    pub(super) job: Job,
+}
+
+impl PartJob {
+    pub(super) fn run(self) -> Result<()> {
+        guarded(&self.label, self.job).map_err(|error| error.with_part(self.part))
+    }
+}
+
+/// A first pass has eyes for records only; their order means nothing to it.
+impl Drain for Box<dyn Fit> {
+    type Local = Self;
+    type Ready = ();
+
+    fn records(&mut self, batch: Batch, sensors: &Sensors) -> Result<()> {
+        self.observe(&batch, sensors)
+    }
+
+    fn rejection(&mut self, _rejection: &Rejection) -> Result<()> {
+        Ok(())
+    }
+
+    fn local(&self) -> Self {
+        self.fork()
+    }
+
+    fn prepare(local: &mut Self, batch: Batch, sensors: &Sensors) -> Result<()> {
+        local.observe(&batch, sensors)
+    }
+
+    fn accept(&mut self, _ready: (), _sensors: &SharedSensors) -> Result<Vec<PartJob>> {
+        Ok(Vec::new())
+    }
+
+    fn close(&mut self, local: Self) -> Result<()> {
+        self.merge(local)
+    }
+}

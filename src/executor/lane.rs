@@ -1,0 +1,177 @@
+//! How a stage is run by several workers: by its reach.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use super::guard::guarded;
+use super::turn::Turn;
+use crate::batch::{Batch, Schema};
+use crate::error::{Error, Result};
+use crate::sensor::SharedSensors;
+use crate::stage::{Flow, Groups, Made, Process, Reach, Shards, Stage};
+
+/// A stage of a parallel reading, shared by all workers.
+pub(super) struct Lane {
+    pub(super) name: String,
+    label: String,
+    way: Way,
+}
+
+enum Way {
+    /// A row needs nothing but itself: every worker has its own process, batches in any order.
+    Rows { stage: Arc<dyn Stage>, input: Arc<Schema> },
+    /// A series needs its earlier records: each shard of the sensors takes its share of one batch after the other.
+    Shards { shards: Box<dyn Shards>, turns: Vec<Turn<()>> },
+    /// A stage that cannot be split takes one batch after the other.
+    Whole(Turn<Box<dyn Process>>),
+}
+
+/// Which batch it is, and what all workers share.
+#[derive(Clone, Copy)]
+pub(super) struct Moment<'a> {
+    pub(super) ordinal: u64,
+    pub(super) sensors: &'a SharedSensors,
+    pub(super) cancelled: &'a AtomicBool,
+}
+
+/// Why a batch did not come through.
+pub(super) enum Stopped {
+    /// The stage failed.
+    Failed(Error),
+    /// The run ends for another reason.
+    Cancelled,
+}
+
+impl From<Error> for Stopped {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl Lane {
+    pub(super) fn new(
+        stage: &Arc<dyn Stage>,
+        label: String,
+        input: &Arc<Schema>,
+        shards: usize,
+    ) -> Result<Self> {
+        let failed = |error: Error| error.with_context(&label);
+        let way = match stage.reach() {
+            // Whatever had to be learnt is known by now.
+            Reach::Row | Reach::Global => Way::Rows { stage: Arc::clone(stage), input: Arc::clone(input) },
+            Reach::Series => match stage.shards(input, shards).map_err(failed)? {
+                None => Way::Whole(Turn::new(stage.start(input).map_err(failed)?)),
+                Some(shards) => {
+                    let turns = (0..shards.count()).map(|_| Turn::new(())).collect();
+                    Way::Shards { shards, turns }
+                }
+            },
+        };
+        Ok(Self { name: stage.name().to_owned(), label, way })
+    }
+
+    /// What a worker keeps of the stage.
+    pub(super) fn local(&self) -> Result<Option<Box<dyn Process>>> {
+        match &self.way {
+            Way::Rows { stage, input } => {
+                stage.start(input).map(Some).map_err(|error| error.with_context(&self.label))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Puts `batch` through the stage, in its turn. `local` and `groups` are the worker's own.
+    pub(super) fn process(
+        &self,
+        batch: Batch,
+        at: Moment<'_>,
+        local: &mut Option<Box<dyn Process>>,
+        groups: &mut Groups,
+        flow: &mut Flow,
+    ) -> Result<Batch, Stopped> {
+        let sensors = at.sensors;
+        match &self.way {
+            Way::Rows { .. } => {
+                let local = local.as_mut().ok_or_else(|| Error::internal("a worker without a process"))?;
+                Ok(guarded(&self.label, || local.process(batch, &sensors.read(), flow))?)
+            }
+            Way::Whole(turn) => {
+                let mut process = turn.take(at.ordinal, at.cancelled).ok_or(Stopped::Cancelled)?;
+                Ok(guarded(&self.label, || process.process(batch, &sensors.read(), flow))?)
+            }
+            Way::Shards { shards, turns } => {
+                groups.sort(batch.sensors(), turns.len());
+                let step = |shard: usize| {
+                    guarded(&self.label, || shards.step(shard, &batch, groups.share(shard), &sensors.read()))
+                };
+                let made = in_turn(turns, at, step)?;
+                Ok(guarded(&self.label, || Ok(shards.assemble(batch, groups, made, flow)))?)
+            }
+        }
+    }
+
+    /// The input has ended: gives back what was held. `locals` are those of all workers.
+    pub(super) fn finish(
+        &mut self,
+        locals: &mut Vec<Box<dyn Process>>,
+        sensors: &SharedSensors,
+        flow: &mut Flow,
+    ) -> Result<(Option<Batch>, u64)> {
+        let Self { label, way, .. } = self;
+        let process = match way {
+            Way::Rows { .. } => {
+                for other in locals.drain(1.min(locals.len())..).collect::<Vec<_>>() {
+                    let first = &mut locals[0];
+                    guarded(label, || first.merge(other))?;
+                }
+                locals.first_mut()
+            }
+            Way::Whole(turn) => Some(turn.get_mut()),
+            Way::Shards { .. } => None,
+        };
+        let Some(process) = process else { return Ok((None, 0)) };
+        let last = guarded(label, || process.finish(&sensors.read(), flow))?;
+        Ok((last, process.held()))
+    }
+
+    /// Makes it the turn of batch `ordinal`, when no worker is there.
+    pub(super) fn skip_to(&mut self, ordinal: u64) {
+        match &mut self.way {
+            Way::Rows { .. } => {}
+            Way::Shards { turns, .. } => turns.iter_mut().for_each(|turn| turn.skip_to(ordinal)),
+            Way::Whole(turn) => turn.skip_to(ordinal),
+        }
+    }
+
+    /// Lets everybody who waits look whether the run was cancelled.
+    pub(super) fn wake(&self) {
+        match &self.way {
+            Way::Rows { .. } => {}
+            Way::Shards { turns, .. } => turns.iter().for_each(Turn::wake),
+            Way::Whole(turn) => turn.wake(),
+        }
+    }
+}
+
+/// Does the work of every shard for a batch, each in its turn; those whose turn has come go first.
+fn in_turn(
+    turns: &[Turn<()>],
+    at: Moment<'_>,
+    step: impl Fn(usize) -> Result<Made>,
+) -> Result<Vec<Made>, Stopped> {
+    let mut made: Vec<Option<Made>> = turns.iter().map(|_| None).collect();
+    let mut waiting: Vec<usize> = (0..turns.len()).collect();
+    while let Some(&first) = waiting.first() {
+        let before = waiting.len();
+        let ready = |&shard: &usize| turns[shard].has_come(at.ordinal);
+        let come: Vec<usize> = waiting.iter().copied().filter(ready).collect();
+        let come = if come.is_empty() { vec![first] } else { come };
+        waiting.retain(|shard| !come.contains(shard));
+        debug_assert!(waiting.len() < before, "at least one shard is done each time");
+        for shard in come {
+            let _turn = turns[shard].take(at.ordinal, at.cancelled).ok_or(Stopped::Cancelled)?;
+            made[shard] = Some(step(shard)?);
+        }
+    }
+    Ok(made.into_iter().flatten().collect())
+}

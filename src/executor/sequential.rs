@@ -1,0 +1,197 @@
+//! One reading of the input on one thread, in a loop that is plainly right: chunk by chunk, decode, every stage, every
+//! sink. It judges the parallel one: the same input gives the same bits.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
+
+use super::drain::Drain;
+use super::guard::guarded;
+use super::limit::RejectLimit;
+use super::report::Report;
+use super::setup::Setup;
+use super::{LineCount, Observer, Reading, RunOptions, check_stop};
+use crate::batch::{Batch, Schema};
+use crate::error::{Rejection, RejectionKind, Result};
+use crate::metrics::Entry;
+use crate::pipeline::Pipeline;
+use crate::sensor::{SensorIds, SharedSensors};
+use crate::source::{Input, Source};
+use crate::stage::{Flow, Process, Stage};
+
+/// The source and the stages of one reading.
+pub(super) struct Pass {
+    source: Box<dyn Source>,
+    source_entry: Entry,
+    stages: Vec<Step>,
+    schemas: Vec<Arc<Schema>>,
+    sensors: Arc<SharedSensors>,
+    ids: SensorIds,
+    limit: RejectLimit,
+    /// The line after the last chunk.
+    line: u64,
+    stop: Arc<AtomicBool>,
+    chunk_size: usize,
+}
+
+struct Step {
+    label: String,
+    process: Box<dyn Process>,
+    entry: Entry,
+}
+
+impl Reading for Pass {
+    fn open(
+        pipeline: &Pipeline,
+        stages: &[Arc<dyn Stage>],
+        options: &RunOptions,
+        sensors: &Arc<SharedSensors>,
+    ) -> Result<Self> {
+        let setup = Setup::open(pipeline, stages, options)?;
+        let steps = stages.iter().zip(setup.labels).enumerate().map(|(at, (stage, label))| {
+            let process = stage.start(&setup.schemas[at]).map_err(|error| error.with_context(&label))?;
+            Ok(Step { label, process, entry: Entry::new(stage.name()) })
+        });
+        Ok(Self {
+            stages: steps.collect::<Result<_>>()?,
+            source_entry: Entry::new(pipeline.source.name()),
+            schemas: setup.schemas,
+            limit: RejectLimit::new(pipeline.input.max_rejects),
+            source: setup.source,
+            sensors: Arc::clone(sensors),
+            ids: SensorIds::new(Arc::clone(sensors)),
+            line: 1,
+            stop: Arc::clone(&options.stop),
+            chunk_size: options.open.chunk_size,
+        })
+    }
+
+    fn output(&self) -> &Arc<Schema> {
+        &self.schemas[self.stages.len()]
+    }
+
+    fn drive<D: Drain>(
+        &mut self,
+        name: &str,
+        observer: &mut (dyn Observer + Send),
+        drain: &mut D,
+    ) -> Result<()> {
+        loop {
+            check_stop(&self.stop)?;
+            let start = Instant::now();
+            let input = self.source.next(&mut self.ids)?;
+            let Some(input) = input else { break };
+            let (batch, rejections) = self.decode(input)?;
+            self.source_entry.time += start.elapsed();
+            self.forward(0, batch, rejections, drain)?;
+            observer.progress(name, self.source.progress(), self.source_entry.ledger.input);
+        }
+        self.limit.finish()?;
+        self.finish(drain)
+    }
+
+    fn close(self, report: &mut Report) {
+        report.bytes += self.source.progress().done;
+        report.passes += 1;
+        report.source = self.source_entry;
+        report.stages = self.stages.into_iter().map(|step| step.entry).collect();
+    }
+}
+
+impl Pass {
+    /// Bytes to records, with the ledger and the rejections of the source.
+    fn decode(&mut self, input: Input) -> Result<(Batch, Vec<Rejection>)> {
+        let (mut decoded, lines) = match input {
+            Input::Records(decoded) => (decoded, LineCount::Final),
+            Input::Chunk(chunk) => {
+                let mut decoded = chunk.decode(&mut self.ids)?;
+                decoded.batch.sequence = chunk.sequence;
+                let lines = LineCount::of(&chunk, &decoded);
+                (decoded, lines)
+            }
+        };
+        let base = lines.pass(&mut self.line);
+        decoded.batch.origins.iter_mut().for_each(|origins| origins.shift_lines(base));
+        let ledger = &mut self.source_entry.ledger;
+        let records = (decoded.batch.len() + decoded.rejections.len()) as u64;
+        for rejection in &mut decoded.rejections {
+            rejection.position.line += base;
+            rejection.record += ledger.input;
+        }
+        ledger.input += records;
+        ledger.rejected += decoded.rejections.len() as u64;
+        ledger.output += decoded.batch.len() as u64;
+        self.limit.pass(records, &decoded.rejections)?;
+        Ok((decoded.batch, decoded.rejections))
+    }
+
+    /// Hands `batch` to the stages from `at` on, then to `drain`, with the `rejections` of its chunk.
+    fn forward<D: Drain>(
+        &mut self,
+        at: usize,
+        mut batch: Batch,
+        mut rejections: Vec<Rejection>,
+        drain: &mut D,
+    ) -> Result<()> {
+        for step in &mut self.stages[at..] {
+            let start = Instant::now();
+            let mut flow = Flow::default();
+            step.entry.ledger.input += batch.len() as u64;
+            batch = guarded(&step.label, || step.process.process(batch, &self.sensors.read(), &mut flow))?;
+            step.account(&flow, batch.len());
+            step.entry.time += start.elapsed();
+            rejections.append(&mut flow.rejections);
+        }
+        set_aside(rejections, drain)?;
+        if batch.is_empty() { Ok(()) } else { drain.records(batch, &self.sensors.read()) }
+    }
+
+    /// Lets every stage give back what it holds, each through those after it.
+    fn finish<D: Drain>(&mut self, drain: &mut D) -> Result<()> {
+        for at in 0..self.stages.len() {
+            let mut flow = Flow::default();
+            let step = &mut self.stages[at];
+            let last = guarded(&step.label, || step.process.finish(&self.sensors.read(), &mut flow))?;
+            step.account(&flow, last.as_ref().map_or(0, Batch::len));
+            set_aside(flow.rejections, drain)?;
+            let chunk_size = self.chunk_size;
+            for piece in last.iter().flat_map(|batch| pieces(batch, chunk_size)) {
+                self.forward(at + 1, piece, Vec::new(), drain)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Step {
+    fn account(&mut self, flow: &Flow, output: usize) {
+        account(&mut self.entry, flow, output);
+        self.entry.ledger.held = self.process.held();
+    }
+}
+
+/// Hands over the rejections of a chunk in the order of the input, whoever refused them: so no cut between chunks can
+/// change it.
+pub(super) fn set_aside<D: Drain>(mut rejections: Vec<Rejection>, drain: &mut D) -> Result<()> {
+    rejections.sort_by_key(|rejection| (rejection.position.line, rejection.position.offset));
+    rejections.iter().try_for_each(|rejection| drain.rejection(rejection))
+}
+
+/// Enters what became of the records of one call of a stage, of which `output` go on.
+pub(super) fn account(entry: &mut Entry, flow: &Flow, output: usize) {
+    let ledger = &mut entry.ledger;
+    ledger.output += output as u64;
+    ledger.filtered += flow.filtered;
+    let late = flow.rejections.iter().filter(|rejection| rejection.kind == RejectionKind::Late).count();
+    ledger.late += late as u64;
+    ledger.rejected += (flow.rejections.len() - late) as u64;
+}
+
+/// A batch that was held may be large: the stages after it get it in pieces of about a chunk.
+pub(super) fn pieces(batch: &Batch, chunk_size: usize) -> impl Iterator<Item = Batch> + '_ {
+    let rows = (chunk_size / 32).max(1);
+    (0..batch.len()).step_by(rows).map(move |start| {
+        let rows: Vec<u32> = (start..batch.len().min(start + rows)).map(|row| row as u32).collect();
+        batch.take(&rows)
+    })
+}

@@ -1,0 +1,38 @@
+//! What a reading of the input begins with, however it is run.
+
+use std::sync::Arc;
+
+use super::RunOptions;
+use crate::batch::Schema;
+use crate::error::{Part, Result};
+use crate::pipeline::plan::stage_label;
+use crate::pipeline::{Pipeline, Plan};
+use crate::source::Source;
+use crate::stage::Stage;
+
+/// The source, open, and what is known of the stages.
+pub(super) struct Setup {
+    pub(super) source: Box<dyn Source>,
+    /// The columns that come into each stage, and, last, those that leave the last one.
+    pub(super) schemas: Vec<Arc<Schema>>,
+    /// How messages name each stage.
+    pub(super) labels: Vec<String>,
+    /// Whether batches say where their records came from.
+    pub(super) has_origins: bool,
+}
+
+impl Setup {
+    /// Opens the source for a reading through `stages`, the first ones of `pipeline`, all of them checked before.
+    pub(super) fn open(pipeline: &Pipeline, stages: &[Arc<dyn Stage>], options: &RunOptions) -> Result<Self> {
+        let mut open = options.open.clone();
+        open.origins |= Plan::needs_origins(stages);
+        let source = pipeline.source.open(&open).map_err(|error| error.with_part(Part::Source))?;
+        let plan = Plan::new(pipeline, Arc::clone(source.schema()))?;
+        let first = plan.stages.len() - pipeline.stages.len();
+        let label = |(at, stage): (usize, &Arc<dyn Stage>)| {
+            if at < first { stage.name().to_owned() } else { stage_label(at - first, &**stage) }
+        };
+        let labels = stages.iter().enumerate().map(label).collect();
+        Ok(Self { source, schemas: plan.schemas, labels, has_origins: open.origins })
+    }
+}

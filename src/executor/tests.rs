@@ -1,0 +1,111 @@
+//! The parallel runtime gives what the one-thread loop gives, to the bit: outputs, ledgers, rejections, errors.
+
+use std::path::Path;
+
+use proptest::prelude::*;
+
+use super::{Report, RunOptions, run};
+use crate::Pipeline;
+use crate::error::Result;
+use crate::source::{Io, OpenOptions};
+
+/// Stages of every reach, in pieces of a pipeline file.
+const STAGES: [&str; 8] = [
+    "type = \"threshold\"\nmin = -50.0\nmax = 90.0",
+    "type = \"threshold\"\nmin = 0.0\naction = \"mask\"\nsensors.\"s1*\" = { min = 10.0 }",
+    "type = \"normalize\"\nmethod = \"min_max\"\nfit = true",
+    "type = \"normalize\"\nmethod = \"robust\"\nfit = true",
+    "type = \"normalize\"\nmethod = \"z_score\"\nrunning = true",
+    "type = \"moving_average\"\nwindow = 3\ninto = \"{column}_3\"\ncount = true",
+    "type = \"moving_average\"\nwindow = \"4s\"",
+    "type = \"threshold\"\nmax = 50.0\naction = \"flag\"",
+];
+
+#[derive(Clone, Debug)]
+struct Case {
+    rows: Vec<(u8, i64, String)>,
+    stages: Vec<usize>,
+    by_time: bool,
+    max_rejects: u64,
+}
+
+impl Case {
+    fn text(&self) -> String {
+        let mut clock = 0;
+        let row = |(sensor, step, value): &(u8, i64, String)| {
+            clock = (clock + step).max(0);
+            format!("2026-01-01T00:{:02}:{:02}Z,s{sensor},{value}\n", clock / 60 % 60, clock % 60)
+        };
+        "t,sensor,v\n".to_owned() + &self.rows.iter().map(row).collect::<String>()
+    }
+
+    fn pipeline(&self, folder: &Path, out: &str) -> Pipeline {
+        let order = if self.by_time { "order = \"time\"\ndisorder = \"3s\"" } else { "" };
+        let folder = folder.display();
+        let mut file = format!(
+            "[source]\ntype = \"csv\"\npath = \"{folder}/in.csv\"\ntime = \"t\"\nsensor = \"sensor\"\n\
+             measurements = [\"v\"]\nmax_rejects = {}\n{order}\n",
+            self.max_rejects
+        );
+        for &stage in &self.stages {
+            file += &format!("[[stage]]\n{}\n", STAGES[stage]);
+        }
+        for (kind, more) in
+            [("csv", ""), ("jsonl", "sensors = [\"s1*\"]"), ("dead_letter", ""), ("parquet", "row_group = 7")]
+        {
+            file += &format!("[[sink]]\ntype = \"{kind}\"\npath = \"{folder}/{out}/{kind}\"\n{more}\n");
+        }
+        Pipeline::from_toml(&file).expect("a pipeline")
+    }
+}
+
+fn case() -> impl Strategy<Value = Case> {
+    let value = prop_oneof![
+        8 => (-1000..1500i32).prop_map(|v| (f64::from(v) / 10.0).to_string()),
+        1 => proptest::sample::select(&["", "NaN", "inf", "1e17", "x", "1,2", "\"3\n\"", "\" 4 \""][..]).prop_map(str::to_owned),
+    ];
+    let rows = proptest::collection::vec((0..20u8, -3..6i64, value), 1..120);
+    let stages = proptest::sample::subsequence((0..STAGES.len()).collect::<Vec<_>>(), 0..5).prop_shuffle();
+    (rows, stages, any::<bool>(), prop_oneof![3 => Just(1000u64), 1 => 0..4u64])
+        .prop_map(|(rows, stages, by_time, max_rejects)| Case { rows, stages, by_time, max_rejects })
+}
+
+/// Everything that a run leaves behind: its files, its ledgers without the times, or its error.
+fn outcome(folder: &Path, out: &str, result: Result<Report>) -> Vec<String> {
+    let file = |kind: &str| {
+        let bytes = std::fs::read(folder.join(out).join(kind)).unwrap_or_default();
+        format!("{kind}: {}", bytes.escape_ascii())
+    };
+    let mut all = vec![match result {
+        Err(error) => format!("{error:?}").replace(&format!("/{out}/"), "/"),
+        Ok(report) => {
+            let entries = [&report.source].into_iter().chain(&report.stages).chain(&report.sinks);
+            let ledgers: Vec<_> = entries.map(|entry| (&entry.name, entry.ledger)).collect();
+            format!("{ledgers:?} {:?} {} {:?}", report.rejects, report.sensors, report.remarks)
+        }
+    }];
+    all.extend(["csv", "jsonl", "dead_letter", "parquet"].map(file));
+    all
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn clauses_8_and_10_any_number_of_workers_gives_the_bits_of_one(case in case(), chunk_size in 1..400usize) {
+        let folder = tempfile::tempdir().expect("folder");
+        std::fs::write(folder.path().join("in.csv"), case.text()).expect("written");
+        let go = |out: &str, options: RunOptions| {
+            let result = run(&case.pipeline(folder.path(), out), &options, &mut ());
+            outcome(folder.path(), out, result)
+        };
+        let plain = go("plain", RunOptions { sequential: true, ..RunOptions::default() });
+        for (threads, chunk_size, io) in
+            [(1, chunk_size, Io::Auto), (2, chunk_size, Io::Read), (7, 64, Io::Auto), (16, 1 << 20, Io::Read)]
+        {
+            let open = OpenOptions { chunk_size, io, ..OpenOptions::default() };
+            let options = RunOptions { threads: Some(threads), open, ..RunOptions::default() };
+            prop_assert_eq!(&go(&format!("by{threads}"), options), &plain, "{} threads", threads);
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! What is done by one worker at a time, in the order of the chunks.
+
+use std::ops::{Deref, DerefMut};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use crossbeam::utils::Backoff;
+
+/// Something that chunk 0 has first, then chunk 1, and so on.
+///
+/// Whoever waits for chunk `k` waits for the worker of chunk `k − 1`, which was claimed before and waits for
+/// earlier ones only: the earliest chunk in flight waits for nobody, so there is always one that goes on.
+pub(super) struct Turn<T> {
+    next: AtomicU64,
+    inner: Mutex<T>,
+    changed: Condvar,
+}
+
+/// A turn that has come; when it is dropped, the next one has.
+pub(super) struct Taken<'a, T> {
+    turn: &'a Turn<T>,
+    /// There until the drop.
+    guard: Option<MutexGuard<'a, T>>,
+}
+
+impl<T> Turn<T> {
+    pub(super) fn new(inner: T) -> Self {
+        Self { next: AtomicU64::new(0), inner: Mutex::new(inner), changed: Condvar::new() }
+    }
+
+    /// Whether the turn of `ordinal` has come.
+    pub(super) fn has_come(&self, ordinal: u64) -> bool {
+        self.next.load(Ordering::Acquire) == ordinal
+    }
+
+    /// Waits until the turn of `ordinal` has come; `None` once `cancelled` is set, see [`Turn::wake`].
+    pub(super) fn take(&self, ordinal: u64, cancelled: &AtomicBool) -> Option<Taken<'_, T>> {
+        // Most waits are shorter than going to sleep and being woken.
+        let backoff = Backoff::new();
+        while !self.has_come(ordinal) && !backoff.is_completed() {
+            backoff.snooze();
+        }
+        let mut guard = self.lock();
+        loop {
+            if cancelled.load(Ordering::Acquire) {
+                return None;
+            }
+            if self.has_come(ordinal) {
+                return Some(Taken { turn: self, guard: Some(guard) });
+            }
+            guard = self.changed.wait(guard).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Makes it the turn of `ordinal`.
+    pub(super) fn skip_to(&mut self, ordinal: u64) {
+        *self.next.get_mut() = ordinal;
+    }
+
+    /// Lets everybody who waits look at `cancelled` again.
+    pub(super) fn wake(&self) {
+        let _guard = self.lock();
+        self.changed.notify_all();
+    }
+
+    /// What it is about, when nobody else is there.
+    pub(super) fn get_mut(&mut self) -> &mut T {
+        self.inner.get_mut().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn into_inner(self) -> T {
+        self.inner.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Panics are caught where foreign code is called; what one leaves behind is never published.
+    fn lock(&self) -> MutexGuard<'_, T> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T> Drop for Taken<'_, T> {
+    fn drop(&mut self) {
+        self.turn.next.fetch_add(1, Ordering::Release);
+        self.guard = None;
+        self.turn.changed.notify_all();
+    }
+}
+
+impl<T> Deref for Taken<'_, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        self.guard.as_deref().unwrap_or_else(|| unreachable!("there until the drop"))
+    }
+}
+
+impl<T> DerefMut for Taken<'_, T> {
+    fn deref_mut(&mut self) -> &mut T {
+        self.guard.as_deref_mut().unwrap_or_else(|| unreachable!("there until the drop"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn turns_come_in_order_whoever_asks_first() {
+        let (turn, cancelled) = (Turn::new(Vec::new()), AtomicBool::new(false));
+        std::thread::scope(|scope| {
+            for worker in 0..4u64 {
+                let (turn, cancelled) = (&turn, &cancelled);
+                scope.spawn(move || {
+                    for ordinal in (worker..400).step_by(4) {
+                        turn.take(ordinal, cancelled).expect("not cancelled").push(ordinal);
+                    }
+                });
+            }
+        });
+        assert_eq!(turn.into_inner(), (0..400).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn who_waits_is_woken_by_a_cancellation() {
+        let (turn, cancelled) = (Turn::new(()), AtomicBool::new(false));
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| turn.take(1, &cancelled).is_none());
+            cancelled.store(true, Ordering::Release);
+            turn.wake();
+            assert!(waiting.join().expect("no panic"));
+        });
+    }
+}
