@@ -56,6 +56,24 @@ impl Mask {
         }
     }
 
+    /// Appends `count` bits, all of them `bit`.
+    pub fn extend_filled(&mut self, count: usize, bit: bool) {
+        let used = self.len % 64;
+        if let (Some(last), 1.., true) = (self.words.last_mut(), used, bit) {
+            *last |= u64::MAX << used;
+        }
+        self.len += count;
+        self.words.resize(self.len.div_ceil(64), if bit { u64::MAX } else { 0 });
+        self.clear_tail();
+    }
+
+    /// Takes away the bits from `at` on.
+    pub fn split_off(&mut self, at: usize) -> Self {
+        let rest = (at..self.len).map(|index| self.get(index)).collect();
+        self.truncate(at);
+        rest
+    }
+
     /// How many bits are set.
     pub fn count(&self) -> usize {
         self.words.iter().map(|word| word.count_ones() as usize).sum()
@@ -125,7 +143,15 @@ mod tests {
             filled.and(&mask);
             prop_assert_eq!(&filled, &mask);
             filled.truncate(bits.len() / 2);
-            prop_assert_eq!(filled, bits[..bits.len() / 2].iter().copied().collect::<Mask>());
+            prop_assert_eq!(&filled, &bits[..bits.len() / 2].iter().copied().collect::<Mask>());
+            let rest = filled.split_off(bits.len() / 3);
+            prop_assert_eq!(rest, bits[bits.len() / 3..bits.len() / 2].iter().copied().collect::<Mask>());
+            for bit in [true, false, true] {
+                filled.extend_filled(bits.len(), bit);
+            }
+            let mut expected = bits[..bits.len() / 3].to_vec();
+            [true, false, true].iter().for_each(|&bit| expected.extend(vec![bit; bits.len()]));
+            prop_assert_eq!(filled.iter().collect::<Vec<_>>(), expected);
         }
     }
 }

@@ -131,6 +131,19 @@ impl Columns {
         field.is_empty() || self.options.null_values.iter().any(|null| null.as_bytes() == field)
     }
 
+    /// Whether texts besides the empty one stand for a missing value.
+    pub fn has_null_values(&self) -> bool {
+        !self.options.null_values.is_empty()
+    }
+
+    /// The decimal mark of numbers.
+    pub fn decimal_mark(&self) -> u8 {
+        match self.options.decimal {
+            Decimal::Point => b'.',
+            Decimal::Comma => b',',
+        }
+    }
+
     /// The number in a trimmed field that is not null.
     pub fn number(&self, field: &[u8]) -> Option<f64> {
         match self.options.decimal {
