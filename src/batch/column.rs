@@ -252,9 +252,12 @@ impl Column {
 
 fn compact<T: Copy>(values: &mut Vec<T>, keep: &Mask) {
     let mut kept = 0;
-    for row in keep.ones() {
-        values[kept] = values[row];
-        kept += 1;
+    for run in keep.runs() {
+        let len = run.len();
+        if run.start != kept {
+            values.copy_within(run, kept);
+        }
+        kept += len;
     }
     values.truncate(kept);
 }

@@ -70,13 +70,24 @@ impl LastTime {
         columns: &Columns,
     ) -> std::result::Result<Timestamp, TimeError> {
         // No time is empty, but nothing has been read yet where the text is.
-        if self.text != field || field.is_empty() {
+        if !is_same(&self.text, field) || field.is_empty() {
             let time = columns.times.parse(field)?;
             self.text.clear();
             self.text.extend_from_slice(field);
             self.time = time;
         }
         Ok(self.time)
+    }
+}
+
+/// Whether two texts are the same; for those of a timestamp's usual length without a call.
+#[inline]
+fn is_same(a: &[u8], b: &[u8]) -> bool {
+    match (a.first_chunk::<16>(), b.first_chunk::<16>(), a.last_chunk::<16>(), b.last_chunk::<16>()) {
+        (Some(a1), Some(b1), Some(a2), Some(b2)) if a.len() <= 32 => {
+            a.len() == b.len() && a1 == b1 && a2 == b2
+        }
+        _ => a == b,
     }
 }
 

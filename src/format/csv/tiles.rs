@@ -279,13 +279,9 @@ impl Fields<'_> {
             let start = if field == 0 { before } else { places[field - 1] as usize + 1 };
             let end = places[field] as usize - returns;
             before = places[fields - 1] as usize + 1;
-            match quote {
-                // Between the quotes; what is doubled there is odd, and looked at again.
-                Some(quote) if end - start >= 2 && self.text[start] == quote => {
-                    each(record, start + 1, end - 1);
-                }
-                _ => each(record, start, end),
-            }
+            // Between the quotes; what is doubled there is odd, and looked at again.
+            let is_quoted = quote.is_some_and(|quote| end - start >= 2 && self.text[start] == quote);
+            each(record, start + usize::from(is_quoted), end - usize::from(is_quoted));
         }
     }
 }
