@@ -100,10 +100,14 @@ struct Key<'t>(#[serde(borrow)] Cow<'t, str>);
 
 fn parse(line: &[u8]) -> std::result::Result<Object<'_>, Refusal> {
     serde_json::from_slice(line).map_err(|error| {
-        let text = error.to_string();
-        let what = text.rsplit_once(" at line ").map_or(&*text, |(what, _)| what);
-        Refusal::record(format!("not a JSON object: {what}, column {}", error.column()))
+        Refusal::record(format!("not a JSON object: {}, column {}", without_place(&error), error.column()))
     })
+}
+
+/// What is wrong, without the line, which counts from the start of the record.
+fn without_place(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    text.rsplit_once(" at line ").map_or(&*text, |(what, _)| what).to_owned()
 }
 
 /// A value as the field of a record: a string's content, nothing for null, and everything else as it stands.
@@ -112,7 +116,7 @@ fn field(value: &RawValue) -> std::result::Result<Option<Cow<'_, str>>, Refusal>
         b"null" => Ok(None),
         [b'"', ..] => {
             let text: Key<'_> = serde_json::from_str(value.get())
-                .map_err(|error| Refusal::record(format!("not a string: {error}")))?;
+                .map_err(|error| Refusal::record(format!("not a string: {}", without_place(&error))))?;
             Ok(Some(text.0))
         }
         [b'{' | b'[', ..] if nesting(value.get()) > MAX_NESTING => {
