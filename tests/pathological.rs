@@ -170,3 +170,113 @@ fn every_trap_belongs_to_a_clause_that_is_run_here() {
     assert!((1..=7).all(|clause| of(clause) > 0));
     assert_eq!((1..=7).chain([9]).map(of).sum::<usize>(), traps.len());
 }
+
+/// What a trap too large to be kept gives: the number of records, and the rejects' lines and reasons; or the error. The
+/// same in small and in large chunks, mapped and read.
+fn made(kind: &str, parts: &[&str]) -> (usize, Vec<String>) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let input = folder.path().join("made");
+    std::fs::write(&input, parts.concat()).expect("written");
+    let options = format!("type = '{kind}'\nmeasurements = ['v']");
+    let outcome = |io, chunk_size| match read(&input, &options, Way { io, chunk_size }) {
+        Err(error) => (0, vec![error.to_string().replace(&format!("{}/", folder.path().display()), "")]),
+        Ok((records, rejects, _)) => {
+            let letters = rejects.lines().map(|line| {
+                let letter: serde_json::Value = serde_json::from_str(line).expect("a line of JSON");
+                format!("{}: {}", letter["line"], letter["reason"].as_str().expect("a reason"))
+            });
+            (records.lines().count(), letters.collect())
+        }
+    };
+    let expected = outcome(Io::Read, 1 << 20);
+    for (io, chunk_size) in [(Io::Read, 300_000), (Io::Mmap, 50_000), (Io::Mmap, 64 << 20)] {
+        assert_eq!(outcome(io, chunk_size), expected, "{io:?}, chunks of {chunk_size}");
+    }
+    expected
+}
+
+#[test]
+fn clause_5_a_field_of_more_than_256_kib_is_a_reject() {
+    let (most, more) = ("x".repeat(256 << 10), "x".repeat((256 << 10) + 1));
+    let (records, rejects) = made("csv", &["v,note\n1,", &most, "\n2,", &more, "\n3,c\n"]);
+    assert_eq!((records, rejects), (2, vec!["3: field of 262145 bytes; 262144 are allowed".into()]));
+    let (most, more) = (&most[2..], &more[2..]);
+    let (records, rejects) =
+        made("jsonl", &["{\"v\":1,\"note\":\"", most, "\"}\n{\"v\":2,\"note\":\"", more, "\"}\n{\"v\":3}\n"]);
+    assert_eq!((records, rejects), (2, vec!["2: field of 262145 bytes; 262144 are allowed".into()]));
+}
+
+#[test]
+fn clause_5_a_record_of_more_than_1_mib_is_a_reject() {
+    let quarter = "x".repeat((1 << 18) - 2);
+    let text = format!("{quarter},{quarter},{quarter},{quarter}");
+    let (records, rejects) = made("csv", &["v,a,b,c,d\n1,", &text, "\n22222,", &text, "\n3,,,,\n"]);
+    assert_eq!((records, rejects), (2, vec!["3: record of 1048577 bytes; 1048576 are allowed".into()]));
+    let (records, rejects) = made("jsonl", &["{\"v\":1}\n{\"v\":2", &" ".repeat(1 << 20), "}\n{\"v\":3}\n"]);
+    assert_eq!((records, rejects), (2, vec!["2: record of 1048583 bytes; 1048576 are allowed".into()]));
+}
+
+#[test]
+fn clause_5_a_record_of_more_than_4096_fields_is_a_reject() {
+    let (records, rejects) = made("csv", &["v,note\n1,a\n", &",".repeat(4096), "\n3,c\n"]);
+    assert_eq!((records, rejects), (2, vec!["3: more than 4096 fields".into()]));
+    let fields: String = (0..4097).map(|n| format!(",\"f{n}\":0")).collect();
+    let (records, rejects) = made("jsonl", &["{\"v\":1}\n{\"v\":2", &fields, "}\n{\"v\":3}\n"]);
+    assert_eq!((records, rejects), (2, vec!["2: more than 4096 fields".into()]));
+}
+
+#[test]
+fn clause_5_a_file_has_4096_columns_at_most() {
+    let names = |count| (1..count).map(|n| format!(",c{n}")).collect::<String>();
+    let commas = ",".repeat(4095);
+    assert_eq!(made("csv", &["v", &names(4096), "\n1", &commas, "\n"]), (1, Vec::new()));
+    let error = "`made` has more than 4096 columns; check the `delimiter`".into();
+    assert_eq!(made("csv", &["v", &names(100_000), "\n1", &commas, "\n"]), (0, vec![error]));
+    let object = |from: usize| (from..from + 3000).map(|n| format!(",\"f{n}\":0")).collect::<String>();
+    let error = "the records of `made` have more than 4096 different fields; \
+        JSON Lines have the same few fields in every record";
+    let lines = ["{\"v\":1", &object(0), "}\n{\"v\":1", &object(3000), "}\n"];
+    assert_eq!(made("jsonl", &lines), (0, vec![error.to_owned()]));
+}
+
+#[test]
+fn clause_5_a_quote_closed_more_than_1_mib_later_is_never_closed() {
+    let between = "2,b\n".repeat(300_000);
+    let (records, rejects) = made("csv", &["v,note\n1,\"a\n", &between, "3,c\"\n4,\"d\"\nx,e\n"]);
+    let reasons = ["2: a quote is opened here and never closed", "300005: \"x\" is not a number"];
+    assert_eq!((records, rejects), (300_002, reasons.map(str::to_owned).into()));
+    // Where the quote that might close it stands at the beginning of a field, that one is never closed either.
+    let (records, rejects) = made("csv", &["v,note\n1,\"a\n", &between, "3,\"\n4,d\n"]);
+    assert_eq!((records, rejects.len()), (300_001, 2));
+}
+
+#[test]
+fn clause_5_a_line_that_does_not_end_is_an_error_and_one_that_ends_late_a_reject() {
+    let (late, endless) = ("x".repeat(15 << 20), "x".repeat(17 << 20));
+    let rejects = vec!["3: record of 15728642 bytes; 1048576 are allowed".to_owned()];
+    assert_eq!(made("csv", &["v,note\n1,a\n2,", &late, "\n3,b\n"]), (2, rejects.clone()));
+    assert_eq!(made("csv", &["v,note\n1,a\n2,", &late]), (1, rejects));
+    let error =
+        "`made` has no line end for 16 MiB from byte 11; is it the right file, and of the right type?";
+    for end in ["", "\n", "\n3,b\n"] {
+        assert_eq!(made("csv", &["v,note\n1,a\n2,", &endless, end]), (0, vec![error.to_owned()]));
+    }
+    let error = error.replace("byte 11", "byte 8");
+    assert_eq!(made("jsonl", &["{\"v\":1}\n{\"v\":\"", &endless, "\"}\n"]), (0, vec![error]));
+    let error = "`made` has no header: its first line does not end; \
+        check the file, or give the columns with `header = false` and `names`";
+    assert_eq!(made("csv", &[&endless, "\n1\n"]), (0, vec![error.to_owned()]));
+}
+
+#[test]
+fn clause_5_json_nested_without_end_is_a_reject() {
+    let (open, close) = ("[".repeat(120_000), "]".repeat(120_000));
+    let (records, rejects) =
+        made("jsonl", &["{\"v\":1,\"note\":0}\n{\"v\":2,\"note\":", &open, &close, "}\n{\"v\":3}\n"]);
+    assert_eq!(
+        (records, rejects),
+        (2, vec!["2: arrays and objects more than 64 deep in one another".into()])
+    );
+    let (records, rejects) = made("jsonl", &["{\"v\":1}\n", &"[".repeat(500_000), "\n{\"v\":3}\n"]);
+    assert_eq!((records, rejects.len()), (2, 1));
+}
