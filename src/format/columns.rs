@@ -279,7 +279,7 @@ fn check_distinct(file: &str, names: &[String]) -> Result<()> {
     for (at, name) in names.iter().enumerate() {
         if let Some(earlier) = seen.insert(name, at) {
             return Err(Error::data(format!(
-                "`{file}` has two columns called `{name}`: the {}th and the {}th",
+                "`{file}` has two columns called `{name}`: numbers {} and {}",
                 earlier + 1,
                 at + 1
             ))

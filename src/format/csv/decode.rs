@@ -1,15 +1,12 @@
 //! Chunks of CSV to columns.
 
-use super::scan::{FieldSpan, MAX_FIELDS, MAX_RECORD, Marks, Scan, plain_quoted, unquote};
+use super::scan::{FieldSpan, Marks, Scan, plain_quoted, unquote};
 use super::tiles::Tiles;
 use crate::chunk::{Chunk, Decoded};
 use crate::error::Result;
-use crate::format::Decode;
 use crate::format::rows::{Layout, Refusal, Rows};
+use crate::format::{Decode, MAX_FIELD, MAX_FIELDS, MAX_RECORD};
 use crate::sensor::SensorLookup;
-
-/// A field may have this many bytes.
-const MAX_FIELD: usize = 256 << 10;
 
 /// Bytes a tile: text, places and columns of it stay in the first cache.
 const TILE: usize = 16 << 10;

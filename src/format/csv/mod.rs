@@ -17,7 +17,7 @@ use self::decode::CsvDecoder;
 use self::scan::{FieldSpan, Marks, Scan, unquote};
 use super::columns::{ColumnOptions, Columns, SAMPLE};
 use super::rows::Layout;
-use super::{Bound, Format, Head};
+use super::{Bound, Format, Head, MAX_FIELDS};
 use crate::batch::Schema;
 use crate::error::{Error, Result};
 
@@ -155,6 +155,10 @@ impl Csv {
         loop {
             match self.marks.scan(head.bytes, at, head.is_whole, &mut fields) {
                 Scan::Skipped { next } => (at, before) = (next, before + 1),
+                Scan::Record { .. } if fields.len() > MAX_FIELDS => {
+                    return Err(Error::data(format!("`{}` has more than {MAX_FIELDS} columns", head.name))
+                        .with_help("check the `delimiter`"));
+                }
                 Scan::Record { next, lines, .. } => {
                     let names = self.fields(head.bytes, &fields).iter().map(|field| name(field)).collect();
                     return Ok((names, next, before + lines));
