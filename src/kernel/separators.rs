@@ -20,6 +20,8 @@ pub struct Separators {
 pub struct Found {
     /// Line feeds, those between quotes included.
     pub line_feeds: usize,
+    /// Line feeds outside quotes: those among the places.
+    pub outside_line_feeds: usize,
     /// Carriage returns, those between quotes included.
     pub carriage_returns: usize,
     /// Quotes.
@@ -110,18 +112,20 @@ impl State {
         self.found.is_ascii &= !block.has_high_bit();
         let quotes = separators.quote.map_or(0, |quote| block.equal(quote) & valid);
         if quotes | self.inside | self.has_closed == 0 {
+            self.found.outside_line_feeds += line_feeds.count_ones() as usize;
             self.may_open = ends >> 63;
             return ends;
         }
-        self.quoted(ends, returns, quotes, valid)
+        self.quoted(ends, line_feeds, returns, quotes, valid)
     }
 
     /// The same where quotes have a say. Set bits of `inside` are an opening quote and what follows it, up to before the closing one.
     #[inline]
-    fn quoted(&mut self, ends: u64, returns: u64, quotes: u64, valid: u64) -> u64 {
+    fn quoted(&mut self, ends: u64, line_feeds: u64, returns: u64, quotes: u64, valid: u64) -> u64 {
         let inside = running_parity(quotes) ^ self.inside;
         let (opening, closing) = (quotes & inside, quotes & !inside);
         let outside_ends = ends & !inside;
+        self.found.outside_line_feeds += (line_feeds & !inside).count_ones() as usize;
         // A quote may open behind a separator, or behind one that has just closed: it is doubled then.
         let may_open = (outside_ends | closing) << 1 | self.may_open;
         // Behind a quote that closes, a field ends, or the quote is doubled.
@@ -323,6 +327,7 @@ mod tests {
             inside ^= is_quote;
             before = Some((byte, was_inside));
             if is_end && !inside {
+                found.outside_line_feeds += usize::from(byte == b'\n');
                 places.push(base + at as u32);
             }
         }

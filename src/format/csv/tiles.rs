@@ -40,6 +40,8 @@ struct Scratch {
 #[derive(Clone, Copy)]
 struct Shape {
     fields: usize,
+    /// Line feeds outside quotes.
+    records: usize,
     /// Whether every line feed has a carriage return in front.
     has_returns: bool,
     quote: Option<u8>,
@@ -90,12 +92,13 @@ impl<'d, 'r, 'c> Tiles<'d, 'r, 'c> {
     /// How the fields of the tile are delimited; `None` where that is for the reference decoder to say.
     fn shape(&self, found: &Found) -> Option<Shape> {
         let has_returns = found.carriage_returns > 0;
-        let line_feeds = self.places.iter().filter(|&&place| self.text[place as usize] == b'\n').count();
+        let line_feeds = found.outside_line_feeds;
         let is_regular = found.is_regular && line_feeds == found.line_feeds || found.quotes == 0;
         let fields = self.decoder.layout.roles.len();
         let is_text = found.is_ascii || std::str::from_utf8(&self.text[self.at..self.complete()]).is_ok();
         (is_regular && line_feeds > 0 && fields > 0 && is_text).then_some(Shape {
             fields,
+            records: line_feeds,
             has_returns,
             quote: self.by.quote.filter(|_| found.quotes > 0),
         })
@@ -142,6 +145,9 @@ impl<'d, 'r, 'c> Tiles<'d, 'r, 'c> {
     fn regular(&self, first: usize, shape: Shape) -> usize {
         let mut start = self.at;
         let comment = self.decoder.marks.comment;
+        if first == 0 && comment.is_none() && self.is_regular_throughout(shape) {
+            return shape.records;
+        }
         let is_regular = |places: &&[u32]| {
             let (&end, delimiters) = match places.split_last() {
                 Some(split) => split,
@@ -154,6 +160,15 @@ impl<'d, 'r, 'c> Tiles<'d, 'r, 'c> {
             self.text[end as usize] == b'\n' && in_line && !is_blank && !is_comment
         };
         self.places[first..].chunks_exact(shape.fields).take_while(is_regular).count()
+    }
+
+    /// Whether all of the tile is regular, where there are no comments. Every last separator being a line feed, and there being no more
+    /// of those, all others are delimiters; with two fields or more, no line is blank then.
+    fn is_regular_throughout(&self, shape: Shape) -> bool {
+        let records = self.places.chunks_exact(shape.fields);
+        shape.fields > 1
+            && self.places.len() == shape.fields * shape.records
+            && records.into_iter().all(|places| self.text[places[shape.fields - 1] as usize] == b'\n')
     }
 
     /// Lets the reference decoder take records until `until` is reached.
@@ -271,7 +286,7 @@ impl Fields<'_> {
     /// Calls `each` for a field of every record: record, start, end.
     #[inline(always)]
     fn each(&self, field: usize, mut each: impl FnMut(usize, usize, usize)) {
-        let Shape { fields, has_returns, quote } = self.shape;
+        let Shape { fields, has_returns, quote, .. } = self.shape;
         let places = &self.places[self.run.first_place..][..self.run.records * fields];
         let returns = usize::from(has_returns && field + 1 == fields);
         let mut before = self.run.start;
