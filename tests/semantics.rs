@@ -10,6 +10,10 @@ use tidemill::{ErrorKind, Pipeline};
 
 #[path = "common/bench.rs"]
 mod bench;
+#[path = "semantics/input.rs"]
+mod input;
+#[path = "semantics/output.rs"]
+mod output;
 #[path = "semantics/stages.rs"]
 mod stages;
 
