@@ -14,7 +14,8 @@ use crate::error::{Error, Result};
 /// Bytes that are gathered before they are handed to the system.
 const BUFFER: usize = 256 << 10;
 
-/// A file in the making: `.<name>.part-…` in the folder of the final one, or standard output (`-`).
+/// A file in the making: `.<name>.part-…` in the folder of the final one; or a stream: standard output (`-`), a named
+/// pipe or a device, which take bytes as they come and must never be replaced by a file.
 pub(super) struct AtomicFile {
     path: PathBuf,
     writer: BufWriter<Destination>,
@@ -25,21 +26,21 @@ pub(super) struct AtomicFile {
 
 enum Destination {
     File(Arc<File>),
-    Stdout(io::Stdout),
+    Stream(Box<dyn Write + Send + Sync>),
 }
 
 impl Write for Destination {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Self::File(file) => (&**file).write(bytes),
-            Self::Stdout(stdout) => stdout.write(bytes),
+            Self::Stream(stream) => stream.write(bytes),
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
         match self {
             Self::File(file) => (&**file).flush(),
-            Self::Stdout(stdout) => stdout.flush(),
+            Self::Stream(stream) => stream.flush(),
         }
     }
 }
@@ -71,13 +72,16 @@ impl AtomicFile {
     pub(super) fn create(path: &str) -> Result<Self> {
         check(path)?;
         if is_stdout(path) {
-            let writer = BufWriter::with_capacity(BUFFER, Destination::Stdout(io::stdout()));
-            return Ok(Self { path: path.into(), writer, length: 0, temporary: None });
+            return Ok(Self::stream(path.into(), Box::new(io::stdout())));
         }
-        let path = PathBuf::from(path);
-        let folder = folder(&path);
+        let path = behind_link(path);
         let failed = |error: io::Error| Error::io("write", path.display(), &error);
-        std::fs::create_dir_all(folder).map_err(failed)?;
+        if path.metadata().is_ok_and(|meta| !meta.is_file()) {
+            let stream = File::options().write(true).open(&path).map_err(failed)?;
+            return Ok(Self::stream(path, Box::new(stream)));
+        }
+        let folder = folder(&path);
+        std::fs::create_dir_all(folder).map_err(|error| failed(not_a_folder(error)))?;
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let temporary = begin(folder, &name).map_err(failed)?;
         let (file, temporary) = temporary.into_parts();
@@ -85,7 +89,12 @@ impl AtomicFile {
         Ok(Self { path, writer, length: 0, temporary: Some(temporary) })
     }
 
-    /// Appends `bytes`. In a file their place is known now, so that writing them can be left to a job; standard output is
+    fn stream(path: PathBuf, stream: Box<dyn Write + Send + Sync>) -> Self {
+        let writer = BufWriter::with_capacity(BUFFER, Destination::Stream(stream));
+        Self { path, writer, length: 0, temporary: None }
+    }
+
+    /// Appends `bytes`. In a file their place is known now, so that writing them can be left to a job; a stream is
     /// written at once.
     pub(super) fn append(&mut self, bytes: Vec<u8>) -> Result<Option<Job>> {
         self.finish()?;
@@ -140,6 +149,17 @@ impl Write for AtomicFile {
     fn flush(&mut self) -> io::Result<()> {
         self.writer.flush()
     }
+}
+
+/// Where a path leads: what a link points to is written, and the link stays.
+fn behind_link(path: &str) -> PathBuf {
+    let path = PathBuf::from(path);
+    if path.is_symlink() { path.canonicalize().unwrap_or(path) } else { path }
+}
+
+/// A file that stands where a folder should be made is there already, says the system, whatever it is.
+fn not_a_folder(error: io::Error) -> io::Error {
+    if error.kind() == io::ErrorKind::AlreadyExists { io::ErrorKind::NotADirectory.into() } else { error }
 }
 
 fn folder(path: &Path) -> &Path {
