@@ -8,8 +8,16 @@ use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Child, ChildStderr, ChildStdout, Command, Output, Stdio};
+use std::sync::Arc;
 
 use command::{folder, run, text, tidemill};
+use tidemill::Pipeline;
+use tidemill::batch::{Batch, Schema};
+use tidemill::executor::{self, RunOptions};
+use tidemill::sensor::Sensors;
+use tidemill::sink::CsvFile;
+use tidemill::source::{Csv, Io};
+use tidemill::stage::{Flow, Process, Reach, Stage};
 
 /// What stands in the outputs before the run.
 const OLDER: &str = "of an older run\n";
@@ -386,6 +394,59 @@ fn an_input_that_changes_while_it_is_read() {
             );
             check_untouched(folder.path());
         }
+    }
+}
+
+/// A stage that cuts the input off while its first records are on their way.
+struct Cutting(std::path::PathBuf);
+
+impl Stage for Cutting {
+    fn name(&self) -> &str {
+        "cutting"
+    }
+
+    fn parameters(&self) -> serde_json::Value {
+        serde_json::json!({})
+    }
+
+    fn reach(&self) -> Reach {
+        Reach::Row
+    }
+
+    fn output(&self, input: &Schema) -> tidemill::Result<Schema> {
+        Ok(input.clone())
+    }
+
+    fn start(&self, _input: &Arc<Schema>) -> tidemill::Result<Box<dyn Process>> {
+        let path = self.0.clone();
+        Ok(Box::new(move |batch: Batch, _: &Sensors, _: &mut Flow| {
+            OpenOptions::new().write(true).open(&path).expect("open").set_len(0).expect("cut");
+            Ok(batch)
+        }))
+    }
+}
+
+#[test]
+fn nothing_of_an_input_that_was_cut_off_reaches_a_stream() {
+    let folder = bench(CSV, "");
+    let (input, log) = (folder.path().join("in.csv"), folder.path().join("log"));
+    assert!(Command::new("mkfifo").arg(&log).status().expect("`mkfifo` runs").success());
+    for (threads, io) in [(1, Io::Mmap), (2, Io::Mmap), (1, Io::Read)] {
+        std::fs::write(&input, format!("v,note\n{}", "1,text\n".repeat(1000))).expect("written");
+        let stream = std::thread::Builder::new();
+        let path = log.clone();
+        let reader = stream.spawn(move || std::fs::read_to_string(path).expect("read")).expect("a thread");
+        let pipeline = Pipeline::builder()
+            .source(Csv::new(input.display().to_string()))
+            .stage(Cutting(input.clone()))
+            .sink(CsvFile::new(log.display().to_string()))
+            .build()
+            .expect("a pipeline");
+        let mut options = RunOptions { threads: Some(threads), ..RunOptions::default() };
+        (options.open.io, options.open.chunk_size) = (io, 500);
+        let error = executor::run(&pipeline, &options, &mut ()).expect_err("cut off");
+        assert!(error.message().starts_with("input changed while reading"), "{error}");
+        assert_eq!(reader.join().expect("the reader"), "sensor,v,note\n");
     }
 }
 
