@@ -1,26 +1,12 @@
 //! The command line where a transcript cannot tell: closed pipes, signals, files.
 
+#[path = "common/command.rs"]
+mod command;
+
 use std::io::{BufRead, BufReader};
-use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 
-fn tidemill(folder: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tidemill"));
-    command.current_dir(folder).stdin(Stdio::null());
-    command
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
-fn run(folder: &Path, arguments: &[&str]) -> Output {
-    tidemill(folder).args(arguments).output().expect("the command runs")
-}
-
-fn folder() -> tempfile::TempDir {
-    tempfile::tempdir().expect("a folder")
-}
+use command::{folder, run, text, tidemill};
 
 const PIPELINE: &str = "[source]\ntype = 'synthetic'\nrecords = ${RECORDS}\n[[stage]]\ntype = 'threshold'\nmin = 0.0\n\
                         [[sink]]\ntype = 'csv'\npath = 'out.csv'\n";

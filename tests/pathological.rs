@@ -57,7 +57,8 @@ fn trap(path: &Path, paths: &[PathBuf]) -> Trap {
     }
 }
 
-/// A way to read.
+/// A way to read. Small chunks are read by several threads, which could overtake one another; large ones, where they are not
+/// mapped, by the one-thread loop.
 #[derive(Clone, Copy, Debug)]
 struct Way {
     io: Io,
@@ -87,6 +88,8 @@ fn read(input: &Path, options: &str, way: Way) -> Result<(String, String, Report
     );
     let mut run = RunOptions::default();
     (run.open.io, run.open.chunk_size) = (way.io, way.chunk_size);
+    run.threads = (way.chunk_size < 1 << 20).then_some(3);
+    run.sequential = way.chunk_size == 1 << 20 && way.io == Io::Read;
     let report = executor::run(&Pipeline::from_toml(&pipeline)?, &run, &mut ())?;
     let written = |name| std::fs::read_to_string(out.path().join(name)).expect("an output");
     Ok((written("records"), written("rejects"), report))

@@ -6,48 +6,25 @@ use std::path::Path;
 use tidemill::sink::{CsvFile, JsonLinesFile, Null};
 use tidemill::source::{Csv, Synthetic};
 use tidemill::stage::{Method, MovingAverage, Normalize, Threshold};
-use tidemill::{Error, ErrorKind, Pipeline, Report};
+use tidemill::{ErrorKind, Pipeline};
 
-/// A folder with input files, where a pipeline is run.
-struct Bench(tempfile::TempDir);
+#[path = "common/bench.rs"]
+mod bench;
+#[path = "semantics/input.rs"]
+mod input;
+#[path = "semantics/output.rs"]
+mod output;
+#[path = "semantics/stages.rs"]
+mod stages;
 
-impl Bench {
-    fn new(files: &[(&str, &str)]) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        for (name, text) in files {
-            std::fs::write(folder.path().join(name), text).expect("written");
-        }
-        Self(folder)
-    }
+use bench::Bench;
 
-    fn path(&self, name: &str) -> String {
-        self.0.path().join(name).to_str().expect("UTF-8").to_owned()
-    }
-
-    /// Runs a pipeline file in which `@` stands for the folder.
-    fn run(&self, pipeline: &str) -> Result<Report, Error> {
-        Pipeline::from_toml(&pipeline.replace('@', self.0.path().to_str().expect("UTF-8")))?.run()
-    }
-
-    /// What came out as `out.csv`, without the header.
-    fn out(&self) -> Vec<String> {
-        let text = std::fs::read_to_string(self.path("out.csv")).expect("an output");
-        text.lines().skip(1).map(str::to_owned).collect()
-    }
-
-    /// Runs a source table over `in.csv` with a CSV sink, and gives the lines that came out and the rejects.
-    fn read(&self, options: &str) -> (Vec<String>, Vec<String>) {
-        let pipeline = format!(
-            "[source]\ntype = \"csv\"\npath = \"@/in.csv\"\nmax_rejects = 100\n{options}\n[[sink]]\ntype = \"csv\"\npath = \"@/out.csv\""
-        );
-        let report = self.run(&pipeline).expect("a run");
-        let shown = |r: &tidemill::executor::Shown| format!("{}:{} {}", r.line, r.offset, r.reason);
-        (self.out(), report.rejects.first.iter().map(shown).collect())
-    }
-}
-
+/// Reads a file with these options of `[source]`: the lines that come out, and the rejects.
 fn read(text: &str, options: &str) -> (Vec<String>, Vec<String>) {
-    Bench::new(&[("in.csv", text)]).read(options)
+    let bench = Bench::new(&[("in.csv", text)]);
+    let report = bench.through(options, "").expect("a run");
+    let shown = |r: &tidemill::executor::Shown| format!("{}:{} {}", r.line, r.offset, r.reason);
+    (bench.out(), report.rejects.first.iter().map(shown).collect())
 }
 
 #[test]

@@ -37,9 +37,12 @@ pub(super) fn bold_red(text: &str) -> String {
 }
 
 /// Writes `text` to the file at `path`, which appears only when complete. Without `replace`, a file that is there
-/// is left alone.
+/// is left alone. A named pipe or a device takes the text as it is, and is never replaced.
 pub(super) fn file(path: &Path, text: &str, replace: bool) -> Outcome {
     let name = &path.display().to_string();
+    if path.metadata().is_ok_and(|meta| !meta.is_file() && !meta.is_dir()) {
+        return std::fs::write(path, text).map_err(|error| Error::io("write", name, &error).into());
+    }
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut part = tempfile::Builder::new()
         .prefix(".tidemill-")

@@ -93,6 +93,7 @@ fn chunk(decoder: &Arc<dyn Decode>, bytes: &[u8], at: usize, line: u64) -> Chunk
         offset: Offset { file: 0, at: at as u64, line },
         bytes: Bytes::new(bytes.to_vec()),
         decoder: Arc::clone(decoder),
+        witness: None,
     }
 }
 

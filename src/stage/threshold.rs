@@ -135,6 +135,11 @@ impl Threshold {
         rules.iter().skip(usize::from(!is_base_used)).try_for_each(Bounds::check)?;
         let (mut schema, mut flags) = (input.clone(), Vec::new());
         let columns = input.select(self.columns.as_deref())?;
+        if columns.len() > 1 && self.into.as_ref().is_some_and(|into| !into.contains("{column}")) {
+            return Err(
+                Error::config("`into` gives several columns one name").with_help("let it contain {column}")
+            );
+        }
         if self.action == Action::Flag {
             for &at in &columns {
                 let name = self

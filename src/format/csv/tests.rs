@@ -49,6 +49,7 @@ fn decode_cut(format: &Csv, text: &[u8], cuts: impl IntoIterator<Item = usize>) 
             offset: Offset { file: 0, at: start as u64, line: 1 + all.lines },
             bytes: Bytes::new(text[start..start + length].to_vec()),
             decoder: Arc::clone(&bound.decoder),
+            witness: None,
         };
         all.add(chunk.decode(&mut sensors).expect("decoded"), &sensors);
         start += length;

@@ -185,7 +185,8 @@ impl OpenFile {
         let offset = self.offset;
         self.offset = Offset { at: offset.at + length as u64, line: 0, ..offset };
         let decoder = Arc::clone(&self.bound.decoder);
-        Ok(Some(Chunk { sequence, file: Arc::clone(&self.name), offset, bytes, decoder }))
+        let witness = self.blocks.witness();
+        Ok(Some(Chunk { sequence, file: Arc::clone(&self.name), offset, bytes, decoder, witness }))
     }
 
     fn endless(&self) -> Error {
