@@ -8,6 +8,7 @@ mod file;
 mod jsonl;
 mod parquet;
 mod synthetic;
+mod typed;
 
 use std::path::PathBuf;
 use std::sync::Arc;
