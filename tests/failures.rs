@@ -207,7 +207,7 @@ fn an_output_that_is_a_folder_or_an_input() {
     assert_eq!(output.status.code(), Some(78));
     assert_eq!(
         text(&output.stderr),
-        "error: `./in.csv` is both read and written\n  help: write to another file\n"
+        "error: `./in.csv` is both read and written\n --> p.toml:5:1\n  |\n5 | [[sink]]\n  | ^^^^^^^^\n  |\n  = help: write to another file\n"
     );
     assert_eq!(std::fs::read(folder.path().join("in.csv")).expect("the input"), before);
     check_untouched(folder.path());
@@ -274,7 +274,7 @@ fn a_device_that_is_full() {
     let mut command = tidemill(folder.path());
     command.args(["run", "p.toml", "--quiet", "--set", "sink.0.path=-"]).stdout(full).stderr(Stdio::piped());
     let output = command.spawn().expect("the command runs").wait_with_output().expect("an end");
-    let message = "error: sink 0 (csv): cannot write -: no space left on device\n  \
+    let message = "error: sink 0 (csv): cannot write to standard output: no space left on device\n  \
         help: free some space or write elsewhere, then run again";
     check(folder.path(), &output, 74, message);
 }
@@ -492,14 +492,14 @@ fn an_alert_command_that_is_missing_dies_or_fails() {
         CSV,
         &alert("['no-such-command', '-x']"),
         69,
-        "error: sink 0 (alert): the alert command `no-such-command -x` cannot be started: No such file or directory (os error 2)\n  \
+        "error: sink 0 (alert): the alert command `no-such-command -x` cannot be started: no such file or directory\n  \
         help: check `command`",
     );
     fails(
         CSV,
         &alert("['sh', '-c', 'cat >/dev/null; exit 3']"),
         69,
-        "error: sink 0 (alert): the alert command `sh -c cat >/dev/null; exit 3` failed: exit status: 3",
+        "error: sink 0 (alert): the alert command `sh -c cat >/dev/null; exit 3` failed: exit status: 3\n  help: see what it says, and run again",
     );
     // Enough incidents to fill the pipe of a command that reads none of them.
     let rows: String =

@@ -193,7 +193,7 @@ impl Error {
 }
 
 /// An operating system error without its `(os error 28)` tail, in lower case.
-fn plain(error: &std::io::Error) -> String {
+pub(crate) fn plain(error: &std::io::Error) -> String {
     let text = error.to_string();
     let text = text.split(" (os error").next().unwrap_or(&text);
     let mut letters = text.chars();

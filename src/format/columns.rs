@@ -157,15 +157,29 @@ impl Columns {
     /// # Errors
     /// When a column that the options name is not there, or two have one name.
     pub fn schema(&self, file: &str, names: &[String], sample: &[Vec<Cow<'_, [u8]>>]) -> Result<Schema> {
+        self.schema_of(file, names, |at| self.is_number(at, sample))
+    }
+
+    /// The columns of an input that says itself which of its fields called `names` are numbers: `is_number` tells by index.
+    ///
+    /// # Errors
+    /// As for [`Columns::schema`].
+    pub fn schema_of(
+        &self,
+        file: &str,
+        names: &[String],
+        is_number: impl Fn(usize) -> bool,
+    ) -> Result<Schema> {
         check_distinct(file, names)?;
         self.check_named(file, names)?;
+        let measurements = self.options.measurements.as_ref();
         let mut fields = Vec::new();
         for (at, name) in names.iter().enumerate() {
             let kind = if self.options.time.as_ref() == Some(name) {
                 FieldKind::Time
             } else if self.options.sensor.as_ref() == Some(name) {
                 FieldKind::Sensor
-            } else if self.is_measurement(name, at, sample) {
+            } else if measurements.map_or_else(|| is_number(at), |chosen| chosen.contains(name)) {
                 FieldKind::Measurement
             } else {
                 FieldKind::Text
@@ -207,10 +221,8 @@ impl Columns {
         }
     }
 
-    fn is_measurement(&self, name: &str, at: usize, sample: &[Vec<Cow<'_, [u8]>>]) -> bool {
-        if let Some(names) = &self.options.measurements {
-            return names.iter().any(|measurement| measurement == name);
-        }
+    /// Whether there is something in field `at` of the records, and nothing but numbers.
+    fn is_number(&self, at: usize, sample: &[Vec<Cow<'_, [u8]>>]) -> bool {
         let fields = || sample.iter().filter_map(|record| record.get(at)).map(|field| Self::trim(field));
         let mut present = fields().filter(|field| !self.is_null(field)).peekable();
         present.peek().is_some() && present.all(|field| self.number(field).is_some())

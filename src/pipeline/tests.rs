@@ -337,6 +337,39 @@ error: stage 0 (test_limit): there is no column `flow` here
     );
 }
 
+/// What the plan says to a pipeline with these lines in its source and these sinks.
+fn plan_error(source: &str, sinks: &str) -> String {
+    let text = format!("{SOURCE}{source}\n{sinks}");
+    let resolved = resolve(&text).expect("written well");
+    let schema = Schema::new(vec![Field::new("sensor", FieldKind::Sensor), Field::measurement("value")]);
+    let error = Plan::new(&resolved.pipeline, Arc::new(schema.expect("schema"))).err().expect("senseless");
+    resolved.locate(error).expect("a place").to_string()
+}
+
+#[test]
+fn two_sinks_of_one_file_are_found_however_its_path_is_written() {
+    let sinks =
+        "[[sink]]\ntype = 'csv'\npath = 'out/a.csv'\n[[sink]]\ntype = 'jsonl'\npath = './out/./a.csv'\n";
+    let error = plan_error("", sinks);
+    assert!(error.contains("two sinks write `./out/./a.csv`"), "{error}");
+    assert!(error.contains("8 | [[sink]]"), "{error}");
+}
+
+#[test]
+fn a_share_of_rejects_is_from_nothing_to_all() {
+    for share in ["-0.5", "1.5", "nan"] {
+        let error = plan_error(&format!("max_rejects = {share}"), SINK);
+        assert!(error.contains("is neither a count nor a share"), "{error}");
+        assert!(error.contains("1 | [source]"), "{error}");
+    }
+}
+
+#[test]
+fn what_holds_for_the_input_points_at_the_source() {
+    let error = plan_error("order = 'time'", SINK);
+    assert!(error.contains("needs `disorder`") && error.contains("1 | [source]"), "{error}");
+}
+
 #[test]
 fn text_that_is_no_toml_is_pointed_at() {
     let error = resolve("[source]\ntype = csv\n").err().expect("wrong").to_string();

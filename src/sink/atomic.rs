@@ -130,11 +130,12 @@ impl AtomicFile {
             .map_err(|error| self.failed(&error))
     }
 
-    /// An error of writing here. A broken pipe is somebody's choice: `head` has seen enough.
+    /// An error of writing here. A closed standard output is somebody's choice: `head` has seen enough.
     pub(super) fn failed(&self, error: &io::Error) -> Error {
-        match error.kind() {
-            io::ErrorKind::BrokenPipe => Error::broken_pipe(),
-            _ => Error::io("write", self.path.display(), error),
+        match (self.path.to_str().is_some_and(is_stdout), error.kind()) {
+            (true, io::ErrorKind::BrokenPipe) => Error::broken_pipe(),
+            (true, _) => Error::io("write to", "standard output", error),
+            (false, _) => Error::io("write", self.path.display(), error),
         }
     }
 }
