@@ -134,5 +134,6 @@ fn check_files(pipeline: &Pipeline) -> Result<()> {
 fn place(path: &Path) -> PathBuf {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let made = || Some(folder.canonicalize().ok()?.join(path.file_name()?));
-    path.canonicalize().ok().or_else(made).unwrap_or_else(|| path.components().collect())
+    let written = || std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    path.canonicalize().ok().or_else(made).unwrap_or_else(written)
 }
