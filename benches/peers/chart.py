@@ -9,13 +9,14 @@ from peers.svg import Canvas
 COLUMNS = 2
 PANEL = 430
 """Width of a panel."""
-LABEL = 128
+LABEL = 136
 """Room for the engines' names."""
 VALUE = 62
 """Room for the seconds behind the longest bar."""
 ROW = 20
 HEAD = 44
 GAP = 24
+MARGIN = 8
 
 
 def draw(record: Record, order: list[str]) -> str:
@@ -25,13 +26,13 @@ def draw(record: Record, order: list[str]) -> str:
     height_of_panel = HEAD + ROW * len(titles)
     lines = -(-len(jobs) // COLUMNS)
     canvas = Canvas(
-        COLUMNS * PANEL + GAP,
-        lines * (height_of_panel + GAP),
+        COLUMNS * (PANEL + GAP) - GAP + 2 * MARGIN,
+        lines * (height_of_panel + GAP) - GAP + 2 * MARGIN,
         f"Wall time of {', '.join(titles.values())} at {len(jobs)} jobs; shorter is better",
     )
     for at, job in enumerate(jobs):
         x, y = at % COLUMNS * (PANEL + GAP), at // COLUMNS * (height_of_panel + GAP)
-        _panel(canvas, x, y, job, titles)
+        _panel(canvas, MARGIN + x, MARGIN + y, job, titles)
     return canvas.document()
 
 

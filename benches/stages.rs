@@ -1,0 +1,99 @@
+//! Each stage on a batch of records. Each answer is checked before it is timed.
+
+mod common;
+
+use std::time::Duration;
+
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use tidemill::batch::Batch;
+use tidemill::sensor::Sensors;
+use tidemill::stage::{Action, Method, MovingAverage, Normalize, Process, Stage, Threshold};
+
+use common::{Readings, assert_close, measurement, plain_means, process, start};
+
+const COUNT: usize = 20_000;
+const SENSORS: usize = 100;
+
+/// What a stage must make of the readings: given their values and the batch that left it.
+type Check = fn(&[f64], &Batch);
+
+fn stages(criterion: &mut Criterion) {
+    let cases: [(&str, Box<dyn Stage>, Check); 7] = [
+        ("threshold, drop", Box::new(Threshold::between(0.0, 120.0)), drops),
+        ("threshold, mask", Box::new(Threshold::between(0.0, 120.0).action(Action::Mask)), masks),
+        ("threshold, flag", Box::new(Threshold::between(0.0, 120.0).action(Action::Flag)), keeps),
+        ("normalize, min_max", Box::new(Normalize::min_max(0.0, 120.0)), scales),
+        ("normalize, running", Box::new(Normalize::running(Method::MinMax)), keeps),
+        ("moving_average, 20", Box::new(MovingAverage::rows(20)), averages),
+        ("moving_average, 20s", Box::new(MovingAverage::duration("20s")), averages),
+    ];
+    let readings = Readings::new(COUNT, SENSORS);
+    let ((batch, sensors), values) = (readings.batch(), readings.values());
+    let mut group = criterion.benchmark_group("stage");
+    group.throughput(Throughput::Elements(COUNT as u64));
+    for (name, stage, check) in cases {
+        check(&values, &process(&mut *start(&*stage, &batch), batch.clone(), &sensors));
+        let ready = || (used(&*stage, &batch, &sensors), batch.clone());
+        let run = |(mut used, batch): (Box<dyn Process>, Batch)| process(&mut *used, batch, &sensors);
+        group.bench_function(name, |b| b.iter_batched(ready, run, BatchSize::LargeInput));
+    }
+    let stage = Normalize::fitted(Method::MinMax);
+    group.bench_function("normalize, first pass", |b| {
+        b.iter_batched(|| (), |()| learn(&stage, &batch, &sensors), BatchSize::LargeInput);
+    });
+    group.finish();
+}
+
+/// A process that has seen all sensors: windows are full, tables are made. Where time must not run back, a new one.
+fn used(stage: &dyn Stage, batch: &Batch, sensors: &Sensors) -> Box<dyn Process> {
+    let mut used = start(stage, batch);
+    if stage.parameters()["window"].as_str().is_none() {
+        process(&mut *used, batch.clone(), sensors);
+    }
+    used
+}
+
+fn learn(stage: &Normalize, batch: &Batch, sensors: &Sensors) {
+    let mut fit = stage.fit(batch.schema()).expect("a first pass").expect("one of this stage");
+    fit.observe(batch, sensors).expect("observed");
+    assert!(fit.finish(sensors).expect("learnt").is_some(), "one pass is enough");
+}
+
+fn drops(values: &[f64], batch: &Batch) {
+    let expected: Vec<f64> = values.iter().copied().filter(|&value| value <= 120.0).collect();
+    assert!(expected.len() < values.len(), "something is dropped");
+    assert_close(&measurement(batch, "value"), &expected);
+}
+
+fn masks(values: &[f64], batch: &Batch) {
+    let expected: Vec<f64> = values.iter().map(|&value| if value <= 120.0 { value } else { 0.0 }).collect();
+    assert_close(&measurement(batch, "value"), &expected);
+}
+
+fn keeps(values: &[f64], batch: &Batch) {
+    assert_eq!(batch.len(), values.len());
+}
+
+fn scales(values: &[f64], batch: &Batch) {
+    let expected: Vec<f64> = values.iter().map(|&value| value / 120.0).collect();
+    assert_close(&measurement(batch, "value"), &expected);
+}
+
+fn averages(values: &[f64], batch: &Batch) {
+    let averages = measurement(batch, "value_avg");
+    for sensor in 0..SENSORS {
+        let of_sensor =
+            |all: &[f64]| -> Vec<f64> { all.iter().skip(sensor).step_by(SENSORS).copied().collect() };
+        assert_close(&of_sensor(&averages), &plain_means(&of_sensor(values), 20));
+    }
+}
+
+criterion_group! {
+    name = benches;
+    config = Criterion::default()
+        .sample_size(20)
+        .warm_up_time(Duration::from_millis(300))
+        .measurement_time(Duration::from_secs(1));
+    targets = stages
+}
+criterion_main!(benches);
