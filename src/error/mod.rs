@@ -119,6 +119,7 @@ impl Error {
             Os::PermissionDenied => (ErrorKind::Io, "check who may read or write there"),
             Os::StorageFull => (ErrorKind::Io, "free some space or write elsewhere, then run again"),
             Os::IsADirectory => (ErrorKind::Io, "that is a directory: name a file in it"),
+            Os::NotADirectory => (ErrorKind::Io, "check the path: a part of it is a file, not a folder"),
             _ => (ErrorKind::Io, ""),
         };
         let result = Self::new(kind, format!("cannot {doing} {path}: {}", plain(error)));
@@ -188,7 +189,7 @@ impl Error {
 }
 
 /// An operating system error without its `(os error 28)` tail, in lower case.
-fn plain(error: &std::io::Error) -> String {
+pub(crate) fn plain(error: &std::io::Error) -> String {
     let text = error.to_string();
     let text = text.split(" (os error").next().unwrap_or(&text);
     let mut letters = text.chars();

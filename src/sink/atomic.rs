@@ -14,7 +14,8 @@ use crate::error::{Error, Result};
 /// Bytes that are gathered before they are handed to the system.
 const BUFFER: usize = 256 << 10;
 
-/// A file in the making: `.<name>.part-…` in the folder of the final one, or standard output (`-`).
+/// A file in the making: `.<name>.part-…` in the folder of the final one. Standard output (`-`), pipes and devices
+/// are written as the records come: they have no older content that could be kept.
 pub(super) struct AtomicFile {
     path: PathBuf,
     writer: BufWriter<Destination>,
@@ -25,21 +26,21 @@ pub(super) struct AtomicFile {
 
 enum Destination {
     File(Arc<File>),
-    Stdout(io::Stdout),
+    Stream(Box<dyn Write + Send>),
 }
 
 impl Write for Destination {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Self::File(file) => (&**file).write(bytes),
-            Self::Stdout(stdout) => stdout.write(bytes),
+            Self::Stream(stream) => stream.write(bytes),
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
         match self {
             Self::File(file) => (&**file).flush(),
-            Self::Stdout(stdout) => stdout.flush(),
+            Self::Stream(stream) => stream.flush(),
         }
     }
 }
@@ -71,13 +72,16 @@ impl AtomicFile {
     pub(super) fn create(path: &str) -> Result<Self> {
         check(path)?;
         if is_stdout(path) {
-            let writer = BufWriter::with_capacity(BUFFER, Destination::Stdout(io::stdout()));
-            return Ok(Self { path: path.into(), writer, length: 0, temporary: None });
+            return Ok(Self::stream(path.into(), Box::new(io::stdout())));
         }
-        let path = PathBuf::from(path);
-        let folder = folder(&path);
+        let path = behind_link(path);
         let failed = |error: io::Error| Error::io("write", path.display(), &error);
-        std::fs::create_dir_all(folder).map_err(failed)?;
+        if std::fs::metadata(&path).is_ok_and(|meta| !meta.is_file()) {
+            let file = File::options().write(true).open(&path).map_err(failed)?;
+            return Ok(Self::stream(path, Box::new(file)));
+        }
+        let folder = folder(&path);
+        make_folder(folder).map_err(failed)?;
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let temporary = begin(folder, &name).map_err(failed)?;
         let (file, temporary) = temporary.into_parts();
@@ -85,7 +89,12 @@ impl AtomicFile {
         Ok(Self { path, writer, length: 0, temporary: Some(temporary) })
     }
 
-    /// Appends `bytes`. In a file their place is known now, so that writing them can be left to a job; standard output is
+    fn stream(path: PathBuf, stream: Box<dyn Write + Send>) -> Self {
+        let writer = BufWriter::with_capacity(BUFFER, Destination::Stream(stream));
+        Self { path, writer, length: 0, temporary: None }
+    }
+
+    /// Appends `bytes`. In a file their place is known now, so that writing them can be left to a job; a stream is
     /// written at once.
     pub(super) fn append(&mut self, bytes: Vec<u8>) -> Result<Option<Job>> {
         self.finish()?;
@@ -121,11 +130,12 @@ impl AtomicFile {
             .map_err(|error| self.failed(&error))
     }
 
-    /// An error of writing here. A broken pipe is somebody's choice: `head` has seen enough.
+    /// An error of writing here. A closed standard output is somebody's choice: `head` has seen enough.
     pub(super) fn failed(&self, error: &io::Error) -> Error {
-        match error.kind() {
-            io::ErrorKind::BrokenPipe => Error::broken_pipe(),
-            _ => Error::io("write", self.path.display(), error),
+        match (self.path.to_str().is_some_and(is_stdout), error.kind()) {
+            (true, io::ErrorKind::BrokenPipe) => Error::broken_pipe(),
+            (true, _) => Error::io("write to", "standard output", error),
+            (false, _) => Error::io("write", self.path.display(), error),
         }
     }
 }
@@ -147,6 +157,22 @@ fn folder(path: &Path) -> &Path {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     }
+}
+
+/// The file that `path` means: where it is a link, what it leads to is replaced, not the link.
+fn behind_link(path: &str) -> PathBuf {
+    let is_link = std::fs::symlink_metadata(path).is_ok_and(|meta| meta.is_symlink());
+    let target = if is_link { std::fs::canonicalize(path).ok() } else { None };
+    target.unwrap_or_else(|| PathBuf::from(path))
+}
+
+/// Makes the folder and those on the way to it.
+fn make_folder(folder: &Path) -> io::Result<()> {
+    std::fs::create_dir_all(folder).map_err(|error| match error.kind() {
+        // What is there is not a folder.
+        io::ErrorKind::AlreadyExists => io::ErrorKind::NotADirectory.into(),
+        _ => error,
+    })
 }
 
 /// A temporary file that will have the access rights of an ordinary new one.
@@ -202,6 +228,41 @@ mod tests {
         std::fs::write(&blocked, b"").expect("written");
         let error =
             AtomicFile::create(blocked.join("out.csv").to_str().expect("UTF-8")).err().expect("not a folder");
-        assert!(error.to_string().contains("out.csv"), "{error}");
+        let text = error.to_string();
+        assert!(text.contains("out.csv: not a directory"), "{text}");
+    }
+
+    #[test]
+    fn a_pipe_is_written_and_stays_a_pipe() {
+        use std::os::unix::fs::FileTypeExt;
+        let folder = tempfile::tempdir().expect("folder");
+        let path = folder.path().join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&path).status().expect("`mkfifo` runs");
+        assert!(made.success());
+        std::thread::scope(|scope| {
+            let reader = scope.spawn(|| std::fs::read(&path).expect("read"));
+            let mut file = AtomicFile::create(path.to_str().expect("UTF-8")).expect("begun");
+            file.write_all(b"a\n").expect("written");
+            let job = file.append(b"b\n".to_vec()).expect("appended");
+            assert!(job.is_none(), "a pipe has no places");
+            file.commit().expect("committed");
+            drop(file);
+            assert_eq!(reader.join().expect("a reader"), b"a\nb\n");
+        });
+        assert!(std::fs::metadata(&path).expect("there").file_type().is_fifo());
+    }
+
+    #[test]
+    fn a_link_stays_and_what_it_leads_to_is_replaced() {
+        let folder = tempfile::tempdir().expect("folder");
+        let (target, link) = (folder.path().join("a/out.csv"), folder.path().join("link.csv"));
+        std::fs::create_dir(folder.path().join("a")).expect("folder");
+        std::fs::write(&target, b"old").expect("written");
+        std::os::unix::fs::symlink(&target, &link).expect("linked");
+        let mut file = AtomicFile::create(link.to_str().expect("UTF-8")).expect("begun");
+        file.write_all(b"new").expect("written");
+        file.commit().expect("committed");
+        assert_eq!(std::fs::read(&target).expect("there"), b"new");
+        assert!(std::fs::symlink_metadata(&link).expect("there").is_symlink());
     }
 }
