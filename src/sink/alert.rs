@@ -91,6 +91,10 @@ impl Thresholds {
         if self.above.or(self.below).is_none() {
             return Err(Error::config("neither `above` nor `below` is given"));
         }
+        let all = [self.above, self.below, self.clear_above, self.clear_below];
+        if all.into_iter().flatten().any(f64::is_nan) {
+            return Err(Error::config("a threshold is not a number"));
+        }
         if is_wrong(self.clear_above, self.above, 1.0) || is_wrong(self.clear_below, self.below, -1.0) {
             return Err(Error::config("an incident would be over before it begins")
                 .with_help("`clear_above` is at most `above`, `clear_below` at least `below`"));
@@ -313,7 +317,8 @@ impl Target {
         let name = command.join(" ");
         let child = Command::new(&command[0]).args(&command[1..]).stdin(Stdio::piped()).spawn();
         let child = child.map_err(|error| {
-            Error::unavailable(format!("the alert command `{name}` cannot be started: {error}"))
+            let why = crate::error::plain(&error);
+            Error::unavailable(format!("the alert command `{name}` cannot be started: {why}"))
                 .with_help("check `command`")
         })?;
         Ok(Self::Command(child, name))
@@ -346,7 +351,8 @@ impl Target {
                 if status.success() {
                     Ok(())
                 } else {
-                    Err(Error::unavailable(format!("the alert command `{name}` failed: {status}")))
+                    Err(Error::unavailable(format!("the alert command `{name}` failed: {status}"))
+                        .with_help("see what it says, and run again"))
                 }
             }
         }
@@ -484,6 +490,7 @@ mod tests {
         assert!(with(None, None, None).is_err());
         assert!(with(Some(1.0), None, Some(2.0)).is_err());
         assert!(with(None, Some(1.0), Some(2.0)).is_err());
+        assert!(with(Some(f64::NAN), Some(0.0), None).is_err());
         assert!(with(Some(1.0), Some(0.0), Some(0.5)).is_ok());
     }
 
