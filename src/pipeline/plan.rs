@@ -1,8 +1,9 @@
 //! What will run: every stage with the columns that come in and go out, checked before anything starts.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{Order, Pipeline};
+use super::{MaxRejects, Order, Pipeline};
 use crate::batch::Schema;
 use crate::error::{Error, Part, Result};
 use crate::sink::Takes;
@@ -24,13 +25,14 @@ impl Plan {
     /// # Errors
     /// A configuration error that names the stage or sink.
     pub fn new(pipeline: &Pipeline, input: Arc<Schema>) -> Result<Self> {
-        let stages = stages(pipeline)?;
+        let stages = stages(pipeline).and_then(|stages| check_limits(pipeline).map(|()| stages));
+        let stages = stages.map_err(|error| error.with_part(Part::Source))?;
         let first = stages.len() - pipeline.stages.len();
         let mut schemas = vec![input];
         for (at, stage) in stages.iter().enumerate() {
             let output = stage.output(&schemas[at]).map_err(|error| {
                 if at < first {
-                    error
+                    error.with_part(Part::Source)
                 } else {
                     error.with_context(stage_label(at - first, &**stage)).with_part(Part::Stage(at - first))
                 }
@@ -84,25 +86,38 @@ pub fn stage_label(at: usize, stage: &dyn Stage) -> String {
     format!("stage {at} ({})", stage.name())
 }
 
+/// A share of rejects is one: from 0 to 1.
+fn check_limits(pipeline: &Pipeline) -> Result<()> {
+    match pipeline.input.max_rejects {
+        MaxRejects::Share(share) if !(0.0..=1.0).contains(&share) => {
+            Err(Error::config(format!("`max_rejects` {share} is neither a count nor a share"))
+                .with_help("write a count such as 100, or a share from 0.0 to 1.0 such as 0.01"))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// No two sinks write one file, none writes over an input, one at most writes to standard output.
 fn check_files(pipeline: &Pipeline) -> Result<()> {
     let mut seen = Vec::new();
-    let inputs: Vec<_> = pipeline.source.files().iter().filter_map(|path| path.canonicalize().ok()).collect();
-    for sink in &pipeline.sinks {
-        let Some(file) = sink.spec.file() else {
+    let inputs: Vec<_> = pipeline.source.files().iter().map(|path| place(path)).collect();
+    for (at, sink) in pipeline.sinks.iter().enumerate() {
+        // Pipes and devices keep nothing that could be written over.
+        let Some(file) = sink.spec.file().filter(|file| file.is_file() || !file.exists()) else {
             continue;
         };
-        let name = file.display();
-        if file.canonicalize().is_ok_and(|path| inputs.contains(&path)) {
+        let (name, place) = (file.display(), place(&file));
+        if inputs.contains(&place) {
             return Err(Error::config(format!("`{name}` is both read and written"))
-                .with_help("write to another file"));
+                .with_help("write to another file")
+                .with_part(Part::Sink(at)));
         }
-        if seen.contains(&file) {
-            return Err(
-                Error::config(format!("two sinks write `{name}`")).with_help("give each its own file")
-            );
+        if seen.contains(&place) {
+            return Err(Error::config(format!("two sinks write `{name}`"))
+                .with_help("give each its own file")
+                .with_part(Part::Sink(at)));
         }
-        seen.push(file);
+        seen.push(place);
     }
     if pipeline.sinks.iter().filter(|sink| sink.spec.is_stdout()).count() > 1 {
         return Err(
@@ -113,4 +128,11 @@ fn check_files(pipeline: &Pipeline) -> Result<()> {
         return Err(Error::config("no sink takes the records").with_help("add one; `null` only counts"));
     }
     Ok(())
+}
+
+/// Where a file is, or will be, however its path is written.
+fn place(path: &Path) -> PathBuf {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let made = || Some(folder.canonicalize().ok()?.join(path.file_name()?));
+    path.canonicalize().ok().or_else(made).unwrap_or_else(|| path.components().collect())
 }

@@ -337,10 +337,50 @@ error: stage 0 (test_limit): there is no column `flow` here
     );
 }
 
+/// What the plan says to a pipeline with these lines in its source and these sinks.
+fn plan_error(source: &str, sinks: &str) -> String {
+    let text = format!("{SOURCE}{source}\n{sinks}");
+    let resolved = resolve(&text).expect("written well");
+    let schema = Schema::new(vec![Field::new("sensor", FieldKind::Sensor), Field::measurement("value")]);
+    let error = Plan::new(&resolved.pipeline, Arc::new(schema.expect("schema"))).err().expect("senseless");
+    resolved.locate(error).expect("a place").to_string()
+}
+
+#[test]
+fn two_sinks_of_one_file_are_found_however_its_path_is_written() {
+    let sinks =
+        "[[sink]]\ntype = 'csv'\npath = 'out/a.csv'\n[[sink]]\ntype = 'jsonl'\npath = './out/./a.csv'\n";
+    let error = plan_error("", sinks);
+    assert!(error.contains("two sinks write `./out/./a.csv`"), "{error}");
+    assert!(error.contains("7 | [[sink]]"), "{error}");
+}
+
+#[test]
+fn a_share_of_rejects_is_from_nothing_to_all() {
+    for share in ["-0.5", "1.5", "nan"] {
+        let error = plan_error(&format!("max_rejects = {share}"), SINK);
+        assert!(error.contains("is neither a count nor a share"), "{error}");
+        assert!(error.contains("1 | [source]"), "{error}");
+    }
+}
+
+#[test]
+fn what_holds_for_the_input_points_at_the_source() {
+    let error = plan_error("order = 'time'", SINK);
+    assert!(error.contains("needs `disorder`") && error.contains("1 | [source]"), "{error}");
+}
+
 #[test]
 fn text_that_is_no_toml_is_pointed_at() {
     let error = resolve("[source]\ntype = csv\n").err().expect("wrong").to_string();
     assert!(error.contains("p.toml:2:8"), "{error}");
+}
+
+#[test]
+fn a_file_of_something_else_does_not_fill_the_screen() {
+    let error = resolve(&"2026-01-01T00:00:00Z,s0,1.5\n".repeat(3000)).err().expect("no TOML").to_string();
+    assert!(error.ends_with("more; is it a pipeline file?"), "{error}");
+    assert!(error.lines().count() < 200, "{error}");
 }
 
 #[test]
