@@ -38,6 +38,10 @@
 //! # Ok::<(), tidemill::Error>(())
 //! ```
 //!
+//! # Cargo features
+//!
+//! - `polars`, off by default: `source::Frame` reads a polars `DataFrame` or `LazyFrame`, `sink::Frame` makes a `DataFrame`.
+//!
 //! What a pipeline means, to the bit, is written in `docs/semantics.md`; clause numbers in these
 //! pages refer to it. To add a source, a stage or a sink, implement its trait and register it; see
 //! [`stage`] and `examples/custom_stage.rs`.
@@ -78,6 +82,10 @@ pub use registry::Component;
 
 /// For registration of components from other crates: `tidemill::submit! { Component::stage::<Mine>("mine", "…") }`.
 pub use inventory::submit;
+
+/// The version of polars that [`source::Frame`] and [`sink::Frame`] speak of; needs the Cargo feature `polars`.
+#[cfg(feature = "polars")]
+pub use polars;
 
 /// The README's and the guide's programs, compiled and run.
 #[cfg(doctest)]

@@ -1,26 +1,12 @@
 //! The command line where a transcript cannot tell: closed pipes, signals, files.
 
-use std::io::{BufRead, BufReader};
-use std::path::Path;
-use std::process::{Command, Output, Stdio};
+#[path = "common/command.rs"]
+mod command;
 
-fn tidemill(folder: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tidemill"));
-    command.current_dir(folder).stdin(Stdio::null());
-    command
-}
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Command, Stdio};
 
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
-fn run(folder: &Path, arguments: &[&str]) -> Output {
-    tidemill(folder).args(arguments).output().expect("the command runs")
-}
-
-fn folder() -> tempfile::TempDir {
-    tempfile::tempdir().expect("a folder")
-}
+use command::{folder, run, text, tidemill};
 
 const PIPELINE: &str = "[source]\ntype = 'synthetic'\nrecords = ${RECORDS}\n[[stage]]\ntype = 'threshold'\nmin = 0.0\n\
                         [[sink]]\ntype = 'csv'\npath = 'out.csv'\n";
@@ -96,6 +82,30 @@ fn a_pipeline_comes_from_standard_input_and_its_variables_from_the_environment()
     assert!(text(&output.stderr).contains("run: 100 %"), "{}", text(&output.stderr));
     let written = std::fs::read_to_string(folder.path().join("out.csv")).expect("a file");
     assert!(written.lines().count() > 1);
+}
+
+#[test]
+fn clause_6_data_come_from_standard_input_plain_or_packed() {
+    let folder = folder();
+    let pipeline = "[source]\ntype = 'csv'\npath = '-'\n[[sink]]\ntype = 'csv'\npath = '-'\n";
+    std::fs::write(folder.path().join("p.toml"), pipeline).expect("written");
+    let plain = b"v,note\n1.50,\"two\nlines\"\n2,x".to_vec();
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(&plain).expect("packed");
+    let gzip = encoder.finish().expect("packed");
+    let zstd = zstd::encode_all(&plain[..], 1).expect("packed");
+    for data in [plain, gzip, zstd] {
+        let mut child = tidemill(folder.path())
+            .args(["run", "p.toml", "--quiet"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the command runs");
+        child.stdin.take().expect("piped").write_all(&data).expect("taken");
+        let output = child.wait_with_output().expect("an end");
+        assert_eq!(text(&output.stdout), "sensor,v,note\nstdin,1.5,\"two\nlines\"\nstdin,2,x\n");
+        assert_eq!(output.status.code(), Some(0));
+    }
 }
 
 #[test]

@@ -1,53 +1,28 @@
 //! The contract, clause by clause (docs/semantics.md), through the public API: text in, text out.
 //! What belongs to one part alone is tested beside that part, under the same clause numbers.
 
-use std::path::Path;
-
 use tidemill::sink::{CsvFile, JsonLinesFile, Null};
 use tidemill::source::{Csv, Synthetic};
 use tidemill::stage::{Method, MovingAverage, Normalize, Threshold};
-use tidemill::{Error, ErrorKind, Pipeline, Report};
+use tidemill::{ErrorKind, Pipeline};
 
-/// A folder with input files, where a pipeline is run.
-struct Bench(tempfile::TempDir);
+#[path = "common/bench.rs"]
+mod bench;
+#[path = "semantics/input.rs"]
+mod input;
+#[path = "semantics/output.rs"]
+mod output;
+#[path = "semantics/stages.rs"]
+mod stages;
 
-impl Bench {
-    fn new(files: &[(&str, &str)]) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        for (name, text) in files {
-            std::fs::write(folder.path().join(name), text).expect("written");
-        }
-        Self(folder)
-    }
+use bench::Bench;
 
-    fn path(&self, name: &str) -> String {
-        self.0.path().join(name).to_str().expect("UTF-8").to_owned()
-    }
-
-    /// Runs a pipeline file in which `@` stands for the folder.
-    fn run(&self, pipeline: &str) -> Result<Report, Error> {
-        Pipeline::from_toml(&pipeline.replace('@', self.0.path().to_str().expect("UTF-8")))?.run()
-    }
-
-    /// What came out as `out.csv`, without the header.
-    fn out(&self) -> Vec<String> {
-        let text = std::fs::read_to_string(self.path("out.csv")).expect("an output");
-        text.lines().skip(1).map(str::to_owned).collect()
-    }
-
-    /// Runs a source table over `in.csv` with a CSV sink, and gives the lines that came out and the rejects.
-    fn read(&self, options: &str) -> (Vec<String>, Vec<String>) {
-        let pipeline = format!(
-            "[source]\ntype = \"csv\"\npath = \"@/in.csv\"\nmax_rejects = 100\n{options}\n[[sink]]\ntype = \"csv\"\npath = \"@/out.csv\""
-        );
-        let report = self.run(&pipeline).expect("a run");
-        let shown = |r: &tidemill::executor::Shown| format!("{}:{} {}", r.line, r.offset, r.reason);
-        (self.out(), report.rejects.first.iter().map(shown).collect())
-    }
-}
-
+/// Reads a file with these options of `[source]`: the lines that come out, and the rejects.
 fn read(text: &str, options: &str) -> (Vec<String>, Vec<String>) {
-    Bench::new(&[("in.csv", text)]).read(options)
+    let bench = Bench::new(&[("in.csv", text)]);
+    let report = bench.through(options, "").expect("a run");
+    let shown = |r: &tidemill::executor::Shown| format!("{}:{} {}", r.line, r.offset, r.reason);
+    (bench.out(), report.rejects.first.iter().map(shown).collect())
 }
 
 #[test]
@@ -261,33 +236,4 @@ fn chunks_of_any_size_and_either_way_of_reading_give_the_same_bytes() {
     }
     assert!(outputs[0].len() > 50_000);
     assert!(outputs.iter().all(|output| *output == outputs[0]));
-}
-
-/// Two real series, where they are at hand: see `datasets/README.md`.
-#[test]
-fn real_series_come_through_whole() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/nab");
-    if !folder.is_dir() {
-        eprintln!("skipped: no {}", folder.display());
-        return;
-    }
-    let bench = Bench::new(&[]);
-    let pipeline = format!(
-        "[source]\ntype = \"csv\"\npath = \"{}/*.csv\"\ntime = \"timestamp\"\n\
-        [[stage]]\ntype = \"moving_average\"\nwindow = \"1h\"\n[[sink]]\ntype = \"csv\"\npath = \"@/out.csv\"",
-        folder.display()
-    );
-    let report = bench.run(&pipeline).expect("a run");
-    assert_eq!(
-        (report.source.ledger.input, report.source.ledger.rejected, report.sensors),
-        (22_695 + 7_267, 0, 2)
-    );
-    // The machine's clock runs back once, by 55 minutes: 12 readings repeat the times of others.
-    assert!(report.rejects.late > 0 && report.rejects.late <= 12, "{} late", report.rejects.late);
-    assert!(report.rejects.first[0].file.contains("machine_temperature"));
-    // After the office's longest gap the window holds one reading: its mean is the reading.
-    let record =
-        bench.out().into_iter().find(|line| line.starts_with("2013-07-28 03:00:00,")).unwrap_or_default();
-    let fields: Vec<&str> = record.split(',').collect();
-    assert!(fields.len() < 4 || fields[2] == fields[3], "{record}");
 }

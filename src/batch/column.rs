@@ -1,5 +1,7 @@
 //! One column of a batch.
 
+use std::ops::Range;
+
 use super::{FieldKind, Mask, Span};
 use crate::sensor::SensorId;
 use crate::time::Timestamp;
@@ -123,6 +125,58 @@ impl Column {
         self.len() == 0
     }
 
+    /// Makes room for `more` values.
+    pub(crate) fn reserve(&mut self, more: usize) {
+        match self {
+            Self::Time(time) => {
+                time.values.reserve(more);
+                time.text.reserve(more);
+            }
+            Self::Sensor(ids) => ids.reserve(more),
+            Self::Measurement(measurement) => measurement.values.reserve(more),
+            Self::Count(counts) => counts.reserve(more),
+            Self::Text(spans) => spans.reserve(more),
+            Self::Flag(_) => {}
+        }
+    }
+
+    /// Takes away the values from `at` on.
+    pub(crate) fn split_off(&mut self, at: usize) -> Self {
+        match self {
+            Self::Time(time) => Self::Time(TimeColumn {
+                values: time.values.split_off(at),
+                text: time.text.split_off(at.min(time.text.len())),
+            }),
+            Self::Sensor(ids) => Self::Sensor(ids.split_off(at)),
+            Self::Measurement(measurement) => Self::Measurement(Measurement {
+                values: measurement.values.split_off(at),
+                valid: measurement.valid.split_off(at),
+            }),
+            Self::Flag(bits) => Self::Flag(bits.split_off(at)),
+            Self::Count(counts) => Self::Count(counts.split_off(at)),
+            Self::Text(spans) => Self::Text(spans.split_off(at)),
+        }
+    }
+
+    /// Appends the values at `range` of a column of the same kind, whose text is the same batch's.
+    pub(crate) fn append_range(&mut self, other: &Self, range: Range<usize>) {
+        match (self, other) {
+            (Self::Time(time), Self::Time(more)) => {
+                time.values.extend_from_slice(&more.values[range.clone()]);
+                time.text.extend_from_slice(more.text.get(range).unwrap_or_default());
+            }
+            (Self::Sensor(ids), Self::Sensor(more)) => ids.extend_from_slice(&more[range]),
+            (Self::Measurement(measurement), Self::Measurement(more)) => {
+                measurement.values.extend_from_slice(&more.values[range.clone()]);
+                measurement.valid.extend(range.map(|row| more.valid.get(row)));
+            }
+            (Self::Flag(bits), Self::Flag(more)) => bits.extend(range.map(|row| more.get(row))),
+            (Self::Count(counts), Self::Count(more)) => counts.extend_from_slice(&more[range]),
+            (Self::Text(spans), Self::Text(more)) => spans.extend_from_slice(&more[range]),
+            _ => unreachable!("columns of one kind"),
+        }
+    }
+
     /// Shortens it to `len` values, if it is longer.
     pub(crate) fn truncate(&mut self, len: usize) {
         match self {
@@ -198,9 +252,12 @@ impl Column {
 
 fn compact<T: Copy>(values: &mut Vec<T>, keep: &Mask) {
     let mut kept = 0;
-    for row in keep.ones() {
-        values[kept] = values[row];
-        kept += 1;
+    for run in keep.runs() {
+        let len = run.len();
+        if run.start != kept {
+            values.copy_within(run, kept);
+        }
+        kept += len;
     }
     values.truncate(kept);
 }

@@ -1,5 +1,7 @@
 //! A bit a record: validity, flags, what a filter keeps.
 
+use std::ops::Range;
+
 /// A list of bits, 64 to a word.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Mask {
@@ -13,6 +15,16 @@ impl Mask {
         let mut mask = Self { words: vec![if bit { u64::MAX } else { 0 }; len.div_ceil(64)], len };
         mask.clear_tail();
         mask
+    }
+
+    /// The bits that `bit` gives for 0 to `len`.
+    #[inline]
+    pub fn from_fn(len: usize, mut bit: impl FnMut(usize) -> bool) -> Self {
+        let word = |at: usize| {
+            let bits = 64 * at..len.min(64 * at + 64);
+            bits.fold(0, |word, index| word | u64::from(bit(index)) << (index % 64))
+        };
+        Self { words: (0..len.div_ceil(64)).map(word).collect(), len }
     }
 
     /// How many bits there are.
@@ -56,6 +68,24 @@ impl Mask {
         }
     }
 
+    /// Appends `count` bits, all of them `bit`.
+    pub fn extend_filled(&mut self, count: usize, bit: bool) {
+        let used = self.len % 64;
+        if let (Some(last), 1.., true) = (self.words.last_mut(), used, bit) {
+            *last |= u64::MAX << used;
+        }
+        self.len += count;
+        self.words.resize(self.len.div_ceil(64), if bit { u64::MAX } else { 0 });
+        self.clear_tail();
+    }
+
+    /// Takes away the bits from `at` on.
+    pub fn split_off(&mut self, at: usize) -> Self {
+        let rest = (at..self.len).map(|index| self.get(index)).collect();
+        self.truncate(at);
+        rest
+    }
+
     /// How many bits are set.
     pub fn count(&self) -> usize {
         self.words.iter().map(|word| word.count_ones() as usize).sum()
@@ -70,6 +100,27 @@ impl Mask {
     pub fn and(&mut self, other: &Self) {
         assert_eq!(self.len, other.len, "masks of one length");
         self.words.iter_mut().zip(&other.words).for_each(|(word, other)| *word &= other);
+    }
+
+    /// Sets every bit that is clear in `other`, which is as long.
+    pub fn or_not(&mut self, other: &Self) {
+        assert_eq!(self.len, other.len, "masks of one length");
+        self.words.iter_mut().zip(&other.words).for_each(|(word, other)| *word |= !other);
+        self.clear_tail();
+    }
+
+    /// The runs of set bits, ascending; a run ends at multiples of 64 at the latest.
+    pub(super) fn runs(&self) -> impl Iterator<Item = Range<usize>> + '_ {
+        self.words.iter().enumerate().flat_map(|(base, &word)| {
+            let mut rest = word;
+            std::iter::from_fn(move || {
+                let start = rest.trailing_zeros();
+                let ones = rest.checked_shr(start)?.trailing_ones();
+                rest &= u64::MAX.checked_shl(start + ones).unwrap_or(0);
+                let start = base * 64 + start as usize;
+                Some(start..start + ones as usize)
+            })
+        })
     }
 
     /// All bits in order.
@@ -120,12 +171,25 @@ mod tests {
             prop_assert_eq!(mask.count(), bits.iter().filter(|&&bit| bit).count());
             let ones: Vec<_> = (0..bits.len()).filter(|&i| bits[i]).collect();
             prop_assert_eq!(mask.ones().collect::<Vec<_>>(), ones);
+            prop_assert_eq!(&Mask::from_fn(bits.len(), |at| bits[at]), &mask);
+            prop_assert_eq!(mask.runs().flatten().collect::<Vec<_>>(), mask.ones().collect::<Vec<_>>());
+            let mut all = mask.clone();
+            all.or_not(&mask);
+            prop_assert!(all.is_all_set());
             let mut filled = Mask::filled(bits.len(), true);
             prop_assert!(filled.is_all_set());
             filled.and(&mask);
             prop_assert_eq!(&filled, &mask);
             filled.truncate(bits.len() / 2);
-            prop_assert_eq!(filled, bits[..bits.len() / 2].iter().copied().collect::<Mask>());
+            prop_assert_eq!(&filled, &bits[..bits.len() / 2].iter().copied().collect::<Mask>());
+            let rest = filled.split_off(bits.len() / 3);
+            prop_assert_eq!(rest, bits[bits.len() / 3..bits.len() / 2].iter().copied().collect::<Mask>());
+            for bit in [true, false, true] {
+                filled.extend_filled(bits.len(), bit);
+            }
+            let mut expected = bits[..bits.len() / 3].to_vec();
+            [true, false, true].iter().for_each(|&bit| expected.extend(vec![bit; bits.len()]));
+            prop_assert_eq!(filled.iter().collect::<Vec<_>>(), expected);
         }
     }
 }

@@ -136,13 +136,27 @@ impl Schema {
                 "column `{name}` is a {}, not a measurement",
                 self.fields[at].kind
             ))
-            .with_help(self.measurement_names(all))),
+            .with_help(self.other_measurements(at, all))),
             None => Err(Error::config(format!("there is no column `{name}` here"))
                 .with_help(self.measurement_names(all))),
         }
     }
 
+    /// What to do about a column that is no measurement: text may be one, once it is named.
+    fn other_measurements(&self, at: usize, all: &[usize]) -> String {
+        match self.fields[at].kind {
+            FieldKind::Text => format!(
+                "name it in [source] `measurements` if it should be read as numbers; {}",
+                self.measurement_names(all)
+            ),
+            _ => self.measurement_names(all),
+        }
+    }
+
     fn measurement_names(&self, all: &[usize]) -> String {
+        if all.is_empty() {
+            return "there are no measurements here".into();
+        }
         let names: Vec<_> = all.iter().map(|&at| format!("`{}`", self.fields[at].name)).collect();
         format!("the measurements here are {}", names.join(", "))
     }

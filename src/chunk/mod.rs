@@ -23,6 +23,17 @@ pub struct Chunk {
     pub bytes: Bytes,
     /// Reads them.
     pub decoder: Arc<dyn Decode>,
+    /// Knows whether they are still those of the file; `None` where nothing can change them.
+    pub witness: Option<Arc<dyn Witness>>,
+}
+
+/// Saw a file when it was opened, and sees whether it has changed since.
+pub trait Witness: Send + Sync {
+    /// Checks that the file, of which the bytes at `at` are in use, is what it was.
+    ///
+    /// # Errors
+    /// An I/O error that says what has changed.
+    fn check_unchanged(&self, at: u64) -> Result<()>;
 }
 
 impl fmt::Debug for Chunk {
@@ -57,5 +68,14 @@ impl Chunk {
     /// Only what ends the run: too many sensors, for one. Bad records are rejections.
     pub fn decode(&self, sensors: &mut dyn SensorLookup) -> Result<Decoded> {
         self.decoder.decode(self, sensors)
+    }
+
+    /// Checks that the bytes were the file's to the end: to be called between the last look at them and the moment at which
+    /// what came of them is handed over. A mapped file that is cut off reads as zeros.
+    ///
+    /// # Errors
+    /// As [`Witness::check_unchanged`].
+    pub fn check_unchanged(&self) -> Result<()> {
+        self.witness.iter().try_for_each(|witness| witness.check_unchanged(self.offset.at))
     }
 }

@@ -44,12 +44,15 @@ pub(super) fn is_stdout(path: &Path) -> bool {
 }
 
 /// Writes `text` to the file at `path`, which appears only when complete, or to standard output (`-`). Without
-/// `replace`, a file that is there is left alone.
+/// `replace`, a file that is there is left alone. A named pipe or a device takes the text as it is, and is never replaced.
 pub(super) fn file(path: &Path, text: &str, replace: bool) -> Outcome {
     if is_stdout(path) {
         return data(text);
     }
     let name = &path.display().to_string();
+    if is_special(path) {
+        return std::fs::write(path, text).map_err(|error| Error::io("write", name, &error).into());
+    }
     let mut part = part_of(path)?;
     part.write_all(text.as_bytes()).map_err(|error| Error::io("write", name, &error))?;
     readable(part.as_file()).map_err(|error| Error::io("write", name, &error))?;
@@ -65,9 +68,14 @@ pub(super) fn file(path: &Path, text: &str, replace: bool) -> Outcome {
     }
 }
 
+/// Whether a named pipe or a device is there.
+fn is_special(path: &Path) -> bool {
+    path.metadata().is_ok_and(|meta| !meta.is_file() && !meta.is_dir())
+}
+
 /// Sees to it that a file could be written at `path`, before hours of work are put into its content.
 pub(super) fn check_file(path: &Path) -> Outcome {
-    if is_stdout(path) {
+    if is_stdout(path) || is_special(path) {
         return Ok(());
     }
     if path.is_dir() {

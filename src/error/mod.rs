@@ -117,9 +117,13 @@ impl Error {
         let (kind, help) = match error.kind() {
             Os::NotFound => (ErrorKind::Unavailable, "check the path"),
             Os::PermissionDenied => (ErrorKind::Io, "check who may read or write there"),
-            Os::StorageFull => (ErrorKind::Io, "free some space or write elsewhere, then run again"),
+            Os::StorageFull | Os::QuotaExceeded => {
+                (ErrorKind::Io, "free some space or write elsewhere, then run again")
+            }
+            Os::FileTooLarge => (ErrorKind::Io, "a limit on the size of files is reached: see `ulimit -f`"),
+            Os::ReadOnlyFilesystem => (ErrorKind::Io, "write elsewhere"),
+            Os::NotADirectory => (ErrorKind::Io, "a part of the path is a file, not a folder"),
             Os::IsADirectory => (ErrorKind::Io, "that is a directory: name a file in it"),
-            Os::NotADirectory => (ErrorKind::Io, "check the path: a part of it is a file, not a folder"),
             _ => (ErrorKind::Io, ""),
         };
         let result = Self::new(kind, format!("cannot {doing} {path}: {}", plain(error)));

@@ -24,17 +24,22 @@ impl RejectLimit {
 
     /// Takes note of `records` more records, of which `rejections` were refused.
     pub(super) fn pass(&mut self, records: u64, rejections: &[Rejection]) -> Result<()> {
-        let before = self.records;
+        let end = self.records + records;
         for rejection in rejections {
-            // Good records before this one may have brought the count to the first check.
-            if before < FIRST_CHECK && rejection.record > FIRST_CHECK {
-                self.check(FIRST_CHECK)?;
-            }
+            self.advance(rejection.record - 1)?;
             self.note(rejection);
+            self.records = rejection.record;
             self.check(rejection.record)?;
         }
-        self.records += records;
-        self.check(self.records)
+        self.advance(end)
+    }
+
+    /// Only good records come until there have been `records`. They make the share smaller: of all of them, only the one
+    /// from which on it is looked at can fail.
+    fn advance(&mut self, records: u64) -> Result<()> {
+        let is_first_check = self.records < FIRST_CHECK && FIRST_CHECK <= records;
+        self.records = records;
+        if is_first_check { self.check(FIRST_CHECK) } else { Ok(()) }
     }
 
     /// The input has ended: a run in which every record was refused fails, however short it was.
@@ -85,5 +90,64 @@ impl RejectLimit {
         error.with_help(
             "mend the [source] options, collect rejects with a `dead_letter` sink, or raise `max_rejects`",
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::error::RejectionKind;
+    use crate::offset::Position;
+
+    fn rejection(record: u64) -> Rejection {
+        Rejection {
+            kind: RejectionKind::Malformed,
+            position: Position { file: "a.csv".into(), line: record + 1, offset: 0 },
+            record,
+            column: None,
+            reason: "bad".into(),
+            raw: Vec::new(),
+        }
+    }
+
+    /// Passes records, each good or refused, in pieces; the error's message.
+    fn verdict(limit: MaxRejects, refused: &[bool], pieces: impl Fn(usize) -> usize) -> Option<String> {
+        let (mut state, mut start) = (RejectLimit::new(limit), 0);
+        while start < refused.len() {
+            let end = refused.len().min(start + pieces(start).max(1));
+            let records = (start..end).filter(|&at| refused[at]).map(|at| rejection(at as u64 + 1));
+            if let Err(error) = state.pass((end - start) as u64, &records.collect::<Vec<_>>()) {
+                return Some(error.message().to_owned());
+            }
+            start = end;
+        }
+        None
+    }
+
+    #[test]
+    fn clause_7_few_rejects_among_many_records_are_no_matter_where_they_stand() {
+        let at = |places: &[usize]| (0..50_000).map(|at| places.contains(&at)).collect::<Vec<_>>();
+        let spread: Vec<usize> = (1..40).map(|n| n * 1200).collect();
+        let share = MaxRejects::Share(0.01);
+        assert_eq!(verdict(share, &at(&spread), |_| 50_000), None);
+        let early: Vec<usize> = (0..11).collect();
+        let message = "11 of 1000 records were refused, more than 0.01; the first: bad";
+        assert_eq!(verdict(share, &at(&early), |_| 50_000).as_deref(), Some(message));
+    }
+
+    proptest! {
+        #[test]
+        fn clause_7_the_verdict_does_not_depend_on_chunks(
+            places in proptest::collection::vec(0..3000usize, 0..60), length in 900..3000usize, size in 1..3000usize,
+        ) {
+            let refused: Vec<bool> = (0..length).map(|at| places.contains(&at)).collect();
+            for limit in [MaxRejects::Share(0.01), MaxRejects::Share(0.02), MaxRejects::Count(20)] {
+                let one_by_one = verdict(limit, &refused, |_| 1);
+                prop_assert_eq!(&verdict(limit, &refused, |_| length), &one_by_one);
+                prop_assert_eq!(&verdict(limit, &refused, |start| 1 + (start * 7919) % size), &one_by_one);
+            }
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! The bounded runtime: reads the input to its end, once for every `Global` stage and once for the output.
 //!
-//! [`parallel`] runs on all cores; [`sequential`] is the loop that judges it. Both hand what comes out to a
-//! [`drain::Drain`]. Memory does not grow with the input: one chunk a worker is in flight.
+//! `parallel` runs on all cores; `sequential` is the loop that judges it. Both hand what comes out to a
+//! `Drain`. Memory does not grow with the input: one chunk a worker is in flight.
 
 mod drain;
 mod guard;

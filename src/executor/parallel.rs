@@ -26,7 +26,7 @@ use super::setup::Setup;
 use super::turn::Turn;
 use super::{LineCount, Observer, Reading, RunOptions, check_stop};
 use crate::batch::{Batch, Schema};
-use crate::chunk::Decoded;
+use crate::chunk::{Chunk, Decoded};
 use crate::error::{Error, Rejection, Result};
 use crate::metrics::Entry;
 use crate::pipeline::{MaxRejects, Pipeline};
@@ -88,6 +88,8 @@ struct Ordered<'a, D> {
 
 /// A chunk that came all the way.
 struct Finished<R> {
+    /// Its bytes, where it had any.
+    chunk: Option<Chunk>,
     progress: Progress,
     records: u64,
     rejections: Vec<Rejection>,
@@ -235,7 +237,7 @@ impl Pass {
         worker: &mut Worker<D::Local>,
     ) -> Result<Finished<D::Ready>, Stopped> {
         let start = Instant::now();
-        let (decoded, lines) = decode(claim.input?, worker)?;
+        let (decoded, lines, chunk) = decode(claim.input?, worker)?;
         worker.decoding += start.elapsed();
         let Decoded { mut batch, rejections, .. } = decoded;
         if let Some(turn) = &self.lines {
@@ -249,7 +251,7 @@ impl Pass {
             Err(Stopped::Failed(error)) => Err(error),
             Err(Stopped::Cancelled) => return Err(Stopped::Cancelled),
         };
-        Ok(Finished { progress: claim.progress, records, rejections, lines, rest })
+        Ok(Finished { chunk, progress: claim.progress, records, rejections, lines, rest })
     }
 
     /// Takes a batch through the stages from `from` on.
@@ -357,22 +359,23 @@ impl Pass {
     }
 }
 
-/// Bytes to records.
-fn decode<L>(input: Input, worker: &mut Worker<L>) -> Result<(Decoded, LineCount)> {
+/// Bytes to records; the chunk is given back.
+fn decode<L>(input: Input, worker: &mut Worker<L>) -> Result<(Decoded, LineCount, Option<Chunk>)> {
     match input {
-        Input::Records(decoded) => Ok((decoded, LineCount::Final)),
+        Input::Records(decoded) => Ok((decoded, LineCount::Final, None)),
         Input::Chunk(chunk) => {
             let mut decoded = caught("source", || chunk.decode(&mut worker.ids))?;
             decoded.batch.sequence = chunk.sequence;
             let lines = LineCount::of(&chunk, &decoded);
-            Ok((decoded, lines))
+            Ok((decoded, lines, Some(chunk)))
         }
     }
 }
 
 impl<D: Drain> Ordered<'_, D> {
     fn accept(&mut self, finished: Finished<D::Ready>, sensors: &SharedSensors) -> Result<Vec<PartJob>> {
-        let Finished { progress, records, mut rejections, lines, rest } = finished;
+        let Finished { chunk, progress, records, mut rejections, lines, rest } = finished;
+        chunk.iter().try_for_each(Chunk::check_unchanged)?;
         let ledger = &mut self.entry.ledger;
         let base = lines.pass(&mut self.line);
         for rejection in &mut rejections {

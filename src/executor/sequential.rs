@@ -105,6 +105,7 @@ impl Pass {
             Input::Records(decoded) => (decoded, LineCount::Final),
             Input::Chunk(chunk) => {
                 let mut decoded = chunk.decode(&mut self.ids)?;
+                chunk.check_unchanged()?;
                 decoded.batch.sequence = chunk.sequence;
                 let lines = LineCount::of(&chunk, &decoded);
                 (decoded, lines)

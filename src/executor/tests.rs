@@ -1,13 +1,18 @@
 //! The parallel runtime gives what the one-thread loop gives, to the bit: outputs, ledgers, rejections, errors.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use proptest::prelude::*;
 
 use super::{Report, RunOptions, run};
 use crate::Pipeline;
-use crate::error::Result;
-use crate::source::{Io, OpenOptions};
+use crate::batch::{Batch, Schema};
+use crate::error::{ErrorKind, Result};
+use crate::sensor::Sensors;
+use crate::sink::CsvFile;
+use crate::source::{Csv, Io, OpenOptions};
+use crate::stage::{Flow, MovingAverage, Process, Reach, Stage};
 
 /// Stages of every reach, in pieces of a pipeline file.
 const STAGES: [&str; 8] = [
@@ -106,6 +111,69 @@ proptest! {
             let open = OpenOptions { chunk_size, io, ..OpenOptions::default() };
             let options = RunOptions { threads: Some(threads), open, ..RunOptions::default() };
             prop_assert_eq!(&go(&format!("by{threads}"), options), &plain, "{} threads", threads);
+        }
+    }
+}
+
+/// Panics at the value 13.
+#[derive(Clone, Copy)]
+struct Superstitious {
+    reach: Reach,
+}
+
+impl Stage for Superstitious {
+    fn name(&self) -> &str {
+        "superstitious"
+    }
+
+    fn parameters(&self) -> serde_json::Value {
+        serde_json::Value::Null
+    }
+
+    fn reach(&self) -> Reach {
+        self.reach
+    }
+
+    fn output(&self, input: &Schema) -> Result<Schema> {
+        Ok(input.clone())
+    }
+
+    fn start(&self, _input: &Arc<Schema>) -> Result<Box<dyn Process>> {
+        Ok(Box::new(|batch: Batch, _: &Sensors, _: &mut Flow| {
+            let at = batch.schema().index_of("v").expect("a column");
+            assert!(!batch.measurement(at).values.contains(&13.0), "thirteen");
+            Ok(batch)
+        }))
+    }
+}
+
+#[test]
+fn a_panic_in_a_stage_is_an_error_that_names_it_and_leaves_no_file() {
+    let folder = tempfile::tempdir().expect("folder");
+    let rows: String = (0..40).map(|at| format!("s{},{at}\n", at % 3)).collect();
+    std::fs::write(folder.path().join("in.csv"), format!("sensor,v\n{rows}")).expect("written");
+    let path = |name: &str| folder.path().join(name).to_str().expect("UTF-8").to_owned();
+    for (threads, reach) in [(1, Reach::Row), (3, Reach::Row), (1, Reach::Series), (3, Reach::Series)] {
+        let pipeline = Pipeline::builder()
+            .source(Csv::new(path("in.csv")).sensor("sensor"))
+            .stage(MovingAverage::rows(2))
+            .stage(Superstitious { reach })
+            .sink(CsvFile::new(path("out.csv")))
+            .build()
+            .expect("a pipeline");
+        let open = OpenOptions { chunk_size: 10, ..OpenOptions::default() };
+        for sequential in [true, false] {
+            let options = RunOptions {
+                threads: Some(threads),
+                sequential,
+                open: open.clone(),
+                ..RunOptions::default()
+            };
+            let error = run(&pipeline, &options, &mut ()).expect_err("a panic");
+            assert_eq!(error.kind(), ErrorKind::Internal);
+            assert_eq!(error.message(), "stage 1 (superstitious) panicked: thirteen");
+            let names: Vec<_> = std::fs::read_dir(folder.path()).expect("folder").collect();
+            assert_eq!(names.len(), 1, "only the input is there: {names:?}");
         }
     }
 }

@@ -3,8 +3,12 @@
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use crossbeam::utils::Backoff;
+
+/// Most waits are shorter than going to sleep and being woken, which takes about this long.
+const PATIENCE: Duration = Duration::from_micros(100);
 
 /// Something that chunk 0 has first, then chunk 1, and so on.
 ///
@@ -35,9 +39,8 @@ impl<T> Turn<T> {
 
     /// Waits until the turn of `ordinal` has come; `None` once `cancelled` is set, see [`Turn::wake`].
     pub(super) fn take(&self, ordinal: u64, cancelled: &AtomicBool) -> Option<Taken<'_, T>> {
-        // Most waits are shorter than going to sleep and being woken.
-        let backoff = Backoff::new();
-        while !self.has_come(ordinal) && !backoff.is_completed() {
+        let (backoff, start) = (Backoff::new(), Instant::now());
+        while !self.has_come(ordinal) && start.elapsed() < PATIENCE {
             backoff.snooze();
         }
         let mut guard = self.lock();

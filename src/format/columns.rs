@@ -131,6 +131,19 @@ impl Columns {
         field.is_empty() || self.options.null_values.iter().any(|null| null.as_bytes() == field)
     }
 
+    /// Whether texts besides the empty one stand for a missing value.
+    pub fn has_null_values(&self) -> bool {
+        !self.options.null_values.is_empty()
+    }
+
+    /// The decimal mark of numbers.
+    pub fn decimal_mark(&self) -> u8 {
+        match self.options.decimal {
+            Decimal::Point => b'.',
+            Decimal::Comma => b',',
+        }
+    }
+
     /// The number in a trimmed field that is not null.
     pub fn number(&self, field: &[u8]) -> Option<f64> {
         match self.options.decimal {
@@ -144,15 +157,29 @@ impl Columns {
     /// # Errors
     /// When a column that the options name is not there, or two have one name.
     pub fn schema(&self, file: &str, names: &[String], sample: &[Vec<Cow<'_, [u8]>>]) -> Result<Schema> {
+        self.schema_of(file, names, |at| self.is_number(at, sample))
+    }
+
+    /// The columns of an input that says itself which of its fields called `names` are numbers: `is_number` tells by index.
+    ///
+    /// # Errors
+    /// As for [`Columns::schema`].
+    pub fn schema_of(
+        &self,
+        file: &str,
+        names: &[String],
+        is_number: impl Fn(usize) -> bool,
+    ) -> Result<Schema> {
         check_distinct(file, names)?;
         self.check_named(file, names)?;
+        let measurements = self.options.measurements.as_ref();
         let mut fields = Vec::new();
         for (at, name) in names.iter().enumerate() {
             let kind = if self.options.time.as_ref() == Some(name) {
                 FieldKind::Time
             } else if self.options.sensor.as_ref() == Some(name) {
                 FieldKind::Sensor
-            } else if self.is_measurement(name, at, sample) {
+            } else if measurements.map_or_else(|| is_number(at), |chosen| chosen.contains(name)) {
                 FieldKind::Measurement
             } else {
                 FieldKind::Text
@@ -194,10 +221,8 @@ impl Columns {
         }
     }
 
-    fn is_measurement(&self, name: &str, at: usize, sample: &[Vec<Cow<'_, [u8]>>]) -> bool {
-        if let Some(names) = &self.options.measurements {
-            return names.iter().any(|measurement| measurement == name);
-        }
+    /// Whether there is something in field `at` of the records, and nothing but numbers.
+    fn is_number(&self, at: usize, sample: &[Vec<Cow<'_, [u8]>>]) -> bool {
         let fields = || sample.iter().filter_map(|record| record.get(at)).map(|field| Self::trim(field));
         let mut present = fields().filter(|field| !self.is_null(field)).peekable();
         present.peek().is_some() && present.all(|field| self.number(field).is_some())
@@ -266,7 +291,7 @@ fn check_distinct(file: &str, names: &[String]) -> Result<()> {
     for (at, name) in names.iter().enumerate() {
         if let Some(earlier) = seen.insert(name, at) {
             return Err(Error::data(format!(
-                "`{file}` has two columns called `{name}`: the {}th and the {}th",
+                "`{file}` has two columns called `{name}`: numbers {} and {}",
                 earlier + 1,
                 at + 1
             ))

@@ -12,14 +12,12 @@ use serde_json::value::RawValue;
 use super::columns::{ColumnOptions, Columns, Decimal, Role, SAMPLE};
 use super::rows::{Layout, Refusal, Rows};
 use super::text::{write_float, write_time};
-use super::{Bound, Decode, Encode, Format, Head};
+use super::{Bound, Decode, Encode, Format, Head, MAX_FIELD, MAX_FIELDS, MAX_RECORD};
 use crate::batch::{Batch, Column, Schema, Span};
 use crate::chunk::{Chunk, Decoded};
 use crate::error::{Error, Result};
 use crate::sensor::{SensorLookup, Sensors};
 
-/// A record may have this many bytes.
-const MAX_RECORD: usize = 1 << 20;
 /// Arrays and objects may lie this deep in one another.
 const MAX_NESTING: usize = 64;
 
@@ -100,19 +98,26 @@ struct Key<'t>(#[serde(borrow)] Cow<'t, str>);
 
 fn parse(line: &[u8]) -> std::result::Result<Object<'_>, Refusal> {
     serde_json::from_slice(line).map_err(|error| {
-        let text = error.to_string();
-        let what = text.rsplit_once(" at line ").map_or(&*text, |(what, _)| what);
-        Refusal::record(format!("not a JSON object: {what}, column {}", error.column()))
+        Refusal::record(format!("not a JSON object: {}, column {}", without_place(&error), error.column()))
     })
+}
+
+/// What is wrong, without the line, which counts from the start of the record.
+fn without_place(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    text.rsplit_once(" at line ").map_or(&*text, |(what, _)| what).to_owned()
 }
 
 /// A value as the field of a record: a string's content, nothing for null, and everything else as it stands.
 fn field(value: &RawValue) -> std::result::Result<Option<Cow<'_, str>>, Refusal> {
     match value.get().as_bytes() {
         b"null" => Ok(None),
+        text if text.len() > MAX_FIELD => {
+            Err(Refusal::record(format!("field of {} bytes; {MAX_FIELD} are allowed", text.len())))
+        }
         [b'"', ..] => {
             let text: Key<'_> = serde_json::from_str(value.get())
-                .map_err(|error| Refusal::record(format!("not a string: {error}")))?;
+                .map_err(|error| Refusal::record(format!("not a string: {}", without_place(&error))))?;
             Ok(Some(text.0))
         }
         [b'{' | b'[', ..] if nesting(value.get()) > MAX_NESTING => {
@@ -166,8 +171,15 @@ impl Format for JsonLines {
             let (end, next) = line(head.bytes, at);
             let is_whole = next < head.bytes.len() || head.is_whole;
             let object = if is_whole { parse(&head.bytes[at..end]).ok() } else { None };
-            if let Some(Object(fields)) = object {
+            if let Some(Object(fields)) = object.filter(|Object(fields)| fields.len() <= MAX_FIELDS) {
                 sample.push(sample_record(&fields, &mut names));
+            }
+            if names.len() > MAX_FIELDS {
+                let what =
+                    format!("the records of `{}` have more than {MAX_FIELDS} different fields", head.name);
+                return Err(
+                    Error::data(what).with_help("JSON Lines have the same few fields in every record")
+                );
             }
             at = next;
         }
@@ -205,10 +217,18 @@ fn skip_bom(bytes: &[u8]) -> usize {
     if bytes.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 }
 }
 
+/// Which of `names` is `name`, which is the `order`th of its record: mostly the one at that place.
+fn place_of(names: &[String], name: &str, order: usize) -> Option<usize> {
+    match names.get(order) {
+        Some(known) if known == name => Some(order),
+        _ => names.iter().position(|known| known == name),
+    }
+}
+
 fn sample_record<'t>(fields: &[Entry<'t>], names: &mut Vec<String>) -> Vec<Cow<'t, [u8]>> {
     let mut record = Vec::new();
-    for (name, value) in fields {
-        let at = names.iter().position(|known| known == name).unwrap_or_else(|| {
+    for (order, (name, value)) in fields.iter().enumerate() {
+        let at = place_of(names, name, order).unwrap_or_else(|| {
             names.push(name.clone().into_owned());
             names.len() - 1
         });
@@ -267,9 +287,12 @@ impl JsonDecoder {
             return Err(Refusal::record(reason));
         }
         let Object(fields) = parse(&text[start..end])?;
+        if fields.len() > MAX_FIELDS {
+            return Err(Refusal::record(format!("more than {MAX_FIELDS} fields")));
+        }
         let mut values: Vec<Option<&RawValue>> = vec![None; self.names.len()];
-        for (name, value) in &fields {
-            match self.names.iter().position(|known| known == name) {
+        for (order, (name, value)) in fields.iter().enumerate() {
+            match place_of(&self.names, name, order) {
                 Some(at) if values[at].is_none() => values[at] = Some(value),
                 Some(_) => return Err(Refusal::record(format!("field `{name}` stands twice"))),
                 None if self.ignore_unknown => {}

@@ -19,6 +19,15 @@ use crate::chunk::{Chunk, Decoded};
 use crate::error::Result;
 use crate::sensor::{SensorLookup, Sensors};
 
+/// A record of text may have this many bytes; a quote that is not closed within them never is.
+pub const MAX_RECORD: usize = 1 << 20;
+
+/// A record of text may have this many fields, and a file as many columns.
+pub const MAX_FIELDS: usize = 4096;
+
+/// A field of text may have this many bytes.
+pub const MAX_FIELD: usize = 256 << 10;
+
 /// The beginning of a file, enough to see its header and some records.
 #[derive(Clone, Copy, Debug)]
 pub struct Head<'a> {

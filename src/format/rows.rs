@@ -1,15 +1,16 @@
 //! Collects the records of a chunk column by column; a record that turns out bad leaves no trace but
 //! its rejection.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::columns::{Columns, Role, shown};
-use crate::batch::{Batch, Column, Measurement, Origins, Schema, Span, Text};
+use crate::batch::{Batch, Column, Mask, Measurement, Origins, Schema, Span, Text, TimeColumn};
 use crate::chunk::{Chunk, Decoded};
 use crate::error::{Rejection, RejectionKind, Result};
 use crate::offset::Position;
 use crate::sensor::{SensorId, SensorLookup};
-use crate::time::Timestamp;
+use crate::time::{TimeError, Timestamp};
 
 /// Why a record is refused: the column's index, if one is at fault, and the reason.
 pub(super) struct Refusal {
@@ -51,8 +52,43 @@ pub(super) struct Rows<'a> {
     origins: Option<Origins>,
     rows: usize,
     rejections: Vec<Rejection>,
-    /// The last time's text and value: sensors that are read together share it.
-    last_time: (Vec<u8>, Timestamp),
+    last_time: LastTime,
+}
+
+/// The last time's text and value: sensors that are read together share it.
+pub(super) struct LastTime {
+    text: Vec<u8>,
+    time: Timestamp,
+}
+
+impl LastTime {
+    /// The time that a trimmed field says.
+    #[inline]
+    pub(super) fn read(
+        &mut self,
+        field: &[u8],
+        columns: &Columns,
+    ) -> std::result::Result<Timestamp, TimeError> {
+        // No time is empty, but nothing has been read yet where the text is.
+        if !is_same(&self.text, field) || field.is_empty() {
+            let time = columns.times.parse(field)?;
+            self.text.clear();
+            self.text.extend_from_slice(field);
+            self.time = time;
+        }
+        Ok(self.time)
+    }
+}
+
+/// Whether two texts are the same; for those of a timestamp's usual length without a call.
+#[inline]
+fn is_same(a: &[u8], b: &[u8]) -> bool {
+    match (a.first_chunk::<16>(), b.first_chunk::<16>(), a.last_chunk::<16>(), b.last_chunk::<16>()) {
+        (Some(a1), Some(b1), Some(a2), Some(b2)) if a.len() <= 32 => {
+            a.len() == b.len() && a1 == b1 && a2 == b2
+        }
+        _ => a == b,
+    }
 }
 
 impl<'a> Rows<'a> {
@@ -70,7 +106,7 @@ impl<'a> Rows<'a> {
             origins,
             rows: 0,
             rejections: Vec::new(),
-            last_time: (Vec::new(), Timestamp::MIN),
+            last_time: LastTime { text: Vec::new(), time: Timestamp::MIN },
         }
     }
 
@@ -113,15 +149,9 @@ impl<'a> Rows<'a> {
         if self.layout.columns.is_null(field) {
             return Err(Refusal::field(at, "no timestamp"));
         }
-        if self.last_time.0 != field {
-            let time = self.layout.columns.times.parse(field);
-            let time =
-                time.map_err(|why| Refusal::field(at, format!("{} is not a time: {why}", shown(field))))?;
-            self.last_time.0.clear();
-            self.last_time.0.extend_from_slice(field);
-            self.last_time.1 = time;
-        }
-        let time = self.last_time.1;
+        let time = self.last_time.read(field, &self.layout.columns);
+        let time =
+            time.map_err(|why| Refusal::field(at, format!("{} is not a time: {why}", shown(field))))?;
         let span = self.span(field, start);
         if let Column::Time(column) = &mut self.columns[at] {
             column.values.push(time);
@@ -183,6 +213,81 @@ impl<'a> Rows<'a> {
         }
     }
 
+    /// How many good records there are so far.
+    pub(super) fn len(&self) -> usize {
+        self.rows
+    }
+
+    /// Makes room for this many good records.
+    pub(super) fn reserve(&mut self, records: usize) {
+        self.columns.iter_mut().for_each(|column| column.reserve(records));
+    }
+
+    /// Measurement `at`, for values of many records at once: to be made whole by [`Rows::accept_run`].
+    pub(super) fn measurement(&mut self, at: usize, fill: impl FnOnce(&mut Vec<f64>, &mut Mask)) {
+        if let Column::Measurement(Measurement { values, valid }) = &mut self.columns[at] {
+            fill(values, valid);
+        }
+    }
+
+    /// The same for time column `at`.
+    pub(super) fn times(&mut self, at: usize, fill: impl FnOnce(&mut LastTime, &mut TimeColumn)) {
+        if let Column::Time(column) = &mut self.columns[at] {
+            fill(&mut self.last_time, column);
+        }
+    }
+
+    /// The same for text column `at`.
+    pub(super) fn texts(&mut self, at: usize, fill: impl FnOnce(&mut Vec<Span>)) {
+        if let Column::Text(spans) = &mut self.columns[at] {
+            fill(spans);
+        }
+    }
+
+    /// `records` more records have all their values but the sensor: its name is given as start and length in `text`, which is
+    /// UTF-8 there, or not at all where no column has it.
+    pub(super) fn accept_run(&mut self, names: &[(u32, u32)], text: &[u8], records: usize) -> Result<()> {
+        let Column::Sensor(ids) = &mut self.columns[self.layout.schema.sensor()] else { return Ok(()) };
+        let first = ids.len();
+        match &self.layout.sensor {
+            Some(name) if records > 0 => ids.resize(first + records, self.sensors.id(name)?),
+            _ => self.sensors.known_ids(text, names, ids),
+        }
+        for (at, &(start, len)) in names.iter().enumerate() {
+            if ids[first + at] == SensorId::UNKNOWN {
+                let name = &text[start as usize..][..len as usize];
+                ids[first + at] = self.sensors.id(&String::from_utf8_lossy(name))?;
+            }
+        }
+        self.rows += records;
+        Ok(())
+    }
+
+    /// Takes away the values from record `from` on, of all columns but the sensor's.
+    pub(super) fn split_off(&mut self, from: usize) -> Vec<Column> {
+        self.columns.iter_mut().map(|column| column.split_off(from.min(column.len()))).collect()
+    }
+
+    /// Puts back the values of some of the records that were taken away.
+    pub(super) fn append(&mut self, columns: &[Column], records: Range<usize>) {
+        for (column, more) in self.columns.iter_mut().zip(columns).filter(|(_, more)| !more.is_empty()) {
+            column.append_range(more, records.clone());
+        }
+    }
+
+    /// Whether it is noted where records come from.
+    pub(super) fn has_origins(&self) -> bool {
+        self.origins.is_some()
+    }
+
+    /// Notes where the next record, of `raw` bytes, came from.
+    pub(super) fn origin(&mut self, start: usize, line: u64, raw: usize) {
+        if let Some(origins) = &mut self.origins {
+            let from = &self.chunk.offset;
+            origins.push(from.line + line, from.at + start as u64, Span::new(start, raw));
+        }
+    }
+
     /// How many records there are so far, good or bad.
     fn records(&self) -> u64 {
         (self.rows + self.rejections.len()) as u64
@@ -191,10 +296,7 @@ impl<'a> Rows<'a> {
     /// The record that began at byte `start` and line `line` of the chunk, and is `raw`, is whole.
     pub(super) fn accept(&mut self, start: usize, line: u64, raw: usize) -> Result<()> {
         self.push_sensor()?;
-        if let Some(origins) = &mut self.origins {
-            let from = &self.chunk.offset;
-            origins.push(from.line + line, from.at + start as u64, Span::new(start, raw));
-        }
+        self.origin(start, line, raw);
         self.rows += 1;
         Ok(())
     }

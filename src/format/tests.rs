@@ -59,14 +59,20 @@ impl Read {
 
 /// What a file decodes to that is handed over in blocks of `block` bytes.
 fn read_in_blocks(format: &dyn Format, bytes: &[u8], block: usize) -> Result<Read> {
+    read_cut(format, bytes, (1..).map_while(|n: usize| n.checked_mul(block)))
+}
+
+/// What a file decodes to that is handed over in pieces which end at `cuts`, ascending, and at its end.
+fn read_cut(format: &dyn Format, bytes: &[u8], cuts: impl IntoIterator<Item = usize>) -> Result<Read> {
     let head = Head { name: "a.csv", stem: "stem", bytes, is_whole: true };
     let schema = Arc::new(format.schema(head)?);
     let bound = format.bind(head, &schema)?;
     let columns = schema.fields().iter().map(|field| format!("{}: {}", field.name, field.kind)).collect();
     let (mut read, mut sensors) = (Read { columns, ..Read::default() }, Sensors::default());
-    let (mut from, mut to, mut line) = (bound.skip_bytes, bound.skip_bytes, 1 + bound.skip_lines);
-    while from < bytes.len() {
-        to = to.saturating_add(block).min(bytes.len());
+    let (mut from, mut line) = (bound.skip_bytes, 1 + bound.skip_lines);
+    let cuts =
+        cuts.into_iter().skip_while(|&cut| cut < bound.skip_bytes).take_while(|&cut| cut < bytes.len());
+    for to in cuts.chain([bytes.len()]) {
         let length = bound.decoder.complete(&bytes[from..to], to == bytes.len());
         if length > 0 {
             let chunk = chunk(&bound.decoder, &bytes[from..from + length], from, line);
@@ -87,6 +93,7 @@ fn chunk(decoder: &Arc<dyn Decode>, bytes: &[u8], at: usize, line: u64) -> Chunk
         offset: Offset { file: 0, at: at as u64, line },
         bytes: Bytes::new(bytes.to_vec()),
         decoder: Arc::clone(decoder),
+        witness: None,
     }
 }
 
@@ -359,16 +366,58 @@ fn json_numbers_have_a_point_whatever_the_decimal_mark() {
     assert_eq!(read(&json(&options), "{\"v\": 1.5}\n{\"v\": 2}\n").rows, ["stem | 1.5", "stem | 2.0"]);
 }
 
+/// Lines of JSON, whole and broken, at most 256 bytes of them.
+fn nasty_json() -> impl Strategy<Value = Vec<u8>> {
+    let pieces: [&[u8]; 21] = [
+        b"{\"s\":\"a\"",
+        b",\"v\":1",
+        b",\"v\":\"x\\n\"",
+        b",\"x\":[{}]",
+        b"}",
+        b"}\n",
+        b"{\"s\":\"b\",\"v\":2.5}\r\n",
+        b"\n",
+        b"\r\n",
+        b"\r",
+        b" ",
+        b"\t",
+        b"\"",
+        b"\\",
+        b"[",
+        b"\\u00e9",
+        "é".as_bytes(),
+        b"\0",
+        b"\xff",
+        b"\xef\xbb\xbf",
+        b"{}",
+    ];
+    let pieces = proptest::sample::select(pieces.to_vec());
+    (any::<bool>(), proptest::collection::vec(pieces, 0..80)).prop_map(|(has_bom, pieces)| {
+        let bom: &[u8] = if has_bom { b"\xef\xbb\xbf" } else { b"" };
+        let mut text = [bom, b"{\"s\":\"a\",\"v\":1}\n", &pieces.concat()].concat();
+        text.truncate(256);
+        text
+    })
+}
+
 proptest! {
     #[test]
-    fn json_lines_split_anywhere_are_the_same(pieces in proptest::collection::vec(proptest::sample::select(&[
-        "{\"s\": \"a\"", ", \"v\": 1", ", \"v\": \"x\\n\"", "}", "\n", "\r\n", "\r", " ", "\"", "\\", "[", "\u{e9}",
-    ][..]), 0..40)) {
+    fn clause_5_json_lines_cut_anywhere_are_the_same(text in nasty_json(), ignore in any::<bool>()) {
+        let unknown_fields = if ignore { UnknownFields::Ignore } else { UnknownFields::Reject };
         let options = ColumnOptions { time: None, ..named() };
-        let text = format!("{{\"s\": \"a\", \"v\": 1}}\n{}", pieces.concat());
-        let whole = read(&json(&options), &text);
-        for block in 1..text.len() {
-            prop_assert_eq!(&read_in_blocks(&json(&options), text.as_bytes(), block).expect("readable"), &whole, "{}", block);
+        let format = JsonLines::new(&JsonOptions { unknown_fields }, &options).expect("good options").with_origins(true);
+        let whole = read(&format, &text);
+        for first in 0..=text.len() {
+            let pieces = read_cut(&format, &text, [first]).expect("readable");
+            prop_assert_eq!(&pieces, &whole, "cut at {}", first);
+            for second in (first + 1..text.len()).take_while(|_| text.len() <= 40) {
+                let pieces = read_cut(&format, &text, [first, second]).expect("readable");
+                prop_assert_eq!(&pieces, &whole, "cut at {} and {}", first, second);
+            }
+        }
+        for block in 1..=text.len().min(40) {
+            let pieces = read_in_blocks(&format, &text, block).expect("readable");
+            prop_assert_eq!(&pieces, &whole, "pieces of {}", block);
         }
     }
 

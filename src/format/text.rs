@@ -16,7 +16,9 @@ pub fn write_float(value: f64, decimals: Option<u8>, out: &mut Vec<u8>) {
             let mut buffer = zmij::Buffer::new();
             let text = buffer.format_finite(value);
             let text = text.strip_suffix(".0").unwrap_or(text);
-            match text.split_once("e+") {
+            // Only large numbers have a positive exponent: most need no search for it.
+            let exponent = if value.abs() < 1e15 { None } else { text.split_once("e+") };
+            match exponent {
                 None => out.extend_from_slice(text.as_bytes()),
                 Some((mantissa, exponent)) => {
                     [mantissa, "e", exponent].iter().for_each(|part| out.extend_from_slice(part.as_bytes()));

@@ -5,5 +5,6 @@ pub mod exact_sum;
 pub mod number;
 pub mod quantile;
 pub mod ring;
+pub mod separators;
 mod wide;
 pub mod window;

@@ -352,7 +352,7 @@ fn two_sinks_of_one_file_are_found_however_its_path_is_written() {
         "[[sink]]\ntype = 'csv'\npath = 'out/a.csv'\n[[sink]]\ntype = 'jsonl'\npath = './out/./a.csv'\n";
     let error = plan_error("", sinks);
     assert!(error.contains("two sinks write `./out/./a.csv`"), "{error}");
-    assert!(error.contains("7 | [[sink]]"), "{error}");
+    assert!(error.contains("8 | [[sink]]"), "{error}");
 }
 
 #[test]

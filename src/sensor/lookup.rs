@@ -127,7 +127,7 @@ fn short_key(text: &[u8], start: usize, len: usize) -> Option<u128> {
     Some(bytes & ((1 << (8 * len)) - 1) | (len as u128) << 120)
 }
 
-/// Short names in a table with open addressing, at most half full. Key 0 is a free slot: the empty name is never remembered.
+/// Short names in a table with open addressing, at most three quarters full: for many sensors it should still fit a cache. Key 0 is a free slot: the empty name is never remembered.
 #[derive(Debug)]
 struct ShortNames {
     keys: Vec<u128>,
@@ -167,7 +167,7 @@ impl ShortNames {
         if key == 0 || self.count >= REMEMBERED {
             return;
         }
-        if 2 * self.count >= self.keys.len() {
+        if 4 * self.count >= 3 * self.keys.len() {
             self.grow();
         }
         self.place(key, id);
@@ -183,7 +183,7 @@ impl ShortNames {
     }
 
     fn grow(&mut self) {
-        let slots = self.keys.len() * 4;
+        let slots = self.keys.len() * 2;
         let keys = std::mem::replace(&mut self.keys, vec![0; slots]);
         let ids = std::mem::replace(&mut self.ids, vec![SensorId::UNKNOWN; slots]);
         for (key, id) in keys.into_iter().zip(ids).filter(|&(key, _)| key != 0) {

@@ -11,7 +11,7 @@ use hashbrown::HashTable;
 use crate::error::{Error, Result};
 
 pub use lookup::{SensorIds, SensorLookup, SharedSensors};
-pub use rules::{PerSensor, Rules, matcher};
+pub use rules::{OfSensors, PerSensor, Rules, matcher};
 
 /// A sensor's ordinal by first appearance: an index into whatever is kept per sensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -3,7 +3,7 @@
 use globset::{GlobBuilder, GlobMatcher};
 use indexmap::IndexMap;
 
-use super::SensorId;
+use super::{SensorId, Sensors};
 use crate::error::{Error, Result};
 
 /// One rule for all sensors, and others for those whose name fits a pattern.
@@ -35,6 +35,11 @@ impl<R> Rules<R> {
             .map_or(&self.base, |(_, rule)| rule)
     }
 
+    /// The rule for all sensors, where there are no exceptions.
+    pub fn single(&self) -> Option<&R> {
+        self.exceptions.is_empty().then_some(&self.base)
+    }
+
     /// The same patterns with other rules.
     pub fn map<S>(&self, rule: impl Fn(&R) -> S) -> Rules<S> {
         let exceptions =
@@ -59,6 +64,25 @@ pub fn matcher(pattern: &str) -> Result<GlobMatcher> {
             "`*` stands for any text, `?` for one character, `[a-c]` and `{a,b}` for one of several",
         )
     })
+}
+
+/// Something known of every sensor, by id: small, the same for all of a run, looked up once a record.
+#[derive(Clone, Debug)]
+pub struct OfSensors<T>(Vec<T>);
+
+impl<T> Default for OfSensors<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<T> OfSensors<T> {
+    /// What is known of each sensor in `sensors`; `make` says it of those that are new.
+    pub fn of(&mut self, sensors: &Sensors, make: impl Fn(&str) -> T) -> &[T] {
+        let new = (self.0.len()..sensors.len()).map(|id| make(sensors.name(SensorId(id as u32))));
+        self.0.extend(new);
+        &self.0
+    }
 }
 
 /// Something kept per sensor, made when the sensor is first met.

@@ -13,6 +13,8 @@ mod file;
 mod jsonl;
 mod null;
 mod parquet;
+#[cfg(feature = "polars")]
+mod polars;
 
 use std::any::Any;
 use std::path::PathBuf;
@@ -31,6 +33,8 @@ pub use dead_letter::DeadLetter;
 pub use jsonl::JsonLinesFile;
 pub use null::Null;
 pub use parquet::ParquetFile;
+#[cfg(feature = "polars")]
+pub use polars::{Frame, FrameHandle};
 
 /// What a sink is given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,25 +1,29 @@
 //! `parquet`: columns, compressed, with statistics.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow_array::builder::{Float64Builder, StringBuilder};
 use arrow_array::types::Int32Type;
 use arrow_array::{
-    ArrayRef, BooleanArray, DictionaryArray, Int32Array, RecordBatch, StringArray, TimestampNanosecondArray,
-    UInt64Array,
+    Array, ArrayRef, BooleanArray, DictionaryArray, Int32Array, RecordBatch, StringArray,
+    TimestampNanosecondArray, UInt64Array,
 };
 use arrow_schema::{DataType, Field as ArrowField, Schema as ArrowSchema, TimeUnit};
+use arrow_select::concat::concat;
 use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowRowGroupWriterFactory, compute_leaves};
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::ColumnPath;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::atomic::{self, AtomicFile};
-use super::{Repeat, Sink, SinkSpec};
+use super::{Block, Job, Prepare, Repeat, Sink, SinkSpec};
 use crate::batch::{Batch, Column, FieldKind, Schema};
 use crate::error::{Error, Result};
 use crate::registry::{Component, parameters_of};
@@ -110,9 +114,20 @@ impl SinkSpec for ParquetFile {
     fn open(&self, schema: &Arc<Schema>) -> Result<Box<dyn Sink>> {
         let arrow = Arc::new(arrow_schema(schema));
         let file = AtomicFile::create(&self.path)?;
-        let writer = ArrowWriter::try_new(file, Arc::clone(&arrow), Some(self.properties(schema)?))
-            .map_err(|error| parquet_error(&self.path, error))?;
-        Ok(Box::new(Open { path: self.path.clone(), schema: arrow, writer: Some(writer), file: None }))
+        let (writer, factory) =
+            ArrowWriter::try_new(file, Arc::clone(&arrow), Some(self.properties(schema)?))
+                .and_then(ArrowWriter::into_serialized_writer)
+                .map_err(|error| parquet_error(&self.path, error))?;
+        let appender = Appender { next: 0, encoded: BTreeMap::new(), writer: Some(writer), file: None };
+        let shared =
+            Shared { path: self.path.clone(), schema: arrow, factory, appender: Mutex::new(appender) };
+        Ok(Box::new(Open {
+            row_group: self.row_group,
+            gathered: Vec::new(),
+            rows: 0,
+            next: 0,
+            shared: Arc::new(shared),
+        }))
     }
 }
 
@@ -134,42 +149,154 @@ fn arrow_schema(schema: &Schema) -> ArrowSchema {
     ArrowSchema::new(fields.collect::<Vec<_>>())
 }
 
+/// A Parquet file in the making. Records are gathered to whole row groups, whatever batches they came in; each is
+/// encoded by whoever has time, and appended in order.
 struct Open {
+    row_group: usize,
+    /// Records that do not fill a row group yet.
+    gathered: Vec<RecordBatch>,
+    rows: usize,
+    /// The ordinal of the next row group.
+    next: usize,
+    shared: Arc<Shared>,
+}
+
+/// What all workers use.
+struct Shared {
     path: String,
     schema: Arc<ArrowSchema>,
+    factory: ArrowRowGroupWriterFactory,
+    appender: Mutex<Appender>,
+}
+
+/// The file, and the row groups that are encoded but not in turn yet.
+struct Appender {
+    next: usize,
+    encoded: BTreeMap<usize, Vec<ArrowColumnChunk>>,
     /// Until the end is written.
-    writer: Option<ArrowWriter<AtomicFile>>,
+    writer: Option<SerializedFileWriter<AtomicFile>>,
     /// From then on.
     file: Option<AtomicFile>,
 }
 
+impl Open {
+    fn gather(&mut self, mut records: RecordBatch) -> Option<Job> {
+        let mut jobs = Vec::new();
+        while self.rows + records.num_rows() >= self.row_group {
+            let missing = self.row_group - self.rows;
+            let rest = records.slice(missing, records.num_rows() - missing);
+            self.gathered.push(records.slice(0, missing));
+            jobs.extend(self.row_group());
+            records = rest;
+        }
+        self.rows += records.num_rows();
+        if records.num_rows() > 0 {
+            self.gathered.push(records);
+        }
+        (!jobs.is_empty()).then(|| -> Job { Box::new(|| jobs.into_iter().try_for_each(|job| job())) })
+    }
+
+    /// What is left to do with the records gathered; nothing if there are none.
+    fn row_group(&mut self) -> Option<Job> {
+        let gathered = std::mem::take(&mut self.gathered);
+        if gathered.is_empty() {
+            return None;
+        }
+        let (ordinal, shared) = (self.next, Arc::clone(&self.shared));
+        self.next += 1;
+        self.rows = 0;
+        Some(Box::new(move || {
+            let chunks = shared.encode(ordinal, &gathered)?;
+            drop(gathered);
+            shared.append(ordinal, chunks)
+        }))
+    }
+}
+
+impl Shared {
+    fn encode(&self, ordinal: usize, gathered: &[RecordBatch]) -> Result<Vec<ArrowColumnChunk>> {
+        let failed = |error| parquet_error(&self.path, error);
+        let writers = self.factory.create_column_writers(ordinal).map_err(failed)?;
+        let mut chunks = Vec::new();
+        for (at, mut writer) in writers.into_iter().enumerate() {
+            let parts: Vec<&dyn Array> = gathered.iter().map(|records| &**records.column(at)).collect();
+            // In one piece, so that pages end where the records say and not the batches.
+            let whole =
+                concat(&parts).map_err(|error| Error::internal(format!("parts that do not fit: {error}")))?;
+            for leaf in compute_leaves(self.schema.field(at), &whole).map_err(failed)? {
+                writer.write(&leaf).map_err(failed)?;
+            }
+            chunks.push(writer.close().map_err(failed)?);
+        }
+        Ok(chunks)
+    }
+
+    /// Appends the row group `ordinal`, and those that waited for it.
+    fn append(&self, ordinal: usize, chunks: Vec<ArrowColumnChunk>) -> Result<()> {
+        let Appender { next, encoded, writer, .. } = &mut *self.appender();
+        let writer =
+            writer.as_mut().ok_or_else(|| Error::internal("records after the end of a Parquet file"))?;
+        encoded.insert(ordinal, chunks);
+        let mut append = |chunks: Vec<ArrowColumnChunk>| {
+            let mut group = writer.next_row_group()?;
+            chunks.into_iter().try_for_each(|chunk| chunk.append_to_row_group(&mut group))?;
+            group.close().map(drop)
+        };
+        while let Some(chunks) = encoded.remove(next) {
+            append(chunks).map_err(|error| parquet_error(&self.path, error))?;
+            *next += 1;
+        }
+        Ok(())
+    }
+
+    /// A job that panicked ends the run: nobody looks at what it left.
+    fn appender(&self) -> MutexGuard<'_, Appender> {
+        self.appender.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Makes arrays of a batch's columns.
+impl Prepare for Shared {
+    fn prepare(&self, batch: &Batch, sensors: &Sensors) -> Result<Block> {
+        let columns = batch.columns().iter().map(|column| arrow_column(batch, column, sensors));
+        let records = RecordBatch::try_new(Arc::clone(&self.schema), columns.collect::<Result<_>>()?);
+        let records =
+            records.map_err(|error| Error::internal(format!("columns that do not fit: {error}")))?;
+        Ok(Box::new(records))
+    }
+}
+
 impl Sink for Open {
     fn write(&mut self, batch: &Batch, sensors: &Sensors) -> Result<()> {
-        let columns = batch
-            .columns()
-            .iter()
-            .map(|column| arrow_column(batch, column, sensors))
-            .collect::<Result<_>>()?;
-        let records = RecordBatch::try_new(Arc::clone(&self.schema), columns)
-            .map_err(|error| Error::internal(format!("columns that do not fit: {error}")))?;
-        match &mut self.writer {
-            Some(writer) => writer.write(&records).map_err(|error| parquet_error(&self.path, error)),
-            None => Err(Error::internal("records after the end of a Parquet file")),
+        let block = self.shared.prepare(batch, sensors)?;
+        self.accept(block)?.map_or(Ok(()), |job| job())
+    }
+
+    fn preparer(&self) -> Option<Arc<dyn Prepare>> {
+        Some(Arc::clone(&self.shared) as _)
+    }
+
+    fn accept(&mut self, block: Block) -> Result<Option<Job>> {
+        match block.downcast::<RecordBatch>() {
+            Ok(records) => Ok(self.gather(*records)),
+            Err(_) => Err(Error::internal("a block that is no batch of arrays")),
         }
     }
 
     fn flush(&mut self) -> Result<()> {
-        if let Some(writer) = self.writer.take() {
-            let mut file = writer.into_inner().map_err(|error| parquet_error(&self.path, error))?;
+        self.row_group().map_or(Ok(()), |job| job())?;
+        let mut appender = self.shared.appender();
+        if let Some(writer) = appender.writer.take() {
+            let mut file = writer.into_inner().map_err(|error| parquet_error(&self.shared.path, error))?;
             file.finish()?;
-            self.file = Some(file);
+            appender.file = Some(file);
         }
         Ok(())
     }
 
     fn commit(&mut self) -> Result<Vec<String>> {
         self.flush()?;
-        self.file.as_mut().map_or(Ok(()), AtomicFile::commit)?;
+        self.shared.appender().file.as_mut().map_or(Ok(()), AtomicFile::commit)?;
         Ok(Vec::new())
     }
 }

@@ -7,7 +7,10 @@ mod csv;
 mod file;
 mod jsonl;
 mod parquet;
+#[cfg(feature = "polars")]
+mod polars;
 mod synthetic;
+mod typed;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -24,6 +27,8 @@ pub use csv::{Csv, Tsv};
 pub use file::{FileOptions, FileSource, InputFile, OneOrMany, beginning};
 pub use jsonl::JsonLines;
 pub use parquet::Parquet;
+#[cfg(feature = "polars")]
+pub use polars::Frame;
 pub use synthetic::{Kind, Shape, Synthetic};
 
 /// How files are read.

@@ -5,26 +5,25 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Float64Type, Int64Type, TimestampNanosecondType};
+use arrow_array::types::{Float64Type, Int64Type};
 use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::{DataType, TimeUnit};
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use schemars::Schema as JsonSchema;
 
 use super::file::{FileOptions, InputFile};
+use super::typed::{Clock, Typed, batch_rows};
 use super::{Input, OpenOptions, Progress, Source, SourceSpec, Traits};
-use crate::batch::{
-    Batch, Column, Field, FieldKind, Mask, Measurement, Origins, Schema, Span, Text, TimeColumn,
-};
+use crate::batch::{FieldKind, Schema};
 use crate::chunk::Decoded;
-use crate::error::{Error, Rejection, RejectionKind, Result};
+use crate::error::{Error, Result};
 use crate::format::columns::{ColumnOptions, Columns};
-use crate::offset::{Offset, Position};
-use crate::registry::{Component, Configure, Options, merged, nearest, parameters_of};
+use crate::offset::Offset;
+use crate::registry::{Component, Configure, Options, merged, parameters_of};
 use crate::sensor::SensorLookup;
-use crate::time::Timestamp;
 
-/// Parquet files. `null_values` and `decimal` have no meaning here; `time_format` is for times that are stored as integers or text.
+/// Parquet files. `null_values` and `decimal` are for columns of text; `time_format` is for times that are stored as integers or
+/// text, `timezone` for those stored without a zone.
 #[derive(Clone, Debug)]
 pub struct Parquet {
     /// Which files.
@@ -37,8 +36,6 @@ inventory::submit! { Component::source::<Parquet>("parquet", "Parquet files: one
 
 /// The extensions that a directory's files are known by.
 const EXTENSIONS: [&str; 2] = ["parquet", "pq"];
-/// Records a batch.
-const BATCH: usize = 16_384;
 
 impl Parquet {
     /// The file, glob or directory `path`, with these columns.
@@ -79,16 +76,16 @@ impl SourceSpec for Parquet {
         let files = self.files.files(&EXTENSIONS)?;
         let first = files.first().ok_or_else(|| Error::config("`path` names no file"))?;
         let (_, total) = open(first)?;
-        let schema = Arc::new(schema(first, &self.columns)?);
+        let columns = Columns::new(&self.columns)?;
+        let schema = Arc::new(schema(first, &columns)?);
         let rest = files[1..].iter().map(|file| open(file).map(|(_, records)| records));
         let total = rest.sum::<Result<u64>>()? + total;
         Ok(Box::new(Reader {
-            columns: Columns::new(&self.columns)?,
-            sensor: self.columns.sensor.is_none(),
+            columns,
             files,
             schema,
             origins: options.origins,
-            batch: BATCH.min(options.chunk_size / 16).max(1),
+            batch: batch_rows(options),
             offset: Offset::default(),
             open: None,
             done: 0,
@@ -117,53 +114,17 @@ fn damaged(name: &str, error: &dyn std::fmt::Display) -> Error {
 }
 
 /// The columns of a file.
-fn schema(file: &InputFile, options: &ColumnOptions) -> Result<Schema> {
+fn schema(file: &InputFile, columns: &Columns) -> Result<Schema> {
     let (builder, _) = open(file)?;
-    let names: Vec<&str> = builder.schema().fields().iter().map(|field| field.name().as_str()).collect();
-    let measurements = options.measurements.iter().flatten();
-    for wanted in options.time.iter().chain(&options.sensor).chain(measurements) {
-        if !names.contains(&wanted.as_str()) {
-            let help = match nearest(wanted, names.iter().copied()) {
-                Some(known) => format!("did you mean `{known}`?"),
-                None => format!("its columns are {}", names.join(", ")),
-            };
-            return Err(Error::config(format!("`{}` has no column `{wanted}`", file.name)).with_help(help));
-        }
-    }
-    let mut fields = Vec::new();
-    for field in builder.schema().fields() {
-        let name = field.name();
-        if field.data_type().is_nested() {
-            return Err(Error::config(format!(
-                "column `{name}` of `{}` is nested: {}",
-                file.name,
-                field.data_type()
-            ))
+    let fields = builder.schema().fields();
+    let nested = fields.iter().find(|field| field.data_type().is_nested());
+    if let Some(field) = nested {
+        let (name, kind) = (field.name(), field.data_type());
+        return Err(Error::config(format!("column `{name}` of `{}` is nested: {kind}", file.name))
             .with_help("flatten it first"));
-        }
-        fields.push(Field::new(name.as_str(), kind(name, field.data_type(), options)));
     }
-    if options.sensor.is_none() {
-        let place = fields.iter().position(|field| field.kind == FieldKind::Time).map_or(0, |at| at + 1);
-        fields.insert(place, Field::new("sensor", FieldKind::Sensor));
-    }
-    Schema::new(fields).map_err(|error| error.with_context(&file.name))
-}
-
-fn kind(name: &String, data_type: &DataType, options: &ColumnOptions) -> FieldKind {
-    let is_measurement = match &options.measurements {
-        Some(names) => names.contains(name),
-        None => data_type.is_numeric(),
-    };
-    if options.time.as_ref() == Some(name) {
-        FieldKind::Time
-    } else if options.sensor.as_ref() == Some(name) {
-        FieldKind::Sensor
-    } else if is_measurement {
-        FieldKind::Measurement
-    } else {
-        FieldKind::Text
-    }
+    let names: Vec<String> = fields.iter().map(|field| field.name().clone()).collect();
+    columns.schema_of(&file.name, &names, |at| fields[at].data_type().is_numeric())
 }
 
 /// The source in use.
@@ -171,8 +132,6 @@ struct Reader {
     files: Vec<InputFile>,
     schema: Arc<Schema>,
     columns: Columns,
-    /// Whether the sensor is the file's.
-    sensor: bool,
     origins: bool,
     batch: usize,
     offset: Offset,
@@ -212,137 +171,112 @@ impl Reader {
         file: &InputFile,
         sensors: &mut dyn SensorLookup,
     ) -> Result<Decoded> {
-        let mut text = Text::default();
-        let mut refused: Vec<Option<(usize, String)>> = vec![None; records.num_rows()];
-        let mut columns = Vec::new();
-        for (at, field) in self.schema.fields().iter().enumerate() {
-            if field.kind == FieldKind::Sensor && self.sensor {
-                let name = self.columns.file_sensor(&file.stem).unwrap_or_default();
-                columns.push(Column::Sensor(vec![sensors.id(name)?; records.num_rows()]));
+        let mut typed = Typed::new(&self.columns, &self.schema, records.num_rows());
+        for at in Typed::order(&self.schema) {
+            let field = &self.schema.fields()[at];
+            if let (FieldKind::Sensor, Some(name)) = (field.kind, self.columns.file_sensor(&file.stem)) {
+                typed.one_sensor(name, sensors)?;
                 continue;
             }
             let array = records.column_by_name(&field.name).ok_or_else(|| {
                 Error::data(format!("`{}` has no column `{}`", file.name, field.name))
                     .with_help("all files of one input have the same columns")
             })?;
-            let mut refuse = |row: usize, reason: String| {
-                refused[row].get_or_insert((at, reason));
-            };
-            columns.push(match field.kind {
-                FieldKind::Time => self.times(array, &file.name, &mut refuse)?,
-                FieldKind::Sensor => sensor_ids(array, &file.name, sensors, &mut refuse)?,
-                FieldKind::Measurement => measurement(array, &file.name)?,
-                _ => carried(array, &file.name, &mut text)?,
-            });
-        }
-        let mut batch = Batch::new(Arc::clone(&self.schema), columns, text);
-        let line = |row: usize| self.offset.at + row as u64 + 1;
-        let position = |row: usize| Position { file: Arc::clone(&file.name), line: line(row), offset: 0 };
-        batch.origins = self.origins.then(|| {
-            let mut origins = Origins::of_file(Arc::clone(&file.name));
-            (0..batch.len()).for_each(|row| origins.push(line(row), 0, Span::NULL));
-            origins
-        });
-        let keep: Mask = refused.iter().map(Option::is_none).collect();
-        batch.retain(&keep);
-        let reject = |(row, refusal): (usize, Option<(usize, String)>)| {
-            let (column, reason) = refusal?;
-            Some(Rejection {
-                kind: RejectionKind::Malformed,
-                position: position(row),
-                record: row as u64 + 1,
-                column: Some(Arc::clone(&self.schema.fields()[column].name)),
-                reason,
-                raw: Vec::new(),
-            })
-        };
-        let rejections = refused.into_iter().enumerate().filter_map(reject).collect();
-        Ok(Decoded { batch, rejections, lines: 0 })
-    }
-
-    fn times(&self, array: &ArrayRef, file: &str, refuse: &mut dyn FnMut(usize, String)) -> Result<Column> {
-        let mut values = Vec::with_capacity(array.len());
-        let mut push = |row: usize, time: Result<Timestamp, String>| {
-            values.push(time.unwrap_or_else(|reason| {
-                refuse(row, reason);
-                Timestamp::MIN
-            }));
-        };
-        let none = || "no timestamp".to_owned();
-        if array.data_type().is_temporal() {
-            let nanos = cast(array, &DataType::Timestamp(TimeUnit::Nanosecond, None), file)?;
-            let nanos = nanos.as_primitive::<TimestampNanosecondType>();
-            for row in 0..array.len() {
-                let out_of_range = || if array.is_null(row) { none() } else { "outside 1677 to 2262".into() };
-                push(
-                    row,
-                    nanos
-                        .is_valid(row)
-                        .then(|| Timestamp::from_nanos(nanos.value(row)))
-                        .ok_or_else(out_of_range),
-                );
-            }
-        } else {
-            let texts = cast(array, &DataType::Utf8, file)?;
-            for (row, text) in texts.as_string::<i32>().iter().enumerate() {
-                let parse = |text: &str| {
-                    self.columns
-                        .times
-                        .parse(text.as_bytes())
-                        .map_err(|why| format!("{text:?} is not a time: {why}"))
-                };
-                push(row, text.ok_or_else(none).and_then(parse));
+            match field.kind {
+                FieldKind::Time => times(&mut typed, at, array, &file.name)?,
+                FieldKind::Sensor => {
+                    let names = texts(&mut typed, at, array, &file.name)?;
+                    typed.sensors(names.as_string::<i32>().iter(), sensors)?;
+                }
+                FieldKind::Measurement => measurement(&mut typed, at, array, &file.name)?,
+                _ => carried(&mut typed, at, array, &file.name)?,
             }
         }
-        Ok(Column::Time(TimeColumn { values, text: Vec::new() }))
+        Ok(typed.finish(&file.name, self.offset.at, self.origins))
     }
 }
 
-fn sensor_ids(
-    array: &ArrayRef,
-    file: &str,
-    sensors: &mut dyn SensorLookup,
-    refuse: &mut dyn FnMut(usize, String),
-) -> Result<Column> {
-    let names = cast(array, &DataType::Utf8, file)?;
-    let mut ids = Vec::with_capacity(array.len());
-    let mut last: Option<(&str, crate::sensor::SensorId)> = None;
-    for (row, name) in names.as_string::<i32>().iter().enumerate() {
-        let Some(name) = name.filter(|name| !name.is_empty()) else {
-            refuse(row, "no sensor".into());
-            ids.push(crate::sensor::SensorId(0));
-            continue;
-        };
-        let id = match last {
-            Some((known, id)) if known == name => id,
-            _ => sensors.id(name)?,
-        };
-        last = Some((name, id));
-        ids.push(id);
+/// What a column of dates or times counts.
+fn clock(kind: &DataType) -> Option<Clock> {
+    match kind {
+        DataType::Timestamp(unit, zone) => Some(Clock::of(nanos(*unit), zone.is_none())),
+        DataType::Date32 => Some(Clock::DAYS),
+        DataType::Date64 => Some(Clock { is_date: true, ..Clock::of(1_000_000, true) }),
+        _ => None,
     }
-    Ok(Column::Sensor(ids))
 }
 
-fn measurement(array: &ArrayRef, file: &str) -> Result<Column> {
-    // Integers are rounded to the nearest f64, as their text would be.
-    let numbers = if array.data_type() == &DataType::Int64 {
-        let integers = array.as_primitive::<Int64Type>();
-        return Ok(Column::Measurement(
-            integers.iter().map(|value| value.map(|value| value as f64)).collect::<Measurement>(),
-        ));
-    } else {
-        cast(array, &DataType::Float64, file)?
-    };
-    Ok(Column::Measurement(numbers.as_primitive::<Float64Type>().iter().collect::<Measurement>()))
+fn times(typed: &mut Typed<'_>, at: usize, array: &ArrayRef, file: &str) -> Result<()> {
+    match clock(array.data_type()) {
+        Some(clock) => {
+            let counts = cast(array, &DataType::Int64, file)?;
+            typed.moments(at, counts.as_primitive::<Int64Type>().iter(), clock);
+        }
+        None => {
+            let written = texts(typed, at, array, file)?;
+            typed.time_texts(at, written.as_string::<i32>().iter());
+        }
+    }
+    Ok(())
 }
 
-fn carried(array: &ArrayRef, file: &str, text: &mut Text) -> Result<Column> {
+fn carried(typed: &mut Typed<'_>, at: usize, array: &ArrayRef, file: &str) -> Result<()> {
+    match clock(array.data_type()) {
+        Some(clock) => {
+            let counts = cast(array, &DataType::Int64, file)?;
+            typed.moment_texts(at, counts.as_primitive::<Int64Type>().iter(), clock);
+        }
+        None => {
+            let written = texts(typed, at, array, file)?;
+            typed.texts(at, written.as_string::<i32>().iter());
+        }
+    }
+    Ok(())
+}
+
+fn nanos(unit: TimeUnit) -> i64 {
+    match unit {
+        TimeUnit::Second => 1_000_000_000,
+        TimeUnit::Millisecond => 1_000_000,
+        TimeUnit::Microsecond => 1000,
+        TimeUnit::Nanosecond => 1,
+    }
+}
+
+fn measurement(typed: &mut Typed<'_>, at: usize, array: &ArrayRef, file: &str) -> Result<()> {
+    match array.data_type() {
+        // Rounded to the nearest f64, as their text would be.
+        DataType::Int64 => {
+            typed.numbers(
+                at,
+                array.as_primitive::<Int64Type>().iter().map(|value| value.map(|value| value as f64)),
+            );
+        }
+        kind if is_text(kind) => {
+            let written = texts(typed, at, array, file)?;
+            typed.number_texts(at, written.as_string::<i32>().iter());
+        }
+        _ => typed.numbers(at, cast(array, &DataType::Float64, file)?.as_primitive::<Float64Type>().iter()),
+    }
+    Ok(())
+}
+
+fn is_text(kind: &DataType) -> bool {
+    match kind {
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => true,
+        DataType::Dictionary(_, values) => is_text(values),
+        _ => false,
+    }
+}
+
+/// Column `at` as text. Bytes that are none refuse their record.
+fn texts(typed: &mut Typed<'_>, at: usize, array: &ArrayRef, file: &str) -> Result<ArrayRef> {
     let texts = cast(array, &DataType::Utf8, file)?;
-    let spans = texts
-        .as_string::<i32>()
-        .iter()
-        .map(|value| value.map_or(Span::NULL, |value| text.push(value.as_bytes())));
-    Ok(Column::Text(spans.collect()))
+    if array.data_type().is_binary() {
+        let lost = (0..array.len()).filter(|&row| texts.is_null(row) && array.is_valid(row));
+        lost.for_each(|row| typed.refuse(row, at, "not UTF-8"));
+    }
+    Ok(texts)
 }
 
 fn cast(array: &ArrayRef, to: &DataType, file: &str) -> Result<ArrayRef> {
@@ -384,9 +318,25 @@ impl Source for Reader {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::batch::Column;
+    use crate::format::columns::Decimal;
     use crate::sensor::Sensors;
-    use arrow_array::{BooleanArray, Float32Array, Int64Array, StringArray, TimestampMillisecondArray};
+    use arrow_array::{
+        BinaryArray, BooleanArray, Float32Array, Int64Array, StringArray, TimestampMillisecondArray,
+    };
     use parquet::arrow::ArrowWriter;
+
+    fn write(folder: &tempfile::TempDir, columns: Vec<(&str, ArrayRef)>) -> String {
+        let records =
+            RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(n, c)| (n, c, true)))
+                .expect("records");
+        let path = folder.path().join("x.parquet");
+        let mut writer =
+            ArrowWriter::try_new(File::create(&path).expect("file"), records.schema(), None).expect("writer");
+        writer.write(&records).expect("written");
+        writer.close().expect("closed");
+        path.to_str().expect("UTF-8").to_owned()
+    }
 
     fn file(folder: &tempfile::TempDir) -> String {
         let times = TimestampMillisecondArray::from(vec![Some(1), None, Some(3), Some(32_503_680_000_000)]);
@@ -397,15 +347,7 @@ mod tests {
             ("n", Arc::new(Int64Array::from(vec![9_007_199_254_740_993, 2, 3, 4]))),
             ("ok", Arc::new(BooleanArray::from(vec![Some(true), None, Some(false), Some(true)]))),
         ];
-        let records =
-            RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(n, c)| (n, c, true)))
-                .expect("records");
-        let path = folder.path().join("x.parquet");
-        let mut writer =
-            ArrowWriter::try_new(File::create(&path).expect("file"), records.schema(), None).expect("writer");
-        writer.write(&records).expect("written");
-        writer.close().expect("closed");
-        path.to_str().expect("UTF-8").to_owned()
+        write(folder, columns)
     }
 
     fn options(time: Option<&str>, sensor: Option<&str>) -> ColumnOptions {
@@ -448,6 +390,65 @@ mod tests {
         let Column::Text(spans) = &decoded.batch.columns()[5] else { panic!("text") };
         let texts: Vec<_> = spans.iter().map(|&span| decoded.batch.text.get(span)).collect();
         assert_eq!(texts, [Some(&b"true"[..]), None, Some(b"false"), Some(b"true")]);
+    }
+
+    #[test]
+    fn text_among_numbers_and_bytes_that_are_no_text_are_rejected() {
+        let folder = tempfile::tempdir().expect("folder");
+        let numbers = StringArray::from(vec![Some("1,5"), Some("n/a"), Some("x"), None]);
+        let notes = BinaryArray::from(vec![Some(&b"a"[..]), None, Some(b"b"), Some(b"\xff")]);
+        let path = write(&folder, vec![("v", Arc::new(numbers)), ("note", Arc::new(notes))]);
+        let options = ColumnOptions {
+            measurements: Some(vec!["v".into()]),
+            null_values: vec!["n/a".into()],
+            decimal: Decimal::Comma,
+            ..ColumnOptions::default()
+        };
+        let decoded = read(&Parquet::new(path, options));
+        assert_eq!(decoded.batch.measurement(1).iter().collect::<Vec<_>>(), [Some(1.5), None]);
+        let rejections: Vec<_> = decoded.rejections.iter().map(ToString::to_string).collect();
+        assert!(
+            rejections[0].ends_with("line 3, byte 0: column `v`: \"x\" is not a number"),
+            "{rejections:?}"
+        );
+        assert!(rejections[1].ends_with("line 4, byte 0: column `note`: not UTF-8"), "{rejections:?}");
+    }
+
+    #[test]
+    fn times_without_a_zone_are_those_of_the_option() {
+        let folder = tempfile::tempdir().expect("folder");
+        let midsummer = TimestampMillisecondArray::from(vec![1_719_835_200_000]);
+        let utc: ArrayRef = Arc::new(midsummer.clone().with_timezone("UTC"));
+        let path = write(&folder, vec![("none", Arc::new(midsummer)), ("utc", utc)]);
+        for (column, hours) in [("none", 10), ("utc", 12)] {
+            let berlin =
+                ColumnOptions { timezone: Some("Europe/Berlin".into()), ..options(Some(column), None) };
+            let batch = read(&Parquet::new(&path, berlin)).batch;
+            let time = batch.times().expect("times")[0];
+            assert_eq!(time.to_string(), format!("2024-07-01T{hours}:00:00Z"));
+            let other = batch.columns().last().filter(|_| column == "none");
+            if let Some(Column::Text(spans)) = other {
+                assert_eq!(batch.text.get(spans[0]), Some(&b"2024-07-01T12:00:00Z"[..]), "carried");
+            }
+        }
+    }
+
+    #[test]
+    fn a_rejected_record_leaves_no_sensor_behind_and_names_its_leftmost_fault() {
+        let folder = tempfile::tempdir().expect("folder");
+        let columns: Vec<(&str, ArrayRef)> = vec![
+            ("site", Arc::new(StringArray::from(vec![Some("a"), Some("b"), None]))),
+            ("at", Arc::new(TimestampMillisecondArray::from(vec![None, Some(1), None]))),
+        ];
+        let spec = Parquet::new(write(&folder, columns), options(Some("at"), Some("site")));
+        let (mut source, mut sensors) =
+            (spec.open(&OpenOptions::default()).expect("open"), Sensors::default());
+        let Some(Input::Records(decoded)) = source.next(&mut sensors).expect("read") else {
+            panic!("records")
+        };
+        assert_eq!(sensors.names().collect::<Vec<_>>(), ["b"]);
+        let columns: Vec<_> = decoded.rejections.iter().filter_map(|r| r.column.as_deref()).collect();
+        assert_eq!(columns, ["at", "site"]);
     }
 
     #[test]

@@ -23,7 +23,7 @@ use crate::error::Result;
 use crate::sensor::Sensors;
 
 pub use crate::registry::parameters_of;
-pub use crate::sensor::{PerSensor, Rules, matcher};
+pub use crate::sensor::{OfSensors, PerSensor, Rules, matcher};
 pub use fate::Flow;
 pub use moving_average::{MovingAverage, Unusual, Window};
 pub use normalize::{Exception, Method, Normalize, Unknown};

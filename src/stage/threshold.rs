@@ -6,8 +6,8 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Flow, PerSensor, Process, Reach, Rules, Stage, parameters_of};
-use crate::batch::{Batch, Column, Field, FieldKind, Mask, Schema};
+use super::{Flow, OfSensors, Process, Reach, Rules, Stage, parameters_of};
+use crate::batch::{Batch, Column, Field, FieldKind, Mask, Measurement, Schema};
 use crate::error::{Error, Result};
 use crate::registry::Component;
 use crate::sensor::Sensors;
@@ -101,8 +101,9 @@ struct Interval {
 }
 
 impl Interval {
+    #[inline]
     fn contains(self, value: f64) -> bool {
-        self.min <= value && value <= self.max
+        (self.min <= value) & (value <= self.max)
     }
 }
 
@@ -134,6 +135,11 @@ impl Threshold {
         rules.iter().skip(usize::from(!is_base_used)).try_for_each(Bounds::check)?;
         let (mut schema, mut flags) = (input.clone(), Vec::new());
         let columns = input.select(self.columns.as_deref())?;
+        if columns.len() > 1 && self.into.as_ref().is_some_and(|into| !into.contains("{column}")) {
+            return Err(
+                Error::config("`into` gives several columns one name").with_help("let it contain {column}")
+            );
+        }
         if self.action == Action::Flag {
             for &at in &columns {
                 let name = self
@@ -153,7 +159,7 @@ impl Threshold {
             columns,
             flags,
             schema: Arc::new(schema),
-            known: PerSensor::default(),
+            known: OfSensors::default(),
         })
     }
 }
@@ -188,7 +194,7 @@ struct Bound {
     columns: Vec<usize>,
     flags: Vec<usize>,
     schema: Arc<Schema>,
-    known: PerSensor<Interval>,
+    known: OfSensors<Interval>,
 }
 
 impl Process for Bound {
@@ -220,12 +226,23 @@ impl Bound {
     /// For each record, whether its value in column `at` passes.
     fn passing(&mut self, batch: &Batch, at: usize, sensors: &Sensors) -> Mask {
         let Self { known, rules, keeps_nulls, .. } = self;
-        let measurement = batch.measurement(at);
-        let pass = |((&id, &value), valid)| {
-            let interval = known.get_or_insert_with(id, || rules.of(sensors.name(id)).interval());
-            if valid { interval.contains(value) } else { *keeps_nulls }
+        let Measurement { values, valid } = batch.measurement(at);
+        let mut passing = match rules.single() {
+            Some(bounds) => {
+                let interval = bounds.interval();
+                Mask::from_fn(values.len(), |row| interval.contains(values[row]))
+            }
+            None => {
+                let intervals = known.of(sensors, |name| rules.of(name).interval());
+                let ids = batch.sensors();
+                Mask::from_fn(values.len(), |row| intervals[ids[row].index()].contains(values[row]))
+            }
         };
-        batch.sensors().iter().zip(&measurement.values).zip(measurement.valid.iter()).map(pass).collect()
+        match keeps_nulls {
+            true => passing.or_not(valid),
+            false => passing.and(valid),
+        }
+        passing
     }
 }
 

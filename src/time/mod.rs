@@ -16,6 +16,7 @@
 //!
 //! Nothing here reads the clock, the environment or the machine's time zone files.
 
+mod civil;
 mod duration;
 mod epoch;
 mod error;
@@ -28,6 +29,7 @@ mod timestamp;
 mod watermark;
 mod zone;
 
+pub use civil::write_civil;
 pub use duration::{format_duration, parse_duration};
 pub use error::TimeError;
 pub use parser::{EpochUnit, TimeFormat, TimeParser};

@@ -124,6 +124,17 @@ impl TimeParser {
         }
     }
 
+    /// The timestamp at which clocks in the parser's zone show what clocks in UTC show at `clock`: for inputs that
+    /// store dates and times without a zone as if they were UTC. Jumps of the clocks are treated as by
+    /// [`TimeParser::parse`].
+    ///
+    /// # Errors
+    ///
+    /// [`TimeError::OutOfRange`] where that lies outside the covered range.
+    pub fn local(&self, clock: Timestamp) -> Result<Timestamp, TimeError> {
+        self.zone.as_ref().map_or(Ok(clock), |zone| zone::resolve_clock(clock, zone))
+    }
+
     /// Reads RFC 3339; only a time without an offset asks for the zone.
     #[inline]
     fn parse_rfc3339(&self, text: &[u8]) -> Result<Timestamp, TimeError> {

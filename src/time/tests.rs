@@ -115,6 +115,33 @@ fn zone_gap_and_fold() {
 }
 
 #[test]
+fn clocks_without_a_zone_are_read_as_their_text_is() {
+    let berlin = parser("rfc3339", Some("Europe/Berlin"));
+    let utc = parser("rfc3339", None);
+    for text in ["2024-01-01T12:00:00.5", "2024-03-31T02:30:00", "2024-10-27T02:30:00", "1800-01-01T00:00:00"]
+    {
+        let clock = utc.parse(text.as_bytes()).expect(text);
+        assert_eq!(berlin.local(clock), berlin.parse(text.as_bytes()), "{text}");
+        assert_eq!(utc.local(clock), Ok(clock), "{text}");
+    }
+    assert_eq!(berlin.local(Timestamp::MIN), Err(TimeError::OutOfRange));
+}
+
+#[test]
+fn any_year_can_be_written() {
+    let days = |days: i128| {
+        let mut out = Vec::new();
+        write_civil(days * 86_400_000_000_000 + 500_000_000, &mut out)
+            .map(|()| String::from_utf8(out).expect("text"))
+    };
+    assert_eq!(days(19_782).as_deref(), Ok("2024-02-29T00:00:00.500"));
+    assert_eq!(days(2_932_896).as_deref(), Ok("9999-12-31T00:00:00.5"));
+    assert_eq!(days(-719_528).as_deref(), Ok("0000-01-01T00:00:00.5"));
+    assert_eq!(days(2_932_897), Err("before the year -9999 or after 9999".into()));
+    assert!(days(i128::from(i64::MAX)).is_err());
+}
+
+#[test]
 fn zone_names() {
     let error = |zone| TimeParser::new(TimeFormat::Rfc3339, Some(zone)).expect_err(zone);
     assert_eq!(error("Berlin"), "unknown time zone `Berlin`; did you mean `Europe/Berlin`?");

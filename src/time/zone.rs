@@ -50,6 +50,13 @@ pub(super) fn resolve(civil: &Civil, zone: &TimeZone) -> Result<Timestamp, TimeE
     resolve_datetime(datetime.map_err(|_| TimeError::OutOfRange)?, zone)
 }
 
+/// As [`resolve`], for the date and time that clocks in UTC show at `clock`.
+pub(super) fn resolve_clock(clock: Timestamp, zone: &TimeZone) -> Result<Timestamp, TimeError> {
+    let instant = jiff::Timestamp::from_nanosecond(i128::from(clock.as_nanos()));
+    let instant = instant.map_err(|_| TimeError::OutOfRange)?;
+    resolve_datetime(TimeZone::UTC.to_datetime(instant), zone)
+}
+
 /// As [`resolve`], for a date and time of the calendar library.
 pub(super) fn resolve_datetime(datetime: DateTime, zone: &TimeZone) -> Result<Timestamp, TimeError> {
     let instant = zone.to_ambiguous_timestamp(datetime).compatible().map_err(|_| TimeError::OutOfRange)?;

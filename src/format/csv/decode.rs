@@ -1,14 +1,22 @@
 //! Chunks of CSV to columns.
 
-use super::scan::{FieldSpan, MAX_FIELDS, MAX_RECORD, Marks, Scan, plain_quoted, unquote};
+use super::scan::{FieldSpan, Marks, Scan, plain_quoted, unquote};
+use super::tiles::Tiles;
 use crate::chunk::{Chunk, Decoded};
 use crate::error::Result;
-use crate::format::Decode;
 use crate::format::rows::{Layout, Refusal, Rows};
+use crate::format::{Decode, MAX_FIELD, MAX_FIELDS, MAX_RECORD};
 use crate::sensor::SensorLookup;
 
-/// A field may have this many bytes.
-const MAX_FIELD: usize = 256 << 10;
+/// Bytes a tile: text, places and columns of it stay in the first cache.
+const TILE: usize = 16 << 10;
+
+/// Buffers of the reference decoder.
+#[derive(Default)]
+pub(super) struct Scratch {
+    fields: Vec<FieldSpan>,
+    unquoted: Vec<u8>,
+}
 
 /// Reads the chunks of one file.
 #[derive(Clone, Debug)]
@@ -23,36 +31,69 @@ impl Decode for CsvDecoder {
     }
 
     fn decode(&self, chunk: &Chunk, sensors: &mut dyn SensorLookup) -> Result<Decoded> {
-        let text = chunk.bytes.as_slice();
-        let mut rows = Rows::new(&self.layout, chunk, sensors);
-        let (mut fields, mut unquoted) = (Vec::new(), Vec::new());
-        let (mut at, mut line) = (0, 0);
-        loop {
-            (at, line) = match self.marks.scan(text, at, true, &mut fields) {
-                Scan::Record { end, next, lines } => {
-                    match self.record(text, at, end, &fields, &mut rows, &mut unquoted) {
-                        Ok(()) => rows.accept(at, line, end - at)?,
-                        Err(refusal) => rows.refuse(at, line, end - at, refusal),
-                    }
-                    (next, line + lines)
-                }
-                Scan::Skipped { next } => (next, line + 1),
-                Scan::Unclosed { end, next } => {
-                    rows.refuse(
-                        at,
-                        line,
-                        end - at,
-                        Refusal::record("a quote is opened here and never closed"),
-                    );
-                    (next, line + 1)
-                }
-                Scan::Incomplete => return Ok(rows.finish(line)),
-            };
-        }
+        self.decode_by_tiles(chunk, sensors, TILE)
     }
 }
 
 impl CsvDecoder {
+    /// Quickly where the text is regular; the same as [`CsvDecoder::decode_by_reference`] for any size of tiles.
+    pub(super) fn decode_by_tiles(
+        &self,
+        chunk: &Chunk,
+        sensors: &mut dyn SensorLookup,
+        tile: usize,
+    ) -> Result<Decoded> {
+        let mut rows = Rows::new(&self.layout, chunk, sensors);
+        let lines = Tiles::new(self, chunk.bytes.as_slice(), &mut rows).decode(tile)?;
+        Ok(rows.finish(lines))
+    }
+
+    /// Record by record, field by field, in a way that is plainly right.
+    #[cfg(test)]
+    pub(super) fn decode_by_reference(
+        &self,
+        chunk: &Chunk,
+        sensors: &mut dyn SensorLookup,
+    ) -> Result<Decoded> {
+        let text = chunk.bytes.as_slice();
+        let mut rows = Rows::new(&self.layout, chunk, sensors);
+        let (mut at, mut line, mut scratch) = (0, 0, Scratch::default());
+        while at < text.len() {
+            let (next, lines) = self.one(text, at, line, &mut rows, &mut scratch)?;
+            (at, line) = (next, line + lines);
+        }
+        Ok(rows.finish(line))
+    }
+
+    /// Takes in the record, or the blank line or comment, that begins at `at`, in line `line`; gives the byte after it, and the
+    /// number of its lines.
+    pub(super) fn one(
+        &self,
+        text: &[u8],
+        at: usize,
+        line: u64,
+        rows: &mut Rows<'_>,
+        scratch: &mut Scratch,
+    ) -> Result<(usize, u64)> {
+        let Scratch { fields, unquoted } = scratch;
+        Ok(match self.marks.scan(text, at, true, fields) {
+            Scan::Record { end, next, lines } => {
+                match self.record(text, at, end, fields, rows, unquoted) {
+                    Ok(()) => rows.accept(at, line, end - at)?,
+                    Err(refusal) => rows.refuse(at, line, end - at, refusal),
+                }
+                (next, lines)
+            }
+            Scan::Skipped { next } => (next, 1),
+            Scan::Unclosed { end, next } => {
+                let refusal = Refusal::record("a quote is opened here and never closed");
+                rows.refuse(at, line, end - at, refusal);
+                (next, 1)
+            }
+            Scan::Incomplete => (text.len(), 0),
+        })
+    }
+
     fn record(
         &self,
         text: &[u8],

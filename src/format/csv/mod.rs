@@ -5,6 +5,7 @@ mod encode;
 pub mod scan;
 #[cfg(test)]
 mod tests;
+mod tiles;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use self::decode::CsvDecoder;
 use self::scan::{FieldSpan, Marks, Scan, unquote};
 use super::columns::{ColumnOptions, Columns, SAMPLE};
 use super::rows::Layout;
-use super::{Bound, Format, Head};
+use super::{Bound, Format, Head, MAX_FIELDS};
 use crate::batch::Schema;
 use crate::error::{Error, Result};
 
@@ -136,6 +137,17 @@ impl Csv {
         Ok(Beginning { names: names.unwrap_or_default(), skip_bytes, skip_lines })
     }
 
+    fn decoder(&self, head: Head<'_>, beginning: &Beginning, schema: &Arc<Schema>) -> Result<CsvDecoder> {
+        let layout = Layout {
+            roles: self.columns.roles(head.name, &beginning.names, schema)?,
+            sensor: self.columns.file_sensor(head.stem).map(str::to_owned),
+            columns: self.columns.clone(),
+            schema: Arc::clone(schema),
+            origins: self.origins,
+        };
+        Ok(CsvDecoder { marks: self.marks, layout })
+    }
+
     /// The names in the first record, and where the second begins.
     fn header(&self, head: Head<'_>, from: usize) -> Result<(Vec<String>, usize, u64)> {
         let mut fields = Vec::new();
@@ -143,6 +155,10 @@ impl Csv {
         loop {
             match self.marks.scan(head.bytes, at, head.is_whole, &mut fields) {
                 Scan::Skipped { next } => (at, before) = (next, before + 1),
+                Scan::Record { .. } if fields.len() > MAX_FIELDS => {
+                    return Err(Error::data(format!("`{}` has more than {MAX_FIELDS} columns", head.name))
+                        .with_help("check the `delimiter`"));
+                }
                 Scan::Record { next, lines, .. } => {
                     let names = self.fields(head.bytes, &fields).iter().map(|field| name(field)).collect();
                     return Ok((names, next, before + lines));
@@ -209,15 +225,8 @@ impl Format for Csv {
 
     fn bind(&self, head: Head<'_>, schema: &Arc<Schema>) -> Result<Bound> {
         let beginning = self.beginning(head)?;
-        let layout = Layout {
-            roles: self.columns.roles(head.name, &beginning.names, schema)?,
-            sensor: self.columns.file_sensor(head.stem).map(str::to_owned),
-            columns: self.columns.clone(),
-            schema: Arc::clone(schema),
-            origins: self.origins,
-        };
         Ok(Bound {
-            decoder: Arc::new(CsvDecoder { marks: self.marks, layout }),
+            decoder: Arc::new(self.decoder(head, &beginning, schema)?),
             skip_bytes: beginning.skip_bytes,
             skip_lines: beginning.skip_lines,
         })

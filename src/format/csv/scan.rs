@@ -3,11 +3,7 @@
 
 use memchr::{memchr, memchr2, memrchr2};
 
-/// A record may have this many bytes; a quote that is not closed within them never is.
-pub const MAX_RECORD: usize = 1 << 20;
-
-/// A record may have this many fields.
-pub const MAX_FIELDS: usize = 4096;
+use crate::format::{MAX_FIELDS, MAX_RECORD};
 
 /// The bytes that mean something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,6 +11,7 @@ use super::decompress::{self, Packing};
 use super::map::MappedFile;
 use super::paths::InputFile;
 use crate::batch::Bytes;
+use crate::chunk::Witness;
 use crate::error::{Error, ErrorKind, Result};
 use crate::source::Io;
 
@@ -22,10 +23,11 @@ pub(super) struct Blocks {
     name: Arc<str>,
     bytes: Kind,
     /// Size and modification time at opening, of regular files.
-    opened: Option<Opened>,
+    opened: Option<Arc<Opened>>,
 }
 
 struct Opened {
+    name: Arc<str>,
     file: File,
     size: u64,
     modified: Option<SystemTime>,
@@ -66,8 +68,9 @@ impl Blocks {
                 Kind::Stream(Stream::new(Box::new(file.try_clone().map_err(failed)?), twin, &name)?)
             }
         };
+        let (size, modified) = (meta.len(), meta.modified().ok());
         let opened =
-            meta.is_file().then(|| Opened { file, size: meta.len(), modified: meta.modified().ok() });
+            meta.is_file().then(|| Arc::new(Opened { name: Arc::clone(&name), file, size, modified }));
         Ok(Self { name, bytes, opened })
     }
 
@@ -104,20 +107,29 @@ impl Blocks {
         }
     }
 
-    /// A file that changes while it is read gives records that were never in it together.
-    ///
-    /// # Errors
-    /// An I/O error: the disk's content is at fault, not what the file says.
+    /// Who knows whether the file changes; `None` for what is no regular file.
+    pub(super) fn witness(&self) -> Option<Arc<dyn Witness>> {
+        self.opened.clone().map(|opened| opened as Arc<dyn Witness>)
+    }
+
+    /// As [`Witness::check_unchanged`].
     pub(super) fn check_unchanged(&self, at: u64) -> Result<()> {
-        let Some(opened) = &self.opened else { return Ok(()) };
-        let meta = opened.file.metadata().map_err(|error| Error::io("look at", &self.name, &error))?;
-        if meta.len() == opened.size && meta.modified().ok() == opened.modified {
+        self.opened.iter().try_for_each(|opened| opened.check_unchanged(at))
+    }
+}
+
+/// A file that changes while it is read gives records that were never in it together: an I/O error, since the
+/// disk's content is at fault, not what the file says.
+impl Witness for Opened {
+    fn check_unchanged(&self, at: u64) -> Result<()> {
+        let meta = self.file.metadata().map_err(|error| Error::io("look at", &self.name, &error))?;
+        if meta.len() == self.size && meta.modified().ok() == self.modified {
             return Ok(());
         }
         let what = format!(
             "input changed while reading: `{}`, near byte {at}, had {} bytes and now has {}",
             self.name,
-            opened.size,
+            self.size,
             meta.len()
         );
         Err(Error::new(ErrorKind::Io, what).with_help("run again when nothing writes to it, or read a copy"))

@@ -114,7 +114,7 @@ impl FileSource {
         let first = files.first().ok_or_else(|| Error::config("`path` names no file"))?;
         let mut blocks = Blocks::open(first, options.io)?;
         let (bytes, is_whole) = blocks.peek(HEAD)?;
-        let schema = Arc::new(format.schema(head(first, bytes, is_whole))?);
+        let schema = Arc::new(format.schema(head(first, bytes, is_whole)?)?);
         let total = files.iter().map(InputFile::len).sum();
         let mut source = Self {
             format,
@@ -135,7 +135,7 @@ impl FileSource {
     fn bind(&self, at: usize, mut blocks: Blocks) -> Result<OpenFile> {
         let file = &self.files[at];
         let (bytes, is_whole) = blocks.peek(HEAD)?;
-        let bound = self.format.bind(head(file, bytes, is_whole), &self.schema)?;
+        let bound = self.format.bind(head(file, bytes, is_whole)?, &self.schema)?;
         blocks.take(bound.skip_bytes)?;
         let offset = Offset { file: at as u64, at: bound.skip_bytes as u64, line: 1 + bound.skip_lines };
         Ok(OpenFile { name: Arc::clone(&file.name), bound, blocks, offset })
@@ -150,23 +150,34 @@ impl FileSource {
     }
 }
 
-fn head<'a>(file: &'a InputFile, bytes: &'a [u8], is_whole: bool) -> Head<'a> {
-    Head { name: &file.name, stem: &file.stem, bytes, is_whole }
+/// What the format may look at.
+///
+/// # Errors
+/// A data error where the first bytes say that the file is not UTF-8.
+fn head<'a>(file: &'a InputFile, bytes: &'a [u8], is_whole: bool) -> Result<Head<'a>> {
+    if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
+        return Err(Error::data(format!("`{}` is UTF-16, not UTF-8", file.name))
+            .with_help("convert it, such as with `iconv -f UTF-16 -t UTF-8`"));
+    }
+    Ok(Head { name: &file.name, stem: &file.stem, bytes, is_whole })
 }
 
 impl OpenFile {
     /// The next whole records, about `chunk_size` bytes; `None` at the end of the file.
     fn chunk(&mut self, chunk_size: usize, sequence: Sequence) -> Result<Option<Chunk>> {
         self.blocks.check_unchanged(self.offset.at)?;
-        let mut wanted = chunk_size.max(1);
+        // Whether a record is too long to wait for must not depend on the size of the chunks.
+        let mut wanted = chunk_size.clamp(1, MAX_WAIT);
         let length = loop {
             let (bytes, at_end) = self.blocks.peek(wanted)?;
             if bytes.is_empty() {
+                // A file that was cut off just now ends here too.
+                self.blocks.check_unchanged(self.offset.at)?;
                 return Ok(None);
             }
             match self.bound.decoder.complete(bytes, at_end) {
-                0 if wanted > MAX_WAIT => return Err(self.endless()),
-                0 => wanted *= 2,
+                0 if wanted == MAX_WAIT => return Err(self.endless()),
+                0 => wanted = MAX_WAIT.min(wanted * 2),
                 length => break length,
             }
         };
@@ -174,7 +185,8 @@ impl OpenFile {
         let offset = self.offset;
         self.offset = Offset { at: offset.at + length as u64, line: 0, ..offset };
         let decoder = Arc::clone(&self.bound.decoder);
-        Ok(Some(Chunk { sequence, file: Arc::clone(&self.name), offset, bytes, decoder }))
+        let witness = self.blocks.witness();
+        Ok(Some(Chunk { sequence, file: Arc::clone(&self.name), offset, bytes, decoder, witness }))
     }
 
     fn endless(&self) -> Error {

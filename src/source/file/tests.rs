@@ -171,6 +171,25 @@ fn a_file_that_shrinks_while_it_is_read_is_an_error_and_not_a_crash() {
 }
 
 #[test]
+fn a_chunk_knows_that_its_file_has_changed() {
+    let folder = folder();
+    for io in [Io::Mmap, Io::Read] {
+        let path = write(&folder, "x.csv", b"value\n1\n2\n");
+        let options = OpenOptions { io, ..OpenOptions::default() };
+        let (mut source, mut sensors) = (Csv::new(&path).open(&options).expect("open"), Sensors::default());
+        let Some(Input::Chunk(chunk)) = source.next(&mut sensors).expect("a chunk") else {
+            unreachable!("files give chunks")
+        };
+        chunk.check_unchanged().expect("as it was");
+        std::fs::OpenOptions::new().write(true).open(&path).expect("open").set_len(0).expect("cut");
+        chunk.decode(&mut sensors).expect("zeros, or what was read");
+        let error = chunk.check_unchanged().expect_err("cut off");
+        assert_eq!(error.kind(), ErrorKind::Io);
+        assert!(error.message().ends_with("near byte 6, had 10 bytes and now has 0"), "{error}");
+    }
+}
+
+#[test]
 fn zeros_stand_for_what_was_cut_off_a_map() {
     let folder = folder();
     let path = write(&folder, "x.bin", &vec![b'x'; 4 << 20]);

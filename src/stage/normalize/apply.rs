@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use super::constants::Constants;
 use super::{Normalize, Unknown};
-use crate::batch::{Batch, Column, Mask, Measurement, Schema};
+use crate::batch::{Batch, Column, Measurement, Schema};
 use crate::error::{Error, Result};
-use crate::sensor::Sensors;
-use crate::stage::{Flow, PerSensor, Process};
+use crate::sensor::{SensorId, Sensors};
+use crate::stage::{Flow, OfSensors, Process};
 
 /// Constants looked up once a series, by `lookup(sensor, column)`.
 pub(super) struct Apply<L> {
@@ -18,14 +18,14 @@ pub(super) struct Apply<L> {
     lookup: L,
 }
 
-type Bound = (usize, usize, Arc<str>, PerSensor<Option<Constants>>);
+type Bound = (usize, usize, Arc<str>, OfSensors<Option<Constants>>);
 
 impl<L: Fn(&str, &str) -> Option<Constants> + Send> Apply<L> {
     pub(super) fn new(options: &Normalize, input: &Schema, lookup: L) -> Result<Self> {
         let (schema, places) = options.bind(input)?;
         let name = |at: usize| Arc::clone(&input.fields()[at].name);
         let columns =
-            places.into_iter().map(|(at, into)| (at, into, name(at), PerSensor::default())).collect();
+            places.into_iter().map(|(at, into)| (at, into, name(at), OfSensors::default())).collect();
         Ok(Self { options: options.clone(), schema: Arc::new(schema), columns, lookup })
     }
 }
@@ -35,22 +35,22 @@ impl<L: Fn(&str, &str) -> Option<Constants> + Send> Process for Apply<L> {
         let Self { options, columns, lookup, .. } = self;
         let mut made = Vec::new();
         for (at, into, name, known) in columns {
-            let measurement = batch.measurement(*at);
-            let mut values = Vec::with_capacity(batch.len());
-            let mut valid: Option<Mask> = None;
-            for (row, (&id, &value)) in batch.sensors().iter().zip(&measurement.values).enumerate() {
-                let constants = *known.get_or_insert_with(id, || lookup(sensors.name(id), name));
-                values.push(match (constants, options.unknown) {
-                    (Some(constants), _) => constants.apply(value, options),
-                    (None, Unknown::Keep) => value,
-                    (None, Unknown::Null) => {
-                        valid.get_or_insert_with(|| measurement.valid.clone()).set(row, false);
-                        0.0
+            let Measurement { values, valid } = batch.measurement(*at);
+            let mut valid = valid.clone();
+            let known = known.of(sensors, |sensor| lookup(sensor, name));
+            let rows = batch.sensors().iter().zip(values).enumerate();
+            let apply = |(row, (&id, &value)): (usize, (&SensorId, &f64))| match &known[id.index()] {
+                Some(constants) => Ok(constants.apply(value, options)),
+                None => match options.unknown {
+                    Unknown::Keep => Ok(value),
+                    Unknown::Null => {
+                        valid.set(row, false);
+                        Ok(0.0)
                     }
-                    (None, Unknown::Error) => return Err(unknown(sensors.name(id), name)),
-                });
-            }
-            let valid = valid.unwrap_or_else(|| measurement.valid.clone());
+                    Unknown::Error => Err(unknown(sensors.name(id), name)),
+                },
+            };
+            let values = rows.map(apply).collect::<Result<_>>()?;
             made.push((*into, Column::Measurement(Measurement { values, valid })));
         }
         made.sort_by_key(|&(into, _)| into);

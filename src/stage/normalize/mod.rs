@@ -16,7 +16,7 @@ use self::apply::Apply;
 use self::constants::{Constants, FitFile};
 use self::fit::FirstPass;
 use self::running::Running;
-use super::{Fit, Process, Reach, Rules, Stage, parameters_of};
+use super::{Fit, Process, Reach, Rules, Shards, Stage, parameters_of};
 use crate::batch::{Field, Schema};
 use crate::error::{Error, Result};
 use crate::registry::Component;
@@ -321,6 +321,13 @@ impl Stage for Normalize {
             Ok(Origin::Fitted) => Reach::Global,
             Ok(Origin::Running) => Reach::Series,
             _ => Reach::Row,
+        }
+    }
+
+    fn shards(&self, input: &Arc<Schema>, count: usize) -> Result<Option<Box<dyn Shards>>> {
+        match self.origin()? {
+            Origin::Running => Running::new(self).shards(input, count),
+            _ => Ok(None),
         }
     }
 

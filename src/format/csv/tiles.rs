@@ -1,0 +1,404 @@
+//! Regular CSV, quickly: a tile of some kilobytes at a time, first the places of all separators, then column by column,
+//! so that rows need not wait for one another. Whatever is not regular goes to the reference decoder, record by
+//! record, or tile by tile where quotes or line ends are odd. So records, rejections and places are always those of the reference decoder.
+
+use super::decode::{CsvDecoder, Scratch as ReferenceScratch};
+use crate::batch::{Span, TimeColumn};
+use crate::error::Result;
+use crate::format::columns::{Columns, Role};
+use crate::format::rows::{LastTime, Rows};
+use crate::kernel::number::parse_short;
+use crate::kernel::separators::{self, Found, Separators};
+use crate::time::Timestamp;
+
+/// Decodes a chunk into rows.
+pub(super) struct Tiles<'d, 'r, 'c> {
+    decoder: &'d CsvDecoder,
+    text: &'c [u8],
+    rows: &'r mut Rows<'c>,
+    by: Separators,
+    /// The byte and the line that come next.
+    at: usize,
+    line: u64,
+    /// Of the tile: delimiters and line feeds outside quotes, up to the last line feed.
+    places: Vec<u32>,
+    scratch: Scratch,
+    reference: ReferenceScratch,
+}
+
+/// Buffers of one run of records.
+#[derive(Default)]
+struct Scratch {
+    /// Start and length of the sensors' names.
+    names: Vec<(u32, u32)>,
+    /// Records that the reference decoder has to look at.
+    odd: Vec<u32>,
+    nulls: Vec<u32>,
+}
+
+/// How the fields of a tile are delimited.
+#[derive(Clone, Copy)]
+struct Shape {
+    fields: usize,
+    /// Line feeds outside quotes.
+    records: usize,
+    /// Whether every line feed has a carriage return in front.
+    has_returns: bool,
+    quote: Option<u8>,
+}
+
+/// Consecutive regular records: `places[first_place ..]` are their separators.
+#[derive(Clone, Copy)]
+struct Run {
+    start: usize,
+    first_place: usize,
+    records: usize,
+}
+
+impl<'d, 'r, 'c> Tiles<'d, 'r, 'c> {
+    pub(super) fn new(decoder: &'d CsvDecoder, text: &'c [u8], rows: &'r mut Rows<'c>) -> Self {
+        let by = Separators { delimiter: decoder.marks.delimiter, quote: decoder.marks.quote };
+        Self {
+            decoder,
+            text,
+            rows,
+            by,
+            at: 0,
+            line: 0,
+            places: Vec::new(),
+            scratch: Scratch::default(),
+            reference: ReferenceScratch::default(),
+        }
+    }
+
+    /// Decodes the whole text; gives the number of its lines.
+    pub(super) fn decode(mut self, tile: usize) -> Result<u64> {
+        while self.at < self.text.len() {
+            let end = self.text.len().min(self.at + tile);
+            let found = separators::find(&self.text[self.at..end], self.at as u32, self.by, &mut self.places);
+            let is_first = self.at == 0;
+            match self.shape(&found) {
+                Some(shape) => self.tile(shape)?,
+                None => self.by_reference(end)?,
+            }
+            if is_first {
+                // The rest will be like the first tile.
+                self.rows.reserve(self.rows.len() * (self.text.len() / self.at.max(1)));
+            }
+        }
+        Ok(self.line)
+    }
+
+    /// How the fields of the tile are delimited; `None` where that is for the reference decoder to say.
+    fn shape(&self, found: &Found) -> Option<Shape> {
+        let has_returns = found.carriage_returns > 0;
+        let line_feeds = found.outside_line_feeds;
+        let is_regular = found.is_regular && line_feeds == found.line_feeds || found.quotes == 0;
+        let fields = self.decoder.layout.roles.len();
+        let is_text = found.is_ascii || std::str::from_utf8(&self.text[self.at..self.complete()]).is_ok();
+        (is_regular && line_feeds > 0 && fields > 0 && is_text).then_some(Shape {
+            fields,
+            records: line_feeds,
+            has_returns,
+            quote: self.by.quote.filter(|_| found.quotes > 0),
+        })
+    }
+
+    /// The byte after the last whole record of the tile.
+    fn complete(&self) -> usize {
+        let last = self.places.iter().rfind(|&&place| self.text[place as usize] == b'\n');
+        last.map_or(self.at, |&place| place as usize + 1)
+    }
+
+    /// Decodes the whole records of a tile.
+    fn tile(&mut self, shape: Shape) -> Result<()> {
+        let complete = self.complete();
+        self.places.truncate(self.places.partition_point(|&place| (place as usize) < complete));
+        if shape.has_returns && !self.has_returns_at_line_ends(complete) {
+            return self.by_reference(complete);
+        }
+        let mut next = 0;
+        while next < self.places.len() {
+            let run = Run { start: self.at, first_place: next, records: self.regular(next, shape) };
+            next += run.records * shape.fields;
+            self.run(run, shape)?;
+            if next < self.places.len() {
+                self.one_by_reference()?;
+                next += self.places[next..].partition_point(|&place| (place as usize) < self.at);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether carriage returns stand in front of all line feeds, and nowhere else.
+    fn has_returns_at_line_ends(&self, complete: usize) -> bool {
+        let ends = self.places.iter().map(|&place| place as usize).filter(|&place| self.text[place] == b'\n');
+        let mut count = 0;
+        let all = ends.into_iter().all(|place| {
+            count += 1;
+            place > self.at && self.text[place - 1] == b'\r'
+        });
+        all && memchr::memchr_iter(b'\r', &self.text[self.at..complete]).count() == count
+    }
+
+    /// How many records from separator `first` on have as many fields as they should, and are neither blank nor comments.
+    fn regular(&self, first: usize, shape: Shape) -> usize {
+        let mut start = self.at;
+        let comment = self.decoder.marks.comment;
+        if first == 0 && comment.is_none() && self.is_regular_throughout(shape) {
+            return shape.records;
+        }
+        let is_regular = |places: &&[u32]| {
+            let (&end, delimiters) = match places.split_last() {
+                Some(split) => split,
+                None => return false,
+            };
+            let is_blank = start + usize::from(shape.has_returns) >= end as usize;
+            let is_comment = comment.is_some() && self.text.get(start).copied() == comment;
+            start = end as usize + 1;
+            let in_line = delimiters.iter().all(|&place| self.text[place as usize] != b'\n');
+            self.text[end as usize] == b'\n' && in_line && !is_blank && !is_comment
+        };
+        self.places[first..].chunks_exact(shape.fields).take_while(is_regular).count()
+    }
+
+    /// Whether all of the tile is regular, where there are no comments. Every last separator being a line feed, and there being no more
+    /// of those, all others are delimiters; with two fields or more, no line is blank then.
+    fn is_regular_throughout(&self, shape: Shape) -> bool {
+        let records = self.places.chunks_exact(shape.fields);
+        shape.fields > 1
+            && self.places.len() == shape.fields * shape.records
+            && records.into_iter().all(|places| self.text[places[shape.fields - 1] as usize] == b'\n')
+    }
+
+    /// Lets the reference decoder take records until `until` is reached.
+    fn by_reference(&mut self, until: usize) -> Result<()> {
+        while self.at < until {
+            self.one_by_reference()?;
+        }
+        Ok(())
+    }
+
+    fn one_by_reference(&mut self) -> Result<()> {
+        let (at, lines) = self.decoder.one(self.text, self.at, self.line, self.rows, &mut self.reference)?;
+        (self.at, self.line) = (at, self.line + lines);
+        Ok(())
+    }
+
+    /// Decodes a run of regular records, column by column.
+    fn run(&mut self, run: Run, shape: Shape) -> Result<()> {
+        if run.records == 0 {
+            return Ok(());
+        }
+        let decoder = self.decoder;
+        let fields = Fields { text: self.text, places: &self.places, run, shape };
+        let end = fields.end(run.records - 1);
+        let Scratch { names, odd, nulls } = &mut self.scratch;
+        odd.clear();
+        names.clear();
+        let from = self.rows.len();
+        for (field, &role) in decoder.layout.roles.iter().enumerate() {
+            let mut column = FieldOfRun { fields: &fields, field, columns: &decoder.layout.columns, odd };
+            match role {
+                Role::Measurement(at) => self.rows.measurement(at, |values, valid| {
+                    nulls.clear();
+                    column.numbers(values, nulls);
+                    let first = valid.len();
+                    valid.extend_filled(run.records, true);
+                    nulls.iter().for_each(|&row| valid.set(first + row as usize, false));
+                }),
+                Role::Time(at) => self.rows.times(at, |last, times| column.times(last, times)),
+                Role::Text(at) => self.rows.texts(at, |spans| column.spans(spans)),
+                Role::Sensor(_) => column.names(names),
+            }
+        }
+        odd.sort_unstable();
+        odd.dedup();
+        if odd.is_empty() {
+            self.rows.accept_run(names, self.text, run.records)?;
+            self.origins(run, shape, 0, run.records);
+            self.line += run.records as u64;
+            self.at = end;
+            return Ok(());
+        }
+        self.piecewise(run, shape, from)
+    }
+
+    /// Takes the records between odd ones as they were decoded, and the odd ones by the reference decoder.
+    fn piecewise(&mut self, run: Run, shape: Shape, from: usize) -> Result<()> {
+        let decoded = self.rows.split_off(from);
+        let Scratch { names, odd, .. } = std::mem::take(&mut self.scratch);
+        let mut next = 0;
+        for stop in odd.iter().map(|&row| row as usize).chain([run.records]) {
+            self.rows.append(&decoded, next..stop);
+            let piece = names.get(next..stop).unwrap_or_default();
+            self.rows.accept_run(piece, self.text, stop - next)?;
+            self.origins(run, shape, next, stop);
+            self.line += (stop - next) as u64;
+            let fields = Fields { text: self.text, places: &self.places, run, shape };
+            self.at = fields.begin(stop);
+            if stop < run.records {
+                self.one_by_reference()?;
+            }
+            next = stop + 1;
+        }
+        self.scratch = Scratch { names, odd, ..Scratch::default() };
+        Ok(())
+    }
+
+    /// Notes where the records `from..to` of a run came from; the first of them is at line `self.line`.
+    fn origins(&mut self, run: Run, shape: Shape, from: usize, to: usize) {
+        if self.rows.has_origins() {
+            let fields = Fields { text: self.text, places: &self.places, run, shape };
+            for record in from..to {
+                let (start, end) = (fields.begin(record), fields.line_end(record));
+                self.rows.origin(start, self.line + (record - from) as u64, end - start);
+            }
+        }
+    }
+}
+
+/// Where the fields of a run are.
+struct Fields<'a> {
+    text: &'a [u8],
+    places: &'a [u32],
+    run: Run,
+    shape: Shape,
+}
+
+impl Fields<'_> {
+    /// The first byte of a record.
+    #[inline]
+    fn begin(&self, record: usize) -> usize {
+        if record == 0 { self.run.start } else { self.end(record - 1) }
+    }
+
+    /// The byte after a record's line end.
+    fn end(&self, record: usize) -> usize {
+        self.places[self.run.first_place + (record + 1) * self.shape.fields - 1] as usize + 1
+    }
+
+    /// The byte after a record's last.
+    fn line_end(&self, record: usize) -> usize {
+        self.end(record) - 1 - usize::from(self.shape.has_returns)
+    }
+
+    /// Calls `each` for a field of every record: record, start, end.
+    #[inline(always)]
+    fn each(&self, field: usize, mut each: impl FnMut(usize, usize, usize)) {
+        let Shape { fields, has_returns, quote, .. } = self.shape;
+        let places = &self.places[self.run.first_place..][..self.run.records * fields];
+        let returns = usize::from(has_returns && field + 1 == fields);
+        let mut before = self.run.start;
+        for (record, places) in places.chunks_exact(fields).enumerate() {
+            let start = if field == 0 { before } else { places[field - 1] as usize + 1 };
+            let end = places[field] as usize - returns;
+            before = places[fields - 1] as usize + 1;
+            // Between the quotes; what is doubled there is odd, and looked at again.
+            let is_quoted = quote.is_some_and(|quote| end - start >= 2 && self.text[start] == quote);
+            each(record, start + usize::from(is_quoted), end - usize::from(is_quoted));
+        }
+    }
+}
+
+/// One field of a run.
+struct FieldOfRun<'a> {
+    fields: &'a Fields<'a>,
+    field: usize,
+    columns: &'a Columns,
+    odd: &'a mut Vec<u32>,
+}
+
+impl FieldOfRun<'_> {
+    /// Appends the numbers; 0 for nulls, which are noted.
+    fn numbers(&mut self, values: &mut Vec<f64>, nulls: &mut Vec<u32>) {
+        let Self { fields, columns, odd, .. } = self;
+        let text = fields.text;
+        let mark = columns.decimal_mark();
+        let has_null_values = columns.has_null_values();
+        values.reserve(fields.run.records);
+        fields.each(self.field, |record, start, end| {
+            let short = if has_null_values { None } else { parse_short(text, start, end, mark) };
+            values.push(short.unwrap_or_else(|| {
+                let field = Columns::trim(&text[start..end]);
+                if columns.is_null(field) {
+                    nulls.push(record as u32);
+                    return 0.0;
+                }
+                columns.number(field).unwrap_or_else(|| {
+                    odd.push(record as u32);
+                    0.0
+                })
+            }));
+        });
+        self.mark_doubled();
+    }
+
+    fn times(&mut self, last: &mut LastTime, column: &mut TimeColumn) {
+        let Self { fields, columns, odd, .. } = self;
+        let (text, has_null_values) = (fields.text, columns.has_null_values());
+        column.values.reserve(fields.run.records);
+        column.text.reserve(fields.run.records);
+        fields.each(self.field, |record, start, end| {
+            let (start, field) = trimmed(text, start, end);
+            let is_null = has_null_values && columns.is_null(field);
+            let time = last.read(field, columns).ok().filter(|_| !is_null).unwrap_or_else(|| {
+                odd.push(record as u32);
+                Timestamp::MIN
+            });
+            column.values.push(time);
+            column.text.push(Span::new(start, field.len()));
+        });
+        self.mark_doubled();
+    }
+
+    fn spans(&mut self, spans: &mut Vec<Span>) {
+        let text = self.fields.text;
+        self.fields.each(self.field, |_, start, end| {
+            let (start, field) = trimmed(text, start, end);
+            spans.push(if field.is_empty() { Span::NULL } else { Span::new(start, field.len()) });
+        });
+        self.mark_doubled();
+    }
+
+    fn names(&mut self, names: &mut Vec<(u32, u32)>) {
+        let Self { fields, columns, odd, .. } = self;
+        let text = fields.text;
+        let has_null_values = columns.has_null_values();
+        fields.each(self.field, |record, start, end| {
+            let (start, field) = trimmed(text, start, end);
+            if field.is_empty() || has_null_values && columns.is_null(field) {
+                odd.push(record as u32);
+            }
+            names.push((start as u32, field.len() as u32));
+        });
+        self.mark_doubled();
+    }
+
+    /// Fields with quotes inside mean something else than they say: the reference decoder has to look at them.
+    fn mark_doubled(&mut self) {
+        let Self { fields, odd, .. } = self;
+        let Some(quote) = fields.shape.quote else { return };
+        fields.each(self.field, |record, start, end| {
+            if fields.text[start..end].contains(&quote) {
+                odd.push(record as u32);
+            }
+        });
+    }
+}
+
+/// A field without the spaces around it, and where it starts then.
+#[inline(always)]
+fn trimmed(text: &[u8], start: usize, end: usize) -> (usize, &[u8]) {
+    let field = &text[start..end];
+    let is_space = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
+    if !is_space(field.first()) && !is_space(field.last()) {
+        return (start, field);
+    }
+    let inner = Columns::trim(field);
+    (start + inner.as_ptr().addr().saturating_sub(field.as_ptr().addr()), inner)
+}
+
+#[cfg(test)]
+#[path = "tiles_tests.rs"]
+mod tests;

@@ -1,0 +1,151 @@
+//! Tiles of any size give what the reference decoder gives: records, rejections, places, sensors.
+
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use crate::batch::Bytes;
+use crate::chunk::{Chunk, Decoded};
+use crate::format::columns::{ColumnOptions, Decimal};
+use crate::format::csv::decode::CsvDecoder;
+use crate::format::csv::{Csv, Dialect};
+use crate::format::{Format, Head};
+use crate::offset::Offset;
+use crate::sensor::{SensorIds, SharedSensors};
+
+/// Everything that a chunk gives, as text.
+fn outcome(decoded: crate::error::Result<Decoded>, sensors: &SharedSensors) -> String {
+    let Decoded { batch, rejections, lines } = match decoded {
+        Ok(decoded) => decoded,
+        Err(error) => return format!("{error:?}"),
+    };
+    let mut all = format!("{lines} lines\n");
+    let origins = batch.origins.as_ref().expect("asked for");
+    let sensors = sensors.read();
+    for row in 0..batch.len() {
+        let mut out = Vec::new();
+        let encoder = super::super::CsvEncoder { delimiter: b'|', decimals: None, safe: false };
+        crate::format::Encode::encode(&encoder, &batch.take(&[row as u32]), &sensors, &mut out);
+        let times = batch.times().map(|times| times[row]);
+        let raw = batch.text.get(origins.get(row).raw).unwrap_or_default().escape_ascii();
+        all += &format!("{} {times:?} {} {raw}\n", out.escape_ascii(), origins.position(row));
+    }
+    rejections.iter().for_each(|rejection| all += &format!("{rejection:?}\n"));
+    let names: Vec<_> = sensors.names().collect();
+    all + &format!("{names:?}")
+}
+
+#[derive(Debug)]
+struct Setting {
+    dialect: Dialect,
+    columns: ColumnOptions,
+    max_sensors: usize,
+}
+
+fn check(setting: &Setting, text: &[u8], tiles: &[usize]) -> Result<(), TestCaseError> {
+    let format = Csv::new(&setting.dialect, &setting.columns).expect("good options").with_origins(true);
+    let head = Head { name: "t.csv", stem: "stem", bytes: text, is_whole: true };
+    let schema = Arc::new(format.schema(head).expect("columns"));
+    let beginning = format.beginning(head).expect("names");
+    let decoder = Arc::new(format.decoder(head, &beginning, &schema).expect("bound"));
+    let chunk = Chunk {
+        sequence: 3,
+        file: "t.csv".into(),
+        offset: Offset { file: 0, at: 100, line: 9 },
+        bytes: Bytes::new(text[beginning.skip_bytes..].to_vec()),
+        decoder: Arc::clone(&decoder) as _,
+        witness: None,
+    };
+    let by = |decode: &dyn Fn(&CsvDecoder, &Chunk, &mut SensorIds) -> crate::error::Result<Decoded>| {
+        let shared = Arc::new(SharedSensors::with_limit(setting.max_sensors));
+        let decoded = decode(&decoder, &chunk, &mut SensorIds::new(Arc::clone(&shared)));
+        outcome(decoded, &shared)
+    };
+    let expected = by(&|decoder, chunk, sensors| decoder.decode_by_reference(chunk, sensors));
+    for &tile in tiles {
+        let got = by(&|decoder, chunk, sensors| decoder.decode_by_tiles(chunk, sensors, tile));
+        prop_assert_eq!(&got, &expected, "tiles of {} in {}", tile, text.escape_ascii());
+    }
+    Ok(())
+}
+
+fn setting() -> impl Strategy<Value = Setting> {
+    (any::<[bool; 6]>(), proptest::sample::select(&[1usize, 3, 1000][..])).prop_map(|(bits, max_sensors)| {
+        let [quoted, commented, time, sensor, nulls, comma] = bits;
+        Setting {
+            dialect: Dialect {
+                delimiter: ";".into(),
+                quote: if quoted { "\"" } else { "" }.into(),
+                comment: commented.then(|| "#".into()),
+                header: false,
+                names: Some(["t", "s", "v", "w"].map(str::to_owned).into()),
+            },
+            columns: ColumnOptions {
+                time: time.then(|| "t".into()),
+                sensor: sensor.then(|| "s".into()),
+                measurements: Some(vec!["v".into()]),
+                null_values: if nulls { vec!["-999".into(), "b".into()] } else { Vec::new() },
+                decimal: if comma { Decimal::Comma } else { Decimal::Point },
+                ..ColumnOptions::default()
+            },
+            max_sensors,
+        }
+    })
+}
+
+fn line() -> impl Strategy<Value = String> {
+    let time = proptest::sample::select(
+        &[
+            "2026-01-01T00:00:00Z",
+            "2026-01-01T00:00:00.250Z",
+            " 2026-02-01 00:00:07+01:00",
+            "\"2026-01-01T00:00:00Z\"",
+            "",
+            "x",
+        ][..],
+    );
+    let sensor = proptest::sample::select(
+        &["a", "b", "a", "long-name-of-a-sensor", " a ", "\"a\"", "\"a\"\"b\"", "é", "", "\"x;y\""][..],
+    );
+    let value = prop_oneof![
+        6 => (-99_999..99_999i32).prop_map(|v| (f64::from(v) / 1000.0).to_string()),
+        2 => proptest::sample::select(&["", "-999", "1,5", "NaN", "1e400", "--1", " 3.5 ", "\"2.25\"", "\"2.2\"\"5\"", "0.1234567890123456789", "\"4\n\""][..]).prop_map(str::to_owned),
+    ];
+    let text = proptest::sample::select(&["", "w", " w ", "\"a;b\"", "\"say \"\"x\"\"\"", "a\"b"][..]);
+    let end = prop_oneof![20 => Just("\n"), 1 => Just("\r\n"), 1 => Just("\r"), 1 => Just(";\n"), 1 => Just("\n\n"), 1 => Just("\n# c\n"), 1 => Just("\n;\n")];
+    (time, sensor, value, text, end).prop_map(|(t, s, v, w, end)| format!("{t};{s};{v};{w}{end}"))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn clause_5_tiles_of_nearly_regular_text(
+        setting in setting(), lines in proptest::collection::vec(line(), 0..30), windows in any::<bool>(), cut in 0..5usize,
+    ) {
+        let text = lines.concat();
+        let text = if windows { text.replace('\n', "\r\n") } else { text };
+        let text = &text.as_bytes()[..text.len().saturating_sub(cut)];
+        check(&setting, text, &[1, 64, 200, 1 << 14])?;
+    }
+
+    #[test]
+    fn clause_5_tiles_of_regular_text(
+        setting in setting(), rows in proptest::collection::vec((0..9u8, -99_999..99_999i32, 0..200u8), 1..60), quoted in any::<bool>(),
+    ) {
+        // Now and then a row is odd.
+        let row = |&(sensor, value, odd): &(u8, i32, u8)| {
+            let value = match odd { 0 => "odd".to_owned(), 1 => String::new(), _ => (f64::from(value) / 100.0).to_string() };
+            let fields = ["2026-01-01T00:00:00.000Z".to_owned(), format!("temp-{sensor}"), value, "w".to_owned()];
+            fields.map(|field| if quoted { format!("\"{field}\"") } else { field }).join(";") + "\n"
+        };
+        check(&setting, rows.iter().map(row).collect::<String>().as_bytes(), &[64, 500, 1 << 14])?;
+    }
+
+    #[test]
+    fn clause_5_tiles_of_garbage(
+        setting in setting(), text in proptest::collection::vec(proptest::sample::select(&b"a1.;;;\"\"\r\n\n# \xff"[..]), 0..200),
+    ) {
+        check(&setting, &text, &[1, 7, 64, 1 << 14])?;
+    }
+}

@@ -1,0 +1,368 @@
+//! Where separators stand in delimited text: 64 bytes at a time, by the widest instructions that the processor has.
+//! The one kernel with `unsafe` in it.
+//!
+//! The idea of bit masks of 64 bytes, and of the parity of quotes by a running exclusive or, is that of Langdale and Lemire,
+//! "Parsing Gigabytes of JSON per Second" (2019).
+
+#![expect(unsafe_code, reason = "vector instructions are called here and nowhere else")]
+
+/// The bytes that mean something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Separators {
+    /// Between fields.
+    pub delimiter: u8,
+    /// Around fields.
+    pub quote: Option<u8>,
+}
+
+/// What a text has, beside where its separators stand.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    /// Line feeds, those between quotes included.
+    pub line_feeds: usize,
+    /// Line feeds outside quotes: those among the places.
+    pub outside_line_feeds: usize,
+    /// Carriage returns, those between quotes included.
+    pub carriage_returns: usize,
+    /// Quotes.
+    pub quotes: usize,
+    /// Whether all bytes are ASCII.
+    pub is_ascii: bool,
+    /// Whether every quote that opens stands at the start of a field, and every one that closes at the end of one (or
+    /// is doubled), given that the text begins at the start of a record; the text may end anywhere. True without quotes.
+    pub is_regular: bool,
+}
+
+/// Puts the places of all delimiters and line feeds of `text` that are not between quotes into `places`, ascending,
+/// each plus `base`. The text begins at the start of a record.
+pub fn find(text: &[u8], base: u32, separators: Separators, places: &mut Vec<u32>) -> Found {
+    #[cfg(target_arch = "x86_64")]
+    {
+        if std::arch::is_x86_feature_detected!("avx512bw") && std::arch::is_x86_feature_detected!("bmi2") {
+            // SAFETY: the processor has AVX-512 BW and BMI, as was just asked.
+            return unsafe { x86::find_avx512(text, base, separators, places) };
+        }
+        if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("bmi2") {
+            // SAFETY: the processor has AVX2 and BMI, as was just asked.
+            return unsafe { x86::find_avx2(text, base, separators, places) };
+        }
+    }
+    #[cfg(target_arch = "aarch64")]
+    {
+        // NEON is part of every 64-bit Arm processor.
+        find_by::<neon::Neon>(text, base, separators, places)
+    }
+    #[cfg(not(target_arch = "aarch64"))]
+    find_by::<Portable>(text, base, separators, places)
+}
+
+/// 64 bytes, to be compared with one.
+trait Block: Copy {
+    fn load(bytes: &[u8; 64]) -> Self;
+
+    /// A bit a byte: whether it is `byte`.
+    fn equal(self, byte: u8) -> u64;
+
+    /// Whether a byte has its highest bit set.
+    fn has_high_bit(self) -> bool;
+}
+
+/// How far a scan has come.
+struct State {
+    found: Found,
+    /// All ones where the next block begins between quotes.
+    inside: u64,
+    /// Bit 0: the byte before the next block ends a field, so that a quote may open.
+    may_open: u64,
+    /// Bit 0: that byte is a quote that closes, so that a field has to end.
+    has_closed: u64,
+    irregular: u64,
+}
+
+#[inline(always)]
+fn find_by<B: Block>(text: &[u8], base: u32, separators: Separators, places: &mut Vec<u32>) -> Found {
+    let found = Found { is_ascii: true, is_regular: true, ..Found::default() };
+    let mut state = State { found, inside: 0, may_open: 1, has_closed: 0, irregular: 0 };
+    places.clear();
+    let (blocks, rest) = text.as_chunks::<64>();
+    for (at, block) in blocks.iter().enumerate() {
+        let mask = state.step(B::load(block), u64::MAX, separators);
+        push(mask, base + 64 * at as u32, places);
+    }
+    if !rest.is_empty() {
+        // The bytes behind the end are separators of no kind: they must not count as anything.
+        let mut last = [0; 64];
+        last[..rest.len()].copy_from_slice(rest);
+        let mask = state.step(B::load(&last), (1 << rest.len()) - 1, separators);
+        push(mask, base + 64 * blocks.len() as u32, places);
+    }
+    state.found.is_regular = state.irregular == 0;
+    state.found
+}
+
+impl State {
+    /// The separators of a block, of which the bytes in `valid` exist.
+    #[inline(always)]
+    fn step<B: Block>(&mut self, block: B, valid: u64, separators: Separators) -> u64 {
+        let line_feeds = block.equal(b'\n') & valid;
+        let returns = block.equal(b'\r') & valid;
+        let ends = (block.equal(separators.delimiter) & valid) | line_feeds;
+        self.found.line_feeds += line_feeds.count_ones() as usize;
+        self.found.carriage_returns += returns.count_ones() as usize;
+        self.found.is_ascii &= !block.has_high_bit();
+        let quotes = separators.quote.map_or(0, |quote| block.equal(quote) & valid);
+        if quotes | self.inside | self.has_closed == 0 {
+            self.found.outside_line_feeds += line_feeds.count_ones() as usize;
+            self.may_open = ends >> 63;
+            return ends;
+        }
+        self.quoted(ends, line_feeds, returns, quotes, valid)
+    }
+
+    /// The same where quotes have a say. Set bits of `inside` are an opening quote and what follows it, up to before the closing one.
+    #[inline]
+    fn quoted(&mut self, ends: u64, line_feeds: u64, returns: u64, quotes: u64, valid: u64) -> u64 {
+        let inside = running_parity(quotes) ^ self.inside;
+        let (opening, closing) = (quotes & inside, quotes & !inside);
+        let outside_ends = ends & !inside;
+        self.found.outside_line_feeds += (line_feeds & !inside).count_ones() as usize;
+        // A quote may open behind a separator, or behind one that has just closed: it is doubled then.
+        let may_open = (outside_ends | closing) << 1 | self.may_open;
+        // Behind a quote that closes, a field ends, or the quote is doubled.
+        let must_end = closing << 1 | self.has_closed;
+        self.irregular |= opening & !may_open | must_end & valid & !(ends | returns | quotes);
+        self.found.quotes += quotes.count_ones() as usize;
+        self.inside = ((inside as i64) >> 63) as u64;
+        self.may_open = (outside_ends | closing) >> 63;
+        self.has_closed = closing >> 63;
+        outside_ends
+    }
+}
+
+/// Bit `i` of the result is the exclusive or of bits 0 to `i`.
+#[inline(always)]
+fn running_parity(mut bits: u64) -> u64 {
+    for shift in [1, 2, 4, 8, 16, 32] {
+        bits ^= bits << shift;
+    }
+    bits
+}
+
+/// Appends the places of the set bits, four at a time: most blocks have few, and a branch for each costs more than a bit too many.
+#[inline(always)]
+fn push(mut mask: u64, base: u32, places: &mut Vec<u32>) {
+    let (count, start) = (mask.count_ones() as usize, places.len());
+    let mut written = 0;
+    while written < count {
+        let mut four = [0; 4];
+        for place in &mut four {
+            *place = base.wrapping_add(mask.trailing_zeros());
+            mask &= mask.wrapping_sub(1);
+        }
+        places.extend_from_slice(&four);
+        written += 4;
+    }
+    places.truncate(start + count);
+}
+
+/// For processors without anything better; compilers make vector instructions of it where they can.
+#[derive(Clone, Copy)]
+struct Portable([u8; 64]);
+
+impl Block for Portable {
+    #[inline(always)]
+    fn load(bytes: &[u8; 64]) -> Self {
+        Self(*bytes)
+    }
+
+    #[inline(always)]
+    fn equal(self, byte: u8) -> u64 {
+        let bit = |mask, (at, &found): (usize, &u8)| mask | u64::from(found == byte) << at;
+        self.0.iter().enumerate().fold(0, bit)
+    }
+
+    #[inline(always)]
+    fn has_high_bit(self) -> bool {
+        !self.0.is_ascii()
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use std::arch::x86_64::*;
+
+    use super::{Block, Found, Separators, find_by};
+
+    /// # Safety
+    /// The processor must have AVX-512 BW, BMI 1 and 2, and POPCNT.
+    #[target_feature(enable = "avx512f,avx512bw,bmi1,bmi2,popcnt,lzcnt")]
+    pub(super) unsafe fn find_avx512(text: &[u8], base: u32, by: Separators, places: &mut Vec<u32>) -> Found {
+        find_by::<Avx512>(text, base, by, places)
+    }
+
+    /// # Safety
+    /// The processor must have AVX2, BMI 1 and 2, and POPCNT.
+    #[target_feature(enable = "avx2,bmi1,bmi2,popcnt,lzcnt")]
+    pub(super) unsafe fn find_avx2(text: &[u8], base: u32, by: Separators, places: &mut Vec<u32>) -> Found {
+        find_by::<Avx2>(text, base, by, places)
+    }
+
+    /// Made only below `find_avx512`.
+    #[derive(Clone, Copy)]
+    struct Avx512(__m512i);
+
+    impl Block for Avx512 {
+        #[inline(always)]
+        fn load(bytes: &[u8; 64]) -> Self {
+            // SAFETY: the pointer is to 64 bytes and need not be aligned; the instructions are there, see `find_avx512`.
+            Self(unsafe { _mm512_loadu_si512(bytes.as_ptr().cast()) })
+        }
+
+        #[inline(always)]
+        fn equal(self, byte: u8) -> u64 {
+            // SAFETY: the instructions are there, see `find_avx512`.
+            unsafe { _mm512_cmpeq_epi8_mask(self.0, _mm512_set1_epi8(byte as i8)) }
+        }
+
+        #[inline(always)]
+        fn has_high_bit(self) -> bool {
+            // SAFETY: the instructions are there, see `find_avx512`.
+            unsafe { _mm512_movepi8_mask(self.0) != 0 }
+        }
+    }
+
+    /// Made only below `find_avx2`.
+    #[derive(Clone, Copy)]
+    struct Avx2([__m256i; 2]);
+
+    impl Block for Avx2 {
+        #[inline(always)]
+        fn load(bytes: &[u8; 64]) -> Self {
+            let halves: *const __m256i = bytes.as_ptr().cast();
+            // SAFETY: both loads lie within the 64 bytes and need not be aligned; the instructions are there, see `find_avx2`.
+            Self(unsafe { [_mm256_loadu_si256(halves), _mm256_loadu_si256(halves.add(1))] })
+        }
+
+        #[inline(always)]
+        fn equal(self, byte: u8) -> u64 {
+            // SAFETY: the instructions are there, see `find_avx2`.
+            let half = |half| unsafe {
+                _mm256_movemask_epi8(_mm256_cmpeq_epi8(half, _mm256_set1_epi8(byte as i8))) as u32
+            };
+            u64::from(half(self.0[0])) | u64::from(half(self.0[1])) << 32
+        }
+
+        #[inline(always)]
+        fn has_high_bit(self) -> bool {
+            // SAFETY: the instructions are there, see `find_avx2`.
+            unsafe { _mm256_movemask_epi8(_mm256_or_si256(self.0[0], self.0[1])) != 0 }
+        }
+    }
+}
+
+#[cfg(target_arch = "aarch64")]
+mod neon {
+    use std::arch::aarch64::*;
+
+    use super::Block;
+
+    #[derive(Clone, Copy)]
+    pub(super) struct Neon([uint8x16_t; 4]);
+
+    impl Block for Neon {
+        #[inline(always)]
+        fn load(bytes: &[u8; 64]) -> Self {
+            let start = bytes.as_ptr();
+            // SAFETY: all four loads lie within the 64 bytes; NEON is part of the architecture.
+            Self(unsafe {
+                [vld1q_u8(start), vld1q_u8(start.add(16)), vld1q_u8(start.add(32)), vld1q_u8(start.add(48))]
+            })
+        }
+
+        #[inline(always)]
+        fn equal(self, byte: u8) -> u64 {
+            const BITS: [u8; 16] = [1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128];
+            // SAFETY: the load lies within the 16 bytes; NEON is part of the architecture. Each comparison leaves one bit a
+            // byte, and three pairwise additions put eight of them into a byte.
+            unsafe {
+                let (bits, byte) = (vld1q_u8(BITS.as_ptr()), vdupq_n_u8(byte));
+                let [a, b, c, d] = self.0.map(|part| vandq_u8(vceqq_u8(part, byte), bits));
+                let sum = vpaddq_u8(vpaddq_u8(a, b), vpaddq_u8(c, d));
+                vgetq_lane_u64::<0>(vreinterpretq_u64_u8(vpaddq_u8(sum, sum)))
+            }
+        }
+
+        #[inline(always)]
+        fn has_high_bit(self) -> bool {
+            let [a, b, c, d] = self.0;
+            // SAFETY: NEON is part of the architecture.
+            unsafe { vmaxvq_u8(vorrq_u8(vorrq_u8(a, b), vorrq_u8(c, d))) >= 128 }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// The same, byte by byte.
+    fn plain(text: &[u8], base: u32, by: Separators, places: &mut Vec<u32>) -> Found {
+        let mut found = Found { is_ascii: text.is_ascii(), is_regular: true, ..Found::default() };
+        let (mut inside, mut before) = (false, None);
+        places.clear();
+        for (at, &byte) in text.iter().enumerate() {
+            let is_quote = Some(byte) == by.quote;
+            found.line_feeds += usize::from(byte == b'\n');
+            found.carriage_returns += usize::from(byte == b'\r');
+            found.quotes += usize::from(is_quote);
+            let is_end = byte == by.delimiter || byte == b'\n';
+            if let Some((before_byte, was_inside)) = before {
+                let closed = Some(before_byte) == by.quote && was_inside && !inside;
+                found.is_regular &= !closed || is_end || is_quote || byte == b'\r';
+                let may_open = closed || before_byte == by.delimiter || before_byte == b'\n';
+                found.is_regular &= !is_quote || inside || may_open;
+            }
+            let was_inside = inside;
+            inside ^= is_quote;
+            before = Some((byte, was_inside));
+            if is_end && !inside {
+                found.outside_line_feeds += usize::from(byte == b'\n');
+                places.push(base + at as u32);
+            }
+        }
+        found
+    }
+
+    type Finder = fn(&[u8], u32, Separators, &mut Vec<u32>) -> Found;
+
+    fn all() -> Vec<Finder> {
+        let mut all: Vec<Finder> =
+            vec![find, |text, base, by, places| find_by::<Portable>(text, base, by, places)];
+        #[cfg(target_arch = "x86_64")]
+        if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("bmi2") {
+            // SAFETY: the processor has AVX2 and BMI, as was just asked.
+            all.push(|text, base, by, places| unsafe { x86::find_avx2(text, base, by, places) });
+        }
+        all
+    }
+
+    proptest! {
+        #[test]
+        fn every_way_finds_what_a_plain_loop_finds(
+            text in proptest::collection::vec(proptest::sample::select(&b"ab1,\n\"\r;'\xc3"[..]), 0..300),
+            long in proptest::collection::vec(proptest::sample::select(&b"aaaaaaaaaaaa,,\n\""[..]), 0..300),
+            quote in proptest::sample::select(&[None, Some(b'"'), Some(b'\'')][..]), delimiter in proptest::sample::select(&b",;"[..]),
+        ) {
+            let by = Separators { delimiter, quote };
+            for text in [text, long] {
+                let (mut expected, mut places) = (Vec::new(), Vec::new());
+                let found = plain(&text, 7, by, &mut expected);
+                for finder in all() {
+                    prop_assert_eq!(finder(&text, 7, by, &mut places), found, "{}", text.escape_ascii());
+                    prop_assert_eq!(&places, &expected, "{}", text.escape_ascii());
+                }
+            }
+        }
+    }
+}

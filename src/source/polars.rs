@@ -1,0 +1,281 @@
+//! `frame`: a polars `DataFrame` or `LazyFrame`, in code only.
+
+use std::sync::{Arc, OnceLock};
+
+use polars::prelude::{
+    Column as PolarsColumn, DataFrame, DataType, LazyFrame, PolarsError, Series, TimeUnit,
+};
+
+use super::typed::{Clock, Typed, batch_rows};
+use super::{Input, OpenOptions, Progress, Source, SourceSpec, Traits};
+use crate::batch::{FieldKind, Schema};
+use crate::chunk::Decoded;
+use crate::error::{Error, Result};
+use crate::format::columns::{ColumnOptions, Columns};
+use crate::offset::Offset;
+use crate::registry::{merged, parameters_of};
+use crate::sensor::SensorLookup;
+
+/// What messages and positions call it, and the sensor of a frame without one.
+const NAME: &str = "frame";
+
+/// A polars frame, row by row as it stands; memory is shared with it, not copied.
+///
+/// | column of the frame | becomes |
+/// |---|---|
+/// | `time` | [`FieldKind::Time`]: a `Datetime` of any unit, or a `Date` (midnight), without a zone in the zone that [`ColumnOptions::timezone`] names, UTC by default; text or numbers as [`ColumnOptions::time_format`] says |
+/// | `sensor` | [`FieldKind::Sensor`]: `String`, `Categorical`, `Enum`; anything else as its text |
+/// | `measurements`; if not given, all numbers | [`FieldKind::Measurement`]: numbers rounded to the nearest `f64`, booleans as 1 and 0, text as in CSV |
+/// | any other | [`FieldKind::Text`]: as polars casts it to `String`, dates and times in RFC 3339 |
+///
+/// Null is null, NaN is NaN. A record without time or sensor is rejected; its line is its row, from 1.
+#[derive(Clone)]
+pub struct Frame {
+    rows: Rows,
+    /// What the columns are.
+    pub columns: ColumnOptions,
+}
+
+#[derive(Clone)]
+enum Rows {
+    Ready(DataFrame),
+    /// What it gave stays, so that a second pass reads the same records.
+    Lazy(Box<LazyFrame>, Arc<OnceLock<DataFrame>>),
+}
+
+impl Frame {
+    /// The rows of `frame`.
+    pub fn new(frame: DataFrame) -> Self {
+        Self { rows: Rows::Ready(frame), columns: ColumnOptions::default() }
+    }
+
+    /// The rows that `frame` gives. It is collected as a whole when the pipeline is first opened, by polars' default engine
+    /// and on polars' own threads, and kept as long as the pipeline is.
+    pub fn lazy(frame: LazyFrame) -> Self {
+        Self { rows: Rows::Lazy(Box::new(frame), Arc::default()), columns: ColumnOptions::default() }
+    }
+
+    /// The column with the event time.
+    pub fn time(mut self, column: impl Into<String>) -> Self {
+        self.columns.time = Some(column.into());
+        self
+    }
+
+    /// The column with the sensor's name.
+    pub fn sensor(mut self, column: impl Into<String>) -> Self {
+        self.columns.sensor = Some(column.into());
+        self
+    }
+
+    /// The name of the one sensor that all rows are of, instead of a column; "frame" where neither is given.
+    pub fn sensor_name(mut self, name: impl Into<String>) -> Self {
+        self.columns.sensor_name = Some(name.into());
+        self
+    }
+
+    /// The columns with numbers.
+    pub fn measurements<N: Into<String>>(mut self, columns: impl IntoIterator<Item = N>) -> Self {
+        self.columns.measurements = Some(columns.into_iter().map(Into::into).collect());
+        self
+    }
+}
+
+impl SourceSpec for Frame {
+    fn name(&self) -> &str {
+        NAME
+    }
+
+    fn parameters(&self) -> serde_json::Value {
+        let rows = match &self.rows {
+            Rows::Ready(frame) => Some(frame.height()),
+            Rows::Lazy(_, collected) => collected.get().map(DataFrame::height),
+        };
+        merged([serde_json::json!({ "rows": rows }), parameters_of(&self.columns)])
+    }
+
+    fn traits(&self) -> Traits {
+        Traits { is_bounded: true, is_replayable: true }
+    }
+
+    fn open(&self, options: &OpenOptions) -> Result<Box<dyn Source>> {
+        let columns = Columns::new(&self.columns)?;
+        let frame = self.rows.collect()?;
+        let schema = schema(&frame, &columns)?;
+        Ok(Box::new(Reader {
+            name: NAME.into(),
+            frame,
+            schema: Arc::new(schema),
+            columns,
+            origins: options.origins,
+            batch: batch_rows(options),
+            next: 0,
+        }))
+    }
+}
+
+impl Rows {
+    fn collect(&self) -> Result<DataFrame> {
+        match self {
+            Self::Ready(frame) => Ok(frame.clone()),
+            Self::Lazy(plan, collected) => {
+                if let Some(frame) = collected.get() {
+                    return Ok(frame.clone());
+                }
+                let frame = plan.as_ref().clone().collect().map_err(|error| {
+                    Error::data(format!("the LazyFrame cannot be collected: {error}"))
+                        .with_help("call `collect` on it to look into it")
+                })?;
+                Ok(collected.get_or_init(|| frame).clone())
+            }
+        }
+    }
+}
+
+/// The columns of a frame; those that could only come out maimed are refused.
+fn schema(frame: &DataFrame, columns: &Columns) -> Result<Schema> {
+    let names: Vec<String> = frame.columns().iter().map(|column| column.name().to_string()).collect();
+    let is_number = |at: usize| is_number(frame.columns()[at].dtype());
+    let schema = columns.schema_of(NAME, &names, is_number)?;
+    for column in frame.columns() {
+        let Some(at) = schema.index_of(column.name()) else { continue };
+        let kind = schema.fields()[at].kind;
+        if !can_be(column.dtype(), kind) {
+            let (name, dtype) = (column.name(), column.dtype());
+            return Err(Error::config(format!("column `{name}` of type {dtype} cannot be a {kind}"))
+                .with_help("cast it in polars first, or leave it out with `select`"));
+        }
+    }
+    Ok(schema)
+}
+
+fn is_number(dtype: &DataType) -> bool {
+    dtype.is_primitive_numeric() || dtype.is_decimal()
+}
+
+fn can_be(dtype: &DataType, kind: FieldKind) -> bool {
+    match dtype {
+        DataType::String | DataType::Categorical(..) | DataType::Enum(..) | DataType::Null => true,
+        DataType::Boolean => kind != FieldKind::Time,
+        DataType::Date | DataType::Datetime(..) => matches!(kind, FieldKind::Time | FieldKind::Text),
+        _ => is_number(dtype),
+    }
+}
+
+/// The source in use.
+struct Reader {
+    name: Arc<str>,
+    frame: DataFrame,
+    schema: Arc<Schema>,
+    columns: Columns,
+    origins: bool,
+    /// Rows a batch.
+    batch: usize,
+    /// The next row.
+    next: usize,
+}
+
+impl Reader {
+    fn decode(&self, rows: &DataFrame, sensors: &mut dyn SensorLookup) -> Result<Decoded> {
+        let mut typed = Typed::new(&self.columns, &self.schema, rows.height());
+        for at in Typed::order(&self.schema) {
+            let field = &self.schema.fields()[at];
+            if let (FieldKind::Sensor, Some(name)) = (field.kind, self.columns.file_sensor(NAME)) {
+                typed.one_sensor(name, sensors)?;
+                continue;
+            }
+            let column = rows.column(&field.name).map_err(broken)?;
+            match field.kind {
+                FieldKind::Time => times(&mut typed, at, column)?,
+                FieldKind::Sensor => typed.sensors(texts(column)?.str().map_err(broken)?.iter(), sensors)?,
+                FieldKind::Measurement => measurement(&mut typed, at, column)?,
+                _ => carried(&mut typed, at, column)?,
+            }
+        }
+        Ok(typed.finish(&self.name, self.next as u64, self.origins))
+    }
+}
+
+/// What a column of dates or times counts.
+fn clock(dtype: &DataType) -> Option<Clock> {
+    match dtype {
+        DataType::Date => Some(Clock::DAYS),
+        DataType::Datetime(TimeUnit::Milliseconds, zone) => Some(Clock::of(1_000_000, zone.is_none())),
+        DataType::Datetime(TimeUnit::Microseconds, zone) => Some(Clock::of(1000, zone.is_none())),
+        DataType::Datetime(TimeUnit::Nanoseconds, zone) => Some(Clock::of(1, zone.is_none())),
+        _ => None,
+    }
+}
+
+fn times(typed: &mut Typed<'_>, at: usize, column: &PolarsColumn) -> Result<()> {
+    match clock(column.dtype()) {
+        Some(clock) => {
+            let counts = cast(column, &DataType::Int64)?;
+            typed.moments(at, counts.i64().map_err(broken)?.iter(), clock);
+        }
+        None => typed.time_texts(at, texts(column)?.str().map_err(broken)?.iter()),
+    }
+    Ok(())
+}
+
+fn measurement(typed: &mut Typed<'_>, at: usize, column: &PolarsColumn) -> Result<()> {
+    match column.dtype() {
+        DataType::String | DataType::Categorical(..) | DataType::Enum(..) => {
+            typed.number_texts(at, texts(column)?.str().map_err(broken)?.iter());
+        }
+        _ => typed.numbers(at, cast(column, &DataType::Float64)?.f64().map_err(broken)?.iter()),
+    }
+    Ok(())
+}
+
+fn carried(typed: &mut Typed<'_>, at: usize, column: &PolarsColumn) -> Result<()> {
+    match clock(column.dtype()) {
+        Some(clock) => {
+            let counts = cast(column, &DataType::Int64)?;
+            typed.moment_texts(at, counts.i64().map_err(broken)?.iter(), clock);
+        }
+        None => typed.texts(at, texts(column)?.str().map_err(broken)?.iter()),
+    }
+    Ok(())
+}
+
+fn texts(column: &PolarsColumn) -> Result<Series> {
+    cast(column, &DataType::String)
+}
+
+fn cast(column: &PolarsColumn, to: &DataType) -> Result<Series> {
+    column.as_materialized_series().cast(to).map_err(broken)
+}
+
+/// What was checked when the frame was opened does not hold.
+fn broken(error: PolarsError) -> Error {
+    Error::internal(format!("a column of the frame cannot be read: {error}"))
+}
+
+impl Source for Reader {
+    fn schema(&self) -> &Arc<Schema> {
+        &self.schema
+    }
+
+    fn next(&mut self, sensors: &mut dyn SensorLookup) -> Result<Option<Input>> {
+        let rows = self.batch.min(self.frame.height() - self.next);
+        if rows == 0 {
+            return Ok(None);
+        }
+        let decoded = self.decode(&self.frame.slice(self.next as i64, rows), sensors)?;
+        self.next += rows;
+        Ok(Some(Input::Records(decoded)))
+    }
+
+    fn offset(&self) -> Offset {
+        Offset { file: 0, at: self.next as u64, line: 0 }
+    }
+
+    fn seek(&mut self, offset: Offset) -> Result<()> {
+        self.next = usize::try_from(offset.at).unwrap_or(usize::MAX).min(self.frame.height());
+        Ok(())
+    }
+
+    fn progress(&self) -> Progress {
+        Progress { done: self.next as u64, total: Some(self.frame.height() as u64) }
+    }
+}

@@ -1,0 +1,241 @@
+//! Records that come in typed columns: what `parquet` and `frame` have in common.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::OpenOptions;
+use crate::batch::{Batch, Column, Mask, Measurement, Origins, Schema, Span, Text, TimeColumn};
+use crate::chunk::Decoded;
+use crate::error::{Rejection, RejectionKind, Result};
+use crate::format::columns::{Columns, shown};
+use crate::offset::Position;
+use crate::sensor::{SensorId, SensorLookup};
+use crate::time::{Timestamp, write_civil};
+
+/// Records a batch has at most.
+const BATCH: usize = 16_384;
+
+/// Records a batch: fewer where chunks are to be small.
+pub(super) fn batch_rows(options: &OpenOptions) -> usize {
+    BATCH.min(options.chunk_size / 16).max(1)
+}
+
+/// What a column of dates or times counts.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Clock {
+    /// Nanoseconds a step, from 1970 on.
+    pub(super) unit: i64,
+    /// The clock shows the time of some zone, as if it were UTC.
+    pub(super) is_local: bool,
+    /// It counts days.
+    pub(super) is_date: bool,
+}
+
+/// Why a count is no [`Timestamp`].
+const OUTSIDE: &str = "outside 1677 to 2262";
+
+impl Clock {
+    /// Days of no zone.
+    pub(super) const DAYS: Self = Self { unit: 86_400_000_000_000, is_local: true, is_date: true };
+
+    /// Steps of `unit` nanoseconds.
+    pub(super) fn of(unit: i64, is_local: bool) -> Self {
+        Self { unit, is_local, is_date: false }
+    }
+
+    fn time(self, count: i64) -> Result<Timestamp, String> {
+        count.checked_mul(self.unit).map(Timestamp::from_nanos).ok_or_else(|| OUTSIDE.to_owned())
+    }
+
+    /// Appends RFC 3339: of a time without a zone no offset, of a date no time.
+    fn write(self, count: i64, out: &mut Vec<u8>) -> Result<(), String> {
+        write_civil(i128::from(count) * i128::from(self.unit), out)?;
+        if let Some(end) = out.iter().rposition(|&byte| byte == b'T').filter(|_| self.is_date) {
+            out.truncate(end);
+        }
+        if !self.is_local {
+            out.push(b'Z');
+        }
+        Ok(())
+    }
+}
+
+/// The records of one batch, filled in column by column in [`Typed::order`]. A record without a time or a sensor, or with
+/// a text where a number is asked for, is set aside and leaves no trace but its rejection.
+pub(super) struct Typed<'a> {
+    options: &'a Columns,
+    schema: &'a Arc<Schema>,
+    rows: usize,
+    columns: Vec<Column>,
+    text: Text,
+    /// By record: the leftmost column at fault, and what is wrong with it.
+    refused: BTreeMap<usize, (usize, String)>,
+}
+
+impl<'a> Typed<'a> {
+    /// `rows` records with the columns of `schema`.
+    pub(super) fn new(options: &'a Columns, schema: &'a Arc<Schema>, rows: usize) -> Self {
+        let columns = schema.fields().iter().map(|field| Column::empty(field.kind)).collect();
+        Self { options, schema, rows, columns, text: Text::default(), refused: BTreeMap::new() }
+    }
+
+    /// The columns in the order in which they are filled: the sensor last, so that refused records add no sensor.
+    pub(super) fn order(schema: &Schema) -> impl Iterator<Item = usize> {
+        let sensor = schema.sensor();
+        (0..schema.fields().len()).filter(move |&at| at != sensor).chain([sensor])
+    }
+
+    /// Sets record `row` aside for what is wrong in column `at`.
+    pub(super) fn refuse(&mut self, row: usize, at: usize, reason: impl Into<String>) {
+        let refusal = self.refused.entry(row).or_insert_with(|| (usize::MAX, String::new()));
+        if at < refusal.0 {
+            *refusal = (at, reason.into());
+        }
+    }
+
+    /// Fills column `at` with times that `clock` has counted.
+    pub(super) fn moments(&mut self, at: usize, counts: impl Iterator<Item = Option<i64>>, clock: Clock) {
+        let options = self.options;
+        self.times(at, counts, |count| {
+            let time = clock.time(count)?;
+            if !clock.is_local {
+                return Ok(time);
+            }
+            options.times.local(time).map_err(|_| OUTSIDE.to_owned())
+        });
+    }
+
+    /// Fills column `at` with them as text that is carried along: RFC 3339, without an offset where there is no zone.
+    pub(super) fn moment_texts(
+        &mut self,
+        at: usize,
+        counts: impl Iterator<Item = Option<i64>>,
+        clock: Clock,
+    ) {
+        let (mut spans, mut written) = (Vec::with_capacity(self.rows), Vec::new());
+        for (row, count) in counts.enumerate() {
+            written.clear();
+            spans.push(match count.map(|count| clock.write(count, &mut written)) {
+                None => Span::NULL,
+                Some(Ok(())) => self.text.push(&written),
+                Some(Err(reason)) => {
+                    self.refuse(row, at, reason);
+                    Span::NULL
+                }
+            });
+        }
+        self.columns[at] = Column::Text(spans);
+    }
+
+    /// Fills column `at` with times stored as text, in the format that the options name.
+    pub(super) fn time_texts<'t>(&mut self, at: usize, texts: impl Iterator<Item = Option<&'t str>>) {
+        let options = self.options;
+        let texts = texts.map(|text| text.map(|text| Columns::trim(text.as_bytes())));
+        self.times(at, texts.map(|text| text.filter(|text| !options.is_null(text))), |text| {
+            options.times.parse(text).map_err(|why| format!("{} is not a time: {why}", shown(text)))
+        });
+    }
+
+    fn times<T>(
+        &mut self,
+        at: usize,
+        values: impl Iterator<Item = Option<T>>,
+        read: impl Fn(T) -> Result<Timestamp, String>,
+    ) {
+        let mut times = TimeColumn { values: Vec::with_capacity(self.rows), text: Vec::new() };
+        for (row, value) in values.enumerate() {
+            let time = value.map_or_else(|| Err("no timestamp".to_owned()), &read);
+            times.values.push(time.unwrap_or_else(|reason| {
+                self.refuse(row, at, reason);
+                Timestamp::MIN
+            }));
+        }
+        self.columns[at] = Column::Time(times);
+    }
+
+    /// Fills column `at` with numbers.
+    pub(super) fn numbers(&mut self, at: usize, numbers: impl Iterator<Item = Option<f64>>) {
+        self.columns[at] = Column::Measurement(numbers.collect());
+    }
+
+    /// Fills column `at` with numbers stored as text (clauses 2 and 3).
+    pub(super) fn number_texts<'t>(&mut self, at: usize, texts: impl Iterator<Item = Option<&'t str>>) {
+        let options = self.options;
+        let mut numbers = Measurement::default();
+        for (row, text) in texts.enumerate() {
+            let field = text.map(|text| Columns::trim(text.as_bytes())).filter(|text| !options.is_null(text));
+            let number = field.and_then(|field| options.number(field));
+            if let (Some(field), None) = (field, number) {
+                self.refuse(row, at, format!("{} is not a number", shown(field)));
+            }
+            numbers.push(number);
+        }
+        self.columns[at] = Column::Measurement(numbers);
+    }
+
+    /// Fills column `at` with text that is carried along.
+    pub(super) fn texts<T: AsRef<[u8]>>(&mut self, at: usize, texts: impl Iterator<Item = Option<T>>) {
+        let spans = texts.map(|text| text.map_or(Span::NULL, |text| self.text.push(text.as_ref())));
+        self.columns[at] = Column::Text(spans.collect());
+    }
+
+    /// Fills the sensor column from names.
+    pub(super) fn sensors<'t>(
+        &mut self,
+        names: impl Iterator<Item = Option<&'t str>>,
+        sensors: &mut dyn SensorLookup,
+    ) -> Result<()> {
+        let (options, at) = (self.options, self.schema.sensor());
+        let mut ids = Vec::with_capacity(self.rows);
+        let mut last: Option<(&str, SensorId)> = None;
+        for (row, name) in names.enumerate() {
+            let name = name.filter(|name| !options.is_null(name.as_bytes()));
+            if name.is_none() {
+                self.refuse(row, at, "no sensor");
+            }
+            let Some(name) = name.filter(|_| !self.refused.contains_key(&row)) else {
+                ids.push(SensorId(0));
+                continue;
+            };
+            let id = match last {
+                Some((known, id)) if known == name => id,
+                _ => sensors.id(name)?,
+            };
+            last = Some((name, id));
+            ids.push(id);
+        }
+        self.columns[at] = Column::Sensor(ids);
+        Ok(())
+    }
+
+    /// Fills the sensor column with one name.
+    pub(super) fn one_sensor(&mut self, name: &str, sensors: &mut dyn SensorLookup) -> Result<()> {
+        let is_any_good = self.refused.len() < self.rows;
+        let id = if is_any_good { sensors.id(name)? } else { SensorId(0) };
+        self.columns[self.schema.sensor()] = Column::Sensor(vec![id; self.rows]);
+        Ok(())
+    }
+
+    /// The records, those set aside apart. The first is the one after the first `before` records of `file`.
+    pub(super) fn finish(self, file: &Arc<str>, before: u64, origins: bool) -> Decoded {
+        let mut batch = Batch::new(Arc::clone(self.schema), self.columns, self.text);
+        let line = |row: usize| before + row as u64 + 1;
+        batch.origins = origins.then(|| {
+            let mut origins = Origins::of_file(Arc::clone(file));
+            (0..batch.len()).for_each(|row| origins.push(line(row), 0, Span::NULL));
+            origins
+        });
+        let mut keep = Mask::filled(self.rows, true);
+        self.refused.keys().for_each(|&row| keep.set(row, false));
+        batch.retain(&keep);
+        let rejections = self.refused.into_iter().map(|(row, (at, reason))| Rejection {
+            kind: RejectionKind::Malformed,
+            position: Position { file: Arc::clone(file), line: line(row), offset: 0 },
+            record: row as u64 + 1,
+            column: Some(Arc::clone(&self.schema.fields()[at].name)),
+            reason,
+            raw: Vec::new(),
+        });
+        Decoded { rejections: rejections.collect(), batch, lines: 0 }
+    }
+}
