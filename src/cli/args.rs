@@ -1,6 +1,5 @@
 //! What can be said on the command line.
 
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -51,12 +50,15 @@ pub(super) struct FileArgs {
     pub(super) set: Vec<String>,
 }
 
+/// More threads than this are a slip of the hand, and could take the machine down.
+const MAX_THREADS: i64 = 1024;
+
 /// How a pipeline is run.
 #[derive(Args, Debug)]
 pub(super) struct DriveArgs {
-    /// How many threads work in parallel; the machine's cores if not given
-    #[arg(long, value_name = "N")]
-    pub(super) threads: Option<NonZeroUsize>,
+    /// How many threads work in parallel, 1 to 1024; as many as the machine has cores if not given
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=MAX_THREADS))]
+    pub(super) threads: Option<u16>,
     /// How input files are read
     #[arg(long, value_enum, default_value_t)]
     pub(super) io: IoArg,
@@ -74,7 +76,7 @@ pub(super) struct RunArgs {
     pub(super) pipeline: FileArgs,
     #[command(flatten)]
     pub(super) drive: DriveArgs,
-    /// Write the summary, with all parameters and versions, as JSON
+    /// Write the summary, with all parameters and the version, as JSON; `-` is standard output
     #[arg(long, value_name = "FILE")]
     pub(super) report: Option<PathBuf>,
 }

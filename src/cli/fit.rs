@@ -11,6 +11,7 @@ use crate::pipeline::Order;
 
 pub(super) fn fit(args: &FitArgs) -> Outcome {
     let resolved = load::pipeline(&args.pipeline)?;
+    args.output.as_deref().map_or(Ok(()), output::check_file)?;
     let mut display = Display::new(&args.drive);
     let result = executor::fit(&resolved.pipeline, &run_options(&args.drive), &mut display);
     display.finish();

@@ -28,7 +28,7 @@ pub(super) fn locate(resolved: &Resolved, error: Error) -> Failure {
 pub(super) fn run_options(args: &DriveArgs) -> RunOptions {
     RunOptions {
         sequential: false,
-        threads: args.threads.map(Into::into),
+        threads: args.threads.map(usize::from),
         open: OpenOptions { io: args.io.into(), ..OpenOptions::default() },
         stop: interrupt::stop_flag(),
     }

@@ -1,5 +1,7 @@
 //! `tidemill run`: runs a pipeline file to the end of its input.
 
+use std::path::Path;
+
 use serde_json::{Value, json};
 
 use super::args::{DriveArgs, RunArgs};
@@ -14,11 +16,24 @@ use crate::pipeline::{Pipeline, Resolved};
 
 pub(super) fn run(args: &RunArgs) -> Outcome {
     let resolved = load::pipeline(&args.pipeline)?;
+    if let Some(path) = &args.report {
+        check_report(path, &resolved)?;
+    }
     let report = drive(&resolved, &args.drive)?;
     if let Some(path) = &args.report {
         output::file(path, &report_text(&resolved.pipeline, &report), true)?;
     }
     Ok(())
+}
+
+/// A report that cannot be written is met before the run, not after it.
+fn check_report(path: &Path, resolved: &Resolved) -> Outcome {
+    if output::is_stdout(path) && resolved.pipeline.sinks.iter().any(|sink| sink.spec.is_stdout()) {
+        return Err(Error::usage("a sink and the report both want standard output")
+            .with_help("write the report to a file: `--report run.json`")
+            .into());
+    }
+    output::check_file(path)
 }
 
 /// Runs a pipeline with progress and summary.

@@ -377,6 +377,13 @@ fn text_that_is_no_toml_is_pointed_at() {
 }
 
 #[test]
+fn a_file_of_something_else_does_not_fill_the_screen() {
+    let error = resolve(&"2026-01-01T00:00:00Z,s0,1.5\n".repeat(3000)).err().expect("no TOML").to_string();
+    assert!(error.ends_with("more; is it a pipeline file?"), "{error}");
+    assert!(error.lines().count() < 200, "{error}");
+}
+
+#[test]
 fn an_empty_file_is_told_what_it_needs() {
     let error = resolve("").err().expect("wrong");
     let messages: Vec<_> = error.diagnostics.iter().map(|d| d.message.as_str()).collect();

@@ -69,6 +69,9 @@ fn snippet<'p>(piece: &'p Piece, span: &Range<usize>) -> Snippet<'p, annotate_sn
         .annotation(AnnotationKind::Primary.span(start..end))
 }
 
+/// A file with more errors than this is hardly a pipeline.
+const SHOWN: usize = 20;
+
 /// Everything that is wrong with a pipeline as written, each with its place.
 #[derive(Clone)]
 pub struct SpecError {
@@ -86,7 +89,11 @@ impl SpecError {
     /// The diagnostics with the lines that they are about; in colour where `is_styled`.
     pub fn render(&self, is_styled: bool) -> String {
         let renderer = if is_styled { Renderer::styled() } else { Renderer::plain() };
-        let all: Vec<_> = self.diagnostics.iter().map(|one| self.written.render(one, &renderer)).collect();
+        let shown = self.diagnostics.iter().take(SHOWN);
+        let mut all: Vec<_> = shown.map(|one| self.written.render(one, &renderer)).collect();
+        if let more @ 1.. = self.diagnostics.len().saturating_sub(SHOWN) {
+            all.push(format!("… and {more} more; is it a pipeline file?"));
+        }
         all.join("\n\n")
     }
 }
