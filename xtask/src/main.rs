@@ -4,6 +4,7 @@
 mod peers;
 mod tools;
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
@@ -51,7 +52,7 @@ fn test() -> Outcome {
         cargo(&["run", "--quiet", "--example", example])?;
     }
     docs(true)?;
-    run(Command::new(env!("CARGO")).args(["test", "--test", "semantics"]).env("RAYON_NUM_THREADS", "1"))?;
+    run(cargo_command().args(["test", "--test", "semantics"]).env("RAYON_NUM_THREADS", "1"))?;
     cargo(&["test", "--features", POLARS, "--test", POLARS])?;
     cargo(&["run", "--quiet", "--features", POLARS, "--example", POLARS])?;
     cargo(&["test", "--features", POLARS, "--doc", "--", "Guide"])
@@ -60,7 +61,7 @@ fn test() -> Outcome {
 /// The reference of all components, from their schemas.
 fn docs(check: bool) -> Outcome {
     let file = root().join("docs/reference.md");
-    let output = Command::new(env!("CARGO"))
+    let output = cargo_command()
         .args(["run", "--quiet", "--", "schema", "--markdown"])
         .current_dir(root())
         .output()
@@ -117,12 +118,28 @@ fn examples() -> Result<Vec<String>, String> {
     Ok(names)
 }
 
+/// The checkout that cargo runs this chore for. Asked when it runs, not when it was built: checkouts that share a
+/// target folder share this program too.
 pub(crate) fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map_or_else(PathBuf::new, Path::to_path_buf)
+    let package = told_by_cargo("CARGO_MANIFEST_DIR").unwrap_or_else(|| "xtask".into());
+    Path::new(&package).parent().map_or_else(PathBuf::new, Path::to_path_buf)
+}
+
+/// The cargo that runs this chore.
+fn cargo_command() -> Command {
+    Command::new(told_by_cargo("CARGO").unwrap_or_else(|| "cargo".into()))
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the rule is for the engine; this is how cargo talks to what it runs"
+)]
+fn told_by_cargo(variable: &str) -> Option<OsString> {
+    std::env::var_os(variable)
 }
 
 pub(crate) fn cargo(arguments: &[&str]) -> Outcome {
-    run(Command::new(env!("CARGO")).args(arguments))
+    run(cargo_command().args(arguments))
 }
 
 pub(crate) fn run(command: &mut Command) -> Outcome {
