@@ -3,10 +3,8 @@
 mod common;
 
 use std::hint::black_box;
-use std::time::Duration;
 
-use criterion::measurement::WallTime;
-use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{Criterion, criterion_group, criterion_main};
 use tidemill::batch::Batch;
 use tidemill::chunk::Chunk;
 use tidemill::format::Encode;
@@ -15,7 +13,7 @@ use tidemill::format::jsonl::JsonEncoder;
 use tidemill::sensor::Sensors;
 use tidemill::sink::{ParquetFile, SinkSpec};
 
-use common::{Readings, assert_same, csv_chunk, jsonl_chunk, measurement};
+use common::{Readings, assert_same, csv_chunk, group, jsonl_chunk, measurement, short};
 
 const COUNT: usize = 20_000;
 
@@ -27,7 +25,7 @@ fn decode(criterion: &mut Criterion) {
         ("csv, all quoted", csv_chunk(readings.quoted_csv())),
         ("jsonl", jsonl_chunk(readings.jsonl())),
     ];
-    let mut group = group(criterion, "decode");
+    let mut group = group(criterion, "decode", COUNT);
     for (name, chunk) in &texts {
         assert_same(&measurement(&decoded(chunk), "value"), &readings.values());
         group.bench_function(*name, |b| b.iter(|| decoded(black_box(chunk))));
@@ -40,7 +38,7 @@ fn decode(criterion: &mut Criterion) {
 /// Where the last whole record of a piece of text ends.
 fn cut(criterion: &mut Criterion) {
     let readings = Readings::new(COUNT, 100);
-    let mut group = group(criterion, "cut");
+    let mut group = group(criterion, "cut", COUNT);
     for (name, chunk) in
         [("csv", csv_chunk(readings.csv())), ("csv, all quoted", csv_chunk(readings.quoted_csv()))]
     {
@@ -58,7 +56,7 @@ fn encode(criterion: &mut Criterion) {
     let (batch, sensors) = readings.batch();
     let csv = CsvEncoder { delimiter: b',', decimals: None, safe: false };
     let jsonl = JsonEncoder::new(batch.schema(), None);
-    let mut group = group(criterion, "encode");
+    let mut group = group(criterion, "encode", COUNT);
     for (name, encoder) in [("csv", &csv as &dyn Encode), ("jsonl", &jsonl)] {
         let text = encoded(encoder, &batch, &sensors);
         let chunk = if name == "csv" { csv_chunk(text) } else { jsonl_chunk(text) };
@@ -104,18 +102,9 @@ fn written(spec: &ParquetFile, batch: &Batch, sensors: &Sensors) -> usize {
     batch.len()
 }
 
-fn group<'c>(criterion: &'c mut Criterion, name: &str) -> BenchmarkGroup<'c, WallTime> {
-    let mut group = criterion.benchmark_group(name);
-    group.throughput(Throughput::Elements(COUNT as u64));
-    group
-}
-
 criterion_group! {
     name = benches;
-    config = Criterion::default()
-        .sample_size(20)
-        .warm_up_time(Duration::from_millis(300))
-        .measurement_time(Duration::from_secs(1));
+    config = short();
     targets = decode, cut, encode
 }
 criterion_main!(benches);

@@ -4,15 +4,13 @@ mod common;
 
 use std::collections::VecDeque;
 use std::hint::black_box;
-use std::time::Duration;
 
-use criterion::measurement::WallTime;
-use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use tidemill::kernel::exact_sum::ExactSum;
 use tidemill::kernel::number::parse_f64;
 use tidemill::kernel::window::{DurationWindow, NonFinite, RowsWindow};
 
-use common::{Readings, assert_close, assert_same, plain_means};
+use common::{Readings, assert_close, assert_same, group, plain_means, short};
 
 const COUNT: usize = 20_000;
 
@@ -21,7 +19,7 @@ fn numbers(criterion: &mut Criterion) {
     let readings = Readings::new(COUNT, 100);
     let short = readings.numerals();
     let long: Vec<String> = readings.values().iter().map(|value| (value / 3.0).to_string()).collect();
-    let mut group = group(criterion, "number");
+    let mut group = group(criterion, "number", COUNT);
     for (name, numerals) in [("three decimals", short), ("shortest", long)] {
         let expected: Vec<f64> = numerals.iter().map(|text| text.parse().expect("a number")).collect();
         let ours = || -> f64 { numerals.iter().filter_map(|text| parse_f64(text.as_bytes())).sum() };
@@ -43,7 +41,7 @@ fn sums(criterion: &mut Criterion) {
     };
     assert_close(&[exact(&values)], &[values.iter().sum()]);
     assert_eq!(exact(&[1e16, 1.0, -1e16]), 1.0);
-    let mut group = group(criterion, "sum");
+    let mut group = group(criterion, "sum", COUNT);
     group.bench_function("exact", |b| b.iter(|| exact(black_box(&values))));
     group.bench_function("floating", |b| b.iter(|| black_box(&values).iter().sum::<f64>()));
 }
@@ -60,7 +58,7 @@ fn windows(criterion: &mut Criterion) {
         ("shifted vec", in_shifted_vec),
         ("running sum", by_running_sum),
     ];
-    let mut group = group(criterion, "window");
+    let mut group = group(criterion, "window", COUNT);
     for window in [20, 10_000] {
         let expected = plain_means(&values, window);
         for (name, means) in ways {
@@ -139,18 +137,9 @@ fn by_running_sum(values: &[f64], window: usize) -> Vec<f64> {
     (0..values.len()).map(mean).collect()
 }
 
-fn group<'c>(criterion: &'c mut Criterion, name: &str) -> BenchmarkGroup<'c, WallTime> {
-    let mut group = criterion.benchmark_group(name);
-    group.throughput(Throughput::Elements(COUNT as u64));
-    group
-}
-
 criterion_group! {
     name = benches;
-    config = Criterion::default()
-        .sample_size(20)
-        .warm_up_time(Duration::from_millis(300))
-        .measurement_time(Duration::from_secs(1));
+    config = short();
     targets = numbers, sums, windows
 }
 criterion_main!(benches);

@@ -5,14 +5,14 @@ mod common;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{Criterion, criterion_group, criterion_main};
 use tidemill::pipeline::Builder;
 use tidemill::sink::{CsvFile, JsonLinesFile, Null, ParquetFile};
 use tidemill::source::Csv;
 use tidemill::stage::{Method, MovingAverage, Normalize, Threshold};
 use tidemill::{Pipeline, Report};
 
-use common::Readings;
+use common::{Readings, group, short};
 
 const COUNT: usize = 100_000;
 const SENSORS: usize = 1000;
@@ -28,8 +28,7 @@ fn pipelines(criterion: &mut Criterion) {
     let input = file("in.csv");
     std::fs::write(&input, readings.csv()).expect("written");
 
-    let mut group = criterion.benchmark_group("pipeline");
-    group.throughput(Throughput::Elements(COUNT as u64));
+    let mut group = group(criterion, "pipeline", COUNT);
     let cases: [(&str, Outlet, PathBuf); 4] = [
         ("to nothing", |pipeline, _| pipeline.sink(Null::default()), input.clone()),
         ("to csv", |pipeline, out| pipeline.sink(CsvFile::new(text(out))), file("out.csv")),
@@ -75,10 +74,7 @@ fn text(path: &Path) -> &str {
 
 criterion_group! {
     name = benches;
-    config = Criterion::default()
-        .sample_size(10)
-        .warm_up_time(Duration::from_millis(300))
-        .measurement_time(Duration::from_secs(2));
+    config = short().sample_size(10).measurement_time(Duration::from_secs(2));
     targets = pipelines
 }
 criterion_main!(benches);

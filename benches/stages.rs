@@ -2,14 +2,12 @@
 
 mod common;
 
-use std::time::Duration;
-
-use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use tidemill::batch::Batch;
 use tidemill::sensor::Sensors;
 use tidemill::stage::{Action, Method, MovingAverage, Normalize, Process, Stage, Threshold};
 
-use common::{Readings, assert_close, measurement, plain_means, process, start};
+use common::{Readings, assert_close, group, measurement, plain_means, process, short, start};
 
 const COUNT: usize = 20_000;
 const SENSORS: usize = 100;
@@ -29,8 +27,7 @@ fn stages(criterion: &mut Criterion) {
     ];
     let readings = Readings::new(COUNT, SENSORS);
     let ((batch, sensors), values) = (readings.batch(), readings.values());
-    let mut group = criterion.benchmark_group("stage");
-    group.throughput(Throughput::Elements(COUNT as u64));
+    let mut group = group(criterion, "stage", COUNT);
     for (name, stage, check) in cases {
         check(&values, &process(&mut *start(&*stage, &batch), batch.clone(), &sensors));
         let ready = || (used(&*stage, &batch, &sensors), batch.clone());
@@ -90,10 +87,7 @@ fn averages(values: &[f64], batch: &Batch) {
 
 criterion_group! {
     name = benches;
-    config = Criterion::default()
-        .sample_size(20)
-        .warm_up_time(Duration::from_millis(300))
-        .measurement_time(Duration::from_secs(1));
+    config = short();
     targets = stages
 }
 criterion_main!(benches);

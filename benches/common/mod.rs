@@ -3,7 +3,10 @@
 #![allow(dead_code, reason = "no bench uses all of it")]
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use criterion::measurement::WallTime;
+use criterion::{BenchmarkGroup, Criterion, Throughput};
 use tidemill::batch::{Batch, Bytes, Schema};
 use tidemill::chunk::Chunk;
 use tidemill::format::columns::ColumnOptions;
@@ -185,4 +188,23 @@ pub(crate) fn assert_same(a: &[f64], b: &[f64]) {
     for (at, (a, b)) in a.iter().zip(b).enumerate() {
         assert_eq!(a.to_bits(), b.to_bits(), "value {at} is {a}, not {b}");
     }
+}
+
+/// How long the layers are measured: shortly.
+pub(crate) fn short() -> Criterion {
+    Criterion::default()
+        .sample_size(20)
+        .warm_up_time(Duration::from_millis(300))
+        .measurement_time(Duration::from_secs(1))
+}
+
+/// A group of benches that handle `count` values each.
+pub(crate) fn group<'c>(
+    criterion: &'c mut Criterion,
+    name: &str,
+    count: usize,
+) -> BenchmarkGroup<'c, WallTime> {
+    let mut group = criterion.benchmark_group(name);
+    group.throughput(Throughput::Elements(count as u64));
+    group
 }

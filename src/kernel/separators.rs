@@ -47,12 +47,6 @@ pub fn find(text: &[u8], base: u32, separators: Separators, places: &mut Vec<u32
             return unsafe { x86::find_avx2(text, base, separators, places) };
         }
     }
-    #[cfg(target_arch = "aarch64")]
-    {
-        // NEON is part of every 64-bit Arm processor.
-        find_by::<neon::Neon>(text, base, separators, places)
-    }
-    #[cfg(not(target_arch = "aarch64"))]
     find_by::<Portable>(text, base, separators, places)
 }
 
@@ -256,47 +250,6 @@ mod x86 {
         fn has_high_bit(self) -> bool {
             // SAFETY: the instructions are there, see `find_avx2`.
             unsafe { _mm256_movemask_epi8(_mm256_or_si256(self.0[0], self.0[1])) != 0 }
-        }
-    }
-}
-
-#[cfg(target_arch = "aarch64")]
-mod neon {
-    use std::arch::aarch64::*;
-
-    use super::Block;
-
-    #[derive(Clone, Copy)]
-    pub(super) struct Neon([uint8x16_t; 4]);
-
-    impl Block for Neon {
-        #[inline(always)]
-        fn load(bytes: &[u8; 64]) -> Self {
-            let start = bytes.as_ptr();
-            // SAFETY: all four loads lie within the 64 bytes; NEON is part of the architecture.
-            Self(unsafe {
-                [vld1q_u8(start), vld1q_u8(start.add(16)), vld1q_u8(start.add(32)), vld1q_u8(start.add(48))]
-            })
-        }
-
-        #[inline(always)]
-        fn equal(self, byte: u8) -> u64 {
-            const BITS: [u8; 16] = [1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128];
-            // SAFETY: the load lies within the 16 bytes; NEON is part of the architecture. Each comparison leaves one bit a
-            // byte, and three pairwise additions put eight of them into a byte.
-            unsafe {
-                let (bits, byte) = (vld1q_u8(BITS.as_ptr()), vdupq_n_u8(byte));
-                let [a, b, c, d] = self.0.map(|part| vandq_u8(vceqq_u8(part, byte), bits));
-                let sum = vpaddq_u8(vpaddq_u8(a, b), vpaddq_u8(c, d));
-                vgetq_lane_u64::<0>(vreinterpretq_u64_u8(vpaddq_u8(sum, sum)))
-            }
-        }
-
-        #[inline(always)]
-        fn has_high_bit(self) -> bool {
-            let [a, b, c, d] = self.0;
-            // SAFETY: NEON is part of the architecture.
-            unsafe { vmaxvq_u8(vorrq_u8(vorrq_u8(a, b), vorrq_u8(c, d))) >= 128 }
         }
     }
 }
