@@ -5,7 +5,7 @@ use crate::batch::Batch;
 use crate::error::{Part, Rejection, Result};
 use crate::sensor::{Sensors, SharedSensors};
 use crate::sink::Job;
-use crate::stage::Fit;
+use crate::stage::{Fit, Fitted};
 
 /// What the last stage's records, and all records set aside, are handed to.
 ///
@@ -49,8 +49,29 @@ impl PartJob {
     }
 }
 
-/// A first pass has eyes for records only; their order means nothing to it.
-impl Drain for Box<dyn Fit> {
+/// The first pass of a stage: it has eyes for records only, and their order means nothing to it.
+pub(super) struct FirstPass {
+    label: String,
+    fit: Box<dyn Fit>,
+}
+
+impl FirstPass {
+    /// That of the stage that messages call `label`.
+    pub(super) fn new(label: String, fit: Box<dyn Fit>) -> Self {
+        Self { label, fit }
+    }
+
+    /// The input has ended; see [`Fit::finish`].
+    pub(super) fn finish(&mut self, sensors: &Sensors) -> Result<Option<Fitted>> {
+        guarded(&self.label, || self.fit.finish(sensors))
+    }
+
+    fn observe(&mut self, batch: &Batch, sensors: &Sensors) -> Result<()> {
+        guarded(&self.label, || self.fit.observe(batch, sensors))
+    }
+}
+
+impl Drain for FirstPass {
     type Local = Self;
     type Ready = ();
 
@@ -63,7 +84,7 @@ impl Drain for Box<dyn Fit> {
     }
 
     fn local(&self) -> Self {
-        self.fork()
+        Self { label: self.label.clone(), fit: self.fit.fork() }
     }
 
     fn prepare(local: &mut Self, batch: Batch, sensors: &Sensors) -> Result<()> {
@@ -75,6 +96,6 @@ impl Drain for Box<dyn Fit> {
     }
 
     fn close(&mut self, local: Self) -> Result<()> {
-        self.merge(local)
+        guarded(&self.label, || self.fit.merge(local.fit))
     }
 }

@@ -3,6 +3,7 @@
 //! `parallel` runs on all cores; `sequential` is the loop that judges it. Both hand what comes out to a
 //! `Drain`. Memory does not grow with the input: one chunk a worker is in flight.
 
+mod chunks;
 mod drain;
 mod guard;
 mod lane;
@@ -17,18 +18,18 @@ mod tests;
 mod turn;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use crate::batch::Schema;
-use crate::chunk::{Chunk, Decoded};
-use crate::error::{Error, ErrorKind, Part, Result};
+use crate::error::{Error, Part, Result};
+use crate::pipeline::plan::stage_label;
 use crate::pipeline::{Pipeline, Plan, plan};
 use crate::sensor::SharedSensors;
 use crate::source::{OpenOptions, Progress};
 use crate::stage::{Reach, Stage};
 
-use drain::Drain;
+use drain::{Drain, FirstPass};
 use outlet::Outlets;
 pub use report::{Rejects, Report, Shown};
 
@@ -132,9 +133,10 @@ fn run_by<R: Reading>(
     let start = Instant::now();
     let sensors = Arc::new(SharedSensors::with_limit(pipeline.input.max_sensors));
     let mut report = Report::default();
+    let early = outlets_before_first_pass(pipeline, options)?;
     let stages = fit_stages::<R>(pipeline, options, &sensors, observer, &mut report)?;
     let mut reading = R::open(pipeline, &stages, options, &sensors)?;
-    let mut outlets = Outlets::open(pipeline, reading.output())?;
+    let mut outlets = early.map_or_else(|| Outlets::open(pipeline, reading.output()), Ok)?;
     let result = reading.drive("run", observer, &mut outlets);
     reading.close(&mut report);
     result?;
@@ -143,6 +145,16 @@ fn run_by<R: Reading>(
     report.elapsed = start.elapsed();
     report.check()?;
     Ok(report)
+}
+
+/// The sinks of a run that reads its input more than once: one that cannot be opened should not be noticed only at
+/// the last reading. Other inputs, which may not be readable twice, are looked at once.
+fn outlets_before_first_pass(pipeline: &Pipeline, options: &RunOptions) -> Result<Option<Outlets>> {
+    let has_first_pass = pipeline.stages.iter().any(|stage| stage.reach() == Reach::Global);
+    if !has_first_pass || !pipeline.source.traits().is_replayable {
+        return Ok(None);
+    }
+    Outlets::open(pipeline, plan(pipeline, &options.open)?.output()).map(Some)
 }
 
 fn fit_stages<R: Reading>(
@@ -159,7 +171,8 @@ fn fit_stages<R: Reading>(
         }
         check_replayable(pipeline, &*stages[at])?;
         let input = &plan(pipeline, &options.open)?.schemas[at];
-        let Some(mut fit) = stages[at].fit(input)? else { continue };
+        let Some(fit) = stages[at].fit(input)? else { continue };
+        let mut fit = FirstPass::new(stage_label(pipeline, at, &*stages[at]), fit);
         let fitted = loop {
             let mut reading = R::open(pipeline, &stages[..at], options, sensors)?;
             reading.drive("fit", observer, &mut fit)?;
@@ -182,40 +195,6 @@ fn check_replayable(pipeline: &Pipeline, stage: &dyn Stage) -> Result<()> {
     let name = stage.name();
     Err(Error::config(format!("`{name}` needs a first pass, and this source cannot be read twice"))
         .with_help("read from files, or load constants that an earlier `tidemill fit` saved"))
-}
-
-/// How the lines of a chunk are counted.
-#[derive(Clone, Copy)]
-enum LineCount {
-    /// They are final: the source counts them itself.
-    Final,
-    /// The chunk has `lines` lines. Its first is `first`, or, where that is 0, the one after the previous chunk's last: then
-    /// lines were counted from 0.
-    Counted { first: u64, lines: u64 },
-}
-
-impl LineCount {
-    fn of(chunk: &Chunk, decoded: &Decoded) -> Self {
-        Self::Counted { first: chunk.offset.line, lines: decoded.lines }
-    }
-
-    /// Goes on from `line`, the line after the previous chunk's last, to the one after this chunk's; gives what has to be added
-    /// to the lines in the chunk.
-    fn pass(self, line: &mut u64) -> u64 {
-        let Self::Counted { first, lines } = self else { return 0 };
-        let base = if first == 0 { *line } else { 0 };
-        *line = base + first + lines;
-        base
-    }
-}
-
-/// The error of a run that was asked to stop.
-fn check_stop(stop: &AtomicBool) -> Result<()> {
-    if stop.load(Ordering::Relaxed) {
-        return Err(Error::new(ErrorKind::Interrupted, "stopped before the end of the input")
-            .with_help("nothing was written"));
-    }
-    Ok(())
 }
 
 /// Checks `pipeline` against its input without running it.

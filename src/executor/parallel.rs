@@ -16,15 +16,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::chunks::{LineCount, account, check_stop, pieces, set_aside};
 use super::drain::{Drain, PartJob};
 use super::guard::caught;
 use super::lane::{Lane, Moment, Stopped};
 use super::limit::RejectLimit;
 use super::report::Report;
-use super::sequential::{account, pieces, set_aside};
 use super::setup::Setup;
 use super::turn::Turn;
-use super::{LineCount, Observer, Reading, RunOptions, check_stop};
+use super::{Observer, Reading, RunOptions};
 use crate::batch::{Batch, Schema};
 use crate::chunk::{Chunk, Decoded};
 use crate::error::{Error, Rejection, Result};
@@ -39,7 +39,7 @@ pub(super) struct Pass {
     source: Mutex<Claims>,
     source_name: String,
     lanes: Vec<Lane>,
-    schemas: Vec<Arc<Schema>>,
+    output: Arc<Schema>,
     sensors: Arc<SharedSensors>,
     /// The line after the last chunk, where stages have to know it.
     lines: Option<Turn<u64>>,
@@ -124,7 +124,7 @@ impl Reading for Pass {
             source: Mutex::new(Claims { source: setup.source, next: 0, has_ended: false }),
             source_name: pipeline.source.name().to_owned(),
             lanes: lanes.collect::<Result<_>>()?,
-            schemas: setup.schemas,
+            output: Arc::clone(&setup.schemas[stages.len()]),
             sensors: Arc::clone(sensors),
             lines: setup.has_origins.then(|| Turn::new(1)),
             stop: Arc::clone(&options.stop),
@@ -138,7 +138,7 @@ impl Reading for Pass {
     }
 
     fn output(&self) -> &Arc<Schema> {
-        &self.schemas[self.lanes.len()]
+        &self.output
     }
 
     /// Works on all threads of the pool that this thread is in.
@@ -156,7 +156,17 @@ impl Reading for Pass {
         let this = &*self;
         rayon::broadcast(|context| {
             let mut worker = workers[context.index()].lock().unwrap_or_else(PoisonError::into_inner);
-            this.work(&mut worker, &ordered);
+            // A worker that is gone must not be waited for, whatever it fell over.
+            let end = caught("a worker", || {
+                this.work(&mut worker, &ordered);
+                Ok(())
+            });
+            if let Err(error) = end {
+                this.control.fail(u64::MAX, error);
+            }
+            if this.control.is_cancelled() {
+                this.wake(&ordered);
+            }
         });
         let failure = self.control.failure.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Ordered { drain, limit, entry, .. } = ordered.into_inner();
@@ -173,7 +183,7 @@ impl Reading for Pass {
 
     fn close(self, report: &mut Report) {
         let claims = self.source.into_inner().unwrap_or_else(PoisonError::into_inner);
-        report.bytes += claims.source.progress().done;
+        report.bytes += claims.source.bytes();
         report.passes += 1;
         report.source = self.source_entry;
         report.stages = self.entries;
@@ -204,12 +214,14 @@ impl Pass {
             if let Err(error) = jobs.into_iter().try_for_each(PartJob::run) {
                 self.control.fail(ordinal, error);
             }
-            if self.control.is_cancelled() {
-                self.lanes.iter().for_each(Lane::wake);
-                self.lines.iter().for_each(Turn::wake);
-                ordered.wake();
-            }
         }
+    }
+
+    /// Lets everybody who waits look whether the run was cancelled.
+    fn wake<D>(&self, ordered: &Turn<Ordered<'_, D>>) {
+        self.lanes.iter().for_each(Lane::wake);
+        self.lines.iter().for_each(Turn::wake);
+        ordered.wake();
     }
 
     /// The next piece of the input; `None` at its end.

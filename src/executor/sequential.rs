@@ -5,14 +5,15 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
+use super::chunks::{LineCount, account, check_stop, pieces, set_aside};
 use super::drain::Drain;
 use super::guard::guarded;
 use super::limit::RejectLimit;
 use super::report::Report;
 use super::setup::Setup;
-use super::{LineCount, Observer, Reading, RunOptions, check_stop};
+use super::{Observer, Reading, RunOptions};
 use crate::batch::{Batch, Schema};
-use crate::error::{Rejection, RejectionKind, Result};
+use crate::error::{Rejection, Result};
 use crate::metrics::Entry;
 use crate::pipeline::Pipeline;
 use crate::sensor::{SensorIds, SharedSensors};
@@ -24,7 +25,7 @@ pub(super) struct Pass {
     source: Box<dyn Source>,
     source_entry: Entry,
     stages: Vec<Step>,
-    schemas: Vec<Arc<Schema>>,
+    output: Arc<Schema>,
     sensors: Arc<SharedSensors>,
     ids: SensorIds,
     limit: RejectLimit,
@@ -55,7 +56,7 @@ impl Reading for Pass {
         Ok(Self {
             stages: steps.collect::<Result<_>>()?,
             source_entry: Entry::new(pipeline.source.name()),
-            schemas: setup.schemas,
+            output: Arc::clone(&setup.schemas[stages.len()]),
             limit: RejectLimit::new(pipeline.input.max_rejects),
             source: setup.source,
             sensors: Arc::clone(sensors),
@@ -67,7 +68,7 @@ impl Reading for Pass {
     }
 
     fn output(&self) -> &Arc<Schema> {
-        &self.schemas[self.stages.len()]
+        &self.output
     }
 
     fn drive<D: Drain>(
@@ -91,7 +92,7 @@ impl Reading for Pass {
     }
 
     fn close(self, report: &mut Report) {
-        report.bytes += self.source.progress().done;
+        report.bytes += self.source.bytes();
         report.passes += 1;
         report.source = self.source_entry;
         report.stages = self.stages.into_iter().map(|step| step.entry).collect();
@@ -169,30 +170,4 @@ impl Step {
         account(&mut self.entry, flow, output);
         self.entry.ledger.held = self.process.held();
     }
-}
-
-/// Hands over the rejections of a chunk in the order of the input, whoever refused them: so no cut between chunks can
-/// change it.
-pub(super) fn set_aside<D: Drain>(mut rejections: Vec<Rejection>, drain: &mut D) -> Result<()> {
-    rejections.sort_by_key(|rejection| (rejection.position.line, rejection.position.offset));
-    rejections.iter().try_for_each(|rejection| drain.rejection(rejection))
-}
-
-/// Enters what became of the records of one call of a stage, of which `output` go on.
-pub(super) fn account(entry: &mut Entry, flow: &Flow, output: usize) {
-    let ledger = &mut entry.ledger;
-    ledger.output += output as u64;
-    ledger.filtered += flow.filtered;
-    let late = flow.rejections.iter().filter(|rejection| rejection.kind == RejectionKind::Late).count();
-    ledger.late += late as u64;
-    ledger.rejected += (flow.rejections.len() - late) as u64;
-}
-
-/// A batch that was held may be large: the stages after it get it in pieces of about a chunk.
-pub(super) fn pieces(batch: &Batch, chunk_size: usize) -> impl Iterator<Item = Batch> + '_ {
-    let rows = (chunk_size / 32).max(1);
-    (0..batch.len()).step_by(rows).map(move |start| {
-        let rows: Vec<u32> = (start..batch.len().min(start + rows)).map(|row| row as u32).collect();
-        batch.take(&rows)
-    })
 }

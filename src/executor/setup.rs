@@ -28,11 +28,8 @@ impl Setup {
         open.origins |= Plan::needs_origins(stages);
         let source = pipeline.source.open(&open).map_err(|error| error.with_part(Part::Source))?;
         let plan = Plan::new(pipeline, Arc::clone(source.schema()))?;
-        let first = plan.stages.len() - pipeline.stages.len();
-        let label = |(at, stage): (usize, &Arc<dyn Stage>)| {
-            if at < first { stage.name().to_owned() } else { stage_label(at - first, &**stage) }
-        };
-        let labels = stages.iter().enumerate().map(label).collect();
+        let labels =
+            stages.iter().enumerate().map(|(at, stage)| stage_label(pipeline, at, &**stage)).collect();
         Ok(Self { source, schemas: plan.schemas, labels, has_origins: open.origins })
     }
 }

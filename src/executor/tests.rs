@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use super::{Report, RunOptions, run};
+use super::{Observer, Report, RunOptions, run};
 use crate::Pipeline;
 use crate::batch::{Batch, Schema};
 use crate::error::{ErrorKind, Result};
 use crate::sensor::Sensors;
-use crate::sink::CsvFile;
-use crate::source::{Csv, Io, OpenOptions};
-use crate::stage::{Flow, MovingAverage, Process, Reach, Stage};
+use crate::sink::{CsvFile, Null};
+use crate::source::{Csv, Io, OpenOptions, Progress, Synthetic};
+use crate::stage::{Fit, Fitted, Flow, MovingAverage, Process, Reach, Stage};
 
 /// Stages of every reach, in pieces of a pipeline file.
 const STAGES: [&str; 8] = [
@@ -115,7 +115,39 @@ proptest! {
     }
 }
 
-/// Panics at the value 13.
+/// Learns nothing, and panics at the value 13.
+struct Learning;
+
+impl Fit for Learning {
+    fn fork(&self) -> Box<dyn Fit> {
+        Box::new(Self)
+    }
+
+    fn merge(&mut self, _fork: Box<dyn Fit>) -> Result<()> {
+        Ok(())
+    }
+
+    fn observe(&mut self, batch: &Batch, _sensors: &Sensors) -> Result<()> {
+        let at = batch.schema().index_of("v").expect("a column");
+        assert!(!batch.measurement(at).values.contains(&13.0), "thirteen");
+        Ok(())
+    }
+
+    fn finish(&mut self, _sensors: &Sensors) -> Result<Option<Fitted>> {
+        Ok(Some(Fitted { stage: Box::new(Superstitious { reach: Reach::Row }), remarks: Vec::new() }))
+    }
+}
+
+/// Panics when a run tells how far it has come.
+struct Shy;
+
+impl Observer for Shy {
+    fn progress(&mut self, _pass: &str, _progress: Progress, records: u64) {
+        assert!(records < 13, "thirteen");
+    }
+}
+
+/// Panics at the value 13, in its first pass where it has one.
 #[derive(Clone, Copy)]
 struct Superstitious {
     reach: Reach,
@@ -138,6 +170,10 @@ impl Stage for Superstitious {
         Ok(input.clone())
     }
 
+    fn fit(&self, _input: &Arc<Schema>) -> Result<Option<Box<dyn Fit>>> {
+        Ok((self.reach == Reach::Global).then(|| Box::new(Learning) as _))
+    }
+
     fn start(&self, _input: &Arc<Schema>) -> Result<Box<dyn Process>> {
         Ok(Box::new(|batch: Batch, _: &Sensors, _: &mut Flow| {
             let at = batch.schema().index_of("v").expect("a column");
@@ -153,7 +189,8 @@ fn a_panic_in_a_stage_is_an_error_that_names_it_and_leaves_no_file() {
     let rows: String = (0..40).map(|at| format!("s{},{at}\n", at % 3)).collect();
     std::fs::write(folder.path().join("in.csv"), format!("sensor,v\n{rows}")).expect("written");
     let path = |name: &str| folder.path().join(name).to_str().expect("UTF-8").to_owned();
-    for (threads, reach) in [(1, Reach::Row), (3, Reach::Row), (1, Reach::Series), (3, Reach::Series)] {
+    let reaches = [Reach::Row, Reach::Series, Reach::Global];
+    for (threads, reach) in reaches.into_iter().flat_map(|reach| [(1, reach), (3, reach)]) {
         let pipeline = Pipeline::builder()
             .source(Csv::new(path("in.csv")).sensor("sensor"))
             .stage(MovingAverage::rows(2))
@@ -171,9 +208,23 @@ fn a_panic_in_a_stage_is_an_error_that_names_it_and_leaves_no_file() {
             };
             let error = run(&pipeline, &options, &mut ()).expect_err("a panic");
             assert_eq!(error.kind(), ErrorKind::Internal);
-            assert_eq!(error.message(), "stage 1 (superstitious) panicked: thirteen");
+            assert_eq!(error.message(), "stage 1 (superstitious) panicked: thirteen", "{reach:?}");
             let names: Vec<_> = std::fs::read_dir(folder.path()).expect("folder").collect();
             assert_eq!(names.len(), 1, "only the input is there: {names:?}");
         }
     }
+}
+
+#[test]
+fn a_panic_anywhere_in_a_worker_ends_the_run_and_keeps_nobody_waiting() {
+    let pipeline = Pipeline::builder()
+        .source(Synthetic::default().records(1000))
+        .stage(MovingAverage::rows(2))
+        .sink(Null::default())
+        .build()
+        .expect("a pipeline");
+    let open = OpenOptions { chunk_size: 100, ..OpenOptions::default() };
+    let options = RunOptions { threads: Some(3), open, ..RunOptions::default() };
+    let error = run(&pipeline, &options, &mut Shy).expect_err("a panic");
+    assert_eq!(error.message(), "a worker panicked: thirteen");
 }

@@ -127,6 +127,11 @@ impl Pipeline {
         Builder::default()
     }
 
+    /// How many stages run before those written: the sorting that `order = "time"` asks for does.
+    pub fn stages_before(&self) -> usize {
+        usize::from(self.input.order == Order::Time)
+    }
+
     /// Runs it to the end of its input, with default settings.
     ///
     /// # Errors

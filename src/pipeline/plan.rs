@@ -27,14 +27,14 @@ impl Plan {
     pub fn new(pipeline: &Pipeline, input: Arc<Schema>) -> Result<Self> {
         let stages = stages(pipeline).and_then(|stages| check_limits(pipeline).map(|()| stages));
         let stages = stages.map_err(|error| error.with_part(Part::Source))?;
-        let first = stages.len() - pipeline.stages.len();
+        let first = pipeline.stages_before();
         let mut schemas = vec![input];
         for (at, stage) in stages.iter().enumerate() {
             let output = stage.output(&schemas[at]).map_err(|error| {
                 if at < first {
                     error.with_part(Part::Source)
                 } else {
-                    error.with_context(stage_label(at - first, &**stage)).with_part(Part::Stage(at - first))
+                    error.with_context(stage_label(pipeline, at, &**stage)).with_part(Part::Stage(at - first))
                 }
             })?;
             schemas.push(Arc::new(output));
@@ -81,9 +81,13 @@ pub fn stages(pipeline: &Pipeline) -> Result<Vec<Arc<dyn Stage>>> {
     Ok(stages)
 }
 
-/// How messages name a stage: as `--set` does, from 0.
-pub fn stage_label(at: usize, stage: &dyn Stage) -> String {
-    format!("stage {at} ({})", stage.name())
+/// How messages name stage `at` of all that run: counted as `--set` does, from the first one written; by its name alone if
+/// it runs before that.
+pub fn stage_label(pipeline: &Pipeline, at: usize, stage: &dyn Stage) -> String {
+    match at.checked_sub(pipeline.stages_before()) {
+        None => stage.name().to_owned(),
+        Some(at) => format!("stage {at} ({})", stage.name()),
+    }
 }
 
 /// A share of rejects is one: from 0 to 1.
