@@ -13,7 +13,7 @@
 //! |---|---|---|
 //! | 0 | [`time`], [`offset`], [`metrics`] | words: when, where, how many |
 //! | 1 | [`error`], [`sensor`] | what goes wrong; who measures |
-//! | 2 | [`batch`], [`chunk`], [`kernel`] | records in columns; bytes that end at a record end; numeric loops |
+//! | 2 | [`batch`], [`chunk`], [`kernel`], [`atomic`] | records in columns; bytes that end at a record end; numeric loops; files that appear when complete |
 //! | 3 | [`format`](mod@format) | bytes to records and back |
 //! | 4 | [`source`], [`stage`], [`sink`], [`registry`] | the parts of a pipeline, one a file, found by name |
 //! | 5 | [`pipeline`] | as written → checked → planned |
@@ -60,6 +60,9 @@ pub mod sensor;
 
 // Bytes to records and back.
 pub mod format;
+
+// Where output is written.
+pub mod atomic;
 
 // The flow.
 pub mod sink;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 const LAYERS: [&[&str]; 8] = [
     &["time", "offset", "metrics"],
     &["error", "sensor"],
-    &["batch", "chunk", "kernel"],
+    &["atomic", "batch", "chunk", "kernel"],
     &["format"],
     &["source", "stage", "sink", "registry"],
     &["pipeline"],

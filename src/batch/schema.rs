@@ -116,7 +116,7 @@ impl Schema {
     /// The indices of the measurements called `columns`; all of them where `columns` is `None` (clause 12).
     ///
     /// # Errors
-    /// A configuration error for a name that is no measurement, or when there is no measurement at all.
+    /// A configuration error for a name that is no measurement or stands there twice, or when there is nothing to select.
     pub fn select(&self, columns: Option<&[String]>) -> Result<Vec<usize>> {
         let all = self.measurements();
         let Some(names) = columns else {
@@ -126,6 +126,15 @@ impl Schema {
             };
             return if all.is_empty() { Err(none()) } else { Ok(all) };
         };
+        if names.is_empty() {
+            return Err(
+                Error::config("`columns` is empty").with_help("leave it out to work on all measurements")
+            );
+        }
+        if let Some((_, twice)) = names.iter().enumerate().find(|(at, name)| names[..*at].contains(name)) {
+            return Err(Error::config(format!("column `{twice}` is named twice in `columns`"))
+                .with_help("name it once"));
+        }
         names.iter().map(|name| self.select_one(name, &all)).collect()
     }
 
@@ -165,7 +174,7 @@ impl Schema {
     /// stands. Gives the field's index too.
     ///
     /// # Errors
-    /// A configuration error where the name is taken by a column of another kind.
+    /// A configuration error where the name is taken by a column of another kind, or is none.
     pub fn with(mut self, field: Field) -> Result<(Self, usize)> {
         match self.index_of(&field.name) {
             Some(at) if self.fields[at].kind == field.kind => Ok((self, at)),
@@ -174,6 +183,9 @@ impl Schema {
                 field.kind, field.name, self.fields[at].kind
             ))
             .with_help("choose another name with `into`")),
+            None if field.name.is_empty() => {
+                Err(Error::config("the new column has no name").with_help("give it one with `into`"))
+            }
             None => {
                 self.fields.push(field);
                 let at = self.fields.len() - 1;

@@ -109,6 +109,16 @@ impl Text {
         })
     }
 
+    /// How many bytes there are.
+    pub fn len(&self) -> usize {
+        self.chunk.len() + self.made.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// Adds bytes that are not in the chunk.
     pub fn push(&mut self, bytes: &[u8]) -> Span {
         let made = Arc::make_mut(&mut self.made);

@@ -62,7 +62,7 @@ pub(super) struct DriveArgs {
     /// How input files are read
     #[arg(long, value_enum, default_value_t)]
     pub(super) io: IoArg,
-    /// When to show how far the run has come; `auto` does on a terminal
+    /// When to show how far the run has come: as a bar on a terminal, in lines elsewhere
     #[arg(long, value_enum, default_value_t)]
     pub(super) progress: When,
     /// Show neither progress nor summary
@@ -92,7 +92,7 @@ pub(super) struct InitArgs {
     /// The data files
     #[arg(required = true)]
     pub(super) data: Vec<PathBuf>,
-    /// The pipeline file to write; standard output if not given
+    /// The pipeline file to write; standard output if not given, or `-`
     #[arg(long, short, value_name = "FILE")]
     pub(super) output: Option<PathBuf>,
     /// Overwrite the file if it is there
@@ -115,7 +115,7 @@ pub(super) struct FitArgs {
     pub(super) pipeline: FileArgs,
     #[command(flatten)]
     pub(super) drive: DriveArgs,
-    /// Where to save the constants; standard output if not given
+    /// Where to save the constants; standard output if not given, or `-`
     #[arg(long, short, value_name = "FILE")]
     pub(super) output: Option<PathBuf>,
     /// Which stage's constants, counted from 0, where several learn some

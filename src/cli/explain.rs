@@ -22,7 +22,7 @@ pub(super) fn explain(args: &ValidateArgs) -> Outcome {
 fn explanation(pipeline: &Pipeline, plan: &Plan) -> String {
     let mut text = String::new();
     source(pipeline, plan, &mut text);
-    let first = plan.stages.len() - pipeline.stages.len();
+    let first = pipeline.stages_before();
     for (at, stage) in plan.stages.iter().enumerate() {
         let label = match at.checked_sub(first) {
             Some(at) => format!("stage {at}: {}", stage.name()),
@@ -105,7 +105,7 @@ fn describe_sink(at: usize, sink: &SinkEntry, plan: &Plan, text: &mut String) {
 }
 
 fn passes(pipeline: &Pipeline, plan: &Plan, text: &mut String) {
-    let first = plan.stages.len() - pipeline.stages.len();
+    let first = pipeline.stages_before();
     let fitted = plan.stages.iter().enumerate().filter(|(_, stage)| stage.reach() == Reach::Global);
     let fitted: Vec<_> = fitted.map(|(at, _)| format!("stage {}", at.saturating_sub(first))).collect();
     let _ = match fitted.len() {

@@ -7,7 +7,6 @@ use super::output;
 use super::progress::Display;
 use crate::error::{Error, Result};
 use crate::executor;
-use crate::pipeline::Order;
 
 pub(super) fn fit(args: &FitArgs) -> Outcome {
     let resolved = load::pipeline(&args.pipeline)?;
@@ -19,8 +18,7 @@ pub(super) fn fit(args: &FitArgs) -> Outcome {
     if !args.drive.quiet {
         report.remarks.iter().for_each(|remark| output::note(&format!("note: {remark}")));
     }
-    // The sorting of `order = "time"` runs as a stage before those in the file.
-    let first = usize::from(resolved.pipeline.input.order == Order::Time);
+    let first = resolved.pipeline.stages_before();
     let fitted =
         stages.iter().enumerate().skip(first).filter_map(|(at, stage)| Some((at - first, stage.fitted()?)));
     let text = choose(fitted.collect(), args.stage)?;

@@ -93,7 +93,8 @@ fn look(path: &Path) -> Result<Guess> {
     }
     let guess = guess::guess(&bytes, bytes.len() < guess::SAMPLE);
     if guess.names.is_empty() {
-        return Err(Error::data(format!("{} has no records to look at", path.display())));
+        return Err(Error::data(format!("{} has no records to look at", path.display()))
+            .with_help("name a file that has some"));
     }
     Ok(guess)
 }

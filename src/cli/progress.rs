@@ -1,6 +1,6 @@
 //! How far a run has come, on standard error.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -15,13 +15,17 @@ const BAR: &str = "{prefix} [{bar:30}] {percent:>3} %  {msg}, {eta} left";
 /// Without: how much and how fast.
 const SPINNER: &str = "{prefix} {spinner} {msg}";
 
-/// Shows a bar on a terminal, a line for every tenth elsewhere, or nothing.
+/// Without a terminal and a known total, a line is written this often.
+const PAUSE: Duration = Duration::from_secs(5);
+
+/// Shows a bar on a terminal, a line for every tenth elsewhere (every 5 s where the end is not known), or nothing.
 pub(super) struct Display {
     bar: Option<ProgressBar>,
     lines: bool,
     pass: String,
     tenth: u64,
     start: Instant,
+    spoke: Instant,
     last: Progress,
 }
 
@@ -39,6 +43,7 @@ impl Display {
             pass: String::new(),
             tenth: 0,
             start: Instant::now(),
+            spoke: Instant::now(),
             last: Progress::default(),
         }
     }
@@ -86,10 +91,19 @@ impl Observer for Display {
             bar.set_message(self.rate(records));
             return;
         }
-        let tenth = progress.total.map_or(0, |total| progress.done.saturating_mul(10) / total.max(1));
-        if tenth > self.tenth {
-            self.tenth = tenth;
-            output::note(&format!("{pass}: {} %, {}", tenth * 10, self.rate(records)));
+        match progress.total {
+            Some(total) => {
+                let tenth = progress.done.saturating_mul(10) / total.max(1);
+                if tenth > self.tenth {
+                    self.tenth = tenth;
+                    output::note(&format!("{pass}: {} %, {}", tenth * 10, self.rate(records)));
+                }
+            }
+            None if self.spoke.elapsed() >= PAUSE => {
+                self.spoke = Instant::now();
+                output::note(&format!("{pass}: {}", self.rate(records)));
+            }
+            None => {}
         }
     }
 }

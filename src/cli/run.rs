@@ -10,6 +10,7 @@ use super::load::{self, locate, run_options};
 use super::output;
 use super::progress::Display;
 use super::summary::summary;
+use crate::atomic;
 use crate::error::{Error, Part};
 use crate::executor::{self, Report};
 use crate::pipeline::{Pipeline, Resolved};
@@ -28,7 +29,7 @@ pub(super) fn run(args: &RunArgs) -> Outcome {
 
 /// A report that cannot be written is met before the run, not after it.
 fn check_report(path: &Path, resolved: &Resolved) -> Outcome {
-    if output::is_stdout(path) && resolved.pipeline.sinks.iter().any(|sink| sink.spec.is_stdout()) {
+    if atomic::is_stdout(path) && resolved.pipeline.sinks.iter().any(|sink| sink.spec.is_stdout()) {
         return Err(Error::usage("a sink and the report both want standard output")
             .with_help("write the report to a file: `--report run.json`")
             .into());
@@ -43,7 +44,7 @@ pub(super) fn drive(resolved: &Resolved, args: &DriveArgs) -> Outcome<Report> {
     display.finish();
     let report = result.map_err(|error| failure(resolved, error))?;
     if !args.quiet {
-        output::note(&summary(&report));
+        output::note(&summary(&report, resolved.pipeline.stages_before()));
     }
     Ok(report)
 }

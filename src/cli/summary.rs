@@ -9,9 +9,9 @@ use crate::metrics::Entry;
 
 const HEAD: [&str; 9] = ["", "in", "out", "filtered", "rejected", "late", "held", "time", "share"];
 
-/// The ledger, the rejects, the rates and the remarks of a run.
-pub(super) fn summary(report: &Report) -> String {
-    let mut text = table(report);
+/// The ledger, the rejects, the rates and the remarks of a run; `first` stages ran before those in the file.
+pub(super) fn summary(report: &Report, first: usize) -> String {
+    let mut text = table(report, first);
     rejects(report, &mut text);
     for remark in &report.remarks {
         let _ = writeln!(text, "note: {remark}");
@@ -19,7 +19,7 @@ pub(super) fn summary(report: &Report) -> String {
     text + &rates(report)
 }
 
-fn table(report: &Report) -> String {
+fn table(report: &Report, first: usize) -> String {
     let mut rows = vec![HEAD.map(str::to_owned)];
     rows.push(row("source", &report.source, report.elapsed));
     let labelled = |kind, entries: &[Entry]| -> Vec<_> {
@@ -29,7 +29,9 @@ fn table(report: &Report) -> String {
             .map(|(at, entry)| row(&format!("{kind} {at}"), entry, report.elapsed))
             .collect()
     };
-    rows.extend(labelled("stage", &report.stages));
+    let (before, stages) = report.stages.split_at(first.min(report.stages.len()));
+    rows.extend(before.iter().map(|entry| row("before", entry, report.elapsed)));
+    rows.extend(labelled("stage", stages));
     rows.extend(labelled("sink", &report.sinks));
     aligned(&rows)
 }
@@ -100,13 +102,17 @@ fn rates(report: &Report) -> String {
     let records = report.source.ledger.input;
     let per_second = |amount: f64| amount / seconds;
     let passes = if report.passes > 1 { format!(" in {} passes", report.passes) } else { String::new() };
+    // Not every source reads bytes.
+    let bytes = match report.bytes {
+        0 => String::new(),
+        bytes => format!(", {:.1} MB/s", per_second(bytes as f64) / 1e6),
+    };
     format!(
-        "{} of {}{passes} in {}: {} records/s, {:.1} MB/s",
+        "{} of {}{passes} in {}: {} records/s{bytes}",
         plural(records, "record"),
         plural(report.sensors, "sensor"),
         time(report.elapsed),
         count(per_second(records as f64) as u64),
-        per_second(report.bytes as f64) / 1e6
     )
 }
 
@@ -151,11 +157,20 @@ mod tests {
     }
 
     #[test]
+    fn stages_have_the_numbers_that_they_have_in_the_file() {
+        let report =
+            Report { stages: ["order", "threshold"].map(Entry::new).into(), bytes: 0, ..Report::default() };
+        let text = summary(&report, 1);
+        assert!(text.contains("\nbefore (order) ") && text.contains("\nstage 0 (threshold) "), "{text}");
+        assert!(text.ends_with(" records/s"), "nothing was read: {text}");
+    }
+
+    #[test]
     fn the_ledger_stands_in_columns() {
         let ledger = Ledger { input: 1200, output: 1000, filtered: 200, ..Ledger::default() };
         let stage = Entry { name: "threshold".into(), ledger, time: Duration::from_millis(250) };
         let report = Report { stages: vec![stage], elapsed: Duration::from_secs(1), ..Report::default() };
-        let text = summary(&report);
+        let text = summary(&report, 0);
         let lines: Vec<_> = text.lines().collect();
         assert_eq!(
             lines[0],

@@ -237,10 +237,7 @@ impl Columns {
             if !names.contains(name) {
                 let help = match nearest(name, names.iter().map(String::as_str)) {
                     Some(known) => format!("did you mean `{known}`?"),
-                    None => format!(
-                        "its columns are {}",
-                        names.iter().map(|n| format!("`{n}`")).collect::<Vec<_>>().join(", ")
-                    ),
+                    None => format!("its columns are {}", listed(names)),
                 };
                 return Err(Error::config(format!("`{file}` has no column `{name}` (option `{option}`)"))
                     .with_help(help));
@@ -299,6 +296,21 @@ fn check_distinct(file: &str, names: &[String]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Names as a message shows them: on one line, and not a whole screen of them.
+fn listed(names: &[String]) -> String {
+    const MOST: usize = 20;
+    let shown = names.iter().take(MOST).map(|name| {
+        let short: String = name.chars().take(40).collect();
+        let more = if short.len() < name.len() { "…" } else { "" };
+        format!("`{}{more}`", short.escape_debug())
+    });
+    let list = shown.collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(MOST) {
+        0 => list,
+        more => format!("{list} and {more} more"),
+    }
 }
 
 /// A field as a message shows it: quoted, shortened, undecodable bytes replaced.

@@ -73,6 +73,11 @@ impl<'a> Options<'a> {
         self.span.clone()
     }
 
+    /// Whether the option called `name` is given.
+    pub fn has(&self, name: &str) -> bool {
+        self.table.contains_key(name)
+    }
+
     /// Takes out the option called `name` as it stands.
     pub fn remove(&mut self, name: &str) -> Option<Spanned<DeValue<'a>>> {
         self.known.push(name.to_owned());

@@ -22,7 +22,7 @@ pub trait SensorLookup {
     fn known_ids(&mut self, text: &[u8], names: &[(u32, u32)], ids: &mut Vec<SensorId>);
 }
 
-/// The one-thread way: the table itself.
+/// The table itself, for whoever has it alone.
 impl SensorLookup for Sensors {
     fn id(&mut self, name: &str) -> Result<SensorId> {
         Self::id(self, name)

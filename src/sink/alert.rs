@@ -12,8 +12,8 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::atomic::{self, AtomicFile};
 use super::{Repeat, Sink, SinkSpec};
+use crate::atomic::{self, AtomicFile};
 use crate::batch::{Batch, Schema};
 use crate::error::{Error, Result};
 use crate::registry::{Component, parameters_of};

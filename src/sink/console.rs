@@ -6,8 +6,8 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::atomic::AtomicFile;
 use super::{Repeat, Sink, SinkSpec};
+use crate::atomic::AtomicFile;
 use crate::batch::{Batch, Column, FieldKind, Schema};
 use crate::error::Result;
 use crate::format::text::{write_float, write_time};

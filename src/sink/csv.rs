@@ -7,7 +7,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::file::EncodedFile;
-use super::{Repeat, Sink, SinkSpec, atomic};
+use super::{Repeat, Sink, SinkSpec};
+use crate::atomic;
 use crate::batch::Schema;
 use crate::error::{Error, Result};
 use crate::format::csv::CsvEncoder;

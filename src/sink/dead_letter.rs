@@ -7,8 +7,8 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::atomic::{self, AtomicFile};
 use super::{Repeat, Sink, SinkSpec, Takes};
+use crate::atomic::{self, AtomicFile};
 use crate::batch::{Batch, Schema};
 use crate::error::{Error, Rejection, RejectionKind, Result};
 use crate::registry::{Component, parameters_of};

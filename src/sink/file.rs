@@ -3,8 +3,8 @@
 use std::io::Write;
 use std::sync::Arc;
 
-use super::atomic::AtomicFile;
 use super::{Block, Job, Prepare, Sink};
+use crate::atomic::AtomicFile;
 use crate::batch::{Batch, Schema};
 use crate::error::{Error, Result};
 use crate::format::Encode;

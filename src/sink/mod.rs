@@ -5,7 +5,6 @@
 //! A sink dropped without `commit` leaves nothing behind that looks finished (clause 19).
 
 mod alert;
-mod atomic;
 mod console;
 mod csv;
 mod dead_letter;
@@ -26,6 +25,7 @@ use crate::batch::{Batch, Schema};
 use crate::error::{Error, Rejection, Result};
 use crate::sensor::Sensors;
 
+pub use crate::atomic::Job;
 pub use alert::{Alert, Thresholds};
 pub use console::Console;
 pub use csv::CsvFile;
@@ -98,9 +98,6 @@ pub trait SinkSpec: Send + Sync {
 
 /// What a sink's [`Prepare`] made of a batch, for its [`Sink::accept`].
 pub type Block = Box<dyn Any + Send>;
-
-/// What is left to do with a batch that was accepted. Done by any worker at any time before [`Sink::flush`].
-pub type Job = Box<dyn FnOnce() -> Result<()> + Send>;
 
 /// The part of a sink that does not depend on order: encoding, for one. Shared by all workers.
 pub trait Prepare: Send + Sync {

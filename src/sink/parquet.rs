@@ -22,8 +22,8 @@ use parquet::schema::types::ColumnPath;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::atomic::{self, AtomicFile};
 use super::{Block, Job, Prepare, Repeat, Sink, SinkSpec};
+use crate::atomic::{self, AtomicFile};
 use crate::batch::{Batch, Column, FieldKind, Schema};
 use crate::error::{Error, Result};
 use crate::registry::{Component, parameters_of};

@@ -103,15 +103,24 @@ pub struct Tsv(pub Csv);
 
 inventory::submit! { Component::source::<Tsv>("tsv", "tab-separated text: `csv` with the tab as delimiter") }
 
+const TAB: &str = "\t";
+
 impl Configure for Tsv {
     fn schemas() -> Vec<Schema> {
-        Csv::schemas()
+        let mut schemas = Csv::schemas();
+        for schema in &mut schemas {
+            if let Some(delimiter) = schema.pointer_mut("/properties/delimiter/default") {
+                *delimiter = TAB.into();
+            }
+        }
+        schemas
     }
 
     fn configure(options: &mut Options) -> Option<Self> {
+        let is_set = options.has("delimiter");
         let mut csv = Csv::configure(options)?;
-        if csv.dialect.delimiter == Dialect::default().delimiter {
-            csv.dialect.delimiter = "\t".into();
+        if !is_set {
+            csv.dialect.delimiter = TAB.into();
         }
         Some(Self(csv))
     }

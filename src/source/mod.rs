@@ -139,4 +139,9 @@ pub trait Source: Send {
 
     /// How far it has come.
     fn progress(&self) -> Progress;
+
+    /// How many bytes of files, as they lie there, it has read; 0 for sources of something else.
+    fn bytes(&self) -> u64 {
+        0
+    }
 }

@@ -313,6 +313,12 @@ impl Source for Reader {
     fn progress(&self) -> Progress {
         Progress { done: self.done, total: Some(self.total) }
     }
+
+    /// Which part of a file its records took up so far is not known: files count when they are begun.
+    fn bytes(&self) -> u64 {
+        let begun = self.offset.file as usize + usize::from(self.offset.at > 0);
+        self.files.iter().take(begun).filter_map(InputFile::len).sum()
+    }
 }
 
 #[cfg(test)]

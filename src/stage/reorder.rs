@@ -22,12 +22,17 @@ use crate::time::{Timestamp, format_duration};
 pub struct Reorder {
     /// How far back a record may come, in nanoseconds.
     disorder: i64,
+    /// Bytes of text that may wait.
+    room: usize,
 }
+
+/// Text is addressed with 32 bits: what waits must leave room for one more chunk.
+const ROOM: usize = 2 << 30;
 
 impl Reorder {
     /// Sorts within `disorder` nanoseconds.
     pub fn new(disorder: i64) -> Self {
-        Self { disorder }
+        Self { disorder, room: ROOM }
     }
 }
 
@@ -56,6 +61,7 @@ impl Stage for Reorder {
         self.output(input)?;
         Ok(Box::new(Sorting {
             disorder: self.disorder,
+            room: self.room,
             store: Batch::empty(Arc::clone(input)),
             live: 0,
             series: PerSensor::default(),
@@ -78,6 +84,7 @@ type Waiting = Reverse<(Timestamp, u64, u32)>;
 /// The stage in use.
 struct Sorting {
     disorder: i64,
+    room: usize,
     /// The records that wait, among others that have left; text is copied, so that chunks can go.
     store: Batch,
     /// How many of them wait.
@@ -117,6 +124,19 @@ impl Sorting {
         }
     }
 
+    /// A bound so wide that all of a large input would have to wait is an error, not the end of the memory.
+    fn check_room(&self) -> Result<()> {
+        if self.store.text.len() < self.room {
+            return Ok(());
+        }
+        let message = format!(
+            "the text of the {} records that wait to be put in order has {} MiB",
+            self.live,
+            self.room >> 20
+        );
+        Err(Error::data(message).with_help("lower `disorder` in [source], or sort the files before"))
+    }
+
     /// Drops the rows of the store that have left, once they are the larger part.
     fn compact(&mut self) {
         if self.store.len() < 2 * self.live + 1024 {
@@ -142,6 +162,7 @@ impl Sorting {
 
 impl Process for Sorting {
     fn process(&mut self, batch: Batch, _sensors: &Sensors, flow: &mut Flow) -> Result<Batch> {
+        self.check_room()?;
         let (first, mut leaving) = (self.store.len() as u32, Vec::new());
         self.store.append(&batch);
         for row in 0..batch.len() {
@@ -235,6 +256,17 @@ mod tests {
             most = most.max(stage.held());
         }
         assert_eq!(most, 5);
+    }
+
+    #[test]
+    fn more_than_there_is_room_for_is_an_error() {
+        let table = table(&[(0, 0)]);
+        let mut sensors = Sensors::default();
+        let batch = table.batches(1, &mut sensors).remove(0);
+        let reorder = Reorder { room: 0, ..Reorder::new(1000) };
+        let mut stage = reorder.start(&table.schema()).expect("started");
+        let error = stage.process(batch, &sensors, &mut Flow::default()).expect_err("no room");
+        assert!(error.to_string().contains("lower `disorder`"), "{error}");
     }
 
     proptest! {

@@ -45,6 +45,8 @@ struct Stream {
     seekable: Option<File>,
     buffer: Vec<u8>,
     has_ended: bool,
+    /// Whether what is read is what lies there; if not, the decompressing thread counts.
+    is_plain: bool,
     consumed: Arc<AtomicU64>,
 }
 
@@ -186,7 +188,7 @@ impl Stream {
         match Packing::of(&start) {
             None => {
                 consumed.store(start.len() as u64, Ordering::Relaxed);
-                Ok(Self { reader, seekable, buffer: start, has_ended: false, consumed })
+                Ok(Self { reader, seekable, buffer: start, has_ended: false, is_plain: true, consumed })
             }
             Some(packing) => {
                 let packed = std::io::Cursor::new(start).chain(reader);
@@ -197,14 +199,11 @@ impl Stream {
                     seekable: None,
                     buffer: Vec::new(),
                     has_ended: false,
+                    is_plain: false,
                     consumed,
                 })
             }
         }
-    }
-
-    fn is_plain(&self) -> bool {
-        self.seekable.is_some()
     }
 
     fn peek(&mut self, wanted: usize) -> std::io::Result<(&[u8], bool)> {
@@ -214,7 +213,7 @@ impl Stream {
             self.buffer.reserve_exact(missing);
             let read = self.reader.by_ref().take(missing as u64).read_to_end(&mut self.buffer)?;
             self.has_ended = read < missing;
-            if self.is_plain() {
+            if self.is_plain {
                 self.consumed.fetch_add(read as u64, Ordering::Relaxed);
             }
         }

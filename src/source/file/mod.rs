@@ -34,7 +34,8 @@ const MAX_WAIT: usize = 16 << 20;
 /// Which files.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct FileOptions {
-    /// A file, a glob, a directory, or a list of them; "-" is standard input. Files ending in .gz or .zst are decompressed.
+    /// A file, a glob, a directory, or a list of them; "-" is standard input. Text packed as .gz or .zst
+    /// is decompressed. Parquet needs files.
     pub path: OneOrMany,
 }
 
@@ -238,5 +239,9 @@ impl Source for FileSource {
     fn progress(&self) -> Progress {
         let open = self.open.as_ref().map_or(0, |open| open.blocks.consumed());
         Progress { done: self.done + open, total: self.total }
+    }
+
+    fn bytes(&self) -> u64 {
+        self.progress().done
     }
 }

@@ -48,11 +48,16 @@ pub(super) fn expand(patterns: &[String], extensions: &[&str]) -> Result<Vec<Inp
             files.push(InputFile::stdin());
             continue;
         }
+        if pattern.is_empty() {
+            return Err(Error::config("`path` is empty")
+                .with_help("name a file, a folder or a glob; \"-\" is standard input"));
+        }
         let path = Path::new(pattern);
         if path.is_dir() {
             files.extend(folder(path, extensions)?);
         } else if path.exists() || !pattern.contains(['*', '?', '[']) {
-            // A file that is not there is met, and named, when it is opened.
+            // The last of a hundred files should not be missed only when the others have been read.
+            std::fs::metadata(path).map_err(|error| Error::io("read", path.display(), &error))?;
             files.push(InputFile::new(path));
         } else {
             files.extend(matches(pattern)?);

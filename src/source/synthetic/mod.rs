@@ -12,6 +12,7 @@ use self::signal::Signal;
 use super::{Input, OpenOptions, Progress, Source, SourceSpec, Traits};
 use crate::batch::{Batch, Column, Field, FieldKind, Measurement, Schema, Text, TimeColumn};
 use crate::error::{Error, Result};
+use crate::format::MAX_FIELDS;
 use crate::offset::Offset;
 use crate::registry::{Component, parameters_of};
 use crate::sensor::{SensorId, SensorLookup};
@@ -30,7 +31,7 @@ pub struct Synthetic {
     pub kinds: Vec<Kind>,
     /// `long`: one value a record; `wide`: one record a unit, with `measurements` columns.
     pub shape: Shape,
-    /// With `shape = "wide"`: how many measurements a record has.
+    /// With `shape = "wide"`: how many measurements a record has, 4,096 at most.
     pub measurements: u64,
     /// The time of the first reading, in RFC 3339.
     pub start: String,
@@ -52,7 +53,7 @@ pub struct Synthetic {
     pub nan: f64,
     /// The share of readings that are null.
     pub nulls: f64,
-    /// Digits behind the decimal point.
+    /// Digits behind the decimal point, 9 at most.
     pub decimals: u8,
 }
 
@@ -148,10 +149,17 @@ impl Synthetic {
                 "`spikes`, `gaps`, `stuck`, `nan` and `nulls` are shares: from 0 to 1",
             ));
         }
-        if self.sensors == 0 || self.kinds.is_empty() || self.measurements == 0 || self.decimals > 9 {
-            return Err(Error::config(
-                "`sensors`, `kinds` and `measurements` need one at least; `decimals` is 9 at most",
-            ));
+        if self.sensors == 0 || self.kinds.is_empty() {
+            return Err(Error::config("`sensors` and `kinds` need one at least"));
+        }
+        if !(1..=MAX_FIELDS as u64).contains(&self.measurements) {
+            return Err(Error::config(format!("`measurements` is from 1 to {MAX_FIELDS}")));
+        }
+        if self.decimals > 9 {
+            return Err(Error::config("`decimals` is 9 at most"));
+        }
+        if !self.noise.is_finite() || !self.drift.is_finite() {
+            return Err(Error::config("`noise` and `drift` are finite numbers"));
         }
         let parser = TimeParser::new(TimeFormat::Rfc3339, None).map_err(Error::internal)?;
         let start =
@@ -402,6 +410,10 @@ mod tests {
     fn senseless_options_are_refused() {
         let error =
             |options: Synthetic| options.open(&OpenOptions::default()).err().expect("senseless").to_string();
+        assert!(
+            error(Synthetic { measurements: u64::MAX, ..Synthetic::default() }).contains("from 1 to 4096")
+        );
+        assert!(error(Synthetic { noise: f64::NAN, ..Synthetic::default() }).contains("finite"));
         assert!(error(Synthetic { gaps: 1.5, ..Synthetic::default() }).contains("from 0 to 1"));
         assert!(error(Synthetic { interval: "fast".into(), ..Synthetic::default() }).contains("`interval`"));
         assert!(error(Synthetic { interval: "9000d".into(), ..Synthetic::default() }).contains("2262"));

@@ -7,6 +7,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::{Method, Normalize};
+use crate::atomic::AtomicFile;
 use crate::error::{Error, Result};
 
 /// What a value is compared with: its distance from `zero` is divided by `unit`.
@@ -91,13 +92,9 @@ impl FitFile {
 
     /// Writes the file: complete or not at all.
     pub(super) fn write(&self, path: &Path) -> Result<()> {
-        let failed = |error: std::io::Error| Error::io("write", path.display(), &error);
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        std::fs::create_dir_all(folder).map_err(failed)?;
-        let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
-        file.write_all(self.to_text()?.as_bytes()).map_err(failed)?;
-        file.as_file().sync_all().map_err(failed)?;
-        file.persist(path).map_err(|error| failed(error.error)).map(drop)
+        let mut file = AtomicFile::create(path)?;
+        file.write_all(self.to_text()?.as_bytes()).map_err(|error| file.failed(&error))?;
+        file.commit()
     }
 
     /// Reads and checks the file.
@@ -113,7 +110,11 @@ impl FitFile {
             return Err(wrong(format!("is of version {}, not {VERSION}", file.version)));
         }
         if file.method != method {
-            return Err(wrong(format!("has the constants of {:?}, not of {method:?}", file.method)));
+            return Err(wrong(format!(
+                "has the constants of `{}`, not of `{}`",
+                file.method.as_str(),
+                method.as_str()
+            )));
         }
         Ok(file)
     }

@@ -151,6 +151,15 @@ impl Exception {
 }
 
 impl Method {
+    /// Its name in a pipeline file.
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::MinMax => "min_max",
+            Self::ZScore => "z_score",
+            Self::Robust => "robust",
+        }
+    }
+
     fn needs(self) -> &'static str {
         match self {
             Self::MinMax => "min_max takes `min` and `max`",

@@ -90,7 +90,7 @@ fn clause_14_what_was_fitted_can_be_saved_and_loaded() {
     assert_eq!(run(&loaded, &values, 4).measurement("v"), run(&*stage, &values, 4).measurement("v"));
     assert_eq!(stage.fitted().expect("text"), std::fs::read_to_string(&path).expect("file"));
     let other = Normalize { method: Method::Robust, load: Some(path), ..Normalize::default() };
-    assert!(other.output(&values.schema()).expect_err("another method").to_string().contains("ZScore"));
+    assert!(other.output(&values.schema()).expect_err("another method").to_string().contains("z_score"));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Files that appear under their name only when they are complete (clause 19).
+//! Files that appear under their name only when they are complete (clause 19): whatever this crate writes, it writes here.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
@@ -6,17 +6,19 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tempfile::{NamedTempFile, TempPath};
+use tempfile::{NamedTempFile, PathPersistError, TempPath};
 
-use super::Job;
 use crate::error::{Error, Result};
 
 /// Bytes that are gathered before they are handed to the system.
 const BUFFER: usize = 256 << 10;
 
+/// Writing that is left to be done, by anybody at any time before [`AtomicFile::finish`].
+pub type Job = Box<dyn FnOnce() -> Result<()> + Send>;
+
 /// A file in the making: `.<name>.part-…` in the folder of the final one; or a stream: standard output (`-`), a named
 /// pipe or a device, which take bytes as they come and must never be replaced by a file.
-pub(super) struct AtomicFile {
+pub struct AtomicFile {
     path: PathBuf,
     writer: BufWriter<Destination>,
     /// Bytes written or promised so far.
@@ -46,12 +48,12 @@ impl Write for Destination {
 }
 
 /// Whether a path means standard output.
-pub(super) fn is_stdout(path: &str) -> bool {
-    path == "-"
+pub fn is_stdout(path: impl AsRef<Path>) -> bool {
+    path.as_ref() == Path::new("-")
 }
 
 /// The file that a sink's path means; `None` for standard output.
-pub(super) fn file(path: &str) -> Option<PathBuf> {
+pub fn file(path: &str) -> Option<PathBuf> {
     (!is_stdout(path)).then(|| PathBuf::from(path))
 }
 
@@ -59,8 +61,10 @@ pub(super) fn file(path: &str) -> Option<PathBuf> {
 ///
 /// # Errors
 /// A configuration error.
-pub(super) fn check(path: &str) -> Result<()> {
-    if path.is_empty() || path.ends_with('/') || Path::new(path).is_dir() {
+pub fn check(path: impl AsRef<Path>) -> Result<()> {
+    let path = path.as_ref();
+    let text = path.as_os_str().as_encoded_bytes();
+    if text.is_empty() || text.ends_with(b"/") || path.is_dir() {
         return Err(Error::config(format!("`path` {path:?} is a folder"))
             .with_help("name a file in it, or \"-\" for standard output"));
     }
@@ -69,10 +73,14 @@ pub(super) fn check(path: &str) -> Result<()> {
 
 impl AtomicFile {
     /// Begins the file at `path`; folders on the way are made.
-    pub(super) fn create(path: &str) -> Result<Self> {
+    ///
+    /// # Errors
+    /// A configuration error where a folder is there; otherwise what the system says.
+    pub fn create(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
         check(path)?;
         if is_stdout(path) {
-            return Ok(Self::stream(path.into(), Box::new(io::stdout())));
+            return Ok(Self::stream(path.to_owned(), Box::new(io::stdout())));
         }
         let path = behind_link(path);
         let failed = |error: io::Error| Error::io("write", path.display(), &error);
@@ -96,7 +104,10 @@ impl AtomicFile {
 
     /// Appends `bytes`. In a file their place is known now, so that writing them can be left to a job; a stream is
     /// written at once.
-    pub(super) fn append(&mut self, bytes: Vec<u8>) -> Result<Option<Job>> {
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn append(&mut self, bytes: Vec<u8>) -> Result<Option<Job>> {
         self.finish()?;
         let Destination::File(file) = self.writer.get_mut() else {
             return self.write_all(&bytes).map(|()| None).map_err(|error| self.failed(&error));
@@ -111,19 +122,43 @@ impl AtomicFile {
     }
 
     /// Hands everything to the system.
-    pub(super) fn finish(&mut self) -> Result<()> {
+    ///
+    /// # Errors
+    /// What the system says: a full disk, for one.
+    pub fn finish(&mut self) -> Result<()> {
         self.writer.flush().map_err(|error| self.failed(&error))
     }
 
     /// Makes the file durable and gives it its name, in place of an older one.
-    pub(super) fn commit(&mut self) -> Result<()> {
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn commit(&mut self) -> Result<()> {
+        self.publish(|part, path| part.persist(path))
+    }
+
+    /// The same, unless a file of that name is there.
+    ///
+    /// # Errors
+    /// A usage error where one is; otherwise what the system says.
+    pub fn commit_new(&mut self) -> Result<()> {
+        self.publish(|part, path| part.persist_noclobber(path))
+    }
+
+    fn publish(
+        &mut self,
+        persist: impl FnOnce(TempPath, &Path) -> Result<(), PathPersistError>,
+    ) -> Result<()> {
         self.finish()?;
         let (Destination::File(file), Some(temporary)) = (self.writer.get_ref(), self.temporary.take())
         else {
             return Ok(());
         };
         file.sync_all().map_err(|error| self.failed(&error))?;
-        temporary.persist(&self.path).map_err(|error| self.failed(&error.error))?;
+        persist(temporary, &self.path).map_err(|error| match error.error.kind() {
+            io::ErrorKind::AlreadyExists => Error::usage(format!("{} is there already", self.path.display())),
+            _ => self.failed(&error.error),
+        })?;
         // The name is durable once the folder is.
         File::open(folder(&self.path))
             .and_then(|folder| folder.sync_all())
@@ -131,8 +166,8 @@ impl AtomicFile {
     }
 
     /// An error of writing here. A closed standard output is somebody's choice: `head` has seen enough.
-    pub(super) fn failed(&self, error: &io::Error) -> Error {
-        match (self.path.to_str().is_some_and(is_stdout), error.kind()) {
+    pub fn failed(&self, error: &io::Error) -> Error {
+        match (is_stdout(&self.path), error.kind()) {
             (true, io::ErrorKind::BrokenPipe) => Error::broken_pipe(),
             (true, _) => Error::io("write to", "standard output", error),
             (false, _) => Error::io("write", self.path.display(), error),
@@ -153,9 +188,9 @@ impl Write for AtomicFile {
 }
 
 /// Where a path leads: what a link points to is written, and the link stays.
-fn behind_link(path: &str) -> PathBuf {
-    let path = PathBuf::from(path);
-    if path.is_symlink() { path.canonicalize().unwrap_or(path) } else { path }
+fn behind_link(path: &Path) -> PathBuf {
+    let target = if path.is_symlink() { path.canonicalize().ok() } else { None };
+    target.unwrap_or_else(|| path.to_owned())
 }
 
 /// A file that stands where a folder should be made is there already, says the system, whatever it is.
