@@ -6,5 +6,6 @@ pub mod number;
 pub mod quantile;
 pub mod ring;
 pub mod separators;
+pub mod sketch;
 mod wide;
 pub mod window;

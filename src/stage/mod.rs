@@ -4,6 +4,7 @@
 //! Whoever writes a stage says what one row or one series does: implement [`SeriesStage`] for the
 //! latter, [`Stage`] itself for the former. Scheduling is the engine's.
 
+mod aggregate;
 mod fate;
 mod moving_average;
 mod normalize;
@@ -24,6 +25,7 @@ use crate::sensor::Sensors;
 
 pub use crate::registry::parameters_of;
 pub use crate::sensor::{OfSensors, PerSensor, Rules, matcher};
+pub use aggregate::{Aggregate, Statistic};
 pub use fate::Flow;
 pub use moving_average::{MovingAverage, Unusual, Window};
 pub use normalize::{Exception, Method, Normalize, Unknown};
@@ -102,7 +104,7 @@ pub trait Stage: Send + Sync {
 }
 
 /// A stage in use: what one worker keeps.
-pub trait Process: Send {
+pub trait Process: Any + Send {
     /// Handles the records of `batch`, in order, and gives back those that go on. What does not go
     /// on is told to `flow`.
     ///
@@ -150,7 +152,7 @@ pub trait Process: Send {
 }
 
 /// Most `Row` stages keep nothing: a closure will do.
-impl<F: FnMut(Batch, &Sensors, &mut Flow) -> Result<Batch> + Send> Process for F {
+impl<F: FnMut(Batch, &Sensors, &mut Flow) -> Result<Batch> + Send + 'static> Process for F {
     fn process(&mut self, batch: Batch, sensors: &Sensors, flow: &mut Flow) -> Result<Batch> {
         self(batch, sensors, flow)
     }
