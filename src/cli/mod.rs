@@ -13,6 +13,7 @@ mod init;
 mod interrupt;
 mod list;
 mod load;
+mod memory;
 mod output;
 mod progress;
 mod reference;
@@ -30,6 +31,7 @@ use exit::Outcome;
 
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {
+    memory::keep_freed();
     exit::guard(|| match Arguments::try_parse() {
         Ok(arguments) => dispatch(arguments.verb),
         Err(error) => Err(error.into()),
