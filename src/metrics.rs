@@ -59,15 +59,25 @@ pub struct Entry {
     /// What became of its records.
     #[serde(flatten)]
     pub ledger: Ledger,
-    /// Time spent in it.
+    /// Time spent in it, summed over the threads.
     #[serde(serialize_with = "seconds", rename = "seconds")]
     pub time: Duration,
+    /// Time that threads waited for their turn to get at it, beside that.
+    #[serde(serialize_with = "seconds", rename = "waiting_seconds")]
+    pub waiting: Duration,
 }
 
 impl Entry {
     /// An empty line for the component `name`.
     pub fn new(name: impl Into<String>) -> Self {
         Self { name: name.into(), ..Self::default() }
+    }
+
+    /// Adds what another thread has entered for the same component.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.ledger += other.ledger;
+        self.time += other.time;
+        self.waiting += other.waiting;
     }
 }
 

@@ -20,6 +20,7 @@ mod reference;
 mod run;
 mod schema;
 mod summary;
+mod timings;
 mod validate;
 
 use std::process::ExitCode;

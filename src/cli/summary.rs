@@ -48,7 +48,7 @@ fn table(report: &Report, first: usize) -> String {
     aligned(&std::iter::once(head).chain(rows).collect::<Vec<_>>())
 }
 
-fn labelled<'a>(kind: &'a str, entries: &'a [Entry]) -> impl Iterator<Item = (String, &'a Entry)> {
+pub(super) fn labelled<'a>(kind: &'a str, entries: &'a [Entry]) -> impl Iterator<Item = (String, &'a Entry)> {
     entries.iter().enumerate().map(move |(at, entry)| (format!("{kind} {at}"), entry))
 }
 
@@ -60,7 +60,7 @@ fn row(label: &str, entry: &Entry, columns: &[Shown], elapsed: Duration) -> Vec<
 }
 
 /// Columns as wide as their widest cell; the first to the left, the others to the right.
-fn aligned(rows: &[Vec<String>]) -> String {
+pub(super) fn aligned(rows: &[Vec<String>]) -> String {
     let columns = rows.first().map_or(0, Vec::len);
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let widths: Vec<_> = (0..columns).map(width).collect();
@@ -150,7 +150,7 @@ pub(super) fn plural(value: u64, what: &str) -> String {
 }
 
 /// A duration in the unit that suits it.
-fn time(duration: Duration) -> String {
+pub(super) fn time(duration: Duration) -> String {
     let seconds = duration.as_secs_f64();
     match duration.as_secs() {
         0 => format!("{:.1} ms", seconds * 1e3),
@@ -182,7 +182,7 @@ mod tests {
     #[test]
     fn the_ledger_stands_in_columns() {
         let ledger = Ledger { input: 1200, output: 1000, filtered: 200, ..Ledger::default() };
-        let stage = Entry { name: "threshold".into(), ledger, time: Duration::from_millis(250) };
+        let stage = Entry { ledger, time: Duration::from_millis(250), ..Entry::new("threshold") };
         let report = Report { stages: vec![stage], elapsed: Duration::from_secs(1), ..Report::default() };
         let text = summary(&report, 0);
         let lines: Vec<_> = text.lines().collect();
@@ -199,7 +199,7 @@ mod tests {
     #[test]
     fn summaries_have_columns_where_there_are_any() {
         let ledger = Ledger { input: 1200, folded: 1200, made: 3, output: 3, ..Ledger::default() };
-        let stage = Entry { name: "aggregate".into(), ledger, time: Duration::ZERO };
+        let stage = Entry { ledger, ..Entry::new("aggregate") };
         let text = summary(&Report { stages: vec![stage], ..Report::default() }, 0);
         let lines: Vec<Vec<&str>> = text.lines().map(|line| line.split_whitespace().collect()).collect();
         assert_eq!(lines[0][..4], ["in", "made", "out", "folded"]);
