@@ -70,6 +70,31 @@ fn the_report_has_the_ledger_and_all_parameters() {
 }
 
 #[test]
+fn a_profile_is_a_picture_of_the_run() {
+    let folder = folder();
+    std::fs::write(folder.path().join("p.toml"), PIPELINE.replace("${RECORDS}", "300000")).expect("written");
+    let output = run(folder.path(), &["run", "p.toml", "--profile", "out.svg", "--quiet"]);
+    assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), String::new()));
+    let picture = std::fs::read_to_string(folder.path().join("out.svg")).expect("a picture");
+    assert!(picture.contains("tidemill run p.toml") && picture.trim_end().ends_with("</svg>"));
+    assert!(picture.contains("(executor/"), "functions are named with their files");
+    // Nothing else may want standard output.
+    let pipeline = "[source]\ntype = 'synthetic'\n[[sink]]\ntype = 'csv'\npath = '-'\n";
+    std::fs::write(folder.path().join("out.toml"), pipeline).expect("written");
+    let output = run(folder.path(), &["run", "out.toml", "--profile", "-"]);
+    assert_eq!(output.status.code(), Some(64), "{}", text(&output.stderr));
+}
+
+#[test]
+fn a_roofline_needs_files() {
+    let folder = folder();
+    std::fs::write(folder.path().join("p.toml"), PIPELINE.replace("${RECORDS}", "10")).expect("written");
+    let output = run(folder.path(), &["roofline", "p.toml"]);
+    assert_eq!(output.status.code(), Some(64));
+    assert!(text(&output.stderr).contains("no file with anything in it"), "{}", text(&output.stderr));
+}
+
+#[test]
 fn a_pipeline_comes_from_standard_input_and_its_variables_from_the_environment() {
     let folder = folder();
     std::fs::write(folder.path().join("p.toml"), PIPELINE.replace("${RECORDS}", "'${RECORDS}'"))

@@ -33,6 +33,8 @@ pub(super) enum Verb {
     Fit(FitArgs),
     /// Write made-up readings of a plant, the same for the same seed
     Generate(GenerateArgs),
+    /// Measure what this machine can do at best with a pipeline's input, and what share of it the pipeline reaches
+    Roofline(RooflineArgs),
     /// Print the completions for a shell
     Completions {
         /// The shell
@@ -79,6 +81,9 @@ pub(super) struct RunArgs {
     /// Write the summary, with all parameters and the version, as JSON; `-` is standard output
     #[arg(long, value_name = "FILE")]
     pub(super) report: Option<PathBuf>,
+    /// Write a flame graph of the run, as a picture (SVG) for browsers; `-` is standard output
+    #[arg(long, value_name = "FILE")]
+    pub(super) profile: Option<PathBuf>,
     /// Show where the time went: a record, by part, and what threads waited for
     #[arg(long)]
     pub(super) timings: bool,
@@ -124,6 +129,14 @@ pub(super) struct FitArgs {
     /// Which stage's constants, counted from 0, where several learn some
     #[arg(long, value_name = "N")]
     pub(super) stage: Option<usize>,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct RooflineArgs {
+    #[command(flatten)]
+    pub(super) pipeline: FileArgs,
+    #[command(flatten)]
+    pub(super) drive: DriveArgs,
 }
 
 #[derive(Args, Debug)]

@@ -15,8 +15,10 @@ mod list;
 mod load;
 mod memory;
 mod output;
+mod profile;
 mod progress;
 mod reference;
+mod roofline;
 mod run;
 mod schema;
 mod summary;
@@ -48,6 +50,7 @@ fn dispatch(verb: Verb) -> Outcome {
         Verb::List => list::list(),
         Verb::Schema(args) => schema::schema(&args),
         Verb::Fit(args) => fit::fit(&args),
+        Verb::Roofline(args) => roofline::roofline(&args),
         Verb::Generate(args) => generate::generate(&args),
         Verb::Completions { shell } => completions::completions(shell),
     }

@@ -8,6 +8,7 @@ use super::args::{DriveArgs, RunArgs};
 use super::exit::{Failure, Outcome};
 use super::load::{self, locate, run_options};
 use super::output;
+use super::profile::Profile;
 use super::progress::Display;
 use super::summary::summary;
 use super::timings::timings;
@@ -18,10 +19,14 @@ use crate::pipeline::{Pipeline, Resolved};
 
 pub(super) fn run(args: &RunArgs) -> Outcome {
     let resolved = load::pipeline(&args.pipeline)?;
-    if let Some(path) = &args.report {
-        check_report(path, &resolved)?;
+    for (path, what) in [(&args.report, "the report"), (&args.profile, "the profile")] {
+        path.iter().try_for_each(|path| check_aside(path, what, &resolved))?;
     }
+    let profile = args.profile.as_deref().map(Profile::start).transpose()?;
     let report = drive(&resolved, &args.drive)?;
+    if let Some(profile) = profile {
+        profile.finish(&args.pipeline.file)?;
+    }
     if args.timings {
         output::note(&timings(&report, resolved.pipeline.stages_before()));
     }
@@ -31,11 +36,11 @@ pub(super) fn run(args: &RunArgs) -> Outcome {
     Ok(())
 }
 
-/// A report that cannot be written is met before the run, not after it.
-fn check_report(path: &Path, resolved: &Resolved) -> Outcome {
+/// A file beside the output that cannot be written is met before the run, not after it.
+fn check_aside(path: &Path, what: &str, resolved: &Resolved) -> Outcome {
     if atomic::is_stdout(path) && resolved.pipeline.sinks.iter().any(|sink| sink.spec.is_stdout()) {
-        return Err(Error::usage("a sink and the report both want standard output")
-            .with_help("write the report to a file: `--report run.json`")
+        return Err(Error::usage(format!("a sink and {what} both want standard output"))
+            .with_help(format!("write {what} to a file"))
             .into());
     }
     output::check_file(path)

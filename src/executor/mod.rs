@@ -117,7 +117,7 @@ trait Reading: Sized {
 }
 
 /// Runs `act` in a pool of the threads that `options` ask for.
-fn on_threads<T: Send>(options: &RunOptions, act: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+pub(crate) fn on_threads<T: Send>(options: &RunOptions, act: impl FnOnce() -> Result<T> + Send) -> Result<T> {
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(options.threads.unwrap_or(0))
         .build()

@@ -25,6 +25,7 @@ use crate::sensor::SensorLookup;
 
 pub use csv::{Csv, Tsv};
 pub use file::{FileOptions, FileSource, InputFile, OneOrMany, beginning};
+pub(crate) use file::{MappedFile, is_local};
 pub use jsonl::JsonLines;
 pub use parquet::Parquet;
 #[cfg(feature = "polars")]

@@ -22,7 +22,7 @@ const WINDOW: usize = 64 << 20;
 const PAGE: u64 = 64 << 10;
 
 /// A regular file, mapped where it is being read.
-pub(super) struct MappedFile {
+pub(crate) struct MappedFile {
     file: File,
     size: u64,
     position: u64,
@@ -54,13 +54,13 @@ impl Drop for Watched {
 
 impl MappedFile {
     /// Takes over a regular local file of `size` bytes.
-    pub(super) fn open(file: &File, size: u64) -> io::Result<Self> {
+    pub(crate) fn open(file: &File, size: u64) -> io::Result<Self> {
         static HANDLER: Once = Once::new();
         HANDLER.call_once(install_handler);
         Ok(Self { file: file.try_clone()?, size, position: 0, window: Bytes::default(), start: 0 })
     }
 
-    pub(super) fn peek(&mut self, wanted: usize) -> io::Result<(&[u8], bool)> {
+    pub(crate) fn peek(&mut self, wanted: usize) -> io::Result<(&[u8], bool)> {
         let wanted = (self.size - self.position).min(wanted as u64) as usize;
         let end = self.position + wanted as u64;
         if self.position < self.start || end > self.start + self.window.len() as u64 {
@@ -72,7 +72,7 @@ impl MappedFile {
         Ok((&self.window.as_slice()[from..from + wanted], end == self.size))
     }
 
-    pub(super) fn take(&mut self, length: usize) -> Bytes {
+    pub(crate) fn take(&mut self, length: usize) -> Bytes {
         let from = (self.position - self.start) as usize;
         self.position += length as u64;
         self.window.slice(from..from + length)
@@ -97,7 +97,7 @@ fn map(file: &File, start: u64, length: usize) -> io::Result<Watched> {
 }
 
 /// Whether the file lies on a file system of this machine: on others its bytes can change without a trace.
-pub(super) fn is_local(file: &File) -> bool {
+pub(crate) fn is_local(file: &File) -> bool {
     /// `f_type` of NFS, SMB, SMB2, CIFS, FUSE, Ceph, AFS, 9P.
     const REMOTE: [i64; 8] =
         [0x6969, 0x517b, 0xfe53_4d42, 0xff53_4d42, 0x6573_5546, 0x00c3_6400, 0x5346_414f, 0x0102_1997];

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::beginning::beginning;
 use self::blocks::Blocks;
+pub(crate) use self::map::{MappedFile, is_local};
 pub use self::paths::InputFile;
 use super::{Input, OpenOptions, Progress, Source, Traits};
 use crate::batch::Schema;
