@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use arrow_array::builder::{Float64Builder, StringBuilder};
+use arrow_array::builder::StringBuilder;
 use arrow_array::types::Int32Type;
 use arrow_array::{
-    Array, ArrayRef, BooleanArray, DictionaryArray, Int32Array, RecordBatch, StringArray,
+    Array, ArrayRef, BooleanArray, DictionaryArray, Float64Array, Int32Array, RecordBatch, StringArray,
     TimestampNanosecondArray, UInt64Array,
 };
 use arrow_schema::{DataType, Field as ArrowField, Schema as ArrowSchema, TimeUnit};
@@ -28,6 +28,11 @@ use crate::batch::{Batch, Column, FieldKind, Schema};
 use crate::error::{Error, Result};
 use crate::registry::{Component, parameters_of};
 use crate::sensor::Sensors;
+
+/// Numbers of a row group that are looked at to choose its encoding.
+const SAMPLE: usize = 4096;
+/// Bytes of a dictionary: room for as many numbers as a row group has rows, unless that is set.
+const DICTIONARY: usize = 2 << 20;
 
 /// A Parquet file: times as timestamps in UTC, sensors as a dictionary, measurements as doubles; zstd, with statistics.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -59,7 +64,8 @@ impl ParquetFile {
         Self { path: path.into(), level: default_level(), row_group: default_row_group() }
     }
 
-    fn properties(&self, schema: &Schema) -> Result<WriterProperties> {
+    /// How columns are encoded, where a dictionary is used for the measurements or not.
+    fn properties(&self, schema: &Schema, has_dictionaries: bool) -> Result<WriterProperties> {
         let level = ZstdLevel::try_new(self.level)
             .map_err(|_| Error::config(format!("`level` {} is not from 1 to 22", self.level)))?;
         if self.row_group == 0 {
@@ -69,6 +75,7 @@ impl ParquetFile {
             .set_created_by(concat!("tidemill ", env!("CARGO_PKG_VERSION")).to_owned())
             .set_compression(Compression::ZSTD(level))
             .set_max_row_group_row_count(Some(self.row_group))
+            .set_dictionary_page_size_limit(DICTIONARY)
             .set_statistics_enabled(EnabledStatistics::Page);
         for field in schema.fields() {
             let encoding = match field.kind {
@@ -77,8 +84,9 @@ impl ParquetFile {
                 _ => continue,
             };
             let path = ColumnPath::from(&*field.name);
+            let has_dictionary = has_dictionaries && field.kind == FieldKind::Measurement;
             properties = properties
-                .set_column_dictionary_enabled(path.clone(), false)
+                .set_column_dictionary_enabled(path.clone(), has_dictionary)
                 .set_column_encoding(path, encoding);
         }
         Ok(properties.build())
@@ -107,20 +115,31 @@ impl SinkSpec for ParquetFile {
             return Err(Error::config("Parquet cannot be written to standard output")
                 .with_help("name a file in `path`"));
         }
-        self.properties(schema)?;
+        self.properties(schema, false)?;
         atomic::check(&self.path)
     }
 
     fn open(&self, schema: &Arc<Schema>) -> Result<Box<dyn Sink>> {
         let arrow = Arc::new(arrow_schema(schema));
         let file = AtomicFile::create(&self.path)?;
-        let (writer, factory) =
-            ArrowWriter::try_new(file, Arc::clone(&arrow), Some(self.properties(schema)?))
+        let failed = |error| parquet_error(&self.path, error);
+        let (writer, split) =
+            ArrowWriter::try_new(file, Arc::clone(&arrow), Some(self.properties(schema, false)?))
                 .and_then(ArrowWriter::into_serialized_writer)
-                .map_err(|error| parquet_error(&self.path, error))?;
+                .map_err(failed)?;
+        // Only for its way to encode columns: nothing is written to it.
+        let (_, dictionaries) =
+            ArrowWriter::try_new(Vec::new(), Arc::clone(&arrow), Some(self.properties(schema, true)?))
+                .and_then(ArrowWriter::into_serialized_writer)
+                .map_err(failed)?;
         let appender = Appender { next: 0, encoded: BTreeMap::new(), writer: Some(writer), file: None };
-        let shared =
-            Shared { path: self.path.clone(), schema: arrow, factory, appender: Mutex::new(appender) };
+        let shared = Shared {
+            path: self.path.clone(),
+            schema: arrow,
+            split,
+            dictionaries,
+            appender: Mutex::new(appender),
+        };
         Ok(Box::new(Open {
             row_group: self.row_group,
             gathered: Vec::new(),
@@ -165,7 +184,10 @@ struct Open {
 struct Shared {
     path: String,
     schema: Arc<ArrowSchema>,
-    factory: ArrowRowGroupWriterFactory,
+    /// Measurements with their bytes split into streams: best for numbers that were computed.
+    split: ArrowRowGroupWriterFactory,
+    /// Measurements by dictionary: best for numbers that come from an instrument, which has few of them.
+    dictionaries: ArrowRowGroupWriterFactory,
     appender: Mutex<Appender>,
 }
 
@@ -216,13 +238,15 @@ impl Open {
 impl Shared {
     fn encode(&self, ordinal: usize, gathered: &[RecordBatch]) -> Result<Vec<ArrowColumnChunk>> {
         let failed = |error| parquet_error(&self.path, error);
-        let writers = self.factory.create_column_writers(ordinal).map_err(failed)?;
+        let split = self.split.create_column_writers(ordinal).map_err(failed)?;
+        let dictionaries = self.dictionaries.create_column_writers(ordinal).map_err(failed)?;
         let mut chunks = Vec::new();
-        for (at, mut writer) in writers.into_iter().enumerate() {
+        for (at, (split, dictionary)) in split.into_iter().zip(dictionaries).enumerate() {
             let parts: Vec<&dyn Array> = gathered.iter().map(|records| &**records.column(at)).collect();
             // In one piece, so that pages end where the records say and not the batches.
             let whole =
                 concat(&parts).map_err(|error| Error::internal(format!("parts that do not fit: {error}")))?;
+            let mut writer = if has_few_values(&*whole) { dictionary } else { split };
             for leaf in compute_leaves(self.schema.field(at), &whole).map_err(failed)? {
                 writer.write(&leaf).map_err(failed)?;
             }
@@ -253,6 +277,22 @@ impl Shared {
     fn appender(&self) -> MutexGuard<'_, Appender> {
         self.appender.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether a column of numbers has so few distinct ones that a dictionary pays: fewer than half as many as there are rows.
+///
+/// Judged by how many of a sample are alike: of `n` drawn from `d` equally likely values, n²/2d are one that was drawn before (the
+/// birthday problem). A wrong guess costs room, never a value.
+fn has_few_values(column: &dyn Array) -> bool {
+    let Some(numbers) = column.as_any().downcast_ref::<Float64Array>() else { return false };
+    let rows = numbers.len();
+    let step = rows.div_ceil(SAMPLE).max(4);
+    let mut sample: Vec<u64> = numbers.values().iter().step_by(step).map(|value| value.to_bits()).collect();
+    let drawn = sample.len();
+    sample.sort_unstable();
+    sample.dedup();
+    let alike = drawn - sample.len();
+    alike * rows > drawn * drawn
 }
 
 /// Makes arrays of a batch's columns.
@@ -309,9 +349,8 @@ fn arrow_column(batch: &Batch, column: &Column, sensors: &Sensors) -> Result<Arr
         }
         Column::Sensor(ids) => Arc::new(dictionary(ids.iter().map(|id| id.0), sensors)?),
         Column::Measurement(measurement) => {
-            let mut builder = Float64Builder::with_capacity(batch.len());
-            measurement.iter().for_each(|value| builder.append_option(value));
-            Arc::new(builder.finish())
+            let nulls = (!measurement.valid.is_all_set()).then(|| measurement.valid.iter().collect());
+            Arc::new(Float64Array::new(measurement.values.clone().into(), nulls))
         }
         Column::Flag(bits) => Arc::new(BooleanArray::from_iter(bits.iter().map(Some))),
         Column::Count(counts) => Arc::new(UInt64Array::from_iter_values(counts.iter().copied())),
@@ -352,5 +391,53 @@ fn parquet_error(path: &str, error: ParquetError) -> Error {
             Err(other) => Error::internal(format!("cannot write {path}: {other}")),
         },
         other => Error::internal(format!("cannot write {path}: {other}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch::{Field, Measurement, Text};
+
+    fn few(values: impl IntoIterator<Item = f64>) -> bool {
+        has_few_values(&Float64Array::from_iter_values(values))
+    }
+
+    #[test]
+    fn an_instrument_has_few_values_and_a_mean_has_many() {
+        // Readings with three decimals, scattered; and numbers without end.
+        let scattered = |at: u64| {
+            let mixed = (at ^ at >> 7).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            ((mixed ^ mixed >> 31).wrapping_mul(0x94d0_49bb_1331_11eb) >> 20) as f64
+        };
+        assert!(few((0..262_144).map(|at| scattered(at) % 50_000.0 / 1000.0)));
+        assert!(!few((0..262_144).map(|at| scattered(at) / 3.0)));
+        assert!(few([0.0; 5000]) && few([7.5; 40]));
+        assert!(!few([]) && !few([1.0, 2.0, 3.0]));
+    }
+
+    #[test]
+    fn the_encoding_goes_by_the_values_of_a_row_group() {
+        use parquet::file::reader::{FileReader, SerializedFileReader};
+
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("out.parquet").display().to_string();
+        let fields = vec![Field::new("s", FieldKind::Sensor), Field::measurement("v")];
+        let schema = Arc::new(Schema::new(fields).expect("a schema"));
+        let mut sensors = Sensors::default();
+        let id = sensors.id("a").expect("room");
+        let sink = ParquetFile { row_group: 1000, ..ParquetFile::new(&*path) };
+        let mut open = sink.open(&schema).expect("open");
+        let values = (0..2000).map(|at| if at < 1000 { f64::from(at % 10) } else { f64::from(at).sqrt() });
+        let values: Measurement = values.map(Some).collect();
+        let columns = vec![Column::Sensor(vec![id; 2000]), Column::Measurement(values)];
+        let batch = Batch::new(Arc::clone(&schema), columns, Text::default());
+        open.write(&batch, &sensors).expect("written");
+        open.commit().expect("committed");
+        let reader = SerializedFileReader::new(std::fs::File::open(&path).expect("a file")).expect("Parquet");
+        let encodings =
+            |group: usize| -> Vec<_> { reader.metadata().row_group(group).column(1).encodings().collect() };
+        assert!(encodings(0).contains(&Encoding::RLE_DICTIONARY), "{:?}", encodings(0));
+        assert!(encodings(1).contains(&Encoding::BYTE_STREAM_SPLIT), "{:?}", encodings(1));
     }
 }
