@@ -3,6 +3,7 @@
 
 pub mod exact_sum;
 pub mod number;
+pub mod prefetch;
 pub mod quantile;
 pub mod ring;
 pub mod separators;
