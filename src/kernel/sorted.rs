@@ -1,9 +1,10 @@
 //! Keys in order, in blocks: one comes or goes in a few dozen steps, however many there are.
 
-/// Keys a block has at most; a full one is cut into halves.
-const FULL: usize = 256;
+/// Keys a block has at most; a full one is cut into halves. Few, as with many long windows each block that is touched has to come
+/// from far away.
+const FULL: usize = 64;
 /// Neighbours with no more than this together become one.
-const SPARSE: usize = 96;
+const SPARSE: usize = 24;
 
 /// A multiset of keys in order, with a mark on its middle: of an even number, on the lower one of the two.
 #[derive(Clone, Debug)]
@@ -153,7 +154,7 @@ mod tests {
         }
         // Any two neighbours have enough keys for the number of blocks to stay small.
         prop_assert!(
-            sorted.blocks.len() <= 3 + 2 * plain.len() / 32,
+            sorted.blocks.len() <= 3 + 4 * plain.len() / 32,
             "{} blocks for {}",
             sorted.blocks.len(),
             plain.len()
