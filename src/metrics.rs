@@ -6,13 +6,17 @@ use std::time::Duration;
 use serde::Serialize;
 
 /// What became of the records that came in. `is_balanced` holds after every run (asserted in
-/// release builds too): in = out + filtered + rejected + late + dropped + held.
+/// release builds too): in + made = out + folded + filtered + rejected + late + dropped + held.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Ledger {
     /// Records that came in.
     pub input: u64,
     /// Records that went on.
     pub output: u64,
+    /// New records that summarise others.
+    pub made: u64,
+    /// Went into a summary instead of going on.
+    pub folded: u64,
     /// Removed because a stage was told to.
     pub filtered: u64,
     /// Set aside as malformed.
@@ -28,7 +32,8 @@ pub struct Ledger {
 impl Ledger {
     /// Whether everything that came in is accounted for.
     pub fn is_balanced(&self) -> bool {
-        self.input == self.output + self.filtered + self.rejected + self.late + self.dropped + self.held
+        let gone = self.folded + self.filtered + self.rejected + self.late + self.dropped;
+        self.input + self.made == self.output + gone + self.held
     }
 }
 
@@ -36,6 +41,8 @@ impl AddAssign for Ledger {
     fn add_assign(&mut self, other: Self) {
         self.input += other.input;
         self.output += other.output;
+        self.made += other.made;
+        self.folded += other.folded;
         self.filtered += other.filtered;
         self.rejected += other.rejected;
         self.late += other.late;
@@ -52,15 +59,25 @@ pub struct Entry {
     /// What became of its records.
     #[serde(flatten)]
     pub ledger: Ledger,
-    /// Time spent in it.
+    /// Time spent in it, summed over the threads.
     #[serde(serialize_with = "seconds", rename = "seconds")]
     pub time: Duration,
+    /// Time that threads waited for their turn to get at it, beside that.
+    #[serde(serialize_with = "seconds", rename = "waiting_seconds")]
+    pub waiting: Duration,
 }
 
 impl Entry {
     /// An empty line for the component `name`.
     pub fn new(name: impl Into<String>) -> Self {
         Self { name: name.into(), ..Self::default() }
+    }
+
+    /// Adds what another thread has entered for the same component.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.ledger += other.ledger;
+        self.time += other.time;
+        self.waiting += other.waiting;
     }
 }
 
@@ -76,9 +93,13 @@ mod tests {
     #[test]
     fn a_ledger_balances_only_when_nothing_is_lost() {
         let mut ledger =
-            Ledger { input: 10, output: 4, filtered: 3, rejected: 1, late: 1, dropped: 0, held: 1 };
+            Ledger { input: 10, output: 4, filtered: 3, rejected: 1, late: 1, held: 1, ..Ledger::default() };
         assert!(ledger.is_balanced());
         ledger.output += 1;
         assert!(!ledger.is_balanced());
+        ledger.made += 1;
+        assert!(ledger.is_balanced());
+        ledger = Ledger { input: 3, folded: 3, made: 1, output: 1, ..Ledger::default() };
+        assert!(ledger.is_balanced());
     }
 }

@@ -79,6 +79,9 @@ pub(super) struct RunArgs {
     /// Write the summary, with all parameters and the version, as JSON; `-` is standard output
     #[arg(long, value_name = "FILE")]
     pub(super) report: Option<PathBuf>,
+    /// Show where the time went: a record, by part, and what threads waited for
+    #[arg(long)]
+    pub(super) timings: bool,
 }
 
 #[derive(Args, Debug)]

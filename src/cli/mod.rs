@@ -13,12 +13,14 @@ mod init;
 mod interrupt;
 mod list;
 mod load;
+mod memory;
 mod output;
 mod progress;
 mod reference;
 mod run;
 mod schema;
 mod summary;
+mod timings;
 mod validate;
 
 use std::process::ExitCode;
@@ -30,6 +32,7 @@ use exit::Outcome;
 
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {
+    memory::keep_freed();
     exit::guard(|| match Arguments::try_parse() {
         Ok(arguments) => dispatch(arguments.verb),
         Err(error) => Err(error.into()),

@@ -10,6 +10,7 @@ use super::load::{self, locate, run_options};
 use super::output;
 use super::progress::Display;
 use super::summary::summary;
+use super::timings::timings;
 use crate::atomic;
 use crate::error::{Error, Part};
 use crate::executor::{self, Report};
@@ -21,6 +22,9 @@ pub(super) fn run(args: &RunArgs) -> Outcome {
         check_report(path, &resolved)?;
     }
     let report = drive(&resolved, &args.drive)?;
+    if args.timings {
+        output::note(&timings(&report, resolved.pipeline.stages_before()));
+    }
     if let Some(path) = &args.report {
         output::file(path, &report_text(&resolved.pipeline, &report), true)?;
     }

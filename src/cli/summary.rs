@@ -5,9 +5,24 @@ use std::time::Duration;
 
 use super::output;
 use crate::executor::Report;
-use crate::metrics::Entry;
+use crate::metrics::{Entry, Ledger};
 
-const HEAD: [&str; 9] = ["", "in", "out", "filtered", "rejected", "late", "held", "time", "share"];
+/// A column of the ledger: its head, and what it shows.
+type Shown = (&'static str, fn(&Ledger) -> u64);
+
+const LEDGER: [Shown; 8] = [
+    ("in", |ledger| ledger.input),
+    ("made", |ledger| ledger.made),
+    ("out", |ledger| ledger.output),
+    ("folded", |ledger| ledger.folded),
+    ("filtered", |ledger| ledger.filtered),
+    ("rejected", |ledger| ledger.rejected),
+    ("late", |ledger| ledger.late),
+    ("held", |ledger| ledger.held),
+];
+
+/// Shown only where there are any.
+const RARE: [&str; 2] = ["made", "folded"];
 
 /// The ledger, the rejects, the rates and the remarks of a run; `first` stages ran before those in the file.
 pub(super) fn summary(report: &Report, first: usize) -> String {
@@ -20,35 +35,35 @@ pub(super) fn summary(report: &Report, first: usize) -> String {
 }
 
 fn table(report: &Report, first: usize) -> String {
-    let mut rows = vec![HEAD.map(str::to_owned)];
-    rows.push(row("source", &report.source, report.elapsed));
-    let labelled = |kind, entries: &[Entry]| -> Vec<_> {
-        entries
-            .iter()
-            .enumerate()
-            .map(|(at, entry)| row(&format!("{kind} {at}"), entry, report.elapsed))
-            .collect()
-    };
     let (before, stages) = report.stages.split_at(first.min(report.stages.len()));
-    rows.extend(before.iter().map(|entry| row("before", entry, report.elapsed)));
-    rows.extend(labelled("stage", stages));
-    rows.extend(labelled("sink", &report.sinks));
-    aligned(&rows)
+    let mut entries = vec![("source".to_owned(), &report.source)];
+    entries.extend(before.iter().map(|entry| ("before".to_owned(), entry)));
+    entries.extend(labelled("stage", stages).chain(labelled("sink", &report.sinks)));
+    let is_used =
+        |&(head, of): &Shown| !RARE.contains(&head) || entries.iter().any(|(_, entry)| of(&entry.ledger) > 0);
+    let columns: Vec<Shown> = LEDGER.into_iter().filter(is_used).collect();
+    let heads = columns.iter().map(|&(head, _)| head);
+    let head = std::iter::once("").chain(heads).chain(["time", "share"]).map(str::to_owned).collect();
+    let rows = entries.iter().map(|(label, entry)| row(label, entry, &columns, report.elapsed));
+    aligned(&std::iter::once(head).chain(rows).collect::<Vec<_>>())
 }
 
-fn row(label: &str, entry: &Entry, elapsed: Duration) -> [String; 9] {
+pub(super) fn labelled<'a>(kind: &'a str, entries: &'a [Entry]) -> impl Iterator<Item = (String, &'a Entry)> {
+    entries.iter().enumerate().map(move |(at, entry)| (format!("{kind} {at}"), entry))
+}
+
+fn row(label: &str, entry: &Entry, columns: &[Shown], elapsed: Duration) -> Vec<String> {
     let share = 100.0 * entry.time.as_secs_f64() / elapsed.as_secs_f64().max(1e-9);
-    let ledger = &entry.ledger;
-    let [input, output, filtered, rejected, late, held] =
-        [ledger.input, ledger.output, ledger.filtered, ledger.rejected, ledger.late, ledger.held].map(count);
+    let counts = columns.iter().map(|(_, of)| count(of(&entry.ledger)));
     let label = format!("{label} ({})", entry.name);
-    [label, input, output, filtered, rejected, late, held, time(entry.time), format!("{share:.0} %")]
+    std::iter::once(label).chain(counts).chain([time(entry.time), format!("{share:.0} %")]).collect()
 }
 
 /// Columns as wide as their widest cell; the first to the left, the others to the right.
-fn aligned(rows: &[[String; 9]]) -> String {
+pub(super) fn aligned(rows: &[Vec<String>]) -> String {
+    let columns = rows.first().map_or(0, Vec::len);
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths: Vec<_> = (0..HEAD.len()).map(width).collect();
+    let widths: Vec<_> = (0..columns).map(width).collect();
     let mut text = String::new();
     for row in rows {
         let mut line = format!("{:<width$}", row[0], width = widths[0]);
@@ -135,7 +150,7 @@ pub(super) fn plural(value: u64, what: &str) -> String {
 }
 
 /// A duration in the unit that suits it.
-fn time(duration: Duration) -> String {
+pub(super) fn time(duration: Duration) -> String {
     let seconds = duration.as_secs_f64();
     match duration.as_secs() {
         0 => format!("{:.1} ms", seconds * 1e3),
@@ -147,7 +162,6 @@ fn time(duration: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::Ledger;
 
     #[test]
     fn counts_are_grouped_and_times_have_units() {
@@ -168,7 +182,7 @@ mod tests {
     #[test]
     fn the_ledger_stands_in_columns() {
         let ledger = Ledger { input: 1200, output: 1000, filtered: 200, ..Ledger::default() };
-        let stage = Entry { name: "threshold".into(), ledger, time: Duration::from_millis(250) };
+        let stage = Entry { ledger, time: Duration::from_millis(250), ..Entry::new("threshold") };
         let report = Report { stages: vec![stage], elapsed: Duration::from_secs(1), ..Report::default() };
         let text = summary(&report, 0);
         let lines: Vec<_> = text.lines().collect();
@@ -180,6 +194,16 @@ mod tests {
             lines[2],
             "stage 0 (threshold)  1,200  1,000       200         0     0     0  250.0 ms   25 %"
         );
+    }
+
+    #[test]
+    fn summaries_have_columns_where_there_are_any() {
+        let ledger = Ledger { input: 1200, folded: 1200, made: 3, output: 3, ..Ledger::default() };
+        let stage = Entry { ledger, ..Entry::new("aggregate") };
+        let text = summary(&Report { stages: vec![stage], ..Report::default() }, 0);
+        let lines: Vec<Vec<&str>> = text.lines().map(|line| line.split_whitespace().collect()).collect();
+        assert_eq!(lines[0][..4], ["in", "made", "out", "folded"]);
+        assert_eq!(lines[2][3..7], ["1,200", "3", "3", "1,200"]);
     }
 
     #[test]

@@ -54,6 +54,8 @@ pub(super) fn set_aside<D: Drain>(mut rejections: Vec<Rejection>, drain: &mut D)
 pub(super) fn account(entry: &mut Entry, flow: &Flow, output: usize) {
     let ledger = &mut entry.ledger;
     ledger.output += output as u64;
+    ledger.made += flow.made;
+    ledger.folded += flow.folded;
     ledger.filtered += flow.filtered;
     let late = flow.rejections.iter().filter(|rejection| rejection.kind == RejectionKind::Late).count();
     ledger.late += late as u64;

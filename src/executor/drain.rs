@@ -1,8 +1,11 @@
 //! Where the records of a reading go: into the sinks, or into a first pass.
 
+use std::time::Instant;
+
 use super::guard::guarded;
 use crate::batch::Batch;
 use crate::error::{Part, Rejection, Result};
+use crate::metrics::Entry;
 use crate::sensor::{Sensors, SharedSensors};
 use crate::sink::Job;
 use crate::stage::{Fit, Fitted};
@@ -32,6 +35,9 @@ pub(super) trait Drain: Send {
     /// Takes what was prepared; gives what is left to do, by anybody at any time before the end.
     fn accept(&mut self, ready: Self::Ready, sensors: &SharedSensors) -> Result<Vec<PartJob>>;
 
+    /// Does what was left to do.
+    fn work(local: &mut Self::Local, job: PartJob) -> Result<()>;
+
     /// Takes back what a worker kept.
     fn close(&mut self, local: Self::Local) -> Result<()>;
 }
@@ -40,6 +46,8 @@ pub(super) trait Drain: Send {
 pub(super) struct PartJob {
     pub(super) label: String,
     pub(super) part: Part,
+    /// Which sink's.
+    pub(super) sink: usize,
     pub(super) job: Job,
 }
 
@@ -53,12 +61,20 @@ impl PartJob {
 pub(super) struct FirstPass {
     label: String,
     fit: Box<dyn Fit>,
+    /// Records seen, and the time that took.
+    entry: Entry,
 }
 
 impl FirstPass {
-    /// That of the stage that messages call `label`.
-    pub(super) fn new(label: String, fit: Box<dyn Fit>) -> Self {
-        Self { label, fit }
+    /// That of the stage `name`, which messages call `label`.
+    pub(super) fn new(name: &str, label: String, fit: Box<dyn Fit>) -> Self {
+        Self { label, fit, entry: Entry::new(name) }
+    }
+
+    /// What was entered since this was asked the last time.
+    pub(super) fn take_entry(&mut self) -> Entry {
+        let empty = Entry::new(&*self.entry.name);
+        std::mem::replace(&mut self.entry, empty)
     }
 
     /// The input has ended; see [`Fit::finish`].
@@ -67,7 +83,12 @@ impl FirstPass {
     }
 
     fn observe(&mut self, batch: &Batch, sensors: &Sensors) -> Result<()> {
-        guarded(&self.label, || self.fit.observe(batch, sensors))
+        let start = Instant::now();
+        self.entry.ledger.input += batch.len() as u64;
+        self.entry.ledger.folded += batch.len() as u64;
+        let result = guarded(&self.label, || self.fit.observe(batch, sensors));
+        self.entry.time += start.elapsed();
+        result
     }
 }
 
@@ -84,7 +105,7 @@ impl Drain for FirstPass {
     }
 
     fn local(&self) -> Self {
-        Self { label: self.label.clone(), fit: self.fit.fork() }
+        Self { label: self.label.clone(), fit: self.fit.fork(), entry: Entry::new(&*self.entry.name) }
     }
 
     fn prepare(local: &mut Self, batch: Batch, sensors: &Sensors) -> Result<()> {
@@ -95,7 +116,12 @@ impl Drain for FirstPass {
         Ok(Vec::new())
     }
 
+    fn work(_local: &mut Self, _job: PartJob) -> Result<()> {
+        Ok(())
+    }
+
     fn close(&mut self, local: Self) -> Result<()> {
+        self.entry.add(&local.entry);
         guarded(&self.label, || self.fit.merge(local.fit))
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use super::guard::guarded;
 use super::turn::Turn;
@@ -80,7 +81,8 @@ impl Lane {
         }
     }
 
-    /// Puts `batch` through the stage, in its turn. `local` and `groups` are the worker's own.
+    /// Puts `batch` through the stage, in its turn; how long that was waited for is added to `waiting`. `local` and `groups` are the
+    /// worker's own.
     pub(super) fn process(
         &self,
         batch: Batch,
@@ -88,6 +90,7 @@ impl Lane {
         local: &mut Option<Box<dyn Process>>,
         groups: &mut Groups,
         flow: &mut Flow,
+        waiting: &mut Duration,
     ) -> Result<Batch, Stopped> {
         let sensors = at.sensors;
         match &self.way {
@@ -96,7 +99,7 @@ impl Lane {
                 Ok(guarded(&self.label, || local.process(batch, &sensors.read(), flow))?)
             }
             Way::Whole(turn) => {
-                let mut process = turn.take(at.ordinal, at.cancelled).ok_or(Stopped::Cancelled)?;
+                let mut process = turn.take(at.ordinal, at.cancelled, waiting).ok_or(Stopped::Cancelled)?;
                 Ok(guarded(&self.label, || process.process(batch, &sensors.read(), flow))?)
             }
             Way::Shards { shards, turns } => {
@@ -104,7 +107,7 @@ impl Lane {
                 let step = |shard: usize| {
                     guarded(&self.label, || shards.step(shard, &batch, groups.share(shard), &sensors.read()))
                 };
-                let made = in_turn(turns, at, step)?;
+                let made = in_turn(turns, at, step, waiting)?;
                 Ok(guarded(&self.label, || Ok(shards.assemble(batch, groups, made, flow)))?)
             }
         }
@@ -158,6 +161,7 @@ fn in_turn(
     turns: &[Turn<()>],
     at: Moment<'_>,
     step: impl Fn(usize) -> Result<Made>,
+    waited: &mut Duration,
 ) -> Result<Vec<Made>, Stopped> {
     let mut made: Vec<Option<Made>> = turns.iter().map(|_| None).collect();
     let mut waiting: Vec<usize> = (0..turns.len()).collect();
@@ -169,7 +173,7 @@ fn in_turn(
         waiting.retain(|shard| !come.contains(shard));
         debug_assert!(waiting.len() < before, "at least one shard is done each time");
         for shard in come {
-            let _turn = turns[shard].take(at.ordinal, at.cancelled).ok_or(Stopped::Cancelled)?;
+            let _turn = turns[shard].take(at.ordinal, at.cancelled, waited).ok_or(Stopped::Cancelled)?;
             made[shard] = Some(step(shard)?);
         }
     }

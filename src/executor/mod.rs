@@ -31,7 +31,7 @@ use crate::stage::{Reach, Stage};
 
 use drain::{Drain, FirstPass};
 use outlet::Outlets;
-pub use report::{Rejects, Report, Shown};
+pub use report::{FirstPassReport, Rejects, Report, Shown};
 
 /// How a pipeline is run, as opposed to what it does: nothing here changes the output.
 #[derive(Clone, Debug, Default)]
@@ -172,18 +172,19 @@ fn fit_stages<R: Reading>(
         check_replayable(pipeline, &*stages[at])?;
         let input = &plan(pipeline, &options.open)?.schemas[at];
         let Some(fit) = stages[at].fit(input)? else { continue };
-        let mut fit = FirstPass::new(stage_label(pipeline, at, &*stages[at]), fit);
+        let mut fit = FirstPass::new(stages[at].name(), stage_label(pipeline, at, &*stages[at]), fit);
         let fitted = loop {
+            let start = Instant::now();
             let mut reading = R::open(pipeline, &stages[..at], options, sensors)?;
             reading.drive("fit", observer, &mut fit)?;
             reading.close(report);
+            report.end_first_pass(fit.take_entry(), start.elapsed());
             if let Some(fitted) = fit.finish(&sensors.read())? {
                 break fitted;
             }
         };
         stages[at] = Arc::from(fitted.stage);
         report.remarks.extend(fitted.remarks);
-        report.forget_records();
     }
     Ok(stages)
 }

@@ -78,13 +78,14 @@ pub(super) struct LocalOutlet {
     part: Part,
     filter: Option<Filter>,
     preparer: Option<Arc<dyn Prepare>>,
+    /// Time spent in preparing and in jobs.
+    time: Duration,
 }
 
 /// A batch on its way to one sink.
 pub(super) struct ReadyBatch {
     input: u64,
     output: u64,
-    time: Duration,
     content: Content,
 }
 
@@ -133,6 +134,7 @@ impl Drain for Outlets {
             part: outlet.part,
             filter: outlet.filter.clone(),
             preparer: outlet.sink.preparer(),
+            time: Duration::ZERO,
         };
         self.outlets.iter().map(|outlet| (outlet.takes == Takes::Records).then(|| local(outlet))).collect()
     }
@@ -145,24 +147,35 @@ impl Drain for Outlets {
 
     fn accept(&mut self, ready: Self::Ready, sensors: &SharedSensors) -> Result<Vec<PartJob>> {
         let mut jobs = Vec::new();
-        for (outlet, ready) in self.outlets.iter_mut().zip(ready) {
-            let Some(ReadyBatch { input, output, time, content }) = ready else { continue };
+        for (at, (outlet, ready)) in self.outlets.iter_mut().zip(ready).enumerate() {
+            let Some(ReadyBatch { input, output, content }) = ready else { continue };
             let ledger = &mut outlet.entry.ledger;
             ledger.input += input;
             ledger.output += output;
             ledger.filtered = ledger.input - ledger.output;
-            outlet.entry.time += time;
             let job = outlet.timed(|sink| match content {
                 Content::Records(batch) => sink.write(&batch, &sensors.read()).map(|()| None),
                 Content::Block(block) => sink.accept(block),
             })?;
             let (label, part) = (&outlet.label, outlet.part);
-            jobs.extend(job.map(|job| PartJob { label: label.clone(), part, job }));
+            jobs.extend(job.map(|job| PartJob { label: label.clone(), part, sink: at, job }));
         }
         Ok(jobs)
     }
 
-    fn close(&mut self, _local: Self::Local) -> Result<()> {
+    fn work(local: &mut Self::Local, job: PartJob) -> Result<()> {
+        let (start, sink) = (Instant::now(), job.sink);
+        let result = job.run();
+        if let Some(Some(local)) = local.get_mut(sink) {
+            local.time += start.elapsed();
+        }
+        result
+    }
+
+    fn close(&mut self, local: Self::Local) -> Result<()> {
+        for (outlet, local) in self.outlets.iter_mut().zip(local) {
+            outlet.entry.time += local.map_or(Duration::ZERO, |local| local.time);
+        }
         Ok(())
     }
 }
@@ -178,7 +191,8 @@ impl LocalOutlet {
                 .map(Content::Block)
                 .map_err(|error| error.with_part(self.part))?,
         };
-        Ok(ReadyBatch { input, output: batch.len() as u64, time: start.elapsed(), content })
+        self.time += start.elapsed();
+        Ok(ReadyBatch { input, output: batch.len() as u64, content })
     }
 }
 

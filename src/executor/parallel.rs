@@ -51,6 +51,8 @@ pub(super) struct Pass {
     /// What the workers entered, by stage, and the time that the source took.
     entries: Vec<Entry>,
     source_entry: Entry,
+    /// Time waited to hand chunks over in their order.
+    handing_over: Duration,
 }
 
 /// What is given to one worker after the other.
@@ -104,7 +106,11 @@ struct Worker<L> {
     processes: Vec<Option<Box<dyn Process>>>,
     groups: Groups,
     entries: Vec<Entry>,
+    /// Time with the source, and time waited for it.
     decoding: Duration,
+    claiming: Duration,
+    /// Time waited to hand chunks over in their order.
+    handing_over: Duration,
     drain: L,
 }
 
@@ -134,6 +140,7 @@ impl Reading for Pass {
             workers,
             entries: stages.iter().map(|stage| Entry::new(stage.name())).collect(),
             source_entry: Entry::default(),
+            handing_over: Duration::ZERO,
         })
     }
 
@@ -187,6 +194,8 @@ impl Reading for Pass {
         report.passes += 1;
         report.source = self.source_entry;
         report.stages = self.entries;
+        report.handing_over = self.handing_over;
+        report.threads = self.workers as u64;
     }
 }
 
@@ -198,6 +207,8 @@ impl Pass {
             groups: Groups::default(),
             entries: self.lanes.iter().map(|lane| Entry::new(&*lane.name)).collect(),
             decoding: Duration::ZERO,
+            claiming: Duration::ZERO,
+            handing_over: Duration::ZERO,
             drain: drain.local(),
         })
     }
@@ -207,11 +218,13 @@ impl Pass {
         while let Some(claim) = self.claim(worker) {
             let ordinal = claim.ordinal;
             let jobs = match self.through::<D>(claim, worker) {
-                Ok(finished) => self.hand_over(ordinal, Ok(finished), ordered),
-                Err(Stopped::Failed(error)) => self.hand_over(ordinal, Err(error), ordered),
+                Ok(finished) => self.hand_over(ordinal, Ok(finished), ordered, &mut worker.handing_over),
+                Err(Stopped::Failed(error)) => {
+                    self.hand_over(ordinal, Err(error), ordered, &mut worker.handing_over)
+                }
                 Err(Stopped::Cancelled) => return,
             };
-            if let Err(error) = jobs.into_iter().try_for_each(PartJob::run) {
+            if let Err(error) = jobs.into_iter().try_for_each(|job| D::work(&mut worker.drain, job)) {
                 self.control.fail(ordinal, error);
             }
         }
@@ -226,10 +239,12 @@ impl Pass {
 
     /// The next piece of the input; `None` at its end.
     fn claim<L>(&self, worker: &mut Worker<L>) -> Option<Claim> {
+        let start = Instant::now();
         let mut claims = self.source.lock().unwrap_or_else(PoisonError::into_inner);
         if claims.has_ended || self.control.is_cancelled() {
             return None;
         }
+        worker.claiming += start.elapsed();
         let start = Instant::now();
         let next =
             check_stop(&self.stop).and_then(|()| caught("source", || claims.source.next(&mut worker.ids)));
@@ -253,7 +268,9 @@ impl Pass {
         worker.decoding += start.elapsed();
         let Decoded { mut batch, rejections, .. } = decoded;
         if let Some(turn) = &self.lines {
-            let mut line = turn.take(claim.ordinal, &self.control.cancelled).ok_or(Stopped::Cancelled)?;
+            let mut line = turn
+                .take(claim.ordinal, &self.control.cancelled, &mut worker.claiming)
+                .ok_or(Stopped::Cancelled)?;
             let base = lines.pass(&mut line);
             batch.origins.iter_mut().for_each(|origins| origins.shift_lines(base));
         }
@@ -282,9 +299,11 @@ impl Pass {
             let mut flow = Flow::default();
             let entry = &mut entries[at];
             entry.ledger.input += batch.len() as u64;
-            batch = lane.process(batch, moment, &mut processes[at], groups, &mut flow)?;
+            let mut waiting = Duration::ZERO;
+            batch = lane.process(batch, moment, &mut processes[at], groups, &mut flow, &mut waiting)?;
             account(entry, &flow, batch.len());
-            entry.time += start.elapsed();
+            entry.time += start.elapsed().saturating_sub(waiting);
+            entry.waiting += waiting;
             rejections.append(&mut flow.rejections);
         }
         let ready =
@@ -298,8 +317,11 @@ impl Pass {
         ordinal: u64,
         finished: Result<Finished<D::Ready>>,
         ordered: &Turn<Ordered<'_, D>>,
+        waiting: &mut Duration,
     ) -> Vec<PartJob> {
-        let Some(mut ordered) = ordered.take(ordinal, &self.control.cancelled) else { return Vec::new() };
+        let Some(mut ordered) = ordered.take(ordinal, &self.control.cancelled, waiting) else {
+            return Vec::new();
+        };
         finished.and_then(|finished| ordered.accept(finished, &self.sensors)).unwrap_or_else(|error| {
             // Still in this chunk's turn, so that no later one is handed over.
             self.control.fail(ordinal, error);
@@ -311,11 +333,10 @@ impl Pass {
     fn finish<D: Drain>(&mut self, mut workers: Vec<Worker<D::Local>>, drain: &mut D) -> Result<()> {
         for worker in &mut workers {
             self.source_entry.time += worker.decoding;
+            self.source_entry.waiting += worker.claiming;
+            self.handing_over += worker.handing_over;
             let entries = self.entries.iter_mut().zip(std::mem::take(&mut worker.entries));
-            entries.for_each(|(entry, more)| {
-                entry.ledger += more.ledger;
-                entry.time += more.time;
-            });
+            entries.for_each(|(entry, more)| entry.add(&more));
         }
         let mut processes: Vec<Vec<Box<dyn Process>>> = (0..self.lanes.len())
             .map(|at| workers.iter_mut().filter_map(|worker| worker.processes[at].take()).collect())
@@ -358,7 +379,8 @@ impl Pass {
             };
             set_aside(rejections, drain)?;
             if let Some(ready) = ready {
-                drain.accept(ready, &self.sensors)?.into_iter().try_for_each(PartJob::run)?;
+                let jobs = drain.accept(ready, &self.sensors)?;
+                jobs.into_iter().try_for_each(|job| D::work(&mut worker.drain, job))?;
             }
         }
         Ok(())

@@ -27,8 +27,29 @@ pub struct Report {
     pub bytes: u64,
     /// How often the input was read.
     pub passes: u64,
+    /// The readings before the last one, for stages that learn something first.
+    pub first_passes: Vec<FirstPassReport>,
+    /// How many threads worked.
+    pub threads: u64,
+    /// Time that threads waited to hand chunks to the sinks in their order.
+    #[serde(serialize_with = "seconds", rename = "handing_over_seconds")]
+    pub handing_over: Duration,
     /// What else is worth knowing.
     pub remarks: Vec<String>,
+    /// Wall time.
+    #[serde(serialize_with = "seconds", rename = "seconds")]
+    pub elapsed: Duration,
+}
+
+/// One reading of the input for a stage that learns something first.
+#[derive(Clone, Debug, Serialize)]
+pub struct FirstPassReport {
+    /// The source.
+    pub source: Entry,
+    /// The stages before the one that learns.
+    pub stages: Vec<Entry>,
+    /// The stage that learns.
+    pub fit: Entry,
     /// Wall time.
     #[serde(serialize_with = "seconds", rename = "seconds")]
     pub elapsed: Duration,
@@ -78,10 +99,10 @@ impl Rejects {
 }
 
 impl Report {
-    /// Forgets the ledgers of a first pass; its bytes and time stay.
-    pub(super) fn forget_records(&mut self) {
-        self.source = Entry::default();
-        self.stages.clear();
+    /// Moves what was entered in a first pass aside; its bytes stay.
+    pub(super) fn end_first_pass(&mut self, fit: Entry, elapsed: Duration) {
+        let (source, stages) = (std::mem::take(&mut self.source), std::mem::take(&mut self.stages));
+        self.first_passes.push(FirstPassReport { source, stages, fit, elapsed });
     }
 
     /// Whether all ledgers add up, and each goes on where the one before left off.

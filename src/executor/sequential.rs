@@ -96,6 +96,7 @@ impl Reading for Pass {
         report.passes += 1;
         report.source = self.source_entry;
         report.stages = self.stages.into_iter().map(|step| step.entry).collect();
+        report.threads = 1;
     }
 }
 

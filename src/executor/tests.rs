@@ -15,7 +15,7 @@ use crate::source::{Csv, Io, OpenOptions, Progress, Synthetic};
 use crate::stage::{Fit, Fitted, Flow, MovingAverage, Process, Reach, Stage};
 
 /// Stages of every reach, in pieces of a pipeline file.
-const STAGES: [&str; 11] = [
+const STAGES: [&str; 12] = [
     "type = \"threshold\"\nmin = -50.0\nmax = 90.0",
     "type = \"threshold\"\nmin = 0.0\naction = \"mask\"\nsensors.\"s1*\" = { min = 10.0 }",
     "type = \"normalize\"\nmethod = \"min_max\"\nfit = true",
@@ -27,6 +27,7 @@ const STAGES: [&str; 11] = [
     "type = \"moving_max\"\nwindow = 4\nnon_finite = \"propagate\"",
     "type = \"moving_std\"\nwindow = 5\nddof = 1",
     "type = \"moving_median\"\nwindow = \"3s\"",
+    "type = \"aggregate\"\nevery = \"10s\"\ninto = \"v{statistic}\"\ncolumns = [\"v\"]\nquantiles = [0.9]",
 ];
 
 #[derive(Clone, Debug)]
@@ -34,6 +35,8 @@ struct Case {
     rows: Vec<(u8, i64, String)>,
     stages: Vec<usize>,
     by_time: bool,
+    /// Whether one record a sensor is all that comes out.
+    as_summary: bool,
     max_rejects: u64,
 }
 
@@ -58,6 +61,9 @@ impl Case {
         for &stage in &self.stages {
             file += &format!("[[stage]]\n{}\n", STAGES[stage]);
         }
+        if self.as_summary {
+            file += "[[stage]]\ntype = \"aggregate\"\nquantiles = [0.5]\nstatistics = [\"std\", \"mean\", \"max\"]\n";
+        }
         for (kind, more) in
             [("csv", ""), ("jsonl", "sensors = [\"s1*\"]"), ("dead_letter", ""), ("parquet", "row_group = 7")]
         {
@@ -74,8 +80,16 @@ fn case() -> impl Strategy<Value = Case> {
     ];
     let rows = proptest::collection::vec((0..20u8, -3..6i64, value), 1..120);
     let stages = proptest::sample::subsequence((0..STAGES.len()).collect::<Vec<_>>(), 0..5).prop_shuffle();
-    (rows, stages, any::<bool>(), prop_oneof![3 => Just(1000u64), 1 => 0..4u64])
-        .prop_map(|(rows, stages, by_time, max_rejects)| Case { rows, stages, by_time, max_rejects })
+    let max_rejects = prop_oneof![3 => Just(1000u64), 1 => 0..4u64];
+    (rows, stages, any::<bool>(), any::<bool>(), max_rejects).prop_map(
+        |(rows, stages, by_time, as_summary, max_rejects)| Case {
+            rows,
+            stages,
+            by_time,
+            as_summary,
+            max_rejects,
+        },
+    )
 }
 
 /// Everything that a run leaves behind: its files, its ledgers without the times, or its error.

@@ -37,12 +37,28 @@ impl<T> Turn<T> {
         self.next.load(Ordering::Acquire) == ordinal
     }
 
-    /// Waits until the turn of `ordinal` has come; `None` once `cancelled` is set, see [`Turn::wake`].
-    pub(super) fn take(&self, ordinal: u64, cancelled: &AtomicBool) -> Option<Taken<'_, T>> {
+    /// Waits until the turn of `ordinal` has come; `None` once `cancelled` is set, see [`Turn::wake`]. How long it took is added
+    /// to `waiting`.
+    pub(super) fn take(
+        &self,
+        ordinal: u64,
+        cancelled: &AtomicBool,
+        waiting: &mut Duration,
+    ) -> Option<Taken<'_, T>> {
+        if self.has_come(ordinal) {
+            return self.wait(ordinal, cancelled);
+        }
         let (backoff, start) = (Backoff::new(), Instant::now());
         while !self.has_come(ordinal) && start.elapsed() < PATIENCE {
             backoff.snooze();
         }
+        let taken = self.wait(ordinal, cancelled);
+        *waiting += start.elapsed();
+        taken
+    }
+
+    /// Sleeps until the turn of `ordinal` has come.
+    fn wait(&self, ordinal: u64, cancelled: &AtomicBool) -> Option<Taken<'_, T>> {
         let mut guard = self.lock();
         loop {
             if cancelled.load(Ordering::Acquire) {
@@ -115,7 +131,9 @@ mod tests {
                 let (turn, cancelled) = (&turn, &cancelled);
                 scope.spawn(move || {
                     for ordinal in (worker..400).step_by(4) {
-                        turn.take(ordinal, cancelled).expect("not cancelled").push(ordinal);
+                        turn.take(ordinal, cancelled, &mut Duration::default())
+                            .expect("not cancelled")
+                            .push(ordinal);
                     }
                 });
             }
@@ -127,7 +145,7 @@ mod tests {
     fn who_waits_is_woken_by_a_cancellation() {
         let (turn, cancelled) = (Turn::new(()), AtomicBool::new(false));
         std::thread::scope(|scope| {
-            let waiting = scope.spawn(|| turn.take(1, &cancelled).is_none());
+            let waiting = scope.spawn(|| turn.take(1, &cancelled, &mut Duration::default()).is_none());
             cancelled.store(true, Ordering::Release);
             turn.wake();
             assert!(waiting.join().expect("no panic"));

@@ -69,7 +69,30 @@ impl ExactSum {
 
     /// Adds all that is in `other`.
     pub fn merge(&mut self, other: &Self) {
-        self.widen().add_wide(&other.as_wide());
+        if other.wide.is_none() && other.narrow == 0 {
+            return;
+        }
+        match self.narrow_merge(other) {
+            Some(merged) => *self = merged,
+            None => self.widen().add_wide(&other.as_wide()),
+        }
+    }
+
+    /// Both together, where both are narrow and so is the sum: in the finer of both units.
+    fn narrow_merge(&self, other: &Self) -> Option<Self> {
+        if self.is_wide() || other.is_wide() {
+            return None;
+        }
+        if self.narrow == 0 {
+            return Some(other.clone());
+        }
+        let exponent = self.exponent.min(other.exponent);
+        let in_unit = |sum: &Self| {
+            let shift = u32::try_from(sum.exponent - exponent).ok().filter(|&shift| shift < 127)?;
+            sum.narrow.checked_mul(1 << shift)
+        };
+        let narrow = in_unit(self)?.checked_add(in_unit(other)?)?;
+        Some(Self { narrow, exponent, wide: None })
     }
 
     /// Whether a value outside the ordinary range has made it wide, and so slower.

@@ -14,6 +14,7 @@ pub mod prefetch;
 pub mod quantile;
 pub mod ring;
 pub mod separators;
+pub mod sketch;
 mod sorted;
 #[cfg(test)]
 mod testing;

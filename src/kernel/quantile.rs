@@ -15,13 +15,18 @@ pub fn quantile_sorted(sorted: &[f64], q: f64) -> Option<f64> {
 }
 
 /// Rank below quantile `q` of `count` values, and how far on the way to the next.
-fn place(count: u64, q: f64) -> Option<(u64, f64)> {
+pub(super) fn place(count: u64, q: f64) -> Option<(u64, f64)> {
     let h = count.checked_sub(1)? as f64 * q;
     Some((h.floor() as u64, h - h.floor()))
 }
 
-fn interpolate(low: f64, high: f64, part: f64) -> f64 {
-    if part == 0.0 { low } else { low + part * (high - low) }
+pub(super) fn interpolate(low: f64, high: f64, part: f64) -> f64 {
+    match high - low {
+        _ if part == 0.0 => low,
+        distance if distance.is_finite() => low + part * distance,
+        // They are farther apart than the largest number.
+        _ => low * (1.0 - part) + high * part,
+    }
 }
 
 /// Order statistics of a multiset of finite values, over one pass or several.

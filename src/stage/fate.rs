@@ -10,6 +10,10 @@ use crate::offset::Position;
 pub struct Flow {
     /// Records removed because the stage was told to.
     pub filtered: u64,
+    /// Records that went into a summary instead of going on.
+    pub folded: u64,
+    /// Records given back that did not come in: summaries of others.
+    pub made: u64,
     /// Records set aside.
     pub rejections: Vec<Rejection>,
 }

@@ -4,6 +4,7 @@
 //! Whoever writes a stage says what one row or one series does: implement [`SeriesStage`] for the
 //! latter, [`Stage`] itself for the former. Scheduling is the engine's.
 
+mod aggregate;
 mod fate;
 mod moving;
 mod moving_average;
@@ -29,8 +30,9 @@ use crate::sensor::Sensors;
 
 pub use crate::registry::parameters_of;
 pub use crate::sensor::{OfSensors, PerSensor, Rules, matcher};
+pub use aggregate::{Aggregate, Statistic};
 pub use fate::Flow;
-pub use moving::{Look, Moving, Statistic, Unusual, Window};
+pub use moving::{Look, Moving, Unusual, Window, WindowStatistic};
 pub use moving_average::{Average, MovingAverage};
 pub use moving_max::{Max, MovingMax};
 pub use moving_median::{Middle, MovingMedian};
@@ -112,7 +114,7 @@ pub trait Stage: Send + Sync {
 }
 
 /// A stage in use: what one worker keeps.
-pub trait Process: Send {
+pub trait Process: Any + Send {
     /// Handles the records of `batch`, in order, and gives back those that go on. What does not go
     /// on is told to `flow`.
     ///
@@ -160,7 +162,7 @@ pub trait Process: Send {
 }
 
 /// Most `Row` stages keep nothing: a closure will do.
-impl<F: FnMut(Batch, &Sensors, &mut Flow) -> Result<Batch> + Send> Process for F {
+impl<F: FnMut(Batch, &Sensors, &mut Flow) -> Result<Batch> + Send + 'static> Process for F {
     fn process(&mut self, batch: Batch, sensors: &Sensors, flow: &mut Flow) -> Result<Batch> {
         self(batch, sensors, flow)
     }

@@ -1,5 +1,5 @@
 //! What the moving stages have in common: their options, and how a window goes over the records of a series (clause 15).
-//! What is computed over the window is a [`Statistic`]; each stands in a file of its own.
+//! What is computed over the window is a [`WindowStatistic`]; each stands in a file of its own.
 
 use std::fmt::Debug;
 use std::marker::PhantomData;
@@ -21,7 +21,7 @@ use crate::time::{format_duration, parse_duration};
 const BLOCK: usize = 256;
 
 /// What a moving stage computes over its windows, with the options that only it has.
-pub trait Statistic:
+pub trait WindowStatistic:
     Clone + Debug + Default + PartialEq + Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'static
 {
     /// The name of the stage.
@@ -47,7 +47,7 @@ pub trait Statistic:
 
 /// A stage that computes a statistic over the last records of each series, or over a duration.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Moving<S: Statistic> {
+pub struct Moving<S: WindowStatistic> {
     /// Where it looks, and what it makes of it.
     pub look: Look<S>,
     /// What it computes.
@@ -58,7 +58,7 @@ pub struct Moving<S: Statistic> {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, bound = "")]
 #[schemars(bound = "", rename = "Look")]
-pub struct Look<S: Statistic> {
+pub struct Look<S: WindowStatistic> {
     /// How far to look back: a number of records (20), or a duration ("5m"): then the half-open interval (t − 5 min, t].
     pub window: Window,
     /// The measurements to look at; all if not given.
@@ -81,7 +81,7 @@ pub struct Look<S: Statistic> {
     statistic: PhantomData<fn() -> S>,
 }
 
-fn default_into<S: Statistic>() -> String {
+fn default_into<S: WindowStatistic>() -> String {
     format!("{{column}}_{}", S::SUFFIX)
 }
 
@@ -112,7 +112,7 @@ pub enum Unusual {
     Error,
 }
 
-impl<S: Statistic> Moving<S> {
+impl<S: WindowStatistic> Moving<S> {
     /// Over the last `rows` records.
     pub fn rows(rows: u32) -> Self {
         Self::over(Window::Rows(rows))
@@ -155,7 +155,7 @@ impl<S: Statistic> Moving<S> {
     }
 }
 
-impl<S: Statistic> Configure for Moving<S> {
+impl<S: WindowStatistic> Configure for Moving<S> {
     fn schemas() -> Vec<JsonSchemaOf> {
         vec![schemars::schema_for!(Look<S>), schemars::schema_for!(S)]
     }
@@ -268,7 +268,7 @@ impl<A: Aggregate> State<A> {
     }
 }
 
-impl<S: Statistic> Moving<S> {
+impl<S: WindowStatistic> Moving<S> {
     /// How many records a window has at most, as far as known.
     fn most(&self) -> usize {
         match self.look.window {
@@ -375,7 +375,7 @@ impl<S: Statistic> Moving<S> {
     }
 }
 
-impl<S: Statistic> SeriesStage for Moving<S> {
+impl<S: WindowStatistic> SeriesStage for Moving<S> {
     type State = State<S::Aggregate>;
 
     fn name(&self) -> &str {
@@ -480,7 +480,7 @@ mod tests {
     }
 
     /// Holds what comes of batches of `size` records, of saved states and of single records to what comes of all at once.
-    fn check<S: Statistic>(
+    fn check<S: WindowStatistic>(
         table: &Table,
         window: &Window,
         unusual: Unusual,

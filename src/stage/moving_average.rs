@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::moving::{Moving, Statistic};
+use super::moving::{Moving, WindowStatistic};
 use crate::kernel::mean::Mean;
 use crate::registry::Component;
 
@@ -17,7 +17,7 @@ inventory::submit! { Component::stage::<MovingAverage>("moving_average", "the ex
 #[serde(deny_unknown_fields)]
 pub struct Average {}
 
-impl Statistic for Average {
+impl WindowStatistic for Average {
     const NAME: &'static str = "moving_average";
     const SUFFIX: &'static str = "avg";
     const KEEPS: &'static str = "their exact sum";

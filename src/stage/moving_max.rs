@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::moving::{Moving, Statistic};
+use super::moving::{Moving, WindowStatistic};
 use crate::kernel::extreme::Greatest;
 use crate::registry::Component;
 
@@ -17,7 +17,7 @@ inventory::submit! { Component::stage::<MovingMax>("moving_max", "the greatest v
 #[serde(deny_unknown_fields)]
 pub struct Max {}
 
-impl Statistic for Max {
+impl WindowStatistic for Max {
     const NAME: &'static str = "moving_max";
     const SUFFIX: &'static str = "max";
     const KEEPS: &'static str = "the greatest of the newest";

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::moving::{Moving, Statistic};
+use super::moving::{Moving, WindowStatistic};
 use crate::kernel::median::Median;
 use crate::registry::Component;
 
@@ -17,7 +17,7 @@ inventory::submit! { Component::stage::<MovingMedian>("moving_median", "the medi
 #[serde(deny_unknown_fields)]
 pub struct Middle {}
 
-impl Statistic for Middle {
+impl WindowStatistic for Middle {
     const NAME: &'static str = "moving_median";
     const SUFFIX: &'static str = "median";
     const KEEPS: &'static str = "the same numbers in order";

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::moving::{Moving, Statistic};
+use super::moving::{Moving, WindowStatistic};
 use crate::kernel::extreme::Least;
 use crate::registry::Component;
 
@@ -17,7 +17,7 @@ inventory::submit! { Component::stage::<MovingMin>("moving_min", "the least valu
 #[serde(deny_unknown_fields)]
 pub struct Min {}
 
-impl Statistic for Min {
+impl WindowStatistic for Min {
     const NAME: &'static str = "moving_min";
     const SUFFIX: &'static str = "min";
     const KEEPS: &'static str = "the least of the newest";

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::moving::{Moving, Statistic};
+use super::moving::{Moving, WindowStatistic};
 use crate::kernel::deviation::Deviation;
 use crate::registry::Component;
 
@@ -22,7 +22,7 @@ pub struct Std {
     pub ddof: u32,
 }
 
-impl Statistic for Std {
+impl WindowStatistic for Std {
     const NAME: &'static str = "moving_std";
     const SUFFIX: &'static str = "std";
     const KEEPS: &'static str = "the exact sums of them and their squares";

@@ -74,7 +74,7 @@ def _stages(job: Job) -> list[str]:
             scale = _stage("normalize", 'method = "min_max"', "min = 0.0", f"max = {HIGH}")
             return [_threshold(job), scale, _stage("moving_average", f"window = {WINDOW}")]
         case Steps.AGGREGATE:
-            return [_stage("aggregate", 'stats = ["count", "min", "mean", "max"]')]
+            return [_stage("aggregate", 'statistics = ["count", "min", "mean", "max"]', 'into = "{statistic}"')]
         case Steps.FIT:
             return [_threshold(job), _stage("normalize", 'method = "min_max"', "fit = true")]
 

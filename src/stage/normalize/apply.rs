@@ -30,7 +30,7 @@ impl<L: Fn(&str, &str) -> Option<Constants> + Send> Apply<L> {
     }
 }
 
-impl<L: Fn(&str, &str) -> Option<Constants> + Send> Process for Apply<L> {
+impl<L: Fn(&str, &str) -> Option<Constants> + Send + 'static> Process for Apply<L> {
     fn process(&mut self, batch: Batch, sensors: &Sensors, _flow: &mut Flow) -> Result<Batch> {
         let Self { options, columns, lookup, .. } = self;
         let mut made = Vec::new();

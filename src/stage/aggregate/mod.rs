@@ -1,0 +1,187 @@
+//! `aggregate`: one record for many: count, mean, extremes, deviation, quantiles (clause 21).
+
+mod process;
+mod summary;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use self::process::Aggregating;
+use super::{Process, Reach, Stage, parameters_of};
+use crate::batch::{Field, FieldKind, Schema};
+use crate::error::{Error, Result};
+use crate::registry::Component;
+use crate::time::parse_duration;
+
+/// One record a sensor, for the whole input or for every interval of a duration. Nulls, NaN and infinities are skipped.
+/// Other columns than the time, the sensor and the measurements do not go on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Aggregate {
+    /// The length of an interval such as "1h", counted from 1970-01-01 UTC; the whole input if not given.
+    pub every: Option<String>,
+    /// What is said of each measurement, in this order.
+    pub statistics: Vec<Statistic>,
+    /// Which quantiles, 0 to 1, are said of each measurement after that: 0.5 becomes "p50", 0.999 "p99.9". They are
+    /// approximate: each order statistic is within 0.4 % of the true one.
+    pub quantiles: Vec<f64>,
+    /// The measurements to aggregate; all if not given.
+    pub columns: Option<Vec<String>>,
+    /// The names of the new columns; {column} stands for the measurement's, {statistic} for what is said of it.
+    pub into: String,
+}
+
+inventory::submit! { Component::stage::<Aggregate>("aggregate", "one record a sensor, or a sensor and interval: count, mean, extremes, quantiles") }
+
+/// What can be said of a series' finite values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Statistic {
+    /// How many there are.
+    Count,
+    /// Their correctly rounded sum.
+    Sum,
+    /// The correctly rounded sum divided by the count.
+    Mean,
+    /// The least.
+    Min,
+    /// The greatest.
+    Max,
+    /// The deviation of the population.
+    Std,
+}
+
+impl Default for Aggregate {
+    fn default() -> Self {
+        Self {
+            every: None,
+            statistics: vec![Statistic::Count, Statistic::Mean, Statistic::Min, Statistic::Max],
+            quantiles: Vec::new(),
+            columns: None,
+            into: "{column}_{statistic}".into(),
+        }
+    }
+}
+
+/// What the options mean for the columns that come in.
+struct Bound {
+    output: Arc<Schema>,
+    /// The selected measurements.
+    columns: Vec<usize>,
+    /// Nanoseconds of an interval; `None` for the whole input.
+    every: Option<i64>,
+    statistics: Vec<Statistic>,
+    quantiles: Vec<f64>,
+}
+
+impl Aggregate {
+    /// One record a sensor and interval of this length, such as "1h".
+    pub fn every(interval: impl Into<String>) -> Self {
+        Self { every: Some(interval.into()), ..Self::default() }
+    }
+
+    fn bind(&self, input: &Schema) -> Result<Bound> {
+        self.check()?;
+        let every = self.every.as_deref().map(parse_duration).transpose();
+        let every = every.map_err(|why| Error::config(format!("`every`: {why}")))?;
+        let mut fields = Vec::new();
+        if every.is_some() {
+            let time = input.time().ok_or_else(|| {
+                Error::config("`every` needs a time column").with_help("name it in [source] `time`")
+            })?;
+            fields.push(input.fields()[time].clone());
+        }
+        fields.push(input.fields()[input.sensor()].clone());
+        let columns = input.select(self.columns.as_deref())?;
+        for &at in &columns {
+            fields.extend(self.fields_of(&input.fields()[at].name));
+        }
+        let output = Schema::new(fields).map_err(|error| {
+            error.with_help("let `into` contain {column} and {statistic}, and name nothing twice")
+        })?;
+        let (statistics, quantiles) = (self.statistics.clone(), self.quantiles.clone());
+        Ok(Bound { output: Arc::new(output), columns, every, statistics, quantiles })
+    }
+
+    fn check(&self) -> Result<()> {
+        if self.statistics.is_empty() && self.quantiles.is_empty() {
+            return Err(Error::config("there is nothing to say of the measurements")
+                .with_help("name something in `statistics` or `quantiles`"));
+        }
+        match self.quantiles.iter().find(|quantile| !(0.0..=1.0).contains(*quantile)) {
+            Some(quantile) => Err(Error::config(format!("the quantile {quantile} is not between 0 and 1"))
+                .with_help("the median is 0.5, the 99th percentile 0.99")),
+            None => Ok(()),
+        }
+    }
+
+    /// The columns that are made of measurement `column`.
+    fn fields_of(&self, column: &str) -> impl Iterator<Item = Field> {
+        let name = |statistic: &str| self.into.replace("{column}", column).replace("{statistic}", statistic);
+        let statistics = self.statistics.iter().map(move |statistic| {
+            let kind = match statistic {
+                Statistic::Count => FieldKind::Count,
+                _ => FieldKind::Measurement,
+            };
+            Field::new(name(statistic.as_str()), kind)
+        });
+        statistics.chain(self.quantiles.iter().map(move |&q| Field::measurement(name(&percentile(q)))))
+    }
+}
+
+impl Statistic {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Count => "count",
+            Self::Sum => "sum",
+            Self::Mean => "mean",
+            Self::Min => "min",
+            Self::Max => "max",
+            Self::Std => "std",
+        }
+    }
+}
+
+/// The name of a quantile: "p50", "p99.9". Of the digits after the point no more than one would write.
+fn percentile(quantile: f64) -> String {
+    format!("p{}", (quantile * 100.0 * 1e9).round() / 1e9)
+}
+
+impl Stage for Aggregate {
+    fn name(&self) -> &str {
+        "aggregate"
+    }
+
+    fn parameters(&self) -> serde_json::Value {
+        parameters_of(self)
+    }
+
+    /// Over the whole input any worker may take any record. Where an interval ends depends on the order.
+    fn reach(&self) -> Reach {
+        if self.every.is_some() { Reach::Series } else { Reach::Row }
+    }
+
+    fn output(&self, input: &Schema) -> Result<Schema> {
+        self.bind(input).map(|bound| (*bound.output).clone())
+    }
+
+    fn start(&self, input: &Arc<Schema>) -> Result<Box<dyn Process>> {
+        Ok(Box::new(Aggregating::new(self.bind(input)?)))
+    }
+
+    fn needs_origins(&self) -> bool {
+        self.every.is_some()
+    }
+
+    fn memory(&self) -> String {
+        let sketch = if self.quantiles.is_empty() { "" } else { ", and 1 KiB for each octave of its values" };
+        match self.every {
+            Some(_) => format!("one summary of the open interval a series{sketch}"),
+            None => format!("one summary a series and worker{sketch}"),
+        }
+    }
+}

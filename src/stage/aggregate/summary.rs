@@ -1,0 +1,105 @@
+//! What is kept of the values of one series: enough for all that can be said of them, in any order.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Bound, Statistic};
+use crate::kernel::exact_sum::{ExactSquares, ExactSum, population_deviation};
+use crate::kernel::sketch::QuantileSketch;
+
+/// The finite values of one series. The costlier parts are kept only where they are asked for.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Summary {
+    count: u64,
+    min: f64,
+    max: f64,
+    sum: Option<ExactSum>,
+    squares: Option<Box<ExactSquares>>,
+    sketch: Option<Box<QuantileSketch>>,
+}
+
+impl Summary {
+    /// Of no values yet, with the parts that `bound` asks for.
+    pub(super) fn new(bound: &Bound) -> Self {
+        let has = |wanted: &[Statistic]| bound.statistics.iter().any(|statistic| wanted.contains(statistic));
+        Self {
+            count: 0,
+            min: f64::INFINITY,
+            max: f64::NEG_INFINITY,
+            sum: has(&[Statistic::Sum, Statistic::Mean, Statistic::Std]).then(ExactSum::new),
+            squares: has(&[Statistic::Std]).then(Box::default),
+            sketch: (!bound.quantiles.is_empty()).then(Box::default),
+        }
+    }
+
+    /// Takes in a value, unless it is NaN or infinite.
+    #[inline]
+    pub(super) fn add(&mut self, value: f64) {
+        if !value.is_finite() {
+            return;
+        }
+        self.count += 1;
+        self.min = self.min.min(value);
+        self.max = self.max.max(value);
+        if let Some(sum) = &mut self.sum {
+            sum.add(value);
+        }
+        if let Some(squares) = &mut self.squares {
+            squares.add(value);
+        }
+        if let Some(sketch) = &mut self.sketch {
+            sketch.add(value);
+        }
+    }
+
+    /// Takes in all that `other`, of the same kind, has taken in.
+    pub(super) fn merge(&mut self, other: Self) {
+        self.count += other.count;
+        self.min = self.min.min(other.min);
+        self.max = self.max.max(other.max);
+        if let (Some(sum), Some(more)) = (&mut self.sum, &other.sum) {
+            sum.merge(more);
+        }
+        if let (Some(squares), Some(more)) = (&mut self.squares, &other.squares) {
+            squares.merge(more);
+        }
+        if let (Some(sketch), Some(more)) = (&mut self.sketch, other.sketch) {
+            sketch.merge(*more);
+        }
+    }
+
+    /// How many values there are.
+    pub(super) fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// What `statistic` says; `None` for no values. The count as a number.
+    pub(super) fn statistic(&self, statistic: Statistic) -> Option<f64> {
+        if self.count == 0 {
+            return None;
+        }
+        // +0 and −0 are one value: the sign must not depend on the order of the input.
+        match statistic {
+            Statistic::Count => Some(self.count as f64),
+            Statistic::Min => Some(self.min + 0.0),
+            Statistic::Max => Some(self.max + 0.0),
+            Statistic::Sum => self.sum.as_ref().map(ExactSum::round),
+            Statistic::Mean => self.sum.as_ref().map(|sum| sum.mean(self.count)),
+            Statistic::Std => {
+                let (sum, squares) = self.sum.as_ref().zip(self.squares.as_ref())?;
+                Some(population_deviation(sum, squares, self.count))
+            }
+        }
+    }
+
+    /// About the quantile `q`: never outside the extremes, which are known.
+    pub(super) fn quantile(&self, q: f64) -> Option<f64> {
+        let about = self.sketch.as_ref()?.quantile(q)?;
+        Some(
+            match q {
+                0.0 => self.min,
+                1.0 => self.max,
+                _ => about.clamp(self.min, self.max),
+            } + 0.0,
+        )
+    }
+}

@@ -1,0 +1,175 @@
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::batch::Batch;
+use crate::kernel::exact_sum::ExactSum;
+use crate::kernel::quantile::quantile_sorted;
+use crate::sensor::Sensors;
+use crate::stage::Flow;
+use crate::stage::testing::{Outcome, Table, run, run_with_restarts};
+
+fn table(rows: &[(u8, i64, Option<f64>)]) -> Table {
+    rows.iter().fold(Table::new(&["v"]), |table, &(sensor, time, value)| {
+        table.row(&format!("s{sensor}"), time, &[value])
+    })
+}
+
+/// Everything that an outcome says, floats as bits.
+fn bits(outcome: &Outcome, stage: &Aggregate) -> Vec<(String, Vec<Option<u64>>)> {
+    let names = stage.fields_of("v").map(|field| (field.name.to_string(), field.kind));
+    let columns = names.map(|(name, kind)| {
+        let values = match kind {
+            FieldKind::Count => outcome.counts(&name).into_iter().map(Some).collect(),
+            _ => outcome.measurement(&name).into_iter().map(|value| value.map(f64::to_bits)).collect(),
+        };
+        (name, values)
+    });
+    columns.collect()
+}
+
+fn sensors(outcome: &Outcome) -> Vec<String> {
+    let ids = outcome.batches.iter().flat_map(Batch::sensors);
+    ids.map(|&id| outcome.sensors.name(id).to_owned()).collect()
+}
+
+fn all() -> Aggregate {
+    let statistics = vec![
+        Statistic::Count,
+        Statistic::Sum,
+        Statistic::Mean,
+        Statistic::Min,
+        Statistic::Max,
+        Statistic::Std,
+    ];
+    Aggregate { statistics, quantiles: vec![0.0, 0.5, 1.0], ..Aggregate::default() }
+}
+
+#[test]
+fn clause_21_one_record_a_sensor_by_name() {
+    let values =
+        [(2, 0, Some(4.0)), (1, 0, Some(1.0)), (2, 0, Some(8.0)), (0, 0, None), (1, 0, Some(f64::NAN))];
+    let outcome = run(&all(), &table(&values), 2);
+    assert_eq!(sensors(&outcome), ["s0", "s1", "s2"]);
+    assert_eq!(outcome.counts("v_count"), [0, 1, 2]);
+    assert_eq!(outcome.measurement("v_sum"), [None, Some(1.0), Some(12.0)]);
+    assert_eq!(outcome.measurement("v_mean"), [None, Some(1.0), Some(6.0)]);
+    assert_eq!(outcome.measurement("v_min"), [None, Some(1.0), Some(4.0)]);
+    assert_eq!(outcome.measurement("v_max"), [None, Some(1.0), Some(8.0)]);
+    assert_eq!(outcome.measurement("v_std"), [None, Some(0.0), Some(2.0)]);
+    assert_eq!(outcome.measurement("v_p0"), [None, Some(1.0), Some(4.0)]);
+    assert_eq!(outcome.measurement("v_p100"), [None, Some(1.0), Some(8.0)]);
+    assert_eq!((outcome.flow.folded, outcome.flow.made), (5, 3));
+}
+
+#[test]
+fn clause_21_an_interval_leaves_when_its_sensor_is_past_it() {
+    let values = [
+        (0, 0, Some(1.0)),
+        (1, 9, Some(7.0)),
+        (0, 9, Some(3.0)),
+        (0, 25, Some(5.0)),
+        (0, 8, Some(0.0)),
+        (0, 20, None),
+    ];
+    let outcome = run(&Aggregate::every("10ns"), &table(&values), 1);
+    assert_eq!(outcome.keys(), [("s0".into(), 0), ("s1".into(), 0), ("s0".into(), 20)]);
+    assert_eq!(outcome.counts("v_count"), [2, 1, 1]);
+    assert_eq!(outcome.measurement("v_mean"), [Some(2.0), Some(7.0), Some(5.0)]);
+    assert_eq!(outcome.batches[3].len(), 1, "with the record that is past it");
+    assert_eq!((outcome.flow.folded, outcome.flow.made), (5, 3));
+    let late = &outcome.flow.rejections[0];
+    assert_eq!((late.kind, late.position.line), (crate::error::RejectionKind::Late, 5));
+    assert!(
+        late.reason.contains("already in the interval of 10ns from 1970-01-01T00:00:00.00000002"),
+        "{}",
+        late.reason
+    );
+}
+
+#[test]
+fn clause_21_intervals_before_1970_and_at_the_ends_of_time() {
+    let times = [i64::MIN, i64::MIN + 1, -1, 0, i64::MAX - 1, i64::MAX, i64::MAX];
+    let values = times.map(|time| (0, time, Some(1.0)));
+    let outcome = run(&Aggregate::every("10ns"), &table(&values), 9);
+    assert_eq!(outcome.counts("v_count"), [2, 1, 1, 3]);
+    let starts: Vec<i64> = outcome.keys().into_iter().map(|(_, time)| time).collect();
+    assert_eq!(starts, [i64::MIN, -10, 0, i64::MAX - 7]);
+}
+
+#[test]
+fn wrong_options_are_configuration_errors() {
+    let schema = table(&[]).schema();
+    let error = |stage: Aggregate| stage.output(&schema).expect_err("wrong").to_string();
+    assert!(error(Aggregate { quantiles: vec![99.0], ..Aggregate::default() }).contains("0.99"));
+    assert!(error(Aggregate { statistics: vec![], ..Aggregate::default() }).contains("nothing to say"));
+    assert!(error(Aggregate { into: "{column}".into(), ..Aggregate::default() }).contains("{statistic}"));
+    assert!(error(Aggregate::every("1 week")).contains("`every`"));
+    let without =
+        Schema::new(vec![Field::new("s", FieldKind::Sensor), Field::measurement("v")]).expect("schema");
+    let error = Aggregate::every("1h").output(&without).expect_err("no time").to_string();
+    assert!(error.contains("needs a time column"), "{error}");
+}
+
+#[test]
+fn quantiles_are_named_as_percentiles() {
+    assert_eq!([0.5, 0.999, 0.07, 1.0, 0.29].map(percentile), ["p50", "p99.9", "p7", "p100", "p29"]);
+}
+
+fn value() -> impl Strategy<Value = Option<f64>> {
+    prop_oneof![
+        6 => (-9999..9999i32).prop_map(|v| Some(f64::from(v) / 100.0)),
+        1 => prop_oneof![Just(None), Just(Some(f64::NAN)), Just(Some(1e300)), Just(Some(-1e-300)), Just(Some(-0.0))],
+    ]
+}
+
+proptest! {
+    #[test]
+    fn summaries_are_those_of_all_values_of_a_series(
+        rows in proptest::collection::vec((0..3u8, Just(0), value()), 1..80), size in 1..20usize,
+    ) {
+        let mut series: BTreeMap<u8, Vec<f64>> = BTreeMap::new();
+        for &(sensor, _, value) in &rows {
+            series.entry(sensor).or_default().extend(value.filter(|value| value.is_finite()));
+        }
+        let outcome = run(&all(), &table(&rows), size);
+        for (at, values) in series.values_mut().enumerate() {
+            values.sort_by(f64::total_cmp);
+            let mut sum = ExactSum::new();
+            values.iter().for_each(|&value| sum.add(value));
+            let some = |value: f64| (!values.is_empty()).then_some(value);
+            prop_assert_eq!(outcome.counts("v_count")[at], values.len() as u64);
+            prop_assert_eq!(outcome.measurement("v_sum")[at], some(sum.round()));
+            prop_assert_eq!(outcome.measurement("v_mean")[at], some(sum.mean(values.len().max(1) as u64)));
+            prop_assert_eq!(outcome.measurement("v_min")[at], quantile_sorted(values, 0.0));
+            prop_assert_eq!(outcome.measurement("v_max")[at], quantile_sorted(values, 1.0));
+        }
+    }
+
+    #[test]
+    fn neither_batches_nor_restarts_nor_workers_change_anything(
+        rows in proptest::collection::vec((0..3u8, 0..30i64, value()), 1..60), size in 1..20usize, parts in 1..4usize,
+    ) {
+        let whole = run(&all(), &table(&rows), 1000);
+        let by_interval = Aggregate { every: Some("10ns".into()), ..all() };
+        let intervals = run(&by_interval, &table(&rows), 1000);
+        prop_assert_eq!(bits(&run_with_restarts(&all(), &table(&rows), size), &all()), bits(&whole, &all()));
+        let restarted = run_with_restarts(&by_interval, &table(&rows), size);
+        prop_assert_eq!(bits(&restarted, &all()), bits(&intervals, &all()));
+        prop_assert_eq!(restarted.keys(), intervals.keys());
+        prop_assert_eq!(restarted.flow.rejections.len(), intervals.flow.rejections.len());
+
+        // Several workers take turns; what they have is merged.
+        let (mut sensors, mut flow) = (Sensors::default(), Flow::default());
+        let mut workers: Vec<_> =
+            (0..parts).map(|_| all().start(&table(&rows).schema()).expect("started")).collect();
+        for (at, batch) in table(&rows).batches(size, &mut sensors).into_iter().enumerate() {
+            workers[at % parts].process(batch, &sensors, &mut flow).expect("processed");
+        }
+        let mut first = workers.remove(0);
+        workers.into_iter().for_each(|worker| first.merge(worker).expect("merged"));
+        let batches = first.finish(&sensors, &mut flow).expect("finished").into_iter().collect();
+        prop_assert_eq!(bits(&Outcome { batches, flow, sensors }, &all()), bits(&whole, &all()));
+    }
+}
