@@ -4,6 +4,12 @@ use super::order::{key_of, value_of};
 use super::sorted::Sorted;
 use super::window::{Aggregate, Counts, Slots};
 
+/// Whether so few values of a long window come together that what they touch of it is in no cache: then it is worth asking
+/// the memory for all of it at once.
+fn is_brief(entering: &[f64], slots: &Slots) -> bool {
+    entering.len() * 64 < slots.len()
+}
+
 /// The value in the middle; of an even number of values, the mean of the two in the middle. −0 is less than +0.
 #[derive(Clone, Debug, Default)]
 pub struct Median(Sorted);
@@ -26,6 +32,28 @@ impl Aggregate for Median {
         if slot.is_finite() {
             self.0.remove(key_of(slot));
         }
+    }
+
+    fn fill(
+        &mut self,
+        slots: &mut Slots,
+        most: usize,
+        entering: &[f64],
+        options: (),
+        medians: &mut Vec<f64>,
+    ) {
+        if is_brief(entering, slots) {
+            self.0.prefetch(entering.iter().copied().map(key_of));
+        }
+        self.fill_singly(slots, most, entering, options, medians);
+    }
+
+    fn slide(&mut self, slots: &mut Slots, entering: &[f64], options: (), medians: &mut Vec<f64>) {
+        if is_brief(entering, slots) {
+            let leaving = slots.iter().take(entering.len());
+            self.0.prefetch(leaving.chain(entering.iter().copied()).map(key_of));
+        }
+        self.slide_singly(slots, entering, options, medians);
     }
 
     fn finite(&self, _slots: &Slots, samples: u64, _options: ()) -> f64 {

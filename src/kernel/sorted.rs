@@ -1,5 +1,7 @@
 //! Keys in order, in blocks: one comes or goes in a few dozen steps, however many there are.
 
+use super::prefetch::prefetch;
+
 /// Keys a block has at most; a full one is cut into halves. Few, as with many long windows each block that is touched has to come
 /// from far away.
 const FULL: usize = 64;
@@ -26,6 +28,11 @@ impl Default for Sorted {
 }
 
 impl Sorted {
+    /// Asks the memory for where `keys` are, or will be.
+    pub(super) fn prefetch(&self, keys: impl Iterator<Item = u64>) {
+        keys.for_each(|key| prefetch(&self.blocks[self.block_of(key)]));
+    }
+
     /// Puts in a key.
     pub(super) fn insert(&mut self, key: u64) {
         let at = self.block_of(key);
@@ -148,6 +155,7 @@ mod tests {
             prop_assert_eq!(sorted.get(plain.len() - 1), plain.last().copied());
         }
         prop_assert_eq!(sorted.get(plain.len()), None);
+        sorted.prefetch(plain.iter().copied());
         prop_assert!(sorted.blocks.len() == 1 || sorted.blocks.iter().all(|block| !block.is_empty()));
         for (bound, block) in sorted.bounds.iter().zip(&sorted.blocks[1..]) {
             prop_assert_eq!(*bound, block[0]);
