@@ -6,11 +6,18 @@ use std::collections::VecDeque;
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use tidemill::kernel::deviation::Deviation;
 use tidemill::kernel::exact_sum::ExactSum;
+use tidemill::kernel::extreme::{Greatest, Least};
+use tidemill::kernel::mean::Mean;
+use tidemill::kernel::median::Median;
 use tidemill::kernel::number::parse_f64;
-use tidemill::kernel::window::{DurationWindow, NonFinite, RowsWindow};
+use tidemill::kernel::window::{Aggregate, NonFinite, Window};
 
-use common::{Readings, assert_close, assert_same, group, plain_means, short};
+use common::{
+    Readings, assert_close, assert_same, group, plain_deviation, plain_greatest, plain_least, plain_mean,
+    plain_median, plain_windows, short,
+};
 
 const COUNT: usize = 20_000;
 
@@ -46,54 +53,91 @@ fn sums(criterion: &mut Criterion) {
     group.bench_function("floating", |b| b.iter(|| black_box(&values).iter().sum::<f64>()));
 }
 
-/// A way to the means of the last so many values.
-type Means = fn(&[f64], usize) -> Vec<f64>;
+/// A way to what is asked of the last so many values.
+type Way = fn(&[f64], usize) -> Vec<f64>;
+
+/// The same for one window, from scratch.
+type Plain = fn(&[f64]) -> f64;
 
 /// The moving mean in different ways. All but the running sum are exact.
 fn windows(criterion: &mut Criterion) {
     let values = Readings::new(COUNT, 100).values();
-    let ways: [(&str, Means); 4] = [
-        ("ring", in_ring),
+    let ways: [(&str, Way); 5] = [
+        ("ring", in_ring::<Mean>),
+        ("ring, one by one", one_by_one::<Mean>),
         ("deque", in_deque),
         ("shifted vec", in_shifted_vec),
         ("running sum", by_running_sum),
     ];
     let mut group = group(criterion, "window", COUNT);
-    for window in [20, 10_000] {
-        let expected = plain_means(&values, window);
+    for window in WINDOWS {
+        let expected = plain_windows(&values, window, plain_mean);
         for (name, means) in ways {
             assert_close(&means(&values, window), &expected);
             if name != "running sum" {
-                assert_same(&means(&values, window), &in_ring(&values, window));
+                assert_same(&means(&values, window), &in_ring::<Mean>(&values, window));
             }
             let id = BenchmarkId::new(name, window);
             group.bench_function(id, |b| b.iter(|| means(black_box(&values), window)));
         }
     }
-    let window = 20;
-    assert_same(&in_duration(&values, window), &in_ring(&values, window));
-    group.bench_function(BenchmarkId::new("duration", window), |b| b.iter(|| in_duration(&values, window)));
 }
 
-/// As the stage does: a ring of exactly the window's size, and an exact sum.
-fn in_ring(values: &[f64], window: usize) -> Vec<f64> {
-    let mut recent = RowsWindow::default();
-    let mean = |&value: &f64| {
-        recent.push(Some(value), window);
-        recent.tally().mean(NonFinite::Skip).expect("a sample")
-    };
-    values.iter().map(mean).collect()
+/// What else is asked of windows, beside the mean; each against a computation from the values alone.
+fn aggregates(criterion: &mut Criterion) {
+    let values = Readings::new(COUNT, 100).values();
+    let ways: [(&str, Way, Plain); 4] = [
+        ("least", in_ring::<Least>, plain_least),
+        ("greatest", in_ring::<Greatest>, plain_greatest),
+        ("deviation", in_ring::<Deviation>, plain_deviation),
+        ("median", in_ring::<Median>, plain_median),
+    ];
+    let mut group = group(criterion, "aggregate", COUNT);
+    for window in WINDOWS {
+        for (name, results, plain) in ways {
+            let made = results(&values, window);
+            // From scratch, that takes long: some are enough.
+            for at in (0..COUNT).step_by(97) {
+                let recent = &values[(at + 1).saturating_sub(window)..=at];
+                assert_close(&[made[at]], &[plain(recent)]);
+            }
+            let id = BenchmarkId::new(name, window);
+            group.bench_function(id, |b| b.iter(|| results(black_box(&values), window)));
+        }
+    }
 }
 
-/// The same over times a second apart.
-fn in_duration(values: &[f64], seconds: usize) -> Vec<f64> {
-    const SECOND: i64 = 1_000_000_000;
-    let mut recent = DurationWindow::default();
-    let mean = |(at, &value): (usize, &f64)| {
-        recent.push(at as i64 * SECOND, Some(value), seconds as i64 * SECOND);
-        recent.tally().mean(NonFinite::Skip).expect("a sample")
+/// Short windows and long ones: the size should hardly show.
+const WINDOWS: [usize; 2] = [20, 10_000];
+
+/// Values of one sensor that come together, as in a chunk of the input.
+const RUN: usize = 40;
+
+/// As the stages do: a ring of exactly the window's size, run by run.
+fn in_ring<A: Aggregate<Options: Default>>(values: &[f64], window: usize) -> Vec<f64> {
+    let (mut recent, mut results) = (Window::<A>::default(), Vec::with_capacity(values.len()));
+    for mut run in values.chunks(RUN) {
+        if recent.len() < window {
+            let (filling, rest) = run.split_at(run.len().min(window - recent.len()));
+            recent.fill(window, filling, A::Options::default(), &mut results);
+            run = rest;
+        }
+        recent.slide(run, A::Options::default(), &mut results);
+    }
+    results
+}
+
+/// The same, value by value: as where some are missing, or the window is of a duration.
+fn one_by_one<A: Aggregate<Options: Default>>(values: &[f64], window: usize) -> Vec<f64> {
+    let mut recent = Window::<A>::default();
+    let result = |&value: &f64| {
+        if recent.len() == window {
+            recent.leave();
+        }
+        recent.enter(Some(value), window);
+        recent.result(NonFinite::Skip, A::Options::default()).expect("a sample")
     };
-    values.iter().enumerate().map(mean).collect()
+    values.iter().map(result).collect()
 }
 
 /// The standard library's queue, and an exact sum.
@@ -140,6 +184,6 @@ fn by_running_sum(values: &[f64], window: usize) -> Vec<f64> {
 criterion_group! {
     name = benches;
     config = short();
-    targets = numbers, sums, windows
+    targets = numbers, sums, windows, aggregates
 }
 criterion_main!(benches);

@@ -5,9 +5,15 @@ mod common;
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use tidemill::batch::Batch;
 use tidemill::sensor::Sensors;
-use tidemill::stage::{Action, Method, MovingAverage, Normalize, Process, Stage, Threshold};
+use tidemill::stage::{
+    Action, Method, MovingAverage, MovingMax, MovingMedian, MovingMin, MovingStd, Normalize, Process, Stage,
+    Threshold,
+};
 
-use common::{Readings, assert_close, group, measurement, plain_means, process, short, start};
+use common::{
+    Readings, assert_close, group, measurement, plain_deviation, plain_greatest, plain_least, plain_mean,
+    plain_median, plain_windows, process, short, start,
+};
 
 const COUNT: usize = 20_000;
 const SENSORS: usize = 100;
@@ -16,14 +22,19 @@ const SENSORS: usize = 100;
 type Check = fn(&[f64], &Batch);
 
 fn stages(criterion: &mut Criterion) {
-    let cases: [(&str, Box<dyn Stage>, Check); 7] = [
+    let cases: [(&str, Box<dyn Stage>, Check); 12] = [
         ("threshold, drop", Box::new(Threshold::between(0.0, 120.0)), drops),
         ("threshold, mask", Box::new(Threshold::between(0.0, 120.0).action(Action::Mask)), masks),
         ("threshold, flag", Box::new(Threshold::between(0.0, 120.0).action(Action::Flag)), keeps),
         ("normalize, min_max", Box::new(Normalize::min_max(0.0, 120.0)), scales),
         ("normalize, running", Box::new(Normalize::running(Method::MinMax)), keeps),
         ("moving_average, 20", Box::new(MovingAverage::rows(20)), averages),
+        ("moving_average, 150", Box::new(MovingAverage::rows(150)), long_averages),
         ("moving_average, 20s", Box::new(MovingAverage::duration("20s")), averages),
+        ("moving_min, 20", Box::new(MovingMin::rows(20)), least),
+        ("moving_max, 20", Box::new(MovingMax::rows(20)), greatest),
+        ("moving_std, 20", Box::new(MovingStd::rows(20)), deviations),
+        ("moving_median, 20", Box::new(MovingMedian::rows(20)), medians),
     ];
     let readings = Readings::new(COUNT, SENSORS);
     let ((batch, sensors), values) = (readings.batch(), readings.values());
@@ -77,11 +88,36 @@ fn scales(values: &[f64], batch: &Batch) {
 }
 
 fn averages(values: &[f64], batch: &Batch) {
-    let averages = measurement(batch, "value_avg");
+    looks_back(values, batch, "value_avg", 20, plain_mean);
+}
+
+fn long_averages(values: &[f64], batch: &Batch) {
+    looks_back(values, batch, "value_avg", 150, plain_mean);
+}
+
+fn least(values: &[f64], batch: &Batch) {
+    looks_back(values, batch, "value_min", 20, plain_least);
+}
+
+fn greatest(values: &[f64], batch: &Batch) {
+    looks_back(values, batch, "value_max", 20, plain_greatest);
+}
+
+fn deviations(values: &[f64], batch: &Batch) {
+    looks_back(values, batch, "value_std", 20, plain_deviation);
+}
+
+fn medians(values: &[f64], batch: &Batch) {
+    looks_back(values, batch, "value_median", 20, plain_median);
+}
+
+/// Holds the column `name` to what `plain` makes of the last `window` values of each sensor.
+fn looks_back(values: &[f64], batch: &Batch, name: &str, window: usize, plain: fn(&[f64]) -> f64) {
+    let results = measurement(batch, name);
     for sensor in 0..SENSORS {
         let of_sensor =
             |all: &[f64]| -> Vec<f64> { all.iter().skip(sensor).step_by(SENSORS).copied().collect() };
-        assert_close(&of_sensor(&averages), &plain_means(&of_sensor(values), 20));
+        assert_close(&of_sensor(&results), &plain_windows(&of_sensor(values), window, plain));
     }
 }
 

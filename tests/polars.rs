@@ -284,9 +284,7 @@ fn a_wide_frame_has_several_measurements_and_new_columns_come_behind() {
     let source = source::Frame::new(frame).sensor_name("pump");
     let (out, _) = run(source, |builder| {
         let flag = Threshold { columns: Some(vec!["pressure".into()]), ..Threshold::between(0.0, 5.0) };
-        builder
-            .stage(flag.action(Action::Flag))
-            .stage(MovingAverage { count: true, ..MovingAverage::rows(2) })
+        builder.stage(flag.action(Action::Flag)).stage(MovingAverage::rows(2).count(true))
     });
     let types: Vec<_> =
         out.columns().iter().map(|column| format!("{} {}", column.name(), column.dtype())).collect();

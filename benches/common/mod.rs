@@ -165,13 +165,38 @@ fn index(schema: &Schema, name: &str) -> usize {
     schema.index_of(name).expect("a column of that name")
 }
 
-/// The mean of the last `window` values at each, each summed from scratch.
-pub(crate) fn plain_means(values: &[f64], window: usize) -> Vec<f64> {
-    let mean = |at: usize| {
-        let recent = &values[(at + 1).saturating_sub(window)..=at];
-        recent.iter().sum::<f64>() / recent.len() as f64
-    };
-    (0..values.len()).map(mean).collect()
+/// What `plain` makes of the last `window` values at each, each from scratch.
+pub(crate) fn plain_windows(values: &[f64], window: usize, plain: impl Fn(&[f64]) -> f64) -> Vec<f64> {
+    let result = |at: usize| plain(&values[(at + 1).saturating_sub(window)..=at]);
+    (0..values.len()).map(result).collect()
+}
+
+/// Their mean.
+pub(crate) fn plain_mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len() as f64
+}
+
+/// The least of them.
+pub(crate) fn plain_least(values: &[f64]) -> f64 {
+    values.iter().copied().fold(f64::INFINITY, f64::min)
+}
+
+/// The greatest of them.
+pub(crate) fn plain_greatest(values: &[f64]) -> f64 {
+    values.iter().copied().fold(f64::NEG_INFINITY, f64::max)
+}
+
+/// The deviation of a population, in two passes.
+pub(crate) fn plain_deviation(values: &[f64]) -> f64 {
+    let mean = plain_mean(values);
+    plain_mean(&values.iter().map(|value| (value - mean).powi(2)).collect::<Vec<_>>()).sqrt()
+}
+
+/// The middle of the sorted values.
+pub(crate) fn plain_median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    (sorted[(sorted.len() - 1) / 2] + sorted[sorted.len() / 2]) / 2.0
 }
 
 /// Panics unless `a` and `b` are the same but for rounding.

@@ -35,6 +35,11 @@ impl ExactSum {
         Self { narrow: 0, exponent: UNSET, wide: None }
     }
 
+    /// A sum of `units` · 2^`exponent`.
+    pub(super) const fn from_units(units: i128, exponent: i32) -> Self {
+        Self { narrow: units, exponent, wide: None }
+    }
+
     /// Adds a finite value.
     pub fn add(&mut self, value: f64) {
         debug_assert!(value.is_finite(), "{value} cannot be summed exactly");
@@ -186,6 +191,11 @@ impl ExactSquares {
         self.change(value, true);
     }
 
+    /// Adds `units` · 2^`exponent`.
+    pub(super) fn add_units(&mut self, units: i128, exponent: i32) {
+        self.0.add(units.unsigned_abs(), (exponent + 2148) as u32, units < 0);
+    }
+
     /// Adds all that is in `other`.
     pub fn merge(&mut self, other: &Self) {
         self.0.add_wide(&other.0);
@@ -198,16 +208,21 @@ impl ExactSquares {
     }
 }
 
-/// The population deviation of `count` values: √((n·Σx² − (Σx)²) / n²), where everything under the root is
-/// exact and rounded once, and the root is rounded once more. Never overflows on the way.
+/// The population deviation of `count` values: [`deviation`] with freedom 0.
 pub fn population_deviation(sum: &ExactSum, squares: &ExactSquares, count: u64) -> f64 {
+    deviation(sum, squares, count, 0)
+}
+
+/// The deviation of n = `count` values: √((n·Σx² − (Σx)²) / (n·(n − `freedom`))), where everything under the root is
+/// exact and rounded once, and the root is rounded once more. Never overflows on the way. `freedom` is less than `count`.
+pub fn deviation(sum: &ExactSum, squares: &ExactSquares, count: u64, freedom: u64) -> f64 {
     let (_, sum) = sum.as_wide().magnitude();
     let (_, squares) = squares.0.magnitude();
     let mut difference = subtract(&multiply(&squares, &[count, 0]), &multiply(&sum, &sum));
     let Some(top) = difference.iter().rposition(|&limb| limb != 0) else { return 0.0 };
-    // 3 · 64 more bits, so that the quotient by n² < 2^128 keeps more than 53.
+    // 3 · 64 more bits, so that the quotient by less than 2^128 keeps more than 53.
     difference.splice(0..0, [0; 3]);
-    let is_inexact = divide(&mut difference, count) | divide(&mut difference, count);
+    let is_inexact = divide(&mut difference, count) | divide(&mut difference, count - freedom);
     difference[0] |= u64::from(is_inexact);
     // The unit is 2^(−2148 − 192). Scale by an even power of two into the middle of the range, then back.
     let scale = (top as i32 * 64) & !1;

@@ -1,11 +1,23 @@
 //! Pure numeric loops: no state but their own, no I/O, nothing but the standard library (and serde,
 //! so that states can be saved).
 
+pub mod deviation;
 pub mod exact_sum;
+pub mod extreme;
+mod grid;
+mod int256;
+pub mod mean;
+pub mod median;
 pub mod number;
+mod order;
+pub mod prefetch;
 pub mod quantile;
 pub mod ring;
 pub mod separators;
 pub mod sketch;
+mod sorted;
+#[cfg(test)]
+mod testing;
+mod tiers;
 mod wide;
 pub mod window;

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::order::{key_of, value_of};
+
 /// The quantile `q` (0 to 1) of sorted values: with h = (n − 1)·q, x⌊h⌋ + (h − ⌊h⌋)·(x⌊h⌋₊₁ − x⌊h⌋)
 /// (Hyndman and Fan, "Sample quantiles in statistical packages", 1996, type 7). `None` for no values.
 pub fn quantile_sorted(sorted: &[f64], q: f64) -> Option<f64> {
@@ -178,16 +180,6 @@ impl Cell {
         }
         None
     }
-}
-
-/// The value's bits, so turned that keys compare as values do (−0 below +0).
-pub(super) fn key_of(value: f64) -> u64 {
-    let bits = value.to_bits();
-    if bits >> 63 == 1 { !bits } else { bits | 1 << 63 }
-}
-
-pub(super) fn value_of(key: u64) -> f64 {
-    f64::from_bits(if key >> 63 == 1 { key & !(1 << 63) } else { !key })
 }
 
 #[cfg(test)]

@@ -2,38 +2,44 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::prefetch::prefetch;
+
 /// A queue in one piece of memory: pushes at the back, pops at the front.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(from = "Vec<T>", into = "Vec<T>", bound = "T: Copy + Serialize + serde::de::DeserializeOwned")]
-pub struct Ring<T: Copy> {
-    /// Slots in use: from `front` on, wrapping at the end. Until the first wrap it only grows.
-    slots: Vec<T>,
+#[serde(
+    from = "Vec<T>",
+    into = "Vec<T>",
+    bound = "T: Copy + Default + Serialize + serde::de::DeserializeOwned"
+)]
+pub struct Ring<T: Copy + Default> {
+    /// All memory there is; slots in use are those from `front` on, wrapping at the end.
+    slots: Box<[T]>,
     front: u32,
     len: u32,
 }
 
-impl<T: Copy> Default for Ring<T> {
+impl<T: Copy + Default> Default for Ring<T> {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl<T: Copy> From<Vec<T>> for Ring<T> {
+impl<T: Copy + Default> From<Vec<T>> for Ring<T> {
     fn from(slots: Vec<T>) -> Self {
-        Self { front: 0, len: slots.len() as u32, slots }
+        Self { front: 0, len: slots.len() as u32, slots: slots.into() }
     }
 }
 
-impl<T: Copy> From<Ring<T>> for Vec<T> {
+impl<T: Copy + Default> From<Ring<T>> for Vec<T> {
     fn from(ring: Ring<T>) -> Self {
         ring.iter().collect()
     }
 }
 
-impl<T: Copy> Ring<T> {
+impl<T: Copy + Default> Ring<T> {
     /// An empty ring; takes no memory yet.
-    pub const fn new() -> Self {
-        Self { slots: Vec::new(), front: 0, len: 0 }
+    pub fn new() -> Self {
+        Self { slots: Box::default(), front: 0, len: 0 }
     }
 
     /// How many values there are.
@@ -46,70 +52,129 @@ impl<T: Copy> Ring<T> {
         self.len == 0
     }
 
+    /// The value `at` places behind the oldest.
+    pub fn get(&self, at: usize) -> Option<T> {
+        (at < self.len()).then(|| self.slots[self.place(at)])
+    }
+
     /// The oldest value.
     pub fn front(&self) -> Option<T> {
-        (self.len > 0).then(|| self.slots[self.front as usize])
+        self.get(0)
     }
 
-    /// Appends a value to a ring of at most `capacity` values; gives the oldest if it had to leave.
-    pub fn push_within(&mut self, value: T, capacity: usize) -> Option<T> {
-        if self.len() < capacity || self.len() < self.slots.len() {
-            let oldest = if self.len() < capacity { None } else { self.pop_front() };
-            self.push(value, capacity);
-            return oldest;
+    /// The newest value.
+    pub fn back(&self) -> Option<T> {
+        self.get(self.len().wrapping_sub(1))
+    }
+
+    /// Appends a value. `most` is how many there will ever be, as far as known: no more memory is taken than for those.
+    pub fn push(&mut self, value: T, most: usize) {
+        if self.len() == self.slots.len() {
+            self.grow(self.len() + 1, most);
         }
-        // Full to the brim: the oldest value's slot is the new one's.
-        let slot = &mut self.slots[self.front as usize];
-        let oldest = std::mem::replace(slot, value);
-        self.front = self.wrapped(1);
-        Some(oldest)
-    }
-
-    /// Appends a value, however many there are.
-    pub fn push_back(&mut self, value: T) {
-        self.push(value, usize::MAX);
+        let place = self.place(self.len());
+        self.slots[place] = value;
+        self.len += 1;
     }
 
     /// Removes the oldest value.
-    pub fn pop_front(&mut self) -> Option<T> {
+    pub fn pop(&mut self) -> Option<T> {
         let oldest = self.front()?;
-        self.front = self.wrapped(1);
+        self.front = self.place(1) as u32;
         self.len -= 1;
         Some(oldest)
     }
 
+    /// Appends values, as [`Ring::push`] does.
+    pub fn extend(&mut self, values: &[T], most: usize) {
+        if self.slots.len() - self.len() < values.len() {
+            self.grow(self.len() + values.len(), most);
+        }
+        self.write(values);
+        self.len += values.len() as u32;
+    }
+
+    /// Appends values, and removes as many of the oldest.
+    pub fn slide(&mut self, values: &[T]) {
+        // Of more values than there are places, all but the last leave again.
+        let lasting = &values[values.len().saturating_sub(self.len())..];
+        self.write(lasting);
+        self.front = self.place(lasting.len()) as u32;
+    }
+
+    /// What [`Ring::slide`] would do: pieces of `values`, each with what leaves for it (and, at times, more behind that).
+    pub fn exchanges<'a>(&'a self, values: &'a [T]) -> [(&'a [T], &'a [T]); 3] {
+        let (first, second) = self.as_slices();
+        let (for_first, rest) = values.split_at(values.len().min(first.len()));
+        let (for_second, rest) = rest.split_at(rest.len().min(second.len()));
+        // When all that was there has left, the new values themselves are the oldest.
+        [(for_first, first), (for_second, second), (rest, values)]
+    }
+
+    /// Asks the memory for what changes when `count` values come and as many leave.
+    pub fn prefetch(&self, count: usize) {
+        let back = self.place(self.len());
+        if back != self.front as usize {
+            self.prefetch_from(self.front as usize, count);
+        }
+        self.prefetch_from(back, count);
+    }
+
+    /// Asks for `count` slots from `place` on.
+    fn prefetch_from(&self, place: usize, count: usize) {
+        let (first, rest) = (self.slots.len() - place, &self.slots[place..]);
+        prefetch(&rest[..count.min(first)]);
+        prefetch(&self.slots[..count.saturating_sub(first).min(place)]);
+    }
+
+    /// All values, the oldest first, in two pieces.
+    pub fn as_slices(&self) -> (&[T], &[T]) {
+        let (first, second) = self.pieces();
+        (&self.slots[self.front as usize..][..first], &self.slots[..second])
+    }
+
+    /// The same, to be changed.
+    pub fn as_mut_slices(&mut self) -> (&mut [T], &mut [T]) {
+        let (first, second) = self.pieces();
+        let (low, high) = self.slots.split_at_mut(self.front as usize);
+        (&mut high[..first], &mut low[..second])
+    }
+
     /// All values, the oldest first.
-    pub fn iter(&self) -> impl Iterator<Item = T> + Clone + '_ {
-        let to_end = self.slots.len() - self.front as usize;
-        let (first, second) = (self.len().min(to_end), self.len().saturating_sub(to_end));
-        let front = self.front as usize;
-        self.slots[front..front + first].iter().chain(&self.slots[..second]).copied()
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = T> + Clone + '_ {
+        let (first, second) = self.as_slices();
+        first.iter().chain(second).copied()
     }
 
-    fn push(&mut self, value: T, capacity: usize) {
-        if self.len() == self.slots.len() {
-            self.grow(capacity);
-            self.slots.push(value);
-        } else {
-            let back = self.wrapped(self.len);
-            self.slots[back as usize] = value;
-        }
-        self.len += 1;
+    /// How many values lie before and behind the wrap.
+    fn pieces(&self) -> (usize, usize) {
+        let first = self.len().min(self.slots.len() - self.front as usize);
+        (first, self.len() - first)
     }
 
-    /// Makes room at the end of a full ring: puts it in order, doubles it, but never beyond `capacity`.
-    fn grow(&mut self, capacity: usize) {
-        self.slots.rotate_left(self.front as usize);
+    /// Writes values behind the newest, over the oldest where there is no room.
+    fn write(&mut self, values: &[T]) {
+        let back = self.place(self.len());
+        let (first, second) = values.split_at(values.len().min(self.slots.len() - back));
+        self.slots[back..][..first.len()].copy_from_slice(first);
+        self.slots[..second.len()].copy_from_slice(second);
+    }
+
+    /// Makes room for `len` values: from 16 on twice as much each time, but never more than for `most`.
+    #[cold]
+    fn grow(&mut self, len: usize, most: usize) {
+        let target = (self.slots.len() * 2).max(16).min(most).max(len);
+        let mut slots = Vec::with_capacity(target);
+        slots.extend(self.iter());
+        slots.resize(target, T::default());
+        self.slots = slots.into();
         self.front = 0;
-        if self.slots.len() == self.slots.capacity() {
-            let target = (self.slots.len() * 2).max(4).min(capacity).max(self.slots.len() + 1);
-            self.slots.reserve_exact(target - self.slots.len());
-        }
     }
 
-    fn wrapped(&self, steps: u32) -> u32 {
-        let place = self.front as usize + steps as usize;
-        (if place >= self.slots.len() { place - self.slots.len() } else { place }) as u32
+    /// Where the value `at` places behind the oldest is, or will be: at most one round away.
+    fn place(&self, at: usize) -> usize {
+        let place = self.front as usize + at;
+        if place >= self.slots.len() { place - self.slots.len() } else { place }
     }
 }
 
@@ -120,33 +185,49 @@ mod tests {
     use std::collections::VecDeque;
 
     #[test]
-    fn a_ring_is_small_and_takes_no_more_than_its_capacity() {
-        assert!(size_of::<Ring<f64>>() <= 40);
+    fn a_ring_is_small_and_takes_no_more_than_it_will_ever_need() {
+        assert_eq!(size_of::<Ring<f64>>(), 24);
         let mut ring = Ring::new();
-        (0..100).for_each(|value| {
-            ring.push_within(value, 20);
-        });
-        assert_eq!(ring.iter().collect::<Vec<_>>(), (80..100).collect::<Vec<_>>());
-        assert!(ring.slots.capacity() <= 20, "{}", ring.slots.capacity());
+        (0..20).for_each(|value| ring.push(value, 20));
+        assert_eq!(ring.slots.len(), 20);
+        ring.slide(&[20, 21]);
+        assert_eq!(ring.iter().collect::<Vec<_>>(), (2..22).collect::<Vec<_>>());
+        assert_eq!(ring.slots.len(), 20);
+        let mut small = Ring::new();
+        small.push(1, 3);
+        assert_eq!(small.slots.len(), 3);
     }
 
     proptest! {
         #[test]
-        fn a_ring_is_a_queue(steps in proptest::collection::vec(0..5u8, 0..300), capacity in 1..12usize) {
+        fn a_ring_is_a_queue(steps in proptest::collection::vec((0..5u8, 0..30usize), 0..300), most in 1..40usize) {
             let (mut ring, mut queue) = (Ring::new(), VecDeque::new());
-            for (at, step) in steps.into_iter().enumerate() {
+            for (at, (step, count)) in steps.into_iter().enumerate() {
+                let values: Vec<usize> = (at * 100..at * 100 + count).collect();
                 match step {
-                    0 => prop_assert_eq!(ring.pop_front(), queue.pop_front()),
-                    1 => { ring.push_back(at); queue.push_back(at); }
-                    _ if queue.len() <= capacity => {
-                        let evicted = if queue.len() == capacity { queue.pop_front() } else { None };
-                        queue.push_back(at);
-                        prop_assert_eq!(ring.push_within(at, capacity), evicted);
+                    0 => prop_assert_eq!(ring.pop(), queue.pop_front()),
+                    1 => { ring.push(at, most); queue.push_back(at); }
+                    2 => { ring.extend(&values, most); queue.extend(values); }
+                    _ => {
+                        let len = queue.len();
+                        let leaving: Vec<usize> = queue.iter().chain(&values).copied().collect();
+                        if len > 0 {
+                            let pairs = ring.exchanges(&values);
+                            let pairs = pairs.iter().flat_map(|(new, old)| new.iter().copied().zip(old.iter().copied()));
+                            let expected = values.iter().copied().zip(leaving);
+                            prop_assert_eq!(pairs.collect::<Vec<_>>(), expected.collect::<Vec<_>>());
+                        }
+                        ring.slide(&values);
+                        queue.extend(values);
+                        queue.drain(..queue.len() - len);
                     }
-                    _ => {}
                 }
                 prop_assert_eq!(ring.iter().collect::<Vec<_>>(), queue.iter().copied().collect::<Vec<_>>());
-                prop_assert_eq!((ring.len(), ring.front()), (queue.len(), queue.front().copied()));
+                prop_assert_eq!((ring.front(), ring.back()), (queue.front().copied(), queue.back().copied()));
+                ring.prefetch(count);
+                prop_assert_eq!((ring.len(), ring.get(2)), (queue.len(), queue.get(2).copied()));
+                let (first, second) = ring.as_mut_slices();
+                prop_assert_eq!(first.len() + second.len(), queue.len());
                 let copy: Ring<usize> = postcard::from_bytes(&postcard::to_stdvec(&ring).expect("saved")).expect("restored");
                 prop_assert_eq!(copy.iter().collect::<Vec<_>>(), ring.iter().collect::<Vec<_>>());
             }

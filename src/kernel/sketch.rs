@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::quantile::{interpolate, key_of, place, value_of};
+use super::order::{key_of, value_of};
+use super::quantile::{interpolate, place};
 
 /// Cells an octave: values in one cell share sign, exponent and this many leading bits of the mantissa.
 const CELLS: usize = 1 << CELL_BITS;

@@ -6,7 +6,12 @@
 
 mod aggregate;
 mod fate;
+mod moving;
 mod moving_average;
+mod moving_max;
+mod moving_median;
+mod moving_min;
+mod moving_std;
 mod normalize;
 mod reorder;
 mod series;
@@ -27,7 +32,12 @@ pub use crate::registry::parameters_of;
 pub use crate::sensor::{OfSensors, PerSensor, Rules, matcher};
 pub use aggregate::{Aggregate, Statistic};
 pub use fate::Flow;
-pub use moving_average::{MovingAverage, Unusual, Window};
+pub use moving::{Look, Moving, Unusual, Window, WindowStatistic};
+pub use moving_average::{Average, MovingAverage};
+pub use moving_max::{Max, MovingMax};
+pub use moving_median::{Middle, MovingMedian};
+pub use moving_min::{Min, MovingMin};
+pub use moving_std::{MovingStd, Std};
 pub use normalize::{Exception, Method, Normalize, Unknown};
 pub use reorder::Reorder;
 pub use series::{Groups, Made, Output, Run, SeriesStage, Shards, Share};

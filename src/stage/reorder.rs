@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::moving_average::late_by;
+use super::moving::late_by;
 use super::{Flow, PerSensor, Process, Reach, Stage};
 use crate::batch::{Batch, Schema};
 use crate::error::{Error, RejectionKind, Result};

@@ -390,6 +390,57 @@ fn clause_16_the_mean_forgets_what_has_left_the_window() {
 }
 
 #[test]
+fn clause_15_other_statistics_look_at_the_same_windows() {
+    let given = ["3", "1", "", "nan", "4", "8", "6"];
+    let of = |kind: &str, more: &str| last(&given, &format!("type = \"{kind}\"\nwindow = 3\n{more}"));
+    assert_eq!(of("moving_min", ""), ["3", "1", "1", "1", "4", "4", "4"]);
+    assert_eq!(of("moving_max", ""), ["3", "3", "3", "1", "4", "8", "8"]);
+    assert_eq!(of("moving_median", ""), ["3", "2", "2", "1", "4", "6", "6"]);
+    assert_eq!(of("moving_std", "")[..6], ["0", "1", "1", "0", "0", "2"]);
+    assert_eq!(of("moving_std", "min_samples = 2")[..6], ["", "1", "1", "", "", "2"]);
+    assert_eq!(of("moving_std", "ddof = 1")[2..], ["1.4142135623730951", "", "", "2.8284271247461903", "2"]);
+    let (header, records, _) =
+        all("v\n1\n3\n", "", "[[stage]]\ntype = \"moving_std\"\nwindow = 3\ncount = true");
+    assert_eq!(header, "sensor,v,v_std,v_std_count");
+    assert_eq!(records, ["in,1,0,1", "in,3,1,2"]);
+    let text = "t,s,v\n0,a,1\n4,a,3\n5,a,5\n9,a,2\n4,a,7\n";
+    let (header, records, report) = all(text, TIMED, "[[stage]]\ntype = \"moving_max\"\nwindow = \"5s\"");
+    assert_eq!(header, "t,s,v,v_max");
+    assert_eq!(records, ["0,a,1,1", "4,a,3,3", "5,a,5,5", "9,a,2,5"]);
+    assert_eq!(report.rejects.late, 1);
+}
+
+#[test]
+fn clause_15_a_deviation_needs_more_samples_than_are_taken_off_the_divisor() {
+    let (kind, message) = error("v\n1\n", "", "[[stage]]\ntype = \"moving_std\"\nwindow = 2\nddof = 2");
+    assert_eq!(kind, ErrorKind::Config);
+    assert!(message.contains("a result needs 3 samples, more than `window` 2 ever has"), "{message}");
+}
+
+#[test]
+fn clause_16_other_statistics_are_exact_too() {
+    let of = |kind: &str, given: &[&str]| last(given, &format!("type = \"{kind}\"\nwindow = 2"));
+    // Squares of these have no digit left for the difference; the greatest floats have no square at all.
+    assert_eq!(
+        of("moving_std", &["1000000000.5", "1000000000", "1e300", "-1e300"])[1..],
+        ["0.25", "5e299", "1e300"]
+    );
+    assert_eq!(
+        of("moving_median", &["1.7e308", "1.7e308", "-0", "-0", "0"]),
+        ["1.7e308", "1.7e308", "8.5e307", "0", "0"]
+    );
+    assert_eq!(of("moving_min", &["0", "-0", "0", "0"]), ["0", "-0", "-0", "0"]);
+    assert_eq!(of("moving_max", &["-0", "0", "-0", "-0"]), ["-0", "0", "0", "-0"]);
+    let given = ["1", "inf", "-inf", "nan", "5"];
+    let propagated =
+        |kind: &str| last(&given, &format!("type = \"{kind}\"\nwindow = 2\nnon_finite = \"propagate\""));
+    assert_eq!(propagated("moving_min"), ["1", "1", "-inf", "NaN", "NaN"]);
+    assert_eq!(propagated("moving_max"), ["1", "inf", "inf", "NaN", "NaN"]);
+    assert_eq!(propagated("moving_median"), ["1", "inf", "NaN", "NaN", "NaN"]);
+    assert_eq!(propagated("moving_std"), ["0", "NaN", "NaN", "NaN", "NaN"]);
+}
+
+#[test]
 fn clause_17_every_stage_declares_its_reach() {
     let loaded = Normalize { load: Some("fit.json".into()), ..Normalize::default() };
     let reaches = [

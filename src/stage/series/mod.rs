@@ -12,6 +12,7 @@ use self::shards::{PerSeries, bind};
 use super::{Process, Reach, Stage};
 use crate::batch::{Column, Field, FieldKind, Schema};
 use crate::error::Result;
+use crate::sensor::{SensorId, Sensors};
 use crate::time::Timestamp;
 
 pub use groups::{Groups, Share};
@@ -55,6 +56,11 @@ pub trait SeriesStage: Clone + Send + Sync + 'static {
     /// What ends the run.
     fn step(&self, state: &mut Self::State, run: &mut Run<'_>) -> Result<()>;
 
+    /// Asks the memory for what the next `records` records of a series will need
+    /// ([`prefetch`](crate::kernel::prefetch::prefetch)). Called some series ahead of [`SeriesStage::step`]: among many series,
+    /// or long windows, next to nothing is in a cache.
+    fn prefetch(&self, _state: &Self::State, _records: usize) {}
+
     /// Whether it may call [`Run::late`].
     fn may_be_late(&self) -> bool {
         false
@@ -68,9 +74,12 @@ pub trait SeriesStage: Clone + Send + Sync + 'static {
 
 /// Consecutive records of one series, and where its results go.
 pub struct Run<'a> {
-    sensor: &'a str,
+    sensor: SensorId,
+    sensors: &'a Sensors,
     column: &'a str,
+    /// Those of the whole batch, of which the run has `rows`: few stages look at times.
     times: Option<&'a [Timestamp]>,
+    rows: &'a [u32],
     values: &'a [f64],
     /// `None` where all are valid.
     valid: Option<&'a [bool]>,
@@ -97,7 +106,7 @@ pub enum Output {
 impl Run<'_> {
     /// The sensor's name.
     pub fn sensor(&self) -> &str {
-        self.sensor
+        self.sensors.name(self.sensor)
     }
 
     /// The measurement's name.
@@ -127,7 +136,7 @@ impl Run<'_> {
 
     /// The time of record `at`; `None` where the input has no time column.
     pub fn time(&self, at: usize) -> Option<Timestamp> {
-        self.times.map(|times| times[at])
+        self.times.map(|times| times[self.rows[at] as usize])
     }
 
     /// Appends a number to output `slot`: its place in [`SeriesStage::outputs`].

@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::{Groups, Output, Run, SeriesStage, Share};
 use crate::batch::{Batch, Column, FieldKind, Mask, Measurement, Schema};
 use crate::error::{Error, RejectionKind, Result};
+use crate::kernel::prefetch::prefetch;
 use crate::sensor::{PerSensor, SensorId, Sensors};
 use crate::stage::{Flow, Process};
-use crate::time::Timestamp;
 
 /// A stage in use whose state is split over shards of sensors, so that several workers can be at it: each shard is
 /// given its share of every batch, in the order of the batches, by one worker at a time.
@@ -68,6 +68,10 @@ pub(super) fn bind<S: SeriesStage>(stage: &S, input: &Schema) -> Result<Binding>
     Ok(Binding { schema: Arc::new(schema), columns })
 }
 
+/// How many runs before its own a run's memory is asked for: far enough for the memory to answer in time, near enough for the
+/// answers to stay in the cache.
+const AHEAD: usize = 8;
+
 /// A series stage in use.
 pub(super) struct PerSeries<S: SeriesStage> {
     stage: S,
@@ -87,7 +91,6 @@ struct Shard<S: SeriesStage> {
 /// The values of a column in the order of a share.
 #[derive(Default)]
 struct Scratch {
-    times: Vec<Timestamp>,
     values: Vec<f64>,
     valid: Vec<bool>,
 }
@@ -108,6 +111,18 @@ impl<S: SeriesStage> PerSeries<S> {
         self.shards[shard].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Asks the memory for what runs some way behind run `at` will need: first a state, later what the state points to.
+    fn prefetch(&self, states: &PerSensor<S::State>, share: Share<'_>, at: usize) {
+        let state = |&(sensor, _): &(SensorId, _)| states.as_slice().get(self.place(sensor).index());
+        if let Some(state) = share.runs.get(at + 2 * AHEAD).and_then(state) {
+            prefetch(std::slice::from_ref(state));
+        }
+        let run = share.runs.get(at + AHEAD);
+        if let Some((state, (_, rows))) = run.and_then(state).and_then(Option::as_ref).zip(run) {
+            self.stage.prefetch(state, rows.len());
+        }
+    }
+
     /// Where the states of sensor `id` are in its shard.
     fn place(&self, id: SensorId) -> SensorId {
         SensorId(id.0 / self.shards.len() as u32)
@@ -121,21 +136,23 @@ impl<S: SeriesStage> Shards for PerSeries<S> {
 
     fn step(&self, shard: usize, batch: &Batch, share: Share<'_>, sensors: &Sensors) -> Result<Made> {
         let Shard { states, scratch } = &mut *self.shard(shard);
-        scratch.gather_times(batch.times(), share.rows);
         let (mut made, mut late) = (Vec::new(), Vec::new());
         for (bound, states) in self.binding.columns.iter().zip(states) {
             let all_valid = scratch.gather(batch.measurement(bound.at), share.rows);
             let first = made.len();
             made.extend(bound.outputs.iter().map(|&(_, kind)| Output::empty(kind, share.rows.len())));
             for (at, &(sensor, _)) in share.runs.iter().enumerate() {
-                let name = sensors.name(sensor);
+                self.prefetch(states, share, at);
                 let range = share.range(at);
-                let state =
-                    states.get_or_insert_with(self.place(sensor), || self.stage.state(name, &bound.name));
+                let state = states.get_or_insert_with(self.place(sensor), || {
+                    self.stage.state(sensors.name(sensor), &bound.name)
+                });
                 let mut run = Run {
-                    sensor: name,
+                    sensor,
+                    sensors,
                     column: &bound.name,
-                    times: batch.times().map(|_| &scratch.times[range.clone()]),
+                    times: batch.times(),
+                    rows: &share.rows[range.clone()],
                     values: &scratch.values[range.clone()],
                     valid: (!all_valid).then(|| &scratch.valid[range.clone()]),
                     outputs: &mut made[first..],
@@ -196,11 +213,6 @@ impl<S: SeriesStage> Process for PerSeries<S> {
 }
 
 impl Scratch {
-    fn gather_times(&mut self, times: Option<&[Timestamp]>, rows: &[u32]) {
-        self.times.clear();
-        self.times.extend(times.into_iter().flat_map(|times| rows.iter().map(|&row| times[row as usize])));
-    }
-
     /// Takes over the values at `rows`; whether all of them are valid, in which case `valid` is not filled.
     fn gather(&mut self, column: &Measurement, rows: &[u32]) -> bool {
         self.values.clear();

@@ -1,0 +1,27 @@
+//! `moving_max`: the greatest value of the last records of a series, or of a duration (clauses 15 and 16).
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::moving::{Moving, WindowStatistic};
+use crate::kernel::extreme::Greatest;
+use crate::registry::Component;
+
+/// The greatest value in the window; +0 is greater than −0.
+pub type MovingMax = Moving<Max>;
+
+inventory::submit! { Component::stage::<MovingMax>("moving_max", "the greatest value of the last records, or of a duration") }
+
+/// What [`MovingMax`] computes.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Max {}
+
+impl WindowStatistic for Max {
+    const NAME: &'static str = "moving_max";
+    const SUFFIX: &'static str = "max";
+    const KEEPS: &'static str = "the greatest of the newest";
+    type Aggregate = Greatest;
+
+    fn options(&self) {}
+}

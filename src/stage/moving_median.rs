@@ -1,0 +1,27 @@
+//! `moving_median`: the median of the last records of a series, or of a duration (clauses 15 and 16).
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::moving::{Moving, WindowStatistic};
+use crate::kernel::median::Median;
+use crate::registry::Component;
+
+/// The value in the middle of those in the window; of an even number of values, the mean of the two in the middle.
+pub type MovingMedian = Moving<Middle>;
+
+inventory::submit! { Component::stage::<MovingMedian>("moving_median", "the median of the last records, or of a duration") }
+
+/// What [`MovingMedian`] computes.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Middle {}
+
+impl WindowStatistic for Middle {
+    const NAME: &'static str = "moving_median";
+    const SUFFIX: &'static str = "median";
+    const KEEPS: &'static str = "the same numbers in order";
+    type Aggregate = Median;
+
+    fn options(&self) {}
+}

@@ -1,0 +1,27 @@
+//! `moving_min`: the least value of the last records of a series, or of a duration (clauses 15 and 16).
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::moving::{Moving, WindowStatistic};
+use crate::kernel::extreme::Least;
+use crate::registry::Component;
+
+/// The least value in the window; −0 is less than +0.
+pub type MovingMin = Moving<Min>;
+
+inventory::submit! { Component::stage::<MovingMin>("moving_min", "the least value of the last records, or of a duration") }
+
+/// What [`MovingMin`] computes.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Min {}
+
+impl WindowStatistic for Min {
+    const NAME: &'static str = "moving_min";
+    const SUFFIX: &'static str = "min";
+    const KEEPS: &'static str = "the least of the newest";
+    type Aggregate = Least;
+
+    fn options(&self) {}
+}
