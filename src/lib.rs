@@ -11,9 +11,9 @@
 //!
 //! | layer | modules | what they are |
 //! |---|---|---|
-//! | 0 | [`time`], [`offset`], [`metrics`] | words: when, where, how many |
+//! | 0 | [`time`], [`offset`], [`metrics`], [`kernel`] | words: when, where, how many; numeric loops, which know no other module |
 //! | 1 | [`error`], [`sensor`] | what goes wrong; who measures |
-//! | 2 | [`batch`], [`chunk`], [`kernel`], [`atomic`] | records in columns; bytes that end at a record end; numeric loops; files that appear when complete |
+//! | 2 | [`batch`], [`chunk`], [`atomic`] | records in columns; bytes that end at a record end; files that appear when complete |
 //! | 3 | [`format`](mod@format) | bytes to records and back |
 //! | 4 | [`source`], [`stage`], [`sink`], [`registry`] | the parts of a pipeline, one a file, found by name |
 //! | 5 | [`pipeline`] | as written → checked → planned |

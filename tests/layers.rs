@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 /// The modules of each layer; a module may import those of lower layers and of its own.
 const LAYERS: [&[&str]; 8] = [
-    &["time", "offset", "metrics"],
+    &["time", "offset", "metrics", "kernel"],
     &["error", "sensor"],
-    &["atomic", "batch", "chunk", "kernel"],
+    &["atomic", "batch", "chunk"],
     &["format"],
     &["source", "stage", "sink", "registry"],
     &["pipeline"],

@@ -1,5 +1,7 @@
 //! Hints to the memory.
 
+#![expect(unsafe_code, reason = "the instruction has no safe form; it reads nothing and fails at no address")]
+
 /// What the memory hands over at once, in bytes.
 const LINE: usize = 64;
 

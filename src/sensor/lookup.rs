@@ -8,6 +8,7 @@ use hashbrown::HashTable;
 
 use super::{SensorId, Sensors};
 use crate::error::Result;
+use crate::kernel::prefetch::prefetch;
 
 /// Gives ids to sensors' names.
 pub trait SensorLookup {
@@ -94,15 +95,39 @@ impl SensorLookup for SensorIds {
     }
 
     fn known_ids(&mut self, text: &[u8], names: &[(u32, u32)], ids: &mut Vec<SensorId>) {
-        ids.extend(names.iter().map(|&(start, len)| {
-            let (start, len) = (start as usize, len as usize);
-            match short_key(text, start, len) {
-                Some(key) => self.short.get(key),
-                None => self.long.get(&text[start..start + len]),
-            }
-        }));
+        if self.short.keys.len() < FAR {
+            ids.extend(names.iter().map(|&name| self.known_id(text, name)));
+            return;
+        }
+        // A table in no cache near: all slots of some names are asked for before the first is looked at.
+        for names in names.chunks(AHEAD) {
+            names.iter().for_each(|&(start, len)| {
+                if let Some(key) = short_key(text, start as usize, len as usize) {
+                    self.short.prefetch(key);
+                }
+            });
+            ids.extend(names.iter().map(|&name| self.known_id(text, name)));
+        }
     }
 }
+
+impl SensorIds {
+    /// The id of the name at this start and of this length in `text`, if it is remembered.
+    #[inline]
+    fn known_id(&self, text: &[u8], (start, len): (u32, u32)) -> SensorId {
+        let (start, len) = (start as usize, len as usize);
+        match short_key(text, start, len) {
+            Some(key) => self.short.get(key),
+            None => self.long.get(&text[start..start + len]),
+        }
+    }
+}
+
+/// Slots of a table that is in no cache near the processor.
+const FAR: usize = 1 << 14;
+
+/// Names whose slots are asked for at once.
+const AHEAD: usize = 32;
 
 /// Names up to this many bytes are one number, compared at once.
 const SHORT: usize = 15;
@@ -161,6 +186,14 @@ impl ShortNames {
                 _ => slot = (slot + 1) & (self.keys.len() - 1),
             }
         }
+    }
+
+    /// Asks for where `key` should be.
+    #[inline]
+    fn prefetch(&self, key: u128) {
+        let slot = self.slot(key);
+        prefetch(&self.keys[slot..=slot]);
+        prefetch(&self.ids[slot..=slot]);
     }
 
     fn insert(&mut self, key: u128, id: SensorId) {
