@@ -1,6 +1,7 @@
 //! The project's chores: `cargo xtask test` and its siblings. Standard library only, so that it
 //! builds in a second.
 
+mod instructions;
 mod peers;
 mod tools;
 
@@ -19,6 +20,8 @@ usage: cargo xtask <chore>
   test   install what the tests need, run all of them and every example
   docs   write docs/reference.md anew from the components' schemas (--check: fail if it is out of date)
   deny   check licences and sources of the dependencies (installs cargo-deny if need be)
+  instructions
+         count the instructions of the kernels under valgrind, fail where they grew (--record: keep the counts)
   peers  run the same jobs with tidemill and its peers, and write down what they took (--help: its options)";
 
 fn main() -> ExitCode {
@@ -29,6 +32,8 @@ fn main() -> ExitCode {
         ["docs"] => docs(false),
         ["docs", "--check"] => docs(true),
         ["deny"] => deny(),
+        ["instructions"] => instructions::check(),
+        ["instructions", "--record"] => instructions::record(),
         ["peers", options @ ..] => peers::peers(options),
         _ => Err(USAGE.into()),
     };
@@ -126,7 +131,7 @@ pub(crate) fn root() -> PathBuf {
 }
 
 /// The cargo that runs this chore.
-fn cargo_command() -> Command {
+pub(crate) fn cargo_command() -> Command {
     Command::new(told_by_cargo("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
@@ -151,7 +156,7 @@ pub(crate) fn run(command: &mut Command) -> Outcome {
     }
 }
 
-fn line(command: &Command) -> String {
+pub(crate) fn line(command: &Command) -> String {
     let parts = std::iter::once(command.get_program()).chain(command.get_args());
     parts.map(|part| part.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
 }
