@@ -2,6 +2,7 @@
 //! so that states can be saved).
 
 pub mod exact_sum;
+pub mod json;
 pub mod number;
 pub mod quantile;
 pub mod ring;
