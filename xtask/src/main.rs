@@ -1,6 +1,7 @@
 //! The project's chores: `cargo xtask test` and its siblings. Standard library only, so that it
 //! builds in a second.
 
+mod fuzz;
 mod instructions;
 mod peers;
 mod tools;
@@ -20,6 +21,7 @@ usage: cargo xtask <chore>
   test   install what the tests need, run all of them and every example
   docs   write docs/reference.md anew from the components' schemas (--check: fail if it is out of date)
   deny   check licences and sources of the dependencies (installs cargo-deny if need be)
+  fuzz   random input against what judges it, for so many seconds each target (default: 60; needs rustup)
   instructions
          count the instructions of the kernels under valgrind, fail where they grew (--record: keep the counts)
   peers  run the same jobs with tidemill and its peers, and write down what they took (--help: its options)";
@@ -32,6 +34,8 @@ fn main() -> ExitCode {
         ["docs"] => docs(false),
         ["docs", "--check"] => docs(true),
         ["deny"] => deny(),
+        ["fuzz"] => fuzz::fuzz("60"),
+        ["fuzz", seconds] => fuzz::fuzz(seconds),
         ["instructions"] => instructions::check(),
         ["instructions", "--record"] => instructions::record(),
         ["peers", options @ ..] => peers::peers(options),
