@@ -2,9 +2,9 @@
 
 use std::io::Write;
 use std::path::PathBuf;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
-use crate::{Outcome, cargo, cargo_command, line, root, tools};
+use crate::{Outcome, cargo, cargo_command, line, root, target, tools};
 
 /// The version of gungraun, library and runner.
 const GUNGRAUN: &str = "0.20.0";
@@ -32,8 +32,9 @@ pub(crate) fn record() -> Outcome {
 fn compare(arguments: &[&str]) -> Outcome {
     tools::installed("valgrind", "valgrind")?;
     let counts = counted(&runner()?)?;
-    let mut command = cargo_command();
-    command.args(["run", "--quiet", "--package", "tidemill-instructions", "--"]).args(arguments);
+    cargo(&["build", "--quiet", "--workspace", "--bin", "tidemill-instructions"])?;
+    let mut command = Command::new(target()?.join("debug/tidemill-instructions"));
+    command.args(arguments);
     let mut child = command
         .current_dir(root())
         .stdin(Stdio::piped())

@@ -13,7 +13,7 @@ use std::process::{Command, ExitCode};
 /// The version of cargo-deny that the gate uses.
 const CARGO_DENY: &str = "0.20.2";
 
-/// The Cargo feature that has a test and an example of its own, named like it.
+/// The Cargo feature that has a test, an example and a bench of its own, named like it.
 const POLARS: &str = "polars";
 
 const USAGE: &str = "\
@@ -52,16 +52,21 @@ fn main() -> ExitCode {
 
 pub(crate) type Outcome = Result<(), String>;
 
-/// All tests: the default build, its examples, once more with one thread, and the polars feature.
+/// All tests: the default build, its examples, once more with one thread, and the polars feature. Always of the whole workspace: of a
+/// part of it, dependencies have other features, and are built once more.
 fn test() -> Outcome {
     cargo(&["test", "--workspace"])?;
-    cargo(&["test", "--bench", "*"])?;
+    let benches = named_in("benches")?;
+    let benches = benches.iter().flat_map(|bench| ["--bench", bench]);
+    cargo(&["test", "--workspace"].into_iter().chain(benches).collect::<Vec<_>>())?;
     peers::test()?;
-    for example in examples()?.iter().filter(|example| *example != POLARS) {
-        cargo(&["run", "--quiet", "--example", example])?;
+    for example in named_in("examples")? {
+        // Built with the tests.
+        run(&mut Command::new(target()?.join("debug/examples").join(example)))?;
     }
     docs(true)?;
-    run(cargo_command().args(["test", "--test", "semantics"]).env("RAYON_NUM_THREADS", "1"))?;
+    let semantics = ["test", "--workspace", "--test", "semantics"];
+    run(cargo_command().args(semantics).env("RAYON_NUM_THREADS", "1"))?;
     cargo(&["test", "--features", POLARS, "--test", POLARS])?;
     cargo(&["run", "--quiet", "--features", POLARS, "--example", POLARS])?;
     cargo(&["test", "--features", POLARS, "--doc", "--", "Guide"])
@@ -70,11 +75,10 @@ fn test() -> Outcome {
 /// The reference of all components, from their schemas.
 fn docs(check: bool) -> Outcome {
     let file = root().join("docs/reference.md");
-    let output = cargo_command()
-        .args(["run", "--quiet", "--", "schema", "--markdown"])
-        .current_dir(root())
-        .output()
-        .map_err(|error| format!("cargo cannot be run: {error}"))?;
+    cargo(&["build", "--quiet", "--workspace", "--bin", "tidemill"])?;
+    let mut command = Command::new(target()?.join("debug/tidemill"));
+    let output = command.args(["schema", "--markdown"]).output();
+    let output = output.map_err(|error| format!("`{}` cannot be run: {error}", line(&command)))?;
     if !output.status.success() {
         return Err(format!(
             "`tidemill schema --markdown` failed:\n{}",
@@ -117,14 +121,23 @@ fn install_wheel(folder: &Path) -> Outcome {
     run(Command::new(folder.join("bin/python")).args(["-m", "pip", "install", "--quiet", &package]))
 }
 
-fn examples() -> Result<Vec<String>, String> {
-    let folder = root().join("examples");
+/// What the Rust files of a folder are called, but for the one that needs the polars feature.
+fn named_in(folder: &str) -> Result<Vec<String>, String> {
+    let folder = root().join(folder);
     let entries = std::fs::read_dir(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     let mut names: Vec<String> = entries
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.strip_suffix(".rs").map(str::to_owned))
+        .filter(|name| name != POLARS)
         .collect();
     names.sort();
     Ok(names)
+}
+
+/// Where builds go: the folder above that of this very binary, wherever it is.
+pub(crate) fn target() -> Result<PathBuf, String> {
+    let this = std::env::current_exe().map_err(|error| format!("this program cannot be found: {error}"))?;
+    let target = this.parent().and_then(Path::parent).ok_or("this program has no folder")?;
+    Ok(target.to_path_buf())
 }
 
 /// The checkout that cargo runs this chore for. Asked when it runs, not when it was built: checkouts that share a

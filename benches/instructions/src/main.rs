@@ -11,8 +11,8 @@ use std::process::{Command, ExitCode};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// The growth that is let through, as a share.
-const LIMIT: f64 = 0.03;
+/// The growth that is let through, in per cent.
+const LIMIT: u64 = 3;
 
 /// What is kept in the repository.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -111,8 +111,9 @@ fn compare(recorded: &Record, measured: &Record) -> Result<String, String> {
         let (line, is_over) = match (recorded.counts.get(name), measured.counts.get(name)) {
             (Some(&old), Some(&new)) => {
                 let growth = new as f64 / old as f64 - 1.0;
-                let mark = if growth > LIMIT { "  <- too much" } else { "" };
-                (format!("{old:>12}{new:>12} {:>+7.1} %  {name}{mark}", growth * 100.0), growth > LIMIT)
+                let is_over = 100 * new > (100 + LIMIT) * old;
+                let mark = if is_over { "  <- too much" } else { "" };
+                (format!("{old:>12}{new:>12} {:>+7.1} %  {name}{mark}", growth * 100.0), is_over)
             }
             (Some(&old), None) => (format!("{old:>12}           –            {name}  <- is gone"), true),
             (None, new) => {
