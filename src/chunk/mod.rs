@@ -70,6 +70,14 @@ impl Chunk {
         self.decoder.decode(self, sensors)
     }
 
+    /// The same by the decoder's plainest way: see [`Decode::decode_by_reference`].
+    ///
+    /// # Errors
+    /// As [`Chunk::decode`].
+    pub fn decode_by_reference(&self, sensors: &mut dyn SensorLookup) -> Result<Decoded> {
+        self.decoder.decode_by_reference(self, sensors)
+    }
+
     /// Checks that the bytes were the file's to the end: to be called between the last look at them and the moment at which
     /// what came of them is handed over. A mapped file that is cut off reads as zeros.
     ///

@@ -38,7 +38,7 @@ pub use report::{FirstPassReport, Rejects, Report, Shown};
 pub struct RunOptions {
     /// How many threads work; the machine's cores (or `RAYON_NUM_THREADS`) where `None`.
     pub threads: Option<usize>,
-    /// Whether to run the one-thread loop that judges the parallel runtime, instead of that.
+    /// Whether to run the one-thread loop that judges the parallel runtime, with the decoders that judge the fast ones, instead.
     pub sequential: bool,
     /// How the input is opened.
     pub open: OpenOptions,

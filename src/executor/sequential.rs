@@ -106,7 +106,7 @@ impl Pass {
         let (mut decoded, lines) = match input {
             Input::Records(decoded) => (decoded, LineCount::Final),
             Input::Chunk(chunk) => {
-                let mut decoded = chunk.decode(&mut self.ids)?;
+                let mut decoded = chunk.decode_by_reference(&mut self.ids)?;
                 chunk.check_unchanged()?;
                 decoded.batch.sequence = chunk.sequence;
                 let lines = LineCount::of(&chunk, &decoded);

@@ -244,6 +244,18 @@ impl<'a> Rows<'a> {
         }
     }
 
+    /// `records` more records have nothing at all for `role`: no number, no text. A record without time or sensor is none.
+    pub(super) fn missing(&mut self, role: Role, records: usize) {
+        match role {
+            Role::Measurement(at) => self.measurement(at, |values, valid| {
+                values.resize(values.len() + records, 0.0);
+                valid.extend_filled(records, false);
+            }),
+            Role::Text(at) => self.texts(at, |spans| spans.resize(spans.len() + records, Span::NULL)),
+            Role::Time(_) | Role::Sensor(_) => {}
+        }
+    }
+
     /// `records` more records have all their values but the sensor: its name is given as start and length in `text`, which is
     /// UTF-8 there, or not at all where no column has it.
     pub(super) fn accept_run(&mut self, names: &[(u32, u32)], text: &[u8], records: usize) -> Result<()> {

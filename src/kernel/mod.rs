@@ -6,6 +6,7 @@ pub mod exact_sum;
 pub mod extreme;
 mod grid;
 mod int256;
+pub mod json;
 pub mod mean;
 pub mod median;
 pub mod number;

@@ -1,6 +1,8 @@
 //! The project's chores: `cargo xtask test` and its siblings. Standard library only, so that it
 //! builds in a second.
 
+mod fuzz;
+mod instructions;
 mod peers;
 mod tools;
 
@@ -11,7 +13,7 @@ use std::process::{Command, ExitCode};
 /// The version of cargo-deny that the gate uses.
 const CARGO_DENY: &str = "0.20.2";
 
-/// The Cargo feature that has a test and an example of its own, named like it.
+/// The Cargo feature that has a test, an example and a bench of its own, named like it.
 const POLARS: &str = "polars";
 
 const USAGE: &str = "\
@@ -19,6 +21,9 @@ usage: cargo xtask <chore>
   test   install what the tests need, run all of them and every example
   docs   write docs/reference.md anew from the components' schemas (--check: fail if it is out of date)
   deny   check licences and sources of the dependencies (installs cargo-deny if need be)
+  fuzz   random input against what judges it, for so many seconds each target (default: 60; needs rustup)
+  instructions
+         count the instructions of the kernels under valgrind, fail where they grew (--record: keep the counts)
   peers  run the same jobs with tidemill and its peers, and write down what they took (--help: its options)";
 
 fn main() -> ExitCode {
@@ -29,6 +34,10 @@ fn main() -> ExitCode {
         ["docs"] => docs(false),
         ["docs", "--check"] => docs(true),
         ["deny"] => deny(),
+        ["fuzz"] => fuzz::fuzz("60"),
+        ["fuzz", seconds] => fuzz::fuzz(seconds),
+        ["instructions"] => instructions::check(),
+        ["instructions", "--record"] => instructions::record(),
         ["peers", options @ ..] => peers::peers(options),
         _ => Err(USAGE.into()),
     };
@@ -43,16 +52,21 @@ fn main() -> ExitCode {
 
 pub(crate) type Outcome = Result<(), String>;
 
-/// All tests: the default build, its examples, once more with one thread, and the polars feature.
+/// All tests: the default build, its examples, once more with one thread, and the polars feature. Always of the whole workspace: of a
+/// part of it, dependencies have other features, and are built once more.
 fn test() -> Outcome {
     cargo(&["test", "--workspace"])?;
-    cargo(&["test", "--bench", "*"])?;
+    let benches = named_in("benches")?;
+    let benches = benches.iter().flat_map(|bench| ["--bench", bench]);
+    cargo(&["test", "--workspace"].into_iter().chain(benches).collect::<Vec<_>>())?;
     peers::test()?;
-    for example in examples()?.iter().filter(|example| *example != POLARS) {
-        cargo(&["run", "--quiet", "--example", example])?;
+    for example in named_in("examples")? {
+        // Built with the tests.
+        run(&mut Command::new(target()?.join("debug/examples").join(example)))?;
     }
     docs(true)?;
-    run(cargo_command().args(["test", "--test", "semantics"]).env("RAYON_NUM_THREADS", "1"))?;
+    let semantics = ["test", "--workspace", "--test", "semantics"];
+    run(cargo_command().args(semantics).env("RAYON_NUM_THREADS", "1"))?;
     cargo(&["test", "--features", POLARS, "--test", POLARS])?;
     cargo(&["run", "--quiet", "--features", POLARS, "--example", POLARS])?;
     cargo(&["test", "--features", POLARS, "--doc", "--", "Guide"])
@@ -61,11 +75,10 @@ fn test() -> Outcome {
 /// The reference of all components, from their schemas.
 fn docs(check: bool) -> Outcome {
     let file = root().join("docs/reference.md");
-    let output = cargo_command()
-        .args(["run", "--quiet", "--", "schema", "--markdown"])
-        .current_dir(root())
-        .output()
-        .map_err(|error| format!("cargo cannot be run: {error}"))?;
+    cargo(&["build", "--quiet", "--workspace", "--bin", "tidemill"])?;
+    let mut command = Command::new(target()?.join("debug/tidemill"));
+    let output = command.args(["schema", "--markdown"]).output();
+    let output = output.map_err(|error| format!("`{}` cannot be run: {error}", line(&command)))?;
     if !output.status.success() {
         return Err(format!(
             "`tidemill schema --markdown` failed:\n{}",
@@ -108,14 +121,23 @@ fn install_wheel(folder: &Path) -> Outcome {
     run(Command::new(folder.join("bin/python")).args(["-m", "pip", "install", "--quiet", &package]))
 }
 
-fn examples() -> Result<Vec<String>, String> {
-    let folder = root().join("examples");
+/// What the Rust files of a folder are called, but for the one that needs the polars feature.
+fn named_in(folder: &str) -> Result<Vec<String>, String> {
+    let folder = root().join(folder);
     let entries = std::fs::read_dir(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     let mut names: Vec<String> = entries
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.strip_suffix(".rs").map(str::to_owned))
+        .filter(|name| name != POLARS)
         .collect();
     names.sort();
     Ok(names)
+}
+
+/// Where builds go: the folder above that of this very binary, wherever it is.
+pub(crate) fn target() -> Result<PathBuf, String> {
+    let this = std::env::current_exe().map_err(|error| format!("this program cannot be found: {error}"))?;
+    let target = this.parent().and_then(Path::parent).ok_or("this program has no folder")?;
+    Ok(target.to_path_buf())
 }
 
 /// The checkout that cargo runs this chore for. Asked when it runs, not when it was built: checkouts that share a
@@ -126,7 +148,7 @@ pub(crate) fn root() -> PathBuf {
 }
 
 /// The cargo that runs this chore.
-fn cargo_command() -> Command {
+pub(crate) fn cargo_command() -> Command {
     Command::new(told_by_cargo("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
@@ -151,7 +173,7 @@ pub(crate) fn run(command: &mut Command) -> Outcome {
     }
 }
 
-fn line(command: &Command) -> String {
+pub(crate) fn line(command: &Command) -> String {
     let parts = std::iter::once(command.get_program()).chain(command.get_args());
     parts.map(|part| part.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
 }

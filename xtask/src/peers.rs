@@ -3,14 +3,14 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use crate::{Outcome, cargo, root, run, tools};
+use crate::{Outcome, cargo, root, run, target, tools};
 
 /// Sets up the environment, builds the binary, runs the comparison with `options`.
 pub(crate) fn peers(options: &[&str]) -> Outcome {
     let python = tools::python_with("peers", &benches().join("peers/requirements.txt"))?;
     cargo(&["build", "--release", "--locked"])?;
     let mut command = Command::new(python);
-    command.args(["-m", "peers", "--tidemill"]).arg(release()?.join("tidemill")).args(options);
+    command.args(["-m", "peers", "--tidemill"]).arg(target()?.join("release/tidemill")).args(options);
     run(command.env("PYTHONPATH", benches()))
 }
 
@@ -25,11 +25,4 @@ pub(crate) fn test() -> Outcome {
 
 fn benches() -> PathBuf {
     root().join("benches")
-}
-
-/// Where release builds go: beside the folder of this very binary, wherever the target folder is.
-fn release() -> Result<PathBuf, String> {
-    let this = std::env::current_exe().map_err(|error| format!("this program cannot be found: {error}"))?;
-    let target = this.parent().and_then(|folder| folder.parent()).ok_or("this program has no folder")?;
-    Ok(target.join("release"))
 }

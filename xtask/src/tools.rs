@@ -34,7 +34,8 @@ pub(crate) fn python_with(name: &str, requirements: &Path) -> Result<PathBuf, St
     Ok(python)
 }
 
-fn works(program: &str, arguments: &[&str]) -> bool {
+/// Whether `program` can be run with these arguments, and succeeds.
+pub(crate) fn works(program: &str, arguments: &[&str]) -> bool {
     let mut command = Command::new(program);
     command.args(arguments).stdout(Stdio::null()).stderr(Stdio::null());
     command.status().is_ok_and(|status| status.success())

@@ -8,8 +8,8 @@ use crate::format::rows::{Layout, Refusal, Rows};
 use crate::format::{Decode, MAX_FIELD, MAX_FIELDS, MAX_RECORD};
 use crate::sensor::SensorLookup;
 
-/// Bytes a tile: text, places and columns of it stay in the first cache.
-const TILE: usize = 16 << 10;
+/// Bytes a tile: text, places and columns of it stay in the first cache. A fuzzer's inputs are small, and should have tiles too.
+const TILE: usize = if cfg!(fuzzing) { 128 } else { 16 << 10 };
 
 /// Buffers of the reference decoder.
 #[derive(Default)]
@@ -33,10 +33,21 @@ impl Decode for CsvDecoder {
     fn decode(&self, chunk: &Chunk, sensors: &mut dyn SensorLookup) -> Result<Decoded> {
         self.decode_by_tiles(chunk, sensors, TILE)
     }
+
+    fn decode_by_reference(&self, chunk: &Chunk, sensors: &mut dyn SensorLookup) -> Result<Decoded> {
+        let text = chunk.bytes.as_slice();
+        let mut rows = Rows::new(&self.layout, chunk, sensors);
+        let (mut at, mut line, mut scratch) = (0, 0, Scratch::default());
+        while at < text.len() {
+            let (next, lines) = self.one(text, at, line, &mut rows, &mut scratch)?;
+            (at, line) = (next, line + lines);
+        }
+        Ok(rows.finish(line))
+    }
 }
 
 impl CsvDecoder {
-    /// Quickly where the text is regular; the same as [`CsvDecoder::decode_by_reference`] for any size of tiles.
+    /// Quickly where the text is regular; the same as [`Decode::decode_by_reference`] for any size of tiles.
     pub(super) fn decode_by_tiles(
         &self,
         chunk: &Chunk,
@@ -46,23 +57,6 @@ impl CsvDecoder {
         let mut rows = Rows::new(&self.layout, chunk, sensors);
         let lines = Tiles::new(self, chunk.bytes.as_slice(), &mut rows).decode(tile)?;
         Ok(rows.finish(lines))
-    }
-
-    /// Record by record, field by field, in a way that is plainly right.
-    #[cfg(test)]
-    pub(super) fn decode_by_reference(
-        &self,
-        chunk: &Chunk,
-        sensors: &mut dyn SensorLookup,
-    ) -> Result<Decoded> {
-        let text = chunk.bytes.as_slice();
-        let mut rows = Rows::new(&self.layout, chunk, sensors);
-        let (mut at, mut line, mut scratch) = (0, 0, Scratch::default());
-        while at < text.len() {
-            let (next, lines) = self.one(text, at, line, &mut rows, &mut scratch)?;
-            (at, line) = (next, line + lines);
-        }
-        Ok(rows.finish(line))
     }
 
     /// Takes in the record, or the blank line or comment, that begins at `at`, in line `line`; gives the byte after it, and the

@@ -3,13 +3,12 @@
 //! record, or tile by tile where quotes or line ends are odd. So records, rejections and places are always those of the reference decoder.
 
 use super::decode::{CsvDecoder, Scratch as ReferenceScratch};
-use crate::batch::{Span, TimeColumn};
+use crate::batch::Span;
 use crate::error::Result;
-use crate::format::columns::{Columns, Role};
-use crate::format::rows::{LastTime, Rows};
-use crate::kernel::number::parse_short;
+use crate::format::columns::Role;
+use crate::format::rows::Rows;
+use crate::format::run::{FieldOfRun, Run, trimmed};
 use crate::kernel::separators::{self, Found, Separators};
-use crate::time::Timestamp;
 
 /// Decodes a chunk into rows.
 pub(super) struct Tiles<'d, 'r, 'c> {
@@ -49,7 +48,7 @@ struct Shape {
 
 /// Consecutive regular records: `places[first_place ..]` are their separators.
 #[derive(Clone, Copy)]
-struct Run {
+struct Stretch {
     start: usize,
     first_place: usize,
     records: usize,
@@ -119,7 +118,7 @@ impl<'d, 'r, 'c> Tiles<'d, 'r, 'c> {
         }
         let mut next = 0;
         while next < self.places.len() {
-            let run = Run { start: self.at, first_place: next, records: self.regular(next, shape) };
+            let run = Stretch { start: self.at, first_place: next, records: self.regular(next, shape) };
             next += run.records * shape.fields;
             self.run(run, shape)?;
             if next < self.places.len() {
@@ -186,7 +185,7 @@ impl<'d, 'r, 'c> Tiles<'d, 'r, 'c> {
     }
 
     /// Decodes a run of regular records, column by column.
-    fn run(&mut self, run: Run, shape: Shape) -> Result<()> {
+    fn run(&mut self, run: Stretch, shape: Shape) -> Result<()> {
         if run.records == 0 {
             return Ok(());
         }
@@ -198,19 +197,16 @@ impl<'d, 'r, 'c> Tiles<'d, 'r, 'c> {
         names.clear();
         let from = self.rows.len();
         for (field, &role) in decoder.layout.roles.iter().enumerate() {
-            let mut column = FieldOfRun { fields: &fields, field, columns: &decoder.layout.columns, odd };
+            let mut column = FieldOfRun { run: &fields, field, columns: &decoder.layout.columns, odd };
             match role {
-                Role::Measurement(at) => self.rows.measurement(at, |values, valid| {
-                    nulls.clear();
-                    column.numbers(values, nulls);
-                    let first = valid.len();
-                    valid.extend_filled(run.records, true);
-                    nulls.iter().for_each(|&row| valid.set(first + row as usize, false));
-                }),
+                Role::Measurement(at) => {
+                    self.rows.measurement(at, |values, valid| column.numbers(values, valid, nulls));
+                }
                 Role::Time(at) => self.rows.times(at, |last, times| column.times(last, times)),
-                Role::Text(at) => self.rows.texts(at, |spans| column.spans(spans)),
+                Role::Text(at) => self.rows.texts(at, |spans| fields.spans(field, spans)),
                 Role::Sensor(_) => column.names(names),
             }
+            fields.mark_doubled(field, odd);
         }
         odd.sort_unstable();
         odd.dedup();
@@ -225,7 +221,7 @@ impl<'d, 'r, 'c> Tiles<'d, 'r, 'c> {
     }
 
     /// Takes the records between odd ones as they were decoded, and the odd ones by the reference decoder.
-    fn piecewise(&mut self, run: Run, shape: Shape, from: usize) -> Result<()> {
+    fn piecewise(&mut self, run: Stretch, shape: Shape, from: usize) -> Result<()> {
         let decoded = self.rows.split_off(from);
         let Scratch { names, odd, .. } = std::mem::take(&mut self.scratch);
         let mut next = 0;
@@ -247,7 +243,7 @@ impl<'d, 'r, 'c> Tiles<'d, 'r, 'c> {
     }
 
     /// Notes where the records `from..to` of a run came from; the first of them is at line `self.line`.
-    fn origins(&mut self, run: Run, shape: Shape, from: usize, to: usize) {
+    fn origins(&mut self, run: Stretch, shape: Shape, from: usize, to: usize) {
         if self.rows.has_origins() {
             let fields = Fields { text: self.text, places: &self.places, run, shape };
             for record in from..to {
@@ -262,7 +258,7 @@ impl<'d, 'r, 'c> Tiles<'d, 'r, 'c> {
 struct Fields<'a> {
     text: &'a [u8],
     places: &'a [u32],
-    run: Run,
+    run: Stretch,
     shape: Shape,
 }
 
@@ -282,8 +278,17 @@ impl Fields<'_> {
     fn line_end(&self, record: usize) -> usize {
         self.end(record) - 1 - usize::from(self.shape.has_returns)
     }
+}
 
-    /// Calls `each` for a field of every record: record, start, end.
+impl Run for Fields<'_> {
+    fn text(&self) -> &[u8] {
+        self.text
+    }
+
+    fn records(&self) -> usize {
+        self.run.records
+    }
+
     #[inline(always)]
     fn each(&self, field: usize, mut each: impl FnMut(usize, usize, usize)) {
         let Shape { fields, has_returns, quote, .. } = self.shape;
@@ -301,102 +306,25 @@ impl Fields<'_> {
     }
 }
 
-/// One field of a run.
-struct FieldOfRun<'a> {
-    fields: &'a Fields<'a>,
-    field: usize,
-    columns: &'a Columns,
-    odd: &'a mut Vec<u32>,
-}
-
-impl FieldOfRun<'_> {
-    /// Appends the numbers; 0 for nulls, which are noted.
-    fn numbers(&mut self, values: &mut Vec<f64>, nulls: &mut Vec<u32>) {
-        let Self { fields, columns, odd, .. } = self;
-        let text = fields.text;
-        let mark = columns.decimal_mark();
-        let has_null_values = columns.has_null_values();
-        values.reserve(fields.run.records);
-        fields.each(self.field, |record, start, end| {
-            let short = if has_null_values { None } else { parse_short(text, start, end, mark) };
-            values.push(short.unwrap_or_else(|| {
-                let field = Columns::trim(&text[start..end]);
-                if columns.is_null(field) {
-                    nulls.push(record as u32);
-                    return 0.0;
-                }
-                columns.number(field).unwrap_or_else(|| {
-                    odd.push(record as u32);
-                    0.0
-                })
-            }));
-        });
-        self.mark_doubled();
-    }
-
-    fn times(&mut self, last: &mut LastTime, column: &mut TimeColumn) {
-        let Self { fields, columns, odd, .. } = self;
-        let (text, has_null_values) = (fields.text, columns.has_null_values());
-        column.values.reserve(fields.run.records);
-        column.text.reserve(fields.run.records);
-        fields.each(self.field, |record, start, end| {
-            let (start, field) = trimmed(text, start, end);
-            let is_null = has_null_values && columns.is_null(field);
-            let time = last.read(field, columns).ok().filter(|_| !is_null).unwrap_or_else(|| {
-                odd.push(record as u32);
-                Timestamp::MIN
-            });
-            column.values.push(time);
-            column.text.push(Span::new(start, field.len()));
-        });
-        self.mark_doubled();
-    }
-
-    fn spans(&mut self, spans: &mut Vec<Span>) {
-        let text = self.fields.text;
-        self.fields.each(self.field, |_, start, end| {
-            let (start, field) = trimmed(text, start, end);
+impl Fields<'_> {
+    fn spans(&self, field: usize, spans: &mut Vec<Span>) {
+        self.each(field, |_, start, end| {
+            let (start, field) = trimmed(self.text, start, end);
             spans.push(if field.is_empty() { Span::NULL } else { Span::new(start, field.len()) });
         });
-        self.mark_doubled();
     }
 
-    fn names(&mut self, names: &mut Vec<(u32, u32)>) {
-        let Self { fields, columns, odd, .. } = self;
-        let text = fields.text;
-        let has_null_values = columns.has_null_values();
-        fields.each(self.field, |record, start, end| {
-            let (start, field) = trimmed(text, start, end);
-            if field.is_empty() || has_null_values && columns.is_null(field) {
-                odd.push(record as u32);
-            }
-            names.push((start as u32, field.len() as u32));
-        });
-        self.mark_doubled();
-    }
-
-    /// Fields with quotes inside mean something else than they say: the reference decoder has to look at them.
-    fn mark_doubled(&mut self) {
-        let Self { fields, odd, .. } = self;
-        let Some(quote) = fields.shape.quote else { return };
-        fields.each(self.field, |record, start, end| {
-            if fields.text[start..end].contains(&quote) {
+    /// Fields with quotes inside mean something else than they say: the reference decoder has to look at them. Not in line: that takes registers
+    /// from the loops beside it (counted).
+    #[inline(never)]
+    fn mark_doubled(&self, field: usize, odd: &mut Vec<u32>) {
+        let Some(quote) = self.shape.quote else { return };
+        self.each(field, |record, start, end| {
+            if self.text[start..end].contains(&quote) {
                 odd.push(record as u32);
             }
         });
     }
-}
-
-/// A field without the spaces around it, and where it starts then.
-#[inline(always)]
-fn trimmed(text: &[u8], start: usize, end: usize) -> (usize, &[u8]) {
-    let field = &text[start..end];
-    let is_space = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
-    if !is_space(field.first()) && !is_space(field.last()) {
-        return (start, field);
-    }
-    let inner = Columns::trim(field);
-    (start + inner.as_ptr().addr().saturating_sub(field.as_ptr().addr()), inner)
 }
 
 #[cfg(test)]

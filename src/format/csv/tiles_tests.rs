@@ -9,7 +9,7 @@ use crate::chunk::{Chunk, Decoded};
 use crate::format::columns::{ColumnOptions, Decimal};
 use crate::format::csv::decode::CsvDecoder;
 use crate::format::csv::{Csv, Dialect};
-use crate::format::{Format, Head};
+use crate::format::{Decode, Format, Head};
 use crate::offset::Offset;
 use crate::sensor::{SensorIds, SharedSensors};
 

@@ -1,0 +1,215 @@
+//! Lines decoded any number at a time give what the reference decoder gives: records, rejections, places, sensors.
+
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use crate::batch::Bytes;
+use crate::chunk::{Chunk, Decoded};
+use crate::error::Result;
+use crate::format::columns::ColumnOptions;
+use crate::format::jsonl::{JsonDecoder, JsonEncoder, JsonLines, JsonOptions, UnknownFields};
+use crate::format::{Decode, Encode, Format, Head};
+use crate::offset::Offset;
+use crate::sensor::{SensorIds, SharedSensors};
+
+/// Everything that a chunk gives, as text.
+fn outcome(decoded: Result<Decoded>, sensors: &SharedSensors) -> String {
+    let Decoded { batch, rejections, lines } = match decoded {
+        Ok(decoded) => decoded,
+        Err(error) => return format!("{error:?}"),
+    };
+    let mut all = format!("{lines} lines\n");
+    let origins = batch.origins.as_ref().expect("asked for");
+    let sensors = sensors.read();
+    let encoder = JsonEncoder::new(batch.schema(), None);
+    for row in 0..batch.len() {
+        let mut out = Vec::new();
+        encoder.encode(&batch.take(&[row as u32]), &sensors, &mut out);
+        let times = batch.times().map(|times| times[row]);
+        let raw = batch.text.get(origins.get(row).raw).unwrap_or_default().escape_ascii();
+        all += &format!("{} {times:?} {} {raw}\n", out.escape_ascii(), origins.position(row));
+    }
+    rejections.iter().for_each(|rejection| all += &format!("{rejection:?}\n"));
+    let names: Vec<_> = sensors.names().collect();
+    all + &format!("{names:?}")
+}
+
+/// How many records the fast decoder left to the reference decoder is not told: only what came of them is compared.
+#[derive(Clone, Debug)]
+struct Setting {
+    options: JsonOptions,
+    columns: ColumnOptions,
+    max_sensors: usize,
+}
+
+fn check(setting: &Setting, text: &[u8]) -> std::result::Result<(), TestCaseError> {
+    let format = JsonLines::new(&setting.options, &setting.columns).expect("good options").with_origins(true);
+    // What the columns are must not depend on the lines to be decoded.
+    let head =
+        Head { name: "t.jsonl", stem: "stem", bytes: &[HEAD.as_bytes(), text].concat(), is_whole: true };
+    let schema = Arc::new(format.schema(Head { bytes: HEAD.as_bytes(), ..head }).expect("columns"));
+    let decoder = Arc::new(format.decoder(head, &schema).expect("bound"));
+    let chunk = Chunk {
+        sequence: 3,
+        file: "t.jsonl".into(),
+        offset: Offset { file: 0, at: 100, line: 9 },
+        bytes: Bytes::new(text.to_vec()),
+        decoder: Arc::clone(&decoder) as _,
+        witness: None,
+    };
+    let by = |decode: &dyn Fn(&JsonDecoder, &Chunk, &mut SensorIds) -> Result<Decoded>| {
+        let shared = Arc::new(SharedSensors::with_limit(setting.max_sensors));
+        let decoded = decode(&decoder, &chunk, &mut SensorIds::new(Arc::clone(&shared)));
+        outcome(decoded, &shared)
+    };
+    let expected = by(&|decoder, chunk, sensors| decoder.decode_by_reference(chunk, sensors));
+    for most in [1, 3, 256] {
+        let got = by(&|decoder, chunk, sensors| decoder.decode_by_lines(chunk, sensors, most));
+        prop_assert_eq!(&got, &expected, "{} lines at a time of {}", most, text.escape_ascii());
+    }
+    Ok(())
+}
+
+/// All columns there are.
+const HEAD: &str = "{\"t\":\"2026-01-01T00:00:00Z\",\"s\":\"a\",\"v\":1,\"w\":\"x\"}\n";
+
+fn setting() -> impl Strategy<Value = Setting> {
+    (any::<[bool; 4]>(), select(&[1usize, 3, 1000][..])).prop_map(
+        |([ignore, time, sensor, nulls], max_sensors)| {
+            let unknown_fields = if ignore { UnknownFields::Ignore } else { UnknownFields::Reject };
+            let columns = ColumnOptions {
+                time: time.then(|| "t".into()),
+                sensor: sensor.then(|| "s".into()),
+                measurements: Some(vec!["v".into()]),
+                null_values: if nulls { vec!["-999".into(), "b".into()] } else { Vec::new() },
+                ..ColumnOptions::default()
+            };
+            Setting { options: JsonOptions { unknown_fields }, columns, max_sensors }
+        },
+    )
+}
+
+/// The fields of a line, as key and value; mostly as they should be.
+fn fields() -> impl Strategy<Value = Vec<(&'static str, String)>> {
+    let time = select(
+        &[
+            "\"2026-01-01T00:00:00Z\"",
+            "\"2026-01-01T00:00:00.250Z\"",
+            "\" 2026-02-01 00:00:07+01:00\"",
+            "\"\"",
+            "null",
+            "7",
+            "\"2026-01-01T00:00:0\\u0030Z\"",
+        ][..],
+    );
+    let sensor = select(
+        &[
+            "\"a\"",
+            "\"b\"",
+            "\"a\"",
+            "\"long-name-of-a-sensor\"",
+            "\" a \"",
+            "\"\"",
+            "null",
+            "true",
+            "-12",
+            "\"é\"",
+            "\"a\\\"b\"",
+        ][..],
+    );
+    let value = prop_oneof![
+        6 => (-99_999..99_999i32).prop_map(|v| (f64::from(v) / 1000.0).to_string()),
+        2 => select(&["null", "-999", "\"1.5\"", "\"NaN\"", "1e400", "-1E-5", "\" 3.5 \"", "01", "1.", ".5", "-", "\"x\"", "true", "[1]", "0.1234567890123456789", "\"\""][..]).prop_map(str::to_owned),
+    ];
+    let text = select(
+        &[
+            "\"w\"",
+            "\" w \"",
+            "\"\"",
+            "null",
+            "false",
+            "1.50",
+            "{\"x\":\"}\"}",
+            "\"tab\\t\"",
+            "\"line\tend\"",
+            "\"é\"",
+            "\"b\"",
+        ][..],
+    );
+    let odd = select(&[0u8, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6][..]);
+    (time, sensor, value, text, odd).prop_map(|(t, s, v, w, odd)| {
+        let mut fields = vec![("t", t.to_owned()), ("s", s.to_owned()), ("v", v), ("w", w.to_owned())];
+        match odd {
+            1 => fields.swap(0, 2),
+            2 => drop(fields.remove(2)),
+            3 => drop(fields.pop()),
+            4 => fields.push(("v", "1".into())),
+            5 => fields.push(("unknown", "\"x\"".into())),
+            6 => drop(fields.remove(0)),
+            _ => {}
+        }
+        fields
+    })
+}
+
+/// A line with blanks as its writer likes them.
+fn line((fields, blanks, end): (Vec<(&str, String)>, u8, &str)) -> String {
+    let (colon, comma) = [(":", ","), (": ", ", "), ("\t:", ",  ")][usize::from(blanks)];
+    let fields: Vec<_> = fields.iter().map(|(key, value)| format!("\"{key}\"{colon}{value}")).collect();
+    format!("{{{}}}{end}", fields.join(comma))
+}
+
+fn lines() -> impl Strategy<Value = Vec<String>> {
+    let ends =
+        select(&["\n", "\n", "\n", "\n", "\n", "\n", "\r\n", "\r", " \n", "\n\n", "}\n", ",\n", ""][..]);
+    let blanks = select(&[0u8, 0, 0, 0, 0, 0, 1, 2][..]);
+    proptest::collection::vec((fields(), blanks, ends).prop_map(line), 0..30)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn clause_5_json_lines_that_are_nearly_regular(setting in setting(), lines in lines(), cut in 0..5usize) {
+        let text = lines.concat();
+        check(&setting, &text.as_bytes()[..text.len().saturating_sub(cut)])?;
+    }
+
+    #[test]
+    fn clause_5_json_lines_that_are_regular(
+        setting in setting(), rows in proptest::collection::vec((0..9u8, -99_999..99_999i32, 0..200u8), 1..60), end in select(&["\n", "\r\n"][..]),
+    ) {
+        // Now and then a row is odd.
+        let row = |&(sensor, value, odd): &(u8, i32, u8)| {
+            let value = match odd { 0 => "\"odd\"".to_owned(), 1 => "null".to_owned(), 2 => "\"1\\n\"".into(), _ => (f64::from(value) / 100.0).to_string() };
+            format!("{{\"t\": \"2026-01-01T00:00:00.000Z\", \"s\": \"temp-{sensor}\", \"v\": {value}, \"w\": \"w\"}}{end}")
+        };
+        check(&setting, rows.iter().map(row).collect::<String>().as_bytes())?;
+    }
+
+    #[test]
+    fn clause_5_json_lines_with_bytes_changed(
+        setting in setting(), lines in lines(), changes in proptest::collection::vec((any::<prop::sample::Index>(), select(&b"\"\\{}[]:,0-.e \t\r\n\x00\x1f\xff\xc3n"[..]), any::<bool>()), 1..6),
+    ) {
+        let mut text = lines.concat().into_bytes();
+        for (at, byte, is_inserted) in changes.into_iter().take(text.len()) {
+            let at = at.index(text.len());
+            if is_inserted { text.insert(at, byte) } else { text[at] = byte }
+        }
+        check(&setting, &text)?;
+    }
+}
+
+#[test]
+fn limits_are_those_of_the_reference() {
+    let columns = ColumnOptions { measurements: Some(vec!["v".into()]), ..ColumnOptions::default() };
+    let setting = Setting { options: JsonOptions::default(), columns, max_sensors: 10 };
+    let line = |len: usize| format!("{{\"v\":1,\"w\":\"{}\"}}\n", "x".repeat(len));
+    let wide = |len: usize| format!("{{\"v\":1{},\"w\":\"x\"}}\n", " ".repeat(len));
+    let field: String = [5, (256 << 10) - 2, (256 << 10) - 1, 5].map(line).concat();
+    let record: String = [1, (1 << 20) - 15, (1 << 20) - 14, 1].map(wide).concat();
+    check(&setting, field.as_bytes()).expect("the same");
+    check(&setting, record.as_bytes()).expect("the same");
+}

@@ -1,0 +1,113 @@
+//! One line: an object, its fields, and what they say.
+
+use std::borrow::Cow;
+
+use memchr::memchr2;
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::error::Result;
+use crate::format::MAX_FIELD;
+use crate::format::rows::Refusal;
+
+/// Arrays and objects may lie this deep in one another.
+const MAX_NESTING: usize = 64;
+
+/// One field's name and value.
+pub(super) type Entry<'t> = (Cow<'t, str>, &'t RawValue);
+
+/// The fields of one object, in order.
+pub(super) struct Object<'t>(pub(super) Vec<Entry<'t>>);
+
+impl<'t> Deserialize<'t> for Object<'t> {
+    fn deserialize<D: Deserializer<'t>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields;
+        impl<'t> Visitor<'t> for Fields {
+            type Value = Object<'t>;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'t>>(self, mut map: A) -> Result<Object<'t>, A::Error> {
+                let mut fields = Vec::new();
+                while let Some(Key(key)) = map.next_key()? {
+                    fields.push((key, map.next_value()?));
+                }
+                Ok(Object(fields))
+            }
+        }
+        deserializer.deserialize_map(Fields)
+    }
+}
+
+#[derive(Deserialize)]
+struct Key<'t>(#[serde(borrow)] Cow<'t, str>);
+
+pub(super) fn parse(line: &[u8]) -> std::result::Result<Object<'_>, Refusal> {
+    serde_json::from_slice(line).map_err(|error| {
+        Refusal::record(format!("not a JSON object: {}, column {}", without_place(&error), error.column()))
+    })
+}
+
+/// What is wrong, without the line, which counts from the start of the record.
+fn without_place(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    text.rsplit_once(" at line ").map_or(&*text, |(what, _)| what).to_owned()
+}
+
+/// A value as the field of a record: a string's content, nothing for null, and everything else as it stands.
+pub(super) fn field(value: &RawValue) -> std::result::Result<Option<Cow<'_, str>>, Refusal> {
+    match value.get().as_bytes() {
+        b"null" => Ok(None),
+        text if text.len() > MAX_FIELD => {
+            Err(Refusal::record(format!("field of {} bytes; {MAX_FIELD} are allowed", text.len())))
+        }
+        [b'"', ..] => {
+            let text: Key<'_> = serde_json::from_str(value.get())
+                .map_err(|error| Refusal::record(format!("not a string: {}", without_place(&error))))?;
+            Ok(Some(text.0))
+        }
+        [b'{' | b'[', ..] if nesting(value.get()) > MAX_NESTING => {
+            Err(Refusal::record(format!("arrays and objects more than {MAX_NESTING} deep in one another")))
+        }
+        _ => Ok(Some(Cow::Borrowed(value.get()))),
+    }
+}
+
+/// How deep arrays and objects lie in one another. `text` is valid JSON.
+fn nesting(text: &str) -> usize {
+    let (mut depth, mut deepest) = (0usize, 0);
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'"' => skip_string(&mut bytes),
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        deepest = deepest.max(depth);
+    }
+    deepest
+}
+
+/// Goes behind the quote that closes the string begun.
+fn skip_string(bytes: &mut std::str::Bytes<'_>) {
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'"' => return,
+            b'\\' => drop(bytes.next()),
+            _ => {}
+        }
+    }
+}
+
+/// The next line from `at`: its end, and the start of the one after.
+pub(super) fn line(text: &[u8], at: usize) -> (usize, usize) {
+    match memchr2(b'\n', b'\r', &text[at..]) {
+        None => (text.len(), text.len()),
+        Some(length) if text[at + length..].starts_with(b"\r\n") => (at + length, at + length + 2),
+        Some(length) => (at + length, at + length + 1),
+    }
+}

@@ -1,0 +1,80 @@
+//! `cargo xtask instructions`: how many instructions the kernels take, under valgrind; see `benches/README.md`.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use crate::{Outcome, cargo, cargo_command, line, root, target, tools};
+
+/// The version of gungraun, library and runner.
+const GUNGRAUN: &str = "0.20.0";
+
+const RECORD: &str = "benches/record/instructions.json";
+
+/// Packages that are counted: built as they are released, while all that they depend on is built as for tests. A quarter of
+/// what a release build takes, and nothing is built that the tests do not need.
+const COUNTED: [&str; 2] = ["tidemill", "tidemill-instructions"];
+
+/// What makes of a test build a release, for one package.
+const RELEASED: [&str; 4] =
+    ["opt-level=3", "codegen-units=1", "debug-assertions=false", "overflow-checks=false"];
+
+/// Fails where a count grew by more than 3 % against the record.
+pub(crate) fn check() -> Outcome {
+    compare(&[RECORD])
+}
+
+/// Makes today's counts the record.
+pub(crate) fn record() -> Outcome {
+    compare(&[RECORD, "--record"])
+}
+
+fn compare(arguments: &[&str]) -> Outcome {
+    tools::installed("valgrind", "valgrind")?;
+    let counts = counted(&runner()?)?;
+    cargo(&["build", "--quiet", "--workspace", "--bin", "tidemill-instructions"])?;
+    let mut command = Command::new(target()?.join("debug/tidemill-instructions"));
+    command.args(arguments);
+    let mut child = command
+        .current_dir(root())
+        .stdin(Stdio::piped())
+        .spawn()
+        .map_err(|error| format!("`{}` cannot be run: {error}", line(&command)))?;
+    // Dropped at once, which ends the child's input. Should it not read it all, its status tells.
+    let _ = child.stdin.take().map(|mut input| input.write_all(&counts));
+    match child.wait() {
+        Ok(status) if status.success() => Ok(()),
+        _ => Err(format!("`{}` failed", line(&command))),
+    }
+}
+
+/// What the benches print: a JSON object each.
+fn counted(runner: &PathBuf) -> Result<Vec<u8>, String> {
+    let mut command = cargo_command();
+    for setting in COUNTED.iter().flat_map(|package| RELEASED.map(|setting| (package, setting))) {
+        command.arg("--config").arg(format!("profile.dev.package.{}.{}", setting.0, setting.1));
+    }
+    // The whole workspace, so that its dependencies have the features that they have in tests.
+    command
+        .args(["bench", "--profile", "dev", "--locked", "--workspace"])
+        .args(["--bench", "instructions", "--", "--output-format=json"])
+        .env("GUNGRAUN_RUNNER", runner)
+        .current_dir(root())
+        .stderr(Stdio::inherit());
+    eprintln!("$ {}", line(&command));
+    let output = command.output().map_err(|error| format!("cargo cannot be run: {error}"))?;
+    if output.status.success() { Ok(output.stdout) } else { Err(format!("`{}` failed", line(&command))) }
+}
+
+/// What runs the benches under valgrind; installed into the cache if it is not there.
+fn runner() -> Result<PathBuf, String> {
+    let folder = tools::cache().join(format!("gungraun-runner-{GUNGRAUN}"));
+    let tool = folder.join("bin/gungraun-runner");
+    if !tool.exists() {
+        let root = folder.display().to_string();
+        // Unoptimised it is built in half the time, and all that it does is start valgrind.
+        let version = ["--version", GUNGRAUN, "--locked", "--debug"];
+        cargo(&[&["install", "gungraun-runner", "--root", &root][..], &version].concat())?;
+    }
+    Ok(tool)
+}
