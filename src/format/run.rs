@@ -35,10 +35,10 @@ impl<R: Run> FieldOfRun<'_, R> {
         let mark = columns.decimal_mark();
         let has_null_values = columns.has_null_values();
         nulls.clear();
-        values.reserve(run.records());
+        let mut places = room(values, run.records(), 0.0);
         run.each(self.field, |record, start, end| {
             let short = if has_null_values { None } else { parse_short(text, start, end, mark) };
-            values.push(short.unwrap_or_else(|| {
+            let value = short.unwrap_or_else(|| {
                 let field = Columns::trim(&text[start..end]);
                 if columns.is_null(field) {
                     nulls.push(record as u32);
@@ -48,7 +48,8 @@ impl<R: Run> FieldOfRun<'_, R> {
                     odd.push(record as u32);
                     0.0
                 })
-            }));
+            });
+            put(&mut places, value);
         });
         let first = valid.len();
         valid.extend_filled(run.records(), true);
@@ -59,8 +60,8 @@ impl<R: Run> FieldOfRun<'_, R> {
     pub(super) fn times(&mut self, last: &mut LastTime, column: &mut TimeColumn) {
         let Self { run, columns, odd, .. } = self;
         let (text, has_null_values) = (run.text(), columns.has_null_values());
-        column.values.reserve(run.records());
-        column.text.reserve(run.records());
+        let mut values = room(&mut column.values, run.records(), Timestamp::MIN);
+        let mut spans = room(&mut column.text, run.records(), Span::NULL);
         run.each(self.field, |record, start, end| {
             let (start, field) = trimmed(text, start, end);
             let is_null = has_null_values && columns.is_null(field);
@@ -68,8 +69,8 @@ impl<R: Run> FieldOfRun<'_, R> {
                 odd.push(record as u32);
                 Timestamp::MIN
             });
-            column.values.push(time);
-            column.text.push(Span::new(start, field.len()));
+            put(&mut values, time);
+            put(&mut spans, Span::new(start, field.len()));
         });
     }
 
@@ -78,13 +79,29 @@ impl<R: Run> FieldOfRun<'_, R> {
         let Self { run, columns, odd, .. } = self;
         let text = run.text();
         let has_null_values = columns.has_null_values();
+        let mut names = room(names, run.records(), (0, 0));
         run.each(self.field, |record, start, end| {
             let (start, field) = trimmed(text, start, end);
             if field.is_empty() || has_null_values && columns.is_null(field) {
                 odd.push(record as u32);
             }
-            names.push((start as u32, field.len() as u32));
+            put(&mut names, (start as u32, field.len() as u32));
         });
+    }
+}
+
+/// Makes a column longer by `records` values, to be written one after the other: cheaper than to ask for room at every one.
+fn room<T: Copy>(column: &mut Vec<T>, records: usize, empty: T) -> std::slice::IterMut<'_, T> {
+    let first = column.len();
+    column.resize(first + records, empty);
+    column[first..].iter_mut()
+}
+
+/// Writes the next value.
+#[inline(always)]
+fn put<T>(places: &mut std::slice::IterMut<'_, T>, value: T) {
+    if let Some(place) = places.next() {
+        *place = value;
     }
 }
 

@@ -19,7 +19,7 @@ pub fn write_float(value: f64, decimals: Option<u8>, out: &mut Vec<u8>) {
             // Only large numbers have a positive exponent: most need no search for it.
             let exponent = if value.abs() < 1e15 { None } else { text.split_once("e+") };
             match exponent {
-                None => out.extend_from_slice(text.as_bytes()),
+                None => push_short(text.as_bytes(), out),
                 Some((mantissa, exponent)) => {
                     [mantissa, "e", exponent].iter().for_each(|part| out.extend_from_slice(part.as_bytes()));
                 }
@@ -31,8 +31,29 @@ pub fn write_float(value: f64, decimals: Option<u8>, out: &mut Vec<u8>) {
 /// A time as it came in; as RFC 3339 in UTC where it came without text.
 pub fn write_time(batch: &Batch, times: &TimeColumn, row: usize, out: &mut Vec<u8>) {
     match times.text.get(row).and_then(|&span| batch.text.get(span)) {
-        Some(text) => out.extend_from_slice(text),
+        Some(text) => push_short(text, out),
         None => times.values[row].write_rfc3339(out),
+    }
+}
+
+/// Appends a text that is likely to have 8 to 32 bytes, as times, names and numbers do: its two halves, which overlap, without a call.
+#[inline]
+pub fn push_short(text: &[u8], out: &mut Vec<u8>) {
+    fn halves<const N: usize>(text: &[u8]) -> Option<(&[u8; N], &[u8; N])> {
+        text.first_chunk().zip(text.last_chunk()).filter(|_| text.len() <= 2 * N)
+    }
+    fn push<const N: usize>((first, last): (&[u8; N], &[u8; N]), len: usize, out: &mut Vec<u8>) {
+        let start = out.len();
+        out.extend_from_slice(first);
+        out.truncate(start + len - N);
+        out.extend_from_slice(last);
+    }
+    if let Some(halves) = halves::<16>(text) {
+        push(halves, text.len(), out);
+    } else if let Some(halves) = halves::<8>(text) {
+        push(halves, text.len(), out);
+    } else {
+        out.extend_from_slice(text);
     }
 }
 
@@ -52,6 +73,16 @@ mod tests {
         let shown: Vec<_> = [19.0, 0.1, -0.0, 1e300, 5e-324, f64::NAN].map(|v| written(v, None)).into();
         assert_eq!(shown, ["19", "0.1", "-0", "1e300", "5e-324", "NaN"]);
         assert_eq!(written(2.0 / 3.0, Some(3)), "0.667");
+    }
+
+    #[test]
+    fn texts_of_any_length_are_appended() {
+        let text: Vec<u8> = (0..70).collect();
+        for len in 0..=text.len() {
+            let mut out = b"before".to_vec();
+            push_short(&text[..len], &mut out);
+            assert_eq!(out, [b"before", &text[..len]].concat());
+        }
     }
 
     proptest! {

@@ -38,8 +38,8 @@ pub struct Found {
 pub fn find(text: &[u8], base: u32, separators: Separators, places: &mut Vec<u32>) -> Found {
     #[cfg(target_arch = "x86_64")]
     {
-        if std::arch::is_x86_feature_detected!("avx512bw") && std::arch::is_x86_feature_detected!("bmi2") {
-            // SAFETY: the processor has AVX-512 BW and BMI, as was just asked.
+        if x86::has_avx512() {
+            // SAFETY: the processor has all that is needed, as was just asked.
             return unsafe { x86::find_avx512(text, base, separators, places) };
         }
         if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("bmi2") {
@@ -59,6 +59,12 @@ trait Block: Copy {
 
     /// Whether a byte has its highest bit set.
     fn has_high_bit(self) -> bool;
+
+    /// Appends the places of the set bits of `mask`, each plus `base`.
+    #[inline(always)]
+    fn push(mask: u64, base: u32, places: &mut Vec<u32>) {
+        push(mask, base, places);
+    }
 }
 
 /// How far a scan has come.
@@ -81,14 +87,14 @@ fn find_by<B: Block>(text: &[u8], base: u32, separators: Separators, places: &mu
     let (blocks, rest) = text.as_chunks::<64>();
     for (at, block) in blocks.iter().enumerate() {
         let mask = state.step(B::load(block), u64::MAX, separators);
-        push(mask, base + 64 * at as u32, places);
+        B::push(mask, base + 64 * at as u32, places);
     }
     if !rest.is_empty() {
         // The bytes behind the end are separators of no kind: they must not count as anything.
         let mut last = [0; 64];
         last[..rest.len()].copy_from_slice(rest);
         let mask = state.step(B::load(&last), (1 << rest.len()) - 1, separators);
-        push(mask, base + 64 * blocks.len() as u32, places);
+        B::push(mask, base + 64 * blocks.len() as u32, places);
     }
     state.found.is_regular = state.irregular == 0;
     state.found
@@ -187,9 +193,19 @@ mod x86 {
 
     use super::{Block, Found, Separators, find_by};
 
+    /// Whether [`find_avx512`] may be called.
+    pub(super) fn has_avx512() -> bool {
+        is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512vbmi2")
+            && is_x86_feature_detected!("bmi1")
+            && is_x86_feature_detected!("bmi2")
+            && is_x86_feature_detected!("popcnt")
+            && is_x86_feature_detected!("lzcnt")
+    }
+
     /// # Safety
-    /// The processor must have AVX-512 BW, BMI 1 and 2, and POPCNT.
-    #[target_feature(enable = "avx512f,avx512bw,bmi1,bmi2,popcnt,lzcnt")]
+    /// The processor must have what [`has_avx512`] asks for.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi2,bmi1,bmi2,popcnt,lzcnt")]
     pub(super) unsafe fn find_avx512(text: &[u8], base: u32, by: Separators, places: &mut Vec<u32>) -> Found {
         find_by::<Avx512>(text, base, by, places)
     }
@@ -222,6 +238,45 @@ mod x86 {
         fn has_high_bit(self) -> bool {
             // SAFETY: the instructions are there, see `find_avx512`.
             unsafe { _mm512_movepi8_mask(self.0) != 0 }
+        }
+
+        /// The numbers 0 to 63, of which those at set bits are moved together, sixteen at a time widened and written. Into a
+        /// register: writing to memory so is slow on some processors.
+        #[inline(always)]
+        fn push(mask: u64, base: u32, places: &mut Vec<u32>) {
+            /// What one block may append.
+            const MOST: usize = 64;
+            static NUMBERS: [u8; MOST] = {
+                let (mut numbers, mut at) = ([0; MOST], 0);
+                while at < MOST {
+                    numbers[at] = at as u8;
+                    at += 1;
+                }
+                numbers
+            };
+            let (count, start) = (mask.count_ones() as usize, places.len());
+            places.reserve(MOST);
+            // SAFETY: there is room for 64 more places, and no more than that are written: sixteen at a time, at least `count` of them,
+            // none beyond the 64th. As many as there are set bits are counted in. The instructions are there, see `find_avx512`.
+            unsafe {
+                let numbers = _mm512_loadu_si512(NUMBERS.as_ptr().cast());
+                let found = _mm512_maskz_compress_epi8(mask, numbers);
+                let base = _mm512_set1_epi32(base as i32);
+                let room = places.as_mut_ptr().add(start);
+                let write = |part: __m128i, at: usize| {
+                    let wide = _mm512_add_epi32(_mm512_cvtepu8_epi32(part), base);
+                    _mm512_storeu_si512(room.add(at).cast(), wide);
+                };
+                write(_mm512_castsi512_si128(found), 0);
+                if count > 16 {
+                    write(_mm512_extracti32x4_epi32::<1>(found), 16);
+                    if count > 32 {
+                        write(_mm512_extracti32x4_epi32::<2>(found), 32);
+                        write(_mm512_extracti32x4_epi32::<3>(found), 48);
+                    }
+                }
+                places.set_len(start + count);
+            }
         }
     }
 

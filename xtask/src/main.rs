@@ -24,7 +24,9 @@ usage: cargo xtask <chore>
   fuzz   random input against what judges it, for so many seconds each target (default: 60; needs rustup)
   instructions
          count the instructions of the kernels under valgrind, fail where they grew (--record: keep the counts)
-  peers  run the same jobs with tidemill and its peers, and write down what they took (--help: its options)";
+  peers  run the same jobs with tidemill and its peers, and write down what they took (--help: its options)
+  scaling
+         run one pipeline on files of several sizes and kinds, and write down how the time changes (--help: its options)";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -39,6 +41,7 @@ fn main() -> ExitCode {
         ["instructions"] => instructions::check(),
         ["instructions", "--record"] => instructions::record(),
         ["peers", options @ ..] => peers::peers(options),
+        ["scaling", options @ ..] => peers::scaling(options),
         _ => Err(USAGE.into()),
     };
     match result {

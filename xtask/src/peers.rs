@@ -1,4 +1,5 @@
-//! `cargo xtask peers`: tidemill beside Polars, DuckDB, chDB and DataFusion; see `benches/README.md`.
+//! `cargo xtask peers`: tidemill beside Polars, DuckDB, chDB and DataFusion; `cargo xtask scaling`: how it scales. See
+//! `benches/README.md`.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -14,13 +15,26 @@ pub(crate) fn peers(options: &[&str]) -> Outcome {
     run(command.env("PYTHONPATH", benches()))
 }
 
-/// The tests of the comparison itself: standard library only.
+/// How tidemill scales, by itself: standard library only.
+pub(crate) fn scaling(options: &[&str]) -> Outcome {
+    tools::installed("python3", "python3")?;
+    cargo(&["build", "--release", "--locked"])?;
+    let mut command = Command::new("python3");
+    command.args(["-m", "scaling", "--tidemill"]).arg(target()?.join("release/tidemill")).args(options);
+    run(command.env("PYTHONPATH", benches()).env("PYTHONDONTWRITEBYTECODE", "1"))
+}
+
+/// The tests of both: standard library only.
 pub(crate) fn test() -> Outcome {
     tools::installed("python3", "python3")?;
-    let mut command = Command::new("python3");
-    command.args(["-m", "unittest", "discover", "-s", "benches/peers/tests", "-t", "benches"]);
-    // Nothing is left behind in the checkout.
-    run(command.env("PYTHONDONTWRITEBYTECODE", "1"))
+    for package in ["peers", "scaling"] {
+        let tests = format!("benches/{package}/tests");
+        let mut command = Command::new("python3");
+        command.args(["-m", "unittest", "discover", "-s", &tests, "-t", "benches"]);
+        // Nothing is left behind in the checkout.
+        run(command.env("PYTHONDONTWRITEBYTECODE", "1"))?;
+    }
+    Ok(())
 }
 
 fn benches() -> PathBuf {

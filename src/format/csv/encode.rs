@@ -2,8 +2,8 @@
 
 use crate::batch::{Batch, Column, Schema};
 use crate::format::Encode;
-use crate::format::text::{write_float, write_time};
-use crate::sensor::Sensors;
+use crate::format::text::{push_short, write_float, write_time};
+use crate::sensor::{SensorId, Sensors};
 
 /// Writes CSV as RFC 4180, with a header and LF line ends.
 #[derive(Clone, Debug)]
@@ -38,10 +38,10 @@ impl CsvEncoder {
         out.push(b'"');
     }
 
-    fn value(&self, batch: &Batch, column: &Column, row: usize, sensors: &Sensors, out: &mut Vec<u8>) {
+    fn value(&self, batch: &Batch, column: &Column, row: usize, names: &mut Names<'_>, out: &mut Vec<u8>) {
         match column {
             Column::Time(times) => write_time(batch, times, row, out),
-            Column::Sensor(ids) => self.text(sensors.name(ids[row]).as_bytes(), out),
+            Column::Sensor(ids) => names.write(ids[row], self, out),
             Column::Measurement(measurement) => {
                 if let Some(value) = measurement.get(row) {
                     write_float(value, self.decimals, out);
@@ -60,6 +60,38 @@ impl CsvEncoder {
     }
 }
 
+/// The sensors' names as they are written. Whether they have to be quoted is looked at once a batch, where it has more records than
+/// there are sensors.
+struct Names<'a> {
+    sensors: &'a Sensors,
+    written: Vec<u8>,
+    /// By sensor: start and length in `written`; 0 where it is not there yet. Not even an empty name is written as nothing.
+    places: Vec<(u32, u32)>,
+}
+
+impl<'a> Names<'a> {
+    fn new(sensors: &'a Sensors, records: usize) -> Self {
+        let kept = if sensors.len() < records { sensors.len() } else { 0 };
+        Self { sensors, written: Vec::new(), places: vec![(0, 0); kept] }
+    }
+
+    fn write(&mut self, id: SensorId, encoder: &CsvEncoder, out: &mut Vec<u8>) {
+        let name = self.sensors.name(id).as_bytes();
+        match self.places.get_mut(id.index()) {
+            None => encoder.text(name, out),
+            Some(place) => {
+                if place.1 == 0 {
+                    let start = self.written.len();
+                    encoder.text(name, &mut self.written);
+                    *place = (start as u32, (self.written.len() - start) as u32);
+                }
+                let (start, len) = *place;
+                push_short(&self.written[start as usize..][..len as usize], out);
+            }
+        }
+    }
+}
+
 impl Encode for CsvEncoder {
     fn header(&self, schema: &Schema, out: &mut Vec<u8>) {
         for (at, field) in schema.fields().iter().enumerate() {
@@ -72,11 +104,12 @@ impl Encode for CsvEncoder {
     fn encode(&self, batch: &Batch, sensors: &Sensors, out: &mut Vec<u8>) {
         // About what times, names and shortest numbers take.
         out.reserve(batch.len() * batch.columns().len() * 18);
+        let mut names = Names::new(sensors, batch.len());
         for row in 0..batch.len() {
             let start = out.len();
             for (at, column) in batch.columns().iter().enumerate() {
                 out.extend((at > 0).then_some(self.delimiter));
-                self.value(batch, column, row, sensors, out);
+                self.value(batch, column, row, &mut names, out);
             }
             if out.len() == start {
                 // A record of one null would be a blank line, which no reader counts.

@@ -2,7 +2,7 @@
 
 use crate::batch::{Batch, Column, Schema};
 use crate::format::Encode;
-use crate::format::text::{write_float, write_time};
+use crate::format::text::{push_short, write_float};
 use crate::sensor::Sensors;
 
 /// Writes JSON Lines. NaN and infinities are the strings "NaN", "inf", "-inf", since JSON has no
@@ -19,7 +19,7 @@ impl JsonEncoder {
     pub fn new(schema: &Schema, decimals: Option<u8>) -> Self {
         let key = |name: &str| {
             let mut key = Vec::new();
-            write_string(name, &mut key);
+            write_string(name.as_bytes(), &mut key);
             key.push(b':');
             key
         };
@@ -28,12 +28,15 @@ impl JsonEncoder {
 
     fn value(&self, batch: &Batch, column: &Column, row: usize, sensors: &Sensors, out: &mut Vec<u8>) {
         match column {
-            Column::Time(times) => {
-                let mut text = Vec::new();
-                write_time(batch, times, row, &mut text);
-                write_string(&String::from_utf8_lossy(&text), out);
-            }
-            Column::Sensor(ids) => write_string(sensors.name(ids[row]), out),
+            Column::Time(times) => match times.text.get(row).and_then(|&span| batch.text.get(span)) {
+                Some(text) => write_string(text, out),
+                None => {
+                    out.push(b'"');
+                    times.values[row].write_rfc3339(out);
+                    out.push(b'"');
+                }
+            },
+            Column::Sensor(ids) => write_string(sensors.name(ids[row]).as_bytes(), out),
             Column::Measurement(measurement) => match measurement.get(row) {
                 None => out.extend_from_slice(b"null"),
                 Some(value) if value.is_finite() => write_float(value, self.decimals, out),
@@ -49,15 +52,23 @@ impl JsonEncoder {
             }
             Column::Text(spans) => match batch.text.get(spans[row]) {
                 None => out.extend_from_slice(b"null"),
-                Some(text) => write_string(&String::from_utf8_lossy(text), out),
+                Some(text) => write_string(text, out),
             },
         }
     }
 }
 
-fn write_string(text: &str, out: &mut Vec<u8>) {
+/// Text as a JSON string; what is no UTF-8 becomes U+FFFD.
+fn write_string(text: &[u8], out: &mut Vec<u8>) {
+    let is_plain = |&byte: &u8| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\';
+    if text.iter().all(is_plain) {
+        out.push(b'"');
+        push_short(text, out);
+        out.push(b'"');
+        return;
+    }
     // Serialising a string into a vector cannot fail.
-    let _ = serde_json::to_writer(out, text);
+    let _ = serde_json::to_writer(out, &String::from_utf8_lossy(text));
 }
 
 impl Encode for JsonEncoder {

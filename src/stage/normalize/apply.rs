@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::constants::Constants;
+use super::constants::{Constants, Scale};
 use super::{Normalize, Unknown};
 use crate::batch::{Batch, Column, Measurement, Schema};
 use crate::error::{Error, Result};
@@ -31,31 +31,47 @@ impl<L: Fn(&str, &str) -> Option<Constants> + Send> Apply<L> {
 }
 
 impl<L: Fn(&str, &str) -> Option<Constants> + Send + 'static> Process for Apply<L> {
-    fn process(&mut self, batch: Batch, sensors: &Sensors, _flow: &mut Flow) -> Result<Batch> {
+    fn process(&mut self, mut batch: Batch, sensors: &Sensors, _flow: &mut Flow) -> Result<Batch> {
         let Self { options, columns, lookup, .. } = self;
         let mut made = Vec::new();
         for (at, into, name, known) in columns {
-            let Measurement { values, valid } = batch.measurement(*at);
-            let mut valid = valid.clone();
             let known = known.of(sensors, |sensor| lookup(sensor, name));
-            let rows = batch.sensors().iter().zip(values).enumerate();
-            let apply = |(row, (&id, &value)): (usize, (&SensorId, &f64))| match &known[id.index()] {
-                Some(constants) => Ok(constants.apply(value, options)),
-                None => match options.unknown {
-                    Unknown::Keep => Ok(value),
-                    Unknown::Null => {
-                        valid.set(row, false);
-                        Ok(0.0)
-                    }
-                    Unknown::Error => Err(unknown(sensors.name(id), name)),
-                },
+            // A measurement that is overwritten need not be kept beside its result.
+            let mut column = match at == into {
+                true => std::mem::take(batch.measurement_mut(*at)),
+                false => batch.measurement(*at).clone(),
             };
-            let values = rows.map(apply).collect::<Result<_>>()?;
-            made.push((*into, Column::Measurement(Measurement { values, valid })));
+            if let Some(id) = scale(&mut column, batch.sensors(), known, options) {
+                return Err(unknown(sensors.name(id), name));
+            }
+            made.push((*into, Column::Measurement(column)));
         }
         made.sort_by_key(|&(into, _)| into);
         Ok(batch.with_columns(Arc::clone(&self.schema), made))
     }
+}
+
+/// Brings the values to scale, in place. Gives the first sensor without constants where that ends the run.
+fn scale(
+    column: &mut Measurement,
+    ids: &[SensorId],
+    known: &[Option<Constants>],
+    options: &Normalize,
+) -> Option<SensorId> {
+    let scale = Scale::of(options);
+    let Measurement { values, valid } = column;
+    for (row, (value, id)) in values.iter_mut().zip(ids).enumerate() {
+        match (&known[id.index()], options.unknown) {
+            (Some(constants), _) => *value = constants.apply(*value, scale),
+            (None, Unknown::Keep) => {}
+            (None, Unknown::Null) => {
+                valid.set(row, false);
+                *value = 0.0;
+            }
+            (None, Unknown::Error) => return Some(*id),
+        }
+    }
+    None
 }
 
 fn unknown(sensor: &str, column: &str) -> Error {

@@ -35,7 +35,8 @@ impl Constants {
     }
 
     /// The value on the common scale; 0 for a series that never changes.
-    pub(super) fn apply(self, value: f64, options: &Normalize) -> f64 {
+    #[inline]
+    pub(super) fn apply(self, value: f64, scale: Scale) -> f64 {
         if value.is_nan() {
             return value;
         }
@@ -43,12 +44,33 @@ impl Constants {
             return 0.0;
         }
         let scaled = (value - self.zero) / self.unit;
-        if options.method != Method::MinMax {
-            return scaled;
+        match scale {
+            Scale::Distance => scaled,
+            Scale::Range { low, high } => low + scaled * (high - low),
+            Scale::Clipped { low, high } => (low + scaled * (high - low)).clamp(low, high),
         }
+    }
+}
+
+/// What the distance from `zero`, in units, becomes.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Scale {
+    /// Itself.
+    Distance,
+    /// 0 becomes the low end, 1 the high end.
+    Range { low: f64, high: f64 },
+    /// The same, and what lies outside the range its nearer end.
+    Clipped { low: f64, high: f64 },
+}
+
+impl Scale {
+    pub(super) fn of(options: &Normalize) -> Self {
         let [low, high] = options.range;
-        let mapped = low + scaled * (high - low);
-        if options.clip { mapped.clamp(low, high) } else { mapped }
+        match options.method {
+            Method::MinMax if options.clip => Self::Clipped { low, high },
+            Method::MinMax => Self::Range { low, high },
+            Method::ZScore | Method::Robust => Self::Distance,
+        }
     }
 }
 

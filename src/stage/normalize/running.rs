@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::constants::Constants;
+use super::constants::{Constants, Scale};
 use super::{Method, Normalize};
 use crate::batch::Field;
 use crate::error::Result;
@@ -84,7 +84,11 @@ impl SeriesStage for Running {
         for at in 0..run.len() {
             let value = run.value(at);
             let scaled = value.and_then(|value| {
-                if value.is_nan() { Some(value) } else { Some(past.constants()?.apply(value, &self.0)) }
+                if value.is_nan() {
+                    Some(value)
+                } else {
+                    Some(past.constants()?.apply(value, Scale::of(&self.0)))
+                }
             });
             run.push(0, scaled);
             if let Some(value) = value.filter(|value| value.is_finite()) {

@@ -1,0 +1,48 @@
+"""Ratios, limits, inputs."""
+
+import unittest
+
+from scaling.cases import MIB, Case, Memory, Ratio, cases, questions
+from scaling.inputs import _odd, _quoted
+from scaling.report import BEGIN, END, replace_section, table
+
+FEW, MANY = Case(100, 2), Case(1000, 2)
+
+
+class Answers(unittest.TestCase):
+    def test_a_time_a_row_is_one_where_time_grows_with_the_rows(self) -> None:
+        ratio = Ratio("a row", MANY, FEW, 1.1, 0.9, per_row=True)
+        self.assertAlmostEqual(ratio.answer({FEW: 0.5, MANY: 5.0}), 1.0)
+        self.assertEqual([ratio.holds(answer) for answer in (0.8, 1.0, 1.2)], [False, True, False])
+
+    def test_what_is_missed_is_marked(self) -> None:
+        ratio, memory = Ratio("r", MANY, FEW, 1.5), Memory("m", FEW, MIB)
+        text = table([ratio], [memory], {FEW: 1.0, MANY: 2.0}, {FEW: 2 * MIB})
+        self.assertIn("| r | 2.00 × (missed) | at most 1.5 | 2.00 / 1.00 |", text)
+        self.assertIn("| memory, m | 2 MiB (missed) | at most 1 MiB | 1.00 |", text)
+
+    def test_every_case_of_a_question_is_run_once(self) -> None:
+        ratios, memory = questions(50_000_000, 2)
+        run = cases(ratios, memory)
+        self.assertEqual(len(run), len(set(run)))
+        for ratio in ratios:
+            self.assertIn(ratio.of, run)
+            self.assertIn(ratio.to, run)
+
+    def test_only_the_section_is_replaced(self) -> None:
+        new = f"{BEGIN}\nnew\n{END}"
+        self.assertEqual(replace_section(f"a {BEGIN} old {END} b", new), f"a {new} b")
+        with self.assertRaises(ValueError):
+            replace_section("nothing", new)
+
+
+class Inputs(unittest.TestCase):
+    def test_lines_are_quoted_or_odd(self) -> None:
+        line = b"2026-01-01T00:00:00Z,temp-1,20.5\n"
+        self.assertEqual(_quoted(0, line), b'"2026-01-01T00:00:00Z","temp-1","20.5"\n')
+        self.assertEqual([_odd(at, line) == line for at in (0, 998, 999, 1000)], [True, True, False, True])
+        self.assertEqual(float(_odd(999, line).split(b",")[2]), 20.5)
+
+
+if __name__ == "__main__":
+    unittest.main()
