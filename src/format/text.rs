@@ -19,7 +19,7 @@ pub fn write_float(value: f64, decimals: Option<u8>, out: &mut Vec<u8>) {
             // Only large numbers have a positive exponent: most need no search for it.
             let exponent = if value.abs() < 1e15 { None } else { text.split_once("e+") };
             match exponent {
-                None => push_short(text.as_bytes(), out),
+                None => out.extend_from_slice(text.as_bytes()),
                 Some((mantissa, exponent)) => {
                     [mantissa, "e", exponent].iter().for_each(|part| out.extend_from_slice(part.as_bytes()));
                 }
