@@ -141,11 +141,18 @@ def replace_section(text: str, section: str) -> str:
 
 def _conditions(record: Record) -> str:
     repeats = max((len(runs.runs) for job in record.jobs.values() for runs in job.engines), default=0)
+    fewer = {
+        record.setting.titles[runs.engine]: len(runs.runs)
+        for job in record.jobs.values()
+        for runs in job.engines
+        if 0 < len(runs.runs) < repeats
+    }
+    but = f" ({', '.join(f'{title}: {count}' for title, count in fewer.items())})" if fewer else ""
     size = max((job.input_bytes for job in record.jobs.values()), default=0)
     return (
         f"{record.setting.rows:,} readings of {record.setting.sensors:,} sensors ({size / 1e9:.2f} GB), "
         f"{record.setting.threads} threads, page cache warm: wall time of the process, median of {repeats} "
-        "runs in turn. In brackets: how many times as fast as the fastest peer of the same rounds."
+        f"runs in turn{but}. In brackets: how many times as fast as the fastest peer of the same rounds."
     )
 
 
