@@ -131,11 +131,12 @@ def section(record: Record, order: list[str], folder: str) -> str:
 
 
 def replace_section(text: str, section: str) -> str:
-    """`text` with what stands between the markers replaced; raises `ValueError` if they are not there."""
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
+    """`text` with what stands between the section's first and last line replaced; raises `ValueError` if they are not there."""
+    lines = section.splitlines()
+    before, begin, rest = text.partition(lines[0])
+    _, end, after = rest.partition(lines[-1])
     if not begin or not end:
-        raise ValueError(f"no section between {BEGIN} and {END}")
+        raise ValueError(f"no section between {lines[0]} and {lines[-1]}")
     return before + section + after
 
 

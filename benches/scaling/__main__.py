@@ -17,9 +17,10 @@ from peers.data import warm
 from peers.engines import Command
 from peers.options import CACHE, FULL_ROWS, ROOT
 from peers.process import Usage, measure
+from peers.record import replace_section
 from scaling.cases import Case, cases, questions
 from scaling.inputs import file_of, pipeline
-from scaling.report import replace_section, section, table
+from scaling.report import section, table
 
 LIMIT = 600.0
 """Seconds after which a run is given up."""

@@ -38,12 +38,3 @@ def section(answers: str, base: Case, repeats: int, machine: Machine, commit: st
         f"process in turn. Memory is `RssAnon` at its peak.\n\n{answers}\n"
         f"Measured on: {machine}; commit {commit}.\n\n{END}"
     )
-
-
-def replace_section(text: str, new: str) -> str:
-    """`text` with what stands between the markers replaced; raises `ValueError` if they are not there."""
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"no section between {BEGIN} and {END}")
-    return before + new + after

@@ -10,6 +10,8 @@ pub mod jsonl;
 mod rows;
 mod run;
 #[cfg(test)]
+mod testing;
+#[cfg(test)]
 mod tests;
 pub mod text;
 

@@ -28,9 +28,14 @@ pub fn write_float(value: f64, decimals: Option<u8>, out: &mut Vec<u8>) {
     }
 }
 
+/// A time as it came in, if it came with text.
+pub fn time_text<'a>(batch: &'a Batch, times: &TimeColumn, row: usize) -> Option<&'a [u8]> {
+    times.text.get(row).and_then(|&span| batch.text.get(span))
+}
+
 /// A time as it came in; as RFC 3339 in UTC where it came without text.
 pub fn write_time(batch: &Batch, times: &TimeColumn, row: usize, out: &mut Vec<u8>) {
-    match times.text.get(row).and_then(|&span| batch.text.get(span)) {
+    match time_text(batch, times, row) {
         Some(text) => push_short(text, out),
         None => times.values[row].write_rfc3339(out),
     }

@@ -2,9 +2,10 @@
 
 import unittest
 
+from peers.record import replace_section
 from scaling.cases import MIB, Case, Memory, Ratio, cases, questions
 from scaling.inputs import _odd, _quoted
-from scaling.report import BEGIN, END, replace_section, table
+from scaling.report import BEGIN, END, table
 
 FEW, MANY = Case(100, 2), Case(1000, 2)
 

@@ -8,31 +8,14 @@ use crate::batch::Bytes;
 use crate::chunk::{Chunk, Decoded};
 use crate::format::columns::{ColumnOptions, Decimal};
 use crate::format::csv::decode::CsvDecoder;
-use crate::format::csv::{Csv, Dialect};
-use crate::format::{Decode, Format, Head};
+use crate::format::csv::{Csv, CsvEncoder, Dialect};
+use crate::format::{Decode, Format, Head, testing};
 use crate::offset::Offset;
 use crate::sensor::{SensorIds, SharedSensors};
 
 /// Everything that a chunk gives, as text.
 fn outcome(decoded: crate::error::Result<Decoded>, sensors: &SharedSensors) -> String {
-    let Decoded { batch, rejections, lines } = match decoded {
-        Ok(decoded) => decoded,
-        Err(error) => return format!("{error:?}"),
-    };
-    let mut all = format!("{lines} lines\n");
-    let origins = batch.origins.as_ref().expect("asked for");
-    let sensors = sensors.read();
-    for row in 0..batch.len() {
-        let mut out = Vec::new();
-        let encoder = super::super::CsvEncoder { delimiter: b'|', decimals: None, safe: false };
-        crate::format::Encode::encode(&encoder, &batch.take(&[row as u32]), &sensors, &mut out);
-        let times = batch.times().map(|times| times[row]);
-        let raw = batch.text.get(origins.get(row).raw).unwrap_or_default().escape_ascii();
-        all += &format!("{} {times:?} {} {raw}\n", out.escape_ascii(), origins.position(row));
-    }
-    rejections.iter().for_each(|rejection| all += &format!("{rejection:?}\n"));
-    let names: Vec<_> = sensors.names().collect();
-    all + &format!("{names:?}")
+    testing::outcome(decoded, sensors, |_| CsvEncoder { delimiter: b'|', decimals: None, safe: false })
 }
 
 #[derive(Debug)]

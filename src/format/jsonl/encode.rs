@@ -2,7 +2,7 @@
 
 use crate::batch::{Batch, Column, Schema};
 use crate::format::Encode;
-use crate::format::text::{push_short, write_float};
+use crate::format::text::{push_short, time_text, write_float};
 use crate::sensor::Sensors;
 
 /// Writes JSON Lines. NaN and infinities are the strings "NaN", "inf", "-inf", since JSON has no
@@ -28,7 +28,7 @@ impl JsonEncoder {
 
     fn value(&self, batch: &Batch, column: &Column, row: usize, sensors: &Sensors, out: &mut Vec<u8>) {
         match column {
-            Column::Time(times) => match times.text.get(row).and_then(|&span| batch.text.get(span)) {
+            Column::Time(times) => match time_text(batch, times, row) {
                 Some(text) => write_string(text, out),
                 None => {
                     out.push(b'"');

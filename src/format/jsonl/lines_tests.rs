@@ -7,33 +7,15 @@ use proptest::sample::select;
 
 use crate::batch::Bytes;
 use crate::chunk::{Chunk, Decoded};
-use crate::error::Result;
 use crate::format::columns::ColumnOptions;
 use crate::format::jsonl::{JsonDecoder, JsonEncoder, JsonLines, JsonOptions, UnknownFields};
-use crate::format::{Decode, Encode, Format, Head};
+use crate::format::{Decode, Format, Head, testing};
 use crate::offset::Offset;
 use crate::sensor::{SensorIds, SharedSensors};
 
 /// Everything that a chunk gives, as text.
-fn outcome(decoded: Result<Decoded>, sensors: &SharedSensors) -> String {
-    let Decoded { batch, rejections, lines } = match decoded {
-        Ok(decoded) => decoded,
-        Err(error) => return format!("{error:?}"),
-    };
-    let mut all = format!("{lines} lines\n");
-    let origins = batch.origins.as_ref().expect("asked for");
-    let sensors = sensors.read();
-    let encoder = JsonEncoder::new(batch.schema(), None);
-    for row in 0..batch.len() {
-        let mut out = Vec::new();
-        encoder.encode(&batch.take(&[row as u32]), &sensors, &mut out);
-        let times = batch.times().map(|times| times[row]);
-        let raw = batch.text.get(origins.get(row).raw).unwrap_or_default().escape_ascii();
-        all += &format!("{} {times:?} {} {raw}\n", out.escape_ascii(), origins.position(row));
-    }
-    rejections.iter().for_each(|rejection| all += &format!("{rejection:?}\n"));
-    let names: Vec<_> = sensors.names().collect();
-    all + &format!("{names:?}")
+fn outcome(decoded: crate::error::Result<Decoded>, sensors: &SharedSensors) -> String {
+    testing::outcome(decoded, sensors, |schema| JsonEncoder::new(schema, None))
 }
 
 /// How many records the fast decoder left to the reference decoder is not told: only what came of them is compared.
@@ -59,7 +41,7 @@ fn check(setting: &Setting, text: &[u8]) -> std::result::Result<(), TestCaseErro
         decoder: Arc::clone(&decoder) as _,
         witness: None,
     };
-    let by = |decode: &dyn Fn(&JsonDecoder, &Chunk, &mut SensorIds) -> Result<Decoded>| {
+    let by = |decode: &dyn Fn(&JsonDecoder, &Chunk, &mut SensorIds) -> crate::error::Result<Decoded>| {
         let shared = Arc::new(SharedSensors::with_limit(setting.max_sensors));
         let decoded = decode(&decoder, &chunk, &mut SensorIds::new(Arc::clone(&shared)));
         outcome(decoded, &shared)

@@ -1,0 +1,232 @@
+//! `alert`: tells when a measurement goes too high or too low, once per incident.
+//!
+//! For every sensor: quiet → (beyond the threshold) pending → (for as long as `hold`) raised → (back over the clearing
+//! threshold) quiet. Nulls and NaN neither raise nor clear.
+
+mod incident;
+mod target;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use self::incident::{Change, Incident};
+use self::target::{Message, Target};
+use super::{Repeat, Sink, SinkSpec};
+use crate::atomic::{self, AtomicFile};
+use crate::batch::{Batch, Schema};
+use crate::error::{Error, Result};
+use crate::registry::{Component, parameters_of};
+use crate::sensor::{PerSensor, Rules, Sensors};
+use crate::time::parse_duration;
+
+pub use self::incident::Thresholds;
+
+/// Tells when a measurement goes above or below a threshold: once when the incident begins, once when it is over.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Alert {
+    /// The measurement to watch.
+    pub column: String,
+    /// The rule's name in messages; the column's if not given.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// An incident begins when a value is above this.
+    #[serde(default)]
+    pub above: Option<f64>,
+    /// An incident begins when a value is below this.
+    #[serde(default)]
+    pub below: Option<f64>,
+    /// An incident above is over when a value is at or below this; `above` if not given.
+    #[serde(default)]
+    pub clear_above: Option<f64>,
+    /// An incident below is over when a value is at or above this; `below` if not given.
+    #[serde(default)]
+    pub clear_below: Option<f64>,
+    /// Other thresholds for some sensors, by name or glob; the last match wins. One not given here is that of the sink.
+    #[serde(default)]
+    pub rules: IndexMap<String, Thresholds>,
+    /// How long, in event time, values must stay beyond the threshold before the alert is raised, such as "30s".
+    #[serde(default)]
+    pub hold: Option<String>,
+    /// Writes alerts to this file, as JSON Lines; "-" is standard output. They go to the log (standard error) if neither this nor
+    /// `command` is given.
+    #[serde(default)]
+    pub path: Option<String>,
+    /// Starts this program, with its arguments, and writes alerts to its standard input, as JSON Lines.
+    #[serde(default)]
+    pub command: Option<Vec<String>>,
+}
+
+inventory::submit! { Component::sink::<Alert>("alert", "tells when a measurement goes too high or too low, once per incident") }
+
+impl Alert {
+    /// Watches `column` for values above `above`.
+    pub fn above(column: impl Into<String>, above: f64) -> Self {
+        Self {
+            column: column.into(),
+            name: None,
+            above: Some(above),
+            below: None,
+            clear_above: None,
+            clear_below: None,
+            rules: IndexMap::new(),
+            hold: None,
+            path: None,
+            command: None,
+        }
+    }
+
+    /// The same, written to a file.
+    pub fn to_file(mut self, path: impl Into<String>) -> Self {
+        self.path = Some(path.into());
+        self
+    }
+
+    fn thresholds(&self) -> Result<Rules<Thresholds>> {
+        let base = Thresholds {
+            above: self.above,
+            below: self.below,
+            clear_above: self.clear_above,
+            clear_below: self.clear_below,
+        };
+        let rules = Rules::new(base, &self.rules, |base, exception| exception.over(base))?;
+        let is_base_used = self.rules.is_empty() || self.above.or(self.below).is_some();
+        rules.iter().skip(usize::from(!is_base_used)).try_for_each(Thresholds::check)?;
+        Ok(rules)
+    }
+
+    fn hold(&self) -> Result<i64> {
+        let parse =
+            |text: &String| parse_duration(text).map_err(|why| Error::config(format!("`hold`: {why}")));
+        self.hold.as_ref().map_or(Ok(0), parse)
+    }
+
+    fn rule_name(&self) -> &str {
+        self.name.as_deref().unwrap_or(&self.column)
+    }
+}
+
+impl SinkSpec for Alert {
+    fn name(&self) -> &str {
+        "alert"
+    }
+
+    fn parameters(&self) -> serde_json::Value {
+        parameters_of(self)
+    }
+
+    fn repeat(&self) -> Repeat {
+        if self.file().is_some() { Repeat::Harmless } else { Repeat::Duplicates }
+    }
+
+    fn file(&self) -> Option<PathBuf> {
+        atomic::file(self.path.as_ref()?)
+    }
+
+    fn is_stdout(&self) -> bool {
+        self.path.as_deref().is_some_and(atomic::is_stdout)
+    }
+
+    fn check(&self, schema: &Schema) -> Result<()> {
+        schema.select(Some(std::slice::from_ref(&self.column)))?;
+        self.thresholds()?;
+        if self.hold()? > 0 && schema.time().is_none() {
+            return Err(Error::config("`hold` needs a time column").with_help("name it in [source] `time`"));
+        }
+        match (&self.path, &self.command) {
+            (Some(_), Some(_)) => Err(Error::config("`path` and `command` exclude one another")),
+            (_, Some(command)) if command.is_empty() => Err(Error::config("`command` is empty")),
+            (Some(path), None) => atomic::check(path),
+            _ => Ok(()),
+        }
+    }
+
+    fn open(&self, schema: &Arc<Schema>) -> Result<Box<dyn Sink>> {
+        let target = match (&self.path, &self.command) {
+            (Some(path), _) => Target::File(AtomicFile::create(path)?),
+            (None, Some(command)) => Target::start(command)?,
+            (None, None) => Target::Log,
+        };
+        Ok(Box::new(Watch {
+            column: schema.select(Some(std::slice::from_ref(&self.column)))?[0],
+            thresholds: self.thresholds()?,
+            hold: self.hold()?,
+            incidents: PerSensor::default(),
+            target,
+            options: self.clone(),
+            raised: 0,
+        }))
+    }
+}
+
+/// The sink in use.
+struct Watch {
+    options: Alert,
+    column: usize,
+    thresholds: Rules<Thresholds>,
+    hold: i64,
+    incidents: PerSensor<(Thresholds, Incident)>,
+    target: Target,
+    raised: u64,
+}
+
+impl Sink for Watch {
+    fn write(&mut self, batch: &Batch, sensors: &Sensors) -> Result<()> {
+        let measurement = batch.measurement(self.column);
+        for (row, &id) in batch.sensors().iter().enumerate() {
+            let Some(value) = measurement.get(row) else { continue };
+            let time = batch.times().map(|times| times[row]);
+            let rules = &self.thresholds;
+            let (thresholds, incident) =
+                self.incidents.get_or_insert_with(id, || (*rules.of(sensors.name(id)), Incident::Quiet));
+            let Some(change) = incident.observe(thresholds, self.hold, time, value) else { continue };
+            let (state, side, since) = match change {
+                Change::Raised(side) => ("raised", side, None),
+                Change::Cleared(side, since) => ("cleared", side, since),
+            };
+            self.raised += u64::from(state == "raised");
+            let lasted = time.zip(since).and_then(|(time, since)| time.checked_since(since));
+            self.target.send(&Message {
+                state,
+                rule: self.options.rule_name(),
+                sensor: sensors.name(id),
+                column: &self.options.column,
+                time: time.map(|time| time.to_string()),
+                value,
+                side,
+                threshold: thresholds.threshold(side),
+                seconds: lasted.map(|nanos| nanos as f64 / 1e9),
+            })?;
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        self.target.finish()
+    }
+
+    fn commit(&mut self) -> Result<Vec<String>> {
+        if let Target::File(file) = &mut self.target {
+            file.commit()?;
+        }
+        let open = self
+            .incidents
+            .iter()
+            .filter(|(_, (_, incident))| matches!(incident, Incident::Raised(..)))
+            .count();
+        Ok(vec![format!("alert {}: {} raised, {open} still open", self.options.rule_name(), self.raised)])
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        // A run that ends early lets its command go: a closed input tells it to stop.
+        if let Target::Command(child, _) = &mut self.target {
+            drop(child.stdin.take());
+        }
+    }
+}
