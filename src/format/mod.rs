@@ -73,7 +73,7 @@ pub trait Format: Send + Sync {
 
 /// Reads the chunks of one file.
 pub trait Decode: Send + Sync {
-    /// The length of the longest prefix of `bytes` that ends at a record end, given that `bytes`
+    /// The length of a long prefix of `bytes` that ends at a record end, given that `bytes`
     /// begins at one; 0 where no record is complete. With `at_end`, nothing follows: what is left is complete.
     fn complete(&self, bytes: &[u8], at_end: bool) -> usize;
 

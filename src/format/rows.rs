@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::columns::{Columns, Role, shown};
+use super::run::SensorsOfRun;
 use crate::batch::{Batch, Column, Mask, Measurement, Origins, Schema, Span, Text, TimeColumn};
 use crate::chunk::{Chunk, Decoded};
 use crate::error::{Rejection, RejectionKind, Result};
@@ -58,10 +59,40 @@ pub(super) struct Rows<'a> {
 /// The last time's text and value: sensors that are read together share it.
 pub(super) struct LastTime {
     text: Vec<u8>,
+    /// The first and the last bytes of a text of the usual length, which they cover.
+    halves: Option<[u128; 2]>,
     time: Timestamp,
 }
 
+/// The halves of a text of 16 to 32 bytes: they may overlap.
+#[inline(always)]
+fn halves(text: &[u8]) -> Option<[u128; 2]> {
+    let (first, last) = text.first_chunk::<16>().zip(text.last_chunk::<16>())?;
+    (text.len() <= 32).then_some([u128::from_le_bytes(*first), u128::from_le_bytes(*last)])
+}
+
 impl LastTime {
+    fn new() -> Self {
+        Self { text: Vec::new(), halves: None, time: Timestamp::MIN }
+    }
+
+    pub(super) fn time(&self) -> Timestamp {
+        self.time
+    }
+
+    /// Whether it stands at `start..end` of `text`: for times of the usual length without a call.
+    #[inline(always)]
+    pub(super) fn is_at(&self, text: &[u8], start: usize, end: usize) -> bool {
+        let field = &text[start..end];
+        // No time is empty, but nothing has been read yet where the text is.
+        match (self.halves, halves(field)) {
+            (Some([first, last]), Some([own_first, own_last])) => {
+                (first ^ own_first) | (last ^ own_last) == 0 && field.len() == self.text.len()
+            }
+            _ => field == self.text && !field.is_empty(),
+        }
+    }
+
     /// The time that a trimmed field says.
     #[inline]
     pub(super) fn read(
@@ -69,25 +100,14 @@ impl LastTime {
         field: &[u8],
         columns: &Columns,
     ) -> std::result::Result<Timestamp, TimeError> {
-        // No time is empty, but nothing has been read yet where the text is.
-        if !is_same(&self.text, field) || field.is_empty() {
+        if !self.is_at(field, 0, field.len()) {
             let time = columns.times.parse(field)?;
             self.text.clear();
             self.text.extend_from_slice(field);
+            self.halves = halves(field);
             self.time = time;
         }
         Ok(self.time)
-    }
-}
-
-/// Whether two texts are the same; for those of a timestamp's usual length without a call.
-#[inline]
-fn is_same(a: &[u8], b: &[u8]) -> bool {
-    match (a.first_chunk::<16>(), b.first_chunk::<16>(), a.last_chunk::<16>(), b.last_chunk::<16>()) {
-        (Some(a1), Some(b1), Some(a2), Some(b2)) if a.len() <= 32 => {
-            a.len() == b.len() && a1 == b1 && a2 == b2
-        }
-        _ => a == b,
     }
 }
 
@@ -106,7 +126,7 @@ impl<'a> Rows<'a> {
             origins,
             rows: 0,
             rejections: Vec::new(),
-            last_time: LastTime { text: Vec::new(), time: Timestamp::MIN },
+            last_time: LastTime::new(),
         }
     }
 
@@ -256,22 +276,34 @@ impl<'a> Rows<'a> {
         }
     }
 
-    /// `records` more records have all their values but the sensor: its name is given as start and length in `text`, which is
-    /// UTF-8 there, or not at all where no column has it.
-    pub(super) fn accept_run(&mut self, names: &[(u32, u32)], text: &[u8], records: usize) -> Result<()> {
+    /// Who knows the sensors.
+    pub(super) fn sensors(&mut self) -> &mut dyn SensorLookup {
+        self.sensors
+    }
+
+    /// The `records` of a run have all their values but the sensor: `names` and `ids` are as [`SensorsOfRun`](super::run::SensorsOfRun) has them, names
+    /// are UTF-8 in `text`; or empty where no column has the sensor.
+    pub(super) fn accept_run(
+        &mut self,
+        records: Range<usize>,
+        sensors: &SensorsOfRun,
+        text: &[u8],
+    ) -> Result<()> {
         let Column::Sensor(ids) = &mut self.columns[self.layout.schema.sensor()] else { return Ok(()) };
         let first = ids.len();
         match &self.layout.sensor {
-            Some(name) if records > 0 => ids.resize(first + records, self.sensors.id(name)?),
-            _ => self.sensors.known_ids(text, names, ids),
+            Some(name) if !records.is_empty() => ids.resize(first + records.len(), self.sensors.id(name)?),
+            Some(_) => {}
+            None => ids.extend_from_slice(&sensors.ids[records.clone()]),
         }
-        for (at, &(start, len)) in names.iter().enumerate() {
-            if ids[first + at] == SensorId::UNKNOWN {
-                let name = &text[start as usize..][..len as usize];
-                ids[first + at] = self.sensors.id(&String::from_utf8_lossy(name))?;
-            }
+        let unknown =
+            ids[first..].iter_mut().zip(records.clone()).filter(|(id, _)| **id == SensorId::UNKNOWN);
+        for (id, record) in unknown {
+            let (start, len) = sensors.names[record];
+            let name = &text[start as usize..][..len as usize];
+            *id = self.sensors.id(&String::from_utf8_lossy(name))?;
         }
-        self.rows += records;
+        self.rows += records.len();
         Ok(())
     }
 

@@ -3,7 +3,8 @@
 use super::columns::Columns;
 use super::rows::LastTime;
 use crate::batch::{Mask, Span, TimeColumn};
-use crate::kernel::number::parse_short;
+use crate::kernel::numerals::{self, Numeral};
+use crate::sensor::{SensorId, SensorLookup};
 use crate::time::Timestamp;
 
 /// Consecutive records whose fields have been found.
@@ -14,8 +15,35 @@ pub(super) trait Run {
     /// How many records there are.
     fn records(&self) -> usize;
 
-    /// Calls `each` for a field of every record: record, start, end. A missing value is empty.
+    /// Start and end of a field of a record. A missing value is empty.
+    fn bounds(&self, field: usize, record: usize) -> (usize, usize);
+
+    /// Calls `each` for a field of every record: record, start, end.
     fn each(&self, field: usize, each: impl FnMut(usize, usize, usize));
+}
+
+/// Buffers for the numbers of a run.
+#[derive(Default)]
+pub(super) struct NumberScratch {
+    numerals: Vec<Numeral>,
+    /// Numbers that are not short and plain.
+    others: Vec<u32>,
+}
+
+/// The sensors of a run.
+#[derive(Default)]
+pub(super) struct SensorsOfRun {
+    /// Start and length of their names.
+    pub(super) names: Vec<(u32, u32)>,
+    /// [`SensorId::UNKNOWN`] where the name has to be asked for, once its record is whole: a bad one leaves no sensor behind.
+    pub(super) ids: Vec<SensorId>,
+}
+
+impl SensorsOfRun {
+    pub(super) fn clear(&mut self) {
+        self.names.clear();
+        self.ids.clear();
+    }
 }
 
 /// One field of a run. Values are as [`Rows::field`](super::rows::Rows::field) would have them; where it would refuse one, the record
@@ -28,65 +56,86 @@ pub(super) struct FieldOfRun<'a, R> {
 }
 
 impl<R: Run> FieldOfRun<'_, R> {
-    /// Appends the numbers. `nulls` is a buffer.
-    pub(super) fn numbers(&mut self, values: &mut Vec<f64>, valid: &mut Mask, nulls: &mut Vec<u32>) {
-        let Self { run, columns, odd, .. } = self;
-        let text = run.text();
-        let mark = columns.decimal_mark();
-        let has_null_values = columns.has_null_values();
-        nulls.clear();
-        let mut places = room(values, run.records(), 0.0);
-        run.each(self.field, |record, start, end| {
-            let short = if has_null_values { None } else { parse_short(text, start, end, mark) };
-            let value = short.unwrap_or_else(|| {
-                let field = Columns::trim(&text[start..end]);
-                if columns.is_null(field) {
-                    nulls.push(record as u32);
-                    return 0.0;
-                }
-                columns.number(field).unwrap_or_else(|| {
-                    odd.push(record as u32);
-                    0.0
-                })
-            });
-            put(&mut places, value);
-        });
-        let first = valid.len();
-        valid.extend_filled(run.records(), true);
-        nulls.iter().for_each(|&row| valid.set(first + row as usize, false));
+    /// Appends the numbers: first those that are short and plain, as most are.
+    pub(super) fn numbers(&mut self, values: &mut Vec<f64>, valid: &mut Mask, scratch: &mut NumberScratch) {
+        let Self { run, columns, .. } = self;
+        let NumberScratch { numerals, others } = scratch;
+        let (first, records) = (values.len(), run.records());
+        values.resize(first + records, 0.0);
+        valid.extend_filled(records, true);
+        others.clear();
+        if columns.has_null_values() {
+            others.extend(0..records as u32);
+        } else {
+            let text = run.text();
+            numerals.clear();
+            let mut places = room(numerals, records, Numeral::default());
+            run.each(self.field, |_, start, end| put(&mut places, Numeral::new(text, start, end)));
+            numerals::read(numerals, columns.decimal_mark(), &mut values[first..], others);
+        }
+        for &record in &*others {
+            let row = first + record as usize;
+            let value = self.number(record);
+            values[row] = value.unwrap_or(0.0);
+            valid.set(row, value.is_some());
+        }
     }
 
-    /// Appends the times.
+    /// Any number; `None` for null.
+    fn number(&mut self, record: u32) -> Option<f64> {
+        let (start, end) = self.run.bounds(self.field, record as usize);
+        let field = Columns::trim(&self.run.text()[start..end]);
+        if self.columns.is_null(field) {
+            return None;
+        }
+        let value = self.columns.number(field);
+        if value.is_none() {
+            self.odd.push(record);
+        }
+        value
+    }
+
+    /// Appends the times. One that is written like the one before needs neither be trimmed nor read.
     pub(super) fn times(&mut self, last: &mut LastTime, column: &mut TimeColumn) {
         let Self { run, columns, odd, .. } = self;
-        let (text, has_null_values) = (run.text(), columns.has_null_values());
+        let text = run.text();
         let mut values = room(&mut column.values, run.records(), Timestamp::MIN);
         let mut spans = room(&mut column.text, run.records(), Span::NULL);
         run.each(self.field, |record, start, end| {
+            if last.is_at(text, start, end) {
+                put(&mut values, last.time());
+                return put(&mut spans, Span::new(start, end - start));
+            }
             let (start, field) = trimmed(text, start, end);
-            let is_null = has_null_values && columns.is_null(field);
-            let time = last.read(field, columns).ok().filter(|_| !is_null).unwrap_or_else(|| {
+            let is_null = columns.has_null_values() && columns.is_null(field);
+            let time = if is_null { None } else { last.read(field, columns).ok() };
+            if time.is_none() {
                 odd.push(record as u32);
-                Timestamp::MIN
-            });
-            put(&mut values, time);
+            }
+            put(&mut values, time.unwrap_or(Timestamp::MIN));
             put(&mut spans, Span::new(start, field.len()));
         });
     }
 
-    /// Appends where the sensors' names stand: start and length.
-    pub(super) fn names(&mut self, names: &mut Vec<(u32, u32)>) {
+    /// Takes in the sensors' names, and the ids of those that are known. A name that is known has no spaces around it.
+    pub(super) fn sensors(&mut self, sensors: &mut SensorsOfRun, lookup: &mut dyn SensorLookup) {
         let Self { run, columns, odd, .. } = self;
         let text = run.text();
+        let SensorsOfRun { names, ids } = sensors;
+        let mut places = room(names, run.records(), (0, 0));
+        run.each(self.field, |_, start, end| put(&mut places, (start as u32, (end - start) as u32)));
+        lookup.known_ids(text, names, ids);
         let has_null_values = columns.has_null_values();
-        let mut names = room(names, run.records(), (0, 0));
-        run.each(self.field, |record, start, end| {
-            let (start, field) = trimmed(text, start, end);
-            if field.is_empty() || has_null_values && columns.is_null(field) {
-                odd.push(record as u32);
+        for (record, (name, id)) in names.iter_mut().zip(&*ids).enumerate() {
+            if *id == SensorId::UNKNOWN || has_null_values {
+                let (start, end) = (name.0 as usize, (name.0 + name.1) as usize);
+                let (start, field) = trimmed(text, start, end);
+                *name = (start as u32, field.len() as u32);
+                if columns.is_null(field) {
+                    odd.push(record as u32);
+                }
             }
-            put(&mut names, (start as u32, field.len() as u32));
-        });
+        }
     }
 }
 

@@ -10,6 +10,7 @@ pub mod json;
 pub mod mean;
 pub mod median;
 pub mod number;
+pub mod numerals;
 mod order;
 pub mod prefetch;
 pub mod quantile;

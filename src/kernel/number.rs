@@ -54,51 +54,6 @@ fn plain_decimal(text: &[u8], mark: u8) -> Option<f64> {
     Some(if is_negative { -value } else { value })
 }
 
-/// The number that stands at `start..end` of `text`, if it is `-?[0-9]*mark?[0-9]*` of at most eight bytes with at least
-/// one digit; `None` says nothing about other texts. All digits are read at once.
-///
-/// Eight digits in eight bytes, the first in the lowest: pairs, then fours, then all are put together by one multiplication each
-/// (Lemire, "Number parsing at a gigabyte per second", 2021). The division is exact as in `plain_decimal`.
-#[inline]
-pub fn parse_short(text: &[u8], start: usize, end: usize, mark: u8) -> Option<f64> {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGH: u64 = ONES << 7;
-    const ZEROS: u64 = ONES * b'0' as u64;
-    let len = end.wrapping_sub(start);
-    if len.wrapping_sub(1) >= 8 {
-        return None;
-    }
-    let word = u64::from_le_bytes(text.get(start..start + 8)?.try_into().ok()?);
-    // The last byte goes to the top; those in front of the first become zeros.
-    let shift = 64 - 8 * len as u32;
-    let is_negative = word as u8 == b'-';
-    let word = (word ^ if is_negative { u64::from(b'-' ^ b'0') } else { 0 }) << shift;
-    let word = word | (ZEROS >> (8 * (len - 1))) >> 8;
-    let marks = word ^ (ONES * u64::from(mark));
-    let marks = marks.wrapping_sub(ONES) & !marks & HIGH;
-    let (digits, decimals, signs) = if marks == 0 {
-        (word, 0, usize::from(is_negative))
-    } else {
-        // What stands in front of the mark moves up by one, over it.
-        let place = marks.trailing_zeros() & !7;
-        let front = word & ((1 << place) - 1);
-        let behind = (word >> place >> 8) << place << 8;
-        (front << 8 | behind | u64::from(b'0'), 7 - (place / 8) as usize, 1 + usize::from(is_negative))
-    };
-    let digits = digits ^ ZEROS;
-    let has_others = (digits.wrapping_add(ONES * 0x76) | digits) & HIGH != 0;
-    if has_others || len == signs {
-        return None;
-    }
-    const PAIRS: u64 = 0x0000_00ff_0000_00ff;
-    let pairs = digits * 10 + (digits >> 8);
-    let mantissa = ((pairs & PAIRS).wrapping_mul(100 + (1_000_000 << 32)))
-        .wrapping_add(((pairs >> 16) & PAIRS).wrapping_mul(1 + (10_000 << 32)))
-        >> 32;
-    let value = mantissa as f64 / POWERS[decimals];
-    Some(if is_negative { -value } else { value })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -133,24 +88,6 @@ mod tests {
             9007199254740993|123456789012345|1234567890123456|0.1234567890123456|999999999999999.9|-0|-0.0|5e-324|2e-324|1,5|\
             0.000000000000001|179769313486231570000000000000|1e-400|infin|--1|1-|١";
         nasty.split('|').try_for_each(|text| check(text.as_bytes())).expect("as str::parse");
-    }
-
-    proptest! {
-        #[test]
-        fn clause_3_short_numerals_parse_as_the_language_does(
-            text in "-?[0-9]{0,6}[.]?[0-9]{0,5}|[-.0-9+e/:,]{0,9}", before in "[0-9]{0,3}", after in "[,0-9]{0,9}",
-        ) {
-            let all = format!("{before}{text}{after}");
-            let (start, end) = (before.len(), before.len() + text.len());
-            let got = parse_short(all.as_bytes(), start, end, b'.');
-            let plain = text.trim_start_matches('-').bytes().all(|byte| byte == b'.' || byte.is_ascii_digit());
-            let expected = if plain { text.parse::<f64>().ok() } else { None };
-            let is_short = (1..=8).contains(&text.len()) && start + 8 <= all.len();
-            prop_assert!(got.is_none() || got.map(f64::to_bits) == expected.map(f64::to_bits), "{} {:?}", text, got);
-            prop_assert!(!is_short || got.is_some() == expected.is_some(), "{}", text);
-            let comma = all.replace('.', ",");
-            prop_assert!(text.contains(',') || parse_short(comma.as_bytes(), start, end, b',').map(f64::to_bits) == got.map(f64::to_bits));
-        }
     }
 
     #[test]

@@ -1,5 +1,4 @@
 //! Where separators stand in delimited text: 64 bytes at a time, by the widest instructions that the processor has.
-//! The one kernel with `unsafe` in it.
 //!
 //! The idea of bit masks of 64 bytes, and of the parity of quotes by a running exclusive or, is that of Langdale and Lemire,
 //! "Parsing Gigabytes of JSON per Second" (2019).
@@ -26,11 +25,20 @@ pub struct Found {
     pub carriage_returns: usize,
     /// Quotes.
     pub quotes: usize,
+    /// Whether a quote that closes is followed at once by one that opens: two that mean one.
+    pub has_doubled: bool,
     /// Whether all bytes are ASCII.
     pub is_ascii: bool,
     /// Whether every quote that opens stands at the start of a field, and every one that closes at the end of one (or
     /// is doubled), given that the text begins at the start of a record; the text may end anywhere. True without quotes.
     pub is_regular: bool,
+}
+
+impl Found {
+    /// Whether every line feed ends a record, and quotes stand only where they mean something.
+    pub fn has_plain_lines(&self) -> bool {
+        self.quotes == 0 || self.is_regular && self.outside_line_feeds == self.line_feeds
+    }
 }
 
 /// Puts the places of all delimiters and line feeds of `text` that are not between quotes into `places`, ascending,
@@ -42,12 +50,28 @@ pub fn find(text: &[u8], base: u32, separators: Separators, places: &mut Vec<u32
             // SAFETY: the processor has all that is needed, as was just asked.
             return unsafe { x86::find_avx512(text, base, separators, places) };
         }
-        if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("bmi2") {
-            // SAFETY: the processor has AVX2 and BMI, as was just asked.
+        if x86::has_avx2() {
+            // SAFETY: the processor has all that is needed, as was just asked.
             return unsafe { x86::find_avx2(text, base, separators, places) };
         }
     }
-    find_by::<Portable>(text, base, separators, places)
+    find_by::<Portable, true>(text, base, separators, places)
+}
+
+/// The same without the places.
+pub fn survey(text: &[u8], separators: Separators) -> Found {
+    #[cfg(target_arch = "x86_64")]
+    {
+        if x86::has_avx512() {
+            // SAFETY: the processor has all that is needed, as was just asked.
+            return unsafe { x86::survey_avx512(text, separators) };
+        }
+        if x86::has_avx2() {
+            // SAFETY: the processor has all that is needed, as was just asked.
+            return unsafe { x86::survey_avx2(text, separators) };
+        }
+    }
+    find_by::<Portable, false>(text, 0, separators, &mut Vec::new())
 }
 
 /// 64 bytes, to be compared with one.
@@ -77,26 +101,38 @@ struct State {
     /// Bit 0: that byte is a quote that closes, so that a field has to end.
     has_closed: u64,
     irregular: u64,
+    doubled: u64,
 }
 
+/// Without `PLACES`, the list stays empty.
 #[inline(always)]
-fn find_by<B: Block>(text: &[u8], base: u32, separators: Separators, places: &mut Vec<u32>) -> Found {
+fn find_by<B: Block, const PLACES: bool>(
+    text: &[u8],
+    base: u32,
+    separators: Separators,
+    places: &mut Vec<u32>,
+) -> Found {
     let found = Found { is_ascii: true, is_regular: true, ..Found::default() };
-    let mut state = State { found, inside: 0, may_open: 1, has_closed: 0, irregular: 0 };
+    let mut state = State { found, inside: 0, may_open: 1, has_closed: 0, irregular: 0, doubled: 0 };
     places.clear();
     let (blocks, rest) = text.as_chunks::<64>();
     for (at, block) in blocks.iter().enumerate() {
         let mask = state.step(B::load(block), u64::MAX, separators);
-        B::push(mask, base + 64 * at as u32, places);
+        if PLACES {
+            B::push(mask, base + 64 * at as u32, places);
+        }
     }
     if !rest.is_empty() {
         // The bytes behind the end are separators of no kind: they must not count as anything.
         let mut last = [0; 64];
         last[..rest.len()].copy_from_slice(rest);
         let mask = state.step(B::load(&last), (1 << rest.len()) - 1, separators);
-        B::push(mask, base + 64 * blocks.len() as u32, places);
+        if PLACES {
+            B::push(mask, base + 64 * blocks.len() as u32, places);
+        }
     }
     state.found.is_regular = state.irregular == 0;
+    state.found.has_doubled = state.doubled != 0;
     state.found
 }
 
@@ -131,6 +167,7 @@ impl State {
         // Behind a quote that closes, a field ends, or the quote is doubled.
         let must_end = closing << 1 | self.has_closed;
         self.irregular |= opening & !may_open | must_end & valid & !(ends | returns | quotes);
+        self.doubled |= opening & must_end;
         self.found.quotes += quotes.count_ones() as usize;
         self.inside = ((inside as i64) >> 63) as u64;
         self.may_open = (outside_ends | closing) >> 63;
@@ -203,40 +240,59 @@ mod x86 {
             && is_x86_feature_detected!("lzcnt")
     }
 
-    /// # Safety
-    /// The processor must have what [`has_avx512`] asks for.
+    /// Whether [`find_avx2`] may be called.
+    pub(super) fn has_avx2() -> bool {
+        is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("bmi1")
+            && is_x86_feature_detected!("bmi2")
+            && is_x86_feature_detected!("popcnt")
+            && is_x86_feature_detected!("lzcnt")
+    }
+
+    /// Needs what [`has_avx512`] asks for.
     #[target_feature(enable = "avx512f,avx512bw,avx512vbmi2,bmi1,bmi2,popcnt,lzcnt")]
-    pub(super) unsafe fn find_avx512(text: &[u8], base: u32, by: Separators, places: &mut Vec<u32>) -> Found {
-        find_by::<Avx512>(text, base, by, places)
+    pub(super) fn find_avx512(text: &[u8], base: u32, by: Separators, places: &mut Vec<u32>) -> Found {
+        find_by::<Avx512, true>(text, base, by, places)
     }
 
-    /// # Safety
-    /// The processor must have AVX2, BMI 1 and 2, and POPCNT.
+    /// Needs what [`has_avx512`] asks for.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi2,bmi1,bmi2,popcnt,lzcnt")]
+    pub(super) fn survey_avx512(text: &[u8], by: Separators) -> Found {
+        find_by::<Avx512, false>(text, 0, by, &mut Vec::new())
+    }
+
+    /// Needs what [`has_avx2`] asks for.
     #[target_feature(enable = "avx2,bmi1,bmi2,popcnt,lzcnt")]
-    pub(super) unsafe fn find_avx2(text: &[u8], base: u32, by: Separators, places: &mut Vec<u32>) -> Found {
-        find_by::<Avx2>(text, base, by, places)
+    pub(super) fn find_avx2(text: &[u8], base: u32, by: Separators, places: &mut Vec<u32>) -> Found {
+        find_by::<Avx2, true>(text, base, by, places)
     }
 
-    /// Made only below `find_avx512`.
+    /// Needs what [`has_avx2`] asks for.
+    #[target_feature(enable = "avx2,bmi1,bmi2,popcnt,lzcnt")]
+    pub(super) fn survey_avx2(text: &[u8], by: Separators) -> Found {
+        find_by::<Avx2, false>(text, 0, by, &mut Vec::new())
+    }
+
+    /// Made only below `find_avx512` and `survey_avx512`.
     #[derive(Clone, Copy)]
     struct Avx512(__m512i);
 
     impl Block for Avx512 {
         #[inline(always)]
         fn load(bytes: &[u8; 64]) -> Self {
-            // SAFETY: the pointer is to 64 bytes and need not be aligned; the instructions are there, see `find_avx512`.
+            // SAFETY: the pointer is to 64 bytes and need not be aligned; the instructions are there, see `has_avx512`.
             Self(unsafe { _mm512_loadu_si512(bytes.as_ptr().cast()) })
         }
 
         #[inline(always)]
         fn equal(self, byte: u8) -> u64 {
-            // SAFETY: the instructions are there, see `find_avx512`.
+            // SAFETY: the instructions are there, see `has_avx512`.
             unsafe { _mm512_cmpeq_epi8_mask(self.0, _mm512_set1_epi8(byte as i8)) }
         }
 
         #[inline(always)]
         fn has_high_bit(self) -> bool {
-            // SAFETY: the instructions are there, see `find_avx512`.
+            // SAFETY: the instructions are there, see `has_avx512`.
             unsafe { _mm512_movepi8_mask(self.0) != 0 }
         }
 
@@ -257,7 +313,7 @@ mod x86 {
             let (count, start) = (mask.count_ones() as usize, places.len());
             places.reserve(MOST);
             // SAFETY: there is room for 64 more places, and no more than that are written: sixteen at a time, at least `count` of them,
-            // none beyond the 64th. As many as there are set bits are counted in. The instructions are there, see `find_avx512`.
+            // none beyond the 64th. As many as there are set bits are counted in. The instructions are there, see `has_avx512`.
             unsafe {
                 let numbers = _mm512_loadu_si512(NUMBERS.as_ptr().cast());
                 let found = _mm512_maskz_compress_epi8(mask, numbers);
@@ -280,7 +336,7 @@ mod x86 {
         }
     }
 
-    /// Made only below `find_avx2`.
+    /// Made only below `find_avx2` and `survey_avx2`.
     #[derive(Clone, Copy)]
     struct Avx2([__m256i; 2]);
 
@@ -288,13 +344,13 @@ mod x86 {
         #[inline(always)]
         fn load(bytes: &[u8; 64]) -> Self {
             let halves: *const __m256i = bytes.as_ptr().cast();
-            // SAFETY: both loads lie within the 64 bytes and need not be aligned; the instructions are there, see `find_avx2`.
+            // SAFETY: both loads lie within the 64 bytes and need not be aligned; the instructions are there, see `has_avx2`.
             Self(unsafe { [_mm256_loadu_si256(halves), _mm256_loadu_si256(halves.add(1))] })
         }
 
         #[inline(always)]
         fn equal(self, byte: u8) -> u64 {
-            // SAFETY: the instructions are there, see `find_avx2`.
+            // SAFETY: the instructions are there, see `has_avx2`.
             let half = |half| unsafe {
                 _mm256_movemask_epi8(_mm256_cmpeq_epi8(half, _mm256_set1_epi8(byte as i8))) as u32
             };
@@ -303,7 +359,7 @@ mod x86 {
 
         #[inline(always)]
         fn has_high_bit(self) -> bool {
-            // SAFETY: the instructions are there, see `find_avx2`.
+            // SAFETY: the instructions are there, see `has_avx2`.
             unsafe { _mm256_movemask_epi8(_mm256_or_si256(self.0[0], self.0[1])) != 0 }
         }
     }
@@ -330,6 +386,7 @@ mod tests {
                 found.is_regular &= !closed || is_end || is_quote || byte == b'\r';
                 let may_open = closed || before_byte == by.delimiter || before_byte == b'\n';
                 found.is_regular &= !is_quote || inside || may_open;
+                found.has_doubled |= closed && is_quote;
             }
             let was_inside = inside;
             inside ^= is_quote;
@@ -346,10 +403,10 @@ mod tests {
 
     fn all() -> Vec<Finder> {
         let mut all: Vec<Finder> =
-            vec![find, |text, base, by, places| find_by::<Portable>(text, base, by, places)];
+            vec![find, |text, base, by, places| find_by::<Portable, true>(text, base, by, places)];
         #[cfg(target_arch = "x86_64")]
-        if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("bmi2") {
-            // SAFETY: the processor has AVX2 and BMI, as was just asked.
+        if x86::has_avx2() {
+            // SAFETY: the processor has all that is needed, as was just asked.
             all.push(|text, base, by, places| unsafe { x86::find_avx2(text, base, by, places) });
         }
         all
@@ -366,6 +423,7 @@ mod tests {
             for text in [text, long] {
                 let (mut expected, mut places) = (Vec::new(), Vec::new());
                 let found = plain(&text, 7, by, &mut expected);
+                prop_assert_eq!(survey(&text, by), found);
                 for finder in all() {
                     prop_assert_eq!(finder(&text, 7, by, &mut places), found, "{}", text.escape_ascii());
                     prop_assert_eq!(&places, &expected, "{}", text.escape_ascii());

@@ -14,7 +14,8 @@ use tidemill::format::Encode;
 use tidemill::format::csv::CsvEncoder;
 use tidemill::format::jsonl::JsonEncoder;
 use tidemill::format::text::write_float;
-use tidemill::kernel::number::{parse_f64, parse_short};
+use tidemill::kernel::number::parse_f64;
+use tidemill::kernel::numerals::{self, Numeral};
 use tidemill::kernel::separators::{Separators, find};
 use tidemill::sensor::{SensorId, SensorIds, SensorLookup, Sensors};
 use tidemill::stage::{MovingAverage, Normalize, Process, Stage, Threshold};
@@ -49,21 +50,23 @@ fn parse_number(numerals: Vec<String>) -> f64 {
     black_box(&numerals).iter().filter_map(|text| parse_f64(text.as_bytes())).sum()
 }
 
-/// Numerals in one text, and where they start and end.
-fn in_one_text() -> (Vec<u8>, Vec<(usize, usize)>) {
-    let (mut text, mut places) = (Vec::new(), Vec::new());
-    for numeral in readings().numerals() {
-        places.push((text.len(), text.len() + numeral.len()));
-        text.extend_from_slice(numeral.as_bytes());
-    }
-    text.extend_from_slice(&[0; 8]);
-    (text, places)
+/// A column's numerals.
+fn column() -> Vec<Numeral> {
+    let text = readings().numerals().concat();
+    let mut end = 0;
+    let numerals = readings().numerals().into_iter().map(|numeral| {
+        end += numeral.len();
+        Numeral::new(text.as_bytes(), end - numeral.len(), end)
+    });
+    numerals.collect()
 }
 
 #[library_benchmark]
-#[bench::three_decimals(in_one_text())]
-fn parse_short_number((text, places): (Vec<u8>, Vec<(usize, usize)>)) -> f64 {
-    black_box(&places).iter().filter_map(|&(start, end)| parse_short(&text, start, end, b'.')).sum()
+#[bench::three_decimals(column())]
+fn read_numerals(numerals: Vec<Numeral>) -> Vec<f64> {
+    let (mut values, mut others) = (vec![0.0; numerals.len()], Vec::new());
+    numerals::read(black_box(&numerals), b'.', &mut values, &mut others);
+    values
 }
 
 fn times() -> (TimeParser, Vec<String>) {
@@ -163,7 +166,7 @@ library_benchmark_group!(
     benchmarks = [
         find_separators,
         parse_number,
-        parse_short_number,
+        read_numerals,
         parse_time,
         look_up,
         decode,

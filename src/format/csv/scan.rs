@@ -1,9 +1,10 @@
 //! Where the records and fields of CSV text lie (clause 5). Takes slices, returns positions: no I/O, no
 //! allocation but the caller's list of fields.
 
-use memchr::{memchr, memchr2, memrchr2};
+use memchr::{memchr, memchr2, memrchr, memrchr2};
 
 use crate::format::{MAX_FIELDS, MAX_RECORD};
+use crate::kernel::separators::{Separators, survey};
 
 /// The bytes that mean something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +57,7 @@ pub enum Scan {
 }
 
 impl Marks {
-    /// The length of the longest prefix of `text` that ends at a record end.
+    /// The length of a prefix of `text` that ends at a record end, the longest but for carriage returns; 0 if there is none.
     pub fn complete(&self, text: &[u8], at_end: bool) -> usize {
         if at_end {
             return text.len();
@@ -65,6 +66,9 @@ impl Marks {
         if !has_quotes {
             return last_line_end(text);
         }
+        if let Some(at) = memrchr(b'\n', text).filter(|_| self.has_plain_lines(text)) {
+            return at + 1;
+        }
         let (mut at, mut fields) = (0, Vec::new());
         loop {
             at = match self.scan(text, at, false, &mut fields) {
@@ -72,6 +76,13 @@ impl Marks {
                 Scan::Incomplete => return at,
             }
         }
+    }
+
+    /// Whether every line feed ends a record, as [`Marks::scan`] would have it. A carriage return between quotes ends the line of a
+    /// quote that is closed more than [`MAX_RECORD`] later.
+    fn has_plain_lines(&self, text: &[u8]) -> bool {
+        let found = survey(text, Separators { delimiter: self.delimiter, quote: self.quote });
+        found.has_plain_lines() && (found.carriage_returns == 0 || text.len() <= MAX_RECORD)
     }
 
     /// Looks at the line that begins at `at`, and puts the fields of a record into `fields`: one more than

@@ -144,6 +144,19 @@ fn scanned(format: &Csv, text: &[u8]) -> Vec<Option<Vec<Vec<u8>>>> {
     }
 }
 
+/// The ends of the records, as the scanner sees them where the text may go on.
+fn ends(format: &Csv, text: &[u8]) -> Vec<usize> {
+    let (mut ends, mut fields) = (vec![0], Vec::new());
+    loop {
+        match format.marks.scan(text, *ends.last().expect("one"), false, &mut fields) {
+            Scan::Record { next, .. } | Scan::Skipped { next } | Scan::Unclosed { next, .. } => {
+                ends.push(next)
+            }
+            Scan::Incomplete => return ends,
+        }
+    }
+}
+
 /// The same by the `csv` crate.
 fn oracle(text: &[u8], dialect: &Dialect) -> Vec<Vec<Vec<u8>>> {
     let byte = |text: &str| text.as_bytes()[0];
@@ -347,5 +360,18 @@ fn clause_5_every_split_point_of_a_larger_input() {
     check_cuts(&format, text.as_bytes()).expect("no difference");
     for step in 1..text.len() {
         assert_eq!(decode(&format, text.as_bytes(), step), decode(&format, text.as_bytes(), 256), "{step}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn clause_5_a_chunk_ends_at_a_record_end(text in "([a\",#\n]|,\"|\",|\"\n|\n\"|\r|\r\n){0,40}", commented in any::<bool>()) {
+        let comment = commented.then(|| "#".into());
+        let format = two_columns_of(Dialect { comment, ..Dialect::default() }, true);
+        let ends = ends(&format, text.as_bytes());
+        let end = format.marks.complete(text.as_bytes(), false);
+        prop_assert!(ends.contains(&end), "{} of {:?}: {:?}", end, ends, text);
+        prop_assert!(end > 0 || ends.len() == 1, "none of {:?}: {:?}", ends, text);
+        prop_assert!(text.contains('\r') || Some(&end) == ends.last(), "{} of {:?}: {:?}", end, ends, text);
     }
 }

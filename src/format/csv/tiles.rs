@@ -7,7 +7,7 @@ use crate::batch::Span;
 use crate::error::Result;
 use crate::format::columns::Role;
 use crate::format::rows::Rows;
-use crate::format::run::{FieldOfRun, Run, trimmed};
+use crate::format::run::{FieldOfRun, NumberScratch, Run, SensorsOfRun, trimmed};
 use crate::kernel::separators::{self, Found, Separators};
 
 /// Decodes a chunk into rows.
@@ -28,11 +28,10 @@ pub(super) struct Tiles<'d, 'r, 'c> {
 /// Buffers of one run of records.
 #[derive(Default)]
 struct Scratch {
-    /// Start and length of the sensors' names.
-    names: Vec<(u32, u32)>,
+    sensors: SensorsOfRun,
     /// Records that the reference decoder has to look at.
     odd: Vec<u32>,
-    nulls: Vec<u32>,
+    numbers: NumberScratch,
 }
 
 /// How the fields of a tile are delimited.
@@ -44,6 +43,7 @@ struct Shape {
     /// Whether every line feed has a carriage return in front.
     has_returns: bool,
     quote: Option<u8>,
+    has_doubled: bool,
 }
 
 /// Consecutive regular records: `places[first_place ..]` are their separators.
@@ -92,7 +92,7 @@ impl<'d, 'r, 'c> Tiles<'d, 'r, 'c> {
     fn shape(&self, found: &Found) -> Option<Shape> {
         let has_returns = found.carriage_returns > 0;
         let line_feeds = found.outside_line_feeds;
-        let is_regular = found.is_regular && line_feeds == found.line_feeds || found.quotes == 0;
+        let is_regular = found.has_plain_lines();
         let fields = self.decoder.layout.roles.len();
         let is_text = found.is_ascii || std::str::from_utf8(&self.text[self.at..self.complete()]).is_ok();
         (is_regular && line_feeds > 0 && fields > 0 && is_text).then_some(Shape {
@@ -100,6 +100,7 @@ impl<'d, 'r, 'c> Tiles<'d, 'r, 'c> {
             records: line_feeds,
             has_returns,
             quote: self.by.quote.filter(|_| found.quotes > 0),
+            has_doubled: found.has_doubled,
         })
     }
 
@@ -192,26 +193,26 @@ impl<'d, 'r, 'c> Tiles<'d, 'r, 'c> {
         let decoder = self.decoder;
         let fields = Fields { text: self.text, places: &self.places, run, shape };
         let end = fields.end(run.records - 1);
-        let Scratch { names, odd, nulls } = &mut self.scratch;
+        let Scratch { sensors, odd, numbers } = &mut self.scratch;
         odd.clear();
-        names.clear();
+        sensors.clear();
         let from = self.rows.len();
         for (field, &role) in decoder.layout.roles.iter().enumerate() {
             let mut column = FieldOfRun { run: &fields, field, columns: &decoder.layout.columns, odd };
             match role {
                 Role::Measurement(at) => {
-                    self.rows.measurement(at, |values, valid| column.numbers(values, valid, nulls));
+                    self.rows.measurement(at, |values, valid| column.numbers(values, valid, numbers));
                 }
                 Role::Time(at) => self.rows.times(at, |last, times| column.times(last, times)),
                 Role::Text(at) => self.rows.texts(at, |spans| fields.spans(field, spans)),
-                Role::Sensor(_) => column.names(names),
+                Role::Sensor(_) => column.sensors(sensors, self.rows.sensors()),
             }
             fields.mark_doubled(field, odd);
         }
         odd.sort_unstable();
         odd.dedup();
         if odd.is_empty() {
-            self.rows.accept_run(names, self.text, run.records)?;
+            self.rows.accept_run(0..run.records, sensors, self.text)?;
             self.origins(run, shape, 0, run.records);
             self.line += run.records as u64;
             self.at = end;
@@ -223,12 +224,11 @@ impl<'d, 'r, 'c> Tiles<'d, 'r, 'c> {
     /// Takes the records between odd ones as they were decoded, and the odd ones by the reference decoder.
     fn piecewise(&mut self, run: Stretch, shape: Shape, from: usize) -> Result<()> {
         let decoded = self.rows.split_off(from);
-        let Scratch { names, odd, .. } = std::mem::take(&mut self.scratch);
+        let scratch = std::mem::take(&mut self.scratch);
         let mut next = 0;
-        for stop in odd.iter().map(|&row| row as usize).chain([run.records]) {
+        for stop in scratch.odd.iter().map(|&row| row as usize).chain([run.records]) {
             self.rows.append(&decoded, next..stop);
-            let piece = names.get(next..stop).unwrap_or_default();
-            self.rows.accept_run(piece, self.text, stop - next)?;
+            self.rows.accept_run(next..stop, &scratch.sensors, self.text)?;
             self.origins(run, shape, next, stop);
             self.line += (stop - next) as u64;
             let fields = Fields { text: self.text, places: &self.places, run, shape };
@@ -238,7 +238,7 @@ impl<'d, 'r, 'c> Tiles<'d, 'r, 'c> {
             }
             next = stop + 1;
         }
-        self.scratch = Scratch { names, odd, ..Scratch::default() };
+        self.scratch = scratch;
         Ok(())
     }
 
@@ -289,24 +289,41 @@ impl Run for Fields<'_> {
         self.run.records
     }
 
+    fn bounds(&self, field: usize, record: usize) -> (usize, usize) {
+        let Shape { fields, .. } = self.shape;
+        let place = self.run.first_place + record * fields + field;
+        let start = if field == 0 { self.begin(record) } else { self.places[place - 1] as usize + 1 };
+        self.within_quotes(start, self.places[place] as usize - self.returns(field))
+    }
+
     #[inline(always)]
     fn each(&self, field: usize, mut each: impl FnMut(usize, usize, usize)) {
-        let Shape { fields, has_returns, quote, .. } = self.shape;
+        let Shape { fields, .. } = self.shape;
         let places = &self.places[self.run.first_place..][..self.run.records * fields];
-        let returns = usize::from(has_returns && field + 1 == fields);
+        let returns = self.returns(field);
         let mut before = self.run.start;
         for (record, places) in places.chunks_exact(fields).enumerate() {
             let start = if field == 0 { before } else { places[field - 1] as usize + 1 };
-            let end = places[field] as usize - returns;
             before = places[fields - 1] as usize + 1;
-            // Between the quotes; what is doubled there is odd, and looked at again.
-            let is_quoted = quote.is_some_and(|quote| end - start >= 2 && self.text[start] == quote);
-            each(record, start + usize::from(is_quoted), end - usize::from(is_quoted));
+            let (start, end) = self.within_quotes(start, places[field] as usize - returns);
+            each(record, start, end);
         }
     }
 }
 
 impl Fields<'_> {
+    /// Carriage returns between a field and the separator behind it.
+    fn returns(&self, field: usize) -> usize {
+        usize::from(self.shape.has_returns && field + 1 == self.shape.fields)
+    }
+
+    /// What is between the quotes; what is doubled there is odd, and looked at again.
+    #[inline(always)]
+    fn within_quotes(&self, start: usize, end: usize) -> (usize, usize) {
+        let is_quoted = self.shape.quote.is_some_and(|quote| end - start >= 2 && self.text[start] == quote);
+        (start + usize::from(is_quoted), end - usize::from(is_quoted))
+    }
+
     fn spans(&self, field: usize, spans: &mut Vec<Span>) {
         self.each(field, |_, start, end| {
             let (start, field) = trimmed(self.text, start, end);
@@ -318,7 +335,7 @@ impl Fields<'_> {
     /// from the loops beside it (counted).
     #[inline(never)]
     fn mark_doubled(&self, field: usize, odd: &mut Vec<u32>) {
-        let Some(quote) = self.shape.quote else { return };
+        let Some(quote) = self.shape.quote.filter(|_| self.shape.has_doubled) else { return };
         self.each(field, |record, start, end| {
             if self.text[start..end].contains(&quote) {
                 odd.push(record as u32);

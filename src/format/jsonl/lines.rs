@@ -8,7 +8,7 @@ use crate::batch::Span;
 use crate::error::Result;
 use crate::format::columns::Role;
 use crate::format::rows::Rows;
-use crate::format::run::{FieldOfRun, Run};
+use crate::format::run::{FieldOfRun, NumberScratch, Run, SensorsOfRun};
 use crate::format::{MAX_FIELD, MAX_FIELDS, MAX_RECORD};
 use crate::kernel::json::{Plain, plain_string, plain_value};
 
@@ -34,11 +34,10 @@ pub(super) struct Lines<'d, 'r, 'c> {
 /// Buffers of one run of records.
 #[derive(Default)]
 struct Scratch {
-    /// Start and length of the sensors' names.
-    names: Vec<(u32, u32)>,
+    sensors: SensorsOfRun,
     /// Records that the reference decoder has to look at.
     odd: Vec<u32>,
-    nulls: Vec<u32>,
+    numbers: NumberScratch,
 }
 
 /// Lines that were written alike.
@@ -255,9 +254,9 @@ impl<'d, 'r, 'c> Lines<'d, 'r, 'c> {
     /// Decodes the lines found, column by column.
     fn run(&mut self) -> Result<()> {
         let Self { decoder, text, rows, found, scratch, .. } = self;
-        let Scratch { names, odd, nulls } = scratch;
+        let Scratch { sensors, odd, numbers } = scratch;
         odd.clear();
-        names.clear();
+        sensors.clear();
         let from = rows.len();
         let run = ValuesOfRun { text, found, width: self.shapes[0].before.len() };
         let records = run.records();
@@ -269,11 +268,11 @@ impl<'d, 'r, 'c> Lines<'d, 'r, 'c> {
             let mut column = FieldOfRun { run: &run, field, columns: &decoder.layout.columns, odd };
             match role {
                 Role::Measurement(at) => {
-                    rows.measurement(at, |values, valid| column.numbers(values, valid, nulls));
+                    rows.measurement(at, |values, valid| column.numbers(values, valid, numbers));
                 }
                 Role::Time(at) => rows.times(at, |last, times| column.times(last, times)),
                 Role::Text(at) => rows.texts(at, |spans| run.spans(field, spans)),
-                Role::Sensor(_) => column.names(names),
+                Role::Sensor(_) => column.sensors(sensors, rows.sensors()),
             }
         }
         odd.sort_unstable();
@@ -281,7 +280,7 @@ impl<'d, 'r, 'c> Lines<'d, 'r, 'c> {
         if !odd.is_empty() {
             return self.piecewise(from);
         }
-        rows.accept_run(names, text, records)?;
+        rows.accept_run(0..records, sensors, text)?;
         self.origins(0, records);
         self.line += records as u64;
         self.at = self.found.next;
@@ -296,8 +295,7 @@ impl<'d, 'r, 'c> Lines<'d, 'r, 'c> {
         let mut next = 0;
         for stop in scratch.odd.iter().map(|&row| row as usize).chain([records]) {
             self.rows.append(&decoded, next..stop);
-            let piece = scratch.names.get(next..stop).unwrap_or_default();
-            self.rows.accept_run(piece, self.text, stop - next)?;
+            self.rows.accept_run(next..stop, &scratch.sensors, self.text)?;
             self.origins(next, stop);
             self.line += (stop - next) as u64;
             self.at = self.found.lines.get(stop).map_or(self.found.next, |&(start, _)| start as usize);
@@ -345,6 +343,11 @@ impl Run for ValuesOfRun<'_> {
 
     fn records(&self) -> usize {
         self.found.lines.len()
+    }
+
+    fn bounds(&self, field: usize, record: usize) -> (usize, usize) {
+        let Value { start, end, is_null } = self.found.values[record * self.width + field];
+        (start as usize, if is_null { start } else { end } as usize)
     }
 
     #[inline(always)]
