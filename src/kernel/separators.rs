@@ -17,12 +17,12 @@ pub struct Separators {
 /// What a text has, beside where its separators stand.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Found {
-    /// Line feeds, those between quotes included.
-    pub line_feeds: usize,
     /// Line feeds outside quotes: those among the places.
-    pub outside_line_feeds: usize,
-    /// Carriage returns, those between quotes included.
-    pub carriage_returns: usize,
+    pub line_feeds: usize,
+    /// Whether there are line feeds between quotes.
+    pub has_quoted_line_feeds: bool,
+    /// Whether there are carriage returns, between quotes or not.
+    pub has_returns: bool,
     /// Quotes.
     pub quotes: usize,
     /// Whether a quote that closes is followed at once by one that opens: two that mean one.
@@ -37,7 +37,7 @@ pub struct Found {
 impl Found {
     /// Whether every line feed ends a record, and quotes stand only where they mean something.
     pub fn has_plain_lines(&self) -> bool {
-        self.quotes == 0 || self.is_regular && self.outside_line_feeds == self.line_feeds
+        self.quotes == 0 || self.is_regular && !self.has_quoted_line_feeds
     }
 }
 
@@ -81,6 +81,9 @@ trait Block: Copy {
     /// A bit a byte: whether it is `byte`.
     fn equal(self, byte: u8) -> u64;
 
+    /// The bits of both.
+    fn or(self, other: Self) -> Self;
+
     /// Whether a byte has its highest bit set.
     fn has_high_bit(self) -> bool;
 
@@ -91,9 +94,11 @@ trait Block: Copy {
     }
 }
 
-/// How far a scan has come.
+/// How far a scan has come. Of what is not counted, the bits of all blocks are put together.
+#[derive(Default)]
 struct State {
-    found: Found,
+    line_feeds: usize,
+    quotes: usize,
     /// All ones where the next block begins between quotes.
     inside: u64,
     /// Bit 0: the byte before the next block ends a field, so that a quote may open.
@@ -102,6 +107,8 @@ struct State {
     has_closed: u64,
     irregular: u64,
     doubled: u64,
+    quoted_line_feeds: u64,
+    returns: u64,
 }
 
 /// Without `PLACES`, the list stays empty.
@@ -112,12 +119,14 @@ fn find_by<B: Block, const PLACES: bool>(
     separators: Separators,
     places: &mut Vec<u32>,
 ) -> Found {
-    let found = Found { is_ascii: true, is_regular: true, ..Found::default() };
-    let mut state = State { found, inside: 0, may_open: 1, has_closed: 0, irregular: 0, doubled: 0 };
+    let mut state = State { may_open: 1, ..State::default() };
+    let mut all = B::load(&[0; 64]);
     places.clear();
     let (blocks, rest) = text.as_chunks::<64>();
     for (at, block) in blocks.iter().enumerate() {
-        let mask = state.step(B::load(block), u64::MAX, separators);
+        let block = B::load(block);
+        all = all.or(block);
+        let mask = state.step(block, u64::MAX, separators);
         if PLACES {
             B::push(mask, base + 64 * at as u32, places);
         }
@@ -126,29 +135,39 @@ fn find_by<B: Block, const PLACES: bool>(
         // The bytes behind the end are separators of no kind: they must not count as anything.
         let mut last = [0; 64];
         last[..rest.len()].copy_from_slice(rest);
-        let mask = state.step(B::load(&last), (1 << rest.len()) - 1, separators);
+        let block = B::load(&last);
+        all = all.or(block);
+        let mask = state.step(block, (1 << rest.len()) - 1, separators);
         if PLACES {
             B::push(mask, base + 64 * blocks.len() as u32, places);
         }
     }
-    state.found.is_regular = state.irregular == 0;
-    state.found.has_doubled = state.doubled != 0;
-    state.found
+    Found { is_ascii: !all.has_high_bit(), ..state.found() }
 }
 
 impl State {
+    fn found(self) -> Found {
+        Found {
+            line_feeds: self.line_feeds,
+            has_quoted_line_feeds: self.quoted_line_feeds != 0,
+            has_returns: self.returns != 0,
+            quotes: self.quotes,
+            has_doubled: self.doubled != 0,
+            is_ascii: true,
+            is_regular: self.irregular == 0,
+        }
+    }
+
     /// The separators of a block, of which the bytes in `valid` exist.
     #[inline(always)]
     fn step<B: Block>(&mut self, block: B, valid: u64, separators: Separators) -> u64 {
         let line_feeds = block.equal(b'\n') & valid;
         let returns = block.equal(b'\r') & valid;
         let ends = (block.equal(separators.delimiter) & valid) | line_feeds;
-        self.found.line_feeds += line_feeds.count_ones() as usize;
-        self.found.carriage_returns += returns.count_ones() as usize;
-        self.found.is_ascii &= !block.has_high_bit();
+        self.returns |= returns;
         let quotes = separators.quote.map_or(0, |quote| block.equal(quote) & valid);
         if quotes | self.inside | self.has_closed == 0 {
-            self.found.outside_line_feeds += line_feeds.count_ones() as usize;
+            self.line_feeds += line_feeds.count_ones() as usize;
             self.may_open = ends >> 63;
             return ends;
         }
@@ -161,14 +180,15 @@ impl State {
         let inside = running_parity(quotes) ^ self.inside;
         let (opening, closing) = (quotes & inside, quotes & !inside);
         let outside_ends = ends & !inside;
-        self.found.outside_line_feeds += (line_feeds & !inside).count_ones() as usize;
+        self.line_feeds += (line_feeds & !inside).count_ones() as usize;
+        self.quoted_line_feeds |= line_feeds & inside;
         // A quote may open behind a separator, or behind one that has just closed: it is doubled then.
         let may_open = (outside_ends | closing) << 1 | self.may_open;
         // Behind a quote that closes, a field ends, or the quote is doubled.
         let must_end = closing << 1 | self.has_closed;
         self.irregular |= opening & !may_open | must_end & valid & !(ends | returns | quotes);
         self.doubled |= opening & must_end;
-        self.found.quotes += quotes.count_ones() as usize;
+        self.quotes += quotes.count_ones() as usize;
         self.inside = ((inside as i64) >> 63) as u64;
         self.may_open = (outside_ends | closing) >> 63;
         self.has_closed = closing >> 63;
@@ -216,6 +236,11 @@ impl Block for Portable {
     fn equal(self, byte: u8) -> u64 {
         let bit = |mask, (at, &found): (usize, &u8)| mask | u64::from(found == byte) << at;
         self.0.iter().enumerate().fold(0, bit)
+    }
+
+    #[inline(always)]
+    fn or(self, other: Self) -> Self {
+        Self(std::array::from_fn(|at| self.0[at] | other.0[at]))
     }
 
     #[inline(always)]
@@ -291,6 +316,12 @@ mod x86 {
         }
 
         #[inline(always)]
+        fn or(self, other: Self) -> Self {
+            // SAFETY: the instructions are there, see `has_avx512`.
+            Self(unsafe { _mm512_or_si512(self.0, other.0) })
+        }
+
+        #[inline(always)]
         fn has_high_bit(self) -> bool {
             // SAFETY: the instructions are there, see `has_avx512`.
             unsafe { _mm512_movepi8_mask(self.0) != 0 }
@@ -358,6 +389,12 @@ mod x86 {
         }
 
         #[inline(always)]
+        fn or(self, other: Self) -> Self {
+            // SAFETY: the instructions are there, see `has_avx2`.
+            Self(unsafe { [_mm256_or_si256(self.0[0], other.0[0]), _mm256_or_si256(self.0[1], other.0[1])] })
+        }
+
+        #[inline(always)]
         fn has_high_bit(self) -> bool {
             // SAFETY: the instructions are there, see `has_avx2`.
             unsafe { _mm256_movemask_epi8(_mm256_or_si256(self.0[0], self.0[1])) != 0 }
@@ -377,8 +414,7 @@ mod tests {
         places.clear();
         for (at, &byte) in text.iter().enumerate() {
             let is_quote = Some(byte) == by.quote;
-            found.line_feeds += usize::from(byte == b'\n');
-            found.carriage_returns += usize::from(byte == b'\r');
+            found.has_returns |= byte == b'\r';
             found.quotes += usize::from(is_quote);
             let is_end = byte == by.delimiter || byte == b'\n';
             if let Some((before_byte, was_inside)) = before {
@@ -391,8 +427,9 @@ mod tests {
             let was_inside = inside;
             inside ^= is_quote;
             before = Some((byte, was_inside));
+            found.has_quoted_line_feeds |= inside && byte == b'\n';
             if is_end && !inside {
-                found.outside_line_feeds += usize::from(byte == b'\n');
+                found.line_feeds += usize::from(byte == b'\n');
                 places.push(base + at as u32);
             }
         }

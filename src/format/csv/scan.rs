@@ -82,7 +82,7 @@ impl Marks {
     /// quote that is closed more than [`MAX_RECORD`] later.
     fn has_plain_lines(&self, text: &[u8]) -> bool {
         let found = survey(text, Separators { delimiter: self.delimiter, quote: self.quote });
-        found.has_plain_lines() && (found.carriage_returns == 0 || text.len() <= MAX_RECORD)
+        found.has_plain_lines() && (!found.has_returns || text.len() <= MAX_RECORD)
     }
 
     /// Looks at the line that begins at `at`, and puts the fields of a record into `fields`: one more than

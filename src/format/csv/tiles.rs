@@ -90,8 +90,8 @@ impl<'d, 'r, 'c> Tiles<'d, 'r, 'c> {
 
     /// How the fields of the tile are delimited; `None` where that is for the reference decoder to say.
     fn shape(&self, found: &Found) -> Option<Shape> {
-        let has_returns = found.carriage_returns > 0;
-        let line_feeds = found.outside_line_feeds;
+        let has_returns = found.has_returns;
+        let line_feeds = found.line_feeds;
         let is_regular = found.has_plain_lines();
         let fields = self.decoder.layout.roles.len();
         let is_text = found.is_ascii || std::str::from_utf8(&self.text[self.at..self.complete()]).is_ok();
