@@ -2,6 +2,7 @@
 //! so that states can be saved).
 
 pub mod deviation;
+pub mod distinct;
 pub mod exact_sum;
 pub mod extreme;
 mod grid;

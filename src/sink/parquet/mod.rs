@@ -1,5 +1,7 @@
 //! `parquet`: columns, compressed, with statistics.
 
+mod dictionary;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,15 +15,18 @@ use arrow_array::{
 use arrow_schema::{DataType, Field as ArrowField, Schema as ArrowSchema, TimeUnit};
 use arrow_select::concat::concat;
 use parquet::arrow::ArrowWriter;
-use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowRowGroupWriterFactory, compute_leaves};
+use parquet::arrow::arrow_writer::{
+    ArrowColumnChunk, ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves,
+};
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::writer::SerializedFileWriter;
-use parquet::schema::types::ColumnPath;
+use parquet::schema::types::{ColumnDescPtr, ColumnPath};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use self::dictionary::DictionaryChunk;
 use super::{Block, Job, Prepare, Repeat, Sink, SinkSpec};
 use crate::atomic::{self, AtomicFile};
 use crate::batch::{Batch, Column, FieldKind, Schema};
@@ -31,8 +36,6 @@ use crate::sensor::Sensors;
 
 /// Numbers of a row group that are looked at to choose its encoding.
 const SAMPLE: usize = 4096;
-/// Bytes of a dictionary: room for as many numbers as a row group has rows, unless that is set.
-const DICTIONARY: usize = 2 << 20;
 
 /// A Parquet file: times as timestamps in UTC, sensors as a dictionary, measurements as doubles; zstd, with statistics.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -64,10 +67,14 @@ impl ParquetFile {
         Self { path: path.into(), level: default_level(), row_group: default_row_group() }
     }
 
-    /// How columns are encoded, where a dictionary is used for the measurements or not.
-    fn properties(&self, schema: &Schema, has_dictionaries: bool) -> Result<WriterProperties> {
-        let level = ZstdLevel::try_new(self.level)
-            .map_err(|_| Error::config(format!("`level` {} is not from 1 to 22", self.level)))?;
+    fn level(&self) -> Result<ZstdLevel> {
+        ZstdLevel::try_new(self.level)
+            .map_err(|_| Error::config(format!("`level` {} is not from 1 to 22", self.level)))
+    }
+
+    /// How columns are encoded that have no dictionary of ours.
+    fn properties(&self, schema: &Schema) -> Result<WriterProperties> {
+        let level = self.level()?;
         if self.row_group == 0 {
             return Err(Error::config("`row_group` must be at least 1"));
         }
@@ -75,7 +82,6 @@ impl ParquetFile {
             .set_created_by(concat!("tidemill ", env!("CARGO_PKG_VERSION")).to_owned())
             .set_compression(Compression::ZSTD(level))
             .set_max_row_group_row_count(Some(self.row_group))
-            .set_dictionary_page_size_limit(DICTIONARY)
             .set_statistics_enabled(EnabledStatistics::Page);
         for field in schema.fields() {
             let encoding = match field.kind {
@@ -84,9 +90,8 @@ impl ParquetFile {
                 _ => continue,
             };
             let path = ColumnPath::from(&*field.name);
-            let has_dictionary = has_dictionaries && field.kind == FieldKind::Measurement;
             properties = properties
-                .set_column_dictionary_enabled(path.clone(), has_dictionary)
+                .set_column_dictionary_enabled(path.clone(), false)
                 .set_column_encoding(path, encoding);
         }
         Ok(properties.build())
@@ -115,7 +120,7 @@ impl SinkSpec for ParquetFile {
             return Err(Error::config("Parquet cannot be written to standard output")
                 .with_help("name a file in `path`"));
         }
-        self.properties(schema, false)?;
+        self.properties(schema)?;
         atomic::check(&self.path)
     }
 
@@ -123,21 +128,17 @@ impl SinkSpec for ParquetFile {
         let arrow = Arc::new(arrow_schema(schema));
         let file = AtomicFile::create(&self.path)?;
         let failed = |error| parquet_error(&self.path, error);
-        let (writer, split) =
-            ArrowWriter::try_new(file, Arc::clone(&arrow), Some(self.properties(schema, false)?))
-                .and_then(ArrowWriter::into_serialized_writer)
-                .map_err(failed)?;
-        // Only for its way to encode columns: nothing is written to it.
-        let (_, dictionaries) =
-            ArrowWriter::try_new(Vec::new(), Arc::clone(&arrow), Some(self.properties(schema, true)?))
-                .and_then(ArrowWriter::into_serialized_writer)
-                .map_err(failed)?;
+        let (writer, split) = ArrowWriter::try_new(file, Arc::clone(&arrow), Some(self.properties(schema)?))
+            .and_then(ArrowWriter::into_serialized_writer)
+            .map_err(failed)?;
+        let columns = writer.schema_descr().columns().to_vec();
         let appender = Appender { next: 0, encoded: BTreeMap::new(), writer: Some(writer), file: None };
         let shared = Shared {
             path: self.path.clone(),
             schema: arrow,
+            level: self.level()?,
+            columns,
             split,
-            dictionaries,
             appender: Mutex::new(appender),
         };
         Ok(Box::new(Open {
@@ -184,17 +185,23 @@ struct Open {
 struct Shared {
     path: String,
     schema: Arc<ArrowSchema>,
+    level: ZstdLevel,
+    columns: Vec<ColumnDescPtr>,
     /// Measurements with their bytes split into streams: best for numbers that were computed.
     split: ArrowRowGroupWriterFactory,
-    /// Measurements by dictionary: best for numbers that come from an instrument, which has few of them.
-    dictionaries: ArrowRowGroupWriterFactory,
     appender: Mutex<Appender>,
+}
+
+/// A column of one row group.
+enum EncodedColumn {
+    Dictionary(DictionaryChunk),
+    Other(ArrowColumnChunk),
 }
 
 /// The file, and the row groups that are encoded but not in turn yet.
 struct Appender {
     next: usize,
-    encoded: BTreeMap<usize, Vec<ArrowColumnChunk>>,
+    encoded: BTreeMap<usize, Vec<EncodedColumn>>,
     /// Until the end is written.
     writer: Option<SerializedFileWriter<AtomicFile>>,
     /// From then on.
@@ -236,34 +243,64 @@ impl Open {
 }
 
 impl Shared {
-    fn encode(&self, ordinal: usize, gathered: &[RecordBatch]) -> Result<Vec<ArrowColumnChunk>> {
+    fn encode(&self, ordinal: usize, gathered: &[RecordBatch]) -> Result<Vec<EncodedColumn>> {
         let failed = |error| parquet_error(&self.path, error);
         let split = self.split.create_column_writers(ordinal).map_err(failed)?;
-        let dictionaries = self.dictionaries.create_column_writers(ordinal).map_err(failed)?;
         let mut chunks = Vec::new();
-        for (at, (split, dictionary)) in split.into_iter().zip(dictionaries).enumerate() {
+        for (at, writer) in split.into_iter().enumerate() {
             let parts: Vec<&dyn Array> = gathered.iter().map(|records| &**records.column(at)).collect();
-            // In one piece, so that pages end where the records say and not the batches.
-            let whole =
-                concat(&parts).map_err(|error| Error::internal(format!("parts that do not fit: {error}")))?;
-            let mut writer = if has_few_values(&*whole) { dictionary } else { split };
-            for leaf in compute_leaves(self.schema.field(at), &whole).map_err(failed)? {
-                writer.write(&leaf).map_err(failed)?;
-            }
-            chunks.push(writer.close().map_err(failed)?);
+            chunks.push(match self.by_dictionary(at, &parts).map_err(failed)? {
+                Some(chunk) => EncodedColumn::Dictionary(chunk),
+                None => EncodedColumn::Other(self.without(at, &parts, writer)?),
+            });
         }
         Ok(chunks)
     }
 
+    /// Encodes column `at` by a dictionary, where that is best: sensors, and numbers that come from an instrument, which has few of them.
+    fn by_dictionary(
+        &self,
+        at: usize,
+        parts: &[&dyn Array],
+    ) -> std::result::Result<Option<DictionaryChunk>, ParquetError> {
+        let column = &self.columns[at];
+        if let Some(parts) = downcast::<DictionaryArray<Int32Type>>(parts) {
+            return dictionary::names(column, self.level, &parts);
+        }
+        match downcast::<Float64Array>(parts) {
+            Some(parts) if has_few_values(&parts) => dictionary::numbers(column, self.level, &parts),
+            _ => Ok(None),
+        }
+    }
+
+    fn without(
+        &self,
+        at: usize,
+        parts: &[&dyn Array],
+        mut writer: ArrowColumnWriter,
+    ) -> Result<ArrowColumnChunk> {
+        let failed = |error| parquet_error(&self.path, error);
+        // In one piece, so that pages end where the records say and not the batches.
+        let whole =
+            concat(parts).map_err(|error| Error::internal(format!("parts that do not fit: {error}")))?;
+        for leaf in compute_leaves(self.schema.field(at), &whole).map_err(failed)? {
+            writer.write(&leaf).map_err(failed)?;
+        }
+        writer.close().map_err(failed)
+    }
+
     /// Appends the row group `ordinal`, and those that waited for it.
-    fn append(&self, ordinal: usize, chunks: Vec<ArrowColumnChunk>) -> Result<()> {
+    fn append(&self, ordinal: usize, chunks: Vec<EncodedColumn>) -> Result<()> {
         let Appender { next, encoded, writer, .. } = &mut *self.appender();
         let writer =
             writer.as_mut().ok_or_else(|| Error::internal("records after the end of a Parquet file"))?;
         encoded.insert(ordinal, chunks);
-        let mut append = |chunks: Vec<ArrowColumnChunk>| {
+        let mut append = |chunks: Vec<EncodedColumn>| {
             let mut group = writer.next_row_group()?;
-            chunks.into_iter().try_for_each(|chunk| chunk.append_to_row_group(&mut group))?;
+            chunks.into_iter().try_for_each(|chunk| match chunk {
+                EncodedColumn::Dictionary(chunk) => chunk.append_to_row_group(&mut group),
+                EncodedColumn::Other(chunk) => chunk.append_to_row_group(&mut group),
+            })?;
             group.close().map(drop)
         };
         while let Some(chunks) = encoded.remove(next) {
@@ -283,16 +320,20 @@ impl Shared {
 ///
 /// Judged by how many of a sample are alike: of `n` drawn from `d` equally likely values, n²/2d are one that was drawn before (the
 /// birthday problem). A wrong guess costs room, never a value.
-fn has_few_values(column: &dyn Array) -> bool {
-    let Some(numbers) = column.as_any().downcast_ref::<Float64Array>() else { return false };
-    let rows = numbers.len();
+fn has_few_values(parts: &[&Float64Array]) -> bool {
+    let rows: usize = parts.iter().map(|part| part.len()).sum();
     let step = rows.div_ceil(SAMPLE).max(4);
-    let mut sample: Vec<u64> = numbers.values().iter().step_by(step).map(|value| value.to_bits()).collect();
+    let numbers = parts.iter().flat_map(|part| part.values());
+    let mut sample: Vec<u64> = numbers.step_by(step).map(|value| value.to_bits()).collect();
     let drawn = sample.len();
     sample.sort_unstable();
     sample.dedup();
     let alike = drawn - sample.len();
     alike * rows > drawn * drawn
+}
+
+fn downcast<'a, A: Array + 'static>(parts: &[&'a dyn Array]) -> Option<Vec<&'a A>> {
+    parts.iter().map(|part| part.as_any().downcast_ref()).collect()
 }
 
 /// Makes arrays of a batch's columns.
@@ -400,7 +441,7 @@ mod tests {
     use crate::batch::{Field, Measurement, Text};
 
     fn few(values: impl IntoIterator<Item = f64>) -> bool {
-        has_few_values(&Float64Array::from_iter_values(values))
+        has_few_values(&[&Float64Array::from_iter_values(values)])
     }
 
     #[test]
