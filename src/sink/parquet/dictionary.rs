@@ -147,19 +147,25 @@ pub(super) fn names(
         Indexed { plain: Vec::new(), values: Texts(Vec::new()), indices: Vec::new(), valid: Vec::new() };
     for part in parts {
         let Some(names) = part.values().as_any().downcast_ref::<StringArray>() else { return Ok(None) };
-        let mut places = Vec::with_capacity(names.len());
-        for name in names.iter().flatten() {
-            if name.len() > LONGEST {
-                return Ok(None);
-            }
-            places.push(*known.entry(name).or_insert_with(|| {
-                indexed.plain.extend((name.len() as u32).to_le_bytes());
-                indexed.plain.extend(name.as_bytes());
-                indexed.values.0.push(name.into());
-                indexed.values.len() as u32 - 1
-            }));
+        if names.iter().flatten().any(|name| name.len() > LONGEST) {
+            return Ok(None);
         }
-        indexed.indices.extend(part.keys().values().iter().map(|&key| places[key as usize]));
+        // By key of the part. A name gets its index where it is first used: a part may be cut from one with more names.
+        let mut places = vec![None; names.len()];
+        indexed.indices.reserve(part.len());
+        for &key in part.keys().values() {
+            let place = &mut places[key as usize];
+            let index = *place.get_or_insert_with(|| {
+                let name = names.value(key as usize);
+                *known.entry(name).or_insert_with(|| {
+                    indexed.plain.extend((name.len() as u32).to_le_bytes());
+                    indexed.plain.extend(name.as_bytes());
+                    indexed.values.0.push(name.into());
+                    indexed.values.len() as u32 - 1
+                })
+            });
+            indexed.indices.push(index);
+        }
     }
     encode(column, level, indexed).map(Some)
 }
@@ -489,6 +495,31 @@ mod tests {
             parts in proptest::collection::vec(proptest::collection::vec("[a-c]{0,2}|temp-[0-9]{2}|é{1,32}", 1..300), 1..4),
         ) {
             check(&Parts::Names(parts.iter().map(|names| names.iter().map(|name| &**name).collect()).collect()))?;
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn parts_cut_anywhere_give_the_same_bytes(
+            names in proptest::collection::vec("[a-c]{0,2}|temp-[0-9]{2}", 2..300), part in part(), cut in any::<proptest::sample::Index>(),
+        ) {
+            let bytes = |parts: Parts| {
+                let batch = RecordBatch::try_from_iter([("v", parts.whole())]).expect("a batch");
+                let writer = ArrowWriter::try_new(Vec::new(), batch.schema(), None).expect("a writer");
+                let (writer, _) = writer.into_serialized_writer().expect("a writer");
+                let chunk = parts.chunk(&writer.schema_descr().column(0)).expect("no error").expect("few values");
+                (chunk.bytes, format!("{:?}", chunk.close.metadata))
+            };
+            let at = cut.index(names.len());
+            let array = |names: &[String]| names.iter().map(|name| &**name).collect::<DictionaryArray<Int32Type>>();
+            let whole = array(&names);
+            let (front, back) = (whole.slice(0, at), whole.slice(at, names.len() - at));
+            // The back is as if nobody had seen the front.
+            prop_assert_eq!(bytes(Parts::Names(vec![back.clone()])), bytes(Parts::Names(vec![array(&names[at..])])));
+            prop_assert_eq!(bytes(Parts::Names(vec![front, back])), bytes(Parts::Names(vec![whole])));
+            let at = cut.index(part.len());
+            let cut_part = vec![part.slice(0, at), part.slice(at, part.len() - at)];
+            prop_assert_eq!(bytes(Parts::Numbers(cut_part)), bytes(Parts::Numbers(vec![part])));
         }
     }
 
