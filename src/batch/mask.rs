@@ -96,6 +96,18 @@ impl Mask {
         self.count() == self.len
     }
 
+    /// Whether all bits in `range` are set.
+    pub fn is_all_set_in(&self, range: Range<usize>) -> bool {
+        assert!(range.end <= self.len, "bits {range:?} of {}", self.len);
+        let (first, last) = (range.start / 64, range.end.div_ceil(64));
+        range.is_empty()
+            || self.words[first..last].iter().zip(first..).all(|(word, at)| {
+                let before = range.start.saturating_sub(64 * at);
+                let behind = (64 * at + 64).saturating_sub(range.end);
+                word | !(u64::MAX << before) | !(u64::MAX >> behind) == u64::MAX
+            })
+    }
+
     /// Clears every bit that is clear in `other`, which is as long.
     pub fn and(&mut self, other: &Self) {
         assert_eq!(self.len, other.len, "masks of one length");
@@ -173,6 +185,10 @@ mod tests {
             prop_assert_eq!(mask.ones().collect::<Vec<_>>(), ones);
             prop_assert_eq!(&Mask::from_fn(bits.len(), |at| bits[at]), &mask);
             prop_assert_eq!(mask.runs().flatten().collect::<Vec<_>>(), mask.ones().collect::<Vec<_>>());
+            for (start, end) in [(0, bits.len()), (bits.len() / 3, bits.len() / 2), (bits.len() / 2, bits.len()), (1.min(bits.len()), bits.len())] {
+                prop_assert_eq!(mask.is_all_set_in(start..end), bits[start..end].iter().all(|&bit| bit));
+                prop_assert!(Mask::filled(bits.len(), true).is_all_set_in(start..end));
+            }
             let mut all = mask.clone();
             all.or_not(&mask);
             prop_assert!(all.is_all_set());

@@ -77,6 +77,18 @@ impl Span {
         Self { start: start as u32, len: len as u32 }
     }
 
+    /// Where the first byte is.
+    #[inline]
+    pub(crate) fn start(self) -> usize {
+        self.start as usize
+    }
+
+    /// How many bytes there are; more than any text has, where this stands for a missing value.
+    #[inline]
+    pub(crate) fn len(self) -> usize {
+        self.len as usize
+    }
+
     /// Whether this stands for a missing value.
     pub fn is_null(self) -> bool {
         self.len == u32::MAX
@@ -107,6 +119,12 @@ impl Text {
             None => &self.chunk.as_slice()[start..start + len],
             Some(start) => &self.made[start..start + len],
         })
+    }
+
+    /// The bytes of the chunk, if all of `spans` are in it.
+    pub(crate) fn chunk_of(&self, spans: &[Span]) -> Option<&[u8]> {
+        let chunk = self.chunk.as_slice();
+        spans.iter().all(|span| span.start() + span.len() <= chunk.len()).then_some(chunk)
     }
 
     /// How many bytes there are.

@@ -7,6 +7,7 @@
 pub mod columns;
 pub mod csv;
 pub mod jsonl;
+mod pieces;
 mod rows;
 mod run;
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! How values are written as text (clause 18).
 
 use crate::batch::{Batch, TimeColumn};
+use crate::kernel::shortest::with_shortest;
 
 /// The shortest text that reads back to the same bits, or a fixed number of decimals; `NaN`, `inf`, `-inf`.
 pub fn write_float(value: f64, decimals: Option<u8>, out: &mut Vec<u8>) {
@@ -12,19 +13,7 @@ pub fn write_float(value: f64, decimals: Option<u8>, out: &mut Vec<u8>) {
             // Writing to a vector cannot fail.
             let _ = write!(out, "{value:.*}", usize::from(decimals));
         }
-        None => {
-            let mut buffer = zmij::Buffer::new();
-            let text = buffer.format_finite(value);
-            let text = text.strip_suffix(".0").unwrap_or(text);
-            // Only large numbers have a positive exponent: most need no search for it.
-            let exponent = if value.abs() < 1e15 { None } else { text.split_once("e+") };
-            match exponent {
-                None => out.extend_from_slice(text.as_bytes()),
-                Some((mantissa, exponent)) => {
-                    [mantissa, "e", exponent].iter().for_each(|part| out.extend_from_slice(part.as_bytes()));
-                }
-            }
-        }
+        None => with_shortest(value, |part| out.extend_from_slice(part)),
     }
 }
 

@@ -1,5 +1,5 @@
 //! Pure numeric loops: no state but their own, no I/O, nothing but the standard library (and serde,
-//! so that states can be saved).
+//! so that states can be saved; and zmij, for the text of one number).
 
 pub mod deviation;
 pub mod distinct;
@@ -17,6 +17,7 @@ pub mod prefetch;
 pub mod quantile;
 pub mod ring;
 pub mod separators;
+pub mod shortest;
 pub mod sketch;
 mod sorted;
 #[cfg(test)]

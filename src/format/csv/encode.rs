@@ -1,9 +1,13 @@
 //! Columns to CSV text (clause 18).
 
-use crate::batch::{Batch, Column, Schema};
+use std::ops::Range;
+
+use crate::batch::{Batch, Column, Measurement, Schema};
 use crate::format::Encode;
-use crate::format::text::{push_short, write_float, write_time};
-use crate::sensor::{SensorId, Sensors};
+use crate::format::pieces::{Made, Pieces, Records, blocks};
+use crate::format::text::{write_float, write_time};
+use crate::kernel::shortest::Slot;
+use crate::sensor::Sensors;
 
 /// Writes CSV as RFC 4180, with a header and LF line ends.
 #[derive(Clone, Debug)]
@@ -38,56 +42,49 @@ impl CsvEncoder {
         out.push(b'"');
     }
 
-    fn value(&self, batch: &Batch, column: &Column, row: usize, names: &mut Names<'_>, out: &mut Vec<u8>) {
+    /// The texts of `column` at `rows`, with `null` for what is missing.
+    fn pieces<'a>(
+        &self,
+        batch: &'a Batch,
+        sensors: &Sensors,
+        (column, null): (&'a Column, &[u8]),
+        rows: Range<usize>,
+        made: &'a mut Made,
+    ) -> Pieces<'a> {
         match column {
-            Column::Time(times) => write_time(batch, times, row, out),
-            Column::Sensor(ids) => names.write(ids[row], self, out),
-            Column::Measurement(measurement) => {
-                if let Some(value) = measurement.get(row) {
-                    write_float(value, self.decimals, out);
+            Column::Time(times) => {
+                let spans = times.text.get(rows.clone()).unwrap_or_default();
+                match batch.text.chunk_of(spans).filter(|_| !spans.is_empty()) {
+                    Some(chunk) => Pieces::Spans(chunk, spans),
+                    None => made.each(rows, |row, out| write_time(batch, times, row, out)),
                 }
             }
-            Column::Flag(bits) => out.extend_from_slice(if bits.get(row) { b"true" } else { b"false" }),
-            Column::Count(counts) => {
-                out.extend_from_slice(itoa::Buffer::new().format(counts[row]).as_bytes())
+            Column::Sensor(ids) => made.names(&ids[rows], (sensors.len(), ids.len()), |id, out| {
+                self.text(sensors.name(id).as_bytes(), out);
+            }),
+            Column::Measurement(measurement) if self.decimals.is_some() => {
+                made.each(rows, |row, out| match measurement.get(row) {
+                    None => out.extend_from_slice(null),
+                    Some(value) => write_float(value, self.decimals, out),
+                })
             }
-            Column::Text(spans) => {
-                if let Some(text) = batch.text.get(spans[row]) {
-                    self.text(text, out);
-                }
+            Column::Measurement(Measurement { values, valid }) => {
+                let start = rows.start;
+                let null = Slot::new(null);
+                let missing = (!valid.is_all_set_in(rows.clone()))
+                    .then_some(|row: usize| (!valid.get(start + row)).then_some(null));
+                made.floats(&values[rows], missing)
             }
-        }
-    }
-}
-
-/// The sensors' names as they are written. Whether they have to be quoted is looked at once a batch, where it has more records than
-/// there are sensors.
-struct Names<'a> {
-    sensors: &'a Sensors,
-    written: Vec<u8>,
-    /// By sensor: start and length in `written`; 0 where it is not there yet. Not even an empty name is written as nothing.
-    places: Vec<(u32, u32)>,
-}
-
-impl<'a> Names<'a> {
-    fn new(sensors: &'a Sensors, records: usize) -> Self {
-        let kept = if sensors.len() < records { sensors.len() } else { 0 };
-        Self { sensors, written: Vec::new(), places: vec![(0, 0); kept] }
-    }
-
-    fn write(&mut self, id: SensorId, encoder: &CsvEncoder, out: &mut Vec<u8>) {
-        let name = self.sensors.name(id).as_bytes();
-        match self.places.get_mut(id.index()) {
-            None => encoder.text(name, out),
-            Some(place) => {
-                if place.1 == 0 {
-                    let start = self.written.len();
-                    encoder.text(name, &mut self.written);
-                    *place = (start as u32, (self.written.len() - start) as u32);
-                }
-                let (start, len) = *place;
-                push_short(&self.written[start as usize..][..len as usize], out);
-            }
+            Column::Flag(bits) => made.each(rows, |row, out| {
+                out.extend_from_slice(if bits.get(row) { b"true" } else { b"false" });
+            }),
+            Column::Count(counts) => made.each(rows, |row, out| {
+                out.extend_from_slice(itoa::Buffer::new().format(counts[row]).as_bytes());
+            }),
+            Column::Text(spans) => made.each(rows, |row, out| match batch.text.get(spans[row]) {
+                None => out.extend_from_slice(null),
+                Some(text) => self.text(text, out),
+            }),
         }
     }
 }
@@ -104,18 +101,16 @@ impl Encode for CsvEncoder {
     fn encode(&self, batch: &Batch, sensors: &Sensors, out: &mut Vec<u8>) {
         // About what times, names and shortest numbers take.
         out.reserve(batch.len() * batch.columns().len() * 18);
-        let mut names = Names::new(sensors, batch.len());
-        for row in 0..batch.len() {
-            let start = out.len();
-            for (at, column) in batch.columns().iter().enumerate() {
-                out.extend((at > 0).then_some(self.delimiter));
-                self.value(batch, column, row, &mut names, out);
-            }
-            if out.len() == start {
-                // A record of one null would be a blank line, which no reader counts.
-                out.extend_from_slice(b"\"\"");
-            }
-            out.push(b'\n');
+        let columns = batch.columns();
+        // A record of one null would be a blank line, which no reader counts.
+        let null: &[u8] = if columns.len() == 1 { b"\"\"" } else { b"" };
+        let delimiter = [self.delimiter];
+        let before = (0..columns.len()).map(|at| if at == 0 { &[][..] } else { &delimiter[..] });
+        let mut records = Records::new(before, b"\n", out);
+        let mut made: Vec<Made> = columns.iter().map(|_| Made::default()).collect();
+        for rows in blocks(batch.len()) {
+            let pieces = |(column, made)| self.pieces(batch, sensors, (column, null), rows.clone(), made);
+            records.write(rows.len(), &columns.iter().zip(&mut made).map(pieces).collect::<Vec<_>>());
         }
     }
 }

@@ -1,15 +1,19 @@
 //! Columns to JSON Lines.
 
+use std::ops::Range;
+
 use crate::batch::{Batch, Column, Schema};
 use crate::format::Encode;
+use crate::format::pieces::{Made, Pieces, Records, blocks};
 use crate::format::text::{push_short, time_text, write_float};
+use crate::kernel::shortest::Slot;
 use crate::sensor::Sensors;
 
 /// Writes JSON Lines. NaN and infinities are the strings "NaN", "inf", "-inf", since JSON has no
 /// numbers for them; null is for missing values only.
 #[derive(Clone, Debug)]
 pub struct JsonEncoder {
-    /// `"name":` of each column.
+    /// `{"name":` of the first column, `,"name":` of the others.
     keys: Vec<Vec<u8>>,
     decimals: Option<u8>,
 }
@@ -17,44 +21,73 @@ pub struct JsonEncoder {
 impl JsonEncoder {
     /// An encoder for batches of this schema; the shortest float texts unless `decimals` is given.
     pub fn new(schema: &Schema, decimals: Option<u8>) -> Self {
-        let key = |name: &str| {
-            let mut key = Vec::new();
+        let key = |(at, name): (usize, &str)| {
+            let mut key = vec![if at == 0 { b'{' } else { b',' }];
             write_string(name.as_bytes(), &mut key);
             key.push(b':');
             key
         };
-        Self { keys: schema.fields().iter().map(|field| key(&field.name)).collect(), decimals }
+        let names = schema.fields().iter().map(|field| &*field.name);
+        Self { keys: names.enumerate().map(key).collect(), decimals }
     }
 
-    fn value(&self, batch: &Batch, column: &Column, row: usize, sensors: &Sensors, out: &mut Vec<u8>) {
+    /// The texts of `column` at `rows`.
+    fn pieces<'a>(
+        &self,
+        batch: &'a Batch,
+        sensors: &Sensors,
+        column: &'a Column,
+        rows: Range<usize>,
+        made: &'a mut Made,
+    ) -> Pieces<'a> {
         match column {
-            Column::Time(times) => match time_text(batch, times, row) {
+            Column::Time(times) => made.each(rows, |row, out| match time_text(batch, times, row) {
                 Some(text) => write_string(text, out),
                 None => {
                     out.push(b'"');
                     times.values[row].write_rfc3339(out);
                     out.push(b'"');
                 }
-            },
-            Column::Sensor(ids) => write_string(sensors.name(ids[row]).as_bytes(), out),
-            Column::Measurement(measurement) => match measurement.get(row) {
-                None => out.extend_from_slice(b"null"),
-                Some(value) if value.is_finite() => write_float(value, self.decimals, out),
-                Some(value) => {
-                    out.push(b'"');
-                    write_float(value, None, out);
-                    out.push(b'"');
-                }
-            },
-            Column::Flag(bits) => out.extend_from_slice(if bits.get(row) { b"true" } else { b"false" }),
-            Column::Count(counts) => {
-                out.extend_from_slice(itoa::Buffer::new().format(counts[row]).as_bytes())
+            }),
+            Column::Sensor(ids) => made.names(&ids[rows], (sensors.len(), ids.len()), |id, out| {
+                write_string(sensors.name(id).as_bytes(), out);
+            }),
+            Column::Measurement(measurement) if self.decimals.is_some() => {
+                made.each(rows, |row, out| match replacement(measurement.get(row)) {
+                    Some(text) => out.extend_from_slice(text),
+                    None => write_float(measurement.values[row], self.decimals, out),
+                })
             }
-            Column::Text(spans) => match batch.text.get(spans[row]) {
+            Column::Measurement(measurement) => {
+                let start = rows.start;
+                let values = &measurement.values[rows.clone()];
+                let is_plain =
+                    measurement.valid.is_all_set_in(rows) && values.iter().all(|value| value.is_finite());
+                let other = |row: usize| replacement(measurement.get(start + row)).map(Slot::new);
+                made.floats(values, (!is_plain).then_some(other))
+            }
+            Column::Flag(bits) => made.each(rows, |row, out| {
+                out.extend_from_slice(if bits.get(row) { b"true" } else { b"false" });
+            }),
+            Column::Count(counts) => made.each(rows, |row, out| {
+                out.extend_from_slice(itoa::Buffer::new().format(counts[row]).as_bytes());
+            }),
+            Column::Text(spans) => made.each(rows, |row, out| match batch.text.get(spans[row]) {
                 None => out.extend_from_slice(b"null"),
                 Some(text) => write_string(text, out),
-            },
+            }),
         }
+    }
+}
+
+/// What stands for a number that JSON cannot write, or that is missing.
+fn replacement(value: Option<f64>) -> Option<&'static [u8]> {
+    match value {
+        None => Some(b"null"),
+        Some(value) if value.is_nan() => Some(b"\"NaN\""),
+        Some(f64::INFINITY) => Some(b"\"inf\""),
+        Some(f64::NEG_INFINITY) => Some(b"\"-inf\""),
+        Some(_) => None,
     }
 }
 
@@ -75,14 +108,12 @@ impl Encode for JsonEncoder {
     fn header(&self, _schema: &Schema, _out: &mut Vec<u8>) {}
 
     fn encode(&self, batch: &Batch, sensors: &Sensors, out: &mut Vec<u8>) {
-        for row in 0..batch.len() {
-            out.push(b'{');
-            for (at, (key, column)) in self.keys.iter().zip(batch.columns()).enumerate() {
-                out.extend((at > 0).then_some(b','));
-                out.extend_from_slice(key);
-                self.value(batch, column, row, sensors, out);
-            }
-            out.extend_from_slice(b"}\n");
+        let columns = batch.columns();
+        let mut records = Records::new(&self.keys, b"}\n", out);
+        let mut made: Vec<Made> = columns.iter().map(|_| Made::default()).collect();
+        for rows in blocks(batch.len()) {
+            let pieces = |(column, made)| self.pieces(batch, sensors, column, rows.clone(), made);
+            records.write(rows.len(), &columns.iter().zip(&mut made).map(pieces).collect::<Vec<_>>());
         }
     }
 }
