@@ -123,7 +123,7 @@ impl Reading for Pass {
     ) -> Result<Self> {
         let setup = Setup::open(pipeline, stages, options)?;
         let workers = rayon::current_num_threads();
-        let shards = if workers == 1 { 1 } else { 4 * workers };
+        let shards = if workers == 1 { 1 } else { 4 * workers.next_power_of_two() };
         let lanes = stages.iter().zip(setup.labels).enumerate();
         let lanes = lanes.map(|(at, (stage, label))| Lane::new(stage, label, &setup.schemas[at], shards));
         Ok(Self {

@@ -1,7 +1,7 @@
 //! What is done by one worker at a time, in the order of the chunks.
 
 use std::ops::{Deref, DerefMut};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -18,6 +18,8 @@ pub(super) struct Turn<T> {
     next: AtomicU64,
     inner: Mutex<T>,
     changed: Condvar,
+    /// How many sleep. Changed with `inner` locked only.
+    sleepers: AtomicUsize,
 }
 
 /// A turn that has come; when it is dropped, the next one has.
@@ -29,7 +31,12 @@ pub(super) struct Taken<'a, T> {
 
 impl<T> Turn<T> {
     pub(super) fn new(inner: T) -> Self {
-        Self { next: AtomicU64::new(0), inner: Mutex::new(inner), changed: Condvar::new() }
+        Self {
+            next: AtomicU64::new(0),
+            inner: Mutex::new(inner),
+            changed: Condvar::new(),
+            sleepers: AtomicUsize::new(0),
+        }
     }
 
     /// Whether the turn of `ordinal` has come.
@@ -67,7 +74,9 @@ impl<T> Turn<T> {
             if self.has_come(ordinal) {
                 return Some(Taken { turn: self, guard: Some(guard) });
             }
+            self.sleepers.fetch_add(1, Ordering::Relaxed);
             guard = self.changed.wait(guard).unwrap_or_else(PoisonError::into_inner);
+            self.sleepers.fetch_sub(1, Ordering::Relaxed);
         }
     }
 
@@ -100,8 +109,12 @@ impl<T> Turn<T> {
 impl<T> Drop for Taken<'_, T> {
     fn drop(&mut self) {
         self.turn.next.fetch_add(1, Ordering::Release);
+        // Whoever comes for the lock from here on sees the new turn. To wake nobody is a call of the system all the same.
+        let anybody = self.turn.sleepers.load(Ordering::Relaxed) > 0;
         self.guard = None;
-        self.turn.changed.notify_all();
+        if anybody {
+            self.turn.changed.notify_all();
+        }
     }
 }
 

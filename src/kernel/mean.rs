@@ -30,6 +30,7 @@ impl GridSum {
     }
 
     /// Puts `entering` in the place of as many numbers `leaving`; the mean of `count` numbers after each.
+    #[inline]
     fn slide(&mut self, entering: &[f64], leaving: &[f64], count: f64, means: &mut Vec<f64>) {
         let rounder = self.grid.high();
         let Self { mut high, mut low, .. } = *self;
@@ -111,6 +112,22 @@ impl General<GridSum> for ExactSum {
     }
 }
 
+impl Mean {
+    /// A slide of one step: among many sensors there are few others, and to get a loop going costs more than the step.
+    fn slide_once(&mut self, slots: &mut Slots, value: f64, means: &mut Vec<f64>) {
+        let count = slots.len() as f64;
+        match self.0.quick_for(&[value]) {
+            None => self.slide_singly(slots, &[value], (), means),
+            Some(sums) => {
+                let oldest = slots.exchange(value).unwrap_or(value);
+                sums.slide(&[value], &[oldest], count, means);
+                sums.carry();
+                self.0.keep_room(slots);
+            }
+        }
+    }
+}
+
 impl Aggregate for Mean {
     type Options = ();
 
@@ -159,6 +176,9 @@ impl Aggregate for Mean {
     }
 
     fn slide(&mut self, slots: &mut Slots, entering: &[f64], options: (), means: &mut Vec<f64>) {
+        if let [value] = *entering {
+            return self.slide_once(slots, value, means);
+        }
         let count = slots.len() as f64;
         for part in entering.chunks(STEPS) {
             match self.0.quick_for(part) {

@@ -9,14 +9,15 @@ const LINE: usize = 64;
 /// instructions later and are in no cache. A hint, that changes nothing but the time.
 #[inline]
 pub fn prefetch<T>(values: &[T]) {
+    let Some(last) = values.last() else { return };
     let first: *const u8 = values.as_ptr().cast();
-    for at in (0..size_of_val(values)).step_by(LINE) {
+    let mut at = 0;
+    while at < size_of_val(values) {
         fetch(first.wrapping_add(at));
+        at += LINE;
     }
     // What does not begin with a line ends in one more.
-    if let Some(last) = values.last() {
-        fetch(std::ptr::from_ref(last).cast());
-    }
+    fetch(std::ptr::from_ref(last).cast());
 }
 
 #[cfg(target_arch = "x86_64")]

@@ -4,6 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::prefetch::prefetch;
 
+/// A ring of at most so many values is made in full at once: to grow once more would leave a hole behind for every one.
+const SHORT: usize = 32;
+
 /// A queue in one piece of memory: pushes at the back, pops at the front.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(
@@ -67,6 +70,16 @@ impl<T: Copy + Default> Ring<T> {
         self.get(self.len().wrapping_sub(1))
     }
 
+    /// Appends a value and removes the oldest, which is given back; `None`, and nothing is done, where there is none.
+    #[inline]
+    pub fn exchange(&mut self, value: T) -> Option<T> {
+        let oldest = self.front()?;
+        let back = self.place(self.len());
+        self.slots[back] = value;
+        self.front = self.place(1) as u32;
+        Some(oldest)
+    }
+
     /// Appends a value. `most` is how many there will ever be, as far as known: no more memory is taken than for those.
     pub fn push(&mut self, value: T, most: usize) {
         if self.len() == self.slots.len() {
@@ -122,9 +135,11 @@ impl<T: Copy + Default> Ring<T> {
 
     /// Asks for `count` slots from `place` on.
     fn prefetch_from(&self, place: usize, count: usize) {
-        let (first, rest) = (self.slots.len() - place, &self.slots[place..]);
-        prefetch(&rest[..count.min(first)]);
-        prefetch(&self.slots[..count.saturating_sub(first).min(place)]);
+        let (before, behind) = self.slots.split_at(place);
+        prefetch(&behind[..count.min(behind.len())]);
+        if count > behind.len() {
+            prefetch(&before[..(count - behind.len()).min(before.len())]);
+        }
     }
 
     /// All values, the oldest first, in two pieces.
@@ -155,15 +170,22 @@ impl<T: Copy + Default> Ring<T> {
     /// Writes values behind the newest, over the oldest where there is no room.
     fn write(&mut self, values: &[T]) {
         let back = self.place(self.len());
+        if let [value] = *values {
+            // Cheaper than two copies.
+            self.slots[back] = value;
+            return;
+        }
         let (first, second) = values.split_at(values.len().min(self.slots.len() - back));
         self.slots[back..][..first.len()].copy_from_slice(first);
         self.slots[..second.len()].copy_from_slice(second);
     }
 
-    /// Makes room for `len` values: from 16 on twice as much each time, but never more than for `most`.
+    /// Makes room for `len` values: from 16 on twice as much each time, but never more than for `most`, and all of that where it is
+    /// not much.
     #[cold]
     fn grow(&mut self, len: usize, most: usize) {
-        let target = (self.slots.len() * 2).max(16).min(most).max(len);
+        let target = if most <= SHORT { most } else { (self.slots.len() * 2).max(16) };
+        let target = target.min(most).max(len);
         let mut slots = Vec::with_capacity(target);
         slots.extend(self.iter());
         slots.resize(target, T::default());
@@ -206,6 +228,11 @@ mod tests {
                 let values: Vec<usize> = (at * 100..at * 100 + count).collect();
                 match step {
                     0 => prop_assert_eq!(ring.pop(), queue.pop_front()),
+                    3 => {
+                        queue.push_back(at);
+                        let oldest = queue.pop_front().filter(|_| !queue.is_empty());
+                        prop_assert_eq!(ring.exchange(at), oldest);
+                    }
                     1 => { ring.push(at, most); queue.push_back(at); }
                     2 => { ring.extend(&values, most); queue.extend(values); }
                     _ => {

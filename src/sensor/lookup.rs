@@ -95,18 +95,18 @@ impl SensorLookup for SensorIds {
     }
 
     fn known_ids(&mut self, text: &[u8], names: &[(u32, u32)], ids: &mut Vec<SensorId>) {
-        if self.short.keys.len() < FAR {
-            ids.extend(names.iter().map(|&name| self.known_id(text, name)));
-            return;
-        }
-        // A table in no cache near: all slots of some names are asked for before the first is looked at.
         for names in names.chunks(AHEAD) {
-            names.iter().for_each(|&(start, len)| {
-                if let Some(key) = short_key(text, start as usize, len as usize) {
-                    self.short.prefetch(key);
-                }
+            let as_before = names.iter().map_while(|&(start, len)| {
+                let key = short_key(text, start as usize, len as usize)?;
+                self.short.follow(key)
             });
-            ids.extend(names.iter().map(|&name| self.known_id(text, name)));
+            let before = ids.len();
+            ids.extend(as_before);
+            let rest = &names[ids.len() - before..];
+            if rest.len() > 1 && self.short.is_far() {
+                self.prefetch(text, rest);
+            }
+            ids.extend(rest.iter().map(|&name| self.known_id(text, name)));
         }
     }
 }
@@ -114,19 +114,27 @@ impl SensorLookup for SensorIds {
 impl SensorIds {
     /// The id of the name at this start and of this length in `text`, if it is remembered.
     #[inline]
-    fn known_id(&self, text: &[u8], (start, len): (u32, u32)) -> SensorId {
+    fn known_id(&mut self, text: &[u8], (start, len): (u32, u32)) -> SensorId {
         let (start, len) = (start as usize, len as usize);
         match short_key(text, start, len) {
-            Some(key) => self.short.get(key),
+            Some(key) => self.short.follow(key).unwrap_or_else(|| self.short.get(key)),
             None => self.long.get(&text[start..start + len]),
         }
     }
+
+    /// Asks the memory for what looking up `names` will need: first all slots, then all keys.
+    #[cold]
+    fn prefetch(&self, text: &[u8], names: &[(u32, u32)]) {
+        let keys = || names.iter().filter_map(|&(start, len)| short_key(text, start as usize, len as usize));
+        keys().for_each(|key| self.short.prefetch_slot(key));
+        keys().for_each(|key| self.short.prefetch_key(key));
+    }
 }
 
-/// Slots of a table that is in no cache near the processor.
-const FAR: usize = 1 << 14;
+/// Names of which more are known than a cache near the processor has room for.
+const FAR: usize = 1 << 12;
 
-/// Names whose slots are asked for at once.
+/// Names whose places are asked for at once.
 const AHEAD: usize = 32;
 
 /// Names up to this many bytes are one number, compared at once.
@@ -134,6 +142,12 @@ const SHORT: usize = 15;
 
 /// A worker remembers this many names at most of either kind.
 const REMEMBERED: usize = 1 << 17;
+
+/// The bits of a slot that say where the key is: enough for [`REMEMBERED`], counted from 1.
+const PLACE: u32 = (1 << 18) - 1;
+
+/// The key of the empty name, which is never remembered.
+const EMPTY: u128 = 0;
 
 /// A short name as a number: its bytes, then zeros, its length in the highest byte. Never 0 unless empty.
 #[inline]
@@ -152,76 +166,147 @@ fn short_key(text: &[u8], start: usize, len: usize) -> Option<u128> {
     Some(bytes & ((1 << (8 * len)) - 1) | (len as u128) << 120)
 }
 
-/// Short names in a table with open addressing, at most three quarters full: for many sensors it should still fit a cache. Key 0 is a free slot: the empty name is never remembered.
+/// Short names, in the order in which they were first met. Sensors tend to report in turn, so the next name is mostly the one that came
+/// next before: it is looked at first, and only another one is searched for. With many sensors that is the difference between
+/// memory read from end to end and memory jumped about in.
 #[derive(Debug)]
 struct ShortNames {
     keys: Vec<u128>,
     ids: Vec<SensorId>,
-    count: usize,
-    /// Random, so that nobody can choose names that collide.
-    seed: [u64; 2],
+    /// Where the name behind the last one found is.
+    next: usize,
+    slots: Slots,
 }
 
 impl ShortNames {
     fn new() -> Self {
-        let random = RandomState::default();
-        let seed = [random.hash_one(1), random.hash_one(2)];
-        Self { keys: vec![0; 64], ids: vec![SensorId::UNKNOWN; 64], count: 0, seed }
+        Self { keys: Vec::new(), ids: Vec::new(), next: 0, slots: Slots::new() }
     }
 
-    #[inline]
-    fn slot(&self, key: u128) -> usize {
-        let [low, high] = [key as u64 ^ self.seed[0], (key >> 64) as u64 ^ self.seed[1]];
-        let product = u128::from(low) * u128::from(high);
-        (product as u64 ^ (product >> 64) as u64) as usize & (self.keys.len() - 1)
+    /// Whether looking up a name is worth asking the memory ahead.
+    fn is_far(&self) -> bool {
+        self.keys.len() >= FAR
     }
 
+    /// The id of `key`, if it is the next one.
     #[inline]
-    fn get(&self, key: u128) -> SensorId {
-        let mut slot = self.slot(key);
-        loop {
-            match self.keys[slot] {
-                0 => return SensorId::UNKNOWN,
-                known if known == key => return self.ids[slot],
-                _ => slot = (slot + 1) & (self.keys.len() - 1),
+    fn follow(&mut self, key: u128) -> Option<SensorId> {
+        let is_next = self.keys.get(self.next) == Some(&key);
+        is_next.then(|| {
+            self.next += 1;
+            self.ids[self.next - 1]
+        })
+    }
+
+    /// The id of `key`, wherever it is.
+    #[inline]
+    fn get(&mut self, key: u128) -> SensorId {
+        match self.slots.find(key, &self.keys) {
+            None => SensorId::UNKNOWN,
+            Some(place) => {
+                self.next = place + 1;
+                self.ids[place]
             }
         }
     }
 
-    /// Asks for where `key` should be.
-    #[inline]
-    fn prefetch(&self, key: u128) {
-        let slot = self.slot(key);
-        prefetch(&self.keys[slot..=slot]);
-        prefetch(&self.ids[slot..=slot]);
-    }
-
     fn insert(&mut self, key: u128, id: SensorId) {
-        if key == 0 || self.count >= REMEMBERED {
+        if key == EMPTY || self.keys.len() >= REMEMBERED {
             return;
         }
-        if 4 * self.count >= 3 * self.keys.len() {
-            self.grow();
-        }
-        self.place(key, id);
-        self.count += 1;
+        self.keys.push(key);
+        self.ids.push(id);
+        self.next = self.keys.len();
+        self.slots.insert(&self.keys);
     }
 
-    fn place(&mut self, key: u128, id: SensorId) {
-        let mut slot = self.slot(key);
-        while self.keys[slot] != 0 {
-            slot = (slot + 1) & (self.keys.len() - 1);
-        }
-        (self.keys[slot], self.ids[slot]) = (key, id);
+    fn prefetch_slot(&self, key: u128) {
+        self.slots.prefetch(key);
     }
 
-    fn grow(&mut self) {
-        let slots = self.keys.len() * 2;
-        let keys = std::mem::replace(&mut self.keys, vec![0; slots]);
-        let ids = std::mem::replace(&mut self.ids, vec![SensorId::UNKNOWN; slots]);
-        for (key, id) in keys.into_iter().zip(ids).filter(|&(key, _)| key != 0) {
-            self.place(key, id);
+    fn prefetch_key(&self, key: u128) {
+        if let Some(place) = self.slots.likely(key) {
+            prefetch(&self.keys[place..=place]);
+            prefetch(&self.ids[place..=place]);
         }
+    }
+}
+
+/// Where keys are in a list of them: open addressing, at most half full. A slot is 0, or holds the place of a key, counted from 1, and
+/// above it some bits of the key's hash, so that another key is hardly ever looked at.
+#[derive(Debug)]
+struct Slots {
+    slots: Vec<u32>,
+    /// Random, so that nobody can choose names that collide.
+    seed: [u64; 2],
+}
+
+impl Slots {
+    fn new() -> Self {
+        let random = RandomState::default();
+        Self { slots: vec![0; 64], seed: [random.hash_one(1), random.hash_one(2)] }
+    }
+
+    #[inline]
+    fn hash(&self, key: u128) -> u64 {
+        let [low, high] = [key as u64 ^ self.seed[0], (key >> 64) as u64 ^ self.seed[1]];
+        let product = u128::from(low) * u128::from(high);
+        product as u64 ^ (product >> 64) as u64
+    }
+
+    /// Where to begin, and the bits of the hash that a slot has.
+    #[inline]
+    fn begin(&self, key: u128) -> (usize, u32) {
+        let hash = self.hash(key);
+        (hash as usize & (self.slots.len() - 1), (hash >> 32) as u32 & !PLACE)
+    }
+
+    /// The place of `key` in `keys`.
+    #[inline]
+    fn find(&self, key: u128, keys: &[u128]) -> Option<usize> {
+        let (mut at, mark) = self.begin(key);
+        loop {
+            let slot = self.slots[at];
+            if slot == 0 {
+                return None;
+            }
+            let place = (slot & PLACE) as usize - 1;
+            if slot & !PLACE == mark && keys[place] == key {
+                return Some(place);
+            }
+            at = (at + 1) & (self.slots.len() - 1);
+        }
+    }
+
+    /// Takes in the last of `keys`.
+    fn insert(&mut self, keys: &[u128]) {
+        if 2 * keys.len() <= self.slots.len() {
+            return self.put(keys.len(), keys);
+        }
+        self.slots = vec![0; self.slots.len() * 2];
+        (1..=keys.len()).for_each(|count| self.put(count, keys));
+    }
+
+    /// Puts the key number `count`, counted from 1, into a free slot.
+    fn put(&mut self, count: usize, keys: &[u128]) {
+        let (mut at, mark) = self.begin(keys[count - 1]);
+        while self.slots[at] != 0 {
+            at = (at + 1) & (self.slots.len() - 1);
+        }
+        self.slots[at] = mark | count as u32;
+    }
+
+    /// Where `key` is most likely.
+    fn likely(&self, key: u128) -> Option<usize> {
+        let (at, mark) = self.begin(key);
+        let slot = self.slots[at];
+        (slot != 0 && slot & !PLACE == mark).then(|| (slot & PLACE) as usize - 1)
+    }
+
+    /// Asks for the first slot where `key` may be.
+    fn prefetch(&self, key: u128) {
+        let (at, _) = self.begin(key);
+        prefetch(&self.slots[at..=at]);
     }
 }
 

@@ -4,19 +4,34 @@ use std::ops::Range;
 
 use crate::sensor::SensorId;
 
-/// The rows of a batch by sensor: a stable counting sort over the sensors that occur. The sensors are dealt out to shards,
-/// so that workers can share the batch: sensor `i` is in shard `i mod shards`.
+/// How sensors are dealt out to shards, so that workers can share a batch: one after the other, round and round. There are as many
+/// shards as some power of two: both questions are asked of every sensor of every batch, and are no divisions then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Deal {
+    bits: u32,
+}
+
+/// The rows of a batch by sensor: a stable counting sort over the sensors that occur, and those by shard. What it costs depends on the
+/// rows, not on how many sensors or shards there are.
 #[derive(Clone, Debug, Default)]
 pub struct Groups {
     /// All rows; those of a shard lie together, and in it those of a sensor, in the batch's order.
     order: Vec<u32>,
-    runs: Vec<(SensorId, Range<usize>)>,
-    /// By shard: its part of `runs`.
-    shards: Vec<Range<usize>>,
+    groups: Vec<Group>,
+    /// By shard: where its part of `groups` begins, and its part of `order`; last, where both end.
+    shards: Vec<(u32, u32)>,
     /// By sensor: the row count, then the place of its next row. All 0 between calls.
     places: Vec<u32>,
     /// The sensors of the batch, in order of appearance; kept for its memory.
     met: Vec<SensorId>,
+}
+
+/// The rows of one sensor: a part of [`Groups::order`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Group {
+    pub(super) sensor: SensorId,
+    start: u32,
+    end: u32,
 }
 
 /// The part of a batch that one shard works on.
@@ -24,25 +39,59 @@ pub struct Groups {
 pub struct Share<'a> {
     /// The rows, sensor by sensor.
     pub rows: &'a [u32],
-    /// Each sensor and its part of `rows`.
-    pub runs: &'a [(SensorId, Range<usize>)],
-    /// Where `rows` begins among all rows of the batch: what `runs` count from.
-    first: usize,
+    /// Each sensor, and its part of `rows`.
+    pub(super) groups: &'a [Group],
+    /// Where `rows` begins among all rows of the batch: what `groups` count from.
+    first: u32,
+}
+
+impl Deal {
+    /// Among at least `shards`.
+    pub(super) fn among(shards: usize) -> Self {
+        Self { bits: shards.next_power_of_two().trailing_zeros() }
+    }
+
+    /// How many shards there are.
+    pub(super) fn shards(self) -> usize {
+        1 << self.bits
+    }
+
+    /// Whose `sensor` is.
+    #[inline]
+    pub(super) fn shard(self, sensor: SensorId) -> usize {
+        sensor.index() & (self.shards() - 1)
+    }
+
+    /// Its ordinal among the sensors of its shard.
+    #[inline]
+    pub(super) fn place(self, sensor: SensorId) -> SensorId {
+        SensorId(sensor.0 >> self.bits)
+    }
+}
+
+impl Group {
+    const NONE: Self = Self { sensor: SensorId::UNKNOWN, start: 0, end: 0 };
+
+    /// How many rows there are.
+    #[inline]
+    pub(super) fn len(self) -> usize {
+        (self.end - self.start) as usize
+    }
 }
 
 impl Share<'_> {
-    /// The place of run `run` in [`Share::rows`].
-    pub fn range(&self, run: usize) -> Range<usize> {
-        let Range { start, end } = self.runs[run].1;
-        start - self.first..end - self.first
+    /// The place of `group` in [`Share::rows`].
+    #[inline]
+    pub(super) fn range(&self, group: Group) -> Range<usize> {
+        (group.start - self.first) as usize..(group.end - self.first) as usize
     }
 }
 
 impl Groups {
-    /// Sorts the rows of a batch whose sensors are `sensors`, for `shards` shards.
+    /// Sorts the rows of a batch whose sensors are `sensors`, for `shards` shards, a power of two.
     pub fn sort(&mut self, sensors: &[SensorId], shards: usize) {
         self.count(sensors);
-        self.deal(shards);
+        self.deal(Deal::among(shards));
         self.order.clear();
         self.order.resize(sensors.len(), 0);
         for (row, id) in sensors.iter().enumerate() {
@@ -50,7 +99,7 @@ impl Groups {
             self.order[*place as usize] = row as u32;
             *place += 1;
         }
-        self.runs.iter().for_each(|(id, _)| self.places[id.index()] = 0);
+        self.met.iter().for_each(|id| self.places[id.index()] = 0);
     }
 
     /// How many rows there are.
@@ -65,10 +114,13 @@ impl Groups {
 
     /// What shard `shard` works on.
     pub fn share(&self, shard: usize) -> Share<'_> {
-        let runs = &self.runs[self.shards[shard].clone()];
-        let first = runs.first().map_or(0, |run| run.1.start);
-        let end = runs.last().map_or(first, |run| run.1.end);
-        Share { rows: &self.order[first..end], runs, first }
+        let (first_group, first) = self.shards[shard];
+        let (end_group, end) = self.shards[shard + 1];
+        Share {
+            rows: &self.order[first as usize..end as usize],
+            groups: &self.groups[first_group as usize..end_group as usize],
+            first,
+        }
     }
 
     fn count(&mut self, sensors: &[SensorId]) {
@@ -85,21 +137,30 @@ impl Groups {
         }
     }
 
-    /// Gives each sensor that was met its place, shard after shard.
-    fn deal(&mut self, shards: usize) {
-        self.runs.clear();
+    /// Gives each sensor that was met its place, shard after shard: a counting sort too.
+    fn deal(&mut self, deal: Deal) {
         self.shards.clear();
-        let mut start = 0;
-        for shard in 0..shards {
-            let first = self.runs.len();
-            for &id in self.met.iter().filter(|id| shards == 1 || id.index() % shards == shard) {
-                let end = start + self.places[id.index()] as usize;
-                self.runs.push((id, start..end));
-                self.places[id.index()] = start as u32;
-                start = end;
-            }
-            self.shards.push(first..self.runs.len());
+        self.shards.resize(deal.shards() + 1, (0, 0));
+        for &id in &self.met {
+            let (groups, rows) = &mut self.shards[deal.shard(id)];
+            *groups += 1;
+            *rows += self.places[id.index()];
         }
+        let mut next = (0, 0);
+        for shard in &mut self.shards {
+            let (groups, rows) = std::mem::replace(shard, next);
+            next = (next.0 + groups, next.1 + rows);
+        }
+        self.groups.resize(self.met.len(), Group::NONE);
+        for &id in &self.met {
+            let (group, start) = &mut self.shards[deal.shard(id)];
+            let end = *start + std::mem::replace(&mut self.places[id.index()], *start);
+            self.groups[*group as usize] = Group { sensor: id, start: *start, end };
+            (*group, *start) = (*group + 1, end);
+        }
+        // Every shard has moved on to where the next one began.
+        self.shards.rotate_right(1);
+        self.shards[0] = (0, 0);
     }
 }
 
@@ -114,15 +175,17 @@ mod tests {
         for _ in 0..2 {
             groups.sort(&[2, 0, 2, 5, 0].map(SensorId), 1);
             assert_eq!(groups.order, [0, 2, 1, 4, 3]);
-            assert_eq!(groups.runs, [(SensorId(2), 0..2), (SensorId(0), 2..4), (SensorId(5), 4..5)]);
+            let group = |id, start, end| Group { sensor: SensorId(id), start, end };
+            assert_eq!(groups.groups, [group(2, 0, 2), group(0, 2, 4), group(5, 4, 5)]);
         }
     }
 
     proptest! {
         #[test]
         fn shards_have_all_rows_of_their_sensors_in_order(
-            batches in proptest::collection::vec(proptest::collection::vec(0..40u32, 0..100), 1..4), shards in 1..6usize,
+            batches in proptest::collection::vec(proptest::collection::vec(0..40u32, 0..100), 1..4), bits in 0..4u32,
         ) {
+            let shards = 1 << bits;
             let mut groups = Groups::default();
             for ids in batches {
                 let ids: Vec<_> = ids.into_iter().map(SensorId).collect();
@@ -130,11 +193,12 @@ mod tests {
                 let mut seen = vec![false; ids.len()];
                 for shard in 0..shards {
                     let share = groups.share(shard);
-                    for (at, (id, _)) in share.runs.iter().enumerate() {
+                    for &group in share.groups {
+                        let id = group.sensor;
                         prop_assert_eq!(id.index() % shards, shard);
-                        let rows = &share.rows[share.range(at)];
+                        let rows = &share.rows[share.range(group)];
                         let expected: Vec<u32> =
-                            (0..ids.len()).filter(|&row| ids[row] == *id).map(|row| row as u32).collect();
+                            (0..ids.len()).filter(|&row| ids[row] == id).map(|row| row as u32).collect();
                         prop_assert_eq!(rows, &expected[..]);
                         rows.iter().for_each(|&row| seen[row as usize] = true);
                     }

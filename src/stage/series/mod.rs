@@ -84,7 +84,8 @@ pub struct Run<'a> {
     /// `None` where all are valid.
     valid: Option<&'a [bool]>,
     outputs: &'a mut [Output],
-    late: Vec<(usize, String)>,
+    /// Records of the batch that are late: their rows, and why.
+    late: &'a mut Vec<(u32, String)>,
 }
 
 /// The values made so far for one output column.
@@ -191,7 +192,7 @@ impl Run<'_> {
 
     /// Sets record `at` aside as late. Its outputs must still be pushed; they go with it.
     pub fn late(&mut self, at: usize, reason: String) {
-        self.late.push((at, reason));
+        self.late.push((self.rows[at], reason));
     }
 }
 

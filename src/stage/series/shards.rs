@@ -3,17 +3,18 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::groups::Deal;
 use super::{Groups, Output, Run, SeriesStage, Share};
 use crate::batch::{Batch, Column, FieldKind, Mask, Measurement, Schema};
 use crate::error::{Error, RejectionKind, Result};
 use crate::kernel::prefetch::prefetch;
-use crate::sensor::{PerSensor, SensorId, Sensors};
+use crate::sensor::{PerSensor, Sensors};
 use crate::stage::{Flow, Process};
 
 /// A stage in use whose state is split over shards of sensors, so that several workers can be at it: each shard is
 /// given its share of every batch, in the order of the batches, by one worker at a time.
 pub trait Shards: Send + Sync {
-    /// How many shards there are.
+    /// How many shards there are: a power of two.
     fn count(&self) -> usize;
 
     /// Handles the rows that are the share of shard `shard` of `batch`.
@@ -68,7 +69,7 @@ pub(super) fn bind<S: SeriesStage>(stage: &S, input: &Schema) -> Result<Binding>
     Ok(Binding { schema: Arc::new(schema), columns })
 }
 
-/// How many runs before its own a run's memory is asked for: far enough for the memory to answer in time, near enough for the
+/// How many groups before its own a group's memory is asked for: far enough for the memory to answer in time, near enough for the
 /// answers to stay in the cache.
 const AHEAD: usize = 8;
 
@@ -77,13 +78,14 @@ pub(super) struct PerSeries<S: SeriesStage> {
     stage: S,
     binding: Binding,
     shards: Vec<Mutex<Shard<S>>>,
+    deal: Deal,
     /// For the one-thread way.
     groups: Groups,
 }
 
 /// The states of a shard's series.
 struct Shard<S: SeriesStage> {
-    /// By column, then by sensor: sensor `i` is at place `i / shards`.
+    /// By column, then by sensor, in its [place](Deal::place).
     states: Vec<PerSensor<S::State>>,
     scratch: Scratch,
 }
@@ -102,8 +104,9 @@ impl<S: SeriesStage> PerSeries<S> {
             let states = binding.columns.iter().map(|_| PerSensor::default()).collect();
             Mutex::new(Shard { states, scratch: Scratch::default() })
         };
-        let shards = (0..shards).map(|_| shard()).collect();
-        Ok(Self { stage: stage.clone(), binding, shards, groups: Groups::default() })
+        let deal = Deal::among(shards);
+        let shards = (0..deal.shards()).map(|_| shard()).collect();
+        Ok(Self { stage: stage.clone(), binding, shards, deal, groups: Groups::default() })
     }
 
     /// The states of shard `shard`. A worker that panicked ends the run: nobody looks at what it left.
@@ -111,21 +114,18 @@ impl<S: SeriesStage> PerSeries<S> {
         self.shards[shard].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Asks the memory for what runs some way behind run `at` will need: first a state, later what the state points to.
-    fn prefetch(&self, states: &PerSensor<S::State>, share: Share<'_>, at: usize) {
-        let state = |&(sensor, _): &(SensorId, _)| states.as_slice().get(self.place(sensor).index());
-        if let Some(state) = share.runs.get(at + 2 * AHEAD).and_then(state) {
+    /// Asks the memory for what groups some way behind group `at` will need: first a state, later what the state points to.
+    #[inline]
+    fn prefetch(&self, states: &[Option<S::State>], share: Share<'_>, at: usize) {
+        let state = |sensor| states.get(self.deal.place(sensor).index());
+        if let Some(state) = share.groups.get(at + 2 * AHEAD).and_then(|group| state(group.sensor)) {
             prefetch(std::slice::from_ref(state));
         }
-        let run = share.runs.get(at + AHEAD);
-        if let Some((state, (_, rows))) = run.and_then(state).and_then(Option::as_ref).zip(run) {
-            self.stage.prefetch(state, rows.len());
+        if let Some(group) = share.groups.get(at + AHEAD)
+            && let Some(Some(state)) = state(group.sensor)
+        {
+            self.stage.prefetch(state, group.len());
         }
-    }
-
-    /// Where the states of sensor `id` are in its shard.
-    fn place(&self, id: SensorId) -> SensorId {
-        SensorId(id.0 / self.shards.len() as u32)
     }
 }
 
@@ -141,10 +141,10 @@ impl<S: SeriesStage> Shards for PerSeries<S> {
             let all_valid = scratch.gather(batch.measurement(bound.at), share.rows);
             let first = made.len();
             made.extend(bound.outputs.iter().map(|&(_, kind)| Output::empty(kind, share.rows.len())));
-            for (at, &(sensor, _)) in share.runs.iter().enumerate() {
-                self.prefetch(states, share, at);
-                let range = share.range(at);
-                let state = states.get_or_insert_with(self.place(sensor), || {
+            for (at, &group) in share.groups.iter().enumerate() {
+                self.prefetch(states.as_slice(), share, at);
+                let (sensor, range) = (group.sensor, share.range(group));
+                let state = states.get_or_insert_with(self.deal.place(sensor), || {
                     self.stage.state(sensors.name(sensor), &bound.name)
                 });
                 let mut run = Run {
@@ -156,10 +156,9 @@ impl<S: SeriesStage> Shards for PerSeries<S> {
                     values: &scratch.values[range.clone()],
                     valid: (!all_valid).then(|| &scratch.valid[range.clone()]),
                     outputs: &mut made[first..],
-                    late: Vec::new(),
+                    late: &mut late,
                 };
                 self.stage.step(state, &mut run)?;
-                late.extend(run.late.into_iter().map(|(row, why)| (share.rows[range.start + row], why)));
                 check_outputs(&made[first..], range.end)?;
             }
         }
@@ -239,15 +238,18 @@ fn scatter(kind: FieldKind, groups: &Groups, made: &[Made], slot: usize) -> Colu
     column
 }
 
+#[inline]
 fn check_outputs(outputs: &[Output], expected: usize) -> Result<()> {
     match outputs.iter().position(|output| output.len() != expected) {
         None => Ok(()),
-        Some(slot) => Err(Error::internal(format!(
-            "output {slot} has {} values where {expected} are due",
-            outputs[slot].len()
-        ))
-        .with_help("the stage must push one value a record to every output")),
+        Some(slot) => Err(wrong_output(slot, outputs[slot].len(), expected)),
     }
+}
+
+#[cold]
+fn wrong_output(slot: usize, values: usize, expected: usize) -> Error {
+    Error::internal(format!("output {slot} has {values} values where {expected} are due"))
+        .with_help("the stage must push one value a record to every output")
 }
 
 fn set_late_aside(batch: &mut Batch, late: BTreeMap<u32, String>, flow: &mut Flow) {
