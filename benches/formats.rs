@@ -12,8 +12,9 @@ use tidemill::format::csv::CsvEncoder;
 use tidemill::format::jsonl::JsonEncoder;
 use tidemill::sensor::Sensors;
 use tidemill::sink::{ParquetFile, SinkSpec};
+use tidemill::stage::{MovingAverage, Normalize};
 
-use common::{Readings, assert_same, csv_chunk, group, jsonl_chunk, measurement, short};
+use common::{Readings, assert_same, csv_chunk, group, jsonl_chunk, measurement, process, short, start};
 
 const COUNT: usize = 20_000;
 
@@ -63,12 +64,32 @@ fn encode(criterion: &mut Criterion) {
         assert_same(&measurement(&decoded(&chunk), "value"), &readings.values());
         group.bench_function(name, |b| b.iter(|| encoded(encoder, black_box(&batch), &sensors)));
     }
+    let averaged = averaged(&batch, &sensors);
+    for (name, encoder) in [
+        ("csv, two long floats", &csv as &dyn Encode),
+        ("jsonl, two long floats", &JsonEncoder::new(averaged.schema(), None)),
+    ] {
+        let text = encoded(encoder, &averaged, &sensors);
+        let chunk = if name.starts_with("csv") { csv_chunk(text) } else { jsonl_chunk(text) };
+        let read = decoded(&chunk);
+        for column in ["value", "value_avg"] {
+            assert_same(&measurement(&read, column), &measurement(&averaged, column));
+        }
+        group.bench_function(name, |b| b.iter(|| encoded(encoder, black_box(&averaged), &sensors)));
+    }
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("bench.parquet");
     let sink = ParquetFile::new(path.to_str().expect("a path of text"));
     assert!(written(&sink, &batch, &sensors) > 0);
     assert!(path.exists(), "the file is there");
     group.bench_function("parquet", |b| b.iter(|| written(&sink, black_box(&batch), &sensors)));
+}
+
+/// The same records as a usual pipeline leaves them: scaled, and with moving means.
+fn averaged(batch: &Batch, sensors: &Sensors) -> Batch {
+    let (normalize, average) = (Normalize::min_max(0.0, 120.0), MovingAverage::rows(20));
+    let scaled = process(&mut *start(&normalize, batch), batch.clone(), sensors);
+    process(&mut *start(&average, &scaled), scaled, sensors)
 }
 
 fn decoded(chunk: &Chunk) -> Batch {

@@ -12,6 +12,7 @@ use tidemill::kernel::extreme::{Greatest, Least};
 use tidemill::kernel::mean::Mean;
 use tidemill::kernel::median::Median;
 use tidemill::kernel::number::parse_f64;
+use tidemill::kernel::shortest::{Slot, write_all};
 use tidemill::kernel::window::{Aggregate, NonFinite, Window};
 
 use common::{
@@ -35,6 +36,29 @@ fn numbers(criterion: &mut Criterion) {
         assert_same(&parsed, &expected);
         group.bench_function(BenchmarkId::new("parse_f64", name), |b| b.iter(|| black_box(ours())));
         group.bench_function(BenchmarkId::new("str::parse", name), |b| b.iter(|| black_box(std())));
+    }
+}
+
+/// Numbers to their shortest numerals, beside the `zmij` crate.
+fn shortest(criterion: &mut Criterion) {
+    let values = Readings::new(COUNT, 100).values();
+    let scaled: Vec<f64> = values.iter().map(|value| value / 120.0).collect();
+    let means = plain_windows(&scaled, 20, plain_mean);
+    let mut group = group(criterion, "shortest", COUNT);
+    for (name, values) in [("three decimals", values), ("scaled", scaled), ("means", means)] {
+        let mut slots = vec![Slot::EMPTY; COUNT];
+        write_all(&values, &mut slots);
+        for (value, slot) in values.iter().zip(&slots) {
+            assert_eq!(slot.text(), value.to_string().as_bytes());
+        }
+        let ours = |slots: &mut [Slot]| write_all(black_box(&values), slots);
+        let zmij = |slots: &mut [Slot]| {
+            for (&value, slot) in black_box(&values).iter().zip(slots) {
+                *slot = Slot::new(zmij::Buffer::new().format_finite(value).as_bytes());
+            }
+        };
+        group.bench_function(BenchmarkId::new("slots", name), |b| b.iter(|| ours(&mut slots)));
+        group.bench_function(BenchmarkId::new("zmij", name), |b| b.iter(|| zmij(&mut slots)));
     }
 }
 
@@ -184,6 +208,6 @@ fn by_running_sum(values: &[f64], window: usize) -> Vec<f64> {
 criterion_group! {
     name = benches;
     config = short();
-    targets = numbers, sums, windows, aggregates
+    targets = numbers, shortest, sums, windows, aggregates
 }
 criterion_main!(benches);

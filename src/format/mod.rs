@@ -6,6 +6,8 @@
 
 pub mod columns;
 pub mod csv;
+#[cfg(test)]
+mod encode_tests;
 pub mod jsonl;
 mod pieces;
 mod rows;
