@@ -95,46 +95,42 @@ impl SensorLookup for SensorIds {
     }
 
     fn known_ids(&mut self, text: &[u8], names: &[(u32, u32)], ids: &mut Vec<SensorId>) {
-        for names in names.chunks(AHEAD) {
-            let as_before = names.iter().map_while(|&(start, len)| {
-                let key = short_key(text, start as usize, len as usize)?;
-                self.short.follow(key)
-            });
-            let before = ids.len();
-            ids.extend(as_before);
-            let rest = &names[ids.len() - before..];
-            if rest.len() > 1 && self.short.is_far() {
-                self.prefetch(text, rest);
-            }
-            ids.extend(rest.iter().map(|&name| self.known_id(text, name)));
+        let first = ids.len();
+        ids.resize(first + names.len(), SensorId::UNKNOWN);
+        for (names, ids) in names.chunks(AHEAD).zip(ids[first..].chunks_mut(AHEAD)) {
+            let following = self.short.follow(text, names, ids);
+            self.search(text, &names[following..], &mut ids[following..]);
         }
     }
 }
 
 impl SensorIds {
-    /// The id of the name at this start and of this length in `text`, if it is remembered.
-    #[inline]
-    fn known_id(&mut self, text: &[u8], (start, len): (u32, u32)) -> SensorId {
-        let (start, len) = (start as usize, len as usize);
-        match short_key(text, start, len) {
-            Some(key) => self.short.follow(key).unwrap_or_else(|| self.short.get(key)),
-            None => self.long.get(&text[start..start + len]),
+    /// Writes the ids of those of `names` that are remembered.
+    fn search(&mut self, text: &[u8], names: &[(u32, u32)], ids: &mut [SensorId]) {
+        if names.len() > 1 && self.short.is_far() {
+            self.prefetch(text, names);
+        }
+        for (id, &(start, len)) in ids.iter_mut().zip(names) {
+            let (start, len) = (start as usize, len as usize);
+            *id = match short_key(text, start, len) {
+                Some(key) => self.short.get(key),
+                None => self.long.get(&text[start..start + len]),
+            };
         }
     }
 
     /// Asks the memory for what looking up `names` will need: first all slots, then all keys.
-    #[cold]
     fn prefetch(&self, text: &[u8], names: &[(u32, u32)]) {
         let keys = || names.iter().filter_map(|&(start, len)| short_key(text, start as usize, len as usize));
-        keys().for_each(|key| self.short.prefetch_slot(key));
-        keys().for_each(|key| self.short.prefetch_key(key));
+        keys().for_each(|key| self.short.slots.prefetch(key));
+        keys().for_each(|key| self.short.prefetch(key));
     }
 }
 
 /// Names of which more are known than a cache near the processor has room for.
 const FAR: usize = 1 << 12;
 
-/// Names whose places are asked for at once.
+/// Names that are looked up together: either they come in the order of before, or their places are asked for at once.
 const AHEAD: usize = 32;
 
 /// Names up to this many bytes are one number, compared at once.
@@ -188,14 +184,19 @@ impl ShortNames {
         self.keys.len() >= FAR
     }
 
-    /// The id of `key`, if it is the next one.
-    #[inline]
-    fn follow(&mut self, key: u128) -> Option<SensorId> {
-        let is_next = self.keys.get(self.next) == Some(&key);
-        is_next.then(|| {
-            self.next += 1;
-            self.ids[self.next - 1]
-        })
+    /// Writes the ids of `names` as long as they come in the order of before; how many did.
+    fn follow(&mut self, text: &[u8], names: &[(u32, u32)], ids: &mut [SensorId]) -> usize {
+        let known = self.keys[self.next..].iter().zip(&self.ids[self.next..]);
+        let mut count = 0;
+        for ((&(start, len), id), (&key, &known)) in names.iter().zip(ids).zip(known) {
+            if short_key(text, start as usize, len as usize) != Some(key) {
+                break;
+            }
+            *id = known;
+            count += 1;
+        }
+        self.next += count;
+        count
     }
 
     /// The id of `key`, wherever it is.
@@ -220,11 +221,8 @@ impl ShortNames {
         self.slots.insert(&self.keys);
     }
 
-    fn prefetch_slot(&self, key: u128) {
-        self.slots.prefetch(key);
-    }
-
-    fn prefetch_key(&self, key: u128) {
+    /// Asks for where `key` most likely is.
+    fn prefetch(&self, key: u128) {
         if let Some(place) = self.slots.likely(key) {
             prefetch(&self.keys[place..=place]);
             prefetch(&self.ids[place..=place]);
@@ -346,6 +344,44 @@ fn bytes_of<'a>(bytes: &'a [u8], &(start, len, _): &(u32, u32, SensorId)) -> &'a
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    /// The names called `numbers`, all in one text, and where each stands in it.
+    fn text_of(numbers: impl Iterator<Item = usize>) -> (String, Vec<(u32, u32)>) {
+        let (mut text, mut places) = (String::new(), Vec::new());
+        for number in numbers {
+            let start = text.len();
+            // Some are too long to be short.
+            text += &if number % 50 == 7 { format!("sensor-in-hall-{number}") } else { format!("s{number}") };
+            places.push((start as u32, (text.len() - start) as u32));
+        }
+        (text, places)
+    }
+
+    #[test]
+    fn names_are_found_in_any_order() {
+        let count = FAR + 1000;
+        let mut worker = SensorIds::new(Arc::default());
+        let (text, places) = text_of(0..count);
+        for &(start, len) in &places {
+            worker.id(&text[start as usize..][..len as usize]).expect("room");
+        }
+        let in_turn = (0..count).chain(0..count).collect::<Vec<_>>();
+        let with_gaps = (0..count).filter(|number| number % 100 > 3).collect();
+        let jumping = (0..count).map(|number| number * 1013 % count).collect();
+        let backwards = (0..count).rev().collect();
+        let with_strangers =
+            (0..count).map(|number| if number % 9 == 0 { number + count } else { number }).collect();
+        for numbers in [in_turn, with_gaps, jumping, backwards, with_strangers] {
+            let (text, places) = text_of(numbers.iter().copied());
+            let mut found = Vec::new();
+            worker.known_ids(text.as_bytes(), &places, &mut found);
+            let expected = numbers.iter().map(|&number| match number {
+                known if known < count => SensorId(known as u32),
+                _ => SensorId::UNKNOWN,
+            });
+            assert!(found.into_iter().eq(expected));
+        }
+    }
 
     proptest! {
         #[test]
