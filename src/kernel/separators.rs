@@ -55,7 +55,7 @@ pub fn find(text: &[u8], base: u32, separators: Separators, places: &mut Vec<u32
             return unsafe { x86::find_avx2(text, base, separators, places) };
         }
     }
-    find_by::<Portable, true>(text, base, separators, places)
+    find_by::<Widest, true>(text, base, separators, places)
 }
 
 /// The same without the places.
@@ -71,8 +71,14 @@ pub fn survey(text: &[u8], separators: Separators) -> Found {
             return unsafe { x86::survey_avx2(text, separators) };
         }
     }
-    find_by::<Portable, false>(text, 0, separators, &mut Vec::new())
+    find_by::<Widest, false>(text, 0, separators, &mut Vec::new())
 }
+
+/// The best of what every processor of this kind has.
+#[cfg(target_arch = "aarch64")]
+type Widest = neon::Neon;
+#[cfg(not(target_arch = "aarch64"))]
+type Widest = Portable;
 
 /// 64 bytes, to be compared with one.
 trait Block: Copy {
@@ -222,10 +228,12 @@ fn push(mut mask: u64, base: u32, places: &mut Vec<u32>) {
     places.truncate(start + count);
 }
 
-/// For processors without anything better; compilers make vector instructions of it where they can.
+/// For processors without anything better, and to judge the others; compilers make vector instructions of it where they can.
+#[cfg(any(test, not(target_arch = "aarch64")))]
 #[derive(Clone, Copy)]
 struct Portable([u8; 64]);
 
+#[cfg(any(test, not(target_arch = "aarch64")))]
 impl Block for Portable {
     #[inline(always)]
     fn load(bytes: &[u8; 64]) -> Self {
@@ -398,6 +406,52 @@ mod x86 {
         fn has_high_bit(self) -> bool {
             // SAFETY: the instructions are there, see `has_avx2`.
             unsafe { _mm256_movemask_epi8(_mm256_or_si256(self.0[0], self.0[1])) != 0 }
+        }
+    }
+}
+
+#[cfg(target_arch = "aarch64")]
+mod neon {
+    use std::arch::aarch64::*;
+
+    use super::Block;
+
+    /// Every 64-bit Arm processor has what is called here.
+    #[derive(Clone, Copy)]
+    pub(super) struct Neon([uint8x16_t; 4]);
+
+    impl Block for Neon {
+        #[inline(always)]
+        fn load(bytes: &[u8; 64]) -> Self {
+            let (quarters, _) = bytes.as_chunks::<16>();
+            // SAFETY: each load is of the 16 bytes that the pointer is to, and need not be aligned.
+            Self(std::array::from_fn(|at| unsafe { vld1q_u8(quarters[at].as_ptr()) }))
+        }
+
+        /// A bit of its own is kept of each byte that is equal; neighbours are added until eight bytes are one.
+        #[inline(always)]
+        fn equal(self, byte: u8) -> u64 {
+            static BITS: [u8; 16] = [1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128];
+            // SAFETY: the load is of the 16 bytes of the table; the other instructions touch no memory, and are always there.
+            unsafe {
+                let (bits, byte) = (vld1q_u8(BITS.as_ptr()), vdupq_n_u8(byte));
+                let [a, b, c, d] = self.0.map(|quarter| vandq_u8(vceqq_u8(quarter, byte), bits));
+                let eighths = vpaddq_u8(vpaddq_u8(a, b), vpaddq_u8(c, d));
+                vgetq_lane_u64::<0>(vreinterpretq_u64_u8(vpaddq_u8(eighths, eighths)))
+            }
+        }
+
+        #[inline(always)]
+        fn or(self, other: Self) -> Self {
+            // SAFETY: the instruction touches no memory, and is always there.
+            Self(std::array::from_fn(|at| unsafe { vorrq_u8(self.0[at], other.0[at]) }))
+        }
+
+        #[inline(always)]
+        fn has_high_bit(self) -> bool {
+            let [a, b, c, d] = self.0;
+            // SAFETY: the instructions touch no memory, and are always there.
+            unsafe { vmaxvq_u8(vorrq_u8(vorrq_u8(a, b), vorrq_u8(c, d))) >= 0x80 }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The project's chores: `cargo xtask test` and its siblings. Standard library only, so that it
 //! builds in a second.
 
+mod arm;
 mod fuzz;
 mod instructions;
 mod peers;
@@ -22,6 +23,7 @@ usage: cargo xtask <chore>
   docs   write docs/reference.md anew from the components' schemas (--check: fail if it is out of date)
   deny   check licences and sources of the dependencies (installs cargo-deny if need be)
   fuzz   random input against what judges it, for so many seconds each target (default: 60; needs rustup)
+  arm    run the library's tests on 64-bit Arm, under an emulator (installs what that needs; needs rustup)
   instructions
          count the instructions of the kernels under valgrind, fail where they grew (--record: keep the counts)
   peers  run the same jobs with tidemill and its peers, and write down what they took (--help: its options)
@@ -38,6 +40,7 @@ fn main() -> ExitCode {
         ["deny"] => deny(),
         ["fuzz"] => fuzz::fuzz("60"),
         ["fuzz", seconds] => fuzz::fuzz(seconds),
+        ["arm"] => arm::arm(),
         ["instructions"] => instructions::check(),
         ["instructions", "--record"] => instructions::record(),
         ["peers", options @ ..] => peers::peers(options),
