@@ -1,6 +1,8 @@
 //! `parquet`: columns, compressed, with statistics.
 
 mod dictionary;
+mod pages;
+mod split;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -26,7 +28,7 @@ use parquet::schema::types::{ColumnDescPtr, ColumnPath};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use self::dictionary::DictionaryChunk;
+use self::pages::ColumnChunk;
 use super::{Block, Job, Prepare, Repeat, Sink, SinkSpec};
 use crate::atomic::{self, AtomicFile};
 use crate::batch::{Batch, Column, FieldKind, Schema};
@@ -72,7 +74,7 @@ impl ParquetFile {
             .map_err(|_| Error::config(format!("`level` {} is not from 1 to 22", self.level)))
     }
 
-    /// How columns are encoded that have no dictionary of ours.
+    /// How columns are encoded, but for those that are encoded here.
     fn properties(&self, schema: &Schema) -> Result<WriterProperties> {
         let level = self.level()?;
         if self.row_group == 0 {
@@ -86,7 +88,6 @@ impl ParquetFile {
         for field in schema.fields() {
             let encoding = match field.kind {
                 FieldKind::Time | FieldKind::Count => Encoding::DELTA_BINARY_PACKED,
-                FieldKind::Measurement => Encoding::BYTE_STREAM_SPLIT,
                 _ => continue,
             };
             let path = ColumnPath::from(&*field.name);
@@ -128,9 +129,10 @@ impl SinkSpec for ParquetFile {
         let arrow = Arc::new(arrow_schema(schema));
         let file = AtomicFile::create(&self.path)?;
         let failed = |error| parquet_error(&self.path, error);
-        let (writer, split) = ArrowWriter::try_new(file, Arc::clone(&arrow), Some(self.properties(schema)?))
-            .and_then(ArrowWriter::into_serialized_writer)
-            .map_err(failed)?;
+        let (writer, writers) =
+            ArrowWriter::try_new(file, Arc::clone(&arrow), Some(self.properties(schema)?))
+                .and_then(ArrowWriter::into_serialized_writer)
+                .map_err(failed)?;
         let columns = writer.schema_descr().columns().to_vec();
         let appender = Appender { next: 0, encoded: BTreeMap::new(), writer: Some(writer), file: None };
         let shared = Shared {
@@ -138,7 +140,7 @@ impl SinkSpec for ParquetFile {
             schema: arrow,
             level: self.level()?,
             columns,
-            split,
+            writers,
             appender: Mutex::new(appender),
         };
         Ok(Box::new(Open {
@@ -187,15 +189,15 @@ struct Shared {
     schema: Arc<ArrowSchema>,
     level: ZstdLevel,
     columns: Vec<ColumnDescPtr>,
-    /// Measurements with their bytes split into streams: best for numbers that were computed.
-    split: ArrowRowGroupWriterFactory,
+    /// For columns that are not encoded here.
+    writers: ArrowRowGroupWriterFactory,
     appender: Mutex<Appender>,
 }
 
 /// A column of one row group.
 enum EncodedColumn {
-    Dictionary(DictionaryChunk),
-    Other(ArrowColumnChunk),
+    Ours(ColumnChunk),
+    Theirs(ArrowColumnChunk),
 }
 
 /// The file, and the row groups that are encoded but not in turn yet.
@@ -245,35 +247,39 @@ impl Open {
 impl Shared {
     fn encode(&self, ordinal: usize, gathered: &[RecordBatch]) -> Result<Vec<EncodedColumn>> {
         let failed = |error| parquet_error(&self.path, error);
-        let split = self.split.create_column_writers(ordinal).map_err(failed)?;
+        let writers = self.writers.create_column_writers(ordinal).map_err(failed)?;
         let mut chunks = Vec::new();
-        for (at, writer) in split.into_iter().enumerate() {
+        for (at, writer) in writers.into_iter().enumerate() {
             let parts: Vec<&dyn Array> = gathered.iter().map(|records| &**records.column(at)).collect();
-            chunks.push(match self.by_dictionary(at, &parts).map_err(failed)? {
-                Some(chunk) => EncodedColumn::Dictionary(chunk),
-                None => EncodedColumn::Other(self.without(at, &parts, writer)?),
+            chunks.push(match self.by_ours(at, &parts).map_err(failed)? {
+                Some(chunk) => EncodedColumn::Ours(chunk),
+                None => EncodedColumn::Theirs(self.by_theirs(at, &parts, writer)?),
             });
         }
         Ok(chunks)
     }
 
-    /// Encodes column `at` by a dictionary, where that is best: sensors, and numbers that come from an instrument, which has few of them.
-    fn by_dictionary(
+    /// Encodes column `at` if it is of sensors or of numbers: by a dictionary, or with their bytes split where too many are distinct. An
+    /// instrument has few numbers.
+    fn by_ours(
         &self,
         at: usize,
         parts: &[&dyn Array],
-    ) -> std::result::Result<Option<DictionaryChunk>, ParquetError> {
+    ) -> std::result::Result<Option<ColumnChunk>, ParquetError> {
         let column = &self.columns[at];
         if let Some(parts) = downcast::<DictionaryArray<Int32Type>>(parts) {
             return dictionary::names(column, self.level, &parts);
         }
-        match downcast::<Float64Array>(parts) {
-            Some(parts) if has_few_values(&parts) => dictionary::numbers(column, self.level, &parts),
-            _ => Ok(None),
-        }
+        let Some(parts) = downcast::<Float64Array>(parts) else { return Ok(None) };
+        let chunk = match has_few_values(&parts) {
+            true => dictionary::numbers(column, self.level, &parts)?,
+            false => None,
+        };
+        chunk.map_or_else(|| split::numbers(column, self.level, &parts), Ok).map(Some)
     }
 
-    fn without(
+    /// Encodes any column.
+    fn by_theirs(
         &self,
         at: usize,
         parts: &[&dyn Array],
@@ -298,8 +304,8 @@ impl Shared {
         let mut append = |chunks: Vec<EncodedColumn>| {
             let mut group = writer.next_row_group()?;
             chunks.into_iter().try_for_each(|chunk| match chunk {
-                EncodedColumn::Dictionary(chunk) => chunk.append_to_row_group(&mut group),
-                EncodedColumn::Other(chunk) => chunk.append_to_row_group(&mut group),
+                EncodedColumn::Ours(chunk) => chunk.append_to_row_group(&mut group),
+                EncodedColumn::Theirs(chunk) => chunk.append_to_row_group(&mut group),
             })?;
             group.close().map(drop)
         };
