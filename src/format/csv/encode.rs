@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::batch::{Batch, Column, Measurement, Schema};
+use crate::batch::{Batch, Column, Measurement, Schema, TimeColumn};
 use crate::format::Encode;
 use crate::format::pieces::{Made, Pieces, Records, blocks};
 use crate::format::text::{write_float, write_time};
@@ -21,9 +21,35 @@ pub struct CsvEncoder {
 }
 
 impl CsvEncoder {
+    /// Whether a byte means something in a field that has no quotes around it.
+    #[inline(always)]
+    fn is_special(&self, byte: u8) -> bool {
+        (byte == self.delimiter) | (byte == b'"') | (byte == b'\n') | (byte == b'\r')
+    }
+
+    /// Whether a time needs no quotes. Most have 16 to 32 bytes: their halves are looked at, all bytes at once.
+    #[inline]
+    fn is_plain(&self, text: &[u8]) -> bool {
+        let has_special = |half: &[u8; 16]| half.iter().fold(false, |any, &byte| any | self.is_special(byte));
+        match (text.first_chunk(), text.last_chunk()) {
+            (Some(first), Some(last)) if text.len() <= 32 => !(has_special(first) | has_special(last)),
+            _ => !text.iter().any(|&byte| self.is_special(byte)),
+        }
+    }
+
+    /// A time is no formula, whatever it begins with, and has no spaces around it.
+    fn time(&self, batch: &Batch, times: &TimeColumn, row: usize, out: &mut Vec<u8>) {
+        let mut text = Vec::new();
+        write_time(batch, times, row, &mut text);
+        match self.is_plain(&text) {
+            true => out.extend_from_slice(&text),
+            false => write_quoted(&text, out),
+        }
+    }
+
     fn text(&self, text: &[u8], out: &mut Vec<u8>) {
         let is_formula = self.safe && matches!(text.first(), Some(b'=' | b'+' | b'-' | b'@' | b'\t' | b'\r'));
-        let is_special = |&byte: &u8| byte == self.delimiter || matches!(byte, b'"' | b'\n' | b'\r');
+        let is_special = |&byte: &u8| self.is_special(byte);
         let is_edge = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
         if !is_formula
             && !text.iter().any(is_special)
@@ -33,13 +59,10 @@ impl CsvEncoder {
         {
             return out.extend_from_slice(text);
         }
-        out.push(b'"');
-        out.extend(is_formula.then_some(b'\''));
-        for &byte in text {
-            out.extend((byte == b'"').then_some(b'"'));
-            out.push(byte);
+        match is_formula {
+            true => write_quoted(&[b"'", text].concat(), out),
+            false => write_quoted(text, out),
         }
-        out.push(b'"');
     }
 
     /// The texts of `column` at `rows`, with `null` for what is missing.
@@ -54,9 +77,13 @@ impl CsvEncoder {
         match column {
             Column::Time(times) => {
                 let spans = times.text.get(rows.clone()).unwrap_or_default();
-                match batch.text.chunk_of(spans).filter(|_| !spans.is_empty()) {
+                let are_plain = |chunk: &&[u8]| {
+                    let mut texts = spans.iter().map(|span| &chunk[span.start()..][..span.len()]);
+                    !spans.is_empty() && texts.all(|text| self.is_plain(text))
+                };
+                match batch.text.chunk_of(spans).filter(are_plain) {
                     Some(chunk) => Pieces::Spans(chunk, spans),
-                    None => made.each(rows, |row, out| write_time(batch, times, row, out)),
+                    None => made.each(rows, |row, out| self.time(batch, times, row, out)),
                 }
             }
             Column::Sensor(ids) => made.names(&ids[rows], (sensors.len(), ids.len()), |id, out| {
@@ -87,6 +114,16 @@ impl CsvEncoder {
             }),
         }
     }
+}
+
+/// Quotes around it, and doubled within.
+fn write_quoted(text: &[u8], out: &mut Vec<u8>) {
+    out.push(b'"');
+    for &byte in text {
+        out.extend((byte == b'"').then_some(b'"'));
+        out.push(byte);
+    }
+    out.push(b'"');
 }
 
 impl Encode for CsvEncoder {
@@ -133,5 +170,49 @@ mod tests {
         assert_eq!(written(" a"), "\" a\"");
         assert_eq!(written(""), "\"\"");
         assert_eq!(written("=1+1"), "\"'=1+1\"");
+    }
+
+    #[test]
+    fn clause_18_a_time_is_quoted_where_it_has_to_be() {
+        use std::sync::Arc;
+
+        use crate::batch::{Bytes, Field, FieldKind, Span, Text};
+        use crate::time::Timestamp;
+
+        let times = [
+            "01.02.2026, 10:00",
+            "01.02.2026 10:00:00",
+            "-5",
+            "10:00,",
+            "the 1st of February, 2026, at 10:00:00",
+            "a\"b",
+        ];
+        let mut spans = Vec::new();
+        let mut text = String::new();
+        for time in times {
+            spans.push(Span::new(text.len(), time.len()));
+            text += time;
+        }
+        let mut sensors = Sensors::default();
+        let id = sensors.id("a").expect("room");
+        let fields = vec![Field::new("time", FieldKind::Time), Field::new("sensor", FieldKind::Sensor)];
+        let schema = Arc::new(Schema::new(fields).expect("a schema"));
+        let encoder = CsvEncoder { delimiter: b',', decimals: None, safe: true };
+        for at in 0..times.len() {
+            // With the plain ones alone, and with one more.
+            let rows: Vec<usize> = [1, 2, at].into();
+            let column = TimeColumn {
+                values: vec![Timestamp::from_nanos(0); rows.len()],
+                text: rows.iter().map(|&row| spans[row]).collect(),
+            };
+            let columns = vec![Column::Time(column), Column::Sensor(vec![id; rows.len()])];
+            let text = Text::new(Bytes::new(text.clone().into_bytes()));
+            let mut out = Vec::new();
+            encoder.encode(&Batch::new(Arc::clone(&schema), columns, text), &sensors, &mut out);
+            let mut reader = ::csv::ReaderBuilder::new().has_headers(false).from_reader(&*out);
+            let read: Vec<String> =
+                reader.records().map(|record| record.expect("two fields")[0].to_owned()).collect();
+            assert_eq!(read, rows.iter().map(|&row| times[row]).collect::<Vec<_>>());
+        }
     }
 }

@@ -57,7 +57,8 @@ pub enum Scan {
 }
 
 impl Marks {
-    /// The length of a prefix of `text` that ends at a record end, the longest but for carriage returns; 0 if there is none.
+    /// The length of the longest prefix of `text` that ends at a record end, or, where there are quotes, of the longest whose last record ends
+    /// with a line feed; 0 if there is none.
     pub fn complete(&self, text: &[u8], at_end: bool) -> usize {
         if at_end {
             return text.len();
@@ -66,7 +67,7 @@ impl Marks {
         if !has_quotes {
             return last_line_end(text);
         }
-        if let Some(at) = memrchr(b'\n', text).filter(|_| self.has_plain_lines(text)) {
+        if let Some(at) = memrchr(b'\n', text).filter(|_| self.line_feeds_end_records(text)) {
             return at + 1;
         }
         let (mut at, mut fields) = (0, Vec::new());
@@ -78,11 +79,13 @@ impl Marks {
         }
     }
 
-    /// Whether every line feed ends a record, as [`Marks::scan`] would have it. A carriage return between quotes ends the line of a
-    /// quote that is closed more than [`MAX_RECORD`] later.
-    fn has_plain_lines(&self, text: &[u8]) -> bool {
+    /// Whether every line feed ends a record, as [`Marks::scan`] would have it, as far as the parity of quotes can tell. It cannot where
+    /// a carriage return between quotes ends a line all the same: that of a comment, and that of a quote which is closed more than
+    /// [`MAX_RECORD`] later.
+    fn line_feeds_end_records(&self, text: &[u8]) -> bool {
         let found = survey(text, Separators { delimiter: self.delimiter, quote: self.quote });
-        found.has_plain_lines() && (!found.has_returns || text.len() <= MAX_RECORD)
+        let returns_are_harmless = !found.has_returns || self.comment.is_none() && text.len() <= MAX_RECORD;
+        found.has_plain_lines() && returns_are_harmless
     }
 
     /// Looks at the line that begins at `at`, and puts the fields of a record into `fields`: one more than

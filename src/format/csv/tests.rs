@@ -363,7 +363,15 @@ fn clause_5_every_split_point_of_a_larger_input() {
     }
 }
 
+#[test]
+fn clause_5_a_comment_ends_at_a_carriage_return_between_quotes() {
+    check_cuts(&two_columns(true), b"#,\"x\r\",y\n\"z\",1\n").expect("no cut matters");
+}
+
 proptest! {
+    // Rare combinations matter, and a case takes microseconds.
+    #![proptest_config(ProptestConfig::with_cases(50_000))]
+
     #[test]
     fn clause_5_a_chunk_ends_at_a_record_end(text in "([a\",#\n]|,\"|\",|\"\n|\n\"|\r|\r\n){0,40}", commented in any::<bool>()) {
         let comment = commented.then(|| "#".into());

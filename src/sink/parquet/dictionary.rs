@@ -131,20 +131,22 @@ pub(super) fn names(
     let (mut known, mut entries, mut indices) = (HashMap::new(), Vec::new(), Vec::new());
     for part in parts {
         let Some(names) = part.values().as_any().downcast_ref::<StringArray>() else { return Ok(None) };
-        if names.iter().flatten().any(|name| name.len() > LONGEST) {
-            return Ok(None);
-        }
         // By key of the part. A name gets its index where it is first used: a part may be cut from one with more names.
         let mut places = vec![None; names.len()];
-        indices.extend(part.keys().values().iter().map(|&key| {
-            *places[key as usize].get_or_insert_with(|| {
+        indices.reserve(part.len());
+        for &key in part.keys().values() {
+            let index = *places[key as usize].get_or_insert_with(|| {
                 let name = names.value(key as usize);
                 *known.entry(name).or_insert_with(|| {
                     entries.push(name);
                     entries.len() as u32 - 1
                 })
-            })
-        }));
+            });
+            indices.push(index);
+        }
+    }
+    if entries.iter().any(|name| name.len() > LONGEST) {
+        return Ok(None);
     }
     let plain = entries.iter().flat_map(|name| {
         let length = (name.len() as u32).to_le_bytes();

@@ -90,6 +90,7 @@ impl Share<'_> {
 impl Groups {
     /// Sorts the rows of a batch whose sensors are `sensors`, for `shards` shards, a power of two.
     pub fn sort(&mut self, sensors: &[SensorId], shards: usize) {
+        debug_assert!(shards.is_power_of_two(), "{shards} shards");
         self.count(sensors);
         self.deal(Deal::among(shards));
         self.order.clear();
