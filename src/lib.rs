@@ -13,12 +13,13 @@
 //! |---|---|---|
 //! | 0 | [`time`], [`offset`], [`metrics`], [`kernel`] | words: when, where, how many; numeric loops, which know no other module |
 //! | 1 | [`error`], [`sensor`] | what goes wrong; who measures |
-//! | 2 | [`batch`], [`chunk`], [`atomic`] | records in columns; bytes that end at a record end; files that appear when complete |
+//! | 2 | [`batch`], [`chunk`], [`files`], [`atomic`], [`checkpoint`] | records in columns; bytes that end at a record end; files that appear when complete |
 //! | 3 | [`format`](mod@format) | bytes to records and back |
 //! | 4 | [`source`], [`stage`], [`sink`], [`registry`] | the parts of a pipeline, one a file, found by name |
 //! | 5 | [`pipeline`] | as written → checked → planned |
-//! | 6 | [`executor`] | runs it over an input that ends |
-//! | 7 | [`cli`] | the command line, on the public API only |
+//! | 6 | `runtime` | what both runtimes are made of: workers that take chunks through the stages to the sinks |
+//! | 7 | [`executor`], [`streaming`] | runs it over an input that ends; over one that does not |
+//! | 8 | [`cli`] | the command line, on the public API only |
 //!
 //! # A whole program
 //!
@@ -63,6 +64,8 @@ pub mod format;
 
 // Where output is written.
 pub mod atomic;
+pub mod checkpoint;
+pub mod files;
 
 // The flow.
 pub mod sink;
@@ -73,15 +76,17 @@ pub mod stage;
 pub mod pipeline;
 pub mod registry;
 
-// The runtime.
+// The runtimes, and what they have in common.
 pub mod executor;
+pub mod runtime;
+pub mod streaming;
 
 pub mod cli;
 
 pub use error::{Error, ErrorKind, Rejection, Result};
-pub use executor::{Report, RunOptions};
 pub use pipeline::Pipeline;
 pub use registry::Component;
+pub use runtime::{Report, RunOptions};
 
 /// For registration of components from other crates: `tidemill::submit! { Component::stage::<Mine>("mine", "…") }`.
 pub use inventory::submit;

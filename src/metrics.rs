@@ -3,11 +3,11 @@
 use std::ops::AddAssign;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What became of the records that came in. `is_balanced` holds after every run (asserted in
 /// release builds too): in + made = out + folded + filtered + rejected + late + dropped + held.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ledger {
     /// Records that came in.
     pub input: u64,
@@ -71,6 +71,16 @@ impl Entry {
     /// An empty line for the component `name`.
     pub fn new(name: impl Into<String>) -> Self {
         Self { name: name.into(), ..Self::default() }
+    }
+
+    /// What has been entered, for a checkpoint.
+    pub(crate) fn counted(&self) -> (Ledger, Duration, Duration) {
+        (self.ledger, self.time, self.waiting)
+    }
+
+    /// Goes on from a checkpoint.
+    pub(crate) fn restore(&mut self, (ledger, time, waiting): (Ledger, Duration, Duration)) {
+        (self.ledger, self.time, self.waiting) = (ledger, time, waiting);
     }
 
     /// Adds what another thread has entered for the same component.

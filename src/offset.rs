@@ -20,7 +20,7 @@ pub struct Offset {
 }
 
 /// Where a record begins, for people.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Position {
     /// The file as the pipeline names it; `-` is standard input.
     pub file: Arc<str>,

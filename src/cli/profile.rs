@@ -1,9 +1,11 @@
 //! `--profile`: a flame graph of the run, from samples of the stacks of this process.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use pprof::flamegraph::Options;
 use pprof::{Frames, ProfilerGuard, Symbol};
+use rustix::time::{ClockId, clock_gettime};
 
 use super::exit::Outcome;
 use super::output;
@@ -21,6 +23,7 @@ pub(super) struct Profile {
 impl Profile {
     /// Begins to sample; the picture will go to `path`.
     pub(super) fn start(path: &Path) -> Result<Self> {
+        warm_up()?;
         let guard = ProfilerGuard::new(FREQUENCY).map_err(|error| failed(&error))?;
         Ok(Self { guard, path: path.to_owned() })
     }
@@ -43,6 +46,21 @@ impl Profile {
         report.flamegraph_with_options(&mut picture, &mut options).map_err(|error| failed(&error))?;
         output::file(&self.path, &String::from_utf8_lossy(&picture), true)
     }
+}
+
+/// The first sample makes the tables that unwinding needs, in the signal handler, with memory that it allocates: whoever was interrupted
+/// in the allocator would wait for itself. So it is taken here, where nobody allocates, and forgotten.
+fn warm_up() -> Result<()> {
+    const SEVERAL_SAMPLES: Duration = Duration::from_millis(5);
+    let guard = ProfilerGuard::new(FREQUENCY).map_err(|error| failed(&error))?;
+    let spent = || {
+        let time = clock_gettime(ClockId::ProcessCPUTime);
+        Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec as u32)
+    };
+    let start = spent();
+    while spent().saturating_sub(start) < SEVERAL_SAMPLES {}
+    drop(guard);
+    Ok(())
 }
 
 fn failed(error: &pprof::Error) -> Error {

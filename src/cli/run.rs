@@ -14,7 +14,7 @@ use super::summary::summary;
 use super::timings::timings;
 use crate::atomic;
 use crate::error::{Error, Part};
-use crate::executor::{self, Report};
+use crate::executor::Report;
 use crate::pipeline::{Pipeline, Resolved};
 
 pub(super) fn run(args: &RunArgs) -> Outcome {
@@ -49,7 +49,7 @@ fn check_aside(path: &Path, what: &str, resolved: &Resolved) -> Outcome {
 /// Runs a pipeline with progress and summary.
 pub(super) fn drive(resolved: &Resolved, args: &DriveArgs) -> Outcome<Report> {
     let mut display = Display::new(args);
-    let result = executor::run(&resolved.pipeline, &run_options(args), &mut display);
+    let result = resolved.pipeline.run_with(&run_options(args), &mut display);
     display.finish();
     let report = result.map_err(|error| failure(resolved, error))?;
     if !args.quiet {

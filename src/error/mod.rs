@@ -7,6 +7,8 @@ mod nearest;
 use std::fmt;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::offset::Position;
 
 pub use nearest::nearest;
@@ -222,7 +224,7 @@ impl fmt::Debug for Error {
 impl std::error::Error for Error {}
 
 /// Whether a record was refused for what it says or for when it came.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum RejectionKind {
     /// The record cannot be read as the pipeline says (clauses 2–5).
     Malformed,
@@ -231,7 +233,7 @@ pub enum RejectionKind {
 }
 
 /// A record set aside: it goes to the dead letter and into the counts, never silently (clause 7).
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Rejection {
     /// Malformed or late.
     pub kind: RejectionKind,

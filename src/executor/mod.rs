@@ -3,57 +3,25 @@
 //! `parallel` runs on all cores; `sequential` is the loop that judges it. Both hand what comes out to a
 //! `Drain`. Memory does not grow with the input: one chunk a worker is in flight.
 
-mod chunks;
-mod drain;
-mod guard;
-mod lane;
-mod limit;
-mod outlet;
 mod parallel;
-mod report;
 mod sequential;
-mod setup;
 #[cfg(test)]
 mod tests;
-mod turn;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use crate::batch::Schema;
 use crate::error::{Error, Part, Result};
 use crate::pipeline::plan::stage_label;
 use crate::pipeline::{Pipeline, Plan, plan};
+use crate::runtime::drain::{Drain, FirstPass};
+use crate::runtime::outlet::Outlets;
 use crate::sensor::SharedSensors;
-use crate::source::{OpenOptions, Progress};
+use crate::source::OpenOptions;
 use crate::stage::{Reach, Stage};
 
-use drain::{Drain, FirstPass};
-use outlet::Outlets;
-pub use report::{FirstPassReport, Rejects, Report, Shown};
-
-/// How a pipeline is run, as opposed to what it does: nothing here changes the output.
-#[derive(Clone, Debug, Default)]
-pub struct RunOptions {
-    /// How many threads work; the machine's cores (or `RAYON_NUM_THREADS`) where `None`.
-    pub threads: Option<usize>,
-    /// Whether to run the one-thread loop that judges the parallel runtime, with the decoders that judge the fast ones, instead.
-    pub sequential: bool,
-    /// How the input is opened.
-    pub open: OpenOptions,
-    /// Set it to stop the run at the next chunk.
-    pub stop: Arc<AtomicBool>,
-}
-
-/// Is told how a run goes on.
-pub trait Observer {
-    /// A piece of the input has been processed. `pass` counts from 0 of `passes` (at least).
-    fn progress(&mut self, _pass: &str, _progress: Progress, _records: u64) {}
-}
-
-/// Whoever does not want to know.
-impl Observer for () {}
+pub use crate::runtime::{FirstPassReport, Observer, Rejects, Report, RunOptions, Shown};
 
 /// Runs `pipeline` to the end of its input.
 ///

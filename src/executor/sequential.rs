@@ -5,17 +5,17 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-use super::chunks::{LineCount, account, check_stop, pieces, set_aside};
-use super::drain::Drain;
-use super::guard::guarded;
-use super::limit::RejectLimit;
-use super::report::Report;
-use super::setup::Setup;
-use super::{Observer, Reading, RunOptions};
+use super::Reading;
 use crate::batch::{Batch, Schema};
-use crate::error::{Rejection, Result};
+use crate::error::{Error, Rejection, Result};
 use crate::metrics::Entry;
 use crate::pipeline::Pipeline;
+use crate::runtime::chunks::{LineCount, account, check_stop, pieces, set_aside};
+use crate::runtime::drain::Drain;
+use crate::runtime::guard::guarded;
+use crate::runtime::limit::RejectLimit;
+use crate::runtime::setup::Setup;
+use crate::runtime::{Observer, Report, RunOptions};
 use crate::sensor::{SensorIds, SharedSensors};
 use crate::source::{Input, Source};
 use crate::stage::{Flow, Process, Stage};
@@ -82,6 +82,9 @@ impl Reading for Pass {
             let start = Instant::now();
             let input = self.source.next(&mut self.ids)?;
             let Some(input) = input else { break };
+            if matches!(input, Input::Nothing) {
+                continue;
+            }
             let (batch, rejections) = self.decode(input)?;
             self.source_entry.time += start.elapsed();
             self.forward(0, batch, rejections, drain)?;
@@ -104,6 +107,7 @@ impl Pass {
     /// Bytes to records, with the ledger and the rejections of the source.
     fn decode(&mut self, input: Input) -> Result<(Batch, Vec<Rejection>)> {
         let (mut decoded, lines) = match input {
+            Input::Nothing => return Err(Error::internal("nothing was to be decoded")),
             Input::Records(decoded) => (decoded, LineCount::Final),
             Input::Chunk(chunk) => {
                 let mut decoded = chunk.decode_by_reference(&mut self.ids)?;

@@ -136,6 +136,11 @@ impl Columns {
         !self.options.null_values.is_empty()
     }
 
+    /// Whether the options say which columns are measurements, so that no records have to be looked at.
+    pub fn are_named(&self) -> bool {
+        self.options.measurements.is_some()
+    }
+
     /// The decimal mark of numbers.
     pub fn decimal_mark(&self) -> u8 {
         match self.options.decimal {

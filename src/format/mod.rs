@@ -60,6 +60,12 @@ pub struct Bound {
 
 /// An encoding of records in files.
 pub trait Format: Send + Sync {
+    /// Whether `head`, more of which may come, is enough for [`Format::schema`] to say what it would say of all of it.
+    fn knows_columns(&self, head: Head<'_>) -> bool;
+
+    /// Whether `head`, more of which may come, is enough for [`Format::bind`].
+    fn can_bind(&self, head: Head<'_>) -> bool;
+
     /// The columns of a file that begins with `head`.
     ///
     /// # Errors

@@ -19,11 +19,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
-use crate::executor::{self, Report, RunOptions};
+use crate::executor;
+use crate::runtime::{Observer, Report, RunOptions};
 use crate::sensor::DEFAULT_MAX_SENSORS;
 use crate::sink::SinkSpec;
 use crate::source::SourceSpec;
 use crate::stage::{Stage, matcher};
+use crate::streaming;
 
 pub use builder::Builder;
 pub use plan::Plan;
@@ -137,6 +139,18 @@ impl Pipeline {
     /// # Errors
     /// Whatever ends the run early.
     pub fn run(&self) -> Result<Report> {
-        executor::run(self, &RunOptions::default(), &mut ())
+        self.run_with(&RunOptions::default(), &mut ())
+    }
+
+    /// Runs it: to the end of an input that ends, by the [`executor`]; otherwise until [`RunOptions::stop`] is set, by
+    /// [`streaming`].
+    ///
+    /// # Errors
+    /// Whatever ends the run early.
+    pub fn run_with(&self, options: &RunOptions, observer: &mut (dyn Observer + Send)) -> Result<Report> {
+        match self.source.traits().is_bounded {
+            true => executor::run(self, options, observer),
+            false => streaming::run(self, options, observer),
+        }
     }
 }

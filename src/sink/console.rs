@@ -6,7 +6,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Repeat, Sink, SinkSpec};
+use super::{Outset, Repeat, Sink, SinkSpec};
 use crate::atomic::AtomicFile;
 use crate::batch::{Batch, Column, FieldKind, Schema};
 use crate::error::Result;
@@ -50,7 +50,7 @@ impl SinkSpec for Console {
         true
     }
 
-    fn open(&self, schema: &Arc<Schema>) -> Result<Box<dyn Sink>> {
+    fn open(&self, schema: &Arc<Schema>, _outset: &Outset) -> Result<Box<dyn Sink>> {
         let widths = schema.fields().iter().map(|field| field.name.chars().count()).collect();
         Ok(Box::new(Table {
             options: self.clone(),
@@ -159,6 +159,13 @@ impl Sink for Table {
             }
         }
         Ok(())
+    }
+
+    fn push(&mut self) -> Result<()> {
+        if !self.pending.is_empty() {
+            self.settle()?;
+        }
+        self.output.finish()
     }
 
     fn flush(&mut self) -> Result<()> {

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::file::EncodedFile;
-use super::{Repeat, Sink, SinkSpec};
+use super::{Outset, Repeat, Sink, SinkSpec};
 use crate::atomic;
 use crate::batch::Schema;
 use crate::error::{Error, Result};
@@ -82,7 +82,11 @@ impl SinkSpec for CsvFile {
         atomic::check(&self.path)
     }
 
-    fn open(&self, schema: &Arc<Schema>) -> Result<Box<dyn Sink>> {
-        Ok(Box::new(EncodedFile::create(&self.path, self.encoder()?, schema)?))
+    fn can_resume(&self) -> bool {
+        true
+    }
+
+    fn open(&self, schema: &Arc<Schema>, outset: &Outset) -> Result<Box<dyn Sink>> {
+        Ok(Box::new(EncodedFile::create(&self.path, self.encoder()?, schema, outset)?))
     }
 }

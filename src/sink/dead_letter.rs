@@ -7,7 +7,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Repeat, Sink, SinkSpec, Takes};
+use super::{Outset, Repeat, Saved, Sink, SinkSpec, Takes};
 use crate::atomic::{self, AtomicFile};
 use crate::batch::{Batch, Schema};
 use crate::error::{Error, Rejection, RejectionKind, Result};
@@ -61,8 +61,12 @@ impl SinkSpec for DeadLetter {
         atomic::check(&self.path)
     }
 
-    fn open(&self, _schema: &Arc<Schema>) -> Result<Box<dyn Sink>> {
-        Ok(Box::new(Open(AtomicFile::create(&self.path)?)))
+    fn can_resume(&self) -> bool {
+        true
+    }
+
+    fn open(&self, _schema: &Arc<Schema>, outset: &Outset) -> Result<Box<dyn Sink>> {
+        Ok(Box::new(Open(AtomicFile::begin(&self.path, outset)?.0)))
     }
 }
 
@@ -105,8 +109,16 @@ impl Sink for Open {
         self.0.write_all(&line).map_err(|error| self.0.failed(&error))
     }
 
+    fn push(&mut self) -> Result<()> {
+        self.0.finish()
+    }
+
     fn flush(&mut self) -> Result<()> {
         self.0.finish()
+    }
+
+    fn save(&mut self) -> Result<Option<Saved>> {
+        self.0.save()
     }
 
     fn commit(&mut self) -> Result<Vec<String>> {

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::sync::Arc;
 
-use super::{Block, Job, Prepare, Sink};
+use super::{Block, Job, Outset, Prepare, Saved, Sink};
 use crate::atomic::AtomicFile;
 use crate::batch::{Batch, Schema};
 use crate::error::{Error, Result};
@@ -18,12 +18,14 @@ pub(super) struct EncodedFile<E> {
 }
 
 impl<E: Encode + 'static> EncodedFile<E> {
-    /// Begins the file with the encoder's header.
-    pub(super) fn create(path: &str, encoder: E, schema: &Schema) -> Result<Self> {
-        let mut sink =
-            Self { encoder: Arc::new(encoder), file: AtomicFile::create(path)?, buffer: Vec::new() };
-        sink.encoder.header(schema, &mut sink.buffer);
-        sink.write_buffer()?;
+    /// Begins the file with the encoder's header, or goes on with it.
+    pub(super) fn create(path: &str, encoder: E, schema: &Schema, outset: &Outset) -> Result<Self> {
+        let (file, goes_on) = AtomicFile::begin(path, outset)?;
+        let mut sink = Self { encoder: Arc::new(encoder), file, buffer: Vec::new() };
+        if !goes_on {
+            sink.encoder.header(schema, &mut sink.buffer);
+            sink.write_buffer()?;
+        }
         Ok(sink)
     }
 
@@ -51,8 +53,16 @@ impl<E: Encode + 'static> Sink for EncodedFile<E> {
         }
     }
 
+    fn push(&mut self) -> Result<()> {
+        self.file.finish()
+    }
+
     fn flush(&mut self) -> Result<()> {
         self.file.finish()
+    }
+
+    fn save(&mut self) -> Result<Option<Saved>> {
+        self.file.save()
     }
 
     fn commit(&mut self) -> Result<Vec<String>> {

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::file::EncodedFile;
-use super::{Repeat, Sink, SinkSpec};
+use super::{Outset, Repeat, Sink, SinkSpec};
 use crate::atomic;
 use crate::batch::Schema;
 use crate::error::Result;
@@ -59,7 +59,16 @@ impl SinkSpec for JsonLinesFile {
         atomic::check(&self.path)
     }
 
-    fn open(&self, schema: &Arc<Schema>) -> Result<Box<dyn Sink>> {
-        Ok(Box::new(EncodedFile::create(&self.path, JsonEncoder::new(schema, self.decimals), schema)?))
+    fn can_resume(&self) -> bool {
+        true
+    }
+
+    fn open(&self, schema: &Arc<Schema>, outset: &Outset) -> Result<Box<dyn Sink>> {
+        Ok(Box::new(EncodedFile::create(
+            &self.path,
+            JsonEncoder::new(schema, self.decimals),
+            schema,
+            outset,
+        )?))
     }
 }

@@ -25,7 +25,7 @@ use crate::batch::{Batch, Schema};
 use crate::error::{Error, Rejection, Result};
 use crate::sensor::Sensors;
 
-pub use crate::atomic::Job;
+pub use crate::atomic::{Job, Outset, Saved};
 pub use alert::{Alert, Thresholds};
 pub use console::Console;
 pub use csv::CsvFile;
@@ -89,11 +89,17 @@ pub trait SinkSpec: Send + Sync {
         Ok(())
     }
 
-    /// Opens it. Nothing appears under the final name yet.
+    /// Whether it can go on where a checkpoint found it ([`Sink::save`]). Others may only take part in a run that goes on after a
+    /// restart where a repeat is [`Repeat::Duplicates`]: they begin anew then.
+    fn can_resume(&self) -> bool {
+        false
+    }
+
+    /// Opens it; where `outset` says so, it goes on where a checkpoint found it. Nothing appears under the final name yet.
     ///
     /// # Errors
     /// What keeps the run from starting: a folder that is not there, a command that cannot be run.
-    fn open(&self, schema: &Arc<Schema>) -> Result<Box<dyn Sink>>;
+    fn open(&self, schema: &Arc<Schema>, outset: &Outset) -> Result<Box<dyn Sink>>;
 }
 
 /// What a sink's [`Prepare`] made of a batch, for its [`Sink::accept`].
@@ -137,11 +143,27 @@ pub trait Sink: Send {
         Err(Error::internal("a sink was given a prepared batch, but prepares none"))
     }
 
-    /// Hands everything to the operating system.
+    /// Hands what it has gathered to whoever reads along: called after every batch of an input that does not end.
+    ///
+    /// # Errors
+    /// What ends the run.
+    fn push(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Nothing more will come: hands everything to the operating system.
     ///
     /// # Errors
     /// What ends the run: a full disk, for one.
     fn flush(&mut self) -> Result<()>;
+
+    /// What it has taken so far, for a checkpoint: called between two batches. `None` where it begins anew after a restart.
+    ///
+    /// # Errors
+    /// What ends the run.
+    fn save(&mut self) -> Result<Option<Saved>> {
+        Ok(None)
+    }
 
     /// Makes the output visible under its final name. Gives remarks for the summary.
     ///

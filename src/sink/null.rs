@@ -5,7 +5,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Repeat, Sink, SinkSpec};
+use super::{Outset, Repeat, Sink, SinkSpec};
 use crate::batch::{Batch, Schema};
 use crate::error::Result;
 use crate::registry::{Component, parameters_of};
@@ -31,7 +31,11 @@ impl SinkSpec for Null {
         Repeat::Harmless
     }
 
-    fn open(&self, _schema: &Arc<Schema>) -> Result<Box<dyn Sink>> {
+    fn can_resume(&self) -> bool {
+        true
+    }
+
+    fn open(&self, _schema: &Arc<Schema>, _outset: &Outset) -> Result<Box<dyn Sink>> {
         Ok(Box::new(self.clone()))
     }
 }

@@ -9,7 +9,7 @@ use polars::prelude::{
     PrimitiveChunkedBuilder, StringChunkedBuilder, TimeUnit, TimeZone, UInt64Type,
 };
 
-use super::{Repeat, Sink, SinkSpec};
+use super::{Outset, Repeat, Sink, SinkSpec};
 use crate::batch::{Batch, Column, Field, FieldKind, Schema, Text};
 use crate::error::{Error, Result};
 use crate::sensor::{PerSensor, SensorId, Sensors};
@@ -72,7 +72,7 @@ impl SinkSpec for Frame {
         Repeat::Harmless
     }
 
-    fn open(&self, schema: &Arc<Schema>) -> Result<Box<dyn Sink>> {
+    fn open(&self, schema: &Arc<Schema>, _outset: &Outset) -> Result<Box<dyn Sink>> {
         let columns = schema.fields().iter().map(Growing::new).collect();
         Ok(Box::new(Open { columns, rows: 0, finished: None, result: self.handle() }))
     }

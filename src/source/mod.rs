@@ -14,6 +14,7 @@ mod typed;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use serde::{Deserialize, Serialize};
 
@@ -54,11 +55,13 @@ pub struct OpenOptions {
     pub chunk_size: usize,
     /// Whether batches must say where each record came from ([`Batch::origins`]).
     pub origins: bool,
+    /// Set when the run is to stop: whoever waits for input looks at it.
+    pub stop: Arc<AtomicBool>,
 }
 
 impl Default for OpenOptions {
     fn default() -> Self {
-        Self { io: Io::Auto, chunk_size: 1 << 20, origins: false }
+        Self { io: Io::Auto, chunk_size: 1 << 20, origins: false, stop: Arc::default() }
     }
 }
 
@@ -101,6 +104,8 @@ pub enum Input {
     Chunk(Chunk),
     /// Records, from a source that decodes them itself; the lines of its rejections are final.
     Records(Decoded),
+    /// Nothing has come for a while, though the input has not ended: ask again.
+    Nothing,
 }
 
 impl From<Batch> for Input {
@@ -123,7 +128,8 @@ pub trait Source: Send {
     /// The columns of its records.
     fn schema(&self) -> &Arc<Schema>;
 
-    /// The next piece of the input; `None` at its end. Sources of batches give ids to new sensors in `sensors`.
+    /// The next piece of the input; `None` at its end. Where the input may keep its reader waiting, it gives what is there, and
+    /// [`Input::Nothing`] after a wait that a stop can bear. Sources of batches give ids to new sensors in `sensors`.
     ///
     /// # Errors
     /// What ends the run. [`Source::next`] is not called after an error.

@@ -216,6 +216,15 @@ fn name(field: &[u8]) -> String {
 }
 
 impl Format for Csv {
+    fn knows_columns(&self, head: Head<'_>) -> bool {
+        let Ok(beginning) = self.beginning(head) else { return false };
+        self.columns.are_named() || self.sample(head, beginning.skip_bytes).len() >= SAMPLE
+    }
+
+    fn can_bind(&self, head: Head<'_>) -> bool {
+        self.beginning(head).is_ok()
+    }
+
     fn schema(&self, head: Head<'_>) -> Result<Schema> {
         let beginning = self.beginning(head)?;
         let mut sample = self.sample(head, beginning.skip_bytes);

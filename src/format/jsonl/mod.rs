@@ -84,6 +84,15 @@ impl JsonLines {
 }
 
 impl Format for JsonLines {
+    fn knows_columns(&self, head: Head<'_>) -> bool {
+        memchr::memchr2_iter(b'\n', b'\r', head.bytes).nth(2 * SAMPLE).is_some()
+    }
+
+    fn can_bind(&self, head: Head<'_>) -> bool {
+        // A byte order mark may be on its way.
+        head.bytes.len() >= 3
+    }
+
     fn schema(&self, head: Head<'_>) -> Result<Schema> {
         let (mut names, mut sample) = (Vec::new(), Vec::new());
         let mut at = skip_bom(head.bytes);

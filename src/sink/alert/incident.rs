@@ -75,7 +75,7 @@ impl Thresholds {
 }
 
 /// Which threshold a value is beyond.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Side {
     Above,
@@ -83,7 +83,7 @@ pub(super) enum Side {
 }
 
 /// How things stand with one sensor.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) enum Incident {
     #[default]
     Quiet,

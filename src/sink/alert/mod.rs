@@ -6,6 +6,7 @@
 mod incident;
 mod target;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -15,12 +16,12 @@ use serde::{Deserialize, Serialize};
 
 use self::incident::{Change, Incident};
 use self::target::{Message, Target};
-use super::{Repeat, Sink, SinkSpec};
+use super::{Job, Outset, Repeat, Saved, Sink, SinkSpec};
 use crate::atomic::{self, AtomicFile};
 use crate::batch::{Batch, Schema};
 use crate::error::{Error, Result};
 use crate::registry::{Component, parameters_of};
-use crate::sensor::{PerSensor, Rules, Sensors};
+use crate::sensor::{PerSensor, Rules, SensorId, Sensors};
 use crate::time::parse_duration;
 
 pub use self::incident::Thresholds;
@@ -145,22 +146,46 @@ impl SinkSpec for Alert {
         }
     }
 
-    fn open(&self, schema: &Arc<Schema>) -> Result<Box<dyn Sink>> {
+    fn can_resume(&self) -> bool {
+        true
+    }
+
+    fn open(&self, schema: &Arc<Schema>, outset: &Outset) -> Result<Box<dyn Sink>> {
+        let memory = match &outset.resume {
+            None => Memory::default(),
+            Some(state) => postcard::from_bytes(state)
+                .map_err(|error| Error::data(format!("the saved state cannot be read: {error}")))?,
+        };
         let target = match (&self.path, &self.command) {
-            (Some(path), _) => Target::File(AtomicFile::create(path)?),
+            (Some(path), _) => {
+                let outset = Outset { resume: memory.file, ..outset.clone() };
+                Target::File(AtomicFile::begin(path, &outset)?.0)
+            }
             (None, Some(command)) => Target::start(command)?,
             (None, None) => Target::Log,
         };
+        let before = memory.incidents.into_iter().map(|(id, incident)| (SensorId(id), incident));
         Ok(Box::new(Watch {
             column: schema.select(Some(std::slice::from_ref(&self.column)))?[0],
             thresholds: self.thresholds()?,
             hold: self.hold()?,
             incidents: PerSensor::default(),
+            before: before.collect(),
             target,
             options: self.clone(),
-            raised: 0,
+            raised: memory.raised,
         }))
     }
+}
+
+/// What is kept of the sink at a checkpoint.
+#[derive(Default, Serialize, Deserialize)]
+struct Memory {
+    /// Sensors that are not quiet, by id.
+    incidents: Vec<(u32, Incident)>,
+    raised: u64,
+    /// That of the file, if there is one.
+    file: Option<Vec<u8>>,
 }
 
 /// The sink in use.
@@ -170,8 +195,19 @@ struct Watch {
     thresholds: Rules<Thresholds>,
     hold: i64,
     incidents: PerSensor<(Thresholds, Incident)>,
+    /// Those of before a restart whose sensors have not reported since.
+    before: BTreeMap<SensorId, Incident>,
     target: Target,
     raised: u64,
+}
+
+impl Watch {
+    /// The sensors that are not quiet.
+    fn open(&self) -> impl Iterator<Item = (SensorId, Incident)> {
+        let now = self.incidents.iter().map(|(id, (_, incident))| (id, *incident));
+        let before = self.before.iter().map(|(&id, &incident)| (id, incident));
+        before.chain(now).filter(|(_, incident)| *incident != Incident::Quiet)
+    }
 }
 
 impl Sink for Watch {
@@ -180,9 +216,10 @@ impl Sink for Watch {
         for (row, &id) in batch.sensors().iter().enumerate() {
             let Some(value) = measurement.get(row) else { continue };
             let time = batch.times().map(|times| times[row]);
-            let rules = &self.thresholds;
-            let (thresholds, incident) =
-                self.incidents.get_or_insert_with(id, || (*rules.of(sensors.name(id)), Incident::Quiet));
+            let (rules, before) = (&self.thresholds, &mut self.before);
+            let (thresholds, incident) = self.incidents.get_or_insert_with(id, || {
+                (*rules.of(sensors.name(id)), before.remove(&id).unwrap_or_default())
+            });
             let Some(change) = incident.observe(thresholds, self.hold, time, value) else { continue };
             let (state, side, since) = match change {
                 Change::Raised(side) => ("raised", side, None),
@@ -205,6 +242,29 @@ impl Sink for Watch {
         Ok(())
     }
 
+    fn push(&mut self) -> Result<()> {
+        match &mut self.target {
+            Target::File(file) => file.finish(),
+            Target::Log | Target::Command(..) => Ok(()),
+        }
+    }
+
+    fn save(&mut self) -> Result<Option<Saved>> {
+        let saved = match &mut self.target {
+            Target::File(file) => file.save()?,
+            Target::Log | Target::Command(..) => None,
+        };
+        let (file, settle) = match saved {
+            Some(saved) => (Some(saved.state), saved.settle),
+            None => (None, Box::new(|| Ok(())) as Job),
+        };
+        let incidents = self.open().map(|(id, incident)| (id.0, incident)).collect();
+        let memory = Memory { incidents, raised: self.raised, file };
+        let state = postcard::to_stdvec(&memory)
+            .map_err(|error| Error::internal(format!("the state cannot be saved: {error}")))?;
+        Ok(Some(Saved { state, settle }))
+    }
+
     fn flush(&mut self) -> Result<()> {
         self.target.finish()
     }
@@ -213,11 +273,7 @@ impl Sink for Watch {
         if let Target::File(file) = &mut self.target {
             file.commit()?;
         }
-        let open = self
-            .incidents
-            .iter()
-            .filter(|(_, (_, incident))| matches!(incident, Incident::Raised(..)))
-            .count();
+        let open = self.open().filter(|(_, incident)| matches!(incident, Incident::Raised(..))).count();
         Ok(vec![format!("alert {}: {} raised, {open} still open", self.options.rule_name(), self.raised)])
     }
 }

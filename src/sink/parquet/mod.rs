@@ -29,7 +29,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use self::pages::ColumnChunk;
-use super::{Block, Job, Prepare, Repeat, Sink, SinkSpec};
+use super::{Block, Job, Outset, Prepare, Repeat, Sink, SinkSpec};
 use crate::atomic::{self, AtomicFile};
 use crate::batch::{Batch, Column, FieldKind, Schema};
 use crate::error::{Error, Result};
@@ -125,9 +125,9 @@ impl SinkSpec for ParquetFile {
         atomic::check(&self.path)
     }
 
-    fn open(&self, schema: &Arc<Schema>) -> Result<Box<dyn Sink>> {
+    fn open(&self, schema: &Arc<Schema>, outset: &Outset) -> Result<Box<dyn Sink>> {
         let arrow = Arc::new(arrow_schema(schema));
-        let file = AtomicFile::create(&self.path)?;
+        let file = AtomicFile::begin(&self.path, outset)?.0;
         let failed = |error| parquet_error(&self.path, error);
         let (writer, writers) =
             ArrowWriter::try_new(file, Arc::clone(&arrow), Some(self.properties(schema)?))
@@ -474,7 +474,7 @@ mod tests {
         let mut sensors = Sensors::default();
         let id = sensors.id("a").expect("room");
         let sink = ParquetFile { row_group: 1000, ..ParquetFile::new(&*path) };
-        let mut open = sink.open(&schema).expect("open");
+        let mut open = sink.open(&schema, &Outset::default()).expect("open");
         let values = (0..2000).map(|at| if at < 1000 { f64::from(at % 10) } else { f64::from(at).sqrt() });
         let values: Measurement = values.map(Some).collect();
         let columns = vec![Column::Sensor(vec![id; 2000]), Column::Measurement(values)];

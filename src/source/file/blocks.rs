@@ -3,6 +3,8 @@
 
 use std::fs::{File, Metadata};
 use std::io::{Read, Seek, SeekFrom};
+use std::os::fd::AsFd;
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
@@ -10,6 +12,7 @@ use std::time::SystemTime;
 use super::decompress::{self, Packing};
 use super::map::MappedFile;
 use super::paths::InputFile;
+use super::wait::{self, Readable};
 use crate::batch::Bytes;
 use crate::chunk::Witness;
 use crate::error::{Error, ErrorKind, Result};
@@ -38,12 +41,27 @@ enum Kind {
     Stream(Stream),
 }
 
+/// What reading once from an input that may keep its reader waiting has given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Arrival {
+    Bytes,
+    Nothing,
+    End,
+}
+
+/// Bytes that are read at once of an input that gives what is there.
+const READ: usize = 256 << 10;
+
 /// A file that is read: what has been read and not taken yet.
 struct Stream {
     reader: Box<dyn Read + Send>,
     /// The file itself, where it can be sought in.
     seekable: Option<File>,
+    /// The file itself, where it may keep its reader waiting: a pipe, a terminal, a serial line.
+    live: Option<File>,
     buffer: Vec<u8>,
+    /// Where a live file is read to.
+    scratch: Vec<u8>,
     has_ended: bool,
     /// Whether what is read is what lies there; if not, the decompressing thread counts.
     is_plain: bool,
@@ -53,13 +71,19 @@ struct Stream {
 impl Blocks {
     pub(super) fn open(input: &InputFile, io: Io) -> Result<Self> {
         let name = Arc::clone(&input.name);
-        let Some(path) = &input.path else {
-            let bytes = Kind::Stream(Stream::new(Box::new(std::io::stdin()), None, &name)?);
-            return Ok(Self { name, bytes, opened: None });
-        };
         let failed = |error| Error::io("read", &name, &error);
-        let mut file = File::open(path).map_err(failed)?;
+        let mut file = match &input.path {
+            None => std::io::stdin().as_fd().try_clone_to_owned().map(File::from),
+            // A named pipe must not keep us from looking whether the run is to stop.
+            Some(path) => File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path),
+        }
+        .map_err(failed)?;
         let meta = file.metadata().map_err(failed)?;
+        if may_wait(&meta) {
+            wait::widen(&file);
+            let bytes = Kind::Stream(Stream::live(file));
+            return Ok(Self { name, bytes, opened: None });
+        }
         if meta.is_dir() {
             return Err(Error::config(format!("`{name}` is a folder")));
         }
@@ -81,6 +105,33 @@ impl Blocks {
         match &mut self.bytes {
             Kind::Mapped(map) => map.peek(wanted).map_err(|error| Error::io("map", &self.name, &error)),
             Kind::Stream(stream) => stream.peek(wanted).map_err(|error| read_error(&self.name, &error)),
+        }
+    }
+
+    /// Whether the input may keep its reader waiting, so that it is asked for what is there ([`Blocks::more`]).
+    pub(super) fn is_live(&self) -> bool {
+        matches!(&self.bytes, Kind::Stream(Stream { live: Some(_), .. }))
+    }
+
+    /// The beginning, for the format: as much as there is of an input that keeps its reader waiting.
+    pub(super) fn head(&mut self) -> Result<(&[u8], bool)> {
+        if self.is_live() { Ok(self.there()) } else { self.peek(super::HEAD) }
+    }
+
+    /// What has been read and not taken yet, and whether nothing follows it.
+    pub(super) fn there(&self) -> (&[u8], bool) {
+        match &self.bytes {
+            Kind::Mapped(_) => (&[], false),
+            Kind::Stream(stream) => (&stream.buffer, stream.has_ended),
+        }
+    }
+
+    /// Reads once what is there, or waits for a moment.
+    pub(super) fn more(&mut self) -> Result<Arrival> {
+        let name = &self.name;
+        match &mut self.bytes {
+            Kind::Mapped(_) => Ok(Arrival::End),
+            Kind::Stream(stream) => stream.more(name),
         }
     }
 
@@ -138,6 +189,10 @@ impl Witness for Opened {
     }
 }
 
+fn is_for_later(error: &std::io::Error) -> bool {
+    matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::Interrupted)
+}
+
 fn read_error(name: &str, error: &std::io::Error) -> Error {
     match error.kind() {
         std::io::ErrorKind::UnexpectedEof => {
@@ -179,7 +234,68 @@ fn mapping(file: &mut File, meta: &Metadata, io: Io, name: &str) -> Result<Optio
     }
 }
 
+/// Whether reading it may take until somebody writes.
+pub(super) fn may_wait(meta: &Metadata) -> bool {
+    let kind = meta.file_type();
+    kind.is_fifo() || kind.is_char_device() || kind.is_socket()
+}
+
 impl Stream {
+    /// Gives what is there.
+    fn live(file: File) -> Self {
+        Self {
+            reader: Box::new(std::io::empty()),
+            seekable: None,
+            live: Some(file),
+            buffer: Vec::new(),
+            scratch: Vec::new(),
+            has_ended: false,
+            is_plain: true,
+            consumed: Arc::default(),
+        }
+    }
+
+    fn more(&mut self, name: &str) -> Result<Arrival> {
+        let Some(file) = &mut self.live else { return Ok(Arrival::End) };
+        let failed = |error: std::io::Error| read_error(name, &error);
+        if wait::readable(&*file).map_err(failed)? == Readable::NotYet {
+            return Ok(Arrival::Nothing);
+        }
+        self.scratch.resize(READ, 0);
+        match file.read(&mut self.scratch) {
+            Ok(0) => {
+                self.has_ended = true;
+                Ok(Arrival::End)
+            }
+            Ok(read) => {
+                self.buffer.extend_from_slice(&self.scratch[..read]);
+                let before = self.consumed.fetch_add(read as u64, Ordering::Relaxed);
+                // The magic number may come in pieces.
+                let is_start = self.buffer.len() as u64 == before + read as u64;
+                if before < decompress::MAGIC as u64
+                    && let Some(magic) = self.buffer.get(..decompress::MAGIC).filter(|_| is_start)
+                    && let Some(packing) = Packing::of(magic)
+                {
+                    self.unpack(packing).map_err(failed)?;
+                }
+                Ok(Arrival::Bytes)
+            }
+            Err(error) if is_for_later(&error) => Ok(Arrival::Nothing),
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    /// What came is packed: from here on it is a stream like others, which is waited for.
+    fn unpack(&mut self, packing: Packing) -> std::io::Result<()> {
+        let Some(file) = self.live.take() else { return Ok(()) };
+        let start = std::io::Cursor::new(std::mem::take(&mut self.buffer));
+        let packed = start.chain(wait::Patient(file));
+        self.reader = Box::new(decompress::start(packing, Box::new(packed), Arc::clone(&self.consumed))?);
+        self.consumed.store(0, Ordering::Relaxed);
+        self.is_plain = false;
+        Ok(())
+    }
+
     fn new(mut reader: Box<dyn Read + Send>, seekable: Option<File>, name: &str) -> Result<Self> {
         let failed = |error: std::io::Error| Error::io("read", name, &error);
         let mut start = Vec::new();
@@ -188,7 +304,16 @@ impl Stream {
         match Packing::of(&start) {
             None => {
                 consumed.store(start.len() as u64, Ordering::Relaxed);
-                Ok(Self { reader, seekable, buffer: start, has_ended: false, is_plain: true, consumed })
+                Ok(Self {
+                    reader,
+                    seekable,
+                    live: None,
+                    buffer: start,
+                    scratch: Vec::new(),
+                    has_ended: false,
+                    is_plain: true,
+                    consumed,
+                })
             }
             Some(packing) => {
                 let packed = std::io::Cursor::new(start).chain(reader);
@@ -197,7 +322,9 @@ impl Stream {
                 Ok(Self {
                     reader: Box::new(reader),
                     seekable: None,
+                    live: None,
                     buffer: Vec::new(),
+                    scratch: Vec::new(),
                     has_ended: false,
                     is_plain: false,
                     consumed,
@@ -222,6 +349,7 @@ impl Stream {
     }
 
     fn take(&mut self, length: usize) -> Bytes {
+        // The larger part is moved, not copied.
         let rest = self.buffer[length..].to_vec();
         let taken = std::mem::replace(&mut self.buffer, rest);
         Bytes::new(taken).slice(0..length)

@@ -7,21 +7,23 @@ mod map;
 mod paths;
 #[cfg(test)]
 mod tests;
+mod wait;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use self::beginning::beginning;
-use self::blocks::Blocks;
+use self::blocks::{Arrival, Blocks};
 pub(crate) use self::map::{MappedFile, is_local};
 pub use self::paths::InputFile;
 use super::{Input, OpenOptions, Progress, Source, Traits};
 use crate::batch::Schema;
 use crate::chunk::Chunk;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::format::{Bound, Format, Head};
 use crate::offset::{Offset, Sequence};
 use crate::sensor::SensorLookup;
@@ -77,9 +79,10 @@ impl FileOptions {
         self.files(extensions).unwrap_or_default().into_iter().filter_map(|file| file.path).collect()
     }
 
-    /// Files can be read again; standard input cannot.
+    /// Files end and can be read again; standard input and named pipes cannot, and whether they end is known when they have.
     pub fn traits(&self) -> Traits {
-        Traits { is_bounded: true, is_replayable: !self.patterns().iter().any(|path| path == "-") }
+        let is_bounded = !self.patterns().iter().any(|path| paths::may_wait(path));
+        Traits { is_bounded, is_replayable: is_bounded && !self.patterns().iter().any(|path| path == "-") }
     }
 }
 
@@ -107,6 +110,13 @@ struct OpenFile {
     offset: Offset,
 }
 
+/// What comes next in a file.
+enum Next {
+    Chunk(Chunk),
+    Nothing,
+    End,
+}
+
 impl FileSource {
     /// Opens the first of `files`, whose columns are those of the whole input.
     ///
@@ -115,7 +125,8 @@ impl FileSource {
     pub fn open(format: Arc<dyn Format>, files: Vec<InputFile>, options: &OpenOptions) -> Result<Self> {
         let first = files.first().ok_or_else(|| Error::config("`path` names no file"))?;
         let mut blocks = Blocks::open(first, options.io)?;
-        let (bytes, is_whole) = blocks.peek(HEAD)?;
+        await_head(first, &mut blocks, options, |head| format.knows_columns(head))?;
+        let (bytes, is_whole) = blocks.head()?;
         let schema = Arc::new(format.schema(head(first, bytes, is_whole)?)?);
         let total = files.iter().map(InputFile::len).sum();
         let mut source = Self {
@@ -136,7 +147,8 @@ impl FileSource {
     /// Makes the opened file `at` ready to be read from its first record.
     fn bind(&self, at: usize, mut blocks: Blocks) -> Result<OpenFile> {
         let file = &self.files[at];
-        let (bytes, is_whole) = blocks.peek(HEAD)?;
+        await_head(file, &mut blocks, &self.options, |head| self.format.can_bind(head))?;
+        let (bytes, is_whole) = blocks.head()?;
         let bound = self.format.bind(head(file, bytes, is_whole)?, &self.schema)?;
         blocks.take(bound.skip_bytes)?;
         let offset = Offset { file: at as u64, at: bound.skip_bytes as u64, line: 1 + bound.skip_lines };
@@ -150,6 +162,26 @@ impl FileSource {
         }
         Ok(())
     }
+}
+
+/// Waits until the beginning of an input that keeps its reader waiting is `enough`, or the run is to stop.
+fn await_head(
+    file: &InputFile,
+    blocks: &mut Blocks,
+    options: &OpenOptions,
+    enough: impl Fn(Head<'_>) -> bool,
+) -> Result<()> {
+    while blocks.is_live() {
+        if options.stop.load(Ordering::Relaxed) {
+            return Err(Error::new(ErrorKind::Interrupted, "stopped before the input began"));
+        }
+        let (bytes, has_ended) = blocks.there();
+        if has_ended || bytes.len() >= HEAD || enough(head(file, bytes, false)?) {
+            break;
+        }
+        blocks.more()?;
+    }
+    Ok(())
 }
 
 /// What the format may look at.
@@ -166,7 +198,10 @@ fn head<'a>(file: &'a InputFile, bytes: &'a [u8], is_whole: bool) -> Result<Head
 
 impl OpenFile {
     /// The next whole records, about `chunk_size` bytes; `None` at the end of the file.
-    fn chunk(&mut self, chunk_size: usize, sequence: Sequence) -> Result<Option<Chunk>> {
+    fn chunk(&mut self, chunk_size: usize, sequence: Sequence) -> Result<Next> {
+        if self.blocks.is_live() {
+            return self.live_chunk(chunk_size, sequence);
+        }
         self.blocks.check_unchanged(self.offset.at)?;
         // Whether a record is too long to wait for must not depend on the size of the chunks.
         let mut wanted = chunk_size.clamp(1, MAX_WAIT);
@@ -175,7 +210,7 @@ impl OpenFile {
             if bytes.is_empty() {
                 // A file that was cut off just now ends here too.
                 self.blocks.check_unchanged(self.offset.at)?;
-                return Ok(None);
+                return Ok(Next::End);
             }
             match self.bound.decoder.complete(bytes, at_end) {
                 0 if wanted == MAX_WAIT => return Err(self.endless()),
@@ -183,12 +218,40 @@ impl OpenFile {
                 length => break length,
             }
         };
+        self.cut(length, sequence).map(Next::Chunk)
+    }
+
+    /// The whole records that are there; waits for a moment where there are none.
+    fn live_chunk(&mut self, chunk_size: usize, sequence: Sequence) -> Result<Next> {
+        loop {
+            let (bytes, has_ended) = self.blocks.there();
+            let most = bytes.len().min(chunk_size.max(1));
+            let mut length = self.bound.decoder.complete(&bytes[..most], has_ended && most == bytes.len());
+            if length == 0 && most < bytes.len() {
+                length = self.bound.decoder.complete(bytes, has_ended);
+            }
+            if length > 0 {
+                return self.cut(length, sequence).map(Next::Chunk);
+            }
+            if bytes.len() >= MAX_WAIT {
+                return Err(self.endless());
+            }
+            match self.blocks.more()? {
+                Arrival::Bytes => {}
+                Arrival::Nothing => return Ok(Next::Nothing),
+                Arrival::End if self.blocks.there().0.is_empty() => return Ok(Next::End),
+                Arrival::End => {}
+            }
+        }
+    }
+
+    fn cut(&mut self, length: usize, sequence: Sequence) -> Result<Chunk> {
         let bytes = self.blocks.take(length)?;
         let offset = self.offset;
         self.offset = Offset { at: offset.at + length as u64, line: 0, ..offset };
         let decoder = Arc::clone(&self.bound.decoder);
         let witness = self.blocks.witness();
-        Ok(Some(Chunk { sequence, file: Arc::clone(&self.name), offset, bytes, decoder, witness }))
+        Ok(Chunk { sequence, file: Arc::clone(&self.name), offset, bytes, decoder, witness })
     }
 
     fn endless(&self) -> Error {
@@ -209,9 +272,13 @@ impl Source for FileSource {
 
     fn next(&mut self, _sensors: &mut dyn SensorLookup) -> Result<Option<Input>> {
         while let Some(open) = &mut self.open {
-            if let Some(chunk) = open.chunk(self.options.chunk_size, self.sequence)? {
-                self.sequence += 1;
-                return Ok(Some(Input::Chunk(chunk)));
+            match open.chunk(self.options.chunk_size, self.sequence)? {
+                Next::Nothing => return Ok(Some(Input::Nothing)),
+                Next::Chunk(chunk) => {
+                    self.sequence += 1;
+                    return Ok(Some(Input::Chunk(chunk)));
+                }
+                Next::End => {}
             }
             self.done += open.blocks.consumed();
             self.open = None;

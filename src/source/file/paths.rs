@@ -1,5 +1,7 @@
 //! From what the user wrote to the files that are meant (clause 6).
 
+use std::fs::File;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -39,6 +41,15 @@ impl InputFile {
     pub fn is_empty(&self) -> bool {
         self.len() == Some(0)
     }
+}
+
+/// Whether a pattern means something that may keep its reader waiting.
+pub(super) fn may_wait(pattern: &str) -> bool {
+    let meta = match pattern {
+        "-" => std::io::stdin().as_fd().try_clone_to_owned().and_then(|stdin| File::from(stdin).metadata()),
+        path => std::fs::metadata(path),
+    };
+    meta.is_ok_and(|meta| super::blocks::may_wait(&meta))
 }
 
 pub(super) fn expand(patterns: &[String], extensions: &[&str]) -> Result<Vec<InputFile>> {

@@ -6,13 +6,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use crate::error::{Error, Result};
 
 /// Calls `act` for the part called `label`, which its errors then name.
-pub(super) fn guarded<T>(label: &str, act: impl FnOnce() -> Result<T>) -> Result<T> {
+pub(crate) fn guarded<T>(label: &str, act: impl FnOnce() -> Result<T>) -> Result<T> {
     caught(label, || act().map_err(|error| error.with_context(label)))
 }
 
 /// The same, for errors that need no name. After a panic nothing of the run is published, so that what the part left
 /// half done is never seen.
-pub(super) fn caught<T>(label: &str, act: impl FnOnce() -> Result<T>) -> Result<T> {
+pub(crate) fn caught<T>(label: &str, act: impl FnOnce() -> Result<T>) -> Result<T> {
     catch_unwind(AssertUnwindSafe(act)).unwrap_or_else(|panic| {
         Err(Error::internal(format!("{label} panicked: {}", message(&*panic)))
             .with_help("this is a bug in that part; nothing was written"))

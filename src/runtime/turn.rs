@@ -14,7 +14,7 @@ const PATIENCE: Duration = Duration::from_micros(100);
 ///
 /// Whoever waits for chunk `k` waits for the worker of chunk `k − 1`, which was claimed before and waits for
 /// earlier ones only: the earliest chunk in flight waits for nobody, so there is always one that goes on.
-pub(super) struct Turn<T> {
+pub(crate) struct Turn<T> {
     next: AtomicU64,
     inner: Mutex<T>,
     changed: Condvar,
@@ -23,14 +23,14 @@ pub(super) struct Turn<T> {
 }
 
 /// A turn that has come; when it is dropped, the next one has.
-pub(super) struct Taken<'a, T> {
+pub(crate) struct Taken<'a, T> {
     turn: &'a Turn<T>,
     /// There until the drop.
     guard: Option<MutexGuard<'a, T>>,
 }
 
 impl<T> Turn<T> {
-    pub(super) fn new(inner: T) -> Self {
+    pub(crate) fn new(inner: T) -> Self {
         Self {
             next: AtomicU64::new(0),
             inner: Mutex::new(inner),
@@ -40,13 +40,13 @@ impl<T> Turn<T> {
     }
 
     /// Whether the turn of `ordinal` has come.
-    pub(super) fn has_come(&self, ordinal: u64) -> bool {
+    pub(crate) fn has_come(&self, ordinal: u64) -> bool {
         self.next.load(Ordering::Acquire) == ordinal
     }
 
     /// Waits until the turn of `ordinal` has come; `None` once `cancelled` is set, see [`Turn::wake`]. How long it took is added
     /// to `waiting`.
-    pub(super) fn take(
+    pub(crate) fn take(
         &self,
         ordinal: u64,
         cancelled: &AtomicBool,
@@ -81,22 +81,22 @@ impl<T> Turn<T> {
     }
 
     /// Makes it the turn of `ordinal`.
-    pub(super) fn skip_to(&mut self, ordinal: u64) {
+    pub(crate) fn skip_to(&mut self, ordinal: u64) {
         *self.next.get_mut() = ordinal;
     }
 
     /// Lets everybody who waits look at `cancelled` again.
-    pub(super) fn wake(&self) {
+    pub(crate) fn wake(&self) {
         let _guard = self.lock();
         self.changed.notify_all();
     }
 
     /// What it is about, when nobody else is there.
-    pub(super) fn get_mut(&mut self) -> &mut T {
+    pub(crate) fn get_mut(&mut self) -> &mut T {
         self.inner.get_mut().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn into_inner(self) -> T {
+    pub(crate) fn into_inner(self) -> T {
         self.inner.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::guard::guarded;
+use super::state::Snapshot;
 use crate::batch::Batch;
 use crate::error::{Part, Rejection, Result};
 use crate::metrics::Entry;
@@ -14,7 +15,7 @@ use crate::stage::{Fit, Fitted};
 ///
 /// One worker alone calls `records`. Several of them ask for a `local` each, `prepare` batches with it in any order,
 /// hand over what came of it with `accept` in the order of the batches, and `close` their `local` at the end.
-pub(super) trait Drain: Send {
+pub(crate) trait Drain: Send {
     /// What one worker keeps.
     type Local: Send;
     /// What a worker made of a batch.
@@ -22,6 +23,11 @@ pub(super) trait Drain: Send {
 
     /// Takes records.
     fn records(&mut self, batch: Batch, sensors: &Sensors) -> Result<()>;
+
+    /// A cut between two pieces of the input: everything before it has been taken, nothing behind it.
+    fn cut(&mut self, _snapshot: Snapshot<'_>) -> Result<()> {
+        Ok(())
+    }
 
     /// Takes a record set aside.
     fn rejection(&mut self, rejection: &Rejection) -> Result<()>;
@@ -43,22 +49,22 @@ pub(super) trait Drain: Send {
 }
 
 /// A job, and which part of the pipeline it is of.
-pub(super) struct PartJob {
-    pub(super) label: String,
-    pub(super) part: Part,
+pub(crate) struct PartJob {
+    pub(crate) label: String,
+    pub(crate) part: Part,
     /// Which sink's.
-    pub(super) sink: usize,
-    pub(super) job: Job,
+    pub(crate) sink: usize,
+    pub(crate) job: Job,
 }
 
 impl PartJob {
-    pub(super) fn run(self) -> Result<()> {
+    pub(crate) fn run(self) -> Result<()> {
         guarded(&self.label, self.job).map_err(|error| error.with_part(self.part))
     }
 }
 
 /// The first pass of a stage: it has eyes for records only, and their order means nothing to it.
-pub(super) struct FirstPass {
+pub(crate) struct FirstPass {
     label: String,
     fit: Box<dyn Fit>,
     /// Records seen, and the time that took.
@@ -67,18 +73,18 @@ pub(super) struct FirstPass {
 
 impl FirstPass {
     /// That of the stage `name`, which messages call `label`.
-    pub(super) fn new(name: &str, label: String, fit: Box<dyn Fit>) -> Self {
+    pub(crate) fn new(name: &str, label: String, fit: Box<dyn Fit>) -> Self {
         Self { label, fit, entry: Entry::new(name) }
     }
 
     /// What was entered since this was asked the last time.
-    pub(super) fn take_entry(&mut self) -> Entry {
+    pub(crate) fn take_entry(&mut self) -> Entry {
         let empty = Entry::new(&*self.entry.name);
         std::mem::replace(&mut self.entry, empty)
     }
 
     /// The input has ended; see [`Fit::finish`].
-    pub(super) fn finish(&mut self, sensors: &Sensors) -> Result<Option<Fitted>> {
+    pub(crate) fn finish(&mut self, sensors: &Sensors) -> Result<Option<Fitted>> {
         guarded(&self.label, || self.fit.finish(sensors))
     }
 

@@ -12,8 +12,7 @@ use crate::sensor::SharedSensors;
 use crate::stage::{Flow, Groups, Made, Process, Reach, Shards, Stage};
 
 /// A stage of a parallel reading, shared by all workers.
-pub(super) struct Lane {
-    pub(super) name: String,
+pub(crate) struct Lane {
     label: String,
     way: Way,
 }
@@ -29,14 +28,14 @@ enum Way {
 
 /// Which batch it is, and what all workers share.
 #[derive(Clone, Copy)]
-pub(super) struct Moment<'a> {
-    pub(super) ordinal: u64,
-    pub(super) sensors: &'a SharedSensors,
-    pub(super) cancelled: &'a AtomicBool,
+pub(crate) struct Moment<'a> {
+    pub(crate) ordinal: u64,
+    pub(crate) sensors: &'a SharedSensors,
+    pub(crate) cancelled: &'a AtomicBool,
 }
 
 /// Why a batch did not come through.
-pub(super) enum Stopped {
+pub(crate) enum Stopped {
     /// The stage failed.
     Failed(Error),
     /// The run ends for another reason.
@@ -50,14 +49,20 @@ impl From<Error> for Stopped {
 }
 
 impl Lane {
-    pub(super) fn new(
+    /// With `is_kept`, what the stage keeps can be saved between two batches.
+    pub(crate) fn new(
         stage: &Arc<dyn Stage>,
         label: String,
         input: &Arc<Schema>,
         shards: usize,
+        is_kept: bool,
     ) -> Result<Self> {
         let failed = |error: Error| error.with_context(&label);
         let way = match stage.reach() {
+            // What every worker keeps for itself is nowhere in one piece between two batches.
+            Reach::Row if is_kept && keeps_something(&**stage, input).map_err(failed)? => {
+                Way::Whole(Turn::new(stage.start(input).map_err(failed)?))
+            }
             // Whatever had to be learnt is known by now.
             Reach::Row | Reach::Global => Way::Rows { stage: Arc::clone(stage), input: Arc::clone(input) },
             Reach::Series => match stage.shards(input, shards).map_err(failed)? {
@@ -68,11 +73,11 @@ impl Lane {
                 }
             },
         };
-        Ok(Self { name: stage.name().to_owned(), label, way })
+        Ok(Self { label, way })
     }
 
     /// What a worker keeps of the stage.
-    pub(super) fn local(&self) -> Result<Option<Box<dyn Process>>> {
+    pub(crate) fn local(&self) -> Result<Option<Box<dyn Process>>> {
         match &self.way {
             Way::Rows { stage, input } => {
                 stage.start(input).map(Some).map_err(|error| error.with_context(&self.label))
@@ -83,7 +88,7 @@ impl Lane {
 
     /// Puts `batch` through the stage, in its turn; how long that was waited for is added to `waiting`. `local` and `groups` are the
     /// worker's own.
-    pub(super) fn process(
+    pub(crate) fn process(
         &self,
         batch: Batch,
         at: Moment<'_>,
@@ -114,12 +119,12 @@ impl Lane {
     }
 
     /// The input has ended: gives back what was held. `locals` are those of all workers.
-    pub(super) fn finish(
+    pub(crate) fn finish(
         &mut self,
         locals: &mut Vec<Box<dyn Process>>,
         sensors: &SharedSensors,
         flow: &mut Flow,
-    ) -> Result<(Option<Batch>, u64)> {
+    ) -> Result<Option<Batch>> {
         let Self { label, way, .. } = self;
         let process = match way {
             Way::Rows { .. } => {
@@ -132,13 +137,59 @@ impl Lane {
             Way::Whole(turn) => Some(turn.get_mut()),
             Way::Shards { .. } => None,
         };
-        let Some(process) = process else { return Ok((None, 0)) };
-        let last = guarded(label, || process.finish(&sensors.read(), flow))?;
-        Ok((last, process.held()))
+        let Some(process) = process else { return Ok(None) };
+        guarded(label, || process.finish(&sensors.read(), flow))
+    }
+
+    /// How many records are held inside, when no worker is there. `locals` are those of all workers.
+    pub(crate) fn held(&mut self, locals: &[Box<dyn Process>]) -> u64 {
+        match &mut self.way {
+            Way::Rows { .. } => locals.iter().map(|process| process.held()).sum(),
+            Way::Whole(turn) => turn.get_mut().held(),
+            Way::Shards { .. } => 0,
+        }
+    }
+
+    /// What the stage keeps between batch `at.ordinal` − 1 and the one after `at.ordinal`, which is none but this look.
+    pub(crate) fn save(&self, at: Moment<'_>) -> Result<Vec<u8>, Stopped> {
+        let mut waiting = Duration::ZERO;
+        match &self.way {
+            Way::Rows { .. } => Ok(Vec::new()),
+            Way::Whole(turn) => {
+                let process = turn.take(at.ordinal, at.cancelled, &mut waiting).ok_or(Stopped::Cancelled)?;
+                Ok(guarded(&self.label, || process.save())?)
+            }
+            Way::Shards { shards, turns } => {
+                let take = |turn| Turn::take(turn, at.ordinal, at.cancelled, &mut waiting);
+                let _taken: Vec<_> = turns.iter().map(take).collect::<Option<_>>().ok_or(Stopped::Cancelled)?;
+                Ok(guarded(&self.label, || shards.save())?)
+            }
+        }
+    }
+
+    /// The same, when no worker is there.
+    pub(crate) fn save_at_rest(&mut self) -> Result<Vec<u8>> {
+        let Self { label, way } = self;
+        match way {
+            Way::Rows { .. } => Ok(Vec::new()),
+            Way::Whole(turn) => guarded(label, || turn.get_mut().save()),
+            Way::Shards { shards, .. } => guarded(label, || shards.save()),
+        }
+    }
+
+    /// Goes on from what [`Lane::save`] gave.
+    pub(crate) fn restore(&mut self, state: &[u8], sensors: &SharedSensors) -> Result<()> {
+        let Self { label, way } = self;
+        match way {
+            Way::Rows { .. } if state.is_empty() => Ok(()),
+            Way::Rows { .. } => Err(Error::data(format!("{label} keeps nothing, but the checkpoint has something"))),
+            Way::Whole(turn) => guarded(label, || turn.get_mut().restore(state, &sensors.read())),
+            Way::Shards { shards, .. } => guarded(label, || shards.restore(state, &sensors.read())),
+        }
     }
 
     /// Makes it the turn of batch `ordinal`, when no worker is there.
-    pub(super) fn skip_to(&mut self, ordinal: u64) {
+    pub(crate) fn skip_to(&mut self, ordinal: u64) {
         match &mut self.way {
             Way::Rows { .. } => {}
             Way::Shards { turns, .. } => turns.iter_mut().for_each(|turn| turn.skip_to(ordinal)),
@@ -147,13 +198,18 @@ impl Lane {
     }
 
     /// Lets everybody who waits look whether the run was cancelled.
-    pub(super) fn wake(&self) {
+    pub(crate) fn wake(&self) {
         match &self.way {
             Way::Rows { .. } => {}
             Way::Shards { turns, .. } => turns.iter().for_each(Turn::wake),
             Way::Whole(turn) => turn.wake(),
         }
     }
+}
+
+/// Whether a stage has anything to save.
+fn keeps_something(stage: &dyn Stage, input: &Arc<Schema>) -> Result<bool> {
+    Ok(!stage.start(input)?.save()?.is_empty())
 }
 
 /// Does the work of every shard for a batch, each in its turn; those whose turn has come go first.

@@ -10,7 +10,7 @@ use crate::metrics::Entry;
 use crate::stage::Flow;
 
 /// The error of a run that was asked to stop.
-pub(super) fn check_stop(stop: &AtomicBool) -> Result<()> {
+pub(crate) fn check_stop(stop: &AtomicBool) -> Result<()> {
     if stop.load(Ordering::Relaxed) {
         return Err(Error::new(ErrorKind::Interrupted, "stopped before the end of the input")
             .with_help("nothing was written"));
@@ -20,7 +20,7 @@ pub(super) fn check_stop(stop: &AtomicBool) -> Result<()> {
 
 /// How the lines of a chunk are counted.
 #[derive(Clone, Copy)]
-pub(super) enum LineCount {
+pub(crate) enum LineCount {
     /// They are final: the source counts them itself.
     Final,
     /// The chunk has `lines` lines. Its first is `first`, or, where that is 0, the one after the previous chunk's last: then
@@ -29,13 +29,13 @@ pub(super) enum LineCount {
 }
 
 impl LineCount {
-    pub(super) fn of(chunk: &Chunk, decoded: &Decoded) -> Self {
+    pub(crate) fn of(chunk: &Chunk, decoded: &Decoded) -> Self {
         Self::Counted { first: chunk.offset.line, lines: decoded.lines }
     }
 
     /// Goes on from `line`, the line after the previous chunk's last, to the one after this chunk's; gives what has to be added
     /// to the lines in the chunk.
-    pub(super) fn pass(self, line: &mut u64) -> u64 {
+    pub(crate) fn pass(self, line: &mut u64) -> u64 {
         let Self::Counted { first, lines } = self else { return 0 };
         let base = if first == 0 { *line } else { 0 };
         *line = base + first + lines;
@@ -45,13 +45,13 @@ impl LineCount {
 
 /// Hands over the rejections of a chunk in the order of the input, whoever refused them: so no cut between chunks can
 /// change it.
-pub(super) fn set_aside<D: Drain>(mut rejections: Vec<Rejection>, drain: &mut D) -> Result<()> {
+pub(crate) fn set_aside<D: Drain>(mut rejections: Vec<Rejection>, drain: &mut D) -> Result<()> {
     rejections.sort_by_key(|rejection| (rejection.position.line, rejection.position.offset));
     rejections.iter().try_for_each(|rejection| drain.rejection(rejection))
 }
 
 /// Enters what became of the records of one call of a stage, of which `output` go on.
-pub(super) fn account(entry: &mut Entry, flow: &Flow, output: usize) {
+pub(crate) fn account(entry: &mut Entry, flow: &Flow, output: usize) {
     let ledger = &mut entry.ledger;
     ledger.output += output as u64;
     ledger.made += flow.made;
@@ -63,7 +63,7 @@ pub(super) fn account(entry: &mut Entry, flow: &Flow, output: usize) {
 }
 
 /// A batch that was held may be large: the stages after it get it in pieces of about a chunk.
-pub(super) fn pieces(batch: &Batch, chunk_size: usize) -> impl Iterator<Item = Batch> + '_ {
+pub(crate) fn pieces(batch: &Batch, chunk_size: usize) -> impl Iterator<Item = Batch> + '_ {
     let rows = (chunk_size / 32).max(1);
     (0..batch.len()).step_by(rows).map(move |start| {
         let rows: Vec<u32> = (start..batch.len().min(start + rows)).map(|row| row as u32).collect();

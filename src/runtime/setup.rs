@@ -11,20 +11,21 @@ use crate::source::Source;
 use crate::stage::Stage;
 
 /// The source, open, and what is known of the stages.
-pub(super) struct Setup {
-    pub(super) source: Box<dyn Source>,
+pub(crate) struct Setup {
+    pub(crate) source: Box<dyn Source>,
     /// The columns that come into each stage, and, last, those that leave the last one.
-    pub(super) schemas: Vec<Arc<Schema>>,
+    pub(crate) schemas: Vec<Arc<Schema>>,
     /// How messages name each stage.
-    pub(super) labels: Vec<String>,
+    pub(crate) labels: Vec<String>,
     /// Whether batches say where their records came from.
-    pub(super) has_origins: bool,
+    pub(crate) has_origins: bool,
 }
 
 impl Setup {
     /// Opens the source for a reading through `stages`, the first ones of `pipeline`, all of them checked before.
-    pub(super) fn open(pipeline: &Pipeline, stages: &[Arc<dyn Stage>], options: &RunOptions) -> Result<Self> {
+    pub(crate) fn open(pipeline: &Pipeline, stages: &[Arc<dyn Stage>], options: &RunOptions) -> Result<Self> {
         let mut open = options.open.clone();
+        open.stop = Arc::clone(&options.stop);
         open.origins |= Plan::needs_origins(stages);
         let source = pipeline.source.open(&open).map_err(|error| error.with_part(Part::Source))?;
         let plan = Plan::new(pipeline, Arc::clone(source.schema()))?;

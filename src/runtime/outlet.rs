@@ -7,18 +7,25 @@ use globset::GlobMatcher;
 
 use super::drain::{Drain, PartJob};
 use super::guard::guarded;
-use super::report::Report;
+use super::report::{Rejects, Report};
+use super::state::{Draft, Resume, Snapshot, State};
+use super::tally::CountedEntry;
 use crate::batch::{Batch, Schema};
-use crate::error::{Part, Rejection, RejectionKind, Result};
+use crate::checkpoint::{Ending, Manifest};
+use crate::error::{Error, Part, Rejection, RejectionKind, Result};
 use crate::metrics::Entry;
 use crate::pipeline::Pipeline;
 use crate::sensor::{PerSensor, Sensors, SharedSensors};
-use crate::sink::{Block, Prepare, Sink, Takes};
+use crate::sink::{Block, Outset, Prepare, Sink, Takes};
 
 /// The sinks of a run, open, and what was set aside.
-pub(super) struct Outlets {
+pub(crate) struct Outlets {
     outlets: Vec<Outlet>,
-    rejects: super::Rejects,
+    /// Whether every batch is handed to the system at once.
+    is_live: bool,
+    /// The checkpoints of a run that goes on after a restart.
+    state: Option<State>,
+    rejects: Rejects,
 }
 
 struct Outlet {
@@ -27,6 +34,8 @@ struct Outlet {
     takes: Takes,
     filter: Option<Filter>,
     sink: Box<dyn Sink>,
+    /// After a restart.
+    begins_anew: bool,
     entry: Entry,
 }
 
@@ -38,42 +47,135 @@ struct Filter {
 }
 
 impl Outlets {
-    /// Opens all sinks.
-    pub(super) fn open(pipeline: &Pipeline, schema: &Arc<Schema>) -> Result<Self> {
+    /// Opens all sinks; with `state`, each where the checkpoint found it.
+    pub(crate) fn open(pipeline: &Pipeline, schema: &Arc<Schema>, state: Option<State>) -> Result<Self> {
         let outlets = pipeline.sinks.iter().enumerate().map(|(at, entry)| {
             let label = format!("sink {at} ({})", entry.spec.name());
             let filter = entry.matchers()?.map(|patterns| Filter { patterns, known: PerSensor::default() });
             let part = Part::Sink(at);
-            let sink = entry.spec.open(schema).map_err(|error| error.with_context(&label).with_part(part))?;
+            let outset = state.as_ref().map_or_else(Outset::default, |state| state.outset(at));
+            let sink = entry
+                .spec
+                .open(schema, &Outset::default())
+                .map_err(|error| error.with_context(&label).with_part(part))?;
             Ok(Outlet {
                 label,
                 part,
                 takes: entry.spec.takes(),
                 filter,
                 sink,
+                begins_anew: !entry.spec.can_resume(),
                 entry: Entry::new(entry.spec.name()),
             })
         });
-        Ok(Self { outlets: outlets.collect::<Result<_>>()?, rejects: super::Rejects::default() })
+        let outlets = outlets.collect::<Result<_>>()?;
+        Ok(Self { outlets, is_live: false, state, rejects: Rejects::default() })
     }
 
-    /// Hands everything to the system, then makes all of it visible, and tells `report`.
-    pub(super) fn finish(mut self, report: &mut Report) -> Result<()> {
+    /// The same, for somebody who waits for every batch.
+    pub(crate) fn live(self) -> Self {
+        Self { is_live: true, ..self }
+    }
+
+    /// The checkpoint from which the run goes on.
+    pub(crate) fn resume(&self) -> Option<&Resume> {
+        self.state.as_ref()?.resume.as_ref()
+    }
+
+    /// Counts on from a checkpoint.
+    pub(crate) fn restore(&mut self, counts: &[u8]) -> Result<()> {
+        let damaged = |error| Error::data(format!("the counts of the checkpoint cannot be read: {error}"));
+        let (rejects, sinks): (Rejects, Vec<CountedEntry>) = postcard::from_bytes(counts).map_err(damaged)?;
+        if sinks.len() == self.outlets.len() {
+            let counted = self.outlets.iter_mut().zip(sinks);
+            counted.for_each(|(outlet, counted)| outlet.entry.restore(counted));
+        }
+        self.rejects = rejects;
+        Ok(())
+    }
+
+    /// Starts keeping checkpoints, where there is a folder for them.
+    pub(crate) fn keep_checkpoints(&mut self) -> Result<()> {
+        self.state.as_mut().map_or(Ok(()), State::begin)
+    }
+
+    /// A checkpoint of all sinks.
+    fn draft(&mut self, snapshot: Snapshot<'_>, ending: Ending) -> Result<Option<Draft>> {
+        let Some(state) = &self.state else { return Ok(None) };
+        let mut draft = state.draft(snapshot, ending);
+        let mut sinks = Vec::new();
+        for outlet in &mut self.outlets {
+            let saved = outlet.timed(|sink| sink.save())?;
+            draft.manifest.sinks.push(saved.map(|saved| {
+                draft.settle.push(saved.settle);
+                saved.state
+            }));
+            sinks.push(outlet.entry.counted());
+        }
+        let counts = postcard::to_stdvec(&(&self.rejects, sinks))
+            .and_then(|mine| postcard::to_stdvec(&(&draft.manifest.counts, mine)))
+            .map_err(|error| Error::internal(format!("the counts cannot be saved: {error}")))?;
+        draft.manifest.counts = counts;
+        Ok(Some(draft))
+    }
+
+    /// Hands everything to the system; then makes all of it visible and tells `report`. A run that goes on after a restart
+    /// keeps that in its folder: first that all is complete, then that it is published.
+    pub(crate) fn finish(mut self, last: Snapshot<'_>, report: &mut Report) -> Result<()> {
         for outlet in &mut self.outlets {
             outlet.timed(|sink| sink.flush())?;
+        }
+        let complete = self.draft(last, Ending::Complete)?;
+        let mut published = None;
+        if let (Some(state), Some(draft)) = (&mut self.state, complete) {
+            published = Some(Manifest { ending: Ending::Published, ..draft.manifest.clone() });
+            state.conclude(draft)?;
         }
         for outlet in &mut self.outlets {
             let remarks = outlet.timed(|sink| sink.commit())?;
             report.remarks.extend(remarks);
         }
+        if let (Some(state), Some(manifest)) = (&mut self.state, published) {
+            state.conclude(Draft { manifest, settle: Vec::new() })?;
+        }
+        self.close(report);
+        Ok(())
+    }
+
+    /// Makes visible what a run had completed when it was cut off.
+    pub(crate) fn publish(mut self, report: &mut Report) -> Result<()> {
+        for outlet in &mut self.outlets {
+            outlet.timed(|sink| sink.commit())?;
+        }
+        self.close(report);
+        Ok(())
+    }
+
+    /// Hands everything to the system and keeps a checkpoint: the run will go on from here.
+    pub(crate) fn pause(mut self, last: Snapshot<'_>, report: &mut Report) -> Result<()> {
+        for outlet in &mut self.outlets {
+            outlet.timed(|sink| sink.push())?;
+        }
+        let draft = self.draft(last, Ending::Running)?;
+        for outlet in self.outlets.iter_mut().filter(|outlet| outlet.begins_anew) {
+            outlet.timed(|sink| sink.flush().and_then(|()| sink.commit()))?;
+        }
+        if let (Some(state), Some(draft)) = (&mut self.state, draft) {
+            state.conclude(draft)?;
+        }
+        self.close(report);
+        Ok(())
+    }
+
+    fn close(self, report: &mut Report) {
         report.sinks = self.outlets.into_iter().map(|outlet| outlet.entry).collect();
         report.rejects = self.rejects;
-        Ok(())
+        report.remarks.extend(self.state.into_iter().flat_map(|mut state| std::mem::take(&mut state.remarks)));
     }
 }
 
 /// What a worker keeps of one sink.
-pub(super) struct LocalOutlet {
+pub(crate) struct LocalOutlet {
     label: String,
     part: Part,
     filter: Option<Filter>,
@@ -83,7 +185,7 @@ pub(super) struct LocalOutlet {
 }
 
 /// A batch on its way to one sink.
-pub(super) struct ReadyBatch {
+pub(crate) struct ReadyBatch {
     input: u64,
     output: u64,
     content: Content,
@@ -112,6 +214,14 @@ impl Drain for Outlets {
             outlet.timed(|sink| sink.write(batch, sensors))?;
         }
         Ok(())
+    }
+
+    fn cut(&mut self, snapshot: Snapshot<'_>) -> Result<()> {
+        let draft = self.draft(snapshot, Ending::Running)?;
+        match (&self.state, draft) {
+            (Some(state), Some(draft)) => state.submit(draft),
+            _ => Ok(()),
+        }
     }
 
     fn rejection(&mut self, rejection: &Rejection) -> Result<()> {
@@ -157,6 +267,9 @@ impl Drain for Outlets {
                 Content::Records(batch) => sink.write(&batch, &sensors.read()).map(|()| None),
                 Content::Block(block) => sink.accept(block),
             })?;
+            if self.is_live {
+                outlet.timed(|sink| sink.push())?;
+            }
             let (label, part) = (&outlet.label, outlet.part);
             jobs.extend(job.map(|job| PartJob { label: label.clone(), part, sink: at, job }));
         }

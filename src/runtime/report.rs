@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Rejection, Result};
 use crate::metrics::{Entry, seconds};
@@ -56,7 +56,7 @@ pub struct FirstPassReport {
 }
 
 /// The records set aside, the first of them in full.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Rejects {
     /// How many could not be read.
     pub malformed: u64,
@@ -67,7 +67,7 @@ pub struct Rejects {
 }
 
 /// A reject as the summary shows it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Shown {
     /// The file.
     pub file: String,
@@ -84,7 +84,7 @@ pub struct Shown {
 }
 
 impl Rejects {
-    pub(super) fn note(&mut self, rejection: &Rejection) {
+    pub(crate) fn note(&mut self, rejection: &Rejection) {
         if self.first.len() < SHOWN {
             self.first.push(Shown {
                 file: rejection.position.file.to_string(),
@@ -100,13 +100,13 @@ impl Rejects {
 
 impl Report {
     /// Moves what was entered in a first pass aside; its bytes stay.
-    pub(super) fn end_first_pass(&mut self, fit: Entry, elapsed: Duration) {
+    pub(crate) fn end_first_pass(&mut self, fit: Entry, elapsed: Duration) {
         let (source, stages) = (std::mem::take(&mut self.source), std::mem::take(&mut self.stages));
         self.first_passes.push(FirstPassReport { source, stages, fit, elapsed });
     }
 
     /// Whether all ledgers add up, and each goes on where the one before left off.
-    pub(super) fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self) -> Result<()> {
         let mut flowing = self.source.ledger.output;
         let balanced = std::iter::once(&self.source).chain(&self.stages).chain(&self.sinks);
         for entry in balanced {

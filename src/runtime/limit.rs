@@ -2,14 +2,26 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::{Error, Rejection, Result};
 use crate::pipeline::MaxRejects;
 
 /// A share is looked at from this record on.
 const FIRST_CHECK: u64 = 1000;
 
+/// What a limit has counted, for a checkpoint.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Counted {
+    records: u64,
+    rejects: u64,
+    first: Option<Rejection>,
+    by_column: BTreeMap<String, u64>,
+}
+
 /// Counts rejects record by record, so that the verdict does not depend on chunks.
-pub(super) struct RejectLimit {
+#[derive(Clone)]
+pub(crate) struct RejectLimit {
     limit: MaxRejects,
     records: u64,
     rejects: u64,
@@ -18,12 +30,24 @@ pub(super) struct RejectLimit {
 }
 
 impl RejectLimit {
-    pub(super) fn new(limit: MaxRejects) -> Self {
+    pub(crate) fn new(limit: MaxRejects) -> Self {
         Self { limit, records: 0, rejects: 0, first: None, by_column: BTreeMap::new() }
     }
 
+    /// For a checkpoint.
+    pub(crate) fn counted(&self) -> Counted {
+        let Self { records, rejects, first, by_column, .. } = self;
+        Counted { records: *records, rejects: *rejects, first: first.clone(), by_column: by_column.clone() }
+    }
+
+    /// Goes on from a checkpoint.
+    pub(crate) fn restore(&mut self, counted: Counted) {
+        let Counted { records, rejects, first, by_column } = counted;
+        *self = Self { limit: self.limit, records, rejects, first, by_column };
+    }
+
     /// Takes note of `records` more records, of which `rejections` were refused.
-    pub(super) fn pass(&mut self, records: u64, rejections: &[Rejection]) -> Result<()> {
+    pub(crate) fn pass(&mut self, records: u64, rejections: &[Rejection]) -> Result<()> {
         let end = self.records + records;
         for rejection in rejections {
             self.advance(rejection.record - 1)?;
@@ -43,7 +67,7 @@ impl RejectLimit {
     }
 
     /// The input has ended: a run in which every record was refused fails, however short it was.
-    pub(super) fn finish(&self) -> Result<()> {
+    pub(crate) fn finish(&self) -> Result<()> {
         if self.records > 0 && self.rejects == self.records {
             Err(self.error("every record was refused"))
         } else {

@@ -1,0 +1,482 @@
+//! Files that appear under their name only when they are complete (clause 19): whatever this crate writes, it writes here.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::files::{Disk, FileHandle, FileSystem, Kind, write_all_at};
+
+mod tickets;
+
+use tickets::Tickets;
+
+/// Bytes that are gathered before they are handed to the system.
+const BUFFER: usize = 256 << 10;
+
+/// Writing that is left to be done, by anybody at any time before [`AtomicFile::finish`].
+pub type Job = Box<dyn FnOnce() -> Result<()> + Send>;
+
+/// What a run gives whatever writes for it to begin with.
+#[derive(Clone, Debug)]
+pub struct Outset {
+    /// Where files are.
+    pub files: Arc<dyn FileSystem>,
+    /// The id of a run that goes on after a restart: files in the making stay when it ends early, under names with this in them.
+    pub run: Option<Arc<str>>,
+    /// What [`Sink::save`](crate::sink::Sink::save) gave at the checkpoint from which the run goes on.
+    pub resume: Option<Vec<u8>>,
+}
+
+impl Default for Outset {
+    fn default() -> Self {
+        Self { files: Arc::new(Disk), run: None, resume: None }
+    }
+}
+
+/// What has been made so far, for a checkpoint.
+pub struct Saved {
+    /// For [`Outset::resume`].
+    pub state: Vec<u8>,
+    /// Makes durable what `state` speaks of; may wait for jobs that were handed out before.
+    pub settle: Job,
+}
+
+/// A file in the making: `.<name>.part-…` in the folder of the final one; or a stream: standard output (`-`), a named
+/// pipe or a device, which take bytes as they come and must never be replaced by a file.
+pub struct AtomicFile {
+    path: PathBuf,
+    destination: Destination,
+    /// What has been gathered.
+    buffer: Vec<u8>,
+    /// Bytes written or promised so far, without those in the buffer.
+    length: u64,
+}
+
+enum Destination {
+    Part(Part),
+    Stream(Box<dyn Write + Send + Sync>),
+}
+
+/// The file under its temporary name.
+struct Part {
+    files: Arc<dyn FileSystem>,
+    handle: Arc<dyn FileHandle>,
+    path: PathBuf,
+    stage: Stage,
+    /// Of a run that goes on after a restart: what else has to be known then.
+    lasting: Option<Lasting>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    InTheMaking,
+    Published,
+}
+
+/// What is kept of a file that outlives its run.
+#[derive(Default)]
+struct Lasting {
+    /// CRC-32C of all bytes so far.
+    crc: u32,
+    tickets: Tickets,
+}
+
+/// A file in the making, as a checkpoint has it.
+#[derive(Debug, Serialize, Deserialize)]
+struct Made {
+    part: PathBuf,
+    length: u64,
+    crc: u32,
+}
+
+/// Whether a path means standard output.
+pub fn is_stdout(path: impl AsRef<Path>) -> bool {
+    path.as_ref() == Path::new("-")
+}
+
+/// The file that a sink's path means; `None` for standard output.
+pub fn file(path: &str) -> Option<PathBuf> {
+    (!is_stdout(path)).then(|| PathBuf::from(path))
+}
+
+/// Checks that a path can be a file's.
+///
+/// # Errors
+/// A configuration error.
+pub fn check(path: impl AsRef<Path>) -> Result<()> {
+    let path = path.as_ref();
+    let text = path.as_os_str().as_encoded_bytes();
+    if text.is_empty() || text.ends_with(b"/") || path.is_dir() {
+        return Err(Error::config(format!("`path` {path:?} is a folder"))
+            .with_help("name a file in it, or \"-\" for standard output"));
+    }
+    Ok(())
+}
+
+impl AtomicFile {
+    /// Begins the file at `path`; folders on the way are made.
+    ///
+    /// # Errors
+    /// A configuration error where a folder is there; otherwise what the system says.
+    pub fn create(path: impl AsRef<Path>) -> Result<Self> {
+        Self::begin(path, &Outset::default()).map(|(file, _)| file)
+    }
+
+    /// Begins the file at `path`, or goes on with it where `outset` says so; and whether it goes on.
+    ///
+    /// # Errors
+    /// As [`AtomicFile::create`]; a data error where the file to go on with is not what it was.
+    pub fn begin(path: impl AsRef<Path>, outset: &Outset) -> Result<(Self, bool)> {
+        let path = path.as_ref();
+        check(path)?;
+        if is_stdout(path) {
+            return Ok((Self::stream(path.to_owned(), Box::new(io::stdout())), false));
+        }
+        let path = behind_link(path);
+        let failed = |error: io::Error| Error::io("write", path.display(), &error);
+        if outset.files.kind(&path).is_ok_and(|kind| kind != Kind::File) {
+            let stream = std::fs::File::options().write(true).open(&path).map_err(failed)?;
+            return Ok((Self::stream(path, Box::new(stream)), false));
+        }
+        if let Some(state) = &outset.resume {
+            return Self::resume(path, outset, state).map(|file| (file, true));
+        }
+        let folder = folder(&path);
+        outset.files.make_folder(folder, false).map_err(|error| failed(not_a_folder(error)))?;
+        let part = Part::create(&path, outset).map_err(failed)?;
+        let destination = Destination::Part(part);
+        Ok((Self { path, destination, buffer: Vec::new(), length: 0 }, false))
+    }
+
+    /// Goes on with what `state` says was made before.
+    fn resume(path: PathBuf, outset: &Outset, state: &[u8]) -> Result<Self> {
+        let made: Made = postcard::from_bytes(state).map_err(|error| {
+            Error::data(format!("the checkpoint of {} is damaged: {error}", path.display()))
+        })?;
+        let (part, length) = Part::resume(&path, outset, made)?;
+        Ok(Self { path, destination: Destination::Part(part), buffer: Vec::new(), length })
+    }
+
+    fn stream(path: PathBuf, stream: Box<dyn Write + Send + Sync>) -> Self {
+        Self { path, destination: Destination::Stream(stream), buffer: Vec::new(), length: 0 }
+    }
+
+    /// Appends `bytes`. In a file their place is known now, so that writing them can be left to a job; a stream is
+    /// written at once.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn append(&mut self, bytes: Vec<u8>) -> Result<Option<Job>> {
+        self.finish()?;
+        let place = self.length;
+        self.length += bytes.len() as u64;
+        match &mut self.destination {
+            Destination::Stream(stream) => {
+                let written = stream.write_all(&bytes);
+                written.map(|()| None).map_err(|error| self.failed(&error))
+            }
+            Destination::Part(part) => {
+                let ticket = part.lasting.as_mut().map(|lasting| lasting.promise(&bytes));
+                let (handle, path) = (Arc::clone(&part.handle), self.path.clone());
+                Ok(Some(Box::new(move || {
+                    write_all_at(&*handle, &bytes, place)
+                        .map_err(|error| Error::io("write", path.display(), &error))?;
+                    if let Some(ticket) = ticket {
+                        ticket.done();
+                    }
+                    Ok(())
+                })))
+            }
+        }
+    }
+
+    /// Hands everything to the system.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn finish(&mut self) -> Result<()> {
+        self.hand_over().map_err(|error| self.failed(&error))
+    }
+
+    fn hand_over(&mut self) -> io::Result<()> {
+        let written = match &mut self.destination {
+            Destination::Stream(stream) => stream.write_all(&self.buffer).and_then(|()| stream.flush()),
+            Destination::Part(part) => part.write(&self.buffer, self.length),
+        };
+        written?;
+        self.length += self.buffer.len() as u64;
+        self.buffer.clear();
+        Ok(())
+    }
+
+    /// What has been made so far, for [`Outset::resume`]; nothing for streams, and for runs that do not go on.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn save(&mut self) -> Result<Option<Saved>> {
+        self.finish()?;
+        let Destination::Part(Part { handle, path, lasting: Some(lasting), .. }) = &self.destination else {
+            return Ok(None);
+        };
+        let made = Made { part: path.clone(), length: self.length, crc: lasting.crc };
+        let state = postcard::to_stdvec(&made)
+            .map_err(|error| Error::internal(format!("the state of a file cannot be saved: {error}")))?;
+        let (handle, path, promised) = (Arc::clone(handle), self.path.clone(), lasting.tickets.promised());
+        let settle = Box::new(move || {
+            promised.wait().map_err(|()| Error::internal("a part of a file was never written"))?;
+            handle.sync().map_err(|error| Error::io("make durable", path.display(), &error))
+        });
+        Ok(Some(Saved { state, settle }))
+    }
+
+    /// Makes the file durable and gives it its name, in place of an older one.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn commit(&mut self) -> Result<()> {
+        self.publish(|files, part, path| files.rename(part, path))
+    }
+
+    /// The same, unless a file of that name is there.
+    ///
+    /// # Errors
+    /// A usage error where one is; otherwise what the system says.
+    pub fn commit_new(&mut self) -> Result<()> {
+        self.publish(|files, part, path| files.rename_new(part, path))
+    }
+
+    fn publish(
+        &mut self,
+        rename: impl FnOnce(&dyn FileSystem, &Path, &Path) -> io::Result<()>,
+    ) -> Result<()> {
+        self.finish()?;
+        let published = match &mut self.destination {
+            Destination::Part(part) if part.stage == Stage::InTheMaking => part.publish(&self.path, rename),
+            _ => Ok(()),
+        };
+        published.map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => Error::usage(format!("{} is there already", self.path.display())),
+            _ => self.failed(&error),
+        })
+    }
+
+    /// An error of writing here. A closed standard output is somebody's choice: `head` has seen enough.
+    pub fn failed(&self, error: &io::Error) -> Error {
+        match (is_stdout(&self.path), error.kind()) {
+            (true, io::ErrorKind::BrokenPipe) => Error::broken_pipe(),
+            (true, _) => Error::io("write to", "standard output", error),
+            (false, _) => Error::io("write", self.path.display(), error),
+        }
+    }
+}
+
+impl Part {
+    fn create(path: &Path, outset: &Outset) -> io::Result<Self> {
+        let files = Arc::clone(&outset.files);
+        let (handle, part) = match &outset.run {
+            // One that an earlier try has left is begun anew.
+            Some(run) => {
+                let part = part_of(path, run);
+                (files.create(&part, false)?, part)
+            }
+            None => loop {
+                let part = part_of(path, &unique());
+                match files.create(&part, true) {
+                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                    created => break (created?, part),
+                }
+            },
+        };
+        let lasting = outset.run.is_some().then(Lasting::default);
+        Ok(Self { files, handle, path: part, stage: Stage::InTheMaking, lasting })
+    }
+
+    fn resume(path: &Path, outset: &Outset, made: Made) -> Result<(Self, u64)> {
+        let Made { part, length, crc } = made;
+        let files = Arc::clone(&outset.files);
+        let shown = part.display();
+        let (handle, stage) = match files.open(&part) {
+            Ok(handle) => (handle, Stage::InTheMaking),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let handle = files.open(path).map_err(|_| {
+                    Error::unavailable(format!("{shown} is gone, and {} is not there", path.display()))
+                        .with_help("the checkpoint goes on with that file: bring it back, or start anew with another --state")
+                })?;
+                (handle, Stage::Published)
+            }
+            Err(error) => return Err(Error::io("go on with", shown, &error)),
+        };
+        let failed = |error: io::Error| Error::io("read", part.display(), &error);
+        let (size, found) = checksum(&*handle, length).map_err(failed)?;
+        if size < length || found != crc || stage == Stage::Published && size != length {
+            let what = if stage == Stage::Published { path } else { &part };
+            let what = what.display();
+            let message = format!(
+                "{what} is not what it was at the checkpoint: {length} bytes with CRC-32C {crc:08x}, and now {size} with {found:08x}"
+            );
+            return Err(Error::data(message)
+                .with_help("something else has written to it; start anew with another --state"));
+        }
+        if stage == Stage::InTheMaking {
+            handle.truncate(length).map_err(|error| Error::io("cut", shown, &error))?;
+        }
+        let lasting = Some(Lasting { crc, tickets: Tickets::default() });
+        Ok((Self { files, handle, path: part, stage, lasting }, length))
+    }
+
+    fn write(&mut self, bytes: &[u8], place: u64) -> io::Result<()> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        if self.stage == Stage::Published {
+            return Err(io::Error::other("it is complete already"));
+        }
+        write_all_at(&*self.handle, bytes, place)?;
+        if let Some(lasting) = &mut self.lasting {
+            lasting.crc = crc32c::crc32c_append(lasting.crc, bytes);
+        }
+        Ok(())
+    }
+
+    fn publish(
+        &mut self,
+        path: &Path,
+        rename: impl FnOnce(&dyn FileSystem, &Path, &Path) -> io::Result<()>,
+    ) -> io::Result<()> {
+        self.handle.sync()?;
+        rename(&*self.files, &self.path, path)?;
+        self.stage = Stage::Published;
+        // The name is durable once the folder is.
+        self.files.sync_folder(folder(path))
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        if self.stage == Stage::InTheMaking && self.lasting.is_none() {
+            // Somebody else may have removed it, with its folder for one.
+            let _gone = self.files.remove(&self.path);
+        }
+    }
+}
+
+impl Lasting {
+    /// Bytes that a job will write.
+    fn promise(&mut self, bytes: &[u8]) -> tickets::Ticket {
+        self.crc = crc32c::crc32c_append(self.crc, bytes);
+        self.tickets.take()
+    }
+}
+
+impl Write for AtomicFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.buffer.len() + bytes.len() > BUFFER {
+            self.hand_over()?;
+        }
+        self.buffer.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.hand_over()
+    }
+}
+
+/// The size of a file, and the CRC-32C of its first `length` bytes (or of all, where it has fewer).
+fn checksum(file: &dyn FileHandle, length: u64) -> io::Result<(u64, u32)> {
+    let (mut buffer, mut at, mut crc) = (vec![0; BUFFER], 0, 0);
+    while at < length {
+        let wanted = (length - at).min(BUFFER as u64) as usize;
+        match file.read_at(&mut buffer[..wanted], at)? {
+            0 => break,
+            read => {
+                crc = crc32c::crc32c_append(crc, &buffer[..read]);
+                at += read as u64;
+            }
+        }
+    }
+    Ok((file.size()?, crc))
+}
+
+/// The temporary name of a file.
+fn part_of(path: &Path, distinct: &str) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    folder(path).join(format!(".{name}.part-{distinct}"))
+}
+
+/// Something that no other file in the making has in its name now.
+fn unique() -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    format!("{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Where a path leads: what a link points to is written, and the link stays.
+fn behind_link(path: &Path) -> PathBuf {
+    let target = if path.is_symlink() { path.canonicalize().ok() } else { None };
+    target.unwrap_or_else(|| path.to_owned())
+}
+
+/// A file that stands where a folder should be made is there already, says the system, whatever it is.
+fn not_a_folder(error: io::Error) -> io::Error {
+    if error.kind() == io::ErrorKind::AlreadyExists { io::ErrorKind::NotADirectory.into() } else { error }
+}
+
+/// The folder that `path` is in.
+pub(crate) fn folder(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ErrorKind;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let entries = std::fs::read_dir(folder).expect("folder");
+        entries.map(|entry| entry.expect("entry").file_name().to_string_lossy().into_owned()).collect()
+    }
+
+    #[test]
+    fn clause_19_a_file_appears_only_when_it_is_complete() {
+        let folder = tempfile::tempdir().expect("folder");
+        let path = folder.path().join("deep/out.csv");
+        let mut file = AtomicFile::create(path.to_str().expect("UTF-8")).expect("begun");
+        file.write_all(b"new").expect("written");
+        file.finish().expect("flushed");
+        assert!(!path.exists());
+        file.commit().expect("committed");
+        assert_eq!(std::fs::read(&path).expect("there"), b"new");
+        assert_eq!(names(path.parent().expect("folder")), ["out.csv"]);
+    }
+
+    #[test]
+    fn clause_19_an_interrupted_file_leaves_the_older_one_and_nothing_else() {
+        let folder = tempfile::tempdir().expect("folder");
+        let path = folder.path().join("out.csv");
+        std::fs::write(&path, b"old").expect("written");
+        let mut file = AtomicFile::create(path.to_str().expect("UTF-8")).expect("begun");
+        file.write_all(b"new").expect("written");
+        drop(file);
+        assert_eq!(std::fs::read(&path).expect("there"), b"old");
+        assert_eq!(names(folder.path()), ["out.csv"]);
+    }
+
+    #[test]
+    fn a_folder_in_place_of_the_file_is_said_so() {
+        let folder = tempfile::tempdir().expect("folder");
+        let error = AtomicFile::create(folder.path().to_str().expect("UTF-8")).err().expect("a folder");
+        assert_eq!(error.kind(), ErrorKind::Config);
+        let blocked = folder.path().join("file");
+        std::fs::write(&blocked, b"").expect("written");
+        let error =
+            AtomicFile::create(blocked.join("out.csv").to_str().expect("UTF-8")).err().expect("not a folder");
+        assert!(error.to_string().contains("out.csv"), "{error}");
+    }
+}

@@ -1,0 +1,103 @@
+//! What has changed between the pipeline of a checkpoint and the one that is to go on with it.
+
+use super::PartSpec;
+
+/// One part that is not what it was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// It has other options.
+    Options {
+        /// How messages name it.
+        place: String,
+        /// The options that differ: name, before, now.
+        options: Vec<(String, String, String)>,
+    },
+    /// It was not there.
+    Added(String),
+    /// It is there no more.
+    Removed(String),
+}
+
+impl std::fmt::Display for Change {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Added(place) => write!(f, "{place} is new"),
+            Self::Removed(place) => write!(f, "{place} is gone"),
+            Self::Options { place, options } => {
+                let options: Vec<_> =
+                    options.iter().map(|(name, before, now)| format!("`{name}` was {before}, is {now}")).collect();
+                write!(f, "{place}: {}", options.join(", "))
+            }
+        }
+    }
+}
+
+/// For every part of `now`, the part of `before` whose state it may go on with: the same options, first at the same place, then at
+/// any. Parts are compared among their own kind by the caller.
+pub(crate) fn matches(before: &[PartSpec], now: &[PartSpec]) -> Vec<Option<usize>> {
+    let same = |a: &PartSpec, b: &PartSpec| a.name == b.name && a.options == b.options;
+    let mut matched: Vec<Option<usize>> = now
+        .iter()
+        .enumerate()
+        .map(|(at, part)| before.get(at).is_some_and(|before| same(before, part)).then_some(at))
+        .collect();
+    for (at, part) in now.iter().enumerate() {
+        if matched[at].is_none() {
+            let free = |other: &usize| !matched.contains(&Some(*other)) && same(&before[*other], part);
+            matched[at] = (0..before.len()).find(free);
+        }
+    }
+    matched
+}
+
+/// What differs, for people.
+pub(crate) fn changes(before: &[PartSpec], now: &[PartSpec]) -> Vec<Change> {
+    let matched = matches(before, now);
+    let mut changes = Vec::new();
+    let mut gone: Vec<usize> = (0..before.len()).filter(|at| !matched.contains(&Some(*at))).collect();
+    for (at, part) in now.iter().enumerate().filter(|(at, _)| matched[*at].is_none()) {
+        let was = gone.iter().position(|&was| was == at && before[was].name == part.name);
+        changes.push(match was {
+            None => Change::Added(part.place.clone()),
+            Some(was) => {
+                let options = options(&before[gone.remove(was)].options, &part.options);
+                Change::Options { place: part.place.clone(), options }
+            }
+        });
+    }
+    changes.extend(gone.into_iter().map(|at| Change::Removed(before[at].place.clone())));
+    changes
+}
+
+fn options(before: &str, now: &str) -> Vec<(String, String, String)> {
+    let table = |text: &str| serde_json::from_str::<serde_json::Map<_, _>>(text).unwrap_or_default();
+    let (before, now) = (table(before), table(now));
+    let shown = |value: Option<&serde_json::Value>| value.map_or("not given".to_owned(), ToString::to_string);
+    let mut names: Vec<&String> = before.keys().chain(now.keys()).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+        .into_iter()
+        .filter(|name| before.get(*name) != now.get(*name))
+        .map(|name| (name.clone(), shown(before.get(name)), shown(now.get(name))))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn part(place: &str, options: &str) -> PartSpec {
+        PartSpec { place: place.into(), name: place.into(), options: options.into() }
+    }
+
+    #[test]
+    fn parts_are_found_again_wherever_they_stand_and_changes_are_named() {
+        let before = [part("a", "{}"), part("b", "{\"min\":1}"), part("c", "{}")];
+        let now = [part("c", "{}"), part("b", "{\"min\":2}")];
+        assert_eq!(matches(&before, &now), [Some(2), None]);
+        let shown: Vec<_> = changes(&before, &now).iter().map(ToString::to_string).collect();
+        assert_eq!(shown, ["b: `min` was 1, is 2", "a is gone"]);
+        assert!(changes(&before, &before).is_empty());
+    }
+}

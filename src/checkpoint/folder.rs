@@ -1,0 +1,160 @@
+//! The folder of a run's checkpoints: one run at a time, three checkpoints.
+
+use std::any::Any;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::Manifest;
+use crate::error::{Error, ErrorKind, Result};
+use crate::files::{FileSystem, write_all_at};
+
+/// How many checkpoints are kept: where the newest is damaged, the one before will do.
+const KEPT: usize = 3;
+
+/// The file that says that a run is using the folder.
+const LOCK: &str = "lock";
+
+/// Where a checkpoint is written before it gets its name.
+const ASIDE: &str = ".checkpoint.new";
+
+const PREFIX: &str = "checkpoint-";
+
+/// A folder of checkpoints in use.
+pub struct StateFolder {
+    files: Arc<dyn FileSystem>,
+    path: PathBuf,
+    /// The ordinal of the newest checkpoint; 0 where there is none.
+    newest: u64,
+    _lock: Box<dyn Any + Send + Sync>,
+}
+
+/// What a folder holds.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// The newest checkpoint that is whole, and its file.
+    pub manifest: Option<(Manifest, PathBuf)>,
+    /// Newer ones that are not: file, and what is wrong.
+    pub damaged: Vec<(PathBuf, String)>,
+}
+
+impl StateFolder {
+    /// Takes the folder at `path` into use; it is made where it is not there.
+    ///
+    /// # Errors
+    /// When another run uses it, or the system refuses.
+    pub fn open(files: Arc<dyn FileSystem>, path: &Path) -> Result<Self> {
+        let failed = |error: io::Error| Error::io("use the state folder", path.display(), &error);
+        files.make_folder(path, true).map_err(failed)?;
+        let lock = files.lock(&path.join(LOCK)).map_err(|error| match error.kind() {
+            io::ErrorKind::WouldBlock => {
+                Error::unavailable(format!("another run is using the state folder {}", path.display()))
+                    .with_help("wait for it, stop it, or give this run its own --state")
+            }
+            _ => failed(error),
+        })?;
+        Ok(Self { files, path: path.to_owned(), newest: 0, _lock: lock })
+    }
+
+    /// Something that tells this folder's run from others, for the names of its files in the making.
+    pub fn id(&self) -> Arc<str> {
+        let path = self.path.canonicalize().or_else(|_| std::path::absolute(&self.path));
+        let path = path.unwrap_or_else(|_| self.path.clone());
+        format!("{:08x}", crc32c::crc32c(path.as_os_str().as_encoded_bytes())).into()
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The newest checkpoint that is whole.
+    ///
+    /// # Errors
+    /// A data error where there are checkpoints and none is whole: nothing is started anew in silence.
+    pub fn load(&mut self) -> Result<Found> {
+        let found = look(&*self.files, &self.path)?;
+        self.newest = newest(&*self.files, &self.path)?;
+        if let (None, [.., (path, why)]) = (&found.manifest, &found.damaged[..]) {
+            return Err(Error::data(format!("no checkpoint in {} is whole", self.path.display()))
+                .with_context(format!("{}: {why}", path.display()))
+                .with_help("start anew with another --state, or bring back a copy of this one"));
+        }
+        Ok(found)
+    }
+
+    /// Keeps `manifest` as the newest checkpoint; when this returns, it is durable.
+    ///
+    /// # Errors
+    /// What the system says; then the checkpoint before is still the newest.
+    pub fn keep(&mut self, manifest: &Manifest) -> Result<()> {
+        let bytes = manifest.to_bytes()?;
+        let next = self.newest + 1;
+        let path = self.path.join(format!("{PREFIX}{next:010}"));
+        self.write(&bytes, &path).map_err(|error| Error::io("keep the checkpoint", path.display(), &error))?;
+        self.newest = next;
+        // The new one is durable: nobody needs these. What cannot be removed now will be the next time.
+        for (ordinal, path) in ordinals(&*self.files, &self.path).unwrap_or_default() {
+            if ordinal + KEPT as u64 <= next {
+                let _next_time = self.files.remove(&path);
+            }
+        }
+        Ok(())
+    }
+
+    fn write(&self, bytes: &[u8], path: &Path) -> io::Result<()> {
+        let aside = self.path.join(ASIDE);
+        let file = self.files.create(&aside, false)?;
+        write_all_at(&*file, bytes, 0)?;
+        file.sync()?;
+        self.files.rename(&aside, path)?;
+        self.files.sync_folder(&self.path)
+    }
+}
+
+/// What the folder at `path` holds, without taking it into use.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn look(files: &dyn FileSystem, path: &Path) -> Result<Found> {
+    let mut found = Found::default();
+    let mut all = ordinals(files, path)
+        .map_err(|error| Error::io("look into the state folder", path.display(), &error))?;
+    all.sort_unstable_by(|a, b| b.cmp(a));
+    for (_, path) in all {
+        match read(files, &path) {
+            Ok(manifest) => {
+                found.manifest = Some((manifest, path));
+                break;
+            }
+            Err(error) if error.kind() == ErrorKind::Data => found.damaged.push((path, error.to_string())),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(found)
+}
+
+/// The checkpoint in one file.
+///
+/// # Errors
+/// When it cannot be read, or is not whole.
+pub fn read(files: &dyn FileSystem, path: &Path) -> Result<Manifest> {
+    let bytes = files.read(path).map_err(|error| Error::io("read", path.display(), &error))?;
+    Manifest::from_bytes(&bytes)
+}
+
+/// The checkpoints that are there, by ordinal.
+pub fn ordinals(files: &dyn FileSystem, path: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
+    let names = files.names(path)?;
+    let ordinal = |name: &str| name.strip_prefix(PREFIX)?.parse().ok();
+    Ok(names
+        .iter()
+        .filter_map(|name| Some((ordinal(name.to_str()?)?, path.join(name))))
+        .collect())
+}
+
+fn newest(files: &dyn FileSystem, path: &Path) -> Result<u64> {
+    let all = ordinals(files, path)
+        .map_err(|error| Error::io("look into the state folder", path.display(), &error))?;
+    Ok(all.iter().map(|(ordinal, _)| *ordinal).max().unwrap_or(0))
+}

@@ -1,0 +1,155 @@
+//! One checkpoint, and its bytes.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+
+/// What a checkpoint file begins with.
+const MAGIC: &[u8; 8] = b"tidemill";
+
+/// How the bytes behind it are laid out. A file of another version is refused.
+const VERSION: u32 = 1;
+
+/// Bytes before the content: magic, version, length of the content.
+const HEAD: usize = 8 + 4 + 8;
+
+/// Bytes behind it: CRC-32C of everything before.
+const TAIL: usize = 4;
+
+/// Everything that a run needs to go on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// When it was made, in nanoseconds since 1970, by the machine's clock; for people.
+    pub made: i64,
+    /// How the run stands.
+    pub ending: Ending,
+    /// The pipeline as it was written: source, stages, sinks, in order.
+    pub pipeline: Vec<PartSpec>,
+    /// How many records the source has given.
+    pub records: u64,
+    /// Where the source goes on.
+    pub source: Vec<u8>,
+    /// The sensors, by id.
+    pub sensors: Vec<String>,
+    /// What every stage keeps, in order.
+    pub stages: Vec<Vec<u8>>,
+    /// What every sink has made, in order; `None` for those that begin anew.
+    pub sinks: Vec<Option<Vec<u8>>>,
+    /// What the run has counted.
+    pub counts: Vec<u8>,
+}
+
+/// How a run stands at a checkpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Ending {
+    /// More input is to come.
+    Running,
+    /// All input has gone through; the output is complete and is about to get its names.
+    Complete,
+    /// The output has its names.
+    Published,
+}
+
+/// One part of a pipeline as it was written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartSpec {
+    /// How messages name it, such as `stage 0 (threshold)`.
+    pub place: String,
+    /// Its type.
+    pub name: String,
+    /// Its options with their defaults, as JSON.
+    pub options: String,
+}
+
+impl Manifest {
+    /// The bytes of a checkpoint file: magic, version, length, content, CRC-32C of all that.
+    ///
+    /// # Errors
+    /// An internal error where the content cannot be written.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        let content = postcard::to_stdvec(self)
+            .map_err(|error| Error::internal(format!("the checkpoint cannot be written: {error}")))?;
+        let mut bytes = Vec::with_capacity(HEAD + content.len() + TAIL);
+        bytes.extend_from_slice(MAGIC);
+        bytes.extend_from_slice(&VERSION.to_le_bytes());
+        bytes.extend_from_slice(&(content.len() as u64).to_le_bytes());
+        bytes.extend_from_slice(&content);
+        let crc = crc32c::crc32c(&bytes);
+        bytes.extend_from_slice(&crc.to_le_bytes());
+        Ok(bytes)
+    }
+
+    /// The checkpoint in `bytes`.
+    ///
+    /// # Errors
+    /// A data error that says what is wrong with them: not one bit may be another.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        let wrong = |what: &str| Error::data(format!("it is no whole checkpoint: {what}"));
+        let (body, crc) = bytes.split_last_chunk::<TAIL>().ok_or_else(|| wrong("it is too short"))?;
+        if body.len() < HEAD || !body.starts_with(MAGIC) {
+            return Err(wrong("it does not begin like one"));
+        }
+        if crc32c::crc32c(body) != u32::from_le_bytes(*crc) {
+            return Err(wrong("its checksum is not that of its content"));
+        }
+        let version = u32::from_le_bytes([body[8], body[9], body[10], body[11]]);
+        if version != VERSION {
+            return Err(wrong(&format!("its version is {version}, not {VERSION}"))
+                .with_help("go on with the version of tidemill that wrote it, or start anew with another --state"));
+        }
+        let content = &body[HEAD..];
+        if body[12..HEAD] != (content.len() as u64).to_le_bytes() {
+            return Err(wrong("its length is another"));
+        }
+        match postcard::take_from_bytes(content) {
+            Ok((manifest, [])) => Ok(manifest),
+            Ok(_) => Err(wrong("something follows its content")),
+            Err(error) => Err(wrong(&error.to_string())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    pub(crate) fn manifest() -> Manifest {
+        let part = |place: &str, name: &str| PartSpec {
+            place: place.into(),
+            name: name.into(),
+            options: "{}".into(),
+        };
+        Manifest {
+            made: 1,
+            ending: Ending::Running,
+            pipeline: vec![part("source", "csv"), part("sink 0 (csv)", "csv")],
+            records: 7,
+            source: vec![1, 2, 3],
+            sensors: vec!["a".into(), "b".into()],
+            stages: vec![vec![], vec![0; 40]],
+            sinks: vec![Some(vec![9]), None],
+            counts: vec![5],
+        }
+    }
+
+    #[test]
+    fn a_checkpoint_reads_back() {
+        let bytes = manifest().to_bytes().expect("bytes");
+        assert_eq!(Manifest::from_bytes(&bytes).expect("a checkpoint"), manifest());
+    }
+
+    #[test]
+    fn every_flipped_bit_and_every_missing_or_additional_byte_is_noticed() {
+        let bytes = manifest().to_bytes().expect("bytes");
+        for at in 0..bytes.len() {
+            for bit in 0..8 {
+                let mut damaged = bytes.clone();
+                damaged[at] ^= 1 << bit;
+                assert!(Manifest::from_bytes(&damaged).is_err(), "byte {at}, bit {bit}");
+            }
+            assert!(Manifest::from_bytes(&bytes[..at]).is_err(), "cut at {at}");
+        }
+        let longer = [&bytes[..], &[0]].concat();
+        assert!(Manifest::from_bytes(&longer).is_err());
+    }
+}

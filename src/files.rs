@@ -1,0 +1,233 @@
+//! The file system as this crate writes to it: output and checkpoints go through one small seam, behind which tests put
+//! a disk that fails, or one that forgets what was not made durable.
+
+use std::any::Any;
+use std::ffi::OsString;
+use std::fmt;
+use std::fs::{File, TryLockError};
+use std::io::{self, Read};
+use std::os::unix::fs::{DirBuilderExt, FileExt};
+use std::path::Path;
+use std::sync::Arc;
+
+/// What is done with files, by path.
+pub trait FileSystem: fmt::Debug + Send + Sync {
+    /// What is at `path`.
+    ///
+    /// # Errors
+    /// What the system says; `NotFound` where nothing is.
+    fn kind(&self, path: &Path) -> io::Result<Kind>;
+
+    /// Makes the folder `path` and those on the way. With `is_private`, nobody else may look into it.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn make_folder(&self, path: &Path, is_private: bool) -> io::Result<()>;
+
+    /// Makes an empty file at `path`, in place of one that is there unless it `must_be_new`.
+    ///
+    /// # Errors
+    /// What the system says; `AlreadyExists` where it must be new and is not.
+    fn create(&self, path: &Path, must_be_new: bool) -> io::Result<Arc<dyn FileHandle>>;
+
+    /// Opens the file at `path` for reading and writing.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn open(&self, path: &Path) -> io::Result<Arc<dyn FileHandle>>;
+
+    /// All bytes of the file at `path`.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
+
+    /// Gives the file `from` the name `to`, in place of one that has it.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+
+    /// The same, unless a file has that name.
+    ///
+    /// # Errors
+    /// What the system says; `AlreadyExists` where one has.
+    fn rename_new(&self, from: &Path, to: &Path) -> io::Result<()>;
+
+    /// Removes the file at `path`.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+
+    /// The names in a folder, in any order.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn names(&self, folder: &Path) -> io::Result<Vec<OsString>>;
+
+    /// Takes the lock that the file at `path` stands for, until what is given is dropped; the file is made where it is not there.
+    ///
+    /// # Errors
+    /// What the system says; `WouldBlock` where somebody has it.
+    fn lock(&self, path: &Path) -> io::Result<Box<dyn Any + Send + Sync>>;
+
+    /// Makes the names in a folder durable.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn sync_folder(&self, folder: &Path) -> io::Result<()>;
+}
+
+/// An open file.
+pub trait FileHandle: fmt::Debug + Send + Sync {
+    /// Writes some of `bytes` at `place`; how many.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn write_at(&self, bytes: &[u8], place: u64) -> io::Result<usize>;
+
+    /// Reads some bytes from `place` on; how many, 0 at the end.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn read_at(&self, buffer: &mut [u8], place: u64) -> io::Result<usize>;
+
+    /// How many bytes there are.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn size(&self) -> io::Result<u64>;
+
+    /// Cuts it off behind `size` bytes.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn truncate(&self, size: u64) -> io::Result<()>;
+
+    /// Makes its content durable. After an error nothing of it can be relied on.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn sync(&self) -> io::Result<()>;
+}
+
+/// What can be at a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Bytes that stay.
+    File,
+    /// A folder.
+    Folder,
+    /// A pipe, a device: takes bytes as they come.
+    Stream,
+}
+
+/// The system's own.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Disk;
+
+/// Writes all of `bytes` at `place`.
+///
+/// # Errors
+/// What the system says; `WriteZero` where it takes no more.
+pub fn write_all_at(file: &dyn FileHandle, mut bytes: &[u8], mut place: u64) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match file.write_at(bytes, place) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => (bytes, place) = (&bytes[written..], place + written as u64),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+impl FileSystem for Disk {
+    fn kind(&self, path: &Path) -> io::Result<Kind> {
+        let meta = path.metadata()?;
+        Ok(match (meta.is_file(), meta.is_dir()) {
+            (true, _) => Kind::File,
+            (_, true) => Kind::Folder,
+            _ => Kind::Stream,
+        })
+    }
+
+    fn make_folder(&self, path: &Path, is_private: bool) -> io::Result<()> {
+        let mode = if is_private { 0o700 } else { 0o777 };
+        std::fs::DirBuilder::new().recursive(true).mode(mode).create(path)
+    }
+
+    fn create(&self, path: &Path, must_be_new: bool) -> io::Result<Arc<dyn FileHandle>> {
+        let mut options = File::options();
+        options.read(true).write(true);
+        match must_be_new {
+            true => options.create_new(true),
+            false => options.create(true).truncate(true),
+        };
+        Ok(Arc::new(options.open(path)?))
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Arc<dyn FileHandle>> {
+        Ok(Arc::new(File::options().read(true).write(true).open(path)?))
+    }
+
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        File::open(path)?.read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        std::fs::rename(from, to)
+    }
+
+    fn rename_new(&self, from: &Path, to: &Path) -> io::Result<()> {
+        // A link never replaces anything.
+        std::fs::hard_link(from, to)?;
+        std::fs::remove_file(from)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        std::fs::remove_file(path)
+    }
+
+    fn names(&self, folder: &Path) -> io::Result<Vec<OsString>> {
+        std::fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name())).collect()
+    }
+
+    fn lock(&self, path: &Path) -> io::Result<Box<dyn Any + Send + Sync>> {
+        let file = File::options().write(true).create(true).truncate(false).open(path)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Box::new(file)),
+            Err(TryLockError::WouldBlock) => Err(io::ErrorKind::WouldBlock.into()),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+
+    fn sync_folder(&self, folder: &Path) -> io::Result<()> {
+        File::open(folder)?.sync_all()
+    }
+}
+
+impl FileHandle for File {
+    fn write_at(&self, bytes: &[u8], place: u64) -> io::Result<usize> {
+        FileExt::write_at(self, bytes, place)
+    }
+
+    fn read_at(&self, buffer: &mut [u8], place: u64) -> io::Result<usize> {
+        FileExt::read_at(self, buffer, place)
+    }
+
+    fn size(&self) -> io::Result<u64> {
+        Ok(self.metadata()?.len())
+    }
+
+    fn truncate(&self, size: u64) -> io::Result<()> {
+        self.set_len(size)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.sync_data()
+    }
+}

@@ -1,0 +1,551 @@
+//! The workers of a run.
+//!
+//! ```text
+//! claim a chunk → decode → Row stages → Series stages, shard by shard → prepare for the sinks → hand over → jobs
+//!  one at a time  └──────── each worker by itself ────────┘  each shard in chunk order   itself  in chunk order
+//! ```
+//!
+//! Every worker takes a chunk all the way, then claims the next: one chunk a worker is in flight, so memory does not grow
+//! with the input. Whatever depends on order is done in [`Turn`]s, which come in the order of the chunks; so the bits
+//! that leave are those of the one-thread loop of the executor, whatever the number of workers. A worker waits only for
+//! workers of earlier chunks.
+//!
+//! A barrier travels like a chunk: in its turn it finds every stage and every sink as all earlier chunks have left them and no
+//! later one has touched them. What it sees on its way is a checkpoint; nobody else has to stop for it.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::chunks::{LineCount, account, pieces, set_aside};
+use super::drain::{Drain, PartJob};
+use super::guard::caught;
+use super::lane::{Lane, Moment, Stopped};
+use super::limit::RejectLimit;
+use super::report::Report;
+use super::room::Place;
+use super::setup::Setup;
+use super::state::{Resume, Snapshot};
+use super::tally::Tally;
+use super::turn::Turn;
+use super::{Observer, RunOptions};
+use crate::batch::Batch;
+use crate::chunk::{Chunk, Decoded};
+use crate::error::{Error, Rejection, Result};
+use crate::metrics::Entry;
+use crate::pipeline::Pipeline;
+use crate::sensor::{SensorIds, SharedSensors};
+use crate::source::{Input, Progress};
+use crate::stage::{Flow, Groups, Process, Stage};
+
+/// Where workers get the pieces of the input from.
+pub(crate) trait Feed: Sync {
+    /// Waits for the next piece; `None` when no more will come. Time with the source is added to `decoding`, time waited for it
+    /// to `claiming`.
+    fn claim(&self, ids: &mut SensorIds, spent: &mut Spent) -> Option<Claim>;
+}
+
+/// What a worker has claimed. Ordinals count from that of the crew's [`Crew::first`] on, without gaps.
+pub(crate) struct Claim {
+    pub(crate) ordinal: u64,
+    pub(crate) piece: Piece,
+    pub(crate) progress: Progress,
+    /// When it came in.
+    pub(crate) arrived: Instant,
+    /// What it takes of a bound in bytes, until it has been handed over.
+    pub(crate) place: Option<Place>,
+}
+
+/// A piece of the input, or what goes between two of them.
+pub(crate) enum Piece {
+    Input(Input),
+    /// The source has failed here.
+    Failed(Error),
+    /// A cut for a checkpoint: where the source goes on.
+    Cut(Vec<u8>),
+}
+
+/// The time of one worker around the source.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Spent {
+    /// With the source, or decoding.
+    pub(crate) decoding: Duration,
+    /// Waiting for the source.
+    pub(crate) claiming: Duration,
+}
+
+/// The stages of one reading, and what its workers share.
+pub(crate) struct Crew {
+    lanes: Vec<Lane>,
+    sensors: Arc<SharedSensors>,
+    /// The line after the last chunk, where stages have to know it.
+    lines: Option<Turn<u64>>,
+    control: Control,
+    limit: RejectLimit,
+    chunk_size: usize,
+    workers: usize,
+    /// The ordinal after the last one.
+    next: u64,
+    /// What has been counted.
+    tally: Tally,
+    /// Time waited to hand chunks over in their order.
+    handing_over: Duration,
+}
+
+/// How a run ends early.
+#[derive(Default)]
+struct Control {
+    cancelled: Arc<AtomicBool>,
+    /// The first thing that went wrong, by chunk.
+    failure: Mutex<Option<(u64, Error)>>,
+}
+
+/// What is done with the chunks in their order.
+struct Ordered<'a, D> {
+    name: &'a str,
+    drain: &'a mut D,
+    observer: &'a mut (dyn Observer + Send),
+    limit: RejectLimit,
+    tally: Tally,
+    next: u64,
+}
+
+/// A chunk that came all the way.
+struct Finished<R> {
+    /// Its bytes, where it had any.
+    chunk: Option<Chunk>,
+    progress: Progress,
+    arrived: Instant,
+    records: u64,
+    rejections: Vec<Rejection>,
+    lines: LineCount,
+    /// What the stages set aside, and what goes to the drain; or what went wrong after decoding.
+    rest: Result<Passed<R>>,
+}
+
+/// What became of a batch in the stages.
+struct Passed<R> {
+    entries: Vec<Entry>,
+    rejections: Vec<Rejection>,
+    ready: Option<R>,
+}
+
+/// What one worker keeps.
+pub(crate) struct Worker<L> {
+    ids: SensorIds,
+    processes: Vec<Option<Box<dyn Process>>>,
+    groups: Groups,
+    spent: Spent,
+    /// Time waited to hand chunks over in their order.
+    handing_over: Duration,
+    drain: L,
+}
+
+impl Crew {
+    /// `workers` workers for the stages in `setup`, `stages` of `pipeline`.
+    pub(crate) fn new(
+        pipeline: &Pipeline,
+        stages: &[Arc<dyn Stage>],
+        setup: &Setup,
+        workers: usize,
+        options: &RunOptions,
+        sensors: &Arc<SharedSensors>,
+    ) -> Result<Self> {
+        let shards = if workers == 1 { 1 } else { 4 * workers.next_power_of_two() };
+        let lanes = stages.iter().zip(&setup.labels).enumerate();
+        let lanes =
+            lanes.map(|(at, (stage, label))| Lane::new(stage, label.clone(), &setup.schemas[at], shards, options.state.is_some()));
+        Ok(Self {
+            lanes: lanes.collect::<Result<_>>()?,
+            sensors: Arc::clone(sensors),
+            lines: setup.has_origins.then(|| Turn::new(1)),
+            control: Control::default(),
+            limit: RejectLimit::new(pipeline.input.max_rejects),
+            chunk_size: options.open.chunk_size,
+            workers,
+            next: 0,
+            tally: Tally::new(pipeline.source.name(), stages),
+            handing_over: Duration::ZERO,
+        })
+    }
+
+    /// Set when the run has failed, so that nobody should take on more.
+    pub(crate) fn cancelled(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.control.cancelled)
+    }
+
+    /// Takes everything that `feed` gives through the stages to `drain`. `spawn` runs what it is given once for every
+    /// worker, at the same time, and waits for all of them.
+    pub(crate) fn drive<F: Feed, D: Drain>(
+        &mut self,
+        name: &str,
+        feed: &F,
+        observer: &mut (dyn Observer + Send),
+        drain: &mut D,
+        spawn: impl FnOnce(&(dyn Fn(usize) + Sync)),
+    ) -> Result<Vec<Worker<D::Local>>> {
+        let workers = (0..self.workers).map(|_| self.worker(drain)).collect::<Result<Vec<_>>>()?;
+        let workers: Vec<_> = workers.into_iter().map(Mutex::new).collect();
+        let (limit, tally) = (self.limit.clone(), std::mem::take(&mut self.tally));
+        let ordered = Turn::new(Ordered { name, drain, observer, limit, tally, next: self.next });
+        let this = &*self;
+        spawn(&|index| {
+            let mut worker = lock(&workers[index]);
+            // A worker that is gone must not be waited for, whatever it fell over.
+            let end = caught("a worker", || {
+                this.work(feed, &mut worker, &ordered);
+                Ok(())
+            });
+            if let Err(error) = end {
+                this.control.fail(u64::MAX, error);
+            }
+            if this.control.is_cancelled() {
+                this.wake(&ordered);
+            }
+        });
+        let failure = lock(&self.control.failure).take();
+        let Ordered { limit, tally, next, .. } = ordered.into_inner();
+        (self.tally, self.next) = (tally, next);
+        self.limit = limit;
+        if let Some((_, error)) = failure {
+            return Err(error);
+        }
+        self.limit.finish()?;
+        let workers =
+            workers.into_iter().map(|worker| worker.into_inner().unwrap_or_else(PoisonError::into_inner));
+        Ok(workers.collect())
+    }
+
+    /// Writes the ledgers into `report`.
+    pub(crate) fn close(self, report: &mut Report) {
+        report.passes += 1;
+        report.source = self.tally.source;
+        report.stages = self.tally.stages;
+        report.handing_over = self.handing_over;
+        report.threads = self.workers as u64;
+    }
+
+    fn worker<D: Drain>(&self, drain: &D) -> Result<Worker<D::Local>> {
+        Ok(Worker {
+            ids: SensorIds::new(Arc::clone(&self.sensors)),
+            processes: self.lanes.iter().map(Lane::local).collect::<Result<_>>()?,
+            groups: Groups::default(),
+            spent: Spent::default(),
+            handing_over: Duration::ZERO,
+            drain: drain.local(),
+        })
+    }
+
+    /// The life of a worker: it ends with the input, or when the run is cancelled.
+    fn work<F: Feed, D: Drain>(
+        &self,
+        feed: &F,
+        worker: &mut Worker<D::Local>,
+        ordered: &Turn<Ordered<'_, D>>,
+    ) {
+        while !self.control.is_cancelled()
+            && let Some(claim) = feed.claim(&mut worker.ids, &mut worker.spent)
+        {
+            let ordinal = claim.ordinal;
+            let jobs = match claim.piece {
+                Piece::Failed(error) => {
+                    self.hand_over(ordinal, Err(error), ordered, &mut worker.handing_over)
+                }
+                Piece::Cut(source) => {
+                    self.cut(ordinal, source, ordered, &mut worker.handing_over);
+                    Vec::new()
+                }
+                Piece::Input(input) => {
+                    let finished = self.through::<D>(ordinal, input, (claim.progress, claim.arrived), worker);
+                    match finished {
+                        Ok(finished) => {
+                            self.hand_over(ordinal, Ok(finished), ordered, &mut worker.handing_over)
+                        }
+                        Err(Stopped::Failed(error)) => {
+                            self.hand_over(ordinal, Err(error), ordered, &mut worker.handing_over)
+                        }
+                        Err(Stopped::Cancelled) => return,
+                    }
+                }
+            };
+            drop(claim.place);
+            if let Err(error) = jobs.into_iter().try_for_each(|job| D::work(&mut worker.drain, job)) {
+                self.control.fail(ordinal, error);
+            }
+        }
+    }
+
+    /// Lets everybody who waits look whether the run was cancelled.
+    fn wake<D>(&self, ordered: &Turn<Ordered<'_, D>>) {
+        self.lanes.iter().for_each(Lane::wake);
+        self.lines.iter().for_each(Turn::wake);
+        ordered.wake();
+    }
+
+    /// Takes a chunk through decoding and all stages, to where the drain can take it.
+    fn through<D: Drain>(
+        &self,
+        ordinal: u64,
+        input: Input,
+        (progress, arrived): (Progress, Instant),
+        worker: &mut Worker<D::Local>,
+    ) -> Result<Finished<D::Ready>, Stopped> {
+        let start = Instant::now();
+        let (decoded, lines, chunk) = decode(input, worker)?;
+        worker.spent.decoding += start.elapsed();
+        let Decoded { mut batch, rejections, .. } = decoded;
+        if let Some(turn) = &self.lines {
+            let mut line = turn
+                .take(ordinal, &self.control.cancelled, &mut worker.spent.claiming)
+                .ok_or(Stopped::Cancelled)?;
+            let base = lines.pass(&mut line);
+            batch.origins.iter_mut().for_each(|origins| origins.shift_lines(base));
+        }
+        let records = (batch.len() + rejections.len()) as u64;
+        let rest = match self.stages::<D>(0, batch, ordinal, worker) {
+            Ok(rest) => Ok(rest),
+            Err(Stopped::Failed(error)) => Err(error),
+            Err(Stopped::Cancelled) => return Err(Stopped::Cancelled),
+        };
+        Ok(Finished { chunk, progress, arrived, records, rejections, lines, rest })
+    }
+
+    /// Takes a batch through the stages from `from` on.
+    fn stages<D: Drain>(
+        &self,
+        from: usize,
+        mut batch: Batch,
+        ordinal: u64,
+        worker: &mut Worker<D::Local>,
+    ) -> Result<Passed<D::Ready>, Stopped> {
+        let (mut rejections, mut entries) = (Vec::new(), vec![Entry::default(); self.lanes.len()]);
+        let Worker { processes, groups, drain, .. } = worker;
+        let moment = self.moment(ordinal);
+        for (at, lane) in self.lanes.iter().enumerate().skip(from) {
+            let start = Instant::now();
+            let mut flow = Flow::default();
+            let entry = &mut entries[at];
+            entry.ledger.input += batch.len() as u64;
+            batch = lane.process(batch, moment, &mut processes[at], groups, &mut flow, &mut entry.waiting)?;
+            account(entry, &flow, batch.len());
+            entry.time = start.elapsed().saturating_sub(entry.waiting);
+            rejections.append(&mut flow.rejections);
+        }
+        let ready =
+            if batch.is_empty() { None } else { Some(D::prepare(drain, batch, &self.sensors.read())?) };
+        Ok(Passed { entries, rejections, ready })
+    }
+
+    fn moment(&self, ordinal: u64) -> Moment<'_> {
+        Moment { ordinal, sensors: &self.sensors, cancelled: &self.control.cancelled }
+    }
+
+    /// Hands what became of a chunk over in its turn; gives what is left to do.
+    fn hand_over<D: Drain>(
+        &self,
+        ordinal: u64,
+        finished: Result<Finished<D::Ready>>,
+        ordered: &Turn<Ordered<'_, D>>,
+        waiting: &mut Duration,
+    ) -> Vec<PartJob> {
+        let Some(mut ordered) = ordered.take(ordinal, &self.control.cancelled, waiting) else {
+            return Vec::new();
+        };
+        ordered.next = ordinal + 1;
+        finished.and_then(|finished| ordered.accept(finished, &self.sensors)).unwrap_or_else(|error| {
+            // Still in this chunk's turn, so that no later one is handed over.
+            self.control.fail(ordinal, error);
+            Vec::new()
+        })
+    }
+
+    /// Takes a checkpoint along: in its turn at every stage, then at the sinks.
+    fn cut<D: Drain>(
+        &self,
+        ordinal: u64,
+        source: Vec<u8>,
+        ordered: &Turn<Ordered<'_, D>>,
+        waiting: &mut Duration,
+    ) {
+        let moment = self.moment(ordinal);
+        if let Some(turn) = &self.lines {
+            drop(turn.take(ordinal, &self.control.cancelled, waiting));
+        }
+        let stages = self.lanes.iter().map(|lane| lane.save(moment)).collect::<Result<Vec<_>, _>>();
+        let result = match stages {
+            Err(Stopped::Cancelled) => return,
+            Err(Stopped::Failed(error)) => Err(error),
+            Ok(stages) => Ok(stages),
+        };
+        let Some(mut ordered) = ordered.take(ordinal, &self.control.cancelled, waiting) else { return };
+        ordered.next = ordinal + 1;
+        if let Err(error) = result.and_then(|stages| ordered.cut(source, stages, &self.sensors)) {
+            self.control.fail(ordinal, error);
+        }
+    }
+
+    /// A cut behind all that has come in, when no worker is there.
+    pub(crate) fn last_cut<T>(
+        &mut self,
+        source: Vec<u8>,
+        take: impl FnOnce(Snapshot<'_>) -> Result<T>,
+    ) -> Result<T> {
+        let stages = self.lanes.iter_mut().map(Lane::save_at_rest).collect::<Result<_>>()?;
+        let counts = counts(&self.tally, &self.limit)?;
+        take(Snapshot { source, stages, tally: &self.tally, counts, sensors: &self.sensors })
+    }
+
+    /// Goes on from a checkpoint; gives what is left of its counts, unless the pipeline has changed.
+    pub(crate) fn restore(&mut self, resume: &Resume) -> Result<Option<Vec<u8>>> {
+        for (lane, state) in self.lanes.iter_mut().zip(&resume.stages) {
+            state.as_ref().map_or(Ok(()), |state| lane.restore(state, &self.sensors))?;
+        }
+        let damaged = |error| Error::data(format!("the counts of the checkpoint cannot be read: {error}"));
+        let (own, rest): (Vec<u8>, Vec<u8>) = postcard::from_bytes(&resume.counts).map_err(damaged)?;
+        let (tally, limit) = postcard::from_bytes(&own).map_err(damaged)?;
+        let is_whole = self.lanes.len() == resume.stages.len() && resume.stages.iter().all(Option::is_some);
+        self.tally.restore(tally, is_whole);
+        if is_whole {
+            self.limit.restore(limit);
+        }
+        if let Some(lines) = &mut self.lines {
+            *lines.get_mut() = self.tally.line;
+        }
+        Ok(is_whole.then_some(rest))
+    }
+
+    /// Ends the reading. With `is_over`, the input has ended, and every stage gives back what it holds, each through those after it;
+    /// otherwise what is held stays held.
+    pub(crate) fn finish<D: Drain>(
+        &mut self,
+        mut workers: Vec<Worker<D::Local>>,
+        is_over: bool,
+        drain: &mut D,
+    ) -> Result<()> {
+        for worker in &workers {
+            self.tally.source.time += worker.spent.decoding;
+            self.tally.source.waiting += worker.spent.claiming;
+            self.handing_over += worker.handing_over;
+        }
+        let mut processes: Vec<Vec<Box<dyn Process>>> = (0..self.lanes.len())
+            .map(|at| workers.iter_mut().filter_map(|worker| worker.processes[at].take()).collect())
+            .collect();
+        for at in 0..self.lanes.len() {
+            let mut flow = Flow::default();
+            let lane = &mut self.lanes[at];
+            let last = match is_over {
+                true => lane.finish(&mut processes[at], &self.sensors, &mut flow)?,
+                false => None,
+            };
+            let entry = &mut self.tally.stages[at];
+            account(entry, &flow, last.as_ref().map_or(0, Batch::len));
+            entry.ledger.held = lane.held(&processes[at]);
+            set_aside(flow.rejections, drain)?;
+            // What was held goes on with one worker, which has the stages still to come.
+            let worker = &mut workers[0];
+            worker.processes = processes.iter_mut().map(Vec::pop).collect();
+            let result = self.forward(at + 1, last.as_ref(), worker, drain);
+            let kept = worker.processes.drain(..).zip(&mut processes);
+            kept.for_each(|(process, processes)| processes.extend(process));
+            result?;
+        }
+        workers.into_iter().try_for_each(|worker| drain.close(worker.drain))
+    }
+
+    /// Takes what a stage held through the stages from `from` on, in pieces of about a chunk.
+    fn forward<D: Drain>(
+        &mut self,
+        from: usize,
+        held: Option<&Batch>,
+        worker: &mut Worker<D::Local>,
+        drain: &mut D,
+    ) -> Result<()> {
+        let chunk_size = self.chunk_size;
+        for piece in held.into_iter().flat_map(|batch| pieces(batch, chunk_size)) {
+            let ordinal = self.next;
+            self.next += 1;
+            self.lanes[from..].iter_mut().for_each(|lane| lane.skip_to(ordinal));
+            let passed = match self.stages::<D>(from, piece, ordinal, worker) {
+                Ok(passed) => passed,
+                Err(Stopped::Failed(error)) => return Err(error),
+                Err(Stopped::Cancelled) => return Err(Error::internal("cancelled by nobody")),
+            };
+            self.tally.add(&passed.entries);
+            set_aside(passed.rejections, drain)?;
+            if let Some(ready) = passed.ready {
+                let jobs = drain.accept(ready, &self.sensors)?;
+                jobs.into_iter().try_for_each(|job| D::work(&mut worker.drain, job))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Bytes to records; the chunk is given back.
+fn decode<L>(input: Input, worker: &mut Worker<L>) -> Result<(Decoded, LineCount, Option<Chunk>)> {
+    match input {
+        Input::Nothing => Err(Error::internal("nothing was to be decoded")),
+        Input::Records(decoded) => Ok((decoded, LineCount::Final, None)),
+        Input::Chunk(chunk) => {
+            let mut decoded = caught("source", || chunk.decode(&mut worker.ids))?;
+            decoded.batch.sequence = chunk.sequence;
+            let lines = LineCount::of(&chunk, &decoded);
+            Ok((decoded, lines, Some(chunk)))
+        }
+    }
+}
+
+/// Panics are caught where foreign code is called; what one leaves behind is never published.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What has been counted, for a checkpoint.
+fn counts(tally: &Tally, limit: &RejectLimit) -> Result<Vec<u8>> {
+    postcard::to_stdvec(&(tally.counted(), limit.counted()))
+        .map_err(|error| Error::internal(format!("the counts cannot be saved: {error}")))
+}
+
+impl<D: Drain> Ordered<'_, D> {
+    fn cut(&mut self, source: Vec<u8>, stages: Vec<Vec<u8>>, sensors: &SharedSensors) -> Result<()> {
+        let counts = counts(&self.tally, &self.limit)?;
+        self.drain.cut(Snapshot { source, stages, tally: &self.tally, counts, sensors })
+    }
+
+    fn accept(&mut self, finished: Finished<D::Ready>, sensors: &SharedSensors) -> Result<Vec<PartJob>> {
+        let Finished { chunk, progress, arrived: _, records, mut rejections, lines, rest } = finished;
+        chunk.iter().try_for_each(Chunk::check_unchanged)?;
+        let ledger = &mut self.tally.source.ledger;
+        let base = lines.pass(&mut self.tally.line);
+        for rejection in &mut rejections {
+            rejection.position.line += base;
+            rejection.record += ledger.input;
+        }
+        ledger.input += records;
+        ledger.rejected += rejections.len() as u64;
+        ledger.output += records - rejections.len() as u64;
+        self.limit.pass(records, &rejections)?;
+        let passed = rest?;
+        self.tally.add(&passed.entries);
+        rejections.extend(passed.rejections);
+        set_aside(rejections, self.drain)?;
+        let jobs = passed.ready.map_or_else(|| Ok(Vec::new()), |ready| self.drain.accept(ready, sensors))?;
+        self.observer.progress(self.name, progress, self.tally.source.ledger.input);
+        Ok(jobs)
+    }
+}
+
+impl Control {
+    fn is_cancelled(&self) -> bool {
+        self.cancelled.load(Ordering::Acquire)
+    }
+
+    /// Ends the run with `error`, unless an earlier chunk has failed too.
+    fn fail(&self, ordinal: u64, error: Error) {
+        let mut failure = lock(&self.failure);
+        if failure.as_ref().is_none_or(|(earlier, _)| ordinal < *earlier) {
+            *failure = Some((ordinal, error));
+        }
+        self.cancelled.store(true, Ordering::Release);
+    }
+}

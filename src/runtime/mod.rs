@@ -1,0 +1,50 @@
+//! What both runtimes are made of: everything about a run that is not about *when* a chunk is taken on.
+//!
+//! `executor` reads an input that ends, `streaming` one that does not. Either gives its `crew` of workers a `feed` of chunks, in
+//! order; the crew takes every chunk through decoding and the stages (`lane`) to the sinks (`outlet`).
+
+pub(crate) mod chunks;
+pub(crate) mod crew;
+pub(crate) mod drain;
+pub(crate) mod guard;
+pub(crate) mod lane;
+pub(crate) mod limit;
+pub(crate) mod outlet;
+mod report;
+pub(crate) mod room;
+pub(crate) mod setup;
+pub(crate) mod state;
+mod tally;
+mod turn;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use crate::source::{OpenOptions, Progress};
+
+pub use state::StateOptions;
+pub use report::{FirstPassReport, Rejects, Report, Shown};
+
+/// How a pipeline is run, as opposed to what it does: nothing here changes the output.
+#[derive(Clone, Debug, Default)]
+pub struct RunOptions {
+    /// How many threads work; the machine's cores (or `RAYON_NUM_THREADS`) where `None`.
+    pub threads: Option<usize>,
+    /// Whether to run the one-thread loop that judges the parallel runtime, with the decoders that judge the fast ones, instead.
+    pub sequential: bool,
+    /// How the input is opened.
+    pub open: OpenOptions,
+    /// Set it to stop the run: at the next chunk, where its input ends; behind the last chunk that has come in, where it does not.
+    pub stop: Arc<AtomicBool>,
+    /// Where checkpoints are kept, for a run that goes on after a restart.
+    pub state: Option<StateOptions>,
+}
+
+/// Is told how a run goes on.
+pub trait Observer {
+    /// A piece of the input has been processed. `pass` counts from 0 of `passes` (at least).
+    fn progress(&mut self, _pass: &str, _progress: Progress, _records: u64) {}
+}
+
+/// Whoever does not want to know.
+impl Observer for () {}

@@ -1,0 +1,330 @@
+//! A run that goes on after a restart: its state folder, and the thread that keeps checkpoints while the run goes on.
+//!
+//! | thread | started by | waits for | ends |
+//! |---|---|---|---|
+//! | checkpoint | [`State::begin`] | the next cut; jobs of workers; the disk | when the run lets go of it, after the cut in hand |
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crossbeam::channel::{Sender, bounded};
+
+use super::tally::Tally;
+use crate::checkpoint::{Change, Ending, Found, Manifest, PartSpec, StateFolder, changes, matches};
+use crate::error::{Error, Result};
+use crate::files::{Disk, FileSystem};
+use crate::pipeline::Pipeline;
+use crate::sensor::SharedSensors;
+use crate::sink::{Job, Outset, Repeat};
+
+/// How a run that goes on after a restart keeps its checkpoints.
+#[derive(Clone, Debug)]
+pub struct StateOptions {
+    /// The folder of the checkpoints.
+    pub folder: PathBuf,
+    /// How often one is made, at most.
+    pub every: Duration,
+    /// Whether a pipeline that is not the one of the checkpoint goes on with what it can use of it.
+    pub accept_changes: bool,
+    /// Where the folder and the output are.
+    pub files: Arc<dyn FileSystem>,
+}
+
+impl StateOptions {
+    /// Checkpoints in `folder`, every second.
+    pub fn new(folder: impl Into<PathBuf>) -> Self {
+        Self {
+            folder: folder.into(),
+            every: Duration::from_secs(1),
+            accept_changes: false,
+            files: Arc::new(Disk),
+        }
+    }
+}
+
+/// The state folder of a run, and what was found in it.
+pub(crate) struct State {
+    options: StateOptions,
+    folder: Arc<Mutex<StateFolder>>,
+    pipeline: Vec<PartSpec>,
+    run: Arc<str>,
+    /// The checkpoint from which the run goes on, its parts in the order of the pipeline.
+    pub(crate) resume: Option<Resume>,
+    /// What is worth knowing about how the run goes on.
+    pub(crate) remarks: Vec<String>,
+    keeper: Option<Keeper>,
+}
+
+/// What a run goes on from.
+#[derive(Clone, Default)]
+pub(crate) struct Resume {
+    pub(crate) ending: Option<Ending>,
+    pub(crate) source: Vec<u8>,
+    pub(crate) sensors: Vec<String>,
+    /// By stage; `None` where it begins anew.
+    pub(crate) stages: Vec<Option<Vec<u8>>>,
+    /// By sink; likewise.
+    pub(crate) sinks: Vec<Option<Vec<u8>>>,
+    pub(crate) counts: Vec<u8>,
+}
+
+/// One cut through a run, between two pieces of its input.
+pub(crate) struct Snapshot<'a> {
+    pub(crate) source: Vec<u8>,
+    pub(crate) stages: Vec<Vec<u8>>,
+    pub(crate) tally: &'a Tally,
+    pub(crate) counts: Vec<u8>,
+    pub(crate) sensors: &'a SharedSensors,
+}
+
+/// A checkpoint to be kept, and what must be durable before.
+pub(crate) struct Draft {
+    pub(crate) manifest: Manifest,
+    pub(crate) settle: Vec<Job>,
+}
+
+/// The thread that keeps checkpoints.
+struct Keeper {
+    sender: Sender<Draft>,
+    thread: JoinHandle<()>,
+    failure: Arc<Mutex<Option<Error>>>,
+}
+
+impl State {
+    /// Takes the state folder of a run of `pipeline` into use.
+    ///
+    /// # Errors
+    /// When it cannot be used; when its checkpoint is of another pipeline and that was not accepted; when a part of the pipeline
+    /// cannot go on after a restart.
+    pub(crate) fn open(options: &StateOptions, pipeline: &Pipeline) -> Result<Self> {
+        check_sinks(pipeline)?;
+        let mut folder = StateFolder::open(Arc::clone(&options.files), &options.folder)?;
+        let found = folder.load()?;
+        let mut state = Self {
+            options: options.clone(),
+            run: folder.id(),
+            folder: Arc::new(Mutex::new(folder)),
+            pipeline: parts(pipeline),
+            resume: None,
+            remarks: Vec::new(),
+            keeper: None,
+        };
+        state.take_up(found)?;
+        Ok(state)
+    }
+
+    fn take_up(&mut self, found: Found) -> Result<()> {
+        for (path, why) in &found.damaged {
+            self.remarks.push(format!("{} was left out: {why}", path.display()));
+        }
+        let Some((manifest, path)) = found.manifest else { return Ok(()) };
+        let changed = changes(&manifest.pipeline, &self.pipeline);
+        if !changed.is_empty() && !self.options.accept_changes {
+            return Err(self.changed(&changed));
+        }
+        self.remarks.extend(changed.iter().map(|change| format!("not as at the checkpoint: {change}")));
+        self.remarks.push(format!(
+            "went on from {}, behind {} records",
+            path.display(),
+            manifest.records
+        ));
+        self.resume = Some(self.matched(manifest));
+        Ok(())
+    }
+
+    fn changed(&self, changed: &[Change]) -> Error {
+        let list: Vec<_> = changed.iter().map(|change| format!("\n  {change}")).collect();
+        let message =
+            format!("the pipeline is not the one of the checkpoint in {}:{}", self.options.folder.display(), list.concat());
+        Error::config(message).with_help(
+            "undo that, or give `--accept changes`: unchanged parts go on, changed ones begin anew with the next record; or start anew with another --state",
+        )
+    }
+
+    /// What each part of the pipeline goes on with.
+    fn matched(&self, manifest: Manifest) -> Resume {
+        let kind = |parts: &[PartSpec], kind: &str| -> Vec<PartSpec> {
+            parts.iter().filter(|part| part.place.starts_with(kind)).cloned().collect()
+        };
+        let of = |name: &str| matches(&kind(&manifest.pipeline, name), &kind(&self.pipeline, name));
+        let stages = of("stage").into_iter().map(|at| manifest.stages.get(at?).cloned()).collect();
+        let sinks = of("sink").into_iter().map(|at| manifest.sinks.get(at?).cloned().flatten()).collect();
+        Resume {
+            ending: Some(manifest.ending),
+            source: manifest.source,
+            sensors: manifest.sensors,
+            stages,
+            sinks,
+            counts: manifest.counts,
+        }
+    }
+
+    /// Whether the run was over when its last checkpoint was made.
+    pub(crate) fn ending(&self) -> Option<Ending> {
+        self.resume.as_ref()?.ending
+    }
+
+    /// What sink `at` begins with.
+    pub(crate) fn outset(&self, at: usize) -> Outset {
+        Outset {
+            files: Arc::clone(&self.options.files),
+            run: Some(Arc::clone(&self.run)),
+            resume: self.resume.as_ref().and_then(|resume| resume.sinks.get(at).cloned().flatten()),
+        }
+    }
+
+    /// How often a checkpoint is made, at most.
+    pub(crate) fn every(&self) -> Duration {
+        self.options.every
+    }
+
+    /// Starts the thread that keeps checkpoints.
+    pub(crate) fn begin(&mut self) -> Result<()> {
+        let (sender, drafts) = bounded::<Draft>(1);
+        let (folder, failure) = (Arc::clone(&self.folder), Arc::new(Mutex::new(None)));
+        let failed = Arc::clone(&failure);
+        let work = move || {
+            for draft in drafts {
+                if let Err(error) = keep(&folder, draft) {
+                    *lock(&failed) = Some(error);
+                    return;
+                }
+            }
+        };
+        let thread = std::thread::Builder::new().name("checkpoint".into()).spawn(work);
+        let thread =
+            thread.map_err(|error| Error::internal(format!("no thread for checkpoints: {error}")))?;
+        self.keeper = Some(Keeper { sender, thread, failure });
+        Ok(())
+    }
+
+    /// Hands a cut to the thread that keeps it. Where it is still busy with the one before, this one is left out.
+    ///
+    /// # Errors
+    /// When an earlier one could not be kept: then nothing later may be either.
+    pub(crate) fn submit(&self, draft: Draft) -> Result<()> {
+        let Some(keeper) = &self.keeper else { return Err(Error::internal("nobody keeps checkpoints")) };
+        if let Some(error) = lock(&keeper.failure).take() {
+            return Err(error);
+        }
+        // What does not fit in is dropped: the next one has it all.
+        let _left_out = keeper.sender.try_send(draft);
+        Ok(())
+    }
+
+    /// Waits for the thread, and keeps a last checkpoint.
+    ///
+    /// # Errors
+    /// When this one or an earlier one could not be kept.
+    pub(crate) fn conclude(&mut self, draft: Draft) -> Result<()> {
+        self.rest()?;
+        keep(&self.folder, draft)
+    }
+
+    /// Waits for the thread.
+    fn rest(&mut self) -> Result<()> {
+        let Some(Keeper { sender, thread, failure }) = self.keeper.take() else { return Ok(()) };
+        drop(sender);
+        let joined = thread.join();
+        if let Some(error) = lock(&failure).take() {
+            return Err(error);
+        }
+        joined.map_err(|_| Error::internal("the thread that keeps checkpoints panicked"))
+    }
+
+    /// A checkpoint of `snapshot`; the sinks are still to be added.
+    pub(crate) fn draft(&self, snapshot: Snapshot<'_>, ending: Ending) -> Draft {
+        let made = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_nanos() as i64);
+        let manifest = Manifest {
+            made,
+            ending,
+            pipeline: self.pipeline.clone(),
+            records: snapshot.tally.source.ledger.input,
+            source: snapshot.source,
+            sensors: snapshot.sensors.read().names().map(str::to_owned).collect(),
+            stages: snapshot.stages,
+            sinks: Vec::new(),
+            counts: snapshot.counts,
+        };
+        Draft { manifest, settle: Vec::new() }
+    }
+}
+
+impl Drop for State {
+    fn drop(&mut self) {
+        // A run that failed lets the checkpoint in hand be finished.
+        let _failed_already = self.rest();
+    }
+}
+
+/// Says when the next checkpoint is due.
+#[derive(Debug)]
+pub(crate) struct Clock {
+    every: Option<Duration>,
+    last: Instant,
+}
+
+impl Clock {
+    /// Every so often, from now on; never where there is no state folder.
+    pub(crate) fn new(every: Option<Duration>) -> Self {
+        Self { every, last: Instant::now() }
+    }
+
+    /// Whether one is due; if so, the next one is due that much later.
+    pub(crate) fn is_due(&mut self) -> bool {
+        let is_due = self.every.is_some_and(|every| self.last.elapsed() >= every);
+        if is_due {
+            self.last = Instant::now();
+        }
+        is_due
+    }
+}
+
+/// First what the manifest speaks of is made durable, then the manifest.
+fn keep(folder: &Mutex<StateFolder>, draft: Draft) -> Result<()> {
+    draft.settle.into_iter().try_for_each(|settle| settle())?;
+    lock(folder).keep(&draft.manifest)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The parts of a pipeline as they are written into a checkpoint.
+fn parts(pipeline: &Pipeline) -> Vec<PartSpec> {
+    let part = |place: String, name: &str, options: serde_json::Value| PartSpec {
+        place,
+        name: name.to_owned(),
+        options: options.to_string(),
+    };
+    let input = serde_json::to_value(&pipeline.input).unwrap_or_default();
+    let source = crate::registry::merged([pipeline.source.parameters(), input]);
+    let mut parts = vec![part("source".into(), pipeline.source.name(), source)];
+    if pipeline.stages_before() > 0 {
+        parts.push(part("stage before (order)".into(), "order", serde_json::to_value(&pipeline.input).unwrap_or_default()));
+    }
+    parts.extend(pipeline.stages.iter().enumerate().map(|(at, stage)| {
+        part(format!("stage {at} ({})", stage.name()), stage.name(), stage.parameters())
+    }));
+    parts.extend(pipeline.sinks.iter().enumerate().map(|(at, sink)| {
+        let sensors = serde_json::json!({ "sensors": sink.sensors });
+        let options = crate::registry::merged([sink.spec.parameters(), sensors]);
+        part(format!("sink {at} ({})", sink.spec.name()), sink.spec.name(), options)
+    }));
+    parts
+}
+
+/// A sink whose output would be lost or torn by a restart cannot take part.
+fn check_sinks(pipeline: &Pipeline) -> Result<()> {
+    for (at, sink) in pipeline.sinks.iter().enumerate() {
+        let name = sink.spec.name();
+        if !sink.spec.can_resume() && sink.spec.repeat() == Repeat::Harmless {
+            return Err(Error::config(format!("sink {at} ({name}) cannot go on with its file after a restart"))
+                .with_help("write csv or jsonl, or run without --state")
+                .with_part(crate::error::Part::Sink(at)));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,63 @@
+//! What has been counted so far, in the order of the input.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::metrics::{Entry, Ledger};
+use crate::stage::Stage;
+
+/// Ledger, time, waiting.
+pub(crate) type CountedEntry = (Ledger, Duration, Duration);
+
+/// A tally in a checkpoint.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Counted {
+    source: CountedEntry,
+    stages: Vec<CountedEntry>,
+    line: u64,
+}
+
+/// The ledgers of the source and the stages, and the line that comes next.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tally {
+    pub(crate) source: Entry,
+    pub(crate) stages: Vec<Entry>,
+    /// The line after the last chunk.
+    pub(crate) line: u64,
+}
+
+impl Tally {
+    /// Of a run of `source` and `stages` that has not begun.
+    pub(crate) fn new(source: &str, stages: &[Arc<dyn Stage>]) -> Self {
+        Self {
+            source: Entry::new(source),
+            stages: stages.iter().map(|stage| Entry::new(stage.name())).collect(),
+            line: 1,
+        }
+    }
+
+    /// As bytes, for a checkpoint.
+    pub(crate) fn counted(&self) -> Counted {
+        Counted {
+            source: self.source.counted(),
+            stages: self.stages.iter().map(Entry::counted).collect(),
+            line: self.line,
+        }
+    }
+
+    /// Goes on from a checkpoint. Where not all stages do, the counts begin anew: they would not add up.
+    pub(crate) fn restore(&mut self, counted: Counted, is_whole: bool) {
+        self.line = counted.line;
+        if is_whole && counted.stages.len() == self.stages.len() {
+            self.source.restore(counted.source);
+            self.stages.iter_mut().zip(counted.stages).for_each(|(entry, counted)| entry.restore(counted));
+        }
+    }
+
+    /// Adds what was entered for one chunk, stage by stage.
+    pub(crate) fn add(&mut self, stages: &[Entry]) {
+        self.stages.iter_mut().zip(stages).for_each(|(entry, more)| entry.add(more));
+    }
+}

@@ -1,0 +1,53 @@
+//! Waiting for input no longer than a stop can bear.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+/// How long a reader waits before it looks whether it is still wanted.
+pub(super) const PATIENCE: Duration = Duration::from_millis(50);
+
+/// Whether a read would give something, be it the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Readable {
+    Now,
+    NotYet,
+}
+
+/// Waits until there is something to read, [`PATIENCE`] at most.
+pub(super) fn readable(file: impl AsFd) -> io::Result<Readable> {
+    let timeout = Timespec { tv_sec: 0, tv_nsec: PATIENCE.subsec_nanos().into() };
+    let mut files = [PollFd::new(&file, PollFlags::IN)];
+    match poll(&mut files, Some(&timeout)) {
+        Ok(0) | Err(rustix::io::Errno::INTR) => Ok(Readable::NotYet),
+        Ok(_) => Ok(Readable::Now),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Asks for room in a pipe: the fewer the turns between its two ends, the cheaper a byte. Where that is not granted, it works too.
+pub(super) fn widen(file: &File) {
+    const ROOM: usize = 1 << 20;
+    #[cfg(target_os = "linux")]
+    let _as_it_was = rustix::pipe::fcntl_setpipe_size(file, ROOM);
+}
+
+/// A file opened so that it never waits, for a reader that can.
+pub(super) struct Patient(pub(super) File);
+
+impl Read for Patient {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            if readable(&self.0)? == Readable::NotYet {
+                continue;
+            }
+            match self.0.read(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                other => return other,
+            }
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! The thread of the source, and the bounded channel from which workers take what it has read.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use crossbeam::channel::{Receiver, SendTimeoutError, Sender, bounded};
+
+use crate::runtime::crew::{Claim, Feed, Piece, Spent};
+use crate::runtime::guard::caught;
+use crate::runtime::room::Room;
+use crate::sensor::SensorIds;
+use crate::source::{Input, Source};
+
+/// Bytes that may have been read and not been handed to the sinks.
+const ROOM: usize = 4 << 20;
+
+/// Pieces that may wait for a worker.
+const PIECES: usize = 64;
+
+/// How long the source's thread waits for the workers before it looks whether the run has failed.
+const PATIENCE: Duration = Duration::from_millis(50);
+
+/// What the source's thread keeps.
+pub(super) struct Reader {
+    pub(super) source: Box<dyn Source>,
+    pub(super) ids: SensorIds,
+    sender: Sender<Claim>,
+    room: Arc<Room>,
+    stop: Arc<AtomicBool>,
+    /// Set when the run has failed.
+    cancelled: Arc<AtomicBool>,
+    next: u64,
+}
+
+/// What workers take pieces from.
+pub(super) struct Intake {
+    receiver: Receiver<Claim>,
+}
+
+/// Why the source's thread has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// There is no more input.
+    Over,
+    /// The run was asked to stop; what had come in is on its way.
+    Stopped,
+    /// The source or a worker has failed.
+    Failed,
+}
+
+/// Both ends of the channel between `source` and the workers.
+pub(super) fn between(
+    source: Box<dyn Source>,
+    ids: SensorIds,
+    stop: Arc<AtomicBool>,
+    cancelled: Arc<AtomicBool>,
+) -> (Reader, Intake) {
+    let (sender, receiver) = bounded(PIECES);
+    let reader = Reader { source, ids, sender, room: Room::new(ROOM), stop, cancelled, next: 0 };
+    (reader, Intake { receiver })
+}
+
+impl Reader {
+    /// The life of the source's thread: it waits for the source, and for room among what waits for the workers; it ends with the
+    /// input, when the run is asked to stop, or when the run has failed. The workers end when the channel is empty and this is gone.
+    pub(super) fn read(mut self) -> (Ended, Box<dyn Source>) {
+        let ended = loop {
+            if self.is_cancelled() {
+                break Ended::Failed;
+            }
+            if self.stop.load(Ordering::Relaxed) {
+                break Ended::Stopped;
+            }
+            let piece = match caught("source", || self.source.next(&mut self.ids)) {
+                Ok(None) => break Ended::Over,
+                Ok(Some(Input::Nothing)) => continue,
+                Ok(Some(input)) => Piece::Input(input),
+                Err(error) => Piece::Failed(error),
+            };
+            let is_failed = matches!(piece, Piece::Failed(_));
+            if !self.send(piece) || is_failed {
+                break Ended::Failed;
+            }
+        };
+        (ended, self.source)
+    }
+
+    /// Hands a piece to the workers as soon as they have room for it; whether it did.
+    fn send(&mut self, piece: Piece) -> bool {
+        let (arrived, progress) = (Instant::now(), self.source.progress());
+        let place = loop {
+            match self.room.take(size(&piece), PATIENCE) {
+                Some(place) => break place,
+                None if self.is_cancelled() => return false,
+                None => {}
+            }
+        };
+        let ordinal = self.next;
+        let mut claim = Claim { ordinal, piece, progress, arrived, place: Some(place) };
+        loop {
+            claim = match self.sender.send_timeout(claim, PATIENCE) {
+                Ok(()) => break,
+                Err(SendTimeoutError::Disconnected(_)) => return false,
+                Err(SendTimeoutError::Timeout(_)) if self.is_cancelled() => return false,
+                Err(SendTimeoutError::Timeout(claim)) => claim,
+            };
+        }
+        self.next += 1;
+        true
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.cancelled.load(Ordering::Acquire)
+    }
+}
+
+/// The bytes that a piece takes, about.
+fn size(piece: &Piece) -> usize {
+    match piece {
+        Piece::Input(Input::Chunk(chunk)) => chunk.bytes.len(),
+        Piece::Input(Input::Records(decoded)) => {
+            let batch = &decoded.batch;
+            batch.len() * 8 * batch.schema().fields().len() + batch.text.len()
+        }
+        Piece::Input(Input::Nothing) | Piece::Failed(_) => 0,
+    }
+}
+
+impl Feed for Intake {
+    fn claim(&self, _ids: &mut SensorIds, spent: &mut Spent) -> Option<Claim> {
+        let start = Instant::now();
+        let claim = self.receiver.recv().ok();
+        spent.claiming += start.elapsed();
+        claim
+    }
+}

@@ -1,0 +1,108 @@
+//! The unbounded runtime: reads an input that may never end, and hands on what is there.
+//!
+//! ```text
+//! source's thread → bounded channel → workers: decode → stages → sinks, in order → flush
+//! ```
+//!
+//! | thread | started by | waits for | ends |
+//! |---|---|---|---|
+//! | source | [`run`] | input, for a moment at a time; room among what waits for the workers | with the input, at a stop, at a failure |
+//! | worker | [`run`] | the channel; its turn behind workers of earlier pieces; a sink | when the source's thread has ended and the channel is empty, at a failure |
+//! | the caller's | — | all of them | when it has joined all of them |
+//!
+//! Pieces hold whatever was there when the source looked; nothing waits for one to fill. What is between the source and the sinks
+//! is bounded in bytes: a slow sink makes the source wait, and nothing is dropped. A stop ends the reading; what has come in goes all
+//! the way and is committed.
+
+mod intake;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::Instant;
+
+use crate::error::{Error, Result};
+use crate::pipeline::{Pipeline, plan};
+use crate::runtime::crew::Crew;
+use crate::runtime::outlet::Outlets;
+use crate::runtime::setup::Setup;
+use crate::runtime::{Observer, Report, RunOptions};
+use crate::sensor::{SensorIds, SharedSensors};
+use crate::stage::{Reach, Stage};
+
+use intake::{Ended, between};
+
+/// Runs `pipeline` until its input ends, or [`RunOptions::stop`] is set; then what has come in is committed.
+///
+/// # Errors
+/// Whatever ends the run early; then no sink has made anything visible under its final name.
+pub fn run(
+    pipeline: &Pipeline,
+    options: &RunOptions,
+    observer: &mut (dyn Observer + Send),
+) -> Result<Report> {
+    let start = Instant::now();
+    let stages = plan::stages(pipeline)?;
+    stages.iter().try_for_each(|stage| check_one_pass(&**stage))?;
+    let sensors = Arc::new(SharedSensors::with_limit(pipeline.input.max_sensors));
+    let setup = Setup::open(pipeline, &stages, options)?;
+    let workers = workers(options);
+    let mut crew = Crew::new(pipeline, &stages, &setup, workers, options, &sensors)?;
+    let mut outlets = Outlets::open(pipeline, &setup.schemas[stages.len()])?.live();
+    let ids = SensorIds::new(Arc::clone(&sensors));
+    let cancelled = crew.cancelled();
+    let (reader, intake) = between(setup.source, ids, Arc::clone(&options.stop), Arc::clone(&cancelled));
+    let (driven, read) = std::thread::scope(|scope| {
+        let reading = thread::Builder::new().name("source".into()).spawn_scoped(scope, || reader.read());
+        let reading = reading.map_err(|error| no_thread(&error))?;
+        let driven = crew.drive("run", &intake, observer, &mut outlets, |work| on_threads(workers, work));
+        if driven.is_err() {
+            cancelled.store(true, Ordering::Release);
+        }
+        let read = reading.join().map_err(|_| Error::internal("the source's thread panicked"));
+        Ok::<_, Error>((driven, read?))
+    })?;
+    let (ended, source) = read;
+    crew.finish(driven?, true, &mut outlets)?;
+    let mut report = Report { bytes: source.bytes(), ..Report::default() };
+    crew.close(&mut report);
+    if ended == Ended::Stopped {
+        report.remarks.push("stopped when asked to; all that had come in was written".into());
+    }
+    outlets.finish(&mut report)?;
+    report.sensors = sensors.read().len() as u64;
+    report.elapsed = start.elapsed();
+    report.check()?;
+    Ok(report)
+}
+
+/// Calls `work` once for each of `count` workers, at the same time. The first is the caller's thread, so that there is one whatever
+/// the system grants.
+fn on_threads(count: usize, work: &(dyn Fn(usize) + Sync)) {
+    std::thread::scope(|scope| {
+        for index in 1..count {
+            let name = format!("worker {index}");
+            let _fewer_will_do = thread::Builder::new().name(name).spawn_scoped(scope, move || work(index));
+        }
+        work(0);
+    });
+}
+
+fn no_thread(error: &std::io::Error) -> Error {
+    Error::internal(format!("no thread to read with: {error}"))
+}
+
+/// How many threads work.
+fn workers(options: &RunOptions) -> usize {
+    options.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from))
+}
+
+/// A stage that has to see all of the input first cannot run on one that does not end.
+fn check_one_pass(stage: &dyn Stage) -> Result<()> {
+    if stage.reach() != Reach::Global {
+        return Ok(());
+    }
+    let name = stage.name();
+    Err(Error::config(format!("`{name}` needs a first pass, and this source cannot be read twice"))
+        .with_help("read from files, or load constants that an earlier `tidemill fit` saved"))
+}
