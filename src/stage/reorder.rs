@@ -1,11 +1,12 @@
 //! `order = "time"`: sorts the records of each sensor by time, within a bound (clause 9).
 //!
 //! A record leaves once its sensor's newest time is ahead of it by the bound: then nothing earlier can come any more
-//! but what is late. That depends on the records alone, one after the other, so neither chunks
-//! nor clocks change the order of leaving.
+//! but what is late. Those of a sensor that is [quiet](crate::time::quiet_at) leave without waiting for a newer one. Both depend
+//! on the records alone, one after the other, so neither chunks nor clocks change the order of leaving.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::collections::binary_heap::PeekMut;
 use std::sync::Arc;
 
 use serde_json::json;
@@ -14,8 +15,8 @@ use super::moving::late_by;
 use super::{Flow, PerSensor, Process, Reach, Stage};
 use crate::batch::{Batch, Schema};
 use crate::error::{Error, RejectionKind, Result};
-use crate::sensor::Sensors;
-use crate::time::{Timestamp, format_duration};
+use crate::sensor::{SensorId, Sensors};
+use crate::time::{Deadlines, Reached, Timestamp, Watermark, format_duration, quiet_at};
 
 /// Sorts each series by (timestamp, input order).
 #[derive(Clone, Debug)]
@@ -66,6 +67,8 @@ impl Stage for Reorder {
             live: 0,
             series: PerSensor::default(),
             next: 0,
+            reached: Reached::new(),
+            deadlines: Deadlines::default(),
         }))
     }
 
@@ -92,36 +95,113 @@ struct Sorting {
     series: PerSensor<Series>,
     /// The ordinal of the next record.
     next: u64,
+    reached: Reached<SensorId>,
+    /// Of sensors that have records waiting.
+    deadlines: Deadlines<SensorId>,
 }
 
 /// What is kept of one sensor.
-#[derive(Default)]
 struct Series {
-    newest: Option<Timestamp>,
+    newest: Timestamp,
+    /// The watermark when it last reported.
+    seen: Watermark,
+    /// The newest time when it was last quiet: all up to then have left.
+    left: Timestamp,
     waiting: BinaryHeap<Waiting>,
+    /// Whether it is among the deadlines.
+    is_looked_after: bool,
+}
+
+impl Series {
+    fn new() -> Self {
+        Self {
+            newest: Timestamp::MIN,
+            seen: Watermark::new(),
+            left: Timestamp::MIN,
+            waiting: BinaryHeap::new(),
+            is_looked_after: false,
+        }
+    }
+
+    /// Why a record at `time` is late, where the series is past everything before `due`.
+    #[inline]
+    fn lateness(&self, time: Timestamp, due: Option<Timestamp>) -> Option<String> {
+        if due.is_some_and(|due| time < due) {
+            return Some(late_by(self.newest.as_nanos(), time.as_nanos()));
+        }
+        (time < self.left)
+            .then(|| format!("late: its sensor was quiet, so that the records up to {} have left", self.left))
+    }
+
+    /// Takes out the records up to `due`, in order; how many there were.
+    #[inline]
+    fn release(&mut self, due: Option<Timestamp>, leaving: &mut Vec<u32>) -> usize {
+        let before = leaving.len();
+        while let Some(first) = self.waiting.peek_mut() {
+            let Reverse((time, _, place)) = *first;
+            if due.is_none_or(|due| time > due) {
+                break;
+            }
+            PeekMut::pop(first);
+            leaving.push(place);
+        }
+        leaving.len() - before
+    }
+
+    /// The watermark at which it is quiet, if anything waits and that can be.
+    fn deadline(&self, bound: i64) -> Option<Timestamp> {
+        if self.waiting.is_empty() { None } else { quiet_at(self.newest, self.seen, bound) }
+    }
 }
 
 impl Sorting {
-    /// Takes in the record at `row` of `batch`, which lies at `place` of the store; appends those that may leave to `leaving`.
+    /// Takes in the record at `row` of `batch`, which lies at `place` of the store; appends those that may leave to `leaving`:
+    /// first those of its own series, then those of sensors that are quiet by now.
     fn admit(&mut self, batch: &Batch, row: usize, place: u32, leaving: &mut Vec<u32>, flow: &mut Flow) {
         let time = batch.times().map_or(Timestamp::MIN, |times| times[row]);
-        let series = self.series.get_or_insert_with(batch.sensors()[row], Series::default);
-        let newest = series.newest.map_or(time, |newest| newest.max(time));
-        if newest.as_nanos().saturating_sub(time.as_nanos()) > self.disorder {
-            flow.reject(batch, row, RejectionKind::Late, late_by(newest.as_nanos(), time.as_nanos()));
-            return;
+        let sensor = batch.sensors()[row];
+        let watermark = self.reached.note(sensor, time);
+        let series = self.series.get_or_insert_with(sensor, Series::new);
+        series.newest = series.newest.max(time);
+        series.seen = watermark;
+        let due = series.newest.checked_sub(self.disorder);
+        if let Some(reason) = series.lateness(time, due) {
+            flow.reject(batch, row, RejectionKind::Late, reason);
+        } else {
+            series.waiting.push(Reverse((time, self.next, place)));
+            self.live += 1;
+            self.live -= series.release(due, leaving);
+            if !series.is_looked_after {
+                let deadline = series.deadline(self.disorder);
+                deadline.into_iter().for_each(|deadline| self.deadlines.set(deadline, sensor));
+                series.is_looked_after = deadline.is_some();
+            }
         }
-        series.newest = Some(newest);
-        series.waiting.push(Reverse((time, self.next, place)));
-        self.live += 1;
-        let due = newest.saturating_sub(self.disorder);
-        while let Some(Reverse((_, _, place))) =
-            series.waiting.peek().filter(|Reverse((time, _, _))| *time <= due)
-        {
-            leaving.push(*place);
-            series.waiting.pop();
-            self.live -= 1;
+        if self.deadlines.is_due(watermark) {
+            self.release_quiet(watermark, leaving);
         }
+    }
+
+    /// Lets all leave that waits of sensors that are quiet, in the order of time, then of the input.
+    #[cold]
+    fn release_quiet(&mut self, watermark: Watermark, leaving: &mut Vec<u32>) {
+        let Self { series, deadlines, disorder, .. } = self;
+        let (mut quiet, mut waiting) = (Vec::new(), Vec::new());
+        let deadline = |sensor| {
+            let series = series.get_mut(sensor)?;
+            let deadline = series.deadline(*disorder);
+            series.is_looked_after = deadline.is_some();
+            deadline
+        };
+        deadlines.take_quiet(watermark, deadline, &mut quiet);
+        for sensor in quiet {
+            let Some(series) = series.get_mut(sensor) else { continue };
+            waiting.extend(series.waiting.drain());
+            (series.left, series.is_looked_after) = (series.newest, false);
+        }
+        waiting.sort_unstable_by_key(|Reverse(key)| *key);
+        self.live -= waiting.len();
+        leaving.extend(waiting.into_iter().map(|Reverse((_, _, place))| place));
     }
 
     /// A bound so wide that all of a large input would have to wait is an error, not the end of the memory.
@@ -208,28 +288,38 @@ mod tests {
         })
     }
 
-    /// Clause 9 in the plainest words: which records leave, in which order, and which are late.
+    /// Clause 9 in the plainest words: which records leave, in which order, and which are late. In 128 bits there is no end of time.
     fn plain(rows: &[(u8, i64)], bound: i64) -> (Vec<usize>, Vec<usize>) {
-        let (mut left, mut late): (Vec<usize>, Vec<usize>) = Default::default();
-        let mut waiting: Vec<usize> = Vec::new();
-        for (at, &(sensor, time)) in rows.iter().enumerate() {
-            let newest =
-                rows[..=at].iter().filter(|row| row.0 == sensor).map(|row| row.1).max().expect("itself");
-            if newest - time > bound {
+        let time = |at: usize| i128::from(rows[at].1);
+        let of = |sensor: u8, at: usize| (0..=at).filter(move |&row| rows[row].0 == sensor);
+        let newest = |sensor: u8, at: usize| of(sensor, at).map(time).max();
+        let watermark = |at: usize| {
+            let mut all: Vec<_> = (0..6).filter_map(|sensor| newest(sensor, at)).collect();
+            all.sort_unstable();
+            all.len().checked_sub(2).map(|second| all[second])
+        };
+        let is_quiet = |sensor: u8, at: usize| {
+            let seen = of(sensor, at).next_back().map(watermark);
+            watermark(at) >= newest(sensor, at).max(seen.flatten()).map(|from| from + i128::from(bound))
+        };
+        let (mut left, mut late, mut waiting): (Vec<usize>, Vec<usize>, Vec<usize>) = Default::default();
+        for at in 0..rows.len() {
+            let sensor = rows[at].0;
+            let newest = newest(sensor, at).expect("itself");
+            let is_past = left.iter().any(|&row| rows[row].0 == sensor && time(row) > time(at));
+            if newest - time(at) > i128::from(bound) || is_past {
                 late.push(at);
-                continue;
+            } else {
+                waiting.push(at);
             }
-            waiting.push(at);
-            let mut due: Vec<usize> = waiting
-                .iter()
-                .copied()
-                .filter(|&w| rows[w].0 == sensor && newest - rows[w].1 >= bound)
-                .collect();
-            due.sort_by_key(|&w| (rows[w].1, w));
-            waiting.retain(|w| !due.contains(w));
-            left.extend(due);
+            waiting.sort_by_key(|&row| (time(row), row));
+            let mut leave = |goes: &dyn Fn(usize) -> bool| {
+                left.extend(waiting.iter().filter(|&&row| goes(row)));
+                waiting.retain(|&row| !goes(row));
+            };
+            leave(&|row| rows[row].0 == sensor && newest - time(row) >= i128::from(bound));
+            leave(&|row| is_quiet(rows[row].0, at));
         }
-        waiting.sort_by_key(|&w| (rows[w].1, w));
         left.extend(waiting);
         (left, late)
     }
@@ -269,10 +359,66 @@ mod tests {
         assert!(error.to_string().contains("lower `disorder`"), "{error}");
     }
 
+    #[test]
+    fn clause_9_what_waits_of_a_quiet_sensor_leaves() {
+        // Sensor 2 reports once; 0 and 1 go on, and are both past it by the bound with the fifth record.
+        let rows = [(2, 7), (2, 3), (0, 5), (1, 17), (0, 17), (2, 8), (2, 6), (1, 30), (0, 29)];
+        let result = run(&Reorder::new(10), &table(&rows), 2);
+        assert_eq!(result.measurement("v"), [2, 1, 0, 3, 4, 5, 8, 7].map(|at| Some(f64::from(at))));
+        let late = &result.flow.rejections[0];
+        assert_eq!((late.kind, late.position.line), (RejectionKind::Late, 7));
+        assert!(
+            late.reason.contains("was quiet, so that the records up to 1970-01-01T00:00:00.000000007Z"),
+            "{late:?}"
+        );
+    }
+
+    #[test]
+    fn clause_9_one_clock_that_runs_ahead_makes_nobody_late() {
+        let year = 365 * 24 * 3_600_000_000_000;
+        let rows: Vec<(u8, i64)> =
+            (0..60).flat_map(|time| [(0, time), (1, time - 3), (2, time + year), (3, time - 7)]).collect();
+        let result = run(&Reorder::new(5), &table(&rows), 7);
+        assert!(result.flow.rejections.is_empty(), "{:?}", result.flow.rejections[0]);
+    }
+
+    #[test]
+    fn clause_9_a_sensor_that_lags_behind_is_not_quiet() {
+        // One file a sensor, read one after the other, each out of order within the bound.
+        let rows: Vec<(u8, i64)> =
+            (0..5).flat_map(|sensor| (0..88).map(move |time| (sensor, time ^ 3))).collect();
+        let result = run(&Reorder::new(4), &table(&rows), 7);
+        assert!(result.flow.rejections.is_empty(), "{:?}", result.flow.rejections[0]);
+        let times = |of: &str| {
+            result.keys().into_iter().filter(|key| key.0 == of).map(|key| key.1).collect::<Vec<_>>()
+        };
+        (0..5).for_each(|sensor| assert_eq!(times(&format!("s{sensor}")), (0..88).collect::<Vec<_>>()));
+    }
+
+    /// Sensors that report as time goes on, some of them seldom, some behind or far ahead; and times at both ends.
+    fn rows() -> impl Strategy<Value = Vec<(u8, i64)>> {
+        let sensor = prop_oneof![6 => 0..3u8, 1 => 3..6u8];
+        let going_on = proptest::collection::vec((sensor, 0..4i64, -9..5i64), 1..120).prop_map(|rows| {
+            let mut now = 0;
+            let mut row = |(sensor, step, apart): (u8, i64, i64)| {
+                now += step;
+                (sensor, now + apart - 20 * i64::from(sensor == 5))
+            };
+            rows.into_iter().map(&mut row).collect()
+        });
+        let time =
+            prop_oneof![0..40i64, (0..9i64).prop_map(|t| i64::MAX - t), (0..9i64).prop_map(|t| i64::MIN + t)];
+        prop_oneof![
+            3 => going_on,
+            1 => proptest::collection::vec((0..3u8, 0..40i64), 1..80),
+            1 => proptest::collection::vec((0..4u8, time), 1..60),
+        ]
+    }
+
     proptest! {
         #[test]
         fn clause_9_the_order_of_leaving_is_that_of_the_plain_version(
-            rows in proptest::collection::vec((0..3u8, 0..40i64), 1..80), bound in 0..20i64, size in 1..30usize,
+            rows in rows(), bound in 0..20i64, size in 1..30usize,
         ) {
             let result = run(&Reorder::new(bound), &table(&rows), size);
             let (left, late) = plain(&rows, bound);
