@@ -31,6 +31,12 @@ impl Summary {
         }
     }
 
+    /// Whether the same parts are kept as in `other`.
+    pub(super) fn has_parts_of(&self, other: &Self) -> bool {
+        let parts = |of: &Self| (of.sum.is_some(), of.squares.is_some(), of.sketch.is_some());
+        parts(self) == parts(other)
+    }
+
     /// Takes in a value, unless it is NaN or infinite.
     #[inline]
     pub(super) fn add(&mut self, value: f64) {
