@@ -295,7 +295,7 @@ impl Process for Aggregating {
             .map_err(|error| Error::data(format!("the saved state cannot be read: {error}")))?;
         let empty = Summary::new(&self.bound);
         if summaries.len() != places.len() * self.bound.columns.len()
-            || !summaries.iter().all(|summary| summary.has_parts_of(&empty))
+            || !summaries.iter().all(|summary| summary.is_like(&empty))
         {
             return Err(Error::data("the saved state is of other measurements or statistics"));
         }

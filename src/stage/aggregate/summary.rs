@@ -31,10 +31,14 @@ impl Summary {
         }
     }
 
-    /// Whether the same parts are kept as in `other`.
-    pub(super) fn has_parts_of(&self, other: &Self) -> bool {
+    /// Whether it is one of some values, with the same parts as `other`.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
         let parts = |of: &Self| (of.sum.is_some(), of.squares.is_some(), of.sketch.is_some());
+        let is_range = self.min.is_finite() && self.max.is_finite() && self.min <= self.max;
+        let has_counted = |sketch: &QuantileSketch| sketch.count() == self.count;
         parts(self) == parts(other)
+            && (self.count == 0 || is_range)
+            && self.sketch.as_ref().is_none_or(|sketch| has_counted(sketch))
     }
 
     /// Takes in a value, unless it is NaN or infinite.

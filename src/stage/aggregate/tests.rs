@@ -163,8 +163,8 @@ fn plain(rows: &[(u8, i64, Option<f64>)], every: i128) -> (Vec<(i128, u8)>, Vec<
     };
     let (mut left, mut late) = (Vec::new(), Vec::new());
     let mut open: BTreeMap<u8, i128> = BTreeMap::new();
-    for at in 0..rows.len() {
-        let (sensor, interval) = (rows[at].0, time(at).div_euclid(every));
+    for (at, &(sensor, ..)) in rows.iter().enumerate() {
+        let interval = time(at).div_euclid(every);
         let last = left.iter().filter(|of: &&(i128, u8)| of.1 == sensor).map(|of| of.0).max();
         if open.get(&sensor).is_some_and(|&open| interval < open) || last.is_some_and(|last| interval <= last)
         {
