@@ -9,11 +9,12 @@ use std::collections::BinaryHeap;
 use std::collections::binary_heap::PeekMut;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::moving::late_by;
 use super::{Flow, PerSensor, Process, Reach, Stage};
-use crate::batch::{Batch, Schema};
+use crate::batch::{Batch, SavedBatch, Schema};
 use crate::error::{Error, RejectionKind, Result};
 use crate::sensor::{SensorId, Sensors};
 use crate::time::{Deadlines, Reached, Timestamp, Watermark, format_duration, quiet_at};
@@ -100,6 +101,18 @@ struct Sorting {
     deadlines: Deadlines<SensorId>,
 }
 
+/// The stage at rest. Only records that wait are kept, in the order of the input.
+#[derive(Serialize, Deserialize)]
+struct Saved {
+    next: u64,
+    reached: Reached<SensorId>,
+    /// By sensor: [`Series::newest`], [`Series::seen`] and [`Series::left`].
+    series: Vec<Option<(Timestamp, Watermark, Timestamp)>>,
+    /// By record.
+    ordinals: Vec<u64>,
+    records: SavedBatch,
+}
+
 /// What is kept of one sensor.
 struct Series {
     newest: Timestamp,
@@ -148,6 +161,16 @@ impl Series {
         leaving.len() - before
     }
 
+    /// Sees to it that it has a deadline, if anything waits.
+    #[inline]
+    fn look_after(&mut self, sensor: SensorId, bound: i64, deadlines: &mut Deadlines<SensorId>) {
+        if !self.is_looked_after {
+            let deadline = self.deadline(bound);
+            deadline.into_iter().for_each(|deadline| deadlines.set(deadline, sensor));
+            self.is_looked_after = deadline.is_some();
+        }
+    }
+
     /// The watermark at which it is quiet, if anything waits and that can be.
     fn deadline(&self, bound: i64) -> Option<Timestamp> {
         if self.waiting.is_empty() { None } else { quiet_at(self.newest, self.seen, bound) }
@@ -171,11 +194,7 @@ impl Sorting {
             series.waiting.push(Reverse((time, self.next, place)));
             self.live += 1;
             self.live -= series.release(due, leaving);
-            if !series.is_looked_after {
-                let deadline = series.deadline(self.disorder);
-                deadline.into_iter().for_each(|deadline| self.deadlines.set(deadline, sensor));
-                series.is_looked_after = deadline.is_some();
-            }
+            series.look_after(sensor, self.disorder, &mut self.deadlines);
         }
         if self.deadlines.is_due(watermark) {
             self.release_quiet(watermark, leaving);
@@ -202,6 +221,44 @@ impl Sorting {
         waiting.sort_unstable_by_key(|Reverse(key)| *key);
         self.live -= waiting.len();
         leaving.extend(waiting.into_iter().map(|Reverse((_, _, place))| place));
+    }
+
+    fn saved(&self) -> Saved {
+        let waiting = self.series.iter().flat_map(|(_, series)| &series.waiting);
+        let mut waiting: Vec<_> = waiting.map(|&Reverse((_, ordinal, place))| (ordinal, place)).collect();
+        waiting.sort_unstable();
+        let (ordinals, places): (Vec<_>, Vec<_>) = waiting.into_iter().unzip();
+        let series = self.series.as_slice().iter();
+        let series = series.map(|place| place.as_ref().map(|of| (of.newest, of.seen, of.left))).collect();
+        let records = SavedBatch::from(&self.store.take(&places));
+        Saved { next: self.next, reached: self.reached, series, ordinals, records }
+    }
+
+    /// Goes on from what was saved.
+    fn take_over(&mut self, saved: Saved, sensors: &Sensors) -> Result<()> {
+        let Saved { next, reached, series, ordinals, records } = saved;
+        let wrong = || Error::data("the saved state is not one of records that wait to be put in order");
+        let store = records.into_batch(Arc::clone(self.store.schema()), sensors)?;
+        let are_ascending =
+            ordinals.is_sorted_by(|a, b| a < b) && ordinals.last().is_none_or(|&last| last < next);
+        if ordinals.len() != store.len() || !are_ascending || series.len() > sensors.len() {
+            return Err(wrong());
+        }
+        let of = |(newest, seen, left)| Series { newest, seen, left, ..Series::new() };
+        let series: Vec<_> = series.into_iter().map(|place| place.map(of)).collect();
+        let (mut series, mut deadlines) = (PerSensor::from(series), Deadlines::default());
+        let times = store.times().unwrap_or_default().iter();
+        for (place, ((&sensor, &time), ordinal)) in
+            store.sensors().iter().zip(times).zip(ordinals).enumerate()
+        {
+            let series = series.get_mut(sensor).ok_or_else(wrong)?;
+            series.waiting.push(Reverse((time, ordinal, place as u32)));
+            series.look_after(sensor, self.disorder, &mut deadlines);
+        }
+        self.live = store.len();
+        (self.next, self.reached, self.series, self.deadlines, self.store) =
+            (next, reached, series, deadlines, store);
+        Ok(())
     }
 
     /// A bound so wide that all of a large input would have to wait is an error, not the end of the memory.
@@ -268,11 +325,14 @@ impl Process for Sorting {
     }
 
     fn save(&self) -> Result<Vec<u8>> {
-        Err(Error::internal("records that wait to be put in order cannot be saved"))
+        postcard::to_stdvec(&self.saved())
+            .map_err(|error| Error::internal(format!("the state cannot be saved: {error}")))
     }
 
-    fn restore(&mut self, _state: &[u8], _sensors: &Sensors) -> Result<()> {
-        Err(Error::internal("records that wait to be put in order cannot be restored"))
+    fn restore(&mut self, state: &[u8], sensors: &Sensors) -> Result<()> {
+        let saved = postcard::from_bytes(state)
+            .map_err(|error| Error::data(format!("the saved state cannot be read: {error}")))?;
+        self.take_over(saved, sensors)
     }
 }
 
