@@ -1,10 +1,10 @@
-//! What records alone say about how far their source has come, and who has fallen silent meanwhile.
+//! What records alone say about how far their source has come, and who has fallen silent meanwhile (clause 22).
 //!
-//! Everything here follows from the records, one after the other: no clock on the wall, no batches. A [`Reached`]
-//! is told of each record, and says of each sensor that waits for more when it is quiet.
+//! Everything here follows from the records, one after the other: no clock on the wall, no batches. A stage tells a [`Reached`] of each
+//! record; [`quiet_at`] says from when on a sensor is quiet, and [`Deadlines`] which sensors have become so.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeMap, BinaryHeap};
 
 use serde::{Deserialize, Serialize};
 
@@ -69,46 +69,86 @@ pub fn quiet_at(newest: Timestamp, seen: Watermark, bound: i64) -> Option<Timest
     seen.get().map_or(newest, |seen| seen.max(newest)).checked_add(bound)
 }
 
-/// Looks after sensors that may fall quiet: a heap with one deadline each, brought up to date only when it has come. Deadlines move
-/// on with every record, so that would be a step of the heap a record otherwise.
+/// Looks after sensors that may fall quiet, with one deadline each. Deadlines move on with every record, so they are brought up to date
+/// only when they come near: until then a sensor is in a drawer with others of about its time, and it is put into another one
+/// without being sorted.
 #[derive(Clone, Debug)]
-pub struct Deadlines<K>(BinaryHeap<Reverse<(Timestamp, K)>>);
-
-impl<K: Copy + Ord> Default for Deadlines<K> {
-    fn default() -> Self {
-        Self(BinaryHeap::new())
-    }
+pub struct Deadlines<K> {
+    /// Nanoseconds that a drawer is for.
+    width: i64,
+    /// By the ordinal of their time.
+    drawers: BTreeMap<i64, Vec<K>>,
+    /// The last drawer that was opened; those who were in it, or would be, and have still some time.
+    opened: i64,
+    near: BinaryHeap<Reverse<(Timestamp, K)>>,
+    /// When to look again.
+    next: Option<Timestamp>,
 }
 
+/// How many drawers there are for the bound by which sensors are quiet.
+const DRAWERS: i64 = 8;
+
 impl<K: Copy + Ord> Deadlines<K> {
-    /// Looks after `sensor`, which is not looked after yet, from `deadline` on.
-    pub fn set(&mut self, deadline: Timestamp, sensor: K) {
-        self.0.push(Reverse((deadline, sensor)));
+    /// For sensors that are quiet by about `bound` nanoseconds.
+    #[must_use]
+    pub fn new(bound: i64) -> Self {
+        let (width, opened) = ((bound / DRAWERS).max(1), i64::MIN);
+        Self { width, drawers: BTreeMap::new(), opened, near: BinaryHeap::new(), next: None }
     }
 
-    /// Whether the watermark has reached a deadline as it was set.
+    /// Looks after `sensor`, which is not looked after yet, from `deadline` on.
+    pub fn set(&mut self, deadline: Timestamp, sensor: K) {
+        let drawer = deadline.as_nanos().div_euclid(self.width);
+        let look = if drawer <= self.opened {
+            self.near.push(Reverse((deadline, sensor)));
+            deadline
+        } else {
+            self.drawers.entry(drawer).or_default().push(sensor);
+            self.start(drawer)
+        };
+        self.next = Some(self.next.map_or(look, |next| next.min(look)));
+    }
+
+    /// Whether it is time to look who is quiet.
     #[inline]
     #[must_use]
     pub fn is_due(&self, watermark: Watermark) -> bool {
-        self.0.peek().is_some_and(|Reverse((deadline, _))| watermark.has_reached(*deadline))
+        self.next.is_some_and(|next| watermark.has_reached(next))
     }
 
     /// Appends all sensors that are quiet to `quiet`, in no particular order, and looks after them no longer. `deadline` gives a sensor's
-    /// deadline as it is now; `None` where it need not be looked after any more.
+    /// deadline as it is now, which is no earlier than it was; `None` where it need not be looked after any more.
     pub fn take_quiet(
         &mut self,
         watermark: Watermark,
         mut deadline: impl FnMut(K) -> Option<Timestamp>,
         quiet: &mut Vec<K>,
     ) {
-        while self.is_due(watermark) {
-            let Some(Reverse((_, sensor))) = self.0.pop() else { return };
-            match deadline(sensor) {
-                Some(deadline) if watermark.has_reached(deadline) => quiet.push(sensor),
-                Some(deadline) => self.set(deadline, sensor),
-                None => {}
-            }
+        let mut look = |all: &mut Self, sensor| match deadline(sensor) {
+            Some(deadline) if watermark.has_reached(deadline) => quiet.push(sensor),
+            Some(deadline) => all.set(deadline, sensor),
+            None => {}
+        };
+        while let Some(&Reverse((deadline, sensor))) = self.near.peek()
+            && watermark.has_reached(deadline)
+        {
+            self.near.pop();
+            look(self, sensor);
         }
+        while let Some(drawer) = self.drawers.first_entry().filter(|drawer| {
+            watermark.has_reached(Timestamp::from_nanos(drawer.key().saturating_mul(self.width)))
+        }) {
+            self.opened = *drawer.key();
+            drawer.remove().into_iter().for_each(|sensor| look(self, sensor));
+        }
+        let drawer = self.drawers.keys().next().map(|&drawer| self.start(drawer));
+        let near = self.near.peek().map(|Reverse((deadline, _))| *deadline);
+        self.next = drawer.into_iter().chain(near).min();
+    }
+
+    /// The time from which on a drawer is opened: no later than any deadline in it.
+    fn start(&self, drawer: i64) -> Timestamp {
+        Timestamp::from_nanos(drawer.saturating_mul(self.width))
     }
 }
 
@@ -122,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn it_takes_two_to_move_the_watermark() {
+    fn clause_22_it_takes_two_to_move_the_watermark() {
         let mut reached = Reached::new();
         let mut note = |sensor: char, time| reached.note(sensor, at(time)).get().map(Timestamp::as_nanos);
         assert_eq!(note('a', 5), None);
@@ -136,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_quiet_beyond_the_end_of_time() {
+    fn clause_22_nobody_is_quiet_beyond_the_end_of_time() {
         let mut seen = Watermark::new();
         assert_eq!(quiet_at(at(3), seen, 4), Some(at(7)));
         seen.advance(at(5));
@@ -148,7 +188,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_watermark_is_the_second_largest_of_the_newest_times(
+        fn clause_22_the_watermark_is_the_second_largest_of_the_newest_times(
             records in proptest::collection::vec((0..4usize, prop_oneof![-9..9i64, any::<i64>()]), 0..60),
         ) {
             let (mut reached, mut newest) = (Reached::new(), [None; 4]);
@@ -161,26 +201,29 @@ mod tests {
         }
 
         #[test]
-        fn the_quiet_are_those_whose_deadline_has_come(
-            steps in proptest::collection::vec((0..5usize, 0..4i64, 1..3i64), 1..80),
+        fn clause_22_the_quiet_are_those_whose_deadline_has_come(
+            steps in proptest::collection::vec((0..5usize, 0..9i64, 1..40i64), 1..80), bound in 0..50i64,
         ) {
-            let (mut deadlines, mut now) = ([None; 5], 0);
-            let (mut heap, mut watermark) = (Deadlines::default(), Watermark::new());
+            let (mut times, mut now) = ([None; 5], 0);
+            let (mut deadlines, mut watermark) = (Deadlines::new(bound), Watermark::new());
             for (sensor, step, wait) in steps {
                 now += step;
                 watermark.advance(at(now));
-                let is_new = deadlines[sensor].is_none();
-                deadlines[sensor] = deadlines[sensor].max(Some(now + wait));
+                let is_new = times[sensor].is_none();
+                times[sensor] = times[sensor].max(Some(now + wait));
                 if is_new {
-                    heap.set(at(now + wait), sensor);
+                    deadlines.set(at(now + wait), sensor);
                 }
                 let mut quiet = Vec::new();
-                heap.take_quiet(watermark, |sensor| deadlines[sensor].map(at), &mut quiet);
+                let is_due = deadlines.is_due(watermark);
+                deadlines.take_quiet(watermark, |sensor| times[sensor].map(at), &mut quiet);
+                prop_assert!(!deadlines.is_due(watermark));
                 quiet.sort();
                 let expected: Vec<usize> =
-                    (0..5).filter(|&sensor| deadlines[sensor].is_some_and(|deadline| deadline <= now)).collect();
+                    (0..5).filter(|&sensor| times[sensor].is_some_and(|deadline| deadline <= now)).collect();
                 prop_assert_eq!(&quiet, &expected);
-                quiet.into_iter().for_each(|sensor| deadlines[sensor] = None);
+                prop_assert!(is_due || quiet.is_empty());
+                quiet.into_iter().for_each(|sensor| times[sensor] = None);
             }
         }
     }

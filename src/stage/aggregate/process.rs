@@ -96,8 +96,12 @@ impl Place {
         (interval.first == first).then_some(Self { state, interval, seen, is_looked_after: false })
     }
 
-    /// Why a record at `time` is late.
     #[inline]
+    fn is_open_at(&self, time: i64) -> bool {
+        (self.interval.first..=self.interval.last).contains(&time) && self.state == State::Open
+    }
+
+    /// Why a record at `time`, for which no interval is open, is late, if it is.
     fn lateness(&self, time: i64, every: i64) -> Option<String> {
         let Interval { first, last } = self.interval;
         let interval =
@@ -117,11 +121,11 @@ impl Place {
 impl Aggregating {
     pub(super) fn new(bound: Bound) -> Self {
         Self {
-            bound,
             places: Vec::new(),
             summaries: Vec::new(),
             reached: Reached::new(),
-            deadlines: Deadlines::default(),
+            deadlines: Deadlines::new(bound.every.unwrap_or(0)),
+            bound,
         }
     }
 
@@ -159,12 +163,16 @@ impl Aggregating {
         let times = batch.times().unwrap_or_default();
         for (row, (&id, &time)) in batch.sensors().iter().zip(times).enumerate() {
             let watermark = self.reached.note(id, time);
-            let place = &mut self.places[id.index()];
+            let (place, time) = (&mut self.places[id.index()], time.as_nanos());
             place.seen = watermark;
-            if let Some(reason) = place.lateness(time.as_nanos(), every) {
+            let is_open = place.is_open_at(time);
+            let late = if is_open { None } else { place.lateness(time, every) };
+            if let Some(reason) = late {
                 flow.reject(batch, row, RejectionKind::Late, reason);
             } else {
-                self.enter(id, time.as_nanos(), every, &mut leaving);
+                if !is_open {
+                    self.enter(id, time, every, &mut leaving);
+                }
                 self.fold_one(id, batch, row);
                 flow.folded += 1;
             }
@@ -175,13 +183,9 @@ impl Aggregating {
         leaving.into_batch(&self.bound, flow)
     }
 
-    /// Sees to it that the interval around `time` is open, and no earlier one.
-    #[inline]
+    /// Opens the interval around `time`; closes an earlier one.
     fn enter(&mut self, id: SensorId, time: i64, every: i64, leaving: &mut Leaving) {
         let place = &mut self.places[id.index()];
-        if place.state == State::Open && time <= place.interval.last {
-            return;
-        }
         let before = *place;
         *place = Place { state: State::Open, interval: Interval::around(time, every), ..before };
         if !place.is_looked_after {
@@ -267,7 +271,7 @@ impl Process for Aggregating {
             self.close(id, interval, &mut leaving);
         }
         self.places.fill(Place::NEW);
-        self.deadlines = Deadlines::default();
+        self.deadlines = Deadlines::new(self.bound.every.unwrap_or(0));
         Ok(Some(leaving.into_batch(&self.bound, flow)))
     }
 
@@ -305,7 +309,8 @@ impl Process for Aggregating {
         let every = self.bound.every;
         let places: Option<Vec<_>> = places.into_iter().map(|saved| Place::restored(saved, every)).collect();
         self.places = places.ok_or_else(|| Error::data("the saved state is of other intervals"))?;
-        (self.reached, self.summaries, self.deadlines) = (reached, summaries, Deadlines::default());
+        (self.reached, self.summaries, self.deadlines) =
+            (reached, summaries, Deadlines::new(self.bound.every.unwrap_or(0)));
         self.look_after_all();
         Ok(())
     }

@@ -4,20 +4,20 @@
 //! but what is late. Those of a sensor that is [quiet](crate::time::quiet_at) leave without waiting for a newer one. Both depend
 //! on the records alone, one after the other, so neither chunks nor clocks change the order of leaving.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
-use std::collections::binary_heap::PeekMut;
+mod series;
+
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::moving::late_by;
+use self::series::{Progress, Series, Waiting};
 use super::{Flow, PerSensor, Process, Reach, Stage};
 use crate::batch::{Batch, SavedBatch, Schema};
 use crate::error::{Error, RejectionKind, Result};
+use crate::kernel::prefetch::prefetch;
 use crate::sensor::{SensorId, Sensors};
-use crate::time::{Deadlines, Reached, Timestamp, Watermark, format_duration, quiet_at};
+use crate::time::{Deadlines, Reached, Watermark, format_duration};
 
 /// Sorts each series by (timestamp, input order).
 #[derive(Clone, Debug)]
@@ -27,6 +27,9 @@ pub struct Reorder {
     /// Bytes of text that may wait.
     room: usize,
 }
+
+/// How many records before its own a series' memory is asked for.
+const AHEAD: usize = 8;
 
 /// Text is addressed with 32 bits: what waits must leave room for one more chunk.
 const ROOM: usize = 2 << 30;
@@ -69,7 +72,7 @@ impl Stage for Reorder {
             series: PerSensor::default(),
             next: 0,
             reached: Reached::new(),
-            deadlines: Deadlines::default(),
+            deadlines: Deadlines::new(self.disorder),
         }))
     }
 
@@ -81,9 +84,6 @@ impl Stage for Reorder {
         format!("the records of the last {} of each sensor", format_duration(self.disorder))
     }
 }
-
-/// A record that waits: its time, its ordinal in the input, and its row in the store.
-type Waiting = Reverse<(Timestamp, u64, u32)>;
 
 /// The stage in use.
 struct Sorting {
@@ -106,92 +106,24 @@ struct Sorting {
 struct Saved {
     next: u64,
     reached: Reached<SensorId>,
-    /// By sensor: [`Series::newest`], [`Series::seen`] and [`Series::left`].
-    series: Vec<Option<(Timestamp, Watermark, Timestamp)>>,
+    /// By sensor.
+    series: Vec<Option<Progress>>,
     /// By record.
     ordinals: Vec<u64>,
     records: SavedBatch,
 }
 
-/// What is kept of one sensor.
-struct Series {
-    newest: Timestamp,
-    /// The watermark when it last reported.
-    seen: Watermark,
-    /// The newest time when it was last quiet: all up to then have left.
-    left: Timestamp,
-    waiting: BinaryHeap<Waiting>,
-    /// Whether it is among the deadlines.
-    is_looked_after: bool,
-}
-
-impl Series {
-    fn new() -> Self {
-        Self {
-            newest: Timestamp::MIN,
-            seen: Watermark::new(),
-            left: Timestamp::MIN,
-            waiting: BinaryHeap::new(),
-            is_looked_after: false,
-        }
-    }
-
-    /// Why a record at `time` is late, where the series is past everything before `due`.
-    #[inline]
-    fn lateness(&self, time: Timestamp, due: Option<Timestamp>) -> Option<String> {
-        if due.is_some_and(|due| time < due) {
-            return Some(late_by(self.newest.as_nanos(), time.as_nanos()));
-        }
-        (time < self.left)
-            .then(|| format!("late: its sensor was quiet, so that the records up to {} have left", self.left))
-    }
-
-    /// Takes out the records up to `due`, in order; how many there were.
-    #[inline]
-    fn release(&mut self, due: Option<Timestamp>, leaving: &mut Vec<u32>) -> usize {
-        let before = leaving.len();
-        while let Some(first) = self.waiting.peek_mut() {
-            let Reverse((time, _, place)) = *first;
-            if due.is_none_or(|due| time > due) {
-                break;
-            }
-            PeekMut::pop(first);
-            leaving.push(place);
-        }
-        leaving.len() - before
-    }
-
-    /// Sees to it that it has a deadline, if anything waits.
-    #[inline]
-    fn look_after(&mut self, sensor: SensorId, bound: i64, deadlines: &mut Deadlines<SensorId>) {
-        if !self.is_looked_after {
-            let deadline = self.deadline(bound);
-            deadline.into_iter().for_each(|deadline| deadlines.set(deadline, sensor));
-            self.is_looked_after = deadline.is_some();
-        }
-    }
-
-    /// The watermark at which it is quiet, if anything waits and that can be.
-    fn deadline(&self, bound: i64) -> Option<Timestamp> {
-        if self.waiting.is_empty() { None } else { quiet_at(self.newest, self.seen, bound) }
-    }
-}
-
 impl Sorting {
-    /// Takes in the record at `row` of `batch`, which lies at `place` of the store; appends those that may leave to `leaving`:
-    /// first those of its own series, then those of sensors that are quiet by now.
-    fn admit(&mut self, batch: &Batch, row: usize, place: u32, leaving: &mut Vec<u32>, flow: &mut Flow) {
-        let time = batch.times().map_or(Timestamp::MIN, |times| times[row]);
-        let sensor = batch.sensors()[row];
-        let watermark = self.reached.note(sensor, time);
+    /// Takes in a record of `sensor`; appends those that may leave to `leaving`: first those of its own series, then those of sensors
+    /// that are quiet by now. Gives the reason if it is late.
+    #[inline]
+    fn admit(&mut self, sensor: SensorId, record: Waiting, leaving: &mut Vec<u32>) -> Option<String> {
+        let watermark = self.reached.note(sensor, record.0);
         let series = self.series.get_or_insert_with(sensor, Series::new);
-        series.newest = series.newest.max(time);
-        series.seen = watermark;
-        let due = series.newest.checked_sub(self.disorder);
-        if let Some(reason) = series.lateness(time, due) {
-            flow.reject(batch, row, RejectionKind::Late, reason);
-        } else {
-            series.waiting.push(Reverse((time, self.next, place)));
+        let due = series.note(record.0, watermark, self.disorder);
+        let late = series.is_late(record.0, due).then(|| series.lateness(record.0, due));
+        if late.is_none() {
+            series.push(record);
             self.live += 1;
             self.live -= series.release(due, leaving);
             series.look_after(sensor, self.disorder, &mut self.deadlines);
@@ -199,37 +131,39 @@ impl Sorting {
         if self.deadlines.is_due(watermark) {
             self.release_quiet(watermark, leaving);
         }
+        late
+    }
+
+    /// Asks the memory for what a record of `sensor` will need: among many sensors it is in no cache.
+    #[inline]
+    fn prefetch(&self, sensor: Option<&SensorId>) {
+        if let Some(series) = sensor.and_then(|sensor| self.series.as_slice().get(sensor.index())) {
+            prefetch(std::slice::from_ref(series));
+        }
     }
 
     /// Lets all leave that waits of sensors that are quiet, in the order of time, then of the input.
-    #[cold]
+    #[inline(never)]
     fn release_quiet(&mut self, watermark: Watermark, leaving: &mut Vec<u32>) {
         let Self { series, deadlines, disorder, .. } = self;
         let (mut quiet, mut waiting) = (Vec::new(), Vec::new());
-        let deadline = |sensor| {
-            let series = series.get_mut(sensor)?;
-            let deadline = series.deadline(*disorder);
-            series.is_looked_after = deadline.is_some();
-            deadline
-        };
+        let deadline = |sensor| series.get_mut(sensor)?.deadline(*disorder);
         deadlines.take_quiet(watermark, deadline, &mut quiet);
         for sensor in quiet {
-            let Some(series) = series.get_mut(sensor) else { continue };
-            waiting.extend(series.waiting.drain());
-            (series.left, series.is_looked_after) = (series.newest, false);
+            waiting.extend(series.get_mut(sensor).into_iter().flat_map(Series::drain_quiet));
         }
-        waiting.sort_unstable_by_key(|Reverse(key)| *key);
+        waiting.sort_unstable();
         self.live -= waiting.len();
-        leaving.extend(waiting.into_iter().map(|Reverse((_, _, place))| place));
+        leaving.extend(waiting.into_iter().map(|(_, _, place)| place));
     }
 
     fn saved(&self) -> Saved {
-        let waiting = self.series.iter().flat_map(|(_, series)| &series.waiting);
-        let mut waiting: Vec<_> = waiting.map(|&Reverse((_, ordinal, place))| (ordinal, place)).collect();
+        let waiting = self.series.iter().flat_map(|(_, series)| series.waiting());
+        let mut waiting: Vec<_> = waiting.map(|&(_, ordinal, place)| (ordinal, place)).collect();
         waiting.sort_unstable();
         let (ordinals, places): (Vec<_>, Vec<_>) = waiting.into_iter().unzip();
         let series = self.series.as_slice().iter();
-        let series = series.map(|place| place.as_ref().map(|of| (of.newest, of.seen, of.left))).collect();
+        let series = series.map(|place| place.as_ref().map(Series::progress)).collect();
         let records = SavedBatch::from(&self.store.take(&places));
         Saved { next: self.next, reached: self.reached, series, ordinals, records }
     }
@@ -244,15 +178,14 @@ impl Sorting {
         if ordinals.len() != store.len() || !are_ascending || series.len() > sensors.len() {
             return Err(wrong());
         }
-        let of = |(newest, seen, left)| Series { newest, seen, left, ..Series::new() };
-        let series: Vec<_> = series.into_iter().map(|place| place.map(of)).collect();
-        let (mut series, mut deadlines) = (PerSensor::from(series), Deadlines::default());
+        let series: Vec<_> = series.into_iter().map(|place| place.map(Series::from)).collect();
+        let (mut series, mut deadlines) = (PerSensor::from(series), Deadlines::new(self.disorder));
         let times = store.times().unwrap_or_default().iter();
         for (place, ((&sensor, &time), ordinal)) in
             store.sensors().iter().zip(times).zip(ordinals).enumerate()
         {
             let series = series.get_mut(sensor).ok_or_else(wrong)?;
-            series.waiting.push(Reverse((time, ordinal, place as u32)));
+            series.push((time, ordinal, place as u32));
             series.look_after(sensor, self.disorder, &mut deadlines);
         }
         self.live = store.len();
@@ -279,18 +212,12 @@ impl Sorting {
         if self.store.len() < 2 * self.live + 1024 {
             return;
         }
-        let (mut rows, mut moved) = (Vec::with_capacity(self.live), 0);
-        for series in self.series.iter_mut() {
-            let waiting = std::mem::take(&mut series.waiting);
-            series.waiting = waiting
-                .into_iter()
-                .map(|Reverse((time, ordinal, place))| {
-                    rows.push(place);
-                    moved += 1;
-                    Reverse((time, ordinal, moved - 1))
-                })
-                .collect();
-        }
+        let mut rows = Vec::with_capacity(self.live);
+        let mut moved = |place| {
+            rows.push(place);
+            rows.len() as u32 - 1
+        };
+        self.series.iter_mut().for_each(|series| series.move_places(&mut moved));
         let kept = self.store.take(&rows);
         self.store = Batch::empty(Arc::clone(self.store.schema()));
         self.store.append(&kept);
@@ -302,8 +229,11 @@ impl Process for Sorting {
         self.check_room()?;
         let (first, mut leaving) = (self.store.len() as u32, Vec::new());
         self.store.append(&batch);
-        for row in 0..batch.len() {
-            self.admit(&batch, row, first + row as u32, &mut leaving, flow);
+        let records = batch.sensors().iter().zip(batch.times().unwrap_or_default());
+        for (row, (&sensor, &time)) in records.enumerate() {
+            self.prefetch(batch.sensors().get(row + AHEAD));
+            let late = self.admit(sensor, (time, self.next, first + row as u32), &mut leaving);
+            late.into_iter().for_each(|reason| flow.reject(&batch, row, RejectionKind::Late, reason));
             self.next += 1;
         }
         let mut sorted = self.store.take(&leaving);
@@ -313,10 +243,10 @@ impl Process for Sorting {
     }
 
     fn finish(&mut self, _sensors: &Sensors, _flow: &mut Flow) -> Result<Option<Batch>> {
-        let mut rest: Vec<_> = self.series.iter_mut().flat_map(|series| series.waiting.drain()).collect();
-        rest.sort_unstable_by_key(|Reverse(key)| *key);
+        let mut rest: Vec<_> = self.series.iter_mut().flat_map(Series::drain).collect();
+        rest.sort_unstable();
         self.live = 0;
-        let rows: Vec<u32> = rest.into_iter().map(|Reverse((_, _, place))| place).collect();
+        let rows: Vec<u32> = rest.into_iter().map(|(_, _, place)| place).collect();
         Ok(Some(self.store.take(&rows)))
     }
 
