@@ -2,12 +2,14 @@
 
 use std::ops::Range;
 
+use serde::{Deserialize, Serialize};
+
 use super::{FieldKind, Mask, Span};
 use crate::sensor::SensorId;
 use crate::time::Timestamp;
 
 /// The values of one field, one a record.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Column {
     /// Event times.
     Time(TimeColumn),
@@ -24,7 +26,7 @@ pub enum Column {
 }
 
 /// Event times and how they were written.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct TimeColumn {
     /// The times.
     pub values: Vec<Timestamp>,
@@ -33,7 +35,7 @@ pub struct TimeColumn {
 }
 
 /// Numbers with validity. A value whose bit is clear is missing, whatever the number says.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Measurement {
     /// The numbers; 0 where missing.
     pub values: Vec<f64>,
@@ -234,8 +236,15 @@ impl Column {
     pub(super) fn append(&mut self, other: &Self, carry: &mut impl FnMut(Span) -> Span) {
         match (self, other) {
             (Self::Time(time), Self::Time(more)) => {
+                let (before, has_text) = (time.values.len(), !more.text.is_empty());
                 time.values.extend(&more.values);
-                time.text.extend(more.text.iter().map(|&span| carry(span)));
+                // Times of a source without text may come before or behind those of one with text.
+                if has_text {
+                    time.text.resize(before, Span::NULL);
+                    time.text.extend(more.text.iter().map(|&span| carry(span)));
+                } else if !time.text.is_empty() {
+                    time.text.resize(time.values.len(), Span::NULL);
+                }
             }
             (Self::Sensor(ids), Self::Sensor(more)) => ids.extend(more),
             (Self::Measurement(measurement), Self::Measurement(more)) => {

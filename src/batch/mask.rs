@@ -2,11 +2,33 @@
 
 use std::ops::Range;
 
+use serde::{Deserialize, Serialize};
+
 /// A list of bits, 64 to a word.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "(usize, Vec<u64>)", into = "(usize, Vec<u64>)")]
 pub struct Mask {
     words: Vec<u64>,
     len: usize,
+}
+
+impl From<Mask> for (usize, Vec<u64>) {
+    fn from(mask: Mask) -> Self {
+        (mask.len, mask.words)
+    }
+}
+
+impl TryFrom<(usize, Vec<u64>)> for Mask {
+    type Error = &'static str;
+
+    fn try_from((len, words): (usize, Vec<u64>)) -> Result<Self, Self::Error> {
+        if words.len() != len.div_ceil(64) {
+            return Err("a mask has as many words as its bits fill");
+        }
+        let mut mask = Self { words, len };
+        mask.clear_tail();
+        Ok(mask)
+    }
 }
 
 impl Mask {

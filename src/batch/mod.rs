@@ -3,6 +3,7 @@
 mod column;
 mod mask;
 mod origins;
+mod saved;
 mod schema;
 mod text;
 
@@ -15,6 +16,7 @@ use crate::time::Timestamp;
 pub use column::{Column, Measurement, TimeColumn};
 pub use mask::Mask;
 pub use origins::{Origin, Origins};
+pub(crate) use saved::SavedBatch;
 pub use schema::{Field, FieldKind, Schema};
 pub use text::{Bytes, Span, Text};
 

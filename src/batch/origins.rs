@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::Span;
 use crate::offset::Position;
 
 /// Where one record came from.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Origin {
     /// Its file, as an index into [`Origins`]' list.
-    file: u32,
+    pub(super) file: u32,
     /// Line in the file, from 1.
     pub line: u64,
     /// Bytes into the (decompressed) file, from 0.
@@ -22,8 +24,8 @@ pub struct Origin {
 /// all threads share would be written for every record otherwise.
 #[derive(Clone, Debug, Default)]
 pub struct Origins {
-    files: Vec<Arc<str>>,
-    rows: Vec<Origin>,
+    pub(super) files: Vec<Arc<str>>,
+    pub(super) rows: Vec<Origin>,
 }
 
 impl Origins {
@@ -74,10 +76,14 @@ impl Origins {
     }
 
     pub(super) fn append(&mut self, other: &Self, mut carry: impl FnMut(Span) -> Span) {
-        let files: Vec<u32> = other.files.iter().map(|file| self.file(file)).collect();
-        let moved =
-            |origin: &Origin| Origin { file: files[origin.file as usize], raw: carry(origin.raw), ..*origin };
-        self.rows.extend(other.rows.iter().map(moved));
+        // Only of the files that records came from: the others would pile up in a run without end.
+        let mut files = vec![None; other.files.len()];
+        self.rows.reserve(other.rows.len());
+        for origin in &other.rows {
+            let at = origin.file as usize;
+            let file = *files[at].get_or_insert_with(|| self.file(&other.files[at]));
+            self.rows.push(Origin { file, raw: carry(origin.raw), ..*origin });
+        }
     }
 
     /// The index of `file`; the one met last is looked at first.

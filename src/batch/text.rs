@@ -4,6 +4,8 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 /// A shared, immutable run of bytes: a mapped file, a read buffer, or a part of one.
 #[derive(Clone)]
 pub struct Bytes {
@@ -61,7 +63,7 @@ impl fmt::Debug for Bytes {
 }
 
 /// A run of bytes in a [`Text`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Span {
     start: u32,
     len: u32,
@@ -135,6 +137,11 @@ impl Text {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// All bytes in one piece, for the same spans.
+    pub(super) fn to_vec(&self) -> Vec<u8> {
+        [self.chunk.as_slice(), &self.made[..]].concat()
     }
 
     /// Adds bytes that are not in the chunk.

@@ -9,6 +9,9 @@ use super::wide::{SQUARE_LIMBS, SUM_LIMBS, Wide, decompose, divide, multiply, ro
 const ROOM_BELOW: i32 = 40;
 /// How far a value may be shifted up: 53 + 70 bits leave room for a sign and carries, which are checked.
 const MAX_SHIFT: i32 = 70;
+/// The exponents of the units of values: those of the last bit of the least subnormal and of the greatest number.
+const LEAST_EXPONENT: i32 = -1074;
+const GREATEST_EXPONENT: i32 = 971;
 /// The exponent of a sum that has seen nothing yet.
 const UNSET: i32 = i32::MAX;
 
@@ -17,10 +20,34 @@ const UNSET: i32 = i32::MAX;
 /// Ordinary values lie within 100 powers of two of one another: their sum is an `i128` in units of
 /// `2^exponent`. A value outside that range turns it into a wide one, until [`ExactSum::rebuild`].
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(try_from = "Saved")]
 pub struct ExactSum {
     narrow: i128,
     exponent: i32,
     wide: Option<Box<Wide>>,
+}
+
+/// A sum that was saved, and is not believed yet.
+#[derive(Deserialize)]
+struct Saved {
+    narrow: i128,
+    exponent: i32,
+    wide: Option<Box<Wide>>,
+}
+
+impl TryFrom<Saved> for ExactSum {
+    type Error = &'static str;
+
+    fn try_from(Saved { narrow, exponent, wide }: Saved) -> Result<Self, Self::Error> {
+        let is_unit = (LEAST_EXPONENT - ROOM_BELOW..=GREATEST_EXPONENT).contains(&exponent);
+        if !is_unit && (exponent, narrow) != (UNSET, 0) {
+            return Err("the unit of a sum is one that values have");
+        }
+        match wide.as_ref().is_none_or(|wide| wide.has(SUM_LIMBS)) {
+            true => Ok(Self { narrow, exponent, wide }),
+            false => Err("a sum has the limbs of one"),
+        }
+    }
 }
 
 impl Default for ExactSum {
@@ -167,7 +194,16 @@ impl ExactSum {
 
 /// An exact sum of the squares of finite `f64`s.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(try_from = "Wide")]
 pub struct ExactSquares(Wide);
+
+impl TryFrom<Wide> for ExactSquares {
+    type Error = &'static str;
+
+    fn try_from(wide: Wide) -> Result<Self, Self::Error> {
+        if wide.has(SQUARE_LIMBS) { Ok(Self(wide)) } else { Err("a sum of squares has the limbs of one") }
+    }
+}
 
 impl Default for ExactSquares {
     fn default() -> Self {

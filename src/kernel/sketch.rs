@@ -23,13 +23,40 @@ pub const QUANTILE_ERROR: f64 = 1.0 / (2 * CELLS) as f64;
 /// The value of a rank is the middle of its cell, at most [`QUANTILE_ERROR`] (0.39 %) off; subnormal numbers count as 0.
 /// It takes 1 KiB for each octave that occurs.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Saved")]
 pub struct QuantileSketch {
     count: u64,
     /// By sign and exponent, in ascending order of the values: how many lie in each cell.
     octaves: BTreeMap<u16, Vec<u64>>,
 }
 
+/// Counts that were saved, and are not believed yet.
+#[derive(Deserialize)]
+struct Saved {
+    count: u64,
+    octaves: BTreeMap<u16, Vec<u64>>,
+}
+
+impl TryFrom<Saved> for QuantileSketch {
+    type Error = &'static str;
+
+    fn try_from(Saved { count, octaves }: Saved) -> Result<Self, Self::Error> {
+        let is_octave = |(&octave, cells): (&u16, &Vec<u64>)| octave < 1 << 12 && cells.len() == CELLS;
+        let mut cells = octaves.values().flatten();
+        let sum = cells.try_fold(0u64, |sum, &cell| sum.checked_add(cell));
+        match octaves.iter().all(is_octave) && sum == Some(count) {
+            true => Ok(Self { count, octaves }),
+            false => Err("counts are those of octaves"),
+        }
+    }
+}
+
 impl QuantileSketch {
+    /// How many values there are.
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
     /// Counts a finite value.
     pub fn add(&mut self, value: f64) {
         let key = key_of(if value.is_normal() { value } else { 0.0 });

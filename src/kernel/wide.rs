@@ -35,6 +35,11 @@ impl Wide {
         Self(vec![0; limbs].into())
     }
 
+    /// Whether it has so many limbs.
+    pub(super) fn has(&self, limbs: usize) -> bool {
+        self.0.len() == limbs
+    }
+
     /// Adds `magnitude · 2^shift`, or subtracts it.
     pub(super) fn add(&mut self, magnitude: u128, shift: u32, is_negative: bool) {
         let (first, bits) = ((shift / 64) as usize, shift % 64);

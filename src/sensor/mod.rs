@@ -7,6 +7,7 @@ use std::hash::BuildHasher;
 
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
@@ -14,7 +15,8 @@ pub use lookup::{SensorIds, SensorLookup, SharedSensors};
 pub use rules::{OfSensors, PerSensor, Rules, matcher};
 
 /// A sensor's ordinal by first appearance: an index into whatever is kept per sensor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct SensorId(pub u32);
 
 impl SensorId {

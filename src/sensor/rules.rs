@@ -109,6 +109,12 @@ impl<T> PerSensor<T> {
         self.0.get(id.index())?.as_ref()
     }
 
+    /// What is kept for sensor `id`, if anything, to be changed.
+    #[inline]
+    pub fn get_mut(&mut self, id: SensorId) -> Option<&mut T> {
+        self.0.get_mut(id.index())?.as_mut()
+    }
+
     /// All that is kept, by id.
     pub fn iter(&self) -> impl Iterator<Item = (SensorId, &T)> {
         self.0.iter().enumerate().filter_map(|(id, kept)| Some((SensorId(id as u32), kept.as_ref()?)))

@@ -14,6 +14,8 @@ mod moving_min;
 mod moving_std;
 mod normalize;
 mod reorder;
+#[cfg(test)]
+mod restarts;
 mod series;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -25,7 +27,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::batch::{Batch, Schema};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::sensor::Sensors;
 
 pub use crate::registry::parameters_of;
@@ -152,12 +154,16 @@ pub trait Process: Any + Send {
         Ok(Vec::new())
     }
 
-    /// Goes on from what [`Process::save`] gave, under the same ids.
+    /// Goes on from what [`Process::save`] gave, under the same ids. To be called before anything else; what was kept until then is
+    /// gone. Where it fails, nothing has changed.
     ///
     /// # Errors
     /// A data error where the bytes are not such a state.
-    fn restore(&mut self, _state: &[u8], _sensors: &Sensors) -> Result<()> {
-        Ok(())
+    fn restore(&mut self, state: &[u8], _sensors: &Sensors) -> Result<()> {
+        match state {
+            [] => Ok(()),
+            _ => Err(Error::data("the saved state is of another stage: this one keeps nothing")),
+        }
     }
 }
 

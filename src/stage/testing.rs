@@ -12,6 +12,7 @@ use crate::time::Timestamp;
 pub(crate) struct Table {
     names: Vec<String>,
     rows: Vec<(String, i64, Vec<Option<f64>>)>,
+    has_text: bool,
 }
 
 /// What a stage made of a table.
@@ -23,7 +24,17 @@ pub(crate) struct Outcome {
 
 impl Table {
     pub(crate) fn new(measurements: &[&str]) -> Self {
-        Self { names: measurements.iter().map(|&name| name.to_owned()).collect(), rows: Vec::new() }
+        Self {
+            names: measurements.iter().map(|&name| name.to_owned()).collect(),
+            rows: Vec::new(),
+            has_text: false,
+        }
+    }
+
+    /// The same with times as they came in, and a column of text; raw records too.
+    pub(crate) fn with_text(mut self) -> Self {
+        self.has_text = true;
+        self
     }
 
     /// Adds a record at `time` nanoseconds.
@@ -35,6 +46,7 @@ impl Table {
     pub(crate) fn schema(&self) -> Arc<Schema> {
         let mut fields = vec![Field::new("time", FieldKind::Time), Field::new("sensor", FieldKind::Sensor)];
         fields.extend(self.names.iter().map(|name| Field::measurement(name.as_str())));
+        fields.extend(self.has_text.then(|| Field::new("note", FieldKind::Text)));
         Arc::new(Schema::new(fields).expect("distinct names"))
     }
 
@@ -43,17 +55,33 @@ impl Table {
         let mut line = 0;
         let mut batch = |rows: &[(String, i64, Vec<Option<f64>>)]| {
             let times = rows.iter().map(|row| Timestamp::from_nanos(row.1)).collect();
+            let mut text = Text::default();
+            let mut spans = |of: &str, has: fn(u64) -> bool| -> Vec<Span> {
+                let mut span = |line: u64| match self.has_text && has(line) {
+                    false => Span::NULL,
+                    true => text.push(format!("{of} {line}").as_bytes()),
+                };
+                (line..line + rows.len() as u64).map(&mut span).collect()
+            };
+            // Some batches have no text of times, as if another source had given them.
+            let mut time_text = spans("at", |line| line / 5 % 3 != 1);
+            if time_text.iter().all(|span| span.is_null()) {
+                time_text.clear();
+            }
+            let notes = self.has_text.then(|| Column::Text(spans("note", |line| line % 3 != 0)));
+            let raw = spans("raw", |line| line % 7 != 0);
             let ids = rows.iter().map(|row| sensors.id(&row.0).expect("room")).collect();
             let mut columns =
-                vec![Column::Time(TimeColumn { values: times, text: Vec::new() }), Column::Sensor(ids)];
+                vec![Column::Time(TimeColumn { values: times, text: time_text }), Column::Sensor(ids)];
             for at in 0..self.names.len() {
                 columns.push(Column::Measurement(rows.iter().map(|row| row.2[at]).collect::<Measurement>()));
             }
-            let mut batch = Batch::new(self.schema(), columns, Text::default());
+            columns.extend(notes);
+            let mut batch = Batch::new(self.schema(), columns, text);
             let mut origins = Origins::of_file("t".into());
-            for _ in rows {
+            for raw in raw {
                 line += 1;
-                origins.push(line, 0, Span::NULL);
+                origins.push(line, 0, raw);
             }
             batch.origins = Some(origins);
             batch
@@ -104,6 +132,32 @@ impl Outcome {
         let at = |batch: &Batch| batch.schema().index_of(name).expect("a column of that name");
         self.batches.iter().flat_map(|batch| values(&batch.columns()[at(batch)])).collect()
     }
+}
+
+/// Everything that each record of a batch says, floats as bits, sensors by name, spans as what they stand for.
+pub(crate) fn said(batch: &Batch, sensors: &Sensors) -> Vec<String> {
+    let text = |span: Option<&Span>| {
+        span.and_then(|&span| batch.text.get(span)).map(|text| text.escape_ascii().to_string())
+    };
+    let value = |column: &Column, row: usize| match column {
+        Column::Time(time) => format!("{} {:?}", time.values[row].as_nanos(), text(time.text.get(row))),
+        Column::Sensor(ids) => sensors.name(ids[row]).to_owned(),
+        Column::Measurement(values) => format!("{:x?}", values.get(row).map(f64::to_bits)),
+        Column::Flag(bits) => bits.get(row).to_string(),
+        Column::Count(counts) => counts[row].to_string(),
+        Column::Text(spans) => format!("{:?}", text(spans.get(row))),
+    };
+    let origin = |row: usize| {
+        let of = |origins: &Origins| {
+            format!("{:?} {:?}", origins.position(row), text(Some(&origins.get(row).raw)))
+        };
+        batch.origins.as_ref().map(of)
+    };
+    let record = |row: usize| {
+        let values: Vec<_> = batch.columns().iter().map(|column| value(column, row)).collect();
+        format!("{} {:?}", values.join(" "), origin(row))
+    };
+    (0..batch.len()).map(record).collect()
 }
 
 /// Runs a stage over a table in batches of `size`.

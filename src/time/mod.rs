@@ -3,7 +3,8 @@
 //! Everything inside a pipeline is a [`Timestamp`]: nanoseconds since 1970-01-01 UTC. Text becomes one through a
 //! [`TimeParser`], built once from a [`TimeFormat`] and used for every record; it becomes text again through
 //! [`Timestamp::write_rfc3339`]. Durations are plain `i64` nanoseconds, written as `5m` or `1h30m`
-//! ([`parse_duration`], [`format_duration`]). A [`Watermark`] is a source's promise about what no longer follows.
+//! ([`parse_duration`], [`format_duration`]). A [`Watermark`] is the
+//! time that a source has come to, [`Reached`] how that follows from its records.
 //!
 //! ```
 //! use tidemill::time::{TimeFormat, TimeParser};
@@ -22,6 +23,7 @@ mod epoch;
 mod error;
 mod parser;
 mod pattern;
+mod quiet;
 mod rfc3339;
 #[cfg(test)]
 mod tests;
@@ -34,6 +36,7 @@ pub use duration::{format_duration, parse_duration};
 pub use error::TimeError;
 pub use parser::{EpochUnit, TimeFormat, TimeParser};
 pub use pattern::Pattern;
+pub use quiet::{Deadlines, Reached, quiet_at};
 pub use timestamp::Timestamp;
 pub use watermark::Watermark;
 

@@ -1,7 +1,12 @@
 //! The stage in use: the summaries of all series, and the interval that each sensor is in.
+//!
+//! An interval leaves with its sensor's first later record, or when its sensor is [quiet](crate::time::quiet_at): a whole interval
+//! late. Both depend on the records alone, one after the other.
 
 use std::any::Any;
 use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
 
 use super::Bound;
 use super::summary::Summary;
@@ -9,15 +14,44 @@ use crate::batch::{Batch, Column, FieldKind, Measurement, Text, TimeColumn};
 use crate::error::{Error, RejectionKind, Result};
 use crate::sensor::{SensorId, Sensors};
 use crate::stage::{Flow, Process};
-use crate::time::Timestamp;
+use crate::time::{Deadlines, Reached, Timestamp, Watermark, format_duration, quiet_at};
 
 /// Puts records into summaries.
 pub(super) struct Aggregating {
     bound: Bound,
-    /// By sensor: the interval whose summaries are open; `None` where there is none.
-    open: Vec<Option<Interval>>,
+    /// By sensor.
+    places: Vec<Place>,
     /// By sensor, then by measurement.
     summaries: Vec<Summary>,
+    reached: Reached<SensorId>,
+    /// Of sensors with an open interval.
+    deadlines: Deadlines<SensorId>,
+}
+
+/// Where a sensor is.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    state: State,
+    /// The interval of its newest record.
+    interval: Interval,
+    /// The watermark when it last reported.
+    seen: Watermark,
+    /// Whether it is among the deadlines.
+    is_looked_after: bool,
+}
+
+/// A [`Place`] at rest: its state, the start of its interval, and the watermark when its sensor last reported.
+type SavedPlace = (State, i64, Watermark);
+
+/// What is to be said of a sensor's interval.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum State {
+    /// There is none yet.
+    None,
+    /// Its summaries are open.
+    Open,
+    /// They have left.
+    Left,
 }
 
 /// The times `first ..= last`, in nanoseconds.
@@ -33,21 +67,73 @@ const ALWAYS: Interval = Interval { first: i64::MIN, last: i64::MAX };
 impl Interval {
     /// The interval of length `every` that `time` is in, counted from 1970-01-01 UTC.
     fn around(time: i64, every: i64) -> Self {
-        let first = time.div_euclid(every).saturating_mul(every);
-        Self { first, last: first.saturating_add(every - 1) }
+        let since = time.rem_euclid(every);
+        Self { first: time.saturating_sub(since), last: time.saturating_add(every - 1 - since) }
+    }
+}
+
+impl Place {
+    /// Of a sensor without records. Without `every`, the interval is what it will be.
+    const NEW: Self =
+        Self { state: State::None, interval: ALWAYS, seen: Watermark::new(), is_looked_after: false };
+
+    /// The watermark at which its sensor is quiet, if anything is open and that can be.
+    fn deadline(&self, every: i64) -> Option<Timestamp> {
+        let end = self.interval.last.checked_add(1).filter(|_| self.state == State::Open)?;
+        quiet_at(Timestamp::from_nanos(end), self.seen, every)
+    }
+
+    fn saved(&self) -> SavedPlace {
+        (self.state, self.interval.first, self.seen)
+    }
+
+    /// `None` where it does not begin an interval of length `every`.
+    fn restored((state, first, seen): SavedPlace, every: Option<i64>) -> Option<Self> {
+        let interval = match every {
+            Some(every) if state != State::None => Interval::around(first, every),
+            _ => ALWAYS,
+        };
+        (interval.first == first).then_some(Self { state, interval, seen, is_looked_after: false })
+    }
+
+    #[inline]
+    fn is_open_at(&self, time: i64) -> bool {
+        (self.interval.first..=self.interval.last).contains(&time) && self.state == State::Open
+    }
+
+    /// Why a record at `time`, for which no interval is open, is late, if it is.
+    fn lateness(&self, time: i64, every: i64) -> Option<String> {
+        let Interval { first, last } = self.interval;
+        let interval =
+            || format!("the interval of {} from {}", format_duration(every), Timestamp::from_nanos(first));
+        match self.state {
+            State::Open | State::Left if time < first => {
+                Some(format!("late: its sensor is already in {}", interval()))
+            }
+            State::Left if time <= last => {
+                Some(format!("late: its sensor was quiet, so that {} has left", interval()))
+            }
+            _ => None,
+        }
     }
 }
 
 impl Aggregating {
     pub(super) fn new(bound: Bound) -> Self {
-        Self { bound, open: Vec::new(), summaries: Vec::new() }
+        Self {
+            places: Vec::new(),
+            summaries: Vec::new(),
+            reached: Reached::new(),
+            deadlines: Deadlines::new(bound.every.unwrap_or(0)),
+            bound,
+        }
     }
 
     /// Makes room for sensors up to `most`.
     fn reserve(&mut self, most: Option<&SensorId>) {
         let sensors = most.map_or(0, |most| most.index() + 1);
-        if sensors > self.open.len() {
-            self.open.resize(sensors, None);
+        if sensors > self.places.len() {
+            self.places.resize(sensors, Place::NEW);
             let empty = Summary::new(&self.bound);
             self.summaries.resize(sensors * self.bound.columns.len(), empty);
         }
@@ -57,7 +143,7 @@ impl Aggregating {
     fn fold(&mut self, batch: &Batch) {
         let width = self.bound.columns.len();
         for id in batch.sensors() {
-            self.open[id.index()] = Some(ALWAYS);
+            self.places[id.index()].state = State::Open;
         }
         for (slot, &at) in self.bound.columns.iter().enumerate() {
             let Measurement { values, valid } = batch.measurement(at);
@@ -70,32 +156,77 @@ impl Aggregating {
         }
     }
 
-    /// Takes in record by record. A record after its sensor's interval closes it; one before it is late.
-    fn fold_by_interval(&mut self, every: i64, batch: &Batch, flow: &mut Flow) -> Batch {
+    /// Takes in record by record. A record after its sensor's interval closes it; one before it, or in one that has left, is late.
+    /// After each record the intervals of quiet sensors leave.
+    fn fold_by_interval(&mut self, every: i64, batch: &Batch, sensors: &Sensors, flow: &mut Flow) -> Batch {
         let mut leaving = Leaving::new(&self.bound);
         let times = batch.times().unwrap_or_default();
-        for (row, (id, time)) in batch.sensors().iter().zip(times).enumerate() {
-            let time = time.as_nanos();
-            match self.open[id.index()] {
-                Some(open) if time < open.first => {
-                    let (start, every) =
-                        (Timestamp::from_nanos(open.first), crate::time::format_duration(every));
-                    let why = format!("late: its sensor is already in the interval of {every} from {start}");
-                    flow.reject(batch, row, RejectionKind::Late, why);
-                    continue;
+        for (row, (&id, &time)) in batch.sensors().iter().zip(times).enumerate() {
+            let watermark = self.reached.note(id, time);
+            let (place, time) = (&mut self.places[id.index()], time.as_nanos());
+            place.seen = watermark;
+            let is_open = place.is_open_at(time);
+            let late = if is_open { None } else { place.lateness(time, every) };
+            if let Some(reason) = late {
+                flow.reject(batch, row, RejectionKind::Late, reason);
+            } else {
+                if !is_open {
+                    self.enter(id, time, every, &mut leaving);
                 }
-                Some(open) if time <= open.last => {}
-                open => {
-                    if let Some(closed) = open {
-                        self.close(*id, closed, &mut leaving);
-                    }
-                    self.open[id.index()] = Some(Interval::around(time, every));
-                }
+                self.fold_one(id, batch, row);
+                flow.folded += 1;
             }
-            self.fold_one(*id, batch, row);
-            flow.folded += 1;
+            if self.deadlines.is_due(watermark) {
+                self.close_quiet(watermark, every, sensors, &mut leaving);
+            }
         }
         leaving.into_batch(&self.bound, flow)
+    }
+
+    /// Opens the interval around `time`; closes an earlier one.
+    fn enter(&mut self, id: SensorId, time: i64, every: i64, leaving: &mut Leaving) {
+        let place = &mut self.places[id.index()];
+        let before = *place;
+        *place = Place { state: State::Open, interval: Interval::around(time, every), ..before };
+        if !place.is_looked_after {
+            let deadline = place.deadline(every);
+            deadline.into_iter().for_each(|deadline| self.deadlines.set(deadline, id));
+            place.is_looked_after = deadline.is_some();
+        }
+        if before.state == State::Open {
+            self.close(id, before.interval, leaving);
+        }
+    }
+
+    /// Sets the deadlines of all sensors anew.
+    fn look_after_all(&mut self) {
+        let Some(every) = self.bound.every else { return };
+        for (id, place) in self.places.iter_mut().enumerate() {
+            let deadline = place.deadline(every);
+            deadline.into_iter().for_each(|deadline| self.deadlines.set(deadline, SensorId(id as u32)));
+            place.is_looked_after = deadline.is_some();
+        }
+    }
+
+    /// Lets the intervals of quiet sensors leave, in the order of their starts, then of the sensors' names.
+    #[cold]
+    fn close_quiet(&mut self, watermark: Watermark, every: i64, sensors: &Sensors, leaving: &mut Leaving) {
+        let Self { places, deadlines, .. } = self;
+        let mut quiet = Vec::new();
+        let deadline = |id: SensorId| {
+            let place = &mut places[id.index()];
+            let deadline = place.deadline(every);
+            place.is_looked_after = deadline.is_some();
+            deadline
+        };
+        deadlines.take_quiet(watermark, deadline, &mut quiet);
+        quiet.sort_unstable_by_key(|&id| (places[id.index()].interval, sensors.name(id)));
+        for id in quiet {
+            let place = &mut self.places[id.index()];
+            (place.state, place.is_looked_after) = (State::Left, false);
+            let interval = place.interval;
+            self.close(id, interval, leaving);
+        }
     }
 
     fn fold_one(&mut self, id: SensorId, batch: &Batch, row: usize) {
@@ -117,10 +248,10 @@ impl Aggregating {
 }
 
 impl Process for Aggregating {
-    fn process(&mut self, batch: Batch, _sensors: &Sensors, flow: &mut Flow) -> Result<Batch> {
+    fn process(&mut self, batch: Batch, sensors: &Sensors, flow: &mut Flow) -> Result<Batch> {
         self.reserve(batch.sensors().iter().max());
         let mut closed = match self.bound.every {
-            Some(every) => self.fold_by_interval(every, &batch, flow),
+            Some(every) => self.fold_by_interval(every, &batch, sensors, flow),
             None => {
                 self.fold(&batch);
                 flow.folded += batch.len() as u64;
@@ -132,43 +263,55 @@ impl Process for Aggregating {
     }
 
     fn finish(&mut self, sensors: &Sensors, flow: &mut Flow) -> Result<Option<Batch>> {
-        let open = self.open.iter().enumerate();
-        let mut open: Vec<_> =
-            open.filter_map(|(id, interval)| Some(((*interval)?, SensorId(id as u32)))).collect();
+        let open = self.places.iter().enumerate().filter(|(_, place)| place.state == State::Open);
+        let mut open: Vec<_> = open.map(|(id, place)| (place.interval, SensorId(id as u32))).collect();
         open.sort_unstable_by_key(|&(interval, id)| (interval, sensors.name(id)));
         let mut leaving = Leaving::new(&self.bound);
         for (interval, id) in open {
             self.close(id, interval, &mut leaving);
         }
-        self.open.fill(None);
+        self.places.fill(Place::NEW);
+        self.deadlines = Deadlines::new(self.bound.every.unwrap_or(0));
         Ok(Some(leaving.into_batch(&self.bound, flow)))
     }
 
     fn merge(&mut self, other: Box<dyn Process>) -> Result<()> {
         let other: Box<dyn Any> = other;
         let other = other.downcast::<Self>().map_err(|_| Error::internal("not a process of this stage"))?;
-        if other.open.len() > self.open.len() {
-            self.reserve(Some(&SensorId(other.open.len() as u32 - 1)));
+        if other.places.len() > self.places.len() {
+            self.reserve(Some(&SensorId(other.places.len() as u32 - 1)));
         }
-        self.open.iter_mut().zip(other.open).for_each(|(mine, theirs)| *mine = mine.or(theirs));
+        for (mine, theirs) in self.places.iter_mut().zip(other.places) {
+            *mine = if mine.state == State::None { theirs } else { *mine };
+        }
         self.summaries.iter_mut().zip(other.summaries).for_each(|(mine, theirs)| mine.merge(theirs));
         Ok(())
     }
 
     fn save(&self) -> Result<Vec<u8>> {
-        let open: Vec<_> = self.open.iter().map(|open| open.map(|open| (open.first, open.last))).collect();
-        postcard::to_stdvec(&(open, &self.summaries))
+        let places: Vec<_> = self.places.iter().map(Place::saved).collect();
+        postcard::to_stdvec(&(self.reached, places, &self.summaries))
             .map_err(|error| Error::internal(format!("the state cannot be saved: {error}")))
     }
 
-    fn restore(&mut self, state: &[u8], _sensors: &Sensors) -> Result<()> {
-        let (open, summaries): (Vec<Option<(i64, i64)>>, Vec<Summary>) = postcard::from_bytes(state)
+    fn restore(&mut self, state: &[u8], sensors: &Sensors) -> Result<()> {
+        let (reached, places, summaries): (_, Vec<SavedPlace>, Vec<Summary>) = postcard::from_bytes(state)
             .map_err(|error| Error::data(format!("the saved state cannot be read: {error}")))?;
-        if summaries.len() != open.len() * self.bound.columns.len() {
-            return Err(Error::data("the saved state is of other measurements"));
+        let empty = Summary::new(&self.bound);
+        if summaries.len() != places.len() * self.bound.columns.len()
+            || !summaries.iter().all(|summary| summary.is_like(&empty))
+        {
+            return Err(Error::data("the saved state is of other measurements or statistics"));
         }
-        self.open = open.into_iter().map(|open| open.map(|(first, last)| Interval { first, last })).collect();
-        self.summaries = summaries;
+        if places.len() > sensors.len() {
+            return Err(Error::data("the saved state is of more sensors than there are"));
+        }
+        let every = self.bound.every;
+        let places: Option<Vec<_>> = places.into_iter().map(|saved| Place::restored(saved, every)).collect();
+        self.places = places.ok_or_else(|| Error::data("the saved state is of other intervals"))?;
+        (self.reached, self.summaries, self.deadlines) =
+            (reached, summaries, Deadlines::new(self.bound.every.unwrap_or(0)));
+        self.look_after_all();
         Ok(())
     }
 }

@@ -31,6 +31,16 @@ impl Summary {
         }
     }
 
+    /// Whether it is one of some values, with the same parts as `other`.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        let parts = |of: &Self| (of.sum.is_some(), of.squares.is_some(), of.sketch.is_some());
+        let is_range = self.min.is_finite() && self.max.is_finite() && self.min <= self.max;
+        let has_counted = |sketch: &QuantileSketch| sketch.count() == self.count;
+        parts(self) == parts(other)
+            && (self.count == 0 || is_range)
+            && self.sketch.as_ref().is_none_or(|sketch| has_counted(sketch))
+    }
+
     /// Takes in a value, unless it is NaN or infinite.
     #[inline]
     pub(super) fn add(&mut self, value: f64) {

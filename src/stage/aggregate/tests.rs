@@ -89,6 +89,33 @@ fn clause_21_an_interval_leaves_when_its_sensor_is_past_it() {
 }
 
 #[test]
+fn clause_21_an_interval_leaves_when_its_sensor_is_quiet() {
+    // 0 and 1 are past the end of the first interval by another with the seventh record; 2 reports again after that.
+    let rows =
+        [(2, 3), (3, 9), (0, 5), (1, 18), (0, 19), (1, 20), (0, 21), (2, 9), (2, 11), (1, 40), (0, 39)];
+    let outcome = run(&Aggregate::every("10ns"), &table(&rows.map(|(s, t)| (s, t, Some(1.0)))), 3);
+    let keys = [
+        ("s0", 0),
+        ("s1", 10),
+        ("s0", 10),
+        ("s2", 0),
+        ("s3", 0),
+        ("s1", 20),
+        ("s0", 20),
+        ("s2", 10),
+        ("s0", 30),
+        ("s1", 40),
+    ];
+    assert_eq!(outcome.keys(), keys.map(|(sensor, time)| (sensor.to_owned(), time)));
+    let late = &outcome.flow.rejections[0];
+    assert_eq!((late.kind, late.position.line), (crate::error::RejectionKind::Late, 8));
+    let reason =
+        "late: its sensor was quiet, so that the interval of 10ns from 1970-01-01T00:00:00Z has left";
+    assert_eq!(late.reason, reason);
+    assert_eq!((outcome.flow.folded, outcome.flow.made), (10, 10));
+}
+
+#[test]
 fn clause_21_intervals_before_1970_and_at_the_ends_of_time() {
     let times = [i64::MIN, i64::MIN + 1, -1, 0, i64::MAX - 1, i64::MAX, i64::MAX];
     let values = times.map(|time| (0, time, Some(1.0)));
@@ -124,7 +151,74 @@ fn value() -> impl Strategy<Value = Option<f64>> {
     ]
 }
 
+/// Intervals of clause 21 in the plainest words: which leave, in which order, and which records are late. In 128 bits there
+/// is no end of time. Intervals are given by their ordinals and sensors.
+fn plain(rows: &[(u8, i64, Option<f64>)], every: i128) -> (Vec<(i128, u8)>, Vec<u64>) {
+    let time = |at: usize| i128::from(rows[at].1);
+    let of = |sensor: u8, at: usize| (0..=at).filter(move |&row| rows[row].0 == sensor);
+    let watermark = |at: usize| {
+        let mut newest: Vec<_> = (0..6).filter_map(|sensor| of(sensor, at).map(time).max()).collect();
+        newest.sort_unstable();
+        newest.len().checked_sub(2).map(|second| newest[second])
+    };
+    let (mut left, mut late) = (Vec::new(), Vec::new());
+    let mut open: BTreeMap<u8, i128> = BTreeMap::new();
+    for (at, &(sensor, ..)) in rows.iter().enumerate() {
+        let interval = time(at).div_euclid(every);
+        let last = left.iter().filter(|of: &&(i128, u8)| of.1 == sensor).map(|of| of.0).max();
+        if open.get(&sensor).is_some_and(|&open| interval < open) || last.is_some_and(|last| interval <= last)
+        {
+            late.push(at as u64 + 1);
+        } else if let Some(before) = open.insert(sensor, interval).filter(|&before| before < interval) {
+            left.push((before, sensor));
+        }
+        let is_quiet = |sensor: u8, interval: i128| {
+            let seen = of(sensor, at).next_back().and_then(watermark);
+            watermark(at) >= seen.max(Some((interval + 1) * every)).map(|from| from + every)
+        };
+        let mut quiet: Vec<_> = open.iter().map(|(&sensor, &interval)| (interval, sensor)).collect();
+        quiet.retain(|&(interval, sensor)| is_quiet(sensor, interval));
+        quiet.sort_unstable();
+        quiet.iter().for_each(|(_, sensor)| open.retain(|of, _| of != sensor));
+        left.extend(quiet);
+    }
+    let mut open: Vec<_> = open.into_iter().map(|(sensor, interval)| (interval, sensor)).collect();
+    open.sort_unstable();
+    left.extend(open);
+    (left, late)
+}
+
+/// Records as time goes on, some sensors seldom, one far behind; and some at both ends of time.
+fn rows() -> impl Strategy<Value = Vec<(u8, i64, Option<f64>)>> {
+    let sensor = prop_oneof![6 => 0..3u8, 1 => 3..6u8];
+    let going_on = proptest::collection::vec((sensor, 0..5i64, -9..5i64, value()), 1..120).prop_map(|rows| {
+        let mut now = 0;
+        let mut row = |(sensor, step, apart, value): (u8, i64, i64, _)| {
+            now += step;
+            (sensor, now + apart - 20 * i64::from(sensor == 5), value)
+        };
+        rows.into_iter().map(&mut row).collect()
+    });
+    let time =
+        prop_oneof![0..40i64, (0..30i64).prop_map(|t| i64::MAX - t), (0..30i64).prop_map(|t| i64::MIN + t)];
+    prop_oneof![3 => going_on, 1 => proptest::collection::vec((0..4u8, time, value()), 1..60)]
+}
+
 proptest! {
+    #[test]
+    fn clause_21_the_intervals_that_leave_are_those_of_the_plain_version(
+        rows in rows(), every in 1..20i64, size in 1..30usize,
+    ) {
+        let outcome = run(&Aggregate::every(format!("{every}ns")), &table(&rows), size);
+        let (left, late) = plain(&rows, every.into());
+        let start = |interval: i128| i64::try_from((interval * i128::from(every)).max(i64::MIN.into())).expect("within time");
+        let expected: Vec<_> = left.into_iter().map(|(interval, sensor)| (format!("s{sensor}"), start(interval))).collect();
+        prop_assert_eq!(outcome.keys(), expected);
+        let got: Vec<_> = outcome.flow.rejections.iter().map(|rejection| rejection.position.line).collect();
+        prop_assert_eq!(&got, &late);
+        prop_assert_eq!(outcome.flow.folded + late.len() as u64, rows.len() as u64);
+    }
+
     #[test]
     fn summaries_are_those_of_all_values_of_a_series(
         rows in proptest::collection::vec((0..3u8, Just(0), value()), 1..80), size in 1..20usize,

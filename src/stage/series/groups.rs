@@ -67,6 +67,11 @@ impl Deal {
     pub(super) fn place(self, sensor: SensorId) -> SensorId {
         SensorId(sensor.0 >> self.bits)
     }
+
+    /// The sensor at `place` of shard `shard`.
+    pub(super) fn sensor(self, shard: usize, place: SensorId) -> SensorId {
+        SensorId(place.0 << self.bits | shard as u32)
+    }
 }
 
 impl Group {

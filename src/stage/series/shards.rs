@@ -25,6 +25,20 @@ pub trait Shards: Send + Sync {
 
     /// Puts together what all shards made of `batch`, in the order of the shards.
     fn assemble(&self, batch: Batch, groups: &Groups, made: Vec<Made>, flow: &mut Flow) -> Batch;
+
+    /// Everything that all shards keep, as bytes: those that [`Process::save`] gives, whatever the number of shards. To be called
+    /// when every shard has been through the same batches; waits for those that are at work.
+    ///
+    /// # Errors
+    /// As [`Process::save`].
+    fn save(&self) -> Result<Vec<u8>>;
+
+    /// Goes on from what was saved with any number of shards, or by the stage in one piece, under the same ids. Where it fails,
+    /// nothing has changed.
+    ///
+    /// # Errors
+    /// As [`Process::restore`].
+    fn restore(&mut self, state: &[u8], sensors: &Sensors) -> Result<()>;
 }
 
 /// What a shard made of its share of a batch.
@@ -90,6 +104,13 @@ struct Shard<S: SeriesStage> {
     scratch: Scratch,
 }
 
+impl<S: SeriesStage> Shard<S> {
+    /// Of `columns` columns without series.
+    fn new(columns: usize) -> Self {
+        Self { states: (0..columns).map(|_| PerSensor::default()).collect(), scratch: Scratch::default() }
+    }
+}
+
 /// The values of a column in the order of a share.
 #[derive(Default)]
 struct Scratch {
@@ -100,18 +121,33 @@ struct Scratch {
 impl<S: SeriesStage> PerSeries<S> {
     pub(super) fn new(stage: &S, input: &Schema, shards: usize) -> Result<Self> {
         let binding = bind(stage, input)?;
-        let shard = || {
-            let states = binding.columns.iter().map(|_| PerSensor::default()).collect();
-            Mutex::new(Shard { states, scratch: Scratch::default() })
-        };
         let deal = Deal::among(shards);
-        let shards = (0..deal.shards()).map(|_| shard()).collect();
+        let shards = (0..deal.shards()).map(|_| Mutex::new(Shard::new(binding.columns.len()))).collect();
         Ok(Self { stage: stage.clone(), binding, shards, deal, groups: Groups::default() })
     }
 
     /// The states of shard `shard`. A worker that panicked ends the run: nobody looks at what it left.
     fn shard(&self, shard: usize) -> MutexGuard<'_, Shard<S>> {
         self.shards[shard].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The states of column `column` in all shards, by sensor: up to the last sensor that has one.
+    fn by_sensor<'a>(
+        &self,
+        shards: &'a [MutexGuard<'_, Shard<S>>],
+        column: usize,
+    ) -> Vec<Option<&'a S::State>> {
+        let mut all = Vec::new();
+        for (at, shard) in shards.iter().enumerate() {
+            for (place, state) in shard.states[column].iter() {
+                let sensor = self.deal.sensor(at, place).index();
+                if sensor >= all.len() {
+                    all.resize(sensor + 1, None);
+                }
+                all[sensor] = Some(state);
+            }
+        }
+        all
     }
 
     /// Asks the memory for what groups some way behind group `at` will need: first a state, later what the state points to.
@@ -178,6 +214,36 @@ impl<S: SeriesStage> Shards for PerSeries<S> {
         set_late_aside(&mut batch, late, flow);
         batch
     }
+
+    fn save(&self) -> Result<Vec<u8>> {
+        let shards: Vec<_> = (0..self.shards.len()).map(|shard| self.shard(shard)).collect();
+        let columns = 0..self.binding.columns.len();
+        let states: Vec<_> = columns.map(|column| self.by_sensor(&shards, column)).collect();
+        postcard::to_stdvec(&states)
+            .map_err(|error| Error::internal(format!("the state cannot be saved: {error}")))
+    }
+
+    fn restore(&mut self, state: &[u8], sensors: &Sensors) -> Result<()> {
+        let columns: Vec<Vec<Option<S::State>>> = postcard::from_bytes(state)
+            .map_err(|error| Error::data(format!("the saved state cannot be read: {error}")))?;
+        let due = self.binding.columns.len();
+        if columns.len() != due {
+            let message = format!("the saved state has {} columns, not {due}", columns.len());
+            return Err(Error::data(message));
+        }
+        if columns.iter().any(|states| states.len() > sensors.len()) {
+            return Err(Error::data("the saved state is of more sensors than there are"));
+        }
+        let mut shards: Vec<_> = (0..self.shards.len()).map(|_| Shard::new(due)).collect();
+        for (column, states) in columns.into_iter().enumerate() {
+            for (sensor, state) in PerSensor::from(states).into_kept() {
+                let states = &mut shards[self.deal.shard(sensor)].states[column];
+                states.get_or_insert_with(self.deal.place(sensor), || state);
+            }
+        }
+        self.shards = shards.into_iter().map(Mutex::new).collect();
+        Ok(())
+    }
 }
 
 /// The one-thread way: a single shard whose share is everything.
@@ -192,22 +258,11 @@ impl<S: SeriesStage> Process for PerSeries<S> {
     }
 
     fn save(&self) -> Result<Vec<u8>> {
-        let shard = self.shard(0);
-        let states: Vec<_> = shard.states.iter().map(PerSensor::as_slice).collect();
-        postcard::to_stdvec(&states)
-            .map_err(|error| Error::internal(format!("the state cannot be saved: {error}")))
+        Shards::save(self)
     }
 
-    fn restore(&mut self, state: &[u8], _sensors: &Sensors) -> Result<()> {
-        let states: Vec<Vec<Option<S::State>>> = postcard::from_bytes(state)
-            .map_err(|error| Error::data(format!("the saved state cannot be read: {error}")))?;
-        let mut shard = self.shard(0);
-        if states.len() != shard.states.len() {
-            let message = format!("the saved state has {} columns, not {}", states.len(), shard.states.len());
-            return Err(Error::data(message));
-        }
-        shard.states = states.into_iter().map(PerSensor::from).collect();
-        Ok(())
+    fn restore(&mut self, state: &[u8], sensors: &Sensors) -> Result<()> {
+        Shards::restore(self, state, sensors)
     }
 }
 

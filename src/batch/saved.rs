@@ -1,0 +1,220 @@
+//! A batch at rest: what is kept of records that wait while the process that held them is gone.
+//!
+//! Its columns one after the other, then the bytes that spans point into, then where the records came from. Sensors are written by
+//! id; the schema is not written, and has to be the same.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Batch, Bytes, Column, Origin, Origins, Schema, Span, Text};
+use crate::error::{Error, Result};
+use crate::offset::Sequence;
+use crate::sensor::Sensors;
+
+/// A batch that can be written and read.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct SavedBatch {
+    sequence: Sequence,
+    columns: Vec<Column>,
+    text: Vec<u8>,
+    origins: Option<SavedOrigins>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct SavedOrigins {
+    files: Vec<String>,
+    rows: Vec<Origin>,
+}
+
+impl From<&Batch> for SavedBatch {
+    /// With no more text than is pointed to.
+    fn from(batch: &Batch) -> Self {
+        let mut own = Batch::empty(Arc::clone(&batch.schema));
+        own.append(batch);
+        let origins = own.origins.map(|Origins { files, rows }| {
+            let files = files.iter().map(|file| (**file).to_owned()).collect();
+            SavedOrigins { files, rows }
+        });
+        Self { sequence: batch.sequence, columns: own.columns, text: own.text.to_vec(), origins }
+    }
+}
+
+impl SavedBatch {
+    /// The batch, under the same schema and the same sensors.
+    ///
+    /// # Errors
+    /// A data error where it is no batch of that schema: nothing that was read is believed.
+    pub(crate) fn into_batch(self, schema: Arc<Schema>, sensors: &Sensors) -> Result<Batch> {
+        let wrong = |what: &str| Error::data(format!("the saved records cannot be read: {what}"));
+        let Self { sequence, columns, text, origins } = self;
+        let kinds = schema.fields().iter().map(|field| field.kind);
+        if !columns.iter().map(Column::kind).eq(kinds) {
+            return Err(wrong("they have other columns"));
+        }
+        let rows = columns.first().map_or(0, Column::len);
+        if !columns.iter().all(|column| column.len() == rows && is_whole(column, text.len(), sensors.len())) {
+            return Err(wrong("a column is damaged"));
+        }
+        let origins = origins.map(|SavedOrigins { files, rows: origins }| {
+            let is_sound =
+                |origin: &Origin| (origin.file as usize) < files.len() && is_inside(origin.raw, text.len());
+            let files: Vec<Arc<str>> = files.iter().map(|file| Arc::from(&**file)).collect();
+            let is_sound = origins.len() == rows && origins.iter().all(is_sound);
+            is_sound
+                .then_some(Origins { files, rows: origins })
+                .ok_or_else(|| wrong("their origins are damaged"))
+        });
+        let mut batch = Batch::new(schema, columns, Text::new(Bytes::new(text)));
+        (batch.sequence, batch.origins) = (sequence, origins.transpose()?);
+        Ok(batch)
+    }
+}
+
+/// Whether the parts of a column fit one another, `text` bytes and `sensors` sensors.
+fn is_whole(column: &Column, text: usize, sensors: usize) -> bool {
+    match column {
+        Column::Time(time) => {
+            (time.text.is_empty() || time.text.len() == time.values.len())
+                && time.text.iter().all(|&span| is_inside(span, text))
+        }
+        Column::Sensor(ids) => ids.iter().all(|id| id.index() < sensors),
+        Column::Measurement(measurement) => measurement.valid.len() == measurement.values.len(),
+        Column::Flag(_) | Column::Count(_) => true,
+        Column::Text(spans) => spans.iter().all(|&span| is_inside(span, text)),
+    }
+}
+
+fn is_inside(span: Span, text: usize) -> bool {
+    span.is_null() || span.start() + span.len() <= text
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::batch::{Field, FieldKind, Mask, Measurement, TimeColumn};
+    use crate::sensor::SensorId;
+    use crate::time::Timestamp;
+
+    type Row = ((i64, Option<String>), u32, Option<f64>, (bool, u64), (Option<String>, u8));
+
+    fn schema() -> Arc<Schema> {
+        let kinds = [
+            FieldKind::Time,
+            FieldKind::Sensor,
+            FieldKind::Measurement,
+            FieldKind::Flag,
+            FieldKind::Count,
+            FieldKind::Text,
+        ];
+        let fields = kinds.map(|kind| Field::new(kind.to_string(), kind));
+        Arc::new(Schema::new(fields.into()).expect("distinct names"))
+    }
+
+    fn sensors() -> Sensors {
+        let mut sensors = Sensors::default();
+        ["a", "b", "c"].iter().for_each(|name| assert!(sensors.id(name).is_ok()));
+        sensors
+    }
+
+    fn batch(rows: &[Row], has_origins: bool, has_time_text: bool) -> Batch {
+        let mut text = Text::new(Bytes::new(b"what a chunk had besides".to_vec()));
+        let mut origins = Origins::of_file("first".into());
+        let mut push =
+            |part: &Option<String>| part.as_ref().map_or(Span::NULL, |part| text.push(part.as_bytes()));
+        let time_text = rows.iter().map(|row| push(&row.0.1)).filter(|_| has_time_text).collect();
+        let carried = rows.iter().map(|row| push(&row.4.0)).collect();
+        for (at, row) in rows.iter().enumerate() {
+            let mut other = Origins::of_file(format!("file {}", row.4.1).into());
+            other.push(at as u64, row.3.1, push(&row.0.1));
+            origins.append(&other, |span| span);
+        }
+        let times = rows.iter().map(|row| Timestamp::from_nanos(row.0.0)).collect();
+        let columns = vec![
+            Column::Time(TimeColumn { values: times, text: time_text }),
+            Column::Sensor(rows.iter().map(|row| SensorId(row.1)).collect()),
+            Column::Measurement(rows.iter().map(|row| row.2).collect::<Measurement>()),
+            Column::Flag(rows.iter().map(|row| row.3.0).collect::<Mask>()),
+            Column::Count(rows.iter().map(|row| row.3.1).collect()),
+            Column::Text(carried),
+        ];
+        let mut batch = Batch::new(schema(), columns, text);
+        batch.sequence = 7;
+        batch.origins = has_origins.then_some(origins);
+        batch
+    }
+
+    /// Everything that a batch says, floats as bits, spans as what they stand for.
+    fn said(batch: &Batch) -> Vec<String> {
+        let spans = |spans: &[Span]| {
+            spans.iter().map(|&span| batch.text.get(span).map(<[u8]>::to_vec)).collect::<Vec<_>>()
+        };
+        let column = |column: &Column| match column {
+            Column::Time(time) => format!("{:?} {:?}", time.values, spans(&time.text)),
+            Column::Measurement(column) => {
+                format!(
+                    "{:?} {:?}",
+                    column.values.iter().map(|value| value.to_bits()).collect::<Vec<_>>(),
+                    column.valid
+                )
+            }
+            Column::Text(column) => format!("{:?}", spans(column)),
+            other => format!("{other:?}"),
+        };
+        let origins = batch.origins.as_ref().map(|origins| {
+            let row = |row| (origins.position(row), batch.text.get(origins.get(row).raw));
+            (0..batch.len()).map(row).collect::<Vec<_>>()
+        });
+        let rest = [format!("{origins:?}"), format!("{} {}", batch.len(), batch.sequence)];
+        batch.columns().iter().map(column).chain(rest).collect()
+    }
+
+    fn row() -> impl Strategy<Value = Row> {
+        let part = || proptest::option::of("[aé\0]{0,3}");
+        let value = prop_oneof![Just(None), any::<f64>().prop_map(Some)];
+        ((any::<i64>(), part()), 0..3u32, value, (any::<bool>(), any::<u64>()), (part(), 0..3u8))
+    }
+
+    proptest! {
+        #[test]
+        fn a_saved_batch_says_the_same(
+            rows in proptest::collection::vec(row(), 0..90), has_origins: bool, has_time_text: bool,
+        ) {
+            let batch = batch(&rows, has_origins, has_time_text);
+            let bytes = postcard::to_stdvec(&SavedBatch::from(&batch)).expect("saved");
+            let saved: SavedBatch = postcard::from_bytes(&bytes).expect("read");
+            let restored = saved.into_batch(schema(), &sensors()).expect("restored");
+            prop_assert_eq!(said(&restored), said(&batch));
+            prop_assert_eq!(postcard::to_stdvec(&SavedBatch::from(&restored)).expect("saved"), bytes);
+        }
+
+        #[test]
+        fn damaged_batches_are_errors_or_batches(
+            rows in proptest::collection::vec(row(), 1..9), at: proptest::sample::Index, byte: u8, cut: bool,
+        ) {
+            let mut bytes = postcard::to_stdvec(&SavedBatch::from(&batch(&rows, true, true))).expect("saved");
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+            bytes.truncate(if cut { at } else { bytes.len() });
+            if let Ok(saved) = postcard::from_bytes::<SavedBatch>(&bytes)
+                && let Ok(batch) = saved.into_batch(schema(), &sensors())
+            {
+                // Nothing in it points outside.
+                said(&batch);
+                batch.sensors().iter().for_each(|&id| assert!(!sensors().name(id).is_empty()));
+            }
+        }
+    }
+
+    #[test]
+    fn batches_of_another_schema_or_of_unknown_sensors_are_errors() {
+        let saved = || SavedBatch::from(&batch(&[((0, None), 2, None, (true, 1), (None, 0))], true, false));
+        let other = Schema::new(schema().fields()[..2].to_vec()).expect("distinct names");
+        let error = saved().into_batch(Arc::new(other), &sensors()).expect_err("other columns");
+        assert!(error.to_string().contains("other columns"), "{error}");
+        let error = saved().into_batch(schema(), &Sensors::default()).expect_err("no sensors");
+        assert!(error.to_string().contains("a column is damaged"), "{error}");
+    }
+}

@@ -1,0 +1,219 @@
+//! Every stage, stopped anywhere and gone on with by a new process: the bits are those of a run in one go.
+
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::testing::{Table, said};
+use super::*;
+use crate::sensor::SensorId;
+
+/// All stages that can be started without a first pass, each in the ways that keep something different.
+fn stages() -> Vec<Box<dyn Stage>> {
+    let every = |statistics: Vec<Statistic>, quantiles: Vec<f64>| Aggregate {
+        statistics,
+        quantiles,
+        ..Aggregate::every("7ns")
+    };
+    let all = || vec![Statistic::Count, Statistic::Sum, Statistic::Min, Statistic::Max, Statistic::Std];
+    vec![
+        Box::new(Threshold::between(-50.0, 50.0)),
+        Box::new(Threshold::between(-50.0, 50.0).action(Action::Flag)),
+        Box::new(Normalize::min_max(0.0, 10.0)),
+        Box::new(Normalize::running(Method::MinMax)),
+        Box::new(Normalize::running(Method::ZScore)),
+        Box::new(MovingAverage::rows(3)),
+        Box::new(MovingAverage::duration("6ns").count(true)),
+        Box::new(MovingMin::rows(4)),
+        Box::new(MovingMax::duration("5ns")),
+        Box::new(MovingStd::rows(3).non_finite(Unusual::Propagate)),
+        Box::new(MovingMedian::rows(5)),
+        Box::new(Aggregate { quantiles: vec![0.5], statistics: all(), ..Aggregate::default() }),
+        Box::new(every(all(), vec![0.9])),
+        Box::new(every(vec![Statistic::Max], Vec::new())),
+        Box::new(Reorder::new(5)),
+        Box::new(Reorder::new(0)),
+    ]
+}
+
+/// Records of two measurements as time goes on, out of order, of some sensors seldom, with carried text and origins.
+fn tables(most: usize) -> impl Strategy<Value = Table> {
+    let sensor = prop_oneof![6 => 0..3u8, 1 => 3..6u8];
+    let value = prop_oneof![
+        6 => (-9999..9999i32).prop_map(|v| Some(f64::from(v) / 100.0)),
+        1 => proptest::sample::select(vec![None, Some(f64::NAN), Some(f64::INFINITY), Some(1e300), Some(-0.0), Some(5e-324)]),
+    ];
+    proptest::collection::vec((sensor, 0..5i64, -7..4i64, value.clone(), value), 1..most).prop_map(|rows| {
+        let mut now = 0;
+        rows.into_iter().fold(Table::new(&["v", "w"]).with_text(), |table, (sensor, step, apart, v, w)| {
+            now += step;
+            table.row(&format!("s{sensor}"), now + apart, &[v, w])
+        })
+    })
+}
+
+/// A stage in use, and all that has come of it.
+struct Running<'a> {
+    stage: &'a dyn Stage,
+    schema: Arc<Schema>,
+    process: Box<dyn Process>,
+    flow: Flow,
+    out: Vec<String>,
+}
+
+impl<'a> Running<'a> {
+    fn new(stage: &'a dyn Stage, schema: Arc<Schema>) -> Self {
+        let process = stage.start(&schema).expect("started");
+        Self { stage, schema, process, flow: Flow::default(), out: Vec::new() }
+    }
+
+    fn take(&mut self, batch: &Batch, sensors: &Sensors) {
+        let batch = self.process.process(batch.clone(), sensors, &mut self.flow).expect("processed");
+        self.out.extend(said(&batch, sensors));
+    }
+
+    /// Another process goes on from what this one has saved.
+    fn restart(&mut self, sensors: &Sensors) {
+        let state = self.process.save().expect("saved");
+        self.process = self.stage.start(&self.schema).expect("started");
+        self.process.restore(&state, sensors).expect("restored");
+        assert_eq!(self.process.save().expect("saved"), state, "{} at once", self.stage.name());
+    }
+
+    /// Ends it: all that has come of it, and of those that were set aside.
+    fn end(mut self, sensors: &Sensors) -> (Vec<String>, String, [u64; 4]) {
+        let held = self.process.held();
+        let last = self.process.finish(sensors, &mut self.flow).expect("finished");
+        self.out.extend(last.iter().flat_map(|batch| said(batch, sensors)));
+        let Flow { filtered, folded, made, rejections } = self.flow;
+        (self.out, format!("{rejections:?}"), [filtered, folded, made, held])
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn a_restart_anywhere_changes_nothing(table in tables(40), size in 1..20usize) {
+        let mut sensors = Sensors::default();
+        let batches = table.batches(size, &mut sensors);
+        for stage in stages() {
+            let mut whole = Running::new(&*stage, table.schema());
+            batches.iter().for_each(|batch| whole.take(batch, &sensors));
+            let whole = whole.end(&sensors);
+            for split in 0..=batches.len() {
+                let mut running = Running::new(&*stage, table.schema());
+                batches[..split].iter().for_each(|batch| running.take(batch, &sensors));
+                running.restart(&sensors);
+                batches[split..].iter().for_each(|batch| running.take(batch, &sensors));
+                prop_assert_eq!(&running.end(&sensors), &whole, "{} after {}", stage.name(), split);
+            }
+        }
+    }
+
+    #[test]
+    fn a_restart_after_every_record_changes_nothing(table in tables(40)) {
+        let mut sensors = Sensors::default();
+        let (single, whole) = (table.batches(1, &mut sensors), table.batches(1000, &mut sensors));
+        for stage in stages() {
+            let mut running = Running::new(&*stage, table.schema());
+            for batch in &single {
+                running.take(batch, &sensors);
+                running.restart(&sensors);
+            }
+            let mut at_once = Running::new(&*stage, table.schema());
+            whole.iter().for_each(|batch| at_once.take(batch, &sensors));
+            prop_assert_eq!(running.end(&sensors), at_once.end(&sensors), "{}", stage.name());
+        }
+    }
+
+    #[test]
+    fn any_number_of_shards_saves_the_same_bytes(table in tables(60), size in 1..20usize, split in 0..60usize) {
+        let mut sensors = Sensors::default();
+        let batches = table.batches(size, &mut sensors);
+        let split = split.min(batches.len());
+        for stage in stages() {
+            let mut one = Running::new(&*stage, table.schema());
+            if stage.shards(&table.schema(), 1).expect("started").is_none() {
+                continue;
+            }
+            batches[..split].iter().for_each(|batch| one.take(batch, &sensors));
+            let middle = one.process.save().expect("saved");
+            one.out.clear();
+            batches[split..].iter().for_each(|batch| one.take(batch, &sensors));
+            for (before, after) in [(1, 2), (2, 8), (8, 1), (4, 4)] {
+                let shards = |count| stage.shards(&table.schema(), count).expect("started").expect("shards");
+                let (first, mut second) = (shards(before), shards(after));
+                through(&*first, &batches[..split], &sensors);
+                prop_assert_eq!(&first.save().expect("saved"), &middle, "{} in {}", stage.name(), before);
+                second.restore(&middle, &sensors).expect("restored");
+                prop_assert_eq!(&second.save().expect("saved"), &middle, "{} in {}", stage.name(), after);
+                prop_assert_eq!(&through(&*second, &batches[split..], &sensors), &one.out);
+            }
+        }
+    }
+
+    #[test]
+    fn damaged_states_are_errors_or_states(
+        table in tables(30), damage in proptest::collection::vec((any::<proptest::sample::Index>(), any::<u8>(), 0..4u8), 1..24),
+        garbage in proptest::collection::vec(any::<u8>(), 1..64),
+    ) {
+        let mut sensors = Sensors::default();
+        let batches = table.batches(9, &mut sensors);
+        for stage in stages() {
+            let mut running = Running::new(&*stage, table.schema());
+            batches.iter().for_each(|batch| running.take(batch, &sensors));
+            let state = running.process.save().expect("saved");
+            let damaged = damage.iter().map(|(at, byte, way)| {
+                let (mut state, at) = (state.clone(), at.index(state.len().max(1)));
+                match way {
+                    0 => state.truncate(at),
+                    1 => state.insert(at.min(state.len()), *byte),
+                    _ => state.iter_mut().skip(at).take(1).for_each(|old| *old = *byte),
+                }
+                state
+            });
+            for state in damaged.chain([garbage.clone()]) {
+                let mut process = stage.start(&table.schema()).expect("started");
+                // Either it is refused, or what is gone on with is some state; it never panics.
+                if process.restore(&state, &sensors).is_ok() {
+                    for batch in &batches {
+                        let _ = process.process(batch.clone(), &sensors, &mut Flow::default());
+                    }
+                    let _ = process.finish(&sensors, &mut Flow::default());
+                }
+            }
+        }
+    }
+}
+
+/// Puts batches through all shards; what comes out.
+fn through(shards: &dyn Shards, batches: &[Batch], sensors: &Sensors) -> Vec<String> {
+    let (mut groups, mut out) = (Groups::default(), Vec::new());
+    for batch in batches {
+        groups.sort(batch.sensors(), shards.count());
+        let step = |shard| shards.step(shard, batch, groups.share(shard), sensors).expect("stepped");
+        let made = (0..shards.count()).map(step).collect();
+        out.extend(said(&shards.assemble(batch.clone(), &groups, made, &mut Flow::default()), sensors));
+    }
+    out
+}
+
+#[test]
+fn a_state_of_more_sensors_than_there_are_is_an_error() {
+    let table =
+        (0..9).fold(Table::new(&["v", "w"]), |table, at| table.row(&format!("s{at}"), at, &[Some(1.0); 2]));
+    let mut sensors = Sensors::default();
+    let batch = table.batches(9, &mut sensors).remove(0);
+    let mut fewer = Sensors::default();
+    fewer.id("s0").expect("room");
+    for stage in stages() {
+        let mut process = stage.start(&table.schema()).expect("started");
+        process.process(batch.clone(), &sensors, &mut Flow::default()).expect("processed");
+        let state = process.save().expect("saved");
+        let mut next = stage.start(&table.schema()).expect("started");
+        assert_eq!(next.restore(&state, &fewer).is_err(), !state.is_empty(), "{}", stage.name());
+        assert!(next.restore(&[1; 3], &fewer).is_err(), "{}", stage.name());
+        assert!(fewer.find("s1").is_none() && sensors.name(SensorId(8)) == "s8");
+    }
+}
