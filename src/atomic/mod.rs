@@ -355,6 +355,15 @@ impl Part {
     }
 }
 
+impl Drop for AtomicFile {
+    fn drop(&mut self) {
+        if let Destination::Stream(_) = &self.destination {
+            // What was given out stays given out, also when the run then fails.
+            let _reader_gone = self.hand_over();
+        }
+    }
+}
+
 impl Drop for Part {
     fn drop(&mut self) {
         if self.stage == Stage::InTheMaking && self.lasting.is_none() {

@@ -24,8 +24,10 @@ impl std::fmt::Display for Change {
             Self::Added(place) => write!(f, "{place} is new"),
             Self::Removed(place) => write!(f, "{place} is gone"),
             Self::Options { place, options } => {
-                let options: Vec<_> =
-                    options.iter().map(|(name, before, now)| format!("`{name}` was {before}, is {now}")).collect();
+                let options: Vec<_> = options
+                    .iter()
+                    .map(|(name, before, now)| format!("`{name}` was {before}, is {now}"))
+                    .collect();
                 write!(f, "{place}: {}", options.join(", "))
             }
         }

@@ -91,7 +91,8 @@ impl StateFolder {
         let bytes = manifest.to_bytes()?;
         let next = self.newest + 1;
         let path = self.path.join(format!("{PREFIX}{next:010}"));
-        self.write(&bytes, &path).map_err(|error| Error::io("keep the checkpoint", path.display(), &error))?;
+        self.write(&bytes, &path)
+            .map_err(|error| Error::io("keep the checkpoint", path.display(), &error))?;
         self.newest = next;
         // The new one is durable: nobody needs these. What cannot be removed now will be the next time.
         for (ordinal, path) in ordinals(&*self.files, &self.path).unwrap_or_default() {
@@ -147,10 +148,7 @@ pub fn read(files: &dyn FileSystem, path: &Path) -> Result<Manifest> {
 pub fn ordinals(files: &dyn FileSystem, path: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
     let names = files.names(path)?;
     let ordinal = |name: &str| name.strip_prefix(PREFIX)?.parse().ok();
-    Ok(names
-        .iter()
-        .filter_map(|name| Some((ordinal(name.to_str()?)?, path.join(name))))
-        .collect())
+    Ok(names.iter().filter_map(|name| Some((ordinal(name.to_str()?)?, path.join(name)))).collect())
 }
 
 fn newest(files: &dyn FileSystem, path: &Path) -> Result<u64> {

@@ -27,8 +27,8 @@ pub struct Manifest {
     pub pipeline: Vec<PartSpec>,
     /// How many records the source has given.
     pub records: u64,
-    /// Where the source goes on.
-    pub source: Vec<u8>,
+    /// Where the source goes on; `None` for one that begins anew.
+    pub source: Option<Vec<u8>>,
     /// The sensors, by id.
     pub sensors: Vec<String>,
     /// What every stage keeps, in order.
@@ -94,8 +94,9 @@ impl Manifest {
         }
         let version = u32::from_le_bytes([body[8], body[9], body[10], body[11]]);
         if version != VERSION {
-            return Err(wrong(&format!("its version is {version}, not {VERSION}"))
-                .with_help("go on with the version of tidemill that wrote it, or start anew with another --state"));
+            return Err(wrong(&format!("its version is {version}, not {VERSION}")).with_help(
+                "go on with the version of tidemill that wrote it, or start anew with another --state",
+            ));
         }
         let content = &body[HEAD..];
         if body[12..HEAD] != (content.len() as u64).to_le_bytes() {
@@ -124,7 +125,7 @@ mod tests {
             ending: Ending::Running,
             pipeline: vec![part("source", "csv"), part("sink 0 (csv)", "csv")],
             records: 7,
-            source: vec![1, 2, 3],
+            source: Some(vec![1, 2, 3]),
             sensors: vec!["a".into(), "b".into()],
             stages: vec![vec![], vec![0; 40]],
             sinks: vec![Some(vec![9]), None],

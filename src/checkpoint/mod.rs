@@ -8,7 +8,7 @@ mod changes;
 mod folder;
 mod manifest;
 
-pub(crate) use changes::{changes, matches};
 pub use changes::Change;
+pub(crate) use changes::{changes, matches};
 pub use folder::{Found, StateFolder, look, ordinals, read};
 pub use manifest::{Ending, Manifest, PartSpec};

@@ -17,7 +17,7 @@ pub(super) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
-    /// Run a pipeline file to the end of its input
+    /// Run a pipeline file: to the end of its input, or until it is stopped
     Run(RunArgs),
     /// Check a pipeline file and say all that is wrong with it
     Validate(ValidateArgs),
@@ -78,6 +78,15 @@ pub(super) struct RunArgs {
     pub(super) pipeline: FileArgs,
     #[command(flatten)]
     pub(super) drive: DriveArgs,
+    /// Keep checkpoints in this folder, and go on from the last one: after a crash, a kill or a stop
+    #[arg(long, value_name = "DIR")]
+    pub(super) state: Option<PathBuf>,
+    /// How often a checkpoint is made, at most
+    #[arg(long, value_name = "DURATION", default_value = "1s", requires = "state")]
+    pub(super) checkpoint_every: String,
+    /// What may differ from the last checkpoint: `changes` of the pipeline, whose unchanged parts go on
+    #[arg(long, value_enum, value_name = "WHAT", requires = "state")]
+    pub(super) accept: Vec<Accept>,
     /// Write the summary, with all parameters and the version, as JSON; `-` is standard output
     #[arg(long, value_name = "FILE")]
     pub(super) report: Option<PathBuf>,
@@ -169,6 +178,12 @@ pub(super) enum When {
     Always,
     /// Never
     Never,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Accept {
+    /// Of the pipeline: changed parts begin anew, all others go on
+    Changes,
 }
 
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]

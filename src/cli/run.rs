@@ -1,10 +1,11 @@
 //! `tidemill run`: runs a pipeline file to the end of its input.
 
 use std::path::Path;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::args::{DriveArgs, RunArgs};
+use super::args::{Accept, DriveArgs, RunArgs};
 use super::exit::{Failure, Outcome};
 use super::load::{self, locate, run_options};
 use super::output;
@@ -14,8 +15,9 @@ use super::summary::summary;
 use super::timings::timings;
 use crate::atomic;
 use crate::error::{Error, Part};
-use crate::executor::Report;
 use crate::pipeline::{Pipeline, Resolved};
+use crate::runtime::{Report, RunOptions, StateOptions};
+use crate::time::parse_duration;
 
 pub(super) fn run(args: &RunArgs) -> Outcome {
     let resolved = load::pipeline(&args.pipeline)?;
@@ -23,7 +25,8 @@ pub(super) fn run(args: &RunArgs) -> Outcome {
         path.iter().try_for_each(|path| check_aside(path, what, &resolved))?;
     }
     let profile = args.profile.as_deref().map(Profile::start).transpose()?;
-    let report = drive(&resolved, &args.drive)?;
+    let options = RunOptions { state: state(args)?, ..run_options(&args.drive) };
+    let report = drive_with(&resolved, &args.drive, &options)?;
     if let Some(profile) = profile {
         profile.finish(&args.pipeline.file)?;
     }
@@ -34,6 +37,19 @@ pub(super) fn run(args: &RunArgs) -> Outcome {
         output::file(path, &report_text(&resolved.pipeline, &report), true)?;
     }
     Ok(())
+}
+
+/// How the arguments want checkpoints kept.
+fn state(args: &RunArgs) -> Outcome<Option<StateOptions>> {
+    let Some(folder) = &args.state else { return Ok(None) };
+    let every = parse_duration(&args.checkpoint_every).map_err(|why| {
+        Error::usage(format!("--checkpoint-every: {why}")).with_help("such as 500ms, 1s or 5m")
+    })?;
+    Ok(Some(StateOptions {
+        every: Duration::from_nanos(every.unsigned_abs()),
+        accept_changes: args.accept.contains(&Accept::Changes),
+        ..StateOptions::new(folder)
+    }))
 }
 
 /// A file beside the output that cannot be written is met before the run, not after it.
@@ -48,8 +64,12 @@ fn check_aside(path: &Path, what: &str, resolved: &Resolved) -> Outcome {
 
 /// Runs a pipeline with progress and summary.
 pub(super) fn drive(resolved: &Resolved, args: &DriveArgs) -> Outcome<Report> {
+    drive_with(resolved, args, &run_options(args))
+}
+
+fn drive_with(resolved: &Resolved, args: &DriveArgs, options: &RunOptions) -> Outcome<Report> {
     let mut display = Display::new(args);
-    let result = resolved.pipeline.run_with(&run_options(args), &mut display);
+    let result = resolved.pipeline.run_with(options, &mut display);
     display.finish();
     let report = result.map_err(|error| failure(resolved, error))?;
     if !args.quiet {

@@ -12,11 +12,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::batch::Schema;
+use crate::checkpoint::Ending;
 use crate::error::{Error, Part, Result};
 use crate::pipeline::plan::stage_label;
 use crate::pipeline::{Pipeline, Plan, plan};
 use crate::runtime::drain::{Drain, FirstPass};
 use crate::runtime::outlet::Outlets;
+use crate::runtime::state::{State, after_the_end, open_state};
 use crate::sensor::SharedSensors;
 use crate::source::OpenOptions;
 use crate::stage::{Reach, Stage};
@@ -72,6 +74,19 @@ trait Reading: Sized {
     /// The columns that leave the last stage.
     fn output(&self) -> &Arc<Schema>;
 
+    /// Goes on from the checkpoint that `outlets` have, if they have one.
+    fn resume(&mut self, outlets: &mut Outlets) -> Result<()> {
+        match outlets.has_state() {
+            true => Err(Error::usage("the one-thread loop keeps no checkpoints")),
+            false => Ok(()),
+        }
+    }
+
+    /// Makes the output visible, behind the last record.
+    fn conclude(&mut self, outlets: Outlets, report: &mut Report) -> Result<()> {
+        outlets.finish(None, report)
+    }
+
     /// Reads the input to its end.
     fn drive<D: Drain>(
         &mut self,
@@ -101,14 +116,20 @@ fn run_by<R: Reading>(
     let start = Instant::now();
     let sensors = Arc::new(SharedSensors::with_limit(pipeline.input.max_sensors));
     let mut report = Report::default();
-    let early = outlets_before_first_pass(pipeline, options)?;
+    let state = open_state(pipeline, options, &sensors)?;
+    match state.as_ref().and_then(State::ending) {
+        None | Some(Ending::Running) => {}
+        Some(ending) => return after_the_end(pipeline, options, state, ending),
+    }
+    let (early, state) = outlets_before_first_pass(pipeline, options, state)?;
     let stages = fit_stages::<R>(pipeline, options, &sensors, observer, &mut report)?;
     let mut reading = R::open(pipeline, &stages, options, &sensors)?;
-    let mut outlets = early.map_or_else(|| Outlets::open(pipeline, reading.output()), Ok)?;
-    let result = reading.drive("run", observer, &mut outlets);
+    let mut outlets = early.map_or_else(|| Outlets::open(pipeline, reading.output(), state), Ok)?;
+    reading.resume(&mut outlets)?;
+    outlets.keep_checkpoints()?;
+    reading.drive("run", observer, &mut outlets)?;
+    reading.conclude(outlets, &mut report)?;
     reading.close(&mut report);
-    result?;
-    outlets.finish(&mut report)?;
     report.sensors = sensors.read().len() as u64;
     report.elapsed = start.elapsed();
     report.check()?;
@@ -117,12 +138,17 @@ fn run_by<R: Reading>(
 
 /// The sinks of a run that reads its input more than once: one that cannot be opened should not be noticed only at
 /// the last reading. Other inputs, which may not be readable twice, are looked at once.
-fn outlets_before_first_pass(pipeline: &Pipeline, options: &RunOptions) -> Result<Option<Outlets>> {
+fn outlets_before_first_pass(
+    pipeline: &Pipeline,
+    options: &RunOptions,
+    state: Option<State>,
+) -> Result<(Option<Outlets>, Option<State>)> {
     let has_first_pass = pipeline.stages.iter().any(|stage| stage.reach() == Reach::Global);
     if !has_first_pass || !pipeline.source.traits().is_replayable {
-        return Ok(None);
+        return Ok((None, state));
     }
-    Outlets::open(pipeline, plan(pipeline, &options.open)?.output()).map(Some)
+    let plan = plan(pipeline, &options.open)?;
+    Ok((Some(Outlets::open(pipeline, plan.output(), state)?), None))
 }
 
 fn fit_stages<R: Reading>(

@@ -3,7 +3,7 @@
 //! The workers run on a rayon pool, one for each of its threads, from the first claim to the end of the input. Nothing of
 //! rayon's is called on the way, so none can be stuck under another.
 
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -15,7 +15,9 @@ use crate::runtime::chunks::check_stop;
 use crate::runtime::crew::{Claim, Crew, Feed, Piece, Spent};
 use crate::runtime::drain::Drain;
 use crate::runtime::guard::caught;
+use crate::runtime::outlet::Outlets;
 use crate::runtime::setup::Setup;
+use crate::runtime::state::Clock;
 use crate::runtime::{Observer, Report, RunOptions};
 use crate::sensor::{SensorIds, SharedSensors};
 use crate::source::{Input, Source};
@@ -32,12 +34,16 @@ pub(super) struct Pass {
 struct SharedSource {
     claims: Mutex<Claims>,
     stop: Arc<AtomicBool>,
+    /// Whether the run goes on after a restart, so that a stop is no failure.
+    goes_on: bool,
 }
 
 struct Claims {
     source: Box<dyn Source>,
     next: u64,
     has_ended: bool,
+    is_stopped: bool,
+    clock: Clock,
 }
 
 impl Reading for Pass {
@@ -49,9 +55,23 @@ impl Reading for Pass {
     ) -> Result<Self> {
         let setup = Setup::open(pipeline, stages, options)?;
         let crew = Crew::new(pipeline, stages, &setup, rayon::current_num_threads(), options, sensors)?;
-        let claims = Mutex::new(Claims { source: setup.source, next: 0, has_ended: false });
+        let claims = Mutex::new(Claims {
+            source: setup.source,
+            next: 0,
+            has_ended: false,
+            is_stopped: false,
+            clock: Clock::new(options.state.as_ref().map(|state| state.every)),
+        });
         let output = Arc::clone(&setup.schemas[stages.len()]);
-        Ok(Self { crew, source: SharedSource { claims, stop: Arc::clone(&options.stop) }, output })
+        Ok(Self {
+            crew,
+            source: SharedSource {
+                claims,
+                stop: Arc::clone(&options.stop),
+                goes_on: options.state.is_some(),
+            },
+            output,
+        })
     }
 
     fn output(&self) -> &Arc<Schema> {
@@ -68,13 +88,67 @@ impl Reading for Pass {
         let workers = self.crew.drive(name, &self.source, observer, drain, |work| {
             rayon::broadcast(|context| work(context.index()));
         })?;
-        self.crew.finish(workers, true, drain)
+        self.crew.finish(workers, !self.source.is_stopped(), drain)
+    }
+
+    fn resume(&mut self, outlets: &mut Outlets) -> Result<()> {
+        let Some(resume) = outlets.resume().cloned() else { return Ok(()) };
+        let claims = self.source.claims.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Some(place) = &resume.source {
+            claims.source.restore(place)?;
+        }
+        let counts = self.crew.restore(&resume)?;
+        counts.map_or(Ok(()), |counts| outlets.restore(&counts))
+    }
+
+    fn conclude(&mut self, outlets: Outlets, report: &mut Report) -> Result<()> {
+        if !outlets.has_state() {
+            return outlets.finish(None, report);
+        }
+        let is_stopped = self.source.is_stopped();
+        let claims = self.source.claims.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let place = claims.source.save()?;
+        self.crew.last_cut(place, |last| match is_stopped {
+            true => outlets.pause(last, report),
+            false => outlets.finish(Some(last), report),
+        })?;
+        if is_stopped {
+            report
+                .remarks
+                .push("stopped before the end of the input: the same command goes on from here".into());
+        }
+        Ok(())
     }
 
     fn close(self, report: &mut Report) {
         let claims = self.source.claims.into_inner().unwrap_or_else(PoisonError::into_inner);
         report.bytes += claims.source.bytes();
         self.crew.close(report);
+    }
+}
+
+impl SharedSource {
+    /// Whether the reading ended before the input did.
+    fn is_stopped(&self) -> bool {
+        self.claims.lock().unwrap_or_else(PoisonError::into_inner).is_stopped
+    }
+
+    /// The next piece, where the run is not to stop.
+    fn next(&self, claims: &mut Claims, ids: &mut SensorIds) -> Result<Option<Piece>> {
+        loop {
+            if self.goes_on && self.stop.load(Ordering::Relaxed) {
+                claims.is_stopped = true;
+                return Ok(None);
+            }
+            check_stop(&self.stop)?;
+            if claims.next > 0 && claims.clock.is_due() {
+                return claims.source.save().map(Piece::Cut).map(Some);
+            }
+            match caught("source", || claims.source.next(ids))? {
+                Some(Input::Nothing) => {}
+                input => return Ok(input.map(Piece::Input)),
+            }
+        }
     }
 }
 
@@ -87,16 +161,11 @@ impl Feed for SharedSource {
         }
         let arrived = Instant::now();
         spent.claiming += arrived - start;
-        let next = loop {
-            match check_stop(&self.stop).and_then(|()| caught("source", || claims.source.next(ids))) {
-                Ok(Some(Input::Nothing)) => {}
-                next => break next,
-            }
-        };
+        let next = self.next(&mut claims, ids);
         spent.decoding += arrived.elapsed();
         // A source is not called again after its end or an error.
         claims.has_ended = !matches!(next, Ok(Some(_)));
-        let piece = next.transpose()?.map_or_else(Piece::Failed, Piece::Input);
+        let piece = next.map_or_else(|error| Some(Piece::Failed(error)), |piece| piece)?;
         let ordinal = claims.next;
         claims.next += 1;
         Some(Claim { ordinal, piece, progress: claims.source.progress(), arrived, place: None })

@@ -62,7 +62,7 @@ pub(crate) enum Piece {
     /// The source has failed here.
     Failed(Error),
     /// A cut for a checkpoint: where the source goes on.
-    Cut(Vec<u8>),
+    Cut(Option<Vec<u8>>),
 }
 
 /// The time of one worker around the source.
@@ -153,8 +153,9 @@ impl Crew {
     ) -> Result<Self> {
         let shards = if workers == 1 { 1 } else { 4 * workers.next_power_of_two() };
         let lanes = stages.iter().zip(&setup.labels).enumerate();
-        let lanes =
-            lanes.map(|(at, (stage, label))| Lane::new(stage, label.clone(), &setup.schemas[at], shards, options.state.is_some()));
+        let lanes = lanes.map(|(at, (stage, label))| {
+            Lane::new(stage, label.clone(), &setup.schemas[at], shards, options.state.is_some())
+        });
         Ok(Self {
             lanes: lanes.collect::<Result<_>>()?,
             sensors: Arc::clone(sensors),
@@ -363,7 +364,7 @@ impl Crew {
     fn cut<D: Drain>(
         &self,
         ordinal: u64,
-        source: Vec<u8>,
+        source: Option<Vec<u8>>,
         ordered: &Turn<Ordered<'_, D>>,
         waiting: &mut Duration,
     ) {
@@ -387,7 +388,7 @@ impl Crew {
     /// A cut behind all that has come in, when no worker is there.
     pub(crate) fn last_cut<T>(
         &mut self,
-        source: Vec<u8>,
+        source: Option<Vec<u8>>,
         take: impl FnOnce(Snapshot<'_>) -> Result<T>,
     ) -> Result<T> {
         let stages = self.lanes.iter_mut().map(Lane::save_at_rest).collect::<Result<_>>()?;
@@ -507,7 +508,7 @@ fn counts(tally: &Tally, limit: &RejectLimit) -> Result<Vec<u8>> {
 }
 
 impl<D: Drain> Ordered<'_, D> {
-    fn cut(&mut self, source: Vec<u8>, stages: Vec<Vec<u8>>, sensors: &SharedSensors) -> Result<()> {
+    fn cut(&mut self, source: Option<Vec<u8>>, stages: Vec<Vec<u8>>, sensors: &SharedSensors) -> Result<()> {
         let counts = counts(&self.tally, &self.limit)?;
         self.drain.cut(Snapshot { source, stages, tally: &self.tally, counts, sensors })
     }

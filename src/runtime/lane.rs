@@ -161,7 +161,8 @@ impl Lane {
             }
             Way::Shards { shards, turns } => {
                 let take = |turn| Turn::take(turn, at.ordinal, at.cancelled, &mut waiting);
-                let _taken: Vec<_> = turns.iter().map(take).collect::<Option<_>>().ok_or(Stopped::Cancelled)?;
+                let _taken: Vec<_> =
+                    turns.iter().map(take).collect::<Option<_>>().ok_or(Stopped::Cancelled)?;
                 Ok(guarded(&self.label, || shards.save())?)
             }
         }
@@ -182,7 +183,9 @@ impl Lane {
         let Self { label, way } = self;
         match way {
             Way::Rows { .. } if state.is_empty() => Ok(()),
-            Way::Rows { .. } => Err(Error::data(format!("{label} keeps nothing, but the checkpoint has something"))),
+            Way::Rows { .. } => {
+                Err(Error::data(format!("{label} keeps nothing, but the checkpoint has something")))
+            }
             Way::Whole(turn) => guarded(label, || turn.get_mut().restore(state, &sensors.read())),
             Way::Shards { shards, .. } => guarded(label, || shards.restore(state, &sensors.read())),
         }

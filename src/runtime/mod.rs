@@ -22,8 +22,8 @@ use std::sync::atomic::AtomicBool;
 
 use crate::source::{OpenOptions, Progress};
 
-pub use state::StateOptions;
 pub use report::{FirstPassReport, Rejects, Report, Shown};
+pub use state::StateOptions;
 
 /// How a pipeline is run, as opposed to what it does: nothing here changes the output.
 #[derive(Clone, Debug, Default)]

@@ -56,7 +56,7 @@ impl Outlets {
             let outset = state.as_ref().map_or_else(Outset::default, |state| state.outset(at));
             let sink = entry
                 .spec
-                .open(schema, &Outset::default())
+                .open(schema, &outset)
                 .map_err(|error| error.with_context(&label).with_part(part))?;
             Ok(Outlet {
                 label,
@@ -121,11 +121,14 @@ impl Outlets {
 
     /// Hands everything to the system; then makes all of it visible and tells `report`. A run that goes on after a restart
     /// keeps that in its folder: first that all is complete, then that it is published.
-    pub(crate) fn finish(mut self, last: Snapshot<'_>, report: &mut Report) -> Result<()> {
+    pub(crate) fn finish(mut self, last: Option<Snapshot<'_>>, report: &mut Report) -> Result<()> {
         for outlet in &mut self.outlets {
             outlet.timed(|sink| sink.flush())?;
         }
-        let complete = self.draft(last, Ending::Complete)?;
+        let complete = match last {
+            Some(last) => self.draft(last, Ending::Complete)?,
+            None => None,
+        };
         let mut published = None;
         if let (Some(state), Some(draft)) = (&mut self.state, complete) {
             published = Some(Manifest { ending: Ending::Published, ..draft.manifest.clone() });
@@ -147,8 +150,14 @@ impl Outlets {
         for outlet in &mut self.outlets {
             outlet.timed(|sink| sink.commit())?;
         }
+        self.state.as_mut().map_or(Ok(()), State::published)?;
         self.close(report);
         Ok(())
+    }
+
+    /// Whether the run goes on after a restart.
+    pub(crate) fn has_state(&self) -> bool {
+        self.state.is_some()
     }
 
     /// Hands everything to the system and keeps a checkpoint: the run will go on from here.
@@ -170,7 +179,9 @@ impl Outlets {
     fn close(self, report: &mut Report) {
         report.sinks = self.outlets.into_iter().map(|outlet| outlet.entry).collect();
         report.rejects = self.rejects;
-        report.remarks.extend(self.state.into_iter().flat_map(|mut state| std::mem::take(&mut state.remarks)));
+        report
+            .remarks
+            .extend(self.state.into_iter().flat_map(|mut state| std::mem::take(&mut state.remarks)));
     }
 }
 

@@ -11,11 +11,13 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crossbeam::channel::{Sender, bounded};
 
+use super::outlet::Outlets;
 use super::tally::Tally;
+use super::{Report, RunOptions};
 use crate::checkpoint::{Change, Ending, Found, Manifest, PartSpec, StateFolder, changes, matches};
 use crate::error::{Error, Result};
 use crate::files::{Disk, FileSystem};
-use crate::pipeline::Pipeline;
+use crate::pipeline::{Pipeline, Plan};
 use crate::sensor::SharedSensors;
 use crate::sink::{Job, Outset, Repeat};
 
@@ -54,6 +56,8 @@ pub(crate) struct State {
     pub(crate) resume: Option<Resume>,
     /// What is worth knowing about how the run goes on.
     pub(crate) remarks: Vec<String>,
+    /// That checkpoint as it was found.
+    found: Option<Manifest>,
     keeper: Option<Keeper>,
 }
 
@@ -61,7 +65,8 @@ pub(crate) struct State {
 #[derive(Clone, Default)]
 pub(crate) struct Resume {
     pub(crate) ending: Option<Ending>,
-    pub(crate) source: Vec<u8>,
+    /// `None` for a source that begins anew.
+    pub(crate) source: Option<Vec<u8>>,
     pub(crate) sensors: Vec<String>,
     /// By stage; `None` where it begins anew.
     pub(crate) stages: Vec<Option<Vec<u8>>>,
@@ -72,7 +77,7 @@ pub(crate) struct Resume {
 
 /// One cut through a run, between two pieces of its input.
 pub(crate) struct Snapshot<'a> {
-    pub(crate) source: Vec<u8>,
+    pub(crate) source: Option<Vec<u8>>,
     pub(crate) stages: Vec<Vec<u8>>,
     pub(crate) tally: &'a Tally,
     pub(crate) counts: Vec<u8>,
@@ -109,6 +114,7 @@ impl State {
             pipeline: parts(pipeline),
             resume: None,
             remarks: Vec::new(),
+            found: None,
             keeper: None,
         };
         state.take_up(found)?;
@@ -125,19 +131,19 @@ impl State {
             return Err(self.changed(&changed));
         }
         self.remarks.extend(changed.iter().map(|change| format!("not as at the checkpoint: {change}")));
-        self.remarks.push(format!(
-            "went on from {}, behind {} records",
-            path.display(),
-            manifest.records
-        ));
-        self.resume = Some(self.matched(manifest));
+        self.remarks.push(format!("went on from {}, behind {} records", path.display(), manifest.records));
+        self.resume = Some(self.matched(manifest.clone()));
+        self.found = Some(manifest);
         Ok(())
     }
 
     fn changed(&self, changed: &[Change]) -> Error {
         let list: Vec<_> = changed.iter().map(|change| format!("\n  {change}")).collect();
-        let message =
-            format!("the pipeline is not the one of the checkpoint in {}:{}", self.options.folder.display(), list.concat());
+        let message = format!(
+            "the pipeline is not the one of the checkpoint in {}:{}",
+            self.options.folder.display(),
+            list.concat()
+        );
         Error::config(message).with_help(
             "undo that, or give `--accept changes`: unchanged parts go on, changed ones begin anew with the next record; or start anew with another --state",
         )
@@ -166,6 +172,19 @@ impl State {
         self.resume.as_ref()?.ending
     }
 
+    /// Keeps that the output of the checkpoint that was found has been published.
+    pub(crate) fn published(&mut self) -> Result<()> {
+        let Some(found) = &self.found else { return Ok(()) };
+        let manifest = Manifest { ending: Ending::Published, ..found.clone() };
+        self.conclude(Draft { manifest, settle: Vec::new() })
+    }
+
+    /// Gives the sensors of the checkpoint the ids that they had.
+    pub(crate) fn name_sensors(&self, sensors: &SharedSensors) -> Result<()> {
+        let names = self.resume.iter().flat_map(|resume| &resume.sensors);
+        names.into_iter().try_for_each(|name| sensors.insert(name).map(drop))
+    }
+
     /// What sink `at` begins with.
     pub(crate) fn outset(&self, at: usize) -> Outset {
         Outset {
@@ -173,11 +192,6 @@ impl State {
             run: Some(Arc::clone(&self.run)),
             resume: self.resume.as_ref().and_then(|resume| resume.sinks.get(at).cloned().flatten()),
         }
-    }
-
-    /// How often a checkpoint is made, at most.
-    pub(crate) fn every(&self) -> Duration {
-        self.options.every
     }
 
     /// Starts the thread that keeps checkpoints.
@@ -259,6 +273,39 @@ impl Drop for State {
     }
 }
 
+/// Takes the state folder into use, if there is to be one, and gives its sensors their ids.
+pub(crate) fn open_state(
+    pipeline: &Pipeline,
+    options: &RunOptions,
+    sensors: &SharedSensors,
+) -> Result<Option<State>> {
+    let Some(state) = &options.state else { return Ok(None) };
+    let state = State::open(state, pipeline)?;
+    state.name_sensors(sensors)?;
+    Ok(Some(state))
+}
+
+/// A run that is called again when its input has ended: the output is published, unless it has been.
+pub(crate) fn after_the_end(
+    pipeline: &Pipeline,
+    options: &RunOptions,
+    state: Option<State>,
+    ending: Ending,
+) -> Result<Report> {
+    let mut report = Report::default();
+    report.source.name = pipeline.source.name().to_owned();
+    if ending == Ending::Complete {
+        let source = pipeline.source.open(&options.open)?;
+        let plan = Plan::new(pipeline, Arc::clone(source.schema()))?;
+        Outlets::open(pipeline, plan.output(), state)?.publish(&mut report)?;
+        report.remarks.push("the output of a run that was cut off at its end was published".into());
+    } else {
+        report.remarks.extend(state.into_iter().flat_map(|mut state| std::mem::take(&mut state.remarks)));
+        report.remarks.push("this run was over already: there was nothing left to do".into());
+    }
+    Ok(report)
+}
+
 /// Says when the next checkpoint is due.
 #[derive(Debug)]
 pub(crate) struct Clock {
@@ -303,11 +350,17 @@ fn parts(pipeline: &Pipeline) -> Vec<PartSpec> {
     let source = crate::registry::merged([pipeline.source.parameters(), input]);
     let mut parts = vec![part("source".into(), pipeline.source.name(), source)];
     if pipeline.stages_before() > 0 {
-        parts.push(part("stage before (order)".into(), "order", serde_json::to_value(&pipeline.input).unwrap_or_default()));
+        parts.push(part(
+            "stage before (order)".into(),
+            "order",
+            serde_json::to_value(&pipeline.input).unwrap_or_default(),
+        ));
     }
-    parts.extend(pipeline.stages.iter().enumerate().map(|(at, stage)| {
-        part(format!("stage {at} ({})", stage.name()), stage.name(), stage.parameters())
-    }));
+    parts.extend(
+        pipeline.stages.iter().enumerate().map(|(at, stage)| {
+            part(format!("stage {at} ({})", stage.name()), stage.name(), stage.parameters())
+        }),
+    );
     parts.extend(pipeline.sinks.iter().enumerate().map(|(at, sink)| {
         let sensors = serde_json::json!({ "sensors": sink.sensors });
         let options = crate::registry::merged([sink.spec.parameters(), sensors]);
@@ -321,9 +374,11 @@ fn check_sinks(pipeline: &Pipeline) -> Result<()> {
     for (at, sink) in pipeline.sinks.iter().enumerate() {
         let name = sink.spec.name();
         if !sink.spec.can_resume() && sink.spec.repeat() == Repeat::Harmless {
-            return Err(Error::config(format!("sink {at} ({name}) cannot go on with its file after a restart"))
-                .with_help("write csv or jsonl, or run without --state")
-                .with_part(crate::error::Part::Sink(at)));
+            return Err(Error::config(format!(
+                "sink {at} ({name}) cannot go on with its file after a restart"
+            ))
+            .with_help("write csv or jsonl, or run without --state")
+            .with_part(crate::error::Part::Sink(at)));
         }
     }
     Ok(())

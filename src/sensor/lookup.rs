@@ -55,7 +55,7 @@ impl SharedSensors {
         self.0.read().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    fn insert(&self, name: &str) -> Result<SensorId> {
+    pub(crate) fn insert(&self, name: &str) -> Result<SensorId> {
         self.0.write().unwrap_or_else(std::sync::PoisonError::into_inner).id(name)
     }
 }

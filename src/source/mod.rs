@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::batch::{Batch, Schema};
 use crate::chunk::{Chunk, Decoded};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::offset::Offset;
 use crate::sensor::SensorLookup;
 
@@ -143,6 +143,23 @@ pub trait Source: Send {
     /// # Errors
     /// When the source cannot go back, or the input is not what it was.
     fn seek(&mut self, offset: Offset) -> Result<()>;
+
+    /// Where it is, for a checkpoint, with what tells whether the input is still the same. `None` for an input that cannot be read
+    /// again: what was read when the process died is gone then.
+    ///
+    /// # Errors
+    /// When the input cannot be looked at.
+    fn save(&self) -> Result<Option<Vec<u8>>> {
+        Ok(None)
+    }
+
+    /// Goes to the place that [`Source::save`] gave, in the same input.
+    ///
+    /// # Errors
+    /// When the input is not what it was.
+    fn restore(&mut self, _state: &[u8]) -> Result<()> {
+        Err(Error::internal("a source that saves nothing was to be restored"))
+    }
 
     /// How far it has come.
     fn progress(&self) -> Progress;

@@ -9,6 +9,7 @@ use crossbeam::channel::{Receiver, SendTimeoutError, Sender, bounded};
 use crate::runtime::crew::{Claim, Feed, Piece, Spent};
 use crate::runtime::guard::caught;
 use crate::runtime::room::Room;
+use crate::runtime::state::Clock;
 use crate::sensor::SensorIds;
 use crate::source::{Input, Source};
 
@@ -31,6 +32,10 @@ pub(super) struct Reader {
     /// Set when the run has failed.
     cancelled: Arc<AtomicBool>,
     next: u64,
+    /// Says when a checkpoint is due.
+    clock: Clock,
+    /// Whether anything has come since the last one.
+    is_dirty: bool,
 }
 
 /// What workers take pieces from.
@@ -55,9 +60,20 @@ pub(super) fn between(
     ids: SensorIds,
     stop: Arc<AtomicBool>,
     cancelled: Arc<AtomicBool>,
+    clock: Clock,
 ) -> (Reader, Intake) {
     let (sender, receiver) = bounded(PIECES);
-    let reader = Reader { source, ids, sender, room: Room::new(ROOM), stop, cancelled, next: 0 };
+    let reader = Reader {
+        source,
+        ids,
+        sender,
+        room: Room::new(ROOM),
+        stop,
+        cancelled,
+        next: 0,
+        clock,
+        is_dirty: false,
+    };
     (reader, Intake { receiver })
 }
 
@@ -72,12 +88,20 @@ impl Reader {
             if self.stop.load(Ordering::Relaxed) {
                 break Ended::Stopped;
             }
+            if self.is_dirty && self.clock.is_due() {
+                let cut = self.source.save().map_or_else(Piece::Failed, Piece::Cut);
+                self.is_dirty = false;
+                if !self.send(cut) {
+                    break Ended::Failed;
+                }
+            }
             let piece = match caught("source", || self.source.next(&mut self.ids)) {
                 Ok(None) => break Ended::Over,
                 Ok(Some(Input::Nothing)) => continue,
                 Ok(Some(input)) => Piece::Input(input),
                 Err(error) => Piece::Failed(error),
             };
+            self.is_dirty = true;
             let is_failed = matches!(piece, Piece::Failed(_));
             if !self.send(piece) || is_failed {
                 break Ended::Failed;
@@ -123,7 +147,7 @@ fn size(piece: &Piece) -> usize {
             let batch = &decoded.batch;
             batch.len() * 8 * batch.schema().fields().len() + batch.text.len()
         }
-        Piece::Input(Input::Nothing) | Piece::Failed(_) => 0,
+        Piece::Input(Input::Nothing) | Piece::Failed(_) | Piece::Cut(_) => 0,
     }
 }
 

@@ -21,13 +21,16 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Instant;
 
+use crate::checkpoint::Ending;
 use crate::error::{Error, Result};
 use crate::pipeline::{Pipeline, plan};
 use crate::runtime::crew::Crew;
 use crate::runtime::outlet::Outlets;
 use crate::runtime::setup::Setup;
+use crate::runtime::state::{Clock, State, after_the_end, open_state};
 use crate::runtime::{Observer, Report, RunOptions};
 use crate::sensor::{SensorIds, SharedSensors};
+use crate::source::Source;
 use crate::stage::{Reach, Stage};
 
 use intake::{Ended, between};
@@ -45,14 +48,23 @@ pub fn run(
     let stages = plan::stages(pipeline)?;
     stages.iter().try_for_each(|stage| check_one_pass(&**stage))?;
     let sensors = Arc::new(SharedSensors::with_limit(pipeline.input.max_sensors));
-    let setup = Setup::open(pipeline, &stages, options)?;
+    let state = open_state(pipeline, options, &sensors)?;
+    match state.as_ref().and_then(State::ending) {
+        None | Some(Ending::Running) => {}
+        Some(ending) => return after_the_end(pipeline, options, state, ending),
+    }
+    let mut setup = Setup::open(pipeline, &stages, options)?;
     let workers = workers(options);
     let mut crew = Crew::new(pipeline, &stages, &setup, workers, options, &sensors)?;
-    let mut outlets = Outlets::open(pipeline, &setup.schemas[stages.len()])?.live();
+    let mut outlets = Outlets::open(pipeline, &setup.schemas[stages.len()], state)?.live();
+    resume(&mut *setup.source, &mut crew, &mut outlets)?;
+    outlets.keep_checkpoints()?;
+    let clock = Clock::new(options.state.as_ref().map(|state| state.every));
     let ids = SensorIds::new(Arc::clone(&sensors));
     let cancelled = crew.cancelled();
-    let (reader, intake) = between(setup.source, ids, Arc::clone(&options.stop), Arc::clone(&cancelled));
-    let (driven, read) = std::thread::scope(|scope| {
+    let (reader, intake) =
+        between(setup.source, ids, Arc::clone(&options.stop), Arc::clone(&cancelled), clock);
+    let (driven, read) = thread::scope(|scope| {
         let reading = thread::Builder::new().name("source".into()).spawn_scoped(scope, || reader.read());
         let reading = reading.map_err(|error| no_thread(&error))?;
         let driven = crew.drive("run", &intake, observer, &mut outlets, |work| on_threads(workers, work));
@@ -63,17 +75,46 @@ pub fn run(
         Ok::<_, Error>((driven, read?))
     })?;
     let (ended, source) = read;
-    crew.finish(driven?, true, &mut outlets)?;
     let mut report = Report { bytes: source.bytes(), ..Report::default() };
+    let pauses = ended == Ended::Stopped && outlets.has_state();
+    crew.finish(driven?, !pauses, &mut outlets)?;
+    conclude(&mut crew, &*source, ended, outlets, &mut report)?;
     crew.close(&mut report);
-    if ended == Ended::Stopped {
-        report.remarks.push("stopped when asked to; all that had come in was written".into());
-    }
-    outlets.finish(&mut report)?;
     report.sensors = sensors.read().len() as u64;
     report.elapsed = start.elapsed();
     report.check()?;
     Ok(report)
+}
+
+/// Goes on from the checkpoint, if there is one.
+fn resume(source: &mut dyn Source, crew: &mut Crew, outlets: &mut Outlets) -> Result<()> {
+    let Some(resume) = outlets.resume().cloned() else { return Ok(()) };
+    if let Some(place) = &resume.source {
+        source.restore(place)?;
+    }
+    let counts = crew.restore(&resume)?;
+    counts.map_or(Ok(()), |counts| outlets.restore(&counts))
+}
+
+/// Makes the output visible, behind the last record; one that goes on after a restart is kept as it is when it was stopped.
+fn conclude(
+    crew: &mut Crew,
+    source: &dyn Source,
+    ended: Ended,
+    outlets: Outlets,
+    report: &mut Report,
+) -> Result<()> {
+    let is_stopped = ended == Ended::Stopped;
+    if is_stopped {
+        report.remarks.push("stopped when asked to; all that had come in was written".into());
+    }
+    if !outlets.has_state() {
+        return outlets.finish(None, report);
+    }
+    crew.last_cut(source.save()?, |last| match is_stopped {
+        true => outlets.pause(last, report),
+        false => outlets.finish(Some(last), report),
+    })
 }
 
 /// Calls `work` once for each of `count` workers, at the same time. The first is the caller's thread, so that there is one whatever

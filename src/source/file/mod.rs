@@ -5,6 +5,7 @@ mod blocks;
 mod decompress;
 mod map;
 mod paths;
+mod resume;
 #[cfg(test)]
 mod tests;
 mod wait;
@@ -292,16 +293,29 @@ impl Source for FileSource {
     }
 
     fn seek(&mut self, offset: Offset) -> Result<()> {
-        self.at = offset.file as usize;
-        self.open = None;
+        let at = offset.file as usize;
+        // An input that cannot be read twice is as it was opened: it begins anew.
+        if at == self.at && self.open.as_ref().is_some_and(|open| open.blocks.is_live()) {
+            return Ok(());
+        }
+        (self.at, self.open) = (at, None);
         let Some(file) = self.files.get(self.at) else { return Ok(()) };
         let mut open = self.bind(self.at, Blocks::open(file, self.options.io)?)?;
-        if offset.at > open.offset.at {
+        if offset.at > open.offset.at && !open.blocks.is_live() {
             open.blocks.skip(offset.at - open.offset.at)?;
             open.offset = offset;
         }
         self.open = Some(open);
         Ok(())
+    }
+
+    fn save(&self) -> Result<Option<Vec<u8>>> {
+        resume::save(&self.files, self.offset()).map(Some)
+    }
+
+    fn restore(&mut self, state: &[u8]) -> Result<()> {
+        let offset = resume::check(&self.files, state)?;
+        self.seek(offset)
     }
 
     fn progress(&self) -> Progress {
