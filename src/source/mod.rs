@@ -25,7 +25,7 @@ use crate::offset::Offset;
 use crate::sensor::SensorLookup;
 
 pub use csv::{Csv, Tsv};
-pub use file::{FileOptions, FileSource, InputFile, OneOrMany, beginning};
+pub use file::{Address, FileOptions, FileSource, InputFile, OneOrMany, beginning};
 pub(crate) use file::{MappedFile, is_local};
 pub use jsonl::JsonLines;
 pub use parquet::Parquet;
@@ -159,6 +159,11 @@ pub trait Source: Send {
     /// When the input is not what it was.
     fn restore(&mut self, _state: &[u8]) -> Result<()> {
         Err(Error::internal("a source that saves nothing was to be restored"))
+    }
+
+    /// What is worth knowing at the end: who has sent, who was sent away.
+    fn remarks(&self) -> Vec<String> {
+        Vec::new()
     }
 
     /// How far it has come.

@@ -76,6 +76,7 @@ pub fn run(
     })?;
     let (ended, source) = read;
     let mut report = Report { bytes: source.bytes(), ..Report::default() };
+    report.remarks.extend(source.remarks());
     let pauses = ended == Ended::Stopped && outlets.has_state();
     crew.finish(driven?, !pauses, &mut outlets)?;
     conclude(&mut crew, &*source, ended, outlets, &mut report)?;

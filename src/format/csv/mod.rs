@@ -124,7 +124,8 @@ impl Csv {
         let mut skip_bytes = if head.bytes.starts_with(BOM) { BOM.len() } else { 0 };
         let mut skip_lines = 0;
         let mut names = self.names.clone();
-        if self.header {
+        // A stream that nobody has written to yet: the options say it all.
+        if self.header && !(head.bytes.is_empty() && names.is_some()) {
             let (found, next, lines) = self.header(head, skip_bytes)?;
             if let Some(names) = names.as_ref().filter(|names| names.len() != found.len()) {
                 let message =

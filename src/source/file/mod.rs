@@ -1,11 +1,14 @@
 //! Records from files (clause 6): one, many, globs, directories, standard input; plain or compressed.
 
+mod address;
 mod beginning;
 mod blocks;
 mod decompress;
+mod framing;
 mod map;
 mod paths;
 mod resume;
+mod sockets;
 #[cfg(test)]
 mod tests;
 mod wait;
@@ -17,10 +20,13 @@ use std::sync::atomic::Ordering;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use self::address::Address;
 pub use self::beginning::beginning;
 use self::blocks::{Arrival, Blocks};
+use self::framing::Layout;
 pub(crate) use self::map::{MappedFile, is_local};
 pub use self::paths::InputFile;
+use self::sockets::Sockets;
 use super::{Input, OpenOptions, Progress, Source, Traits};
 use crate::batch::Schema;
 use crate::chunk::Chunk;
@@ -95,20 +101,44 @@ pub struct FileSource {
     options: OpenOptions,
     /// The ordinal of the file that is open, or of the one after the last.
     at: usize,
-    open: Option<OpenFile>,
+    open: Option<Open>,
     sequence: Sequence,
     /// Bytes of the files that are done, as they lie there.
     done: u64,
     total: Option<u64>,
 }
 
-/// The file that is being read.
+/// What is being read.
+enum Open {
+    File(OpenFile),
+    Sockets(Box<Sockets>),
+}
+
+/// A file that is being read.
 struct OpenFile {
     name: Arc<str>,
     bound: Bound,
     blocks: Blocks,
     /// Where the next chunk begins; its line, or 0 if that is not known.
     offset: Offset,
+}
+
+impl Open {
+    /// Whether it is an input that cannot be read twice.
+    fn is_live(&self) -> bool {
+        match self {
+            Self::File(file) => file.blocks.is_live(),
+            Self::Sockets(_) => true,
+        }
+    }
+
+    /// How many bytes, as they lie there or came in, have been read.
+    fn consumed(&self) -> u64 {
+        match self {
+            Self::File(file) => file.blocks.consumed(),
+            Self::Sockets(sockets) => sockets.bytes(),
+        }
+    }
 }
 
 /// What comes next in a file.
@@ -125,23 +155,25 @@ impl FileSource {
     /// When the file cannot be read, or is not of the format.
     pub fn open(format: Arc<dyn Format>, files: Vec<InputFile>, options: &OpenOptions) -> Result<Self> {
         let first = files.first().ok_or_else(|| Error::config("`path` names no file"))?;
-        let mut blocks = Blocks::open(first, options.io)?;
-        await_head(first, &mut blocks, options, |head| format.knows_columns(head))?;
-        let (bytes, is_whole) = blocks.head()?;
-        let schema = Arc::new(format.schema(head(first, bytes, is_whole)?)?);
         let total = files.iter().map(InputFile::len).sum();
-        let mut source = Self {
-            format,
-            files,
-            schema,
-            options: options.clone(),
-            at: 0,
-            open: None,
-            sequence: 0,
-            done: 0,
-            total,
+        let (schema, blocks) = match &first.address {
+            None => {
+                let mut blocks = Blocks::open(first, options.io)?;
+                await_head(first, &mut blocks, options, |head| format.knows_columns(head))?;
+                let (bytes, is_whole) = blocks.head()?;
+                (format.schema(head(first, bytes, is_whole)?)?, Some(blocks))
+            }
+            // Nobody has sent anything yet: the options have to say it all.
+            Some(_) => (format.schema(head(first, &[], true)?).map_err(unnamed)?, None),
         };
-        source.open = Some(source.bind(0, blocks)?);
+        let options = options.clone();
+        let schema = Arc::new(schema);
+        let mut source =
+            Self { format, files, schema, options, at: 0, open: None, sequence: 0, done: 0, total };
+        source.open = Some(match blocks {
+            Some(blocks) => Open::File(source.bind(0, blocks)?),
+            None => source.open_at(0)?,
+        });
         Ok(source)
     }
 
@@ -158,11 +190,26 @@ impl FileSource {
 
     fn open_next(&mut self) -> Result<()> {
         self.at += 1;
-        if let Some(file) = self.files.get(self.at) {
-            self.open = Some(self.bind(self.at, Blocks::open(file, self.options.io)?)?);
+        if self.at < self.files.len() {
+            self.open = Some(self.open_at(self.at)?);
         }
         Ok(())
     }
+
+    fn open_at(&self, at: usize) -> Result<Open> {
+        let file = &self.files[at];
+        let Some(address) = &file.address else {
+            return Ok(Open::File(self.bind(at, Blocks::open(file, self.options.io)?)?));
+        };
+        let (format, schema) = (Arc::clone(&self.format), Arc::clone(&self.schema));
+        let layout = Layout { format, schema, chunk_size: self.options.chunk_size };
+        Ok(Open::Sockets(Box::new(Sockets::open(address, at as u64, layout)?)))
+    }
+}
+
+fn unnamed(error: Error) -> Error {
+    Error::config(format!("the columns of what comes in over a socket must be named: {}", error.message()))
+        .with_help("give `measurements`, and for csv `header = false` with `names`")
 }
 
 /// Waits until the beginning of an input that keeps its reader waiting is `enough`, or the run is to stop.
@@ -273,7 +320,14 @@ impl Source for FileSource {
 
     fn next(&mut self, _sensors: &mut dyn SensorLookup) -> Result<Option<Input>> {
         while let Some(open) = &mut self.open {
-            match open.chunk(self.options.chunk_size, self.sequence)? {
+            let next = match open {
+                Open::File(file) => file.chunk(self.options.chunk_size, self.sequence)?,
+                Open::Sockets(sockets) => {
+                    self.sequence += 1;
+                    return sockets.next(self.sequence - 1).map(Some);
+                }
+            };
+            match next {
                 Next::Nothing => return Ok(Some(Input::Nothing)),
                 Next::Chunk(chunk) => {
                     self.sequence += 1;
@@ -281,7 +335,7 @@ impl Source for FileSource {
                 }
                 Next::End => {}
             }
-            self.done += open.blocks.consumed();
+            self.done += open.consumed();
             self.open = None;
             self.open_next()?;
         }
@@ -289,24 +343,39 @@ impl Source for FileSource {
     }
 
     fn offset(&self) -> Offset {
-        self.open.as_ref().map_or(Offset { file: self.at as u64, at: 0, line: 1 }, |open| open.offset)
+        match &self.open {
+            Some(Open::File(open)) => open.offset,
+            _ => Offset { file: self.at as u64, at: 0, line: 1 },
+        }
     }
 
     fn seek(&mut self, offset: Offset) -> Result<()> {
         let at = offset.file as usize;
         // An input that cannot be read twice is as it was opened: it begins anew.
-        if at == self.at && self.open.as_ref().is_some_and(|open| open.blocks.is_live()) {
+        if at == self.at && self.open.as_ref().is_some_and(Open::is_live) {
             return Ok(());
         }
         (self.at, self.open) = (at, None);
-        let Some(file) = self.files.get(self.at) else { return Ok(()) };
-        let mut open = self.bind(self.at, Blocks::open(file, self.options.io)?)?;
-        if offset.at > open.offset.at && !open.blocks.is_live() {
+        if at >= self.files.len() {
+            return Ok(());
+        }
+        let mut open = self.open_at(at)?;
+        if let Open::File(open) = &mut open
+            && offset.at > open.offset.at
+            && !open.blocks.is_live()
+        {
             open.blocks.skip(offset.at - open.offset.at)?;
             open.offset = offset;
         }
         self.open = Some(open);
         Ok(())
+    }
+
+    fn remarks(&self) -> Vec<String> {
+        match &self.open {
+            Some(Open::Sockets(sockets)) => vec![sockets.remark()],
+            _ => Vec::new(),
+        }
     }
 
     fn save(&self) -> Result<Option<Vec<u8>>> {
@@ -319,7 +388,7 @@ impl Source for FileSource {
     }
 
     fn progress(&self) -> Progress {
-        let open = self.open.as_ref().map_or(0, |open| open.blocks.consumed());
+        let open = self.open.as_ref().map_or(0, Open::consumed);
         Progress { done: self.done + open, total: self.total }
     }
 

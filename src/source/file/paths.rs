@@ -5,6 +5,7 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::address::Address;
 use crate::error::{Error, Result};
 
 /// One file of an input.
@@ -14,8 +15,10 @@ pub struct InputFile {
     pub name: Arc<str>,
     /// The name without folder and extensions: the sensor of a file without a sensor column.
     pub stem: Arc<str>,
-    /// Where it is; `None` for standard input.
+    /// Where it is; `None` for standard input and addresses.
     pub path: Option<PathBuf>,
+    /// Where its records come in, where that is over a socket.
+    pub address: Option<Address>,
 }
 
 impl InputFile {
@@ -24,11 +27,21 @@ impl InputFile {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let name = [".gz", ".zst"].iter().find_map(|packed| name.strip_suffix(packed)).unwrap_or(&name);
         let stem = Path::new(name).file_stem().unwrap_or_default().to_string_lossy();
-        Self { name: path.to_string_lossy().into(), stem: (&*stem).into(), path: Some(path.to_owned()) }
+        Self {
+            name: path.to_string_lossy().into(),
+            stem: (&*stem).into(),
+            path: Some(path.to_owned()),
+            address: None,
+        }
     }
 
     fn stdin() -> Self {
-        Self { name: "-".into(), stem: "stdin".into(), path: None }
+        Self { name: "-".into(), stem: "stdin".into(), path: None, address: None }
+    }
+
+    fn socket(address: Address) -> Self {
+        let name: Arc<str> = address.to_string().into();
+        Self { name: Arc::clone(&name), stem: name, path: None, address: Some(address) }
     }
 
     /// How many bytes it has, if that is known.
@@ -45,6 +58,9 @@ impl InputFile {
 
 /// Whether a pattern means something that may keep its reader waiting.
 pub(super) fn may_wait(pattern: &str) -> bool {
+    if !matches!(Address::parse(pattern), Ok(None)) {
+        return true;
+    }
     let meta = match pattern {
         "-" => std::io::stdin().as_fd().try_clone_to_owned().and_then(|stdin| File::from(stdin).metadata()),
         path => std::fs::metadata(path),
@@ -57,6 +73,10 @@ pub(super) fn expand(patterns: &[String], extensions: &[&str]) -> Result<Vec<Inp
     for pattern in patterns {
         if pattern == "-" {
             files.push(InputFile::stdin());
+            continue;
+        }
+        if let Some(address) = Address::parse(pattern)? {
+            files.push(InputFile::socket(address));
             continue;
         }
         if pattern.is_empty() {

@@ -1,0 +1,160 @@
+//! Bytes that come piece by piece, cut into whole records: of a connection, or of a file that grows.
+
+use std::sync::Arc;
+
+use memchr::{memchr, memchr_iter};
+
+use crate::batch::{Batch, Bytes, Schema};
+use crate::chunk::{Chunk, Decoded};
+use crate::error::{Rejection, RejectionKind, Result};
+use crate::format::{Bound, Format, Head, MAX_RECORD};
+use crate::offset::{Offset, Position, Sequence};
+use crate::source::Input;
+
+/// Bytes of a record set aside that are shown.
+const SHOWN: usize = 1 << 10;
+
+/// What all streams of one input have in common.
+#[derive(Clone)]
+pub(super) struct Layout {
+    pub(super) format: Arc<dyn Format>,
+    pub(super) schema: Arc<Schema>,
+    pub(super) chunk_size: usize,
+}
+
+/// One stream of bytes.
+pub(super) struct Framing {
+    name: Arc<str>,
+    stem: Arc<str>,
+    buffer: Vec<u8>,
+    /// Known once the beginning has come.
+    bound: Option<Bound>,
+    /// Where the buffer begins.
+    offset: Offset,
+    /// Whether the rest of a record that was set aside is still to come.
+    skips: bool,
+}
+
+impl Framing {
+    /// A stream at its beginning.
+    pub(super) fn new(name: Arc<str>, stem: Arc<str>, file: u64) -> Self {
+        let offset = Offset { file, at: 0, line: 1 };
+        Self { name, stem, buffer: Vec::new(), bound: None, offset, skips: false }
+    }
+
+    /// How many bytes wait for the end of their record.
+    pub(super) fn waiting(&self) -> usize {
+        self.buffer.len()
+    }
+
+    /// Where the first byte that has not been given out is.
+    pub(super) fn offset(&self) -> Offset {
+        self.offset
+    }
+
+    /// What its messages call it.
+    pub(super) fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// Takes bytes in.
+    pub(super) fn push(&mut self, mut bytes: &[u8]) {
+        if self.skips {
+            let skipped = memchr(b'\n', bytes).map_or(bytes.len(), |at| at + 1);
+            self.skips = skipped == bytes.len() && bytes.last() != Some(&b'\n');
+            self.pass(&bytes[..skipped]);
+            bytes = &bytes[skipped..];
+        }
+        self.buffer.extend_from_slice(bytes);
+    }
+
+    /// Begins at `offset` of a stream whose beginning, which the format has to see, is `head`.
+    pub(super) fn begin_at(&mut self, offset: Offset, head: &[u8], layout: &Layout) -> Result<()> {
+        let bound = self.bind(head, true, layout)?;
+        (self.bound, self.offset) = (Some(bound), offset);
+        Ok(())
+    }
+
+    /// The whole records that are there. With `at_end`, nothing follows, and what is left is a record.
+    pub(super) fn take(
+        &mut self,
+        layout: &Layout,
+        at_end: bool,
+        sequence: Sequence,
+    ) -> Result<Option<Input>> {
+        if self.bound.is_none() && !self.begin(layout, at_end)? {
+            return Ok(None);
+        }
+        let Some(bound) = &self.bound else { return Ok(None) };
+        let decoder = Arc::clone(&bound.decoder);
+        let most = self.buffer.len().min(layout.chunk_size.max(1));
+        let mut length = decoder.complete(&self.buffer[..most], at_end && most == self.buffer.len());
+        if length == 0 && most < self.buffer.len() {
+            length = decoder.complete(&self.buffer, at_end);
+        }
+        if length == 0 {
+            let is_too_long = self.buffer.len() > MAX_RECORD;
+            return Ok(is_too_long.then(|| self.refuse("a record is longer than 1 MiB", layout)));
+        }
+        let rest = self.buffer.split_off(length);
+        let bytes = std::mem::replace(&mut self.buffer, rest);
+        let offset = self.offset;
+        self.pass(&bytes);
+        let (file, bytes) = (Arc::clone(&self.name), Bytes::new(bytes));
+        Ok(Some(Input::Chunk(Chunk { sequence, file, offset, bytes, decoder, witness: None })))
+    }
+
+    /// Whether the last record of what waits has not ended.
+    pub(super) fn is_open(&self) -> bool {
+        let complete = |bound: &Bound| bound.decoder.complete(&self.buffer, false);
+        self.bound.as_ref().is_some_and(|bound| complete(bound) < self.buffer.len())
+    }
+
+    /// Sets what waits aside, with the rest of its record.
+    pub(super) fn refuse(&mut self, reason: &str, layout: &Layout) -> Input {
+        let buffer = std::mem::take(&mut self.buffer);
+        let rejection = Rejection {
+            kind: RejectionKind::Malformed,
+            position: Position {
+                file: Arc::clone(&self.name),
+                line: self.offset.line,
+                offset: self.offset.at,
+            },
+            record: 1,
+            column: None,
+            reason: reason.to_owned(),
+            raw: buffer[..buffer.len().min(SHOWN)].to_vec(),
+        };
+        self.skips = buffer.last() != Some(&b'\n');
+        self.pass(&buffer);
+        let batch = Batch::empty(Arc::clone(&layout.schema));
+        Input::Records(Decoded { batch, rejections: vec![rejection], lines: 0 })
+    }
+
+    /// Leaves out what comes before the first record, once it is there; whether it was.
+    fn begin(&mut self, layout: &Layout, at_end: bool) -> Result<bool> {
+        let head = Head { name: &self.name, stem: &self.stem, bytes: &self.buffer, is_whole: at_end };
+        let is_enough = at_end || self.buffer.len() >= super::HEAD || layout.format.can_bind(head);
+        if !is_enough || self.buffer.is_empty() {
+            return Ok(false);
+        }
+        let bound = self.bind(&self.buffer, at_end, layout)?;
+        let rest = self.buffer.split_off(bound.skip_bytes.min(self.buffer.len()));
+        let skipped = std::mem::replace(&mut self.buffer, rest);
+        self.pass(&skipped);
+        self.offset.line = 1 + bound.skip_lines;
+        self.bound = Some(bound);
+        Ok(true)
+    }
+
+    fn bind(&self, head: &[u8], is_whole: bool, layout: &Layout) -> Result<Bound> {
+        let head = Head { name: &self.name, stem: &self.stem, bytes: head, is_whole };
+        layout.format.bind(head, &layout.schema)
+    }
+
+    /// Counts bytes that are gone.
+    fn pass(&mut self, bytes: &[u8]) {
+        self.offset.at += bytes.len() as u64;
+        self.offset.line += memchr_iter(b'\n', bytes).count() as u64;
+    }
+}
