@@ -51,6 +51,94 @@ impl AddAssign for Ledger {
     }
 }
 
+/// How long things took: counts by size, exact to one part in 32.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Latencies {
+    /// By bucket: 32 to every power of two of nanoseconds. Empty until something is counted.
+    counts: Vec<u64>,
+    total: u64,
+    longest: Duration,
+}
+
+/// What latencies are told by.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Latency {
+    /// Of which part: `stage 0 (threshold)`.
+    pub part: String,
+    /// Records counted.
+    pub records: u64,
+    /// Half of them took no longer than this; and so on.
+    #[serde(serialize_with = "seconds", rename = "p50_seconds")]
+    pub p50: Duration,
+    /// 99 of 100.
+    #[serde(serialize_with = "seconds", rename = "p99_seconds")]
+    pub p99: Duration,
+    /// 999 of 1,000.
+    #[serde(serialize_with = "seconds", rename = "p999_seconds")]
+    pub p999: Duration,
+    /// All of them.
+    #[serde(serialize_with = "seconds", rename = "longest_seconds")]
+    pub longest: Duration,
+}
+
+/// Buckets to a power of two, as bits.
+const FINE: u32 = 5;
+
+impl Latencies {
+    /// Counts `records` that took `time`.
+    pub fn add(&mut self, time: Duration, records: u64) {
+        if self.counts.is_empty() {
+            self.counts.resize(bucket(u64::MAX) + 1, 0);
+        }
+        self.counts[bucket(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX))] += records;
+        self.total += records;
+        self.longest = self.longest.max(time);
+    }
+
+    /// What `share` of all records took at most, within one part in 32.
+    pub fn quantile(&self, share: f64) -> Duration {
+        let rank = (share * self.total as f64).ceil() as u64;
+        let mut seen = 0;
+        let at = self.counts.iter().position(|&count| {
+            seen += count;
+            seen >= rank.max(1)
+        });
+        at.map_or(Duration::ZERO, |at| Duration::from_nanos(upper(at)).min(self.longest))
+    }
+
+    /// For a report, of the part that messages call `part`.
+    pub fn told(&self, part: impl Into<String>) -> Latency {
+        Latency {
+            part: part.into(),
+            records: self.total,
+            p50: self.quantile(0.5),
+            p99: self.quantile(0.99),
+            p999: self.quantile(0.999),
+            longest: self.longest,
+        }
+    }
+}
+
+/// The bucket of a number of nanoseconds.
+fn bucket(nanos: u64) -> usize {
+    let octave = nanos.max(1).ilog2();
+    match octave.checked_sub(FINE) {
+        None => nanos as usize,
+        Some(shift) => (((shift + 1) as usize) << FINE) + ((nanos >> shift) as usize & ((1 << FINE) - 1)),
+    }
+}
+
+/// The largest number of nanoseconds in a bucket.
+fn upper(bucket: usize) -> u64 {
+    match (bucket >> FINE).checked_sub(1) {
+        None => bucket as u64,
+        Some(shift) => {
+            let first = (1u64 << FINE) + (bucket & ((1 << FINE) - 1)) as u64;
+            (first << shift) + ((1 << shift) - 1)
+        }
+    }
+}
+
 /// One line of the summary: a source, stage or sink with its ledger and the time spent in it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Entry {
@@ -99,6 +187,33 @@ pub(crate) fn seconds<S: serde::Serializer>(time: &Duration, serializer: S) -> R
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_latency_is_in_a_bucket_whose_bounds_are_a_thirty_second_apart() {
+        let mut last = 0;
+        for nanos in (0..5000).chain((0..64).flat_map(|bit| [(1u64 << bit) - 1, 1 << bit, (1 << bit) + 1])) {
+            let top = upper(bucket(nanos));
+            assert!(nanos <= top && top - nanos <= nanos / 32, "{nanos}: {top}");
+            if nanos < 5000 {
+                assert!(bucket(nanos) >= last && (nanos == 0 || upper(bucket(nanos) - 1) < nanos), "{nanos}");
+                last = bucket(nanos);
+            }
+        }
+        assert_eq!(upper(bucket(u64::MAX)), u64::MAX);
+    }
+
+    #[test]
+    fn quantiles_are_those_of_the_counts() {
+        let mut latencies = Latencies::default();
+        assert_eq!(latencies.quantile(0.5), Duration::ZERO);
+        (1..=1000).for_each(|micros| latencies.add(Duration::from_micros(micros), 1));
+        let within = |share: f64, micros: u64| {
+            let (got, due) = (latencies.quantile(share).as_nanos() as f64, micros as f64 * 1e3);
+            assert!(due <= got && got <= due * (1.0 + 1.0 / 32.0), "{share}: {got}");
+        };
+        (within(0.5, 500), within(0.99, 990), within(0.999, 999));
+        assert_eq!(latencies.quantile(1.0), Duration::from_millis(1));
+    }
 
     #[test]
     fn a_ledger_balances_only_when_nothing_is_lost() {

@@ -23,7 +23,7 @@ fn run(
 ) -> (DataFrame, Report) {
     let sink = sink::Frame::new();
     let result = sink.handle();
-    let input = InputOptions { max_rejects: MaxRejects::Count(u64::MAX), ..InputOptions::default() };
+    let input = InputOptions { max_rejects: Some(MaxRejects::Count(u64::MAX)), ..InputOptions::default() };
     let builder = stages(Pipeline::builder().source(source).input(input));
     let report = builder.sink(sink).run().expect("a run");
     (result.take().expect("a frame"), report)
@@ -345,7 +345,7 @@ fn clause_19_nothing_is_there_before_a_run_has_ended_well() {
     let sink = sink::Frame::new();
     let result = sink.handle();
     let run = |frame: DataFrame| {
-        let input = InputOptions { max_rejects: MaxRejects::Count(0), ..InputOptions::default() };
+        let input = InputOptions { max_rejects: Some(MaxRejects::Count(0)), ..InputOptions::default() };
         Pipeline::builder().source(long(frame)).input(input).sink(sink.clone()).run()
     };
     let mut bad = readings(20_000);

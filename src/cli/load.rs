@@ -31,6 +31,6 @@ pub(super) fn run_options(args: &DriveArgs) -> RunOptions {
         threads: args.threads.map(usize::from),
         open: OpenOptions { io: args.io.into(), ..OpenOptions::default() },
         stop: interrupt::stop_flag(),
-        state: None,
+        ..RunOptions::default()
     }
 }

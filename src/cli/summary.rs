@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use super::output;
 use crate::executor::Report;
-use crate::metrics::{Entry, Ledger};
+use crate::metrics::{Entry, Latency, Ledger};
 
 /// A column of the ledger: its head, and what it shows.
 type Shown = (&'static str, fn(&Ledger) -> u64);
 
-const LEDGER: [Shown; 8] = [
+const LEDGER: [Shown; 9] = [
     ("in", |ledger| ledger.input),
     ("made", |ledger| ledger.made),
     ("out", |ledger| ledger.output),
@@ -18,20 +18,44 @@ const LEDGER: [Shown; 8] = [
     ("filtered", |ledger| ledger.filtered),
     ("rejected", |ledger| ledger.rejected),
     ("late", |ledger| ledger.late),
+    ("dropped", |ledger| ledger.dropped),
     ("held", |ledger| ledger.held),
 ];
 
 /// Shown only where there are any.
-const RARE: [&str; 2] = ["made", "folded"];
+const RARE: [&str; 3] = ["made", "folded", "dropped"];
 
 /// The ledger, the rejects, the rates and the remarks of a run; `first` stages ran before those in the file.
 pub(super) fn summary(report: &Report, first: usize) -> String {
     let mut text = table(report, first);
     rejects(report, &mut text);
+    latencies(report, &mut text);
     for remark in &report.remarks {
         let _ = writeln!(text, "note: {remark}");
     }
     text + &rates(report)
+}
+
+/// From the arrival of records on, of live input.
+fn latencies(report: &Report, text: &mut String) {
+    if report.latencies.is_empty() {
+        return;
+    }
+    let head = ["from arrival to", "p50", "p99", "p99.9", "longest"].map(str::to_owned).to_vec();
+    let row = |latency: &Latency| {
+        let Latency { part, p50, p99, p999, longest, .. } = latency;
+        let times = [p50, p99, p999, longest].map(|time| short_time(*time));
+        std::iter::once(part.clone()).chain(times).collect()
+    };
+    *text += &aligned(&std::iter::once(head).chain(report.latencies.iter().map(row)).collect::<Vec<_>>());
+}
+
+/// A duration that may be a fraction of a millisecond.
+fn short_time(duration: Duration) -> String {
+    match duration.as_micros() {
+        micros @ 0..1000 => format!("{micros} µs"),
+        _ => time(duration),
+    }
 }
 
 fn table(report: &Report, first: usize) -> String {
@@ -78,7 +102,7 @@ pub(super) fn aligned(rows: &[Vec<String>]) -> String {
 
 fn rejects(report: &Report, text: &mut String) {
     let rejects = &report.rejects;
-    let total = rejects.malformed + rejects.late;
+    let total = rejects.malformed + rejects.late + rejects.ahead;
     if total == 0 {
         return;
     }

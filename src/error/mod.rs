@@ -230,6 +230,8 @@ pub enum RejectionKind {
     Malformed,
     /// The record is older than its series' newest by more than the bound (clause 9).
     Late,
+    /// The record's time is further ahead of the clock than is believed.
+    Ahead,
 }
 
 /// A record set aside: it goes to the dead letter and into the counts, never silently (clause 7).

@@ -168,6 +168,14 @@ impl Feed for SharedSource {
         let piece = next.map_or_else(|error| Some(Piece::Failed(error)), |piece| piece)?;
         let ordinal = claims.next;
         claims.next += 1;
-        Some(Claim { ordinal, piece, progress: claims.source.progress(), arrived, place: None })
+        Some(Claim {
+            ordinal,
+            piece,
+            progress: claims.source.progress(),
+            arrived,
+            dropped: 0,
+            latest: None,
+            place: None,
+        })
     }
 }

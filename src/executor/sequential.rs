@@ -57,7 +57,7 @@ impl Reading for Pass {
             stages: steps.collect::<Result<_>>()?,
             source_entry: Entry::new(pipeline.source.name()),
             output: Arc::clone(&setup.schemas[stages.len()]),
-            limit: RejectLimit::new(pipeline.input.max_rejects),
+            limit: RejectLimit::new(pipeline.input.reject_limit(&*pipeline.source)),
             source: setup.source,
             sensors: Arc::clone(sensors),
             ids: SensorIds::new(Arc::clone(sensors)),

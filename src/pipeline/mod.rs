@@ -18,7 +18,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::executor;
 use crate::runtime::{Observer, Report, RunOptions};
 use crate::sensor::DEFAULT_MAX_SENSORS;
@@ -26,6 +26,7 @@ use crate::sink::SinkSpec;
 use crate::source::SourceSpec;
 use crate::stage::{Stage, matcher};
 use crate::streaming;
+use crate::time::parse_duration;
 
 pub use builder::Builder;
 pub use plan::Plan;
@@ -79,8 +80,13 @@ pub struct InputOptions {
     /// How far back in time a record may come and still be sorted in, such as "5m". Needed with `order = "time"`.
     pub disorder: Option<String>,
     /// How many malformed records a run takes before it fails: a count (100), or a share of the records once there
-    /// have been 1,000 (0.01).
-    pub max_rejects: MaxRejects,
+    /// have been 1,000. If not given, 0.01; any number where anybody may send.
+    pub max_rejects: Option<MaxRejects>,
+    /// How far ahead of the machine's clock a record's time may be, where the input is live, such as "5m". One further ahead is set
+    /// aside: its sensor's clock is wrong.
+    pub max_ahead: String,
+    /// What happens to input that comes faster than it can be handled: `wait` lets whoever sends it wait, `drop` drops and counts it.
+    pub when_full: WhenFull,
     /// How many distinct sensors a run takes.
     pub max_sensors: usize,
 }
@@ -90,9 +96,38 @@ impl Default for InputOptions {
         Self {
             order: Order::Input,
             disorder: None,
-            max_rejects: MaxRejects::default(),
+            max_rejects: None,
+            max_ahead: "5m".into(),
+            when_full: WhenFull::Wait,
             max_sensors: DEFAULT_MAX_SENSORS,
         }
+    }
+}
+
+/// What happens to live input that comes faster than it can be handled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum WhenFull {
+    /// Whoever sends has to wait.
+    #[default]
+    Wait,
+    /// It is dropped, and counted.
+    Drop,
+}
+
+impl InputOptions {
+    /// How many rejects a run on this source takes; `None` for any number.
+    pub(crate) fn reject_limit(&self, source: &dyn SourceSpec) -> Option<MaxRejects> {
+        let is_open = source.traits().is_open;
+        self.max_rejects.or_else(|| (!is_open).then(MaxRejects::default))
+    }
+
+    /// How far ahead of the clock a live record may be, in nanoseconds.
+    ///
+    /// # Errors
+    /// A configuration error where it is no duration.
+    pub(crate) fn max_ahead(&self) -> Result<i64> {
+        parse_duration(&self.max_ahead).map_err(|why| Error::config(format!("`max_ahead`: {why}")))
     }
 }
 

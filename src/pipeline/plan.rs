@@ -92,8 +92,9 @@ pub fn stage_label(pipeline: &Pipeline, at: usize, stage: &dyn Stage) -> String 
 
 /// A share of rejects is one: from 0 to 1.
 fn check_limits(pipeline: &Pipeline) -> Result<()> {
+    pipeline.input.max_ahead()?;
     match pipeline.input.max_rejects {
-        MaxRejects::Share(share) if !(0.0..=1.0).contains(&share) => {
+        Some(MaxRejects::Share(share)) if !(0.0..=1.0).contains(&share) => {
             Err(Error::config(format!("`max_rejects` {share} is neither a count nor a share"))
                 .with_help("write a count such as 100, or a share from 0.0 to 1.0 such as 0.01"))
         }

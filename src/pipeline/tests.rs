@@ -36,7 +36,7 @@ impl SourceSpec for Nothing {
         parameters_of(self)
     }
     fn traits(&self) -> Traits {
-        Traits { is_bounded: true, is_replayable: true }
+        Traits { is_bounded: true, is_replayable: true, is_open: false }
     }
     fn open(&self, _options: &OpenOptions) -> Result<Box<dyn Source>> {
         Err(crate::error::Error::config("there is nothing to open"))
@@ -267,7 +267,7 @@ fn a_variable_can_be_a_number_or_a_boolean_where_one_is_wanted() {
     );
     let pipeline = resolve(&text).expect("fine").pipeline;
     assert_eq!(pipeline.source.parameters(), serde_json::json!({ "path": "90.5", "header": true }));
-    assert_eq!(pipeline.input.max_rejects, MaxRejects::Count(20));
+    assert_eq!(pipeline.input.max_rejects, Some(MaxRejects::Count(20)));
     assert_eq!(pipeline.stages[0].parameters()["max"], 90.5);
     assert_eq!(pipeline.stages[0].parameters()["sensors"]["a"]["min"], 20.0);
     assert_eq!(

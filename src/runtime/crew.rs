@@ -29,14 +29,15 @@ use super::state::{Resume, Snapshot};
 use super::tally::Tally;
 use super::turn::Turn;
 use super::{Observer, RunOptions};
-use crate::batch::Batch;
+use crate::batch::{Batch, Mask};
 use crate::chunk::{Chunk, Decoded};
-use crate::error::{Error, Rejection, Result};
+use crate::error::{Error, Rejection, RejectionKind, Result};
 use crate::metrics::Entry;
 use crate::pipeline::Pipeline;
 use crate::sensor::{SensorIds, SharedSensors};
 use crate::source::{Input, Progress};
 use crate::stage::{Flow, Groups, Process, Stage};
+use crate::time::{Timestamp, format_duration};
 
 /// Where workers get the pieces of the input from.
 pub(crate) trait Feed: Sync {
@@ -52,6 +53,10 @@ pub(crate) struct Claim {
     pub(crate) progress: Progress,
     /// When it came in.
     pub(crate) arrived: Instant,
+    /// Records that were dropped since the claim before, because nobody had room for them.
+    pub(crate) dropped: u64,
+    /// Times behind this are not believed.
+    pub(crate) latest: Option<Timestamp>,
     /// What it takes of a bound in bytes, until it has been handed over.
     pub(crate) place: Option<Place>,
 }
@@ -114,13 +119,24 @@ struct Ordered<'a, D> {
 struct Finished<R> {
     /// Its bytes, where it had any.
     chunk: Option<Chunk>,
-    progress: Progress,
-    arrived: Instant,
+    about: About,
     records: u64,
     rejections: Vec<Rejection>,
+    /// Those whose time is not believed.
+    ahead: Vec<Rejection>,
     lines: LineCount,
     /// What the stages set aside, and what goes to the drain; or what went wrong after decoding.
     rest: Result<Passed<R>>,
+}
+
+/// What is known of a chunk before it is decoded.
+#[derive(Clone, Copy)]
+struct About {
+    ordinal: u64,
+    progress: Progress,
+    arrived: Instant,
+    dropped: u64,
+    latest: Option<Timestamp>,
 }
 
 /// What became of a batch in the stages.
@@ -128,6 +144,8 @@ struct Passed<R> {
     entries: Vec<Entry>,
     rejections: Vec<Rejection>,
     ready: Option<R>,
+    /// By stage: when it was done.
+    done: Vec<Instant>,
 }
 
 /// What one worker keeps.
@@ -161,7 +179,7 @@ impl Crew {
             sensors: Arc::clone(sensors),
             lines: setup.has_origins.then(|| Turn::new(1)),
             control: Control::default(),
-            limit: RejectLimit::new(pipeline.input.max_rejects),
+            limit: RejectLimit::new(pipeline.input.reject_limit(&*pipeline.source)),
             chunk_size: options.open.chunk_size,
             workers,
             next: 0,
@@ -221,6 +239,14 @@ impl Crew {
     pub(crate) fn close(self, report: &mut Report) {
         report.passes += 1;
         report.source = self.tally.source;
+        let told = self
+            .lanes
+            .iter()
+            .zip(&self.tally.latencies)
+            .map(|(lane, latencies)| latencies.told(lane.label()));
+        let mut latencies: Vec<_> = told.filter(|latency| latency.records > 0).collect();
+        latencies.append(&mut report.latencies);
+        report.latencies = latencies;
         report.stages = self.tally.stages;
         report.handing_over = self.handing_over;
         report.threads = self.workers as u64;
@@ -257,7 +283,14 @@ impl Crew {
                     Vec::new()
                 }
                 Piece::Input(input) => {
-                    let finished = self.through::<D>(ordinal, input, (claim.progress, claim.arrived), worker);
+                    let about = About {
+                        ordinal,
+                        progress: claim.progress,
+                        arrived: claim.arrived,
+                        dropped: claim.dropped,
+                        latest: claim.latest,
+                    };
+                    let finished = self.through::<D>(about, input, worker);
                     match finished {
                         Ok(finished) => {
                             self.hand_over(ordinal, Ok(finished), ordered, &mut worker.handing_over)
@@ -286,11 +319,11 @@ impl Crew {
     /// Takes a chunk through decoding and all stages, to where the drain can take it.
     fn through<D: Drain>(
         &self,
-        ordinal: u64,
+        about: About,
         input: Input,
-        (progress, arrived): (Progress, Instant),
         worker: &mut Worker<D::Local>,
     ) -> Result<Finished<D::Ready>, Stopped> {
+        let ordinal = about.ordinal;
         let start = Instant::now();
         let (decoded, lines, chunk) = decode(input, worker)?;
         worker.spent.decoding += start.elapsed();
@@ -303,12 +336,13 @@ impl Crew {
             batch.origins.iter_mut().for_each(|origins| origins.shift_lines(base));
         }
         let records = (batch.len() + rejections.len()) as u64;
+        let ahead = about.latest.map_or_else(Vec::new, |latest| set_ahead_aside(&mut batch, latest));
         let rest = match self.stages::<D>(0, batch, ordinal, worker) {
             Ok(rest) => Ok(rest),
             Err(Stopped::Failed(error)) => Err(error),
             Err(Stopped::Cancelled) => return Err(Stopped::Cancelled),
         };
-        Ok(Finished { chunk, progress, arrived, records, rejections, lines, rest })
+        Ok(Finished { about, chunk, records, rejections, ahead, lines, rest })
     }
 
     /// Takes a batch through the stages from `from` on.
@@ -320,6 +354,7 @@ impl Crew {
         worker: &mut Worker<D::Local>,
     ) -> Result<Passed<D::Ready>, Stopped> {
         let (mut rejections, mut entries) = (Vec::new(), vec![Entry::default(); self.lanes.len()]);
+        let mut done = Vec::with_capacity(self.lanes.len());
         let Worker { processes, groups, drain, .. } = worker;
         let moment = self.moment(ordinal);
         for (at, lane) in self.lanes.iter().enumerate().skip(from) {
@@ -329,12 +364,14 @@ impl Crew {
             entry.ledger.input += batch.len() as u64;
             batch = lane.process(batch, moment, &mut processes[at], groups, &mut flow, &mut entry.waiting)?;
             account(entry, &flow, batch.len());
-            entry.time = start.elapsed().saturating_sub(entry.waiting);
+            let end = Instant::now();
+            entry.time = (end - start).saturating_sub(entry.waiting);
+            done.push(end);
             rejections.append(&mut flow.rejections);
         }
         let ready =
             if batch.is_empty() { None } else { Some(D::prepare(drain, batch, &self.sensors.read())?) };
-        Ok(Passed { entries, rejections, ready })
+        Ok(Passed { entries, rejections, ready, done })
     }
 
     fn moment(&self, ordinal: u64) -> Moment<'_> {
@@ -358,6 +395,12 @@ impl Crew {
             self.control.fail(ordinal, error);
             Vec::new()
         })
+    }
+
+    /// Counts records that were dropped behind the last piece.
+    pub(crate) fn note_dropped(&mut self, dropped: u64) {
+        self.tally.source.ledger.input += dropped;
+        self.tally.source.ledger.dropped += dropped;
     }
 
     /// Takes a checkpoint along: in its turn at every stage, then at the sinks.
@@ -474,7 +517,7 @@ impl Crew {
             self.tally.add(&passed.entries);
             set_aside(passed.rejections, drain)?;
             if let Some(ready) = passed.ready {
-                let jobs = drain.accept(ready, &self.sensors)?;
+                let jobs = drain.accept(ready, None, &self.sensors)?;
                 jobs.into_iter().try_for_each(|job| D::work(&mut worker.drain, job))?;
             }
         }
@@ -496,6 +539,21 @@ fn decode<L>(input: Input, worker: &mut Worker<L>) -> Result<(Decoded, LineCount
     }
 }
 
+/// Sets the records aside whose time is behind `latest`: a clock that is so far ahead is wrong.
+fn set_ahead_aside(batch: &mut Batch, latest: Timestamp) -> Vec<Rejection> {
+    let is_ahead = |time: &Timestamp| *time > latest;
+    let Some(times) = batch.times().filter(|times| times.iter().any(is_ahead)) else { return Vec::new() };
+    let (mut flow, mut keep) = (Flow::default(), Mask::filled(batch.len(), true));
+    for (row, time) in times.iter().enumerate().filter(|(_, time)| is_ahead(time)) {
+        let ahead = format_duration(time.as_nanos().saturating_sub(latest.as_nanos()));
+        let why = format!("ahead: {ahead} later than is believed when it came in");
+        flow.reject(batch, row, RejectionKind::Ahead, why);
+        keep.set(row, false);
+    }
+    batch.retain(&keep);
+    flow.rejections
+}
+
 /// Panics are caught where foreign code is called; what one leaves behind is never published.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -514,7 +572,7 @@ impl<D: Drain> Ordered<'_, D> {
     }
 
     fn accept(&mut self, finished: Finished<D::Ready>, sensors: &SharedSensors) -> Result<Vec<PartJob>> {
-        let Finished { chunk, progress, arrived: _, records, mut rejections, lines, rest } = finished;
+        let Finished { about, chunk, records, mut rejections, ahead, lines, rest } = finished;
         chunk.iter().try_for_each(Chunk::check_unchanged)?;
         let ledger = &mut self.tally.source.ledger;
         let base = lines.pass(&mut self.tally.line);
@@ -522,16 +580,28 @@ impl<D: Drain> Ordered<'_, D> {
             rejection.position.line += base;
             rejection.record += ledger.input;
         }
-        ledger.input += records;
-        ledger.rejected += rejections.len() as u64;
-        ledger.output += records - rejections.len() as u64;
+        let aside = (rejections.len() + ahead.len()) as u64;
+        ledger.input += records + about.dropped;
+        ledger.dropped += about.dropped;
+        ledger.rejected += aside;
+        ledger.output += records - aside;
         self.limit.pass(records, &rejections)?;
         let passed = rest?;
         self.tally.add(&passed.entries);
+        let since = about.latest.map(|_| about.arrived);
+        if let Some(arrived) = since {
+            for ((latencies, done), entry) in
+                self.tally.latencies.iter_mut().zip(&passed.done).zip(&passed.entries)
+            {
+                latencies.add(done.saturating_duration_since(arrived), entry.ledger.input);
+            }
+        }
+        rejections.extend(ahead);
         rejections.extend(passed.rejections);
         set_aside(rejections, self.drain)?;
-        let jobs = passed.ready.map_or_else(|| Ok(Vec::new()), |ready| self.drain.accept(ready, sensors))?;
-        self.observer.progress(self.name, progress, self.tally.source.ledger.input);
+        let jobs =
+            passed.ready.map_or_else(|| Ok(Vec::new()), |ready| self.drain.accept(ready, since, sensors))?;
+        self.observer.progress(self.name, about.progress, self.tally.source.ledger.input);
         Ok(jobs)
     }
 }

@@ -38,8 +38,13 @@ pub(crate) trait Drain: Send {
     /// Does with a batch whatever can be done before its turn.
     fn prepare(local: &mut Self::Local, batch: Batch, sensors: &Sensors) -> Result<Self::Ready>;
 
-    /// Takes what was prepared; gives what is left to do, by anybody at any time before the end.
-    fn accept(&mut self, ready: Self::Ready, sensors: &SharedSensors) -> Result<Vec<PartJob>>;
+    /// Takes what was prepared of records that came in at `arrived`, where that is known; gives what is left to do, by anybody at any time before the end.
+    fn accept(
+        &mut self,
+        ready: Self::Ready,
+        arrived: Option<Instant>,
+        sensors: &SharedSensors,
+    ) -> Result<Vec<PartJob>>;
 
     /// Does what was left to do.
     fn work(local: &mut Self::Local, job: PartJob) -> Result<()>;
@@ -118,7 +123,12 @@ impl Drain for FirstPass {
         local.observe(&batch, sensors)
     }
 
-    fn accept(&mut self, _ready: (), _sensors: &SharedSensors) -> Result<Vec<PartJob>> {
+    fn accept(
+        &mut self,
+        _ready: (),
+        _arrived: Option<Instant>,
+        _sensors: &SharedSensors,
+    ) -> Result<Vec<PartJob>> {
         Ok(Vec::new())
     }
 

@@ -76,6 +76,11 @@ impl Lane {
         Ok(Self { label, way })
     }
 
+    /// What messages call it.
+    pub(crate) fn label(&self) -> &str {
+        &self.label
+    }
+
     /// What a worker keeps of the stage.
     pub(crate) fn local(&self) -> Result<Option<Box<dyn Process>>> {
         match &self.way {

@@ -22,7 +22,8 @@ pub(crate) struct Counted {
 /// Counts rejects record by record, so that the verdict does not depend on chunks.
 #[derive(Clone)]
 pub(crate) struct RejectLimit {
-    limit: MaxRejects,
+    /// `None` for any number.
+    limit: Option<MaxRejects>,
     records: u64,
     rejects: u64,
     first: Option<Rejection>,
@@ -30,7 +31,7 @@ pub(crate) struct RejectLimit {
 }
 
 impl RejectLimit {
-    pub(crate) fn new(limit: MaxRejects) -> Self {
+    pub(crate) fn new(limit: Option<MaxRejects>) -> Self {
         Self { limit, records: 0, rejects: 0, first: None, by_column: BTreeMap::new() }
     }
 
@@ -68,7 +69,7 @@ impl RejectLimit {
 
     /// The input has ended: a run in which every record was refused fails, however short it was.
     pub(crate) fn finish(&self) -> Result<()> {
-        if self.records > 0 && self.rejects == self.records {
+        if self.limit.is_some() && self.records > 0 && self.rejects == self.records {
             Err(self.error("every record was refused"))
         } else {
             Ok(())
@@ -88,10 +89,10 @@ impl RejectLimit {
 
     fn check(&self, records: u64) -> Result<()> {
         match self.limit {
-            MaxRejects::Count(count) if self.rejects > count => {
+            Some(MaxRejects::Count(count)) if self.rejects > count => {
                 Err(self.error(&format!("more than {count} rejects")))
             }
-            MaxRejects::Share(share)
+            Some(MaxRejects::Share(share))
                 if records >= FIRST_CHECK && self.rejects as f64 > share * records as f64 =>
             {
                 Err(self
@@ -138,7 +139,7 @@ mod tests {
 
     /// Passes records, each good or refused, in pieces; the error's message.
     fn verdict(limit: MaxRejects, refused: &[bool], pieces: impl Fn(usize) -> usize) -> Option<String> {
-        let (mut state, mut start) = (RejectLimit::new(limit), 0);
+        let (mut state, mut start) = (RejectLimit::new(Some(limit)), 0);
         while start < refused.len() {
             let end = refused.len().min(start + pieces(start).max(1));
             let records = (start..end).filter(|&at| refused[at]).map(|at| rejection(at as u64 + 1));

@@ -13,7 +13,7 @@ use super::tally::CountedEntry;
 use crate::batch::{Batch, Schema};
 use crate::checkpoint::{Ending, Manifest};
 use crate::error::{Error, Part, Rejection, RejectionKind, Result};
-use crate::metrics::Entry;
+use crate::metrics::{Entry, Latencies};
 use crate::pipeline::Pipeline;
 use crate::sensor::{PerSensor, Sensors, SharedSensors};
 use crate::sink::{Block, Outset, Prepare, Sink, Takes};
@@ -37,6 +37,8 @@ struct Outlet {
     /// After a restart.
     begins_anew: bool,
     entry: Entry,
+    /// From arrival to output, of live input.
+    latencies: Latencies,
 }
 
 /// Which sensors a sink is given.
@@ -66,6 +68,7 @@ impl Outlets {
                 sink,
                 begins_anew: !entry.spec.can_resume(),
                 entry: Entry::new(entry.spec.name()),
+                latencies: Latencies::default(),
             })
         });
         let outlets = outlets.collect::<Result<_>>()?;
@@ -177,6 +180,8 @@ impl Outlets {
     }
 
     fn close(self, report: &mut Report) {
+        let told = self.outlets.iter().map(|outlet| outlet.latencies.told(&outlet.label));
+        report.latencies.extend(told.filter(|latency| latency.records > 0));
         report.sinks = self.outlets.into_iter().map(|outlet| outlet.entry).collect();
         report.rejects = self.rejects;
         report
@@ -239,6 +244,7 @@ impl Drain for Outlets {
         match rejection.kind {
             RejectionKind::Malformed => self.rejects.malformed += 1,
             RejectionKind::Late => self.rejects.late += 1,
+            RejectionKind::Ahead => self.rejects.ahead += 1,
         }
         self.rejects.note(rejection);
         for outlet in self.outlets.iter_mut().filter(|outlet| outlet.takes == Takes::Rejections) {
@@ -266,7 +272,12 @@ impl Drain for Outlets {
         local.iter_mut().map(|local| ready(local).transpose()).collect()
     }
 
-    fn accept(&mut self, ready: Self::Ready, sensors: &SharedSensors) -> Result<Vec<PartJob>> {
+    fn accept(
+        &mut self,
+        ready: Self::Ready,
+        arrived: Option<Instant>,
+        sensors: &SharedSensors,
+    ) -> Result<Vec<PartJob>> {
         let mut jobs = Vec::new();
         for (at, (outlet, ready)) in self.outlets.iter_mut().zip(ready).enumerate() {
             let Some(ReadyBatch { input, output, content }) = ready else { continue };
@@ -280,6 +291,9 @@ impl Drain for Outlets {
             })?;
             if self.is_live {
                 outlet.timed(|sink| sink.push())?;
+            }
+            if let Some(arrived) = arrived {
+                outlet.latencies.add(arrived.elapsed(), output);
             }
             let (label, part) = (&outlet.label, outlet.part);
             jobs.extend(job.map(|job| PartJob { label: label.clone(), part, sink: at, job }));

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Rejection, Result};
-use crate::metrics::{Entry, seconds};
+use crate::metrics::{Entry, Latency, seconds};
 
 /// How many rejects a report shows.
 const SHOWN: usize = 5;
@@ -34,6 +34,8 @@ pub struct Report {
     /// Time that threads waited to hand chunks to the sinks in their order.
     #[serde(serialize_with = "seconds", rename = "handing_over_seconds")]
     pub handing_over: Duration,
+    /// From the arrival of records to each stage's end and each sink's output, of live input.
+    pub latencies: Vec<Latency>,
     /// What else is worth knowing.
     pub remarks: Vec<String>,
     /// Wall time.
@@ -62,6 +64,8 @@ pub struct Rejects {
     pub malformed: u64,
     /// How many came too late.
     pub late: u64,
+    /// How many had a time further ahead than is believed.
+    pub ahead: u64,
     /// The first five: position, column and reason, raw text.
     pub first: Vec<Shown>,
 }

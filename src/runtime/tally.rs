@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::metrics::{Entry, Ledger};
+use crate::metrics::{Entry, Latencies, Ledger};
 use crate::stage::Stage;
 
 /// Ledger, time, waiting.
@@ -26,6 +26,8 @@ pub(crate) struct Tally {
     pub(crate) stages: Vec<Entry>,
     /// The line after the last chunk.
     pub(crate) line: u64,
+    /// From arrival to the end of each stage, of live input.
+    pub(crate) latencies: Vec<Latencies>,
 }
 
 impl Tally {
@@ -35,6 +37,7 @@ impl Tally {
             source: Entry::new(source),
             stages: stages.iter().map(|stage| Entry::new(stage.name())).collect(),
             line: 1,
+            latencies: vec![Latencies::default(); stages.len()],
         }
     }
 

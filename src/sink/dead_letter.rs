@@ -14,7 +14,7 @@ use crate::error::{Error, Rejection, RejectionKind, Result};
 use crate::registry::{Component, parameters_of};
 use crate::sensor::Sensors;
 
-/// A file of JSON Lines: file, line, offset, column, kind (malformed or late), reason, raw; `raw_hex` too where the
+/// A file of JSON Lines: file, line, offset, column, kind (malformed, late or ahead), reason, raw; `raw_hex` too where the
 /// raw bytes are not UTF-8.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -99,7 +99,11 @@ impl Sink for Open {
             line: rejection.position.line,
             offset: rejection.position.offset,
             column: rejection.column.as_deref(),
-            kind: if rejection.kind == RejectionKind::Late { "late" } else { "malformed" },
+            kind: match rejection.kind {
+                RejectionKind::Malformed => "malformed",
+                RejectionKind::Late => "late",
+                RejectionKind::Ahead => "ahead",
+            },
             reason: &rejection.reason,
             raw: &raw,
             raw_hex: (!is_utf8).then(|| rejection.raw.iter().map(|byte| format!("{byte:02x}")).collect()),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use schemars::Schema;
 
-use super::file::{FileOptions, FileSource};
+use super::file::FileOptions;
 use super::{OpenOptions, Source, SourceSpec, Traits};
 use crate::error::Result;
 use crate::format::columns::ColumnOptions;
@@ -92,8 +92,7 @@ impl SourceSpec for Csv {
 
     fn open(&self, options: &OpenOptions) -> Result<Box<dyn Source>> {
         let format = CsvFormat::new(&self.dialect, &self.columns)?.with_origins(options.origins);
-        let files = self.files.files(&EXTENSIONS)?;
-        Ok(Box::new(FileSource::open(Arc::new(format), files, options)?))
+        Ok(Box::new(self.files.open(Arc::new(format), &EXTENSIONS, options)?))
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use schemars::Schema;
 
-use super::file::{FileOptions, FileSource};
+use super::file::FileOptions;
 use super::{OpenOptions, Source, SourceSpec, Traits};
 use crate::error::Result;
 use crate::format::columns::ColumnOptions;
@@ -70,7 +70,6 @@ impl SourceSpec for JsonLines {
 
     fn open(&self, options: &OpenOptions) -> Result<Box<dyn Source>> {
         let format = JsonFormat::new(&self.json, &self.columns)?.with_origins(options.origins);
-        let files = self.files.files(&EXTENSIONS)?;
-        Ok(Box::new(FileSource::open(Arc::new(format), files, options)?))
+        Ok(Box::new(self.files.open(Arc::new(format), &EXTENSIONS, options)?))
     }
 }

@@ -72,6 +72,8 @@ pub struct Traits {
     pub is_bounded: bool,
     /// It can be read again from the start, with the same result.
     pub is_replayable: bool,
+    /// Anybody may send, at any time: what one of them sends must not end the run.
+    pub is_open: bool,
 }
 
 /// A source as written in a pipeline: immutable, checked, nothing opened yet.

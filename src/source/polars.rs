@@ -94,7 +94,7 @@ impl SourceSpec for Frame {
     }
 
     fn traits(&self) -> Traits {
-        Traits { is_bounded: true, is_replayable: true }
+        Traits { is_bounded: true, is_replayable: true, is_open: false }
     }
 
     fn open(&self, options: &OpenOptions) -> Result<Box<dyn Source>> {

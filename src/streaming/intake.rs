@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use crossbeam::channel::{Receiver, SendTimeoutError, Sender, bounded};
 
+use crate::pipeline::WhenFull;
+use crate::runtime::Now;
 use crate::runtime::crew::{Claim, Feed, Piece, Spent};
 use crate::runtime::guard::caught;
 use crate::runtime::room::Room;
@@ -36,11 +38,32 @@ pub(super) struct Reader {
     clock: Clock,
     /// Whether anything has come since the last one.
     is_dirty: bool,
+    policy: Policy,
+    /// Records dropped since the last piece.
+    dropped: u64,
+}
+
+/// How live input is taken on.
+#[derive(Clone)]
+pub(super) struct Policy {
+    /// What is believed of a record's time, in nanoseconds ahead of the clock.
+    pub(super) max_ahead: i64,
+    pub(super) when_full: WhenFull,
+    /// The clock.
+    pub(super) now: Now,
 }
 
 /// What workers take pieces from.
 pub(super) struct Intake {
     receiver: Receiver<Claim>,
+}
+
+/// What the source's thread gives back.
+pub(super) struct Read {
+    pub(super) ended: Ended,
+    /// Records dropped behind the last piece.
+    pub(super) dropped: u64,
+    pub(super) source: Box<dyn Source>,
 }
 
 /// Why the source's thread has ended.
@@ -61,6 +84,7 @@ pub(super) fn between(
     stop: Arc<AtomicBool>,
     cancelled: Arc<AtomicBool>,
     clock: Clock,
+    policy: Policy,
 ) -> (Reader, Intake) {
     let (sender, receiver) = bounded(PIECES);
     let reader = Reader {
@@ -73,6 +97,8 @@ pub(super) fn between(
         next: 0,
         clock,
         is_dirty: false,
+        policy,
+        dropped: 0,
     };
     (reader, Intake { receiver })
 }
@@ -80,7 +106,7 @@ pub(super) fn between(
 impl Reader {
     /// The life of the source's thread: it waits for the source, and for room among what waits for the workers; it ends with the
     /// input, when the run is asked to stop, or when the run has failed. The workers end when the channel is empty and this is gone.
-    pub(super) fn read(mut self) -> (Ended, Box<dyn Source>) {
+    pub(super) fn read(mut self) -> Read {
         let ended = loop {
             if self.is_cancelled() {
                 break Ended::Failed;
@@ -107,21 +133,31 @@ impl Reader {
                 break Ended::Failed;
             }
         };
-        (ended, self.source)
+        Read { ended, dropped: self.dropped, source: self.source }
     }
 
-    /// Hands a piece to the workers as soon as they have room for it; whether it did.
+    /// Hands a piece to the workers as soon as they have room for it; whether it did. Where the pipeline says so, what there is no
+    /// room for is dropped.
     fn send(&mut self, piece: Piece) -> bool {
-        let (arrived, progress) = (Instant::now(), self.source.progress());
+        let arrived = Instant::now();
+        let latest = self.policy.now.read().saturating_add(self.policy.max_ahead);
+        let may_drop = self.policy.when_full == WhenFull::Drop && matches!(piece, Piece::Input(_));
+        let patience = if may_drop { Duration::ZERO } else { PATIENCE };
         let place = loop {
-            match self.room.take(size(&piece), PATIENCE) {
+            match self.room.take(size(&piece), patience) {
                 Some(place) => break place,
                 None if self.is_cancelled() => return false,
+                None if may_drop => {
+                    self.dropped += records(&piece);
+                    return true;
+                }
                 None => {}
             }
         };
-        let ordinal = self.next;
-        let mut claim = Claim { ordinal, piece, progress, arrived, place: Some(place) };
+        let dropped = std::mem::take(&mut self.dropped);
+        let (ordinal, progress) = (self.next, self.source.progress());
+        let mut claim =
+            Claim { ordinal, piece, progress, arrived, dropped, latest: Some(latest), place: Some(place) };
         loop {
             claim = match self.sender.send_timeout(claim, PATIENCE) {
                 Ok(()) => break,
@@ -148,6 +184,17 @@ fn size(piece: &Piece) -> usize {
             batch.len() * 8 * batch.schema().fields().len() + batch.text.len()
         }
         Piece::Input(Input::Nothing) | Piece::Failed(_) | Piece::Cut(_) => 0,
+    }
+}
+
+/// How many records a piece has that is dropped unread: its lines.
+fn records(piece: &Piece) -> u64 {
+    match piece {
+        Piece::Input(Input::Chunk(chunk)) => {
+            memchr::memchr_iter(b'\n', chunk.bytes.as_slice()).count() as u64
+        }
+        Piece::Input(Input::Records(decoded)) => (decoded.batch.len() + decoded.rejections.len()) as u64,
+        _ => 0,
     }
 }
 

@@ -33,7 +33,7 @@ use crate::sensor::{SensorIds, SharedSensors};
 use crate::source::Source;
 use crate::stage::{Reach, Stage};
 
-use intake::{Ended, between};
+use intake::{Ended, Policy, Read, between};
 
 /// Runs `pipeline` until its input ends, or [`RunOptions::stop`] is set; then what has come in is committed.
 ///
@@ -53,6 +53,10 @@ pub fn run(
         None | Some(Ending::Running) => {}
         Some(ending) => return after_the_end(pipeline, options, state, ending),
     }
+    let mut options = options.clone();
+    // A record whose time is not believed is set aside in full.
+    options.open.origins = true;
+    let options = &options;
     let mut setup = Setup::open(pipeline, &stages, options)?;
     let workers = workers(options);
     let mut crew = Crew::new(pipeline, &stages, &setup, workers, options, &sensors)?;
@@ -62,8 +66,13 @@ pub fn run(
     let clock = Clock::new(options.state.as_ref().map(|state| state.every));
     let ids = SensorIds::new(Arc::clone(&sensors));
     let cancelled = crew.cancelled();
-    let (reader, intake) =
-        between(setup.source, ids, Arc::clone(&options.stop), Arc::clone(&cancelled), clock);
+    let policy = Policy {
+        max_ahead: pipeline.input.max_ahead()?,
+        when_full: pipeline.input.when_full,
+        now: options.now.clone(),
+    };
+    let stop = Arc::clone(&options.stop);
+    let (reader, intake) = between(setup.source, ids, stop, Arc::clone(&cancelled), clock, policy);
     let (driven, read) = thread::scope(|scope| {
         let reading = thread::Builder::new().name("source".into()).spawn_scoped(scope, || reader.read());
         let reading = reading.map_err(|error| no_thread(&error))?;
@@ -74,7 +83,8 @@ pub fn run(
         let read = reading.join().map_err(|_| Error::internal("the source's thread panicked"));
         Ok::<_, Error>((driven, read?))
     })?;
-    let (ended, source) = read;
+    let Read { ended, dropped, source } = read;
+    crew.note_dropped(dropped);
     let mut report = Report { bytes: source.bytes(), ..Report::default() };
     report.remarks.extend(source.remarks());
     let pauses = ended == Ended::Stopped && outlets.has_state();

@@ -52,11 +52,6 @@ impl Framing {
         self.offset
     }
 
-    /// What its messages call it.
-    pub(super) fn name(&self) -> &Arc<str> {
-        &self.name
-    }
-
     /// Takes bytes in.
     pub(super) fn push(&mut self, mut bytes: &[u8]) {
         if self.skips {

@@ -4,6 +4,7 @@ mod address;
 mod beginning;
 mod blocks;
 mod decompress;
+mod follow;
 mod framing;
 mod map;
 mod paths;
@@ -23,6 +24,7 @@ use serde::{Deserialize, Serialize};
 pub use self::address::Address;
 pub use self::beginning::beginning;
 use self::blocks::{Arrival, Blocks};
+use self::follow::Follower;
 use self::framing::Layout;
 pub(crate) use self::map::{MappedFile, is_local};
 pub use self::paths::InputFile;
@@ -45,8 +47,12 @@ const MAX_WAIT: usize = 16 << 20;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct FileOptions {
     /// A file, a glob, a directory, or a list of them; "-" is standard input. Text packed as .gz or .zst
-    /// is decompressed. Parquet needs files.
+    /// is decompressed. Parquet needs files. A list may end with an address from which records go on coming in:
+    /// "tcp-listen://host:port", "tcp://host:port", "udp://host:port", "unix-listen:///path" or "unix:///path".
     pub path: OneOrMany,
+    /// Whether files are read on as they grow, and new ones that fit are read too: such as logs that are rotated.
+    #[serde(default)]
+    pub follow: bool,
 }
 
 /// A text or a list of texts.
@@ -61,7 +67,7 @@ pub enum OneOrMany {
 
 impl<T: Into<String>> From<T> for FileOptions {
     fn from(path: T) -> Self {
-        Self { path: OneOrMany::One(path.into()) }
+        Self { path: OneOrMany::One(path.into()), follow: false }
     }
 }
 
@@ -81,6 +87,22 @@ impl FileOptions {
         paths::expand(self.patterns(), extensions)
     }
 
+    /// Opens what the options name, of one format.
+    ///
+    /// # Errors
+    /// When a file is not there, or not of the format.
+    pub fn open(
+        &self,
+        format: Arc<dyn Format>,
+        extensions: &[&str],
+        options: &OpenOptions,
+    ) -> Result<FileSource> {
+        match self.follow {
+            true => FileSource::follow(format, self, extensions, options),
+            false => FileSource::open(format, self.files(extensions)?, options),
+        }
+    }
+
     /// The files that there are, for people.
     pub fn paths(&self, extensions: &[&str]) -> Vec<PathBuf> {
         self.files(extensions).unwrap_or_default().into_iter().filter_map(|file| file.path).collect()
@@ -88,8 +110,11 @@ impl FileOptions {
 
     /// Files end and can be read again; standard input and named pipes cannot, and whether they end is known when they have.
     pub fn traits(&self) -> Traits {
-        let is_bounded = !self.patterns().iter().any(|path| paths::may_wait(path));
-        Traits { is_bounded, is_replayable: is_bounded && !self.patterns().iter().any(|path| path == "-") }
+        let is_bounded = !self.follow && !self.patterns().iter().any(|path| paths::may_wait(path));
+        let is_replayable = is_bounded && !self.patterns().iter().any(|path| path == "-");
+        let is_open =
+            self.follow || self.patterns().iter().any(|path| !matches!(Address::parse(path), Ok(None)));
+        Traits { is_bounded, is_replayable, is_open }
     }
 }
 
@@ -112,6 +137,7 @@ pub struct FileSource {
 enum Open {
     File(OpenFile),
     Sockets(Box<Sockets>),
+    Growing(Box<Follower>),
 }
 
 /// A file that is being read.
@@ -129,6 +155,7 @@ impl Open {
         match self {
             Self::File(file) => file.blocks.is_live(),
             Self::Sockets(_) => true,
+            Self::Growing(_) => false,
         }
     }
 
@@ -137,6 +164,7 @@ impl Open {
         match self {
             Self::File(file) => file.blocks.consumed(),
             Self::Sockets(sockets) => sockets.bytes(),
+            Self::Growing(follower) => follower.bytes(),
         }
     }
 }
@@ -177,6 +205,53 @@ impl FileSource {
         Ok(source)
     }
 
+    /// Follows `files`, which grow; the columns are those of the first that is there, or what the options say.
+    ///
+    /// # Errors
+    /// When nothing says what the columns are.
+    pub fn follow(
+        format: Arc<dyn Format>,
+        options: &FileOptions,
+        extensions: &[&str],
+        open: &OpenOptions,
+    ) -> Result<Self> {
+        if let Some(path) =
+            options.patterns().iter().find(|path| *path == "-" || !matches!(Address::parse(path), Ok(None)))
+        {
+            return Err(Error::config(format!("`{path}` is no file that could be followed"))
+                .with_help("leave `follow` out: what comes in there is read as it comes anyway"));
+        }
+        // A glob that fits nothing yet may do later, if the options say it all.
+        let files = options.files(extensions).unwrap_or_default();
+        let mut source = match files.iter().find(|file| !file.is_empty()) {
+            Some(first) => Self::open(format, vec![first.clone()], open)?,
+            None => {
+                let schema = format
+                    .schema(Head { name: "", stem: "", bytes: &[], is_whole: true })
+                    .map_err(unnamed)?;
+                Self {
+                    format,
+                    files: Vec::new(),
+                    schema: Arc::new(schema),
+                    options: open.clone(),
+                    at: 0,
+                    open: None,
+                    sequence: 0,
+                    done: 0,
+                    total: None,
+                }
+            }
+        };
+        let layout = Layout {
+            format: Arc::clone(&source.format),
+            schema: Arc::clone(&source.schema),
+            chunk_size: open.chunk_size,
+        };
+        source.total = None;
+        source.open = Some(Open::Growing(Box::new(Follower::open(options.patterns(), extensions, layout)?)));
+        Ok(source)
+    }
+
     /// Makes the opened file `at` ready to be read from its first record.
     fn bind(&self, at: usize, mut blocks: Blocks) -> Result<OpenFile> {
         let file = &self.files[at];
@@ -208,7 +283,7 @@ impl FileSource {
 }
 
 fn unnamed(error: Error) -> Error {
-    Error::config(format!("the columns of what comes in over a socket must be named: {}", error.message()))
+    Error::config(format!("the columns of what is still to come must be named: {}", error.message()))
         .with_help("give `measurements`, and for csv `header = false` with `names`")
 }
 
@@ -326,6 +401,10 @@ impl Source for FileSource {
                     self.sequence += 1;
                     return sockets.next(self.sequence - 1).map(Some);
                 }
+                Open::Growing(follower) => {
+                    self.sequence += 1;
+                    return follower.next(self.sequence - 1).map(Some);
+                }
             };
             match next {
                 Next::Nothing => return Ok(Some(Input::Nothing)),
@@ -374,15 +453,22 @@ impl Source for FileSource {
     fn remarks(&self) -> Vec<String> {
         match &self.open {
             Some(Open::Sockets(sockets)) => vec![sockets.remark()],
+            Some(Open::Growing(follower)) => follower.remarks(),
             _ => Vec::new(),
         }
     }
 
     fn save(&self) -> Result<Option<Vec<u8>>> {
-        resume::save(&self.files, self.offset()).map(Some)
+        match &self.open {
+            Some(Open::Growing(follower)) => follower.save().map(Some),
+            _ => resume::save(&self.files, self.offset()).map(Some),
+        }
     }
 
     fn restore(&mut self, state: &[u8]) -> Result<()> {
+        if let Some(Open::Growing(follower)) = &mut self.open {
+            return follower.restore(state);
+        }
         let offset = resume::check(&self.files, state)?;
         self.seek(offset)
     }

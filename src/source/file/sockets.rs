@@ -145,15 +145,6 @@ impl Sockets {
         })
     }
 
-    /// Where it listens, with the port that the system has chosen.
-    pub(super) fn local(&self) -> Option<String> {
-        match &self.own {
-            Own::TcpListener(listener) => listener.local_addr().ok().map(|at| format!("tcp://{at}")),
-            Own::Datagrams(socket, _) => socket.local_addr().ok().map(|at| format!("udp://{at}")),
-            Own::UnixListener(_) | Own::Dial { .. } => None,
-        }
-    }
-
     /// What has come, or nothing after a while.
     ///
     /// # Errors
