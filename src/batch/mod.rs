@@ -171,8 +171,11 @@ impl Batch {
             column.append(more, &mut carry);
         }
         if let Some(more) = &other.origins {
-            self.origins.get_or_insert_default().append(more, &mut carry);
+            let origins = self.origins.get_or_insert_default();
+            origins.fill(self.rows);
+            origins.append(more, &mut carry);
         }
         self.rows += other.rows;
+        self.origins.iter_mut().for_each(|origins| origins.fill(self.rows));
     }
 }

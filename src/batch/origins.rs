@@ -65,6 +65,14 @@ impl Origins {
         self.rows.iter_mut().for_each(|origin| origin.line += lines);
     }
 
+    /// Appends records of which it is not known where they came from, up to `len` records in all.
+    pub(super) fn fill(&mut self, len: usize) {
+        if len > self.len() {
+            let file = self.file(&"".into());
+            self.rows.resize(len, Origin { file, line: 0, offset: 0, raw: Span::NULL });
+        }
+    }
+
     pub(super) fn retain(&mut self, mut keep: impl FnMut(usize) -> bool) {
         let mut row = 0;
         self.rows.retain(|_| (keep(row), row += 1).0);

@@ -95,6 +95,7 @@ mod tests {
 
     use super::*;
     use crate::batch::{Field, FieldKind, Mask, Measurement, TimeColumn};
+    use crate::offset::Position;
     use crate::sensor::SensorId;
     use crate::time::Timestamp;
 
@@ -205,6 +206,37 @@ mod tests {
                 said(&batch);
                 batch.sensors().iter().for_each(|&id| assert!(!sensors().name(id).is_empty()));
             }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn batches_with_and_without_text_and_origins_may_follow_one_another(
+            parts in proptest::collection::vec((proptest::collection::vec(row(), 0..5), any::<bool>(), any::<bool>()), 1..6),
+        ) {
+            let mut all = Batch::empty(schema());
+            for (rows, has_origins, has_time_text) in &parts {
+                all.append(&batch(rows, *has_origins, *has_time_text));
+            }
+            let mut row = 0;
+            for (rows, has_origins, has_time_text) in parts {
+                let part = batch(&rows, has_origins, has_time_text);
+                let taken = all.take(&(row..row + rows.len() as u32).collect::<Vec<_>>());
+                for at in 0..part.len() {
+                    prop_assert_eq!(time_text(&taken, at), time_text(&part, at));
+                    let position = |batch: &Batch| batch.origins.as_ref().map(|origins| origins.position(at));
+                    let unknown = all.origins.as_ref().map(|_| Position { file: "".into(), line: 0, offset: 0 });
+                    prop_assert_eq!(position(&taken), position(&part).or(unknown));
+                }
+                row += rows.len() as u32;
+            }
+        }
+    }
+
+    fn time_text(batch: &Batch, row: usize) -> Option<&[u8]> {
+        match &batch.columns()[0] {
+            Column::Time(time) => time.text.get(row).and_then(|&span| batch.text.get(span)),
+            _ => None,
         }
     }
 

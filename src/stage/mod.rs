@@ -17,6 +17,7 @@ mod reorder;
 #[cfg(test)]
 mod restarts;
 mod series;
+mod state;
 #[cfg(test)]
 pub(crate) mod testing;
 mod threshold;

@@ -13,7 +13,7 @@ use super::summary::Summary;
 use crate::batch::{Batch, Column, FieldKind, Measurement, Text, TimeColumn};
 use crate::error::{Error, RejectionKind, Result};
 use crate::sensor::{SensorId, Sensors};
-use crate::stage::{Flow, Process};
+use crate::stage::{Flow, Process, state};
 use crate::time::{Deadlines, Reached, Timestamp, Watermark, format_duration, quiet_at};
 
 /// Puts records into summaries.
@@ -290,13 +290,11 @@ impl Process for Aggregating {
 
     fn save(&self) -> Result<Vec<u8>> {
         let places: Vec<_> = self.places.iter().map(Place::saved).collect();
-        postcard::to_stdvec(&(self.reached, places, &self.summaries))
-            .map_err(|error| Error::internal(format!("the state cannot be saved: {error}")))
+        state::to_bytes(&(self.reached, places, &self.summaries))
     }
 
     fn restore(&mut self, state: &[u8], sensors: &Sensors) -> Result<()> {
-        let (reached, places, summaries): (_, Vec<SavedPlace>, Vec<Summary>) = postcard::from_bytes(state)
-            .map_err(|error| Error::data(format!("the saved state cannot be read: {error}")))?;
+        let (reached, places, summaries): (_, Vec<SavedPlace>, Vec<Summary>) = state::from_bytes(state)?;
         let empty = Summary::new(&self.bound);
         if summaries.len() != places.len() * self.bound.columns.len()
             || !summaries.iter().all(|summary| summary.is_like(&empty))

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use self::series::{Progress, Series, Waiting};
-use super::{Flow, PerSensor, Process, Reach, Stage};
+use super::{Flow, PerSensor, Process, Reach, Stage, state};
 use crate::batch::{Batch, SavedBatch, Schema};
 use crate::error::{Error, RejectionKind, Result};
 use crate::kernel::prefetch::prefetch;
@@ -255,14 +255,11 @@ impl Process for Sorting {
     }
 
     fn save(&self) -> Result<Vec<u8>> {
-        postcard::to_stdvec(&self.saved())
-            .map_err(|error| Error::internal(format!("the state cannot be saved: {error}")))
+        state::to_bytes(&self.saved())
     }
 
     fn restore(&mut self, state: &[u8], sensors: &Sensors) -> Result<()> {
-        let saved = postcard::from_bytes(state)
-            .map_err(|error| Error::data(format!("the saved state cannot be read: {error}")))?;
-        self.take_over(saved, sensors)
+        self.take_over(state::from_bytes(state)?, sensors)
     }
 }
 

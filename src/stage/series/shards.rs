@@ -9,7 +9,7 @@ use crate::batch::{Batch, Column, FieldKind, Mask, Measurement, Schema};
 use crate::error::{Error, RejectionKind, Result};
 use crate::kernel::prefetch::prefetch;
 use crate::sensor::{PerSensor, Sensors};
-use crate::stage::{Flow, Process};
+use crate::stage::{Flow, Process, state};
 
 /// A stage in use whose state is split over shards of sensors, so that several workers can be at it: each shard is
 /// given its share of every batch, in the order of the batches, by one worker at a time.
@@ -219,13 +219,11 @@ impl<S: SeriesStage> Shards for PerSeries<S> {
         let shards: Vec<_> = (0..self.shards.len()).map(|shard| self.shard(shard)).collect();
         let columns = 0..self.binding.columns.len();
         let states: Vec<_> = columns.map(|column| self.by_sensor(&shards, column)).collect();
-        postcard::to_stdvec(&states)
-            .map_err(|error| Error::internal(format!("the state cannot be saved: {error}")))
+        state::to_bytes(&states)
     }
 
     fn restore(&mut self, state: &[u8], sensors: &Sensors) -> Result<()> {
-        let columns: Vec<Vec<Option<S::State>>> = postcard::from_bytes(state)
-            .map_err(|error| Error::data(format!("the saved state cannot be read: {error}")))?;
+        let columns: Vec<Vec<Option<S::State>>> = state::from_bytes(state)?;
         let due = self.binding.columns.len();
         if columns.len() != due {
             let message = format!("the saved state has {} columns, not {due}", columns.len());
