@@ -108,7 +108,7 @@ impl InfluxDecoder {
             rows.field(Role::Sensor(at), &text[series.clone()], Some(series.start))?;
         }
         if let Some(at) = self.table {
-            carried(text, at, &line.table.content, rows)?;
+            carried(text, at, &line.table, rows)?;
         }
         let Some(time) = line.time else {
             return Err(Refusal { column: Some(self.time), reason: "no timestamp".into() });
@@ -162,14 +162,14 @@ fn value(text: &[u8], role: Role, given: Option<Given<'_, '_>>, rows: &mut Rows<
             return refusal(at, format!("{} is a tag's value, not a number", shown(&value.content)));
         }
         (Role::Sensor(_), Some(Given::Tag(value))) => {
-            rows.field(role, &value.content, place(text, &value.content))?;
+            rows.field(role, &value.content, place(text, value))?;
         }
         (Role::Sensor(at), Some(Given::Field(value))) => {
             return refusal(at, format!("{} is a field; a sensor is a tag", shown(&value.text.content)));
         }
         (Role::Text(at), None) => rows.push_text(at, Span::NULL),
         (Role::Text(at), Some(Given::Tag(token) | Given::Field(Value { text: token, .. }))) => {
-            carried(text, at, &token.content, rows)?;
+            carried(text, at, token, rows)?;
         }
         (Role::Sensor(_), None) => rows.field(role, b"", None)?,
         // Follow the roles of the keys, and have no values among them.
@@ -179,18 +179,19 @@ fn value(text: &[u8], role: Role, given: Option<Given<'_, '_>>, rows: &mut Rows<
 }
 
 /// Text is carried as it is, spaces and all.
-fn carried(text: &[u8], at: usize, content: &Cow<'_, [u8]>, rows: &mut Rows<'_>) -> Result<(), Refusal> {
+fn carried(text: &[u8], at: usize, token: &Token<'_>, rows: &mut Rows<'_>) -> Result<(), Refusal> {
+    let content = &token.content;
     if std::str::from_utf8(content).is_err() {
         return Err(Refusal { column: Some(at), reason: format!("{} is not UTF-8", shown(content)) });
     }
-    let span = rows.span(content, place(text, content));
+    let span = rows.span(content, place(text, token));
     rows.push_text(at, span);
     Ok(())
 }
 
-/// Where in `text` the content lies; `None` where it had to be made anew.
-fn place(text: &[u8], content: &Cow<'_, [u8]>) -> Option<usize> {
-    match content {
+/// Where in `text` the content of the token lies; `None` where it had to be made anew.
+fn place(text: &[u8], token: &Token<'_>) -> Option<usize> {
+    match token.content {
         Cow::Borrowed(content) => content.as_ptr().addr().checked_sub(text.as_ptr().addr()),
         Cow::Owned(_) => None,
     }
