@@ -5,6 +5,7 @@ mod common;
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
+use influxdb_line_protocol::FieldValue;
 use tidemill::batch::Batch;
 use tidemill::chunk::Chunk;
 use tidemill::format::Encode;
@@ -14,17 +15,20 @@ use tidemill::sensor::Sensors;
 use tidemill::sink::{ParquetFile, SinkSpec};
 use tidemill::stage::{MovingAverage, Normalize};
 
-use common::{Readings, assert_same, csv_chunk, group, jsonl_chunk, measurement, process, short, start};
+use common::{
+    Readings, assert_same, csv_chunk, group, influx_chunk, jsonl_chunk, measurement, process, short, start,
+};
 
 const COUNT: usize = 20_000;
 
-/// Text to columns, beside the `csv` crate with the standard library's number parser.
+/// Text to columns, beside the crates `csv`, with the standard library's number parser, and `influxdb-line-protocol`.
 fn decode(criterion: &mut Criterion) {
     let readings = Readings::new(COUNT, 100);
     let texts = [
         ("csv", csv_chunk(readings.csv())),
         ("csv, all quoted", csv_chunk(readings.quoted_csv())),
         ("jsonl", jsonl_chunk(readings.jsonl())),
+        ("influx", influx_chunk(readings.influx())),
     ];
     let mut group = group(criterion, "decode", COUNT);
     for (name, chunk) in &texts {
@@ -34,6 +38,11 @@ fn decode(criterion: &mut Criterion) {
     let text = readings.csv();
     assert_same(&by_csv_crate(&text), &readings.values());
     group.bench_function("csv crate, values only", |b| b.iter(|| by_csv_crate(black_box(&text))));
+    let text = readings.influx();
+    assert_same(&by_influx_crate(&text), &readings.values());
+    group.bench_function("influxdb-line-protocol crate, values only", |b| {
+        b.iter(|| by_influx_crate(black_box(&text)));
+    });
 }
 
 /// Where the last whole record of a piece of text ends.
@@ -105,6 +114,15 @@ fn by_csv_crate(text: &[u8]) -> Vec<f64> {
         values.push(std::str::from_utf8(&record[2]).expect("text").parse().expect("a number"));
     }
     values
+}
+
+fn by_influx_crate(text: &[u8]) -> Vec<f64> {
+    let lines = influxdb_line_protocol::parse_lines(std::str::from_utf8(text).expect("text"));
+    let value = |line: influxdb_line_protocol::ParsedLine<'_>| match line.field_value("value") {
+        Some(FieldValue::F64(value)) => *value,
+        other => panic!("{other:?} is no number"),
+    };
+    lines.map(|line| value(line.expect("a record"))).collect()
 }
 
 fn encoded(encoder: &dyn Encode, batch: &Batch, sensors: &Sensors) -> Vec<u8> {

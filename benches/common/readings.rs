@@ -6,6 +6,7 @@ use tidemill::batch::{Batch, Bytes, Schema};
 use tidemill::chunk::Chunk;
 use tidemill::format::columns::ColumnOptions;
 use tidemill::format::csv::{Csv, Dialect};
+use tidemill::format::influx::{Influx, InfluxOptions};
 use tidemill::format::jsonl::{JsonLines, JsonOptions};
 use tidemill::format::{Format, Head};
 use tidemill::offset::Offset;
@@ -72,6 +73,17 @@ impl Readings {
         })
     }
 
+    /// Line protocol of two tags and two fields.
+    pub(crate) fn influx(&self) -> Vec<u8> {
+        let mut text = Vec::new();
+        for (at, Row { sensor, value, .. }) in self.rows().enumerate() {
+            let time = 1_700_000_000_000_000_000 + 1_000_000 * at;
+            let line = format!("cpu,host={sensor},region=b value={value},idle={}i {time}\n", at % 100);
+            text.extend_from_slice(line.as_bytes());
+        }
+        text
+    }
+
     /// In columns.
     pub(crate) fn batch(&self) -> (Batch, Sensors) {
         let mut sensors = Sensors::default();
@@ -118,6 +130,12 @@ pub(crate) fn csv_chunk(text: Vec<u8>) -> Chunk {
 /// All of a JSON Lines file as one chunk.
 pub(crate) fn jsonl_chunk(text: Vec<u8>) -> Chunk {
     chunk(&JsonLines::new(&JsonOptions::default(), &columns()).expect("a format"), text)
+}
+
+/// All of a file of line protocol as one chunk.
+pub(crate) fn influx_chunk(text: Vec<u8>) -> Chunk {
+    let options = InfluxOptions { sensor: Some("host".to_owned()), ..InfluxOptions::default() };
+    chunk(&Influx::new(&options).expect("a format"), text)
 }
 
 fn columns() -> ColumnOptions {

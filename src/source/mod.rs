@@ -5,6 +5,7 @@
 
 mod csv;
 mod file;
+mod influx;
 mod jsonl;
 mod parquet;
 #[cfg(feature = "polars")]
@@ -27,6 +28,7 @@ use crate::sensor::SensorLookup;
 pub use csv::{Csv, Tsv};
 pub use file::{Address, FileOptions, FileSource, InputFile, OneOrMany, beginning};
 pub(crate) use file::{MappedFile, is_local};
+pub use influx::Influx;
 pub use jsonl::JsonLines;
 pub use parquet::Parquet;
 #[cfg(feature = "polars")]

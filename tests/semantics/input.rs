@@ -63,6 +63,21 @@ fn clause_6_lists_are_read_as_given_and_globs_and_folders_by_name() {
 }
 
 #[test]
+fn clause_22_line_protocol_goes_through_a_pipeline() {
+    let text =
+        "# a comment\ncpu,host=a usage=1,idle=3i 5\ncpu,host=b usage=2\nmem,host=a free=7u,state=\"x,y\" 6\n";
+    let bench = Bench::new(&[("in.lp", text)]);
+    let source = "[source]\ntype = \"influx\"\npath = \"@\"\nsensor = \"host\"\nmax_rejects = 1";
+    let stage = "[[stage]]\ntype = \"threshold\"\ncolumns = [\"usage\"]\nmax = 10\nnulls = \"keep\"";
+    let sink = "[[sink]]\ntype = \"csv\"\npath = \"@/out.csv\"";
+    let report = bench.run(&format!("{source}\n{stage}\n{sink}")).expect("a run");
+    let out = std::fs::read_to_string(bench.path("out.csv")).expect("an output");
+    assert_eq!(out, "time,host,table,usage,idle,free,state\n5,a,cpu,1,3,,\n6,a,mem,,,7,\"x,y\"\n");
+    let first = &report.rejects.first[0];
+    assert_eq!((first.line, &*first.reason), (3, "no timestamp"));
+}
+
+#[test]
 fn clause_7_rejects_are_counted_with_and_without_a_dead_letter_and_the_first_five_shown() {
     let text: String =
         ["v,w\n"].into_iter().map(str::to_owned).chain((0..9).map(|n| format!("x{n},1\n{n},2\n"))).collect();

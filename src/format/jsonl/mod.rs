@@ -45,6 +45,8 @@ pub enum UnknownFields {
 pub struct JsonLines {
     options: JsonOptions,
     columns: Columns,
+    /// The columns that the options name, where they name the measurements.
+    named: Option<Vec<String>>,
     origins: bool,
 }
 
@@ -55,7 +57,9 @@ impl JsonLines {
     /// A configuration error that names the option.
     pub fn new(options: &JsonOptions, columns: &ColumnOptions) -> Result<Self> {
         let columns = ColumnOptions { decimal: Decimal::Point, ..columns.clone() };
-        Ok(Self { options: options.clone(), columns: Columns::new(&columns)?, origins: false })
+        let own = columns.time.iter().chain(&columns.sensor);
+        let named = columns.measurements.as_ref().map(|names| own.chain(names).cloned().collect());
+        Ok(Self { options: options.clone(), columns: Columns::new(&columns)?, named, origins: false })
     }
 
     /// Whether batches say where their records came from.
@@ -94,6 +98,10 @@ impl Format for JsonLines {
     }
 
     fn schema(&self, head: Head<'_>) -> Result<Schema> {
+        if let Some(names) = self.named.as_ref().filter(|_| head.bytes.is_empty()) {
+            // Nothing has come yet: the columns are those that the options name.
+            return self.columns.schema_of(head.name, names, |_| false);
+        }
         let (mut names, mut sample) = (Vec::new(), Vec::new());
         let mut at = skip_bom(head.bytes);
         while at < head.bytes.len() && sample.len() < SAMPLE {
@@ -154,4 +162,32 @@ fn sample_record<'t>(fields: &[Entry<'t>], names: &mut Vec<String>) -> Vec<Cow<'
         };
     }
     record
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clause_1_the_columns_may_be_known_before_there_is_a_record() {
+        let columns = ColumnOptions {
+            time: Some("t".into()),
+            sensor: Some("s".into()),
+            measurements: Some(vec!["v".into()]),
+            ..ColumnOptions::default()
+        };
+        let head = Head { name: "socket", stem: "socket", bytes: b"", is_whole: false };
+        let schema = |columns: &ColumnOptions| {
+            JsonLines::new(&JsonOptions::default(), columns).expect("good options").schema(head)
+        };
+        let shown = |schema: Schema| {
+            schema.fields().iter().map(|field| format!("{}: {}", field.name, field.kind)).collect::<Vec<_>>()
+        };
+        let named = shown(schema(&columns).expect("columns"));
+        assert_eq!(named, ["t: time", "s: sensor", "v: measurement"]);
+        let whole = ColumnOptions { sensor: None, ..columns.clone() };
+        assert_eq!(shown(schema(&whole).expect("columns")), ["t: time", "sensor: sensor", "v: measurement"]);
+        let unknown = schema(&ColumnOptions { measurements: None, ..columns }).expect_err("nothing known");
+        assert!(unknown.to_string().contains("no JSON objects"), "{unknown}");
+    }
 }

@@ -1,0 +1,198 @@
+//! Chunks of line protocol to columns.
+
+use std::borrow::Cow;
+
+use memchr::{memchr, memrchr};
+
+use super::line::{Line, Token, Value, blanks, parse};
+use super::lines::Lines;
+use super::place_of;
+use crate::batch::Span;
+use crate::chunk::{Chunk, Decoded};
+use crate::error::Result;
+use crate::format::columns::{Role, shown};
+use crate::format::rows::{Layout, Refusal, Rows};
+use crate::format::{Decode, MAX_RECORD};
+use crate::sensor::SensorLookup;
+
+/// Lines decoded at a time: text, places and columns of them stay near. A fuzzer's inputs are small, and should have several such pieces too.
+const LINES: usize = if cfg!(fuzzing) { 4 } else { 256 };
+
+/// Reads the chunks of one file.
+pub(super) struct InfluxDecoder {
+    /// The tags and fields that have a column.
+    pub(super) keys: Vec<Box<[u8]>>,
+    pub(super) ignore_unknown: bool,
+    /// Nanoseconds a unit of the timestamps.
+    pub(super) unit: i64,
+    /// The time's column, which is the layout's role behind those of the keys.
+    pub(super) time: usize,
+    /// The sensor's column, if the whole series is the sensor: the layout's role behind that of the time.
+    pub(super) series: Option<usize>,
+    /// The table's column, if it has one: the layout's last role.
+    pub(super) table: Option<usize>,
+    pub(super) layout: Layout,
+}
+
+/// A value that a line has for a key.
+#[derive(Clone, Copy)]
+enum Given<'l, 't> {
+    Tag(&'l Token<'t>),
+    Field(&'l Value<'t>),
+}
+
+impl Decode for InfluxDecoder {
+    fn complete(&self, bytes: &[u8], at_end: bool) -> usize {
+        if at_end { bytes.len() } else { memrchr(b'\n', bytes).map_or(0, |at| at + 1) }
+    }
+
+    fn decode(&self, chunk: &Chunk, sensors: &mut dyn SensorLookup) -> Result<Decoded> {
+        self.decode_by_lines(chunk, sensors, LINES)
+    }
+
+    fn decode_by_reference(&self, chunk: &Chunk, sensors: &mut dyn SensorLookup) -> Result<Decoded> {
+        let text = chunk.bytes.as_slice();
+        let mut rows = Rows::new(&self.layout, chunk, sensors);
+        let (mut at, mut number) = (0, 0);
+        while at < text.len() {
+            (_, at) = self.one(text, at, number, &mut rows)?;
+            number += 1;
+        }
+        Ok(rows.finish(number))
+    }
+}
+
+impl InfluxDecoder {
+    /// Quickly where lines are written alike; the same as [`Decode::decode_by_reference`] for any number of lines at a time.
+    pub(super) fn decode_by_lines(
+        &self,
+        chunk: &Chunk,
+        sensors: &mut dyn SensorLookup,
+        most: usize,
+    ) -> Result<Decoded> {
+        let mut rows = Rows::new(&self.layout, chunk, sensors);
+        let lines = Lines::new(self, chunk.bytes.as_slice(), &mut rows).decode(most)?;
+        Ok(rows.finish(lines))
+    }
+
+    /// Takes in the record, blank line or comment that begins at `at` and is line `number`; gives where it ends, and where the next
+    /// line begins.
+    pub(super) fn one(
+        &self,
+        text: &[u8],
+        at: usize,
+        number: u64,
+        rows: &mut Rows<'_>,
+    ) -> Result<(usize, usize)> {
+        let (end, next) = line_at(text, at);
+        if !is_no_record(&text[at..end]) {
+            match self.record(text, at, end, rows) {
+                Ok(()) => rows.accept(at, number, end - at)?,
+                Err(refusal) => rows.refuse(at, number, end - at, refusal),
+            }
+        }
+        Ok((end, next))
+    }
+
+    fn record(&self, text: &[u8], start: usize, end: usize, rows: &mut Rows<'_>) -> Result<(), Refusal> {
+        if end - start > MAX_RECORD {
+            let reason = format!("record of {} bytes; {MAX_RECORD} are allowed", end - start);
+            return Err(Refusal::record(reason));
+        }
+        let line = parse(&text[start..end])?;
+        for (&role, given) in self.layout.roles.iter().zip(self.values(&line)?) {
+            value(text, role, given, rows)?;
+        }
+        if let Some(at) = self.series {
+            let series = start + line.series.start..start + line.series.end;
+            rows.field(Role::Sensor(at), &text[series.clone()], Some(series.start))?;
+        }
+        if let Some(at) = self.table {
+            carried(text, at, &line.table, rows)?;
+        }
+        let Some(time) = line.time else {
+            return Err(Refusal { column: Some(self.time), reason: "no timestamp".into() });
+        };
+        rows.field(Role::Time(self.time), &text[start..end][time.clone()], Some(start + time.start))
+    }
+
+    /// What a line has for each key.
+    fn values<'l, 't>(&self, line: &'l Line<'t>) -> Result<Vec<Option<Given<'l, 't>>>, Refusal> {
+        let tags = line.tags.iter().map(|(key, value)| ("tag", key, Given::Tag(value)));
+        let fields = line.fields.iter().map(|(key, value)| ("field", key, Given::Field(value)));
+        let mut values = vec![None; self.keys.len()];
+        for (order, (what, key, given)) in tags.chain(fields).enumerate() {
+            let name = || shown(&key.content);
+            match place_of(&self.keys, &key.content, order) {
+                Some(at) if values[at].is_none() => values[at] = Some(given),
+                Some(_) => return Err(Refusal::record(format!("{what} {} stands twice", name()))),
+                None if self.ignore_unknown => {}
+                None => return Err(Refusal::record(format!("unknown {what} {}", name()))),
+            }
+        }
+        Ok(values)
+    }
+}
+
+/// The next line from `at`: its end, and the start of the one after. Only a line feed ends a line, quoted or not: so says the syntax.
+pub(super) fn line_at(text: &[u8], at: usize) -> (usize, usize) {
+    let (end, next) = match memchr(b'\n', &text[at..]) {
+        None => (text.len(), text.len()),
+        Some(length) => (at + length, at + length + 1),
+    };
+    (end - usize::from(text[at..end].ends_with(b"\r")), next)
+}
+
+/// Whether a line is blank or a comment.
+pub(super) fn is_no_record(line: &[u8]) -> bool {
+    matches!(line.get(blanks(line)), None | Some(b'#'))
+}
+
+fn value(text: &[u8], role: Role, given: Option<Given<'_, '_>>, rows: &mut Rows<'_>) -> Result<(), Refusal> {
+    let refusal = |at, reason: String| Err(Refusal { column: Some(at), reason });
+    match (role, given) {
+        (Role::Measurement(at), None) => rows.push_number(at, None),
+        (Role::Measurement(at), Some(Given::Field(Value { number: Some(number), .. }))) => {
+            rows.push_number(at, Some(*number));
+        }
+        (Role::Measurement(at), Some(Given::Field(value))) => {
+            return refusal(at, format!("{} is not a number", shown(&value.text.content)));
+        }
+        (Role::Measurement(at), Some(Given::Tag(value))) => {
+            return refusal(at, format!("{} is a tag's value, not a number", shown(&value.content)));
+        }
+        (Role::Sensor(_), Some(Given::Tag(value))) => {
+            rows.field(role, &value.content, place(text, value))?;
+        }
+        (Role::Sensor(at), Some(Given::Field(value))) => {
+            return refusal(at, format!("{} is a field; a sensor is a tag", shown(&value.text.content)));
+        }
+        (Role::Text(at), None) => rows.push_text(at, Span::NULL),
+        (Role::Text(at), Some(Given::Tag(token) | Given::Field(Value { text: token, .. }))) => {
+            carried(text, at, token, rows)?;
+        }
+        (Role::Sensor(_), None) => rows.field(role, b"", None)?,
+        // Follow the roles of the keys, and have no values among them.
+        (Role::Time(_), _) => {}
+    }
+    Ok(())
+}
+
+/// Text is carried as it is, spaces and all.
+fn carried(text: &[u8], at: usize, token: &Token<'_>, rows: &mut Rows<'_>) -> Result<(), Refusal> {
+    let content = &token.content;
+    if std::str::from_utf8(content).is_err() {
+        return Err(Refusal { column: Some(at), reason: format!("{} is not UTF-8", shown(content)) });
+    }
+    let span = rows.span(content, place(text, token));
+    rows.push_text(at, span);
+    Ok(())
+}
+
+/// Where in `text` the content of the token lies; `None` where it had to be made anew.
+fn place(text: &[u8], token: &Token<'_>) -> Option<usize> {
+    match token.content {
+        Cow::Borrowed(content) => content.as_ptr().addr().checked_sub(text.as_ptr().addr()),
+        Cow::Owned(_) => None,
+    }
+}

@@ -1,0 +1,268 @@
+//! One line of line protocol, taken apart byte by byte: `table,tag=value field=value time`.
+//!
+//! The syntax is that of the published reference of line protocol (versions 2 and 3); where that is silent, a line is refused rather than
+//! guessed at.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use crate::format::columns::shown;
+use crate::format::rows::Refusal;
+use crate::format::{MAX_FIELD, MAX_FIELDS};
+use crate::kernel::number::parse_f64;
+
+/// The words for true and false, those before their beginnings.
+const WORDS: [&[u8]; 10] = [b"true", b"True", b"TRUE", b"t", b"T", b"false", b"False", b"FALSE", b"f", b"F"];
+
+/// The parts of a line.
+pub(super) struct Line<'t> {
+    /// Where the table and the tags stand.
+    pub(super) series: Range<usize>,
+    pub(super) table: Token<'t>,
+    /// Keys and values.
+    pub(super) tags: Vec<(Token<'t>, Token<'t>)>,
+    /// Keys and values.
+    pub(super) fields: Vec<(Token<'t>, Value<'t>)>,
+    /// Where the timestamp stands, if there is one.
+    pub(super) time: Option<Range<usize>>,
+}
+
+/// A name or a text: where it stands in the line, quotes included, and what it says.
+pub(super) struct Token<'t> {
+    pub(super) place: Range<usize>,
+    pub(super) content: Cow<'t, [u8]>,
+}
+
+/// The value of a field.
+pub(super) struct Value<'t> {
+    /// Where it stands, and what it says as text: a string's content, everything else as it stands.
+    pub(super) text: Token<'t>,
+    /// The number, if it is one; integers are rounded to the nearest.
+    pub(super) number: Option<f64>,
+}
+
+/// What ends a name, what it never has, and what a backslash in it takes the meaning from.
+struct Syntax {
+    what: &'static str,
+    ends: &'static [u8],
+    never: &'static [u8],
+    escapes: &'static [u8],
+}
+
+const TABLE: Syntax = Syntax { what: "table name", ends: b", ", never: b"\t\0", escapes: b", \\" };
+const TAG_KEY: Syntax = Syntax { what: "tag key", ends: b"=", never: b", \t", escapes: b",= \\" };
+const TAG_VALUE: Syntax = Syntax { what: "tag value", ends: b", ", never: b"=\t", escapes: b",= \\" };
+const FIELD_KEY: Syntax = Syntax { what: "field key", ends: b"=", never: b", \t", escapes: b",= \\" };
+
+/// Takes a line apart that is neither blank nor a comment.
+pub(super) fn parse(line: &[u8]) -> Result<Line<'_>, Refusal> {
+    let mut rest = Cursor { line, at: blanks(line) };
+    let start = rest.at;
+    let table = rest.name(&TABLE)?;
+    let mut tags = Vec::new();
+    while rest.eat(b',') {
+        let key = rest.name(&TAG_KEY)?;
+        rest.equals(&key)?;
+        tags.push((key, rest.name(&TAG_VALUE)?));
+    }
+    let series = start..rest.at;
+    if rest.spaces() == 0 {
+        return Err(Refusal::record("no fields"));
+    }
+    let mut fields = Vec::new();
+    while fields.is_empty() || rest.eat(b',') {
+        let key = rest.name(&FIELD_KEY)?;
+        rest.equals(&key)?;
+        let value = rest.value(&key)?;
+        fields.push((key, value));
+    }
+    if tags.len() + fields.len() > MAX_FIELDS {
+        return Err(Refusal::record(format!("more than {MAX_FIELDS} fields")));
+    }
+    let time = rest.time()?;
+    Ok(Line { series, table, tags, fields, time })
+}
+
+/// How many spaces and tabs a line begins with.
+pub(super) fn blanks(line: &[u8]) -> usize {
+    line.iter().take_while(|&&byte| matches!(byte, b' ' | b'\t')).count()
+}
+
+/// The byte after the boolean that begins at `at`.
+pub(super) fn word(text: &[u8], at: usize) -> Option<usize> {
+    let rest = text.get(at..)?;
+    WORDS.iter().find(|word| rest.starts_with(word)).map(|word| at + word.len())
+}
+
+struct Cursor<'t> {
+    line: &'t [u8],
+    at: usize,
+}
+
+impl<'t> Cursor<'t> {
+    fn peek(&self) -> Option<u8> {
+        self.line.get(self.at).copied()
+    }
+
+    fn eat(&mut self, byte: u8) -> bool {
+        let is_here = self.peek() == Some(byte);
+        self.at += usize::from(is_here);
+        is_here
+    }
+
+    fn spaces(&mut self) -> usize {
+        let start = self.at;
+        while self.eat(b' ') {}
+        self.at - start
+    }
+
+    /// Digits, of which there is at least one.
+    fn digits(&mut self) -> bool {
+        let start = self.at;
+        while self.peek().is_some_and(|byte| byte.is_ascii_digit()) {
+            self.at += 1;
+        }
+        self.at > start
+    }
+
+    fn equals(&mut self, key: &Token<'_>) -> Result<(), Refusal> {
+        if self.eat(b'=') {
+            return Ok(());
+        }
+        Err(Refusal::record(format!("no `=` behind {}", shown(&key.content))))
+    }
+
+    fn name(&mut self, syntax: &Syntax) -> Result<Token<'t>, Refusal> {
+        let start = self.at;
+        let mut made: Option<Vec<u8>> = None;
+        while let Some(byte) = self.peek().filter(|byte| !syntax.ends.contains(byte)) {
+            if syntax.never.contains(&byte) {
+                let (what, byte) = (syntax.what, shown(&[byte]));
+                return Err(Refusal::record(format!("{byte} in a {what}, without a backslash")));
+            }
+            if byte == b'\\' {
+                self.escaped(syntax, made.get_or_insert_with(|| self.line[start..self.at].to_vec()));
+                continue;
+            }
+            made.iter_mut().for_each(|made| made.push(byte));
+            self.at += 1;
+        }
+        let place = start..self.at;
+        let content = made.map_or(Cow::Borrowed(&self.line[place.clone()]), Cow::Owned);
+        check_length(&place)?;
+        match content.last() {
+            None => Err(Refusal::record(format!("empty {}", syntax.what))),
+            Some(b'\\') => Err(Refusal::record(format!("{} that ends in a backslash", syntax.what))),
+            Some(_) => Ok(Token { place, content }),
+        }
+    }
+
+    /// A backslash takes the meaning from some bytes; before any other it means itself, and the other has no meaning either.
+    fn escaped(&mut self, syntax: &Syntax, made: &mut Vec<u8>) {
+        let next = self.line.get(self.at + 1);
+        if !next.is_some_and(|next| syntax.escapes.contains(next)) {
+            made.push(b'\\');
+        }
+        made.extend(next);
+        self.at += 1 + usize::from(next.is_some());
+    }
+
+    fn value(&mut self, key: &Token<'_>) -> Result<Value<'t>, Refusal> {
+        let start = self.at;
+        let what = |what: &str| Refusal::record(format!("field {}: {what}", shown(&key.content)));
+        if self.eat(b'"') {
+            let content = self.string().ok_or_else(|| what("a string without an end"))?;
+            check_length(&(start..self.at))?;
+            return Ok(Value { text: Token { place: start..self.at, content }, number: None });
+        }
+        let number = match word(self.line, start) {
+            Some(end) => {
+                self.at = end;
+                None
+            }
+            None => Some(self.number().ok_or_else(|| what("no number, boolean or string in quotes"))?),
+        };
+        if !matches!(self.peek(), None | Some(b',' | b' ')) {
+            return Err(what("no number, boolean or string in quotes"));
+        }
+        let place = start..self.at;
+        check_length(&place)?;
+        Ok(Value { text: Token { content: Cow::Borrowed(&self.line[place.clone()]), place }, number })
+    }
+
+    /// What stands up to the quote that closes. A backslash takes the meaning from a quote and a backslash, and is itself elsewhere.
+    fn string(&mut self) -> Option<Cow<'t, [u8]>> {
+        let start = self.at;
+        let mut made: Option<Vec<u8>> = None;
+        loop {
+            let byte = self.peek()?;
+            let next = self.line.get(self.at + 1).copied();
+            match (byte, next) {
+                (b'"', _) => break,
+                (b'\\', Some(next @ (b'"' | b'\\'))) => {
+                    made.get_or_insert_with(|| self.line[start..self.at].to_vec()).push(next);
+                    self.at += 2;
+                }
+                _ => {
+                    made.iter_mut().for_each(|made| made.push(byte));
+                    self.at += 1;
+                }
+            }
+        }
+        let end = self.at;
+        self.at += 1;
+        Some(made.map_or(Cow::Borrowed(&self.line[start..end]), Cow::Owned))
+    }
+
+    /// `-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?`, or `-?[0-9]+i`, or `[0-9]+u`; integers of 64 bits.
+    fn number(&mut self) -> Option<f64> {
+        let start = self.at;
+        self.eat(b'-');
+        if !self.digits() {
+            return None;
+        }
+        let text = std::str::from_utf8(&self.line[start..self.at]).ok()?;
+        if self.eat(b'i') {
+            return text.parse().ok().map(|value: i64| value as f64);
+        }
+        if self.eat(b'u') {
+            // The language would take `-0`.
+            let value = text.parse().ok().filter(|_| !text.starts_with('-'));
+            return value.map(|value: u64| value as f64);
+        }
+        if self.eat(b'.') && !self.digits() {
+            return None;
+        }
+        if self.eat(b'e') || self.eat(b'E') {
+            let _ = self.eat(b'+') || self.eat(b'-');
+            if !self.digits() {
+                return None;
+            }
+        }
+        parse_f64(&self.line[start..self.at])
+    }
+
+    /// What is left: spaces, a timestamp, spaces; or nothing but spaces.
+    fn time(&mut self) -> Result<Option<Range<usize>>, Refusal> {
+        let is_apart = self.spaces() > 0;
+        if self.peek().is_none() {
+            return Ok(None);
+        }
+        let start = self.at;
+        self.eat(b'-');
+        let is_number = self.digits();
+        let end = self.at;
+        self.spaces();
+        if is_apart && is_number && self.peek().is_none() {
+            return Ok(Some(start..end));
+        }
+        Err(Refusal::record(format!("{} behind the fields is no timestamp", shown(&self.line[start..]))))
+    }
+}
+
+fn check_length(place: &Range<usize>) -> Result<(), Refusal> {
+    if place.len() <= MAX_FIELD {
+        return Ok(());
+    }
+    Err(Refusal::record(format!("field of {} bytes; {MAX_FIELD} are allowed", place.len())))
+}

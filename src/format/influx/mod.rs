@@ -1,0 +1,325 @@
+//! InfluxDB line protocol: `table,tag=value field=value time`, one record a line.
+//!
+//! The time is always the timestamp, and the sensor one of the tags or the whole series. Fields with numbers are measurements; all other
+//! fields, the tags and the table's name are text.
+
+mod decode;
+mod glue;
+mod line;
+mod lines;
+#[cfg(test)]
+mod published_tests;
+mod stamp;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::columns::{ColumnOptions, Columns, Role, SAMPLE};
+use super::jsonl::UnknownFields;
+use super::rows::Layout;
+use super::{Bound, Format, Head, MAX_FIELDS};
+use crate::batch::{FieldKind, Schema};
+use crate::error::{Error, Result};
+
+use decode::{InfluxDecoder, is_no_record, line_at};
+use line::parse;
+
+/// Options of line protocol.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct InfluxOptions {
+    /// The unit of the timestamps.
+    pub precision: Precision,
+    /// The name of the time's column.
+    pub time: String,
+    /// The tag with the sensor's name; without one, the sensor is the series: the table and the tags as they are written, in a column `sensor`.
+    pub sensor: Option<String>,
+    /// The fields with numbers; if not given, those that have nothing but numbers in the first 1,000 records of the first file.
+    pub measurements: Option<Vec<String>>,
+    /// The tags and fields carried through as text; if not given, all others in the first 1,000 records of the first file. With `measurements` and
+    /// `texts`, the columns are known before there is a record.
+    pub texts: Option<Vec<String>>,
+    /// The name of the column with the table's name (which older versions of line protocol call measurement); "" leaves it out.
+    pub table: String,
+    /// What happens to a record with a tag or field that has no column: `reject` it, or `ignore` the tag or field.
+    pub unknown_fields: UnknownFields,
+}
+
+impl Default for InfluxOptions {
+    fn default() -> Self {
+        Self {
+            precision: Precision::Nanoseconds,
+            time: "time".into(),
+            sensor: None,
+            measurements: None,
+            texts: None,
+            table: "table".into(),
+            unknown_fields: UnknownFields::Reject,
+        }
+    }
+}
+
+/// The unit of timestamps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Precision {
+    /// Nanoseconds.
+    #[default]
+    #[serde(rename = "ns")]
+    Nanoseconds,
+    /// Microseconds.
+    #[serde(rename = "us")]
+    Microseconds,
+    /// Milliseconds.
+    #[serde(rename = "ms")]
+    Milliseconds,
+    /// Seconds.
+    #[serde(rename = "s")]
+    Seconds,
+}
+
+impl Precision {
+    /// As a time format's name.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Nanoseconds => "ns",
+            Self::Microseconds => "us",
+            Self::Milliseconds => "ms",
+            Self::Seconds => "s",
+        }
+    }
+
+    /// Nanoseconds a unit.
+    fn nanos(self) -> i64 {
+        match self {
+            Self::Nanoseconds => 1,
+            Self::Microseconds => 1_000,
+            Self::Milliseconds => 1_000_000,
+            Self::Seconds => 1_000_000_000,
+        }
+    }
+}
+
+/// The format.
+#[derive(Clone, Debug)]
+pub struct Influx {
+    options: InfluxOptions,
+    columns: Columns,
+    origins: bool,
+}
+
+impl Influx {
+    /// Checks the options.
+    ///
+    /// # Errors
+    /// A configuration error that names the option.
+    pub fn new(options: &InfluxOptions) -> Result<Self> {
+        check_named_once(options)?;
+        let columns = ColumnOptions {
+            time: Some(options.time.clone()),
+            time_format: options.precision.name().into(),
+            sensor: options.sensor.clone(),
+            measurements: options.measurements.clone(),
+            ..ColumnOptions::default()
+        };
+        Ok(Self { options: options.clone(), columns: Columns::new(&columns)?, origins: false })
+    }
+
+    /// Whether batches say where their records came from.
+    pub fn with_origins(mut self, origins: bool) -> Self {
+        self.origins = origins;
+        self
+    }
+
+    /// The columns that every input has, then the texts that the options name.
+    fn named(&self) -> Vec<String> {
+        let InfluxOptions { time, sensor, table, texts, .. } = &self.options;
+        let table = Some(table).filter(|table| !table.is_empty());
+        let own = [Some(time), sensor.as_ref(), table];
+        own.into_iter().flatten().chain(texts.iter().flatten()).cloned().collect()
+    }
+
+    /// The columns that the options say there are.
+    fn schema_of_options(&self, head: Head<'_>) -> Result<Schema> {
+        let measurements = self.options.measurements.iter().flatten().cloned();
+        let names: Vec<String> = self.named().into_iter().chain(measurements).collect();
+        self.columns.schema_of(head.name, &names, |_| false)
+    }
+
+    /// The columns that the options and the first records say there are.
+    fn schema_of_sample(&self, head: Head<'_>) -> Result<Schema> {
+        let found = Sample::of(head)?;
+        if found.keys.is_empty() {
+            let what = format!("`{}` has no line protocol among its first lines", head.name);
+            let help = "a line is `table,tag=value field=1.5 1700000000000000000`; to begin without lines, name the \
+                `measurements`";
+            return Err(Error::data(what).with_help(help));
+        }
+        self.check_own_names(head, &found)?;
+        let InfluxOptions { sensor, texts, .. } = &self.options;
+        let mut names = self.named();
+        // A sensor that no record has is missed as a column that is named and not there.
+        names.retain(|name| sensor.as_ref() != Some(name) || found.key(name).is_some());
+        let is_taken = |key: &Key| texts.is_none() || key.is_number();
+        let more = found.keys.iter().filter(|(name, key)| !names.contains(name) && is_taken(key));
+        let own = names.len();
+        names.extend(more.map(|(name, _)| name.clone()).collect::<Vec<_>>());
+        let is_number = |at: usize| at >= own && found.key(&names[at]).is_some_and(Key::is_number);
+        self.columns.schema_of(head.name, &names, is_number)
+    }
+
+    /// The columns of the time and the table must not have the names of tags or fields.
+    fn check_own_names(&self, head: Head<'_>, found: &Sample) -> Result<()> {
+        for (option, column) in [("time", &self.options.time), ("table", &self.options.table)] {
+            if found.key(column).is_some() {
+                let what = format!(
+                    "`{}` has a tag or field `{column}`, as the option `{option}` calls a column",
+                    head.name
+                );
+                return Err(
+                    Error::config(what).with_help(format!("call it something else: {option} = \"…\""))
+                );
+            }
+        }
+        Ok(())
+    }
+
+    fn decoder(&self, schema: &Arc<Schema>) -> InfluxDecoder {
+        let table = schema.index_of(&self.options.table).filter(|_| !self.options.table.is_empty());
+        let series = self.options.sensor.is_none().then(|| schema.sensor());
+        let (mut keys, mut roles) = (Vec::<Box<[u8]>>::new(), Vec::new());
+        for (at, field) in schema.fields().iter().enumerate() {
+            let role = match field.kind {
+                FieldKind::Measurement => Role::Measurement(at),
+                FieldKind::Sensor if series.is_none() => Role::Sensor(at),
+                FieldKind::Text if table != Some(at) => Role::Text(at),
+                _ => continue,
+            };
+            keys.push(field.name.as_bytes().into());
+            roles.push(role);
+        }
+        let time = schema.time().unwrap_or_default();
+        roles.push(Role::Time(time));
+        roles.extend(series.map(Role::Sensor));
+        roles.extend(table.map(Role::Text));
+        let layout = Layout {
+            roles,
+            sensor: None,
+            columns: self.columns.clone(),
+            schema: Arc::clone(schema),
+            origins: self.origins,
+        };
+        let ignore_unknown = self.options.unknown_fields == UnknownFields::Ignore;
+        let unit = self.options.precision.nanos();
+        InfluxDecoder { keys, ignore_unknown, unit, time, series, table, layout }
+    }
+}
+
+impl Format for Influx {
+    fn schema(&self, head: Head<'_>) -> Result<Schema> {
+        match (&self.options.measurements, &self.options.texts) {
+            (Some(_), Some(_)) => self.schema_of_options(head),
+            (Some(_), None) if head.bytes.is_empty() => self.schema_of_options(head),
+            _ => self.schema_of_sample(head),
+        }
+    }
+
+    fn bind(&self, head: Head<'_>, schema: &Arc<Schema>) -> Result<Bound> {
+        let decoder = Arc::new(self.decoder(schema));
+        Ok(Bound { decoder, skip_bytes: skip_bom(head.bytes), skip_lines: 0 })
+    }
+}
+
+/// What the first records have for one tag or field.
+#[derive(Default)]
+struct Key {
+    numbers: usize,
+    others: usize,
+}
+
+impl Key {
+    fn is_number(&self) -> bool {
+        self.numbers > 0 && self.others == 0
+    }
+}
+
+/// The tags and fields of the first records, in the order in which they come.
+#[derive(Default)]
+struct Sample {
+    keys: IndexMap<String, Key>,
+}
+
+impl Sample {
+    fn of(head: Head<'_>) -> Result<Self> {
+        let (mut sample, mut records) = (Self::default(), 0);
+        let mut at = skip_bom(head.bytes);
+        while at < head.bytes.len() && records < SAMPLE {
+            let (end, next) = line_at(head.bytes, at);
+            let is_whole = head.is_whole || head.bytes[..next].ends_with(b"\n");
+            let text = &head.bytes[at..end];
+            if is_whole && !is_no_record(text) && sample.take_in(text) {
+                records += 1;
+            }
+            if sample.keys.len() > MAX_FIELDS {
+                let what = format!(
+                    "the records of `{}` have more than {MAX_FIELDS} different tags and fields",
+                    head.name
+                );
+                return Err(
+                    Error::data(what).with_help("name the `measurements` and `texts` that are wanted")
+                );
+            }
+            at = next;
+        }
+        Ok(sample)
+    }
+
+    /// Whether it is a record.
+    fn take_in(&mut self, line: &[u8]) -> bool {
+        let Ok(line) = parse(line) else { return false };
+        line.tags.iter().for_each(|(key, _)| self.count(&key.content, false));
+        line.fields.iter().for_each(|(key, value)| self.count(&key.content, value.number.is_some()));
+        true
+    }
+
+    /// A key that is no text cannot be that of a column: its records will say so.
+    fn count(&mut self, key: &[u8], is_number: bool) {
+        let key = self.keys.entry(String::from_utf8_lossy(key).into_owned()).or_default();
+        *if is_number { &mut key.numbers } else { &mut key.others } += 1;
+    }
+
+    fn key(&self, name: &str) -> Option<&Key> {
+        self.keys.get(name)
+    }
+}
+
+fn skip_bom(bytes: &[u8]) -> usize {
+    if bytes.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 }
+}
+
+/// Which of `keys` is `key`, which is the `order`th of its record: mostly the one at that place.
+fn place_of(keys: &[Box<[u8]>], key: &[u8], order: usize) -> Option<usize> {
+    match keys.get(order) {
+        Some(known) if **known == *key => Some(order),
+        _ => keys.iter().position(|known| **known == *key),
+    }
+}
+
+fn check_named_once(options: &InfluxOptions) -> Result<()> {
+    let InfluxOptions { time, sensor, measurements, texts, table, .. } = options;
+    let table = Some(table).filter(|table| !table.is_empty());
+    let single = [Some(time), sensor.as_ref(), table].into_iter().flatten();
+    let listed = measurements.iter().chain(texts).flatten();
+    let named: Vec<&String> = single.chain(listed).collect();
+    match named.iter().enumerate().find(|(at, name)| named[..*at].contains(name)) {
+        None => Ok(()),
+        Some((_, name)) => Err(Error::config(format!(
+            "column `{name}` is named twice in `time`, `sensor`, `table`, `measurements` and `texts`"
+        ))
+        .with_help("a column is one of these only")),
+    }
+}

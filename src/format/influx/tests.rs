@@ -1,0 +1,276 @@
+//! What line protocol decodes to, with the messages that a user sees.
+
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use super::{Influx, InfluxOptions, Precision};
+use crate::batch::Bytes;
+use crate::chunk::{Chunk, Decoded};
+use crate::error::Result;
+use crate::format::jsonl::{JsonEncoder, UnknownFields};
+use crate::format::{Encode, Format, Head};
+use crate::offset::Offset;
+use crate::sensor::Sensors;
+
+/// What a file decodes to: its columns, its records as JSON, its rejections.
+#[derive(Debug, Default, PartialEq)]
+struct Read {
+    columns: Vec<String>,
+    rows: Vec<String>,
+    rejections: Vec<String>,
+    sensors: Vec<String>,
+    lines: u64,
+}
+
+/// What a file decodes to that is handed over in pieces which end at `cuts`, ascending, and at its end.
+fn read_cut(options: &InfluxOptions, text: &[u8], cuts: &[usize]) -> Result<Read> {
+    let format = Influx::new(options)?.with_origins(true);
+    let head = Head { name: "a.lp", stem: "a", bytes: text, is_whole: true };
+    let schema = Arc::new(format.schema(head)?);
+    let bound = format.bind(head, &schema)?;
+    let columns = schema.fields().iter().map(|field| format!("{}: {}", field.name, field.kind)).collect();
+    let (mut read, mut sensors) = (Read { columns, ..Read::default() }, Sensors::default());
+    let (mut at, mut line) = (bound.skip_bytes, 1);
+    for &to in cuts.iter().filter(|&&to| to >= bound.skip_bytes).chain([&text.len()]) {
+        let length = bound.decoder.complete(&text[at..to], to == text.len());
+        let chunk = Chunk {
+            sequence: 0,
+            file: "a.lp".into(),
+            offset: Offset { file: 0, at: at as u64, line },
+            bytes: Bytes::new(text[at..at + length].to_vec()),
+            decoder: Arc::clone(&bound.decoder),
+            witness: None,
+        };
+        let Decoded { batch, rejections, lines } = chunk.decode(&mut sensors)?;
+        for row in 0..batch.len() {
+            let mut json = Vec::new();
+            JsonEncoder::new(&schema, None).encode(&batch.take(&[row as u32]), &sensors, &mut json);
+            read.rows.push(String::from_utf8_lossy(&json).trim_end().to_owned());
+        }
+        read.rejections.extend(rejections.iter().map(|rejection| rejection.to_string()));
+        (at, line, read.lines) = (at + length, line + lines, read.lines + lines);
+    }
+    read.sensors = sensors.names().map(str::to_owned).collect();
+    Ok(read)
+}
+
+fn read(options: &InfluxOptions, text: &str) -> Read {
+    read_cut(options, text.as_bytes(), &[]).expect("readable")
+}
+
+fn error(options: &InfluxOptions, text: &str) -> String {
+    read_cut(options, text.as_bytes(), &[]).expect_err("unreadable").to_string()
+}
+
+fn names(names: &[&str]) -> Option<Vec<String>> {
+    Some(names.iter().map(|&name| name.to_owned()).collect())
+}
+
+/// The tag `host` is the sensor.
+fn by_host() -> InfluxOptions {
+    InfluxOptions { sensor: Some("host".into()), ..InfluxOptions::default() }
+}
+
+const TEXT: &str = "\
+# of two tables
+cpu,host=a,dc=x usage=0.5,idle=99i 1700000000000000000
+
+mem,host=b free=12u,state=\"say \\\"hi\\\"\",ok=T 1700000000000000001
+";
+
+#[test]
+fn clause_22_tags_and_fields_are_columns() {
+    let read = read(&by_host(), TEXT);
+    let columns = [
+        "time: time",
+        "host: sensor",
+        "table: text",
+        "dc: text",
+        "usage: measurement",
+        "idle: measurement",
+        "free: measurement",
+        "state: text",
+        "ok: text",
+    ];
+    assert_eq!(read.columns, columns);
+    assert_eq!(
+        read.rows,
+        [
+            r#"{"time":"1700000000000000000","host":"a","table":"cpu","dc":"x","usage":0.5,"idle":99,"free":null,"state":null,"ok":null}"#,
+            r#"{"time":"1700000000000000001","host":"b","table":"mem","dc":null,"usage":null,"idle":null,"free":12,"state":"say \"hi\"","ok":"T"}"#,
+        ]
+    );
+    assert_eq!((read.rejections, read.lines), (Vec::new(), 4));
+}
+
+#[test]
+fn clause_22_without_a_tag_the_series_is_the_sensor() {
+    let options = InfluxOptions { table: String::new(), texts: names(&[]), ..InfluxOptions::default() };
+    let options = InfluxOptions { unknown_fields: UnknownFields::Ignore, ..options };
+    let read = read(&options, "cpu,host=a,dc=x\\ y v=1 5\nmem v=2 6\n");
+    assert_eq!(read.columns, ["time: time", "sensor: sensor", "v: measurement"]);
+    assert_eq!(read.sensors, ["cpu,host=a,dc=x\\ y", "mem"]);
+}
+
+#[test]
+fn clause_22_the_columns_may_be_known_before_there_is_a_line() {
+    let options = InfluxOptions { measurements: names(&["v"]), ..by_host() };
+    let format = Influx::new(&options).expect("good options");
+    let head = Head { name: "socket", stem: "socket", bytes: b"", is_whole: false };
+    let columns = |format: &Influx| {
+        let schema = format.schema(head).expect("columns");
+        schema.fields().iter().map(|field| format!("{}: {}", field.name, field.kind)).collect::<Vec<_>>()
+    };
+    assert_eq!(columns(&format), ["time: time", "host: sensor", "table: text", "v: measurement"]);
+    let options = InfluxOptions { texts: names(&["dc"]), ..options };
+    let format = Influx::new(&options).expect("good options");
+    let all = ["time: time", "host: sensor", "table: text", "dc: text", "v: measurement"];
+    assert_eq!(columns(&format), all);
+    // With all columns named, what the first lines have makes no difference.
+    assert_eq!(read(&options, "cpu,rack=1 w=1 5\n").columns, all);
+    let error = Influx::new(&by_host()).expect("good options").schema(head).expect_err("nothing known");
+    assert!(error.to_string().contains("`socket` has no line protocol"), "{error}");
+}
+
+#[test]
+fn clause_22_timestamps_have_a_unit() {
+    let options = |precision| InfluxOptions { precision, ..by_host() };
+    for (precision, text, time) in [
+        (Precision::Seconds, "1700000000", "2023-11-14T22:13:20Z"),
+        (Precision::Milliseconds, "1700000000250", "2023-11-14T22:13:20.250Z"),
+        (Precision::Microseconds, "-1", "1969-12-31T23:59:59.999999Z"),
+        (Precision::Nanoseconds, "1", "1970-01-01T00:00:00.000000001Z"),
+    ] {
+        let text = format!("t,host=a v=1 {text}\n");
+        let format = Influx::new(&options(precision)).expect("good options");
+        let head = Head { name: "a.lp", stem: "a", bytes: text.as_bytes(), is_whole: true };
+        let schema = Arc::new(format.schema(head).expect("columns"));
+        let chunk = Chunk {
+            sequence: 0,
+            file: "a.lp".into(),
+            offset: Offset::default(),
+            bytes: Bytes::new([text.as_bytes(), text.as_bytes()].concat()),
+            decoder: format.bind(head, &schema).expect("bound").decoder,
+            witness: None,
+        };
+        let batch = chunk.decode(&mut Sensors::default()).expect("decoded").batch;
+        let times = batch.times().expect("times").iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(times, [time, time]);
+    }
+}
+
+#[test]
+fn clause_22_lines_that_do_not_fit_are_rejects() {
+    let good = "t,host=a v=1,w=\"x\" 5";
+    let cases = [
+        ("t,host=a v=1", "column `time`: no timestamp"),
+        ("t,host=a v=1 ", "no timestamp"),
+        ("t,host=a v=1 99999999999999999999", "is not a time"),
+        ("t,host=a v=1 5 6", "\"5 6\" behind the fields is no timestamp"),
+        ("t,host=a v=1 now", "\"now\" behind the fields is no timestamp"),
+        ("t v=1 5", "column `host`: no sensor"),
+        ("t v=1,host=\"a\" 5", "\"a\" is a field; a sensor is a tag"),
+        ("t,host=a v=\"1\" 5", "column `v`: \"1\" is not a number"),
+        ("t,host=a v=true 5", "column `v`: \"true\" is not a number"),
+        ("t,host=a,v=1 w=\"x\" 5", "column `v`: \"1\" is a tag's value, not a number"),
+        ("t,host=a v=NaN 5", "field \"v\": no number, boolean or string in quotes"),
+        ("t,host=a v=inf 5", "field \"v\": no number"),
+        ("t,host=a v=9223372036854775808i 5", "field \"v\": no number"),
+        ("t,host=a v=1,v=2 5", "field \"v\" stands twice"),
+        ("t,host=a,host=b v=1 5", "tag \"host\" stands twice"),
+        ("t,host=a,rack=1 v=1 5", "unknown tag \"rack\""),
+        ("t,host=a x=1 5", "unknown field \"x\""),
+        ("t,host=a", "no fields"),
+        ("t,host= v=1 5", "empty tag value"),
+        (",host=a v=1 5", "empty table name"),
+        ("t,host=a v 5", "\" \" in a field key, without a backslash"),
+        ("t,host=a w=\"open 5", "field \"w\": a string without an end"),
+        ("t,host=a\\\\ v=1 5", "tag value that ends in a backslash"),
+    ];
+    let options = InfluxOptions { measurements: names(&["v"]), texts: names(&["w"]), ..by_host() };
+    for (line, why) in cases {
+        let read = read(&options, &format!("{good}\n{line}\n{good}\n"));
+        assert_eq!((read.rows.len(), read.rejections.len()), (2, 1), "{line}: {read:?}");
+        let rejection = &read.rejections[0];
+        let place = format!("a.lp, line 2, byte {}: ", good.len() + 1);
+        assert!(rejection.starts_with(&place) && rejection.contains(why), "{line}: {rejection}");
+    }
+}
+
+#[test]
+fn clause_22_a_line_feed_ends_a_record_in_quotes_too() {
+    let read =
+        read(&by_host(), "t,host=a v=1,w=\"x\" 5\nt,host=a v=1,w=\"x\ny\" 5\nt,host=a v=1,w=\"x\" 5\r\n");
+    assert_eq!((read.rows.len(), read.rejections.len(), read.lines), (2, 2, 4));
+}
+
+#[test]
+fn clause_22_integers_are_rounded_to_the_nearest() {
+    let read = read(
+        &by_host(),
+        "t,host=a v=9007199254740993i 5\nt,host=a v=18446744073709551615u 5\nt,host=a v=-0i 5\n",
+    );
+    let values: Vec<_> = read.rows.iter().filter_map(|row| row.rsplit(':').next()).collect();
+    assert_eq!(values, ["9007199254740992}", "1.8446744073709552e19}", "0}"]);
+}
+
+#[test]
+fn clause_22_options_that_do_not_fit_say_so() {
+    let twice = InfluxOptions { measurements: names(&["host"]), ..by_host() };
+    assert!(error(&twice, "").contains("`host` is named twice"));
+    assert!(error(&by_host(), "t,hots=a v=1 5\n").contains("did you mean `hots`?"));
+    assert!(error(&by_host(), "t,host=a table=1 5\n").contains("has a tag or field `table`"));
+    assert!(error(&by_host(), "{\"v\": 1}\n").contains("no line protocol"));
+    let series = InfluxOptions::default();
+    assert!(error(&series, "t,sensor=a v=1 5\n").contains("sensor = \"sensor\""));
+}
+
+/// Lines, whole and broken.
+fn nasty() -> impl Strategy<Value = Vec<u8>> {
+    let pieces: [&[u8]; 20] = [
+        b"t,host=a v=1 5\n",
+        b"t,host=b v=2.5 6\r\n",
+        b"t,host=a",
+        b" v=1",
+        b",w=\"x\"",
+        b" 17",
+        b"\n",
+        b"\r\n",
+        b"\r",
+        b" ",
+        b"\"",
+        b"\\",
+        b"#",
+        b",",
+        b"=",
+        b"\t",
+        "\u{e9}".as_bytes(),
+        b"\0",
+        b"\xff",
+        b"\xef\xbb\xbf",
+    ];
+    let pieces = proptest::collection::vec(select(pieces.to_vec()), 0..60);
+    (any::<bool>(), pieces).prop_map(|(has_bom, pieces)| {
+        let bom: &[u8] = if has_bom { b"\xef\xbb\xbf" } else { b"" };
+        let mut text = [bom, b"t,host=a v=1,w=\"x\" 5\n", &pieces.concat()].concat();
+        text.truncate(200);
+        text
+    })
+}
+
+proptest! {
+    #[test]
+    fn clause_5_line_protocol_cut_anywhere_is_the_same(text in nasty()) {
+        let whole = read_cut(&by_host(), &text, &[]).expect("readable");
+        for first in 0..=text.len() {
+            let pieces = read_cut(&by_host(), &text, &[first]).expect("readable");
+            prop_assert_eq!(&pieces, &whole, "cut at {}", first);
+            for second in (first + 1..text.len()).take_while(|_| text.len() <= 60) {
+                let pieces = read_cut(&by_host(), &text, &[first, second]).expect("readable");
+                prop_assert_eq!(&pieces, &whole, "cut at {} and {}", first, second);
+            }
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! `influx`: InfluxDB line protocol.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use schemars::Schema;
+
+use super::file::{FileOptions, FileSource};
+use super::{OpenOptions, Source, SourceSpec, Traits};
+use crate::error::Result;
+use crate::format::influx::{Influx as InfluxFormat, InfluxOptions};
+use crate::registry::{Component, Configure, Options, merged, parameters_of};
+
+/// Files of InfluxDB line protocol.
+#[derive(Clone, Debug)]
+pub struct Influx {
+    /// Which files.
+    pub files: FileOptions,
+    /// What their columns are.
+    pub influx: InfluxOptions,
+}
+
+inventory::submit! { Component::source::<Influx>("influx", "InfluxDB line protocol: one record a line") }
+
+/// The extensions that a directory's files are known by.
+const EXTENSIONS: [&str; 2] = ["lp", "influx"];
+
+impl Influx {
+    /// The file, glob or directory `path`, with these columns.
+    pub fn new(path: impl Into<String>, options: InfluxOptions) -> Self {
+        Self { files: FileOptions::from(path.into()), influx: options }
+    }
+}
+
+impl Configure for Influx {
+    fn schemas() -> Vec<Schema> {
+        vec![schemars::schema_for!(FileOptions), schemars::schema_for!(InfluxOptions)]
+    }
+
+    fn configure(options: &mut Options) -> Option<Self> {
+        // Both are read before either is missed, so that everything wrong is found.
+        let (files, influx) = (options.take(), options.take());
+        Some(Self { files: files?, influx: influx? })
+    }
+}
+
+impl SourceSpec for Influx {
+    fn name(&self) -> &str {
+        "influx"
+    }
+
+    fn parameters(&self) -> serde_json::Value {
+        merged([parameters_of(&self.files), parameters_of(&self.influx)])
+    }
+
+    fn traits(&self) -> Traits {
+        self.files.traits()
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        self.files.paths(&EXTENSIONS)
+    }
+
+    fn open(&self, options: &OpenOptions) -> Result<Box<dyn Source>> {
+        let format = InfluxFormat::new(&self.influx)?.with_origins(options.origins);
+        let files = self.files.files(&EXTENSIONS)?;
+        Ok(Box::new(FileSource::open(Arc::new(format), files, options)?))
+    }
+}
