@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use schemars::Schema;
 
-use super::file::{FileOptions, FileSource};
+use super::file::FileOptions;
 use super::{OpenOptions, Source, SourceSpec, Traits};
 use crate::error::Result;
 use crate::format::influx::{Influx as InfluxFormat, InfluxOptions};
@@ -63,7 +63,6 @@ impl SourceSpec for Influx {
 
     fn open(&self, options: &OpenOptions) -> Result<Box<dyn Source>> {
         let format = InfluxFormat::new(&self.influx)?.with_origins(options.origins);
-        let files = self.files.files(&EXTENSIONS)?;
-        Ok(Box::new(FileSource::open(Arc::new(format), files, options)?))
+        Ok(Box::new(self.files.open(Arc::new(format), &EXTENSIONS, options)?))
     }
 }

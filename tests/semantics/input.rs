@@ -63,7 +63,7 @@ fn clause_6_lists_are_read_as_given_and_globs_and_folders_by_name() {
 }
 
 #[test]
-fn clause_22_line_protocol_goes_through_a_pipeline() {
+fn clause_23_line_protocol_goes_through_a_pipeline() {
     let text =
         "# a comment\ncpu,host=a usage=1,idle=3i 5\ncpu,host=b usage=2\nmem,host=a free=7u,state=\"x,y\" 6\n";
     let bench = Bench::new(&[("in.lp", text)]);

@@ -220,6 +220,16 @@ impl Influx {
 }
 
 impl Format for Influx {
+    fn knows_columns(&self, head: Head<'_>) -> bool {
+        let is_named = self.options.measurements.is_some() && self.options.texts.is_some();
+        is_named || memchr::memchr_iter(b'\n', head.bytes).nth(SAMPLE).is_some()
+    }
+
+    fn can_bind(&self, head: Head<'_>) -> bool {
+        // A byte order mark may be on its way.
+        head.bytes.len() >= 3
+    }
+
     fn schema(&self, head: Head<'_>) -> Result<Schema> {
         match (&self.options.measurements, &self.options.texts) {
             (Some(_), Some(_)) => self.schema_of_options(head),

@@ -81,7 +81,7 @@ mem,host=b free=12u,state=\"say \\\"hi\\\"\",ok=T 1700000000000000001
 ";
 
 #[test]
-fn clause_22_tags_and_fields_are_columns() {
+fn clause_23_tags_and_fields_are_columns() {
     let read = read(&by_host(), TEXT);
     let columns = [
         "time: time",
@@ -106,7 +106,7 @@ fn clause_22_tags_and_fields_are_columns() {
 }
 
 #[test]
-fn clause_22_without_a_tag_the_series_is_the_sensor() {
+fn clause_23_without_a_tag_the_series_is_the_sensor() {
     let options = InfluxOptions { table: String::new(), texts: names(&[]), ..InfluxOptions::default() };
     let options = InfluxOptions { unknown_fields: UnknownFields::Ignore, ..options };
     let read = read(&options, "cpu,host=a,dc=x\\ y v=1 5\nmem v=2 6\n");
@@ -115,7 +115,7 @@ fn clause_22_without_a_tag_the_series_is_the_sensor() {
 }
 
 #[test]
-fn clause_22_the_columns_may_be_known_before_there_is_a_line() {
+fn clause_23_the_columns_may_be_known_before_there_is_a_line() {
     let options = InfluxOptions { measurements: names(&["v"]), ..by_host() };
     let format = Influx::new(&options).expect("good options");
     let head = Head { name: "socket", stem: "socket", bytes: b"", is_whole: false };
@@ -135,7 +135,7 @@ fn clause_22_the_columns_may_be_known_before_there_is_a_line() {
 }
 
 #[test]
-fn clause_22_timestamps_have_a_unit() {
+fn clause_23_timestamps_have_a_unit() {
     let options = |precision| InfluxOptions { precision, ..by_host() };
     for (precision, text, time) in [
         (Precision::Seconds, "1700000000", "2023-11-14T22:13:20Z"),
@@ -162,7 +162,7 @@ fn clause_22_timestamps_have_a_unit() {
 }
 
 #[test]
-fn clause_22_lines_that_do_not_fit_are_rejects() {
+fn clause_23_lines_that_do_not_fit_are_rejects() {
     let good = "t,host=a v=1,w=\"x\" 5";
     let cases = [
         ("t,host=a v=1", "column `time`: no timestamp"),
@@ -200,14 +200,14 @@ fn clause_22_lines_that_do_not_fit_are_rejects() {
 }
 
 #[test]
-fn clause_22_a_line_feed_ends_a_record_in_quotes_too() {
+fn clause_23_a_line_feed_ends_a_record_in_quotes_too() {
     let read =
         read(&by_host(), "t,host=a v=1,w=\"x\" 5\nt,host=a v=1,w=\"x\ny\" 5\nt,host=a v=1,w=\"x\" 5\r\n");
     assert_eq!((read.rows.len(), read.rejections.len(), read.lines), (2, 2, 4));
 }
 
 #[test]
-fn clause_22_integers_are_rounded_to_the_nearest() {
+fn clause_23_integers_are_rounded_to_the_nearest() {
     let read = read(
         &by_host(),
         "t,host=a v=9007199254740993i 5\nt,host=a v=18446744073709551615u 5\nt,host=a v=-0i 5\n",
@@ -217,7 +217,7 @@ fn clause_22_integers_are_rounded_to_the_nearest() {
 }
 
 #[test]
-fn clause_22_options_that_do_not_fit_say_so() {
+fn clause_23_options_that_do_not_fit_say_so() {
     let twice = InfluxOptions { measurements: names(&["host"]), ..by_host() };
     assert!(error(&twice, "").contains("`host` is named twice"));
     assert!(error(&by_host(), "t,hots=a v=1 5\n").contains("did you mean `hots`?"));
