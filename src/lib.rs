@@ -19,7 +19,8 @@
 //! | 5 | [`pipeline`] | as written → checked → planned |
 //! | 6 | `runtime` | what both runtimes are made of: workers that take chunks through the stages to the sinks |
 //! | 7 | [`executor`], [`streaming`] | runs it over an input that ends; over one that does not |
-//! | 8 | [`cli`] | the command line, on the public API only |
+//! | 8 | [`verify`] | whether all ways of running give the same |
+//! | 9 | [`cli`] | the command line, on the public API only |
 //!
 //! # A whole program
 //!
@@ -80,6 +81,9 @@ pub mod registry;
 pub mod executor;
 pub mod runtime;
 pub mod streaming;
+
+// Whether both give the same.
+pub mod verify;
 
 pub mod cli;
 

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules of each layer; a module may import those of lower layers and of its own.
-const LAYERS: [&[&str]; 9] = [
+const LAYERS: [&[&str]; 10] = [
     &["time", "offset", "metrics", "kernel"],
     &["error", "sensor"],
     &["atomic", "batch", "checkpoint", "chunk", "files"],
@@ -14,6 +14,7 @@ const LAYERS: [&[&str]; 9] = [
     &["pipeline"],
     &["runtime"],
     &["executor", "streaming"],
+    &["verify"],
     &["cli"],
 ];
 

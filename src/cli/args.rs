@@ -21,6 +21,8 @@ pub(super) enum Verb {
     Run(RunArgs),
     /// Check a pipeline file and say all that is wrong with it
     Validate(ValidateArgs),
+    /// Run a pipeline in many ways, live and stopped too, and say whether all of them give the same bytes
+    Verify(VerifyArgs),
     /// Say what a pipeline would do, stage by stage
     Explain(ValidateArgs),
     /// Look at data files and write a first pipeline for them
@@ -102,6 +104,18 @@ pub(super) struct RunArgs {
 pub(super) struct ValidateArgs {
     #[command(flatten)]
     pub(super) pipeline: FileArgs,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct VerifyArgs {
+    #[command(flatten)]
+    pub(super) pipeline: FileArgs,
+    /// How many random ways of each kind: bounded, live, stopped and resumed
+    #[arg(long, value_name = "N", default_value_t = 4)]
+    pub(super) rounds: u64,
+    /// What the random sizes and places depend on; another one each time if not given
+    #[arg(long, value_name = "S")]
+    pub(super) seed: Option<u64>,
 }
 
 #[derive(Args, Debug)]

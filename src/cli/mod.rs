@@ -24,6 +24,7 @@ mod schema;
 mod summary;
 mod timings;
 mod validate;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -45,6 +46,7 @@ fn dispatch(verb: Verb) -> Outcome {
     match verb {
         Verb::Run(args) => run::run(&args),
         Verb::Validate(args) => validate::validate(&args),
+        Verb::Verify(args) => verify::verify(&args),
         Verb::Explain(args) => explain::explain(&args),
         Verb::Init(args) => init::init(&args),
         Verb::List => list::list(),

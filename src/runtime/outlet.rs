@@ -75,9 +75,11 @@ impl Outlets {
         Ok(Self { outlets, is_live: false, state, rejects: Rejects::default() })
     }
 
-    /// The same, for somebody who waits for every batch.
-    pub(crate) fn live(self) -> Self {
-        Self { is_live: true, ..self }
+    /// The same, for somebody who waits for every batch, and for the header first.
+    pub(crate) fn live(mut self) -> Result<Self> {
+        self.is_live = true;
+        self.outlets.iter_mut().try_for_each(|outlet| outlet.timed(|sink| sink.push()))?;
+        Ok(self)
     }
 
     /// The checkpoint from which the run goes on.
@@ -175,6 +177,7 @@ impl Outlets {
         if let (Some(state), Some(draft)) = (&mut self.state, draft) {
             state.conclude(draft)?;
         }
+        report.is_paused = true;
         self.close(report);
         Ok(())
     }

@@ -34,6 +34,8 @@ pub struct Report {
     /// Time that threads waited to hand chunks to the sinks in their order.
     #[serde(serialize_with = "seconds", rename = "handing_over_seconds")]
     pub handing_over: Duration,
+    /// Whether the run was stopped before the end of its input, and will go on from its checkpoint.
+    pub is_paused: bool,
     /// From the arrival of records to each stage's end and each sink's output, of live input.
     pub latencies: Vec<Latency>,
     /// What else is worth knowing.

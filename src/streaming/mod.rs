@@ -60,7 +60,7 @@ pub fn run(
     let mut setup = Setup::open(pipeline, &stages, options)?;
     let workers = workers(options);
     let mut crew = Crew::new(pipeline, &stages, &setup, workers, options, &sensors)?;
-    let mut outlets = Outlets::open(pipeline, &setup.schemas[stages.len()], state)?.live();
+    let mut outlets = Outlets::open(pipeline, &setup.schemas[stages.len()], state)?.live()?;
     resume(&mut *setup.source, &mut crew, &mut outlets)?;
     outlets.keep_checkpoints()?;
     let clock = Clock::new(options.state.as_ref().map(|state| state.every));

@@ -1,0 +1,55 @@
+//! `tidemill verify`: runs a pipeline in many ways and says whether all of them gave the same bytes.
+
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::args::VerifyArgs;
+use super::exit::{Failure, Outcome};
+use super::output;
+use super::summary::{count, plural};
+use crate::error::{Error, Result};
+use crate::pipeline::{Pipeline, Spec};
+use crate::verify::{VerifyOptions, verify as run};
+
+pub(super) fn verify(args: &VerifyArgs) -> Outcome {
+    let scratch = tempfile::tempdir().map_err(|error| Error::io("make", "a temporary folder", &error))?;
+    let made = pipeline(args, std::iter::empty())?;
+    let sinks: Vec<_> = made.sinks.iter().map(|sink| sink.spec.file()).collect();
+    let make = |folder: &Path| {
+        // Every file gets its place in the folder of this way of running; two of one name keep their numbers.
+        let place = |(at, file): (usize, &Option<std::path::PathBuf>)| {
+            let name = file.as_ref()?.file_name()?.to_string_lossy().into_owned();
+            Some(format!("sink.{at}.path={:?}", folder.join(format!("sink {at} {name}")).to_string_lossy()))
+        };
+        pipeline(args, sinks.iter().enumerate().filter_map(place))
+    };
+    let seed = args.seed.unwrap_or_else(|| {
+        SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |time| time.as_nanos() as u64 % 1_000_000_007)
+    });
+    let verdict = run(&make, scratch.path(), &VerifyOptions { seed, rounds: args.rounds })?;
+    match verdict.difference {
+        Some(difference) => Err(Failure::from(
+            Error::internal(format!("not all ways of running give the same; {difference}"))
+                .with_help(format!("this is a bug, or a part whose result depends on more than its input; `--seed {seed}` runs the same again")),
+        )),
+        None => {
+            let files = verdict.files.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+            output::note(&format!(
+                "{} of running gave the same bytes: {files}, from {} (seed {seed})",
+                ways(verdict.ways),
+                plural(verdict.records, "record"),
+            ));
+            Ok(())
+        }
+    }
+}
+
+fn ways(ways: u64) -> String {
+    format!("{} way{}", count(ways), if ways == 1 { "" } else { "s" })
+}
+
+/// The pipeline as it is written, with some values laid over it.
+fn pipeline(args: &VerifyArgs, more: impl Iterator<Item = String>) -> Result<Pipeline> {
+    let set = args.pipeline.set.iter().cloned().chain(more);
+    Ok(set.fold(Spec::read(&args.pipeline.file)?, Spec::with_set).resolve()?.pipeline)
+}

@@ -1,0 +1,280 @@
+//! Whether a pipeline gives the same bytes however it is run: by the plain loop, on any number of threads, in chunks of any size, live,
+//! record by record, stopped and resumed anywhere.
+
+mod shredded;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crate::error::{Error, Result};
+use crate::executor;
+use crate::pipeline::{Pipeline, SinkEntry};
+use crate::runtime::{Observer, RunOptions, StateOptions};
+use crate::sink::{CsvFile, DeadLetter};
+use crate::source::{OpenOptions, Progress};
+use crate::stage::Reach;
+use crate::streaming;
+
+use shredded::{Random, Shredded};
+
+/// How often and by what chance.
+#[derive(Clone, Copy, Debug)]
+pub struct VerifyOptions {
+    /// What the random sizes and places depend on.
+    pub seed: u64,
+    /// How many random ways of each kind.
+    pub rounds: u64,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub struct Verdict {
+    /// How many ways there were, with the plain one.
+    pub ways: u64,
+    /// The records that the source gave.
+    pub records: u64,
+    /// The names of the files that were compared.
+    pub files: Vec<String>,
+    /// The first difference.
+    pub difference: Option<Difference>,
+}
+
+/// Two ways of running that did not give the same.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// The way that differs from the plain loop.
+    pub way: String,
+    /// The file, or `the end` where one failed.
+    pub file: String,
+    /// The line, from 1.
+    pub line: u64,
+    /// That line by the plain loop.
+    pub plain: String,
+    /// That line this way.
+    pub other: String,
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { way, file, line, plain, other } = self;
+        write!(f, "{way}: {file}, line {line}\n  plain: {plain}\n  here:  {other}")
+    }
+}
+
+/// Runs the pipeline that `make` gives, with its files in the folder that it is told, in many ways in folders under `scratch`. Sinks that
+/// write no file are left out; all records and all that was set aside are written and compared in any case.
+///
+/// # Errors
+/// When the pipeline cannot be made, or its input cannot be read twice. That it fails while it runs is a result that must be the same.
+pub fn verify(
+    make: &dyn Fn(&Path) -> Result<Pipeline>,
+    scratch: &Path,
+    options: &VerifyOptions,
+) -> Result<Verdict> {
+    let mut ways = Ways { make, scratch, random: Random::new(options.seed), count: 0 };
+    let plain = ways.plain()?;
+    let mut verdict = Verdict { ways: 1, records: plain.records, files: plain.names(), difference: None };
+    for round in 0..options.rounds {
+        for kind in [Kind::Bounded, Kind::Live, Kind::Resumed] {
+            let (way, outcome) = ways.run(kind, round, plain.records)?;
+            verdict.ways += 1;
+            verdict.difference = plain.difference(&way, &outcome, kind == Kind::Resumed);
+            if verdict.difference.is_some() {
+                return Ok(verdict);
+            }
+        }
+    }
+    Ok(verdict)
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Bounded,
+    Live,
+    Resumed,
+}
+
+/// What a run leaves behind.
+struct Outcome {
+    /// The files by name; what cannot go on after a restart is missing where that was tried.
+    files: BTreeMap<String, Vec<u8>>,
+    /// How it ended: what went wrong, or the ledgers.
+    end: String,
+    records: u64,
+}
+
+struct Ways<'a> {
+    make: &'a dyn Fn(&Path) -> Result<Pipeline>,
+    scratch: &'a Path,
+    random: Random,
+    count: u64,
+}
+
+impl Ways<'_> {
+    fn plain(&mut self) -> Result<Outcome> {
+        let (folder, pipeline) = self.pipeline()?;
+        if !pipeline.source.traits().is_replayable {
+            return Err(Error::config("the input cannot be read twice")
+                .with_help("verify with files, such as a recording"));
+        }
+        let options = RunOptions { sequential: true, ..RunOptions::default() };
+        outcome(&folder, &executor::run(&pipeline, &options, &mut ()))
+    }
+
+    /// The pipeline with its output in a folder of its own.
+    fn pipeline(&mut self) -> Result<(PathBuf, Pipeline)> {
+        self.count += 1;
+        let folder = self.scratch.join(format!("way-{}", self.count));
+        let mut pipeline = (self.make)(&folder)?;
+        pipeline.sinks.retain(|sink| sink.spec.file().is_some());
+        let path = |name: &str| folder.join(name).to_string_lossy().into_owned();
+        pipeline.sinks.push(SinkEntry::new(CsvFile::new(path("all records.csv"))));
+        pipeline.sinks.push(SinkEntry::new(DeadLetter::new(path("all rejects.jsonl"))));
+        Ok((folder, pipeline))
+    }
+
+    fn run(&mut self, kind: Kind, round: u64, records: u64) -> Result<(String, Outcome)> {
+        let (folder, mut pipeline) = self.pipeline()?;
+        let threads = [1, 2, 3, 7][(round % 4) as usize];
+        let chunk_size = 1 << self.random.below(18);
+        let open = OpenOptions { chunk_size, ..OpenOptions::default() };
+        let options = RunOptions { threads: Some(threads), open, ..RunOptions::default() };
+        let how = format!("{threads} threads, chunks of {chunk_size} bytes");
+        let (way, result) = match kind {
+            Kind::Bounded => (format!("bounded, {how}"), executor::run(&pipeline, &options, &mut ())),
+            Kind::Live => {
+                learn(&mut pipeline)?;
+                pipeline.source = Arc::new(Shredded::new(Arc::clone(&pipeline.source), self.random.next()));
+                (format!("live, {how}, cut again at random"), streaming::run(&pipeline, &options, &mut ()))
+            }
+            Kind::Resumed => {
+                learn(&mut pipeline)?;
+                pipeline.sinks.retain(|sink| sink.spec.can_resume());
+                let (stops, result) = self.resumed(&folder, &pipeline, &options, records);
+                (format!("stopped {stops} times and resumed, {how}"), result)
+            }
+        };
+        Ok((way, outcome(&folder, &result)?))
+    }
+
+    /// Runs `pipeline` with stops at random places, by either runtime in turn.
+    fn resumed(
+        &mut self,
+        folder: &Path,
+        pipeline: &Pipeline,
+        options: &RunOptions,
+        records: u64,
+    ) -> (u64, Result<crate::Report>) {
+        let state = StateOptions {
+            every: Duration::from_micros(self.random.below(5000)),
+            ..StateOptions::new(folder.join("state"))
+        };
+        let (mut stops, mut reached) = (0, 0);
+        loop {
+            reached += 1 + self.random.below(records / 3 + 1);
+            let stop = Arc::new(AtomicBool::new(false));
+            let options =
+                RunOptions { stop: Arc::clone(&stop), state: Some(state.clone()), ..options.clone() };
+            let mut stopper = Stopper { stop, at: reached };
+            let result = match stops % 2 {
+                0 => executor::run(pipeline, &options, &mut stopper),
+                _ => streaming::run(pipeline, &options, &mut stopper),
+            };
+            let is_over = result.as_ref().map_or(true, |report| !report.is_paused);
+            // A stop that comes before any progress must not go on for ever.
+            if is_over || stops > records + 100 {
+                return (stops, result);
+            }
+            stops += 1;
+        }
+    }
+}
+
+/// Sets a flag when so many records have come.
+struct Stopper {
+    stop: Arc<AtomicBool>,
+    at: u64,
+}
+
+impl Observer for Stopper {
+    fn progress(&mut self, _pass: &str, _progress: Progress, records: u64) {
+        if records >= self.at {
+            self.stop.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Stages that have to see all of the input first have seen it.
+fn learn(pipeline: &mut Pipeline) -> Result<()> {
+    if pipeline.stages.iter().any(|stage| stage.reach() == Reach::Global) {
+        let (stages, _) = executor::fit(pipeline, &RunOptions::default(), &mut ())?;
+        pipeline.stages = stages.into_iter().skip(pipeline.stages_before()).collect();
+    }
+    Ok(())
+}
+
+fn outcome(folder: &Path, result: &Result<crate::Report>) -> Result<Outcome> {
+    let (end, records) = match result {
+        Ok(report) => {
+            let parts = [&report.source].into_iter().chain(&report.stages);
+            let ledgers: Vec<_> = parts.map(|entry| format!("{} {:?}", entry.name, entry.ledger)).collect();
+            (ledgers.join("\n"), report.source.ledger.input)
+        }
+        Err(error) => (error.to_string().replace(&*folder.to_string_lossy(), ""), 0),
+    };
+    let mut files = BTreeMap::new();
+    let failed = |error: std::io::Error| Error::io("read", folder.display(), &error);
+    for entry in std::fs::read_dir(folder).into_iter().flatten() {
+        let path = entry.map_err(failed)?.path();
+        if path.is_file() {
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            files.insert(name, std::fs::read(&path).map_err(failed)?);
+        }
+    }
+    Ok(Outcome { files, end, records })
+}
+
+impl Outcome {
+    fn names(&self) -> Vec<String> {
+        self.files.keys().cloned().collect()
+    }
+
+    /// The first difference of `other`; a file that is missing there is none where it `may_lack` some.
+    fn difference(&self, way: &str, other: &Self, may_lack: bool) -> Option<Difference> {
+        if let Some(difference) = unlike(way, "the end", self.end.as_bytes(), other.end.as_bytes()) {
+            return Some(difference);
+        }
+        let names: std::collections::BTreeSet<_> = self.files.keys().chain(other.files.keys()).collect();
+        names.into_iter().find_map(|name| match (self.files.get(name), other.files.get(name)) {
+            (Some(_), None) if may_lack => None,
+            (plain, other) => {
+                let bytes =
+                    |file: Option<&Vec<u8>>| file.map_or_else(|| b"(no such file)".to_vec(), Clone::clone);
+                unlike(way, name, &bytes(plain), &bytes(other))
+            }
+        })
+    }
+}
+
+fn unlike(way: &str, file: &str, plain: &[u8], other: &[u8]) -> Option<Difference> {
+    if plain == other {
+        return None;
+    }
+    let same = plain.iter().zip(other).take_while(|(a, b)| a == b).count();
+    let start = plain[..same].iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
+    let line = |bytes: &[u8]| {
+        let line = bytes[start.min(bytes.len())..].split(|&byte| byte == b'\n').next().unwrap_or_default();
+        String::from_utf8_lossy(&line[..line.len().min(200)]).into_owned()
+    };
+    Some(Difference {
+        way: way.to_owned(),
+        file: file.to_owned(),
+        line: 1 + memchr::memchr_iter(b'\n', &plain[..start]).count() as u64,
+        plain: line(plain),
+        other: line(other),
+    })
+}

@@ -1,0 +1,374 @@
+//! Input that does not end, as a user has it: pipes, sockets, files that grow.
+
+#[path = "common/command.rs"]
+mod command;
+
+use std::fs::{File, OpenOptions};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use command::{folder, run, text, tidemill};
+
+/// Whoever waits longer than this waits for something that will not come.
+const LIMIT: Duration = Duration::from_secs(60);
+
+const COLUMNS: &str =
+    "header = false\nnames = ['t', 'sensor', 'v']\nmeasurements = ['v']\ntime = 't'\nsensor = 'sensor'";
+
+/// A pipeline from `source` (lines of TOML) to standard output and a dead letter.
+fn write(folder: &Path, source: &str) {
+    let pipeline = format!(
+        "[source]\ntype = 'csv'\n{source}\n[[stage]]\ntype = 'moving_average'\nwindow = 2\n\
+         [[sink]]\ntype = 'csv'\npath = '-'\n[[sink]]\ntype = 'dead_letter'\npath = 'dead.jsonl'\n"
+    );
+    std::fs::write(folder.join("p.toml"), pipeline).expect("written");
+}
+
+/// A run on its way.
+struct Run {
+    child: Child,
+    output: BufReader<ChildStdout>,
+}
+
+impl Run {
+    fn start(folder: &Path, arguments: &[&str]) -> Self {
+        let mut child = tidemill(folder)
+            .args(["run", "p.toml"])
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the command runs");
+        let output = BufReader::new(child.stdout.take().expect("piped"));
+        Self { child, output }
+    }
+
+    /// The next line of its output, which comes while its input is still open.
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.output.read_line(&mut line).expect("readable");
+        line.trim_end().to_owned()
+    }
+
+    fn lines(&mut self, count: usize) -> Vec<String> {
+        (0..count).map(|_| self.line()).collect()
+    }
+
+    fn signal(&self, signal: &str) {
+        let sent = Command::new("kill").args([signal, &self.child.id().to_string()]).status();
+        assert!(sent.expect("`kill` runs").success());
+    }
+
+    /// Asks it to stop; the rest of its output, and what it says.
+    fn stop(mut self) -> (String, String) {
+        self.signal("-INT");
+        let (mut rest, mut said) = (String::new(), String::new());
+        self.output.read_to_string(&mut rest).expect("text");
+        self.child.stderr.take().expect("piped").read_to_string(&mut said).expect("text");
+        assert!(self.child.wait().expect("an end").success(), "{said}");
+        (rest, said)
+    }
+}
+
+/// Tries again and again.
+fn patiently<T>(what: &str, mut attempt: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(done) = attempt() {
+            return done;
+        }
+        assert!(start.elapsed() < LIMIT, "{what} in vain");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// A port that nobody uses.
+fn port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("bound").port()
+}
+
+fn connect(port: u16) -> TcpStream {
+    patiently("connecting", || TcpStream::connect(("127.0.0.1", port)).ok())
+}
+
+fn at(second: u32, sensor: &str, value: &str) -> String {
+    format!("2026-01-01T00:{:02}:{:02}Z,{sensor},{value}\n", second / 60, second % 60)
+}
+
+fn dead(folder: &Path) -> Vec<serde_json::Value> {
+    let letters = std::fs::read_to_string(folder.join("dead.jsonl")).expect("a dead letter");
+    letters.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+}
+
+#[test]
+fn records_of_a_pipe_come_out_while_it_is_open_and_a_stop_drains_it() {
+    let folder = folder();
+    write(folder.path(), &format!("path = '-'\n{COLUMNS}"));
+    let mut run = Run::start(folder.path(), &[]);
+    let mut input = run.child.stdin.take().expect("piped");
+    input.write_all((at(0, "a", "1") + "2026-01-01T00:00:01Z,a,").as_bytes()).expect("taken");
+    assert_eq!(run.lines(2), ["t,sensor,v,v_avg", "2026-01-01T00:00:00Z,a,1,1"]);
+    input.write_all(b"3\n").expect("taken");
+    assert_eq!(run.line(), "2026-01-01T00:00:01Z,a,3,2");
+    // The pipe is silent, and stays open.
+    let (rest, said) = run.stop();
+    assert_eq!(rest, "");
+    assert!(said.contains("stopped when asked to") && said.contains("2 records of 1 sensor"), "{said}");
+    drop(input);
+}
+
+#[test]
+fn a_named_pipe_is_read_before_anybody_writes_and_ends_with_its_writer() {
+    let folder = folder();
+    let pipe = folder.path().join("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().expect("`mkfifo` runs").success());
+    write(folder.path(), &format!("path = 'pipe'\n{COLUMNS}"));
+    let mut run = Run::start(folder.path(), &[]);
+    assert_eq!(run.line(), "t,sensor,v,v_avg");
+    let mut writer = OpenOptions::new().write(true).open(&pipe).expect("opened");
+    writer.write_all(at(0, "a", "5").as_bytes()).expect("taken");
+    assert_eq!(run.line(), "2026-01-01T00:00:00Z,a,5,5");
+    drop(writer);
+    assert_eq!(run.line(), "");
+    assert!(run.child.wait().expect("an end").success());
+}
+
+#[test]
+fn what_one_connection_sends_does_not_touch_the_others() {
+    let (folder, port) = (folder(), port());
+    write(folder.path(), &format!("path = 'tcp-listen://127.0.0.1:{port}'\n{COLUMNS}"));
+    let mut run = Run::start(folder.path(), &[]);
+    let (mut good, mut bad, _silent) = (connect(port), connect(port), connect(port));
+    assert_eq!(run.line(), "t,sensor,v,v_avg");
+    good.write_all((at(0, "a", "1") + "2026-01-01T00:00").as_bytes()).expect("taken");
+    assert_eq!(run.line(), "2026-01-01T00:00:00Z,a,1,1");
+    bad.write_all(b"\xff\xfegarbage\n").expect("taken");
+    bad.write_all(&vec![b'x'; 3 << 20]).expect("taken");
+    bad.write_all(("\n".to_owned() + &at(5, "b", "7")).as_bytes()).expect("taken");
+    assert_eq!(run.line(), "2026-01-01T00:00:05Z,b,7,7");
+    good.write_all((":01Z,a,2\n".to_owned() + "2026-01-01T00:00:02Z,a,12.3").as_bytes()).expect("taken");
+    assert_eq!(run.line(), "2026-01-01T00:00:01Z,a,2,1.5");
+    // Whether another digit was to come is not known.
+    drop(good);
+    let (rest, said) = run.stop();
+    assert_eq!(rest, "");
+    assert!(said.contains("3 connections"), "{said}");
+    let reasons: Vec<_> = dead(folder.path()).iter().map(|letter| letter["reason"].clone()).collect();
+    assert_eq!(reasons[..2], ["1 field where 3 are expected", "a record is longer than 1 MiB"]);
+}
+
+#[test]
+fn datagrams_and_local_sockets_bring_records() {
+    let (folder, port) = (folder(), port());
+    write(folder.path(), &format!("path = 'udp://127.0.0.1:{port}'\n{COLUMNS}"));
+    let mut run = Run::start(folder.path(), &[]);
+    assert_eq!(run.line(), "t,sensor,v,v_avg");
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+    // A datagram needs no line end; one with an open quote harms itself alone.
+    for datagram in [at(0, "a", "1") + at(1, "a", "2").trim_end(), "2026,\"a".into(), at(2, "a", "4")] {
+        socket.send_to(datagram.as_bytes(), ("127.0.0.1", port)).expect("sent");
+    }
+    let averages: Vec<_> =
+        run.lines(3).iter().map(|line| line.rsplit(',').next().map(str::to_owned)).collect();
+    assert_eq!(averages, ["1", "1.5", "3"].map(|value| Some(value.to_owned())));
+    run.stop();
+    assert_eq!(dead(folder.path()).len(), 1);
+
+    write(folder.path(), &format!("path = 'unix-listen://live.sock'\n{COLUMNS}"));
+    let mut run = Run::start(folder.path(), &[]);
+    let path = folder.path().join("live.sock");
+    let mut client = patiently("connecting", || UnixStream::connect(&path).ok());
+    client.write_all(at(0, "u", "3").as_bytes()).expect("taken");
+    assert_eq!(run.lines(2)[1], "2026-01-01T00:00:00Z,u,3,3");
+    run.stop();
+    assert!(!path.exists(), "the socket is gone with its run");
+}
+
+#[test]
+fn history_comes_first_and_windows_go_on_into_the_feed() {
+    let (folder, port) = (folder(), port());
+    std::fs::write(folder.path().join("old.csv"), at(0, "a", "1") + &at(1, "a", "3")).expect("written");
+    write(folder.path(), &format!("path = ['old.csv', 'tcp-listen://127.0.0.1:{port}']\n{COLUMNS}"));
+    let mut run = Run::start(folder.path(), &[]);
+    assert_eq!(run.lines(3)[1..], ["2026-01-01T00:00:00Z,a,1,1", "2026-01-01T00:00:01Z,a,3,2"]);
+    connect(port).write_all(at(2, "a", "5").as_bytes()).expect("taken");
+    assert_eq!(run.line(), "2026-01-01T00:00:02Z,a,5,4");
+    let (_, said) = run.stop();
+    assert!(said.contains("3 records of 1 sensor"), "{said}");
+}
+
+#[test]
+fn a_clock_a_year_ahead_is_not_believed() {
+    let folder = folder();
+    write(folder.path(), &format!("path = '-'\n{COLUMNS}\nmax_rejects = 10"));
+    let mut run = Run::start(folder.path(), &[]);
+    let mut input = run.child.stdin.take().expect("piped");
+    input.write_all(("2200-01-01T00:00:00Z,a,9\n".to_owned() + &at(0, "a", "1")).as_bytes()).expect("taken");
+    assert_eq!(run.lines(2)[1], "2026-01-01T00:00:00Z,a,1,1");
+    drop(input);
+    assert!(run.child.wait().expect("an end").success());
+    let letters = dead(folder.path());
+    assert_eq!((letters.len(), &letters[0]["kind"]), (1, &"ahead".into()));
+    assert_eq!(letters[0]["raw"], "2200-01-01T00:00:00Z,a,9");
+}
+
+fn append(path: &Path, text: &str) {
+    let file = OpenOptions::new().create(true).append(true).open(path);
+    file.and_then(|mut file| file.write_all(text.as_bytes())).expect("written");
+}
+
+#[test]
+fn growing_files_are_followed_through_rotation_truncation_and_new_ones() {
+    let folder = folder();
+    let log = folder.path().join("a.log.csv");
+    append(&log, &at(0, "a", "1"));
+    write(folder.path(), &format!("path = '*.log.csv'\nfollow = true\n{COLUMNS}"));
+    let mut run = Run::start(folder.path(), &[]);
+    assert_eq!(run.lines(2)[1], "2026-01-01T00:00:00Z,a,1,1");
+    append(&log, "2026-01-01T00:00:01Z,a,");
+    append(&log, "3\n");
+    assert_eq!(run.line(), "2026-01-01T00:00:01Z,a,3,2");
+    // Renamed: what its writer still appends is read, and the new file of that name too.
+    let rotated = folder.path().join("a.log.1");
+    std::fs::rename(&log, &rotated).expect("renamed");
+    append(&rotated, &at(2, "a", "5"));
+    assert_eq!(run.line(), "2026-01-01T00:00:02Z,a,5,4");
+    append(&log, &at(3, "a", "7"));
+    assert_eq!(run.line(), "2026-01-01T00:00:03Z,a,7,6");
+    // Cut off and written anew.
+    File::create(&log).expect("cut off").write_all(at(4, "a", "9").trim_end().as_bytes()).expect("written");
+    std::thread::sleep(Duration::from_millis(50));
+    append(&log, "0\n");
+    assert_eq!(run.line(), "2026-01-01T00:00:04Z,a,90,48.5");
+    append(&folder.path().join("b.log.csv"), &at(0, "b", "2"));
+    assert_eq!(run.line(), "2026-01-01T00:00:00Z,b,2,2");
+    run.stop();
+}
+
+#[test]
+fn a_follower_that_was_killed_goes_on_where_its_last_checkpoint_was_whatever_the_files_are_called_now() {
+    let folder = folder();
+    let log = folder.path().join("a.log.csv");
+    let pipeline = format!(
+        "[source]\ntype = 'csv'\npath = 'a.log.csv'\nfollow = true\n{COLUMNS}\n[[stage]]\ntype = 'moving_average'\nwindow = 3\n\
+         [[sink]]\ntype = 'csv'\npath = 'out.csv'\n"
+    );
+    std::fs::write(folder.path().join("p.toml"), pipeline).expect("written");
+    let due = |records: u32| {
+        let mut out = "t,sensor,v,v_avg\n".to_owned();
+        for second in 0..records {
+            let first = second.saturating_sub(2);
+            let mean = f64::from((first..=second).sum::<u32>()) / f64::from(second - first + 1);
+            out += &format!("{},{mean}\n", at(second, "a", &second.to_string()).trim_end());
+        }
+        out
+    };
+    let state = folder.path().join("state");
+    let part = || {
+        let names = std::fs::read_dir(folder.path()).expect("a folder");
+        let mut parts = names.map(|name| name.expect("a name").path());
+        parts.find(|path| path.to_string_lossy().contains(".out.csv.part-"))
+    };
+    let arguments = ["--state", "state", "--checkpoint-every", "5ms"];
+    let checkpoints = || std::fs::read_dir(&state).map_or(0, Iterator::count);
+    let mut written = 0;
+    for round in 0..4 {
+        let mut run = Run::start(folder.path(), &arguments);
+        for _ in 0..50 {
+            append(&log, &at(written, "a", &written.to_string()));
+            written += 1;
+        }
+        patiently("waiting for a checkpoint", || (checkpoints() > 1).then_some(()));
+        if round % 2 == 0 {
+            patiently("waiting for output", || {
+                part().and_then(|part| std::fs::read(part).ok()).filter(|out| out.len() > 40)
+            });
+        }
+        run.child.kill().expect("killed");
+        run.child.wait().expect("an end");
+        if round == 1 {
+            // Nobody watches while it is rotated, and written to once more.
+            append(&log, &at(written, "a", &written.to_string()));
+            written += 1;
+            std::fs::rename(&log, folder.path().join("a.log.csv.1")).expect("renamed");
+        }
+    }
+    let run = Run::start(folder.path(), &arguments);
+    let whole = due(written);
+    patiently("waiting for all of it", || {
+        part().and_then(|part| std::fs::read_to_string(part).ok()).filter(|out| out.len() >= whole.len())
+    });
+    let (_, said) = run.stop();
+    assert!(said.contains("went on from"), "{said}");
+    assert_eq!(std::fs::read_to_string(part().expect("in the making")).expect("text"), whole);
+}
+
+#[test]
+fn what_nobody_has_room_for_is_dropped_only_where_the_pipeline_says_so_and_is_counted() {
+    let folder = folder();
+    write(folder.path(), &format!("path = '-'\n{COLUMNS}\nwhen_full = 'drop'"));
+    let mut run = Run::start(folder.path(), &["--report", "report.json"]);
+    let mut input = run.child.stdin.take().expect("piped");
+    // Nobody reads the output: a pipe and what waits for it hold some of this, not all.
+    let many = at(0, "a", "1").repeat(1_000_000);
+    input.write_all(many.as_bytes()).expect("taken, whatever becomes of it");
+    drop(input);
+    let mut rest = String::new();
+    run.output.read_to_string(&mut rest).expect("text");
+    assert!(run.child.wait().expect("an end").success());
+    let report = std::fs::read(folder.path().join("report.json")).expect("a report");
+    let report: serde_json::Value = serde_json::from_slice(&report).expect("JSON");
+    let source = &report["report"]["source"];
+    let (dropped, output) =
+        (source["dropped"].as_u64().expect("a count"), source["output"].as_u64().expect("a count"));
+    assert!(dropped > 0, "{source}");
+    assert_eq!((dropped + output, output + 1), (1_000_000, rest.lines().count() as u64), "{source}");
+}
+
+#[test]
+fn a_second_interrupt_aborts_and_leaves_no_file() {
+    let folder = folder();
+    let pipeline = format!(
+        "[source]\ntype = 'csv'\npath = '-'\n{COLUMNS}\n[[sink]]\ntype = 'csv'\npath = '-'\n[[sink]]\ntype = 'csv'\npath = 'out.csv'\n"
+    );
+    std::fs::write(folder.path().join("p.toml"), pipeline).expect("written");
+    let mut run = Run::start(folder.path(), &["--quiet"]);
+    let mut input = run.child.stdin.take().expect("piped");
+    // Standard output is full: the run cannot drain.
+    let feeding = std::thread::spawn(move || {
+        let many = at(0, "a", "1").repeat(10_000);
+        while input.write_all(many.as_bytes()).is_ok() {}
+    });
+    let mut first = String::new();
+    run.output.read_line(&mut first).expect("readable");
+    std::thread::sleep(Duration::from_millis(300));
+    run.signal("-INT");
+    let mut said = BufReader::new(run.child.stderr.take().expect("piped"));
+    let mut line = String::new();
+    said.read_line(&mut line).expect("readable");
+    assert!(line.contains("stopping"), "{line}");
+    run.signal("-INT");
+    assert_eq!(run.child.wait().expect("an end").code(), Some(130), "{}", text(first.as_bytes()));
+    feeding.join().expect("no panic");
+    assert!(!folder.path().join("out.csv").exists());
+}
+
+#[test]
+fn an_address_that_is_none_and_columns_that_nobody_names_are_said_before_the_start() {
+    let folder = folder();
+    let said = |source: &str| {
+        write(folder.path(), source);
+        let output = run(folder.path(), &["run", "p.toml"]);
+        assert_eq!(output.status.code(), Some(78), "{}", text(&output.stderr));
+        text(&output.stderr)
+    };
+    let error = said(&format!("path = 'ftp://127.0.0.1:21'\n{COLUMNS}"));
+    assert!(error.contains("there is no `ftp://`") && error.contains("tcp-listen://"), "{error}");
+    let error = said("path = 'tcp-listen://127.0.0.1:1'");
+    assert!(error.contains("must be named") && error.contains("`measurements`"), "{error}");
+}
