@@ -99,10 +99,10 @@ impl Framing {
         Ok(Some(Input::Chunk(Chunk { sequence, file, offset, bytes, decoder, witness: None })))
     }
 
-    /// Whether the last record of what waits has not ended.
+    /// Whether the last record of what waits has not ended, as far as that is known.
     pub(super) fn is_open(&self) -> bool {
         let complete = |bound: &Bound| bound.decoder.complete(&self.buffer, false);
-        self.bound.as_ref().is_some_and(|bound| complete(bound) < self.buffer.len())
+        self.bound.as_ref().is_none_or(|bound| complete(bound) < self.buffer.len())
     }
 
     /// Sets what waits aside, with the rest of its record.
