@@ -378,3 +378,37 @@ fn an_address_that_is_none_and_columns_that_nobody_names_are_said_before_the_sta
     let error = said("path = 'tcp-listen://127.0.0.1:1'");
     assert!(error.contains("must be named") && error.contains("`measurements`"), "{error}");
 }
+
+#[test]
+fn a_recording_played_again_gives_the_bits_of_the_day() {
+    let (folder, port) = (folder(), port());
+    write(folder.path(), &format!("path = 'tcp-listen://127.0.0.1:{port}'\n{COLUMNS}"));
+    let mut live = Run::start(folder.path(), &["--record", "day.rec"]);
+    let (mut one, mut two) = (connect(port), connect(port));
+    let header = live.line();
+    one.write_all(at(0, "a", "1").as_bytes()).expect("taken");
+    let mut lines = vec![header, live.line()];
+    // Not believed on the day, and not when it is played on another.
+    two.write_all(("2200-01-01T00:00:00Z,b,2\nrubbish\n".to_owned() + &at(1, "a", "4")).as_bytes())
+        .expect("taken");
+    lines.push(live.line());
+    one.write_all(&vec![b'y'; 2 << 20]).expect("taken");
+    one.write_all(("\n".to_owned() + &at(2, "a", "0.1")).as_bytes()).expect("taken");
+    lines.push(live.line());
+    live.stop();
+    let aside = std::fs::read(folder.path().join("dead.jsonl")).expect("a dead letter");
+    assert_eq!(dead(folder.path()).len(), 3);
+    for speed in ["max", "100"] {
+        std::fs::remove_file(folder.path().join("dead.jsonl")).expect("removed");
+        let again =
+            run(folder.path(), &["replay", "p.toml", "--from", "day.rec", "--speed", speed, "--quiet"]);
+        assert!(again.status.success(), "{}", text(&again.stderr));
+        assert_eq!(text(&again.stdout).lines().collect::<Vec<_>>(), lines);
+        assert_eq!(std::fs::read(folder.path().join("dead.jsonl")).expect("a dead letter"), aside);
+    }
+    // A recording that was cut off is played as far as it goes.
+    let bytes = std::fs::read(folder.path().join("day.rec")).expect("a recording");
+    std::fs::write(folder.path().join("cut.rec"), &bytes[..bytes.len() - 3]).expect("written");
+    let again = run(folder.path(), &["replay", "p.toml", "--from", "cut.rec"]);
+    assert!(again.status.success() && text(&again.stderr).contains("was cut off"), "{}", text(&again.stderr));
+}

@@ -39,7 +39,7 @@ impl fmt::Display for FieldKind {
 }
 
 /// One column's name and kind.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Field {
     /// The name, unique in its schema.
     pub name: Arc<str>,

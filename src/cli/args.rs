@@ -21,6 +21,10 @@ pub(super) enum Verb {
     Run(RunArgs),
     /// Check a pipeline file and say all that is wrong with it
     Validate(ValidateArgs),
+    /// Keep the input of a pipeline as it comes in a file, and do nothing else with it
+    Record(RecordArgs),
+    /// Run a pipeline on a recording instead of its own input: the same bits as on the day
+    Replay(ReplayArgs),
     /// Run a pipeline in many ways, live and stopped too, and say whether all of them give the same bytes
     Verify(VerifyArgs),
     /// Say what a pipeline would do, stage by stage
@@ -92,6 +96,9 @@ pub(super) struct RunArgs {
     /// Write the summary, with all parameters and the version, as JSON; `-` is standard output
     #[arg(long, value_name = "FILE")]
     pub(super) report: Option<PathBuf>,
+    /// Keep the input as it comes in this new file, to be played again with `tidemill replay`
+    #[arg(long, value_name = "FILE")]
+    pub(super) record: Option<PathBuf>,
     /// Write a flame graph of the run, as a picture (SVG) for browsers; `-` is standard output
     #[arg(long, value_name = "FILE")]
     pub(super) profile: Option<PathBuf>,
@@ -104,6 +111,29 @@ pub(super) struct RunArgs {
 pub(super) struct ValidateArgs {
     #[command(flatten)]
     pub(super) pipeline: FileArgs,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct RecordArgs {
+    #[command(flatten)]
+    pub(super) pipeline: FileArgs,
+    #[command(flatten)]
+    pub(super) drive: DriveArgs,
+    /// The recording to write; must be new
+    #[arg(long, short, value_name = "FILE")]
+    pub(super) output: PathBuf,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct ReplayArgs {
+    #[command(flatten)]
+    pub(super) run: RunArgs,
+    /// The recording to play
+    #[arg(long, value_name = "FILE")]
+    pub(super) from: PathBuf,
+    /// How fast: `max`, or how many times as fast as it came in, such as 1 or 60
+    #[arg(long, value_name = "SPEED", default_value = "max")]
+    pub(super) speed: String,
 }
 
 #[derive(Args, Debug)]

@@ -17,7 +17,9 @@ mod memory;
 mod output;
 mod profile;
 mod progress;
+mod record;
 mod reference;
+mod replay;
 mod roofline;
 mod run;
 mod schema;
@@ -46,6 +48,8 @@ fn dispatch(verb: Verb) -> Outcome {
     match verb {
         Verb::Run(args) => run::run(&args),
         Verb::Validate(args) => validate::validate(&args),
+        Verb::Record(args) => record::record(&args),
+        Verb::Replay(args) => replay::replay(&args),
         Verb::Verify(args) => verify::verify(&args),
         Verb::Explain(args) => explain::explain(&args),
         Verb::Init(args) => init::init(&args),

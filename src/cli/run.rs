@@ -17,16 +17,24 @@ use crate::atomic;
 use crate::error::{Error, Part};
 use crate::pipeline::{Pipeline, Resolved};
 use crate::runtime::{Report, RunOptions, StateOptions};
+use crate::source::Recorder;
 use crate::time::parse_duration;
 
 pub(super) fn run(args: &RunArgs) -> Outcome {
     let resolved = load::pipeline(&args.pipeline)?;
+    run_resolved(args, &resolved, run_options(&args.drive))
+}
+
+/// Runs a pipeline that has been read, with whatever the arguments want beside it.
+pub(super) fn run_resolved(args: &RunArgs, resolved: &Resolved, mut options: RunOptions) -> Outcome {
     for (path, what) in [(&args.report, "the report"), (&args.profile, "the profile")] {
-        path.iter().try_for_each(|path| check_aside(path, what, &resolved))?;
+        path.iter().try_for_each(|path| check_aside(path, what, resolved))?;
     }
+    options.state = state(args)?;
+    options.open.record = args.record.as_deref().map(Recorder::create).transpose()?;
     let profile = args.profile.as_deref().map(Profile::start).transpose()?;
-    let options = RunOptions { state: state(args)?, ..run_options(&args.drive) };
-    let report = drive_with(&resolved, &args.drive, &options)?;
+    let report = drive_with(resolved, &args.drive, &options)?;
+    options.open.record.map_or(Ok(()), |recorder| recorder.finish())?;
     if let Some(profile) = profile {
         profile.finish(&args.pipeline.file)?;
     }
@@ -67,7 +75,7 @@ pub(super) fn drive(resolved: &Resolved, args: &DriveArgs) -> Outcome<Report> {
     drive_with(resolved, args, &run_options(args))
 }
 
-fn drive_with(resolved: &Resolved, args: &DriveArgs, options: &RunOptions) -> Outcome<Report> {
+pub(super) fn drive_with(resolved: &Resolved, args: &DriveArgs, options: &RunOptions) -> Outcome<Report> {
     let mut display = Display::new(args);
     let result = resolved.pipeline.run_with(options, &mut display);
     display.finish();

@@ -24,9 +24,10 @@ use crate::chunk::{Chunk, Decoded};
 use crate::error::{Error, Result};
 use crate::offset::Offset;
 use crate::sensor::SensorLookup;
+use crate::time::Timestamp;
 
 pub use csv::{Csv, Tsv};
-pub use file::{Address, FileOptions, FileSource, InputFile, OneOrMany, beginning};
+pub use file::{Address, FileOptions, FileSource, InputFile, OneOrMany, Recorder, beginning};
 pub(crate) use file::{MappedFile, is_local};
 pub use influx::Influx;
 pub use jsonl::JsonLines;
@@ -57,13 +58,24 @@ pub struct OpenOptions {
     pub chunk_size: usize,
     /// Whether batches must say where each record came from ([`Batch::origins`]).
     pub origins: bool,
+    /// Keeps what comes in as it came, to be played again.
+    pub record: Option<Recorder>,
+    /// How many times as fast as it was received a recording is played; as fast as possible where `None`.
+    pub speed: Option<f64>,
     /// Set when the run is to stop: whoever waits for input looks at it.
     pub stop: Arc<AtomicBool>,
 }
 
 impl Default for OpenOptions {
     fn default() -> Self {
-        Self { io: Io::Auto, chunk_size: 1 << 20, origins: false, stop: Arc::default() }
+        Self {
+            io: Io::Auto,
+            chunk_size: 1 << 20,
+            origins: false,
+            record: None,
+            speed: None,
+            stop: Arc::default(),
+        }
     }
 }
 
@@ -163,6 +175,11 @@ pub trait Source: Send {
     /// When the input is not what it was.
     fn restore(&mut self, _state: &[u8]) -> Result<()> {
         Err(Error::internal("a source that saves nothing was to be restored"))
+    }
+
+    /// When the piece given last came in, where that is not now: of a recording.
+    fn received(&self) -> Option<Timestamp> {
+        None
     }
 
     /// What is worth knowing at the end: who has sent, who was sent away.

@@ -140,7 +140,11 @@ impl Reader {
     /// room for is dropped.
     fn send(&mut self, piece: Piece) -> bool {
         let arrived = Instant::now();
-        let latest = self.policy.now.read().saturating_add(self.policy.max_ahead);
+        let latest = self
+            .source
+            .received()
+            .unwrap_or_else(|| self.policy.now.read())
+            .saturating_add(self.policy.max_ahead);
         let may_drop = self.policy.when_full == WhenFull::Drop && matches!(piece, Piece::Input(_));
         let patience = if may_drop { Duration::ZERO } else { PATIENCE };
         let place = loop {

@@ -112,6 +112,11 @@ impl Follower {
         Ok(Input::Nothing)
     }
 
+    /// The stem of the file that was read last, and what stands before its first record.
+    pub(super) fn stream(&self) -> (&str, &[u8]) {
+        self.tails.get(self.turn).map_or(("", &[]), |tail| tail.framing.stream())
+    }
+
     /// Bytes that have been read.
     pub(super) fn bytes(&self) -> u64 {
         self.bytes
@@ -249,9 +254,12 @@ impl Follower {
             }
         }
         if tail.nameless.is_some_and(|since| since.elapsed() >= GRACE) {
-            // Nobody will end its last record any more.
-            let mut tail = tails.remove(at);
-            return tail.framing.take(layout, true, sequence);
+            // Nobody will end its last record any more; the next time there is nothing left, and it goes.
+            if tail.framing.waiting() > 0 {
+                return tail.framing.take(layout, true, sequence);
+            }
+            tails.remove(at);
+            return Ok(Some(Input::Nothing));
         }
         Ok(None)
     }

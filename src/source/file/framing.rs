@@ -33,13 +33,15 @@ pub(super) struct Framing {
     offset: Offset,
     /// Whether the rest of a record that was set aside is still to come.
     skips: bool,
+    /// What stood before the first record.
+    head: Vec<u8>,
 }
 
 impl Framing {
     /// A stream at its beginning.
     pub(super) fn new(name: Arc<str>, stem: Arc<str>, file: u64) -> Self {
         let offset = Offset { file, at: 0, line: 1 };
-        Self { name, stem, buffer: Vec::new(), bound: None, offset, skips: false }
+        Self { name, stem, buffer: Vec::new(), bound: None, offset, skips: false, head: Vec::new() }
     }
 
     /// How many bytes wait for the end of their record.
@@ -50,6 +52,11 @@ impl Framing {
     /// Where the first byte that has not been given out is.
     pub(super) fn offset(&self) -> Offset {
         self.offset
+    }
+
+    /// Its stem, and what stood before its first record.
+    pub(super) fn stream(&self) -> (&str, &[u8]) {
+        (&self.stem, &self.head)
     }
 
     /// Takes bytes in.
@@ -66,6 +73,7 @@ impl Framing {
     /// Begins at `offset` of a stream whose beginning, which the format has to see, is `head`.
     pub(super) fn begin_at(&mut self, offset: Offset, head: &[u8], layout: &Layout) -> Result<()> {
         let bound = self.bind(head, true, layout)?;
+        self.head = head[..bound.skip_bytes.min(head.len())].to_vec();
         (self.bound, self.offset) = (Some(bound), offset);
         Ok(())
     }
@@ -137,6 +145,7 @@ impl Framing {
         let rest = self.buffer.split_off(bound.skip_bytes.min(self.buffer.len()));
         let skipped = std::mem::replace(&mut self.buffer, rest);
         self.pass(&skipped);
+        self.head = skipped;
         self.offset.line = 1 + bound.skip_lines;
         self.bound = Some(bound);
         Ok(true)

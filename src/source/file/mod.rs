@@ -8,13 +8,14 @@ mod follow;
 mod framing;
 mod map;
 mod paths;
+mod recording;
 mod resume;
 mod sockets;
 #[cfg(test)]
 mod tests;
 mod wait;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -28,6 +29,8 @@ use self::follow::Follower;
 use self::framing::Layout;
 pub(crate) use self::map::{MappedFile, is_local};
 pub use self::paths::InputFile;
+pub use self::recording::Recorder;
+use self::recording::Recording;
 use self::sockets::Sockets;
 use super::{Input, OpenOptions, Progress, Source, Traits};
 use crate::batch::Schema;
@@ -36,6 +39,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::format::{Bound, Format, Head};
 use crate::offset::{Offset, Sequence};
 use crate::sensor::SensorLookup;
+use crate::time::Timestamp;
 
 /// Bytes of a file that its format may look at before the first record is read.
 const HEAD: usize = 1 << 20;
@@ -97,10 +101,14 @@ impl FileOptions {
         extensions: &[&str],
         options: &OpenOptions,
     ) -> Result<FileSource> {
-        match self.follow {
+        let source = match self.follow {
             true => FileSource::follow(format, self, extensions, options),
             false => FileSource::open(format, self.files(extensions)?, options),
+        }?;
+        if let Some(recorder) = &options.record {
+            recorder.begin(&source.schema)?;
         }
+        Ok(source)
     }
 
     /// The files that there are, for people.
@@ -128,6 +136,8 @@ pub struct FileSource {
     at: usize,
     open: Option<Open>,
     sequence: Sequence,
+    /// When the last piece came in, where that is recorded.
+    received: Option<Timestamp>,
     /// Bytes of the files that are done, as they lie there.
     done: u64,
     total: Option<u64>,
@@ -138,11 +148,15 @@ enum Open {
     File(OpenFile),
     Sockets(Box<Sockets>),
     Growing(Box<Follower>),
+    Recording(Box<Recording>),
 }
 
 /// A file that is being read.
 struct OpenFile {
     name: Arc<str>,
+    stem: Arc<str>,
+    /// What stands before the first record: a header.
+    head: Vec<u8>,
     bound: Bound,
     blocks: Blocks,
     /// Where the next chunk begins; its line, or 0 if that is not known.
@@ -155,7 +169,18 @@ impl Open {
         match self {
             Self::File(file) => file.blocks.is_live(),
             Self::Sockets(_) => true,
-            Self::Growing(_) => false,
+            Self::Growing(_) | Self::Recording(_) => false,
+        }
+    }
+
+    /// The stem of the stream that was read last, and what stood before its first record. Whoever sends over a socket sends
+    /// columns that the options name, so that nothing before them matters.
+    fn stream(&self) -> (&str, &[u8]) {
+        match self {
+            Self::File(file) => (&file.stem, &file.head),
+            Self::Growing(follower) => follower.stream(),
+            Self::Sockets(sockets) => (sockets.stem(), &[]),
+            Self::Recording(_) => ("", &[]),
         }
     }
 
@@ -165,6 +190,7 @@ impl Open {
             Self::File(file) => file.blocks.consumed(),
             Self::Sockets(sockets) => sockets.bytes(),
             Self::Growing(follower) => follower.bytes(),
+            Self::Recording(recording) => recording.bytes(),
         }
     }
 }
@@ -183,6 +209,9 @@ impl FileSource {
     /// When the file cannot be read, or is not of the format.
     pub fn open(format: Arc<dyn Format>, files: Vec<InputFile>, options: &OpenOptions) -> Result<Self> {
         let first = files.first().ok_or_else(|| Error::config("`path` names no file"))?;
+        if let Some(path) = first.path.as_ref().filter(|path| recording::is_recording(path)) {
+            return Self::play(format, path, options);
+        }
         let total = files.iter().map(InputFile::len).sum();
         let (schema, blocks) = match &first.address {
             None => {
@@ -196,13 +225,40 @@ impl FileSource {
         };
         let options = options.clone();
         let schema = Arc::new(schema);
-        let mut source =
-            Self { format, files, schema, options, at: 0, open: None, sequence: 0, done: 0, total };
+        let mut source = Self {
+            format,
+            files,
+            schema,
+            options,
+            at: 0,
+            open: None,
+            sequence: 0,
+            received: None,
+            done: 0,
+            total,
+        };
         source.open = Some(match blocks {
             Some(blocks) => Open::File(source.bind(0, blocks)?),
             None => source.open_at(0)?,
         });
         Ok(source)
+    }
+
+    /// Plays a recording.
+    fn play(format: Arc<dyn Format>, path: &Path, options: &OpenOptions) -> Result<Self> {
+        let recording = Recording::open(path, Arc::clone(&format), options.speed)?;
+        Ok(Self {
+            format,
+            files: Vec::new(),
+            schema: Arc::clone(recording.schema()),
+            options: options.clone(),
+            at: 0,
+            open: Some(Open::Recording(Box::new(recording))),
+            sequence: 0,
+            received: None,
+            done: 0,
+            total: None,
+        })
     }
 
     /// Follows `files`, which grow; the columns are those of the first that is there, or what the options say.
@@ -237,6 +293,7 @@ impl FileSource {
                     at: 0,
                     open: None,
                     sequence: 0,
+                    received: None,
                     done: 0,
                     total: None,
                 }
@@ -258,9 +315,43 @@ impl FileSource {
         await_head(file, &mut blocks, &self.options, |head| self.format.can_bind(head))?;
         let (bytes, is_whole) = blocks.head()?;
         let bound = self.format.bind(head(file, bytes, is_whole)?, &self.schema)?;
-        blocks.take(bound.skip_bytes)?;
+        let head = blocks.take(bound.skip_bytes)?.as_slice().to_vec();
         let offset = Offset { file: at as u64, at: bound.skip_bytes as u64, line: 1 + bound.skip_lines };
-        Ok(OpenFile { name: Arc::clone(&file.name), bound, blocks, offset })
+        let (name, stem) = (Arc::clone(&file.name), Arc::clone(&file.stem));
+        Ok(OpenFile { name, stem, head, bound, blocks, offset })
+    }
+
+    /// The next piece, of whatever is open.
+    fn step(&mut self) -> Result<Option<Input>> {
+        while let Some(open) = &mut self.open {
+            let next = match open {
+                Open::File(file) => file.chunk(self.options.chunk_size, self.sequence)?,
+                Open::Sockets(sockets) => {
+                    self.sequence += 1;
+                    return sockets.next(self.sequence - 1).map(Some);
+                }
+                Open::Growing(follower) => {
+                    self.sequence += 1;
+                    return follower.next(self.sequence - 1).map(Some);
+                }
+                Open::Recording(recording) => {
+                    self.sequence += 1;
+                    return recording.next(self.sequence - 1);
+                }
+            };
+            match next {
+                Next::Nothing => return Ok(Some(Input::Nothing)),
+                Next::Chunk(chunk) => {
+                    self.sequence += 1;
+                    return Ok(Some(Input::Chunk(chunk)));
+                }
+                Next::End => {}
+            }
+            self.done += open.consumed();
+            self.open = None;
+            self.open_next()?;
+        }
+        Ok(None)
     }
 
     fn open_next(&mut self) -> Result<()> {
@@ -394,31 +485,19 @@ impl Source for FileSource {
     }
 
     fn next(&mut self, _sensors: &mut dyn SensorLookup) -> Result<Option<Input>> {
-        while let Some(open) = &mut self.open {
-            let next = match open {
-                Open::File(file) => file.chunk(self.options.chunk_size, self.sequence)?,
-                Open::Sockets(sockets) => {
-                    self.sequence += 1;
-                    return sockets.next(self.sequence - 1).map(Some);
-                }
-                Open::Growing(follower) => {
-                    self.sequence += 1;
-                    return follower.next(self.sequence - 1).map(Some);
-                }
-            };
-            match next {
-                Next::Nothing => return Ok(Some(Input::Nothing)),
-                Next::Chunk(chunk) => {
-                    self.sequence += 1;
-                    return Ok(Some(Input::Chunk(chunk)));
-                }
-                Next::End => {}
-            }
-            self.done += open.consumed();
-            self.open = None;
-            self.open_next()?;
+        let input = self.step()?;
+        if let (Some(recorder), Some(input), Some(open)) = (&self.options.record, &input, &self.open) {
+            let (stem, head) = open.stream();
+            self.received = recorder.add(input, stem, head)?;
         }
-        Ok(None)
+        Ok(input)
+    }
+
+    fn received(&self) -> Option<Timestamp> {
+        match &self.open {
+            Some(Open::Recording(recording)) => recording.received(),
+            _ => self.received,
+        }
     }
 
     fn offset(&self) -> Offset {
@@ -454,6 +533,7 @@ impl Source for FileSource {
         match &self.open {
             Some(Open::Sockets(sockets)) => vec![sockets.remark()],
             Some(Open::Growing(follower)) => follower.remarks(),
+            Some(Open::Recording(recording)) => recording.remarks(),
             _ => Vec::new(),
         }
     }

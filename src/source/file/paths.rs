@@ -63,6 +63,7 @@ pub(super) fn may_wait(pattern: &str) -> bool {
     }
     let meta = match pattern {
         "-" => std::io::stdin().as_fd().try_clone_to_owned().and_then(|stdin| File::from(stdin).metadata()),
+        path if super::recording::is_recording(Path::new(path)) => return true,
         path => std::fs::metadata(path),
     };
     meta.is_ok_and(|meta| super::blocks::may_wait(&meta))

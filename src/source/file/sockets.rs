@@ -44,6 +44,7 @@ const OWN: u64 = 0;
 /// The sockets of one address.
 pub(super) struct Sockets {
     address: Address,
+    stem: Arc<str>,
     layout: Layout,
     poll: OwnedFd,
     own: Own,
@@ -119,7 +120,7 @@ impl Sockets {
             Address::Udp(host) => {
                 let socket = UdpSocket::bind(&*address.resolve(host)?).map_err(failed)?;
                 socket.set_nonblocking(true).map_err(failed)?;
-                let framing = Framing::new(address.to_string().into(), "udp".into(), file);
+                let framing = Framing::new(address.to_string().into(), address.to_string().into(), file);
                 Own::Datagrams(socket, framing)
             }
             Address::Tcp(_) | Address::Unix(_) => Own::Dial { next_try: Instant::now(), pause: FIRST_PAUSE },
@@ -131,6 +132,7 @@ impl Sockets {
         }
         Ok(Self {
             address: address.clone(),
+            stem: address.to_string().into(),
             layout,
             poll,
             own,
@@ -159,6 +161,11 @@ impl Sockets {
             chunk.sequence = sequence;
         }
         Ok(input)
+    }
+
+    /// The sensor of whoever sends, where no column has it.
+    pub(super) fn stem(&self) -> &str {
+        &self.stem
     }
 
     /// Bytes that have come in.
@@ -243,8 +250,7 @@ impl Sockets {
         }
         self.next_connection += 1;
         self.counts.connections += 1;
-        let stem: Arc<str> = self.address.to_string().into();
-        let framing = Framing::new(name.into(), stem, self.file);
+        let framing = Framing::new(name.into(), Arc::clone(&self.stem), self.file);
         self.connections.insert(id, Connection { peer, framing, heard: Instant::now() });
     }
 

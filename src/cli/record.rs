@@ -1,0 +1,20 @@
+//! `tidemill record`: keeps the input of a pipeline as it comes.
+
+use super::args::RecordArgs;
+use super::exit::Outcome;
+use super::load::{self, run_options};
+use super::run::drive_with;
+use crate::pipeline::SinkEntry;
+use crate::sink::Null;
+use crate::source::Recorder;
+
+pub(super) fn record(args: &RecordArgs) -> Outcome {
+    let mut resolved = load::pipeline(&args.pipeline)?;
+    resolved.pipeline.stages = Vec::new();
+    resolved.pipeline.sinks = vec![SinkEntry::new(Null::default())];
+    let mut options = run_options(&args.drive);
+    let recorder = Recorder::create(&args.output)?;
+    options.open.record = Some(recorder.clone());
+    drive_with(&resolved, &args.drive, &options)?;
+    Ok(recorder.finish()?)
+}

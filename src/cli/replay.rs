@@ -1,0 +1,27 @@
+//! `tidemill replay`: runs a pipeline on a recording.
+
+use super::args::{FileArgs, ReplayArgs};
+use super::exit::Outcome;
+use super::load::{self, run_options};
+use super::run::run_resolved;
+use crate::error::{Error, Result};
+
+pub(super) fn replay(args: &ReplayArgs) -> Outcome {
+    let mut set = args.run.pipeline.set.clone();
+    set.push(format!("source.path={:?}", args.from.to_string_lossy()));
+    set.push("source.follow=false".into());
+    let pipeline = load::pipeline(&FileArgs { file: args.run.pipeline.file.clone(), set })?;
+    let mut options = run_options(&args.run.drive);
+    options.open.speed = speed(&args.speed)?;
+    run_resolved(&args.run, &pipeline, options)
+}
+
+/// How many times as fast as it came in; `None` for as fast as possible.
+fn speed(text: &str) -> Result<Option<f64>> {
+    match text.trim_end_matches('x').parse::<f64>() {
+        _ if text == "max" => Ok(None),
+        Ok(speed) if speed > 0.0 && speed.is_finite() => Ok(Some(speed)),
+        _ => Err(Error::usage(format!("--speed {text}: neither `max` nor a number above 0"))
+            .with_help("1 plays it as fast as it came in, 60 a minute of it in a second")),
+    }
+}
