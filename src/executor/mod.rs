@@ -6,7 +6,7 @@
 mod parallel;
 mod sequential;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::sync::Arc;
 use std::time::Instant;

@@ -31,7 +31,7 @@ const STAGES: [&str; 12] = [
 ];
 
 #[derive(Clone, Debug)]
-struct Case {
+pub(crate) struct Case {
     rows: Vec<(u8, i64, String)>,
     stages: Vec<usize>,
     by_time: bool,
@@ -41,7 +41,7 @@ struct Case {
 }
 
 impl Case {
-    fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let mut clock = 0;
         let row = |(sensor, step, value): &(u8, i64, String)| {
             clock = (clock + step).max(0);
@@ -50,7 +50,7 @@ impl Case {
         "t,sensor,v\n".to_owned() + &self.rows.iter().map(row).collect::<String>()
     }
 
-    fn pipeline(&self, folder: &Path, out: &str) -> Pipeline {
+    pub(crate) fn pipeline(&self, folder: &Path, out: &str) -> Pipeline {
         let order = if self.by_time { "order = \"time\"\ndisorder = \"3s\"" } else { "" };
         let folder = folder.display();
         let mut file = format!(
@@ -73,7 +73,7 @@ impl Case {
     }
 }
 
-fn case() -> impl Strategy<Value = Case> {
+pub(crate) fn case() -> impl Strategy<Value = Case> {
     let value = prop_oneof![
         8 => (-1000..1500i32).prop_map(|v| (f64::from(v) / 10.0).to_string()),
         1 => proptest::sample::select(&["", "NaN", "inf", "1e17", "x", "1,2", "\"3\n\"", "\" 4 \""][..]).prop_map(str::to_owned),

@@ -229,7 +229,6 @@ impl Crew {
         if let Some((_, error)) = failure {
             return Err(error);
         }
-        self.limit.finish()?;
         let workers =
             workers.into_iter().map(|worker| worker.into_inner().unwrap_or_else(PoisonError::into_inner));
         Ok(workers.collect())
@@ -466,6 +465,9 @@ impl Crew {
         is_over: bool,
         drain: &mut D,
     ) -> Result<()> {
+        if is_over {
+            self.limit.finish()?;
+        }
         for worker in &workers {
             self.tally.source.time += worker.spent.decoding;
             self.tally.source.waiting += worker.spent.claiming;

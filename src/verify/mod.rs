@@ -2,6 +2,8 @@
 //! record by record, stopped and resumed anywhere.
 
 mod shredded;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -147,14 +149,19 @@ impl Ways<'_> {
         let (way, result) = match kind {
             Kind::Bounded => (format!("bounded, {how}"), executor::run(&pipeline, &options, &mut ())),
             Kind::Live => {
-                learn(&mut pipeline)?;
-                pipeline.source = Arc::new(Shredded::new(Arc::clone(&pipeline.source), self.random.next()));
-                (format!("live, {how}, cut again at random"), streaming::run(&pipeline, &options, &mut ()))
+                let seed = self.random.next();
+                let live = |mut pipeline: Pipeline| {
+                    pipeline.source = Arc::new(Shredded::new(Arc::clone(&pipeline.source), seed));
+                    streaming::run(&pipeline, &options, &mut ())
+                };
+                (format!("live, {how}, cut again at random"), learnt(pipeline).and_then(live))
             }
             Kind::Resumed => {
-                learn(&mut pipeline)?;
                 pipeline.sinks.retain(|sink| sink.spec.can_resume());
-                let (stops, result) = self.resumed(&folder, &pipeline, &options, records);
+                let (stops, result) = match learnt(pipeline) {
+                    Ok(pipeline) => self.resumed(&folder, &pipeline, &options, records),
+                    Err(error) => (0, Err(error)),
+                };
                 (format!("stopped {stops} times and resumed, {how}"), result)
             }
         };
@@ -209,12 +216,12 @@ impl Observer for Stopper {
 }
 
 /// Stages that have to see all of the input first have seen it.
-fn learn(pipeline: &mut Pipeline) -> Result<()> {
+fn learnt(mut pipeline: Pipeline) -> Result<Pipeline> {
     if pipeline.stages.iter().any(|stage| stage.reach() == Reach::Global) {
-        let (stages, _) = executor::fit(pipeline, &RunOptions::default(), &mut ())?;
+        let (stages, _) = executor::fit(&pipeline, &RunOptions::default(), &mut ())?;
         pipeline.stages = stages.into_iter().skip(pipeline.stages_before()).collect();
     }
-    Ok(())
+    Ok(pipeline)
 }
 
 fn outcome(folder: &Path, result: &Result<crate::Report>) -> Result<Outcome> {
@@ -230,8 +237,9 @@ fn outcome(folder: &Path, result: &Result<crate::Report>) -> Result<Outcome> {
     let failed = |error: std::io::Error| Error::io("read", folder.display(), &error);
     for entry in std::fs::read_dir(folder).into_iter().flatten() {
         let path = entry.map_err(failed)?.path();
-        if path.is_file() {
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        // A run that failed keeps what it had, for another try.
+        if path.is_file() && !name.starts_with('.') {
             files.insert(name, std::fs::read(&path).map_err(failed)?);
         }
     }
