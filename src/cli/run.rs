@@ -14,7 +14,7 @@ use super::progress::Display;
 use super::summary::summary;
 use super::timings::timings;
 use crate::atomic;
-use crate::error::{Error, Part};
+use crate::error::{Error, ErrorKind, Part};
 use crate::pipeline::{Pipeline, Resolved};
 use crate::runtime::{Report, RunOptions, StateOptions};
 use crate::source::Recorder;
@@ -43,6 +43,12 @@ pub(super) fn run_resolved(args: &RunArgs, resolved: &Resolved, mut options: Run
     }
     if let Some(path) = &args.report {
         output::file(path, &report_text(&resolved.pipeline, &report), true)?;
+    }
+    if report.is_paused && resolved.pipeline.source.traits().is_bounded {
+        // Whoever goes on with the output must not take it for whole.
+        return Err(Error::new(ErrorKind::Interrupted, "stopped before the end of the input")
+            .with_help("the same command goes on from here")
+            .into());
     }
     Ok(())
 }

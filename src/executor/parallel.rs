@@ -111,13 +111,7 @@ impl Reading for Pass {
         self.crew.last_cut(place, |last| match is_stopped {
             true => outlets.pause(last, report),
             false => outlets.finish(Some(last), report),
-        })?;
-        if is_stopped {
-            report
-                .remarks
-                .push("stopped before the end of the input: the same command goes on from here".into());
-        }
-        Ok(())
+        })
     }
 
     fn close(self, report: &mut Report) {

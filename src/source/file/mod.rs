@@ -146,6 +146,8 @@ pub struct FileSource {
 /// What is being read.
 enum Open {
     File(OpenFile),
+    /// An address that nobody listens at before the first record is asked for: looking at a pipeline must not take its port.
+    Unbound,
     Sockets(Box<Sockets>),
     Growing(Box<Follower>),
     Recording(Box<Recording>),
@@ -168,7 +170,7 @@ impl Open {
     fn is_live(&self) -> bool {
         match self {
             Self::File(file) => file.blocks.is_live(),
-            Self::Sockets(_) => true,
+            Self::Unbound | Self::Sockets(_) => true,
             Self::Growing(_) | Self::Recording(_) => false,
         }
     }
@@ -180,7 +182,7 @@ impl Open {
             Self::File(file) => (&file.stem, &file.head),
             Self::Growing(follower) => follower.stream(),
             Self::Sockets(sockets) => (sockets.stem(), &[]),
-            Self::Recording(_) => ("", &[]),
+            Self::Unbound | Self::Recording(_) => ("", &[]),
         }
     }
 
@@ -188,6 +190,7 @@ impl Open {
     fn consumed(&self) -> u64 {
         match self {
             Self::File(file) => file.blocks.consumed(),
+            Self::Unbound => 0,
             Self::Sockets(sockets) => sockets.bytes(),
             Self::Growing(follower) => follower.bytes(),
             Self::Recording(recording) => recording.bytes(),
@@ -239,7 +242,7 @@ impl FileSource {
         };
         source.open = Some(match blocks {
             Some(blocks) => Open::File(source.bind(0, blocks)?),
-            None => source.open_at(0)?,
+            None => Open::Unbound,
         });
         Ok(source)
     }
@@ -326,6 +329,10 @@ impl FileSource {
         while let Some(open) = &mut self.open {
             let next = match open {
                 Open::File(file) => file.chunk(self.options.chunk_size, self.sequence)?,
+                Open::Unbound => {
+                    self.open = Some(self.open_at(self.at)?);
+                    continue;
+                }
                 Open::Sockets(sockets) => {
                     self.sequence += 1;
                     return sockets.next(self.sequence - 1).map(Some);
