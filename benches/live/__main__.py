@@ -34,11 +34,12 @@ def main(arguments: Sequence[str]) -> int:
     here = machine.this()
     folder = options.record or ROOT / "benches" / "record" / f"{date.today().isoformat()}-{here.slug()}"
     record = _load(folder / "live.json", asdict(here))
+    commit = machine.commit(ROOT)
     for part in options.parts:
         before = load_averages()
         found = _PARTS[part](options)
         record["parts"][part] = {
-            "commit": machine.commit(ROOT),
+            "commit": commit,
             "load_before": before,
             "load_after": load_averages(),
             **found,

@@ -45,11 +45,11 @@ def once(setting: Setting, loader: Path, seconds: int, **options: int) -> dict[s
     try:
         before = load_averages()
         wanted = {"rate": RATE, "sensors": SENSORS, "seconds": seconds} | options
-        found = load.paced(loader, address, live, seconds + 60, **wanted)
-        anonymous = live.anonymous()
+        with live.watched() as sizes:
+            found = load.paced(loader, address, live, seconds + 60, **wanted)
         report = live.stop()
         return found | {
-            "rss_anon": anonymous,
+            "rss_anon_peak": max(sizes),
             "load_before": before,
             "load_after": load_averages(),
             "inside": report["latencies"],

@@ -84,7 +84,7 @@ def measure(
         "sent": sent * passing[0],
         "expected": sent * passing[1],
         "written": lines,
-        "input": report["source"]["ledger"]["input"] if "ledger" in report["source"] else report["source"]["input"],
+        "input": report["source"]["input"],
         "load_before": before,
         "load_after": load_averages(),
     }

@@ -8,8 +8,9 @@ import signal
 import socket
 import subprocess
 import tempfile
-from collections.abc import Sequence
-from contextlib import closing
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -56,6 +57,23 @@ class Live:
         """Bytes of `RssAnon` now; 0 when it has ended."""
         memory = memory_of(self.process.pid)
         return memory[1] if memory else 0
+
+    @contextmanager
+    def watched(self) -> Iterator[list[int]]:
+        """Looks at its memory ten times a second meanwhile; the list gets the bytes of `RssAnon`."""
+        ended, sizes = threading.Event(), list[int]()
+
+        def look() -> None:
+            while not ended.wait(0.1):
+                sizes.append(self.anonymous())
+
+        thread = threading.Thread(target=look)
+        thread.start()
+        try:
+            yield sizes
+        finally:
+            ended.set()
+            thread.join()
 
     def stop(self) -> dict[str, Any]:
         """Asks it to stop, as Ctrl-C does; gives its report."""
