@@ -8,5 +8,6 @@
     load        the program in `benches/load`, which sends and reads
     report      what came out as tables, and into the README
 
-`cargo xtask live` starts `python -m live`. The engines beside tidemill are in `engines/`; all else needs the standard library only.
+`cargo xtask live` starts `python -m live`. The engines beside tidemill are in `engines/`; all else needs the
+standard library only.
 """

@@ -28,7 +28,7 @@ ROWS = 10_000_000
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Measures the parts asked for and writes them down beside those of earlier calls; gives the exit status."""
+    """Measures the parts asked for, writes them beside those of earlier calls; gives the exit status."""
     options = _parser().parse_args(arguments)
     _raise_limit()
     here = machine.this()
@@ -88,7 +88,9 @@ def _memory(options: argparse.Namespace) -> dict[str, Any]:
         "threads": options.threads,
         "runs": [
             memory.measure(setting, options.load, file, options.memory_seconds, options.stall, say),
-            memory.measure(kept, options.load, file, max(1, options.memory_seconds // 10), options.stall, say),
+            memory.measure(
+                kept, options.load, file, max(1, options.memory_seconds // 10), options.stall, say
+            ),
         ],
     }
 
@@ -147,10 +149,25 @@ def _parser() -> argparse.ArgumentParser:
     add("--repeats", type=int, default=5, help="rounds of the throughput")
     add("--seconds", type=int, default=60, help="how long latencies are measured, behind 5 s of warm-up")
     add("--latency-repeats", type=int, default=3, help="runs with each number of threads")
-    add("--memory-seconds", type=int, default=600, help="how long full load lasts; a tenth of it with checkpoints")
+    add(
+        "--memory-seconds",
+        type=int,
+        default=600,
+        help="how long full load lasts; a tenth of it with checkpoints",
+    )
     add("--stall", type=int, default=60, help="seconds for which the sink stands still")
-    add("--data", type=Path, default=MEMORY if MEMORY.is_dir() else CACHE, help="folder of the input files, which are kept")
-    add("--record", type=Path, default=None, help="folder of the figures; benches/record/DATE-MACHINE if not given")
+    add(
+        "--data",
+        type=Path,
+        default=MEMORY if MEMORY.is_dir() else CACHE,
+        help="folder of the input files, which are kept",
+    )
+    add(
+        "--record",
+        type=Path,
+        default=None,
+        help="folder of the figures; benches/record/DATE-MACHINE if not given",
+    )
     add("--readme", action="store_true", help="fill in the README")
     return parser
 

@@ -17,6 +17,9 @@ NEW = 1_000_000
 NEW_WINDOW = 16
 """The window for which a limit of memory is set."""
 
+LIMIT = 320 << 20
+"""That limit, of `RssAnon`."""
+
 MINUTE = 60
 
 

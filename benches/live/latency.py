@@ -1,4 +1,4 @@
-"""An open loop: a fixed rate, whatever comes back; latency from the moment at which a record was meant to be sent."""
+"""An open loop: a fixed rate, whatever comes back; latency counts from when a record was meant to be sent."""
 
 from __future__ import annotations
 
@@ -35,7 +35,12 @@ def measure(
             run = once(replace(setting, threads=count), loader, seconds)
             runs[count].append(run)
             say(f"latency {turn + 1}: {count} threads: {run['latency_ms']}, slip {run['slip_ms']}")
-    return {"rate": RATE, "sensors": SENSORS, "seconds": seconds, "threads": {str(n): of for n, of in runs.items()}}
+    return {
+        "rate": RATE,
+        "sensors": SENSORS,
+        "seconds": seconds,
+        "threads": {str(n): of for n, of in runs.items()},
+    }
 
 
 def once(setting: Setting, loader: Path, seconds: int, **options: int) -> dict[str, Any]:

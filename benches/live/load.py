@@ -17,7 +17,7 @@ def flood(load: Path, address: str, file: Path, turns: int) -> subprocess.Popen[
 
 
 def paced(load: Path, address: str, live: Live, limit: float, **options: int) -> dict[str, Any]:
-    """Sends on a schedule and reads what `live` makes of it; raises `RuntimeError` if anything is missing or other than sent."""
+    """Sends on a schedule and reads what `live` makes of it; raises `RuntimeError` where records differ."""
     words = [f"{name}={value}" for name, value in options.items()]
     process = subprocess.Popen(
         [load, "paced", address, *words], stdin=live.process.stdout, stdout=subprocess.PIPE

@@ -19,7 +19,7 @@ SETTLING = 10.0
 """Seconds before the first look."""
 
 GOES_ON = 1_000_000
-"""Records that have to come out for a run to have gone on: more than may wait anywhere between its source and the reader."""
+"""Records that have to come out for a run to have gone on: more than may wait between source and reader."""
 
 
 class Reader(threading.Thread):
@@ -41,7 +41,7 @@ class Reader(threading.Thread):
 def measure(
     setting: Setting, loader: Path, file: Path, seconds: int, stall: int, say: Callable[[str], None]
 ) -> dict[str, Any]:
-    """`RssAnon` once a second under full load; how much more with a sink that stands still; how long until it went on; what was lost."""
+    """`RssAnon` once a second under full load, then with a sink that stands still; what was lost."""
     address, passing = free_address(), _passing(file)
     live = Live(setting, f"tcp-listen://{address}", subprocess.DEVNULL, subprocess.PIPE)
     assert live.process.stdout
@@ -59,7 +59,7 @@ def measure(
         reader.may_read.clear()
         stalled = _watch(live, stall)
         went_on = _goes_on(reader)
-        say(f"memory: {max(stalled, default=0) / 2**20:.1f} MiB at most while the sink stood still, on in {went_on:.3f} s")
+        say(f"memory: {max(stalled) / 2**20:.1f} MiB while the sink stood still, on in {went_on:.3f} s")
         # The sender ends when its standard input does; then all that was sent has been read.
         sent = load.said(sender, 60)["turns"]
         _settle(reader)
@@ -91,14 +91,15 @@ def measure(
 
 
 def summary(found: dict[str, Any]) -> dict[str, float]:
-    """In bytes: the peak, the medians of the first and the last tenth, and what standing still added to the peak."""
+    """In bytes: the peak, the medians of the first and the last tenth, and how much more than the median of
+    all there was while the sink stood still; and the records lost."""
     loaded, stalled = found["loaded"], found["stalled"]
     tenth = max(1, len(loaded) // 10)
     return {
         "peak": max(loaded),
         "first": statistics.median(loaded[:tenth]),
         "last": statistics.median(loaded[-tenth:]),
-        "more": max(0, max(stalled, default=0) - statistics.median(loaded)),
+        "more": max(0, max(stalled) - statistics.median(loaded)),
         "lost": found["expected"] - found["written"],
     }
 

@@ -34,7 +34,9 @@ class Engine:
 def engines(setting: Setting, loader: Path) -> list[Engine]:
     """All, in the order of their turns."""
     return [
-        Engine("pipe", "tidemill, through a pipe", False, lambda file, to: _through_a_pipe(setting, file, to)),
+        Engine(
+            "pipe", "tidemill, through a pipe", False, lambda file, to: _through_a_pipe(setting, file, to)
+        ),
         Engine("tcp", "tidemill, over TCP", False, lambda file, to: _over_tcp(setting, loader, file, to)),
         Engine("bytewax", "Bytewax", True, lambda file, to: _peer("bytewax", file, to)),
         Engine("plain", "plain Python generators", True, lambda file, to: _peer("plain", file, to)),
@@ -72,7 +74,7 @@ def measure(
 
 
 def agree(all_engines: list[Engine], file: Path) -> dict[str, str]:
-    """Compares all outputs on `file`, value by value, with the first one's; raises `RuntimeError` if one is not the same."""
+    """Compares all outputs with the first one's, value by value; raises `RuntimeError` if one is other."""
     outputs = {engine.name: file.with_name(f"live-{engine.name}.csv") for engine in all_engines}
     try:
         for engine in all_engines:
@@ -131,7 +133,8 @@ def _through_a_pipe(setting: Setting, file: Path, output: IO[bytes]) -> float:
 
 
 def _over_tcp(setting: Setting, loader: Path, file: Path, output: IO[bytes]) -> float:
-    """From the connection on. When the sender has been told that all was read, the run is stopped; its end counts, so that all is out."""
+    """From the connection on. When the sender knows that all was read, the run is stopped: its end is when
+    all is out."""
     address = free_address()
     live = Live(setting, f"tcp-listen://{address}", subprocess.DEVNULL, output)
     try:

@@ -1,8 +1,7 @@
-"""The pipeline as a dataflow of Bytewax, on one worker: standard input is one partition, and a second worker's Python waits for the
-same lock.
+"""The pipeline as a dataflow of Bytewax, on one worker: standard input is one partition, and a second
+worker's Python waits for the same lock.
 
-Steps without state take batches, not records, and the moving mean takes all new records of a sensor at once: each is faster than its
-form for single records.
+Steps without state take batches, not records, and the moving mean takes all new records of a sensor at once.
 """
 
 from __future__ import annotations

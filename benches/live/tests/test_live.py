@@ -56,9 +56,7 @@ class Plain(unittest.TestCase):
     def test_the_generators_do_what_the_pipeline_says(self) -> None:
         lines = ["t0,a,60\n", "t1,a,200\n", "t2,b,120\n", "t3,a,120\n"]
         records = plain.moving_average(plain.normalize(plain.threshold(plain.parse(lines))))
-        self.assertEqual(
-            list(plain.encode(records)), ["t0,a,0.5,0.5\n", "t2,b,1.0,1.0\n", "t3,a,1.0,0.75\n"]
-        )
+        self.assertEqual(list(plain.encode(records)), ["t0,a,0.5,0.5\n", "t2,b,1.0,1.0\n", "t3,a,1.0,0.75\n"])
 
 
 if __name__ == "__main__":
