@@ -66,8 +66,8 @@ def _latency(part: dict[str, Any]) -> str:
         lines.append(f"| {threads} {'thread' if threads == '1' else 'threads'} | {cells} |")
     wanted = " | ".join(f"at most {limit:g} ms" for limit in latency.LIMITS_MS.values())
     return (
-        f"{part['rate']:,} records/s of {part['sensors']:,} sensors over TCP in an open loop: from the moment "
-        f"at which a record was meant to be sent until its line was read behind a pipe; {part['seconds']} s "
+        f"{part['rate']:,} records/s of {part['sensors']:,} sensors over TCP in an open loop: from the "
+        f"moment at which a record was meant to be sent until its line was read behind a pipe; {part['seconds']} s "
         f"each, medians of {repeats} runs in turn.\n\n" + "\n".join([*lines, f"| wanted | {wanted} |"])
     )
 
@@ -89,8 +89,8 @@ def _memory(part: dict[str, Any]) -> str:
         )
     return (
         f"`RssAnon` at full load over TCP, {part['threads']} threads; then the sink stands still for "
-        f"{part['runs'][0]['stall_seconds']} s. Wanted: at most 32 MiB and flat, at most 16 MiB more, on within 2 s, "
-        "nothing lost.\n\n" + "\n".join(lines)
+        f"{part['runs'][0]['stall_seconds']} s. Wanted: at most 32 MiB and flat, at most 16 MiB more, "
+        "on within 2 s, nothing lost.\n\n" + "\n".join(lines)
     )
 
 
