@@ -12,7 +12,7 @@ from live.run import Live
 
 def flood(load: Path, address: str, file: Path, turns: int) -> subprocess.Popen[bytes]:
     """Sends `file` so many times, as fast as it is taken; with 0, until its standard input is closed."""
-    arguments = [load, "flood", address, file, f"turns={turns}"]
+    arguments: list[str | Path] = [load, "flood", address, file, f"turns={turns}"]
     return subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
 

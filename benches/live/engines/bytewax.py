@@ -27,7 +27,7 @@ Reading = tuple[str, float]
 Smoothed = tuple[str, float, float]
 
 
-class Lines(StatelessSourcePartition[list[str]]):
+class Lines(StatelessSourcePartition[str]):
     """Standard input, so many lines at once."""
 
     def __init__(self) -> None:
