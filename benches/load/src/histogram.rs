@@ -68,7 +68,8 @@ mod tests {
         for micros in 1..=1000 {
             histogram.add(Duration::from_micros(micros), 1);
         }
-        let expected = r#"{"p50": 0.500, "p90": 0.900, "p99": 0.990, "p99.9": 0.999, "p99.99": 1.000, "max": 1.000}"#;
+        let expected =
+            r#"{"p50": 0.500, "p90": 0.900, "p99": 0.990, "p99.9": 0.999, "p99.99": 1.000, "max": 1.000}"#;
         assert_eq!(histogram.json(), expected);
         assert_eq!((histogram.total(), histogram.beyond(Duration::from_micros(990))), (1000, 10));
     }

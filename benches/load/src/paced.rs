@@ -73,12 +73,7 @@ pub(crate) fn paced(address: &str, options: &Options) -> Result<String, String> 
 }
 
 /// Sends every tick when it is due, or at once where that has passed; gives how late each was.
-fn send(
-    mut stream: TcpStream,
-    schedule: &Schedule,
-    start: Instant,
-    ticks: u64,
-) -> Result<Histogram, String> {
+fn send(mut stream: TcpStream, schedule: &Schedule, start: Instant, ticks: u64) -> Result<Histogram, String> {
     let (rests, mut text, mut slips) = (schedule.rests(), Vec::new(), Histogram::new());
     for tick in 0..ticks {
         text.clear();
@@ -105,8 +100,7 @@ fn read(expected: &Expected) -> Result<Seen, String> {
             break;
         }
         let filled = kept + read;
-        let whole =
-            buffer[..filled].iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
+        let whole = buffer[..filled].iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
         let mut lines = &buffer[..whole];
         if is_header && whole > 0 {
             let newline = lines.iter().position(|byte| *byte == b'\n').unwrap_or(0);
