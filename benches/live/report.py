@@ -67,8 +67,9 @@ def _latency(part: dict[str, Any]) -> str:
     wanted = " | ".join(f"at most {limit:g} ms" for limit in latency.LIMITS_MS.values())
     return (
         f"{part['rate']:,} records/s of {part['sensors']:,} sensors over TCP in an open loop: from the "
-        f"moment at which a record was meant to be sent until its line was read behind a pipe; {part['seconds']} s "
-        f"each, medians of {repeats} runs in turn.\n\n" + "\n".join([*lines, f"| wanted | {wanted} |"])
+        f"moment at which a record was meant to be sent until its line was read behind a pipe; "
+        f"{part['seconds']} s each, medians of {repeats} runs in turn.\n\n"
+        + "\n".join([*lines, f"| wanted | {wanted} |"])
     )
 
 
