@@ -38,21 +38,22 @@ def main(arguments: Sequence[str]) -> int:
     for part in options.parts:
         before = load_averages()
         found = _PARTS[part](options)
-        record["parts"][part] = {
-            "commit": commit,
-            "load_before": before,
-            "load_after": load_averages(),
-            **found,
-        }
-        answers = report.section(record, here)
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "live.json").write_text(json.dumps(record, indent=1) + "\n")
-        (folder / "live.md").write_text(report.page(record, answers))
+        loads = {"load_before": before, "load_after": load_averages()}
+        record["parts"][part] = {"commit": commit, **loads, **found}
+        _write(record, folder, report.section(record, here))
+    answers = report.section(record, here)
+    _write(record, folder, answers)
     if options.readme:
         readme = ROOT / "README.md"
         readme.write_text(replace_section(readme.read_text(), answers))
     print(answers)
     return 0
+
+
+def _write(record: dict[str, Any], folder: Path, answers: str) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "live.json").write_text(json.dumps(record, indent=1) + "\n")
+    (folder / "live.md").write_text(report.page(record, answers))
 
 
 def say(line: str) -> None:
@@ -142,7 +143,13 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--tidemill", type=Path, required=True, help=argparse.SUPPRESS)
     add("--load", type=Path, required=True, help=argparse.SUPPRESS)
-    add("--parts", type=_parts, default=list(PARTS), metavar="A,B", help=f"some of {', '.join(PARTS)}")
+    add(
+        "--parts",
+        type=_parts,
+        default=list(PARTS),
+        metavar="A,B",
+        help=f"some of {', '.join(PARTS)}; none: tell anew",
+    )
     add("--rows", type=int, default=ROWS, help="records for tidemill; peers have a fifth")
     add("--sensors", type=int, default=1000, help="sensors, interleaved")
     add("--threads", type=int, default=len(os.sched_getaffinity(0)), help="threads that work")
