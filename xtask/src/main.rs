@@ -4,6 +4,7 @@
 mod arm;
 mod fuzz;
 mod instructions;
+mod live;
 mod peers;
 mod tools;
 
@@ -27,6 +28,7 @@ usage: cargo xtask <chore>
   instructions
          count the instructions of the kernels under valgrind, fail where they grew (--record: keep the counts)
   peers  run the same jobs with tidemill and its peers, and write down what they took (--help: its options)
+  live   put live runs under load, and write down their throughput, latency and memory (--help: its options)
   scaling
          run one pipeline on files of several sizes and kinds, and write down how the time changes (--help: its options)";
 
@@ -44,6 +46,7 @@ fn main() -> ExitCode {
         ["instructions"] => instructions::check(),
         ["instructions", "--record"] => instructions::record(),
         ["peers", options @ ..] => peers::peers(options),
+        ["live", options @ ..] => live::live(options),
         ["scaling", options @ ..] => peers::scaling(options),
         _ => Err(USAGE.into()),
     };

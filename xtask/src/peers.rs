@@ -24,10 +24,10 @@ pub(crate) fn scaling(options: &[&str]) -> Outcome {
     run(command.env("PYTHONPATH", benches()).env("PYTHONDONTWRITEBYTECODE", "1"))
 }
 
-/// The tests of both: standard library only.
+/// The tests of all of them: standard library only.
 pub(crate) fn test() -> Outcome {
     tools::installed("python3", "python3")?;
-    for package in ["peers", "scaling"] {
+    for package in ["peers", "scaling", "live"] {
         let tests = format!("benches/{package}/tests");
         let mut command = Command::new("python3");
         command.args(["-m", "unittest", "discover", "-s", &tests, "-t", "benches"]);

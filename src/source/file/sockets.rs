@@ -31,6 +31,10 @@ const MAX_CONNECTIONS: usize = 10_000;
 /// Bytes of unfinished records, over all connections.
 const MAX_WAITING: usize = 16 << 20;
 
+/// Connections that may wait to be taken in, where the system grants so many. One that finds no room is not refused: it tries again
+/// after a second, then after two, then four.
+const BACKLOG: i32 = 4096;
+
 /// Connections and datagrams that are taken in before others have their turn.
 const AT_ONCE: usize = 256;
 
@@ -109,6 +113,8 @@ impl Sockets {
             Address::TcpListen(host) => {
                 let listener = TcpListener::bind(&*address.resolve(host)?).map_err(failed)?;
                 listener.set_nonblocking(true).map_err(failed)?;
+                // The standard library asks for 128, which a burst of senders fills in milliseconds.
+                rustix::net::listen(&listener, BACKLOG).map_err(|error| failed(error.into()))?;
                 Own::TcpListener(listener)
             }
             Address::UnixListen(path) => {
