@@ -210,7 +210,9 @@ mod tests {
             let (got, due) = (latencies.quantile(share).as_nanos() as f64, micros as f64 * 1e3);
             assert!(due <= got && got <= due * (1.0 + 1.0 / 32.0), "{share}: {got}");
         };
-        (within(0.5, 500), within(0.99, 990), within(0.999, 999));
+        within(0.5, 500);
+        within(0.99, 990);
+        within(0.999, 999);
         assert_eq!(latencies.quantile(1.0), Duration::from_millis(1));
     }
 

@@ -346,10 +346,11 @@ fn a_second_interrupt_aborts_and_leaves_no_file() {
     let mut run = Run::start(folder.path(), &["--quiet"]);
     let mut input = run.child.stdin.take().expect("piped");
     // Standard output is full: the run cannot drain.
-    let feeding = std::thread::spawn(move || {
+    let feeding = std::thread::Builder::new().spawn(move || {
         let many = at(0, "a", "1").repeat(10_000);
         while input.write_all(many.as_bytes()).is_ok() {}
     });
+    let feeding = feeding.expect("a thread");
     let mut first = String::new();
     run.output.read_line(&mut first).expect("readable");
     std::thread::sleep(Duration::from_millis(300));

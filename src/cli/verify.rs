@@ -1,7 +1,6 @@
 //! `tidemill verify`: runs a pipeline in many ways and says whether all of them gave the same bytes.
 
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::args::VerifyArgs;
 use super::exit::{Failure, Outcome};
@@ -9,6 +8,7 @@ use super::output;
 use super::summary::{count, plural};
 use crate::error::{Error, Result};
 use crate::pipeline::{Pipeline, Spec};
+use crate::time::Clock;
 use crate::verify::{VerifyOptions, verify as run};
 
 pub(super) fn verify(args: &VerifyArgs) -> Outcome {
@@ -23,9 +23,7 @@ pub(super) fn verify(args: &VerifyArgs) -> Outcome {
         };
         pipeline(args, sinks.iter().enumerate().filter_map(place))
     };
-    let seed = args.seed.unwrap_or_else(|| {
-        SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |time| time.as_nanos() as u64 % 1_000_000_007)
-    });
+    let seed = args.seed.unwrap_or_else(|| Clock::default().read().as_nanos().unsigned_abs() % 1_000_000_007);
     let verdict = run(&make, scratch.path(), &VerifyOptions { seed, rounds: args.rounds })?;
     match verdict.difference {
         Some(difference) => Err(Failure::from(

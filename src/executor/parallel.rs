@@ -17,7 +17,7 @@ use crate::runtime::drain::Drain;
 use crate::runtime::guard::caught;
 use crate::runtime::outlet::Outlets;
 use crate::runtime::setup::Setup;
-use crate::runtime::state::Clock;
+use crate::runtime::state::Schedule;
 use crate::runtime::{Observer, Report, RunOptions};
 use crate::sensor::{SensorIds, SharedSensors};
 use crate::source::{Input, Source};
@@ -43,7 +43,7 @@ struct Claims {
     next: u64,
     has_ended: bool,
     is_stopped: bool,
-    clock: Clock,
+    schedule: Schedule,
 }
 
 impl Reading for Pass {
@@ -60,7 +60,7 @@ impl Reading for Pass {
             next: 0,
             has_ended: false,
             is_stopped: false,
-            clock: Clock::new(options.state.as_ref().map(|state| state.every)),
+            schedule: Schedule::new(options.state.as_ref().map(|state| state.every)),
         });
         let output = Arc::clone(&setup.schemas[stages.len()]);
         Ok(Self {
@@ -135,7 +135,7 @@ impl SharedSource {
                 return Ok(None);
             }
             check_stop(&self.stop)?;
-            if claims.next > 0 && claims.clock.is_due() {
+            if claims.next > 0 && claims.schedule.is_due() {
                 return claims.source.save().map(Piece::Cut).map(Some);
             }
             match caught("source", || claims.source.next(ids))? {
@@ -159,7 +159,7 @@ impl Feed for SharedSource {
         spent.decoding += arrived.elapsed();
         // A source is not called again after its end or an error.
         claims.has_ended = !matches!(next, Ok(Some(_)));
-        let piece = next.map_or_else(|error| Some(Piece::Failed(error)), |piece| piece)?;
+        let piece = next.unwrap_or_else(|error| Some(Piece::Failed(error)))?;
         let ordinal = claims.next;
         claims.next += 1;
         Some(Claim {

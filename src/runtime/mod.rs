@@ -18,11 +18,10 @@ mod tally;
 mod turn;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::atomic::AtomicBool;
 
 use crate::source::{OpenOptions, Progress};
-use crate::time::Timestamp;
+use crate::time::Clock;
 
 pub use report::{FirstPassReport, Rejects, Report, Shown};
 pub use state::StateOptions;
@@ -41,34 +40,7 @@ pub struct RunOptions {
     /// Where checkpoints are kept, for a run that goes on after a restart.
     pub state: Option<StateOptions>,
     /// The clock by which live records are believed.
-    pub now: Now,
-}
-
-/// A clock: the machine's, or one that a test or a replay sets.
-#[derive(Clone, Debug, Default)]
-pub struct Now(Option<Arc<AtomicI64>>);
-
-impl Now {
-    /// One that shows `time` until it is [set](Now::set).
-    pub fn simulated(time: Timestamp) -> Self {
-        Self(Some(Arc::new(AtomicI64::new(time.as_nanos()))))
-    }
-
-    /// What it shows.
-    pub fn read(&self) -> Timestamp {
-        let machine = || {
-            let since = SystemTime::now().duration_since(UNIX_EPOCH);
-            since.map_or(0, |since| i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
-        };
-        Timestamp::from_nanos(self.0.as_ref().map_or_else(machine, |nanos| nanos.load(Ordering::Relaxed)))
-    }
-
-    /// Sets a simulated one; nothing sets the machine's.
-    pub fn set(&self, time: Timestamp) {
-        if let Some(nanos) = &self.0 {
-            nanos.store(time.as_nanos(), Ordering::Relaxed);
-        }
-    }
+    pub clock: Clock,
 }
 
 /// Is told how a run goes on.

@@ -7,7 +7,7 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use crossbeam::channel::{Sender, bounded};
 
@@ -20,6 +20,7 @@ use crate::files::{Disk, FileSystem};
 use crate::pipeline::{Pipeline, Plan};
 use crate::sensor::SharedSensors;
 use crate::sink::{Job, Outset, Repeat};
+use crate::time::Clock;
 
 /// How a run that goes on after a restart keeps its checkpoints.
 #[derive(Clone, Debug)]
@@ -250,7 +251,7 @@ impl State {
 
     /// A checkpoint of `snapshot`; the sinks are still to be added.
     pub(crate) fn draft(&self, snapshot: Snapshot<'_>, ending: Ending) -> Draft {
-        let made = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_nanos() as i64);
+        let made = Clock::default().read().as_nanos();
         let manifest = Manifest {
             made,
             ending,
@@ -308,12 +309,12 @@ pub(crate) fn after_the_end(
 
 /// Says when the next checkpoint is due.
 #[derive(Debug)]
-pub(crate) struct Clock {
+pub(crate) struct Schedule {
     every: Option<Duration>,
     last: Instant,
 }
 
-impl Clock {
+impl Schedule {
     /// Every so often, from now on; never where there is no state folder.
     pub(crate) fn new(every: Option<Duration>) -> Self {
         Self { every, last: Instant::now() }

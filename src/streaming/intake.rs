@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 use crossbeam::channel::{Receiver, SendTimeoutError, Sender, bounded};
 
 use crate::pipeline::WhenFull;
-use crate::runtime::Now;
 use crate::runtime::crew::{Claim, Feed, Piece, Spent};
 use crate::runtime::guard::caught;
 use crate::runtime::room::Room;
-use crate::runtime::state::Clock;
+use crate::runtime::state::Schedule;
 use crate::sensor::SensorIds;
 use crate::source::{Input, Source};
+use crate::time::Clock;
 
 /// Bytes that may have been read and not been handed to the sinks.
 const ROOM: usize = 4 << 20;
@@ -35,7 +35,7 @@ pub(super) struct Reader {
     cancelled: Arc<AtomicBool>,
     next: u64,
     /// Says when a checkpoint is due.
-    clock: Clock,
+    schedule: Schedule,
     /// Whether anything has come since the last one.
     is_dirty: bool,
     policy: Policy,
@@ -50,7 +50,7 @@ pub(super) struct Policy {
     pub(super) max_ahead: i64,
     pub(super) when_full: WhenFull,
     /// The clock.
-    pub(super) now: Now,
+    pub(super) clock: Clock,
 }
 
 /// What workers take pieces from.
@@ -83,7 +83,7 @@ pub(super) fn between(
     ids: SensorIds,
     stop: Arc<AtomicBool>,
     cancelled: Arc<AtomicBool>,
-    clock: Clock,
+    schedule: Schedule,
     policy: Policy,
 ) -> (Reader, Intake) {
     let (sender, receiver) = bounded(PIECES);
@@ -95,7 +95,7 @@ pub(super) fn between(
         stop,
         cancelled,
         next: 0,
-        clock,
+        schedule,
         is_dirty: false,
         policy,
         dropped: 0,
@@ -114,7 +114,7 @@ impl Reader {
             if self.stop.load(Ordering::Relaxed) {
                 break Ended::Stopped;
             }
-            if self.is_dirty && self.clock.is_due() {
+            if self.is_dirty && self.schedule.is_due() {
                 let cut = self.source.save().map_or_else(Piece::Failed, Piece::Cut);
                 self.is_dirty = false;
                 if !self.send(cut) {
@@ -143,7 +143,7 @@ impl Reader {
         let latest = self
             .source
             .received()
-            .unwrap_or_else(|| self.policy.now.read())
+            .unwrap_or_else(|| self.policy.clock.read())
             .saturating_add(self.policy.max_ahead);
         let may_drop = self.policy.when_full == WhenFull::Drop && matches!(piece, Piece::Input(_));
         let patience = if may_drop { Duration::ZERO } else { PATIENCE };

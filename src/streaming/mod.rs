@@ -27,7 +27,7 @@ use crate::pipeline::{Pipeline, plan};
 use crate::runtime::crew::Crew;
 use crate::runtime::outlet::Outlets;
 use crate::runtime::setup::Setup;
-use crate::runtime::state::{Clock, State, after_the_end, open_state};
+use crate::runtime::state::{Schedule, State, after_the_end, open_state};
 use crate::runtime::{Observer, Report, RunOptions};
 use crate::sensor::{SensorIds, SharedSensors};
 use crate::source::Source;
@@ -63,16 +63,16 @@ pub fn run(
     let mut outlets = Outlets::open(pipeline, &setup.schemas[stages.len()], state)?.live()?;
     resume(&mut *setup.source, &mut crew, &mut outlets)?;
     outlets.keep_checkpoints()?;
-    let clock = Clock::new(options.state.as_ref().map(|state| state.every));
+    let schedule = Schedule::new(options.state.as_ref().map(|state| state.every));
     let ids = SensorIds::new(Arc::clone(&sensors));
     let cancelled = crew.cancelled();
     let policy = Policy {
         max_ahead: pipeline.input.max_ahead()?,
         when_full: pipeline.input.when_full,
-        now: options.now.clone(),
+        clock: options.clock.clone(),
     };
     let stop = Arc::clone(&options.stop);
-    let (reader, intake) = between(setup.source, ids, stop, Arc::clone(&cancelled), clock, policy);
+    let (reader, intake) = between(setup.source, ids, stop, Arc::clone(&cancelled), schedule, policy);
     let (driven, read) = thread::scope(|scope| {
         let reading = thread::Builder::new().name("source".into()).spawn_scoped(scope, || reader.read());
         let reading = reading.map_err(|error| no_thread(&error))?;

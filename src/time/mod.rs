@@ -18,6 +18,7 @@
 //! Nothing here reads the clock, the environment or the machine's time zone files.
 
 mod civil;
+mod clock;
 mod duration;
 mod epoch;
 mod error;
@@ -32,6 +33,7 @@ mod watermark;
 mod zone;
 
 pub use civil::write_civil;
+pub use clock::Clock;
 pub use duration::{format_duration, parse_duration};
 pub use error::TimeError;
 pub use parser::{EpochUnit, TimeFormat, TimeParser};

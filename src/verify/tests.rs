@@ -13,7 +13,8 @@ use crate::source::Synthetic;
 use crate::stage::{Flow, Process, Stage};
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1000))]
+    // 256 pipelines, or as many as PROPTEST_CASES says.
+    #![proptest_config(ProptestConfig::default())]
 
     #[test]
     fn every_way_of_running_a_pipeline_gives_the_same_bytes(case in case(), seed: u64) {

@@ -145,7 +145,7 @@ pub struct FileSource {
 
 /// What is being read.
 enum Open {
-    File(OpenFile),
+    File(Box<OpenFile>),
     /// An address that nobody listens at before the first record is asked for: looking at a pipeline must not take its port.
     Unbound,
     Sockets(Box<Sockets>),
@@ -241,7 +241,7 @@ impl FileSource {
             total,
         };
         source.open = Some(match blocks {
-            Some(blocks) => Open::File(source.bind(0, blocks)?),
+            Some(blocks) => Open::File(Box::new(source.bind(0, blocks)?)),
             None => Open::Unbound,
         });
         Ok(source)
@@ -372,7 +372,7 @@ impl FileSource {
     fn open_at(&self, at: usize) -> Result<Open> {
         let file = &self.files[at];
         let Some(address) = &file.address else {
-            return Ok(Open::File(self.bind(at, Blocks::open(file, self.options.io)?)?));
+            return Ok(Open::File(Box::new(self.bind(at, Blocks::open(file, self.options.io)?)?)));
         };
         let (format, schema) = (Arc::clone(&self.format), Arc::clone(&self.schema));
         let layout = Layout { format, schema, chunk_size: self.options.chunk_size };

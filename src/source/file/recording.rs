@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -20,7 +20,7 @@ use crate::error::{Error, Rejection, Result};
 use crate::format::{Decode, Format, Head};
 use crate::offset::{Offset, Sequence};
 use crate::source::Input;
-use crate::time::Timestamp;
+use crate::time::{Clock, Timestamp};
 
 /// What a recording begins with.
 const MAGIC: &[u8; 16] = b"tidemill-record1";
@@ -92,11 +92,11 @@ impl Recorder {
                 (file.unwrap_or_default(), Offset::default(), Content::Rejections(decoded.rejections.clone()))
             }
         };
-        let since = SystemTime::now().duration_since(UNIX_EPOCH);
-        let received = since.map_or(0, |since| i64::try_from(since.as_nanos()).unwrap_or(i64::MAX));
+        let now = Clock::default().read();
+        let received = now.as_nanos();
         let (stem, head) = (stem.to_owned(), head.to_vec());
         self.frame(&Frame { received, file, stem, head, offset, content })?;
-        Ok(Some(Timestamp::from_nanos(received)))
+        Ok(Some(now))
     }
 
     /// Hands everything to the system.
@@ -138,13 +138,21 @@ struct Frames {
     is_cut_off: bool,
 }
 
+/// The stream of a frame, and what reads it.
+struct Stream {
+    file: String,
+    stem: String,
+    head: Vec<u8>,
+    decoder: Arc<dyn Decode>,
+}
+
 /// A recording that is played.
 pub(super) struct Recording {
     frames: Frames,
     format: Arc<dyn Format>,
     schema: Arc<Schema>,
     /// That of the stream of the frame before: mostly the next one is of the same.
-    bound: Option<(String, String, Vec<u8>, Arc<dyn Decode>)>,
+    bound: Option<Stream>,
     /// How many times as fast as it was received; as fast as possible where `None`.
     speed: Option<f64>,
     /// When the first frame was received, and when it was played.
@@ -236,16 +244,15 @@ impl Recording {
     }
 
     fn decoder(&mut self, file: String, stem: String, head: Vec<u8>) -> Result<Arc<dyn Decode>> {
-        if let Some((known_file, known_stem, known_head, decoder)) = &self.bound
-            && (known_file, known_stem, known_head) == (&file, &stem, &head)
-        {
-            return Ok(Arc::clone(decoder));
+        let is_of = |known: &&Stream| (&known.file, &known.stem, &known.head) == (&file, &stem, &head);
+        if let Some(known) = self.bound.as_ref().filter(is_of) {
+            return Ok(Arc::clone(&known.decoder));
         }
         let bound = self
             .format
             .bind(Head { name: &file, stem: &stem, bytes: &head, is_whole: true }, &self.schema)?;
         let decoder = Arc::clone(&bound.decoder);
-        self.bound = Some((file, stem, head, Arc::clone(&decoder)));
+        self.bound = Some(Stream { file, stem, head, decoder: Arc::clone(&decoder) });
         Ok(decoder)
     }
 }
