@@ -27,6 +27,11 @@ use crate::sensor::SensorLookup;
 pub use csv::{Csv, Tsv};
 pub use file::{FileOptions, FileSource, InputFile, OneOrMany, beginning};
 pub(crate) use file::{MappedFile, is_local};
+
+/// Where a source was when it gave `state` ([`Source::save`]), for people; `None` where it is not one of files.
+pub fn place(state: &[u8]) -> Option<String> {
+    file::place(state)
+}
 pub use jsonl::JsonLines;
 pub use parquet::Parquet;
 #[cfg(feature = "polars")]
@@ -88,6 +93,12 @@ pub trait SourceSpec: Send + Sync {
     /// The files that it will read, for people and for refusing to overwrite an input; empty for sources without files.
     fn files(&self) -> Vec<PathBuf> {
         Vec::new()
+    }
+
+    /// Whether it can go on where a checkpoint found it ([`Source::save`]). One that can be read again and cannot do that takes no
+    /// part in a run that goes on after a restart.
+    fn can_resume(&self) -> bool {
+        false
     }
 
     /// Opens it at its start.

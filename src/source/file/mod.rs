@@ -21,6 +21,7 @@ pub use self::beginning::beginning;
 use self::blocks::{Arrival, Blocks};
 pub(crate) use self::map::{MappedFile, is_local};
 pub use self::paths::InputFile;
+pub(super) use self::resume::place;
 use super::{Input, OpenOptions, Progress, Source, Traits};
 use crate::batch::Schema;
 use crate::chunk::Chunk;
