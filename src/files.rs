@@ -143,6 +143,28 @@ pub fn write_all_at(file: &dyn FileHandle, mut bytes: &[u8], mut place: u64) -> 
     Ok(())
 }
 
+/// Makes the folder `path` and those on the way, so that they are still there after a loss of power.
+///
+/// # Errors
+/// What the system says.
+pub fn make_lasting_folder(files: &dyn FileSystem, path: &Path, is_private: bool) -> io::Result<()> {
+    let is_missing =
+        |path: &Path| files.kind(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
+    let missing: Vec<_> =
+        path.ancestors().take_while(|path| !path.as_os_str().is_empty() && is_missing(path)).collect();
+    files.make_folder(path, is_private)?;
+    // Each of them is a name in the one above.
+    missing.into_iter().rev().try_for_each(|made| files.sync_folder(folder(made)))
+}
+
+/// The folder that `path` is in.
+pub fn folder(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
 impl FileSystem for Disk {
     fn kind(&self, path: &Path) -> io::Result<Kind> {
         let meta = path.metadata()?;

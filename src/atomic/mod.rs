@@ -3,12 +3,12 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::files::{Disk, FileHandle, FileSystem, Kind, write_all_at};
+use crate::files::{Disk, FileHandle, FileSystem, Kind, folder, make_lasting_folder, write_all_at};
 
 mod tickets;
 
@@ -41,6 +41,8 @@ impl Default for Outset {
 pub struct Saved {
     /// For [`Outset::resume`].
     pub state: Vec<u8>,
+    /// The file of which `state` speaks, if it does of one.
+    pub output: Option<Output>,
     /// Makes durable what `state` speaks of; may wait for jobs that were handed out before.
     pub settle: Job,
 }
@@ -71,26 +73,36 @@ struct Part {
     lasting: Option<Lasting>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Stage {
-    InTheMaking,
-    Published,
-}
-
 /// What is kept of a file that outlives its run.
 #[derive(Default)]
 struct Lasting {
     /// CRC-32C of all bytes so far.
     crc: u32,
     tickets: Tickets,
+    /// Whether its temporary name is durable: no checkpoint may speak of it before.
+    is_named: Arc<AtomicBool>,
 }
 
 /// A file in the making, as a checkpoint has it.
-#[derive(Debug, Serialize, Deserialize)]
-struct Made {
-    part: PathBuf,
-    length: u64,
-    crc: u32,
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Output {
+    /// Its final name.
+    pub path: PathBuf,
+    /// Its temporary name.
+    pub part: PathBuf,
+    /// Bytes that belong to the checkpoint; what is behind them is cut off.
+    pub length: u64,
+    /// CRC-32C of those.
+    pub crc: u32,
+}
+
+/// Under which of its names a file of a checkpoint is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Its temporary one.
+    InTheMaking,
+    /// Its final one.
+    Published,
 }
 
 /// Whether a path means standard output.
@@ -146,7 +158,7 @@ impl AtomicFile {
             return Self::resume(path, outset, state).map(|file| (file, true));
         }
         let folder = folder(&path);
-        outset.files.make_folder(folder, false).map_err(|error| failed(not_a_folder(error)))?;
+        make_lasting_folder(&*outset.files, folder, false).map_err(|error| failed(not_a_folder(error)))?;
         let part = Part::create(&path, outset).map_err(failed)?;
         let destination = Destination::Part(part);
         Ok((Self { path, destination, buffer: Vec::new(), length: 0 }, false))
@@ -154,7 +166,7 @@ impl AtomicFile {
 
     /// Goes on with what `state` says was made before.
     fn resume(path: PathBuf, outset: &Outset, state: &[u8]) -> Result<Self> {
-        let made: Made = postcard::from_bytes(state).map_err(|error| {
+        let made: Output = postcard::from_bytes(state).map_err(|error| {
             Error::data(format!("the checkpoint of {} is damaged: {error}", path.display()))
         })?;
         let (part, length) = Part::resume(&path, outset, made)?;
@@ -219,18 +231,27 @@ impl AtomicFile {
     /// What the system says.
     pub fn save(&mut self) -> Result<Option<Saved>> {
         self.finish()?;
-        let Destination::Part(Part { handle, path, lasting: Some(lasting), .. }) = &self.destination else {
+        let Destination::Part(Part { files, handle, path, lasting: Some(lasting), .. }) = &self.destination
+        else {
             return Ok(None);
         };
-        let made = Made { part: path.clone(), length: self.length, crc: lasting.crc };
-        let state = postcard::to_stdvec(&made)
+        let (length, crc) = (self.length, lasting.crc);
+        let output = Output { path: self.path.clone(), part: path.clone(), length, crc };
+        let state = postcard::to_stdvec(&output)
             .map_err(|error| Error::internal(format!("the state of a file cannot be saved: {error}")))?;
-        let (handle, path, promised) = (Arc::clone(handle), self.path.clone(), lasting.tickets.promised());
+        let (files, handle, path) = (Arc::clone(files), Arc::clone(handle), self.path.clone());
+        let (promised, is_named) = (lasting.tickets.promised(), Arc::clone(&lasting.is_named));
         let settle = Box::new(move || {
             promised.wait().map_err(|()| Error::internal("a part of a file was never written"))?;
-            handle.sync().map_err(|error| Error::io("make durable", path.display(), &error))
+            let failed = |error: io::Error| Error::io("make durable", path.display(), &error);
+            handle.sync().map_err(failed)?;
+            if !is_named.load(Ordering::Acquire) {
+                files.sync_folder(folder(&path)).map_err(failed)?;
+                is_named.store(true, Ordering::Release);
+            }
+            Ok(())
         });
-        Ok(Some(Saved { state, settle }))
+        Ok(Some(Saved { state, output: Some(output), settle }))
     }
 
     /// Makes the file durable and gives it its name, in place of an older one.
@@ -255,8 +276,8 @@ impl AtomicFile {
     ) -> Result<()> {
         self.finish()?;
         let published = match &mut self.destination {
-            Destination::Part(part) if part.stage == Stage::InTheMaking => part.publish(&self.path, rename),
-            _ => Ok(()),
+            Destination::Part(part) => part.publish(&self.path, rename),
+            Destination::Stream(_) => Ok(()),
         };
         published.map_err(|error| match error.kind() {
             io::ErrorKind::AlreadyExists => Error::usage(format!("{} is there already", self.path.display())),
@@ -270,6 +291,52 @@ impl AtomicFile {
             (true, io::ErrorKind::BrokenPipe) => Error::broken_pipe(),
             (true, _) => Error::io("write to", "standard output", error),
             (false, _) => Error::io("write", self.path.display(), error),
+        }
+    }
+}
+
+impl Output {
+    /// Looks whether the file is there, as the checkpoint has it, and under which name.
+    ///
+    /// # Errors
+    /// When it is not there; a data error where it is not what it was.
+    pub fn check(&self, files: &dyn FileSystem) -> Result<Stage> {
+        self.find(files).map(|(_, stage)| stage)
+    }
+
+    fn find(&self, files: &dyn FileSystem) -> Result<(Arc<dyn FileHandle>, Stage)> {
+        let (handle, stage) = self.open(files)?;
+        let what = if stage == Stage::Published { &self.path } else { &self.part };
+        let (length, crc) = (self.length, self.crc);
+        let (size, found) =
+            checksum(&*handle, length).map_err(|error| Error::io("read", what.display(), &error))?;
+        if size < length || found != crc || stage == Stage::Published && size != length {
+            let message = format!(
+                "{} is not what it was at the checkpoint: {length} bytes with CRC-32C {crc:08x}, and now {size} with {found:08x}",
+                what.display()
+            );
+            return Err(Error::data(message)
+                .with_help("something else has written to it; start anew with another --state"));
+        }
+        Ok((handle, stage))
+    }
+
+    fn open(&self, files: &dyn FileSystem) -> Result<(Arc<dyn FileHandle>, Stage)> {
+        let failed = |path: &Path, error: &io::Error| Error::io("go on with", path.display(), error);
+        match files.open(&self.part) {
+            Ok(handle) => return Ok((handle, Stage::InTheMaking)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(failed(&self.part, &error)),
+        }
+        match files.open(&self.path) {
+            Ok(handle) => Ok((handle, Stage::Published)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let (part, path) = (self.part.display(), self.path.display());
+                Err(Error::unavailable(format!("{part} is gone, and {path} is not there")).with_help(
+                    "the checkpoint goes on with that file: bring it back, or start anew with another --state",
+                ))
+            }
+            Err(error) => Err(failed(&self.path, &error)),
         }
     }
 }
@@ -295,37 +362,16 @@ impl Part {
         Ok(Self { files, handle, path: part, stage: Stage::InTheMaking, lasting })
     }
 
-    fn resume(path: &Path, outset: &Outset, made: Made) -> Result<(Self, u64)> {
-        let Made { part, length, crc } = made;
+    /// Goes on with `made`, whose final name is `path` by now.
+    fn resume(path: &Path, outset: &Outset, made: Output) -> Result<(Self, u64)> {
         let files = Arc::clone(&outset.files);
-        let shown = part.display();
-        let (handle, stage) = match files.open(&part) {
-            Ok(handle) => (handle, Stage::InTheMaking),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let handle = files.open(path).map_err(|_| {
-                    Error::unavailable(format!("{shown} is gone, and {} is not there", path.display()))
-                        .with_help("the checkpoint goes on with that file: bring it back, or start anew with another --state")
-                })?;
-                (handle, Stage::Published)
-            }
-            Err(error) => return Err(Error::io("go on with", shown, &error)),
-        };
-        let failed = |error: io::Error| Error::io("read", part.display(), &error);
-        let (size, found) = checksum(&*handle, length).map_err(failed)?;
-        if size < length || found != crc || stage == Stage::Published && size != length {
-            let what = if stage == Stage::Published { path } else { &part };
-            let what = what.display();
-            let message = format!(
-                "{what} is not what it was at the checkpoint: {length} bytes with CRC-32C {crc:08x}, and now {size} with {found:08x}"
-            );
-            return Err(Error::data(message)
-                .with_help("something else has written to it; start anew with another --state"));
-        }
+        let made = Output { path: path.to_owned(), ..made };
+        let (handle, stage) = made.find(&*files)?;
         if stage == Stage::InTheMaking {
-            handle.truncate(length).map_err(|error| Error::io("cut", shown, &error))?;
+            handle.truncate(made.length).map_err(|error| Error::io("cut", made.part.display(), &error))?;
         }
-        let lasting = Some(Lasting { crc, tickets: Tickets::default() });
-        Ok((Self { files, handle, path: part, stage, lasting }, length))
+        let lasting = Some(Lasting { crc: made.crc, is_named: Arc::new(true.into()), ..Lasting::default() });
+        Ok((Self { files, handle, path: made.part, stage, lasting }, made.length))
     }
 
     fn write(&mut self, bytes: &[u8], place: u64) -> io::Result<()> {
@@ -347,10 +393,12 @@ impl Part {
         path: &Path,
         rename: impl FnOnce(&dyn FileSystem, &Path, &Path) -> io::Result<()>,
     ) -> io::Result<()> {
-        self.handle.sync()?;
-        rename(&*self.files, &self.path, path)?;
-        self.stage = Stage::Published;
-        // The name is durable once the folder is.
+        if self.stage == Stage::InTheMaking {
+            self.handle.sync()?;
+            rename(&*self.files, &self.path, path)?;
+            self.stage = Stage::Published;
+        }
+        // The name is durable once the folder is, whoever gave it: a run that was cut off may have come no further.
         self.files.sync_folder(folder(path))
     }
 }
@@ -417,6 +465,11 @@ fn part_of(path: &Path, distinct: &str) -> PathBuf {
     folder(path).join(format!(".{name}.part-{distinct}"))
 }
 
+/// The temporary name that the file at `path` has in a run that goes on after a restart.
+pub(crate) fn lasting_part(path: &Path, run: &str) -> PathBuf {
+    part_of(&behind_link(path), run)
+}
+
 /// Something that no other file in the making has in its name now.
 fn unique() -> String {
     static NEXT: AtomicU64 = AtomicU64::new(0);
@@ -432,14 +485,6 @@ fn behind_link(path: &Path) -> PathBuf {
 /// A file that stands where a folder should be made is there already, says the system, whatever it is.
 fn not_a_folder(error: io::Error) -> io::Error {
     if error.kind() == io::ErrorKind::AlreadyExists { io::ErrorKind::NotADirectory.into() } else { error }
-}
-
-/// The folder that `path` is in.
-pub(crate) fn folder(path: &Path) -> &Path {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    }
 }
 
 #[cfg(test)]

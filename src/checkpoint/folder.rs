@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::Manifest;
 use crate::error::{Error, ErrorKind, Result};
-use crate::files::{FileSystem, write_all_at};
+use crate::files::{FileSystem, make_lasting_folder, write_all_at};
 
 /// How many checkpoints are kept: where the newest is damaged, the one before will do.
 const KEPT: usize = 3;
@@ -26,6 +26,8 @@ pub struct StateFolder {
     path: PathBuf,
     /// The ordinal of the newest checkpoint; 0 where there is none.
     newest: u64,
+    /// Files of which older checkpoints speak and the next one does not.
+    orphans: Vec<PathBuf>,
     _lock: Box<dyn Any + Send + Sync>,
 }
 
@@ -45,7 +47,7 @@ impl StateFolder {
     /// When another run uses it, or the system refuses.
     pub fn open(files: Arc<dyn FileSystem>, path: &Path) -> Result<Self> {
         let failed = |error: io::Error| Error::io("use the state folder", path.display(), &error);
-        files.make_folder(path, true).map_err(failed)?;
+        make_lasting_folder(&*files, path, true).map_err(failed)?;
         let lock = files.lock(&path.join(LOCK)).map_err(|error| match error.kind() {
             io::ErrorKind::WouldBlock => {
                 Error::unavailable(format!("another run is using the state folder {}", path.display()))
@@ -53,7 +55,7 @@ impl StateFolder {
             }
             _ => failed(error),
         })?;
-        Ok(Self { files, path: path.to_owned(), newest: 0, _lock: lock })
+        Ok(Self { files, path: path.to_owned(), newest: 0, orphans: Vec::new(), _lock: lock })
     }
 
     /// Something that tells this folder's run from others, for the names of its files in the making.
@@ -73,6 +75,11 @@ impl StateFolder {
     /// # Errors
     /// A data error where there are checkpoints and none is whole: nothing is started anew in silence.
     pub fn load(&mut self) -> Result<Found> {
+        // What is found may have got its name just before the run that wrote it ended, and not be durable yet. Who goes on from it
+        // does things that cannot be undone, such as to publish.
+        self.files
+            .sync_folder(&self.path)
+            .map_err(|error| Error::io("make durable", self.path.display(), &error))?;
         let found = look(&*self.files, &self.path)?;
         self.newest = newest(&*self.files, &self.path)?;
         if let (None, [.., (path, why)]) = (&found.manifest, &found.damaged[..]) {
@@ -81,6 +88,11 @@ impl StateFolder {
                 .with_help("start anew with another --state, or bring back a copy of this one"));
         }
         Ok(found)
+    }
+
+    /// Lets these files go with the next checkpoint, which needs them no more.
+    pub(crate) fn let_go(&mut self, orphans: Vec<PathBuf>) {
+        self.orphans = orphans;
     }
 
     /// Keeps `manifest` as the newest checkpoint; when this returns, it is durable.
@@ -95,6 +107,9 @@ impl StateFolder {
             .map_err(|error| Error::io("keep the checkpoint", path.display(), &error))?;
         self.newest = next;
         // The new one is durable: nobody needs these. What cannot be removed now will be the next time.
+        for orphan in self.orphans.drain(..) {
+            let _gone_already = self.files.remove(&orphan);
+        }
         for (ordinal, path) in ordinals(&*self.files, &self.path).unwrap_or_default() {
             if ordinal + KEPT as u64 <= next {
                 let _next_time = self.files.remove(&path);
@@ -105,11 +120,19 @@ impl StateFolder {
 
     fn write(&self, bytes: &[u8], path: &Path) -> io::Result<()> {
         let aside = self.path.join(ASIDE);
-        let file = self.files.create(&aside, false)?;
-        write_all_at(&*file, bytes, 0)?;
-        file.sync()?;
-        self.files.rename(&aside, path)?;
+        let written = self.write_aside(bytes, &aside).and_then(|()| self.files.rename(&aside, path));
+        if written.is_err() {
+            // On a full disk, every byte counts.
+            let _gone_already = self.files.remove(&aside);
+        }
+        written?;
         self.files.sync_folder(&self.path)
+    }
+
+    fn write_aside(&self, bytes: &[u8], aside: &Path) -> io::Result<()> {
+        let file = self.files.create(aside, false)?;
+        write_all_at(&*file, bytes, 0)?;
+        file.sync()
     }
 }
 

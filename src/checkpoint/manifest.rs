@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::atomic::Output;
 use crate::error::{Error, Result};
 
 /// What a checkpoint file begins with.
@@ -35,12 +36,15 @@ pub struct Manifest {
     pub stages: Vec<Vec<u8>>,
     /// What every sink has made, in order; `None` for those that begin anew.
     pub sinks: Vec<Option<Vec<u8>>>,
+    /// The file that every sink writes, in order; `None` for those that write none, or to a stream.
+    pub outputs: Vec<Option<Output>>,
     /// What the run has counted.
     pub counts: Vec<u8>,
 }
 
 /// How a run stands at a checkpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Ending {
     /// More input is to come.
     Running,
@@ -129,6 +133,10 @@ mod tests {
             sensors: vec!["a".into(), "b".into()],
             stages: vec![vec![], vec![0; 40]],
             sinks: vec![Some(vec![9]), None],
+            outputs: vec![
+                Some(Output { path: "a".into(), part: ".a.part-1".into(), length: 3, crc: 5 }),
+                None,
+            ],
             counts: vec![5],
         }
     }

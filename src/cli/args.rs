@@ -39,6 +39,9 @@ pub(super) enum Verb {
     Fit(FitArgs),
     /// Write made-up readings of a plant, the same for the same seed
     Generate(GenerateArgs),
+    /// Look at the folder of checkpoints of a run (`run --state`)
+    #[command(subcommand)]
+    State(StateVerb),
     /// Measure what this machine can do at best with a pipeline's input, and what share of it the pipeline reaches
     Roofline(RooflineArgs),
     /// Print the completions for a shell
@@ -182,6 +185,29 @@ pub(super) struct FitArgs {
     /// Which stage's constants, counted from 0, where several learn some
     #[arg(long, value_name = "N")]
     pub(super) stage: Option<usize>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum StateVerb {
+    /// Say what the newest checkpoint holds: where the input was, what every part keeps, how much every sink has written
+    Inspect(InspectArgs),
+    /// Check that every checkpoint is whole, and that the output is there of which the newest one speaks
+    Verify(VerifyStateArgs),
+}
+
+#[derive(Args, Debug)]
+pub(super) struct InspectArgs {
+    /// The folder
+    pub(super) folder: PathBuf,
+    /// Print JSON instead
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct VerifyStateArgs {
+    /// The folder
+    pub(super) folder: PathBuf,
 }
 
 #[derive(Args, Debug)]

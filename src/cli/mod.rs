@@ -23,6 +23,7 @@ mod replay;
 mod roofline;
 mod run;
 mod schema;
+mod state;
 mod summary;
 mod timings;
 mod validate;
@@ -56,6 +57,7 @@ fn dispatch(verb: Verb) -> Outcome {
         Verb::List => list::list(),
         Verb::Schema(args) => schema::schema(&args),
         Verb::Fit(args) => fit::fit(&args),
+        Verb::State(verb) => state::state(&verb),
         Verb::Roofline(args) => roofline::roofline(&args),
         Verb::Generate(args) => generate::generate(&args),
         Verb::Completions { shell } => completions::completions(shell),

@@ -44,6 +44,8 @@ struct Claims {
     has_ended: bool,
     is_stopped: bool,
     schedule: Schedule,
+    /// Whether anything has been claimed since the last cut.
+    is_dirty: bool,
 }
 
 impl Reading for Pass {
@@ -61,6 +63,7 @@ impl Reading for Pass {
             has_ended: false,
             is_stopped: false,
             schedule: Schedule::new(options.state.as_ref().map(|state| state.every)),
+            is_dirty: false,
         });
         let output = Arc::clone(&setup.schemas[stages.len()]);
         Ok(Self {
@@ -135,12 +138,16 @@ impl SharedSource {
                 return Ok(None);
             }
             check_stop(&self.stop)?;
-            if claims.next > 0 && claims.schedule.is_due() {
+            if claims.is_dirty && claims.schedule.is_due() {
+                claims.is_dirty = false;
                 return claims.source.save().map(Piece::Cut).map(Some);
             }
             match caught("source", || claims.source.next(ids))? {
                 Some(Input::Nothing) => {}
-                input => return Ok(input.map(Piece::Input)),
+                input => {
+                    claims.is_dirty = true;
+                    return Ok(input.map(Piece::Input));
+                }
             }
         }
     }

@@ -237,6 +237,7 @@ impl Crew {
     /// Writes the ledgers into `report`.
     pub(crate) fn close(self, report: &mut Report) {
         report.passes += 1;
+        report.is_partial = self.tally.is_partial;
         report.source = self.tally.source;
         let told = self
             .lanes
@@ -446,7 +447,7 @@ impl Crew {
         let damaged = |error| Error::data(format!("the counts of the checkpoint cannot be read: {error}"));
         let (own, rest): (Vec<u8>, Vec<u8>) = postcard::from_bytes(&resume.counts).map_err(damaged)?;
         let (tally, limit) = postcard::from_bytes(&own).map_err(damaged)?;
-        let is_whole = self.lanes.len() == resume.stages.len() && resume.stages.iter().all(Option::is_some);
+        let is_whole = resume.is_whole;
         self.tally.restore(tally, is_whole);
         if is_whole {
             self.limit.restore(limit);

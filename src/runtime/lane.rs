@@ -19,7 +19,12 @@ pub(crate) struct Lane {
 
 enum Way {
     /// A row needs nothing but itself: every worker has its own process, batches in any order.
-    Rows { stage: Arc<dyn Stage>, input: Arc<Schema> },
+    Rows {
+        stage: Arc<dyn Stage>,
+        input: Arc<Schema>,
+        /// What tells the constants that it has learnt from others, for checkpoints; nothing where it has none.
+        learnt: Vec<u8>,
+    },
     /// A series needs its earlier records: each shard of the sensors takes its share of one batch after the other.
     Shards { shards: Box<dyn Shards>, turns: Vec<Turn<()>> },
     /// A stage that cannot be split takes one batch after the other.
@@ -64,7 +69,11 @@ impl Lane {
                 Way::Whole(Turn::new(stage.start(input).map_err(failed)?))
             }
             // Whatever had to be learnt is known by now.
-            Reach::Row | Reach::Global => Way::Rows { stage: Arc::clone(stage), input: Arc::clone(input) },
+            Reach::Row | Reach::Global => Way::Rows {
+                stage: Arc::clone(stage),
+                input: Arc::clone(input),
+                learnt: if is_kept { learnt(&**stage) } else { Vec::new() },
+            },
             Reach::Series => match stage.shards(input, shards).map_err(failed)? {
                 None => Way::Whole(Turn::new(stage.start(input).map_err(failed)?)),
                 Some(shards) => {
@@ -84,7 +93,7 @@ impl Lane {
     /// What a worker keeps of the stage.
     pub(crate) fn local(&self) -> Result<Option<Box<dyn Process>>> {
         match &self.way {
-            Way::Rows { stage, input } => {
+            Way::Rows { stage, input, .. } => {
                 stage.start(input).map(Some).map_err(|error| error.with_context(&self.label))
             }
             _ => Ok(None),
@@ -159,7 +168,7 @@ impl Lane {
     pub(crate) fn save(&self, at: Moment<'_>) -> Result<Vec<u8>, Stopped> {
         let mut waiting = Duration::ZERO;
         match &self.way {
-            Way::Rows { .. } => Ok(Vec::new()),
+            Way::Rows { learnt, .. } => Ok(learnt.clone()),
             Way::Whole(turn) => {
                 let process = turn.take(at.ordinal, at.cancelled, &mut waiting).ok_or(Stopped::Cancelled)?;
                 Ok(guarded(&self.label, || process.save())?)
@@ -177,7 +186,7 @@ impl Lane {
     pub(crate) fn save_at_rest(&mut self) -> Result<Vec<u8>> {
         let Self { label, way } = self;
         match way {
-            Way::Rows { .. } => Ok(Vec::new()),
+            Way::Rows { learnt, .. } => Ok(learnt.clone()),
             Way::Whole(turn) => guarded(label, || turn.get_mut().save()),
             Way::Shards { shards, .. } => guarded(label, || shards.save()),
         }
@@ -187,10 +196,11 @@ impl Lane {
     pub(crate) fn restore(&mut self, state: &[u8], sensors: &SharedSensors) -> Result<()> {
         let Self { label, way } = self;
         match way {
-            Way::Rows { .. } if state.is_empty() => Ok(()),
-            Way::Rows { .. } => {
-                Err(Error::data(format!("{label} keeps nothing, but the checkpoint has something")))
-            }
+            Way::Rows { learnt, .. } if state == learnt => Ok(()),
+            Way::Rows { .. } => Err(Error::data(format!(
+                "{label} has other constants than at the checkpoint: its input, or its file, has changed"
+            ))
+            .with_help("bring back what they came from, or start anew with another --state")),
             Way::Whole(turn) => guarded(label, || turn.get_mut().restore(state, &sensors.read())),
             Way::Shards { shards, .. } => guarded(label, || shards.restore(state, &sensors.read())),
         }
@@ -213,6 +223,11 @@ impl Lane {
             Way::Whole(turn) => turn.wake(),
         }
     }
+}
+
+/// What tells the constants that a stage has learnt from others; nothing where it has none.
+fn learnt(stage: &dyn Stage) -> Vec<u8> {
+    stage.fitted().map_or_else(Vec::new, |text| crc32c::crc32c(text.as_bytes()).to_le_bytes().to_vec())
 }
 
 /// Whether a stage has anything to save.

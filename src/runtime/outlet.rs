@@ -91,9 +91,10 @@ impl Outlets {
     pub(crate) fn restore(&mut self, counts: &[u8]) -> Result<()> {
         let damaged = |error| Error::data(format!("the counts of the checkpoint cannot be read: {error}"));
         let (rejects, sinks): (Rejects, Vec<CountedEntry>) = postcard::from_bytes(counts).map_err(damaged)?;
-        if sinks.len() == self.outlets.len() {
-            let counted = self.outlets.iter_mut().zip(sinks);
-            counted.for_each(|(outlet, counted)| outlet.entry.restore(counted));
+        let before = self.resume().map(|resume| resume.sinks_before.clone()).unwrap_or_default();
+        for (outlet, before) in self.outlets.iter_mut().zip(before) {
+            let counted = before.and_then(|at| sinks.get(at));
+            counted.into_iter().for_each(|counted| outlet.entry.restore(*counted));
         }
         self.rejects = rejects;
         Ok(())
@@ -111,10 +112,15 @@ impl Outlets {
         let mut sinks = Vec::new();
         for outlet in &mut self.outlets {
             let saved = outlet.timed(|sink| sink.save())?;
-            draft.manifest.sinks.push(saved.map(|saved| {
-                draft.settle.push(saved.settle);
-                saved.state
-            }));
+            let (state, output) = match saved {
+                None => (None, None),
+                Some(saved) => {
+                    draft.settle.push(saved.settle);
+                    (Some(saved.state), saved.output)
+                }
+            };
+            draft.manifest.sinks.push(state);
+            draft.manifest.outputs.push(output);
             sinks.push(outlet.entry.counted());
         }
         let counts = postcard::to_stdvec(&(&self.rejects, sinks))
@@ -144,7 +150,7 @@ impl Outlets {
             report.remarks.extend(remarks);
         }
         if let (Some(state), Some(manifest)) = (&mut self.state, published) {
-            state.conclude(Draft { manifest, settle: Vec::new() })?;
+            state.conclude(Draft::new(manifest))?;
         }
         self.close(report);
         Ok(())

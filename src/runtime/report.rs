@@ -43,6 +43,9 @@ pub struct Report {
     /// Wall time.
     #[serde(serialize_with = "seconds", rename = "seconds")]
     pub elapsed: Duration,
+    /// Whether the counts begin behind the beginning of the input, where stages may have held records already.
+    #[serde(skip)]
+    pub(crate) is_partial: bool,
 }
 
 /// One reading of the input for a stage that learns something first.
@@ -113,6 +116,9 @@ impl Report {
 
     /// Whether all ledgers add up, and each goes on where the one before left off.
     pub(crate) fn check(&self) -> Result<()> {
+        if self.is_partial {
+            return Ok(());
+        }
         let mut flowing = self.source.ledger.output;
         let balanced = std::iter::once(&self.source).chain(&self.stages).chain(&self.sinks);
         for entry in balanced {

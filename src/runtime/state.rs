@@ -4,7 +4,7 @@
 //! |---|---|---|---|
 //! | checkpoint | [`State::begin`] | the next cut; jobs of workers; the disk | when the run lets go of it, after the cut in hand |
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -14,11 +14,12 @@ use crossbeam::channel::{Sender, bounded};
 use super::outlet::Outlets;
 use super::tally::Tally;
 use super::{Report, RunOptions};
+use crate::atomic;
 use crate::checkpoint::{Change, Ending, Found, Manifest, PartSpec, StateFolder, changes, matches};
 use crate::error::{Error, Result};
 use crate::files::{Disk, FileSystem};
-use crate::pipeline::{Pipeline, Plan};
-use crate::sensor::SharedSensors;
+use crate::pipeline::{Order, Pipeline, Plan};
+use crate::sensor::{SensorIds, SharedSensors};
 use crate::sink::{Job, Outset, Repeat};
 use crate::time::Clock;
 
@@ -31,6 +32,8 @@ pub struct StateOptions {
     pub every: Duration,
     /// Whether a pipeline that is not the one of the checkpoint goes on with what it can use of it.
     pub accept_changes: bool,
+    /// Whether the run waits until a checkpoint is kept. Otherwise it goes on, and leaves out those that are due before.
+    pub waits: bool,
     /// Where the folder and the output are.
     pub files: Arc<dyn FileSystem>,
 }
@@ -42,6 +45,7 @@ impl StateOptions {
             folder: folder.into(),
             every: Duration::from_secs(1),
             accept_changes: false,
+            waits: false,
             files: Arc::new(Disk),
         }
     }
@@ -71,8 +75,12 @@ pub(crate) struct Resume {
     pub(crate) sensors: Vec<String>,
     /// By stage; `None` where it begins anew.
     pub(crate) stages: Vec<Option<Vec<u8>>>,
+    /// Whether the stages are all those of the checkpoint, so that their counts go on too.
+    pub(crate) is_whole: bool,
     /// By sink; likewise.
     pub(crate) sinks: Vec<Option<Vec<u8>>>,
+    /// Which sink of the checkpoint each was.
+    pub(crate) sinks_before: Vec<Option<usize>>,
     pub(crate) counts: Vec<u8>,
 }
 
@@ -89,6 +97,15 @@ pub(crate) struct Snapshot<'a> {
 pub(crate) struct Draft {
     pub(crate) manifest: Manifest,
     pub(crate) settle: Vec<Job>,
+    /// Hangs up when it has been kept, or cannot be.
+    kept: Option<Sender<()>>,
+}
+
+impl Draft {
+    /// Of which everything is durable.
+    pub(crate) fn new(manifest: Manifest) -> Self {
+        Self { manifest, settle: Vec::new(), kept: None }
+    }
 }
 
 /// The thread that keeps checkpoints.
@@ -105,6 +122,7 @@ impl State {
     /// When it cannot be used; when its checkpoint is of another pipeline and that was not accepted; when a part of the pipeline
     /// cannot go on after a restart.
     pub(crate) fn open(options: &StateOptions, pipeline: &Pipeline) -> Result<Self> {
+        check_source(pipeline)?;
         check_sinks(pipeline)?;
         let mut folder = StateFolder::open(Arc::clone(&options.files), &options.folder)?;
         let found = folder.load()?;
@@ -128,9 +146,11 @@ impl State {
         }
         let Some((manifest, path)) = found.manifest else { return Ok(()) };
         let changed = changes(&manifest.pipeline, &self.pipeline);
-        if !changed.is_empty() && !self.options.accept_changes {
-            return Err(self.changed(&changed));
+        let is_over = manifest.ending != Ending::Running;
+        if !changed.is_empty() && (is_over || !self.options.accept_changes) {
+            return Err(self.changed(&changed, manifest.ending));
         }
+        lock(&self.folder).let_go(self.orphans(&manifest));
         self.remarks.extend(changed.iter().map(|change| format!("not as at the checkpoint: {change}")));
         self.remarks.push(format!("went on from {}, behind {} records", path.display(), manifest.records));
         self.resume = Some(self.matched(manifest.clone()));
@@ -138,32 +158,46 @@ impl State {
         Ok(())
     }
 
-    fn changed(&self, changed: &[Change]) -> Error {
+    fn changed(&self, changed: &[Change], ending: Ending) -> Error {
         let list: Vec<_> = changed.iter().map(|change| format!("\n  {change}")).collect();
         let message = format!(
             "the pipeline is not the one of the checkpoint in {}:{}",
             self.options.folder.display(),
             list.concat()
         );
-        Error::config(message).with_help(
-            "undo that, or give `--accept changes`: unchanged parts go on, changed ones begin anew with the next record; or start anew with another --state",
-        )
+        Error::config(message).with_help(match ending {
+            Ending::Running => "undo that, or give `--accept changes`: unchanged parts go on, changed ones begin anew with the next record; or start anew with another --state",
+            Ending::Complete => "that run was cut off when its output was complete: undo the changes and run it again to publish that, or start anew with another --state",
+            Ending::Published => "that run is over: start anew with another --state",
+        })
+    }
+
+    /// The files in the making of sinks that are there no more.
+    fn orphans(&self, manifest: &Manifest) -> Vec<PathBuf> {
+        let part = |spec: &PartSpec| {
+            let options: serde_json::Value = serde_json::from_str(&spec.options).ok()?;
+            Some(atomic::lasting_part(Path::new(options.get("path")?.as_str()?), &self.run))
+        };
+        let kept: Vec<_> = of_kind(&self.pipeline, "sink").filter_map(part).collect();
+        of_kind(&manifest.pipeline, "sink").filter_map(part).filter(|part| !kept.contains(part)).collect()
     }
 
     /// What each part of the pipeline goes on with.
     fn matched(&self, manifest: Manifest) -> Resume {
-        let kind = |parts: &[PartSpec], kind: &str| -> Vec<PartSpec> {
-            parts.iter().filter(|part| part.place.starts_with(kind)).cloned().collect()
-        };
+        let kind = |parts: &[PartSpec], kind: &str| of_kind(parts, kind).cloned().collect::<Vec<_>>();
         let of = |name: &str| matches(&kind(&manifest.pipeline, name), &kind(&self.pipeline, name));
-        let stages = of("stage").into_iter().map(|at| manifest.stages.get(at?).cloned()).collect();
-        let sinks = of("sink").into_iter().map(|at| manifest.sinks.get(at?).cloned().flatten()).collect();
+        let (stages_before, sinks_before) = (of("stage"), of("sink"));
+        let is_whole = stages_before.iter().copied().eq((0..manifest.stages.len()).map(Some));
+        let stages = stages_before.into_iter().map(|at| manifest.stages.get(at?).cloned()).collect();
+        let sinks = sinks_before.iter().map(|&at| manifest.sinks.get(at?).cloned().flatten()).collect();
         Resume {
             ending: Some(manifest.ending),
             source: manifest.source,
             sensors: manifest.sensors,
             stages,
+            is_whole,
             sinks,
+            sinks_before,
             counts: manifest.counts,
         }
     }
@@ -177,7 +211,7 @@ impl State {
     pub(crate) fn published(&mut self) -> Result<()> {
         let Some(found) = &self.found else { return Ok(()) };
         let manifest = Manifest { ending: Ending::Published, ..found.clone() };
-        self.conclude(Draft { manifest, settle: Vec::new() })
+        self.conclude(Draft::new(manifest))
     }
 
     /// Gives the sensors of the checkpoint the ids that they had.
@@ -201,7 +235,9 @@ impl State {
         let (folder, failure) = (Arc::clone(&self.folder), Arc::new(Mutex::new(None)));
         let failed = Arc::clone(&failure);
         let work = move || {
-            for draft in drafts {
+            for mut draft in drafts {
+                // Hangs up at the end of this turn, when a failure can be seen.
+                let _kept = draft.kept.take();
                 if let Err(error) = keep(&folder, draft) {
                     *lock(&failed) = Some(error);
                     return;
@@ -215,18 +251,23 @@ impl State {
         Ok(())
     }
 
-    /// Hands a cut to the thread that keeps it. Where it is still busy with the one before, this one is left out.
+    /// Hands a cut to the thread that keeps it. Where it is still busy with the one before, this one is left out, unless the run
+    /// [waits](StateOptions::waits).
     ///
     /// # Errors
     /// When an earlier one could not be kept: then nothing later may be either.
     pub(crate) fn submit(&self, draft: Draft) -> Result<()> {
         let Some(keeper) = &self.keeper else { return Err(Error::internal("nobody keeps checkpoints")) };
-        if let Some(error) = lock(&keeper.failure).take() {
-            return Err(error);
+        if self.options.waits {
+            // The thread waits for jobs of other workers at most, and those wait for nobody.
+            let (kept, is_kept) = bounded(1);
+            let _ended = keeper.sender.send(Draft { kept: Some(kept), ..draft });
+            let _hung_up = is_kept.recv();
+        } else {
+            // What does not fit in is dropped: the next one has it all.
+            let _left_out = keeper.sender.try_send(draft);
         }
-        // What does not fit in is dropped: the next one has it all.
-        let _left_out = keeper.sender.try_send(draft);
-        Ok(())
+        lock(&keeper.failure).take().map_or(Ok(()), Err)
     }
 
     /// Waits for the thread, and keeps a last checkpoint.
@@ -261,9 +302,10 @@ impl State {
             sensors: snapshot.sensors.read().names().map(str::to_owned).collect(),
             stages: snapshot.stages,
             sinks: Vec::new(),
+            outputs: Vec::new(),
             counts: snapshot.counts,
         };
-        Draft { manifest, settle: Vec::new() }
+        Draft::new(manifest)
     }
 }
 
@@ -301,10 +343,28 @@ pub(crate) fn after_the_end(
         Outlets::open(pipeline, plan.output(), state)?.publish(&mut report)?;
         report.remarks.push("the output of a run that was cut off at its end was published".into());
     } else {
+        let place = state.as_ref().and_then(|state| state.resume.as_ref()?.source.as_deref());
+        place.map_or(Ok(()), |place| check_over(pipeline, options, place))?;
         report.remarks.extend(state.into_iter().flat_map(|mut state| std::mem::take(&mut state.remarks)));
         report.remarks.push("this run was over already: there was nothing left to do".into());
     }
     Ok(report)
+}
+
+/// An input that has changed since its end was reached is not one that is done with. One that is there no more is.
+fn check_over(pipeline: &Pipeline, options: &RunOptions, place: &[u8]) -> Result<()> {
+    if !pipeline.source.traits().is_replayable {
+        return Ok(());
+    }
+    let Ok(mut source) = pipeline.source.open(&options.open) else { return Ok(()) };
+    let over = "this run was over already, and its input is no longer what it was";
+    source.restore(place).map_err(|error| error.with_context(over))?;
+    let sensors = Arc::new(SharedSensors::with_limit(pipeline.input.max_sensors));
+    match source.next(&mut SensorIds::new(sensors))? {
+        None => Ok(()),
+        Some(_) => Err(Error::data(format!("{over}: more has come behind its end"))
+            .with_help("start anew with another --state")),
+    }
 }
 
 /// Says when the next checkpoint is due.
@@ -351,11 +411,8 @@ fn parts(pipeline: &Pipeline) -> Vec<PartSpec> {
     let source = crate::registry::merged([pipeline.source.parameters(), input]);
     let mut parts = vec![part("source".into(), pipeline.source.name(), source)];
     if pipeline.stages_before() > 0 {
-        parts.push(part(
-            "stage before (order)".into(),
-            "order",
-            serde_json::to_value(&pipeline.input).unwrap_or_default(),
-        ));
+        let order = serde_json::json!({ "order": Order::Time, "disorder": pipeline.input.disorder });
+        parts.push(part("stage before (order)".into(), "order", order));
     }
     parts.extend(
         pipeline.stages.iter().enumerate().map(|(at, stage)| {
@@ -368,6 +425,22 @@ fn parts(pipeline: &Pipeline) -> Vec<PartSpec> {
         part(format!("sink {at} ({})", sink.spec.name()), sink.spec.name(), options)
     }));
     parts
+}
+
+/// Those that run as this kind: `source`, `stage` or `sink`.
+fn of_kind<'a>(parts: &'a [PartSpec], kind: &'a str) -> impl Iterator<Item = &'a PartSpec> {
+    parts.iter().filter(move |part| part.place.starts_with(kind))
+}
+
+/// A source that would give everything once more, to sinks that go on, cannot take part.
+fn check_source(pipeline: &Pipeline) -> Result<()> {
+    let name = pipeline.source.name();
+    if !pipeline.source.traits().is_replayable || pipeline.source.can_resume() {
+        return Ok(());
+    }
+    Err(Error::config(format!("the source ({name}) cannot go on where it was after a restart"))
+        .with_help("read csv or jsonl, or run without --state")
+        .with_part(crate::error::Part::Source))
 }
 
 /// A sink whose output would be lost or torn by a restart cannot take part.

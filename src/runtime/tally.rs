@@ -28,6 +28,8 @@ pub(crate) struct Tally {
     pub(crate) line: u64,
     /// From arrival to the end of each stage, of live input.
     pub(crate) latencies: Vec<Latencies>,
+    /// Whether it began behind the beginning of the input, where stages may have held records already.
+    pub(crate) is_partial: bool,
 }
 
 impl Tally {
@@ -38,6 +40,7 @@ impl Tally {
             stages: stages.iter().map(|stage| Entry::new(stage.name())).collect(),
             line: 1,
             latencies: vec![Latencies::default(); stages.len()],
+            is_partial: false,
         }
     }
 
@@ -53,7 +56,8 @@ impl Tally {
     /// Goes on from a checkpoint. Where not all stages do, the counts begin anew: they would not add up.
     pub(crate) fn restore(&mut self, counted: Counted, is_whole: bool) {
         self.line = counted.line;
-        if is_whole && counted.stages.len() == self.stages.len() {
+        self.is_partial = !is_whole;
+        if is_whole {
             self.source.restore(counted.source);
             self.stages.iter_mut().zip(counted.stages).for_each(|(entry, counted)| entry.restore(counted));
         }

@@ -86,6 +86,10 @@ impl SourceSpec for Csv {
         self.files.traits()
     }
 
+    fn can_resume(&self) -> bool {
+        true
+    }
+
     fn files(&self) -> Vec<PathBuf> {
         self.files.paths(&EXTENSIONS)
     }
@@ -136,6 +140,10 @@ impl SourceSpec for Tsv {
 
     fn traits(&self) -> Traits {
         self.0.traits()
+    }
+
+    fn can_resume(&self) -> bool {
+        true
     }
 
     fn files(&self) -> Vec<PathBuf> {

@@ -57,6 +57,10 @@ impl SourceSpec for Influx {
         self.files.traits()
     }
 
+    fn can_resume(&self) -> bool {
+        true
+    }
+
     fn files(&self) -> Vec<PathBuf> {
         self.files.paths(&EXTENSIONS)
     }

@@ -64,6 +64,10 @@ impl SourceSpec for JsonLines {
         self.files.traits()
     }
 
+    fn can_resume(&self) -> bool {
+        true
+    }
+
     fn files(&self) -> Vec<PathBuf> {
         self.files.paths(&EXTENSIONS)
     }

@@ -30,6 +30,11 @@ pub use csv::{Csv, Tsv};
 pub use file::{Address, FileOptions, FileSource, InputFile, OneOrMany, Recorder, beginning};
 pub(crate) use file::{MappedFile, is_local};
 pub use influx::Influx;
+
+/// Where a source was when it gave `state` ([`Source::save`]), for people; `None` where it is not one of files.
+pub fn place(state: &[u8]) -> Option<String> {
+    file::place(state)
+}
 pub use jsonl::JsonLines;
 pub use parquet::Parquet;
 #[cfg(feature = "polars")]
@@ -104,6 +109,12 @@ pub trait SourceSpec: Send + Sync {
     /// The files that it will read, for people and for refusing to overwrite an input; empty for sources without files.
     fn files(&self) -> Vec<PathBuf> {
         Vec::new()
+    }
+
+    /// Whether it can go on where a checkpoint found it ([`Source::save`]). One that can be read again and cannot do that takes no
+    /// part in a run that goes on after a restart.
+    fn can_resume(&self) -> bool {
+        false
     }
 
     /// Opens it at its start.

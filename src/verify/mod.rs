@@ -77,11 +77,14 @@ pub fn verify(
     scratch: &Path,
     options: &VerifyOptions,
 ) -> Result<Verdict> {
-    let mut ways = Ways { make, scratch, random: Random::new(options.seed), count: 0 };
+    let mut ways = Ways { make, scratch, random: Random::new(options.seed), count: 0, can_resume: false };
     let plain = ways.plain()?;
     let mut verdict = Verdict { ways: 1, records: plain.records, files: plain.names(), difference: None };
     for round in 0..options.rounds {
         for kind in [Kind::Bounded, Kind::Live, Kind::Resumed] {
+            if kind == Kind::Resumed && !ways.can_resume {
+                continue;
+            }
             let (way, outcome) = ways.run(kind, round, plain.records)?;
             verdict.ways += 1;
             verdict.difference = plain.difference(&way, &outcome, kind == Kind::Resumed);
@@ -114,6 +117,8 @@ struct Ways<'a> {
     scratch: &'a Path,
     random: Random,
     count: u64,
+    /// Whether the source can go on after a restart.
+    can_resume: bool,
 }
 
 impl Ways<'_> {
@@ -123,6 +128,7 @@ impl Ways<'_> {
             return Err(Error::config("the input cannot be read twice")
                 .with_help("verify with files, such as a recording"));
         }
+        self.can_resume = pipeline.source.can_resume();
         let options = RunOptions { sequential: true, ..RunOptions::default() };
         outcome(&folder, &executor::run(&pipeline, &options, &mut ()))
     }

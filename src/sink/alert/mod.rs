@@ -254,15 +254,15 @@ impl Sink for Watch {
             Target::File(file) => file.save()?,
             Target::Log | Target::Command(..) => None,
         };
-        let (file, settle) = match saved {
-            Some(saved) => (Some(saved.state), saved.settle),
-            None => (None, Box::new(|| Ok(())) as Job),
+        let (file, output, settle) = match saved {
+            Some(saved) => (Some(saved.state), saved.output, saved.settle),
+            None => (None, None, Box::new(|| Ok(())) as Job),
         };
         let incidents = self.open().map(|(id, incident)| (id.0, incident)).collect();
         let memory = Memory { incidents, raised: self.raised, file };
         let state = postcard::to_stdvec(&memory)
             .map_err(|error| Error::internal(format!("the state cannot be saved: {error}")))?;
-        Ok(Some(Saved { state, settle }))
+        Ok(Some(Saved { state, output, settle }))
     }
 
     fn flush(&mut self) -> Result<()> {

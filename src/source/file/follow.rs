@@ -164,7 +164,7 @@ impl Follower {
 
     /// A file of before, wherever it is in its folder now, at its place.
     fn find(&mut self, seen: &Seen) -> Result<Option<Tail>> {
-        let folder = crate::atomic::folder(&seen.path);
+        let folder = crate::files::folder(&seen.path);
         let others =
             std::fs::read_dir(folder).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
         for path in std::iter::once(seen.path.clone()).chain(others) {

@@ -31,6 +31,7 @@ pub(crate) use self::map::{MappedFile, is_local};
 pub use self::paths::InputFile;
 pub use self::recording::Recorder;
 use self::recording::Recording;
+pub(super) use self::resume::place;
 use self::sockets::Sockets;
 use super::{Input, OpenOptions, Progress, Source, Traits};
 use crate::batch::Schema;

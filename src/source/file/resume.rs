@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::Read;
+use std::os::unix::fs::FileExt;
 
 use serde::{Deserialize, Serialize};
 
@@ -38,6 +39,15 @@ pub(super) fn save(files: &[InputFile], offset: Offset) -> Result<Vec<u8>> {
         .map_err(|error| Error::internal(format!("the place in the input cannot be saved: {error}")))
 }
 
+/// The place that `state` says, for people.
+pub(in crate::source) fn place(state: &[u8]) -> Option<String> {
+    let Place { offset, files } = postcard::from_bytes(state).ok()?;
+    Some(match files.get(offset.file as usize) {
+        Some(file) => format!("{}, byte {}", file.name, offset.at),
+        None => format!("behind {}, the last one", files.last()?.name),
+    })
+}
+
 /// The place that `state` says, if `files` are still those.
 pub(super) fn check(files: &[InputFile], state: &[u8]) -> Result<Offset> {
     let place: Place = postcard::from_bytes(state)
@@ -56,6 +66,9 @@ pub(super) fn check(files: &[InputFile], state: &[u8]) -> Result<Offset> {
         if is.beginning != was.beginning || is.bytes != was.bytes && !grows {
             return Err(changed(&was.name, "is another file than it was"));
         }
+        if !is_done && is.bytes != was.bytes && !goes_on_behind_a_line(file, place.offset.at)? {
+            return Err(changed(&was.name, "has grown in the middle of a record that was read"));
+        }
     }
     Ok(place.offset)
 }
@@ -69,6 +82,19 @@ fn seen(file: &InputFile, beginning: u64) -> Result<Seen> {
     let read = File::open(path).and_then(|file| file.take(beginning).read_to_end(&mut bytes));
     read.map_err(|error| Error::io("read", &name, &error))?;
     Ok(Seen { bytes: file.len(), beginning: (crc32c::crc32c(&bytes), bytes.len() as u64), name })
+}
+
+/// Whether a file that has grown has a whole line before `at`: its last one may have had no end yet. What a packed file has at a
+/// place cannot be told without unpacking it, and packed files do not grow.
+fn goes_on_behind_a_line(file: &InputFile, at: u64) -> Result<bool> {
+    let (Some(path), Some(last)) = (&file.path, at.checked_sub(1)) else { return Ok(true) };
+    if [".gz", ".zst"].iter().any(|packed| file.name.ends_with(packed)) {
+        return Ok(false);
+    }
+    let mut byte = [0];
+    let read = File::open(path).and_then(|file| file.read_exact_at(&mut byte, last));
+    read.map_err(|error| Error::io("read", &file.name, &error))?;
+    Ok(matches!(byte, [b'\n' | b'\r']))
 }
 
 fn changed(name: &str, what: &str) -> Error {

@@ -1,0 +1,201 @@
+//! `tidemill state`: what a folder of checkpoints holds, and whether it is whole. A run may be using it meanwhile.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use super::args::{InspectArgs, StateVerb, VerifyStateArgs};
+use super::exit::Outcome;
+use super::output;
+use super::summary::{aligned, count, plural};
+use crate::atomic::{Output, Stage};
+use crate::checkpoint::{self, Ending, Manifest, PartSpec};
+use crate::error::{Error, ErrorKind, Result};
+use crate::files::Disk;
+use crate::source;
+use crate::time::Timestamp;
+
+pub(super) fn state(verb: &StateVerb) -> Outcome {
+    match verb {
+        StateVerb::Inspect(args) => inspect(args),
+        StateVerb::Verify(args) => verify(args),
+    }
+}
+
+/// A checkpoint file: what is in it, or what is wrong with it.
+struct Checkpoint {
+    path: PathBuf,
+    bytes: u64,
+    content: std::result::Result<Manifest, String>,
+}
+
+/// A part of the pipeline, as a checkpoint has it.
+struct Kept<'a> {
+    place: &'a str,
+    /// `None` where it begins anew after a restart.
+    bytes: Option<usize>,
+    output: Option<&'a Output>,
+}
+
+fn inspect(args: &InspectArgs) -> Outcome {
+    let all = checkpoints(&args.folder)?;
+    let newest = newest(&all);
+    match args.json {
+        true => output::data(&format!("{:#}\n", as_json(&all, newest))),
+        false => output::data(&as_text(&all, newest)),
+    }
+}
+
+fn verify(args: &VerifyStateArgs) -> Outcome {
+    let all = checkpoints(&args.folder)?;
+    let mut text = list(&all);
+    let newest = newest(&all);
+    let mut wrong: Option<Error> = None;
+    for output in newest.into_iter().flat_map(|(_, manifest)| manifest.outputs.iter().flatten()) {
+        let checked = output.check(&Disk);
+        let shown = match &checked {
+            Ok(Stage::InTheMaking) => "as at the checkpoint, in the making".to_owned(),
+            Ok(Stage::Published) => "as at the checkpoint, under its name".to_owned(),
+            Err(error) => error.message().to_owned(),
+        };
+        let _ = writeln!(text, "{}: {shown}", output.path.display());
+        wrong = wrong.or(checked.err());
+    }
+    output::data(&text)?;
+    let damaged = all.iter().filter(|checkpoint| checkpoint.content.is_err()).count() as u64;
+    match (wrong, newest) {
+        (Some(error), _) => Err(error.into()),
+        (None, None) => Err(Error::data(format!("no checkpoint in {} is whole", args.folder.display()))
+            .with_help("start anew with another --state, or bring back a copy of this one")
+            .into()),
+        (None, Some((path, _))) if damaged > 0 => Err(Error::data(format!("{} not whole", are(damaged)))
+            .with_help(format!("a run goes on from {}, with exactly the same output", path.display()))
+            .into()),
+        _ => Ok(()),
+    }
+}
+
+fn are(damaged: u64) -> String {
+    format!("{} {}", plural(damaged, "checkpoint"), if damaged == 1 { "is" } else { "are" })
+}
+
+/// All checkpoints in a folder, the oldest first.
+fn checkpoints(folder: &Path) -> Result<Vec<Checkpoint>> {
+    let mut all = checkpoint::ordinals(&Disk, folder)
+        .map_err(|error| Error::io("look into the state folder", folder.display(), &error))?;
+    if all.is_empty() {
+        return Err(Error::unavailable(format!("no checkpoint is in {}", folder.display())).with_help(
+            "name the folder that was given as --state; its run makes the first one after --checkpoint-every",
+        ));
+    }
+    all.sort_unstable();
+    all.into_iter().map(|(_, path)| look(path)).collect()
+}
+
+fn look(path: PathBuf) -> Result<Checkpoint> {
+    let bytes = path.metadata().map_or(0, |meta| meta.len());
+    let content = match checkpoint::read(&Disk, &path) {
+        Ok(manifest) => Ok(manifest),
+        Err(error) if error.kind() == ErrorKind::Data => Err(error.message().to_owned()),
+        Err(error) => return Err(error),
+    };
+    Ok(Checkpoint { path, bytes, content })
+}
+
+/// The one that a run goes on from.
+fn newest(all: &[Checkpoint]) -> Option<(&Path, &Manifest)> {
+    all.iter().rev().find_map(|checkpoint| Some((&*checkpoint.path, checkpoint.content.as_ref().ok()?)))
+}
+
+/// Source, stages and sinks, in order.
+fn parts<'a>(manifest: &'a Manifest) -> Vec<Kept<'a>> {
+    let mut stages = manifest.stages.iter();
+    let mut sinks = manifest.sinks.iter().zip(&manifest.outputs);
+    let kept = |spec: &'_ PartSpec| match &*spec.place {
+        "source" => (manifest.source.as_ref(), None),
+        place if place.starts_with("stage") => (stages.next(), None),
+        _ => sinks.next().map_or((None, None), |(state, output)| (state.as_ref(), output.as_ref())),
+    };
+    let kept: Vec<_> = manifest.pipeline.iter().map(kept).collect();
+    let parts = manifest.pipeline.iter().zip(kept);
+    let part = |(spec, (state, output)): (&'a PartSpec, (Option<&Vec<u8>>, Option<&'a Output>))| Kept {
+        place: &spec.place,
+        bytes: state.map(Vec::len),
+        output,
+    };
+    parts.map(part).collect()
+}
+
+fn as_text(all: &[Checkpoint], newest: Option<(&Path, &Manifest)>) -> String {
+    let mut text = list(all);
+    let Some((path, manifest)) = newest else { return text };
+    let _ = writeln!(text, "\n{}", path.display());
+    let place = manifest.source.as_deref().and_then(source::place);
+    let rows = [
+        ("made", Timestamp::from_nanos(manifest.made).to_string()),
+        ("the run", ending(manifest.ending).to_owned()),
+        ("records", count(manifest.records)),
+        ("sensors", count(manifest.sensors.len() as u64)),
+        ("input", place.unwrap_or_else(|| "begins anew".to_owned())),
+    ];
+    for (name, value) in rows {
+        let _ = writeln!(text, "  {name:<8}  {value}");
+    }
+    text.push('\n');
+    let head = ["", "keeps", "has written"].map(str::to_owned).to_vec();
+    let row = |part: Kept<'_>| {
+        let bytes = part.bytes.map_or_else(|| "begins anew".to_owned(), |bytes| plural(bytes as u64, "byte"));
+        let written = part.output.map_or_else(String::new, |output| plural(output.length, "byte"));
+        vec![part.place.to_owned(), bytes, written]
+    };
+    text += &aligned(&std::iter::once(head).chain(parts(manifest).into_iter().map(row)).collect::<Vec<_>>());
+    text
+}
+
+/// A line for each checkpoint.
+fn list(all: &[Checkpoint]) -> String {
+    let mut text = String::new();
+    for Checkpoint { path, bytes, content } in all {
+        let found = match content {
+            Ok(manifest) => format!("behind {}, whole", plural(manifest.records, "record")),
+            Err(why) => why.clone(),
+        };
+        let _ = writeln!(text, "{}: {}, {found}", path.display(), plural(*bytes, "byte"));
+    }
+    text
+}
+
+fn ending(ending: Ending) -> &'static str {
+    match ending {
+        Ending::Running => "goes on",
+        Ending::Complete => "is over; its output is about to get its names",
+        Ending::Published => "is over; its output has its names",
+    }
+}
+
+fn as_json(all: &[Checkpoint], newest: Option<(&Path, &Manifest)>) -> Value {
+    let checkpoints: Vec<_> = all.iter().map(|Checkpoint { path, bytes, content }| {
+        let (records, wrong) = match content {
+            Ok(manifest) => (Some(manifest.records), None),
+            Err(why) => (None, Some(why)),
+        };
+        json!({ "path": path, "bytes": bytes, "is_whole": content.is_ok(), "records": records, "wrong": wrong })
+    }).collect();
+    let newest = newest.map(|(path, manifest)| {
+        let parts: Vec<_> = parts(manifest)
+            .into_iter()
+            .map(|part| json!({ "part": part.place, "bytes": part.bytes, "output": part.output }))
+            .collect();
+        json!({
+            "path": path,
+            "made": Timestamp::from_nanos(manifest.made).to_string(),
+            "ending": manifest.ending,
+            "records": manifest.records,
+            "sensors": manifest.sensors.len(),
+            "input": manifest.source.as_deref().and_then(source::place),
+            "parts": parts,
+        })
+    });
+    json!({ "checkpoints": checkpoints, "newest": newest })
+}

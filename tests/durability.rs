@@ -1,0 +1,259 @@
+//! What checkpoints promise: a run that was cut off, anywhere and by anything, goes on to exactly the output of a run that was not;
+//! what is damaged is noticed; what cannot be written is said.
+//!
+//! `TIDEMILL_SEED` replays what a failure names.
+
+#[path = "durability/model.rs"]
+mod model;
+#[path = "durability/rig.rs"]
+mod rig;
+
+use std::path::Path;
+
+use model::{Fault, Model, Plan, random};
+use rand::RngExt;
+use rig::{Files, OUT, Rig, STATE};
+use tidemill::ErrorKind;
+use tidemill::checkpoint;
+
+/// Records of the input: about ten chunks.
+const RECORDS: usize = 48;
+
+/// States that the disk may be in after each loss of power.
+const SEEDS: u64 = 20;
+
+/// Holds that the output folder has just what it should have.
+#[track_caller]
+fn check(disk: &Model, expected: &Files, when: &dyn Fn() -> String) {
+    let found = disk.files(OUT);
+    let names = |files: &Files| files.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(names(&found), names(expected), "{}", when());
+    for (name, bytes) in expected {
+        let (found, bytes) = (String::from_utf8_lossy(&found[name]), String::from_utf8_lossy(bytes));
+        assert_eq!(found, bytes, "{name}, {}", when());
+    }
+}
+
+/// Holds that nothing that is there under its final name is anything but right.
+#[track_caller]
+fn check_finished(disk: &Model, expected: &Files, when: &dyn Fn() -> String) {
+    for (name, bytes) in disk.files(OUT).iter().filter(|(name, _)| !name.starts_with('.')) {
+        assert_eq!(expected.get(name), Some(bytes), "{name}, {}", when());
+    }
+}
+
+/// The seed of a test.
+#[expect(clippy::disallowed_methods, reason = "tells how a test runs, not what the crate does")]
+fn seed() -> u64 {
+    std::env::var("TIDEMILL_SEED")
+        .ok()
+        .map_or_else(|| rand::rng().random(), |seed| seed.parse().expect("a number"))
+}
+
+/// How many calls an uninterrupted run makes.
+fn calls(rig: &Rig, variant: usize, expected: &Files) -> usize {
+    let disk = Model::new(None);
+    rig.run(variant, disk.clone()).expect("a run");
+    check(&disk, expected, &|| "uninterrupted".into());
+    disk.calls()
+}
+
+fn power_loss(variant: usize) {
+    let rig = Rig::new(RECORDS);
+    let (expected, seed) = (rig.expected(variant), seed());
+    let calls = calls(&rig, variant, &expected);
+    println!("TIDEMILL_SEED={seed}: {calls} calls × {SEEDS} states");
+    assert!(calls > 100, "there is something to interrupt: {calls} calls");
+    for call in 0..calls {
+        let disk = Model::new(Some(Plan { call, fault: Fault::Power, for_good: true }));
+        let cut = rig.run(variant, disk.clone());
+        assert!(cut.is_err(), "without power nothing is published");
+        for state in 0..SEEDS {
+            let mut random = random(seed ^ ((call as u64) << 8) ^ state);
+            let when =
+                || format!("TIDEMILL_SEED={seed}, cut at call {call} ({}), state {state}", disk.call(call));
+            // Every other time the power goes once more, while the run recovers.
+            let again = (state % 2 == 1).then(|| random.random_range(0..calls));
+            let plan = again.map(|call| Plan { call, fault: Fault::Power, for_good: true });
+            let mut after = disk.power_on(&mut random, plan);
+            let mut end = rig.run(variant, after.clone());
+            if end.is_err() && again.is_some() {
+                after = after.power_on(&mut random, None);
+                end = rig.run(variant, after.clone());
+            }
+            end.unwrap_or_else(|error| panic!("{}, again at {again:?}: {error}", when()));
+            check(&after, &expected, &when);
+        }
+    }
+}
+
+#[test]
+fn a_loss_of_power_at_any_call_loses_and_repeats_nothing() {
+    power_loss(0);
+}
+
+#[test]
+fn nor_does_one_with_windows_of_time() {
+    power_loss(1);
+}
+
+/// What must be so after call `call` has failed: right or a clear error; and a run without faults then gives the exact output.
+fn survives(rig: &Rig, plan: Plan, expected: &Files) {
+    let disk = Model::new(Some(plan));
+    let end = rig.run(0, disk.clone());
+    let when = || format!("{plan:?} ({})", disk.call(plan.call));
+    match end {
+        Ok(_) => check(&disk, expected, &when),
+        Err(error) => {
+            let text = error.to_string();
+            assert!(text.contains(OUT) || text.contains(STATE), "{}: says where: {text}", when());
+            assert_ne!(error.kind(), ErrorKind::Internal, "{}: {text}", when());
+            check_finished(&disk, expected, &when);
+        }
+    }
+    let mut random = random(plan.call as u64);
+    for after in [disk.restart(None), disk.power_on(&mut random, None)] {
+        rig.run(0, after.clone()).unwrap_or_else(|error| panic!("{}, then without: {error}", when()));
+        check(&after, expected, &when);
+    }
+}
+
+#[test]
+fn a_call_that_fails_once_or_for_good_gives_the_right_output_or_a_clear_error() {
+    let rig = Rig::new(RECORDS);
+    let expected = rig.expected(0);
+    for call in 0..calls(&rig, 0, &expected) {
+        for fault in [Fault::Io, Fault::Full, Fault::Short] {
+            for for_good in [false, true] {
+                survives(&rig, Plan { call, fault, for_good }, &expected);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_failed_sync_is_final() {
+    let rig = Rig::new(RECORDS);
+    let expected = rig.expected(0);
+    let all = Model::new(None);
+    rig.run(0, all.clone()).expect("a run");
+    let syncs: Vec<_> = (0..all.calls()).filter(|&call| all.call(call).starts_with("sync")).collect();
+    for call in syncs {
+        let disk = Model::new(Some(Plan { call, fault: Fault::Io, for_good: false }));
+        let error = rig.run(0, disk.clone()).expect_err("a sync has failed");
+        assert_eq!(error.kind(), ErrorKind::Io, "{}: {error}", all.call(call));
+        // Nothing was written after it: neither a checkpoint nor the output's name.
+        let after: Vec<_> = (call + 1..disk.calls()).map(|call| disk.call(call)).collect();
+        let is_advance = |call: &String| call.starts_with("rename") || call.contains("checkpoint");
+        assert!(!after.iter().any(is_advance), "{}, then {after:?}", all.call(call));
+        check_finished(&disk, &expected, &|| all.call(call));
+    }
+}
+
+/// A disk on which a run was cut off with three checkpoints, the last of them running.
+fn cut_off(rig: &Rig, variant: usize) -> Model {
+    let whole = Model::new(None);
+    rig.run(variant, whole.clone()).expect("a run");
+    let renames = (0..whole.calls()).filter(|&call| whole.call(call).contains("checkpoint-0000000005"));
+    let call = 6 + renames.min().expect("five checkpoints");
+    let disk = Model::new(Some(Plan { call, fault: Fault::Power, for_good: true }));
+    rig.run(variant, disk.clone()).expect_err("cut off");
+    disk.restart(None)
+}
+
+fn checkpoints(disk: &Model) -> Vec<String> {
+    disk.files(STATE).into_keys().filter(|name| name.starts_with("checkpoint-")).collect()
+}
+
+#[test]
+fn every_changed_byte_of_a_checkpoint_is_noticed_and_the_one_before_is_taken() {
+    let rig = Rig::new(RECORDS);
+    let disk = cut_off(&rig, 0);
+    let names = checkpoints(&disk);
+    assert_eq!(names.len(), 3);
+    let newest = format!("{STATE}/{}", names[2]);
+    let bytes = disk.files(STATE)[&names[2]].clone();
+    for at in 0..bytes.len() {
+        for flip in [1, 0x80, 0xff] {
+            let damaged = disk.restart(None);
+            damaged.damage(&newest, |bytes| bytes[at] ^= flip);
+            let found = checkpoint::look(&damaged, Path::new(STATE)).expect("the folder");
+            assert_eq!(found.damaged.len(), 1, "byte {at} ^ {flip:#x}");
+            let taken = found.manifest.expect("the one before").1;
+            assert!(taken.ends_with(&names[1]), "byte {at} ^ {flip:#x}");
+        }
+    }
+}
+
+#[test]
+fn a_run_goes_on_from_the_checkpoint_before_a_damaged_one_and_refuses_where_all_are() {
+    for variant in [0, 1] {
+        let rig = Rig::new(RECORDS);
+        let expected = rig.expected(variant);
+        let disk = cut_off(&rig, variant);
+        let names = checkpoints(&disk);
+        let length = disk.files(STATE)[&names[2]].len();
+        for at in (0..length).step_by(length / 24) {
+            for damaged_ones in 1..=3 {
+                let damaged = disk.restart(None);
+                for name in &names[3 - damaged_ones..] {
+                    damaged.damage(&format!("{STATE}/{name}"), |bytes| {
+                        let at = at % bytes.len();
+                        bytes[at] ^= 1 << (at % 8);
+                    });
+                }
+                let end = rig.run(variant, damaged.clone());
+                if damaged_ones == 3 {
+                    let error = end.expect_err("no checkpoint is whole");
+                    assert_eq!(error.kind(), ErrorKind::Data);
+                    assert!(error.to_string().contains("no checkpoint"), "{error}");
+                    continue;
+                }
+                let report = end.unwrap_or_else(|error| panic!("byte {at}, {damaged_ones} damaged: {error}"));
+                let remarks = report.remarks.join("\n");
+                assert_eq!(remarks.matches("was left out").count(), damaged_ones, "{remarks}");
+                assert!(
+                    remarks.contains(&format!("went on from {STATE}/{}", names[2 - damaged_ones])),
+                    "{remarks}"
+                );
+                check(&damaged, &expected, &|| format!("byte {at}, {damaged_ones} damaged"));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_run_on_any_number_of_threads_goes_on_from_one_on_any_other() {
+    for variant in [0, 1] {
+        let mut rig = Rig::new(400);
+        let expected = rig.expected(variant);
+        for (before, after) in [(1, 3), (3, 1), (4, 2)] {
+            rig.threads = before;
+            let disk = cut_off(&rig, variant);
+            rig.threads = after;
+            rig.run(variant, disk.clone()).expect("a run");
+            check(&disk, &expected, &|| format!("{before} threads, then {after}"));
+        }
+    }
+}
+
+#[test]
+fn a_run_that_is_over_stays_over() {
+    let rig = Rig::new(RECORDS);
+    let expected = rig.expected(0);
+    let disk = Model::new(None);
+    rig.run(0, disk.clone()).expect("a run");
+    let report = rig.run(0, disk.clone()).expect("a run");
+    assert!(
+        report.remarks.iter().any(|remark| remark.contains("nothing left to do")),
+        "{:?}",
+        report.remarks
+    );
+    check(&disk, &expected, &|| "over".into());
+    let mut more = std::fs::read_to_string(rig.input()).expect("the input");
+    more.push_str("2024-05-01T00:10:00Z,s1,1\n");
+    std::fs::write(rig.input(), more).expect("written");
+    let error = rig.run(0, disk.clone()).expect_err("more has come");
+    assert_eq!(error.kind(), ErrorKind::Data, "{error}");
+    check(&disk, &expected, &|| "over".into());
+}
