@@ -148,13 +148,31 @@ pub fn write_all_at(file: &dyn FileHandle, mut bytes: &[u8], mut place: u64) -> 
 /// # Errors
 /// What the system says.
 pub fn make_lasting_folder(files: &dyn FileSystem, path: &Path, is_private: bool) -> io::Result<()> {
-    let is_missing =
-        |path: &Path| files.kind(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
-    let missing: Vec<_> =
-        path.ancestors().take_while(|path| !path.as_os_str().is_empty() && is_missing(path)).collect();
+    let mut missing = Vec::new();
+    for ancestor in path.ancestors().take_while(|path| !path.as_os_str().is_empty()) {
+        match kind_if_there(files, ancestor)? {
+            None => missing.push(ancestor),
+            Some(_) => break,
+        }
+    }
     files.make_folder(path, is_private)?;
     // Each of them is a name in the one above.
     missing.into_iter().rev().try_for_each(|made| files.sync_folder(folder(made)))
+}
+
+/// What is at `path`; `None` where nothing is.
+///
+/// # Errors
+/// What the system says: that it cannot be looked at does not mean that it is not there.
+pub fn kind_if_there(files: &dyn FileSystem, path: &Path) -> io::Result<Option<Kind>> {
+    match files.kind(path) {
+        Ok(kind) => Ok(Some(kind)),
+        // Below a file there is nothing either.
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// The folder that `path` is in.

@@ -67,7 +67,9 @@ fn power_loss(variant: usize) {
     for call in 0..calls {
         let disk = Model::new(Some(Plan { call, fault: Fault::Power, for_good: true }));
         let cut = rig.run(variant, disk.clone());
-        assert!(cut.is_err(), "without power nothing is published");
+        // What only an older checkpoint's removal is cut off from was published before.
+        let was_over = ["remove", "names"].iter().any(|last| disk.call(call).starts_with(last));
+        assert!(cut.is_err() || was_over, "without power nothing is published: {}", disk.call(call));
         for state in 0..SEEDS {
             let mut random = random(seed ^ ((call as u64) << 8) ^ state);
             let when =
@@ -144,7 +146,9 @@ fn a_failed_sync_is_final() {
         assert_eq!(error.kind(), ErrorKind::Io, "{}: {error}", all.call(call));
         // Nothing was written after it: neither a checkpoint nor the output's name.
         let after: Vec<_> = (call + 1..disk.calls()).map(|call| disk.call(call)).collect();
-        let is_advance = |call: &String| call.starts_with("rename") || call.contains("checkpoint");
+        let is_advance = |call: &String| {
+            call.starts_with("rename") || call.contains("checkpoint") && !call.starts_with("remove")
+        };
         assert!(!after.iter().any(is_advance), "{}, then {after:?}", all.call(call));
         check_finished(&disk, &expected, &|| all.call(call));
     }

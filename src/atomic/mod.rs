@@ -8,7 +8,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::files::{Disk, FileHandle, FileSystem, Kind, folder, make_lasting_folder, write_all_at};
+use crate::files::{
+    Disk, FileHandle, FileSystem, Kind, folder, kind_if_there, make_lasting_folder, write_all_at,
+};
 
 mod tickets;
 
@@ -150,7 +152,8 @@ impl AtomicFile {
         }
         let path = behind_link(path);
         let failed = |error: io::Error| Error::io("write", path.display(), &error);
-        if outset.files.kind(&path).is_ok_and(|kind| kind != Kind::File) {
+        let there = kind_if_there(&*outset.files, &path).map_err(failed)?;
+        if there.is_some_and(|kind| kind != Kind::File) {
             let stream = std::fs::File::options().write(true).open(&path).map_err(failed)?;
             return Ok((Self::stream(path, Box::new(stream)), false));
         }

@@ -12,13 +12,18 @@ use crate::sink::Null;
 use crate::source::Synthetic;
 use crate::stage::{Flow, Process, Stage};
 
+/// In memory where that can be had: what is made durable hundreds of times is not what is looked at here.
+fn folder() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("folder")
+}
+
 proptest! {
     // 256 pipelines, or as many as PROPTEST_CASES says.
     #![proptest_config(ProptestConfig::default())]
 
     #[test]
     fn every_way_of_running_a_pipeline_gives_the_same_bytes(case in case(), seed: u64) {
-        let folder = tempfile::tempdir().expect("folder");
+        let folder = folder();
         std::fs::write(folder.path().join("in.csv"), case.text()).expect("written");
         let make = |out: &Path| {
             let out = out.file_name().expect("a name").to_str().expect("UTF-8").to_owned();
