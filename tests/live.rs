@@ -9,6 +9,8 @@ use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use command::{folder, run, text, tidemill};
@@ -345,15 +347,23 @@ fn a_second_interrupt_aborts_and_leaves_no_file() {
     std::fs::write(folder.path().join("p.toml"), pipeline).expect("written");
     let mut run = Run::start(folder.path(), &["--quiet"]);
     let mut input = run.child.stdin.take().expect("piped");
-    // Standard output is full: the run cannot drain.
+    let fed = Arc::new(AtomicU64::new(0));
+    let count = Arc::clone(&fed);
     let feeding = std::thread::Builder::new().spawn(move || {
-        let many = at(0, "a", "1").repeat(10_000);
-        while input.write_all(many.as_bytes()).is_ok() {}
+        let many = at(0, "a", "1").repeat(1000);
+        while input.write_all(many.as_bytes()).is_ok() {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
     });
     let feeding = feeding.expect("a thread");
     let mut first = String::new();
     run.output.read_line(&mut first).expect("readable");
-    std::thread::sleep(Duration::from_millis(300));
+    // Standard output is full when nothing more is taken in: then the run cannot drain.
+    patiently("waiting for the output to be full", || {
+        let before = fed.load(Ordering::Relaxed);
+        std::thread::sleep(Duration::from_millis(500));
+        (before > 0 && fed.load(Ordering::Relaxed) == before).then_some(())
+    });
     run.signal("-INT");
     let mut said = BufReader::new(run.child.stderr.take().expect("piped"));
     let mut line = String::new();

@@ -380,7 +380,11 @@ impl SinkSpec for Full {
         Repeat::Harmless
     }
 
-    fn open(&self, _schema: &Arc<tidemill::batch::Schema>) -> Result<Box<dyn Sink>, Error> {
+    fn open(
+        &self,
+        _schema: &Arc<tidemill::batch::Schema>,
+        _outset: &tidemill::sink::Outset,
+    ) -> Result<Box<dyn Sink>, Error> {
         Ok(Box::new(Self))
     }
 }
