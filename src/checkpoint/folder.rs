@@ -87,6 +87,7 @@ impl StateFolder {
                 .with_context(format!("{}: {why}", path.display()))
                 .with_help("start anew with another --state, or bring back a copy of this one"));
         }
+        self.remove_old();
         Ok(found)
     }
 
@@ -110,12 +111,17 @@ impl StateFolder {
         for orphan in self.orphans.drain(..) {
             let _gone_already = self.files.remove(&orphan);
         }
+        self.remove_old();
+        Ok(())
+    }
+
+    /// Removes checkpoints that are older than those to be kept; a run that was killed may have left one too many.
+    fn remove_old(&self) {
         for (ordinal, path) in ordinals(&*self.files, &self.path).unwrap_or_default() {
-            if ordinal + KEPT as u64 <= next {
+            if ordinal + KEPT as u64 <= self.newest {
                 let _next_time = self.files.remove(&path);
             }
         }
-        Ok(())
     }
 
     fn write(&self, bytes: &[u8], path: &Path) -> io::Result<()> {

@@ -155,6 +155,15 @@ pub trait Source: Send {
     /// The columns of its records.
     fn schema(&self) -> &Arc<Schema>;
 
+    /// The run is about to begin: takes what only one can have, such as the port that it listens at. It is opened without, because
+    /// looking at a pipeline must disturb nobody.
+    ///
+    /// # Errors
+    /// When it cannot be had; then nothing has been written yet.
+    fn begin(&mut self) -> Result<()> {
+        Ok(())
+    }
+
     /// The next piece of the input; `None` at its end. Where the input may keep its reader waiting, it gives what is there, and
     /// [`Input::Nothing`] after a wait that a stop can bear. Sources of batches give ids to new sensors in `sensors`.
     ///

@@ -22,7 +22,7 @@ use std::thread;
 use std::time::Instant;
 
 use crate::checkpoint::Ending;
-use crate::error::{Error, Result};
+use crate::error::{Error, Part, Result};
 use crate::pipeline::{Pipeline, plan};
 use crate::runtime::crew::Crew;
 use crate::runtime::outlet::Outlets;
@@ -60,6 +60,7 @@ pub fn run(
     let mut setup = Setup::open(pipeline, &stages, options)?;
     let workers = workers(options);
     let mut crew = Crew::new(pipeline, &stages, &setup, workers, options, &sensors)?;
+    setup.source.begin().map_err(|error| error.with_part(Part::Source))?;
     let mut outlets = Outlets::open(pipeline, &setup.schemas[stages.len()], state)?.live()?;
     resume(&mut *setup.source, &mut crew, &mut outlets)?;
     outlets.keep_checkpoints()?;

@@ -147,7 +147,7 @@ pub struct FileSource {
 /// What is being read.
 enum Open {
     File(Box<OpenFile>),
-    /// An address that nobody listens at before the first record is asked for: looking at a pipeline must not take its port.
+    /// An address that nobody listens at before the run begins: looking at a pipeline must not take its port.
     Unbound,
     Sockets(Box<Sockets>),
     Growing(Box<Follower>),
@@ -331,7 +331,7 @@ impl FileSource {
             let next = match open {
                 Open::File(file) => file.chunk(self.options.chunk_size, self.sequence)?,
                 Open::Unbound => {
-                    self.open = Some(self.open_at(self.at)?);
+                    self.begin()?;
                     continue;
                 }
                 Open::Sockets(sockets) => {
@@ -490,6 +490,13 @@ impl OpenFile {
 impl Source for FileSource {
     fn schema(&self) -> &Arc<Schema> {
         &self.schema
+    }
+
+    fn begin(&mut self) -> Result<()> {
+        if matches!(self.open, Some(Open::Unbound)) {
+            self.open = Some(self.open_at(self.at)?);
+        }
+        Ok(())
     }
 
     fn next(&mut self, _sensors: &mut dyn SensorLookup) -> Result<Option<Input>> {
