@@ -98,6 +98,10 @@ impl Shape {
     fn of(text: &[u8], decoder: &InfluxDecoder) -> Option<Self> {
         let line = parse(text).ok()?;
         let time = line.time.clone()?;
+        // Behind blanks, a table's name and a comment could not be told apart by the first byte.
+        if line.table.place.start > 0 {
+            return None;
+        }
         if decoder.series.is_some() && std::str::from_utf8(&text[line.series.clone()]).is_err() {
             return None;
         }

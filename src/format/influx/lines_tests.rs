@@ -70,7 +70,7 @@ fn setting() -> impl Strategy<Value = Setting> {
 /// A line, mostly as it should be.
 fn line() -> impl Strategy<Value = String> {
     let table =
-        select(&["cpu", "cpu", "cpu", "mem", "my\\ table", "", "#cpu", " cpu", "\u{e9}", "a=b", "x\\"][..]);
+        select(&["cpu", "cpu", "cpu", "mem", "my\\ table", "", "#cpu", " cpu", " #cpu", "\u{e9}", "a=b", "x\\"][..]);
     let host = select(
         &["a", "b", "a", "a-long-name-of-a-sensor", "a\\ b", "\u{e9}", "", "a=b", "\"q\"", "tab\t", "a\\\\b"]
             [..],
@@ -183,6 +183,15 @@ proptest! {
     fn clause_5_any_bytes_are_line_protocol_or_rejects(setting in setting(), text in proptest::collection::vec(any::<u8>(), 0..300)) {
         check(&setting, &text)?;
     }
+}
+
+#[test]
+fn a_comment_behind_blanks_is_no_table() {
+    let setting = Setting {
+        options: InfluxOptions { measurements: names(&["v"]), texts: names(&[]), ..InfluxOptions::default() },
+        max_sensors: 10,
+    };
+    check(&setting, b"\tt v=1 5\n\tt v=1 5\n\t#t v=1 5\n\tt v=2 6\n").expect("the same");
 }
 
 #[test]
