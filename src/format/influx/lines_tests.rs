@@ -69,8 +69,9 @@ fn setting() -> impl Strategy<Value = Setting> {
 
 /// A line, mostly as it should be.
 fn line() -> impl Strategy<Value = String> {
-    let table =
-        select(&["cpu", "cpu", "cpu", "mem", "my\\ table", "", "#cpu", " cpu", " #cpu", "\u{e9}", "a=b", "x\\"][..]);
+    let table = select(
+        &["cpu", "cpu", "cpu", "mem", "my\\ table", "", "#cpu", " cpu", " #cpu", "\u{e9}", "a=b", "x\\"][..],
+    );
     let host = select(
         &["a", "b", "a", "a-long-name-of-a-sensor", "a\\ b", "\u{e9}", "", "a=b", "\"q\"", "tab\t", "a\\\\b"]
             [..],
