@@ -2,110 +2,23 @@
 
 #[path = "common/command.rs"]
 mod command;
+#[path = "live/crowds.rs"]
+mod crowds;
+#[path = "live/ongoing.rs"]
+mod ongoing;
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::net::UdpSocket;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use command::{folder, run, text, tidemill};
-
-/// Whoever waits longer than this waits for something that will not come.
-const LIMIT: Duration = Duration::from_secs(60);
-
-const COLUMNS: &str =
-    "header = false\nnames = ['t', 'sensor', 'v']\nmeasurements = ['v']\ntime = 't'\nsensor = 'sensor'";
-
-/// A pipeline from `source` (lines of TOML) to standard output and a dead letter.
-fn write(folder: &Path, source: &str) {
-    let pipeline = format!(
-        "[source]\ntype = 'csv'\n{source}\n[[stage]]\ntype = 'moving_average'\nwindow = 2\n\
-         [[sink]]\ntype = 'csv'\npath = '-'\n[[sink]]\ntype = 'dead_letter'\npath = 'dead.jsonl'\n"
-    );
-    std::fs::write(folder.join("p.toml"), pipeline).expect("written");
-}
-
-/// A run on its way.
-struct Run {
-    child: Child,
-    output: BufReader<ChildStdout>,
-}
-
-impl Run {
-    fn start(folder: &Path, arguments: &[&str]) -> Self {
-        let mut child = tidemill(folder)
-            .args(["run", "p.toml"])
-            .args(arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the command runs");
-        let output = BufReader::new(child.stdout.take().expect("piped"));
-        Self { child, output }
-    }
-
-    /// The next line of its output, which comes while its input is still open.
-    fn line(&mut self) -> String {
-        let mut line = String::new();
-        self.output.read_line(&mut line).expect("readable");
-        line.trim_end().to_owned()
-    }
-
-    fn lines(&mut self, count: usize) -> Vec<String> {
-        (0..count).map(|_| self.line()).collect()
-    }
-
-    fn signal(&self, signal: &str) {
-        let sent = Command::new("kill").args([signal, &self.child.id().to_string()]).status();
-        assert!(sent.expect("`kill` runs").success());
-    }
-
-    /// Asks it to stop; the rest of its output, and what it says.
-    fn stop(mut self) -> (String, String) {
-        self.signal("-INT");
-        let (mut rest, mut said) = (String::new(), String::new());
-        self.output.read_to_string(&mut rest).expect("text");
-        self.child.stderr.take().expect("piped").read_to_string(&mut said).expect("text");
-        assert!(self.child.wait().expect("an end").success(), "{said}");
-        (rest, said)
-    }
-}
-
-/// Tries again and again.
-fn patiently<T>(what: &str, mut attempt: impl FnMut() -> Option<T>) -> T {
-    let start = Instant::now();
-    loop {
-        if let Some(done) = attempt() {
-            return done;
-        }
-        assert!(start.elapsed() < LIMIT, "{what} in vain");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
-
-/// A port that nobody uses.
-fn port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("bound").port()
-}
-
-fn connect(port: u16) -> TcpStream {
-    patiently("connecting", || TcpStream::connect(("127.0.0.1", port)).ok())
-}
-
-fn at(second: u32, sensor: &str, value: &str) -> String {
-    format!("2026-01-01T00:{:02}:{:02}Z,{sensor},{value}\n", second / 60, second % 60)
-}
-
-fn dead(folder: &Path) -> Vec<serde_json::Value> {
-    let letters = std::fs::read_to_string(folder.join("dead.jsonl")).expect("a dead letter");
-    letters.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
-}
+use command::{folder, run, text};
+use ongoing::{COLUMNS, Run, at, connect, dead, patiently, port, write};
 
 #[test]
 fn records_of_a_pipe_come_out_while_it_is_open_and_a_stop_drains_it() {
@@ -115,12 +28,16 @@ fn records_of_a_pipe_come_out_while_it_is_open_and_a_stop_drains_it() {
     let mut input = run.child.stdin.take().expect("piped");
     input.write_all((at(0, "a", "1") + "2026-01-01T00:00:01Z,a,").as_bytes()).expect("taken");
     assert_eq!(run.lines(2), ["t,sensor,v,v_avg", "2026-01-01T00:00:00Z,a,1,1"]);
-    input.write_all(b"3\n").expect("taken");
+    // What is written at once into a pipe is read at once.
+    input.write_all(b"3\n2026-01-01T00:00:02Z,a,1").expect("taken");
     assert_eq!(run.line(), "2026-01-01T00:00:01Z,a,3,2");
-    // The pipe is silent, and stays open.
+    // The pipe stays open, in the middle of a record.
     let (rest, said) = run.stop();
     assert_eq!(rest, "");
-    assert!(said.contains("stopped when asked to") && said.contains("2 records of 1 sensor"), "{said}");
+    assert!(said.contains("stopped when asked to") && said.contains("3 records of 1 sensor"), "{said}");
+    let letters = dead(folder.path());
+    assert_eq!(letters[0]["reason"], "the run was stopped before the record ended");
+    assert_eq!((letters.len(), &letters[0]["line"]), (1, &3.into()));
     drop(input);
 }
 

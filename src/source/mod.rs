@@ -171,6 +171,15 @@ pub trait Source: Send {
     /// What ends the run. [`Source::next`] is not called after an error.
     fn next(&mut self, sensors: &mut dyn SensorLookup) -> Result<Option<Input>>;
 
+    /// The run leaves an input that has not ended: piece by piece, what has come in already and could not be read again; then `None`.
+    /// A record of which only a part has come is a rejection.
+    ///
+    /// # Errors
+    /// As [`Source::next`].
+    fn drain(&mut self) -> Result<Option<Input>> {
+        Ok(None)
+    }
+
     /// Where the next piece begins.
     fn offset(&self) -> Offset;
 

@@ -112,7 +112,7 @@ impl Reader {
                 break Ended::Failed;
             }
             if self.stop.load(Ordering::Relaxed) {
-                break Ended::Stopped;
+                break self.drain();
             }
             if self.is_dirty && self.schedule.is_due() {
                 let cut = self.source.save().map_or_else(Piece::Failed, Piece::Cut);
@@ -134,6 +134,21 @@ impl Reader {
             }
         };
         Read { ended, dropped: self.dropped, source: self.source }
+    }
+
+    /// Hands on what the source has taken in already, and takes no more.
+    fn drain(&mut self) -> Ended {
+        loop {
+            let piece = match caught("source", || self.source.drain()) {
+                Ok(None) => return Ended::Stopped,
+                Ok(Some(input)) => Piece::Input(input),
+                Err(error) => Piece::Failed(error),
+            };
+            let is_failed = matches!(piece, Piece::Failed(_));
+            if !self.send(piece) || is_failed {
+                return Ended::Failed;
+            }
+        }
     }
 
     /// Hands a piece to the workers as soon as they have room for it; whether it did. Where the pipeline says so, what there is no

@@ -124,6 +124,10 @@ impl Source for Shreds {
         self.inner.schema()
     }
 
+    fn begin(&mut self) -> Result<()> {
+        self.inner.begin()
+    }
+
     fn next(&mut self, sensors: &mut dyn SensorLookup) -> Result<Option<Input>> {
         if self.ready.is_empty() {
             match self.inner.next(sensors)? {

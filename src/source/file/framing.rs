@@ -116,22 +116,10 @@ impl Framing {
     /// Sets what waits aside, with the rest of its record.
     pub(super) fn refuse(&mut self, reason: &str, layout: &Layout) -> Input {
         let buffer = std::mem::take(&mut self.buffer);
-        let rejection = Rejection {
-            kind: RejectionKind::Malformed,
-            position: Position {
-                file: Arc::clone(&self.name),
-                line: self.offset.line,
-                offset: self.offset.at,
-            },
-            record: 1,
-            column: None,
-            reason: reason.to_owned(),
-            raw: buffer[..buffer.len().min(SHOWN)].to_vec(),
-        };
+        let aside = set_aside(&self.name, self.offset, &buffer, reason, layout);
         self.skips = buffer.last() != Some(&b'\n');
         self.pass(&buffer);
-        let batch = Batch::empty(Arc::clone(&layout.schema));
-        Input::Records(Decoded { batch, rejections: vec![rejection], lines: 0 })
+        aside
     }
 
     /// Leaves out what comes before the first record, once it is there; whether it was.
@@ -161,4 +149,24 @@ impl Framing {
         self.offset.at += bytes.len() as u64;
         self.offset.line += memchr_iter(b'\n', bytes).count() as u64;
     }
+}
+
+/// What is no record, and where it begins.
+pub(super) fn set_aside(
+    name: &Arc<str>,
+    offset: Offset,
+    bytes: &[u8],
+    reason: &str,
+    layout: &Layout,
+) -> Input {
+    let rejection = Rejection {
+        kind: RejectionKind::Malformed,
+        position: Position { file: Arc::clone(name), line: offset.line, offset: offset.at },
+        record: 1,
+        column: None,
+        reason: reason.to_owned(),
+        raw: bytes[..bytes.len().min(SHOWN)].to_vec(),
+    };
+    let batch = Batch::empty(Arc::clone(&layout.schema));
+    Input::Records(Decoded { batch, rejections: vec![rejection], lines: 0 })
 }

@@ -7,6 +7,8 @@ mod decompress;
 mod follow;
 mod framing;
 mod map;
+mod open_file;
+mod options;
 mod paths;
 mod recording;
 mod resume;
@@ -15,29 +17,26 @@ mod sockets;
 mod tests;
 mod wait;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
 pub use self::address::Address;
 pub use self::beginning::beginning;
-use self::blocks::{Arrival, Blocks};
+use self::blocks::Blocks;
 use self::follow::Follower;
 use self::framing::Layout;
 pub(crate) use self::map::{MappedFile, is_local};
+use self::open_file::{Next, OpenFile, await_head, head};
+pub use self::options::{FileOptions, OneOrMany};
 pub use self::paths::InputFile;
 pub use self::recording::Recorder;
 use self::recording::Recording;
 pub(super) use self::resume::place;
 use self::sockets::Sockets;
-use super::{Input, OpenOptions, Progress, Source, Traits};
+use super::{Input, OpenOptions, Progress, Source};
 use crate::batch::Schema;
-use crate::chunk::Chunk;
-use crate::error::{Error, ErrorKind, Result};
-use crate::format::{Bound, Format, Head};
+use crate::error::{Error, Result};
+use crate::format::{Format, Head};
 use crate::offset::{Offset, Sequence};
 use crate::sensor::SensorLookup;
 use crate::time::Timestamp;
@@ -47,85 +46,6 @@ const HEAD: usize = 1 << 20;
 
 /// A record may keep a reader waiting for its end for this many bytes; then it is no record.
 const MAX_WAIT: usize = 16 << 20;
-
-/// Which files.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct FileOptions {
-    /// A file, a glob, a directory, or a list of them; "-" is standard input. Text packed as .gz or .zst
-    /// is decompressed. Parquet needs files. A list may end with an address from which records go on coming in:
-    /// "tcp-listen://host:port", "tcp://host:port", "udp://host:port", "unix-listen:///path" or "unix:///path".
-    pub path: OneOrMany,
-    /// Whether files are read on as they grow, and new ones that fit are read too: such as logs that are rotated.
-    #[serde(default)]
-    pub follow: bool,
-}
-
-/// A text or a list of texts.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(untagged, expecting = "expected a path or a list of paths")]
-pub enum OneOrMany {
-    /// One.
-    One(String),
-    /// Many, in this order.
-    Many(Vec<String>),
-}
-
-impl<T: Into<String>> From<T> for FileOptions {
-    fn from(path: T) -> Self {
-        Self { path: OneOrMany::One(path.into()), follow: false }
-    }
-}
-
-impl FileOptions {
-    fn patterns(&self) -> &[String] {
-        match &self.path {
-            OneOrMany::One(path) => std::slice::from_ref(path),
-            OneOrMany::Many(paths) => paths,
-        }
-    }
-
-    /// All files, in order; of directories those with one of these `extensions` (.gz and .zst may follow).
-    ///
-    /// # Errors
-    /// When a file is not there, or a pattern fits none.
-    pub fn files(&self, extensions: &[&str]) -> Result<Vec<InputFile>> {
-        paths::expand(self.patterns(), extensions)
-    }
-
-    /// Opens what the options name, of one format.
-    ///
-    /// # Errors
-    /// When a file is not there, or not of the format.
-    pub fn open(
-        &self,
-        format: Arc<dyn Format>,
-        extensions: &[&str],
-        options: &OpenOptions,
-    ) -> Result<FileSource> {
-        let source = match self.follow {
-            true => FileSource::follow(format, self, extensions, options),
-            false => FileSource::open(format, self.files(extensions)?, options),
-        }?;
-        if let Some(recorder) = &options.record {
-            recorder.begin(&source.schema)?;
-        }
-        Ok(source)
-    }
-
-    /// The files that there are, for people.
-    pub fn paths(&self, extensions: &[&str]) -> Vec<PathBuf> {
-        self.files(extensions).unwrap_or_default().into_iter().filter_map(|file| file.path).collect()
-    }
-
-    /// Files end and can be read again; standard input and named pipes cannot, and whether they end is known when they have.
-    pub fn traits(&self) -> Traits {
-        let is_bounded = !self.follow && !self.patterns().iter().any(|path| paths::may_wait(path));
-        let is_replayable = is_bounded && !self.patterns().iter().any(|path| path == "-");
-        let is_open =
-            self.follow || self.patterns().iter().any(|path| !matches!(Address::parse(path), Ok(None)));
-        Traits { is_bounded, is_replayable, is_open }
-    }
-}
 
 /// Reads files of one format, one after the other.
 pub struct FileSource {
@@ -152,18 +72,6 @@ enum Open {
     Sockets(Box<Sockets>),
     Growing(Box<Follower>),
     Recording(Box<Recording>),
-}
-
-/// A file that is being read.
-struct OpenFile {
-    name: Arc<str>,
-    stem: Arc<str>,
-    /// What stands before the first record: a header.
-    head: Vec<u8>,
-    bound: Bound,
-    blocks: Blocks,
-    /// Where the next chunk begins; its line, or 0 if that is not known.
-    offset: Offset,
 }
 
 impl Open {
@@ -197,13 +105,6 @@ impl Open {
             Self::Recording(recording) => recording.bytes(),
         }
     }
-}
-
-/// What comes next in a file.
-enum Next {
-    Chunk(Chunk),
-    Nothing,
-    End,
 }
 
 impl FileSource {
@@ -242,7 +143,7 @@ impl FileSource {
             total,
         };
         source.open = Some(match blocks {
-            Some(blocks) => Open::File(Box::new(source.bind(0, blocks)?)),
+            Some(blocks) => source.bind(0, blocks)?,
             None => Open::Unbound,
         });
         Ok(source)
@@ -303,26 +204,10 @@ impl FileSource {
                 }
             }
         };
-        let layout = Layout {
-            format: Arc::clone(&source.format),
-            schema: Arc::clone(&source.schema),
-            chunk_size: open.chunk_size,
-        };
         source.total = None;
-        source.open = Some(Open::Growing(Box::new(Follower::open(options.patterns(), extensions, layout)?)));
+        let follower = Follower::open(options.patterns(), extensions, source.layout())?;
+        source.open = Some(Open::Growing(Box::new(follower)));
         Ok(source)
-    }
-
-    /// Makes the opened file `at` ready to be read from its first record.
-    fn bind(&self, at: usize, mut blocks: Blocks) -> Result<OpenFile> {
-        let file = &self.files[at];
-        await_head(file, &mut blocks, &self.options, |head| self.format.can_bind(head))?;
-        let (bytes, is_whole) = blocks.head()?;
-        let bound = self.format.bind(head(file, bytes, is_whole)?, &self.schema)?;
-        let head = blocks.take(bound.skip_bytes)?.as_slice().to_vec();
-        let offset = Offset { file: at as u64, at: bound.skip_bytes as u64, line: 1 + bound.skip_lines };
-        let (name, stem) = (Arc::clone(&file.name), Arc::clone(&file.stem));
-        Ok(OpenFile { name, stem, head, bound, blocks, offset })
     }
 
     /// The next piece, of whatever is open.
@@ -373,118 +258,35 @@ impl FileSource {
     fn open_at(&self, at: usize) -> Result<Open> {
         let file = &self.files[at];
         let Some(address) = &file.address else {
-            return Ok(Open::File(Box::new(self.bind(at, Blocks::open(file, self.options.io)?)?)));
+            return self.bind(at, Blocks::open(file, self.options.io)?);
         };
+        Ok(Open::Sockets(Box::new(Sockets::open(address, at as u64, self.layout())?)))
+    }
+
+    /// Makes the opened file `at` ready to be read from its first record.
+    fn bind(&self, at: usize, blocks: Blocks) -> Result<Open> {
+        let file = OpenFile::bind(&self.files[at], at, blocks, &self.layout(), &self.options)?;
+        Ok(Open::File(Box::new(file)))
+    }
+
+    fn layout(&self) -> Layout {
         let (format, schema) = (Arc::clone(&self.format), Arc::clone(&self.schema));
-        let layout = Layout { format, schema, chunk_size: self.options.chunk_size };
-        Ok(Open::Sockets(Box::new(Sockets::open(address, at as u64, layout)?)))
+        Layout { format, schema, chunk_size: self.options.chunk_size }
+    }
+
+    /// Enters in the recording, if there is one, what has come in.
+    fn record(&mut self, input: Option<&Input>) -> Result<()> {
+        if let (Some(recorder), Some(input), Some(open)) = (&self.options.record, input, &self.open) {
+            let (stem, head) = open.stream();
+            self.received = recorder.add(input, stem, head)?;
+        }
+        Ok(())
     }
 }
 
 fn unnamed(error: Error) -> Error {
     Error::config(format!("the columns of what is still to come must be named: {}", error.message()))
         .with_help("give `measurements`, and for csv `header = false` with `names`")
-}
-
-/// Waits until the beginning of an input that keeps its reader waiting is `enough`, or the run is to stop.
-fn await_head(
-    file: &InputFile,
-    blocks: &mut Blocks,
-    options: &OpenOptions,
-    enough: impl Fn(Head<'_>) -> bool,
-) -> Result<()> {
-    while blocks.is_live() {
-        if options.stop.load(Ordering::Relaxed) {
-            return Err(Error::new(ErrorKind::Interrupted, "stopped before the input began"));
-        }
-        let (bytes, has_ended) = blocks.there();
-        if has_ended || bytes.len() >= HEAD || enough(head(file, bytes, false)?) {
-            break;
-        }
-        blocks.more()?;
-    }
-    Ok(())
-}
-
-/// What the format may look at.
-///
-/// # Errors
-/// A data error where the first bytes say that the file is not UTF-8.
-fn head<'a>(file: &'a InputFile, bytes: &'a [u8], is_whole: bool) -> Result<Head<'a>> {
-    if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
-        return Err(Error::data(format!("`{}` is UTF-16, not UTF-8", file.name))
-            .with_help("convert it, such as with `iconv -f UTF-16 -t UTF-8`"));
-    }
-    Ok(Head { name: &file.name, stem: &file.stem, bytes, is_whole })
-}
-
-impl OpenFile {
-    /// The next whole records, about `chunk_size` bytes; `None` at the end of the file.
-    fn chunk(&mut self, chunk_size: usize, sequence: Sequence) -> Result<Next> {
-        if self.blocks.is_live() {
-            return self.live_chunk(chunk_size, sequence);
-        }
-        self.blocks.check_unchanged(self.offset.at)?;
-        // Whether a record is too long to wait for must not depend on the size of the chunks.
-        let mut wanted = chunk_size.clamp(1, MAX_WAIT);
-        let length = loop {
-            let (bytes, at_end) = self.blocks.peek(wanted)?;
-            if bytes.is_empty() {
-                // A file that was cut off just now ends here too.
-                self.blocks.check_unchanged(self.offset.at)?;
-                return Ok(Next::End);
-            }
-            match self.bound.decoder.complete(bytes, at_end) {
-                0 if wanted == MAX_WAIT => return Err(self.endless()),
-                0 => wanted = MAX_WAIT.min(wanted * 2),
-                length => break length,
-            }
-        };
-        self.cut(length, sequence).map(Next::Chunk)
-    }
-
-    /// The whole records that are there; waits for a moment where there are none.
-    fn live_chunk(&mut self, chunk_size: usize, sequence: Sequence) -> Result<Next> {
-        loop {
-            let (bytes, has_ended) = self.blocks.there();
-            let most = bytes.len().min(chunk_size.max(1));
-            let mut length = self.bound.decoder.complete(&bytes[..most], has_ended && most == bytes.len());
-            if length == 0 && most < bytes.len() {
-                length = self.bound.decoder.complete(bytes, has_ended);
-            }
-            if length > 0 {
-                return self.cut(length, sequence).map(Next::Chunk);
-            }
-            if bytes.len() >= MAX_WAIT {
-                return Err(self.endless());
-            }
-            match self.blocks.more()? {
-                Arrival::Bytes => {}
-                Arrival::Nothing => return Ok(Next::Nothing),
-                Arrival::End if self.blocks.there().0.is_empty() => return Ok(Next::End),
-                Arrival::End => {}
-            }
-        }
-    }
-
-    fn cut(&mut self, length: usize, sequence: Sequence) -> Result<Chunk> {
-        let bytes = self.blocks.take(length)?;
-        let offset = self.offset;
-        self.offset = Offset { at: offset.at + length as u64, line: 0, ..offset };
-        let decoder = Arc::clone(&self.bound.decoder);
-        let witness = self.blocks.witness();
-        Ok(Chunk { sequence, file: Arc::clone(&self.name), offset, bytes, decoder, witness })
-    }
-
-    fn endless(&self) -> Error {
-        let message = format!(
-            "`{}` has no line end for {} MiB from byte {}",
-            self.name,
-            MAX_WAIT >> 20,
-            self.offset.at
-        );
-        Error::data(message).with_help("is it the right file, and of the right type?")
-    }
 }
 
 impl Source for FileSource {
@@ -501,11 +303,20 @@ impl Source for FileSource {
 
     fn next(&mut self, _sensors: &mut dyn SensorLookup) -> Result<Option<Input>> {
         let input = self.step()?;
-        if let (Some(recorder), Some(input), Some(open)) = (&self.options.record, &input, &self.open) {
-            let (stem, head) = open.stream();
-            self.received = recorder.add(input, stem, head)?;
-        }
+        self.record(input.as_ref())?;
         Ok(input)
+    }
+
+    fn drain(&mut self) -> Result<Option<Input>> {
+        let layout = self.layout();
+        let left = match &mut self.open {
+            Some(Open::Sockets(sockets)) => sockets.drain(self.sequence),
+            Some(Open::File(file)) => file.drain(&layout, self.sequence)?,
+            _ => None,
+        };
+        self.sequence += 1;
+        self.record(left.as_ref())?;
+        Ok(left)
     }
 
     fn received(&self) -> Option<Timestamp> {

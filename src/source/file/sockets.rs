@@ -162,11 +162,28 @@ impl Sockets {
             self.dial();
             self.wait()?;
         }
-        let mut input = self.ready.pop_front().unwrap_or(Input::Nothing);
+        Ok(self.pop(sequence).unwrap_or(Input::Nothing))
+    }
+
+    /// What has come in already and has not been given out: whole records, then what has come of others. All connections are closed.
+    pub(super) fn drain(&mut self, sequence: Sequence) -> Option<Input> {
+        while self.ready.is_empty() {
+            let (&id, connection) = self.connections.first_key_value()?;
+            if connection.framing.waiting() > 0 {
+                self.counts.cut_off += 1;
+                self.refuse(id, "the run was stopped before the record ended");
+            }
+            self.close(id);
+        }
+        self.pop(sequence)
+    }
+
+    fn pop(&mut self, sequence: Sequence) -> Option<Input> {
+        let mut input = self.ready.pop_front()?;
         if let Input::Chunk(chunk) = &mut input {
             chunk.sequence = sequence;
         }
-        Ok(input)
+        Some(input)
     }
 
     /// The sensor of whoever sends, where no column has it.
@@ -265,7 +282,7 @@ impl Sockets {
         let silent = self.connections.iter().min_by_key(|(_, connection)| connection.heard);
         if let Some(id) = silent.map(|(id, _)| *id) {
             self.counts.crowded_out += 1;
-            self.close(id);
+            self.end(id);
         }
     }
 

@@ -1,0 +1,122 @@
+//! Many senders and many sensors: memory stays bounded, and whoever behaves is served.
+
+use std::fmt::Write as _;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use super::command::folder;
+use super::ongoing::{COLUMNS, Run, at, connect, dead, port, write};
+
+/// The bytes of memory that the run has for itself, as the system says; those of files do not count.
+fn own_memory(run: &Run) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", run.child.id())).expect("a process");
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).expect("memory");
+    line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") << 10
+}
+
+/// Lets this process have as many descriptors as it may; whether that is enough for so many.
+fn have_descriptors(wanted: u64) -> bool {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).expect("as many as may be");
+    maximum.is_none_or(|maximum| maximum >= wanted)
+}
+
+#[test]
+fn ten_thousand_silent_clients_keep_nobody_from_being_served() {
+    const MOST: usize = 10_000;
+    if !have_descriptors(MOST as u64 + 200) {
+        eprintln!("not tried: this system grants too few descriptors (`ulimit -Hn`)");
+        return;
+    }
+    let (folder, port) = (folder(), port());
+    write(folder.path(), &format!("path = 'tcp-listen://127.0.0.1:{port}'\n{COLUMNS}"));
+    let mut run = Run::start(folder.path(), &[]);
+    let mut good = connect(port);
+    assert_eq!(run.line(), "t,sensor,v,v_avg");
+    // The first ones, one of which says half a record, go when there is no more room.
+    let mut silent: Vec<TcpStream> = Vec::new();
+    for second in 0..12 {
+        let more = if second < 10 { MOST / 10 } else { 20 };
+        silent.extend((0..more).map(|_| connect(port)));
+        if second == 0 {
+            silent[0].write_all(b"2026-01-01T00:00:00Z,half").expect("taken");
+            silent[1].write_all(at(0, "whole", "1").as_bytes()).expect("taken");
+            assert_eq!(run.line(), at(0, "whole", "1").trim_end().to_owned() + ",1");
+        }
+        good.write_all(at(second, "good", "1").as_bytes()).expect("taken");
+        assert_eq!(run.line(), at(second, "good", "1").trim_end().to_owned() + ",1");
+    }
+    let memory = own_memory(&run);
+    assert!(memory < 32 << 20, "{} MiB", memory >> 20);
+    let mut end = [0; 1];
+    assert_eq!(silent[2].read(&mut end).expect("closed in an orderly way"), 0);
+    let (_, said) = run.stop();
+    assert!(said.contains("10041 connections") && said.contains("41 silent ones closed"), "{said}");
+    let reasons: Vec<_> = dead(folder.path()).iter().map(|letter| letter["reason"].clone()).collect();
+    assert_eq!(reasons, ["the run was stopped before the record ended"]);
+}
+
+#[test]
+fn unfinished_records_of_many_clients_take_no_more_than_their_bound() {
+    let (folder, port) = (folder(), port());
+    write(folder.path(), &format!("path = 'tcp-listen://127.0.0.1:{port}'\n{COLUMNS}"));
+    let mut run = Run::start(folder.path(), &[]);
+    let mut good = connect(port);
+    assert_eq!(run.line(), "t,sensor,v,v_avg");
+    // 64 times 900 KiB, none of which ever ends.
+    let greedy: Vec<_> = (0..64)
+        .map(|_| {
+            let mut client = connect(port);
+            client.write_all(&vec![b'x'; 900 << 10]).expect("taken");
+            client
+        })
+        .collect();
+    for second in 0..50 {
+        good.write_all(at(second, "good", "1").as_bytes()).expect("taken");
+        assert_eq!(run.line(), at(second, "good", "1").trim_end().to_owned() + ",1");
+    }
+    let memory = own_memory(&run);
+    assert!(memory < 64 << 20, "{} MiB", memory >> 20);
+    drop(greedy);
+    run.stop();
+    let refused = dead(folder.path());
+    assert!(
+        refused.iter().any(|letter| letter["reason"] == "too many unfinished records wait for their end")
+    );
+}
+
+#[test]
+fn a_million_new_sensors_are_served_and_one_more_is_told_of() {
+    const MOST: u32 = 1_000_000;
+    let folder = folder();
+    write(folder.path(), &format!("path = '-'\n{COLUMNS}"));
+    let mut run = Run::start(folder.path(), &[]);
+    let mut input = run.child.stdin.take().expect("piped");
+    input.write_all(at(0, "known", "1").as_bytes()).expect("taken");
+    assert_eq!(run.lines(2)[1], "2026-01-01T00:00:00Z,known,1,1");
+    for first in (1..MOST).step_by(10_000) {
+        let sensors = first..MOST.min(first + 10_000);
+        let many = sensors.clone().fold(String::new(), |mut lines, sensor| {
+            let _into_text = writeln!(lines, "2026-01-01T00:00:01Z,n{sensor},2");
+            lines
+        });
+        let feeding = std::thread::scope(|scope| {
+            let feeding = scope.spawn(|| input.write_all(many.as_bytes()));
+            for sensor in sensors {
+                assert_eq!(run.line(), format!("2026-01-01T00:00:01Z,n{sensor},2,2"));
+            }
+            feeding.join().expect("no panic")
+        });
+        feeding.expect("taken");
+    }
+    let memory = own_memory(&run);
+    assert!(memory < 320 << 20, "{} MiB", memory >> 20);
+    input.write_all(at(2, "known", "3").as_bytes()).expect("taken");
+    assert_eq!(run.line(), "2026-01-01T00:00:02Z,known,3,2");
+    input.write_all(at(3, "one-more", "3").as_bytes()).expect("taken");
+    let mut said = String::new();
+    run.child.stderr.take().expect("piped").read_to_string(&mut said).expect("text");
+    assert!(!run.child.wait().expect("an end").success());
+    assert!(said.contains("one-more") && said.contains("max_sensors"), "{said}");
+}
