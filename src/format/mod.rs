@@ -8,6 +8,7 @@ pub mod columns;
 pub mod csv;
 #[cfg(test)]
 mod encode_tests;
+mod glue;
 pub mod influx;
 pub mod jsonl;
 mod pieces;

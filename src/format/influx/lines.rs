@@ -3,13 +3,13 @@
 //! regular goes to the reference decoder, line by line. So records, rejections and places are always those of the reference decoder.
 
 use super::decode::InfluxDecoder;
-use super::glue::Glue;
 use super::line::{parse, word};
 use super::place_of;
 use super::stamp::integer;
 use crate::batch::Span;
 use crate::error::Result;
 use crate::format::columns::Role;
+use crate::format::glue::Glue;
 use crate::format::rows::Rows;
 use crate::format::run::{FieldOfRun, NumberScratch, Run, SensorsOfRun};
 use crate::format::{MAX_FIELD, MAX_RECORD};

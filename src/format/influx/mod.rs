@@ -4,7 +4,6 @@
 //! fields, the tags and the table's name are text.
 
 mod decode;
-mod glue;
 mod line;
 mod lines;
 #[cfg(test)]

@@ -7,6 +7,7 @@ use super::place_of;
 use crate::batch::Span;
 use crate::error::Result;
 use crate::format::columns::Role;
+use crate::format::glue::Glue;
 use crate::format::rows::Rows;
 use crate::format::run::{FieldOfRun, NumberScratch, Run, SensorsOfRun};
 use crate::format::{MAX_FIELD, MAX_FIELDS, MAX_RECORD};
@@ -68,35 +69,6 @@ struct Shape {
     after: Glue,
     /// Which value a field is, by field of the decoder.
     places: Vec<Option<usize>>,
-}
-
-/// Text between values; short ones are compared at once.
-#[derive(Default)]
-struct Glue {
-    text: Box<[u8]>,
-    word: u128,
-    mask: u128,
-}
-
-impl Glue {
-    fn new(text: &[u8]) -> Self {
-        let short = text.first_chunk::<16>().map_or(text, |chunk| chunk);
-        let mut bytes = [0; 16];
-        bytes[..short.len()].copy_from_slice(short);
-        let mask = if short.len() == 16 { u128::MAX } else { (1 << (8 * short.len())) - 1 };
-        Self { text: text.into(), word: u128::from_le_bytes(bytes), mask }
-    }
-
-    /// The byte behind it, where it stands at `at`.
-    #[inline]
-    fn skip(&self, text: &[u8], at: usize) -> Option<usize> {
-        let len = self.text.len();
-        let is_here = match text.get(at..).and_then(<[u8]>::first_chunk::<16>) {
-            Some(bytes) if len <= 16 => (u128::from_le_bytes(*bytes) ^ self.word) & self.mask == 0,
-            _ => text.get(at..)?.starts_with(&self.text),
-        };
-        is_here.then_some(at + len)
-    }
 }
 
 impl Shape {
