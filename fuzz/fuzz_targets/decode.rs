@@ -10,6 +10,7 @@ use tidemill::batch::{Batch, Bytes, Column};
 use tidemill::chunk::{Chunk, Decoded};
 use tidemill::format::columns::{ColumnOptions, Decimal};
 use tidemill::format::csv::{Csv, Dialect};
+use tidemill::format::influx::{Influx, InfluxOptions, Precision};
 use tidemill::format::jsonl::{JsonLines, JsonOptions, UnknownFields};
 use tidemill::format::{Bound, Format, Head};
 use tidemill::offset::Offset;
@@ -20,7 +21,8 @@ fuzz_target!(|input: &[u8]| {
     let (choices, text) = Choices::<5>::split(input);
     let format = format(&choices);
     // The columns are those of a file that begins well.
-    let first: &[u8] = if choices.bit(0, 0) { b"{\"t\":\"\",\"s\":\"\",\"v\":1,\"w\":\"\"}\n" } else { b"" };
+    let is_json = choices.bit(0, 0) && !choices.bit(0, 4);
+    let first: &[u8] = if is_json { b"{\"t\":\"\",\"s\":\"\",\"v\":1,\"w\":\"\"}\n" } else { b"" };
     let head = Head { name: "in", stem: "stem", bytes: first, is_whole: true };
     let schema = Arc::new(format.schema(head).expect("columns"));
     let bound = format.bind(Head { bytes: text, ..head }, &schema).expect("the same columns");
@@ -34,6 +36,9 @@ fuzz_target!(|input: &[u8]| {
 });
 
 fn format(choices: &Choices<5>) -> Box<dyn Format> {
+    if choices.bit(0, 4) {
+        return Box::new(line_protocol(choices));
+    }
     let columns = ColumnOptions {
         time: choices.bit(1, 0).then(|| "t".into()),
         time_format: choices.of(2, &["rfc3339", "s", "ms", "ns", "%Y-%m-%d %H:%M:%S"]).into(),
@@ -57,6 +62,19 @@ fn format(choices: &Choices<5>) -> Box<dyn Format> {
         names: Some(["t", "s", "v", "w"].map(str::to_owned).into()),
     };
     Box::new(Csv::new(&dialect, &columns).expect("good options").with_origins(true))
+}
+
+fn line_protocol(choices: &Choices<5>) -> Influx {
+    let options = InfluxOptions {
+        precision: choices.of(2, &[Precision::Nanoseconds, Precision::Milliseconds, Precision::Seconds]),
+        sensor: choices.bit(1, 2).then(|| "s".into()),
+        measurements: Some(vec!["v".into()]),
+        texts: Some(vec!["w".into()]),
+        table: if choices.bit(1, 3) { "table".into() } else { String::new() },
+        unknown_fields: if choices.bit(0, 1) { UnknownFields::Ignore } else { UnknownFields::Reject },
+        ..InfluxOptions::default()
+    };
+    Influx::new(&options).expect("good options").with_origins(true)
 }
 
 type Decoding = fn(&Chunk, &mut dyn tidemill::sensor::SensorLookup) -> Result<Decoded>;
