@@ -1,5 +1,7 @@
 //! Input that does not end, as a user has it: pipes, sockets, files that grow.
 
+#[path = "live/clock.rs"]
+mod clock;
 #[path = "common/command.rs"]
 mod command;
 #[path = "live/crowds.rs"]

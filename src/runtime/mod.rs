@@ -21,7 +21,6 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use crate::source::{OpenOptions, Progress};
-use crate::time::Clock;
 
 pub use report::{FirstPassReport, Rejects, Report, Shown};
 pub use state::StateOptions;
@@ -39,8 +38,6 @@ pub struct RunOptions {
     pub stop: Arc<AtomicBool>,
     /// Where checkpoints are kept, for a run that goes on after a restart.
     pub state: Option<StateOptions>,
-    /// The clock by which live records are believed.
-    pub clock: Clock,
 }
 
 /// Is told how a run goes on.

@@ -24,7 +24,7 @@ use crate::chunk::{Chunk, Decoded};
 use crate::error::{Error, Result};
 use crate::offset::Offset;
 use crate::sensor::SensorLookup;
-use crate::time::Timestamp;
+use crate::time::{Clock, Timestamp};
 
 pub use csv::{Csv, Tsv};
 pub use file::{Address, FileOptions, FileSource, InputFile, OneOrMany, Recorder, beginning};
@@ -69,6 +69,8 @@ pub struct OpenOptions {
     pub speed: Option<f64>,
     /// Set when the run is to stop: whoever waits for input looks at it.
     pub stop: Arc<AtomicBool>,
+    /// The clock by which live records are believed, and by which a recording says when they came.
+    pub clock: Clock,
 }
 
 impl Default for OpenOptions {
@@ -80,6 +82,7 @@ impl Default for OpenOptions {
             record: None,
             speed: None,
             stop: Arc::default(),
+            clock: Clock::default(),
         }
     }
 }

@@ -70,7 +70,7 @@ pub fn run(
     let policy = Policy {
         max_ahead: pipeline.input.max_ahead()?,
         when_full: pipeline.input.when_full,
-        clock: options.clock.clone(),
+        clock: options.open.clock.clone(),
     };
     let stop = Arc::clone(&options.stop);
     let (reader, intake) = between(setup.source, ids, stop, Arc::clone(&cancelled), schedule, policy);

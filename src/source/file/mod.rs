@@ -278,7 +278,9 @@ impl FileSource {
     fn record(&mut self, input: Option<&Input>) -> Result<()> {
         if let (Some(recorder), Some(input), Some(open)) = (&self.options.record, input, &self.open) {
             let (stem, head) = open.stream();
-            self.received = recorder.add(input, stem, head)?;
+            let received = self.options.clock.read();
+            recorder.add(input, received, stem, head)?;
+            self.received = Some(received);
         }
         Ok(())
     }

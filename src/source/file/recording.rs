@@ -20,7 +20,7 @@ use crate::error::{Error, Rejection, Result};
 use crate::format::{Decode, Format, Head};
 use crate::offset::{Offset, Sequence};
 use crate::source::Input;
-use crate::time::{Clock, Timestamp};
+use crate::time::Timestamp;
 
 /// What a recording begins with.
 const MAGIC: &[u8; 16] = b"tidemill-record1";
@@ -79,10 +79,10 @@ impl Recorder {
         self.frame(&schema.fields())
     }
 
-    /// Adds what has come, of a stream with this `stem` and `head`; gives the time that it is told to have come at.
-    pub(super) fn add(&self, input: &Input, stem: &str, head: &[u8]) -> Result<Option<Timestamp>> {
+    /// Adds what came in at `received`, of a stream with this `stem` and `head`.
+    pub(super) fn add(&self, input: &Input, received: Timestamp, stem: &str, head: &[u8]) -> Result<()> {
         let (file, offset, content) = match input {
-            Input::Nothing => return Ok(None),
+            Input::Nothing => return Ok(()),
             Input::Chunk(chunk) => {
                 let content = Content::Records(chunk.bytes.as_slice().to_vec());
                 (chunk.file.to_string(), chunk.offset, content)
@@ -92,11 +92,8 @@ impl Recorder {
                 (file.unwrap_or_default(), Offset::default(), Content::Rejections(decoded.rejections.clone()))
             }
         };
-        let now = Clock::default().read();
-        let received = now.as_nanos();
         let (stem, head) = (stem.to_owned(), head.to_vec());
-        self.frame(&Frame { received, file, stem, head, offset, content })?;
-        Ok(Some(now))
+        self.frame(&Frame { received: received.as_nanos(), file, stem, head, offset, content })
     }
 
     /// Hands everything to the system.
