@@ -336,6 +336,8 @@ fn a_recording_played_again_gives_the_bits_of_the_day() {
         assert_eq!(text(&again.stdout).lines().collect::<Vec<_>>(), lines);
         assert_eq!(std::fs::read(folder.path().join("dead.jsonl")).expect("a dead letter"), aside);
     }
+    let verified = run(folder.path(), &["verify", "p.toml", "--set", "source.path=day.rec"]);
+    assert!(verified.status.success(), "{}", text(&verified.stderr));
     // A recording that was cut off is played as far as it goes.
     let bytes = std::fs::read(folder.path().join("day.rec")).expect("a recording");
     std::fs::write(folder.path().join("cut.rec"), &bytes[..bytes.len() - 3]).expect("written");

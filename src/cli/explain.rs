@@ -9,7 +9,7 @@ use super::exit::Outcome;
 use super::load;
 use super::output;
 use crate::batch::Schema;
-use crate::pipeline::{Order, Pipeline, Plan, SinkEntry};
+use crate::pipeline::{Delivery, Order, Pipeline, Plan, SinkEntry};
 use crate::sink::{Repeat, Takes};
 use crate::stage::{Reach, Stage};
 
@@ -30,8 +30,8 @@ fn explanation(pipeline: &Pipeline, plan: &Plan) -> String {
         };
         describe_stage(&label, &**stage, &plan.schemas[at], &plan.schemas[at + 1], &mut text);
     }
-    for (at, sink) in pipeline.sinks.iter().enumerate() {
-        describe_sink(at, sink, plan, &mut text);
+    for (at, (sink, delivery)) in pipeline.sinks.iter().zip(pipeline.deliveries()).enumerate() {
+        describe_sink(at, sink, delivery, plan, &mut text);
     }
     passes(pipeline, plan, &mut text);
     text
@@ -77,7 +77,7 @@ fn describe_stage(label: &str, stage: &dyn Stage, input: &Schema, output: &Schem
     let _ = writeln!(text, "  columns out: {}", columns(output));
 }
 
-fn describe_sink(at: usize, sink: &SinkEntry, plan: &Plan, text: &mut String) {
+fn describe_sink(at: usize, sink: &SinkEntry, delivery: Delivery, plan: &Plan, text: &mut String) {
     let spec = &sink.spec;
     let _ = writeln!(text, "\nsink {at}: {}", spec.name());
     parameters(&spec.parameters(), text);
@@ -89,19 +89,20 @@ fn describe_sink(at: usize, sink: &SinkEntry, plan: &Plan, text: &mut String) {
         Takes::Records => writeln!(text, "  takes: the records of {sensors}: {}", columns(plan.output())),
         Takes::Rejections => writeln!(text, "  takes: what was set aside, with place, reason and raw text"),
     };
-    let delivery = match (spec.file(), spec.is_stdout()) {
+    let appears = match (spec.file(), spec.is_stdout()) {
         (Some(file), _) => {
             format!("{} appears when complete, or not at all; an older one stays until then", file.display())
         }
         (None, true) => "standard output, as the records come".to_owned(),
         (None, false) => "handed over as the records come".to_owned(),
     };
-    let _ = writeln!(text, "  delivery: {delivery}");
+    let _ = writeln!(text, "  delivery: {appears}");
     let repeat = match spec.repeat() {
         Repeat::Harmless => "a run that is repeated writes the same again, nothing twice",
         Repeat::Duplicates => "a run that is repeated hands its records over once more",
     };
     let _ = writeln!(text, "  repeat: {repeat}");
+    let _ = writeln!(text, "  with --state: {delivery}: {}", delivery.meaning());
 }
 
 fn passes(pipeline: &Pipeline, plan: &Plan, text: &mut String) {

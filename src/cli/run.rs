@@ -31,6 +31,9 @@ pub(super) fn run_resolved(args: &RunArgs, resolved: &Resolved, mut options: Run
         path.iter().try_for_each(|path| check_aside(path, what, resolved))?;
     }
     options.state = state(args)?;
+    if options.state.is_some() && !args.drive.quiet {
+        output::note(&deliveries(&resolved.pipeline));
+    }
     options.open.record = args.record.as_deref().map(Recorder::create).transpose()?;
     let profile = args.profile.as_deref().map(Profile::start).transpose()?;
     let report = drive_with(resolved, &args.drive, &options)?;
@@ -51,6 +54,13 @@ pub(super) fn run_resolved(args: &RunArgs, resolved: &Resolved, mut options: Run
             .into());
     }
     Ok(())
+}
+
+/// What a run that goes on after a restart promises, before it begins.
+fn deliveries(pipeline: &Pipeline) -> String {
+    let sinks = pipeline.sinks.iter().zip(pipeline.deliveries()).enumerate();
+    let sinks = sinks.map(|(at, (sink, delivery))| format!("sink {at} ({}) {delivery}", sink.spec.name()));
+    format!("delivery: {}", sinks.collect::<Vec<_>>().join(", "))
 }
 
 /// How the arguments want checkpoints kept.

@@ -36,6 +36,8 @@ struct SharedSource {
     stop: Arc<AtomicBool>,
     /// Whether the run goes on after a restart, so that a stop is no failure.
     goes_on: bool,
+    /// What is believed of the times of what was received once, in nanoseconds ahead of then.
+    max_ahead: i64,
 }
 
 struct Claims {
@@ -72,6 +74,7 @@ impl Reading for Pass {
                 claims,
                 stop: Arc::clone(&options.stop),
                 goes_on: options.state.is_some(),
+                max_ahead: pipeline.input.max_ahead()?,
             },
             output,
         })
@@ -120,6 +123,7 @@ impl Reading for Pass {
     fn close(self, report: &mut Report) {
         let claims = self.source.claims.into_inner().unwrap_or_else(PoisonError::into_inner);
         report.bytes += claims.source.bytes();
+        report.remarks.extend(claims.source.remarks());
         self.crew.close(report);
     }
 }
@@ -160,10 +164,10 @@ impl Feed for SharedSource {
         if claims.has_ended {
             return None;
         }
-        let arrived = Instant::now();
-        spent.claiming += arrived - start;
+        let claimed = Instant::now();
+        spent.claiming += claimed - start;
         let next = self.next(&mut claims, ids);
-        spent.decoding += arrived.elapsed();
+        spent.decoding += claimed.elapsed();
         // A source is not called again after its end or an error.
         claims.has_ended = !matches!(next, Ok(Some(_)));
         let piece = next.unwrap_or_else(|error| Some(Piece::Failed(error)))?;
@@ -173,9 +177,9 @@ impl Feed for SharedSource {
             ordinal,
             piece,
             progress: claims.source.progress(),
-            arrived,
+            arrived: None,
             dropped: 0,
-            latest: None,
+            latest: claims.source.received().map(|received| received.saturating_add(self.max_ahead)),
             place: None,
         })
     }

@@ -10,7 +10,7 @@ use crate::batch::{Batch, Schema};
 use crate::error::{Error, Rejection, Result};
 use crate::metrics::Entry;
 use crate::pipeline::Pipeline;
-use crate::runtime::chunks::{LineCount, account, check_stop, pieces, set_aside};
+use crate::runtime::chunks::{LineCount, account, check_stop, pieces, set_ahead_aside, set_aside};
 use crate::runtime::drain::Drain;
 use crate::runtime::guard::guarded;
 use crate::runtime::limit::RejectLimit;
@@ -33,6 +33,8 @@ pub(super) struct Pass {
     line: u64,
     stop: Arc<AtomicBool>,
     chunk_size: usize,
+    /// What is believed of the times of what was received once, in nanoseconds ahead of then.
+    max_ahead: i64,
 }
 
 struct Step {
@@ -64,6 +66,7 @@ impl Reading for Pass {
             line: 1,
             stop: Arc::clone(&options.stop),
             chunk_size: options.open.chunk_size,
+            max_ahead: pipeline.input.max_ahead()?,
         })
     }
 
@@ -96,6 +99,7 @@ impl Reading for Pass {
 
     fn close(self, report: &mut Report) {
         report.bytes += self.source.bytes();
+        report.remarks.extend(self.source.remarks());
         report.passes += 1;
         report.source = self.source_entry;
         report.stages = self.stages.into_iter().map(|step| step.entry).collect();
@@ -121,14 +125,17 @@ impl Pass {
         decoded.batch.origins.iter_mut().for_each(|origins| origins.shift_lines(base));
         let ledger = &mut self.source_entry.ledger;
         let records = (decoded.batch.len() + decoded.rejections.len()) as u64;
+        let latest = self.source.received().map(|received| received.saturating_add(self.max_ahead));
+        let ahead = latest.map_or_else(Vec::new, |latest| set_ahead_aside(&mut decoded.batch, latest));
         for rejection in &mut decoded.rejections {
             rejection.position.line += base;
             rejection.record += ledger.input;
         }
         ledger.input += records;
-        ledger.rejected += decoded.rejections.len() as u64;
+        ledger.rejected += (decoded.rejections.len() + ahead.len()) as u64;
         ledger.output += decoded.batch.len() as u64;
         self.limit.pass(records, &decoded.rejections)?;
+        decoded.rejections.extend(ahead);
         Ok((decoded.batch, decoded.rejections))
     }
 

@@ -2,6 +2,7 @@
 //! [`plan`] (what will happen to the columns, and why).
 
 pub mod builder;
+pub mod delivery;
 pub mod environment;
 mod overrides;
 pub mod plan;
@@ -29,6 +30,7 @@ use crate::streaming;
 use crate::time::parse_duration;
 
 pub use builder::Builder;
+pub use delivery::Delivery;
 pub use plan::Plan;
 pub use resolve::{OutputOptions, Resolved};
 pub use spec::Spec;
@@ -178,12 +180,12 @@ impl Pipeline {
     }
 
     /// Runs it: to the end of an input that ends, by the [`executor`]; otherwise until [`RunOptions::stop`] is set, by
-    /// [`streaming`].
+    /// [`streaming`], as a recording is that is played at a speed.
     ///
     /// # Errors
     /// Whatever ends the run early.
     pub fn run_with(&self, options: &RunOptions, observer: &mut (dyn Observer + Send)) -> Result<Report> {
-        match self.source.traits().is_bounded {
+        match self.source.traits().is_bounded && options.open.speed.is_none() {
             true => executor::run(self, options, observer),
             false => streaming::run(self, options, observer),
         }

@@ -36,7 +36,7 @@ impl SourceSpec for Nothing {
         parameters_of(self)
     }
     fn traits(&self) -> Traits {
-        Traits { is_bounded: true, is_replayable: true, is_open: false }
+        Traits { is_bounded: true, is_replayable: true, is_open: false, is_kept: true }
     }
     fn open(&self, _options: &OpenOptions) -> Result<Box<dyn Source>> {
         Err(crate::error::Error::config("there is nothing to open"))

@@ -3,11 +3,12 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::drain::Drain;
-use crate::batch::Batch;
+use crate::batch::{Batch, Mask};
 use crate::chunk::{Chunk, Decoded};
 use crate::error::{Error, ErrorKind, Rejection, RejectionKind, Result};
 use crate::metrics::Entry;
 use crate::stage::Flow;
+use crate::time::{Timestamp, format_duration};
 
 /// The error of a run that was asked to stop.
 pub(crate) fn check_stop(stop: &AtomicBool) -> Result<()> {
@@ -48,6 +49,21 @@ impl LineCount {
 pub(crate) fn set_aside<D: Drain>(mut rejections: Vec<Rejection>, drain: &mut D) -> Result<()> {
     rejections.sort_by_key(|rejection| (rejection.position.line, rejection.position.offset));
     rejections.iter().try_for_each(|rejection| drain.rejection(rejection))
+}
+
+/// Sets the records aside whose time is behind `latest`: a clock that is so far ahead is wrong.
+pub(crate) fn set_ahead_aside(batch: &mut Batch, latest: Timestamp) -> Vec<Rejection> {
+    let is_ahead = |time: &Timestamp| *time > latest;
+    let Some(times) = batch.times().filter(|times| times.iter().any(is_ahead)) else { return Vec::new() };
+    let (mut flow, mut keep) = (Flow::default(), Mask::filled(batch.len(), true));
+    for (row, time) in times.iter().enumerate().filter(|(_, time)| is_ahead(time)) {
+        let ahead = format_duration(time.as_nanos().saturating_sub(latest.as_nanos()));
+        let why = format!("ahead: {ahead} later than is believed when it came in");
+        flow.reject(batch, row, RejectionKind::Ahead, why);
+        keep.set(row, false);
+    }
+    batch.retain(&keep);
+    flow.rejections
 }
 
 /// Enters what became of the records of one call of a stage, of which `output` go on.

@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::chunks::{LineCount, account, pieces, set_aside};
+use super::chunks::{LineCount, account, pieces, set_ahead_aside, set_aside};
 use super::drain::{Drain, PartJob};
 use super::guard::caught;
 use super::lane::{Lane, Moment, Stopped};
@@ -29,15 +29,15 @@ use super::state::{Resume, Snapshot};
 use super::tally::Tally;
 use super::turn::Turn;
 use super::{Observer, RunOptions};
-use crate::batch::{Batch, Mask};
+use crate::batch::Batch;
 use crate::chunk::{Chunk, Decoded};
-use crate::error::{Error, Rejection, RejectionKind, Result};
+use crate::error::{Error, Rejection, Result};
 use crate::metrics::Entry;
 use crate::pipeline::Pipeline;
 use crate::sensor::{SensorIds, SharedSensors};
 use crate::source::{Input, Progress};
 use crate::stage::{Flow, Groups, Process, Stage};
-use crate::time::{Timestamp, format_duration};
+use crate::time::Timestamp;
 
 /// Where workers get the pieces of the input from.
 pub(crate) trait Feed: Sync {
@@ -52,7 +52,7 @@ pub(crate) struct Claim {
     pub(crate) piece: Piece,
     pub(crate) progress: Progress,
     /// When it came in.
-    pub(crate) arrived: Instant,
+    pub(crate) arrived: Option<Instant>,
     /// Records that were dropped since the claim before, because nobody had room for them.
     pub(crate) dropped: u64,
     /// Times behind this are not believed.
@@ -134,7 +134,7 @@ struct Finished<R> {
 struct About {
     ordinal: u64,
     progress: Progress,
-    arrived: Instant,
+    arrived: Option<Instant>,
     dropped: u64,
     latest: Option<Timestamp>,
 }
@@ -542,21 +542,6 @@ fn decode<L>(input: Input, worker: &mut Worker<L>) -> Result<(Decoded, LineCount
     }
 }
 
-/// Sets the records aside whose time is behind `latest`: a clock that is so far ahead is wrong.
-fn set_ahead_aside(batch: &mut Batch, latest: Timestamp) -> Vec<Rejection> {
-    let is_ahead = |time: &Timestamp| *time > latest;
-    let Some(times) = batch.times().filter(|times| times.iter().any(is_ahead)) else { return Vec::new() };
-    let (mut flow, mut keep) = (Flow::default(), Mask::filled(batch.len(), true));
-    for (row, time) in times.iter().enumerate().filter(|(_, time)| is_ahead(time)) {
-        let ahead = format_duration(time.as_nanos().saturating_sub(latest.as_nanos()));
-        let why = format!("ahead: {ahead} later than is believed when it came in");
-        flow.reject(batch, row, RejectionKind::Ahead, why);
-        keep.set(row, false);
-    }
-    batch.retain(&keep);
-    flow.rejections
-}
-
 /// Panics are caught where foreign code is called; what one leaves behind is never published.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -591,8 +576,7 @@ impl<D: Drain> Ordered<'_, D> {
         self.limit.pass(records, &rejections)?;
         let passed = rest?;
         self.tally.add(&passed.entries);
-        let since = about.latest.map(|_| about.arrived);
-        if let Some(arrived) = since {
+        if let Some(arrived) = about.arrived {
             for ((latencies, done), entry) in
                 self.tally.latencies.iter_mut().zip(&passed.done).zip(&passed.entries)
             {
@@ -602,8 +586,9 @@ impl<D: Drain> Ordered<'_, D> {
         rejections.extend(ahead);
         rejections.extend(passed.rejections);
         set_aside(rejections, self.drain)?;
-        let jobs =
-            passed.ready.map_or_else(|| Ok(Vec::new()), |ready| self.drain.accept(ready, since, sensors))?;
+        let jobs = passed
+            .ready
+            .map_or_else(|| Ok(Vec::new()), |ready| self.drain.accept(ready, about.arrived, sensors))?;
         self.observer.progress(self.name, about.progress, self.tally.source.ledger.input);
         Ok(jobs)
     }

@@ -26,7 +26,8 @@ impl Setup {
     pub(crate) fn open(pipeline: &Pipeline, stages: &[Arc<dyn Stage>], options: &RunOptions) -> Result<Self> {
         let mut open = options.open.clone();
         open.stop = Arc::clone(&options.stop);
-        open.origins |= Plan::needs_origins(stages);
+        // Of what was sent by anybody, a record whose time is not believed is set aside in full.
+        open.origins |= Plan::needs_origins(stages) || pipeline.source.traits().is_open;
         let source = pipeline.source.open(&open).map_err(|error| error.with_part(Part::Source))?;
         let plan = Plan::new(pipeline, Arc::clone(source.schema()))?;
         let labels =

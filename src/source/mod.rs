@@ -96,6 +96,8 @@ pub struct Traits {
     pub is_replayable: bool,
     /// Anybody may send, at any time: what one of them sends must not end the run.
     pub is_open: bool,
+    /// What was read can be read again after a restart: it lies in files.
+    pub is_kept: bool,
 }
 
 /// A source as written in a pipeline: immutable, checked, nothing opened yet.

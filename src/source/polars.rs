@@ -94,7 +94,7 @@ impl SourceSpec for Frame {
     }
 
     fn traits(&self) -> Traits {
-        Traits { is_bounded: true, is_replayable: true, is_open: false }
+        Traits { is_bounded: true, is_replayable: true, is_open: false, is_kept: true }
     }
 
     fn open(&self, options: &OpenOptions) -> Result<Box<dyn Source>> {

@@ -175,8 +175,15 @@ impl Reader {
         };
         let dropped = std::mem::take(&mut self.dropped);
         let (ordinal, progress) = (self.next, self.source.progress());
-        let mut claim =
-            Claim { ordinal, piece, progress, arrived, dropped, latest: Some(latest), place: Some(place) };
+        let mut claim = Claim {
+            ordinal,
+            piece,
+            progress,
+            arrived: Some(arrived),
+            dropped,
+            latest: Some(latest),
+            place: Some(place),
+        };
         loop {
             claim = match self.sender.send_timeout(claim, PATIENCE) {
                 Ok(()) => break,

@@ -10,6 +10,7 @@ use crate::error::Result;
 use crate::offset::Offset;
 use crate::sensor::SensorLookup;
 use crate::source::{Input, OpenOptions, Progress, Source, SourceSpec, Traits};
+use crate::time::Timestamp;
 
 /// Numbers that depend on a seed alone: SplitMix64 (Steele, Lea, Flood 2014).
 #[derive(Clone, Debug)]
@@ -138,6 +139,10 @@ impl Source for Shreds {
             }
         }
         Ok(Some(self.ready.pop_front().unwrap_or(Input::Nothing)))
+    }
+
+    fn received(&self) -> Option<Timestamp> {
+        self.inner.received()
     }
 
     fn offset(&self) -> Offset {

@@ -33,7 +33,7 @@ impl SourceSpec for Arriving {
     }
 
     fn traits(&self) -> Traits {
-        Traits { is_bounded: false, is_replayable: false, is_open: true }
+        Traits { is_bounded: false, is_replayable: false, is_open: true, is_kept: false }
     }
 
     fn open(&self, options: &OpenOptions) -> Result<Box<dyn Source>> {

@@ -115,7 +115,7 @@ impl FileSource {
     pub fn open(format: Arc<dyn Format>, files: Vec<InputFile>, options: &OpenOptions) -> Result<Self> {
         let first = files.first().ok_or_else(|| Error::config("`path` names no file"))?;
         if let Some(path) = first.path.as_ref().filter(|path| recording::is_recording(path)) {
-            return Self::play(format, path, options);
+            return Self::play(format, first, path, options);
         }
         let total = files.iter().map(InputFile::len).sum();
         let (schema, blocks) = match &first.address {
@@ -150,11 +150,11 @@ impl FileSource {
     }
 
     /// Plays a recording.
-    fn play(format: Arc<dyn Format>, path: &Path, options: &OpenOptions) -> Result<Self> {
+    fn play(format: Arc<dyn Format>, file: &InputFile, path: &Path, options: &OpenOptions) -> Result<Self> {
         let recording = Recording::open(path, Arc::clone(&format), options.speed)?;
         Ok(Self {
             format,
-            files: Vec::new(),
+            files: vec![file.clone()],
             schema: Arc::clone(recording.schema()),
             options: options.clone(),
             at: 0,
@@ -331,11 +331,15 @@ impl Source for FileSource {
     fn offset(&self) -> Offset {
         match &self.open {
             Some(Open::File(open)) => open.offset,
+            Some(Open::Recording(recording)) => Offset { file: 0, at: recording.played(), line: 1 },
             _ => Offset { file: self.at as u64, at: 0, line: 1 },
         }
     }
 
     fn seek(&mut self, offset: Offset) -> Result<()> {
+        if let Some(Open::Recording(recording)) = &mut self.open {
+            return recording.seek(offset.at);
+        }
         let at = offset.file as usize;
         // An input that cannot be read twice is as it was opened: it begins anew.
         if at == self.at && self.open.as_ref().is_some_and(Open::is_live) {

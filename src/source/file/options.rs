@@ -84,10 +84,12 @@ impl FileOptions {
 
     /// Files end and can be read again; standard input and named pipes cannot, and whether they end is known when they have.
     pub fn traits(&self) -> Traits {
-        let is_bounded = !self.follow && !self.patterns().iter().any(|path| paths::may_wait(path));
-        let is_replayable = is_bounded && !self.patterns().iter().any(|path| path == "-");
-        let is_open =
-            self.follow || self.patterns().iter().any(|path| !matches!(Address::parse(path), Ok(None)));
-        Traits { is_bounded, is_replayable, is_open }
+        let patterns = self.patterns();
+        let is_bounded = !self.follow && !patterns.iter().any(|path| paths::may_wait(path));
+        let is_replayable = is_bounded && !patterns.iter().any(|path| path == "-");
+        let is_sent = |path: &String| !matches!(Address::parse(path), Ok(None)) || paths::is_recording(path);
+        let is_open = self.follow || patterns.iter().any(is_sent);
+        let is_kept = self.follow || is_replayable;
+        Traits { is_bounded, is_replayable, is_open, is_kept }
     }
 }

@@ -63,10 +63,14 @@ pub(super) fn may_wait(pattern: &str) -> bool {
     }
     let meta = match pattern {
         "-" => std::io::stdin().as_fd().try_clone_to_owned().and_then(|stdin| File::from(stdin).metadata()),
-        path if super::recording::is_recording(Path::new(path)) => return true,
         path => std::fs::metadata(path),
     };
     meta.is_ok_and(|meta| super::blocks::may_wait(&meta))
+}
+
+/// Whether it is live input that was recorded.
+pub(super) fn is_recording(pattern: &str) -> bool {
+    super::recording::is_recording(Path::new(pattern))
 }
 
 pub(super) fn expand(patterns: &[String], extensions: &[&str]) -> Result<Vec<InputFile>> {

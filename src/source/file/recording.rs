@@ -5,7 +5,7 @@
 //! that was cut off ends at its last whole frame.
 
 use std::fs::File;
-use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -157,6 +157,8 @@ pub(super) struct Recording {
     /// What is to be played next, when its time has come.
     next: Option<Frame>,
     received: Option<Timestamp>,
+    /// Bytes of the frames that have been played, that of the columns included.
+    played: u64,
 }
 
 impl Recording {
@@ -173,7 +175,33 @@ impl Recording {
             Error::data(format!("`{}` is an empty recording", path.display())).with_help("record again")
         })?;
         let schema = Arc::new(Schema::new(fields)?);
-        Ok(Self { frames, format, schema, bound: None, speed, start: None, next: None, received: None })
+        let played = frames.bytes;
+        Ok(Self {
+            frames,
+            format,
+            schema,
+            bound: None,
+            speed,
+            start: None,
+            next: None,
+            received: None,
+            played,
+        })
+    }
+
+    /// How many bytes have been played: where [`Recording::seek`] goes on.
+    pub(super) fn played(&self) -> u64 {
+        self.played
+    }
+
+    /// Goes on behind the first `played` bytes.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub(super) fn seek(&mut self, played: u64) -> Result<()> {
+        self.frames.seek(played)?;
+        (self.played, self.next, self.start) = (played, None, None);
+        Ok(())
     }
 
     /// The columns of what was recorded.
@@ -196,6 +224,7 @@ impl Recording {
             return Ok(Some(Input::Nothing));
         }
         self.received = Some(Timestamp::from_nanos(frame.received));
+        self.played = self.frames.bytes;
         self.play(frame, sequence).map(Some)
     }
 
@@ -255,6 +284,14 @@ impl Recording {
 }
 
 impl Frames {
+    /// Goes to the frame that begins behind the first `bytes` of all frames.
+    fn seek(&mut self, bytes: u64) -> Result<()> {
+        let place = SeekFrom::Start(MAGIC.len() as u64 + bytes);
+        self.reader.seek(place).map_err(|error| Error::io("read", self.path.display(), &error))?;
+        self.bytes = bytes;
+        Ok(())
+    }
+
     /// The next one; `None` at the end, or where it was cut off.
     fn next<T: DeserializeOwned>(&mut self) -> Result<Option<T>> {
         let mut start = [0; 8];
