@@ -79,6 +79,8 @@ pub struct Latency {
     /// All of them.
     #[serde(serialize_with = "seconds", rename = "longest_seconds")]
     pub longest: Duration,
+    /// By bucket that has any: the most nanoseconds in it, and how many records it has. A bucket is a 32nd of a power of two wide.
+    pub histogram: Vec<(u64, u64)>,
 }
 
 /// Buckets to a power of two, as bits.
@@ -115,7 +117,13 @@ impl Latencies {
             p99: self.quantile(0.99),
             p999: self.quantile(0.999),
             longest: self.longest,
+            histogram: self.histogram(),
         }
+    }
+
+    fn histogram(&self) -> Vec<(u64, u64)> {
+        let buckets = self.counts.iter().enumerate().filter(|(_, count)| **count > 0);
+        buckets.map(|(at, &count)| (upper(at), count)).collect()
     }
 }
 
@@ -159,16 +167,6 @@ impl Entry {
     /// An empty line for the component `name`.
     pub fn new(name: impl Into<String>) -> Self {
         Self { name: name.into(), ..Self::default() }
-    }
-
-    /// What has been entered, for a checkpoint.
-    pub(crate) fn counted(&self) -> (Ledger, Duration, Duration) {
-        (self.ledger, self.time, self.waiting)
-    }
-
-    /// Goes on from a checkpoint.
-    pub(crate) fn restore(&mut self, (ledger, time, waiting): (Ledger, Duration, Duration)) {
-        (self.ledger, self.time, self.waiting) = (ledger, time, waiting);
     }
 
     /// Adds what another thread has entered for the same component.

@@ -228,6 +228,23 @@ impl AtomicFile {
         Ok(())
     }
 
+    /// Whether it begins with these bytes, which have been written.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn begins_with(&self, bytes: &[u8]) -> Result<bool> {
+        let Destination::Part(part) = &self.destination else { return Ok(true) };
+        let mut found = vec![0; bytes.len()];
+        let mut at = 0;
+        while at < found.len() {
+            match part.handle.read_at(&mut found[at..], at as u64).map_err(|error| self.failed(&error))? {
+                0 => return Ok(false),
+                read => at += read,
+            }
+        }
+        Ok(found == bytes)
+    }
+
     /// What has been made so far, for [`Outset::resume`]; nothing for streams, and for runs that do not go on.
     ///
     /// # Errors
@@ -305,6 +322,24 @@ impl Output {
     /// When it is not there; a data error where it is not what it was.
     pub fn check(&self, files: &dyn FileSystem) -> Result<Stage> {
         self.find(files).map(|(_, stage)| stage)
+    }
+
+    /// Looks whether the file is there under its name, with as many bytes as it had; what they are is not looked at, for there may be many.
+    ///
+    /// # Errors
+    /// When it is not; what the system says.
+    pub fn check_published(&self, files: &dyn FileSystem) -> Result<()> {
+        let (path, length) = (self.path.display(), self.length);
+        let wrong = |what: &str| {
+            Error::unavailable(format!("the run is over, and {path}, which it wrote, {what}"))
+                .with_help("bring it back, or start anew with another --state")
+        };
+        match files.open(&self.path).and_then(|file| file.size()) {
+            Ok(size) if size == length => Ok(()),
+            Ok(size) => Err(wrong(&format!("has {size} bytes where {length} were written"))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(wrong("is not there")),
+            Err(error) => Err(Error::io("look at", path, &error)),
+        }
     }
 
     fn find(&self, files: &dyn FileSystem) -> Result<(Arc<dyn FileHandle>, Stage)> {
@@ -466,11 +501,6 @@ fn checksum(file: &dyn FileHandle, length: u64) -> io::Result<(u64, u32)> {
 fn part_of(path: &Path, distinct: &str) -> PathBuf {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     folder(path).join(format!(".{name}.part-{distinct}"))
-}
-
-/// The temporary name that the file at `path` has in a run that goes on after a restart.
-pub(crate) fn lasting_part(path: &Path, run: &str) -> PathBuf {
-    part_of(&behind_link(path), run)
 }
 
 /// Something that no other file in the making has in its name now.

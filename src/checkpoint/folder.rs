@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::Manifest;
+use crate::atomic::Output;
 use crate::error::{Error, ErrorKind, Result};
-use crate::files::{FileSystem, make_lasting_folder, write_all_at};
+use crate::files::{FileSystem, folder, kind_if_there, make_lasting_folder, write_all_at};
 
 /// How many checkpoints are kept: where the newest is damaged, the one before will do.
 const KEPT: usize = 3;
@@ -27,8 +28,47 @@ pub struct StateFolder {
     /// The ordinal of the newest checkpoint; 0 where there is none.
     newest: u64,
     /// Files of which older checkpoints speak and the next one does not.
-    orphans: Vec<PathBuf>,
+    orphans: Vec<Orphan>,
     _lock: Box<dyn Any + Send + Sync>,
+}
+
+/// A file in the making that nobody goes on with: what is in it is kept under another name.
+#[derive(Clone, Debug)]
+pub(crate) struct Orphan {
+    pub(crate) output: Output,
+    /// Its name from then on.
+    pub(crate) aside: PathBuf,
+}
+
+impl Orphan {
+    /// What was written behind `records` records and is in `output`, with a name that is free.
+    pub(crate) fn of(files: &dyn FileSystem, output: &Output, records: u64) -> Self {
+        let name = |suffix: String| {
+            let mut name = output.path.clone().into_os_string();
+            name.push(format!(".until-{records}{suffix}"));
+            PathBuf::from(name)
+        };
+        let mut aside = name(String::new());
+        for number in 2.. {
+            if matches!(kind_if_there(files, &aside), Ok(None) | Err(_)) {
+                break;
+            }
+            aside = name(format!("-{number}"));
+        }
+        Self { output: output.clone(), aside }
+    }
+
+    /// Gives it its name; a second time is harmless.
+    fn set_aside(&self, files: &dyn FileSystem) -> io::Result<()> {
+        let file = match files.open(&self.output.part) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            opened => opened?,
+        };
+        file.truncate(self.output.length)?;
+        file.sync()?;
+        files.rename(&self.output.part, &self.aside)?;
+        files.sync_folder(folder(&self.aside))
+    }
 }
 
 /// What a folder holds.
@@ -91,9 +131,14 @@ impl StateFolder {
         Ok(found)
     }
 
-    /// Lets these files go with the next checkpoint, which needs them no more.
-    pub(crate) fn let_go(&mut self, orphans: Vec<PathBuf>) {
+    /// Sets these files aside with the next checkpoint, which needs them no more.
+    pub(crate) fn let_go(&mut self, orphans: Vec<Orphan>) {
         self.orphans = orphans;
+    }
+
+    /// The ordinal of the newest checkpoint; 0 where there is none.
+    pub(crate) fn newest(&self) -> u64 {
+        self.newest
     }
 
     /// Keeps `manifest` as the newest checkpoint; when this returns, it is durable.
@@ -107,10 +152,8 @@ impl StateFolder {
         self.write(&bytes, &path)
             .map_err(|error| Error::io("keep the checkpoint", path.display(), &error))?;
         self.newest = next;
-        // The new one is durable: nobody needs these. What cannot be removed now will be the next time.
-        for orphan in self.orphans.drain(..) {
-            let _gone_already = self.files.remove(&orphan);
-        }
+        // The new one is durable: nobody goes on with these. What cannot be done now will be the next time.
+        self.orphans.retain(|orphan| orphan.set_aside(&*self.files).is_err());
         self.remove_old();
         Ok(())
     }

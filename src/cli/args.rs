@@ -96,6 +96,9 @@ pub(super) struct RunArgs {
     /// What may differ from the last checkpoint: `changes` of the pipeline, whose unchanged parts go on
     #[arg(long, value_enum, value_name = "WHAT", requires = "state")]
     pub(super) accept: Vec<Accept>,
+    /// Read nothing more: what the run in the state folder has written gets its names
+    #[arg(long, requires = "state")]
+    pub(super) finish: bool,
     /// Write the summary, with all parameters and the version, as JSON; `-` is standard output
     #[arg(long, value_name = "FILE")]
     pub(super) report: Option<PathBuf>,

@@ -1,12 +1,16 @@
 //! `tidemill replay`: runs a pipeline on a recording.
 
+use std::path::Path;
+
 use super::args::{FileArgs, ReplayArgs};
 use super::exit::Outcome;
 use super::load::{self, run_options};
 use super::run::run_resolved;
 use crate::error::{Error, Result};
+use crate::source::is_recording;
 
 pub(super) fn replay(args: &ReplayArgs) -> Outcome {
+    check_recording(&args.from)?;
     let mut set = args.run.pipeline.set.clone();
     set.push(format!("source.path={:?}", args.from.to_string_lossy()));
     set.push("source.follow=false".into());
@@ -14,6 +18,17 @@ pub(super) fn replay(args: &ReplayArgs) -> Outcome {
     let mut options = run_options(&args.run.drive);
     options.open.speed = speed(&args.speed)?;
     run_resolved(&args.run, &pipeline, options)
+}
+
+/// Anything else would be read as if it had been recorded.
+fn check_recording(path: &Path) -> Result<()> {
+    path.metadata().map_err(|error| Error::io("read", path.display(), &error))?;
+    if is_recording(path) {
+        return Ok(());
+    }
+    Err(Error::data(format!("{} is no recording", path.display())).with_help(
+        "make one with `tidemill record` or `run --record`; other input is the business of `tidemill run`",
+    ))
 }
 
 /// How many times as fast as it came in; `None` for as fast as possible.

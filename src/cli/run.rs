@@ -72,6 +72,7 @@ fn state(args: &RunArgs) -> Outcome<Option<StateOptions>> {
     Ok(Some(StateOptions {
         every: Duration::from_nanos(every.unsigned_abs()),
         accept_changes: args.accept.contains(&Accept::Changes),
+        finishes: args.finish,
         ..StateOptions::new(folder)
     }))
 }

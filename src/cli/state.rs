@@ -44,7 +44,13 @@ fn inspect(args: &InspectArgs) -> Outcome {
     match args.json {
         true => output::data(&format!("{:#}\n", as_json(&all, newest))),
         false => output::data(&as_text(&all, newest)),
-    }
+    }?;
+    newest.map_or_else(|| Err(none_whole(&args.folder).into()), |_| Ok(()))
+}
+
+fn none_whole(folder: &Path) -> Error {
+    Error::data(format!("no checkpoint in {} is whole", folder.display()))
+        .with_help("start anew with another --state, or bring back a copy of this one")
 }
 
 fn verify(args: &VerifyStateArgs) -> Outcome {
@@ -66,9 +72,7 @@ fn verify(args: &VerifyStateArgs) -> Outcome {
     let damaged = all.iter().filter(|checkpoint| checkpoint.content.is_err()).count() as u64;
     match (wrong, newest) {
         (Some(error), _) => Err(error.into()),
-        (None, None) => Err(Error::data(format!("no checkpoint in {} is whole", args.folder.display()))
-            .with_help("start anew with another --state, or bring back a copy of this one")
-            .into()),
+        (None, None) => Err(none_whole(&args.folder).into()),
         (None, Some((path, _))) if damaged > 0 => Err(Error::data(format!("{} not whole", are(damaged)))
             .with_help(format!("a run goes on from {}, with exactly the same output", path.display()))
             .into()),

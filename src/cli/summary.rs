@@ -138,20 +138,22 @@ fn shortened(raw: &str) -> String {
 
 fn rates(report: &Report) -> String {
     let seconds = report.elapsed.as_secs_f64().max(1e-9);
-    let records = report.source.ledger.input;
+    let (records, before) = (report.source.ledger.input, report.records_before);
+    let now = records.saturating_sub(before);
     let per_second = |amount: f64| amount / seconds;
+    let now_only = if before > 0 { format!(", {} since it went on", count(now)) } else { String::new() };
     let passes = if report.passes > 1 { format!(" in {} passes", report.passes) } else { String::new() };
     // Not every source reads bytes.
     let bytes = match report.bytes {
-        0 => String::new(),
+        bytes if bytes == 0 || before > 0 => String::new(),
         bytes => format!(", {:.1} MB/s", per_second(bytes as f64) / 1e6),
     };
     format!(
-        "{} of {}{passes} in {}: {} records/s{bytes}",
+        "{} of {}{now_only}{passes} in {}: {} records/s{bytes}",
         plural(records, "record"),
         plural(report.sensors, "sensor"),
         time(report.elapsed),
-        count(per_second(records as f64) as u64),
+        count(per_second(now as f64) as u64),
     )
 }
 

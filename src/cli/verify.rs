@@ -1,6 +1,7 @@
 //! `tidemill verify`: runs a pipeline in many ways and says whether all of them gave the same bytes.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use super::args::VerifyArgs;
 use super::exit::{Failure, Outcome};
@@ -8,6 +9,7 @@ use super::output;
 use super::summary::{count, plural};
 use crate::error::{Error, Result};
 use crate::pipeline::{Pipeline, Spec};
+use crate::stage::Stage;
 use crate::time::Clock;
 use crate::verify::{VerifyOptions, verify as run};
 
@@ -21,7 +23,13 @@ pub(super) fn verify(args: &VerifyArgs) -> Outcome {
             let name = file.as_ref()?.file_name()?.to_string_lossy().into_owned();
             Some(format!("sink.{at}.path={:?}", folder.join(format!("sink {at} {name}")).to_string_lossy()))
         };
-        pipeline(args, sinks.iter().enumerate().filter_map(place))
+        // What a stage has learnt is compared too, and does not take the place of what an earlier run has saved.
+        let learnt = |(at, _): (usize, &Arc<dyn Stage>)| {
+            format!("stage.{at}.save={:?}", folder.join(format!("stage {at} learnt")).to_string_lossy())
+        };
+        let saves =
+            made.stages.iter().enumerate().filter(|(_, stage)| stage.parameters()["save"].is_string());
+        pipeline(args, sinks.iter().enumerate().filter_map(place).chain(saves.map(learnt)))
     };
     let seed = args.seed.unwrap_or_else(|| Clock::default().read().as_nanos().unsigned_abs() % 1_000_000_007);
     let verdict = run(&make, scratch.path(), &VerifyOptions { seed, rounds: args.rounds })?;

@@ -36,6 +36,8 @@ struct SharedSource {
     stop: Arc<AtomicBool>,
     /// Whether the run goes on after a restart, so that a stop is no failure.
     goes_on: bool,
+    /// Nothing is read any more.
+    finishes: bool,
     /// What is believed of the times of what was received once, in nanoseconds ahead of then.
     max_ahead: i64,
 }
@@ -74,6 +76,7 @@ impl Reading for Pass {
                 claims,
                 stop: Arc::clone(&options.stop),
                 goes_on: options.state.is_some(),
+                finishes: options.state.as_ref().is_some_and(|state| state.finishes),
                 max_ahead: pipeline.input.max_ahead()?,
             },
             output,
@@ -136,6 +139,9 @@ impl SharedSource {
 
     /// The next piece, where the run is not to stop.
     fn next(&self, claims: &mut Claims, ids: &mut SensorIds) -> Result<Option<Piece>> {
+        if self.finishes {
+            return Ok(None);
+        }
         loop {
             if self.goes_on && self.stop.load(Ordering::Relaxed) {
                 claims.is_stopped = true;

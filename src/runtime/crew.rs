@@ -238,6 +238,7 @@ impl Crew {
     pub(crate) fn close(self, report: &mut Report) {
         report.passes += 1;
         report.is_partial = self.tally.is_partial;
+        report.records_before = self.tally.before;
         report.source = self.tally.source;
         let told = self
             .lanes

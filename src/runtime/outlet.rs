@@ -9,11 +9,11 @@ use super::drain::{Drain, PartJob};
 use super::guard::guarded;
 use super::report::{Rejects, Report};
 use super::state::{Draft, Resume, Snapshot, State};
-use super::tally::CountedEntry;
+use crate::atomic::Output;
 use crate::batch::{Batch, Schema};
 use crate::checkpoint::{Ending, Manifest};
 use crate::error::{Error, Part, Rejection, RejectionKind, Result};
-use crate::metrics::{Entry, Latencies};
+use crate::metrics::{Entry, Latencies, Ledger};
 use crate::pipeline::Pipeline;
 use crate::sensor::{PerSensor, Sensors, SharedSensors};
 use crate::sink::{Block, Outset, Prepare, Sink, Takes};
@@ -90,11 +90,11 @@ impl Outlets {
     /// Counts on from a checkpoint.
     pub(crate) fn restore(&mut self, counts: &[u8]) -> Result<()> {
         let damaged = |error| Error::data(format!("the counts of the checkpoint cannot be read: {error}"));
-        let (rejects, sinks): (Rejects, Vec<CountedEntry>) = postcard::from_bytes(counts).map_err(damaged)?;
+        let (rejects, sinks): (Rejects, Vec<Ledger>) = postcard::from_bytes(counts).map_err(damaged)?;
         let before = self.resume().map(|resume| resume.sinks_before.clone()).unwrap_or_default();
         for (outlet, before) in self.outlets.iter_mut().zip(before) {
             let counted = before.and_then(|at| sinks.get(at));
-            counted.into_iter().for_each(|counted| outlet.entry.restore(*counted));
+            counted.into_iter().for_each(|counted| outlet.entry.ledger = *counted);
         }
         self.rejects = rejects;
         Ok(())
@@ -121,7 +121,7 @@ impl Outlets {
             };
             draft.manifest.sinks.push(state);
             draft.manifest.outputs.push(output);
-            sinks.push(outlet.entry.counted());
+            sinks.push(outlet.entry.ledger);
         }
         let counts = postcard::to_stdvec(&(&self.rejects, sinks))
             .and_then(|mine| postcard::to_stdvec(&(&draft.manifest.counts, mine)))
@@ -181,6 +181,10 @@ impl Outlets {
             outlet.timed(|sink| sink.flush().and_then(|()| sink.commit()))?;
         }
         if let (Some(state), Some(draft)) = (&mut self.state, draft) {
+            report.remarks.extend(draft.manifest.outputs.iter().flatten().map(|Output { path, part, .. }| {
+                let (path, part) = (path.display(), part.display());
+                format!("{path} is still {part}: the same command goes on with it, and with --finish gives it its name")
+            }));
             state.conclude(draft)?;
         }
         report.is_paused = true;

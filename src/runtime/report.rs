@@ -23,6 +23,8 @@ pub struct Report {
     pub rejects: Rejects,
     /// How many distinct sensors there were.
     pub sensors: u64,
+    /// Records that were counted before this run went on: ledgers have them, times have not.
+    pub records_before: u64,
     /// Bytes read, over all passes.
     pub bytes: u64,
     /// How often the input was read.

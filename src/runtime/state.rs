@@ -4,7 +4,7 @@
 //! |---|---|---|---|
 //! | checkpoint | [`State::begin`] | the next cut; jobs of workers; the disk | when the run lets go of it, after the cut in hand |
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -14,8 +14,8 @@ use crossbeam::channel::{Sender, bounded};
 use super::outlet::Outlets;
 use super::tally::Tally;
 use super::{Report, RunOptions};
-use crate::atomic;
-use crate::checkpoint::{Change, Ending, Found, Manifest, PartSpec, StateFolder, changes, matches};
+use crate::atomic::Output;
+use crate::checkpoint::{Change, Ending, Found, Manifest, Orphan, PartSpec, StateFolder, changes, matches};
 use crate::error::{Error, Result};
 use crate::files::{Disk, FileSystem};
 use crate::pipeline::{Order, Pipeline, Plan};
@@ -32,6 +32,8 @@ pub struct StateOptions {
     pub every: Duration,
     /// Whether a pipeline that is not the one of the checkpoint goes on with what it can use of it.
     pub accept_changes: bool,
+    /// Whether the run ends where its checkpoint is: it reads nothing more, and its output gets its names.
+    pub finishes: bool,
     /// Whether the run waits until a checkpoint is kept. Otherwise it goes on, and leaves out those that are due before.
     pub waits: bool,
     /// Where the folder and the output are.
@@ -45,6 +47,7 @@ impl StateOptions {
             folder: folder.into(),
             every: Duration::from_secs(1),
             accept_changes: false,
+            finishes: false,
             waits: false,
             files: Arc::new(Disk),
         }
@@ -144,18 +147,39 @@ impl State {
         for (path, why) in &found.damaged {
             self.remarks.push(format!("{} was left out: {why}", path.display()));
         }
-        let Some((manifest, path)) = found.manifest else { return Ok(()) };
-        let changed = changes(&manifest.pipeline, &self.pipeline);
+        let Some((manifest, path)) = found.manifest else {
+            let nothing = || {
+                format!("no checkpoint is in {}: there is nothing to finish", self.options.folder.display())
+            };
+            return match self.options.finishes {
+                true => Err(Error::config(nothing())
+                    .with_help("name the folder that was given to the run as --state")),
+                false => Ok(()),
+            };
+        };
+        let changed = self.changes(&manifest);
         let is_over = manifest.ending != Ending::Running;
         if !changed.is_empty() && (is_over || !self.options.accept_changes) {
             return Err(self.changed(&changed, manifest.ending));
         }
-        lock(&self.folder).let_go(self.orphans(&manifest));
+        let resume = self.matched(manifest.clone());
+        let orphans = self.orphans(&manifest, &resume);
         self.remarks.extend(changed.iter().map(|change| format!("not as at the checkpoint: {change}")));
+        self.remarks.extend(orphans.iter().map(|Orphan { output, aside }| {
+            let (path, aside) = (output.path.display(), aside.display());
+            format!("what had been written to {path} until then is in {aside}")
+        }));
         self.remarks.push(format!("went on from {}, behind {} records", path.display(), manifest.records));
-        self.resume = Some(self.matched(manifest.clone()));
+        lock(&self.folder).let_go(orphans);
+        self.resume = Some(resume);
         self.found = Some(manifest);
         Ok(())
+    }
+
+    fn changes(&self, manifest: &Manifest) -> Vec<Change> {
+        let of = |parts: &[PartSpec], kind: &str| of_kind(parts, kind).cloned().collect::<Vec<_>>();
+        let kinds = ["source", "stage", "sink"].iter();
+        kinds.flat_map(|kind| changes(&of(&manifest.pipeline, kind), &of(&self.pipeline, kind))).collect()
     }
 
     fn changed(&self, changed: &[Change], ending: Ending) -> Error {
@@ -172,14 +196,12 @@ impl State {
         })
     }
 
-    /// The files in the making of sinks that are there no more.
-    fn orphans(&self, manifest: &Manifest) -> Vec<PathBuf> {
-        let part = |spec: &PartSpec| {
-            let options: serde_json::Value = serde_json::from_str(&spec.options).ok()?;
-            Some(atomic::lasting_part(Path::new(options.get("path")?.as_str()?), &self.run))
-        };
-        let kept: Vec<_> = of_kind(&self.pipeline, "sink").filter_map(part).collect();
-        of_kind(&manifest.pipeline, "sink").filter_map(part).filter(|part| !kept.contains(part)).collect()
+    /// The files in the making with which no sink goes on.
+    fn orphans(&self, manifest: &Manifest, resume: &Resume) -> Vec<Orphan> {
+        let goes_on = |at: usize| resume.sinks_before.contains(&Some(at));
+        let outputs = manifest.outputs.iter().enumerate().filter(|(at, _)| !goes_on(*at));
+        let orphan = |output: &Output| Orphan::of(&*self.options.files, output, manifest.records);
+        outputs.filter_map(|(_, output)| output.as_ref().map(orphan)).collect()
     }
 
     /// What each part of the pipeline goes on with.
@@ -207,6 +229,30 @@ impl State {
         self.resume.as_ref()?.ending
     }
 
+    /// A run that is over, is called again, and has nothing left to do: that must be so. An input that has changed since its end was
+    /// reached is not one that is done with; one that is there no more is. An output that is gone is not there again by itself.
+    fn check_over(&self, pipeline: &Pipeline, options: &RunOptions) -> Result<()> {
+        let anew = "start anew with another --state";
+        let traits = pipeline.source.traits();
+        if !traits.is_kept {
+            let what = format!("the run in {} is over: its input has ended", self.options.folder.display());
+            let help = format!("what comes in now cannot be added to output that has its name: {anew}");
+            return Err(Error::config(what).with_help(help));
+        }
+        let outputs = self.found.iter().flat_map(|found| found.outputs.iter().flatten());
+        outputs.into_iter().try_for_each(|output| output.check_published(&*self.options.files))?;
+        let place = self.resume.as_ref().and_then(|resume| resume.source.as_deref());
+        let Some(place) = place.filter(|_| traits.is_replayable) else { return Ok(()) };
+        let Ok(mut source) = pipeline.source.open(&options.open) else { return Ok(()) };
+        let over = "this run was over already, and its input is no longer what it was";
+        source.restore(place).map_err(|error| error.with_context(over))?;
+        let sensors = Arc::new(SharedSensors::with_limit(pipeline.input.max_sensors));
+        match source.next(&mut SensorIds::new(sensors))? {
+            None => Ok(()),
+            Some(_) => Err(Error::data(format!("{over}: more has come behind its end")).with_help(anew)),
+        }
+    }
+
     /// Keeps that the output of the checkpoint that was found has been published.
     pub(crate) fn published(&mut self) -> Result<()> {
         let Some(found) = &self.found else { return Ok(()) };
@@ -222,11 +268,13 @@ impl State {
 
     /// What sink `at` begins with.
     pub(crate) fn outset(&self, at: usize) -> Outset {
-        Outset {
-            files: Arc::clone(&self.options.files),
-            run: Some(Arc::clone(&self.run)),
-            resume: self.resume.as_ref().and_then(|resume| resume.sinks.get(at).cloned().flatten()),
-        }
+        let files = Arc::clone(&self.options.files);
+        let Some(resume) = &self.resume else {
+            return Outset { files, run: Some(Arc::clone(&self.run)), resume: None };
+        };
+        // One that begins anew must not touch a file of that name which the checkpoint needs.
+        let run = format!("{}-{}", self.run, lock(&self.folder).newest());
+        Outset { files, run: Some(run.into()), resume: resume.sinks.get(at).cloned().flatten() }
     }
 
     /// Starts the thread that keeps checkpoints.
@@ -343,28 +391,11 @@ pub(crate) fn after_the_end(
         Outlets::open(pipeline, plan.output(), state)?.publish(&mut report)?;
         report.remarks.push("the output of a run that was cut off at its end was published".into());
     } else {
-        let place = state.as_ref().and_then(|state| state.resume.as_ref()?.source.as_deref());
-        place.map_or(Ok(()), |place| check_over(pipeline, options, place))?;
+        state.as_ref().map_or(Ok(()), |state| state.check_over(pipeline, options))?;
         report.remarks.extend(state.into_iter().flat_map(|mut state| std::mem::take(&mut state.remarks)));
         report.remarks.push("this run was over already: there was nothing left to do".into());
     }
     Ok(report)
-}
-
-/// An input that has changed since its end was reached is not one that is done with. One that is there no more is.
-fn check_over(pipeline: &Pipeline, options: &RunOptions, place: &[u8]) -> Result<()> {
-    if !pipeline.source.traits().is_replayable {
-        return Ok(());
-    }
-    let Ok(mut source) = pipeline.source.open(&options.open) else { return Ok(()) };
-    let over = "this run was over already, and its input is no longer what it was";
-    source.restore(place).map_err(|error| error.with_context(over))?;
-    let sensors = Arc::new(SharedSensors::with_limit(pipeline.input.max_sensors));
-    match source.next(&mut SensorIds::new(sensors))? {
-        None => Ok(()),
-        Some(_) => Err(Error::data(format!("{over}: more has come behind its end"))
-            .with_help("start anew with another --state")),
-    }
 }
 
 /// Says when the next checkpoint is due.

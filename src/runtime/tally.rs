@@ -1,21 +1,17 @@
 //! What has been counted so far, in the order of the input.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::metrics::{Entry, Latencies, Ledger};
 use crate::stage::Stage;
 
-/// Ledger, time, waiting.
-pub(crate) type CountedEntry = (Ledger, Duration, Duration);
-
 /// A tally in a checkpoint.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Counted {
-    source: CountedEntry,
-    stages: Vec<CountedEntry>,
+    source: Ledger,
+    stages: Vec<Ledger>,
     line: u64,
 }
 
@@ -28,6 +24,8 @@ pub(crate) struct Tally {
     pub(crate) line: u64,
     /// From arrival to the end of each stage, of live input.
     pub(crate) latencies: Vec<Latencies>,
+    /// Records that earlier runs have counted.
+    pub(crate) before: u64,
     /// Whether it began behind the beginning of the input, where stages may have held records already.
     pub(crate) is_partial: bool,
 }
@@ -40,6 +38,7 @@ impl Tally {
             stages: stages.iter().map(|stage| Entry::new(stage.name())).collect(),
             line: 1,
             latencies: vec![Latencies::default(); stages.len()],
+            before: 0,
             is_partial: false,
         }
     }
@@ -47,8 +46,8 @@ impl Tally {
     /// As bytes, for a checkpoint.
     pub(crate) fn counted(&self) -> Counted {
         Counted {
-            source: self.source.counted(),
-            stages: self.stages.iter().map(Entry::counted).collect(),
+            source: self.source.ledger,
+            stages: self.stages.iter().map(|entry| entry.ledger).collect(),
             line: self.line,
         }
     }
@@ -58,8 +57,9 @@ impl Tally {
         self.line = counted.line;
         self.is_partial = !is_whole;
         if is_whole {
-            self.source.restore(counted.source);
-            self.stages.iter_mut().zip(counted.stages).for_each(|(entry, counted)| entry.restore(counted));
+            self.before = counted.source.input;
+            self.source.ledger = counted.source;
+            self.stages.iter_mut().zip(counted.stages).for_each(|(entry, ledger)| entry.ledger = ledger);
         }
     }
 

@@ -19,13 +19,23 @@ pub(super) struct EncodedFile<E> {
 
 impl<E: Encode + 'static> EncodedFile<E> {
     /// Begins the file with the encoder's header, or goes on with it.
+    ///
+    /// # Errors
+    /// A configuration error where a file to go on with has another header; otherwise what the system says.
     pub(super) fn create(path: &str, encoder: E, schema: &Schema, outset: &Outset) -> Result<Self> {
         let (file, goes_on) = AtomicFile::begin(path, outset)?;
         let mut sink = Self { encoder: Arc::new(encoder), file, buffer: Vec::new() };
+        sink.encoder.header(schema, &mut sink.buffer);
         if !goes_on {
-            sink.encoder.header(schema, &mut sink.buffer);
             sink.write_buffer()?;
+        } else if !sink.file.begins_with(&sink.buffer)? {
+            let header = String::from_utf8_lossy(&sink.buffer);
+            let message =
+                format!("the file for {path} was begun with other columns than `{}`", header.trim_end());
+            return Err(Error::config(message)
+                .with_help("give the sink another `path`, and what it has written is kept beside; or undo what changed the columns"));
         }
+        sink.buffer.clear();
         Ok(sink)
     }
 

@@ -27,7 +27,7 @@ use crate::sensor::SensorLookup;
 use crate::time::{Clock, Timestamp};
 
 pub use csv::{Csv, Tsv};
-pub use file::{Address, FileOptions, FileSource, InputFile, OneOrMany, Recorder, beginning};
+pub use file::{Address, FileOptions, FileSource, InputFile, OneOrMany, Recorder, beginning, is_recording};
 pub(crate) use file::{MappedFile, is_local};
 pub use influx::Influx;
 

@@ -51,6 +51,8 @@ pub(super) struct Policy {
     pub(super) when_full: WhenFull,
     /// The clock.
     pub(super) clock: Clock,
+    /// Nothing is read any more.
+    pub(super) finishes: bool,
 }
 
 /// What workers take pieces from.
@@ -110,6 +112,9 @@ impl Reader {
         let ended = loop {
             if self.is_cancelled() {
                 break Ended::Failed;
+            }
+            if self.policy.finishes {
+                break Ended::Over;
             }
             if self.stop.load(Ordering::Relaxed) {
                 break self.drain();

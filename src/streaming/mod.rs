@@ -71,6 +71,7 @@ pub fn run(
         max_ahead: pipeline.input.max_ahead()?,
         when_full: pipeline.input.when_full,
         clock: options.open.clock.clone(),
+        finishes: options.state.as_ref().is_some_and(|state| state.finishes),
     };
     let stop = Arc::clone(&options.stop);
     let (reader, intake) = between(setup.source, ids, stop, Arc::clone(&cancelled), schedule, policy);

@@ -34,6 +34,9 @@ impl Address {
         let wrong = |what: String| Error::config(format!("`{text}`: {what}"));
         let host = || match rest.rsplit_once(':') {
             Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() => Ok(rest.to_owned()),
+            Some((host, port)) if !host.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) => {
+                Err(wrong(format!("there is no port {port}")).with_help("a port is a number from 1 to 65535"))
+            }
             _ => Err(wrong("it has no host and port".into())
                 .with_help(format!("such as {scheme}://127.0.0.1:9000"))),
         };
@@ -60,7 +63,10 @@ impl Address {
     /// All socket addresses of a host and port.
     pub(super) fn resolve(&self, host: &str) -> Result<Vec<std::net::SocketAddr>> {
         let addresses = host.to_socket_addrs().map(Iterator::collect::<Vec<_>>);
-        addresses.map_err(|error| Error::io("find the host of", self, &error))
+        addresses.map_err(|error| {
+            Error::io("find the host of", self, &error)
+                .with_help("check its name, or give the address in numbers")
+        })
     }
 }
 
@@ -90,6 +96,7 @@ mod tests {
             assert_eq!(parse(text).expect("an address").expect("an address").to_string(), text);
         }
         assert_eq!(parse("tcp://host"), Err("`tcp://host`: it has no host and port".into()));
+        assert_eq!(parse("tcp://host:99999"), Err("`tcp://host:99999`: there is no port 99999".into()));
         assert_eq!(parse("ftp://host:1"), Err("`ftp://host:1`: there is no `ftp://`".into()));
     }
 }

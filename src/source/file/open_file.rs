@@ -44,6 +44,10 @@ pub(super) fn await_head(
     enough: impl Fn(Head<'_>) -> bool,
 ) -> Result<()> {
     while blocks.is_live() {
+        // What has come by then is not lost: it says what it can.
+        if options.stop.load(Ordering::Relaxed) && !blocks.there().0.is_empty() {
+            break;
+        }
         if options.stop.load(Ordering::Relaxed) {
             return Err(Error::new(ErrorKind::Interrupted, "stopped before the input began"));
         }

@@ -74,6 +74,7 @@ pub(super) fn is_recording(pattern: &str) -> bool {
 }
 
 pub(super) fn expand(patterns: &[String], extensions: &[&str]) -> Result<Vec<InputFile>> {
+    check_order(patterns)?;
     let mut files = Vec::new();
     for pattern in patterns {
         if pattern == "-" {
@@ -100,6 +101,20 @@ pub(super) fn expand(patterns: &[String], extensions: &[&str]) -> Result<Vec<Inp
         }
     }
     Ok(files)
+}
+
+/// What stands behind an address would never be read: nothing ends there.
+fn check_order(patterns: &[String]) -> Result<()> {
+    let Some((_, before)) = patterns.split_last() else { return Ok(()) };
+    for pattern in before {
+        if Address::parse(pattern)?.is_some() {
+            return Err(Error::config(format!(
+                "`{pattern}` does not end, so what `path` names behind it is never read"
+            ))
+            .with_help("name files first and one address last; a second address needs a run of its own"));
+        }
+    }
+    Ok(())
 }
 
 /// The files of a folder that look like data, in name order.

@@ -120,8 +120,8 @@ impl Recorder {
     }
 }
 
-/// Whether a file is a recording.
-pub(super) fn is_recording(path: &Path) -> bool {
+/// Whether the file at `path` is a recording, by its first bytes.
+pub fn is_recording(path: &Path) -> bool {
     let mut start = [0; MAGIC.len()];
     let is_file = path.metadata().is_ok_and(|meta| meta.is_file());
     is_file && File::open(path).and_then(|mut file| file.read_exact(&mut start)).is_ok() && start == *MAGIC

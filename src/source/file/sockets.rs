@@ -98,6 +98,7 @@ struct Counts {
     crowded_out: u64,
     cut_off: u64,
     refused: u64,
+    other_columns: u64,
     failed_tries: u64,
 }
 
@@ -107,7 +108,7 @@ impl Sockets {
     /// # Errors
     /// When the address cannot be had.
     pub(super) fn open(address: &Address, file: u64, layout: Layout) -> Result<Self> {
-        let failed = |error: io::Error| Error::io("listen at", address, &error);
+        let failed = |error: io::Error| unavailable(address, &error);
         raise_limit();
         let own = match address {
             Address::TcpListen(host) => {
@@ -198,7 +199,8 @@ impl Sockets {
 
     /// What is worth knowing at the end.
     pub(super) fn remark(&self) -> String {
-        let Counts { connections, lost, crowded_out, cut_off, refused, failed_tries } = self.counts;
+        let Counts { connections, lost, crowded_out, cut_off, refused, other_columns, failed_tries } =
+            self.counts;
         let all = [
             (connections, "connections"),
             (failed_tries, "tries to connect failed"),
@@ -206,6 +208,7 @@ impl Sockets {
             (crowded_out, "silent ones closed to make room"),
             (cut_off, "ended in the middle of a record"),
             (refused, "records too long or never ended"),
+            (other_columns, "closed for a header with other columns"),
         ];
         let shown: Vec<_> = all
             .iter()
@@ -248,10 +251,13 @@ impl Sockets {
             match accepted {
                 Ok((peer, name)) => self.welcome(peer, name),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                // Whoever was to be accepted has gone, or there are no descriptors left: others are served on.
+                Err(error) if is_out_of_descriptors(&error) => {
+                    self.make_room();
+                    break;
+                }
+                // Whoever was to be accepted has gone.
                 Err(_) => {
                     self.counts.lost += 1;
-                    self.make_room();
                     break;
                 }
             }
@@ -311,7 +317,7 @@ impl Sockets {
         self.waiting += connection.framing.waiting();
         if taken.is_err() {
             // Nothing that follows a header which is not the input's can be understood.
-            self.counts.refused += 1;
+            self.counts.other_columns += 1;
             self.refuse(id, "its header is not that of the input");
             self.close(id);
         } else if self.waiting > MAX_WAITING {
@@ -451,6 +457,23 @@ impl Drop for Sockets {
     }
 }
 
+/// Why nobody can listen there.
+fn unavailable(address: &Address, error: &io::Error) -> Error {
+    let cause = Error::io("listen at", address, error);
+    match (address, error.kind()) {
+        (Address::UnixListen(_), io::ErrorKind::AddrInUse) => {
+            cause.with_help("another process listens there, or a file that is no socket is in the way: stop it, move it, or choose another path")
+        }
+        (_, io::ErrorKind::AddrInUse) => {
+            cause.with_help("another process listens there: stop it, or choose another port")
+        }
+        (_, io::ErrorKind::AddrNotAvailable) => {
+            cause.with_help("it is no address of this machine; 0.0.0.0 means all that it has")
+        }
+        _ => cause,
+    }
+}
+
 /// Connects, for a second at most, so that a stop need not wait for longer.
 fn connect(address: &Address) -> Result<Peer> {
     const PATIENCE: Duration = Duration::from_secs(1);
@@ -487,6 +510,12 @@ fn raise_limit() {
     if current < maximum || maximum.is_none() {
         let _as_it_was = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
     }
+}
+
+/// The process, or the whole system, has as many files open as may be.
+fn is_out_of_descriptors(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    [Errno::MFILE, Errno::NFILE].iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
 }
 
 fn is_for_later(error: &io::Error) -> bool {
