@@ -58,6 +58,8 @@ struct Count {
     late: AtomicU64,
     stops: AtomicU64,
     runs: AtomicU64,
+    /// Runs that came to their end from a checkpoint.
+    resumed: AtomicU64,
 }
 
 #[expect(clippy::disallowed_methods, reason = "tells how a test runs, not what the crate does")]
@@ -129,7 +131,7 @@ fn start(folder: &Path, pipeline: usize, random: &mut StdRng) -> Child {
     let every = format!("{}ms", [1, 1, 5, 20][random.random_range(0..4)]);
     let pipeline = format!("p{pipeline}.toml");
     let mut command = tidemill(folder);
-    command.args(["run", &pipeline, "--quiet", "--threads", &threads, "--state", "state"]);
+    command.args(["run", &pipeline, "--threads", &threads, "--state", "state"]);
     command.args(["--checkpoint-every", &every]).stdout(Stdio::null()).stderr(Stdio::piped());
     command.spawn().expect("started")
 }
@@ -149,6 +151,7 @@ fn kill_one(folder: &Path, expected: &[(Files, Duration)], seed: u64, count: &Co
     let (outputs, took) = &expected[at];
     let mut kills = 0;
     loop {
+        let goes_on = has_checkpoint(folder);
         let mut child = start(folder, at, &mut random);
         let is_stop = random.random_range(0..16) == 0;
         if kills < PATIENCE {
@@ -175,7 +178,11 @@ fn kill_one(folder: &Path, expected: &[(Files, Duration)], seed: u64, count: &Co
             assert!(is_stop, "seed {seed}, after {kills} kills: stopped by nobody");
             continue;
         }
-        assert!(ended.status.success(), "seed {seed}, after {kills} kills: {}", text(&ended.stderr));
+        let said = text(&ended.stderr);
+        assert!(ended.status.success(), "seed {seed}, after {kills} kills: {said}");
+        // One that began anew would give the same output too.
+        assert!(!goes_on || said.contains("went on from"), "seed {seed}, after {kills} kills: {said}");
+        count.resumed.fetch_add(u64::from(goes_on), Ordering::Relaxed);
         if files(&folder.join("out")).len() == outputs.len() && !is_waiting(folder) {
             break;
         }
@@ -199,6 +206,10 @@ fn kill_one(folder: &Path, expected: &[(Files, Duration)], seed: u64, count: &Co
     );
 }
 
+fn has_checkpoint(folder: &Path) -> bool {
+    files(&folder.join("state")).keys().any(|name| name.starts_with("checkpoint-"))
+}
+
 /// Whether output is still in the making.
 fn is_waiting(folder: &Path) -> bool {
     files(&folder.join("out")).keys().any(|name| name.starts_with('.'))
@@ -207,8 +218,8 @@ fn is_waiting(folder: &Path) -> bool {
 /// Counts a kill by what it met.
 fn note(folder: &Path, count: &Count) {
     count.kills.fetch_add(1, Ordering::Relaxed);
-    let (kept, out) = (files(&folder.join("state")), files(&folder.join("out")));
-    if !kept.keys().any(|name| name.starts_with("checkpoint-")) {
+    let out = files(&folder.join("out"));
+    if !has_checkpoint(folder) {
         count.early.fetch_add(1, Ordering::Relaxed);
     }
     if out.keys().any(|name| !name.starts_with('.')) {
@@ -239,9 +250,11 @@ fn a_run_killed_at_any_moments_loses_and_repeats_nothing() {
             });
         }
     });
-    let Count { kills, early, late, stops, runs } = count;
+    let Count { kills, early, late, stops, runs, resumed } = count;
+    let resumed = resumed.into_inner();
+    assert!(resumed > 0, "no run went on from a checkpoint");
     println!(
-        "{} kills in {:.1?}: {} before the first checkpoint, {} with output published; {} stops; {} runs",
+        "{} kills in {:.1?}: {} before the first checkpoint, {} with output published; {} stops; {} runs; {resumed} came to their end from a checkpoint",
         kills.into_inner(),
         begun.elapsed(),
         early.into_inner(),
