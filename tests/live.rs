@@ -44,6 +44,25 @@ fn records_of_a_pipe_come_out_while_it_is_open_and_a_stop_drains_it() {
 }
 
 #[test]
+fn packed_records_of_a_pipe_come_out_while_it_is_open() {
+    let folder = folder();
+    write(folder.path(), &format!("path = '-'\n{COLUMNS}"));
+    let mut run = Run::start(folder.path(), &[]);
+    let input = run.child.stdin.take().expect("piped");
+    let mut packed = flate2::write::GzEncoder::new(input, flate2::Compression::fast());
+    packed.write_all(at(0, "a", "1").as_bytes()).expect("taken");
+    packed.flush().expect("taken");
+    assert_eq!(run.lines(2)[1], "2026-01-01T00:00:00Z,a,1,1");
+    packed.write_all(at(1, "a", "3").as_bytes()).expect("taken");
+    packed.flush().expect("taken");
+    assert_eq!(run.line(), "2026-01-01T00:00:01Z,a,3,2");
+    // The pipe is silent, and stays open.
+    let (rest, said) = run.stop();
+    assert!(rest.is_empty() && said.contains("2 records of 1 sensor"), "{said}");
+    drop(packed);
+}
+
+#[test]
 fn a_named_pipe_is_read_before_anybody_writes_and_ends_with_its_writer() {
     let folder = folder();
     let pipe = folder.path().join("pipe");
@@ -243,7 +262,11 @@ fn what_nobody_has_room_for_is_dropped_only_where_the_pipeline_says_so_and_is_co
     let mut input = run.child.stdin.take().expect("piped");
     // Nobody reads the output: a pipe and what waits for it hold some of this, not all.
     let many = at(0, "a", "1").repeat(1_000_000);
-    input.write_all(many.as_bytes()).expect("taken, whatever becomes of it");
+    let (at_once, piecemeal) = many.as_bytes().split_at(many.len() / 2);
+    input.write_all(at_once).expect("taken, whatever becomes of it");
+    for piece in piecemeal.chunks(500) {
+        input.write_all(piece).expect("taken, however small the pieces are");
+    }
     drop(input);
     let mut rest = String::new();
     run.output.read_to_string(&mut rest).expect("text");

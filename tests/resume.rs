@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tidemill::runtime::{Observer, StateOptions};
 use tidemill::source::Progress;
-use tidemill::{Error, Pipeline, Report, RunOptions};
+use tidemill::{Error, ErrorKind, Pipeline, Report, RunOptions};
 
 const RECORDS: usize = 1000;
 
@@ -136,6 +136,27 @@ fn a_run_is_finished_where_its_checkpoint_is() {
         (false, records, records)
     );
     assert_eq!(lines(&folder.path().join("out.csv")).len() as u64, 1 + records);
+}
+
+#[test]
+fn a_first_pass_is_whole_or_nothing() {
+    let fitted =
+        format!("{MEAN}\n[[stage]]\ntype = 'normalize'\nmethod = 'z_score'\nfit = true\nsave = '@/fit.json'");
+    let (whole, folder) = (folder(), folder());
+    run(whole.path(), &fitted, OUT, u64::MAX, false, false).expect("a run");
+    let error = run(folder.path(), &fitted, OUT, 300, false, false).expect_err("a stop in the first pass");
+    assert_eq!(error.kind(), ErrorKind::Interrupted, "{error}");
+    assert!(!folder.path().join("fit.json").exists());
+    run(folder.path(), &fitted, OUT, u64::MAX, false, false).expect("a run");
+    assert_eq!(lines(&folder.path().join("out.csv")), lines(&whole.path().join("out.csv")));
+}
+
+#[test]
+fn files_that_are_followed_from_now_on_are_not_read_again() {
+    let folder = folder();
+    run(folder.path(), "", OUT, 300, false, false).expect("a run");
+    let error = run(folder.path(), "follow = true", OUT, u64::MAX, true, false).expect_err("another reading");
+    assert!(error.to_string().contains("`follow` was another"), "{error}");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The folder of a run's checkpoints: one run at a time, three checkpoints.
 
 use std::any::Any;
+use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -27,6 +28,8 @@ pub struct StateFolder {
     path: PathBuf,
     /// The ordinal of the newest checkpoint; 0 where there is none.
     newest: u64,
+    /// Those that are whole as far as is known, the newest last; no more than are kept.
+    whole: VecDeque<u64>,
     /// Files of which older checkpoints speak and the next one does not.
     orphans: Vec<Orphan>,
     _lock: Box<dyn Any + Send + Sync>,
@@ -95,7 +98,14 @@ impl StateFolder {
             }
             _ => failed(error),
         })?;
-        Ok(Self { files, path: path.to_owned(), newest: 0, orphans: Vec::new(), _lock: lock })
+        Ok(Self {
+            files,
+            path: path.to_owned(),
+            newest: 0,
+            whole: VecDeque::new(),
+            orphans: Vec::new(),
+            _lock: lock,
+        })
     }
 
     /// Something that tells this folder's run from others, for the names of its files in the making.
@@ -127,6 +137,13 @@ impl StateFolder {
                 .with_context(format!("{}: {why}", path.display()))
                 .with_help("start anew with another --state, or bring back a copy of this one"));
         }
+        if let Some((_, path)) = &found.manifest {
+            let mut whole = ordinals(&*self.files, &self.path).unwrap_or_default();
+            whole.sort_unstable();
+            // Older ones are whole as far as is known.
+            let last = whole.iter().position(|(_, other)| other == path).map_or(0, |at| at + 1);
+            self.whole = whole[last.saturating_sub(KEPT)..last].iter().map(|(ordinal, _)| *ordinal).collect();
+        }
         self.remove_old();
         Ok(found)
     }
@@ -152,16 +169,22 @@ impl StateFolder {
         self.write(&bytes, &path)
             .map_err(|error| Error::io("keep the checkpoint", path.display(), &error))?;
         self.newest = next;
+        self.whole.push_back(next);
+        while self.whole.len() > KEPT {
+            self.whole.pop_front();
+        }
         // The new one is durable: nobody goes on with these. What cannot be done now will be the next time.
         self.orphans.retain(|orphan| orphan.set_aside(&*self.files).is_err());
         self.remove_old();
         Ok(())
     }
 
-    /// Removes checkpoints that are older than those to be kept; a run that was killed may have left one too many.
+    /// Removes checkpoints that are older than those to be kept; a run that was killed may have left one too many. Damaged ones that are
+    /// newer do not count: they must not push out the one that is gone on from.
     fn remove_old(&self) {
+        let Some(&oldest) = self.whole.front().filter(|_| self.whole.len() == KEPT) else { return };
         for (ordinal, path) in ordinals(&*self.files, &self.path).unwrap_or_default() {
-            if ordinal + KEPT as u64 <= self.newest {
+            if ordinal < oldest {
                 let _next_time = self.files.remove(&path);
             }
         }

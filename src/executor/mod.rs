@@ -160,6 +160,8 @@ fn fit_stages<R: Reading>(
     report: &mut Report,
 ) -> Result<Vec<Arc<dyn Stage>>> {
     let mut stages = plan::stages(pipeline)?;
+    // A first pass is whole or it is nothing: it keeps no checkpoints, and a stop is a failure.
+    let options = &RunOptions { state: None, ..options.clone() };
     for at in 0..stages.len() {
         if stages[at].reach() != Reach::Global {
             continue;

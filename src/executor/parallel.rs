@@ -66,7 +66,7 @@ impl Reading for Pass {
             next: 0,
             has_ended: false,
             is_stopped: false,
-            schedule: Schedule::new(options.state.as_ref().map(|state| state.every)),
+            schedule: Schedule::never(),
             is_dirty: false,
         });
         let output = Arc::clone(&setup.schemas[stages.len()]);
@@ -101,8 +101,9 @@ impl Reading for Pass {
     }
 
     fn resume(&mut self, outlets: &mut Outlets) -> Result<()> {
-        let Some(resume) = outlets.resume().cloned() else { return Ok(()) };
         let claims = self.source.claims.get_mut().unwrap_or_else(PoisonError::into_inner);
+        claims.schedule = outlets.schedule();
+        let Some(resume) = outlets.resume().cloned() else { return Ok(()) };
         if let Some(place) = &resume.source {
             claims.source.restore(place)?;
         }
@@ -148,7 +149,7 @@ impl SharedSource {
                 return Ok(None);
             }
             check_stop(&self.stop)?;
-            if claims.is_dirty && claims.schedule.is_due() {
+            if claims.schedule.is_due(claims.is_dirty) {
                 claims.is_dirty = false;
                 return claims.source.save().map(Piece::Cut).map(Some);
             }

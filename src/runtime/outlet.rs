@@ -8,7 +8,7 @@ use globset::GlobMatcher;
 use super::drain::{Drain, PartJob};
 use super::guard::guarded;
 use super::report::{Rejects, Report};
-use super::state::{Draft, Resume, Snapshot, State};
+use super::state::{Draft, Resume, Schedule, Snapshot, State};
 use crate::atomic::Output;
 use crate::batch::{Batch, Schema};
 use crate::checkpoint::{Ending, Manifest};
@@ -85,6 +85,11 @@ impl Outlets {
     /// The checkpoint from which the run goes on.
     pub(crate) fn resume(&self) -> Option<&Resume> {
         self.state.as_ref()?.resume.as_ref()
+    }
+
+    /// When checkpoints are due; never where there is no folder for them.
+    pub(crate) fn schedule(&self) -> Schedule {
+        self.state.as_ref().map_or_else(Schedule::never, State::schedule)
     }
 
     /// Counts on from a checkpoint.

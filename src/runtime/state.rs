@@ -5,6 +5,7 @@
 //! | checkpoint | [`State::begin`] | the next cut; jobs of workers; the disk | when the run lets go of it, after the cut in hand |
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -67,6 +68,8 @@ pub(crate) struct State {
     /// That checkpoint as it was found.
     found: Option<Manifest>,
     keeper: Option<Keeper>,
+    /// Whether a cut has not become a checkpoint.
+    left_out: Arc<AtomicBool>,
 }
 
 /// What a run goes on from.
@@ -138,6 +141,7 @@ impl State {
             remarks: Vec::new(),
             found: None,
             keeper: None,
+            left_out: Arc::default(),
         };
         state.take_up(found)?;
         Ok(state)
@@ -277,6 +281,12 @@ impl State {
         Outset { files, run: Some(run.into()), resume: resume.sinks.get(at).cloned().flatten() }
     }
 
+    /// When checkpoints are due, from now on.
+    pub(crate) fn schedule(&self) -> Schedule {
+        let left_out = Arc::clone(&self.left_out);
+        Schedule { every: Some(self.options.every), last: Instant::now(), left_out }
+    }
+
     /// Starts the thread that keeps checkpoints.
     pub(crate) fn begin(&mut self) -> Result<()> {
         let (sender, drafts) = bounded::<Draft>(1);
@@ -313,7 +323,8 @@ impl State {
             let _hung_up = is_kept.recv();
         } else {
             // What does not fit in is dropped: the next one has it all.
-            let _left_out = keeper.sender.try_send(draft);
+            let is_left_out = keeper.sender.try_send(draft).is_err();
+            self.left_out.fetch_or(is_left_out, Ordering::Relaxed);
         }
         lock(&keeper.failure).take().map_or(Ok(()), Err)
     }
@@ -403,19 +414,23 @@ pub(crate) fn after_the_end(
 pub(crate) struct Schedule {
     every: Option<Duration>,
     last: Instant,
+    /// Set when one was left out: then there is something to keep, though nothing has come since.
+    left_out: Arc<AtomicBool>,
 }
 
 impl Schedule {
-    /// Every so often, from now on; never where there is no state folder.
-    pub(crate) fn new(every: Option<Duration>) -> Self {
-        Self { every, last: Instant::now() }
+    /// Where there is no state folder.
+    pub(crate) fn never() -> Self {
+        Self { every: None, last: Instant::now(), left_out: Arc::default() }
     }
 
-    /// Whether one is due; if so, the next one is due that much later.
-    pub(crate) fn is_due(&mut self) -> bool {
-        let is_due = self.every.is_some_and(|every| self.last.elapsed() >= every);
+    /// Whether one is due, where something has come since the last one if it `is_dirty`; if so, the next one is due that much later.
+    pub(crate) fn is_due(&mut self, is_dirty: bool) -> bool {
+        let Some(every) = self.every else { return false };
+        let is_due = (is_dirty || self.left_out.load(Ordering::Relaxed)) && self.last.elapsed() >= every;
         if is_due {
             self.last = Instant::now();
+            self.left_out.store(false, Ordering::Relaxed);
         }
         is_due
     }

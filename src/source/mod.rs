@@ -211,7 +211,8 @@ pub trait Source: Send {
         Err(Error::internal("a source that saves nothing was to be restored"))
     }
 
-    /// When the piece given last came in, where that is not now: of a recording.
+    /// When the piece given last came in, if it is live: a record that is far ahead of that is not believed
+    /// ([`max_ahead`](crate::pipeline::InputOptions::max_ahead)). History is believed as it is: then `None`.
     fn received(&self) -> Option<Timestamp> {
         None
     }

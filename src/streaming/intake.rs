@@ -13,7 +13,6 @@ use crate::runtime::room::Room;
 use crate::runtime::state::Schedule;
 use crate::sensor::SensorIds;
 use crate::source::{Input, Source};
-use crate::time::Clock;
 
 /// Bytes that may have been read and not been handed to the sinks.
 const ROOM: usize = 4 << 20;
@@ -49,8 +48,6 @@ pub(super) struct Policy {
     /// What is believed of a record's time, in nanoseconds ahead of the clock.
     pub(super) max_ahead: i64,
     pub(super) when_full: WhenFull,
-    /// The clock.
-    pub(super) clock: Clock,
     /// Nothing is read any more.
     pub(super) finishes: bool,
 }
@@ -119,7 +116,7 @@ impl Reader {
             if self.stop.load(Ordering::Relaxed) {
                 break self.drain();
             }
-            if self.is_dirty && self.schedule.is_due() {
+            if self.schedule.is_due(self.is_dirty) {
                 let cut = self.source.save().map_or_else(Piece::Failed, Piece::Cut);
                 self.is_dirty = false;
                 if !self.send(cut) {
@@ -160,11 +157,7 @@ impl Reader {
     /// room for is dropped.
     fn send(&mut self, piece: Piece) -> bool {
         let arrived = Instant::now();
-        let latest = self
-            .source
-            .received()
-            .unwrap_or_else(|| self.policy.clock.read())
-            .saturating_add(self.policy.max_ahead);
+        let latest = self.source.received().map(|received| received.saturating_add(self.policy.max_ahead));
         let may_drop = self.policy.when_full == WhenFull::Drop && matches!(piece, Piece::Input(_));
         let patience = if may_drop { Duration::ZERO } else { PATIENCE };
         let place = loop {
@@ -180,20 +173,17 @@ impl Reader {
         };
         let dropped = std::mem::take(&mut self.dropped);
         let (ordinal, progress) = (self.next, self.source.progress());
-        let mut claim = Claim {
-            ordinal,
-            piece,
-            progress,
-            arrived: Some(arrived),
-            dropped,
-            latest: Some(latest),
-            place: Some(place),
-        };
+        let mut claim =
+            Claim { ordinal, piece, progress, arrived: Some(arrived), dropped, latest, place: Some(place) };
         loop {
-            claim = match self.sender.send_timeout(claim, PATIENCE) {
+            claim = match self.sender.send_timeout(claim, patience) {
                 Ok(()) => break,
                 Err(SendTimeoutError::Disconnected(_)) => return false,
                 Err(SendTimeoutError::Timeout(_)) if self.is_cancelled() => return false,
+                Err(SendTimeoutError::Timeout(claim)) if may_drop => {
+                    self.dropped = claim.dropped + records(&claim.piece);
+                    return true;
+                }
                 Err(SendTimeoutError::Timeout(claim)) => claim,
             };
         }

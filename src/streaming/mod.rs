@@ -27,7 +27,7 @@ use crate::pipeline::{Pipeline, plan};
 use crate::runtime::crew::Crew;
 use crate::runtime::outlet::Outlets;
 use crate::runtime::setup::Setup;
-use crate::runtime::state::{Schedule, State, after_the_end, open_state};
+use crate::runtime::state::{State, after_the_end, open_state};
 use crate::runtime::{Observer, Report, RunOptions};
 use crate::sensor::{SensorIds, SharedSensors};
 use crate::source::Source;
@@ -64,13 +64,12 @@ pub fn run(
     let mut outlets = Outlets::open(pipeline, &setup.schemas[stages.len()], state)?.live()?;
     resume(&mut *setup.source, &mut crew, &mut outlets)?;
     outlets.keep_checkpoints()?;
-    let schedule = Schedule::new(options.state.as_ref().map(|state| state.every));
+    let schedule = outlets.schedule();
     let ids = SensorIds::new(Arc::clone(&sensors));
     let cancelled = crew.cancelled();
     let policy = Policy {
         max_ahead: pipeline.input.max_ahead()?,
         when_full: pipeline.input.when_full,
-        clock: options.open.clock.clone(),
         finishes: options.state.as_ref().is_some_and(|state| state.finishes),
     };
     let stop = Arc::clone(&options.stop);

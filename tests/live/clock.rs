@@ -1,84 +1,33 @@
 //! A simulated clock says which live records are believed, and a recording brings its own.
 
-use std::path::{Path, PathBuf};
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
-use std::vec;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use proptest::prelude::*;
-use tidemill::batch::Schema;
-use tidemill::offset::Offset;
-use tidemill::sensor::SensorLookup;
-use tidemill::source::{Input, OpenOptions, Progress, Recorder, Source, SourceSpec, Traits};
+use tidemill::runtime::Observer;
+use tidemill::source::{Progress, Recorder};
 use tidemill::time::{Clock, Timestamp};
-use tidemill::{Pipeline, Result, RunOptions};
+use tidemill::{Pipeline, RunOptions};
 
 use super::command::folder;
+use super::ongoing::patiently;
 
 /// What is believed of a time ahead of the clock, in seconds.
 const MAX_AHEAD: i64 = 300;
 
-/// The records of another source as if they came live, each when the clock shows the next of `times`, in seconds.
-struct Arriving {
-    inner: Arc<dyn SourceSpec>,
-    times: Vec<i64>,
-}
+/// A record: when it arrives, by the clock, in seconds; of which sensor; its own time.
+type Record = (i64, u8, i64);
 
-impl SourceSpec for Arriving {
-    fn name(&self) -> &str {
-        "arriving"
-    }
+/// Counts what the run has taken.
+struct Taken(Arc<AtomicU64>);
 
-    fn parameters(&self) -> serde_json::Value {
-        self.inner.parameters()
-    }
-
-    fn traits(&self) -> Traits {
-        Traits { is_bounded: false, is_replayable: false, is_open: true, is_kept: false }
-    }
-
-    fn open(&self, options: &OpenOptions) -> Result<Box<dyn Source>> {
-        // A record a chunk.
-        let inner = self.inner.open(&OpenOptions { chunk_size: 1, ..options.clone() })?;
-        Ok(Box::new(Arrivals { inner, clock: options.clock.clone(), times: self.times.clone().into_iter() }))
-    }
-}
-
-struct Arrivals {
-    inner: Box<dyn Source>,
-    clock: Clock,
-    times: vec::IntoIter<i64>,
-}
-
-impl Source for Arrivals {
-    fn schema(&self) -> &Arc<Schema> {
-        self.inner.schema()
-    }
-
-    fn next(&mut self, sensors: &mut dyn SensorLookup) -> Result<Option<Input>> {
-        if let Some(time) = self.times.next() {
-            self.clock.set(second(time));
-        }
-        self.inner.next(sensors)
-    }
-
-    fn received(&self) -> Option<Timestamp> {
-        self.inner.received()
-    }
-
-    fn offset(&self) -> Offset {
-        self.inner.offset()
-    }
-
-    fn seek(&mut self, offset: Offset) -> Result<()> {
-        self.inner.seek(offset)
-    }
-
-    fn progress(&self) -> Progress {
-        self.inner.progress()
-    }
-
-    fn bytes(&self) -> u64 {
-        self.inner.bytes()
+impl Observer for Taken {
+    fn progress(&mut self, _pass: &str, _progress: Progress, records: u64) {
+        self.0.store(records, Ordering::Release);
     }
 }
 
@@ -103,23 +52,42 @@ fn pipeline(folder: &Path, input: &str) -> Pipeline {
     Pipeline::from_toml(&toml.replace('@', folder.to_str().expect("UTF-8"))).expect("a pipeline")
 }
 
-/// The outputs of a day on which records came at these times of the clock; each is (arrival, sensor, its own time).
-fn live(folder: &Path, records: &[(i64, u8, i64)], threads: usize, record: Option<PathBuf>) -> Outputs {
-    let mut pipeline = pipeline(folder, "in.csv");
-    let times = records.iter().map(|(arrival, _, _)| *arrival).collect();
-    pipeline.source = Arc::new(Arriving { inner: Arc::clone(&pipeline.source), times });
+fn line(at: usize, &(_, sensor, time): &Record) -> String {
+    format!("{time},s{sensor},{at}\n")
+}
+
+/// The outputs of a day on which each record comes in when the clock shows its arrival, recorded as `recording`.
+fn live(folder: &Path, records: &[Record], threads: usize, recording: &str) -> Outputs {
+    let pipe = folder.join("pipe");
+    if !pipe.exists() {
+        assert!(Command::new("mkfifo").arg(&pipe).status().expect("`mkfifo` runs").success());
+    }
+    let (clock, taken) = (Clock::simulated(second(0)), Arc::new(AtomicU64::new(0)));
     let mut options = RunOptions { threads: Some(threads), ..RunOptions::default() };
-    options.open.clock = Clock::simulated(second(0));
-    options.open.record = record.map(|path| Recorder::create(&path).expect("a recording"));
-    let recorder = options.open.record.clone();
-    let report = pipeline.run_with(&options, &mut ()).expect("a run");
+    options.open.clock = clock.clone();
+    let recorder = Recorder::create(&folder.join(recording)).expect("a recording");
+    options.open.record = Some(recorder.clone());
+    let mut observer = Taken(Arc::clone(&taken));
+    let report = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut writer = OpenOptions::new().write(true).open(&pipe).expect("opened");
+            writer.write_all(b"t,sensor,v\n").expect("taken");
+            for (at, record) in records.iter().enumerate() {
+                clock.set(second(record.0));
+                writer.write_all(line(at, record).as_bytes()).expect("taken");
+                let is_taken = || (taken.load(Ordering::Acquire) == at as u64 + 1).then_some(());
+                patiently("waiting for a record to be taken", is_taken);
+            }
+        });
+        pipeline(folder, "pipe").run_with(&options, &mut observer).expect("a run")
+    });
+    recorder.finish().expect("a recording");
     assert_eq!(report.source.ledger.input, records.len() as u64);
-    recorder.map_or(Ok(()), |recorder| recorder.finish()).expect("a recording");
     outputs(folder)
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(16))]
 
     #[test]
     fn who_is_believed_depends_on_the_simulated_clock_and_is_the_same_when_played_again(
@@ -134,13 +102,10 @@ proptest! {
             })
             .collect();
         let folder = folder();
-        let lines = records.iter().enumerate().map(|(at, (_, sensor, time))| format!("{time},s{sensor},{at}\n"));
-        let text: String = std::iter::once("t,sensor,v\n".to_owned()).chain(lines).collect();
-        std::fs::write(folder.path().join("in.csv"), text).expect("written");
-        let expected = live(folder.path(), &records, 1, None);
-        let is_ahead = |(arrival, _, time): &&(i64, u8, i64)| *time > arrival + MAX_AHEAD;
+        let expected = live(folder.path(), &records, 1, "day.rec");
+        let is_ahead = |(arrival, _, time): &&Record| *time > arrival + MAX_AHEAD;
         prop_assert_eq!(expected[1].matches("\"kind\":\"ahead\"").count(), records.iter().filter(is_ahead).count());
-        prop_assert_eq!(&live(folder.path(), &records, 3, Some(folder.path().join("day.rec"))), &expected);
+        prop_assert_eq!(&live(folder.path(), &records, 3, "again.rec"), &expected);
         // Played today, long after that day.
         pipeline(folder.path(), "day.rec").run().expect("a run");
         prop_assert_eq!(&outputs(folder.path()), &expected);

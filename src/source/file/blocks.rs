@@ -9,9 +9,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
-use super::decompress::{self, Packing};
+use super::decompress::{self, Packing, Unpacked};
 use super::map::MappedFile;
-use super::paths::InputFile;
+use super::paths::{InputFile, STDIN};
 use super::wait::{self, Readable};
 use crate::batch::Bytes;
 use crate::chunk::Witness;
@@ -44,7 +44,8 @@ enum Kind {
 /// What reading once from an input that may keep its reader waiting has given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Arrival {
-    Bytes,
+    /// So many.
+    Bytes(usize),
     Nothing,
     End,
 }
@@ -57,8 +58,8 @@ struct Stream {
     reader: Box<dyn Read + Send>,
     /// The file itself, where it can be sought in.
     seekable: Option<File>,
-    /// The file itself, where it may keep its reader waiting: a pipe, a terminal, a serial line.
-    live: Option<File>,
+    /// Where it may keep its reader waiting, what is asked for more.
+    live: Option<Live>,
     buffer: Vec<u8>,
     /// Where a live file is read to.
     scratch: Vec<u8>,
@@ -68,12 +69,18 @@ struct Stream {
     consumed: Arc<AtomicU64>,
 }
 
+/// An input that may keep its reader waiting: a pipe, a terminal, a serial line.
+enum Live {
+    Plain(File),
+    Packed(Unpacked),
+}
+
 impl Blocks {
     pub(super) fn open(input: &InputFile, io: Io) -> Result<Self> {
         let name = Arc::clone(&input.name);
         let failed = |error| Error::io("read", &name, &error);
         let mut file = match &input.path {
-            None => std::io::stdin().as_fd().try_clone_to_owned().map(File::from),
+            None => stdin(),
             // A named pipe must not keep us from looking whether the run is to stop.
             Some(path) => File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path),
         }
@@ -189,6 +196,34 @@ impl Witness for Opened {
     }
 }
 
+/// Standard input. A file is opened anew at the place where it stands, so that it can be read from there more than once.
+fn stdin() -> std::io::Result<File> {
+    let mut file = std::io::stdin().as_fd().try_clone_to_owned().map(File::from)?;
+    if !file.metadata()?.is_file() {
+        return Ok(file);
+    }
+    let place = file.stream_position()?;
+    match File::open(STDIN) {
+        Ok(mut own) => own.seek(SeekFrom::Start(place)).map(|_| own),
+        // One that may not be opened again is read as it is.
+        Err(_) => Ok(file),
+    }
+}
+
+/// Reads once what is there into `scratch`, or waits for a moment.
+fn read_once(file: &mut File, scratch: &mut Vec<u8>) -> std::io::Result<Arrival> {
+    if wait::readable(&*file)? == Readable::NotYet {
+        return Ok(Arrival::Nothing);
+    }
+    scratch.resize(READ, 0);
+    match file.read(scratch) {
+        Ok(0) => Ok(Arrival::End),
+        Ok(read) => Ok(Arrival::Bytes(read)),
+        Err(error) if is_for_later(&error) => Ok(Arrival::Nothing),
+        Err(error) => Err(error),
+    }
+}
+
 fn is_for_later(error: &std::io::Error) -> bool {
     matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::Interrupted)
 }
@@ -246,7 +281,7 @@ impl Stream {
         Self {
             reader: Box::new(std::io::empty()),
             seekable: None,
-            live: Some(file),
+            live: Some(Live::Plain(file)),
             buffer: Vec::new(),
             scratch: Vec::new(),
             has_ended: false,
@@ -256,41 +291,43 @@ impl Stream {
     }
 
     fn more(&mut self, name: &str) -> Result<Arrival> {
-        let Some(file) = &mut self.live else { return Ok(Arrival::End) };
-        let failed = |error: std::io::Error| read_error(name, &error);
-        if wait::readable(&*file).map_err(failed)? == Readable::NotYet {
-            return Ok(Arrival::Nothing);
-        }
-        self.scratch.resize(READ, 0);
-        match file.read(&mut self.scratch) {
-            Ok(0) => {
-                self.has_ended = true;
-                Ok(Arrival::End)
-            }
-            Ok(read) => {
+        let arrived = match &mut self.live {
+            None => return Ok(Arrival::End),
+            Some(Live::Plain(file)) => read_once(file, &mut self.scratch),
+            Some(Live::Packed(unpacked)) => unpacked.next(&mut self.scratch),
+        };
+        let arrived = arrived.map_err(|error| read_error(name, &error))?;
+        match arrived {
+            Arrival::Bytes(read) => {
                 self.buffer.extend_from_slice(&self.scratch[..read]);
-                let before = self.consumed.fetch_add(read as u64, Ordering::Relaxed);
-                // The magic number may come in pieces.
-                let is_start = self.buffer.len() as u64 == before + read as u64;
-                if before < decompress::MAGIC as u64
-                    && let Some(magic) = self.buffer.get(..decompress::MAGIC).filter(|_| is_start)
-                    && let Some(packing) = Packing::of(magic)
-                {
-                    self.unpack(packing).map_err(failed)?;
+                if self.is_plain {
+                    self.note_plain(read as u64).map_err(|error| read_error(name, &error))?;
                 }
-                Ok(Arrival::Bytes)
             }
-            Err(error) if is_for_later(&error) => Ok(Arrival::Nothing),
-            Err(error) => Err(failed(error)),
+            Arrival::Nothing => {}
+            Arrival::End => self.has_ended = true,
+        }
+        Ok(arrived)
+    }
+
+    /// Counts what has been read last, and looks whether it is the beginning of something packed, whose magic number may come in pieces.
+    fn note_plain(&mut self, read: u64) -> std::io::Result<()> {
+        let before = self.consumed.fetch_add(read, Ordering::Relaxed);
+        let is_start = self.buffer.len() as u64 == before + read;
+        match self.buffer.get(..decompress::MAGIC).and_then(Packing::of) {
+            Some(packing) if is_start && before < decompress::MAGIC as u64 => self.unpack(packing),
+            _ => Ok(()),
         }
     }
 
-    /// What came is packed: from here on it is a stream like others, which is waited for.
+    /// What came is packed: from here on, what it unpacks to comes.
     fn unpack(&mut self, packing: Packing) -> std::io::Result<()> {
-        let Some(file) = self.live.take() else { return Ok(()) };
+        let Some(Live::Plain(file)) = self.live.take() else { return Ok(()) };
         let start = std::io::Cursor::new(std::mem::take(&mut self.buffer));
         let packed = start.chain(wait::Patient(file));
-        self.reader = Box::new(decompress::start(packing, Box::new(packed), Arc::clone(&self.consumed))?);
+        let pieces = decompress::Pieces::AsTheyCome;
+        let unpacked = decompress::start(packing, Box::new(packed), Arc::clone(&self.consumed), pieces)?;
+        self.live = Some(Live::Packed(unpacked));
         self.consumed.store(0, Ordering::Relaxed);
         self.is_plain = false;
         Ok(())
@@ -317,8 +354,13 @@ impl Stream {
             }
             Some(packing) => {
                 let packed = std::io::Cursor::new(start).chain(reader);
-                let reader =
-                    decompress::start(packing, Box::new(packed), Arc::clone(&consumed)).map_err(failed)?;
+                let reader = decompress::start(
+                    packing,
+                    Box::new(packed),
+                    Arc::clone(&consumed),
+                    decompress::Pieces::Full,
+                )
+                .map_err(failed)?;
                 Ok(Self {
                     reader: Box::new(reader),
                     seekable: None,

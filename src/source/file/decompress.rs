@@ -9,7 +9,10 @@ use std::io::{self, Read, Seek};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crossbeam::channel::{Receiver, bounded};
+use crossbeam::channel::{Receiver, RecvTimeoutError, bounded};
+
+use super::blocks::Arrival;
+use super::wait::PATIENCE;
 
 /// Bytes at the start of a file that tell how it is packed.
 pub(super) const MAGIC: usize = 4;
@@ -44,11 +47,21 @@ impl Packing {
     }
 }
 
+/// How much is handed over at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pieces {
+    /// Whole blocks.
+    Full,
+    /// What there is: somebody waits for it.
+    AsTheyCome,
+}
+
 /// Starts the thread; `consumed` counts packed bytes.
 pub(super) fn start(
     packing: Packing,
     packed: Box<dyn Read + Send>,
     consumed: Arc<AtomicU64>,
+    pieces: Pieces,
 ) -> io::Result<Unpacked> {
     let (sender, blocks) = bounded(QUEUE);
     let packed = io::BufReader::with_capacity(BLOCK, Counted { inner: packed, consumed });
@@ -62,7 +75,10 @@ pub(super) fn start(
         };
         loop {
             let mut block = Vec::with_capacity(BLOCK);
-            let result = reader.by_ref().take(BLOCK as u64).read_to_end(&mut block);
+            let result = match pieces {
+                Pieces::Full => reader.by_ref().take(BLOCK as u64).read_to_end(&mut block),
+                Pieces::AsTheyCome => read_some(&mut reader, &mut block),
+            };
             let has_ended = block.is_empty();
             let error = result.err();
             // What was read before an error is good still.
@@ -80,10 +96,38 @@ pub(super) fn start(
     Ok(Unpacked { blocks, block: io::Cursor::default() })
 }
 
+/// Reads once.
+fn read_some(reader: &mut dyn Read, block: &mut Vec<u8>) -> io::Result<usize> {
+    block.resize(BLOCK, 0);
+    loop {
+        match reader.read(block) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            read => {
+                block.truncate(*read.as_ref().unwrap_or(&0));
+                return read;
+            }
+        }
+    }
+}
+
 /// The unpacked bytes.
 pub(super) struct Unpacked {
     blocks: Receiver<io::Result<Vec<u8>>>,
     block: io::Cursor<Vec<u8>>,
+}
+
+impl Unpacked {
+    /// What has been unpacked, in `block`; waits for a moment where there is nothing.
+    pub(super) fn next(&mut self, block: &mut Vec<u8>) -> io::Result<Arrival> {
+        match self.blocks.recv_timeout(PATIENCE) {
+            Ok(unpacked) => {
+                *block = unpacked?;
+                Ok(Arrival::Bytes(block.len()))
+            }
+            Err(RecvTimeoutError::Timeout) => Ok(Arrival::Nothing),
+            Err(RecvTimeoutError::Disconnected) => Ok(Arrival::End),
+        }
+    }
 }
 
 impl Read for Unpacked {

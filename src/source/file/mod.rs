@@ -31,6 +31,7 @@ pub use self::options::{FileOptions, OneOrMany};
 pub use self::paths::InputFile;
 use self::recording::Recording;
 pub use self::recording::{Recorder, is_recording};
+use self::resume::Place;
 pub(super) use self::resume::place;
 use self::sockets::Sockets;
 use super::{Input, OpenOptions, Progress, Source};
@@ -57,7 +58,7 @@ pub struct FileSource {
     at: usize,
     open: Option<Open>,
     sequence: Sequence,
-    /// When the last piece came in, where that is recorded.
+    /// When the last piece came in, if it was live.
     received: Option<Timestamp>,
     /// Bytes of the files that are done, as they lie there.
     done: u64,
@@ -274,13 +275,17 @@ impl FileSource {
         Layout { format, schema, chunk_size: self.options.chunk_size }
     }
 
-    /// Enters in the recording, if there is one, what has come in.
-    fn record(&mut self, input: Option<&Input>) -> Result<()> {
+    /// Takes note of when a piece came in, in the recording too, if there is one.
+    fn note(&mut self, input: Option<&Input>) -> Result<()> {
+        self.received = match &self.open {
+            Some(Open::Recording(recording)) => recording.received(),
+            // History is believed as it is.
+            Some(Open::File(file)) if !file.blocks.is_live() => None,
+            _ => Some(self.options.clock.read()),
+        };
         if let (Some(recorder), Some(input), Some(open)) = (&self.options.record, input, &self.open) {
             let (stem, head) = open.stream();
-            let received = self.options.clock.read();
-            recorder.add(input, received, stem, head)?;
-            self.received = Some(received);
+            recorder.add(input, self.received, stem, head)?;
         }
         Ok(())
     }
@@ -305,7 +310,7 @@ impl Source for FileSource {
 
     fn next(&mut self, _sensors: &mut dyn SensorLookup) -> Result<Option<Input>> {
         let input = self.step()?;
-        self.record(input.as_ref())?;
+        self.note(input.as_ref())?;
         Ok(input)
     }
 
@@ -317,15 +322,12 @@ impl Source for FileSource {
             _ => None,
         };
         self.sequence += 1;
-        self.record(left.as_ref())?;
+        self.note(left.as_ref())?;
         Ok(left)
     }
 
     fn received(&self) -> Option<Timestamp> {
-        match &self.open {
-            Some(Open::Recording(recording)) => recording.received(),
-            _ => self.received,
-        }
+        self.received
     }
 
     fn offset(&self) -> Offset {
@@ -371,18 +373,22 @@ impl Source for FileSource {
     }
 
     fn save(&self) -> Result<Option<Vec<u8>>> {
-        match &self.open {
-            Some(Open::Growing(follower)) => follower.save().map(Some),
-            _ => resume::save(&self.files, self.offset()).map(Some),
-        }
+        let place = match &self.open {
+            Some(Open::Growing(follower)) => Place::Growing(follower.save()?),
+            _ => Place::Files(resume::save(&self.files, self.offset())?),
+        };
+        place.to_bytes().map(Some)
     }
 
     fn restore(&mut self, state: &[u8]) -> Result<()> {
-        if let Some(Open::Growing(follower)) = &mut self.open {
-            return follower.restore(state);
+        match (Place::from_bytes(state)?, &mut self.open) {
+            (Place::Growing(place), Some(Open::Growing(follower))) => follower.restore(&place),
+            (Place::Files(_), Some(Open::Growing(_))) | (Place::Growing(_), _) => Err(Error::config(
+                "what was read of the input cannot be found again: at the checkpoint, `follow` was another",
+            )
+            .with_help("undo that, or start anew with another --state")),
+            (Place::Files(place), _) => self.seek(resume::check(&self.files, &place)?),
         }
-        let offset = resume::check(&self.files, state)?;
-        self.seek(offset)
     }
 
     fn progress(&self) -> Progress {

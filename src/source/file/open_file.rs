@@ -126,7 +126,7 @@ impl OpenFile {
                 return Err(self.endless());
             }
             match self.blocks.more()? {
-                Arrival::Bytes => {}
+                Arrival::Bytes(_) => {}
                 Arrival::Nothing => return Ok(Next::Nothing),
                 Arrival::End if self.blocks.there().0.is_empty() => return Ok(Next::End),
                 Arrival::End => {}

@@ -44,6 +44,16 @@ impl InputFile {
         Self { name: Arc::clone(&name), stem: name, path: None, address: Some(address) }
     }
 
+    /// The path of a regular file, which standard input may be too.
+    pub(super) fn regular(&self) -> Option<PathBuf> {
+        let path = match (&self.path, &self.address) {
+            (Some(path), _) => path.clone(),
+            (None, None) => PathBuf::from(STDIN),
+            (None, Some(_)) => return None,
+        };
+        path.metadata().is_ok_and(|meta| meta.is_file()).then_some(path)
+    }
+
     /// How many bytes it has, if that is known.
     pub fn len(&self) -> Option<u64> {
         let meta = std::fs::metadata(self.path.as_ref()?).ok()?;
@@ -55,6 +65,9 @@ impl InputFile {
         self.len() == Some(0)
     }
 }
+
+/// Standard input, to be opened once more: then whoever reads it has its own place in it.
+pub(super) const STDIN: &str = "/dev/fd/0";
 
 /// Whether a pattern means something that may keep its reader waiting.
 pub(super) fn may_wait(pattern: &str) -> bool {

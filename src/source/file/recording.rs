@@ -31,8 +31,8 @@ const MAX_FRAME: usize = 64 << 20;
 /// What came at one time.
 #[derive(Debug, Serialize, Deserialize)]
 struct Frame {
-    /// When, in nanoseconds since 1970, by the clock of the machine that received it.
-    received: i64,
+    /// When, in nanoseconds since 1970, by the clock of the machine that received it; `None` for history that lay there.
+    received: Option<i64>,
     /// The stream as messages name it, and the sensor that it is of where it has no sensor column.
     file: String,
     stem: String,
@@ -79,8 +79,14 @@ impl Recorder {
         self.frame(&schema.fields())
     }
 
-    /// Adds what came in at `received`, of a stream with this `stem` and `head`.
-    pub(super) fn add(&self, input: &Input, received: Timestamp, stem: &str, head: &[u8]) -> Result<()> {
+    /// Adds what came in, at `received` where it was live, of a stream with this `stem` and `head`.
+    pub(super) fn add(
+        &self,
+        input: &Input,
+        received: Option<Timestamp>,
+        stem: &str,
+        head: &[u8],
+    ) -> Result<()> {
         let (file, offset, content) = match input {
             Input::Nothing => return Ok(()),
             Input::Chunk(chunk) => {
@@ -93,7 +99,8 @@ impl Recorder {
             }
         };
         let (stem, head) = (stem.to_owned(), head.to_vec());
-        self.frame(&Frame { received: received.as_nanos(), file, stem, head, offset, content })
+        let received = received.map(Timestamp::as_nanos);
+        self.frame(&Frame { received, file, stem, head, offset, content })
     }
 
     /// Hands everything to the system.
@@ -218,12 +225,12 @@ impl Recording {
                 None => return Ok(None),
             },
         };
-        if let Some(wait) = self.wait(frame.received) {
+        if let Some(wait) = frame.received.and_then(|received| self.wait(received)) {
             std::thread::sleep(wait.min(PATIENCE));
             self.next = Some(frame);
             return Ok(Some(Input::Nothing));
         }
-        self.received = Some(Timestamp::from_nanos(frame.received));
+        self.received = frame.received.map(Timestamp::from_nanos);
         self.played = self.frames.bytes;
         self.play(frame, sequence).map(Some)
     }

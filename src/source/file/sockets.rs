@@ -38,6 +38,9 @@ const BACKLOG: i32 = 4096;
 /// Connections and datagrams that are taken in before others have their turn.
 const AT_ONCE: usize = 256;
 
+/// Bytes that are read before they are handed on; who is ready still is asked again.
+const READ_AT_ONCE: u64 = 1 << 20;
+
 /// Before another try to connect: this long, and twice that after every failure.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
@@ -226,7 +229,11 @@ impl Sockets {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(Error::io("wait at", &self.address, &error.into())),
         }
+        let enough = self.bytes + READ_AT_ONCE;
         for event in events {
+            if self.bytes >= enough {
+                break;
+            }
             match event.data.u64() {
                 OWN => self.own()?,
                 connection => self.receive(connection),
@@ -474,7 +481,7 @@ fn unavailable(address: &Address, error: &io::Error) -> Error {
     }
 }
 
-/// Connects, for a second at most, so that a stop need not wait for longer.
+/// Connects. An address that does not answer is given up after a second, so that a stop need not wait for much longer.
 fn connect(address: &Address) -> Result<Peer> {
     const PATIENCE: Duration = Duration::from_secs(1);
     let failed = |error: io::Error| Error::io("connect to", address, &error);

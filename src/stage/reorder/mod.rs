@@ -209,7 +209,8 @@ impl Sorting {
 
     /// Drops the rows of the store that have left, once they are the larger part.
     fn compact(&mut self) {
-        if self.store.len() < 2 * self.live + 1024 {
+        // Every series is looked at then, which must not cost more than the rows that go.
+        if self.store.len() < 2 * self.live + self.series.as_slice().len().max(1024) {
             return;
         }
         let mut rows = Vec::with_capacity(self.live);
