@@ -52,6 +52,7 @@
 pub mod error;
 pub mod metrics;
 pub mod offset;
+mod random;
 pub mod time;
 
 // Data.

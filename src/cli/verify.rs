@@ -34,6 +34,14 @@ pub(super) fn verify(args: &VerifyArgs) -> Outcome {
     let seed = args.seed.unwrap_or_else(|| Clock::default().read().as_nanos().unsigned_abs() % 1_000_000_007);
     let verdict = run(&make, scratch.path(), &VerifyOptions { seed, rounds: args.rounds })?;
     match verdict.difference {
+        None if verdict.failure.is_some() => Err(Failure::from(
+            Error::data(format!(
+                "{} of running failed in the same way: {}",
+                ways(verdict.ways),
+                verdict.failure.unwrap_or_default()
+            ))
+            .with_help("mend that, as `tidemill run` would have it mended; then verify again"),
+        )),
         Some(difference) => Err(Failure::from(
             Error::internal(format!("not all ways of running give the same; {difference}"))
                 .with_help(format!("this is a bug, or a part whose result depends on more than its input; `--seed {seed}` runs the same again")),

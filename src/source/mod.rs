@@ -63,6 +63,9 @@ pub struct OpenOptions {
     pub chunk_size: usize,
     /// Whether batches must say where each record came from ([`Batch::origins`]).
     pub origins: bool,
+    /// Plain files are read as live input is, in pieces of random sizes, of which this is the seed: what comes out must not depend on
+    /// that.
+    pub shred: Option<u64>,
     /// Keeps what comes in as it came, to be played again.
     pub record: Option<Recorder>,
     /// How many times as fast as it was received a recording is played; as fast as possible where `None`.
@@ -79,6 +82,7 @@ impl Default for OpenOptions {
             io: Io::Auto,
             chunk_size: 1 << 20,
             origins: false,
+            shred: None,
             record: None,
             speed: None,
             stop: Arc::default(),

@@ -21,7 +21,8 @@ use crate::source::{OpenOptions, Progress};
 use crate::stage::Reach;
 use crate::streaming;
 
-use shredded::{Random, Shredded};
+use crate::random::Random;
+use shredded::Shredded;
 
 /// How often and by what chance.
 #[derive(Clone, Copy, Debug)]
@@ -43,6 +44,8 @@ pub struct Verdict {
     pub files: Vec<String>,
     /// The first difference.
     pub difference: Option<Difference>,
+    /// What went wrong in the plain run, and, where there is no difference, in all others.
+    pub failure: Option<String>,
 }
 
 /// Two ways of running that did not give the same.
@@ -79,7 +82,9 @@ pub fn verify(
 ) -> Result<Verdict> {
     let mut ways = Ways { make, scratch, random: Random::new(options.seed), count: 0, can_resume: false };
     let plain = ways.plain()?;
-    let mut verdict = Verdict { ways: 1, records: plain.records, files: plain.names(), difference: None };
+    let (records, files) = (plain.records, plain.names());
+    let failure = plain.has_failed.then(|| plain.end.clone());
+    let mut verdict = Verdict { ways: 1, records, files, difference: None, failure };
     for round in 0..options.rounds {
         for kind in [Kind::Bounded, Kind::Live, Kind::Resumed] {
             if kind == Kind::Resumed && !ways.can_resume {
@@ -109,6 +114,7 @@ struct Outcome {
     files: BTreeMap<String, Vec<u8>>,
     /// How it ended: what went wrong, or the ledgers.
     end: String,
+    has_failed: bool,
     records: u64,
 }
 
@@ -155,12 +161,14 @@ impl Ways<'_> {
         let (way, result) = match kind {
             Kind::Bounded => (format!("bounded, {how}"), executor::run(&pipeline, &options, &mut ())),
             Kind::Live => {
-                let seed = self.random.next();
+                let (seed, mut options) = (self.random.next(), options.clone());
+                // What is read is of random size, and so is what is made of it.
+                options.open.shred = Some(seed);
                 let live = |mut pipeline: Pipeline| {
                     pipeline.source = Arc::new(Shredded::new(Arc::clone(&pipeline.source), seed));
                     streaming::run(&pipeline, &options, &mut ())
                 };
-                (format!("live, {how}, cut again at random"), learnt(pipeline).and_then(live))
+                (format!("live, {how}, read and cut again at random"), learnt(pipeline).and_then(live))
             }
             Kind::Resumed => {
                 pipeline.sinks.retain(|sink| sink.spec.can_resume());
@@ -249,7 +257,7 @@ fn outcome(folder: &Path, result: &Result<crate::Report>) -> Result<Outcome> {
             files.insert(name, std::fs::read(&path).map_err(failed)?);
         }
     }
-    Ok(Outcome { files, end, records })
+    Ok(Outcome { files, end, has_failed: result.is_err(), records })
 }
 
 impl Outcome {

@@ -16,7 +16,8 @@ use super::wait::{self, Readable};
 use crate::batch::Bytes;
 use crate::chunk::Witness;
 use crate::error::{Error, ErrorKind, Result};
-use crate::source::Io;
+use crate::random::Random;
+use crate::source::{Io, OpenOptions};
 
 /// Files below this size are read: mapping them costs more than it saves.
 const MIN_MAPPED: u64 = 1 << 20;
@@ -53,6 +54,9 @@ pub(super) enum Arrival {
 /// Bytes that are read at once of an input that gives what is there.
 const READ: usize = 256 << 10;
 
+/// And where chance says how many: a few records at most, and mostly a part of one.
+const SHREDS: u64 = 200;
+
 /// A file that is read: what has been read and not taken yet.
 struct Stream {
     reader: Box<dyn Read + Send>,
@@ -63,6 +67,8 @@ struct Stream {
     buffer: Vec<u8>,
     /// Where a live file is read to.
     scratch: Vec<u8>,
+    /// How many bytes at a time, where that is for chance to say.
+    sizes: Option<Random>,
     has_ended: bool,
     /// Whether what is read is what lies there; if not, the decompressing thread counts.
     is_plain: bool,
@@ -76,7 +82,7 @@ enum Live {
 }
 
 impl Blocks {
-    pub(super) fn open(input: &InputFile, io: Io) -> Result<Self> {
+    pub(super) fn open(input: &InputFile, options: &OpenOptions) -> Result<Self> {
         let name = Arc::clone(&input.name);
         let failed = |error| Error::io("read", &name, &error);
         let mut file = match &input.path {
@@ -88,13 +94,17 @@ impl Blocks {
         let meta = file.metadata().map_err(failed)?;
         if may_wait(&meta) {
             wait::widen(&file);
-            let bytes = Kind::Stream(Stream::live(file));
+            let bytes = Kind::Stream(Stream::live(file, None));
+            return Ok(Self { name, bytes, opened: None });
+        }
+        if let Some(seed) = options.shred {
+            let bytes = Kind::Stream(Stream::live(file, Some(Random::new(seed))));
             return Ok(Self { name, bytes, opened: None });
         }
         if meta.is_dir() {
             return Err(Error::config(format!("`{name}` is a folder")));
         }
-        let bytes = match mapping(&mut file, &meta, io, &name)? {
+        let bytes = match mapping(&mut file, &meta, options.io, &name)? {
             Some(map) => Kind::Mapped(map),
             None => {
                 let twin = meta.is_file().then(|| file.try_clone()).transpose().map_err(failed)?;
@@ -211,11 +221,10 @@ fn stdin() -> std::io::Result<File> {
 }
 
 /// Reads once what is there into `scratch`, or waits for a moment.
-fn read_once(file: &mut File, scratch: &mut Vec<u8>) -> std::io::Result<Arrival> {
+fn read_once(file: &mut File, scratch: &mut [u8]) -> std::io::Result<Arrival> {
     if wait::readable(&*file)? == Readable::NotYet {
         return Ok(Arrival::Nothing);
     }
-    scratch.resize(READ, 0);
     match file.read(scratch) {
         Ok(0) => Ok(Arrival::End),
         Ok(read) => Ok(Arrival::Bytes(read)),
@@ -277,13 +286,14 @@ pub(super) fn may_wait(meta: &Metadata) -> bool {
 
 impl Stream {
     /// Gives what is there.
-    fn live(file: File) -> Self {
+    fn live(file: File, sizes: Option<Random>) -> Self {
         Self {
             reader: Box::new(std::io::empty()),
             seekable: None,
             live: Some(Live::Plain(file)),
             buffer: Vec::new(),
             scratch: Vec::new(),
+            sizes,
             has_ended: false,
             is_plain: true,
             consumed: Arc::default(),
@@ -293,7 +303,11 @@ impl Stream {
     fn more(&mut self, name: &str) -> Result<Arrival> {
         let arrived = match &mut self.live {
             None => return Ok(Arrival::End),
-            Some(Live::Plain(file)) => read_once(file, &mut self.scratch),
+            Some(Live::Plain(file)) => {
+                let most = self.sizes.as_mut().map_or(READ, |sizes| 1 + sizes.below(SHREDS) as usize);
+                self.scratch.resize(most.max(self.scratch.len()), 0);
+                read_once(file, &mut self.scratch[..most])
+            }
             Some(Live::Packed(unpacked)) => unpacked.next(&mut self.scratch),
         };
         let arrived = arrived.map_err(|error| read_error(name, &error))?;
@@ -347,6 +361,7 @@ impl Stream {
                     live: None,
                     buffer: start,
                     scratch: Vec::new(),
+                    sizes: None,
                     has_ended: false,
                     is_plain: true,
                     consumed,
@@ -367,6 +382,7 @@ impl Stream {
                     live: None,
                     buffer: Vec::new(),
                     scratch: Vec::new(),
+                    sizes: None,
                     has_ended: false,
                     is_plain: false,
                     consumed,

@@ -121,7 +121,7 @@ impl FileSource {
         let total = files.iter().map(InputFile::len).sum();
         let (schema, blocks) = match &first.address {
             None => {
-                let mut blocks = Blocks::open(first, options.io)?;
+                let mut blocks = Blocks::open(first, options)?;
                 await_head(first, &mut blocks, options, |head| format.knows_columns(head))?;
                 let (bytes, is_whole) = blocks.head()?;
                 (format.schema(head(first, bytes, is_whole)?)?, Some(blocks))
@@ -259,7 +259,7 @@ impl FileSource {
     fn open_at(&self, at: usize) -> Result<Open> {
         let file = &self.files[at];
         let Some(address) = &file.address else {
-            return self.bind(at, Blocks::open(file, self.options.io)?);
+            return self.bind(at, Blocks::open(file, &self.options)?);
         };
         Ok(Open::Sockets(Box::new(Sockets::open(address, at as u64, self.layout())?)))
     }
@@ -280,7 +280,7 @@ impl FileSource {
         self.received = match &self.open {
             Some(Open::Recording(recording)) => recording.received(),
             // History is believed as it is.
-            Some(Open::File(file)) if !file.blocks.is_live() => None,
+            Some(Open::File(file)) if !file.blocks.is_live() || self.options.shred.is_some() => None,
             _ => Some(self.options.clock.read()),
         };
         if let (Some(recorder), Some(input), Some(open)) = (&self.options.record, input, &self.open) {
