@@ -6,14 +6,15 @@ mod clock;
 mod command;
 #[path = "live/crowds.rs"]
 mod crowds;
+#[path = "live/follow.rs"]
+mod follow;
 #[path = "live/ongoing.rs"]
 mod ongoing;
 
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::UdpSocket;
 use std::os::unix::net::UnixStream;
-use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -155,103 +156,6 @@ fn a_clock_a_year_ahead_is_not_believed() {
     let letters = dead(folder.path());
     assert_eq!((letters.len(), &letters[0]["kind"]), (1, &"ahead".into()));
     assert_eq!(letters[0]["raw"], "2200-01-01T00:00:00Z,a,9");
-}
-
-fn append(path: &Path, text: &str) {
-    let file = OpenOptions::new().create(true).append(true).open(path);
-    file.and_then(|mut file| file.write_all(text.as_bytes())).expect("written");
-}
-
-#[test]
-fn growing_files_are_followed_through_rotation_truncation_and_new_ones() {
-    let folder = folder();
-    let log = folder.path().join("a.log.csv");
-    append(&log, &at(0, "a", "1"));
-    write(folder.path(), &format!("path = '*.log.csv'\nfollow = true\n{COLUMNS}"));
-    let mut run = Run::start(folder.path(), &[]);
-    assert_eq!(run.lines(2)[1], "2026-01-01T00:00:00Z,a,1,1");
-    append(&log, "2026-01-01T00:00:01Z,a,");
-    append(&log, "3\n");
-    assert_eq!(run.line(), "2026-01-01T00:00:01Z,a,3,2");
-    // Renamed: what its writer still appends is read, and the new file of that name too.
-    let rotated = folder.path().join("a.log.1");
-    std::fs::rename(&log, &rotated).expect("renamed");
-    append(&rotated, &at(2, "a", "5"));
-    assert_eq!(run.line(), "2026-01-01T00:00:02Z,a,5,4");
-    append(&log, &at(3, "a", "7"));
-    assert_eq!(run.line(), "2026-01-01T00:00:03Z,a,7,6");
-    // Cut off and written anew.
-    File::create(&log).expect("cut off").write_all(at(4, "a", "9").trim_end().as_bytes()).expect("written");
-    std::thread::sleep(Duration::from_millis(50));
-    append(&log, "0\n");
-    assert_eq!(run.line(), "2026-01-01T00:00:04Z,a,90,48.5");
-    append(&folder.path().join("b.log.csv"), &at(0, "b", "2"));
-    assert_eq!(run.line(), "2026-01-01T00:00:00Z,b,2,2");
-    run.stop();
-}
-
-#[test]
-fn a_follower_that_was_killed_goes_on_where_its_last_checkpoint_was_whatever_the_files_are_called_now() {
-    let folder = folder();
-    let log = folder.path().join("a.log.csv");
-    let pipeline = format!(
-        "[source]\ntype = 'csv'\npath = 'a.log.csv'\nfollow = true\n{COLUMNS}\n[[stage]]\ntype = 'moving_average'\nwindow = 3\n\
-         [[sink]]\ntype = 'csv'\npath = 'out.csv'\n"
-    );
-    std::fs::write(folder.path().join("p.toml"), pipeline).expect("written");
-    let due = |records: u32| {
-        let mut out = "t,sensor,v,v_avg\n".to_owned();
-        for second in 0..records {
-            let first = second.saturating_sub(2);
-            let mean = f64::from((first..=second).sum::<u32>()) / f64::from(second - first + 1);
-            out += &format!("{},{mean}\n", at(second, "a", &second.to_string()).trim_end());
-        }
-        out
-    };
-    let state = folder.path().join("state");
-    let part = || {
-        let names = std::fs::read_dir(folder.path()).expect("a folder");
-        let mut parts = names.map(|name| name.expect("a name").path());
-        parts.find(|path| path.to_string_lossy().contains(".out.csv.part-"))
-    };
-    let arguments = ["--state", "state", "--checkpoint-every", "5ms"];
-    let checkpoints = || {
-        let names = std::fs::read_dir(&state)
-            .into_iter()
-            .flatten()
-            .filter_map(|name| name.ok()?.file_name().into_string().ok());
-        names.filter(|name| name.starts_with("checkpoint-")).count()
-    };
-    let mut written = 0;
-    for round in 0..4 {
-        let mut run = Run::start(folder.path(), &arguments);
-        for _ in 0..50 {
-            append(&log, &at(written, "a", &written.to_string()));
-            written += 1;
-        }
-        patiently("waiting for a checkpoint", || (checkpoints() > 0).then_some(()));
-        if round % 2 == 0 {
-            patiently("waiting for output", || {
-                part().and_then(|part| std::fs::read(part).ok()).filter(|out| out.len() > 40)
-            });
-        }
-        run.child.kill().expect("killed");
-        run.child.wait().expect("an end");
-        if round == 1 {
-            // Nobody watches while it is rotated, and written to once more.
-            append(&log, &at(written, "a", &written.to_string()));
-            written += 1;
-            std::fs::rename(&log, folder.path().join("a.log.csv.1")).expect("renamed");
-        }
-    }
-    let run = Run::start(folder.path(), &arguments);
-    let whole = due(written);
-    patiently("waiting for all of it", || {
-        part().and_then(|part| std::fs::read_to_string(part).ok()).filter(|out| out.len() >= whole.len())
-    });
-    let (_, said) = run.stop();
-    assert!(said.contains("went on from"), "{said}");
-    assert_eq!(std::fs::read_to_string(part().expect("in the making")).expect("text"), whole);
 }
 
 #[test]

@@ -2,18 +2,23 @@
 //!
 //! A file is known by device, inode and first bytes, not by its name. So one that was renamed is read to its end and not again under
 //! its new name, and one that was cut off and written anew begins anew. Nothing is mapped: whoever writes may cut it off at any time.
+//!
+//! Files that are found together are read in the order in which they were written to last, so that logs which were rotated
+//! several times meanwhile come in the order of their records.
 
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::{File, Metadata};
 use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
+use super::descriptors;
 use super::framing::{Framing, Layout};
 use super::paths::{self, InputFile};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::offset::{Offset, Sequence};
 use crate::source::Input;
 
@@ -23,11 +28,17 @@ const PAUSE: Duration = Duration::from_millis(5);
 /// How often to look for new files, and for files that have another name.
 const SCAN: Duration = Duration::from_millis(200);
 
-/// A file that has lost its name is read on for this long: its writer may not have noticed yet.
+/// A file that has lost its name is read on until it has not grown for this long: its writer may not have noticed yet.
 const GRACE: Duration = Duration::from_secs(5);
 
 /// Bytes at the beginning of a file that tell it from another with its inode.
 const BEGINNING: usize = 1 << 10;
+
+/// Files that are let go are remembered, so that they are known if they come back: so many.
+const REMEMBERED: usize = 1000;
+
+/// What happened is told at the end, so many times; the rest is counted.
+const TOLD: usize = 20;
 
 /// Bytes that are read at once.
 const READ: usize = 256 << 10;
@@ -43,31 +54,54 @@ pub(super) struct Follower {
     scanned: Instant,
     scratch: Vec<u8>,
     bytes: u64,
+    /// Files that were let go, where each was read to.
+    gone: Vec<Seen>,
+    /// Files that cannot be followed: they are packed, and hold what was read before they were; or they may not be opened.
+    packed: BTreeSet<PathBuf>,
+    closed: BTreeSet<PathBuf>,
     /// What happened, for the summary.
     notes: Vec<String>,
+    more_notes: u64,
 }
 
 /// One file.
 struct Tail {
     path: PathBuf,
     file: File,
-    identity: (u64, u64),
+    identity: Identity,
     /// CRC-32C of the first bytes, and how many those are.
     beginning: (u32, usize),
     framing: Framing,
     /// Where the next read begins.
     at: u64,
-    /// When it was seen to have lost its name.
-    nameless: Option<Instant>,
+    /// When it was written to last, as far as has been looked at.
+    modified: Option<SystemTime>,
+    /// Whether it has a name that fits.
+    is_named: bool,
+    /// Since when it has not grown, or has its name.
+    still: Instant,
+    /// It has other columns than the input, and is not read.
+    is_refused: bool,
 }
 
+/// Device and inode.
+type Identity = (u64, u64);
+
 /// A file as a checkpoint has it.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Seen {
     path: PathBuf,
-    identity: (u64, u64),
+    identity: Identity,
     beginning: (u32, usize),
     offset: Offset,
+    is_refused: bool,
+}
+
+/// A file that is not known yet.
+struct Found {
+    /// When it was written to last, when it was made: the order in which those found together are read.
+    written: [Option<SystemTime>; 2],
+    path: PathBuf,
 }
 
 impl Follower {
@@ -76,6 +110,8 @@ impl Follower {
     /// # Errors
     /// When a folder cannot be looked into.
     pub(super) fn open(patterns: &[String], extensions: &[&str], layout: Layout) -> Result<Self> {
+        // Every file takes a descriptor.
+        descriptors::raise_limit();
         let mut follower = Self {
             patterns: patterns.to_vec(),
             extensions: extensions.iter().map(|&extension| extension.to_owned()).collect(),
@@ -85,7 +121,11 @@ impl Follower {
             scanned: Instant::now(),
             scratch: vec![0; READ],
             bytes: 0,
+            gone: Vec::new(),
+            packed: BTreeSet::new(),
+            closed: BTreeSet::new(),
             notes: Vec::new(),
+            more_notes: 0,
         };
         follower.scan()?;
         Ok(follower)
@@ -124,18 +164,35 @@ impl Follower {
 
     /// What is worth knowing at the end.
     pub(super) fn remarks(&self) -> Vec<String> {
-        self.notes.clone()
+        let mut remarks = self.notes.clone();
+        let listed = |paths: &BTreeSet<PathBuf>| {
+            let first = paths.first().map(|path| path.display().to_string()).unwrap_or_default();
+            let more = paths.len().saturating_sub(1);
+            if more == 0 { first } else { format!("{first} and {more} more") }
+        };
+        if self.more_notes > 0 {
+            remarks.push(format!("and {} more of that kind", self.more_notes));
+        }
+        if !self.packed.is_empty() {
+            let packed = listed(&self.packed);
+            remarks.push(format!("not followed, because packed files do not grow: {packed}"));
+        }
+        if !self.closed.is_empty() {
+            remarks.push(format!("not read, because it cannot be opened: {}", listed(&self.closed)));
+        }
+        remarks
+    }
+
+    fn note(&mut self, note: String) {
+        match self.notes.len() < TOLD {
+            true => self.notes.push(note),
+            false => self.more_notes += 1,
+        }
     }
 
     /// Where it is in all files.
     pub(super) fn save(&self) -> Result<Vec<u8>> {
-        let seen = |tail: &Tail| Seen {
-            path: tail.path.clone(),
-            identity: tail.identity,
-            beginning: tail.beginning,
-            offset: tail.framing.offset(),
-        };
-        postcard::to_stdvec(&self.tails.iter().map(seen).collect::<Vec<_>>())
+        postcard::to_stdvec(&self.tails.iter().map(Tail::seen).collect::<Vec<_>>())
             .map_err(|error| Error::internal(format!("the place in the input cannot be saved: {error}")))
     }
 
@@ -147,7 +204,7 @@ impl Follower {
         for seen in seen {
             match self.find(&seen)? {
                 Some(tail) => tails.push(tail),
-                None => self.notes.push(format!(
+                None => self.note(format!(
                     "{}: the file that was read to byte {} is gone; what was appended to it since is missing",
                     seen.path.display(),
                     seen.offset.at
@@ -168,112 +225,237 @@ impl Follower {
         let others =
             std::fs::read_dir(folder).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
         for path in std::iter::once(seen.path.clone()).chain(others) {
-            let Ok(file) = File::open(&path) else { continue };
-            let Ok(meta) = file.metadata() else { continue };
-            if identity(&meta) != seen.identity || meta.len() < seen.offset.at {
-                continue;
-            }
-            let mut tail = self.tail(&path, file, &meta)?;
-            if checksum(&tail.file, seen.beginning.1).map_err(|error| tail.failed(&error))? != seen.beginning
+            // Others there may be pipes, which must not be opened.
+            let is_it = |meta: Metadata| meta.is_file() && identity(&meta) == seen.identity;
+            if path.metadata().is_ok_and(is_it)
+                && let Some(tail) = self.open_tail(&path)?
+                && let Some(tail) = self.at_its_place(tail, seen)?
             {
-                continue;
+                return Ok(Some(tail));
             }
-            tail.go_to(seen.offset, &self.layout)?;
-            return Ok(Some(tail));
         }
         Ok(None)
+    }
+
+    /// The file as a checkpoint or this run has left it; `None` where it is another one by now.
+    fn at_its_place(&self, mut tail: Tail, seen: &Seen) -> Result<Option<Tail>> {
+        let failed = |tail: &Tail, error: io::Error| tail.failed(&error);
+        let size = tail.file.metadata().map_err(|error| failed(&tail, error))?.len();
+        let beginning = checksum(&tail.file, seen.beginning.1).map_err(|error| failed(&tail, error))?;
+        if tail.identity != seen.identity || size < seen.offset.at || beginning != seen.beginning {
+            return Ok(None);
+        }
+        tail.is_refused = seen.is_refused;
+        if !tail.is_refused {
+            tail.go_to(seen.offset, &self.layout)?;
+        }
+        Ok(Some(tail))
     }
 
     /// Looks for new files, and for files that have lost their name.
     fn scan(&mut self) -> Result<()> {
         self.scanned = Instant::now();
-        let extensions: Vec<&str> = self.extensions.iter().map(String::as_str).collect();
-        let mut named = Vec::new();
-        for pattern in &self.patterns {
-            // A file that is not there may be the next time: it is being renamed, for one.
-            for InputFile { path, .. } in
-                paths::expand(std::slice::from_ref(pattern), &extensions).unwrap_or_default()
-            {
-                let Some(path) = path else { continue };
-                let Ok(file) = File::open(&path) else { continue };
-                let Ok(meta) = file.metadata() else { continue };
-                named.push(identity(&meta));
-                match self.tails.iter_mut().find(|tail| tail.identity == identity(&meta)) {
-                    Some(known) => known.path = path,
-                    None if meta.is_file() => {
-                        let tail = self.tail(&path, file, &meta)?;
-                        self.tails.push(tail);
-                    }
-                    None => {}
-                }
+        let (paths, is_all) = self.fitting();
+        let known: HashMap<Identity, usize> =
+            self.tails.iter().enumerate().map(|(at, tail)| (tail.identity, at)).collect();
+        let (mut named, mut found) = (HashSet::new(), Vec::new());
+        for path in paths {
+            // Pipes and whatever else is no file must not be opened.
+            let Ok(meta) = path.metadata() else { continue };
+            if !meta.is_file() {
+                continue;
+            }
+            named.insert(identity(&meta));
+            match known.get(&identity(&meta)) {
+                Some(&at) => self.tails[at].path = path,
+                None => found.push(Found { written: [meta.modified().ok(), meta.created().ok()], path }),
             }
         }
-        for tail in &mut self.tails {
-            match named.contains(&tail.identity) {
-                true => tail.nameless = None,
-                false => _ = tail.nameless.get_or_insert_with(Instant::now),
+        // What cannot be looked at now has not lost its name.
+        let has_lost = |tail: &Tail| is_all && !named.contains(&tail.identity);
+        self.tails.iter_mut().for_each(|tail| tail.is_named = !has_lost(tail));
+        self.take_up(found)
+    }
+
+    /// The files that fit, and whether those are all: a folder may not be readable now.
+    fn fitting(&mut self) -> (Vec<PathBuf>, bool) {
+        let extensions: Vec<&str> = self.extensions.iter().map(String::as_str).collect();
+        let (mut all, mut is_all) = (Vec::new(), true);
+        for pattern in &self.patterns {
+            match paths::expand(std::slice::from_ref(pattern), &extensions) {
+                Ok(files) => all.extend(files.into_iter().filter_map(|file| file.path)),
+                // Nothing is there: it may be the next time.
+                Err(error) => is_all &= error.kind() == ErrorKind::Unavailable,
             }
+        }
+        let (packed, plain) = all.into_iter().partition(|path| paths::is_packed(path));
+        self.packed.extend::<Vec<_>>(packed);
+        (plain, is_all)
+    }
+
+    /// Begins to follow new files, those first that were written to first.
+    fn take_up(&mut self, mut found: Vec<Found>) -> Result<()> {
+        found.sort_by(|a, b| (a.written, &a.path).cmp(&(b.written, &b.path)));
+        for Found { path, .. } in found {
+            let Some(tail) = self.open_tail(&path)? else { continue };
+            // One that was let go may have come back.
+            let gone = self.gone.iter().position(|seen| seen.identity == tail.identity);
+            let seen = gone.map(|at| self.gone.remove(at));
+            let back = match &seen {
+                Some(seen) => self.at_its_place(tail, seen)?,
+                None => Some(tail),
+            };
+            let tail = match back {
+                Some(tail) => Some(tail),
+                None => self.open_tail(&path)?,
+            };
+            self.tails.extend(tail);
         }
         Ok(())
     }
 
-    fn tail(&self, path: &Path, file: File, meta: &Metadata) -> Result<Tail> {
+    /// The file at `path`, to be read from its beginning; `None` where it cannot be opened, or is gone again.
+    fn open_tail(&mut self, path: &Path) -> Result<Option<Tail>> {
+        // What has taken its place since it was looked at may be a pipe.
+        let file = match File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path) {
+            Ok(file) => file,
+            Err(error) if descriptors::are_used_up(&error) => {
+                return Err(Error::io("follow", path.display(), &error).with_help(
+                    "every file that is followed takes a descriptor: raise the limit with `ulimit -n`",
+                ));
+            }
+            Err(error) => {
+                if error.kind() != io::ErrorKind::NotFound {
+                    self.closed.insert(path.to_owned());
+                }
+                return Ok(None);
+            }
+        };
+        self.closed.remove(path);
+        let meta = file.metadata().map_err(|error| Error::io("look at", path.display(), &error))?;
+        if !meta.is_file() {
+            return Ok(None);
+        }
         let InputFile { name, stem, .. } = InputFile::new(path);
-        let framing = Framing::new(name, stem, 0);
-        let (path, identity) = (path.to_owned(), identity(meta));
-        Ok(Tail { path, file, identity, beginning: (0, 0), framing, at: 0, nameless: None })
+        Ok(Some(Tail {
+            path: path.to_owned(),
+            file,
+            identity: identity(&meta),
+            beginning: (0, 0),
+            framing: Framing::new(name, stem, 0),
+            at: 0,
+            modified: None,
+            is_named: true,
+            still: Instant::now(),
+            is_refused: false,
+        }))
     }
 
     /// Reads on in file `at`; `None` where nothing was appended.
     fn read(&mut self, at: usize, sequence: Sequence) -> Result<Option<Input>> {
-        let Self { tails, layout, scratch, bytes, notes, .. } = self;
-        let tail = &mut tails[at];
-        if let Some(input) = tail.framing.take(layout, false, sequence)? {
+        if let Some(input) = self.take(at, false, sequence)? {
             return Ok(Some(input));
         }
+        let tail = &mut self.tails[at];
+        if tail.is_refused {
+            return Ok(self.let_go(at));
+        }
         if tail.was_cut_off()? {
-            notes.push(format!("{}: was cut off, and is read from its beginning", tail.path.display()));
             let unfinished = tail.framing.waiting() > 0;
             let rest = unfinished
-                .then(|| tail.framing.refuse("the file was cut off before the record ended", layout));
+                .then(|| tail.framing.refuse("the file was cut off before the record ended", &self.layout));
             tail.begin_anew();
+            let note = format!("{}: was cut off, and is read from its beginning", tail.path.display());
+            self.note(note);
             if rest.is_some() {
                 return Ok(rest);
             }
         }
         loop {
-            let read = tail.file.read_at(scratch, tail.at).map_err(|error| tail.failed(&error))?;
+            let tail = &mut self.tails[at];
+            let read = tail.file.read_at(&mut self.scratch, tail.at).map_err(|error| tail.failed(&error))?;
             if read == 0 {
                 break;
             }
-            (tail.at, *bytes) = (tail.at + read as u64, *bytes + read as u64);
-            tail.framing.push(&scratch[..read]);
-            tail.know()?;
-            if let Some(input) = tail.framing.take(layout, false, sequence)? {
+            self.bytes += read as u64;
+            tail.push(&self.scratch[..read])?;
+            if let Some(input) = self.take(at, false, sequence)? {
                 return Ok(Some(input));
             }
         }
-        if tail.nameless.is_some_and(|since| since.elapsed() >= GRACE) {
-            // Nobody will end its last record any more; the next time there is nothing left, and it goes.
-            if tail.framing.waiting() > 0 {
-                return tail.framing.take(layout, true, sequence);
-            }
-            tails.remove(at);
-            return Ok(Some(Input::Nothing));
+        let tail = &self.tails[at];
+        // Nobody will end its last record any more; the next time there is nothing left, and it goes.
+        if tail.is_left() && tail.framing.waiting() > 0 {
+            return self.take(at, true, sequence);
         }
-        Ok(None)
+        Ok(self.let_go(at))
+    }
+
+    /// The whole records of file `at` that have been read. One with other columns is set aside, and not read any more.
+    fn take(&mut self, at: usize, at_end: bool, sequence: Sequence) -> Result<Option<Input>> {
+        let tail = &mut self.tails[at];
+        if tail.is_refused {
+            return Ok(None);
+        }
+        match tail.framing.take(&self.layout, at_end, sequence) {
+            Err(error) if matches!(error.kind(), ErrorKind::Data | ErrorKind::Config) => {
+                tail.is_refused = true;
+                let aside = tail.framing.refuse(error.message(), &self.layout);
+                let note = format!("{}: is not read: {}", tail.path.display(), error.message());
+                self.note(note);
+                Ok(Some(aside))
+            }
+            taken => taken,
+        }
+    }
+
+    /// Lets file `at` go, if nobody writes to it any more.
+    fn let_go(&mut self, at: usize) -> Option<Input> {
+        if !self.tails[at].is_left() {
+            return None;
+        }
+        self.gone.push(self.tails.remove(at).seen());
+        if self.gone.len() > REMEMBERED {
+            self.gone.remove(0);
+        }
+        Some(Input::Nothing)
     }
 }
 
 impl Tail {
-    /// Whether it is shorter than what was read, or begins otherwise.
-    fn was_cut_off(&self) -> Result<bool> {
-        let size = self.file.metadata().map_err(|error| self.failed(&error))?.len();
-        if size < self.at {
-            return Ok(true);
+    fn seen(&self) -> Seen {
+        Seen {
+            path: self.path.clone(),
+            identity: self.identity,
+            beginning: self.beginning,
+            offset: self.framing.offset(),
+            is_refused: self.is_refused,
         }
-        // Where nothing was appended, nothing was written anew beyond what is known.
-        Ok(size > self.at && self.begins_otherwise()?)
+    }
+
+    /// Whether it has lost its name, and has not grown for a while.
+    fn is_left(&self) -> bool {
+        !self.is_named && self.still.elapsed() >= GRACE
+    }
+
+    /// Takes in what was appended.
+    fn push(&mut self, bytes: &[u8]) -> Result<()> {
+        self.at += bytes.len() as u64;
+        self.framing.push(bytes);
+        self.know()
+    }
+
+    /// Whether it is shorter than what was read, or begins otherwise.
+    fn was_cut_off(&mut self) -> Result<bool> {
+        let meta = self.file.metadata().map_err(|error| self.failed(&error))?;
+        let modified = meta.modified().ok();
+        let is_touched = std::mem::replace(&mut self.modified, modified) != modified;
+        if self.is_named || is_touched {
+            self.still = Instant::now();
+        }
+        // Where it is as long as it was and nobody has written to it, it begins as it did.
+        let may_differ = is_touched || meta.len() > self.at;
+        Ok(meta.len() < self.at || may_differ && self.begins_otherwise()?)
     }
 
     fn begins_otherwise(&self) -> Result<bool> {
@@ -294,6 +476,8 @@ impl Tail {
         let InputFile { name, stem, .. } = InputFile::new(&self.path);
         self.framing = Framing::new(name, stem, 0);
         (self.at, self.beginning) = (0, (0, 0));
+        // What is there may have been written a moment ago, in the same tick of the clock.
+        self.modified = None;
     }
 
     /// Goes to where a checkpoint has left it.
@@ -312,7 +496,7 @@ impl Tail {
     }
 }
 
-fn identity(meta: &Metadata) -> (u64, u64) {
+fn identity(meta: &Metadata) -> Identity {
     (meta.dev(), meta.ino())
 }
 

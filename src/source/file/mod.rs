@@ -4,6 +4,7 @@ mod address;
 mod beginning;
 mod blocks;
 mod decompress;
+mod descriptors;
 mod follow;
 mod framing;
 mod map;
@@ -183,14 +184,21 @@ impl FileSource {
             return Err(Error::config(format!("`{path}` is no file that could be followed"))
                 .with_help("leave `follow` out: what comes in there is read as it comes anyway"));
         }
+        if let Some(path) = options.patterns().iter().find(|path| paths::is_packed(Path::new(path))) {
+            return Err(Error::config(format!("`{path}` is packed, and packed files do not grow"))
+                .with_help(
+                    "leave `follow` out to read it as it is, or follow the file before it is packed",
+                ));
+        }
         // A glob that fits nothing yet may do later, if the options say it all.
         let files = options.files(extensions).unwrap_or_default();
-        let mut source = match files.iter().find(|file| !file.is_empty()) {
+        let is_plain = |file: &&InputFile| !file.path.as_ref().is_some_and(|path| paths::is_packed(path));
+        let mut source = match files.iter().filter(is_plain).find(|file| !file.is_empty()) {
             Some(first) => Self::open(format, vec![first.clone()], open)?,
             None => {
-                let schema = format
-                    .schema(Head { name: "", stem: "", bytes: &[], is_whole: true })
-                    .map_err(unnamed)?;
+                let name = options.patterns().first().map_or("", String::as_str);
+                let schema =
+                    format.schema(Head { name, stem: "", bytes: &[], is_whole: true }).map_err(unnamed)?;
                 Self {
                     format,
                     files: Vec::new(),

@@ -151,6 +151,12 @@ fn folder(path: &Path, extensions: &[&str]) -> Result<Vec<InputFile>> {
     Ok(paths.iter().map(|path| InputFile::new(path)).collect())
 }
 
+/// Whether the name says that the file is packed.
+pub(super) fn is_packed(path: &Path) -> bool {
+    path.extension()
+        .is_some_and(|extension| ["gz", "zst"].iter().any(|packed| extension.eq_ignore_ascii_case(packed)))
+}
+
 fn is_wanted(path: &Path, extensions: &[&str]) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
     let name = [".gz", ".zst"].iter().find_map(|packed| name.strip_suffix(packed)).unwrap_or(&name);

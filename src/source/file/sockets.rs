@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use rustix::event::epoll::{self, EventData, EventFlags};
 
 use super::address::Address;
+use super::descriptors;
 use super::framing::{Framing, Layout};
 use super::wait::PATIENCE;
 use crate::error::{Error, Result};
@@ -44,6 +45,9 @@ const READ_AT_ONCE: u64 = 1 << 20;
 /// Before another try to connect: this long, and twice that after every failure.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// Why a stream is refused whose columns are not those of the input.
+const OTHER_COLUMNS: &str = "its header is not that of the input";
 
 /// Who is waited for in the name of the address itself; connections count from 1.
 const OWN: u64 = 0;
@@ -112,7 +116,8 @@ impl Sockets {
     /// When the address cannot be had.
     pub(super) fn open(address: &Address, file: u64, layout: Layout) -> Result<Self> {
         let failed = |error: io::Error| unavailable(address, &error);
-        raise_limit();
+        // Every connection takes a descriptor.
+        descriptors::raise_limit();
         let own = match address {
             Address::TcpListen(host) => {
                 let listener = TcpListener::bind(&*address.resolve(host)?).map_err(failed)?;
@@ -252,13 +257,16 @@ impl Sockets {
                 Own::UnixListener(listener) => {
                     listener.accept().map(|(stream, _)| (Peer::Unix(stream), self.address.to_string()))
                 }
-                Own::Datagrams(..) => return self.datagrams(),
+                Own::Datagrams(..) => {
+                    self.datagrams();
+                    return Ok(());
+                }
                 Own::Dial { .. } => return Ok(()),
             };
             match accepted {
                 Ok((peer, name)) => self.welcome(peer, name),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) if is_out_of_descriptors(&error) => {
+                Err(error) if descriptors::are_used_up(&error) => {
                     self.make_room();
                     break;
                 }
@@ -320,12 +328,12 @@ impl Sockets {
         self.bytes += read as u64;
         self.waiting -= connection.framing.waiting();
         connection.framing.push(&self.scratch[..read]);
-        let taken = drain(&mut connection.framing, &self.layout, &mut self.ready, &mut self.counts);
+        let taken = take_whole(&mut connection.framing, &self.layout, &mut self.ready, &mut self.counts);
         self.waiting += connection.framing.waiting();
         if taken.is_err() {
             // Nothing that follows a header which is not the input's can be understood.
             self.counts.other_columns += 1;
-            self.refuse(id, "its header is not that of the input");
+            self.refuse(id, OTHER_COLUMNS);
             self.close(id);
         } else if self.waiting > MAX_WAITING {
             self.counts.refused += 1;
@@ -378,8 +386,9 @@ impl Sockets {
     }
 
     /// Reads datagrams: each has whole records, the last of which needs no line end.
-    fn datagrams(&mut self) -> Result<()> {
-        let Own::Datagrams(socket, framing) = &mut self.own else { return Ok(()) };
+    fn datagrams(&mut self) {
+        let Own::Datagrams(socket, framing) = &mut self.own else { return };
+        let mut is_ours = true;
         for _ in 0..AT_ONCE {
             let read = match socket.recv(&mut self.scratch) {
                 Ok(read) => read,
@@ -396,7 +405,10 @@ impl Sockets {
             }
             // A quote that is not closed in its datagram never is: it must not swallow the next one.
             if framing.waiting() >= READ || framing.is_open() {
-                drain(framing, &self.layout, &mut self.ready, &mut self.counts)?;
+                is_ours = take_whole(framing, &self.layout, &mut self.ready, &mut self.counts).is_ok();
+                if !is_ours {
+                    break;
+                }
                 if framing.waiting() > 0 {
                     self.counts.refused += 1;
                     self.ready
@@ -404,12 +416,20 @@ impl Sockets {
                 }
             }
         }
-        drain(framing, &self.layout, &mut self.ready, &mut self.counts)
+        // Whoever sends may begin anew with the right columns.
+        if !is_ours || take_whole(framing, &self.layout, &mut self.ready, &mut self.counts).is_err() {
+            self.counts.other_columns += 1;
+            self.ready.push_back(framing.refuse(OTHER_COLUMNS, &self.layout));
+            *framing = Framing::new(Arc::clone(&self.stem), Arc::clone(&self.stem), self.file);
+        }
     }
 }
 
 /// Moves all whole records to `ready`.
-fn drain(
+///
+/// # Errors
+/// When the stream begins with other columns.
+fn take_whole(
     framing: &mut Framing,
     layout: &Layout,
     ready: &mut VecDeque<Input>,
@@ -508,21 +528,6 @@ fn remove_stale(path: &Path) {
     if is_socket && UnixStream::connect(path).is_err() {
         let _gone = std::fs::remove_file(path);
     }
-}
-
-/// Every connection takes a descriptor: as many as the system grants.
-fn raise_limit() {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
-    if current < maximum || maximum.is_none() {
-        let _as_it_was = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
-    }
-}
-
-/// The process, or the whole system, has as many files open as may be.
-fn is_out_of_descriptors(error: &io::Error) -> bool {
-    use rustix::io::Errno;
-    [Errno::MFILE, Errno::NFILE].iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
 }
 
 fn is_for_later(error: &io::Error) -> bool {
