@@ -216,7 +216,7 @@ pub trait Source: Send {
     }
 
     /// When the piece given last came in, if it is live: a record that is far ahead of that is not believed
-    /// ([`max_ahead`](crate::pipeline::InputOptions::max_ahead)). History is believed as it is: then `None`.
+    /// (`max_ahead`). History is believed as it is: then `None`.
     fn received(&self) -> Option<Timestamp> {
         None
     }

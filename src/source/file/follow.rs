@@ -9,17 +9,16 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::{File, Metadata};
 use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
-use serde::{Deserialize, Serialize};
-
 use super::descriptors;
-use super::framing::{Framing, Layout};
-use super::paths::{self, InputFile};
+use super::framing::Layout;
+use super::paths;
+use super::tail::{Identity, Seen, Tail, identity};
 use crate::error::{Error, ErrorKind, Result};
-use crate::offset::{Offset, Sequence};
+use crate::offset::Sequence;
 use crate::source::Input;
 
 /// How long to wait before looking again whether a file has grown.
@@ -27,12 +26,6 @@ const PAUSE: Duration = Duration::from_millis(5);
 
 /// How often to look for new files, and for files that have another name.
 const SCAN: Duration = Duration::from_millis(200);
-
-/// A file that has lost its name is read on until it has not grown for this long: its writer may not have noticed yet.
-const GRACE: Duration = Duration::from_secs(5);
-
-/// Bytes at the beginning of a file that tell it from another with its inode.
-const BEGINNING: usize = 1 << 10;
 
 /// Files that are let go are remembered, so that they are known if they come back: so many.
 const REMEMBERED: usize = 1000;
@@ -62,39 +55,6 @@ pub(super) struct Follower {
     /// What happened, for the summary.
     notes: Vec<String>,
     more_notes: u64,
-}
-
-/// One file.
-struct Tail {
-    path: PathBuf,
-    file: File,
-    identity: Identity,
-    /// CRC-32C of the first bytes, and how many those are.
-    beginning: (u32, usize),
-    framing: Framing,
-    /// Where the next read begins.
-    at: u64,
-    /// When it was written to last, as far as has been looked at.
-    modified: Option<SystemTime>,
-    /// Whether it has a name that fits.
-    is_named: bool,
-    /// Since when it has not grown, or has its name.
-    still: Instant,
-    /// It has other columns than the input, and is not read.
-    is_refused: bool,
-}
-
-/// Device and inode.
-type Identity = (u64, u64);
-
-/// A file as a checkpoint has it.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct Seen {
-    path: PathBuf,
-    identity: Identity,
-    beginning: (u32, usize),
-    offset: Offset,
-    is_refused: bool,
 }
 
 /// A file that is not known yet.
@@ -229,27 +189,12 @@ impl Follower {
             let is_it = |meta: Metadata| meta.is_file() && identity(&meta) == seen.identity;
             if path.metadata().is_ok_and(is_it)
                 && let Some(tail) = self.open_tail(&path)?
-                && let Some(tail) = self.at_its_place(tail, seen)?
+                && let Some(tail) = tail.at_its_place(seen, &self.layout)?
             {
                 return Ok(Some(tail));
             }
         }
         Ok(None)
-    }
-
-    /// The file as a checkpoint or this run has left it; `None` where it is another one by now.
-    fn at_its_place(&self, mut tail: Tail, seen: &Seen) -> Result<Option<Tail>> {
-        let failed = |tail: &Tail, error: io::Error| tail.failed(&error);
-        let size = tail.file.metadata().map_err(|error| failed(&tail, error))?.len();
-        let beginning = checksum(&tail.file, seen.beginning.1).map_err(|error| failed(&tail, error))?;
-        if tail.identity != seen.identity || size < seen.offset.at || beginning != seen.beginning {
-            return Ok(None);
-        }
-        tail.is_refused = seen.is_refused;
-        if !tail.is_refused {
-            tail.go_to(seen.offset, &self.layout)?;
-        }
-        Ok(Some(tail))
     }
 
     /// Looks for new files, and for files that have lost their name.
@@ -302,7 +247,7 @@ impl Follower {
             let gone = self.gone.iter().position(|seen| seen.identity == tail.identity);
             let seen = gone.map(|at| self.gone.remove(at));
             let back = match &seen {
-                Some(seen) => self.at_its_place(tail, seen)?,
+                Some(seen) => tail.at_its_place(seen, &self.layout)?,
                 None => Some(tail),
             };
             let tail = match back {
@@ -336,19 +281,7 @@ impl Follower {
         if !meta.is_file() {
             return Ok(None);
         }
-        let InputFile { name, stem, .. } = InputFile::new(path);
-        Ok(Some(Tail {
-            path: path.to_owned(),
-            file,
-            identity: identity(&meta),
-            beginning: (0, 0),
-            framing: Framing::new(name, stem, 0),
-            at: 0,
-            modified: None,
-            is_named: true,
-            still: Instant::now(),
-            is_refused: false,
-        }))
+        Ok(Some(Tail::new(path, file, &meta)))
     }
 
     /// Reads on in file `at`; `None` where nothing was appended.
@@ -420,95 +353,4 @@ impl Follower {
         }
         Some(Input::Nothing)
     }
-}
-
-impl Tail {
-    fn seen(&self) -> Seen {
-        Seen {
-            path: self.path.clone(),
-            identity: self.identity,
-            beginning: self.beginning,
-            offset: self.framing.offset(),
-            is_refused: self.is_refused,
-        }
-    }
-
-    /// Whether it has lost its name, and has not grown for a while.
-    fn is_left(&self) -> bool {
-        !self.is_named && self.still.elapsed() >= GRACE
-    }
-
-    /// Takes in what was appended.
-    fn push(&mut self, bytes: &[u8]) -> Result<()> {
-        self.at += bytes.len() as u64;
-        self.framing.push(bytes);
-        self.know()
-    }
-
-    /// Whether it is shorter than what was read, or begins otherwise.
-    fn was_cut_off(&mut self) -> Result<bool> {
-        let meta = self.file.metadata().map_err(|error| self.failed(&error))?;
-        let modified = meta.modified().ok();
-        let is_touched = std::mem::replace(&mut self.modified, modified) != modified;
-        if self.is_named || is_touched {
-            self.still = Instant::now();
-        }
-        // Where it is as long as it was and nobody has written to it, it begins as it did.
-        let may_differ = is_touched || meta.len() > self.at;
-        Ok(meta.len() < self.at || may_differ && self.begins_otherwise()?)
-    }
-
-    fn begins_otherwise(&self) -> Result<bool> {
-        let found = checksum(&self.file, self.beginning.1).map_err(|error| self.failed(&error))?;
-        Ok(found != self.beginning)
-    }
-
-    /// Remembers the first bytes, as long as more of them come.
-    fn know(&mut self) -> Result<()> {
-        if self.beginning.1 < BEGINNING {
-            let length = BEGINNING.min(self.at as usize);
-            self.beginning = checksum(&self.file, length).map_err(|error| self.failed(&error))?;
-        }
-        Ok(())
-    }
-
-    fn begin_anew(&mut self) {
-        let InputFile { name, stem, .. } = InputFile::new(&self.path);
-        self.framing = Framing::new(name, stem, 0);
-        (self.at, self.beginning) = (0, (0, 0));
-        // What is there may have been written a moment ago, in the same tick of the clock.
-        self.modified = None;
-    }
-
-    /// Goes to where a checkpoint has left it.
-    fn go_to(&mut self, offset: Offset, layout: &Layout) -> Result<()> {
-        if offset.at > 0 {
-            let mut head = vec![0; super::HEAD.min(offset.at as usize)];
-            self.file.read_exact_at(&mut head, 0).map_err(|error| self.failed(&error))?;
-            self.framing.begin_at(offset, &head, layout)?;
-        }
-        self.at = offset.at;
-        self.know()
-    }
-
-    fn failed(&self, error: &io::Error) -> Error {
-        Error::io("read", self.path.display(), error)
-    }
-}
-
-fn identity(meta: &Metadata) -> Identity {
-    (meta.dev(), meta.ino())
-}
-
-/// CRC-32C of the first `length` bytes of a file, and how many there are.
-fn checksum(file: &File, length: usize) -> io::Result<(u32, usize)> {
-    let mut bytes = vec![0; length];
-    let mut filled = 0;
-    while filled < length {
-        match file.read_at(&mut bytes[filled..], filled as u64)? {
-            0 => break,
-            read => filled += read,
-        }
-    }
-    Ok((crc32c::crc32c(&bytes[..filled]), filled))
 }

@@ -14,6 +14,7 @@ mod paths;
 mod recording;
 mod resume;
 mod sockets;
+mod tail;
 #[cfg(test)]
 mod tests;
 mod wait;
