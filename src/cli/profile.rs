@@ -51,14 +51,15 @@ impl Profile {
 /// The first sample makes the tables that unwinding needs, in the signal handler, with memory that it allocates: whoever was interrupted
 /// in the allocator would wait for itself. So it is taken here, where nobody allocates, and forgotten.
 fn warm_up() -> Result<()> {
-    const SEVERAL_SAMPLES: Duration = Duration::from_millis(5);
+    // The system's clock for this ticks 100 times a second on some machines, however often samples are asked for.
+    const SEVERAL_TICKS: Duration = Duration::from_millis(50);
     let guard = ProfilerGuard::new(FREQUENCY).map_err(|error| failed(&error))?;
     let spent = || {
         let time = clock_gettime(ClockId::ProcessCPUTime);
         Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec as u32)
     };
     let start = spent();
-    while spent().saturating_sub(start) < SEVERAL_SAMPLES {}
+    while spent().saturating_sub(start) < SEVERAL_TICKS {}
     drop(guard);
     Ok(())
 }
