@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use command::{folder, run, text};
-use ongoing::{COLUMNS, Run, at, connect, dead, patiently, port, write};
+use ongoing::{COLUMNS, Run, at, connect, dead, patiently, port, refused, write};
 
 #[test]
 fn records_of_a_pipe_come_out_while_it_is_open_and_a_stop_drains_it() {
@@ -224,12 +224,7 @@ fn a_second_interrupt_aborts_and_leaves_no_file() {
 #[test]
 fn an_address_that_is_none_and_columns_that_nobody_names_are_said_before_the_start() {
     let folder = folder();
-    let said = |source: &str| {
-        write(folder.path(), source);
-        let output = run(folder.path(), &["run", "p.toml"]);
-        assert_eq!(output.status.code(), Some(78), "{}", text(&output.stderr));
-        text(&output.stderr)
-    };
+    let said = |source: &str| refused(folder.path(), source);
     let error = said(&format!("path = 'ftp://127.0.0.1:21'\n{COLUMNS}"));
     assert!(error.contains("there is no `ftp://`") && error.contains("tcp-listen://"), "{error}");
     let error = said("path = 'tcp-listen://127.0.0.1:1'");

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use super::command::{folder, run, text};
-use super::ongoing::{COLUMNS, Run, at, patiently, write};
+use super::command::folder;
+use super::ongoing::{COLUMNS, Run, at, patiently, refused, write};
 
 fn append(path: &Path, text: &str) {
     let file = OpenOptions::new().create(true).append(true).open(path);
@@ -186,12 +186,7 @@ fn a_file_written_anew_to_the_same_length_is_read_again() {
 #[test]
 fn what_cannot_be_followed_says_so_before_the_start() {
     let folder = folder();
-    let said = |source: &str| {
-        write(folder.path(), source);
-        let output = run(folder.path(), &["run", "p.toml"]);
-        assert_eq!(output.status.code(), Some(78), "{}", text(&output.stderr));
-        text(&output.stderr)
-    };
+    let said = |source: &str| refused(folder.path(), source);
     let error = said(&format!("path = 'a.csv.gz'\nfollow = true\n{COLUMNS}"));
     assert!(error.contains("`a.csv.gz` is packed"), "{error}");
     let error = said("path = 'none*.csv'\nfollow = true\ntime = 't'\nsensor = 'sensor'");

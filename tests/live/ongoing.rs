@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::command::tidemill;
+use super::command::{run, text, tidemill};
 
 /// Whoever waits longer than this waits for something that will not come.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -101,4 +101,12 @@ pub(crate) fn at(second: u32, sensor: &str, value: &str) -> String {
 pub(crate) fn dead(folder: &Path) -> Vec<serde_json::Value> {
     let letters = std::fs::read_to_string(folder.join("dead.jsonl")).expect("a dead letter");
     letters.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+}
+
+/// What is said of a source that cannot be run.
+pub(crate) fn refused(folder: &Path, source: &str) -> String {
+    write(folder, source);
+    let output = run(folder, &["run", "p.toml"]);
+    assert_eq!(output.status.code(), Some(78), "{}", text(&output.stderr));
+    text(&output.stderr)
 }
