@@ -1,0 +1,28 @@
+//! Names and fields as messages show them.
+
+/// Names as a message shows them: on one line, and not a whole screen of them.
+pub(super) fn listed(names: &[String]) -> String {
+    const MOST: usize = 20;
+    let shown = names.iter().take(MOST).map(|name| {
+        let short: String = name.chars().take(40).collect();
+        let more = if short.len() < name.len() { "…" } else { "" };
+        format!("`{}{more}`", short.escape_debug())
+    });
+    let list = shown.collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(MOST) {
+        0 => list,
+        more => format!("{list} and {more} more"),
+    }
+}
+
+/// A field as a message shows it: quoted, shortened, undecodable bytes replaced.
+pub fn shown(field: &[u8]) -> String {
+    const LONGEST: usize = 40;
+    let text = String::from_utf8_lossy(&field[..field.len().min(4 * LONGEST)]);
+    let short: String = text.chars().take(LONGEST).collect();
+    if short.len() < text.len() || field.len() > text.len() {
+        format!("{short:?}…")
+    } else {
+        format!("{short:?}")
+    }
+}
