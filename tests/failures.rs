@@ -124,7 +124,7 @@ fn a_column_that_is_never_a_number() {
         &format!("{CSV}\nmeasurements = ['note']"),
         "",
         65,
-        "error: every record was refused, all for column `note`; the first: \"x\" is not a number (in.csv, line 2, byte 11)\n  \
+        "error: 2 of 2 records were refused, more than half, all for column `note`; the first: \"x\" is not a number (in.csv, line 2, byte 11)\n  \
         help: mend the [source] options, collect rejects with a `dead_letter` sink, or raise `max_rejects`",
     );
     let message = "\
@@ -145,7 +145,7 @@ fn more_rejects_than_the_run_may_have() {
         &format!("{CSV}\nmeasurements = ['v', 'note']\nmax_rejects = 1"),
         "",
         65,
-        "error: more than 1 rejects, all for column `note`; the first: \"x\" is not a number (in.csv, line 2, byte 11)\n  \
+        "error: 2 of 2 records were refused, more than 1, all for column `note`; the first: \"x\" is not a number (in.csv, line 2, byte 11)\n  \
         help: mend the [source] options, collect rejects with a `dead_letter` sink, or raise `max_rejects`",
     );
 }

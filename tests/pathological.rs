@@ -81,8 +81,10 @@ fn ways(input: &Path) -> Vec<Way> {
 fn read(input: &Path, options: &str, way: Way) -> Result<(String, String, Report), Error> {
     // Thousands of small outputs, each made durable: in memory, where there is such a place.
     let out = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a folder");
+    // What is refused is looked at, and not whether it is too much, unless a trap is about that.
+    let limit = if options.contains("max_rejects") { "" } else { "max_rejects = 1000" };
     let pipeline = format!(
-        "[source]\n{options}\npath = '{}'\nmax_rejects = 1000\n\
+        "[source]\n{options}\npath = '{}'\n{limit}\n\
         [[sink]]\ntype = 'jsonl'\npath = '{out}/records'\n[[sink]]\ntype = 'dead_letter'\npath = '{out}/rejects'",
         input.display(),
         out = out.path().display(),

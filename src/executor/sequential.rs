@@ -59,7 +59,7 @@ impl Reading for Pass {
             stages: steps.collect::<Result<_>>()?,
             source_entry: Entry::new(pipeline.source.name()),
             output: Arc::clone(&setup.schemas[stages.len()]),
-            limit: RejectLimit::new(pipeline.input.reject_limit(&*pipeline.source)),
+            limit: RejectLimit::new(pipeline),
             source: setup.source,
             sensors: Arc::clone(sensors),
             ids: SensorIds::new(Arc::clone(sensors)),
@@ -88,13 +88,13 @@ impl Reading for Pass {
             if matches!(input, Input::Nothing) {
                 continue;
             }
-            let (batch, rejections) = self.decode(input)?;
+            let (batch, rejections, ahead) = self.decode(input)?;
             self.source_entry.time += start.elapsed();
-            self.forward(0, batch, rejections, drain)?;
+            self.forward(0, batch, rejections, ahead, drain)?;
             observer.progress(name, self.source.progress(), self.source_entry.ledger.input);
         }
-        self.limit.finish()?;
-        self.finish(drain)
+        self.finish(drain)?;
+        self.limit.finish()
     }
 
     fn close(self, report: &mut Report) {
@@ -108,8 +108,8 @@ impl Reading for Pass {
 }
 
 impl Pass {
-    /// Bytes to records, with the ledger and the rejections of the source.
-    fn decode(&mut self, input: Input) -> Result<(Batch, Vec<Rejection>)> {
+    /// Bytes to records, with the ledger of the source, its rejections, and the records whose time is not believed.
+    fn decode(&mut self, input: Input) -> Result<(Batch, Vec<Rejection>, Vec<Rejection>)> {
         let (mut decoded, lines) = match input {
             Input::Nothing => return Err(Error::internal("nothing was to be decoded")),
             Input::Records(decoded) => (decoded, LineCount::Final),
@@ -135,16 +135,16 @@ impl Pass {
         ledger.rejected += (decoded.rejections.len() + ahead.len()) as u64;
         ledger.output += decoded.batch.len() as u64;
         self.limit.pass(records, &decoded.rejections)?;
-        decoded.rejections.extend(ahead);
-        Ok((decoded.batch, decoded.rejections))
+        Ok((decoded.batch, decoded.rejections, ahead))
     }
 
-    /// Hands `batch` to the stages from `at` on, then to `drain`, with the `rejections` of its chunk.
+    /// Hands `batch` to the stages from `at` on, then to `drain`, with the `rejections` of its chunk, and what was set `aside` besides.
     fn forward<D: Drain>(
         &mut self,
         at: usize,
         mut batch: Batch,
         mut rejections: Vec<Rejection>,
+        mut aside: Vec<Rejection>,
         drain: &mut D,
     ) -> Result<()> {
         for step in &mut self.stages[at..] {
@@ -154,8 +154,10 @@ impl Pass {
             batch = guarded(&step.label, || step.process.process(batch, &self.sensors.read(), &mut flow))?;
             step.account(&flow, batch.len());
             step.entry.time += start.elapsed();
-            rejections.append(&mut flow.rejections);
+            aside.append(&mut flow.rejections);
         }
+        self.limit.note(&aside)?;
+        rejections.extend(aside);
         set_aside(rejections, drain)?;
         if batch.is_empty() { Ok(()) } else { drain.records(batch, &self.sensors.read()) }
     }
@@ -167,10 +169,11 @@ impl Pass {
             let step = &mut self.stages[at];
             let last = guarded(&step.label, || step.process.finish(&self.sensors.read(), &mut flow))?;
             step.account(&flow, last.as_ref().map_or(0, Batch::len));
+            self.limit.note(&flow.rejections)?;
             set_aside(flow.rejections, drain)?;
             let chunk_size = self.chunk_size;
             for piece in last.iter().flat_map(|batch| pieces(batch, chunk_size)) {
-                self.forward(at + 1, piece, Vec::new(), drain)?;
+                self.forward(at + 1, piece, Vec::new(), Vec::new(), drain)?;
             }
         }
         Ok(())

@@ -81,8 +81,9 @@ pub struct InputOptions {
     pub order: Order,
     /// How far back in time a record may come and still be sorted in, such as "5m". Needed with `order = "time"`.
     pub disorder: Option<String>,
-    /// How many malformed records a run takes before it fails: a count (100), or a share of the records once there
-    /// have been 1,000. If not given, 0.01; any number where anybody may send.
+    /// How many records a run sets aside, for whatever reason, before it fails: a count (100), or a share of the records (0.02), which
+    /// is looked at from the 1,000th record on and at the end. If not given, a run that ends fails above 10 records and 1 %, or above
+    /// half; any number where anybody may send.
     pub max_rejects: Option<MaxRejects>,
     /// How far ahead of the machine's clock a record's time may be, where the input is live, such as "5m". One further ahead is set
     /// aside: its sensor's clock is wrong.
@@ -118,12 +119,6 @@ pub enum WhenFull {
 }
 
 impl InputOptions {
-    /// How many rejects a run on this source takes; `None` for any number.
-    pub(crate) fn reject_limit(&self, source: &dyn SourceSpec) -> Option<MaxRejects> {
-        let is_open = source.traits().is_open;
-        self.max_rejects.or_else(|| (!is_open).then(MaxRejects::default))
-    }
-
     /// How far ahead of the clock a live record may be, in nanoseconds.
     ///
     /// # Errors
@@ -150,14 +145,8 @@ pub enum Order {
 pub enum MaxRejects {
     /// A number of records.
     Count(u64),
-    /// A share of the records, 0 to 1, looked at from the 1,000th record on.
+    /// A share of the records, 0 to 1, looked at from the 1,000th record on and at the end.
     Share(f64),
-}
-
-impl Default for MaxRejects {
-    fn default() -> Self {
-        Self::Share(0.01)
-    }
 }
 
 impl Pipeline {

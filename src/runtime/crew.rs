@@ -179,7 +179,7 @@ impl Crew {
             sensors: Arc::clone(sensors),
             lines: setup.has_origins.then(|| Turn::new(1)),
             control: Control::default(),
-            limit: RejectLimit::new(pipeline.input.reject_limit(&*pipeline.source)),
+            limit: RejectLimit::new(pipeline),
             chunk_size: options.open.chunk_size,
             workers,
             next: 0,
@@ -467,9 +467,6 @@ impl Crew {
         is_over: bool,
         drain: &mut D,
     ) -> Result<()> {
-        if is_over {
-            self.limit.finish()?;
-        }
         for worker in &workers {
             self.tally.source.time += worker.spent.decoding;
             self.tally.source.waiting += worker.spent.claiming;
@@ -488,6 +485,7 @@ impl Crew {
             let entry = &mut self.tally.stages[at];
             account(entry, &flow, last.as_ref().map_or(0, Batch::len));
             entry.ledger.held = lane.held(&processes[at]);
+            self.limit.note(&flow.rejections)?;
             set_aside(flow.rejections, drain)?;
             // What was held goes on with one worker, which has the stages still to come.
             let worker = &mut workers[0];
@@ -496,6 +494,9 @@ impl Crew {
             let kept = worker.processes.drain(..).zip(&mut processes);
             kept.for_each(|(process, processes)| processes.extend(process));
             result?;
+        }
+        if is_over {
+            self.limit.finish()?;
         }
         workers.into_iter().try_for_each(|worker| drain.close(worker.drain))
     }
@@ -519,6 +520,7 @@ impl Crew {
                 Err(Stopped::Cancelled) => return Err(Error::internal("cancelled by nobody")),
             };
             self.tally.add(&passed.entries);
+            self.limit.note(&passed.rejections)?;
             set_aside(passed.rejections, drain)?;
             if let Some(ready) = passed.ready {
                 let jobs = drain.accept(ready, None, &self.sensors)?;
@@ -561,7 +563,7 @@ impl<D: Drain> Ordered<'_, D> {
     }
 
     fn accept(&mut self, finished: Finished<D::Ready>, sensors: &SharedSensors) -> Result<Vec<PartJob>> {
-        let Finished { about, chunk, records, mut rejections, ahead, lines, rest } = finished;
+        let Finished { about, chunk, records, mut rejections, mut ahead, lines, rest } = finished;
         chunk.iter().try_for_each(Chunk::check_unchanged)?;
         let ledger = &mut self.tally.source.ledger;
         let base = lines.pass(&mut self.tally.line);
@@ -584,8 +586,9 @@ impl<D: Drain> Ordered<'_, D> {
                 latencies.add(done.saturating_duration_since(arrived), entry.ledger.input);
             }
         }
+        ahead.extend(passed.rejections);
+        self.limit.note(&ahead)?;
         rejections.extend(ahead);
-        rejections.extend(passed.rejections);
         set_aside(rejections, self.drain)?;
         let jobs = passed
             .ready

@@ -46,7 +46,7 @@ fn outputs(folder: &Path) -> Outputs {
 fn pipeline(folder: &Path, input: &str) -> Pipeline {
     let toml = format!(
         "[source]\ntype = 'csv'\npath = '@/{input}'\ntime = 't'\ntime_format = 's'\nsensor = 'sensor'\nmeasurements = ['v']\n\
-         order = 'time'\ndisorder = '60s'\nmax_ahead = '{MAX_AHEAD}s'\n[[stage]]\ntype = 'moving_average'\nwindow = 3\n\
+         order = 'time'\ndisorder = '60s'\nmax_ahead = '{MAX_AHEAD}s'\nmax_rejects = 1.0\n[[stage]]\ntype = 'moving_average'\nwindow = 3\n\
          [[sink]]\ntype = 'csv'\npath = '@/out.csv'\n[[sink]]\ntype = 'dead_letter'\npath = '@/dead.jsonl'\n"
     );
     Pipeline::from_toml(&toml.replace('@', folder.to_str().expect("UTF-8"))).expect("a pipeline")

@@ -20,7 +20,7 @@ pub struct ColumnOptions {
     /// The name of the one sensor that the whole input is of; instead of `sensor`.
     pub sensor_name: Option<String>,
     /// The columns with numbers; if not given, those that have nothing but numbers in the first 1,000 records of the first
-    /// file. All other columns are carried through as text.
+    /// file, as far as they lie in its first MiB. All other columns are carried through as text.
     pub measurements: Option<Vec<String>>,
     /// Texts that stand for a missing value, besides the empty field.
     pub null_values: Vec<String>,

@@ -161,7 +161,9 @@ impl Csv {
                         .with_help("check the `delimiter`"));
                 }
                 Scan::Record { next, lines, .. } => {
-                    let names = self.fields(head.bytes, &fields).iter().map(|field| name(field)).collect();
+                    let names: Vec<_> =
+                        self.fields(head.bytes, &fields).iter().map(|field| name(field)).collect();
+                    check_text(head.name, &names)?;
                     return Ok((names, next, before + lines));
                 }
                 Scan::Unclosed { .. } => {
@@ -209,6 +211,21 @@ impl Csv {
             };
         }
         sample
+    }
+}
+
+/// Names that no text has are those of an archive or another binary file, all of which could pass for one header.
+fn check_text(file: &str, names: &[String]) -> Result<()> {
+    let is_binary = |c: &char| c.is_control() && !c.is_whitespace();
+    match names.iter().find_map(|name| name.chars().find(is_binary)) {
+        None => Ok(()),
+        Some(found) => Err(Error::data(format!(
+            "the header of `{file}` is no text: it has the control character {:#04x}",
+            u32::from(found)
+        ))
+        .with_help(
+            "check the file and the source's `type`; unpack an archive, or export a spreadsheet as CSV",
+        )),
     }
 }
 

@@ -38,7 +38,8 @@ pub struct InfluxOptions {
     pub time: String,
     /// The tag with the sensor's name; without one, the sensor is the series: the table and the tags as they are written, in a column `sensor`.
     pub sensor: Option<String>,
-    /// The fields with numbers; if not given, those that have nothing but numbers in the first 1,000 records of the first file.
+    /// The fields with numbers; if not given, those that have nothing but numbers in the first 1,000 records of the first file,
+    /// as far as they lie in its first MiB.
     pub measurements: Option<Vec<String>>,
     /// The tags and fields carried through as text; if not given, all others in the first 1,000 records of the first file. With `measurements` and
     /// `texts`, the columns are known before there is a record.

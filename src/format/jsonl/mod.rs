@@ -25,7 +25,8 @@ use object::{Entry, Object, field, line, parse};
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct JsonOptions {
-    /// What happens to a record with a field that the first 1,000 records did not have: `reject` it, or `ignore` the field.
+    /// What happens to a record with a field that the first 1,000 records, as far as they lie in
+    /// the first MiB, did not have: `reject` it, or `ignore` the field.
     pub unknown_fields: UnknownFields,
 }
 

@@ -1,0 +1,98 @@
+//! Clause 7: what a run takes before it fails.
+
+use tidemill::{ErrorKind, Report};
+
+use super::Bench;
+
+/// What becomes of `text`, read with these lines of `[source]`.
+fn outcome(text: &[u8], source: &str) -> Result<Report, (ErrorKind, String)> {
+    let bench = Bench::new(&[]);
+    std::fs::write(bench.path("in"), text).expect("written");
+    let pipeline = format!("[source]\npath = \"@/in\"\n{source}\n[[sink]]\ntype = \"null\"");
+    let message = |error: tidemill::Error| error.message().replace(&bench.path("in"), "in");
+    bench.run(&pipeline).map_err(|error| (error.kind(), message(error)))
+}
+
+/// Whether a CSV file of so many good and so many bad records is too bad.
+fn is_refused(good: usize, bad: usize, limit: &str) -> bool {
+    let text = format!("v\n{}{}", "x\n".repeat(bad), "1\n".repeat(good));
+    let result = outcome(text.as_bytes(), &format!("type = \"csv\"\nmeasurements = [\"v\"]\n{limit}"));
+    match result {
+        Ok(report) => {
+            assert_eq!(report.rejects.malformed, bad as u64);
+            false
+        }
+        Err((kind, message)) => {
+            assert_eq!(kind, ErrorKind::Data, "{message}");
+            true
+        }
+    }
+}
+
+#[test]
+fn clause_7_a_run_that_ends_fails_above_ten_and_one_percent_or_above_half() {
+    assert!(is_refused(1, 7, "") && is_refused(0, 1, "") && !is_refused(4, 4, ""));
+    assert!(is_refused(450, 450, "") && is_refused(989, 11, "") && !is_refused(990, 10, ""));
+    assert!(is_refused(1980, 21, "") && !is_refused(1990, 20, "") && !is_refused(50_000, 400, ""));
+    assert!(is_refused(500, 501, ""), "more than half of the first thousand");
+}
+
+#[test]
+fn clause_7_max_rejects_overrides_the_rule() {
+    assert!(!is_refused(0, 3, "max_rejects = 3") && is_refused(300, 3, "max_rejects = 2"));
+    assert!(!is_refused(989, 11, "max_rejects = 0.02") && !is_refused(1, 7, "max_rejects = 0.9"));
+    assert!(!is_refused(1000, 0, "max_rejects = 0") && is_refused(1000, 1, "max_rejects = 0"));
+}
+
+#[test]
+fn clause_7_what_is_late_counts_like_what_is_malformed() {
+    // The first clock is wrong: all others are late.
+    let late = |good: i64| {
+        let good: String = (0..good).map(|at| format!("{},1\n", 20_000 + at)).collect();
+        let late: String = (0..99).map(|at| format!("{at},1\n")).collect();
+        let timed = "type = \"csv\"\ntime = \"t\"\ntime_format = \"s\"\nmeasurements = [\"v\"]";
+        let sorted = format!("{timed}\norder = \"time\"\ndisorder = \"1s\"");
+        let stage = "[[stage]]\ntype = \"moving_average\"\nwindow = \"5s\"";
+        let text = format!("t,v\n{good}{late}");
+        [sorted, format!("{timed}\n{stage}")].map(|source| outcome(text.as_bytes(), &source))
+    };
+    for result in late(1) {
+        let (kind, message) = result.expect_err("99 of 100 are late");
+        assert_eq!(kind, ErrorKind::Data);
+        assert!(
+            message.starts_with(
+                "99 of 100 records were refused, more than half, all for column `t`; the first: late: "
+            ),
+            "{message}"
+        );
+    }
+    for result in late(9801) {
+        assert_eq!(result.expect("99 of 9,900 are late").rejects.late, 99);
+    }
+    for result in late(9800) {
+        assert!(
+            result.expect_err("99 of 9,899").1.starts_with("99 of 9899 records were refused, more than 1 %")
+        );
+    }
+}
+
+#[test]
+fn clause_7_json_over_several_lines_is_no_clean_json_lines() {
+    let text = b"[{\"v\": 1},\n {\"v\": 2},\n {\"v\": 3}\n]\n";
+    let (kind, message) = outcome(text, "type = \"jsonl\"\nmeasurements = [\"v\"]").expect_err("one array");
+    assert_eq!(kind, ErrorKind::Data, "{message}");
+}
+
+#[test]
+fn clause_7_an_archive_is_no_header() {
+    // The beginning of a zip archive, without a line feed.
+    let archive = b"PK\x03\x04\x14\x00\x00\x00\x08\x00in.csv\xcbH\xcd\xc9\xc9W(\xcf/\xcaIQ\x04\x00";
+    let (kind, message) = outcome(archive, "type = \"csv\"").expect_err("no text");
+    assert_eq!(kind, ErrorKind::Data, "{message}");
+    assert_eq!(message, "the header of `in` is no text: it has the control character 0x03");
+    for kind in ["jsonl", "influx"] {
+        let source = format!("type = \"{kind}\"\nmeasurements = [\"v\"]");
+        let (kind, message) = outcome(archive, &source).expect_err("no records");
+        assert_eq!(kind, ErrorKind::Data, "{message}");
+    }
+}
