@@ -2,6 +2,7 @@
 //!
 //! An [`Error`] ends a run; a [`Rejection`] sets one record aside and the run goes on.
 
+pub(crate) mod guard;
 mod nearest;
 
 use std::fmt;

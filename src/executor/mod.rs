@@ -13,10 +13,12 @@ use std::time::Instant;
 
 use crate::batch::Schema;
 use crate::checkpoint::Ending;
-use crate::error::{Error, Part, Result};
+use crate::error::guard::{caught, guarded};
+use crate::error::{Error, Result};
 use crate::pipeline::plan::stage_label;
 use crate::pipeline::{Pipeline, Plan, plan};
 use crate::runtime::drain::{Drain, FirstPass};
+use crate::runtime::inlet::Inlet;
 use crate::runtime::outlet::Outlets;
 use crate::runtime::state::{State, after_the_end, open_state};
 use crate::sensor::SharedSensors;
@@ -38,6 +40,7 @@ pub fn run(
         return Err(Error::usage("the one-thread loop keeps no checkpoints")
             .with_help("run without `sequential`, on one thread where that is wanted"));
     }
+    options.check()?;
     on_threads(options, || match options.sequential {
         true => run_by::<sequential::Pass>(pipeline, options, observer),
         false => run_by::<parallel::Pass>(pipeline, options, observer),
@@ -53,6 +56,7 @@ pub fn fit(
     options: &RunOptions,
     observer: &mut (dyn Observer + Send),
 ) -> Result<(Vec<Arc<dyn Stage>>, Report)> {
+    options.check()?;
     let start = Instant::now();
     let sensors = Arc::new(SharedSensors::with_limit(pipeline.input.max_sensors));
     let mut report = Report::default();
@@ -97,7 +101,10 @@ trait Reading: Sized {
     ) -> Result<()>;
 
     /// Writes the ledgers into `report`.
-    fn close(self, report: &mut Report);
+    ///
+    /// # Errors
+    /// When the source cannot say what it has done.
+    fn close(self, report: &mut Report) -> Result<()>;
 }
 
 /// Runs `act` in a pool of the threads that `options` ask for.
@@ -106,7 +113,8 @@ pub(crate) fn on_threads<T: Send>(options: &RunOptions, act: impl FnOnce() -> Re
         .num_threads(options.threads.unwrap_or(0))
         .build()
         .map_err(|error| Error::internal(format!("no threads to work with: {error}")))?;
-    pool.install(act)
+    // What no guard has caught, a getter of a part for one, ends the run and not the caller.
+    pool.install(|| caught("the run", act))
 }
 
 fn run_by<R: Reading>(
@@ -130,7 +138,7 @@ fn run_by<R: Reading>(
     outlets.keep_checkpoints()?;
     reading.drive("run", observer, &mut outlets)?;
     reading.conclude(outlets, &mut report)?;
-    reading.close(&mut report);
+    reading.close(&mut report)?;
     report.sensors = sensors.read().len() as u64;
     report.elapsed = start.elapsed();
     report.check()?;
@@ -168,13 +176,14 @@ fn fit_stages<R: Reading>(
         }
         check_replayable(pipeline, &*stages[at])?;
         let input = &plan(pipeline, &options.open)?.schemas[at];
-        let Some(fit) = stages[at].fit(input)? else { continue };
-        let mut fit = FirstPass::new(stages[at].name(), stage_label(pipeline, at, &*stages[at]), fit);
+        let label = stage_label(pipeline, at, &*stages[at]);
+        let Some(fit) = guarded(&label, || stages[at].fit(input))? else { continue };
+        let mut fit = FirstPass::new(stages[at].name(), label, fit);
         let fitted = loop {
             let start = Instant::now();
             let mut reading = R::open(pipeline, &stages[..at], options, sensors)?;
             reading.drive("fit", observer, &mut fit)?;
-            reading.close(report);
+            reading.close(report)?;
             report.end_first_pass(fit.take_entry(), start.elapsed());
             if let Some(fitted) = fit.finish(&sensors.read())? {
                 break fitted;
@@ -200,6 +209,5 @@ fn check_replayable(pipeline: &Pipeline, stage: &dyn Stage) -> Result<()> {
 /// # Errors
 /// A configuration error, or what keeps the source from being opened.
 pub fn plan(pipeline: &Pipeline, options: &OpenOptions) -> Result<Plan> {
-    let source = pipeline.source.open(options).map_err(|error| error.with_part(Part::Source))?;
-    Plan::new(pipeline, Arc::clone(source.schema()))
+    Plan::new(pipeline, Inlet::open(&*pipeline.source, options)?.schema()?)
 }

@@ -14,13 +14,13 @@ use crate::pipeline::Pipeline;
 use crate::runtime::chunks::check_stop;
 use crate::runtime::crew::{Claim, Crew, Feed, Piece, Spent};
 use crate::runtime::drain::Drain;
-use crate::runtime::guard::caught;
+use crate::runtime::inlet::{Arrived, Inlet};
 use crate::runtime::outlet::Outlets;
 use crate::runtime::setup::Setup;
 use crate::runtime::state::Schedule;
 use crate::runtime::{Observer, Report, RunOptions};
 use crate::sensor::{SensorIds, SharedSensors};
-use crate::source::{Input, Source};
+use crate::source::{Input, Progress};
 use crate::stage::Stage;
 
 /// The source and the workers of one reading.
@@ -42,8 +42,15 @@ struct SharedSource {
     max_ahead: i64,
 }
 
+/// What is to be claimed next.
+enum Next {
+    Arrived(Arrived),
+    /// A cut for a checkpoint: where the source goes on.
+    Cut(Option<Vec<u8>>),
+}
+
 struct Claims {
-    source: Box<dyn Source>,
+    source: Inlet,
     next: u64,
     has_ended: bool,
     is_stopped: bool,
@@ -124,11 +131,12 @@ impl Reading for Pass {
         })
     }
 
-    fn close(self, report: &mut Report) {
+    fn close(self, report: &mut Report) -> Result<()> {
         let claims = self.source.claims.into_inner().unwrap_or_else(PoisonError::into_inner);
-        report.bytes += claims.source.bytes();
-        report.remarks.extend(claims.source.remarks());
+        report.bytes += claims.source.bytes()?;
+        report.remarks.extend(claims.source.remarks()?);
         self.crew.close(report);
+        Ok(())
     }
 }
 
@@ -139,7 +147,7 @@ impl SharedSource {
     }
 
     /// The next piece, where the run is not to stop.
-    fn next(&self, claims: &mut Claims, ids: &mut SensorIds) -> Result<Option<Piece>> {
+    fn next(&self, claims: &mut Claims, ids: &mut SensorIds) -> Result<Option<Next>> {
         if self.finishes {
             return Ok(None);
         }
@@ -151,13 +159,13 @@ impl SharedSource {
             check_stop(&self.stop)?;
             if claims.schedule.is_due(claims.is_dirty) {
                 claims.is_dirty = false;
-                return claims.source.save().map(Piece::Cut).map(Some);
+                return claims.source.save().map(Next::Cut).map(Some);
             }
-            match caught("source", || claims.source.next(ids))? {
-                Some(Input::Nothing) => {}
-                input => {
+            match claims.source.next(ids)? {
+                Some(Arrived { input: Input::Nothing, .. }) => {}
+                arrived => {
                     claims.is_dirty = true;
-                    return Ok(input.map(Piece::Input));
+                    return Ok(arrived.map(Next::Arrived));
                 }
             }
         }
@@ -177,17 +185,18 @@ impl Feed for SharedSource {
         spent.decoding += claimed.elapsed();
         // A source is not called again after its end or an error.
         claims.has_ended = !matches!(next, Ok(Some(_)));
-        let piece = next.unwrap_or_else(|error| Some(Piece::Failed(error)))?;
+        let (piece, received, progress) = match next {
+            Err(error) => (Piece::Failed(error), None, Progress::default()),
+            Ok(next) => match next? {
+                Next::Cut(place) => (Piece::Cut(place), None, Progress::default()),
+                Next::Arrived(Arrived { input, received, progress }) => {
+                    (Piece::Input(input), received, progress)
+                }
+            },
+        };
         let ordinal = claims.next;
         claims.next += 1;
-        Some(Claim {
-            ordinal,
-            piece,
-            progress: claims.source.progress(),
-            arrived: None,
-            dropped: 0,
-            latest: claims.source.received().map(|received| received.saturating_add(self.max_ahead)),
-            place: None,
-        })
+        let latest = received.map(|received| received.saturating_add(self.max_ahead));
+        Some(Claim { ordinal, piece, progress, arrived: None, dropped: 0, latest, place: None })
     }
 }

@@ -7,22 +7,23 @@ use std::time::Instant;
 
 use super::Reading;
 use crate::batch::{Batch, Schema};
+use crate::error::guard::{asked, caught, guarded};
 use crate::error::{Error, Rejection, Result};
 use crate::metrics::Entry;
 use crate::pipeline::Pipeline;
 use crate::runtime::chunks::{LineCount, account, check_stop, pieces, set_ahead_aside, set_aside};
 use crate::runtime::drain::Drain;
-use crate::runtime::guard::guarded;
+use crate::runtime::inlet::{Arrived, Inlet};
 use crate::runtime::limit::RejectLimit;
 use crate::runtime::setup::Setup;
 use crate::runtime::{Observer, Report, RunOptions};
 use crate::sensor::{SensorIds, SharedSensors};
-use crate::source::{Input, Source};
+use crate::source::Input;
 use crate::stage::{Flow, Process, Stage};
 
 /// The source and the stages of one reading.
 pub(super) struct Pass {
-    source: Box<dyn Source>,
+    source: Inlet,
     source_entry: Entry,
     stages: Vec<Step>,
     output: Arc<Schema>,
@@ -52,7 +53,7 @@ impl Reading for Pass {
     ) -> Result<Self> {
         let setup = Setup::open(pipeline, stages, options)?;
         let steps = stages.iter().zip(setup.labels).enumerate().map(|(at, (stage, label))| {
-            let process = stage.start(&setup.schemas[at]).map_err(|error| error.with_context(&label))?;
+            let process = guarded(&label, || stage.start(&setup.schemas[at]))?;
             Ok(Step { label, process, entry: Entry::new(stage.name()) })
         });
         Ok(Self {
@@ -83,39 +84,46 @@ impl Reading for Pass {
         loop {
             check_stop(&self.stop)?;
             let start = Instant::now();
-            let input = self.source.next(&mut self.ids)?;
-            let Some(input) = input else { break };
-            if matches!(input, Input::Nothing) {
+            let Some(arrived) = self.source.next(&mut self.ids)? else { break };
+            let progress = arrived.progress;
+            if matches!(arrived.input, Input::Nothing) {
                 continue;
             }
-            let (batch, rejections, ahead) = self.decode(input)?;
+            let (batch, rejections, ahead) = self.decode(arrived)?;
             self.source_entry.time += start.elapsed();
             self.forward(0, batch, rejections, ahead, drain)?;
-            observer.progress(name, self.source.progress(), self.source_entry.ledger.input);
+            let records = self.source_entry.ledger.input;
+            asked("the observer", || observer.progress(name, progress, records))?;
         }
         self.finish(drain)?;
         self.limit.finish()
     }
 
-    fn close(self, report: &mut Report) {
-        report.bytes += self.source.bytes();
-        report.remarks.extend(self.source.remarks());
+    fn close(self, report: &mut Report) -> Result<()> {
+        report.bytes += self.source.bytes()?;
+        report.remarks.extend(self.source.remarks()?);
         report.passes += 1;
         report.source = self.source_entry;
         report.stages = self.stages.into_iter().map(|step| step.entry).collect();
         report.threads = 1;
+        Ok(())
     }
 }
 
 impl Pass {
     /// Bytes to records, with the ledger of the source, its rejections, and the records whose time is not believed.
-    fn decode(&mut self, input: Input) -> Result<(Batch, Vec<Rejection>, Vec<Rejection>)> {
+    fn decode(
+        &mut self,
+        Arrived { input, received, .. }: Arrived,
+    ) -> Result<(Batch, Vec<Rejection>, Vec<Rejection>)> {
         let (mut decoded, lines) = match input {
             Input::Nothing => return Err(Error::internal("nothing was to be decoded")),
             Input::Records(decoded) => (decoded, LineCount::Final),
             Input::Chunk(chunk) => {
-                let mut decoded = chunk.decode_by_reference(&mut self.ids)?;
-                chunk.check_unchanged()?;
+                let mut decoded = caught("source", || {
+                    let decoded = chunk.decode_by_reference(&mut self.ids)?;
+                    chunk.check_unchanged().map(|()| decoded)
+                })?;
                 decoded.batch.sequence = chunk.sequence;
                 let lines = LineCount::of(&chunk, &decoded);
                 (decoded, lines)
@@ -125,7 +133,7 @@ impl Pass {
         decoded.batch.origins.iter_mut().for_each(|origins| origins.shift_lines(base));
         let ledger = &mut self.source_entry.ledger;
         let records = (decoded.batch.len() + decoded.rejections.len()) as u64;
-        let latest = self.source.received().map(|received| received.saturating_add(self.max_ahead));
+        let latest = received.map(|received| received.saturating_add(self.max_ahead));
         let ahead = latest.map_or_else(Vec::new, |latest| set_ahead_aside(&mut decoded.batch, latest));
         for rejection in &mut decoded.rejections {
             rejection.position.line += base;

@@ -243,5 +243,5 @@ fn a_panic_anywhere_in_a_worker_ends_the_run_and_keeps_nobody_waiting() {
     let open = OpenOptions { chunk_size: 100, ..OpenOptions::default() };
     let options = RunOptions { threads: Some(3), open, ..RunOptions::default() };
     let error = run(&pipeline, &options, &mut Shy).expect_err("a panic");
-    assert_eq!(error.message(), "a worker panicked: thirteen");
+    assert_eq!(error.message(), "the observer panicked: thirteen");
 }

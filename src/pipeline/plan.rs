@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::{MaxRejects, Order, Pipeline};
 use crate::batch::Schema;
+use crate::error::guard::{caught, guarded};
 use crate::error::{Error, Part, Result};
 use crate::sink::Takes;
 use crate::stage::{Reorder, Stage};
@@ -30,19 +31,20 @@ impl Plan {
         let first = pipeline.stages_before();
         let mut schemas = vec![input];
         for (at, stage) in stages.iter().enumerate() {
-            let output = stage.output(&schemas[at]).map_err(|error| {
+            let label = stage_label(pipeline, at, &**stage);
+            let output = caught(&label, || stage.output(&schemas[at])).map_err(|error| {
                 if at < first {
                     error.with_part(Part::Source)
                 } else {
-                    error.with_context(stage_label(pipeline, at, &**stage)).with_part(Part::Stage(at - first))
+                    error.with_context(&label).with_part(Part::Stage(at - first))
                 }
             })?;
             schemas.push(Arc::new(output));
         }
         for (at, sink) in pipeline.sinks.iter().enumerate() {
-            sink.matchers().and_then(|_| sink.spec.check(&schemas[stages.len()])).map_err(|error| {
-                error.with_context(format!("sink {at} ({})", sink.spec.name())).with_part(Part::Sink(at))
-            })?;
+            let label = format!("sink {at} ({})", sink.spec.name());
+            let check = || sink.matchers().and_then(|_| sink.spec.check(&schemas[stages.len()]));
+            guarded(&label, check).map_err(|error| error.with_part(Part::Sink(at)))?;
         }
         check_files(pipeline)?;
         Ok(Self { stages, schemas })

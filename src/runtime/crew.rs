@@ -19,7 +19,6 @@ use std::time::{Duration, Instant};
 
 use super::chunks::{LineCount, account, pieces, set_ahead_aside, set_aside};
 use super::drain::{Drain, PartJob};
-use super::guard::caught;
 use super::lane::{Lane, Moment, Stopped};
 use super::limit::RejectLimit;
 use super::report::Report;
@@ -31,6 +30,7 @@ use super::turn::Turn;
 use super::{Observer, RunOptions};
 use crate::batch::Batch;
 use crate::chunk::{Chunk, Decoded};
+use crate::error::guard::{asked, caught};
 use crate::error::{Error, Rejection, Result};
 use crate::metrics::Entry;
 use crate::pipeline::Pipeline;
@@ -260,7 +260,7 @@ impl Crew {
             groups: Groups::default(),
             spent: Spent::default(),
             handing_over: Duration::ZERO,
-            drain: drain.local(),
+            drain: drain.local()?,
         })
     }
 
@@ -484,7 +484,7 @@ impl Crew {
             };
             let entry = &mut self.tally.stages[at];
             account(entry, &flow, last.as_ref().map_or(0, Batch::len));
-            entry.ledger.held = lane.held(&processes[at]);
+            entry.ledger.held = lane.held(&processes[at])?;
             self.limit.note(&flow.rejections)?;
             set_aside(flow.rejections, drain)?;
             // What was held goes on with one worker, which has the stages still to come.
@@ -564,7 +564,7 @@ impl<D: Drain> Ordered<'_, D> {
 
     fn accept(&mut self, finished: Finished<D::Ready>, sensors: &SharedSensors) -> Result<Vec<PartJob>> {
         let Finished { about, chunk, records, mut rejections, mut ahead, lines, rest } = finished;
-        chunk.iter().try_for_each(Chunk::check_unchanged)?;
+        chunk.iter().try_for_each(|chunk| caught("source", || chunk.check_unchanged()))?;
         let ledger = &mut self.tally.source.ledger;
         let base = lines.pass(&mut self.tally.line);
         for rejection in &mut rejections {
@@ -593,7 +593,8 @@ impl<D: Drain> Ordered<'_, D> {
         let jobs = passed
             .ready
             .map_or_else(|| Ok(Vec::new()), |ready| self.drain.accept(ready, about.arrived, sensors))?;
-        self.observer.progress(self.name, about.progress, self.tally.source.ledger.input);
+        let Self { observer, name, tally, .. } = self;
+        asked("the observer", || observer.progress(name, about.progress, tally.source.ledger.input))?;
         Ok(jobs)
     }
 }

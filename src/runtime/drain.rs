@@ -2,9 +2,9 @@
 
 use std::time::Instant;
 
-use super::guard::guarded;
 use super::state::Snapshot;
 use crate::batch::Batch;
+use crate::error::guard::{asked, guarded};
 use crate::error::{Part, Rejection, Result};
 use crate::metrics::Entry;
 use crate::sensor::{Sensors, SharedSensors};
@@ -33,7 +33,7 @@ pub(crate) trait Drain: Send {
     fn rejection(&mut self, rejection: &Rejection) -> Result<()>;
 
     /// What a worker needs to prepare batches.
-    fn local(&self) -> Self::Local;
+    fn local(&self) -> Result<Self::Local>;
 
     /// Does with a batch whatever can be done before its turn.
     fn prepare(local: &mut Self::Local, batch: Batch, sensors: &Sensors) -> Result<Self::Ready>;
@@ -115,8 +115,9 @@ impl Drain for FirstPass {
         Ok(())
     }
 
-    fn local(&self) -> Self {
-        Self { label: self.label.clone(), fit: self.fit.fork(), entry: Entry::new(&*self.entry.name) }
+    fn local(&self) -> Result<Self> {
+        let fit = asked(&self.label, || self.fit.fork())?;
+        Ok(Self { label: self.label.clone(), fit, entry: Entry::new(&*self.entry.name) })
     }
 
     fn prepare(local: &mut Self, batch: Batch, sensors: &Sensors) -> Result<()> {

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use super::guard::guarded;
 use super::turn::Turn;
 use crate::batch::{Batch, Schema};
+use crate::error::guard::{asked, guarded};
 use crate::error::{Error, Result};
 use crate::sensor::SharedSensors;
 use crate::stage::{Flow, Groups, Made, Process, Reach, Shards, Stage};
@@ -62,22 +62,23 @@ impl Lane {
         shards: usize,
         is_kept: bool,
     ) -> Result<Self> {
-        let failed = |error: Error| error.with_context(&label);
-        let way = match stage.reach() {
+        let start = || guarded(&label, || stage.start(input));
+        let way = match asked(&label, || stage.reach())? {
             // What every worker keeps for itself is nowhere in one piece between two batches.
-            Reach::Row if is_kept && keeps_something(&**stage, input).map_err(failed)? => {
-                Way::Whole(Turn::new(stage.start(input).map_err(failed)?))
+            Reach::Row if is_kept && keeps_something(&label, &**stage, input)? => {
+                Way::Whole(Turn::new(start()?))
             }
             // Whatever had to be learnt is known by now.
             Reach::Row | Reach::Global => Way::Rows {
                 stage: Arc::clone(stage),
                 input: Arc::clone(input),
-                learnt: if is_kept { learnt(&**stage) } else { Vec::new() },
+                learnt: if is_kept { asked(&label, || learnt(&**stage))? } else { Vec::new() },
             },
-            Reach::Series => match stage.shards(input, shards).map_err(failed)? {
-                None => Way::Whole(Turn::new(stage.start(input).map_err(failed)?)),
+            Reach::Series => match guarded(&label, || stage.shards(input, shards))? {
+                None => Way::Whole(Turn::new(start()?)),
                 Some(shards) => {
-                    let turns = (0..shards.count()).map(|_| Turn::new(())).collect();
+                    let count = asked(&label, || shards.count())?;
+                    let turns = (0..count).map(|_| Turn::new(())).collect();
                     Way::Shards { shards, turns }
                 }
             },
@@ -93,9 +94,7 @@ impl Lane {
     /// What a worker keeps of the stage.
     pub(crate) fn local(&self) -> Result<Option<Box<dyn Process>>> {
         match &self.way {
-            Way::Rows { stage, input, .. } => {
-                stage.start(input).map(Some).map_err(|error| error.with_context(&self.label))
-            }
+            Way::Rows { stage, input, .. } => guarded(&self.label, || stage.start(input)).map(Some),
             _ => Ok(None),
         }
     }
@@ -127,7 +126,7 @@ impl Lane {
                     guarded(&self.label, || shards.step(shard, &batch, groups.share(shard), &sensors.read()))
                 };
                 let made = in_turn(turns, at, step, waiting)?;
-                Ok(guarded(&self.label, || Ok(shards.assemble(batch, groups, made, flow)))?)
+                Ok(asked(&self.label, || shards.assemble(batch, groups, made, flow))?)
             }
         }
     }
@@ -156,12 +155,13 @@ impl Lane {
     }
 
     /// How many records are held inside, when no worker is there. `locals` are those of all workers.
-    pub(crate) fn held(&mut self, locals: &[Box<dyn Process>]) -> u64 {
-        match &mut self.way {
+    pub(crate) fn held(&mut self, locals: &[Box<dyn Process>]) -> Result<u64> {
+        let Self { label, way } = self;
+        asked(label, || match way {
             Way::Rows { .. } => locals.iter().map(|process| process.held()).sum(),
             Way::Whole(turn) => turn.get_mut().held(),
             Way::Shards { .. } => 0,
-        }
+        })
     }
 
     /// What the stage keeps between batch `at.ordinal` − 1 and the one after `at.ordinal`, which is none but this look.
@@ -231,8 +231,8 @@ fn learnt(stage: &dyn Stage) -> Vec<u8> {
 }
 
 /// Whether a stage has anything to save.
-fn keeps_something(stage: &dyn Stage, input: &Arc<Schema>) -> Result<bool> {
-    Ok(!stage.start(input)?.save()?.is_empty())
+fn keeps_something(label: &str, stage: &dyn Stage, input: &Arc<Schema>) -> Result<bool> {
+    guarded(label, || Ok(!stage.start(input)?.save()?.is_empty()))
 }
 
 /// Does the work of every shard for a batch, each in its turn; those whose turn has come go first.

@@ -6,7 +6,7 @@
 pub(crate) mod chunks;
 pub(crate) mod crew;
 pub(crate) mod drain;
-pub(crate) mod guard;
+pub(crate) mod inlet;
 pub(crate) mod lane;
 pub(crate) mod limit;
 pub(crate) mod outlet;
@@ -20,6 +20,7 @@ mod turn;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use crate::error::{Error, Result};
 use crate::source::{OpenOptions, Progress};
 
 pub use report::{FirstPassReport, Rejects, Report, Shown};
@@ -38,6 +39,18 @@ pub struct RunOptions {
     pub stop: Arc<AtomicBool>,
     /// Where checkpoints are kept, for a run that goes on after a restart.
     pub state: Option<StateOptions>,
+}
+
+impl RunOptions {
+    /// # Errors
+    /// A configuration error where nothing could run.
+    pub(crate) fn check(&self) -> Result<()> {
+        match self.threads {
+            Some(0) => Err(Error::config("`threads` is 0, and nobody would work")
+                .with_help("give a number from 1 on, or leave it out for as many as the machine has cores")),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// Is told how a run goes on.

@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 use globset::GlobMatcher;
 
 use super::drain::{Drain, PartJob};
-use super::guard::guarded;
 use super::report::{Rejects, Report};
 use super::state::{Draft, Resume, Schedule, Snapshot, State};
 use crate::atomic::Output;
 use crate::batch::{Batch, Schema};
 use crate::checkpoint::{Ending, Manifest};
+use crate::error::guard::{asked, guarded};
 use crate::error::{Error, Part, Rejection, RejectionKind, Result};
 use crate::metrics::{Entry, Latencies, Ledger};
 use crate::pipeline::Pipeline;
@@ -52,22 +52,22 @@ impl Outlets {
     /// Opens all sinks; with `state`, each where the checkpoint found it.
     pub(crate) fn open(pipeline: &Pipeline, schema: &Arc<Schema>, state: Option<State>) -> Result<Self> {
         let outlets = pipeline.sinks.iter().enumerate().map(|(at, entry)| {
-            let label = format!("sink {at} ({})", entry.spec.name());
+            let (spec, part) = (&*entry.spec, Part::Sink(at));
+            let name = asked(&format!("sink {at}"), || spec.name().to_owned())?;
+            let label = format!("sink {at} ({name})");
+            let (takes, can_resume) = asked(&label, || (spec.takes(), spec.can_resume()))?;
             let filter = entry.matchers()?.map(|patterns| Filter { patterns, known: PerSensor::default() });
-            let part = Part::Sink(at);
             let outset = state.as_ref().map_or_else(Outset::default, |state| state.outset(at));
-            let sink = entry
-                .spec
-                .open(schema, &outset)
-                .map_err(|error| error.with_context(&label).with_part(part))?;
+            let sink =
+                guarded(&label, || spec.open(schema, &outset)).map_err(|error| error.with_part(part))?;
             Ok(Outlet {
                 label,
                 part,
-                takes: entry.spec.takes(),
+                takes,
                 filter,
                 sink,
-                begins_anew: !entry.spec.can_resume(),
-                entry: Entry::new(entry.spec.name()),
+                begins_anew: !can_resume,
+                entry: Entry::new(name),
                 latencies: Latencies::default(),
             })
         });
@@ -273,15 +273,18 @@ impl Drain for Outlets {
         Ok(())
     }
 
-    fn local(&self) -> Self::Local {
-        let local = |outlet: &Outlet| LocalOutlet {
-            label: outlet.label.clone(),
-            part: outlet.part,
-            filter: outlet.filter.clone(),
-            preparer: outlet.sink.preparer(),
-            time: Duration::ZERO,
+    fn local(&self) -> Result<Self::Local> {
+        let local = |outlet: &Outlet| {
+            Ok(LocalOutlet {
+                label: outlet.label.clone(),
+                part: outlet.part,
+                filter: outlet.filter.clone(),
+                preparer: asked(&outlet.label, || outlet.sink.preparer())?,
+                time: Duration::ZERO,
+            })
         };
-        self.outlets.iter().map(|outlet| (outlet.takes == Takes::Records).then(|| local(outlet))).collect()
+        let takes_records = |outlet: &Outlet| outlet.takes == Takes::Records;
+        self.outlets.iter().map(|outlet| takes_records(outlet).then(|| local(outlet)).transpose()).collect()
     }
 
     fn prepare(local: &mut Self::Local, batch: Batch, sensors: &Sensors) -> Result<Self::Ready> {

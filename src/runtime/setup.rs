@@ -3,16 +3,16 @@
 use std::sync::Arc;
 
 use super::RunOptions;
+use super::inlet::Inlet;
 use crate::batch::Schema;
-use crate::error::{Part, Result};
+use crate::error::Result;
 use crate::pipeline::plan::stage_label;
 use crate::pipeline::{Pipeline, Plan};
-use crate::source::Source;
 use crate::stage::Stage;
 
 /// The source, open, and what is known of the stages.
 pub(crate) struct Setup {
-    pub(crate) source: Box<dyn Source>,
+    pub(crate) source: Inlet,
     /// The columns that come into each stage, and, last, those that leave the last one.
     pub(crate) schemas: Vec<Arc<Schema>>,
     /// How messages name each stage.
@@ -28,8 +28,8 @@ impl Setup {
         open.stop = Arc::clone(&options.stop);
         // Of what was sent by anybody, a record whose time is not believed is set aside in full.
         open.origins |= Plan::needs_origins(stages) || pipeline.source.traits().is_open;
-        let source = pipeline.source.open(&open).map_err(|error| error.with_part(Part::Source))?;
-        let plan = Plan::new(pipeline, Arc::clone(source.schema()))?;
+        let source = Inlet::open(&*pipeline.source, &open)?;
+        let plan = Plan::new(pipeline, source.schema()?)?;
         let labels =
             stages.iter().enumerate().map(|(at, stage)| stage_label(pipeline, at, &**stage)).collect();
         Ok(Self { source, schemas: plan.schemas, labels, has_origins: open.origins })

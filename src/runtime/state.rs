@@ -12,11 +12,13 @@ use std::time::{Duration, Instant};
 
 use crossbeam::channel::{Sender, bounded};
 
+use super::inlet::Inlet;
 use super::outlet::Outlets;
 use super::tally::Tally;
 use super::{Report, RunOptions};
 use crate::atomic::Output;
 use crate::checkpoint::{Change, Ending, Found, Manifest, Orphan, PartSpec, StateFolder, changes, matches};
+use crate::error::guard::caught;
 use crate::error::{Error, Result};
 use crate::files::{Disk, FileSystem};
 use crate::pipeline::{Order, Pipeline, Plan};
@@ -247,7 +249,7 @@ impl State {
         outputs.into_iter().try_for_each(|output| output.check_published(&*self.options.files))?;
         let place = self.resume.as_ref().and_then(|resume| resume.source.as_deref());
         let Some(place) = place.filter(|_| traits.is_replayable) else { return Ok(()) };
-        let Ok(mut source) = pipeline.source.open(&options.open) else { return Ok(()) };
+        let Ok(mut source) = Inlet::open(&*pipeline.source, &options.open) else { return Ok(()) };
         let over = "this run was over already, and its input is no longer what it was";
         source.restore(place).map_err(|error| error.with_context(over))?;
         let sensors = Arc::new(SharedSensors::with_limit(pipeline.input.max_sensors));
@@ -296,7 +298,7 @@ impl State {
             for mut draft in drafts {
                 // Hangs up at the end of this turn, when a failure can be seen.
                 let _kept = draft.kept.take();
-                if let Err(error) = keep(&folder, draft) {
+                if let Err(error) = caught("a checkpoint", || keep(&folder, draft)) {
                     *lock(&failed) = Some(error);
                     return;
                 }
@@ -315,7 +317,7 @@ impl State {
     /// # Errors
     /// When an earlier one could not be kept: then nothing later may be either.
     pub(crate) fn submit(&self, draft: Draft) -> Result<()> {
-        let Some(keeper) = &self.keeper else { return Err(Error::internal("nobody keeps checkpoints")) };
+        let Some(keeper) = &self.keeper else { return Err(nobody_keeps()) };
         if self.options.waits {
             // The thread waits for jobs of other workers at most, and those wait for nobody.
             let (kept, is_kept) = bounded(1);
@@ -326,7 +328,11 @@ impl State {
             let is_left_out = keeper.sender.try_send(draft).is_err();
             self.left_out.fetch_or(is_left_out, Ordering::Relaxed);
         }
-        lock(&keeper.failure).take().map_or(Ok(()), Err)
+        match lock(&keeper.failure).take() {
+            Some(error) => Err(error),
+            None if keeper.thread.is_finished() => Err(nobody_keeps()),
+            None => Ok(()),
+        }
     }
 
     /// Waits for the thread, and keeps a last checkpoint.
@@ -397,8 +403,8 @@ pub(crate) fn after_the_end(
     let mut report = Report::default();
     report.source.name = pipeline.source.name().to_owned();
     if ending == Ending::Complete {
-        let source = pipeline.source.open(&options.open)?;
-        let plan = Plan::new(pipeline, Arc::clone(source.schema()))?;
+        let source = Inlet::open(&*pipeline.source, &options.open)?;
+        let plan = Plan::new(pipeline, source.schema()?)?;
         Outlets::open(pipeline, plan.output(), state)?.publish(&mut report)?;
         report.remarks.push("the output of a run that was cut off at its end was published".into());
     } else {
@@ -434,6 +440,11 @@ impl Schedule {
         }
         is_due
     }
+}
+
+fn nobody_keeps() -> Error {
+    Error::internal("the thread that keeps checkpoints is gone")
+        .with_help("the same command goes on from the last checkpoint; please report this")
 }
 
 /// First what the manifest speaks of is made durable, then the manifest.

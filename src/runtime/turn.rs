@@ -22,7 +22,8 @@ pub(crate) struct Turn<T> {
     sleepers: AtomicUsize,
 }
 
-/// A turn that has come; when it is dropped, the next one has.
+/// A turn that has come; when it is dropped, the next one has. Not so where it is dropped by a panic: what the turn was for has not been
+/// done, and whoever went on behind it, a checkpoint for one, would miss it. Then the run ends, and all who wait are [woken](Turn::wake).
 pub(crate) struct Taken<'a, T> {
     turn: &'a Turn<T>,
     /// There until the drop.
@@ -108,6 +109,10 @@ impl<T> Turn<T> {
 
 impl<T> Drop for Taken<'_, T> {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.guard = None;
+            return;
+        }
         self.turn.next.fetch_add(1, Ordering::Release);
         // Whoever comes for the lock from here on sees the new turn. To wake nobody is a call of the system all the same.
         let anybody = self.turn.sleepers.load(Ordering::Relaxed) > 0;
@@ -152,6 +157,18 @@ mod tests {
             }
         });
         assert_eq!(turn.into_inner(), (0..400).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_turn_that_panicked_is_not_passed_on() {
+        let turn = Turn::new(());
+        let cancelled = AtomicBool::new(false);
+        let panics = || {
+            let _taken = turn.take(0, &cancelled, &mut Duration::default()).expect("not cancelled");
+            panic!("in its turn");
+        };
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(panics)).expect_err("a panic");
+        assert!(!turn.has_come(1), "nobody may go on behind what was not done");
     }
 
     #[test]

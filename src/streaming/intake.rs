@@ -6,13 +6,15 @@ use std::time::{Duration, Instant};
 
 use crossbeam::channel::{Receiver, SendTimeoutError, Sender, bounded};
 
+use crate::error::Result;
 use crate::pipeline::WhenFull;
 use crate::runtime::crew::{Claim, Feed, Piece, Spent};
-use crate::runtime::guard::caught;
+use crate::runtime::inlet::{Arrived, Inlet};
 use crate::runtime::room::Room;
 use crate::runtime::state::Schedule;
 use crate::sensor::SensorIds;
-use crate::source::{Input, Source};
+use crate::source::{Input, Progress};
+use crate::time::Timestamp;
 
 /// Bytes that may have been read and not been handed to the sinks.
 const ROOM: usize = 4 << 20;
@@ -25,7 +27,7 @@ const PATIENCE: Duration = Duration::from_millis(50);
 
 /// What the source's thread keeps.
 pub(super) struct Reader {
-    pub(super) source: Box<dyn Source>,
+    pub(super) source: Inlet,
     pub(super) ids: SensorIds,
     sender: Sender<Claim>,
     room: Arc<Room>,
@@ -62,7 +64,14 @@ pub(super) struct Read {
     pub(super) ended: Ended,
     /// Records dropped behind the last piece.
     pub(super) dropped: u64,
-    pub(super) source: Box<dyn Source>,
+    pub(super) source: Inlet,
+}
+
+/// What the source says of a piece.
+#[derive(Default)]
+struct About {
+    received: Option<Timestamp>,
+    progress: Progress,
 }
 
 /// Why the source's thread has ended.
@@ -78,7 +87,7 @@ pub(super) enum Ended {
 
 /// Both ends of the channel between `source` and the workers.
 pub(super) fn between(
-    source: Box<dyn Source>,
+    source: Inlet,
     ids: SensorIds,
     stop: Arc<AtomicBool>,
     cancelled: Arc<AtomicBool>,
@@ -119,19 +128,18 @@ impl Reader {
             if self.schedule.is_due(self.is_dirty) {
                 let cut = self.source.save().map_or_else(Piece::Failed, Piece::Cut);
                 self.is_dirty = false;
-                if !self.send(cut) {
+                if !self.send(cut, About::default()) {
                     break Ended::Failed;
                 }
             }
-            let piece = match caught("source", || self.source.next(&mut self.ids)) {
+            let next = match self.source.next(&mut self.ids) {
                 Ok(None) => break Ended::Over,
-                Ok(Some(Input::Nothing)) => continue,
-                Ok(Some(input)) => Piece::Input(input),
-                Err(error) => Piece::Failed(error),
+                Ok(Some(Arrived { input: Input::Nothing, .. })) => continue,
+                Ok(Some(arrived)) => Ok(arrived),
+                Err(error) => Err(error),
             };
             self.is_dirty = true;
-            let is_failed = matches!(piece, Piece::Failed(_));
-            if !self.send(piece) || is_failed {
+            if !self.hand_on(next) {
                 break Ended::Failed;
             }
         };
@@ -141,23 +149,35 @@ impl Reader {
     /// Hands on what the source has taken in already, and takes no more.
     fn drain(&mut self) -> Ended {
         loop {
-            let piece = match caught("source", || self.source.drain()) {
+            let next = match self.source.drain() {
                 Ok(None) => return Ended::Stopped,
-                Ok(Some(input)) => Piece::Input(input),
-                Err(error) => Piece::Failed(error),
+                Ok(Some(arrived)) => Ok(arrived),
+                Err(error) => Err(error),
             };
-            let is_failed = matches!(piece, Piece::Failed(_));
-            if !self.send(piece) || is_failed {
+            if !self.hand_on(next) {
                 return Ended::Failed;
+            }
+        }
+    }
+
+    /// Hands on what the source gave; whether more may follow.
+    fn hand_on(&mut self, next: Result<Arrived>) -> bool {
+        match next {
+            Err(error) => {
+                self.send(Piece::Failed(error), About::default());
+                false
+            }
+            Ok(Arrived { input, received, progress }) => {
+                self.send(Piece::Input(input), About { received, progress })
             }
         }
     }
 
     /// Hands a piece to the workers as soon as they have room for it; whether it did. Where the pipeline says so, what there is no
     /// room for is dropped.
-    fn send(&mut self, piece: Piece) -> bool {
+    fn send(&mut self, piece: Piece, About { received, progress }: About) -> bool {
         let arrived = Instant::now();
-        let latest = self.source.received().map(|received| received.saturating_add(self.policy.max_ahead));
+        let latest = received.map(|received| received.saturating_add(self.policy.max_ahead));
         let may_drop = self.policy.when_full == WhenFull::Drop && matches!(piece, Piece::Input(_));
         let patience = if may_drop { Duration::ZERO } else { PATIENCE };
         let place = loop {
@@ -172,7 +192,7 @@ impl Reader {
             }
         };
         let dropped = std::mem::take(&mut self.dropped);
-        let (ordinal, progress) = (self.next, self.source.progress());
+        let ordinal = self.next;
         let mut claim =
             Claim { ordinal, piece, progress, arrived: Some(arrived), dropped, latest, place: Some(place) };
         loop {

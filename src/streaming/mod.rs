@@ -17,20 +17,21 @@
 mod intake;
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Instant;
 
 use crate::checkpoint::Ending;
-use crate::error::{Error, Part, Result};
+use crate::error::guard::caught;
+use crate::error::{Error, Result};
 use crate::pipeline::{Pipeline, plan};
 use crate::runtime::crew::Crew;
+use crate::runtime::inlet::Inlet;
 use crate::runtime::outlet::Outlets;
 use crate::runtime::setup::Setup;
 use crate::runtime::state::{State, after_the_end, open_state};
 use crate::runtime::{Observer, Report, RunOptions};
 use crate::sensor::{SensorIds, SharedSensors};
-use crate::source::Source;
 use crate::stage::{Reach, Stage};
 
 use intake::{Ended, Policy, Read, between};
@@ -40,6 +41,16 @@ use intake::{Ended, Policy, Read, between};
 /// # Errors
 /// Whatever ends the run early; then no sink has made anything visible under its final name.
 pub fn run(
+    pipeline: &Pipeline,
+    options: &RunOptions,
+    observer: &mut (dyn Observer + Send),
+) -> Result<Report> {
+    options.check()?;
+    // What no guard has caught, a getter of a part for one, ends the run and not the caller.
+    caught("the run", || run_guarded(pipeline, options, observer))
+}
+
+fn run_guarded(
     pipeline: &Pipeline,
     options: &RunOptions,
     observer: &mut (dyn Observer + Send),
@@ -60,9 +71,9 @@ pub fn run(
     let mut setup = Setup::open(pipeline, &stages, options)?;
     let workers = workers(options);
     let mut crew = Crew::new(pipeline, &stages, &setup, workers, options, &sensors)?;
-    setup.source.begin().map_err(|error| error.with_part(Part::Source))?;
+    setup.source.begin()?;
     let mut outlets = Outlets::open(pipeline, &setup.schemas[stages.len()], state)?.live()?;
-    resume(&mut *setup.source, &mut crew, &mut outlets)?;
+    resume(&mut setup.source, &mut crew, &mut outlets)?;
     outlets.keep_checkpoints()?;
     let schedule = outlets.schedule();
     let ids = SensorIds::new(Arc::clone(&sensors));
@@ -77,6 +88,7 @@ pub fn run(
     let (driven, read) = thread::scope(|scope| {
         let reading = thread::Builder::new().name("source".into()).spawn_scoped(scope, || reader.read());
         let reading = reading.map_err(|error| no_thread(&error))?;
+        let _at_a_panic = Cancels(&cancelled);
         let driven = crew.drive("run", &intake, observer, &mut outlets, |work| on_threads(workers, work));
         if driven.is_err() {
             cancelled.store(true, Ordering::Release);
@@ -86,11 +98,10 @@ pub fn run(
     })?;
     let Read { ended, dropped, source } = read;
     crew.note_dropped(dropped);
-    let mut report = Report { bytes: source.bytes(), ..Report::default() };
-    report.remarks.extend(source.remarks());
+    let mut report = Report { bytes: source.bytes()?, remarks: source.remarks()?, ..Report::default() };
     let pauses = ended == Ended::Stopped && outlets.has_state();
     crew.finish(driven?, !pauses, &mut outlets)?;
-    conclude(&mut crew, &*source, ended, outlets, &mut report)?;
+    conclude(&mut crew, &source, ended, outlets, &mut report)?;
     crew.close(&mut report);
     report.sensors = sensors.read().len() as u64;
     report.elapsed = start.elapsed();
@@ -98,8 +109,19 @@ pub fn run(
     Ok(report)
 }
 
+/// Where a panic ends the run, the source's thread must not wait for its workers.
+struct Cancels<'a>(&'a AtomicBool);
+
+impl Drop for Cancels<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.store(true, Ordering::Release);
+        }
+    }
+}
+
 /// Goes on from the checkpoint, if there is one.
-fn resume(source: &mut dyn Source, crew: &mut Crew, outlets: &mut Outlets) -> Result<()> {
+fn resume(source: &mut Inlet, crew: &mut Crew, outlets: &mut Outlets) -> Result<()> {
     let Some(resume) = outlets.resume().cloned() else { return Ok(()) };
     if let Some(place) = &resume.source {
         source.restore(place)?;
@@ -111,7 +133,7 @@ fn resume(source: &mut dyn Source, crew: &mut Crew, outlets: &mut Outlets) -> Re
 /// Makes the output visible, behind the last record; one that goes on after a restart is kept as it is when it was stopped.
 fn conclude(
     crew: &mut Crew,
-    source: &dyn Source,
+    source: &Inlet,
     ended: Ended,
     outlets: Outlets,
     report: &mut Report,

@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::error::{Error, Result};
+use super::{Error, Result};
 
 /// Calls `act` for the part called `label`, which its errors then name.
 pub(crate) fn guarded<T>(label: &str, act: impl FnOnce() -> Result<T>) -> Result<T> {
@@ -17,6 +17,11 @@ pub(crate) fn caught<T>(label: &str, act: impl FnOnce() -> Result<T>) -> Result<
         Err(Error::internal(format!("{label} panicked: {}", message(&*panic)))
             .with_help("this is a bug in that part; nothing was written"))
     })
+}
+
+/// The same, for what a part cannot refuse to answer.
+pub(crate) fn asked<T>(label: &str, act: impl FnOnce() -> T) -> Result<T> {
+    caught(label, || Ok(act()))
 }
 
 fn message(panic: &(dyn Any + Send)) -> &str {
