@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use std::fmt;
 use std::fs::{File, TryLockError};
 use std::io::{self, Read};
-use std::os::unix::fs::{DirBuilderExt, FileExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -24,17 +24,29 @@ pub trait FileSystem: fmt::Debug + Send + Sync {
     /// What the system says.
     fn make_folder(&self, path: &Path, is_private: bool) -> io::Result<()>;
 
-    /// Makes an empty file at `path`, in place of one that is there unless it `must_be_new`.
+    /// Makes an empty file at `path`, where nothing may be yet: no file, and no link to one.
     ///
     /// # Errors
-    /// What the system says; `AlreadyExists` where it must be new and is not.
-    fn create(&self, path: &Path, must_be_new: bool) -> io::Result<Arc<dyn FileHandle>>;
+    /// What the system says; `AlreadyExists` where something is there.
+    fn create(&self, path: &Path, access: Access) -> io::Result<Arc<dyn FileHandle>>;
 
-    /// Opens the file at `path` for reading and writing.
+    /// Opens the file at `path` for reading.
     ///
     /// # Errors
     /// What the system says.
     fn open(&self, path: &Path) -> io::Result<Arc<dyn FileHandle>>;
+
+    /// Opens the file at `path`, which this user has made earlier, for reading and writing; never through a link.
+    ///
+    /// # Errors
+    /// What the system says; `PermissionDenied` where it is a link, or a file that somebody else has made or has a name for.
+    fn open_own(&self, path: &Path) -> io::Result<Arc<dyn FileHandle>>;
+
+    /// Checks that nobody but this user can put files into the folder at `path`.
+    ///
+    /// # Errors
+    /// What the system says; `PermissionDenied` where somebody else can, with the reason.
+    fn check_own_folder(&self, path: &Path) -> io::Result<()>;
 
     /// All bytes of the file at `path`.
     ///
@@ -123,6 +135,25 @@ pub enum Kind {
     Stream,
 }
 
+/// Who may read a new file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Access {
+    /// Whoever the system lets read what this user makes (its `umask`).
+    #[default]
+    Shared,
+    /// This user alone.
+    Private,
+}
+
+impl Access {
+    fn mode(self) -> u32 {
+        match self {
+            Self::Shared => 0o666,
+            Self::Private => 0o600,
+        }
+    }
+}
+
 /// The system's own.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Disk;
@@ -141,6 +172,23 @@ pub fn write_all_at(file: &dyn FileHandle, mut bytes: &[u8], mut place: u64) -> 
         }
     }
     Ok(())
+}
+
+/// Makes an empty file at `path`, where nothing may be yet: no file, and no link to one.
+///
+/// # Errors
+/// What the system says; `AlreadyExists` where something is there.
+pub fn create_new(path: &Path, access: Access) -> io::Result<File> {
+    File::options().read(true).write(true).create_new(true).mode(access.mode()).open(path)
+}
+
+/// The user that this process acts for.
+fn user() -> u32 {
+    rustix::process::geteuid().as_raw()
+}
+
+fn refused(why: &'static str) -> io::Error {
+    io::Error::new(io::ErrorKind::PermissionDenied, why)
 }
 
 /// Makes the folder `path` and those on the way, so that they are still there after a loss of power.
@@ -198,18 +246,38 @@ impl FileSystem for Disk {
         std::fs::DirBuilder::new().recursive(true).mode(mode).create(path)
     }
 
-    fn create(&self, path: &Path, must_be_new: bool) -> io::Result<Arc<dyn FileHandle>> {
-        let mut options = File::options();
-        options.read(true).write(true);
-        match must_be_new {
-            true => options.create_new(true),
-            false => options.create(true).truncate(true),
-        };
-        Ok(Arc::new(options.open(path)?))
+    fn create(&self, path: &Path, access: Access) -> io::Result<Arc<dyn FileHandle>> {
+        Ok(Arc::new(create_new(path, access)?))
     }
 
     fn open(&self, path: &Path) -> io::Result<Arc<dyn FileHandle>> {
-        Ok(Arc::new(File::options().read(true).write(true).open(path)?))
+        Ok(Arc::new(File::open(path)?))
+    }
+
+    fn open_own(&self, path: &Path) -> io::Result<Arc<dyn FileHandle>> {
+        let mut options = File::options();
+        let file =
+            options.read(true).write(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path);
+        let file = file.map_err(|error| match error.raw_os_error() {
+            Some(libc::ELOOP) => refused("it is a link now, and leads elsewhere"),
+            _ => error,
+        })?;
+        let meta = file.metadata()?;
+        match () {
+            () if !meta.is_file() => Err(refused("it is no file any more")),
+            () if meta.uid() != user() => Err(refused("it belongs to another user")),
+            () if meta.nlink() > 1 => Err(refused("it has a second name elsewhere")),
+            () => Ok(Arc::new(file)),
+        }
+    }
+
+    fn check_own_folder(&self, path: &Path) -> io::Result<()> {
+        let meta = path.metadata()?;
+        match () {
+            () if meta.uid() != user() => Err(refused("it belongs to another user")),
+            () if meta.mode() & 0o022 != 0 => Err(refused("other users may write to it")),
+            () => Ok(()),
+        }
     }
 
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
@@ -237,7 +305,9 @@ impl FileSystem for Disk {
     }
 
     fn lock(&self, path: &Path) -> io::Result<Box<dyn Any + Send + Sync>> {
-        let file = File::options().write(true).create(true).truncate(false).open(path)?;
+        let mut options = File::options();
+        options.write(true).create(true).truncate(false).mode(Access::Private.mode());
+        let file = options.custom_flags(libc::O_NOFOLLOW).open(path)?;
         match file.try_lock() {
             Ok(()) => Ok(Box::new(file)),
             Err(TryLockError::WouldBlock) => Err(io::ErrorKind::WouldBlock.into()),
@@ -269,5 +339,44 @@ impl FileHandle for File {
 
     fn sync(&self) -> io::Result<()> {
         self.sync_data()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    fn kind<T>(result: io::Result<T>) -> io::ErrorKind {
+        result.map(drop).expect_err("refused").kind()
+    }
+
+    #[test]
+    fn nothing_is_made_or_opened_through_a_link() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let at = |name: &str| folder.path().join(name);
+        std::fs::write(at("victim"), b"precious").expect("written");
+        symlink(at("victim"), at("link")).expect("a link");
+        std::fs::hard_link(at("victim"), at("second")).expect("a second name");
+        for name in ["link", "second", "victim"] {
+            assert_eq!(kind(Disk.create(&at(name), Access::Shared)), io::ErrorKind::AlreadyExists, "{name}");
+            assert_eq!(kind(Disk.open_own(&at(name))), io::ErrorKind::PermissionDenied, "{name}");
+        }
+        assert!(Disk.lock(&at("link")).is_err());
+        assert_eq!(std::fs::read(at("victim")).expect("there"), b"precious");
+        Disk.create(&at("mine"), Access::Private).expect("made");
+        assert_eq!(at("mine").metadata().expect("there").permissions().mode() & 0o777, 0o600);
+        assert!(Disk.open_own(&at("mine")).is_ok());
+    }
+
+    #[test]
+    fn a_folder_that_others_may_write_to_is_not_ones_own() {
+        let folder = tempfile::tempdir().expect("a folder");
+        for (mode, is_own) in [(0o700, true), (0o755, true), (0o770, false), (0o707, false), (0o1777, false)]
+        {
+            let permissions = std::fs::Permissions::from_mode(mode);
+            std::fs::set_permissions(folder.path(), permissions).expect("set");
+            assert_eq!(Disk.check_own_folder(folder.path()).is_ok(), is_own, "{mode:o}");
+        }
     }
 }

@@ -119,7 +119,10 @@ fn clause_6_data_come_from_standard_input_plain_or_packed() {
     encoder.write_all(&plain).expect("packed");
     let gzip = encoder.finish().expect("packed");
     let zstd = zstd::encode_all(&plain[..], 1).expect("packed");
-    for data in [plain, gzip, zstd] {
+    // Some tools begin with a frame that is to be skipped, and tapes end with zeros.
+    let skipped = [b"\x5e\x2a\x4d\x18\x03\0\0\0abc", &zstd[..]].concat();
+    let padded = [&gzip[..], &[0; 600]].concat();
+    for data in [plain, gzip, zstd, skipped, padded] {
         let mut child = tidemill(folder.path())
             .args(["run", "p.toml", "--quiet"])
             .stdin(Stdio::piped())

@@ -1,15 +1,18 @@
 //! Files that appear under their name only when they are complete (clause 19): whatever this crate writes, it writes here.
 
+use std::collections::hash_map::RandomState;
+use std::ffi::OsString;
+use std::hash::{BuildHasher, Hasher};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::files::{
-    Disk, FileHandle, FileSystem, Kind, folder, kind_if_there, make_lasting_folder, write_all_at,
+    Access, Disk, FileHandle, FileSystem, Kind, folder, kind_if_there, make_lasting_folder, write_all_at,
 };
 
 mod tickets;
@@ -27,7 +30,8 @@ pub type Job = Box<dyn FnOnce() -> Result<()> + Send>;
 pub struct Outset {
     /// Where files are.
     pub files: Arc<dyn FileSystem>,
-    /// The id of a run that goes on after a restart: files in the making stay when it ends early, under names with this in them.
+    /// The id of a run that goes on after a restart: files in the making stay when it ends early, under names with this in them. What
+    /// has such a name when the run begins a file is of an earlier try, and is removed.
     pub run: Option<Arc<str>>,
     /// What [`Sink::save`](crate::sink::Sink::save) gave at the checkpoint from which the run goes on.
     pub resume: Option<Vec<u8>>,
@@ -49,7 +53,7 @@ pub struct Saved {
     pub settle: Job,
 }
 
-/// A file in the making: `.<name>.part-…` in the folder of the final one; or a stream: standard output (`-`), a named
+/// A file in the making: `.<name>.part-…` in the folder of the final one, under a name that nobody can know beforehand; or a stream: standard output (`-`), a named
 /// pipe or a device, which take bytes as they come and must never be replaced by a file.
 pub struct AtomicFile {
     path: PathBuf,
@@ -107,14 +111,21 @@ pub enum Stage {
     Published,
 }
 
+/// Whether what is written to a path is handed over as it comes: to standard output, a named pipe or a device. A file that is not there
+/// yet will be one.
+pub fn is_stream(path: impl AsRef<Path>) -> bool {
+    let path = path.as_ref();
+    is_stdout(path) || path.metadata().is_ok_and(|meta| !meta.is_file() && !meta.is_dir())
+}
+
 /// Whether a path means standard output.
 pub fn is_stdout(path: impl AsRef<Path>) -> bool {
     path.as_ref() == Path::new("-")
 }
 
-/// The file that a sink's path means; `None` for standard output.
+/// The file that a sink's path means; `None` for a stream, which keeps nothing.
 pub fn file(path: &str) -> Option<PathBuf> {
-    (!is_stdout(path)).then(|| PathBuf::from(path))
+    (!is_stream(path)).then(|| PathBuf::from(path))
 }
 
 /// Checks that a path can be a file's.
@@ -140,11 +151,23 @@ impl AtomicFile {
         Self::begin(path, &Outset::default()).map(|(file, _)| file)
     }
 
+    /// The same, for what may hold data that not everybody should see: nobody else can read it.
+    ///
+    /// # Errors
+    /// As [`AtomicFile::create`].
+    pub fn create_private(path: impl AsRef<Path>) -> Result<Self> {
+        Self::begin_with(path, &Outset::default(), Access::Private).map(|(file, _)| file)
+    }
+
     /// Begins the file at `path`, or goes on with it where `outset` says so; and whether it goes on.
     ///
     /// # Errors
     /// As [`AtomicFile::create`]; a data error where the file to go on with is not what it was.
     pub fn begin(path: impl AsRef<Path>, outset: &Outset) -> Result<(Self, bool)> {
+        Self::begin_with(path, outset, Access::Shared)
+    }
+
+    fn begin_with(path: impl AsRef<Path>, outset: &Outset, access: Access) -> Result<(Self, bool)> {
         let path = path.as_ref();
         check(path)?;
         if is_stdout(path) {
@@ -162,7 +185,7 @@ impl AtomicFile {
         }
         let folder = folder(&path);
         make_lasting_folder(&*outset.files, folder, false).map_err(|error| failed(not_a_folder(error)))?;
-        let part = Part::create(&path, outset).map_err(failed)?;
+        let part = Part::create(&path, outset, access).map_err(failed)?;
         let destination = Destination::Part(part);
         Ok((Self { path, destination, buffer: Vec::new(), length: 0 }, false))
     }
@@ -361,7 +384,7 @@ impl Output {
 
     fn open(&self, files: &dyn FileSystem) -> Result<(Arc<dyn FileHandle>, Stage)> {
         let failed = |path: &Path, error: &io::Error| Error::io("go on with", path.display(), error);
-        match files.open(&self.part) {
+        match files.open_own(&self.part) {
             Ok(handle) => return Ok((handle, Stage::InTheMaking)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(failed(&self.part, &error)),
@@ -380,21 +403,17 @@ impl Output {
 }
 
 impl Part {
-    fn create(path: &Path, outset: &Outset) -> io::Result<Self> {
+    fn create(path: &Path, outset: &Outset, access: Access) -> io::Result<Self> {
         let files = Arc::clone(&outset.files);
-        let (handle, part) = match &outset.run {
-            // One that an earlier try has left is begun anew.
-            Some(run) => {
-                let part = part_of(path, run);
-                (files.create(&part, false)?, part)
+        if let Some(run) = &outset.run {
+            remove_earlier(&*files, path, run);
+        }
+        let (handle, part) = loop {
+            let part = part_of(path, &distinct(outset.run.as_deref()));
+            match files.create(&part, access) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                created => break (created?, part),
             }
-            None => loop {
-                let part = part_of(path, &unique());
-                match files.create(&part, true) {
-                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                    created => break (created?, part),
-                }
-            },
         };
         let lasting = outset.run.is_some().then(Lasting::default);
         Ok(Self { files, handle, path: part, stage: Stage::InTheMaking, lasting })
@@ -497,16 +516,34 @@ fn checksum(file: &dyn FileHandle, length: u64) -> io::Result<(u64, u32)> {
     Ok((file.size()?, crc))
 }
 
-/// The temporary name of a file.
-fn part_of(path: &Path, distinct: &str) -> PathBuf {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    folder(path).join(format!(".{name}.part-{distinct}"))
+/// Removes what an earlier try of `run` has begun of the file at `path`. No checkpoint speaks of it: the run would go on with it.
+fn remove_earlier(files: &dyn FileSystem, path: &Path, run: &str) {
+    let begun = part_of(path, &format!("{run}-"));
+    let begun = begun.file_name().unwrap_or_default().as_encoded_bytes();
+    let names = files.names(folder(path)).unwrap_or_default();
+    for name in names.iter().filter(|name| name.as_encoded_bytes().starts_with(begun)) {
+        // What cannot be removed is in nobody's way: the new one has another name.
+        let _left = files.remove(&folder(path).join(name));
+    }
 }
 
-/// Something that no other file in the making has in its name now.
-fn unique() -> String {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    format!("{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+/// The temporary name of a file.
+fn part_of(path: &Path, distinct: &str) -> PathBuf {
+    let name = path.file_name().unwrap_or_default();
+    let mut part = OsString::from(".");
+    part.push(name);
+    part.push(format!(".part-{distinct}"));
+    folder(path).join(part)
+}
+
+/// What tells a temporary name from others: the run, or the process, and something that cannot be known beforehand.
+fn distinct(run: Option<&str>) -> String {
+    // Seeded by the system, and new each time.
+    let unknown = RandomState::new().build_hasher().finish();
+    match run {
+        Some(run) => format!("{run}-{unknown:016x}"),
+        None => format!("{}-{unknown:016x}", std::process::id()),
+    }
 }
 
 /// Where a path leads: what a link points to is written, and the link stays.

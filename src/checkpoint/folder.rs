@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::Manifest;
 use crate::atomic::Output;
 use crate::error::{Error, ErrorKind, Result};
-use crate::files::{FileSystem, folder, kind_if_there, make_lasting_folder, write_all_at};
+use crate::files::{Access, FileSystem, folder, kind_if_there, make_lasting_folder, write_all_at};
 
 /// How many checkpoints are kept: where the newest is damaged, the one before will do.
 const KEPT: usize = 3;
@@ -63,7 +63,7 @@ impl Orphan {
 
     /// Gives it its name; a second time is harmless.
     fn set_aside(&self, files: &dyn FileSystem) -> io::Result<()> {
-        let file = match files.open(&self.output.part) {
+        let file = match files.open_own(&self.output.part) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             opened => opened?,
         };
@@ -91,6 +91,13 @@ impl StateFolder {
     pub fn open(files: Arc<dyn FileSystem>, path: &Path) -> Result<Self> {
         let failed = |error: io::Error| Error::io("use the state folder", path.display(), &error);
         make_lasting_folder(&*files, path, true).map_err(failed)?;
+        // Whoever can write to it could have this run write anywhere.
+        files.check_own_folder(path).map_err(|error| {
+            failed(error).with_help(format!(
+                "`chmod 700 {}` as its owner, or name a folder of your own as --state",
+                path.display()
+            ))
+        })?;
         let lock = files.lock(&path.join(LOCK)).map_err(|error| match error.kind() {
             io::ErrorKind::WouldBlock => {
                 Error::unavailable(format!("another run is using the state folder {}", path.display()))
@@ -202,7 +209,14 @@ impl StateFolder {
     }
 
     fn write_aside(&self, bytes: &[u8], aside: &Path) -> io::Result<()> {
-        let file = self.files.create(aside, false)?;
+        let file = match self.files.create(aside, Access::Private) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                // A run that was killed has left it.
+                self.files.remove(aside)?;
+                self.files.create(aside, Access::Private)?
+            }
+            created => created?,
+        };
         write_all_at(&*file, bytes, 0)?;
         file.sync()
     }

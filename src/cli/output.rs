@@ -43,7 +43,18 @@ pub(super) fn file(path: &Path, text: &str, replace: bool) -> Outcome {
     if atomic::is_stdout(path) {
         return data(text);
     }
-    let mut file = AtomicFile::create(path)?;
+    write(AtomicFile::create(path)?, text, replace)
+}
+
+/// The same, in place of one that is there, for a text that holds data: nobody else can read the file.
+pub(super) fn private_file(path: &Path, text: &str) -> Outcome {
+    if atomic::is_stdout(path) {
+        return data(text);
+    }
+    write(AtomicFile::create_private(path)?, text, true)
+}
+
+fn write(mut file: AtomicFile, text: &str, replace: bool) -> Outcome {
     file.write_all(text.as_bytes()).map_err(|error| file.failed(&error))?;
     let committed = if replace { file.commit() } else { file.commit_new() };
     committed.map_err(|error| match error.kind() {

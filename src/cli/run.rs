@@ -45,7 +45,7 @@ pub(super) fn run_resolved(args: &RunArgs, resolved: &Resolved, mut options: Run
         output::note(&timings(&report, resolved.pipeline.stages_before()));
     }
     if let Some(path) = &args.report {
-        output::file(path, &report_text(&resolved.pipeline, &report), true)?;
+        output::private_file(path, &report_text(&resolved.pipeline, &report))?;
     }
     if report.is_paused && resolved.pipeline.source.traits().is_bounded {
         // Whoever goes on with the output must not take it for whole.

@@ -4,6 +4,7 @@
 
 pub(crate) mod guard;
 mod nearest;
+mod visible;
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::offset::Position;
 
 pub use nearest::nearest;
+pub use visible::{visible, visible_lines};
 
 /// The result of everything that can end a run.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

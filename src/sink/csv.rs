@@ -10,8 +10,8 @@ use super::file::EncodedFile;
 use super::{Outset, Repeat, Sink, SinkSpec};
 use crate::atomic;
 use crate::batch::Schema;
-use crate::error::{Error, Result};
-use crate::format::csv::CsvEncoder;
+use crate::error::Result;
+use crate::format::csv::{CsvEncoder, delimiter_of};
 use crate::registry::{Component, parameters_of};
 
 /// A file of delimited text as RFC 4180, with a header.
@@ -26,7 +26,7 @@ pub struct CsvFile {
     /// Digits behind the decimal point; the shortest text that reads back to the same bits if not given.
     #[serde(default)]
     pub decimals: Option<u8>,
-    /// Whether text that begins with = + - @ gets an apostrophe in front, so that spreadsheets do not run it.
+    /// Whether text that begins with = + - @, a tab or a line end gets an apostrophe in front, so that spreadsheets do not run it.
     #[serde(default)]
     pub csv_safe: bool,
 }
@@ -44,15 +44,8 @@ impl CsvFile {
     }
 
     fn encoder(&self) -> Result<CsvEncoder> {
-        match self.delimiter.as_bytes() {
-            &[delimiter] if !b"\"\r\n".contains(&delimiter) => {
-                Ok(CsvEncoder { delimiter, decimals: self.decimals, safe: self.csv_safe })
-            }
-            _ => Err(Error::config(format!(
-                "`delimiter` must be one ASCII character, not {:?}",
-                self.delimiter
-            ))),
-        }
+        let delimiter = delimiter_of(&self.delimiter)?;
+        Ok(CsvEncoder { delimiter, decimals: self.decimals, safe: self.csv_safe })
     }
 }
 
@@ -66,7 +59,7 @@ impl SinkSpec for CsvFile {
     }
 
     fn repeat(&self) -> Repeat {
-        if self.is_stdout() { Repeat::Duplicates } else { Repeat::Harmless }
+        Repeat::of(&self.path)
     }
 
     fn file(&self) -> Option<PathBuf> {

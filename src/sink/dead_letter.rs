@@ -46,7 +46,7 @@ impl SinkSpec for DeadLetter {
     }
 
     fn repeat(&self) -> Repeat {
-        if self.is_stdout() { Repeat::Duplicates } else { Repeat::Harmless }
+        Repeat::of(&self.path)
     }
 
     fn file(&self) -> Option<PathBuf> {

@@ -44,7 +44,7 @@ impl SinkSpec for JsonLinesFile {
     }
 
     fn repeat(&self) -> Repeat {
-        if self.is_stdout() { Repeat::Duplicates } else { Repeat::Harmless }
+        Repeat::of(&self.path)
     }
 
     fn file(&self) -> Option<PathBuf> {

@@ -55,6 +55,13 @@ pub enum Repeat {
     Duplicates,
 }
 
+impl Repeat {
+    /// That of what is written to a path: a file appears when it is complete, and a stream keeps what it was given.
+    pub(crate) fn of(path: &str) -> Self {
+        if crate::atomic::is_stream(path) { Self::Duplicates } else { Self::Harmless }
+    }
+}
+
 /// A sink as written in a pipeline: immutable, checked, nothing opened yet.
 pub trait SinkSpec: Send + Sync {
     /// The name it is registered under.
@@ -71,7 +78,7 @@ pub trait SinkSpec: Send + Sync {
     /// What a repeat of the same batch does.
     fn repeat(&self) -> Repeat;
 
-    /// The file that it will write, if it writes one.
+    /// The file that it will write, if it writes one; none for standard output, named pipes and devices.
     fn file(&self) -> Option<PathBuf> {
         None
     }

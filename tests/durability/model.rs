@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex};
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use tidemill::files::{FileHandle, FileSystem, Kind};
+use tidemill::files::{Access, FileHandle, FileSystem, Kind};
 
 /// What is written or lost in one piece.
 const BLOCK: usize = 16;
@@ -339,15 +339,11 @@ impl FileSystem for Model {
         )
     }
 
-    fn create(&self, path: &Path, must_be_new: bool) -> io::Result<Arc<dyn FileHandle>> {
+    fn create(&self, path: &Path, _access: Access) -> io::Result<Arc<dyn FileHandle>> {
         let node = self.with(
             || format!("create {}", path.display()),
             |disk, _| match disk.file(path) {
-                Ok(_) if must_be_new => Err(ErrorKind::AlreadyExists.into()),
-                Ok(node) => {
-                    disk.change(node, Change::Size(0));
-                    Ok(node)
-                }
+                Ok(_) => Err(ErrorKind::AlreadyExists.into()),
                 Err(error) if error.kind() == ErrorKind::NotFound => disk.add(path, Node::file()),
                 Err(error) => Err(error),
             },
@@ -358,6 +354,14 @@ impl FileSystem for Model {
     fn open(&self, path: &Path) -> io::Result<Arc<dyn FileHandle>> {
         let node = self.with(|| format!("open {}", path.display()), |disk, _| disk.file(path))?;
         Ok(self.handle(path, node))
+    }
+
+    fn open_own(&self, path: &Path) -> io::Result<Arc<dyn FileHandle>> {
+        self.open(path)
+    }
+
+    fn check_own_folder(&self, path: &Path) -> io::Result<()> {
+        self.kind(path).map(drop)
     }
 
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {

@@ -54,7 +54,8 @@ impl CsvEncoder {
     }
 
     fn text(&self, text: &[u8], out: &mut Vec<u8>) {
-        let is_formula = self.safe && matches!(text.first(), Some(b'=' | b'+' | b'-' | b'@' | b'\t' | b'\r'));
+        let is_formula =
+            self.safe && matches!(text.first(), Some(b'=' | b'+' | b'-' | b'@' | b'\t' | b'\r' | b'\n'));
         let is_special = |&byte: &u8| self.is_special(byte);
         let is_edge = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
         if !is_formula
@@ -187,7 +188,9 @@ mod tests {
         assert_eq!(written("say \"x\""), "\"say \"\"x\"\"\"");
         assert_eq!(written(" a"), "\" a\"");
         assert_eq!(written(""), "\"\"");
-        assert_eq!(written("=1+1"), "\"'=1+1\"");
+        for first in "=+-@\t\r\n".chars() {
+            assert_eq!(written(&format!("{first}1+1")), format!("\"'{first}1+1\""));
+        }
     }
 
     #[test]

@@ -53,7 +53,7 @@ impl Dialect {
     pub fn marks(&self) -> Result<Marks> {
         let delimiter = if self.delimiter == "tab" { "\t" } else { &self.delimiter };
         let marks = Marks {
-            delimiter: byte("delimiter", delimiter)?,
+            delimiter: delimiter_of(delimiter)?,
             quote: if self.quote.is_empty() { None } else { Some(byte("quote", &self.quote)?) },
             comment: self.comment.as_deref().map(|comment| byte("comment", comment)).transpose()?,
         };
@@ -65,6 +65,20 @@ impl Dialect {
                 "`delimiter`, `quote` and `comment` must differ, and none can be a line end",
             )),
         }
+    }
+}
+
+/// The byte between fields. Numbers, flags and times stand there without quotes: what is in those cannot be between them.
+///
+/// # Errors
+/// A configuration error where it is not one byte, or one of those.
+pub fn delimiter_of(text: &str) -> Result<u8> {
+    match byte("delimiter", text)? {
+        delimiter if delimiter.is_ascii_alphanumeric() || b"+-.\"\r\n".contains(&delimiter) => {
+            Err(Error::config(format!("`delimiter` cannot be {text:?}: that stands in values"))
+                .with_help("a letter, a digit, `+`, `-`, `.`, a quote or a line end is none; such as \",\", \";\", \"|\" or \"\\t\""))
+        }
+        delimiter => Ok(delimiter),
     }
 }
 

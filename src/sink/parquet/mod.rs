@@ -109,7 +109,7 @@ impl SinkSpec for ParquetFile {
     }
 
     fn repeat(&self) -> Repeat {
-        Repeat::Harmless
+        Repeat::of(&self.path)
     }
 
     fn file(&self) -> Option<PathBuf> {

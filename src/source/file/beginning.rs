@@ -19,10 +19,9 @@ fn read(path: &Path, length: usize) -> io::Result<Vec<u8>> {
     let mut file = File::open(path)?;
     let packing = Packing::of_file(&mut file)?;
     let file = BufReader::new(file);
-    let mut reader: Box<dyn Read> = match packing {
+    let mut reader = match packing {
         None => Box::new(file),
-        Some(Packing::Gzip) => Box::new(flate2::bufread::MultiGzDecoder::new(file)),
-        Some(Packing::Zstd) => Box::new(zstd::stream::read::Decoder::with_buffer(file)?),
+        Some(packing) => packing.reader(file)?,
     };
     let mut bytes = Vec::new();
     reader.by_ref().take(length as u64).read_to_end(&mut bytes)?;

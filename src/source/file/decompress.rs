@@ -5,13 +5,14 @@
 //! when the reader is dropped: then the next block finds the channel closed.
 
 use std::fs::File;
-use std::io::{self, Read, Seek};
+use std::io::{self, BufRead, Read, Seek};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crossbeam::channel::{Receiver, RecvTimeoutError, bounded};
 
 use super::blocks::Arrival;
+use super::gunzip::Gunzip;
 use super::wait::PATIENCE;
 
 /// Bytes at the start of a file that tell how it is packed.
@@ -33,9 +34,18 @@ impl Packing {
     pub(super) fn of(start: &[u8]) -> Option<Self> {
         match start {
             [0x1f, 0x8b, ..] => Some(Self::Gzip),
-            [0x28, 0xb5, 0x2f, 0xfd] => Some(Self::Zstd),
+            // A frame, or one that is to be skipped, with which some tools begin.
+            [0x28, 0xb5, 0x2f, 0xfd] | [0x50..=0x5f, 0x2a, 0x4d, 0x18] => Some(Self::Zstd),
             _ => None,
         }
+    }
+
+    /// What is packed in `packed`.
+    pub(super) fn reader<'a>(self, packed: impl BufRead + 'a) -> io::Result<Box<dyn Read + 'a>> {
+        Ok(match self {
+            Self::Gzip => Box::new(Gunzip::new(packed)),
+            Self::Zstd => Box::new(zstd::stream::read::Decoder::with_buffer(packed)?),
+        })
     }
 
     /// The same, of a file whose reading then starts at the beginning again.
@@ -66,12 +76,9 @@ pub(super) fn start(
     let (sender, blocks) = bounded(QUEUE);
     let packed = io::BufReader::with_capacity(BLOCK, Counted { inner: packed, consumed });
     std::thread::Builder::new().name("decompress".into()).spawn(move || {
-        let mut reader: Box<dyn Read> = match packing {
-            Packing::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(packed)),
-            Packing::Zstd => match zstd::stream::read::Decoder::with_buffer(packed) {
-                Ok(decoder) => Box::new(decoder),
-                Err(error) => return drop(sender.send(Err(error))),
-            },
+        let mut reader = match packing.reader(packed) {
+            Ok(reader) => reader,
+            Err(error) => return drop(sender.send(Err(error))),
         };
         loop {
             let mut block = Vec::with_capacity(BLOCK);

@@ -7,6 +7,7 @@ mod decompress;
 mod descriptors;
 mod follow;
 mod framing;
+mod gunzip;
 mod map;
 mod open_file;
 mod options;

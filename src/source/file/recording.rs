@@ -17,6 +17,7 @@ use super::wait::PATIENCE;
 use crate::batch::{Batch, Bytes, Field, Schema};
 use crate::chunk::{Chunk, Decoded};
 use crate::error::{Error, Rejection, Result};
+use crate::files::{Access, create_new};
 use crate::format::{Decode, Format, Head};
 use crate::offset::{Offset, Sequence};
 use crate::source::Input;
@@ -64,7 +65,7 @@ impl Recorder {
     /// # Errors
     /// What the system says; a usage error where a file is there already: recordings are not made twice.
     pub fn create(path: &Path) -> Result<Self> {
-        let file = File::create_new(path).map_err(|error| match error.kind() {
+        let file = create_new(path, Access::Private).map_err(|error| match error.kind() {
             io::ErrorKind::AlreadyExists => Error::usage(format!("{} is there already", path.display()))
                 .with_help("a recording cannot be made again: give this one another name"),
             _ => Error::io("write", path.display(), &error),

@@ -77,6 +77,13 @@ fn clause_6_compressed_files_of_several_parts_are_read_whole() {
             &[zstd::encode_all(first, 1).expect("packed"), zstd::encode_all(second, 1).expect("packed")]
                 .concat(),
         ),
+        write(&folder, "padded.gz", &[gzip(first), gzip(second), vec![0; 700]].concat()),
+        write(
+            &folder,
+            "skipped.zst",
+            &[b"\x50\x2a\x4d\x18\x02\0\0\0ab", &*zstd::encode_all(whole.as_bytes(), 1).expect("packed")]
+                .concat(),
+        ),
     ];
     for path in packed {
         for chunk_size in [64, 1 << 20] {
