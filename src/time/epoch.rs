@@ -2,37 +2,101 @@
 
 use super::{TimeError, Timestamp};
 
-/// Reads an optional sign, digits, and optionally `.` and more digits, counted in units of ten to the power
-/// `places` nanoseconds. Digits past the nanosecond have to be zeros.
+/// Reads an optional sign, digits, optionally a point or a comma and more digits, and optionally an exponent, counted in units of ten
+/// to the power `places` nanoseconds. Digits past the nanosecond have to be zeros.
 pub(super) fn parse(text: &[u8], places: usize) -> Result<Timestamp, TimeError> {
     let (is_negative, number) = match text.split_first() {
         Some((b'-', rest)) => (true, rest),
         Some((b'+', rest)) => (false, rest),
         _ => (false, text),
     };
-    let (whole, fraction) = split_at_point(number)?;
+    let Number { whole, fraction, exponent } = Number::read(number)?;
+    let nanos = match exponent {
+        0 => fixed(whole, fraction, places),
+        _ => scientific(whole, fraction, exponent + places as i32),
+    }?;
+    Timestamp::from_wide_nanos(if is_negative { -i128::from(nanos) } else { i128::from(nanos) })
+}
+
+/// The parts of a number, all of them digits only.
+struct Number<'t> {
+    whole: &'t [u8],
+    fraction: &'t [u8],
+    exponent: i32,
+}
+
+impl<'t> Number<'t> {
+    /// There are digits before the mark, and behind it where there is one: a mark without is taken for garbage.
+    fn read(number: &'t [u8]) -> Result<Number<'t>, TimeError> {
+        let (whole, rest) = digits(number);
+        let (fraction, rest) = match rest.split_first() {
+            Some((b'.' | b',', rest)) if rest.first().is_some_and(u8::is_ascii_digit) => digits(rest),
+            _ => (&rest[..0], rest),
+        };
+        if whole.is_empty() {
+            return Err(TimeError::NotANumber);
+        }
+        let exponent = match rest.split_first() {
+            None => 0,
+            Some((b'e' | b'E', rest)) => exponent(rest)?,
+            Some(_) => return Err(TimeError::NotANumber),
+        };
+        Ok(Number { whole, fraction, exponent })
+    }
+}
+
+/// The digits at the start, and what follows them.
+fn digits(text: &[u8]) -> (&[u8], &[u8]) {
+    text.split_at(text.iter().take_while(|byte| byte.is_ascii_digit()).count())
+}
+
+/// An optional sign and one to four digits.
+fn exponent(text: &[u8]) -> Result<i32, TimeError> {
+    let (sign, number) = match text.split_first() {
+        Some((b'-', rest)) => (-1, rest),
+        Some((b'+', rest)) => (1, rest),
+        _ => (1, text),
+    };
+    match digits(number) {
+        (digits @ [_, ..], []) if digits.len() <= 4 => {
+            Ok(sign * digits.iter().fold(0, |value, digit| value * 10 + i32::from(digit - b'0')))
+        }
+        _ => Err(TimeError::NotANumber),
+    }
+}
+
+/// The number that these digits write, in units of ten to the power −`places`.
+fn fixed(whole: &[u8], fraction: &[u8], places: usize) -> Result<u64, TimeError> {
     let (kept, excess) = fraction.split_at(fraction.len().min(places));
     if excess.iter().any(|&b| b != b'0') {
         return Err(TimeError::TooFine);
     }
     let padding = (kept.len()..places).map(|_| &b'0');
-    let nanos = magnitude(whole.iter().chain(kept).chain(padding)).ok_or(TimeError::OutOfRange)?;
-    Timestamp::from_wide_nanos(if is_negative { -i128::from(nanos) } else { i128::from(nanos) })
+    magnitude(whole.iter().chain(kept).chain(padding)).ok_or(TimeError::OutOfRange)
 }
 
-/// Splits a number into its digits before and after the point; both are digits only, and neither is empty where
-/// there is a point.
-fn split_at_point(number: &[u8]) -> Result<(&[u8], &[u8]), TimeError> {
-    let length = number.iter().take_while(|b| b.is_ascii_digit()).count();
-    let (whole, rest) = number.split_at(length);
-    match rest.split_first() {
-        _ if whole.is_empty() => Err(TimeError::NotANumber),
-        None => Ok((whole, &[])),
-        Some((b'.', fraction)) if !fraction.is_empty() && fraction.iter().all(u8::is_ascii_digit) => {
-            Ok((whole, fraction))
-        }
-        Some(_) => Err(TimeError::NotANumber),
+/// The same with the point `shift` places to the right, or to the left where it is negative.
+#[cold]
+fn scientific(whole: &[u8], fraction: &[u8], shift: i32) -> Result<u64, TimeError> {
+    let digits = [whole, fraction].concat();
+    let first = digits.iter().position(|&digit| digit != b'0').unwrap_or(digits.len());
+    let digits = &digits[first..];
+    if digits.is_empty() {
+        return Ok(0);
     }
+    // Where the point stands among the digits that are left.
+    let point = whole.len() as i64 - first as i64 + i64::from(shift);
+    let kept = usize::try_from(point).unwrap_or(0).min(digits.len());
+    if digits[kept..].iter().any(|&digit| digit != b'0') {
+        return Err(TimeError::TooFine);
+    }
+    // 64 bits have 20 digits at most.
+    let zeros = usize::try_from(point).unwrap_or(0) - kept;
+    if kept + zeros > 20 {
+        return Err(TimeError::OutOfRange);
+    }
+    let padding = std::iter::repeat_n(&b'0', zeros);
+    magnitude(digits[..kept].iter().chain(padding)).ok_or(TimeError::OutOfRange)
 }
 
 /// The number these digits write, `None` if it passes 64 bits.

@@ -6,7 +6,7 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TimeError {
-    /// Not of the form `YYYY-MM-DDTHH:MM:SS[.fraction][offset]`.
+    /// Not of the form `YYYY-MM-DDTHH:MM:SS[.fraction][offset]`, nor of those that stand for it.
     NotRfc3339,
     /// Not a plain decimal number, where the format is an epoch.
     NotANumber,
@@ -18,7 +18,7 @@ pub enum TimeError {
     Day,
     /// The day is one that its month does not have that year, such as 30 February.
     NoSuchDay,
-    /// The hour is not 00 to 23.
+    /// The hour is not 00 to 23, nor is it the end of the day, 24:00:00.
     Hour,
     /// The minute is not 00 to 59.
     Minute,
@@ -26,12 +26,14 @@ pub enum TimeError {
     Second,
     /// The second is 60. The Unix time line has no leap seconds, so it has no place there.
     LeapSecond,
-    /// What follows the time of day is not `Z`, `±HH:MM` with an hour to 23 and a minute to 59, or nothing.
+    /// What follows the time of day is not `Z`, an offset with an hour to 23 and a minute to 59, a known abbreviation, or nothing.
     Offset,
     /// More fractional digits than a nanosecond holds.
     TooFine,
     /// Before 1677-09-21T00:12:43.145224192Z or after 2262-04-11T23:47:16.854775807Z.
     OutOfRange,
+    /// A negative number of days, where they are counted from a day zero.
+    NegativeDay,
     /// The text names a time zone that doesn't exist, or an offset that the zone it names doesn't have then.
     Zone,
 }
@@ -42,16 +44,14 @@ impl TimeError {
     pub const fn message(self) -> &'static str {
         match self {
             TimeError::NotRfc3339 => "not a timestamp like 2024-02-29T12:00:00Z",
-            TimeError::NotANumber => {
-                "not a timestamp: expected a plain number such as 1700000000 or 1700000000.25"
-            }
+            TimeError::NotANumber => "not a timestamp: expected a number such as 1700000000 or 1700000000.25",
             TimeError::NotThePattern => {
                 "not a timestamp of the given pattern, or a part of it is out of range"
             }
             TimeError::Month => "month out of range 01 to 12",
             TimeError::Day => "day out of range 01 to 31",
             TimeError::NoSuchDay => "that month has no such day",
-            TimeError::Hour => "hour out of range 00 to 23",
+            TimeError::Hour => "hour out of range 00 to 23, and not the end of the day, 24:00",
             TimeError::Minute => "minute out of range 00 to 59",
             TimeError::Second => "second out of range 00 to 59",
             TimeError::LeapSecond => "second 60: leap seconds are not on the Unix time line",
@@ -60,7 +60,10 @@ impl TimeError {
             }
             TimeError::TooFine => "finer than a nanosecond",
             TimeError::OutOfRange => "timestamp outside the years 1677 to 2262",
-            TimeError::Zone => "unknown time zone, or an offset that this time zone does not have then",
+            TimeError::NegativeDay => "a negative number of days",
+            TimeError::Zone => {
+                "unknown time zone, or an offset that this time zone does not have then; abbreviations are named in `zones`"
+            }
         }
     }
 }

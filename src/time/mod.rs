@@ -19,26 +19,35 @@
 
 mod civil;
 mod clock;
+mod days;
+mod directives;
 mod duration;
 mod epoch;
 mod error;
+mod folds;
+mod iso8601;
 mod parser;
 mod pattern;
 mod quiet;
 mod rfc3339;
+mod serial;
 #[cfg(test)]
 mod tests;
 mod timestamp;
 mod watermark;
 mod zone;
+mod zones;
 
 pub use civil::write_civil;
 pub use clock::Clock;
+pub use days::DayClock;
 pub use duration::{format_duration, parse_duration};
 pub use error::TimeError;
+pub use folds::Folds;
 pub use parser::{EpochUnit, TimeFormat, TimeParser};
 pub use pattern::Pattern;
 pub use quiet::{Deadlines, Reached, quiet_at};
+pub use serial::DayCount;
 pub use timestamp::Timestamp;
 pub use watermark::Watermark;
 

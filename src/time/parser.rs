@@ -1,20 +1,26 @@
 //! From the text of a field to a timestamp.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use jiff::tz::TimeZone;
 
-use super::{Pattern, TimeError, Timestamp, epoch, rfc3339, zone};
+use super::days::DayClock;
+use super::folds::Folds;
+use super::zones::Zones;
+use super::{DayCount, Pattern, TimeError, Timestamp, epoch, iso8601, rfc3339, zone};
 
 /// How the timestamps of an input are written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TimeFormat {
     /// `2024-02-29T12:00:00.25+01:00`; see [`TimeParser::parse`] for what is taken.
     Rfc3339,
-    /// A `strptime` pattern.
+    /// A `strptime` pattern, of a date with or without a time of day, or of a time of day alone.
     Pattern(Pattern),
-    /// A decimal number of units since 1970-01-01 UTC.
+    /// A decimal number of units since 1970-01-01 UTC, or since another start.
     Epoch(EpochUnit),
+    /// A number of days, the time of day being its fraction.
+    Days(DayCount),
 }
 
 /// The unit of timestamps written as numbers.
@@ -43,7 +49,7 @@ impl EpochUnit {
 }
 
 impl TimeFormat {
-    /// Reads a format's name: `rfc3339`, `s`, `ms`, `us`, `ns`, or a `strptime` pattern, which contains a `%`.
+    /// Reads a format's name: `rfc3339`, `s`, `ms`, `us`, `ns`, `excel`, `julian`, `mjd`, or a `strptime` pattern, which contains a `%`.
     ///
     /// # Errors
     ///
@@ -55,10 +61,13 @@ impl TimeFormat {
             "ms" => Ok(TimeFormat::Epoch(EpochUnit::Millis)),
             "us" => Ok(TimeFormat::Epoch(EpochUnit::Micros)),
             "ns" => Ok(TimeFormat::Epoch(EpochUnit::Nanos)),
+            "excel" => Ok(TimeFormat::Days(DayCount::Excel)),
+            "julian" => Ok(TimeFormat::Days(DayCount::Julian)),
+            "mjd" => Ok(TimeFormat::Days(DayCount::ModifiedJulian)),
             _ if text.contains('%') => Pattern::new(text).map(TimeFormat::Pattern),
             _ => Err(format!(
                 "unknown time format `{text}`; expected `rfc3339`, `s`, `ms`, `us` or `ns` since 1970, \
-                 or a strptime pattern such as `%d.%m.%Y %H:%M:%S`"
+                 `excel`, `julian` or `mjd` for days, or a strptime pattern such as `%d.%m.%Y %H:%M:%S`"
             )),
         }
     }
@@ -74,6 +83,9 @@ impl fmt::Display for TimeFormat {
             TimeFormat::Epoch(EpochUnit::Millis) => "ms",
             TimeFormat::Epoch(EpochUnit::Micros) => "us",
             TimeFormat::Epoch(EpochUnit::Nanos) => "ns",
+            TimeFormat::Days(DayCount::Excel) => "excel",
+            TimeFormat::Days(DayCount::Julian) => "julian",
+            TimeFormat::Days(DayCount::ModifiedJulian) => "mjd",
         })
     }
 }
@@ -83,6 +95,8 @@ impl fmt::Display for TimeFormat {
 pub struct TimeParser {
     format: TimeFormat,
     zone: Option<TimeZone>,
+    zones: Zones,
+    start: Option<Timestamp>,
 }
 
 impl TimeParser {
@@ -94,7 +108,63 @@ impl TimeParser {
     /// A sentence for a person if there is no such zone.
     pub fn new(format: TimeFormat, timezone: Option<&str>) -> Result<TimeParser, String> {
         let zone = timezone.map(zone::find).transpose()?;
-        Ok(TimeParser { format, zone })
+        Ok(TimeParser { format, zone, zones: Zones::default(), start: None })
+    }
+
+    /// The same, which knows what abbreviations of zones stand for: offsets such as `+01:00`.
+    ///
+    /// # Errors
+    ///
+    /// A sentence for a person if an offset is none, or the format has no place for abbreviations.
+    pub fn with_zones(mut self, zones: &BTreeMap<String, String>) -> Result<TimeParser, String> {
+        self.zones = Zones::new(zones)?;
+        let names_zones = match &self.format {
+            TimeFormat::Rfc3339 => true,
+            TimeFormat::Pattern(pattern) => pattern.names_zones(),
+            TimeFormat::Epoch(_) | TimeFormat::Days(_) => false,
+        };
+        match names_zones || self.zones.is_empty() {
+            true => Ok(self),
+            false => Err(format!(
+                "the time format `{}` has no abbreviations of zones; in a pattern they are `%Z`",
+                self.format
+            )),
+        }
+    }
+
+    /// The same for times that count from `start`: units since then, or times of day from then on. `start` is as
+    /// [`TimeParser::moment`] reads it.
+    ///
+    /// # Errors
+    ///
+    /// A sentence for a person if `start` is no time, or the format gives whole times without it.
+    pub fn with_start(mut self, start: &str) -> Result<TimeParser, String> {
+        let is_relative = match &self.format {
+            TimeFormat::Epoch(_) => true,
+            TimeFormat::Pattern(pattern) => pattern.is_time_of_day(),
+            TimeFormat::Rfc3339 | TimeFormat::Days(_) => false,
+        };
+        if !is_relative {
+            return Err(format!("the time format `{}` gives whole times, which need no start", self.format));
+        }
+        self.start = Some(self.moment(start)?);
+        Ok(self)
+    }
+
+    /// Whether nothing that its format needs is missing.
+    ///
+    /// # Errors
+    ///
+    /// A sentence for a person if times of day have no start.
+    pub fn check(&self) -> Result<(), String> {
+        match self.is_time_of_day() && self.start.is_none() {
+            true => Err(format!(
+                "`{}` gives times of day without a date; name the day that they begin with in `start`, such as \
+                 start = \"2024-01-01T00:00:00Z\"",
+                self.format
+            )),
+            false => Ok(()),
+        }
     }
 
     /// The format this parser reads.
@@ -103,14 +173,23 @@ impl TimeParser {
         &self.format
     }
 
+    /// Whether its texts are times of day without a date. What [`TimeParser::parse`] gives then is the first such time from the start on;
+    /// later days follow from the order of the records.
+    #[must_use]
+    pub fn is_time_of_day(&self) -> bool {
+        matches!(&self.format, TimeFormat::Pattern(pattern) if pattern.is_time_of_day())
+    }
+
     /// Reads one field, which holds the timestamp and nothing else: no spaces around it.
     ///
     /// RFC 3339 is `YYYY-MM-DD`, then `T`, `t` or one space, `HH:MM:SS`, optionally `.` and 1 to 9 digits, then
     /// `Z`, `z`, `±HH:MM` or nothing. Without an offset the time is that of the parser's zone: a time that the clocks
-    /// skip there is moved on by the length of the jump (02:30 becomes 03:30), one that they show twice is the first.
+    /// skip there is moved on by the length of the jump (02:30 becomes 03:30), one that they show twice is the first. Taken as well are
+    /// `YYYYMMDD` and `HHMMSS` without marks, with a `T`, a space or nothing between them; a comma before the fraction; `±HHMM` and `±HH`, `UTC`, `GMT` and
+    /// the abbreviations that the parser knows, with or without a space before them; and `24:00:00`, which is 00:00:00 of the next day.
     ///
-    /// An epoch is an optional sign, digits, and optionally `.` and more digits; no exponent. It is exact: digits
-    /// finer than a nanosecond are refused unless they are zeros.
+    /// An epoch is an optional sign, digits, optionally `.` or `,` and more digits, and optionally an exponent such as `e+09`. It is exact: digits
+    /// finer than a nanosecond are refused unless they are zeros. Days are the same without sign and exponent, rounded to the millisecond.
     ///
     /// # Errors
     ///
@@ -119,8 +198,17 @@ impl TimeParser {
     pub fn parse(&self, text: &[u8]) -> Result<Timestamp, TimeError> {
         match &self.format {
             TimeFormat::Rfc3339 => self.parse_rfc3339(text),
-            TimeFormat::Epoch(unit) => epoch::parse(text, unit.places()),
-            TimeFormat::Pattern(pattern) => pattern.parse(text, self.zone.as_ref()),
+            TimeFormat::Epoch(unit) => {
+                let time = epoch::parse(text, unit.places())?;
+                match self.start {
+                    None => Ok(time),
+                    Some(start) => start.checked_add(time.as_nanos()).ok_or(TimeError::OutOfRange),
+                }
+            }
+            TimeFormat::Pattern(pattern) if pattern.is_time_of_day() => self.time_of_day(pattern, text),
+            TimeFormat::Pattern(pattern) => pattern.parse(text, self.zone.as_ref(), &self.zones),
+            TimeFormat::Days(DayCount::Excel) => self.local(DayCount::Excel.parse(text)?),
+            TimeFormat::Days(count) => count.parse(text),
         }
     }
 
@@ -135,13 +223,75 @@ impl TimeParser {
         self.zone.as_ref().map_or(Ok(clock), |zone| zone::resolve_clock(clock, zone))
     }
 
+    /// Reads a time that a person wrote among the options: as in the format `rfc3339`, whatever the parser's own is, or a date alone,
+    /// which is its midnight in the parser's zone.
+    ///
+    /// # Errors
+    ///
+    /// A sentence for a person.
+    pub fn moment(&self, text: &str) -> Result<Timestamp, String> {
+        let written = text.trim();
+        let midnight = || self.parse_rfc3339(format!("{written}T00:00:00").as_bytes()).ok();
+        let time = self.parse_rfc3339(written.as_bytes());
+        time.or_else(|why| midnight().filter(|_| written.len() == 10).ok_or(why)).map_err(|why| {
+            format!("`{text}` is not a time: {why}; write `2024-02-29` or `2024-02-29T12:00:00Z`")
+        })
+    }
+
+    /// Which times the clocks of the parser's zone show twice; `None` where there are none, or no text is read by those clocks.
+    #[must_use]
+    pub fn folds(&self) -> Option<Folds> {
+        let zone =
+            self.zone.as_ref().filter(|zone| zone.to_fixed_offset().is_err() && self.may_be_local())?;
+        Some(Folds::new(zone.clone()))
+    }
+
+    /// How times of day follow one another in the parser's zone, from the start on; `None` where the format is another.
+    #[must_use]
+    pub fn day_clock(&self) -> Option<(DayClock, Timestamp)> {
+        let start = self.start.filter(|_| self.is_time_of_day())?;
+        Some((DayClock::new(self.zone.clone()), start))
+    }
+
+    /// Whether `text`, which [`TimeParser::parse`] reads, is what clocks in the parser's zone show: it does not say itself how far it is
+    /// from UTC.
+    #[must_use]
+    pub fn is_local(&self, text: &[u8]) -> bool {
+        match &self.format {
+            TimeFormat::Rfc3339 => self.read_rfc3339(text).is_ok_and(|(_, offset)| offset.is_none()),
+            _ => self.may_be_local(),
+        }
+    }
+
+    /// Whether the format has times without an offset.
+    #[must_use]
+    pub fn may_be_local(&self) -> bool {
+        match &self.format {
+            TimeFormat::Rfc3339 | TimeFormat::Days(DayCount::Excel) => true,
+            TimeFormat::Pattern(pattern) => !pattern.is_absolute(),
+            TimeFormat::Epoch(_) | TimeFormat::Days(_) => false,
+        }
+    }
+
     /// Reads RFC 3339; only a time without an offset asks for the zone.
     #[inline]
     fn parse_rfc3339(&self, text: &[u8]) -> Result<Timestamp, TimeError> {
-        let (civil, offset) = rfc3339::parse(text)?;
+        let (civil, offset) = self.read_rfc3339(text)?;
         match (offset, &self.zone) {
             (None, Some(zone)) => zone::resolve(&civil, zone),
             _ => Timestamp::from_parts(civil.seconds() - i64::from(offset.unwrap_or(0)), civil.nanos),
         }
+    }
+
+    #[inline]
+    fn read_rfc3339(&self, text: &[u8]) -> Result<(rfc3339::Civil, Option<i32>), TimeError> {
+        rfc3339::parse(text).or_else(|refusal| iso8601::parse(text, &self.zones, refusal))
+    }
+
+    /// The first such time of day from the start on.
+    fn time_of_day(&self, pattern: &Pattern, text: &[u8]) -> Result<Timestamp, TimeError> {
+        let time = pattern.time_of_day(text, &self.zones)?;
+        let start = self.start.unwrap_or(Timestamp::from_nanos(0));
+        DayClock::new(self.zone.clone()).next(time, start).ok_or(TimeError::OutOfRange)
     }
 }

@@ -120,7 +120,7 @@ fn read_fraction(text: &[u8]) -> Result<(u32, &[u8]), TimeError> {
 
 /// Reads the offset that ends a timestamp, in seconds ahead of UTC; `None` where there is nothing.
 #[inline]
-fn read_offset(text: &[u8]) -> Result<Option<i32>, TimeError> {
+pub(super) fn read_offset(text: &[u8]) -> Result<Option<i32>, TimeError> {
     match *text {
         [] => Ok(None),
         [b'Z' | b'z'] => Ok(Some(0)),
@@ -165,7 +165,7 @@ fn days_from_civil(year: u16, month: u8, day: u8) -> i64 {
 
 /// Year, month and day of the date `days` after 1970-01-01 (Hinnant's `civil_from_days`).
 #[inline]
-fn civil_from_days(days: i64) -> (i64, i64, i64) {
+pub(super) fn civil_from_days(days: i64) -> (i64, i64, i64) {
     let days = days + ERA_TO_EPOCH_DAYS;
     let era = days.div_euclid(DAYS_PER_ERA);
     let day_of_era = days.rem_euclid(DAYS_PER_ERA);
