@@ -4,6 +4,7 @@ mod options;
 mod roles;
 mod schema;
 mod shown;
+mod times;
 mod values;
 
 pub use options::{ColumnOptions, Decimal};
@@ -13,7 +14,7 @@ pub use shown::shown;
 use shown::listed;
 
 use crate::error::{Error, Result};
-use crate::time::{TimeFormat, TimeParser};
+use crate::time::TimeParser;
 
 /// How many records are looked at to tell measurements from text.
 pub const SAMPLE: usize = 1000;
@@ -37,10 +38,7 @@ impl Columns {
                 .with_help("`sensor` names a column, `sensor_name` is the name of the one sensor"));
         }
         options::check_named_once(options)?;
-        let format = TimeFormat::parse(&options.time_format)
-            .map_err(|why| Error::config(format!("`time_format`: {why}")))?;
-        let times = TimeParser::new(format, options.timezone.as_deref())
-            .map_err(|why| Error::config(format!("`timezone`: {why}")))?;
+        let times = options.times()?;
         Ok(Self { options: options.clone(), times })
     }
 

@@ -1,5 +1,7 @@
 //! The options that say what the columns of the input are.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -11,10 +13,16 @@ use crate::error::{Error, Result};
 pub struct ColumnOptions {
     /// The column with the event time; without one, records have no time.
     pub time: Option<String>,
-    /// How times are written: "rfc3339", a strptime pattern such as "%d.%m.%Y %H:%M:%S", or "s", "ms", "us", "ns" since 1970.
+    /// How times are written: "rfc3339" (ISO 8601 forms such as 20200719T230640 too), a strptime pattern such as "%d.%m.%Y %H:%M:%S", "s", "ms", "us" or "ns" since 1970
+    /// (or since `start`), or days: "excel" (since 1899-12-30, as OLE counts them too), "julian", "mjd" (modified Julian days).
     pub time_format: String,
     /// The IANA time zone of times without an offset, such as "Europe/Berlin"; UTC if not given.
     pub timezone: Option<String>,
+    /// What abbreviations of time zones in times stand for, such as { CET = "+01:00", CEST = "+02:00" }. In a pattern they are %Z.
+    pub zones: BTreeMap<String, String>,
+    /// When times begin that do not say so themselves, such as "2024-01-01T00:00:00Z": "s", "ms", "us" and "ns" count from then; times of day
+    /// ("%H:%M:%S") are those from then on, and begin a new day where they would run back within their series.
+    pub start: Option<String>,
     /// The column with the sensor's name; without one, each file is one sensor, named after the file.
     pub sensor: Option<String>,
     /// The name of the one sensor that the whole input is of; instead of `sensor`.
@@ -34,6 +42,8 @@ impl Default for ColumnOptions {
             time: None,
             time_format: "rfc3339".into(),
             timezone: None,
+            zones: BTreeMap::new(),
+            start: None,
             sensor: None,
             sensor_name: None,
             measurements: None,
