@@ -8,6 +8,8 @@ mod command;
 mod crowds;
 #[path = "live/follow.rs"]
 mod follow;
+#[path = "live/identity.rs"]
+mod identity;
 #[path = "live/ongoing.rs"]
 mod ongoing;
 

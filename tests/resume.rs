@@ -170,3 +170,37 @@ fn what_an_address_would_hide_is_not_passed_over_in_silence() {
     let error = Pipeline::from_toml(&toml).expect("a pipeline").run().expect_err("a file behind an address");
     assert!(error.to_string().contains("never read"), "{error}");
 }
+
+/// Records of these times behind a header that is longer than what is remembered of a file's beginning.
+fn wide(times: std::ops::Range<usize>) -> String {
+    let names: Vec<_> = (0..300).map(|at| format!("column_{at}")).collect();
+    let lines = times.map(|at| format!("{at},s{},{}{}\n", at % 3, at % 7, ",".repeat(300)));
+    std::iter::once(format!("t,sensor,v,{}\n", names.join(","))).chain(lines).collect()
+}
+
+#[test]
+fn another_file_under_the_same_name_is_not_gone_on_with() {
+    let folder = folder();
+    let input = folder.path().join("in.csv");
+    std::fs::write(&input, wide(0..RECORDS)).expect("written");
+    assert!(run(folder.path(), "", OUT, 300, false, false).expect("a run").is_paused);
+    // The next day's, which is longer.
+    std::fs::write(&input, wide(RECORDS..3 * RECORDS)).expect("written");
+    let error = run(folder.path(), "", OUT, u64::MAX, false, false).expect_err("another file");
+    assert!(error.to_string().contains("is another file than it was"), "{error}");
+    // It has grown: that is the same one.
+    std::fs::write(&input, wide(0..2 * RECORDS)).expect("written");
+    run(folder.path(), "", OUT, u64::MAX, false, false).expect("a run");
+    assert_eq!(lines(&folder.path().join("out.csv")).len(), 1 + 2 * RECORDS);
+}
+
+#[test]
+fn a_run_is_finished_and_published_without_its_input() {
+    let folder = folder();
+    let records = run(folder.path(), "", OUT, 300, false, false).expect("a run").source.ledger.input;
+    std::fs::remove_file(folder.path().join("in.csv")).expect("removed");
+    let error = run(folder.path(), "", OUT, u64::MAX, false, false).expect_err("no input");
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+    run(folder.path(), "", OUT, u64::MAX, false, true).expect("finished");
+    assert_eq!(lines(&folder.path().join("out.csv")).len() as u64, 1 + records);
+}

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 const MAGIC: &[u8; 8] = b"tidemill";
 
 /// How the bytes behind it are laid out. A file of another version is refused.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// Bytes before the content: magic, version, length of the content.
 const HEAD: usize = 8 + 4 + 8;

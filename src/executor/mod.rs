@@ -130,6 +130,9 @@ fn run_by<R: Reading>(
         None | Some(Ending::Running) => {}
         Some(ending) => return after_the_end(pipeline, options, state, ending),
     }
+    let mut options = options.clone();
+    options.open.resume = state.as_ref().and_then(State::resumption);
+    let options = &options;
     let (early, state) = outlets_before_first_pass(pipeline, options, state)?;
     let stages = fit_stages::<R>(pipeline, options, &sensors, observer, &mut report)?;
     let mut reading = R::open(pipeline, &stages, options, &sensors)?;
@@ -169,7 +172,8 @@ fn fit_stages<R: Reading>(
 ) -> Result<Vec<Arc<dyn Stage>>> {
     let mut stages = plan::stages(pipeline)?;
     // A first pass is whole or it is nothing: it keeps no checkpoints, and a stop is a failure.
-    let options = &RunOptions { state: None, ..options.clone() };
+    let open = OpenOptions { resume: None, ..options.open.clone() };
+    let options = &RunOptions { state: None, open, ..options.clone() };
     for at in 0..stages.len() {
         if stages[at].reach() != Reach::Global {
             continue;

@@ -24,6 +24,7 @@ use crate::files::{Disk, FileSystem};
 use crate::pipeline::{Order, Pipeline, Plan};
 use crate::sensor::{SensorIds, SharedSensors};
 use crate::sink::{Job, Outset, Repeat};
+use crate::source::Resumption;
 use crate::time::Clock;
 
 /// How a run that goes on after a restart keeps its checkpoints.
@@ -259,6 +260,16 @@ impl State {
         }
     }
 
+    /// What the source knows before it is opened, where the run goes on with the same one.
+    pub(crate) fn resumption(&self) -> Option<Resumption> {
+        let (found, resume) = (self.found.as_ref()?, self.resume.as_ref()?);
+        let is_same = of_kind(&found.pipeline, "source").eq(of_kind(&self.pipeline, "source"));
+        let place: Arc<[u8]> = resume.source.as_deref().filter(|_| is_same)?.into();
+        // What is complete needs its input no more.
+        let finishes = self.options.finishes || found.ending != Ending::Running;
+        Some(Resumption { place, finishes })
+    }
+
     /// Keeps that the output of the checkpoint that was found has been published.
     pub(crate) fn published(&mut self) -> Result<()> {
         let Some(found) = &self.found else { return Ok(()) };
@@ -403,7 +414,9 @@ pub(crate) fn after_the_end(
     let mut report = Report::default();
     report.source.name = pipeline.source.name().to_owned();
     if ending == Ending::Complete {
-        let source = Inlet::open(&*pipeline.source, &options.open)?;
+        let mut open = options.open.clone();
+        open.resume = state.as_ref().and_then(State::resumption);
+        let source = Inlet::open(&*pipeline.source, &open)?;
         let plan = Plan::new(pipeline, source.schema()?)?;
         Outlets::open(pipeline, plan.output(), state)?.publish(&mut report)?;
         report.remarks.push("the output of a run that was cut off at its end was published".into());

@@ -74,6 +74,17 @@ pub struct OpenOptions {
     pub stop: Arc<AtomicBool>,
     /// The clock by which live records are believed, and by which a recording says when they came.
     pub clock: Clock,
+    /// The checkpoint from which the run goes on: [`Source::restore`] will be called with its place.
+    pub resume: Option<Resumption>,
+}
+
+/// What is known of an input from a checkpoint, before it is opened again.
+#[derive(Clone, Debug)]
+pub struct Resumption {
+    /// What [`Source::save`] gave.
+    pub place: Arc<[u8]>,
+    /// Whether nothing is read any more: then the input need not be there.
+    pub finishes: bool,
 }
 
 impl Default for OpenOptions {
@@ -87,6 +98,7 @@ impl Default for OpenOptions {
             speed: None,
             stop: Arc::default(),
             clock: Clock::default(),
+            resume: None,
         }
     }
 }

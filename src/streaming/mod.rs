@@ -67,6 +67,7 @@ fn run_guarded(
     let mut options = options.clone();
     // A record whose time is not believed is set aside in full.
     options.open.origins = true;
+    options.open.resume = state.as_ref().and_then(State::resumption);
     let options = &options;
     let mut setup = Setup::open(pipeline, &stages, options)?;
     let workers = workers(options);

@@ -12,6 +12,7 @@ use std::time::SystemTime;
 use super::decompress::{self, Packing, Unpacked};
 use super::map::MappedFile;
 use super::paths::{InputFile, STDIN};
+use super::resume::Seen;
 use super::wait::{self, Readable};
 use crate::batch::Bytes;
 use crate::chunk::Witness;
@@ -180,6 +181,18 @@ impl Blocks {
     /// Who knows whether the file changes; `None` for what is no regular file.
     pub(super) fn witness(&self) -> Option<Arc<dyn Witness>> {
         self.opened.clone().map(|opened| opened as Arc<dyn Witness>)
+    }
+
+    /// What is remembered of it, when everything before `at` has been read; all of it where `None`.
+    pub(super) fn seen(&self, at: Option<u64>) -> Result<Seen> {
+        let Some(opened) = &self.opened else { return Ok(Seen::stream(&self.name)) };
+        let is_plain = match &self.bytes {
+            Kind::Mapped(_) => true,
+            Kind::Stream(stream) => stream.is_plain,
+        };
+        let seen = Seen::file(&self.name, &opened.file, at.filter(|_| is_plain))?;
+        self.check_unchanged(at.unwrap_or(opened.size))?;
+        Ok(seen)
     }
 
     /// As [`Witness::check_unchanged`].

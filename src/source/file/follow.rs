@@ -1,31 +1,41 @@
 //! Files that grow: what is appended is read as it comes; files that appear are read from their beginning.
 //!
-//! A file is known by device, inode and first bytes, not by its name. So one that was renamed is read to its end and not again under
-//! its new name, and one that was cut off and written anew begins anew. Nothing is mapped: whoever writes may cut it off at any time.
+//! A file is known by device, inode and what was read of it ([`fingerprint`](super::fingerprint)), not by its name. So one that was renamed
+//! is read to its end and not again under its new name, and one that was cut off and written anew begins anew. Nothing is mapped: whoever
+//! writes may cut it off at any time.
 //!
 //! Files that are found together are read in the order in which they were written to last, so that logs which were rotated
 //! several times meanwhile come in the order of their records.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
-use std::fs::{File, Metadata};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
+use serde::{Deserialize, Serialize};
+
 use super::descriptors;
 use super::framing::Layout;
-use super::paths;
-use super::tail::{Identity, Seen, Tail, identity};
+use super::paths::{self, InputFile};
+use super::rejoin::Candidates;
+use super::tail::{Identity, Look, Seen, Tail, identity};
 use crate::error::{Error, ErrorKind, Result};
 use crate::offset::Sequence;
 use crate::source::Input;
 
-/// How long to wait before looking again whether a file has grown.
+/// How long to wait at least before looking again whether a file has grown.
 const PAUSE: Duration = Duration::from_millis(5);
+
+/// And at most, where there are so many files that looking takes its time.
+const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 
 /// How often to look for new files, and for files that have another name.
 const SCAN: Duration = Duration::from_millis(200);
+
+/// Looking is left out for so many times as long as it takes: it costs 5 % of a core at most.
+const REST: u32 = 20;
 
 /// Files that are let go are remembered, so that they are known if they come back: so many.
 const REMEMBERED: usize = 1000;
@@ -44,11 +54,13 @@ pub(super) struct Follower {
     tails: Vec<Tail>,
     /// Whose turn it is.
     turn: usize,
-    scanned: Instant,
+    /// When to look for new files again.
+    next_scan: Instant,
     scratch: Vec<u8>,
     bytes: u64,
-    /// Files that were let go, where each was read to.
-    gone: Vec<Seen>,
+    /// Files that were let go, where each was read to; the oldest first.
+    gone: HashMap<Identity, Seen>,
+    gone_order: VecDeque<Identity>,
     /// Files that cannot be followed: they are packed, and hold what was read before they were; or they may not be opened.
     packed: BTreeSet<PathBuf>,
     closed: BTreeSet<PathBuf>,
@@ -57,10 +69,19 @@ pub(super) struct Follower {
     more_notes: u64,
 }
 
+/// Where a follower is, for a checkpoint.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Following {
+    open: Vec<Seen>,
+    /// Those that were let go.
+    gone: Vec<Seen>,
+}
+
 /// A file that is not known yet.
 struct Found {
     /// When it was written to last, when it was made: the order in which those found together are read.
     written: [Option<SystemTime>; 2],
+    file: InputFile,
     path: PathBuf,
 }
 
@@ -78,10 +99,11 @@ impl Follower {
             layout,
             tails: Vec::new(),
             turn: 0,
-            scanned: Instant::now(),
+            next_scan: Instant::now(),
             scratch: vec![0; READ],
             bytes: 0,
-            gone: Vec::new(),
+            gone: HashMap::new(),
+            gone_order: VecDeque::new(),
             packed: BTreeSet::new(),
             closed: BTreeSet::new(),
             notes: Vec::new(),
@@ -96,9 +118,11 @@ impl Follower {
     /// # Errors
     /// When a file cannot be read.
     pub(super) fn next(&mut self, sequence: Sequence) -> Result<Input> {
-        if self.scanned.elapsed() >= SCAN {
+        let start = Instant::now();
+        if start >= self.next_scan {
             self.scan()?;
         }
+        let start = Instant::now();
         for step in 0..self.tails.len() {
             let at = (self.turn + step) % self.tails.len();
             if let Some(input) = self.read(at, sequence)? {
@@ -108,7 +132,7 @@ impl Follower {
             }
         }
         self.turn = 0;
-        std::thread::sleep(PAUSE);
+        std::thread::sleep((start.elapsed() * REST).clamp(PAUSE, LONGEST_PAUSE));
         Ok(Input::Nothing)
     }
 
@@ -151,45 +175,60 @@ impl Follower {
     }
 
     /// Where it is in all files.
-    pub(super) fn save(&self) -> Result<Vec<u8>> {
-        postcard::to_stdvec(&self.tails.iter().map(Tail::seen).collect::<Vec<_>>())
-            .map_err(|error| Error::internal(format!("the place in the input cannot be saved: {error}")))
+    pub(super) fn save(&self) -> Following {
+        let gone = self.gone_order.iter().filter_map(|gone| self.gone.get(gone));
+        Following { open: self.tails.iter().map(Tail::seen).collect(), gone: gone.cloned().collect() }
     }
 
     /// Goes on in all files, under whatever names they have now.
-    pub(super) fn restore(&mut self, state: &[u8]) -> Result<()> {
-        let seen: Vec<Seen> = postcard::from_bytes(state)
-            .map_err(|error| Error::data(format!("the place in the input cannot be read: {error}")))?;
-        let mut tails = Vec::new();
-        for seen in seen {
-            match self.find(&seen)? {
-                Some(tail) => tails.push(tail),
-                None => self.note(format!(
-                    "{}: the file that was read to byte {} is gone; what was appended to it since is missing",
-                    seen.path.display(),
-                    seen.offset.at
-                )),
+    pub(super) fn restore(&mut self, place: Following) -> Result<()> {
+        let there = std::mem::take(&mut self.tails);
+        let order: Vec<Identity> = there.iter().map(|tail| tail.identity).collect();
+        let mut there: HashMap<Identity, Tail> =
+            there.into_iter().map(|tail| (tail.identity, tail)).collect();
+        let mut candidates = Candidates::default();
+        for seen in place.open {
+            match self.find(&seen, &mut there, &mut candidates)? {
+                Some(tail) => self.tails.push(tail),
+                None => {
+                    let path = seen.path();
+                    self.note(format!(
+                        "{}: the file that was read to byte {} is gone; what was appended to it since is missing",
+                        path.display(),
+                        seen.offset.at
+                    ));
+                    self.remember(seen);
+                }
+            }
+        }
+        for seen in place.gone {
+            // One that was let go may have come back.
+            let back = there.get_mut(&seen.identity);
+            if !back.map_or(Ok(false), |tail| tail.go_to(&seen, &self.layout))? {
+                self.remember(seen);
             }
         }
         // Those that came since are read from their beginning.
-        let is_known = |tail: &Tail| tails.iter().any(|known| known.identity == tail.identity);
-        self.tails.retain(|tail| !is_known(tail));
-        tails.append(&mut self.tails);
-        self.tails = tails;
+        self.tails.extend(order.iter().filter_map(|identity| there.remove(identity)));
         Ok(())
     }
 
-    /// A file of before, wherever it is in its folder now, at its place.
-    fn find(&mut self, seen: &Seen) -> Result<Option<Tail>> {
-        let folder = crate::files::folder(&seen.path);
-        let others =
-            std::fs::read_dir(folder).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
-        for path in std::iter::once(seen.path.clone()).chain(others) {
-            // Others there may be pipes, which must not be opened.
-            let is_it = |meta: Metadata| meta.is_file() && identity(&meta) == seen.identity;
-            if path.metadata().is_ok_and(is_it)
-                && let Some(tail) = self.open_tail(&path)?
-                && let Some(tail) = tail.at_its_place(seen, &self.layout)?
+    /// A file of before, wherever it is now, at its place.
+    fn find(
+        &mut self,
+        seen: &Seen,
+        there: &mut HashMap<Identity, Tail>,
+        candidates: &mut Candidates,
+    ) -> Result<Option<Tail>> {
+        if let Some(tail) = there.get_mut(&seen.identity) {
+            return Ok(match tail.go_to(seen, &self.layout)? {
+                true => there.remove(&seen.identity),
+                false => None,
+            });
+        }
+        for path in candidates.of(seen) {
+            if let Some(mut tail) = self.open_tail(&seen.at(&path), &path)?
+                && tail.go_to(seen, &self.layout)?
             {
                 return Ok(Some(tail));
             }
@@ -199,68 +238,70 @@ impl Follower {
 
     /// Looks for new files, and for files that have lost their name.
     fn scan(&mut self) -> Result<()> {
-        self.scanned = Instant::now();
-        let (paths, is_all) = self.fitting();
+        let start = Instant::now();
+        let (files, is_all) = self.fitting();
         let known: HashMap<Identity, usize> =
             self.tails.iter().enumerate().map(|(at, tail)| (tail.identity, at)).collect();
         let (mut named, mut found) = (HashSet::new(), Vec::new());
-        for path in paths {
+        for (file, path) in files {
             // Pipes and whatever else is no file must not be opened.
             let Ok(meta) = path.metadata() else { continue };
             if !meta.is_file() {
                 continue;
             }
-            named.insert(identity(&meta));
+            // One file may have several names that fit: the first one counts.
+            let is_first = named.insert(identity(&meta));
             match known.get(&identity(&meta)) {
+                _ if !is_first => {}
                 Some(&at) => self.tails[at].path = path,
-                None => found.push(Found { written: [meta.modified().ok(), meta.created().ok()], path }),
+                None => {
+                    found.push(Found { written: [meta.modified().ok(), meta.created().ok()], file, path });
+                }
             }
         }
         // What cannot be looked at now has not lost its name.
         let has_lost = |tail: &Tail| is_all && !named.contains(&tail.identity);
         self.tails.iter_mut().for_each(|tail| tail.is_named = !has_lost(tail));
-        self.take_up(found)
+        self.take_up(found)?;
+        self.next_scan = Instant::now() + (start.elapsed() * REST).max(SCAN);
+        Ok(())
     }
 
     /// The files that fit, and whether those are all: a folder may not be readable now.
-    fn fitting(&mut self) -> (Vec<PathBuf>, bool) {
+    fn fitting(&mut self) -> (Vec<(InputFile, PathBuf)>, bool) {
         let extensions: Vec<&str> = self.extensions.iter().map(String::as_str).collect();
         let (mut all, mut is_all) = (Vec::new(), true);
         for pattern in &self.patterns {
             match paths::expand(std::slice::from_ref(pattern), &extensions) {
-                Ok(files) => all.extend(files.into_iter().filter_map(|file| file.path)),
+                Ok(files) => {
+                    all.extend(files.into_iter().filter_map(|file| Some((file.clone(), file.path?))))
+                }
                 // Nothing is there: it may be the next time.
                 Err(error) => is_all &= error.kind() == ErrorKind::Unavailable,
             }
         }
-        let (packed, plain) = all.into_iter().partition(|path| paths::is_packed(path));
-        self.packed.extend::<Vec<_>>(packed);
+        let (packed, plain): (Vec<_>, Vec<_>) = all.into_iter().partition(|(_, path)| paths::is_packed(path));
+        self.packed.extend(packed.into_iter().map(|(_, path)| path));
         (plain, is_all)
     }
 
     /// Begins to follow new files, those first that were written to first.
     fn take_up(&mut self, mut found: Vec<Found>) -> Result<()> {
         found.sort_by(|a, b| (a.written, &a.path).cmp(&(b.written, &b.path)));
-        for Found { path, .. } in found {
-            let Some(tail) = self.open_tail(&path)? else { continue };
+        for Found { file, path, .. } in found {
+            let Some(mut tail) = self.open_tail(&file, &path)? else { continue };
             // One that was let go may have come back.
-            let gone = self.gone.iter().position(|seen| seen.identity == tail.identity);
-            let seen = gone.map(|at| self.gone.remove(at));
-            let back = match &seen {
-                Some(seen) => tail.at_its_place(seen, &self.layout)?,
-                None => Some(tail),
-            };
-            let tail = match back {
-                Some(tail) => Some(tail),
-                None => self.open_tail(&path)?,
-            };
-            self.tails.extend(tail);
+            if let Some(seen) = self.gone.remove(&tail.identity) {
+                self.gone_order.retain(|gone| *gone != tail.identity);
+                tail.go_to(&seen, &self.layout)?;
+            }
+            self.tails.push(tail);
         }
         Ok(())
     }
 
-    /// The file at `path`, to be read from its beginning; `None` where it cannot be opened, or is gone again.
-    fn open_tail(&mut self, path: &Path) -> Result<Option<Tail>> {
+    /// The file of `input` at `path`, to be read from its beginning; `None` where it cannot be opened, or is gone again.
+    fn open_tail(&mut self, input: &InputFile, path: &Path) -> Result<Option<Tail>> {
         // What has taken its place since it was looked at may be a pipe.
         let file = match File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path) {
             Ok(file) => file,
@@ -281,7 +322,7 @@ impl Follower {
         if !meta.is_file() {
             return Ok(None);
         }
-        Ok(Some(Tail::new(path, file, &meta)))
+        Ok(Some(Tail::new(input, path, file, &meta)))
     }
 
     /// Reads on in file `at`; `None` where nothing was appended.
@@ -289,32 +330,15 @@ impl Follower {
         if let Some(input) = self.take(at, false, sequence)? {
             return Ok(Some(input));
         }
-        let tail = &mut self.tails[at];
-        if tail.is_refused {
-            return Ok(self.let_go(at));
-        }
-        if tail.was_cut_off()? {
-            let unfinished = tail.framing.waiting() > 0;
-            let rest = unfinished
-                .then(|| tail.framing.refuse("the file was cut off before the record ended", &self.layout));
-            tail.begin_anew();
-            let note = format!("{}: was cut off, and is read from its beginning", tail.path.display());
-            self.note(note);
-            if rest.is_some() {
-                return Ok(rest);
+        match self.tails[at].look()? {
+            Look::Anew => return self.begin_anew(at).map(Some),
+            Look::Grown if !self.tails[at].is_refused => {
+                let grown = self.read_on(at, sequence)?;
+                if grown.is_some() {
+                    return Ok(grown);
+                }
             }
-        }
-        loop {
-            let tail = &mut self.tails[at];
-            let read = tail.file.read_at(&mut self.scratch, tail.at).map_err(|error| tail.failed(&error))?;
-            if read == 0 {
-                break;
-            }
-            self.bytes += read as u64;
-            tail.push(&self.scratch[..read])?;
-            if let Some(input) = self.take(at, false, sequence)? {
-                return Ok(Some(input));
-            }
+            Look::Grown | Look::Same => {}
         }
         let tail = &self.tails[at];
         // Nobody will end its last record any more; the next time there is nothing left, and it goes.
@@ -322,6 +346,32 @@ impl Follower {
             return self.take(at, true, sequence);
         }
         Ok(self.let_go(at))
+    }
+
+    /// Reads what was appended to file `at`, until there is a whole record.
+    fn read_on(&mut self, at: usize, sequence: Sequence) -> Result<Option<Input>> {
+        loop {
+            match self.tails[at].read(&mut self.scratch)? {
+                None => return self.begin_anew(at).map(Some),
+                Some(0) => return Ok(None),
+                Some(read) => self.bytes += read as u64,
+            }
+            if let Some(input) = self.take(at, false, sequence)? {
+                return Ok(Some(input));
+            }
+        }
+    }
+
+    /// Begins file `at` anew, which was cut off or written anew; what had come of a record that never ended is set aside.
+    fn begin_anew(&mut self, at: usize) -> Result<Input> {
+        let tail = &mut self.tails[at];
+        let is_unfinished = tail.framing.waiting() > 0;
+        let rest = is_unfinished
+            .then(|| tail.framing.refuse("the file was cut off before the record ended", &self.layout));
+        tail.begin_anew();
+        let note = format!("{}: was cut off, and is read from its beginning", tail.path.display());
+        self.note(note);
+        Ok(rest.unwrap_or(Input::Nothing))
     }
 
     /// The whole records of file `at` that have been read. One with other columns is set aside, and not read any more.
@@ -347,10 +397,19 @@ impl Follower {
         if !self.tails[at].is_left() {
             return None;
         }
-        self.gone.push(self.tails.remove(at).seen());
-        if self.gone.len() > REMEMBERED {
-            self.gone.remove(0);
-        }
+        let seen = self.tails.remove(at).seen();
+        self.remember(seen);
         Some(Input::Nothing)
+    }
+
+    fn remember(&mut self, seen: Seen) {
+        self.gone_order.retain(|gone| *gone != seen.identity);
+        self.gone_order.push_back(seen.identity);
+        self.gone.insert(seen.identity, seen);
+        if self.gone_order.len() > REMEMBERED
+            && let Some(oldest) = self.gone_order.pop_front()
+        {
+            self.gone.remove(&oldest);
+        }
     }
 }

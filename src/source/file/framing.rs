@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use memchr::{memchr, memchr_iter};
+use serde::{Deserialize, Serialize};
 
+use super::fingerprint::{Fingerprint, Trail};
 use crate::batch::{Batch, Bytes, Schema};
 use crate::chunk::{Chunk, Decoded};
 use crate::error::{Rejection, RejectionKind, Result};
@@ -31,17 +33,74 @@ pub(super) struct Framing {
     bound: Option<Bound>,
     /// Where the buffer begins.
     offset: Offset,
-    /// Whether the rest of a record that was set aside is still to come.
-    skips: bool,
+    rest: Rest,
     /// What stood before the first record.
     head: Vec<u8>,
+    /// The last bytes that were given out, of a file.
+    trail: Option<Trail>,
+}
+
+/// Whether what comes next belongs to a record that is done with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Rest {
+    /// It is a record of its own.
+    #[default]
+    No,
+    /// It is the rest of a record that was set aside.
+    OfRefused,
+    /// It is behind what was taken for the last record, which had no line end.
+    OfTaken,
 }
 
 impl Framing {
     /// A stream at its beginning.
     pub(super) fn new(name: Arc<str>, stem: Arc<str>, file: u64) -> Self {
-        let offset = Offset { file, at: 0, line: 1 };
-        Self { name, stem, buffer: Vec::new(), bound: None, offset, skips: false, head: Vec::new() }
+        Self {
+            name,
+            stem,
+            buffer: Vec::new(),
+            bound: None,
+            offset: Offset { file, at: 0, line: 1 },
+            rest: Rest::No,
+            head: Vec::new(),
+            trail: None,
+        }
+    }
+
+    /// A file at its beginning, which is to be known again.
+    pub(super) fn of_file(name: Arc<str>, stem: Arc<str>) -> Self {
+        Self { trail: Some(Trail::default()), ..Self::new(name, stem, 0) }
+    }
+
+    /// Goes on at `offset`, with what stands before it, and `rest` behind it. Where the records have begun, `begun` has what stood before them.
+    pub(super) fn go_on(
+        &mut self,
+        offset: Offset,
+        rest: Rest,
+        trail: Trail,
+        begun: Option<(&[u8], &Layout)>,
+    ) -> Result<()> {
+        if let Some((head, layout)) = begun {
+            self.bound = Some(self.bind(head, true, layout)?);
+            self.head = head.to_vec();
+        }
+        (self.offset, self.rest, self.trail) = (offset, rest, Some(trail));
+        Ok(())
+    }
+
+    /// Of the bytes before [`Framing::offset`].
+    pub(super) fn before(&self) -> Fingerprint {
+        self.trail.as_ref().map(Trail::fingerprint).unwrap_or_default()
+    }
+
+    /// Of the last bytes that came in.
+    pub(super) fn last_read(&self) -> Fingerprint {
+        self.trail.as_ref().map(|trail| trail.with(&self.buffer)).unwrap_or_default()
+    }
+
+    /// What the bytes that come next belong to.
+    pub(super) fn rest(&self) -> Rest {
+        self.rest
     }
 
     /// How many bytes wait for the end of their record.
@@ -61,21 +120,14 @@ impl Framing {
 
     /// Takes bytes in.
     pub(super) fn push(&mut self, mut bytes: &[u8]) {
-        if self.skips {
-            let skipped = memchr(b'\n', bytes).map_or(bytes.len(), |at| at + 1);
-            self.skips = skipped == bytes.len() && bytes.last() != Some(&b'\n');
+        if self.rest == Rest::OfRefused {
+            let line_end = memchr(b'\n', bytes);
+            let skipped = line_end.map_or(bytes.len(), |at| at + 1);
+            self.rest = if line_end.is_some() { Rest::No } else { Rest::OfRefused };
             self.pass(&bytes[..skipped]);
             bytes = &bytes[skipped..];
         }
         self.buffer.extend_from_slice(bytes);
-    }
-
-    /// Begins at `offset` of a stream whose beginning, which the format has to see, is `head`.
-    pub(super) fn begin_at(&mut self, offset: Offset, head: &[u8], layout: &Layout) -> Result<()> {
-        let bound = self.bind(head, true, layout)?;
-        self.head = head[..bound.skip_bytes.min(head.len())].to_vec();
-        (self.bound, self.offset) = (Some(bound), offset);
-        Ok(())
     }
 
     /// The whole records that are there. With `at_end`, nothing follows, and what is left is a record.
@@ -87,6 +139,12 @@ impl Framing {
     ) -> Result<Option<Input>> {
         if self.bound.is_none() && !self.begin(layout, at_end)? {
             return Ok(None);
+        }
+        if self.rest == Rest::OfTaken && !self.buffer.is_empty() {
+            let aside = self.refuse_rest(layout);
+            if aside.is_some() {
+                return Ok(aside);
+            }
         }
         let Some(bound) = &self.bound else { return Ok(None) };
         let decoder = Arc::clone(&bound.decoder);
@@ -101,6 +159,8 @@ impl Framing {
         }
         let rest = self.buffer.split_off(length);
         let bytes = std::mem::replace(&mut self.buffer, rest);
+        let is_open = at_end && self.buffer.is_empty() && decoder.complete(&bytes, false) < length;
+        self.rest = if is_open { Rest::OfTaken } else { Rest::No };
         let offset = self.offset;
         self.pass(&bytes);
         let (file, bytes) = (Arc::clone(&self.name), Bytes::new(bytes));
@@ -117,9 +177,20 @@ impl Framing {
     pub(super) fn refuse(&mut self, reason: &str, layout: &Layout) -> Input {
         let buffer = std::mem::take(&mut self.buffer);
         let aside = set_aside(&self.name, self.offset, &buffer, reason, layout);
-        self.skips = buffer.last() != Some(&b'\n');
+        self.rest = if buffer.last() == Some(&b'\n') { Rest::No } else { Rest::OfRefused };
         self.pass(&buffer);
         aside
+    }
+
+    /// Sets aside what was appended to a record that was taken as it was; nothing where it is no more than its line end.
+    fn refuse_rest(&mut self, layout: &Layout) -> Option<Input> {
+        let length = memchr(b'\n', &self.buffer).map_or(self.buffer.len(), |at| at + 1);
+        let behind = self.buffer.split_off(length);
+        let is_line_end = matches!(&self.buffer[..], b"\n" | b"\r\n");
+        let aside =
+            self.refuse("it was appended to a record that had been read without its line end", layout);
+        self.buffer = behind;
+        (!is_line_end).then_some(aside)
     }
 
     /// Leaves out what comes before the first record, once it is there; whether it was.
@@ -148,6 +219,9 @@ impl Framing {
     fn pass(&mut self, bytes: &[u8]) {
         self.offset.at += bytes.len() as u64;
         self.offset.line += memchr_iter(b'\n', bytes).count() as u64;
+        if let Some(trail) = &mut self.trail {
+            trail.push(bytes);
+        }
     }
 }
 

@@ -5,14 +5,17 @@ mod beginning;
 mod blocks;
 mod decompress;
 mod descriptors;
+mod fingerprint;
 mod follow;
 mod framing;
 mod gunzip;
 mod map;
+mod open;
 mod open_file;
 mod options;
 mod paths;
 mod recording;
+mod rejoin;
 mod resume;
 mod sockets;
 mod tail;
@@ -20,7 +23,6 @@ mod tail;
 mod tests;
 mod wait;
 
-use std::path::Path;
 use std::sync::Arc;
 
 pub use self::address::Address;
@@ -29,18 +31,18 @@ use self::blocks::Blocks;
 use self::follow::Follower;
 use self::framing::Layout;
 pub(crate) use self::map::{MappedFile, is_local};
-use self::open_file::{Next, OpenFile, await_head, head};
+use self::open_file::{Next, OpenFile};
 pub use self::options::{FileOptions, OneOrMany};
 pub use self::paths::InputFile;
 use self::recording::Recording;
 pub use self::recording::{Recorder, is_recording};
-use self::resume::Place;
 pub(super) use self::resume::place;
+use self::resume::{InFiles, Place, Reading, Seen};
 use self::sockets::Sockets;
 use super::{Input, OpenOptions, Progress, Source};
 use crate::batch::Schema;
 use crate::error::{Error, Result};
-use crate::format::{Format, Head};
+use crate::format::Format;
 use crate::offset::{Offset, Sequence};
 use crate::sensor::SensorLookup;
 use crate::time::Timestamp;
@@ -66,6 +68,12 @@ pub struct FileSource {
     /// Bytes of the files that are done, as they lie there.
     done: u64,
     total: Option<u64>,
+    /// The files that are done, for a checkpoint.
+    read: Vec<Seen>,
+    /// The place of a run that only finishes what it has read.
+    finishes: Option<Vec<u8>>,
+    /// What is worth knowing about how it goes on after a restart.
+    remarks: Vec<String>,
 }
 
 /// What is being read.
@@ -112,115 +120,6 @@ impl Open {
 }
 
 impl FileSource {
-    /// Opens the first of `files`, whose columns are those of the whole input.
-    ///
-    /// # Errors
-    /// When the file cannot be read, or is not of the format.
-    pub fn open(format: Arc<dyn Format>, files: Vec<InputFile>, options: &OpenOptions) -> Result<Self> {
-        let first = files.first().ok_or_else(|| Error::config("`path` names no file"))?;
-        if let Some(path) = first.path.as_ref().filter(|path| recording::is_recording(path)) {
-            return Self::play(format, first, path, options);
-        }
-        let total = files.iter().map(InputFile::len).sum();
-        let (schema, blocks) = match &first.address {
-            None => {
-                let mut blocks = Blocks::open(first, options)?;
-                await_head(first, &mut blocks, options, |head| format.knows_columns(head))?;
-                let (bytes, is_whole) = blocks.head()?;
-                (format.schema(head(first, bytes, is_whole)?)?, Some(blocks))
-            }
-            // Nobody has sent anything yet: the options have to say it all.
-            Some(_) => (format.schema(head(first, &[], true)?).map_err(unnamed)?, None),
-        };
-        let options = options.clone();
-        let schema = Arc::new(schema);
-        let mut source = Self {
-            format,
-            files,
-            schema,
-            options,
-            at: 0,
-            open: None,
-            sequence: 0,
-            received: None,
-            done: 0,
-            total,
-        };
-        source.open = Some(match blocks {
-            Some(blocks) => source.bind(0, blocks)?,
-            None => Open::Unbound,
-        });
-        Ok(source)
-    }
-
-    /// Plays a recording.
-    fn play(format: Arc<dyn Format>, file: &InputFile, path: &Path, options: &OpenOptions) -> Result<Self> {
-        let recording = Recording::open(path, Arc::clone(&format), options.speed)?;
-        Ok(Self {
-            format,
-            files: vec![file.clone()],
-            schema: Arc::clone(recording.schema()),
-            options: options.clone(),
-            at: 0,
-            open: Some(Open::Recording(Box::new(recording))),
-            sequence: 0,
-            received: None,
-            done: 0,
-            total: None,
-        })
-    }
-
-    /// Follows `files`, which grow; the columns are those of the first that is there, or what the options say.
-    ///
-    /// # Errors
-    /// When nothing says what the columns are.
-    pub fn follow(
-        format: Arc<dyn Format>,
-        options: &FileOptions,
-        extensions: &[&str],
-        open: &OpenOptions,
-    ) -> Result<Self> {
-        if let Some(path) =
-            options.patterns().iter().find(|path| *path == "-" || !matches!(Address::parse(path), Ok(None)))
-        {
-            return Err(Error::config(format!("`{path}` is no file that could be followed"))
-                .with_help("leave `follow` out: what comes in there is read as it comes anyway"));
-        }
-        if let Some(path) = options.patterns().iter().find(|path| paths::is_packed(Path::new(path))) {
-            return Err(Error::config(format!("`{path}` is packed, and packed files do not grow"))
-                .with_help(
-                    "leave `follow` out to read it as it is, or follow the file before it is packed",
-                ));
-        }
-        // A glob that fits nothing yet may do later, if the options say it all.
-        let files = options.files(extensions).unwrap_or_default();
-        let is_plain = |file: &&InputFile| !file.path.as_ref().is_some_and(|path| paths::is_packed(path));
-        let mut source = match files.iter().filter(is_plain).find(|file| !file.is_empty()) {
-            Some(first) => Self::open(format, vec![first.clone()], open)?,
-            None => {
-                let name = options.patterns().first().map_or("", String::as_str);
-                let schema =
-                    format.schema(Head { name, stem: "", bytes: &[], is_whole: true }).map_err(unnamed)?;
-                Self {
-                    format,
-                    files: Vec::new(),
-                    schema: Arc::new(schema),
-                    options: open.clone(),
-                    at: 0,
-                    open: None,
-                    sequence: 0,
-                    received: None,
-                    done: 0,
-                    total: None,
-                }
-            }
-        };
-        source.total = None;
-        let follower = Follower::open(options.patterns(), extensions, source.layout())?;
-        source.open = Some(Open::Growing(Box::new(follower)));
-        Ok(source)
-    }
-
     /// The next piece, of whatever is open.
     fn step(&mut self) -> Result<Option<Input>> {
         while let Some(open) = &mut self.open {
@@ -252,6 +151,7 @@ impl FileSource {
                 Next::End => {}
             }
             self.done += open.consumed();
+            self.read.push(self.seen(None)?);
             self.open = None;
             self.open_next()?;
         }
@@ -280,6 +180,40 @@ impl FileSource {
         Ok(Open::File(Box::new(file)))
     }
 
+    /// What is remembered of what is open, when everything before `at` has been read; all of it where `None`.
+    fn seen(&self, at: Option<u64>) -> Result<Seen> {
+        match &self.open {
+            Some(Open::File(file)) => file.blocks.seen(at),
+            Some(Open::Recording(recording)) => recording.seen(),
+            _ => Ok(Seen::stream(self.files.get(self.at).map_or("", |file| &file.name))),
+        }
+    }
+
+    /// Goes to byte `at` of file `file`.
+    fn go_to(&mut self, file: usize, offset: Offset) -> Result<()> {
+        if let Some(Open::Recording(recording)) = &mut self.open {
+            return recording.seek(offset.at);
+        }
+        // An input that cannot be read twice is as it was opened: it begins anew.
+        if file == self.at && self.open.as_ref().is_some_and(Open::is_live) {
+            return Ok(());
+        }
+        (self.at, self.open) = (file, None);
+        if file >= self.files.len() {
+            return Ok(());
+        }
+        let mut open = self.open_at(file)?;
+        if let Open::File(open) = &mut open
+            && offset.at > open.offset.at
+            && !open.blocks.is_live()
+        {
+            open.blocks.skip(offset.at - open.offset.at)?;
+            open.offset = Offset { file: file as u64, ..offset };
+        }
+        self.open = Some(open);
+        Ok(())
+    }
+
     fn layout(&self) -> Layout {
         let (format, schema) = (Arc::clone(&self.format), Arc::clone(&self.schema));
         Layout { format, schema, chunk_size: self.options.chunk_size }
@@ -299,11 +233,6 @@ impl FileSource {
         }
         Ok(())
     }
-}
-
-fn unnamed(error: Error) -> Error {
-    Error::config(format!("the columns of what is still to come must be named: {}", error.message()))
-        .with_help("give `measurements`, and for csv `header = false` with `names`")
 }
 
 impl Source for FileSource {
@@ -349,55 +278,54 @@ impl Source for FileSource {
     }
 
     fn seek(&mut self, offset: Offset) -> Result<()> {
-        if let Some(Open::Recording(recording)) = &mut self.open {
-            return recording.seek(offset.at);
-        }
-        let at = offset.file as usize;
-        // An input that cannot be read twice is as it was opened: it begins anew.
-        if at == self.at && self.open.as_ref().is_some_and(Open::is_live) {
-            return Ok(());
-        }
-        (self.at, self.open) = (at, None);
-        if at >= self.files.len() {
-            return Ok(());
-        }
-        let mut open = self.open_at(at)?;
-        if let Open::File(open) = &mut open
-            && offset.at > open.offset.at
-            && !open.blocks.is_live()
-        {
-            open.blocks.skip(offset.at - open.offset.at)?;
-            open.offset = offset;
-        }
-        self.open = Some(open);
-        Ok(())
+        self.go_to(offset.file as usize, offset)
     }
 
     fn remarks(&self) -> Vec<String> {
+        let mut remarks = self.remarks.clone();
         match &self.open {
-            Some(Open::Sockets(sockets)) => vec![sockets.remark()],
-            Some(Open::Growing(follower)) => follower.remarks(),
-            Some(Open::Recording(recording)) => recording.remarks(),
-            _ => Vec::new(),
+            Some(Open::Sockets(sockets)) => remarks.push(sockets.remark()),
+            Some(Open::Growing(follower)) => remarks.extend(follower.remarks()),
+            Some(Open::Recording(recording)) => remarks.extend(recording.remarks()),
+            _ => {}
         }
+        remarks
     }
 
     fn save(&self) -> Result<Option<Vec<u8>>> {
-        let place = match &self.open {
-            Some(Open::Growing(follower)) => Place::Growing(follower.save()?),
-            _ => Place::Files(resume::save(&self.files, self.offset())?),
+        if self.finishes.is_some() {
+            return Ok(self.finishes.clone());
+        }
+        let reading = match &self.open {
+            Some(Open::Growing(follower)) => Reading::Growing(follower.save()),
+            _ => {
+                let offset = Offset { file: self.read.len() as u64, ..self.offset() };
+                let mut files = self.read.clone();
+                if self.at < self.files.len() {
+                    files.push(self.seen(Some(offset.at))?);
+                }
+                Reading::Files(InFiles { offset, files })
+            }
         };
-        place.to_bytes().map(Some)
+        Place::new(&self.schema, reading).to_bytes().map(Some)
     }
 
     fn restore(&mut self, state: &[u8]) -> Result<()> {
-        match (Place::from_bytes(state)?, &mut self.open) {
-            (Place::Growing(place), Some(Open::Growing(follower))) => follower.restore(&place),
-            (Place::Files(_), Some(Open::Growing(_))) | (Place::Growing(_), _) => Err(Error::config(
+        if self.finishes.is_some() {
+            return Ok(());
+        }
+        match (Place::from_bytes(state)?.reading, &mut self.open) {
+            (Reading::Growing(place), Some(Open::Growing(follower))) => follower.restore(place),
+            (Reading::Files(_), Some(Open::Growing(_))) | (Reading::Growing(_), _) => Err(Error::config(
                 "what was read of the input cannot be found again: at the checkpoint, `follow` was another",
             )
             .with_help("undo that, or start anew with another --state")),
-            (Place::Files(place), _) => self.seek(resume::check(&self.files, &place)?),
+            (Reading::Files(mut place), _) => {
+                let found = place.find(&self.files)?;
+                place.files.truncate(place.offset.file as usize);
+                (self.read, self.remarks) = (place.files, found.remarks);
+                self.go_to(found.offset.file as usize, found.offset)
+            }
         }
     }
 

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::FileSource;
 use super::address::Address;
 use super::paths::{self, InputFile};
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
 use crate::format::Format;
 use crate::source::{OpenOptions, Traits};
 
@@ -57,6 +57,25 @@ impl FileOptions {
         paths::expand(self.patterns(), extensions)
     }
 
+    /// The same; with `goes_on`, files in front of live input may be gone, for they have been read.
+    fn there(&self, extensions: &[&str], goes_on: bool) -> Result<Vec<InputFile>> {
+        let Some((feed, history)) = self.patterns().split_last().filter(|_| goes_on) else {
+            return self.files(extensions);
+        };
+        if !paths::may_wait(feed) {
+            return self.files(extensions);
+        }
+        let mut files = Vec::new();
+        for pattern in history {
+            match paths::expand(std::slice::from_ref(pattern), extensions) {
+                Err(error) if error.kind() == ErrorKind::Unavailable => {}
+                found => files.extend(found?),
+            }
+        }
+        files.extend(paths::expand(std::slice::from_ref(feed), extensions)?);
+        Ok(files)
+    }
+
     /// Opens what the options name, of one format.
     ///
     /// # Errors
@@ -67,9 +86,10 @@ impl FileOptions {
         extensions: &[&str],
         options: &OpenOptions,
     ) -> Result<FileSource> {
-        let source = match self.follow {
-            true => FileSource::follow(format, self, extensions, options),
-            false => FileSource::open(format, self.files(extensions)?, options),
+        let source = match (&options.resume, self.follow) {
+            (Some(resume), _) if resume.finishes => FileSource::finished(format, resume, options),
+            (_, true) => FileSource::follow(format, self, extensions, options),
+            (resume, false) => FileSource::open(format, self.there(extensions, resume.is_some())?, options),
         }?;
         if let Some(recorder) = &options.record {
             recorder.begin(&source.schema)?;

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::resume::Seen;
 use super::wait::PATIENCE;
 use crate::batch::{Batch, Bytes, Field, Schema};
 use crate::chunk::{Chunk, Decoded};
@@ -195,6 +196,11 @@ impl Recording {
             received: None,
             played,
         })
+    }
+
+    /// What is remembered of it: a recording does not change.
+    pub(super) fn seen(&self) -> Result<Seen> {
+        Seen::file(&self.frames.path.to_string_lossy(), self.frames.reader.get_ref(), None)
     }
 
     /// How many bytes have been played: where [`Recording::seek`] goes on.

@@ -1,126 +1,185 @@
 //! Where a reading of files goes on after a restart, and whether they are still those files.
 
+use std::collections::HashSet;
 use std::fs::File;
-use std::io::Read;
 use std::os::unix::fs::FileExt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::fingerprint::Fingerprint;
+use super::follow::Following;
 use super::paths::InputFile;
+use crate::batch::{Field, Schema};
 use crate::error::{Error, Result};
 use crate::offset::Offset;
 
-/// Bytes at the beginning of a file that tell it from another of its name.
-const BEGINNING: u64 = 1 << 10;
-
-/// The place in an input, by how it is read.
+/// The place in an input.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) enum Place {
-    /// Of files, one after the other: what [`save`] gave.
-    Files(Vec<u8>),
-    /// Of files that grow: what their follower gave.
-    Growing(Vec<u8>),
+pub(super) struct Place {
+    /// Its columns, for one that is not there when the run goes on.
+    fields: Vec<Field>,
+    pub(super) reading: Reading,
 }
 
-impl Place {
-    pub(super) fn to_bytes(&self) -> Result<Vec<u8>> {
-        postcard::to_stdvec(self).map_err(unsaved)
-    }
-
-    pub(super) fn from_bytes(state: &[u8]) -> Result<Self> {
-        postcard::from_bytes(state).map_err(unread)
-    }
+/// The place by how the input is read.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum Reading {
+    /// Files, one after the other.
+    Files(InFiles),
+    /// Files that grow.
+    Growing(Following),
 }
 
 /// A place in a list of files, and what they looked like.
 #[derive(Debug, Serialize, Deserialize)]
-struct InFiles {
-    offset: Offset,
-    /// Those that were read, wholly or in part.
-    files: Vec<Seen>,
+pub(super) struct InFiles {
+    /// Its file is an ordinal among `files`.
+    pub(super) offset: Offset,
+    /// Those that were read, wholly or, the last one, in part.
+    pub(super) files: Vec<Seen>,
 }
 
-/// A file that has been read.
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Seen {
+/// A file that has been read, and how far.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Seen {
     name: String,
     /// `None` for what is no regular file.
-    bytes: Option<u64>,
-    /// CRC-32C of the first bytes, and how many those are.
-    beginning: (u32, u64),
+    file: Option<SeenFile>,
 }
 
-/// The place `offset` in `files`.
-pub(super) fn save(files: &[InputFile], offset: Offset) -> Result<Vec<u8>> {
-    let read = files.iter().take(offset.file as usize + 1);
-    let files = read.map(|file| seen(file, BEGINNING)).collect::<Result<_>>()?;
-    postcard::to_stdvec(&InFiles { offset, files }).map_err(unsaved)
+/// A regular file that has been read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct SeenFile {
+    length: u64,
+    beginning: Fingerprint,
+    /// Where what was read of it ends: of a packed file, always at its end.
+    end: u64,
+    /// Of the bytes before that.
+    before: Fingerprint,
 }
 
-fn unsaved(error: postcard::Error) -> Error {
-    Error::internal(format!("the place in the input cannot be saved: {error}"))
+/// Where to go on in a list of files.
+pub(super) struct Continuation {
+    pub(super) offset: Offset,
+    pub(super) remarks: Vec<String>,
 }
 
-fn unread(error: postcard::Error) -> Error {
-    Error::data(format!("the place in the input cannot be read: {error}"))
+impl Place {
+    pub(super) fn new(schema: &Schema, reading: Reading) -> Self {
+        Self { fields: schema.fields().to_vec(), reading }
+    }
+
+    pub(super) fn to_bytes(&self) -> Result<Vec<u8>> {
+        postcard::to_stdvec(self)
+            .map_err(|error| Error::internal(format!("the place in the input cannot be saved: {error}")))
+    }
+
+    pub(super) fn from_bytes(state: &[u8]) -> Result<Self> {
+        postcard::from_bytes(state)
+            .map_err(|error| Error::data(format!("the place in the input cannot be read: {error}")))
+    }
+
+    /// The columns of the input.
+    pub(super) fn schema(&self) -> Result<Arc<Schema>> {
+        Schema::new(self.fields.clone()).map(Arc::new)
+    }
 }
 
 /// The place that `state` says, for people.
 pub(in crate::source) fn place(state: &[u8]) -> Option<String> {
-    let Place::Files(place) = Place::from_bytes(state).ok()? else { return None };
-    let InFiles { offset, files } = postcard::from_bytes(&place).ok()?;
+    let Reading::Files(InFiles { offset, files }) = Place::from_bytes(state).ok()?.reading else {
+        return None;
+    };
     Some(match files.get(offset.file as usize) {
         Some(file) => format!("{}, byte {}", file.name, offset.at),
         None => format!("behind {}, the last one", files.last()?.name),
     })
 }
 
-/// The place that `state` says, if `files` are still those.
-pub(super) fn check(files: &[InputFile], state: &[u8]) -> Result<Offset> {
-    let place: InFiles = postcard::from_bytes(state).map_err(unread)?;
-    for (at, was) in place.files.iter().enumerate() {
-        let file = files.get(at).ok_or_else(|| changed(&was.name, "is no longer part of the input"))?;
-        if *file.name != *was.name {
-            return Err(changed(
-                &was.name,
-                &format!("was file {at} of the input, and now `{}` is", file.name),
-            ));
-        }
-        let is = seen(file, was.beginning.1)?;
-        let is_done = (at as u64) < place.offset.file;
-        let grows = !is_done && is.bytes >= was.bytes;
+impl Seen {
+    /// What is no regular file.
+    pub(super) fn stream(name: &str) -> Self {
+        Self { name: name.to_owned(), file: None }
+    }
+
+    /// The regular file `name`, of which everything before `end` was read; of all of it where `None`.
+    pub(super) fn file(name: &str, file: &File, end: Option<u64>) -> Result<Self> {
+        let failed = |error| Error::io("look at", name, &error);
+        let length = file.metadata().map_err(failed)?.len();
+        let end = end.unwrap_or(length).min(length);
+        let beginning = Fingerprint::of_beginning(file).map_err(failed)?;
+        let before = Fingerprint::before(file, end).map_err(failed)?;
+        Ok(Self { name: name.to_owned(), file: Some(SeenFile { length, beginning, end, before }) })
+    }
+
+    /// Whether `input` is what this was; it may have grown where it `is_open`.
+    fn check(&self, input: &InputFile, is_open: bool) -> Result<()> {
+        let path = input.regular();
         // A pipe begins anew, a file goes on: one cannot stand for the other.
-        let is_other_kind = is.bytes.is_some() != was.bytes.is_some();
-        if is_other_kind || is.beginning != was.beginning || is.bytes != was.bytes && !grows {
-            return Err(changed(&was.name, "is another file than it was"));
+        if path.is_some() != self.file.is_some() {
+            return Err(changed(&self.name, "is another file than it was"));
         }
-        if !is_done && is.bytes != was.bytes && !goes_on_behind_a_line(file, place.offset.at)? {
-            return Err(changed(&was.name, "has grown in the middle of a record that was read"));
+        let (Some(path), Some(was)) = (path, self.file) else { return Ok(()) };
+        let failed = |error| Error::io("read", &self.name, &error);
+        let file = File::open(path).map_err(failed)?;
+        let length = file.metadata().map_err(failed)?.len();
+        let has_grown = length > was.length;
+        let is_same = length >= was.length
+            && was.beginning.begins(&file).map_err(failed)?
+            && was.before.ends(&file, was.end).map_err(failed)?;
+        if !is_same || has_grown && !is_open {
+            return Err(changed(&self.name, "is another file than it was"));
         }
+        if has_grown && !is_behind_a_line(&file, was.end).map_err(failed)? {
+            return Err(changed(&self.name, "has grown in the middle of a record that was read"));
+        }
+        Ok(())
     }
-    Ok(place.offset)
 }
 
-fn seen(file: &InputFile, beginning: u64) -> Result<Seen> {
-    let name = file.name.to_string();
-    let Some(path) = file.regular() else { return Ok(Seen { name, bytes: None, beginning: (0, 0) }) };
-    let mut bytes = Vec::new();
-    let read = File::open(&path).and_then(|file| file.take(beginning).read_to_end(&mut bytes));
-    read.map_err(|error| Error::io("read", &name, &error))?;
-    let length = std::fs::metadata(&path).map(|meta| meta.len()).ok();
-    Ok(Seen { bytes: length, beginning: (crc32c::crc32c(&bytes), bytes.len() as u64), name })
+impl InFiles {
+    /// Where it is in `files`, if they are still those. Where what comes last is live, files in front of it that came too late for their
+    /// turn are left out; once it has begun, those in front of it are not needed any more.
+    pub(super) fn find(&self, files: &[InputFile]) -> Result<Continuation> {
+        let done = (self.offset.file as usize).min(self.files.len());
+        let (read, current) = self.files.split_at(done);
+        let is_feed = files.last().is_some_and(|last| last.regular().is_none());
+        let mut remarks = Vec::new();
+        let mut late = |file: &InputFile| {
+            remarks.push(format!("{}: is not read, because it came when its turn was over", file.name));
+        };
+        // Live input that has begun.
+        if let (true, Some(feed)) = (is_feed, current.first().filter(|current| current.file.is_none())) {
+            let at = files.iter().position(|file| *file.name == *feed.name);
+            let at = at.ok_or_else(|| changed(&feed.name, "is no longer part of the input"))?;
+            let known: HashSet<&str> = read.iter().map(|seen| &*seen.name).collect();
+            files[..at].iter().filter(|file| !known.contains(&*file.name)).for_each(late);
+            return Ok(Continuation { offset: Offset { file: at as u64, ..self.offset }, remarks });
+        }
+        let mut at = 0;
+        for (ordinal, was) in self.files.iter().enumerate() {
+            while is_feed && files.get(at).is_some_and(|file| *file.name != *was.name) {
+                late(&files[at]);
+                at += 1;
+            }
+            let file = files.get(at).ok_or_else(|| changed(&was.name, "is no longer part of the input"))?;
+            if *file.name != *was.name {
+                let what = format!("was file {ordinal} of the input, and now `{}` is", file.name);
+                return Err(changed(&was.name, &what));
+            }
+            was.check(file, ordinal >= done)?;
+            at += usize::from(ordinal < done);
+        }
+        Ok(Continuation { offset: Offset { file: at as u64, ..self.offset }, remarks })
+    }
 }
 
-/// Whether a file that has grown has a whole line before `at`: its last one may have had no end yet. What a packed file has at a
-/// place cannot be told without unpacking it, and packed files do not grow.
-fn goes_on_behind_a_line(file: &InputFile, at: u64) -> Result<bool> {
-    let (Some(path), Some(last)) = (file.regular(), at.checked_sub(1)) else { return Ok(true) };
-    if [".gz", ".zst"].iter().any(|packed| file.name.ends_with(packed)) {
-        return Ok(false);
-    }
+/// Whether a file that has grown has a whole line before `place`: its last one may have had no end yet. Packed files do not grow.
+fn is_behind_a_line(file: &File, place: u64) -> std::io::Result<bool> {
+    let Some(last) = place.checked_sub(1) else { return Ok(true) };
     let mut byte = [0];
-    let read = File::open(path).and_then(|file| file.read_exact_at(&mut byte, last));
-    read.map_err(|error| Error::io("read", &file.name, &error))?;
+    file.read_exact_at(&mut byte, last)?;
     Ok(matches!(byte, [b'\n' | b'\r']))
 }
 

@@ -1,14 +1,18 @@
 //! One file that grows, read from where it was read to before.
 
+use std::ffi::OsString;
 use std::fs::{File, Metadata};
 use std::io;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use super::framing::{Framing, Layout};
+use super::fingerprint::{Fingerprint, Trail};
+use super::framing::{Framing, Layout, Rest};
 use super::paths::InputFile;
 use crate::error::{Error, Result};
 use crate::offset::Offset;
@@ -16,80 +20,126 @@ use crate::offset::Offset;
 /// A file that has lost its name is read on until it has not grown for this long: its writer may not have noticed yet.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// Bytes at the beginning of a file that tell it from another with its inode.
-const BEGINNING: usize = 1 << 10;
-
 /// One file.
 pub(super) struct Tail {
     pub(super) path: PathBuf,
-    pub(super) file: File,
+    stem: Arc<str>,
+    file: File,
     pub(super) identity: Identity,
-    /// CRC-32C of the first bytes, and how many those are.
-    pub(super) beginning: (u32, usize),
+    /// Of the first bytes that were read.
+    beginning: Fingerprint,
     pub(super) framing: Framing,
     /// Where the next read begins.
-    pub(super) at: u64,
-    /// When it was written to last, as far as has been looked at.
-    modified: Option<SystemTime>,
+    at: u64,
+    /// Length and time of the last change, when it was looked at last.
+    looked: Option<(u64, SystemTime)>,
     /// Whether it has a name that fits.
     pub(super) is_named: bool,
     /// Since when it has not grown, or has its name.
     still: Instant,
-    /// It has other columns than the input, and is not read.
+    /// It has other columns than the input, and is not read until it is written anew.
     pub(super) is_refused: bool,
 }
 
 /// Device and inode.
 pub(super) type Identity = (u64, u64);
 
+/// What a look at a file shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Look {
+    /// Nothing that was not there before.
+    Same,
+    /// Something behind what was read.
+    Grown,
+    /// What was read is not there any more: it was truncated or written anew.
+    Anew,
+}
+
 /// A file as a checkpoint has it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Seen {
-    pub(super) path: PathBuf,
+    /// Its name, which may be any bytes.
+    path: Vec<u8>,
+    /// The sensor that it is of where it has no sensor column: it stays so under another name.
+    stem: String,
     pub(super) identity: Identity,
-    pub(super) beginning: (u32, usize),
+    beginning: Fingerprint,
+    /// Of the bytes before `offset`.
+    before: Fingerprint,
     pub(super) offset: Offset,
-    pub(super) is_refused: bool,
+    rest: Rest,
+    /// Bytes before the first record.
+    head: u64,
+    is_refused: bool,
+}
+
+impl Seen {
+    /// Where it was.
+    pub(super) fn path(&self) -> PathBuf {
+        OsString::from_vec(self.path.clone()).into()
+    }
+
+    /// The file at `path`, which may be this one.
+    pub(super) fn at(&self, path: &Path) -> InputFile {
+        InputFile { stem: self.stem.as_str().into(), ..InputFile::new(path) }
+    }
 }
 
 impl Tail {
-    /// The file at `path`, to be read from its beginning.
-    pub(super) fn new(path: &Path, file: File, meta: &Metadata) -> Self {
-        let InputFile { name, stem, .. } = InputFile::new(path);
+    /// The file of `input` at `path`, to be read from its beginning.
+    pub(super) fn new(input: &InputFile, path: &Path, file: File, meta: &Metadata) -> Self {
         Self {
             path: path.to_owned(),
+            stem: Arc::clone(&input.stem),
             file,
             identity: identity(meta),
-            beginning: (0, 0),
-            framing: Framing::new(name, stem, 0),
+            beginning: Fingerprint::default(),
+            framing: Framing::of_file(Arc::clone(&input.name), Arc::clone(&input.stem)),
             at: 0,
-            modified: None,
+            looked: None,
             is_named: true,
             still: Instant::now(),
             is_refused: false,
         }
     }
 
-    /// As a checkpoint or this run has left it; `None` where it is another file by now.
-    pub(super) fn at_its_place(mut self, seen: &Seen, layout: &Layout) -> Result<Option<Self>> {
-        let size = self.file.metadata().map_err(|error| self.failed(&error))?.len();
-        let beginning = checksum(&self.file, seen.beginning.1).map_err(|error| self.failed(&error))?;
-        if self.identity != seen.identity || size < seen.offset.at || beginning != seen.beginning {
-            return Ok(None);
+    /// Goes to where a checkpoint or this run has left it; whether it is still that file.
+    pub(super) fn go_to(&mut self, seen: &Seen, layout: &Layout) -> Result<bool> {
+        if self.identity != seen.identity || !self.is_known(seen).map_err(|error| self.failed(&error))? {
+            return Ok(false);
         }
+        let place = seen.offset;
+        let failed = |error| Error::io("read", self.path.display(), &error);
+        let trail = Trail::before(&self.file, place.at).map_err(failed)?;
+        let mut head = vec![0; if seen.is_refused { 0 } else { seen.head as usize }];
+        self.file.read_exact_at(&mut head, 0).map_err(failed)?;
+        let name = InputFile::new(&self.path).name;
+        let mut framing = Framing::of_file(name, seen.stem.as_str().into());
+        let is_begun = place.at > 0 && !seen.is_refused;
+        framing.go_on(place, seen.rest, trail, is_begun.then_some((&head, layout)))?;
+        (self.framing, self.at, self.looked) = (framing, place.at, None);
+        (self.stem, self.beginning) = (seen.stem.as_str().into(), seen.beginning);
         self.is_refused = seen.is_refused;
-        if !self.is_refused {
-            self.go_to(seen.offset, layout)?;
-        }
-        Ok(Some(self))
+        Ok(true)
+    }
+
+    fn is_known(&self, seen: &Seen) -> io::Result<bool> {
+        Ok(self.file.metadata()?.len() >= seen.offset.at
+            && seen.head <= seen.offset.at
+            && seen.beginning.begins(&self.file)?
+            && seen.before.ends(&self.file, seen.offset.at)?)
     }
 
     pub(super) fn seen(&self) -> Seen {
         Seen {
-            path: self.path.clone(),
+            path: self.path.as_os_str().as_bytes().to_vec(),
+            stem: self.stem.to_string(),
             identity: self.identity,
             beginning: self.beginning,
+            before: self.framing.before(),
             offset: self.framing.offset(),
+            rest: self.framing.rest(),
+            head: self.framing.stream().1.len() as u64,
             is_refused: self.is_refused,
         }
     }
@@ -99,77 +149,56 @@ impl Tail {
         !self.is_named && self.still.elapsed() >= GRACE
     }
 
-    /// Takes in what was appended.
-    pub(super) fn push(&mut self, bytes: &[u8]) -> Result<()> {
-        self.at += bytes.len() as u64;
-        self.framing.push(bytes);
-        self.know()
-    }
-
-    /// Whether it is shorter than what was read, or begins otherwise.
-    pub(super) fn was_cut_off(&mut self) -> Result<bool> {
+    /// Looks whether there is more of it, or something else in its place.
+    pub(super) fn look(&mut self) -> Result<Look> {
         let meta = self.file.metadata().map_err(|error| self.failed(&error))?;
-        let modified = meta.modified().ok();
-        let is_touched = std::mem::replace(&mut self.modified, modified) != modified;
+        let looked = meta.modified().ok().map(|modified| (meta.len(), modified));
+        let is_touched = looked.is_none() || std::mem::replace(&mut self.looked, looked) != looked;
         if self.is_named || is_touched {
             self.still = Instant::now();
         }
-        // Where it is as long as it was and nobody has written to it, it begins as it did.
-        let may_differ = is_touched || meta.len() > self.at;
-        Ok(meta.len() < self.at || may_differ && self.begins_otherwise()?)
-    }
-
-    fn begins_otherwise(&self) -> Result<bool> {
-        let found = checksum(&self.file, self.beginning.1).map_err(|error| self.failed(&error))?;
-        Ok(found != self.beginning)
-    }
-
-    /// Remembers the first bytes, as long as more of them come.
-    fn know(&mut self) -> Result<()> {
-        if self.beginning.1 < BEGINNING {
-            let length = BEGINNING.min(self.at as usize);
-            self.beginning = checksum(&self.file, length).map_err(|error| self.failed(&error))?;
+        let is_longer = meta.len() > self.at;
+        // Where nobody has written to it, it is as it was. Before anything of it is taken, it is looked at once more.
+        if meta.len() < self.at || is_touched && !self.is_as_read()? {
+            return Ok(Look::Anew);
         }
-        Ok(())
+        Ok(if is_longer { Look::Grown } else { Look::Same })
     }
 
+    /// Reads on into `scratch`; how many bytes, or `None` where they do not belong to what was read before.
+    pub(super) fn read(&mut self, scratch: &mut [u8]) -> Result<Option<usize>> {
+        let read = self.file.read_at(scratch, self.at).map_err(|error| self.failed(&error))?;
+        // It may have been written anew since it was looked at.
+        if !self.is_as_read()? {
+            return Ok(None);
+        }
+        self.beginning.extend(self.at, &scratch[..read]);
+        self.at += read as u64;
+        self.framing.push(&scratch[..read]);
+        Ok(Some(read))
+    }
+
+    /// Whether what was read of it is still there, by its first and last bytes.
+    fn is_as_read(&self) -> Result<bool> {
+        let last = self.framing.last_read();
+        let is_there = || Ok(self.beginning.begins(&self.file)? && last.ends(&self.file, self.at)?);
+        is_there().map_err(|error: io::Error| self.failed(&error))
+    }
+
+    /// Forgets what was read: another file has been written in its place.
     pub(super) fn begin_anew(&mut self) {
-        let InputFile { name, stem, .. } = InputFile::new(&self.path);
-        self.framing = Framing::new(name, stem, 0);
-        (self.at, self.beginning) = (0, (0, 0));
+        let name = InputFile::new(&self.path).name;
+        self.framing = Framing::of_file(name, Arc::clone(&self.stem));
+        (self.at, self.beginning, self.is_refused) = (0, Fingerprint::default(), false);
         // What is there may have been written a moment ago, in the same tick of the clock.
-        self.modified = None;
+        self.looked = None;
     }
 
-    /// Goes to where a checkpoint has left it.
-    fn go_to(&mut self, offset: Offset, layout: &Layout) -> Result<()> {
-        if offset.at > 0 {
-            let mut head = vec![0; super::HEAD.min(offset.at as usize)];
-            self.file.read_exact_at(&mut head, 0).map_err(|error| self.failed(&error))?;
-            self.framing.begin_at(offset, &head, layout)?;
-        }
-        self.at = offset.at;
-        self.know()
-    }
-
-    pub(super) fn failed(&self, error: &io::Error) -> Error {
+    fn failed(&self, error: &io::Error) -> Error {
         Error::io("read", self.path.display(), error)
     }
 }
 
 pub(super) fn identity(meta: &Metadata) -> Identity {
     (meta.dev(), meta.ino())
-}
-
-/// CRC-32C of the first `length` bytes of a file, and how many there are.
-fn checksum(file: &File, length: usize) -> io::Result<(u32, usize)> {
-    let mut bytes = vec![0; length];
-    let mut filled = 0;
-    while filled < length {
-        match file.read_at(&mut bytes[filled..], filled as u64)? {
-            0 => break,
-            read => filled += read,
-        }
-    }
-    Ok((crc32c::crc32c(&bytes[..filled]), filled))
 }

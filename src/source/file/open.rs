@@ -1,0 +1,145 @@
+//! How reading begins: at the first file, or, after a restart, with the columns that the input had.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::follow::Follower;
+use super::open_file::{await_head, head};
+use super::options::FileOptions;
+use super::paths::{self, InputFile};
+use super::recording::{self, Recording};
+use super::resume::Place;
+use super::{Address, Blocks, FileSource, Open};
+use crate::batch::Schema;
+use crate::error::{Error, Result};
+use crate::format::{Format, Head};
+use crate::source::{OpenOptions, Resumption};
+
+impl FileSource {
+    fn new(
+        format: Arc<dyn Format>,
+        files: Vec<InputFile>,
+        schema: Arc<Schema>,
+        open: Option<Open>,
+        options: &OpenOptions,
+    ) -> Self {
+        Self {
+            format,
+            files,
+            schema,
+            options: options.clone(),
+            at: 0,
+            open,
+            sequence: 0,
+            received: None,
+            done: 0,
+            total: None,
+            read: Vec::new(),
+            finishes: None,
+            remarks: Vec::new(),
+        }
+    }
+
+    /// Opens the first of `files`, whose columns are those of the whole input; after a restart, they are those of before.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or is not of the format.
+    pub fn open(format: Arc<dyn Format>, files: Vec<InputFile>, options: &OpenOptions) -> Result<Self> {
+        let first = files.first().ok_or_else(|| Error::config("`path` names no file"))?;
+        if let Some(path) = first.path.as_ref().filter(|path| recording::is_recording(path)) {
+            let recording = Recording::open(path, Arc::clone(&format), options.speed)?;
+            let (schema, files) = (Arc::clone(recording.schema()), vec![first.clone()]);
+            return Ok(Self::new(format, files, schema, Some(Open::Recording(Box::new(recording))), options));
+        }
+        let total = files.iter().map(InputFile::len).sum();
+        let is_address = first.address.is_some();
+        let before = options.resume.as_ref().map(columns_before).transpose()?;
+        let (schema, blocks) = match before {
+            Some(schema) => (schema, None),
+            // Nobody has sent anything yet: the options have to say it all.
+            None if is_address => (Arc::new(format.schema(head(first, &[], true)?).map_err(unnamed)?), None),
+            None => {
+                let mut blocks = Blocks::open(first, options)?;
+                await_head(first, &mut blocks, options, |head| format.knows_columns(head))?;
+                let (bytes, is_whole) = blocks.head()?;
+                (Arc::new(format.schema(head(first, bytes, is_whole)?)?), Some(blocks))
+            }
+        };
+        let mut source = Self::new(format, files, schema, is_address.then_some(Open::Unbound), options);
+        source.total = total;
+        if let Some(blocks) = blocks {
+            source.open = Some(source.bind(0, blocks)?);
+        }
+        Ok(source)
+    }
+
+    /// Follows the files of `options`, which grow; the columns are those of the first that is there, or what the options say; after a
+    /// restart, those of before.
+    ///
+    /// # Errors
+    /// When nothing says what the columns are.
+    pub fn follow(
+        format: Arc<dyn Format>,
+        options: &FileOptions,
+        extensions: &[&str],
+        open: &OpenOptions,
+    ) -> Result<Self> {
+        check_growing(options)?;
+        // A glob that fits nothing yet may do later, if the columns are known.
+        let files = options.files(extensions).unwrap_or_default();
+        let is_plain = |file: &&InputFile| !file.path.as_ref().is_some_and(|path| paths::is_packed(path));
+        let first = files.iter().filter(is_plain).find(|file| !file.is_empty());
+        let mut source = match (&open.resume, first) {
+            (Some(resume), _) => Self::new(format, Vec::new(), columns_before(resume)?, None, open),
+            (None, Some(first)) => Self::open(format, vec![first.clone()], open)?,
+            (None, None) => {
+                let name = options.patterns().first().map_or("", String::as_str);
+                let head = Head { name, stem: "", bytes: &[], is_whole: true };
+                let schema = Arc::new(format.schema(head).map_err(unnamed)?);
+                Self::new(format, Vec::new(), schema, None, open)
+            }
+        };
+        source.total = None;
+        let follower = Follower::open(options.patterns(), extensions, source.layout())?;
+        source.open = Some(Open::Growing(Box::new(follower)));
+        Ok(source)
+    }
+
+    /// A source of which nothing is read any more: its input need not be there.
+    ///
+    /// # Errors
+    /// When the place cannot be read.
+    pub(super) fn finished(
+        format: Arc<dyn Format>,
+        resume: &Resumption,
+        options: &OpenOptions,
+    ) -> Result<Self> {
+        let mut source = Self::new(format, Vec::new(), columns_before(resume)?, None, options);
+        source.finishes = Some(resume.place.to_vec());
+        Ok(source)
+    }
+}
+
+fn columns_before(resume: &Resumption) -> Result<Arc<Schema>> {
+    Place::from_bytes(&resume.place)?.schema()
+}
+
+/// Only plain files grow.
+fn check_growing(options: &FileOptions) -> Result<()> {
+    if let Some(path) =
+        options.patterns().iter().find(|path| *path == "-" || !matches!(Address::parse(path), Ok(None)))
+    {
+        return Err(Error::config(format!("`{path}` is no file that could be followed"))
+            .with_help("leave `follow` out: what comes in there is read as it comes anyway"));
+    }
+    if let Some(path) = options.patterns().iter().find(|path| paths::is_packed(Path::new(path))) {
+        return Err(Error::config(format!("`{path}` is packed, and packed files do not grow"))
+            .with_help("leave `follow` out to read it as it is, or follow the file before it is packed"));
+    }
+    Ok(())
+}
+
+fn unnamed(error: Error) -> Error {
+    Error::config(format!("the columns of what is still to come must be named: {}", error.message()))
+        .with_help("give `measurements`, and for csv `header = false` with `names`")
+}
