@@ -58,13 +58,12 @@ pub fn fit(
 ) -> Result<(Vec<Arc<dyn Stage>>, Report)> {
     options.check()?;
     let start = Instant::now();
-    let sensors = Arc::new(SharedSensors::with_limit(pipeline.input.max_sensors));
+    let sensors = Arc::new(SharedSensors::new(pipeline.input.sensor_limits(&*pipeline.source)));
     let mut report = Report::default();
     let stages = on_threads(options, || match options.sequential {
         true => fit_stages::<sequential::Pass>(pipeline, options, &sensors, observer, &mut report),
         false => fit_stages::<parallel::Pass>(pipeline, options, &sensors, observer, &mut report),
     })?;
-    report.sensors = sensors.read().len() as u64;
     report.elapsed = start.elapsed();
     Ok((stages, report))
 }
@@ -123,7 +122,7 @@ fn run_by<R: Reading>(
     observer: &mut (dyn Observer + Send),
 ) -> Result<Report> {
     let start = Instant::now();
-    let sensors = Arc::new(SharedSensors::with_limit(pipeline.input.max_sensors));
+    let sensors = Arc::new(SharedSensors::new(pipeline.input.sensor_limits(&*pipeline.source)));
     let mut report = Report::default();
     let state = open_state(pipeline, options, &sensors)?;
     match state.as_ref().and_then(State::ending) {
@@ -142,7 +141,6 @@ fn run_by<R: Reading>(
     reading.drive("run", observer, &mut outlets)?;
     reading.conclude(outlets, &mut report)?;
     reading.close(&mut report)?;
-    report.sensors = sensors.read().len() as u64;
     report.elapsed = start.elapsed();
     report.check()?;
     Ok(report)

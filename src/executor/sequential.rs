@@ -11,6 +11,7 @@ use crate::error::guard::{asked, caught, guarded};
 use crate::error::{Error, Rejection, Result};
 use crate::metrics::Entry;
 use crate::pipeline::Pipeline;
+use crate::runtime::admission::Admission;
 use crate::runtime::chunks::{LineCount, account, check_stop, pieces, set_ahead_aside, set_aside};
 use crate::runtime::drain::Drain;
 use crate::runtime::inlet::{Arrived, Inlet};
@@ -32,6 +33,7 @@ pub(super) struct Pass {
     limit: RejectLimit,
     /// The line after the last chunk.
     line: u64,
+    admission: Admission,
     stop: Arc<AtomicBool>,
     chunk_size: usize,
     /// What is believed of the times of what was received once, in nanoseconds ahead of then.
@@ -65,6 +67,7 @@ impl Reading for Pass {
             sensors: Arc::clone(sensors),
             ids: SensorIds::new(Arc::clone(sensors)),
             line: 1,
+            admission: Admission::new(pipeline.input.sensor_limits(&*pipeline.source)),
             stop: Arc::clone(&options.stop),
             chunk_size: options.open.chunk_size,
             max_ahead: pipeline.input.max_ahead()?,
@@ -103,6 +106,7 @@ impl Reading for Pass {
         report.bytes += self.source.bytes()?;
         report.remarks.extend(self.source.remarks()?);
         report.passes += 1;
+        report.sensors = self.admission.count().unwrap_or_else(|| self.sensors.read().len()) as u64;
         report.source = self.source_entry;
         report.stages = self.stages.into_iter().map(|step| step.entry).collect();
         report.threads = 1;
@@ -134,16 +138,17 @@ impl Pass {
         let ledger = &mut self.source_entry.ledger;
         let records = (decoded.batch.len() + decoded.rejections.len()) as u64;
         let latest = received.map(|received| received.saturating_add(self.max_ahead));
-        let ahead = latest.map_or_else(Vec::new, |latest| set_ahead_aside(&mut decoded.batch, latest));
+        let mut aside = latest.map_or_else(Vec::new, |latest| set_ahead_aside(&mut decoded.batch, latest));
+        aside.extend(self.admission.admit(&mut decoded.batch, &self.sensors));
         for rejection in &mut decoded.rejections {
             rejection.position.line += base;
             rejection.record += ledger.input;
         }
         ledger.input += records;
-        ledger.rejected += (decoded.rejections.len() + ahead.len()) as u64;
+        ledger.rejected += (decoded.rejections.len() + aside.len()) as u64;
         ledger.output += decoded.batch.len() as u64;
         self.limit.pass(records, &decoded.rejections)?;
-        Ok((decoded.batch, decoded.rejections, ahead))
+        Ok((decoded.batch, decoded.rejections, aside))
     }
 
     /// Hands `batch` to the stages from `at` on, then to `drain`, with the `rejections` of its chunk, and what was set `aside` besides.

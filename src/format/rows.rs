@@ -10,7 +10,7 @@ use crate::batch::{Batch, Column, Mask, Measurement, Origins, Schema, Span, Text
 use crate::chunk::{Chunk, Decoded};
 use crate::error::{Rejection, RejectionKind, Result};
 use crate::offset::Position;
-use crate::sensor::{SensorId, SensorLookup};
+use crate::sensor::{MAX_NAME, SensorId, SensorLookup, long_name};
 use crate::time::{TimeError, Timestamp};
 
 /// Why a record is refused: the column's index, if one is at fault, and the reason.
@@ -204,6 +204,9 @@ impl<'a> Rows<'a> {
         }
         if self.layout.columns.is_null(field) {
             return Err(Refusal::field(at, "no sensor"));
+        }
+        if field.len() > MAX_NAME {
+            return Err(Refusal::field(at, long_name(field.len())));
         }
         let name = std::str::from_utf8(field);
         let name = name.map_err(|_| Refusal::field(at, format!("{} is not UTF-8", shown(field))))?;

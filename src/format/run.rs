@@ -4,7 +4,7 @@ use super::columns::Columns;
 use super::rows::LastTime;
 use crate::batch::{Mask, Span, TimeColumn};
 use crate::kernel::numerals::{self, Numeral};
-use crate::sensor::{SensorId, SensorLookup};
+use crate::sensor::{MAX_NAME, SensorId, SensorLookup};
 use crate::time::Timestamp;
 
 /// Consecutive records whose fields have been found.
@@ -131,7 +131,7 @@ impl<R: Run> FieldOfRun<'_, R> {
                 let (start, end) = (name.0 as usize, (name.0 + name.1) as usize);
                 let (start, field) = trimmed(text, start, end);
                 *name = (start as u32, field.len() as u32);
-                if columns.is_null(field) {
+                if columns.is_null(field) || field.len() > MAX_NAME {
                     odd.push(record as u32);
                 }
             }

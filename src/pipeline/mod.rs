@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::executor;
 use crate::runtime::{Observer, Report, RunOptions};
-use crate::sensor::DEFAULT_MAX_SENSORS;
+use crate::sensor::{DEFAULT_MAX_SENSOR_BYTES, DEFAULT_MAX_SENSORS, SensorLimits, Surplus};
 use crate::sink::SinkSpec;
 use crate::source::SourceSpec;
 use crate::stage::{Stage, matcher};
@@ -90,8 +90,10 @@ pub struct InputOptions {
     pub max_ahead: String,
     /// What happens to input that comes faster than it can be handled: `wait` lets whoever sends it wait, `drop` drops and counts it.
     pub when_full: WhenFull,
-    /// How many distinct sensors a run takes.
+    /// How many distinct sensors a run takes. One more ends the run; where anybody may send, its records are set aside.
     pub max_sensors: usize,
+    /// How many bytes the names of all sensors may have together; beyond that, as with `max_sensors`. A name may have 1,024.
+    pub max_sensor_bytes: usize,
 }
 
 impl Default for InputOptions {
@@ -103,6 +105,7 @@ impl Default for InputOptions {
             max_ahead: "5m".into(),
             when_full: WhenFull::Wait,
             max_sensors: DEFAULT_MAX_SENSORS,
+            max_sensor_bytes: DEFAULT_MAX_SENSOR_BYTES,
         }
     }
 }
@@ -119,6 +122,12 @@ pub enum WhenFull {
 }
 
 impl InputOptions {
+    /// How many sensors a run on this source takes.
+    pub(crate) fn sensor_limits(&self, source: &dyn SourceSpec) -> SensorLimits {
+        let surplus = if source.traits().is_open { Surplus::Aside } else { Surplus::Error };
+        SensorLimits { sensors: self.max_sensors, bytes: self.max_sensor_bytes, surplus }
+    }
+
     /// How far ahead of the clock a live record may be, in nanoseconds.
     ///
     /// # Errors

@@ -17,6 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::admission::{self, Admission};
 use super::chunks::{LineCount, account, pieces, set_ahead_aside, set_aside};
 use super::drain::{Drain, PartJob};
 use super::lane::{Lane, Moment, Stopped};
@@ -83,8 +84,8 @@ pub(crate) struct Spent {
 pub(crate) struct Crew {
     lanes: Vec<Lane>,
     sensors: Arc<SharedSensors>,
-    /// The line after the last chunk, where stages have to know it.
-    lines: Option<Turn<u64>>,
+    /// What has to be known of earlier chunks before the stages see one.
+    before_stages: Option<Turn<BeforeStages>>,
     control: Control,
     limit: RejectLimit,
     chunk_size: usize,
@@ -95,6 +96,13 @@ pub(crate) struct Crew {
     tally: Tally,
     /// Time waited to hand chunks over in their order.
     handing_over: Duration,
+}
+
+/// What is known of the chunks so far when the records of one go to the stages.
+struct BeforeStages {
+    /// The line after the last chunk.
+    line: u64,
+    admission: Admission,
 }
 
 /// How a run ends early.
@@ -122,8 +130,8 @@ struct Finished<R> {
     about: About,
     records: u64,
     rejections: Vec<Rejection>,
-    /// Those whose time is not believed.
-    ahead: Vec<Rejection>,
+    /// Those that were set aside for what is known besides the record: whose time is not believed, whose sensor is one too many.
+    aside: Vec<Rejection>,
     lines: LineCount,
     /// What the stages set aside, and what goes to the drain; or what went wrong after decoding.
     rest: Result<Passed<R>>,
@@ -177,7 +185,10 @@ impl Crew {
         Ok(Self {
             lanes: lanes.collect::<Result<_>>()?,
             sensors: Arc::clone(sensors),
-            lines: setup.has_origins.then(|| Turn::new(1)),
+            before_stages: setup.has_origins.then(|| {
+                let limits = pipeline.input.sensor_limits(&*pipeline.source);
+                Turn::new(BeforeStages { line: 1, admission: Admission::new(limits) })
+            }),
             control: Control::default(),
             limit: RejectLimit::new(pipeline),
             chunk_size: options.open.chunk_size,
@@ -235,7 +246,9 @@ impl Crew {
     }
 
     /// Writes the ledgers into `report`.
-    pub(crate) fn close(self, report: &mut Report) {
+    pub(crate) fn close(mut self, report: &mut Report) {
+        let taken = self.before_stages.as_mut().and_then(|turn| turn.get_mut().admission.count());
+        report.sensors = taken.unwrap_or_else(|| self.sensors.read().len()) as u64;
         report.passes += 1;
         report.is_partial = self.tally.is_partial;
         report.records_before = self.tally.before;
@@ -313,7 +326,7 @@ impl Crew {
     /// Lets everybody who waits look whether the run was cancelled.
     fn wake<D>(&self, ordered: &Turn<Ordered<'_, D>>) {
         self.lanes.iter().for_each(Lane::wake);
-        self.lines.iter().for_each(Turn::wake);
+        self.before_stages.iter().for_each(Turn::wake);
         ordered.wake();
     }
 
@@ -329,21 +342,24 @@ impl Crew {
         let (decoded, lines, chunk) = decode(input, worker)?;
         worker.spent.decoding += start.elapsed();
         let Decoded { mut batch, rejections, .. } = decoded;
-        if let Some(turn) = &self.lines {
-            let mut line = turn
+        let records = (batch.len() + rejections.len()) as u64;
+        let mut aside = Vec::new();
+        if let Some(turn) = &self.before_stages {
+            let mut before = turn
                 .take(ordinal, &self.control.cancelled, &mut worker.spent.claiming)
                 .ok_or(Stopped::Cancelled)?;
-            let base = lines.pass(&mut line);
+            let base = lines.pass(&mut before.line);
             batch.origins.iter_mut().for_each(|origins| origins.shift_lines(base));
+            // A record that is not believed takes no sensor's place.
+            aside.extend(about.latest.into_iter().flat_map(|latest| set_ahead_aside(&mut batch, latest)));
+            aside.extend(before.admission.admit(&mut batch, &self.sensors));
         }
-        let records = (batch.len() + rejections.len()) as u64;
-        let ahead = about.latest.map_or_else(Vec::new, |latest| set_ahead_aside(&mut batch, latest));
         let rest = match self.stages::<D>(0, batch, ordinal, worker) {
             Ok(rest) => Ok(rest),
             Err(Stopped::Failed(error)) => Err(error),
             Err(Stopped::Cancelled) => return Err(Stopped::Cancelled),
         };
-        Ok(Finished { about, chunk, records, rejections, ahead, lines, rest })
+        Ok(Finished { about, chunk, records, rejections, aside, lines, rest })
     }
 
     /// Takes a batch through the stages from `from` on.
@@ -413,8 +429,10 @@ impl Crew {
         waiting: &mut Duration,
     ) {
         let moment = self.moment(ordinal);
-        if let Some(turn) = &self.lines {
-            drop(turn.take(ordinal, &self.control.cancelled, waiting));
+        let mut admission = None;
+        if let Some(turn) = &self.before_stages {
+            let Some(before) = turn.take(ordinal, &self.control.cancelled, waiting) else { return };
+            admission = Some(before.admission.counted());
         }
         let stages = self.lanes.iter().map(|lane| lane.save(moment)).collect::<Result<Vec<_>, _>>();
         let result = match stages {
@@ -424,7 +442,7 @@ impl Crew {
         };
         let Some(mut ordered) = ordered.take(ordinal, &self.control.cancelled, waiting) else { return };
         ordered.next = ordinal + 1;
-        if let Err(error) = result.and_then(|stages| ordered.cut(source, stages, &self.sensors)) {
+        if let Err(error) = result.and_then(|stages| ordered.cut(source, stages, admission, &self.sensors)) {
             self.control.fail(ordinal, error);
         }
     }
@@ -436,7 +454,8 @@ impl Crew {
         take: impl FnOnce(Snapshot<'_>) -> Result<T>,
     ) -> Result<T> {
         let stages = self.lanes.iter_mut().map(Lane::save_at_rest).collect::<Result<_>>()?;
-        let counts = counts(&self.tally, &self.limit)?;
+        let admission = self.before_stages.as_mut().map(|turn| turn.get_mut().admission.counted());
+        let counts = counts(&self.tally, &self.limit, admission)?;
         take(Snapshot { source, stages, tally: &self.tally, counts, sensors: &self.sensors })
     }
 
@@ -447,14 +466,16 @@ impl Crew {
         }
         let damaged = |error| Error::data(format!("the counts of the checkpoint cannot be read: {error}"));
         let (own, rest): (Vec<u8>, Vec<u8>) = postcard::from_bytes(&resume.counts).map_err(damaged)?;
-        let (tally, limit) = postcard::from_bytes(&own).map_err(damaged)?;
+        let (tally, limit, admission): (_, _, Option<_>) = postcard::from_bytes(&own).map_err(damaged)?;
         let is_whole = resume.is_whole;
         self.tally.restore(tally, is_whole);
         if is_whole {
             self.limit.restore(limit);
         }
-        if let Some(lines) = &mut self.lines {
-            *lines.get_mut() = self.tally.line;
+        if let Some(before) = &mut self.before_stages {
+            let before = before.get_mut();
+            before.line = self.tally.line;
+            admission.map_or(Ok(()), |admission| before.admission.restore(admission, &self.sensors))?;
         }
         Ok(is_whole.then_some(rest))
     }
@@ -551,19 +572,25 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// What has been counted, for a checkpoint.
-fn counts(tally: &Tally, limit: &RejectLimit) -> Result<Vec<u8>> {
-    postcard::to_stdvec(&(tally.counted(), limit.counted()))
+fn counts(tally: &Tally, limit: &RejectLimit, admission: Option<admission::Counted>) -> Result<Vec<u8>> {
+    postcard::to_stdvec(&(tally.counted(), limit.counted(), admission))
         .map_err(|error| Error::internal(format!("the counts cannot be saved: {error}")))
 }
 
 impl<D: Drain> Ordered<'_, D> {
-    fn cut(&mut self, source: Option<Vec<u8>>, stages: Vec<Vec<u8>>, sensors: &SharedSensors) -> Result<()> {
-        let counts = counts(&self.tally, &self.limit)?;
+    fn cut(
+        &mut self,
+        source: Option<Vec<u8>>,
+        stages: Vec<Vec<u8>>,
+        admission: Option<admission::Counted>,
+        sensors: &SharedSensors,
+    ) -> Result<()> {
+        let counts = counts(&self.tally, &self.limit, admission)?;
         self.drain.cut(Snapshot { source, stages, tally: &self.tally, counts, sensors })
     }
 
     fn accept(&mut self, finished: Finished<D::Ready>, sensors: &SharedSensors) -> Result<Vec<PartJob>> {
-        let Finished { about, chunk, records, mut rejections, mut ahead, lines, rest } = finished;
+        let Finished { about, chunk, records, mut rejections, mut aside, lines, rest } = finished;
         chunk.iter().try_for_each(|chunk| caught("source", || chunk.check_unchanged()))?;
         let ledger = &mut self.tally.source.ledger;
         let base = lines.pass(&mut self.tally.line);
@@ -571,11 +598,11 @@ impl<D: Drain> Ordered<'_, D> {
             rejection.position.line += base;
             rejection.record += ledger.input;
         }
-        let aside = (rejections.len() + ahead.len()) as u64;
+        let rejected = (rejections.len() + aside.len()) as u64;
         ledger.input += records + about.dropped;
         ledger.dropped += about.dropped;
-        ledger.rejected += aside;
-        ledger.output += records - aside;
+        ledger.rejected += rejected;
+        ledger.output += records - rejected;
         self.limit.pass(records, &rejections)?;
         let passed = rest?;
         self.tally.add(&passed.entries);
@@ -586,9 +613,9 @@ impl<D: Drain> Ordered<'_, D> {
                 latencies.add(done.saturating_duration_since(arrived), entry.ledger.input);
             }
         }
-        ahead.extend(passed.rejections);
-        self.limit.note(&ahead)?;
-        rejections.extend(ahead);
+        aside.extend(passed.rejections);
+        self.limit.note(&aside)?;
+        rejections.extend(aside);
         set_aside(rejections, self.drain)?;
         let jobs = passed
             .ready

@@ -3,6 +3,7 @@
 //! `executor` reads an input that ends, `streaming` one that does not. Either gives its `crew` of workers a `feed` of chunks, in
 //! order; the crew takes every chunk through decoding and the stages (`lane`) to the sinks (`outlet`).
 
+pub(crate) mod admission;
 pub(crate) mod chunks;
 pub(crate) mod crew;
 pub(crate) mod drain;

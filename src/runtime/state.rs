@@ -253,7 +253,7 @@ impl State {
         let Ok(mut source) = Inlet::open(&*pipeline.source, &options.open) else { return Ok(()) };
         let over = "this run was over already, and its input is no longer what it was";
         source.restore(place).map_err(|error| error.with_context(over))?;
-        let sensors = Arc::new(SharedSensors::with_limit(pipeline.input.max_sensors));
+        let sensors = Arc::new(SharedSensors::new(pipeline.input.sensor_limits(&*pipeline.source)));
         match source.next(&mut SensorIds::new(sensors))? {
             None => Ok(()),
             Some(_) => Err(Error::data(format!("{over}: more has come behind its end")).with_help(anew)),

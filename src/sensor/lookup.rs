@@ -6,7 +6,7 @@ use std::sync::{Arc, RwLock, RwLockReadGuard};
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
-use super::{SensorId, Sensors};
+use super::{SensorId, SensorLimits, Sensors};
 use crate::error::Result;
 use crate::kernel::prefetch::prefetch;
 
@@ -44,6 +44,11 @@ impl SensorLookup for Sensors {
 pub struct SharedSensors(RwLock<Sensors>);
 
 impl SharedSensors {
+    /// An empty table that takes sensors up to `limits`.
+    pub fn new(limits: SensorLimits) -> Self {
+        Self(RwLock::new(Sensors::new(limits)))
+    }
+
     /// An empty table that refuses more than `limit` sensors.
     pub fn with_limit(limit: usize) -> Self {
         Self(RwLock::new(Sensors::with_limit(limit)))
@@ -57,6 +62,17 @@ impl SharedSensors {
 
     pub(crate) fn insert(&self, name: &str) -> Result<SensorId> {
         self.0.write().unwrap_or_else(std::sync::PoisonError::into_inner).id(name)
+    }
+
+    /// Takes no new sensors any more.
+    pub(crate) fn close(&self) {
+        self.0.write().unwrap_or_else(std::sync::PoisonError::into_inner).close();
+    }
+
+    /// The id of `name`, if it is known or cannot become so.
+    fn find(&self, name: &str) -> Option<SensorId> {
+        let sensors = self.read();
+        sensors.find(name).or_else(|| sensors.is_closed().then_some(SensorId::SURPLUS))
     }
 }
 
@@ -85,9 +101,9 @@ impl SensorLookup for SensorIds {
         if known != SensorId::UNKNOWN {
             return Ok(known);
         }
-        let found = self.shared.read().find(name);
-        let id = found.map_or_else(|| self.shared.insert(name), Ok)?;
+        let id = self.shared.find(name).map_or_else(|| self.shared.insert(name), Ok)?;
         match key {
+            _ if id == SensorId::SURPLUS => {}
             Some(key) => self.short.insert(key, id),
             None => self.long.insert(name.as_bytes(), id),
         }
@@ -138,6 +154,9 @@ const SHORT: usize = 15;
 
 /// A worker remembers this many names at most of either kind.
 const REMEMBERED: usize = 1 << 17;
+
+/// Bytes of long names that a worker remembers at most.
+const LONG_BYTES: usize = 8 << 20;
 
 /// The bits of a slot that say where the key is: enough for [`REMEMBERED`], counted from 1.
 const PLACE: u32 = (1 << 18) - 1;
@@ -326,7 +345,7 @@ impl LongNames {
 
     fn insert(&mut self, name: &[u8], id: SensorId) {
         let Self { bytes, table, hasher } = self;
-        if table.len() >= REMEMBERED || bytes.len() + name.len() > u32::MAX as usize {
+        if table.len() >= REMEMBERED || bytes.len() + name.len() > LONG_BYTES {
             return;
         }
         let entry = (bytes.len() as u32, name.len() as u32, id);

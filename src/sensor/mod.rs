@@ -1,5 +1,6 @@
 //! Sensor names and the dense ids that stand for them, in order of first appearance.
 
+mod limits;
 mod lookup;
 mod rules;
 
@@ -11,6 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
+pub(crate) use limits::{Beyond, long_name};
+pub use limits::{DEFAULT_MAX_SENSOR_BYTES, DEFAULT_MAX_SENSORS, MAX_NAME, SensorLimits, Surplus};
 pub use lookup::{SensorIds, SensorLookup, SharedSensors};
 pub use rules::{OfSensors, PerSensor, Rules, matcher};
 
@@ -22,6 +25,9 @@ pub struct SensorId(pub u32);
 impl SensorId {
     /// No sensor.
     pub const UNKNOWN: Self = Self(u32::MAX);
+
+    /// A sensor beyond the limits of a run that sets the records of such sensors aside ([`Surplus::Aside`]).
+    pub const SURPLUS: Self = Self(u32::MAX - 1);
 
     /// The id as an index.
     pub fn index(self) -> usize {
@@ -37,35 +43,53 @@ pub struct Sensors {
     ends: Vec<usize>,
     table: HashTable<u32>,
     hasher: RandomState,
-    limit: usize,
+    limits: SensorLimits,
+    is_closed: bool,
 }
-
-/// How many sensors a run takes unless `max_sensors` says otherwise.
-pub const DEFAULT_MAX_SENSORS: usize = 1_000_000;
 
 impl Default for Sensors {
     fn default() -> Self {
-        Self::with_limit(DEFAULT_MAX_SENSORS)
+        Self::new(SensorLimits::default())
     }
 }
 
 impl Sensors {
-    /// An empty table that refuses more than `limit` sensors.
-    pub fn with_limit(limit: usize) -> Self {
-        let limit = limit.min(u32::MAX as usize);
+    /// An empty table that takes sensors up to `limits`.
+    pub fn new(limits: SensorLimits) -> Self {
         Self {
             names: String::new(),
             ends: Vec::new(),
             table: HashTable::new(),
             hasher: RandomState::default(),
-            limit,
+            limits,
+            is_closed: false,
         }
+    }
+
+    /// An empty table that refuses more than `limit` sensors.
+    pub fn with_limit(limit: usize) -> Self {
+        Self::new(SensorLimits { sensors: limit, ..SensorLimits::default() })
+    }
+
+    /// What it takes.
+    pub fn limits(&self) -> SensorLimits {
+        self.limits
+    }
+
+    /// Takes no new sensors any more: they are [`SensorId::SURPLUS`].
+    pub fn close(&mut self) {
+        self.is_closed = true;
+    }
+
+    /// Whether it takes no new sensors any more.
+    pub fn is_closed(&self) -> bool {
+        self.is_closed
     }
 
     /// The id of `name`, new or known.
     ///
     /// # Errors
-    /// A data error when `name` would be one sensor too many.
+    /// A data error when `name` would be one sensor too many, unless such sensors are set aside.
     pub fn id(&mut self, name: &str) -> Result<SensorId> {
         let hash = self.hasher.hash_one(name);
         if let Some(&id) = self.table.find(hash, |&id| name_of(&self.names, &self.ends, id) == name) {
@@ -76,12 +100,17 @@ impl Sensors {
 
     #[cold]
     fn insert(&mut self, hash: u64, name: &str) -> Result<SensorId> {
-        if self.ends.len() >= self.limit {
-            let message = format!("more than {} distinct sensors; the next one is `{name}`", self.limit);
-            return Err(Error::data(message)
-                .with_help("check the `sensor` column, or raise `max_sensors` in [source]"));
+        if self.is_closed {
+            return Ok(SensorId::SURPLUS);
+        }
+        // Where surplus sensors are set aside, that is decided in the order of the input, which is not known here.
+        if self.limits.surplus == Surplus::Error {
+            self.limits.check(self.ends.len(), self.names.len(), name).map_err(|why| why.into_error(name))?;
         }
         let id = self.ends.len() as u32;
+        if id == SensorId::SURPLUS.0 {
+            return Err(Error::data("more sensors than can be numbered"));
+        }
         self.names.push_str(name);
         self.ends.push(self.names.len());
         let (names, ends, hasher) = (&self.names, &self.ends, &self.hasher);

@@ -9,7 +9,7 @@ use crate::chunk::Decoded;
 use crate::error::{Rejection, RejectionKind, Result};
 use crate::format::columns::{Columns, shown};
 use crate::offset::Position;
-use crate::sensor::{SensorId, SensorLookup};
+use crate::sensor::{MAX_NAME, SensorId, SensorLookup, long_name};
 use crate::time::{Timestamp, write_civil};
 
 /// Records a batch has at most.
@@ -192,6 +192,9 @@ impl<'a> Typed<'a> {
             let name = name.filter(|name| !options.is_null(name.as_bytes()));
             if name.is_none() {
                 self.refuse(row, at, "no sensor");
+            }
+            if let Some(name) = name.filter(|name| name.len() > MAX_NAME) {
+                self.refuse(row, at, long_name(name.len()));
             }
             let Some(name) = name.filter(|_| !self.refused.contains_key(&row)) else {
                 ids.push(SensorId(0));

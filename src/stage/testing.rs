@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Flow, Process, Stage};
 use crate::batch::{Batch, Column, Field, FieldKind, Measurement, Origins, Schema, Span, Text, TimeColumn};
-use crate::sensor::Sensors;
+use crate::sensor::{SensorLookup, Sensors};
 use crate::time::Timestamp;
 
 /// Records of the columns time, sensor and some measurements.
@@ -51,7 +51,7 @@ impl Table {
     }
 
     /// The table in batches of `size` records, with origins.
-    pub(crate) fn batches(&self, size: usize, sensors: &mut Sensors) -> Vec<Batch> {
+    pub(crate) fn batches(&self, size: usize, sensors: &mut dyn SensorLookup) -> Vec<Batch> {
         let mut line = 0;
         let mut batch = |rows: &[(String, i64, Vec<Option<f64>>)]| {
             let times = rows.iter().map(|row| Timestamp::from_nanos(row.1)).collect();

@@ -58,7 +58,7 @@ fn run_guarded(
     let start = Instant::now();
     let stages = plan::stages(pipeline)?;
     stages.iter().try_for_each(|stage| check_one_pass(&**stage))?;
-    let sensors = Arc::new(SharedSensors::with_limit(pipeline.input.max_sensors));
+    let sensors = Arc::new(SharedSensors::new(pipeline.input.sensor_limits(&*pipeline.source)));
     let state = open_state(pipeline, options, &sensors)?;
     match state.as_ref().and_then(State::ending) {
         None | Some(Ending::Running) => {}
@@ -104,7 +104,6 @@ fn run_guarded(
     crew.finish(driven?, !pauses, &mut outlets)?;
     conclude(&mut crew, &source, ended, outlets, &mut report)?;
     crew.close(&mut report);
-    report.sensors = sensors.read().len() as u64;
     report.elapsed = start.elapsed();
     report.check()?;
     Ok(report)

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-use super::command::folder;
+use super::command::{self, folder};
 use super::ongoing::{COLUMNS, Run, at, connect, dead, port, write};
 
 /// The bytes of memory that the run has for itself, as the system says; those of files do not count.
@@ -119,4 +119,67 @@ fn a_million_new_sensors_are_served_and_one_more_is_told_of() {
     run.child.stderr.take().expect("piped").read_to_string(&mut said).expect("text");
     assert!(!run.child.wait().expect("an end").success());
     assert!(said.contains("one-more") && said.contains("max_sensors"), "{said}");
+}
+
+/// Gives the output of a run that was stopped its names.
+fn finish(folder: &std::path::Path) {
+    let output = command::run(folder, &["run", "p.toml", "--state", "state", "--finish"]);
+    assert!(output.status.success(), "{}", command::text(&output.stderr));
+}
+
+#[test]
+fn clause_6_sensors_beyond_the_limits_are_set_aside_and_the_others_served() {
+    for limit in ["max_sensors = 3", "max_sensor_bytes = 12"] {
+        let (folder, port) = (folder(), port());
+        write(folder.path(), &format!("path = 'tcp-listen://127.0.0.1:{port}'\n{limit}\n{COLUMNS}"));
+        let arguments = ["--state", "state", "--threads", "3"];
+        let mut run = Run::start(folder.path(), &arguments);
+        let mut client = connect(port);
+        let sent = [at(0, "a", "1"), at(1, "b", "1"), at(2, &"n".repeat(2000), "1"), at(3, "third", "1")];
+        client
+            .write_all((sent.concat() + &at(4, "fourth", "1") + &at(5, "a", "3")).as_bytes())
+            .expect("taken");
+        let averages = ["2026-01-01T00:00:03Z,third,1,1", "2026-01-01T00:00:05Z,a,3,2"];
+        assert_eq!(run.lines(5)[3..], averages, "{limit}");
+        let (rest, said) = run.stop();
+        assert!(rest.is_empty() && said.contains("of 3 sensors"), "{said}");
+        // Who was refused is refused after a restart, and who was taken is not.
+        let mut run = Run::start(folder.path(), &arguments);
+        let mut client = connect(port);
+        let sent = at(6, "fifth", "1") + &at(6, "fourth", "1") + &at(7, "third", "3");
+        client.write_all(sent.as_bytes()).expect("taken");
+        assert_eq!(run.lines(2)[1], "2026-01-01T00:00:07Z,third,3,2");
+        run.stop();
+        finish(folder.path());
+        let reasons: Vec<_> = dead(folder.path()).iter().map(|letter| letter["reason"].to_string()).collect();
+        assert_eq!(reasons.len(), 4, "{reasons:?}");
+        assert!(reasons[0].contains("the sensor's name has 2000 bytes"), "{reasons:?}");
+        let option = limit.split(' ').next().expect("a name");
+        assert!(reasons[1..].iter().all(|reason| reason.contains(option)), "{reasons:?}");
+    }
+}
+
+#[test]
+fn names_of_sensors_take_no_more_room_than_their_bound() {
+    let (folder, port) = (folder(), port());
+    write(
+        folder.path(),
+        &format!("path = 'tcp-listen://127.0.0.1:{port}'\nmax_sensor_bytes = 100004\n{COLUMNS}"),
+    );
+    let mut run = Run::start(folder.path(), &[]);
+    let mut client = connect(port);
+    client.write_all(at(0, "good", "1").as_bytes()).expect("taken");
+    assert_eq!(run.lines(2)[1], "2026-01-01T00:00:00Z,good,1,1");
+    // 30 names of 200 kB, and 500 of 1,000 bytes, of which one in five finds room.
+    let long = |sensor| at(1, &format!("{sensor}{}", "x".repeat(200_000)), "1");
+    let short = |sensor| at(1, &format!("{sensor:03}{}", "x".repeat(997)), "1");
+    let sent = (0..30).map(long).chain((0..500).map(short)).collect::<String>() + &at(2, "good", "3");
+    client.write_all(sent.as_bytes()).expect("taken");
+    let output = run.lines(101);
+    let (last, others) = output.split_last().expect("lines");
+    assert!(others.iter().enumerate().all(|(at, line)| line.contains(&format!(",{at:03}xxx"))));
+    assert_eq!(last, "2026-01-01T00:00:02Z,good,3,2");
+    let (rest, said) = run.stop();
+    assert!(rest.is_empty() && said.contains("of 101 sensors"), "{said}");
+    assert_eq!(dead(folder.path()).len(), 30 + 400);
 }
