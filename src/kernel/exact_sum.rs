@@ -3,7 +3,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::wide::{SQUARE_LIMBS, SUM_LIMBS, Wide, decompose, divide, multiply, round, subtract};
+use super::magnitude::{Magnitude, divide};
+use super::root::root;
+use super::wide::{SQUARE_LIMBS, SUM_LIMBS, Wide, decompose, round};
 
 /// Bits that are left free below the first value, for smaller ones to come.
 const ROOM_BELOW: i32 = 40;
@@ -177,17 +179,34 @@ impl ExactSum {
         self.wide.insert(Box::new(wide))
     }
 
+    /// Without its sign, in units of 2^−1074.
+    fn magnitude(&self) -> Magnitude {
+        match &self.wide {
+            Some(wide) => Magnitude::of(wide),
+            None => {
+                let (magnitude, shift) = self.narrow_units();
+                Magnitude::from_units(magnitude, shift)
+            }
+        }
+    }
+
+    /// The magnitude of the narrow sum, and what it has to be shifted by to be in units of 2^−1074.
+    fn narrow_units(&self) -> (u128, u32) {
+        if self.narrow == 0 {
+            return (0, 0);
+        }
+        // Units below the least subnormal hold no bits: every value is a multiple of 2^−1074.
+        let (magnitude, shift) = (self.narrow.unsigned_abs(), self.exponent + 1074);
+        if shift < 0 { (magnitude >> -shift, 0) } else { (magnitude, shift as u32) }
+    }
+
     fn as_wide(&self) -> Wide {
         if let Some(wide) = &self.wide {
             return (**wide).clone();
         }
         let mut wide = Wide::zero(SUM_LIMBS);
-        if self.narrow != 0 {
-            // Units below the least subnormal hold no bits: every value is a multiple of 2^−1074.
-            let (magnitude, shift) = (self.narrow.unsigned_abs(), self.exponent + 1074);
-            let magnitude = if shift < 0 { magnitude >> -shift } else { magnitude };
-            wide.add(magnitude, shift.max(0) as u32, self.narrow < 0);
-        }
+        let (magnitude, shift) = self.narrow_units();
+        wide.add(magnitude, shift, self.narrow < 0);
         wide
     }
 }
@@ -252,19 +271,14 @@ pub fn population_deviation(sum: &ExactSum, squares: &ExactSquares, count: u64) 
 /// The deviation of n = `count` values: √((n·Σx² − (Σx)²) / (n·(n − `freedom`))), where everything under the root is
 /// exact and rounded once, and the root is rounded once more. Never overflows on the way. `freedom` is less than `count`.
 pub fn deviation(sum: &ExactSum, squares: &ExactSquares, count: u64, freedom: u64) -> f64 {
-    let (_, sum) = sum.as_wide().magnitude();
-    let (_, squares) = squares.0.magnitude();
-    let mut difference = subtract(&multiply(&squares, &[count, 0]), &multiply(&sum, &sum));
-    let Some(top) = difference.iter().rposition(|&limb| limb != 0) else { return 0.0 };
-    // 3 · 64 more bits, so that the quotient by less than 2^128 keeps more than 53.
-    difference.splice(0..0, [0; 3]);
-    let is_inexact = divide(&mut difference, count) | divide(&mut difference, count - freedom);
-    difference[0] |= u64::from(is_inexact);
-    // The unit is 2^(−2148 − 192). Scale by an even power of two into the middle of the range, then back.
-    let scale = (top as i32 * 64) & !1;
-    let variance = round(&difference, -192 - scale);
-    let power = (scale - 2148) / 2;
-    variance.sqrt() * 2f64.powi(power / 2) * 2f64.powi(power - power / 2)
+    // In units of 2^−2148, that of squares.
+    let spread = Magnitude::of(&squares.0).times(count).minus(&sum.magnitude().squared());
+    let Some((mut top, limbs)) = spread.top() else { return 0.0 };
+    let is_inexact = divide(&mut top, count) | divide(&mut top, count - freedom);
+    top[0] |= u64::from(is_inexact);
+    // By an even power of two into the middle of the range, where it is rounded as if there were no ends.
+    let variance = round(&top, -192);
+    root(variance, (64 * limbs + 192 - 2148) / 2)
 }
 
 #[cfg(test)]

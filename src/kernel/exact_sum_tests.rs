@@ -72,20 +72,58 @@ proptest! {
     }
 
     #[test]
-    fn a_deviation_is_the_root_of_an_exact_variance(values in proptest::collection::vec(any_finite(), 1..30)) {
-        let (mut sum, mut squares) = (ExactSum::new(), ExactSquares::new());
-        for &value in &values {
-            sum.add(value);
-            squares.add(value);
-        }
-        let got = population_deviation(&sum, &squares, values.len() as u64);
-        let variance = variance(&values, 0);
-        if got == 0.0 {
-            prop_assert!(variance < rational(5e-324) * rational(5e-324));
-        } else if got.is_finite() && got > 1e-300 {
-            // √(1 ± 2^−53), rounded: within 2^−51 of the true deviation.
-            let (low, high) = (rational(got) * rational(1.0 - 4e-16), rational(got) * rational(1.0 + 5e-16));
-            prop_assert!(&low * &low <= variance && variance <= &high * &high, "{} for {:?}", got, values);
-        }
+    fn a_deviation_is_the_root_of_an_exact_variance(values in proptest::collection::vec(any_finite(), 1..30), freedom in 0..2u32) {
+        check_deviation(&values, freedom)?;
     }
+
+    #[test]
+    fn clause_16_a_subnormal_deviation_is_rounded_once(
+        values in proptest::collection::vec((any::<u64>(), 11..63u32), 2..12), freedom in 0..2u32,
+    ) {
+        let values: Vec<f64> = values.into_iter().map(|(bits, shift)| f64::from_bits(bits >> shift)).collect();
+        check_deviation(&values, freedom)?;
+    }
+}
+
+/// Holds a deviation to the clause: the exact variance, rounded to 53 bits, and the nearest number to its root.
+fn check_deviation(values: &[f64], freedom: u32) -> Result<(), TestCaseError> {
+    if values.len() <= freedom as usize {
+        return Ok(());
+    }
+    let (mut sum, mut squares) = (ExactSum::new(), ExactSquares::new());
+    for &value in values {
+        sum.add(value);
+        squares.add(value);
+    }
+    let got = deviation(&sum, &squares, values.len() as u64, freedom.into());
+    let variance = variance(values, freedom);
+    if variance == rational(0.0) {
+        prop_assert_eq!(got.to_bits(), 0);
+        return Ok(());
+    }
+    // Scaled by an even power of two to the middle of the range, rounded there, and scaled back.
+    let bits = variance.numer().bits() as i64 - variance.denom().bits() as i64;
+    let scale = two().pow((-bits / 2 * 2) as i32);
+    let rounded = rational(nearest(&(variance * &scale))) / scale;
+    // Half a unit of the last place to either side.
+    let beside = |other: f64| (rational(got) + rational(other)) / two();
+    prop_assert!(
+        got.is_infinite() || rounded <= square(beside(got.next_up().min(f64::MAX))) || got == f64::MAX,
+        "{:e} for {:?}",
+        got,
+        values
+    );
+    if got > 0.0 {
+        let below = if got.is_infinite() { rational(f64::MAX) } else { beside(got.next_down()) };
+        prop_assert!(square(below) <= rounded, "{:e} for {:?}", got, values);
+    }
+    Ok(())
+}
+
+fn two() -> BigRational {
+    rational(2.0)
+}
+
+fn square(number: BigRational) -> BigRational {
+    &number * &number
 }

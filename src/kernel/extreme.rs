@@ -5,6 +5,7 @@
 use std::fmt::Debug;
 use std::marker::PhantomData;
 
+use super::order::{greater, lesser};
 use super::window::{Aggregate, Counts, Slots};
 
 /// The least value; −0 is less than +0.
@@ -37,8 +38,7 @@ impl End for Low {
 
     #[inline]
     fn better(a: f64, b: f64) -> f64 {
-        // Equal numbers have equal bits, except for zeros: of those, one with a sign wins.
-        f64::from_bits((if a < b { a } else { b }).to_bits() | (if b < a { b } else { a }).to_bits())
+        lesser(a, b)
     }
 
     fn best(counts: &Counts) -> u32 {
@@ -51,7 +51,7 @@ impl End for High {
 
     #[inline]
     fn better(a: f64, b: f64) -> f64 {
-        f64::from_bits((if a > b { a } else { b }).to_bits() & (if b > a { b } else { a }).to_bits())
+        greater(a, b)
     }
 
     fn best(counts: &Counts) -> u32 {

@@ -4,50 +4,101 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::order::{key_of, value_of};
 use super::quantile::{interpolate, place};
 
-/// Cells an octave: values in one cell share sign, exponent and this many leading bits of the mantissa.
+/// Cells an octave: values in one cell share sign, power of two and this many bits behind the leading one.
 const CELLS: usize = 1 << CELL_BITS;
 const CELL_BITS: u32 = 7;
-/// Bits of a key below those that choose the cell.
+/// Bits of a mantissa below those that choose the cell.
 const DROPPED: u32 = 52 - CELL_BITS;
+/// Octaves of subnormal numbers, between that of zero and those of normal numbers.
+const SUBNORMAL: u32 = 52;
+/// The cell of +0; that of −0 is the one before it.
+const ZERO: u32 = END << CELL_BITS;
+/// Octaves on either side of zero: its own, the subnormal ones, and 2,046 of normal numbers.
+const END: u32 = 1 + SUBNORMAL + 2046;
 
 /// How far a value that a [`QuantileSketch`] gives may be from the true order statistic, as a share of it: half a cell.
 pub const QUANTILE_ERROR: f64 = 1.0 / (2 * CELLS) as f64;
 
-/// Counts finite values by sign, exponent and the first bits of the mantissa: a histogram whose cells grow with the values, as in
+/// Counts finite values by sign, power of two and the first bits behind the leading one: a histogram whose cells grow with the values, as in
 /// HdrHistogram and DDSketch (Masson, Rim and Lee, 2019). Counts are whole numbers, so it depends on nothing but which values
 /// went in: not on their order, nor on who counted which.
 ///
-/// The value of a rank is the middle of its cell, at most [`QUANTILE_ERROR`] (0.39 %) off; subnormal numbers count as 0.
-/// It takes 1 KiB for each octave that occurs.
+/// The value of a rank is the middle of its cell, at most [`QUANTILE_ERROR`] (0.39 %) off, subnormal numbers included; zeros keep their sign.
+/// It takes 128 bytes for each octave that occurs, or 1 KiB once a cell of it has more than 255 values.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "Saved")]
+#[serde(try_from = "Saved", into = "Saved")]
 pub struct QuantileSketch {
     count: u64,
-    /// By sign and exponent, in ascending order of the values: how many lie in each cell.
-    octaves: BTreeMap<u16, Vec<u64>>,
+    /// In ascending order of the values: how many lie in each cell.
+    octaves: BTreeMap<u16, Octave>,
 }
 
-/// Counts that were saved, and are not believed yet.
-#[derive(Deserialize)]
-struct Saved {
-    count: u64,
-    octaves: BTreeMap<u16, Vec<u64>>,
+/// How many values lie in each cell of an octave. Which kind it is depends on the counts alone.
+#[derive(Clone, Debug, PartialEq)]
+enum Octave {
+    Narrow(Box<[u8; CELLS]>),
+    Wide(Box<[u64; CELLS]>),
+}
+
+impl Default for Octave {
+    fn default() -> Self {
+        Self::Narrow(Box::new([0; CELLS]))
+    }
+}
+
+impl Octave {
+    #[inline]
+    fn add(&mut self, cell: usize, more: u64) {
+        match self {
+            Self::Wide(counts) => counts[cell] += more,
+            Self::Narrow(counts) => match u8::try_from(u64::from(counts[cell]) + more) {
+                Ok(count) => counts[cell] = count,
+                Err(_) => {
+                    let mut wide = Box::new(counts.map(u64::from));
+                    wide[cell] += more;
+                    *self = Self::Wide(wide);
+                }
+            },
+        }
+    }
+
+    /// The cells that have any values, in order.
+    fn counts(&self) -> impl Iterator<Item = (u32, u64)> + '_ {
+        let count = |cell: usize| match self {
+            Self::Narrow(counts) => counts[cell].into(),
+            Self::Wide(counts) => counts[cell],
+        };
+        (0..CELLS).map(move |cell| (cell as u32, count(cell))).filter(|&(_, count)| count > 0)
+    }
+}
+
+/// The cells that have any values, in order, and how many. Not believed yet when it is read.
+#[derive(Serialize, Deserialize)]
+struct Saved(Vec<(u32, u64)>);
+
+impl From<QuantileSketch> for Saved {
+    fn from(sketch: QuantileSketch) -> Self {
+        Self(sketch.cells().collect())
+    }
 }
 
 impl TryFrom<Saved> for QuantileSketch {
     type Error = &'static str;
 
-    fn try_from(Saved { count, octaves }: Saved) -> Result<Self, Self::Error> {
-        let is_octave = |(&octave, cells): (&u16, &Vec<u64>)| octave < 1 << 12 && cells.len() == CELLS;
-        let mut cells = octaves.values().flatten();
-        let sum = cells.try_fold(0u64, |sum, &cell| sum.checked_add(cell));
-        match octaves.iter().all(is_octave) && sum == Some(count) {
-            true => Ok(Self { count, octaves }),
-            false => Err("counts are those of octaves"),
+    fn try_from(Saved(cells): Saved) -> Result<Self, Self::Error> {
+        let mut sketch = Self::default();
+        let mut next = 0;
+        for (cell, count) in cells {
+            if cell < next || cell >= 2 * ZERO || count == 0 {
+                return Err("cells are those of numbers, in order");
+            }
+            sketch.count = sketch.count.checked_add(count).ok_or("more values than can be counted")?;
+            sketch.octave(cell).add(cell as usize % CELLS, count);
+            next = cell + 1;
         }
+        Ok(sketch)
     }
 }
 
@@ -59,18 +110,17 @@ impl QuantileSketch {
 
     /// Counts a finite value.
     pub fn add(&mut self, value: f64) {
-        let key = key_of(if value.is_normal() { value } else { 0.0 });
-        let octave = self.octaves.entry((key >> 52) as u16).or_insert_with(|| vec![0; CELLS]);
-        octave[(key >> DROPPED) as usize % CELLS] += 1;
+        let cell = cell_of(value);
+        self.octave(cell).add(cell as usize % CELLS, 1);
         self.count += 1;
     }
 
     /// Counts all that `other` has counted.
     pub fn merge(&mut self, other: Self) {
         self.count += other.count;
-        for (octave, cells) in other.octaves {
-            let mine = self.octaves.entry(octave).or_insert_with(|| vec![0; CELLS]);
-            mine.iter_mut().zip(cells).for_each(|(count, more)| *count += more);
+        for (at, octave) in other.octaves {
+            let mine = self.octaves.entry(at).or_default();
+            octave.counts().for_each(|(cell, more)| mine.add(cell as usize, more));
         }
     }
 
@@ -83,22 +133,56 @@ impl QuantileSketch {
 
     /// The middle of the cell that holds the value of rank `rank`, from 0.
     fn at_rank(&self, rank: u64) -> Option<f64> {
-        let cells = self.octaves.iter().flat_map(|(&octave, cells)| {
-            cells
-                .iter()
-                .enumerate()
-                .map(move |(cell, &count)| (u64::from(octave) << CELL_BITS | cell as u64, count))
-        });
         let mut below = 0;
-        for (cell, count) in cells {
+        let mut holds = |&(_, count): &(u32, u64)| {
             below += count;
-            if rank < below {
-                let middle = value_of(cell << DROPPED | 1 << (DROPPED - 1));
-                return Some(if middle.is_normal() { middle } else { 0.0 });
-            }
-        }
-        None
+            rank < below
+        };
+        self.cells().find(|cell| holds(cell)).map(|(cell, _)| middle_of(cell))
     }
+
+    /// The cells that have any values, in order.
+    fn cells(&self) -> impl Iterator<Item = (u32, u64)> + '_ {
+        self.octaves.iter().flat_map(|(&at, octave)| {
+            octave.counts().map(move |(cell, count)| (u32::from(at) << CELL_BITS | cell, count))
+        })
+    }
+
+    fn octave(&mut self, cell: u32) -> &mut Octave {
+        self.octaves.entry((cell >> CELL_BITS) as u16).or_default()
+    }
+}
+
+/// The cell of a finite value; cells compare as values do.
+#[inline]
+fn cell_of(value: f64) -> u32 {
+    let magnitude = value.to_bits() & !(1 << 63);
+    let cell = match magnitude >> 52 {
+        0 => cell_of_subnormal(magnitude),
+        _ => (magnitude >> DROPPED) as u32 + (SUBNORMAL << CELL_BITS),
+    };
+    if value.is_sign_negative() { ZERO - 1 - cell } else { ZERO + cell }
+}
+
+/// That of `units` of the least subnormal number, as far from the one of zero.
+fn cell_of_subnormal(units: u64) -> u32 {
+    let Some(power) = units.checked_ilog2() else { return 0 };
+    let leading = if power < CELL_BITS { units << (CELL_BITS - power) } else { units >> (power - CELL_BITS) };
+    (1 + power) << CELL_BITS | (leading as u32 % CELLS as u32)
+}
+
+/// The value in the middle of a cell.
+fn middle_of(cell: u32) -> f64 {
+    let (is_negative, cell) = if cell < ZERO { (true, ZERO - 1 - cell) } else { (false, cell - ZERO) };
+    let leading = (u64::from(cell) % CELLS as u64) | CELLS as u64;
+    let magnitude = match cell >> CELL_BITS {
+        0 => 0,
+        // No more numbers than cells: each is exact.
+        octave @ ..=8 => leading >> (8 - octave),
+        octave @ ..=SUBNORMAL => (2 * leading + 1) << (octave - 9),
+        _ => u64::from(cell - (SUBNORMAL << CELL_BITS)) << DROPPED | 1 << (DROPPED - 1),
+    };
+    f64::from_bits(magnitude | u64::from(is_negative) << 63)
 }
 
 #[cfg(test)]
@@ -119,9 +203,60 @@ mod tests {
     }
 
     #[test]
-    fn zero_is_zero() {
-        assert_eq!(sketch(&[0.0, -0.0, 0.0]).quantile(0.5), Some(0.0));
+    fn zeros_keep_their_sign_and_are_no_subnormal_numbers() {
+        assert_eq!(sketch(&[0.0, -0.0, 0.0]).quantile(0.5).map(f64::to_bits), Some(0));
+        assert_eq!(sketch(&[-0.0; 3]).quantile(0.5).map(f64::to_bits), Some(1 << 63));
         assert_eq!(sketch(&[-1.0, 0.0, 1.0]).quantile(0.5), Some(0.0));
+        let least = f64::from_bits(1);
+        assert_eq!(sketch(&[-least, -0.0, 0.0, least]).quantile(0.0), Some(-least));
+        assert_eq!(sketch(&[-least, -0.0, 0.0, least]).quantile(1.0), Some(least));
+    }
+
+    #[test]
+    fn all_magnitudes_of_both_signs_take_less_than_a_mebibyte() {
+        let mut sketch = QuantileSketch::default();
+        for octave in 0..1 << 12u64 {
+            (0..CELLS as u64).for_each(|at| {
+                let value = f64::from_bits(octave << 52 | at << DROPPED);
+                value.is_finite().then(|| sketch.add(value));
+            });
+        }
+        let octaves = 2 * (END as usize);
+        assert!(sketch.octaves.len() <= octaves && sketch.octaves.len() > 4000);
+        assert!(sketch.octaves.values().all(|octave| matches!(octave, Octave::Narrow(_))));
+        assert!(octaves * (CELLS + 64) < 1 << 20);
+    }
+
+    #[test]
+    fn cells_ascend_with_the_values_and_hold_their_middles() {
+        let mut before = None;
+        for magnitude in (0..1 << 12)
+            .chain((12..63).flat_map(|bit| [(1 << bit) - 1, 1 << bit, (1 << bit) + (1 << (bit - 9))]))
+        {
+            let value = f64::from_bits(magnitude);
+            if !value.is_finite() {
+                continue;
+            }
+            let cell = cell_of(value);
+            assert!(before.is_none_or(|before| before <= cell) && cell < 2 * ZERO, "{value:e}");
+            assert_eq!(cell_of(middle_of(cell)), cell, "{value:e}");
+            assert_eq!(cell_of(-value), 2 * ZERO - 1 - cell);
+            before = Some(cell);
+        }
+        assert_eq!(cell_of(f64::MAX), 2 * ZERO - 1);
+        assert_eq!(cell_of(f64::MIN), 0);
+    }
+
+    #[test]
+    fn what_is_restored_is_what_was_saved() {
+        let values: Vec<f64> = (0..900).map(|at| f64::from(at % 3) * 5e-324 - f64::from(at % 2)).collect();
+        let sketch = sketch(&values);
+        let bytes = postcard::to_stdvec(&sketch).expect("saved");
+        assert_eq!(postcard::from_bytes::<QuantileSketch>(&bytes).expect("restored"), sketch);
+        for cells in [vec![(2 * ZERO, 1)], vec![(7, 0)], vec![(7, 1), (7, 1)], vec![(1, u64::MAX), (2, 1)]] {
+            let bytes = postcard::to_stdvec(&Saved(cells)).expect("saved");
+            assert!(postcard::from_bytes::<QuantileSketch>(&bytes).is_err());
+        }
     }
 
     #[test]
@@ -135,17 +270,26 @@ mod tests {
         }
     }
 
+    /// Zeros and subnormal numbers of both signs and all magnitudes.
+    fn subnormal() -> impl Strategy<Value = f64> {
+        (any::<bool>(), any::<u64>(), 12..64u32)
+            .prop_map(|(sign, bits, shift)| f64::from_bits(bits >> shift | u64::from(sign) << 63))
+    }
+
     proptest! {
         #[test]
         fn every_order_statistic_is_within_the_stated_error(
-            mut values in proptest::collection::vec(any::<f64>().prop_filter("finite", |v| v.is_finite()), 1..100),
+            mut values in proptest::collection::vec(
+                prop_oneof![any::<f64>().prop_filter("finite", |v| v.is_finite()), subnormal()], 1..100,
+            ),
         ) {
             let sketch = sketch(&values);
             values.sort_by(f64::total_cmp);
             for (rank, &truth) in values.iter().enumerate() {
                 let got = sketch.at_rank(rank as u64).expect("a rank");
-                let error = (truth.abs() * QUANTILE_ERROR).max(f64::MIN_POSITIVE);
-                prop_assert!((got - truth).abs() <= error, "rank {}: {} instead of {}", rank, got, truth);
+                // Both scaled up, where the difference of subnormal numbers loses nothing.
+                let [got, truth] = [got, truth].map(|value| if truth.is_normal() { value } else { value * 2f64.powi(1000) });
+                prop_assert!((got - truth).abs() <= truth.abs() * QUANTILE_ERROR, "rank {}: {:e} instead of {:e}", rank, got, truth);
             }
         }
 

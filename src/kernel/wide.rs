@@ -65,9 +65,19 @@ impl Wide {
         }
     }
 
+    /// Least significant first.
+    pub(super) fn limbs(&self) -> &[u64] {
+        &self.0
+    }
+
+    /// Whether it is below zero.
+    pub(super) fn is_negative(&self) -> bool {
+        self.0.last().is_some_and(|&top| top >> 63 == 1)
+    }
+
     /// Whether it is below zero, and its magnitude.
     pub(super) fn magnitude(&self) -> (bool, Vec<u64>) {
-        let is_negative = self.0.last().is_some_and(|&top| top >> 63 == 1);
+        let is_negative = self.is_negative();
         let mut limbs = self.0.to_vec();
         if is_negative {
             let mut carry = true;
@@ -85,7 +95,7 @@ fn carrying(a: u64, b: u64, carry: bool) -> (u64, bool) {
     (sum, first || second)
 }
 
-fn borrowing(a: u64, b: u64, borrow: bool) -> (u64, bool) {
+pub(super) fn borrowing(a: u64, b: u64, borrow: bool) -> (u64, bool) {
     let (difference, first) = a.overflowing_sub(b);
     let (difference, second) = difference.overflowing_sub(u64::from(borrow));
     (difference, first || second)
@@ -144,41 +154,4 @@ fn rounds_up(magnitude: &[u64], dropped: usize, is_odd: bool) -> bool {
     let Some(&at_half) = magnitude.get(limb) else { return false };
     let below = at_half & ((1 << bit) - 1) != 0 || magnitude[..limb].iter().any(|&limb| limb != 0);
     at_half >> bit & 1 == 1 && (below || is_odd)
-}
-
-/// `a · b` as limbs.
-pub(super) fn multiply(a: &[u64], b: &[u64]) -> Vec<u64> {
-    let mut product = vec![0; a.len() + b.len()];
-    for (at, &x) in a.iter().enumerate() {
-        let mut carry = 0;
-        for (place, &y) in product[at..].iter_mut().zip(b.iter().chain(std::iter::repeat(&0))) {
-            let sum = u128::from(x) * u128::from(y) + u128::from(*place) + carry;
-            *place = sum as u64;
-            carry = sum >> 64;
-        }
-    }
-    product
-}
-
-/// `a − b`, for `a ≥ b`.
-pub(super) fn subtract(a: &[u64], b: &[u64]) -> Vec<u64> {
-    let mut borrow = false;
-    let terms = b.iter().copied().chain(std::iter::repeat(0));
-    let step = |(&x, y)| {
-        let (difference, next) = borrowing(x, y, borrow);
-        borrow = next;
-        difference
-    };
-    a.iter().zip(terms).map(step).collect()
-}
-
-/// Divides `limbs` by `divisor` in place; whether a remainder was left.
-pub(super) fn divide(limbs: &mut [u64], divisor: u64) -> bool {
-    let mut remainder = 0u128;
-    for limb in limbs.iter_mut().rev() {
-        let part = remainder << 64 | u128::from(*limb);
-        *limb = (part / u128::from(divisor)) as u64;
-        remainder = part % u128::from(divisor);
-    }
-    remainder != 0
 }

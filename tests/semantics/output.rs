@@ -39,6 +39,20 @@ fn clause_18_nulls_are_empty_in_csv_and_null_in_json() {
 }
 
 #[test]
+fn clause_18_an_alert_on_an_infinity_says_so() {
+    let sink = "type = \"alert\"\ncolumn = \"v\"\nabove = 10\nbelow = -10\nclear_above = 0";
+    let alerts = written("v\ninf\n-0.0\n-inf\n", "", sink);
+    let told = |line: &String| {
+        let alert: serde_json::Value = serde_json::from_str(line).expect("JSON");
+        format!("{} {} {}", alert["state"], alert["value"], alert["threshold"])
+    };
+    assert_eq!(
+        alerts.iter().map(told).collect::<Vec<_>>(),
+        [r#""raised" "inf" 10.0"#, r#""cleared" -0.0 10.0"#, r#""raised" "-inf" -10.0"#]
+    );
+}
+
+#[test]
 fn clause_18_decimals_are_optional() {
     let text = "v,x\n0.12345,a\n2,b\n-0.0004,c\n1e21,d\n";
     let decimals = ["in,0.123,a", "in,2.000,b", "in,-0.000,c", "in,1000000000000000000000.000,d"];

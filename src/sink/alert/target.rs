@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::incident::Side;
 use crate::atomic::AtomicFile;
 use crate::error::{Error, Result};
+use crate::kernel::json_number;
 use crate::time::format_duration;
 
 /// Where alerts go.
@@ -25,8 +26,10 @@ pub(super) struct Message<'a> {
     pub(super) sensor: &'a str,
     pub(super) column: &'a str,
     pub(super) time: Option<String>,
+    #[serde(serialize_with = "json_number::serialize")]
     pub(super) value: f64,
     pub(super) side: Side,
+    #[serde(serialize_with = "json_number::serialize_option")]
     pub(super) threshold: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) seconds: Option<f64>,

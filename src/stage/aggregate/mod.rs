@@ -178,7 +178,11 @@ impl Stage for Aggregate {
     }
 
     fn memory(&self) -> String {
-        let sketch = if self.quantiles.is_empty() { "" } else { ", and 1 KiB for each octave of its values" };
+        let sketch = if self.quantiles.is_empty() {
+            ""
+        } else {
+            ", and 128 B for each octave of its values (1 KiB once more than 255 of them are alike)"
+        };
         match self.every {
             Some(_) => format!("one summary of the open interval a series{sketch}"),
             None => format!("one summary a series and worker{sketch}"),

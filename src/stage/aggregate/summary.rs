@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Bound, Statistic};
 use crate::kernel::exact_sum::{ExactSquares, ExactSum, population_deviation};
+use crate::kernel::order::{greater, lesser};
 use crate::kernel::sketch::QuantileSketch;
 
 /// The finite values of one series. The costlier parts are kept only where they are asked for.
@@ -48,8 +49,8 @@ impl Summary {
             return;
         }
         self.count += 1;
-        self.min = self.min.min(value);
-        self.max = self.max.max(value);
+        self.min = lesser(self.min, value);
+        self.max = greater(self.max, value);
         if let Some(sum) = &mut self.sum {
             sum.add(value);
         }
@@ -64,8 +65,8 @@ impl Summary {
     /// Takes in all that `other`, of the same kind, has taken in.
     pub(super) fn merge(&mut self, other: Self) {
         self.count += other.count;
-        self.min = self.min.min(other.min);
-        self.max = self.max.max(other.max);
+        self.min = lesser(self.min, other.min);
+        self.max = greater(self.max, other.max);
         if let (Some(sum), Some(more)) = (&mut self.sum, &other.sum) {
             sum.merge(more);
         }
@@ -87,11 +88,10 @@ impl Summary {
         if self.count == 0 {
             return None;
         }
-        // +0 and −0 are one value: the sign must not depend on the order of the input.
         match statistic {
             Statistic::Count => Some(self.count as f64),
-            Statistic::Min => Some(self.min + 0.0),
-            Statistic::Max => Some(self.max + 0.0),
+            Statistic::Min => Some(self.min),
+            Statistic::Max => Some(self.max),
             Statistic::Sum => self.sum.as_ref().map(ExactSum::round),
             Statistic::Mean => self.sum.as_ref().map(|sum| sum.mean(self.count)),
             Statistic::Std => {
@@ -104,12 +104,10 @@ impl Summary {
     /// About the quantile `q`: never outside the extremes, which are known.
     pub(super) fn quantile(&self, q: f64) -> Option<f64> {
         let about = self.sketch.as_ref()?.quantile(q)?;
-        Some(
-            match q {
-                0.0 => self.min,
-                1.0 => self.max,
-                _ => about.clamp(self.min, self.max),
-            } + 0.0,
-        )
+        Some(match q {
+            0.0 => self.min,
+            1.0 => self.max,
+            _ => greater(self.min, lesser(about, self.max)),
+        })
     }
 }

@@ -9,13 +9,16 @@ use serde::{Deserialize, Serialize};
 use super::{Method, Normalize};
 use crate::atomic::AtomicFile;
 use crate::error::{Error, Result};
+use crate::kernel::json_number;
 
 /// What a value is compared with: its distance from `zero` is divided by `unit`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Constants {
     /// Minimum, mean or median.
+    #[serde(with = "json_number")]
     pub(super) zero: f64,
     /// Range, deviation or distance between the quartiles; 0 for a series that never changes.
+    #[serde(with = "json_number")]
     pub(super) unit: f64,
 }
 

@@ -8,6 +8,7 @@ use super::{Method, Normalize, Unknown};
 use crate::batch::Batch;
 use crate::error::{Error, Result};
 use crate::kernel::exact_sum::{ExactSquares, ExactSum, population_deviation};
+use crate::kernel::order::{greater, lesser};
 use crate::kernel::quantile::ExactQuantiles;
 use crate::sensor::Sensors;
 use crate::stage::{Fit, Fitted, PerSensor};
@@ -45,8 +46,8 @@ impl Summing {
         match self {
             Self::Extremes { count, min, max } => {
                 *count += 1;
-                *min = min.min(value);
-                *max = max.max(value);
+                *min = lesser(*min, value);
+                *max = greater(*max, value);
             }
             Self::Moments(moments) => {
                 moments.0 += 1;
@@ -70,8 +71,8 @@ impl Summing {
         match (self, other) {
             (Self::Extremes { count, min, max }, Self::Extremes { count: more, min: least, max: most }) => {
                 *count += more;
-                *min = min.min(least);
-                *max = max.max(most);
+                *min = lesser(*min, least);
+                *max = greater(*max, most);
             }
             (Self::Moments(moments), Self::Moments(more)) => {
                 moments.0 += more.0;

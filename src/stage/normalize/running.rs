@@ -7,6 +7,7 @@ use super::{Method, Normalize};
 use crate::batch::Field;
 use crate::error::Result;
 use crate::kernel::exact_sum::{ExactSquares, ExactSum, population_deviation};
+use crate::kernel::order::{greater, lesser};
 use crate::stage::{Run, SeriesStage, Stage};
 
 /// The stage with `running = true`.
@@ -26,8 +27,8 @@ impl Past {
             Self::Extremes { count, min, max } => {
                 let is_first = *count == 0;
                 *count += 1;
-                *min = if is_first { value } else { min.min(value) };
-                *max = if is_first { value } else { max.max(value) };
+                *min = if is_first { value } else { lesser(*min, value) };
+                *max = if is_first { value } else { greater(*max, value) };
             }
             Self::Moments { count, sum, squares } => {
                 *count += 1;

@@ -94,6 +94,17 @@ fn clause_14_what_was_fitted_can_be_saved_and_loaded() {
 }
 
 #[test]
+fn clause_14_constants_of_the_largest_numbers_can_be_loaded() {
+    let folder = tempfile::tempdir().expect("folder");
+    let path = folder.path().join("constants.json");
+    let table = table(&[Some(f64::MIN), Some(f64::MAX)]);
+    let (fitted, _) = fit(&Normalize::fitted(Method::MinMax), &table, 1);
+    std::fs::write(&path, fitted.fitted().expect("constants")).expect("written");
+    let file = FitFile::read(&path, Method::MinMax).expect("read back");
+    assert_eq!(file.get("a", "v").map(|constants| (constants.zero, constants.unit)), Some((f64::MIN, f64::INFINITY)));
+}
+
+#[test]
 fn clause_14_running_uses_only_what_came_before() {
     let values = Table::new(&["v"])
         .row("a", 0, &[Some(1.0)])
