@@ -1,10 +1,11 @@
 //! `parquet`: columns, compressed, with statistics.
 
 mod dictionary;
+mod gathered;
 mod pages;
 mod split;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -14,7 +15,7 @@ use arrow_array::{
     Array, ArrayRef, BooleanArray, DictionaryArray, Float64Array, Int32Array, RecordBatch, StringArray,
     TimestampNanosecondArray, UInt64Array,
 };
-use arrow_schema::{DataType, Field as ArrowField, Schema as ArrowSchema, TimeUnit};
+use arrow_schema::{ArrowError, DataType, Field as ArrowField, Schema as ArrowSchema, TimeUnit};
 use arrow_select::concat::concat;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::{
@@ -28,6 +29,7 @@ use parquet::schema::types::{ColumnDescPtr, ColumnPath};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use self::gathered::Gathered;
 use self::pages::ColumnChunk;
 use super::{Block, Job, Outset, Prepare, Repeat, Sink, SinkSpec};
 use crate::atomic::{self, AtomicFile};
@@ -143,13 +145,8 @@ impl SinkSpec for ParquetFile {
             writers,
             appender: Mutex::new(appender),
         };
-        Ok(Box::new(Open {
-            row_group: self.row_group,
-            gathered: Vec::new(),
-            rows: 0,
-            next: 0,
-            shared: Arc::new(shared),
-        }))
+        let gathered = Gathered::new(Arc::clone(&shared.schema), self.row_group);
+        Ok(Box::new(Open { gathered, next: 0, shared: Arc::new(shared) }))
     }
 }
 
@@ -174,10 +171,7 @@ fn arrow_schema(schema: &Schema) -> ArrowSchema {
 /// A Parquet file in the making. Records are gathered to whole row groups, whatever batches they came in; each is
 /// encoded by whoever has time, and appended in order.
 struct Open {
-    row_group: usize,
-    /// Records that do not fill a row group yet.
-    gathered: Vec<RecordBatch>,
-    rows: usize,
+    gathered: Gathered,
     /// The ordinal of the next row group.
     next: usize,
     shared: Arc<Shared>,
@@ -211,36 +205,22 @@ struct Appender {
 }
 
 impl Open {
-    fn gather(&mut self, mut records: RecordBatch) -> Option<Job> {
-        let mut jobs = Vec::new();
-        while self.rows + records.num_rows() >= self.row_group {
-            let missing = self.row_group - self.rows;
-            let rest = records.slice(missing, records.num_rows() - missing);
-            self.gathered.push(records.slice(0, missing));
-            jobs.extend(self.row_group());
-            records = rest;
-        }
-        self.rows += records.num_rows();
-        if records.num_rows() > 0 {
-            self.gathered.push(records);
-        }
-        (!jobs.is_empty()).then(|| -> Job { Box::new(|| jobs.into_iter().try_for_each(|job| job())) })
+    /// Takes records in; what is left to do with the row groups that are full.
+    fn gather(&mut self, records: RecordBatch) -> Result<Option<Job>> {
+        let full = self.gathered.add(records).map_err(|error| unfit(&error))?;
+        let jobs: Vec<Job> = full.into_iter().map(|group| self.row_group(group)).collect();
+        Ok((!jobs.is_empty()).then(|| -> Job { Box::new(|| jobs.into_iter().try_for_each(|job| job())) }))
     }
 
-    /// What is left to do with the records gathered; nothing if there are none.
-    fn row_group(&mut self) -> Option<Job> {
-        let gathered = std::mem::take(&mut self.gathered);
-        if gathered.is_empty() {
-            return None;
-        }
+    /// What is left to do with a row group.
+    fn row_group(&mut self, records: Vec<RecordBatch>) -> Job {
         let (ordinal, shared) = (self.next, Arc::clone(&self.shared));
         self.next += 1;
-        self.rows = 0;
-        Some(Box::new(move || {
-            let chunks = shared.encode(ordinal, &gathered)?;
-            drop(gathered);
+        Box::new(move || {
+            let chunks = shared.encode(ordinal, &records)?;
+            drop(records);
             shared.append(ordinal, chunks)
-        }))
+        })
     }
 }
 
@@ -287,8 +267,7 @@ impl Shared {
     ) -> Result<ArrowColumnChunk> {
         let failed = |error| parquet_error(&self.path, error);
         // In one piece, so that pages end where the records say and not the batches.
-        let whole =
-            concat(parts).map_err(|error| Error::internal(format!("parts that do not fit: {error}")))?;
+        let whole = concat(parts).map_err(|error| unfit(&error))?;
         for leaf in compute_leaves(self.schema.field(at), &whole).map_err(failed)? {
             writer.write(&leaf).map_err(failed)?;
         }
@@ -365,13 +344,16 @@ impl Sink for Open {
 
     fn accept(&mut self, block: Block) -> Result<Option<Job>> {
         match block.downcast::<RecordBatch>() {
-            Ok(records) => Ok(self.gather(*records)),
+            Ok(records) => self.gather(*records),
             Err(_) => Err(Error::internal("a block that is no batch of arrays")),
         }
     }
 
     fn flush(&mut self) -> Result<()> {
-        self.row_group().map_or(Ok(()), |job| job())?;
+        let rest = self.gathered.take();
+        if !rest.is_empty() {
+            self.row_group(rest)()?;
+        }
         let mut appender = self.shared.appender();
         if let Some(writer) = appender.writer.take() {
             let mut file = writer.into_inner().map_err(|error| parquet_error(&self.shared.path, error))?;
@@ -416,11 +398,11 @@ fn dictionary(
     ids: impl ExactSizeIterator<Item = u32>,
     sensors: &Sensors,
 ) -> Result<DictionaryArray<Int32Type>> {
-    let mut places = vec![-1; sensors.len()];
+    let mut places = Places::for_rows(ids.len(), sensors.len());
     let mut names = Vec::new();
     let mut keys = Vec::with_capacity(ids.len());
     for id in ids {
-        let place = &mut places[id as usize];
+        let place = places.of(id);
         if *place < 0 {
             *place = names.len() as i32;
             names.push(sensors.name(crate::sensor::SensorId(id)));
@@ -429,6 +411,32 @@ fn dictionary(
     }
     DictionaryArray::try_new(Int32Array::from(keys), Arc::new(StringArray::from(names)))
         .map_err(|error| Error::internal(format!("sensors that do not fit: {error}")))
+}
+
+/// Where each sensor's name stands among those of a batch; negative where it does not yet.
+enum Places {
+    /// By sensor.
+    Table(Vec<i32>),
+    /// Of the few that a small batch has among many.
+    Map(HashMap<u32, i32>),
+}
+
+impl Places {
+    fn for_rows(rows: usize, sensors: usize) -> Self {
+        if sensors > 4 * rows + 64 { Self::Map(HashMap::new()) } else { Self::Table(vec![-1; sensors]) }
+    }
+
+    #[inline]
+    fn of(&mut self, id: u32) -> &mut i32 {
+        match self {
+            Self::Table(places) => &mut places[id as usize],
+            Self::Map(places) => places.entry(id).or_insert(-1),
+        }
+    }
+}
+
+fn unfit(error: &ArrowError) -> Error {
+    Error::internal(format!("parts that do not fit: {error}"))
 }
 
 fn parquet_error(path: &str, error: ParquetError) -> Error {
@@ -461,6 +469,52 @@ mod tests {
         assert!(!few((0..262_144).map(|at| scattered(at) / 3.0)));
         assert!(few([0.0; 5000]) && few([7.5; 40]));
         assert!(!few([]) && !few([1.0, 2.0, 3.0]));
+    }
+
+    #[test]
+    fn a_small_batch_of_many_sensors_looks_at_its_own_alone() {
+        let mut sensors = Sensors::default();
+        let ids: Vec<u32> = (0..1000).map(|at| sensors.id(&format!("s{at}")).expect("room").0).collect();
+        assert!(matches!(Places::for_rows(3, 1000), Places::Map(_)));
+        assert!(matches!(Places::for_rows(1000, 1000), Places::Table(_)));
+        for few in [&[7, 900, 7][..], &[0], &[]] {
+            let made = dictionary(few.iter().map(|&at| ids[at]), &sensors).expect("fits");
+            let names = made.downcast_dict::<StringArray>().expect("names").into_iter();
+            let expected: Vec<_> = few.iter().map(|at| Some(format!("s{at}"))).collect();
+            assert_eq!(names.map(|name| name.map(str::to_owned)).collect::<Vec<_>>(), expected);
+        }
+    }
+
+    #[test]
+    fn records_that_come_one_by_one_make_the_same_file() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let fields = vec![
+            Field::new("s", FieldKind::Sensor),
+            Field::measurement("v"),
+            Field::new("x", FieldKind::Text),
+        ];
+        let schema = Arc::new(Schema::new(fields).expect("a schema"));
+        let mut sensors = Sensors::default();
+        let ids: Vec<_> = (0..500).map(|at| sensors.id(&format!("s{at}")).expect("room")).collect();
+        let write = |size: usize| {
+            let path = folder.path().join(format!("{size}.parquet"));
+            let sink = ParquetFile { row_group: 300, ..ParquetFile::new(path.display().to_string()) };
+            let mut open = sink.open(&schema, &Outset::default()).expect("open");
+            for rows in (0..1000).collect::<Vec<usize>>().chunks(size) {
+                let mut text = Text::default();
+                let values: Measurement =
+                    rows.iter().map(|&at| (at % 7 > 0).then_some(at as f64 / 3.0)).collect();
+                let columns = vec![
+                    Column::Sensor(rows.iter().map(|&at| ids[at * at % 500]).collect()),
+                    Column::Measurement(values),
+                    Column::Text(rows.iter().map(|at| text.push(format!("text {at}").as_bytes())).collect()),
+                ];
+                open.write(&Batch::new(Arc::clone(&schema), columns, text), &sensors).expect("written");
+            }
+            open.commit().expect("committed");
+            std::fs::read(path).expect("a file")
+        };
+        assert!(write(1) == write(1000));
     }
 
     #[test]
