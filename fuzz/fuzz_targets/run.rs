@@ -16,7 +16,7 @@ use tidemill::{Pipeline, Report, Result, RunOptions};
 use tidemill_fuzz::Choices;
 
 /// Stages of every reach, in pieces of a pipeline file.
-const STAGES: [&str; 8] = [
+const STAGES: [&str; 13] = [
     "type = 'threshold'\nmin = -50.0\nmax = 90.0",
     "type = 'threshold'\nmin = 0.0\naction = 'mask'\nnulls = 'keep'\nsensors.'s1*' = { min = 10.0 }",
     "type = 'normalize'\nmethod = 'min_max'\nfit = true",
@@ -25,6 +25,11 @@ const STAGES: [&str; 8] = [
     "type = 'moving_average'\nwindow = 3\ninto = '{column}_3'\ncount = true",
     "type = 'moving_average'\nwindow = '4s'",
     "type = 'threshold'\nmax = 50.0\naction = 'flag'",
+    "type = 'moving_min'\nwindow = '5s'",
+    "type = 'moving_max'\nwindow = 4\nnon_finite = 'propagate'",
+    "type = 'moving_std'\nwindow = 5\nddof = 1",
+    "type = 'moving_median'\nwindow = '3s'",
+    "type = 'aggregate'\nevery = '10s'\ninto = 'v{statistic}'\ncolumns = ['v']\nquantiles = [0.9]",
 ];
 
 /// Where inputs and outputs are written: in memory where there is such a place.
@@ -80,7 +85,9 @@ fn written(choices: &Choices<5>) -> String {
         file += "time = 't'\n";
         file += if choices.bit(0, 4) { "order = 'time'\ndisorder = '3s'\n" } else { "" };
     }
-    let chosen = STAGES.iter().enumerate().filter(|&(at, _)| choices.bit(1, at as u8));
+    // The first eight by one byte, the others by what is left of another.
+    let is_chosen = |at: usize| if at < 8 { choices.bit(1, at as u8) } else { choices.bit(4, at as u8 - 7) };
+    let chosen = STAGES.iter().enumerate().filter(|&(at, _)| is_chosen(at));
     chosen.for_each(|(_, stage)| file += &format!("[[stage]]\n{stage}\n"));
     for (kind, more) in
         [("csv", ""), ("jsonl", "sensors = ['s1*']"), ("dead_letter", ""), ("parquet", "row_group = 7")]

@@ -15,7 +15,7 @@ use crate::source::{Csv, Io, OpenOptions, Progress, Synthetic};
 use crate::stage::{Fit, Fitted, Flow, MovingAverage, Process, Reach, Stage};
 
 /// Stages of every reach, in pieces of a pipeline file.
-const STAGES: [&str; 12] = [
+pub(crate) const STAGES: [&str; 13] = [
     "type = \"threshold\"\nmin = -50.0\nmax = 90.0",
     "type = \"threshold\"\nmin = 0.0\naction = \"mask\"\nsensors.\"s1*\" = { min = 10.0 }",
     "type = \"normalize\"\nmethod = \"min_max\"\nfit = true",
@@ -24,6 +24,7 @@ const STAGES: [&str; 12] = [
     "type = \"moving_average\"\nwindow = 3\ninto = \"{column}_3\"\ncount = true",
     "type = \"moving_average\"\nwindow = \"4s\"",
     "type = \"threshold\"\nmax = 50.0\naction = \"flag\"",
+    "type = \"moving_min\"\nwindow = \"5s\"",
     "type = \"moving_max\"\nwindow = 4\nnon_finite = \"propagate\"",
     "type = \"moving_std\"\nwindow = 5\nddof = 1",
     "type = \"moving_median\"\nwindow = \"3s\"",

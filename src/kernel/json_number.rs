@@ -25,7 +25,10 @@ pub fn serialize<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::
 /// # Errors
 /// The serializer's.
 pub fn serialize_option<S: Serializer>(value: &Option<f64>, serializer: S) -> Result<S::Ok, S::Error> {
-    value.map_or_else(|| serializer.serialize_none(), |value| serialize(&value, serializer))
+    match value {
+        None => serializer.serialize_none(),
+        Some(value) => serialize(value, serializer),
+    }
 }
 
 /// Reads what [`serialize`] has written.

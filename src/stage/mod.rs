@@ -5,6 +5,8 @@
 //! latter, [`Stage`] itself for the former. Scheduling is the engine's.
 
 mod aggregate;
+#[cfg(test)]
+mod coverage;
 mod fate;
 mod moving;
 mod moving_average;

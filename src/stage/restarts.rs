@@ -9,7 +9,7 @@ use super::*;
 use crate::sensor::SensorId;
 
 /// All stages that can be started without a first pass, each in the ways that keep something different.
-fn stages() -> Vec<Box<dyn Stage>> {
+pub(super) fn stages() -> Vec<Box<dyn Stage>> {
     let every = |statistics: Vec<Statistic>, quantiles: Vec<f64>| Aggregate {
         statistics,
         quantiles,

@@ -66,11 +66,16 @@ fn clause_21_one_record_a_sensor_by_name() {
 #[test]
 fn clause_21_extremes_and_quantiles_of_zeros_and_subnormal_numbers() {
     let least = f64::from_bits(1);
-    let series = [[0.0, -0.0, 0.0], [-0.0, 0.0, -0.0], [least, -least, 0.0], [3.0 * least, 2.0 * least, least]];
-    let rows = series.iter().enumerate().flat_map(|(sensor, values)| values.map(|value| (sensor as u8, 0, Some(value))));
+    let series =
+        [[0.0, -0.0, 0.0], [-0.0, 0.0, -0.0], [least, -least, 0.0], [3.0 * least, 2.0 * least, least]];
+    let rows = series
+        .iter()
+        .enumerate()
+        .flat_map(|(sensor, values)| values.map(|value| (sensor as u8, 0, Some(value))));
     let stage = Aggregate { quantiles: vec![0.0, 0.5, 1.0], ..all() };
     let outcome = run(&stage, &table(&rows.collect::<Vec<_>>()), 2);
-    let bits = |name: &str| outcome.measurement(name).into_iter().flatten().map(f64::to_bits).collect::<Vec<_>>();
+    let bits =
+        |name: &str| outcome.measurement(name).into_iter().flatten().map(f64::to_bits).collect::<Vec<_>>();
     let expect = |values: [f64; 4]| values.map(f64::to_bits);
     for name in ["v_min", "v_p0"] {
         assert_eq!(bits(name), expect([-0.0, -0.0, -least, least]), "{name}");

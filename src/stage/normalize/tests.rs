@@ -101,7 +101,10 @@ fn clause_14_constants_of_the_largest_numbers_can_be_loaded() {
     let (fitted, _) = fit(&Normalize::fitted(Method::MinMax), &table, 1);
     std::fs::write(&path, fitted.fitted().expect("constants")).expect("written");
     let file = FitFile::read(&path, Method::MinMax).expect("read back");
-    assert_eq!(file.get("a", "v").map(|constants| (constants.zero, constants.unit)), Some((f64::MIN, f64::INFINITY)));
+    assert_eq!(
+        file.get("a", "v").map(|constants| (constants.zero, constants.unit)),
+        Some((f64::MIN, f64::INFINITY))
+    );
 }
 
 #[test]
