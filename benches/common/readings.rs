@@ -140,7 +140,7 @@ pub(crate) fn influx_chunk(text: Vec<u8>) -> Chunk {
 
 fn columns() -> ColumnOptions {
     let named = |name: &str| Some(name.to_owned());
-    ColumnOptions { time: named("timestamp"), sensor: named("sensor"), ..ColumnOptions::default() }
+    ColumnOptions { time: Some("timestamp".into()), sensor: named("sensor"), ..ColumnOptions::default() }
 }
 
 fn chunk(format: &dyn Format, text: Vec<u8>) -> Chunk {

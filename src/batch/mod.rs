@@ -3,6 +3,7 @@
 mod column;
 mod mask;
 mod origins;
+mod pattern;
 mod saved;
 mod schema;
 mod text;
@@ -16,6 +17,7 @@ use crate::time::Timestamp;
 pub use column::{Column, Measurement, TimeColumn};
 pub use mask::Mask;
 pub use origins::{Origin, Origins};
+pub use pattern::Pattern;
 pub(crate) use saved::SavedBatch;
 pub use schema::{Field, FieldKind, Schema};
 pub use text::{Bytes, Span, Text};

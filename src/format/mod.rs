@@ -5,6 +5,8 @@
 //! then [`Format::bind`] on every file, then [`Decode::complete`] and [`Decode::decode`] on its chunks.
 
 pub mod columns;
+#[cfg(test)]
+mod columns_tests;
 pub mod csv;
 #[cfg(test)]
 mod encode_tests;
@@ -22,6 +24,7 @@ pub mod text;
 
 use std::sync::Arc;
 
+use self::columns::Columns;
 use crate::batch::{Batch, Schema};
 use crate::chunk::{Chunk, Decoded};
 use crate::error::Result;
@@ -80,6 +83,9 @@ pub trait Format: Send + Sync {
     /// # Errors
     /// As for [`Format::schema`], and when the file's columns are not those of `schema`.
     fn bind(&self, head: Head<'_>, schema: &Arc<Schema>) -> Result<Bound>;
+
+    /// What the options say about columns: whether those of all files are joined, and what is remarkable about them.
+    fn columns(&self) -> &Columns;
 }
 
 /// Reads the chunks of one file.

@@ -4,9 +4,9 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::columns::{Columns, Role, shown};
+use super::columns::{Columns, Composite, Role, Roles, Suffix, shown};
 use super::run::SensorsOfRun;
-use crate::batch::{Batch, Column, Mask, Measurement, Origins, Schema, Span, Text, TimeColumn};
+use crate::batch::{Batch, Column, FieldKind, Mask, Measurement, Origins, Schema, Span, Text, TimeColumn};
 use crate::chunk::{Chunk, Decoded};
 use crate::error::{Rejection, RejectionKind, Result};
 use crate::offset::Position;
@@ -36,9 +36,42 @@ pub(super) struct Layout {
     pub(super) schema: Arc<Schema>,
     /// By field of the file.
     pub(super) roles: Vec<Role>,
+    /// Columns that the file does not have: null in all records.
+    pub(super) missing: Vec<Role>,
+    /// By column of the schema: the unit that may stand behind its numbers; empty where none has one.
+    pub(super) suffixes: Vec<Option<Suffix>>,
     /// The sensor of the whole file, where no column has it.
     pub(super) sensor: Option<String>,
     pub(super) origins: bool,
+}
+
+impl Layout {
+    /// The fields that become the columns of `schema`, in a file whose stem is `stem`.
+    pub(super) fn new(
+        columns: &Columns,
+        schema: &Arc<Schema>,
+        roles: Roles,
+        stem: &str,
+        origins: bool,
+    ) -> Self {
+        let suffixes: Vec<_> = schema.fields().iter().map(|field| columns.suffix(&field.name)).collect();
+        let has_suffix = suffixes.iter().any(Option::is_some);
+        Self {
+            sensor: columns.file_sensor(stem).map(str::to_owned),
+            columns: columns.clone(),
+            schema: Arc::clone(schema),
+            roles: roles.fields,
+            missing: roles.missing,
+            suffixes: if has_suffix { suffixes } else { Vec::new() },
+            origins,
+        }
+    }
+
+    /// Whether every column is one field, as it stands there: what the fast decoders know.
+    pub(super) fn is_plain(&self) -> bool {
+        let has_parts = self.roles.iter().any(|role| matches!(role, Role::Part { .. }));
+        self.suffixes.is_empty() && !has_parts
+    }
 }
 
 /// The records of one chunk.
@@ -54,6 +87,8 @@ pub(super) struct Rows<'a> {
     rows: usize,
     rejections: Vec<Rejection>,
     last_time: LastTime,
+    /// The parts of the record's time and of its sensor's name, where they are put together.
+    parts: [Vec<Vec<u8>>; 2],
 }
 
 /// The last time's text and value: sensors that are read together share it.
@@ -127,6 +162,7 @@ impl<'a> Rows<'a> {
             rows: 0,
             rejections: Vec::new(),
             last_time: LastTime::new(),
+            parts: Default::default(),
         }
     }
 
@@ -143,18 +179,59 @@ impl<'a> Rows<'a> {
             Role::Time(at) => self.time(at, trimmed, start),
             Role::Text(at) => self.carried(at, trimmed, start),
             Role::Sensor(at) => self.sensor(at, trimmed),
+            Role::Part { at, part } => {
+                self.part(at, part, trimmed);
+                Ok(())
+            }
+            Role::Skip => Ok(()),
         }
     }
 
     fn number(&mut self, at: usize, field: &[u8]) -> Result<(), Refusal> {
-        let value = if self.layout.columns.is_null(field) {
-            None
-        } else {
-            let number = self.layout.columns.number(field);
-            Some(number.ok_or_else(|| Refusal::field(at, format!("{} is not a number", shown(field))))?)
-        };
+        let suffix = self.layout.suffixes.get(at).and_then(Option::as_ref);
+        let value = self.layout.columns.measurement(Columns::without_suffix(field, suffix));
+        let value = value.ok_or_else(|| Refusal::field(at, format!("{} is not a number", shown(field))))?;
         self.push_number(at, value);
         Ok(())
+    }
+
+    /// Notes one part of column `at`, which is the time or the sensor.
+    fn part(&mut self, at: usize, part: usize, field: &[u8]) {
+        let is_sensor = self.layout.schema.fields()[at].kind == FieldKind::Sensor;
+        let parts = &mut self.parts[usize::from(is_sensor)];
+        if parts.len() <= part {
+            parts.resize(part + 1, Vec::new());
+        }
+        parts[part].clear();
+        parts[part].extend_from_slice(field);
+    }
+
+    /// All fields of the record have been taken in: puts together what comes from several of them, and fills in the columns that the
+    /// file does not have.
+    fn complete(&mut self) -> Result<(), Refusal> {
+        let layout = self.layout;
+        if let (Some(made), Some(at)) = (layout.columns.made_time(), layout.schema.time()) {
+            let text = self.joined(0, made).ok_or_else(|| Refusal::field(at, "no timestamp"))?;
+            self.time(at, &text, None)?;
+        }
+        if let Some(made) = layout.columns.made_sensor() {
+            let at = layout.schema.sensor();
+            let text = self.joined(1, made).ok_or_else(|| Refusal::field(at, "no sensor"))?;
+            self.sensor(at, &text)?;
+        }
+        layout.missing.iter().for_each(|&role| self.missing(role, 1));
+        Ok(())
+    }
+
+    /// The text that the parts give; `None` where one of them is missing.
+    fn joined(&self, of: usize, made: &Composite) -> Option<Vec<u8>> {
+        let parts = &self.parts[of];
+        if parts.iter().any(|part| self.layout.columns.is_null(part)) {
+            return None;
+        }
+        let mut text = Vec::new();
+        made.write(parts.iter().map(Vec::as_slice), &mut text);
+        Some(text)
     }
 
     /// Appends a value to measurement `at`.
@@ -275,8 +352,13 @@ impl<'a> Rows<'a> {
                 valid.extend_filled(records, false);
             }),
             Role::Text(at) => self.texts(at, |spans| spans.resize(spans.len() + records, Span::NULL)),
-            Role::Time(_) | Role::Sensor(_) => {}
+            Role::Time(_) | Role::Sensor(_) | Role::Part { .. } | Role::Skip => {}
         }
+    }
+
+    /// The same for the columns that the file does not have.
+    pub(super) fn fill_missing(&mut self, records: usize) {
+        self.layout.missing.iter().for_each(|&role| self.missing(role, records));
     }
 
     /// Who knows the sensors.
@@ -340,15 +422,32 @@ impl<'a> Rows<'a> {
         (self.rows + self.rejections.len()) as u64
     }
 
-    /// The record that began at byte `start` and line `line` of the chunk, and is `raw`, is whole.
-    pub(super) fn accept(&mut self, start: usize, line: u64, raw: usize) -> Result<()> {
+    /// The record that began at byte `start` and line `line` of the chunk, and is `raw`, has come to its end: its fields were taken in,
+    /// or it has to be refused.
+    pub(super) fn end(
+        &mut self,
+        fields: Result<(), Refusal>,
+        start: usize,
+        line: u64,
+        raw: usize,
+    ) -> Result<()> {
+        match fields.and_then(|()| self.complete()) {
+            Ok(()) => self.accept(start, line, raw),
+            Err(refusal) => {
+                self.refuse(start, line, raw, refusal);
+                Ok(())
+            }
+        }
+    }
+
+    fn accept(&mut self, start: usize, line: u64, raw: usize) -> Result<()> {
         self.push_sensor()?;
         self.origin(start, line, raw);
         self.rows += 1;
         Ok(())
     }
 
-    /// That record is bad: it is set aside.
+    /// The record is bad: it is set aside.
     pub(super) fn refuse(&mut self, start: usize, line: u64, raw: usize, refusal: Refusal) {
         for column in &mut self.columns {
             column.truncate(self.rows);

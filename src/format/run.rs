@@ -58,13 +58,13 @@ pub(super) struct FieldOfRun<'a, R> {
 impl<R: Run> FieldOfRun<'_, R> {
     /// Appends the numbers: first those that are short and plain, as most are.
     pub(super) fn numbers(&mut self, values: &mut Vec<f64>, valid: &mut Mask, scratch: &mut NumberScratch) {
-        let Self { run, columns, .. } = self;
+        let (run, columns) = (self.run, self.columns);
         let NumberScratch { numerals, others } = scratch;
         let (first, records) = (values.len(), run.records());
         values.resize(first + records, 0.0);
         valid.extend_filled(records, true);
         others.clear();
-        if columns.has_null_values() {
+        if columns.has_null_texts() {
             others.extend(0..records as u32);
         } else {
             let text = run.text();
@@ -79,20 +79,24 @@ impl<R: Run> FieldOfRun<'_, R> {
             values[row] = value.unwrap_or(0.0);
             valid.set(row, value.is_some());
         }
+        if !columns.null_numbers().is_empty() {
+            let nulls = (first..first + records).filter(|&row| columns.is_null_number(values[row]));
+            nulls.collect::<Vec<_>>().into_iter().for_each(|row| {
+                values[row] = 0.0;
+                valid.set(row, false);
+            });
+        }
     }
 
     /// Any number; `None` for null.
     fn number(&mut self, record: u32) -> Option<f64> {
         let (start, end) = self.run.bounds(self.field, record as usize);
         let field = Columns::trim(&self.run.text()[start..end]);
-        if self.columns.is_null(field) {
-            return None;
-        }
-        let value = self.columns.number(field);
+        let value = self.columns.measurement(field);
         if value.is_none() {
             self.odd.push(record);
         }
-        value
+        value.flatten()
     }
 
     /// Appends the times. One that is written like the one before needs neither be trimmed nor read.

@@ -8,7 +8,7 @@ use schemars::Schema;
 use super::file::FileOptions;
 use super::{OpenOptions, Source, SourceSpec, Traits};
 use crate::error::Result;
-use crate::format::columns::ColumnOptions;
+use crate::format::columns::{ColumnOptions, Names};
 use crate::format::csv::{Csv as CsvFormat, Dialect};
 use crate::registry::{Component, Configure, Options, merged, parameters_of};
 
@@ -40,7 +40,7 @@ impl Csv {
 
     /// The column with the event time.
     pub fn time(mut self, column: impl Into<String>) -> Self {
-        self.columns.time = Some(column.into());
+        self.columns.time = Some(Names::One(column.into()));
         self
     }
 

@@ -17,7 +17,7 @@ use super::{Input, OpenOptions, Progress, Source, SourceSpec, Traits};
 use crate::batch::{FieldKind, Schema};
 use crate::chunk::Decoded;
 use crate::error::{Error, Result};
-use crate::format::columns::{ColumnOptions, Columns};
+use crate::format::columns::{ColumnOptions, Columns, Composite, Roles};
 use crate::offset::Offset;
 use crate::registry::{Component, Configure, Options, merged, parameters_of};
 use crate::sensor::SensorLookup;
@@ -77,7 +77,13 @@ impl SourceSpec for Parquet {
         let first = files.first().ok_or_else(|| Error::config("`path` names no file"))?;
         let (_, total) = open(first)?;
         let columns = Columns::new(&self.columns)?;
-        let schema = Arc::new(schema(first, &columns)?);
+        let mut schema = schema(first, &columns)?;
+        if columns.are_joined() {
+            for file in &files[1..] {
+                schema = Columns::joined(&schema, &self::schema(file, &columns)?)?;
+            }
+        }
+        let schema = Arc::new(columns.declared(&schema)?);
         let rest = files[1..].iter().map(|file| open(file).map(|(_, records)| records));
         let total = rest.sum::<Result<u64>>()? + total;
         Ok(Box::new(Reader {
@@ -123,8 +129,13 @@ fn schema(file: &InputFile, columns: &Columns) -> Result<Schema> {
         return Err(Error::config(format!("column `{name}` of `{}` is nested: {kind}", file.name))
             .with_help("flatten it first"));
     }
-    let names: Vec<String> = fields.iter().map(|field| field.name().clone()).collect();
-    columns.schema_of(&file.name, &names, |at| fields[at].data_type().is_numeric())
+    columns.schema_of(&file.name, &names(&builder, columns), |at| fields[at].data_type().is_numeric())
+}
+
+/// The names of a file's columns.
+fn names(file: &ParquetRecordBatchReaderBuilder<File>, columns: &Columns) -> Vec<String> {
+    let names: Vec<String> = file.schema().fields().iter().map(|field| field.name().clone()).collect();
+    columns.distinct(&names)
 }
 
 /// The source in use.
@@ -135,7 +146,8 @@ struct Reader {
     origins: bool,
     batch: usize,
     offset: Offset,
-    open: Option<ParquetRecordBatchReader>,
+    /// The file's records, and what its columns are.
+    open: Option<(ParquetRecordBatchReader, Roles)>,
     done: u64,
     total: u64,
 }
@@ -150,11 +162,12 @@ impl Reader {
         while let Some(file) = self.file() {
             let name = Arc::clone(&file.name);
             if self.open.is_none() {
-                let reader =
-                    open(file)?.0.with_batch_size(self.batch).with_offset(self.offset.at as usize).build();
-                self.open = Some(reader.map_err(|error| damaged(&name, &error))?);
+                let builder = open(file)?.0;
+                let roles = self.columns.roles(&name, &names(&builder, &self.columns), &self.schema)?;
+                let reader = builder.with_batch_size(self.batch).with_offset(self.offset.at as usize).build();
+                self.open = Some((reader.map_err(|error| damaged(&name, &error))?, roles));
             }
-            match self.open.as_mut().and_then(Iterator::next) {
+            match self.open.as_mut().and_then(|(records, _)| records.next()) {
                 Some(records) => return records.map(Some).map_err(|error| damaged(&name, &error)),
                 None => {
                     self.open = None;
@@ -163,6 +176,11 @@ impl Reader {
             }
         }
         Ok(None)
+    }
+
+    /// The columns of the open file that column `at` comes from.
+    fn sources(&self, at: usize) -> Vec<usize> {
+        self.open.as_ref().map_or_else(Vec::new, |(_, roles)| roles.sources(at))
     }
 
     fn decode(
@@ -178,11 +196,20 @@ impl Reader {
                 typed.one_sensor(name, sensors)?;
                 continue;
             }
-            let array = records.column_by_name(&field.name).ok_or_else(|| {
-                Error::data(format!("`{}` has no column `{}`", file.name, field.name))
-                    .with_help("all files of one input have the same columns")
-            })?;
+            let arrays: Vec<&ArrayRef> = self.sources(at).into_iter().map(|at| records.column(at)).collect();
+            let Some(&array) = arrays.first() else {
+                typed.missing(at);
+                continue;
+            };
             match field.kind {
+                FieldKind::Time if let Some(made) = self.columns.made_time() => {
+                    let texts = joined(&mut typed, at, made, &arrays, &file.name)?;
+                    typed.time_texts(at, texts.iter().map(Option::as_deref));
+                }
+                FieldKind::Sensor if let Some(made) = self.columns.made_sensor() => {
+                    let texts = joined(&mut typed, at, made, &arrays, &file.name)?;
+                    typed.sensors(texts.iter().map(Option::as_deref), sensors)?;
+                }
                 FieldKind::Time => times(&mut typed, at, array, &file.name)?,
                 FieldKind::Sensor => {
                     let names = texts(&mut typed, at, array, &file.name)?;
@@ -261,6 +288,21 @@ fn measurement(typed: &mut Typed<'_>, at: usize, array: &ArrayRef, file: &str) -
     Ok(())
 }
 
+/// The texts that several columns give together.
+fn joined(
+    typed: &mut Typed<'_>,
+    at: usize,
+    made: &Composite,
+    arrays: &[&ArrayRef],
+    file: &str,
+) -> Result<Vec<Option<String>>> {
+    let parts: Vec<ArrayRef> =
+        arrays.iter().map(|array| texts(typed, at, array, file)).collect::<Result<_>>()?;
+    let parts: Vec<Vec<Option<&str>>> =
+        parts.iter().map(|part| part.as_string::<i32>().iter().collect()).collect();
+    Ok(typed.joined(made, &parts))
+}
+
 fn is_text(kind: &DataType) -> bool {
     match kind {
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => true,
@@ -308,6 +350,10 @@ impl Source for Reader {
             self.files.iter().take(offset.file as usize).map(|file| open(file).map(|(_, records)| records));
         self.done = before.sum::<Result<u64>>()? + offset.at;
         Ok(())
+    }
+
+    fn remarks(&self) -> Vec<String> {
+        self.columns.remarks()
     }
 
     fn progress(&self) -> Progress {
@@ -358,7 +404,7 @@ mod tests {
 
     fn options(time: Option<&str>, sensor: Option<&str>) -> ColumnOptions {
         let own = |name: Option<&str>| name.map(str::to_owned);
-        ColumnOptions { time: own(time), sensor: own(sensor), ..ColumnOptions::default() }
+        ColumnOptions { time: time.map(Into::into), sensor: own(sensor), ..ColumnOptions::default() }
     }
 
     fn read(spec: &Parquet) -> Decoded {

@@ -11,7 +11,7 @@ use super::{Input, OpenOptions, Progress, Source, SourceSpec, Traits};
 use crate::batch::{FieldKind, Schema};
 use crate::chunk::Decoded;
 use crate::error::{Error, Result};
-use crate::format::columns::{ColumnOptions, Columns};
+use crate::format::columns::{ColumnOptions, Columns, Composite, Names, Role, Roles};
 use crate::offset::Offset;
 use crate::registry::{merged, parameters_of};
 use crate::sensor::SensorLookup;
@@ -57,7 +57,7 @@ impl Frame {
 
     /// The column with the event time.
     pub fn time(mut self, column: impl Into<String>) -> Self {
-        self.columns.time = Some(column.into());
+        self.columns.time = Some(Names::One(column.into()));
         self
     }
 
@@ -100,11 +100,13 @@ impl SourceSpec for Frame {
     fn open(&self, options: &OpenOptions) -> Result<Box<dyn Source>> {
         let columns = Columns::new(&self.columns)?;
         let frame = self.rows.collect()?;
-        let schema = schema(&frame, &columns)?;
+        let schema = columns.declared(&schema(&frame, &columns)?)?;
+        let roles = columns.roles(NAME, &names(&frame), &schema)?;
         Ok(Box::new(Reader {
             name: NAME.into(),
             frame,
             schema: Arc::new(schema),
+            roles,
             columns,
             origins: options.origins,
             batch: batch_rows(options),
@@ -133,12 +135,17 @@ impl Rows {
 
 /// The columns of a frame; those that could only come out maimed are refused.
 fn schema(frame: &DataFrame, columns: &Columns) -> Result<Schema> {
-    let names: Vec<String> = frame.columns().iter().map(|column| column.name().to_string()).collect();
+    let names = names(frame);
     let is_number = |at: usize| is_number(frame.columns()[at].dtype());
     let schema = columns.schema_of(NAME, &names, is_number)?;
-    for column in frame.columns() {
-        let Some(at) = schema.index_of(column.name()) else { continue };
-        let kind = schema.fields()[at].kind;
+    let roles = columns.roles(NAME, &names, &schema)?;
+    for (column, role) in frame.columns().iter().zip(roles.fields) {
+        // A part of something is text.
+        let kind = match role {
+            Role::Skip => continue,
+            Role::Part { .. } => FieldKind::Text,
+            role => role.column().map_or(FieldKind::Text, |at| schema.fields()[at].kind),
+        };
         if !can_be(column.dtype(), kind) {
             let (name, dtype) = (column.name(), column.dtype());
             return Err(Error::config(format!("column `{name}` of type {dtype} cannot be a {kind}"))
@@ -146,6 +153,10 @@ fn schema(frame: &DataFrame, columns: &Columns) -> Result<Schema> {
         }
     }
     Ok(schema)
+}
+
+fn names(frame: &DataFrame) -> Vec<String> {
+    frame.columns().iter().map(|column| column.name().to_string()).collect()
 }
 
 fn is_number(dtype: &DataType) -> bool {
@@ -167,6 +178,7 @@ struct Reader {
     frame: DataFrame,
     schema: Arc<Schema>,
     columns: Columns,
+    roles: Roles,
     origins: bool,
     /// Rows a batch.
     batch: usize,
@@ -183,8 +195,21 @@ impl Reader {
                 typed.one_sensor(name, sensors)?;
                 continue;
             }
-            let column = rows.column(&field.name).map_err(broken)?;
+            let sources = self.roles.sources(at).into_iter().map(|at| &rows.columns()[at]);
+            let sources: Vec<&PolarsColumn> = sources.collect();
+            let Some(&column) = sources.first() else {
+                typed.missing(at);
+                continue;
+            };
             match field.kind {
+                FieldKind::Time if let Some(made) = self.columns.made_time() => {
+                    let texts = joined(&typed, made, &sources)?;
+                    typed.time_texts(at, texts.iter().map(Option::as_deref));
+                }
+                FieldKind::Sensor if let Some(made) = self.columns.made_sensor() => {
+                    let texts = joined(&typed, made, &sources)?;
+                    typed.sensors(texts.iter().map(Option::as_deref), sensors)?;
+                }
                 FieldKind::Time => times(&mut typed, at, column)?,
                 FieldKind::Sensor => typed.sensors(texts(column)?.str().map_err(broken)?.iter(), sensors)?,
                 FieldKind::Measurement => measurement(&mut typed, at, column)?,
@@ -238,6 +263,14 @@ fn carried(typed: &mut Typed<'_>, at: usize, column: &PolarsColumn) -> Result<()
     Ok(())
 }
 
+/// The texts that several columns give together.
+fn joined(typed: &Typed<'_>, made: &Composite, columns: &[&PolarsColumn]) -> Result<Vec<Option<String>>> {
+    let parts: Vec<Series> = columns.iter().map(|column| texts(column)).collect::<Result<_>>()?;
+    let texts = |part: &'_ Series| Ok(part.str().map_err(broken)?.iter().collect());
+    let parts: Vec<Vec<Option<&str>>> = parts.iter().map(texts).collect::<Result<_>>()?;
+    Ok(typed.joined(made, &parts))
+}
+
 fn texts(column: &PolarsColumn) -> Result<Series> {
     cast(column, &DataType::String)
 }
@@ -273,6 +306,10 @@ impl Source for Reader {
     fn seek(&mut self, offset: Offset) -> Result<()> {
         self.next = usize::try_from(offset.at).unwrap_or(usize::MAX).min(self.frame.height());
         Ok(())
+    }
+
+    fn remarks(&self) -> Vec<String> {
+        self.columns.remarks()
     }
 
     fn progress(&self) -> Progress {

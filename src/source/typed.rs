@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::OpenOptions;
-use crate::batch::{Batch, Column, Mask, Measurement, Origins, Schema, Span, Text, TimeColumn};
+use crate::batch::{Batch, Column, FieldKind, Mask, Measurement, Origins, Schema, Span, Text, TimeColumn};
 use crate::chunk::Decoded;
 use crate::error::{Rejection, RejectionKind, Result};
-use crate::format::columns::{Columns, shown};
+use crate::format::columns::{Columns, Composite, shown};
 use crate::offset::Position;
 use crate::sensor::{MAX_NAME, SensorId, SensorLookup, long_name};
 use crate::time::{Timestamp, write_civil};
@@ -153,22 +153,52 @@ impl<'a> Typed<'a> {
         self.columns[at] = Column::Time(times);
     }
 
-    /// Fills column `at` with numbers.
+    /// Fills column `at` with numbers; some of them may stand for null.
     pub(super) fn numbers(&mut self, at: usize, numbers: impl Iterator<Item = Option<f64>>) {
-        self.columns[at] = Column::Measurement(numbers.collect());
+        let options = self.options;
+        let is_there = |number: &f64| !options.is_null_number(*number);
+        self.columns[at] = Column::Measurement(match options.null_numbers() {
+            [] => numbers.collect(),
+            _ => numbers.map(|number| number.filter(is_there)).collect(),
+        });
+    }
+
+    /// Fills column `at`, which the file does not have, with nulls.
+    pub(super) fn missing(&mut self, at: usize) {
+        let nulls = std::iter::repeat_n(None, self.rows);
+        match self.schema.fields()[at].kind {
+            FieldKind::Measurement => self.columns[at] = Column::Measurement(nulls.collect()),
+            _ => self.columns[at] = Column::Text(vec![Span::NULL; self.rows]),
+        }
+    }
+
+    /// The texts that are put together from those of `parts`, by record; none where a part is missing.
+    pub(super) fn joined(&self, made: &Composite, parts: &[Vec<Option<&str>>]) -> Vec<Option<String>> {
+        let part = |text: Option<&str>| {
+            let text = text.map(str::as_bytes).map(Columns::trim)?;
+            (!self.options.is_null(text)).then(|| text.to_vec())
+        };
+        let record = |row: usize| {
+            let parts: Vec<Vec<u8>> = parts.iter().map(|texts| part(texts[row])).collect::<Option<_>>()?;
+            let mut text = Vec::new();
+            made.write(parts.iter().map(Vec::as_slice), &mut text);
+            String::from_utf8(text).ok()
+        };
+        (0..self.rows).map(record).collect()
     }
 
     /// Fills column `at` with numbers stored as text (clauses 2 and 3).
     pub(super) fn number_texts<'t>(&mut self, at: usize, texts: impl Iterator<Item = Option<&'t str>>) {
         let options = self.options;
+        let suffix = options.suffix(&self.schema.fields()[at].name);
         let mut numbers = Measurement::default();
         for (row, text) in texts.enumerate() {
-            let field = text.map(|text| Columns::trim(text.as_bytes())).filter(|text| !options.is_null(text));
-            let number = field.and_then(|field| options.number(field));
-            if let (Some(field), None) = (field, number) {
+            let field = Columns::trim(text.unwrap_or_default().as_bytes());
+            let number = options.measurement(Columns::without_suffix(field, suffix.as_ref()));
+            if number.is_none() {
                 self.refuse(row, at, format!("{} is not a number", shown(field)));
             }
-            numbers.push(number);
+            numbers.push(number.flatten());
         }
         self.columns[at] = Column::Measurement(numbers);
     }

@@ -1,18 +1,30 @@
 //! Which field of a file is which column, and what its text means (clauses 1 to 3), the same for every format.
 
+mod composite;
+mod names;
 mod options;
+mod remarks;
 mod roles;
 mod schema;
+mod selection;
 mod shown;
+mod suffixes;
 mod times;
 mod values;
 
-pub use options::{ColumnOptions, Decimal};
-pub use roles::Role;
+pub use composite::Composite;
+pub use options::{ColumnOptions, Decimal, Names, UnknownColumns};
+pub use roles::{Role, Roles};
 pub use shown::shown;
+pub use suffixes::Suffix;
 
+use remarks::Remarks;
+use selection::Selection;
 use shown::listed;
+use suffixes::Suffixes;
+use values::Values;
 
+use crate::batch::Pattern;
 use crate::error::{Error, Result};
 use crate::time::TimeParser;
 
@@ -25,6 +37,14 @@ pub struct Columns {
     options: ColumnOptions,
     /// Reads times.
     pub times: TimeParser,
+    /// How the time is put together, where it is.
+    made_time: Option<Composite>,
+    /// How the sensor's name is put together, where it is.
+    made_sensor: Option<Composite>,
+    selection: Selection,
+    values: Values,
+    suffixes: Suffixes,
+    remarks: Remarks,
 }
 
 impl Columns {
@@ -37,14 +57,66 @@ impl Columns {
             return Err(Error::config("`sensor` and `sensor_name` exclude one another")
                 .with_help("`sensor` names a column, `sensor_name` is the name of the one sensor"));
         }
-        options::check_named_once(options)?;
+        let (made_time, made_sensor) = (made_time(options)?, made_sensor(options)?);
+        options::check_named_once(options, &own_columns(options, made_sensor.as_ref()))?;
+        names::check_renames(options)?;
         let times = options.times()?;
-        Ok(Self { options: options.clone(), times })
+        Ok(Self {
+            times,
+            made_time,
+            made_sensor,
+            selection: Selection::new(options),
+            values: Values::new(options)?,
+            suffixes: Suffixes::new(options)?,
+            remarks: Remarks::default(),
+            options: options.clone(),
+        })
     }
 
     /// Whether the options say which columns are measurements, so that no records have to be looked at.
     pub fn are_named(&self) -> bool {
         self.options.measurements.is_some()
+    }
+
+    /// The columns that time and sensor come from.
+    pub fn own_columns(&self) -> Vec<&str> {
+        own_columns(&self.options, self.made_sensor.as_ref())
+    }
+
+    /// The fields that records have for sure, where the options name the measurements; as records call them.
+    pub fn named_fields(&self) -> Option<Vec<String>> {
+        let measurements = self.selection.measurements.as_ref()?;
+        let columns = measurements.iter().chain(self.selection.columns.iter().flatten());
+        let plain = columns.filter(|pattern| !pattern.is_glob()).map(Pattern::as_str);
+        let mut names: Vec<String> = Vec::new();
+        for name in self.own_columns().into_iter().chain(plain) {
+            let name = self.written_name(name);
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        Some(names)
+    }
+
+    /// How the time is put together, where it is.
+    pub fn made_time(&self) -> Option<&Composite> {
+        self.made_time.as_ref()
+    }
+
+    /// How the sensor's name is put together, where it is.
+    pub fn made_sensor(&self) -> Option<&Composite> {
+        self.made_sensor.as_ref()
+    }
+
+    /// The column that is the time.
+    fn single_time(&self) -> Option<&str> {
+        let is_made = self.made_time.is_some();
+        self.options.time.as_ref().filter(|_| !is_made)?.as_slice().first().map(String::as_str)
+    }
+
+    /// The column that is the sensor.
+    fn single_sensor(&self) -> Option<&str> {
+        self.options.sensor.as_deref().filter(|_| self.made_sensor.is_none())
     }
 
     /// The sensor of a whole file with this stem; `None` where a column has it.
@@ -53,5 +125,32 @@ impl Columns {
             Some(_) => None,
             None => Some(self.options.sensor_name.as_deref().unwrap_or(stem)),
         }
+    }
+}
+
+fn made_time(options: &ColumnOptions) -> Result<Option<Composite>> {
+    match options.time.as_ref().map(Names::as_slice) {
+        Some([]) => {
+            Err(Error::config("`time` names no column").with_help("leave it out where there is no time"))
+        }
+        Some(names @ [_, _, ..]) => Ok(Some(Composite::joined(names))),
+        _ => Ok(None),
+    }
+}
+
+fn made_sensor(options: &ColumnOptions) -> Result<Option<Composite>> {
+    let Some(sensor) = &options.sensor else { return Ok(None) };
+    Composite::template(sensor).map_err(|why| {
+        Error::config(format!("`sensor`: {why}"))
+            .with_help("column names stand in braces, such as \"{model}-{id}\"")
+    })
+}
+
+/// The columns that time and sensor come from.
+fn own_columns<'o>(options: &'o ColumnOptions, made_sensor: Option<&'o Composite>) -> Vec<&'o str> {
+    let time = options.time.iter().flat_map(|time| time.as_slice()).map(String::as_str);
+    match made_sensor {
+        Some(made) => time.chain(made.names().iter().map(String::as_str)).collect(),
+        None => time.chain(options.sensor.as_deref()).collect(),
     }
 }

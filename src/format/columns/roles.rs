@@ -1,8 +1,8 @@
 //! What the fields of a file are in the schema of the input: files may have their columns in any order.
 
-use super::Columns;
-use super::schema::check_distinct;
-use crate::batch::{FieldKind, Schema};
+use super::selection::Use;
+use super::{Columns, UnknownColumns};
+use crate::batch::{Field, FieldKind, Schema};
 use crate::error::{Error, Result};
 
 /// What a field of the input becomes: the index of its column in the schema.
@@ -16,14 +16,58 @@ pub enum Role {
     Measurement(usize),
     /// Carried text.
     Text(usize),
+    /// One part of a time, or of a sensor's name, that is put together.
+    Part {
+        /// The column.
+        at: usize,
+        /// Which part it is.
+        part: usize,
+    },
+    /// The field is not read.
+    Skip,
 }
 
 impl Role {
-    /// The column's index in the schema.
-    pub fn column(self) -> usize {
+    /// The column's index in the schema; `None` where there is no column.
+    pub fn column(self) -> Option<usize> {
         match self {
-            Self::Time(at) | Self::Sensor(at) | Self::Measurement(at) | Self::Text(at) => at,
+            Self::Time(at) | Self::Sensor(at) | Self::Measurement(at) | Self::Text(at) => Some(at),
+            Self::Part { at, .. } => Some(at),
+            Self::Skip => None,
         }
+    }
+
+    /// The role of a field that has column `at` to itself.
+    fn whole(at: usize, kind: FieldKind) -> Self {
+        match kind {
+            FieldKind::Time => Self::Time(at),
+            FieldKind::Sensor => Self::Sensor(at),
+            FieldKind::Measurement => Self::Measurement(at),
+            _ => Self::Text(at),
+        }
+    }
+}
+
+/// How the fields of a file become the columns of the input.
+#[derive(Clone, Debug, Default)]
+pub struct Roles {
+    /// By field.
+    pub fields: Vec<Role>,
+    /// The columns that the file does not have: null in all its records.
+    pub missing: Vec<Role>,
+}
+
+impl Roles {
+    /// The fields that column `at` comes from, in order: none where the file does not have it, several where it is put together.
+    pub fn sources(&self, at: usize) -> Vec<usize> {
+        let parts = self.fields.iter().enumerate().filter_map(|(field, role)| match *role {
+            Role::Part { at: column, part } if column == at => Some((part, field)),
+            role if role.column() == Some(at) => Some((0, field)),
+            _ => None,
+        });
+        let mut parts: Vec<_> = parts.collect();
+        parts.sort_unstable();
+        parts.into_iter().map(|(_, field)| field).collect()
     }
 }
 
@@ -31,34 +75,115 @@ impl Columns {
     /// What the fields called `names` of a file are in `schema`.
     ///
     /// # Errors
-    /// A data error when the file has other columns than the schema.
-    pub fn roles(&self, file: &str, names: &[String], schema: &Schema) -> Result<Vec<Role>> {
-        check_distinct(file, names)?;
-        let own_sensor = self.options.sensor.is_none();
+    /// A data error when the file has other columns than the schema, and the options do not say what to do then.
+    pub fn roles(&self, file: &str, names: &[String], schema: &Schema) -> Result<Roles> {
+        let own = self.own_names(file, names)?;
+        let fields: Vec<Role> =
+            own.iter().map(|name| self.role(file, name, schema)).collect::<Result<_>>()?;
+        let is_met = |at| fields.iter().any(|role| role.column() == Some(at));
         // The sensor column that was put in is no column of any file.
-        let is_made = |at| own_sensor && at == schema.sensor();
+        let is_made = |at| self.options.sensor.is_none() && at == schema.sensor();
+        let absent = schema.fields().iter().enumerate().filter(|&(at, _)| !is_met(at) && !is_made(at));
+        let missing = absent.map(|(at, field)| self.missing(file, at, field)).collect::<Result<_>>()?;
+        let roles = Roles { fields, missing };
+        self.check_parts(file, &own, schema, &roles)?;
+        Ok(roles)
+    }
+
+    /// By what names records that name their own fields know the columns of `schema`, and what these are.
+    pub fn keys(&self, schema: &Schema) -> Vec<(String, Role)> {
+        let mut keys = Vec::new();
         for (at, field) in schema.fields().iter().enumerate() {
-            if !is_made(at) && !names.iter().any(|name| **name == *field.name) {
-                return Err(Error::data(format!("`{file}` has no column `{}`", field.name))
-                    .with_help("all files of one input have the same columns, in any order"));
+            let made = match field.kind {
+                FieldKind::Time => self.made_time.as_ref(),
+                FieldKind::Sensor if self.options.sensor.is_none() => continue,
+                FieldKind::Sensor => self.made_sensor.as_ref(),
+                _ => None,
+            };
+            match made {
+                None => keys.push((self.written_name(&field.name), Role::whole(at, field.kind))),
+                Some(made) => {
+                    let parts = made.names().iter().enumerate();
+                    keys.extend(parts.map(|(part, name)| (self.written_name(name), Role::Part { at, part })));
+                }
             }
         }
-        let column = |name: &String| schema.index_of(name).filter(|&at| !is_made(at));
-        names.iter().map(|name| role(file, name, schema, column(name))).collect()
+        keys
+    }
+
+    fn role(&self, file: &str, name: &str, schema: &Schema) -> Result<Role> {
+        let known = |kind: FieldKind| {
+            schema
+                .index_of(name)
+                .filter(|&at| schema.fields()[at].kind == kind)
+                .map(|at| Role::whole(at, kind))
+        };
+        let known = match self.use_of(name) {
+            Use::Skip => Some(Role::Skip),
+            Use::TimePart(part) => schema.time().map(|at| Role::Part { at, part }),
+            Use::SensorPart(part) => Some(Role::Part { at: schema.sensor(), part }),
+            Use::Time => known(FieldKind::Time),
+            Use::Sensor => known(FieldKind::Sensor),
+            Use::Measurement | Use::Value => known(FieldKind::Measurement).or_else(|| known(FieldKind::Text)),
+        };
+        match (known, self.options.unknown_columns) {
+            (Some(role), _) => Ok(role),
+            (None, UnknownColumns::Ignore) => {
+                self.remark(format!("column `{name}` is left out: the first file does not have it"));
+                Ok(Role::Skip)
+            }
+            (None, unknown) => {
+                let what = format!("`{file}` has a column `{name}` that the first file of the input has not");
+                Err(Error::data(what).with_help(different(unknown)))
+            }
+        }
+    }
+
+    /// The role of a column that a file does not have.
+    fn missing(&self, file: &str, at: usize, field: &Field) -> Result<Role> {
+        let unknown = self.options.unknown_columns;
+        match field.kind {
+            FieldKind::Measurement | FieldKind::Text if unknown != UnknownColumns::Error => {
+                Ok(Role::whole(at, field.kind))
+            }
+            FieldKind::Measurement | FieldKind::Text => {
+                Err(Error::data(format!("`{file}` has no column `{}`", field.name))
+                    .with_help(different(unknown)))
+            }
+            _ => Err(Error::data(format!("`{file}` has no column `{}`", field.name))
+                .with_help("a file without it has no records: time and sensor are never missing")),
+        }
+    }
+
+    /// A column that is put together has all its parts.
+    fn check_parts(&self, file: &str, names: &[String], schema: &Schema, roles: &Roles) -> Result<()> {
+        let made =
+            [(self.made_time.as_ref(), schema.time()), (self.made_sensor.as_ref(), Some(schema.sensor()))];
+        for (made, at) in made {
+            let (Some(made), Some(at)) = (made, at) else { continue };
+            if roles.sources(at).len() < made.names().len() {
+                let lost = made.names().iter().find(|name| !names.contains(name));
+                let name = lost.map_or("", String::as_str);
+                return Err(Error::data(format!("`{file}` has no column `{name}`")).with_help(format!(
+                    "`{}` is put together from {}",
+                    schema.fields()[at].name,
+                    super::listed(made.names())
+                )));
+            }
+        }
+        Ok(())
     }
 }
 
-fn role(file: &str, name: &str, schema: &Schema, column: Option<usize>) -> Result<Role> {
-    let Some(at) = column else {
-        return Err(Error::data(format!(
-            "`{file}` has a column `{name}` that the first file of the input has not"
-        ))
-        .with_help("all files of one input have the same columns, in any order"));
-    };
-    Ok(match schema.fields()[at].kind {
-        FieldKind::Time => Role::Time(at),
-        FieldKind::Sensor => Role::Sensor(at),
-        FieldKind::Measurement => Role::Measurement(at),
-        _ => Role::Text(at),
-    })
+/// What to do where the files of an input differ.
+fn different(unknown: UnknownColumns) -> &'static str {
+    match unknown {
+        UnknownColumns::Null => {
+            "name it in `columns` or `measurements`, so that it is known before its first file, or set unknown_columns = \"ignore\""
+        }
+        _ => {
+            "all files of one input have the same columns, in any order; set unknown_columns = \"null\" to take the columns of all \
+                files, with null in those that do not have them, or \"ignore\" to take those of the first"
+        }
+    }
 }

@@ -1,11 +1,16 @@
 //! The columns of an input, from the names of its first file's fields and what is in its first records.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 
-use super::{Columns, listed};
-use crate::batch::{Field, FieldKind, Schema};
-use crate::error::{Error, Result, nearest};
+use super::names::no_column;
+use super::selection::Use;
+use super::{Columns, UnknownColumns};
+use crate::batch::{Field, FieldKind, Pattern, Schema};
+use crate::error::{Error, Result};
+
+/// What the time and the sensor are called where they are put together, or made.
+const TIME: &str = "time";
+const SENSOR: &str = "sensor";
 
 impl Columns {
     /// The columns of an input whose first file has fields called `names` and begins with the records `sample`.
@@ -13,7 +18,8 @@ impl Columns {
     /// # Errors
     /// When a column that the options name is not there, or two have one name.
     pub fn schema(&self, file: &str, names: &[String], sample: &[Vec<Cow<'_, [u8]>>]) -> Result<Schema> {
-        self.schema_of(file, names, |at| self.is_number(at, sample))
+        let own = self.own_names(file, names)?;
+        self.schema_of(file, names, |at| self.is_number(at, &own[at], sample))
     }
 
     /// The columns of an input that says itself which of its fields called `names` are numbers: `is_number` tells by index.
@@ -26,76 +32,131 @@ impl Columns {
         names: &[String],
         is_number: impl Fn(usize) -> bool,
     ) -> Result<Schema> {
-        check_distinct(file, names)?;
+        self.check_renamed(file, names)?;
+        let names = &self.own_names(file, names)?;
         self.check_named(file, names)?;
-        let measurements = self.options.measurements.as_ref();
-        let mut fields = Vec::new();
+        let mut fields: Vec<Field> = Vec::new();
         for (at, name) in names.iter().enumerate() {
-            let kind = if self.options.time.as_ref() == Some(name) {
-                FieldKind::Time
-            } else if self.options.sensor.as_ref() == Some(name) {
-                FieldKind::Sensor
-            } else if measurements.map_or_else(|| is_number(at), |chosen| chosen.contains(name)) {
-                FieldKind::Measurement
-            } else {
-                FieldKind::Text
+            let is_there = |kind| fields.iter().any(|field| field.kind == kind);
+            let (name, kind) = match self.use_of(name) {
+                Use::Time => (name.as_str(), FieldKind::Time),
+                Use::TimePart(_) if !is_there(FieldKind::Time) => (TIME, FieldKind::Time),
+                Use::Sensor => (name.as_str(), FieldKind::Sensor),
+                Use::SensorPart(_) if !is_there(FieldKind::Sensor) => (SENSOR, FieldKind::Sensor),
+                Use::TimePart(_) | Use::SensorPart(_) | Use::Skip => continue,
+                Use::Measurement => (name.as_str(), FieldKind::Measurement),
+                Use::Value if self.selection.measurements.is_none() && is_number(at) => {
+                    (name.as_str(), FieldKind::Measurement)
+                }
+                Use::Value => (name.as_str(), FieldKind::Text),
             };
-            fields.push(Field::new(name.as_str(), kind));
+            fields.push(Field::new(name, kind));
         }
+        self.check_made(file, &fields)?;
         if self.options.sensor.is_none() {
-            check_no_sensor(file, names)?;
             let place = fields.iter().position(|field| field.kind == FieldKind::Time).map_or(0, |at| at + 1);
-            fields.insert(place, Field::new("sensor", FieldKind::Sensor));
+            fields.insert(place, Field::new(SENSOR, FieldKind::Sensor));
         }
         Schema::new(fields).map_err(|error| error.with_context(file))
     }
 
-    /// Whether there is something in field `at` of the records, and nothing but numbers.
-    fn is_number(&self, at: usize, sample: &[Vec<Cow<'_, [u8]>>]) -> bool {
-        let fields = || sample.iter().filter_map(|record| record.get(at)).map(|field| Self::trim(field));
-        let mut present = fields().filter(|field| !self.is_null(field)).peekable();
-        present.peek().is_some() && present.all(|field| self.number(field).is_some())
+    /// Whether the columns of an input are those of all its files.
+    pub fn are_joined(&self) -> bool {
+        self.options.unknown_columns == UnknownColumns::Null
     }
 
+    /// The columns that files have whose schemas are `first` and, later, `second`: what a column is, the first that has it says.
+    pub fn joined(first: &Schema, second: &Schema) -> Result<Schema> {
+        let is_new = |field: &&Field| first.index_of(&field.name).is_none();
+        let more = second.fields().iter().filter(is_new).cloned();
+        Schema::new(first.fields().iter().cloned().chain(more).collect())
+    }
+
+    /// `schema` with the columns besides that the options name: files that have them may come later.
+    pub fn declared(&self, schema: &Schema) -> Result<Schema> {
+        if self.options.unknown_columns == UnknownColumns::Error {
+            return Ok(schema.clone());
+        }
+        let of = |patterns: &Option<Vec<Pattern>>, kind| -> Vec<Field> {
+            let plain = patterns.iter().flatten().filter(|pattern| !pattern.is_glob());
+            plain.map(|pattern| Field::new(pattern.as_str(), kind)).collect()
+        };
+        let measurements = of(&self.selection.measurements, FieldKind::Measurement);
+        let columns = of(&self.selection.columns, FieldKind::Text);
+        let mut fields = schema.fields().to_vec();
+        for field in measurements.into_iter().chain(columns) {
+            let is_part = matches!(self.use_of(&field.name), Use::TimePart(_) | Use::SensorPart(_));
+            if !is_part && !fields.iter().any(|known| known.name == field.name) {
+                fields.push(field);
+            }
+        }
+        Schema::new(fields)
+    }
+
+    /// Whether there is something in field `at`, called `name`, of the records, and nothing but numbers.
+    fn is_number(&self, at: usize, name: &str, sample: &[Vec<Cow<'_, [u8]>>]) -> bool {
+        let suffix = self.suffix(name);
+        let fields = || sample.iter().filter_map(|record| record.get(at)).map(|field| Self::trim(field));
+        let mut present = fields().filter(|field| !self.is_null(field)).peekable();
+        let is_number = |field| self.shows_number(Self::without_suffix(field, suffix.as_ref()));
+        present.peek().is_some() && present.all(is_number)
+    }
+
+    /// Every column that the options name is there. A glob that fits none is said.
     fn check_named(&self, file: &str, names: &[String]) -> Result<()> {
         let options = &self.options;
-        let wanted = [("time", &options.time), ("sensor", &options.sensor)];
-        let wanted = wanted.iter().filter_map(|(option, name)| Some((*option, name.as_ref()?)));
-        let measurements = options.measurements.iter().flatten().map(|name| ("measurements", name));
-        for (option, name) in wanted.chain(measurements) {
-            if !names.contains(name) {
-                let help = match nearest(name, names.iter().map(String::as_str)) {
-                    Some(known) => format!("did you mean `{known}`?"),
-                    None => format!("its columns are {}", listed(names)),
-                };
-                return Err(Error::config(format!("`{file}` has no column `{name}` (option `{option}`)"))
-                    .with_help(help));
+        let time = options.time.iter().flat_map(|time| time.as_slice()).map(|name| ("time", name.as_str()));
+        let made = self.made_sensor.iter().flat_map(|made| made.names()).map(String::as_str);
+        let sensor = made.chain(self.single_sensor()).map(|name| ("sensor", name));
+        if let Some((option, name)) = time.chain(sensor).find(|(_, name)| !has(names, name)) {
+            return Err(no_column(file, name, option, names));
+        }
+        let selected = [("measurements", &self.selection.measurements), ("columns", &self.selection.columns)];
+        let selected = selected
+            .into_iter()
+            .flat_map(|(option, patterns)| patterns.iter().flatten().map(move |pattern| (option, pattern)));
+        let suffixes = self.suffixes.patterns().map(|pattern| ("unit_suffixes", pattern));
+        for (option, pattern) in selected.chain(suffixes) {
+            if names.iter().any(|name| pattern.fits(name)) {
+                continue;
             }
+            if pattern.is_glob() {
+                self.remark(format!("`{}` in `{option}` fits no column", pattern.as_str()));
+            } else if options.unknown_columns == UnknownColumns::Error {
+                return Err(no_column(file, pattern.as_str(), option, names));
+            }
+        }
+        Ok(())
+    }
+
+    /// No column has the name of one that is put together or made.
+    fn check_made(&self, file: &str, fields: &[Field]) -> Result<()> {
+        let clashes = |name: &str| {
+            fields.iter().any(|field| {
+                &*field.name == name && !matches!(field.kind, FieldKind::Time | FieldKind::Sensor)
+            })
+        };
+        let rename = |name: &str| format!("call it something else: rename = {{ {name} = \"…\" }}");
+        if self.made_time.is_some() && clashes(TIME) {
+            let what =
+                format!("`{file}` has a column `{TIME}`, as the one that `time` puts together is called");
+            return Err(Error::config(what).with_help(rename(TIME)));
+        }
+        if self.made_sensor.is_some() && clashes(SENSOR) {
+            let what =
+                format!("`{file}` has a column `{SENSOR}`, as the one that `sensor` puts together is called");
+            return Err(Error::config(what).with_help(rename(SENSOR)));
+        }
+        if self.options.sensor.is_none() && clashes(SENSOR) {
+            return Err(Error::config(format!(
+                "`{file}` has a column `sensor`, but the option `sensor` is not set"
+            ))
+            .with_help("set sensor = \"sensor\""));
         }
         Ok(())
     }
 }
 
-/// A column called `sensor` that is not said to be one would clash with the column that is put in.
-fn check_no_sensor(file: &str, names: &[String]) -> Result<()> {
-    if !names.iter().any(|name| name == "sensor") {
-        return Ok(());
-    }
-    Err(Error::config(format!("`{file}` has a column `sensor`, but the option `sensor` is not set"))
-        .with_help("set sensor = \"sensor\""))
-}
-
-pub(super) fn check_distinct(file: &str, names: &[String]) -> Result<()> {
-    let mut seen = HashMap::new();
-    for (at, name) in names.iter().enumerate() {
-        if let Some(earlier) = seen.insert(name, at) {
-            return Err(Error::data(format!(
-                "`{file}` has two columns called `{name}`: numbers {} and {}",
-                earlier + 1,
-                at + 1
-            ))
-            .with_help("rename one, or give all names with `header` and `names`"));
-        }
-    }
-    Ok(())
+fn has(names: &[String], name: &str) -> bool {
+    names.iter().any(|known| known == name)
 }

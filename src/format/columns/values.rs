@@ -1,7 +1,159 @@
-//! What the text of a field means: nothing, a number, or what stands there.
+//! What the text of a field means: nothing, a number, or what stands there (clauses 2 and 3).
 
-use super::{Columns, Decimal};
+use super::{ColumnOptions, Columns, Decimal};
+use crate::error::{Error, Result};
 use crate::kernel::number::{parse_decimal_comma, parse_f64};
+
+/// What the options say about texts, made ready.
+#[derive(Clone, Debug)]
+pub(super) struct Values {
+    decimal: Decimal,
+    nulls: Vec<Box<[u8]>>,
+    /// Those of the nulls that are numbers.
+    null_numbers: Vec<f64>,
+    /// What may stand between groups of three digits.
+    separators: Vec<Box<[u8]>>,
+    /// What is read as 1, and what as 0.
+    words: [Vec<String>; 2],
+    /// Whether the options say what the words are.
+    has_own_words: bool,
+}
+
+impl Values {
+    /// Checks the options.
+    pub(super) fn new(options: &ColumnOptions) -> Result<Self> {
+        let words = |words: &Option<Vec<String>>, default: &str| {
+            words.clone().unwrap_or_else(|| vec![default.to_owned()])
+        };
+        let mut values = Self {
+            decimal: options.decimal,
+            nulls: options.null_values.iter().map(|null| null.as_bytes().into()).collect(),
+            null_numbers: Vec::new(),
+            separators: separators(options)?,
+            words: [words(&options.true_words, "true"), words(&options.false_words, "false")],
+            has_own_words: options.true_words.is_some() || options.false_words.is_some(),
+        };
+        if values.has_own_words {
+            values.check_words(options)?;
+        }
+        values.null_numbers = values.nulls.iter().filter_map(|null| values.numeral(null)).collect();
+        Ok(values)
+    }
+
+    fn check_words(&self, options: &ColumnOptions) -> Result<()> {
+        let all = || self.words.iter().flatten();
+        let wrong = |word: &String| {
+            let twice = all().filter(|other| other.eq_ignore_ascii_case(word)).count() > 1;
+            if self.numeral(word.as_bytes()).is_some() {
+                Some(format!("{word:?} is a number, not a word"))
+            } else if word.is_empty() || options.null_values.contains(word) {
+                Some(format!("{word:?} stands for a missing value"))
+            } else {
+                twice.then(|| format!("{word:?} stands there twice"))
+            }
+        };
+        match all().find_map(wrong) {
+            None => Ok(()),
+            Some(why) => Err(Error::config(format!("`true_words` and `false_words`: {why}")).with_help(
+                "give each word one meaning, such as true_words = [\"on\"], false_words = [\"off\"]",
+            )),
+        }
+    }
+
+    /// The number in a text, however it is written.
+    fn number(&self, text: &[u8]) -> Option<f64> {
+        self.numeral(text).or_else(|| self.word(text))
+    }
+
+    fn numeral(&self, text: &[u8]) -> Option<f64> {
+        self.plain(text).or_else(|| self.with_fortran_exponent(text)).or_else(|| self.grouped(text))
+    }
+
+    fn plain(&self, text: &[u8]) -> Option<f64> {
+        match self.decimal {
+            Decimal::Point => parse_f64(text),
+            Decimal::Comma => parse_decimal_comma(text),
+        }
+    }
+
+    fn mark(&self) -> u8 {
+        match self.decimal {
+            Decimal::Point => b'.',
+            Decimal::Comma => b',',
+        }
+    }
+
+    /// A double of Fortran, `1.0D+01`. Without a decimal mark or a sign it would be a name, such as `2D4`.
+    #[cold]
+    fn with_fortran_exponent(&self, text: &[u8]) -> Option<f64> {
+        let at = text.iter().position(|byte| matches!(byte, b'd' | b'D'))?;
+        let has_sign = matches!(text.get(at + 1), Some(b'+' | b'-'));
+        if !has_sign && !text[..at].contains(&self.mark()) {
+            return None;
+        }
+        let mut usual = text.to_vec();
+        usual[at] = b'e';
+        self.plain(&usual)
+    }
+
+    /// A number with groups of three digits before the decimal mark, `1,234,567.5`. Any other grouping is no number.
+    #[cold]
+    fn grouped(&self, text: &[u8]) -> Option<f64> {
+        let mut separators = self.separators.iter();
+        let separator = separators.find(|separator| memchr::memmem::find(text, separator).is_some())?;
+        let digits = usize::from(matches!(text.first(), Some(b'-' | b'+')));
+        let is_end = |&byte: &u8| byte == self.mark() || matches!(byte, b'e' | b'E');
+        let end = text.iter().position(is_end).unwrap_or(text.len()).max(digits);
+        let (mut plain, mut from, mut groups) = (text[..digits].to_vec(), digits, 0);
+        loop {
+            let next = memchr::memmem::find(&text[from..end], separator);
+            let group = &text[from..next.map_or(end, |at| from + at)];
+            let is_good = if groups == 0 { matches!(group.len(), 1..=3) } else { group.len() == 3 };
+            if !is_good || !group.iter().all(u8::is_ascii_digit) {
+                return None;
+            }
+            plain.extend_from_slice(group);
+            groups += 1;
+            match next {
+                Some(_) => from += group.len() + separator.len(),
+                None => break,
+            }
+        }
+        plain.extend_from_slice(&text[end..]);
+        self.plain(&plain)
+    }
+
+    /// 1 or 0 for a word that stands for it.
+    fn word(&self, text: &[u8]) -> Option<f64> {
+        let is_one_of =
+            |words: &[String]| words.iter().any(|word| word.as_bytes().eq_ignore_ascii_case(text));
+        let [yes, no] = &self.words;
+        is_one_of(yes).then_some(1.0).or_else(|| is_one_of(no).then_some(0.0))
+    }
+}
+
+/// What `thousands` stands for.
+fn separators(options: &ColumnOptions) -> Result<Vec<Box<[u8]>>> {
+    let Some(thousands) = &options.thousands else { return Ok(Vec::new()) };
+    let mark = match options.decimal {
+        Decimal::Point => '.',
+        Decimal::Comma => ',',
+    };
+    let mut characters = thousands.chars();
+    let why = match (characters.next(), characters.next()) {
+        (Some(separator), None) if separator == mark => "is the decimal mark".to_owned(),
+        (Some(separator), None) if separator.is_alphanumeric() || "+-".contains(separator) => {
+            "may be part of a number".to_owned()
+        }
+        (Some(' '), None) => {
+            return Ok([" ", "\u{a0}", "\u{202f}", "\u{2009}"].map(|blank| blank.as_bytes().into()).to_vec());
+        }
+        (Some(_), None) => return Ok(vec![thousands.as_bytes().into()]),
+        _ => "is not one character".to_owned(),
+    };
+    Err(Error::config(format!("`thousands` {thousands:?} {why}"))
+        .with_help("such as thousands = \",\" with decimal = \".\", or the other way round"))
+}
 
 impl Columns {
     /// The text of a field without the spaces around it.
@@ -18,29 +170,143 @@ impl Columns {
         &field[first..=last]
     }
 
-    /// Whether a trimmed field stands for a missing value.
+    /// Whether a trimmed field stands for a missing value, by its text.
     pub fn is_null(&self, field: &[u8]) -> bool {
-        field.is_empty() || self.options.null_values.iter().any(|null| null.as_bytes() == field)
+        field.is_empty() || self.values.nulls.iter().any(|null| **null == *field)
     }
 
     /// Whether texts besides the empty one stand for a missing value.
     pub fn has_null_values(&self) -> bool {
-        !self.options.null_values.is_empty()
+        !self.values.nulls.is_empty()
+    }
+
+    /// Whether some of these texts are no numbers, so that comparing numbers does not do.
+    pub fn has_null_texts(&self) -> bool {
+        self.values.nulls.len() > self.values.null_numbers.len()
+    }
+
+    /// The numbers that stand for a missing value.
+    pub fn null_numbers(&self) -> &[f64] {
+        &self.values.null_numbers
+    }
+
+    /// Whether a number stands for a missing value.
+    #[inline]
+    pub fn is_null_number(&self, number: f64) -> bool {
+        let is_same = |null: &f64| *null == number || null.is_nan() && number.is_nan();
+        self.values.null_numbers.iter().any(is_same)
     }
 
     /// The decimal mark of numbers.
     pub fn decimal_mark(&self) -> u8 {
-        match self.options.decimal {
-            Decimal::Point => b'.',
-            Decimal::Comma => b',',
-        }
+        self.values.mark()
     }
 
-    /// The number in a trimmed field that is not null.
-    pub fn number(&self, field: &[u8]) -> Option<f64> {
-        match self.options.decimal {
-            Decimal::Point => parse_f64(field),
-            Decimal::Comma => parse_decimal_comma(field),
+    /// What a trimmed field of a measurement says: a number, or `Some(None)` for a missing value; `None` where it is neither.
+    #[inline]
+    pub fn measurement(&self, field: &[u8]) -> Option<Option<f64>> {
+        if self.is_null(field) {
+            return Some(None);
+        }
+        let number = self.values.number(field)?;
+        Some(Some(number).filter(|&number| !self.is_null_number(number)))
+    }
+
+    /// Whether a trimmed field that is not null shows that its column is one of numbers. A word does only if the options say so.
+    pub(super) fn shows_number(&self, field: &[u8]) -> bool {
+        let values = &self.values;
+        values.numeral(field).is_some() || values.has_own_words && values.word(field).is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(options: &ColumnOptions, fields: &[&str]) -> Vec<Option<Option<f64>>> {
+        let columns = Columns::new(options).expect("good options");
+        fields.iter().map(|field| columns.measurement(field.as_bytes())).collect()
+    }
+
+    fn error(options: &ColumnOptions) -> String {
+        Columns::new(options).expect_err("bad options").to_string()
+    }
+
+    #[test]
+    fn clause_3_groups_of_three_digits() {
+        let options = ColumnOptions { thousands: Some(",".into()), ..ColumnOptions::default() };
+        let good = ["1,234", "-1,234,567.5", "999", "+12,345e2", "1234567.5", "1,234e-2"];
+        let numbers = [1234.0, -1_234_567.5, 999.0, 1_234_500.0, 1_234_567.5, 12.34];
+        assert_eq!(read(&options, &good), numbers.map(|number| Some(Some(number))));
+        let bad = [
+            "1,23",
+            "12,34,567",
+            "1234,567",
+            ",123",
+            "1,,234",
+            "1,234,",
+            "1,2a4",
+            "1.234,5",
+            ",",
+            "-,",
+            "1,234.5,6",
+        ];
+        assert_eq!(read(&options, &bad), [None; 11]);
+        let options = ColumnOptions { thousands: Some(".".into()), decimal: Decimal::Comma, ..options };
+        assert_eq!(
+            read(&options, &["1.234,5", "1.234", "1,5", "1.5"]),
+            [Some(Some(1234.5)), Some(Some(1234.0)), Some(Some(1.5)), None]
+        );
+        let options = ColumnOptions { thousands: Some(" ".into()), ..options };
+        let blanks = ["1 234,5", "1\u{a0}234,5", "1\u{202f}234,5"];
+        assert_eq!(read(&options, &blanks), [Some(Some(1234.5)); 3]);
+    }
+
+    #[test]
+    fn clause_3_doubles_of_fortran() {
+        let good = ["1.0D+01", "1D+01", "-2.5d-1", "1.0D1"];
+        let numbers = [10.0, 10.0, -0.25, 10.0].map(|number| Some(Some(number)));
+        assert_eq!(read(&ColumnOptions::default(), &good), numbers);
+        assert_eq!(read(&ColumnOptions::default(), &["2D4", "D+1", "1.0D", "1.0D+1D"]), [None; 4]);
+    }
+
+    #[test]
+    fn clause_2_null_values_that_are_numbers_are_compared_as_numbers() {
+        let nulls = ["-999", "n/a", "nan"].map(str::to_owned).to_vec();
+        let options = ColumnOptions { null_values: nulls, ..ColumnOptions::default() };
+        let null = ["-999", "-999.0", "-999.00", "-9.99e2", "n/a", "NaN", ""];
+        assert_eq!(read(&options, &null), [Some(None); 7]);
+        assert_eq!(read(&options, &["-998", "N/A"]), [Some(Some(-998.0)), None]);
+        let options = ColumnOptions { null_values: vec!["-9,9".into()], decimal: Decimal::Comma, ..options };
+        assert_eq!(read(&options, &["-9,90", "-9,9"]), [Some(None); 2]);
+    }
+
+    #[test]
+    fn clause_3_words_are_1_and_0() {
+        assert_eq!(
+            read(&ColumnOptions::default(), &["true", "FALSE", "on"]),
+            [Some(Some(1.0)), Some(Some(0.0)), None]
+        );
+        let words = |word: &str| Some(vec![word.to_owned()]);
+        let own =
+            ColumnOptions { true_words: words("on"), false_words: words("off"), ..ColumnOptions::default() };
+        assert_eq!(
+            read(&own, &["On", "off", "true", "1"]),
+            [Some(Some(1.0)), Some(Some(0.0)), None, Some(Some(1.0))]
+        );
+        let twice = ColumnOptions { false_words: words("ON"), ..own.clone() };
+        assert!(error(&twice).contains("\"on\" stands there twice"), "{}", error(&twice));
+        let number = ColumnOptions { true_words: words("1"), ..own.clone() };
+        assert!(error(&number).contains("\"1\" is a number"), "{}", error(&number));
+        let null = ColumnOptions { null_values: vec!["off".into()], ..own };
+        assert!(error(&null).contains("stands for a missing value"), "{}", error(&null));
+    }
+
+    #[test]
+    fn a_separator_that_may_be_part_of_a_number_is_refused() {
+        for thousands in [".", "", "::", "1", "e", "-"] {
+            let options = ColumnOptions { thousands: Some(thousands.into()), ..ColumnOptions::default() };
+            assert!(error(&options).contains("`thousands`"), "{thousands:?}");
         }
     }
 }

@@ -31,7 +31,10 @@ impl Decode for CsvDecoder {
     }
 
     fn decode(&self, chunk: &Chunk, sensors: &mut dyn SensorLookup) -> Result<Decoded> {
-        self.decode_by_tiles(chunk, sensors, TILE)
+        match self.layout.is_plain() {
+            true => self.decode_by_tiles(chunk, sensors, TILE),
+            false => self.decode_by_reference(chunk, sensors),
+        }
     }
 
     fn decode_by_reference(&self, chunk: &Chunk, sensors: &mut dyn SensorLookup) -> Result<Decoded> {
@@ -72,10 +75,8 @@ impl CsvDecoder {
         let Scratch { fields, unquoted } = scratch;
         Ok(match self.marks.scan(text, at, true, fields) {
             Scan::Record { end, next, lines } => {
-                match self.record(text, at, end, fields, rows, unquoted) {
-                    Ok(()) => rows.accept(at, line, end - at)?,
-                    Err(refusal) => rows.refuse(at, line, end - at, refusal),
-                }
+                let taken = self.record(text, at, end, fields, rows, unquoted);
+                rows.end(taken, at, line, end - at)?;
                 (next, lines)
             }
             Scan::Skipped { next } => (next, 1),

@@ -146,20 +146,15 @@ impl Csv {
                     format!("`{}` has {} columns, `names` has {}", head.name, found.len(), names.len());
                 return Err(Error::config(message).with_help("give each column one name"));
             }
-            names.get_or_insert(found);
+            names.get_or_insert_with(|| self.columns.distinct(&found));
             (skip_bytes, skip_lines) = (next, lines);
         }
         Ok(Beginning { names: names.unwrap_or_default(), skip_bytes, skip_lines })
     }
 
     fn decoder(&self, head: Head<'_>, beginning: &Beginning, schema: &Arc<Schema>) -> Result<CsvDecoder> {
-        let layout = Layout {
-            roles: self.columns.roles(head.name, &beginning.names, schema)?,
-            sensor: self.columns.file_sensor(head.stem).map(str::to_owned),
-            columns: self.columns.clone(),
-            schema: Arc::clone(schema),
-            origins: self.origins,
-        };
+        let roles = self.columns.roles(head.name, &beginning.names, schema)?;
+        let layout = Layout::new(&self.columns, schema, roles, head.stem, self.origins);
         Ok(CsvDecoder { marks: self.marks, layout })
     }
 
@@ -271,5 +266,9 @@ impl Format for Csv {
             skip_bytes: beginning.skip_bytes,
             skip_lines: beginning.skip_lines,
         })
+    }
+
+    fn columns(&self) -> &Columns {
+        &self.columns
     }
 }

@@ -206,9 +206,12 @@ impl<'d, 'r, 'c> Tiles<'d, 'r, 'c> {
                 Role::Time(at) => self.rows.times(at, |last, times| column.times(last, times)),
                 Role::Text(at) => self.rows.texts(at, |spans| fields.spans(field, spans)),
                 Role::Sensor(_) => column.sensors(sensors, self.rows.sensors()),
+                // Parts are for the reference decoder alone.
+                Role::Skip | Role::Part { .. } => continue,
             }
             fields.mark_doubled(field, odd);
         }
+        self.rows.fill_missing(run.records);
         odd.sort_unstable();
         odd.dedup();
         if odd.is_empty() {

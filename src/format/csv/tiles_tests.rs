@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use crate::batch::Bytes;
 use crate::chunk::{Chunk, Decoded};
-use crate::format::columns::{ColumnOptions, Decimal};
+use crate::format::columns::{ColumnOptions, Decimal, UnknownColumns};
 use crate::format::csv::decode::CsvDecoder;
 use crate::format::csv::{Csv, CsvEncoder, Dialect};
 use crate::format::{Decode, Format, Head, testing};
@@ -28,7 +28,8 @@ struct Setting {
 fn check(setting: &Setting, text: &[u8], tiles: &[usize]) -> Result<(), TestCaseError> {
     let format = Csv::new(&setting.dialect, &setting.columns).expect("good options").with_origins(true);
     let head = Head { name: "t.csv", stem: "stem", bytes: text, is_whole: true };
-    let schema = Arc::new(format.schema(head).expect("columns"));
+    let schema = format.schema(head).and_then(|schema| format.columns().declared(&schema));
+    let schema = Arc::new(schema.expect("columns"));
     let beginning = format.beginning(head).expect("names");
     let decoder = Arc::new(format.decoder(head, &beginning, &schema).expect("bound"));
     let chunk = Chunk {
@@ -53,8 +54,9 @@ fn check(setting: &Setting, text: &[u8], tiles: &[usize]) -> Result<(), TestCase
 }
 
 fn setting() -> impl Strategy<Value = Setting> {
-    (any::<[bool; 6]>(), proptest::sample::select(&[1usize, 3, 1000][..])).prop_map(|(bits, max_sensors)| {
-        let [quoted, commented, time, sensor, nulls, comma] = bits;
+    (any::<[bool; 8]>(), proptest::sample::select(&[1usize, 3, 1000][..])).prop_map(|(bits, max_sensors)| {
+        let [quoted, commented, time, sensor, nulls, comma, some, lacking] = bits;
+        let own = |names: &[&str]| Some(names.iter().map(|&name| name.to_owned()).collect());
         Setting {
             dialect: Dialect {
                 delimiter: ";".into(),
@@ -66,8 +68,10 @@ fn setting() -> impl Strategy<Value = Setting> {
             columns: ColumnOptions {
                 time: time.then(|| "t".into()),
                 sensor: sensor.then(|| "s".into()),
-                measurements: Some(vec!["v".into()]),
-                null_values: if nulls { vec!["-999".into(), "b".into()] } else { Vec::new() },
+                measurements: if lacking { own(&["v", "not there"]) } else { own(&["v"]) },
+                columns: if some { own(&["s"]) } else { None },
+                unknown_columns: if lacking { UnknownColumns::Ignore } else { UnknownColumns::Error },
+                null_values: if nulls { vec!["-999".into(), "b".into()] } else { vec!["2.25".into()] },
                 decimal: if comma { Decimal::Comma } else { Decimal::Point },
                 ..ColumnOptions::default()
             },

@@ -86,10 +86,8 @@ impl InfluxDecoder {
     ) -> Result<(usize, usize)> {
         let (end, next) = line_at(text, at);
         if !is_no_record(&text[at..end]) {
-            match self.record(text, at, end, rows) {
-                Ok(()) => rows.accept(at, number, end - at)?,
-                Err(refusal) => rows.refuse(at, number, end - at, refusal),
-            }
+            let taken = self.record(text, at, end, rows);
+            rows.end(taken, at, number, end - at)?;
         }
         Ok((end, next))
     }
@@ -173,7 +171,7 @@ fn value(text: &[u8], role: Role, given: Option<Given<'_, '_>>, rows: &mut Rows<
         }
         (Role::Sensor(_), None) => rows.field(role, b"", None)?,
         // Follow the roles of the keys, and have no values among them.
-        (Role::Time(_), _) => {}
+        (Role::Time(_) | Role::Part { .. } | Role::Skip, _) => {}
     }
     Ok(())
 }

@@ -421,6 +421,8 @@ impl<'d, 'r, 'c> Lines<'d, 'r, 'c> {
                 }),
                 Role::Text(at) => rows.texts(at, |spans| run.spans(field, spans)),
                 Role::Sensor(_) => column.sensors(sensors, rows.sensors()),
+                // No column of line protocol is put together or left out.
+                Role::Skip | Role::Part { .. } => {}
             }
         }
         debug_assert!(odd.is_empty(), "numbers and names have been checked");

@@ -18,7 +18,7 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::columns::{ColumnOptions, Columns, Role, SAMPLE};
+use super::columns::{ColumnOptions, Columns, Role, Roles, SAMPLE};
 use super::jsonl::UnknownFields;
 use super::rows::Layout;
 use super::{Bound, Format, Head, MAX_FIELDS};
@@ -120,7 +120,7 @@ impl Influx {
     pub fn new(options: &InfluxOptions) -> Result<Self> {
         check_named_once(options)?;
         let columns = ColumnOptions {
-            time: Some(options.time.clone()),
+            time: Some(options.time.as_str().into()),
             time_format: options.precision.name().into(),
             sensor: options.sensor.clone(),
             measurements: options.measurements.clone(),
@@ -206,13 +206,8 @@ impl Influx {
         roles.push(Role::Time(time));
         roles.extend(series.map(Role::Sensor));
         roles.extend(table.map(Role::Text));
-        let layout = Layout {
-            roles,
-            sensor: None,
-            columns: self.columns.clone(),
-            schema: Arc::clone(schema),
-            origins: self.origins,
-        };
+        let roles = Roles { fields: roles, missing: Vec::new() };
+        let layout = Layout { sensor: None, ..Layout::new(&self.columns, schema, roles, "", self.origins) };
         let ignore_unknown = self.options.unknown_fields == UnknownFields::Ignore;
         let unit = self.options.precision.nanos();
         InfluxDecoder { keys, ignore_unknown, unit, time, series, table, layout }
@@ -241,6 +236,10 @@ impl Format for Influx {
     fn bind(&self, head: Head<'_>, schema: &Arc<Schema>) -> Result<Bound> {
         let decoder = Arc::new(self.decoder(schema));
         Ok(Bound { decoder, skip_bytes: skip_bom(head.bytes), skip_lines: 0 })
+    }
+
+    fn columns(&self) -> &Columns {
+        &self.columns
     }
 }
 

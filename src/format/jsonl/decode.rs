@@ -35,7 +35,10 @@ impl Decode for JsonDecoder {
     }
 
     fn decode(&self, chunk: &Chunk, sensors: &mut dyn SensorLookup) -> Result<Decoded> {
-        self.decode_by_lines(chunk, sensors, LINES)
+        match self.layout.is_plain() {
+            true => self.decode_by_lines(chunk, sensors, LINES),
+            false => self.decode_by_reference(chunk, sensors),
+        }
     }
 
     fn decode_by_reference(&self, chunk: &Chunk, sensors: &mut dyn SensorLookup) -> Result<Decoded> {
@@ -74,12 +77,15 @@ impl JsonDecoder {
     ) -> Result<(usize, usize)> {
         let (end, next) = line(text, at);
         if !text[at..end].trim_ascii().is_empty() {
-            match self.record(text, at, end, rows) {
-                Ok(()) => rows.accept(at, number, end - at)?,
-                Err(refusal) => rows.refuse(at, number, end - at, refusal),
-            }
+            let taken = self.record(text, at, end, rows);
+            rows.end(taken, at, number, end - at)?;
         }
         Ok((end, next))
+    }
+
+    /// Whether a field without a column is no reason to refuse its record.
+    pub(super) fn leaves_out(&self, name: &str) -> bool {
+        self.ignore_unknown || self.layout.columns.leaves_out(name)
     }
 
     fn record(&self, text: &[u8], start: usize, end: usize, rows: &mut Rows<'_>) -> Result<(), Refusal> {
@@ -96,7 +102,7 @@ impl JsonDecoder {
             match place_of(&self.names, name, order) {
                 Some(at) if values[at].is_none() => values[at] = Some(value),
                 Some(_) => return Err(Refusal::record(format!("field `{name}` stands twice"))),
-                None if self.ignore_unknown => {}
+                None if self.leaves_out(name) => {}
                 None => return Err(Refusal::record(format!("unknown field `{name}`"))),
             }
         }
@@ -114,7 +120,7 @@ impl JsonDecoder {
         rows: &mut Rows<'_>,
     ) -> Result<(), Refusal> {
         let content = value.map_or(Ok(None), field);
-        let content = content.map_err(|refusal| Refusal { column: Some(role.column()), ..refusal })?;
+        let content = content.map_err(|refusal| Refusal { column: role.column(), ..refusal })?;
         match (role, content) {
             (Role::Text(at), None) => rows.push_text(at, Span::NULL),
             // Text is carried as it is, spaces and all.

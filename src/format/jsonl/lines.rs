@@ -85,7 +85,7 @@ impl Shape {
             match place_of(&decoder.names, name, place).map(|field| &mut shape.places[field]) {
                 Some(field @ None) => *field = Some(place),
                 Some(Some(_)) => return None,
-                None if decoder.ignore_unknown => {}
+                None if decoder.leaves_out(name) => {}
                 None => return None,
             }
             let colon = skip_spaces(line, key + 1);
@@ -245,6 +245,8 @@ impl<'d, 'r, 'c> Lines<'d, 'r, 'c> {
                 Role::Time(at) => rows.times(at, |last, times| column.times(last, times)),
                 Role::Text(at) => rows.texts(at, |spans| run.spans(field, spans)),
                 Role::Sensor(_) => column.sensors(sensors, rows.sensors()),
+                // Parts are for the reference decoder alone.
+                Role::Skip | Role::Part { .. } => {}
             }
         }
         odd.sort_unstable();

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::columns::{ColumnOptions, Columns, Decimal, SAMPLE};
+use super::columns::{ColumnOptions, Columns, Decimal, Roles, SAMPLE, UnknownColumns};
 use super::rows::Layout;
 use super::{Bound, Format, Head, MAX_FIELDS};
 use crate::batch::Schema;
@@ -58,9 +58,15 @@ impl JsonLines {
     /// A configuration error that names the option.
     pub fn new(options: &JsonOptions, columns: &ColumnOptions) -> Result<Self> {
         let columns = ColumnOptions { decimal: Decimal::Point, ..columns.clone() };
-        let own = columns.time.iter().chain(&columns.sensor);
-        let named = columns.measurements.as_ref().map(|names| own.chain(names).cloned().collect());
-        Ok(Self { options: options.clone(), columns: Columns::new(&columns)?, named, origins: false })
+        if columns.unknown_columns == UnknownColumns::Ignore {
+            return Err(Error::config(
+                "unknown_columns = \"ignore\" has no meaning for JSON: records name their own fields",
+            )
+            .with_help("set unknown_fields = \"ignore\" to leave out what the first records did not have"));
+        }
+        let columns = Columns::new(&columns)?;
+        let named = columns.named_fields();
+        Ok(Self { options: options.clone(), columns, named, origins: false })
     }
 
     /// Whether batches say where their records came from.
@@ -69,22 +75,12 @@ impl JsonLines {
         self
     }
 
-    fn decoder(&self, head: Head<'_>, schema: &Arc<Schema>) -> Result<JsonDecoder> {
-        let mut names: Vec<String> = schema.fields().iter().map(|field| field.name.to_string()).collect();
-        let sensor = self.columns.file_sensor(head.stem).map(str::to_owned);
-        if sensor.is_some() {
-            names.remove(schema.sensor());
-        }
-        let roles = self.columns.roles(head.name, &names, schema)?;
-        let layout = Layout {
-            roles,
-            sensor,
-            columns: self.columns.clone(),
-            schema: Arc::clone(schema),
-            origins: self.origins,
-        };
+    fn decoder(&self, head: Head<'_>, schema: &Arc<Schema>) -> JsonDecoder {
+        let (names, fields) = self.columns.keys(schema).into_iter().unzip();
+        let roles = Roles { fields, missing: Vec::new() };
+        let layout = Layout::new(&self.columns, schema, roles, head.stem, self.origins);
         let ignore_unknown = self.options.unknown_fields == UnknownFields::Ignore;
-        Ok(JsonDecoder { names, ignore_unknown, layout })
+        JsonDecoder { names, ignore_unknown, layout }
     }
 }
 
@@ -129,8 +125,12 @@ impl Format for JsonLines {
     }
 
     fn bind(&self, head: Head<'_>, schema: &Arc<Schema>) -> Result<Bound> {
-        let decoder = Arc::new(self.decoder(head, schema)?);
+        let decoder = Arc::new(self.decoder(head, schema));
         Ok(Bound { decoder, skip_bytes: skip_bom(head.bytes), skip_lines: 0 })
+    }
+
+    fn columns(&self) -> &Columns {
+        &self.columns
     }
 }
 

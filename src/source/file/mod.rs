@@ -3,6 +3,7 @@
 mod address;
 mod beginning;
 mod blocks;
+mod columns;
 mod decompress;
 mod descriptors;
 mod fingerprint;
@@ -283,6 +284,7 @@ impl Source for FileSource {
 
     fn remarks(&self) -> Vec<String> {
         let mut remarks = self.remarks.clone();
+        remarks.extend(self.format.columns().remarks());
         match &self.open {
             Some(Open::Sockets(sockets)) => remarks.push(sockets.remark()),
             Some(Open::Growing(follower)) => remarks.extend(follower.remarks()),

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::columns::joined;
 use super::follow::Follower;
 use super::open_file::{await_head, head};
 use super::options::FileOptions;
@@ -57,12 +58,16 @@ impl FileSource {
         let (schema, blocks) = match before {
             Some(schema) => (schema, None),
             // Nobody has sent anything yet: the options have to say it all.
-            None if is_address => (Arc::new(format.schema(head(first, &[], true)?).map_err(unnamed)?), None),
+            None if is_address => {
+                let schema = format.schema(head(first, &[], true)?).map_err(unnamed)?;
+                (Arc::new(format.columns().declared(&schema)?), None)
+            }
             None => {
                 let mut blocks = Blocks::open(first, options)?;
                 await_head(first, &mut blocks, options, |head| format.knows_columns(head))?;
                 let (bytes, is_whole) = blocks.head()?;
-                (Arc::new(format.schema(head(first, bytes, is_whole)?)?), Some(blocks))
+                let schema = format.schema(head(first, bytes, is_whole)?)?;
+                (Arc::new(joined(&*format, schema, &files[1..], options)?), Some(blocks))
             }
         };
         let mut source = Self::new(format, files, schema, is_address.then_some(Open::Unbound), options);
@@ -88,17 +93,19 @@ impl FileSource {
         // A glob that fits nothing yet may do later, if the columns are known.
         let files = options.files(extensions).unwrap_or_default();
         let is_plain = |file: &&InputFile| !file.path.as_ref().is_some_and(|path| paths::is_packed(path));
-        let first = files.iter().filter(is_plain).find(|file| !file.is_empty());
-        let mut source = match (&open.resume, first) {
+        let there: Vec<_> = files.iter().filter(is_plain).filter(|file| !file.is_empty()).cloned().collect();
+        let mut source = match (&open.resume, there.is_empty()) {
             (Some(resume), _) => Self::new(format, Vec::new(), columns_before(resume)?, None, open),
-            (None, Some(first)) => Self::open(format, vec![first.clone()], open)?,
-            (None, None) => {
+            (None, false) => Self::open(format, there, open)?,
+            (None, true) => {
                 let name = options.patterns().first().map_or("", String::as_str);
                 let head = Head { name, stem: "", bytes: &[], is_whole: true };
-                let schema = Arc::new(format.schema(head).map_err(unnamed)?);
-                Self::new(format, Vec::new(), schema, None, open)
+                let schema = format.columns().declared(&format.schema(head).map_err(unnamed)?)?;
+                Self::new(format, Vec::new(), Arc::new(schema), None, open)
             }
         };
+        // They are the follower's to read.
+        source.files.truncate(1);
         source.total = None;
         let follower = Follower::open(options.patterns(), extensions, source.layout())?;
         source.open = Some(Open::Growing(Box::new(follower)));

@@ -1,0 +1,71 @@
+//! What the options want a column for, by its name.
+
+use super::{ColumnOptions, Columns, Composite};
+use crate::batch::Pattern;
+
+/// What a column of the input is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Use {
+    /// It is the time.
+    Time,
+    /// It is this part of the time.
+    TimePart(usize),
+    /// It is the sensor.
+    Sensor,
+    /// It is this part of the sensor's name.
+    SensorPart(usize),
+    /// It is a measurement, because the options say so.
+    Measurement,
+    /// It is a measurement or text, as its values say, or as the options do.
+    Value,
+    /// It is not read.
+    Skip,
+}
+
+/// The patterns of `measurements` and `columns`.
+#[derive(Clone, Debug)]
+pub(super) struct Selection {
+    pub(super) measurements: Option<Vec<Pattern>>,
+    pub(super) columns: Option<Vec<Pattern>>,
+}
+
+impl Selection {
+    pub(super) fn new(options: &ColumnOptions) -> Self {
+        let patterns = |texts: &Option<Vec<String>>| {
+            texts.as_ref().map(|texts| texts.iter().map(|text| Pattern::new(text.as_str())).collect())
+        };
+        Self { measurements: patterns(&options.measurements), columns: patterns(&options.columns) }
+    }
+}
+
+fn any(patterns: Option<&Vec<Pattern>>, name: &str) -> bool {
+    patterns.is_some_and(|patterns| patterns.iter().any(|pattern| pattern.fits(name)))
+}
+
+impl Columns {
+    /// What the column called `name` is for.
+    pub(super) fn use_of(&self, name: &str) -> Use {
+        let part = |made: &Option<Composite>| made.as_ref().and_then(|made| made.part(name));
+        let is = |single: Option<&str>| single == Some(name);
+        if let Some(part) = part(&self.made_time) {
+            Use::TimePart(part)
+        } else if let Some(part) = part(&self.made_sensor) {
+            Use::SensorPart(part)
+        } else if is(self.single_time()) {
+            Use::Time
+        } else if is(self.single_sensor()) {
+            Use::Sensor
+        } else if any(self.selection.measurements.as_ref(), name) {
+            Use::Measurement
+        } else if self.selection.columns.is_none() || any(self.selection.columns.as_ref(), name) {
+            Use::Value
+        } else {
+            Use::Skip
+        }
+    }
+
+    /// Whether a field that records call `name` is left out because nobody asks for it.
+    pub fn leaves_out(&self, name: &str) -> bool {
+        self.selection.columns.is_some() && self.use_of(self.renamed(name)) == Use::Skip
+    }
+}
