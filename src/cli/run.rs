@@ -34,7 +34,12 @@ pub(super) fn run_resolved(args: &RunArgs, resolved: &Resolved, mut options: Run
     if options.state.is_some() && !args.drive.quiet {
         output::note(&deliveries(&resolved.pipeline));
     }
-    options.open.record = args.record.as_deref().map(Recorder::create).transpose()?;
+    options.open.record = match (&args.record, &options.state) {
+        (Some(path), None) => Some(Recorder::create(path)?),
+        // Its checkpoint knows whether it was begun.
+        (Some(path), Some(_)) => Some(Recorder::resumable(path)),
+        (None, _) => None,
+    };
     let profile = args.profile.as_deref().map(Profile::start).transpose()?;
     let report = drive_with(resolved, &args.drive, &options)?;
     options.open.record.map_or(Ok(()), |recorder| recorder.finish())?;
@@ -47,6 +52,7 @@ pub(super) fn run_resolved(args: &RunArgs, resolved: &Resolved, mut options: Run
     if let Some(path) = &args.report {
         output::private_file(path, &report_text(&resolved.pipeline, &report))?;
     }
+    report.check_complete()?;
     if report.is_paused && resolved.pipeline.source.traits().is_bounded {
         // Whoever goes on with the output must not take it for whole.
         return Err(Error::new(ErrorKind::Interrupted, "stopped before the end of the input")

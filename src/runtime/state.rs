@@ -24,7 +24,7 @@ use crate::files::{Disk, FileSystem};
 use crate::pipeline::{Order, Pipeline, Plan};
 use crate::sensor::{SensorIds, SharedSensors};
 use crate::sink::{Job, Outset, Repeat};
-use crate::source::Resumption;
+use crate::source::{OpenOptions, Resumption};
 use crate::time::Clock;
 
 /// How a run that goes on after a restart keeps its checkpoints.
@@ -250,7 +250,8 @@ impl State {
         outputs.into_iter().try_for_each(|output| output.check_published(&*self.options.files))?;
         let place = self.resume.as_ref().and_then(|resume| resume.source.as_deref());
         let Some(place) = place.filter(|_| traits.is_replayable) else { return Ok(()) };
-        let Ok(mut source) = Inlet::open(&*pipeline.source, &options.open) else { return Ok(()) };
+        let open = OpenOptions { record: None, ..options.open.clone() };
+        let Ok(mut source) = Inlet::open(&*pipeline.source, &open) else { return Ok(()) };
         let over = "this run was over already, and its input is no longer what it was";
         source.restore(place).map_err(|error| error.with_context(over))?;
         let sensors = Arc::new(SharedSensors::new(pipeline.input.sensor_limits(&*pipeline.source)));
@@ -268,6 +269,12 @@ impl State {
         // What is complete needs its input no more.
         let finishes = self.options.finishes || found.ending != Ending::Running;
         Some(Resumption { place, finishes })
+    }
+
+    /// The checkpoint to go on from. What stages and sinks keep may be large: it is not held for the whole run.
+    pub(crate) fn take_resume(&mut self) -> Option<Resume> {
+        self.found = None;
+        self.resume.take()
     }
 
     /// Keeps that the output of the checkpoint that was found has been published.
