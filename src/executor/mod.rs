@@ -18,6 +18,7 @@ use crate::error::{Error, Result};
 use crate::pipeline::plan::stage_label;
 use crate::pipeline::{Pipeline, Plan, plan};
 use crate::runtime::drain::{Drain, FirstPass};
+use crate::runtime::effects::without_effect;
 use crate::runtime::inlet::Inlet;
 use crate::runtime::outlet::Outlets;
 use crate::runtime::state::{State, after_the_end, open_state};
@@ -140,6 +141,7 @@ fn run_by<R: Reading>(
     reading.drive("run", observer, &mut outlets)?;
     reading.conclude(outlets, &mut report)?;
     reading.close(&mut report)?;
+    report.remarks.extend(without_effect(pipeline, &sensors.read()));
     report.elapsed = start.elapsed();
     report.check()?;
     Ok(report)

@@ -26,6 +26,7 @@ use crate::error::guard::caught;
 use crate::error::{Error, Result};
 use crate::pipeline::{Pipeline, plan};
 use crate::runtime::crew::Crew;
+use crate::runtime::effects::without_effect;
 use crate::runtime::inlet::Inlet;
 use crate::runtime::outlet::Outlets;
 use crate::runtime::setup::Setup;
@@ -117,6 +118,7 @@ fn run_guarded(
     crew.finish(driven?, !pauses, &mut outlets)?;
     conclude(&mut crew, &source, ended, outlets, &mut report)?;
     crew.close(&mut report);
+    report.remarks.extend(without_effect(pipeline, &sensors.read()));
     report.elapsed = start.elapsed();
     report.check()?;
     Ok(report)
