@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{MaxRejects, Order, Pipeline, SinkEntry};
+use super::agreement;
+use super::{MaxRejects, Order, Pipeline};
 use crate::batch::Schema;
 use crate::error::guard::{caught, guarded};
 use crate::error::{Error, Part, Result};
@@ -43,7 +44,7 @@ impl Plan {
         }
         for (at, sink) in pipeline.sinks.iter().enumerate() {
             let label = format!("sink {at} ({})", sink.spec.name());
-            let check = || check_sensors(sink).and_then(|()| sink.spec.check(&schemas[stages.len()]));
+            let check = || sink.matchers().and_then(|_| sink.spec.check(&schemas[stages.len()]));
             guarded(&label, check).map_err(|error| error.with_part(Part::Sink(at)))?;
         }
         check_files(pipeline)?;
@@ -80,6 +81,7 @@ pub fn stages(pipeline: &Pipeline) -> Result<Vec<Arc<dyn Stage>>> {
     } else if pipeline.input.disorder.is_some() {
         return Err(Error::config("`disorder` has no meaning without `order = \"time\"`"));
     }
+    agreement::apply(pipeline, &mut stages)?;
     Ok(stages)
 }
 
@@ -89,17 +91,6 @@ pub fn stage_label(pipeline: &Pipeline, at: usize, stage: &dyn Stage) -> String 
     match at.checked_sub(pipeline.stages_before()) {
         None => stage.name().to_owned(),
         Some(at) => format!("stage {at} ({})", stage.name()),
-    }
-}
-
-/// Which sensors a sink is given is a question of records: what was set aside may be of no sensor.
-fn check_sensors(sink: &SinkEntry) -> Result<()> {
-    match (sink.matchers()?, sink.spec.takes()) {
-        (Some(_), Takes::Rejections) => {
-            Err(Error::config("`sensors` has no effect here: what was set aside is given to this sink whole")
-                .with_help("leave `sensors` out"))
-        }
-        _ => Ok(()),
     }
 }
 

@@ -32,6 +32,7 @@ use serde::Serialize;
 use crate::batch::{Batch, Schema};
 use crate::error::{Error, Result};
 use crate::sensor::Sensors;
+use crate::time::Agreement;
 
 pub use crate::registry::parameters_of;
 pub use crate::sensor::{OfSensors, PerSensor, Rules, matcher};
@@ -107,14 +108,15 @@ pub trait Stage: Send + Sync {
         None
     }
 
-    /// The patterns of sensor names that its options have: one that fits no sensor of a run is said at its end.
-    fn sensor_patterns(&self) -> Vec<String> {
-        Vec::new()
-    }
-
     /// Whether it may set records aside, so that batches must say where their records came from.
     fn needs_origins(&self) -> bool {
         false
+    }
+
+    /// The same stage, for which `agreement` says how many sensors must have reached a time for it to count (clause 22). `None` for a
+    /// stage that does not go by how far the source has come.
+    fn with_agreement(&self, _agreement: Agreement) -> Option<Arc<dyn Stage>> {
+        None
     }
 
     /// What it keeps between records and how much, for `explain`.

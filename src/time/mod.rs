@@ -29,6 +29,7 @@ mod iso8601;
 mod parser;
 mod pattern;
 mod quiet;
+mod reached;
 mod rfc3339;
 mod serial;
 #[cfg(test)]
@@ -46,7 +47,8 @@ pub use error::TimeError;
 pub use folds::Folds;
 pub use parser::{EpochUnit, TimeFormat, TimeParser};
 pub use pattern::Pattern;
-pub use quiet::{Deadlines, Reached, quiet_at};
+pub use quiet::{Deadlines, quiet_at};
+pub use reached::{Agreement, Reached};
 pub use serial::DayCount;
 pub use timestamp::Timestamp;
 pub use watermark::Watermark;

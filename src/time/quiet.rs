@@ -1,65 +1,13 @@
-//! What records alone say about how far their source has come, and who has fallen silent meanwhile (clause 22).
+//! Who has fallen silent, as the records alone say (clause 22).
 //!
-//! Everything here follows from the records, one after the other: no clock on the wall, no batches. A stage tells a [`Reached`] of each
-//! record; [`quiet_at`] says from when on a sensor is quiet, and [`Deadlines`] which sensors have become so.
+//! Everything here follows from the records, one after the other: no clock on the wall, no batches. A stage tells a
+//! [`Reached`](super::Reached) of each record; [`quiet_at`] says from when on a sensor is quiet, and [`Deadlines`] which sensors have
+//! become so.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 
-use serde::{Deserialize, Serialize};
-
 use super::{Timestamp, Watermark};
-
-/// How far a source has come: its watermark is the newest time that two of its sensors have reached.
-///
-/// A clock that runs ahead moves nobody else: it takes a second one that agrees. With one sensor only there is no watermark.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Reached<K> {
-    /// The newest time of all, and whose it is.
-    newest: Option<(Timestamp, K)>,
-    /// The newest time of all others.
-    watermark: Watermark,
-}
-
-impl<K: Copy + PartialEq> Default for Reached<K> {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl<K: Copy + PartialEq> Reached<K> {
-    /// Of a source that has not begun.
-    #[must_use]
-    pub const fn new() -> Self {
-        Self { newest: None, watermark: Watermark::new() }
-    }
-
-    /// Takes note of a record of `sensor` at `time`; gives the watermark after it.
-    #[inline]
-    pub fn note(&mut self, sensor: K, time: Timestamp) -> Watermark {
-        match self.newest {
-            Some((newest, _)) if time <= newest && self.watermark.has_reached(time) => {}
-            Some((newest, leader)) if time > newest => {
-                if leader != sensor {
-                    self.watermark.advance(newest);
-                }
-                self.newest = Some((time, sensor));
-            }
-            Some((_, leader)) if leader == sensor => {}
-            Some(_) => {
-                self.watermark.advance(time);
-            }
-            None => self.newest = Some((time, sensor)),
-        }
-        self.watermark
-    }
-
-    /// The newest time that two sensors have reached.
-    #[must_use]
-    pub const fn watermark(&self) -> Watermark {
-        self.watermark
-    }
-}
 
 /// The watermark at which a sensor is quiet: `bound` nanoseconds past its `newest` time, and past `seen`, the watermark when it last
 /// reported. So a sensor that merely lags behind is not quiet as long as it reports. `None` if that is beyond all times.
@@ -162,20 +110,6 @@ mod tests {
     }
 
     #[test]
-    fn clause_22_it_takes_two_to_move_the_watermark() {
-        let mut reached = Reached::new();
-        let mut note = |sensor: char, time| reached.note(sensor, at(time)).get().map(Timestamp::as_nanos);
-        assert_eq!(note('a', 5), None);
-        assert_eq!(note('a', 100), None);
-        assert_eq!(note('b', 7), Some(7));
-        assert_eq!(note('a', i64::MAX), Some(7), "a clock that runs ahead");
-        assert_eq!(note('b', 8), Some(8));
-        assert_eq!(note('c', 3), Some(8));
-        assert_eq!(note('c', 9), Some(9));
-        assert_eq!(note('b', i64::MAX), Some(i64::MAX));
-    }
-
-    #[test]
     fn clause_22_nobody_is_quiet_beyond_the_end_of_time() {
         let mut seen = Watermark::new();
         assert_eq!(quiet_at(at(3), seen, 4), Some(at(7)));
@@ -187,19 +121,6 @@ mod tests {
     }
 
     proptest! {
-        #[test]
-        fn clause_22_the_watermark_is_the_second_largest_of_the_newest_times(
-            records in proptest::collection::vec((0..4usize, prop_oneof![-9..9i64, any::<i64>()]), 0..60),
-        ) {
-            let (mut reached, mut newest) = (Reached::new(), [None; 4]);
-            for (sensor, time) in records {
-                newest[sensor] = newest[sensor].max(Some(time));
-                let mut sorted = newest;
-                sorted.sort();
-                prop_assert_eq!(reached.note(sensor, at(time)).get(), sorted[2].map(at));
-            }
-        }
-
         #[test]
         fn clause_22_the_quiet_are_those_whose_deadline_has_come(
             steps in proptest::collection::vec((0..5usize, 0..9i64, 1..40i64), 1..80), bound in 0..50i64,

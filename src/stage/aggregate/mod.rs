@@ -15,7 +15,7 @@ use super::{Process, Reach, Stage, parameters_of};
 use crate::batch::{Field, FieldKind, Schema};
 use crate::error::{Error, Result};
 use crate::registry::Component;
-use crate::time::parse_duration;
+use crate::time::{Agreement, parse_duration};
 
 /// One record a sensor, for the whole input or for every interval of a duration. Nulls, NaN and infinities are skipped.
 /// Other columns than the time, the sensor and the measurements do not go on.
@@ -33,6 +33,10 @@ pub struct Aggregate {
     pub columns: Option<Vec<String>>,
     /// The names of the new columns; {column} stands for the measurement's, {statistic} for what is said of it.
     pub into: String,
+    /// How many sensors must have reached a time for others to be quiet by it: what `agree` in the source's options says.
+    #[serde(skip)]
+    #[schemars(skip)]
+    pub agreement: Agreement,
 }
 
 inventory::submit! { Component::stage::<Aggregate>("aggregate", "one record a sensor, or a sensor and interval: count, mean, extremes, quantiles") }
@@ -63,6 +67,7 @@ impl Default for Aggregate {
             quantiles: Vec::new(),
             columns: None,
             into: "{column}_{statistic}".into(),
+            agreement: Agreement::default(),
         }
     }
 }
@@ -76,6 +81,7 @@ struct Bound {
     every: Option<i64>,
     statistics: Vec<Statistic>,
     quantiles: Vec<f64>,
+    agreement: Agreement,
 }
 
 impl Aggregate {
@@ -104,7 +110,8 @@ impl Aggregate {
             error.with_help("let `into` contain {column} and {statistic}, and name nothing twice")
         })?;
         let (statistics, quantiles) = (self.statistics.clone(), self.quantiles.clone());
-        Ok(Bound { output: Arc::new(output), columns, every, statistics, quantiles })
+        let agreement = self.agreement;
+        Ok(Bound { output: Arc::new(output), columns, every, statistics, quantiles, agreement })
     }
 
     fn check(&self) -> Result<()> {
@@ -175,6 +182,10 @@ impl Stage for Aggregate {
 
     fn needs_origins(&self) -> bool {
         self.every.is_some()
+    }
+
+    fn with_agreement(&self, agreement: Agreement) -> Option<Arc<dyn Stage>> {
+        self.every.is_some().then(|| Arc::new(Self { agreement, ..self.clone() }) as Arc<dyn Stage>)
     }
 
     fn memory(&self) -> String {

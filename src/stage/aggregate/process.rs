@@ -23,7 +23,7 @@ pub(super) struct Aggregating {
     places: Vec<Place>,
     /// By sensor, then by measurement.
     summaries: Vec<Summary>,
-    reached: Reached<SensorId>,
+    reached: Reached,
     /// Of sensors with an open interval.
     deadlines: Deadlines<SensorId>,
 }
@@ -40,8 +40,9 @@ struct Place {
     is_looked_after: bool,
 }
 
-/// A [`Place`] at rest: its state, the start of its interval, and the watermark when its sensor last reported.
-type SavedPlace = (State, i64, Watermark);
+/// A [`Place`] at rest: its state, the start of its interval, the watermark when its sensor last reported, and the newest time of its
+/// sensor, if that has been noted.
+type SavedPlace = (State, i64, Watermark, Option<Timestamp>);
 
 /// What is to be said of a sensor's interval.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,12 +84,12 @@ impl Place {
         quiet_at(Timestamp::from_nanos(end), self.seen, every)
     }
 
-    fn saved(&self) -> SavedPlace {
-        (self.state, self.interval.first, self.seen)
+    fn saved(&self, newest: Option<Timestamp>) -> SavedPlace {
+        (self.state, self.interval.first, self.seen, newest)
     }
 
     /// `None` where it does not begin an interval of length `every`.
-    fn restored((state, first, seen): SavedPlace, every: Option<i64>) -> Option<Self> {
+    fn restored((state, first, seen, _): SavedPlace, every: Option<i64>) -> Option<Self> {
         let interval = match every {
             Some(every) if state != State::None => Interval::around(first, every),
             _ => ALWAYS,
@@ -123,7 +124,7 @@ impl Aggregating {
         Self {
             places: Vec::new(),
             summaries: Vec::new(),
-            reached: Reached::new(),
+            reached: Reached::new(bound.agreement),
             deadlines: Deadlines::new(bound.every.unwrap_or(0)),
             bound,
         }
@@ -162,7 +163,7 @@ impl Aggregating {
         let mut leaving = Leaving::new(&self.bound);
         let times = batch.times().unwrap_or_default();
         for (row, (&id, &time)) in batch.sensors().iter().zip(times).enumerate() {
-            let watermark = self.reached.note(id, time);
+            let watermark = self.reached.note(id.0, time);
             let (place, time) = (&mut self.places[id.index()], time.as_nanos());
             place.seen = watermark;
             let is_open = place.is_open_at(time);
@@ -289,12 +290,14 @@ impl Process for Aggregating {
     }
 
     fn save(&self) -> Result<Vec<u8>> {
-        let places: Vec<_> = self.places.iter().map(Place::saved).collect();
-        state::to_bytes(&(self.reached, places, &self.summaries))
+        let newest = (0..).map(|sensor| self.reached.newest(sensor));
+        let places: Vec<_> =
+            self.places.iter().zip(newest).map(|(place, newest)| place.saved(newest)).collect();
+        state::to_bytes(&(self.reached.watermark(), places, &self.summaries))
     }
 
     fn restore(&mut self, state: &[u8], sensors: &Sensors) -> Result<()> {
-        let (reached, places, summaries): (_, Vec<SavedPlace>, Vec<Summary>) = state::from_bytes(state)?;
+        let (watermark, places, summaries): (_, Vec<SavedPlace>, Vec<Summary>) = state::from_bytes(state)?;
         let empty = Summary::new(&self.bound);
         if summaries.len() != places.len() * self.bound.columns.len()
             || !summaries.iter().all(|summary| summary.is_like(&empty))
@@ -305,6 +308,8 @@ impl Process for Aggregating {
             return Err(Error::data("the saved state is of more sensors than there are"));
         }
         let every = self.bound.every;
+        let newest = places.iter().map(|&(_, _, _, newest)| newest);
+        let reached = Reached::restored(self.bound.agreement, watermark, newest);
         let places: Option<Vec<_>> = places.into_iter().map(|saved| Place::restored(saved, every)).collect();
         self.places = places.ok_or_else(|| Error::data("the saved state is of other intervals"))?;
         (self.reached, self.summaries, self.deadlines) =

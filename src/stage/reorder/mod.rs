@@ -17,7 +17,7 @@ use crate::batch::{Batch, SavedBatch, Schema};
 use crate::error::{Error, RejectionKind, Result};
 use crate::kernel::prefetch::prefetch;
 use crate::sensor::{SensorId, Sensors};
-use crate::time::{Deadlines, Reached, Watermark, format_duration};
+use crate::time::{Agreement, Deadlines, Reached, Watermark, format_duration};
 
 /// Sorts each series by (timestamp, input order).
 #[derive(Clone, Debug)]
@@ -26,6 +26,8 @@ pub struct Reorder {
     disorder: i64,
     /// Bytes of text that may wait.
     room: usize,
+    /// How many sensors must agree on how far the source has come.
+    agreement: Agreement,
 }
 
 /// How many records before its own a series' memory is asked for.
@@ -37,7 +39,7 @@ const ROOM: usize = 2 << 30;
 impl Reorder {
     /// Sorts within `disorder` nanoseconds.
     pub fn new(disorder: i64) -> Self {
-        Self { disorder, room: ROOM }
+        Self { disorder, room: ROOM, agreement: Agreement::default() }
     }
 }
 
@@ -71,13 +73,18 @@ impl Stage for Reorder {
             live: 0,
             series: PerSensor::default(),
             next: 0,
-            reached: Reached::new(),
+            reached: Reached::new(self.agreement),
+            agreement: self.agreement,
             deadlines: Deadlines::new(self.disorder),
         }))
     }
 
     fn needs_origins(&self) -> bool {
         true
+    }
+
+    fn with_agreement(&self, agreement: Agreement) -> Option<Arc<dyn Stage>> {
+        Some(Arc::new(Self { agreement, ..self.clone() }))
     }
 
     fn memory(&self) -> String {
@@ -96,7 +103,8 @@ struct Sorting {
     series: PerSensor<Series>,
     /// The ordinal of the next record.
     next: u64,
-    reached: Reached<SensorId>,
+    reached: Reached,
+    agreement: Agreement,
     /// Of sensors that have records waiting.
     deadlines: Deadlines<SensorId>,
 }
@@ -105,7 +113,7 @@ struct Sorting {
 #[derive(Serialize, Deserialize)]
 struct Saved {
     next: u64,
-    reached: Reached<SensorId>,
+    watermark: Watermark,
     /// By sensor.
     series: Vec<Option<Progress>>,
     /// By record.
@@ -118,7 +126,7 @@ impl Sorting {
     /// that are quiet by now. Gives the reason if it is late.
     #[inline]
     fn admit(&mut self, sensor: SensorId, record: Waiting, leaving: &mut Vec<u32>) -> Option<String> {
-        let watermark = self.reached.note(sensor, record.0);
+        let watermark = self.reached.note(sensor.0, record.0);
         let series = self.series.get_or_insert_with(sensor, Series::new);
         let due = series.note(record.0, watermark, self.disorder);
         let late = series.is_late(record.0, due).then(|| series.lateness(record.0, due));
@@ -165,12 +173,12 @@ impl Sorting {
         let series = self.series.as_slice().iter();
         let series = series.map(|place| place.as_ref().map(Series::progress)).collect();
         let records = SavedBatch::from(&self.store.take(&places));
-        Saved { next: self.next, reached: self.reached, series, ordinals, records }
+        Saved { next: self.next, watermark: self.reached.watermark(), series, ordinals, records }
     }
 
     /// Goes on from what was saved.
     fn take_over(&mut self, saved: Saved, sensors: &Sensors) -> Result<()> {
-        let Saved { next, reached, series, ordinals, records } = saved;
+        let Saved { next, watermark, series, ordinals, records } = saved;
         let wrong = || Error::data("the saved state is not one of records that wait to be put in order");
         let store = records.into_batch(Arc::clone(self.store.schema()), sensors)?;
         let are_ascending =
@@ -178,6 +186,8 @@ impl Sorting {
         if ordinals.len() != store.len() || !are_ascending || series.len() > sensors.len() {
             return Err(wrong());
         }
+        let newest = series.iter().map(|place| place.map(|(newest, ..)| newest));
+        let reached = Reached::restored(self.agreement, watermark, newest);
         let series: Vec<_> = series.into_iter().map(|place| place.map(Series::from)).collect();
         let (mut series, mut deadlines) = (PerSensor::from(series), Deadlines::new(self.disorder));
         let times = store.times().unwrap_or_default().iter();
@@ -387,6 +397,26 @@ mod tests {
             (0..60).flat_map(|time| [(0, time), (1, time - 3), (2, time + year), (3, time - 7)]).collect();
         let result = run(&Reorder::new(5), &table(&rows), 7);
         assert!(result.flow.rejections.is_empty(), "{:?}", result.flow.rejections[0]);
+    }
+
+    #[test]
+    fn clause_9_a_whole_gateway_whose_clock_jumps_ahead_makes_nobody_late() {
+        let day = 24 * 3_600_000_000_000;
+        // Two of 30 sensors jump ahead; of two records of a sensor, the second is always the older one.
+        for (gateway, jump) in [([0, 1], 21), ([13, 14], 21), ([28, 29], 20)] {
+            let rows: Vec<(u8, i64)> = (0..50)
+                .flat_map(|turn: i64| {
+                    let ahead = move |sensor| if turn >= jump && gateway.contains(&sensor) { day } else { 0 };
+                    (0..30)
+                        .map(move |sensor| (sensor, 10 * (turn ^ 1) + i64::from(sensor % 3) + ahead(sensor)))
+                })
+                .collect();
+            let result = run(&Reorder::new(20), &table(&rows), 7);
+            assert!(result.flow.rejections.is_empty(), "{:?}", result.flow.rejections[0]);
+            // Where two are enough, they make others late.
+            let two = Reorder::new(20).with_agreement(Agreement::Sensors(2)).expect("one with a watermark");
+            assert!(!run(&*two, &table(&rows), 7).flow.rejections.is_empty());
+        }
     }
 
     #[test]
