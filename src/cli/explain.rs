@@ -7,9 +7,8 @@ use serde_json::Value;
 use super::args::ValidateArgs;
 use super::exit::Outcome;
 use super::load;
-use super::output::{self, Page};
+use super::output;
 use crate::batch::Schema;
-use crate::error::visible;
 use crate::pipeline::{Delivery, Order, Pipeline, Plan, SinkEntry};
 use crate::sink::{Repeat, Takes};
 use crate::stage::{Reach, Stage};
@@ -17,35 +16,31 @@ use crate::stage::{Reach, Stage};
 pub(super) fn explain(args: &ValidateArgs) -> Outcome {
     let resolved = load::pipeline(&args.pipeline)?;
     let plan = load::plan(&resolved)?;
-    output::page(&explanation(&resolved.pipeline, &plan))
+    output::data(&explanation(&resolved.pipeline, &plan))
 }
 
-fn explanation(pipeline: &Pipeline, plan: &Plan) -> Page {
-    let mut text = Page::default();
-    let options = pipeline.parameters();
-    source(pipeline, plan, &options.source, &mut text);
+fn explanation(pipeline: &Pipeline, plan: &Plan) -> String {
+    let mut text = String::new();
+    source(pipeline, plan, &mut text);
     let first = pipeline.stages_before();
     for (at, stage) in plan.stages.iter().enumerate() {
-        let (label, options) = match at.checked_sub(first) {
-            Some(at) => (format!("stage {at}: {}", stage.name()), options.stages[at].clone()),
-            None => (format!("before the stages: {}", stage.name()), stage.parameters()),
+        let label = match at.checked_sub(first) {
+            Some(at) => format!("stage {at}: {}", stage.name()),
+            None => format!("before the stages: {}", stage.name()),
         };
-        let _ = writeln!(text, "\n{label}");
-        parameters(&options, &mut text);
-        describe_stage(&**stage, &plan.schemas[at], &plan.schemas[at + 1], &mut text);
+        describe_stage(&label, &**stage, &plan.schemas[at], &plan.schemas[at + 1], &mut text);
     }
     for (at, (sink, delivery)) in pipeline.sinks.iter().zip(pipeline.deliveries()).enumerate() {
-        let _ = writeln!(text, "\nsink {at}: {}", sink.spec.name());
-        parameters(&options.sinks[at], &mut text);
-        describe_sink(sink, delivery, plan, &mut text);
+        describe_sink(at, sink, delivery, plan, &mut text);
     }
     passes(pipeline, plan, &mut text);
     text
 }
 
-fn source(pipeline: &Pipeline, plan: &Plan, options: &Value, text: &mut Page) {
+fn source(pipeline: &Pipeline, plan: &Plan, text: &mut String) {
     let _ = writeln!(text, "source: {}", pipeline.source.name());
-    parameters(options, text);
+    parameters(&pipeline.source.parameters(), text);
+    parameters(&serde_json::to_value(&pipeline.input).unwrap_or_default(), text);
     let traits = pipeline.source.traits();
     let ends = if traits.is_bounded { "ends" } else { "does not end" };
     let again = if traits.is_replayable { "can be read again" } else { "can be read only once" };
@@ -53,15 +48,16 @@ fn source(pipeline: &Pipeline, plan: &Plan, options: &Value, text: &mut Page) {
     let _ = writeln!(text, "  columns: {}", columns(&plan.schemas[0]));
     let files = pipeline.source.files();
     if !files.is_empty() {
-        let names: Vec<_> =
-            files.iter().take(5).map(|file| visible(&file.display().to_string()).into_owned()).collect();
+        let names: Vec<_> = files.iter().take(5).map(|file| file.display().to_string()).collect();
         let more = files.len().saturating_sub(5);
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         let _ = writeln!(text, "  reads {}{more}", names.join(", "));
     }
 }
 
-fn describe_stage(stage: &dyn Stage, input: &Schema, output: &Schema, text: &mut Page) {
+fn describe_stage(label: &str, stage: &dyn Stage, input: &Schema, output: &Schema, text: &mut String) {
+    let _ = writeln!(text, "\n{label}");
+    parameters(&stage.parameters(), text);
     let reach = match stage.reach() {
         Reach::Row => "row: each record alone, on any thread",
         Reach::Series => "series: all earlier records of its sensor, in order",
@@ -73,7 +69,7 @@ fn describe_stage(stage: &dyn Stage, input: &Schema, output: &Schema, text: &mut
         .fields()
         .iter()
         .filter(|field| input.index_of(&field.name).is_none())
-        .map(|field| format!("{} ({})", visible(&field.name), field.kind))
+        .map(|field| format!("{} ({})", field.name, field.kind))
         .collect();
     if !added.is_empty() {
         let _ = writeln!(text, "  adds: {}", added.join(", "));
@@ -81,10 +77,12 @@ fn describe_stage(stage: &dyn Stage, input: &Schema, output: &Schema, text: &mut
     let _ = writeln!(text, "  columns out: {}", columns(output));
 }
 
-fn describe_sink(sink: &SinkEntry, delivery: Delivery, plan: &Plan, text: &mut Page) {
+fn describe_sink(at: usize, sink: &SinkEntry, delivery: Delivery, plan: &Plan, text: &mut String) {
     let spec = &sink.spec;
+    let _ = writeln!(text, "\nsink {at}: {}", spec.name());
+    parameters(&spec.parameters(), text);
     let sensors = match &sink.sensors {
-        Some(patterns) => format!("the sensors {}", visible(&patterns.join(", "))),
+        Some(patterns) => format!("the sensors {}", patterns.join(", ")),
         None => "all sensors".to_owned(),
     };
     let _ = match spec.takes() {
@@ -93,8 +91,7 @@ fn describe_sink(sink: &SinkEntry, delivery: Delivery, plan: &Plan, text: &mut P
     };
     let appears = match (spec.file(), spec.is_stdout()) {
         (Some(file), _) => {
-            let file = file.display().to_string();
-            format!("{} appears when complete, or not at all; an older one stays until then", visible(&file))
+            format!("{} appears when complete, or not at all; an older one stays until then", file.display())
         }
         (None, true) => "standard output, as the records come".to_owned(),
         (None, false) => "handed over as the records come".to_owned(),
@@ -108,7 +105,7 @@ fn describe_sink(sink: &SinkEntry, delivery: Delivery, plan: &Plan, text: &mut P
     let _ = writeln!(text, "  with --state: {delivery}: {}", delivery.meaning());
 }
 
-fn passes(pipeline: &Pipeline, plan: &Plan, text: &mut Page) {
+fn passes(pipeline: &Pipeline, plan: &Plan, text: &mut String) {
     let first = pipeline.stages_before();
     let fitted = plan.stages.iter().enumerate().filter(|(_, stage)| stage.reach() == Reach::Global);
     let fitted: Vec<_> = fitted.map(|(at, _)| format!("stage {}", at.saturating_sub(first))).collect();
@@ -127,18 +124,17 @@ fn passes(pipeline: &Pipeline, plan: &Plan, text: &mut Page) {
 }
 
 fn columns(schema: &Schema) -> String {
-    let columns = schema.fields().iter().map(|field| format!("{} ({})", visible(&field.name), field.kind));
+    let columns = schema.fields().iter().map(|field| format!("{} ({})", field.name, field.kind));
     columns.collect::<Vec<_>>().join(", ")
 }
 
 /// One line a parameter, as it could stand in the file; what is not set is left out.
-fn parameters(values: &Value, text: &mut Page) {
+fn parameters(values: &Value, text: &mut String) {
     let Value::Object(values) = values else { return };
     for (name, value) in values.iter().filter(|(_, value)| !value.is_null()) {
-        let value = match toml::Value::try_from(value) {
-            Ok(value) => value.to_string(),
-            Err(_) => value.to_string(),
+        let _ = match toml::Value::try_from(value) {
+            Ok(value) => writeln!(text, "  {name} = {value}"),
+            Err(_) => writeln!(text, "  {name} = {value}"),
         };
-        let _ = writeln!(text, "  {} = {}", visible(name), visible(&value));
     }
 }

@@ -81,9 +81,9 @@ fn unfinished_records_of_many_clients_take_no_more_than_their_bound() {
     drop(greedy);
     run.stop();
     let refused = dead(folder.path());
-    assert!(
-        refused.iter().any(|letter| letter["reason"] == "too many unfinished records wait for their end")
-    );
+    assert!(refused.iter().any(|letter| {
+        letter["reason"].as_str().is_some_and(|why| why.starts_with("too many unfinished records"))
+    }));
 }
 
 #[test]

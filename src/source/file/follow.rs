@@ -4,8 +4,9 @@
 //! is read to its end and not again under its new name, and one that was cut off and written anew begins anew. Nothing is mapped: whoever
 //! writes may cut it off at any time.
 //!
-//! Files that are found together are read in the order in which they were written to last, so that logs which were rotated
-//! several times meanwhile come in the order of their records.
+//! Files that are found together begin in the order in which they were written to last, each when those before it have been read as far
+//! as they were then: so logs which were rotated several times meanwhile come in the order of their records. Those that have begun are
+//! read [by turns](super::turns), so that one to which much is written keeps no other waiting.
 
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::fs::File;
@@ -17,10 +18,11 @@ use std::time::{Duration, Instant, SystemTime};
 use serde::{Deserialize, Serialize};
 
 use super::descriptors;
-use super::framing::Layout;
+use super::framing::{Layout, MAX_WAITING};
 use super::paths::{self, InputFile};
 use super::rejoin::Candidates;
 use super::tail::{Identity, Look, Seen, Tail, identity};
+use super::turns::Turns;
 use crate::error::{Error, ErrorKind, Result};
 use crate::offset::Sequence;
 use crate::source::Input;
@@ -43,17 +45,31 @@ const REMEMBERED: usize = 1000;
 /// What happened is told at the end, so many times; the rest is counted.
 const TOLD: usize = 20;
 
-/// Bytes that are read at once.
-const READ: usize = 256 << 10;
+/// Bytes that are read of one file before the next one has its turn.
+const TURN: usize = 256 << 10;
+
+/// How long it takes to look whether a file has grown, about.
+const LOOK: Duration = Duration::from_micros(2);
 
 /// All files that fit some patterns, now and later.
 pub(super) struct Follower {
     patterns: Vec<String>,
     extensions: Vec<String>,
     layout: Layout,
+    /// The first `begun` are being read; the others wait until they may begin, one after the other.
     tails: Vec<Tail>,
-    /// Whose turn it is.
-    turn: usize,
+    begun: usize,
+    /// Of those that have begun, by their ordinal: who may have something to read.
+    turns: Turns<usize>,
+    /// Which one was read last.
+    last: usize,
+    /// When to look again who else has grown, while some have something to read.
+    next_look: Instant,
+    /// How often new files have been looked for, and at which of these times it was noted how far the begun ones were.
+    scans: u64,
+    noted: u64,
+    /// Bytes of unfinished records.
+    waiting: usize,
     /// When to look for new files again.
     next_scan: Instant,
     scratch: Vec<u8>,
@@ -77,6 +93,15 @@ pub(super) struct Following {
     gone: Vec<Seen>,
 }
 
+/// What became of a turn.
+struct Turn {
+    input: Option<Input>,
+    /// Bytes that were read.
+    read: usize,
+    /// Whether there may be more.
+    has_more: bool,
+}
+
 /// A file that is not known yet.
 struct Found {
     /// When it was written to last, when it was made: the order in which those found together are read.
@@ -98,9 +123,15 @@ impl Follower {
             extensions: extensions.iter().map(|&extension| extension.to_owned()).collect(),
             layout,
             tails: Vec::new(),
-            turn: 0,
+            begun: 0,
+            turns: Turns::of(TURN),
+            last: 0,
+            next_look: Instant::now(),
+            scans: 0,
+            noted: 0,
+            waiting: 0,
             next_scan: Instant::now(),
-            scratch: vec![0; READ],
+            scratch: vec![0; TURN],
             bytes: 0,
             gone: HashMap::new(),
             gone_order: VecDeque::new(),
@@ -123,27 +154,66 @@ impl Follower {
             self.scan()?;
         }
         let start = Instant::now();
-        for step in 0..self.tails.len() {
-            let at = (self.turn + step) % self.tails.len();
-            if let Some(input) = self.read(at, sequence)? {
-                // The same one again, so that what was there at the start is read file by file.
-                self.turn = at;
+        if self.turns.is_empty() || start >= self.next_look {
+            (0..self.begun).for_each(|at| self.turns.queue(at));
+            let patience = LOOK * REST * self.begun as u32;
+            self.next_look = start + patience.clamp(PAUSE, LONGEST_PAUSE);
+        }
+        loop {
+            self.begin_files()?;
+            let Some((at, most)) = self.turns.begin() else { break };
+            let Turn { input, read, has_more } = self.turn(at, most, sequence)?;
+            self.bytes += read as u64;
+            self.turns.end(at, most, read, has_more);
+            if let Some(input) = input {
+                self.last = at;
                 return Ok(input);
             }
+            if !has_more {
+                self.let_go(at);
+            }
         }
-        self.turn = 0;
         std::thread::sleep((start.elapsed() * REST).clamp(PAUSE, LONGEST_PAUSE));
         Ok(Input::Nothing)
     }
 
+    /// Lets those begin whose time has come: when all that have begun have been read as far as they were when it was found.
+    fn begin_files(&mut self) -> Result<()> {
+        while let Some(next) = self.tails.get(self.begun) {
+            if next.scan > self.noted {
+                self.noted = next.scan;
+                self.tails[..self.begun].iter_mut().try_for_each(Tail::set_due)?;
+            }
+            if !self.tails[..self.begun].iter().all(Tail::is_done_with_due) {
+                break;
+            }
+            self.tails[self.begun].set_due()?;
+            self.turns.queue(self.begun);
+            self.begun += 1;
+        }
+        Ok(())
+    }
+
     /// The stem of the file that was read last, and what stands before its first record.
     pub(super) fn stream(&self) -> (&str, &[u8]) {
-        self.tails.get(self.turn).map_or(("", &[]), |tail| tail.framing.stream())
+        self.tails.get(self.last).map_or(("", &[]), |tail| tail.framing.stream())
     }
 
     /// Bytes that have been read.
     pub(super) fn bytes(&self) -> u64 {
         self.bytes
+    }
+
+    /// Bytes of unfinished records that are kept.
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting
+    }
+
+    /// Looks for new files with the next piece.
+    #[cfg(test)]
+    pub(super) fn look_for_files_now(&mut self) {
+        self.next_scan = Instant::now();
     }
 
     /// What is worth knowing at the end.
@@ -210,6 +280,9 @@ impl Follower {
         }
         // Those that came since are read from their beginning.
         self.tails.extend(order.iter().filter_map(|identity| there.remove(identity)));
+        // All begin again, in their order.
+        (self.begun, self.waiting) = (0, 0);
+        self.turns.clear();
         Ok(())
     }
 
@@ -239,6 +312,7 @@ impl Follower {
     /// Looks for new files, and for files that have lost their name.
     fn scan(&mut self) -> Result<()> {
         let start = Instant::now();
+        self.scans += 1;
         let (files, is_all) = self.fitting();
         let known: HashMap<Identity, usize> =
             self.tails.iter().enumerate().map(|(at, tail)| (tail.identity, at)).collect();
@@ -295,6 +369,7 @@ impl Follower {
                 self.gone_order.retain(|gone| *gone != tail.identity);
                 tail.go_to(&seen, &self.layout)?;
             }
+            tail.scan = self.scans;
             self.tails.push(tail);
         }
         Ok(())
@@ -325,48 +400,62 @@ impl Follower {
         Ok(Some(Tail::new(input, path, file, &meta)))
     }
 
-    /// Reads on in file `at`; `None` where nothing was appended.
-    fn read(&mut self, at: usize, sequence: Sequence) -> Result<Option<Input>> {
+    /// The turn of file `at`, of which `most` bytes may be read.
+    fn turn(&mut self, at: usize, most: usize, sequence: Sequence) -> Result<Turn> {
         if let Some(input) = self.take(at, false, sequence)? {
-            return Ok(Some(input));
+            return Ok(Turn { input: Some(input), read: 0, has_more: true });
         }
         match self.tails[at].look()? {
-            Look::Anew => return self.begin_anew(at).map(Some),
-            Look::Grown if !self.tails[at].is_refused => {
-                let grown = self.read_on(at, sequence)?;
-                if grown.is_some() {
-                    return Ok(grown);
-                }
+            Look::Anew => {
+                return Ok(Turn { input: Some(self.begin_anew(at)?), read: 0, has_more: true });
             }
+            Look::Grown if !self.tails[at].is_refused => return self.read_on(at, most, sequence),
             Look::Grown | Look::Same => {}
         }
+        // Nobody will end its last record any more.
         let tail = &self.tails[at];
-        // Nobody will end its last record any more; the next time there is nothing left, and it goes.
-        if tail.is_left() && tail.framing.waiting() > 0 {
-            return self.take(at, true, sequence);
-        }
-        Ok(self.let_go(at))
+        let input = match tail.is_left() && tail.framing.waiting() > 0 {
+            true => self.take(at, true, sequence)?,
+            false => None,
+        };
+        Ok(Turn { has_more: input.is_some(), read: 0, input })
     }
 
-    /// Reads what was appended to file `at`, until there is a whole record.
-    fn read_on(&mut self, at: usize, sequence: Sequence) -> Result<Option<Input>> {
-        loop {
-            match self.tails[at].read(&mut self.scratch)? {
-                None => return self.begin_anew(at).map(Some),
-                Some(0) => return Ok(None),
-                Some(read) => self.bytes += read as u64,
+    /// Reads what was appended to file `at`, and takes whole records.
+    fn read_on(&mut self, at: usize, most: usize, sequence: Sequence) -> Result<Turn> {
+        let most = most.min(self.scratch.len());
+        let tail = &mut self.tails[at];
+        self.waiting -= tail.framing.waiting();
+        let read = tail.read(&mut self.scratch[..most])?;
+        self.waiting += tail.framing.waiting();
+        let Some(read) = read else {
+            return Ok(Turn { input: Some(self.begin_anew(at)?), read: 0, has_more: true });
+        };
+        let input = self.take(at, false, sequence)?;
+        self.make_room(at);
+        // A look at the file will say that there is no more.
+        Ok(Turn { has_more: read > 0, read, input })
+    }
+
+    /// Forgets the longest unfinished records where all together are too much, but not that of file `at`, which is being read.
+    fn make_room(&mut self, at: usize) {
+        while self.waiting > MAX_WAITING {
+            let others = self.tails[..self.begun].iter_mut().enumerate().filter(|(other, _)| *other != at);
+            let Some((_, longest)) = others.max_by_key(|(_, tail)| tail.framing.waiting()) else { return };
+            if longest.framing.waiting() == 0 {
+                return;
             }
-            if let Some(input) = self.take(at, false, sequence)? {
-                return Ok(Some(input));
-            }
+            self.waiting -= longest.framing.waiting();
+            longest.forget();
         }
     }
 
     /// Begins file `at` anew, which was cut off or written anew; what had come of a record that never ended is set aside.
     fn begin_anew(&mut self, at: usize) -> Result<Input> {
         let tail = &mut self.tails[at];
-        let is_unfinished = tail.framing.waiting() > 0;
-        let rest = is_unfinished
+        self.waiting -= tail.framing.waiting();
+        let rest = tail
+            .is_unfinished()
             .then(|| tail.framing.refuse("the file was cut off before the record ended", &self.layout));
         tail.begin_anew();
         let note = format!("{}: was cut off, and is read from its beginning", tail.path.display());
@@ -380,9 +469,13 @@ impl Follower {
         if tail.is_refused {
             return Ok(None);
         }
-        match tail.framing.take(&self.layout, at_end, sequence) {
+        self.waiting -= tail.framing.waiting();
+        let taken = tail.framing.take(&self.layout, at_end, sequence);
+        self.waiting += tail.framing.waiting();
+        match taken {
             Err(error) if matches!(error.kind(), ErrorKind::Data | ErrorKind::Config) => {
                 tail.is_refused = true;
+                self.waiting -= tail.framing.waiting();
                 let aside = tail.framing.refuse(error.message(), &self.layout);
                 let note = format!("{}: is not read: {}", tail.path.display(), error.message());
                 self.note(note);
@@ -392,14 +485,16 @@ impl Follower {
         }
     }
 
-    /// Lets file `at` go, if nobody writes to it any more.
-    fn let_go(&mut self, at: usize) -> Option<Input> {
-        if !self.tails[at].is_left() {
-            return None;
+    /// Lets file `at` go, if nobody writes to it any more and nothing of it is left.
+    fn let_go(&mut self, at: usize) {
+        if !self.tails[at].is_left() || self.tails[at].is_unfinished() {
+            return;
         }
         let seen = self.tails.remove(at).seen();
         self.remember(seen);
-        Some(Input::Nothing)
+        // Others have other ordinals now; who has something to read is looked for anew.
+        self.begun -= 1;
+        self.turns.clear();
     }
 
     fn remember(&mut self, seen: Seen) {

@@ -13,6 +13,9 @@ use crate::format::{Bound, Format, Head, MAX_RECORD};
 use crate::offset::{Offset, Position, Sequence};
 use crate::source::Input;
 
+/// Bytes of unfinished records that are kept, over all connections, or all files that are followed.
+pub(super) const MAX_WAITING: usize = 16 << 20;
+
 /// Bytes of a record set aside that are shown.
 const SHOWN: usize = 1 << 10;
 
@@ -116,6 +119,11 @@ impl Framing {
     /// Its stem, and what stood before its first record.
     pub(super) fn stream(&self) -> (&str, &[u8]) {
         (&self.stem, &self.head)
+    }
+
+    /// Forgets what waits for the end of its record: it will come again.
+    pub(super) fn forget(&mut self) {
+        self.buffer = Vec::new();
     }
 
     /// Takes bytes in.

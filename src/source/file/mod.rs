@@ -8,6 +8,8 @@ mod decompress;
 mod descriptors;
 mod fingerprint;
 mod follow;
+#[cfg(test)]
+mod follow_tests;
 mod framing;
 mod gunzip;
 mod map;
@@ -21,7 +23,10 @@ mod resume;
 mod sockets;
 mod tail;
 #[cfg(test)]
+mod testing;
+#[cfg(test)]
 mod tests;
+mod turns;
 mod wait;
 
 use std::sync::Arc;
@@ -35,7 +40,7 @@ pub(crate) use self::map::{MappedFile, is_local};
 use self::open_file::{Next, OpenFile};
 pub use self::options::{FileOptions, OneOrMany};
 pub use self::paths::InputFile;
-use self::recording::{Played, Recording};
+use self::recording::Recording;
 pub use self::recording::{Recorder, is_recording};
 pub(super) use self::resume::place;
 use self::resume::{InFiles, Place, Reading, Seen};
@@ -193,8 +198,7 @@ impl FileSource {
     /// Goes to byte `at` of file `file`.
     fn go_to(&mut self, file: usize, offset: Offset) -> Result<()> {
         if let Some(Open::Recording(recording)) = &mut self.open {
-            recording.go_to(Played::of_byte(offset.at));
-            return Ok(());
+            return recording.seek(offset.at);
         }
         // An input that cannot be read twice is as it was opened: it begins anew.
         if file == self.at && self.open.as_ref().is_some_and(Open::is_live) {
@@ -250,7 +254,6 @@ impl Source for FileSource {
     }
 
     fn next(&mut self, _sensors: &mut dyn SensorLookup) -> Result<Option<Input>> {
-        self.options.record.as_ref().map_or(Ok(()), |recorder| recorder.begin(&self.schema))?;
         let input = self.step()?;
         self.note(input.as_ref())?;
         Ok(input)
@@ -290,16 +293,10 @@ impl Source for FileSource {
         match &self.open {
             Some(Open::Sockets(sockets)) => remarks.push(sockets.remark()),
             Some(Open::Growing(follower)) => remarks.extend(follower.remarks()),
+            Some(Open::Recording(recording)) => remarks.extend(recording.remarks()),
             _ => {}
         }
         remarks
-    }
-
-    fn missing(&self) -> Option<String> {
-        match &self.open {
-            Some(Open::Recording(recording)) => recording.missing(),
-            _ => None,
-        }
     }
 
     fn save(&self) -> Result<Option<Vec<u8>>> {
@@ -308,43 +305,25 @@ impl Source for FileSource {
         }
         let reading = match &self.open {
             Some(Open::Growing(follower)) => Reading::Growing(follower.save()),
-            open => {
+            _ => {
                 let offset = Offset { file: self.read.len() as u64, ..self.offset() };
                 let mut files = self.read.clone();
                 if self.at < self.files.len() {
                     files.push(self.seen(Some(offset.at))?);
                 }
-                let files = InFiles { offset, files };
-                match open {
-                    Some(Open::Recording(recording)) => Reading::Played(files, recording.place()),
-                    _ => Reading::Files(files),
-                }
+                Reading::Files(InFiles { offset, files })
             }
         };
-        let mut place = Place::new(&self.schema, reading);
-        if let Some(recorder) = &self.options.record {
-            recorder.begin(&self.schema)?;
-            place.recorded = Some(recorder.reached()?);
-        }
-        place.to_bytes().map(Some)
+        Place::new(&self.schema, reading).to_bytes().map(Some)
     }
 
     fn restore(&mut self, state: &[u8]) -> Result<()> {
-        let Place { reading, recorded, .. } = Place::from_bytes(state)?;
-        if let (Some(recorder), Some(reached)) = (&self.options.record, &recorded) {
-            recorder.resume(reached)?;
-        }
         if self.finishes.is_some() {
             return Ok(());
         }
-        match (reading, &mut self.open) {
-            (Reading::Played(place, played), Some(Open::Recording(recording))) => {
-                place.find(&self.files)?;
-                recording.go_to(played);
-                Ok(())
-            }
+        match (Place::from_bytes(state)?.reading, &mut self.open) {
             (Reading::Growing(place), Some(Open::Growing(follower))) => follower.restore(place),
-            (Reading::Files(_), Some(Open::Growing(_))) | (Reading::Growing(_) | Reading::Played(..), _) => Err(Error::config(
+            (Reading::Files(_), Some(Open::Growing(_))) | (Reading::Growing(_), _) => Err(Error::config(
                 "what was read of the input cannot be found again: at the checkpoint, `follow` was another",
             )
             .with_help("undo that, or start anew with another --state")),

@@ -31,6 +31,12 @@ pub(super) struct Tail {
     pub(super) framing: Framing,
     /// Where the next read begins.
     at: u64,
+    /// Up to where it has been read: behind `at` where an unfinished record was forgotten, and is read again when there is more of it.
+    read_to: u64,
+    /// Up to where it has to be read before files that were found later may begin.
+    due: u64,
+    /// Which look for new files found it.
+    pub(super) scan: u64,
     /// Length and time of the last change, when it was looked at last.
     looked: Option<(u64, SystemTime)>,
     /// Whether it has a name that fits.
@@ -96,6 +102,9 @@ impl Tail {
             beginning: Fingerprint::default(),
             framing: Framing::of_file(Arc::clone(&input.name), Arc::clone(&input.stem)),
             at: 0,
+            read_to: 0,
+            due: 0,
+            scan: 0,
             looked: None,
             is_named: true,
             still: Instant::now(),
@@ -117,7 +126,7 @@ impl Tail {
         let mut framing = Framing::of_file(name, seen.stem.as_str().into());
         let is_begun = place.at > 0 && !seen.is_refused;
         framing.go_on(place, seen.rest, trail, is_begun.then_some((&head, layout)))?;
-        (self.framing, self.at, self.looked) = (framing, place.at, None);
+        (self.framing, self.at, self.read_to, self.looked) = (framing, place.at, place.at, None);
         (self.stem, self.beginning) = (seen.stem.as_str().into(), seen.beginning);
         self.is_refused = seen.is_refused;
         Ok(true)
@@ -157,9 +166,10 @@ impl Tail {
         if self.is_named || is_touched {
             self.still = Instant::now();
         }
-        let is_longer = meta.len() > self.at;
+        // What was forgotten is worth reading again only if there is more, or if there will never be.
+        let is_longer = meta.len() > if self.is_left() { self.at } else { self.read_to };
         // Where nobody has written to it, it is as it was. Before anything of it is taken, it is looked at once more.
-        if meta.len() < self.at || is_touched && !self.is_as_read()? {
+        if meta.len() < self.read_to || is_touched && !self.is_as_read()? {
             return Ok(Look::Anew);
         }
         Ok(if is_longer { Look::Grown } else { Look::Same })
@@ -174,6 +184,7 @@ impl Tail {
         }
         self.beginning.extend(self.at, &scratch[..read]);
         self.at += read as u64;
+        self.read_to = self.read_to.max(self.at);
         self.framing.push(&scratch[..read]);
         Ok(Some(read))
     }
@@ -189,9 +200,32 @@ impl Tail {
     pub(super) fn begin_anew(&mut self) {
         let name = InputFile::new(&self.path).name;
         self.framing = Framing::of_file(name, Arc::clone(&self.stem));
-        (self.at, self.beginning, self.is_refused) = (0, Fingerprint::default(), false);
+        (self.at, self.read_to, self.due) = (0, 0, 0);
+        (self.beginning, self.is_refused) = (Fingerprint::default(), false);
         // What is there may have been written a moment ago, in the same tick of the clock.
         self.looked = None;
+    }
+
+    /// Forgets the record that has not ended, to make room: it is read again when there is more.
+    pub(super) fn forget(&mut self) {
+        self.at = self.framing.offset().at;
+        self.framing.forget();
+    }
+
+    /// Whether a record has begun that has not ended.
+    pub(super) fn is_unfinished(&self) -> bool {
+        self.framing.waiting() > 0 || self.at < self.read_to
+    }
+
+    /// Files that are found from now on may begin when it has been read as far as it is now.
+    pub(super) fn set_due(&mut self) -> Result<()> {
+        self.due = self.file.metadata().map_err(|error| self.failed(&error))?.len();
+        Ok(())
+    }
+
+    /// Whether files that were found later may begin, as far as this one is concerned.
+    pub(super) fn is_done_with_due(&self) -> bool {
+        self.is_refused || self.read_to >= self.due
     }
 
     fn failed(&self, error: &io::Error) -> Error {

@@ -1,0 +1,106 @@
+//! Who is read when, of files that grow: nothing here depends on a clock.
+
+use std::collections::BTreeMap;
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::path::PathBuf;
+
+use super::follow::Follower;
+use super::framing::MAX_WAITING;
+use super::testing::plain;
+use crate::source::Input;
+
+const LINE: &[u8] = b"2026-01-01T00:00:00Z,a,1\n";
+
+/// A folder of `files` empty files, all of them followed.
+fn following(files: usize) -> (tempfile::TempDir, Vec<PathBuf>, Follower) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let paths: Vec<_> = (0..files).map(|at| folder.path().join(format!("{at:02}.csv"))).collect();
+    paths.iter().for_each(|path| append(path, b""));
+    let pattern = folder.path().join("*.csv").to_str().expect("UTF-8").to_owned();
+    let mut follower = Follower::open(&[pattern], &["csv"], plain()).expect("followed");
+    assert!(matches!(follower.next(0).expect("read"), Input::Nothing));
+    (folder, paths, follower)
+}
+
+fn append(path: &PathBuf, bytes: &[u8]) {
+    let mut file = OpenOptions::new().append(true).create(true).open(path).expect("open");
+    file.write_all(bytes).expect("written");
+}
+
+/// The next piece: of which file, and how many bytes; `None` where nothing came.
+fn next(follower: &mut Follower) -> Option<(String, usize)> {
+    match follower.next(0).expect("read") {
+        Input::Chunk(chunk) => {
+            let name = chunk.file.rsplit('/').next().unwrap_or_default().to_owned();
+            Some((name, chunk.bytes.len()))
+        }
+        Input::Records(decoded) => unreachable!("{:?}", decoded.rejections),
+        Input::Nothing => None,
+    }
+}
+
+#[test]
+fn of_twenty_files_that_always_have_more_the_least_served_gets_half_of_the_mean() {
+    let (_folder, paths, mut follower) = following(20);
+    let most = LINE.repeat((2 << 20) / LINE.len());
+    paths.iter().for_each(|path| append(path, &most));
+    // One has far more than the others.
+    (0..10).for_each(|_| append(&paths[0], &most));
+    let mut served: BTreeMap<String, usize> = BTreeMap::new();
+    while served.values().sum::<usize>() < 20 << 20 {
+        if let Some((name, bytes)) = next(&mut follower) {
+            *served.entry(name).or_default() += bytes;
+        }
+    }
+    let (mean, least) = ((20 << 20) / 20, served.values().min().copied().unwrap_or(0));
+    assert!(served.len() == 20 && 2 * least >= mean, "{served:?}");
+}
+
+#[test]
+fn a_file_that_is_found_later_begins_behind_what_was_there_and_not_behind_what_comes() {
+    let (folder, paths, mut follower) = following(1);
+    let piece = LINE.repeat((1 << 20) / LINE.len());
+    (0..3).for_each(|_| append(&paths[0], &piece));
+    assert!(next(&mut follower).is_some());
+    append(&folder.path().join("late.csv"), LINE);
+    append(&folder.path().join("later.csv"), LINE);
+    // It has to be noticed; until then, and after that, the first one grows faster than it is read.
+    follower.look_for_files_now();
+    let (mut order, mut of_first) = (Vec::new(), 0);
+    while order.len() < 2 {
+        append(&paths[0], &piece);
+        match next(&mut follower) {
+            Some((name, bytes)) if name == "00.csv" => of_first += bytes,
+            Some((name, _)) => order.push((name, of_first)),
+            None => {}
+        }
+        assert!(of_first < 30 << 20, "{order:?}");
+    }
+    assert_eq!(order[0].0, "late.csv");
+    assert_eq!(order[1].0, "later.csv");
+    assert!(order[0].1 >= 2 << 20, "{order:?}");
+}
+
+#[test]
+fn unfinished_records_of_many_files_are_bounded_and_come_whole() {
+    let (_folder, paths, mut follower) = following(40);
+    let text = [b"2026-01-01T00:00:00Z,a,".to_vec(), vec![b'1'; 700 << 10]].concat();
+    for (at, path) in paths.iter().enumerate() {
+        append(path, &text);
+        while follower.bytes() < ((at + 1) * text.len()) as u64 {
+            assert!(next(&mut follower).is_none());
+        }
+        assert!(follower.waiting() <= MAX_WAITING, "{}", follower.waiting());
+    }
+    let read = follower.bytes();
+    assert!(next(&mut follower).is_none());
+    assert_eq!(follower.bytes(), read, "what was forgotten is not read again for nothing");
+    paths.iter().for_each(|path| append(path, b"\n"));
+    let mut came = BTreeMap::new();
+    while came.len() < paths.len() {
+        came.extend(next(&mut follower));
+        assert!(follower.waiting() <= MAX_WAITING, "{}", follower.waiting());
+    }
+    assert!(came.values().all(|&bytes| bytes == text.len() + 1), "{came:?}");
+}

@@ -1,0 +1,401 @@
+//! Records that come in over sockets.
+//!
+//! One thread waits for all connections. Each has its own framing, so that what one sends never mixes with what another does, and
+//! they are read [by turns](super::turns), so that none keeps the others waiting, nor those who want to connect. What is bounded:
+//! connections, the bytes of a record, the bytes of unfinished records of all connections. Backpressure is the senders' own: what is
+//! not read stays with them.
+
+mod connection;
+mod counts;
+mod datagrams;
+mod dial;
+mod drops;
+mod listen;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::net::UdpSocket;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::time::Instant;
+
+use rustix::event::epoll::{self, EventData, EventFlags};
+
+use self::connection::{Connection, Peer};
+use self::counts::Counts;
+use self::datagrams::Datagrams;
+use self::dial::Dial;
+use self::listen::{Listener, unavailable};
+use super::address::Address;
+use super::descriptors;
+use super::framing::{Framing, Layout, MAX_WAITING};
+use super::turns::Turns;
+use super::wait::PATIENCE;
+use crate::error::{Error, Result};
+use crate::offset::Sequence;
+use crate::source::Input;
+
+/// Connections at once; one more makes the one go that has been silent for the longest.
+const MAX_CONNECTIONS: usize = 10_000;
+
+/// Bytes that are read of one connection, or of datagrams, before the next one has its turn.
+const TURN: usize = 64 << 10;
+
+/// Connections that are taken in before others have their turn, and how many of those that are ready the system is asked to name.
+const AT_ONCE: usize = 256;
+
+/// Bytes that are read before they are handed on; then the system is asked again who is ready.
+const READ_AT_ONCE: u64 = 1 << 20;
+
+/// Why a stream is refused whose columns are not those of the input.
+const OTHER_COLUMNS: &str = "its header is not that of the input";
+
+/// Who is waited for in the name of the address itself; connections count from 1.
+const OWN: u64 = 0;
+
+/// The sockets of one address.
+pub(super) struct Sockets {
+    address: Address,
+    stem: Arc<str>,
+    layout: Layout,
+    poll: OwnedFd,
+    own: Own,
+    connections: BTreeMap<u64, Connection>,
+    next_connection: u64,
+    turns: Turns<u64>,
+    /// The ordinal of the address in its input.
+    file: u64,
+    /// Bytes of unfinished records.
+    waiting: usize,
+    /// What has come and not been given out.
+    ready: VecDeque<Input>,
+    scratch: Vec<u8>,
+    bytes: u64,
+    counts: Counts,
+}
+
+/// The socket of the address itself.
+enum Own {
+    Listener(Listener),
+    Datagrams(Datagrams),
+    /// A connection that is made from here, again and again.
+    Dial(Dial),
+}
+
+impl Sockets {
+    /// Begins to listen, or to try to connect.
+    ///
+    /// # Errors
+    /// When the address cannot be had.
+    pub(super) fn open(address: &Address, file: u64, layout: Layout) -> Result<Self> {
+        let failed = |error: io::Error| unavailable(address, &error);
+        // Every connection takes a descriptor.
+        descriptors::raise_limit();
+        let own = match address {
+            Address::TcpListen(_) | Address::UnixListen(_) => Own::Listener(Listener::open(address)?),
+            Address::Udp(host) => {
+                let socket = UdpSocket::bind(&*address.resolve(host)?).map_err(failed)?;
+                Own::Datagrams(Datagrams::new(socket, address.to_string().into(), file).map_err(failed)?)
+            }
+            Address::Tcp(_) | Address::Unix(_) => Own::Dial(Dial::new()),
+        };
+        let poll = epoll::create(epoll::CreateFlags::CLOEXEC).map_err(|error| failed(error.into()))?;
+        if let Some(socket) = own.socket() {
+            epoll::add(&poll, socket, EventData::new_u64(OWN), EventFlags::IN)
+                .map_err(|error| failed(error.into()))?;
+        }
+        Ok(Self {
+            address: address.clone(),
+            stem: address.to_string().into(),
+            layout,
+            poll,
+            own,
+            connections: BTreeMap::new(),
+            next_connection: OWN + 1,
+            turns: Turns::of(TURN),
+            file,
+            waiting: 0,
+            ready: VecDeque::new(),
+            scratch: vec![0; TURN],
+            bytes: 0,
+            counts: Counts::default(),
+        })
+    }
+
+    /// What has come, or nothing after a while.
+    ///
+    /// # Errors
+    /// When nothing can come any more.
+    pub(super) fn next(&mut self, sequence: Sequence) -> Result<Input> {
+        if self.ready.is_empty() {
+            self.dial();
+            self.look()?;
+            self.read();
+        }
+        Ok(self.pop(sequence).unwrap_or(Input::Nothing))
+    }
+
+    /// What has come in already and has not been given out: whole records, then what has come of others. All connections are closed.
+    pub(super) fn drain(&mut self, sequence: Sequence) -> Option<Input> {
+        while self.ready.is_empty() {
+            let (&id, connection) = self.connections.first_key_value()?;
+            if connection.framing.waiting() > 0 {
+                self.counts.cut_off += 1;
+                self.refuse(id, "the run was stopped before the record ended");
+            }
+            self.close(id);
+        }
+        self.pop(sequence)
+    }
+
+    fn pop(&mut self, sequence: Sequence) -> Option<Input> {
+        let mut input = self.ready.pop_front()?;
+        if let Input::Chunk(chunk) = &mut input {
+            chunk.sequence = sequence;
+        }
+        Some(input)
+    }
+
+    /// The sensor of whoever sends, where no column has it.
+    pub(super) fn stem(&self) -> &str {
+        &self.stem
+    }
+
+    /// Bytes that have come in.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// What is worth knowing at the end.
+    pub(super) fn remark(&self) -> String {
+        let mut counts = self.counts;
+        let mut help = String::new();
+        if let Own::Datagrams(datagrams) = &self.own {
+            counts.dropped += datagrams.not_counted();
+            if counts.dropped > 0 {
+                let room = datagrams.room() >> 10;
+                help = format!(" (its receive buffer has {room} KiB; sysctl net.core.rmem_max bounds it)");
+            }
+        }
+        let nothing = match self.own {
+            Own::Datagrams(_) => "nothing went wrong",
+            _ => "nobody connected",
+        };
+        format!("{}: {}{help}", self.address, counts.told().unwrap_or_else(|| nothing.into()))
+    }
+
+    /// Asks the system who is ready, and takes in those who connect. Where nobody has a turn to come, that waits a while.
+    fn look(&mut self) -> Result<()> {
+        let mut events = Vec::with_capacity(AT_ONCE);
+        let nanos = if self.turns.is_empty() { PATIENCE.subsec_nanos() } else { 0 };
+        let timeout = rustix::event::Timespec { tv_sec: 0, tv_nsec: nanos.into() };
+        match epoll::wait(&self.poll, rustix::buffer::spare_capacity(&mut events), Some(&timeout)) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(Error::io("wait at", &self.address, &error.into())),
+        }
+        // Where more are ready than the system was asked to name, those who want to connect may be among the others.
+        let mut may_connect = events.len() == AT_ONCE;
+        for event in events {
+            match (event.data.u64(), &self.own) {
+                (OWN, Own::Listener(_)) => may_connect = true,
+                (who, _) => self.turns.queue(who),
+            }
+        }
+        if may_connect {
+            self.welcome_all();
+        }
+        Ok(())
+    }
+
+    /// Reads those who are ready, by turns.
+    fn read(&mut self) {
+        let enough = self.bytes + READ_AT_ONCE;
+        while self.bytes < enough
+            && let Some((who, most)) = self.turns.begin()
+        {
+            let (read, has_more) = match (who, &mut self.own) {
+                (OWN, Own::Datagrams(datagrams)) => {
+                    datagrams.receive(most, &self.layout, &mut self.ready, &mut self.counts)
+                }
+                _ => self.receive(who, most),
+            };
+            self.bytes += read as u64;
+            self.turns.end(who, most, read, has_more);
+        }
+    }
+
+    /// Takes in those who want to connect.
+    fn welcome_all(&mut self) {
+        for _ in 0..AT_ONCE {
+            let Own::Listener(listener) = &self.own else { return };
+            match listener.accept(&self.address) {
+                Ok((peer, name)) => self.welcome(peer, name),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if descriptors::are_used_up(&error) => {
+                    self.make_room();
+                    break;
+                }
+                // Whoever was to be accepted has gone.
+                Err(_) => {
+                    self.counts.lost += 1;
+                    break;
+                }
+            }
+        }
+    }
+
+    fn welcome(&mut self, peer: Peer, name: String) {
+        if self.connections.len() >= MAX_CONNECTIONS {
+            self.make_room();
+        }
+        let id = self.next_connection;
+        let added = peer.set_nonblocking().and_then(|()| {
+            epoll::add(&self.poll, peer.socket(), EventData::new_u64(id), EventFlags::IN).map_err(Into::into)
+        });
+        if added.is_err() {
+            self.counts.lost += 1;
+            return;
+        }
+        self.next_connection += 1;
+        self.counts.connections += 1;
+        let framing = Framing::new(name.into(), Arc::clone(&self.stem), self.file);
+        self.connections.insert(id, Connection { peer, framing, heard: Instant::now() });
+    }
+
+    /// Closes the connection that has been silent for the longest.
+    fn make_room(&mut self) {
+        let silent = self.connections.iter().min_by_key(|(_, connection)| connection.heard);
+        if let Some(id) = silent.map(|(id, _)| *id) {
+            self.counts.crowded_out += 1;
+            self.end(id);
+        }
+    }
+
+    /// Reads once from a connection, up to `most` bytes; how many came, and whether there may be more.
+    fn receive(&mut self, id: u64, most: usize) -> (usize, bool) {
+        let Some(connection) = self.connections.get_mut(&id) else { return (0, false) };
+        match connection.peer.read(&mut self.scratch[..most]) {
+            Ok(0) => self.end(id),
+            Ok(read) => {
+                self.take_in(id, read);
+                return (read, read == most && self.connections.contains_key(&id));
+            }
+            Err(error) if is_for_later(&error) => {}
+            Err(_) => {
+                self.counts.lost += 1;
+                self.end(id);
+            }
+        }
+        (0, false)
+    }
+
+    /// Takes in what was read from a connection.
+    fn take_in(&mut self, id: u64, read: usize) {
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        connection.heard = Instant::now();
+        self.waiting -= connection.framing.waiting();
+        connection.framing.push(&self.scratch[..read]);
+        let taken = take_whole(&mut connection.framing, &self.layout, &mut self.ready, &mut self.counts);
+        self.waiting += connection.framing.waiting();
+        if let Err(error) = taken {
+            // Nothing that follows a header which is not the input's can be understood.
+            self.counts.other_columns += 1;
+            self.refuse(id, &format!("{OTHER_COLUMNS}: {}", error.message()));
+            self.close(id);
+        }
+        while self.waiting > MAX_WAITING {
+            self.refuse_most();
+        }
+    }
+
+    /// Sets the unfinished record aside that has the most bytes: who holds much pays, not who comes last.
+    fn refuse_most(&mut self) {
+        let holds = |(&id, connection): (&u64, &Connection)| (connection.framing.waiting(), id);
+        if let Some((_, id)) = self.connections.iter().map(holds).max() {
+            self.counts.refused += 1;
+            self.refuse(id, "too many unfinished records wait for their end, and this one is the longest");
+        }
+    }
+
+    fn refuse(&mut self, id: u64, why: &str) {
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        self.waiting -= connection.framing.waiting();
+        self.ready.push_back(connection.framing.refuse(why, &self.layout));
+    }
+
+    /// The other side has ended. What is left of a record is no record: its last number may lack digits.
+    fn end(&mut self, id: u64) {
+        if self.connections.get(&id).is_some_and(|connection| connection.framing.waiting() > 0) {
+            self.counts.cut_off += 1;
+            self.refuse(id, "the connection ended before the record did");
+        }
+        self.close(id);
+    }
+
+    fn close(&mut self, id: u64) {
+        self.turns.leave(id);
+        if let Some(connection) = self.connections.remove(&id) {
+            self.waiting -= connection.framing.waiting();
+        }
+        if let Own::Dial(dial) = &mut self.own {
+            dial.has_ended();
+        }
+    }
+
+    /// Connects, where that is to be done from here and is due.
+    fn dial(&mut self) {
+        let Own::Dial(dial) = &mut self.own else { return };
+        if !self.connections.is_empty() {
+            return;
+        }
+        match dial.connect(&self.address) {
+            Some(Ok(peer)) => {
+                let name = self.address.to_string();
+                self.welcome(peer, name);
+            }
+            Some(Err(_)) => self.counts.failed_tries += 1,
+            None => {}
+        }
+    }
+}
+
+/// Moves all whole records to `ready`.
+///
+/// # Errors
+/// When the stream begins with other columns.
+fn take_whole(
+    framing: &mut Framing,
+    layout: &Layout,
+    ready: &mut VecDeque<Input>,
+    counts: &mut Counts,
+) -> Result<()> {
+    while let Some(input) = framing.take(layout, false, 0)? {
+        counts.refused += u64::from(matches!(input, Input::Records(_)));
+        ready.push_back(input);
+    }
+    Ok(())
+}
+
+impl Own {
+    fn socket(&self) -> Option<BorrowedFd<'_>> {
+        match self {
+            Self::Listener(listener) => Some(listener.socket()),
+            Self::Datagrams(datagrams) => Some(datagrams.socket()),
+            Self::Dial(_) => None,
+        }
+    }
+}
+
+impl Drop for Sockets {
+    fn drop(&mut self) {
+        if let Address::UnixListen(path) = &self.address {
+            let _gone = std::fs::remove_file(path);
+        }
+    }
+}
+
+fn is_for_later(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
+}

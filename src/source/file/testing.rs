@@ -1,0 +1,24 @@
+//! What the tests of several kinds of live input have in common.
+
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::framing::Layout;
+use crate::format::csv::Csv;
+use crate::format::{Format, Head};
+
+/// Streams of records with the columns t, s and v, laid out as `dialect` says.
+pub(super) fn layout(dialect: serde_json::Value) -> Layout {
+    let columns = json!({ "time": "t", "sensor": "s", "measurements": ["v"] });
+    let columns = serde_json::from_value(columns).expect("columns");
+    let format = Csv::new(&serde_json::from_value(dialect).expect("a dialect"), &columns).expect("a format");
+    let head = Head { name: "x", stem: "x", bytes: b"t,s,v\n", is_whole: true };
+    let schema = Arc::new(format.schema(head).expect("columns"));
+    Layout { format: Arc::new(format), schema, chunk_size: 1 << 20 }
+}
+
+/// The same without a header.
+pub(super) fn plain() -> Layout {
+    layout(json!({ "header": false, "names": ["t", "s", "v"] }))
+}
