@@ -1,6 +1,8 @@
 //! The file system as this crate writes to it: output and checkpoints go through one small seam, behind which tests put
 //! a disk that fails, or one that forgets what was not made durable.
 
+pub(crate) mod path_bytes;
+
 use std::any::Any;
 use std::ffi::OsString;
 use std::fmt;

@@ -144,3 +144,183 @@ fn what_a_killed_run_had_begun_is_gone_on_with_and_nothing_is_left_of_it() {
     assert_eq!(left, [""; 0]);
     assert!(fs::read_to_string(folder.path().join("out.csv")).expect("there").contains("a,1"));
 }
+
+/// A text that would colour a terminal, forge a line and turn the direction of writing.
+const FORGED: &str = "x\u{1b}[31m\nerror: forged\r\u{202e}\u{9b}31m\u{2028}";
+
+/// That nothing in `output` is obeyed by whoever shows it, and no line of it is forged.
+fn assert_harmless(what: &str, bytes: &[u8]) {
+    let shown = text(bytes);
+    for letter in shown.chars() {
+        let is_obeyed = letter.is_control() && letter != '\n' || "\u{202e}\u{2028}".contains(letter);
+        assert!(!is_obeyed, "{what} has {letter:?}:\n{shown:?}");
+    }
+    assert!(!shown.lines().any(|line| line.starts_with("error: forged")), "{what}:\n{shown}");
+}
+
+#[test]
+fn names_from_outside_cannot_colour_a_terminal_or_forge_a_line() {
+    let folder = folder();
+    let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).expect("written");
+    let toml = |text: &str| serde_json::Value::from(text).to_string();
+    // A header with control characters is refused, which is one of the errors; others are names of columns.
+    let (file, column) = (format!("{FORGED}.csv"), "c\u{202e}\u{2028}\nerror: forged".to_owned());
+    let quoted = |text: &str| format!("\"{text}\"");
+    let rows = [
+        format!("{},1", quoted(FORGED)),
+        format!("{},oops", quoted(FORGED)),
+        format!("b,{}", quoted(FORGED)),
+    ];
+    write(&file, &format!("sensor,{}\n{}\n", quoted(&column), rows.join("\n")));
+    let source = format!(
+        "[source]\ntype = 'csv'\npath = {}\nsensor = 'sensor'\nmeasurements = [{}]\nmax_rejects = 1.0\n",
+        toml(&file),
+        toml(&column)
+    );
+    let alert =
+        format!("[[sink]]\ntype = 'alert'\ncolumn = {}\nabove = 0\nname = {}\n", toml(&column), toml(FORGED));
+    write("p.toml", &format!("{source}[[sink]]\ntype = 'console'\n{alert}"));
+    write("header.csv", &format!("sensor,{}\na,1\n", quoted(FORGED)));
+    write("header.toml", "[source]\ntype = 'csv'\npath = 'header.csv'\n[[sink]]\ntype = 'null'\n");
+    let stage = format!("[[stage]]\ntype = 'threshold'\nmin = 0\ncolumns = [{}]\n", toml(FORGED));
+    write("wrong.toml", &format!("{source}{stage}[[sink]]\ntype = 'null'\n"));
+    let typo = format!("[[stage]]\ntype = {}\n{} = 1\n", toml(FORGED), toml(FORGED));
+    write("typo.toml", &format!("{source}{typo}[[sink]]\ntype = 'null'\n"));
+    write(
+        "few.toml",
+        &format!("{}[[sink]]\ntype = 'null'\n", source.replace("max_rejects = 1.0", "max_sensors = 0")),
+    );
+    let fit = "[[stage]]\ntype = 'normalize'\nfit = true\n[[sink]]\ntype = 'csv'\npath = 'out.csv'\n";
+    write("fit.toml", &format!("{source}{fit}"));
+    write(&format!("{FORGED}.toml"), "[source]\n");
+    let unknown = format!("{FORGED}.toml");
+    let missing = format!("no {FORGED}");
+    for arguments in [
+        &["run", "p.toml"][..],
+        &["run", "p.toml", "--timings"],
+        &["run", "header.toml"],
+        &["run", "wrong.toml"],
+        &["run", "typo.toml"],
+        &["run", "few.toml"],
+        &["run", &unknown],
+        &["run", &missing],
+        &["run", "p.toml", &missing],
+        &["run", "fit.toml", "--state", "state"],
+        &["run", "fit.toml", "--state", "state"],
+        &["state", "inspect", "state"],
+        &["state", "verify", "state"],
+        &["state", "inspect", &missing],
+        &["explain", "p.toml"],
+        &["explain", "fit.toml"],
+        &["validate", "p.toml"],
+        &["validate", "wrong.toml"],
+        &["verify", "p.toml", "--rounds", "1"],
+        &["record", "p.toml", "-o", "day.rec"],
+        &["replay", "p.toml", "--from", &file],
+        &["replay", "p.toml", "--from", "day.rec"],
+        &["fit", "wrong.toml"],
+        &["generate", "-o", &missing],
+        &["schema", &missing],
+        &["roofline", "wrong.toml"],
+        &["init", &missing],
+    ] {
+        let output = run(folder.path(), arguments);
+        assert_harmless(&format!("{arguments:?}, standard error"), &output.stderr);
+        assert_harmless(&format!("{arguments:?}, standard output"), &output.stdout);
+    }
+    let output = run(folder.path(), &["run", "p.toml"]);
+    assert_eq!(output.status.code(), Some(0), "it has got as far as the table: {}", text(&output.stderr));
+    // Data and pipeline files are no text for people; what is said beside them is.
+    let output = run(folder.path(), &["init", &file]);
+    assert_harmless("init", &output.stderr);
+}
+
+#[test]
+fn what_the_environment_has_given_is_neither_said_nor_kept() {
+    let secret = "s3cr\"et <pass>\\word\u{e9}";
+    let folder = folder();
+    let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).expect("written");
+    write("in.csv", "sensor,v\na,1\nb,20\nc,x\n");
+    let pipeline = "[source]\ntype = 'csv'\npath = 'in.csv'\nsensor = 'sensor'\nmeasurements = ['v']\nmax_rejects = 1.0\n\
+                    null_values = ['', 'no ${TOKEN}']\n[[stage]]\ntype = 'threshold'\nmax = '${PIN}'\nsensors = { \"a\" = { max = '${PIN}' } }\n\
+                    [[sink]]\ntype = 'alert'\ncolumn = 'v'\nabove = 3\ncommand = ['sh', '-c', 'cat >/dev/null', '${TOKEN}']\n\
+                    [[sink]]\ntype = 'alert'\ncolumn = 'v'\nabove = 0\nname = '${TOKEN}'\npath = 'alerts.jsonl'\n\
+                    [[sink]]\ntype = 'csv'\npath = 'out.csv'\nsensors = ['${TOKEN}', '*']\n";
+    write("p.toml", pipeline);
+    write("fails.toml", &pipeline.replace("cat >/dev/null", "exit 3"));
+    write("absent.toml", &pipeline.replace("'sh', '-c', 'cat >/dev/null', ", ""));
+    write(
+        "wrong.toml",
+        &pipeline
+            .replace("above = 3", "above = '${TOKEN}'")
+            .replace("max = '${PIN}'\n", "max = '${TOKEN}'\n"),
+    );
+    write("none.toml", &pipeline.replace("sensor = 'sensor'", "sensor = '${TOKEN}'"));
+    write("pattern.toml", &pipeline.replace("'*']", "'[${TOKEN}']"));
+    let said = |arguments: &[&str]| {
+        let mut command = tidemill(folder.path());
+        let output =
+            command.args(arguments).env("TOKEN", secret).env("PIN", "31.25").output().expect("it runs");
+        (output.status.code(), [&output.stdout[..], &output.stderr].concat())
+    };
+    let escaped =
+        [secret.to_owned(), secret.escape_debug().to_string(), serde_json::Value::from(secret).to_string()];
+    let forms: Vec<&str> =
+        escaped.iter().map(|form| form.trim_matches('"')).chain(["s3cr", "<pass>", "word\u{e9}"]).collect();
+    let search = |what: &str, bytes: &[u8]| {
+        let found = forms.iter().find(|form| memchr::memmem::find(bytes, form.as_bytes()).is_some());
+        assert_eq!(found, None, "{what}:\n{}", text(bytes));
+    };
+    for (arguments, code) in [
+        (&["run", "p.toml", "--state", "state", "--report", "report.json", "--timings"][..], 0),
+        (&["run", "p.toml", "--record", "day.rec", "--report", "-"], 0),
+        (&["explain", "p.toml"], 0),
+        (&["validate", "wrong.toml"], 78),
+        (&["run", "none.toml"], 78),
+        (&["run", "pattern.toml"], 78),
+        (&["run", "fails.toml"], 69),
+        (&["run", "absent.toml"], 69),
+        (&["verify", "p.toml", "--rounds", "1"], 0),
+        (&["run", "p.toml", "--state", "state"], 0),
+        (&["state", "inspect", "state"], 0),
+        (&["state", "inspect", "state", "--json"], 0),
+        (&["run", "fails.toml", "--state", "state"], 78),
+    ] {
+        let (ended, said) = said(arguments);
+        assert_eq!(ended, Some(code), "{arguments:?}: {}", text(&said));
+        search(&format!("{arguments:?}"), &said);
+        // A number is hidden where it stands as an option.
+        assert!(arguments[0] != "explain" || text(&said).contains("max = \"${PIN}\""), "{}", text(&said));
+    }
+    let report = fs::read_to_string(folder.path().join("report.json")).expect("a report");
+    assert!(report.contains("${TOKEN}") && !report.contains("31.25"), "{report}");
+    let state = folder.path().join("state");
+    for path in names(&state).iter().map(|name| state.join(name)).chain([folder.path().join("day.rec")]) {
+        search(&path.display().to_string(), &fs::read(&path).expect("there"));
+    }
+    search("the report", report.as_bytes());
+    // What is hidden is compared all the same.
+    let mut command = tidemill(folder.path());
+    let changed = command.args(["run", "p.toml", "--state", "state"]).env("TOKEN", secret).env("PIN", "31.5");
+    let output = changed.output().expect("it runs");
+    assert_eq!(output.status.code(), Some(78), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("`max` was"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn a_pipe_and_a_device_are_promised_what_they_can_hold() {
+    let folder = bench();
+    let pipe = std::process::Command::new("mkfifo").arg(folder.path().join("pipe")).status();
+    assert!(pipe.expect("`mkfifo` runs").success());
+    for output in ["pipe", "/dev/null", "-"] {
+        fs::write(folder.path().join("p.toml"), PIPELINE.replace("out.csv", output)).expect("written");
+        let said = text(&run(folder.path(), &["explain", "p.toml"]).stdout);
+        assert!(
+            said.contains("with --state: at least once") && !said.contains("appears when complete"),
+            "{said}"
+        );
+        assert!(said.contains("hands its records over once more"), "{said}");
+    }
+    let said = text(&run(folder.path(), &["run", "p.toml", "--state", "state"]).stderr);
+    assert!(said.contains("delivery: sink 0 (csv) at least once"), "{said}");
+}

@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::files::{
-    Access, Disk, FileHandle, FileSystem, Kind, folder, kind_if_there, make_lasting_folder, write_all_at,
+    Access, Disk, FileHandle, FileSystem, Kind, folder, kind_if_there, make_lasting_folder, path_bytes,
+    write_all_at,
 };
 
 mod tickets;
@@ -93,8 +94,10 @@ struct Lasting {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Output {
     /// Its final name.
+    #[serde(with = "path_bytes")]
     pub path: PathBuf,
     /// Its temporary name.
+    #[serde(with = "path_bytes")]
     pub part: PathBuf,
     /// Bytes that belong to the checkpoint; what is behind them is cut off.
     pub length: u64,

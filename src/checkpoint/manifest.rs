@@ -26,6 +26,8 @@ pub struct Manifest {
     pub ending: Ending,
     /// The pipeline as it was written: source, stages, sinks, in order.
     pub pipeline: Vec<PartSpec>,
+    /// Under what the fingerprints are made that stand there in place of values from the environment.
+    pub key: [u8; 32],
     /// How many records the source has given.
     pub records: u64,
     /// Where the source goes on; `None` for one that begins anew.
@@ -61,7 +63,7 @@ pub struct PartSpec {
     pub place: String,
     /// Its type.
     pub name: String,
-    /// Its options with their defaults, as JSON.
+    /// Its options with their defaults, as JSON; of a value from the environment there is but a fingerprint.
     pub options: String,
 }
 
@@ -128,6 +130,7 @@ mod tests {
             made: 1,
             ending: Ending::Running,
             pipeline: vec![part("source", "csv"), part("sink 0 (csv)", "csv")],
+            key: [3; 32],
             records: 7,
             source: Some(vec![1, 2, 3]),
             sensors: vec!["a".into(), "b".into()],

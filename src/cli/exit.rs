@@ -11,11 +11,12 @@
 //! | 78 | the pipeline is wrong |
 //! | 130 | interrupted |
 
+use std::fmt::Write;
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
 use std::process::ExitCode;
 
-use super::output;
-use crate::error::{Error, ErrorKind};
+use super::output::{self, Page};
+use crate::error::{Error, ErrorKind, visible};
 use crate::pipeline::SpecError;
 
 /// The result of a verb.
@@ -70,8 +71,12 @@ fn tell(failure: &Failure) -> ExitCode {
             let _closed = error.print();
             return if is_help { ExitCode::SUCCESS } else { ErrorKind::Usage.exit_code().into() };
         }
-        Failure::Spec(error) => output::note(&error.render(output::is_styled())),
-        Failure::Error(error) => output::note(&message(error)),
+        Failure::Spec(error) => {
+            let mut page = Page::default();
+            page.rendered(&error.render(output::is_styled()));
+            output::notes(&page);
+        }
+        Failure::Error(error) => output::notes(&message(error)),
         Failure::Closed => {}
     }
     match failure {
@@ -80,11 +85,18 @@ fn tell(failure: &Failure) -> ExitCode {
     }
 }
 
-fn message(error: &Error) -> String {
-    let label = output::bold_red("error:");
+fn message(error: &Error) -> Page {
+    let mut page = Page::default();
+    page.strong("error:");
     let place = error.position().map(|position| format!(" ({position})")).unwrap_or_default();
-    let help = error.help().map(|help| format!("\n  help: {help}")).unwrap_or_default();
-    format!("{label} {}{place}{help}", error.message())
+    let _ = write!(page, " {}{}", visible(error.message()), visible(&place));
+    for line in error.lines() {
+        let _ = write!(page, "\n{}", visible(line));
+    }
+    if let Some(help) = error.help() {
+        let _ = write!(page, "\n  help: {}", visible(help));
+    }
+    page
 }
 
 /// What a user reads of a panic: that it is not their fault, and where it happened, for the report.

@@ -7,8 +7,9 @@ use serde_json::Value;
 use super::args::ValidateArgs;
 use super::exit::Outcome;
 use super::load;
-use super::output;
+use super::output::{self, Page};
 use crate::batch::Schema;
+use crate::error::visible;
 use crate::pipeline::{Delivery, Order, Pipeline, Plan, SinkEntry};
 use crate::sink::{Repeat, Takes};
 use crate::stage::{Reach, Stage};
@@ -16,31 +17,35 @@ use crate::stage::{Reach, Stage};
 pub(super) fn explain(args: &ValidateArgs) -> Outcome {
     let resolved = load::pipeline(&args.pipeline)?;
     let plan = load::plan(&resolved)?;
-    output::data(&explanation(&resolved.pipeline, &plan))
+    output::page(&explanation(&resolved.pipeline, &plan))
 }
 
-fn explanation(pipeline: &Pipeline, plan: &Plan) -> String {
-    let mut text = String::new();
-    source(pipeline, plan, &mut text);
+fn explanation(pipeline: &Pipeline, plan: &Plan) -> Page {
+    let mut text = Page::default();
+    let options = pipeline.parameters();
+    source(pipeline, plan, &options.source, &mut text);
     let first = pipeline.stages_before();
     for (at, stage) in plan.stages.iter().enumerate() {
-        let label = match at.checked_sub(first) {
-            Some(at) => format!("stage {at}: {}", stage.name()),
-            None => format!("before the stages: {}", stage.name()),
+        let (label, options) = match at.checked_sub(first) {
+            Some(at) => (format!("stage {at}: {}", stage.name()), options.stages[at].clone()),
+            None => (format!("before the stages: {}", stage.name()), stage.parameters()),
         };
-        describe_stage(&label, &**stage, &plan.schemas[at], &plan.schemas[at + 1], &mut text);
+        let _ = writeln!(text, "\n{label}");
+        parameters(&options, &mut text);
+        describe_stage(&**stage, &plan.schemas[at], &plan.schemas[at + 1], &mut text);
     }
     for (at, (sink, delivery)) in pipeline.sinks.iter().zip(pipeline.deliveries()).enumerate() {
-        describe_sink(at, sink, delivery, plan, &mut text);
+        let _ = writeln!(text, "\nsink {at}: {}", sink.spec.name());
+        parameters(&options.sinks[at], &mut text);
+        describe_sink(sink, delivery, plan, &mut text);
     }
     passes(pipeline, plan, &mut text);
     text
 }
 
-fn source(pipeline: &Pipeline, plan: &Plan, text: &mut String) {
+fn source(pipeline: &Pipeline, plan: &Plan, options: &Value, text: &mut Page) {
     let _ = writeln!(text, "source: {}", pipeline.source.name());
-    parameters(&pipeline.source.parameters(), text);
-    parameters(&serde_json::to_value(&pipeline.input).unwrap_or_default(), text);
+    parameters(options, text);
     let traits = pipeline.source.traits();
     let ends = if traits.is_bounded { "ends" } else { "does not end" };
     let again = if traits.is_replayable { "can be read again" } else { "can be read only once" };
@@ -48,16 +53,15 @@ fn source(pipeline: &Pipeline, plan: &Plan, text: &mut String) {
     let _ = writeln!(text, "  columns: {}", columns(&plan.schemas[0]));
     let files = pipeline.source.files();
     if !files.is_empty() {
-        let names: Vec<_> = files.iter().take(5).map(|file| file.display().to_string()).collect();
+        let names: Vec<_> =
+            files.iter().take(5).map(|file| visible(&file.display().to_string()).into_owned()).collect();
         let more = files.len().saturating_sub(5);
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         let _ = writeln!(text, "  reads {}{more}", names.join(", "));
     }
 }
 
-fn describe_stage(label: &str, stage: &dyn Stage, input: &Schema, output: &Schema, text: &mut String) {
-    let _ = writeln!(text, "\n{label}");
-    parameters(&stage.parameters(), text);
+fn describe_stage(stage: &dyn Stage, input: &Schema, output: &Schema, text: &mut Page) {
     let reach = match stage.reach() {
         Reach::Row => "row: each record alone, on any thread",
         Reach::Series => "series: all earlier records of its sensor, in order",
@@ -69,7 +73,7 @@ fn describe_stage(label: &str, stage: &dyn Stage, input: &Schema, output: &Schem
         .fields()
         .iter()
         .filter(|field| input.index_of(&field.name).is_none())
-        .map(|field| format!("{} ({})", field.name, field.kind))
+        .map(|field| format!("{} ({})", visible(&field.name), field.kind))
         .collect();
     if !added.is_empty() {
         let _ = writeln!(text, "  adds: {}", added.join(", "));
@@ -77,12 +81,10 @@ fn describe_stage(label: &str, stage: &dyn Stage, input: &Schema, output: &Schem
     let _ = writeln!(text, "  columns out: {}", columns(output));
 }
 
-fn describe_sink(at: usize, sink: &SinkEntry, delivery: Delivery, plan: &Plan, text: &mut String) {
+fn describe_sink(sink: &SinkEntry, delivery: Delivery, plan: &Plan, text: &mut Page) {
     let spec = &sink.spec;
-    let _ = writeln!(text, "\nsink {at}: {}", spec.name());
-    parameters(&spec.parameters(), text);
     let sensors = match &sink.sensors {
-        Some(patterns) => format!("the sensors {}", patterns.join(", ")),
+        Some(patterns) => format!("the sensors {}", visible(&patterns.join(", "))),
         None => "all sensors".to_owned(),
     };
     let _ = match spec.takes() {
@@ -91,7 +93,8 @@ fn describe_sink(at: usize, sink: &SinkEntry, delivery: Delivery, plan: &Plan, t
     };
     let appears = match (spec.file(), spec.is_stdout()) {
         (Some(file), _) => {
-            format!("{} appears when complete, or not at all; an older one stays until then", file.display())
+            let file = file.display().to_string();
+            format!("{} appears when complete, or not at all; an older one stays until then", visible(&file))
         }
         (None, true) => "standard output, as the records come".to_owned(),
         (None, false) => "handed over as the records come".to_owned(),
@@ -105,7 +108,7 @@ fn describe_sink(at: usize, sink: &SinkEntry, delivery: Delivery, plan: &Plan, t
     let _ = writeln!(text, "  with --state: {delivery}: {}", delivery.meaning());
 }
 
-fn passes(pipeline: &Pipeline, plan: &Plan, text: &mut String) {
+fn passes(pipeline: &Pipeline, plan: &Plan, text: &mut Page) {
     let first = pipeline.stages_before();
     let fitted = plan.stages.iter().enumerate().filter(|(_, stage)| stage.reach() == Reach::Global);
     let fitted: Vec<_> = fitted.map(|(at, _)| format!("stage {}", at.saturating_sub(first))).collect();
@@ -124,17 +127,18 @@ fn passes(pipeline: &Pipeline, plan: &Plan, text: &mut String) {
 }
 
 fn columns(schema: &Schema) -> String {
-    let columns = schema.fields().iter().map(|field| format!("{} ({})", field.name, field.kind));
+    let columns = schema.fields().iter().map(|field| format!("{} ({})", visible(&field.name), field.kind));
     columns.collect::<Vec<_>>().join(", ")
 }
 
 /// One line a parameter, as it could stand in the file; what is not set is left out.
-fn parameters(values: &Value, text: &mut String) {
+fn parameters(values: &Value, text: &mut Page) {
     let Value::Object(values) = values else { return };
     for (name, value) in values.iter().filter(|(_, value)| !value.is_null()) {
-        let _ = match toml::Value::try_from(value) {
-            Ok(value) => writeln!(text, "  {name} = {value}"),
-            Err(_) => writeln!(text, "  {name} = {value}"),
+        let value = match toml::Value::try_from(value) {
+            Ok(value) => value.to_string(),
+            Err(_) => value.to_string(),
         };
+        let _ = writeln!(text, "  {} = {}", visible(name), visible(&value));
     }
 }

@@ -5,7 +5,7 @@ use super::exit::Outcome;
 use super::load::{self, locate, run_options};
 use super::output;
 use super::progress::Display;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, visible};
 use crate::executor;
 
 pub(super) fn fit(args: &FitArgs) -> Outcome {
@@ -16,7 +16,7 @@ pub(super) fn fit(args: &FitArgs) -> Outcome {
     display.finish();
     let (stages, report) = result.map_err(|error| locate(&resolved, error))?;
     if !args.drive.quiet {
-        report.remarks.iter().for_each(|remark| output::note(&format!("note: {remark}")));
+        report.remarks.iter().for_each(|remark| output::note(&format!("note: {}", visible(remark))));
     }
     let first = resolved.pipeline.stages_before();
     let fitted =

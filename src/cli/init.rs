@@ -8,7 +8,7 @@ use super::exit::Outcome;
 use super::guess::{self, Guess, Kind, Roles};
 use super::output;
 use super::summary::plural;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, visible};
 use crate::executor;
 use crate::pipeline::Spec;
 use crate::source::{OpenOptions, beginning};
@@ -279,7 +279,7 @@ fn tell(path: &Path, guess: &Guess) {
             format!("measurements: {}", columns.iter().map(|&at| name(at)).collect::<Vec<_>>().join(", "))
         }
     });
-    lines.iter().for_each(|line| output::note(line));
+    lines.iter().for_each(|line| output::note(&visible(line)));
 }
 
 /// Tries what was written against the data: whoever guesses should look again.

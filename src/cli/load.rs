@@ -3,6 +3,7 @@
 use super::args::{DriveArgs, FileArgs};
 use super::exit::{Failure, Outcome};
 use super::interrupt;
+use super::output;
 use crate::error::Error;
 use crate::executor::{self, RunOptions};
 use crate::pipeline::{Plan, Resolved, Spec};
@@ -11,7 +12,9 @@ use crate::source::OpenOptions;
 /// The pipeline in the file, checked.
 pub(super) fn pipeline(args: &FileArgs) -> Outcome<Resolved> {
     let spec = args.set.iter().fold(Spec::read(&args.file)?, |spec, set| spec.with_set(set));
-    Ok(spec.resolve()?)
+    let resolved = spec.resolve()?;
+    output::hide(&resolved.pipeline.secrets);
+    Ok(resolved)
 }
 
 /// What the pipeline will do to the columns of its input.

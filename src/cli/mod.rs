@@ -33,6 +33,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+use crate::error::visible;
 use args::{Arguments, Verb};
 use exit::Outcome;
 
@@ -41,8 +42,14 @@ pub fn main() -> ExitCode {
     memory::keep_freed();
     exit::guard(|| match Arguments::try_parse() {
         Ok(arguments) => dispatch(arguments.verb),
-        Err(error) => Err(error.into()),
+        Err(error) => Err(harmless(error).into()),
     })
+}
+
+/// The same error about arguments in which nothing is obeyed by a terminal: one may be the name of a file that somebody else has made.
+fn harmless(error: clap::Error) -> clap::Error {
+    let shown = std::env::args_os().map(|argument| visible(&argument.to_string_lossy()).into_owned());
+    Arguments::try_parse_from(shown).err().unwrap_or(error)
 }
 
 fn dispatch(verb: Verb) -> Outcome {

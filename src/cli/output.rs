@@ -1,12 +1,16 @@
 //! Writing to standard output and standard error.
 
+use std::borrow::Cow;
+use std::fmt;
 use std::io::{self, IsTerminal, Write};
+use std::ops::Deref;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use super::exit::{Failure, Outcome};
 use crate::atomic::{self, AtomicFile};
-use crate::error::{Error, ErrorKind};
-use crate::pipeline::environment;
+use crate::error::{Error, ErrorKind, visible, visible_lines};
+use crate::pipeline::{Secrets, environment};
 
 /// Writes data to standard output.
 pub(super) fn data(text: &str) -> Outcome {
@@ -17,9 +21,83 @@ pub(super) fn data(text: &str) -> Outcome {
     })
 }
 
+/// Text for people in the making. Nothing that is written into it is obeyed by a terminal; whatever holds names or text from outside goes
+/// through [`visible`] before, so that it stays on its line.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Page(String);
+
+impl Page {
+    /// Adds `text` so that it stands out, where that can be.
+    pub(super) fn strong(&mut self, text: &str) {
+        let text = visible(text);
+        if is_styled() {
+            self.0 += &format!("\x1b[1;31m{text}\x1b[0m");
+        } else {
+            self.0 += &text;
+        }
+    }
+
+    /// Adds what a renderer has made of it, styles and all.
+    pub(super) fn rendered(&mut self, text: &str) {
+        self.0 += text;
+    }
+}
+
+impl fmt::Write for Page {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0 += &visible_lines(text);
+        Ok(())
+    }
+}
+
+impl From<&str> for Page {
+    fn from(text: &str) -> Self {
+        Self(visible_lines(text).into_owned())
+    }
+}
+
+impl fmt::Display for Page {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Deref for Page {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+/// What is not said: what the environment has given to the pipeline of this process.
+static SECRETS: Mutex<Vec<Secrets>> = Mutex::new(Vec::new());
+
+/// From now on, nothing for people has these in it.
+pub(super) fn hide(secrets: &Secrets) {
+    if !secrets.is_empty() {
+        SECRETS.lock().unwrap_or_else(PoisonError::into_inner).push(secrets.clone());
+    }
+}
+
+fn hidden(page: &Page) -> Cow<'_, str> {
+    let secrets = SECRETS.lock().unwrap_or_else(PoisonError::into_inner);
+    secrets.iter().fold(Cow::Borrowed(&**page), |text, secrets| secrets.hide(&text).into_owned().into())
+}
+
+/// Writes text for people to standard output.
+pub(super) fn page(page: &Page) -> Outcome {
+    data(&hidden(page))
+}
+
 /// Writes a line for people to standard error. That nobody reads it is no error.
 pub(super) fn note(text: &str) {
-    let _closed = writeln!(io::stderr().lock(), "{text}");
+    notes(&Page::from(text));
+}
+
+/// Writes lines for people to standard error, likewise.
+pub(super) fn notes(page: &Page) {
+    let _closed = writeln!(io::stderr().lock(), "{}", hidden(page));
 }
 
 /// Whether standard error takes colours: it is a terminal, and `NO_COLOR` is not set to anything.
@@ -30,11 +108,6 @@ pub(super) fn is_styled() -> bool {
 /// Whether standard error is a terminal.
 pub(super) fn is_terminal() -> bool {
     io::stderr().is_terminal()
-}
-
-/// `text` so that it stands out, where that can be.
-pub(super) fn bold_red(text: &str) -> String {
-    if is_styled() { format!("\x1b[1;31m{text}\x1b[0m") } else { text.to_owned() }
 }
 
 /// Writes `text` to the file at `path`, which appears only when complete, or to standard output (`-`). Without

@@ -15,6 +15,7 @@ pub(super) fn record(args: &RecordArgs) -> Outcome {
     let mut options = run_options(&args.drive);
     let recorder = Recorder::create(&args.output)?;
     options.open.record = Some(recorder.clone());
-    drive_with(&resolved, &args.drive, &options)?;
-    Ok(recorder.finish()?)
+    let report = drive_with(&resolved, &args.drive, &options)?;
+    recorder.finish()?;
+    Ok(report.check_complete()?)
 }

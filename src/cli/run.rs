@@ -15,7 +15,7 @@ use super::summary::summary;
 use super::timings::timings;
 use crate::atomic;
 use crate::error::{Error, ErrorKind, Part};
-use crate::pipeline::{Pipeline, Resolved};
+use crate::pipeline::{Parameters, Pipeline, Resolved};
 use crate::runtime::{Report, RunOptions, StateOptions};
 use crate::source::Recorder;
 use crate::time::parse_duration;
@@ -34,7 +34,12 @@ pub(super) fn run_resolved(args: &RunArgs, resolved: &Resolved, mut options: Run
     if options.state.is_some() && !args.drive.quiet {
         output::note(&deliveries(&resolved.pipeline));
     }
-    options.open.record = args.record.as_deref().map(Recorder::create).transpose()?;
+    options.open.record = match (&args.record, &options.state) {
+        (Some(path), None) => Some(Recorder::create(path)?),
+        // Its checkpoint knows whether it was begun.
+        (Some(path), Some(_)) => Some(Recorder::resumable(path)),
+        (None, _) => None,
+    };
     let profile = args.profile.as_deref().map(Profile::start).transpose()?;
     let report = drive_with(resolved, &args.drive, &options)?;
     options.open.record.map_or(Ok(()), |recorder| recorder.finish())?;
@@ -47,6 +52,7 @@ pub(super) fn run_resolved(args: &RunArgs, resolved: &Resolved, mut options: Run
     if let Some(path) = &args.report {
         output::private_file(path, &report_text(&resolved.pipeline, &report))?;
     }
+    report.check_complete()?;
     if report.is_paused && resolved.pipeline.source.traits().is_bounded {
         // Whoever goes on with the output must not take it for whole.
         return Err(Error::new(ErrorKind::Interrupted, "stopped before the end of the input")
@@ -98,7 +104,7 @@ pub(super) fn drive_with(resolved: &Resolved, args: &DriveArgs, options: &RunOpt
     display.finish();
     let report = result.map_err(|error| failure(resolved, error))?;
     if !args.quiet {
-        output::note(&summary(&report, resolved.pipeline.stages_before()));
+        output::notes(&summary(&report, resolved.pipeline.stages_before()));
     }
     Ok(report)
 }
@@ -115,11 +121,12 @@ fn failure(resolved: &Resolved, error: Error) -> Failure {
 }
 
 fn report_text(pipeline: &Pipeline, report: &Report) -> String {
-    let all = json!({
+    let mut all = json!({
         "tidemill": env!("CARGO_PKG_VERSION"),
         "pipeline": parameters(pipeline),
         "report": report,
     });
+    pipeline.secrets.hide_in(&mut all);
     format!("{all:#}\n")
 }
 
@@ -132,18 +139,9 @@ fn parameters(pipeline: &Pipeline) -> Value {
         }
         table
     };
-    let mut source = part(pipeline.source.name(), pipeline.source.parameters());
-    let input = serde_json::to_value(&pipeline.input).unwrap_or_default();
-    if let (Value::Object(table), Value::Object(more)) = (&mut source, input) {
-        table.extend(more);
-    }
-    let stages = pipeline.stages.iter().map(|stage| part(stage.name(), stage.parameters()));
-    let sinks = pipeline.sinks.iter().map(|sink| {
-        let mut table = part(sink.spec.name(), sink.spec.parameters());
-        if let Some(sensors) = &sink.sensors {
-            table["sensors"] = json!(sensors);
-        }
-        table
-    });
+    let Parameters { source, stages, sinks } = pipeline.parameters();
+    let source = part(pipeline.source.name(), source);
+    let stages = pipeline.stages.iter().zip(stages).map(|(stage, options)| part(stage.name(), options));
+    let sinks = pipeline.sinks.iter().zip(sinks).map(|(sink, options)| part(sink.spec.name(), options));
     json!({ "source": source, "stage": stages.collect::<Vec<_>>(), "sink": sinks.collect::<Vec<_>>() })
 }

@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 
 use super::args::{InspectArgs, StateVerb, VerifyStateArgs};
 use super::exit::Outcome;
-use super::output;
+use super::output::{self, Page};
 use super::summary::{aligned, count, plural};
 use crate::atomic::{Output, Stage};
 use crate::checkpoint::{self, Ending, Manifest, PartSpec};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, visible};
 use crate::files::Disk;
 use crate::source;
 use crate::time::Timestamp;
@@ -43,7 +43,7 @@ fn inspect(args: &InspectArgs) -> Outcome {
     let newest = newest(&all);
     match args.json {
         true => output::data(&format!("{:#}\n", as_json(&all, newest))),
-        false => output::data(&as_text(&all, newest)),
+        false => output::page(&as_text(&all, newest)),
     }?;
     newest.map_or_else(|| Err(none_whole(&args.folder).into()), |_| Ok(()))
 }
@@ -65,10 +65,10 @@ fn verify(args: &VerifyStateArgs) -> Outcome {
             Ok(Stage::Published) => "as at the checkpoint, under its name".to_owned(),
             Err(error) => error.message().to_owned(),
         };
-        let _ = writeln!(text, "{}: {shown}", output.path.display());
+        let _ = writeln!(text, "{}: {}", shown_path(&output.path), visible(&shown));
         wrong = wrong.or(checked.err());
     }
-    output::data(&text)?;
+    output::page(&text)?;
     let damaged = all.iter().filter(|checkpoint| checkpoint.content.is_err()).count() as u64;
     match (wrong, newest) {
         (Some(error), _) => Err(error.into()),
@@ -131,10 +131,10 @@ fn parts<'a>(manifest: &'a Manifest) -> Vec<Kept<'a>> {
     parts.map(part).collect()
 }
 
-fn as_text(all: &[Checkpoint], newest: Option<(&Path, &Manifest)>) -> String {
+fn as_text(all: &[Checkpoint], newest: Option<(&Path, &Manifest)>) -> Page {
     let mut text = list(all);
     let Some((path, manifest)) = newest else { return text };
-    let _ = writeln!(text, "\n{}", path.display());
+    let _ = writeln!(text, "\n{}", shown_path(path));
     let place = manifest.source.as_deref().and_then(source::place);
     let rows = [
         ("made", Timestamp::from_nanos(manifest.made).to_string()),
@@ -144,30 +144,35 @@ fn as_text(all: &[Checkpoint], newest: Option<(&Path, &Manifest)>) -> String {
         ("input", place.unwrap_or_else(|| "begins anew".to_owned())),
     ];
     for (name, value) in rows {
-        let _ = writeln!(text, "  {name:<8}  {value}");
+        let _ = writeln!(text, "  {name:<8}  {}", visible(&value));
     }
-    text.push('\n');
+    let _ = writeln!(text);
     let head = ["", "keeps", "has written"].map(str::to_owned).to_vec();
     let row = |part: Kept<'_>| {
         let bytes = part.bytes.map_or_else(|| "begins anew".to_owned(), |bytes| plural(bytes as u64, "byte"));
         let written = part.output.map_or_else(String::new, |output| plural(output.length, "byte"));
-        vec![part.place.to_owned(), bytes, written]
+        vec![visible(part.place).into_owned(), bytes, written]
     };
-    text += &aligned(&std::iter::once(head).chain(parts(manifest).into_iter().map(row)).collect::<Vec<_>>());
+    let rows: Vec<_> = std::iter::once(head).chain(parts(manifest).into_iter().map(row)).collect();
+    let _ = text.write_str(&aligned(&rows));
     text
 }
 
 /// A line for each checkpoint.
-fn list(all: &[Checkpoint]) -> String {
-    let mut text = String::new();
+fn list(all: &[Checkpoint]) -> Page {
+    let mut text = Page::default();
     for Checkpoint { path, bytes, content } in all {
         let found = match content {
             Ok(manifest) => format!("behind {}, whole", plural(manifest.records, "record")),
             Err(why) => why.clone(),
         };
-        let _ = writeln!(text, "{}: {}, {found}", path.display(), plural(*bytes, "byte"));
+        let _ = writeln!(text, "{}: {}, {}", shown_path(path), plural(*bytes, "byte"), visible(&found));
     }
     text
+}
+
+fn shown_path(path: &Path) -> String {
+    visible(&path.display().to_string()).into_owned()
 }
 
 fn ending(ending: Ending) -> &'static str {

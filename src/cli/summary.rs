@@ -3,14 +3,15 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use super::output;
-use crate::executor::Report;
+use super::output::Page;
+use crate::error::visible;
+use crate::executor::{Report, Shown};
 use crate::metrics::{Entry, Latency, Ledger};
 
 /// A column of the ledger: its head, and what it shows.
-type Shown = (&'static str, fn(&Ledger) -> u64);
+type Counted = (&'static str, fn(&Ledger) -> u64);
 
-const LEDGER: [Shown; 9] = [
+const LEDGER: [Counted; 9] = [
     ("in", |ledger| ledger.input),
     ("made", |ledger| ledger.made),
     ("out", |ledger| ledger.output),
@@ -26,18 +27,19 @@ const LEDGER: [Shown; 9] = [
 const RARE: [&str; 3] = ["made", "folded", "dropped"];
 
 /// The ledger, the rejects, the rates and the remarks of a run; `first` stages ran before those in the file.
-pub(super) fn summary(report: &Report, first: usize) -> String {
-    let mut text = table(report, first);
-    rejects(report, &mut text);
-    latencies(report, &mut text);
+pub(super) fn summary(report: &Report, first: usize) -> Page {
+    let mut page = Page::from(&*table(report, first));
+    rejects(report, &mut page);
+    latencies(report, &mut page);
     for remark in &report.remarks {
-        let _ = writeln!(text, "note: {remark}");
+        let _ = writeln!(page, "note: {}", visible(remark));
     }
-    text + &rates(report)
+    let _ = page.write_str(&rates(report));
+    page
 }
 
 /// From the arrival of records on, of live input.
-fn latencies(report: &Report, text: &mut String) {
+fn latencies(report: &Report, page: &mut Page) {
     if report.latencies.is_empty() {
         return;
     }
@@ -47,7 +49,8 @@ fn latencies(report: &Report, text: &mut String) {
         let times = [p50, p99, p999, longest].map(|time| short_time(*time));
         std::iter::once(part.clone()).chain(times).collect()
     };
-    *text += &aligned(&std::iter::once(head).chain(report.latencies.iter().map(row)).collect::<Vec<_>>());
+    let rows: Vec<_> = std::iter::once(head).chain(report.latencies.iter().map(row)).collect();
+    let _ = page.write_str(&aligned(&rows));
 }
 
 /// A duration that may be a fraction of a millisecond.
@@ -63,9 +66,10 @@ fn table(report: &Report, first: usize) -> String {
     let mut entries = vec![("source".to_owned(), &report.source)];
     entries.extend(before.iter().map(|entry| ("before".to_owned(), entry)));
     entries.extend(labelled("stage", stages).chain(labelled("sink", &report.sinks)));
-    let is_used =
-        |&(head, of): &Shown| !RARE.contains(&head) || entries.iter().any(|(_, entry)| of(&entry.ledger) > 0);
-    let columns: Vec<Shown> = LEDGER.into_iter().filter(is_used).collect();
+    let is_used = |&(head, of): &Counted| {
+        !RARE.contains(&head) || entries.iter().any(|(_, entry)| of(&entry.ledger) > 0)
+    };
+    let columns: Vec<Counted> = LEDGER.into_iter().filter(is_used).collect();
     let heads = columns.iter().map(|&(head, _)| head);
     let head = std::iter::once("").chain(heads).chain(["time", "share"]).map(str::to_owned).collect();
     let rows = entries.iter().map(|(label, entry)| row(label, entry, &columns, report.elapsed));
@@ -76,7 +80,7 @@ pub(super) fn labelled<'a>(kind: &'a str, entries: &'a [Entry]) -> impl Iterator
     entries.iter().enumerate().map(move |(at, entry)| (format!("{kind} {at}"), entry))
 }
 
-fn row(label: &str, entry: &Entry, columns: &[Shown], elapsed: Duration) -> Vec<String> {
+fn row(label: &str, entry: &Entry, columns: &[Counted], elapsed: Duration) -> Vec<String> {
     let share = 100.0 * entry.time.as_secs_f64() / elapsed.as_secs_f64().max(1e-9);
     let counts = columns.iter().map(|(_, of)| count(of(&entry.ledger)));
     let label = format!("{label} ({})", entry.name);
@@ -100,7 +104,7 @@ pub(super) fn aligned(rows: &[Vec<String>]) -> String {
     text
 }
 
-fn rejects(report: &Report, text: &mut String) {
+fn rejects(report: &Report, page: &mut Page) {
     let rejects = &report.rejects;
     let total = rejects.malformed + rejects.late + rejects.ahead;
     if total == 0 {
@@ -112,25 +116,24 @@ fn rejects(report: &Report, text: &mut String) {
     } else {
         "rejects".into()
     };
-    let _ = writeln!(text, "{}", output::bold_red(&format!("{title}:")));
+    page.strong(&format!("{title}:"));
+    let _ = writeln!(page);
     for reject in &rejects.first {
         let column = reject.column.as_ref().map(|name| format!("column `{name}`: ")).unwrap_or_default();
-        let _ = writeln!(
-            text,
-            "  {}:{} (byte {}): {column}{}",
-            reject.file, reject.line, reject.offset, reject.reason
-        );
-        if !reject.raw.is_empty() {
-            let _ = writeln!(text, "    {}", shortened(&reject.raw));
+        let Shown { file, line, offset, reason, raw, .. } = reject;
+        let place = format!("{file}:{line} (byte {offset}): {column}{reason}");
+        let _ = writeln!(page, "  {}", visible(&place));
+        if !raw.is_empty() {
+            let _ = writeln!(page, "    {}", shortened(raw));
         }
     }
 }
 
-/// One line of at most 120 characters, control characters made visible.
+/// One line of about 120 characters.
 fn shortened(raw: &str) -> String {
-    let mut line: String =
-        raw.chars().take(120).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
-    if raw.chars().nth(120).is_some() {
+    let mut letters = raw.chars();
+    let mut line = visible(&letters.by_ref().take(120).collect::<String>()).into_owned();
+    if letters.next().is_some() {
         line.push('…');
     }
     line
@@ -234,7 +237,7 @@ mod tests {
 
     #[test]
     fn a_reject_is_one_line_whatever_it_holds() {
-        assert_eq!(shortened("a\nb\u{1b}[1m"), "a\u{fffd}b\u{fffd}[1m");
+        assert_eq!(shortened("a\nb\u{1b}[1m"), "a\\nb\\u{1b}[1m");
         assert_eq!(shortened(&"x".repeat(200)).chars().count(), 121);
     }
 }

@@ -7,7 +7,7 @@ use super::args::VerifyArgs;
 use super::exit::{Failure, Outcome};
 use super::output;
 use super::summary::{count, plural};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, visible};
 use crate::pipeline::{Pipeline, Spec};
 use crate::stage::Stage;
 use crate::time::Clock;
@@ -16,6 +16,7 @@ use crate::verify::{VerifyOptions, verify as run};
 pub(super) fn verify(args: &VerifyArgs) -> Outcome {
     let scratch = tempfile::tempdir().map_err(|error| Error::io("make", "a temporary folder", &error))?;
     let made = pipeline(args, std::iter::empty())?;
+    output::hide(&made.secrets);
     let sinks: Vec<_> = made.sinks.iter().map(|sink| sink.spec.file()).collect();
     let make = |folder: &Path| {
         // Every file gets its place in the folder of this way of running; two of one name keep their numbers.
@@ -43,11 +44,12 @@ pub(super) fn verify(args: &VerifyArgs) -> Outcome {
             .with_help("mend that, as `tidemill run` would have it mended; then verify again"),
         )),
         Some(difference) => Err(Failure::from(
-            Error::internal(format!("not all ways of running give the same; {difference}"))
+            Error::internal("not all ways of running give the same:")
+                .with_lines(difference.to_string().lines().map(str::to_owned))
                 .with_help(format!("this is a bug, or a part whose result depends on more than its input; `--seed {seed}` runs the same again")),
         )),
         None => {
-            let files = verdict.files.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+            let files = verdict.files.iter().map(|name| format!("`{}`", visible(name))).collect::<Vec<_>>().join(", ");
             output::note(&format!(
                 "{} of running gave the same bytes: {files}, from {} (seed {seed})",
                 ways(verdict.ways),

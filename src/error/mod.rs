@@ -1,6 +1,7 @@
 //! The one error type: what happened, where, and what to do next.
 //!
-//! An [`Error`] ends a run; a [`Rejection`] sets one record aside and the run goes on.
+//! An [`Error`] ends a run; a [`Rejection`] sets one record aside and the run goes on. Both hold names and texts from outside as they came,
+//! and show them with [`visible`].
 
 pub(crate) mod guard;
 mod nearest;
@@ -25,6 +26,8 @@ pub struct Error(Box<Inner>);
 struct Inner {
     kind: ErrorKind,
     message: String,
+    /// What belongs to the message, one line each.
+    lines: Vec<String>,
     position: Option<Position>,
     part: Option<Part>,
     help: Option<String>,
@@ -83,6 +86,7 @@ impl Error {
         Self(Box::new(Inner {
             kind,
             message: message.into(),
+            lines: Vec::new(),
             position: None,
             part: None,
             help: None,
@@ -159,6 +163,19 @@ impl Error {
         self
     }
 
+    /// The same error, with more that belongs to its message, one line each.
+    pub fn with_lines(mut self, lines: impl IntoIterator<Item = String>) -> Self {
+        self.0.lines.extend(lines);
+        self
+    }
+
+    /// The same error, with `change` made to all its text.
+    pub fn map_text(mut self, change: impl Fn(&str) -> String) -> Self {
+        let Inner { message, lines, help, .. } = &mut *self.0;
+        std::iter::once(message).chain(lines).chain(help).for_each(|text| *text = change(text));
+        self
+    }
+
     /// The same error, its message preceded by who met it: `stage 2 (normalize): …`.
     pub fn with_context(mut self, context: impl fmt::Display) -> Self {
         self.0.message = format!("{context}: {}", self.0.message);
@@ -186,6 +203,11 @@ impl Error {
         &self.0.message
     }
 
+    /// What belongs to the message, one line each.
+    pub fn lines(&self) -> &[String] {
+        &self.0.lines
+    }
+
     /// Where in the input it happened.
     pub fn position(&self) -> Option<&Position> {
         self.0.position.as_ref()
@@ -207,12 +229,13 @@ pub(crate) fn plain(error: &std::io::Error) -> String {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.message)?;
+        f.write_str(&visible(&self.0.message))?;
+        self.0.lines.iter().try_for_each(|line| write!(f, "\n{}", visible(line)))?;
         if let Some(position) = &self.0.position {
-            write!(f, " ({position})")?;
+            write!(f, " ({})", visible(&position.to_string()))?;
         }
         if let Some(help) = &self.0.help {
-            write!(f, "; {help}")?;
+            write!(f, "; {}", visible(help))?;
         }
         Ok(())
     }
@@ -256,11 +279,11 @@ pub struct Rejection {
 
 impl fmt::Display for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: ", self.position)?;
+        write!(f, "{}: ", visible(&self.position.to_string()))?;
         if let Some(column) = &self.column {
-            write!(f, "column `{column}`: ")?;
+            write!(f, "column `{}`: ", visible(column))?;
         }
-        f.write_str(&self.reason)
+        f.write_str(&visible(&self.reason))
     }
 }
 
@@ -274,6 +297,12 @@ mod tests {
         let position = Position { file: "a.csv".into(), line: 3, offset: 20 };
         let error = Error::data("bad").with_position(position).with_help("mend it").with_context("stage 1");
         assert_eq!(error.to_string(), "stage 1: bad (a.csv, line 3, byte 20); mend it");
+    }
+
+    #[test]
+    fn what_came_from_outside_forges_no_line() {
+        let error = Error::data("sensor `a\nerror: b\u{1b}[31m`").with_lines(["x\ny".to_owned()]);
+        assert_eq!(error.to_string(), "sensor `a\\nerror: b\\u{1b}[31m`\nx\\ny");
     }
 
     #[test]

@@ -18,6 +18,7 @@ use crate::error::{Error, Result};
 use crate::pipeline::plan::stage_label;
 use crate::pipeline::{Pipeline, Plan, plan};
 use crate::runtime::drain::{Drain, FirstPass};
+use crate::runtime::effects::without_effect;
 use crate::runtime::inlet::Inlet;
 use crate::runtime::outlet::Outlets;
 use crate::runtime::state::{State, after_the_end, open_state};
@@ -81,8 +82,8 @@ trait Reading: Sized {
     /// The columns that leave the last stage.
     fn output(&self) -> &Arc<Schema>;
 
-    /// Goes on from the checkpoint that `outlets` have, if they have one.
-    fn resume(&mut self, _outlets: &mut Outlets) -> Result<()> {
+    /// Goes on from the checkpoint that `outlets` have, if they have one, and keeps more of them.
+    fn resume(&mut self, _outlets: &mut Outlets, _options: &RunOptions) -> Result<()> {
         Ok(())
     }
 
@@ -136,11 +137,11 @@ fn run_by<R: Reading>(
     let stages = fit_stages::<R>(pipeline, options, &sensors, observer, &mut report)?;
     let mut reading = R::open(pipeline, &stages, options, &sensors)?;
     let mut outlets = early.map_or_else(|| Outlets::open(pipeline, reading.output(), state), Ok)?;
-    reading.resume(&mut outlets)?;
-    outlets.keep_checkpoints()?;
+    reading.resume(&mut outlets, options)?;
     reading.drive("run", observer, &mut outlets)?;
     reading.conclude(outlets, &mut report)?;
     reading.close(&mut report)?;
+    report.remarks.extend(without_effect(pipeline, &sensors.read()));
     report.elapsed = start.elapsed();
     report.check()?;
     Ok(report)
@@ -169,8 +170,8 @@ fn fit_stages<R: Reading>(
     report: &mut Report,
 ) -> Result<Vec<Arc<dyn Stage>>> {
     let mut stages = plan::stages(pipeline)?;
-    // A first pass is whole or it is nothing: it keeps no checkpoints, and a stop is a failure.
-    let open = OpenOptions { resume: None, ..options.open.clone() };
+    // A first pass is whole or it is nothing: it keeps no checkpoints, and a stop is a failure. Its input comes again, and is recorded then.
+    let open = OpenOptions { record: None, resume: None, ..options.open.clone() };
     let options = &RunOptions { state: None, open, ..options.clone() };
     for at in 0..stages.len() {
         if stages[at].reach() != Reach::Global {
@@ -186,6 +187,8 @@ fn fit_stages<R: Reading>(
             let mut reading = R::open(pipeline, &stages[..at], options, sensors)?;
             reading.drive("fit", observer, &mut fit)?;
             reading.close(report)?;
+            // Constants of a part of the input would be wrong and look right.
+            report.check_complete()?;
             report.end_first_pass(fit.take_entry(), start.elapsed());
             if let Some(fitted) = fit.finish(&sensors.read())? {
                 break fitted;

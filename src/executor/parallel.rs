@@ -12,7 +12,7 @@ use crate::batch::Schema;
 use crate::error::Result;
 use crate::pipeline::Pipeline;
 use crate::runtime::chunks::check_stop;
-use crate::runtime::crew::{Claim, Crew, Feed, Piece, Spent};
+use crate::runtime::crew::{Claim, Crew, Dropped, Feed, Piece, Spent};
 use crate::runtime::drain::Drain;
 use crate::runtime::inlet::{Arrived, Inlet};
 use crate::runtime::outlet::Outlets;
@@ -107,15 +107,11 @@ impl Reading for Pass {
         self.crew.finish(workers, !self.source.is_stopped(), drain)
     }
 
-    fn resume(&mut self, outlets: &mut Outlets) -> Result<()> {
+    fn resume(&mut self, outlets: &mut Outlets, options: &RunOptions) -> Result<()> {
         let claims = self.source.claims.get_mut().unwrap_or_else(PoisonError::into_inner);
         claims.schedule = outlets.schedule();
-        let Some(resume) = outlets.resume().cloned() else { return Ok(()) };
-        if let Some(place) = &resume.source {
-            claims.source.restore(place)?;
-        }
-        let counts = self.crew.restore(&resume)?;
-        counts.map_or(Ok(()), |counts| outlets.restore(&counts))
+        self.crew.resume(&mut claims.source, outlets)?;
+        self.crew.begin(&claims.source, outlets, options)
     }
 
     fn conclude(&mut self, outlets: Outlets, report: &mut Report) -> Result<()> {
@@ -135,6 +131,7 @@ impl Reading for Pass {
         let claims = self.source.claims.into_inner().unwrap_or_else(PoisonError::into_inner);
         report.bytes += claims.source.bytes()?;
         report.remarks.extend(claims.source.remarks()?);
+        report.missing = claims.source.missing()?;
         self.crew.close(report);
         Ok(())
     }
@@ -197,6 +194,14 @@ impl Feed for SharedSource {
         let ordinal = claims.next;
         claims.next += 1;
         let latest = received.map(|received| received.saturating_add(self.max_ahead));
-        Some(Claim { ordinal, piece, progress, arrived: None, dropped: 0, latest, place: None })
+        Some(Claim {
+            ordinal,
+            piece,
+            progress,
+            arrived: None,
+            dropped: Dropped::default(),
+            latest,
+            place: None,
+        })
     }
 }

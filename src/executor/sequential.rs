@@ -105,6 +105,7 @@ impl Reading for Pass {
     fn close(self, report: &mut Report) -> Result<()> {
         report.bytes += self.source.bytes()?;
         report.remarks.extend(self.source.remarks()?);
+        report.missing = self.source.missing()?;
         report.passes += 1;
         report.sensors = self.admission.count().unwrap_or_else(|| self.sensors.read().len()) as u64;
         report.source = self.source_entry;

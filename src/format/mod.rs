@@ -94,6 +94,12 @@ pub trait Decode: Send + Sync {
     /// begins at one; 0 where no record is complete. With `at_end`, nothing follows: what is left is complete.
     fn complete(&self, bytes: &[u8], at_end: bool) -> usize;
 
+    /// How many lines `bytes` have, which [`Decode::complete`] cut: for what is dropped unread.
+    fn lines(&self, bytes: &[u8]) -> u64 {
+        let is_open = bytes.last().is_some_and(|&last| last != b'\n');
+        memchr::memchr_iter(b'\n', bytes).count() as u64 + u64::from(is_open)
+    }
+
     /// Decodes a chunk that [`Decode::complete`] cut.
     ///
     /// # Errors

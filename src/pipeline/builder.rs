@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{InputOptions, Pipeline, SinkEntry};
+use super::{InputOptions, Pipeline, Secrets, SinkEntry};
 use crate::error::{Error, Result};
 use crate::executor::Report;
 use crate::sink::SinkSpec;
@@ -63,7 +63,13 @@ impl Builder {
         if self.sinks.is_empty() {
             return Err(Error::config("the pipeline has no sink").with_help("add one; `null` only counts"));
         }
-        Ok(Pipeline { source, input: self.input, stages: self.stages, sinks: self.sinks })
+        Ok(Pipeline {
+            source,
+            input: self.input,
+            stages: self.stages,
+            sinks: self.sinks,
+            secrets: Secrets::default(),
+        })
     }
 
     /// Builds the pipeline and runs it with default settings.

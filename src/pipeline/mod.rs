@@ -6,9 +6,11 @@ mod builder;
 pub mod delivery;
 pub mod environment;
 mod overrides;
+pub mod parameters;
 pub mod plan;
 pub mod resolve;
 pub mod schema;
+pub mod secrets;
 pub mod spec;
 #[cfg(test)]
 mod tests;
@@ -32,8 +34,10 @@ use crate::time::parse_duration;
 
 pub use builder::Builder;
 pub use delivery::Delivery;
+pub use parameters::Parameters;
 pub use plan::Plan;
 pub use resolve::{OutputOptions, Resolved};
+pub use secrets::Secrets;
 pub use spec::Spec;
 pub use written::SpecError;
 
@@ -48,6 +52,8 @@ pub struct Pipeline {
     pub stages: Vec<Arc<dyn Stage>>,
     /// Where they go.
     pub sinks: Vec<SinkEntry>,
+    /// What came from the environment.
+    pub secrets: Secrets,
 }
 
 /// A sink and the sensors that it is given.
@@ -74,6 +80,9 @@ impl SinkEntry {
     }
 }
 
+/// How far ahead of the clock a live record is believed to be unless `max_ahead` says otherwise.
+const MAX_AHEAD: &str = "5m";
+
 /// Options of `[source]` that hold for any source.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
@@ -86,9 +95,9 @@ pub struct InputOptions {
     /// is looked at from the 1,000th record on and at the end. If not given, a run that ends fails above 10 records and 1 %, or above
     /// half; any number where anybody may send.
     pub max_rejects: Option<MaxRejects>,
-    /// How far ahead of the machine's clock a record's time may be, where the input is live, such as "5m". One further ahead is set
+    /// How far ahead of the machine's clock a record's time may be, where the input is live; "5m" if not given. One further ahead is set
     /// aside: its sensor's clock is wrong.
-    pub max_ahead: String,
+    pub max_ahead: Option<String>,
     /// What happens to input that comes faster than it can be handled: `wait` lets whoever sends it wait, `drop` drops and counts it.
     pub when_full: WhenFull,
     /// How many sensors must have reached a time before others that lag behind it can be taken for quiet. If not given, a tenth of the
@@ -106,7 +115,7 @@ impl Default for InputOptions {
             order: Order::Input,
             disorder: None,
             max_rejects: None,
-            max_ahead: "5m".into(),
+            max_ahead: None,
             when_full: WhenFull::Wait,
             agree: None,
             max_sensors: DEFAULT_MAX_SENSORS,
@@ -138,7 +147,8 @@ impl InputOptions {
     /// # Errors
     /// A configuration error where it is no duration.
     pub(crate) fn max_ahead(&self) -> Result<i64> {
-        parse_duration(&self.max_ahead).map_err(|why| Error::config(format!("`max_ahead`: {why}")))
+        let max_ahead = self.max_ahead.as_deref().unwrap_or(MAX_AHEAD);
+        parse_duration(max_ahead).map_err(|why| Error::config(format!("`max_ahead`: {why}")))
     }
 }
 
@@ -188,9 +198,10 @@ impl Pipeline {
     /// # Errors
     /// Whatever ends the run early.
     pub fn run_with(&self, options: &RunOptions, observer: &mut (dyn Observer + Send)) -> Result<Report> {
-        match self.source.traits().is_bounded && options.open.speed.is_none() {
+        let run = match self.source.traits().is_bounded && options.open.speed.is_none() {
             true => executor::run(self, options, observer),
             false => streaming::run(self, options, observer),
-        }
+        };
+        run.map_err(|error| self.secrets.hide_error(error))
     }
 }

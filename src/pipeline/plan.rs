@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::agreement;
-use super::{MaxRejects, Order, Pipeline};
+use super::{MaxRejects, Order, Pipeline, SinkEntry};
 use crate::batch::Schema;
 use crate::error::guard::{caught, guarded};
 use crate::error::{Error, Part, Result};
@@ -44,7 +44,7 @@ impl Plan {
         }
         for (at, sink) in pipeline.sinks.iter().enumerate() {
             let label = format!("sink {at} ({})", sink.spec.name());
-            let check = || sink.matchers().and_then(|_| sink.spec.check(&schemas[stages.len()]));
+            let check = || check_sensors(sink).and_then(|()| sink.spec.check(&schemas[stages.len()]));
             guarded(&label, check).map_err(|error| error.with_part(Part::Sink(at)))?;
         }
         check_files(pipeline)?;
@@ -91,6 +91,17 @@ pub fn stage_label(pipeline: &Pipeline, at: usize, stage: &dyn Stage) -> String 
     match at.checked_sub(pipeline.stages_before()) {
         None => stage.name().to_owned(),
         Some(at) => format!("stage {at} ({})", stage.name()),
+    }
+}
+
+/// Which sensors a sink is given is a question of records: what was set aside may be of no sensor.
+fn check_sensors(sink: &SinkEntry) -> Result<()> {
+    match (sink.matchers()?, sink.spec.takes()) {
+        (Some(_), Takes::Rejections) => {
+            Err(Error::config("`sensors` has no effect here: what was set aside is given to this sink whole")
+                .with_help("leave `sensors` out"))
+        }
+        _ => Ok(()),
     }
 }
 

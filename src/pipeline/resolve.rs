@@ -7,6 +7,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::secrets::Secrets;
 use super::spec::{Part, Parts, Spec};
 use super::written::{SpecError, Written};
 use super::{InputOptions, Pipeline, SinkEntry};
@@ -53,7 +54,7 @@ impl Resolved {
         let Some(span) = span else { return Err(error) };
         let mut diagnostic = Diagnostic::new(span.clone(), error.message());
         diagnostic.help = error.help().map(str::to_owned);
-        Ok(SpecError::new(Arc::clone(&self.written), vec![diagnostic]))
+        Ok(SpecError::new(Arc::clone(&self.written), vec![diagnostic]).hiding(&self.pipeline.secrets))
     }
 }
 
@@ -96,6 +97,7 @@ pub(super) fn resolve<'t>(
         input,
         stages: stages.into_iter().map(|stage| stage.map(Arc::from)).collect::<Option<_>>()?,
         sinks: sinks.into_iter().collect::<Option<_>>()?,
+        secrets: Secrets::default(),
     };
     Some(Resolved {
         pipeline,

@@ -12,7 +12,7 @@ use toml::de::{DeTable, DeValue};
 use super::environment;
 use super::overrides::set;
 use super::resolve::{Resolved, resolve};
-use super::variables::{Lookup, expand};
+use super::variables::{Expanded, Lookup, expand};
 use super::written::{SpecError, Written};
 use crate::error::{Error, Result};
 use crate::registry::{Diagnostic, Variable, list, nearest};
@@ -90,17 +90,20 @@ impl Spec {
         let written = Arc::new(self.written.clone());
         let mut diagnostics = Vec::new();
         let mut table = parse(&self.written, &mut diagnostics);
-        let variables = match &mut table {
+        let Expanded { whole, secrets } = match &mut table {
             Some(table) => expand(table, &self.written, &*self.lookup as &Lookup<'_>, &mut diagnostics),
-            None => Vec::new(),
+            None => Expanded::default(),
         };
         let resolved = table.and_then(|table| {
             let parts = split(table, &mut diagnostics);
-            resolve(parts, &variables as &[Variable], &written, &mut diagnostics)
+            resolve(parts, &whole as &[Variable], &written, &mut diagnostics)
         });
         match resolved {
-            Some(resolved) if diagnostics.is_empty() => Ok(resolved),
-            _ => Err(SpecError::new(written, diagnostics)),
+            Some(mut resolved) if diagnostics.is_empty() => {
+                resolved.pipeline.secrets = secrets;
+                Ok(resolved)
+            }
+            _ => Err(SpecError::new(written, diagnostics).hiding(&secrets)),
         }
     }
 }

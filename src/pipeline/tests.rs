@@ -272,7 +272,7 @@ fn a_variable_can_be_a_number_or_a_boolean_where_one_is_wanted() {
     assert_eq!(pipeline.stages[0].parameters()["sensors"]["a"]["min"], 20.0);
     assert_eq!(
         stage_errors("max = '${DIR}'").lines().next(),
-        Some("error: expected a number, found text \"data\"")
+        Some("error: expected a number, found text \"${DIR}\"")
     );
 }
 

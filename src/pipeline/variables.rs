@@ -5,30 +5,50 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::secrets::Secrets;
 use super::written::Written;
 use crate::registry::{Diagnostic, Variable};
 
 /// Where the values of variables come from.
 pub(super) type Lookup<'a> = dyn Fn(&str) -> Option<String> + 'a;
 
-/// Puts the variables' values into all text in `table`. Gives the text that was wholly one variable; what cannot be
-/// put in is noted.
+/// What was put in.
+#[derive(Default)]
+pub(super) struct Expanded {
+    /// The text that was wholly one variable.
+    pub(super) whole: Vec<Variable>,
+    /// All text with values from the environment.
+    pub(super) secrets: Secrets,
+}
+
+/// Puts the variables' values into all text in `table`; what cannot be put in is noted.
 pub(super) fn expand(
     table: &mut DeTable<'_>,
     written: &Written,
     lookup: &Lookup<'_>,
     diagnostics: &mut Vec<Diagnostic>,
-) -> Vec<Variable> {
-    let mut expansion = Expansion { written, lookup, diagnostics, whole: Vec::new() };
-    table.iter_mut().map(|(_, value)| value).for_each(|value| expansion.value(value));
-    expansion.whole
+) -> Expanded {
+    let (path, expanded) = (Vec::new(), Expanded::default());
+    let mut expansion = Expansion { written, lookup, diagnostics, path, expanded };
+    expansion.table(table);
+    expansion.expanded
 }
 
 struct Expansion<'e> {
     written: &'e Written,
     lookup: &'e Lookup<'e>,
     diagnostics: &'e mut Vec<Diagnostic>,
-    whole: Vec<Variable>,
+    /// Where the value in hand is: tables, options, places in lists.
+    path: Vec<String>,
+    expanded: Expanded,
+}
+
+/// Where a value comes from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    Environment,
+    /// It is the default that the pipeline file gives.
+    File,
 }
 
 /// A piece of text with variables.
@@ -43,23 +63,41 @@ impl Expansion<'_> {
     fn value(&mut self, value: &mut Spanned<DeValue<'_>>) {
         let span = value.span();
         match value.get_mut() {
-            DeValue::Table(table) => {
-                table.iter_mut().map(|(_, value)| value).for_each(|inner| self.value(inner))
+            DeValue::Table(table) => self.table(table),
+            DeValue::Array(list) => {
+                for (at, element) in list.iter_mut().enumerate() {
+                    self.inside(at.to_string(), element);
+                }
             }
-            DeValue::Array(list) => list.iter_mut().for_each(|element| self.value(element)),
             DeValue::String(text) if text.contains("${") => *text = self.text(text, span).into(),
             _ => {}
         }
     }
 
+    fn table(&mut self, table: &mut DeTable<'_>) {
+        for (key, value) in table.iter_mut() {
+            self.inside(key.get_ref().to_string(), value);
+        }
+    }
+
+    fn inside(&mut self, name: String, value: &mut Spanned<DeValue<'_>>) {
+        self.path.push(name);
+        self.value(value);
+        self.path.pop();
+    }
+
     fn text(&mut self, text: &str, span: Range<usize>) -> String {
         let pieces = split(text);
         let mut result = String::new();
+        let mut secrets = Vec::new();
         for piece in &pieces {
             match piece {
                 Piece::Plain(plain) => result += plain,
                 Piece::Variable { name, default } => match self.lookup(name, *default) {
-                    Ok(value) => result += &value,
+                    Ok((value, origin)) => {
+                        result += &value;
+                        secrets.extend((origin == Origin::Environment).then(|| ((*name).to_owned(), value)));
+                    }
                     Err((message, help)) => {
                         let place = self.place(&span, &format!("${{{name}"));
                         self.diagnostics.push(Diagnostic::new(place, message).with_help(help));
@@ -73,21 +111,24 @@ impl Expansion<'_> {
             }
         }
         if matches!(pieces[..], [Piece::Variable { .. }]) {
-            self.whole.push(Variable { span, text: result.clone() });
+            self.expanded.whole.push(Variable { span, text: result.clone() });
+        }
+        if !secrets.is_empty() {
+            self.expanded.secrets.add(&self.path, text, &result, &secrets);
         }
         result
     }
 
-    fn lookup(&self, name: &str, default: Option<&str>) -> Result<String, (String, String)> {
+    fn lookup(&self, name: &str, default: Option<&str>) -> Result<(String, Origin), (String, String)> {
         if !is_name(name) {
             let message = format!("`{name}` is no name of a variable");
             return Err((message, "names are letters, digits and `_`, and do not begin with a digit".into()));
         }
         // As in a shell, a default also stands in for a variable that is set to nothing.
         match ((self.lookup)(name), default) {
-            (Some(value), None) => Ok(value),
-            (Some(value), Some(_)) if !value.is_empty() => Ok(value),
-            (_, Some(default)) => Ok(default.to_owned()),
+            (Some(value), None) => Ok((value, Origin::Environment)),
+            (Some(value), Some(_)) if !value.is_empty() => Ok((value, Origin::Environment)),
+            (_, Some(default)) => Ok((default.to_owned(), Origin::File)),
             (None, None) => Err((
                 format!("the variable `{name}` is not set"),
                 format!("set it, or give it a default: `${{{name}:-…}}`"),

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
-use crate::error::Error;
+use super::secrets::Secrets;
+use crate::error::{Error, visible, visible_lines};
 use crate::registry::Diagnostic;
 
 /// All text of a pipeline: the file, then what was laid over it. One address space: a place is a range of bytes
@@ -48,15 +49,17 @@ impl Written {
     }
 
     fn render(&self, diagnostic: &Diagnostic, renderer: &Renderer) -> String {
-        let title = Level::ERROR.primary_title(diagnostic.message.as_str());
+        let title = Level::ERROR.primary_title(visible(&diagnostic.message));
         let mut group = match self.piece(&diagnostic.span) {
             Some(piece) => title.element(snippet(piece, &diagnostic.span)),
             None => Group::with_title(title),
         };
         if let Some(help) = &diagnostic.help {
-            group = group.element(Level::HELP.message(help.as_str()));
+            group = group.element(Level::HELP.message(visible(help)));
         }
-        renderer.render(&[group])
+        // The renderer shows most of what a terminal would obey as something else; the escapes that are left are its own styles.
+        let text = renderer.render(&[group]);
+        text.split('\u{1b}').map(visible_lines).collect::<Vec<_>>().join("\u{1b}")
     }
 }
 
@@ -65,7 +68,7 @@ fn snippet<'p>(piece: &'p Piece, span: &Range<usize>) -> Snippet<'p, annotate_sn
     let (start, end) = (within(span.start), within(span.end));
     let end = end.max(start);
     Snippet::source(piece.text.as_str())
-        .path(piece.name.as_str())
+        .path(visible(&piece.name))
         .annotation(AnnotationKind::Primary.span(start..end))
 }
 
@@ -84,6 +87,16 @@ impl SpecError {
     pub(super) fn new(written: Arc<Written>, mut diagnostics: Vec<Diagnostic>) -> Self {
         diagnostics.sort_by_key(|diagnostic| (diagnostic.span.start, diagnostic.span.end));
         Self { diagnostics, written }
+    }
+
+    /// The same, without what came from the environment.
+    pub(super) fn hiding(mut self, secrets: &Secrets) -> Self {
+        for Diagnostic { message, help, .. } in &mut self.diagnostics {
+            for text in std::iter::once(message).chain(help) {
+                *text = secrets.hide(text).into_owned();
+            }
+        }
+        self
     }
 
     /// The diagnostics with the lines that they are about; in colour where `is_styled`.
@@ -114,6 +127,8 @@ impl std::error::Error for SpecError {}
 
 impl From<SpecError> for Error {
     fn from(error: SpecError) -> Self {
-        Self::config(error.to_string())
+        let text = error.to_string();
+        let mut lines = text.lines().map(str::to_owned);
+        Self::config(lines.next().unwrap_or_default()).with_lines(lines)
     }
 }

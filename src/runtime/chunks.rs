@@ -24,21 +24,31 @@ pub(crate) fn check_stop(stop: &AtomicBool) -> Result<()> {
 pub(crate) enum LineCount {
     /// They are final: the source counts them itself.
     Final,
-    /// The chunk has `lines` lines. Its first is `first`, or, where that is 0, the one after the previous chunk's last: then
-    /// lines were counted from 0.
-    Counted { first: u64, lines: u64 },
+    /// The chunk has `lines` lines. Its first is `first`, or, where that is 0, the one `skipped` lines after the previous chunk's last:
+    /// then lines were counted from 0.
+    Counted { first: u64, lines: u64, skipped: u64 },
 }
 
 impl LineCount {
     pub(crate) fn of(chunk: &Chunk, decoded: &Decoded) -> Self {
-        Self::Counted { first: chunk.offset.line, lines: decoded.lines }
+        Self::Counted { first: chunk.offset.line, lines: decoded.lines, skipped: 0 }
+    }
+
+    /// The same, where `dropped` lines before it never came here.
+    pub(crate) fn behind(self, dropped: u64) -> Self {
+        match self {
+            Self::Final => self,
+            Self::Counted { first, lines, skipped } => {
+                Self::Counted { first, lines, skipped: skipped + dropped }
+            }
+        }
     }
 
     /// Goes on from `line`, the line after the previous chunk's last, to the one after this chunk's; gives what has to be added
     /// to the lines in the chunk.
     pub(crate) fn pass(self, line: &mut u64) -> u64 {
-        let Self::Counted { first, lines } = self else { return 0 };
-        let base = if first == 0 { *line } else { 0 };
+        let Self::Counted { first, lines, skipped } = self else { return 0 };
+        let base = if first == 0 { *line + skipped } else { 0 };
         *line = base + first + lines;
         base
     }

@@ -20,8 +20,10 @@ use std::time::{Duration, Instant};
 use super::admission::{self, Admission};
 use super::chunks::{LineCount, account, pieces, set_ahead_aside, set_aside};
 use super::drain::{Drain, PartJob};
+use super::inlet::Inlet;
 use super::lane::{Lane, Moment, Stopped};
 use super::limit::RejectLimit;
+use super::outlet::Outlets;
 use super::report::Report;
 use super::room::Place;
 use super::setup::Setup;
@@ -54,12 +56,20 @@ pub(crate) struct Claim {
     pub(crate) progress: Progress,
     /// When it came in.
     pub(crate) arrived: Option<Instant>,
-    /// Records that were dropped since the claim before, because nobody had room for them.
-    pub(crate) dropped: u64,
+    /// What was dropped since the claim before, because nobody had room for it.
+    pub(crate) dropped: Dropped,
     /// Times behind this are not believed.
     pub(crate) latest: Option<Timestamp>,
     /// What it takes of a bound in bytes, until it has been handed over.
     pub(crate) place: Option<Place>,
+}
+
+/// What nobody had room for.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Dropped {
+    pub(crate) records: u64,
+    /// They are not numbered anew: what comes behind them stands where it stands.
+    pub(crate) lines: u64,
 }
 
 /// A piece of the input, or what goes between two of them.
@@ -143,7 +153,7 @@ struct About {
     ordinal: u64,
     progress: Progress,
     arrived: Option<Instant>,
-    dropped: u64,
+    dropped: Dropped,
     latest: Option<Timestamp>,
 }
 
@@ -339,7 +349,7 @@ impl Crew {
     ) -> Result<Finished<D::Ready>, Stopped> {
         let ordinal = about.ordinal;
         let start = Instant::now();
-        let (decoded, lines, chunk) = decode(input, worker)?;
+        let (decoded, lines, chunk) = decode(input, about.dropped.lines, worker)?;
         worker.spent.decoding += start.elapsed();
         let Decoded { mut batch, rejections, .. } = decoded;
         let records = (batch.len() + rejections.len()) as u64;
@@ -459,8 +469,32 @@ impl Crew {
         take(Snapshot { source, stages, tally: &self.tally, counts, sensors: &self.sensors })
     }
 
+    /// Goes on from the checkpoint that `outlets` have, if they have one.
+    pub(crate) fn resume(&mut self, source: &mut Inlet, outlets: &mut Outlets) -> Result<()> {
+        let Some(resume) = outlets.take_resume() else { return Ok(()) };
+        if let Some(place) = &resume.source {
+            source.restore(place)?;
+        }
+        let counts = self.restore(&resume)?;
+        counts.map_or(Ok(()), |counts| outlets.restore(&counts, &resume.sinks_before))
+    }
+
+    /// Starts keeping checkpoints, where there is a folder for them. With a recording there is one before the first piece: from then on it
+    /// is known whose recording that is.
+    pub(crate) fn begin(
+        &mut self,
+        source: &Inlet,
+        outlets: &mut Outlets,
+        options: &RunOptions,
+    ) -> Result<()> {
+        if options.open.record.is_some() && outlets.has_state() {
+            self.last_cut(source.save()?, |first| outlets.keep(first))?;
+        }
+        outlets.keep_checkpoints()
+    }
+
     /// Goes on from a checkpoint; gives what is left of its counts, unless the pipeline has changed.
-    pub(crate) fn restore(&mut self, resume: &Resume) -> Result<Option<Vec<u8>>> {
+    fn restore(&mut self, resume: &Resume) -> Result<Option<Vec<u8>>> {
         for (lane, state) in self.lanes.iter_mut().zip(&resume.stages) {
             state.as_ref().map_or(Ok(()), |state| lane.restore(state, &self.sensors))?;
         }
@@ -553,14 +587,18 @@ impl Crew {
 }
 
 /// Bytes to records; the chunk is given back.
-fn decode<L>(input: Input, worker: &mut Worker<L>) -> Result<(Decoded, LineCount, Option<Chunk>)> {
+fn decode<L>(
+    input: Input,
+    dropped_lines: u64,
+    worker: &mut Worker<L>,
+) -> Result<(Decoded, LineCount, Option<Chunk>)> {
     match input {
         Input::Nothing => Err(Error::internal("nothing was to be decoded")),
         Input::Records(decoded) => Ok((decoded, LineCount::Final, None)),
         Input::Chunk(chunk) => {
             let mut decoded = caught("source", || chunk.decode(&mut worker.ids))?;
             decoded.batch.sequence = chunk.sequence;
-            let lines = LineCount::of(&chunk, &decoded);
+            let lines = LineCount::of(&chunk, &decoded).behind(dropped_lines);
             Ok((decoded, lines, Some(chunk)))
         }
     }
@@ -599,8 +637,8 @@ impl<D: Drain> Ordered<'_, D> {
             rejection.record += ledger.input;
         }
         let rejected = (rejections.len() + aside.len()) as u64;
-        ledger.input += records + about.dropped;
-        ledger.dropped += about.dropped;
+        ledger.input += records + about.dropped.records;
+        ledger.dropped += about.dropped.records;
         ledger.rejected += rejected;
         ledger.output += records - rejected;
         self.limit.pass(records, &rejections)?;

@@ -78,6 +78,11 @@ impl Inlet {
         asked(&self.label, || self.source.remarks())
     }
 
+    /// As [`Source::missing`].
+    pub(crate) fn missing(&self) -> Result<Option<String>> {
+        asked(&self.label, || self.source.missing())
+    }
+
     /// As [`Source::bytes`].
     pub(crate) fn bytes(&self) -> Result<u64> {
         asked(&self.label, || self.source.bytes())

@@ -7,6 +7,7 @@ pub(crate) mod admission;
 pub(crate) mod chunks;
 pub(crate) mod crew;
 pub(crate) mod drain;
+pub(crate) mod effects;
 pub(crate) mod inlet;
 pub(crate) mod lane;
 pub(crate) mod limit;

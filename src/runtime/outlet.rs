@@ -82,9 +82,18 @@ impl Outlets {
         Ok(self)
     }
 
-    /// The checkpoint from which the run goes on.
-    pub(crate) fn resume(&self) -> Option<&Resume> {
-        self.state.as_ref()?.resume.as_ref()
+    /// The checkpoint from which the run goes on; it is kept no longer than it is needed.
+    pub(crate) fn take_resume(&mut self) -> Option<Resume> {
+        self.state.as_mut()?.take_resume()
+    }
+
+    /// Keeps a checkpoint at once, before the run begins.
+    pub(crate) fn keep(&mut self, first: Snapshot<'_>) -> Result<()> {
+        let draft = self.draft(first, Ending::Running)?;
+        match (&mut self.state, draft) {
+            (Some(state), Some(draft)) => state.conclude(draft),
+            _ => Ok(()),
+        }
     }
 
     /// When checkpoints are due; never where there is no folder for them.
@@ -93,10 +102,9 @@ impl Outlets {
     }
 
     /// Counts on from a checkpoint.
-    pub(crate) fn restore(&mut self, counts: &[u8]) -> Result<()> {
+    pub(crate) fn restore(&mut self, counts: &[u8], before: &[Option<usize>]) -> Result<()> {
         let damaged = |error| Error::data(format!("the counts of the checkpoint cannot be read: {error}"));
         let (rejects, sinks): (Rejects, Vec<Ledger>) = postcard::from_bytes(counts).map_err(damaged)?;
-        let before = self.resume().map(|resume| resume.sinks_before.clone()).unwrap_or_default();
         for (outlet, before) in self.outlets.iter_mut().zip(before) {
             let counted = before.and_then(|at| sinks.get(at));
             counted.into_iter().for_each(|counted| outlet.entry.ledger = *counted);

@@ -40,6 +40,8 @@ pub struct Report {
     pub is_paused: bool,
     /// From the arrival of records to each stage's end and each sink's output, of live input.
     pub latencies: Vec<Latency>,
+    /// What of the input could not be read, though the run went on without it: then the output is not of all of it.
+    pub missing: Option<String>,
     /// What else is worth knowing.
     pub remarks: Vec<String>,
     /// Wall time.
@@ -114,6 +116,14 @@ impl Report {
     pub(crate) fn end_first_pass(&mut self, fit: Entry, elapsed: Duration) {
         let (source, stages) = (std::mem::take(&mut self.source), std::mem::take(&mut self.stages));
         self.first_passes.push(FirstPassReport { source, stages, fit, elapsed });
+    }
+
+    /// # Errors
+    /// A data error where a part of the input could not be read.
+    pub fn check_complete(&self) -> Result<()> {
+        let Some(missing) = &self.missing else { return Ok(()) };
+        Err(Error::data(missing.clone())
+            .with_help("what could be read was written; bring back a whole copy of it for the rest"))
     }
 
     /// Whether all ledgers add up, and each goes on where the one before left off.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::RunOptions;
 use super::inlet::Inlet;
 use crate::batch::Schema;
-use crate::error::Result;
+use crate::error::{Error, Part, Result};
 use crate::pipeline::plan::stage_label;
 use crate::pipeline::{Pipeline, Plan};
 use crate::stage::Stage;
@@ -29,6 +29,12 @@ impl Setup {
         // Of what was sent by anybody, a record whose time is not believed is set aside in full.
         open.origins |= Plan::needs_origins(stages) || pipeline.source.traits().is_open;
         let source = Inlet::open(&*pipeline.source, &open)?;
+        if open.record.as_ref().is_some_and(|recorder| !recorder.is_taken()) {
+            let name = pipeline.source.name();
+            return Err(Error::config(format!("the source ({name}) cannot be recorded"))
+                .with_help("text is, from files, pipes and sockets; what else there is can be read again")
+                .with_part(Part::Source));
+        }
         let plan = Plan::new(pipeline, source.schema()?)?;
         let labels =
             stages.iter().enumerate().map(|(at, stage)| stage_label(pipeline, at, &**stage)).collect();

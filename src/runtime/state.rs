@@ -21,10 +21,11 @@ use crate::checkpoint::{Change, Ending, Found, Manifest, Orphan, PartSpec, State
 use crate::error::guard::caught;
 use crate::error::{Error, Result};
 use crate::files::{Disk, FileSystem};
-use crate::pipeline::{Order, Pipeline, Plan};
+use crate::pipeline::secrets::{Key, new_key};
+use crate::pipeline::{Order, Parameters, Pipeline, Plan};
 use crate::sensor::{SensorIds, SharedSensors};
 use crate::sink::{Job, Outset, Repeat};
-use crate::source::Resumption;
+use crate::source::{OpenOptions, Resumption};
 use crate::time::Clock;
 
 /// How a run that goes on after a restart keeps its checkpoints.
@@ -63,6 +64,7 @@ pub(crate) struct State {
     options: StateOptions,
     folder: Arc<Mutex<StateFolder>>,
     pipeline: Vec<PartSpec>,
+    key: Key,
     run: Arc<str>,
     /// The checkpoint from which the run goes on, its parts in the order of the pipeline.
     pub(crate) resume: Option<Resume>,
@@ -135,11 +137,13 @@ impl State {
         check_sinks(pipeline)?;
         let mut folder = StateFolder::open(Arc::clone(&options.files), &options.folder)?;
         let found = folder.load()?;
+        let key = found.manifest.as_ref().map_or_else(new_key, |(manifest, _)| manifest.key);
         let mut state = Self {
             options: options.clone(),
             run: folder.id(),
             folder: Arc::new(Mutex::new(folder)),
-            pipeline: parts(pipeline),
+            pipeline: parts(pipeline, &key),
+            key,
             resume: None,
             remarks: Vec::new(),
             found: None,
@@ -190,13 +194,10 @@ impl State {
     }
 
     fn changed(&self, changed: &[Change], ending: Ending) -> Error {
-        let list: Vec<_> = changed.iter().map(|change| format!("\n  {change}")).collect();
-        let message = format!(
-            "the pipeline is not the one of the checkpoint in {}:{}",
-            self.options.folder.display(),
-            list.concat()
-        );
-        Error::config(message).with_help(match ending {
+        let list = changed.iter().map(|change| format!("  {change}"));
+        let message =
+            format!("the pipeline is not the one of the checkpoint in {}:", self.options.folder.display());
+        Error::config(message).with_lines(list).with_help(match ending {
             Ending::Running => "undo that, or give `--accept changes`: unchanged parts go on, changed ones begin anew with the next record; or start anew with another --state",
             Ending::Complete => "that run was cut off when its output was complete: undo the changes and run it again to publish that, or start anew with another --state",
             Ending::Published => "that run is over: start anew with another --state",
@@ -250,7 +251,8 @@ impl State {
         outputs.into_iter().try_for_each(|output| output.check_published(&*self.options.files))?;
         let place = self.resume.as_ref().and_then(|resume| resume.source.as_deref());
         let Some(place) = place.filter(|_| traits.is_replayable) else { return Ok(()) };
-        let Ok(mut source) = Inlet::open(&*pipeline.source, &options.open) else { return Ok(()) };
+        let open = OpenOptions { record: None, ..options.open.clone() };
+        let Ok(mut source) = Inlet::open(&*pipeline.source, &open) else { return Ok(()) };
         let over = "this run was over already, and its input is no longer what it was";
         source.restore(place).map_err(|error| error.with_context(over))?;
         let sensors = Arc::new(SharedSensors::new(pipeline.input.sensor_limits(&*pipeline.source)));
@@ -268,6 +270,12 @@ impl State {
         // What is complete needs its input no more.
         let finishes = self.options.finishes || found.ending != Ending::Running;
         Some(Resumption { place, finishes })
+    }
+
+    /// The checkpoint to go on from. What stages and sinks keep may be large: it is not held for the whole run.
+    pub(crate) fn take_resume(&mut self) -> Option<Resume> {
+        self.found = None;
+        self.resume.take()
     }
 
     /// Keeps that the output of the checkpoint that was found has been published.
@@ -373,6 +381,7 @@ impl State {
             made,
             ending,
             pipeline: self.pipeline.clone(),
+            key: self.key,
             records: snapshot.tally.source.ledger.input,
             source: snapshot.source,
             sensors: snapshot.sensors.read().names().map(str::to_owned).collect(),
@@ -470,28 +479,25 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The parts of a pipeline as they are written into a checkpoint.
-fn parts(pipeline: &Pipeline) -> Vec<PartSpec> {
-    let part = |place: String, name: &str, options: serde_json::Value| PartSpec {
+/// The parts of a pipeline as they are written into a checkpoint; values from the environment as fingerprints under `key`.
+fn parts(pipeline: &Pipeline, key: &Key) -> Vec<PartSpec> {
+    let part = |place: String, name: &str, options: &serde_json::Value| PartSpec {
         place,
         name: name.to_owned(),
         options: options.to_string(),
     };
-    let input = serde_json::to_value(&pipeline.input).unwrap_or_default();
-    let source = crate::registry::merged([pipeline.source.parameters(), input]);
-    let mut parts = vec![part("source".into(), pipeline.source.name(), source)];
+    let Parameters { source, stages, sinks } = pipeline.parameters_with(Some(key));
+    let mut parts = vec![part("source".into(), pipeline.source.name(), &source)];
     if pipeline.stages_before() > 0 {
-        let order = serde_json::json!({ "order": Order::Time, "disorder": pipeline.input.disorder });
-        parts.push(part("stage before (order)".into(), "order", order));
+        let order = serde_json::json!({ "order": Order::Time, "disorder": source["disorder"] });
+        parts.push(part("stage before (order)".into(), "order", &order));
     }
     parts.extend(
-        pipeline.stages.iter().enumerate().map(|(at, stage)| {
-            part(format!("stage {at} ({})", stage.name()), stage.name(), stage.parameters())
+        pipeline.stages.iter().zip(&stages).enumerate().map(|(at, (stage, options))| {
+            part(format!("stage {at} ({})", stage.name()), stage.name(), options)
         }),
     );
-    parts.extend(pipeline.sinks.iter().enumerate().map(|(at, sink)| {
-        let sensors = serde_json::json!({ "sensors": sink.sensors });
-        let options = crate::registry::merged([sink.spec.parameters(), sensors]);
+    parts.extend(pipeline.sinks.iter().zip(&sinks).enumerate().map(|(at, (sink, options))| {
         part(format!("sink {at} ({})", sink.spec.name()), sink.spec.name(), options)
     }));
     parts

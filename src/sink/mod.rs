@@ -88,6 +88,11 @@ pub trait SinkSpec: Send + Sync {
         false
     }
 
+    /// The patterns of sensor names that its options have: one that fits no sensor of a run is said at its end.
+    fn sensor_patterns(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Checks the options against the columns that will come in.
     ///
     /// # Errors

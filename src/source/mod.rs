@@ -238,6 +238,12 @@ pub trait Source: Send {
         Vec::new()
     }
 
+    /// What of the input could not be read, though the rest was: a damaged part of a recording. The run goes on to its end and publishes
+    /// what it has, and then says that it is not all.
+    fn missing(&self) -> Option<String> {
+        None
+    }
+
     /// How far it has come.
     fn progress(&self) -> Progress;
 

@@ -108,6 +108,11 @@ pub trait Stage: Send + Sync {
         None
     }
 
+    /// The patterns of sensor names that its options have: one that fits no sensor of a run is said at its end.
+    fn sensor_patterns(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Whether it may set records aside, so that batches must say where their records came from.
     fn needs_origins(&self) -> bool {
         false

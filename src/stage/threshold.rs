@@ -181,6 +181,10 @@ impl Stage for Threshold {
         self.bind(input).map(|bound| Arc::unwrap_or_clone(bound.schema))
     }
 
+    fn sensor_patterns(&self) -> Vec<String> {
+        self.sensors.keys().cloned().collect()
+    }
+
     fn start(&self, input: &Arc<Schema>) -> Result<Box<dyn Process>> {
         Ok(Box::new(self.bind(input)?))
     }

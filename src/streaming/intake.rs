@@ -8,12 +8,12 @@ use crossbeam::channel::{Receiver, SendTimeoutError, Sender, bounded};
 
 use crate::error::Result;
 use crate::pipeline::WhenFull;
-use crate::runtime::crew::{Claim, Feed, Piece, Spent};
+use crate::runtime::crew::{Claim, Dropped, Feed, Piece, Spent};
 use crate::runtime::inlet::{Arrived, Inlet};
 use crate::runtime::room::Room;
 use crate::runtime::state::Schedule;
 use crate::sensor::SensorIds;
-use crate::source::{Input, Progress};
+use crate::source::{Input, Progress, Recorder};
 use crate::time::Timestamp;
 
 /// Bytes that may have been read and not been handed to the sinks.
@@ -40,8 +40,10 @@ pub(super) struct Reader {
     /// Whether anything has come since the last one.
     is_dirty: bool,
     policy: Policy,
-    /// Records dropped since the last piece.
-    dropped: u64,
+    /// Where the pieces are kept that are taken on.
+    record: Option<Recorder>,
+    /// What was dropped since the last piece.
+    dropped: Dropped,
 }
 
 /// How live input is taken on.
@@ -93,7 +95,11 @@ pub(super) fn between(
     cancelled: Arc<AtomicBool>,
     schedule: Schedule,
     policy: Policy,
+    record: Option<Recorder>,
 ) -> (Reader, Intake) {
+    if policy.when_full == WhenFull::Drop {
+        record.iter().for_each(Recorder::hold);
+    }
     let (sender, receiver) = bounded(PIECES);
     let reader = Reader {
         source,
@@ -106,7 +112,8 @@ pub(super) fn between(
         schedule,
         is_dirty: false,
         policy,
-        dropped: 0,
+        dropped: Dropped::default(),
+        record,
     };
     (reader, Intake { receiver })
 }
@@ -143,7 +150,7 @@ impl Reader {
                 break Ended::Failed;
             }
         };
-        Read { ended, dropped: self.dropped, source: self.source }
+        Read { ended, dropped: self.dropped.records, source: self.source }
     }
 
     /// Hands on what the source has taken in already, and takes no more.
@@ -185,8 +192,7 @@ impl Reader {
                 Some(place) => break place,
                 None if self.is_cancelled() => return false,
                 None if may_drop => {
-                    self.dropped += records(&piece);
-                    return true;
+                    return self.drop_piece(Dropped::default(), &piece);
                 }
                 None => {}
             }
@@ -201,13 +207,27 @@ impl Reader {
                 Err(SendTimeoutError::Disconnected(_)) => return false,
                 Err(SendTimeoutError::Timeout(_)) if self.is_cancelled() => return false,
                 Err(SendTimeoutError::Timeout(claim)) if may_drop => {
-                    self.dropped = claim.dropped + records(&claim.piece);
-                    return true;
+                    return self.drop_piece(claim.dropped, &claim.piece);
                 }
                 Err(SendTimeoutError::Timeout(claim)) => claim,
             };
         }
         self.next += 1;
+        match self.record.as_ref().map_or(Ok(()), Recorder::accept) {
+            Ok(()) => true,
+            Err(error) => {
+                self.send(Piece::Failed(error), About::default());
+                false
+            }
+        }
+    }
+
+    /// Counts a piece that there is no room for, with what was dropped before; the run goes on.
+    fn drop_piece(&mut self, before: Dropped, piece: &Piece) -> bool {
+        self.record.iter().for_each(Recorder::drop_held);
+        let Dropped { records, lines } = size_of_dropped(piece);
+        self.dropped.records += before.records + records;
+        self.dropped.lines += before.lines + lines;
         true
     }
 
@@ -228,14 +248,19 @@ fn size(piece: &Piece) -> usize {
     }
 }
 
-/// How many records a piece has that is dropped unread: its lines.
-fn records(piece: &Piece) -> u64 {
+/// How much a piece has that is dropped unread: a record for each of its lines.
+fn size_of_dropped(piece: &Piece) -> Dropped {
     match piece {
         Piece::Input(Input::Chunk(chunk)) => {
-            memchr::memchr_iter(b'\n', chunk.bytes.as_slice()).count() as u64
+            let lines = chunk.decoder.lines(chunk.bytes.as_slice());
+            // A chunk that knows where it stands, as those of connections do, is followed by others that do.
+            let is_counted = chunk.offset.line == 0;
+            Dropped { records: lines, lines: if is_counted { lines } else { 0 } }
         }
-        Piece::Input(Input::Records(decoded)) => (decoded.batch.len() + decoded.rejections.len()) as u64,
-        _ => 0,
+        Piece::Input(Input::Records(decoded)) => {
+            Dropped { records: (decoded.batch.len() + decoded.rejections.len()) as u64, lines: 0 }
+        }
+        _ => Dropped::default(),
     }
 }
 

@@ -26,6 +26,7 @@ use crate::error::guard::caught;
 use crate::error::{Error, Result};
 use crate::pipeline::{Pipeline, plan};
 use crate::runtime::crew::Crew;
+use crate::runtime::effects::without_effect;
 use crate::runtime::inlet::Inlet;
 use crate::runtime::outlet::Outlets;
 use crate::runtime::setup::Setup;
@@ -74,8 +75,8 @@ fn run_guarded(
     let mut crew = Crew::new(pipeline, &stages, &setup, workers, options, &sensors)?;
     setup.source.begin()?;
     let mut outlets = Outlets::open(pipeline, &setup.schemas[stages.len()], state)?.live()?;
-    resume(&mut setup.source, &mut crew, &mut outlets)?;
-    outlets.keep_checkpoints()?;
+    crew.resume(&mut setup.source, &mut outlets)?;
+    crew.begin(&setup.source, &mut outlets, options)?;
     let schedule = outlets.schedule();
     let ids = SensorIds::new(Arc::clone(&sensors));
     let cancelled = crew.cancelled();
@@ -85,7 +86,15 @@ fn run_guarded(
         finishes: options.state.as_ref().is_some_and(|state| state.finishes),
     };
     let stop = Arc::clone(&options.stop);
-    let (reader, intake) = between(setup.source, ids, stop, Arc::clone(&cancelled), schedule, policy);
+    let (reader, intake) = between(
+        setup.source,
+        ids,
+        stop,
+        Arc::clone(&cancelled),
+        schedule,
+        policy,
+        options.open.record.clone(),
+    );
     let (driven, read) = thread::scope(|scope| {
         let reading = thread::Builder::new().name("source".into()).spawn_scoped(scope, || reader.read());
         let reading = reading.map_err(|error| no_thread(&error))?;
@@ -99,11 +108,17 @@ fn run_guarded(
     })?;
     let Read { ended, dropped, source } = read;
     crew.note_dropped(dropped);
-    let mut report = Report { bytes: source.bytes()?, remarks: source.remarks()?, ..Report::default() };
+    let mut report = Report {
+        bytes: source.bytes()?,
+        remarks: source.remarks()?,
+        missing: source.missing()?,
+        ..Report::default()
+    };
     let pauses = ended == Ended::Stopped && outlets.has_state();
     crew.finish(driven?, !pauses, &mut outlets)?;
     conclude(&mut crew, &source, ended, outlets, &mut report)?;
     crew.close(&mut report);
+    report.remarks.extend(without_effect(pipeline, &sensors.read()));
     report.elapsed = start.elapsed();
     report.check()?;
     Ok(report)
@@ -118,16 +133,6 @@ impl Drop for Cancels<'_> {
             self.0.store(true, Ordering::Release);
         }
     }
-}
-
-/// Goes on from the checkpoint, if there is one.
-fn resume(source: &mut Inlet, crew: &mut Crew, outlets: &mut Outlets) -> Result<()> {
-    let Some(resume) = outlets.resume().cloned() else { return Ok(()) };
-    if let Some(place) = &resume.source {
-        source.restore(place)?;
-    }
-    let counts = crew.restore(&resume)?;
-    counts.map_or(Ok(()), |counts| outlets.restore(&counts))
 }
 
 /// Makes the output visible, behind the last record; one that goes on after a restart is kept as it is when it was stopped.

@@ -243,7 +243,7 @@ fn outcome(folder: &Path, result: &Result<crate::Report>) -> Result<Outcome> {
         Ok(report) => {
             let parts = [&report.source].into_iter().chain(&report.stages);
             let ledgers: Vec<_> = parts.map(|entry| format!("{} {:?}", entry.name, entry.ledger)).collect();
-            (ledgers.join("\n"), report.source.ledger.input)
+            (report.missing.clone().unwrap_or_else(|| ledgers.join("\n")), report.source.ledger.input)
         }
         Err(error) => (error.to_string().replace(&*folder.to_string_lossy(), ""), 0),
     };
@@ -257,7 +257,8 @@ fn outcome(folder: &Path, result: &Result<crate::Report>) -> Result<Outcome> {
             files.insert(name, std::fs::read(&path).map_err(failed)?);
         }
     }
-    Ok(Outcome { files, end, has_failed: result.is_err(), records })
+    let has_failed = result.as_ref().map_or(true, |report| report.missing.is_some());
+    Ok(Outcome { files, end, has_failed, records })
 }
 
 impl Outcome {

@@ -133,6 +133,10 @@ impl Source for Shreds {
         self.inner.seek(offset)
     }
 
+    fn missing(&self) -> Option<String> {
+        self.inner.missing()
+    }
+
     fn progress(&self) -> Progress {
         self.inner.progress()
     }

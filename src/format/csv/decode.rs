@@ -1,6 +1,6 @@
 //! Chunks of CSV to columns.
 
-use super::scan::{FieldSpan, Marks, Scan, plain_quoted, unquote};
+use super::scan::{FieldSpan, Marks, Scan, line_ends, plain_quoted, unquote};
 use super::tiles::Tiles;
 use crate::chunk::{Chunk, Decoded};
 use crate::error::Result;
@@ -28,6 +28,11 @@ pub(super) struct CsvDecoder {
 impl Decode for CsvDecoder {
     fn complete(&self, bytes: &[u8], at_end: bool) -> usize {
         self.marks.complete(bytes, at_end)
+    }
+
+    fn lines(&self, bytes: &[u8]) -> u64 {
+        let is_open = bytes.last().is_some_and(|last| !matches!(last, b'\n' | b'\r'));
+        line_ends(bytes) + u64::from(is_open)
     }
 
     fn decode(&self, chunk: &Chunk, sensors: &mut dyn SensorLookup) -> Result<Decoded> {

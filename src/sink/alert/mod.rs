@@ -132,6 +132,10 @@ impl SinkSpec for Alert {
         self.path.as_deref().is_some_and(atomic::is_stdout)
     }
 
+    fn sensor_patterns(&self) -> Vec<String> {
+        self.rules.keys().cloned().collect()
+    }
+
     fn check(&self, schema: &Schema) -> Result<()> {
         schema.select(Some(std::slice::from_ref(&self.column)))?;
         self.thresholds()?;

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::incident::Side;
 use crate::atomic::AtomicFile;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, visible};
 use crate::kernel::json_number;
 use crate::time::format_duration;
 
@@ -52,7 +52,7 @@ impl Target {
         line.push(b'\n');
         match self {
             Self::Log => {
-                eprintln!("{}", sentence(message));
+                eprintln!("{}", visible(&sentence(message)));
                 Ok(())
             }
             Self::File(file) => file.write_all(&line).map_err(|error| file.failed(&error)),

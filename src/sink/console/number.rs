@@ -14,11 +14,11 @@ pub(super) fn short(value: f64) -> String {
     }
     let scientific = format!("{value:.*e}", SIGNIFICANT - 1);
     let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
-    match exponent.parse::<usize>() {
-        Ok(exponent @ 0..15) => {
-            trimmed(&format!("{value:.*}", (SIGNIFICANT - 1).saturating_sub(exponent))).into()
+    match exponent.parse::<i32>() {
+        Ok(exponent @ -4..15) => {
+            let decimals = usize::try_from(SIGNIFICANT as i32 - 1 - exponent).unwrap_or(0);
+            trimmed(&format!("{value:.decimals$}")).into()
         }
-        Err(_) if value.abs() >= 1e-4 => trimmed(&format!("{value:.*}", SIGNIFICANT + 3)).into(),
         _ => format!("{}e{exponent}", trimmed(mantissa)),
     }
 }

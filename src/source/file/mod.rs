@@ -40,7 +40,7 @@ pub(crate) use self::map::{MappedFile, is_local};
 use self::open_file::{Next, OpenFile};
 pub use self::options::{FileOptions, OneOrMany};
 pub use self::paths::InputFile;
-use self::recording::Recording;
+use self::recording::{Played, Recording};
 pub use self::recording::{Recorder, is_recording};
 pub(super) use self::resume::place;
 use self::resume::{InFiles, Place, Reading, Seen};
@@ -198,7 +198,8 @@ impl FileSource {
     /// Goes to byte `at` of file `file`.
     fn go_to(&mut self, file: usize, offset: Offset) -> Result<()> {
         if let Some(Open::Recording(recording)) = &mut self.open {
-            return recording.seek(offset.at);
+            recording.go_to(Played::of_byte(offset.at));
+            return Ok(());
         }
         // An input that cannot be read twice is as it was opened: it begins anew.
         if file == self.at && self.open.as_ref().is_some_and(Open::is_live) {
@@ -254,6 +255,7 @@ impl Source for FileSource {
     }
 
     fn next(&mut self, _sensors: &mut dyn SensorLookup) -> Result<Option<Input>> {
+        self.options.record.as_ref().map_or(Ok(()), |recorder| recorder.begin(&self.schema))?;
         let input = self.step()?;
         self.note(input.as_ref())?;
         Ok(input)
@@ -293,10 +295,16 @@ impl Source for FileSource {
         match &self.open {
             Some(Open::Sockets(sockets)) => remarks.push(sockets.remark()),
             Some(Open::Growing(follower)) => remarks.extend(follower.remarks()),
-            Some(Open::Recording(recording)) => remarks.extend(recording.remarks()),
             _ => {}
         }
         remarks
+    }
+
+    fn missing(&self) -> Option<String> {
+        match &self.open {
+            Some(Open::Recording(recording)) => recording.missing(),
+            _ => None,
+        }
     }
 
     fn save(&self) -> Result<Option<Vec<u8>>> {
@@ -305,25 +313,43 @@ impl Source for FileSource {
         }
         let reading = match &self.open {
             Some(Open::Growing(follower)) => Reading::Growing(follower.save()),
-            _ => {
+            open => {
                 let offset = Offset { file: self.read.len() as u64, ..self.offset() };
                 let mut files = self.read.clone();
                 if self.at < self.files.len() {
                     files.push(self.seen(Some(offset.at))?);
                 }
-                Reading::Files(InFiles { offset, files })
+                let files = InFiles { offset, files };
+                match open {
+                    Some(Open::Recording(recording)) => Reading::Played(files, recording.place()),
+                    _ => Reading::Files(files),
+                }
             }
         };
-        Place::new(&self.schema, reading).to_bytes().map(Some)
+        let mut place = Place::new(&self.schema, reading);
+        if let Some(recorder) = &self.options.record {
+            recorder.begin(&self.schema)?;
+            place.recorded = Some(recorder.reached()?);
+        }
+        place.to_bytes().map(Some)
     }
 
     fn restore(&mut self, state: &[u8]) -> Result<()> {
+        let Place { reading, recorded, .. } = Place::from_bytes(state)?;
+        if let (Some(recorder), Some(reached)) = (&self.options.record, &recorded) {
+            recorder.resume(reached)?;
+        }
         if self.finishes.is_some() {
             return Ok(());
         }
-        match (Place::from_bytes(state)?.reading, &mut self.open) {
+        match (reading, &mut self.open) {
+            (Reading::Played(place, played), Some(Open::Recording(recording))) => {
+                place.find(&self.files)?;
+                recording.go_to(played);
+                Ok(())
+            }
             (Reading::Growing(place), Some(Open::Growing(follower))) => follower.restore(place),
-            (Reading::Files(_), Some(Open::Growing(_))) | (Reading::Growing(_), _) => Err(Error::config(
+            (Reading::Files(_), Some(Open::Growing(_))) | (Reading::Growing(_) | Reading::Played(..), _) => Err(Error::config(
                 "what was read of the input cannot be found again: at the checkpoint, `follow` was another",
             )
             .with_help("undo that, or start anew with another --state")),

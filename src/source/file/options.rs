@@ -92,7 +92,7 @@ impl FileOptions {
             (resume, false) => FileSource::open(format, self.there(extensions, resume.is_some())?, options),
         }?;
         if let Some(recorder) = &options.record {
-            recorder.begin(&source.schema)?;
+            recorder.take();
         }
         Ok(source)
     }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::fingerprint::Fingerprint;
 use super::follow::Following;
 use super::paths::InputFile;
+use super::recording::{Played, Reached};
 use crate::batch::{Field, Schema};
 use crate::error::{Error, Result};
 use crate::offset::Offset;
@@ -20,6 +21,8 @@ pub(super) struct Place {
     /// Its columns, for one that is not there when the run goes on.
     fields: Vec<Field>,
     pub(super) reading: Reading,
+    /// How far the recording reached that was made of it.
+    pub(super) recorded: Option<Reached>,
 }
 
 /// The place by how the input is read.
@@ -29,6 +32,8 @@ pub(super) enum Reading {
     Files(InFiles),
     /// Files that grow.
     Growing(Following),
+    /// A recording, and where in it.
+    Played(InFiles, Played),
 }
 
 /// A place in a list of files, and what they looked like.
@@ -67,7 +72,7 @@ pub(super) struct Continuation {
 
 impl Place {
     pub(super) fn new(schema: &Schema, reading: Reading) -> Self {
-        Self { fields: schema.fields().to_vec(), reading }
+        Self { fields: schema.fields().to_vec(), reading, recorded: None }
     }
 
     pub(super) fn to_bytes(&self) -> Result<Vec<u8>> {
@@ -88,7 +93,9 @@ impl Place {
 
 /// The place that `state` says, for people.
 pub(in crate::source) fn place(state: &[u8]) -> Option<String> {
-    let Reading::Files(InFiles { offset, files }) = Place::from_bytes(state).ok()?.reading else {
+    let (Reading::Files(InFiles { offset, files }) | Reading::Played(InFiles { offset, files }, _)) =
+        Place::from_bytes(state).ok()?.reading
+    else {
         return None;
     };
     Some(match files.get(offset.file as usize) {

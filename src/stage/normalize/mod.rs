@@ -371,6 +371,10 @@ impl Stage for Normalize {
         }
     }
 
+    fn sensor_patterns(&self) -> Vec<String> {
+        self.sensors.keys().cloned().collect()
+    }
+
     fn memory(&self) -> String {
         match self.origin() {
             Ok(Origin::Running) => "extremes or exact sums a series".into(),

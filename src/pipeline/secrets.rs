@@ -1,0 +1,218 @@
+//! What came from the environment by `${NAME}`: it is used, and neither said nor kept. Whether it is a password is not for a name to say, so
+//! all of it is taken for one.
+
+use std::borrow::Cow;
+use std::collections::hash_map::RandomState;
+use std::fmt;
+use std::hash::{BuildHasher, Hasher};
+
+use serde_json::Value;
+
+use crate::error::{Error, visible};
+
+/// Shorter values, and numbers, are not looked for in text: they stand there for other reasons.
+const SHORTEST: usize = 4;
+
+/// What fingerprints of values depend on: they can be compared under one key, and tell nothing without it.
+pub(crate) type Key = [u8; 32];
+
+/// The values that a pipeline was given by the environment.
+#[derive(Clone, Default)]
+pub struct Secrets {
+    places: Vec<Place>,
+    /// A value as it may stand in a text, and what is written instead; the longest first.
+    forms: Vec<(String, String)>,
+}
+
+/// An option with a value from the environment.
+#[derive(Clone)]
+struct Place {
+    /// Table, option and what is inside, such as `sink`, `0`, `path`.
+    path: Vec<String>,
+    /// As it stands in the file.
+    written: String,
+    /// What that came to.
+    value: String,
+}
+
+/// A key that nobody knows yet.
+pub(crate) fn new_key() -> Key {
+    let mut key = Key::default();
+    for part in key.chunks_exact_mut(8) {
+        // Seeded by the system, and new each time.
+        part.copy_from_slice(&RandomState::new().build_hasher().finish().to_ne_bytes());
+    }
+    key
+}
+
+impl Secrets {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.places.is_empty()
+    }
+
+    /// The option at `path`, which is `written` so and came to `value`, by these variables.
+    pub(super) fn add(
+        &mut self,
+        path: &[String],
+        written: &str,
+        value: &str,
+        variables: &[(String, String)],
+    ) {
+        self.places.push(Place { path: path.to_vec(), written: written.to_owned(), value: value.to_owned() });
+        for (name, value) in variables {
+            let is_found = self.forms.iter().any(|(form, _)| form == value);
+            if value.chars().count() < SHORTEST || value.parse::<f64>().is_ok() || is_found {
+                continue;
+            }
+            let instead = format!("${{{name}}}");
+            self.forms.extend(forms(value).into_iter().map(|form| (form, instead.clone())));
+        }
+        self.forms.sort_by_key(|(form, _)| std::cmp::Reverse(form.len()));
+    }
+
+    /// The same text, with `${NAME}` in place of every value.
+    pub fn hide<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        let mut text = Cow::Borrowed(text);
+        for (form, instead) in self.forms.iter() {
+            if text.contains(form) {
+                text = Cow::Owned(text.replace(form, instead));
+            }
+        }
+        text
+    }
+
+    /// The same for all text in a JSON value.
+    pub fn hide_in(&self, value: &mut Value) {
+        match value {
+            Value::String(text) => {
+                if let Cow::Owned(hidden) = self.hide(text) {
+                    *text = hidden;
+                }
+            }
+            Value::Array(list) => list.iter_mut().for_each(|element| self.hide_in(element)),
+            Value::Object(fields) => fields.values_mut().for_each(|field| self.hide_in(field)),
+            _ => {}
+        }
+    }
+
+    /// The same for all text of an error.
+    pub(crate) fn hide_error(&self, error: Error) -> Error {
+        if self.is_empty() { error } else { error.map_text(|text| self.hide(text).into_owned()) }
+    }
+
+    /// The `options` of the part at `path`, as they are written; with a `key`, each with a fingerprint of its value beside it.
+    pub(super) fn masked(&self, path: &[&str], mut options: Value, key: Option<&Key>) -> Value {
+        for Place { path: place, written, value } in &self.places {
+            if place.len() < path.len() || place.iter().zip(path).any(|(name, of)| name != of) {
+                continue;
+            }
+            let inside = &place[path.len()..];
+            let shown = match key {
+                None => written.clone(),
+                Some(key) => format!("{written} (a value with the fingerprint {})", fingerprint(key, value)),
+            };
+            match inside.iter().try_fold(&mut options, |value, name| step(value, name)) {
+                Some(option) => *option = shown.into(),
+                // The part keeps it under another name.
+                None => {
+                    if let (Value::Object(fields), Some(_)) = (&mut options, key) {
+                        fields.insert(inside.join("."), shown.into());
+                    }
+                }
+            }
+        }
+        self.hide_in(&mut options);
+        options
+    }
+}
+
+impl fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.places.iter().map(|place| &place.written)).finish()
+    }
+}
+
+/// A value as it may be written in messages, JSON and TOML.
+fn forms(value: &str) -> Vec<String> {
+    let inside = |text: String| text.trim_matches(['"', '\'']).to_owned();
+    let mut forms = vec![
+        value.to_owned(),
+        visible(value).into_owned(),
+        value.escape_debug().to_string(),
+        inside(Value::from(value).to_string()),
+        inside(toml::Value::from(value).to_string()),
+    ];
+    forms.retain(|form| form.chars().count() >= SHORTEST);
+    forms.sort_unstable();
+    forms.dedup();
+    forms
+}
+
+fn step<'v>(value: &'v mut Value, name: &str) -> Option<&'v mut Value> {
+    match value {
+        Value::Object(fields) => fields.get_mut(name),
+        Value::Array(list) => list.get_mut(name.parse::<usize>().ok()?),
+        _ => None,
+    }
+}
+
+/// 32 bits that say whether a value is another, and not what it is: it cannot be told from a four-billionth of all values.
+fn fingerprint(key: &Key, value: &str) -> String {
+    blake3::keyed_hash(key, value.as_bytes()).to_hex()[..8].to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn secrets() -> Secrets {
+        let mut secrets = Secrets::default();
+        let path = ["sink", "0", "name"].map(str::to_owned);
+        secrets.add(&path, "to ${TOKEN}", "to s3cr\"et\n", &[("TOKEN".into(), "s3cr\"et\n".into())]);
+        secrets.add(
+            &["stage", "0", "max"].map(str::to_owned),
+            "${MAX}",
+            "1000",
+            &[("MAX".into(), "1000".into())],
+        );
+        secrets
+    }
+
+    #[test]
+    fn a_value_is_hidden_however_it_is_written() {
+        let secrets = secrets();
+        let value = "s3cr\"et\n";
+        for text in
+            [value.to_owned(), format!("{value:?}"), json!([value]).to_string(), visible(value).into_owned()]
+        {
+            let hidden = secrets.hide(&text);
+            assert!(hidden.contains("${TOKEN}") && !hidden.contains("s3cr"), "{text} is shown as {hidden}");
+        }
+        assert_eq!(secrets.hide("1000 records"), "1000 records", "a number stands there for other reasons");
+        assert!(!format!("{secrets:?}").contains("s3cr"));
+    }
+
+    #[test]
+    fn options_are_as_they_are_written_and_a_change_is_seen() {
+        let secrets = secrets();
+        let options = json!({ "name": "to s3cr\"et\n", "also": "x s3cr\"et\n" });
+        let masked = secrets.masked(&["sink", "0"], options.clone(), None);
+        assert_eq!(masked, json!({ "name": "to ${TOKEN}", "also": "x ${TOKEN}" }));
+        assert_eq!(
+            secrets.masked(&["stage", "0"], json!({ "max": 1000.0 }), None),
+            json!({ "max": "${MAX}" })
+        );
+        let (one, other) = (new_key(), new_key());
+        let kept = |key| secrets.masked(&["stage", "0"], json!({ "max": 1000.0 }), Some(key)).to_string();
+        assert_eq!(kept(&one), kept(&one));
+        assert!(kept(&one) != kept(&other) && !kept(&one).contains("1000"));
+        let mut changed = secrets.clone();
+        changed.places[1].value = "1001".into();
+        assert_ne!(
+            changed.masked(&["stage", "0"], json!({ "max": 1001.0 }), Some(&one)).to_string(),
+            kept(&one)
+        );
+    }
+}

@@ -1,0 +1,117 @@
+//! What was asked for and had no effect: said at the end of a run, so that nobody relies on it.
+
+use globset::{GlobSet, GlobSetBuilder};
+
+use crate::pipeline::plan::stage_label;
+use crate::pipeline::{Pipeline, WhenFull};
+use crate::sensor::{Sensors, matcher};
+use crate::source::is_recording;
+
+/// One remark for every option of `pipeline` that had no effect on a run that met these sensors.
+pub(crate) fn without_effect(pipeline: &Pipeline, sensors: &Sensors) -> Vec<String> {
+    let mut remarks = at_rest(pipeline);
+    remarks.extend(unmatched(pipeline, sensors));
+    remarks
+}
+
+/// Options for live input, where the input is at rest. One pipeline may serve both, so they are no error.
+fn at_rest(pipeline: &Pipeline) -> Vec<String> {
+    let is_recorded = || pipeline.source.files().iter().any(|file| is_recording(file));
+    let mut remarks = Vec::new();
+    if pipeline.source.traits().is_bounded {
+        if pipeline.input.max_ahead.is_some() && !is_recorded() {
+            remarks
+                .push("`max_ahead` had no effect: what lies in files is not held against the clock".into());
+        }
+        if pipeline.input.when_full == WhenFull::Drop {
+            remarks.push("`when_full` had no effect: what lies in files waits".into());
+        }
+    }
+    remarks
+}
+
+/// Patterns of sensor names that fit none.
+fn unmatched(pipeline: &Pipeline, sensors: &Sensors) -> Vec<String> {
+    let all = patterns(pipeline);
+    let Some(set) = set(all.iter().map(|(_, pattern)| &**pattern)).filter(|_| !sensors.is_empty()) else {
+        return Vec::new();
+    };
+    let (mut is_met, mut left, mut fitting) = (vec![false; all.len()], all.len(), Vec::new());
+    for name in sensors.names() {
+        if left == 0 {
+            break;
+        }
+        set.matches_into(name, &mut fitting);
+        for &at in &fitting {
+            left -= usize::from(!std::mem::replace(&mut is_met[at], true));
+        }
+    }
+    let unmet = all.into_iter().zip(is_met).filter(|(_, is_met)| !is_met);
+    unmet.map(|((label, pattern), _)| format!("{label}: `{pattern}` fits the name of no sensor")).collect()
+}
+
+/// All patterns of sensor names, and whose they are.
+fn patterns(pipeline: &Pipeline) -> Vec<(String, String)> {
+    let first = pipeline.stages_before();
+    let mut all = Vec::new();
+    for (at, stage) in pipeline.stages.iter().enumerate() {
+        let label = stage_label(pipeline, first + at, &**stage);
+        all.extend(stage.sensor_patterns().into_iter().map(|pattern| (label.clone(), pattern)));
+    }
+    for (at, sink) in pipeline.sinks.iter().enumerate() {
+        let label = format!("sink {at} ({})", sink.spec.name());
+        let patterns = sink.sensors.iter().flatten().cloned().chain(sink.spec.sensor_patterns());
+        all.extend(patterns.map(|pattern| (label.clone(), pattern)));
+    }
+    all
+}
+
+/// All of them at once; they have been checked before.
+fn set<'p>(patterns: impl Iterator<Item = &'p str>) -> Option<GlobSet> {
+    let mut set = GlobSetBuilder::new();
+    for pattern in patterns {
+        set.add(matcher(pattern).ok()?.glob().clone());
+    }
+    set.build().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sink::{Alert, Null};
+    use crate::source::Synthetic;
+    use crate::stage::Threshold;
+
+    #[test]
+    fn rules_that_fit_no_sensor_are_said() {
+        let stage = Threshold {
+            min: Some(0.0),
+            sensors: [("temp-*", 1.0), ("tmep-*", 2.0)]
+                .map(|(name, min)| (name.into(), crate::stage::Bounds { min: Some(min), max: None }))
+                .into(),
+            ..Threshold::default()
+        };
+        let mut alert = Alert::above("value", 1e9);
+        alert
+            .rules
+            .insert("nobody".into(), crate::sink::Thresholds { above: Some(1.0), ..Default::default() });
+        let mut sensors = Sensors::default();
+        let pipeline = Pipeline::builder()
+            .source(Synthetic::default())
+            .stage(stage)
+            .sink_for(["temp-1", "temp-2"], Null::default())
+            .sink(alert)
+            .build()
+            .expect("a pipeline");
+        assert_eq!(without_effect(&pipeline, &sensors), [""; 0], "nothing has been read");
+        for name in ["temp-1", "press-1"] {
+            sensors.id(name).expect("room");
+        }
+        let expected = [
+            "stage 0 (threshold): `tmep-*` fits the name of no sensor",
+            "sink 0 (null): `temp-2` fits the name of no sensor",
+            "sink 1 (alert): `nobody` fits the name of no sensor",
+        ];
+        assert_eq!(without_effect(&pipeline, &sensors), expected);
+    }
+}

@@ -1,0 +1,242 @@
+//! Writes a recording while its input is read.
+
+use std::fs::File;
+use std::io::{self, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde::{Deserialize, Serialize};
+
+use super::frames::Frames;
+use super::{BEGINNING, Content, Frame, MAGIC, Piece, VERSION};
+use crate::batch::Schema;
+use crate::error::{Error, Result};
+use crate::files::{Access, create_new, path_bytes};
+use crate::offset::Offset;
+use crate::source::Input;
+use crate::time::Timestamp;
+
+/// Writes a recording while its input is read; whoever has a clone writes to the same one.
+#[derive(Clone)]
+pub struct Recorder(Arc<Shared>);
+
+struct Shared {
+    path: PathBuf,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// There once the recording has begun.
+    file: Option<File>,
+    /// How far it reaches.
+    length: u64,
+    frames: u64,
+    /// Whether a source writes to it.
+    is_taken: bool,
+    /// Whether a piece waits until it is known that the run takes it on.
+    is_held: bool,
+    held: Option<Frame>,
+}
+
+/// How far a recording reached at a checkpoint.
+#[derive(Debug, Serialize, Deserialize)]
+pub(in crate::source::file) struct Reached {
+    #[serde(with = "path_bytes")]
+    path: PathBuf,
+    length: u64,
+    frames: u64,
+}
+
+impl std::fmt::Debug for Recorder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Recorder({})", self.0.path.display())
+    }
+}
+
+impl Recorder {
+    /// A recording at `path`, which begins with the input.
+    ///
+    /// # Errors
+    /// A usage error where a file is there already: recordings are not made twice.
+    pub fn create(path: &Path) -> Result<Self> {
+        let recorder = Self::resumable(path);
+        if path.exists() && !is_empty(path) { Err(recorder.is_there()) } else { Ok(recorder) }
+    }
+
+    /// The same, for a run that goes on after a restart: a recording that its checkpoint knows is gone on with.
+    pub fn resumable(path: &Path) -> Self {
+        Self(Arc::new(Shared { path: path.to_owned(), state: Mutex::default() }))
+    }
+
+    /// Says that the input is complete, and makes everything durable.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn finish(&self) -> Result<()> {
+        let mut state = self.lock();
+        if state.file.is_none() {
+            return Ok(());
+        }
+        self.write(&mut state, &Frame::End)?;
+        self.sync(&state)
+    }
+
+    /// A source will write to it; others cannot be recorded.
+    pub(in crate::source::file) fn take(&self) {
+        self.lock().is_taken = true;
+    }
+
+    /// Whether a source will write to it.
+    pub(crate) fn is_taken(&self) -> bool {
+        self.lock().is_taken
+    }
+
+    /// From now on every piece waits until it is [accepted](Recorder::accept) or [dropped](Recorder::drop_held).
+    pub(crate) fn hold(&self) {
+        self.lock().is_held = true;
+    }
+
+    /// The run has taken on the piece that waits.
+    pub(crate) fn accept(&self) -> Result<()> {
+        let mut state = self.lock();
+        let held = state.held.take();
+        held.map_or(Ok(()), |frame| self.write(&mut state, &frame))
+    }
+
+    /// The run has no room for the piece that waits: played again, it is not there.
+    pub(crate) fn drop_held(&self) {
+        self.lock().held = None;
+    }
+
+    /// Begins the file with what the columns are, unless that was done.
+    pub(in crate::source::file) fn begin(&self, schema: &Schema) -> Result<()> {
+        let mut state = self.lock();
+        if state.file.is_some() {
+            return Ok(());
+        }
+        let path = &self.0.path;
+        let opened = create_new(path, Access::Private);
+        let file = match opened {
+            // Nothing is lost of one that holds nothing: a run that was killed at once leaves it.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && is_empty(path) => {
+                open_own(path).and_then(|file| file.set_len(0).map(|()| file))
+            }
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(self.is_there()),
+            opened => opened,
+        };
+        let mut file = file.map_err(|error| self.failed(&error))?;
+        let beginning = [MAGIC.as_slice(), &[VERSION]].concat();
+        file.write_all(&beginning).map_err(|error| self.failed(&error))?;
+        *state = State { file: Some(file), length: BEGINNING, frames: 0, held: None, ..*state };
+        self.write(&mut state, &Frame::Columns(schema.fields().to_vec()))
+    }
+
+    /// Goes on behind what a checkpoint knows of: what came later comes again, or was not taken on.
+    pub(in crate::source::file) fn resume(&self, reached: &Reached) -> Result<()> {
+        if reached.path != self.0.path {
+            return Ok(());
+        }
+        let is_other = || {
+            let path = self.0.path.display();
+            Error::data(format!("{path} is not the recording that the run had begun"))
+                .with_help("bring it back, or record the rest under another name")
+        };
+        let mut file = match open_own(&self.0.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(is_other()),
+            opened => opened.map_err(|error| self.failed(&error))?,
+        };
+        let size = file.metadata().map_err(|error| self.failed(&error))?.len();
+        if size < reached.length || !super::is_recording(&self.0.path) {
+            return Err(is_other());
+        }
+        let cut = file.set_len(reached.length).and_then(|()| file.seek(SeekFrom::Start(reached.length)));
+        cut.map_err(|error| self.failed(&error))?;
+        let mut state = self.lock();
+        let (length, frames) = (reached.length, reached.frames);
+        *state = State { file: Some(file), length, frames, held: None, ..*state };
+        Ok(())
+    }
+
+    /// How far it reaches, for a checkpoint; that much is durable.
+    pub(in crate::source::file) fn reached(&self) -> Result<Reached> {
+        let state = self.lock();
+        self.sync(&state)?;
+        Ok(Reached { path: self.0.path.clone(), length: state.length, frames: state.frames })
+    }
+
+    /// Adds what came in, at `received` where it was live, of a stream with this `stem` and `head`.
+    pub(in crate::source::file) fn add(
+        &self,
+        input: &Input,
+        received: Option<Timestamp>,
+        stem: &str,
+        head: &[u8],
+    ) -> Result<()> {
+        let (file, offset, content) = match input {
+            Input::Nothing => return Ok(()),
+            Input::Chunk(chunk) => {
+                let content = Content::Records(chunk.bytes.as_slice().to_vec());
+                (chunk.file.to_string(), chunk.offset, content)
+            }
+            Input::Records(decoded) => {
+                let file = decoded.rejections.first().map(|rejection| rejection.position.file.to_string());
+                (file.unwrap_or_default(), Offset::default(), Content::Rejections(decoded.rejections.clone()))
+            }
+        };
+        let (stem, head) = (stem.to_owned(), head.to_vec());
+        let received = received.map(Timestamp::as_nanos);
+        let frame = Frame::Piece(Piece { received, file, stem, head, offset, content });
+        let mut state = self.lock();
+        if state.is_held {
+            state.held = Some(frame);
+            return Ok(());
+        }
+        self.write(&mut state, &frame)
+    }
+
+    /// Hands a frame to the system in one piece.
+    fn write(&self, state: &mut State, frame: &Frame) -> Result<()> {
+        let State { file: Some(file), length, frames, .. } = state else {
+            return Err(Error::internal("a recording that has not begun"));
+        };
+        let bytes = frame.to_bytes(*frames)?;
+        file.write_all(&bytes).map_err(|error| self.failed(&error))?;
+        *length += bytes.len() as u64;
+        *frames += 1;
+        Ok(())
+    }
+
+    fn sync(&self, state: &State) -> Result<()> {
+        let synced = state.file.as_ref().map_or(Ok(()), File::sync_all);
+        synced.map_err(|error| self.failed(&error))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_there(&self) -> Error {
+        Error::usage(format!("{} is there already", self.0.path.display()))
+            .with_help("a recording cannot be made again: give this one another name")
+    }
+
+    fn failed(&self, error: &io::Error) -> Error {
+        Error::io("write", self.0.path.display(), error)
+    }
+}
+
+/// Opens a recording to be gone on with, never through a link.
+fn open_own(path: &Path) -> io::Result<File> {
+    File::options().read(true).write(true).custom_flags(libc::O_NOFOLLOW).open(path)
+}
+
+/// Whether the file at `path` is a recording of nothing.
+fn is_empty(path: &Path) -> bool {
+    let holds_nothing = |mut frames: Frames| {
+        let first = frames.next();
+        matches!(first, Ok(None | Some(Frame::Columns(_)))) && matches!(frames.next(), Ok(None))
+    };
+    super::is_recording(path) && Frames::open(path).is_ok_and(holds_nothing)
+}
