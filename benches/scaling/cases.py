@@ -10,14 +10,16 @@ MIB = 1 << 20
 
 @dataclass(frozen=True)
 class Case:
-    """One pipeline on one file: drop, bring to scale, mean of a window; nothing is written."""
+    """One pipeline on one file: drop, bring to scale, mean of a window, if it is no other job; nothing is written."""
 
     rows: int
     threads: int
     sensors: int = 1000
     window: int = 20
     shape: str = "plain"
-    """`plain`, `quoted` (every field) or `odd` (one row in a thousand is not as the others)."""
+    """`plain`, `quoted` (every field), `odd` (one row in a thousand is not as the others) or `magnitudes` (numbers of all of them)."""
+    job: str = "smooth"
+    """`smooth`, `quantiles` (one summary a sensor) or `sorted` (by time, within a bound)."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,8 @@ def questions(rows: int, threads: int) -> tuple[list[Ratio], list[Memory]]:
         Memory("a tenth of the rows", replace(base, rows=rows // 10), 128 * MIB),
         Memory("all rows", many, 128 * MIB),
         Memory("a million sensors, window 16", Case(max(rows // 5, 5_000_000), threads, 1_000_000, 16), 320 * MIB),
+        Memory("quantiles of 300 sensors over all magnitudes", replace(few, sensors=300, shape="magnitudes", job="quantiles"), 160 * MIB),
+        Memory("sorted by time within a minute", replace(few, job="sorted"), 128 * MIB),
     ]
     return ratios, memory
 

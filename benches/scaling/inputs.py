@@ -21,7 +21,7 @@ def file_of(case: Case, folder: Path, binary: Path) -> Path:
         unfinished = path.with_suffix(".part")
         with plain.open("rb") as source, unfinished.open("wb") as target:
             target.write(source.readline())
-            change = _quoted if case.shape == "quoted" else _odd
+            change = {"quoted": _quoted, "odd": _odd, "magnitudes": _magnitude}[case.shape]
             target.writelines(change(at, line) for at, line in enumerate(source))
         unfinished.rename(path)
     return path
@@ -36,14 +36,37 @@ def _odd(at: int, line: bytes) -> bytes:
     return line.rstrip(b"\n") + b"e+00000\n" if at % ODD_EVERY == ODD_EVERY - 1 else line
 
 
+def _magnitude(at: int, line: bytes) -> bytes:
+    """A number of either sign, from 1e-307 to 1e307."""
+    mixed = at * 2654435761 >> 12
+    sign = b"-" if mixed % 2 else b""
+    return line[: line.rindex(b",") + 1] + sign + b"%d.5e%d\n" % (1 + mixed // 2 % 9, mixed // 18 % 615 - 307)
+
+
 def pipeline(case: Case, file: Path) -> str:
     """The pipeline file of `case`."""
+    order = 'order = "time"\ndisorder = "1m"\n' if case.job == "sorted" else ""
+    stages = {"smooth": _smooth(case), "quantiles": QUANTILES, "sorted": ""}[case.job]
     return f"""\
 [source]
 type = "csv"
 path = "{file}"
 time = "{LONG.time}"
 sensor = "{LONG.sensor}"
+{order}{stages}[[sink]]
+type = "null"
+"""
+
+
+QUANTILES = """\
+[[stage]]
+type = "aggregate"
+quantiles = [0.5, 0.99]
+"""
+
+
+def _smooth(case: Case) -> str:
+    return f"""\
 [[stage]]
 type = "threshold"
 min = 0.0
@@ -55,6 +78,4 @@ max = 120.0
 [[stage]]
 type = "moving_average"
 window = {case.window}
-[[sink]]
-type = "null"
 """

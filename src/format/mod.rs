@@ -4,6 +4,7 @@
 //! an [`Encode`] turns batches into bytes. Call order: [`Format::schema`] on the first file,
 //! then [`Format::bind`] on every file, then [`Decode::complete`] and [`Decode::decode`] on its chunks.
 
+mod blank;
 pub mod columns;
 #[cfg(test)]
 mod columns_tests;

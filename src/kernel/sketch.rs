@@ -9,6 +9,8 @@ use super::quantile::{interpolate, place};
 /// Cells an octave: values in one cell share sign, power of two and this many bits behind the leading one.
 const CELLS: usize = 1 << CELL_BITS;
 const CELL_BITS: u32 = 7;
+/// Values of an octave that are kept one by one.
+const FEW: usize = 14;
 /// Bits of a mantissa below those that choose the cell.
 const DROPPED: u32 = 52 - CELL_BITS;
 /// Octaves of subnormal numbers, between that of zero and those of normal numbers.
@@ -26,7 +28,7 @@ pub const QUANTILE_ERROR: f64 = 1.0 / (2 * CELLS) as f64;
 /// went in: not on their order, nor on who counted which.
 ///
 /// The value of a rank is the middle of its cell, at most [`QUANTILE_ERROR`] (0.39 %) off, subnormal numbers included; zeros keep their sign.
-/// It takes 128 bytes for each octave that occurs, or 1 KiB once a cell of it has more than 255 values.
+/// Each octave that occurs takes 16 bytes, 128 more once it has more than 14 values, and 1 KiB once a cell of it has more than 255.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Saved", into = "Saved")]
 pub struct QuantileSketch {
@@ -38,13 +40,18 @@ pub struct QuantileSketch {
 /// How many values lie in each cell of an octave. Which kind it is depends on the counts alone.
 #[derive(Clone, Debug, PartialEq)]
 enum Octave {
+    /// So few values that a table would be empty for the most part: the cell of each, in order, then zeros.
+    Few {
+        len: u8,
+        cells: [u8; FEW],
+    },
     Narrow(Box<[u8; CELLS]>),
     Wide(Box<[u64; CELLS]>),
 }
 
 impl Default for Octave {
     fn default() -> Self {
-        Self::Narrow(Box::new([0; CELLS]))
+        Self::Few { len: 0, cells: [0; FEW] }
     }
 }
 
@@ -55,22 +62,43 @@ impl Octave {
             Self::Wide(counts) => counts[cell] += more,
             Self::Narrow(counts) => match u8::try_from(u64::from(counts[cell]) + more) {
                 Ok(count) => counts[cell] = count,
-                Err(_) => {
-                    let mut wide = Box::new(counts.map(u64::from));
-                    wide[cell] += more;
-                    *self = Self::Wide(wide);
-                }
+                Err(_) => self.grow(cell, more),
             },
+            Self::Few { len, cells } if u64::from(*len) + more <= FEW as u64 => {
+                let (end, more) = (usize::from(*len), more as usize);
+                let at = cells[..end].partition_point(|&known| usize::from(known) < cell);
+                cells.copy_within(at..end, at + more);
+                cells[at..at + more].fill(cell as u8);
+                *len += more as u8;
+            }
+            Self::Few { .. } => self.grow(cell, more),
         }
+    }
+
+    /// Adds what there is no room for, in the next larger kind that has it.
+    #[cold]
+    fn grow(&mut self, cell: usize, more: u64) {
+        let mut wide = Box::new([0; CELLS]);
+        self.counts().for_each(|(cell, count)| wide[cell as usize] = count);
+        wide[cell] += more;
+        let is_narrow = wide.iter().all(|&count| count <= u8::MAX.into());
+        *self =
+            if is_narrow { Self::Narrow(Box::new(wide.map(|count| count as u8))) } else { Self::Wide(wide) };
     }
 
     /// The cells that have any values, in order.
     fn counts(&self) -> impl Iterator<Item = (u32, u64)> + '_ {
+        let (few, tabled) = match self {
+            Self::Few { len, cells } => (&cells[..usize::from(*len)], 0),
+            _ => (&[][..], CELLS),
+        };
         let count = |cell: usize| match self {
+            Self::Few { .. } => 0,
             Self::Narrow(counts) => counts[cell].into(),
             Self::Wide(counts) => counts[cell],
         };
-        (0..CELLS).map(move |cell| (cell as u32, count(cell))).filter(|&(_, count)| count > 0)
+        let few = few.chunk_by(|a, b| a == b).map(|alike| (u32::from(alike[0]), alike.len() as u64));
+        few.chain((0..tabled).map(move |cell| (cell as u32, count(cell))).filter(|&(_, count)| count > 0))
     }
 }
 
@@ -214,6 +242,7 @@ mod tests {
 
     #[test]
     fn all_magnitudes_of_both_signs_take_less_than_a_mebibyte() {
+        assert!(size_of::<Octave>() <= 16);
         let mut sketch = QuantileSketch::default();
         for octave in 0..1 << 12u64 {
             (0..CELLS as u64).for_each(|at| {
@@ -223,8 +252,14 @@ mod tests {
         }
         let octaves = 2 * (END as usize);
         assert!(sketch.octaves.len() <= octaves && sketch.octaves.len() > 4000);
-        assert!(sketch.octaves.values().all(|octave| matches!(octave, Octave::Narrow(_))));
+        assert!(!sketch.octaves.values().any(|octave| matches!(octave, Octave::Wide(_))));
         assert!(octaves * (CELLS + 64) < 1 << 20);
+        let few: Vec<f64> = (0..1 << 12u64)
+            .flat_map(|octave| [octave << 52, octave << 52 | 1 << 51])
+            .map(f64::from_bits)
+            .collect();
+        let few = self::sketch(&few.into_iter().filter(|value| value.is_finite()).collect::<Vec<_>>());
+        assert!(few.octaves.values().all(|octave| matches!(octave, Octave::Few { .. })));
     }
 
     #[test]
@@ -245,6 +280,24 @@ mod tests {
         }
         assert_eq!(cell_of(f64::MAX), 2 * ZERO - 1);
         assert_eq!(cell_of(f64::MIN), 0);
+    }
+
+    #[test]
+    fn an_octave_is_of_the_kind_that_its_counts_need() {
+        let kind = |count: u32| match sketch(&vec![1.5; count as usize]).octaves.values().next() {
+            Some(Octave::Few { .. }) => 0,
+            Some(Octave::Narrow(_)) => 1,
+            Some(Octave::Wide(_)) => 2,
+            None => 3,
+        };
+        assert_eq!([0, 1, 14, 15, 255, 256].map(kind), [3, 0, 0, 1, 1, 2]);
+        // However they came together.
+        for (first, second) in [(7, 7), (7, 8), (14, 241), (14, 242), (255, 1)] {
+            let values: Vec<f64> = (0..first + second).map(|at| 1.0 + f64::from(at % 2) / 2.0).collect();
+            let mut parts = sketch(&values[first as usize..]);
+            parts.merge(sketch(&values[..first as usize]));
+            assert_eq!(parts, sketch(&values));
+        }
     }
 
     #[test]

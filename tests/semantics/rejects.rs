@@ -96,3 +96,26 @@ fn clause_7_an_archive_is_no_header() {
         assert_eq!(kind, ErrorKind::Data, "{message}");
     }
 }
+
+#[test]
+fn clause_5_blank_lines_in_a_row_are_lines_and_nothing_else() {
+    let kinds = [
+        ("csv", ["v", "1", "x", "2"]),
+        ("jsonl", ["{\"v\":0}", "{\"v\":1}", "{\"v\":\"x\"}", "{\"v\":2}"]),
+        ("influx", ["t v=0 1", "t v=1 1", "t v=x 1", "t v=2 1"]),
+    ];
+    for (kind, [first, second, bad, last]) in kinds {
+        for end in ["\n", "\r\n"] {
+            let blank = end.repeat(40_000);
+            let text =
+                format!("{first}{end}{second}{end}{blank}{bad}{end}{blank}{last}{end}{end}{last}{end}");
+            let source = format!("type = \"{kind}\"\nmeasurements = [\"v\"]");
+            let report = outcome(text.as_bytes(), &source).expect("one of a few is bad");
+            let records = if kind == "csv" { 4 } else { 5 };
+            assert_eq!((report.source.ledger.input, report.rejects.malformed), (records, 1), "{kind}");
+            let reject = &report.rejects.first[0];
+            let offset = text.find(bad).expect("there") as u64;
+            assert_eq!((reject.line, reject.offset), (40_003, offset), "{kind} {end:?}");
+        }
+    }
+}

@@ -1,10 +1,12 @@
 """Ratios, limits, inputs."""
 
 import unittest
+from dataclasses import replace
+from pathlib import Path
 
 from peers.record import replace_section
 from scaling.cases import MIB, Case, Memory, Ratio, cases, questions
-from scaling.inputs import _odd, _quoted
+from scaling.inputs import _magnitude, _odd, _quoted, pipeline
 from scaling.report import BEGIN, END, table
 
 FEW, MANY = Case(100, 2), Case(1000, 2)
@@ -43,6 +45,19 @@ class Inputs(unittest.TestCase):
         self.assertEqual(_quoted(0, line), b'"2026-01-01T00:00:00Z","temp-1","20.5"\n')
         self.assertEqual([_odd(at, line) == line for at in (0, 998, 999, 1000)], [True, True, False, True])
         self.assertEqual(float(_odd(999, line).split(b",")[2]), 20.5)
+
+    def test_numbers_are_of_all_magnitudes_and_both_signs(self) -> None:
+        numbers = [float(_magnitude(at, b"t,temp-1,20.5\n").split(b",")[2]) for at in range(100_000)]
+        of_one = {(number < 0, f"{number:e}"[-4:]) for number in numbers[7::300]}
+        self.assertGreater(len(of_one), 250)
+        self.assertLess(min(abs(number) for number in numbers), 1e-306)
+        self.assertGreater(max(numbers), 1e307)
+
+    def test_each_job_has_its_stages(self) -> None:
+        case = replace(FEW, job="quantiles")
+        self.assertIn("quantiles = [0.5, 0.99]", pipeline(case, Path("in.csv")))
+        self.assertIn('order = "time"', pipeline(replace(FEW, job="sorted"), Path("in.csv")))
+        self.assertIn("window = 20", pipeline(FEW, Path("in.csv")))
 
 
 if __name__ == "__main__":

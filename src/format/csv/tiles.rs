@@ -5,6 +5,7 @@
 use super::decode::{CsvDecoder, Scratch as ReferenceScratch};
 use crate::batch::Span;
 use crate::error::Result;
+use crate::format::blank::blank_lines;
 use crate::format::columns::Role;
 use crate::format::rows::Rows;
 use crate::format::run::{FieldOfRun, NumberScratch, Run, SensorsOfRun, trimmed};
@@ -122,12 +123,21 @@ impl<'d, 'r, 'c> Tiles<'d, 'r, 'c> {
             let run = Stretch { start: self.at, first_place: next, records: self.regular(next, shape) };
             next += run.records * shape.fields;
             self.run(run, shape)?;
-            if next < self.places.len() {
+            let blank = self.blank_lines(complete);
+            next += blank;
+            if blank == 0 && next < self.places.len() {
                 self.one_by_reference()?;
                 next += self.places[next..].partition_point(|&place| (place as usize) < self.at);
             }
         }
         Ok(())
+    }
+
+    /// Skips the blank lines that come next, each of which is one separator; how many there are.
+    fn blank_lines(&mut self, complete: usize) -> usize {
+        let (lines, bytes) = blank_lines(&self.text[self.at..complete]);
+        (self.at, self.line) = (self.at + bytes, self.line + lines as u64);
+        lines
     }
 
     /// Whether carriage returns stand in front of all line feeds, and nowhere else.

@@ -8,6 +8,7 @@ use super::place_of;
 use super::stamp::integer;
 use crate::batch::Span;
 use crate::error::Result;
+use crate::format::blank::blank_lines;
 use crate::format::columns::Role;
 use crate::format::glue::Glue;
 use crate::format::rows::Rows;
@@ -380,6 +381,11 @@ impl<'d, 'r, 'c> Lines<'d, 'r, 'c> {
     /// Lets the reference decoder take a line, and learns how it is written. Where nothing can be learned, it tries again after more and more
     /// lines.
     fn learn(&mut self) -> Result<()> {
+        let (lines, bytes) = blank_lines(&self.text[self.at..]);
+        if lines > 0 {
+            (self.at, self.line) = (self.at + bytes, self.line + lines as u64);
+            return Ok(());
+        }
         let start = self.at;
         let (end, next) = self.decoder.one(self.text, start, self.line, self.rows)?;
         (self.at, self.line) = (next, self.line + 1);

@@ -6,6 +6,7 @@ use super::decode::JsonDecoder;
 use super::place_of;
 use crate::batch::Span;
 use crate::error::Result;
+use crate::format::blank::blank_lines;
 use crate::format::columns::Role;
 use crate::format::glue::Glue;
 use crate::format::rows::Rows;
@@ -198,6 +199,11 @@ impl<'d, 'r, 'c> Lines<'d, 'r, 'c> {
     /// Lets the reference decoder take a line, and learns how it is written, in place of the way that was not met for longer. Where
     /// nothing can be learned, it tries again after more and more lines.
     fn learn(&mut self) -> Result<()> {
+        let (lines, bytes) = blank_lines(&self.text[self.at..]);
+        if lines > 0 {
+            (self.at, self.line) = (self.at + bytes, self.line + lines as u64);
+            return Ok(());
+        }
         let start = self.at;
         let end = self.one_by_reference()?;
         let [rest, whole] = &mut self.pause;

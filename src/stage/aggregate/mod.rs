@@ -192,7 +192,7 @@ impl Stage for Aggregate {
         let sketch = if self.quantiles.is_empty() {
             ""
         } else {
-            ", and 128 B for each octave of its values (1 KiB once more than 255 of them are alike)"
+            ", and 16 B to 1 KiB for each octave of its values, by how many there are"
         };
         match self.every {
             Some(_) => format!("one summary of the open interval a series{sketch}"),
