@@ -15,6 +15,7 @@ use crate::format::rows::Rows;
 use crate::format::run::{FieldOfRun, NumberScratch, Run, SensorsOfRun};
 use crate::format::{MAX_FIELD, MAX_RECORD};
 use crate::kernel::json::plain_value;
+use crate::sensor::MAX_NAME;
 use crate::time::Timestamp;
 
 /// Ways of writing that are kept in mind: what a collector sends of one machine in turn.
@@ -72,6 +73,8 @@ struct Part {
 enum PartKind {
     /// A table or a tag's value.
     Name,
+    /// The tag's value that is the sensor.
+    Sensor,
     /// A field that must be a number.
     Number,
     /// A field that may be anything.
@@ -122,7 +125,9 @@ impl Shape {
             if place.is_some_and(|place| matches!(roles[place], Role::Measurement(_))) {
                 return None;
             }
-            values.push((value.place.clone(), PartKind::Name, place));
+            let is_sensor = place.is_some_and(|place| matches!(roles[place], Role::Sensor(_)));
+            let kind = if is_sensor { PartKind::Sensor } else { PartKind::Name };
+            values.push((value.place.clone(), kind, place));
         }
         let tags = line.tags.len();
         for (order, (key, value)) in line.fields.iter().enumerate() {
@@ -164,6 +169,10 @@ impl Shape {
             at = part.before.skip(text, at)?;
             let (span, next) = match part.kind {
                 PartKind::Name => name(text, at).map(|end| (Span::new(at, end - at), end))?,
+                PartKind::Sensor => {
+                    let end = name(text, at).filter(|end| end - at <= MAX_NAME)?;
+                    (Span::new(at, end - at), end)
+                }
                 PartKind::Number => number(text, at)?,
                 PartKind::Any => any(text, at)?,
                 PartKind::Time => {
@@ -180,6 +189,9 @@ impl Shape {
             }
             at = next;
             if order == self.tags && decoder.series.is_some() {
+                if at - start > MAX_NAME {
+                    return None;
+                }
                 values[decoder.keys.len() + 1] = Span::new(start, at - start);
             }
         }
