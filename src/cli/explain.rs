@@ -134,7 +134,13 @@ fn columns(schema: &Schema) -> String {
 /// One line a parameter, as it could stand in the file; what is not set is left out.
 fn parameters(values: &Value, text: &mut Page) {
     let Value::Object(values) = values else { return };
-    for (name, value) in values.iter().filter(|(_, value)| !value.is_null()) {
+    let is_set = |value: &Value| match value {
+        Value::Null => false,
+        Value::Array(list) => !list.is_empty(),
+        Value::Object(table) => !table.is_empty(),
+        _ => true,
+    };
+    for (name, value) in values.iter().filter(|(_, value)| is_set(value)) {
         let value = match toml::Value::try_from(value) {
             Ok(value) => value.to_string(),
             Err(_) => value.to_string(),

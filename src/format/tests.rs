@@ -364,9 +364,10 @@ fn json_brackets_in_strings_are_no_nesting() {
 }
 
 #[test]
-fn json_numbers_have_a_point_whatever_the_decimal_mark() {
+fn json_numbers_have_a_point_and_no_option_says_otherwise() {
     let options = ColumnOptions { decimal: Decimal::Comma, ..ColumnOptions::default() };
-    assert_eq!(read(&json(&options), "{\"v\": 1.5}\n{\"v\": 2}\n").rows, ["stem | 1.5", "stem | 2.0"]);
+    let error = JsonLines::new(&JsonOptions::default(), &options).expect_err("refused");
+    assert!(error.to_string().contains("`decimal`"), "{error}");
 }
 
 /// Lines of JSON, whole and broken, at most 256 bytes of them.

@@ -52,19 +52,22 @@ pub struct JsonLines {
 }
 
 impl JsonLines {
-    /// Checks the options. The decimal mark is always the point: JSON has no other.
+    /// Checks the options.
     ///
     /// # Errors
     /// A configuration error that names the option.
     pub fn new(options: &JsonOptions, columns: &ColumnOptions) -> Result<Self> {
-        let columns = ColumnOptions { decimal: Decimal::Point, ..columns.clone() };
+        if columns.decimal != Decimal::Point {
+            return Err(Error::config("`decimal` has no meaning for JSON: its numbers have a point")
+                .with_help("leave `decimal` out"));
+        }
         if columns.unknown_columns == UnknownColumns::Ignore {
             return Err(Error::config(
                 "unknown_columns = \"ignore\" has no meaning for JSON: records name their own fields",
             )
             .with_help("set unknown_fields = \"ignore\" to leave out what the first records did not have"));
         }
-        let columns = Columns::new(&columns)?;
+        let columns = Columns::new(columns)?;
         let named = columns.named_fields();
         Ok(Self { options: options.clone(), columns, named, origins: false })
     }
