@@ -209,7 +209,7 @@ fn an_output_that_is_a_folder_or_an_input() {
     assert_eq!(output.status.code(), Some(78));
     assert_eq!(
         text(&output.stderr),
-        "error: `./in.csv` is both read and written\n --> p.toml:5:1\n  |\n5 | [[sink]]\n  | ^^^^^^^^\n  |\n  = help: write to another file\n"
+        "error: `./in.csv` is both the input and the output of sink 0 (csv)\n --> p.toml:5:1\n  |\n5 | [[sink]]\n  | ^^^^^^^^\n  |\n  = help: the output of sink 0 (csv) needs a file of its own: give it another name\n"
     );
     assert_eq!(std::fs::read(folder.path().join("in.csv")).expect("the input"), before);
     check_untouched(folder.path());

@@ -16,9 +16,18 @@ use crate::files::{
     write_all_at,
 };
 
+mod outputs;
 mod tickets;
 
+pub use outputs::Outputs;
+
 use tickets::Tickets;
+
+/// What stands behind the name of a file in the making, before what tells it from others.
+const PART: &str = ".part-";
+
+/// What stands behind the name of a file that is kept beside, before the number of its records.
+pub(crate) const UNTIL: &str = ".until-";
 
 /// Bytes that are gathered before they are handed to the system.
 const BUFFER: usize = 256 << 10;
@@ -535,7 +544,7 @@ fn part_of(path: &Path, distinct: &str) -> PathBuf {
     let name = path.file_name().unwrap_or_default();
     let mut part = OsString::from(".");
     part.push(name);
-    part.push(format!(".part-{distinct}"));
+    part.push(format!("{PART}{distinct}"));
     folder(path).join(part)
 }
 

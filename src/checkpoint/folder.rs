@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::Manifest;
-use crate::atomic::Output;
+use crate::atomic::{Output, UNTIL};
 use crate::error::{Error, ErrorKind, Result};
 use crate::files::{Access, FileSystem, folder, kind_if_there, make_lasting_folder, write_all_at};
 
@@ -48,7 +48,7 @@ impl Orphan {
     pub(crate) fn of(files: &dyn FileSystem, output: &Output, records: u64) -> Self {
         let name = |suffix: String| {
             let mut name = output.path.clone().into_os_string();
-            name.push(format!(".until-{records}{suffix}"));
+            name.push(format!("{UNTIL}{records}{suffix}"));
             PathBuf::from(name)
         };
         let mut aside = name(String::new());

@@ -51,7 +51,7 @@ fn source(pipeline: &Pipeline, plan: &Plan, options: &Value, text: &mut Page) {
     let again = if traits.is_replayable { "can be read again" } else { "can be read only once" };
     let _ = writeln!(text, "  the input {ends} and {again}");
     let _ = writeln!(text, "  columns: {}", columns(&plan.schemas[0]));
-    let files = pipeline.source.files();
+    let files = pipeline.source.files(&pipeline.outputs());
     if !files.is_empty() {
         let names: Vec<_> =
             files.iter().take(5).map(|file| visible(&file.display().to_string()).into_owned()).collect();

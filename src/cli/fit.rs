@@ -7,9 +7,13 @@ use super::output;
 use super::progress::Display;
 use crate::error::{Error, Result, visible};
 use crate::executor;
+use crate::pipeline::Touched;
 
 pub(super) fn fit(args: &FitArgs) -> Outcome {
     let resolved = load::pipeline(&args.pipeline)?;
+    let output = args.output.iter().map(|path| Touched::written(path, "the constants"));
+    let touched: Vec<_> = output.chain([load::read(&args.pipeline)]).collect();
+    resolved.pipeline.check_touched(&touched).map_err(|error| locate(&resolved, error))?;
     args.output.as_deref().map_or(Ok(()), output::check_file)?;
     let mut display = Display::new(&args.drive);
     let result = executor::fit(&resolved.pipeline, &run_options(&args.drive), &mut display);

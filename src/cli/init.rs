@@ -11,6 +11,7 @@ use super::summary::plural;
 use crate::error::{Error, Result, visible};
 use crate::executor;
 use crate::pipeline::Spec;
+use crate::pipeline::touched::{self, Touched};
 use crate::source::{OpenOptions, beginning};
 use crate::stage::parameters_of;
 
@@ -21,6 +22,9 @@ pub(super) fn init(args: &InitArgs) -> Outcome {
         names[0] = files_like(&args.data[0], &first);
     }
     let text = pipeline(&names, &first, &guess);
+    let output = args.output.iter().map(|path| Touched::written(path, "the pipeline file"));
+    let data = args.data.iter().map(|path| Touched::read(path, "the data"));
+    touched::check(&data.chain(output).collect::<Vec<_>>())?;
     match &args.output {
         Some(path) => output::file(path, &text, args.force)?,
         None => output::data(&text)?,

@@ -6,7 +6,7 @@ use super::interrupt;
 use super::output;
 use crate::error::Error;
 use crate::executor::{self, RunOptions};
-use crate::pipeline::{Plan, Resolved, Spec};
+use crate::pipeline::{Plan, Resolved, Spec, Touched};
 use crate::source::OpenOptions;
 
 /// The pipeline in the file, checked.
@@ -15,6 +15,11 @@ pub(super) fn pipeline(args: &FileArgs) -> Outcome<Resolved> {
     let resolved = spec.resolve()?;
     output::hide(&resolved.pipeline.secrets);
     Ok(resolved)
+}
+
+/// The pipeline file, which nothing may be written over.
+pub(super) fn read(args: &FileArgs) -> Touched {
+    Touched::read(&args.file, "the pipeline file")
 }
 
 /// What the pipeline will do to the columns of its input.

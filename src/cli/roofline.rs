@@ -83,7 +83,12 @@ impl Input {
                 path.metadata().map_err(|error| Error::io("read", path.to_string_lossy(), &error))?.len();
             Ok((path, size))
         };
-        let files = pipeline.source.files().into_iter().map(with_size).collect::<Result<Vec<_>>>()?;
+        let files = pipeline
+            .source
+            .files(&pipeline.outputs())
+            .into_iter()
+            .map(with_size)
+            .collect::<Result<Vec<_>>>()?;
         if files.iter().all(|(_, size)| *size == 0) {
             return Err(Error::usage("there is no file with anything in it to measure").with_help(
                 "name files in [source] `path`; standard input and made-up readings have no floor",

@@ -15,7 +15,8 @@ use super::summary::summary;
 use super::timings::timings;
 use crate::atomic;
 use crate::error::{Error, ErrorKind, Part};
-use crate::pipeline::{Parameters, Pipeline, Resolved};
+use crate::pipeline::touched::written;
+use crate::pipeline::{Parameters, Pipeline, Resolved, Touched};
 use crate::runtime::{Report, RunOptions, StateOptions};
 use crate::source::Recorder;
 use crate::time::parse_duration;
@@ -27,6 +28,9 @@ pub(super) fn run(args: &RunArgs) -> Outcome {
 
 /// Runs a pipeline that has been read, with whatever the arguments want beside it.
 pub(super) fn run_resolved(args: &RunArgs, resolved: &Resolved, mut options: RunOptions) -> Outcome {
+    let touched = touched(args);
+    resolved.pipeline.check_touched(&touched).map_err(|error| locate(resolved, error))?;
+    options.open.outputs = written(&touched).into();
     for (path, what) in [(&args.report, "the report"), (&args.profile, "the profile")] {
         path.iter().try_for_each(|path| check_aside(path, what, resolved))?;
     }
@@ -60,6 +64,15 @@ pub(super) fn run_resolved(args: &RunArgs, resolved: &Resolved, mut options: Run
             .into());
     }
     Ok(())
+}
+
+/// What the arguments have read and written beside what the pipeline says.
+fn touched(args: &RunArgs) -> Vec<Touched> {
+    let written =
+        [(&args.report, "the report"), (&args.record, "the recording"), (&args.profile, "the profile")];
+    let written = written.into_iter().filter_map(|(path, role)| Some(Touched::written(path.as_ref()?, role)));
+    let state = args.state.as_ref().map(Touched::state);
+    written.chain(state).chain([load::read(&args.pipeline)]).collect()
 }
 
 /// What a run that goes on after a restart promises, before it begins.

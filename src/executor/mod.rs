@@ -214,5 +214,5 @@ fn check_replayable(pipeline: &Pipeline, stage: &dyn Stage) -> Result<()> {
 /// # Errors
 /// A configuration error, or what keeps the source from being opened.
 pub fn plan(pipeline: &Pipeline, options: &OpenOptions) -> Result<Plan> {
-    Plan::new(pipeline, Inlet::open(&*pipeline.source, options)?.schema()?)
+    Plan::new(pipeline, Inlet::open(&*pipeline.source, &pipeline.opening(options))?.schema()?)
 }

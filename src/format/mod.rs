@@ -72,6 +72,11 @@ pub trait Format: Send + Sync {
     /// Whether `head`, more of which may come, is enough for [`Format::bind`].
     fn can_bind(&self, head: Head<'_>) -> bool;
 
+    /// Whether the sensor of a file's records is what the file is called ([`Head::stem`]).
+    fn names_sensors_after_files(&self) -> bool {
+        false
+    }
+
     /// The columns of a file that begins with `head`.
     ///
     /// # Errors

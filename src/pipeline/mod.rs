@@ -14,6 +14,7 @@ pub mod secrets;
 pub mod spec;
 #[cfg(test)]
 mod tests;
+pub mod touched;
 mod variables;
 mod written;
 
@@ -39,6 +40,7 @@ pub use plan::Plan;
 pub use resolve::{OutputOptions, Resolved};
 pub use secrets::Secrets;
 pub use spec::Spec;
+pub use touched::Touched;
 pub use written::SpecError;
 
 /// A pipeline: one source, any stages, one or more sinks. Immutable; can be run again and again.

@@ -1,6 +1,5 @@
 //! What will run: every stage with the columns that come in and go out, checked before anything starts.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::agreement;
@@ -47,7 +46,8 @@ impl Plan {
             let check = || check_sensors(sink).and_then(|()| sink.spec.check(&schemas[stages.len()]));
             guarded(&label, check).map_err(|error| error.with_part(Part::Sink(at)))?;
         }
-        check_files(pipeline)?;
+        pipeline.check_touched(&[])?;
+        check_sinks(pipeline)?;
         Ok(Self { stages, schemas })
     }
 
@@ -117,28 +117,8 @@ fn check_limits(pipeline: &Pipeline) -> Result<()> {
     }
 }
 
-/// No two sinks write one file, none writes over an input, one at most writes to standard output.
-fn check_files(pipeline: &Pipeline) -> Result<()> {
-    let mut seen = Vec::new();
-    let inputs: Vec<_> = pipeline.source.files().iter().map(|path| place(path)).collect();
-    for (at, sink) in pipeline.sinks.iter().enumerate() {
-        // Pipes and devices keep nothing that could be written over.
-        let Some(file) = sink.spec.file().filter(|file| file.is_file() || !file.exists()) else {
-            continue;
-        };
-        let (name, place) = (file.display(), place(&file));
-        if inputs.contains(&place) {
-            return Err(Error::config(format!("`{name}` is both read and written"))
-                .with_help("write to another file")
-                .with_part(Part::Sink(at)));
-        }
-        if seen.contains(&place) {
-            return Err(Error::config(format!("two sinks write `{name}`"))
-                .with_help("give each its own file")
-                .with_part(Part::Sink(at)));
-        }
-        seen.push(place);
-    }
+/// One sink at most writes to standard output, and one at least takes the records.
+fn check_sinks(pipeline: &Pipeline) -> Result<()> {
     if pipeline.sinks.iter().filter(|sink| sink.spec.is_stdout()).count() > 1 {
         return Err(
             Error::config("two sinks write to standard output").with_help("give one of them a `path`")
@@ -148,12 +128,4 @@ fn check_files(pipeline: &Pipeline) -> Result<()> {
         return Err(Error::config("no sink takes the records").with_help("add one; `null` only counts"));
     }
     Ok(())
-}
-
-/// Where a file is, or will be, however its path is written.
-fn place(path: &Path) -> PathBuf {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let made = || Some(folder.canonicalize().ok()?.join(path.file_name()?));
-    let written = || std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    path.canonicalize().ok().or_else(made).unwrap_or_else(written)
 }

@@ -24,7 +24,10 @@ pub(crate) struct Setup {
 impl Setup {
     /// Opens the source for a reading through `stages`, the first ones of `pipeline`, all of them checked before.
     pub(crate) fn open(pipeline: &Pipeline, stages: &[Arc<dyn Stage>], options: &RunOptions) -> Result<Self> {
-        let mut open = options.open.clone();
+        let mut open = pipeline.opening(&options.open);
+        if let Some(state) = &options.state {
+            Arc::make_mut(&mut open.outputs).add_state(&state.folder);
+        }
         open.stop = Arc::clone(&options.stop);
         // Of what was sent by anybody, a record whose time is not believed is set aside in full.
         open.origins |= Plan::needs_origins(stages) || pipeline.source.traits().is_open;

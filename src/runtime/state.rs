@@ -251,7 +251,7 @@ impl State {
         outputs.into_iter().try_for_each(|output| output.check_published(&*self.options.files))?;
         let place = self.resume.as_ref().and_then(|resume| resume.source.as_deref());
         let Some(place) = place.filter(|_| traits.is_replayable) else { return Ok(()) };
-        let open = OpenOptions { record: None, ..options.open.clone() };
+        let open = OpenOptions { record: None, ..pipeline.opening(&options.open) };
         let Ok(mut source) = Inlet::open(&*pipeline.source, &open) else { return Ok(()) };
         let over = "this run was over already, and its input is no longer what it was";
         source.restore(place).map_err(|error| error.with_context(over))?;
@@ -423,7 +423,7 @@ pub(crate) fn after_the_end(
     let mut report = Report::default();
     report.source.name = pipeline.source.name().to_owned();
     if ending == Ending::Complete {
-        let mut open = options.open.clone();
+        let mut open = pipeline.opening(&options.open);
         open.resume = state.as_ref().and_then(State::resumption);
         let source = Inlet::open(&*pipeline.source, &open)?;
         let plan = Plan::new(pipeline, source.schema()?)?;

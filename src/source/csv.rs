@@ -7,6 +7,7 @@ use schemars::Schema;
 
 use super::file::FileOptions;
 use super::{OpenOptions, Source, SourceSpec, Traits};
+use crate::atomic::Outputs;
 use crate::error::Result;
 use crate::format::columns::{ColumnOptions, Names};
 use crate::format::csv::{Csv as CsvFormat, Dialect};
@@ -90,8 +91,8 @@ impl SourceSpec for Csv {
         true
     }
 
-    fn files(&self) -> Vec<PathBuf> {
-        self.files.paths(&EXTENSIONS)
+    fn files(&self, outputs: &Outputs) -> Vec<PathBuf> {
+        self.files.paths(&EXTENSIONS, outputs)
     }
 
     fn open(&self, options: &OpenOptions) -> Result<Box<dyn Source>> {
@@ -146,8 +147,8 @@ impl SourceSpec for Tsv {
         true
     }
 
-    fn files(&self) -> Vec<PathBuf> {
-        SourceSpec::files(&self.0)
+    fn files(&self, outputs: &Outputs) -> Vec<PathBuf> {
+        SourceSpec::files(&self.0, outputs)
     }
 
     fn open(&self, options: &OpenOptions) -> Result<Box<dyn Source>> {

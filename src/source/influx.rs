@@ -7,6 +7,7 @@ use schemars::Schema;
 
 use super::file::FileOptions;
 use super::{OpenOptions, Source, SourceSpec, Traits};
+use crate::atomic::Outputs;
 use crate::error::Result;
 use crate::format::influx::{Influx as InfluxFormat, InfluxOptions};
 use crate::registry::{Component, Configure, Options, merged, parameters_of};
@@ -61,8 +62,8 @@ impl SourceSpec for Influx {
         true
     }
 
-    fn files(&self) -> Vec<PathBuf> {
-        self.files.paths(&EXTENSIONS)
+    fn files(&self, outputs: &Outputs) -> Vec<PathBuf> {
+        self.files.paths(&EXTENSIONS, outputs)
     }
 
     fn open(&self, options: &OpenOptions) -> Result<Box<dyn Source>> {

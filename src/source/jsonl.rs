@@ -7,6 +7,7 @@ use schemars::Schema;
 
 use super::file::FileOptions;
 use super::{OpenOptions, Source, SourceSpec, Traits};
+use crate::atomic::Outputs;
 use crate::error::Result;
 use crate::format::columns::ColumnOptions;
 use crate::format::jsonl::{JsonLines as JsonFormat, JsonOptions};
@@ -68,8 +69,8 @@ impl SourceSpec for JsonLines {
         true
     }
 
-    fn files(&self) -> Vec<PathBuf> {
-        self.files.paths(&EXTENSIONS)
+    fn files(&self, outputs: &Outputs) -> Vec<PathBuf> {
+        self.files.paths(&EXTENSIONS, outputs)
     }
 
     fn open(&self, options: &OpenOptions) -> Result<Box<dyn Source>> {

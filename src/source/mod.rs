@@ -19,6 +19,7 @@ use std::sync::atomic::AtomicBool;
 
 use serde::{Deserialize, Serialize};
 
+use crate::atomic::Outputs;
 use crate::batch::{Batch, Schema};
 use crate::chunk::{Chunk, Decoded};
 use crate::error::{Error, Result};
@@ -76,6 +77,8 @@ pub struct OpenOptions {
     pub clock: Clock,
     /// The checkpoint from which the run goes on: [`Source::restore`] will be called with its place.
     pub resume: Option<Resumption>,
+    /// What the run writes: globs and folders do not take it for input.
+    pub outputs: Arc<Outputs>,
 }
 
 /// What is known of an input from a checkpoint, before it is opened again.
@@ -99,6 +102,7 @@ impl Default for OpenOptions {
             stop: Arc::default(),
             clock: Clock::default(),
             resume: None,
+            outputs: Arc::default(),
         }
     }
 }
@@ -127,8 +131,9 @@ pub trait SourceSpec: Send + Sync {
     /// What it promises.
     fn traits(&self) -> Traits;
 
-    /// The files that it will read, for people and for refusing to overwrite an input; empty for sources without files.
-    fn files(&self) -> Vec<PathBuf> {
+    /// The files that it will read, for people and for refusing to overwrite an input, in a run that writes `outputs`; empty for sources
+    /// without files.
+    fn files(&self, _outputs: &Outputs) -> Vec<PathBuf> {
         Vec::new()
     }
 

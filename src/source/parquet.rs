@@ -14,6 +14,7 @@ use schemars::Schema as JsonSchema;
 use super::file::{FileOptions, InputFile};
 use super::typed::{Clock, Typed, batch_rows};
 use super::{Input, OpenOptions, Progress, Source, SourceSpec, Traits};
+use crate::atomic::Outputs;
 use crate::batch::{FieldKind, Schema};
 use crate::chunk::Decoded;
 use crate::error::{Error, Result};
@@ -68,15 +69,16 @@ impl SourceSpec for Parquet {
         self.files.traits()
     }
 
-    fn files(&self) -> Vec<PathBuf> {
-        self.files.paths(&EXTENSIONS)
+    fn files(&self, outputs: &Outputs) -> Vec<PathBuf> {
+        self.files.paths(&EXTENSIONS, outputs)
     }
 
     fn open(&self, options: &OpenOptions) -> Result<Box<dyn Source>> {
-        let files = self.files.files(&EXTENSIONS)?;
+        let files = self.files.files(&EXTENSIONS, &options.outputs)?;
         let first = files.first().ok_or_else(|| Error::config("`path` names no file"))?;
         let (_, total) = open(first)?;
         let columns = Columns::new(&self.columns)?;
+        self.files.check_sensors(&files, columns.are_sensors_files())?;
         let mut schema = schema(first, &columns)?;
         if columns.are_joined() {
             for file in &files[1..] {

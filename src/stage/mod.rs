@@ -25,6 +25,7 @@ pub(crate) mod testing;
 mod threshold;
 
 use std::any::Any;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -110,6 +111,16 @@ pub trait Stage: Send + Sync {
 
     /// The patterns of sensor names that its options have: one that fits no sensor of a run is said at its end.
     fn sensor_patterns(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// The files that it reads.
+    fn reads(&self) -> Vec<PathBuf> {
+        Vec::new()
+    }
+
+    /// The files that it writes.
+    fn writes(&self) -> Vec<PathBuf> {
         Vec::new()
     }
 

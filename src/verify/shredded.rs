@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::atomic::Outputs;
 use crate::batch::Schema;
 use crate::chunk::{Chunk, Decoded};
 use crate::error::Result;
@@ -38,8 +39,8 @@ impl SourceSpec for Shredded {
         self.inner.traits()
     }
 
-    fn files(&self) -> Vec<PathBuf> {
-        self.inner.files()
+    fn files(&self, outputs: &Outputs) -> Vec<PathBuf> {
+        self.inner.files(outputs)
     }
 
     fn open(&self, options: &OpenOptions) -> Result<Box<dyn Source>> {

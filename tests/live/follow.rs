@@ -192,3 +192,31 @@ fn what_cannot_be_followed_says_so_before_the_start() {
     let error = said("path = 'none*.csv'\nfollow = true\ntime = 't'\nsensor = 'sensor'");
     assert!(error.contains("`none*.csv` has no header"), "{error}");
 }
+
+#[test]
+fn what_the_run_writes_into_the_folder_is_not_followed() {
+    let folder = folder();
+    let named = |name: &str| folder.path().join(name);
+    append(&named("a.csv"), &at(0, "a", "1"));
+    append(&named(".out.csv.part-1-1"), &at(9, "of a killed run", "1"));
+    write(folder.path(), &format!("path = '*.csv*'\nfollow = true\n{COLUMNS}"));
+    let pipeline = std::fs::read_to_string(named("p.toml")).expect("text");
+    let more =
+        "[[sink]]\ntype = 'csv'\npath = 'out.csv'\n[[sink]]\ntype = 'jsonl'\npath = 'more.csv.jsonl'\n";
+    std::fs::write(named("p.toml"), pipeline + more).expect("written");
+    for second in 0..3 {
+        let mut run = Run::start(folder.path(), &[]);
+        let lines = run.lines(2 + second);
+        assert!(lines[1..].iter().all(|line| line.contains(",a,")), "{lines:?}");
+        // It has looked for files since its own were made.
+        append(&named(&format!("{second}.csv")), &at(second as u32 + 1, "a", "3"));
+        assert_eq!(
+            run.line(),
+            format!("2026-01-01T00:00:0{}Z,a,3,{}", second + 1, if second == 0 { "2" } else { "3" })
+        );
+        let (_, said) = run.stop();
+        assert!(said.contains(&format!("{} records of 1 sensor", second + 2)), "{said}");
+        // The output of this run fits the next time.
+        assert_eq!(said.contains("because this run writes it"), second > 0, "{said}");
+    }
+}

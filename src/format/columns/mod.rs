@@ -119,6 +119,11 @@ impl Columns {
         self.options.sensor.as_deref().filter(|_| self.made_sensor.is_none())
     }
 
+    /// Whether the sensor of a file's records is what the file is called.
+    pub fn are_sensors_files(&self) -> bool {
+        self.options.sensor.is_none() && self.options.sensor_name.is_none()
+    }
+
     /// The sensor of a whole file with this stem; `None` where a column has it.
     pub fn file_sensor<'a>(&'a self, stem: &'a str) -> Option<&'a str> {
         match &self.options.sensor {

@@ -252,6 +252,10 @@ impl Format for Csv {
         self.beginning(head).is_ok()
     }
 
+    fn names_sensors_after_files(&self) -> bool {
+        self.columns.are_sensors_files()
+    }
+
     fn schema(&self, head: Head<'_>) -> Result<Schema> {
         let beginning = self.beginning(head)?;
         let mut sample = self.sample(head, beginning.skip_bytes);

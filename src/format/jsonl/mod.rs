@@ -97,6 +97,10 @@ impl Format for JsonLines {
         head.bytes.len() >= 3
     }
 
+    fn names_sensors_after_files(&self) -> bool {
+        self.columns.are_sensors_files()
+    }
+
     fn schema(&self, head: Head<'_>) -> Result<Schema> {
         if let Some(names) = self.named.as_ref().filter(|_| head.bytes.is_empty()) {
             // Nothing has come yet: the columns are those that the options name.

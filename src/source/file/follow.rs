@@ -13,16 +13,20 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
 use super::descriptors;
 use super::framing::{Layout, MAX_WAITING};
-use super::paths::{self, InputFile};
+use super::naming::Naming;
+use super::options::FileOptions;
+use super::paths::{self, Found, InputFile, Search};
 use super::rejoin::Candidates;
 use super::tail::{Identity, Look, Seen, Tail, identity};
 use super::turns::Turns;
+use crate::atomic::Outputs;
 use crate::error::{Error, ErrorKind, Result};
 use crate::offset::Sequence;
 use crate::source::Input;
@@ -55,6 +59,8 @@ const LOOK: Duration = Duration::from_micros(2);
 pub(super) struct Follower {
     patterns: Vec<String>,
     extensions: Vec<String>,
+    outputs: Arc<Outputs>,
+    naming: Naming,
     layout: Layout,
     /// The first `begun` are being read; the others wait until they may begin, one after the other.
     tails: Vec<Tail>,
@@ -80,6 +86,9 @@ pub(super) struct Follower {
     /// Files that cannot be followed: they are packed, and hold what was read before they were; or they may not be opened.
     packed: BTreeSet<PathBuf>,
     closed: BTreeSet<PathBuf>,
+    /// Files that fit and are written by this run; and those in whose path there is no sensor.
+    own: BTreeSet<PathBuf>,
+    unnamed: BTreeSet<PathBuf>,
     /// What happened, for the summary.
     notes: Vec<String>,
     more_notes: u64,
@@ -103,7 +112,7 @@ struct Turn {
 }
 
 /// A file that is not known yet.
-struct Found {
+struct New {
     /// When it was written to last, when it was made: the order in which those found together are read.
     written: [Option<SystemTime>; 2],
     file: InputFile,
@@ -111,16 +120,23 @@ struct Found {
 }
 
 impl Follower {
-    /// Follows what fits `patterns`.
+    /// Follows what the paths of `options` fit, but for `outputs`.
     ///
     /// # Errors
     /// When a folder cannot be looked into.
-    pub(super) fn open(patterns: &[String], extensions: &[&str], layout: Layout) -> Result<Self> {
+    pub(super) fn open(
+        options: &FileOptions,
+        extensions: &[&str],
+        outputs: Arc<Outputs>,
+        layout: Layout,
+    ) -> Result<Self> {
         // Every file takes a descriptor.
         descriptors::raise_limit();
         let mut follower = Self {
-            patterns: patterns.to_vec(),
+            patterns: options.patterns().to_vec(),
             extensions: extensions.iter().map(|&extension| extension.to_owned()).collect(),
+            outputs,
+            naming: Naming::parse(options.sensor_from.as_deref())?,
             layout,
             tails: Vec::new(),
             begun: 0,
@@ -137,6 +153,8 @@ impl Follower {
             gone_order: VecDeque::new(),
             packed: BTreeSet::new(),
             closed: BTreeSet::new(),
+            own: BTreeSet::new(),
+            unnamed: BTreeSet::new(),
             notes: Vec::new(),
             more_notes: 0,
         };
@@ -230,6 +248,11 @@ impl Follower {
         if !self.packed.is_empty() {
             let packed = listed(&self.packed);
             remarks.push(format!("not followed, because packed files do not grow: {packed}"));
+        }
+        remarks.extend(Found::remark(&self.own));
+        if !self.unnamed.is_empty() {
+            let unnamed = listed(&self.unnamed);
+            remarks.push(format!("not read, because `sensor_from` does not fit: {unnamed}"));
         }
         if !self.closed.is_empty() {
             remarks.push(format!("not read, because it cannot be opened: {}", listed(&self.closed)));
@@ -329,7 +352,7 @@ impl Follower {
                 _ if !is_first => {}
                 Some(&at) => self.tails[at].path = path,
                 None => {
-                    found.push(Found { written: [meta.modified().ok(), meta.created().ok()], file, path });
+                    found.push(New { written: [meta.modified().ok(), meta.created().ok()], file, path });
                 }
             }
         }
@@ -346,9 +369,12 @@ impl Follower {
         let extensions: Vec<&str> = self.extensions.iter().map(String::as_str).collect();
         let (mut all, mut is_all) = (Vec::new(), true);
         for pattern in &self.patterns {
-            match paths::expand(std::slice::from_ref(pattern), &extensions) {
-                Ok(files) => {
-                    all.extend(files.into_iter().filter_map(|file| Some((file.clone(), file.path?))))
+            let search = Search { extensions: &extensions, outputs: &self.outputs, naming: &self.naming };
+            match search.expand(std::slice::from_ref(pattern)) {
+                Ok(found) => {
+                    all.extend(found.files.into_iter().filter_map(|file| Some((file.clone(), file.path?))));
+                    self.own.extend(found.own);
+                    self.unnamed.extend(found.unnamed.into_iter().map(|(path, _)| path));
                 }
                 // Nothing is there: it may be the next time.
                 Err(error) => is_all &= error.kind() == ErrorKind::Unavailable,
@@ -360,9 +386,9 @@ impl Follower {
     }
 
     /// Begins to follow new files, those first that were written to first.
-    fn take_up(&mut self, mut found: Vec<Found>) -> Result<()> {
+    fn take_up(&mut self, mut found: Vec<New>) -> Result<()> {
         found.sort_by(|a, b| (a.written, &a.path).cmp(&(b.written, &b.path)));
-        for Found { file, path, .. } in found {
+        for New { file, path, .. } in found {
             let Some(mut tail) = self.open_tail(&file, &path)? else { continue };
             // One that was let go may have come back.
             if let Some(seen) = self.gone.remove(&tail.identity) {

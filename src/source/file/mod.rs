@@ -13,6 +13,7 @@ mod follow_tests;
 mod framing;
 mod gunzip;
 mod map;
+mod naming;
 mod open;
 mod open_file;
 mod options;
@@ -28,6 +29,7 @@ mod testing;
 mod tests;
 mod turns;
 mod wait;
+mod wildcards;
 
 use std::sync::Arc;
 
@@ -356,7 +358,8 @@ impl Source for FileSource {
             (Reading::Files(mut place), _) => {
                 let found = place.find(&self.files)?;
                 place.files.truncate(place.offset.file as usize);
-                (self.read, self.remarks) = (place.files, found.remarks);
+                self.read = place.files;
+                self.remarks.extend(found.remarks);
                 self.go_to(found.offset.file as usize, found.offset)
             }
         }

@@ -91,7 +91,7 @@ impl FileSource {
     ) -> Result<Self> {
         check_growing(options)?;
         // A glob that fits nothing yet may do later, if the columns are known.
-        let files = options.files(extensions).unwrap_or_default();
+        let files = options.files(extensions, &open.outputs).unwrap_or_default();
         let is_plain = |file: &&InputFile| !file.path.as_ref().is_some_and(|path| paths::is_packed(path));
         let there: Vec<_> = files.iter().filter(is_plain).filter(|file| !file.is_empty()).cloned().collect();
         let mut source = match (&open.resume, there.is_empty()) {
@@ -107,7 +107,7 @@ impl FileSource {
         // They are the follower's to read.
         source.files.truncate(1);
         source.total = None;
-        let follower = Follower::open(options.patterns(), extensions, source.layout())?;
+        let follower = Follower::open(options, extensions, Arc::clone(&open.outputs), source.layout())?;
         source.open = Some(Open::Growing(Box::new(follower)));
         Ok(source)
     }

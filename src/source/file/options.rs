@@ -1,5 +1,6 @@
 //! Which files, or what else text comes from.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -8,8 +9,10 @@ use serde::{Deserialize, Serialize};
 
 use super::FileSource;
 use super::address::Address;
-use super::paths::{self, InputFile};
-use crate::error::{ErrorKind, Result};
+use super::naming::Naming;
+use super::paths::{self, Found, InputFile, Search};
+use crate::atomic::Outputs;
+use crate::error::{Error, ErrorKind, Result};
 use crate::format::Format;
 use crate::source::{OpenOptions, Traits};
 
@@ -23,6 +26,11 @@ pub struct FileOptions {
     /// Whether files are read on as they grow, and new ones that fit are read too: such as logs that are rotated.
     #[serde(default)]
     pub follow: bool,
+    /// Where the sensor is in a file's path, where no column has it: "stem" (the name without folder and extension), "path" (as it is written, without
+    /// extension), or a pattern with {sensor} such as "plant-{sensor}-*", "device={sensor}" or "{sensor}/*", which fits the end of the path (or, without a
+    /// slash, one of its names); * stands for any part of a name. If not given, the path from the first wildcard on, without extension.
+    #[serde(default)]
+    pub sensor_from: Option<String>,
 }
 
 /// A text or a list of texts.
@@ -37,7 +45,7 @@ pub enum OneOrMany {
 
 impl<T: Into<String>> From<T> for FileOptions {
     fn from(path: T) -> Self {
-        Self { path: OneOrMany::One(path.into()), follow: false }
+        Self { path: OneOrMany::One(path.into()), follow: false, sensor_from: None }
     }
 }
 
@@ -49,31 +57,74 @@ impl FileOptions {
         }
     }
 
-    /// All files, in order; of directories those with one of these `extensions` (.gz and .zst may follow).
+    /// All files, in order; of directories those with one of these `extensions` (.gz and .zst may follow). What is in `outputs` is not
+    /// taken by globs and directories.
     ///
     /// # Errors
-    /// When a file is not there, or a pattern fits none.
-    pub fn files(&self, extensions: &[&str]) -> Result<Vec<InputFile>> {
-        paths::expand(self.patterns(), extensions)
+    /// When a file is not there, a pattern fits none, or a file has no sensor where `sensor_from` looks for it.
+    pub fn files(&self, extensions: &[&str], outputs: &Outputs) -> Result<Vec<InputFile>> {
+        self.find(self.patterns(), extensions, outputs).map(|found| found.files)
     }
 
-    /// The same; with `goes_on`, files in front of live input may be gone, for they have been read.
-    fn there(&self, extensions: &[&str], goes_on: bool) -> Result<Vec<InputFile>> {
-        let Some((feed, history)) = self.patterns().split_last().filter(|_| goes_on) else {
-            return self.files(extensions);
-        };
-        if !paths::may_wait(feed) {
-            return self.files(extensions);
+    fn find(&self, patterns: &[String], extensions: &[&str], outputs: &Outputs) -> Result<Found> {
+        let naming = Naming::parse(self.sensor_from.as_deref())?;
+        let mut found = Search { extensions, outputs, naming: &naming }.expand(patterns)?;
+        match found.unnamed.pop() {
+            None => Ok(found),
+            Some((_, error)) => Err(error),
         }
-        let mut files = Vec::new();
-        for pattern in history {
-            match paths::expand(std::slice::from_ref(pattern), extensions) {
+    }
+
+    /// The same; where a run goes on, files in front of live input may be gone, for they have been read.
+    fn there(&self, extensions: &[&str], options: &OpenOptions) -> Result<Found> {
+        let (patterns, outputs) = (self.patterns(), &options.outputs);
+        let feed = patterns.last().filter(|last| options.resume.is_some() && paths::may_wait(last));
+        if feed.is_none() {
+            return self.find(patterns, extensions, outputs);
+        }
+        let mut found = Found::default();
+        for pattern in patterns.chunks(1) {
+            match self.find(pattern, extensions, outputs) {
                 Err(error) if error.kind() == ErrorKind::Unavailable => {}
-                found => files.extend(found?),
+                one => {
+                    let one = one?;
+                    found.files.extend(one.files);
+                    found.own.extend(one.own);
+                }
             }
         }
-        files.extend(paths::expand(std::slice::from_ref(feed), extensions)?);
-        Ok(files)
+        Ok(found)
+    }
+
+    /// Checks that files by which sensors are named, where they are, name different ones.
+    ///
+    /// # Errors
+    /// A configuration error where two files would be one sensor, or `sensor_from` has no effect.
+    pub(in crate::source) fn check_sensors(&self, files: &[InputFile], are_named: bool) -> Result<()> {
+        let is_file = |file: &&InputFile| file.path.is_some();
+        if let Some(from) = &self.sensor_from
+            && (!are_named || !self.follow && !files.iter().any(|file| is_file(&file)))
+        {
+            return Err(Error::config(format!(
+                "`sensor_from` {from:?} has no effect: no sensor is named after a file"
+            ))
+            .with_help("leave it out, or leave out what else names the sensor"));
+        }
+        if !are_named || self.sensor_from.is_some() || self.follow {
+            return Ok(());
+        }
+        let mut known: HashMap<&str, &InputFile> = HashMap::new();
+        for file in files.iter().filter(is_file) {
+            let other = known.insert(&file.stem, file);
+            if let Some(other) = other.filter(|other| other.name != file.name) {
+                let message =
+                    format!("`{}` and `{}` would both be the sensor `{}`", other.name, file.name, file.stem);
+                return Err(Error::config(message).with_help(
+                    "`sensor_from = \"path\"` tells them apart, `sensor_from = \"stem\"` makes them one; or name the column that has the sensor",
+                ));
+            }
+        }
+        Ok(())
     }
 
     /// Opens what the options name, of one format.
@@ -86,11 +137,21 @@ impl FileOptions {
         extensions: &[&str],
         options: &OpenOptions,
     ) -> Result<FileSource> {
-        let source = match (&options.resume, self.follow) {
-            (Some(resume), _) if resume.finishes => FileSource::finished(format, resume, options),
-            (_, true) => FileSource::follow(format, self, extensions, options),
-            (resume, false) => FileSource::open(format, self.there(extensions, resume.is_some())?, options),
-        }?;
+        let are_named = format.names_sensors_after_files();
+        let source = match &options.resume {
+            Some(resume) if resume.finishes => FileSource::finished(format, resume, options)?,
+            _ if self.follow => {
+                self.check_sensors(&[], are_named)?;
+                FileSource::follow(format, self, extensions, options)?
+            }
+            _ => {
+                let found = self.there(extensions, options)?;
+                self.check_sensors(&found.files, are_named)?;
+                let mut source = FileSource::open(format, found.files, options)?;
+                source.remarks.extend(Found::remark(&found.own));
+                source
+            }
+        };
         if let Some(recorder) = &options.record {
             recorder.take();
         }
@@ -98,8 +159,8 @@ impl FileOptions {
     }
 
     /// The files that there are, for people.
-    pub fn paths(&self, extensions: &[&str]) -> Vec<PathBuf> {
-        self.files(extensions).unwrap_or_default().into_iter().filter_map(|file| file.path).collect()
+    pub fn paths(&self, extensions: &[&str], outputs: &Outputs) -> Vec<PathBuf> {
+        self.files(extensions, outputs).unwrap_or_default().into_iter().filter_map(|file| file.path).collect()
     }
 
     /// Files end and can be read again; standard input and named pipes cannot, and whether they end is known when they have.

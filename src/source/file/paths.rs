@@ -1,11 +1,15 @@
 //! From what the user wrote to the files that are meant (clause 6).
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::address::Address;
+use super::naming::{Naming, shown};
+use super::wildcards::{self, Fit, has_wildcards};
+use crate::atomic::Outputs;
 use crate::error::{Error, Result};
 
 /// One file of an input.
@@ -13,7 +17,7 @@ use crate::error::{Error, Result};
 pub struct InputFile {
     /// The name as messages show it.
     pub name: Arc<str>,
-    /// The name without folder and extensions: the sensor of a file without a sensor column.
+    /// The sensor of a file without a sensor column: its name without folder and extension, or what `sensor_from` says.
     pub stem: Arc<str>,
     /// Where it is; `None` for standard input and addresses.
     pub path: Option<PathBuf>,
@@ -24,15 +28,9 @@ pub struct InputFile {
 impl InputFile {
     /// The file at `path`.
     pub fn new(path: &Path) -> Self {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let name = [".gz", ".zst"].iter().find_map(|packed| name.strip_suffix(packed)).unwrap_or(&name);
-        let stem = Path::new(name).file_stem().unwrap_or_default().to_string_lossy();
-        Self {
-            name: path.to_string_lossy().into(),
-            stem: (&*stem).into(),
-            path: Some(path.to_owned()),
-            address: None,
-        }
+        let own = Path::new(path.file_name().unwrap_or_default());
+        let stem = Naming::Stem.sensor(path, own).unwrap_or_default();
+        Self { name: shown(path).into(), stem: stem.into(), path: Some(path.to_owned()), address: None }
     }
 
     fn stdin() -> Self {
@@ -86,17 +84,44 @@ pub(super) fn is_recording(pattern: &str) -> bool {
     super::recording::is_recording(Path::new(pattern))
 }
 
-pub(super) fn expand(patterns: &[String], extensions: &[&str]) -> Result<Vec<InputFile>> {
-    check_order(patterns)?;
-    let mut files = Vec::new();
-    for pattern in patterns {
+/// How files are looked for.
+pub(super) struct Search<'a> {
+    /// Of a folder's files, those with one of these extensions are meant (.gz and .zst may follow).
+    pub(super) extensions: &'a [&'a str],
+    /// What globs and folders must not take.
+    pub(super) outputs: &'a Outputs,
+    pub(super) naming: &'a Naming,
+}
+
+/// What was found.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    pub(super) files: Vec<InputFile>,
+    /// Files that fit and are the run's own output.
+    pub(super) own: BTreeSet<PathBuf>,
+    /// Files that fit and have no sensor, and why.
+    pub(super) unnamed: Vec<(PathBuf, Error)>,
+}
+
+impl Search<'_> {
+    /// All files that `patterns` mean, in order.
+    pub(super) fn expand(&self, patterns: &[String]) -> Result<Found> {
+        check_order(patterns)?;
+        let mut found = Found::default();
+        for pattern in patterns {
+            self.one(pattern, &mut found)?;
+        }
+        Ok(found)
+    }
+
+    fn one(&self, pattern: &str, found: &mut Found) -> Result<()> {
         if pattern == "-" {
-            files.push(InputFile::stdin());
-            continue;
+            found.files.push(InputFile::stdin());
+            return Ok(());
         }
         if let Some(address) = Address::parse(pattern)? {
-            files.push(InputFile::socket(address));
-            continue;
+            found.files.push(InputFile::socket(address));
+            return Ok(());
         }
         if pattern.is_empty() {
             return Err(Error::config("`path` is empty")
@@ -104,16 +129,56 @@ pub(super) fn expand(patterns: &[String], extensions: &[&str]) -> Result<Vec<Inp
         }
         let path = Path::new(pattern);
         if path.is_dir() {
-            files.extend(folder(path, extensions)?);
-        } else if path.exists() || !pattern.contains(['*', '?', '[']) {
+            let files = folder(path, self.extensions)?;
+            return self.take(files, found, |but| {
+                let help = format!("files there should end in .{}", self.extensions.join(", ."));
+                Error::unavailable(format!("the folder `{pattern}` has no data files{but}")).with_help(help)
+            });
+        }
+        if path.exists() || !has_wildcards(pattern) {
             // The last of a hundred files should not be missed only when the others have been read.
             std::fs::metadata(path).map_err(|error| Error::io("read", path.display(), &error))?;
-            files.push(InputFile::new(path));
-        } else {
-            files.extend(matches(pattern)?);
+            self.named(path, Path::new(path.file_name().unwrap_or_default()), found);
+            return Ok(());
+        }
+        self.take(wildcards::matches(pattern)?, found, |but| {
+            Error::unavailable(format!("no file fits `{pattern}`{but}"))
+                .with_help("check the path; it is relative to the current folder")
+        })
+    }
+
+    /// Takes what fits a glob or lies in a folder, but for what the run writes itself.
+    fn take(&self, fits: Vec<Fit>, found: &mut Found, none: impl FnOnce(&str) -> Error) -> Result<()> {
+        let (mut is_none, mut but) = (true, "");
+        for Fit { path, fixed } in fits {
+            if self.outputs.has(&path) {
+                but = " but for those that this run writes";
+                found.own.insert(path);
+                continue;
+            }
+            is_none = false;
+            self.named(&path, path.strip_prefix(&fixed).unwrap_or(&path), found);
+        }
+        if is_none { Err(none(but)) } else { Ok(()) }
+    }
+
+    fn named(&self, path: &Path, relative: &Path, found: &mut Found) {
+        match self.naming.sensor(path, relative) {
+            Ok(sensor) => found.files.push(InputFile { stem: sensor.into(), ..InputFile::new(path) }),
+            // It brings the sensors with it.
+            Err(_) if super::recording::is_recording(path) => found.files.push(InputFile::new(path)),
+            Err(error) => found.unnamed.push((path.to_owned(), error)),
         }
     }
-    Ok(files)
+}
+
+impl Found {
+    /// What is worth knowing of the run's own output.
+    pub(super) fn remark(own: &BTreeSet<PathBuf>) -> Option<String> {
+        let more = own.len().checked_sub(1)?;
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        Some(format!("not read, because this run writes it: {}{more}", shown(own.first()?)))
+    }
 }
 
 /// What stands behind an address would never be read: nothing ends there.
@@ -131,24 +196,18 @@ fn check_order(patterns: &[String]) -> Result<()> {
 }
 
 /// The files of a folder that look like data, in name order.
-fn folder(path: &Path, extensions: &[&str]) -> Result<Vec<InputFile>> {
+fn folder(path: &Path, extensions: &[&str]) -> Result<Vec<Fit>> {
     let shown = path.display();
     let entries = std::fs::read_dir(path).map_err(|error| Error::io("read the folder", shown, &error))?;
-    let mut paths = Vec::new();
+    let mut fits = Vec::new();
     for entry in entries {
-        let path = entry.map_err(|error| Error::io("read the folder", path.display(), &error))?.path();
-        if path.is_file() && is_wanted(&path, extensions) {
-            paths.push(path);
+        let file = entry.map_err(|error| Error::io("read the folder", path.display(), &error))?.path();
+        if is_wanted(&file, extensions) && file.is_file() {
+            fits.push(Fit { path: file, fixed: path.to_owned() });
         }
     }
-    paths.sort();
-    if paths.is_empty() {
-        let help = format!("files there should end in .{}", extensions.join(", ."));
-        return Err(
-            Error::unavailable(format!("the folder `{}` has no data files", path.display())).with_help(help)
-        );
-    }
-    Ok(paths.iter().map(|path| InputFile::new(path)).collect())
+    fits.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(fits)
 }
 
 /// Whether the name says that the file is packed.
@@ -162,20 +221,4 @@ fn is_wanted(path: &Path, extensions: &[&str]) -> bool {
     let name = [".gz", ".zst"].iter().find_map(|packed| name.strip_suffix(packed)).unwrap_or(&name);
     !name.starts_with('.')
         && extensions.iter().any(|extension| name.strip_suffix(extension).is_some_and(|n| n.ends_with('.')))
-}
-
-/// The files that fit a glob, in name order.
-fn matches(pattern: &str) -> Result<Vec<InputFile>> {
-    let paths =
-        glob::glob(pattern).map_err(|error| Error::config(format!("`{pattern}` is no glob: {error}")))?;
-    let mut paths: Vec<PathBuf> = paths
-        .collect::<Result<_, _>>()
-        .map_err(|error| Error::io("look at", error.path().display(), error.error()))?;
-    paths.retain(|path| path.is_file());
-    paths.sort();
-    if paths.is_empty() {
-        return Err(Error::unavailable(format!("no file fits `{pattern}`"))
-            .with_help("check the path; it is relative to the current folder"));
-    }
-    Ok(paths.iter().map(|path| InputFile::new(path)).collect())
 }

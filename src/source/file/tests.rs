@@ -52,8 +52,10 @@ fn clause_6_lists_globs_and_folders_are_one_input() {
     let a = write(&folder, "a.csv", b"value\n1");
     write(&folder, "c.csv.gz", &gzip(b"value\n3\n"));
     write(&folder, "notes.md", b"not data");
-    let list =
-        Csv { files: FileOptions { path: OneOrMany::Many(vec![b, a]), follow: false }, ..Csv::new("") };
+    let list = Csv {
+        files: FileOptions { path: OneOrMany::Many(vec![b, a]), ..FileOptions::from("") },
+        ..Csv::new("")
+    };
     assert_eq!(read(&list, 100, Io::Auto).expect("read"), ["b 2.0", "a 1.0", "line 3"]);
     let all = ["a 1.0", "b 2.0", "c 3.0", "line 3"];
     let dir = folder.path().to_str().expect("UTF-8");

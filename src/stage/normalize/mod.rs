@@ -375,6 +375,14 @@ impl Stage for Normalize {
         self.sensors.keys().cloned().collect()
     }
 
+    fn reads(&self) -> Vec<PathBuf> {
+        self.load.iter().cloned().collect()
+    }
+
+    fn writes(&self) -> Vec<PathBuf> {
+        self.save.iter().cloned().collect()
+    }
+
     fn memory(&self) -> String {
         match self.origin() {
             Ok(Origin::Running) => "extremes or exact sums a series".into(),

@@ -1,0 +1,123 @@
+//! The files that a run writes, under all names that they have: what looks for input leaves them out.
+
+use std::fs::{File, Metadata};
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use crate::files::folder;
+
+/// Which files a run writes.
+#[derive(Clone, Debug, Default)]
+pub struct Outputs {
+    all: Vec<Output>,
+    /// Device and inode of standard output, where that is a file and a sink writes there.
+    stdout: Option<(u64, u64)>,
+}
+
+/// Files of one kind in one folder.
+#[derive(Clone, Debug)]
+struct Output {
+    folder: PathBuf,
+    name: Name,
+}
+
+#[derive(Clone, Debug)]
+enum Name {
+    /// A file of this name, while it is made and when it is kept beside.
+    File(Vec<u8>),
+    /// What a state folder holds.
+    State,
+}
+
+impl Outputs {
+    /// Adds the file at `path`.
+    pub fn add(&mut self, path: &Path) {
+        let name = path.file_name().unwrap_or_default().as_bytes().to_vec();
+        self.all.push(Output { folder: folder(path).to_owned(), name: Name::File(name) });
+    }
+
+    /// Adds the state folder at `path`.
+    pub fn add_state(&mut self, path: &Path) {
+        self.all.push(Output { folder: path.to_owned(), name: Name::State });
+    }
+
+    /// Adds what standard output is.
+    pub fn add_stdout(&mut self) {
+        let file = std::io::stdout().as_fd().try_clone_to_owned().map(File::from);
+        let meta = file.and_then(|file| file.metadata()).ok().filter(Metadata::is_file);
+        self.stdout = meta.map(|meta| (meta.dev(), meta.ino()));
+    }
+
+    /// Adds what `others` are.
+    pub fn extend(&mut self, others: &Self) {
+        self.all.extend(others.all.iter().cloned());
+        self.stdout = self.stdout.or(others.stdout);
+    }
+
+    /// Whether the file at `path` is one of them, in the making or complete.
+    pub fn has(&self, path: &Path) -> bool {
+        let is_stdout = || path.metadata().is_ok_and(|meta| Some((meta.dev(), meta.ino())) == self.stdout);
+        let is_link = !self.all.is_empty() && path.is_symlink();
+        let target = if is_link { path.canonicalize().ok() } else { None };
+        self.has_name(path)
+            || target.is_some_and(|target| self.has_name(&target))
+            || self.stdout.is_some() && is_stdout()
+    }
+
+    fn has_name(&self, path: &Path) -> bool {
+        let Some(name) = path.file_name() else { return false };
+        // Folders are looked up only where the name fits.
+        self.all.iter().filter(|output| output.name.is(name.as_bytes())).any(|output| {
+            let place = |folder: &Path| folder.canonicalize().ok();
+            output.folder == folder(path)
+                || place(&output.folder).is_some_and(|ours| Some(ours) == place(folder(path)))
+        })
+    }
+}
+
+impl Name {
+    fn is(&self, name: &[u8]) -> bool {
+        match self {
+            Self::File(own) => {
+                let beside = name.strip_prefix(&own[..]);
+                let made = name.strip_prefix(b".").and_then(|name| name.strip_prefix(&own[..]));
+                beside.is_some_and(|rest| rest.is_empty() || rest.starts_with(super::UNTIL.as_bytes()))
+                    || made.is_some_and(|rest| rest.starts_with(super::PART.as_bytes()))
+            }
+            Self::State => {
+                name == b"lock" || name.starts_with(b"checkpoint-") || name.starts_with(b".checkpoint")
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_output_is_known_under_all_its_names_and_no_other_file_is() {
+        let place = tempfile::tempdir().expect("a folder");
+        let path = |name: &str| place.path().join(name);
+        std::fs::write(path("out.csv"), "").expect("written");
+        std::os::unix::fs::symlink("out.csv", path("link.csv")).expect("linked");
+        let mut outputs = Outputs::default();
+        outputs.add(&path("./out.csv"));
+        outputs.add_state(&path("state"));
+        std::fs::create_dir(path("state")).expect("made");
+        let known = [
+            "out.csv",
+            ".out.csv.part-1-2",
+            "out.csv.until-30",
+            "link.csv",
+            "state/lock",
+            "state/checkpoint-1",
+        ];
+        known.iter().for_each(|name| assert!(outputs.has(&path(name)), "{name}"));
+        let others =
+            ["in.csv", "out.csv.1", ".out.csv.swp", "out.csvx", "lock", "state/out.csv", "other/out.csv"];
+        others.iter().for_each(|name| assert!(!outputs.has(&path(name)), "{name}"));
+    }
+}

@@ -1,0 +1,174 @@
+//! The files that fit a glob.
+//!
+//! `*`, `?` and `[…]` stand for parts of a name, `**` for any folders on the way. What begins with a dot fits only a pattern that
+//! begins with one there. Names that are not UTF-8 fit as if their odd bytes were one odd character each.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use glob::{MatchOptions, Pattern};
+
+use crate::error::{Error, Result};
+
+/// A file that fits, and how much of its path stands before the first name that has a wildcard.
+pub(super) struct Fit {
+    pub(super) path: PathBuf,
+    pub(super) fixed: PathBuf,
+}
+
+/// Whether a text has wildcards.
+pub(super) fn has_wildcards(text: &str) -> bool {
+    text.contains(['*', '?', '['])
+}
+
+/// One name of a pattern.
+enum Name {
+    Fixed(String),
+    Wild(Pattern),
+    /// `**`
+    Folders,
+}
+
+/// The files that fit `pattern`, in the order of their paths.
+///
+/// # Errors
+/// A configuration error where it is no glob; what the system says of a folder that cannot be read.
+pub(super) fn matches(pattern: &str) -> Result<Vec<Fit>> {
+    let is_no_glob = |error: &glob::PatternError| Error::config(format!("`{pattern}` is no glob: {error}"));
+    // Looked at as a whole, for the places in the message.
+    Pattern::new(pattern).map_err(|error| is_no_glob(&error))?;
+    let mut names = Vec::new();
+    for name in pattern.split('/').filter(|name| !name.is_empty()) {
+        names.push(match name {
+            "**" => Name::Folders,
+            name if has_wildcards(name) => {
+                Name::Wild(Pattern::new(name).map_err(|error| is_no_glob(&error))?)
+            }
+            name => Name::Fixed(name.to_owned()),
+        });
+    }
+    if matches!(names.last(), Some(Name::Folders)) {
+        names.push(Name::Wild(Pattern::new("*").map_err(|error| is_no_glob(&error))?));
+    }
+    let fixed = names.iter().map_while(|name| match name {
+        Name::Fixed(name) => Some(name.as_str()),
+        _ => None,
+    });
+    let root = if pattern.starts_with('/') { "/" } else { "" };
+    let fixed: PathBuf = std::iter::once(root).chain(fixed).collect();
+    let mut paths = Vec::new();
+    walk(Path::new(root), &names, &mut paths)
+        .map_err(|(path, error)| Error::io("look at", path.display(), &error))?;
+    paths.sort();
+    paths.dedup();
+    Ok(paths.into_iter().map(|path| Fit { path, fixed: fixed.clone() }).collect())
+}
+
+type Failure = (PathBuf, io::Error);
+
+/// Adds the files below `folder` that fit `names`.
+fn walk(folder: &Path, names: &[Name], found: &mut Vec<PathBuf>) -> std::result::Result<(), Failure> {
+    let Some((name, rest)) = names.split_first() else { return Ok(()) };
+    match name {
+        Name::Fixed(name) => {
+            let path = folder.join(name);
+            match rest {
+                [] if path.is_file() => found.push(path),
+                [] => {}
+                rest => walk(&path, rest, found)?,
+            }
+        }
+        Name::Wild(pattern) => {
+            for entry in entries(folder, |name| fits(pattern, name))? {
+                match rest {
+                    [] if entry.is_file => found.push(entry.path),
+                    [] => {}
+                    rest if entry.is_folder => walk(&entry.path, rest, found)?,
+                    _ => {}
+                }
+            }
+        }
+        Name::Folders => {
+            walk(folder, rest, found)?;
+            // Links to folders could lead round in circles.
+            for entry in entries(folder, |name| !name.starts_with('.'))? {
+                if entry.is_folder && !entry.is_link {
+                    walk(&entry.path, names, found)?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn fits(pattern: &Pattern, name: &str) -> bool {
+    let options = MatchOptions { require_literal_leading_dot: true, ..MatchOptions::new() };
+    pattern.matches_with(name, options)
+}
+
+struct Entry {
+    path: PathBuf,
+    is_file: bool,
+    is_folder: bool,
+    is_link: bool,
+}
+
+/// What is in `folder` and has a name that fits; nothing where there is no such folder.
+fn entries(folder: &Path, fits: impl Fn(&str) -> bool) -> std::result::Result<Vec<Entry>, Failure> {
+    let read = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let failed = |error| (read.to_owned(), error);
+    let all = match std::fs::read_dir(read) {
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            return Ok(Vec::new());
+        }
+        all => all.map_err(failed)?,
+    };
+    let mut entries = Vec::new();
+    for entry in all {
+        let entry = entry.map_err(failed)?;
+        let name = entry.file_name();
+        if !fits(&name.to_string_lossy()) {
+            continue;
+        }
+        let (path, kind) = (folder.join(name), entry.file_type().map_err(failed)?);
+        let (is_file, is_folder) = match kind.is_symlink() {
+            true => (path.is_file(), path.is_dir()),
+            false => (kind.is_file(), kind.is_dir()),
+        };
+        entries.push(Entry { path, is_file, is_folder, is_link: kind.is_symlink() });
+    }
+    Ok(entries)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_glob_takes_what_fits_and_nothing_hidden() {
+        let place = tempfile::tempdir().expect("a folder");
+        let root = place.path();
+        for name in
+            ["a.csv", "b.txt", ".hidden.csv", "d/a.csv", "d/e/b.csv", ".d/c.csv", "d/.e/d.csv", "[x]/e.csv"]
+        {
+            let path = root.join(name);
+            std::fs::create_dir_all(path.parent().expect("a parent")).expect("made");
+            std::fs::write(path, "").expect("written");
+        }
+        std::os::unix::fs::symlink("..", root.join("d/up")).expect("linked");
+        let found = |pattern: &str| -> Vec<String> {
+            let fits = matches(&format!("{}/{pattern}", root.display())).expect("a glob");
+            let own = |fit: Fit| fit.path.strip_prefix(root).expect("below").to_string_lossy().into_owned();
+            fits.into_iter().map(own).collect()
+        };
+        assert_eq!(found("*"), ["a.csv", "b.txt"]);
+        assert_eq!(found(".*"), [".hidden.csv"]);
+        assert_eq!(found("*/a.csv"), ["d/a.csv"]);
+        assert_eq!(found("**/*.csv"), ["[x]/e.csv", "a.csv", "d/a.csv", "d/e/b.csv"]);
+        assert_eq!(found("d/**"), ["d/a.csv", "d/e/b.csv"]);
+        assert_eq!(found(".?/*.csv"), [".d/c.csv"]);
+        assert_eq!(found("d/.e/*"), ["d/.e/d.csv"]);
+        assert_eq!(found("[[]x]/*"), ["[x]/e.csv"]);
+        assert_eq!(found("none/*"), [""; 0]);
+    }
+}

@@ -1,0 +1,195 @@
+//! What a run takes for input, what it must not write over, and how files name sensors.
+
+#[path = "common/command.rs"]
+mod command;
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs::File;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use command::{folder, run, text, tidemill};
+
+const INPUT: &str = "t,v\n2026-01-01T00:00:00Z,1\n2026-01-01T00:00:01Z,2\n";
+
+/// A pipeline with these options of `[source]`, and this sink.
+fn write(folder: &Path, source: &str, rest: &str) {
+    let toml = format!("[source]\ntype = 'csv'\ntime = 't'\n{source}\n{rest}");
+    std::fs::write(folder.join("p.toml"), toml).expect("written");
+}
+
+fn put(folder: &Path, name: impl AsRef<Path>, content: &str) {
+    let path = folder.join(name);
+    std::fs::create_dir_all(path.parent().expect("a parent")).expect("made");
+    std::fs::write(path, content).expect("written");
+}
+
+/// What is said by a run that succeeds.
+fn ran(folder: &Path) -> String {
+    let output = run(folder, &["run", "p.toml"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    text(&output.stdout) + &text(&output.stderr)
+}
+
+/// What is said by a command that is refused before it begins.
+fn refused(folder: &Path, arguments: &[&str]) -> String {
+    let output = run(folder, arguments);
+    assert_eq!(output.status.code(), Some(78), "{arguments:?}: {}", text(&output.stderr));
+    text(&output.stderr)
+}
+
+#[test]
+fn a_glob_takes_no_hidden_file_and_no_output_of_the_run() {
+    for source in ["path = '*.csv*'", "path = '.'", "path = '**/*'\nsensor_from = 'stem'"] {
+        let folder = folder();
+        let place = folder.path();
+        put(place, "in.csv", INPUT);
+        // What killed runs, earlier runs and changed ones have left, and what is somebody else's.
+        for left in [".out.csv.part-7-0", "out.csv", "out.csv.until-2", ".other.csv", ".git/x.csv"] {
+            put(place, left, INPUT);
+        }
+        std::os::unix::fs::symlink("out.csv", place.join("link.csv")).expect("linked");
+        write(place, source, "[[sink]]\ntype = 'csv'\npath = './out.csv'\n");
+        if source.contains("**") {
+            // Everything there is may fit.
+            std::fs::rename(place.join("p.toml"), place.join(".p.toml")).expect("renamed");
+            let output = run(place, &["run", ".p.toml"]);
+            assert!(output.status.success(), "{}", text(&output.stderr));
+            std::fs::rename(place.join(".p.toml"), place.join("p.toml")).expect("renamed");
+        }
+        let said = if source.contains("**") { String::new() } else { ran(place) };
+        let out = std::fs::read_to_string(place.join("out.csv")).expect("an output");
+        assert_eq!(out, "t,sensor,v\n2026-01-01T00:00:00Z,in,1\n2026-01-01T00:00:01Z,in,2\n", "{source}");
+        assert!(said.is_empty() || said.contains("because this run writes it: "), "{said}");
+    }
+}
+
+#[test]
+fn standard_output_in_a_file_that_fits_is_no_input() {
+    let folder = folder();
+    put(folder.path(), "in.csv", INPUT);
+    write(folder.path(), "path = '*.csv'", "[[sink]]\ntype = 'csv'\npath = '-'\n");
+    for _ in 0..2 {
+        let all = File::create(folder.path().join("all.csv")).expect("made");
+        let status = tidemill(folder.path()).args(["run", "p.toml", "--quiet"]).stdout(all).status();
+        assert!(status.expect("the command runs").success());
+        let all = std::fs::read_to_string(folder.path().join("all.csv")).expect("an output");
+        assert_eq!(all, "t,sensor,v\n2026-01-01T00:00:00Z,in,1\n2026-01-01T00:00:01Z,in,2\n");
+    }
+}
+
+/// All files, with what is in them.
+fn contents(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let files = std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());
+    let files = files.filter(|path| path.is_file());
+    files.map(|path| (path.display().to_string(), std::fs::read(&path).expect("read"))).collect()
+}
+
+#[test]
+fn nothing_is_written_over_what_is_read_or_written() {
+    let folder = folder();
+    let place = folder.path();
+    put(place, "in.csv", INPUT);
+    std::fs::hard_link(place.join("in.csv"), place.join("twin.csv")).expect("linked");
+    std::os::unix::fs::symlink("in.csv", place.join("link.csv")).expect("linked");
+    let fitted = |save: &str| {
+        format!(
+            "[[stage]]\ntype = 'normalize'\nmethod = 'z_score'\nfit = true\nsave = '{save}'\n[[sink]]\ntype = 'csv'\npath = 'out.csv'"
+        )
+    };
+    let plain = "[[sink]]\ntype = 'csv'\npath = 'out.csv'";
+    let sink = |path: &str| format!("{plain}\n[[sink]]\ntype = 'jsonl'\npath = '{path}'");
+    let cases: &[(String, &[&str])] = &[
+        (fitted("in.csv"), &["run"]),
+        (fitted("./out.csv"), &["run"]),
+        (fitted("p.toml"), &["run"]),
+        (sink("in.csv"), &["run"]),
+        (sink("twin.csv"), &["run"]),
+        (sink("link.csv"), &["run"]),
+        (sink("p.toml"), &["run"]),
+        (sink("./out.csv"), &["run"]),
+        (sink("state/lock"), &["run", "--state", "state"]),
+        (plain.into(), &["run", "--report", "in.csv"]),
+        (plain.into(), &["run", "--report", "p.toml"]),
+        (plain.into(), &["run", "--report", "out.csv"]),
+        (plain.into(), &["run", "--report", "r.json", "--record", "r.json"]),
+        (plain.into(), &["run", "--profile", "link.csv"]),
+        (plain.into(), &["run", "--record", "out.csv"]),
+        (fitted("c.json"), &["fit", "-o", "in.csv"]),
+        (fitted("c.json"), &["fit", "-o", "p.toml"]),
+        (fitted("c.json"), &["fit", "-o", "out.csv"]),
+        (plain.into(), &["record", "-o", "out.csv"]),
+    ];
+    for (rest, arguments) in cases {
+        write(place, "path = 'in.csv'", rest);
+        let before = contents(place);
+        let arguments: Vec<_> = [&arguments[..1], &["p.toml"], &arguments[1..]].concat();
+        let said = refused(place, &arguments);
+        assert!(said.contains(" is both "), "{arguments:?} {rest}: {said}");
+        assert!(contents(place) == before, "{arguments:?} {rest}");
+    }
+    write(place, "path = 'in.csv'", &fitted("c.json"));
+    assert!(run(place, &["fit", "p.toml", "-o", "constants.json"]).status.success());
+    let loaded = "[[stage]]\ntype = 'normalize'\nmethod = 'z_score'\nload = 'constants.json'\n[[sink]]\ntype = 'csv'\npath = 'constants.json'";
+    write(place, "path = 'in.csv'", loaded);
+    assert!(refused(place, &["validate", "p.toml"]).contains("what is loaded of stage 0 (normalize)"));
+    let before = contents(place);
+    assert!(refused(place, &["init", "in.csv", "--force", "-o", "in.csv"]).contains("the data"));
+    assert!(contents(place) == before);
+}
+
+/// The sensors that come out, in the order of their first records.
+fn sensors(folder: &Path) -> Vec<String> {
+    let said = ran(folder);
+    let mut names: Vec<String> = Vec::new();
+    for line in said.lines().filter(|line| line.starts_with("2026")) {
+        let name = line.split(',').nth(1).expect("a sensor").to_owned();
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
+}
+
+#[test]
+fn files_of_one_name_in_several_folders_are_several_sensors() {
+    let (folder, sink) = (folder(), "[[sink]]\ntype = 'csv'\npath = '-'\n");
+    let place = folder.path();
+    for name in ["data/valve1/0.csv", "data/valve2/0.csv", "data/plant=p4/part-0.csv", "data/x.csv"] {
+        put(place, name, INPUT);
+    }
+    let named = |source: &str| {
+        write(place, source, sink);
+        sensors(place)
+    };
+    assert_eq!(named("path = 'data/valve*/*.csv'"), ["valve1/0", "valve2/0"]);
+    assert_eq!(named("path = 'data/*.csv'"), ["x"]);
+    assert_eq!(named("path = 'data/**/*.csv'"), ["plant=p4/part-0", "valve1/0", "valve2/0", "x"]);
+    assert_eq!(named("path = 'data/valve1/0.csv'"), ["0"]);
+    let both = "path = ['data/valve1/0.csv', 'data/valve2/0.csv']";
+    write(place, both, sink);
+    let error = refused(place, &["run", "p.toml"]);
+    assert!(error.contains("would both be the sensor `0`") && error.contains("sensor_from"), "{error}");
+    assert_eq!(named(&format!("{both}\nsensor_from = 'stem'")), ["0"]);
+    assert_eq!(named(&format!("{both}\nsensor_from = 'path'")), ["data/valve1/0", "data/valve2/0"]);
+    assert_eq!(named(&format!("{both}\nsensor_from = '{{sensor}}/*'")), ["valve1", "valve2"]);
+    assert_eq!(named("path = 'data/p*/*.csv'\nsensor_from = 'plant={sensor}'"), ["p4"]);
+    let error = |source: &str| {
+        write(place, source, sink);
+        refused(place, &["run", "p.toml"])
+    };
+    assert!(error("path = 'data/*/*.csv'\nsensor_from = 'plant={sensor}'").contains("does not fit"));
+    assert!(error("path = 'data/x.csv'\nsensor_from = 'nothing'").contains("does not say where"));
+    let error = error("path = 'data/x.csv'\nsensor_from = 'stem'\nsensor_name = 'a'");
+    assert!(error.contains("has no effect"), "{error}");
+}
+
+#[test]
+fn a_name_that_is_not_utf_8_is_no_reason_to_leave_a_file_out() {
+    let folder = folder();
+    put(folder.path(), OsStr::from_bytes(b"b\xfcro.csv"), INPUT);
+    put(folder.path(), "a.csv", INPUT);
+    write(folder.path(), "path = '*.csv'", "[[sink]]\ntype = 'csv'\npath = '-'\n");
+    assert_eq!(sensors(folder.path()), ["a", "b\\xfcro"]);
+}
