@@ -161,7 +161,7 @@ mod tests {
         assert_eq!(sensor(None, "data/valve1/0.csv.gz", "data"), "valve1/0");
         assert_eq!(sensor(None, "v1.2/b.tar.csv", ""), "v1.2/b.tar");
         assert_eq!(sensor(Some("stem"), "data/valve1/0.csv", "data"), "0");
-        assert_eq!(sensor(Some("path"), "./data/valve1/0.csv", "data/valve1"), "data/valve1/0");
+        assert_eq!(sensor(Some("path"), "./data/valve1/0.csv", "./data/valve1"), "data/valve1/0");
         let odd = Path::new(OsStr::from_bytes(b"b\xfcro/a.csv"));
         assert_eq!(Naming::Relative.sensor(odd, odd).expect("named"), "b\\xfcro/a");
     }
