@@ -352,7 +352,7 @@ fn two_sinks_of_one_file_are_found_however_its_path_is_written() {
         "[[sink]]\ntype = 'csv'\npath = 'out/a.csv'\n[[sink]]\ntype = 'jsonl'\npath = './out/./a.csv'\n";
     let error = plan_error("", sinks);
     assert!(
-        error.contains("`./out/./a.csv` is both the output of sink 0 (csv) and the output of sink 1 (csv)"),
+        error.contains("`./out/./a.csv` is both the output of sink 0 (csv) and the output of sink 1 (jsonl)"),
         "{error}"
     );
     assert!(error.contains("8 | [[sink]]"), "{error}");
