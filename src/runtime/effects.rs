@@ -16,7 +16,7 @@ pub(crate) fn without_effect(pipeline: &Pipeline, sensors: &Sensors) -> Vec<Stri
 
 /// Options for live input, where the input is at rest. One pipeline may serve both, so they are no error.
 fn at_rest(pipeline: &Pipeline) -> Vec<String> {
-    let is_recorded = || pipeline.source.files().iter().any(|file| is_recording(file));
+    let is_recorded = || pipeline.source.files(&pipeline.outputs()).iter().any(|file| is_recording(file));
     let mut remarks = Vec::new();
     if pipeline.source.traits().is_bounded {
         if pipeline.input.max_ahead.is_some() && !is_recorded() {

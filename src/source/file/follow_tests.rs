@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::follow::Follower;
 use super::framing::MAX_WAITING;
+use super::options::FileOptions;
 use super::testing::plain;
 use crate::source::Input;
 
@@ -18,7 +20,8 @@ fn following(files: usize) -> (tempfile::TempDir, Vec<PathBuf>, Follower) {
     let paths: Vec<_> = (0..files).map(|at| folder.path().join(format!("{at:02}.csv"))).collect();
     paths.iter().for_each(|path| append(path, b""));
     let pattern = folder.path().join("*.csv").to_str().expect("UTF-8").to_owned();
-    let mut follower = Follower::open(&[pattern], &["csv"], plain()).expect("followed");
+    let mut follower =
+        Follower::open(&FileOptions::from(pattern), &["csv"], Arc::default(), plain()).expect("followed");
     assert!(matches!(follower.next(0).expect("read"), Input::Nothing));
     (folder, paths, follower)
 }
