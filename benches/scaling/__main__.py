@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import statistics
 import sys
 from collections.abc import Sequence
@@ -60,8 +61,14 @@ def _once(case: Case, file: Path, options: argparse.Namespace) -> Usage:
     spec.parent.mkdir(parents=True, exist_ok=True)
     spec.write_text(pipeline(case, file))
     warm(file)
-    arguments = (options.tidemill, "run", spec, "--quiet", "--threads", str(case.threads))
-    return measure(Command(arguments), LIMIT)
+    arguments = [options.tidemill, "run", spec, "--quiet", "--threads", str(case.threads)]
+    state = options.data / "scaling-state"
+    shutil.rmtree(state, ignore_errors=True)
+    if case.stateful:
+        arguments += ["--state", state, "--checkpoint-every", "200ms"]
+    usage = measure(Command(tuple(arguments)), LIMIT)
+    shutil.rmtree(state, ignore_errors=True)
+    return usage
 
 
 def _record(runs: dict[Case, list[Usage]], here: machine.Machine, commit: str) -> str:

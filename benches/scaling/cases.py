@@ -20,6 +20,8 @@ class Case:
     """`plain`, `quoted` (every field), `odd` (one row in a thousand is not as the others) or `magnitudes` (numbers of all of them)."""
     job: str = "smooth"
     """`smooth`, `quantiles` (one summary a sensor) or `sorted` (by time, within a bound)."""
+    stateful: bool = False
+    """Whether checkpoints are kept meanwhile, five a second."""
 
 
 @dataclass(frozen=True)
@@ -73,10 +75,12 @@ def questions(rows: int, threads: int) -> tuple[list[Ratio], list[Memory]]:
         Ratio("every field quoted", replace(base, shape="quoted"), base, 2.5),
         Ratio("one odd row in a thousand", replace(base, shape="odd"), base, 1.2),
     ]
+    million = Case(max(rows // 5, 5_000_000), threads, 1_000_000, 16)
     memory = [
         Memory("a tenth of the rows", replace(base, rows=rows // 10), 128 * MIB),
         Memory("all rows", many, 128 * MIB),
-        Memory("a million sensors, window 16", Case(max(rows // 5, 5_000_000), threads, 1_000_000, 16), 320 * MIB),
+        Memory("a million sensors, window 16", million, 320 * MIB),
+        Memory("the same, with --state", replace(million, stateful=True), 512 * MIB),
         Memory("quantiles of 300 sensors over all magnitudes", replace(few, sensors=300, shape="magnitudes", job="quantiles"), 160 * MIB),
         Memory("sorted by time within a minute", replace(few, job="sorted"), 128 * MIB),
     ]

@@ -1,6 +1,7 @@
 //! The folder of a run's checkpoints: one run at a time, three checkpoints.
 
 use std::any::Any;
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -170,10 +171,10 @@ impl StateFolder {
     /// # Errors
     /// What the system says; then the checkpoint before is still the newest.
     pub fn keep(&mut self, manifest: &Manifest) -> Result<()> {
-        let bytes = manifest.to_bytes()?;
+        let pieces = manifest.pieces()?;
         let next = self.newest + 1;
         let path = self.path.join(format!("{PREFIX}{next:010}"));
-        self.write(&bytes, &path)
+        self.write(&pieces, &path)
             .map_err(|error| Error::io("keep the checkpoint", path.display(), &error))?;
         self.newest = next;
         self.whole.push_back(next);
@@ -197,9 +198,9 @@ impl StateFolder {
         }
     }
 
-    fn write(&self, bytes: &[u8], path: &Path) -> io::Result<()> {
+    fn write(&self, pieces: &[Cow<'_, [u8]>], path: &Path) -> io::Result<()> {
         let aside = self.path.join(ASIDE);
-        let written = self.write_aside(bytes, &aside).and_then(|()| self.files.rename(&aside, path));
+        let written = self.write_aside(pieces, &aside).and_then(|()| self.files.rename(&aside, path));
         if written.is_err() {
             // On a full disk, every byte counts.
             let _gone_already = self.files.remove(&aside);
@@ -208,7 +209,7 @@ impl StateFolder {
         self.files.sync_folder(&self.path)
     }
 
-    fn write_aside(&self, bytes: &[u8], aside: &Path) -> io::Result<()> {
+    fn write_aside(&self, pieces: &[Cow<'_, [u8]>], aside: &Path) -> io::Result<()> {
         let file = match self.files.create(aside, Access::Private) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 // A run that was killed has left it.
@@ -217,7 +218,11 @@ impl StateFolder {
             }
             created => created?,
         };
-        write_all_at(&*file, bytes, 0)?;
+        let mut place = 0;
+        for piece in pieces {
+            write_all_at(&*file, piece, place)?;
+            place += piece.len() as u64;
+        }
         file.sync()
     }
 }

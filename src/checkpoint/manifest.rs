@@ -1,9 +1,12 @@
 //! One checkpoint, and its bytes.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use crate::atomic::Output;
 use crate::error::{Error, Result};
+use crate::sensor::SensorNames;
 
 /// What a checkpoint file begins with.
 const MAGIC: &[u8; 8] = b"tidemill";
@@ -33,7 +36,7 @@ pub struct Manifest {
     /// Where the source goes on; `None` for one that begins anew.
     pub source: Option<Vec<u8>>,
     /// The sensors, by id.
-    pub sensors: Vec<String>,
+    pub sensors: SensorNames,
     /// What every stage keeps, in order.
     pub stages: Vec<Vec<u8>>,
     /// What every sink has made, in order; `None` for those that begin anew.
@@ -68,21 +71,29 @@ pub struct PartSpec {
 }
 
 impl Manifest {
-    /// The bytes of a checkpoint file: magic, version, length, content, CRC-32C of all that.
+    /// The bytes of a checkpoint file, in pieces: magic, version, length, content, CRC-32C of all that. What the stages keep may be large, and
+    /// is not copied.
     ///
     /// # Errors
     /// An internal error where the content cannot be written.
-    pub fn to_bytes(&self) -> Result<Vec<u8>> {
-        let content = postcard::to_stdvec(self)
-            .map_err(|error| Error::internal(format!("the checkpoint cannot be written: {error}")))?;
-        let mut bytes = Vec::with_capacity(HEAD + content.len() + TAIL);
-        bytes.extend_from_slice(MAGIC);
-        bytes.extend_from_slice(&VERSION.to_le_bytes());
-        bytes.extend_from_slice(&(content.len() as u64).to_le_bytes());
-        bytes.extend_from_slice(&content);
-        let crc = crc32c::crc32c(&bytes);
-        bytes.extend_from_slice(&crc.to_le_bytes());
-        Ok(bytes)
+    pub fn pieces(&self) -> Result<Vec<Cow<'_, [u8]>>> {
+        // One field after the other, as all of them together would be written.
+        let Self { made, ending, pipeline, key, records, source, sensors, stages, sinks, outputs, counts } =
+            self;
+        let before = encoded(&(made, ending, pipeline, key, records, source, sensors, stages.len()))?;
+        let mut content: Vec<Cow<'_, [u8]>> = vec![Cow::Owned(before)];
+        for stage in stages {
+            content.push(Cow::Owned(encoded(&stage.len())?));
+            content.push(Cow::Borrowed(stage));
+        }
+        content.push(Cow::Owned(encoded(&(sinks, outputs, counts))?));
+        let length: usize = content.iter().map(|piece| piece.len()).sum();
+        let head = [&MAGIC[..], &VERSION.to_le_bytes(), &(length as u64).to_le_bytes()].concat();
+        let mut pieces: Vec<Cow<'_, [u8]>> = vec![Cow::Owned(head)];
+        pieces.append(&mut content);
+        let crc = pieces.iter().fold(0, |crc, piece| crc32c::crc32c_append(crc, piece));
+        pieces.push(Cow::Owned(crc.to_le_bytes().to_vec()));
+        Ok(pieces)
     }
 
     /// The checkpoint in `bytes`.
@@ -116,6 +127,11 @@ impl Manifest {
     }
 }
 
+fn encoded(value: &impl Serialize) -> Result<Vec<u8>> {
+    postcard::to_stdvec(value)
+        .map_err(|error| Error::internal(format!("the checkpoint cannot be written: {error}")))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -133,7 +149,7 @@ mod tests {
             key: [3; 32],
             records: 7,
             source: Some(vec![1, 2, 3]),
-            sensors: vec!["a".into(), "b".into()],
+            sensors: ["a", "b"].iter().collect(),
             stages: vec![vec![], vec![0; 40]],
             sinks: vec![Some(vec![9]), None],
             outputs: vec![
@@ -146,13 +162,15 @@ mod tests {
 
     #[test]
     fn a_checkpoint_reads_back() {
-        let bytes = manifest().to_bytes().expect("bytes");
+        let bytes = manifest().pieces().expect("bytes").concat();
         assert_eq!(Manifest::from_bytes(&bytes).expect("a checkpoint"), manifest());
+        let content = postcard::to_stdvec(&manifest()).expect("bytes");
+        assert_eq!(bytes[HEAD..bytes.len() - TAIL], content, "pieces are those of the whole");
     }
 
     #[test]
     fn every_flipped_bit_and_every_missing_or_additional_byte_is_noticed() {
-        let bytes = manifest().to_bytes().expect("bytes");
+        let bytes = manifest().pieces().expect("bytes").concat();
         for at in 0..bytes.len() {
             for bit in 0..8 {
                 let mut damaged = bytes.clone();

@@ -23,7 +23,7 @@ use crate::error::{Error, Result};
 use crate::files::{Disk, FileSystem};
 use crate::pipeline::secrets::{Key, new_key};
 use crate::pipeline::{Order, Parameters, Pipeline, Plan};
-use crate::sensor::{SensorIds, SharedSensors};
+use crate::sensor::{SensorIds, SensorNames, SharedSensors};
 use crate::sink::{Job, Outset, Repeat};
 use crate::source::{OpenOptions, Resumption};
 use crate::time::Clock;
@@ -83,7 +83,7 @@ pub(crate) struct Resume {
     pub(crate) ending: Option<Ending>,
     /// `None` for a source that begins anew.
     pub(crate) source: Option<Vec<u8>>,
-    pub(crate) sensors: Vec<String>,
+    pub(crate) sensors: SensorNames,
     /// By stage; `None` where it begins anew.
     pub(crate) stages: Vec<Option<Vec<u8>>>,
     /// Whether the stages are all those of the checkpoint, so that their counts go on too.
@@ -287,8 +287,8 @@ impl State {
 
     /// Gives the sensors of the checkpoint the ids that they had.
     pub(crate) fn name_sensors(&self, sensors: &SharedSensors) -> Result<()> {
-        let names = self.resume.iter().flat_map(|resume| &resume.sensors);
-        names.into_iter().try_for_each(|name| sensors.insert(name).map(drop))
+        let mut names = self.resume.iter().flat_map(|resume| resume.sensors.iter());
+        names.try_for_each(|name| sensors.insert(name).map(drop))
     }
 
     /// What sink `at` begins with.
@@ -384,7 +384,7 @@ impl State {
             key: self.key,
             records: snapshot.tally.source.ledger.input,
             source: snapshot.source,
-            sensors: snapshot.sensors.read().names().map(str::to_owned).collect(),
+            sensors: snapshot.sensors.read().all_names().clone(),
             stages: snapshot.stages,
             sinks: Vec::new(),
             outputs: Vec::new(),

@@ -2,6 +2,7 @@
 
 mod limits;
 mod lookup;
+mod names;
 mod rules;
 
 use std::hash::BuildHasher;
@@ -15,6 +16,7 @@ use crate::error::{Error, Result};
 pub(crate) use limits::{Beyond, long_name};
 pub use limits::{DEFAULT_MAX_SENSOR_BYTES, DEFAULT_MAX_SENSORS, MAX_NAME, SensorLimits, Surplus};
 pub use lookup::{SensorIds, SensorLookup, SharedSensors};
+pub use names::SensorNames;
 pub use rules::{OfSensors, PerSensor, Rules, matcher};
 
 /// A sensor's ordinal by first appearance: an index into whatever is kept per sensor.
@@ -39,8 +41,7 @@ impl SensorId {
 /// come from outside.
 #[derive(Debug)]
 pub struct Sensors {
-    names: String,
-    ends: Vec<usize>,
+    names: SensorNames,
     table: HashTable<u32>,
     hasher: RandomState,
     limits: SensorLimits,
@@ -57,8 +58,7 @@ impl Sensors {
     /// An empty table that takes sensors up to `limits`.
     pub fn new(limits: SensorLimits) -> Self {
         Self {
-            names: String::new(),
-            ends: Vec::new(),
+            names: SensorNames::default(),
             table: HashTable::new(),
             hasher: RandomState::default(),
             limits,
@@ -92,7 +92,7 @@ impl Sensors {
     /// A data error when `name` would be one sensor too many, unless such sensors are set aside.
     pub fn id(&mut self, name: &str) -> Result<SensorId> {
         let hash = self.hasher.hash_one(name);
-        if let Some(&id) = self.table.find(hash, |&id| name_of(&self.names, &self.ends, id) == name) {
+        if let Some(&id) = self.table.find(hash, |&id| self.names.get(id as usize) == name) {
             return Ok(SensorId(id));
         }
         self.insert(hash, name)
@@ -105,50 +105,50 @@ impl Sensors {
         }
         // Where surplus sensors are set aside, that is decided in the order of the input, which is not known here.
         if self.limits.surplus == Surplus::Error {
-            self.limits.check(self.ends.len(), self.names.len(), name).map_err(|why| why.into_error(name))?;
+            self.limits
+                .check(self.names.len(), self.names.bytes(), name)
+                .map_err(|why| why.into_error(name))?;
         }
-        let id = self.ends.len() as u32;
+        let id = self.names.len() as u32;
         if id == SensorId::SURPLUS.0 {
             return Err(Error::data("more sensors than can be numbered"));
         }
-        self.names.push_str(name);
-        self.ends.push(self.names.len());
-        let (names, ends, hasher) = (&self.names, &self.ends, &self.hasher);
-        self.table.insert_unique(hash, id, |&id| hasher.hash_one(name_of(names, ends, id)));
+        self.names.push(name);
+        let (names, hasher) = (&self.names, &self.hasher);
+        self.table.insert_unique(hash, id, |&id| hasher.hash_one(names.get(id as usize)));
         Ok(SensorId(id))
     }
 
     /// The id of `name` if it has been seen.
     pub fn find(&self, name: &str) -> Option<SensorId> {
         let hash = self.hasher.hash_one(name);
-        self.table.find(hash, |&id| name_of(&self.names, &self.ends, id) == name).map(|&id| SensorId(id))
+        self.table.find(hash, |&id| self.names.get(id as usize) == name).map(|&id| SensorId(id))
     }
 
     /// The name behind an id of this table.
     pub fn name(&self, id: SensorId) -> &str {
-        name_of(&self.names, &self.ends, id.0)
+        self.names.get(id.index())
     }
 
     /// How many sensors have been seen.
     pub fn len(&self) -> usize {
-        self.ends.len()
+        self.names.len()
     }
 
     /// Whether none has been seen.
     pub fn is_empty(&self) -> bool {
-        self.ends.is_empty()
+        self.names.is_empty()
     }
 
     /// All names, in order of first appearance.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        (0..self.len()).map(|id| name_of(&self.names, &self.ends, id as u32))
+        self.names.iter()
     }
-}
 
-fn name_of<'a>(names: &'a str, ends: &[usize], id: u32) -> &'a str {
-    let id = id as usize;
-    let start = if id == 0 { 0 } else { ends[id - 1] };
-    &names[start..ends[id]]
+    /// The same, to be kept.
+    pub fn all_names(&self) -> &SensorNames {
+        &self.names
+    }
 }
 
 #[cfg(test)]
