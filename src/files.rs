@@ -2,6 +2,7 @@
 //! a disk that fails, or one that forgets what was not made durable.
 
 pub(crate) mod path_bytes;
+pub(crate) mod patient;
 
 use std::any::Any;
 use std::ffi::OsString;

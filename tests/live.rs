@@ -1,5 +1,7 @@
 //! Input that does not end, as a user has it: pipes, sockets, files that grow.
 
+#[path = "live/alerts.rs"]
+mod alerts;
 #[path = "live/clock.rs"]
 mod clock;
 #[path = "common/command.rs"]

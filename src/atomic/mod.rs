@@ -45,11 +45,13 @@ pub struct Outset {
     pub run: Option<Arc<str>>,
     /// What [`Sink::save`](crate::sink::Sink::save) gave at the checkpoint from which the run goes on.
     pub resume: Option<Vec<u8>>,
+    /// Set when the run is to stop: whoever waits for somebody looks at it.
+    pub stop: Arc<AtomicBool>,
 }
 
 impl Default for Outset {
     fn default() -> Self {
-        Self { files: Arc::new(Disk), run: None, resume: None }
+        Self { files: Arc::new(Disk), run: None, resume: None, stop: Arc::default() }
     }
 }
 

@@ -23,6 +23,7 @@ mod replay;
 mod roofline;
 mod run;
 mod schema;
+mod signals;
 mod state;
 mod summary;
 mod timings;
@@ -40,6 +41,7 @@ use exit::Outcome;
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {
     memory::keep_freed();
+    signals::ignore_file_too_large();
     exit::guard(|| match Arguments::try_parse() {
         Ok(arguments) => dispatch(arguments.verb),
         Err(error) => Err(harmless(error).into()),

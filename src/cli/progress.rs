@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::args::{DriveArgs, When};
-use super::output;
 use super::summary::count;
+use super::{interrupt, output};
 use crate::executor::Observer;
 use crate::source::Progress;
 
@@ -75,7 +75,12 @@ impl Display {
 }
 
 impl Observer for Display {
+    fn committing(&mut self) {
+        interrupt::commits();
+    }
+
     fn progress(&mut self, pass: &str, progress: Progress, records: u64) {
+        interrupt::beat();
         if self.bar.is_none() && !self.lines {
             return;
         }

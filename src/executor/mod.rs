@@ -23,6 +23,7 @@ use crate::runtime::inlet::Inlet;
 use crate::runtime::outlet::Outlets;
 use crate::runtime::state::{State, after_the_end, open_state};
 use crate::sensor::SharedSensors;
+use crate::sink::Outset;
 use crate::source::OpenOptions;
 use crate::stage::{Reach, Stage};
 
@@ -88,8 +89,13 @@ trait Reading: Sized {
     }
 
     /// Makes the output visible, behind the last record.
-    fn conclude(&mut self, outlets: Outlets, report: &mut Report) -> Result<()> {
-        outlets.finish(None, report)
+    fn conclude(
+        &mut self,
+        outlets: Outlets,
+        observer: &mut (dyn Observer + Send),
+        report: &mut Report,
+    ) -> Result<()> {
+        outlets.finish(None, observer, report)
     }
 
     /// Reads the input to its end.
@@ -136,10 +142,11 @@ fn run_by<R: Reading>(
     let (early, state) = outlets_before_first_pass(pipeline, options, state)?;
     let stages = fit_stages::<R>(pipeline, options, &sensors, observer, &mut report)?;
     let mut reading = R::open(pipeline, &stages, options, &sensors)?;
-    let mut outlets = early.map_or_else(|| Outlets::open(pipeline, reading.output(), state), Ok)?;
+    let mut outlets =
+        early.map_or_else(|| Outlets::open(pipeline, reading.output(), state, &plain(options)), Ok)?;
     reading.resume(&mut outlets, options)?;
     reading.drive("run", observer, &mut outlets)?;
-    reading.conclude(outlets, &mut report)?;
+    reading.conclude(outlets, observer, &mut report)?;
     reading.close(&mut report)?;
     report.remarks.extend(without_effect(pipeline, &sensors.read()));
     report.elapsed = start.elapsed();
@@ -159,7 +166,12 @@ fn outlets_before_first_pass(
         return Ok((None, state));
     }
     let plan = plan(pipeline, &options.open)?;
-    Ok((Some(Outlets::open(pipeline, plan.output(), state)?), None))
+    Ok((Some(Outlets::open(pipeline, plan.output(), state, &plain(options))?), None))
+}
+
+/// What sinks begin with.
+fn plain(options: &RunOptions) -> Outset {
+    Outset { stop: Arc::clone(&options.stop), ..Outset::default() }
 }
 
 fn fit_stages<R: Reading>(

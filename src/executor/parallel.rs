@@ -114,16 +114,21 @@ impl Reading for Pass {
         self.crew.begin(&claims.source, outlets, options)
     }
 
-    fn conclude(&mut self, outlets: Outlets, report: &mut Report) -> Result<()> {
+    fn conclude(
+        &mut self,
+        outlets: Outlets,
+        observer: &mut (dyn Observer + Send),
+        report: &mut Report,
+    ) -> Result<()> {
         if !outlets.has_state() {
-            return outlets.finish(None, report);
+            return outlets.finish(None, observer, report);
         }
         let is_stopped = self.source.is_stopped();
         let claims = self.source.claims.get_mut().unwrap_or_else(PoisonError::into_inner);
         let place = claims.source.save()?;
         self.crew.last_cut(place, |last| match is_stopped {
-            true => outlets.pause(last, report),
-            false => outlets.finish(Some(last), report),
+            true => outlets.pause(last, observer, report),
+            false => outlets.finish(Some(last), observer, report),
         })
     }
 

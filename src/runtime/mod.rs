@@ -59,6 +59,9 @@ impl RunOptions {
 pub trait Observer {
     /// A piece of the input has been processed. `pass` counts from 0 of `passes` (at least).
     fn progress(&mut self, _pass: &str, _progress: Progress, _records: u64) {}
+
+    /// All output has been handed to the system. What comes now, making it durable and visible, is not to be cut off.
+    fn committing(&mut self) {}
 }
 
 /// Whoever does not want to know.

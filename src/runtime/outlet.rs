@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use globset::GlobMatcher;
 
+use super::Observer;
 use super::drain::{Drain, PartJob};
 use super::report::{Rejects, Report};
 use super::state::{Draft, Resume, Schedule, Snapshot, State};
@@ -49,15 +50,20 @@ struct Filter {
 }
 
 impl Outlets {
-    /// Opens all sinks; with `state`, each where the checkpoint found it.
-    pub(crate) fn open(pipeline: &Pipeline, schema: &Arc<Schema>, state: Option<State>) -> Result<Self> {
+    /// Opens all sinks, as `plain` says; with `state`, each where the checkpoint found it.
+    pub(crate) fn open(
+        pipeline: &Pipeline,
+        schema: &Arc<Schema>,
+        state: Option<State>,
+        plain: &Outset,
+    ) -> Result<Self> {
         let outlets = pipeline.sinks.iter().enumerate().map(|(at, entry)| {
             let (spec, part) = (&*entry.spec, Part::Sink(at));
             let name = asked(&format!("sink {at}"), || spec.name().to_owned())?;
             let label = format!("sink {at} ({name})");
             let (takes, can_resume) = asked(&label, || (spec.takes(), spec.can_resume()))?;
             let filter = entry.matchers()?.map(|patterns| Filter { patterns, known: PerSensor::default() });
-            let outset = state.as_ref().map_or_else(Outset::default, |state| state.outset(at));
+            let outset = state.as_ref().map_or_else(|| plain.clone(), |state| state.outset(at, plain));
             let sink =
                 guarded(&label, || spec.open(schema, &outset)).map_err(|error| error.with_part(part))?;
             Ok(Outlet {
@@ -145,10 +151,16 @@ impl Outlets {
 
     /// Hands everything to the system; then makes all of it visible and tells `report`. A run that goes on after a restart
     /// keeps that in its folder: first that all is complete, then that it is published.
-    pub(crate) fn finish(mut self, last: Option<Snapshot<'_>>, report: &mut Report) -> Result<()> {
+    pub(crate) fn finish(
+        mut self,
+        last: Option<Snapshot<'_>>,
+        observer: &mut (dyn Observer + Send),
+        report: &mut Report,
+    ) -> Result<()> {
         for outlet in &mut self.outlets {
             outlet.timed(|sink| sink.flush())?;
         }
+        asked("the observer", || observer.committing())?;
         let complete = match last {
             Some(last) => self.draft(last, Ending::Complete)?,
             None => None,
@@ -185,10 +197,16 @@ impl Outlets {
     }
 
     /// Hands everything to the system and keeps a checkpoint: the run will go on from here.
-    pub(crate) fn pause(mut self, last: Snapshot<'_>, report: &mut Report) -> Result<()> {
+    pub(crate) fn pause(
+        mut self,
+        last: Snapshot<'_>,
+        observer: &mut (dyn Observer + Send),
+        report: &mut Report,
+    ) -> Result<()> {
         for outlet in &mut self.outlets {
             outlet.timed(|sink| sink.push())?;
         }
+        asked("the observer", || observer.committing())?;
         let draft = self.draft(last, Ending::Running)?;
         for outlet in self.outlets.iter_mut().filter(|outlet| outlet.begins_anew) {
             outlet.timed(|sink| sink.flush().and_then(|()| sink.commit()))?;

@@ -291,15 +291,15 @@ impl State {
         names.try_for_each(|name| sensors.insert(name).map(drop))
     }
 
-    /// What sink `at` begins with.
-    pub(crate) fn outset(&self, at: usize) -> Outset {
-        let files = Arc::clone(&self.options.files);
+    /// What sink `at` begins with, where others would with `plain`.
+    pub(crate) fn outset(&self, at: usize, plain: &Outset) -> Outset {
+        let (files, stop) = (Arc::clone(&self.options.files), Arc::clone(&plain.stop));
         let Some(resume) = &self.resume else {
-            return Outset { files, run: Some(Arc::clone(&self.run)), resume: None };
+            return Outset { files, run: Some(Arc::clone(&self.run)), resume: None, stop };
         };
         // One that begins anew must not touch a file of that name which the checkpoint needs.
         let run = format!("{}-{}", self.run, lock(&self.folder).newest());
-        Outset { files, run: Some(run.into()), resume: resume.sinks.get(at).cloned().flatten() }
+        Outset { files, run: Some(run.into()), resume: resume.sinks.get(at).cloned().flatten(), stop }
     }
 
     /// When checkpoints are due, from now on.
@@ -427,7 +427,8 @@ pub(crate) fn after_the_end(
         open.resume = state.as_ref().and_then(State::resumption);
         let source = Inlet::open(&*pipeline.source, &open)?;
         let plan = Plan::new(pipeline, source.schema()?)?;
-        Outlets::open(pipeline, plan.output(), state)?.publish(&mut report)?;
+        let plain = Outset { stop: Arc::clone(&options.stop), ..Outset::default() };
+        Outlets::open(pipeline, plan.output(), state, &plain)?.publish(&mut report)?;
         report.remarks.push("the output of a run that was cut off at its end was published".into());
     } else {
         state.as_ref().map_or(Ok(()), |state| state.check_over(pipeline, options))?;

@@ -26,7 +26,7 @@ use crate::error::{Error, Rejection, Result};
 use crate::sensor::Sensors;
 
 pub use crate::atomic::{Job, Outset, Saved};
-pub use alert::{Alert, Thresholds};
+pub use alert::{Alert, Thresholds, end_alert_commands};
 pub use console::Console;
 pub use csv::CsvFile;
 pub use dead_letter::DeadLetter;

@@ -24,6 +24,8 @@ use std::time::Instant;
 use crate::checkpoint::Ending;
 use crate::error::guard::caught;
 use crate::error::{Error, Result};
+use crate::files::patient::Patient;
+use crate::files::{Disk, FileSystem};
 use crate::pipeline::{Pipeline, plan};
 use crate::runtime::crew::Crew;
 use crate::runtime::effects::without_effect;
@@ -33,6 +35,7 @@ use crate::runtime::setup::Setup;
 use crate::runtime::state::{State, after_the_end, open_state};
 use crate::runtime::{Observer, Report, RunOptions};
 use crate::sensor::{SensorIds, SharedSensors};
+use crate::sink::Outset;
 use crate::stage::{Reach, Stage};
 
 use intake::{Ended, Policy, Read, between};
@@ -60,12 +63,12 @@ fn run_guarded(
     let stages = plan::stages(pipeline)?;
     stages.iter().try_for_each(|stage| check_one_pass(&**stage))?;
     let sensors = Arc::new(SharedSensors::new(pipeline.input.sensor_limits(&*pipeline.source)));
-    let state = open_state(pipeline, options, &sensors)?;
+    let (mut options, plain) = patient(options);
+    let state = open_state(pipeline, &options, &sensors)?;
     match state.as_ref().and_then(State::ending) {
         None | Some(Ending::Running) => {}
-        Some(ending) => return after_the_end(pipeline, options, state, ending),
+        Some(ending) => return after_the_end(pipeline, &options, state, ending),
     }
-    let mut options = options.clone();
     // A record whose time is not believed is set aside in full.
     options.open.origins = true;
     options.open.resume = state.as_ref().and_then(State::resumption);
@@ -74,7 +77,7 @@ fn run_guarded(
     let workers = workers(options);
     let mut crew = Crew::new(pipeline, &stages, &setup, workers, options, &sensors)?;
     setup.source.begin()?;
-    let mut outlets = Outlets::open(pipeline, &setup.schemas[stages.len()], state)?.live()?;
+    let mut outlets = Outlets::open(pipeline, &setup.schemas[stages.len()], state, &plain)?.live()?;
     crew.resume(&mut setup.source, &mut outlets)?;
     crew.begin(&setup.source, &mut outlets, options)?;
     let schedule = outlets.schedule();
@@ -116,12 +119,24 @@ fn run_guarded(
     };
     let pauses = ended == Ended::Stopped && outlets.has_state();
     crew.finish(driven?, !pauses, &mut outlets)?;
-    conclude(&mut crew, &source, ended, outlets, &mut report)?;
+    conclude(&mut crew, &source, ended, outlets, observer, &mut report)?;
     crew.close(&mut report);
     report.remarks.extend(without_effect(pipeline, &sensors.read()));
     report.elapsed = start.elapsed();
     report.check()?;
     Ok(report)
+}
+
+/// The same options for a run that waits while a disk is full, and what its sinks begin with.
+fn patient(options: &RunOptions) -> (RunOptions, Outset) {
+    let mut options = options.clone();
+    let stop = Arc::clone(&options.stop);
+    let patient = |files| Arc::new(Patient::new(files, &stop)) as Arc<dyn FileSystem>;
+    if let Some(state) = &mut options.state {
+        state.files = patient(Arc::clone(&state.files));
+    }
+    let files = patient(Arc::new(Disk));
+    (options, Outset { files, stop, ..Outset::default() })
 }
 
 /// Where a panic ends the run, the source's thread must not wait for its workers.
@@ -141,6 +156,7 @@ fn conclude(
     source: &Inlet,
     ended: Ended,
     outlets: Outlets,
+    observer: &mut (dyn Observer + Send),
     report: &mut Report,
 ) -> Result<()> {
     let is_stopped = ended == Ended::Stopped;
@@ -148,11 +164,11 @@ fn conclude(
         report.remarks.push("stopped when asked to; all that had come in was written".into());
     }
     if !outlets.has_state() {
-        return outlets.finish(None, report);
+        return outlets.finish(None, observer, report);
     }
     crew.last_cut(source.save()?, |last| match is_stopped {
-        true => outlets.pause(last, report),
-        false => outlets.finish(Some(last), report),
+        true => outlets.pause(last, observer, report),
+        false => outlets.finish(Some(last), observer, report),
     })
 }
 

@@ -3,7 +3,9 @@
 //! For every sensor: quiet → (beyond the threshold) pending → (for as long as `hold`) raised → (back over the clearing
 //! threshold) quiet. Nulls and NaN neither raise nor clear.
 
+mod courier;
 mod incident;
+mod program;
 mod target;
 
 use std::collections::BTreeMap;
@@ -25,6 +27,7 @@ use crate::sensor::{PerSensor, Rules, SensorId, Sensors};
 use crate::time::parse_duration;
 
 pub use self::incident::Thresholds;
+pub use self::program::end_alert_commands;
 
 /// Tells when a measurement goes above or below a threshold: once when the incident begins, once when it is over.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -165,8 +168,8 @@ impl SinkSpec for Alert {
                 let outset = Outset { resume: memory.file, ..outset.clone() };
                 Target::File(AtomicFile::begin(path, &outset)?.0)
             }
-            (None, Some(command)) => Target::start(command)?,
-            (None, None) => Target::Log,
+            (None, Some(command)) => Target::start(command, &outset.stop)?,
+            (None, None) => Target::log(&outset.stop)?,
         };
         let before = memory.incidents.into_iter().map(|(id, incident)| (SensorId(id), incident));
         Ok(Box::new(Watch {
@@ -178,6 +181,8 @@ impl SinkSpec for Alert {
             target,
             options: self.clone(),
             raised: memory.raised,
+            remarks: Vec::new(),
+            is_finished: false,
         }))
     }
 }
@@ -203,6 +208,9 @@ struct Watch {
     before: BTreeMap<SensorId, Incident>,
     target: Target,
     raised: u64,
+    /// What is worth knowing of those who took alerts.
+    remarks: Vec<String>,
+    is_finished: bool,
 }
 
 impl Watch {
@@ -249,14 +257,14 @@ impl Sink for Watch {
     fn push(&mut self) -> Result<()> {
         match &mut self.target {
             Target::File(file) => file.finish(),
-            Target::Log | Target::Command(..) => Ok(()),
+            Target::Log(_) | Target::Command(..) => Ok(()),
         }
     }
 
     fn save(&mut self) -> Result<Option<Saved>> {
         let saved = match &mut self.target {
             Target::File(file) => file.save()?,
-            Target::Log | Target::Command(..) => None,
+            Target::Log(_) | Target::Command(..) => None,
         };
         let (file, output, settle) = match saved {
             Some(saved) => (Some(saved.state), saved.output, saved.settle),
@@ -270,7 +278,9 @@ impl Sink for Watch {
     }
 
     fn flush(&mut self) -> Result<()> {
-        self.target.finish()
+        self.is_finished = true;
+        self.remarks.extend(self.target.finish(false)?);
+        Ok(())
     }
 
     fn commit(&mut self) -> Result<Vec<String>> {
@@ -278,15 +288,16 @@ impl Sink for Watch {
             file.commit()?;
         }
         let open = self.open().filter(|(_, incident)| matches!(incident, Incident::Raised(..))).count();
-        Ok(vec![format!("alert {}: {} raised, {open} still open", self.options.rule_name(), self.raised)])
+        let told = format!("alert {}: {} raised, {open} still open", self.options.rule_name(), self.raised);
+        Ok(std::iter::once(told).chain(std::mem::take(&mut self.remarks)).collect())
     }
 }
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        // A run that ends early lets its command go: a closed input tells it to stop.
-        if let Target::Command(child, _) = &mut self.target {
-            drop(child.stdin.take());
+        // A run that ends early has alerts on their way; a file is as it was written.
+        if !self.is_finished && !matches!(self.target, Target::File(_)) {
+            let _ends_anyway = self.target.finish(true);
         }
     }
 }

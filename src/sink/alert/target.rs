@@ -1,11 +1,16 @@
 //! Where alerts go: the log, a file, a command.
 
+use std::fs::File;
 use std::io::Write;
-use std::process::{Child, Command, Stdio};
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use serde::Serialize;
 
+use super::courier::Courier;
 use super::incident::Side;
+use super::program::Program;
 use crate::atomic::AtomicFile;
 use crate::error::{Error, Result, visible};
 use crate::kernel::json_number;
@@ -13,9 +18,10 @@ use crate::time::format_duration;
 
 /// Where alerts go.
 pub(super) enum Target {
-    Log,
+    /// Standard error. That nobody reads it ends no run.
+    Log(Courier),
     File(AtomicFile),
-    Command(Child, String),
+    Command(Courier, Program),
 }
 
 /// One alert, as JSON.
@@ -36,50 +42,81 @@ pub(super) struct Message<'a> {
 }
 
 impl Target {
-    pub(super) fn start(command: &[String]) -> Result<Self> {
-        let name = command.join(" ");
-        let child = Command::new(&command[0]).args(&command[1..]).stdin(Stdio::piped()).spawn();
-        let child = child.map_err(|error| {
-            let why = crate::error::plain(&error);
-            Error::unavailable(format!("the alert command `{name}` cannot be started: {why}"))
-                .with_help("check `command`")
-        })?;
-        Ok(Self::Command(child, name))
+    /// Standard error; written past the lock of this process on it, which others must not wait for.
+    pub(super) fn log(stop: &Arc<AtomicBool>) -> Result<Self> {
+        let log = std::io::stderr().as_fd().try_clone_to_owned();
+        let log: Box<dyn Write + Send> = match log {
+            Ok(log) => Box::new(File::from(log)),
+            Err(_) => Box::new(std::io::sink()),
+        };
+        Courier::start(log, stop).map(Self::Log)
+    }
+
+    pub(super) fn start(command: &[String], stop: &Arc<AtomicBool>) -> Result<Self> {
+        let (program, input) = Program::start(command, stop)?;
+        Ok(Self::Command(Courier::start(Box::new(input), stop)?, program))
     }
 
     pub(super) fn send(&mut self, message: &Message<'_>) -> Result<()> {
-        let mut line = serde_json::to_vec(message).map_err(|error| Error::internal(error.to_string()))?;
-        line.push(b'\n');
+        let line = || -> Result<Vec<u8>> {
+            let mut line = serde_json::to_vec(message).map_err(|error| Error::internal(error.to_string()))?;
+            line.push(b'\n');
+            Ok(line)
+        };
         match self {
-            Self::Log => {
-                eprintln!("{}", visible(&sentence(message)));
+            Self::Log(courier) => {
+                // Those that cannot be written are counted at the end.
+                let _nobody_reads = courier.send(format!("{}\n", visible(&sentence(message))).as_bytes());
                 Ok(())
             }
-            Self::File(file) => file.write_all(&line).map_err(|error| file.failed(&error)),
-            Self::Command(child, name) => match child.stdin.as_mut().map(|stdin| stdin.write_all(&line)) {
-                Some(Ok(())) => Ok(()),
-                _ => Err(gone(name)),
+            Self::File(file) => file.write_all(&line()?).map_err(|error| file.failed(&error)),
+            Self::Command(courier, Program { name, .. }) => match courier.send(&line()?) {
+                Ok(false) => Ok(()),
+                Ok(true) => {
+                    let said = format!(
+                        "the alert command `{name}` does not take alerts as they come: some are dropped"
+                    );
+                    let _nobody_reads = writeln!(std::io::stderr(), "{}", visible(&said));
+                    Ok(())
+                }
+                Err(_) => Err(gone(name)),
             },
         }
     }
 
-    /// Hands everything over; a command is told that there is no more, and waited for.
-    pub(super) fn finish(&mut self) -> Result<()> {
+    /// Hands everything over; a command is told that there is no more, and waited for; not for long where the
+    /// run `ends_early`. Gives what is worth knowing.
+    pub(super) fn finish(&mut self, ends_early: bool) -> Result<Vec<String>> {
         match self {
-            Self::Log => Ok(()),
-            Self::File(file) => file.finish(),
-            Self::Command(child, name) => {
-                drop(child.stdin.take());
-                let status = child.wait().map_err(|error| Error::io("wait for", &*name, &error))?;
-                if status.success() {
-                    Ok(())
-                } else {
-                    Err(Error::unavailable(format!("the alert command `{name}` failed: {status}"))
-                        .with_help("see what it says, and run again"))
+            Self::Log(courier) => {
+                let _nobody_reads = courier.finish(ends_early);
+                Ok(dropped(courier, "the log").into_iter().collect())
+            }
+            Self::File(file) => file.finish().map(|()| Vec::new()),
+            Self::Command(courier, program) => {
+                let delivered = courier.finish(ends_early);
+                let ended =
+                    program.wait(ends_early).map_err(|error| Error::io("wait for", &program.name, &error))?;
+                let name = format!("the command `{}`", program.name);
+                let mut remarks: Vec<_> = dropped(courier, &name).into_iter().collect();
+                match ended {
+                    None => remarks.push(format!("{name} did not end when it should have: it was ended")),
+                    Some(_) if delivered.is_err() => return Err(gone(&program.name)),
+                    Some(status) if !status.success() => {
+                        let what = format!("the alert command `{}` failed: {status}", program.name);
+                        return Err(Error::unavailable(what).with_help("see what it says, and run again"));
+                    }
+                    Some(_) => {}
                 }
+                Ok(remarks)
             }
         }
     }
+}
+
+fn dropped(courier: &Courier, by: &str) -> Option<String> {
+    let dropped = courier.dropped();
+    (dropped > 0).then(|| format!("{dropped} alerts were dropped: {by} did not take them"))
 }
 
 fn gone(name: &str) -> Error {

@@ -6,7 +6,7 @@ use std::io::{Read, Seek, SeekFrom};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use super::decompress::{self, Packing, Unpacked};
@@ -351,9 +351,11 @@ impl Stream {
     fn unpack(&mut self, packing: Packing) -> std::io::Result<()> {
         let Some(Live::Plain(file)) = self.live.take() else { return Ok(()) };
         let start = std::io::Cursor::new(std::mem::take(&mut self.buffer));
-        let packed = start.chain(wait::Patient(file));
+        let is_gone = Arc::new(AtomicBool::new(false));
+        let packed = start.chain(wait::Patient { file, is_gone: Arc::clone(&is_gone) });
         let pieces = decompress::Pieces::AsTheyCome;
-        let unpacked = decompress::start(packing, Box::new(packed), Arc::clone(&self.consumed), pieces)?;
+        let unpacked =
+            decompress::start(packing, Box::new(packed), Arc::clone(&self.consumed), pieces, is_gone)?;
         self.live = Some(Live::Packed(unpacked));
         self.consumed.store(0, Ordering::Relaxed);
         self.is_plain = false;
@@ -387,6 +389,7 @@ impl Stream {
                     Box::new(packed),
                     Arc::clone(&consumed),
                     decompress::Pieces::Full,
+                    Arc::default(),
                 )
                 .map_err(failed)?;
                 Ok(Self {

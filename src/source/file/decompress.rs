@@ -2,12 +2,13 @@
 //!
 //! The thread `decompress` is started when a compressed file is opened. It waits for room in a channel of
 //! [`QUEUE`] blocks, and for the file. It ends at the end of the file, at the first error, which it hands over, or
-//! when the reader is dropped: then the next block finds the channel closed.
+//! when the reader is dropped, which waits for it: then it finds the channel closed, and a live input gone.
 
 use std::fs::File;
 use std::io::{self, BufRead, Read, Seek};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::JoinHandle;
 
 use crossbeam::channel::{Receiver, RecvTimeoutError, bounded};
 
@@ -72,10 +73,11 @@ pub(super) fn start(
     packed: Box<dyn Read + Send>,
     consumed: Arc<AtomicU64>,
     pieces: Pieces,
+    is_gone: Arc<AtomicBool>,
 ) -> io::Result<Unpacked> {
     let (sender, blocks) = bounded(QUEUE);
     let packed = io::BufReader::with_capacity(BLOCK, Counted { inner: packed, consumed });
-    std::thread::Builder::new().name("decompress".into()).spawn(move || {
+    let thread = std::thread::Builder::new().name("decompress".into()).spawn(move || {
         let mut reader = match packing.reader(packed) {
             Ok(reader) => reader,
             Err(error) => return drop(sender.send(Err(error))),
@@ -100,7 +102,7 @@ pub(super) fn start(
             }
         }
     })?;
-    Ok(Unpacked { blocks, block: io::Cursor::default() })
+    Ok(Unpacked { blocks: Some(blocks), block: io::Cursor::default(), thread: Some(thread), is_gone })
 }
 
 /// Reads once.
@@ -119,21 +121,40 @@ fn read_some(reader: &mut dyn Read, block: &mut Vec<u8>) -> io::Result<usize> {
 
 /// The unpacked bytes.
 pub(super) struct Unpacked {
-    blocks: Receiver<io::Result<Vec<u8>>>,
+    /// There until the drop.
+    blocks: Option<Receiver<io::Result<Vec<u8>>>>,
     block: io::Cursor<Vec<u8>>,
+    thread: Option<JoinHandle<()>>,
+    is_gone: Arc<AtomicBool>,
 }
 
 impl Unpacked {
     /// What has been unpacked, in `block`; waits for a moment where there is nothing.
     pub(super) fn next(&mut self, block: &mut Vec<u8>) -> io::Result<Arrival> {
-        match self.blocks.recv_timeout(PATIENCE) {
+        let Some(blocks) = &self.blocks else { return Ok(Arrival::End) };
+        match blocks.recv_timeout(PATIENCE) {
             Ok(unpacked) => {
                 *block = unpacked?;
                 Ok(Arrival::Bytes(block.len()))
             }
             Err(RecvTimeoutError::Timeout) => Ok(Arrival::Nothing),
-            Err(RecvTimeoutError::Disconnected) => Ok(Arrival::End),
+            Err(RecvTimeoutError::Disconnected) => self.join().map(|()| Arrival::End),
         }
+    }
+
+    /// Waits for the thread, which has ended or is about to.
+    fn join(&mut self) -> io::Result<()> {
+        let joined = self.thread.take().map_or(Ok(()), JoinHandle::join);
+        // What it would still have given must not be missing in silence.
+        joined.map_err(|_| io::Error::other("the thread that decompresses it panicked"))
+    }
+}
+
+impl Drop for Unpacked {
+    fn drop(&mut self) {
+        self.is_gone.store(true, Ordering::Relaxed);
+        self.blocks = None;
+        let _nobody_reads_on = self.join();
     }
 }
 
@@ -141,9 +162,9 @@ impl Read for Unpacked {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
             match self.block.read(buffer)? {
-                0 if !buffer.is_empty() => match self.blocks.recv() {
-                    Ok(block) => self.block = io::Cursor::new(block?),
-                    Err(_) => return Ok(0),
+                0 if !buffer.is_empty() => match self.blocks.as_ref().and_then(|blocks| blocks.recv().ok()) {
+                    Some(block) => self.block = io::Cursor::new(block?),
+                    None => return self.join().map(|()| 0),
                 },
                 read => return Ok(read),
             }
@@ -161,5 +182,54 @@ impl Read for Counted {
         let read = self.inner.read(buffer)?;
         self.consumed.fetch_add(read as u64, Ordering::Relaxed);
         Ok(read)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::file::wait::Patient;
+
+    /// Tells when it is dropped.
+    struct Told<R>(R, Arc<AtomicBool>);
+
+    impl<R: Read> Read for Told<R> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            self.0.read(buffer)
+        }
+    }
+
+    impl<R> Drop for Told<R> {
+        fn drop(&mut self) {
+            self.1.store(true, Ordering::Release);
+        }
+    }
+
+    #[test]
+    fn the_thread_ends_with_its_reader_though_its_input_is_silent() {
+        let (reader, writer) = io::pipe().expect("a pipe");
+        let (is_gone, is_dropped) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
+        let file = File::from(std::os::fd::OwnedFd::from(reader));
+        let silent = Told(Patient { file, is_gone: Arc::clone(&is_gone) }, Arc::clone(&is_dropped));
+        let pieces = Pieces::AsTheyCome;
+        let unpacked = start(Packing::Gzip, Box::new(silent), Arc::default(), pieces, is_gone);
+        drop(unpacked.expect("started"));
+        assert!(is_dropped.load(Ordering::Acquire), "the thread is there still");
+        drop(writer);
+    }
+
+    struct Panics;
+
+    impl Read for Panics {
+        fn read(&mut self, _buffer: &mut [u8]) -> io::Result<usize> {
+            panic!("in the decoder")
+        }
+    }
+
+    #[test]
+    fn a_panic_of_a_decoder_is_no_end_of_its_input() {
+        let unpacked = start(Packing::Zstd, Box::new(Panics), Arc::default(), Pieces::Full, Arc::default());
+        let read = unpacked.expect("started").read(&mut [0; 10]);
+        assert!(read.expect_err("a panic").to_string().contains("panicked"));
     }
 }

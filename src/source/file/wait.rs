@@ -3,6 +3,8 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -35,16 +37,22 @@ pub(super) fn widen(file: &File) {
     let _as_it_was = rustix::pipe::fcntl_setpipe_size(file, ROOM);
 }
 
-/// A file opened so that it never waits, for a reader that can.
-pub(super) struct Patient(pub(super) File);
+/// A file opened so that it never waits, for a reader that can; until it `is_gone`, whoever wanted the bytes.
+pub(super) struct Patient {
+    pub(super) file: File,
+    pub(super) is_gone: Arc<AtomicBool>,
+}
 
 impl Read for Patient {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
-            if readable(&self.0)? == Readable::NotYet {
+            if self.is_gone.load(Ordering::Relaxed) {
+                return Err(io::ErrorKind::ConnectionAborted.into());
+            }
+            if readable(&self.file)? == Readable::NotYet {
                 continue;
             }
-            match self.0.read(buffer) {
+            match self.file.read(buffer) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 other => return other,
             }

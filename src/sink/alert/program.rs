@@ -1,0 +1,98 @@
+//! The command that alerts go to: a process with a group of its own, which ends with the run.
+
+use std::os::fd::AsFd;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process_group};
+
+use super::courier::{LOOK, Limit};
+use crate::error::{Error, Result};
+
+/// How long a command that was asked to end may take for it.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// The groups of all commands that run.
+static RUNNING: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
+
+/// A command that was started.
+pub(super) struct Program {
+    pub(super) name: String,
+    child: Child,
+    group: Pid,
+    stop: Arc<AtomicBool>,
+}
+
+/// Ends all alert commands at once: for whoever ends the process without waiting for its runs.
+pub fn end_alert_commands() {
+    for group in running().drain(..) {
+        let _gone_already = kill_process_group(group, Signal::KILL);
+    }
+}
+
+fn running() -> std::sync::MutexGuard<'static, Vec<Pid>> {
+    RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Program {
+    /// Starts `command`; what it says goes to standard error, for standard output may be a sink's. An interrupt of the terminal does not
+    /// reach it: the run that is interrupted has alerts for it still.
+    pub(super) fn start(command: &[String], stop: &Arc<AtomicBool>) -> Result<(Self, ChildStdin)> {
+        let name = command.join(" ");
+        let failed = |error: &std::io::Error| {
+            let why = crate::error::plain(error);
+            Error::unavailable(format!("the alert command `{name}` cannot be started: {why}"))
+                .with_help("check `command`")
+        };
+        let said = std::io::stderr().as_fd().try_clone_to_owned().map_or_else(|_| Stdio::null(), Stdio::from);
+        let mut started = Command::new(&command[0]);
+        started.args(&command[1..]).stdin(Stdio::piped()).stdout(said).process_group(0);
+        let mut child = started.spawn().map_err(|error| failed(&error))?;
+        let (Some(input), Some(group)) = (child.stdin.take(), Pid::from_raw(child.id() as i32)) else {
+            return Err(Error::internal("an alert command without an input"));
+        };
+        running().push(group);
+        Ok((Self { name, child, group, stop: Arc::clone(stop) }, input))
+    }
+
+    /// Waits until it has ended, which it is told by the end of its input, not for long where the run `ends_early`; `None` where it had to be ended.
+    pub(super) fn wait(&mut self, ends_early: bool) -> std::io::Result<Option<ExitStatus>> {
+        let stop = Arc::clone(&self.stop);
+        let mut limit = Limit::new(&stop, ends_early);
+        loop {
+            if let Some(status) = self.child.try_wait()? {
+                running().retain(|group| *group != self.group);
+                return Ok(Some(status));
+            }
+            if limit.is_reached(0) {
+                self.end()?;
+                return Ok(None);
+            }
+            std::thread::sleep(LOOK);
+        }
+    }
+
+    /// Ends it: first it is asked to.
+    fn end(&mut self) -> std::io::Result<()> {
+        let _gone_already = kill_process_group(self.group, Signal::TERM);
+        let asked = std::time::Instant::now();
+        while self.child.try_wait()?.is_none() && asked.elapsed() < GRACE {
+            std::thread::sleep(LOOK);
+        }
+        // Those that it has started, too.
+        let _gone_already = kill_process_group(self.group, Signal::KILL);
+        self.child.wait().map(drop)
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        if !matches!(self.child.try_wait(), Ok(Some(_))) {
+            let _gone_already = self.end();
+        }
+        running().retain(|group| *group != self.group);
+    }
+}
