@@ -354,6 +354,38 @@ window = 2
     ),
 ];
 
+/// Options where they can have no effect: the source's, the stage, the sink. They are refused, or noted at the end.
+const IDLE: &[(&str, &str, &str, &str)] = &[
+    ("timezone", "time = null\ntimezone = 'Europe/Berlin'", "", ""),
+    ("time_format", "time = null\ntime_format = 's'", "", ""),
+    ("zones", "time = null\nzones = { CET = '+01:00' }", "", ""),
+    ("start", "start = '2024-01-01T00:00:00Z'", "", ""),
+    ("timezone", "time_format = 's'\ntimezone = 'Europe/Berlin'", "", ""),
+    ("sensor_name", "sensor_name = 'plant'", "", ""),
+    ("disorder", "disorder = '1m'", "", ""),
+    ("agree", "agree = 3", "", ""),
+    ("max_ahead", "max_ahead = '1m'", "", ""),
+    ("when_full", "when_full = 'drop'", "", ""),
+    ("rename", "rename = { absent = 'new' }", "", ""),
+    ("columns", "columns = ['absent*']", "", ""),
+    ("unit_suffixes", "unit_suffixes = { absent = 'V' }", "", ""),
+    ("into", "", "type = 'threshold'\nmin = 0\ninto = 'new'", ""),
+    ("nobody", "", "type = 'threshold'\nmin = 0\nsensors = { nobody = { min = 1 } }", ""),
+    ("nobody", "", "type = 'normalize'\nmin = 0\nmax = 1\nsensors = { nobody = { min = 0.5 } }", ""),
+    ("absent", "", "type = 'threshold'\nmin = 0\ncolumns = ['absent*']", ""),
+    ("range", "", "type = 'normalize'\nmethod = 'z_score'\nmean = 0\ndeviation = 1\nrange = [0, 9]", ""),
+    ("clip", "", "type = 'normalize'\nmethod = 'z_score'\nmean = 0\ndeviation = 1\nclip = true", ""),
+    ("constant", "", "type = 'normalize'\nmethod = 'z_score'\nmean = 0\ndeviation = 1\nmin = 1", ""),
+    ("save", "", "type = 'normalize'\nmin = 0\nmax = 1\nsave = 'learnt.json'", ""),
+    ("unknown", "", "type = 'normalize'\nmin = 0\nmax = 1\nunknown = 'null'", ""),
+    ("unknown", "", "type = 'normalize'\nrunning = true\nunknown = 'null'", ""),
+    ("samples", "", "type = 'moving_average'\nwindow = 2\nmin_samples = 5", ""),
+    ("clear_below", "", "", "type = 'alert'\ncolumn = 'a'\nabove = 1\nclear_below = 0"),
+    ("nobody", "", "", "type = 'alert'\ncolumn = 'a'\nabove = 1\nrules = { nobody = { above = 2 } }"),
+    ("nobody", "", "", "type = 'null'\nsensors = ['nobody*']"),
+    ("sensors", "", "", "type = 'dead_letter'\npath = 'aside'\nsensors = ['x']"),
+];
+
 /// What can be seen of a run: how it ended, what it printed, wrote and counted. What it says for people does not count.
 #[derive(Debug, PartialEq)]
 struct Seen {
@@ -571,5 +603,26 @@ fn what_is_tested_elsewhere_is_tested_there() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
         let source = fs::read_to_string(path).expect("a test");
         assert!(source.contains(&format!("{option} = ")), "{file} has no `{option}`");
+    }
+}
+
+#[test]
+fn an_option_that_can_have_no_effect_is_refused_or_noted() {
+    for (named, options, stage, sink) in IDLE {
+        let folder = folder();
+        write_inputs(folder.path(), "csv", INPUT);
+        let source = laid_over(&format!("path = 'in.csv'\n{COLUMNS}"), options);
+        let part = |table: &str, text: &str| {
+            if text.is_empty() { String::new() } else { format!("{table}\n{text}\n") }
+        };
+        let (stage, sink) = (part("[[stage]]", stage), part("[[sink]]", sink));
+        let out = "[[sink]]\ntype = 'csv'\npath = 'out.csv'\n";
+        let pipeline = format!("[source]\ntype = 'csv'\n{source}{stage}{sink}{out}");
+        fs::write(folder.path().join("p.toml"), &pipeline).expect("written");
+        let output = run(folder.path(), &["run", "p.toml"]);
+        let said = text(&output.stderr);
+        let is_said =
+            |line: &str| (line.starts_with("error:") || line.starts_with("note:")) && line.contains(named);
+        assert!(said.lines().any(is_said), "nothing is said of `{named}`:\n{pipeline}\n{said}");
     }
 }

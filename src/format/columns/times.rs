@@ -18,11 +18,27 @@ impl ColumnOptions {
             times = times.with_start(start).map_err(of("start"))?;
         }
         times.check().map_err(of("time_format"))?;
-        if self.time.is_none() && !(self.zones.is_empty() && self.start.is_none()) {
-            let option = if self.start.is_some() { "start" } else { "zones" };
+        self.check_use(&times)?;
+        Ok(times)
+    }
+
+    /// Nothing is said of times that there are none of, and no zone of times that are the same everywhere.
+    fn check_use(&self, times: &TimeParser) -> Result<()> {
+        let said = [
+            ("start", self.start.is_some()),
+            ("zones", !self.zones.is_empty()),
+            ("timezone", self.timezone.is_some()),
+            ("time_format", *times.format() != TimeFormat::Rfc3339),
+        ];
+        if let (Some((option, _)), None) = (said.iter().find(|(_, is_said)| *is_said), &self.time) {
             return Err(Error::config(format!("`{option}` has no meaning without a time column"))
                 .with_help("name the column in `time`"));
         }
-        Ok(times)
+        if self.timezone.is_some() && self.start.is_none() && matches!(times.format(), TimeFormat::Epoch(_)) {
+            let message =
+                format!("`timezone` has no effect: `{}` counts from one moment everywhere", times.format());
+            return Err(Error::config(message).with_help("leave `timezone` out"));
+        }
+        Ok(())
     }
 }

@@ -33,11 +33,19 @@ impl Thresholds {
     pub(super) fn check(&self) -> Result<()> {
         let is_wrong = |clear: Option<f64>, from: Option<f64>, sign: f64| match (clear, from) {
             (Some(clear), Some(from)) => clear * sign > from * sign,
-            (Some(_), None) => true,
             _ => false,
         };
         if self.above.or(self.below).is_none() {
             return Err(Error::config("neither `above` nor `below` is given"));
+        }
+        let pairs = [
+            ("clear_above", self.clear_above, "above", self.above),
+            ("clear_below", self.clear_below, "below", self.below),
+        ];
+        if let Some((clear, _, from, _)) =
+            pairs.iter().find(|(_, clear, _, from)| clear.is_some() && from.is_none())
+        {
+            return Err(Error::config(format!("`{clear}` has no meaning without `{from}`")));
         }
         let all = [self.above, self.below, self.clear_above, self.clear_below];
         if all.into_iter().flatten().any(f64::is_nan) {

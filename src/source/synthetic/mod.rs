@@ -155,6 +155,9 @@ impl Synthetic {
         if !(1..=MAX_FIELDS as u64).contains(&self.measurements) {
             return Err(Error::config(format!("`measurements` is from 1 to {MAX_FIELDS}")));
         }
+        if self.shape == Shape::Long && self.measurements != Self::default().measurements {
+            return Err(Error::config("`measurements` has no meaning without `shape = \"wide\"`"));
+        }
         if self.decimals > 9 {
             return Err(Error::config("`decimals` is 9 at most"));
         }

@@ -259,6 +259,11 @@ impl Normalize {
         if self.save.is_some() && origin != Origin::Fitted {
             return Err(Error::config("`save` has no meaning without `fit`"));
         }
+        let is_known = origin == Origin::Running || origin == Origin::Given && !self.base().is_empty();
+        if self.unknown != Unknown::default() && is_known {
+            return Err(Error::config("`unknown` has no effect: these constants are those of every series")
+                .with_help("leave `unknown` out; it belongs to `load`, and to constants of some `sensors`"));
+        }
         if origin == Origin::Running && self.method == Method::Robust {
             return Err(Error::config(
                 "`running` cannot be `robust`: it would have to remember the whole history",
