@@ -65,6 +65,7 @@ pub struct Schema {
     fields: Vec<Field>,
     time: Option<usize>,
     sensor: usize,
+    has_local_times: bool,
 }
 
 impl Schema {
@@ -83,7 +84,9 @@ impl Schema {
         let (time, sensor) =
             (of(FieldKind::Time).collect::<Vec<_>>(), of(FieldKind::Sensor).collect::<Vec<_>>());
         match (time.len(), sensor.as_slice()) {
-            (0 | 1, &[sensor]) => Ok(Self { time: time.first().copied(), sensor, fields }),
+            (0 | 1, &[sensor]) => {
+                Ok(Self { time: time.first().copied(), sensor, fields, has_local_times: false })
+            }
             _ => Err(Error::config("a schema has one sensor column and at most one time column")),
         }
     }
@@ -96,6 +99,17 @@ impl Schema {
     /// The index of the time column, if there is one.
     pub fn time(&self) -> Option<usize> {
         self.time
+    }
+
+    /// The same columns, whose times were read from what the clocks of a zone showed, where their texts do not say otherwise.
+    #[must_use]
+    pub fn with_local_times(self, has_local_times: bool) -> Self {
+        Self { has_local_times, ..self }
+    }
+
+    /// Whether times that have no text were read from what the clocks of a zone showed.
+    pub fn has_local_times(&self) -> bool {
+        self.has_local_times
     }
 
     /// The index of the sensor column.

@@ -121,9 +121,14 @@ fn passes(pipeline: &Pipeline, plan: &Plan, text: &mut Page) {
     let order = match pipeline.input.order {
         Order::Input => "the input's",
         Order::Time => "that of leaving the sorting: by time within each sensor",
+        Order::NewestFirst => "by time",
     };
     let _ = writeln!(text, "order of the output: {order}, with any number of threads");
-    let _ = writeln!(text, "memory: does not grow with the input, only with what the stages keep");
+    let memory = match pipeline.input.order {
+        Order::NewestFirst => "grows with the input: all its records are kept until it has ended",
+        _ => "does not grow with the input, only with what the stages keep",
+    };
+    let _ = writeln!(text, "memory: {memory}");
 }
 
 fn columns(schema: &Schema) -> String {

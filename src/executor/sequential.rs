@@ -16,6 +16,7 @@ use crate::runtime::chunks::{LineCount, account, check_stop, pieces, set_ahead_a
 use crate::runtime::drain::Drain;
 use crate::runtime::inlet::{Arrived, Inlet};
 use crate::runtime::limit::RejectLimit;
+use crate::runtime::odd_times::OddTimes;
 use crate::runtime::setup::Setup;
 use crate::runtime::{Observer, Report, RunOptions};
 use crate::sensor::{SensorIds, SharedSensors};
@@ -38,6 +39,9 @@ pub(super) struct Pass {
     chunk_size: usize,
     /// What is believed of the times of what was received once, in nanoseconds ahead of then.
     max_ahead: i64,
+    odd_times: OddTimes,
+    /// What stages have to say at the end.
+    remarks: Vec<String>,
 }
 
 struct Step {
@@ -71,6 +75,8 @@ impl Reading for Pass {
             stop: Arc::clone(&options.stop),
             chunk_size: options.open.chunk_size,
             max_ahead: pipeline.input.max_ahead()?,
+            odd_times: OddTimes::default(),
+            remarks: Vec::new(),
         })
     }
 
@@ -106,6 +112,8 @@ impl Reading for Pass {
         report.bytes += self.source.bytes()?;
         report.remarks.extend(self.source.remarks()?);
         report.missing = self.source.missing()?;
+        report.remark(self.odd_times.remarks(self.source_entry.ledger.output));
+        report.remark(self.remarks);
         report.passes += 1;
         report.sensors = self.admission.count().unwrap_or_else(|| self.sensors.read().len()) as u64;
         report.source = self.source_entry;
@@ -149,6 +157,7 @@ impl Pass {
         ledger.rejected += (decoded.rejections.len() + aside.len()) as u64;
         ledger.output += decoded.batch.len() as u64;
         self.limit.pass(records, &decoded.rejections)?;
+        self.odd_times.add(OddTimes::of(&decoded.batch));
         Ok((decoded.batch, decoded.rejections, aside))
     }
 
@@ -183,6 +192,7 @@ impl Pass {
             let step = &mut self.stages[at];
             let last = guarded(&step.label, || step.process.finish(&self.sensors.read(), &mut flow))?;
             step.account(&flow, last.as_ref().map_or(0, Batch::len));
+            self.remarks.extend(asked(&step.label, || step.process.remarks())?);
             self.limit.note(&flow.rejections)?;
             set_aside(flow.rejections, drain)?;
             let chunk_size = self.chunk_size;

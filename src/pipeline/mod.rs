@@ -5,6 +5,7 @@ pub mod agreement;
 mod builder;
 pub mod delivery;
 pub mod environment;
+pub(crate) mod leading;
 mod overrides;
 pub mod parameters;
 pub mod plan;
@@ -31,7 +32,7 @@ use crate::sink::SinkSpec;
 use crate::source::SourceSpec;
 use crate::stage::{Stage, matcher};
 use crate::streaming;
-use crate::time::parse_duration;
+use crate::time::{Period, parse_duration};
 
 pub use builder::Builder;
 pub use delivery::Delivery;
@@ -89,10 +90,18 @@ const MAX_AHEAD: &str = "5m";
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct InputOptions {
-    /// `input` keeps the order of the input; `time` sorts each series by time within `disorder`.
+    /// `input` keeps the order of the input; `time` sorts each series by time within `disorder`; `newest_first` sorts an input that ends, and whose newest
+    /// records come first: all of it is kept in memory.
     pub order: Order,
     /// How far back in time a record may come and still be sorted in, such as "5m". Needed with `order = "time"`.
     pub disorder: Option<String>,
+    /// Only records from this time on: RFC 3339, or a date, which begins at midnight in `timezone`.
+    pub from: Option<String>,
+    /// Only records before this time, written like `from`.
+    pub until: Option<String>,
+    /// How far ahead of its sensor's newest record a record's time may be, such as "1h". One further ahead waits for the sensor's next record: if that goes
+    /// on from before, the clock had jumped, and the record is set aside.
+    pub max_jump: Option<String>,
     /// How many records a run sets aside, for whatever reason, before it fails: a count (100), or a share of the records (0.02), which
     /// is looked at from the 1,000th record on and at the end. If not given, a run that ends fails above 10 records and 1 %, or above
     /// half; any number where anybody may send.
@@ -116,6 +125,9 @@ impl Default for InputOptions {
         Self {
             order: Order::Input,
             disorder: None,
+            from: None,
+            until: None,
+            max_jump: None,
             max_rejects: None,
             max_ahead: None,
             when_full: WhenFull::Wait,
@@ -163,6 +175,8 @@ pub enum Order {
     Input,
     /// Each series by time.
     Time,
+    /// The whole input by time, where its newest records come first.
+    NewestFirst,
 }
 
 /// How many rejects a run takes (clause 7).
@@ -181,9 +195,17 @@ impl Pipeline {
         Builder::default()
     }
 
-    /// How many stages run before those written: the sorting that `order = "time"` asks for does.
+    /// How many stages run before those written, because options of the source ask for them.
     pub fn stages_before(&self) -> usize {
-        usize::from(self.input.order == Order::Time)
+        leading::leading(self).map_or(0, |stages| stages.len())
+    }
+
+    /// The times that are asked for.
+    ///
+    /// # Errors
+    /// A configuration error where `from` or `until` is no time, or nothing lies between them.
+    pub fn period(&self) -> Result<Period> {
+        leading::period(self)
     }
 
     /// Runs it to the end of its input, with default settings.

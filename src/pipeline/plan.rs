@@ -3,18 +3,18 @@
 use std::sync::Arc;
 
 use super::agreement;
-use super::{MaxRejects, Order, Pipeline, SinkEntry};
+use super::leading::leading;
+use super::{MaxRejects, Pipeline, SinkEntry};
 use crate::batch::Schema;
 use crate::error::guard::{caught, guarded};
 use crate::error::{Error, Part, Result};
 use crate::sink::Takes;
-use crate::stage::{Reorder, Stage};
-use crate::time::parse_duration;
+use crate::stage::Stage;
 
 /// A pipeline bound to the columns of its source.
 #[derive(Clone)]
 pub struct Plan {
-    /// The stages in order, with `order = "time"` as the first.
+    /// The stages in order, those that options of the source ask for first.
     pub stages: Vec<Arc<dyn Stage>>,
     /// The columns that come into each stage, and, last, those that reach the sinks.
     pub schemas: Vec<Arc<Schema>>,
@@ -62,25 +62,13 @@ impl Plan {
     }
 }
 
-/// All stages that will run: those written, behind the sorting that `order = "time"` asks for.
+/// All stages that will run: those written, behind those that options of the source ask for.
 ///
 /// # Errors
-/// A configuration error where `disorder` is missing or no duration.
+/// A configuration error that names the option.
 pub fn stages(pipeline: &Pipeline) -> Result<Vec<Arc<dyn Stage>>> {
-    let mut stages = pipeline.stages.clone();
-    if pipeline.input.order == Order::Time {
-        let help = "say how far back a record may come, such as `disorder = \"5m\"` in [source]";
-        let disorder = pipeline
-            .input
-            .disorder
-            .as_deref()
-            .ok_or_else(|| Error::config("`order = \"time\"` needs `disorder`").with_help(help))?;
-        let bound = parse_duration(disorder)
-            .map_err(|why| Error::config(format!("`disorder`: {why}")).with_help(help))?;
-        stages.insert(0, Arc::new(Reorder::new(bound)));
-    } else if pipeline.input.disorder.is_some() {
-        return Err(Error::config("`disorder` has no meaning without `order = \"time\"`"));
-    }
+    let mut stages = leading(pipeline)?;
+    stages.extend(pipeline.stages.iter().cloned());
     agreement::apply(pipeline, &mut stages)?;
     Ok(stages)
 }

@@ -23,6 +23,7 @@ use super::drain::{Drain, PartJob};
 use super::inlet::Inlet;
 use super::lane::{Lane, Moment, Stopped};
 use super::limit::RejectLimit;
+use super::odd_times::OddTimes;
 use super::outlet::Outlets;
 use super::report::Report;
 use super::room::Place;
@@ -106,6 +107,8 @@ pub(crate) struct Crew {
     tally: Tally,
     /// Time waited to hand chunks over in their order.
     handing_over: Duration,
+    /// What stages have to say at the end.
+    remarks: Vec<String>,
 }
 
 /// What is known of the chunks so far when the records of one go to the stages.
@@ -142,6 +145,7 @@ struct Finished<R> {
     rejections: Vec<Rejection>,
     /// Those that were set aside for what is known besides the record: whose time is not believed, whose sensor is one too many.
     aside: Vec<Rejection>,
+    odd_times: OddTimes,
     lines: LineCount,
     /// What the stages set aside, and what goes to the drain; or what went wrong after decoding.
     rest: Result<Passed<R>>,
@@ -206,6 +210,7 @@ impl Crew {
             next: 0,
             tally: Tally::new(pipeline.source.name(), stages),
             handing_over: Duration::ZERO,
+            remarks: Vec::new(),
         })
     }
 
@@ -262,6 +267,8 @@ impl Crew {
         report.passes += 1;
         report.is_partial = self.tally.is_partial;
         report.records_before = self.tally.before;
+        report.remark(self.tally.odd_times.remarks(self.tally.source.ledger.output));
+        report.remark(self.remarks);
         report.source = self.tally.source;
         let told = self
             .lanes
@@ -364,12 +371,13 @@ impl Crew {
             aside.extend(about.latest.into_iter().flat_map(|latest| set_ahead_aside(&mut batch, latest)));
             aside.extend(before.admission.admit(&mut batch, &self.sensors));
         }
+        let odd_times = OddTimes::of(&batch);
         let rest = match self.stages::<D>(0, batch, ordinal, worker) {
             Ok(rest) => Ok(rest),
             Err(Stopped::Failed(error)) => Err(error),
             Err(Stopped::Cancelled) => return Err(Stopped::Cancelled),
         };
-        Ok(Finished { about, chunk, records, rejections, aside, lines, rest })
+        Ok(Finished { about, chunk, records, rejections, aside, odd_times, lines, rest })
     }
 
     /// Takes a batch through the stages from `from` on.
@@ -540,6 +548,7 @@ impl Crew {
             let entry = &mut self.tally.stages[at];
             account(entry, &flow, last.as_ref().map_or(0, Batch::len));
             entry.ledger.held = lane.held(&processes[at])?;
+            self.remarks.extend(lane.remarks()?);
             self.limit.note(&flow.rejections)?;
             set_aside(flow.rejections, drain)?;
             // What was held goes on with one worker, which has the stages still to come.
@@ -628,8 +637,9 @@ impl<D: Drain> Ordered<'_, D> {
     }
 
     fn accept(&mut self, finished: Finished<D::Ready>, sensors: &SharedSensors) -> Result<Vec<PartJob>> {
-        let Finished { about, chunk, records, mut rejections, mut aside, lines, rest } = finished;
+        let Finished { about, chunk, records, mut rejections, mut aside, odd_times, lines, rest } = finished;
         chunk.iter().try_for_each(|chunk| caught("source", || chunk.check_unchanged()))?;
+        self.tally.odd_times.add(odd_times);
         let ledger = &mut self.tally.source.ledger;
         let base = lines.pass(&mut self.tally.line);
         for rejection in &mut rejections {

@@ -164,6 +164,15 @@ impl Lane {
         })
     }
 
+    /// What the stage has to say, when no worker is there.
+    pub(crate) fn remarks(&mut self) -> Result<Vec<String>> {
+        let Self { label, way } = self;
+        match way {
+            Way::Rows { .. } | Way::Shards { .. } => Ok(Vec::new()),
+            Way::Whole(turn) => asked(label, || turn.get_mut().remarks()),
+        }
+    }
+
     /// What the stage keeps between batch `at.ordinal` − 1 and the one after `at.ordinal`, which is none but this look.
     pub(crate) fn save(&self, at: Moment<'_>) -> Result<Vec<u8>, Stopped> {
         let mut waiting = Duration::ZERO;

@@ -11,6 +11,7 @@ pub(crate) mod effects;
 pub(crate) mod inlet;
 pub(crate) mod lane;
 pub(crate) mod limit;
+pub(crate) mod odd_times;
 pub(crate) mod outlet;
 mod report;
 pub(crate) mod room;

@@ -112,6 +112,15 @@ impl Rejects {
 }
 
 impl Report {
+    /// Adds remarks that it does not have yet: an input may be read more than once.
+    pub(crate) fn remark(&mut self, remarks: impl IntoIterator<Item = String>) {
+        for remark in remarks {
+            if !self.remarks.contains(&remark) {
+                self.remarks.push(remark);
+            }
+        }
+    }
+
     /// Moves what was entered in a first pass aside; its bytes stay.
     pub(crate) fn end_first_pass(&mut self, fit: Entry, elapsed: Duration) {
         let (source, stages) = (std::mem::take(&mut self.source), std::mem::take(&mut self.stages));

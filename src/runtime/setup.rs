@@ -29,6 +29,7 @@ impl Setup {
             Arc::make_mut(&mut open.outputs).add_state(&state.folder);
         }
         open.stop = Arc::clone(&options.stop);
+        open.period = pipeline.period()?;
         // Of what was sent by anybody, a record whose time is not believed is set aside in full.
         open.origins |= Plan::needs_origins(stages) || pipeline.source.traits().is_open;
         let source = Inlet::open(&*pipeline.source, &open)?;

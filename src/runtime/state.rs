@@ -21,8 +21,9 @@ use crate::checkpoint::{Change, Ending, Found, Manifest, Orphan, PartSpec, State
 use crate::error::guard::caught;
 use crate::error::{Error, Result};
 use crate::files::{Disk, FileSystem};
+use crate::pipeline::leading::leading;
 use crate::pipeline::secrets::{Key, new_key};
-use crate::pipeline::{Order, Parameters, Pipeline, Plan};
+use crate::pipeline::{Parameters, Pipeline, Plan};
 use crate::sensor::{SensorIds, SensorNames, SharedSensors};
 use crate::sink::{Job, Outset, Repeat};
 use crate::source::{OpenOptions, Resumption};
@@ -489,10 +490,13 @@ fn parts(pipeline: &Pipeline, key: &Key) -> Vec<PartSpec> {
     };
     let Parameters { source, stages, sinks } = pipeline.parameters_with(Some(key));
     let mut parts = vec![part("source".into(), pipeline.source.name(), &source)];
-    if pipeline.stages_before() > 0 {
-        let order = serde_json::json!({ "order": Order::Time, "disorder": source["disorder"] });
-        parts.push(part("stage before (order)".into(), "order", &order));
-    }
+    parts.extend(leading(pipeline).unwrap_or_default().iter().map(|stage| {
+        // Their options are the source's, and named alike.
+        let parameters = stage.parameters();
+        let options = parameters.as_object().into_iter().flat_map(|options| options.keys());
+        let options = options.map(|name| (name.clone(), source[name].clone())).collect();
+        part(format!("stage before ({})", stage.name()), stage.name(), &serde_json::Value::Object(options))
+    }));
     parts.extend(
         pipeline.stages.iter().zip(&stages).enumerate().map(|(at, (stage, options))| {
             part(format!("stage {at} ({})", stage.name()), stage.name(), options)

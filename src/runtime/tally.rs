@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::odd_times::OddTimes;
 use crate::metrics::{Entry, Latencies, Ledger};
 use crate::stage::Stage;
 
@@ -13,6 +14,7 @@ pub(crate) struct Counted {
     source: Ledger,
     stages: Vec<Ledger>,
     line: u64,
+    odd_times: OddTimes,
 }
 
 /// The ledgers of the source and the stages, and the line that comes next.
@@ -22,6 +24,8 @@ pub(crate) struct Tally {
     pub(crate) stages: Vec<Entry>,
     /// The line after the last chunk.
     pub(crate) line: u64,
+    /// Records whose time is seldom meant.
+    pub(crate) odd_times: OddTimes,
     /// From arrival to the end of each stage, of live input.
     pub(crate) latencies: Vec<Latencies>,
     /// Records that earlier runs have counted.
@@ -37,6 +41,7 @@ impl Tally {
             source: Entry::new(source),
             stages: stages.iter().map(|stage| Entry::new(stage.name())).collect(),
             line: 1,
+            odd_times: OddTimes::default(),
             latencies: vec![Latencies::default(); stages.len()],
             before: 0,
             is_partial: false,
@@ -49,6 +54,7 @@ impl Tally {
             source: self.source.ledger,
             stages: self.stages.iter().map(|entry| entry.ledger).collect(),
             line: self.line,
+            odd_times: self.odd_times,
         }
     }
 
@@ -59,6 +65,7 @@ impl Tally {
         if is_whole {
             self.before = counted.source.input;
             self.source.ledger = counted.source;
+            self.odd_times = counted.odd_times;
             self.stages.iter_mut().zip(counted.stages).for_each(|(entry, ledger)| entry.ledger = ledger);
         }
     }

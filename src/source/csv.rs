@@ -12,6 +12,7 @@ use crate::error::Result;
 use crate::format::columns::{ColumnOptions, Names};
 use crate::format::csv::{Csv as CsvFormat, Dialect};
 use crate::registry::{Component, Configure, Options, merged, parameters_of};
+use crate::time::TimeParser;
 
 /// Files of delimited text.
 #[derive(Clone, Debug)]
@@ -95,6 +96,10 @@ impl SourceSpec for Csv {
         self.files.paths(&EXTENSIONS, outputs)
     }
 
+    fn times(&self) -> Result<Option<TimeParser>> {
+        self.columns.times().map(Some)
+    }
+
     fn open(&self, options: &OpenOptions) -> Result<Box<dyn Source>> {
         let format = CsvFormat::new(&self.dialect, &self.columns)?.with_origins(options.origins);
         Ok(Box::new(self.files.open(Arc::new(format), &EXTENSIONS, options)?))
@@ -149,6 +154,10 @@ impl SourceSpec for Tsv {
 
     fn files(&self, outputs: &Outputs) -> Vec<PathBuf> {
         SourceSpec::files(&self.0, outputs)
+    }
+
+    fn times(&self) -> Result<Option<TimeParser>> {
+        self.0.times()
     }
 
     fn open(&self, options: &OpenOptions) -> Result<Box<dyn Source>> {

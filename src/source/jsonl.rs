@@ -12,6 +12,7 @@ use crate::error::Result;
 use crate::format::columns::ColumnOptions;
 use crate::format::jsonl::{JsonLines as JsonFormat, JsonOptions};
 use crate::registry::{Component, Configure, Options, merged, parameters_of};
+use crate::time::TimeParser;
 
 /// Files of JSON Lines.
 #[derive(Clone, Debug)]
@@ -71,6 +72,10 @@ impl SourceSpec for JsonLines {
 
     fn files(&self, outputs: &Outputs) -> Vec<PathBuf> {
         self.files.paths(&EXTENSIONS, outputs)
+    }
+
+    fn times(&self) -> Result<Option<TimeParser>> {
+        self.columns.times().map(Some)
     }
 
     fn open(&self, options: &OpenOptions) -> Result<Box<dyn Source>> {

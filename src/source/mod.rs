@@ -25,7 +25,7 @@ use crate::chunk::{Chunk, Decoded};
 use crate::error::{Error, Result};
 use crate::offset::Offset;
 use crate::sensor::SensorLookup;
-use crate::time::{Clock, Timestamp};
+use crate::time::{Clock, Period, TimeParser, Timestamp};
 
 pub use csv::{Csv, Tsv};
 pub use file::{Address, FileOptions, FileSource, InputFile, OneOrMany, Recorder, beginning, is_recording};
@@ -67,6 +67,8 @@ pub struct OpenOptions {
     /// Plain files are read as live input is, in pieces of random sizes, of which this is the seed: what comes out must not depend on
     /// that.
     pub shred: Option<u64>,
+    /// The times that are asked for: what is outside counts as filtered. A source need not look at it.
+    pub period: Period,
     /// Keeps what comes in as it came, to be played again.
     pub record: Option<Recorder>,
     /// How many times as fast as it was received a recording is played; as fast as possible where `None`.
@@ -97,6 +99,7 @@ impl Default for OpenOptions {
             chunk_size: 1 << 20,
             origins: false,
             shred: None,
+            period: Period::default(),
             record: None,
             speed: None,
             stop: Arc::default(),
@@ -135,6 +138,14 @@ pub trait SourceSpec: Send + Sync {
     /// without files.
     fn files(&self, _outputs: &Outputs) -> Vec<PathBuf> {
         Vec::new()
+    }
+
+    /// Who reads the times of its records; `None` for sources that make them.
+    ///
+    /// # Errors
+    /// A configuration error: options that say how times are written, and make no sense.
+    fn times(&self) -> Result<Option<TimeParser>> {
+        Ok(None)
     }
 
     /// Whether it can go on where a checkpoint found it ([`Source::save`]). One that can be read again and cannot do that takes no

@@ -18,10 +18,11 @@ use crate::atomic::Outputs;
 use crate::batch::{FieldKind, Schema};
 use crate::chunk::Decoded;
 use crate::error::{Error, Result};
-use crate::format::columns::{ColumnOptions, Columns, Composite, Roles};
+use crate::format::columns::{ColumnOptions, Columns, Composite, Role, Roles};
 use crate::offset::Offset;
 use crate::registry::{Component, Configure, Options, merged, parameters_of};
 use crate::sensor::SensorLookup;
+use crate::time::TimeParser;
 
 /// Parquet files. `null_values` and `decimal` are for columns of text; `time_format` is for times that are stored as integers or
 /// text, `timezone` for those stored without a zone.
@@ -71,6 +72,10 @@ impl SourceSpec for Parquet {
 
     fn files(&self, outputs: &Outputs) -> Vec<PathBuf> {
         self.files.paths(&EXTENSIONS, outputs)
+    }
+
+    fn times(&self) -> Result<Option<TimeParser>> {
+        self.columns.times().map(Some)
     }
 
     fn open(&self, options: &OpenOptions) -> Result<Box<dyn Source>> {
@@ -131,7 +136,13 @@ fn schema(file: &InputFile, columns: &Columns) -> Result<Schema> {
         return Err(Error::config(format!("column `{name}` of `{}` is nested: {kind}", file.name))
             .with_help("flatten it first"));
     }
-    columns.schema_of(&file.name, &names(&builder, columns), |at| fields[at].data_type().is_numeric())
+    let names = names(&builder, columns);
+    let schema = columns.schema_of(&file.name, &names, |at| fields[at].data_type().is_numeric())?;
+    let roles = columns.roles(&file.name, &names, &schema)?;
+    let time = roles.fields.iter().position(|role| matches!(role, Role::Time(_)));
+    let clock = time.and_then(|at| clock(fields[at].data_type()));
+    let is_local = clock.map_or(schema.has_local_times(), |clock| clock.is_local);
+    Ok(schema.with_local_times(is_local))
 }
 
 /// The names of a file's columns.

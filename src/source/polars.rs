@@ -15,6 +15,7 @@ use crate::format::columns::{ColumnOptions, Columns, Composite, Names, Role, Rol
 use crate::offset::Offset;
 use crate::registry::{merged, parameters_of};
 use crate::sensor::SensorLookup;
+use crate::time::TimeParser;
 
 /// What messages and positions call it, and the sensor of a frame without one.
 const NAME: &str = "frame";
@@ -97,6 +98,10 @@ impl SourceSpec for Frame {
         Traits { is_bounded: true, is_replayable: true, is_open: false, is_kept: true }
     }
 
+    fn times(&self) -> Result<Option<TimeParser>> {
+        self.columns.times().map(Some)
+    }
+
     fn open(&self, options: &OpenOptions) -> Result<Box<dyn Source>> {
         let columns = Columns::new(&self.columns)?;
         let frame = self.rows.collect()?;
@@ -139,6 +144,7 @@ fn schema(frame: &DataFrame, columns: &Columns) -> Result<Schema> {
     let is_number = |at: usize| is_number(frame.columns()[at].dtype());
     let schema = columns.schema_of(NAME, &names, is_number)?;
     let roles = columns.roles(NAME, &names, &schema)?;
+    let time = roles.fields.iter().position(|role| matches!(role, Role::Time(_)));
     for (column, role) in frame.columns().iter().zip(roles.fields) {
         // A part of something is text.
         let kind = match role {
@@ -152,7 +158,9 @@ fn schema(frame: &DataFrame, columns: &Columns) -> Result<Schema> {
                 .with_help("cast it in polars first, or leave it out with `select`"));
         }
     }
-    Ok(schema)
+    let clock = time.and_then(|at| clock(frame.columns()[at].dtype()));
+    let is_local = clock.map_or(schema.has_local_times(), |clock| clock.is_local);
+    Ok(schema.with_local_times(is_local))
 }
 
 fn names(frame: &DataFrame) -> Vec<String> {

@@ -130,10 +130,20 @@ impl<'a> Typed<'a> {
     /// Fills column `at` with times stored as text, in the format that the options name.
     pub(super) fn time_texts<'t>(&mut self, at: usize, texts: impl Iterator<Item = Option<&'t str>>) {
         let options = self.options;
+        // Whether a time says how far it is from UTC is asked later, where clocks show some times twice.
+        let (mut spans, is_kept) = (Vec::new(), options.times.folds().is_some());
+        let text = &mut self.text;
         let texts = texts.map(|text| text.map(|text| Columns::trim(text.as_bytes())));
-        self.times(at, texts.map(|text| text.filter(|text| !options.is_null(text))), |text| {
+        let texts: Vec<_> = texts.map(|text| text.filter(|text| !options.is_null(text))).collect();
+        if is_kept {
+            spans.extend(texts.iter().map(|field| field.map_or(Span::NULL, |field| text.push(field))));
+        }
+        self.times(at, texts.into_iter(), |text| {
             options.times.parse(text).map_err(|why| format!("{} is not a time: {why}", shown(text)))
         });
+        if let Column::Time(times) = &mut self.columns[at] {
+            times.text = spans;
+        }
     }
 
     fn times<T>(

@@ -8,21 +8,26 @@ mod aggregate;
 #[cfg(test)]
 mod coverage;
 mod fate;
+mod max_jump;
 mod moving;
 mod moving_average;
 mod moving_max;
 mod moving_median;
 mod moving_min;
 mod moving_std;
+mod newest_first;
 mod normalize;
+mod period;
 mod reorder;
 #[cfg(test)]
 mod restarts;
+mod second_showing;
 mod series;
 mod state;
 #[cfg(test)]
 pub(crate) mod testing;
 mod threshold;
+mod time_of_day;
 
 use std::any::Any;
 use std::path::PathBuf;
@@ -39,16 +44,21 @@ pub use crate::registry::parameters_of;
 pub use crate::sensor::{OfSensors, PerSensor, Rules, matcher};
 pub use aggregate::{Aggregate, Statistic};
 pub use fate::Flow;
+pub use max_jump::MaxJump;
 pub use moving::{Look, Moving, Unusual, Window, WindowStatistic};
 pub use moving_average::{Average, MovingAverage};
 pub use moving_max::{Max, MovingMax};
 pub use moving_median::{Middle, MovingMedian};
 pub use moving_min::{Min, MovingMin};
 pub use moving_std::{MovingStd, Std};
+pub use newest_first::NewestFirst;
 pub use normalize::{Exception, Method, Normalize, Unknown};
+pub use period::InPeriod;
 pub use reorder::Reorder;
+pub use second_showing::SecondShowing;
 pub use series::{Groups, Made, Output, Run, SeriesStage, Shards, Share};
 pub use threshold::{Action, Bounds, Nulls, Threshold};
+pub use time_of_day::TimeOfDay;
 
 /// What a stage must have seen to handle a record (clause 17).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -170,6 +180,11 @@ pub trait Process: Any + Send {
     /// How many records are held inside.
     fn held(&self) -> u64 {
         0
+    }
+
+    /// What is worth knowing at the end of a run. Not asked of stages that are split or run by several workers.
+    fn remarks(&self) -> Vec<String> {
+        Vec::new()
     }
 
     /// Everything that it keeps, as bytes. Sensors are written by id.

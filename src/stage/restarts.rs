@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use super::testing::{Table, said};
 use super::*;
 use crate::sensor::SensorId;
+use crate::time::{Period, TimeFormat, TimeParser, Timestamp};
 
 /// All stages that can be started without a first pass, each in the ways that keep something different.
 pub(super) fn stages() -> Vec<Box<dyn Stage>> {
@@ -15,6 +16,10 @@ pub(super) fn stages() -> Vec<Box<dyn Stage>> {
         quantiles,
         ..Aggregate::every("7ns")
     };
+    let zurich = TimeParser::new(TimeFormat::Rfc3339, Some("Europe/Zurich")).expect("a zone");
+    let of_day = TimeParser::new(TimeFormat::parse("%H:%M").expect("a pattern"), None).expect("UTC");
+    let (clock, start) =
+        of_day.with_start("1970-01-01").expect("a start").day_clock().expect("a time of day");
     let all = || vec![Statistic::Count, Statistic::Sum, Statistic::Min, Statistic::Max, Statistic::Std];
     vec![
         Box::new(Threshold::between(-50.0, 50.0)),
@@ -33,6 +38,15 @@ pub(super) fn stages() -> Vec<Box<dyn Stage>> {
         Box::new(every(vec![Statistic::Max], Vec::new())),
         Box::new(Reorder::new(5)),
         Box::new(Reorder::new(0)),
+        Box::new(NewestFirst::new()),
+        Box::new(MaxJump::new(6)),
+        Box::new(InPeriod::new(Period {
+            from: Some(Timestamp::from_nanos(9)),
+            until: Some(Timestamp::from_nanos(40)),
+        })),
+        Box::new(SecondShowing::new(zurich.clone(), 2)),
+        Box::new(SecondShowing::new(zurich, 0).newest_first()),
+        Box::new(TimeOfDay::new(clock, start, 3)),
     ]
 }
 

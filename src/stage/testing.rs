@@ -13,6 +13,7 @@ pub(crate) struct Table {
     names: Vec<String>,
     rows: Vec<(String, i64, Vec<Option<f64>>)>,
     has_text: bool,
+    is_local: bool,
 }
 
 /// What a stage made of a table.
@@ -28,7 +29,14 @@ impl Table {
             names: measurements.iter().map(|&name| name.to_owned()).collect(),
             rows: Vec::new(),
             has_text: false,
+            is_local: false,
         }
+    }
+
+    /// The same with times that clocks showed.
+    pub(crate) fn local(mut self) -> Self {
+        self.is_local = true;
+        self
     }
 
     /// The same with times as they came in, and a column of text; raw records too.
@@ -47,7 +55,7 @@ impl Table {
         let mut fields = vec![Field::new("time", FieldKind::Time), Field::new("sensor", FieldKind::Sensor)];
         fields.extend(self.names.iter().map(|name| Field::measurement(name.as_str())));
         fields.extend(self.has_text.then(|| Field::new("note", FieldKind::Text)));
-        Arc::new(Schema::new(fields).expect("distinct names"))
+        Arc::new(Schema::new(fields).expect("distinct names").with_local_times(self.is_local))
     }
 
     /// The table in batches of `size` records, with origins.

@@ -111,6 +111,12 @@ impl TimeParser {
         Ok(TimeParser { format, zone, zones: Zones::default(), start: None })
     }
 
+    /// A parser of RFC 3339, where times without an offset are those of UTC.
+    #[must_use]
+    pub fn utc() -> TimeParser {
+        TimeParser { format: TimeFormat::Rfc3339, zone: None, zones: Zones::default(), start: None }
+    }
+
     /// The same, which knows what abbreviations of zones stand for: offsets such as `+01:00`.
     ///
     /// # Errors
@@ -171,6 +177,12 @@ impl TimeParser {
     #[must_use]
     pub fn format(&self) -> &TimeFormat {
         &self.format
+    }
+
+    /// The name of the parser's zone, where it has one.
+    #[must_use]
+    pub fn timezone(&self) -> Option<&str> {
+        self.zone.as_ref()?.iana_name()
     }
 
     /// Whether its texts are times of day without a date. What [`TimeParser::parse`] gives then is the first such time from the start on;

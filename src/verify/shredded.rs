@@ -12,7 +12,7 @@ use crate::offset::Offset;
 use crate::random::Random;
 use crate::sensor::SensorLookup;
 use crate::source::{Input, OpenOptions, Progress, Source, SourceSpec, Traits};
-use crate::time::Timestamp;
+use crate::time::{TimeParser, Timestamp};
 
 /// The same records as another source, in other pieces.
 pub(super) struct Shredded {
@@ -41,6 +41,10 @@ impl SourceSpec for Shredded {
 
     fn files(&self, outputs: &Outputs) -> Vec<PathBuf> {
         self.inner.files(outputs)
+    }
+
+    fn times(&self) -> Result<Option<TimeParser>> {
+        self.inner.times()
     }
 
     fn open(&self, options: &OpenOptions) -> Result<Box<dyn Source>> {

@@ -57,7 +57,8 @@ impl Columns {
             let place = fields.iter().position(|field| field.kind == FieldKind::Time).map_or(0, |at| at + 1);
             fields.insert(place, Field::new(SENSOR, FieldKind::Sensor));
         }
-        Schema::new(fields).map_err(|error| error.with_context(file))
+        let schema = Schema::new(fields).map_err(|error| error.with_context(file))?;
+        Ok(schema.with_local_times(self.times.may_be_local()))
     }
 
     /// Whether the columns of an input are those of all its files.
@@ -69,7 +70,8 @@ impl Columns {
     pub fn joined(first: &Schema, second: &Schema) -> Result<Schema> {
         let is_new = |field: &&Field| first.index_of(&field.name).is_none();
         let more = second.fields().iter().filter(is_new).cloned();
-        Schema::new(first.fields().iter().cloned().chain(more).collect())
+        let schema = Schema::new(first.fields().iter().cloned().chain(more).collect())?;
+        Ok(schema.with_local_times(first.has_local_times()))
     }
 
     /// `schema` with the columns besides that the options name: files that have them may come later.
@@ -90,7 +92,7 @@ impl Columns {
                 fields.push(field);
             }
         }
-        Schema::new(fields)
+        Ok(Schema::new(fields)?.with_local_times(schema.has_local_times()))
     }
 
     /// Whether there is something in field `at`, called `name`, of the records, and nothing but numbers.

@@ -1,0 +1,151 @@
+//! `order = "newest_first"`: sorts input whose newest records come first (clause 9). Whatever comes last may have to leave first, so all
+//! of it waits.
+
+use std::cmp::Reverse;
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::{Flow, Process, Reach, Stage, state};
+use crate::batch::{Batch, SavedBatch, Schema};
+use crate::error::{Error, Result};
+use crate::sensor::Sensors;
+
+/// Sorts the whole input by time; of records of one time, the last one of the input leaves first.
+#[derive(Clone, Debug)]
+pub struct NewestFirst {
+    /// Bytes of text that may wait.
+    room: usize,
+}
+
+/// Text is addressed with 32 bits: what waits must leave room for one more chunk.
+const ROOM: usize = 2 << 30;
+
+impl NewestFirst {
+    /// The stage.
+    pub fn new() -> Self {
+        Self { room: ROOM }
+    }
+}
+
+impl Default for NewestFirst {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Stage for NewestFirst {
+    fn name(&self) -> &str {
+        "order"
+    }
+
+    fn parameters(&self) -> serde_json::Value {
+        json!({ "order": "newest_first" })
+    }
+
+    fn reach(&self) -> Reach {
+        Reach::Series
+    }
+
+    fn output(&self, input: &Schema) -> Result<Schema> {
+        match input.time() {
+            Some(_) => Ok(input.clone()),
+            None => Err(Error::config("`order = \"newest_first\"` needs a time column")
+                .with_help("name it in [source] `time`")),
+        }
+    }
+
+    fn start(&self, input: &Arc<Schema>) -> Result<Box<dyn Process>> {
+        self.output(input)?;
+        Ok(Box::new(Turning { room: self.room, store: Batch::empty(Arc::clone(input)) }))
+    }
+
+    fn needs_origins(&self) -> bool {
+        true
+    }
+
+    fn memory(&self) -> String {
+        "all records, until the input has ended".into()
+    }
+}
+
+/// The stage in use.
+struct Turning {
+    room: usize,
+    store: Batch,
+}
+
+impl Process for Turning {
+    fn process(&mut self, batch: Batch, _sensors: &Sensors, _flow: &mut Flow) -> Result<Batch> {
+        let held = self.store.len() + batch.len();
+        if self.store.text.len() >= self.room || u32::try_from(held).is_err() {
+            let message = format!(
+                "the text of {} records that wait to be sorted has {} MiB",
+                self.store.len(),
+                self.room >> 20
+            );
+            return Err(Error::data(message).with_help(
+                "read fewer files at a time, or a shorter stretch of time with `from` and `until`",
+            ));
+        }
+        self.store.append(&batch);
+        let mut none = Batch::empty(Arc::clone(batch.schema()));
+        none.sequence = batch.sequence;
+        Ok(none)
+    }
+
+    fn finish(&mut self, _sensors: &Sensors, _flow: &mut Flow) -> Result<Option<Batch>> {
+        let times = self.store.times().unwrap_or_default();
+        let mut rows: Vec<u32> = (0..times.len()).map(|row| row as u32).collect();
+        rows.sort_unstable_by_key(|&row| (times[row as usize], Reverse(row)));
+        let sorted = self.store.take(&rows);
+        self.store = Batch::empty(Arc::clone(self.store.schema()));
+        Ok(Some(sorted))
+    }
+
+    fn held(&self) -> u64 {
+        self.store.len() as u64
+    }
+
+    fn save(&self) -> Result<Vec<u8>> {
+        state::to_bytes(&SavedBatch::from(&self.store))
+    }
+
+    fn restore(&mut self, state: &[u8], sensors: &Sensors) -> Result<()> {
+        let saved: SavedBatch = state::from_bytes(state)?;
+        self.store = saved.into_batch(Arc::clone(self.store.schema()), sensors)?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::stage::testing::{Table, run};
+
+    proptest! {
+        #[test]
+        fn clause_9_what_came_last_leaves_first(times in proptest::collection::vec((0..3u8, 0..20i64), 0..60), size in 1..20usize) {
+            let rows = times.iter().enumerate();
+            let table = rows.fold(Table::new(&["v"]).with_text(), |table, (at, (sensor, time))| {
+                table.row(&format!("s{sensor}"), *time, &[Some(at as f64)])
+            });
+            let mut expected: Vec<usize> = (0..times.len()).rev().collect();
+            expected.sort_by_key(|&at| times[at].1);
+            let expected: Vec<_> = expected.into_iter().map(|at| Some(at as f64)).collect();
+            prop_assert_eq!(run(&NewestFirst::new(), &table, size).measurement("v"), expected);
+        }
+    }
+
+    #[test]
+    fn more_than_there_is_room_for_is_an_error() {
+        let table = Table::new(&[]).row("a", 0, &[]);
+        let mut sensors = Sensors::default();
+        let batch = table.batches(1, &mut sensors).remove(0);
+        let mut stage = NewestFirst { room: 0 }.start(&table.schema()).expect("started");
+        let error = stage.process(batch, &sensors, &mut Flow::default()).expect_err("no room");
+        assert!(error.to_string().contains("`from` and `until`"), "{error}");
+    }
+}

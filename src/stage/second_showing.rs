@@ -1,0 +1,282 @@
+//! The hour that the clocks of a zone show twice: which of the two a record is of (clause 4).
+//!
+//! A time without an offset is read as the first showing. That is right for a series until its times would run back: then it is
+//! the second one. Only the order of its records tells.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::{Flow, PerSensor, Process, Reach, Stage, state};
+use crate::batch::{Batch, Column, Schema, TimeColumn};
+use crate::error::{Error, Result};
+use crate::sensor::Sensors;
+use crate::time::{Folds, TimeParser, Timestamp};
+
+/// Tells the second showing of a doubled hour from the first.
+#[derive(Clone, Debug)]
+pub struct SecondShowing {
+    times: TimeParser,
+    /// How far back a record may come, in nanoseconds.
+    disorder: i64,
+    /// The newest record comes first.
+    runs_back: bool,
+}
+
+impl SecondShowing {
+    /// For times that `times` reads on the clocks of its zone, out of order by `disorder` nanoseconds at most.
+    pub fn new(times: TimeParser, disorder: i64) -> Self {
+        Self { times, disorder, runs_back: false }
+    }
+
+    /// The same for series of which the newest record comes first.
+    pub fn newest_first(self) -> Self {
+        Self { runs_back: true, ..self }
+    }
+}
+
+impl Stage for SecondShowing {
+    fn name(&self) -> &str {
+        "timezone"
+    }
+
+    fn parameters(&self) -> serde_json::Value {
+        json!({ "timezone": self.times.timezone() })
+    }
+
+    fn reach(&self) -> Reach {
+        Reach::Series
+    }
+
+    fn output(&self, input: &Schema) -> Result<Schema> {
+        Ok(input.clone())
+    }
+
+    fn start(&self, input: &Arc<Schema>) -> Result<Box<dyn Process>> {
+        let folds = self.times.folds().ok_or_else(|| Error::internal("a zone without doubled hours"))?;
+        Ok(Box::new(Telling {
+            stage: self.clone(),
+            folds,
+            time: input.time(),
+            is_local: input.has_local_times(),
+            series: PerSensor::default(),
+            taken: 0,
+        }))
+    }
+
+    fn memory(&self) -> String {
+        "the last time of each sensor".into()
+    }
+}
+
+/// The stage in use.
+struct Telling {
+    stage: SecondShowing,
+    folds: Folds,
+    time: Option<usize>,
+    /// Whether times that have no text are those of clocks.
+    is_local: bool,
+    series: PerSensor<Last>,
+    /// How many records were taken for the second showing.
+    taken: u64,
+}
+
+/// The last record of a series.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct Last {
+    time: Timestamp,
+    /// Whether the series has had two records of one time one after the other: then one more tells nothing.
+    repeats: bool,
+}
+
+/// The stage at rest.
+#[derive(Serialize, Deserialize)]
+struct Saved {
+    taken: u64,
+    /// By sensor.
+    series: Vec<Option<Last>>,
+}
+
+impl Last {
+    /// Before the first record.
+    fn new(runs_back: bool) -> Self {
+        Self { time: if runs_back { Timestamp::MAX } else { Timestamp::MIN }, repeats: false }
+    }
+
+    /// Which of two times the next record is of.
+    fn choose(&self, first: Timestamp, second: Timestamp, stage: &SecondShowing) -> Timestamp {
+        // The showing that comes first in this order is believed unless the series would run against it, or stand still where it
+        // never did: the readings of every hour.
+        let (believed, other) = if stage.runs_back { (second, first) } else { (first, second) };
+        let runs_against = match stage.runs_back {
+            true => believed > self.time.saturating_add(stage.disorder),
+            false => believed < self.time.saturating_sub(stage.disorder),
+        };
+        let stands_still = believed == self.time && !self.repeats;
+        if runs_against || stands_still { other } else { believed }
+    }
+
+    fn note(&mut self, time: Timestamp) {
+        self.repeats |= time == self.time;
+        self.time = time;
+    }
+}
+
+impl Telling {
+    /// Whether record `row` has the time that clocks showed.
+    fn is_local(&self, time: &TimeColumn, batch: &Batch, row: usize) -> bool {
+        let text = time.text.get(row).and_then(|&span| batch.text.get(span));
+        text.map_or(self.is_local, |text| self.stage.times.is_local(text))
+    }
+}
+
+impl Process for Telling {
+    fn process(&mut self, batch: Batch, _sensors: &Sensors, _flow: &mut Flow) -> Result<Batch> {
+        let Some((at, Column::Time(time))) = self.time.map(|at| (at, &batch.columns()[at])) else {
+            return Ok(batch);
+        };
+        let mut changed: Vec<(usize, Timestamp)> = Vec::new();
+        let runs_back = self.stage.runs_back;
+        for (row, (&sensor, &first)) in batch.sensors().iter().zip(&time.values).enumerate() {
+            let second = self.folds.second(first).filter(|_| self.is_local(time, &batch, row));
+            let last = self.series.get_or_insert_with(sensor, || Last::new(runs_back));
+            let chosen = second.map_or(first, |second| last.choose(first, second, &self.stage));
+            if chosen != first {
+                changed.push((row, chosen));
+            }
+            last.note(chosen);
+        }
+        if changed.is_empty() {
+            return Ok(batch);
+        }
+        self.taken += changed.len() as u64;
+        let mut column = time.clone();
+        changed.into_iter().for_each(|(row, time)| column.values[row] = time);
+        let schema = Arc::clone(batch.schema());
+        Ok(batch.with_columns(schema, vec![(at, Column::Time(column))]))
+    }
+
+    fn remarks(&self) -> Vec<String> {
+        let remark = || {
+            format!(
+                "{} {} from an hour that the clocks of {} showed twice, and taken for its second showing: the times of {} would run back",
+                self.taken,
+                if self.taken == 1 { "record is" } else { "records are" },
+                self.stage.times.timezone().unwrap_or("the zone"),
+                if self.taken == 1 { "its series" } else { "their series" },
+            )
+        };
+        if self.taken > 0 { vec![remark()] } else { Vec::new() }
+    }
+
+    fn save(&self) -> Result<Vec<u8>> {
+        state::to_bytes(&Saved { taken: self.taken, series: self.series.as_slice().to_vec() })
+    }
+
+    fn restore(&mut self, state: &[u8], sensors: &Sensors) -> Result<()> {
+        let Saved { taken, series } = state::from_bytes(state)?;
+        if series.len() > sensors.len() {
+            return Err(Error::data("the saved state has more sensors than there are"));
+        }
+        (self.taken, self.series) = (taken, PerSensor::from(series));
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stage::testing::{Table, run, run_with_restarts};
+    use crate::time::TimeFormat;
+
+    fn times() -> TimeParser {
+        TimeParser::new(TimeFormat::Rfc3339, Some("Europe/Zurich")).expect("a zone")
+    }
+
+    /// Records at these minutes of the night of 27 October 2013 as clocks showed them, each with the minutes since midnight UTC that
+    /// have to come out.
+    fn check(stage: &SecondShowing, rows: &[(&str, &str, i64)]) {
+        let parser = times();
+        let midnight = parser.parse(b"2013-10-27T00:00:00Z").expect("a time").as_nanos();
+        let table = rows.iter().fold(Table::new(&[]).local(), |table, (sensor, clock, _)| {
+            let shown = parser.parse(format!("2013-10-27 {clock}:00").as_bytes()).expect("a time");
+            table.row(sensor, shown.as_nanos(), &[])
+        });
+        for size in [1, 3, 100] {
+            let minutes: Vec<i64> = run(stage, &table, size)
+                .keys()
+                .iter()
+                .map(|key| (key.1 - midnight) / 60_000_000_000)
+                .collect();
+            assert_eq!(minutes, rows.iter().map(|row| row.2).collect::<Vec<_>>(), "{size}");
+            let restarted = run_with_restarts(stage, &table, size);
+            assert_eq!(restarted.keys(), run(stage, &table, size).keys(), "{size}, with restarts");
+        }
+    }
+
+    #[test]
+    fn the_second_showing_is_taken_where_a_series_would_run_back() {
+        let rows = [
+            ("a", "01:45", -15),
+            ("a", "02:00", 0),
+            ("b", "02:30", 30),
+            ("a", "02:45", 45),
+            ("a", "02:00", 60),
+            ("b", "02:40", 40),
+            ("a", "02:45", 105),
+            ("b", "02:30", 90),
+            ("a", "03:00", 120),
+            ("b", "03:00", 120),
+            ("a", "02:30", 90),
+        ];
+        check(&SecondShowing::new(times(), 0), &rows);
+    }
+
+    #[test]
+    fn what_may_be_out_of_order_is_no_second_showing() {
+        let rows = [
+            ("a", "02:10", 10),
+            ("a", "02:05", 5),
+            ("a", "02:59", 59),
+            ("a", "02:00", 60),
+            ("a", "02:58", 58),
+            ("a", "02:03", 63),
+        ];
+        check(&SecondShowing::new(times(), 10 * 60_000_000_000), &rows);
+    }
+
+    #[test]
+    fn hourly_readings_stand_still_where_they_never_did() {
+        let hourly = [("a", "01:00", -60), ("a", "02:00", 0), ("a", "02:00", 60), ("a", "03:00", 120)];
+        check(&SecondShowing::new(times(), 0), &hourly);
+        let pairs = [("a", "01:00", -60), ("a", "01:00", -60), ("a", "02:00", 0), ("a", "02:00", 0)];
+        check(&SecondShowing::new(times(), 0), &pairs);
+    }
+
+    #[test]
+    fn newest_first_begins_with_the_second_showing() {
+        let rows = [
+            ("a", "03:00", 120),
+            ("a", "02:30", 90),
+            ("a", "02:00", 60),
+            ("a", "02:30", 30),
+            ("a", "02:00", 0),
+            ("a", "01:30", -30),
+        ];
+        check(&SecondShowing::new(times(), 0).newest_first(), &rows);
+        let hourly = [("a", "03:00", 120), ("a", "02:00", 60), ("a", "02:00", 0), ("a", "01:00", -60)];
+        check(&SecondShowing::new(times(), 0).newest_first(), &hourly);
+    }
+
+    #[test]
+    fn times_that_are_no_clocks_stay() {
+        let zurich = times();
+        let at = |text: &str| zurich.parse(text.as_bytes()).expect(text).as_nanos();
+        let (late, early) = (at("2013-10-27T00:45:00Z"), at("2013-10-27T00:00:00Z"));
+        let stage = SecondShowing::new(times(), 0);
+        let absolute = Table::new(&[]).row("a", late, &[]).row("a", early, &[]);
+        assert_eq!(run(&stage, &absolute, 9).keys()[1].1, early);
+        assert_eq!(run(&stage, &absolute.local(), 9).keys()[1].1, at("2013-10-27T01:00:00Z"));
+    }
+}
