@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::Pattern;
 use crate::error::{Error, Result};
 
 /// What a column holds.
@@ -127,10 +128,12 @@ impl Schema {
         (0..self.fields.len()).filter(|&at| self.fields[at].kind == FieldKind::Measurement).collect()
     }
 
-    /// The indices of the measurements called `columns`; all of them where `columns` is `None` (clause 12).
+    /// The indices of the measurements that `columns` names, or that fit its globs; all of them where it is `None` (clause 12). Each comes once,
+    /// where it is met first; those of one glob in their order here.
     ///
     /// # Errors
-    /// A configuration error for a name that is no measurement or stands there twice, or when there is nothing to select.
+    /// A configuration error for a name that is no measurement or stands there twice, for a glob that fits none, or when there is nothing to
+    /// select.
     pub fn select(&self, columns: Option<&[String]>) -> Result<Vec<usize>> {
         let all = self.measurements();
         let Some(names) = columns else {
@@ -149,7 +152,29 @@ impl Schema {
             return Err(Error::config(format!("column `{twice}` is named twice in `columns`"))
                 .with_help("name it once"));
         }
-        names.iter().map(|name| self.select_one(name, &all)).collect()
+        let mut selected = Vec::new();
+        for name in names {
+            let fitting = self.select_fitting(&Pattern::new(name.as_str()), &all)?;
+            let new: Vec<_> = fitting.into_iter().filter(|at| !selected.contains(at)).collect();
+            selected.extend(new);
+        }
+        Ok(selected)
+    }
+
+    /// The measurements, of which `all` has the indices, that `pattern` means: one for a name, any but none for a glob.
+    ///
+    /// # Errors
+    /// A configuration error where there is none.
+    pub fn select_fitting(&self, pattern: &Pattern, all: &[usize]) -> Result<Vec<usize>> {
+        if !pattern.is_glob() || self.index_of(pattern.as_str()).is_some() {
+            return Ok(vec![self.select_one(pattern.as_str(), all)?]);
+        }
+        let fitting: Vec<_> = all.iter().copied().filter(|&at| pattern.fits(&self.fields[at].name)).collect();
+        if fitting.is_empty() {
+            return Err(Error::config(format!("`{}` fits no measurement", pattern.as_str()))
+                .with_help(self.measurement_names(all)));
+        }
+        Ok(fitting)
     }
 
     fn select_one(&self, name: &str, all: &[usize]) -> Result<usize> {

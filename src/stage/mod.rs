@@ -5,6 +5,7 @@
 //! latter, [`Stage`] itself for the former. Scheduling is the engine's.
 
 mod aggregate;
+mod by_column;
 #[cfg(test)]
 mod coverage;
 mod fate;
@@ -43,6 +44,7 @@ use crate::time::Agreement;
 pub use crate::registry::parameters_of;
 pub use crate::sensor::{OfSensors, PerSensor, Rules, matcher};
 pub use aggregate::{Aggregate, Statistic};
+pub use by_column::ByColumn;
 pub use fate::Flow;
 pub use max_jump::MaxJump;
 pub use moving::{Look, Moving, Unusual, Window, WindowStatistic};

@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Flow, OfSensors, Process, Reach, Rules, Stage, parameters_of};
+use super::{ByColumn, Flow, OfSensors, Process, Reach, Rules, Stage, parameters_of};
 use crate::batch::{Batch, Column, Field, FieldKind, Mask, Measurement, Schema};
 use crate::error::{Error, Result};
 use crate::registry::Component;
@@ -25,11 +25,13 @@ pub struct Threshold {
     pub action: Action,
     /// What a null counts as: `drop` as failing, `keep` as passing.
     pub nulls: Nulls,
-    /// The measurements to look at; all if not given.
-    pub columns: Option<Vec<String>>,
+    /// The measurements to look at, by name or glob; all if not given. As a table, such as "TI*" = { min = -40.0, max = 150.0 }, with bounds of
+    /// their own: of several that fit, the last wins, and a bound that is not given there is that of the stage.
+    pub columns: Option<ByColumn<Bounds>>,
     /// With `action = "flag"`: the name of the new column, where {column} stands for the measurement's; "{column}_ok" if not given.
     pub into: Option<String>,
-    /// Other bounds for some sensors, by name or glob; the last match wins. A bound that is not given here is that of the stage.
+    /// Other bounds for some sensors, by name or glob; the last match wins. A bound that is not given here is that of the column, or of
+    /// the stage.
     pub sensors: IndexMap<String, Bounds>,
 }
 
@@ -129,12 +131,13 @@ impl Threshold {
         if self.into.is_some() && self.action != Action::Flag {
             return Err(Error::config("`into` has no meaning without `action = \"flag\"`"));
         }
-        let base = Bounds { min: self.min, max: self.max };
-        let rules = Rules::new(base, &self.sensors, |base, exception| exception.over(base))?;
-        let is_base_used = self.sensors.is_empty() || self.min.or(self.max).is_some();
-        rules.iter().skip(usize::from(!is_base_used)).try_for_each(Bounds::check)?;
+        let stage = Bounds { min: self.min, max: self.max };
         let (mut schema, mut flags) = (input.clone(), Vec::new());
-        let columns = input.select(self.columns.as_deref())?;
+        let (mut columns, mut rules) = (Vec::new(), Vec::new());
+        for (at, bounds) in ByColumn::select(self.columns.as_ref(), input)? {
+            columns.push(at);
+            rules.push(self.rules(bounds.map_or(stage, |bounds| bounds.over(&stage)))?);
+        }
         if columns.len() > 1 && self.into.as_ref().is_some_and(|into| !into.contains("{column}")) {
             return Err(
                 Error::config("`into` gives several columns one name").with_help("let it contain {column}")
@@ -155,12 +158,20 @@ impl Threshold {
         Ok(Bound {
             action: self.action,
             keeps_nulls: self.nulls == Nulls::Keep,
+            known: vec![OfSensors::default(); columns.len()],
             rules,
             columns,
             flags,
             schema: Arc::new(schema),
-            known: OfSensors::default(),
         })
+    }
+
+    /// The bounds of a column: `base`, and others for some sensors.
+    fn rules(&self, base: Bounds) -> Result<Rules<Bounds>> {
+        let rules = Rules::new(base, &self.sensors, |base, exception| exception.over(base))?;
+        let is_base_used = self.sensors.is_empty() || base.min.or(base.max).is_some();
+        rules.iter().skip(usize::from(!is_base_used)).try_for_each(Bounds::check)?;
+        Ok(rules)
     }
 }
 
@@ -194,17 +205,18 @@ impl Stage for Threshold {
 struct Bound {
     action: Action,
     keeps_nulls: bool,
-    rules: Rules<Bounds>,
     columns: Vec<usize>,
+    /// By column.
+    rules: Vec<Rules<Bounds>>,
+    known: Vec<OfSensors<Interval>>,
     flags: Vec<usize>,
     schema: Arc<Schema>,
-    known: OfSensors<Interval>,
 }
 
 impl Process for Bound {
     fn process(&mut self, mut batch: Batch, sensors: &Sensors, flow: &mut Flow) -> Result<Batch> {
         let passing: Vec<Mask> =
-            self.columns.clone().into_iter().map(|at| self.passing(&batch, at, sensors)).collect();
+            (0..self.columns.len()).map(|column| self.passing(&batch, column, sensors)).collect();
         match self.action {
             Action::Drop => {
                 let mut keep = Mask::filled(batch.len(), true);
@@ -227,10 +239,11 @@ impl Process for Bound {
 }
 
 impl Bound {
-    /// For each record, whether its value in column `at` passes.
-    fn passing(&mut self, batch: &Batch, at: usize, sensors: &Sensors) -> Mask {
-        let Self { known, rules, keeps_nulls, .. } = self;
-        let Measurement { values, valid } = batch.measurement(at);
+    /// For each record, whether its value in the `column`th of the columns passes.
+    fn passing(&mut self, batch: &Batch, column: usize, sensors: &Sensors) -> Mask {
+        let Self { columns, known, rules, keeps_nulls, .. } = self;
+        let (known, rules) = (&mut known[column], &rules[column]);
+        let Measurement { values, valid } = batch.measurement(columns[column]);
         let mut passing = match rules.single() {
             Some(bounds) => {
                 let interval = bounds.interval();
@@ -305,8 +318,29 @@ mod tests {
         let table =
             Table::new(&["v", "w"]).row("a", 0, &[Some(1.0), Some(9.0)]).row("a", 1, &[Some(1.0), Some(2.0)]);
         assert_eq!(run(&Threshold::between(0.0, 3.0), &table, 9).measurement("w"), [Some(2.0)]);
-        let one = Threshold { columns: Some(vec!["v".into()]), ..Threshold::between(0.0, 3.0) };
+        let one = Threshold { columns: Some(vec!["v".into()].into()), ..Threshold::between(0.0, 3.0) };
         assert_eq!(run(&one, &table, 9).measurement("w").len(), 2);
+    }
+
+    #[test]
+    fn clause_12_rules_by_column_go_before_the_stage_and_behind_those_by_sensor() {
+        let table = Table::new(&["TI1", "TI2", "PI1", "note"])
+            .row("a", 0, &[Some(20.0), Some(300.0), Some(1013.0), Some(1e9)])
+            .row("a", 1, &[Some(-50.0), Some(21.0), Some(9999.0), None])
+            .row("hot", 2, &[Some(300.0), Some(600.0), Some(1000.0), None]);
+        let bounds = |min: f64, max: f64| Bounds { min: Some(min), max: Some(max) };
+        let columns = [("TI*".to_owned(), bounds(-40.0, 150.0)), ("PI*".to_owned(), bounds(900.0, 1100.0))];
+        let hot = Bounds { max: Some(2000.0), ..Bounds::default() };
+        let stage = Threshold {
+            columns: Some(ByColumn::Rules(columns.into())),
+            action: Action::Mask,
+            ..Threshold::default()
+        };
+        let result = run(&stage.sensor("hot", hot), &table, 2);
+        assert_eq!(result.measurement("TI1"), [Some(20.0), None, Some(300.0)]);
+        assert_eq!(result.measurement("TI2"), [None, Some(21.0), Some(600.0)]);
+        assert_eq!(result.measurement("PI1"), [Some(1013.0), None, Some(1000.0)]);
+        assert_eq!(result.measurement("note"), [Some(1e9), None, None]);
     }
 
     #[test]
@@ -319,7 +353,7 @@ mod tests {
             error(Threshold { into: Some("x".into()), ..Threshold::between(0.0, 1.0) }).contains("`into`")
         );
         assert!(
-            error(Threshold { columns: Some(vec!["w".into()]), ..Threshold::between(0.0, 1.0) })
+            error(Threshold { columns: Some(vec!["w".into()].into()), ..Threshold::between(0.0, 1.0) })
                 .contains("no column `w`")
         );
     }

@@ -29,7 +29,7 @@ pub struct Aggregate {
     /// Which quantiles, 0 to 1, are said of each measurement after that: 0.5 becomes "p50", 0.999 "p99.9". They are
     /// approximate: each order statistic is within 0.4 % of the true one.
     pub quantiles: Vec<f64>,
-    /// The measurements to aggregate; all if not given.
+    /// The measurements to aggregate, by name or glob; all if not given.
     pub columns: Option<Vec<String>>,
     /// The names of the new columns; {column} stands for the measurement's, {statistic} for what is said of it.
     pub into: String,

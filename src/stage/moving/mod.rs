@@ -60,7 +60,7 @@ pub struct Moving<S: WindowStatistic> {
 pub struct Look<S: WindowStatistic> {
     /// How far to look back: a number of records (20), or a duration ("5m"): then the half-open interval (t − 5 min, t].
     pub window: Window,
-    /// The measurements to look at; all if not given.
+    /// The measurements to look at, by name or glob; all if not given.
     #[serde(default)]
     pub columns: Option<Vec<String>>,
     /// The name of the new column; {column} stands for the measurement's.

@@ -57,7 +57,7 @@ pub struct Normalize {
     pub running: bool,
     /// What becomes of a series that the constants do not know: `error` ends the run, `null` makes its values null, `keep` leaves them.
     pub unknown: Unknown,
-    /// The measurements to normalise; all if not given.
+    /// The measurements to normalise, by name or glob; all if not given.
     pub columns: Option<Vec<String>>,
     /// The name of the new column, where {column} stands for the measurement's; if not given, the measurement is overwritten.
     pub into: Option<String>,
