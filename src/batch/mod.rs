@@ -6,6 +6,7 @@ mod origins;
 mod pattern;
 mod saved;
 mod schema;
+mod spread;
 mod text;
 
 use std::sync::Arc;

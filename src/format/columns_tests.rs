@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::columns::{ColumnOptions, Columns, Names, UnknownColumns};
+use super::columns::{ColumnOptions, Columns, Names, UnknownColumns, Unpivot, UnpivotNulls};
 use super::csv::{Csv, Dialect};
 use super::jsonl::{JsonLines, JsonOptions};
-use super::{Format, Head};
+use super::{Format, Head, unpivoted};
 use crate::batch::{Batch, Bytes, Column, Schema};
 use crate::chunk::Chunk;
 use crate::error::Result;
@@ -222,4 +222,70 @@ fn clause_3_booleans_are_1_and_0() {
     let words = |word: &str| Some(owned(&[word]));
     let own = ColumnOptions { true_words: words("on"), false_words: words("off"), ..default };
     assert_eq!(read(&csv(&own), "state\non\noff\n").expect("readable")[1..], ["stem,1", "stem,0"]);
+}
+
+fn wide(unpivot: Unpivot) -> ColumnOptions {
+    ColumnOptions {
+        time: Some("t".into()),
+        time_format: "s".into(),
+        measurements: Some(owned(&["TI*"])),
+        unpivot: Some(unpivot),
+        ..ColumnOptions::default()
+    }
+}
+
+#[test]
+fn clause_1_every_measurement_becomes_a_record_of_a_sensor_of_its_own() {
+    let text = "t,TI1,note,TI2\n1,10,a,20\n2,x,b,21\n3,,c,22\n";
+    let first = ["1=1970-01-01T00:00:01Z", "3=1970-01-01T00:00:03Z"];
+    let [t1, t3] = first;
+    let format = unpivoted(Arc::new(csv(&wide(Unpivot::default()))));
+    let expected = [
+        "t,sensor,note,value".to_owned(),
+        format!("{t1},TI1,a,10"),
+        format!("{t1},TI2,a,20"),
+        format!("{t3},TI2,c,22"),
+        "\"x\" is not a number".to_owned(),
+    ];
+    assert_eq!(read(&*format, text).expect("readable"), expected);
+    let own = Unpivot { sensor: "{sensor}/{column}".into(), value: "v".into(), nulls: UnpivotNulls::Keep };
+    let expected = [
+        "t,sensor,v".to_owned(),
+        format!("{t1},hall/TI1,10"),
+        format!("{t1},hall/TI2,20"),
+        format!("{t3},hall/TI1,null"),
+        format!("{t3},hall/TI2,22"),
+        "\"x\" is not a number".to_owned(),
+    ];
+    let options = ColumnOptions { sensor_name: Some("hall".into()), columns: Some(Vec::new()), ..wide(own) };
+    assert_eq!(read(&*unpivoted(Arc::new(csv(&options))), text).expect("readable"), expected);
+    let lines = "{\"t\":1,\"TI1\":10,\"TI2\":20}\n{\"t\":2,\"TI1\":\"x\",\"TI2\":21}\n{\"t\":3,\"TI1\":null,\"TI2\":22}\n";
+    assert_eq!(read(&*unpivoted(Arc::new(json(&options))), lines).expect("readable"), expected);
+}
+
+#[test]
+fn clause_1_files_that_are_unpivoted_have_columns_of_their_own() {
+    let format = unpivoted(Arc::new(csv(&wide(Unpivot::default()))));
+    let schema = Arc::new(format.schema(head("t,TI1\n1,2\n")).expect("columns"));
+    let rows = read_as(&*format, "TI9,t\n3,1\n", &schema).expect("readable");
+    assert_eq!(rows, ["t,sensor,value", "1=1970-01-01T00:00:01Z,TI9,3"]);
+    let message = read_as(&*format, "TI9,t,note\n3,1,x\n", &schema).expect_err("another text").to_string();
+    assert!(message.contains("column `note`") && message.contains("unknown_columns"), "{message}");
+}
+
+#[test]
+fn clause_1_what_unpivoting_needs_is_asked_for() {
+    let error = |options: ColumnOptions| Columns::new(&options).expect_err("bad options").to_string();
+    assert!(
+        error(ColumnOptions { measurements: None, ..wide(Unpivot::default()) }).contains("`measurements`")
+    );
+    for sensor in ["x", "{column}{column}", "{column}{other}"] {
+        let unpivot = Unpivot { sensor: sensor.into(), ..Unpivot::default() };
+        assert!(error(wide(unpivot)).contains("`sensor`"), "{sensor}");
+    }
+    let merged = ColumnOptions { sensor: Some("note".into()), ..wide(Unpivot::default()) };
+    assert!(error(merged).contains("contain {sensor}"));
+    let clash = unpivoted(Arc::new(csv(&wide(Unpivot { value: "note".into(), ..Unpivot::default() }))));
+    let message = clash.schema(head("t,TI1,note\n")).expect_err("a clash").to_string();
+    assert!(message.contains("unpivot.value"), "{message}");
 }

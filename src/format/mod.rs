@@ -22,8 +22,11 @@ mod testing;
 #[cfg(test)]
 mod tests;
 pub mod text;
+mod unpivot;
 
 use std::sync::Arc;
+
+pub(crate) use self::unpivot::unpivoted;
 
 use self::columns::Columns;
 use crate::batch::{Batch, Schema};

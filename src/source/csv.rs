@@ -11,6 +11,7 @@ use crate::atomic::Outputs;
 use crate::error::Result;
 use crate::format::columns::{ColumnOptions, Names};
 use crate::format::csv::{Csv as CsvFormat, Dialect};
+use crate::format::unpivoted;
 use crate::registry::{Component, Configure, Options, merged, parameters_of};
 use crate::time::TimeParser;
 
@@ -102,7 +103,7 @@ impl SourceSpec for Csv {
 
     fn open(&self, options: &OpenOptions) -> Result<Box<dyn Source>> {
         let format = CsvFormat::new(&self.dialect, &self.columns)?.with_origins(options.origins);
-        Ok(Box::new(self.files.open(Arc::new(format), &EXTENSIONS, options)?))
+        Ok(Box::new(self.files.open(unpivoted(Arc::new(format)), &EXTENSIONS, options)?))
     }
 }
 

@@ -11,6 +11,7 @@ use crate::atomic::Outputs;
 use crate::error::Result;
 use crate::format::columns::ColumnOptions;
 use crate::format::jsonl::{JsonLines as JsonFormat, JsonOptions};
+use crate::format::unpivoted;
 use crate::registry::{Component, Configure, Options, merged, parameters_of};
 use crate::time::TimeParser;
 
@@ -80,6 +81,6 @@ impl SourceSpec for JsonLines {
 
     fn open(&self, options: &OpenOptions) -> Result<Box<dyn Source>> {
         let format = JsonFormat::new(&self.json, &self.columns)?.with_origins(options.origins);
-        Ok(Box::new(self.files.open(Arc::new(format), &EXTENSIONS, options)?))
+        Ok(Box::new(self.files.open(unpivoted(Arc::new(format)), &EXTENSIONS, options)?))
     }
 }

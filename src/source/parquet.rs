@@ -82,7 +82,7 @@ impl SourceSpec for Parquet {
         let files = self.files.files(&EXTENSIONS, &options.outputs)?;
         let first = files.first().ok_or_else(|| Error::config("`path` names no file"))?;
         let (_, total) = open(first)?;
-        let columns = Columns::new(&self.columns)?;
+        let columns = Columns::new(&self.columns)?.without_unpivot("parquet")?;
         self.files.check_sensors(&files, columns.are_sensors_files())?;
         let mut schema = schema(first, &columns)?;
         if columns.are_joined() {

@@ -103,7 +103,7 @@ impl SourceSpec for Frame {
     }
 
     fn open(&self, options: &OpenOptions) -> Result<Box<dyn Source>> {
-        let columns = Columns::new(&self.columns)?;
+        let columns = Columns::new(&self.columns)?.without_unpivot("frame")?;
         let frame = self.rows.collect()?;
         let schema = columns.declared(&schema(&frame, &columns)?)?;
         let roles = columns.roles(NAME, &names(&frame), &schema)?;

@@ -10,6 +10,7 @@ mod selection;
 mod shown;
 mod suffixes;
 mod times;
+mod unpivot;
 mod values;
 
 pub use composite::Composite;
@@ -17,6 +18,7 @@ pub use options::{ColumnOptions, Decimal, Names, UnknownColumns};
 pub use roles::{Role, Roles};
 pub use shown::shown;
 pub use suffixes::Suffix;
+pub use unpivot::{Unpivot, UnpivotNulls};
 
 use remarks::Remarks;
 use selection::Selection;
@@ -60,6 +62,7 @@ impl Columns {
         let (made_time, made_sensor) = (made_time(options)?, made_sensor(options)?);
         options::check_named_once(options, &own_columns(options, made_sensor.as_ref()))?;
         names::check_renames(options)?;
+        unpivot::check(options)?;
         let times = options.times()?;
         Ok(Self {
             times,
@@ -96,6 +99,11 @@ impl Columns {
             }
         }
         Some(names)
+    }
+
+    /// How measurements become sensors, where they do.
+    pub fn unpivot(&self) -> Option<&Unpivot> {
+        self.options.unpivot.as_ref()
     }
 
     /// How the time is put together, where it is.

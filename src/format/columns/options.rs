@@ -6,6 +6,7 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Unpivot;
 use crate::error::{Error, Result};
 
 /// What the columns of the input are.
@@ -41,6 +42,9 @@ pub struct ColumnOptions {
     /// What happens where the files of one input have different columns: `error`; `null` takes the columns of all files, and what a file does
     /// not have is null; `ignore` takes the columns of the first file, what another does not have is null, and what it has besides is left out.
     pub unknown_columns: UnknownColumns,
+    /// Makes a record of every measurement, whose sensor is named after the column: for files with one column a sensor. All of its options
+    /// have defaults: unpivot = {}.
+    pub unpivot: Option<Unpivot>,
     /// Texts that stand for a missing value, besides the empty field. Those that are numbers are compared as numbers: with "-999",
     /// "-999.0" is missing too.
     pub null_values: Vec<String>,
@@ -73,6 +77,7 @@ impl Default for ColumnOptions {
             columns: None,
             rename: IndexMap::new(),
             unknown_columns: UnknownColumns::Error,
+            unpivot: None,
             null_values: Vec::new(),
             decimal: Decimal::Point,
             thousands: None,

@@ -83,7 +83,11 @@ impl Columns {
             let plain = patterns.iter().flatten().filter(|pattern| !pattern.is_glob());
             plain.map(|pattern| Field::new(pattern.as_str(), kind)).collect()
         };
-        let measurements = of(&self.selection.measurements, FieldKind::Measurement);
+        let measurements = match self.options.unpivot {
+            // They are sensors, which come as they come.
+            Some(_) => Vec::new(),
+            None => of(&self.selection.measurements, FieldKind::Measurement),
+        };
         let columns = of(&self.selection.columns, FieldKind::Text);
         let mut fields = schema.fields().to_vec();
         for field in measurements.into_iter().chain(columns) {

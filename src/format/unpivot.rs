@@ -1,0 +1,179 @@
+//! Wide to long: every measurement of a record becomes a record of a sensor of its own (clause 1). A decoder around another one.
+
+use std::sync::Arc;
+
+use super::columns::{Columns, Unpivot};
+use super::{Bound, Decode, Format, Head};
+use crate::batch::{Batch, Column, Field, FieldKind, Measurement, Schema};
+use crate::chunk::{Chunk, Decoded};
+use crate::error::{Error, Result};
+use crate::sensor::{MAX_NAME, SensorId, SensorLimits, SensorLookup, Sensors, Surplus};
+
+/// The format with what its options say about unpivoting.
+pub(crate) fn unpivoted(format: Arc<dyn Format>) -> Arc<dyn Format> {
+    match format.columns().unpivot().cloned() {
+        Some(options) => Arc::new(Unpivoted { format, options }),
+        None => format,
+    }
+}
+
+/// A format whose measurements become sensors.
+struct Unpivoted {
+    format: Arc<dyn Format>,
+    options: Unpivot,
+}
+
+impl Unpivoted {
+    /// The columns of a file as it is: those that all files have in common, and its own measurements.
+    fn wide(&self, head: Head<'_>, long: &Schema) -> Result<Schema> {
+        let is_common = |field: &&Field| field.kind != FieldKind::Measurement;
+        let own = self.format.schema(head)?;
+        let measurements = own.fields().iter().filter(|field| field.kind == FieldKind::Measurement);
+        Schema::new(long.fields().iter().filter(is_common).chain(measurements).cloned().collect())
+    }
+}
+
+impl Format for Unpivoted {
+    fn knows_columns(&self, head: Head<'_>) -> bool {
+        self.format.knows_columns(head)
+    }
+
+    fn can_bind(&self, head: Head<'_>) -> bool {
+        self.format.knows_columns(head) && self.format.can_bind(head)
+    }
+
+    fn schema(&self, head: Head<'_>) -> Result<Schema> {
+        let wide = self.format.schema(head)?;
+        let others = wide.fields().iter().filter(|field| field.kind != FieldKind::Measurement).cloned();
+        let value = Field::measurement(self.options.value.as_str());
+        Schema::new(others.chain([value]).collect()).map_err(|error| {
+            Error::config(error.message()).with_help("give the values another name: unpivot.value = \"…\"")
+        })
+    }
+
+    fn bind(&self, head: Head<'_>, schema: &Arc<Schema>) -> Result<Bound> {
+        let wide = Arc::new(self.wide(head, schema)?);
+        let bound = self.format.bind(head, &wide)?;
+        let decoder = Unpivoting::new(bound.decoder, &self.options, &wide, schema)?;
+        Ok(Bound { decoder: Arc::new(decoder), ..bound })
+    }
+
+    fn columns(&self) -> &Columns {
+        self.format.columns()
+    }
+}
+
+/// Reads the chunks of one file.
+struct Unpivoting {
+    wide: Arc<dyn Decode>,
+    long: Arc<Schema>,
+    /// By column of the long records: where it is in the wide ones; `None` for the sensor and the value, which are made.
+    from: Vec<Option<usize>>,
+    measurements: Vec<Tag>,
+    keeps_nulls: bool,
+}
+
+/// A measurement that becomes a sensor.
+struct Tag {
+    at: usize,
+    /// What stands before the record's sensor in the name, and what behind it; without a sensor in it, the whole name is the first.
+    name: (String, Option<String>),
+}
+
+impl Unpivoting {
+    fn new(wide: Arc<dyn Decode>, options: &Unpivot, columns: &Schema, long: &Arc<Schema>) -> Result<Self> {
+        let is_made = |field: &Field| matches!(field.kind, FieldKind::Sensor | FieldKind::Measurement);
+        let from = long.fields().iter().map(|field| match is_made(field) {
+            true => None,
+            false => columns.index_of(&field.name),
+        });
+        let tag = |at: usize| {
+            let column = &columns.fields()[at].name;
+            let of = |template: &str| template.replace("{column}", column);
+            let name = match options.sensor.split_once("{sensor}") {
+                None => (of(&options.sensor), None),
+                Some((before, behind)) => (of(before), Some(of(behind))),
+            };
+            let bytes = name.0.len() + name.1.as_ref().map_or(0, String::len);
+            if bytes > MAX_NAME {
+                return Err(Error::data(format!(
+                    "a column's name makes a sensor's name of {bytes} bytes; at most {MAX_NAME} are taken"
+                ))
+                .with_help("give the column a shorter name with `rename`"));
+            }
+            Ok(Tag { at, name })
+        };
+        Ok(Self {
+            wide,
+            from: from.collect(),
+            measurements: columns.measurements().into_iter().map(tag).collect::<Result<_>>()?,
+            long: Arc::clone(long),
+            keeps_nulls: options.nulls == super::columns::UnpivotNulls::Keep,
+        })
+    }
+
+    /// One record for every measurement of every record of `decoded`, whose sensors `own` knows.
+    fn long(&self, decoded: Decoded, own: &Sensors, sensors: &mut dyn SensorLookup) -> Result<Decoded> {
+        let wide = &decoded.batch;
+        let most = wide.len() * self.measurements.len();
+        let (mut rows, mut ids) = (Vec::with_capacity(most), Vec::with_capacity(most));
+        let mut values = Measurement::default();
+        let mut known: Vec<Option<SensorId>> = vec![None; own.len() * self.measurements.len()];
+        for (row, sensor) in wide.sensors().iter().enumerate() {
+            for (place, tag) in self.measurements.iter().enumerate() {
+                let value = wide.measurement(tag.at).get(row);
+                if value.is_none() && !self.keeps_nulls {
+                    continue;
+                }
+                let known = &mut known[sensor.index() * self.measurements.len() + place];
+                let id = match *known {
+                    Some(id) => id,
+                    None => *known.insert(sensors.id(&tag.sensor(own.name(*sensor)))?),
+                };
+                rows.push(row as u32);
+                ids.push(id);
+                values.push(value);
+            }
+        }
+        let batch = self.spread(wide, &rows, ids, values);
+        Ok(Decoded { batch, ..decoded })
+    }
+
+    fn spread(&self, wide: &Batch, rows: &[u32], ids: Vec<SensorId>, values: Measurement) -> Batch {
+        let (sensors, values) = (Column::Sensor(ids), Column::Measurement(values));
+        // The value is the last column.
+        wide.spread(&self.long, rows, &self.from, [sensors, values])
+    }
+}
+
+impl Tag {
+    fn sensor(&self, of_record: &str) -> String {
+        match &self.name {
+            (name, None) => name.clone(),
+            (before, Some(behind)) => [before, of_record, behind].concat(),
+        }
+    }
+}
+
+/// The sensors of wide records: they are none of the run's, and no reason to end it.
+fn own_sensors() -> Sensors {
+    Sensors::new(SensorLimits { surplus: Surplus::Aside, ..SensorLimits::default() })
+}
+
+impl Decode for Unpivoting {
+    fn complete(&self, bytes: &[u8], at_end: bool) -> usize {
+        self.wide.complete(bytes, at_end)
+    }
+
+    fn decode(&self, chunk: &Chunk, sensors: &mut dyn SensorLookup) -> Result<Decoded> {
+        let mut own = own_sensors();
+        let decoded = self.wide.decode(chunk, &mut own)?;
+        self.long(decoded, &own, sensors)
+    }
+
+    fn decode_by_reference(&self, chunk: &Chunk, sensors: &mut dyn SensorLookup) -> Result<Decoded> {
+        let mut own = own_sensors();
+        let decoded = self.wide.decode_by_reference(chunk, &mut own)?;
+        self.long(decoded, &own, sensors)
+    }
+}
