@@ -42,6 +42,10 @@ impl Format for Unpivoted {
         self.format.knows_columns(head) && self.format.can_bind(head)
     }
 
+    fn names_sensors_after_files(&self) -> bool {
+        self.options.sensor.contains("{sensor}") && self.format.names_sensors_after_files()
+    }
+
     fn schema(&self, head: Head<'_>) -> Result<Schema> {
         let wide = self.format.schema(head)?;
         let others = wide.fields().iter().filter(|field| field.kind != FieldKind::Measurement).cloned();
@@ -163,6 +167,10 @@ fn own_sensors() -> Sensors {
 impl Decode for Unpivoting {
     fn complete(&self, bytes: &[u8], at_end: bool) -> usize {
         self.wide.complete(bytes, at_end)
+    }
+
+    fn lines(&self, bytes: &[u8]) -> u64 {
+        self.wide.lines(bytes)
     }
 
     fn decode(&self, chunk: &Chunk, sensors: &mut dyn SensorLookup) -> Result<Decoded> {
