@@ -87,6 +87,43 @@ fn unfinished_records_of_many_clients_take_no_more_than_their_bound() {
 }
 
 #[test]
+fn unfinished_records_of_many_files_take_no_more_than_their_bound() {
+    const FILES: usize = 64;
+    let folder = folder();
+    let file = |name: String| folder.path().join(name);
+    let append = |name: String, bytes: &[u8]| {
+        let opened = std::fs::OpenOptions::new().append(true).create(true).open(file(name));
+        opened.expect("opened").write_all(bytes).expect("written");
+    };
+    // 64 times 900 KiB of a record, all there from the start; and one file that goes on.
+    let begun = ["2026-01-01T00:00:00Z,a,".as_bytes(), &vec![b'1'; 900 << 10]].concat();
+    (0..FILES).for_each(|at| append(format!("f{at}.csv"), &begun));
+    append("good.csv".into(), at(0, "good", "1").as_bytes());
+    write(folder.path(), &format!("path = '*.csv'\nfollow = true\n{COLUMNS}"));
+    let mut run = Run::start(folder.path(), &[]);
+    assert_eq!(run.lines(2)[1], "2026-01-01T00:00:00Z,good,1,1");
+    for second in 1..20 {
+        append("good.csv".into(), at(second, "good", "1").as_bytes());
+        assert_eq!(run.line(), at(second, "good", "1").trim_end().to_owned() + ",1");
+    }
+    let memory = own_memory(&run);
+    assert!(memory < 64 << 20, "{} MiB", memory >> 20);
+    // None is lost: each comes whole, before what follows it, and is refused for its length alone.
+    let behind = |file: usize| at(30, &format!("f{file}"), "1");
+    (0..FILES).for_each(|file| append(format!("f{file}.csv"), ("\n".to_owned() + &behind(file)).as_bytes()));
+    let mut lines = run.lines(FILES);
+    lines.sort_unstable();
+    let mut expected: Vec<_> = (0..FILES).map(|file| behind(file).trim_end().to_owned() + ",1").collect();
+    expected.sort_unstable();
+    assert_eq!(lines, expected);
+    run.stop();
+    let letters = dead(folder.path());
+    let is_whole =
+        |letter: &serde_json::Value| letter["reason"].as_str().is_some_and(|why| why.contains("field of"));
+    assert!(letters.len() == FILES && letters.iter().all(is_whole), "{:?}", letters[0]["reason"]);
+}
+
+#[test]
 fn a_million_new_sensors_are_served_and_one_more_is_told_of() {
     const MOST: u32 = 1_000_000;
     let folder = folder();
