@@ -80,7 +80,7 @@ def questions(rows: int, threads: int) -> tuple[list[Ratio], list[Memory]]:
         Memory("a tenth of the rows", replace(base, rows=rows // 10), 128 * MIB),
         Memory("all rows", many, 128 * MIB),
         Memory("a million sensors, window 16", million, 320 * MIB),
-        Memory("the same, with --state", replace(million, stateful=True), 512 * MIB),
+        Memory("the same, with --state", replace(million, stateful=True), 448 * MIB),
         Memory("quantiles of 300 sensors over all magnitudes", replace(few, sensors=300, shape="magnitudes", job="quantiles"), 160 * MIB),
         Memory("sorted by time within a minute", replace(few, job="sorted"), 128 * MIB),
     ]
