@@ -16,11 +16,13 @@ use crate::files::{
     write_all_at,
 };
 
+mod checksum;
 mod outputs;
 mod tickets;
 
 pub use outputs::Outputs;
 
+use checksum::Checksum;
 use tickets::Tickets;
 
 /// What stands behind the name of a file in the making, before what tells it from others.
@@ -94,8 +96,8 @@ struct Part {
 /// What is kept of a file that outlives its run.
 #[derive(Default)]
 struct Lasting {
-    /// CRC-32C of all bytes so far.
-    crc: u32,
+    /// That of all bytes so far.
+    checksum: Checksum,
     tickets: Tickets,
     /// Whether its temporary name is durable: no checkpoint may speak of it before.
     is_named: Arc<AtomicBool>,
@@ -114,6 +116,8 @@ pub struct Output {
     pub length: u64,
     /// CRC-32C of those.
     pub crc: u32,
+    /// CRC-32C of the last 4 KiB of those.
+    pub end: u32,
 }
 
 /// Under which of its names a file of a checkpoint is there.
@@ -292,8 +296,8 @@ impl AtomicFile {
         else {
             return Ok(None);
         };
-        let (length, crc) = (self.length, lasting.crc);
-        let output = Output { path: self.path.clone(), part: path.clone(), length, crc };
+        let (crc, end) = (lasting.checksum.of_all(), lasting.checksum.of_end());
+        let output = Output { path: self.path.clone(), part: path.clone(), length: self.length, crc, end };
         let state = postcard::to_stdvec(&output)
             .map_err(|error| Error::internal(format!("the state of a file cannot be saved: {error}")))?;
         let (files, handle, path) = (Arc::clone(files), Arc::clone(handle), self.path.clone());
@@ -353,12 +357,13 @@ impl AtomicFile {
 }
 
 impl Output {
-    /// Looks whether the file is there, as the checkpoint has it, and under which name.
+    /// Looks whether the file is there, every byte as the checkpoint has it, and under which name.
     ///
     /// # Errors
     /// When it is not there; a data error where it is not what it was.
     pub fn check(&self, files: &dyn FileSystem) -> Result<Stage> {
-        self.find(files).map(|(_, stage)| stage)
+        let (handle, stage) = self.open(files)?;
+        self.check_all(&*handle, stage).map(|()| stage)
     }
 
     /// Looks whether the file is there under its name, with as many bytes as it had; what they are is not looked at, for there may be many.
@@ -379,21 +384,45 @@ impl Output {
         }
     }
 
-    fn find(&self, files: &dyn FileSystem) -> Result<(Arc<dyn FileHandle>, Stage)> {
+    /// The file to go on with, and its last bytes. One in the making is this run's own, and may be long: of it only the end is looked at.
+    fn find(&self, files: &dyn FileSystem) -> Result<(Arc<dyn FileHandle>, Stage, Vec<u8>)> {
         let (handle, stage) = self.open(files)?;
-        let what = if stage == Stage::Published { &self.path } else { &self.part };
-        let (length, crc) = (self.length, self.crc);
-        let (size, found) =
-            checksum(&*handle, length).map_err(|error| Error::io("read", what.display(), &error))?;
-        if size < length || found != crc || stage == Stage::Published && size != length {
-            let message = format!(
-                "{} is not what it was at the checkpoint: {length} bytes with CRC-32C {crc:08x}, and now {size} with {found:08x}",
-                what.display()
-            );
-            return Err(Error::data(message)
-                .with_help("something else has written to it; start anew with another --state"));
+        let failed = |error: io::Error| Error::io("read", self.name(stage).display(), &error);
+        let end = checksum::end(&*handle, self.length).map_err(failed)?;
+        match stage {
+            Stage::Published => self.check_all(&*handle, stage)?,
+            Stage::InTheMaking => {
+                let size = handle.size().map_err(failed)?;
+                let found = crc32c::crc32c(&end);
+                if size < self.length || found != self.end {
+                    return Err(self.changed(stage, "its end has", self.end, size, found));
+                }
+            }
         }
-        Ok((handle, stage))
+        Ok((handle, stage, end))
+    }
+
+    fn check_all(&self, handle: &dyn FileHandle, stage: Stage) -> Result<()> {
+        let look = || Ok((handle.size()?, checksum::all(handle, self.length)?));
+        let looked: io::Result<(u64, u32)> = look();
+        let (size, found) = looked.map_err(|error| Error::io("read", self.name(stage).display(), &error))?;
+        let is_longer = stage == Stage::Published && size != self.length;
+        if size < self.length || found != self.crc || is_longer {
+            return Err(self.changed(stage, "it has", self.crc, size, found));
+        }
+        Ok(())
+    }
+
+    fn name(&self, stage: Stage) -> &Path {
+        if stage == Stage::Published { &self.path } else { &self.part }
+    }
+
+    fn changed(&self, stage: Stage, what: &str, crc: u32, size: u64, found: u32) -> Error {
+        let (name, length) = (self.name(stage).display(), self.length);
+        let message = format!(
+            "{name} is not what it was at the checkpoint: of {length} bytes {what} CRC-32C {crc:08x}, and now of {size} {found:08x}"
+        );
+        Error::data(message).with_help("something else has written to it; start anew with another --state")
     }
 
     fn open(&self, files: &dyn FileSystem) -> Result<(Arc<dyn FileHandle>, Stage)> {
@@ -437,11 +466,15 @@ impl Part {
     fn resume(path: &Path, outset: &Outset, made: Output) -> Result<(Self, u64)> {
         let files = Arc::clone(&outset.files);
         let made = Output { path: path.to_owned(), ..made };
-        let (handle, stage) = made.find(&*files)?;
+        let (handle, stage, end) = made.find(&*files)?;
         if stage == Stage::InTheMaking {
             handle.truncate(made.length).map_err(|error| Error::io("cut", made.part.display(), &error))?;
         }
-        let lasting = Some(Lasting { crc: made.crc, is_named: Arc::new(true.into()), ..Lasting::default() });
+        let lasting = Some(Lasting {
+            checksum: Checksum::behind(made.crc, end),
+            is_named: Arc::new(true.into()),
+            ..Lasting::default()
+        });
         Ok((Self { files, handle, path: made.part, stage, lasting }, made.length))
     }
 
@@ -454,7 +487,7 @@ impl Part {
         }
         write_all_at(&*self.handle, bytes, place)?;
         if let Some(lasting) = &mut self.lasting {
-            lasting.crc = crc32c::crc32c_append(lasting.crc, bytes);
+            lasting.checksum.add(bytes);
         }
         Ok(())
     }
@@ -495,7 +528,7 @@ impl Drop for Part {
 impl Lasting {
     /// Bytes that a job will write.
     fn promise(&mut self, bytes: &[u8]) -> tickets::Ticket {
-        self.crc = crc32c::crc32c_append(self.crc, bytes);
+        self.checksum.add(bytes);
         self.tickets.take()
     }
 }
@@ -512,22 +545,6 @@ impl Write for AtomicFile {
     fn flush(&mut self) -> io::Result<()> {
         self.hand_over()
     }
-}
-
-/// The size of a file, and the CRC-32C of its first `length` bytes (or of all, where it has fewer).
-fn checksum(file: &dyn FileHandle, length: u64) -> io::Result<(u64, u32)> {
-    let (mut buffer, mut at, mut crc) = (vec![0; BUFFER], 0, 0);
-    while at < length {
-        let wanted = (length - at).min(BUFFER as u64) as usize;
-        match file.read_at(&mut buffer[..wanted], at)? {
-            0 => break,
-            read => {
-                crc = crc32c::crc32c_append(crc, &buffer[..read]);
-                at += read as u64;
-            }
-        }
-    }
-    Ok((file.size()?, crc))
 }
 
 /// Removes what an earlier try of `run` has begun of the file at `path`. No checkpoint speaks of it: the run would go on with it.
@@ -616,5 +633,32 @@ mod tests {
         let error =
             AtomicFile::create(blocked.join("out.csv").to_str().expect("UTF-8")).err().expect("not a folder");
         assert!(error.to_string().contains("out.csv"), "{error}");
+    }
+
+    #[test]
+    fn a_file_is_gone_on_with_without_reading_all_of_it_and_a_change_of_its_end_is_noticed() {
+        let folder = tempfile::tempdir().expect("folder");
+        let path = folder.path().join("out.csv");
+        let outset = Outset { run: Some("run".into()), ..Outset::default() };
+        let mut file = AtomicFile::begin(&path, &outset).expect("begun").0;
+        (0..100_000).for_each(|at| writeln!(file, "{at}").expect("written"));
+        let saved = file.save().expect("saved").expect("a file");
+        (saved.settle)().expect("durable");
+        let output = saved.output.expect("a file");
+        drop(file);
+        let outset = Outset { resume: Some(saved.state), ..outset };
+        let change = |at: u64| {
+            let part = std::fs::File::options().write(true).open(&output.part).expect("open");
+            std::os::unix::fs::FileExt::write_at(&part, b"x", at).expect("written");
+        };
+        // Its beginning is not looked at; whoever wants to know asks for all of it.
+        assert!(output.check(&Disk).is_ok());
+        change(0);
+        AtomicFile::begin(&path, &outset).expect("gone on with");
+        let error = output.check(&Disk).expect_err("another beginning");
+        assert!(error.message().contains("is not what it was at the checkpoint"), "{error}");
+        change(output.length - 1);
+        let error = AtomicFile::begin(&path, &outset).err().expect("another end");
+        assert!(error.message().contains("its end has CRC-32C"), "{error}");
     }
 }

@@ -153,7 +153,7 @@ mod tests {
             stages: vec![vec![], vec![0; 40]],
             sinks: vec![Some(vec![9]), None],
             outputs: vec![
-                Some(Output { path: "a".into(), part: ".a.part-1".into(), length: 3, crc: 5 }),
+                Some(Output { path: "a".into(), part: ".a.part-1".into(), length: 3, crc: 5, end: 6 }),
                 None,
             ],
             counts: vec![5],
