@@ -16,6 +16,8 @@ mod identity;
 mod ongoing;
 #[path = "live/recordings.rs"]
 mod recordings;
+#[path = "live/text.rs"]
+mod text_layouts;
 
 use std::fs::OpenOptions;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -94,7 +96,7 @@ fn what_one_connection_sends_does_not_touch_the_others() {
     assert_eq!(run.line(), "t,sensor,v,v_avg");
     good.write_all((at(0, "a", "1") + "2026-01-01T00:00").as_bytes()).expect("taken");
     assert_eq!(run.line(), "2026-01-01T00:00:00Z,a,1,1");
-    bad.write_all(b"\xff\xfegarbage\n").expect("taken");
+    bad.write_all(b"\xff\xffgarbage\n").expect("taken");
     bad.write_all(&vec![b'x'; 3 << 20]).expect("taken");
     bad.write_all(("\n".to_owned() + &at(5, "b", "7")).as_bytes()).expect("taken");
     assert_eq!(run.line(), "2026-01-01T00:00:05Z,b,7,7");

@@ -9,7 +9,8 @@ use tidemill::Result;
 use tidemill::batch::{Batch, Bytes, Column};
 use tidemill::chunk::{Chunk, Decoded};
 use tidemill::format::columns::{ColumnOptions, Decimal};
-use tidemill::format::csv::{Csv, Dialect};
+use tidemill::format::csv::{Csv, Dialect, Ragged};
+use tidemill::format::encoding::{Encoded, EncodingOptions};
 use tidemill::format::influx::{Influx, InfluxOptions, Precision};
 use tidemill::format::jsonl::{JsonLines, JsonOptions, UnknownFields};
 use tidemill::format::{Bound, Format, Head};
@@ -25,7 +26,8 @@ fuzz_target!(|input: &[u8]| {
     let first: &[u8] = if is_json { b"{\"t\":\"\",\"s\":\"\",\"v\":1,\"w\":\"\"}\n" } else { b"" };
     let head = Head { name: "in", stem: "stem", bytes: first, is_whole: true };
     let schema = Arc::new(format.schema(head).expect("columns"));
-    let bound = format.bind(Head { bytes: text, ..head }, &schema).expect("the same columns");
+    // A text may be too short for what should come before its records.
+    let Ok(bound) = format.bind(Head { bytes: text, ..head }, &schema) else { return };
     let limit = choices.of(3, &[1000, 1, 3]);
 
     let whole = [text.len()];
@@ -55,14 +57,28 @@ fn format(choices: &Choices<5>) -> Box<dyn Format> {
         let columns = ColumnOptions { decimal: Decimal::Point, ..columns };
         return Box::new(JsonLines::new(&options, &columns).expect("good options").with_origins(true));
     }
-    let dialect = Dialect {
+    let format = Csv::new(&dialect(choices), &columns).expect("good options").with_origins(true);
+    let labels = ["utf-8", "utf-8", "windows-1252", "utf-16le", "shift_jis", "gb18030"];
+    let encoding = EncodingOptions { encoding: Some(choices.of(1, &labels).into()) };
+    Box::new(Encoded::new(format, &encoding).expect("an encoding"))
+}
+
+fn dialect(choices: &Choices<5>) -> Dialect {
+    let plain = Dialect {
         delimiter: if choices.bit(0, 1) { "," } else { ";" }.into(),
         quote: if choices.bit(0, 2) { "\"" } else { "" }.into(),
         comment: choices.bit(0, 3).then(|| "#".into()),
         header: false,
         names: Some(["t", "s", "v", "w"].map(str::to_owned).into()),
+        ragged: choices.of(3, &[Ragged::Reject, Ragged::Trim, Ragged::Fill, Ragged::Cut, Ragged::Fit]),
+        ..Dialect::default()
     };
-    Box::new(Csv::new(&dialect, &columns).expect("good options").with_origins(true))
+    match choices.number(0) >> 5 {
+        1 => Dialect { delimiter: "blanks".into(), ..plain },
+        2 => Dialect { delimiter: ",".into(), quote: String::new(), widths: Some(vec![20, 3, 6, 4]), ..plain },
+        3 => Dialect { skip_lines: 1, ..plain },
+        _ => plain,
+    }
 }
 
 fn line_protocol(choices: &Choices<5>) -> Influx {
@@ -85,7 +101,7 @@ type Decoding = fn(&Chunk, &mut dyn tidemill::sensor::SensorLookup) -> Result<De
 fn read(bound: &Bound, text: &[u8], cuts: &[usize], limit: usize, decode: Decoding) -> Vec<String> {
     let shared = Arc::new(SharedSensors::with_limit(limit));
     let mut ids = SensorIds::new(Arc::clone(&shared));
-    let (mut at, mut line) = (bound.skip_bytes.min(text.len()), 1);
+    let (mut at, mut line) = (bound.skip_bytes.min(text.len()), 1 + bound.skip_lines);
     let (mut records, mut rejections) = (Vec::new(), Vec::new());
     for &cut in cuts.iter().filter(|&&cut| cut >= bound.skip_bytes) {
         let length = bound.decoder.complete(&text[at..cut], cut == text.len());

@@ -65,6 +65,11 @@ impl Origins {
         self.rows.iter_mut().for_each(|origin| origin.line += lines);
     }
 
+    /// Makes every offset what `place` says of it.
+    pub(crate) fn move_offsets(&mut self, mut place: impl FnMut(u64) -> u64) {
+        self.rows.iter_mut().for_each(|origin| origin.offset = place(origin.offset));
+    }
+
     /// Appends records of which it is not known where they came from, up to `len` records in all.
     pub(super) fn fill(&mut self, len: usize) {
         if len > self.len() {

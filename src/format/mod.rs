@@ -11,6 +11,9 @@ mod columns_tests;
 pub mod csv;
 #[cfg(test)]
 mod encode_tests;
+pub mod encoding;
+#[cfg(test)]
+mod encoding_tests;
 mod glue;
 pub mod influx;
 pub mod jsonl;
@@ -121,6 +124,12 @@ pub trait Decode: Send + Sync {
     /// As [`Decode::decode`].
     fn decode_by_reference(&self, chunk: &Chunk, sensors: &mut dyn SensorLookup) -> Result<Decoded> {
         self.decode(chunk, sensors)
+    }
+
+    /// What of the file's beginning, before its first record, has to be seen to bind a decoder like this again; empty where the options
+    /// say it all.
+    fn beginning(&self) -> &[u8] {
+        &[]
     }
 }
 

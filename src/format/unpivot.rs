@@ -173,6 +173,10 @@ impl Decode for Unpivoting {
         self.wide.lines(bytes)
     }
 
+    fn beginning(&self) -> &[u8] {
+        self.wide.beginning()
+    }
+
     fn decode(&self, chunk: &Chunk, sensors: &mut dyn SensorLookup) -> Result<Decoded> {
         let mut own = own_sensors();
         let decoded = self.wide.decode(chunk, &mut own)?;

@@ -11,6 +11,7 @@ use crate::atomic::Outputs;
 use crate::error::Result;
 use crate::format::columns::{ColumnOptions, Names};
 use crate::format::csv::{Csv as CsvFormat, Dialect};
+use crate::format::encoding::{Encoded, EncodingOptions};
 use crate::format::unpivoted;
 use crate::registry::{Component, Configure, Options, merged, parameters_of};
 use crate::time::TimeParser;
@@ -24,6 +25,8 @@ pub struct Csv {
     pub columns: ColumnOptions,
     /// How the text is laid out.
     pub dialect: Dialect,
+    /// How its characters are written.
+    pub encoding: EncodingOptions,
 }
 
 inventory::submit! { Component::source::<Csv>("csv", "delimited text: one file or many, plain or compressed") }
@@ -38,6 +41,7 @@ impl Csv {
             files: FileOptions::from(path.into()),
             columns: ColumnOptions::default(),
             dialect: Dialect::default(),
+            encoding: EncodingOptions::default(),
         }
     }
 
@@ -66,13 +70,15 @@ impl Configure for Csv {
             schemars::schema_for!(FileOptions),
             schemars::schema_for!(ColumnOptions),
             schemars::schema_for!(Dialect),
+            schemars::schema_for!(EncodingOptions),
         ]
     }
 
     fn configure(options: &mut Options) -> Option<Self> {
-        // All three are read before any is missed, so that everything wrong is found.
-        let (files, columns, dialect) = (options.take(), options.take(), options.take());
-        Some(Self { files: files?, columns: columns?, dialect: dialect? })
+        // All are read before any is missed, so that everything wrong is found.
+        let (files, columns) = (options.take(), options.take());
+        let (dialect, encoding) = (options.take(), options.take());
+        Some(Self { files: files?, columns: columns?, dialect: dialect?, encoding: encoding? })
     }
 }
 
@@ -82,7 +88,12 @@ impl SourceSpec for Csv {
     }
 
     fn parameters(&self) -> serde_json::Value {
-        merged([parameters_of(&self.files), parameters_of(&self.columns), parameters_of(&self.dialect)])
+        merged([
+            parameters_of(&self.files),
+            parameters_of(&self.columns),
+            parameters_of(&self.dialect),
+            parameters_of(&self.encoding),
+        ])
     }
 
     fn traits(&self) -> Traits {
@@ -103,6 +114,7 @@ impl SourceSpec for Csv {
 
     fn open(&self, options: &OpenOptions) -> Result<Box<dyn Source>> {
         let format = CsvFormat::new(&self.dialect, &self.columns)?.with_origins(options.origins);
+        let format = Encoded::new(format, &self.encoding)?;
         Ok(Box::new(self.files.open(unpivoted(Arc::new(format)), &EXTENSIONS, options)?))
     }
 }

@@ -9,6 +9,7 @@ use super::file::FileOptions;
 use super::{OpenOptions, Source, SourceSpec, Traits};
 use crate::atomic::Outputs;
 use crate::error::Result;
+use crate::format::encoding::{Encoded, EncodingOptions};
 use crate::format::influx::{Influx as InfluxFormat, InfluxOptions};
 use crate::registry::{Component, Configure, Options, merged, parameters_of};
 
@@ -68,6 +69,8 @@ impl SourceSpec for Influx {
 
     fn open(&self, options: &OpenOptions) -> Result<Box<dyn Source>> {
         let format = InfluxFormat::new(&self.influx)?.with_origins(options.origins);
+        // Line protocol is UTF-8; what says that it is UTF-16 is read all the same.
+        let format = Encoded::new(format, &EncodingOptions::default())?;
         Ok(Box::new(self.files.open(Arc::new(format), &EXTENSIONS, options)?))
     }
 }

@@ -10,6 +10,7 @@ use super::{OpenOptions, Source, SourceSpec, Traits};
 use crate::atomic::Outputs;
 use crate::error::Result;
 use crate::format::columns::ColumnOptions;
+use crate::format::encoding::{Encoded, EncodingOptions};
 use crate::format::jsonl::{JsonLines as JsonFormat, JsonOptions};
 use crate::format::unpivoted;
 use crate::registry::{Component, Configure, Options, merged, parameters_of};
@@ -24,6 +25,8 @@ pub struct JsonLines {
     pub columns: ColumnOptions,
     /// What is done with unknown fields.
     pub json: JsonOptions,
+    /// How its characters are written.
+    pub encoding: EncodingOptions,
 }
 
 inventory::submit! { Component::source::<JsonLines>("jsonl", "JSON Lines: one object a record") }
@@ -34,7 +37,12 @@ const EXTENSIONS: [&str; 3] = ["jsonl", "ndjson", "json"];
 impl JsonLines {
     /// The file, glob or directory `path`, with these columns.
     pub fn new(path: impl Into<String>, columns: ColumnOptions) -> Self {
-        Self { files: FileOptions::from(path.into()), columns, json: JsonOptions::default() }
+        Self {
+            files: FileOptions::from(path.into()),
+            columns,
+            json: JsonOptions::default(),
+            encoding: EncodingOptions::default(),
+        }
     }
 }
 
@@ -44,13 +52,15 @@ impl Configure for JsonLines {
             schemars::schema_for!(FileOptions),
             schemars::schema_for!(ColumnOptions),
             schemars::schema_for!(JsonOptions),
+            schemars::schema_for!(EncodingOptions),
         ]
     }
 
     fn configure(options: &mut Options) -> Option<Self> {
-        // All three are read before any is missed, so that everything wrong is found.
-        let (files, columns, json) = (options.take(), options.take(), options.take());
-        Some(Self { files: files?, columns: columns?, json: json? })
+        // All are read before any is missed, so that everything wrong is found.
+        let (files, columns) = (options.take(), options.take());
+        let (json, encoding) = (options.take(), options.take());
+        Some(Self { files: files?, columns: columns?, json: json?, encoding: encoding? })
     }
 }
 
@@ -60,7 +70,12 @@ impl SourceSpec for JsonLines {
     }
 
     fn parameters(&self) -> serde_json::Value {
-        merged([parameters_of(&self.files), parameters_of(&self.columns), parameters_of(&self.json)])
+        merged([
+            parameters_of(&self.files),
+            parameters_of(&self.columns),
+            parameters_of(&self.json),
+            parameters_of(&self.encoding),
+        ])
     }
 
     fn traits(&self) -> Traits {
@@ -81,6 +96,7 @@ impl SourceSpec for JsonLines {
 
     fn open(&self, options: &OpenOptions) -> Result<Box<dyn Source>> {
         let format = JsonFormat::new(&self.json, &self.columns)?.with_origins(options.origins);
+        let format = Encoded::new(format, &self.encoding)?;
         Ok(Box::new(self.files.open(unpivoted(Arc::new(format)), &EXTENSIONS, options)?))
     }
 }

@@ -22,7 +22,7 @@ pub use unpivot::{Unpivot, UnpivotNulls};
 
 use remarks::Remarks;
 use selection::Selection;
-use shown::listed;
+pub(in crate::format) use shown::listed;
 use suffixes::Suffixes;
 use values::Values;
 

@@ -61,6 +61,11 @@ impl Columns {
         Ok(schema.with_local_times(self.times.may_be_local()))
     }
 
+    /// Whether the files of an input may have other columns than its first.
+    pub fn may_differ(&self) -> bool {
+        self.options.unknown_columns != UnknownColumns::Error
+    }
+
     /// Whether the columns of an input are those of all its files.
     pub fn are_joined(&self) -> bool {
         self.options.unknown_columns == UnknownColumns::Null

@@ -1,7 +1,7 @@
 //! Names and fields as messages show them.
 
 /// Names as a message shows them: on one line, and not a whole screen of them.
-pub(super) fn listed(names: &[String]) -> String {
+pub(in crate::format) fn listed(names: &[String]) -> String {
     const MOST: usize = 20;
     let shown = names.iter().take(MOST).map(|name| {
         let short: String = name.chars().take(40).collect();

@@ -1,12 +1,20 @@
 //! Chunks of CSV to columns.
 
-use super::scan::{FieldSpan, Marks, Scan, line_ends, plain_quoted, unquote};
+use std::sync::Arc;
+
+use super::again::{self, HeaderLines};
+use super::beginning::Beginning;
+use super::ragged::Fitting;
+use super::scan::{FieldSpan, Scan, line_ends, plain_quoted, unquote};
+use super::split::Splitter;
 use super::tiles::Tiles;
+use crate::batch::Bytes;
 use crate::chunk::{Chunk, Decoded};
 use crate::error::Result;
 use crate::format::rows::{Layout, Refusal, Rows};
 use crate::format::{Decode, MAX_FIELD, MAX_FIELDS, MAX_RECORD};
-use crate::sensor::SensorLookup;
+use crate::offset::Offset;
+use crate::sensor::{SensorLookup, Sensors};
 
 /// Bytes a tile: text, places and columns of it stay in the first cache. A fuzzer's inputs are small, and should have tiles too.
 const TILE: usize = if cfg!(fuzzing) { 128 } else { 16 << 10 };
@@ -21,13 +29,19 @@ pub(super) struct Scratch {
 /// Reads the chunks of one file.
 #[derive(Clone, Debug)]
 pub(super) struct CsvDecoder {
-    pub(super) marks: Marks,
+    pub(super) splitter: Splitter,
+    fitting: Fitting,
+    header: HeaderLines,
+    /// The file's bytes before its first record.
+    beginning: Arc<[u8]>,
+    /// Whether a header that stands again could be taken for a record.
+    pub(super) has_likely_header: bool,
     pub(super) layout: Layout,
 }
 
 impl Decode for CsvDecoder {
     fn complete(&self, bytes: &[u8], at_end: bool) -> usize {
-        self.marks.complete(bytes, at_end)
+        self.splitter.complete(bytes, at_end)
     }
 
     fn lines(&self, bytes: &[u8]) -> u64 {
@@ -52,9 +66,44 @@ impl Decode for CsvDecoder {
         }
         Ok(rows.finish(line))
     }
+
+    fn beginning(&self) -> &[u8] {
+        &self.beginning
+    }
 }
 
 impl CsvDecoder {
+    /// For a file that begins with `head` and says `beginning` there.
+    pub(super) fn new(head: &[u8], beginning: Beginning, fitting: Fitting, layout: Layout) -> Self {
+        let Beginning { splitter, header, skip_bytes, .. } = beginning;
+        let beginning = head[..skip_bytes].into();
+        let (empty, has_likely_header) = (HeaderLines::default(), false);
+        let mut decoder = Self { splitter, fitting, header: empty, beginning, has_likely_header, layout };
+        decoder.has_likely_header = header.iter().any(|line| decoder.reads(line));
+        decoder.header = header;
+        decoder
+    }
+
+    /// Whether a line is a good record.
+    fn reads(&self, line: &[u8]) -> bool {
+        let chunk = Chunk {
+            sequence: 0,
+            file: "".into(),
+            offset: Offset { file: 0, at: 0, line: 1 },
+            bytes: Bytes::new(line.to_vec()),
+            decoder: Arc::new(self.clone()),
+            witness: None,
+        };
+        let decoded = self.decode_by_reference(&chunk, &mut Sensors::default());
+        decoded.is_ok_and(|decoded| !decoded.batch.is_empty())
+    }
+
+    /// Whether a record, without its line end, is the header again.
+    #[inline]
+    pub(super) fn is_header(&self, record: &[u8]) -> bool {
+        !self.header.is_empty() && self.header.has(record)
+    }
+
     /// Quickly where the text is regular; the same as [`Decode::decode_by_reference`] for any size of tiles.
     pub(super) fn decode_by_tiles(
         &self,
@@ -62,8 +111,11 @@ impl CsvDecoder {
         sensors: &mut dyn SensorLookup,
         tile: usize,
     ) -> Result<Decoded> {
+        let Splitter::Marks(marks) = &self.splitter else {
+            return self.decode_by_reference(chunk, sensors);
+        };
         let mut rows = Rows::new(&self.layout, chunk, sensors);
-        let lines = Tiles::new(self, chunk.bytes.as_slice(), &mut rows).decode(tile)?;
+        let lines = Tiles::new(self, marks, chunk.bytes.as_slice(), &mut rows).decode(tile)?;
         Ok(rows.finish(lines))
     }
 
@@ -78,7 +130,7 @@ impl CsvDecoder {
         scratch: &mut Scratch,
     ) -> Result<(usize, u64)> {
         let Scratch { fields, unquoted } = scratch;
-        Ok(match self.marks.scan(text, at, true, fields) {
+        Ok(match self.splitter.scan(text, at, true, fields) {
             Scan::Record { end, next, lines } => {
                 let taken = self.record(text, at, end, fields, rows, unquoted);
                 rows.end(taken, at, line, end - at)?;
@@ -97,18 +149,23 @@ impl CsvDecoder {
     fn record(
         &self,
         text: &[u8],
-        start: usize,
+        at: usize,
         end: usize,
-        fields: &[FieldSpan],
+        fields: &mut Vec<FieldSpan>,
         rows: &mut Rows<'_>,
         unquoted: &mut Vec<u8>,
     ) -> Result<(), Refusal> {
+        if self.is_header(&text[at..end]) {
+            return Err(Refusal::record(again::REASON));
+        }
+        self.fitting.fit(text, end, fields);
+        let start = fields.first().map_or(at, |field| field.start);
         if let Some(refusal) = self.misshapen(end - start, fields) {
             return Err(refusal);
         }
         for (&role, span) in self.layout.roles.iter().zip(fields) {
             let raw = &text[span.start..span.end];
-            let quote = self.marks.quote.filter(|_| span.is_quoted);
+            let quote = self.splitter.quote().filter(|_| span.is_quoted);
             match quote.map(|quote| (quote, plain_quoted(raw, quote))) {
                 None => rows.field(role, raw, Some(span.start))?,
                 Some((_, Some(inner))) => rows.field(role, inner, Some(span.start + 1))?,

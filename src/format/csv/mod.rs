@@ -1,112 +1,51 @@
 //! CSV and its relatives (clause 5): RFC 4180 with any delimiter.
 
+mod again;
+mod beginning;
+mod blanks;
 mod decode;
+mod dialect;
 mod encode;
+mod ragged;
 pub mod scan;
+mod sketch;
+pub mod split;
 #[cfg(test)]
 mod tests;
 mod tiles;
+pub mod widths;
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-
+use self::beginning::{Beginning, no_header};
 use self::decode::CsvDecoder;
-use self::scan::{FieldSpan, Marks, Scan, unquote};
+use self::dialect::Rows;
+use self::ragged::Fitting;
+use self::scan::Scan;
+use self::split::Splitter;
 use super::columns::{ColumnOptions, Columns, SAMPLE};
 use super::rows::Layout;
-use super::{Bound, Format, Head, MAX_FIELDS};
+use super::{Bound, Format, Head};
 use crate::batch::Schema;
 use crate::error::{Error, Result};
 
+pub use dialect::{Dialect, delimiter_of};
 pub use encode::CsvEncoder;
-
-/// How the text is laid out.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default)]
-pub struct Dialect {
-    /// The byte between fields, such as ",", ";", "|" or "\t".
-    pub delimiter: String,
-    /// The byte around fields that contain delimiters, quotes or line ends; "" if there is none.
-    pub quote: String,
-    /// The byte that begins a comment line; no comments if not given.
-    pub comment: Option<String>,
-    /// Whether the first record has the names of the columns.
-    pub header: bool,
-    /// The names of the columns, in order: needed without a header, instead of it otherwise.
-    pub names: Option<Vec<String>>,
-}
-
-impl Default for Dialect {
-    fn default() -> Self {
-        Self { delimiter: ",".into(), quote: "\"".into(), comment: None, header: true, names: None }
-    }
-}
-
-impl Dialect {
-    /// The bytes that mean something.
-    ///
-    /// # Errors
-    /// A configuration error where one is not a single byte, or two are the same.
-    pub fn marks(&self) -> Result<Marks> {
-        let delimiter = if self.delimiter == "tab" { "\t" } else { &self.delimiter };
-        let marks = Marks {
-            delimiter: delimiter_of(delimiter)?,
-            quote: if self.quote.is_empty() { None } else { Some(byte("quote", &self.quote)?) },
-            comment: self.comment.as_deref().map(|comment| byte("comment", comment)).transpose()?,
-        };
-        let all = [Some(marks.delimiter), marks.quote, marks.comment, Some(b'\n'), Some(b'\r')];
-        let set: Vec<u8> = all.into_iter().flatten().collect();
-        match (1..set.len()).find(|&at| set[..at].contains(&set[at])) {
-            None => Ok(marks),
-            Some(_) => Err(Error::config(
-                "`delimiter`, `quote` and `comment` must differ, and none can be a line end",
-            )),
-        }
-    }
-}
-
-/// The byte between fields. Numbers, flags and times stand there without quotes: what is in those cannot be between them.
-///
-/// # Errors
-/// A configuration error where it is not one byte, or one of those.
-pub fn delimiter_of(text: &str) -> Result<u8> {
-    match byte("delimiter", text)? {
-        delimiter if delimiter.is_ascii_alphanumeric() || b"+-.\"\r\n".contains(&delimiter) => {
-            Err(Error::config(format!("`delimiter` cannot be {text:?}: that stands in values"))
-                .with_help("a letter, a digit, `+`, `-`, `.`, a quote or a line end is none; such as \",\", \";\", \"|\" or \"\\t\""))
-        }
-        delimiter => Ok(delimiter),
-    }
-}
-
-fn byte(option: &str, text: &str) -> Result<u8> {
-    match text.as_bytes() {
-        [byte] => Ok(*byte),
-        _ => Err(Error::config(format!("`{option}` must be one ASCII character, not {text:?}"))),
-    }
-}
+pub use ragged::Ragged;
+pub use sketch::sketch;
 
 /// The format.
 #[derive(Clone, Debug)]
 pub struct Csv {
-    marks: Marks,
+    splitter: Splitter,
     header: bool,
     names: Option<Vec<String>>,
+    /// Which lines come before the records, where the options say so.
+    rows: Option<Rows>,
+    ragged: Ragged,
     columns: Columns,
     origins: bool,
-}
-
-/// A UTF-8 byte order mark.
-const BOM: &[u8] = b"\xef\xbb\xbf";
-
-/// What stands at the beginning of a file.
-struct Beginning {
-    names: Vec<String>,
-    skip_bytes: usize,
-    skip_lines: u64,
 }
 
 impl Csv {
@@ -120,9 +59,11 @@ impl Csv {
                 .with_help("such as names = [\"time\", \"value\"]"));
         }
         Ok(Self {
-            marks: dialect.marks()?,
+            splitter: dialect.splitter()?,
             header: dialect.header,
             names: dialect.names.clone(),
+            rows: dialect.rows()?,
+            ragged: dialect.ragged,
             columns: Columns::new(columns)?,
             origins: false,
         })
@@ -134,122 +75,69 @@ impl Csv {
         self
     }
 
-    fn beginning(&self, head: Head<'_>) -> Result<Beginning> {
-        let mut skip_bytes = if head.bytes.starts_with(BOM) { BOM.len() } else { 0 };
-        let mut skip_lines = 0;
-        let mut names = self.names.clone();
-        // A stream that nobody has written to yet: the options say it all.
-        if self.header && !(head.bytes.is_empty() && names.is_some()) {
-            let (found, next, lines) = self.header(head, skip_bytes)?;
-            if let Some(names) = names.as_ref().filter(|names| names.len() != found.len()) {
-                let message =
-                    format!("`{}` has {} columns, `names` has {}", head.name, found.len(), names.len());
-                return Err(Error::config(message).with_help("give each column one name"));
-            }
-            names.get_or_insert_with(|| self.columns.distinct(&found));
-            (skip_bytes, skip_lines) = (next, lines);
-        }
-        Ok(Beginning { names: names.unwrap_or_default(), skip_bytes, skip_lines })
+    /// The units that the file with this `head` gives, by column: of those that have one.
+    ///
+    /// # Errors
+    /// As for [`Format::schema`].
+    pub fn units(&self, head: Head<'_>) -> Result<Vec<(String, String)>> {
+        let Beginning { names, units, .. } = self.begun(head)?;
+        let by_column = names.into_iter().zip(units.unwrap_or_default());
+        Ok(by_column.filter(|(_, unit)| !unit.is_empty()).collect())
+    }
+
+    /// What stands before the first record of a file with this `head`.
+    fn begun(&self, head: Head<'_>) -> Result<Beginning> {
+        self.beginning(head)?.ok_or_else(|| no_header(head.name, "its first line does not end"))
     }
 
     fn decoder(&self, head: Head<'_>, beginning: &Beginning, schema: &Arc<Schema>) -> Result<CsvDecoder> {
         let roles = self.columns.roles(head.name, &beginning.names, schema)?;
         let layout = Layout::new(&self.columns, schema, roles, head.stem, self.origins);
-        Ok(CsvDecoder { marks: self.marks, layout })
+        Ok(CsvDecoder::new(head.bytes, beginning.clone(), self.fitting(beginning), layout))
     }
 
-    /// The names in the first record, and where the second begins.
-    fn header(&self, head: Head<'_>, from: usize) -> Result<(Vec<String>, usize, u64)> {
-        let mut fields = Vec::new();
-        let (mut at, mut before) = (from, 0);
-        loop {
-            match self.marks.scan(head.bytes, at, head.is_whole, &mut fields) {
-                Scan::Skipped { next } => (at, before) = (next, before + 1),
-                Scan::Record { .. } if fields.len() > MAX_FIELDS => {
-                    return Err(Error::data(format!("`{}` has more than {MAX_FIELDS} columns", head.name))
-                        .with_help("check the `delimiter`"));
-                }
-                Scan::Record { next, lines, .. } => {
-                    let names: Vec<_> =
-                        self.fields(head.bytes, &fields).iter().map(|field| name(field)).collect();
-                    check_text(head.name, &names)?;
-                    return Ok((names, next, before + lines));
-                }
-                Scan::Unclosed { .. } => {
-                    return Err(Error::data(format!(
-                        "the header of `{}` has a quote that is never closed",
-                        head.name
-                    )));
-                }
-                Scan::Incomplete => {
-                    let why = if head.is_whole { "it is empty" } else { "its first line does not end" };
-                    return Err(Error::data(format!("`{}` has no header: {why}", head.name))
-                        .with_help("check the file, or give the columns with `header = false` and `names`"));
-                }
-            }
-        }
+    fn fitting(&self, beginning: &Beginning) -> Fitting {
+        let Beginning { names, has_trailing, .. } = beginning;
+        Fitting { fields: names.len(), has_trailing: *has_trailing, ragged: self.ragged }
     }
 
-    fn fields<'t>(&self, text: &'t [u8], spans: &[FieldSpan]) -> Vec<Cow<'t, [u8]>> {
-        spans.iter().map(|&span| self.field(text, span)).collect()
-    }
-
-    fn field<'t>(&self, text: &'t [u8], span: FieldSpan) -> Cow<'t, [u8]> {
-        let raw = &text[span.start..span.end];
-        match self.marks.quote.filter(|_| span.is_quoted) {
-            None => Cow::Borrowed(raw),
-            Some(quote) => {
-                let mut out = Vec::new();
-                unquote(raw, quote, &mut out);
-                Cow::Owned(out)
-            }
-        }
-    }
-
-    /// The first records of a file, whatever their number of fields.
-    fn sample<'t>(&self, head: Head<'t>, from: usize) -> Vec<Vec<Cow<'t, [u8]>>> {
-        let (mut at, mut fields, mut sample) = (from, Vec::new(), Vec::new());
-        while sample.len() < SAMPLE {
-            at = match self.marks.scan(head.bytes, at, head.is_whole, &mut fields) {
-                Scan::Record { next, .. } => {
-                    sample.push(self.fields(head.bytes, &fields));
+    /// How many of the first records of a file there are, and those that have as many fields as they should, header lines that
+    /// stand again left out.
+    fn sample<'t>(&self, head: Head<'t>, beginning: &Beginning) -> (usize, Vec<Vec<Cow<'t, [u8]>>>) {
+        let Beginning { splitter, header, .. } = beginning;
+        let fitting = self.fitting(beginning);
+        let (mut at, mut fields, mut sample, mut records) = (beginning.skip_bytes, Vec::new(), Vec::new(), 0);
+        while records < SAMPLE {
+            at = match splitter.scan(head.bytes, at, head.is_whole, &mut fields) {
+                Scan::Record { end, next, .. } => {
+                    records += 1;
+                    fitting.fit(head.bytes, end, &mut fields);
+                    if fields.len() == fitting.fields && !header.has(&head.bytes[at..end]) {
+                        sample.push(splitter.fields(head.bytes, &fields));
+                    }
                     next
                 }
                 Scan::Skipped { next } | Scan::Unclosed { next, .. } => next,
                 Scan::Incomplete => break,
             };
         }
-        sample
+        (records, sample)
     }
-}
-
-/// Names that no text has are those of an archive or another binary file, all of which could pass for one header.
-fn check_text(file: &str, names: &[String]) -> Result<()> {
-    let is_binary = |c: &char| c.is_control() && !c.is_whitespace();
-    match names.iter().find_map(|name| name.chars().find(is_binary)) {
-        None => Ok(()),
-        Some(found) => Err(Error::data(format!(
-            "the header of `{file}` is no text: it has the control character {:#04x}",
-            u32::from(found)
-        ))
-        .with_help(
-            "check the file and the source's `type`; unpack an archive, or export a spreadsheet as CSV",
-        )),
-    }
-}
-
-fn name(field: &[u8]) -> String {
-    String::from_utf8_lossy(Columns::trim(field)).into_owned()
 }
 
 impl Format for Csv {
     fn knows_columns(&self, head: Head<'_>) -> bool {
-        let Ok(beginning) = self.beginning(head) else { return false };
-        self.columns.are_named() || self.sample(head, beginning.skip_bytes).len() >= SAMPLE
+        match self.beginning(head) {
+            _ if self.columns.are_named() && self.names.is_some() => true,
+            Ok(None) => false,
+            Ok(Some(beginning)) => self.columns.are_named() || self.sample(head, &beginning).0 >= SAMPLE,
+            // What is wrong with the file will not be right when more of it has come.
+            Err(_) => true,
+        }
     }
 
     fn can_bind(&self, head: Head<'_>) -> bool {
-        self.beginning(head).is_ok()
+        !matches!(self.beginning(head), Ok(None))
     }
 
     fn names_sensors_after_files(&self) -> bool {
@@ -257,14 +145,26 @@ impl Format for Csv {
     }
 
     fn schema(&self, head: Head<'_>) -> Result<Schema> {
-        let beginning = self.beginning(head)?;
-        let mut sample = self.sample(head, beginning.skip_bytes);
-        sample.retain(|record| record.len() == beginning.names.len());
-        self.columns.schema(head.name, &beginning.names, &sample)
+        if let Some(names) = self.names.as_ref().filter(|_| self.columns.are_named()) {
+            return self.columns.schema(head.name, names, &[]);
+        }
+        let beginning = self.begun(head)?;
+        let (_, mut sample) = self.sample(head, &beginning);
+        let Some(names) = &self.names else {
+            return self.columns.schema(head.name, &beginning.names, &sample);
+        };
+        // The columns have the order of the options, whatever that of the first file is.
+        let place = |name| beginning.names.iter().position(|own| own == name);
+        let places: Vec<Option<usize>> = names.iter().map(place).collect();
+        for record in &mut sample {
+            let field = |at: &Option<usize>| at.map_or(Cow::Borrowed(&b""[..]), |at| record[at].clone());
+            *record = places.iter().map(field).collect();
+        }
+        self.columns.schema(head.name, names, &sample)
     }
 
     fn bind(&self, head: Head<'_>, schema: &Arc<Schema>) -> Result<Bound> {
-        let beginning = self.beginning(head)?;
+        let beginning = self.begun(head)?.join(schema);
         Ok(Bound {
             decoder: Arc::new(self.decoder(head, &beginning, schema)?),
             skip_bytes: beginning.skip_bytes,

@@ -91,17 +91,10 @@ impl Marks {
     /// Looks at the line that begins at `at`, and puts the fields of a record into `fields`: one more than
     /// [`MAX_FIELDS`] of them at most, so that a line of delimiters does not fill the memory.
     pub fn scan(&self, text: &[u8], at: usize, at_end: bool, fields: &mut Vec<FieldSpan>) -> Scan {
-        fields.clear();
-        match text.get(at) {
-            None => return Scan::Incomplete,
-            Some(b'\n' | b'\r') => {
-                return line_end(text, at, at_end).map_or(Scan::Incomplete, |next| Scan::Skipped { next });
-            }
-            Some(byte) if Some(*byte) == self.comment => {
-                return line(text, at, at_end).map_or(Scan::Incomplete, |(_, next)| Scan::Skipped { next });
-            }
-            Some(_) => {}
+        if let Some(skipped) = self.skipped(text, at, at_end, fields) {
+            return skipped;
         }
+        let at = self.first_byte(text, at);
         let (mut start, mut lines) = (at, 0);
         loop {
             let mut from = start;
@@ -132,8 +125,52 @@ impl Marks {
         }
     }
 
+    /// What [`Marks::scan`] gives where no record begins at `at`: nothing is there, a blank line or a comment.
+    #[inline]
+    pub(super) fn skipped(
+        &self,
+        text: &[u8],
+        at: usize,
+        at_end: bool,
+        fields: &mut Vec<FieldSpan>,
+    ) -> Option<Scan> {
+        fields.clear();
+        match text.get(at) {
+            None => Some(Scan::Incomplete),
+            Some(b'\n' | b'\r') => {
+                Some(line_end(text, at, at_end).map_or(Scan::Incomplete, |next| Scan::Skipped { next }))
+            }
+            Some(byte) if Some(*byte) == self.comment => {
+                Some(line(text, at, at_end).map_or(Scan::Incomplete, |(_, next)| Scan::Skipped { next }))
+            }
+            Some(_) => None,
+        }
+    }
+
+    /// Where the first field of the record at `at` begins: behind the NULs that a logger which lost power leaves before the
+    /// next reading. NULs that are all there is of a field are its content.
+    #[inline]
+    pub(super) fn first_byte(&self, text: &[u8], at: usize) -> usize {
+        if text.get(at) != Some(&0) {
+            return at;
+        }
+        let nuls = text[at..].iter().take_while(|&&byte| byte == 0).count();
+        match text.get(at + nuls) {
+            None | Some(b'\n' | b'\r') => at,
+            Some(&byte) if byte == self.delimiter => at,
+            Some(_) => at + nuls,
+        }
+    }
+
+    /// Whether no two marks are the same, and none is a line end.
+    pub(super) fn are_distinct(&self) -> bool {
+        let all = [Some(self.delimiter), self.quote, self.comment, Some(b'\n'), Some(b'\r')];
+        let set: Vec<u8> = all.into_iter().flatten().collect();
+        (1..set.len()).all(|at| !set[..at].contains(&set[at]))
+    }
+
     /// The byte after the quote that closes the one at `open`; `None` where there is none near enough to the record's start.
-    fn closing_quote(&self, text: &[u8], open: usize, record: usize) -> Option<usize> {
+    pub(super) fn closing_quote(&self, text: &[u8], open: usize, record: usize) -> Option<usize> {
         let quote = self.quote?;
         let limit = text.len().min(record + MAX_RECORD);
         let mut at = open + 1;
@@ -146,7 +183,7 @@ impl Marks {
         }
     }
 
-    fn unclosed(&self, text: &[u8], at: usize, at_end: bool) -> Scan {
+    pub(super) fn unclosed(&self, text: &[u8], at: usize, at_end: bool) -> Scan {
         if !at_end && text.len() <= at + MAX_RECORD + 1 {
             return Scan::Incomplete;
         }
@@ -209,15 +246,15 @@ pub fn line_ends(text: &[u8]) -> u64 {
 }
 
 /// The end of the line that `at` is in, and the byte after its line end.
-fn line(text: &[u8], at: usize, at_end: bool) -> Option<(usize, usize)> {
+pub(super) fn line(text: &[u8], at: usize, at_end: bool) -> Option<(usize, usize)> {
     match memchr2(b'\n', b'\r', &text[at..]) {
         Some(length) => Some((at + length, line_end(text, at + length, at_end)?)),
         None => at_end.then_some((text.len(), text.len())),
     }
 }
 
-/// The byte after the line end at `at`. A CR at the end of the text may be half a CR LF.
-fn line_end(text: &[u8], at: usize, at_end: bool) -> Option<usize> {
+/// The byte after the line end at `at`, which is a byte of the text. A CR at the end of the text may be half a CR LF.
+pub(super) fn line_end(text: &[u8], at: usize, at_end: bool) -> Option<usize> {
     match (text[at], text.get(at + 1)) {
         (b'\r', Some(b'\n')) => Some(at + 2),
         (b'\r', None) if !at_end => None,
@@ -225,7 +262,7 @@ fn line_end(text: &[u8], at: usize, at_end: bool) -> Option<usize> {
     }
 }
 
-fn last_line_end(text: &[u8]) -> usize {
+pub(super) fn last_line_end(text: &[u8]) -> usize {
     // A CR that ends the text says nothing yet.
     let text = text.strip_suffix(b"\r").unwrap_or(text);
     memrchr2(b'\n', b'\r', text).map_or(0, |at| at + 1)

@@ -3,6 +3,7 @@
 //! record, or tile by tile where quotes or line ends are odd. So records, rejections and places are always those of the reference decoder.
 
 use super::decode::{CsvDecoder, Scratch as ReferenceScratch};
+use super::scan::Marks;
 use crate::batch::Span;
 use crate::error::Result;
 use crate::format::blank::blank_lines;
@@ -14,6 +15,7 @@ use crate::kernel::separators::{self, Found, Separators};
 /// Decodes a chunk into rows.
 pub(super) struct Tiles<'d, 'r, 'c> {
     decoder: &'d CsvDecoder,
+    comment: Option<u8>,
     text: &'c [u8],
     rows: &'r mut Rows<'c>,
     by: Separators,
@@ -56,13 +58,18 @@ struct Stretch {
 }
 
 impl<'d, 'r, 'c> Tiles<'d, 'r, 'c> {
-    pub(super) fn new(decoder: &'d CsvDecoder, text: &'c [u8], rows: &'r mut Rows<'c>) -> Self {
-        let by = Separators { delimiter: decoder.marks.delimiter, quote: decoder.marks.quote };
+    pub(super) fn new(
+        decoder: &'d CsvDecoder,
+        marks: &Marks,
+        text: &'c [u8],
+        rows: &'r mut Rows<'c>,
+    ) -> Self {
         Self {
             decoder,
+            comment: marks.comment,
             text,
             rows,
-            by,
+            by: Separators { delimiter: marks.delimiter, quote: marks.quote },
             at: 0,
             line: 0,
             places: Vec::new(),
@@ -96,13 +103,23 @@ impl<'d, 'r, 'c> Tiles<'d, 'r, 'c> {
         let is_regular = found.has_plain_lines();
         let fields = self.decoder.layout.roles.len();
         let is_text = found.is_ascii || std::str::from_utf8(&self.text[self.at..self.complete()]).is_ok();
-        (is_regular && line_feeds > 0 && fields > 0 && is_text).then_some(Shape {
-            fields,
-            records: line_feeds,
-            has_returns,
-            quote: self.by.quote.filter(|_| found.quotes > 0),
-            has_doubled: found.has_doubled,
-        })
+        (is_regular && line_feeds > 0 && fields > 0 && is_text && !self.may_begin_with_nuls()).then_some(
+            Shape {
+                fields,
+                records: line_feeds,
+                has_returns,
+                quote: self.by.quote.filter(|_| found.quotes > 0),
+                has_doubled: found.has_doubled,
+            },
+        )
+    }
+
+    /// Whether a record of the tile may begin with NULs that mean nothing, and be read all the same: numbers and times with NULs are odd
+    /// anyway.
+    fn may_begin_with_nuls(&self) -> bool {
+        let first = self.decoder.layout.roles.first();
+        matches!(first, Some(Role::Text(_) | Role::Sensor(_)))
+            && memchr::memchr(0, &self.text[self.at..self.complete()]).is_some()
     }
 
     /// The byte after the last whole record of the tile.
@@ -154,7 +171,7 @@ impl<'d, 'r, 'c> Tiles<'d, 'r, 'c> {
     /// How many records from separator `first` on have as many fields as they should, and are neither blank nor comments.
     fn regular(&self, first: usize, shape: Shape) -> usize {
         let mut start = self.at;
-        let comment = self.decoder.marks.comment;
+        let comment = self.comment;
         if first == 0 && comment.is_none() && self.is_regular_throughout(shape) {
             return shape.records;
         }
@@ -222,6 +239,9 @@ impl<'d, 'r, 'c> Tiles<'d, 'r, 'c> {
             fields.mark_doubled(field, odd);
         }
         self.rows.fill_missing(run.records);
+        if decoder.has_likely_header {
+            fields.mark_headers(decoder, odd);
+        }
         odd.sort_unstable();
         odd.dedup();
         if odd.is_empty() {
@@ -342,6 +362,14 @@ impl Fields<'_> {
             let (start, field) = trimmed(self.text, start, end);
             spans.push(if field.is_empty() { Span::NULL } else { Span::new(start, field.len()) });
         });
+    }
+
+    /// A header that stands again has nothing that is odd where all columns are text.
+    #[inline(never)]
+    fn mark_headers(&self, decoder: &CsvDecoder, odd: &mut Vec<u32>) {
+        let is_header =
+            |&record: &usize| decoder.is_header(&self.text[self.begin(record)..self.line_end(record)]);
+        odd.extend((0..self.run.records).filter(is_header).map(|record| record as u32));
     }
 
     /// Fields with quotes inside mean something else than they say: the reference decoder has to look at them. Not in line: that takes registers

@@ -8,7 +8,7 @@ use crate::batch::Bytes;
 use crate::chunk::{Chunk, Decoded};
 use crate::format::columns::{ColumnOptions, Decimal, UnknownColumns};
 use crate::format::csv::decode::CsvDecoder;
-use crate::format::csv::{Csv, CsvEncoder, Dialect};
+use crate::format::csv::{Csv, CsvEncoder, Dialect, Ragged};
 use crate::format::{Decode, Format, Head, testing};
 use crate::offset::Offset;
 use crate::sensor::{SensorIds, SharedSensors};
@@ -26,11 +26,13 @@ struct Setting {
 }
 
 fn check(setting: &Setting, text: &[u8], tiles: &[usize]) -> Result<(), TestCaseError> {
+    let header: &[u8] = if setting.dialect.header { b"t;s;v;w\n" } else { b"" };
+    let text = &[header, text].concat()[..];
     let format = Csv::new(&setting.dialect, &setting.columns).expect("good options").with_origins(true);
     let head = Head { name: "t.csv", stem: "stem", bytes: text, is_whole: true };
     let schema = format.schema(head).and_then(|schema| format.columns().declared(&schema));
     let schema = Arc::new(schema.expect("columns"));
-    let beginning = format.beginning(head).expect("names");
+    let beginning = format.begun(head).expect("names");
     let decoder = Arc::new(format.decoder(head, &beginning, &schema).expect("bound"));
     let chunk = Chunk {
         sequence: 3,
@@ -54,21 +56,27 @@ fn check(setting: &Setting, text: &[u8], tiles: &[usize]) -> Result<(), TestCase
 }
 
 fn setting() -> impl Strategy<Value = Setting> {
-    (any::<[bool; 8]>(), proptest::sample::select(&[1usize, 3, 1000][..])).prop_map(|(bits, max_sensors)| {
-        let [quoted, commented, time, sensor, nulls, comma, some, lacking] = bits;
+    let ragged = proptest::sample::select(&[Ragged::Reject, Ragged::Fit, Ragged::Trim][..]);
+    let max_sensors = proptest::sample::select(&[1usize, 3, 1000][..]);
+    (any::<[bool; 10]>(), max_sensors, ragged).prop_map(|(bits, max_sensors, ragged)| {
+        let [quoted, commented, time, sensor, nulls, comma, some, lacking, header, texts] = bits;
         let own = |names: &[&str]| Some(names.iter().map(|&name| name.to_owned()).collect());
+        let measured: &[&str] = if texts { &[] } else { &["v"] };
+        let lacks: &[&str] = if lacking { &["not there"] } else { &[] };
         Setting {
             dialect: Dialect {
                 delimiter: ";".into(),
                 quote: if quoted { "\"" } else { "" }.into(),
                 comment: commented.then(|| "#".into()),
-                header: false,
-                names: Some(["t", "s", "v", "w"].map(str::to_owned).into()),
+                header,
+                names: (!header).then(|| ["t", "s", "v", "w"].map(str::to_owned).into()),
+                ragged,
+                ..Dialect::default()
             },
             columns: ColumnOptions {
                 time: time.then(|| "t".into()),
                 sensor: sensor.then(|| "s".into()),
-                measurements: if lacking { own(&["v", "not there"]) } else { own(&["v"]) },
+                measurements: own(&[measured, lacks].concat()),
                 columns: if some { own(&["s"]) } else { None },
                 unknown_columns: if lacking { UnknownColumns::Ignore } else { UnknownColumns::Error },
                 null_values: if nulls { vec!["-999".into(), "b".into()] } else { vec!["2.25".into()] },
@@ -99,7 +107,7 @@ fn line() -> impl Strategy<Value = String> {
         2 => proptest::sample::select(&["", "-999", "1,5", "NaN", "1e400", "--1", " 3.5 ", "\"2.25\"", "\"2.2\"\"5\"", "0.1234567890123456789", "\"4\n\""][..]).prop_map(str::to_owned),
     ];
     let text = proptest::sample::select(&["", "w", " w ", "\"a;b\"", "\"say \"\"x\"\"\"", "a\"b"][..]);
-    let end = prop_oneof![20 => Just("\n"), 1 => Just("\r\n"), 1 => Just("\r"), 1 => Just(";\n"), 1 => Just("\n\n"), 1 => Just("\n# c\n"), 1 => Just("\n;\n")];
+    let end = prop_oneof![20 => Just("\n"), 1 => Just("\r\n"), 1 => Just("\r"), 1 => Just(";\n"), 1 => Just("\n\n"), 1 => Just("\n# c\n"), 1 => Just("\n;\n"), 1 => Just("\nt;s;v;w\n"), 1 => Just("\n\0\0")];
     (time, sensor, value, text, end).prop_map(|(t, s, v, w, end)| format!("{t};{s};{v};{w}{end}"))
 }
 

@@ -26,7 +26,7 @@ pub(super) fn joined(
         for file in files.iter().filter(|file| file.regular().is_some() && !file.is_empty()) {
             let mut blocks = Blocks::open(file, options)?;
             let (bytes, is_whole) = blocks.head()?;
-            schema = Columns::joined(&schema, &format.schema(head(file, bytes, is_whole)?)?)?;
+            schema = Columns::joined(&schema, &format.schema(head(file, bytes, is_whole))?)?;
         }
     }
     format.columns().declared(&schema)

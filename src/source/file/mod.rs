@@ -104,14 +104,13 @@ impl Open {
         }
     }
 
-    /// The stem of the stream that was read last, and what stood before its first record. Whoever sends over a socket sends
-    /// columns that the options name, so that nothing before them matters.
-    fn stream(&self) -> (&str, &[u8]) {
+    /// The stem of the stream that was read last.
+    fn stem(&self) -> &str {
         match self {
-            Self::File(file) => (&file.stem, &file.head),
-            Self::Growing(follower) => follower.stream(),
-            Self::Sockets(sockets) => (sockets.stem(), &[]),
-            Self::Unbound | Self::Recording(_) => ("", &[]),
+            Self::File(file) => &file.stem,
+            Self::Growing(follower) => follower.stream().0,
+            Self::Sockets(sockets) => sockets.stem(),
+            Self::Unbound | Self::Recording(_) => "",
         }
     }
 
@@ -184,7 +183,7 @@ impl FileSource {
 
     /// Makes the opened file `at` ready to be read from its first record.
     fn bind(&self, at: usize, blocks: Blocks) -> Result<Open> {
-        let file = OpenFile::bind(&self.files[at], at, blocks, &self.layout(), &self.options)?;
+        let file = OpenFile::bind(&self.files[at], at, blocks, &self.layout())?;
         Ok(Open::File(Box::new(file)))
     }
 
@@ -237,8 +236,9 @@ impl FileSource {
             _ => Some(self.options.clock.read()),
         };
         if let (Some(recorder), Some(input), Some(open)) = (&self.options.record, input, &self.open) {
-            let (stem, head) = open.stream();
-            recorder.add(input, self.received, stem, head)?;
+            // Every stream may have a header of its own.
+            let head = if let Input::Chunk(chunk) = input { chunk.decoder.beginning() } else { &[] };
+            recorder.add(input, self.received, open.stem(), head)?;
         }
         Ok(())
     }

@@ -59,14 +59,14 @@ impl FileSource {
             Some(schema) => (schema, None),
             // Nobody has sent anything yet: the options have to say it all.
             None if is_address => {
-                let schema = format.schema(head(first, &[], true)?).map_err(unnamed)?;
+                let schema = format.schema(head(first, &[], true)).map_err(unnamed)?;
                 (Arc::new(format.columns().declared(&schema)?), None)
             }
             None => {
                 let mut blocks = Blocks::open(first, options)?;
                 await_head(first, &mut blocks, options, |head| format.knows_columns(head))?;
                 let (bytes, is_whole) = blocks.head()?;
-                let schema = format.schema(head(first, bytes, is_whole)?)?;
+                let schema = format.schema(head(first, bytes, is_whole))?;
                 (Arc::new(joined(&*format, schema, &files[1..], options)?), Some(blocks))
             }
         };

@@ -19,9 +19,9 @@ use crate::source::{Input, OpenOptions};
 pub(super) struct OpenFile {
     name: Arc<str>,
     pub(super) stem: Arc<str>,
-    /// What stands before the first record: a header.
-    pub(super) head: Vec<u8>,
-    bound: Bound,
+    layout: Layout,
+    /// Known once the beginning has come: of input that keeps its reader waiting, nothing may have come yet.
+    bound: Option<Bound>,
     pub(super) blocks: Blocks,
     /// Where the next chunk begins; its line, or 0 if that is not known.
     pub(super) offset: Offset,
@@ -52,7 +52,7 @@ pub(super) fn await_head(
             return Err(Error::new(ErrorKind::Interrupted, "stopped before the input began"));
         }
         let (bytes, has_ended) = blocks.there();
-        if has_ended || bytes.len() >= HEAD || enough(head(file, bytes, false)?) {
+        if has_ended || bytes.len() >= HEAD || enough(head(file, bytes, false)) {
             break;
         }
         blocks.more()?;
@@ -61,34 +61,41 @@ pub(super) fn await_head(
 }
 
 /// What the format may look at.
-///
-/// # Errors
-/// A data error where the first bytes say that the file is not UTF-8.
-pub(super) fn head<'a>(file: &'a InputFile, bytes: &'a [u8], is_whole: bool) -> Result<Head<'a>> {
-    if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
-        return Err(Error::data(format!("`{}` is UTF-16, not UTF-8", file.name))
-            .with_help("convert it, such as with `iconv -f UTF-16 -t UTF-8`"));
-    }
-    Ok(Head { name: &file.name, stem: &file.stem, bytes, is_whole })
+pub(super) fn head<'a>(file: &'a InputFile, bytes: &'a [u8], is_whole: bool) -> Head<'a> {
+    Head { name: &file.name, stem: &file.stem, bytes, is_whole }
 }
 
 impl OpenFile {
     /// Makes `file`, the input's `at`th, ready to be read from its first record.
-    pub(super) fn bind(
-        file: &InputFile,
-        at: usize,
-        mut blocks: Blocks,
-        layout: &Layout,
-        options: &OpenOptions,
-    ) -> Result<Self> {
-        await_head(file, &mut blocks, options, |head| layout.format.can_bind(head))?;
-        let (bytes, is_whole) = blocks.head()?;
-        let bound = layout.format.bind(head(file, bytes, is_whole)?, &layout.schema)?;
-        let head = blocks.take(bound.skip_bytes)?.as_slice().to_vec();
-        let line = 1 + bound.skip_lines;
-        let offset = Offset { file: at as u64, at: bound.skip_bytes as u64, line };
-        let (name, stem) = (Arc::clone(&file.name), Arc::clone(&file.stem));
-        Ok(Self { name, stem, head, bound, blocks, offset, line })
+    pub(super) fn bind(file: &InputFile, at: usize, blocks: Blocks, layout: &Layout) -> Result<Self> {
+        let mut open = Self {
+            name: Arc::clone(&file.name),
+            stem: Arc::clone(&file.stem),
+            layout: layout.clone(),
+            bound: None,
+            blocks,
+            offset: Offset { file: at as u64, at: 0, line: 1 },
+            line: 1,
+        };
+        open.begin()?;
+        Ok(open)
+    }
+
+    /// Leaves out what comes before the first record, once it is there.
+    fn begin(&mut self) -> Result<()> {
+        let is_live = self.blocks.is_live();
+        let (bytes, is_whole) = self.blocks.head()?;
+        let head = Head { name: &self.name, stem: &self.stem, bytes, is_whole };
+        let format = &self.layout.format;
+        if is_live && !is_whole && bytes.len() < HEAD && (bytes.is_empty() || !format.can_bind(head)) {
+            return Ok(());
+        }
+        let bound = format.bind(head, &self.layout.schema)?;
+        self.blocks.take(bound.skip_bytes)?;
+        self.line = 1 + bound.skip_lines;
+        self.offset = Offset { at: bound.skip_bytes as u64, line: self.line, ..self.offset };
+        self.bound = Some(bound);
+        Ok(())
     }
 
     /// The next whole records, about `chunk_size` bytes; `None` at the end of the file.
@@ -106,21 +113,25 @@ impl OpenFile {
                 self.blocks.check_unchanged(self.offset.at)?;
                 return Ok(Next::End);
             }
-            match self.bound.decoder.complete(bytes, at_end) {
+            let Some(bound) = &self.bound else { return Ok(Next::End) };
+            match bound.decoder.complete(bytes, at_end) {
                 0 if wanted == MAX_WAIT => return Err(self.endless()),
                 0 => wanted = MAX_WAIT.min(wanted * 2),
                 length => break length,
             }
         };
-        self.cut(length, sequence).map(Next::Chunk)
+        Ok(self.cut(length, sequence)?.map_or(Next::End, Next::Chunk))
     }
 
     /// The whole records that are there; waits for a moment where there are none.
     fn live_chunk(&mut self, chunk_size: usize, sequence: Sequence) -> Result<Next> {
         loop {
+            if self.bound.is_none() {
+                self.begin()?;
+            }
             let length = self.complete(chunk_size);
-            if length > 0 {
-                return self.cut(length, sequence).map(Next::Chunk);
+            if let Some(chunk) = self.cut(length, sequence)? {
+                return Ok(Next::Chunk(chunk));
             }
             if self.blocks.there().0.len() >= MAX_WAIT {
                 return Err(self.endless());
@@ -128,7 +139,9 @@ impl OpenFile {
             match self.blocks.more()? {
                 Arrival::Bytes(_) => {}
                 Arrival::Nothing => return Ok(Next::Nothing),
-                Arrival::End if self.blocks.there().0.is_empty() => return Ok(Next::End),
+                Arrival::End if self.bound.is_some() && self.blocks.there().0.is_empty() => {
+                    return Ok(Next::End);
+                }
                 Arrival::End => {}
             }
         }
@@ -136,9 +149,9 @@ impl OpenFile {
 
     /// The length of the whole records that have come in already, about `chunk_size`.
     fn complete(&self, chunk_size: usize) -> usize {
+        let Some(Bound { decoder, .. }) = &self.bound else { return 0 };
         let (bytes, has_ended) = self.blocks.there();
         let most = bytes.len().min(chunk_size.max(1));
-        let decoder = &self.bound.decoder;
         match decoder.complete(&bytes[..most], has_ended && most == bytes.len()) {
             0 if most < bytes.len() => decoder.complete(bytes, has_ended),
             length => length,
@@ -151,8 +164,8 @@ impl OpenFile {
             return Ok(None);
         }
         let length = self.complete(layout.chunk_size);
-        if length > 0 {
-            return self.cut(length, sequence).map(|chunk| Some(Input::Chunk(chunk)));
+        if let Some(chunk) = self.cut(length, sequence)? {
+            return Ok(Some(Input::Chunk(chunk)));
         }
         let offset = Offset { line: self.line, ..self.offset };
         let rest = self.blocks.take(self.blocks.there().0.len())?;
@@ -160,16 +173,18 @@ impl OpenFile {
         Ok(Some(set_aside(&self.name, offset, rest.as_slice(), reason, layout)))
     }
 
-    fn cut(&mut self, length: usize, sequence: Sequence) -> Result<Chunk> {
+    /// The next `length` bytes, whole records; nothing where there are none.
+    fn cut(&mut self, length: usize, sequence: Sequence) -> Result<Option<Chunk>> {
+        let Some(bound) = self.bound.as_ref().filter(|_| length > 0) else { return Ok(None) };
         let bytes = self.blocks.take(length)?;
         if self.blocks.is_live() {
             self.line += memchr_iter(b'\n', bytes.as_slice()).count() as u64;
         }
         let offset = self.offset;
         self.offset = Offset { at: offset.at + length as u64, line: 0, ..offset };
-        let decoder = Arc::clone(&self.bound.decoder);
+        let decoder = Arc::clone(&bound.decoder);
         let witness = self.blocks.witness();
-        Ok(Chunk { sequence, file: Arc::clone(&self.name), offset, bytes, decoder, witness })
+        Ok(Some(Chunk { sequence, file: Arc::clone(&self.name), offset, bytes, decoder, witness }))
     }
 
     fn endless(&self) -> Error {

@@ -185,12 +185,40 @@ impl InFiles {
 /// Whether a file that has grown has a whole line before `place`: its last one may have had no end yet. Packed files do not grow.
 fn is_behind_a_line(file: &File, place: u64) -> std::io::Result<bool> {
     let Some(last) = place.checked_sub(1) else { return Ok(true) };
-    let mut byte = [0];
-    file.read_exact_at(&mut byte, last)?;
-    Ok(matches!(byte, [b'\n' | b'\r']))
+    let (mut mark, mut end) = ([0; 2], [0; 2]);
+    if place >= 4 {
+        file.read_exact_at(&mut mark, 0)?;
+    }
+    // A character of UTF-16 with the lower byte in front ends in its upper one.
+    if mark == *b"\xff\xfe" {
+        file.read_exact_at(&mut end, place - 2)?;
+        return Ok(matches!(end, [b'\n' | b'\r', 0]));
+    }
+    file.read_exact_at(&mut end[..1], last)?;
+    Ok(matches!(end[0], b'\n' | b'\r'))
 }
 
 fn changed(name: &str, what: &str) -> Error {
     Error::data(format!("the input is not what it was at the checkpoint: `{name}` {what}"))
         .with_help("bring back the files as they were, or start anew with another --state")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    #[test]
+    fn a_line_ends_where_its_encoding_says_so() {
+        let is_line_end = |bytes: &[u8]| {
+            let mut file = tempfile::tempfile().expect("a file");
+            file.write_all(bytes).expect("written");
+            is_behind_a_line(&file, bytes.len() as u64).expect("readable")
+        };
+        let ends: [&[u8]; 4] = [b"", b"a\n", b"\xff\xfea\0\n\0", b"\xfe\xff\0a\0\n"];
+        assert!(ends.into_iter().all(is_line_end));
+        let opens: [&[u8]; 4] = [b"a", b"a\n\0", b"\xff\xfea\0\n", b"\xff\xfe\n\x01"];
+        assert!(!opens.into_iter().any(is_line_end));
+    }
 }

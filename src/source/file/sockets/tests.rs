@@ -137,7 +137,7 @@ fn a_header_with_other_columns_closes_its_connection_and_says_why() {
     assert_eq!(read[&name(&good)], ("2026-01-01T00:00:00Z,a,1\n".len(), Vec::new()));
     let (bytes, reasons) = &read[&name(&bad)];
     assert_eq!((*bytes, reasons.len()), (0, 1), "{reasons:?}");
-    assert!(reasons[0].starts_with(OTHER_COLUMNS) && reasons[0].contains("no column `v`"), "{reasons:?}");
+    assert!(reasons[0].starts_with(OTHER_COLUMNS) && reasons[0].contains("column `w`"), "{reasons:?}");
     assert_eq!(sockets.connections.len(), 1);
     assert!(sockets.remark().contains("2 connections, 1 closed for a header with other columns"));
 }

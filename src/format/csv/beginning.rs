@@ -1,0 +1,313 @@
+//! What stands before the first record of a file: a byte order mark, `sep=;`, a preamble, the header, units.
+
+use super::Csv;
+use super::again::HeaderLines;
+use super::dialect::Rows;
+use super::scan::{FieldSpan, Scan, line};
+use super::split::Splitter;
+use crate::batch::Schema;
+use crate::error::{Error, Result};
+use crate::format::columns::{Columns, listed};
+use crate::format::{Head, MAX_FIELDS};
+
+/// A UTF-8 byte order mark.
+pub(super) const BOM: &[u8] = b"\xef\xbb\xbf";
+
+/// What Excel writes into the first line before the delimiter of the file.
+pub(super) const SEPARATOR: &[u8] = b"sep=";
+
+/// Files of loggers that say in their first field how they begin.
+pub(super) const LOGGERS: [(&str, Rows); 2] = [
+    // Station; names; units; aggregation.
+    ("TOA5", Rows { before: 1, units: Some(3), data: Some(5) }),
+    // Station; names.
+    ("TOACI1", Rows { before: 1, units: None, data: None }),
+];
+
+/// What a file says before its first record.
+#[derive(Clone, Debug)]
+pub(super) struct Beginning {
+    pub(super) splitter: Splitter,
+    /// The names of the fields, in the order of the file.
+    pub(super) names: Vec<String>,
+    /// Their units, where a line has them.
+    pub(super) units: Option<Vec<String>>,
+    /// Whether the header ends in a delimiter that no column is behind, so that records may.
+    pub(super) has_trailing: bool,
+    /// The lines of the header, which may stand again where files were put together.
+    pub(super) header: HeaderLines,
+    pub(super) skip_bytes: usize,
+    pub(super) skip_lines: u64,
+}
+
+impl Csv {
+    /// What the file with this `head` says before its first record; `None` where more of it has to come.
+    ///
+    /// # Errors
+    /// What makes the file unusable: no header, one that is not what `names` says.
+    pub(super) fn beginning(&self, head: Head<'_>) -> Result<Option<Beginning>> {
+        // A stream that nobody has written to: the options say it all.
+        if let Some(names) = self.names.as_ref().filter(|_| head.bytes.is_empty() && head.is_whole) {
+            return Ok(Some(self.unseen(names)));
+        }
+        let mut cursor = Cursor { head, at: 0, line: 0 };
+        let Some(splitter) = cursor.opening(&self.splitter) else { return Ok(None) };
+        let mut beginning = Beginning { splitter, ..self.unseen(self.names.as_deref().unwrap_or_default()) };
+        let has_come = match self.header {
+            true => self.header(&mut cursor, &mut beginning)?,
+            false => cursor.skip_to(self.rows.unwrap_or_default().before, "skip_lines")?,
+        };
+        (beginning.skip_bytes, beginning.skip_lines) = (cursor.at, cursor.line);
+        Ok(has_come.then_some(beginning))
+    }
+
+    /// Reads the header, and what stands between it and the records; whether all of it has come.
+    fn header(&self, cursor: &mut Cursor<'_>, beginning: &mut Beginning) -> Result<bool> {
+        let start = cursor.at;
+        let logger = if self.rows.is_none() { cursor.logger(&beginning.splitter) } else { None };
+        let rows = self.rows.or(logger).unwrap_or_default();
+        if !cursor.skip_to(rows.before, "header_row")? {
+            return Ok(false);
+        }
+        let Some(mut names) = cursor.record(beginning)? else { return Ok(false) };
+        if let Some(row) = rows.units {
+            if !cursor.skip_to(row - 1, "units_row")? {
+                return Ok(false);
+            }
+            beginning.units = cursor.record(beginning)?;
+            if beginning.units.is_none() {
+                return Ok(false);
+            }
+        }
+        if let Some(row) = rows.data
+            && !cursor.skip_to(row - 1, "data_row")?
+        {
+            return Ok(false);
+        }
+        // A last column without a name is none, unless the first record has something there.
+        let own = self.names.as_ref().map_or(0, Vec::len);
+        beginning.has_trailing = names.len() > 1.max(own) && names.last().is_some_and(String::is_empty);
+        if beginning.has_trailing && self.names.is_none() {
+            let Some(has_value) = cursor.has_value(&beginning.splitter, names.len() - 1) else {
+                return Ok(false);
+            };
+            beginning.has_trailing = !has_value;
+        }
+        if beginning.has_trailing {
+            names.pop();
+        }
+        beginning.names = self.columns.distinct(&names);
+        if let Some(names) = &self.names {
+            compare(cursor.head.name, &beginning.names, names, self.columns.may_differ())?;
+        }
+        if logger.is_some() {
+            beginning.header = HeaderLines::of(&cursor.head.bytes[start..cursor.at]);
+        }
+        Ok(true)
+    }
+
+    /// What the options say of a file that has not begun.
+    fn unseen(&self, names: &[String]) -> Beginning {
+        Beginning {
+            splitter: self.splitter.clone(),
+            names: names.to_vec(),
+            units: None,
+            has_trailing: false,
+            header: HeaderLines::default(),
+            skip_bytes: 0,
+            skip_lines: 0,
+        }
+    }
+}
+
+impl Beginning {
+    /// Takes the last column for one, though it has no name, where the input has it from another file.
+    pub(super) fn join(mut self, schema: &Schema) -> Self {
+        let name = format!("column_{}", self.names.len() + 1);
+        if self.has_trailing && schema.index_of(&name).is_some() {
+            self.names.push(name);
+            self.has_trailing = false;
+        }
+        self
+    }
+}
+
+/// A place at the beginning of a file.
+struct Cursor<'h> {
+    head: Head<'h>,
+    at: usize,
+    /// How many lines lie before it.
+    line: u64,
+}
+
+impl Cursor<'_> {
+    /// Passes a byte order mark and `sep=;`; gives how lines are split then, or nothing where one of them may be on its way.
+    fn opening(&mut self, splitter: &Splitter) -> Option<Splitter> {
+        let Head { bytes, is_whole, .. } = self.head;
+        let is_start_of =
+            |mark: &[u8], bytes: &[u8]| !is_whole && bytes.len() < mark.len() && mark.starts_with(bytes);
+        if is_start_of(BOM, bytes) {
+            return None;
+        }
+        let rest = bytes.strip_prefix(BOM).unwrap_or(bytes);
+        self.at = bytes.len() - rest.len();
+        if is_start_of(SEPARATOR, rest) {
+            return None;
+        }
+        let own = rest.strip_prefix(SEPARATOR).map(<[u8]>::split_first);
+        match own {
+            None => Some(splitter.clone()),
+            // The delimiter, or the end of its line, may be on its way.
+            Some(None | Some((_, [] | [b'\r']))) if !is_whole => None,
+            Some(Some((&own, [] | [b'\r' | b'\n', ..]))) => match splitter.with_delimiter(own) {
+                Some(own) => self.pass_line().then_some(own),
+                None => Some(splitter.clone()),
+            },
+            Some(_) => Some(splitter.clone()),
+        }
+    }
+
+    /// How files of the logger begin that the first field names.
+    fn logger(&self, splitter: &Splitter) -> Option<Rows> {
+        let mut fields = Vec::new();
+        let Scan::Record { .. } = splitter.scan(self.head.bytes, self.at, self.head.is_whole, &mut fields)
+        else {
+            return None;
+        };
+        let first = names(splitter, self.head.bytes, &fields[..1]);
+        LOGGERS.into_iter().find(|(name, _)| first[0] == *name).map(|(_, rows)| rows)
+    }
+
+    /// Whether the next record has something in field `at`; nothing where it has not come.
+    fn has_value(&self, splitter: &Splitter, at: usize) -> Option<bool> {
+        let Head { bytes, is_whole, .. } = self.head;
+        let (mut place, mut fields) = (self.at, Vec::new());
+        loop {
+            match splitter.scan(bytes, place, is_whole, &mut fields) {
+                Scan::Skipped { next } => place = next,
+                Scan::Record { .. } => {
+                    let value = |span: &FieldSpan| Columns::trim(&bytes[span.start..span.end]);
+                    return Some(fields.get(at).is_some_and(|span| !value(span).is_empty()));
+                }
+                Scan::Incomplete if !is_whole => return None,
+                Scan::Incomplete | Scan::Unclosed { .. } => return Some(false),
+            }
+        }
+    }
+
+    /// Passes one line; whether it has come.
+    fn pass_line(&mut self) -> bool {
+        let Head { bytes, is_whole, .. } = self.head;
+        let Some((_, next)) = line(bytes, self.at, is_whole) else { return false };
+        (self.at, self.line) = (next, self.line + 1);
+        true
+    }
+
+    /// Passes lines until `lines` have been, as `option` says; whether they have come.
+    fn skip_to(&mut self, lines: u64, option: &str) -> Result<bool> {
+        let Head { name, bytes, is_whole, .. } = self.head;
+        if self.line > lines && lines > 0 {
+            let message =
+                format!("`{name}` has its header up to line {}, beyond what `{option}` says", self.line);
+            return Err(Error::config(message).with_help("count the lines of the file from 1"));
+        }
+        while self.line < lines {
+            if self.at == bytes.len() && is_whole {
+                let message = format!("`{name}` has {} lines, fewer than `{option}` says", self.line);
+                return Err(Error::data(message).with_help("check the file, or the option"));
+            }
+            if self.at == bytes.len() || !self.pass_line() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Passes the next record of the header, and blank lines and comments before it; gives its fields, or nothing where it has not come.
+    fn record(&mut self, Beginning { splitter, header, .. }: &mut Beginning) -> Result<Option<Vec<String>>> {
+        let Head { name, bytes, is_whole, .. } = self.head;
+        let mut fields = Vec::new();
+        loop {
+            match splitter.scan(bytes, self.at, is_whole, &mut fields) {
+                Scan::Skipped { next } => (self.at, self.line) = (next, self.line + 1),
+                Scan::Record { .. } if fields.len() > MAX_FIELDS => {
+                    return Err(Error::data(format!("`{name}` has more than {MAX_FIELDS} columns"))
+                        .with_help("check the `delimiter`"));
+                }
+                Scan::Record { end, next, lines } => {
+                    let names = names(splitter, bytes, &fields);
+                    check_text(name, &names)?;
+                    // A line of empty fields could be a record as well.
+                    if names.iter().any(|name| !name.is_empty()) {
+                        header.push(&bytes[self.at..end]);
+                    }
+                    (self.at, self.line) = (next, self.line + lines);
+                    return Ok(Some(names));
+                }
+                Scan::Unclosed { .. } => {
+                    return Err(Error::data(format!(
+                        "the header of `{name}` has a quote that is never closed"
+                    )));
+                }
+                Scan::Incomplete if is_whole => return Err(no_header(name, "it is empty")),
+                Scan::Incomplete => return Ok(None),
+            }
+        }
+    }
+}
+
+fn names(splitter: &Splitter, text: &[u8], fields: &[FieldSpan]) -> Vec<String> {
+    let name = |field: &[u8]| String::from_utf8_lossy(Columns::trim(field)).into_owned();
+    splitter.fields(text, fields).iter().map(|field| name(field)).collect()
+}
+
+/// Names that no text has are those of an archive or another binary file, all of which could pass for one header.
+fn check_text(file: &str, names: &[String]) -> Result<()> {
+    let is_binary = |c: &char| c.is_control() && !c.is_whitespace();
+    match names.iter().find_map(|name| name.chars().find(is_binary)) {
+        None => Ok(()),
+        Some(found) => Err(Error::data(format!(
+            "the header of `{file}` is no text: it has the control character {:#04x}",
+            u32::from(found)
+        ))
+        .with_help(
+            "check the file and the source's `type`; unpack an archive, or export a spreadsheet as CSV",
+        )),
+    }
+}
+
+/// A file that does not say what its columns are.
+pub(super) fn no_header(file: &str, why: &str) -> Error {
+    Error::data(format!("`{file}` has no header: {why}"))
+        .with_help("check the file, or give the columns with `header = false` and `names`")
+}
+
+/// Holds that the header has the names that the options give, in any order: a line that is thrown away unlooked at may be a record,
+/// and columns in another order would be swapped. Where files `may_differ`, it has some of them at least.
+fn compare(file: &str, found: &[String], names: &[String], may_differ: bool) -> Result<()> {
+    let (missing, unknown) = (others(names, found), others(found, names));
+    let is_same = missing.is_empty() && unknown.is_empty() && found.len() == names.len();
+    if is_same || may_differ && missing.len() < names.len() {
+        return Ok(());
+    }
+    let message = if missing.len() == names.len() {
+        format!(
+            "the first line of `{file}` is no header: it has none of the `names`, but {}",
+            listed(&unknown)
+        )
+    } else if !missing.is_empty() {
+        format!("the header of `{file}` has no {}, which `names` has", listed(&missing))
+    } else if !unknown.is_empty() {
+        format!("the header of `{file}` has {}, which `names` has not", listed(&unknown))
+    } else {
+        format!("the header of `{file}` has {} columns, `names` has {}", found.len(), names.len())
+    };
+    Err(Error::data(message).with_help(
+        "`names` are those of the header, in any order; for files without one give `header = false`, and to replace one `skip_lines` as well",
+    ))
+}
+
+/// What of `names` is not in `known`.
+fn others(names: &[String], known: &[String]) -> Vec<String> {
+    names.iter().filter(|name| !known.contains(name)).cloned().collect()
+}

@@ -1,0 +1,165 @@
+//! How delimited text is laid out, as the options say it.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::ragged::Ragged;
+use super::scan::Marks;
+use super::split::Splitter;
+use super::widths::Widths;
+use crate::error::{Error, Result};
+
+/// How the text is laid out. A first line `sep=;`, as Excel writes it, sets the delimiter of its file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Dialect {
+    /// The byte between fields, such as ",", ";", "|" or "\t"; "blanks" for any number of spaces and tabs.
+    pub delimiter: String,
+    /// The widths of the fields, in characters, where fields have fixed places; instead of a delimiter. There are no quotes then.
+    pub widths: Option<Vec<usize>>,
+    /// The byte around fields that contain delimiters, quotes or line ends; "" if there is none.
+    pub quote: String,
+    /// The byte that begins a comment line; no comments if not given.
+    pub comment: Option<String>,
+    /// Whether the first record has the names of the columns.
+    pub header: bool,
+    /// The names of the columns, in order: needed without a header. With one, it must have the same names, in any order.
+    pub names: Option<Vec<String>>,
+    /// How many lines at the beginning of each file are passed over unread.
+    pub skip_lines: usize,
+    /// The line that has the names of the columns, counted from 1 at the beginning of each file; lines before it are passed over.
+    pub header_row: Option<usize>,
+    /// The line below the header that has the units of the columns; it is no record.
+    pub units_row: Option<usize>,
+    /// The line of the first record; lines between the header and it are passed over.
+    pub data_row: Option<usize>,
+    /// What happens to a record with too few or too many fields.
+    pub ragged: Ragged,
+}
+
+impl Default for Dialect {
+    fn default() -> Self {
+        Self {
+            delimiter: COMMA.into(),
+            widths: None,
+            quote: QUOTE.into(),
+            comment: None,
+            header: true,
+            names: None,
+            skip_lines: 0,
+            header_row: None,
+            units_row: None,
+            data_row: None,
+            ragged: Ragged::default(),
+        }
+    }
+}
+
+const COMMA: &str = ",";
+const QUOTE: &str = "\"";
+/// The delimiter that is a run of spaces and tabs.
+const BLANKS: &str = "blanks";
+
+/// Which lines come before the records: numbers of lines count from 1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Rows {
+    /// Lines that are passed over before the header, or before the records where there is none.
+    pub(super) before: u64,
+    pub(super) units: Option<u64>,
+    pub(super) data: Option<u64>,
+}
+
+impl Dialect {
+    /// How lines are split into fields.
+    ///
+    /// # Errors
+    /// A configuration error that names the option: a mark that is no single byte, two that are the same, no width.
+    pub fn splitter(&self) -> Result<Splitter> {
+        match &self.widths {
+            None if self.delimiter == BLANKS => Ok(Splitter::Blanks(self.marks_but(" ")?)),
+            None => Ok(Splitter::Marks(self.marks_but(&self.delimiter)?)),
+            Some(_) if self.delimiter != COMMA || !matches!(self.quote.as_str(), QUOTE | "") => {
+                Err(Error::config("fields of fixed `widths` have no `delimiter` and no `quote`")
+                    .with_help("give one or the other"))
+            }
+            Some(widths) => Ok(Splitter::Widths(Widths::new(widths, self.comment()?)?)),
+        }
+    }
+
+    /// The bytes that mean something, `delimiter` between fields.
+    fn marks_but(&self, delimiter: &str) -> Result<Marks> {
+        let delimiter = if delimiter == "tab" { "\t" } else { delimiter };
+        let marks = Marks {
+            delimiter: delimiter_of(delimiter)?,
+            quote: if self.quote.is_empty() { None } else { Some(byte("quote", &self.quote)?) },
+            comment: self.comment()?,
+        };
+        if marks.are_distinct() {
+            return Ok(marks);
+        }
+        Err(Error::config("`delimiter`, `quote` and `comment` must differ, and none can be a line end"))
+    }
+
+    fn comment(&self) -> Result<Option<u8>> {
+        self.comment.as_deref().map(|comment| byte("comment", comment)).transpose()
+    }
+
+    /// Which lines come before the records; `None` where no option says so.
+    ///
+    /// # Errors
+    /// A configuration error where two options contradict one another, or have no effect.
+    pub(super) fn rows(&self) -> Result<Option<Rows>> {
+        let Self { skip_lines, header_row, units_row, data_row, .. } = *self;
+        if !self.header {
+            let lines = [("header_row", header_row), ("units_row", units_row), ("data_row", data_row)];
+            if let Some((option, _)) = lines.iter().find(|(_, line)| line.is_some()) {
+                return Err(Error::config(format!("`{option}` has no effect without a `header`"))
+                    .with_help("`skip_lines` says how many lines come before the records"));
+            }
+        }
+        if skip_lines > 0 && header_row.is_some() {
+            return Err(Error::config("`skip_lines` and `header_row` exclude one another")
+                .with_help("the lines before `header_row` are passed over anyway"));
+        }
+        let header = header_row.unwrap_or(skip_lines + 1);
+        let in_order = [Some(header), units_row, data_row];
+        let in_order: Vec<usize> = in_order.into_iter().flatten().collect();
+        if header == 0 || !in_order.is_sorted_by(|a, b| a < b) {
+            return Err(Error::config("`header_row`, `units_row` and `data_row` must ascend from 1")
+                .with_help("they are numbers of lines: the header, then the units, then the first record"));
+        }
+        let is_said = skip_lines > 0 || header_row.is_some() || in_order.len() > 1;
+        let line = |row: usize| row as u64;
+        Ok(is_said.then_some(Rows {
+            before: line(header) - 1,
+            units: units_row.map(line),
+            data: data_row.map(line),
+        }))
+    }
+}
+
+/// The byte between fields. Numbers, flags and times stand there without quotes: what is in those cannot be between them.
+///
+/// # Errors
+/// A configuration error where it is not one byte, or one of those.
+pub fn delimiter_of(text: &str) -> Result<u8> {
+    match byte("delimiter", text)? {
+        delimiter if is_of_values(delimiter) => {
+            Err(Error::config(format!("`delimiter` cannot be {text:?}: that stands in values"))
+                .with_help("a letter, a digit, `+`, `-`, `.`, a quote or a line end is none; such as \",\", \";\", \"|\" or \"\\t\""))
+        }
+        delimiter => Ok(delimiter),
+    }
+}
+
+/// Whether a byte cannot be between fields, because it stands in them.
+pub(super) fn is_of_values(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"+-.\"\r\n".contains(&byte)
+}
+
+fn byte(option: &str, text: &str) -> Result<u8> {
+    match text.as_bytes() {
+        [byte] => Ok(*byte),
+        _ => Err(Error::config(format!("`{option}` must be one ASCII character, not {text:?}"))),
+    }
+}

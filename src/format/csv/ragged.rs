@@ -1,0 +1,65 @@
+//! Records with more or fewer fields than there are columns.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::scan::FieldSpan;
+use crate::format::MAX_FIELDS;
+use crate::format::columns::Columns;
+
+/// What happens to a record with too few or too many fields.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Ragged {
+    /// It is refused.
+    #[default]
+    Reject,
+    /// Empty fields too many at its end are left out; otherwise it is refused.
+    Trim,
+    /// Fields that are missing at its end are null; one with too many is refused.
+    Fill,
+    /// Fields too many at its end are left out, whatever they have; one with too few is refused.
+    Cut,
+    /// Missing fields are null, and fields too many are left out.
+    Fit,
+}
+
+/// How many fields a record of a file has, and what is done with others.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Fitting {
+    pub(super) fields: usize,
+    /// Whether records may end in a delimiter, as the header does.
+    pub(super) has_trailing: bool,
+    pub(super) ragged: Ragged,
+}
+
+impl Fitting {
+    /// Makes the fields of a record that ends at `end` as many as they should be, where that is allowed.
+    pub(super) fn fit(&self, text: &[u8], end: usize, fields: &mut Vec<FieldSpan>) {
+        let expected = self.fields;
+        if fields.len() == expected || fields.len() > MAX_FIELDS {
+            return;
+        }
+        let is_empty = |span: &FieldSpan| Columns::trim(&text[span.start..span.end]).is_empty();
+        if self.has_trailing && fields.len() == expected + 1 {
+            fields.pop_if(|last| is_empty(last));
+        }
+        match self.ragged {
+            Ragged::Reject => {}
+            Ragged::Trim => {
+                while fields.len() > expected && fields.pop_if(|last| is_empty(last)).is_some() {}
+            }
+            Ragged::Fill => self.fill(end, fields),
+            Ragged::Cut => fields.truncate(expected),
+            Ragged::Fit => {
+                self.fill(end, fields);
+                fields.truncate(expected);
+            }
+        }
+    }
+
+    fn fill(&self, end: usize, fields: &mut Vec<FieldSpan>) {
+        let missing = self.fields.saturating_sub(fields.len());
+        fields.extend(std::iter::repeat_n(FieldSpan { start: end, end, is_quoted: false }, missing));
+    }
+}

@@ -1,0 +1,338 @@
+//! Text in other encodings than UTF-8 (clause 5), around any format of text. Chunks stay as they lie in the file, so that offsets, maps
+//! and restarts know nothing of it: what a decoder sees is made UTF-8 for it, and the places it tells are those of the file again.
+
+use std::sync::Arc;
+
+use encoding_rs::{DecoderResult, Encoding, REPLACEMENT, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::columns::Columns;
+use super::{Bound, Decode, Format, Head};
+use crate::batch::{Bytes, Schema};
+use crate::chunk::{Chunk, Decoded};
+use crate::error::{Error, Result, nearest};
+use crate::sensor::SensorLookup;
+
+/// How characters are written as bytes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct EncodingOptions {
+    /// The encoding of the text, by its name or a label of it in the WHATWG's list, such as "windows-1252", "latin1" or "utf-16le"; UTF-8
+    /// if not given. A byte order mark of UTF-8 or UTF-16 at the beginning of a file has the last word.
+    pub encoding: Option<String>,
+}
+
+/// Names that are told to whoever misspelt one.
+const NAMES: [&str; 22] = [
+    "utf-8",
+    "utf-16le",
+    "utf-16be",
+    "windows-1250",
+    "windows-1251",
+    "windows-1252",
+    "windows-1253",
+    "windows-1254",
+    "windows-1257",
+    "iso-8859-1",
+    "iso-8859-2",
+    "iso-8859-5",
+    "iso-8859-15",
+    "latin1",
+    "koi8-r",
+    "macintosh",
+    "ibm866",
+    "shift_jis",
+    "euc-jp",
+    "gbk",
+    "big5",
+    "euc-kr",
+];
+
+const UTF_8_MARK: &[u8] = b"\xef\xbb\xbf";
+const UTF_16LE_MARK: &[u8] = b"\xff\xfe";
+const UTF_16BE_MARK: &[u8] = b"\xfe\xff";
+
+/// What stands for bytes that mean nothing in their encoding: no UTF-8 either, so that they are refused where text is carried.
+const NOTHING: &[u8] = b"\xff";
+
+impl EncodingOptions {
+    /// The encoding, where one is given.
+    fn get(&self) -> Result<Option<&'static Encoding>> {
+        let Some(label) = &self.encoding else { return Ok(None) };
+        let Some(found) = Encoding::for_label(label.as_bytes()) else {
+            let help = match nearest(&label.to_lowercase(), NAMES) {
+                Some(known) => format!("did you mean \"{known}\"?"),
+                None => "such as \"windows-1252\", \"latin1\" or \"utf-16le\"".into(),
+            };
+            return Err(Error::config(format!("`encoding`: there is none called {label:?}")).with_help(help));
+        };
+        if found == REPLACEMENT || !found.is_ascii_compatible() && found != UTF_16LE && found != UTF_16BE {
+            let message = format!("`encoding`: {} cannot be read from the middle of a file", found.name());
+            return Err(Error::config(message).with_help("convert the files, such as with `iconv -t UTF-8`"));
+        }
+        Ok(Some(found))
+    }
+}
+
+/// What encoding text is in that begins so, as a label for [`EncodingOptions::encoding`]: by its byte order mark, by its NULs, or because it
+/// is UTF-8. Text that is neither is taken for Windows-1252, of which Latin-1 is a part.
+pub fn sniff(bytes: &[u8]) -> &'static str {
+    if let Some((encoding, _)) = marked(bytes) {
+        return encoding.name();
+    }
+    let nuls = |from: usize| bytes.iter().skip(from).step_by(2).filter(|byte| **byte == 0).count();
+    let (even, odd, units) = (nuls(0), nuls(1), bytes.len() / 2);
+    match std::str::from_utf8(bytes) {
+        _ if odd * 4 > units * 3 && even * 16 <= units && units > 0 => UTF_16LE.name(),
+        _ if even * 4 > units * 3 && odd * 16 <= units && units > 0 => UTF_16BE.name(),
+        Ok(_) => UTF_8.name(),
+        // The last character may be cut off.
+        Err(error) if error.error_len().is_none() => UTF_8.name(),
+        Err(_) => WINDOWS_1252.name(),
+    }
+}
+
+/// The beginning of a text in UTF-8, whatever encoding it is in: for whoever guesses what is in a file. `label` is one that [`sniff`]
+/// gave.
+pub fn to_utf8(bytes: &[u8], label: &str) -> Vec<u8> {
+    let own = Encoding::for_label(label.as_bytes()).unwrap_or(UTF_8);
+    let (encoding, mark) = marked(bytes).unwrap_or((own, 0));
+    if encoding == UTF_8 { bytes.to_vec() } else { utf8(encoding, &bytes[mark..], false) }
+}
+
+/// The encoding that a byte order mark tells, and the length of the mark.
+fn marked(bytes: &[u8]) -> Option<(&'static Encoding, usize)> {
+    let marks = [(UTF_8, UTF_8_MARK), (UTF_16LE, UTF_16LE_MARK), (UTF_16BE, UTF_16BE_MARK)];
+    let (encoding, mark) = marks.into_iter().find(|(_, mark)| bytes.starts_with(mark))?;
+    Some((encoding, mark.len()))
+}
+
+/// A format of text in any encoding.
+#[derive(Clone, Debug)]
+pub struct Encoded<F> {
+    format: F,
+    /// That of files without a byte order mark; UTF-8 where it is not given.
+    own: Option<&'static Encoding>,
+}
+
+/// In what a file is written.
+enum Found {
+    /// A byte order mark may be on its way.
+    Unknown,
+    Utf8,
+    /// The encoding, and the length of the mark that told it.
+    Other(&'static Encoding, usize),
+}
+
+impl<F: Format> Encoded<F> {
+    /// Checks the options.
+    ///
+    /// # Errors
+    /// A configuration error for an encoding that is none, or that has no lines of its own.
+    pub fn new(format: F, options: &EncodingOptions) -> Result<Self> {
+        Ok(Self { format, own: options.get()?.filter(|own| *own != UTF_8) })
+    }
+
+    fn found(&self, Head { bytes, is_whole, .. }: Head<'_>) -> Found {
+        let is_start_of =
+            |mark: &[u8]| bytes.len() < mark.len() && mark.starts_with(bytes) && !bytes.is_empty();
+        let may_be_marked = [UTF_8_MARK, UTF_16LE_MARK, UTF_16BE_MARK].iter().any(|mark| is_start_of(mark));
+        let marked = marked(bytes);
+        if marked.is_none() && may_be_marked && !is_whole {
+            return Found::Unknown;
+        }
+        let (encoding, mark) = marked.unwrap_or((self.own.unwrap_or(UTF_8), 0));
+        if encoding == UTF_8 { Found::Utf8 } else { Found::Other(encoding, mark) }
+    }
+
+    /// What `ask` makes of the head in UTF-8; nothing where it is not known yet how it is written.
+    fn ask<T>(&self, head: Head<'_>, ask: impl FnOnce(Head<'_>) -> T) -> Option<T> {
+        match self.found(head) {
+            Found::Unknown => None,
+            Found::Utf8 => Some(ask(head)),
+            Found::Other(encoding, mark) => {
+                let text = utf8(encoding, &head.bytes[mark..], head.is_whole);
+                Some(ask(Head { bytes: &text, ..head }))
+            }
+        }
+    }
+}
+
+impl<F: Format> Format for Encoded<F> {
+    fn knows_columns(&self, head: Head<'_>) -> bool {
+        self.ask(head, |head| self.format.knows_columns(head)).unwrap_or(false)
+    }
+
+    fn can_bind(&self, head: Head<'_>) -> bool {
+        self.ask(head, |head| self.format.can_bind(head)).unwrap_or(false)
+    }
+
+    fn schema(&self, head: Head<'_>) -> Result<Schema> {
+        check_known(head)?;
+        self.ask(head, |head| self.format.schema(head)).unwrap_or_else(|| Err(unknown(head)))
+    }
+
+    fn bind(&self, head: Head<'_>, schema: &Arc<Schema>) -> Result<Bound> {
+        check_known(head)?;
+        let Found::Other(encoding, mark) = self.found(head) else {
+            return self.format.bind(head, schema);
+        };
+        let raw = &head.bytes[mark..];
+        let text = utf8(encoding, raw, head.is_whole);
+        let bound = self.format.bind(Head { bytes: &text, ..head }, schema)?;
+        let skip_bytes = mark + Transcoder::new(encoding, raw).place_of(bound.skip_bytes);
+        let beginning = head.bytes[..skip_bytes].into();
+        let decoder = Arc::new(EncodedDecoder { encoding, decoder: bound.decoder, beginning });
+        Ok(Bound { decoder, skip_bytes, skip_lines: bound.skip_lines })
+    }
+
+    fn names_sensors_after_files(&self) -> bool {
+        self.format.names_sensors_after_files()
+    }
+
+    fn columns(&self) -> &Columns {
+        self.format.columns()
+    }
+}
+
+/// UTF-32 has the byte order mark of UTF-16, and is no encoding of the list.
+fn check_known(head: Head<'_>) -> Result<()> {
+    if head.bytes.starts_with(b"\xff\xfe\0\0") || head.bytes.starts_with(b"\0\0\xfe\xff") {
+        let error = Error::data(format!("`{}` is UTF-32, which is not read", head.name));
+        return Err(error.with_help("convert it, such as with `iconv -f UTF-32 -t UTF-8`"));
+    }
+    Ok(())
+}
+
+fn unknown(head: Head<'_>) -> Error {
+    Error::data(format!("`{}` ends in its byte order mark", head.name)).with_help("check the file")
+}
+
+/// Reads chunks that are not UTF-8.
+struct EncodedDecoder {
+    encoding: &'static Encoding,
+    decoder: Arc<dyn Decode>,
+    /// The file's bytes before its first record, its byte order mark among them.
+    beginning: Arc<[u8]>,
+}
+
+impl Decode for EncodedDecoder {
+    fn complete(&self, bytes: &[u8], at_end: bool) -> usize {
+        if at_end {
+            return bytes.len();
+        }
+        // All that matters is ASCII, and each byte is a character.
+        if self.encoding.is_single_byte() {
+            return self.decoder.complete(bytes, false);
+        }
+        let length = self.decoder.complete(&utf8(self.encoding, bytes, false), false);
+        Transcoder::new(self.encoding, bytes).place_of(length)
+    }
+
+    fn lines(&self, bytes: &[u8]) -> u64 {
+        self.decoder.lines(&utf8(self.encoding, bytes, true))
+    }
+
+    fn decode(&self, chunk: &Chunk, sensors: &mut dyn SensorLookup) -> Result<Decoded> {
+        let text = self.text(chunk);
+        self.places(chunk, self.decoder.decode(&text, sensors)?)
+    }
+
+    fn decode_by_reference(&self, chunk: &Chunk, sensors: &mut dyn SensorLookup) -> Result<Decoded> {
+        let text = self.text(chunk);
+        self.places(chunk, self.decoder.decode_by_reference(&text, sensors)?)
+    }
+
+    fn beginning(&self) -> &[u8] {
+        &self.beginning
+    }
+}
+
+impl EncodedDecoder {
+    /// The same chunk in UTF-8.
+    fn text(&self, chunk: &Chunk) -> Chunk {
+        let text = utf8(self.encoding, chunk.bytes.as_slice(), true);
+        Chunk { bytes: Bytes::new(text), decoder: Arc::clone(&self.decoder), ..chunk.clone() }
+    }
+
+    /// Makes the places of records and rejections, which ascend, those of the chunk as it lies in the file.
+    fn places(&self, chunk: &Chunk, mut decoded: Decoded) -> Result<Decoded> {
+        let start = chunk.offset.at;
+        let transcoder = || Transcoder::new(self.encoding, chunk.bytes.as_slice());
+        let place = |transcoder: &mut Transcoder<'_>, offset: u64| {
+            start + transcoder.place_of(offset.saturating_sub(start) as usize) as u64
+        };
+        let mut of_rejections = transcoder();
+        for rejection in &mut decoded.rejections {
+            rejection.position.offset = place(&mut of_rejections, rejection.position.offset);
+        }
+        if let Some(origins) = &mut decoded.batch.origins {
+            let mut of_records = transcoder();
+            origins.move_offsets(|offset| place(&mut of_records, offset));
+        }
+        Ok(decoded)
+    }
+}
+
+/// A text in UTF-8. Where it goes on, what may be the start of a character is left out at its end.
+fn utf8(encoding: &'static Encoding, raw: &[u8], is_whole: bool) -> Vec<u8> {
+    let mut text = Vec::with_capacity(raw.len() + raw.len() / 8);
+    Transcoder::new(encoding, raw).feed(raw.len(), is_whole, |bytes| text.extend_from_slice(bytes));
+    text
+}
+
+/// Makes UTF-8 of text, step by step.
+struct Transcoder<'r> {
+    decoder: encoding_rs::Decoder,
+    raw: &'r [u8],
+    /// Bytes read.
+    at: usize,
+    /// Bytes made of them.
+    made: usize,
+}
+
+impl<'r> Transcoder<'r> {
+    fn new(encoding: &'static Encoding, raw: &'r [u8]) -> Self {
+        Self { decoder: encoding.new_decoder_without_bom_handling(), raw, at: 0, made: 0 }
+    }
+
+    /// Reads up to byte `end`; `take` is given what is made of it.
+    fn feed(&mut self, end: usize, is_whole: bool, mut take: impl FnMut(&[u8])) {
+        let mut scratch = [0; 4096];
+        loop {
+            let source = &self.raw[self.at..end];
+            let (result, read, written) =
+                self.decoder.decode_to_utf8_without_replacement(source, &mut scratch, is_whole);
+            take(&scratch[..written]);
+            self.at += read;
+            self.made += written;
+            match result {
+                DecoderResult::InputEmpty => return,
+                DecoderResult::OutputFull => {}
+                DecoderResult::Malformed(..) => {
+                    take(NOTHING);
+                    self.made += NOTHING.len();
+                }
+            }
+        }
+    }
+
+    /// Where in the text as it came byte `made` of the UTF-8 is, which begins a line and is not before the last that was asked for.
+    fn place_of(&mut self, made: usize) -> usize {
+        /// What is made of one byte, at most, and of the start of a character that is not whole.
+        const MOST: usize = 3;
+        const PENDING: usize = 16;
+        while self.made < made {
+            if self.at == self.raw.len() {
+                // Half a character, which only the end shows to be one.
+                return self.at;
+            }
+            // A long stretch at once, as long as it cannot be too long; the rest byte by byte.
+            let safe = (made - self.made).saturating_sub(PENDING) / MOST;
+            let end = self.raw.len().min(self.at + safe.max(1));
+            self.feed(end, false, |_| {});
+        }
+        self.at
+    }
+}
