@@ -115,6 +115,8 @@ const CASES: &[Case] = &[
     // Files.
     source(TABLES, "path", "", "path = 'other.csv'"),
     source(&["influx"], "path", "", "path = 'other.csv'"),
+    source(TABLES, "sensor_from", "sensor = null", "sensor = null\nsensor_from = 'i{sensor}*'"),
+    source(&["influx"], "sensor_from", "", "sensor_from = 'i{sensor}*'"),
     // Columns.
     source(TABLES, "time", "", "time = 'note'"),
     source(TABLES, "time_format", "", "time_format = '%d.%m.%Y'"),
