@@ -112,6 +112,11 @@ const CASES: &[Case] = &[
     source(&["csv"], "max_sensor_bytes", "", "max_sensor_bytes = 1"),
     source(&["csv"], "max_ahead", "path = '-'", "path = '-'\nmax_ahead = '40000d'")
         .over("t,s,a,b\n2100-01-01 00:00:00,x,1,2\n"),
+    source(&["csv"], "from", "", "from = '2026-01-01T00:00:05Z'"),
+    source(&["csv"], "until", "", "until = '2026-01-01T00:00:05Z'"),
+    source(&["csv"], "max_jump", "", "max_jump = '5s'").over(
+        "t,s,a,b\n2026-01-01 00:00:00,x,1,2\n2026-01-01 09:00:00,x,1,2\n2026-01-01 00:00:01,x,1,2\n2026-01-01 00:00:02,x,1,2\n",
+    ),
     // Files.
     source(TABLES, "path", "", "path = 'other.csv'"),
     source(&["influx"], "path", "", "path = 'other.csv'"),
@@ -159,6 +164,7 @@ window = 2
         "measurements = ['note']",
         "measurements = ['note']\nfalse_words = ['off']",
     ),
+    source(TABLES, "unpivot", "measurements = ['a', 'b']", "measurements = ['a', 'b']\nunpivot = {}"),
     // Delimited text.
     source(DELIMITED, "delimiter", "", "delimiter = '|'"),
     source(DELIMITED, "quote", "", "quote = \"'\"").over("t,s,a,b,note\n2026-01-01 00:00:00,x,1,2,'q'\n"),
