@@ -16,6 +16,7 @@ use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
 use std::process::ExitCode;
 
 use super::output::{self, Page};
+use crate::error::guard::is_survived;
 use crate::error::{Error, ErrorKind, visible};
 use crate::pipeline::SpecError;
 
@@ -101,6 +102,9 @@ fn message(error: &Error) -> Page {
 
 /// What a user reads of a panic: that it is not their fault, and where it happened, for the report.
 fn tell_panic(info: &PanicHookInfo<'_>) {
+    if is_survived() {
+        return;
+    }
     let place = info.location().map(|at| format!(" at {}:{}", at.file(), at.line())).unwrap_or_default();
     output::note(&format!(
         "error: internal error{place}\n  help: this is a bug in tidemill, please report it with the pipeline file \

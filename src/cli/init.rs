@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 
 use super::args::InitArgs;
 use super::exit::Outcome;
-use super::guess::{self, Guess, Kind, Roles};
+use super::guess::{self, Guess, Kind};
 use super::output;
 use super::summary::plural;
 use crate::error::{Error, Result, visible};
 use crate::executor;
 use crate::pipeline::Spec;
 use crate::pipeline::touched::{self, Touched};
-use crate::source::{OpenOptions, beginning};
+use crate::source::{OpenOptions, beginning, parquet_sample};
 use crate::stage::parameters_of;
 
 pub(super) fn init(args: &InitArgs) -> Outcome {
@@ -103,28 +103,14 @@ fn look(path: &Path) -> Result<Guess> {
     Ok(guess)
 }
 
-/// A Parquet file says itself what its columns are.
+/// A Parquet file says itself where its records are.
 fn parquet(path: &Path) -> Result<Guess> {
-    use parquet::basic::{LogicalType, Type};
-    use parquet::file::reader::{FileReader, SerializedFileReader};
-    let file = std::fs::File::open(path).map_err(|error| Error::io("read", path.display(), &error))?;
-    let reader = SerializedFileReader::new(file)
-        .map_err(|error| Error::data(format!("cannot read {}: {error}", path.display())))?;
-    let schema = reader.metadata().file_metadata().schema_descr();
-    let mut roles = Roles::default();
-    let mut names = Vec::new();
-    for (at, column) in schema.columns().iter().enumerate() {
-        names.push(column.name().to_owned());
-        let is_time = matches!(column.logical_type_ref(), Some(LogicalType::Timestamp { .. }));
-        match column.physical_type() {
-            _ if is_time && roles.time.is_none() => roles.time = Some((at, String::new())),
-            Type::BYTE_ARRAY if roles.sensor.is_none() => roles.sensor = Some(at),
-            Type::DOUBLE | Type::FLOAT | Type::INT32 | Type::INT64 if !is_time => roles.measurements.push(at),
-            _ => {}
-        }
-    }
-    Ok(guess::from_columns(Kind::Parquet, names, roles))
+    let (names, records) = parquet_sample(path, PARQUET_SAMPLE)?;
+    Ok(guess::of_records(Kind::Parquet, names, &records))
 }
+
+/// How many records of a Parquet file are looked at.
+const PARQUET_SAMPLE: usize = 1000;
 
 /// The pipeline file.
 fn pipeline(paths: &[String], first: &Path, guess: &Guess) -> String {

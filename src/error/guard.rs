@@ -1,6 +1,7 @@
 //! Between the engine and code that others wrote: a panic there becomes an error that names the part.
 
 use std::any::Any;
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::{Error, Result};
@@ -22,6 +23,26 @@ pub(crate) fn caught<T>(label: &str, act: impl FnOnce() -> Result<T>) -> Result<
 /// The same, for what a part cannot refuse to answer.
 pub(crate) fn asked<T>(label: &str, act: impl FnOnce() -> T) -> Result<T> {
     caught(label, || Ok(act()))
+}
+
+thread_local! {
+    static IS_SURVIVED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Calls a library that panics where its input is damaged: that is an error of the input, and no bug to be reported.
+///
+/// # Errors
+/// The message of the panic.
+pub(crate) fn survived<T>(act: impl FnOnce() -> T) -> std::result::Result<T, String> {
+    let before = IS_SURVIVED.replace(true);
+    let result = catch_unwind(AssertUnwindSafe(act));
+    IS_SURVIVED.set(before);
+    result.map_err(|panic| message(&*panic).to_owned())
+}
+
+/// Whether a panic of this thread becomes an error of the input, which is told in its place.
+pub(crate) fn is_survived() -> bool {
+    IS_SURVIVED.get()
 }
 
 fn message(panic: &(dyn Any + Send)) -> &str {

@@ -37,7 +37,7 @@ pub fn place(state: &[u8]) -> Option<String> {
     file::place(state)
 }
 pub use jsonl::JsonLines;
-pub use parquet::Parquet;
+pub use parquet::{Parquet, sample as parquet_sample};
 #[cfg(feature = "polars")]
 pub use polars::Frame;
 pub use synthetic::{Kind, Shape, Synthetic};

@@ -35,7 +35,8 @@ pub(super) fn guess(bytes: &[u8], is_whole: bool) -> Guess {
     Guess { kind: table.kind, dialect: table.dialect, names: table.names, roles, records: table.rows.len() }
 }
 
-/// Takes the columns of a file that says itself what they are.
-pub(super) fn from_columns(kind: Kind, names: Vec<String>, roles: Roles) -> Guess {
-    Guess { kind, dialect: Dialect::default(), names, roles, records: 0 }
+/// Looks at records whose fields have been found.
+pub(super) fn of_records(kind: Kind, names: Vec<String>, records: &[Vec<String>]) -> Guess {
+    let roles = columns::guess(&names, records, false);
+    Guess { kind, dialect: Dialect::default(), names, roles, records: records.len() }
 }

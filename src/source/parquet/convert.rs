@@ -1,0 +1,162 @@
+//! Arrow's arrays to columns.
+
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Float64Type, Int64Type, UInt64Type};
+use arrow_array::{Array, ArrayRef, StringArray};
+use arrow_schema::{DataType, TimeUnit};
+
+use super::file::library;
+use crate::error::Result;
+use crate::format::columns::Composite;
+use crate::kernel::number::parse_f64;
+use crate::source::typed::{Clock, Typed};
+
+/// What a column of dates or times counts.
+pub(super) fn clock(kind: &DataType) -> Option<Clock> {
+    match kind {
+        DataType::Timestamp(unit, zone) => Some(Clock::of(nanos(*unit), zone.is_none())),
+        DataType::Date32 => Some(Clock::DAYS),
+        DataType::Date64 => Some(Clock { is_date: true, ..Clock::of(1_000_000, true) }),
+        _ => None,
+    }
+}
+
+fn nanos(unit: TimeUnit) -> i64 {
+    match unit {
+        TimeUnit::Second => 1_000_000_000,
+        TimeUnit::Millisecond => 1_000_000,
+        TimeUnit::Microsecond => 1000,
+        TimeUnit::Nanosecond => 1,
+    }
+}
+
+/// Fills column `at`, which is the time.
+pub(super) fn times(typed: &mut Typed<'_>, at: usize, array: &ArrayRef, file: &str) -> Result<()> {
+    match clock(array.data_type()) {
+        Some(clock) => {
+            let counts = cast(array, &DataType::Int64, file)?;
+            typed.moments(at, counts.as_primitive::<Int64Type>().iter(), clock);
+        }
+        None => {
+            let texts = texts(typed, at, array, file)?;
+            typed.time_texts(at, texts.iter());
+        }
+    }
+    Ok(())
+}
+
+/// Fills column `at`, which is carried along as text.
+pub(super) fn carried(typed: &mut Typed<'_>, at: usize, array: &ArrayRef, file: &str) -> Result<()> {
+    match clock(array.data_type()) {
+        Some(clock) => {
+            let counts = cast(array, &DataType::Int64, file)?;
+            typed.moment_texts(at, counts.as_primitive::<Int64Type>().iter(), clock);
+        }
+        None => {
+            let texts = texts(typed, at, array, file)?;
+            typed.texts(at, texts.iter());
+        }
+    }
+    Ok(())
+}
+
+/// Fills column `at`, which is a measurement; whether some of its whole numbers had to be rounded to the nearest `f64`.
+pub(super) fn measurement(typed: &mut Typed<'_>, at: usize, array: &ArrayRef, file: &str) -> Result<bool> {
+    let mut is_rounded = false;
+    match array.data_type() {
+        DataType::Int64 => {
+            let numbers = array.as_primitive::<Int64Type>().iter();
+            typed.numbers(
+                at,
+                numbers.map(|number| number.map(|number| nearest(number.into(), &mut is_rounded))),
+            );
+        }
+        DataType::UInt64 => {
+            let numbers = array.as_primitive::<UInt64Type>().iter();
+            typed.numbers(
+                at,
+                numbers.map(|number| number.map(|number| nearest(number.into(), &mut is_rounded))),
+            );
+        }
+        // By their text, which is exact: digits over a power of ten would be rounded twice.
+        kind if is_decimal(kind) => {
+            let texts = cast(array, &DataType::Utf8, file)?;
+            let numbers = texts.as_string::<i32>().iter();
+            typed.numbers(at, numbers.map(|text| text.and_then(|text| parse_f64(text.as_bytes()))));
+        }
+        kind if is_text(kind) => {
+            let texts = texts(typed, at, array, file)?;
+            typed.number_texts(at, texts.iter());
+        }
+        _ => typed.numbers(at, cast(array, &DataType::Float64, file)?.as_primitive::<Float64Type>().iter()),
+    }
+    Ok(is_rounded)
+}
+
+/// The `f64` nearest to a whole number, as its text would be read; notes where it is another number.
+fn nearest(number: i128, is_rounded: &mut bool) -> f64 {
+    let value = number as f64;
+    *is_rounded |= value as i128 != number;
+    value
+}
+
+/// The texts that several columns give together.
+pub(super) fn joined(
+    typed: &mut Typed<'_>,
+    at: usize,
+    made: &Composite,
+    arrays: &[&ArrayRef],
+    file: &str,
+) -> Result<Vec<Option<String>>> {
+    let parts: Vec<StringArray> =
+        arrays.iter().map(|array| texts(typed, at, array, file)).collect::<Result<_>>()?;
+    let parts: Vec<Vec<Option<&str>>> = parts.iter().map(|part| part.iter().collect()).collect();
+    Ok(typed.joined(made, &parts))
+}
+
+fn is_text(kind: &DataType) -> bool {
+    match kind {
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => true,
+        DataType::Dictionary(_, values) => is_text(values),
+        _ => false,
+    }
+}
+
+fn is_decimal(kind: &DataType) -> bool {
+    use DataType::{Decimal32, Decimal64, Decimal128, Decimal256};
+    matches!(kind, Decimal32(..) | Decimal64(..) | Decimal128(..) | Decimal256(..))
+}
+
+/// Column `at` as text: bytes of a fixed number as hexadecimal digits, as of an identifier. Other bytes that are no text refuse
+/// their record.
+pub(super) fn texts(typed: &mut Typed<'_>, at: usize, array: &ArrayRef, file: &str) -> Result<StringArray> {
+    let texts = texts_of(array, file)?;
+    if matches!(array.data_type(), DataType::Binary | DataType::LargeBinary | DataType::BinaryView) {
+        let lost = (0..array.len()).filter(|&row| texts.is_null(row) && array.is_valid(row));
+        lost.for_each(|row| typed.refuse(row, at, "not UTF-8"));
+    }
+    Ok(texts)
+}
+
+/// An array as text; null where bytes are none.
+pub(super) fn texts_of(array: &ArrayRef, file: &str) -> Result<StringArray> {
+    if let Some(bytes) = array.as_fixed_size_binary_opt() {
+        return Ok(bytes.iter().map(|bytes| bytes.map(hexadecimal)).collect());
+    }
+    Ok(cast(array, &DataType::Utf8, file)?.as_string::<i32>().clone())
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    digits.map(|digit| char::from(DIGITS[usize::from(digit)])).collect()
+}
+
+fn cast(array: &ArrayRef, to: &DataType, file: &str) -> Result<ArrayRef> {
+    if array.data_type() == to {
+        return Ok(Arc::clone(array));
+    }
+    library(file, || arrow_cast::cast(array, to))
+}

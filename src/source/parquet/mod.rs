@@ -1,0 +1,98 @@
+//! `parquet`: columns in files.
+
+mod convert;
+mod file;
+mod reader;
+mod sample;
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use schemars::Schema as JsonSchema;
+
+use self::file::ParquetFile;
+use self::reader::Reader;
+pub use self::sample::sample;
+use super::file::FileOptions;
+use super::{OpenOptions, Source, SourceSpec, Traits};
+use crate::atomic::Outputs;
+use crate::error::{Error, Result};
+use crate::format::columns::{ColumnOptions, Columns};
+use crate::registry::{Component, Configure, Options, merged, parameters_of};
+use crate::time::TimeParser;
+
+/// Parquet files. `null_values` and `decimal` are for columns of text; `time_format` is for times that are stored as integers or
+/// text, `timezone` for those stored without a zone. Columns that have lists or fields in a record are left out.
+#[derive(Clone, Debug)]
+pub struct Parquet {
+    /// Which files.
+    pub files: FileOptions,
+    /// What the columns are.
+    pub columns: ColumnOptions,
+}
+
+inventory::submit! { Component::source::<Parquet>("parquet", "Parquet files: one or many") }
+
+/// The extensions that a directory's files are known by.
+const EXTENSIONS: [&str; 2] = ["parquet", "pq"];
+
+impl Parquet {
+    /// The file, glob or directory `path`, with these columns.
+    pub fn new(path: impl Into<String>, columns: ColumnOptions) -> Self {
+        Self { files: FileOptions::from(path.into()), columns }
+    }
+}
+
+impl Configure for Parquet {
+    fn schemas() -> Vec<JsonSchema> {
+        vec![schemars::schema_for!(FileOptions), schemars::schema_for!(ColumnOptions)]
+    }
+
+    fn configure(options: &mut Options) -> Option<Self> {
+        let (files, columns) = (options.take(), options.take());
+        Some(Self { files: files?, columns: columns? })
+    }
+}
+
+impl SourceSpec for Parquet {
+    fn name(&self) -> &str {
+        "parquet"
+    }
+
+    fn parameters(&self) -> serde_json::Value {
+        merged([parameters_of(&self.files), parameters_of(&self.columns)])
+    }
+
+    fn traits(&self) -> Traits {
+        self.files.traits()
+    }
+
+    fn files(&self, outputs: &Outputs) -> Vec<PathBuf> {
+        self.files.paths(&EXTENSIONS, outputs)
+    }
+
+    fn times(&self) -> Result<Option<TimeParser>> {
+        self.columns.times().map(Some)
+    }
+
+    fn open(&self, options: &OpenOptions) -> Result<Box<dyn Source>> {
+        let files = self.files.files(&EXTENSIONS, &options.outputs)?;
+        let (first, rest) = files.split_first().ok_or_else(|| Error::config("`path` names no file"))?;
+        let columns = Columns::new(&self.columns)?.without_unpivot("parquet")?;
+        self.files.check_sensors(&files, columns.are_sensors_files())?;
+        let first = ParquetFile::open(first)?;
+        let (mut schema, mut total) = (first.schema(&columns)?, first.records());
+        // A file that cannot be read should be known before the others have been.
+        for file in rest {
+            let file = ParquetFile::open(file)?;
+            total = total.saturating_add(file.records());
+            if columns.are_joined() {
+                schema = Columns::joined(&schema, &file.schema(&columns)?)?;
+            }
+        }
+        let schema = Arc::new(columns.declared(&schema)?);
+        Ok(Box::new(Reader::new(files, columns, schema, total, options)))
+    }
+}

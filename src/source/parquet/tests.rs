@@ -1,0 +1,304 @@
+//! What is read of Parquet files of every kind.
+
+use std::fs::File;
+
+use arrow_array::types::Int64Type;
+use arrow_array::{
+    ArrayRef, BinaryArray, BooleanArray, Decimal128Array, FixedSizeBinaryArray, Float32Array, Float64Array,
+    Int64Array, ListArray, RecordBatch, StringArray, StructArray, TimestampMillisecondArray, UInt64Array,
+};
+use arrow_schema::{DataType, Field};
+use parquet::arrow::ArrowWriter;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
+use super::*;
+use crate::batch::Column;
+use crate::chunk::Decoded;
+use crate::error::ErrorKind;
+use crate::format::columns::Decimal;
+use crate::offset::Offset;
+use crate::sensor::Sensors;
+use crate::source::Input;
+
+fn write(folder: &tempfile::TempDir, columns: Vec<(&str, ArrayRef)>) -> String {
+    let records = RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(n, c)| (n, c, true)))
+        .expect("records");
+    let path = folder.path().join("x.parquet");
+    let mut writer =
+        ArrowWriter::try_new(File::create(&path).expect("file"), records.schema(), None).expect("writer");
+    writer.write(&records).expect("written");
+    writer.close().expect("closed");
+    path.to_str().expect("UTF-8").to_owned()
+}
+
+fn file(folder: &tempfile::TempDir) -> String {
+    let times = TimestampMillisecondArray::from(vec![Some(1), None, Some(3), Some(32_503_680_000_000)]);
+    let columns: Vec<(&str, ArrayRef)> = vec![
+        ("at", Arc::new(times)),
+        ("site", Arc::new(StringArray::from(vec![Some("a"), Some("b"), None, Some("a")]))),
+        ("v", Arc::new(Float32Array::from(vec![Some(0.5), None, Some(1.0), Some(2.0)]))),
+        ("n", Arc::new(Int64Array::from(vec![9_007_199_254_740_993, 2, 3, 4]))),
+        ("ok", Arc::new(BooleanArray::from(vec![Some(true), None, Some(false), Some(true)]))),
+    ];
+    write(folder, columns)
+}
+
+fn options(time: Option<&str>, sensor: Option<&str>) -> ColumnOptions {
+    let own = |name: Option<&str>| name.map(str::to_owned);
+    ColumnOptions { time: time.map(Into::into), sensor: own(sensor), ..ColumnOptions::default() }
+}
+
+fn read(spec: &Parquet) -> Decoded {
+    let (mut source, mut sensors) = (spec.open(&OpenOptions::default()).expect("open"), Sensors::default());
+    match source.next(&mut sensors).expect("read") {
+        Some(Input::Records(decoded)) => decoded,
+        _ => unreachable!("one batch of records"),
+    }
+}
+
+#[test]
+fn records_without_time_or_sensor_are_rejected() {
+    let folder = tempfile::tempdir().expect("folder");
+    let decoded = read(&Parquet::new(file(&folder), options(Some("at"), Some("site"))));
+    let reasons: Vec<_> =
+        decoded.rejections.iter().map(|r| format!("{} {}", r.position.line, r.reason)).collect();
+    assert_eq!(reasons, ["2 no timestamp", "3 no sensor", "4 outside 1677 to 2262"]);
+    let kinds: Vec<_> = decoded.batch.schema().fields().iter().map(|f| f.kind.to_string()).collect();
+    assert_eq!(kinds, ["time", "sensor", "measurement", "measurement", "text"]);
+    assert_eq!(decoded.batch.times().expect("times")[0].as_nanos(), 1_000_000);
+    assert_eq!(decoded.batch.measurement(3).get(0), Some(9_007_199_254_740_992.0));
+}
+
+#[test]
+fn nulls_are_kept_and_other_columns_are_carried() {
+    let folder = tempfile::tempdir().expect("folder");
+    let decoded = read(&Parquet::new(file(&folder), options(None, None)));
+    let names: Vec<_> = decoded.batch.schema().fields().iter().map(|f| f.name.to_string()).collect();
+    assert_eq!(names, ["sensor", "at", "site", "v", "n", "ok"]);
+    assert_eq!(
+        decoded.batch.measurement(3).iter().collect::<Vec<_>>(),
+        [Some(0.5), None, Some(1.0), Some(2.0)]
+    );
+    let Column::Text(spans) = &decoded.batch.columns()[5] else { panic!("text") };
+    let texts: Vec<_> = spans.iter().map(|&span| decoded.batch.text.get(span)).collect();
+    assert_eq!(texts, [Some(&b"true"[..]), None, Some(b"false"), Some(b"true")]);
+}
+
+#[test]
+fn text_among_numbers_and_bytes_that_are_no_text_are_rejected() {
+    let folder = tempfile::tempdir().expect("folder");
+    let numbers = StringArray::from(vec![Some("1,5"), Some("n/a"), Some("x"), None]);
+    let notes = BinaryArray::from(vec![Some(&b"a"[..]), None, Some(b"b"), Some(b"\xff")]);
+    let path = write(&folder, vec![("v", Arc::new(numbers)), ("note", Arc::new(notes))]);
+    let options = ColumnOptions {
+        measurements: Some(vec!["v".into()]),
+        null_values: vec!["n/a".into()],
+        decimal: Decimal::Comma,
+        ..ColumnOptions::default()
+    };
+    let decoded = read(&Parquet::new(path, options));
+    assert_eq!(decoded.batch.measurement(1).iter().collect::<Vec<_>>(), [Some(1.5), None]);
+    let rejections: Vec<_> = decoded.rejections.iter().map(ToString::to_string).collect();
+    assert!(rejections[0].ends_with("line 3, byte 0: column `v`: \"x\" is not a number"), "{rejections:?}");
+    assert!(rejections[1].ends_with("line 4, byte 0: column `note`: not UTF-8"), "{rejections:?}");
+}
+
+#[test]
+fn times_without_a_zone_are_those_of_the_option() {
+    let folder = tempfile::tempdir().expect("folder");
+    let midsummer = TimestampMillisecondArray::from(vec![1_719_835_200_000]);
+    let utc: ArrayRef = Arc::new(midsummer.clone().with_timezone("UTC"));
+    let path = write(&folder, vec![("none", Arc::new(midsummer)), ("utc", utc)]);
+    for (column, hours) in [("none", 10), ("utc", 12)] {
+        let berlin = ColumnOptions { timezone: Some("Europe/Berlin".into()), ..options(Some(column), None) };
+        let batch = read(&Parquet::new(&path, berlin)).batch;
+        let time = batch.times().expect("times")[0];
+        assert_eq!(time.to_string(), format!("2024-07-01T{hours}:00:00Z"));
+        let other = batch.columns().last().filter(|_| column == "none");
+        if let Some(Column::Text(spans)) = other {
+            assert_eq!(batch.text.get(spans[0]), Some(&b"2024-07-01T12:00:00Z"[..]), "carried");
+        }
+    }
+}
+
+#[test]
+fn a_rejected_record_leaves_no_sensor_behind_and_names_its_leftmost_fault() {
+    let folder = tempfile::tempdir().expect("folder");
+    let columns: Vec<(&str, ArrayRef)> = vec![
+        ("site", Arc::new(StringArray::from(vec![Some("a"), Some("b"), None]))),
+        ("at", Arc::new(TimestampMillisecondArray::from(vec![None, Some(1), None]))),
+    ];
+    let spec = Parquet::new(write(&folder, columns), options(Some("at"), Some("site")));
+    let (mut source, mut sensors) = (spec.open(&OpenOptions::default()).expect("open"), Sensors::default());
+    let Some(Input::Records(decoded)) = source.next(&mut sensors).expect("read") else { panic!("records") };
+    assert_eq!(sensors.names().collect::<Vec<_>>(), ["b"]);
+    let columns: Vec<_> = decoded.rejections.iter().filter_map(|r| r.column.as_deref()).collect();
+    assert_eq!(columns, ["at", "site"]);
+}
+
+#[test]
+fn seeking_goes_to_a_record() {
+    let folder = tempfile::tempdir().expect("folder");
+    let spec = Parquet::new(file(&folder), options(None, None));
+    let mut source = spec.open(&OpenOptions::default()).expect("open");
+    source.seek(Offset { file: 0, at: 3, line: 0 }).expect("sought");
+    let Some(Input::Records(decoded)) = source.next(&mut Sensors::default()).expect("read") else {
+        panic!("records")
+    };
+    assert_eq!(decoded.batch.measurement(4).get(0), Some(4.0));
+    assert_eq!(decoded.batch.len(), 1);
+}
+
+#[test]
+fn what_is_no_parquet_is_said_so() {
+    let folder = tempfile::tempdir().expect("folder");
+    let path = folder.path().join("x.parquet");
+    std::fs::write(&path, "timestamp,value\n").expect("written");
+    let spec = Parquet::new(path.to_str().expect("UTF-8"), options(None, None));
+    let error = spec.open(&OpenOptions::default()).err().expect("no Parquet");
+    assert!(error.to_string().contains("cannot be read as Parquet"), "{error}");
+    let error = Parquet::new(file(&folder), options(Some("att"), None))
+        .open(&OpenOptions::default())
+        .err()
+        .expect("no column");
+    assert!(error.to_string().contains("did you mean `at`?"), "{error}");
+}
+
+/// All records and remarks, or what ended the reading.
+fn read_all(spec: &Parquet) -> Result<(Vec<Decoded>, Vec<String>)> {
+    let (mut source, mut sensors) = (spec.open(&OpenOptions::default())?, Sensors::default());
+    let mut all = Vec::new();
+    while let Some(input) = source.next(&mut sensors)? {
+        match input {
+            Input::Records(decoded) => all.push(decoded),
+            _ => unreachable!("only records"),
+        }
+    }
+    Ok((all, source.remarks()))
+}
+
+fn names(decoded: &Decoded) -> Vec<String> {
+    decoded.batch.schema().fields().iter().map(|field| field.name.to_string()).collect()
+}
+
+fn nested(folder: &tempfile::TempDir) -> String {
+    let inner: ArrayRef = Arc::new(Int64Array::from(vec![1, 2]));
+    let pair = StructArray::from(vec![(Arc::new(Field::new("v", DataType::Int64, true)), inner)]);
+    let list =
+        ListArray::from_iter_primitive::<Int64Type, _, _>([Some(vec![Some(1), Some(2)]), Some(vec![])]);
+    let columns: Vec<(&str, ArrayRef)> = vec![
+        ("pair", Arc::new(pair)),
+        ("v", Arc::new(Float64Array::from(vec![0.5, 1.5]))),
+        ("list", Arc::new(list)),
+        ("note", Arc::new(StringArray::from(vec!["a", "b"]))),
+    ];
+    write(folder, columns)
+}
+
+#[test]
+fn nested_columns_are_left_out_and_said() {
+    let folder = tempfile::tempdir().expect("folder");
+    let path = nested(&folder);
+    let (all, remarks) = read_all(&Parquet::new(&path, options(None, None))).expect("read");
+    assert_eq!(names(&all[0]), ["sensor", "v", "note"]);
+    assert_eq!(all[0].batch.measurement(1).iter().collect::<Vec<_>>(), [Some(0.5), Some(1.5)]);
+    let said = |name: &str| remarks.iter().filter(|remark| remark.contains(name)).count();
+    assert_eq!((said("`pair` is left out"), said("`list` is left out")), (1, 1), "{remarks:?}");
+    let error = Parquet::new(path, options(None, Some("pair"))).open(&OpenOptions::default()).err();
+    let error = error.expect("a nested sensor");
+    assert!(error.kind() == ErrorKind::Config && error.to_string().contains("`pair`"), "{error}");
+}
+
+#[test]
+fn columns_that_are_not_wanted_are_not_read() {
+    let folder = tempfile::tempdir().expect("folder");
+    let wanted = |columns: &[&str]| ColumnOptions {
+        columns: Some(columns.iter().map(|&name| name.to_owned()).collect()),
+        ..options(None, None)
+    };
+    let (all, _) = read_all(&Parquet::new(nested(&folder), wanted(&["note"]))).expect("read");
+    assert_eq!(names(&all[0]), ["sensor", "note"]);
+    let Column::Text(spans) = &all[0].batch.columns()[1] else { panic!("text") };
+    assert_eq!(all[0].batch.text.get(spans[1]), Some(&b"b"[..]));
+    // Without any column, the records still count.
+    let (all, _) = read_all(&Parquet::new(nested(&folder), wanted(&["no*"]))).expect("read");
+    assert_eq!(all[0].batch.len(), 2);
+}
+
+#[test]
+fn numbers_of_every_type_are_the_nearest() {
+    let folder = tempfile::tempdir().expect("folder");
+    // 0.3 and 1.1 as decimals: digits over a power of ten is not always the nearest number.
+    let digits = [9_007_199_254_740_993_i128, 3_000_000_000_000_000, 123_456_789_012_345_678_901];
+    let decimals =
+        Decimal128Array::from(digits.to_vec()).with_precision_and_scale(38, 16).expect("a precision");
+    let columns: Vec<(&str, ArrayRef)> = vec![
+        ("d", Arc::new(decimals)),
+        ("u", Arc::new(UInt64Array::from(vec![u64::MAX, 1 << 53, (1 << 53) + 1]))),
+        ("i", Arc::new(Int64Array::from(vec![i64::MIN, 1, 2]))),
+    ];
+    let (all, remarks) = read_all(&Parquet::new(write(&folder, columns), options(None, None))).expect("read");
+    let numbers = |at: usize| all[0].batch.measurement(at).iter().flatten().collect::<Vec<_>>();
+    let texts = ["0.9007199254740993", "0.3", "12345.6789012345678901"];
+    assert_eq!(numbers(1), texts.map(|text| text.parse::<f64>().expect("a number")));
+    assert_eq!(numbers(2), [18_446_744_073_709_551_616.0, 9_007_199_254_740_992.0, 9_007_199_254_740_992.0]);
+    assert_eq!(numbers(3), [-9_223_372_036_854_775_808.0, 1.0, 2.0]);
+    let rounded: Vec<_> = remarks.iter().filter(|remark| remark.contains("2^53")).collect();
+    assert!(rounded.len() == 1 && rounded[0].contains("`u`"), "{remarks:?}");
+}
+
+#[test]
+fn bytes_of_a_fixed_number_are_hexadecimal() {
+    let folder = tempfile::tempdir().expect("folder");
+    let values = [Some(&[0u8, 0xab][..]), None, Some(b"ok")];
+    let bytes = FixedSizeBinaryArray::try_from_sparse_iter_with_size(values.into_iter(), 2).expect("bytes");
+    let path = write(&folder, vec![("id", Arc::new(bytes))]);
+    let (all, _) = read_all(&Parquet::new(&path, options(None, None))).expect("read");
+    let Column::Text(spans) = &all[0].batch.columns()[1] else { panic!("text") };
+    let texts: Vec<_> = spans.iter().map(|&span| all[0].batch.text.get(span)).collect();
+    assert_eq!(texts, [Some(&b"00ab"[..]), None, Some(b"6f6b")]);
+    let (names, rows) = sample(std::path::Path::new(&path), 2).expect("a sample");
+    assert_eq!((names, rows), (vec!["id".to_owned()], vec![vec!["00ab".to_owned()], vec![String::new()]]));
+}
+
+/// Single bytes changed, cut and repeated: some of that makes the library panic.
+#[test]
+fn damaged_files_are_errors_that_name_them_and_never_panics() {
+    let folder = tempfile::tempdir().expect("folder");
+    let whole = std::fs::read(nested(&folder)).expect("bytes");
+    let path = folder.path().join("damaged.parquet");
+    let seed = rand::rng().random();
+    println!("seed {seed}");
+    let mut random = StdRng::seed_from_u64(seed);
+    let (mut refused, mut read) = (0, 0);
+    for _ in 0..2000 {
+        let mut bytes = whole.clone();
+        let at = random.random_range(0..bytes.len());
+        match random.random_range(0..8) {
+            0 => bytes.truncate(at),
+            1 => drop(bytes.splice(at..at, whole[at / 2..at].to_vec())),
+            _ => bytes[at] = random.random(),
+        }
+        std::fs::write(&path, &bytes).expect("written");
+        let spec = Parquet::new(path.to_str().expect("UTF-8"), options(None, None));
+        match read_all(&spec) {
+            Ok(_) => read += 1,
+            Err(error) => {
+                let told = error.to_string();
+                assert!(told.contains("damaged.parquet") && error.kind() != ErrorKind::Internal, "{told}");
+                refused += 1;
+            }
+        }
+        let _ = sample(&path, 10);
+    }
+    assert!(refused > 100 && read > 100, "{refused} refused, {read} read");
+}
+
+#[test]
+fn a_panic_of_the_library_is_an_error_of_the_file() {
+    let error = file::library("x.parquet", || -> std::result::Result<(), String> { panic!("odd page") });
+    let error = error.expect_err("a panic");
+    assert_eq!(error.kind(), ErrorKind::Data);
+    assert!(error.to_string().contains("`x.parquet` cannot be read as Parquet: odd page"), "{error}");
+}
