@@ -106,7 +106,12 @@ fn look(path: &Path) -> Result<Guess> {
 /// A Parquet file says itself where its records are.
 fn parquet(path: &Path) -> Result<Guess> {
     let (names, records) = parquet_sample(path, PARQUET_SAMPLE)?;
-    Ok(guess::of_records(Kind::Parquet, names, &records))
+    let mut guess = guess::of_records(Kind::Parquet, names, &records);
+    // That of times stored as such, and the usual one.
+    if let Some((_, format)) = guess.roles.time.as_mut().filter(|(_, format)| format == "rfc3339") {
+        format.clear();
+    }
+    Ok(guess)
 }
 
 /// How many records of a Parquet file are looked at.

@@ -135,7 +135,7 @@ impl Reading for Pass {
     fn close(self, report: &mut Report) -> Result<()> {
         let claims = self.source.claims.into_inner().unwrap_or_else(PoisonError::into_inner);
         report.bytes += claims.source.bytes()?;
-        report.remarks.extend(claims.source.remarks()?);
+        report.remark(claims.source.remarks()?);
         report.missing = claims.source.missing()?;
         self.crew.close(report);
         Ok(())

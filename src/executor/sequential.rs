@@ -110,7 +110,7 @@ impl Reading for Pass {
 
     fn close(self, report: &mut Report) -> Result<()> {
         report.bytes += self.source.bytes()?;
-        report.remarks.extend(self.source.remarks()?);
+        report.remark(self.source.remarks()?);
         report.missing = self.source.missing()?;
         report.remark(self.odd_times.remarks(self.source_entry.ledger.output));
         report.remark(self.remarks);

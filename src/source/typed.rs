@@ -48,7 +48,7 @@ impl Clock {
     }
 
     /// Appends RFC 3339: of a time without a zone no offset, of a date no time.
-    fn write(self, count: i64, out: &mut Vec<u8>) -> Result<(), String> {
+    pub(super) fn write(self, count: i64, out: &mut Vec<u8>) -> Result<(), String> {
         write_civil(i128::from(count) * i128::from(self.unit), out)?;
         if let Some(end) = out.iter().rposition(|&byte| byte == b'T').filter(|_| self.is_date) {
             out.truncate(end);

@@ -140,12 +140,23 @@ pub(super) fn texts(typed: &mut Typed<'_>, at: usize, array: &ArrayRef, file: &s
     Ok(texts)
 }
 
-/// An array as text; null where bytes are none.
+/// An array as text; null where bytes are no text, and times none that could be written.
 pub(super) fn texts_of(array: &ArrayRef, file: &str) -> Result<StringArray> {
     if let Some(bytes) = array.as_fixed_size_binary_opt() {
         return Ok(bytes.iter().map(|bytes| bytes.map(hexadecimal)).collect());
     }
+    if let Some(clock) = clock(array.data_type()) {
+        let counts = cast(array, &DataType::Int64, file)?;
+        return Ok(counts.as_primitive::<Int64Type>().iter().map(|count| written(clock, count?)).collect());
+    }
     Ok(cast(array, &DataType::Utf8, file)?.as_string::<i32>().clone())
+}
+
+/// A moment as RFC 3339.
+fn written(clock: Clock, count: i64) -> Option<String> {
+    let mut text = Vec::new();
+    clock.write(count, &mut text).ok()?;
+    String::from_utf8(text).ok()
 }
 
 fn hexadecimal(bytes: &[u8]) -> String {
