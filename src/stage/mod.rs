@@ -19,6 +19,7 @@ mod moving_std;
 mod newest_first;
 mod normalize;
 mod period;
+mod pivot;
 mod reorder;
 #[cfg(test)]
 mod restarts;
@@ -56,6 +57,7 @@ pub use moving_std::{MovingStd, Std};
 pub use newest_first::NewestFirst;
 pub use normalize::{Exception, Method, Normalize, Unknown};
 pub use period::InPeriod;
+pub use pivot::Pivot;
 pub use reorder::Reorder;
 pub use second_showing::SecondShowing;
 pub use series::{Groups, Made, Output, Run, SeriesStage, Shards, Share};

@@ -36,6 +36,10 @@ pub(super) fn stages() -> Vec<Box<dyn Stage>> {
         Box::new(Aggregate { quantiles: vec![0.5], statistics: all(), ..Aggregate::default() }),
         Box::new(every(all(), vec![0.9])),
         Box::new(every(vec![Statistic::Max], Vec::new())),
+        Box::new(Pivot {
+            value: "v".into(),
+            ..Pivot::new("note", &["note 1", "note 2", "note 4", "note 5", "note 7"])
+        }),
         Box::new(Reorder::new(5)),
         Box::new(Reorder::new(0)),
         Box::new(NewestFirst::new()),

@@ -1,0 +1,286 @@
+//! `pivot`: records of one sensor and time, each with one value, joined into one with a measurement for each (clause 26).
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Flow, PerSensor, Process, Reach, Stage, parameters_of, state};
+use crate::batch::{Batch, Column, Field, FieldKind, Measurement, Schema, Span, Text, TimeColumn};
+use crate::error::{Error, Result};
+use crate::registry::Component;
+use crate::sensor::{SensorId, Sensors};
+use crate::time::Timestamp;
+
+/// Long to wide. A record leaves when the next of its sensor has another time, or says again what it has already; those that are left
+/// at the end leave in the order in which they began. Other columns than time, sensor and the new measurements do not go on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Pivot {
+    /// The text column that says which measurement a record is of.
+    pub key: String,
+    /// The measurements to make: what `key` may say. Records that say something else are left out, as filtered.
+    pub names: Vec<String>,
+    /// The measurement with the values.
+    #[serde(default = "value")]
+    pub value: String,
+}
+
+fn value() -> String {
+    "value".into()
+}
+
+inventory::submit! { Component::stage::<Pivot>("pivot", "joins records of one sensor and time, each with one value, into one") }
+
+impl Pivot {
+    /// Joins what the column `key` says into the measurements `names`.
+    pub fn new(key: impl Into<String>, names: &[&str]) -> Self {
+        Self { key: key.into(), names: names.iter().map(|&name| name.to_owned()).collect(), value: value() }
+    }
+
+    fn bind(&self, input: &Schema) -> Result<Joining> {
+        let key = input.index_of(&self.key).filter(|&at| input.fields()[at].kind == FieldKind::Text);
+        let key = key.ok_or_else(|| {
+            let texts = input.fields().iter().filter(|field| field.kind == FieldKind::Text);
+            let texts: Vec<_> = texts.map(|field| format!("`{}`", field.name)).collect();
+            Error::config(format!("there is no text column `{}` here", self.key))
+                .with_help(format!("the text columns here are: {}", texts.join(", ")))
+        })?;
+        let value = input.select(Some(std::slice::from_ref(&self.value)))?[0];
+        if self.names.is_empty() {
+            return Err(Error::config("`names` is empty").with_help("name what `key` may say"));
+        }
+        let own = [input.time(), Some(input.sensor())].into_iter().flatten();
+        let own = own.map(|at| input.fields()[at].clone());
+        let new = self.names.iter().map(|name| Field::measurement(name.as_str()));
+        let schema = Schema::new(own.chain(new).collect())
+            .map_err(|error| error.with_help("name each measurement once in `names`"))?;
+        let places = self.names.iter().enumerate().map(|(place, name)| (name.as_bytes().into(), place));
+        Ok(Joining {
+            key,
+            value,
+            places: places.collect(),
+            schema: Arc::new(schema),
+            next: 0,
+            open: PerSensor::default(),
+        })
+    }
+}
+
+impl Stage for Pivot {
+    fn name(&self) -> &str {
+        "pivot"
+    }
+
+    fn parameters(&self) -> serde_json::Value {
+        parameters_of(self)
+    }
+
+    fn reach(&self) -> Reach {
+        Reach::Series
+    }
+
+    fn output(&self, input: &Schema) -> Result<Schema> {
+        self.bind(input).map(|joining| Arc::unwrap_or_clone(joining.schema))
+    }
+
+    fn start(&self, input: &Arc<Schema>) -> Result<Box<dyn Process>> {
+        Ok(Box::new(self.bind(input)?))
+    }
+
+    fn memory(&self) -> String {
+        format!("one record of {} values a sensor", self.names.len())
+    }
+}
+
+/// The stage in use.
+struct Joining {
+    key: usize,
+    value: usize,
+    places: HashMap<Box<[u8]>, usize>,
+    schema: Arc<Schema>,
+    /// The ordinal of the next record that begins.
+    next: u64,
+    open: PerSensor<Option<Joined>>,
+}
+
+/// A record to which more values may come.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Joined {
+    ordinal: u64,
+    time: Option<i64>,
+    /// By place: the value, and whether one was said, be it null.
+    values: Vec<Option<Option<f64>>>,
+}
+
+/// The stage at rest.
+#[derive(Serialize, Deserialize)]
+struct Saved {
+    next: u64,
+    /// By sensor.
+    open: Vec<Option<Joined>>,
+}
+
+impl Joining {
+    /// Takes in one value; gives the record that leaves for it.
+    fn take(
+        &mut self,
+        sensor: SensorId,
+        time: Option<i64>,
+        place: usize,
+        value: Option<f64>,
+    ) -> Option<Joined> {
+        let open = self.open.get_or_insert_with(sensor, || None);
+        let goes_on = open.as_ref().is_some_and(|open| open.time == time && open.values[place].is_none());
+        let left = if goes_on { None } else { open.take() };
+        let joined = open.get_or_insert_with(|| {
+            self.next += 1;
+            Joined { ordinal: self.next - 1, time, values: vec![None; self.places.len()] }
+        });
+        joined.values[place] = Some(value);
+        left
+    }
+
+    fn batch(&self, records: &[(SensorId, Joined)]) -> Batch {
+        let times = records.iter().map(|(_, joined)| Timestamp::from_nanos(joined.time.unwrap_or_default()));
+        let time = TimeColumn { values: times.collect(), text: Vec::new() };
+        let ids = records.iter().map(|&(sensor, _)| sensor).collect();
+        let of = |place: usize| -> Measurement {
+            records.iter().map(|(_, joined)| joined.values[place].flatten()).collect()
+        };
+        let time = self.schema.time().map(|_| Column::Time(time));
+        let values = (0..self.places.len()).map(|place| Column::Measurement(of(place)));
+        let columns = time.into_iter().chain([Column::Sensor(ids)]).chain(values).collect();
+        Batch::new(Arc::clone(&self.schema), columns, Text::default())
+    }
+}
+
+impl Process for Joining {
+    fn process(&mut self, batch: Batch, _sensors: &Sensors, flow: &mut Flow) -> Result<Batch> {
+        let mut leaving = Vec::new();
+        let Column::Text(keys) = &batch.columns()[self.key] else {
+            return Err(Error::internal("the key of `pivot` is no text"));
+        };
+        let keys: &[Span] = keys;
+        for (row, (&sensor, &key)) in batch.sensors().iter().zip(keys).enumerate() {
+            let place = batch.text.get(key).and_then(|key| self.places.get(key).copied());
+            let Some(place) = place else {
+                flow.filtered += 1;
+                continue;
+            };
+            flow.folded += 1;
+            let time = batch.times().map(|times| times[row].as_nanos());
+            let value = batch.measurement(self.value).get(row);
+            leaving.extend(self.take(sensor, time, place, value).map(|joined| (sensor, joined)));
+        }
+        flow.made += leaving.len() as u64;
+        let mut joined = self.batch(&leaving);
+        joined.sequence = batch.sequence;
+        Ok(joined)
+    }
+
+    fn finish(&mut self, _sensors: &Sensors, flow: &mut Flow) -> Result<Option<Batch>> {
+        let open = std::mem::take(&mut self.open).into_kept();
+        let mut left: Vec<_> = open.filter_map(|(sensor, joined)| Some((sensor, joined?))).collect();
+        left.sort_unstable_by_key(|(_, joined)| joined.ordinal);
+        flow.made += left.len() as u64;
+        Ok(Some(self.batch(&left)))
+    }
+
+    fn save(&self) -> Result<Vec<u8>> {
+        let open = self.open.as_slice().iter().map(|open| open.clone().flatten()).collect();
+        state::to_bytes(&Saved { next: self.next, open })
+    }
+
+    fn restore(&mut self, state: &[u8], sensors: &Sensors) -> Result<()> {
+        let Saved { next, open } = state::from_bytes(state)?;
+        let is_sound = |joined: &Joined| joined.ordinal < next && joined.values.len() == self.places.len();
+        if open.len() > sensors.len() || !open.iter().flatten().all(is_sound) {
+            return Err(Error::data("the saved state is not one of records that are joined"));
+        }
+        let open: Vec<Option<Option<Joined>>> = open.into_iter().map(|joined| joined.map(Some)).collect();
+        (self.next, self.open) = (next, PerSensor::from(open));
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stage::testing::said;
+
+    /// Records of sensor, time in nanoseconds, key and value.
+    fn batch(rows: &[(&str, i64, &str, Option<f64>)], sensors: &mut Sensors) -> Batch {
+        let fields = [("t", FieldKind::Time), ("s", FieldKind::Sensor), ("what", FieldKind::Text)];
+        let fields = fields.into_iter().map(|(name, kind)| Field::new(name, kind));
+        let schema = Schema::new(fields.chain([Field::measurement("value")]).collect()).expect("a schema");
+        let mut text = Text::default();
+        let times = rows.iter().map(|row| Timestamp::from_nanos(row.1)).collect();
+        let ids = rows.iter().map(|row| sensors.id(row.0).expect("room")).collect();
+        let keys = rows.iter().map(|row| text.push(row.2.as_bytes())).collect();
+        let columns = vec![
+            Column::Time(TimeColumn { values: times, text: Vec::new() }),
+            Column::Sensor(ids),
+            Column::Text(keys),
+            Column::Measurement(rows.iter().map(|row| row.3).collect()),
+        ];
+        Batch::new(Arc::new(schema), columns, text)
+    }
+
+    fn run(rows: &[(&str, i64, &str, Option<f64>)], size: usize) -> (Vec<String>, [u64; 3]) {
+        let (mut sensors, mut flow, mut out) = (Sensors::default(), Flow::default(), Vec::new());
+        let batches: Vec<_> = rows.chunks(size).map(|rows| batch(rows, &mut sensors)).collect();
+        let stage = Pivot::new("what", &["temp", "hum"]);
+        let mut process = stage.start(batches[0].schema()).expect("started");
+        for batch in batches {
+            // A restart after every batch changes nothing.
+            let saved = process.save().expect("saved");
+            process = stage.start(batch.schema()).expect("started");
+            process.restore(&saved, &sensors).expect("restored");
+            out.extend(said(&process.process(batch, &sensors, &mut flow).expect("processed"), &sensors));
+        }
+        let last = process.finish(&sensors, &mut flow).expect("finished").expect("records");
+        out.extend(said(&last, &sensors));
+        (out, [flow.folded, flow.made, flow.filtered])
+    }
+
+    #[test]
+    fn clause_26_records_of_one_sensor_and_time_become_one() {
+        let rows = [
+            ("a", 1, "temp", Some(20.0)),
+            ("b", 1, "hum", Some(50.0)),
+            ("a", 1, "hum", None),
+            ("a", 1, "volt", Some(3.0)),
+            ("a", 2, "temp", Some(21.0)),
+            ("a", 2, "temp", Some(22.0)),
+            ("b", 1, "temp", Some(23.0)),
+        ];
+        let (out, counts) = run(&rows, 100);
+        let expected = [
+            ("a", 1, Some(20.0), None),
+            ("a", 2, Some(21.0), None),
+            ("b", 1, Some(23.0), Some(50.0)),
+            ("a", 2, Some(22.0), None),
+        ];
+        assert_eq!(out.len(), expected.len());
+        for (record, (sensor, time, temp, hum)) in out.iter().zip(expected) {
+            let bits = |value: Option<f64>| format!("{:x?}", value.map(f64::to_bits));
+            for part in [sensor.to_owned(), time.to_string(), bits(temp), bits(hum)] {
+                assert!(record.contains(&part), "{record} has no {part}");
+            }
+        }
+        assert_eq!(counts, [6, 4, 1]);
+        assert_eq!((1..4).map(|size| run(&rows, size)).collect::<Vec<_>>(), vec![(out, counts); 3]);
+    }
+
+    #[test]
+    fn what_is_not_there_is_named() {
+        let mut sensors = Sensors::default();
+        let input = Arc::clone(batch(&[("a", 1, "x", None)], &mut sensors).schema());
+        let error = |stage: Pivot| stage.output(&input).expect_err("bad options").to_string();
+        assert!(error(Pivot::new("wat", &["x"])).contains("no text column `wat`"));
+        assert!(error(Pivot::new("what", &[])).contains("`names` is empty"));
+        assert!(error(Pivot::new("what", &["x", "x"])).contains("two columns are called `x`"));
+    }
+}
