@@ -269,6 +269,8 @@ pub struct Rejection {
     pub position: Position,
     /// Which record of the input it is, from 1; 0 where that is not known.
     pub record: u64,
+    /// Line and byte of the record that decided it, where that is a later one: its place in the order of rejections.
+    pub decided: Option<(u64, u64)>,
     /// The column at fault, where there is one.
     pub column: Option<Arc<str>>,
     /// What is wrong with it, for people.

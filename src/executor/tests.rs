@@ -31,11 +31,20 @@ pub(crate) const STAGES: [&str; 13] = [
     "type = \"aggregate\"\nevery = \"10s\"\ninto = \"v{statistic}\"\ncolumns = [\"v\"]\nquantiles = [0.9]",
 ];
 
+/// Options of the source that ask for stages before those written.
+const LEADING: [&str; 4] = [
+    "",
+    "order = \"time\"\ndisorder = \"3s\"",
+    "order = \"newest_first\"",
+    "timezone = \"Europe/Zurich\"\nfrom = \"2026-01-01T00:00:05Z\"\nuntil = \"2026-01-01T00:01:00Z\"",
+];
+
 #[derive(Clone, Debug)]
 pub(crate) struct Case {
     rows: Vec<(u8, i64, String)>,
     stages: Vec<usize>,
-    by_time: bool,
+    /// Which options of the source there are that ask for stages before those written.
+    leading: usize,
     /// Whether one record a sensor is all that comes out.
     as_summary: bool,
     max_rejects: u64,
@@ -52,7 +61,7 @@ impl Case {
     }
 
     pub(crate) fn pipeline(&self, folder: &Path, out: &str) -> Pipeline {
-        let order = if self.by_time { "order = \"time\"\ndisorder = \"3s\"" } else { "" };
+        let order = LEADING[self.leading];
         let folder = folder.display();
         let mut file = format!(
             "[source]\ntype = \"csv\"\npath = \"{folder}/in.csv\"\ntime = \"t\"\nsensor = \"sensor\"\n\
@@ -82,11 +91,11 @@ pub(crate) fn case() -> impl Strategy<Value = Case> {
     let rows = proptest::collection::vec((0..20u8, -3..6i64, value), 1..120);
     let stages = proptest::sample::subsequence((0..STAGES.len()).collect::<Vec<_>>(), 0..5).prop_shuffle();
     let max_rejects = prop_oneof![3 => Just(1000u64), 1 => 0..4u64];
-    (rows, stages, any::<bool>(), any::<bool>(), max_rejects).prop_map(
-        |(rows, stages, by_time, as_summary, max_rejects)| Case {
+    (rows, stages, 0..LEADING.len(), any::<bool>(), max_rejects).prop_map(
+        |(rows, stages, leading, as_summary, max_rejects)| Case {
             rows,
             stages,
-            by_time,
+            leading,
             as_summary,
             max_rejects,
         },

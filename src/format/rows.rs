@@ -456,6 +456,7 @@ impl<'a> Rows<'a> {
             kind: RejectionKind::Malformed,
             position: self.position(start, line),
             record: self.records() + 1,
+            decided: None,
             column: refusal.column.map(|at| Arc::clone(&self.layout.schema.fields()[at].name)),
             reason: refusal.reason,
             raw: self.chunk.bytes.as_slice()[start..start + raw].to_vec(),

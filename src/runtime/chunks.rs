@@ -57,7 +57,9 @@ impl LineCount {
 /// Hands over the rejections of a chunk in the order of the input, whoever refused them: so no cut between chunks can
 /// change it.
 pub(crate) fn set_aside<D: Drain>(mut rejections: Vec<Rejection>, drain: &mut D) -> Result<()> {
-    rejections.sort_by_key(|rejection| (rejection.position.line, rejection.position.offset));
+    rejections.sort_by_key(|rejection| {
+        rejection.decided.unwrap_or((rejection.position.line, rejection.position.offset))
+    });
     rejections.iter().try_for_each(|rejection| drain.rejection(rejection))
 }
 

@@ -209,6 +209,7 @@ mod tests {
             kind: RejectionKind::Malformed,
             position: Position { file: "a.csv".into(), line: record + 1, offset: 0 },
             record,
+            decided: None,
             column: None,
             reason: "bad".into(),
             raw: Vec::new(),

@@ -275,6 +275,7 @@ impl<'a> Typed<'a> {
             kind: RejectionKind::Malformed,
             position: Position { file: Arc::clone(file), line: line(row), offset: 0 },
             record: row as u64 + 1,
+            decided: None,
             column: Some(Arc::clone(&self.schema.fields()[at].name)),
             reason,
             raw: Vec::new(),

@@ -39,6 +39,7 @@ impl Flow {
                 offset: 0,
             }),
             record: 0,
+            decided: None,
             column: batch.schema().time().map(|at| batch.schema().fields()[at].name.clone()),
             reason: reason.into(),
             raw,

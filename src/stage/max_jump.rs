@@ -96,8 +96,8 @@ struct Saved {
 #[derive(Default)]
 struct Fate {
     leaving: Vec<u32>,
-    /// Contradicted: the row, how far it was ahead, and whether it waits no more.
-    aside: Vec<(u32, i64)>,
+    /// Contradicted: the row, how far it was ahead, and the row that contradicts it.
+    aside: Vec<(u32, i64, u32)>,
     /// Sensors of which a record has begun to wait.
     jumped: Vec<SensorId>,
 }
@@ -107,7 +107,7 @@ impl Series {
     fn judge(&mut self, time: Timestamp, row: u32, bound: i64, fate: &mut Fate) -> bool {
         if let Some((other, waiting)) = self.waiting.take() {
             if time < other.saturating_sub(bound) {
-                fate.aside.push((waiting, other.as_nanos().saturating_sub(self.newest.as_nanos())));
+                fate.aside.push((waiting, other.as_nanos().saturating_sub(self.newest.as_nanos()), row));
             } else {
                 fate.leaving.push(waiting);
                 self.newest = other;
@@ -159,12 +159,16 @@ impl Process for Judging {
         }
         let mut records = self.store.clone();
         records.append(&batch);
-        for (row, ahead) in aside {
+        for (row, ahead, by) in aside {
             let reason = format!(
                 "ahead: {} later than the newest record of its sensor, whose next one goes on from before",
                 format_duration(ahead)
             );
             flow.reject(&records, row as usize, RejectionKind::Ahead, reason);
+            // It is known only now, however the input was cut.
+            let by = records.origins.as_ref().map(|origins| origins.get(by as usize));
+            let decided = by.map(|by| (by.line, by.offset));
+            flow.rejections.last_mut().into_iter().for_each(|rejection| rejection.decided = decided);
         }
         self.keep_waiting(&records, jumped);
         let mut judged = records.take(&leaving);

@@ -245,6 +245,7 @@ pub(super) fn set_aside(
         kind: RejectionKind::Malformed,
         position: Position { file: Arc::clone(name), line: offset.line, offset: offset.at },
         record: 1,
+        decided: None,
         column: None,
         reason: reason.to_owned(),
         raw: bytes[..bytes.len().min(SHOWN)].to_vec(),

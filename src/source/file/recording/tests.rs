@@ -22,7 +22,7 @@ fn piece(at: usize) -> Input {
     let position = Position { file: "f".into(), line: at as u64, offset: 0 };
     let kind = RejectionKind::Malformed;
     let (reason, raw) = (format!("bad {at}"), vec![b'x'; at]);
-    let rejection = Rejection { kind, position, record: 1, column: None, reason, raw };
+    let rejection = Rejection { kind, position, record: 1, decided: None, column: None, reason, raw };
     let batch = Batch::empty(Arc::new(schema()));
     Input::Records(Decoded { batch, rejections: vec![rejection], lines: 0 })
 }
