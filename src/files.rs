@@ -125,6 +125,22 @@ pub trait FileHandle: fmt::Debug + Send + Sync {
     /// # Errors
     /// What the system says.
     fn sync(&self) -> io::Result<()>;
+
+    /// Holds it until it is closed, so that others see that somebody works on it; when the process is killed, it is held no more.
+    ///
+    /// # Errors
+    /// `WouldBlock` where somebody else holds it; what the system says where files cannot be held.
+    fn hold(&self) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Whether it has a name: one that was removed takes bytes all the same, and they are gone when it is closed.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn has_name(&self) -> io::Result<bool> {
+        Ok(true)
+    }
 }
 
 /// What can be at a path.
@@ -311,11 +327,8 @@ impl FileSystem for Disk {
         let mut options = File::options();
         options.write(true).create(true).truncate(false).mode(Access::Private.mode());
         let file = options.custom_flags(libc::O_NOFOLLOW).open(path)?;
-        match file.try_lock() {
-            Ok(()) => Ok(Box::new(file)),
-            Err(TryLockError::WouldBlock) => Err(io::ErrorKind::WouldBlock.into()),
-            Err(TryLockError::Error(error)) => Err(error),
-        }
+        file.hold()?;
+        Ok(Box::new(file))
     }
 
     fn sync_folder(&self, folder: &Path) -> io::Result<()> {
@@ -342,6 +355,17 @@ impl FileHandle for File {
 
     fn sync(&self) -> io::Result<()> {
         self.sync_data()
+    }
+
+    fn hold(&self) -> io::Result<()> {
+        self.try_lock().map_err(|error| match error {
+            TryLockError::WouldBlock => io::ErrorKind::WouldBlock.into(),
+            TryLockError::Error(error) => error,
+        })
+    }
+
+    fn has_name(&self) -> io::Result<bool> {
+        Ok(self.metadata()?.nlink() > 0)
     }
 }
 

@@ -204,3 +204,17 @@ fn a_run_is_finished_and_published_without_its_input() {
     run(folder.path(), "", OUT, u64::MAX, false, true).expect("finished");
     assert_eq!(lines(&folder.path().join("out.csv")).len() as u64, 1 + records);
 }
+
+#[test]
+fn the_report_of_a_run_that_is_over_has_what_it_counted() {
+    let folder = folder();
+    let first = run(folder.path(), MEAN, OUT, u64::MAX, false, false).expect("a run");
+    let again = run(folder.path(), MEAN, OUT, u64::MAX, false, false).expect("nothing to do");
+    assert_eq!(again.source.ledger, first.source.ledger);
+    assert_eq!((again.source.ledger.input, again.records_before), (RECORDS as u64, RECORDS as u64));
+    let ledgers = |report: &Report| -> Vec<_> {
+        report.stages.iter().chain(&report.sinks).map(|entry| (entry.name.clone(), entry.ledger)).collect()
+    };
+    assert_eq!(ledgers(&again), ledgers(&first));
+    assert_eq!((again.sensors, first.sensors), (3, 3));
+}

@@ -17,6 +17,7 @@ use crate::files::{
 };
 
 mod checksum;
+mod leftovers;
 mod outputs;
 mod tickets;
 
@@ -236,6 +237,7 @@ impl AtomicFile {
                 written.map(|()| None).map_err(|error| self.failed(&error))
             }
             Destination::Part(part) => {
+                part.check_there().map_err(|error| Error::io("write", self.path.display(), &error))?;
                 let ticket = part.lasting.as_mut().map(|lasting| lasting.promise(&bytes));
                 let (handle, path) = (Arc::clone(&part.handle), self.path.clone());
                 Ok(Some(Box::new(move || {
@@ -448,14 +450,18 @@ impl Output {
 impl Part {
     fn create(path: &Path, outset: &Outset, access: Access) -> io::Result<Self> {
         let files = Arc::clone(&outset.files);
-        if let Some(run) = &outset.run {
-            remove_earlier(&*files, path, run);
+        match &outset.run {
+            Some(run) => leftovers::remove_of_run(&*files, path, run),
+            None => leftovers::remove_of_killed(&*files, path),
         }
         let (handle, part) = loop {
             let part = part_of(path, &distinct(outset.run.as_deref()));
-            match files.create(&part, access) {
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                created => break (created?, part),
+            let handle = match files.create(&part, access) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
+                created => created?,
+            };
+            if outset.run.is_some() || leftovers::hold(&*files, &*handle, &part) {
+                break (handle, part);
             }
         };
         let lasting = outset.run.is_some().then(Lasting::default);
@@ -485,11 +491,20 @@ impl Part {
         if self.stage == Stage::Published {
             return Err(io::Error::other("it is complete already"));
         }
+        self.check_there()?;
         write_all_at(&*self.handle, bytes, place)?;
         if let Some(lasting) = &mut self.lasting {
             lasting.checksum.add(bytes);
         }
         Ok(())
+    }
+
+    /// Somebody may have removed it, with its folder for one: what is written now would be gone at the end.
+    fn check_there(&self) -> io::Result<()> {
+        match self.handle.has_name()? {
+            true => Ok(()),
+            false => Err(io::Error::other("what was written of it was removed, or the folder that it is in")),
+        }
     }
 
     fn publish(
@@ -547,17 +562,6 @@ impl Write for AtomicFile {
     }
 }
 
-/// Removes what an earlier try of `run` has begun of the file at `path`. No checkpoint speaks of it: the run would go on with it.
-fn remove_earlier(files: &dyn FileSystem, path: &Path, run: &str) {
-    let begun = part_of(path, &format!("{run}-"));
-    let begun = begun.file_name().unwrap_or_default().as_encoded_bytes();
-    let names = files.names(folder(path)).unwrap_or_default();
-    for name in names.iter().filter(|name| name.as_encoded_bytes().starts_with(begun)) {
-        // What cannot be removed is in nobody's way: the new one has another name.
-        let _left = files.remove(&folder(path).join(name));
-    }
-}
-
 /// The temporary name of a file.
 fn part_of(path: &Path, distinct: &str) -> PathBuf {
     let name = path.file_name().unwrap_or_default();
@@ -573,7 +577,7 @@ fn distinct(run: Option<&str>) -> String {
     let unknown = RandomState::new().build_hasher().finish();
     match run {
         Some(run) => format!("{run}-{unknown:016x}"),
-        None => format!("{}-{unknown:016x}", std::process::id()),
+        None => format!("{}{}-{unknown:016x}", leftovers::ONCE, std::process::id()),
     }
 }
 
@@ -621,6 +625,44 @@ mod tests {
         drop(file);
         assert_eq!(std::fs::read(&path).expect("there"), b"old");
         assert_eq!(names(folder.path()), ["out.csv"]);
+    }
+
+    #[test]
+    fn what_killed_runs_have_left_of_a_file_goes_and_what_others_work_on_stays() {
+        let folder = tempfile::tempdir().expect("folder");
+        let path = folder.path().join("out.csv");
+        let at_work = AtomicFile::create(&path).expect("begun");
+        let left = [".out.csv.part-p4000000-0123456789abcdef", ".out.csv.part-p1-fedcba9876543210"];
+        // Of other files, of runs that go on after a restart, of somebody else.
+        let others = [
+            ".out.csvx.part-p1-0123456789abcdef",
+            ".out.csv.part-01234567-0123456789abcdef",
+            ".out.csv.part-old",
+            "out.csv",
+        ];
+        left.iter()
+            .chain(&others)
+            .for_each(|name| std::fs::write(folder.path().join(name), "x").expect("written"));
+        let next = AtomicFile::create(&path).expect("begun");
+        let found = names(folder.path());
+        left.iter().for_each(|name| assert!(!found.contains(&(*name).to_owned()), "{name}"));
+        others.iter().for_each(|name| assert!(found.contains(&(*name).to_owned()), "{name}"));
+        assert_eq!(found.len(), others.len() + 2, "{found:?}");
+        drop((at_work, next));
+        assert_eq!(names(folder.path()).len(), others.len());
+    }
+
+    #[test]
+    fn a_folder_that_is_removed_is_noticed_with_the_next_bytes() {
+        let folder = tempfile::tempdir().expect("folder");
+        let deep = folder.path().join("deep");
+        let mut file = AtomicFile::create(deep.join("out.csv")).expect("begun");
+        drop(file.append(b"first".to_vec()).expect("written"));
+        std::fs::remove_dir_all(&deep).expect("removed");
+        let error = file.append(b"second".to_vec()).err().expect("nowhere to write");
+        assert!(error.to_string().contains("the folder that it is in"), "{error}");
+        file.write_all(b"third").expect("gathered");
+        assert!(file.finish().is_err());
     }
 
     #[test]

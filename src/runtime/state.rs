@@ -15,12 +15,13 @@ use crossbeam::channel::{Sender, bounded};
 use super::inlet::Inlet;
 use super::outlet::Outlets;
 use super::tally::Tally;
-use super::{Report, RunOptions};
+use super::{Rejects, Report, RunOptions};
 use crate::atomic::Output;
 use crate::checkpoint::{Change, Ending, Found, Manifest, Orphan, PartSpec, StateFolder, changes, matches};
 use crate::error::guard::caught;
 use crate::error::{Error, Result};
 use crate::files::{Disk, FileSystem};
+use crate::metrics::{Entry, Ledger};
 use crate::pipeline::leading::leading;
 use crate::pipeline::secrets::{Key, new_key};
 use crate::pipeline::{Parameters, Pipeline, Plan};
@@ -422,7 +423,7 @@ pub(crate) fn after_the_end(
     ending: Ending,
 ) -> Result<Report> {
     let mut report = Report::default();
-    report.source.name = pipeline.source.name().to_owned();
+    let counted = state.as_ref().and_then(|state| state.resume.clone()).unwrap_or_default();
     if ending == Ending::Complete {
         let mut open = pipeline.opening(&options.open);
         open.resume = state.as_ref().and_then(State::resumption);
@@ -436,7 +437,23 @@ pub(crate) fn after_the_end(
         report.remarks.extend(state.into_iter().flat_map(|mut state| std::mem::take(&mut state.remarks)));
         report.remarks.push("this run was over already: there was nothing left to do".into());
     }
+    recount(pipeline, &counted, &mut report)?;
     Ok(report)
+}
+
+/// Fills in what a run that is over had counted at its end.
+fn recount(pipeline: &Pipeline, resume: &Resume, report: &mut Report) -> Result<()> {
+    let damaged = |error| Error::data(format!("the counts of the checkpoint cannot be read: {error}"));
+    let (own, rest): (Vec<u8>, Vec<u8>) = postcard::from_bytes(&resume.counts).map_err(damaged)?;
+    let (counted, _) = postcard::take_from_bytes(&own).map_err(damaged)?;
+    let (rejects, sinks): (Rejects, Vec<Ledger>) = postcard::from_bytes(&rest).map_err(damaged)?;
+    let mut tally = Tally::new(pipeline.source.name(), &crate::pipeline::plan::stages(pipeline)?);
+    tally.restore(counted, true);
+    (report.source, report.stages, report.records_before) = (tally.source, tally.stages, tally.before);
+    let sinks = pipeline.sinks.iter().zip(sinks);
+    report.sinks = sinks.map(|(sink, ledger)| Entry { ledger, ..Entry::new(sink.spec.name()) }).collect();
+    (report.rejects, report.sensors) = (rejects, resume.sensors.len() as u64);
+    Ok(())
 }
 
 /// Says when the next checkpoint is due.
