@@ -12,6 +12,8 @@ mod crowds;
 mod follow;
 #[path = "live/identity.rs"]
 mod identity;
+#[path = "live/json.rs"]
+mod json;
 #[path = "live/ongoing.rs"]
 mod ongoing;
 #[path = "live/recordings.rs"]

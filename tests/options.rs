@@ -183,6 +183,12 @@ window = 2
         "measurements = ['a']\ncolumns = ['a']",
         "measurements = ['a']\nunknown_fields = 'reject'",
     ),
+    source(&["jsonl"], "layout", "layout = 'lines'", "layout = 'values'").over(
+        "{\"t\":\"2026-01-01 00:00:00\",\"s\":\"x\",\"a\":1,\"b\":2}\n\
+        {\"t\":\"2026-01-01 00:00:01\",\"s\":\"x\",\"a\":1,\"b\":2}{\"t\":\"2026-01-01 00:00:02\",\"s\":\"x\",\"a\":1,\"b\":2}\n",
+    ),
+    source(&["jsonl"], "unfold", "", "unfold = 'b'")
+        .over("{\"t\":\"2026-01-01 00:00:00\",\"s\":\"x\",\"a\":1,\"b\":[2,3]}\n"),
     // Line protocol.
     source(&["influx"], "precision", "", "precision = 's'").before(HOURLY),
     source(&["influx"], "time", "", "time = 'when'"),
@@ -426,6 +432,7 @@ fn write_inputs(folder: &Path, component: &str, input: &str) {
         let path = folder.join(name);
         match component {
             "tsv" => fs::write(path, retold(content, |_, fields| fields.join("\t"))),
+            "jsonl" if content.starts_with('{') => fs::write(path, content),
             "jsonl" => fs::write(path, retold(content, object)),
             "influx" => fs::write(path, retold(content, line_protocol)),
             "parquet" => {

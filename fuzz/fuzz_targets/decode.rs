@@ -53,7 +53,7 @@ fn format(choices: &Choices<5>) -> Box<dyn Format> {
     };
     if choices.bit(0, 0) {
         let unknown_fields = if choices.bit(0, 1) { UnknownFields::Ignore } else { UnknownFields::Reject };
-        let options = JsonOptions { unknown_fields };
+        let options = JsonOptions { unknown_fields, ..JsonOptions::default() };
         let columns = ColumnOptions { decimal: Decimal::Point, ..columns };
         return Box::new(JsonLines::new(&options, &columns).expect("good options").with_origins(true));
     }

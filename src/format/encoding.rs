@@ -182,7 +182,13 @@ impl<F: Format> Format for Encoded<F> {
         let text = utf8(encoding, raw, head.is_whole);
         let bound = self.format.bind(Head { bytes: &text, ..head }, schema)?;
         let skip_bytes = mark + Transcoder::new(encoding, raw).place_of(bound.skip_bytes);
-        let beginning = head.bytes[..skip_bytes].into();
+        let beginning = match bound.decoder.beginning() {
+            // It stands for what the records themselves show.
+            shown if bound.skip_bytes == 0 && !shown.is_empty() => {
+                [&head.bytes[..mark], &in_encoding(encoding, shown)].concat().into()
+            }
+            _ => head.bytes[..skip_bytes].into(),
+        };
         let decoder = Arc::new(EncodedDecoder { encoding, decoder: bound.decoder, beginning });
         Ok(Bound { decoder, skip_bytes, skip_lines: bound.skip_lines })
     }
@@ -194,6 +200,15 @@ impl<F: Format> Format for Encoded<F> {
     fn columns(&self) -> &Columns {
         self.format.columns()
     }
+}
+
+/// ASCII text in an encoding.
+fn in_encoding(encoding: &'static Encoding, text: &[u8]) -> Vec<u8> {
+    let unit = |byte: &u8| match encoding == UTF_16BE {
+        true => [0, *byte],
+        false => [*byte, 0],
+    };
+    if encoding.is_ascii_compatible() { text.to_vec() } else { text.iter().flat_map(unit).collect() }
 }
 
 /// UTF-32 has the byte order mark of UTF-16, and is no encoding of the list.

@@ -126,8 +126,8 @@ pub trait Decode: Send + Sync {
         self.decode(chunk, sensors)
     }
 
-    /// What of the file's beginning, before its first record, has to be seen to bind a decoder like this again; empty where the options
-    /// say it all.
+    /// What has to be seen, as if it were the whole file, to bind a decoder like this again: its beginning before the first record, or what
+    /// stands for it; empty where the options say it all.
     fn beginning(&self) -> &[u8] {
         &[]
     }

@@ -29,7 +29,7 @@ pub struct JsonLines {
     pub encoding: EncodingOptions,
 }
 
-inventory::submit! { Component::source::<JsonLines>("jsonl", "JSON Lines: one object a record") }
+inventory::submit! { Component::source::<JsonLines>("jsonl", "JSON: one object a record, one a line or otherwise") }
 
 /// The extensions that a directory's files are known by.
 const EXTENSIONS: [&str; 3] = ["jsonl", "ndjson", "json"];

@@ -88,17 +88,29 @@ impl Columns {
 
     /// The fields that records have for sure, where the options name the measurements; as records call them.
     pub fn named_fields(&self) -> Option<Vec<String>> {
-        let measurements = self.selection.measurements.as_ref()?;
-        let columns = measurements.iter().chain(self.selection.columns.iter().flatten());
-        let plain = columns.filter(|pattern| !pattern.is_glob()).map(Pattern::as_str);
+        self.selection.measurements.as_ref()?;
+        Some(self.fields_of(self.own_columns()))
+    }
+
+    /// All fields that the options speak of by name; as records call them.
+    pub fn asked_fields(&self) -> Vec<String> {
+        let renamed = self.options.rename.values().map(String::as_str);
+        self.fields_of(self.own_columns().into_iter().chain(renamed))
+    }
+
+    /// `own` and the fields that `measurements` and `columns` name; as records call them.
+    fn fields_of<'o>(&'o self, own: impl IntoIterator<Item = &'o str>) -> Vec<String> {
+        let Selection { measurements, columns } = &self.selection;
+        let selected = measurements.iter().chain(columns).flatten();
+        let plain = selected.filter(|pattern| !pattern.is_glob()).map(Pattern::as_str);
         let mut names: Vec<String> = Vec::new();
-        for name in self.own_columns().into_iter().chain(plain) {
+        for name in own.into_iter().chain(plain) {
             let name = self.written_name(name);
             if !names.contains(&name) {
                 names.push(name);
             }
         }
-        Some(names)
+        names
     }
 
     /// How measurements become sensors, where they do.

@@ -1,11 +1,16 @@
-//! Chunks of JSON Lines to columns.
+//! Chunks of JSON to columns.
 
-use memchr::memrchr2;
+use std::ops::Range;
+
+use memchr::{memchr_iter, memrchr2};
 use serde_json::value::RawValue;
 
 use super::lines::Lines;
-use super::object::{Object, field, line, parse};
+use super::object::{Entry, elements, field, line, parse};
+use super::objects::Objects;
+use super::paths::Swap;
 use super::place_of;
+use super::structure::{Next, next, trimmed_end};
 use crate::batch::Span;
 use crate::chunk::{Chunk, Decoded};
 use crate::error::Result;
@@ -23,6 +28,9 @@ pub(super) struct JsonDecoder {
     pub(super) names: Vec<String>,
     pub(super) ignore_unknown: bool,
     pub(super) layout: Layout,
+    pub(super) objects: Objects,
+    /// Whether objects are told apart by their structure, not by lines.
+    pub(super) is_values: bool,
 }
 
 impl Decode for JsonDecoder {
@@ -30,12 +38,26 @@ impl Decode for JsonDecoder {
         if at_end {
             return bytes.len();
         }
+        if self.is_values {
+            return whole_values(bytes);
+        }
         let bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
         memrchr2(b'\n', b'\r', bytes).map_or(0, |at| at + 1)
     }
 
+    fn beginning(&self) -> &[u8] {
+        // The bracket stands for all that shows that lines mean nothing.
+        if self.is_values { b"[" } else { b"" }
+    }
+
+    fn lines(&self, bytes: &[u8]) -> u64 {
+        let is_open = !self.is_values && bytes.last().is_some_and(|&last| last != b'\n');
+        line_feeds(bytes) + u64::from(is_open)
+    }
+
     fn decode(&self, chunk: &Chunk, sensors: &mut dyn SensorLookup) -> Result<Decoded> {
-        match self.layout.is_plain() {
+        let is_plain = self.layout.is_plain() && self.objects.unfold.is_none() && !self.is_values;
+        match is_plain {
             true => self.decode_by_lines(chunk, sensors, LINES),
             false => self.decode_by_reference(chunk, sensors),
         }
@@ -44,6 +66,10 @@ impl Decode for JsonDecoder {
     fn decode_by_reference(&self, chunk: &Chunk, sensors: &mut dyn SensorLookup) -> Result<Decoded> {
         let text = chunk.bytes.as_slice();
         let mut rows = Rows::new(&self.layout, chunk, sensors);
+        if self.is_values {
+            self.values(text, &mut rows)?;
+            return Ok(rows.finish(line_feeds(text)));
+        }
         let (mut at, mut number) = (0, 0);
         while at < text.len() {
             (_, at) = self.one(text, at, number, &mut rows)?;
@@ -51,6 +77,22 @@ impl Decode for JsonDecoder {
         }
         Ok(rows.finish(number))
     }
+}
+
+/// The length of the objects that have ended, and of what stands between them.
+fn whole_values(bytes: &[u8]) -> usize {
+    let mut at = 0;
+    loop {
+        match next(bytes, at) {
+            Next::Piece(_, end) => at = end,
+            Next::Open(_) => return at,
+            Next::End => return bytes.len(),
+        }
+    }
+}
+
+fn line_feeds(bytes: &[u8]) -> u64 {
+    memchr_iter(b'\n', bytes).count() as u64
 }
 
 impl JsonDecoder {
@@ -66,7 +108,7 @@ impl JsonDecoder {
         Ok(rows.finish(lines))
     }
 
-    /// Takes in the record, or the blank line, that begins at `at` and is line `number`; gives where it ends, and where the next
+    /// Takes in the records, or the blank line, that begin at `at` and are line `number`; gives where it ends, and where the next
     /// line begins.
     pub(super) fn one(
         &self,
@@ -76,11 +118,65 @@ impl JsonDecoder {
         rows: &mut Rows<'_>,
     ) -> Result<(usize, usize)> {
         let (end, next) = line(text, at);
-        if !text[at..end].trim_ascii().is_empty() {
-            let taken = self.record(text, at, end, rows);
-            rows.end(taken, at, number, end - at)?;
+        match text[at..end].trim_ascii_start().first() {
+            None => {}
+            Some(b'[') if end - at <= MAX_RECORD => self.array(text, at..end, number, rows)?,
+            Some(_) => self.object(text, at..end, number, rows)?,
         }
         Ok((end, next))
+    }
+
+    /// Takes in the objects of a text that are told apart by their structure.
+    fn values(&self, text: &[u8], rows: &mut Rows<'_>) -> Result<()> {
+        let (mut at, mut line, mut counted) = (0, 0, 0);
+        loop {
+            let (start, end) = match next(text, at) {
+                Next::Piece(start, end) => (start, end),
+                Next::Open(start) => (start, trimmed_end(text, start)),
+                Next::End => return Ok(()),
+            };
+            line += line_feeds(&text[counted..start]);
+            counted = start;
+            self.object(text, start..end, line, rows)?;
+            at = end;
+        }
+    }
+
+    /// Takes in the objects of an array that is a line.
+    fn array(&self, text: &[u8], at: Range<usize>, number: u64, rows: &mut Rows<'_>) -> Result<()> {
+        match elements(&text[at.clone()]) {
+            Err(refusal) => rows.end(Err(refusal), at.start, number, at.len()),
+            Ok(elements) => elements.into_iter().try_for_each(|element| {
+                let start = place(text, element.get()).unwrap_or(at.start);
+                self.object(text, start..start + element.get().len(), number, rows)
+            }),
+        }
+    }
+
+    /// Takes in the record that the object at `at` is, on line `number`, or the records that it unfolds to.
+    fn object(&self, text: &[u8], at: Range<usize>, number: u64, rows: &mut Rows<'_>) -> Result<()> {
+        let fields = match fields(&text[at.clone()]) {
+            Ok(fields) => fields,
+            Err(refusal) => return rows.end(Err(refusal), at.start, number, at.len()),
+        };
+        let Some(path) = &self.objects.unfold else {
+            let taken = self.record(text, &fields, None, rows);
+            return rows.end(taken, at.start, number, at.len());
+        };
+        let swaps = match self.objects.unfolded(path, &fields, at.len()) {
+            Ok(swaps) => swaps,
+            Err(refusal) => return rows.end(Err(refusal), at.start, number, at.len()),
+        };
+        let (mut line, mut counted) = (number, at.start);
+        for swap in swaps {
+            let element = swap.element.get();
+            let start = place(text, element).unwrap_or(at.start);
+            line += line_feeds(&text[counted..start]);
+            counted = start;
+            let taken = self.record(text, &fields, Some(swap), rows);
+            rows.end(taken, start, line, element.len())?;
+        }
+        Ok(())
     }
 
     /// Whether a field without a column is no reason to refuse its record.
@@ -88,26 +184,38 @@ impl JsonDecoder {
         self.ignore_unknown || self.layout.columns.leaves_out(name)
     }
 
-    fn record(&self, text: &[u8], start: usize, end: usize, rows: &mut Rows<'_>) -> Result<(), Refusal> {
-        if end - start > MAX_RECORD {
-            let reason = format!("record of {} bytes; {MAX_RECORD} are allowed", end - start);
-            return Err(Refusal::record(reason));
-        }
-        let Object(fields) = parse(&text[start..end])?;
-        if fields.len() > MAX_FIELDS {
-            return Err(Refusal::record(format!("more than {MAX_FIELDS} fields")));
-        }
-        let mut values: Vec<Option<&RawValue>> = vec![None; self.names.len()];
-        for (order, (name, value)) in fields.iter().enumerate() {
-            match place_of(&self.names, name, order) {
-                Some(at) if values[at].is_none() => values[at] = Some(value),
-                Some(_) => return Err(Refusal::record(format!("field `{name}` stands twice"))),
-                None if self.leaves_out(name) => {}
+    fn record<'t>(
+        &self,
+        text: &[u8],
+        fields: &[Entry<'t>],
+        swap: Option<Swap<'t>>,
+        rows: &mut Rows<'_>,
+    ) -> Result<(), Refusal> {
+        let mut values: Vec<Option<(usize, &RawValue)>> = vec![None; self.names.len()];
+        let mut order = 0;
+        let paths = &self.objects.paths;
+        paths.each(fields, swap, &mut |name, depth, value| {
+            let place = place_of(&self.names, name, order);
+            order += 1;
+            if order > MAX_FIELDS {
+                return Err(too_many_fields());
+            }
+            // Nothing stands where other records have an object.
+            let is_no_object = || value.get() == "null" && paths.has_below(name);
+            match place.map(|at| &mut values[at]) {
+                Some(known @ None) => *known = Some((depth, value)),
+                Some(Some((known, _))) if *known == depth => {
+                    return Err(Refusal::record(format!("field `{name}` stands twice")));
+                }
+                Some(Some((known, _))) if *known < depth => {}
+                Some(Some(known)) => *known = (depth, value),
+                None if self.leaves_out(name) || is_no_object() => {}
                 None => return Err(Refusal::record(format!("unknown field `{name}`"))),
             }
-        }
+            Ok(())
+        })?;
         for (&role, value) in self.layout.roles.iter().zip(values) {
-            self.value(text, role, value, rows)?;
+            self.value(text, role, value.map(|(_, value)| value), rows)?;
         }
         Ok(())
     }
@@ -134,6 +242,23 @@ impl JsonDecoder {
         }
         Ok(())
     }
+}
+
+/// The fields of an object, within the limits.
+pub(super) fn fields(text: &[u8]) -> Result<Vec<Entry<'_>>, Refusal> {
+    if text.len() > MAX_RECORD {
+        let reason = format!("record of {} bytes; {MAX_RECORD} are allowed", text.len());
+        return Err(Refusal::record(reason));
+    }
+    let fields = parse(text)?.0;
+    if fields.len() > MAX_FIELDS {
+        return Err(too_many_fields());
+    }
+    Ok(fields)
+}
+
+fn too_many_fields() -> Refusal {
+    Refusal::record(format!("more than {MAX_FIELDS} fields"))
 }
 
 /// Where in `text` the content lies; `None` where it had to be made anew.

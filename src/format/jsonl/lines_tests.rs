@@ -55,7 +55,7 @@ fn check(setting: &Setting, text: &[u8]) -> std::result::Result<(), TestCaseErro
 }
 
 /// All columns there are.
-const HEAD: &str = "{\"t\":\"2026-01-01T00:00:00Z\",\"s\":\"a\",\"v\":1,\"w\":\"x\"}\n";
+const HEAD: &str = "{\"t\":\"2026-01-01T00:00:00Z\",\"s\":\"a\",\"v\":1,\"w\":\"x\",\"n\":{\"x\":\"\"}}\n";
 
 fn setting() -> impl Strategy<Value = Setting> {
     (any::<[bool; 4]>(), select(&[1usize, 3, 1000][..])).prop_map(
@@ -68,7 +68,11 @@ fn setting() -> impl Strategy<Value = Setting> {
                 null_values: if nulls { vec!["-999".into(), "b".into()] } else { Vec::new() },
                 ..ColumnOptions::default()
             };
-            Setting { options: JsonOptions { unknown_fields }, columns, max_sensors }
+            Setting {
+                options: JsonOptions { unknown_fields, ..JsonOptions::default() },
+                columns,
+                max_sensors,
+            }
         },
     )
 }
@@ -120,7 +124,7 @@ fn fields() -> impl Strategy<Value = Vec<(&'static str, String)>> {
             "\"b\"",
         ][..],
     );
-    let odd = select(&[0u8, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6][..]);
+    let odd = select(&[0u8, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10][..]);
     (time, sensor, value, text, odd).prop_map(|(t, s, v, w, odd)| {
         let mut fields = vec![("t", t.to_owned()), ("s", s.to_owned()), ("v", v), ("w", w.to_owned())];
         match odd {
@@ -130,6 +134,10 @@ fn fields() -> impl Strategy<Value = Vec<(&'static str, String)>> {
             4 => fields.push(("v", "1".into())),
             5 => fields.push(("unknown", "\"x\"".into())),
             6 => drop(fields.remove(0)),
+            7 => fields.push(("n", "{\"x\":1}".into())),
+            8 => fields.push(("n.x", "\"literal\"".into())),
+            9 => fields.extend([("n", "{\"x\":1}".into()), ("n.x", "2".into())]),
+            10 => fields.push(("n", "null".into())),
             _ => {}
         }
         fields

@@ -1,33 +1,47 @@
-//! JSON Lines: one object a record. Numbers go through the same parser as those of CSV.
+//! JSON: one object a record, one a line or told apart by their structure. Numbers go through the same parser as those of CSV.
 
 mod decode;
 mod encode;
+mod first;
+mod layout;
 mod lines;
 mod object;
+mod objects;
+mod paths;
+mod sample;
+mod structure;
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::columns::{ColumnOptions, Columns, Decimal, Roles, SAMPLE, UnknownColumns};
-use super::rows::Layout;
+use super::columns::{ColumnOptions, Columns, Decimal, Roles, UnknownColumns};
+use super::rows;
 use super::{Bound, Format, Head, MAX_FIELDS};
 use crate::batch::Schema;
 use crate::error::{Error, Result};
 
 use decode::JsonDecoder;
 pub use encode::JsonEncoder;
-use object::{Entry, Object, field, line, parse};
+use first::Beginning;
+pub use layout::Layout;
+use objects::Objects;
+use paths::Paths;
 
-/// Options of JSON Lines.
+/// Options of JSON.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct JsonOptions {
     /// What happens to a record with a field that the first 1,000 records, as far as they lie in
     /// the first MiB, did not have: `reject` it, or `ignore` the field.
     pub unknown_fields: UnknownFields,
+    /// How objects lie in a file: `auto` looks at its beginning, `lines` (one object, or one array of objects, a line), or `values` (objects
+    /// told apart by their structure: over several lines, many on one, in an array over the whole file).
+    pub layout: Layout,
+    /// The array of objects or values, by its name or path, whose elements become a record each, with the fields around it. The fields of an
+    /// element are named as if it stood in place of the array: with "readings", they are `readings.time`, `readings.temp` and so on.
+    pub unfold: Option<String>,
 }
 
 /// What happens to a record with an unknown field.
@@ -81,20 +95,24 @@ impl JsonLines {
     fn decoder(&self, head: Head<'_>, schema: &Arc<Schema>) -> JsonDecoder {
         let (names, fields) = self.columns.keys(schema).into_iter().unzip();
         let roles = Roles { fields, missing: Vec::new() };
-        let layout = Layout::new(&self.columns, schema, roles, head.stem, self.origins);
+        let layout = rows::Layout::new(&self.columns, schema, roles, head.stem, self.origins);
         let ignore_unknown = self.options.unknown_fields == UnknownFields::Ignore;
-        JsonDecoder { names, ignore_unknown, layout }
+        let names: Vec<String> = names;
+        let paths = Paths::new(names.iter().cloned());
+        let objects = Objects { paths, unfold: self.options.unfold.clone() };
+        let is_values = beginning(self.options.layout, head).is_some_and(|beginning| beginning.is_values);
+        JsonDecoder { names, ignore_unknown, layout, objects, is_values }
     }
 }
 
 impl Format for JsonLines {
     fn knows_columns(&self, head: Head<'_>) -> bool {
-        memchr::memchr2_iter(b'\n', b'\r', head.bytes).nth(2 * SAMPLE).is_some()
+        beginning(self.options.layout, head).is_some_and(Beginning::is_enough)
     }
 
     fn can_bind(&self, head: Head<'_>) -> bool {
         // A byte order mark may be on its way.
-        head.bytes.len() >= 3
+        head.bytes.len() >= 3 && beginning(self.options.layout, head).is_some()
     }
 
     fn names_sensors_after_files(&self) -> bool {
@@ -106,29 +124,25 @@ impl Format for JsonLines {
             // Nothing has come yet: the columns are those that the options name.
             return self.columns.schema_of(head.name, names, |_| false);
         }
-        let (mut names, mut sample) = (Vec::new(), Vec::new());
-        let mut at = skip_bom(head.bytes);
-        while at < head.bytes.len() && sample.len() < SAMPLE {
-            let (end, next) = line(head.bytes, at);
-            let is_whole = next < head.bytes.len() || head.is_whole;
-            let object = if is_whole { parse(&head.bytes[at..end]).ok() } else { None };
-            if let Some(Object(fields)) = object.filter(|Object(fields)| fields.len() <= MAX_FIELDS) {
-                sample.push(sample_record(&fields, &mut names));
-            }
-            if names.len() > MAX_FIELDS {
-                let what =
-                    format!("the records of `{}` have more than {MAX_FIELDS} different fields", head.name);
-                return Err(
-                    Error::data(what).with_help("JSON Lines have the same few fields in every record")
-                );
-            }
-            at = next;
+        let asked = Paths::new(self.columns.asked_fields());
+        let objects = Objects { paths: asked, unfold: self.options.unfold.clone() };
+        // What cannot be said yet is said of what there is.
+        let beginning = beginning(self.options.layout, head)
+            .or_else(|| beginning(self.options.layout, Head { is_whole: true, ..head }));
+        let sample = beginning.map(|beginning| beginning.sample(&objects)).unwrap_or_default();
+        if sample.names.len() > MAX_FIELDS {
+            let what = format!("the records of `{}` have more than {MAX_FIELDS} different fields", head.name);
+            return Err(Error::data(what).with_help("JSON Lines have the same few fields in every record"));
         }
-        if names.is_empty() {
-            return Err(Error::data(format!("`{}` has no JSON objects among its first lines", head.name))
-                .with_help("JSON Lines have one object a line"));
+        if sample.names.is_empty() {
+            let (what, help) = match &self.options.unfold {
+                Some(path) => (format!(" with an array `{path}`"), "check the path in `unfold`"),
+                None => (String::new(), "JSON Lines have one object a line"),
+            };
+            let what = format!("`{}` has no JSON objects{what} among its first lines", head.name);
+            return Err(Error::data(what).with_help(help));
         }
-        self.columns.schema(head.name, &names, &sample)
+        self.columns.schema(head.name, &sample.names, &sample.texts())
     }
 
     fn bind(&self, head: Head<'_>, schema: &Arc<Schema>) -> Result<Bound> {
@@ -145,31 +159,19 @@ fn skip_bom(bytes: &[u8]) -> usize {
     if bytes.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 }
 }
 
+/// What the beginning of a file is behind its byte order mark; `None` where more of it is needed to say.
+fn beginning(layout: Layout, head: Head<'_>) -> Option<Beginning<'_>> {
+    let bytes = &head.bytes[skip_bom(head.bytes)..];
+    let is_values = layout.is_values(bytes, head.is_whole)?;
+    Some(Beginning { bytes, is_whole: head.is_whole, is_values })
+}
+
 /// Which of `names` is `name`, which is the `order`th of its record: mostly the one at that place.
 fn place_of(names: &[String], name: &str, order: usize) -> Option<usize> {
     match names.get(order) {
         Some(known) if known == name => Some(order),
         _ => names.iter().position(|known| known == name),
     }
-}
-
-fn sample_record<'t>(fields: &[Entry<'t>], names: &mut Vec<String>) -> Vec<Cow<'t, [u8]>> {
-    let mut record = Vec::new();
-    for (order, (name, value)) in fields.iter().enumerate() {
-        let at = place_of(names, name, order).unwrap_or_else(|| {
-            names.push(name.clone().into_owned());
-            names.len() - 1
-        });
-        if record.len() <= at {
-            record.resize(at + 1, Cow::Borrowed(&b""[..]));
-        }
-        record[at] = match field(value) {
-            Ok(Some(Cow::Borrowed(text))) => Cow::Borrowed(text.as_bytes()),
-            Ok(Some(Cow::Owned(text))) => Cow::Owned(text.into_bytes()),
-            _ => Cow::Borrowed(b""),
-        };
-    }
-    record
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! One line: an object, its fields, and what they say.
+//! An object, its fields, and what they say.
 
 use std::borrow::Cow;
 
@@ -12,7 +12,7 @@ use crate::format::MAX_FIELD;
 use crate::format::rows::Refusal;
 
 /// Arrays and objects may lie this deep in one another.
-const MAX_NESTING: usize = 64;
+pub(super) const MAX_NESTING: usize = 64;
 
 /// One field's name and value.
 pub(super) type Entry<'t> = (Cow<'t, str>, &'t RawValue);
@@ -45,10 +45,32 @@ impl<'t> Deserialize<'t> for Object<'t> {
 #[derive(Deserialize)]
 struct Key<'t>(#[serde(borrow)] Cow<'t, str>);
 
-pub(super) fn parse(line: &[u8]) -> std::result::Result<Object<'_>, Refusal> {
-    serde_json::from_slice(line).map_err(|error| {
-        Refusal::record(format!("not a JSON object: {}, column {}", without_place(&error), error.column()))
-    })
+/// The fields of the object that `text` is.
+pub(super) fn parse(text: &[u8]) -> std::result::Result<Object<'_>, Refusal> {
+    serde_json::from_slice(text).map_err(|error| not_json("object", &error))
+}
+
+/// The elements of the array that `text` is.
+pub(super) fn elements(text: &[u8]) -> std::result::Result<Vec<&RawValue>, Refusal> {
+    serde_json::from_slice(text).map_err(|error| not_json("array", &error))
+}
+
+fn not_json(what: &str, error: &serde_json::Error) -> Refusal {
+    let line = match error.line() {
+        0 | 1 => String::new(),
+        line => format!(" line {line} of it,"),
+    };
+    Refusal::record(format!("not a JSON {what}: {},{line} column {}", without_place(error), error.column()))
+}
+
+/// Whether a value is an object or an array.
+pub(super) fn is_nested(value: &RawValue) -> bool {
+    matches!(value.get().as_bytes(), [b'{' | b'[', ..])
+}
+
+/// The refusal of what lies too deep.
+pub(super) fn too_deep() -> Refusal {
+    Refusal::record(format!("arrays and objects more than {MAX_NESTING} deep in one another"))
 }
 
 /// What is wrong, without the line, which counts from the start of the record.
@@ -69,9 +91,7 @@ pub(super) fn field(value: &RawValue) -> std::result::Result<Option<Cow<'_, str>
                 .map_err(|error| Refusal::record(format!("not a string: {}", without_place(&error))))?;
             Ok(Some(text.0))
         }
-        [b'{' | b'[', ..] if nesting(value.get()) > MAX_NESTING => {
-            Err(Refusal::record(format!("arrays and objects more than {MAX_NESTING} deep in one another")))
-        }
+        [b'{' | b'[', ..] if nesting(value.get()) > MAX_NESTING => Err(too_deep()),
         _ => Ok(Some(Cow::Borrowed(value.get()))),
     }
 }

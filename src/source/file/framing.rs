@@ -43,6 +43,13 @@ pub(super) struct Framing {
     trail: Option<Trail>,
 }
 
+/// What stood before the records of a stream that goes on.
+pub(super) struct Begun<'a> {
+    pub(super) head: &'a [u8],
+    /// What a decoder is bound by, where it is not that.
+    pub(super) shown: Option<&'a [u8]>,
+}
+
 /// Whether what comes next belongs to a record that is done with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Rest {
@@ -81,10 +88,10 @@ impl Framing {
         offset: Offset,
         rest: Rest,
         trail: Trail,
-        begun: Option<(&[u8], &Layout)>,
+        begun: Option<(Begun<'_>, &Layout)>,
     ) -> Result<()> {
-        if let Some((head, layout)) = begun {
-            self.bound = Some(self.bind(head, true, layout)?);
+        if let Some((Begun { head, shown }, layout)) = begun {
+            self.bound = Some(self.bind(shown.unwrap_or(head), true, layout)?);
             self.head = head.to_vec();
         }
         (self.offset, self.rest, self.trail) = (offset, rest, Some(trail));
@@ -114,6 +121,12 @@ impl Framing {
     /// Where the first byte that has not been given out is.
     pub(super) fn offset(&self) -> Offset {
         self.offset
+    }
+
+    /// What it takes to bind a decoder again, where that is not what stood before the first record.
+    pub(super) fn beginning(&self) -> Option<&[u8]> {
+        let beginning = self.bound.as_ref()?.decoder.beginning();
+        (beginning != self.head).then_some(beginning)
     }
 
     /// Its stem, and what stood before its first record.

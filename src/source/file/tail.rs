@@ -12,7 +12,7 @@ use std::time::{Duration, Instant, SystemTime};
 use serde::{Deserialize, Serialize};
 
 use super::fingerprint::{Fingerprint, Trail};
-use super::framing::{Framing, Layout, Rest};
+use super::framing::{Begun, Framing, Layout, Rest};
 use super::paths::InputFile;
 use crate::error::{Error, Result};
 use crate::offset::Offset;
@@ -76,6 +76,8 @@ pub(super) struct Seen {
     rest: Rest,
     /// Bytes before the first record.
     head: u64,
+    /// What it takes to bind a decoder again, where it is not these bytes.
+    shown: Option<Vec<u8>>,
     is_refused: bool,
 }
 
@@ -125,7 +127,12 @@ impl Tail {
         let name = InputFile::new(&self.path).name;
         let mut framing = Framing::of_file(name, seen.stem.as_str().into());
         let is_begun = place.at > 0 && !seen.is_refused;
-        framing.go_on(place, seen.rest, trail, is_begun.then_some((&head, layout)))?;
+        framing.go_on(
+            place,
+            seen.rest,
+            trail,
+            is_begun.then_some((Begun { head: &head, shown: seen.shown.as_deref() }, layout)),
+        )?;
         (self.framing, self.at, self.read_to, self.looked) = (framing, place.at, place.at, None);
         (self.stem, self.beginning) = (seen.stem.as_str().into(), seen.beginning);
         self.is_refused = seen.is_refused;
@@ -149,6 +156,7 @@ impl Tail {
             offset: self.framing.offset(),
             rest: self.framing.rest(),
             head: self.framing.stream().1.len() as u64,
+            shown: self.framing.beginning().map(<[u8]>::to_vec),
             is_refused: self.is_refused,
         }
     }

@@ -1,0 +1,85 @@
+//! The first records of a file, in whatever way they lie in it.
+
+use super::decode::fields;
+use super::object::{Entry, elements, line};
+use super::objects::Objects;
+use super::sample::Sample;
+use super::structure::{Next, next};
+use crate::format::MAX_FIELDS;
+use crate::format::columns::SAMPLE;
+
+/// The beginning of a file, behind its byte order mark.
+#[derive(Clone, Copy)]
+pub(super) struct Beginning<'t> {
+    pub(super) bytes: &'t [u8],
+    pub(super) is_whole: bool,
+    /// Whether objects are told apart by their structure, not by lines.
+    pub(super) is_values: bool,
+}
+
+impl<'t> Beginning<'t> {
+    /// Whether it has as many records as are looked at.
+    pub(super) fn is_enough(self) -> bool {
+        if !self.is_values {
+            return memchr::memchr2_iter(b'\n', b'\r', self.bytes).nth(2 * SAMPLE).is_some();
+        }
+        let (mut at, mut count) = (0, 0);
+        while let Next::Piece(_, end) = next(self.bytes, at) {
+            (at, count) = (end, count + 1);
+            if count > SAMPLE {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Its first records; those that are none are passed over.
+    pub(super) fn sample(self, objects: &Objects) -> Sample<'t> {
+        let mut sample = Sample::default();
+        let mut at = 0;
+        while sample.len() < SAMPLE && sample.names.len() <= MAX_FIELDS {
+            let Some((text, next)) = self.value(at) else { break };
+            let array = text.trim_ascii_start().starts_with(b"[");
+            let texts = if array { elements(text).unwrap_or_default() } else { Vec::new() };
+            let texts = texts.iter().map(|element| element.get().as_bytes()).chain((!array).then_some(text));
+            for fields in texts.filter_map(|text| fields(text).ok()) {
+                add(&fields, text.len(), objects, &mut sample);
+            }
+            at = next;
+        }
+        sample.without_null_objects(|name| objects.paths.has(name))
+    }
+
+    /// The value, or the line, at `at`, and what comes behind it.
+    fn value(self, at: usize) -> Option<(&'t [u8], usize)> {
+        let is_whole = |end: usize| end < self.bytes.len() || self.is_whole;
+        if self.is_values {
+            return match next(self.bytes, at) {
+                Next::Piece(start, end) => Some((&self.bytes[start..end], end)),
+                _ => None,
+            };
+        }
+        let (end, next) = line(self.bytes, at.min(self.bytes.len()));
+        (at < self.bytes.len() && is_whole(next)).then(|| (&self.bytes[at..end], next))
+    }
+}
+
+/// Adds the records that an object of `length` bytes gives.
+fn add<'t>(fields: &[Entry<'t>], length: usize, objects: &Objects, sample: &mut Sample<'t>) {
+    let swaps = match &objects.unfold {
+        None => vec![None],
+        Some(path) => {
+            objects.unfolded(path, fields, length).unwrap_or_default().into_iter().map(Some).collect()
+        }
+    };
+    for swap in swaps {
+        let mut record = Vec::new();
+        let taken = objects.paths.each(fields, swap, &mut |name, depth, value| {
+            record.push((name.to_owned(), depth, value));
+            Ok(())
+        });
+        if taken.is_ok() && record.len() <= MAX_FIELDS && sample.len() < SAMPLE {
+            sample.add(record);
+        }
+    }
+}

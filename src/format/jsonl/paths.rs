@@ -1,0 +1,220 @@
+//! Nested objects as fields with dotted names: `{"a":{"b":1}}` has a field `a.b`.
+
+use std::borrow::Cow;
+
+use serde_json::value::RawValue;
+
+use super::object::{Entry, MAX_NESTING, elements, is_nested, parse, too_deep};
+use crate::format::rows::Refusal;
+
+/// A name that is put together may have this many bytes.
+const MAX_PATH: usize = 1024;
+
+/// The names that are asked for. What is nested and not among them gives its parts: an object all of them, an array those that are asked for.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Paths {
+    /// In ascending order.
+    asked: Vec<String>,
+}
+
+/// A value that stands in place of another one: an element of an array in place of the array.
+#[derive(Clone, Copy)]
+pub(super) struct Swap<'t> {
+    pub(super) array: &'t RawValue,
+    pub(super) element: &'t RawValue,
+}
+
+impl<'t> Swap<'t> {
+    fn apply(swap: Option<Self>, value: &'t RawValue) -> &'t RawValue {
+        match swap {
+            Some(Self { array, element }) if std::ptr::eq(array.get().as_ptr(), value.get().as_ptr()) => {
+                element
+            }
+            _ => value,
+        }
+    }
+}
+
+/// What is being taken apart.
+struct Nested<'t> {
+    /// How many objects and arrays it lies in.
+    depth: usize,
+    /// Whether only what is asked for is given.
+    is_strict: bool,
+    swap: Option<Swap<'t>>,
+}
+
+impl Paths {
+    /// Of these names.
+    pub(super) fn new(names: impl IntoIterator<Item = String>) -> Self {
+        let mut asked: Vec<String> = names.into_iter().collect();
+        asked.sort_unstable();
+        asked.dedup();
+        Self { asked }
+    }
+
+    /// Whether `name` is asked for.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.asked.binary_search_by(|asked| asked.as_str().cmp(name)).is_ok()
+    }
+
+    /// Whether something in what is called `name` is asked for.
+    pub(super) fn has_below(&self, name: &str) -> bool {
+        let is_before = |asked: &String| asked.bytes().lt(name.bytes().chain([b'.']));
+        let next = self.asked.get(self.asked.partition_point(is_before));
+        next.and_then(|asked| asked.strip_prefix(name)).is_some_and(|rest| rest.starts_with('.'))
+    }
+
+    /// Calls `each` for every field of a record: its name, in how many objects and arrays it lies, and its value. Two may have one name:
+    /// that which lies in fewer counts, so that a key with dots wins over a path.
+    ///
+    /// # Errors
+    /// Those of `each`, and why the record has to be refused.
+    pub(super) fn each<'t>(
+        &self,
+        fields: &[Entry<'t>],
+        swap: Option<Swap<'t>>,
+        each: &mut impl FnMut(&str, usize, &'t RawValue) -> Result<(), Refusal>,
+    ) -> Result<(), Refusal> {
+        for (name, value) in fields {
+            let value = Swap::apply(swap, value);
+            if is_nested(value) {
+                let nested = Nested { depth: 0, is_strict: false, swap };
+                self.nested(&mut name.clone().into_owned(), value, &nested, each)?;
+            } else {
+                each(name, 0, value)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn nested<'t>(
+        &self,
+        path: &mut String,
+        value: &'t RawValue,
+        nested: &Nested<'t>,
+        each: &mut impl FnMut(&str, usize, &'t RawValue) -> Result<(), Refusal>,
+    ) -> Result<(), Refusal> {
+        let &Nested { depth, is_strict, swap } = nested;
+        let (is_asked, is_array) = (self.has(path), value.get().starts_with('['));
+        if is_asked || is_array && !is_strict {
+            each(path, depth, value)?;
+        }
+        let is_strict = is_strict || is_asked || is_array;
+        if is_strict && !self.has_below(path) {
+            return Ok(());
+        }
+        if depth >= MAX_NESTING {
+            return Err(too_deep());
+        }
+        let length = path.len();
+        for (key, value) in parts(value)? {
+            path.truncate(length);
+            path.push('.');
+            path.push_str(&key);
+            if path.len() > MAX_PATH {
+                return Err(Refusal::record(format!("the path of a field is longer than {MAX_PATH} bytes")));
+            }
+            let value = Swap::apply(swap, value);
+            if is_nested(value) {
+                self.nested(path, value, &Nested { depth: depth + 1, is_strict, swap }, each)?;
+            } else if !is_strict || self.has(path) {
+                each(path, depth + 1, value)?;
+            }
+        }
+        path.truncate(length);
+        Ok(())
+    }
+}
+
+/// What an object or an array consists of: elements are called by their place, from 0 on.
+fn parts(value: &RawValue) -> Result<Vec<Entry<'_>>, Refusal> {
+    let text = value.get().as_bytes();
+    if text.starts_with(b"{") {
+        return parse(text).map(|object| object.0);
+    }
+    let elements = elements(text)?;
+    Ok(elements.into_iter().enumerate().map(|(at, element)| (Cow::Owned(at.to_string()), element)).collect())
+}
+
+/// The value at `path` of an object: that of the key which is called so, or of one in it. Arrays are not looked into.
+///
+/// # Errors
+/// Why the record has to be refused.
+pub(super) fn at_path<'t>(fields: &[Entry<'t>], path: &str) -> Result<Option<&'t RawValue>, Refusal> {
+    if let Some((_, value)) = fields.iter().find(|(name, _)| *name == path) {
+        return Ok(Some(value));
+    }
+    for (name, value) in fields {
+        let rest = path.strip_prefix(&**name).and_then(|rest| rest.strip_prefix('.'));
+        let Some(rest) = rest.filter(|_| value.get().starts_with('{')) else { continue };
+        if let Some(value) = at_path(&parts(value)?, rest)? {
+            return Ok(Some(value));
+        }
+    }
+    Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(asked: &[&str], record: &str) -> Vec<String> {
+        let paths = Paths::new(asked.iter().map(|&name| name.to_owned()));
+        let mut shown = Vec::new();
+        let object = parse(record.as_bytes()).map_err(|refusal| refusal.reason).expect("an object");
+        let taken = paths.each(&object.0, None, &mut |name, depth, value| {
+            shown.push(format!("{name}@{depth}={}", value.get()));
+            Ok(())
+        });
+        shown.extend(taken.err().map(|refusal| refusal.reason));
+        shown
+    }
+
+    const RECORD: &str = r#"{"id":"a","meta":{"time":1,"at":{"x":2}},"gw":[{"rssi":-1},{"rssi":-2}],"e":{}}"#;
+
+    #[test]
+    fn clause_5_objects_give_their_fields_and_arrays_are_whole() {
+        assert_eq!(
+            shown(&[], RECORD),
+            ["id@0=\"a\"", "meta.time@1=1", "meta.at.x@2=2", "gw@0=[{\"rssi\":-1},{\"rssi\":-2}]"]
+        );
+    }
+
+    #[test]
+    fn clause_5_what_is_asked_for_is_given_as_it_is() {
+        let asked = ["meta", "meta.at.x", "gw.1.rssi", "gw.7.rssi", "e"];
+        assert_eq!(
+            shown(&asked, RECORD),
+            [
+                "id@0=\"a\"",
+                "meta@0={\"time\":1,\"at\":{\"x\":2}}",
+                "meta.at.x@2=2",
+                "gw@0=[{\"rssi\":-1},{\"rssi\":-2}]",
+                "gw.1.rssi@2=-2",
+                "e@0={}"
+            ]
+        );
+    }
+
+    #[test]
+    fn clause_5_paths_have_an_end() {
+        let deep = |levels: usize| format!("{{\"v\":{}1{}}}", "{\"a\":".repeat(levels), "}".repeat(levels));
+        assert_eq!(shown(&[], &deep(64)).len(), 1);
+        assert!(shown(&[], &deep(65))[0].contains("64 deep"));
+        let long = format!("{{\"v\":{{\"{}\":1}}}}", "k".repeat(1100));
+        assert!(shown(&[], &long)[0].contains("longer than 1024 bytes"));
+    }
+
+    #[test]
+    fn clause_5_a_key_with_dots_wins_over_a_path() {
+        let object =
+            parse(br#"{"a":{"b":{"c":1}},"a.b":{"c":2}}"#).map_err(|refusal| refusal.reason).expect("good");
+        let found = |path| {
+            at_path(&object.0, path).map_err(|refusal| refusal.reason).expect("good").map(RawValue::get)
+        };
+        assert_eq!(found("a.b"), Some("{\"c\":2}"));
+        assert_eq!(found("a"), Some("{\"b\":{\"c\":1}}"));
+        assert_eq!(found("a.x"), None);
+    }
+}

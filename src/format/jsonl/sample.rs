@@ -1,0 +1,76 @@
+//! What the first records of an input have: the names of their fields, and the fields themselves.
+
+use std::borrow::Cow;
+
+use serde_json::value::RawValue;
+
+use super::object::field;
+use super::place_of;
+
+/// One record: by name, in how many objects its field lies, and the value.
+type Values<'t> = Vec<Option<(usize, &'t RawValue)>>;
+
+/// The records that were looked at.
+#[derive(Default)]
+pub(super) struct Sample<'t> {
+    pub(super) names: Vec<String>,
+    records: Vec<Values<'t>>,
+}
+
+impl<'t> Sample<'t> {
+    /// How many records there are.
+    pub(super) fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    /// Adds a record with these fields: name, depth and value.
+    pub(super) fn add(&mut self, fields: Vec<(String, usize, &'t RawValue)>) {
+        let mut record: Values<'t> = Vec::new();
+        for (order, (name, depth, value)) in fields.into_iter().enumerate() {
+            let at = place_of(&self.names, &name, order).unwrap_or_else(|| {
+                self.names.push(name);
+                self.names.len() - 1
+            });
+            if record.len() <= at {
+                record.resize(at + 1, None);
+            }
+            match record[at] {
+                Some((known, _)) if known < depth => {}
+                _ => record[at] = Some((depth, value)),
+            }
+        }
+        self.records.push(record);
+    }
+
+    /// Takes away the names that are null where they stand, and that other records have objects for, unless one `is_asked` for.
+    pub(super) fn without_null_objects(mut self, is_asked: impl Fn(&str) -> bool) -> Self {
+        let has_parts = |name: &str| {
+            let is_part = |other: &String| other.strip_prefix(name).is_some_and(|rest| rest.starts_with('.'));
+            self.names.iter().any(is_part)
+        };
+        let is_null = |at: usize| {
+            let mut values = self.records.iter().filter_map(|record| record.get(at).copied().flatten());
+            values.all(|(_, value)| value.get() == "null")
+        };
+        let is_kept = |(at, name): (usize, &String)| is_asked(name) || !is_null(at) || !has_parts(name);
+        let kept: Vec<bool> = self.names.iter().enumerate().map(is_kept).collect();
+        retain(&mut self.names, &kept);
+        self.records.iter_mut().for_each(|record| retain(record, &kept));
+        self
+    }
+
+    /// The texts of the fields; empty for null and what is not there.
+    pub(super) fn texts(&self) -> Vec<Vec<Cow<'t, [u8]>>> {
+        let text = |value: &Option<(usize, &'t RawValue)>| match value.map(|(_, value)| field(value)) {
+            Some(Ok(Some(Cow::Borrowed(text)))) => Cow::Borrowed(text.as_bytes()),
+            Some(Ok(Some(Cow::Owned(text)))) => Cow::Owned(text.into_bytes()),
+            _ => Cow::Borrowed(&b""[..]),
+        };
+        self.records.iter().map(|record| record.iter().map(text).collect()).collect()
+    }
+}
+
+fn retain<T>(items: &mut Vec<T>, kept: &[bool]) {
+    let mut kept = kept.iter();
+    items.retain(|_| kept.next().copied().unwrap_or(true));
+}

@@ -1,0 +1,236 @@
+//! Where objects begin and end, by their structure, whatever line ends there are: one over several lines, many on one line, or in an array.
+//! It needs no memory of what came before: brackets of arrays and commas between objects are blanks.
+
+use memchr::{memchr, memchr3};
+
+use crate::format::MAX_RECORD;
+
+/// What comes next in a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// An object, or what is none: its first byte and the byte behind it.
+    Piece(usize, usize),
+    /// The same, and its end is not there.
+    Open(usize),
+    /// Nothing.
+    End,
+}
+
+/// Why an object has no end.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum NoEnd {
+    /// It has not come yet.
+    Open,
+    /// It is broken, as this byte shows.
+    Broken(usize),
+}
+
+/// Whether a byte may stand between objects: blanks, commas, brackets of arrays, and the record separator of RFC 7464.
+fn is_between(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\r' | b'\n' | b',' | b'[' | b']' | 0x1e)
+}
+
+/// What comes in `text` from `at` on. What is broken ends where the next object may begin: at the beginning of a line or behind
+/// another object.
+pub(super) fn next(text: &[u8], at: usize) -> Next {
+    let Some(start) = text[at..].iter().position(|&byte| !is_between(byte)).map(|more| at + more) else {
+        return Next::End;
+    };
+    match object_end(text, start) {
+        Ok(end) => Next::Piece(start, end),
+        Err(NoEnd::Open) => Next::Open(start),
+        Err(NoEnd::Broken(at)) => {
+            after_broken(text, start, at).map_or(Next::Open(start), |end| Next::Piece(start, end))
+        }
+    }
+}
+
+/// The end of `text[start..]` without the blanks behind it.
+pub(super) fn trimmed_end(text: &[u8], start: usize) -> usize {
+    start + text[start..].trim_ascii_end().len().max(1)
+}
+
+/// Where what began at `start` and broke at `at` ends: behind it, another object may begin.
+fn after_broken(text: &[u8], start: usize, at: usize) -> Option<usize> {
+    let mut from = at;
+    while let Some(brace) = memchr(b'{', &text[from..]).map(|more| from + more) {
+        let is_blank = |&byte: &u8| is_between(byte) && byte != b'\n';
+        let before = text[start..brace].iter().rposition(|byte| !is_blank(byte)).map(|at| start + at);
+        if let Some(before) = before.filter(|&before| matches!(text[before], b'\n' | b'}')) {
+            return Some(trimmed_end(&text[..=before], start));
+        }
+        from = brace + 1;
+    }
+    None
+}
+
+/// What may come next in an object or array.
+#[derive(Clone, Copy, PartialEq)]
+enum Expected {
+    Key,
+    Colon,
+    Value,
+    /// A comma or the end.
+    More,
+}
+
+/// The arrays and objects that are open, the innermost last.
+struct Open {
+    /// A bit each, set for objects.
+    kinds: u128,
+    depth: u32,
+}
+
+impl Open {
+    fn push(&mut self, is_object: bool) -> Option<()> {
+        self.kinds = self.kinds << 1 | u128::from(is_object);
+        self.depth += 1;
+        (self.depth <= u128::BITS).then_some(())
+    }
+
+    fn is_object(&self) -> bool {
+        self.kinds & 1 == 1
+    }
+
+    /// Whether it was the outermost.
+    fn pop(&mut self) -> bool {
+        self.kinds >>= 1;
+        self.depth -= 1;
+        self.depth == 0
+    }
+}
+
+/// The byte behind the object that begins at `start`. One that lasts for more than a record may is broken. Numbers and words are not looked at closely.
+pub(super) fn object_end(text: &[u8], start: usize) -> Result<usize, NoEnd> {
+    let most = (start + MAX_RECORD).min(text.len());
+    let no_end = if most < text.len() { NoEnd::Broken(most) } else { NoEnd::Open };
+    let text = &text[..most];
+    if text[start] != b'{' {
+        return Err(NoEnd::Broken(start));
+    }
+    let mut open = Open { kinds: 1, depth: 1 };
+    let (mut at, mut expected) = (start + 1, Expected::Key);
+    while let Some(&byte) = text.get(at) {
+        let broken = NoEnd::Broken(at);
+        at += 1;
+        expected = match (byte, expected) {
+            (b' ' | b'\t' | b'\r' | b'\n', _) => expected,
+            (b'"', Expected::Key | Expected::Value) => {
+                match string_end(text, at) {
+                    Ok(end) => at = end,
+                    Err(NoEnd::Open) => return Err(no_end),
+                    Err(broken) => return Err(broken),
+                }
+                if expected == Expected::Key { Expected::Colon } else { Expected::More }
+            }
+            (b':', Expected::Colon) => Expected::Value,
+            (b'{' | b'[', Expected::Value) => {
+                open.push(byte == b'{').ok_or(broken)?;
+                if byte == b'{' { Expected::Key } else { Expected::Value }
+            }
+            // A comma before the end is for the parser to refuse.
+            (b'}', Expected::Key | Expected::More) if open.is_object() => {
+                if open.pop() {
+                    return Ok(at);
+                }
+                Expected::More
+            }
+            (b']', Expected::Value | Expected::More) if !open.is_object() => {
+                open.pop();
+                Expected::More
+            }
+            (b',', Expected::More) if open.is_object() => Expected::Key,
+            (b',', Expected::More) => Expected::Value,
+            (_, Expected::Value) if is_of_word(byte) => {
+                let more = text[at..].iter().position(|&byte| !is_of_word(byte));
+                at = more.map_or(text.len(), |more| at + more);
+                Expected::More
+            }
+            _ => return Err(broken),
+        };
+    }
+    Err(no_end)
+}
+
+/// Whether a byte may be one of a number or a word.
+fn is_of_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'+' | b'.' | b'_')
+}
+
+/// The byte behind the quote that closes the string of which `at` is the first byte. A line feed in it shows that none does.
+fn string_end(text: &[u8], mut at: usize) -> Result<usize, NoEnd> {
+    while let Some(stop) = memchr3(b'"', b'\\', b'\n', text.get(at..).unwrap_or_default()) {
+        at += stop;
+        match text[at] {
+            b'"' => return Ok(at + 1),
+            b'\n' => return Err(NoEnd::Broken(at)),
+            _ if text.get(at + 1) == Some(&b'\n') => return Err(NoEnd::Broken(at + 1)),
+            _ => at += 2,
+        }
+    }
+    Err(NoEnd::Open)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pieces(text: &str) -> Vec<&str> {
+        let (mut at, mut pieces) = (0, Vec::new());
+        loop {
+            match next(text.as_bytes(), at) {
+                Next::End => return pieces,
+                Next::Piece(start, end) => {
+                    pieces.push(&text[start..end]);
+                    at = end;
+                }
+                Next::Open(start) => {
+                    pieces.push(&text[start..]);
+                    pieces.push("(open)");
+                    return pieces;
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn clause_5_objects_end_where_their_brackets_say() {
+        assert_eq!(pieces("[{\"a\":1},\n {\"a\":[{}, [] ]}\n]\n"), ["{\"a\":1}", "{\"a\":[{}, [] ]}"]);
+        assert_eq!(
+            pieces("{\"a\":\"}\\\"{\"}{}\u{1e}{ \"b\" : {\"c\":null}\n}"),
+            ["{\"a\":\"}\\\"{\"}", "{}", "{ \"b\" : {\"c\":null}\n}"]
+        );
+        assert_eq!(pieces("[1,{\"a\":1"), ["1,{\"a\":1", "(open)"]);
+        assert_eq!(pieces("{\"a\":1"), ["{\"a\":1", "(open)"]);
+    }
+
+    #[test]
+    fn clause_5_what_is_broken_ends_before_the_next_object() {
+        assert_eq!(pieces("{\"a\":{\"b\":1}{\"c\":2}"), ["{\"a\":{\"b\":1}", "{\"c\":2}"]);
+        assert_eq!(
+            pieces("{\"a\":\"x\n  \"b\": {\n}\n},\n {\"c\":2}"),
+            ["{\"a\":\"x\n  \"b\": {\n}\n},", "{\"c\":2}"]
+        );
+        assert_eq!(pieces("{\"a\":\n{\"b\":1}\n{\"c\":2}"), ["{\"a\":\n{\"b\":1}", "{\"c\":2}"]);
+        assert_eq!(pieces("x\n{}"), ["x", "{}"]);
+        assert_eq!(pieces("{'a':1}{\"a\":2}"), ["{'a':1}", "{\"a\":2}"]);
+    }
+
+    #[test]
+    fn clause_5_an_object_longer_than_a_record_may_be_is_broken() {
+        let long = format!("{{\"a\":\"{}\"}}\n{{}}", "x".repeat(MAX_RECORD));
+        assert_eq!(pieces(&long).len(), 2);
+        assert_eq!(object_end(long.as_bytes(), 0), Err(NoEnd::Broken(MAX_RECORD)));
+    }
+
+    #[test]
+    fn clause_5_an_end_does_not_depend_on_what_comes_behind_it() {
+        let text = "[{\"a\":\"\\\\\"},{\"b\":[1,{\"c\":tru}]} x\n,{\"d\":1.5e3 ,}{\"e\":\"\n\n{\"f\":{}}\n]";
+        let whole = pieces(text);
+        for cut in 0..text.len() {
+            let seen = pieces(&text[..cut]);
+            let known = seen.iter().position(|&piece| piece == "(open)").map_or(seen.len(), |open| open - 1);
+            assert_eq!(seen[..known], whole[..known], "cut at {cut}");
+        }
+    }
+}
