@@ -74,6 +74,8 @@ pub(super) struct Follower {
     /// How often new files have been looked for, and at which of these times it was noted how far the begun ones were.
     scans: u64,
     noted: u64,
+    /// Those that are to be let go.
+    over: Vec<usize>,
     /// Bytes of unfinished records.
     waiting: usize,
     /// When to look for new files again.
@@ -145,6 +147,7 @@ impl Follower {
             next_look: Instant::now(),
             scans: 0,
             noted: 0,
+            over: Vec::new(),
             waiting: 0,
             next_scan: Instant::now(),
             scratch: vec![0; TURN],
@@ -167,6 +170,7 @@ impl Follower {
     /// # Errors
     /// When a file cannot be read.
     pub(super) fn next(&mut self, sequence: Sequence) -> Result<Input> {
+        self.let_go();
         let start = Instant::now();
         if start >= self.next_scan {
             self.scan()?;
@@ -187,8 +191,9 @@ impl Follower {
                 self.last = at;
                 return Ok(input);
             }
-            if !has_more {
-                self.let_go(at);
+            let tail = &self.tails[at];
+            if !has_more && tail.is_left() && !tail.is_unfinished() {
+                self.over.push(at);
             }
         }
         std::thread::sleep((start.elapsed() * REST).clamp(PAUSE, LONGEST_PAUSE));
@@ -305,6 +310,7 @@ impl Follower {
         self.tails.extend(order.iter().filter_map(|identity| there.remove(identity)));
         // All begin again, in their order.
         (self.begun, self.waiting) = (0, 0);
+        self.over.clear();
         self.turns.clear();
         Ok(())
     }
@@ -511,15 +517,21 @@ impl Follower {
         }
     }
 
-    /// Lets file `at` go, if nobody writes to it any more and nothing of it is left.
-    fn let_go(&mut self, at: usize) {
-        if !self.tails[at].is_left() || self.tails[at].is_unfinished() {
+    /// Lets files go that have been read to their end, and to which nobody writes any more: all at once, for the others have other ordinals
+    /// then, and who has something to read is looked for anew.
+    fn let_go(&mut self) {
+        let over: HashSet<usize> = std::mem::take(&mut self.over).into_iter().collect();
+        if over.is_empty() {
             return;
         }
-        let seen = self.tails.remove(at).seen();
-        self.remember(seen);
-        // Others have other ordinals now; who has something to read is looked for anew.
-        self.begun -= 1;
+        for (at, tail) in std::mem::take(&mut self.tails).into_iter().enumerate() {
+            if over.contains(&at) {
+                self.remember(tail.seen());
+            } else {
+                self.tails.push(tail);
+            }
+        }
+        self.begun -= over.len();
         self.turns.clear();
     }
 
