@@ -22,9 +22,9 @@ pub struct Offset {
 /// Where a record begins, for people.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Position {
-    /// The file as the pipeline names it; `-` is standard input.
+    /// The file as the pipeline names it; `-` is standard input. Empty for a record that a stage made.
     pub file: Arc<str>,
-    /// Line in the file, from 1; for files without lines, the record's ordinal, from 1.
+    /// Line in the file, from 1; for files without lines, the record's ordinal, from 1. 0 for a record that a stage made.
     pub line: u64,
     /// Bytes into the (decompressed) file, from 0.
     pub offset: u64,
@@ -32,6 +32,9 @@ pub struct Position {
 
 impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.file.is_empty() && self.line == 0 {
+            return f.write_str("a record that a stage made");
+        }
         write!(f, "{}, line {}, byte {}", self.file, self.line, self.offset)
     }
 }

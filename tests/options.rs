@@ -97,6 +97,12 @@ impl Case {
 /// Options whose effect takes more than one run to be seen: which test sees it.
 const ELSEWHERE: &[(&str, &str)] = &[("follow", "tests/live/follow.rs"), ("when_full", "tests/live.rs")];
 
+/// One value a record, of what `note` says.
+const LONG: &str = "t,s,a,b,note,other\n\
+    2026-01-01 00:00:00,x,1.5,10,on,off\n2026-01-01 00:00:00,x,2.5,20,off,on\n2026-01-01 00:00:02,x,3.5,30,on,on\n";
+
+const PIVOT: &str = "key = 'note'\nnames = ['on', 'off']\nvalue = 'a'";
+
 const HOURLY: &str = "[[stage]]\ntype = 'aggregate'\nevery = '1h'\n";
 
 const CASES: &[Case] = &[
@@ -175,6 +181,14 @@ window = 2
         "names = ['t', 's', 'a', 'b', 'note']",
         "names = ['t', 's', 'a', 'b', 'note']\nheader = false",
     ),
+    source(DELIMITED, "widths", "", "widths = [19, 2, 5, 5, 8]"),
+    source(DELIMITED, "skip_lines", "", "skip_lines = 1"),
+    source(DELIMITED, "header_row", "", "header_row = 2"),
+    source(DELIMITED, "units_row", "", "units_row = 2"),
+    source(DELIMITED, "data_row", "", "data_row = 4"),
+    source(DELIMITED, "ragged", "", "ragged = 'cut'").over("t,s,a,b\n2026-01-01 00:00:00,x,1,2,3\n"),
+    source(&["csv", "tsv", "jsonl"], "encoding", "", "encoding = 'windows-1252'")
+        .over("t,s,a,b,note\n2026-01-01 00:00:00,x,1,2,Büro\n"),
     source(DELIMITED, "names", "", "names = ['t', 's', 'a', 'b', 'remark']"),
     // JSON.
     source(
@@ -220,6 +234,9 @@ window = 2
     source(&["synthetic"], "nulls", "", "nulls = 0.5"),
     source(&["synthetic"], "decimals", "", "decimals = 1"),
     // Stages.
+    stage(&["pivot"], "key", PIVOT, "key = 'other'").over(LONG),
+    stage(&["pivot"], "names", PIVOT, "names = ['off']").over(LONG),
+    stage(&["pivot"], "value", PIVOT, "value = 'b'").over(LONG),
     stage(&["threshold"], "min", "min = 0", "min = 2"),
     stage(&["threshold"], "max", "max = 100", "max = 2"),
     stage(&["threshold"], "action", "min = 2", "min = 2\naction = 'mask'"),
@@ -453,7 +470,8 @@ fn write_inputs(folder: &Path, component: &str, input: &str) {
 
 /// Every record of delimited text, written by `write` from its fields and the names; the header too where it has one.
 fn retold(input: &str, write: impl Fn(&[String], &[String]) -> String) -> String {
-    let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(input.as_bytes());
+    let mut reader =
+        csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(input.as_bytes());
     let rows: Vec<Vec<String>> =
         reader.records().map(|row| row.expect("a record").iter().map(str::to_owned).collect()).collect();
     let lines = rows.iter().map(|row| write(&rows[0], row)).filter(|line| !line.is_empty());

@@ -16,7 +16,7 @@ use tidemill::{Pipeline, Report, Result, RunOptions};
 use tidemill_fuzz::Choices;
 
 /// Stages of every reach, in pieces of a pipeline file.
-const STAGES: [&str; 13] = [
+const STAGES: [&str; 14] = [
     "type = 'threshold'\nmin = -50.0\nmax = 90.0",
     "type = 'threshold'\nmin = 0.0\naction = 'mask'\nnulls = 'keep'\nsensors.'s1*' = { min = 10.0 }",
     "type = 'normalize'\nmethod = 'min_max'\nfit = true",
@@ -30,6 +30,7 @@ const STAGES: [&str; 13] = [
     "type = 'moving_std'\nwindow = 5\nddof = 1",
     "type = 'moving_median'\nwindow = '3s'",
     "type = 'aggregate'\nevery = '10s'\ninto = 'v{statistic}'\ncolumns = ['v']\nquantiles = [0.9]",
+    "type = 'pivot'\nkey = 'w'\nnames = ['v', 'x']\nvalue = 'v'",
 ];
 
 /// Where inputs and outputs are written: in memory where there is such a place.

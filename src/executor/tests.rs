@@ -15,7 +15,7 @@ use crate::source::{Csv, Io, OpenOptions, Progress, Synthetic};
 use crate::stage::{Fit, Fitted, Flow, MovingAverage, Process, Reach, Stage};
 
 /// Stages of every reach, in pieces of a pipeline file.
-pub(crate) const STAGES: [&str; 13] = [
+pub(crate) const STAGES: [&str; 14] = [
     "type = \"threshold\"\nmin = -50.0\nmax = 90.0",
     "type = \"threshold\"\nmin = 0.0\naction = \"mask\"\nsensors.\"s1*\" = { min = 10.0 }",
     "type = \"normalize\"\nmethod = \"min_max\"\nfit = true",
@@ -29,6 +29,7 @@ pub(crate) const STAGES: [&str; 13] = [
     "type = \"moving_std\"\nwindow = 5\nddof = 1",
     "type = \"moving_median\"\nwindow = \"3s\"",
     "type = \"aggregate\"\nevery = \"10s\"\ninto = \"v{statistic}\"\ncolumns = [\"v\"]\nquantiles = [0.9]",
+    "type = \"pivot\"\nkey = \"w\"\nnames = [\"v\", \"x\"]\nvalue = \"v\"",
 ];
 
 /// Options of the source that ask for stages before those written.
@@ -55,9 +56,10 @@ impl Case {
         let mut clock = 0;
         let row = |(sensor, step, value): &(u8, i64, String)| {
             clock = (clock + step).max(0);
-            format!("2026-01-01T00:{:02}:{:02}Z,s{sensor},{value}\n", clock / 60 % 60, clock % 60)
+            let key = ["v", "x", "y"][(clock + step) as usize % 3];
+            format!("2026-01-01T00:{:02}:{:02}Z,s{sensor},{value},{key}\n", clock / 60 % 60, clock % 60)
         };
-        "t,sensor,v\n".to_owned() + &self.rows.iter().map(row).collect::<String>()
+        "t,sensor,v,w\n".to_owned() + &self.rows.iter().map(row).collect::<String>()
     }
 
     pub(crate) fn pipeline(&self, folder: &Path, out: &str) -> Pipeline {

@@ -33,11 +33,8 @@ impl Flow {
             origins.and_then(|origins| batch.text.get(origins.get(row).raw)).unwrap_or_default().to_vec();
         self.rejections.push(Rejection {
             kind,
-            position: position.unwrap_or_else(|| Position {
-                file: "".into(),
-                line: row as u64 + 1,
-                offset: 0,
-            }),
+            // A record that a stage made came from nowhere: where it stands in its batch depends on how the input is cut.
+            position: position.unwrap_or_else(|| Position { file: "".into(), line: 0, offset: 0 }),
             record: 0,
             decided: None,
             column: batch.schema().time().map(|at| batch.schema().fields()[at].name.clone()),

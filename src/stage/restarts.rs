@@ -219,8 +219,9 @@ fn through(shards: &dyn Shards, batches: &[Batch], sensors: &Sensors) -> Vec<Str
 
 #[test]
 fn a_state_of_more_sensors_than_there_are_is_an_error() {
-    let table =
-        (0..9).fold(Table::new(&["v", "w"]), |table, at| table.row(&format!("s{at}"), at, &[Some(1.0); 2]));
+    let table = (0..9).fold(Table::new(&["v", "w"]).with_text(), |table, at| {
+        table.row(&format!("s{at}"), at, &[Some(1.0); 2])
+    });
     let mut sensors = Sensors::default();
     let batch = table.batches(9, &mut sensors).remove(0);
     let mut fewer = Sensors::default();
