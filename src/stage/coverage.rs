@@ -27,8 +27,9 @@ fn every_stage_is_restarted() {
 
 #[test]
 fn every_stage_is_run_by_any_number_of_workers() {
-    let stages = crate::executor::tests::STAGES;
-    let is_there = |name: &str| stages.iter().any(|stage| stage.contains(&format!("type = \"{name}\"")));
+    use crate::executor::tests::{LAST, STAGES};
+    let is_there =
+        |name: &str| STAGES.iter().chain(&LAST).any(|stage| stage.contains(&format!("type = \"{name}\"")));
     assert_eq!(missing(is_there), [""; 0], "not in the list of the executor's tests");
 }
 
