@@ -1,157 +1,117 @@
 //! Which column is the time, which the sensor, which are measurements.
 
+use super::times::{Time, time};
+use super::values::{Values, values};
 use crate::kernel::number::{parse_decimal_comma, parse_f64};
-use crate::time::{TimeFormat, TimeParser};
 
 /// What the columns of a file are, by index.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(in crate::cli) struct Roles {
-    pub(in crate::cli) time: Option<(usize, String)>,
-    /// Another format that would fit as well: the day and the month cannot be told apart.
-    pub(in crate::cli) other_format: Option<&'static str>,
+    pub(in crate::cli) time: Option<Time>,
     pub(in crate::cli) sensor: Option<usize>,
     pub(in crate::cli) measurements: Vec<usize>,
     /// The lowest and highest value of each measurement in the sample.
     pub(in crate::cli) ranges: Vec<(f64, f64)>,
     pub(in crate::cli) null_values: Vec<String>,
+    /// Numbers among those that are suspected to stand for missing values: the column, and the number as it is written.
+    pub(in crate::cli) suspects: Vec<(usize, String)>,
+    pub(in crate::cli) true_words: Vec<String>,
+    pub(in crate::cli) false_words: Vec<String>,
+    /// Columns that say nothing, and why.
+    pub(in crate::cli) useless: Vec<(usize, &'static str)>,
     pub(in crate::cli) decimal_comma: bool,
 }
 
-/// Time formats that are tried, in this order.
-const FORMATS: [&str; 19] = [
-    "rfc3339",
-    "%Y-%m-%d %H:%M",
-    "%Y-%m-%d",
-    "%d.%m.%Y %H:%M:%S",
-    "%d.%m.%Y %H:%M",
-    "%d.%m.%Y",
-    "%Y/%m/%d %H:%M:%S",
-    "%Y/%m/%d %H:%M",
-    "%Y/%m/%d",
-    "%m/%d/%Y %H:%M:%S",
-    "%d/%m/%Y %H:%M:%S",
-    "%m/%d/%Y %H:%M",
-    "%d/%m/%Y %H:%M",
-    "%m/%d/%Y %I:%M:%S %p",
-    "%d-%m-%Y %H:%M:%S",
-    "%d-%m-%Y %H:%M",
-    "%m/%d/%Y",
-    "%d/%m/%Y",
-    "%Y%m%dT%H%M%S",
-];
-
-/// Epochs by magnitude: the unit, and what 1990 and 2100 are in it.
-const EPOCHS: [(&str, f64, f64); 4] =
-    [("s", 6.3e8, 4.2e9), ("ms", 6.3e11, 4.2e12), ("us", 6.3e14, 4.2e15), ("ns", 6.3e17, 4.2e18)];
-
-const TIME_NAMES: [&str; 6] = ["time", "date", "stamp", "epoch", "zeit", "datum"];
-const SENSOR_NAMES: [&str; 14] = [
-    "sensor", "device", "station", "tag", "channel", "node", "meter", "machine", "asset", "signal", "point",
-    "unit", "name", "id",
+const SENSOR_NAMES: [&str; 22] = [
+    "sensor", "device", "entity", "station", "tag", "channel", "node", "meter", "machine", "asset", "signal",
+    "point", "unit", "dev", "location", "site", "room", "raum", "host", "name", "id", "serial",
 ];
 /// Text of few values that says something about a record, not whose it is.
-const REMARK_NAMES: [&str; 10] =
-    ["status", "state", "quality", "flag", "note", "comment", "remark", "type", "mode", "alarm"];
-/// How missing values are often written.
-const NULLS: [&str; 10] = ["NA", "N/A", "n/a", "null", "NULL", "None", "-", "--", "?", "#N/A"];
+const REMARK_NAMES: [&str; 11] =
+    ["status", "state", "quality", "flag", "note", "comment", "remark", "type", "mode", "alarm", "error"];
+/// What columns are called that number the records.
+const COUNTER_NAMES: [&str; 8] = ["record", "seq", "seqno", "no", "nr", "index", "row", "line"];
 
 /// Whether a field is a number; with `comma` as decimal mark or with a point.
 pub(super) fn is_number(field: &str, comma: bool) -> bool {
     number(field, comma).is_some()
 }
 
-fn number(field: &str, comma: bool) -> Option<f64> {
+pub(super) fn number(field: &str, comma: bool) -> Option<f64> {
     let field = field.trim().as_bytes();
     if comma { parse_decimal_comma(field) } else { parse_f64(field) }
 }
 
-/// Whether a field is a time in one of the formats that are tried.
-pub(super) fn is_time(field: &str) -> bool {
-    FORMATS
-        .iter()
-        .any(|format| parser(format).is_some_and(|parser| parser.parse(field.trim().as_bytes()).is_ok()))
-}
-
-fn parser(format: &str) -> Option<TimeParser> {
-    TimeParser::new(TimeFormat::parse(format).ok()?, None).ok()
-}
-
 /// Guesses from names and a sample of fields.
-pub(super) fn guess(names: &[String], rows: &[Vec<String>], decimal_comma: bool) -> Roles {
-    let sample = Sample { names, rows, comma: decimal_comma };
-    let mut roles = Roles { decimal_comma, ..Roles::default() };
-    if let Some((at, format, other)) = sample.time() {
-        roles.time = Some((at, format));
-        roles.other_format = other;
-    }
-    let time = roles.time.as_ref().map(|(at, _)| *at);
-    roles.sensor = sample.sensor(time);
-    for at in (0..names.len()).filter(|&at| Some(at) != time && Some(at) != roles.sensor) {
-        if let Some((range, nulls)) = sample.numbers(at) {
-            roles.measurements.push(at);
-            roles.ranges.push(range);
-            for null in nulls {
-                if !roles.null_values.iter().any(|known| known == null) {
-                    roles.null_values.push(null.to_owned());
-                }
-            }
+pub(super) fn guess(sample: &Sample<'_>) -> Roles {
+    let Sample { names, comma: decimal_comma, .. } = *sample;
+    let mut roles = Roles { decimal_comma, time: time(sample), ..Roles::default() };
+    let times = roles.time.as_ref().map(|time| time.columns.clone()).unwrap_or_default();
+    roles.sensor = sample.sensor(&times);
+    let sensor = roles.sensor;
+    for at in (0..names.len()).filter(|at| !times.contains(at) && Some(*at) != sensor) {
+        if let Some(why) = sample.is_useless(at) {
+            roles.useless.push((at, why));
+        } else if let Some(values) = values(sample, at) {
+            roles.measure(at, values);
         }
     }
     roles
 }
 
-struct Sample<'s> {
-    names: &'s [String],
-    rows: &'s [Vec<String>],
-    comma: bool,
+impl Roles {
+    /// Takes column `at` for a measurement with these values.
+    pub(super) fn measure(&mut self, at: usize, values: Values) {
+        self.measurements.push(at);
+        self.ranges.push(values.range);
+        add(&mut self.null_values, &values.nulls);
+        add(&mut self.null_values, &values.suspects);
+        self.suspects.extend(values.suspects.into_iter().map(|suspect| (at, suspect)));
+        add(&mut self.true_words, &values.true_words);
+        add(&mut self.false_words, &values.false_words);
+    }
+}
+
+/// Adds those that are not there yet.
+pub(super) fn add(known: &mut Vec<String>, more: &[String]) {
+    for text in more {
+        if !known.contains(text) {
+            known.push(text.clone());
+        }
+    }
+}
+
+/// Names and fields that are looked at.
+pub(super) struct Sample<'s> {
+    pub(super) names: &'s [String],
+    pub(super) rows: &'s [Vec<String>],
+    pub(super) comma: bool,
+    /// Columns whose values are marked as text, even where they look like numbers.
+    pub(super) texts: &'s [usize],
 }
 
 impl<'s> Sample<'s> {
     /// The fields of a column that are not empty.
-    fn fields(&self, at: usize) -> impl Iterator<Item = &'s str> + Clone {
+    pub(super) fn fields(&self, at: usize) -> impl Iterator<Item = &'s str> + Clone {
         self.rows.iter().map(move |row| row[at].trim()).filter(|field| !field.is_empty())
     }
 
     /// Columns in order, those with a telling name first.
-    fn by_name(&self, words: &[&str]) -> Vec<usize> {
+    pub(super) fn by_name(&self, words: &[&str]) -> Vec<usize> {
         let mut columns: Vec<usize> = (0..self.names.len()).collect();
         columns.sort_by_key(|&at| rank(&self.names[at], words));
         columns
     }
 
-    fn time(&self) -> Option<(usize, String, Option<&'static str>)> {
-        self.by_name(&TIME_NAMES).into_iter().find_map(|at| {
-            let (format, other) = self.pattern(at).or_else(|| Some((self.epoch(at)?, None)))?;
-            Some((at, format.to_owned(), other))
-        })
+    /// The time of a record, as it is written.
+    pub(super) fn time_text(&self, row: usize, time: &Time) -> String {
+        let parts: Vec<&str> = time.columns.iter().map(|&at| self.rows[row][at].trim()).collect();
+        parts.join(" ")
     }
 
-    /// The format that reads the whole column, and the next one that does.
-    fn pattern(&self, at: usize) -> Option<(&'static str, Option<&'static str>)> {
-        let fields = self.fields(at);
-        fields.clone().next()?;
-        let reads_all = |format: &&str| {
-            parser(format)
-                .is_some_and(|parser| fields.clone().all(|field| parser.parse(field.as_bytes()).is_ok()))
-        };
-        let mut fitting = FORMATS.into_iter().filter(reads_all);
-        Some((fitting.next()?, fitting.next()))
-    }
-
-    /// The unit of a column of epochs: all of a plausible size, and either named so or never falling.
-    fn epoch(&self, at: usize) -> Option<&'static str> {
-        let values: Option<Vec<f64>> = self.fields(at).map(|field| number(field, false)).collect();
-        let values = values.filter(|values| !values.is_empty())?;
-        let is_named = rank(&self.names[at], &TIME_NAMES) < TIME_NAMES.len() || self.names[at] == "ts";
-        let never_falls = values.len() > 2 && values.is_sorted();
-        let within = |low: f64, high: f64| values.iter().all(|value| (low..high).contains(value));
-        let unit = EPOCHS.into_iter().find(|&(_, low, high)| within(low, high)).map(|(unit, ..)| unit);
-        unit.filter(|_| is_named || never_falls)
-    }
-
-    fn sensor(&self, time: Option<usize>) -> Option<usize> {
+    fn sensor(&self, times: &[usize]) -> Option<usize> {
         let candidates = self.by_name(&SENSOR_NAMES);
-        candidates.into_iter().filter(|&at| Some(at) != time).find(|&at| self.is_sensor(at))
+        candidates.into_iter().filter(|at| !times.contains(at)).find(|&at| self.is_sensor(at))
     }
 
     /// A column that is never empty, and either text of few values or named like a sensor.
@@ -161,36 +121,28 @@ impl<'s> Sample<'s> {
         }
         let words: Vec<_> = words(&self.names[at]).collect();
         let is_named = SENSOR_NAMES.iter().any(|name| words.iter().any(|word| word == name));
-        let mut values: Vec<_> = self.fields(at).collect();
-        values.sort_unstable();
-        values.dedup();
-        if self.numbers(at).is_some() {
+        let mut distinct: Vec<_> = self.fields(at).collect();
+        distinct.sort_unstable();
+        distinct.dedup();
+        if values(self, at).is_some() {
             // Numbers are sensors only if they are whole, recur, and the name leaves no doubt.
-            let is_whole = values.iter().all(|value| value.bytes().all(|byte| byte.is_ascii_digit()));
-            return is_named && is_whole && values.len() < self.rows.len();
+            let is_whole = distinct.iter().all(|value| value.bytes().all(|byte| byte.is_ascii_digit()));
+            return is_named && is_whole && (distinct.len() < self.rows.len() || self.texts.contains(&at));
         }
         let is_remark = REMARK_NAMES.iter().any(|name| words.iter().any(|word| word == name));
-        is_named || !is_remark && values.len() * 10 <= self.rows.len()
+        is_named || !is_remark && distinct.len() * 10 <= self.rows.len()
     }
 
-    /// The lowest and highest number of a column, and how its nulls are written; `None` where it is not of numbers.
-    fn numbers(&self, at: usize) -> Option<((f64, f64), Vec<&'static str>)> {
-        let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
-        let (mut count, mut nulls) = (0, Vec::new());
-        for field in self.fields(at) {
-            match (number(field, self.comma), NULLS.iter().find(|null| **null == field)) {
-                (Some(value), _) => {
-                    count += 1;
-                    if value.is_finite() {
-                        (low, high) = (low.min(value), high.max(value));
-                    }
-                }
-                (None, Some(null)) if nulls.contains(null) => {}
-                (None, Some(null)) => nulls.push(*null),
-                (None, None) => return None,
-            }
+    /// Why a column can be left out, if it can.
+    fn is_useless(&self, at: usize) -> Option<&'static str> {
+        if !self.rows.is_empty() && self.fields(at).next().is_none() {
+            return Some("is empty");
         }
-        (count > 0).then_some(((low, high), nulls))
+        let is_named = words(&self.names[at]).any(|word| COUNTER_NAMES.contains(&word.as_str()));
+        let numbers: Vec<i64> = self.fields(at).filter_map(|field| field.parse().ok()).collect();
+        let is_counter = numbers.len() == self.rows.len() && numbers.len() > 1 && is_named;
+        let counts = numbers.windows(2).all(|pair| pair[0].checked_add(1) == Some(pair[1]));
+        (is_counter && counts).then_some("numbers the records")
     }
 }
 
@@ -205,6 +157,18 @@ fn words(name: &str) -> impl Iterator<Item = String> {
     }
     let words: Vec<_> = spaced.split(|c: char| !c.is_alphanumeric()).map(str::to_owned).collect();
     words.into_iter()
+}
+
+/// Texts that stand in a name.
+pub(super) trait Words {
+    /// Whether one of `words` does.
+    fn has_one(&self, words: &[&str]) -> bool;
+}
+
+impl Words for String {
+    fn has_one(&self, words: &[&str]) -> bool {
+        words.iter().any(|word| self.contains(word))
+    }
 }
 
 /// How telling a name is: the place of the first of `words` in it, or their number.

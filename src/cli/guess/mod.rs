@@ -1,17 +1,27 @@
-//! What is in a data file, guessed from its beginning: `table` finds records and fields, `columns` what each is.
+//! What is in a data file, guessed from its beginning: `table` finds records and fields, `layout` what stands before them, `columns` what each
+//! is, `times` and `values` how that is written.
 
 mod columns;
+mod json;
+mod layout;
 mod table;
 #[cfg(test)]
 mod tests;
+mod times;
+mod values;
 
 pub(super) use columns::Roles;
 pub(super) use table::{Dialect, Kind};
 
+use crate::format::influx;
+use columns::{Sample, add, number};
 use table::Table;
 
 /// How many bytes are looked at.
 pub(super) const SAMPLE: usize = 1 << 18;
+
+/// How many records are shown.
+const SHOWN: usize = 3;
 
 /// A guess at a file.
 #[derive(Debug)]
@@ -20,23 +30,129 @@ pub(super) struct Guess {
     pub(super) kind: Kind,
     /// How it is laid out, where it is delimited text.
     pub(super) dialect: Dialect,
+    /// In what encoding the text is, where that has to be said.
+    pub(super) encoding: Option<&'static str>,
     /// The names of the columns.
     pub(super) names: Vec<String>,
     /// What the columns are.
     pub(super) roles: Roles,
     /// How many records were looked at.
     pub(super) records: usize,
+    /// The first records: for each column what was understood.
+    pub(super) first: Vec<Vec<String>>,
+    /// The station that the file says it is of.
+    pub(super) station: Option<String>,
+    /// Whether other files have other columns.
+    pub(super) differs: bool,
+    /// The unit of times of line protocol.
+    pub(super) precision: Option<&'static str>,
+    /// How many records have no time where each should have one.
+    pub(super) timeless: usize,
 }
 
 /// Looks at the first bytes of a text file.
 pub(super) fn guess(bytes: &[u8], is_whole: bool) -> Guess {
-    let table = Table::read(bytes, is_whole);
-    let roles = columns::guess(&table.names, &table.rows, table.decimal_comma());
-    Guess { kind: table.kind, dialect: table.dialect, names: table.names, roles, records: table.rows.len() }
+    // A logger that lost its power leaves NULs, which are passed over before a value.
+    let bytes: Vec<u8> = bytes.iter().copied().filter(|byte| *byte != 0).collect();
+    if let Some(sample) = influx::first_records(&bytes, is_whole) {
+        return of_line_protocol(sample);
+    }
+    let table = Table::read(&bytes, is_whole);
+    let comma = table.decimal_comma();
+    of_table(table, comma)
 }
 
 /// Looks at records whose fields have been found.
-pub(super) fn of_records(kind: Kind, names: Vec<String>, records: &[Vec<String>]) -> Guess {
-    let roles = columns::guess(&names, records, false);
-    Guess { kind, dialect: Dialect::default(), names, roles, records: records.len() }
+pub(super) fn of_records(kind: Kind, names: Vec<String>, rows: Vec<Vec<String>>) -> Guess {
+    let dialect = Dialect::default();
+    of_table(Table { kind, dialect, names, rows, station: None, texts: Vec::new() }, false)
+}
+
+fn of_table(table: Table, comma: bool) -> Guess {
+    let Table { kind, dialect, names, rows, station, texts } = table;
+    let sample = Sample { names: &names, rows: &rows, comma, texts: &texts };
+    let roles = columns::guess(&sample);
+    let first = (0..rows.len().min(SHOWN)).map(|row| understood(&sample, row, &roles)).collect();
+    Guess { dialect, roles, first, station, records: rows.len(), ..empty(kind, names) }
+}
+
+fn empty(kind: Kind, names: Vec<String>) -> Guess {
+    Guess {
+        kind,
+        dialect: Dialect::default(),
+        encoding: None,
+        names,
+        roles: Roles::default(),
+        records: 0,
+        first: Vec::new(),
+        station: None,
+        differs: false,
+        precision: None,
+        timeless: 0,
+    }
+}
+
+/// The time, the sensor and the measurements of a record as they were understood.
+fn understood(sample: &Sample<'_>, row: usize, roles: &Roles) -> Vec<String> {
+    let time = roles.time.as_ref().map(|time| {
+        let text = sample.time_text(row, time);
+        let parsed = times::parser(&time.format).and_then(|parser| parser.parse(text.as_bytes()).ok());
+        parsed.map_or_else(|| format!("no time: {text:?}"), |time| time.to_string())
+    });
+    let field = |at: usize| sample.rows[row][at].trim();
+    let sensor = roles.sensor.map(|at| field(at).to_owned());
+    let is_null = |text: &str| {
+        let same = |null: &String| {
+            null == text || number(null, sample.comma).is_some_and(|n| number(text, sample.comma) == Some(n))
+        };
+        text.is_empty() || roles.null_values.iter().any(same)
+    };
+    let value = |at: usize| match number(field(at), sample.comma) {
+        _ if is_null(field(at)) => "null".to_owned(),
+        Some(value) => value.to_string(),
+        None => field(at).to_owned(),
+    };
+    let measurements = roles.measurements.iter().map(|&at| format!("{} = {}", sample.names[at], value(at)));
+    time.into_iter().chain(sensor).chain(measurements).collect()
+}
+
+fn of_line_protocol(sample: influx::FirstRecords) -> Guess {
+    let influx::FirstRecords { records, numbers, texts, latest, timeless } = sample;
+    // 1 to the power of three zeros more for each unit: seconds, milliseconds, microseconds.
+    let units = [("s", 100_000_000_000), ("ms", 100_000_000_000_000), ("us", 100_000_000_000_000_000)];
+    let unit = |latest: u64| units.into_iter().find(|(_, end)| latest < *end).map(|(unit, _)| unit);
+    let count = numbers.len();
+    let names: Vec<String> = numbers.into_iter().chain(texts).collect();
+    let roles = Roles {
+        measurements: (0..count).collect(),
+        ranges: vec![(f64::INFINITY, f64::NEG_INFINITY); count],
+        ..Roles::default()
+    };
+    Guess { roles, records, precision: latest.and_then(unit), timeless, ..empty(Kind::Influx, names) }
+}
+
+impl Guess {
+    /// Takes in what another file of the same input has.
+    pub(super) fn join(&mut self, other: Guess) {
+        let is_known = |name: &String, names: &[String]| names.contains(name);
+        self.differs |= self.names.len() != other.names.len()
+            || other.names.iter().any(|name| !is_known(name, &self.names));
+        for (at, range) in other.roles.measurements.iter().zip(&other.roles.ranges) {
+            let name = &other.names[*at];
+            if !is_known(name, &self.names) {
+                self.names.push(name.clone());
+                self.roles.measurements.push(self.names.len() - 1);
+                self.roles.ranges.push(*range);
+            }
+        }
+        add(&mut self.roles.null_values, &other.roles.null_values);
+        add(&mut self.roles.true_words, &other.roles.true_words);
+        add(&mut self.roles.false_words, &other.roles.false_words);
+        self.encoding = self.encoding.or(other.encoding);
+        if self.station != other.station {
+            self.station = None;
+        }
+        self.records += other.records;
+        self.timeless += other.timeless;
+    }
 }

@@ -1,29 +1,41 @@
 //! Records and fields of a sample.
 
-use serde_json::Value;
-
-use super::columns::{is_number, is_time};
+use super::columns::is_number;
+use super::json;
+use super::layout::{self, Layout};
 
 /// What kind of file it is, as the name of its source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::cli) enum Kind {
     Delimited,
-    JsonLines,
+    Json,
+    Influx,
     Parquet,
 }
 
 /// How delimited text is laid out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::cli) struct Dialect {
+    /// The blank stands for a run of blanks.
     pub(in crate::cli) delimiter: u8,
+    /// Whether the first line of the file says so, and no option has to.
+    pub(in crate::cli) is_said: bool,
     pub(in crate::cli) quote: u8,
     pub(in crate::cli) comment: Option<u8>,
     pub(in crate::cli) has_header: bool,
+    pub(in crate::cli) layout: Layout,
 }
 
 impl Default for Dialect {
     fn default() -> Self {
-        Self { delimiter: b',', quote: b'"', comment: None, has_header: true }
+        Self {
+            delimiter: b',',
+            is_said: false,
+            quote: b'"',
+            comment: None,
+            has_header: true,
+            layout: Layout::default(),
+        }
     }
 }
 
@@ -34,16 +46,23 @@ pub(super) struct Table {
     pub(super) names: Vec<String>,
     /// Fields by record, as text; empty where missing.
     pub(super) rows: Vec<Vec<String>>,
+    /// The station that a logger names.
+    pub(super) station: Option<String>,
+    /// Columns whose values are marked as text.
+    pub(super) texts: Vec<usize>,
 }
 
-/// Delimiters, the surest sign first: a comma may be a decimal mark.
-const DELIMITERS: [u8; 4] = [b'\t', b';', b'|', b','];
+/// Delimiters, the surest sign first: a comma may be a decimal mark, and a blank stands in texts and times.
+pub(super) const DELIMITERS: [u8; 5] = [b'\t', b';', b'|', b',', b' '];
 
 impl Table {
     pub(super) fn read(bytes: &[u8], is_whole: bool) -> Self {
         let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-        if bytes.trim_ascii_start().starts_with(b"{") {
-            return json_lines(bytes);
+        if matches!(bytes.trim_ascii_start().first(), Some(b'{' | b'[')) {
+            let table = json::records(bytes);
+            if !table.names.is_empty() {
+                return table;
+            }
         }
         delimited(bytes, is_whole)
     }
@@ -60,62 +79,56 @@ impl Table {
     }
 }
 
-fn json_lines(bytes: &[u8]) -> Table {
-    let mut names: Vec<String> = Vec::new();
-    let mut rows = Vec::new();
-    for line in bytes.split(|&byte| byte == b'\n') {
-        // The last line may be cut off.
-        let Ok(Value::Object(object)) = serde_json::from_slice(line) else { continue };
-        let mut row = vec![String::new(); names.len()];
-        for (name, value) in object {
-            let text = match value {
-                Value::Null => String::new(),
-                // Text stays text, even where it looks like a number.
-                Value::String(text) if is_number(&text, false) => format!("{text}\u{0}"),
-                Value::String(text) => text,
-                other => other.to_string(),
-            };
-            match names.iter().position(|known| *known == name) {
-                Some(at) => row[at] = text,
-                None => {
-                    names.push(name);
-                    row.push(text);
-                }
-            }
-        }
-        rows.push(row);
-    }
-    rows.iter_mut().for_each(|row| row.resize(names.len(), String::new()));
-    Table { kind: Kind::JsonLines, dialect: Dialect::default(), names, rows }
-}
-
 fn delimited(bytes: &[u8], is_whole: bool) -> Table {
+    let lines = layout::lines(bytes);
     let comment = bytes.trim_ascii_start().starts_with(b"#").then_some(b'#');
     let quote = quote(bytes);
-    let parse = |delimiter| {
-        let mut records = records(bytes, &Dialect { delimiter, quote, comment, has_header: true });
+    let own = layout::separator(bytes);
+    let parse = |delimiter: u8, line: usize| {
+        let from = lines.get(line).copied().unwrap_or(bytes.len());
+        let dialect = Dialect { delimiter, quote, comment, ..Dialect::default() };
+        let mut records = records(&bytes[from..], &dialect);
         if !is_whole {
             records.pop();
         }
         records
     };
-    let fitting = DELIMITERS.into_iter().find(|&delimiter| fits(&parse(delimiter)));
-    let delimiter = fitting.unwrap_or_else(|| {
-        let fields = |delimiter: &u8| parse(*delimiter).iter().map(Vec::len).max().unwrap_or(0);
-        DELIMITERS.into_iter().max_by_key(fields).unwrap_or(b',')
+    let delimiters = own.map_or(DELIMITERS.to_vec(), |own| vec![own]);
+    let first_line = usize::from(own.is_some());
+    let is_logger = layout::logger(&parse(b',', 0)).is_some();
+    let places = (first_line..lines.len().min(first_line + layout::LONGEST_PREAMBLE))
+        .flat_map(|line| delimiters.iter().map(move |&delimiter| (line, delimiter)));
+    let fitting = places
+        .filter(|_| !is_logger)
+        .find(|&(line, delimiter)| layout::fits(&parse(delimiter, line), line > first_line, delimiter));
+    let (line, delimiter) = fitting.unwrap_or_else(|| {
+        let fields = |delimiter: &u8| parse(*delimiter, first_line).iter().map(Vec::len).max().unwrap_or(0);
+        (first_line, delimiters[..delimiters.len().min(4)].iter().copied().max_by_key(fields).unwrap_or(b','))
     });
-    let mut rows = parse(delimiter);
-    let has_header = rows.first().is_none_or(|first| is_header(first));
-    let names = match has_header {
-        true if rows.is_empty() => Vec::new(),
-        true => rows.remove(0).iter().map(|name| name.trim().to_owned()).collect(),
-        false => (1..=rows[0].len()).map(|at| format!("column_{at}")).collect(),
+    let rows = parse(delimiter, line);
+    let found = layout::find(rows, line, first_line, comment.is_some());
+    let dialect = Dialect {
+        delimiter,
+        is_said: own.is_some(),
+        quote,
+        comment,
+        has_header: found.has_header,
+        layout: found.layout,
     };
-    rows.retain(|row| row.len() == names.len());
-    Table { kind: Kind::Delimited, dialect: Dialect { delimiter, quote, comment, has_header }, names, rows }
+    Table {
+        kind: Kind::Delimited,
+        dialect,
+        names: found.names,
+        rows: found.rows,
+        station: found.station,
+        texts: Vec::new(),
+    }
 }
 
 fn records(bytes: &[u8], dialect: &Dialect) -> Vec<Vec<String>> {
+    if dialect.delimiter == b' ' {
+        return by_blanks(bytes, dialect.comment);
+    }
     let mut reader = csv::ReaderBuilder::new()
         .has_headers(false)
         .flexible(true)
@@ -128,27 +141,21 @@ fn records(bytes: &[u8], dialect: &Dialect) -> Vec<Vec<String>> {
     reader.byte_records().map_while(Result::ok).map(text).collect()
 }
 
-/// Whether nine records of ten have as many fields as the first, and that is more than one.
-fn fits(records: &[Vec<String>]) -> bool {
-    let Some(first) = records.first().map(Vec::len).filter(|&fields| fields > 1) else { return false };
-    let same = records.iter().filter(|record| record.len() == first).count();
-    same * 10 >= records.len() * 9
+fn by_blanks(bytes: &[u8], comment: Option<u8>) -> Vec<Vec<String>> {
+    let text = String::from_utf8_lossy(bytes);
+    let is_record = |line: &&str| {
+        let first = line.bytes().find(|byte| !byte.is_ascii_whitespace());
+        first.is_some() && first != comment
+    };
+    let fields = |line: &str| line.split_ascii_whitespace().map(str::to_owned).collect();
+    text.lines().filter(is_record).map(fields).collect()
 }
 
 /// The single quote where fields stand in it, the double quote otherwise.
 fn quote(bytes: &[u8]) -> u8 {
     let double = bytes.contains(&b'"');
-    let fields = bytes.split(|byte| DELIMITERS.contains(byte) || matches!(byte, b'\n' | b'\r'));
+    let fields = bytes.split(|byte| DELIMITERS[..4].contains(byte) || matches!(byte, b'\n' | b'\r'));
     let quoted =
         fields.filter(|field| field.len() > 1 && field.starts_with(b"'") && field.ends_with(b"'")).count();
     if !double && quoted > 1 { b'\'' } else { b'"' }
-}
-
-/// Names are distinct, not empty, and neither numbers nor times.
-fn is_header(record: &[String]) -> bool {
-    let distinct = |(at, name): (usize, &String)| !record[..at].contains(name);
-    record.iter().enumerate().all(distinct)
-        && record.iter().map(|name| name.trim()).all(|name| {
-            !name.is_empty() && !is_number(name, false) && !is_number(name, true) && !is_time(name)
-        })
 }

@@ -311,3 +311,19 @@ fn compare(file: &str, found: &[String], names: &[String], may_differ: bool) -> 
 fn others(names: &[String], known: &[String]) -> Vec<String> {
     names.iter().filter(|name| !known.contains(name)).cloned().collect()
 }
+
+/// The lines of the header and of the first record, counted from 1, in the files of a logger that `first`, their first field, names.
+pub fn logger_rows(first: &str) -> Option<(usize, usize)> {
+    let (_, rows) = LOGGERS.into_iter().find(|(name, _)| *name == first)?;
+    let header = rows.before as usize + 1;
+    Some((header, rows.data.map_or(header + 1, |data| data as usize)))
+}
+
+/// The delimiter that a first line such as `sep=;` tells.
+pub fn separator_of(line: &[u8]) -> Option<u8> {
+    let line = line.strip_prefix(BOM).unwrap_or(line);
+    match line.strip_prefix(SEPARATOR)? {
+        [delimiter] | [delimiter, b'\r'] => Some(*delimiter),
+        _ => None,
+    }
+}

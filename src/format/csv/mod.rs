@@ -30,6 +30,7 @@ use super::{Bound, Format, Head};
 use crate::batch::Schema;
 use crate::error::{Error, Result};
 
+pub use beginning::{logger_rows, separator_of};
 pub use dialect::{Dialect, delimiter_of};
 pub use encode::CsvEncoder;
 pub use ragged::Ragged;

@@ -4,10 +4,12 @@
 //! fields, the tags and the table's name are text.
 
 mod decode;
+mod first_records;
 mod line;
 mod lines;
 #[cfg(test)]
 mod published_tests;
+
 mod stamp;
 #[cfg(test)]
 mod tests;
@@ -26,6 +28,7 @@ use crate::batch::{FieldKind, Schema};
 use crate::error::{Error, Result};
 
 use decode::{InfluxDecoder, is_no_record, line_at};
+pub use first_records::{FirstRecords, first_records};
 use line::parse;
 
 /// Options of line protocol.

@@ -1,0 +1,130 @@
+//! The files that `init` was given: names, folders, globs, standard input.
+
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+
+/// What one argument names.
+#[derive(Debug)]
+pub(super) struct Input {
+    /// What is written into the pipeline.
+    pub(super) path: String,
+    /// The files, in order.
+    pub(super) files: Vec<PathBuf>,
+    /// Whether others than files of data may be among them, which are passed over.
+    pub(super) is_folder: bool,
+}
+
+impl Input {
+    pub(super) fn is_stdin(&self) -> bool {
+        self.path == STDIN
+    }
+}
+
+const STDIN: &str = "-";
+
+/// What all arguments name.
+pub(super) fn inputs(arguments: &[PathBuf]) -> Result<Vec<Input>> {
+    let inputs = arguments.iter().map(|path| input(path)).collect::<Result<Vec<_>>>()?;
+    if inputs.len() > 1 && inputs.iter().any(Input::is_stdin) {
+        return Err(Error::usage("standard input is looked at alone").with_help("name either `-` or files"));
+    }
+    Ok(inputs)
+}
+
+fn input(path: &Path) -> Result<Input> {
+    let Some(text) = path.to_str() else {
+        return Err(Error::usage(format!("the name of {} is not UTF-8", path.display()))
+            .with_help("rename it: a pipeline file is UTF-8 text"));
+    };
+    if path.is_dir() {
+        return folder(path);
+    }
+    let is_pattern = text.contains(['*', '?', '[']) && !path.exists();
+    let files = if is_pattern { matches(text)? } else { vec![path.to_owned()] };
+    Ok(Input { path: text.to_owned(), files, is_folder: false })
+}
+
+/// The files that a glob finds; those whose names begin with a dot are found by none.
+fn matches(pattern: &str) -> Result<Vec<PathBuf>> {
+    let options = glob::MatchOptions { require_literal_leading_dot: true, ..glob::MatchOptions::default() };
+    let found = glob::glob_with(pattern, options).map_err(|error| {
+        Error::usage(format!("the glob `{pattern}` cannot be used: {error}")).with_help("check its brackets")
+    })?;
+    let files: Vec<PathBuf> =
+        found.filter_map(std::result::Result::ok).filter(|path| path.is_file()).collect();
+    if files.is_empty() {
+        return Err(Error::unavailable(format!("no file is called `{pattern}`"))
+            .with_help("check the glob; it is relative to the current folder"));
+    }
+    Ok(files)
+}
+
+/// The files of data in a folder. The pipeline gets a glob for those that end as the first one does.
+fn folder(path: &Path) -> Result<Input> {
+    let name = &path.display().to_string();
+    let none = || {
+        Error::unavailable(format!("the folder {name} has no data files")).with_help(
+            "name the files, or a folder with .csv, .tsv, .txt, .dat, .jsonl, .lp or .parquet files",
+        )
+    };
+    let entries = std::fs::read_dir(path).map_err(|error| Error::io("read the folder", name, &error))?;
+    let mut files: Vec<_> =
+        entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| is_data_file(path)).collect();
+    files.sort();
+    if files.is_empty() {
+        return Err(none());
+    }
+    Ok(Input { path: name.clone(), files, is_folder: true })
+}
+
+fn is_data_file(path: &Path) -> bool {
+    let is_hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+    let kind = extension(path).split('.').next().unwrap_or_default();
+    !is_hidden && path.is_file() && EXTENSIONS.contains(&kind)
+}
+
+/// What data files end in, before `.gz` or `.zst`.
+const EXTENSIONS: [&str; 10] =
+    ["csv", "tsv", "txt", "dat", "jsonl", "ndjson", "json", "lp", "influx", "parquet"];
+
+/// The end of a file's name, that of packing included: `csv.gz`.
+pub(super) fn extension(path: &Path) -> &str {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let stem = name.trim_end_matches(".gz").trim_end_matches(".zst");
+    stem.rfind('.').map_or("", |dot| &name[dot + 1..])
+}
+
+/// A glob for the files of a folder that end as `file` does.
+pub(super) fn files_like(folder: &str, file: &Path) -> String {
+    let folder = glob::Pattern::escape(folder);
+    format!("{}/*.{}", folder.trim_end_matches('/'), extension(file))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_becomes_a_glob() {
+        assert_eq!(files_like("a[b]/", Path::new("a[b]/c.csv.gz")), "a[[]b[]]/*.csv.gz");
+        assert_eq!(extension(Path::new("x/y.tar/z")), "");
+    }
+
+    #[test]
+    fn a_glob_finds_no_hidden_files_and_says_when_it_finds_none() {
+        let folder = tempfile::tempdir().expect("a folder");
+        for name in ["a.csv", "b.csv", ".c.csv"] {
+            std::fs::write(folder.path().join(name), "t,v\n").expect("written");
+        }
+        let glob = |end: &str| input(&folder.path().join(end));
+        assert_eq!(glob("*.csv").expect("files").files.len(), 2);
+        assert!(glob("*.tsv").expect_err("none").to_string().contains("no file is called"));
+    }
+
+    #[test]
+    fn standard_input_stands_alone() {
+        assert!(inputs(&[PathBuf::from("-")]).expect("an input")[0].is_stdin());
+        assert!(inputs(&[PathBuf::from("-"), PathBuf::from("a.csv")]).is_err());
+    }
+}

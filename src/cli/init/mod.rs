@@ -1,0 +1,45 @@
+//! `tidemill init`: looks at data files and writes a first pipeline for them.
+
+mod inputs;
+mod look;
+mod pipeline;
+mod tell;
+
+use super::args::InitArgs;
+use super::exit::Outcome;
+use super::output;
+use crate::error::Error;
+use crate::executor;
+use crate::pipeline::Spec;
+use crate::pipeline::touched::{self, Touched};
+use crate::source::OpenOptions;
+use inputs::inputs;
+
+pub(super) fn init(args: &InitArgs) -> Outcome {
+    let inputs = inputs(&args.data)?;
+    let found = look::at(&inputs)?;
+    let text = pipeline::text(&found);
+    let output = args.output.iter().map(|path| Touched::written(path, "the pipeline file"));
+    let data = inputs.iter().flat_map(|input| &input.files).map(|path| Touched::read(path, "the data"));
+    touched::check(&data.chain(output).collect::<Vec<_>>())?;
+    match &args.output {
+        Some(path) => output::file(path, &text, args.force)?,
+        None => output::data(&text)?,
+    }
+    tell::tell(&found);
+    if !inputs.iter().any(|input| input.is_stdin()) {
+        check(&text);
+    }
+    Ok(())
+}
+
+/// Tries what was written against the data: whoever guesses should look again.
+fn check(text: &str) {
+    let plan = Spec::new("pipeline", text)
+        .resolve()
+        .map_err(Error::from)
+        .and_then(|resolved| executor::plan(&resolved.pipeline, &OpenOptions::default()));
+    if let Err(error) = plan {
+        output::note(&format!("the pipeline does not fit the data yet: {error}"));
+    }
+}

@@ -1,0 +1,215 @@
+//! The pipeline file.
+
+use std::fmt::Write;
+
+use super::look::Found;
+use crate::cli::guess::{Guess, Kind};
+use crate::stage::parameters_of;
+
+const HEAD: &str = "# A first pipeline. `tidemill run` runs it, `tidemill explain` says what it would do,\n\
+                    # `tidemill schema COMPONENT --markdown` has the options of a component.\n\n[source]\n";
+
+const STAGES: &str = "\n# Every series to 0…1, by its own lowest and highest value, which a first pass finds: take the `#` away for it.\n\
+                      #[[stage]]\n#type = \"normalize\"\n#method = \"min_max\"\n#fit = true\n\
+                      \n[[stage]]\n# The mean of a value and the 19 before it, as a further column. `window = \"5m\"` would be a time.\n\
+                      type = \"moving_average\"\nwindow = 20\n";
+
+/// Writes it.
+pub(super) fn text(found: &Found) -> String {
+    let guess = &found.guess;
+    let mut text = String::from(HEAD);
+    source(&found.paths, guess, &mut text);
+    threshold(guess, &mut text);
+    if !guess.roles.measurements.is_empty() {
+        text += STAGES;
+    }
+    let name = found.first.as_ref().and_then(|first| first.file_name()).unwrap_or_default();
+    let name = name.to_string_lossy();
+    let stem = name.split('.').next().filter(|stem| !stem.is_empty()).unwrap_or("data");
+    let _ = write!(
+        text,
+        "\n[[sink]]\ntype = \"parquet\"\npath = {}\n\n[[sink]]\n# The first records, to look at.\ntype = \"console\"\nlimit = 10\n",
+        quoted(&format!("{stem}.clean.parquet"))
+    );
+    text
+}
+
+fn source(paths: &[String], guess: &Guess, text: &mut String) {
+    let mut line = |key: &str, value: &str| {
+        let _ = writeln!(text, "{key} = {value}");
+    };
+    line("type", &quoted(name(guess.kind)));
+    line(
+        "path",
+        &match paths {
+            [only] => quoted(only),
+            several => list(several.iter().map(String::as_str)),
+        },
+    );
+    if let Some(encoding) = guess.encoding {
+        line("encoding", &quoted(&encoding.to_lowercase()));
+    }
+    if guess.kind == Kind::Delimited {
+        dialect(guess, &mut line);
+    }
+    if let Some(precision) = guess.precision {
+        line("precision", &quoted(precision));
+    }
+    if guess.kind == Kind::Influx {
+        line("measurements", &list(guess.roles.measurements.iter().map(|&at| guess.names[at].as_str())));
+    } else {
+        columns(guess, &mut line);
+        useless(guess, text);
+    }
+}
+
+fn name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Delimited => "csv",
+        Kind::Json => "jsonl",
+        Kind::Influx => "influx",
+        Kind::Parquet => "parquet",
+    }
+}
+
+/// What the columns are.
+fn columns(guess: &Guess, line: &mut impl FnMut(&str, &str)) {
+    let roles = &guess.roles;
+    let names = |columns: &[usize]| list(columns.iter().map(|&at| guess.names[at].as_str()));
+    if let Some(time) = &roles.time {
+        match time.columns.as_slice() {
+            [only] => line("time", &quoted(&guess.names[*only])),
+            several => line("time", &names(several)),
+        }
+        if !time.format.is_empty() {
+            line("time_format", &quoted(&time.format));
+        }
+        if time.newest_first {
+            line("order", "\"newest_first\"");
+        }
+    }
+    match (roles.sensor, &guess.station) {
+        (Some(at), _) => line("sensor", &quoted(&guess.names[at])),
+        (None, Some(station)) => line("sensor_name", &quoted(station)),
+        (None, None) => {}
+    }
+    if !roles.measurements.is_empty() {
+        line("measurements", &names(&roles.measurements));
+    }
+    if guess.differs {
+        line("unknown_columns", "\"null\"");
+    }
+    let texts = |texts: &[String]| list(texts.iter().map(String::as_str));
+    if !roles.null_values.is_empty() {
+        line("null_values", &texts(&roles.null_values));
+    }
+    // Others are read so without being named.
+    if roles.true_words.iter().any(|word| word != "true") {
+        line("true_words", &texts(&roles.true_words));
+        line("false_words", &texts(&roles.false_words));
+    }
+    if roles.decimal_comma {
+        line("decimal", "\",\"");
+    }
+}
+
+/// How to leave out the columns that say nothing.
+fn useless(guess: &Guess, text: &mut String) {
+    let roles = &guess.roles;
+    if roles.useless.is_empty() {
+        return;
+    }
+    for (at, why) in &roles.useless {
+        let _ = writeln!(text, "# {} {why}.", quoted(&guess.names[*at]));
+    }
+    let is_text = |at: &usize| {
+        let is_time = roles.time.as_ref().is_some_and(|time| time.columns.contains(at));
+        let is_useless = roles.useless.iter().any(|(useless, _)| useless == at);
+        !is_time && !is_useless && roles.sensor != Some(*at) && !roles.measurements.contains(at)
+    };
+    let kept = (0..guess.names.len()).filter(is_text).map(|at| guess.names[at].as_str());
+    let _ = writeln!(
+        text,
+        "# Take the `#` away to read time, sensor, measurements and these alone.\n#columns = {}",
+        list(kept)
+    );
+}
+
+/// What is not as usual.
+fn dialect(guess: &Guess, line: &mut impl FnMut(&str, &str)) {
+    let dialect = &guess.dialect;
+    let byte = |byte: u8| quoted(&char::from(byte).to_string());
+    match dialect.delimiter {
+        _ if dialect.is_said => {}
+        b',' => {}
+        b' ' => line("delimiter", "\"blanks\""),
+        other => line("delimiter", &byte(other)),
+    }
+    if dialect.quote != b'"' {
+        line("quote", &byte(dialect.quote));
+    }
+    if let Some(comment) = dialect.comment {
+        line("comment", &byte(comment));
+    }
+    let layout = &dialect.layout;
+    let rows = [
+        ("skip_lines", layout.skip_lines),
+        ("header_row", layout.header_row),
+        ("units_row", layout.units_row),
+        ("data_row", layout.data_row),
+    ];
+    for (option, row) in rows {
+        if let Some(row) = row {
+            line(option, &row.to_string());
+        }
+    }
+    if !dialect.has_header {
+        line("header", "false");
+        line("names", &list(guess.names.iter().map(String::as_str)));
+    }
+}
+/// A threshold for the first measurement, as a comment: which values are impossible, only people know.
+fn threshold(guess: &Guess, text: &mut String) {
+    let ranges =
+        guess.roles.measurements.iter().zip(&guess.roles.ranges).filter(|(_, range)| range.0 <= range.1);
+    for (number, (&at, (low, high))) in ranges.enumerate() {
+        if number == 0 {
+            text.push_str(
+                "\n# What cannot be true is dropped. The bounds here are what the beginning of the data has;\n\
+                 # put in those of the sensor, and take the `#` away.\n",
+            );
+        }
+        let columns = list([guess.names[at].as_str()].into_iter());
+        let columns = columns.replace('\n', " ");
+        let _ = write!(
+            text,
+            "#[[stage]]\n#type = \"threshold\"\n#columns = {columns}\n#min = {}\n#max = {}\n",
+            toml::Value::from(*low),
+            toml::Value::from(*high)
+        );
+    }
+}
+
+/// Text as TOML, in one line; `${` would be a variable.
+fn quoted(text: &str) -> String {
+    // A JSON string is a TOML string, except that TOML also wants DEL escaped.
+    parameters_of(&text.replace("${", "$${")).to_string().replace('\u{7f}', "\\u007f")
+}
+
+fn list<'t>(texts: impl Iterator<Item = &'t str>) -> String {
+    format!("[{}]", texts.map(quoted).collect::<Vec<_>>().join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_text_is_quoted_as_toml() {
+        for text in ["a", "a\"b\\c", "tab\t nl\n del\u{7f} esc\u{1b} nul\u{0}", "ü€", "'"] {
+            let table: toml::Table = format!("a = {}", quoted(text)).parse().expect("TOML");
+            assert_eq!(table["a"].as_str(), Some(text));
+        }
+        assert_eq!(quoted("${x}"), "\"$${x}\"");
+    }
+}

@@ -1,0 +1,149 @@
+//! Says what was guessed.
+
+use super::look::Found;
+use crate::cli::guess::{Guess, Kind};
+use crate::cli::output;
+use crate::cli::summary::plural;
+use crate::error::visible;
+
+pub(super) fn tell(found: &Found) {
+    let guess = &found.guess;
+    let mut lines = vec![looked_at(found)];
+    lines.push(format!("format: {}", format_of(guess)));
+    lines.extend(guess.encoding.map(|encoding| {
+        format!("encoding: {}; check the letters that are not ASCII", encoding.to_lowercase())
+    }));
+    lines.extend(layout(guess));
+    lines.extend(time(guess));
+    lines.push(sensor(guess));
+    lines.push(match guess.roles.measurements.as_slice() {
+        [] => "measurements: none found; name them in [source] `measurements`, and add stages".to_owned(),
+        columns => format!("measurements: {}", named(guess, columns)),
+    });
+    lines.extend(missing(guess));
+    lines.extend(differences(found));
+    if !guess.first.is_empty() && !guess.roles.measurements.is_empty() {
+        lines.push("the first records, as they were understood:".to_owned());
+        lines.extend(guess.first.iter().map(|record| format!("  {}", record.join(", "))));
+    }
+    lines.iter().for_each(|line| output::note(&visible(line)));
+}
+
+fn named(guess: &Guess, columns: &[usize]) -> String {
+    let names = columns.iter().map(|&at| format!("`{}`", guess.names[at].escape_debug()));
+    names.collect::<Vec<_>>().join(", ")
+}
+
+fn looked_at(found: &Found) -> String {
+    let records = plural(found.guess.records as u64, "record");
+    match &found.first {
+        None => format!("looked at {records} of standard input"),
+        Some(first) if found.files > 1 => {
+            format!("looked at {records} of {} files, {} first", found.files, first.display())
+        }
+        Some(first) if found.guess.kind == Kind::Parquet => {
+            format!("looked at the columns of {}", first.display())
+        }
+        Some(first) => format!("looked at {records} of {}", first.display()),
+    }
+}
+
+fn format_of(guess: &Guess) -> String {
+    match guess.kind {
+        Kind::Delimited => {
+            let header = if guess.dialect.has_header { "a header" } else { "no header" };
+            let decimal = if guess.roles.decimal_comma { "comma" } else { "point" };
+            let delimiter = match guess.dialect.delimiter {
+                b' ' => "blanks".to_owned(),
+                other => format!("{:?}", char::from(other)),
+            };
+            format!("delimited by {delimiter}, {header}, decimal {decimal}")
+        }
+        Kind::Json => "JSON".to_owned(),
+        Kind::Influx => "line protocol".to_owned(),
+        Kind::Parquet => "Parquet".to_owned(),
+    }
+}
+
+fn layout(guess: &Guess) -> Option<String> {
+    let layout = &guess.dialect.layout;
+    let part = |what: &str, line: Option<usize>| line.map(|line| format!("{what} in line {line}"));
+    let parts = [
+        part("names", layout.header_row),
+        part("units", layout.units_row),
+        part("the first record", layout.data_row),
+        layout.skip_lines.map(|lines| format!("{} before the first record", plural(lines as u64, "line"))),
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    (!parts.is_empty()).then(|| format!("lines: {}", parts.join(", ")))
+}
+
+fn time(guess: &Guess) -> Vec<String> {
+    if guess.kind == Kind::Influx {
+        let mut lines = vec![format!("time: that of the lines, in {}", guess.precision.unwrap_or("ns"))];
+        if guess.timeless > 0 {
+            lines.push(format!(
+                "  {} without a time: they are refused as it is",
+                plural(guess.timeless as u64, "record")
+            ));
+        }
+        return lines;
+    }
+    let Some(time) = &guess.roles.time else {
+        return vec!["time: none found; set `time` in [source] if there is one".to_owned()];
+    };
+    let name = named(guess, &time.columns);
+    let mut lines = vec![match time.format.as_str() {
+        "" => format!("time: {name}"),
+        format => format!("time: {name}, written as {format}; without an offset it is UTC"),
+    }];
+    lines.extend(time.other_format.map(|other| format!("  it could also be {other}: check `time_format`")));
+    if time.newest_first {
+        lines.push("  the newest record comes first: `order` sorts them".to_owned());
+    }
+    lines
+}
+
+fn sensor(guess: &Guess) -> String {
+    match (guess.roles.sensor, &guess.station) {
+        _ if guess.kind == Kind::Influx => {
+            "sensor: the series, which is table and tags; `sensor` could name a tag".to_owned()
+        }
+        (Some(at), _) => format!("sensor: {}", named(guess, &[at])),
+        (None, Some(station)) => format!("sensor: {station}, which the file says it is of"),
+        (None, None) => "sensor: no column; each file is one sensor, named after the file".to_owned(),
+    }
+}
+
+/// What stands for a missing value, and what stands for yes and no.
+fn missing(guess: &Guess) -> Vec<String> {
+    let roles = &guess.roles;
+    let texts =
+        |texts: &[String]| texts.iter().map(|text| format!("{text:?}")).collect::<Vec<_>>().join(", ");
+    let mut lines = Vec::new();
+    if !roles.null_values.is_empty() {
+        lines.push(format!("missing values: {}", texts(&roles.null_values)));
+    }
+    for (at, suspect) in &roles.suspects {
+        lines.push(format!(
+            "  {suspect} is far from all other values of {}, and seems to stand for a missing one; if it was measured, take it out of `null_values`",
+            named(guess, &[*at])
+        ));
+    }
+    if !roles.true_words.is_empty() {
+        lines.push(format!("1 and 0: {} and {}", texts(&roles.true_words), texts(&roles.false_words)));
+    }
+    lines
+}
+
+fn differences(found: &Found) -> Vec<String> {
+    let guess = &found.guess;
+    let mut lines = Vec::new();
+    if guess.differs {
+        lines.push("the files have different columns: what one of them does not have is null".to_owned());
+    }
+    for (at, why) in &guess.roles.useless {
+        lines.push(format!("{} {why}, and could be left out", named(guess, &[*at])));
+    }
+    lines
+}
