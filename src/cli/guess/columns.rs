@@ -146,13 +146,14 @@ impl<'s> Sample<'s> {
     }
 }
 
-/// The words of a name: `sensor_id`, `sensorId` and `Sensor ID` are `sensor` and `id`.
+/// The words of a name: `sensor_id`, `sensorId` and `SENSOR ID` are `sensor` and `id`.
 fn words(name: &str) -> impl Iterator<Item = String> {
-    let mut spaced = String::new();
+    let (mut spaced, mut last_is_small) = (String::new(), false);
     for letter in name.chars() {
-        if letter.is_uppercase() && spaced.ends_with(char::is_lowercase) {
+        if letter.is_uppercase() && last_is_small {
             spaced.push(' ');
         }
+        last_is_small = letter.is_lowercase();
         spaced.extend(letter.to_lowercase());
     }
     let words: Vec<_> = spaced.split(|c: char| !c.is_alphanumeric()).map(str::to_owned).collect();

@@ -33,6 +33,12 @@ pub(super) fn lines(bytes: &[u8]) -> Vec<usize> {
     std::iter::once(0).chain(ends).filter(|&at| at < bytes.len()).take(2 * LONGEST_PREAMBLE).collect()
 }
 
+/// Whether line `line`, of those that begin at `lines`, is blank.
+pub(super) fn is_blank(bytes: &[u8], lines: &[usize], line: usize) -> bool {
+    let end = lines.get(line + 1).copied().unwrap_or(bytes.len());
+    bytes[lines[line]..end].trim_ascii().is_empty()
+}
+
 /// The delimiter that a first line `sep=;` tells.
 pub(super) fn separator(bytes: &[u8]) -> Option<u8> {
     separator_of(bytes.split(|byte| *byte == b'\n').next()?)
@@ -69,7 +75,14 @@ pub(super) fn find(mut rows: Vec<Vec<String>>, line: usize, first_line: usize, h
     }
     let width = rows.last().map_or(0, Vec::len).max(rows.first().map_or(0, Vec::len));
     let data = first_record(&rows, width);
-    let header = rows[..data].iter().position(|row| is_header(row, &rows[data..]));
+    // Of several lines that could be, the one that names all columns.
+    let names_all = |row: &Vec<String>| {
+        let names = || row.iter().map(|name| name.trim());
+        row.len() == width && names().all(|name| !name.is_empty()) && is_header(row, &[])
+    };
+    let lines = &rows[..data];
+    let header = lines.iter().position(names_all);
+    let header = header.or_else(|| lines.iter().position(|row| is_header(row, &rows[data..])));
     let Some(header) = header else {
         let data = if data < rows.len() && line > first_line { data } else { 0 };
         return without_names(rows, line + data);

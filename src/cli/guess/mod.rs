@@ -44,6 +44,8 @@ pub(super) struct Guess {
     pub(super) station: Option<String>,
     /// Whether other files have other columns.
     pub(super) differs: bool,
+    /// The array whose elements are records.
+    pub(super) unfold: Option<String>,
     /// The unit of times of line protocol.
     pub(super) precision: Option<&'static str>,
     /// How many records have no time where each should have one.
@@ -57,6 +59,9 @@ pub(super) fn guess(bytes: &[u8], is_whole: bool) -> Guess {
     if let Some(sample) = influx::first_records(&bytes, is_whole) {
         return of_line_protocol(sample);
     }
+    if let Some(guess) = of_json(&bytes) {
+        return guess;
+    }
     let table = Table::read(&bytes, is_whole);
     let comma = table.decimal_comma();
     of_table(table, comma)
@@ -66,6 +71,26 @@ pub(super) fn guess(bytes: &[u8], is_whole: bool) -> Guess {
 pub(super) fn of_records(kind: Kind, names: Vec<String>, rows: Vec<Vec<String>>) -> Guess {
     let dialect = Dialect::default();
     of_table(Table { kind, dialect, names, rows, station: None, texts: Vec::new() }, false)
+}
+
+/// A guess at JSON. An array of objects is unfolded where the time is in it.
+fn of_json(bytes: &[u8]) -> Option<Guess> {
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    if !matches!(bytes.trim_ascii_start().first(), Some(b'{' | b'[')) {
+        return None;
+    }
+    let objects = json::objects(bytes);
+    let unfolded = json::arrays(&objects).into_iter().map(|array| {
+        let guess = of_table(json::table(json::unfolded(&objects, &array)), false);
+        Guess { unfold: Some(array), ..guess }
+    });
+    let mut with_time =
+        unfolded.filter(|guess| guess.roles.time.is_some() && !guess.roles.measurements.is_empty());
+    let inside = with_time.next();
+    drop(with_time);
+    let as_it_is = of_table(json::table(objects), false);
+    let is_better = as_it_is.roles.time.is_none() || as_it_is.roles.measurements.is_empty();
+    Some(inside.filter(|_| is_better).unwrap_or(as_it_is)).filter(|guess| !guess.names.is_empty())
 }
 
 fn of_table(table: Table, comma: bool) -> Guess {
@@ -87,6 +112,7 @@ fn empty(kind: Kind, names: Vec<String>) -> Guess {
         first: Vec::new(),
         station: None,
         differs: false,
+        unfold: None,
         precision: None,
         timeless: 0,
     }
@@ -132,6 +158,27 @@ fn of_line_protocol(sample: influx::FirstRecords) -> Guess {
 }
 
 impl Guess {
+    /// Why the options that read this file do not read the other one, if they do not.
+    pub(super) fn differs_in(&self, other: &Guess) -> Option<&'static str> {
+        let time = |guess: &Guess| {
+            let time = guess.roles.time.as_ref()?;
+            let names: Vec<&String> = time.columns.iter().map(|&at| &guess.names[at]).collect();
+            Some((time.format.clone(), names.into_iter().cloned().collect::<Vec<_>>()))
+        };
+        let has_times = self.roles.time.is_some() && other.roles.time.is_some();
+        if self.kind != other.kind {
+            Some("they are of two kinds")
+        } else if self.dialect.has_header != other.dialect.has_header {
+            Some("one has no header")
+        } else if self.dialect != other.dialect {
+            Some("their text is laid out in two ways")
+        } else if has_times && time(self) != time(other) {
+            Some("their times are written in two ways")
+        } else {
+            None
+        }
+    }
+
     /// Takes in what another file of the same input has.
     pub(super) fn join(&mut self, other: Guess) {
         let is_known = |name: &String, names: &[String]| names.contains(name);

@@ -1,7 +1,6 @@
 //! Records and fields of a sample.
 
 use super::columns::is_number;
-use super::json;
 use super::layout::{self, Layout};
 
 /// What kind of file it is, as the name of its source.
@@ -58,12 +57,6 @@ pub(super) const DELIMITERS: [u8; 5] = [b'\t', b';', b'|', b',', b' '];
 impl Table {
     pub(super) fn read(bytes: &[u8], is_whole: bool) -> Self {
         let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-        if matches!(bytes.trim_ascii_start().first(), Some(b'{' | b'[')) {
-            let table = json::records(bytes);
-            if !table.names.is_empty() {
-                return table;
-            }
-        }
         delimited(bytes, is_whole)
     }
 
@@ -99,7 +92,7 @@ fn delimited(bytes: &[u8], is_whole: bool) -> Table {
     let places = (first_line..lines.len().min(first_line + layout::LONGEST_PREAMBLE))
         .flat_map(|line| delimiters.iter().map(move |&delimiter| (line, delimiter)));
     let fitting = places
-        .filter(|_| !is_logger)
+        .filter(|&(line, _)| !is_logger && !layout::is_blank(bytes, &lines, line))
         .find(|&(line, delimiter)| layout::fits(&parse(delimiter, line), line > first_line, delimiter));
     let (line, delimiter) = fitting.unwrap_or_else(|| {
         let fields = |delimiter: &u8| parse(*delimiter, first_line).iter().map(Vec::len).max().unwrap_or(0);

@@ -198,6 +198,32 @@ fn json_as_an_array_or_over_several_lines() {
 }
 
 #[test]
+fn fields_of_nested_objects_have_dotted_names() {
+    let guess = of(
+        "{\"dev\":\"w\",\"at\":{\"time\":\"2024-01-01T00:00:00Z\",\"gw\":[{\"rssi\":1}]},\"data\":{\"T\":\"1.5\"}}\n\
+                    {\"dev\":\"w\",\"at\":{\"time\":\"2024-01-01T00:01:00Z\",\"gw\":[]},\"data\":null}\n",
+    );
+    assert_eq!(time(&guess), Some(("at.time", "rfc3339")));
+    assert_eq!((measured(&guess), guess.unfold.as_deref()), (vec!["data.T"], None));
+    assert!(!guess.names.iter().any(|name| name == "data"));
+}
+
+#[test]
+fn an_array_that_has_the_times_is_unfolded() {
+    let guess = of("{\"site\":\"A\",\"readings\":[{\"t\":1600000000,\"v\":2},{\"t\":1600000060,\"v\":4}]}\n");
+    assert_eq!((guess.unfold.as_deref(), guess.records), (Some("readings"), 2));
+    assert_eq!((time(&guess), measured(&guess)), (Some(("readings.t", "s")), vec!["readings.v"]));
+}
+
+#[test]
+fn files_that_no_options_read_together_are_told_apart() {
+    let header = of("time,a\n2024-01-01T00:00:00Z,1\n");
+    assert_eq!(header.differs_in(&of("2024-01-01T00:00:00Z,1\n")), Some("one has no header"));
+    assert_eq!(header.differs_in(&of("time,a\n01.01.2024,1\n")), Some("their times are written in two ways"));
+    assert_eq!(header.differs_in(&of("a,time\n1,2024-01-01T00:00:00Z\n")), None);
+}
+
+#[test]
 fn columns_of_several_files_are_joined() {
     let mut first = of("time,a\n2024-01-01T00:00:00Z,1\n");
     first.join(of("time,a,b\n2024-02-01T00:00:00Z,1,NA\n2024-02-01T00:00:01Z,1,5\n"));

@@ -75,9 +75,7 @@ pub(super) fn is_time(field: &str) -> bool {
 }
 
 fn reads(format: &str, field: &str) -> bool {
-    // What has digits alone is rather a number.
-    field.bytes().any(|byte| !byte.is_ascii_digit() && byte != b'.')
-        && parser(format).is_some_and(|parser| parser.parse(field.trim().as_bytes()).is_ok())
+    !is_digits(field) && parser(format).is_some_and(|parser| parser.parse(field.trim().as_bytes()).is_ok())
 }
 
 /// Who reads times so written; formats are tried by the thousand, and made once.
@@ -144,8 +142,14 @@ fn pattern(fields: &[&str]) -> Option<(&'static str, Option<&'static str>)> {
     Some((first, fitting.find(is_doubtful)))
 }
 
+/// What has digits alone is rather a number, though it could be read as a time.
+fn is_digits(field: &str) -> bool {
+    let mut marks = field.bytes().filter(|byte| !byte.is_ascii_digit());
+    marks.next().is_none_or(|mark| mark == b'.') && marks.next().is_none()
+}
+
 fn is_read(parser: &TimeParser, field: &str) -> bool {
-    field.bytes().any(|byte| !byte.is_ascii_digit() && byte != b'.') && parser.parse(field.as_bytes()).is_ok()
+    !is_digits(field) && parser.parse(field.as_bytes()).is_ok()
 }
 
 fn parsed(format: &str, fields: &[&str]) -> Vec<Option<i64>> {
@@ -159,7 +163,8 @@ fn count(sample: &Sample<'_>, at: usize, fields: &[&str]) -> Option<&'static str
     let values: Option<Vec<f64>> = fields.iter().map(|field| number(field, sample.comma)).collect();
     let values = values.filter(|values| !values.is_empty())?;
     let name = &sample.names[at];
-    let is_named = name.to_lowercase().has_one(&TIME_NAMES) || name == "ts" || name == "t";
+    let last = name.rsplit('.').next().unwrap_or_default();
+    let is_named = name.to_lowercase().has_one(&TIME_NAMES) || matches!(last, "ts" | "t");
     let never_falls = values.len() > 2 && values.is_sorted();
     let within = |low: f64, high: f64| values.iter().all(|value| (low..high).contains(value));
     let unit = |units: &[(&'static str, f64, f64)]| {

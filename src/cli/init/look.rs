@@ -78,19 +78,19 @@ fn join(found: &mut Option<Found>, file: &Path, guess: Guess) -> Result<()> {
             *found = Some(Found { paths: Vec::new(), first: Some(file.to_owned()), files: 1, guess });
             Ok(())
         }
-        Some(known) if known.guess.kind == guess.kind => {
+        Some(known) => {
+            if let Some(why) = known.guess.differs_in(&guess) {
+                let first = known.first.as_deref().unwrap_or(file);
+                return Err(Error::usage(format!(
+                    "{} and {} cannot be read by one source: {why}",
+                    first.display(),
+                    file.display()
+                ))
+                .with_help("look at those that are alike, each sort by itself"));
+            }
             known.guess.join(guess);
             known.files += 1;
             Ok(())
-        }
-        Some(known) => {
-            let first = known.first.as_deref().unwrap_or(file);
-            Err(Error::usage(format!(
-                "{} and {} are files of two kinds, which one source cannot read",
-                first.display(),
-                file.display()
-            ))
-            .with_help("look at those of one kind"))
         }
     }
 }

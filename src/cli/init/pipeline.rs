@@ -52,6 +52,9 @@ fn source(paths: &[String], guess: &Guess, text: &mut String) {
     if guess.kind == Kind::Delimited {
         dialect(guess, &mut line);
     }
+    if let Some(array) = &guess.unfold {
+        line("unfold", &quoted(array));
+    }
     if let Some(precision) = guess.precision {
         line("precision", &quoted(precision));
     }

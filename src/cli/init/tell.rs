@@ -59,7 +59,10 @@ fn format_of(guess: &Guess) -> String {
             };
             format!("delimited by {delimiter}, {header}, decimal {decimal}")
         }
-        Kind::Json => "JSON".to_owned(),
+        Kind::Json => match &guess.unfold {
+            Some(array) => format!("JSON, each element of `{}` a record", array.escape_debug()),
+            None => "JSON".to_owned(),
+        },
         Kind::Influx => "line protocol".to_owned(),
         Kind::Parquet => "Parquet".to_owned(),
     }
