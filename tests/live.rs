@@ -2,6 +2,8 @@
 
 #[path = "live/alerts.rs"]
 mod alerts;
+#[path = "live/arrival.rs"]
+mod arrival;
 #[path = "live/clock.rs"]
 mod clock;
 #[path = "common/command.rs"]

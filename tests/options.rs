@@ -205,6 +205,7 @@ window = 2
         .over("{\"t\":\"2026-01-01 00:00:00\",\"s\":\"x\",\"a\":1,\"b\":[2,3]}\n"),
     // Line protocol.
     source(&["influx"], "precision", "", "precision = 's'").before(HOURLY),
+    source(&["influx"], "missing_time", "", "missing_time = 'arrival'"),
     source(&["influx"], "time", "", "time = 'when'"),
     source(&["influx"], "sensor", "", "sensor = 's'"),
     source(&["influx"], "measurements", "", "measurements = ['a']\ntexts = []"),

@@ -155,6 +155,7 @@ fn chunk(format: &dyn Format, text: Vec<u8>) -> Chunk {
         bytes: bytes.slice(bound.skip_bytes..bytes.len()),
         decoder: bound.decoder,
         witness: None,
+        received: None,
     }
 }
 

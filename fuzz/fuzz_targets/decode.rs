@@ -136,6 +136,7 @@ fn chunk(bound: &Bound, bytes: &[u8], at: usize, line: u64) -> Chunk {
         bytes: Bytes::new(bytes.to_vec()),
         decoder: Arc::clone(&bound.decoder),
         witness: None,
+        received: None,
     }
 }
 

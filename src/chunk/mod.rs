@@ -8,6 +8,7 @@ use crate::error::{Rejection, Result};
 use crate::format::Decode;
 use crate::offset::{Offset, Sequence};
 use crate::sensor::SensorLookup;
+use crate::time::Timestamp;
 
 /// A run of whole records, still as bytes, with the decoder that knows its file's columns.
 #[derive(Clone)]
@@ -25,6 +26,8 @@ pub struct Chunk {
     pub decoder: Arc<dyn Decode>,
     /// Knows whether they are still those of the file; `None` where nothing can change them.
     pub witness: Option<Arc<dyn Witness>>,
+    /// When they came, by the clock of the machine that received them; `None` for what lay there.
+    pub received: Option<Timestamp>,
 }
 
 /// Saw a file when it was opened, and sees whether it has changed since.

@@ -38,6 +38,7 @@ fn read_as(format: &dyn Format, text: &str, schema: &Arc<Schema>) -> Result<Vec<
         bytes: Bytes::new(text.as_bytes()[bound.skip_bytes..].to_vec()),
         decoder: Arc::clone(&bound.decoder),
         witness: None,
+        received: None,
     };
     let shown =
         |decode: fn(&Chunk, &mut dyn crate::sensor::SensorLookup) -> Result<crate::chunk::Decoded>| {

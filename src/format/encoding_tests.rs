@@ -36,6 +36,7 @@ fn read(format: &dyn Format, bytes: &[u8], cuts: &[usize]) -> Result<Read> {
             bytes: crate::batch::Bytes::new(bytes[start..start + length].to_vec()),
             decoder: Arc::clone(&bound.decoder),
             witness: None,
+            received: None,
         };
         let fast = chunk.decode(&mut sensors)?;
         let plain = chunk.decode_by_reference(&mut sensors)?;
@@ -270,5 +271,30 @@ fn encodings_are_sniffed() {
     ] {
         let bytes = encoding.encode(text).0;
         assert_eq!(to_utf8(&bytes, encoding.name()), text.as_bytes(), "{}", encoding.name());
+    }
+}
+
+#[test]
+fn json_over_several_lines_is_bound_again_by_what_it_shows() {
+    let json = JsonLines::new(&JsonOptions::default(), &ColumnOptions::default()).expect("good options");
+    let format = Encoded::new(json.with_origins(true), &EncodingOptions::default()).expect("good options");
+    let whole = "\u{feff}{\n\"v\": 1\n}\n{\n\"v\": 2\n}\n";
+    let big = |text: &str| text.encode_utf16().flat_map(u16::to_be_bytes).collect::<Vec<u8>>();
+    let little = |text: &str| text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>();
+    for written in [big, little] as [fn(&str) -> Vec<u8>; 2] {
+        let bytes = written(whole);
+        assert_eq!(read(&format, &bytes, &[]).expect("readable").records.len(), 2);
+        let head = Head { name: "t", stem: "stem", bytes: &bytes, is_whole: true };
+        let schema = Arc::new(format.schema(head).expect("columns"));
+        let bound = format.bind(head, &schema).expect("bound");
+        let again =
+            format.bind(Head { bytes: bound.decoder.beginning(), ..head }, &schema).expect("bound again");
+        // Behind a line feed, in the middle of the second record.
+        let begun = written("{\n\"v\": 1\n}\n{\n");
+        let first = written("{\n\"v\": 1\n}\n").len();
+        assert_eq!(
+            (bound.decoder.complete(&begun, false), again.decoder.complete(&begun, false)),
+            (first, first)
+        );
     }
 }

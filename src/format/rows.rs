@@ -257,6 +257,21 @@ impl<'a> Rows<'a> {
         Ok(())
     }
 
+    /// The record says no time: it is of the moment at which it came.
+    ///
+    /// # Errors
+    /// Why the record has to be refused: it did not come, it lay there.
+    pub(super) fn arrival(&mut self, at: usize) -> Result<(), Refusal> {
+        let received = self.chunk.received;
+        let time = received
+            .ok_or_else(|| Refusal::field(at, "no timestamp, and no time of arrival: it lay in a file"))?;
+        if let Column::Time(column) = &mut self.columns[at] {
+            column.values.push(time);
+            column.text.push(Span::NULL);
+        }
+        Ok(())
+    }
+
     fn carried(&mut self, at: usize, field: &[u8], start: Option<usize>) -> Result<(), Refusal> {
         if std::str::from_utf8(field).is_err() {
             return Err(Refusal::field(at, format!("{} is not UTF-8", shown(field))));

@@ -94,6 +94,7 @@ fn chunk(decoder: &Arc<dyn Decode>, bytes: &[u8], at: usize, line: u64) -> Chunk
         bytes: Bytes::new(bytes.to_vec()),
         decoder: Arc::clone(decoder),
         witness: None,
+        received: None,
     }
 }
 

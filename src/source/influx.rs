@@ -8,9 +8,9 @@ use schemars::Schema;
 use super::file::FileOptions;
 use super::{OpenOptions, Source, SourceSpec, Traits};
 use crate::atomic::Outputs;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::format::encoding::{Encoded, EncodingOptions};
-use crate::format::influx::{Influx as InfluxFormat, InfluxOptions};
+use crate::format::influx::{Influx as InfluxFormat, InfluxOptions, MissingTime};
 use crate::registry::{Component, Configure, Options, merged, parameters_of};
 
 /// Files of InfluxDB line protocol.
@@ -68,6 +68,15 @@ impl SourceSpec for Influx {
     }
 
     fn open(&self, options: &OpenOptions) -> Result<Box<dyn Source>> {
+        if self.influx.missing_time == MissingTime::Arrival
+            && let Some(path) = self.files.lying()
+        {
+            let message = format!(
+                "missing_time = \"arrival\": `{path}` is a file, and what lies in files does not arrive"
+            );
+            return Err(Error::config(message)
+                .with_help("read what comes over a pipe, a socket or standard input, or play a recording"));
+        }
         let format = InfluxFormat::new(&self.influx)?.with_origins(options.origins);
         // Line protocol is UTF-8; what says that it is UTF-16 is read all the same.
         let format = Encoded::new(format, &EncodingOptions::default())?;

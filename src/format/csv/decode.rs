@@ -93,6 +93,7 @@ impl CsvDecoder {
             bytes: Bytes::new(line.to_vec()),
             decoder: Arc::new(self.clone()),
             witness: None,
+            received: None,
         };
         let decoded = self.decode_by_reference(&chunk, &mut Sensors::default());
         decoded.is_ok_and(|decoded| !decoded.batch.is_empty())

@@ -51,6 +51,7 @@ fn decode_cut(format: &Csv, text: &[u8], cuts: impl IntoIterator<Item = usize>) 
             bytes: Bytes::new(text[start..start + length].to_vec()),
             decoder: Arc::clone(&bound.decoder),
             witness: None,
+            received: None,
         };
         all.add(chunk.decode(&mut sensors).expect("decoded"), &sensors);
         start += length;

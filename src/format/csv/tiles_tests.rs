@@ -41,6 +41,7 @@ fn check(setting: &Setting, text: &[u8], tiles: &[usize]) -> Result<(), TestCase
         bytes: Bytes::new(text[beginning.skip_bytes..].to_vec()),
         decoder: Arc::clone(&decoder) as _,
         witness: None,
+        received: None,
     };
     let by = |decode: &dyn Fn(&CsvDecoder, &Chunk, &mut SensorIds) -> crate::error::Result<Decoded>| {
         let shared = Arc::new(SharedSensors::with_limit(setting.max_sensors));

@@ -6,7 +6,7 @@ use memchr::{memchr, memrchr};
 
 use super::line::{Line, Token, Value, blanks, parse};
 use super::lines::Lines;
-use super::place_of;
+use super::{MissingTime, place_of};
 use crate::batch::Span;
 use crate::chunk::{Chunk, Decoded};
 use crate::error::Result;
@@ -23,6 +23,7 @@ pub(super) struct InfluxDecoder {
     /// The tags and fields that have a column.
     pub(super) keys: Vec<Box<[u8]>>,
     pub(super) ignore_unknown: bool,
+    pub(super) missing_time: MissingTime,
     /// Nanoseconds a unit of the timestamps.
     pub(super) unit: i64,
     /// The time's column, which is the layout's role behind those of the keys.
@@ -108,8 +109,12 @@ impl InfluxDecoder {
         if let Some(at) = self.table {
             carried(text, at, &line.table, rows)?;
         }
-        let Some(time) = line.time else {
-            return Err(Refusal { column: Some(self.time), reason: "no timestamp".into() });
+        let time = match (line.time, self.missing_time) {
+            (Some(time), _) => time,
+            (None, MissingTime::Arrival) => return rows.arrival(self.time),
+            (None, MissingTime::Reject) => {
+                return Err(Refusal { column: Some(self.time), reason: "no timestamp".into() });
+            }
         };
         rows.field(Role::Time(self.time), &text[start..end][time.clone()], Some(start + time.start))
     }

@@ -37,6 +37,9 @@ use line::parse;
 pub struct InfluxOptions {
     /// The unit of the timestamps.
     pub precision: Precision,
+    /// What happens to a record without a timestamp: `reject` it, or take the time of its `arrival`, by the clock of this machine. That is
+    /// for what comes in live, and a recording keeps it; what lies in files has none.
+    pub missing_time: MissingTime,
     /// The name of the time's column.
     pub time: String,
     /// The tag with the sensor's name; without one, the sensor is the series: the table and the tags as they are written, in a column `sensor`.
@@ -57,6 +60,7 @@ impl Default for InfluxOptions {
     fn default() -> Self {
         Self {
             precision: Precision::Nanoseconds,
+            missing_time: MissingTime::Reject,
             time: "time".into(),
             sensor: None,
             measurements: None,
@@ -65,6 +69,17 @@ impl Default for InfluxOptions {
             unknown_fields: UnknownFields::Reject,
         }
     }
+}
+
+/// What happens to a record without a timestamp.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum MissingTime {
+    /// The record is refused.
+    #[default]
+    Reject,
+    /// It is of the moment at which it came.
+    Arrival,
 }
 
 /// The unit of timestamps.
@@ -213,7 +228,8 @@ impl Influx {
         let layout = Layout { sensor: None, ..Layout::new(&self.columns, schema, roles, "", self.origins) };
         let ignore_unknown = self.options.unknown_fields == UnknownFields::Ignore;
         let unit = self.options.precision.nanos();
-        InfluxDecoder { keys, ignore_unknown, unit, time, series, table, layout }
+        let missing_time = self.options.missing_time;
+        InfluxDecoder { keys, ignore_unknown, missing_time, unit, time, series, table, layout }
     }
 }
 

@@ -42,6 +42,7 @@ fn read_cut(options: &InfluxOptions, text: &[u8], cuts: &[usize]) -> Result<Read
             bytes: Bytes::new(text[at..at + length].to_vec()),
             decoder: Arc::clone(&bound.decoder),
             witness: None,
+            received: None,
         };
         let Decoded { batch, rejections, lines } = chunk.decode(&mut sensors)?;
         for row in 0..batch.len() {
@@ -154,6 +155,7 @@ fn clause_23_timestamps_have_a_unit() {
             bytes: Bytes::new([text.as_bytes(), text.as_bytes()].concat()),
             decoder: format.bind(head, &schema).expect("bound").decoder,
             witness: None,
+            received: None,
         };
         let batch = chunk.decode(&mut Sensors::default()).expect("decoded").batch;
         let times = batch.times().expect("times").iter().map(ToString::to_string).collect::<Vec<_>>();

@@ -40,6 +40,7 @@ fn check(setting: &Setting, text: &[u8]) -> std::result::Result<(), TestCaseErro
         bytes: Bytes::new(text.to_vec()),
         decoder: Arc::clone(&decoder) as _,
         witness: None,
+        received: None,
     };
     let by = |decode: &dyn Fn(&JsonDecoder, &Chunk, &mut SensorIds) -> crate::error::Result<Decoded>| {
         let shared = Arc::new(SharedSensors::with_limit(setting.max_sensors));

@@ -185,7 +185,15 @@ impl Framing {
         let offset = self.offset;
         self.pass(&bytes);
         let (file, bytes) = (Arc::clone(&self.name), Bytes::new(bytes));
-        Ok(Some(Input::Chunk(Chunk { sequence, file, offset, bytes, decoder, witness: None })))
+        Ok(Some(Input::Chunk(Chunk {
+            sequence,
+            file,
+            offset,
+            bytes,
+            decoder,
+            witness: None,
+            received: None,
+        })))
     }
 
     /// Whether the last record of what waits has not ended, as far as that is known.

@@ -228,14 +228,19 @@ impl FileSource {
     }
 
     /// Takes note of when a piece came in, in the recording too, if there is one.
-    fn note(&mut self, input: Option<&Input>) -> Result<()> {
+    fn note(&mut self, mut input: Option<&mut Input>) -> Result<()> {
         self.received = match &self.open {
             Some(Open::Recording(recording)) => recording.received(),
             // History is believed as it is.
             Some(Open::File(file)) if !file.blocks.is_live() || self.options.shred.is_some() => None,
             _ => Some(self.options.clock.read()),
         };
-        if let (Some(recorder), Some(input), Some(open)) = (&self.options.record, input, &self.open) {
+        if let Some(Input::Chunk(chunk)) = &mut input {
+            chunk.received = self.received;
+        }
+        if let (Some(recorder), Some(input), Some(open)) =
+            (&self.options.record, input.as_deref(), &self.open)
+        {
             // Every stream may have a header of its own.
             let head = if let Input::Chunk(chunk) = input { chunk.decoder.beginning() } else { &[] };
             recorder.add(input, self.received, open.stem(), head)?;
@@ -258,20 +263,20 @@ impl Source for FileSource {
 
     fn next(&mut self, _sensors: &mut dyn SensorLookup) -> Result<Option<Input>> {
         self.options.record.as_ref().map_or(Ok(()), |recorder| recorder.begin(&self.schema))?;
-        let input = self.step()?;
-        self.note(input.as_ref())?;
+        let mut input = self.step()?;
+        self.note(input.as_mut())?;
         Ok(input)
     }
 
     fn drain(&mut self) -> Result<Option<Input>> {
         let layout = self.layout();
-        let left = match &mut self.open {
+        let mut left = match &mut self.open {
             Some(Open::Sockets(sockets)) => sockets.drain(self.sequence),
             Some(Open::File(file)) => file.drain(&layout, self.sequence)?,
             _ => None,
         };
         self.sequence += 1;
-        self.note(left.as_ref())?;
+        self.note(left.as_mut())?;
         Ok(left)
     }
 

@@ -184,7 +184,15 @@ impl OpenFile {
         self.offset = Offset { at: offset.at + length as u64, line: 0, ..offset };
         let decoder = Arc::clone(&bound.decoder);
         let witness = self.blocks.witness();
-        Ok(Some(Chunk { sequence, file: Arc::clone(&self.name), offset, bytes, decoder, witness }))
+        Ok(Some(Chunk {
+            sequence,
+            file: Arc::clone(&self.name),
+            offset,
+            bytes,
+            decoder,
+            witness,
+            received: None,
+        }))
     }
 
     fn endless(&self) -> Error {

@@ -163,6 +163,12 @@ impl FileOptions {
         self.files(extensions, outputs).unwrap_or_default().into_iter().filter_map(|file| file.path).collect()
     }
 
+    /// The first path of what lies in files, so that nobody knows when it came: no pipe, no socket, no recording.
+    pub(in crate::source) fn lying(&self) -> Option<&str> {
+        let comes = |path: &str| !self.follow && (paths::may_wait(path) || paths::is_recording(path));
+        self.patterns().iter().map(String::as_str).find(|path| !comes(path))
+    }
+
     /// Files end and can be read again; standard input and named pipes cannot, and whether they end is known when they have.
     pub fn traits(&self) -> Traits {
         let patterns = self.patterns();

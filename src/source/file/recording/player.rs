@@ -161,7 +161,15 @@ impl Recording {
                 let name: Arc<str> = file.as_str().into();
                 let decoder = self.decoder(file, stem, head)?;
                 let bytes = Bytes::new(bytes);
-                Input::Chunk(Chunk { sequence, file: name, offset, bytes, decoder, witness: None })
+                Input::Chunk(Chunk {
+                    sequence,
+                    file: name,
+                    offset,
+                    bytes,
+                    decoder,
+                    witness: None,
+                    received: None,
+                })
             }
         })
     }
