@@ -12,7 +12,7 @@ use tidemill::format::columns::{ColumnOptions, Decimal};
 use tidemill::format::csv::{Csv, Dialect, Ragged};
 use tidemill::format::encoding::{Encoded, EncodingOptions};
 use tidemill::format::influx::{Influx, InfluxOptions, Precision};
-use tidemill::format::jsonl::{JsonLines, JsonOptions, UnknownFields};
+use tidemill::format::jsonl::{JsonLines, JsonOptions, Layout, UnknownFields};
 use tidemill::format::{Bound, Format, Head};
 use tidemill::offset::Offset;
 use tidemill::sensor::{SensorIds, Sensors, SharedSensors};
@@ -23,7 +23,7 @@ fuzz_target!(|input: &[u8]| {
     let format = format(&choices);
     // The columns are those of a file that begins well.
     let is_json = choices.bit(0, 0) && !choices.bit(0, 4);
-    let first: &[u8] = if is_json { b"{\"t\":\"\",\"s\":\"\",\"v\":1,\"w\":\"\"}\n" } else { b"" };
+    let first: &[u8] = if is_json { b"{\"t\":\"\",\"s\":\"\",\"v\":1,\"w\":[\"\"]}\n" } else { b"" };
     let head = Head { name: "in", stem: "stem", bytes: first, is_whole: true };
     let schema = Arc::new(format.schema(head).expect("columns"));
     // A text may be too short for what should come before its records.
@@ -53,7 +53,9 @@ fn format(choices: &Choices<5>) -> Box<dyn Format> {
     };
     if choices.bit(0, 0) {
         let unknown_fields = if choices.bit(0, 1) { UnknownFields::Ignore } else { UnknownFields::Reject };
-        let options = JsonOptions { unknown_fields, ..JsonOptions::default() };
+        let layout = if choices.bit(0, 2) { Layout::Values } else { Layout::Auto };
+        let unfold = choices.bit(0, 3).then(|| "w".into());
+        let options = JsonOptions { unknown_fields, layout, unfold };
         let columns = ColumnOptions { decimal: Decimal::Point, ..columns };
         return Box::new(JsonLines::new(&options, &columns).expect("good options").with_origins(true));
     }
