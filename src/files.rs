@@ -12,6 +12,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What is done with files, by path.
 pub trait FileSystem: fmt::Debug + Send + Sync {
@@ -327,7 +328,7 @@ impl FileSystem for Disk {
         let mut options = File::options();
         options.write(true).create(true).truncate(false).mode(Access::Private.mode());
         let file = options.custom_flags(libc::O_NOFOLLOW).open(path)?;
-        file.hold()?;
+        hold(&file)?;
         Ok(Box::new(file))
     }
 
@@ -335,6 +336,22 @@ impl FileSystem for Disk {
         File::open(folder)?.sync_all()
     }
 }
+
+/// Holds `file`. A child that is being started, such as an alert command, has a copy of every lock until its program begins: one that is
+/// given up meanwhile seems to be held for a moment longer.
+fn hold(file: &File) -> io::Result<()> {
+    const TRIES: usize = 20;
+    for _ in 1..TRIES {
+        match file.hold() {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => std::thread::sleep(PAUSE),
+            result => return result,
+        }
+    }
+    file.hold()
+}
+
+/// Between two tries to hold a file.
+const PAUSE: Duration = Duration::from_millis(10);
 
 impl FileHandle for File {
     fn write_at(&self, bytes: &[u8], place: u64) -> io::Result<usize> {

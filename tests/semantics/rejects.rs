@@ -77,9 +77,13 @@ fn clause_7_what_is_late_counts_like_what_is_malformed() {
 }
 
 #[test]
-fn clause_7_json_over_several_lines_is_no_clean_json_lines() {
+fn clause_7_json_over_several_lines_gives_records_or_an_error() {
     let text = b"[{\"v\": 1},\n {\"v\": 2},\n {\"v\": 3}\n]\n";
-    let (kind, message) = outcome(text, "type = \"jsonl\"\nmeasurements = [\"v\"]").expect_err("one array");
+    let report = outcome(text, "type = \"jsonl\"\nmeasurements = [\"v\"]").expect("one array");
+    assert_eq!(report.source.ledger.output, 3);
+    let text = b"3\n{\"v\": 2},\n {\"v\": 3}\n]\n";
+    let (kind, message) =
+        outcome(text, "type = \"jsonl\"\nmeasurements = [\"v\"]").expect_err("a part of one");
     assert_eq!(kind, ErrorKind::Data, "{message}");
 }
 
