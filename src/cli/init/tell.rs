@@ -86,7 +86,7 @@ fn time(guess: &Guess) -> Vec<String> {
         let mut lines = vec![format!("time: that of the lines, in {}", guess.precision.unwrap_or("ns"))];
         if guess.timeless > 0 {
             lines.push(format!(
-                "  {} without a time: they are refused as it is",
+                "  {} without a time, refused in a file; of a live feed, missing_time = \"arrival\" takes the time of arrival",
                 plural(guess.timeless as u64, "record")
             ));
         }
