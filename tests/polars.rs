@@ -283,7 +283,8 @@ fn a_wide_frame_has_several_measurements_and_new_columns_come_behind() {
     let frame = df!("pressure" => [1.0, 2.0, 9.0], "flow" => [Some(5), None, Some(7)]).expect("a frame");
     let source = source::Frame::new(frame).sensor_name("pump");
     let (out, _) = run(source, |builder| {
-        let flag = Threshold { columns: Some(vec!["pressure".into()]), ..Threshold::between(0.0, 5.0) };
+        let flag =
+            Threshold { columns: Some(vec!["pressure".into()].into()), ..Threshold::between(0.0, 5.0) };
         builder.stage(flag.action(Action::Flag)).stage(MovingAverage::rows(2).count(true))
     });
     let types: Vec<_> =

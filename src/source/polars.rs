@@ -274,9 +274,13 @@ fn carried(typed: &mut Typed<'_>, at: usize, column: &PolarsColumn) -> Result<()
 /// The texts that several columns give together.
 fn joined(typed: &Typed<'_>, made: &Composite, columns: &[&PolarsColumn]) -> Result<Vec<Option<String>>> {
     let parts: Vec<Series> = columns.iter().map(|column| texts(column)).collect::<Result<_>>()?;
-    let texts = |part: &'_ Series| Ok(part.str().map_err(broken)?.iter().collect());
-    let parts: Vec<Vec<Option<&str>>> = parts.iter().map(texts).collect::<Result<_>>()?;
+    let parts: Vec<Vec<Option<&str>>> = parts.iter().map(records).collect::<Result<_>>()?;
     Ok(typed.joined(made, &parts))
+}
+
+/// A column of text, record by record.
+fn records(texts: &Series) -> Result<Vec<Option<&str>>> {
+    Ok(texts.str().map_err(broken)?.iter().collect())
 }
 
 fn texts(column: &PolarsColumn) -> Result<Series> {
