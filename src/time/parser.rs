@@ -210,6 +210,15 @@ impl TimeParser {
     pub fn parse(&self, text: &[u8]) -> Result<Timestamp, TimeError> {
         match &self.format {
             TimeFormat::Rfc3339 => self.parse_rfc3339(text),
+            format => self.parse_other(format, text),
+        }
+    }
+
+    /// Apart, so that the usual format is read without a choice among all.
+    #[inline(never)]
+    fn parse_other(&self, format: &TimeFormat, text: &[u8]) -> Result<Timestamp, TimeError> {
+        match format {
+            TimeFormat::Rfc3339 => self.parse_rfc3339(text),
             TimeFormat::Epoch(unit) => {
                 let time = epoch::parse(text, unit.places())?;
                 match self.start {
@@ -285,17 +294,32 @@ impl TimeParser {
         }
     }
 
-    /// Reads RFC 3339; only a time without an offset asks for the zone.
+    /// Reads RFC 3339, and what else is taken for it.
     #[inline]
     fn parse_rfc3339(&self, text: &[u8]) -> Result<Timestamp, TimeError> {
-        let (civil, offset) = self.read_rfc3339(text)?;
+        match rfc3339::parse(text) {
+            Ok((civil, offset)) => self.placed(&civil, offset),
+            Err(refusal) => self.parse_iso8601(text, refusal),
+        }
+    }
+
+    /// Reads the less usual forms, out of the way of the usual one.
+    #[cold]
+    #[inline(never)]
+    fn parse_iso8601(&self, text: &[u8], refusal: TimeError) -> Result<Timestamp, TimeError> {
+        let (civil, offset) = iso8601::parse(text, &self.zones, refusal)?;
+        self.placed(&civil, offset)
+    }
+
+    /// Only a time without an offset asks for the zone.
+    #[inline]
+    fn placed(&self, civil: &rfc3339::Civil, offset: Option<i32>) -> Result<Timestamp, TimeError> {
         match (offset, &self.zone) {
-            (None, Some(zone)) => zone::resolve(&civil, zone),
+            (None, Some(zone)) => zone::resolve(civil, zone),
             _ => Timestamp::from_parts(civil.seconds() - i64::from(offset.unwrap_or(0)), civil.nanos),
         }
     }
 
-    #[inline]
     fn read_rfc3339(&self, text: &[u8]) -> Result<(rfc3339::Civil, Option<i32>), TimeError> {
         rfc3339::parse(text).or_else(|refusal| iso8601::parse(text, &self.zones, refusal))
     }

@@ -118,8 +118,9 @@ fn read_fraction(text: &[u8]) -> Result<(u32, &[u8]), TimeError> {
     Ok((nanos * SCALE[count], &digits[count..]))
 }
 
-/// Reads the offset that ends a timestamp, in seconds ahead of UTC; `None` where there is nothing.
-#[inline]
+/// Reads the offset that ends a timestamp, in seconds ahead of UTC; `None` where there is nothing. Always in line: it has more than one
+/// caller, and a call would be 3 % of reading a time.
+#[inline(always)]
 pub(super) fn read_offset(text: &[u8]) -> Result<Option<i32>, TimeError> {
     match *text {
         [] => Ok(None),
