@@ -1,4 +1,4 @@
-//! Where in the input: for resuming ([`Offset`]), for people ([`Position`]), for order ([`Sequence`]).
+//! Where in the input: for resuming ([`Offset`]), for people ([`Position`]), for order ([`Sequence`], [`Trigger`]).
 
 use std::fmt;
 use std::sync::Arc;
@@ -28,6 +28,23 @@ pub struct Position {
     pub line: u64,
     /// Bytes into the (decompressed) file, from 0.
     pub offset: u64,
+}
+
+/// The record whose arrival decided something: line and byte of its beginning, in the chunk that is under way. What is set aside is
+/// ordered by it, so that no cut between chunks can be seen. What the end of the input decides stands behind all records.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Trigger {
+    /// Its line, as in [`Position`].
+    pub line: u64,
+    /// Its byte, as in [`Position`].
+    pub offset: u64,
+}
+
+impl Trigger {
+    /// The end of the input, for the record that is the `ordinal`-th of those that a stage gives back then.
+    pub fn end(ordinal: u64) -> Self {
+        Self { line: u64::MAX, offset: ordinal }
+    }
 }
 
 impl fmt::Display for Position {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::Span;
-use crate::offset::Position;
+use crate::offset::{Position, Trigger};
 
 /// Where one record came from.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -20,18 +20,37 @@ pub struct Origin {
     pub raw: Span,
 }
 
-/// Where each record of a batch came from. The files' names are kept once, not once a record: a counter that
-/// all threads share would be written for every record otherwise.
+/// Where each record of a batch came from, and which record of the input let it go, where a stage has held or made it. The files' names
+/// are kept once, not once a record: a counter that all threads share would be written for every record otherwise.
 #[derive(Clone, Debug, Default)]
 pub struct Origins {
     pub(super) files: Vec<Arc<str>>,
     pub(super) rows: Vec<Origin>,
+    /// By record; empty where every record is its own.
+    triggers: Vec<Trigger>,
+}
+
+impl Origin {
+    fn trigger(&self) -> Trigger {
+        Trigger { line: self.line, offset: self.offset }
+    }
 }
 
 impl Origins {
     /// No records yet, all of them of one file.
     pub fn of_file(file: Arc<str>) -> Self {
-        Self { files: vec![file], rows: Vec::new() }
+        Self { files: vec![file], rows: Vec::new(), triggers: Vec::new() }
+    }
+
+    /// Those of records that a stage has made: each by the arrival of a record, its trigger.
+    pub fn made_by(triggers: Vec<Trigger>) -> Self {
+        let mut made = Self::default();
+        made.fill(triggers.len());
+        Self { triggers, ..made }
+    }
+
+    pub(super) fn saved(files: Vec<Arc<str>>, rows: Vec<Origin>) -> Self {
+        Self { files, rows, triggers: Vec::new() }
     }
 
     /// Appends a record of the first file.
@@ -60,6 +79,25 @@ impl Origins {
         Position { file: Arc::clone(&self.files[file as usize]), line, offset }
     }
 
+    /// The record of the input whose arrival brought record `row` to where it is: itself, unless a stage has held or made it.
+    pub fn trigger(&self, row: usize) -> Trigger {
+        self.triggers.get(row).copied().unwrap_or_else(|| self.rows[row].trigger())
+    }
+
+    /// The same of all of `rows`, in that order.
+    pub fn triggers(&self, rows: &[u32]) -> Vec<Trigger> {
+        rows.iter().map(|&row| self.trigger(row as usize)).collect()
+    }
+
+    /// Says which records let these go, one for each, after a stage has held them.
+    ///
+    /// # Panics
+    /// When there are not as many as records.
+    pub fn let_go_by(&mut self, triggers: Vec<Trigger>) {
+        assert_eq!(triggers.len(), self.len(), "one trigger a record");
+        self.triggers = triggers;
+    }
+
     /// Adds `lines` to every line: they were counted from the start of a chunk.
     pub fn shift_lines(&mut self, lines: u64) {
         self.rows.iter_mut().for_each(|origin| origin.line += lines);
@@ -75,22 +113,36 @@ impl Origins {
         if len > self.len() {
             let file = self.file(&"".into());
             self.rows.resize(len, Origin { file, line: 0, offset: 0, raw: Span::NULL });
+            if !self.triggers.is_empty() {
+                self.triggers.resize(len, Trigger::default());
+            }
         }
     }
 
     pub(super) fn retain(&mut self, mut keep: impl FnMut(usize) -> bool) {
         let mut row = 0;
         self.rows.retain(|_| (keep(row), row += 1).0);
+        row = 0;
+        self.triggers.retain(|_| (keep(row), row += 1).0);
     }
 
     pub(super) fn take(&self, rows: &[u32]) -> Self {
+        let triggers = match self.triggers.is_empty() {
+            true => Vec::new(),
+            false => rows.iter().map(|&row| self.triggers[row as usize]).collect(),
+        };
         let rows = rows.iter().map(|&row| self.rows[row as usize]).collect();
-        Self { files: self.files.clone(), rows }
+        Self { files: self.files.clone(), rows, triggers }
     }
 
     pub(super) fn append(&mut self, other: &Self, mut carry: impl FnMut(Span) -> Span) {
         // Only of the files that records came from: the others would pile up in a run without end.
         let mut files = vec![None; other.files.len()];
+        if !(self.triggers.is_empty() && other.triggers.is_empty()) {
+            let own = self.rows.iter().skip(self.triggers.len()).map(Origin::trigger);
+            self.triggers.extend(own);
+            self.triggers.extend((0..other.len()).map(|row| other.trigger(row)));
+        }
         self.rows.reserve(other.rows.len());
         for origin in &other.rows {
             let at = origin.file as usize;

@@ -32,7 +32,7 @@ impl From<&Batch> for SavedBatch {
     fn from(batch: &Batch) -> Self {
         let mut own = Batch::empty(Arc::clone(&batch.schema));
         own.append(batch);
-        let origins = own.origins.map(|Origins { files, rows }| {
+        let origins = own.origins.map(|Origins { files, rows, .. }| {
             let files = files.iter().map(|file| (**file).to_owned()).collect();
             SavedOrigins { files, rows }
         });
@@ -61,9 +61,7 @@ impl SavedBatch {
                 |origin: &Origin| (origin.file as usize) < files.len() && is_inside(origin.raw, text.len());
             let files: Vec<Arc<str>> = files.iter().map(|file| Arc::from(&**file)).collect();
             let is_sound = origins.len() == rows && origins.iter().all(is_sound);
-            is_sound
-                .then_some(Origins { files, rows: origins })
-                .ok_or_else(|| wrong("their origins are damaged"))
+            is_sound.then(|| Origins::saved(files, origins)).ok_or_else(|| wrong("their origins are damaged"))
         });
         let mut batch = Batch::new(schema, columns, Text::new(Bytes::new(text)));
         (batch.sequence, batch.origins) = (sequence, origins.transpose()?);

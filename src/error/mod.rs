@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::offset::Position;
+use crate::offset::{Position, Trigger};
 
 pub use nearest::nearest;
 pub use visible::{visible, visible_lines};
@@ -269,14 +269,21 @@ pub struct Rejection {
     pub position: Position,
     /// Which record of the input it is, from 1; 0 where that is not known.
     pub record: u64,
-    /// Line and byte of the record that decided it, where that is a later one: its place in the order of rejections.
-    pub decided: Option<(u64, u64)>,
+    /// The record that decided it, where that may be a later one.
+    pub decided: Option<Trigger>,
     /// The column at fault, where there is one.
     pub column: Option<Arc<str>>,
     /// What is wrong with it, for people.
     pub reason: String,
     /// The record's bytes as they came, without the line end.
     pub raw: Vec<u8>,
+}
+
+impl Rejection {
+    /// Its place in the order of what one chunk sets aside: that of the record that decided it.
+    pub(crate) fn trigger(&self) -> Trigger {
+        self.decided.unwrap_or(Trigger { line: self.position.line, offset: self.position.offset })
+    }
 }
 
 impl fmt::Display for Rejection {

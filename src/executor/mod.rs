@@ -6,6 +6,8 @@
 mod parallel;
 mod sequential;
 #[cfg(test)]
+mod set_aside_tests;
+#[cfg(test)]
 pub(crate) mod tests;
 
 use std::sync::Arc;

@@ -44,7 +44,7 @@ struct SharedSource {
 
 /// What is to be claimed next.
 enum Next {
-    Arrived(Arrived),
+    Arrived(Box<Arrived>),
     /// A cut for a checkpoint: where the source goes on.
     Cut(Option<Vec<u8>>),
 }
@@ -167,7 +167,7 @@ impl SharedSource {
                 Some(Arrived { input: Input::Nothing, .. }) => {}
                 arrived => {
                     claims.is_dirty = true;
-                    return Ok(arrived.map(Next::Arrived));
+                    return Ok(arrived.map(|arrived| Next::Arrived(Box::new(arrived))));
                 }
             }
         }
@@ -191,7 +191,8 @@ impl Feed for SharedSource {
             Err(error) => (Piece::Failed(error), None, Progress::default()),
             Ok(next) => match next? {
                 Next::Cut(place) => (Piece::Cut(place), None, Progress::default()),
-                Next::Arrived(Arrived { input, received, progress }) => {
+                Next::Arrived(arrived) => {
+                    let Arrived { input, received, progress } = *arrived;
                     (Piece::Input(input), received, progress)
                 }
             },

@@ -15,7 +15,7 @@ use crate::source::{Csv, Io, OpenOptions, Progress, Synthetic};
 use crate::stage::{Fit, Fitted, Flow, MovingAverage, Process, Reach, Stage};
 
 /// Stages of every reach, in pieces of a pipeline file.
-pub(crate) const STAGES: [&str; 13] = [
+pub(crate) const STAGES: [&str; 14] = [
     "type = \"threshold\"\nmin = -50.0\nmax = 90.0",
     "type = \"threshold\"\nmin = 0.0\naction = \"mask\"\nsensors.\"s1*\" = { min = 10.0 }",
     "type = \"normalize\"\nmethod = \"min_max\"\nfit = true",
@@ -29,10 +29,10 @@ pub(crate) const STAGES: [&str; 13] = [
     "type = \"moving_std\"\nwindow = 5\nddof = 1",
     "type = \"moving_median\"\nwindow = \"3s\"",
     "type = \"aggregate\"\nevery = \"10s\"\ninto = \"v{statistic}\"\ncolumns = [\"v\"]\nquantiles = [0.9]",
+    "type = \"pivot\"\nkey = \"w\"\nnames = [\"v\", \"x\"]\nvalue = \"v\"",
 ];
 
-/// What may stand behind them. Neither is followed by a stage that sets records aside: where a rejection of a record that was made stands
-/// among those of the source depends on how the input is cut.
+/// What may stand behind them.
 pub(crate) const LAST: [&str; 3] = [
     "",
     "[[stage]]\ntype = \"aggregate\"\nquantiles = [0.5]\nstatistics = [\"std\", \"mean\", \"max\"]\n",
@@ -40,10 +40,12 @@ pub(crate) const LAST: [&str; 3] = [
 ];
 
 /// Options of the source that ask for stages before those written.
-const LEADING: [&str; 4] = [
+const LEADING: [&str; 6] = [
     "",
     "order = \"time\"\ndisorder = \"3s\"",
     "order = \"newest_first\"",
+    "max_jump = \"2s\"",
+    "max_jump = \"2s\"\norder = \"time\"\ndisorder = \"3s\"",
     "timezone = \"Europe/Zurich\"\nfrom = \"2026-01-01T00:00:05Z\"\nuntil = \"2026-01-01T00:01:00Z\"",
 ];
 

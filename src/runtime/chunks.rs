@@ -3,10 +3,11 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::drain::Drain;
-use crate::batch::{Batch, Mask};
+use crate::batch::{Batch, Mask, Origins};
 use crate::chunk::{Chunk, Decoded};
 use crate::error::{Error, ErrorKind, Rejection, RejectionKind, Result};
 use crate::metrics::Entry;
+use crate::offset::Trigger;
 use crate::stage::Flow;
 use crate::time::{Timestamp, format_duration};
 
@@ -54,12 +55,10 @@ impl LineCount {
     }
 }
 
-/// Hands over the rejections of a chunk in the order of the input, whoever refused them: so no cut between chunks can
+/// Hands over the rejections of a chunk in the order of the records that decided them, then of the stages: so no cut between chunks can
 /// change it.
 pub(crate) fn set_aside<D: Drain>(mut rejections: Vec<Rejection>, drain: &mut D) -> Result<()> {
-    rejections.sort_by_key(|rejection| {
-        rejection.decided.unwrap_or((rejection.position.line, rejection.position.offset))
-    });
+    rejections.sort_by_key(Rejection::trigger);
     rejections.iter().try_for_each(|rejection| drain.rejection(rejection))
 }
 
@@ -90,11 +89,18 @@ pub(crate) fn account(entry: &mut Entry, flow: &Flow, output: usize) {
     ledger.rejected += (flow.rejections.len() - late) as u64;
 }
 
-/// A batch that was held may be large: the stages after it get it in pieces of about a chunk.
+/// A batch that the end of the input has let go may be large: the stages after it get it in pieces of about a chunk. What they set aside
+/// then is ordered by its records, whatever the pieces.
 pub(crate) fn pieces(batch: &Batch, chunk_size: usize) -> impl Iterator<Item = Batch> + '_ {
     let rows = (chunk_size / 32).max(1);
     (0..batch.len()).step_by(rows).map(move |start| {
-        let rows: Vec<u32> = (start..batch.len().min(start + rows)).map(|row| row as u32).collect();
-        batch.take(&rows)
+        let rows = start..batch.len().min(start + rows);
+        let triggers = rows.clone().map(|row| Trigger::end(row as u64)).collect();
+        let mut piece = batch.take(&rows.map(|row| row as u32).collect::<Vec<_>>());
+        match &mut piece.origins {
+            Some(origins) => origins.let_go_by(triggers),
+            None => piece.origins = Some(Origins::made_by(triggers)),
+        }
+        piece
     })
 }

@@ -87,10 +87,7 @@ impl RejectLimit {
     pub(crate) fn note(&mut self, rejections: &[Rejection]) -> Result<()> {
         let others = &mut self.counted.others;
         if others.first.is_none() {
-            others.first = rejections
-                .iter()
-                .min_by_key(|rejection| (rejection.position.line, rejection.position.offset))
-                .cloned();
+            others.first = rejections.iter().min_by_key(|rejection| rejection.trigger()).cloned();
         }
         rejections.iter().for_each(|rejection| others.note(rejection));
         if self.is_endless && !rejections.is_empty() { self.check() } else { Ok(()) }

@@ -36,7 +36,7 @@ impl Flow {
             // A record that a stage made came from nowhere: where it stands in its batch depends on how the input is cut.
             position: position.unwrap_or_else(|| Position { file: "".into(), line: 0, offset: 0 }),
             record: 0,
-            decided: None,
+            decided: origins.map(|origins| origins.trigger(row)),
             column: batch.schema().time().map(|at| batch.schema().fields()[at].name.clone()),
             reason: reason.into(),
             raw,

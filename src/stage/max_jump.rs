@@ -96,6 +96,8 @@ struct Saved {
 #[derive(Default)]
 struct Fate {
     leaving: Vec<u32>,
+    /// By record that leaves: the row that lets it go.
+    by: Vec<u32>,
     /// Contradicted: the row, how far it was ahead, and the row that contradicts it.
     aside: Vec<(u32, i64, u32)>,
     /// Sensors of which a record has begun to wait.
@@ -103,7 +105,7 @@ struct Fate {
 }
 
 impl Series {
-    /// A record at `time`, which is `row`, comes.
+    /// A record at `time`, which is `row`, comes; whether it has to wait.
     fn judge(&mut self, time: Timestamp, row: u32, bound: i64, fate: &mut Fate) -> bool {
         if let Some((other, waiting)) = self.waiting.take() {
             if time < other.saturating_sub(bound) {
@@ -120,6 +122,7 @@ impl Series {
             self.newest = self.newest.max(time);
             fate.leaving.push(row);
         }
+        fate.by.resize(fate.leaving.len(), row);
         jumps
     }
 }
@@ -153,7 +156,7 @@ impl Process for Judging {
                 fate.jumped.push(sensor);
             }
         }
-        let Fate { leaving, aside, jumped } = fate;
+        let Fate { leaving, by, aside, jumped } = fate;
         if before == 0 && jumped.is_empty() {
             return Ok(batch);
         }
@@ -166,12 +169,14 @@ impl Process for Judging {
             );
             flow.reject(&records, row as usize, RejectionKind::Ahead, reason);
             // It is known only now, however the input was cut.
-            let by = records.origins.as_ref().map(|origins| origins.get(by as usize));
-            let decided = by.map(|by| (by.line, by.offset));
+            let decided = records.origins.as_ref().map(|origins| origins.trigger(by as usize));
             flow.rejections.last_mut().into_iter().for_each(|rejection| rejection.decided = decided);
         }
         self.keep_waiting(&records, jumped);
         let mut judged = records.take(&leaving);
+        if let Some((judged, all)) = judged.origins.as_mut().zip(records.origins.as_ref()) {
+            judged.let_go_by(all.triggers(&by));
+        }
         judged.sequence = batch.sequence;
         Ok(judged)
     }

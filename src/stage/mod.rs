@@ -158,7 +158,8 @@ pub trait Stage: Send + Sync {
 /// A stage in use: what one worker keeps.
 pub trait Process: Any + Send {
     /// Handles the records of `batch`, in order, and gives back those that go on. What does not go
-    /// on is told to `flow`.
+    /// on is told to `flow`. A stage that holds records, or makes some, says whose arrival let them go
+    /// ([`Origins::let_go_by`](crate::batch::Origins::let_go_by)): what later stages set aside is ordered by that.
     ///
     /// # Errors
     /// What ends the run.

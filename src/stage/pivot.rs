@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Flow, PerSensor, Process, Reach, Stage, parameters_of, state};
-use crate::batch::{Batch, Column, Field, FieldKind, Measurement, Schema, Span, Text, TimeColumn};
+use crate::batch::{Batch, Column, Field, FieldKind, Measurement, Origins, Schema, Span, Text, TimeColumn};
 use crate::error::{Error, Result};
 use crate::registry::Component;
 use crate::sensor::{SensorId, Sensors};
@@ -158,7 +158,7 @@ impl Joining {
 
 impl Process for Joining {
     fn process(&mut self, batch: Batch, _sensors: &Sensors, flow: &mut Flow) -> Result<Batch> {
-        let mut leaving = Vec::new();
+        let (mut leaving, mut by) = (Vec::new(), Vec::new());
         let Column::Text(keys) = &batch.columns()[self.key] else {
             return Err(Error::internal("the key of `pivot` is no text"));
         };
@@ -172,10 +172,14 @@ impl Process for Joining {
             flow.folded += 1;
             let time = batch.times().map(|times| times[row].as_nanos());
             let value = batch.measurement(self.value).get(row);
-            leaving.extend(self.take(sensor, time, place, value).map(|joined| (sensor, joined)));
+            if let Some(joined) = self.take(sensor, time, place, value) {
+                leaving.push((sensor, joined));
+                by.push(row as u32);
+            }
         }
         flow.made += leaving.len() as u64;
         let mut joined = self.batch(&leaving);
+        joined.origins = batch.origins.as_ref().map(|origins| Origins::made_by(origins.triggers(&by)));
         joined.sequence = batch.sequence;
         Ok(joined)
     }

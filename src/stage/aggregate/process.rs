@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Bound;
 use super::summary::Summary;
-use crate::batch::{Batch, Column, FieldKind, Measurement, Text, TimeColumn};
+use crate::batch::{Batch, Column, FieldKind, Measurement, Origins, Text, TimeColumn};
 use crate::error::{Error, RejectionKind, Result};
 use crate::sensor::{SensorId, Sensors};
 use crate::stage::{Flow, Process, state};
@@ -160,7 +160,7 @@ impl Aggregating {
     /// Takes in record by record. A record after its sensor's interval closes it; one before it, or in one that has left, is late.
     /// After each record the intervals of quiet sensors leave.
     fn fold_by_interval(&mut self, every: i64, batch: &Batch, sensors: &Sensors, flow: &mut Flow) -> Batch {
-        let mut leaving = Leaving::new(&self.bound);
+        let (mut leaving, mut by) = (Leaving::new(&self.bound), Vec::new());
         let times = batch.times().unwrap_or_default();
         for (row, (&id, &time)) in batch.sensors().iter().zip(times).enumerate() {
             let watermark = self.reached.note(id.0, time);
@@ -180,8 +180,11 @@ impl Aggregating {
             if self.deadlines.is_due(watermark) {
                 self.close_quiet(watermark, every, sensors, &mut leaving);
             }
+            by.resize(leaving.sensors.len(), row as u32);
         }
-        leaving.into_batch(&self.bound, flow)
+        let mut closed = leaving.into_batch(&self.bound, flow);
+        closed.origins = batch.origins.as_ref().map(|origins| Origins::made_by(origins.triggers(&by)));
+        closed
     }
 
     /// Opens the interval around `time`; closes an earlier one.

@@ -238,18 +238,22 @@ impl Sorting {
 impl Process for Sorting {
     fn process(&mut self, batch: Batch, _sensors: &Sensors, flow: &mut Flow) -> Result<Batch> {
         self.check_room()?;
-        let (first, mut leaving) = (self.store.len() as u32, Vec::new());
+        let (first, mut leaving, mut by) = (self.store.len() as u32, Vec::new(), Vec::new());
         self.store.append(&batch);
         let records = batch.sensors().iter().zip(batch.times().unwrap_or_default());
         for (row, (&sensor, &time)) in records.enumerate() {
             self.prefetch(batch.sensors().get(row + AHEAD));
             let late = self.admit(sensor, (time, self.next, first + row as u32), &mut leaving);
             late.into_iter().for_each(|reason| flow.reject(&batch, row, RejectionKind::Late, reason));
+            by.resize(leaving.len(), row as u32);
             self.next += 1;
         }
         // With text of its own: while a batch is under way that shares the store's, the store cannot grow without being copied.
         let mut sorted = Batch::empty(Arc::clone(self.store.schema()));
         sorted.append(&self.store.take(&leaving));
+        if let Some((sorted, came)) = sorted.origins.as_mut().zip(batch.origins.as_ref()) {
+            sorted.let_go_by(came.triggers(&by));
+        }
         sorted.sequence = batch.sequence;
         self.compact();
         Ok(sorted)
