@@ -1,6 +1,6 @@
 //! Files that grow: what is appended is read as it comes; files that appear are read from their beginning.
 //!
-//! A file is known by device, inode and what was read of it ([`fingerprint`](super::fingerprint)), not by its name. So one that was renamed
+//! A file is known by device, inode, when it was made and what was read of it ([`fingerprint`](super::fingerprint)), not by its name. So one that was renamed
 //! is read to its end and not again under its new name, and one that was cut off and written anew begins anew. Nothing is mapped: whoever
 //! writes may cut it off at any time.
 //!

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::io::Write;
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -19,11 +20,15 @@ fn following(files: usize) -> (tempfile::TempDir, Vec<PathBuf>, Follower) {
     let folder = tempfile::tempdir().expect("a folder");
     let paths: Vec<_> = (0..files).map(|at| folder.path().join(format!("{at:02}.csv"))).collect();
     paths.iter().for_each(|path| append(path, b""));
-    let pattern = folder.path().join("*.csv").to_str().expect("UTF-8").to_owned();
-    let mut follower =
-        Follower::open(&FileOptions::from(pattern), &["csv"], Arc::default(), plain()).expect("followed");
+    let mut follower = follow(&folder);
     assert!(matches!(follower.next(0).expect("read"), Input::Nothing));
     (folder, paths, follower)
+}
+
+/// Follows what is in a folder.
+fn follow(folder: &tempfile::TempDir) -> Follower {
+    let pattern = folder.path().join("*.csv").to_str().expect("UTF-8").to_owned();
+    Follower::open(&FileOptions::from(pattern), &["csv"], Arc::default(), plain()).expect("followed")
 }
 
 fn append(path: &PathBuf, bytes: &[u8]) {
@@ -83,6 +88,26 @@ fn a_file_that_is_found_later_begins_behind_what_was_there_and_not_behind_what_c
     assert_eq!(order[0].0, "late.csv");
     assert_eq!(order[1].0, "later.csv");
     assert!(order[0].1 >= 2 << 20, "{order:?}");
+}
+
+#[test]
+fn a_file_that_has_the_inode_of_an_empty_one_of_before_is_another_one() {
+    let (folder, paths, follower) = following(1);
+    let mut place = serde_json::to_value(follower.save()).expect("JSON");
+    drop(follower);
+    std::fs::remove_file(&paths[0]).expect("removed");
+    // Written in this order, but for what the inode would say.
+    for name in ["older.csv", "newer.csv"] {
+        append(&folder.path().join(name), LINE);
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let newer = folder.path().join("newer.csv").metadata().expect("a file");
+    place["open"][0]["identity"] = serde_json::json!([newer.dev(), newer.ino()]);
+    let mut follower = follow(&folder);
+    follower.restore(serde_json::from_value(place).expect("a place")).expect("restored");
+    let order = [next(&mut follower), next(&mut follower)];
+    let names: Vec<_> = order.iter().flatten().map(|(name, _)| &**name).collect();
+    assert_eq!(names, ["older.csv", "newer.csv"]);
 }
 
 #[test]

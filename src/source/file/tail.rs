@@ -26,6 +26,7 @@ pub(super) struct Tail {
     stem: Arc<str>,
     file: File,
     pub(super) identity: Identity,
+    born: Option<u64>,
     /// Of the first bytes that were read.
     beginning: Fingerprint,
     pub(super) framing: Framing,
@@ -69,6 +70,7 @@ pub(super) struct Seen {
     /// The sensor that it is of where it has no sensor column: it stays so under another name.
     stem: String,
     pub(super) identity: Identity,
+    born: Option<u64>,
     beginning: Fingerprint,
     /// Of the bytes before `offset`.
     before: Fingerprint,
@@ -101,6 +103,7 @@ impl Tail {
             stem: Arc::clone(&input.stem),
             file,
             identity: identity(meta),
+            born: born(meta),
             beginning: Fingerprint::default(),
             framing: Framing::of_file(Arc::clone(&input.name), Arc::clone(&input.stem)),
             at: 0,
@@ -140,7 +143,10 @@ impl Tail {
     }
 
     fn is_known(&self, seen: &Seen) -> io::Result<bool> {
-        Ok(self.file.metadata()?.len() >= seen.offset.at
+        // An inode is given to another file when the one that had it is gone, which nothing tells where nothing was read of it.
+        let is_another = self.born.zip(seen.born).is_some_and(|(now, then)| now != then);
+        Ok(!is_another
+            && self.file.metadata()?.len() >= seen.offset.at
             && seen.head <= seen.offset.at
             && seen.beginning.begins(&self.file)?
             && seen.before.ends(&self.file, seen.offset.at)?)
@@ -151,6 +157,7 @@ impl Tail {
             path: self.path.as_os_str().as_bytes().to_vec(),
             stem: self.stem.to_string(),
             identity: self.identity,
+            born: self.born,
             beginning: self.beginning,
             before: self.framing.before(),
             offset: self.framing.offset(),
@@ -239,6 +246,12 @@ impl Tail {
     fn failed(&self, error: &io::Error) -> Error {
         Error::io("read", self.path.display(), error)
     }
+}
+
+/// When a file was made, in nanoseconds since 1970, where its file system says so: renamed or cut off, it is still that one.
+fn born(meta: &Metadata) -> Option<u64> {
+    let since = meta.created().ok()?.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+    since.as_nanos().try_into().ok()
 }
 
 pub(super) fn identity(meta: &Metadata) -> Identity {
