@@ -18,6 +18,8 @@ mod identity;
 mod json;
 #[path = "live/ongoing.rs"]
 mod ongoing;
+#[path = "live/over.rs"]
+mod over;
 #[path = "live/recordings.rs"]
 mod recordings;
 #[path = "live/text.rs"]

@@ -240,11 +240,12 @@ impl State {
     }
 
     /// A run that is over, is called again, and has nothing left to do: that must be so. An input that has changed since its end was
-    /// reached is not one that is done with; one that is there no more is. An output that is gone is not there again by itself.
+    /// reached is not one that is done with; one that is there no more is, and one of which nothing is to be read does not matter. An output that
+    /// is gone is not there again by itself.
     fn check_over(&self, pipeline: &Pipeline, options: &RunOptions) -> Result<()> {
         let anew = "start anew with another --state";
         let traits = pipeline.source.traits();
-        if !traits.is_kept {
+        if !traits.is_kept && !self.options.finishes {
             let what = format!("the run in {} is over: its input has ended", self.options.folder.display());
             let help = format!("what comes in now cannot be added to output that has its name: {anew}");
             return Err(Error::config(what).with_help(help));
@@ -252,7 +253,9 @@ impl State {
         let outputs = self.found.iter().flat_map(|found| found.outputs.iter().flatten());
         outputs.into_iter().try_for_each(|output| output.check_published(&*self.options.files))?;
         let place = self.resume.as_ref().and_then(|resume| resume.source.as_deref());
-        let Some(place) = place.filter(|_| traits.is_replayable) else { return Ok(()) };
+        let Some(place) = place.filter(|_| traits.is_replayable && !self.options.finishes) else {
+            return Ok(());
+        };
         let open = OpenOptions { record: None, ..pipeline.opening(&options.open) };
         let Ok(mut source) = Inlet::open(&*pipeline.source, &open) else { return Ok(()) };
         let over = "this run was over already, and its input is no longer what it was";
@@ -424,6 +427,9 @@ pub(crate) fn after_the_end(
 ) -> Result<Report> {
     let mut report = Report::default();
     let counted = state.as_ref().and_then(|state| state.resume.clone()).unwrap_or_default();
+    if let (Some(recorder), Some(place)) = (&options.open.record, &counted.source) {
+        recorder.go_on(place)?;
+    }
     if ending == Ending::Complete {
         let mut open = pipeline.opening(&options.open);
         open.resume = state.as_ref().and_then(State::resumption);

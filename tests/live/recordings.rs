@@ -104,6 +104,31 @@ fn a_run_that_is_killed_goes_on_with_its_recording() {
 }
 
 #[test]
+fn a_run_that_is_killed_at_its_very_end_completes_its_recording() {
+    let folder = folder();
+    let rows: String = (0..100).map(|n| at(n, "a", &(n % 7).to_string())).collect();
+    std::fs::write(folder.path().join("in.csv"), rows).expect("written");
+    let pipeline = format!(
+        "[source]\ntype = 'csv'\npath = 'in.csv'\n{COLUMNS}\n[[sink]]\ntype = 'csv'\npath = 'out.csv'\n"
+    );
+    std::fs::write(folder.path().join("p.toml"), pipeline).expect("written");
+    let once = || run(folder.path(), &["run", "p.toml", "--state", "state", "--record", "day.rec"]);
+    assert!(once().status.success());
+    // It had not written its last piece, or not all of it.
+    let bytes = std::fs::read(folder.path().join("day.rec")).expect("a recording");
+    std::fs::write(folder.path().join("day.rec"), &bytes[..bytes.len() - 1]).expect("written");
+    let replay =
+        || run(folder.path(), &["replay", "p.toml", "--from", "day.rec", "--set", "sink.0.path=again.csv"]);
+    assert_eq!(replay().status.code(), Some(65));
+    let again = once();
+    assert!(again.status.success(), "{}", text(&again.stderr));
+    assert_eq!(std::fs::read(folder.path().join("day.rec")).expect("a recording"), bytes);
+    let played = replay();
+    assert!(played.status.success(), "{}", text(&played.stderr));
+    assert_eq!(read(folder.path(), "again.csv"), read(folder.path(), "out.csv"));
+}
+
+#[test]
 fn a_recording_of_a_pipeline_that_learns_can_be_played() {
     let folder = folder();
     let rows: String = (0..100).map(|n| at(n, "a", &(n % 7).to_string())).collect();
