@@ -1,8 +1,11 @@
 //! The file system as this crate writes to it: output and checkpoints go through one small seam, behind which tests put
 //! a disk that fails, or one that forgets what was not made durable.
 
+mod base;
 pub(crate) mod path_bytes;
 pub(crate) mod patient;
+
+pub use base::{Base, FilePath};
 
 use std::any::Any;
 use std::ffi::OsString;

@@ -60,11 +60,12 @@ fn check_untouched(folder: &Path) {
     assert_eq!(left, [""; 0], "temporary files");
 }
 
-/// Runs a pipeline that must fail, and holds what it says.
+/// Runs a pipeline that must fail, and holds what it says; `@` stands for its folder.
 #[track_caller]
 fn fails(source: &str, more: &str, code: i32, message: &str) {
     let folder = bench(source, more);
-    check(folder.path(), &run(folder.path(), &["run", "p.toml"]), code, message);
+    let message = message.replace('@', folder.path().to_str().expect("UTF-8"));
+    check(folder.path(), &run(folder.path(), &["run", "p.toml"]), code, &message);
 }
 
 #[test]
@@ -73,13 +74,13 @@ fn an_input_that_is_not_there() {
         "type = 'csv'\npath = 'nowhere.csv'",
         "",
         69,
-        "error: cannot read nowhere.csv: no such file or directory\n  help: check the path",
+        "error: cannot read nowhere.csv: no such file or directory\n  help: it was looked for at @/nowhere.csv",
     );
     fails(
         "type = 'csv'\npath = 'data/*.csv'",
         "",
         69,
-        "error: no file fits `data/*.csv`\n  help: check the path; it is relative to the current folder",
+        "error: no file fits `data/*.csv`\n  help: it was looked for at @/data/*.csv",
     );
     fails(
         "type = 'jsonl'\npath = '.'",
@@ -92,7 +93,7 @@ fn an_input_that_is_not_there() {
         "type = 'csv'\npath = ['in.csv', 'nowhere.csv']",
         "",
         69,
-        "error: cannot read nowhere.csv: no such file or directory\n  help: check the path",
+        "error: cannot read nowhere.csv: no such file or directory\n  help: it was looked for at @/nowhere.csv",
     );
 }
 

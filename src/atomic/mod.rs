@@ -143,8 +143,9 @@ pub fn is_stdout(path: impl AsRef<Path>) -> bool {
 }
 
 /// The file that a sink's path means; `None` for a stream, which keeps nothing.
-pub fn file(path: &str) -> Option<PathBuf> {
-    (!is_stream(path)).then(|| PathBuf::from(path))
+pub fn file(path: impl AsRef<Path>) -> Option<PathBuf> {
+    let path = path.as_ref();
+    (!is_stream(path)).then(|| path.to_owned())
 }
 
 /// Checks that a path can be a file's.
@@ -299,7 +300,10 @@ impl AtomicFile {
             return Ok(None);
         };
         let (crc, end) = (lasting.checksum.of_all(), lasting.checksum.of_end());
-        let output = Output { path: self.path.clone(), part: path.clone(), length: self.length, crc, end };
+        // The run may go on from another folder.
+        let lasting_path = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
+        let (final_path, part) = (lasting_path(&self.path), lasting_path(path));
+        let output = Output { path: final_path, part, length: self.length, crc, end };
         let state = postcard::to_stdvec(&output)
             .map_err(|error| Error::internal(format!("the state of a file cannot be saved: {error}")))?;
         let (files, handle, path) = (Arc::clone(files), Arc::clone(handle), self.path.clone());
@@ -471,7 +475,9 @@ impl Part {
     /// Goes on with `made`, whose final name is `path` by now.
     fn resume(path: &Path, outset: &Outset, made: Output) -> Result<(Self, u64)> {
         let files = Arc::clone(&outset.files);
-        let made = Output { path: path.to_owned(), ..made };
+        // Its folder may have been moved with all that is in it.
+        let part = folder(path).join(made.part.file_name().unwrap_or_default());
+        let made = Output { path: path.to_owned(), part, ..made };
         let (handle, stage, end) = made.find(&*files)?;
         if stage == Stage::InTheMaking {
             handle.truncate(made.length).map_err(|error| Error::io("cut", made.part.display(), &error))?;

@@ -52,13 +52,16 @@ pub(super) enum Verb {
 }
 
 /// A pipeline file and what is laid over it.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub(super) struct FileArgs {
     /// The pipeline file; `-` reads it from standard input
     pub(super) file: PathBuf,
     /// Lay a value over the file, such as `stage.0.max=90`; may be given several times
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub(super) set: Vec<String>,
+    /// Where the relative paths of the pipeline start; if not given, from the folder that the pipeline file lies in
+    #[arg(long, value_name = "DIR")]
+    pub(super) base: Option<PathBuf>,
 }
 
 /// More threads than this are a slip of the hand, and could take the machine down.

@@ -4,15 +4,28 @@ use super::args::{DriveArgs, FileArgs};
 use super::exit::{Failure, Outcome};
 use super::interrupt;
 use super::output;
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::executor::{self, RunOptions};
 use crate::pipeline::{Plan, Resolved, Spec, Touched};
 use crate::source::OpenOptions;
 
+/// The pipeline as it is written, with what the arguments lay over it.
+pub(super) fn spec(args: &FileArgs) -> Result<Spec> {
+    let spec = Spec::read(&args.file)?;
+    let spec = match &args.base {
+        None => spec,
+        Some(base) if base.is_dir() => spec.with_base(base),
+        Some(base) => {
+            return Err(Error::usage(format!("--base {}: there is no such folder", base.display()))
+                .with_help("name the folder from which relative paths of the pipeline start"));
+        }
+    };
+    Ok(args.set.iter().fold(spec, Spec::with_set))
+}
+
 /// The pipeline in the file, checked.
 pub(super) fn pipeline(args: &FileArgs) -> Outcome<Resolved> {
-    let spec = args.set.iter().fold(Spec::read(&args.file)?, |spec, set| spec.with_set(set));
-    let resolved = spec.resolve()?;
+    let resolved = spec(args)?.resolve()?;
     output::hide(&resolved.pipeline.secrets);
     Ok(resolved)
 }

@@ -1,6 +1,6 @@
 //! `tidemill replay`: runs a pipeline on a recording.
 
-use std::path::Path;
+use std::path::{Path, absolute};
 
 use super::args::{FileArgs, ReplayArgs};
 use super::exit::Outcome;
@@ -11,10 +11,11 @@ use crate::source::is_recording;
 
 pub(super) fn replay(args: &ReplayArgs) -> Outcome {
     check_recording(&args.from)?;
-    let mut set = args.run.pipeline.set.clone();
-    set.push(format!("source.path={:?}", args.from.to_string_lossy()));
-    set.push("source.follow=false".into());
-    let pipeline = load::pipeline(&FileArgs { file: args.run.pipeline.file.clone(), set })?;
+    let FileArgs { file, set, base } = args.run.pipeline.clone();
+    let from = absolute(&args.from).map_err(|error| Error::io("find", args.from.display(), &error))?;
+    let played = [format!("source.path={:?}", from.to_string_lossy()), "source.follow=false".into()];
+    let set = set.into_iter().chain(played).collect();
+    let pipeline = load::pipeline(&FileArgs { file, set, base })?;
     let mut options = run_options(&args.run.drive);
     options.open.speed = speed(&args.speed)?;
     run_resolved(&args.run, &pipeline, options)

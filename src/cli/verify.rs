@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::args::VerifyArgs;
 use super::exit::{Failure, Outcome};
+use super::load;
 use super::output;
 use super::summary::{count, plural};
 use crate::error::{Error, Result, visible};
@@ -66,6 +67,5 @@ fn ways(ways: u64) -> String {
 
 /// The pipeline as it is written, with some values laid over it.
 fn pipeline(args: &VerifyArgs, more: impl Iterator<Item = String>) -> Result<Pipeline> {
-    let set = args.pipeline.set.iter().cloned().chain(more);
-    Ok(set.fold(Spec::read(&args.pipeline.file)?, Spec::with_set).resolve()?.pipeline)
+    Ok(more.fold(load::spec(&args.pipeline)?, Spec::with_set).resolve()?.pipeline)
 }

@@ -1,5 +1,6 @@
 //! A pipeline in code. It gives the same [`Pipeline`] as a file does.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::{InputOptions, Pipeline, Secrets, SinkEntry};
@@ -16,6 +17,7 @@ pub struct Builder {
     input: InputOptions,
     stages: Vec<Arc<dyn Stage>>,
     sinks: Vec<SinkEntry>,
+    base: Option<PathBuf>,
 }
 
 impl Builder {
@@ -54,6 +56,12 @@ impl Builder {
         self
     }
 
+    /// Where relative paths start; from the current folder if not given.
+    pub fn base(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.base = Some(folder.into());
+        self
+    }
+
     /// The pipeline.
     ///
     /// # Errors
@@ -63,12 +71,16 @@ impl Builder {
         if self.sinks.is_empty() {
             return Err(Error::config("the pipeline has no sink").with_help("add one; `null` only counts"));
         }
-        Ok(Pipeline {
+        let pipeline = Pipeline {
             source,
             input: self.input,
             stages: self.stages,
             sinks: self.sinks,
             secrets: Secrets::default(),
+        };
+        Ok(match self.base {
+            Some(base) => pipeline.with_base(base),
+            None => pipeline,
         })
     }
 

@@ -19,6 +19,7 @@ pub mod touched;
 mod variables;
 mod written;
 
+use std::path::Path;
 use std::sync::Arc;
 
 use schemars::JsonSchema;
@@ -26,6 +27,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::executor;
+use crate::files::Base;
 use crate::runtime::{Observer, Report, RunOptions};
 use crate::sensor::{DEFAULT_MAX_SENSOR_BYTES, DEFAULT_MAX_SENSORS, SensorLimits, Surplus};
 use crate::sink::SinkSpec;
@@ -206,6 +208,20 @@ impl Pipeline {
     /// A configuration error where `from` or `until` is no time, or nothing lies between them.
     pub fn period(&self) -> Result<Period> {
         leading::period(self)
+    }
+
+    /// The same pipeline, whose relative paths start from `folder`: those of sources, stages and sinks, and the commands of alerts.
+    #[must_use]
+    pub fn with_base(mut self, folder: impl AsRef<Path>) -> Self {
+        let base = Base::new(folder);
+        self.source = self.source.with_base(&base).unwrap_or(self.source);
+        for stage in &mut self.stages {
+            *stage = stage.with_base(&base).unwrap_or_else(|| Arc::clone(stage));
+        }
+        for SinkEntry { spec, .. } in &mut self.sinks {
+            *spec = spec.with_base(&base).unwrap_or_else(|| Arc::clone(spec));
+        }
+        self
     }
 
     /// Runs it to the end of its input, with default settings.

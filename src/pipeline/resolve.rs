@@ -59,7 +59,8 @@ impl Resolved {
 }
 
 impl Pipeline {
-    /// The pipeline written in `text`, with the environment's variables.
+    /// The pipeline written in `text`, with the environment's variables. Relative paths start from the current folder: see
+    /// [`Pipeline::with_base`].
     ///
     /// # Errors
     /// All that is wrong with it, each with its place.
@@ -67,7 +68,7 @@ impl Pipeline {
         Ok(Spec::new("pipeline", text).resolve()?.pipeline)
     }
 
-    /// The pipeline in the file at `path`; `-` is standard input.
+    /// The pipeline in the file at `path`; `-` is standard input. Relative paths start from the folder of the file.
     ///
     /// # Errors
     /// When the file cannot be read, or a configuration error with all that is wrong with it.

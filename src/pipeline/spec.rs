@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io::Read;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use toml::Spanned;
@@ -23,6 +23,7 @@ const TABLES: [&str; 3] = ["source", "stage", "sink"];
 /// A pipeline as written, not yet checked.
 pub struct Spec {
     written: Written,
+    base: PathBuf,
     lookup: Box<Lookup<'static>>,
 }
 
@@ -41,14 +42,16 @@ pub(super) struct Parts<'t> {
 }
 
 impl Spec {
-    /// The pipeline written in `text`; `name` stands for the file in messages. Variables are the environment's.
+    /// The pipeline written in `text`; `name` stands for the file in messages. Variables are the environment's, and relative paths start
+    /// from the current folder.
     pub fn new(name: impl Into<String>, text: impl Into<String>) -> Self {
         let mut written = Written::default();
         written.push(name, text);
-        Self { written, lookup: Box::new(environment::variable) }
+        Self { written, base: PathBuf::new(), lookup: Box::new(environment::variable) }
     }
 
-    /// Reads the file at `path`; `-` is standard input.
+    /// Reads the file at `path`; `-` is standard input. Relative paths start from the folder that the file lies in (a link counts where it
+    /// is, not where it leads), those of standard input from the current folder.
     ///
     /// # Errors
     /// When it cannot be read, or is not UTF-8.
@@ -67,7 +70,16 @@ impl Spec {
             Error::config(format!("cannot read {name}: it is not UTF-8 at byte {at}"))
                 .with_help("a pipeline file is TOML text; is this the data instead?")
         })?;
-        Ok(Self::new(if name == "-" { "standard input" } else { &name }, text))
+        Ok(match name.as_str() {
+            "-" => Self::new("standard input", text),
+            _ => Self::new(name, text).with_base(path.parent().unwrap_or(Path::new(""))),
+        })
+    }
+
+    /// Lets relative paths start from `folder`.
+    pub fn with_base(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.base = folder.into();
+        self
     }
 
     /// Lays `path=value`, such as `stage.0.max=90`, over the file.
@@ -100,6 +112,7 @@ impl Spec {
         });
         match resolved {
             Some(mut resolved) if diagnostics.is_empty() => {
+                resolved.pipeline = resolved.pipeline.with_base(&self.base);
                 resolved.pipeline.secrets = secrets;
                 Ok(resolved)
             }

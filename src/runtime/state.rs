@@ -250,8 +250,13 @@ impl State {
             let help = format!("what comes in now cannot be added to output that has its name: {anew}");
             return Err(Error::config(what).with_help(help));
         }
-        let outputs = self.found.iter().flat_map(|found| found.outputs.iter().flatten());
-        outputs.into_iter().try_for_each(|output| output.check_published(&*self.options.files))?;
+        let outputs = self.found.iter().flat_map(|found| &found.outputs);
+        for (sink, output) in pipeline.sinks.iter().zip(outputs) {
+            let Some(output) = output else { continue };
+            // Its folder may have been moved with all that is in it.
+            let path = sink.spec.file().unwrap_or_else(|| output.path.clone());
+            Output { path, ..output.clone() }.check_published(&*self.options.files)?;
+        }
         let place = self.resume.as_ref().and_then(|resume| resume.source.as_deref());
         let Some(place) = place.filter(|_| traits.is_replayable && !self.options.finishes) else {
             return Ok(());

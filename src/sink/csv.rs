@@ -11,6 +11,7 @@ use super::{Outset, Repeat, Sink, SinkSpec};
 use crate::atomic;
 use crate::batch::Schema;
 use crate::error::Result;
+use crate::files::{Base, FilePath};
 use crate::format::csv::{CsvEncoder, delimiter_of};
 use crate::registry::{Component, parameters_of};
 
@@ -19,7 +20,7 @@ use crate::registry::{Component, parameters_of};
 #[serde(deny_unknown_fields)]
 pub struct CsvFile {
     /// The file; "-" is standard output. Folders on the way are made.
-    pub path: String,
+    pub path: FilePath,
     /// The byte between fields, such as ",", ";" or "\t".
     #[serde(default = "default_delimiter")]
     pub delimiter: String,
@@ -39,7 +40,7 @@ fn default_delimiter() -> String {
 
 impl CsvFile {
     /// The file `path`, with commas.
-    pub fn new(path: impl Into<String>) -> Self {
+    pub fn new(path: impl Into<FilePath>) -> Self {
         Self { path: path.into(), delimiter: default_delimiter(), decimals: None, csv_safe: false }
     }
 
@@ -64,6 +65,10 @@ impl SinkSpec for CsvFile {
 
     fn file(&self) -> Option<PathBuf> {
         atomic::file(&self.path)
+    }
+
+    fn with_base(&self, base: &Base) -> Option<Arc<dyn SinkSpec>> {
+        Some(Arc::new(Self { path: self.path.with_base(base), ..self.clone() }))
     }
 
     fn is_stdout(&self) -> bool {

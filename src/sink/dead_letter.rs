@@ -11,6 +11,7 @@ use super::{Outset, Repeat, Saved, Sink, SinkSpec, Takes};
 use crate::atomic::{self, AtomicFile};
 use crate::batch::{Batch, Schema};
 use crate::error::{Error, Rejection, RejectionKind, Result};
+use crate::files::{Base, FilePath};
 use crate::registry::{Component, parameters_of};
 use crate::sensor::Sensors;
 
@@ -20,14 +21,14 @@ use crate::sensor::Sensors;
 #[serde(deny_unknown_fields)]
 pub struct DeadLetter {
     /// The file; "-" is standard output. Folders on the way are made.
-    pub path: String,
+    pub path: FilePath,
 }
 
 inventory::submit! { Component::sink::<DeadLetter>("dead_letter", "the records that were set aside, and why") }
 
 impl DeadLetter {
     /// The file `path`.
-    pub fn new(path: impl Into<String>) -> Self {
+    pub fn new(path: impl Into<FilePath>) -> Self {
         Self { path: path.into() }
     }
 }
@@ -51,6 +52,10 @@ impl SinkSpec for DeadLetter {
 
     fn file(&self) -> Option<PathBuf> {
         atomic::file(&self.path)
+    }
+
+    fn with_base(&self, base: &Base) -> Option<Arc<dyn SinkSpec>> {
+        Some(Arc::new(Self { path: self.path.with_base(base) }))
     }
 
     fn is_stdout(&self) -> bool {

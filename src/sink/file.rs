@@ -7,6 +7,7 @@ use super::{Block, Job, Outset, Prepare, Saved, Sink};
 use crate::atomic::AtomicFile;
 use crate::batch::{Batch, Schema};
 use crate::error::{Error, Result};
+use crate::files::FilePath;
 use crate::format::Encode;
 use crate::sensor::Sensors;
 
@@ -22,7 +23,7 @@ impl<E: Encode + 'static> EncodedFile<E> {
     ///
     /// # Errors
     /// A configuration error where a file to go on with has another header; otherwise what the system says.
-    pub(super) fn create(path: &str, encoder: E, schema: &Schema, outset: &Outset) -> Result<Self> {
+    pub(super) fn create(path: &FilePath, encoder: E, schema: &Schema, outset: &Outset) -> Result<Self> {
         let (file, goes_on) = AtomicFile::begin(path, outset)?;
         let mut sink = Self { encoder: Arc::new(encoder), file, buffer: Vec::new() };
         sink.encoder.header(schema, &mut sink.buffer);

@@ -11,6 +11,7 @@ use super::{Outset, Repeat, Sink, SinkSpec};
 use crate::atomic;
 use crate::batch::Schema;
 use crate::error::Result;
+use crate::files::{Base, FilePath};
 use crate::format::jsonl::JsonEncoder;
 use crate::registry::{Component, parameters_of};
 
@@ -19,7 +20,7 @@ use crate::registry::{Component, parameters_of};
 #[serde(deny_unknown_fields)]
 pub struct JsonLinesFile {
     /// The file; "-" is standard output. Folders on the way are made.
-    pub path: String,
+    pub path: FilePath,
     /// Digits behind the decimal point; the shortest text that reads back to the same bits if not given.
     #[serde(default)]
     pub decimals: Option<u8>,
@@ -29,7 +30,7 @@ inventory::submit! { Component::sink::<JsonLinesFile>("jsonl", "a file with one 
 
 impl JsonLinesFile {
     /// The file `path`.
-    pub fn new(path: impl Into<String>) -> Self {
+    pub fn new(path: impl Into<FilePath>) -> Self {
         Self { path: path.into(), decimals: None }
     }
 }
@@ -49,6 +50,10 @@ impl SinkSpec for JsonLinesFile {
 
     fn file(&self) -> Option<PathBuf> {
         atomic::file(&self.path)
+    }
+
+    fn with_base(&self, base: &Base) -> Option<Arc<dyn SinkSpec>> {
+        Some(Arc::new(Self { path: self.path.with_base(base), ..self.clone() }))
     }
 
     fn is_stdout(&self) -> bool {

@@ -23,6 +23,7 @@ use serde::Serialize;
 
 use crate::batch::{Batch, Schema};
 use crate::error::{Error, Rejection, Result};
+use crate::files::{Base, FilePath};
 use crate::sensor::Sensors;
 
 pub use crate::atomic::{Job, Outset, Saved};
@@ -57,7 +58,7 @@ pub enum Repeat {
 
 impl Repeat {
     /// That of what is written to a path: a file appears when it is complete, and a stream keeps what it was given.
-    pub(crate) fn of(path: &str) -> Self {
+    pub(crate) fn of(path: &FilePath) -> Self {
         if crate::atomic::is_stream(path) { Self::Duplicates } else { Self::Harmless }
     }
 }
@@ -91,6 +92,11 @@ pub trait SinkSpec: Send + Sync {
     /// The patterns of sensor names that its options have: one that fits no sensor of a run is said at its end.
     fn sensor_patterns(&self) -> Vec<String> {
         Vec::new()
+    }
+
+    /// The same sink, whose relative paths start from `base`; `None` for one that has no paths.
+    fn with_base(&self, _base: &Base) -> Option<Arc<dyn SinkSpec>> {
+        None
     }
 
     /// Checks the options against the columns that will come in.

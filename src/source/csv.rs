@@ -9,6 +9,7 @@ use super::file::FileOptions;
 use super::{OpenOptions, Source, SourceSpec, Traits};
 use crate::atomic::Outputs;
 use crate::error::Result;
+use crate::files::Base;
 use crate::format::columns::{ColumnOptions, Names};
 use crate::format::csv::{Csv as CsvFormat, Dialect};
 use crate::format::encoding::{Encoded, EncodingOptions};
@@ -108,6 +109,10 @@ impl SourceSpec for Csv {
         self.files.paths(&EXTENSIONS, outputs)
     }
 
+    fn with_base(&self, base: &Base) -> Option<Arc<dyn SourceSpec>> {
+        Some(Arc::new(Self { files: self.files.with_base(base), ..self.clone() }))
+    }
+
     fn times(&self) -> Result<Option<TimeParser>> {
         self.columns.times().map(Some)
     }
@@ -167,6 +172,11 @@ impl SourceSpec for Tsv {
 
     fn files(&self, outputs: &Outputs) -> Vec<PathBuf> {
         SourceSpec::files(&self.0, outputs)
+    }
+
+    fn with_base(&self, base: &Base) -> Option<Arc<dyn SourceSpec>> {
+        let csv = Csv { files: self.0.files.with_base(base), ..self.0.clone() };
+        Some(Arc::new(Self(csv)))
     }
 
     fn times(&self) -> Result<Option<TimeParser>> {

@@ -9,6 +9,7 @@ use super::file::FileOptions;
 use super::{OpenOptions, Source, SourceSpec, Traits};
 use crate::atomic::Outputs;
 use crate::error::{Error, Result};
+use crate::files::Base;
 use crate::format::encoding::{Encoded, EncodingOptions};
 use crate::format::influx::{Influx as InfluxFormat, InfluxOptions, MissingTime};
 use crate::registry::{Component, Configure, Options, merged, parameters_of};
@@ -65,6 +66,10 @@ impl SourceSpec for Influx {
 
     fn files(&self, outputs: &Outputs) -> Vec<PathBuf> {
         self.files.paths(&EXTENSIONS, outputs)
+    }
+
+    fn with_base(&self, base: &Base) -> Option<Arc<dyn SourceSpec>> {
+        Some(Arc::new(Self { files: self.files.with_base(base), ..self.clone() }))
     }
 
     fn open(&self, options: &OpenOptions) -> Result<Box<dyn Source>> {

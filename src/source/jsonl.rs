@@ -9,6 +9,7 @@ use super::file::FileOptions;
 use super::{OpenOptions, Source, SourceSpec, Traits};
 use crate::atomic::Outputs;
 use crate::error::Result;
+use crate::files::Base;
 use crate::format::columns::ColumnOptions;
 use crate::format::encoding::{Encoded, EncodingOptions};
 use crate::format::jsonl::{JsonLines as JsonFormat, JsonOptions};
@@ -88,6 +89,10 @@ impl SourceSpec for JsonLines {
 
     fn files(&self, outputs: &Outputs) -> Vec<PathBuf> {
         self.files.paths(&EXTENSIONS, outputs)
+    }
+
+    fn with_base(&self, base: &Base) -> Option<Arc<dyn SourceSpec>> {
+        Some(Arc::new(Self { files: self.files.with_base(base), ..self.clone() }))
     }
 
     fn times(&self) -> Result<Option<TimeParser>> {

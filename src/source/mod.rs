@@ -23,6 +23,7 @@ use crate::atomic::Outputs;
 use crate::batch::{Batch, Schema};
 use crate::chunk::{Chunk, Decoded};
 use crate::error::{Error, Result};
+use crate::files::Base;
 use crate::offset::Offset;
 use crate::sensor::SensorLookup;
 use crate::time::{Clock, Period, TimeParser, Timestamp};
@@ -138,6 +139,11 @@ pub trait SourceSpec: Send + Sync {
     /// without files.
     fn files(&self, _outputs: &Outputs) -> Vec<PathBuf> {
         Vec::new()
+    }
+
+    /// The same source, whose relative paths start from `base`; `None` for one that has no paths.
+    fn with_base(&self, _base: &Base) -> Option<Arc<dyn SourceSpec>> {
+        None
     }
 
     /// Who reads the times of its records; `None` for sources that make them.

@@ -39,6 +39,7 @@ use serde::Serialize;
 
 use crate::batch::{Batch, Schema};
 use crate::error::{Error, Result};
+use crate::files::Base;
 use crate::sensor::Sensors;
 use crate::time::Agreement;
 
@@ -136,6 +137,11 @@ pub trait Stage: Send + Sync {
     /// The files that it writes.
     fn writes(&self) -> Vec<PathBuf> {
         Vec::new()
+    }
+
+    /// The same stage, whose relative paths start from `base`; `None` for one that has no paths.
+    fn with_base(&self, _base: &Base) -> Option<Arc<dyn Stage>> {
+        None
     }
 
     /// Whether it may set records aside, so that batches must say where their records came from.

@@ -3,11 +3,15 @@
 mod inputs;
 mod look;
 mod pipeline;
+mod relative;
 mod tell;
+
+use std::path::Path;
 
 use super::args::InitArgs;
 use super::exit::Outcome;
 use super::output;
+use crate::atomic;
 use crate::error::Error;
 use crate::executor;
 use crate::pipeline::Spec;
@@ -17,7 +21,12 @@ use inputs::inputs;
 
 pub(super) fn init(args: &InitArgs) -> Outcome {
     let inputs = inputs(&args.data)?;
-    let found = look::at(&inputs)?;
+    let mut found = look::at(&inputs)?;
+    let file = args.output.as_deref().filter(|path| !atomic::is_stdout(path));
+    let folder = file.and_then(Path::parent).unwrap_or(Path::new(""));
+    for path in &mut found.paths {
+        *path = relative::seen_from(folder, path)?;
+    }
     let text = pipeline::text(&found);
     let output = args.output.iter().map(|path| Touched::written(path, "the pipeline file"));
     let data = inputs.iter().flat_map(|input| &input.files).map(|path| Touched::read(path, "the data"));
@@ -28,14 +37,15 @@ pub(super) fn init(args: &InitArgs) -> Outcome {
     }
     tell::tell(&found);
     if !inputs.iter().any(|input| input.is_stdin()) {
-        check(&text);
+        check(&text, folder);
     }
     Ok(())
 }
 
 /// Tries what was written against the data: whoever guesses should look again.
-fn check(text: &str) {
+fn check(text: &str, folder: &Path) {
     let plan = Spec::new("pipeline", text)
+        .with_base(folder)
         .resolve()
         .map_err(Error::from)
         .and_then(|resolved| executor::plan(&resolved.pipeline, &OpenOptions::default()));

@@ -22,6 +22,7 @@ use super::{Job, Outset, Repeat, Saved, Sink, SinkSpec};
 use crate::atomic::{self, AtomicFile};
 use crate::batch::{Batch, Schema};
 use crate::error::{Error, Result};
+use crate::files::{Base, FilePath};
 use crate::registry::{Component, parameters_of};
 use crate::sensor::{PerSensor, Rules, SensorId, Sensors};
 use crate::time::parse_duration;
@@ -59,10 +60,14 @@ pub struct Alert {
     /// Writes alerts to this file, as JSON Lines; "-" is standard output. They go to the log (standard error) if neither this nor
     /// `command` is given.
     #[serde(default)]
-    pub path: Option<String>,
-    /// Starts this program, with its arguments, and writes alerts to its standard input, as JSON Lines.
+    pub path: Option<FilePath>,
+    /// Starts this program, with its arguments, and writes alerts to its standard input, as JSON Lines. It runs in the folder from which the
+    /// pipeline's relative paths start; a name without a slash is looked for where the system looks for programs.
     #[serde(default)]
     pub command: Option<Vec<String>>,
+    /// Where the command runs.
+    #[serde(skip)]
+    base: Base,
 }
 
 inventory::submit! { Component::sink::<Alert>("alert", "tells when a measurement goes too high or too low, once per incident") }
@@ -81,11 +86,12 @@ impl Alert {
             hold: None,
             path: None,
             command: None,
+            base: Base::default(),
         }
     }
 
     /// The same, written to a file.
-    pub fn to_file(mut self, path: impl Into<String>) -> Self {
+    pub fn to_file(mut self, path: impl Into<FilePath>) -> Self {
         self.path = Some(path.into());
         self
     }
@@ -132,11 +138,16 @@ impl SinkSpec for Alert {
     }
 
     fn is_stdout(&self) -> bool {
-        self.path.as_deref().is_some_and(atomic::is_stdout)
+        self.path.as_ref().is_some_and(atomic::is_stdout)
     }
 
     fn sensor_patterns(&self) -> Vec<String> {
         self.rules.keys().cloned().collect()
+    }
+
+    fn with_base(&self, base: &Base) -> Option<Arc<dyn SinkSpec>> {
+        let path = self.path.as_ref().map(|path| path.with_base(base));
+        Some(Arc::new(Self { path, base: base.clone(), ..self.clone() }))
     }
 
     fn check(&self, schema: &Schema) -> Result<()> {
@@ -168,7 +179,7 @@ impl SinkSpec for Alert {
                 let outset = Outset { resume: memory.file, ..outset.clone() };
                 Target::File(AtomicFile::begin(path, &outset)?.0)
             }
-            (None, Some(command)) => Target::start(command, &outset.stop)?,
+            (None, Some(command)) => Target::start(command, &self.base, &outset.stop)?,
             (None, None) => Target::log(&outset.stop)?,
         };
         let before = memory.incidents.into_iter().map(|(id, incident)| (SensorId(id), incident));

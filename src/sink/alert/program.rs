@@ -2,6 +2,7 @@
 
 use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,6 +12,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::courier::{LOOK, Limit};
 use crate::error::{Error, Result};
+use crate::files::Base;
 
 /// How long a command that was asked to end may take for it.
 const GRACE: Duration = Duration::from_millis(500);
@@ -33,23 +35,40 @@ pub fn end_alert_commands() {
     }
 }
 
+/// What is started: a path as all paths of the pipeline, a name as it is.
+fn executable(name: &str, base: &Base) -> PathBuf {
+    let path = base.join(name);
+    if name.contains('/') { std::path::absolute(&path).unwrap_or(path) } else { name.into() }
+}
+
 fn running() -> std::sync::MutexGuard<'static, Vec<Pid>> {
     RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Program {
-    /// Starts `command`; what it says goes to standard error, for standard output may be a sink's. An interrupt of the terminal does not
-    /// reach it: the run that is interrupted has alerts for it still.
-    pub(super) fn start(command: &[String], stop: &Arc<AtomicBool>) -> Result<(Self, ChildStdin)> {
+    /// Starts `command` in the folder of `base`; what it says goes to standard error, for standard output may be a sink's. An interrupt of
+    /// the terminal does not reach it: the run that is interrupted has alerts for it still.
+    pub(super) fn start(
+        command: &[String],
+        base: &Base,
+        stop: &Arc<AtomicBool>,
+    ) -> Result<(Self, ChildStdin)> {
         let name = command.join(" ");
         let failed = |error: &std::io::Error| {
             let why = crate::error::plain(error);
-            Error::unavailable(format!("the alert command `{name}` cannot be started: {why}"))
-                .with_help("check `command`")
+            Error::unavailable(format!("the alert command `{name}` cannot be started: {why}")).with_help(
+                match executable(&command[0], base) {
+                    path if path.is_absolute() => format!("it was looked for at {}", path.display()),
+                    _ => "check `command`".to_owned(),
+                },
+            )
         };
         let said = std::io::stderr().as_fd().try_clone_to_owned().map_or_else(|_| Stdio::null(), Stdio::from);
-        let mut started = Command::new(&command[0]);
+        let mut started = Command::new(executable(&command[0], base));
         started.args(&command[1..]).stdin(Stdio::piped()).stdout(said).process_group(0);
+        if base != &Base::default() {
+            started.current_dir(base.folder());
+        }
         let mut child = started.spawn().map_err(|error| failed(&error))?;
         let (Some(input), Some(group)) = (child.stdin.take(), Pid::from_raw(child.id() as i32)) else {
             return Err(Error::internal("an alert command without an input"));

@@ -13,6 +13,7 @@ use super::incident::Side;
 use super::program::Program;
 use crate::atomic::AtomicFile;
 use crate::error::{Error, Result, visible};
+use crate::files::Base;
 use crate::kernel::json_number;
 use crate::time::format_duration;
 
@@ -52,8 +53,8 @@ impl Target {
         Courier::start(log, stop).map(Self::Log)
     }
 
-    pub(super) fn start(command: &[String], stop: &Arc<AtomicBool>) -> Result<Self> {
-        let (program, input) = Program::start(command, stop)?;
+    pub(super) fn start(command: &[String], base: &Base, stop: &Arc<AtomicBool>) -> Result<Self> {
+        let (program, input) = Program::start(command, base, stop)?;
         Ok(Self::Command(Courier::start(Box::new(input), stop)?, program))
     }
 

@@ -35,6 +35,7 @@ use super::{Block, Job, Outset, Prepare, Repeat, Sink, SinkSpec};
 use crate::atomic::{self, AtomicFile};
 use crate::batch::{Batch, Column, FieldKind, Schema};
 use crate::error::{Error, Result};
+use crate::files::{Base, FilePath};
 use crate::registry::{Component, parameters_of};
 use crate::sensor::Sensors;
 
@@ -46,7 +47,7 @@ const SAMPLE: usize = 4096;
 #[serde(deny_unknown_fields)]
 pub struct ParquetFile {
     /// The file. Folders on the way are made.
-    pub path: String,
+    pub path: FilePath,
     /// The level of zstd, 1 (fast) to 22 (small).
     #[serde(default = "default_level")]
     pub level: i32,
@@ -67,7 +68,7 @@ fn default_row_group() -> usize {
 
 impl ParquetFile {
     /// The file `path`.
-    pub fn new(path: impl Into<String>) -> Self {
+    pub fn new(path: impl Into<FilePath>) -> Self {
         Self { path: path.into(), level: default_level(), row_group: default_row_group() }
     }
 
@@ -116,6 +117,10 @@ impl SinkSpec for ParquetFile {
 
     fn file(&self) -> Option<PathBuf> {
         atomic::file(&self.path)
+    }
+
+    fn with_base(&self, base: &Base) -> Option<Arc<dyn SinkSpec>> {
+        Some(Arc::new(Self { path: self.path.with_base(base), ..self.clone() }))
     }
 
     fn check(&self, schema: &Schema) -> Result<()> {
@@ -179,7 +184,7 @@ struct Open {
 
 /// What all workers use.
 struct Shared {
-    path: String,
+    path: FilePath,
     schema: Arc<ArrowSchema>,
     level: ZstdLevel,
     columns: Vec<ColumnDescPtr>,
@@ -439,7 +444,7 @@ fn unfit(error: &ArrowError) -> Error {
     Error::internal(format!("parts that do not fit: {error}"))
 }
 
-fn parquet_error(path: &str, error: ParquetError) -> Error {
+fn parquet_error(path: &FilePath, error: ParquetError) -> Error {
     match error {
         ParquetError::External(inner) => match inner.downcast::<std::io::Error>() {
             Ok(error) => Error::io("write", path, &error),

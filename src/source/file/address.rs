@@ -5,6 +5,7 @@ use std::net::ToSocketAddrs;
 use std::path::PathBuf;
 
 use crate::error::{Error, Result};
+use crate::files::Base;
 
 /// Where records come in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,6 +59,15 @@ impl Address {
                     .with_help(format!("addresses begin with {known}")));
             }
         }))
+    }
+
+    /// The same address, whose path starts from `base` where it is relative.
+    pub(super) fn with_base(&self, base: &Base) -> Self {
+        match self {
+            Self::UnixListen(path) => Self::UnixListen(base.join(path)),
+            Self::Unix(path) => Self::Unix(base.join(path)),
+            other => other.clone(),
+        }
     }
 
     /// All socket addresses of a host and port.

@@ -28,6 +28,7 @@ use super::tail::{Identity, Look, Seen, Tail, identity};
 use super::turns::Turns;
 use crate::atomic::Outputs;
 use crate::error::{Error, ErrorKind, Result};
+use crate::files::Base;
 use crate::offset::Sequence;
 use crate::source::Input;
 
@@ -57,6 +58,7 @@ const LOOK: Duration = Duration::from_micros(2);
 
 /// All files that fit some patterns, now and later.
 pub(super) struct Follower {
+    base: Base,
     patterns: Vec<String>,
     extensions: Vec<String>,
     outputs: Arc<Outputs>,
@@ -135,6 +137,7 @@ impl Follower {
         // Every file takes a descriptor.
         descriptors::raise_limit();
         let mut follower = Self {
+            base: options.base.clone(),
             patterns: options.patterns().to_vec(),
             extensions: extensions.iter().map(|&extension| extension.to_owned()).collect(),
             outputs,
@@ -289,7 +292,7 @@ impl Follower {
             match self.find(&seen, &mut there, &mut candidates)? {
                 Some(tail) => self.tails.push(tail),
                 None => {
-                    let path = seen.path();
+                    let path = seen.written();
                     self.note(format!(
                         "{}: the file that was read to byte {} is gone; what was appended to it since is missing",
                         path.display(),
@@ -328,7 +331,7 @@ impl Follower {
                 false => None,
             });
         }
-        for path in candidates.of(seen) {
+        for path in candidates.of(seen, &self.base) {
             if let Some(mut tail) = self.open_tail(&seen.at(&path), &path)?
                 && tail.go_to(seen, &self.layout)?
             {
@@ -356,7 +359,7 @@ impl Follower {
             let is_first = named.insert(identity(&meta));
             match known.get(&identity(&meta)) {
                 _ if !is_first => {}
-                Some(&at) => self.tails[at].path = path,
+                Some(&at) => (self.tails[at].path, self.tails[at].written) = (path, file.written),
                 None => {
                     found.push(New { written: [meta.modified().ok(), meta.created().ok()], file, path });
                 }
@@ -375,7 +378,12 @@ impl Follower {
         let extensions: Vec<&str> = self.extensions.iter().map(String::as_str).collect();
         let (mut all, mut is_all) = (Vec::new(), true);
         for pattern in &self.patterns {
-            let search = Search { extensions: &extensions, outputs: &self.outputs, naming: &self.naming };
+            let search = Search {
+                base: &self.base,
+                extensions: &extensions,
+                outputs: &self.outputs,
+                naming: &self.naming,
+            };
             match search.expand(std::slice::from_ref(pattern)) {
                 Ok(found) => {
                     all.extend(found.files.into_iter().filter_map(|file| Some((file.clone(), file.path?))));

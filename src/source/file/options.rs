@@ -11,8 +11,10 @@ use super::FileSource;
 use super::address::Address;
 use super::naming::Naming;
 use super::paths::{self, Found, InputFile, Search};
+use super::recording::is_recording;
 use crate::atomic::Outputs;
 use crate::error::{Error, ErrorKind, Result};
+use crate::files::Base;
 use crate::format::Format;
 use crate::source::{OpenOptions, Traits};
 
@@ -31,6 +33,9 @@ pub struct FileOptions {
     /// slash, one of its names); * stands for any part of a name. If not given, the path from the first wildcard on, without extension.
     #[serde(default)]
     pub sensor_from: Option<String>,
+    /// Where relative paths start.
+    #[serde(skip)]
+    pub base: Base,
 }
 
 /// A text or a list of texts.
@@ -45,7 +50,7 @@ pub enum OneOrMany {
 
 impl<T: Into<String>> From<T> for FileOptions {
     fn from(path: T) -> Self {
-        Self { path: OneOrMany::One(path.into()), follow: false, sensor_from: None }
+        Self { path: OneOrMany::One(path.into()), follow: false, sensor_from: None, base: Base::default() }
     }
 }
 
@@ -55,6 +60,11 @@ impl FileOptions {
             OneOrMany::One(path) => std::slice::from_ref(path),
             OneOrMany::Many(paths) => paths,
         }
+    }
+
+    /// The same files, whose relative paths start from `base`.
+    pub(in crate::source) fn with_base(&self, base: &Base) -> Self {
+        Self { base: base.clone(), ..self.clone() }
     }
 
     /// All files, in order; of directories those with one of these `extensions` (.gz and .zst may follow). What is in `outputs` is not
@@ -68,7 +78,7 @@ impl FileOptions {
 
     fn find(&self, patterns: &[String], extensions: &[&str], outputs: &Outputs) -> Result<Found> {
         let naming = Naming::parse(self.sensor_from.as_deref())?;
-        let mut found = Search { extensions, outputs, naming: &naming }.expand(patterns)?;
+        let mut found = Search { base: &self.base, extensions, outputs, naming: &naming }.expand(patterns)?;
         match found.unnamed.pop() {
             None => Ok(found),
             Some((_, error)) => Err(error),
@@ -78,7 +88,8 @@ impl FileOptions {
     /// The same; where a run goes on, files in front of live input may be gone, for they have been read.
     fn there(&self, extensions: &[&str], options: &OpenOptions) -> Result<Found> {
         let (patterns, outputs) = (self.patterns(), &options.outputs);
-        let feed = patterns.last().filter(|last| options.resume.is_some() && paths::may_wait(last));
+        let feed =
+            patterns.last().filter(|last| options.resume.is_some() && paths::may_wait(last, &self.base));
         if feed.is_none() {
             return self.find(patterns, extensions, outputs);
         }
@@ -165,16 +176,22 @@ impl FileOptions {
 
     /// The first path of what lies in files, so that nobody knows when it came: no pipe, no socket, no recording.
     pub(in crate::source) fn lying(&self) -> Option<&str> {
-        let comes = |path: &str| !self.follow && (paths::may_wait(path) || paths::is_recording(path));
+        let comes =
+            |path: &str| !self.follow && (paths::may_wait(path, &self.base) || self.is_recording(path));
         self.patterns().iter().map(String::as_str).find(|path| !comes(path))
+    }
+
+    /// Whether it is live input that was recorded.
+    fn is_recording(&self, path: &str) -> bool {
+        is_recording(&self.base.join(path))
     }
 
     /// Files end and can be read again; standard input and named pipes cannot, and whether they end is known when they have.
     pub fn traits(&self) -> Traits {
         let patterns = self.patterns();
-        let is_bounded = !self.follow && !patterns.iter().any(|path| paths::may_wait(path));
+        let is_bounded = !self.follow && !patterns.iter().any(|path| paths::may_wait(path, &self.base));
         let is_replayable = is_bounded && !patterns.iter().any(|path| path == "-");
-        let is_sent = |path: &String| !matches!(Address::parse(path), Ok(None)) || paths::is_recording(path);
+        let is_sent = |path: &String| !matches!(Address::parse(path), Ok(None)) || self.is_recording(path);
         let is_open = self.follow || patterns.iter().any(is_sent);
         let is_kept = self.follow || is_replayable;
         Traits { is_bounded, is_replayable, is_open, is_kept }

@@ -11,6 +11,7 @@ use super::naming::{Naming, shown};
 use super::wildcards::{self, Fit, has_wildcards};
 use crate::atomic::Outputs;
 use crate::error::{Error, Result};
+use crate::files::Base;
 
 /// One file of an input.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +22,8 @@ pub struct InputFile {
     pub stem: Arc<str>,
     /// Where it is; `None` for standard input and addresses.
     pub path: Option<PathBuf>,
+    /// Its path as the pipeline has it: relative where its pattern is.
+    pub(super) written: PathBuf,
     /// Where its records come in, where that is over a socket.
     pub address: Option<Address>,
 }
@@ -28,18 +31,30 @@ pub struct InputFile {
 impl InputFile {
     /// The file at `path`.
     pub fn new(path: &Path) -> Self {
+        Self::written(path, path)
+    }
+
+    /// The file at `path`, which messages call `written`.
+    pub(super) fn written(path: &Path, written: &Path) -> Self {
         let own = Path::new(path.file_name().unwrap_or_default());
         let stem = Naming::Stem.sensor(path, own).unwrap_or_default();
-        Self { name: shown(path).into(), stem: stem.into(), path: Some(path.to_owned()), address: None }
+        Self {
+            name: shown(written).into(),
+            stem: stem.into(),
+            path: Some(path.to_owned()),
+            written: written.to_owned(),
+            address: None,
+        }
     }
 
     fn stdin() -> Self {
-        Self { name: "-".into(), stem: "stdin".into(), path: None, address: None }
+        Self { name: "-".into(), stem: "stdin".into(), path: None, written: PathBuf::new(), address: None }
     }
 
-    fn socket(address: Address) -> Self {
+    fn socket(address: &Address, base: &Base) -> Self {
         let name: Arc<str> = address.to_string().into();
-        Self { name: Arc::clone(&name), stem: name, path: None, address: Some(address) }
+        let address = Some(address.with_base(base));
+        Self { name: Arc::clone(&name), stem: name, path: None, written: PathBuf::new(), address }
     }
 
     /// The path of a regular file, which standard input may be too.
@@ -68,24 +83,21 @@ impl InputFile {
 pub(super) const STDIN: &str = "/dev/fd/0";
 
 /// Whether a pattern means something that may keep its reader waiting.
-pub(super) fn may_wait(pattern: &str) -> bool {
+pub(super) fn may_wait(pattern: &str, base: &Base) -> bool {
     if !matches!(Address::parse(pattern), Ok(None)) {
         return true;
     }
     let meta = match pattern {
         "-" => std::io::stdin().as_fd().try_clone_to_owned().and_then(|stdin| File::from(stdin).metadata()),
-        path => std::fs::metadata(path),
+        path => base.join(path).metadata(),
     };
     meta.is_ok_and(|meta| super::blocks::may_wait(&meta))
 }
 
-/// Whether it is live input that was recorded.
-pub(super) fn is_recording(pattern: &str) -> bool {
-    super::recording::is_recording(Path::new(pattern))
-}
-
 /// How files are looked for.
 pub(super) struct Search<'a> {
+    /// Where relative paths start.
+    pub(super) base: &'a Base,
     /// Of a folder's files, those with one of these extensions are meant (.gz and .zst may follow).
     pub(super) extensions: &'a [&'a str],
     /// What globs and folders must not take.
@@ -120,35 +132,42 @@ impl Search<'_> {
             return Ok(());
         }
         if let Some(address) = Address::parse(pattern)? {
-            found.files.push(InputFile::socket(address));
+            found.files.push(InputFile::socket(&address, self.base));
             return Ok(());
         }
         if pattern.is_empty() {
             return Err(Error::config("`path` is empty")
                 .with_help("name a file, a folder or a glob; \"-\" is standard input"));
         }
-        let path = Path::new(pattern);
+        let path = &self.base.join(pattern);
         if path.is_dir() {
             let files = folder(path, self.extensions)?;
-            return self.take(files, found, |but| {
+            return self.take(pattern, files, found, |but| {
                 let help = format!("files there should end in .{}", self.extensions.join(", ."));
                 Error::unavailable(format!("the folder `{pattern}` has no data files{but}")).with_help(help)
             });
         }
         if path.exists() || !has_wildcards(pattern) {
             // The last of a hundred files should not be missed only when the others have been read.
-            std::fs::metadata(path).map_err(|error| Error::io("read", path.display(), &error))?;
-            self.named(path, Path::new(path.file_name().unwrap_or_default()), found);
+            path.metadata().map_err(|error| self.base.path(pattern).cannot_read(&error))?;
+            self.named(pattern, path, Path::new(path.file_name().unwrap_or_default()), found);
             return Ok(());
         }
-        self.take(wildcards::matches(pattern)?, found, |but| {
+        self.take(pattern, wildcards::matches(pattern, self.base)?, found, |but| {
+            let is_here = wildcards::matches(pattern, &Base::default()).is_ok_and(|fits| !fits.is_empty());
             Error::unavailable(format!("no file fits `{pattern}`{but}"))
-                .with_help("check the path; it is relative to the current folder")
+                .with_help(self.base.path(pattern).looked_for(is_here))
         })
     }
 
     /// Takes what fits a glob or lies in a folder, but for what the run writes itself.
-    fn take(&self, fits: Vec<Fit>, found: &mut Found, none: impl FnOnce(&str) -> Error) -> Result<()> {
+    fn take(
+        &self,
+        pattern: &str,
+        fits: Vec<Fit>,
+        found: &mut Found,
+        none: impl FnOnce(&str) -> Error,
+    ) -> Result<()> {
         let (mut is_none, mut but) = (true, "");
         for Fit { path, fixed } in fits {
             if self.outputs.has(&path) {
@@ -157,16 +176,19 @@ impl Search<'_> {
                 continue;
             }
             is_none = false;
-            self.named(&path, path.strip_prefix(&fixed).unwrap_or(&path), found);
+            self.named(pattern, &path, path.strip_prefix(&fixed).unwrap_or(&path), found);
         }
         if is_none { Err(none(but)) } else { Ok(()) }
     }
 
-    fn named(&self, path: &Path, relative: &Path, found: &mut Found) {
-        match self.naming.sensor(path, relative) {
-            Ok(sensor) => found.files.push(InputFile { stem: sensor.into(), ..InputFile::new(path) }),
+    /// Takes the file at `path`, of which `relative` is what lies behind the fixed part of `pattern`.
+    fn named(&self, pattern: &str, path: &Path, relative: &Path, found: &mut Found) {
+        let written = self.base.as_written(path, pattern);
+        let file = InputFile::written(path, written);
+        match self.naming.sensor(written, relative) {
+            Ok(sensor) => found.files.push(InputFile { stem: sensor.into(), ..file }),
             // It brings the sensors with it.
-            Err(_) if super::recording::is_recording(path) => found.files.push(InputFile::new(path)),
+            Err(_) if super::recording::is_recording(path) => found.files.push(file),
             Err(error) => found.unnamed.push((path.to_owned(), error)),
         }
     }

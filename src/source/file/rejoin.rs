@@ -5,6 +5,7 @@ use std::os::unix::fs::DirEntryExt;
 use std::path::{Path, PathBuf};
 
 use super::tail::{Seen, identity};
+use crate::files::Base;
 
 /// Files by folder and inode; each folder is read once, however many files have another name.
 #[derive(Default)]
@@ -12,8 +13,8 @@ pub(super) struct Candidates(HashMap<PathBuf, HashMap<u64, Vec<PathBuf>>>);
 
 impl Candidates {
     /// The paths at which `seen` may be, its old one first: those with its device and inode.
-    pub(super) fn of(&mut self, seen: &Seen) -> Vec<PathBuf> {
-        let path = seen.path();
+    pub(super) fn of(&mut self, seen: &Seen, base: &Base) -> Vec<PathBuf> {
+        let path = base.join(seen.written());
         // Others with its name may be pipes, which must not be opened.
         let is_it = |path: &Path| {
             path.metadata().is_ok_and(|meta| meta.is_file() && identity(&meta) == seen.identity)

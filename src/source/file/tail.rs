@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::fingerprint::{Fingerprint, Trail};
 use super::framing::{Begun, Framing, Layout, Rest};
+use super::naming::shown;
 use super::paths::InputFile;
 use crate::error::{Error, Result};
 use crate::offset::Offset;
@@ -23,6 +24,8 @@ const GRACE: Duration = Duration::from_secs(5);
 /// One file.
 pub(super) struct Tail {
     pub(super) path: PathBuf,
+    /// The same, as messages and checkpoints have it.
+    pub(super) written: PathBuf,
     stem: Arc<str>,
     file: File,
     pub(super) identity: Identity,
@@ -84,14 +87,15 @@ pub(super) struct Seen {
 }
 
 impl Seen {
-    /// Where it was.
-    pub(super) fn path(&self) -> PathBuf {
+    /// Its path where it was, as the pipeline has it.
+    pub(super) fn written(&self) -> PathBuf {
         OsString::from_vec(self.path.clone()).into()
     }
 
     /// The file at `path`, which may be this one.
     pub(super) fn at(&self, path: &Path) -> InputFile {
-        InputFile { stem: self.stem.as_str().into(), ..InputFile::new(path) }
+        let written = self.written().with_file_name(path.file_name().unwrap_or_default());
+        InputFile { stem: self.stem.as_str().into(), ..InputFile::written(path, &written) }
     }
 }
 
@@ -100,6 +104,7 @@ impl Tail {
     pub(super) fn new(input: &InputFile, path: &Path, file: File, meta: &Metadata) -> Self {
         Self {
             path: path.to_owned(),
+            written: input.written.clone(),
             stem: Arc::clone(&input.stem),
             file,
             identity: identity(meta),
@@ -127,8 +132,7 @@ impl Tail {
         let trail = Trail::before(&self.file, place.at).map_err(failed)?;
         let mut head = vec![0; if seen.is_refused { 0 } else { seen.head as usize }];
         self.file.read_exact_at(&mut head, 0).map_err(failed)?;
-        let name = InputFile::new(&self.path).name;
-        let mut framing = Framing::of_file(name, seen.stem.as_str().into());
+        let mut framing = Framing::of_file(shown(&self.written).into(), seen.stem.as_str().into());
         let is_begun = place.at > 0 && !seen.is_refused;
         framing.go_on(
             place,
@@ -154,7 +158,7 @@ impl Tail {
 
     pub(super) fn seen(&self) -> Seen {
         Seen {
-            path: self.path.as_os_str().as_bytes().to_vec(),
+            path: self.written.as_os_str().as_bytes().to_vec(),
             stem: self.stem.to_string(),
             identity: self.identity,
             born: self.born,
@@ -213,8 +217,7 @@ impl Tail {
 
     /// Forgets what was read: another file has been written in its place.
     pub(super) fn begin_anew(&mut self) {
-        let name = InputFile::new(&self.path).name;
-        self.framing = Framing::of_file(name, Arc::clone(&self.stem));
+        self.framing = Framing::of_file(shown(&self.written).into(), Arc::clone(&self.stem));
         (self.at, self.read_to, self.due) = (0, 0, 0);
         (self.beginning, self.is_refused) = (Fingerprint::default(), false);
         // What is there may have been written a moment ago, in the same tick of the clock.

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use glob::{MatchOptions, Pattern};
 
 use crate::error::{Error, Result};
+use crate::files::Base;
 
 /// A file that fits, and how much of its path stands before the first name that has a wildcard.
 pub(super) struct Fit {
@@ -29,11 +30,11 @@ enum Name {
     Folders,
 }
 
-/// The files that fit `pattern`, in the order of their paths.
+/// The files that fit `pattern`, which starts from `base` where it is relative, in the order of their paths.
 ///
 /// # Errors
 /// A configuration error where it is no glob; what the system says of a folder that cannot be read.
-pub(super) fn matches(pattern: &str) -> Result<Vec<Fit>> {
+pub(super) fn matches(pattern: &str, base: &Base) -> Result<Vec<Fit>> {
     let is_no_glob = |error: &glob::PatternError| Error::config(format!("`{pattern}` is no glob: {error}"));
     // Looked at as a whole, for the places in the message.
     Pattern::new(pattern).map_err(|error| is_no_glob(&error))?;
@@ -54,11 +55,10 @@ pub(super) fn matches(pattern: &str) -> Result<Vec<Fit>> {
         Name::Fixed(name) => Some(name.as_str()),
         _ => None,
     });
-    let root = if pattern.starts_with('/') { "/" } else { "" };
-    let fixed: PathBuf = std::iter::once(root).chain(fixed).collect();
+    let root = if pattern.starts_with('/') { Path::new("/") } else { base.folder() };
+    let fixed: PathBuf = std::iter::once(root).chain(fixed.map(Path::new)).collect();
     let mut paths = Vec::new();
-    walk(Path::new(root), &names, &mut paths)
-        .map_err(|(path, error)| Error::io("look at", path.display(), &error))?;
+    walk(root, &names, &mut paths).map_err(|(path, error)| Error::io("look at", path.display(), &error))?;
     paths.sort();
     paths.dedup();
     Ok(paths.into_iter().map(|path| Fit { path, fixed: fixed.clone() }).collect())
@@ -157,7 +157,10 @@ mod tests {
         }
         std::os::unix::fs::symlink("..", root.join("d/up")).expect("linked");
         let found = |pattern: &str| -> Vec<String> {
-            let fits = matches(&format!("{}/{pattern}", root.display())).expect("a glob");
+            let fits = matches(pattern, &Base::new(root)).expect("a glob");
+            let whole = matches(&format!("{}/{pattern}", root.display()), &Base::default());
+            let paths = |fits: &[Fit]| fits.iter().map(|fit| fit.path.clone()).collect::<Vec<_>>();
+            assert_eq!(paths(&fits), paths(&whole.expect("a glob")));
             let own = |fit: Fit| fit.path.strip_prefix(root).expect("below").to_string_lossy().into_owned();
             fits.into_iter().map(own).collect()
         };

@@ -19,6 +19,7 @@ use super::file::FileOptions;
 use super::{OpenOptions, Source, SourceSpec, Traits};
 use crate::atomic::Outputs;
 use crate::error::{Error, Result};
+use crate::files::Base;
 use crate::format::columns::{ColumnOptions, Columns};
 use crate::registry::{Component, Configure, Options, merged, parameters_of};
 use crate::time::TimeParser;
@@ -71,6 +72,10 @@ impl SourceSpec for Parquet {
 
     fn files(&self, outputs: &Outputs) -> Vec<PathBuf> {
         self.files.paths(&EXTENSIONS, outputs)
+    }
+
+    fn with_base(&self, base: &Base) -> Option<Arc<dyn SourceSpec>> {
+        Some(Arc::new(Self { files: self.files.with_base(base), ..self.clone() }))
     }
 
     fn times(&self) -> Result<Option<TimeParser>> {

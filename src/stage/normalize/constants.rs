@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{Method, Normalize};
 use crate::atomic::AtomicFile;
 use crate::error::{Error, Result};
+use crate::files::FilePath;
 use crate::kernel::json_number;
 
 /// What a value is compared with: its distance from `zero` is divided by `unit`.
@@ -123,12 +124,10 @@ impl FitFile {
     }
 
     /// Reads and checks the file.
-    pub(super) fn read(path: &Path, method: Method) -> Result<Self> {
-        let text =
-            std::fs::read_to_string(path).map_err(|error| Error::io("read", path.display(), &error))?;
-        let wrong = |what: String| {
-            Error::config(format!("`{}` {what}", path.display())).with_help("make it anew with `fit`")
-        };
+    pub(super) fn read(path: &FilePath, method: Method) -> Result<Self> {
+        let text = std::fs::read_to_string(path).map_err(|error| path.cannot_read(&error))?;
+        let wrong =
+            |what: String| Error::config(format!("`{path}` {what}")).with_help("make it anew with `fit`");
         let file: Self = serde_json::from_str(&text)
             .map_err(|error| wrong(format!("is no file of constants: {error}")))?;
         if file.tidemill != "fit" || file.version != VERSION {

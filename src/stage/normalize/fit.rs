@@ -177,7 +177,7 @@ impl Fit for FirstPass {
         }
         let file = self.file(sensors);
         if let Some(path) = &self.options.save {
-            file.write(path)?;
+            file.write(path.place())?;
         }
         let remarks = remarks(&file);
         // Every series of the second pass was in the first; those without a finite value have no constants.

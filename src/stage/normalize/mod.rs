@@ -19,6 +19,7 @@ use self::running::Running;
 use super::{Fit, Process, Reach, Rules, Shards, Stage, parameters_of};
 use crate::batch::{Field, Schema};
 use crate::error::{Error, Result};
+use crate::files::{Base, FilePath};
 use crate::registry::Component;
 
 /// Brings every series to a common scale, with constants that are given here, learnt in a first pass (`fit`), read from a
@@ -50,9 +51,9 @@ pub struct Normalize {
     /// Whether to learn the constants of every series in a first pass over the input.
     pub fit: bool,
     /// With `fit`: the file that keeps what was learnt.
-    pub save: Option<PathBuf>,
+    pub save: Option<FilePath>,
     /// The file with constants that another run has learnt.
-    pub load: Option<PathBuf>,
+    pub load: Option<FilePath>,
     /// Whether to use only what came before in the series: the first value becomes null.
     pub running: bool,
     /// What becomes of a series that the constants do not know: `error` ends the run, `null` makes its values null, `keep` leaves them.
@@ -381,11 +382,16 @@ impl Stage for Normalize {
     }
 
     fn reads(&self) -> Vec<PathBuf> {
-        self.load.iter().cloned().collect()
+        self.load.iter().map(|path| path.place().to_owned()).collect()
     }
 
     fn writes(&self) -> Vec<PathBuf> {
-        self.save.iter().cloned().collect()
+        self.save.iter().map(|path| path.place().to_owned()).collect()
+    }
+
+    fn with_base(&self, base: &Base) -> Option<Arc<dyn Stage>> {
+        let at_base = |path: &Option<FilePath>| path.as_ref().map(|path| path.with_base(base));
+        Some(Arc::new(Self { save: at_base(&self.save), load: at_base(&self.load), ..self.clone() }))
     }
 
     fn memory(&self) -> String {

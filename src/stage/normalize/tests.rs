@@ -82,7 +82,7 @@ fn clause_14_a_constant_series_gives_0_and_is_named() {
 #[test]
 fn clause_14_what_was_fitted_can_be_saved_and_loaded() {
     let folder = tempfile::tempdir().expect("folder");
-    let path = folder.path().join("fit.json");
+    let path = FilePath::from(folder.path().join("fit.json").to_str().expect("UTF-8"));
     let values = table(&[Some(1.0), Some(0.1), Some(7.0), Some(-3.0), Some(0.3), Some(8.5)]);
     let (stage, _) =
         fit(&Normalize { save: Some(path.clone()), ..Normalize::fitted(Method::ZScore) }, &values, 3);
@@ -96,7 +96,7 @@ fn clause_14_what_was_fitted_can_be_saved_and_loaded() {
 #[test]
 fn clause_14_constants_of_the_largest_numbers_can_be_loaded() {
     let folder = tempfile::tempdir().expect("folder");
-    let path = folder.path().join("constants.json");
+    let path = FilePath::from(folder.path().join("constants.json").to_str().expect("UTF-8"));
     let table = table(&[Some(f64::MIN), Some(f64::MAX)]);
     let (fitted, _) = fit(&Normalize::fitted(Method::MinMax), &table, 1);
     std::fs::write(&path, fitted.fitted().expect("constants")).expect("written");

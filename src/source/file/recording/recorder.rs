@@ -145,7 +145,7 @@ impl Recorder {
 
     /// Goes on behind what a checkpoint knows of: what came later comes again, or was not taken on.
     pub(in crate::source::file) fn resume(&self, reached: &Reached) -> Result<()> {
-        if reached.path != self.0.path {
+        if reached.path != self.lasting_path() {
             return Ok(());
         }
         let is_other = || {
@@ -173,7 +173,12 @@ impl Recorder {
     pub(in crate::source::file) fn reached(&self) -> Result<Reached> {
         let state = self.lock();
         self.sync(&state)?;
-        Ok(Reached { path: self.0.path.clone(), length: state.length, frames: state.frames })
+        Ok(Reached { path: self.lasting_path(), length: state.length, frames: state.frames })
+    }
+
+    /// Where it is, seen from any folder.
+    fn lasting_path(&self) -> PathBuf {
+        std::path::absolute(&self.0.path).unwrap_or_else(|_| self.0.path.clone())
     }
 
     /// Adds what came in, at `received` where it was live, of a stream with this `stem` and `head`.
