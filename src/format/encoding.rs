@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::columns::Columns;
-use super::{Bound, Decode, Format, Head};
+use super::{Bound, Decode, Format, Head, LineFormat};
 use crate::batch::{Bytes, Schema};
 use crate::chunk::{Chunk, Decoded};
 use crate::error::{Error, Result, nearest};
@@ -168,6 +168,13 @@ impl<F: Format> Format for Encoded<F> {
         self.ask(head, |head| self.format.can_bind(head)).unwrap_or(false)
     }
 
+    fn line_format(&self, head: Head<'_>) -> LineFormat {
+        match self.found(Head { is_whole: true, ..head }) {
+            Found::Other(encoding, _) => self.format.line_format(head).in_encoding(encoding),
+            Found::Utf8 | Found::Unknown => self.format.line_format(head),
+        }
+    }
+
     fn schema(&self, head: Head<'_>) -> Result<Schema> {
         check_known(head)?;
         self.ask(head, |head| self.format.schema(head)).unwrap_or_else(|| Err(unknown(head)))
@@ -245,6 +252,10 @@ impl Decode for EncodedDecoder {
         Transcoder::new(self.encoding, bytes).place_of(length)
     }
 
+    fn line_format(&self) -> LineFormat {
+        self.decoder.line_format().in_encoding(self.encoding)
+    }
+
     fn lines(&self, bytes: &[u8]) -> u64 {
         self.decoder.lines(&utf8(self.encoding, bytes, true))
     }
@@ -287,6 +298,23 @@ impl EncodedDecoder {
             origins.move_offsets(|offset| place(&mut of_records, offset));
         }
         Ok(decoded)
+    }
+}
+
+/// A text in UTF-8, for people: what means nothing is left as it is.
+pub(super) fn to_text(encoding: &'static Encoding, bytes: &[u8]) -> Vec<u8> {
+    if encoding == UTF_8 { bytes.to_vec() } else { utf8(encoding, bytes, true) }
+}
+
+/// The text behind its byte order mark; the name of the encoding that the mark tells where that is not `encoding`.
+pub(super) fn without_mark<'b>(
+    encoding: &'static Encoding,
+    bytes: &'b [u8],
+) -> Result<&'b [u8], &'static str> {
+    match marked(bytes) {
+        Some((marked, mark)) if marked == encoding => Ok(&bytes[mark..]),
+        Some((marked, _)) => Err(marked.name()),
+        None => Ok(bytes),
     }
 }
 

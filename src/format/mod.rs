@@ -17,6 +17,7 @@ mod encoding_tests;
 mod glue;
 pub mod influx;
 pub mod jsonl;
+mod line_format;
 mod pieces;
 mod rows;
 mod run;
@@ -29,6 +30,7 @@ mod unpivot;
 
 use std::sync::Arc;
 
+pub use self::line_format::LineFormat;
 pub(crate) use self::unpivot::unpivoted;
 
 use self::columns::Columns;
@@ -78,6 +80,12 @@ pub trait Format: Send + Sync {
     /// Whether `head`, more of which may come, is enough for [`Format::bind`].
     fn can_bind(&self, head: Head<'_>) -> bool;
 
+    /// How the lines of a file are written that begins with `head`, as far as that shows.
+    fn line_format(&self, head: Head<'_>) -> LineFormat {
+        let _ = head;
+        LineFormat::LINE_FEEDS
+    }
+
     /// Whether the sensor of a file's records is what the file is called ([`Head::stem`]).
     fn names_sensors_after_files(&self) -> bool {
         false
@@ -106,10 +114,15 @@ pub trait Decode: Send + Sync {
     /// begins at one; 0 where no record is complete. With `at_end`, nothing follows: what is left is complete.
     fn complete(&self, bytes: &[u8], at_end: bool) -> usize;
 
+    /// How the lines of the file are written, for whoever cuts it or leaves a part of it out.
+    fn line_format(&self) -> LineFormat {
+        LineFormat::LINE_FEEDS
+    }
+
     /// How many lines `bytes` have, which [`Decode::complete`] cut: for what is dropped unread.
     fn lines(&self, bytes: &[u8]) -> u64 {
-        let is_open = bytes.last().is_some_and(|&last| last != b'\n');
-        memchr::memchr_iter(b'\n', bytes).count() as u64 + u64::from(is_open)
+        let lines = self.line_format();
+        lines.line_ends(bytes) + u64::from(!bytes.is_empty() && !lines.ends_line(bytes))
     }
 
     /// Decodes a chunk that [`Decode::complete`] cut.

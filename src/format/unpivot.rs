@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::columns::{Columns, Unpivot};
-use super::{Bound, Decode, Format, Head};
+use super::{Bound, Decode, Format, Head, LineFormat};
 use crate::batch::{Batch, Column, Field, FieldKind, Measurement, Schema};
 use crate::chunk::{Chunk, Decoded};
 use crate::error::{Error, Result};
@@ -40,6 +40,10 @@ impl Format for Unpivoted {
 
     fn can_bind(&self, head: Head<'_>) -> bool {
         self.format.knows_columns(head) && self.format.can_bind(head)
+    }
+
+    fn line_format(&self, head: Head<'_>) -> LineFormat {
+        self.format.line_format(head)
     }
 
     fn names_sensors_after_files(&self) -> bool {
@@ -167,6 +171,10 @@ fn own_sensors() -> Sensors {
 impl Decode for Unpivoting {
     fn complete(&self, bytes: &[u8], at_end: bool) -> usize {
         self.wide.complete(bytes, at_end)
+    }
+
+    fn line_format(&self) -> LineFormat {
+        self.wide.line_format()
     }
 
     fn lines(&self, bytes: &[u8]) -> u64 {

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use super::again::{self, HeaderLines};
 use super::beginning::Beginning;
 use super::ragged::Fitting;
-use super::scan::{FieldSpan, Scan, line_ends, plain_quoted, unquote};
+use super::scan::{FieldSpan, Scan, plain_quoted, unquote};
 use super::split::Splitter;
 use super::tiles::Tiles;
 use crate::batch::Bytes;
 use crate::chunk::{Chunk, Decoded};
 use crate::error::Result;
 use crate::format::rows::{Layout, Refusal, Rows};
-use crate::format::{Decode, MAX_FIELD, MAX_FIELDS, MAX_RECORD};
+use crate::format::{Decode, LineFormat, MAX_FIELD, MAX_FIELDS, MAX_RECORD};
 use crate::offset::Offset;
 use crate::sensor::{SensorLookup, Sensors};
 
@@ -44,9 +44,8 @@ impl Decode for CsvDecoder {
         self.splitter.complete(bytes, at_end)
     }
 
-    fn lines(&self, bytes: &[u8]) -> u64 {
-        let is_open = bytes.last().is_some_and(|last| !matches!(last, b'\n' | b'\r'));
-        line_ends(bytes) + u64::from(is_open)
+    fn line_format(&self) -> LineFormat {
+        LineFormat::ANY_END
     }
 
     fn decode(&self, chunk: &Chunk, sensors: &mut dyn SensorLookup) -> Result<Decoded> {

@@ -26,7 +26,7 @@ use self::scan::Scan;
 use self::split::Splitter;
 use super::columns::{ColumnOptions, Columns, SAMPLE};
 use super::rows::Layout;
-use super::{Bound, Format, Head};
+use super::{Bound, Format, Head, LineFormat};
 use crate::batch::Schema;
 use crate::error::{Error, Result};
 
@@ -139,6 +139,10 @@ impl Format for Csv {
 
     fn can_bind(&self, head: Head<'_>) -> bool {
         !matches!(self.beginning(head), Ok(None))
+    }
+
+    fn line_format(&self, _head: Head<'_>) -> LineFormat {
+        LineFormat::ANY_END
     }
 
     fn names_sensors_after_files(&self) -> bool {

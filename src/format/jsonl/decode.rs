@@ -16,7 +16,7 @@ use crate::chunk::{Chunk, Decoded};
 use crate::error::Result;
 use crate::format::columns::Role;
 use crate::format::rows::{Layout, Refusal, Rows};
-use crate::format::{Decode, MAX_FIELDS, MAX_RECORD};
+use crate::format::{Decode, LineFormat, MAX_FIELDS, MAX_RECORD};
 use crate::sensor::SensorLookup;
 
 /// Lines decoded at a time: text, places and columns of them stay near. A fuzzer's inputs are small, and should have several such pieces too.
@@ -50,9 +50,16 @@ impl Decode for JsonDecoder {
         if self.is_values { b"[" } else { b"" }
     }
 
+    fn line_format(&self) -> LineFormat {
+        // Between objects that are told apart by their structure, a carriage return is a blank.
+        if self.is_values { LineFormat::LINE_FEEDS } else { LineFormat::ANY_END }
+    }
+
     fn lines(&self, bytes: &[u8]) -> u64 {
-        let is_open = !self.is_values && bytes.last().is_some_and(|&last| last != b'\n');
-        line_feeds(bytes) + u64::from(is_open)
+        let lines = self.line_format();
+        // Behind an object, its line may go on.
+        let is_open = !self.is_values && !bytes.is_empty() && !lines.ends_line(bytes);
+        lines.line_ends(bytes) + u64::from(is_open)
     }
 
     fn decode(&self, chunk: &Chunk, sensors: &mut dyn SensorLookup) -> Result<Decoded> {

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use super::columns::{ColumnOptions, Columns, Decimal, Roles, UnknownColumns};
 use super::rows;
-use super::{Bound, Format, Head, MAX_FIELDS};
+use super::{Bound, Format, Head, LineFormat, MAX_FIELDS};
 use crate::batch::Schema;
 use crate::error::{Error, Result};
 
@@ -113,6 +113,10 @@ impl Format for JsonLines {
     fn can_bind(&self, head: Head<'_>) -> bool {
         // A byte order mark may be on its way.
         head.bytes.len() >= 3 && beginning(self.options.layout, head).is_some()
+    }
+
+    fn line_format(&self, _head: Head<'_>) -> LineFormat {
+        LineFormat::ANY_END
     }
 
     fn names_sensors_after_files(&self) -> bool {

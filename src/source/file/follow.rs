@@ -496,7 +496,7 @@ impl Follower {
         self.waiting -= tail.framing.waiting();
         let rest = tail
             .is_unfinished()
-            .then(|| tail.framing.refuse("the file was cut off before the record ended", &self.layout));
+            .then(|| tail.framing.refuse_last("the file was cut off before the record ended", &self.layout));
         tail.begin_anew();
         let note = format!("{}: was cut off, and is read from its beginning", tail.path.display());
         self.note(note);
@@ -516,7 +516,7 @@ impl Follower {
             Err(error) if matches!(error.kind(), ErrorKind::Data | ErrorKind::Config) => {
                 tail.is_refused = true;
                 self.waiting -= tail.framing.waiting();
-                let aside = tail.framing.refuse(error.message(), &self.layout);
+                let aside = tail.framing.refuse_last(error.message(), &self.layout);
                 let note = format!("{}: is not read: {}", tail.path.display(), error.message());
                 self.note(note);
                 Ok(Some(aside))

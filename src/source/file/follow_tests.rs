@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::follow::Follower;
 use super::framing::MAX_WAITING;
+use super::odd_text::{Came, in_all_encodings};
 use super::options::FileOptions;
 use super::testing::plain;
 use crate::source::Input;
@@ -131,4 +132,39 @@ fn unfinished_records_of_many_files_are_bounded_and_come_whole() {
         assert!(follower.waiting() <= MAX_WAITING, "{}", follower.waiting());
     }
     assert!(came.values().all(|&bytes| bytes == text.len() + 1), "{came:?}");
+}
+
+/// What comes until there is nothing left.
+fn came_of(follower: &mut Follower, came: &mut Came) {
+    loop {
+        match follower.next(0).expect("read") {
+            Input::Nothing => return,
+            input => came.add(input),
+        }
+    }
+}
+
+#[test]
+fn clause_5_a_followed_file_goes_on_at_every_byte() {
+    for written in &in_all_encodings()[2..4] {
+        let whole = written.at_rest();
+        for cut in 0..=written.bytes.len() {
+            let folder = tempfile::tempdir().expect("a folder");
+            let path = folder.path().join("x.csv");
+            append(&path, &written.bytes[..cut]);
+            let open = || {
+                let options = FileOptions::from(path.to_str().expect("UTF-8").to_owned());
+                Follower::open(&options, &["csv"], Arc::default(), written.layout.clone()).expect("followed")
+            };
+            let (mut came, mut follower) = (Came::default(), open());
+            came_of(&mut follower, &mut came);
+            // A checkpoint, and a restart from it.
+            let place = postcard::to_stdvec(&follower.save()).expect("saved");
+            let mut follower = open();
+            follower.restore(postcard::from_bytes(&place).expect("whole")).expect("found");
+            append(&path, &written.bytes[cut..]);
+            came_of(&mut follower, &mut came);
+            assert_eq!(came, whole, "stopped at {cut}");
+        }
+    }
 }

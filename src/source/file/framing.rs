@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use memchr::{memchr, memchr_iter};
 use serde::{Deserialize, Serialize};
 
 use super::fingerprint::{Fingerprint, Trail};
 use crate::batch::{Batch, Bytes, Schema};
 use crate::chunk::{Chunk, Decoded};
 use crate::error::{Rejection, RejectionKind, Result};
-use crate::format::{Bound, Format, Head, MAX_RECORD};
+use crate::format::{Bound, Format, Head, LineFormat};
 use crate::offset::{Offset, Position, Sequence};
 use crate::source::Input;
 
@@ -34,7 +33,9 @@ pub(super) struct Framing {
     buffer: Vec<u8>,
     /// Known once the beginning has come.
     bound: Option<Bound>,
-    /// Where the buffer begins.
+    /// How its lines are written, as the decoder says.
+    lines: LineFormat,
+    /// Where the buffer begins, which is never within a character.
     offset: Offset,
     rest: Rest,
     /// What stood before the first record.
@@ -60,6 +61,8 @@ pub(super) enum Rest {
     OfRefused,
     /// It is behind what was taken for the last record, which had no line end.
     OfTaken,
+    /// It is behind what was taken for the last record, which ended with a carriage return: a line feed belongs to it.
+    OfReturn,
 }
 
 impl Framing {
@@ -70,6 +73,7 @@ impl Framing {
             stem,
             buffer: Vec::new(),
             bound: None,
+            lines: LineFormat::LINE_FEEDS,
             offset: Offset { file, at: 0, line: 1 },
             rest: Rest::No,
             head: Vec::new(),
@@ -91,7 +95,7 @@ impl Framing {
         begun: Option<(Begun<'_>, &Layout)>,
     ) -> Result<()> {
         if let Some((Begun { head, shown }, layout)) = begun {
-            self.bound = Some(self.bind(shown.unwrap_or(head), true, layout)?);
+            self.set_bound(self.bind(shown.unwrap_or(head), true, layout)?);
             self.head = head.to_vec();
         }
         (self.offset, self.rest, self.trail) = (offset, rest, Some(trail));
@@ -115,7 +119,19 @@ impl Framing {
 
     /// How many bytes wait for the end of their record.
     pub(super) fn waiting(&self) -> usize {
-        self.buffer.len()
+        // What may be a part of the line end of a record that is done with is no record.
+        if self.rest == Rest::OfRefused { 0 } else { self.buffer.len() }
+    }
+
+    /// Whether the beginning has come, so that it is known what follows.
+    pub(super) fn has_begun(&self) -> bool {
+        self.bound.is_some()
+    }
+
+    /// How its lines are written, where it begins with `bytes` or has begun.
+    pub(super) fn line_format(&self, bytes: &[u8], layout: &Layout) -> LineFormat {
+        let head = Head { name: &self.name, stem: &self.stem, bytes, is_whole: true };
+        if self.has_begun() { self.lines } else { layout.format.line_format(head) }
     }
 
     /// Where the first byte that has not been given out is.
@@ -140,15 +156,34 @@ impl Framing {
     }
 
     /// Takes bytes in.
-    pub(super) fn push(&mut self, mut bytes: &[u8]) {
-        if self.rest == Rest::OfRefused {
-            let line_end = memchr(b'\n', bytes);
-            let skipped = line_end.map_or(bytes.len(), |at| at + 1);
-            self.rest = if line_end.is_some() { Rest::No } else { Rest::OfRefused };
-            self.pass(&bytes[..skipped]);
-            bytes = &bytes[skipped..];
-        }
+    pub(super) fn push(&mut self, bytes: &[u8]) {
         self.buffer.extend_from_slice(bytes);
+        match self.rest {
+            Rest::OfRefused => self.pass_refused(),
+            Rest::OfReturn => self.pass_line_feed(),
+            Rest::No | Rest::OfTaken => {}
+        }
+    }
+
+    /// Leaves out what belongs to a record that was set aside, as far as it has come.
+    fn pass_refused(&mut self) {
+        let line = self.lines.first_line(&self.buffer, false);
+        self.rest = if line.is_some() { Rest::No } else { Rest::OfRefused };
+        let gone = self.cut(line.unwrap_or_else(|| self.lines.settled(&self.buffer)));
+        self.pass(&gone);
+    }
+
+    /// Leaves out a line feed that belongs to the carriage return before it, which counts as the line end.
+    fn pass_line_feed(&mut self) {
+        if self.buffer.len() < self.lines.unit() {
+            return;
+        }
+        self.rest = Rest::No;
+        if self.buffer.starts_with(self.lines.line_feed()) {
+            let gone = self.cut(self.lines.unit());
+            self.pass(&gone);
+            self.offset.line -= 1;
+        }
     }
 
     /// The whole records that are there. With `at_end`, nothing follows, and what is left is a record.
@@ -161,9 +196,9 @@ impl Framing {
         if self.bound.is_none() && !self.begin(layout, at_end)? {
             return Ok(None);
         }
-        if self.rest == Rest::OfTaken && !self.buffer.is_empty() {
-            let aside = self.refuse_rest(layout);
-            if aside.is_some() {
+        if self.rest == Rest::OfTaken {
+            let aside = self.refuse_rest(layout, at_end);
+            if aside.is_some() || self.rest == Rest::OfTaken {
                 return Ok(aside);
             }
         }
@@ -175,13 +210,16 @@ impl Framing {
             length = decoder.complete(&self.buffer, at_end);
         }
         if length == 0 {
-            let is_too_long = self.buffer.len() > MAX_RECORD;
+            let is_too_long = self.waiting() > self.lines.longest_record();
             return Ok(is_too_long.then(|| self.refuse("a record is longer than 1 MiB", layout)));
         }
-        let rest = self.buffer.split_off(length);
-        let bytes = std::mem::replace(&mut self.buffer, rest);
+        let bytes = self.cut(length);
         let is_open = at_end && self.buffer.is_empty() && decoder.complete(&bytes, false) < length;
-        self.rest = if is_open { Rest::OfTaken } else { Rest::No };
+        self.rest = match is_open {
+            true if self.lines.ends_with_return(&bytes) => Rest::OfReturn,
+            true => Rest::OfTaken,
+            false => Rest::No,
+        };
         let offset = self.offset;
         self.pass(&bytes);
         let (file, bytes) = (Arc::clone(&self.name), Bytes::new(bytes));
@@ -204,22 +242,50 @@ impl Framing {
 
     /// Sets what waits aside, with the rest of its record.
     pub(super) fn refuse(&mut self, reason: &str, layout: &Layout) -> Input {
-        let buffer = std::mem::take(&mut self.buffer);
-        let aside = set_aside(&self.name, self.offset, &buffer, reason, layout);
-        self.rest = if buffer.last() == Some(&b'\n') { Rest::No } else { Rest::OfRefused };
-        self.pass(&buffer);
+        let bytes = self.cut(self.lines.settled(&self.buffer));
+        self.rest = if self.lines.ends_line(&bytes) { Rest::No } else { Rest::OfRefused };
+        self.set_aside(&bytes, reason, layout)
+    }
+
+    /// Sets what waits aside, to which nothing will be added.
+    pub(super) fn refuse_last(&mut self, reason: &str, layout: &Layout) -> Input {
+        let bytes = self.cut(self.buffer.len());
+        self.rest = Rest::No;
+        self.set_aside(&bytes, reason, layout)
+    }
+
+    /// Sets aside what was appended to a record that was taken as it was, once it is there; nothing where it is no more than its line end.
+    fn refuse_rest(&mut self, layout: &Layout, at_end: bool) -> Option<Input> {
+        let line = self.lines.first_line(&self.buffer, at_end);
+        let length =
+            line.unwrap_or(if at_end { self.buffer.len() } else { self.lines.settled(&self.buffer) });
+        // A carriage return may be followed by its line feed, or by what makes it a part of a record.
+        let is_blank =
+            self.lines.text(&self.buffer[..length]).iter().all(|byte| matches!(byte, b'\r' | b'\n'));
+        if length == 0 || is_blank && line.is_none() && !at_end {
+            return None;
+        }
+        self.rest = if line.is_some() { Rest::No } else { Rest::OfRefused };
+        let bytes = self.cut(length);
+        if is_blank {
+            self.pass(&bytes);
+            return None;
+        }
+        let reason = "it was appended to a record that had been read without its line end";
+        Some(self.set_aside(&bytes, reason, layout))
+    }
+
+    /// Sets aside what has been cut off.
+    fn set_aside(&mut self, bytes: &[u8], reason: &str, layout: &Layout) -> Input {
+        let aside = set_aside(&self.name, self.offset, bytes, self.lines, reason, layout);
+        self.pass(bytes);
         aside
     }
 
-    /// Sets aside what was appended to a record that was taken as it was; nothing where it is no more than its line end.
-    fn refuse_rest(&mut self, layout: &Layout) -> Option<Input> {
-        let length = memchr(b'\n', &self.buffer).map_or(self.buffer.len(), |at| at + 1);
-        let behind = self.buffer.split_off(length);
-        let is_line_end = matches!(&self.buffer[..], b"\n" | b"\r\n");
-        let aside =
-            self.refuse("it was appended to a record that had been read without its line end", layout);
-        self.buffer = behind;
-        (!is_line_end).then_some(aside)
+    /// Takes the first `length` bytes that wait.
+    fn cut(&mut self, length: usize) -> Vec<u8> {
+        let rest = self.buffer.split_off(length);
+        std::mem::replace(&mut self.buffer, rest)
     }
 
     /// Leaves out what comes before the first record, once it is there; whether it was.
@@ -230,13 +296,17 @@ impl Framing {
             return Ok(false);
         }
         let bound = self.bind(&self.buffer, at_end, layout)?;
-        let rest = self.buffer.split_off(bound.skip_bytes.min(self.buffer.len()));
-        let skipped = std::mem::replace(&mut self.buffer, rest);
+        let skipped = self.cut(bound.skip_bytes.min(self.buffer.len()));
         self.pass(&skipped);
         self.head = skipped;
         self.offset.line = 1 + bound.skip_lines;
-        self.bound = Some(bound);
+        self.set_bound(bound);
         Ok(true)
+    }
+
+    fn set_bound(&mut self, bound: Bound) {
+        self.lines = bound.decoder.line_format();
+        self.bound = Some(bound);
     }
 
     fn bind(&self, head: &[u8], is_whole: bool, layout: &Layout) -> Result<Bound> {
@@ -247,7 +317,7 @@ impl Framing {
     /// Counts bytes that are gone.
     fn pass(&mut self, bytes: &[u8]) {
         self.offset.at += bytes.len() as u64;
-        self.offset.line += memchr_iter(b'\n', bytes).count() as u64;
+        self.offset.line += self.lines.line_ends(bytes);
         if let Some(trail) = &mut self.trail {
             trail.push(bytes);
         }
@@ -259,6 +329,7 @@ pub(super) fn set_aside(
     name: &Arc<str>,
     offset: Offset,
     bytes: &[u8],
+    lines: LineFormat,
     reason: &str,
     layout: &Layout,
 ) -> Input {
@@ -269,7 +340,7 @@ pub(super) fn set_aside(
         decided: None,
         column: None,
         reason: reason.to_owned(),
-        raw: bytes[..bytes.len().min(SHOWN)].to_vec(),
+        raw: lines.text(&bytes[..bytes.len().min(SHOWN)]),
     };
     let batch = Batch::empty(Arc::clone(&layout.schema));
     Input::Records(Decoded { batch, rejections: vec![rejection], lines: 0 })

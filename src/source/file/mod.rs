@@ -11,9 +11,13 @@ mod follow;
 #[cfg(test)]
 mod follow_tests;
 mod framing;
+#[cfg(test)]
+mod framing_tests;
 mod gunzip;
 mod map;
 mod naming;
+#[cfg(test)]
+mod odd_text;
 mod open;
 mod open_file;
 mod options;
@@ -351,7 +355,7 @@ impl Source for FileSource {
         }
         match (reading, &mut self.open) {
             (Reading::Played(place, played), Some(Open::Recording(recording))) => {
-                place.find(&self.files)?;
+                place.find(&self.files, &*self.format)?;
                 recording.go_to(played);
                 Ok(())
             }
@@ -361,7 +365,7 @@ impl Source for FileSource {
             )
             .with_help("undo that, or start anew with another --state")),
             (Reading::Files(mut place), _) => {
-                let found = place.find(&self.files)?;
+                let found = place.find(&self.files, &*self.format)?;
                 place.files.truncate(place.offset.file as usize);
                 self.read = place.files;
                 self.remarks.extend(found.remarks);

@@ -3,15 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use memchr::memchr_iter;
-
 use super::blocks::{Arrival, Blocks};
 use super::framing::{Layout, set_aside};
 use super::paths::InputFile;
 use super::{HEAD, MAX_WAIT};
 use crate::chunk::Chunk;
 use crate::error::{Error, ErrorKind, Result};
-use crate::format::{Bound, Head};
+use crate::format::{Bound, Head, LineFormat};
 use crate::offset::{Offset, Sequence};
 use crate::source::{Input, OpenOptions};
 
@@ -170,7 +168,7 @@ impl OpenFile {
         let offset = Offset { line: self.line, ..self.offset };
         let rest = self.blocks.take(self.blocks.there().0.len())?;
         let reason = "the run was stopped before the record ended";
-        Ok(Some(set_aside(&self.name, offset, rest.as_slice(), reason, layout)))
+        Ok(Some(set_aside(&self.name, offset, rest.as_slice(), self.lines(), reason, layout)))
     }
 
     /// The next `length` bytes, whole records; nothing where there are none.
@@ -178,7 +176,7 @@ impl OpenFile {
         let Some(bound) = self.bound.as_ref().filter(|_| length > 0) else { return Ok(None) };
         let bytes = self.blocks.take(length)?;
         if self.blocks.is_live() {
-            self.line += memchr_iter(b'\n', bytes.as_slice()).count() as u64;
+            self.line += bound.decoder.line_format().line_ends(bytes.as_slice());
         }
         let offset = self.offset;
         self.offset = Offset { at: offset.at + length as u64, line: 0, ..offset };
@@ -193,6 +191,11 @@ impl OpenFile {
             witness,
             received: None,
         }))
+    }
+
+    /// How its lines are written, as far as that is known.
+    fn lines(&self) -> LineFormat {
+        self.bound.as_ref().map_or(LineFormat::LINE_FEEDS, |bound| bound.decoder.line_format())
     }
 
     fn endless(&self) -> Error {

@@ -9,10 +9,12 @@ use serde::{Deserialize, Serialize};
 
 use super::fingerprint::Fingerprint;
 use super::follow::Following;
+use super::open_file::head;
 use super::paths::InputFile;
 use super::recording::{Played, Reached};
 use crate::batch::{Field, Schema};
 use crate::error::{Error, Result};
+use crate::format::Format;
 use crate::offset::Offset;
 
 /// The place in an input.
@@ -121,7 +123,7 @@ impl Seen {
     }
 
     /// Whether `input` is what this was; it may have grown where it `is_open`.
-    fn check(&self, input: &InputFile, is_open: bool) -> Result<()> {
+    fn check(&self, input: &InputFile, is_open: bool, format: &dyn Format) -> Result<()> {
         let path = input.regular();
         // A pipe begins anew, a file goes on: one cannot stand for the other.
         if path.is_some() != self.file.is_some() {
@@ -138,7 +140,7 @@ impl Seen {
         if !is_same || has_grown && !is_open {
             return Err(changed(&self.name, "is another file than it was"));
         }
-        if has_grown && !is_behind_a_line(&file, was.end).map_err(failed)? {
+        if has_grown && !is_behind_a_line(&file, was.end, input, format).map_err(failed)? {
             return Err(changed(&self.name, "has grown in the middle of a record that was read"));
         }
         Ok(())
@@ -148,7 +150,7 @@ impl Seen {
 impl InFiles {
     /// Where it is in `files`, if they are still those. Where what comes last is live, files in front of it that came too late for their
     /// turn are left out; once it has begun, those in front of it are not needed any more.
-    pub(super) fn find(&self, files: &[InputFile]) -> Result<Continuation> {
+    pub(super) fn find(&self, files: &[InputFile], format: &dyn Format) -> Result<Continuation> {
         let done = (self.offset.file as usize).min(self.files.len());
         let (read, current) = self.files.split_at(done);
         let is_feed = files.last().is_some_and(|last| last.regular().is_none());
@@ -175,7 +177,7 @@ impl InFiles {
                 let what = format!("was file {ordinal} of the input, and now `{}` is", file.name);
                 return Err(changed(&was.name, &what));
             }
-            was.check(file, ordinal >= done)?;
+            was.check(file, ordinal >= done, format)?;
             at += usize::from(ordinal < done);
         }
         Ok(Continuation { offset: Offset { file: at as u64, ..self.offset }, remarks })
@@ -183,19 +185,21 @@ impl InFiles {
 }
 
 /// Whether a file that has grown has a whole line before `place`: its last one may have had no end yet. Packed files do not grow.
-fn is_behind_a_line(file: &File, place: u64) -> std::io::Result<bool> {
-    let Some(last) = place.checked_sub(1) else { return Ok(true) };
-    let (mut mark, mut end) = ([0; 2], [0; 2]);
-    if place >= 4 {
-        file.read_exact_at(&mut mark, 0)?;
-    }
-    // A character of UTF-16 with the lower byte in front ends in its upper one.
-    if mark == *b"\xff\xfe" {
-        file.read_exact_at(&mut end, place - 2)?;
-        return Ok(matches!(end, [b'\n' | b'\r', 0]));
-    }
-    file.read_exact_at(&mut end[..1], last)?;
-    Ok(matches!(end[0], b'\n' | b'\r'))
+fn is_behind_a_line(
+    file: &File,
+    place: u64,
+    input: &InputFile,
+    format: &dyn Format,
+) -> std::io::Result<bool> {
+    // A byte order mark says how wide characters are.
+    let mut mark = [0; 4];
+    let mark = &mut mark[..place.min(4) as usize];
+    file.read_exact_at(mark, 0)?;
+    let lines = format.line_format(head(input, mark, true));
+    let mut end = vec![0; place.min(lines.unit() as u64) as usize];
+    let start = place - end.len() as u64;
+    file.read_exact_at(&mut end, start)?;
+    Ok(place == 0 || lines.ends_line(&end))
 }
 
 fn changed(name: &str, what: &str) -> Error {
@@ -206,19 +210,25 @@ fn changed(name: &str, what: &str) -> Error {
 #[cfg(test)]
 mod tests {
     use std::io::Write;
+    use std::path::Path;
 
+    use super::super::testing::layout_in;
     use super::*;
 
     #[test]
     fn a_line_ends_where_its_encoding_says_so() {
-        let is_line_end = |bytes: &[u8]| {
+        let is_line_end = |encoding: &str, bytes: &[u8]| {
             let mut file = tempfile::tempfile().expect("a file");
             file.write_all(bytes).expect("written");
-            is_behind_a_line(&file, bytes.len() as u64).expect("readable")
+            let format = layout_in(encoding, serde_json::json!({})).format;
+            is_behind_a_line(&file, bytes.len() as u64, &InputFile::new(Path::new("a")), &*format)
+                .expect("readable")
         };
-        let ends: [&[u8]; 4] = [b"", b"a\n", b"\xff\xfea\0\n\0", b"\xfe\xff\0a\0\n"];
-        assert!(ends.into_iter().all(is_line_end));
+        let ends: [&[u8]; 5] = [b"", b"a\n", b"a\r", b"\xff\xfea\0\n\0", b"\xfe\xff\0a\0\n"];
+        assert!(ends.into_iter().all(|bytes| is_line_end("utf-8", bytes)));
         let opens: [&[u8]; 4] = [b"a", b"a\n\0", b"\xff\xfea\0\n", b"\xff\xfe\n\x01"];
-        assert!(!opens.into_iter().any(is_line_end));
+        assert!(!opens.into_iter().any(|bytes| is_line_end("utf-8", bytes)));
+        assert!(is_line_end("utf-16le", b"a\0\r\0") && is_line_end("utf-16be", b"\0a\0\n"));
+        assert!(!is_line_end("utf-16le", b"a\0\x0a\x0a") && !is_line_end("utf-16be", b"\0a\x0a\x0a"));
     }
 }

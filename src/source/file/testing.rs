@@ -6,15 +6,24 @@ use serde_json::json;
 
 use super::framing::Layout;
 use crate::format::csv::Csv;
+use crate::format::encoding::{Encoded, EncodingOptions};
 use crate::format::{Format, Head};
 
 /// Streams of records with the columns t, s and v, laid out as `dialect` says.
 pub(super) fn layout(dialect: serde_json::Value) -> Layout {
+    layout_in("utf-8", dialect)
+}
+
+/// The same in another encoding.
+pub(super) fn layout_in(encoding: &str, dialect: serde_json::Value) -> Layout {
     let columns = json!({ "time": "t", "sensor": "s", "measurements": ["v"] });
     let columns = serde_json::from_value(columns).expect("columns");
     let format = Csv::new(&serde_json::from_value(dialect).expect("a dialect"), &columns).expect("a format");
+    let options = EncodingOptions { encoding: Some(encoding.into()) };
+    let format = format.with_origins(true);
     let head = Head { name: "x", stem: "x", bytes: b"t,s,v\n", is_whole: true };
     let schema = Arc::new(format.schema(head).expect("columns"));
+    let format = Encoded::new(format, &options).expect("an encoding");
     Layout { format: Arc::new(format), schema, chunk_size: 1 << 20 }
 }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::counts::Counts;
 use super::drops::dropped;
 use super::{OTHER_COLUMNS, is_for_later, take_whole};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::source::Input;
 use crate::source::file::framing::{Framing, Layout};
 
@@ -80,14 +80,7 @@ impl Datagrams {
                 }
             };
             bytes += read;
-            self.framing.push(&self.scratch[..read]);
-            if read > 0 && self.scratch[read - 1] != b'\n' {
-                self.framing.push(b"\n");
-            }
-            // A quote that is not closed in its datagram never is: it must not swallow the next one.
-            if self.framing.waiting() >= LARGEST || self.framing.is_open() {
-                other_columns = self.take(layout, ready, counts).err();
-            }
+            other_columns = self.take_in(read, layout, ready, counts).err();
         }
         if other_columns.is_none() {
             other_columns = take_whole(&mut self.framing, layout, ready, counts).err();
@@ -96,21 +89,68 @@ impl Datagrams {
         if let Some(error) = other_columns {
             counts.other_columns += 1;
             let why = format!("{OTHER_COLUMNS}: {}", error.message());
-            ready.push_back(self.framing.refuse(&why, layout));
+            ready.push_back(self.framing.refuse_last(&why, layout));
             self.framing = Framing::new(Arc::clone(&self.name), Arc::clone(&self.name), self.file);
         }
         self.count_dropped(counts);
         (bytes, has_more)
     }
 
-    /// Moves whole records to `ready`; what is left of the last datagram is none.
-    fn take(&mut self, layout: &Layout, ready: &mut VecDeque<Input>, counts: &mut Counts) -> Result<()> {
+    /// Takes a datagram of `read` bytes in, which may have a byte order mark of its own and whose last record needs no line end.
+    fn take_in(
+        &mut self,
+        read: usize,
+        layout: &Layout,
+        ready: &mut VecDeque<Input>,
+        counts: &mut Counts,
+    ) -> Result<()> {
+        let mut datagram = &self.scratch[..read];
+        let lines = self.framing.line_format(datagram, layout);
+        if self.framing.has_begun() {
+            match lines.without_mark(datagram) {
+                Ok(text) => datagram = text,
+                Err(encoding) => {
+                    let why = format!("a datagram is {encoding}, and those before it are not");
+                    take_whole(&mut self.framing, layout, ready, counts)?;
+                    self.framing.push(datagram);
+                    self.refuse(&why, layout, ready, counts);
+                    return Ok(());
+                }
+            }
+        }
+        self.framing.push(datagram);
+        if !datagram.len().is_multiple_of(lines.unit()) {
+            let why = "a datagram ended within a character";
+            return self.take(why, layout, ready, counts);
+        }
+        if !datagram.is_empty() && !lines.ends_with_line_feed(datagram) {
+            self.framing.push(lines.line_feed());
+        }
+        // A quote that is not closed in its datagram never is: it must not swallow the next one.
+        if self.framing.waiting() >= LARGEST || self.framing.is_open() {
+            self.take("a datagram ended before its record did", layout, ready, counts)?;
+        }
+        Ok(())
+    }
+
+    /// Moves whole records to `ready`; what is left of the last datagram is none, for that is why.
+    fn take(
+        &mut self,
+        why: &str,
+        layout: &Layout,
+        ready: &mut VecDeque<Input>,
+        counts: &mut Counts,
+    ) -> Result<()> {
         take_whole(&mut self.framing, layout, ready, counts)?;
         if self.framing.waiting() > 0 {
-            counts.refused += 1;
-            ready.push_back(self.framing.refuse("a datagram ended before its record did", layout));
+            self.refuse(why, layout, ready, counts);
         }
-        Ok::<(), Error>(())
+        Ok(())
+    }
+
+    fn refuse(&mut self, why: &str, layout: &Layout, ready: &mut VecDeque<Input>, counts: &mut Counts) {
+        counts.refused += 1;
+        ready.push_back(self.framing.refuse_last(why, layout));
     }
 }
 

@@ -79,7 +79,7 @@ pub(super) struct Sockets {
 /// The socket of the address itself.
 enum Own {
     Listener(Listener),
-    Datagrams(Datagrams),
+    Datagrams(Box<Datagrams>),
     /// A connection that is made from here, again and again.
     Dial(Dial),
 }
@@ -97,7 +97,8 @@ impl Sockets {
             Address::TcpListen(_) | Address::UnixListen(_) => Own::Listener(Listener::open(address)?),
             Address::Udp(host) => {
                 let socket = UdpSocket::bind(&*address.resolve(host)?).map_err(failed)?;
-                Own::Datagrams(Datagrams::new(socket, address.to_string().into(), file).map_err(failed)?)
+                let datagrams = Datagrams::new(socket, address.to_string().into(), file).map_err(failed)?;
+                Own::Datagrams(Box::new(datagrams))
             }
             Address::Tcp(_) | Address::Unix(_) => Own::Dial(Dial::new()),
         };
@@ -316,6 +317,10 @@ impl Sockets {
         if let Some((_, id)) = self.connections.iter().map(holds).max() {
             self.counts.refused += 1;
             self.refuse(id, "too many unfinished records wait for their end, and this one is the longest");
+            // What follows a header that nobody has seen cannot be understood.
+            if self.connections.get(&id).is_some_and(|connection| !connection.framing.has_begun()) {
+                self.close(id);
+            }
         }
     }
 

@@ -5,6 +5,7 @@ use std::io::Write;
 
 use serde_json::json;
 
+use super::super::odd_text::{Came, in_all_encodings};
 use super::super::testing::{layout, plain};
 use super::*;
 
@@ -15,6 +16,15 @@ fn listening(layout: Layout) -> (Sockets, u16) {
     let Own::Listener(Listener::Tcp(listener)) = &sockets.own else { unreachable!("it listens") };
     let port = listener.local_addr().expect("bound").port();
     (sockets, port)
+}
+
+/// A socket that datagrams come to, and its address.
+fn datagrams(layout: Layout) -> (Sockets, std::net::SocketAddr) {
+    let address = Address::parse("udp://127.0.0.1:0").expect("an address").expect("an address");
+    let sockets = Sockets::open(&address, 0, layout).expect("bound");
+    let Own::Datagrams(datagrams) = &sockets.own else { unreachable!("it takes datagrams") };
+    let to = rustix::net::getsockname(datagrams.socket()).expect("bound");
+    (sockets, std::net::SocketAddr::try_from(to).expect("an address"))
 }
 
 fn connect(port: u16) -> std::net::TcpStream {
@@ -145,12 +155,9 @@ fn a_header_with_other_columns_closes_its_connection_and_says_why() {
 #[test]
 #[cfg(target_os = "linux")]
 fn datagrams_that_the_system_drops_are_counted() {
-    let address = Address::parse("udp://127.0.0.1:0").expect("an address").expect("an address");
-    let mut sockets = Sockets::open(&address, 0, plain()).expect("bound");
+    let (mut sockets, to) = datagrams(plain());
     let Own::Datagrams(datagrams) = &sockets.own else { unreachable!("it takes datagrams") };
     rustix::net::sockopt::set_socket_recv_buffer_size(datagrams.socket(), 64 << 10).expect("set");
-    let to = rustix::net::getsockname(datagrams.socket()).expect("bound");
-    let to = std::net::SocketAddr::try_from(to).expect("an address");
     let sender = UdpSocket::bind("127.0.0.1:0").expect("a socket");
     let line = b"2026-01-01T00:00:00Z,a,1\n".repeat(40);
     let mut read = 0;
@@ -169,4 +176,95 @@ fn datagrams_that_the_system_drops_are_counted() {
     let total: usize =
         said.split(": ").nth(1).and_then(|rest| rest.split(' ').next()?.parse().ok()).expect("a count");
     assert!(total > dropped && said.contains("net.core.rmem_max"), "{said}");
+}
+
+/// What comes until `bytes` have been read in all.
+fn came_of(sockets: &mut Sockets, bytes: u64) -> Came {
+    let mut came = Came::default();
+    while sockets.bytes() < bytes || !sockets.ready.is_empty() {
+        came.add(sockets.next(0).expect("read"));
+    }
+    came
+}
+
+#[test]
+fn clause_5_a_connection_may_be_cut_at_every_byte() {
+    for written in in_all_encodings() {
+        let (mut sockets, port) = listening(written.layout.clone());
+        for cut in 0..=written.bytes.len() {
+            let (mut client, mut came) = (connect(port), Came::default());
+            for piece in [&written.bytes[..cut], &written.bytes[cut..]] {
+                client.write_all(piece).expect("room");
+                let end = sockets.bytes() + piece.len() as u64;
+                let more = came_of(&mut sockets, end);
+                came.records.extend(more.records);
+                came.aside.extend(more.aside);
+            }
+            drop(client);
+            while !sockets.connections.is_empty() {
+                assert!(matches!(sockets.next(0).expect("read"), Input::Nothing));
+            }
+            assert_eq!(came, written.at_rest(), "cut at {cut}");
+        }
+    }
+}
+
+#[test]
+fn clause_5_a_datagram_may_end_at_every_byte_and_harms_no_other() {
+    for written in in_all_encodings() {
+        let (mut sockets, to) = datagrams(written.layout.clone());
+        let sender = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+        let whole = written.at_rest();
+        let names = whole.names();
+        for cut in 1..written.bytes.len() {
+            let part = &written.bytes[..cut];
+            let mut end = sockets.bytes();
+            for datagram in [&written.bytes[..], part, &written.bytes[..]] {
+                end += sender.send_to(datagram, to).expect("sent") as u64;
+            }
+            let came = came_of(&mut sockets, end);
+            let all = came.names();
+            let (first, rest) = all.split_at(names.len());
+            let (between, last) = rest.split_at(rest.len() - names.len());
+            assert_eq!((first, last), (&names[..], &names[..]), "cut at {cut}");
+            assert!(names.starts_with(between), "cut at {cut}: {between:?}");
+            let text = written.lines.without_mark(part).expect("its own mark");
+            let is_within = text.len() % written.lines.unit() != 0;
+            let ended = came.aside.iter().filter(|(_, _, why)| why == "a datagram ended within a character");
+            assert_eq!(ended.count(), usize::from(is_within), "cut at {cut}: {came:?}");
+        }
+    }
+}
+
+#[test]
+fn clause_5_a_datagram_whose_mark_tells_another_encoding_is_set_aside() {
+    let all = in_all_encodings();
+    let (little, big) = (&all[0], &all[3]);
+    let (mut sockets, to) = datagrams(little.layout.clone());
+    let sender = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+    let mut end = 0;
+    for datagram in [&little.bytes, &big.bytes, &little.bytes] {
+        end += sender.send_to(datagram, to).expect("sent") as u64;
+    }
+    let came = came_of(&mut sockets, end);
+    let whole = little.at_rest();
+    assert_eq!(came.names(), [whole.names(), whole.names()].concat());
+    let other =
+        came.aside.iter().filter(|(_, _, why)| why == "a datagram is UTF-16BE, and those before it are not");
+    assert_eq!((other.count(), came.aside.len()), (1, 3), "{came:?}");
+}
+
+#[test]
+fn a_connection_whose_header_never_ends_is_closed_when_it_holds_too_much() {
+    let (mut sockets, port) = listening(layout(json!({ "header": true })));
+    let mut clients: Vec<_> = (0..18).map(|_| connect(port)).collect();
+    for (at, client) in clients.iter_mut().enumerate() {
+        // The first one's header has no end.
+        let header: &[u8] = if at == 0 { b"" } else { b"t,s,v\n" };
+        send(&mut sockets, client, &[header, &vec![b'x'; (960 << 10) - at]].concat());
+    }
+    let aside = read_all(&mut sockets);
+    let who: Vec<_> = aside.keys().cloned().collect();
+    assert_eq!(who, [name(&clients[0])], "{aside:?}");
+    assert_eq!(sockets.connections.len(), 17);
 }
