@@ -412,6 +412,8 @@ const IDLE: &[(&str, &str, &str, &str)] = &[
     ("unknown", "", "type = 'normalize'\nmin = 0\nmax = 1\nunknown = 'null'", ""),
     ("unknown", "", "type = 'normalize'\nrunning = true\nunknown = 'null'", ""),
     ("samples", "", "type = 'moving_average'\nwindow = 2\nmin_samples = 5", ""),
+    ("nowhere", "", "type = 'pivot'\nkey = 'note'\nnames = ['on', 'nowhere']\nvalue = 'a'", ""),
+    ("b*", "", "type = 'pivot'\nkey = 'note'\nnames = ['on']\nvalue = 'b*'", ""),
     ("clear_below", "", "", "type = 'alert'\ncolumn = 'a'\nabove = 1\nclear_below = 0"),
     ("nobody", "", "", "type = 'alert'\ncolumn = 'a'\nabove = 1\nrules = { nobody = { above = 2 } }"),
     ("nobody", "", "", "type = 'null'\nsensors = ['nobody*']"),

@@ -218,3 +218,23 @@ fn the_report_of_a_run_that_is_over_has_what_it_counted() {
     assert_eq!(ledgers(&again), ledgers(&first));
     assert_eq!((again.sensors, first.sensors), (3, 3));
 }
+
+#[test]
+fn incidents_of_several_measurements_go_on() {
+    let alert =
+        "[[sink]]\ntype = 'alert'\ncolumn = 'v*'\nabove = 3\nclear_above = 0.5\npath = '@/alerts.jsonl'";
+    let whole = folder();
+    run(whole.path(), MEAN, alert, u64::MAX, false, false).expect("a run");
+    let expected = lines(&whole.path().join("alerts.jsonl"));
+    for column in ["v", "v_avg"] {
+        let of = format!("\"column\":\"{column}\"");
+        assert!(expected.iter().filter(|line| line.contains(&of)).count() > 2, "{expected:?}");
+    }
+    let folder = folder();
+    let mut pauses = 0;
+    while run(folder.path(), MEAN, alert, 100 * (pauses + 1), false, false).expect("a run").is_paused {
+        pauses += 1;
+    }
+    assert!(pauses > 5, "{pauses}");
+    assert_eq!(lines(&folder.path().join("alerts.jsonl")), expected);
+}

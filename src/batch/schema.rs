@@ -177,6 +177,14 @@ impl Schema {
         Ok(fitting)
     }
 
+    /// The index of the one measurement called `name`, which is no glob.
+    ///
+    /// # Errors
+    /// A configuration error where there is none.
+    pub fn measurement(&self, name: &str) -> Result<usize> {
+        self.select_one(name, &self.measurements())
+    }
+
     fn select_one(&self, name: &str, all: &[usize]) -> Result<usize> {
         match self.index_of(name) {
             Some(at) if all.contains(&at) => Ok(at),

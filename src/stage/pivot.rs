@@ -1,6 +1,6 @@
 //! `pivot`: records of one sensor and time, each with one value, joined into one with a measurement for each (clause 26).
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use schemars::JsonSchema;
@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{Flow, PerSensor, Process, Reach, Stage, parameters_of, state};
 use crate::batch::{Batch, Column, Field, FieldKind, Measurement, Origins, Schema, Span, Text, TimeColumn};
 use crate::error::{Error, Result};
+use crate::format::columns::shown;
 use crate::registry::Component;
 use crate::sensor::{SensorId, Sensors};
 use crate::time::Timestamp;
@@ -20,9 +21,10 @@ use crate::time::Timestamp;
 pub struct Pivot {
     /// The text column that says which measurement a record is of.
     pub key: String,
-    /// The measurements to make: what `key` may say. Records that say something else are left out, as filtered.
+    /// The measurements to make: what `key` may say, to the letter. Records that say something else are left out, as filtered; a name that
+    /// no record says is told at the end.
     pub names: Vec<String>,
-    /// The measurement with the values.
+    /// The measurement with the values: one, by its name.
     #[serde(default = "value")]
     pub value: String,
 }
@@ -47,7 +49,7 @@ impl Pivot {
             Error::config(format!("there is no text column `{}` here", self.key))
                 .with_help(format!("the text columns here are: {}", texts.join(", ")))
         })?;
-        let value = input.select(Some(std::slice::from_ref(&self.value)))?[0];
+        let value = input.measurement(&self.value)?;
         if self.names.is_empty() {
             return Err(Error::config("`names` is empty").with_help("name what `key` may say"));
         }
@@ -62,6 +64,8 @@ impl Pivot {
             value,
             places: places.collect(),
             schema: Arc::new(schema),
+            names: self.names.clone(),
+            keys: Keys { are_said: vec![false; self.names.len()], others: BTreeSet::new() },
             next: 0,
             open: PerSensor::default(),
         })
@@ -100,9 +104,25 @@ struct Joining {
     value: usize,
     places: HashMap<Box<[u8]>, usize>,
     schema: Arc<Schema>,
+    /// By place.
+    names: Vec<String>,
+    keys: Keys,
     /// The ordinal of the next record that begins.
     next: u64,
     open: PerSensor<Option<Joined>>,
+}
+
+/// So many keys that are no names are kept, to be shown, and so many bytes of each.
+const MOST_OTHERS: usize = 5;
+const LONGEST_OTHER: usize = 200;
+
+/// What `key` has said.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Keys {
+    /// By place.
+    are_said: Vec<bool>,
+    /// The first few that are none of the names.
+    others: BTreeSet<Box<[u8]>>,
 }
 
 /// A record to which more values may come.
@@ -117,9 +137,19 @@ struct Joined {
 /// The stage at rest.
 #[derive(Serialize, Deserialize)]
 struct Saved {
+    keys: Keys,
     next: u64,
     /// By sensor.
     open: Vec<Option<Joined>>,
+}
+
+impl Keys {
+    fn note_other(&mut self, key: &[u8]) {
+        let key = &key[..key.len().min(LONGEST_OTHER)];
+        if self.others.len() < MOST_OTHERS && !self.others.contains(key) {
+            self.others.insert(key.into());
+        }
+    }
 }
 
 impl Joining {
@@ -166,9 +196,11 @@ impl Process for Joining {
         for (row, (&sensor, &key)) in batch.sensors().iter().zip(keys).enumerate() {
             let place = batch.text.get(key).and_then(|key| self.places.get(key).copied());
             let Some(place) = place else {
+                self.keys.note_other(batch.text.get(key).unwrap_or_default());
                 flow.filtered += 1;
                 continue;
             };
+            self.keys.are_said[place] = true;
             flow.folded += 1;
             let time = batch.times().map(|times| times[row].as_nanos());
             let value = batch.measurement(self.value).get(row);
@@ -192,19 +224,34 @@ impl Process for Joining {
         Ok(Some(self.batch(&left)))
     }
 
+    fn remarks(&self) -> Vec<String> {
+        let said = self.names.iter().zip(&self.keys.are_said);
+        let missing: Vec<_> =
+            said.filter(|(_, is_said)| !**is_said).map(|(name, _)| format!("{name:?}")).collect();
+        let is_empty = missing.len() == self.names.len() && self.keys.others.is_empty();
+        if missing.is_empty() || is_empty {
+            return Vec::new();
+        }
+        let others: Vec<_> = self.keys.others.iter().map(|key| shown(key)).collect();
+        let others =
+            if others.is_empty() { String::new() } else { format!("; others say {}", others.join(", ")) };
+        vec![format!("no record says {}, which `names` has{others}", missing.join(", "))]
+    }
+
     fn save(&self) -> Result<Vec<u8>> {
         let open = self.open.as_slice().iter().map(|open| open.clone().flatten()).collect();
-        state::to_bytes(&Saved { next: self.next, open })
+        state::to_bytes(&Saved { keys: self.keys.clone(), next: self.next, open })
     }
 
     fn restore(&mut self, state: &[u8], sensors: &Sensors) -> Result<()> {
-        let Saved { next, open } = state::from_bytes(state)?;
+        let Saved { keys, next, open } = state::from_bytes(state)?;
         let is_sound = |joined: &Joined| joined.ordinal < next && joined.values.len() == self.places.len();
-        if open.len() > sensors.len() || !open.iter().flatten().all(is_sound) {
+        let has_keys = keys.are_said.len() == self.names.len();
+        if !has_keys || open.len() > sensors.len() || !open.iter().flatten().all(is_sound) {
             return Err(Error::data("the saved state is not one of records that are joined"));
         }
         let open: Vec<Option<Option<Joined>>> = open.into_iter().map(|joined| joined.map(Some)).collect();
-        (self.next, self.open) = (next, PerSensor::from(open));
+        (self.keys, self.next, self.open) = (keys, next, PerSensor::from(open));
         Ok(())
     }
 }
@@ -286,5 +333,30 @@ mod tests {
         assert!(error(Pivot::new("wat", &["x"])).contains("no text column `wat`"));
         assert!(error(Pivot::new("what", &[])).contains("`names` is empty"));
         assert!(error(Pivot::new("what", &["x", "x"])).contains("two columns are called `x`"));
+        let glob = Pivot { value: "val*".into(), ..Pivot::new("what", &["x"]) };
+        assert!(
+            error(glob).contains("there is no column `val*` here"),
+            "a glob would take the first that fits"
+        );
+    }
+
+    #[test]
+    fn names_that_no_record_says_are_told() {
+        let told = |rows: &[(&str, i64, &str, Option<f64>)]| {
+            let mut sensors = Sensors::default();
+            let stage = Pivot::new("what", &["temp", "hu*"]);
+            let mut process = stage.start(batch(rows, &mut sensors).schema()).expect("started");
+            for row in rows {
+                let batch = batch(std::slice::from_ref(row), &mut sensors);
+                let saved = process.save().expect("saved");
+                process = stage.start(batch.schema()).expect("started");
+                process.restore(&saved, &sensors).expect("restored");
+                process.process(batch, &sensors, &mut Flow::default()).expect("processed");
+            }
+            process.remarks()
+        };
+        let rows = [("a", 1, "temp", Some(20.0)), ("a", 1, "hum", None), ("a", 1, "volt", Some(3.0))];
+        assert_eq!(told(&rows), ["no record says \"hu*\", which `names` has; others say \"hum\", \"volt\""]);
+        assert_eq!(told(&[("a", 1, "temp", None), ("a", 1, "hu*", None)]), [""; 0]);
     }
 }

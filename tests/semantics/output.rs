@@ -53,6 +53,29 @@ fn clause_18_an_alert_on_an_infinity_says_so() {
 }
 
 #[test]
+fn clause_12_an_alert_by_glob_watches_all_that_fit() {
+    let bench = Bench::new(&[("in.csv", "TI101,TI102,FI1\n20,19,99\n20,21.5,99\n19,20,99\n")]);
+    let source = "[source]\ntype = \"csv\"\npath = \"@/in.csv\"";
+    let sink = "[[sink]]\ntype = \"alert\"\ncolumn = \"TI*\"\nabove = 20\npath = \"@/out\"";
+    let alerts = |more: &str| {
+        let report = bench.run(&format!("{source}\n{sink}{more}")).expect("a run");
+        let alerts = std::fs::read_to_string(bench.path("out")).expect("an output");
+        let told = |line: &str| {
+            let alert: serde_json::Value = serde_json::from_str(line).expect("JSON");
+            format!("{} {} {} {}", alert["state"], alert["rule"], alert["column"], alert["value"])
+        };
+        (alerts.lines().map(told).collect::<Vec<_>>(), report.remarks)
+    };
+    let (told, remarks) = alerts("");
+    assert_eq!(told, [r#""raised" "TI102" "TI102" 21.5"#, r#""cleared" "TI102" "TI102" 20.0"#]);
+    assert_eq!(remarks, ["alert TI*: 1 raised, 0 still open"]);
+    // The records' order, then that of the columns.
+    let (told, remarks) = alerts("\nname = \"hot\"\nrules = { in = { above = 18.5 } }");
+    assert_eq!(told, [r#""raised" "hot" "TI101" 20.0"#, r#""raised" "hot" "TI102" 19.0"#]);
+    assert_eq!(remarks, ["alert hot: 2 raised, 2 still open"]);
+}
+
+#[test]
 fn clause_18_decimals_are_optional() {
     let text = "v,x\n0.12345,a\n2,b\n-0.0004,c\n1e21,d\n";
     let decimals = ["in,0.123,a", "in,2.000,b", "in,-0.000,c", "in,1000000000000000000000.000,d"];

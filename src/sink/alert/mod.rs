@@ -1,12 +1,13 @@
 //! `alert`: tells when a measurement goes too high or too low, once per incident.
 //!
-//! For every sensor: quiet → (beyond the threshold) pending → (for as long as `hold`) raised → (back over the clearing
+//! For every measurement of every sensor: quiet → (beyond the threshold) pending → (for as long as `hold`) raised → (back over the clearing
 //! threshold) quiet. Nulls and NaN neither raise nor clear.
 
 mod courier;
 mod incident;
 mod program;
 mod target;
+mod watched;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -18,13 +19,14 @@ use serde::{Deserialize, Serialize};
 
 use self::incident::{Change, Incident};
 use self::target::{Message, Target};
+use self::watched::{Incidents, Watched};
 use super::{Job, Outset, Repeat, Saved, Sink, SinkSpec};
 use crate::atomic::{self, AtomicFile};
 use crate::batch::{Batch, Schema};
 use crate::error::{Error, Result};
 use crate::files::{Base, FilePath};
 use crate::registry::{Component, parameters_of};
-use crate::sensor::{PerSensor, Rules, SensorId, Sensors};
+use crate::sensor::{Rules, Sensors};
 use crate::time::parse_duration;
 
 pub use self::incident::Thresholds;
@@ -34,9 +36,9 @@ pub use self::program::end_alert_commands;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Alert {
-    /// The measurement to watch.
+    /// The measurement to watch; a glob watches all that fit it, each by itself.
     pub column: String,
-    /// The rule's name in messages; the column's if not given.
+    /// The rule's name in messages; that of the measurement if not given.
     #[serde(default)]
     pub name: Option<String>,
     /// An incident begins when a value is above this.
@@ -73,7 +75,7 @@ pub struct Alert {
 inventory::submit! { Component::sink::<Alert>("alert", "tells when a measurement goes too high or too low, once per incident") }
 
 impl Alert {
-    /// Watches `column` for values above `above`.
+    /// Watches `column`, a name or a glob, for values above `above`.
     pub fn above(column: impl Into<String>, above: f64) -> Self {
         Self {
             column: column.into(),
@@ -115,8 +117,9 @@ impl Alert {
         self.hold.as_ref().map_or(Ok(0), parse)
     }
 
-    fn rule_name(&self) -> &str {
-        self.name.as_deref().unwrap_or(&self.column)
+    /// The measurements to watch.
+    fn watched(&self, schema: &Schema) -> Result<Vec<usize>> {
+        schema.select(Some(std::slice::from_ref(&self.column)))
     }
 }
 
@@ -151,7 +154,7 @@ impl SinkSpec for Alert {
     }
 
     fn check(&self, schema: &Schema) -> Result<()> {
-        schema.select(Some(std::slice::from_ref(&self.column)))?;
+        self.watched(schema)?;
         self.thresholds()?;
         if self.hold()? > 0 && schema.time().is_none() {
             return Err(Error::config("`hold` needs a time column").with_help("name it in [source] `time`"));
@@ -169,26 +172,27 @@ impl SinkSpec for Alert {
     }
 
     fn open(&self, schema: &Arc<Schema>, outset: &Outset) -> Result<Box<dyn Sink>> {
-        let memory = match &outset.resume {
+        let mut memory = match &outset.resume {
             None => Memory::default(),
             Some(state) => postcard::from_bytes(state)
                 .map_err(|error| Error::data(format!("the saved state cannot be read: {error}")))?,
         };
         let target = match (&self.path, &self.command) {
             (Some(path), _) => {
-                let outset = Outset { resume: memory.file, ..outset.clone() };
+                let outset = Outset { resume: memory.file.take(), ..outset.clone() };
                 Target::File(AtomicFile::begin(path, &outset)?.0)
             }
             (None, Some(command)) => Target::start(command, &self.base, &outset.stop)?,
             (None, None) => Target::log(&outset.stop)?,
         };
-        let before = memory.incidents.into_iter().map(|(id, incident)| (SensorId(id), incident));
+        let watched = self.watched(schema)?.into_iter().map(|at| {
+            let before = memory.incidents.remove(&*schema.fields()[at].name);
+            Watched::new(schema, at, before.unwrap_or_default())
+        });
         Ok(Box::new(Watch {
-            column: schema.select(Some(std::slice::from_ref(&self.column)))?[0],
+            watched: watched.collect(),
             thresholds: self.thresholds()?,
             hold: self.hold()?,
-            incidents: PerSensor::default(),
-            before: before.collect(),
             target,
             options: self.clone(),
             raised: memory.raised,
@@ -201,8 +205,8 @@ impl SinkSpec for Alert {
 /// What is kept of the sink at a checkpoint.
 #[derive(Default, Serialize, Deserialize)]
 struct Memory {
-    /// Sensors that are not quiet, by id.
-    incidents: Vec<(u32, Incident)>,
+    /// By measurement.
+    incidents: BTreeMap<String, Incidents>,
     raised: u64,
     /// That of the file, if there is one.
     file: Option<Vec<u8>>,
@@ -211,12 +215,9 @@ struct Memory {
 /// The sink in use.
 struct Watch {
     options: Alert,
-    column: usize,
+    watched: Vec<Watched>,
     thresholds: Rules<Thresholds>,
     hold: i64,
-    incidents: PerSensor<(Thresholds, Incident)>,
-    /// Those of before a restart whose sensors have not reported since.
-    before: BTreeMap<SensorId, Incident>,
     target: Target,
     raised: u64,
     /// What is worth knowing of those who took alerts.
@@ -224,43 +225,33 @@ struct Watch {
     is_finished: bool,
 }
 
-impl Watch {
-    /// The sensors that are not quiet.
-    fn open(&self) -> impl Iterator<Item = (SensorId, Incident)> {
-        let now = self.incidents.iter().map(|(id, (_, incident))| (id, *incident));
-        let before = self.before.iter().map(|(&id, &incident)| (id, incident));
-        before.chain(now).filter(|(_, incident)| *incident != Incident::Quiet)
-    }
-}
-
 impl Sink for Watch {
     fn write(&mut self, batch: &Batch, sensors: &Sensors) -> Result<()> {
-        let measurement = batch.measurement(self.column);
         for (row, &id) in batch.sensors().iter().enumerate() {
-            let Some(value) = measurement.get(row) else { continue };
             let time = batch.times().map(|times| times[row]);
-            let (rules, before) = (&self.thresholds, &mut self.before);
-            let (thresholds, incident) = self.incidents.get_or_insert_with(id, || {
-                (*rules.of(sensors.name(id)), before.remove(&id).unwrap_or_default())
-            });
-            let Some(change) = incident.observe(thresholds, self.hold, time, value) else { continue };
-            let (state, side, since) = match change {
-                Change::Raised(side) => ("raised", side, None),
-                Change::Cleared(side, since) => ("cleared", side, since),
-            };
-            self.raised += u64::from(state == "raised");
-            let lasted = time.zip(since).and_then(|(time, since)| time.checked_since(since));
-            self.target.send(&Message {
-                state,
-                rule: self.options.rule_name(),
-                sensor: sensors.name(id),
-                column: &self.options.column,
-                time: time.map(|time| time.to_string()),
-                value,
-                side,
-                threshold: thresholds.threshold(side),
-                seconds: lasted.map(|nanos| nanos as f64 / 1e9),
-            })?;
+            for watched in &mut self.watched {
+                let Some(value) = batch.measurement(watched.at).get(row) else { continue };
+                let name = Arc::clone(&watched.name);
+                let change = watched.observe((id, sensors), &self.thresholds, self.hold, time, value);
+                let Some((thresholds, change)) = change else { continue };
+                let (state, side, since) = match change {
+                    Change::Raised(side) => ("raised", side, None),
+                    Change::Cleared(side, since) => ("cleared", side, since),
+                };
+                self.raised += u64::from(state == "raised");
+                let lasted = time.zip(since).and_then(|(time, since)| time.checked_since(since));
+                self.target.send(&Message {
+                    state,
+                    rule: self.options.name.as_deref().unwrap_or(&name),
+                    sensor: sensors.name(id),
+                    column: &name,
+                    time: time.map(|time| time.to_string()),
+                    value,
+                    side,
+                    threshold: thresholds.threshold(side),
+                    seconds: lasted.map(|nanos| nanos as f64 / 1e9),
+                })?;
+            }
         }
         Ok(())
     }
@@ -281,7 +272,9 @@ impl Sink for Watch {
             Some(saved) => (Some(saved.state), saved.output, saved.settle),
             None => (None, None, Box::new(|| Ok(())) as Job),
         };
-        let incidents = self.open().map(|(id, incident)| (id.0, incident)).collect();
+        let incidents =
+            self.watched.iter().map(|watched| (watched.name.to_string(), watched.open().collect()));
+        let incidents = incidents.collect();
         let memory = Memory { incidents, raised: self.raised, file };
         let state = postcard::to_stdvec(&memory)
             .map_err(|error| Error::internal(format!("the state cannot be saved: {error}")))?;
@@ -298,8 +291,11 @@ impl Sink for Watch {
         if let Target::File(file) = &mut self.target {
             file.commit()?;
         }
-        let open = self.open().filter(|(_, incident)| matches!(incident, Incident::Raised(..))).count();
-        let told = format!("alert {}: {} raised, {open} still open", self.options.rule_name(), self.raised);
+        let open = self.watched.iter().flat_map(Watched::open);
+        let open = open.filter(|(_, incident)| matches!(incident, Incident::Raised(..))).count();
+        let Alert { name, column, .. } = &self.options;
+        let rule = name.as_ref().unwrap_or(column);
+        let told = format!("alert {rule}: {} raised, {open} still open", self.raised);
         Ok(std::iter::once(told).chain(std::mem::take(&mut self.remarks)).collect())
     }
 }
