@@ -122,7 +122,17 @@ fn clause_6_data_come_from_standard_input_plain_or_packed() {
     // Some tools begin with a frame that is to be skipped, and tapes end with zeros.
     let skipped = [b"\x5e\x2a\x4d\x18\x03\0\0\0abc", &zstd[..]].concat();
     let padded = [&gzip[..], &[0; 600]].concat();
-    for data in [plain, gzip, zstd, skipped, padded] {
+    let xz = lzma_rust2::XzWriter::new(Vec::new(), lzma_rust2::XzOptions::with_preset(0))
+        .and_then(|mut writer| writer.write_all(&plain).and_then(|()| writer.finish()))
+        .expect("packed");
+    let mut encoder = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
+    encoder.write_all(&plain).expect("packed");
+    let bzip2 = encoder.finish().expect("packed");
+    let mut encoder = lz4_flex::frame::FrameEncoder::new(Vec::new());
+    encoder.write_all(&plain).expect("packed");
+    let lz4 = encoder.finish().expect("packed");
+    let twice = [&xz[..], &[0; 8]].concat();
+    for data in [plain, gzip, zstd, skipped, padded, xz, bzip2, lz4, twice] {
         let mut child = tidemill(folder.path())
             .args(["run", "p.toml", "--quiet"])
             .stdin(Stdio::piped())

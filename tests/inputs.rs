@@ -6,8 +6,10 @@ mod command;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::File;
+use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::process::Stdio;
 
 use command::{folder, run, text, tidemill};
 
@@ -192,4 +194,96 @@ fn a_name_that_is_not_utf_8_is_no_reason_to_leave_a_file_out() {
     put(folder.path(), "a.csv", INPUT);
     write(folder.path(), "path = '*.csv'", "[[sink]]\ntype = 'csv'\npath = '-'\n");
     assert_eq!(sensors(folder.path()), ["a", "b\\xfcro"]);
+}
+
+/// An archive with two files of data, as `zip` packs them, and with one that hides.
+fn archive(more: &str) -> Vec<u8> {
+    let a = format!("v,t\n3,2026-01-01T00:00:02Z\n{more}");
+    let mut archive = rawzip::ZipArchiveWriter::new(Vec::new());
+    let hidden = ".hidden.csv";
+    for (name, text) in [("west/b.csv", INPUT), ("a.csv", &*a), (hidden, "junk")] {
+        let method = rawzip::CompressionMethod::DEFLATE;
+        let (mut entry, _) = archive.new_file(name).compression_method(method).start().expect("begun");
+        let mut encoder = flate2::write::DeflateEncoder::new(&mut entry, flate2::Compression::fast());
+        encoder.write_all(text.as_bytes()).and_then(|()| encoder.finish().map(|_| ())).expect("packed");
+        let descriptor = rawzip::DataDescriptorOutput::new(rawzip::crc32(text.as_bytes()), text.len() as u64);
+        entry.finish(descriptor).expect("ended");
+    }
+    archive.finish().expect("written")
+}
+
+#[test]
+fn init_and_run_read_the_files_of_an_archive() {
+    let folder = folder();
+    let place = folder.path();
+    std::fs::write(place.join("in.zip"), archive("")).expect("written");
+    let output = run(place, &["init", "in.zip", "-o", "init.toml"]);
+    let said = text(&output.stderr);
+    assert!(output.status.success() && !said.contains("does not fit"), "{said}");
+    let written = std::fs::read_to_string(place.join("init.toml")).expect("a pipeline");
+    assert!(written.contains("path = \"in.zip\"") && written.contains("time = \"t\""), "{written}");
+    std::fs::write(place.join("in.zip"), archive("x,y\n")).expect("written");
+    let sinks = "max_rejects = 1\n[[sink]]\ntype = 'csv'\npath = 'out.csv'\n[[sink]]\ntype = 'dead_letter'\npath = 'dead.jsonl'";
+    write(place, "path = 'in.zip'", sinks);
+    for threads in ["1", "3"] {
+        let output = run(place, &["run", "p.toml", "--threads", threads]);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        let out = std::fs::read_to_string(place.join("out.csv")).expect("an output");
+        assert_eq!(
+            out,
+            "v,t,sensor\n3,2026-01-01T00:00:02Z,a\n1,2026-01-01T00:00:00Z,west/b\n2,2026-01-01T00:00:01Z,west/b\n"
+        );
+        let dead = std::fs::read_to_string(place.join("dead.jsonl")).expect("a dead letter");
+        assert!(dead.contains("\"file\":\"in.zip/a.csv\",\"line\":3"), "{dead}");
+    }
+    let said = text(&run(place, &["explain", "p.toml"]).stdout);
+    assert!(said.contains("reads in.zip\n"), "{said}");
+    write(place, "path = 'in.zip/*.csv'", "[[sink]]\ntype = 'csv'\npath = 'in.zip'");
+    assert!(refused(place, &["run", "p.toml"]).contains(" is both "));
+}
+
+#[test]
+fn an_archive_that_comes_through_a_pipe_or_is_to_grow_is_refused_by_name() {
+    let folder = folder();
+    let place = folder.path();
+    std::fs::write(place.join("in.zip"), archive("")).expect("written");
+    write(place, "path = '-'", "[[sink]]\ntype = 'csv'\npath = 'out.csv'");
+    let piped = |bytes: &[u8], arguments: &[&str]| {
+        let mut command = tidemill(place);
+        command.args(arguments).stdin(Stdio::piped()).stderr(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().expect("the command runs");
+        // Who refuses the input need not read it all.
+        let _its_choice = child.stdin.take().expect("piped").write_all(bytes);
+        child.wait_with_output().expect("an end")
+    };
+    for arguments in [&["run", "p.toml"][..], &["init", "-"]] {
+        let output = piped(&archive(""), arguments);
+        assert_eq!(output.status.code(), Some(65), "{}", text(&output.stderr));
+        assert!(text(&output.stderr).contains("it is a zip archive"), "{}", text(&output.stderr));
+    }
+    // A few bytes of something packed are no text.
+    let output = piped(b"BZh9", &["run", "p.toml"]);
+    assert_eq!(output.status.code(), Some(65), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("is cut short"), "{}", text(&output.stderr));
+    write(place, "path = 'in.zip'\nfollow = true", "[[sink]]\ntype = 'csv'\npath = 'out.csv'");
+    assert!(refused(place, &["run", "p.toml"]).contains("`in.zip` is packed"));
+}
+
+#[test]
+fn init_looks_into_what_is_packed() {
+    let folder = folder();
+    let place = folder.path();
+    let mut encoder = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
+    encoder.write_all(INPUT.as_bytes()).expect("packed");
+    let packed = encoder.finish().expect("packed");
+    std::fs::write(place.join("in.csv.bz2"), &packed).expect("written");
+    for input in ["in.csv.bz2", "."] {
+        let output = run(place, &["init", input]);
+        assert!(text(&output.stdout).contains("time = \"t\""), "{}", text(&output.stderr));
+    }
+    let mut command = tidemill(place);
+    command.args(["init", "-"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = command.spawn().expect("the command runs");
+    child.stdin.take().expect("piped").write_all(&packed).expect("taken");
+    assert!(text(&child.wait_with_output().expect("an end").stdout).contains("time = \"t\""));
 }

@@ -69,7 +69,16 @@ struct Way {
 fn ways(input: &Path) -> Vec<Way> {
     let is_packed = |path: &Path| {
         let bytes = std::fs::read(path).unwrap_or_default();
-        bytes.starts_with(b"\x1f\x8b") || bytes.starts_with(b"\x28\xb5\x2f\xfd")
+        let starts: [&[u8]; 7] = [
+            b"\x1f\x8b",
+            b"\x28\xb5\x2f\xfd",
+            b"\xfd7zXZ",
+            b"BZh",
+            b"\x04\x22\x4d\x18",
+            b"\x53\x2a\x4d\x18",
+            b"PK",
+        ];
+        starts.iter().any(|start| bytes.starts_with(start))
     };
     let can_be_mapped = input.is_file() && !is_packed(input);
     let ios: &[Io] = if can_be_mapped { &[Io::Read, Io::Mmap] } else { &[Io::Auto] };

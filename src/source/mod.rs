@@ -29,7 +29,10 @@ use crate::sensor::SensorLookup;
 use crate::time::{Clock, Period, TimeParser, Timestamp};
 
 pub use csv::{Csv, Tsv};
-pub use file::{Address, FileOptions, FileSource, InputFile, OneOrMany, Recorder, beginning, is_recording};
+pub use file::{
+    Address, FileOptions, FileSource, InputFile, Member, OneOrMany, Recorder, beginning, is_recording,
+    packed_extensions,
+};
 pub(crate) use file::{MappedFile, is_local};
 pub use influx::Influx;
 

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
+use crate::source::packed_extensions;
 
 /// What one argument names.
 #[derive(Debug)]
@@ -84,14 +85,15 @@ fn is_data_file(path: &Path) -> bool {
     !is_hidden && path.is_file() && EXTENSIONS.contains(&kind)
 }
 
-/// What data files end in, before `.gz` or `.zst`.
+/// What data files end in, before what says that they are packed.
 const EXTENSIONS: [&str; 10] =
     ["csv", "tsv", "txt", "dat", "jsonl", "ndjson", "json", "lp", "influx", "parquet"];
 
 /// The end of a file's name, that of packing included: `csv.gz`.
 pub(super) fn extension(path: &Path) -> &str {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    let stem = name.trim_end_matches(".gz").trim_end_matches(".zst");
+    let plain = |packed| name.strip_suffix(packed)?.strip_suffix('.');
+    let stem = packed_extensions().find_map(plain).unwrap_or(name);
     stem.rfind('.').map_or("", |dot| &name[dot + 1..])
 }
 
@@ -108,6 +110,7 @@ mod tests {
     #[test]
     fn a_folder_becomes_a_glob() {
         assert_eq!(files_like("a[b]/", Path::new("a[b]/c.csv.gz")), "a[[]b[]]/*.csv.gz");
+        assert_eq!(extension(Path::new("x/y.csv.bz2")), "csv.bz2");
         assert_eq!(extension(Path::new("x/y.tar/z")), "");
     }
 

@@ -1,13 +1,13 @@
 //! Looks at the files, and puts together what they have.
 
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::inputs::{Input, extension, files_like};
+use crate::atomic::Outputs;
 use crate::cli::guess::{self, Guess, Kind};
 use crate::error::{Error, Result};
 use crate::format::encoding::{sniff, to_utf8};
-use crate::source::{beginning, parquet_sample};
+use crate::source::{FileOptions, InputFile, beginning, parquet_sample};
 
 /// What was found.
 pub(super) struct Found {
@@ -29,7 +29,7 @@ const PARQUET_SAMPLE: usize = 1000;
 /// Looks at the files of all inputs.
 pub(super) fn at(inputs: &[Input]) -> Result<Found> {
     if inputs[0].is_stdin() {
-        let guess = standard_input()?;
+        let guess = look(Path::new("-"))?;
         return Ok(Found { paths: vec![inputs[0].path.clone()], first: None, files: 1, guess });
     }
     let mut found: Option<Found> = None;
@@ -95,30 +95,40 @@ fn join(found: &mut Option<Found>, file: &Path, guess: Guess) -> Result<()> {
     }
 }
 
+/// What is in the file at `path`; in all of its files where it is an archive.
 fn look(path: &Path) -> Result<Guess> {
-    let bytes = beginning(path, guess::SAMPLE)?;
-    if bytes.starts_with(b"PAR1") {
-        return parquet(path);
+    let written = path.to_str().unwrap_or_default();
+    let files = FileOptions::from(written).files(&[], &Outputs::default())?;
+    let mut guesses = files.iter().take(MOST_FILES).map(|file| look_at(file).map(|guess| (file, guess)));
+    let (first, mut guess) = guesses.next().ok_or_else(|| Error::usage("there is nothing to look at"))??;
+    for other in guesses {
+        let (file, other) = other?;
+        if let Some(why) = guess.differs_in(&other) {
+            return Err(Error::usage(format!(
+                "{} and {} cannot be read by one source: {why}",
+                first.name, file.name
+            ))
+            .with_help(format!("name those that are alike, such as `{}/*.csv`", path.display())));
+        }
+        guess.join(other);
     }
-    text(&path.display().to_string(), &bytes)
+    Ok(guess)
 }
 
-fn standard_input() -> Result<Guess> {
-    let mut bytes = Vec::new();
-    let mut input = std::io::stdin().lock().take(guess::SAMPLE as u64);
-    input.read_to_end(&mut bytes).map_err(|error| Error::io("read", "standard input", &error))?;
-    if bytes.starts_with(b"PAR1") {
-        return Err(Error::usage("Parquet cannot be read from standard input").with_help("name the file"));
+fn look_at(file: &InputFile) -> Result<Guess> {
+    let bytes = beginning(file, guess::SAMPLE)?;
+    match &file.path {
+        Some(path) if bytes.starts_with(b"PAR1") && file.member.is_none() => parquet(path),
+        _ if bytes.starts_with(b"PAR1") => {
+            Err(Error::usage(format!("{} is Parquet, which is read from files only", file.name))
+                .with_help("save it to a file, and name that"))
+        }
+        None => text("standard input", &bytes),
+        _ => text(&file.name, &bytes),
     }
-    text("standard input", &bytes)
 }
 
 fn text(name: &str, bytes: &[u8]) -> Result<Guess> {
-    if bytes.starts_with(b"PK\x03\x04") {
-        return Err(
-            Error::data(format!("{name} is a zip archive")).with_help("unpack it, and name its files")
-        );
-    }
     let encoding = sniff(bytes);
     let utf8 = to_utf8(bytes, encoding);
     // A NUL or two, or the bell of a terminal, are found in text; in other files, every eighth byte is such.

@@ -9,8 +9,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::SystemTime;
 
-use super::decompress::{self, Packing, Unpacked};
+use super::archive::{self, Member};
+use super::decompress::{self, Unpacked};
 use super::map::MappedFile;
+use super::packing::{MAGIC, Packing};
 use super::paths::{InputFile, STDIN};
 use super::resume::Seen;
 use super::wait::{self, Readable};
@@ -98,18 +100,26 @@ impl Blocks {
             let bytes = Kind::Stream(Stream::live(file, None));
             return Ok(Self { name, bytes, opened: None });
         }
-        if let Some(seed) = options.shred {
+        if let Some(seed) = options.shred.filter(|_| input.member.is_none()) {
             let bytes = Kind::Stream(Stream::live(file, Some(Random::new(seed))));
             return Ok(Self { name, bytes, opened: None });
         }
         if meta.is_dir() {
             return Err(Error::config(format!("`{name}` is a folder")));
         }
-        let bytes = match mapping(&mut file, &meta, options.io, &name)? {
-            Some(map) => Kind::Mapped(map),
-            None => {
-                let twin = meta.is_file().then(|| file.try_clone()).transpose().map_err(failed)?;
-                Kind::Stream(Stream::new(Box::new(file.try_clone().map_err(failed)?), twin, &name)?)
+        let bytes = if let Some(member) = &input.member {
+            if options.io == Io::Mmap {
+                return Err(cannot_be_mapped(&name, "it is in an archive"));
+            }
+            Kind::Stream(Stream::of_member(member, &file, &name)?)
+        } else {
+            match mapping(&mut file, &meta, options.io, &name)? {
+                Some(map) => Kind::Mapped(map),
+                None => {
+                    let twin = meta.is_file().then(|| file.try_clone()).transpose().map_err(failed)?;
+                    let reader = Box::new(file.try_clone().map_err(failed)?);
+                    Kind::Stream(Stream::new(reader, twin, None, &name)?)
+                }
             }
         };
         let (size, modified) = (meta.len(), meta.modified().ok());
@@ -259,6 +269,8 @@ fn read_error(name: &str, error: &std::io::Error) -> Error {
         std::io::ErrorKind::InvalidInput | std::io::ErrorKind::InvalidData => {
             Error::data(format!("`{name}` is damaged: {error}")).with_help("fetch the file again")
         }
+        std::io::ErrorKind::Unsupported => Error::data(format!("`{name}` cannot be unpacked: {error}"))
+            .with_help("unpack it with the tool that it was packed with, and read what comes out"),
         _ => Error::io("read", name, error),
     }
 }
@@ -283,12 +295,28 @@ fn mapping(file: &mut File, meta: &Metadata, io: Io, name: &str) -> Result<Optio
         (None, _) => {
             MappedFile::open(file, meta.len()).map(Some).map_err(|error| Error::io("map", name, &error))
         }
-        (Some(why), Io::Mmap) if meta.len() > 0 => {
-            Err(Error::config(format!("`{name}` cannot be mapped: {why}"))
-                .with_help("use `--io auto` or `--io read`"))
-        }
+        (Some(why), Io::Mmap) if meta.len() > 0 => Err(cannot_be_mapped(name, why)),
         _ => Ok(None),
     }
+}
+
+fn cannot_be_mapped(name: &str, why: &str) -> Error {
+    Error::config(format!("`{name}` cannot be mapped: {why}")).with_help("use `--io auto` or `--io read`")
+}
+
+/// What begins with `start` must be no archive: those in files have been opened before.
+fn check_no_archive(start: &[u8]) -> std::io::Result<()> {
+    let why = "it is a zip archive, and those are read from files only, and not out of one another";
+    if archive::begins(start) {
+        Err(std::io::Error::new(std::io::ErrorKind::Unsupported, why))
+    } else {
+        Ok(())
+    }
+}
+
+/// `start`, the first bytes of what is called `name`, must not be all that is left of something packed.
+fn check_whole(start: &[u8], name: &str) -> std::io::Result<()> {
+    if Packing::is_cut(start, name) { Err(std::io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
 }
 
 /// Whether reading it may take until somebody writes.
@@ -332,7 +360,12 @@ impl Stream {
                 }
             }
             Arrival::Nothing => {}
-            Arrival::End => self.has_ended = true,
+            Arrival::End => {
+                if self.is_plain && self.is_start() {
+                    check_whole(&self.buffer, name).map_err(|error| read_error(name, &error))?;
+                }
+                self.has_ended = true;
+            }
         }
         Ok(arrived)
     }
@@ -340,11 +373,16 @@ impl Stream {
     /// Counts what has been read last, and looks whether it is the beginning of something packed, whose magic number may come in pieces.
     fn note_plain(&mut self, read: u64) -> std::io::Result<()> {
         let before = self.consumed.fetch_add(read, Ordering::Relaxed);
-        let is_start = self.buffer.len() as u64 == before + read;
-        match self.buffer.get(..decompress::MAGIC).and_then(Packing::of) {
-            Some(packing) if is_start && before < decompress::MAGIC as u64 => self.unpack(packing),
-            _ => Ok(()),
+        if before >= MAGIC as u64 || !self.is_start() {
+            return Ok(());
         }
+        check_no_archive(&self.buffer)?;
+        Packing::of(&self.buffer).map_or(Ok(()), |packing| self.unpack(packing))
+    }
+
+    /// Whether all that has been read is there still.
+    fn is_start(&self) -> bool {
+        self.buffer.len() as u64 == self.consumed.load(Ordering::Relaxed)
     }
 
     /// What came is packed: from here on, what it unpacks to comes.
@@ -362,49 +400,50 @@ impl Stream {
         Ok(())
     }
 
-    fn new(mut reader: Box<dyn Read + Send>, seekable: Option<File>, name: &str) -> Result<Self> {
-        let failed = |error: std::io::Error| Error::io("read", name, &error);
-        let mut start = Vec::new();
-        reader.by_ref().take(decompress::MAGIC as u64).read_to_end(&mut start).map_err(failed)?;
+    /// The file `member` of the archive `file`.
+    fn of_member(member: &Member, file: &File, name: &str) -> Result<Self> {
         let consumed = Arc::new(AtomicU64::new(0));
+        let unpacked = member.unpack(file, name, Arc::clone(&consumed))?;
+        Self::new(Box::new(unpacked), None, Some(consumed), name)
+    }
+
+    /// What `reader` gives, unpacked where it is packed; `unpacked` counts where it comes out of an archive.
+    fn new(
+        mut reader: Box<dyn Read + Send>,
+        seekable: Option<File>,
+        unpacked: Option<Arc<AtomicU64>>,
+        name: &str,
+    ) -> Result<Self> {
+        let failed = |error: std::io::Error| read_error(name, &error);
+        let mut start = Vec::new();
+        reader.by_ref().take(MAGIC as u64).read_to_end(&mut start).map_err(failed)?;
+        check_no_archive(&start).and_then(|()| check_whole(&start, name)).map_err(failed)?;
+        let mut stream = Self {
+            reader: Box::new(std::io::empty()),
+            seekable: None,
+            live: None,
+            buffer: Vec::new(),
+            scratch: Vec::new(),
+            sizes: None,
+            has_ended: false,
+            is_plain: false,
+            consumed: Arc::default(),
+        };
         match Packing::of(&start) {
             None => {
-                consumed.store(start.len() as u64, Ordering::Relaxed);
-                Ok(Self {
-                    reader,
-                    seekable,
-                    live: None,
-                    buffer: start,
-                    scratch: Vec::new(),
-                    sizes: None,
-                    has_ended: false,
-                    is_plain: true,
-                    consumed,
-                })
+                stream.is_plain = unpacked.is_none();
+                stream.consumed = unpacked.unwrap_or_else(|| Arc::new(AtomicU64::new(start.len() as u64)));
+                (stream.reader, stream.seekable, stream.buffer) = (reader, seekable, start);
             }
             Some(packing) => {
-                let packed = std::io::Cursor::new(start).chain(reader);
-                let reader = decompress::start(
-                    packing,
-                    Box::new(packed),
-                    Arc::clone(&consumed),
-                    decompress::Pieces::Full,
-                    Arc::default(),
-                )
-                .map_err(failed)?;
-                Ok(Self {
-                    reader: Box::new(reader),
-                    seekable: None,
-                    live: None,
-                    buffer: Vec::new(),
-                    scratch: Vec::new(),
-                    sizes: None,
-                    has_ended: false,
-                    is_plain: false,
-                    consumed,
-                })
+                let packed = Box::new(std::io::Cursor::new(start).chain(reader));
+                let (counts, pieces) = (Arc::default(), decompress::Pieces::Full);
+                stream.consumed = unpacked.unwrap_or_else(|| Arc::clone(&counts));
+                let reader = decompress::start(packing, packed, counts, pieces, Arc::default());
+                stream.reader = Box::new(reader.map_err(failed)?);
             }
         }
+        Ok(stream)
     }
 
     fn peek(&mut self, wanted: usize) -> std::io::Result<(&[u8], bool)> {

@@ -4,8 +4,7 @@
 //! [`QUEUE`] blocks, and for the file. It ends at the end of the file, at the first error, which it hands over, or
 //! when the reader is dropped, which waits for it: then it finds the channel closed, and a live input gone.
 
-use std::fs::File;
-use std::io::{self, BufRead, Read, Seek};
+use std::io::{self, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
@@ -13,50 +12,13 @@ use std::thread::JoinHandle;
 use crossbeam::channel::{Receiver, RecvTimeoutError, bounded};
 
 use super::blocks::Arrival;
-use super::gunzip::Gunzip;
+use super::packing::{Packing, error_of};
 use super::wait::PATIENCE;
 
-/// Bytes at the start of a file that tell how it is packed.
-pub(super) const MAGIC: usize = 4;
 /// Blocks that may wait: enough to keep both sides busy, little enough to be forgotten.
 const QUEUE: usize = 4;
 /// Bytes a block.
 const BLOCK: usize = 256 << 10;
-
-/// How a file is packed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Packing {
-    Gzip,
-    Zstd,
-}
-
-impl Packing {
-    /// What the first bytes of a file say.
-    pub(super) fn of(start: &[u8]) -> Option<Self> {
-        match start {
-            [0x1f, 0x8b, ..] => Some(Self::Gzip),
-            // A frame, or one that is to be skipped, with which some tools begin.
-            [0x28, 0xb5, 0x2f, 0xfd] | [0x50..=0x5f, 0x2a, 0x4d, 0x18] => Some(Self::Zstd),
-            _ => None,
-        }
-    }
-
-    /// What is packed in `packed`.
-    pub(super) fn reader<'a>(self, packed: impl BufRead + 'a) -> io::Result<Box<dyn Read + 'a>> {
-        Ok(match self {
-            Self::Gzip => Box::new(Gunzip::new(packed)),
-            Self::Zstd => Box::new(zstd::stream::read::Decoder::with_buffer(packed)?),
-        })
-    }
-
-    /// The same, of a file whose reading then starts at the beginning again.
-    pub(super) fn of_file(file: &mut File) -> io::Result<Option<Self>> {
-        let mut start = Vec::new();
-        file.take(MAGIC as u64).read_to_end(&mut start)?;
-        file.rewind()?;
-        Ok(Self::of(&start))
-    }
-}
 
 /// How much is handed over at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,7 +29,7 @@ pub(super) enum Pieces {
     AsTheyCome,
 }
 
-/// Starts the thread; `consumed` counts packed bytes.
+/// Starts the thread over something packed; `consumed` counts packed bytes.
 pub(super) fn start(
     packing: Packing,
     packed: Box<dyn Read + Send>,
@@ -75,12 +37,29 @@ pub(super) fn start(
     pieces: Pieces,
     is_gone: Arc<AtomicBool>,
 ) -> io::Result<Unpacked> {
+    let packed = counted(packed, consumed);
+    spawn(move || packing.reader(packed), pieces, is_gone)
+}
+
+/// `packed`, for a decoder; `consumed` counts its bytes.
+pub(super) fn counted(
+    packed: Box<dyn Read + Send>,
+    consumed: Arc<AtomicU64>,
+) -> io::BufReader<impl Read + Send> {
+    io::BufReader::with_capacity(BLOCK, Counted { inner: packed, consumed })
+}
+
+/// Starts the thread over what a decoder gives, which `begin` makes there.
+pub(super) fn spawn(
+    begin: impl FnOnce() -> io::Result<Box<dyn Read + Send>> + Send + 'static,
+    pieces: Pieces,
+    is_gone: Arc<AtomicBool>,
+) -> io::Result<Unpacked> {
     let (sender, blocks) = bounded(QUEUE);
-    let packed = io::BufReader::with_capacity(BLOCK, Counted { inner: packed, consumed });
     let thread = std::thread::Builder::new().name("decompress".into()).spawn(move || {
-        let mut reader = match packing.reader(packed) {
+        let mut reader = match begin() {
             Ok(reader) => reader,
-            Err(error) => return drop(sender.send(Err(error))),
+            Err(error) => return drop(sender.send(Err(error_of(error)))),
         };
         loop {
             let mut block = Vec::with_capacity(BLOCK);
@@ -95,7 +74,7 @@ pub(super) fn start(
                 return;
             }
             if let Some(error) = error {
-                return drop(sender.send(Err(error)));
+                return drop(sender.send(Err(error_of(error))));
             }
             if has_ended {
                 return;
@@ -179,7 +158,13 @@ struct Counted {
 
 impl Read for Counted {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.inner.read(buffer)?;
+        // Not every decoder can go on where a signal came between.
+        let read = loop {
+            match self.inner.read(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                read => break read?,
+            }
+        };
         self.consumed.fetch_add(read as u64, Ordering::Relaxed);
         Ok(read)
     }
@@ -187,6 +172,8 @@ impl Read for Counted {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
+
     use super::*;
     use crate::source::file::wait::Patient;
 

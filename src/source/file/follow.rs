@@ -22,7 +22,8 @@ use super::descriptors;
 use super::framing::{Layout, MAX_WAITING};
 use super::naming::Naming;
 use super::options::FileOptions;
-use super::paths::{self, Found, InputFile, Search};
+use super::packing::is_packed;
+use super::paths::{Found, InputFile, Search};
 use super::rejoin::Candidates;
 use super::tail::{Identity, Look, Seen, Tail, identity};
 use super::turns::Turns;
@@ -383,6 +384,7 @@ impl Follower {
                 extensions: &extensions,
                 outputs: &self.outputs,
                 naming: &self.naming,
+                archives: false,
             };
             match search.expand(std::slice::from_ref(pattern)) {
                 Ok(found) => {
@@ -394,7 +396,7 @@ impl Follower {
                 Err(error) => is_all &= error.kind() == ErrorKind::Unavailable,
             }
         }
-        let (packed, plain): (Vec<_>, Vec<_>) = all.into_iter().partition(|(_, path)| paths::is_packed(path));
+        let (packed, plain): (Vec<_>, Vec<_>) = all.into_iter().partition(|(_, path)| is_packed(path));
         self.packed.extend(packed.into_iter().map(|(_, path)| path));
         (plain, is_all)
     }

@@ -1,6 +1,9 @@
 //! Records from files (clause 6): one, many, globs, directories, standard input; plain or compressed.
 
 mod address;
+mod archive;
+#[cfg(test)]
+mod archive_tests;
 mod beginning;
 mod blocks;
 mod columns;
@@ -13,7 +16,6 @@ mod follow_tests;
 mod framing;
 #[cfg(test)]
 mod framing_tests;
-mod gunzip;
 mod map;
 mod naming;
 #[cfg(test)]
@@ -21,6 +23,8 @@ mod odd_text;
 mod open;
 mod open_file;
 mod options;
+mod packing;
+mod parts;
 mod paths;
 mod recording;
 mod rejoin;
@@ -38,6 +42,7 @@ mod wildcards;
 use std::sync::Arc;
 
 pub use self::address::Address;
+pub use self::archive::Member;
 pub use self::beginning::beginning;
 use self::blocks::Blocks;
 use self::follow::Follower;
@@ -45,6 +50,7 @@ use self::framing::Layout;
 pub(crate) use self::map::{MappedFile, is_local};
 use self::open_file::{Next, OpenFile};
 pub use self::options::{FileOptions, OneOrMany};
+pub use self::packing::packed_extensions;
 pub use self::paths::InputFile;
 use self::recording::{Played, Recording};
 pub use self::recording::{Recorder, is_recording};

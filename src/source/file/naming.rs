@@ -120,7 +120,7 @@ fn matched<'n>(tokens: &[Token], name: &'n str) -> Option<&'n str> {
 fn without_extension(path: &Path) -> String {
     let name = path.file_name().unwrap_or_default();
     let plain = Path::new(name);
-    let plain = if super::paths::is_packed(plain) { plain.file_stem().unwrap_or_default() } else { name };
+    let plain = if super::packing::is_packed(plain) { plain.file_stem().unwrap_or_default() } else { name };
     let stem = Path::new(plain).file_stem().unwrap_or_default();
     let folders = path.parent().into_iter().flat_map(Path::components);
     let folders = folders.filter_map(|folder| match folder {

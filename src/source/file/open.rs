@@ -7,7 +7,8 @@ use super::columns::joined;
 use super::follow::Follower;
 use super::open_file::{await_head, head};
 use super::options::FileOptions;
-use super::paths::{self, InputFile};
+use super::packing::is_packed;
+use super::paths::InputFile;
 use super::recording::{self, Recording};
 use super::resume::Place;
 use super::{Address, Blocks, FileSource, Open};
@@ -91,8 +92,8 @@ impl FileSource {
     ) -> Result<Self> {
         check_growing(options)?;
         // A glob that fits nothing yet may do later, if the columns are known.
-        let files = options.files(extensions, &open.outputs).unwrap_or_default();
-        let is_plain = |file: &&InputFile| !file.path.as_ref().is_some_and(|path| paths::is_packed(path));
+        let files = options.growing(extensions, &open.outputs).unwrap_or_default();
+        let is_plain = |file: &&InputFile| !file.path.as_ref().is_some_and(|path| is_packed(path));
         let there: Vec<_> = files.iter().filter(is_plain).filter(|file| !file.is_empty()).cloned().collect();
         let mut source = match (&open.resume, there.is_empty()) {
             (Some(resume), _) => Self::new(format, Vec::new(), columns_before(resume)?, None, open),
@@ -139,7 +140,7 @@ fn check_growing(options: &FileOptions) -> Result<()> {
         return Err(Error::config(format!("`{path}` is no file that could be followed"))
             .with_help("leave `follow` out: what comes in there is read as it comes anyway"));
     }
-    if let Some(path) = options.patterns().iter().find(|path| paths::is_packed(Path::new(path))) {
+    if let Some(path) = options.patterns().iter().find(|path| is_packed(Path::new(path))) {
         return Err(Error::config(format!("`{path}` is packed, and packed files do not grow"))
             .with_help("leave `follow` out to read it as it is, or follow the file before it is packed"));
     }

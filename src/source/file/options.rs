@@ -21,8 +21,8 @@ use crate::source::{OpenOptions, Traits};
 /// Which files.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct FileOptions {
-    /// A file, a glob, a directory, or a list of them; "-" is standard input. Text packed as .gz or .zst
-    /// is decompressed. Parquet needs files. A list may end with an address from which records go on coming in:
+    /// A file, a glob, a directory, or a list of them; "-" is standard input. Text packed as .gz, .zst, .xz, .bz2 or .lz4
+    /// is decompressed. A .zip stands for the files in it, "a.zip/x.csv" and "a.zip/*.csv" for some of them. Parquet needs files. A list may end with an address from which records go on coming in:
     /// "tcp-listen://host:port", "tcp://host:port", "udp://host:port", "unix-listen:///path" or "unix:///path".
     pub path: OneOrMany,
     /// Whether files are read on as they grow, and new ones that fit are read too: such as logs that are rotated.
@@ -67,7 +67,7 @@ impl FileOptions {
         Self { base: base.clone(), ..self.clone() }
     }
 
-    /// All files, in order; of directories those with one of these `extensions` (.gz and .zst may follow). What is in `outputs` is not
+    /// All files, in order; of directories those with one of these `extensions` (what says that they are packed may follow). What is in `outputs` is not
     /// taken by globs and directories.
     ///
     /// # Errors
@@ -76,9 +76,25 @@ impl FileOptions {
         self.find(self.patterns(), extensions, outputs).map(|found| found.files)
     }
 
+    /// The same, of files that grow: archives do not.
+    pub(super) fn growing(&self, extensions: &[&str], outputs: &Outputs) -> Result<Vec<InputFile>> {
+        self.search(self.patterns(), extensions, outputs, false).map(|found| found.files)
+    }
+
     fn find(&self, patterns: &[String], extensions: &[&str], outputs: &Outputs) -> Result<Found> {
+        self.search(patterns, extensions, outputs, true)
+    }
+
+    fn search(
+        &self,
+        patterns: &[String],
+        extensions: &[&str],
+        outputs: &Outputs,
+        archives: bool,
+    ) -> Result<Found> {
         let naming = Naming::parse(self.sensor_from.as_deref())?;
-        let mut found = Search { base: &self.base, extensions, outputs, naming: &naming }.expand(patterns)?;
+        let search = Search { base: &self.base, extensions, outputs, naming: &naming, archives };
+        let mut found = search.expand(patterns)?;
         match found.unnamed.pop() {
             None => Ok(found),
             Some((_, error)) => Err(error),
@@ -171,7 +187,12 @@ impl FileOptions {
 
     /// The files that there are, for people.
     pub fn paths(&self, extensions: &[&str], outputs: &Outputs) -> Vec<PathBuf> {
-        self.files(extensions, outputs).unwrap_or_default().into_iter().filter_map(|file| file.path).collect()
+        let files =
+            if self.follow { self.growing(extensions, outputs) } else { self.files(extensions, outputs) };
+        let mut paths: Vec<_> = files.unwrap_or_default().into_iter().filter_map(|file| file.path).collect();
+        // Those of the files in an archive.
+        paths.dedup();
+        paths
     }
 
     /// The first path of what lies in files, so that nobody knows when it came: no pipe, no socket, no recording.

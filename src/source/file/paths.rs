@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::address::Address;
+use super::archive::{self, Inside, Member};
 use super::naming::{Naming, shown};
+use super::packing::without_packing;
 use super::wildcards::{self, Fit, has_wildcards};
 use crate::atomic::Outputs;
 use crate::error::{Error, Result};
@@ -20,8 +22,10 @@ pub struct InputFile {
     pub name: Arc<str>,
     /// The sensor of a file without a sensor column: its name without folder and extension, or what `sensor_from` says.
     pub stem: Arc<str>,
-    /// Where it is; `None` for standard input and addresses.
+    /// Where it is, or the archive that has it; `None` for standard input and addresses.
     pub path: Option<PathBuf>,
+    /// Which of an archive's files it is.
+    pub member: Option<Member>,
     /// Its path as the pipeline has it: relative where its pattern is.
     pub(super) written: PathBuf,
     /// Where its records come in, where that is over a socket.
@@ -42,19 +46,28 @@ impl InputFile {
             name: shown(written).into(),
             stem: stem.into(),
             path: Some(path.to_owned()),
+            member: None,
             written: written.to_owned(),
             address: None,
         }
     }
 
     fn stdin() -> Self {
-        Self { name: "-".into(), stem: "stdin".into(), path: None, written: PathBuf::new(), address: None }
+        Self::without_path("-".into(), "stdin".into(), None)
     }
 
     fn socket(address: &Address, base: &Base) -> Self {
         let name: Arc<str> = address.to_string().into();
-        let address = Some(address.with_base(base));
-        Self { name: Arc::clone(&name), stem: name, path: None, written: PathBuf::new(), address }
+        Self::without_path(Arc::clone(&name), name, Some(address.with_base(base)))
+    }
+
+    fn without_path(name: Arc<str>, stem: Arc<str>, address: Option<Address>) -> Self {
+        Self { name, stem, path: None, member: None, written: PathBuf::new(), address }
+    }
+
+    /// The file `member` of the archive at `path`, which messages call `archive`.
+    fn in_archive(path: &Path, archive: &Path, member: Member) -> Self {
+        Self { member: Some(member.clone()), ..Self::written(path, &archive.join(&member.name)) }
     }
 
     /// The path of a regular file, which standard input may be too.
@@ -67,15 +80,18 @@ impl InputFile {
         path.metadata().is_ok_and(|meta| meta.is_file()).then_some(path)
     }
 
-    /// How many bytes it has, if that is known.
+    /// How many bytes it has, as it lies there, if that is known.
     pub fn len(&self) -> Option<u64> {
+        if let Some(member) = &self.member {
+            return Some(member.len());
+        }
         let meta = std::fs::metadata(self.path.as_ref()?).ok()?;
         meta.is_file().then_some(meta.len())
     }
 
     /// Whether it is known to have none.
     pub fn is_empty(&self) -> bool {
-        self.len() == Some(0)
+        self.member.as_ref().map_or_else(|| self.len() == Some(0), Member::is_empty)
     }
 }
 
@@ -98,11 +114,21 @@ pub(super) fn may_wait(pattern: &str, base: &Base) -> bool {
 pub(super) struct Search<'a> {
     /// Where relative paths start.
     pub(super) base: &'a Base,
-    /// Of a folder's files, those with one of these extensions are meant (.gz and .zst may follow).
+    /// Of a folder's files, those with one of these extensions are meant; what says that they are packed may follow.
     pub(super) extensions: &'a [&'a str],
     /// What globs and folders must not take.
     pub(super) outputs: &'a Outputs,
     pub(super) naming: &'a Naming,
+    /// Whether the files of an archive are meant by it.
+    pub(super) archives: bool,
+}
+
+/// What is looked for.
+#[derive(Clone, Copy)]
+struct Wanted<'a> {
+    pattern: &'a str,
+    /// Of archives, some files only.
+    inside: Option<&'a Inside>,
 }
 
 /// What was found.
@@ -121,12 +147,13 @@ impl Search<'_> {
         check_order(patterns)?;
         let mut found = Found::default();
         for pattern in patterns {
-            self.one(pattern, &mut found)?;
+            self.one(Wanted { pattern, inside: None }, &mut found)?;
         }
         Ok(found)
     }
 
-    fn one(&self, pattern: &str, found: &mut Found) -> Result<()> {
+    fn one(&self, wanted: Wanted<'_>, found: &mut Found) -> Result<()> {
+        let pattern = wanted.pattern;
         if pattern == "-" {
             found.files.push(InputFile::stdin());
             return Ok(());
@@ -142,28 +169,45 @@ impl Search<'_> {
         let path = &self.base.join(pattern);
         if path.is_dir() {
             let files = folder(path, self.extensions)?;
-            return self.take(pattern, files, found, |but| {
+            return self.take(wanted, files, found, |but| {
                 let help = format!("files there should end in .{}", self.extensions.join(", ."));
                 Error::unavailable(format!("the folder `{pattern}` has no data files{but}")).with_help(help)
             });
         }
+        if wanted.inside.is_none()
+            && !path.exists()
+            && let Some((archive, inside)) = Inside::split(pattern, self.base)?
+        {
+            return self.inside(pattern, Wanted { pattern: archive, inside: Some(&inside) }, found);
+        }
         if path.exists() || !has_wildcards(pattern) {
             // The last of a hundred files should not be missed only when the others have been read.
             path.metadata().map_err(|error| self.base.path(pattern).cannot_read(&error))?;
-            self.named(pattern, path, Path::new(path.file_name().unwrap_or_default()), found);
-            return Ok(());
+            return self.named(wanted, path, None, found);
         }
-        self.take(pattern, wildcards::matches(pattern, self.base)?, found, |but| {
+        self.take(wanted, wildcards::matches(pattern, self.base)?, found, |but| {
             let is_here = wildcards::matches(pattern, &Base::default()).is_ok_and(|fits| !fits.is_empty());
             Error::unavailable(format!("no file fits `{pattern}`{but}"))
                 .with_help(self.base.path(pattern).looked_for(is_here))
         })
     }
 
+    /// Adds the files in archives that `pattern` means, which is `wanted` in two parts.
+    fn inside(&self, pattern: &str, wanted: Wanted<'_>, found: &mut Found) -> Result<()> {
+        let before = found.files.len();
+        self.one(wanted, found)?;
+        if self.archives && found.files.len() == before {
+            return Err(Error::unavailable(format!("no file fits `{pattern}`")).with_help(
+                "check the path behind the archive's name; `*` stands for a part of one name there",
+            ));
+        }
+        Ok(())
+    }
+
     /// Takes what fits a glob or lies in a folder, but for what the run writes itself.
     fn take(
         &self,
-        pattern: &str,
+        wanted: Wanted<'_>,
         fits: Vec<Fit>,
         found: &mut Found,
         none: impl FnOnce(&str) -> Error,
@@ -176,25 +220,73 @@ impl Search<'_> {
                 continue;
             }
             is_none = false;
-            self.named(pattern, &path, path.strip_prefix(&fixed).unwrap_or(&path), found);
+            self.named(wanted, &path, Some(path.strip_prefix(&fixed).unwrap_or(&path)), found)?;
         }
         if is_none { Err(none(but)) } else { Ok(()) }
     }
 
-    /// Takes the file at `path`, of which `relative` is what lies behind the fixed part of `pattern`.
-    fn named(&self, pattern: &str, path: &Path, relative: &Path, found: &mut Found) {
-        let written = self.base.as_written(path, pattern);
-        let file = InputFile::written(path, written);
-        match self.naming.sensor(written, relative) {
-            Ok(sensor) => found.files.push(InputFile { stem: sensor.into(), ..file }),
-            // It brings the sensors with it.
-            Err(_) if super::recording::is_recording(path) => found.files.push(file),
-            Err(error) => found.unnamed.push((path.to_owned(), error)),
+    /// Takes the file at `path`, of which `relative` is what lies behind the fixed part of the pattern, if that has another one; or those
+    /// in it, where it is an archive.
+    fn named(
+        &self,
+        wanted: Wanted<'_>,
+        path: &Path,
+        relative: Option<&Path>,
+        found: &mut Found,
+    ) -> Result<()> {
+        let written = self.base.as_written(path, wanted.pattern);
+        if self.archives && archive::is_archive(path) {
+            return self.members(path, written, relative, wanted.inside, found);
         }
+        if let Some(kind) = archive::other_kind(path) {
+            return Err(Error::config(format!(
+                "`{}` is {kind} archive, which cannot be read",
+                shown(written)
+            ))
+            .with_help("unpack it and name its files, or pack them as zip"));
+        }
+        let own = || Path::new(path.file_name().unwrap_or_default());
+        let sensor = self.naming.sensor(written, relative.unwrap_or_else(own));
+        found.add(InputFile::written(path, written), sensor);
+        Ok(())
+    }
+
+    /// Takes the files of the archive at `path`, as if it were a folder.
+    fn members(
+        &self,
+        path: &Path,
+        written: &Path,
+        relative: Option<&Path>,
+        inside: Option<&Inside>,
+        found: &mut Found,
+    ) -> Result<()> {
+        let mut all = archive::members(path, &shown(written))?;
+        all.retain(|member| inside.is_none_or(|inside| inside.fits(member)));
+        for member in all {
+            let fixed = inside.map_or(Path::new(""), |inside| &inside.fixed);
+            let open = relative.map_or_else(
+                || member.name.strip_prefix(fixed).unwrap_or(&member.name).to_owned(),
+                |relative| relative.join(&member.name),
+            );
+            let sensor = self.naming.sensor(&written.join(&member.name), &open);
+            found.add(InputFile::in_archive(path, written, member), sensor);
+        }
+        Ok(())
     }
 }
 
 impl Found {
+    fn add(&mut self, file: InputFile, sensor: Result<String>) {
+        let is_recording =
+            |file: &InputFile| file.path.as_deref().is_some_and(super::recording::is_recording);
+        match sensor {
+            Ok(sensor) => self.files.push(InputFile { stem: sensor.into(), ..file }),
+            // It brings the sensors with it.
+            Err(_) if is_recording(&file) => self.files.push(file),
+            Err(error) => self.unnamed.extend(file.path.map(|path| (path, error))),
+        }
+    }
+
     /// What is worth knowing of the run's own output.
     pub(super) fn remark(own: &BTreeSet<PathBuf>) -> Option<String> {
         let more = own.len().checked_sub(1)?;
@@ -232,15 +324,9 @@ fn folder(path: &Path, extensions: &[&str]) -> Result<Vec<Fit>> {
     Ok(fits)
 }
 
-/// Whether the name says that the file is packed.
-pub(super) fn is_packed(path: &Path) -> bool {
-    path.extension()
-        .is_some_and(|extension| ["gz", "zst"].iter().any(|packed| extension.eq_ignore_ascii_case(packed)))
-}
-
 fn is_wanted(path: &Path, extensions: &[&str]) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
-    let name = [".gz", ".zst"].iter().find_map(|packed| name.strip_suffix(packed)).unwrap_or(&name);
+    let name = without_packing(&name);
     !name.starts_with('.')
         && extensions.iter().any(|extension| name.strip_suffix(extension).is_some_and(|n| n.ends_with('.')))
 }

@@ -8,7 +8,7 @@ use crate::sensor::Sensors;
 use crate::source::{Csv, Io, SourceSpec};
 
 /// All bytes of a source, by file name, with the first line number.
-fn read(spec: &Csv, chunk_size: usize, io: Io) -> Result<Vec<String>> {
+pub(super) fn read(spec: &Csv, chunk_size: usize, io: Io) -> Result<Vec<String>> {
     let options = OpenOptions { io, chunk_size, ..OpenOptions::default() };
     let (mut source, mut sensors) = (spec.open(&options)?, Sensors::default());
     let mut lines = Vec::new();
@@ -29,11 +29,11 @@ fn read(spec: &Csv, chunk_size: usize, io: Io) -> Result<Vec<String>> {
     Ok(lines)
 }
 
-fn folder() -> tempfile::TempDir {
+pub(super) fn folder() -> tempfile::TempDir {
     tempfile::tempdir().expect("a folder")
 }
 
-fn write(folder: &tempfile::TempDir, name: &str, bytes: &[u8]) -> String {
+pub(super) fn write(folder: &tempfile::TempDir, name: &str, bytes: &[u8]) -> String {
     let path = folder.path().join(name);
     std::fs::write(&path, bytes).expect("written");
     path.to_str().expect("UTF-8").to_owned()

@@ -46,6 +46,13 @@ impl ParquetFile {
             return Err(Error::config("Parquet cannot be read from standard input")
                 .with_help("save it to a file first"));
         };
+        if file.member.is_some() {
+            return Err(Error::config(format!(
+                "`{}` is in an archive, where Parquet cannot be read",
+                file.name
+            ))
+            .with_help("unpack the archive first"));
+        }
         let handle = File::open(path).map_err(|error| Error::io("read", &file.name, &error))?;
         let metadata = library(&file.name, || {
             let options = ArrowReaderOptions::new();

@@ -1,0 +1,287 @@
+//! Packed files of several parts, as files have them that were put together or written in turns: the members of gzip, the streams of
+//! xz and bzip2, the frames of lz4. Each is unpacked by itself, one after the other.
+
+use std::io::{self, BufRead, Read};
+
+use bzip2::bufread::BzDecoder;
+use flate2::bufread::GzDecoder;
+use lz4_flex::frame::FrameDecoder;
+use lzma_rust2::XzReader;
+
+/// Who unpacks one part, and gives its input back at the part's end.
+pub(super) trait Part<R: BufRead>: Read {
+    fn begin(packed: R) -> Self;
+    fn end(self) -> R;
+
+    /// Skips what may lie between parts and means nothing; whether something else follows.
+    fn skip(packed: &mut R) -> io::Result<bool> {
+        skip_zeros(packed)
+    }
+}
+
+/// Unpacks all parts of a file. Zeros behind one are no error: tapes and block devices leave them there, and xz pads with them.
+/// Anything else that is no part is.
+pub(super) struct Parts<R, P>(State<R, P>);
+
+enum State<R, P> {
+    Part(Box<P>),
+    /// Behind a part.
+    Between(R),
+    End,
+}
+
+impl<R: BufRead, P: Part<R>> Parts<R, P> {
+    /// Reads `packed`, which begins with a part.
+    pub(super) fn new(packed: R) -> Self {
+        Self(State::Part(Box::new(P::begin(packed))))
+    }
+}
+
+impl<R: BufRead, P: Part<R>> Read for Parts<R, P> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match std::mem::replace(&mut self.0, State::End) {
+                State::End => return Ok(0),
+                State::Between(mut packed) => {
+                    if P::skip(&mut packed)? {
+                        self.0 = State::Part(Box::new(P::begin(packed)));
+                    }
+                }
+                State::Part(mut part) => match part.read(buffer) {
+                    Ok(0) if !buffer.is_empty() => self.0 = State::Between(part.end()),
+                    read => {
+                        self.0 = State::Part(part);
+                        return read;
+                    }
+                },
+            }
+        }
+    }
+}
+
+impl<R: BufRead> Part<R> for GzDecoder<R> {
+    fn begin(packed: R) -> Self {
+        Self::new(packed)
+    }
+
+    fn end(self) -> R {
+        self.into_inner()
+    }
+}
+
+impl<R: BufRead> Part<R> for BzDecoder<R> {
+    fn begin(packed: R) -> Self {
+        Self::new(packed)
+    }
+
+    fn end(self) -> R {
+        self.into_inner()
+    }
+}
+
+/// A stream of xz.
+pub(super) struct XzStream<R: Read>(XzReader<R>);
+
+/// KiB that a stream may take: a window of 128 MiB, as zstd allows it too, and what else the decoder needs.
+const XZ_MEMORY: u32 = (129 << 20) >> 10;
+
+impl<R: BufRead> Part<R> for XzStream<R> {
+    fn begin(packed: R) -> Self {
+        Self(XzReader::new_mem_limit(packed, false, XZ_MEMORY))
+    }
+
+    fn end(self) -> R {
+        self.0.into_inner()
+    }
+}
+
+impl<R: Read> Read for XzStream<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buffer)
+    }
+}
+
+/// A frame of lz4. Its decoder takes the end of the input between two blocks for the end of the frame, which has a mark of its own.
+pub(super) struct Lz4Frame<R: Read>(FrameDecoder<ToTheEnd<R>>);
+
+impl<R: BufRead> Part<R> for Lz4Frame<R> {
+    fn begin(packed: R) -> Self {
+        Self(FrameDecoder::new(ToTheEnd { packed, has_ended: false }))
+    }
+
+    fn end(self) -> R {
+        self.0.into_inner().packed
+    }
+
+    fn skip(packed: &mut R) -> io::Result<bool> {
+        skip_zeros(packed)?;
+        skip_frames(packed)?;
+        skip_zeros(packed)
+    }
+}
+
+impl<R: Read> Read for Lz4Frame<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.0.read(buffer)? {
+            0 if self.0.get_ref().has_ended => Err(io::ErrorKind::UnexpectedEof.into()),
+            read => Ok(read),
+        }
+    }
+}
+
+/// Knows whether somebody has tried to read behind the end.
+struct ToTheEnd<R> {
+    packed: R,
+    has_ended: bool,
+}
+
+impl<R: Read> Read for ToTheEnd<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.packed.read(buffer)?;
+        self.has_ended |= read == 0 && !buffer.is_empty();
+        Ok(read)
+    }
+}
+
+/// Skips zeros; whether something else follows.
+fn skip_zeros(packed: &mut impl BufRead) -> io::Result<bool> {
+    loop {
+        let bytes = packed.fill_buf()?;
+        if bytes.is_empty() {
+            return Ok(false);
+        }
+        let zeros = bytes.iter().position(|&byte| byte != 0).unwrap_or(bytes.len());
+        let is_over = zeros < bytes.len();
+        packed.consume(zeros);
+        if is_over {
+            return Ok(true);
+        }
+    }
+}
+
+/// Skips the frames that zstd and lz4 mean to be skipped: a magic number from 0x184D2A50 to 0x184D2A5F, the length, the content.
+pub(super) fn skip_frames(packed: &mut impl BufRead) -> io::Result<()> {
+    while matches!(packed.fill_buf()?.first(), Some(0x50..=0x5f)) {
+        let mut header = [0; 8];
+        packed.read_exact(&mut header)?;
+        if header[1..4] != [0x2a, 0x4d, 0x18] {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "no frame begins where one should"));
+        }
+        let length = u64::from(u32::from_le_bytes([header[4], header[5], header[6], header[7]]));
+        if io::copy(&mut packed.by_ref().take(length), &mut io::sink())? < length {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::packing::{Packing, error_of};
+    use super::super::testing::packed;
+
+    use super::*;
+
+    const ALL: [Packing; 5] = [Packing::Gzip, Packing::Zstd, Packing::Xz, Packing::Bzip2, Packing::Lz4];
+    /// Those whose parts may have zeros behind them.
+    const PADDED: [Packing; 4] = [Packing::Gzip, Packing::Xz, Packing::Bzip2, Packing::Lz4];
+
+    /// What comes out of `bytes`, which come in pieces of `piece` bytes, and how that ends.
+    fn unpacked(packing: Packing, bytes: &[u8], piece: usize) -> (Vec<u8>, io::Result<()>) {
+        let mut text = Vec::new();
+        let packed = io::BufReader::with_capacity(piece, bytes);
+        let read = packing.reader(packed).and_then(|mut reader| reader.read_to_end(&mut text));
+        (text, read.map(|_| ()).map_err(error_of))
+    }
+
+    #[test]
+    fn parts_follow_one_another_and_zeros_follow_them() {
+        for packing in ALL {
+            let two = [packed(packing, b"one\n"), packed(packing, b""), packed(packing, b"two\n")].concat();
+            let zeros: &[usize] = if PADDED.contains(&packing) { &[0, 1, 4, 10, 20_000] } else { &[0] };
+            for &zeros in zeros {
+                for piece in [1, 7, 4096] {
+                    let padded = [&two[..], &vec![0; zeros], &two, &vec![0; zeros]].concat();
+                    let (text, end) = unpacked(packing, &padded, piece);
+                    end.unwrap_or_else(|error| panic!("{packing:?}, {zeros} zeros, {piece}: {error}"));
+                    assert_eq!(text, b"one\ntwo\none\ntwo\n", "{packing:?}, {zeros} zeros, {piece}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn anything_else_behind_the_last_part_is_an_error() {
+        for packing in ALL {
+            let one = packed(packing, b"one\n");
+            for rest in [&b"x"[..], b"garbage, and more of it", &one[..1], &one[..3]] {
+                let (text, end) = unpacked(packing, &[&one[..], rest].concat(), 4096);
+                assert!(end.is_err() && text == b"one\n", "{packing:?} {rest:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_cut_anywhere_gives_what_comes_before_and_an_error() {
+        let text: Vec<u8> =
+            (0..150).flat_map(|n| format!("{n},{}\n", n * 7919 % 1009).into_bytes()).collect();
+        for packing in ALL {
+            let (first, second) = (packed(packing, &text[..500]), packed(packing, &text[500..]));
+            let whole = [&first[..], &second].concat();
+            for length in (4..whole.len()).filter(|&length| length != first.len()) {
+                let (found, end) = unpacked(packing, &whole[..length], 64);
+                let kind = end.expect_err("cut").kind();
+                assert_eq!(kind, io::ErrorKind::UnexpectedEof, "{packing:?}, {length} of {}", whole.len());
+                assert!(text.starts_with(&found), "{packing:?}, {length}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_damaged_file_never_gives_something_else_in_silence() {
+        let text: Vec<u8> =
+            (0..150).flat_map(|n| format!("{n},{}\n", n * 7919 % 1009).into_bytes()).collect();
+        for packing in ALL {
+            let whole = packed(packing, &text);
+            for at in 0..whole.len() {
+                let mut damaged = whole.clone();
+                damaged[at] ^= 0x10;
+                // A byte that says nothing about the content, such as the time in a header, may be any.
+                let (found, end) = unpacked(packing, &damaged, 4096);
+                assert!(end.is_err() || found == text, "{packing:?}, byte {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn frames_that_are_to_be_skipped_mean_nothing() {
+        for packing in [Packing::Zstd, Packing::Lz4] {
+            let (skipped, one) = (b"\x5e\x2a\x4d\x18\x03\0\0\0abc", packed(packing, b"one\n"));
+            let mixed = [&skipped[..], skipped, &one, skipped, &one, skipped].concat();
+            // Which of the two it is shows behind the first ones.
+            assert_eq!(Packing::of(&mixed), Some(Packing::Zstd));
+            for piece in [1, 4096] {
+                let (text, end) = unpacked(Packing::Zstd, &mixed, piece);
+                end.unwrap_or_else(|error| panic!("{packing:?}: {error}"));
+                assert_eq!(text, b"one\none\n", "{packing:?}");
+            }
+            let (text, end) = unpacked(Packing::Zstd, &mixed[..mixed.len() - 1], 4096);
+            assert!(end.is_err() && text == b"one\none\n", "{packing:?}");
+        }
+    }
+
+    #[test]
+    fn a_window_larger_than_the_limit_is_refused_and_not_taken() {
+        // Behind the 12 bytes of the stream's header, that of the block: its size, flags, the filter and the code of its window, a checksum.
+        let mut bytes = packed(Packing::Xz, b"one\n");
+        let length = (usize::from(bytes[12]) + 1) * 4;
+        assert_eq!(bytes[13..16], [0, 0x21, 1]);
+        bytes[16] = 32; // 256 MiB
+        let mut crc = flate2::Crc::new();
+        crc.update(&bytes[12..12 + length - 4]);
+        bytes[12 + length - 4..12 + length].copy_from_slice(&crc.sum().to_le_bytes());
+        let (text, end) = unpacked(Packing::Xz, &bytes, 4096);
+        assert_eq!(end.expect_err("too large").kind(), io::ErrorKind::Unsupported);
+        assert!(text.is_empty());
+    }
+}
