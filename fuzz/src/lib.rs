@@ -1,29 +1,7 @@
-//! What the fuzz targets share: choices made by the first bytes of an input, the rest of which is text.
+//! Random input against what judges it. Here is all of it but the fuzzer: `fuzz_targets` give these functions what libFuzzer makes up, and
+//! `tests/fuzz.rs` of the engine, which needs no other compiler, the seeds and what chance makes of them.
 
-/// The bytes that choose. Missing ones are zeros, so that short inputs mean something too.
-pub struct Choices<const N: usize>([u8; N]);
-
-impl<const N: usize> Choices<N> {
-    /// The first `N` bytes of an input, and the rest of it.
-    pub fn split(input: &[u8]) -> (Self, &[u8]) {
-        let (first, rest) = input.split_at(input.len().min(N));
-        let mut bytes = [0; N];
-        bytes[..first.len()].copy_from_slice(first);
-        (Self(bytes), rest)
-    }
-
-    /// The number that byte `at` says.
-    pub fn number(&self, at: usize) -> usize {
-        usize::from(self.0[at])
-    }
-
-    /// Whether bit `bit` of byte `at` is set.
-    pub fn bit(&self, at: usize, bit: u8) -> bool {
-        self.0[at] >> bit & 1 == 1
-    }
-
-    /// One of `all`, by byte `at`.
-    pub fn of<T: Copy>(&self, at: usize, all: &[T]) -> T {
-        all[self.number(at) % all.len()]
-    }
-}
+mod choices;
+pub mod decode;
+mod formats;
+pub mod run;

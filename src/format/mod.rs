@@ -31,7 +31,7 @@ mod unpivot;
 use std::sync::Arc;
 
 pub use self::line_format::LineFormat;
-pub(crate) use self::unpivot::unpivoted;
+pub use self::unpivot::unpivoted;
 
 use self::columns::Columns;
 use crate::batch::{Batch, Schema};

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::sensor::{MAX_NAME, SensorId, SensorLimits, SensorLookup, Sensors, Surplus};
 
 /// The format with what its options say about unpivoting.
-pub(crate) fn unpivoted(format: Arc<dyn Format>) -> Arc<dyn Format> {
+pub fn unpivoted(format: Arc<dyn Format>) -> Arc<dyn Format> {
     match format.columns().unpivot().cloned() {
         Some(options) => Arc::new(Unpivoted { format, options }),
         None => format,

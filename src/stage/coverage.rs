@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::registry::{ComponentKind, components};
 
 /// The pipelines that are fuzzed.
-const FUZZED: &str = include_str!("../../fuzz/fuzz_targets/run.rs");
+const FUZZED: &str = include_str!("../../fuzz/src/run.rs");
 
 /// All stages but those that tests register.
 fn registered() -> impl Iterator<Item = &'static str> {
