@@ -122,6 +122,20 @@ error: stage 0 (threshold): there is no column `w` here
 }
 
 #[test]
+fn an_option_that_asks_for_a_stage_and_is_wrong() {
+    let message = "\
+error: `disorder`: `5w` is not a duration: unknown unit `w`; write `5m`, `1h30m` or `250ms`, with the units d, h, m, s, ms, us, ns
+ --> p.toml:1:1
+  |
+1 | [source]
+  | ^^^^^^^^
+  |
+  = help: say how far back a record may come, such as `disorder = \"5m\"` in [source]
+";
+    fails(&format!("{CSV}\ntime = 't'\norder = 'time'\ndisorder = '5w'"), "", 78, message);
+}
+
+#[test]
 fn a_column_that_is_never_a_number() {
     fails(
         &format!("{CSV}\nmeasurements = ['note']"),

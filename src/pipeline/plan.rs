@@ -26,8 +26,8 @@ impl Plan {
     /// # Errors
     /// A configuration error that names the stage or sink.
     pub fn new(pipeline: &Pipeline, input: Arc<Schema>) -> Result<Self> {
-        let stages = stages(pipeline).and_then(|stages| check_limits(pipeline).map(|()| stages));
-        let stages = stages.map_err(|error| error.with_part(Part::Source))?;
+        let stages = stages(pipeline)?;
+        check_limits(pipeline).map_err(|error| error.with_part(Part::Source))?;
         let first = pipeline.stages_before();
         let mut schemas = vec![input];
         for (at, stage) in stages.iter().enumerate() {
@@ -67,10 +67,13 @@ impl Plan {
 /// # Errors
 /// A configuration error that names the option.
 pub fn stages(pipeline: &Pipeline) -> Result<Vec<Arc<dyn Stage>>> {
-    let mut stages = leading(pipeline)?;
-    stages.extend(pipeline.stages.iter().cloned());
-    agreement::apply(pipeline, &mut stages)?;
-    Ok(stages)
+    let with_leading = || {
+        let mut stages = leading(pipeline)?;
+        stages.extend(pipeline.stages.iter().cloned());
+        agreement::apply(pipeline, &mut stages)?;
+        Ok(stages)
+    };
+    with_leading().map_err(|error: Error| error.with_part(Part::Source))
 }
 
 /// How messages name stage `at` of all that run: counted as `--set` does, from the first one written; by its name alone if
