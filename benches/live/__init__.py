@@ -4,6 +4,7 @@
     latency     an open loop at a fixed rate
     memory      full load for long, then a sink that stands still
     crowd       ten thousand silent connections; a million new sensors in a minute
+    fair        sixty connections, then twenty files, that always have more
     run         a tidemill with its pipeline, and what it says about itself
     load        the program in `benches/load`, which sends and reads
     report      what came out as tables, and into the README

@@ -14,7 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from live import crowd, latency, memory, report, throughput
+from live import crowd, fair, latency, memory, report, throughput
 from live.run import Setting, load_averages
 from peers import machine
 from peers.data import Files
@@ -22,7 +22,7 @@ from peers.jobs import LONG
 from peers.options import CACHE, MEMORY, ROOT
 from peers.record import replace_section
 
-PARTS = ("throughput", "latency", "memory", "crowd")
+PARTS = ("throughput", "latency", "memory", "crowd", "fair")
 ROWS = 10_000_000
 """The size that the README speaks of."""
 
@@ -100,11 +100,16 @@ def _crowd(options: argparse.Namespace) -> dict[str, Any]:
     return crowd.measure(_setting(options), options.load, options.seconds, say)
 
 
+def _fair(options: argparse.Namespace) -> dict[str, Any]:
+    return fair.measure(_setting(options), options.load, options.fair_seconds, say)
+
+
 _PARTS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
     "throughput": _throughput,
     "latency": _latency,
     "memory": _memory,
     "crowd": _crowd,
+    "fair": _fair,
 }
 
 
@@ -162,6 +167,7 @@ def _parser() -> argparse.ArgumentParser:
         default=600,
         help="how long full load lasts; a tenth of it with checkpoints",
     )
+    add("--fair-seconds", type=int, default=30, help="how long everybody has more to give")
     add("--stall", type=int, default=60, help="seconds for which the sink stands still")
     add(
         "--data",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from live import crowd, latency, memory
+from live import crowd, fair, latency, memory
 from peers.machine import Machine
 
 BEGIN = "<!-- live: written by `cargo xtask live` -->"
@@ -112,7 +112,27 @@ def _crowd(part: dict[str, Any]) -> str:
     )
 
 
-_TEXTS = {"throughput": _throughput, "latency": _latency, "memory": _memory, "crowd": _crowd}
+def _fair(part: dict[str, Any]) -> str:
+    lines = ["| | records/s | the least served, of the mean | the most |", "|---|---:|---:|---:|"]
+    for title, name in (("connections", "connections"), ("growing files", "files")):
+        served = part[name]
+        least, most = fair.least(served), max(served) * len(served) / sum(served)
+        mark = "" if least >= fair.SHARE else " (missed)"
+        rate = sum(served) / part["seconds"] / 1e6
+        lines.append(f"| {len(served)} {title} | {rate:.2f} million | {least:.2f}{mark} | {most:.2f} |")
+    return (
+        f"Everybody always has more to give, for {part['seconds']} s; {part['threads']} threads. Wanted: whoever is served "
+        f"least gets at least {fair.SHARE:g} of the mean.\n\n" + "\n".join(lines)
+    )
+
+
+_TEXTS = {
+    "throughput": _throughput,
+    "latency": _latency,
+    "memory": _memory,
+    "crowd": _crowd,
+    "fair": _fair,
+}
 
 
 _SLIPS = ("p99", "p99.9", "max")

@@ -40,13 +40,19 @@ class Live:
     """One process; `stdin` and `stdout` are handed to it."""
 
     def __init__(
-        self, setting: Setting, source: str, stdin: int | IO[bytes], stdout: int | IO[bytes]
+        self,
+        setting: Setting,
+        source: str,
+        stdin: int | IO[bytes],
+        stdout: int | IO[bytes],
+        text: str | None = None,
     ) -> None:
+        """Runs the pipeline file `text`; if there is none, the usual one over `source`."""
         # In memory: what is measured is the run, not the disk.
-        self.folder = tempfile.TemporaryDirectory(prefix="tidemill-live-", dir=_memory())
+        self.folder = tempfile.TemporaryDirectory(prefix="tidemill-live-", dir=in_memory())
         self.report = Path(self.folder.name) / "report.json"
         spec = Path(self.folder.name) / "pipeline.toml"
-        spec.write_text(pipeline(source, setting.window))
+        spec.write_text(text or pipeline(source, setting.window))
         arguments: list[str | Path] = [setting.binary, "run", spec, "--quiet", "--report", self.report]
         arguments += ["--threads", str(setting.threads)]
         if setting.state:
@@ -57,6 +63,14 @@ class Live:
         """Bytes of `RssAnon` now; 0 when it has ended."""
         memory = memory_of(self.process.pid)
         return memory[1] if memory else 0
+
+    def read_bytes(self) -> int:
+        """Bytes that it has read so far, of whatever kind; 0 when it has ended."""
+        try:
+            counts = Path(f"/proc/{self.process.pid}/io").read_text().split()
+        except OSError:
+            return 0
+        return int(counts[counts.index("rchar:") + 1])
 
     @contextmanager
     def watched(self) -> Iterator[list[int]]:
@@ -98,16 +112,7 @@ class Live:
         self.folder.cleanup()
 
 
-def pipeline(source: str, window: int = WINDOW) -> str:
-    """The pipeline file: drop what is out of bounds, bring to scale, mean of a window; CSV to CSV."""
-    columns = "" if source == INPUT else _columns()
-    return f"""\
-[source]
-type = "csv"
-path = "{source}"
-time = "{LONG.time}"
-sensor = "{LONG.sensor}"
-{columns}
+STAGES = f"""\
 [[stage]]
 type = "threshold"
 min = {LOW}
@@ -116,7 +121,21 @@ max = {HIGH}
 type = "normalize"
 min = 0.0
 max = {HIGH}
-[[stage]]
+"""
+"""What every pipeline begins with: drop what is out of bounds, bring to scale."""
+
+
+def pipeline(source: str, window: int = WINDOW) -> str:
+    """The pipeline file: drop what is out of bounds, bring to scale, mean of a window; CSV to CSV."""
+    named = "" if source == INPUT else columns()
+    return f"""\
+[source]
+type = "csv"
+path = "{source}"
+time = "{LONG.time}"
+sensor = "{LONG.sensor}"
+{named}
+{STAGES}[[stage]]
 type = "moving_average"
 window = {window}
 [[sink]]
@@ -125,8 +144,8 @@ path = "-"
 """
 
 
-def _columns() -> str:
-    """A connection has no header."""
+def columns() -> str:
+    """Of what has no header, such as a connection."""
     names = ", ".join(f'"{name}"' for name in (LONG.time, LONG.sensor, *LONG.measurements))
     measurements = ", ".join(f'"{name}"' for name in LONG.measurements)
     return f"header = false\nnames = [{names}]\nmeasurements = [{measurements}]\n"
@@ -144,5 +163,6 @@ def load_averages() -> Sequence[float]:
     return [round(average, 2) for average in os.getloadavg()]
 
 
-def _memory() -> str | None:
+def in_memory() -> str | None:
+    """Where files are kept in memory; `None` for the usual place."""
     return "/dev/shm" if Path("/dev/shm").is_dir() else None

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 
 MIB = 1 << 20
 
+STREAMED = "nothing: a few chunks a thread"
+
 
 @dataclass(frozen=True)
 class Case:
@@ -22,6 +24,8 @@ class Case:
     """`smooth`, `quantiles` (one summary a sensor) or `sorted` (by time, within a bound)."""
     stateful: bool = False
     """Whether checkpoints are kept meanwhile, five a second."""
+    resumed: bool = False
+    """Whether it is the second run, which goes on where the first one was stopped."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,8 @@ class Memory:
     title: str
     of: Case
     most: int
+    ceiling: str
+    """What is refused or set aside when it is reached."""
 
 
 def questions(rows: int, threads: int) -> tuple[list[Ratio], list[Memory]]:
@@ -76,13 +82,25 @@ def questions(rows: int, threads: int) -> tuple[list[Ratio], list[Memory]]:
         Ratio("one odd row in a thousand", replace(base, shape="odd"), base, 1.2),
     ]
     million = Case(max(rows // 5, 5_000_000), threads, 1_000_000, 16)
+    sensors = "`max_sensors` (1,000,000): the run ends"
     memory = [
-        Memory("a tenth of the rows", replace(base, rows=rows // 10), 128 * MIB),
-        Memory("all rows", many, 128 * MIB),
-        Memory("a million sensors, window 16", million, 320 * MIB),
-        Memory("the same, with --state", replace(million, stateful=True), 448 * MIB),
-        Memory("quantiles of 300 sensors over all magnitudes", replace(few, sensors=300, shape="magnitudes", job="quantiles"), 160 * MIB),
-        Memory("sorted by time within a minute", replace(few, job="sorted"), 128 * MIB),
+        Memory("a tenth of the rows", replace(base, rows=rows // 10), 128 * MIB, STREAMED),
+        Memory("all rows", many, 128 * MIB, STREAMED),
+        Memory("a million sensors, window 16", million, 320 * MIB, sensors),
+        Memory("the same, with --state", replace(million, stateful=True), 448 * MIB, sensors),
+        Memory("the same, gone on with", replace(million, stateful=True, resumed=True), 448 * MIB, sensors),
+        Memory(
+            "quantiles of 300 sensors over all magnitudes",
+            replace(few, sensors=300, shape="magnitudes", job="quantiles"),
+            160 * MIB,
+            "nothing: so much a sensor at most",
+        ),
+        Memory(
+            "sorted by time within a minute",
+            replace(few, job="sorted"),
+            128 * MIB,
+            "nothing: what lies within `disorder` waits",
+        ),
     ]
     return ratios, memory
 

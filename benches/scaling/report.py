@@ -6,26 +6,37 @@ from collections.abc import Sequence
 
 from peers.machine import Machine
 from scaling.cases import MIB, Case, Memory, Ratio
+from scaling.feeds import Fed, Feed
 
 BEGIN = "<!-- scaling: written by `cargo xtask scaling` -->"
 END = "<!-- scaling: end -->"
 
 
-def table(
-    ratios: Sequence[Ratio], memory: Sequence[Memory], seconds: dict[Case, float], peaks: dict[Case, int]
-) -> str:
-    """All answers, beside what they have to be; what is missed is marked."""
+def table(ratios: Sequence[Ratio], seconds: dict[Case, float]) -> str:
+    """All ratios, beside what they have to be; what is missed is marked."""
     lines = ["| | answer | wanted | seconds |", "|---|---:|---:|---:|"]
     for ratio in ratios:
         answer = ratio.answer(seconds)
         mark = "" if ratio.holds(answer) else " (missed)"
         times = f"{seconds[ratio.of]:.2f} / {seconds[ratio.to]:.2f}"
         lines.append(f"| {ratio.title} | {answer:.2f} ×{mark} | {ratio.limit()} | {times} |")
-    for item in memory:
-        mark = "" if peaks[item.of] <= item.most else " (missed)"
-        peak = f"{peaks[item.of] / MIB:.0f} MiB{mark}"
+    return "\n".join(lines) + "\n"
+
+
+def memory_table(
+    memory: Sequence[Memory],
+    seconds: dict[Case, float],
+    peaks: dict[Case, int],
+    fed: Sequence[tuple[Feed, Fed]] = (),
+) -> str:
+    """All peaks beside their ceilings, and what happens there; what is missed is marked."""
+    lines = ["| memory | peak | at most | at the ceiling | set aside | seconds |", "|---|---:|---:|---|---:|---:|"]
+    rows = [(item, peaks[item.of], "", seconds[item.of]) for item in memory]
+    rows += [(feed, found.peak, f"{found.rejected:,} of {found.records:,}", found.seconds) for feed, found in fed]
+    for item, peak, aside, took in rows:
+        mark = "" if peak <= item.most else " (missed)"
         lines.append(
-            f"| memory, {item.title} | {peak} | at most {item.most // MIB} MiB | {seconds[item.of]:.2f} |"
+            f"| {item.title} | {peak / MIB:.0f} MiB{mark} | {item.most // MIB} MiB | {item.ceiling} | {aside} | {took:.2f} |"
         )
     return "\n".join(lines) + "\n"
 

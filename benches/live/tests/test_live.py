@@ -4,7 +4,7 @@ import tomllib
 import unittest
 from typing import Any
 
-from live import latency, memory, report
+from live import fair, latency, memory, report
 from live.engines import plain
 from live.run import INPUT, pipeline
 from peers.machine import Machine
@@ -44,6 +44,13 @@ class Figures(unittest.TestCase):
     def test_latencies_are_medians_over_runs(self) -> None:
         runs = [{"latency_ms": {"p50": p, "p99": 2 * p, "p99.9": 9.0}} for p in (1.0, 5.0, 2.0)]
         self.assertEqual(latency.medians(runs), {"p50": 2.0, "p99": 4.0, "p99.9": 9.0})
+
+    def test_the_least_served_is_held_to_half_of_the_mean(self) -> None:
+        part = {"commit": "c", "threads": 2, "seconds": 2, "connections": [4, 4, 1], "files": [3, 2, 3]}
+        text = report.section({"parts": {"fair": part}}, Machine("CPU", 2, 1 << 30, "S", "6"))
+        self.assertIn("| 3 connections | 0.00 million | 0.33 (missed) | 1.33 |", text)
+        self.assertIn("| 3 growing files | 0.00 million | 0.75 | 1.12 |", text)
+        self.assertEqual(tomllib.loads(fair.pipeline("/f/*.csv"))["source"]["follow"], True)
 
     def test_what_is_missed_is_marked(self) -> None:
         record = {"parts": {"memory": {"commit": "c", "threads": 2, "runs": [memory_run(loaded=[40 * MIB])]}}}

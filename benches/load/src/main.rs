@@ -4,6 +4,7 @@
 mod flood;
 mod histogram;
 mod paced;
+mod saturate;
 mod schedule;
 
 use std::collections::HashMap;
@@ -19,7 +20,11 @@ usage: tidemill-load flood ADDRESS FILE [turns=1]
          sends FILE (without its first line) as fast as it is taken: so many turns, or with turns=0 until standard input ends
        tidemill-load paced ADDRESS [rate=100000] [tick_us=1000] [sensors=1000] [warm_up=5] [seconds=60] [silent=0]
          sends records on a fixed schedule, and reads from standard input what the run makes of them; before that it opens so many
-         connections that say nothing";
+         connections that say nothing
+       tidemill-load connections ADDRESS [connections=60] [seconds=30]
+         sends over so many connections as fast as each is taken, each of a sensor of its own
+       tidemill-load files FOLDER [files=20] [seconds=30] [rate=8388608]
+         appends to the files 00.csv, 01.csv … so many bytes a second each";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -30,6 +35,12 @@ fn main() -> ExitCode {
         }
         ["paced", address, options @ ..] => {
             Options::parse(options).and_then(|options| paced::paced(address, &options))
+        }
+        ["connections", address, options @ ..] => {
+            Options::parse(options).and_then(|options| saturate::connections(address, &options))
+        }
+        ["files", folder, options @ ..] => {
+            Options::parse(options).and_then(|options| saturate::files(folder.as_ref(), &options))
         }
         _ => Err(USAGE.into()),
     };

@@ -7,7 +7,8 @@ from pathlib import Path
 from peers.record import replace_section
 from scaling.cases import MIB, Case, Memory, Ratio, cases, questions
 from scaling.inputs import _magnitude, _odd, _quoted, pipeline
-from scaling.report import BEGIN, END, table
+from scaling.feeds import Fed, feeds
+from scaling.report import BEGIN, END, memory_table, table
 
 FEW, MANY = Case(100, 2), Case(1000, 2)
 
@@ -19,10 +20,13 @@ class Answers(unittest.TestCase):
         self.assertEqual([ratio.holds(answer) for answer in (0.8, 1.0, 1.2)], [False, True, False])
 
     def test_what_is_missed_is_marked(self) -> None:
-        ratio, memory = Ratio("r", MANY, FEW, 1.5), Memory("m", FEW, MIB)
-        text = table([ratio], [memory], {FEW: 1.0, MANY: 2.0}, {FEW: 2 * MIB})
-        self.assertIn("| r | 2.00 × (missed) | at most 1.5 | 2.00 / 1.00 |", text)
-        self.assertIn("| memory, m | 2 MiB (missed) | at most 1 MiB | 1.00 |", text)
+        ratio, memory = Ratio("r", MANY, FEW, 1.5), Memory("m", FEW, MIB, "nothing")
+        seconds = {FEW: 1.0, MANY: 2.0}
+        self.assertIn("| r | 2.00 × (missed) | at most 1.5 | 2.00 / 1.00 |", table([ratio], seconds))
+        fed = [(feeds()[0], Fed(MIB, 3.0, 3000, 2999))]
+        text = memory_table([memory], seconds, {FEW: 2 * MIB}, fed)
+        self.assertIn("| m | 2 MiB (missed) | 1 MiB | nothing |  | 1.00 |", text)
+        self.assertIn("are set aside | 2,999 of 3,000 | 3.00 |", text)
 
     def test_every_case_of_a_question_is_run_once(self) -> None:
         ratios, memory = questions(50_000_000, 2)
