@@ -134,17 +134,14 @@ pub trait FileHandle: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// `WouldBlock` where somebody else holds it; what the system says where files cannot be held.
-    fn hold(&self) -> io::Result<()> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
+    fn hold(&self) -> io::Result<()>;
 
-    /// Whether it has a name: one that was removed takes bytes all the same, and they are gone when it is closed.
+    /// Whether it is what `name` leads to. One that was removed, or whose folder was, takes bytes all the same, and they are gone when it
+    /// is closed; one that was moved with its folder cannot be given its final name.
     ///
     /// # Errors
     /// What the system says.
-    fn has_name(&self) -> io::Result<bool> {
-        Ok(true)
-    }
+    fn has_name(&self, name: &Path) -> io::Result<bool>;
 }
 
 /// What can be at a path.
@@ -238,12 +235,14 @@ pub fn make_lasting_folder(files: &dyn FileSystem, path: &Path, is_private: bool
 pub fn kind_if_there(files: &dyn FileSystem, path: &Path) -> io::Result<Option<Kind>> {
     match files.kind(path) {
         Ok(kind) => Ok(Some(kind)),
-        // Below a file there is nothing either.
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-            Ok(None)
-        }
+        Err(error) if is_nothing(&error) => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// Whether nothing is there: below a file there is nothing either.
+fn is_nothing(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
 /// The folder that `path` is in.
@@ -384,8 +383,14 @@ impl FileHandle for File {
         })
     }
 
-    fn has_name(&self) -> io::Result<bool> {
-        Ok(self.metadata()?.nlink() > 0)
+    fn has_name(&self, name: &Path) -> io::Result<bool> {
+        let own = self.metadata()?;
+        match name.symlink_metadata() {
+            Ok(found) => Ok((found.dev(), found.ino()) == (own.dev(), own.ino())),
+            Err(error) if is_nothing(&error) => Ok(false),
+            // That it cannot be looked at does not mean that it is not there.
+            Err(_) => Ok(own.nlink() > 0),
+        }
     }
 }
 

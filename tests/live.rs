@@ -22,6 +22,8 @@ mod ongoing;
 mod over;
 #[path = "live/recordings.rs"]
 mod recordings;
+#[path = "live/removed.rs"]
+mod removed;
 #[path = "live/text.rs"]
 mod text_layouts;
 

@@ -8,7 +8,7 @@ use std::io;
 use std::path::Path;
 
 use super::part_of;
-use crate::files::{FileHandle, FileSystem, folder, kind_if_there};
+use crate::files::{FileHandle, FileSystem, folder};
 
 /// What the name of a file begins with that no run will go on with, behind `.part-`; names of runs are hexadecimal.
 pub(super) const ONCE: &str = "p";
@@ -24,9 +24,9 @@ pub(super) fn remove_of_killed(files: &dyn FileSystem, path: &Path) {
 }
 
 /// Holds a file that has just been made; whether it is still there: somebody may have taken it for a leftover before it was held.
-pub(super) fn hold(files: &dyn FileSystem, file: &dyn FileHandle, part: &Path) -> bool {
+pub(super) fn hold(file: &dyn FileHandle, part: &Path) -> bool {
     match file.hold() {
-        Ok(()) => !matches!(kind_if_there(files, part), Ok(None)),
+        Ok(()) => file.has_name(part).unwrap_or(true),
         // Where files cannot be held, none is removed.
         Err(error) => error.kind() != io::ErrorKind::WouldBlock,
     }

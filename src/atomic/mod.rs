@@ -18,12 +18,14 @@ use crate::files::{
 
 mod checksum;
 mod leftovers;
+mod named;
 mod outputs;
 mod tickets;
 
 pub use outputs::Outputs;
 
 use checksum::Checksum;
+pub(crate) use named::{cannot_write, check_named};
 use tickets::Tickets;
 
 /// What stands behind the name of a file in the making, before what tells it from others.
@@ -238,7 +240,7 @@ impl AtomicFile {
                 written.map(|()| None).map_err(|error| self.failed(&error))
             }
             Destination::Part(part) => {
-                part.check_there().map_err(|error| Error::io("write", self.path.display(), &error))?;
+                part.check_there().map_err(|error| cannot_write(&self.path, &error))?;
                 let ticket = part.lasting.as_mut().map(|lasting| lasting.promise(&bytes));
                 let (handle, path) = (Arc::clone(&part.handle), self.path.clone());
                 Ok(Some(Box::new(move || {
@@ -295,7 +297,8 @@ impl AtomicFile {
     /// What the system says.
     pub fn save(&mut self) -> Result<Option<Saved>> {
         self.finish()?;
-        let Destination::Part(Part { files, handle, path, lasting: Some(lasting), .. }) = &self.destination
+        let Destination::Part(Part { files, handle, path, lasting: Some(lasting), stage }) =
+            &self.destination
         else {
             return Ok(None);
         };
@@ -307,11 +310,15 @@ impl AtomicFile {
         let state = postcard::to_stdvec(&output)
             .map_err(|error| Error::internal(format!("the state of a file cannot be saved: {error}")))?;
         let (files, handle, path) = (Arc::clone(files), Arc::clone(handle), self.path.clone());
+        let name = (*stage == Stage::InTheMaking).then(|| output.part.clone());
         let (promised, is_named) = (lasting.tickets.promised(), Arc::clone(&lasting.is_named));
         let settle = Box::new(move || {
             promised.wait().map_err(|()| Error::internal("a part of a file was never written"))?;
             let failed = |error: io::Error| Error::io("make durable", path.display(), &error);
             handle.sync().map_err(failed)?;
+            // A checkpoint must not speak of what is gone.
+            name.map_or(Ok(()), |name| check_named(&*handle, &name))
+                .map_err(|error| cannot_write(&path, &error))?;
             if !is_named.load(Ordering::Acquire) {
                 files.sync_folder(folder(&path)).map_err(failed)?;
                 is_named.store(true, Ordering::Release);
@@ -357,7 +364,7 @@ impl AtomicFile {
         match (is_stdout(&self.path), error.kind()) {
             (true, io::ErrorKind::BrokenPipe) => Error::broken_pipe(),
             (true, _) => Error::io("write to", "standard output", error),
-            (false, _) => Error::io("write", self.path.display(), error),
+            (false, _) => cannot_write(&self.path, error),
         }
     }
 }
@@ -464,7 +471,7 @@ impl Part {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
                 created => created?,
             };
-            if outset.run.is_some() || leftovers::hold(&*files, &*handle, &part) {
+            if outset.run.is_some() || leftovers::hold(&*handle, &part) {
                 break (handle, part);
             }
         };
@@ -494,9 +501,6 @@ impl Part {
         if bytes.is_empty() {
             return Ok(());
         }
-        if self.stage == Stage::Published {
-            return Err(io::Error::other("it is complete already"));
-        }
         self.check_there()?;
         write_all_at(&*self.handle, bytes, place)?;
         if let Some(lasting) = &mut self.lasting {
@@ -505,11 +509,11 @@ impl Part {
         Ok(())
     }
 
-    /// Somebody may have removed it, with its folder for one: what is written now would be gone at the end.
+    /// Checks that what is written now would not be gone at the end.
     fn check_there(&self) -> io::Result<()> {
-        match self.handle.has_name()? {
-            true => Ok(()),
-            false => Err(io::Error::other("what was written of it was removed, or the folder that it is in")),
+        match self.stage {
+            Stage::Published => Err(io::Error::other("it is complete already")),
+            Stage::InTheMaking => check_named(&*self.handle, &self.path),
         }
     }
 
@@ -520,6 +524,7 @@ impl Part {
     ) -> io::Result<()> {
         if self.stage == Stage::InTheMaking {
             self.handle.sync()?;
+            check_named(&*self.handle, &self.path)?;
             rename(&*self.files, &self.path, path)?;
             self.stage = Stage::Published;
         }

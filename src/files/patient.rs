@@ -152,6 +152,14 @@ impl FileHandle for PatientFile {
     fn sync(&self) -> io::Result<()> {
         self.inner.sync()
     }
+
+    fn hold(&self) -> io::Result<()> {
+        self.inner.hold()
+    }
+
+    fn has_name(&self, name: &Path) -> io::Result<bool> {
+        self.inner.has_name(name)
+    }
 }
 
 #[cfg(test)]
@@ -159,6 +167,7 @@ mod tests {
     use super::*;
     use crate::files::Disk;
     use crate::runtime::StateOptions;
+    use crate::source::Recorder;
     use crate::{Pipeline, RunOptions, executor, streaming};
     use std::sync::atomic::AtomicU32;
 
@@ -241,6 +250,12 @@ mod tests {
         fn sync(&self) -> io::Result<()> {
             self.1.sync()
         }
+        fn hold(&self) -> io::Result<()> {
+            self.1.hold()
+        }
+        fn has_name(&self, name: &Path) -> io::Result<bool> {
+            self.1.has_name(name)
+        }
     }
 
     #[test]
@@ -270,5 +285,33 @@ mod tests {
         assert!(!folder.path().join("out.csv").exists());
         run("live", true, false).expect("there is room in the end");
         assert_eq!(std::fs::read_to_string(path("out.csv")).expect("an output"), "s,v\na,1\nb,2\n");
+    }
+
+    #[test]
+    fn a_full_disk_under_a_recording_ends_a_bounded_run_and_is_waited_for_by_a_live_one() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = |name: &str| folder.path().join(name);
+        std::fs::write(path("in.csv"), "s,v\na,1\nb,2\n").expect("written");
+        let toml = format!(
+            "[source]\ntype = 'csv'\npath = {:?}\nsensor = 's'\n[[sink]]\ntype = 'null'",
+            path("in.csv")
+        );
+        let pipeline = Pipeline::from_toml(&toml).expect("a pipeline");
+        let recorded = |name: &str| {
+            let recorder = Recorder::create(&path(name)).expect("a recording");
+            let recorder = recorder.on(|_| Arc::new(Filled(Arc::new(3.into()))));
+            let mut options = RunOptions::default();
+            options.open.record = Some(recorder.clone());
+            (recorder, options)
+        };
+        let (_, options) = recorded("bounded.rec");
+        let error = executor::run(&pipeline, &options, &mut ()).expect_err("a full disk");
+        assert!(error.message().contains("no storage space"), "{error}");
+        let (recorder, options) = recorded("live.rec");
+        streaming::run(&pipeline, &options, &mut ()).expect("there is room in the end");
+        recorder.finish().expect("complete");
+        let again = Pipeline::from_toml(&toml.replace("in.csv", "live.rec")).expect("a pipeline");
+        let report = executor::run(&again, &RunOptions::default(), &mut ()).expect("played");
+        assert_eq!((report.source.ledger.output, report.missing), (2, None));
     }
 }

@@ -135,6 +135,7 @@ fn patient(options: &RunOptions) -> (RunOptions, Outset) {
     if let Some(state) = &mut options.state {
         state.files = patient(Arc::clone(&state.files));
     }
+    options.open.record = options.open.record.map(|recorder| recorder.on(patient));
     let files = patient(Arc::new(Disk));
     (options, Outset { files, stop, ..Outset::default() })
 }

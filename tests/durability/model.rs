@@ -497,4 +497,12 @@ impl FileHandle for Handle {
         }
         synced
     }
+    fn hold(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn has_name(&self, name: &Path) -> io::Result<bool> {
+        let mut disk = self.model.0.lock().expect("no panic");
+        Ok(disk.file(name).is_ok_and(|node| node == self.node))
+    }
 }

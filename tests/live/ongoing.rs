@@ -32,8 +32,12 @@ pub(crate) struct Run {
 
 impl Run {
     pub(crate) fn start(folder: &Path, arguments: &[&str]) -> Self {
+        Self::of(folder, &[&["run", "p.toml"], arguments].concat())
+    }
+
+    /// Any command that goes on.
+    pub(crate) fn of(folder: &Path, arguments: &[&str]) -> Self {
         let mut child = tidemill(folder)
-            .args(["run", "p.toml"])
             .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

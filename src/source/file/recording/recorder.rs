@@ -1,8 +1,6 @@
 //! Writes a recording while its input is read.
 
-use std::fs::File;
-use std::io::{self, Seek, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -10,9 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use super::frames::Frames;
 use super::{BEGINNING, Content, Frame, MAGIC, Piece, VERSION};
+use crate::atomic::{cannot_write, check_named};
 use crate::batch::Schema;
 use crate::error::{Error, Result};
-use crate::files::{Access, create_new, path_bytes};
+use crate::files::{Access, Disk, FileHandle, FileSystem, path_bytes, write_all_at};
 use crate::offset::Offset;
 use crate::source::Input;
 use crate::source::file::resume::Place;
@@ -20,17 +19,17 @@ use crate::time::Timestamp;
 
 /// Writes a recording while its input is read; whoever has a clone writes to the same one.
 #[derive(Clone)]
-pub struct Recorder(Arc<Shared>);
-
-struct Shared {
-    path: PathBuf,
-    state: Mutex<State>,
+pub struct Recorder {
+    path: Arc<Path>,
+    /// Where it is begun, or gone on with.
+    files: Arc<dyn FileSystem>,
+    state: Arc<Mutex<State>>,
 }
 
 #[derive(Default)]
 struct State {
     /// There once the recording has begun.
-    file: Option<File>,
+    file: Option<Arc<dyn FileHandle>>,
     /// How far it reaches.
     length: u64,
     frames: u64,
@@ -52,7 +51,7 @@ pub(in crate::source::file) struct Reached {
 
 impl std::fmt::Debug for Recorder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Recorder({})", self.0.path.display())
+        write!(f, "Recorder({})", self.path.display())
     }
 }
 
@@ -68,7 +67,12 @@ impl Recorder {
 
     /// The same, for a run that goes on after a restart: a recording that its checkpoint knows is gone on with.
     pub fn resumable(path: &Path) -> Self {
-        Self(Arc::new(Shared { path: path.to_owned(), state: Mutex::default() }))
+        Self { path: path.into(), files: Arc::new(Disk), state: Arc::default() }
+    }
+
+    /// The same one, on the file system that `change` makes of its own.
+    pub(crate) fn on(self, change: impl FnOnce(Arc<dyn FileSystem>) -> Arc<dyn FileSystem>) -> Self {
+        Self { files: change(self.files), ..self }
     }
 
     /// Says that the input is complete, and makes everything durable.
@@ -117,19 +121,19 @@ impl Recorder {
         if state.file.is_some() {
             return Ok(());
         }
-        let path = &self.0.path;
-        let opened = create_new(path, Access::Private);
+        let path = &self.path;
+        let opened = self.files.create(path, Access::Private);
         let file = match opened {
             // Nothing is lost of one that holds nothing: a run that was killed at once leaves it.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && is_empty(path) => {
-                open_own(path).and_then(|file| file.set_len(0).map(|()| file))
+                self.files.open_own(path).and_then(|file| file.truncate(0).map(|()| file))
             }
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(self.is_there()),
             opened => opened,
         };
-        let mut file = file.map_err(|error| self.failed(&error))?;
+        let file = file.map_err(|error| self.failed(&error))?;
         let beginning = [MAGIC.as_slice(), &[VERSION]].concat();
-        file.write_all(&beginning).map_err(|error| self.failed(&error))?;
+        write_all_at(&*file, &beginning, 0).map_err(|error| self.failed(&error))?;
         *state = State { file: Some(file), length: BEGINNING, frames: 0, held: None, ..*state };
         self.write(&mut state, &Frame::Columns(schema.fields().to_vec()))
     }
@@ -149,20 +153,19 @@ impl Recorder {
             return Ok(());
         }
         let is_other = || {
-            let path = self.0.path.display();
+            let path = self.path.display();
             Error::data(format!("{path} is not the recording that the run had begun"))
                 .with_help("bring it back, or record the rest under another name")
         };
-        let mut file = match open_own(&self.0.path) {
+        let file = match self.files.open_own(&self.path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(is_other()),
             opened => opened.map_err(|error| self.failed(&error))?,
         };
-        let size = file.metadata().map_err(|error| self.failed(&error))?.len();
-        if size < reached.length || !super::is_recording(&self.0.path) {
+        let size = file.size().map_err(|error| self.failed(&error))?;
+        if size < reached.length || !super::is_recording(&self.path) {
             return Err(is_other());
         }
-        let cut = file.set_len(reached.length).and_then(|()| file.seek(SeekFrom::Start(reached.length)));
-        cut.map_err(|error| self.failed(&error))?;
+        file.truncate(reached.length).map_err(|error| self.failed(&error))?;
         let mut state = self.lock();
         let (length, frames) = (reached.length, reached.frames);
         *state = State { file: Some(file), length, frames, held: None, ..*state };
@@ -178,7 +181,7 @@ impl Recorder {
 
     /// Where it is, seen from any folder.
     fn lasting_path(&self) -> PathBuf {
-        std::path::absolute(&self.0.path).unwrap_or_else(|_| self.0.path.clone())
+        std::path::absolute(&self.path).unwrap_or_else(|_| self.path.to_path_buf())
     }
 
     /// Adds what came in, at `received` where it was live, of a stream with this `stem` and `head`.
@@ -211,40 +214,37 @@ impl Recorder {
         self.write(&mut state, &frame)
     }
 
-    /// Hands a frame to the system in one piece.
+    /// Hands a frame to the system in one piece, where the recording is still there.
     fn write(&self, state: &mut State, frame: &Frame) -> Result<()> {
         let State { file: Some(file), length, frames, .. } = state else {
             return Err(Error::internal("a recording that has not begun"));
         };
         let bytes = frame.to_bytes(*frames)?;
-        file.write_all(&bytes).map_err(|error| self.failed(&error))?;
+        check_named(&**file, &self.path).map_err(|error| self.failed(&error))?;
+        write_all_at(&**file, &bytes, *length).map_err(|error| self.failed(&error))?;
         *length += bytes.len() as u64;
         *frames += 1;
         Ok(())
     }
 
     fn sync(&self, state: &State) -> Result<()> {
-        let synced = state.file.as_ref().map_or(Ok(()), File::sync_all);
+        let Some(file) = &state.file else { return Ok(()) };
+        let synced = file.sync().and_then(|()| check_named(&**file, &self.path));
         synced.map_err(|error| self.failed(&error))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn is_there(&self) -> Error {
-        Error::usage(format!("{} is there already", self.0.path.display()))
+        Error::usage(format!("{} is there already", self.path.display()))
             .with_help("a recording cannot be made again: give this one another name")
     }
 
     fn failed(&self, error: &io::Error) -> Error {
-        Error::io("write", self.0.path.display(), error)
+        cannot_write(&self.path, error)
     }
-}
-
-/// Opens a recording to be gone on with, never through a link.
-fn open_own(path: &Path) -> io::Result<File> {
-    File::options().read(true).write(true).custom_flags(libc::O_NOFOLLOW).open(path)
 }
 
 /// Whether the file at `path` is a recording of nothing.
