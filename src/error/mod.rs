@@ -258,6 +258,8 @@ pub enum RejectionKind {
     Late,
     /// The record's time is further ahead of the clock than is believed.
     Ahead,
+    /// It is a header, and not that of the file: what is behind it has other columns. That ends the run (clause 5).
+    OtherHeader,
 }
 
 /// A record set aside: it goes to the dead letter and into the counts, never silently (clause 7).

@@ -256,6 +256,11 @@ impl Decode for EncodedDecoder {
         self.decoder.line_format().in_encoding(self.encoding)
     }
 
+    fn other_header(&self, bytes: &[u8]) -> Option<(usize, String)> {
+        let (at, why) = self.decoder.other_header(&utf8(self.encoding, bytes, true))?;
+        Some((Transcoder::new(self.encoding, bytes).place_of(at), why))
+    }
+
     fn lines(&self, bytes: &[u8]) -> u64 {
         self.decoder.lines(&utf8(self.encoding, bytes, true))
     }

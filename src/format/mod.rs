@@ -119,6 +119,12 @@ pub trait Decode: Send + Sync {
         LineFormat::LINE_FEEDS
     }
 
+    /// Where in `bytes`, which [`Decode::complete`] cut, a header other than the file's stands, and what it is: what is behind it cannot be
+    /// understood. Asked by whoever can read the rest of the input without it; to decode it is a rejection that ends the run.
+    fn other_header(&self, _bytes: &[u8]) -> Option<(usize, String)> {
+        None
+    }
+
     /// How many lines `bytes` have, which [`Decode::complete`] cut: for what is dropped unread.
     fn lines(&self, bytes: &[u8]) -> u64 {
         let lines = self.line_format();

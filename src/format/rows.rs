@@ -17,15 +17,21 @@ use crate::time::{TimeError, Timestamp};
 pub(super) struct Refusal {
     pub(super) column: Option<usize>,
     pub(super) reason: String,
+    pub(super) kind: RejectionKind,
 }
 
 impl Refusal {
     pub(super) fn record(reason: impl Into<String>) -> Self {
-        Self { column: None, reason: reason.into() }
+        Self { column: None, reason: reason.into(), kind: RejectionKind::Malformed }
     }
 
-    fn field(column: usize, reason: impl Into<String>) -> Self {
-        Self { column: Some(column), reason: reason.into() }
+    pub(super) fn field(column: usize, reason: impl Into<String>) -> Self {
+        Self { column: Some(column), ..Self::record(reason) }
+    }
+
+    /// It is a header, and not that of the file.
+    pub(super) fn header(reason: impl Into<String>) -> Self {
+        Self { kind: RejectionKind::OtherHeader, ..Self::record(reason) }
     }
 }
 
@@ -446,10 +452,22 @@ impl<'a> Rows<'a> {
         line: u64,
         raw: usize,
     ) -> Result<()> {
+        self.end_or(fields, start, line, raw, |refusal| refusal)
+    }
+
+    /// The same; where it has to be refused, `instead` says why.
+    pub(super) fn end_or(
+        &mut self,
+        fields: Result<(), Refusal>,
+        start: usize,
+        line: u64,
+        raw: usize,
+        instead: impl FnOnce(Refusal) -> Refusal,
+    ) -> Result<()> {
         match fields.and_then(|()| self.complete()) {
             Ok(()) => self.accept(start, line, raw),
             Err(refusal) => {
-                self.refuse(start, line, raw, refusal);
+                self.refuse(start, line, raw, instead(refusal));
                 Ok(())
             }
         }
@@ -468,7 +486,7 @@ impl<'a> Rows<'a> {
             column.truncate(self.rows);
         }
         let rejection = Rejection {
-            kind: RejectionKind::Malformed,
+            kind: refusal.kind,
             position: self.position(start, line),
             record: self.records() + 1,
             decided: None,

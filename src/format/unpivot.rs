@@ -177,6 +177,10 @@ impl Decode for Unpivoting {
         self.wide.line_format()
     }
 
+    fn other_header(&self, bytes: &[u8]) -> Option<(usize, String)> {
+        self.wide.other_header(bytes)
+    }
+
     fn lines(&self, bytes: &[u8]) -> u64 {
         self.wide.lines(bytes)
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Rejection, Result};
+use crate::error::{Error, Rejection, RejectionKind, Result};
 use crate::pipeline::{MaxRejects, Pipeline};
 
 /// A share is looked at while the run goes on from this record on.
@@ -75,6 +75,9 @@ impl RejectLimit {
     pub(crate) fn pass(&mut self, records: u64, rejections: &[Rejection]) -> Result<()> {
         let end = self.counted.records + records;
         for rejection in rejections {
+            if rejection.kind == RejectionKind::OtherHeader {
+                return Err(other_header(rejection));
+            }
             self.advance(rejection.record - 1)?;
             self.counted.malformed.note(rejection);
             self.counted.records = rejection.record;
@@ -146,6 +149,13 @@ fn held_to(limit: MaxRejects, records: u64, count: u64, pile: impl Fn() -> Pile)
     }
 }
 
+/// What is behind such a line is not read: no limit has a say in that.
+fn other_header(rejection: &Rejection) -> Error {
+    Error::data(rejection.reason.clone()).with_position(rejection.position.clone()).with_help(
+        "split the file at this line: the files of one input may have their columns in any order, and `unknown_columns` says what becomes of other columns",
+    )
+}
+
 impl Counted {
     /// All that was set aside.
     fn all(&self) -> Pile {
@@ -194,7 +204,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::error::RejectionKind;
     use crate::offset::Position;
 
     fn limit(rule: Rule, is_endless: bool) -> RejectLimit {

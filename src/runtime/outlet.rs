@@ -286,7 +286,7 @@ impl Drain for Outlets {
 
     fn rejection(&mut self, rejection: &Rejection) -> Result<()> {
         match rejection.kind {
-            RejectionKind::Malformed => self.rejects.malformed += 1,
+            RejectionKind::Malformed | RejectionKind::OtherHeader => self.rejects.malformed += 1,
             RejectionKind::Late => self.rejects.late += 1,
             RejectionKind::Ahead => self.rejects.ahead += 1,
         }

@@ -105,7 +105,7 @@ impl Sink for Open {
             offset: rejection.position.offset,
             column: rejection.column.as_deref(),
             kind: match rejection.kind {
-                RejectionKind::Malformed => "malformed",
+                RejectionKind::Malformed | RejectionKind::OtherHeader => "malformed",
                 RejectionKind::Late => "late",
                 RejectionKind::Ahead => "ahead",
             },

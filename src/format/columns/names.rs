@@ -24,6 +24,12 @@ impl Columns {
         old.unwrap_or(name).to_owned()
     }
 
+    /// What records call the column of the time, or the first that it is put together from.
+    pub(in crate::format) fn written_time(&self) -> Option<String> {
+        let time = self.options.time.as_ref()?.as_slice().first()?;
+        Some(self.written_name(time))
+    }
+
     /// The name of a column that records call `name`.
     pub(super) fn renamed<'n>(&'n self, name: &'n str) -> &'n str {
         self.options.rename.get(name).map_or(name, String::as_str)

@@ -1,7 +1,7 @@
 //! What stands before the first record of a file: a byte order mark, `sep=;`, a preamble, the header, units.
 
 use super::Csv;
-use super::again::HeaderLines;
+use super::again::{HeaderLines, WrittenNames};
 use super::dialect::Rows;
 use super::scan::{FieldSpan, Scan, line};
 use super::split::Splitter;
@@ -36,6 +36,8 @@ pub(super) struct Beginning {
     pub(super) has_trailing: bool,
     /// The lines of the header, which may stand again where files were put together.
     pub(super) header: HeaderLines,
+    /// Its names, by which another header is known.
+    pub(super) written: WrittenNames,
     pub(super) skip_bytes: usize,
     pub(super) skip_lines: u64,
 }
@@ -96,6 +98,7 @@ impl Csv {
         if beginning.has_trailing {
             names.pop();
         }
+        beginning.written = WrittenNames::new(&names, &self.columns);
         beginning.names = self.columns.distinct(&names);
         if let Some(names) = &self.names {
             compare(cursor.head.name, &beginning.names, names, self.columns.may_differ())?;
@@ -114,6 +117,7 @@ impl Csv {
             units: None,
             has_trailing: false,
             header: HeaderLines::default(),
+            written: WrittenNames::new(names, &self.columns),
             skip_bytes: 0,
             skip_lines: 0,
         }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::again::{self, HeaderLines};
+use super::again::{self, Again, HeaderLines, WrittenNames};
 use super::beginning::Beginning;
 use super::ragged::Fitting;
 use super::scan::{FieldSpan, Scan, plain_quoted, unquote};
@@ -32,6 +32,7 @@ pub(super) struct CsvDecoder {
     pub(super) splitter: Splitter,
     fitting: Fitting,
     header: HeaderLines,
+    written: WrittenNames,
     /// The file's bytes before its first record.
     beginning: Arc<[u8]>,
     /// Whether a header that stands again could be taken for a record.
@@ -69,17 +70,45 @@ impl Decode for CsvDecoder {
     fn beginning(&self) -> &[u8] {
         &self.beginning
     }
+
+    fn other_header(&self, text: &[u8]) -> Option<(usize, String)> {
+        if !self.written.may_be_in(text) {
+            return None;
+        }
+        let (mut at, mut fields) = (0, Vec::new());
+        loop {
+            at = match self.splitter.scan(text, at, true, &mut fields) {
+                Scan::Record { end, next, .. } => {
+                    let record = &text[at..end];
+                    if let Some(Again::Other(why)) = self.header_at(text, at, end)
+                        && !self.reads(record)
+                    {
+                        return Some((at, why));
+                    }
+                    next
+                }
+                Scan::Skipped { next } | Scan::Unclosed { next, .. } => next,
+                Scan::Incomplete => return None,
+            };
+        }
+    }
 }
 
 impl CsvDecoder {
     /// For a file that begins with `head` and says `beginning` there.
     pub(super) fn new(head: &[u8], beginning: Beginning, fitting: Fitting, layout: Layout) -> Self {
-        let Beginning { splitter, header, skip_bytes, .. } = beginning;
-        let beginning = head[..skip_bytes].into();
-        let (empty, has_likely_header) = (HeaderLines::default(), false);
-        let mut decoder = Self { splitter, fitting, header: empty, beginning, has_likely_header, layout };
+        let Beginning { splitter, header, written, skip_bytes, .. } = beginning;
+        let mut decoder = Self {
+            splitter,
+            fitting,
+            header: HeaderLines::default(),
+            written: WrittenNames::default(),
+            beginning: head[..skip_bytes].into(),
+            has_likely_header: false,
+            layout,
+        };
         decoder.has_likely_header = header.iter().any(|line| decoder.reads(line));
-        decoder.header = header;
+        (decoder.header, decoder.written) = (header, written);
         decoder
     }
 
@@ -100,8 +129,34 @@ impl CsvDecoder {
 
     /// Whether a record, without its line end, is the header again.
     #[inline]
-    pub(super) fn is_header(&self, record: &[u8]) -> bool {
+    fn is_header(&self, record: &[u8]) -> bool {
         !self.header.is_empty() && self.header.has(record)
+    }
+
+    /// Whether a record, without its line end, may be a header.
+    pub(super) fn may_be_header(&self, record: &[u8]) -> bool {
+        self.is_header(record) || self.written.may_be_in(record)
+    }
+
+    /// Which header the record `at..end` is, if it is none of a sensor.
+    #[cold]
+    fn header_at(&self, text: &[u8], at: usize, end: usize) -> Option<Again> {
+        if !self.written.may_be_in(&text[at..end]) {
+            return None;
+        }
+        let mut fields = Vec::new();
+        let Scan::Record { .. } = self.splitter.scan(text, at, true, &mut fields) else { return None };
+        self.written.look(&self.splitter.fields(text, &fields), &self.layout.columns)
+    }
+
+    /// Why the record `at..end` is refused if it is a header.
+    fn header_refused(&self, text: &[u8], at: usize, end: usize) -> Option<Refusal> {
+        match self.header_at(text, at, end)? {
+            // Where the options have the names, it is the first one.
+            Again::Same if self.header.is_empty() => None,
+            Again::Same => Some(Refusal::record(again::REASON)),
+            Again::Other(why) => Some(Refusal::header(why)),
+        }
     }
 
     /// Quickly where the text is regular; the same as [`Decode::decode_by_reference`] for any size of tiles.
@@ -133,7 +188,8 @@ impl CsvDecoder {
         Ok(match self.splitter.scan(text, at, true, fields) {
             Scan::Record { end, next, lines } => {
                 let taken = self.record(text, at, end, fields, rows, unquoted);
-                rows.end(taken, at, line, end - at)?;
+                let header = || self.header_refused(text, at, end);
+                rows.end_or(taken, at, line, end - at, |why| header().unwrap_or(why))?;
                 (next, lines)
             }
             Scan::Skipped { next } => (next, 1),
@@ -157,6 +213,11 @@ impl CsvDecoder {
     ) -> Result<(), Refusal> {
         if self.is_header(&text[at..end]) {
             return Err(Refusal::record(again::REASON));
+        }
+        if self.has_likely_header
+            && let Some(refusal) = self.header_refused(text, at, end)
+        {
+            return Err(refusal);
         }
         self.fitting.fit(text, end, fields);
         let start = fields.first().map_or(at, |field| field.start);

@@ -102,18 +102,21 @@ impl Csv {
         Fitting { fields: names.len(), has_trailing: *has_trailing, ragged: self.ragged }
     }
 
-    /// How many of the first records of a file there are, and those that have as many fields as they should, header lines that
-    /// stand again left out.
+    /// How many of the first records of a file there are, and those that have as many fields as they should, headers left out.
     fn sample<'t>(&self, head: Head<'t>, beginning: &Beginning) -> (usize, Vec<Vec<Cow<'t, [u8]>>>) {
-        let Beginning { splitter, header, .. } = beginning;
+        let Beginning { splitter, header, written, .. } = beginning;
         let fitting = self.fitting(beginning);
         let (mut at, mut fields, mut sample, mut records) = (beginning.skip_bytes, Vec::new(), Vec::new(), 0);
         while records < SAMPLE {
             at = match splitter.scan(head.bytes, at, head.is_whole, &mut fields) {
                 Scan::Record { end, next, .. } => {
                     records += 1;
+                    let record = &head.bytes[at..end];
+                    let is_header = header.has(record)
+                        || written.may_be_in(record)
+                            && written.look(&splitter.fields(head.bytes, &fields), &self.columns).is_some();
                     fitting.fit(head.bytes, end, &mut fields);
-                    if fields.len() == fitting.fields && !header.has(&head.bytes[at..end]) {
+                    if fields.len() == fitting.fields && !is_header {
                         sample.push(splitter.fields(head.bytes, &fields));
                     }
                     next

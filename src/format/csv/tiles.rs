@@ -364,11 +364,11 @@ impl Fields<'_> {
         });
     }
 
-    /// A header that stands again has nothing that is odd where all columns are text.
+    /// A header has nothing that is odd where all columns are text.
     #[inline(never)]
     fn mark_headers(&self, decoder: &CsvDecoder, odd: &mut Vec<u32>) {
         let is_header =
-            |&record: &usize| decoder.is_header(&self.text[self.begin(record)..self.line_end(record)]);
+            |&record: &usize| decoder.may_be_header(&self.text[self.begin(record)..self.line_end(record)]);
         odd.extend((0..self.run.records).filter(is_header).map(|record| record as u32));
     }
 

@@ -113,7 +113,7 @@ impl InfluxDecoder {
             (Some(time), _) => time,
             (None, MissingTime::Arrival) => return rows.arrival(self.time),
             (None, MissingTime::Reject) => {
-                return Err(Refusal { column: Some(self.time), reason: "no timestamp".into() });
+                return Err(Refusal::field(self.time, "no timestamp"));
             }
         };
         rows.field(Role::Time(self.time), &text[start..end][time.clone()], Some(start + time.start))
@@ -152,7 +152,7 @@ pub(super) fn is_no_record(line: &[u8]) -> bool {
 }
 
 fn value(text: &[u8], role: Role, given: Option<Given<'_, '_>>, rows: &mut Rows<'_>) -> Result<(), Refusal> {
-    let refusal = |at, reason: String| Err(Refusal { column: Some(at), reason });
+    let refusal = |at, reason: String| Err(Refusal::field(at, reason));
     match (role, given) {
         (Role::Measurement(at), None) => rows.push_number(at, None),
         (Role::Measurement(at), Some(Given::Field(Value { number: Some(number), .. }))) => {
@@ -185,7 +185,7 @@ fn value(text: &[u8], role: Role, given: Option<Given<'_, '_>>, rows: &mut Rows<
 fn carried(text: &[u8], at: usize, token: &Token<'_>, rows: &mut Rows<'_>) -> Result<(), Refusal> {
     let content = &token.content;
     if std::str::from_utf8(content).is_err() {
-        return Err(Refusal { column: Some(at), reason: format!("{} is not UTF-8", shown(content)) });
+        return Err(Refusal::field(at, format!("{} is not UTF-8", shown(content))));
     }
     let span = rows.span(content, place(text, token));
     rows.push_text(at, span);

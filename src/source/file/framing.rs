@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::fingerprint::{Fingerprint, Trail};
 use crate::batch::{Batch, Bytes, Schema};
 use crate::chunk::{Chunk, Decoded};
-use crate::error::{Rejection, RejectionKind, Result};
+use crate::error::{Error, Rejection, RejectionKind, Result};
 use crate::format::{Bound, Format, Head, LineFormat};
 use crate::offset::{Offset, Position, Sequence};
 use crate::source::Input;
@@ -187,6 +187,9 @@ impl Framing {
     }
 
     /// The whole records that are there. With `at_end`, nothing follows, and what is left is a record.
+    ///
+    /// # Errors
+    /// A data error where a header that is not the input's stands next: nothing behind it can be understood.
     pub(super) fn take(
         &mut self,
         layout: &Layout,
@@ -212,6 +215,11 @@ impl Framing {
         if length == 0 {
             let is_too_long = self.waiting() > self.lines.longest_record();
             return Ok(is_too_long.then(|| self.refuse("a record is longer than 1 MiB", layout)));
+        }
+        match decoder.other_header(&self.buffer[..length]) {
+            Some((0, why)) => return Err(Error::data(format!("line {}: {why}", self.offset.line))),
+            Some((at, _)) => length = at,
+            None => {}
         }
         let bytes = self.cut(length);
         let is_open = at_end && self.buffer.is_empty() && decoder.complete(&bytes, false) < length;
