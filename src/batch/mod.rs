@@ -1,6 +1,7 @@
 //! Decoded records in columns: what stages transform and sinks take.
 
 mod column;
+mod extent;
 mod mask;
 mod origins;
 mod pattern;
@@ -16,6 +17,7 @@ use crate::sensor::SensorId;
 use crate::time::Timestamp;
 
 pub use column::{Column, Measurement, TimeColumn};
+pub use extent::{Extent, Range};
 pub use mask::Mask;
 pub use origins::{Origin, Origins};
 pub use pattern::Pattern;

@@ -3,6 +3,8 @@
 //! `parallel` runs on all cores; `sequential` is the loop that judges it. Both hand what comes out to a
 //! `Drain`. Memory does not grow with the input: one chunk a worker is in flight.
 
+#[cfg(test)]
+mod foreseen_tests;
 mod parallel;
 mod sequential;
 #[cfg(test)]

@@ -7,12 +7,15 @@ use std::time::Instant;
 
 use super::Reading;
 use crate::batch::{Batch, Schema};
+use crate::chunk::Decoded;
 use crate::error::guard::{asked, caught, guarded};
 use crate::error::{Error, Rejection, Result};
 use crate::metrics::Entry;
 use crate::pipeline::Pipeline;
 use crate::runtime::admission::Admission;
-use crate::runtime::chunks::{LineCount, account, check_stop, pieces, set_ahead_aside, set_aside};
+use crate::runtime::chunks::{
+    LineCount, account, check_stop, enter_foreseen, foreseen, pieces, set_ahead_aside, set_aside,
+};
 use crate::runtime::drain::Drain;
 use crate::runtime::inlet::{Arrived, Inlet};
 use crate::runtime::limit::RejectLimit;
@@ -129,9 +132,14 @@ impl Pass {
         &mut self,
         Arrived { input, received, .. }: Arrived,
     ) -> Result<(Batch, Vec<Rejection>, Vec<Rejection>)> {
+        let foreseen = foreseen(&input);
+        enter_foreseen(foreseen, self.stages.iter_mut().map(|step| &mut step.entry));
         let (mut decoded, lines) = match input {
             Input::Nothing => return Err(Error::internal("nothing was to be decoded")),
             Input::Records(decoded) => (decoded, LineCount::Final),
+            Input::Foreseen(foreseen) => {
+                (Decoded { batch: foreseen.none, rejections: Vec::new(), lines: 0 }, LineCount::Final)
+            }
             Input::Chunk(chunk) => {
                 let mut decoded = caught("source", || {
                     let decoded = chunk.decode_by_reference(&mut self.ids)?;
@@ -145,7 +153,8 @@ impl Pass {
         let base = lines.pass(&mut self.line);
         decoded.batch.origins.iter_mut().for_each(|origins| origins.shift_lines(base));
         let ledger = &mut self.source_entry.ledger;
-        let records = (decoded.batch.len() + decoded.rejections.len()) as u64;
+        let unread = foreseen.map_or(0, |(records, _)| records);
+        let records = (decoded.batch.len() + decoded.rejections.len()) as u64 + unread;
         let latest = received.map(|received| received.saturating_add(self.max_ahead));
         let mut aside = latest.map_or_else(Vec::new, |latest| set_ahead_aside(&mut decoded.batch, latest));
         aside.extend(self.admission.admit(&mut decoded.batch, &self.sensors));
@@ -155,7 +164,7 @@ impl Pass {
         }
         ledger.input += records;
         ledger.rejected += (decoded.rejections.len() + aside.len()) as u64;
-        ledger.output += decoded.batch.len() as u64;
+        ledger.output += decoded.batch.len() as u64 + unread;
         self.limit.pass(records, &decoded.rejections)?;
         self.odd_times.add(OddTimes::of(&decoded.batch));
         Ok((decoded.batch, decoded.rejections, aside))

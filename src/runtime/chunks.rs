@@ -8,6 +8,7 @@ use crate::chunk::{Chunk, Decoded};
 use crate::error::{Error, ErrorKind, Rejection, RejectionKind, Result};
 use crate::metrics::Entry;
 use crate::offset::Trigger;
+use crate::source::{Foreseen, Input};
 use crate::stage::Flow;
 use crate::time::{Timestamp, format_duration};
 
@@ -87,6 +88,29 @@ pub(crate) fn account(entry: &mut Entry, flow: &Flow, output: usize) {
     let late = flow.rejections.iter().filter(|rejection| rejection.kind == RejectionKind::Late).count();
     ledger.late += late as u64;
     ledger.rejected += (flow.rejections.len() - late) as u64;
+}
+
+/// Enters records that were left unread, because one of the stages filters them: those before it let them pass.
+pub(crate) fn enter_foreseen<'e>(
+    foreseen: Option<(u64, usize)>,
+    entries: impl IntoIterator<Item = &'e mut Entry>,
+) {
+    let Some((records, stage)) = foreseen else { return };
+    for (at, entry) in entries.into_iter().take(stage + 1).enumerate() {
+        entry.ledger.input += records;
+        match at < stage {
+            true => entry.ledger.output += records,
+            false => entry.ledger.filtered += records,
+        }
+    }
+}
+
+/// How many records were left unread, and the ordinal of the stage that filters them.
+pub(crate) fn foreseen(input: &Input) -> Option<(u64, usize)> {
+    match input {
+        Input::Foreseen(Foreseen { records, stage, .. }) => Some((*records, *stage)),
+        _ => None,
+    }
 }
 
 /// A batch that the end of the input has let go may be large: the stages after it get it in pieces of about a chunk. What they set aside

@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::admission::{self, Admission};
-use super::chunks::{LineCount, account, pieces, set_ahead_aside, set_aside};
+use super::chunks::{LineCount, account, enter_foreseen, foreseen, pieces, set_ahead_aside, set_aside};
 use super::drain::{Drain, PartJob};
 use super::inlet::Inlet;
 use super::lane::{Lane, Moment, Stopped};
@@ -356,10 +356,11 @@ impl Crew {
     ) -> Result<Finished<D::Ready>, Stopped> {
         let ordinal = about.ordinal;
         let start = Instant::now();
+        let foreseen = foreseen(&input);
         let (decoded, lines, chunk) = decode(input, about.dropped.lines, worker)?;
         worker.spent.decoding += start.elapsed();
         let Decoded { mut batch, rejections, .. } = decoded;
-        let records = (batch.len() + rejections.len()) as u64;
+        let records = (batch.len() + rejections.len()) as u64 + foreseen.map_or(0, |(records, _)| records);
         let mut aside = Vec::new();
         if let Some(turn) = &self.before_stages {
             let mut before = turn
@@ -373,7 +374,10 @@ impl Crew {
         }
         let odd_times = OddTimes::of(&batch);
         let rest = match self.stages::<D>(0, batch, ordinal, worker) {
-            Ok(rest) => Ok(rest),
+            Ok(mut rest) => {
+                enter_foreseen(foreseen, &mut rest.entries);
+                Ok(rest)
+            }
             Err(Stopped::Failed(error)) => Err(error),
             Err(Stopped::Cancelled) => return Err(Stopped::Cancelled),
         };
@@ -604,6 +608,9 @@ fn decode<L>(
     match input {
         Input::Nothing => Err(Error::internal("nothing was to be decoded")),
         Input::Records(decoded) => Ok((decoded, LineCount::Final, None)),
+        Input::Foreseen(foreseen) => {
+            Ok((Decoded { batch: foreseen.none, rejections: Vec::new(), lines: 0 }, LineCount::Final, None))
+        }
         Input::Chunk(chunk) => {
             let mut decoded = caught("source", || chunk.decode(&mut worker.ids))?;
             decoded.batch.sequence = chunk.sequence;

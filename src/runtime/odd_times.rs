@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::batch::Batch;
+use crate::time::Timestamp;
 
 /// How many records have such times.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +33,12 @@ impl OddTimes {
             in_2262 += u64::from(nanos >= YEAR_2262);
         }
         Self { in_1970, in_2262 }
+    }
+
+    /// Whether any time from `first` to `last` is one.
+    pub(crate) fn may_lie_in(first: Timestamp, last: Timestamp) -> bool {
+        let (first, last) = (first.as_nanos(), last.as_nanos());
+        first < FEBRUARY_1970 && last >= 0 || last >= YEAR_2262
     }
 
     pub(crate) fn add(&mut self, more: Self) {

@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use super::RunOptions;
 use super::inlet::Inlet;
+use super::odd_times::OddTimes;
 use crate::batch::Schema;
 use crate::error::{Error, Part, Result};
 use crate::pipeline::plan::stage_label;
 use crate::pipeline::{Pipeline, Plan};
-use crate::stage::Stage;
+use crate::source::Foresee;
+use crate::stage::{Foresight, Stage};
 
 /// The source, open, and what is known of the stages.
 pub(crate) struct Setup {
@@ -32,6 +34,7 @@ impl Setup {
         open.period = pipeline.period()?;
         // Of what was sent by anybody, a record whose time is not believed is set aside in full.
         open.origins |= Plan::needs_origins(stages) || pipeline.source.traits().is_open;
+        open.foresee = (!open.reads_all).then(|| foresee(stages.to_vec()));
         let source = Inlet::open(&*pipeline.source, &open)?;
         if open.record.as_ref().is_some_and(|recorder| !recorder.is_taken()) {
             let name = pipeline.source.name();
@@ -44,4 +47,22 @@ impl Setup {
             stages.iter().enumerate().map(|(at, stage)| stage_label(pipeline, at, &**stage)).collect();
         Ok(Self { source, schemas: plan.schemas, labels, has_origins: open.origins })
     }
+}
+
+/// What these stages do with records that nobody has read yet: the first that filters them, behind others that let them pass.
+fn foresee(stages: Vec<Arc<dyn Stage>>) -> Foresee {
+    Foresee::new(move |schema, extent| {
+        // Those are counted.
+        if extent.times.is_some_and(|(first, last)| OddTimes::may_lie_in(first, last)) {
+            return None;
+        }
+        for (at, stage) in stages.iter().enumerate() {
+            match stage.foresee(schema, extent) {
+                Foresight::Kept => {}
+                Foresight::Filtered => return Some(at),
+                Foresight::Unknown => return None,
+            }
+        }
+        None
+    })
 }

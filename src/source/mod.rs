@@ -5,6 +5,7 @@
 
 mod csv;
 mod file;
+mod foresee;
 mod influx;
 mod jsonl;
 mod parquet;
@@ -34,6 +35,7 @@ pub use file::{
     packed_extensions,
 };
 pub(crate) use file::{MappedFile, is_local};
+pub use foresee::{Foresee, Foreseen};
 pub use influx::Influx;
 
 /// Where a source was when it gave `state` ([`Source::save`]), for people; `None` where it is not one of files.
@@ -73,6 +75,10 @@ pub struct OpenOptions {
     pub shred: Option<u64>,
     /// The times that are asked for: what is outside counts as filtered. A source need not look at it.
     pub period: Period,
+    /// What is known of records before they are read. A source need not ask.
+    pub foresee: Option<Foresee>,
+    /// Whether records are read too of which it is known that a stage filters them.
+    pub reads_all: bool,
     /// Keeps what comes in as it came, to be played again.
     pub record: Option<Recorder>,
     /// How many times as fast as it was received a recording is played; as fast as possible where `None`.
@@ -104,6 +110,8 @@ impl Default for OpenOptions {
             origins: false,
             shred: None,
             period: Period::default(),
+            foresee: None,
+            reads_all: false,
             record: None,
             speed: None,
             stop: Arc::default(),
@@ -177,6 +185,8 @@ pub enum Input {
     Chunk(Chunk),
     /// Records, from a source that decodes them itself; the lines of its rejections are final.
     Records(Decoded),
+    /// Records that need not be read.
+    Foreseen(Foreseen),
     /// Nothing has come for a while, though the input has not ended: ask again.
     Nothing,
 }

@@ -47,6 +47,15 @@ impl Clock {
         count.checked_mul(self.unit).map(Timestamp::from_nanos).ok_or_else(|| OUTSIDE.to_owned())
     }
 
+    /// The time that it shows at `count`, where those without a zone are read as `options` say.
+    pub(super) fn moment(self, count: i64, options: &Columns) -> Result<Timestamp, String> {
+        let time = self.time(count)?;
+        if !self.is_local {
+            return Ok(time);
+        }
+        options.times.local(time).map_err(|_| OUTSIDE.to_owned())
+    }
+
     /// Appends RFC 3339: of a time without a zone no offset, of a date no time.
     pub(super) fn write(self, count: i64, out: &mut Vec<u8>) -> Result<(), String> {
         write_civil(i128::from(count) * i128::from(self.unit), out)?;
@@ -96,13 +105,7 @@ impl<'a> Typed<'a> {
     /// Fills column `at` with times that `clock` has counted.
     pub(super) fn moments(&mut self, at: usize, counts: impl Iterator<Item = Option<i64>>, clock: Clock) {
         let options = self.options;
-        self.times(at, counts, |count| {
-            let time = clock.time(count)?;
-            if !clock.is_local {
-                return Ok(time);
-            }
-            options.times.local(time).map_err(|_| OUTSIDE.to_owned())
-        });
+        self.times(at, counts, |count| clock.moment(count, options));
     }
 
     /// Fills column `at` with them as text that is carried along: RFC 3339, without an offset where there is no zone.

@@ -9,6 +9,7 @@ mod by_column;
 #[cfg(test)]
 mod coverage;
 mod fate;
+mod foresight;
 mod max_jump;
 mod moving;
 mod moving_average;
@@ -37,7 +38,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::batch::{Batch, Schema};
+use crate::batch::{Batch, Extent, Schema};
 use crate::error::{Error, Result};
 use crate::files::Base;
 use crate::sensor::Sensors;
@@ -48,6 +49,7 @@ pub use crate::sensor::{OfSensors, PerSensor, Rules, matcher};
 pub use aggregate::{Aggregate, Statistic};
 pub use by_column::ByColumn;
 pub use fate::Flow;
+pub use foresight::Foresight;
 pub use max_jump::MaxJump;
 pub use moving::{Look, Moving, Unusual, Window, WindowStatistic};
 pub use moving_average::{Average, MovingAverage};
@@ -109,6 +111,11 @@ pub trait Stage: Send + Sync {
     /// As [`Stage::output`].
     fn shards(&self, _input: &Arc<Schema>, _count: usize) -> Result<Option<Box<dyn Shards>>> {
         Ok(None)
+    }
+
+    /// What becomes of records of which no more is known than `records`; their columns are those of `input`.
+    fn foresee(&self, _input: &Schema, _records: &Extent) -> Foresight {
+        Foresight::Unknown
     }
 
     /// The first pass of a `Global` stage; `None` for all others.

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::{Flow, Process, Reach, Stage};
-use crate::batch::{Batch, Mask, Schema};
+use super::{Flow, Foresight, Process, Reach, Stage};
+use crate::batch::{Batch, Extent, Mask, Schema};
 use crate::error::{Error, Result};
 use crate::sensor::Sensors;
 use crate::time::Period;
@@ -40,6 +40,18 @@ impl Stage for InPeriod {
             Some(_) => Ok(input.clone()),
             None => Err(Error::config("`from` and `until` need a time column")
                 .with_help("name it in [source] `time`")),
+        }
+    }
+
+    fn foresee(&self, _input: &Schema, records: &Extent) -> Foresight {
+        let Some((first, last)) = records.times else { return Foresight::Unknown };
+        let Period { from, until } = self.0;
+        if self.0.contains(first) && self.0.contains(last) {
+            Foresight::Kept
+        } else if from.is_some_and(|from| last < from) || until.is_some_and(|until| until <= first) {
+            Foresight::Filtered
+        } else {
+            Foresight::Unknown
         }
     }
 

@@ -6,8 +6,8 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{ByColumn, Flow, OfSensors, Process, Reach, Rules, Stage, parameters_of};
-use crate::batch::{Batch, Column, Field, FieldKind, Mask, Measurement, Schema};
+use super::{ByColumn, Flow, Foresight, OfSensors, Process, Reach, Rules, Stage, parameters_of};
+use crate::batch::{Batch, Column, Extent, Field, FieldKind, Mask, Measurement, Range, Schema};
 use crate::error::{Error, Result};
 use crate::registry::Component;
 use crate::sensor::Sensors;
@@ -166,6 +166,23 @@ impl Threshold {
         })
     }
 
+    /// Whether a column is outside the bounds in all of `records`, whatever their sensors: one suffices. NaN is outside of any.
+    fn filters_all(&self, input: &Schema, records: &Extent) -> Result<bool> {
+        let stage = Bounds { min: self.min, max: self.max };
+        for (at, bounds) in ByColumn::select(self.columns.as_ref(), input)? {
+            let Some(Range { numbers, has_nulls }) = records.measurements[at] else { continue };
+            let is_outside = |bounds: &Bounds| {
+                let Interval { min, max } = bounds.interval();
+                numbers.is_none_or(|(lowest, highest)| highest < min || max < lowest)
+            };
+            let rules = self.rules(bounds.map_or(stage, |bounds| bounds.over(&stage)))?;
+            if (self.nulls == Nulls::Drop || !has_nulls) && rules.iter().all(is_outside) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// The bounds of a column: `base`, and others for some sensors.
     fn rules(&self, base: Bounds) -> Result<Rules<Bounds>> {
         let rules = Rules::new(base, &self.sensors, |base, exception| exception.over(base))?;
@@ -190,6 +207,11 @@ impl Stage for Threshold {
 
     fn output(&self, input: &Schema) -> Result<Schema> {
         self.bind(input).map(|bound| Arc::unwrap_or_clone(bound.schema))
+    }
+
+    fn foresee(&self, input: &Schema, records: &Extent) -> Foresight {
+        let is_filtered = self.action == Action::Drop && self.filters_all(input, records).unwrap_or(false);
+        if is_filtered { Foresight::Filtered } else { Foresight::Unknown }
     }
 
     fn sensor_patterns(&self) -> Vec<String> {

@@ -244,7 +244,7 @@ fn size(piece: &Piece) -> usize {
             let batch = &decoded.batch;
             batch.len() * 8 * batch.schema().fields().len() + batch.text.len()
         }
-        Piece::Input(Input::Nothing) | Piece::Failed(_) | Piece::Cut(_) => 0,
+        Piece::Input(Input::Nothing | Input::Foreseen(_)) | Piece::Failed(_) | Piece::Cut(_) => 0,
     }
 }
 
@@ -260,6 +260,7 @@ fn size_of_dropped(piece: &Piece) -> Dropped {
         Piece::Input(Input::Records(decoded)) => {
             Dropped { records: (decoded.batch.len() + decoded.rejections.len()) as u64, lines: 0 }
         }
+        Piece::Input(Input::Foreseen(foreseen)) => Dropped { records: foreseen.records, lines: 0 },
         _ => Dropped::default(),
     }
 }

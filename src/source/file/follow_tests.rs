@@ -45,7 +45,7 @@ fn next(follower: &mut Follower) -> Option<(String, usize)> {
             Some((name, chunk.bytes.len()))
         }
         Input::Records(decoded) => unreachable!("{:?}", decoded.rejections),
-        Input::Nothing => None,
+        Input::Nothing | Input::Foreseen(_) => None,
     }
 }
 
@@ -138,7 +138,7 @@ fn unfinished_records_of_many_files_are_bounded_and_come_whole() {
 fn came_of(follower: &mut Follower, came: &mut Came) {
     loop {
         match follower.next(0).expect("read") {
-            Input::Nothing => return,
+            Input::Nothing | Input::Foreseen(_) => return,
             input => came.add(input),
         }
     }

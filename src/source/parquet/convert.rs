@@ -116,7 +116,7 @@ pub(super) fn joined(
     Ok(typed.joined(made, &parts))
 }
 
-fn is_text(kind: &DataType) -> bool {
+pub(super) fn is_text(kind: &DataType) -> bool {
     match kind {
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => true,
         DataType::Dictionary(_, values) => is_text(values),
@@ -165,7 +165,7 @@ fn hexadecimal(bytes: &[u8]) -> String {
     digits.map(|digit| char::from(DIGITS[usize::from(digit)])).collect()
 }
 
-fn cast(array: &ArrayRef, to: &DataType, file: &str) -> Result<ArrayRef> {
+pub(super) fn cast(array: &ArrayRef, to: &DataType, file: &str) -> Result<ArrayRef> {
     if array.data_type() == to {
         return Ok(Arc::clone(array));
     }

@@ -6,9 +6,11 @@ use std::sync::Arc;
 use arrow_cast::can_cast_types;
 use arrow_schema::{DataType, FieldRef};
 use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
 };
+use parquet::basic::Type as PhysicalType;
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, RowGroupMetaData};
 
 use super::convert::clock;
@@ -104,19 +106,53 @@ impl ParquetFile {
         Ok(schema.with_local_times(is_local))
     }
 
-    /// The records from number `from` on, of the columns `wanted` by their places among [`ParquetFile::names`], in that order.
+    /// The types of the columns that can be read, in the order of [`ParquetFile::names`].
+    pub(super) fn kind(&self, at: usize) -> &DataType {
+        self.flat[at].field.data_type()
+    }
+
+    pub(super) fn groups(&self) -> &[RowGroupMetaData] {
+        self.metadata.metadata().row_groups()
+    }
+
+    /// Statistics of the column `at` by its place among [`ParquetFile::names`]; `None` where they could not be believed.
+    pub(super) fn statistics(&self, at: usize) -> Option<StatisticsConverter<'_>> {
+        let (column, schema) = (&self.flat[at], self.metadata.parquet_schema());
+        let leaf = (0..schema.num_columns()).find(|&leaf| schema.get_column_root_idx(leaf) == column.root)?;
+        // Those of twelve bytes have no order that all writers agree on.
+        if schema.column(leaf).physical_type() == PhysicalType::INT96 {
+            return None;
+        }
+        let statistics = StatisticsConverter::from_column_index(leaf, &column.field, schema).ok()?;
+        Some(statistics.with_missing_null_counts_as_zero(false))
+    }
+
+    /// The records of all row groups from number `from` on, as [`ParquetFile::records_of`].
     pub(super) fn records_from(
-        self,
+        &self,
         from: u64,
         wanted: &[usize],
         batch: usize,
     ) -> Result<ParquetRecordBatchReader> {
+        self.records_of((0..self.groups().len()).collect(), from, wanted, batch)
+    }
+
+    /// The records of some row groups, without their first `skipped`, of the columns `wanted` by their places among
+    /// [`ParquetFile::names`], in that order.
+    pub(super) fn records_of(
+        &self,
+        groups: Vec<usize>,
+        skipped: u64,
+        wanted: &[usize],
+        batch: usize,
+    ) -> Result<ParquetRecordBatchReader> {
+        let handle = self.handle.try_clone().map_err(|error| Error::io("read", &self.name, &error))?;
         library(&self.name, || {
             let roots = wanted.iter().map(|&at| self.flat[at].root);
             let mask = ProjectionMask::roots(self.metadata.parquet_schema(), roots);
-            let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(self.handle, self.metadata);
-            let builder = builder.with_projection(mask).with_batch_size(batch);
-            builder.with_offset(usize::try_from(from).unwrap_or(usize::MAX)).build()
+            let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(handle, self.metadata.clone());
+            let builder = builder.with_row_groups(groups).with_projection(mask).with_batch_size(batch);
+            builder.with_offset(usize::try_from(skipped).unwrap_or(usize::MAX)).build()
         })
     }
 }

@@ -4,6 +4,8 @@ mod convert;
 mod file;
 mod reader;
 mod sample;
+mod segments;
+mod statistics;
 #[cfg(test)]
 mod tests;
 

@@ -1,5 +1,6 @@
 //! The source in use: file after file, only the columns that are wanted.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, RecordBatch};
@@ -7,6 +8,8 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 
 use super::convert::{carried, joined, measurement, texts, times};
 use super::file::{ParquetFile, library};
+use super::segments::{Segment, segments, take_sensors};
+use super::statistics::Statistics;
 use crate::batch::{FieldKind, Schema};
 use crate::chunk::Decoded;
 use crate::error::Result;
@@ -15,7 +18,7 @@ use crate::offset::Offset;
 use crate::sensor::SensorLookup;
 use crate::source::file::InputFile;
 use crate::source::typed::{Typed, batch_rows};
-use crate::source::{Input, OpenOptions, Progress, Source};
+use crate::source::{Foresee, Foreseen, Input, OpenOptions, Progress, Source};
 
 /// Reads Parquet files.
 pub(super) struct Reader {
@@ -28,14 +31,38 @@ pub(super) struct Reader {
     open: Option<Open>,
     done: u64,
     total: u64,
+    foresee: Option<Foresee>,
+    unread: Unread,
+}
+
+/// What was left unread.
+#[derive(Debug, Default)]
+struct Unread {
+    records: u64,
+    groups: u64,
 }
 
 /// The file that is being read.
 struct Open {
-    batches: ParquetRecordBatchReader,
-    /// By column of the schema: where among those read its values are. None for a column that the file does not have, several
+    file: ParquetFile,
+    /// What is still to come.
+    segments: VecDeque<Segment>,
+    /// What is being read.
+    batches: Option<ParquetRecordBatchReader>,
+    /// By column of the schema: where among those of the file its values are. None for a column that the file does not have, several
     /// for one that is put together.
+    in_file: Vec<Vec<usize>>,
+    /// Where among those read.
     sources: Vec<Vec<usize>>,
+    /// Those that are read.
+    wanted: Vec<usize>,
+}
+
+/// What comes next.
+enum Step {
+    Records(RecordBatch),
+    /// So many that need not be read, for a stage filters them.
+    Foreseen(u64, usize),
 }
 
 impl Reader {
@@ -48,7 +75,9 @@ impl Reader {
         options: &OpenOptions,
     ) -> Self {
         let (origins, batch) = (options.origins, batch_rows(options));
-        Self { files, schema, columns, origins, batch, offset: Offset::default(), open: None, done: 0, total }
+        let (offset, foresee) = (Offset::default(), options.foresee.clone());
+        let unread = Unread::default();
+        Self { files, schema, columns, origins, batch, offset, open: None, done: 0, total, foresee, unread }
     }
 
     fn file(&self) -> Option<&InputFile> {
@@ -60,30 +89,79 @@ impl Reader {
         let file = ParquetFile::open(file)?;
         let roles = self.columns.roles(&file_name, &file.names(&self.columns), &self.schema)?;
         let sources = |at| roles.sources(at);
-        let mut sources: Vec<Vec<usize>> = (0..self.schema.fields().len()).map(sources).collect();
-        let wanted = wanted(&roles);
+        let in_file: Vec<Vec<usize>> = (0..self.schema.fields().len()).map(sources).collect();
+        let (wanted, mut sources) = (wanted(&roles), in_file.clone());
         // What is not wanted is not read: the columns move up.
         for at in sources.iter_mut().flatten() {
             *at = wanted.partition_point(|wanted| wanted < at);
         }
-        Ok(Open { batches: file.records_from(self.offset.at, &wanted, self.batch)?, sources })
+        let statistics = self.statistics(&file, &in_file);
+        let segments = segments(&statistics, self.foresee.as_ref(), self.offset.at);
+        Ok(Open { file, segments, batches: None, in_file, sources, wanted })
     }
 
-    /// The next records of the file that is open, or of the one after.
-    fn records(&mut self) -> Result<Option<RecordBatch>> {
-        while let Some(file) = self.files.get(self.offset.file as usize) {
-            let name = Arc::clone(&file.name);
+    fn statistics<'a>(&'a self, file: &'a ParquetFile, sources: &'a [Vec<usize>]) -> Statistics<'a> {
+        Statistics { file, columns: &self.columns, schema: &self.schema, sources }
+    }
+
+    /// The next step in the file that is open, or in the one after.
+    fn step(&mut self, sensors: &mut dyn SensorLookup) -> Result<Option<Step>> {
+        while let Some(file) = self.file().cloned() {
             let mut open = match self.open.take() {
                 Some(open) => open,
-                None => self.open(file)?,
+                None => self.open(&file)?,
             };
-            if let Some(records) = library(&name, || open.batches.next().transpose())? {
+            if let Some(step) = self.step_in(&mut open, &file, sensors)? {
                 self.open = Some(open);
-                return Ok(Some(records));
+                return Ok(Some(step));
             }
             self.offset = Offset { file: self.offset.file + 1, at: 0, line: 0 };
         }
         Ok(None)
+    }
+
+    /// The next step in `open`; `None` at its end.
+    fn step_in(
+        &self,
+        open: &mut Open,
+        file: &InputFile,
+        sensors: &mut dyn SensorLookup,
+    ) -> Result<Option<Step>> {
+        loop {
+            if let Some(batches) = &mut open.batches {
+                if let Some(records) = library(&file.name, || batches.next().transpose())? {
+                    return Ok(Some(Step::Records(records)));
+                }
+                open.batches = None;
+            }
+            let (groups, skipped) = match open.segments.pop_front() {
+                None => return Ok(None),
+                Some(Segment::Read { groups, skipped }) => (groups, skipped),
+                Some(Segment::Foreseen { group, skipped, records, stage }) => {
+                    if self.take_sensors(open, file, (group, skipped), sensors)? {
+                        return Ok(Some(Step::Foreseen(records, stage)));
+                    }
+                    (vec![group], skipped)
+                }
+            };
+            open.batches = Some(open.file.records_of(groups, skipped, &open.wanted, self.batch)?);
+        }
+    }
+
+    /// Gives ids to the sensors of a row group that is not to be read; not where one of its records would be refused for its sensor.
+    fn take_sensors(
+        &self,
+        open: &Open,
+        file: &InputFile,
+        group: (usize, u64),
+        sensors: &mut dyn SensorLookup,
+    ) -> Result<bool> {
+        if let Some(name) = self.columns.file_sensor(&file.stem) {
+            return sensors.id(name).map(|_| true);
+        }
+        let [source] = open.in_file[self.schema.sensor()][..] else { return Ok(false) };
+        let statistics = self.statistics(&open.file, &open.in_file);
+        take_sensors(&statistics, group, source, (&file.name, self.batch), sensors)
     }
 
     fn decode(
@@ -146,12 +224,23 @@ impl Source for Reader {
     }
 
     fn next(&mut self, sensors: &mut dyn SensorLookup) -> Result<Option<Input>> {
-        let Some(records) = self.records()? else { return Ok(None) };
+        let Some(step) = self.step(sensors)? else { return Ok(None) };
         let Some(file) = self.file() else { return Ok(None) };
-        let decoded = self.decode(&records, file, sensors)?;
-        self.offset.at += records.num_rows() as u64;
-        self.done += records.num_rows() as u64;
-        Ok(Some(Input::Records(decoded)))
+        let (records, input) = match step {
+            Step::Records(records) => {
+                (records.num_rows() as u64, Input::Records(self.decode(&records, file, sensors)?))
+            }
+            Step::Foreseen(records, stage) => {
+                let none = Typed::new(&self.columns, &self.schema, 0);
+                let none = none.finish(&file.name, self.offset.at, self.origins).batch;
+                self.unread.records += records;
+                self.unread.groups += 1;
+                (records, Input::Foreseen(Foreseen { records, stage, none }))
+            }
+        };
+        self.offset.at += records;
+        self.done += records;
+        Ok(Some(input))
     }
 
     fn offset(&self) -> Offset {
@@ -169,7 +258,12 @@ impl Source for Reader {
     }
 
     fn remarks(&self) -> Vec<String> {
-        self.columns.remarks()
+        let Unread { records, groups } = self.unread;
+        let unread = (groups > 0).then(|| {
+            let groups = if groups == 1 { "1 row group".to_owned() } else { format!("{groups} row groups") };
+            format!("{groups} with {records} of {} records were not read: their statistics show that all of those are filtered", self.total)
+        });
+        self.columns.remarks().into_iter().chain(unread).collect()
     }
 
     fn progress(&self) -> Progress {

@@ -43,7 +43,7 @@ fn read_all(sockets: &mut Sockets) -> BTreeMap<String, (usize, Vec<String>)> {
             }),
             // The first look may only have shown who wants to connect.
             Input::Nothing if is_still => return read,
-            Input::Nothing => is_still = true,
+            Input::Nothing | Input::Foreseen(_) => is_still = true,
         }
     }
 }

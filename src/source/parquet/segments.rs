@@ -1,0 +1,100 @@
+//! A file in parts: row groups that are read, and those that need not be.
+
+use std::collections::{HashSet, VecDeque};
+
+use super::convert::texts_of;
+use super::file::{ParquetFile, library};
+use super::statistics::{Statistics, is_always_good};
+use crate::error::Result;
+use crate::error::guard::survived;
+use crate::sensor::{MAX_NAME, SensorLookup};
+use crate::source::Foresee;
+
+/// A part of a file.
+#[derive(Debug, PartialEq)]
+pub(super) enum Segment {
+    /// Row groups, without the first `skipped` records.
+    Read { groups: Vec<usize>, skipped: u64 },
+    /// A row group, without the first `skipped` of its records, of which the stage `stage` filters the `records` others.
+    Foreseen { group: usize, skipped: u64, records: u64, stage: usize },
+}
+
+/// The parts of a file from record `from` on.
+pub(super) fn segments(
+    statistics: &Statistics<'_>,
+    foresee: Option<&Foresee>,
+    from: u64,
+) -> VecDeque<Segment> {
+    let (mut segments, mut start) = (VecDeque::new(), 0);
+    for (at, group) in statistics.file.groups().iter().enumerate() {
+        let rows = u64::try_from(group.num_rows()).unwrap_or(0);
+        let skipped = from.saturating_sub(start).min(rows);
+        start += rows;
+        if skipped == rows {
+            continue;
+        }
+        let extent = || survived(|| statistics.extent(group)).ok().flatten();
+        let filtered_by = |foresee: &Foresee| foresee.filtered_by(statistics.schema, &extent()?);
+        match (foresee.and_then(filtered_by), segments.back_mut()) {
+            (Some(stage), _) => {
+                segments.push_back(Segment::Foreseen { group: at, skipped, records: rows - skipped, stage });
+            }
+            (None, Some(Segment::Read { groups, .. })) => groups.push(at),
+            (None, _) => segments.push_back(Segment::Read { groups: vec![at], skipped }),
+        }
+    }
+    segments
+}
+
+/// Gives ids to the sensors of a row group without its first `skipped` records, in their order; none where one of the names refuses its
+/// record. `source` is the column that they are in.
+pub(super) fn take_sensors(
+    statistics: &Statistics<'_>,
+    (group, skipped): (usize, u64),
+    source: usize,
+    (name, batch): (&str, usize),
+    sensors: &mut dyn SensorLookup,
+) -> Result<bool> {
+    let file = statistics.file;
+    if !is_always_good(file.kind(source)) {
+        return Ok(false);
+    }
+    let only = survived(|| statistics.only_sensor(&file.groups()[group], source)).ok().flatten();
+    let names = match only {
+        Some(only) => Some(vec![only]),
+        None => names(file, (group, skipped), source, (name, batch))?,
+    };
+    let Some(names) = names else { return Ok(false) };
+    let is_good = |name: &String| name.len() <= MAX_NAME && !statistics.columns.is_null(name.as_bytes());
+    if !names.iter().all(is_good) {
+        return Ok(false);
+    }
+    for name in &names {
+        sensors.id(name)?;
+    }
+    Ok(true)
+}
+
+/// The names in a column, each once, in the order of the records; `None` where one is null.
+fn names(
+    file: &ParquetFile,
+    (group, skipped): (usize, u64),
+    source: usize,
+    (name, batch): (&str, usize),
+) -> Result<Option<Vec<String>>> {
+    let (mut known, mut names) = (HashSet::new(), Vec::new());
+    let mut batches = file.records_of(vec![group], skipped, &[source], batch)?;
+    while let Some(records) = library(name, || batches.next().transpose())? {
+        let texts = texts_of(records.column(0), name)?;
+        let mut last = None;
+        for text in &texts {
+            let Some(text) = text else { return Ok(None) };
+            if last != Some(text) && !known.contains(text) {
+                known.insert(text.to_owned());
+                names.push(text.to_owned());
+            }
+            last = Some(text);
+        }
+    }
+    Ok(Some(names))
+}
