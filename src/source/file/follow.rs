@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use super::descriptors;
 use super::framing::{Layout, MAX_WAITING};
+use super::looks::{Looks, PAUSE, REST};
 use super::naming::Naming;
 use super::options::FileOptions;
 use super::packing::is_packed;
@@ -33,17 +34,14 @@ use crate::files::Base;
 use crate::offset::Sequence;
 use crate::source::Input;
 
-/// How long to wait at least before looking again whether a file has grown.
-const PAUSE: Duration = Duration::from_millis(5);
-
-/// And at most, where there are so many files that looking takes its time.
+/// How long to wait at most before it is seen who has grown.
 const LONGEST_PAUSE: Duration = Duration::from_millis(100);
+
+/// Tests do not wait.
+const SHORTEST_PAUSE: Duration = if cfg!(test) { Duration::ZERO } else { PAUSE };
 
 /// How often to look for new files, and for files that have another name.
 const SCAN: Duration = Duration::from_millis(200);
-
-/// Looking is left out for so many times as long as it takes: it costs 5 % of a core at most.
-const REST: u32 = 20;
 
 /// Files that are let go are remembered, so that they are known if they come back: so many.
 const REMEMBERED: usize = 1000;
@@ -53,9 +51,6 @@ const TOLD: usize = 20;
 
 /// Bytes that are read of one file before the next one has its turn.
 const TURN: usize = 256 << 10;
-
-/// How long it takes to look whether a file has grown, about.
-const LOOK: Duration = Duration::from_micros(2);
 
 /// All files that fit some patterns, now and later.
 pub(super) struct Follower {
@@ -68,11 +63,14 @@ pub(super) struct Follower {
     /// The first `begun` are being read; the others wait until they may begin, one after the other.
     tails: Vec<Tail>,
     begun: usize,
+    /// Of those that have begun, so many have been read as far as they must be before others begin.
+    done: usize,
     /// Of those that have begun, by their ordinal: who may have something to read.
     turns: Turns<usize>,
     /// Which one was read last.
     last: usize,
-    /// When to look again who else has grown, while some have something to read.
+    /// Whom to look at next, and when, while some have something to read.
+    looks: Looks,
     next_look: Instant,
     /// How often new files have been looked for, and at which of these times it was noted how far the begun ones were.
     scans: u64,
@@ -146,8 +144,10 @@ impl Follower {
             layout,
             tails: Vec::new(),
             begun: 0,
+            done: 0,
             turns: Turns::of(TURN),
             last: 0,
+            looks: Looks::every(SHORTEST_PAUSE),
             next_look: Instant::now(),
             scans: 0,
             noted: 0,
@@ -181,15 +181,17 @@ impl Follower {
         }
         let start = Instant::now();
         if self.turns.is_empty() || start >= self.next_look {
-            (0..self.begun).for_each(|at| self.turns.queue(at));
-            let patience = LOOK * REST * self.begun as u32;
-            self.next_look = start + patience.clamp(PAUSE, LONGEST_PAUSE);
+            self.looks.due(self.begun, start).into_iter().for_each(|at| self.turns.queue(at));
+            self.next_look = start + PAUSE;
         }
         loop {
             self.begin_files()?;
             let Some((at, most)) = self.turns.begin() else { break };
             let Turn { input, read, has_more } = self.turn(at, most, sequence)?;
-            self.bytes += read as u64;
+            if read > 0 {
+                self.bytes += read as u64;
+                self.looks.has_grown(at, start);
+            }
             self.turns.end(at, most, read, has_more);
             if let Some(input) = input {
                 self.last = at;
@@ -200,7 +202,7 @@ impl Follower {
                 self.over.push(at);
             }
         }
-        std::thread::sleep((start.elapsed() * REST).clamp(PAUSE, LONGEST_PAUSE));
+        std::thread::sleep((start.elapsed() * REST).clamp(SHORTEST_PAUSE, LONGEST_PAUSE));
         Ok(Input::Nothing)
     }
 
@@ -210,8 +212,13 @@ impl Follower {
             if next.scan > self.noted {
                 self.noted = next.scan;
                 self.tails[..self.begun].iter_mut().try_for_each(Tail::set_due)?;
+                self.done = 0;
             }
-            if !self.tails[..self.begun].iter().all(Tail::is_done_with_due) {
+            // Whoever is done stays so, and is not asked again.
+            while self.tails[..self.begun].get(self.done).is_some_and(Tail::is_done_with_due) {
+                self.done += 1;
+            }
+            if self.done < self.begun {
                 break;
             }
             self.tails[self.begun].set_due()?;
@@ -313,9 +320,10 @@ impl Follower {
         // Those that came since are read from their beginning.
         self.tails.extend(order.iter().filter_map(|identity| there.remove(identity)));
         // All begin again, in their order.
-        (self.begun, self.waiting) = (0, 0);
+        (self.begun, self.done, self.waiting) = (0, 0, 0);
         self.over.clear();
         self.turns.clear();
+        self.looks.clear();
         Ok(())
     }
 
@@ -542,7 +550,9 @@ impl Follower {
             }
         }
         self.begun -= over.len();
+        self.done = 0;
         self.turns.clear();
+        self.looks.clear();
     }
 
     fn remember(&mut self, seen: Seen) {

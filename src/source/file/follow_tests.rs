@@ -11,6 +11,7 @@ use super::follow::Follower;
 use super::framing::MAX_WAITING;
 use super::odd_text::{Came, in_all_encodings};
 use super::options::FileOptions;
+use super::tail::ASKED;
 use super::testing::plain;
 use crate::source::Input;
 
@@ -146,7 +147,7 @@ fn came_of(follower: &mut Follower, came: &mut Came) {
 
 #[test]
 fn clause_5_a_followed_file_goes_on_at_every_byte() {
-    for written in &in_all_encodings()[2..4] {
+    for written in in_all_encodings() {
         let whole = written.at_rest();
         for cut in 0..=written.bytes.len() {
             let folder = tempfile::tempdir().expect("a folder");
@@ -167,4 +168,25 @@ fn clause_5_a_followed_file_goes_on_at_every_byte() {
             assert_eq!(came, whole, "stopped at {cut}");
         }
     }
+}
+
+#[test]
+fn files_that_begin_one_after_the_other_are_not_all_asked_for_each_of_them() {
+    const FILES: usize = 400;
+    let folder = tempfile::tempdir().expect("a folder");
+    for file in 0..FILES {
+        append(&folder.path().join(format!("{file:03}.csv")), LINE);
+    }
+    let options = FileOptions::from(folder.path().join("*.csv").to_str().expect("UTF-8").to_owned());
+    let mut follower = Follower::open(&options, &["csv"], Arc::default(), plain()).expect("followed");
+    ASKED.set(0);
+    let (mut came, mut steps) = (0, 0);
+    while came < FILES {
+        came += usize::from(next(&mut follower).is_some());
+        steps += 1;
+    }
+    // Twice in each step, and once for each that is done.
+    let most = 3 * (steps + FILES);
+    assert!(ASKED.get() <= most, "{} of {most}", ASKED.get());
+    assert!(steps < 4 * FILES, "{steps} steps");
 }

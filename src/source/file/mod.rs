@@ -16,6 +16,7 @@ mod follow_tests;
 mod framing;
 #[cfg(test)]
 mod framing_tests;
+mod looks;
 mod map;
 mod naming;
 #[cfg(test)]

@@ -51,6 +51,12 @@ pub(super) struct Tail {
     pub(super) is_refused: bool,
 }
 
+#[cfg(test)]
+thread_local! {
+    /// How often it was asked whether others may begin.
+    pub(super) static ASKED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
 /// Device and inode.
 pub(super) type Identity = (u64, u64);
 
@@ -243,6 +249,8 @@ impl Tail {
 
     /// Whether files that were found later may begin, as far as this one is concerned.
     pub(super) fn is_done_with_due(&self) -> bool {
+        #[cfg(test)]
+        ASKED.set(ASKED.get() + 1);
         self.is_refused || self.read_to >= self.due
     }
 
