@@ -22,7 +22,7 @@ impl Rewritten {
     }
 }
 
-/// Reads what [`rfc3339::parse`] has refused as `refusal`, if it is one of the other forms: `20200719T230640` or the
+/// Reads what [`rfc3339::parse`] has refused as `refusal`, if it is one of the other forms: `2020-07-19T23:06`, `20200719T230640` or the
 /// digits alone, a fraction behind a comma, an offset `+0100` or `+01`, a space before the offset, the abbreviation of a zone
 /// instead of it, and `24:00:00`, the end of the day.
 #[cold]
@@ -58,6 +58,11 @@ pub(super) fn parse(
 fn rewrite_clock(text: &[u8]) -> Option<(Rewritten, &[u8])> {
     let mut canonical = Rewritten { bytes: [0; 40], len: 0 };
     if text.get(4) == Some(&b'-') {
+        if let Some((minutes, rest)) = whole_minutes(text, 16) {
+            canonical.push(minutes)?;
+            canonical.push(b":00")?;
+            return Some((canonical, rest));
+        }
         let (head, rest) = text.split_at_checked(19)?;
         canonical.push(head)?;
         return Some((canonical, rest));
@@ -81,6 +86,14 @@ fn rewrite_clock(text: &[u8]) -> Option<(Rewritten, &[u8])> {
         canonical.push(mark)?;
     }
     Some((canonical, rest))
+}
+
+/// A date and a time of day without seconds, `length` bytes of `text`; and what follows: nothing, or a zone.
+fn whole_minutes(text: &[u8], length: usize) -> Option<(&[u8], &[u8])> {
+    let (minutes, rest) = text.split_at_checked(length)?;
+    let is_more =
+        rest.first().is_some_and(|byte| byte.is_ascii_digit() || matches!(byte, b':' | b'.' | b','));
+    (!is_more).then_some((minutes, rest))
 }
 
 /// The fraction of a second with a point; what follows it.

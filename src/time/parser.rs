@@ -197,7 +197,7 @@ impl TimeParser {
     /// RFC 3339 is `YYYY-MM-DD`, then `T`, `t` or one space, `HH:MM:SS`, optionally `.` and 1 to 9 digits, then
     /// `Z`, `z`, `±HH:MM` or nothing. Without an offset the time is that of the parser's zone: a time that the clocks
     /// skip there is moved on by the length of the jump (02:30 becomes 03:30), one that they show twice is the first. Taken as well are
-    /// `YYYYMMDD` and `HHMMSS` without marks, with a `T`, a space or nothing between them; a comma before the fraction; `±HHMM` and `±HH`, `UTC`, `GMT` and
+    /// `HH:MM` without seconds; `YYYYMMDD` and `HHMMSS` without marks, with a `T`, a space or nothing between them; a comma before the fraction; `±HHMM` and `±HH`, `UTC`, `GMT` and
     /// the abbreviations that the parser knows, with or without a space before them; and `24:00:00`, which is 00:00:00 of the next day.
     ///
     /// An epoch is an optional sign, digits, optionally `.` or `,` and more digits, and optionally an exponent such as `e+09`. It is exact: digits

@@ -1,14 +1,20 @@
 //! Which column is the time, which the sensor, which are measurements.
 
-use super::times::{Time, time};
+use super::sensors::sensor;
+use super::times::{self, Relative, Time};
 use super::values::{Values, values};
+use super::words::words;
+use crate::cli::summary::plural;
 use crate::kernel::number::{parse_decimal_comma, parse_f64};
 
 /// What the columns of a file are, by index.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(in crate::cli) struct Roles {
     pub(in crate::cli) time: Option<Time>,
-    pub(in crate::cli) sensor: Option<usize>,
+    /// Where there is no time: a column that counts from a start that it does not say.
+    pub(in crate::cli) relative: Option<Relative>,
+    /// One column, or several that say only together whose a record is.
+    pub(in crate::cli) sensor: Vec<usize>,
     pub(in crate::cli) measurements: Vec<usize>,
     /// The lowest and highest value of each measurement in the sample.
     pub(in crate::cli) ranges: Vec<(f64, f64)>,
@@ -18,17 +24,14 @@ pub(in crate::cli) struct Roles {
     pub(in crate::cli) true_words: Vec<String>,
     pub(in crate::cli) false_words: Vec<String>,
     /// Columns that say nothing, and why.
-    pub(in crate::cli) useless: Vec<(usize, &'static str)>,
+    pub(in crate::cli) useless: Vec<(usize, String)>,
     pub(in crate::cli) decimal_comma: bool,
+    /// Whether any number has a decimal mark.
+    pub(in crate::cli) has_fractions: bool,
+    /// What could not be told, and how to say it.
+    pub(in crate::cli) doubts: Vec<String>,
 }
 
-const SENSOR_NAMES: [&str; 22] = [
-    "sensor", "device", "entity", "station", "tag", "channel", "node", "meter", "machine", "asset", "signal",
-    "point", "unit", "dev", "location", "site", "room", "raum", "host", "name", "id", "serial",
-];
-/// Text of few values that says something about a record, not whose it is.
-const REMARK_NAMES: [&str; 11] =
-    ["status", "state", "quality", "flag", "note", "comment", "remark", "type", "mode", "alarm", "error"];
 /// What columns are called that number the records.
 const COUNTER_NAMES: [&str; 8] = ["record", "seq", "seqno", "no", "nr", "index", "row", "line"];
 
@@ -42,21 +45,81 @@ pub(super) fn number(field: &str, comma: bool) -> Option<f64> {
     if comma { parse_decimal_comma(field) } else { parse_f64(field) }
 }
 
+/// A name as people are shown it.
+pub(super) fn shown(name: &str) -> String {
+    format!("`{}`", name.escape_debug())
+}
+
 /// Guesses from names and a sample of fields.
 pub(super) fn guess(sample: &Sample<'_>) -> Roles {
-    let Sample { names, comma: decimal_comma, .. } = *sample;
-    let mut roles = Roles { decimal_comma, time: time(sample), ..Roles::default() };
-    let times = roles.time.as_ref().map(|time| time.columns.clone()).unwrap_or_default();
-    roles.sensor = sample.sensor(&times);
-    let sensor = roles.sensor;
-    for at in (0..names.len()).filter(|at| !times.contains(at) && Some(*at) != sensor) {
-        if let Some(why) = sample.is_useless(at) {
+    let found = times::find(sample);
+    let mut taken = found.others;
+    taken.extend(found.time.iter().flat_map(|time| &time.columns));
+    taken.extend(found.relative.iter().map(|relative| relative.column));
+    let choice = sensor(sample, found.time.as_ref(), &taken);
+    let mut roles = Roles {
+        decimal_comma: sample.comma,
+        time: found.time,
+        relative: found.relative,
+        sensor: choice.columns,
+        doubts: found.doubts.into_iter().chain(choice.doubts).collect(),
+        ..Roles::default()
+    };
+    let mut measured = Vec::new();
+    for at in (0..sample.names.len()).filter(|at| !taken.contains(at)) {
+        if roles.sensor.contains(&at) {
+            continue;
+        }
+        let values = values(sample, at);
+        if let Some(why) = sample.is_useless(at, values.as_ref()) {
             roles.useless.push((at, why));
-        } else if let Some(values) = values(sample, at) {
-            roles.measure(at, values);
+            let only = values.and_then(|values| values.only);
+            add(&mut roles.null_values, only.as_slice());
+        } else if let Some(values) = values {
+            measured.push((at, values));
         }
     }
+    check_suspects(sample, &mut measured, &mut roles);
+    for (at, values) in measured {
+        if let Some((odd, text)) = &values.odd {
+            roles.doubts.push(format!(
+                "{} of {} no number, such as {text:?}: such records are refused, unless `null_values` names it",
+                plural(*odd as u64, "value"),
+                format_args!("{} {}", shown(&sample.names[at]), if *odd == 1 { "is" } else { "are" }),
+            ));
+        }
+        roles.measure(at, values);
+    }
     roles
+}
+
+/// Takes back suspicions of numbers that other columns have as values: what stands for a missing value does so in all columns.
+fn check_suspects(sample: &Sample<'_>, measured: &mut [(usize, Values)], roles: &mut Roles) {
+    let is_value_of = |suspect: f64, values: &Values| {
+        let is_suspect = values.suspects.iter().any(|text| number(text, sample.comma) == Some(suspect));
+        let (low, high) = values.range;
+        !is_suspect
+            && ((low..=high).contains(&suspect) || values.rises && suspect > high && suspect.fract() == 0.0)
+    };
+    let mut refused = Vec::new();
+    for (at, values) in &*measured {
+        for text in &values.suspects {
+            let suspect = number(text, sample.comma).unwrap_or(f64::NAN);
+            let others = || measured.iter().filter(|(other, _)| other != at);
+            if let Some((other, _)) = others().find(|(_, values)| is_value_of(suspect, values)) {
+                refused.push((*at, text.clone()));
+                roles.doubts.push(format!(
+                    "{text} seems to stand for a missing value of {}, but {} could measure it, and `null_values` are those of all columns: a \
+                     stage `threshold` with `columns` can take it out",
+                    shown(&sample.names[*at]),
+                    shown(&sample.names[*other])
+                ));
+            }
+        }
+    }
+    for (at, values) in measured {
+        values.suspects.retain(|text| !refused.contains(&(*at, text.clone())));
+    }
 }
 
 impl Roles {
@@ -64,6 +127,7 @@ impl Roles {
     pub(super) fn measure(&mut self, at: usize, values: Values) {
         self.measurements.push(at);
         self.ranges.push(values.range);
+        self.has_fractions |= values.has_fractions;
         add(&mut self.null_values, &values.nulls);
         add(&mut self.null_values, &values.suspects);
         self.suspects.extend(values.suspects.into_iter().map(|suspect| (at, suspect)));
@@ -96,84 +160,33 @@ impl<'s> Sample<'s> {
         self.rows.iter().map(move |row| row[at].trim()).filter(|field| !field.is_empty())
     }
 
-    /// Columns in order, those with a telling name first.
-    pub(super) fn by_name(&self, words: &[&str]) -> Vec<usize> {
-        let mut columns: Vec<usize> = (0..self.names.len()).collect();
-        columns.sort_by_key(|&at| rank(&self.names[at], words));
-        columns
+    /// The texts of several columns in each record, with a blank between.
+    pub(super) fn joined(&self, columns: &[usize]) -> Vec<String> {
+        (0..self.rows.len()).map(|row| self.joined_in(row, columns)).collect()
+    }
+
+    fn joined_in(&self, row: usize, columns: &[usize]) -> String {
+        let parts: Vec<&str> = columns.iter().map(|&at| self.rows[row][at].trim()).collect();
+        parts.join(" ")
     }
 
     /// The time of a record, as it is written.
     pub(super) fn time_text(&self, row: usize, time: &Time) -> String {
-        let parts: Vec<&str> = time.columns.iter().map(|&at| self.rows[row][at].trim()).collect();
-        parts.join(" ")
-    }
-
-    fn sensor(&self, times: &[usize]) -> Option<usize> {
-        let candidates = self.by_name(&SENSOR_NAMES);
-        candidates.into_iter().filter(|at| !times.contains(at)).find(|&at| self.is_sensor(at))
-    }
-
-    /// A column that is never empty, and either text of few values or named like a sensor.
-    fn is_sensor(&self, at: usize) -> bool {
-        if self.rows.is_empty() || self.fields(at).count() < self.rows.len() {
-            return false;
-        }
-        let words: Vec<_> = words(&self.names[at]).collect();
-        let is_named = SENSOR_NAMES.iter().any(|name| words.iter().any(|word| word == name));
-        let mut distinct: Vec<_> = self.fields(at).collect();
-        distinct.sort_unstable();
-        distinct.dedup();
-        if values(self, at).is_some() {
-            // Numbers are sensors only if they are whole, recur, and the name leaves no doubt.
-            let is_whole = distinct.iter().all(|value| value.bytes().all(|byte| byte.is_ascii_digit()));
-            return is_named && is_whole && (distinct.len() < self.rows.len() || self.texts.contains(&at));
-        }
-        let is_remark = REMARK_NAMES.iter().any(|name| words.iter().any(|word| word == name));
-        is_named || !is_remark && distinct.len() * 10 <= self.rows.len()
+        self.joined_in(row, &time.columns)
     }
 
     /// Why a column can be left out, if it can.
-    fn is_useless(&self, at: usize) -> Option<&'static str> {
+    fn is_useless(&self, at: usize, values: Option<&Values>) -> Option<String> {
         if !self.rows.is_empty() && self.fields(at).next().is_none() {
-            return Some("is empty");
+            return Some("is empty".to_owned());
+        }
+        if let Some(only) = values.and_then(|values| values.only.as_ref()) {
+            return Some(format!("has nothing but {only}, which stands for a missing value as it seems"));
         }
         let is_named = words(&self.names[at]).any(|word| COUNTER_NAMES.contains(&word.as_str()));
         let numbers: Vec<i64> = self.fields(at).filter_map(|field| field.parse().ok()).collect();
         let is_counter = numbers.len() == self.rows.len() && numbers.len() > 1 && is_named;
         let counts = numbers.windows(2).all(|pair| pair[0].checked_add(1) == Some(pair[1]));
-        (is_counter && counts).then_some("numbers the records")
+        (is_counter && counts).then(|| "numbers the records".to_owned())
     }
-}
-
-/// The words of a name: `sensor_id`, `sensorId` and `SENSOR ID` are `sensor` and `id`.
-fn words(name: &str) -> impl Iterator<Item = String> {
-    let (mut spaced, mut last_is_small) = (String::new(), false);
-    for letter in name.chars() {
-        if letter.is_uppercase() && last_is_small {
-            spaced.push(' ');
-        }
-        last_is_small = letter.is_lowercase();
-        spaced.extend(letter.to_lowercase());
-    }
-    let words: Vec<_> = spaced.split(|c: char| !c.is_alphanumeric()).map(str::to_owned).collect();
-    words.into_iter()
-}
-
-/// Texts that stand in a name.
-pub(super) trait Words {
-    /// Whether one of `words` does.
-    fn has_one(&self, words: &[&str]) -> bool;
-}
-
-impl Words for String {
-    fn has_one(&self, words: &[&str]) -> bool {
-        words.iter().any(|word| self.contains(word))
-    }
-}
-
-/// How telling a name is: the place of the first of `words` in it, or their number.
-fn rank(name: &str, words: &[&str]) -> usize {
-    let name = name.to_lowercase();
-    words.iter().position(|word| name.contains(word)).unwrap_or(words.len())
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Deserializer, Map, Value};
 
-use super::table::{Dialect, Kind, Table};
+use super::table::{Kind, Table};
 
 /// The objects. What is cut off at the end is left out.
 pub(super) fn objects(bytes: &[u8]) -> Vec<Map<String, Value>> {
@@ -76,7 +76,7 @@ pub(super) fn table(objects: Vec<Map<String, Value>>) -> Table {
     }
     rows.iter_mut().for_each(|row| row.resize(names.len(), String::new()));
     without_null_objects(&mut names, &mut rows, &mut texts);
-    Table { kind: Kind::Json, dialect: Dialect::default(), names, rows, station: None, texts }
+    Table { kind: Kind::Json, names, rows, texts, ..Table::default() }
 }
 
 fn objects_of(value: Value, objects: &mut Vec<Map<String, Value>>) {

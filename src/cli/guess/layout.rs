@@ -1,13 +1,15 @@
 //! What stands before the records of delimited text: a preamble, the header, units.
 
-use super::columns::{Words, is_number};
-use super::times::{TIME_NAMES, is_time};
+use super::columns::shown;
+use super::delimiter::{Look, Shape, look};
+use super::formats::is_time;
+use super::lines::Record;
+use super::times::TIME_NAMES;
 use super::values::is_null;
+use super::words::has_one;
+use crate::cli::summary::plural;
 use crate::format::columns::{ColumnOptions, Columns};
 use crate::format::csv::{logger_rows, separator_of};
-
-/// How many lines before the header are looked at.
-pub(super) const LONGEST_PREAMBLE: usize = 50;
 
 /// Which lines have what, counted from 1, as the options say it; `None` where nothing has to be said.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -16,27 +18,22 @@ pub(in crate::cli) struct Layout {
     pub(in crate::cli) header_row: Option<usize>,
     pub(in crate::cli) units_row: Option<usize>,
     pub(in crate::cli) data_row: Option<usize>,
+    /// What becomes of records with other numbers of fields.
+    pub(in crate::cli) ragged: Option<&'static str>,
 }
 
 /// Records, and what stands before them.
+#[derive(Default)]
 pub(super) struct Found {
     pub(super) has_header: bool,
     pub(super) layout: Layout,
     pub(super) names: Vec<String>,
     pub(super) rows: Vec<Vec<String>>,
     pub(super) station: Option<String>,
-}
-
-/// Where the lines begin.
-pub(super) fn lines(bytes: &[u8]) -> Vec<usize> {
-    let ends = memchr::memchr_iter(b'\n', bytes).map(|at| at + 1);
-    std::iter::once(0).chain(ends).filter(|&at| at < bytes.len()).take(2 * LONGEST_PREAMBLE).collect()
-}
-
-/// Whether line `line`, of those that begin at `lines`, is blank.
-pub(super) fn is_blank(bytes: &[u8], lines: &[usize], line: usize) -> bool {
-    let end = lines.get(line + 1).copied().unwrap_or(bytes.len());
-    bytes[lines[line]..end].trim_ascii().is_empty()
+    /// What could not be told.
+    pub(super) doubts: Vec<String>,
+    /// Why no options read it.
+    pub(super) refusal: Option<String>,
 }
 
 /// The delimiter that a first line `sep=;` tells.
@@ -44,63 +41,132 @@ pub(super) fn separator(bytes: &[u8]) -> Option<u8> {
     separator_of(bytes.split(|byte| *byte == b'\n').next()?)
 }
 
-/// The lines of the header and of the first record in the file of a logger that says in its first field how it begins.
-pub(super) fn logger(rows: &[Vec<String>]) -> Option<(usize, usize)> {
-    logger_rows(rows.first()?.first()?)
-}
-
-/// Whether nearly all records have as many fields as the first, and that is more than one. Where that is not the first of the file, or
-/// blanks delimit, it must have names or a number or a time too: sentences have as many words as one another by chance.
-pub(super) fn fits(records: &[Vec<String>], is_behind: bool, delimiter: u8) -> bool {
-    let Some(first) = records.first() else { return false };
-    let same = records.iter().filter(|record| record.len() == first.len()).count();
-    let is_even = same * 10 >= records.len() * 9 || same > 3 && same + 2 >= records.len();
-    let has_values = || records.iter().skip(1).any(|record| record.iter().any(|field| is_value(field)));
-    let is_sure = || !is_behind && delimiter != b' ' || records.len() > 1 && has_values();
-    first.len() > 1 && is_even && is_sure()
-}
-
-fn is_value(field: &str) -> bool {
-    is_number(field, false) || is_number(field, true) || is_time(field)
-}
-
-/// Finds the header in `rows`, which begin with line `line` (from 0) of the file.
-pub(super) fn find(mut rows: Vec<Vec<String>>, line: usize, first_line: usize, has_comments: bool) -> Found {
-    let logger = logger(&rows);
-    let station = logger.and_then(|_| rows[0].get(1).cloned()).filter(|station| !station.is_empty());
-    if let Some((header, data)) = logger {
-        let names = rows.get(header - 1).cloned().unwrap_or_default();
-        rows.drain(..(data - 1).min(rows.len()));
-        return Found { station, ..with_names(&names, rows) };
+/// Finds the header in `records`; where there is none, names may stand in the comments before the first record, which `comments` gives as
+/// records.
+pub(super) fn find(records: Vec<Record>, shape: &Shape, comments: Vec<Record>) -> Found {
+    if let Some(rows) = records.first().and_then(|first| logger_rows(first.fields.first()?)) {
+        return of_logger(records, rows);
     }
-    let width = rows.last().map_or(0, Vec::len).max(rows.first().map_or(0, Vec::len));
-    let data = first_record(&rows, width);
-    // Of several lines that could be, the one that names all columns.
-    let names_all = |row: &Vec<String>| {
-        let names = || row.iter().map(|name| name.trim());
-        row.len() == width && names().all(|name| !name.is_empty()) && is_header(row, &[])
+    let width = shape.width;
+    let (before, data) = records.split_at(shape.first.min(records.len()));
+    if let Some(header) = header(before, data, width) {
+        let names = before[header].fields.clone();
+        let layout = layout(before, data, header, width);
+        let rows = data.iter().map(|record| record.fields.clone()).filter(|row| *row != names).collect();
+        return Found { layout, ..with_names(&names, rows) };
+    }
+    if let Some((names, ragged)) = uneven_header(before, data, width) {
+        let Some(ragged) = ragged else {
+            let refusal =
+                format!("its header has {} names, and its records have {width} fields", names.len());
+            return Found { refusal: Some(refusal), ..without_names(before, data, width) };
+        };
+        let mut layout = layout(before, data, before.len() - 1, width);
+        layout.ragged = Some(ragged);
+        let mut rows: Vec<Vec<String>> = data.iter().map(|record| record.fields.clone()).collect();
+        rows.iter_mut()
+            .filter(|row| row.len() == width)
+            .for_each(|row| row.resize(names.len(), String::new()));
+        return Found { layout, ..with_names(&names, rows) };
+    }
+    let named =
+        comments.into_iter().find(|names| names.fields.len() == width && is_header(&names.fields, &[]));
+    let found = without_names(before, data, width);
+    match named.filter(|_| before.is_empty()) {
+        Some(names) => {
+            let rows = data.iter().map(|record| record.fields.clone()).collect();
+            Found { has_header: false, ..with_names(&names.fields, rows) }
+        }
+        None => found,
+    }
+}
+
+/// The file of a logger that says in its first field how it begins: in the lines of the header and of the first record.
+fn of_logger(records: Vec<Record>, (header, data): (usize, usize)) -> Found {
+    let station = |record: &Record| record.fields.get(1).cloned().unwrap_or_default();
+    let is_first = |record: &Record| record.fields.first() == records[0].fields.first();
+    let mut stations: Vec<String> = records
+        .iter()
+        .filter(|record| is_first(record))
+        .map(station)
+        .filter(|name| !name.is_empty())
+        .collect();
+    stations.dedup();
+    let names = records.get(header - 1).map(|record| record.fields.clone()).unwrap_or_default();
+    let (before, rows) = records.split_at((data - 1).min(records.len()));
+    let is_again =
+        |record: &&Record| is_first(record) || before.iter().any(|line| line.fields == record.fields);
+    let rows = rows.iter().filter(|record| !is_again(record)).map(|record| record.fields.clone()).collect();
+    let mut found = with_names(&names, rows);
+    match stations.as_slice() {
+        [only] => found.station = Some(only.clone()),
+        [] => {}
+        several => {
+            let several: Vec<String> = several.iter().map(|name| shown(name)).collect();
+            found.doubts.push(format!(
+                "the file has the records of {} one behind the other, and no column says whose one is: split it",
+                several.join(", ")
+            ));
+        }
+    }
+    found
+}
+
+/// Which of the lines before the records has their names. Of several that could be, the one that says which column has the times, then
+/// one that names all columns.
+fn header(before: &[Record], data: &[Record], width: usize) -> Option<usize> {
+    let first = &data.first()?.fields;
+    let fits = |fields: &[String]| {
+        fields.len() == width || fields.len() == width + 1 && fields[width].trim().is_empty()
     };
-    let lines = &rows[..data];
-    let header = lines.iter().position(names_all);
-    let header = header.or_else(|| lines.iter().position(|row| is_header(row, &rows[data..])));
-    let Some(header) = header else {
-        let data = if data < rows.len() && line > first_line { data } else { 0 };
-        return without_names(rows, line + data);
+    let could_be = |record: &Record| fits(&record.fields) && is_header(&record.fields, data);
+    let says_time = |record: &Record| {
+        let mut columns = record.fields.iter().zip(first);
+        could_be(record) && columns.any(|(name, field)| is_time(field) && has_one(name, &TIME_NAMES))
     };
-    // Lines are counted from records, which is the same where there are neither comments nor blank lines.
-    let at = |row: usize| Some(line + row + 1).filter(|_| !has_comments);
-    let mut layout = Layout::default();
-    if line + header > first_line {
-        layout.header_row = at(header);
+    let names_all = |record: &Record| {
+        could_be(record) && record.fields.iter().take(width).all(|name| !name.trim().is_empty())
+    };
+    let find = |is: &dyn Fn(&Record) -> bool| before.iter().position(is);
+    find(&says_time).or_else(|| find(&names_all)).or_else(|| find(&could_be))
+}
+
+/// The names right above the records where there are more or fewer than these have fields, and the option that reads them all the same.
+fn uneven_header(
+    before: &[Record],
+    data: &[Record],
+    width: usize,
+) -> Option<(Vec<String>, Option<&'static str>)> {
+    let names = &before.last()?.fields;
+    if names.len() < 2 || !names.iter().any(|name| has_one(name, &TIME_NAMES)) || !is_header(names, &[]) {
+        return None;
     }
-    if data > header + 1 {
-        layout.units_row = at(header + 1);
-        layout.data_row = at(data).filter(|_| data > header + 2);
+    let has_none =
+        |record: &Record| record.fields.iter().skip(names.len()).all(|field| field.trim().is_empty());
+    let ragged = match names.len() {
+        count if count > width => Some("fill"),
+        _ if data.iter().filter(|record| record.fields.len() == width).all(has_none) => Some("trim"),
+        _ => None,
+    };
+    Some((names.clone(), ragged))
+}
+
+/// Which lines the options must name. What stands between the names and the records is passed over where it has no values, as units have
+/// none.
+fn layout(before: &[Record], data: &[Record], header: usize, width: usize) -> Layout {
+    let is_of_units = |record: &&Record| {
+        let has_value = record.fields.iter().any(|field| matches!(look(field), Look::Number | Look::Time));
+        record.fields.len().abs_diff(width) <= 1 && !has_value
+    };
+    let between = &before[header + 1..];
+    let units = between.iter().take_while(is_of_units).count();
+    let next = between.get(units).or(data.first());
+    Layout {
+        header_row: (header > 0).then_some(before[header].line),
+        units_row: between.first().filter(|_| units > 0).map(|record| record.line),
+        data_row: next.filter(|_| units > 1).map(|record| record.line),
+        ..Layout::default()
     }
-    let names = rows[header].clone();
-    rows.drain(..data);
-    rows.retain(|row| *row != names);
-    Found { layout, ..with_names(&names, rows) }
 }
 
 fn with_names(names: &[String], mut rows: Vec<Vec<String>>) -> Found {
@@ -114,37 +180,42 @@ fn with_names(names: &[String], mut rows: Vec<Vec<String>>) -> Found {
     if let Ok(columns) = Columns::new(&ColumnOptions::default()) {
         names = columns.distinct(&names);
     }
-    rows.retain(|row| row.len() == names.len());
-    Found { has_header: true, layout: Layout::default(), names, rows, station: None }
+    let (rows, doubts) = even(rows, names.len());
+    Found { has_header: true, names, rows, doubts, ..Found::default() }
 }
 
-fn without_names(mut rows: Vec<Vec<String>>, skip_lines: usize) -> Found {
-    let width = rows.first().map_or(0, Vec::len);
-    rows.retain(|row| row.len() == width);
-    let names = (1..=width).map(|at| format!("column_{at}")).collect();
-    let layout = Layout { skip_lines: Some(skip_lines).filter(|&lines| lines > 0), ..Layout::default() };
-    Found { has_header: false, layout, names, rows, station: None }
-}
-
-/// The first record: it has a time where the last one has one, or a number where that has no time.
-fn first_record(rows: &[Vec<String>], width: usize) -> usize {
-    let Some(last) = rows.iter().rfind(|row| row.len() == width) else { return rows.len().min(1) };
-    let times: Vec<usize> = (0..width).filter(|&at| is_time(&last[at])).collect();
-    let is_record = |row: &Vec<String>| match times.as_slice() {
-        [] => row.iter().any(|field| is_value(field)),
-        times => times.iter().any(|&at| row.get(at).is_some_and(|field| is_time(field))),
+fn without_names(before: &[Record], data: &[Record], width: usize) -> Found {
+    // What could be a record is none that may be passed over unread.
+    let could_be = |record: &Record| {
+        record.fields.len() == width && record.fields.iter().any(|field| look(field) == Look::Number)
     };
-    rows.iter().take(LONGEST_PREAMBLE).position(is_record).unwrap_or(rows.len().min(1))
+    let first = before.iter().rposition(|record| !could_be(record)).map_or(0, |at| at + 1);
+    let kept: Vec<&Record> = before[first..].iter().chain(data).collect();
+    let skip_lines = kept.first().filter(|_| first > 0).map(|record| record.line - 1);
+    let (rows, doubts) = even(kept.into_iter().map(|record| record.fields.clone()).collect(), width);
+    let names = (1..=width).map(|at| format!("column_{at}")).collect();
+    Found { layout: Layout { skip_lines, ..Layout::default() }, names, rows, doubts, ..Found::default() }
+}
+
+/// The rows with as many fields as there are names, and what is to be said of the others.
+fn even(mut rows: Vec<Vec<String>>, width: usize) -> (Vec<Vec<String>>, Vec<String>) {
+    let all = rows.len();
+    rows.retain(|row| row.len() == width);
+    let odd = all - rows.len();
+    let doubt = (odd > 0).then(|| {
+        let (odd, all) = (odd, plural(all as u64, "record"));
+        format!("{odd} of {all} have more or fewer fields than there are columns, and are refused, unless `ragged` says otherwise")
+    });
+    (rows, doubt.into_iter().collect())
 }
 
 /// Names: most are there, and they are neither numbers nor times nor nulls; or one of them says that its column has the times.
-fn is_header(row: &[String], records: &[Vec<String>]) -> bool {
+fn is_header(row: &[String], data: &[Record]) -> bool {
     let names = || row.iter().map(|name| name.trim()).filter(|name| !name.is_empty());
+    let is_value = |field: &str| matches!(look(field), Look::Number | Look::Time);
     let is_time_column = |at: usize| {
-        let name = row[at].to_lowercase();
-        name.has_one(&TIME_NAMES)
-            && !records.is_empty()
-            && records.iter().all(|record| record.get(at).is_none_or(|field| is_value(field)))
+        let field = |record: &Record| record.fields.get(at).is_none_or(|field| is_value(field));
+        has_one(&row[at], &TIME_NAMES) && !data.is_empty() && data.iter().all(field)
     };
     let are_names =
         names().count() * 3 >= row.len() * 2 && names().all(|name| !is_value(name) && !is_null(name));

@@ -1,14 +1,20 @@
-//! What is in a data file, guessed from its beginning: `table` finds records and fields, `layout` what stands before them, `columns` what each
-//! is, `times` and `values` how that is written.
+//! What is in a data file, guessed from its beginning: `table` finds records and fields by their `delimiter`, `layout` what stands before
+//! them, `columns` what each is, `times`, `sensors` and `values` how that is written. What could not be told is said.
 
 mod columns;
+mod delimiter;
+mod formats;
 mod json;
 mod layout;
+mod lines;
+mod parts;
+mod sensors;
 mod table;
 #[cfg(test)]
 mod tests;
 mod times;
 mod values;
+mod words;
 
 pub(super) use columns::Roles;
 pub(super) use table::{Dialect, Kind};
@@ -50,6 +56,10 @@ pub(super) struct Guess {
     pub(super) precision: Option<&'static str>,
     /// How many records have no time where each should have one.
     pub(super) timeless: usize,
+    /// What could not be told, and how to say it.
+    pub(super) doubts: Vec<String>,
+    /// Why no options read it, if none do.
+    pub(super) refusal: Option<String>,
 }
 
 /// Looks at the first bytes of a text file.
@@ -69,8 +79,7 @@ pub(super) fn guess(bytes: &[u8], is_whole: bool) -> Guess {
 
 /// Looks at records whose fields have been found.
 pub(super) fn of_records(kind: Kind, names: Vec<String>, rows: Vec<Vec<String>>) -> Guess {
-    let dialect = Dialect::default();
-    of_table(Table { kind, dialect, names, rows, station: None, texts: Vec::new() }, false)
+    of_table(Table { kind, names, rows, ..Table::default() }, false)
 }
 
 /// A guess at JSON. An array of objects is unfolded where the time is in it.
@@ -94,11 +103,12 @@ fn of_json(bytes: &[u8]) -> Option<Guess> {
 }
 
 fn of_table(table: Table, comma: bool) -> Guess {
-    let Table { kind, dialect, names, rows, station, texts } = table;
+    let Table { kind, dialect, names, rows, station, texts, mut doubts, refusal } = table;
     let sample = Sample { names: &names, rows: &rows, comma, texts: &texts };
-    let roles = columns::guess(&sample);
+    let mut roles = columns::guess(&sample);
+    doubts.append(&mut roles.doubts);
     let first = (0..rows.len().min(SHOWN)).map(|row| understood(&sample, row, &roles)).collect();
-    Guess { dialect, roles, first, station, records: rows.len(), ..empty(kind, names) }
+    Guess { dialect, roles, first, station, doubts, refusal, records: rows.len(), ..empty(kind, names) }
 }
 
 fn empty(kind: Kind, names: Vec<String>) -> Guess {
@@ -115,6 +125,8 @@ fn empty(kind: Kind, names: Vec<String>) -> Guess {
         unfold: None,
         precision: None,
         timeless: 0,
+        doubts: Vec::new(),
+        refusal: None,
     }
 }
 
@@ -122,21 +134,25 @@ fn empty(kind: Kind, names: Vec<String>) -> Guess {
 fn understood(sample: &Sample<'_>, row: usize, roles: &Roles) -> Vec<String> {
     let time = roles.time.as_ref().map(|time| {
         let text = sample.time_text(row, time);
-        let parsed = times::parser(&time.format).and_then(|parser| parser.parse(text.as_bytes()).ok());
+        let parsed = formats::parser(&time.format).and_then(|parser| parser.parse(text.as_bytes()).ok());
         parsed.map_or_else(|| format!("no time: {text:?}"), |time| time.to_string())
     });
     let field = |at: usize| sample.rows[row][at].trim();
-    let sensor = roles.sensor.map(|at| field(at).to_owned());
+    let sensor = roles.sensor.iter().map(|&at| field(at)).collect::<Vec<_>>().join("-");
+    let sensor = (!roles.sensor.is_empty()).then_some(sensor);
     let is_null = |text: &str| {
         let same = |null: &String| {
             null == text || number(null, sample.comma).is_some_and(|n| number(text, sample.comma) == Some(n))
         };
         text.is_empty() || roles.null_values.iter().any(same)
     };
+    let is_one_of = |words: &[String], text: &str| words.iter().any(|word| word.eq_ignore_ascii_case(text));
     let value = |at: usize| match number(field(at), sample.comma) {
         _ if is_null(field(at)) => "null".to_owned(),
         Some(value) => value.to_string(),
-        None => field(at).to_owned(),
+        None if is_one_of(&roles.true_words, field(at)) => "1".to_owned(),
+        None if is_one_of(&roles.false_words, field(at)) => "0".to_owned(),
+        None => format!("no number: {:?}", field(at)),
     };
     let measurements = roles.measurements.iter().map(|&at| format!("{} = {}", sample.names[at], value(at)));
     time.into_iter().chain(sensor).chain(measurements).collect()
@@ -174,6 +190,11 @@ impl Guess {
             Some("their text is laid out in two ways")
         } else if has_times && time(self) != time(other) {
             Some("their times are written in two ways")
+        } else if self.roles.decimal_comma != other.roles.decimal_comma
+            && self.roles.has_fractions
+            && other.roles.has_fractions
+        {
+            Some("one has decimal commas, the other decimal points")
         } else {
             None
         }
@@ -192,6 +213,9 @@ impl Guess {
                 self.roles.ranges.push(*range);
             }
         }
+        self.roles.decimal_comma |= other.roles.decimal_comma;
+        self.roles.has_fractions |= other.roles.has_fractions;
+        add(&mut self.doubts, &other.doubts);
         add(&mut self.roles.null_values, &other.roles.null_values);
         add(&mut self.roles.true_words, &other.roles.true_words);
         add(&mut self.roles.false_words, &other.roles.false_words);

@@ -1,7 +1,9 @@
 //! Records and fields of a sample.
 
 use super::columns::is_number;
+use super::delimiter::{DELIMITERS, Look, Shape, look, most_frequent, shape};
 use super::layout::{self, Layout};
+use super::lines::{self, Marks, Record, records};
 
 /// What kind of file it is, as the name of its source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,10 +51,26 @@ pub(super) struct Table {
     pub(super) station: Option<String>,
     /// Columns whose values are marked as text.
     pub(super) texts: Vec<usize>,
+    /// What could not be told.
+    pub(super) doubts: Vec<String>,
+    /// Why no options read it.
+    pub(super) refusal: Option<String>,
 }
 
-/// Delimiters, the surest sign first: a comma may be a decimal mark, and a blank stands in texts and times.
-pub(super) const DELIMITERS: [u8; 5] = [b'\t', b';', b'|', b',', b' '];
+impl Default for Table {
+    fn default() -> Self {
+        Self {
+            kind: Kind::Delimited,
+            dialect: Dialect::default(),
+            names: Vec::new(),
+            rows: Vec::new(),
+            station: None,
+            texts: Vec::new(),
+            doubts: Vec::new(),
+            refusal: None,
+        }
+    }
+}
 
 impl Table {
     pub(super) fn read(bytes: &[u8], is_whole: bool) -> Self {
@@ -73,33 +91,32 @@ impl Table {
 }
 
 fn delimited(bytes: &[u8], is_whole: bool) -> Table {
-    let lines = layout::lines(bytes);
-    let comment = bytes.trim_ascii_start().starts_with(b"#").then_some(b'#');
-    let quote = quote(bytes);
+    let (quote, comment) = (quote(bytes), comment(bytes));
     let own = layout::separator(bytes);
-    let parse = |delimiter: u8, line: usize| {
-        let from = lines.get(line).copied().unwrap_or(bytes.len());
-        let dialect = Dialect { delimiter, quote, comment, ..Dialect::default() };
-        let mut records = records(&bytes[from..], &dialect);
-        if !is_whole {
-            records.pop();
+    let skipped = usize::from(own.is_some());
+    let marks = |delimiter: u8| Marks { delimiter, quote, comment };
+    let parse = |delimiter: u8| records(bytes, marks(delimiter), skipped, is_whole);
+    let mut best: Option<(u8, Vec<Record>, Shape)> = None;
+    for delimiter in own.map_or(DELIMITERS.to_vec(), |own| vec![own]) {
+        let records = parse(delimiter);
+        if let Some(shape) = shape(&records)
+            && best.as_ref().is_none_or(|(_, _, best)| shape.score > best.score)
+        {
+            best = Some((delimiter, records, shape));
         }
-        records
-    };
-    let delimiters = own.map_or(DELIMITERS.to_vec(), |own| vec![own]);
-    let first_line = usize::from(own.is_some());
-    let is_logger = layout::logger(&parse(b',', 0)).is_some();
-    let places = (first_line..lines.len().min(first_line + layout::LONGEST_PREAMBLE))
-        .flat_map(|line| delimiters.iter().map(move |&delimiter| (line, delimiter)));
-    let fitting = places
-        .filter(|&(line, _)| !is_logger && !layout::is_blank(bytes, &lines, line))
-        .find(|&(line, delimiter)| layout::fits(&parse(delimiter, line), line > first_line, delimiter));
-    let (line, delimiter) = fitting.unwrap_or_else(|| {
-        let fields = |delimiter: &u8| parse(*delimiter, first_line).iter().map(Vec::len).max().unwrap_or(0);
-        (first_line, delimiters[..delimiters.len().min(4)].iter().copied().max_by_key(fields).unwrap_or(b','))
+    }
+    let (delimiter, records, shape) = best.unwrap_or_else(|| {
+        let widest = |delimiter: &u8| parse(*delimiter).iter().map(|record| record.fields.len()).max();
+        let delimiter =
+            own.or_else(|| DELIMITERS[..4].iter().copied().rev().max_by_key(widest)).unwrap_or(b',');
+        let records = parse(delimiter);
+        let shape = shape_of_texts(&records);
+        (delimiter, records, shape)
     });
-    let rows = parse(delimiter, line);
-    let found = layout::find(rows, line, first_line, comment.is_some());
+    let first_line = records.get(shape.first).map_or(0, |record| record.line);
+    let comments = comment.map(|mark| lines::comments(bytes, mark, first_line)).unwrap_or_default();
+    let comments = lines::records(comments.as_bytes(), Marks { comment: None, ..marks(delimiter) }, 0, true);
+    let found = layout::find(records, &shape, comments);
     let dialect = Dialect {
         delimiter,
         is_said: own.is_some(),
@@ -109,39 +126,31 @@ fn delimited(bytes: &[u8], is_whole: bool) -> Table {
         layout: found.layout,
     };
     Table {
-        kind: Kind::Delimited,
         dialect,
         names: found.names,
         rows: found.rows,
         station: found.station,
-        texts: Vec::new(),
+        doubts: found.doubts,
+        refusal: found.refusal,
+        ..Table::default()
     }
 }
 
-fn records(bytes: &[u8], dialect: &Dialect) -> Vec<Vec<String>> {
-    if dialect.delimiter == b' ' {
-        return by_blanks(bytes, dialect.comment);
-    }
-    let mut reader = csv::ReaderBuilder::new()
-        .has_headers(false)
-        .flexible(true)
-        .delimiter(dialect.delimiter)
-        .quote(dialect.quote)
-        .comment(dialect.comment)
-        .from_reader(bytes);
-    let text =
-        |record: csv::ByteRecord| record.iter().map(|f| String::from_utf8_lossy(f).into_owned()).collect();
-    reader.byte_records().map_while(Result::ok).map(text).collect()
+/// The shape of records of which no two fields in a line are times or numbers: one column, or texts.
+fn shape_of_texts(records: &[Record]) -> Shape {
+    let width = most_frequent(records.iter().map(|record| record.fields.len())).unwrap_or(0);
+    let has_value =
+        |record: &Record| record.fields.iter().any(|field| matches!(look(field), Look::Number | Look::Time));
+    let first = records.iter().position(has_value).unwrap_or(records.len().min(1));
+    Shape { width, first, score: 0.0 }
 }
 
-fn by_blanks(bytes: &[u8], comment: Option<u8>) -> Vec<Vec<String>> {
-    let text = String::from_utf8_lossy(bytes);
-    let is_record = |line: &&str| {
-        let first = line.bytes().find(|byte| !byte.is_ascii_whitespace());
-        first.is_some() && first != comment
-    };
-    let fields = |line: &str| line.split_ascii_whitespace().map(str::to_owned).collect();
-    text.lines().filter(is_record).map(fields).collect()
+/// The number sign where lines begin with one, and it is no field.
+fn comment(bytes: &[u8]) -> Option<u8> {
+    let mut lines = bytes.split(|byte| *byte == b'\n').filter_map(|line| line.strip_prefix(b"#")).peekable();
+    lines.peek()?;
+    let is_field = |rest: &[u8]| rest.first().is_some_and(|next| DELIMITERS[..4].contains(next));
+    (!lines.any(is_field)).then_some(b'#')
 }
 
 /// The single quote where fields stand in it, the double quote otherwise.

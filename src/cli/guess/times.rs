@@ -1,178 +1,325 @@
 //! Which columns are the time, and how times are written in them.
 
-use super::columns::{Sample, Words, number};
-use crate::time::{TimeFormat, TimeParser};
+use super::columns::{Sample, number, shown};
+use super::formats::{compact, few, is_date, of_day, parser, pattern};
+use super::parts::parts;
+use super::words::{has_one, is_half, is_offset};
+use crate::cli::summary::plural;
 
 /// Columns with the time, and how it is written there.
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::cli) struct Time {
-    /// One column, or one of dates and one of times of day.
+    /// One column, or several that are put together: a date and a time of day, a year and a month and so on.
     pub(in crate::cli) columns: Vec<usize>,
     /// The option `time_format`; empty where it is the usual one.
     pub(in crate::cli) format: String,
     /// Another format that would fit as well: the day and the month cannot be told apart.
-    pub(in crate::cli) other_format: Option<&'static str>,
+    pub(in crate::cli) other_format: Option<String>,
     /// Whether the newest record comes first.
     pub(in crate::cli) newest_first: bool,
 }
 
-/// Time formats that are tried, in this order.
-const FORMATS: [&str; 37] = [
-    "rfc3339",
-    "%Y-%m-%d %H:%M:%S",
-    "%Y-%m-%d %H:%M",
-    "%Y-%m-%d",
-    "%Y-%m-%d %I:%M:%S %p",
-    "%Y-%m-%d %I:%M %p",
-    "%d.%m.%Y %H:%M:%S",
-    "%d.%m.%Y %H:%M",
-    "%d.%m.%Y",
-    "%d.%m.%y %H:%M:%S",
-    "%d.%m.%y %H:%M",
-    "%Y/%m/%d %H:%M:%S",
-    "%Y/%m/%d %H:%M",
-    "%Y/%m/%d",
-    "%m/%d/%Y %H:%M:%S",
-    "%d/%m/%Y %H:%M:%S",
-    "%m/%d/%Y %H:%M",
-    "%d/%m/%Y %H:%M",
-    "%m/%d/%Y %I:%M:%S %p",
-    "%d/%m/%Y %I:%M:%S %p",
-    "%m/%d/%Y %I:%M %p",
-    "%d/%m/%Y %I:%M %p",
-    "%m/%d/%y %H:%M:%S",
-    "%m/%d/%y %H:%M",
-    "%d-%m-%Y %H:%M:%S",
-    "%d-%m-%Y %H:%M",
-    "%d-%b-%Y %H:%M:%S",
-    "%d %b %Y %H:%M:%S",
-    "%m/%d/%Y",
-    "%d/%m/%Y",
-    "%Y%m%dT%H%M%S",
-    "%Y%m%d %H%M%S",
-    "%d.%m.%Y %H:%M:%S%.f",
-    "%Y/%m/%d %H:%M:%S%.f",
-    "%m/%d/%Y %H:%M:%S%.f",
-    "%d/%m/%Y %H:%M:%S%.f",
-    "%d-%b-%Y %H:%M:%S%.f",
+/// A column whose times count from a start that the data do not say.
+#[derive(Clone, Debug, PartialEq)]
+pub(in crate::cli) struct Relative {
+    pub(in crate::cli) column: usize,
+    /// The option `time_format`.
+    pub(in crate::cli) format: String,
+}
+
+/// What was found out about times.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    pub(super) time: Option<Time>,
+    pub(super) relative: Option<Relative>,
+    /// Other columns that have times.
+    pub(super) others: Vec<usize>,
+    /// What could not be told.
+    pub(super) doubts: Vec<String>,
+}
+
+/// How sure it is that columns have the time: the less, the surer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    /// Dates and times of day.
+    Whole,
+    Parts,
+    /// A number since 1970 under a name that says so.
+    Epoch,
+    Date,
+    /// Days since some day, likewise.
+    Days,
+    /// Numbers that could be times.
+    Numbers,
+}
+
+struct Candidate {
+    /// A time that is the same in all records is that of something else.
+    is_constant: bool,
+    kind: Kind,
+    /// How well it is called: the less, the better.
+    name: u8,
+    time: Time,
+}
+
+/// Epochs by magnitude: the unit, and what 1990 and 2040 are in it.
+const EPOCHS: [(&str, f64, f64); 4] =
+    [("s", 6.3e8, 2.21e9), ("ms", 6.3e11, 2.21e12), ("us", 6.3e14, 2.21e15), ("ns", 6.3e17, 2.21e18)];
+
+/// The days of 1995 to 2040: as spreadsheets count them, as modified Julian days, as Julian days.
+const DAYS: [(&str, f64, f64); 3] =
+    [("excel", 34_700.0, 51_136.0), ("mjd", 51_136.0, 66_154.0), ("julian", 2_449_718.5, 2_466_154.5)];
+
+/// Seconds since 1904 or 1900, in 1990 to 2040.
+const SINCE_1900: (f64, f64) = (2.7e9, 4.42e9);
+
+pub(super) const TIME_NAMES: [&str; 8] = ["time", "date", "stamp", "epoch", "zeit", "datum", "utc", "fecha"];
+
+/// What has time in its name, and counts how long something takes or has been.
+const LENGTHS: [&str; 14] = [
+    "uptime",
+    "runtime",
+    "run_time",
+    "elapsed",
+    "duration",
+    "lifetime",
+    "downtime",
+    "laufzeit",
+    "betriebszeit",
+    "standzeit",
+    "response",
+    "latency",
+    "timeout",
+    "interval",
+];
+/// When a record was handled, not when it was measured.
+const HANDLED: [&str; 13] = [
+    "received",
+    "server",
+    "created",
+    "updated",
+    "processed",
+    "arrival",
+    "ingest",
+    "insert",
+    "export",
+    "upload",
+    "end",
+    "until",
+    "modified",
 ];
 
-/// How times of day are written.
-const TIMES_OF_DAY: [&str; 4] = ["%H:%M:%S%.f", "%H:%M", "%I:%M:%S %p", "%I:%M %p"];
-
-/// Epochs by magnitude: the unit, and what 1990 and 2100 are in it.
-const EPOCHS: [(&str, f64, f64); 4] =
-    [("s", 6.3e8, 4.2e9), ("ms", 6.3e11, 4.2e12), ("us", 6.3e14, 4.2e15), ("ns", 6.3e17, 4.2e18)];
-
-/// Days of 1954 to 2118 as spreadsheets count them, and those of 1977 to 2132 as astronomers do.
-const DAYS: [(&str, f64, f64); 2] = [("excel", 2e4, 8e4), ("julian", 2_443_144.5, 2.5e6)];
-
-pub(super) const TIME_NAMES: [&str; 7] = ["time", "date", "stamp", "epoch", "zeit", "datum", "utc"];
-
-/// Whether a field is a time, or the date of one.
-pub(super) fn is_time(field: &str) -> bool {
-    FORMATS.iter().chain(&TIMES_OF_DAY).any(|format| reads(format, field))
-}
-
-fn reads(format: &str, field: &str) -> bool {
-    !is_digits(field) && parser(format).is_some_and(|parser| parser.parse(field.trim().as_bytes()).is_ok())
-}
-
-/// Who reads times so written; formats are tried by the thousand, and made once.
-pub(super) fn parser(format: &str) -> Option<TimeParser> {
-    let format = if format.is_empty() { "rfc3339" } else { format };
-    let parser = TimeParser::new(TimeFormat::parse(format).ok()?, None).ok()?;
-    match TIMES_OF_DAY.contains(&format) {
-        true => parser.with_start("2000-01-01T00:00:00Z").ok(),
-        false => Some(parser),
-    }
-}
-
 /// The time among the columns of a sample.
-pub(super) fn time(sample: &Sample<'_>) -> Option<Time> {
-    let columns = sample.by_name(&TIME_NAMES);
-    let single = || columns.iter().find_map(|&at| single(sample, at));
-    let found = columns.iter().find_map(|&at| pair(sample, at, &columns)).or_else(single);
-    found.map(|mut time| {
-        time.newest_first = is_newest_first(sample, &time);
-        time
-    })
-}
-
-fn single(sample: &Sample<'_>, at: usize) -> Option<Time> {
-    let fields: Vec<&str> = sample.fields(at).collect();
-    let (format, other_format) = pattern(&fields).or_else(|| Some((count(sample, at, &fields)?, None)))?;
-    Some(Time { columns: vec![at], format: format.into(), other_format, newest_first: false })
-}
-
-/// A column of dates with one of times of day; nothing where the dates have times already.
-fn pair(sample: &Sample<'_>, date: usize, columns: &[usize]) -> Option<Time> {
-    let dates: Vec<&str> = sample.fields(date).collect();
-    let is_date = |field: &&str| field.len() <= 11 && !field.contains(':');
-    if dates.len() < sample.rows.len() || !dates.iter().all(is_date) || dates.is_empty() {
-        return None;
-    }
-    let is_time_of_day = |at: usize| {
+pub(super) fn find(sample: &Sample<'_>) -> Found {
+    let mut candidates = Vec::new();
+    let (mut dates, mut clocks) = (Vec::new(), Vec::new());
+    for at in 0..sample.names.len() {
         let fields: Vec<&str> = sample.fields(at).collect();
-        fields.len() == sample.rows.len()
-            && TIMES_OF_DAY.iter().any(|format| fields.iter().all(|field| reads(format, field)))
+        if fields.is_empty() || !few(sample.rows.len() - fields.len(), sample.rows.len()) {
+            continue;
+        }
+        if let Some((format, other)) = pattern(&fields).or_else(|| Some((digits(sample, at, &fields)?, None)))
+        {
+            let kind = if is_date(&format) { Kind::Date } else { Kind::Whole };
+            dates.extend((kind == Kind::Date).then_some(at));
+            candidates.push(Candidate::new(sample, kind, vec![at], format, other));
+        } else if let Some(format) = of_day(&fields, is_clock(&sample.names[at])) {
+            clocks.push((at, format));
+        } else if let Some((kind, format)) = count(sample, at, &fields) {
+            candidates.push(Candidate::new(sample, kind, vec![at], format.to_owned(), None));
+        }
+    }
+    let of_both = |date: usize| clocks.iter().map(move |&(clock, _)| vec![date, clock]);
+    for columns in dates.iter().flat_map(|&date| of_both(date)) {
+        if let Some((format, other)) = joined_pattern(sample, &columns) {
+            candidates.push(Candidate::new(sample, Kind::Whole, columns, format, other));
+        }
+    }
+    if let Some((columns, format)) = parts(sample) {
+        let kind = if is_date(&format) { Kind::Date } else { Kind::Parts };
+        candidates.push(Candidate::new(sample, kind, columns, format, None));
+    }
+    let best =
+        candidates.iter().min_by_key(|candidate| (candidate.is_constant, candidate.kind, candidate.name));
+    let Some(best) = best else { return without(sample, &clocks) };
+    let time = with_marks(sample, best.time.clone());
+    let is_other = |candidate: &&Candidate| candidate.kind < Kind::Days && candidate.time.columns.len() == 1;
+    let others = candidates.iter().filter(is_other).map(|candidate| candidate.time.columns[0]);
+    let others = others.chain(rising_times(sample)).filter(|at| !time.columns.contains(at));
+    let mut others: Vec<usize> = others.collect();
+    others.sort_unstable();
+    others.dedup();
+    let doubts = doubts(sample, &time, &others);
+    let time = Time { newest_first: is_newest_first(sample, &time), ..time };
+    Found { time: Some(time), others, doubts, ..Found::default() }
+}
+
+impl Candidate {
+    fn new(
+        sample: &Sample<'_>,
+        kind: Kind,
+        columns: Vec<usize>,
+        format: String,
+        other_format: Option<String>,
+    ) -> Self {
+        let texts = sample.joined(&columns);
+        let is_constant = texts.len() > 2 && texts.iter().all(|text| *text == texts[0]);
+        let name = &sample.names[columns[0]];
+        let name = match name.to_lowercase().as_str() {
+            name if has_one(name, &HANDLED) => 3,
+            name if name.contains("utc") => 0,
+            name if has_one(name, &TIME_NAMES) => 1,
+            _ => 2,
+        };
+        Self { is_constant, kind, name, time: Time { columns, format, other_format, newest_first: false } }
+    }
+}
+
+/// The format of the texts of several columns, one behind the other.
+fn joined_pattern(sample: &Sample<'_>, columns: &[usize]) -> Option<(String, Option<String>)> {
+    let texts = sample.joined(columns);
+    pattern(&texts.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
+/// The format of dates that are digits alone, under a name that says so or one after the other.
+fn digits(sample: &Sample<'_>, at: usize, fields: &[&str]) -> Option<String> {
+    let format = compact(fields)?;
+    let is_so = is_named(&sample.names[at])
+        || fields.len() > 2 && fields.is_sorted() && fields.first() < fields.last();
+    is_so.then(|| format.to_owned())
+}
+
+/// The time with what stands in a column of its own: the half of the day, or the offset from UTC.
+fn with_marks(sample: &Sample<'_>, time: Time) -> Time {
+    let is_mark = |at: &usize| {
+        let mut fields = sample.fields(*at).peekable();
+        let has_some = fields.peek().is_some();
+        has_some && (fields.clone().all(is_half) || fields.all(is_offset))
     };
-    columns.iter().filter(|&&at| at != date && is_time_of_day(at)).find_map(|&at| {
-        let joined: Vec<String> =
-            dates.iter().zip(sample.fields(at)).map(|(date, time)| format!("{date} {time}")).collect();
-        let joined: Vec<&str> = joined.iter().map(String::as_str).collect();
-        let (format, other_format) = pattern(&joined)?;
-        Some(Time { columns: vec![date, at], format: format.into(), other_format, newest_first: false })
-    })
+    let marks = (0..sample.names.len()).filter(|at| !time.columns.contains(at)).filter(is_mark);
+    for mark in marks {
+        let columns = [&time.columns[..], &[mark]].concat();
+        if let Some((format, other_format)) = joined_pattern(sample, &columns) {
+            return Time { columns, format, other_format, ..time };
+        }
+    }
+    time
 }
 
-/// The format that reads all, and the next one that does.
-fn pattern(fields: &[&str]) -> Option<(&'static str, Option<&'static str>)> {
-    fields.first()?;
-    let reads_all = |format: &&str| {
-        let Some(parser) = parser(format) else { return false };
-        // One odd line in a hundred is no time, and does no harm.
-        let odd = fields.iter().filter(|field| !is_read(&parser, field)).count();
-        odd * 100 <= fields.len()
-    };
-    let mut fitting = FORMATS.into_iter().filter(reads_all);
-    let first = fitting.next()?;
-    // Day and month are in doubt; that another format reads the same times is none.
-    let is_doubtful = |format: &&str| parsed(first, fields) != parsed(format, fields);
-    Some((first, fitting.find(is_doubtful)))
-}
-
-/// What has digits alone is rather a number, though it could be read as a time.
-fn is_digits(field: &str) -> bool {
-    let mut marks = field.bytes().filter(|byte| !byte.is_ascii_digit());
-    marks.next().is_none_or(|mark| mark == b'.') && marks.next().is_none()
-}
-
-fn is_read(parser: &TimeParser, field: &str) -> bool {
-    !is_digits(field) && parser.parse(field.as_bytes()).is_ok()
-}
-
-fn parsed(format: &str, fields: &[&str]) -> Vec<Option<i64>> {
-    let parser = parser(format);
-    let parse = |field: &&str| Some(parser.as_ref()?.parse(field.as_bytes()).ok()?.as_nanos());
-    fields.iter().map(parse).collect()
-}
-
-/// The unit of a column that counts from some day: all of a plausible size, and either named so or never falling.
-fn count(sample: &Sample<'_>, at: usize, fields: &[&str]) -> Option<&'static str> {
-    let values: Option<Vec<f64>> = fields.iter().map(|field| number(field, sample.comma)).collect();
-    let values = values.filter(|values| !values.is_empty())?;
-    let name = &sample.names[at];
+fn is_named(name: &str) -> bool {
     let last = name.rsplit('.').next().unwrap_or_default();
-    let is_named = name.to_lowercase().has_one(&TIME_NAMES) || matches!(last, "ts" | "t");
-    let never_falls = values.len() > 2 && values.is_sorted();
+    !has_one(name, &LENGTHS) && (has_one(name, &TIME_NAMES) || matches!(last, "ts" | "t"))
+}
+
+/// Whether a name says that digits are a time of day.
+fn is_clock(name: &str) -> bool {
+    !has_one(name, &LENGTHS) && has_one(name, &["time", "hour", "hhmm", "zeit", "clock", "heure"])
+}
+
+/// The unit of a column that counts from some day: all but a few of a plausible size, and either named so or never falling.
+fn count(sample: &Sample<'_>, at: usize, fields: &[&str]) -> Option<(Kind, &'static str)> {
+    let values = numbers(sample, fields)?;
+    let name = &sample.names[at];
+    let is_length = has_one(name, &LENGTHS);
+    let rises = values.len() > 2 && values.is_sorted() && values.first() < values.last();
     let within = |low: f64, high: f64| values.iter().all(|value| (low..high).contains(value));
     let unit = |units: &[(&'static str, f64, f64)]| {
         units.iter().find(|&&(_, low, high)| within(low, high)).map(|&(unit, ..)| unit)
     };
-    let epoch = unit(&EPOCHS).filter(|_| is_named || never_falls);
+    if let Some(epoch) = unit(&EPOCHS).filter(|_| !is_length && (is_named(name) || rises)) {
+        return Some((if is_named(name) { Kind::Epoch } else { Kind::Numbers }, epoch));
+    }
     // Days look like any other number.
-    epoch.or_else(|| unit(&DAYS).filter(|_| is_named && values.iter().any(|value| value.fract() != 0.0)))
+    let has_fraction = values.iter().any(|value| value.fract() != 0.0);
+    let is_mjd = name.to_lowercase().contains("mjd");
+    match unit(&DAYS) {
+        Some(days) if is_mjd && days != "julian" => Some((Kind::Days, "mjd")),
+        Some(days) if has_fraction && is_named(name) => Some((Kind::Days, days)),
+        _ => None,
+    }
+}
+
+/// The numbers of a column, but for a few that are none.
+fn numbers(sample: &Sample<'_>, fields: &[&str]) -> Option<Vec<f64>> {
+    let values: Vec<f64> = fields.iter().filter_map(|field| number(field, sample.comma)).collect();
+    (!values.is_empty() && few(fields.len() - values.len(), fields.len())).then_some(values)
+}
+
+/// Columns of numbers that are called times and never fall: times of another kind.
+fn rising_times(sample: &Sample<'_>) -> impl Iterator<Item = usize> {
+    let is_called = |name: &str| has_one(name, &TIME_NAMES) && !has_one(name, &LENGTHS);
+    let is_long = sample.rows.len() >= 5;
+    (0..sample.names.len()).filter(move |&at| is_long && is_called(&sample.names[at]) && rises(sample, at))
+}
+
+fn rises(sample: &Sample<'_>, at: usize) -> bool {
+    let fields: Vec<&str> = sample.fields(at).collect();
+    let values = numbers(sample, &fields).unwrap_or_default();
+    values.len() > 2 && values.is_sorted() && values.first() < values.last()
+}
+
+/// Where no column says when: one that counts from a start may be the time.
+fn without(sample: &Sample<'_>, clocks: &[(usize, &'static str)]) -> Found {
+    let last = |at: usize| sample.names[at].to_lowercase();
+    let counts = |&at: &usize| {
+        let name = last(at);
+        let is_called = is_named(&name)
+            || name.contains("elapsed")
+            || matches!(
+                name.trim(),
+                "s" | "sec" | "secs" | "second" | "seconds" | "ms" | "millis" | "sekunden"
+            );
+        is_called && rises(sample, at)
+    };
+    let clock = clocks.iter().find(|(_, format)| format.contains(':'));
+    let relative = match clock {
+        Some(&(column, format)) => Some(Relative { column, format: format.to_owned() }),
+        None => (0..sample.names.len()).find(counts).map(|column| Relative {
+            column,
+            format: if has_one(&last(column), &["ms", "milli"]) { "ms" } else { "s" }.to_owned(),
+        }),
+    };
+    let Some(relative) = relative else { return Found::default() };
+    let name = shown(&sample.names[relative.column]);
+    let first = sample.fields(relative.column).next().and_then(|field| number(field, sample.comma));
+    let doubt = match first {
+        _ if clock.is_some() => {
+            format!(
+                "{name} has times of day without a date: say in `start` when they begin, as the pipeline shows"
+            )
+        }
+        Some(first) if (SINCE_1900.0..SINCE_1900.1).contains(&first) => format!(
+            "{name} could count seconds since 1904, as LabVIEW does, or since 1900: say so in `start`, as the pipeline shows"
+        ),
+        _ => format!(
+            "{name} counts from some start: say in `start` when that was, and in `time_format` in what unit, as the pipeline shows"
+        ),
+    };
+    Found { relative: Some(relative), doubts: vec![doubt], ..Found::default() }
+}
+
+fn doubts(sample: &Sample<'_>, time: &Time, others: &[usize]) -> Vec<String> {
+    let mut doubts = Vec::new();
+    let name = shown(&sample.names[time.columns[0]]);
+    let Some(parser) = parser(&time.format) else { return doubts };
+    let texts = sample.joined(&time.columns);
+    let mut odd = texts.iter().filter(|text| parser.parse(text.as_bytes()).is_err());
+    if let Some(first) = odd.next() {
+        let count = plural(1 + odd.count() as u64, "record");
+        doubts.push(format!("{count} without a time that can be read in {name}, such as {first:?}: refused"));
+    }
+    if !others.is_empty() {
+        let others: Vec<String> = others.iter().map(|&at| shown(&sample.names[at])).collect();
+        let has = if others.len() == 1 { "has times too, and is" } else { "have times too, and are" };
+        doubts.push(format!(
+            "{} {has} carried as text: `time` names the one by which records are ordered",
+            others.join(", ")
+        ));
+    }
+    if sample.names[time.columns[0]].to_lowercase().contains("local") {
+        doubts.push(format!("{name} is local by its name: name its zone in `timezone`"));
+    }
+    doubts
 }
 
 /// Whether no time is later than the one before it, and some are earlier.

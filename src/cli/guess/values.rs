@@ -1,6 +1,7 @@
 //! What the values of a measurement are, and how it is written that there is none.
 
 use super::columns::{Sample, add, number};
+use super::formats::few;
 
 /// The values of one column.
 #[derive(Debug, Default)]
@@ -11,8 +12,15 @@ pub(super) struct Values {
     pub(super) nulls: Vec<String>,
     /// Numbers that stand so far from all others that they seem to be none.
     pub(super) suspects: Vec<String>,
+    /// The number that is all there is, if it stands for a missing value.
+    pub(super) only: Option<String>,
     pub(super) true_words: Vec<String>,
     pub(super) false_words: Vec<String>,
+    /// How many fields are none of these, and one of them.
+    pub(super) odd: Option<(usize, String)>,
+    pub(super) has_fractions: bool,
+    /// Whether the numbers are whole and never fall, as those of a counter.
+    pub(super) rises: bool,
 }
 
 /// How missing values are often written, in any case.
@@ -49,6 +57,9 @@ const NULLS: [&str; 27] = [
 /// Numbers that loggers write for a missing value, besides rows of nines: fills of 16 bits, of data sets.
 const FILLS: [f64; 7] = [-7999.0, 7999.0, 6999.0, 32767.0, -32768.0, 65535.0, -1e30];
 
+/// How many texts that no list has may stand for a missing value in one column.
+const MOST_NULLS: usize = 3;
+
 /// Words for true and false, in any case.
 const WORDS: [(&str, &str); 9] = [
     ("true", "false"),
@@ -66,49 +77,74 @@ pub(super) fn is_null(field: &str) -> bool {
     NULLS.iter().any(|null| null.eq_ignore_ascii_case(field))
 }
 
-/// The values of column `at`; nothing where it is not of numbers or words for true and false.
+/// The values of column `at`; nothing where it is not of numbers or words for true and false, but for a few.
 pub(super) fn values(sample: &Sample<'_>, at: usize) -> Option<Values> {
     let mut values = Values::default();
     let mut numbers = Vec::new();
-    let mut words: Vec<&str> = Vec::new();
+    let mut words: Vec<(&str, usize)> = Vec::new();
+    let mut all = 0;
     for field in sample.fields(at) {
+        all += 1;
         match number(field, sample.comma) {
             Some(value) if !value.is_nan() => numbers.push((value, field)),
             _ if is_null(field) => add(&mut values.nulls, &[field.to_owned()]),
-            _ if words.contains(&field) => {}
-            _ if words.len() < 2 => words.push(field),
-            _ => return None,
+            _ => match words.iter_mut().find(|(word, _)| word.eq_ignore_ascii_case(field)) {
+                Some((_, count)) => *count += 1,
+                None => words.push((field, 1)),
+            },
         }
     }
-    if !words.is_empty() {
-        return if numbers.is_empty() { values.with_words(&words) } else { None };
-    }
     if numbers.is_empty() {
-        return None;
+        return values.with_words(&words);
     }
+    values.with_odd(&words, all)?;
+    values.only = only(&numbers);
     values.suspects = suspects(&numbers);
     let is_suspect =
         |value: f64| values.suspects.iter().any(|text| number(text, sample.comma) == Some(value));
-    let real = numbers.iter().filter(|(value, _)| value.is_finite() && !is_suspect(*value));
+    let real: Vec<f64> = numbers
+        .iter()
+        .map(|(value, _)| *value)
+        .filter(|value| value.is_finite() && !is_suspect(*value))
+        .collect();
     let none = (f64::INFINITY, f64::NEG_INFINITY);
-    values.range = real.fold(none, |(low, high), (number, _)| (low.min(*number), high.max(*number)));
+    values.range = real.iter().fold(none, |(low, high), number| (low.min(*number), high.max(*number)));
+    values.has_fractions = real.iter().any(|value| value.fract() != 0.0);
+    values.rises = !values.has_fractions && real.is_sorted() && real.first() < real.last();
     Some(values)
 }
 
 impl Values {
     /// Those of a column that has nothing but these words; nothing where they are not of one pair.
-    fn with_words(mut self, words: &[&str]) -> Option<Self> {
+    fn with_words(mut self, words: &[(&str, usize)]) -> Option<Self> {
+        words.first()?;
         let (yes, no) = WORDS.into_iter().find(|(yes, no)| {
-            words.iter().all(|word| word.eq_ignore_ascii_case(yes) || word.eq_ignore_ascii_case(no))
+            words.iter().all(|(word, _)| word.eq_ignore_ascii_case(yes) || word.eq_ignore_ascii_case(no))
         })?;
         self.range = (0.0, 1.0);
         (self.true_words, self.false_words) = (vec![yes.to_owned()], vec![no.to_owned()]);
         Some(self)
     }
+
+    /// Takes texts among `all` fields of numbers: one that comes again stands for a missing value, others are odd. Nothing where there are
+    /// too many for that.
+    fn with_odd(&mut self, words: &[(&str, usize)], all: usize) -> Option<()> {
+        let again: Vec<_> = words.iter().filter(|(_, count)| *count > 1).collect();
+        let often: usize = again.iter().map(|(_, count)| count).sum();
+        let (odd, first) = match again.len() <= MOST_NULLS && often * 5 <= all {
+            true => {
+                again.iter().for_each(|(word, _)| add(&mut self.nulls, &[(*word).to_owned()]));
+                let mut once = words.iter().filter(|(_, count)| *count == 1);
+                (once.clone().count(), once.next())
+            }
+            false => (words.iter().map(|(_, count)| count).sum(), words.first()),
+        };
+        self.odd = first.map(|(word, _)| (odd, (*word).to_owned()));
+        few(odd, all).then_some(())
+    }
 }
 
-/// Numbers that stand for a missing value as it seems, as they are first written: nines alone or a known fill, far from all others, and
-/// not once only where they are positive.
+/// Numbers that stand for a missing value as it seems, as they are first written: nines alone or a known fill, far from all others.
 fn suspects(numbers: &[(f64, &str)]) -> Vec<String> {
     let mut suspects: Vec<(f64, String)> = Vec::new();
     for &(number, text) in numbers {
@@ -120,19 +156,36 @@ fn suspects(numbers: &[(f64, &str)]) -> Vec<String> {
     suspects.into_iter().map(|(_, text)| text).collect()
 }
 
+/// The fill that is all that a column has, where no sensor would measure it all the time.
+fn only(numbers: &[(f64, &str)]) -> Option<String> {
+    let (first, text) = *numbers.first()?;
+    let is_all = numbers.len() > 1 && numbers.iter().all(|(number, _)| *number == first);
+    (is_all && first <= SURE && is_fill(first)).then(|| text.to_owned())
+}
+
+/// From here on down, a fill is one even where it is written once.
+const SURE: f64 = -999.0;
+
 fn is_fill(number: f64) -> bool {
     let size = number.abs();
     let nines = [99.0, 999.0, 9999.0, 99999.0, 999_999.0, 9_999_999.0, 99.9, 999.9, 999.99, 9999.9, 9999.99];
     nines.contains(&size) || FILLS.contains(&number)
 }
 
+/// Whether a number is far from all others, by how far they are from one another and from zero; of a constant, little can be said.
 fn is_apart(suspect: f64, numbers: &[(f64, &str)]) -> bool {
     let times = numbers.iter().filter(|(number, _)| *number == suspect).count();
-    let others =
-        || numbers.iter().map(|(number, _)| *number).filter(|&number| number.is_finite() && !is_fill(number));
-    let (low, high) =
-        others().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), n| (low.min(n), high.max(n)));
-    let distance = if suspect < low { low - suspect } else { suspect - high };
-    let is_far = low <= high && distance > 3.0 * (high - low);
-    is_far && (suspect < 0.0 || times > 1)
+    let mut others: Vec<f64> = numbers.iter().map(|(number, _)| *number).collect();
+    others.retain(|number| number.is_finite() && !is_fill(*number));
+    others.sort_unstable_by(f64::total_cmp);
+    others.dedup();
+    let (Some(&low), Some(&high)) = (others.first(), others.last()) else { return false };
+    let is_sure = suspect <= SURE;
+    if times < 2 && !is_sure || others.len() < 3 && suspect > SURE {
+        return false;
+    }
+    let (distance, edge) = if suspect < low { (low - suspect, low) } else { (suspect - high, high) };
+    // Nothing that is never below zero but for this comes to -999 by itself, however far its values spread.
+    let spreads = if is_sure && low >= 0.0 && times > 1 { 0.5 } else { 3.0 };
+    distance > spreads * (high - low) && distance > edge.abs()
 }

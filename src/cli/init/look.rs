@@ -143,6 +143,11 @@ fn text(name: &str, bytes: &[u8]) -> Result<Guess> {
             Error::data(format!("{name} has no records to look at")).with_help("name a file that has some")
         );
     }
+    if let Some(refusal) = guess.refusal {
+        return Err(Error::data(format!("no options read {name}: {refusal}")).with_help(
+            "a comma as decimal mark and as delimiter cannot be told apart: export it with another delimiter, or give it names for all fields",
+        ));
+    }
     // A byte order mark has the last word anyway.
     let is_marked =
         [&b"\xef\xbb\xbf"[..], b"\xff\xfe", b"\xfe\xff"].iter().any(|mark| bytes.starts_with(mark));

@@ -62,6 +62,7 @@ fn source(paths: &[String], guess: &Guess, text: &mut String) {
         line("measurements", &list(guess.roles.measurements.iter().map(|&at| guess.names[at].as_str())));
     } else {
         columns(guess, &mut line);
+        relative(guess, text);
         useless(guess, text);
     }
 }
@@ -91,10 +92,14 @@ fn columns(guess: &Guess, line: &mut impl FnMut(&str, &str)) {
             line("order", "\"newest_first\"");
         }
     }
-    match (roles.sensor, &guess.station) {
-        (Some(at), _) => line("sensor", &quoted(&guess.names[at])),
-        (None, Some(station)) => line("sensor_name", &quoted(station)),
-        (None, None) => {}
+    match (roles.sensor.as_slice(), &guess.station) {
+        ([], Some(station)) => line("sensor_name", &quoted(station)),
+        ([], None) => {}
+        ([only], _) => line("sensor", &quoted(&guess.names[*only])),
+        (several, _) => {
+            let parts: Vec<String> = several.iter().map(|&at| format!("{{{}}}", guess.names[at])).collect();
+            line("sensor", &quoted(&parts.join("-")));
+        }
     }
     if !roles.measurements.is_empty() {
         line("measurements", &names(&roles.measurements));
@@ -116,6 +121,17 @@ fn columns(guess: &Guess, line: &mut impl FnMut(&str, &str)) {
     }
 }
 
+/// How to say when times begin that do not say so themselves.
+fn relative(guess: &Guess, text: &mut String) {
+    let Some(relative) = &guess.roles.relative else { return };
+    let (name, format) = (quoted(&guess.names[relative.column]), quoted(&relative.format));
+    let _ = writeln!(
+        text,
+        "# {name} counts from a start that the data do not say: put it in, and take the `#` away.\n\
+         #time = {name}\n#time_format = {format}\n#start = \"2024-01-01T00:00:00Z\""
+    );
+}
+
 /// How to leave out the columns that say nothing.
 fn useless(guess: &Guess, text: &mut String) {
     let roles = &guess.roles;
@@ -128,7 +144,7 @@ fn useless(guess: &Guess, text: &mut String) {
     let is_text = |at: &usize| {
         let is_time = roles.time.as_ref().is_some_and(|time| time.columns.contains(at));
         let is_useless = roles.useless.iter().any(|(useless, _)| useless == at);
-        !is_time && !is_useless && roles.sensor != Some(*at) && !roles.measurements.contains(at)
+        !is_time && !is_useless && !roles.sensor.contains(at) && !roles.measurements.contains(at)
     };
     let kept = (0..guess.names.len()).filter(is_text).map(|at| guess.names[at].as_str());
     let _ = writeln!(
@@ -165,6 +181,9 @@ fn dialect(guess: &Guess, line: &mut impl FnMut(&str, &str)) {
         if let Some(row) = row {
             line(option, &row.to_string());
         }
+    }
+    if let Some(ragged) = layout.ragged {
+        line("ragged", &quoted(ragged));
     }
     if !dialect.has_header {
         line("header", "false");

@@ -22,6 +22,7 @@ pub(super) fn tell(found: &Found) {
     });
     lines.extend(missing(guess));
     lines.extend(differences(found));
+    lines.extend(guess.doubts.iter().map(|doubt| format!("check: {doubt}")));
     if !guess.first.is_empty() && !guess.roles.measurements.is_empty() {
         lines.push("the first records, as they were understood:".to_owned());
         lines.extend(guess.first.iter().map(|record| format!("  {}", record.join(", "))));
@@ -76,6 +77,9 @@ fn layout(guess: &Guess) -> Option<String> {
         part("units", layout.units_row),
         part("the first record", layout.data_row),
         layout.skip_lines.map(|lines| format!("{} before the first record", plural(lines as u64, "line"))),
+        layout.ragged.map(|ragged| {
+            format!("records are shorter or longer than the names, read by ragged = {ragged:?}")
+        }),
     ];
     let parts: Vec<String> = parts.into_iter().flatten().collect();
     (!parts.is_empty()).then(|| format!("lines: {}", parts.join(", ")))
@@ -93,6 +97,9 @@ fn time(guess: &Guess) -> Vec<String> {
         return lines;
     }
     let Some(time) = &guess.roles.time else {
+        if guess.roles.relative.is_some() {
+            return vec!["time: none yet, for no column says when it begins".to_owned()];
+        }
         return vec!["time: none found; set `time` in [source] if there is one".to_owned()];
     };
     let name = named(guess, &time.columns);
@@ -100,7 +107,9 @@ fn time(guess: &Guess) -> Vec<String> {
         "" => format!("time: {name}"),
         format => format!("time: {name}, written as {format}; without an offset it is UTC"),
     }];
-    lines.extend(time.other_format.map(|other| format!("  it could also be {other}: check `time_format`")));
+    lines.extend(
+        time.other_format.as_ref().map(|other| format!("  it could also be {other}: check `time_format`")),
+    );
     if time.newest_first {
         lines.push("  the newest record comes first: `order` sorts them".to_owned());
     }
@@ -108,13 +117,14 @@ fn time(guess: &Guess) -> Vec<String> {
 }
 
 fn sensor(guess: &Guess) -> String {
-    match (guess.roles.sensor, &guess.station) {
+    match (guess.roles.sensor.as_slice(), &guess.station) {
         _ if guess.kind == Kind::Influx => {
             "sensor: the series, which is table and tags; `sensor` could name a tag".to_owned()
         }
-        (Some(at), _) => format!("sensor: {}", named(guess, &[at])),
-        (None, Some(station)) => format!("sensor: {station}, which the file says it is of"),
-        (None, None) => "sensor: no column; each file is one sensor, named after the file".to_owned(),
+        ([], Some(station)) => format!("sensor: {station}, which the file says it is of"),
+        ([], None) => "sensor: no column; each file is one sensor, named after the file".to_owned(),
+        ([only], _) => format!("sensor: {}", named(guess, &[*only])),
+        (several, _) => format!("sensor: {} together, one alone has several series", named(guess, several)),
     }
 }
 

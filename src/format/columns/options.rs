@@ -16,7 +16,7 @@ pub struct ColumnOptions {
     /// The column with the event time; without one, records have no time. A list such as ["Date", "Time"] is put together, with a
     /// blank between the texts, to a column called `time`.
     pub time: Option<Names>,
-    /// How times are written: "rfc3339" (ISO 8601 forms such as 20200719T230640 too), a strptime pattern such as "%d.%m.%Y %H:%M:%S", "s", "ms", "us" or "ns" since 1970
+    /// How times are written: "rfc3339" (ISO 8601 forms such as 2020-07-19T23:06 and 20200719T230640 too), a strptime pattern such as "%d.%m.%Y %H:%M:%S", "s", "ms", "us" or "ns" since 1970
     /// (or since `start`), or days: "excel" (since 1899-12-30, as OLE counts them too), "julian", "mjd" (modified Julian days).
     pub time_format: String,
     /// The IANA time zone of times without an offset, such as "Europe/Berlin"; UTC if not given.

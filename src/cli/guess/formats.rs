@@ -1,0 +1,211 @@
+//! How times may be written: the formats that are tried, and who reads them.
+
+use std::sync::LazyLock;
+
+use crate::time::{TimeFormat, TimeParser, Timestamp};
+
+/// A format, and what a text must have so that it is worth trying.
+struct Format {
+    name: String,
+    parser: TimeParser,
+    /// The first byte that is neither a letter nor a digit; 0 where there is none.
+    mark: u8,
+    has_colon: bool,
+}
+
+/// Dates; of two that read the same text, the one that comes first is taken, and the other one named.
+const DATES: [&str; 18] = [
+    "%Y-%m-%d",
+    "%d.%m.%Y",
+    "%d.%m.%y",
+    "%Y/%m/%d",
+    "%m/%d/%Y",
+    "%d/%m/%Y",
+    "%m/%d/%y",
+    "%d/%m/%y",
+    "%d-%m-%Y",
+    "%m-%d-%Y",
+    "%d-%b-%Y",
+    "%d-%b-%y",
+    "%d %b %Y",
+    "%b %d %Y",
+    "%b %d, %Y",
+    "%d/%b/%Y",
+    "%Y.%m.%d",
+    "%Y%m%d",
+];
+
+/// What may follow a date.
+const CLOCKS: [&str; 20] = [
+    "",
+    " %H:%M:%S",
+    " %H:%M",
+    " %I:%M:%S %p",
+    " %I:%M %p",
+    " %H:%M:%S%.f",
+    " %I:%M:%S%.f %p",
+    " %H:%M:%S %z",
+    " %H:%M %z",
+    " %H:%M:%S%.f %z",
+    "T%H:%M:%S%.f",
+    "T%H:%M",
+    ", %H:%M:%S",
+    ", %H:%M",
+    ", %I:%M:%S %p",
+    "_%H:%M:%S",
+    " %H.%M.%S",
+    " %H.%M",
+    " %H%M%S",
+    " %H%M",
+];
+
+/// How times of day are written.
+const TIMES_OF_DAY: [&str; 4] = ["%H:%M:%S%.f", "%H:%M", "%I:%M:%S %p", "%I:%M %p"];
+/// The same without marks: numbers, if nothing says what they are.
+const DIGITS_OF_DAY: [&str; 2] = ["%H%M", "%H%M%S"];
+
+/// Digits alone, by their number.
+const COMPACT: [(usize, &str); 4] =
+    [(14, "%Y%m%d%H%M%S"), (12, "%Y%m%d%H%M"), (10, "%Y%m%d%H"), (8, "%Y%m%d")];
+
+static FORMATS: LazyLock<Vec<Format>> = LazyLock::new(|| {
+    let dated = DATES.iter().flat_map(|date| CLOCKS.iter().map(move |clock| format!("{date}{clock}")));
+    std::iter::once("rfc3339".to_owned()).chain(dated).filter_map(Format::new).collect()
+});
+
+static OF_DAY: LazyLock<Vec<Format>> =
+    LazyLock::new(|| TIMES_OF_DAY.iter().filter_map(|format| Format::new((*format).to_owned())).collect());
+
+impl Format {
+    fn new(name: String) -> Option<Self> {
+        let parser = parser(&name)?;
+        let text = if name == "rfc3339" { "0-0" } else { &name };
+        let mut letters = text.bytes();
+        let mut mark = 0;
+        while let Some(letter) = letters.next() {
+            match letter {
+                b'%' => drop(letters.find(u8::is_ascii_alphabetic)),
+                letter if letter.is_ascii_alphanumeric() => {}
+                letter => {
+                    mark = letter;
+                    break;
+                }
+            }
+        }
+        let has_colon = name.contains(':');
+        Some(Self { name, parser, mark, has_colon })
+    }
+
+    /// Whether it reads a text, as a time that is near enough to ours.
+    fn reads(&self, field: &str) -> bool {
+        self.time(field).is_some()
+    }
+
+    fn time(&self, field: &str) -> Option<Timestamp> {
+        let is_iso = self.name == "rfc3339";
+        let is_like = is_iso
+            || mark(field) == self.mark && (!self.has_colon || field.contains(':')) && !is_digits(field);
+        let time = if is_like { self.parser.parse(field.as_bytes()).ok()? } else { return None };
+        (FIRST..LAST).contains(&time.as_nanos()).then_some(time)
+    }
+}
+
+/// 1900 and 2100: what lies outside is no time.
+const FIRST: i64 = -2_208_988_800_000_000_000;
+const LAST: i64 = 4_102_444_800_000_000_000;
+
+fn mark(field: &str) -> u8 {
+    field.bytes().find(|byte| !byte.is_ascii_alphanumeric()).unwrap_or_default()
+}
+
+/// Who reads times so written.
+pub(super) fn parser(format: &str) -> Option<TimeParser> {
+    let format = if format.is_empty() { "rfc3339" } else { format };
+    let parser = TimeParser::new(TimeFormat::parse(format).ok()?, None).ok()?;
+    match parser.is_time_of_day() {
+        true => parser.with_start("2000-01-01T00:00:00Z").ok(),
+        false => Some(parser),
+    }
+}
+
+/// Whether a field is a time, or the date of one, or a time of day.
+pub(super) fn is_time(field: &str) -> bool {
+    let field = field.trim();
+    let digits = field.bytes().filter(u8::is_ascii_digit).count();
+    let marks = field.bytes().filter(|byte| !byte.is_ascii_alphanumeric()).count();
+    let may_be = (4..=40).contains(&field.len()) && digits >= 3 && (marks > 1 || field.contains(':'));
+    may_be && !is_digits(field) && (is_of_day(field) || FORMATS.iter().any(|format| format.reads(field)))
+        || field.len() > 14 && FORMATS[0].reads(field) && !is_digits(field)
+}
+
+fn is_of_day(field: &str) -> bool {
+    field.contains(':') && OF_DAY.iter().any(|format| format.reads(field))
+}
+
+/// Whether there are digits alone, a point among them perhaps: rather a number, though it could be read as a time.
+pub(super) fn is_digits(field: &str) -> bool {
+    let mut marks = field.bytes().filter(|byte| !byte.is_ascii_digit());
+    marks.next().is_none_or(|mark| mark == b'.') && marks.next().is_none()
+}
+
+/// Whether so few of `all` are odd that they say nothing about the others.
+pub(super) fn few(odd: usize, all: usize) -> bool {
+    odd * 20 <= all || odd == 1 && all >= 8
+}
+
+/// The format that reads all but a few, and the next one that reads them as other times: day and month are in doubt then.
+pub(super) fn pattern(fields: &[&str]) -> Option<(String, Option<String>)> {
+    let mut fitting = FORMATS.iter().filter(|format| reads_all(fields, |field| format.reads(field)));
+    let first = fitting.next()?;
+    let parsed = |format: &Format| fields.iter().map(|field| format.time(field)).collect::<Vec<_>>();
+    let times = parsed(first);
+    let other = fitting.find(|format| {
+        let others = parsed(format);
+        times.iter().zip(&others).any(|(one, other)| other.is_some() && one != other)
+    });
+    Some((first.name.clone(), other.map(|other| other.name.clone())))
+}
+
+/// The format of dates, or dates and times of day, that are digits alone.
+pub(super) fn compact(fields: &[&str]) -> Option<&'static str> {
+    let length = fields.first()?.len();
+    let (_, format) = COMPACT.into_iter().find(|(digits, _)| *digits == length)?;
+    let parser = parser(format)?;
+    let read = |field: &str| {
+        let is_of_digits = field.len() == length && field.bytes().all(|byte| byte.is_ascii_digit());
+        let time = parser.parse(field.as_bytes()).ok().filter(|_| is_of_digits);
+        // 1970 to 2050: a count of something else is seldom a date of our time.
+        time.is_some_and(|time| (0..2_524_608_000_000_000_000).contains(&time.as_nanos()))
+    };
+    reads_all(fields, read).then_some(format)
+}
+
+/// The format of times of day; digits alone are some where the column `is_named` so.
+pub(super) fn of_day(fields: &[&str], is_named: bool) -> Option<&'static str> {
+    let is_clock = |field: &str| field.bytes().all(|byte| byte.is_ascii_digit());
+    // Up to two digits count minutes or anything.
+    let is_long = fields.iter().any(|field| field.len() > 2);
+    let digits: &[&'static str] =
+        if is_named && is_long && reads_all(fields, is_clock) { &DIGITS_OF_DAY } else { &[] };
+    let formats = TIMES_OF_DAY.iter().chain(digits).copied();
+    formats.into_iter().find(|format| {
+        let Some(parser) = parser(format) else { return false };
+        let is_like = |field: &str| is_digits(field) == DIGITS_OF_DAY.contains(format);
+        reads_all(fields, |field| is_like(field) && parser.parse(field.as_bytes()).is_ok())
+    })
+}
+
+/// Whether all of some fields but a few are such, with as little looking as possible.
+pub(super) fn reads_all(fields: &[&str], is_such: impl Fn(&str) -> bool) -> bool {
+    let mut odd = 0;
+    !fields.is_empty()
+        && fields.iter().all(|field| {
+            odd += usize::from(!is_such(field));
+            few(odd, fields.len())
+        })
+}
+
+/// Whether a format gives dates without a time of day.
+pub(super) fn is_date(format: &str) -> bool {
+    format.contains('%') && !["%H", "%I", "%z"].iter().any(|part| format.contains(part))
+}

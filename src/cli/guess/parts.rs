@@ -1,0 +1,99 @@
+//! Times in parts: a column of years, one of months, and so on.
+
+use super::columns::Sample;
+use super::formats::{parser, reads_all};
+
+/// What a column may have of a time: how it is called, its directive, and the lowest and highest number.
+struct Part {
+    names: &'static [&'static str],
+    directive: &'static str,
+    low: u32,
+    high: u32,
+}
+
+const YEAR: Part = Part {
+    names: &["year", "yyyy", "yr", "jahr", "año", "annee", "année"],
+    directive: "%Y",
+    low: 1900,
+    high: 2100,
+};
+const SHORT_YEAR: Part = Part { names: &["yy", "year", "yr", "jahr"], directive: "%y", low: 0, high: 99 };
+const LONG_YY: Part = Part { names: &["yy"], directive: "%Y", low: 1900, high: 2100 };
+const MONTH: Part =
+    Part { names: &["month", "mon", "mo", "mm", "monat", "mes", "mois"], directive: "%m", low: 1, high: 12 };
+const DAY: Part = Part {
+    names: &["day", "dd", "dy", "da", "tag", "dia", "día", "jour", "dom"],
+    directive: "%d",
+    low: 1,
+    high: 31,
+};
+const DAY_OF_YEAR: Part = Part {
+    names: &["doy", "jday", "jd", "yday", "julian", "dayofyear", "day_of_year", "day of year", "julian_day"],
+    directive: "%j",
+    low: 1,
+    high: 366,
+};
+const HOUR: Part = Part {
+    names: &["hour", "hh", "hr", "hours", "stunde", "hora", "heure"],
+    directive: "%H",
+    low: 0,
+    high: 24,
+};
+const MINUTE: Part = Part {
+    names: &["minute", "min", "mm", "mn", "mi", "minutes", "minuto"],
+    directive: "%M",
+    low: 0,
+    high: 59,
+};
+const SECOND: Part =
+    Part { names: &["second", "sec", "ss", "seconds", "sekunde"], directive: "%S", low: 0, high: 59 };
+const CLOCK: Part = Part {
+    names: &["hhmm", "hrmn", "hourmin", "hour_minute", "hm", "time", "zeit", "uhrzeit"],
+    directive: "%H%M",
+    low: 0,
+    high: 2400,
+};
+
+/// The columns that give a time together, and its format.
+pub(super) fn parts(sample: &Sample<'_>) -> Option<(Vec<usize>, String)> {
+    let mut columns = Vec::new();
+    let mut directives = Vec::new();
+    let mut take = |parts: &[&Part]| {
+        let found = parts.iter().find_map(|part| Some((column(sample, part, &columns)?, part.directive)));
+        let (column, directive) = found?;
+        columns.push(column);
+        directives.push(directive);
+        Some(())
+    };
+    take(&[&YEAR, &LONG_YY, &SHORT_YEAR])?;
+    match take(&[&MONTH]) {
+        Some(()) => take(&[&DAY])?,
+        None => take(&[&DAY_OF_YEAR])?,
+    }
+    if take(&[&HOUR]).is_some() {
+        if take(&[&MINUTE]).is_some() {
+            take(&[&SECOND]);
+        }
+    } else {
+        take(&[&CLOCK]);
+    }
+    let format = directives.join(" ");
+    let parser = parser(&format)?;
+    let texts = sample.joined(&columns);
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    reads_all(&texts, |text| parser.parse(text.as_bytes()).is_ok()).then_some((columns, format))
+}
+
+/// The first column that is called so and has such numbers, if it has not been taken.
+fn column(sample: &Sample<'_>, part: &Part, taken: &[usize]) -> Option<usize> {
+    let is_called = |at: &usize| {
+        let name = sample.names[*at].trim().to_lowercase();
+        let name = name.split(['(', '[']).next().unwrap_or_default().trim().to_owned();
+        part.names.contains(&name.as_str())
+    };
+    let has_such = |at: &usize| {
+        let fields: Vec<&str> = sample.fields(*at).collect();
+        reads_all(&fields, |field| field.parse().is_ok_and(|number| (part.low..=part.high).contains(&number)))
+    };
+    (0..sample.names.len()).filter(|at| !taken.contains(at)).filter(is_called).find(has_such)
+}

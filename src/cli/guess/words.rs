@@ -1,0 +1,342 @@
+//! What words in names and values tell.
+
+/// What says whose a record is, the surest first.
+pub(super) const SENSOR_NAMES: [&str; 32] = [
+    "sensor",
+    "device",
+    "entity",
+    "station",
+    "tag",
+    "channel",
+    "node",
+    "meter",
+    "machine",
+    "asset",
+    "signal",
+    "point",
+    "unit",
+    "dev",
+    "location",
+    "site",
+    "room",
+    "raum",
+    "host",
+    "name",
+    "id",
+    "serial",
+    "gerät",
+    "geraet",
+    "anlage",
+    "standort",
+    "messstelle",
+    "zähler",
+    "logger",
+    "probe",
+    "well",
+    "label",
+];
+/// Those whose values may be whole numbers.
+const NUMBERED: [&str; 14] = [
+    "sensor", "device", "station", "channel", "node", "meter", "machine", "dev", "site", "room", "raum",
+    "id", "serial", "tag",
+];
+/// What says which quantity a record has.
+pub(super) const QUANTITY_NAMES: [&str; 11] = [
+    "quantity",
+    "parameter",
+    "variable",
+    "measurand",
+    "metric",
+    "property",
+    "field",
+    "measurement",
+    "phenomenon",
+    "messgröße",
+    "merkmal",
+];
+/// What says something about a record, not whose it is.
+const REMARK_NAMES: [&str; 46] = [
+    "status",
+    "state",
+    "quality",
+    "flag",
+    "flags",
+    "note",
+    "notes",
+    "comment",
+    "comments",
+    "remark",
+    "remarks",
+    "type",
+    "mode",
+    "alarm",
+    "error",
+    "unit",
+    "units",
+    "uom",
+    "direction",
+    "dir",
+    "valid",
+    "validity",
+    "message",
+    "reason",
+    "event",
+    "condition",
+    "severity",
+    "bemerkung",
+    "kommentar",
+    "hinweis",
+    "anmerkung",
+    "zustand",
+    "qualität",
+    "einheit",
+    "richtung",
+    "typ",
+    "fehler",
+    "opmerking",
+    "toestand",
+    "remarque",
+    "commentaire",
+    "estado",
+    "observaciones",
+    "stato",
+    "calidad",
+    "version",
+];
+/// What belongs to a time.
+const CLOCK_NAMES: [&str; 12] = [
+    "time",
+    "date",
+    "stamp",
+    "timestamp",
+    "zone",
+    "timezone",
+    "tz",
+    "offset",
+    "ampm",
+    "utc",
+    "weekday",
+    "day",
+];
+
+/// Values that say how good a record is, or how something is.
+const REMARKS: [&str; 38] = [
+    "ok",
+    "good",
+    "bad",
+    "valid",
+    "invalid",
+    "error",
+    "err",
+    "fail",
+    "failed",
+    "fault",
+    "alarm",
+    "warning",
+    "warn",
+    "normal",
+    "uncertain",
+    "missing",
+    "suspect",
+    "estimated",
+    "measured",
+    "raw",
+    "calibrated",
+    "idle",
+    "active",
+    "inactive",
+    "online",
+    "offline",
+    "high",
+    "low",
+    "none",
+    "unknown",
+    "info",
+    "gut",
+    "schlecht",
+    "gültig",
+    "ungültig",
+    "fehler",
+    "störung",
+    "passed",
+];
+const DIRECTIONS: [&str; 27] = [
+    "n",
+    "nne",
+    "ne",
+    "ene",
+    "e",
+    "ese",
+    "se",
+    "sse",
+    "s",
+    "ssw",
+    "sw",
+    "wsw",
+    "w",
+    "wnw",
+    "nw",
+    "nnw",
+    "north",
+    "south",
+    "east",
+    "west",
+    "northeast",
+    "northwest",
+    "southeast",
+    "southwest",
+    "calm",
+    "vrb",
+    "var",
+];
+const UNITS: [&str; 50] = [
+    "°c", "°f", "c", "degc", "deg c", "degf", "k", "%", "%rh", "% rh", "pa", "hpa", "kpa", "mpa", "mbar",
+    "bar", "psi", "w", "kw", "mw", "wh", "kwh", "mwh", "v", "mv", "a", "ma", "hz", "rpm", "m/s", "km/h",
+    "mph", "kn", "m", "mm", "cm", "km", "l", "l/s", "l/min", "m3", "m³", "m³/h", "m3/h", "ppm", "ppb",
+    "µg/m³", "lx", "lux", "w/m²",
+];
+const HALVES: [&str; 4] = ["am", "pm", "a.m.", "p.m."];
+const ZONES: [&str; 22] = [
+    "utc", "gmt", "z", "cet", "cest", "mez", "mesz", "wet", "west", "eet", "eest", "bst", "ist", "est",
+    "edt", "cst", "cdt", "mst", "mdt", "pst", "pdt", "jst",
+];
+
+/// What the name of a column says about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Meaning {
+    /// Whose a record is; the place of the word among [`SENSOR_NAMES`].
+    Sensor(usize),
+    Quantity,
+    /// Something else.
+    Remark,
+    Clock,
+}
+
+/// What a name means, by its last word that means something: a `sensor_status` is a status.
+pub(super) fn meaning(name: &str) -> Option<Meaning> {
+    let words: Vec<String> = words(name).collect();
+    words.iter().rev().enumerate().find_map(|(from_end, word)| {
+        let is = |list: &[&str]| list.contains(&word.as_str());
+        let ends_in = |list: &[&str]| list.iter().any(|end| end.len() > 4 && word.ends_with(end));
+        let sensor = SENSOR_NAMES.iter().position(|name| name == word);
+        let compound = || SENSOR_NAMES.iter().position(|name| name.len() > 3 && word.ends_with(name));
+        // "unit" is a machine as often as a measure: what follows says which, and else its values.
+        if word == "unit" && from_end == 0 {
+            return sensor.map(Meaning::Sensor);
+        }
+        match () {
+            () if is(&CLOCK_NAMES) => Some(Meaning::Clock),
+            () if is(&QUANTITY_NAMES) => Some(Meaning::Quantity),
+            () if is(&REMARK_NAMES) => Some(Meaning::Remark),
+            () if sensor.is_some() => sensor.map(Meaning::Sensor),
+            () if ends_in(&REMARK_NAMES) => Some(Meaning::Remark),
+            () => compound().map(Meaning::Sensor),
+        }
+    })
+}
+
+/// Whether whole numbers in a column so called can say whose a record is.
+pub(super) fn is_numbered(name: &str) -> bool {
+    words(name).last().is_some_and(|word| NUMBERED.contains(&word.as_str()))
+}
+
+/// Whether these values say something about a record, not whose it is.
+pub(super) fn are_remarks(values: &[&str]) -> bool {
+    all(values, |value| REMARKS.contains(&value))
+        || all(values, |value| DIRECTIONS.contains(&value))
+        || all(values, is_zone)
+        || are_measures(values)
+}
+
+/// Whether these are units of measurement, numbers with one, halves of the day or offsets: names of nobody.
+pub(super) fn are_measures(values: &[&str]) -> bool {
+    all(values, |value| UNITS.contains(&value))
+        || all(values, has_unit)
+        || all(values, is_half)
+        || all(values, is_offset)
+}
+
+fn all(values: &[&str], is: impl Fn(&str) -> bool) -> bool {
+    values.iter().all(|value| is(&value.to_lowercase()))
+}
+
+/// Whether a text says which half of the day it is.
+pub(super) fn is_half(value: &str) -> bool {
+    HALVES.iter().any(|half| half.eq_ignore_ascii_case(value))
+}
+
+/// Whether a text names a zone, or an offset from UTC.
+fn is_zone(value: &str) -> bool {
+    let is_place = || value.split_once('/').is_some_and(|(area, _)| AREAS.contains(&area));
+    ZONES.contains(&value) || is_offset(value) || is_place()
+}
+
+const AREAS: [&str; 9] =
+    ["europe", "america", "asia", "africa", "australia", "pacific", "atlantic", "indian", "etc"];
+
+/// Whether a text is an offset such as `+01:00`.
+pub(super) fn is_offset(value: &str) -> bool {
+    let digits = match value.as_bytes() {
+        b"Z" | b"z" => return true,
+        [b'+' | b'-', h1, h2, b':', m1, m2] | [b'+' | b'-', h1, h2, m1, m2] => vec![*h1, *h2, *m1, *m2],
+        [b'+' | b'-', h1, h2] => vec![*h1, *h2],
+        _ => return false,
+    };
+    digits.iter().all(u8::is_ascii_digit)
+}
+
+/// Whether a text is a number with a unit behind it.
+fn has_unit(value: &str) -> bool {
+    let unit = value.trim_start_matches(|letter: char| letter.is_ascii_digit() || "+-.,".contains(letter));
+    unit.len() < value.len() && UNITS.contains(&unit.trim())
+}
+
+/// The words of a name: `sensor_id`, `sensorId` and `SENSOR ID` are `sensor` and `id`.
+pub(super) fn words(name: &str) -> impl Iterator<Item = String> {
+    let (mut spaced, mut last_is_small) = (String::new(), false);
+    for letter in name.chars() {
+        if letter.is_uppercase() && last_is_small {
+            spaced.push(' ');
+        }
+        last_is_small = letter.is_lowercase();
+        spaced.extend(letter.to_lowercase());
+    }
+    let words = spaced.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+    words.map(str::to_owned).collect::<Vec<_>>().into_iter()
+}
+
+/// Whether one of `words` stands in a name.
+pub(super) fn has_one(name: &str, words: &[&str]) -> bool {
+    let name = name.to_lowercase();
+    words.iter().any(|word| name.contains(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_word_that_means_something_decides() {
+        let sensor = |name: &str| matches!(meaning(name), Some(Meaning::Sensor(_)));
+        for name in ["sensorId", "device_name", "Messstelle", "unit_id", "unit", "DEVICE", "Raum", "pump id"]
+        {
+            assert!(sensor(name), "{name}");
+        }
+        for name in
+            ["sensor_status", "device_type", "Sensorstatus", "Bemerkung", "wind_dir", "device_time", "x"]
+        {
+            assert!(!sensor(name), "{name}");
+        }
+        assert!(is_numbered("station_id") && !is_numbered("dew_point"));
+    }
+
+    #[test]
+    fn values_tell_what_is_no_sensor() {
+        for values in
+            [&["ok", "Bad"][..], &["N", "NNW"], &["°C"], &["+01:00"], &["AM", "PM"], &["20 °C", "1.5°C"]]
+        {
+            assert!(are_remarks(values), "{values:?}");
+        }
+        assert!(!are_remarks(&["T1", "T2"]));
+    }
+}
