@@ -72,7 +72,12 @@ pub(super) fn shape(records: &[Record]) -> Option<Shape> {
     // Names stand above most tables: above this one they do not, or there are more or fewer.
     let fits =
         |looks: &Vec<Look>| looks.len() == width || looks.len() == width + 1 && looks[width] == Look::Null;
-    let has_header = if first == 0 || looks[..first].iter().any(fits) { 1.0 } else { 0.5 };
+    let has_header = match looks[..first].last() {
+        None => 1.0,
+        Some(_) if looks[..first].iter().any(fits) => 1.0,
+        Some(names) if names.len() > 1 && !has_value(&names) => 0.8,
+        Some(_) => 0.5,
+    };
     Some(Shape { width, first, score: even * understood * has_header * trust(&records[first..]) })
 }
 

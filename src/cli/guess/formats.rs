@@ -55,8 +55,8 @@ const CLOCKS: [&str; 20] = [
     "_%H:%M:%S",
     " %H.%M.%S",
     " %H.%M",
-    " %H%M%S",
     " %H%M",
+    " %H%M%S",
 ];
 
 /// How times of day are written.

@@ -3,6 +3,8 @@
 
 mod columns;
 mod delimiter;
+#[cfg(test)]
+mod doubt_tests;
 mod formats;
 mod json;
 mod layout;
@@ -12,6 +14,8 @@ mod sensors;
 mod table;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod time_tests;
 mod times;
 mod values;
 mod words;
@@ -48,6 +52,10 @@ pub(super) struct Guess {
     pub(super) first: Vec<Vec<String>>,
     /// The station that the file says it is of.
     pub(super) station: Option<String>,
+    /// What the one series is called that all files are of.
+    pub(super) series: Option<String>,
+    /// Columns that refuse records where they are read.
+    pub(super) unreadable: Vec<String>,
     /// Whether other files have other columns.
     pub(super) differs: bool,
     /// The array whose elements are records.
@@ -121,6 +129,8 @@ fn empty(kind: Kind, names: Vec<String>) -> Guess {
         records: 0,
         first: Vec::new(),
         station: None,
+        series: None,
+        unreadable: Vec::new(),
         differs: false,
         unfold: None,
         precision: None,
@@ -216,6 +226,7 @@ impl Guess {
         self.roles.decimal_comma |= other.roles.decimal_comma;
         self.roles.has_fractions |= other.roles.has_fractions;
         add(&mut self.doubts, &other.doubts);
+        add(&mut self.unreadable, &other.unreadable);
         add(&mut self.roles.null_values, &other.roles.null_values);
         add(&mut self.roles.true_words, &other.roles.true_words);
         add(&mut self.roles.false_words, &other.roles.false_words);

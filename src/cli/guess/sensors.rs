@@ -6,7 +6,7 @@ use super::columns::{Sample, is_number, shown};
 use super::formats::{few, is_time};
 use super::times::Time;
 use super::values::values;
-use super::words::{Meaning, are_measures, are_remarks, is_numbered, meaning};
+use super::words::{Meaning, are_measures, are_remarks, are_units_of, is_numbered, meaning};
 
 /// What was chosen.
 #[derive(Debug, Default)]
@@ -107,7 +107,10 @@ fn candidate(sample: &Sample<'_>, times: Option<&[String]>, at: usize) -> Option
     } else {
         let odd = values.iter().filter(|value| !is_time(value)).count();
         let is_of_times = odd * 2 < distinct || meaning == Some(Meaning::Clock);
-        let says_nothing = if is_named { are_measures(&values) } else { are_remarks(&values) };
+        let says_nothing = match is_named {
+            true => are_measures(&values) || are_units_of(name, &values),
+            false => are_remarks(&values),
+        };
         !is_of_times && !says_nothing && recurs()
     };
     is_good.then_some(Candidate { at, meaning, distinct })

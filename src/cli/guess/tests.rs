@@ -1,15 +1,15 @@
 use super::layout::Layout;
 use super::*;
 
-fn of(text: &str) -> Guess {
+pub(super) fn of(text: &str) -> Guess {
     guess(text.as_bytes(), true)
 }
 
-fn measured(guess: &Guess) -> Vec<&str> {
+pub(super) fn measured(guess: &Guess) -> Vec<&str> {
     guess.roles.measurements.iter().map(|&at| guess.names[at].as_str()).collect()
 }
 
-fn time(guess: &Guess) -> Option<(&str, &str)> {
+pub(super) fn time(guess: &Guess) -> Option<(&str, &str)> {
     guess.roles.time.as_ref().map(|time| (guess.names[time.columns[0]].as_str(), time.format.as_str()))
 }
 

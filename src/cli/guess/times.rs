@@ -308,6 +308,15 @@ fn doubts(sample: &Sample<'_>, time: &Time, others: &[usize]) -> Vec<String> {
         let count = plural(1 + odd.count() as u64, "record");
         doubts.push(format!("{count} without a time that can be read in {name}, such as {first:?}: refused"));
     }
+    let first = texts.iter().find_map(|text| parser.parse(text.as_bytes()).ok());
+    if let Some(first) = first.filter(|first| !(SINCE..UNTIL).contains(&first.as_nanos())) {
+        doubts.push(format!("the times of {name} begin with {first}: `time_format` may be another one"));
+    }
+    if let Some(offset) = offset_in(&sample.names[time.columns[0]]) {
+        doubts.push(format!(
+            "{name} has {offset} in its name, which its times do not have: name a zone with that offset in `timezone`"
+        ));
+    }
     if !others.is_empty() {
         let others: Vec<String> = others.iter().map(|&at| shown(&sample.names[at])).collect();
         let has = if others.len() == 1 { "has times too, and is" } else { "have times too, and are" };
@@ -320,6 +329,20 @@ fn doubts(sample: &Sample<'_>, time: &Time, others: &[usize]) -> Vec<String> {
         doubts.push(format!("{name} is local by its name: name its zone in `timezone`"));
     }
     doubts
+}
+
+/// 1970 and 2040: data of other times are seldom.
+const SINCE: i64 = 0;
+const UNTIL: i64 = 2_208_988_800_000_000_000;
+
+/// What a name such as `Date Time, GMT+01:00` says that its times are from UTC, if that is something.
+fn offset_in(name: &str) -> Option<&str> {
+    let at = ["GMT", "UTC"].iter().find_map(|zone| Some(name.find(zone)? + zone.len()))?;
+    let sign = name[at..].starts_with(['+', '-']);
+    let digits = name[at..].trim_start_matches(['+', '-']);
+    let digits = digits.split(|letter: char| !letter.is_ascii_digit() && letter != ':').next()?;
+    let is_some = sign && digits.bytes().any(|digit| (b'1'..=b'9').contains(&digit));
+    is_some.then(|| &name[at - 3..at + 1 + digits.len()])
 }
 
 /// Whether no time is later than the one before it, and some are earlier.

@@ -189,12 +189,13 @@ const DIRECTIONS: [&str; 27] = [
     "vrb",
     "var",
 ];
-const UNITS: [&str; 50] = [
-    "°c", "°f", "c", "degc", "deg c", "degf", "k", "%", "%rh", "% rh", "pa", "hpa", "kpa", "mpa", "mbar",
-    "bar", "psi", "w", "kw", "mw", "wh", "kwh", "mwh", "v", "mv", "a", "ma", "hz", "rpm", "m/s", "km/h",
-    "mph", "kn", "m", "mm", "cm", "km", "l", "l/s", "l/min", "m3", "m³", "m³/h", "m3/h", "ppm", "ppb",
-    "µg/m³", "lx", "lux", "w/m²",
+const UNITS: [&str; 43] = [
+    "°c", "°f", "degc", "deg c", "degf", "%", "%rh", "% rh", "pa", "hpa", "kpa", "mpa", "mbar", "bar", "psi",
+    "kw", "mw", "wh", "kwh", "mwh", "mv", "ma", "hz", "rpm", "m/s", "km/h", "mph", "kn", "mm", "cm", "km",
+    "l/s", "l/min", "m3", "m³", "m³/h", "m3/h", "ppm", "ppb", "µg/m³", "lx", "lux", "w/m²",
 ];
+/// Units that are letters as well.
+const LETTERS: [&str; 7] = ["c", "k", "w", "v", "a", "m", "l"];
 const HALVES: [&str; 4] = ["am", "pm", "a.m.", "p.m."];
 const ZONES: [&str; 22] = [
     "utc", "gmt", "z", "cet", "cest", "mez", "mesz", "wet", "west", "eet", "eest", "bst", "ist", "est",
@@ -256,6 +257,12 @@ pub(super) fn are_measures(values: &[&str]) -> bool {
         || all(values, is_offset)
 }
 
+/// Whether these are units of measurement, letters among them, in a column that is called so.
+pub(super) fn are_units_of(name: &str, values: &[&str]) -> bool {
+    words(name).last().is_some_and(|word| word == "unit")
+        && all(values, |value| UNITS.contains(&value) || LETTERS.contains(&value))
+}
+
 fn all(values: &[&str], is: impl Fn(&str) -> bool) -> bool {
     values.iter().all(|value| is(&value.to_lowercase()))
 }
@@ -288,7 +295,7 @@ pub(super) fn is_offset(value: &str) -> bool {
 /// Whether a text is a number with a unit behind it.
 fn has_unit(value: &str) -> bool {
     let unit = value.trim_start_matches(|letter: char| letter.is_ascii_digit() || "+-.,".contains(letter));
-    unit.len() < value.len() && UNITS.contains(&unit.trim())
+    unit.len() < value.len() && (UNITS.contains(&unit.trim()) || LETTERS.contains(&unit.trim()))
 }
 
 /// The words of a name: `sensor_id`, `sensorId` and `SENSOR ID` are `sensor` and `id`.

@@ -14,6 +14,8 @@ pub(super) struct Input {
     pub(super) files: Vec<PathBuf>,
     /// Whether others than files of data may be among them, which are passed over.
     pub(super) is_folder: bool,
+    /// Files in the folder that no data file is called like.
+    pub(super) others: Vec<PathBuf>,
 }
 
 impl Input {
@@ -43,7 +45,7 @@ fn input(path: &Path) -> Result<Input> {
     }
     let is_pattern = text.contains(['*', '?', '[']) && !path.exists();
     let files = if is_pattern { matches(text)? } else { vec![path.to_owned()] };
-    Ok(Input { path: text.to_owned(), files, is_folder: false })
+    Ok(Input { path: text.to_owned(), files, is_folder: false, others: Vec::new() })
 }
 
 /// The files that a glob finds; those whose names begin with a dot are found by none.
@@ -70,19 +72,17 @@ fn folder(path: &Path) -> Result<Input> {
         )
     };
     let entries = std::fs::read_dir(path).map_err(|error| Error::io("read the folder", name, &error))?;
-    let mut files: Vec<_> =
-        entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| is_data_file(path)).collect();
+    let is_hidden =
+        |path: &PathBuf| path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+    let mut files: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    files.retain(|path| path.is_file() && !is_hidden(path));
     files.sort();
+    let (files, others): (Vec<_>, Vec<_>) =
+        files.into_iter().partition(|path| EXTENSIONS.contains(&plain_extension(path).as_str()));
     if files.is_empty() {
         return Err(none());
     }
-    Ok(Input { path: name.clone(), files, is_folder: true })
-}
-
-fn is_data_file(path: &Path) -> bool {
-    let is_hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
-    let kind = extension(path).split('.').next().unwrap_or_default();
-    !is_hidden && path.is_file() && EXTENSIONS.contains(&kind)
+    Ok(Input { path: name.clone(), files, is_folder: true, others })
 }
 
 /// What data files end in, before what says that they are packed.
@@ -97,10 +97,10 @@ pub(super) fn extension(path: &Path) -> &str {
     stem.rfind('.').map_or("", |dot| &name[dot + 1..])
 }
 
-/// A glob for the files of a folder that end as `file` does.
-pub(super) fn files_like(folder: &str, file: &Path) -> String {
-    let folder = glob::Pattern::escape(folder);
-    format!("{}/*.{}", folder.trim_end_matches('/'), extension(file))
+/// The same in small letters, without that of packing: `csv`.
+pub(super) fn plain_extension(path: &Path) -> String {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_lowercase();
+    extension(Path::new(&name)).split('.').next().unwrap_or_default().to_owned()
 }
 
 #[cfg(test)]
@@ -108,8 +108,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_folder_becomes_a_glob() {
-        assert_eq!(files_like("a[b]/", Path::new("a[b]/c.csv.gz")), "a[[]b[]]/*.csv.gz");
+    fn names_end_in_what_files_are() {
+        assert_eq!(plain_extension(Path::new("a[b]/c.CSV.gz")), "csv");
         assert_eq!(extension(Path::new("x/y.csv.bz2")), "csv.bz2");
         assert_eq!(extension(Path::new("x/y.tar/z")), "");
     }

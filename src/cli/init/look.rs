@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::inputs::{Input, extension, files_like};
+use super::alike::Alike;
+use super::inputs::Input;
+use super::series::of_one_logger;
 use crate::atomic::Outputs;
 use crate::cli::guess::{self, Guess, Kind};
 use crate::error::{Error, Result};
@@ -17,6 +19,8 @@ pub(super) struct Found {
     pub(super) first: Option<PathBuf>,
     /// How many files were looked at.
     pub(super) files: usize,
+    /// Files of folders that the pipeline does not read, and why.
+    pub(super) left_out: Vec<(PathBuf, String)>,
     pub(super) guess: Guess,
 }
 
@@ -30,52 +34,82 @@ const PARQUET_SAMPLE: usize = 1000;
 pub(super) fn at(inputs: &[Input]) -> Result<Found> {
     if inputs[0].is_stdin() {
         let guess = look(Path::new("-"))?;
-        return Ok(Found { paths: vec![inputs[0].path.clone()], first: None, files: 1, guess });
+        let paths = vec![inputs[0].path.clone()];
+        return Ok(Found { paths, first: None, files: 1, left_out: Vec::new(), guess });
     }
     let mut found: Option<Found> = None;
-    let mut paths = Vec::new();
+    let (mut paths, mut left_out, mut files) = (Vec::new(), Vec::new(), Vec::new());
     for input in inputs {
-        let mut of_input: Option<PathBuf> = None;
+        if input.is_folder {
+            let mut alike = folder(input, &mut found)?;
+            let kind = found.as_ref().map_or(Kind::Delimited, |found| found.guess.kind);
+            paths.extend(alike.paths(input, kind));
+            left_out.append(&mut alike.left_out);
+            files.append(&mut alike.files);
+            continue;
+        }
         for file in &input.files {
-            // A folder's glob is for the files that are like the first one.
-            let is_other = |first: &PathBuf| extension(first) != extension(file);
-            if input.is_folder && of_input.as_ref().is_some_and(is_other) {
-                continue;
+            if !is_enough(found.as_ref()) {
+                join(&mut found, file, look(file)?)?;
             }
-            let guess = match look(file) {
-                Err(_) if input.is_folder => continue,
-                guess => guess?,
-            };
-            if input.is_folder && guess.roles.measurements.is_empty() {
-                continue;
-            }
-            of_input.get_or_insert_with(|| file.clone());
-            join(&mut found, file, guess)?;
-            if found.as_ref().is_some_and(|found| found.files == MOST_FILES) {
-                break;
+            files.push(file.clone());
+        }
+        paths.push(input.path.clone());
+    }
+    let mut found = found.ok_or_else(|| Error::usage("there is nothing to look at"))?;
+    if found.guess.roles.sensor.is_empty()
+        && found.guess.station.is_none()
+        && found.guess.kind != Kind::Influx
+    {
+        found.guess.series = of_one_logger(&files);
+    }
+    Ok(Found { paths, left_out, ..found })
+}
+
+fn is_enough(found: Option<&Found>) -> bool {
+    found.is_some_and(|found| found.files >= MOST_FILES)
+}
+
+/// The files of a folder that are like the first one that has measurements.
+fn folder(input: &Input, found: &mut Option<Found>) -> Result<Alike> {
+    let mut alike = Alike::default();
+    for file in &input.files {
+        let is_like = alike.is_like(file);
+        let mut leave_out = |why: String| alike.left_out.push((file.clone(), why));
+        if !is_like {
+            leave_out("its name ends otherwise".to_owned());
+            continue;
+        }
+        if !is_enough(found.as_ref()) {
+            match look(file) {
+                Err(error) => {
+                    leave_out(error.to_string());
+                    continue;
+                }
+                Ok(guess) if guess.roles.measurements.is_empty() => {
+                    leave_out("it has no measurements".to_owned());
+                    continue;
+                }
+                Ok(guess) => join(found, file, guess)?,
             }
         }
-        paths.push(match of_input {
-            Some(first) if input.is_folder => files_like(&input.path, &first),
-            None if input.is_folder => {
-                return Err(Error::unavailable(format!(
-                    "the folder {} has no files with measurements",
-                    input.path
-                ))
-                .with_help("name a file, to hear what it has"));
-            }
-            _ => input.path.clone(),
-        });
+        alike.files.push(file.clone());
     }
-    let found = found.ok_or_else(|| Error::usage("there is nothing to look at"))?;
-    Ok(Found { paths, ..found })
+    if alike.files.is_empty() {
+        return Err(Error::unavailable(format!("the folder {} has no files with measurements", input.path))
+            .with_help("name a file, to hear what it has"));
+    }
+    let others = input.others.iter().map(|file| (file.clone(), "its name ends otherwise".to_owned()));
+    alike.left_out.extend(others);
+    Ok(alike)
 }
 
 /// Adds what `file` has.
 fn join(found: &mut Option<Found>, file: &Path, guess: Guess) -> Result<()> {
     match found {
         None => {
-            *found = Some(Found { paths: Vec::new(), first: Some(file.to_owned()), files: 1, guess });
+            let first = Some(file.to_owned());
+            *found = Some(Found { paths: Vec::new(), first, files: 1, left_out: Vec::new(), guess });
             Ok(())
         }
         Some(known) => {
@@ -157,8 +191,9 @@ fn text(name: &str, bytes: &[u8]) -> Result<Guess> {
 
 /// A Parquet file says itself where its records are.
 fn parquet(path: &Path) -> Result<Guess> {
-    let (names, records) = parquet_sample(path, PARQUET_SAMPLE)?;
-    let mut guess = guess::of_records(Kind::Parquet, names, records);
+    let sample = parquet_sample(path, PARQUET_SAMPLE)?;
+    let mut guess = guess::of_records(Kind::Parquet, sample.names, sample.records);
+    guess.unreadable = sample.unreadable;
     // That of times stored as such, and the usual one.
     if let Some(time) = guess.roles.time.as_mut().filter(|time| time.format == "rfc3339") {
         time.format.clear();

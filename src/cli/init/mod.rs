@@ -1,9 +1,11 @@
 //! `tidemill init`: looks at data files and writes a first pipeline for them.
 
+mod alike;
 mod inputs;
 mod look;
 mod pipeline;
 mod relative;
+mod series;
 mod tell;
 
 use std::path::Path;

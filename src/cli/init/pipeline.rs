@@ -92,7 +92,7 @@ fn columns(guess: &Guess, line: &mut impl FnMut(&str, &str)) {
             line("order", "\"newest_first\"");
         }
     }
-    match (roles.sensor.as_slice(), &guess.station) {
+    match (roles.sensor.as_slice(), guess.station.as_ref().or(guess.series.as_ref())) {
         ([], Some(station)) => line("sensor_name", &quoted(station)),
         ([], None) => {}
         ([only], _) => line("sensor", &quoted(&guess.names[*only])),
@@ -132,10 +132,10 @@ fn relative(guess: &Guess, text: &mut String) {
     );
 }
 
-/// How to leave out the columns that say nothing.
+/// How to leave out the columns that say nothing; those that cannot be read are.
 fn useless(guess: &Guess, text: &mut String) {
     let roles = &guess.roles;
-    if roles.useless.is_empty() {
+    if roles.useless.is_empty() && guess.unreadable.is_empty() {
         return;
     }
     for (at, why) in &roles.useless {
@@ -146,12 +146,20 @@ fn useless(guess: &Guess, text: &mut String) {
         let is_useless = roles.useless.iter().any(|(useless, _)| useless == at);
         !is_time && !is_useless && !roles.sensor.contains(at) && !roles.measurements.contains(at)
     };
-    let kept = (0..guess.names.len()).filter(is_text).map(|at| guess.names[at].as_str());
-    let _ = writeln!(
-        text,
-        "# Take the `#` away to read time, sensor, measurements and these alone.\n#columns = {}",
-        list(kept)
-    );
+    let kept = list((0..guess.names.len()).filter(is_text).map(|at| guess.names[at].as_str()));
+    let _ = match guess.unreadable.as_slice() {
+        [] => writeln!(
+            text,
+            "# Take the `#` away to read time, sensor, measurements and these alone.\n#columns = {kept}"
+        ),
+        unreadable => {
+            let names = list(unreadable.iter().map(String::as_str));
+            writeln!(
+                text,
+                "# Besides time, sensor and measurements: all but {names}, whose bytes are no text.\ncolumns = {kept}"
+            )
+        }
+    };
 }
 
 /// What is not as usual.

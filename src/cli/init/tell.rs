@@ -6,6 +6,9 @@ use crate::cli::output;
 use crate::cli::summary::plural;
 use crate::error::visible;
 
+/// How many files that are left out are named.
+const MOST_LEFT_OUT: usize = 10;
+
 pub(super) fn tell(found: &Found) {
     let guess = &found.guess;
     let mut lines = vec![looked_at(found)];
@@ -117,9 +120,14 @@ fn time(guess: &Guess) -> Vec<String> {
 }
 
 fn sensor(guess: &Guess) -> String {
-    match (guess.roles.sensor.as_slice(), &guess.station) {
+    match (guess.roles.sensor.as_slice(), guess.station.as_ref().or(guess.series.as_ref())) {
         _ if guess.kind == Kind::Influx => {
             "sensor: the series, which is table and tags; `sensor` could name a tag".to_owned()
+        }
+        ([], Some(series)) if guess.station.is_none() => {
+            format!(
+                "sensor: {series}, for the files are named after when they begin, and taken for one series"
+            )
         }
         ([], Some(station)) => format!("sensor: {station}, which the file says it is of"),
         ([], None) => "sensor: no column; each file is one sensor, named after the file".to_owned(),
@@ -157,6 +165,15 @@ fn differences(found: &Found) -> Vec<String> {
     }
     for (at, why) in &guess.roles.useless {
         lines.push(format!("{} {why}, and could be left out", named(guess, &[*at])));
+    }
+    for name in &guess.unreadable {
+        lines.push(format!("`{}` has bytes that are no text, and is left out", name.escape_debug()));
+    }
+    let left_out = found.left_out.iter().take(MOST_LEFT_OUT);
+    lines.extend(left_out.map(|(file, why)| format!("left out: {}: {why}", file.display())));
+    if found.left_out.len() > MOST_LEFT_OUT {
+        let more = plural((found.left_out.len() - MOST_LEFT_OUT) as u64, "file");
+        lines.push(format!("left out: {more} more"));
     }
     lines
 }

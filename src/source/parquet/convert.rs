@@ -133,11 +133,16 @@ fn is_decimal(kind: &DataType) -> bool {
 /// their record.
 pub(super) fn texts(typed: &mut Typed<'_>, at: usize, array: &ArrayRef, file: &str) -> Result<StringArray> {
     let texts = texts_of(array, file)?;
-    if matches!(array.data_type(), DataType::Binary | DataType::LargeBinary | DataType::BinaryView) {
+    if is_bytes(array) {
         let lost = (0..array.len()).filter(|&row| texts.is_null(row) && array.is_valid(row));
         lost.for_each(|row| typed.refuse(row, at, "not UTF-8"));
     }
     Ok(texts)
+}
+
+/// Whether these are bytes of any number, which may be text.
+pub(super) fn is_bytes(array: &ArrayRef) -> bool {
+    matches!(array.data_type(), DataType::Binary | DataType::LargeBinary | DataType::BinaryView)
 }
 
 /// An array as text; null where bytes are no text, and times none that could be written.

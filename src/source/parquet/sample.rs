@@ -4,33 +4,52 @@ use std::path::Path;
 
 use arrow_array::Array;
 
-use super::convert::texts_of;
+use super::convert::{is_bytes, texts_of};
 use super::file::{ParquetFile, library};
 use crate::error::Result;
 use crate::format::columns::{ColumnOptions, Columns};
 use crate::source::file::InputFile;
 
-/// The names of the columns of the Parquet file at `path` that can be read, and up to `records` of its first records, where null is
-/// the empty text.
+/// The beginning of a Parquet file.
+#[derive(Debug, Default)]
+pub struct Sample {
+    /// The names of the columns that can be read.
+    pub names: Vec<String>,
+    /// What they have in each record; null is the empty text.
+    pub records: Vec<Vec<String>>,
+    /// Columns of bytes that are no text: a record that has some is refused where they are read.
+    pub unreadable: Vec<String>,
+}
+
+/// Up to `records` of the first records of the Parquet file at `path`.
 ///
 /// # Errors
 /// When the file cannot be read, or is not Parquet.
-pub fn sample(path: &Path, records: usize) -> Result<(Vec<String>, Vec<Vec<String>>)> {
+pub fn sample(path: &Path, records: usize) -> Result<Sample> {
     let file = InputFile::new(path);
     let (name, parquet) = (&file.name, ParquetFile::open(&file)?);
     let names = parquet.names(&Columns::new(&ColumnOptions::default())?);
-    let mut rows = Vec::new();
+    let (mut rows, mut is_lost) = (Vec::new(), vec![false; names.len()]);
     let all: Vec<usize> = (0..names.len()).collect();
     let mut batches = parquet.records_from(0, &all, records.max(1))?;
     while let Some(batch) = library(name, || batches.next().transpose())?.filter(|_| rows.len() < records) {
         let texts: Vec<_> =
             batch.columns().iter().map(|array| texts_of(array, name)).collect::<Result<_>>()?;
+        for (at, (array, texts)) in batch.columns().iter().zip(&texts).enumerate() {
+            is_lost[at] |= is_bytes(array) && texts.null_count() > array.null_count();
+        }
         let text = |at: usize, row: usize| match texts[at].is_valid(row) {
             true => texts[at].value(row).to_owned(),
             false => String::new(),
         };
         let wanted = batch.num_rows().min(records - rows.len());
-        rows.extend((0..wanted).map(|row| all.iter().map(|&at| text(at, row)).collect()));
+        rows.extend((0..wanted).map(|row| all.iter().map(|&at| text(at, row)).collect::<Vec<_>>()));
     }
-    Ok((names, rows))
+    let (lost, kept): (Vec<usize>, Vec<usize>) = all.into_iter().partition(|&at| is_lost[at]);
+    let of = |columns: &[usize], texts: &[String]| columns.iter().map(|&at| texts[at].clone()).collect();
+    Ok(Sample {
+        unreadable: of(&lost, &names),
+        records: rows.iter().map(|row| of(&kept, row)).collect(),
+        names: of(&kept, &names),
+    })
 }

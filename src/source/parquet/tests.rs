@@ -259,8 +259,24 @@ fn bytes_of_a_fixed_number_are_hexadecimal() {
     let Column::Text(spans) = &all[0].batch.columns()[1] else { panic!("text") };
     let texts: Vec<_> = spans.iter().map(|&span| all[0].batch.text.get(span)).collect();
     assert_eq!(texts, [Some(&b"00ab"[..]), None, Some(b"6f6b")]);
-    let (names, rows) = sample(std::path::Path::new(&path), 2).expect("a sample");
-    assert_eq!((names, rows), (vec!["id".to_owned()], vec![vec!["00ab".to_owned()], vec![String::new()]]));
+    let found = sample(std::path::Path::new(&path), 2).expect("a sample");
+    assert_eq!(
+        (found.names, found.records),
+        (vec!["id".to_owned()], vec![vec!["00ab".to_owned()], vec![String::new()]])
+    );
+}
+
+#[test]
+fn bytes_that_are_no_text_are_told_from_none() {
+    let folder = tempfile::tempdir().expect("folder");
+    let (blob, note) = (vec![Some(&[0xff_u8, 0xfe][..]), None], vec![Some(&b"ok"[..]), None]);
+    let columns: Vec<(&str, ArrayRef)> = vec![
+        ("blob", Arc::new(arrow_array::BinaryArray::from(blob))),
+        ("note", Arc::new(arrow_array::BinaryArray::from(note))),
+    ];
+    let found = sample(std::path::Path::new(&write(&folder, columns)), 10).expect("a sample");
+    assert_eq!((found.names, found.unreadable), (vec!["note".to_owned()], vec!["blob".to_owned()]));
+    assert_eq!(found.records, [["ok"], [""]]);
 }
 
 /// Single bytes changed, cut and repeated: some of that makes the library panic.
@@ -318,6 +334,6 @@ fn a_time_is_put_together_from_a_date_and_a_time_of_day() {
         read_all(&Parquet::new(&path, ColumnOptions { time, ..options(None, None) })).expect("read");
     let times: Vec<_> = all[0].batch.times().expect("times").iter().map(ToString::to_string).collect();
     assert_eq!(times, ["2024-01-01T00:00:01.500Z", "2024-01-01T23:59:59Z"]);
-    let (_, rows) = sample(std::path::Path::new(&path), 1).expect("a sample");
+    let rows = sample(std::path::Path::new(&path), 1).expect("a sample").records;
     assert_eq!(rows, [["2024-01-01", "00:00:01.500", "1970-01-01T00:00:00Z"]]);
 }

@@ -1,0 +1,160 @@
+//! What `init` makes of tables as tools write them: the pipeline reads all of their records, unedited, or says what it could not tell.
+
+#[path = "common/command.rs"]
+mod command;
+
+use std::path::Path;
+
+use command::{folder, run, text};
+
+const STAMPS: [&str; 3] = ["2024-03-01 10:00:00", "2024-03-01 10:01:00", "2024-03-01 10:02:00"];
+
+/// Writes files into `folder`, lets `init` look at `input`, and gives its pipeline and what it said.
+fn init(folder: &Path, files: &[(&str, &str)], input: &str) -> (String, String) {
+    for (name, content) in files {
+        let path = folder.join(name);
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+        std::fs::write(path, content).expect("written");
+    }
+    let output = run(folder, &["init", input, "-o", "init.toml", "--force"]);
+    let said = text(&output.stderr);
+    assert!(output.status.success() && !said.contains("does not fit"), "{said}");
+    (std::fs::read_to_string(folder.join("init.toml")).expect("a pipeline"), said)
+}
+
+/// The records that the source of a pipeline reads, as lines of JSON.
+fn records(folder: &Path, pipeline: &str) -> Vec<String> {
+    let pipeline: toml::Table = pipeline.parse().expect("TOML");
+    let mut own = toml::Table::new();
+    own.insert("source".into(), pipeline["source"].clone());
+    std::fs::write(folder.join("p.toml"), format!("{own}\n[[sink]]\ntype = 'jsonl'\npath = '-'\n"))
+        .expect("written");
+    let output = run(folder, &["run", "p.toml", "--quiet"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    text(&output.stdout).lines().map(str::to_owned).collect()
+}
+
+/// The lines of the first records as `init` understood them.
+fn understood(said: &str) -> Vec<String> {
+    let lines = said.lines().skip_while(|line| !line.contains("as they were understood")).skip(1);
+    lines.take_while(|line| line.starts_with("  ")).map(|line| line.trim().to_owned()).collect()
+}
+
+#[test]
+fn tables_are_read_by_what_was_guessed() {
+    let [t1, t2, t3] = STAMPS;
+    let cases: [(&str, String, &[&str]); 8] = [
+        (
+            "a title and a blank line",
+            format!("My logger\n\ntime,a,b\n,V,mA\n{t1},0,0.5\n{t2},1,0.75\n{t3},1,0.75\n"),
+            &["2024-03-01T10:00:00Z, a = 0, b = 0.5", "2024-03-01T10:01:00Z, a = 1, b = 0.75"],
+        ),
+        (
+            "a time in parts",
+            "Year,DOY,HHMM,v\n2024,61,905,1.5\n2024,61,2400,2\n".to_owned(),
+            &["2024-03-01T09:05:00Z, v = 1.5", "2024-03-02T00:00:00Z, v = 2"],
+        ),
+        (
+            "halves of the day",
+            "Date,Time,AMPM,v\n03/13/2024,01:00:00,PM,1\n03/13/2024,02:00:00,PM,2\n".to_owned(),
+            &["2024-03-13T13:00:00Z, v = 1", "2024-03-13T14:00:00Z, v = 2"],
+        ),
+        (
+            "offsets",
+            "date,time,tz,v\n2024-03-13,01:00:00,+01:00,1\n2024-03-13,02:00:00,+01:00,2\n".to_owned(),
+            &["2024-03-13T00:00:00Z, v = 1", "2024-03-13T01:00:00Z, v = 2"],
+        ),
+        (
+            "names in a comment",
+            "#YY  MM DD hh mm WDIR WSPD\n#yr  mo dy hr mn degT m/s\n2024 03 01 09 50 210 7.5\n2024 03 01 10 00 220 8.25\n".to_owned(),
+            &["2024-03-01T09:50:00Z, WDIR = 210, WSPD = 7.5", "2024-03-01T10:00:00Z, WDIR = 220, WSPD = 8.25"],
+        ),
+        (
+            "digits alone",
+            "STATION;MESS_DATUM;TT;V\n44;2024022800;1.5;-999\n44;2024022801;-999;-999\n44;2024022802;2.5;-999\n".to_owned(),
+            &["2024-02-28T00:00:00Z, 44, TT = 1.5", "2024-02-28T01:00:00Z, 44, TT = null"],
+        ),
+        (
+            "no seconds",
+            "time,t\n2024-03-13T09:05,1\n2024-03-13T09:10,2\n".to_owned(),
+            &["2024-03-13T09:05:00Z, t = 1", "2024-03-13T09:10:00Z, t = 2"],
+        ),
+        (
+            "several quantities",
+            format!("time,sensor,quantity,value\n{t1},a,temp,20\n{t1},a,hum,50\n{t2},a,temp,21\n{t2},a,hum,51\n"),
+            &["2024-03-01T10:00:00Z, a-temp, value = 20", "2024-03-01T10:00:00Z, a-hum, value = 50"],
+        ),
+    ];
+    for (name, content, first) in cases {
+        let folder = folder();
+        let (pipeline, said) = init(folder.path(), &[("in.csv", &content)], "in.csv");
+        assert_eq!(understood(&said)[..2], *first, "{name}: {said}");
+        let lines = content.lines().filter(|line| line.starts_with(|c: char| c.is_ascii_digit())).count();
+        assert_eq!(records(folder.path(), &pipeline).len(), lines, "{name}: {pipeline}");
+    }
+}
+
+#[test]
+fn a_folder_is_read_whole_and_what_is_left_out_is_said() {
+    let folder = folder();
+    let day = |day: u8| format!("time,v\n2024-03-0{day}T00:00:00Z,{day}\n2024-03-0{day}T01:00:00Z,{day}.5\n");
+    let files = [
+        ("daily/2024-03-01.csv", day(1)),
+        ("daily/2024-03-02.CSV", day(2)),
+        ("daily/2024-03-03.csv", day(3)),
+    ];
+    let files: Vec<(&str, &str)> = files.iter().map(|(name, content)| (*name, content.as_str())).collect();
+    let (pipeline, said) = init(folder.path(), &files, "daily");
+    assert!(pipeline.contains("path = \"daily\"") && said.contains("of 3 files"), "{pipeline}{said}");
+    let all = records(folder.path(), &pipeline);
+    assert_eq!(all.len(), 6);
+    assert!(all.iter().all(|record| record.contains("\"sensor\":\"daily\"")), "{all:?}");
+    // A note among them, which the folder would take for data.
+    let (pipeline, said) =
+        init(folder.path(), &[("daily/notes.txt", "all is well\n"), ("daily/x.xls", "-")], "daily");
+    assert!(
+        said.contains("left out: daily/notes.txt: ") && said.contains("left out: daily/x.xls: "),
+        "{said}"
+    );
+    assert_eq!(records(folder.path(), &pipeline).len(), 6);
+    let (pipeline, said) = init(folder.path(), &[("daily/bad.csv", "nothing\n")], "daily");
+    assert!(said.contains("left out: daily/bad.csv: "), "{said}");
+    assert_eq!(records(folder.path(), &pipeline).len(), 6);
+}
+
+#[test]
+fn what_no_options_read_is_refused() {
+    let folder = folder();
+    let refused = |files: &[(&str, &str)], input: &str, code: i32| {
+        for (name, content) in files {
+            std::fs::write(folder.path().join(name), content).expect("written");
+        }
+        let output = run(folder.path(), &["init", input]);
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(code), 0));
+        text(&output.stderr)
+    };
+    let twice = "time,v\n2024-03-01 10:00:00,1,5\n2024-03-01 10:01:00,1,75\n";
+    assert!(
+        refused(&[("in.csv", twice)], "in.csv", 65)
+            .contains("its header has 2 names, and its records have 3 fields")
+    );
+    let decimals = |mark: &str| format!("time;v\n{};1{mark}5\n{};1{mark}75\n", STAMPS[0], STAMPS[1]);
+    let said = refused(&[("a.txt", &decimals(",")), ("b.txt", &decimals("."))], "?.txt", 64);
+    assert!(said.contains("one has decimal commas, the other decimal points"), "{said}");
+}
+
+#[test]
+fn times_that_count_from_a_start_are_shown_how_to_set_it() {
+    let folder = folder();
+    let rows: String = (0..8).map(|row| format!("{},{}\n", row * 10, 20 + row % 3)).collect();
+    let (pipeline, said) = init(folder.path(), &[("in.csv", &format!("elapsed,temp\n{rows}"))], "in.csv");
+    assert!(
+        said.contains("`elapsed` counts from some start") && said.contains("measurements: `temp`\n"),
+        "{said}"
+    );
+    let edited = pipeline.replace("\n#time", "\ntime").replace("\n#start", "\nstart");
+    assert_ne!(edited, pipeline);
+    let edited: toml::Table = edited.parse().expect("TOML");
+    assert_eq!(edited["source"]["start"].as_str(), Some("2024-01-01T00:00:00Z"));
+    assert_eq!(records(folder.path(), &edited.to_string()).len(), 8);
+}
