@@ -81,8 +81,8 @@ fn tables_are_read_by_what_was_guessed() {
         ),
         (
             "several quantities",
-            format!("time,sensor,quantity,value\n{t1},a,temp,20\n{t1},a,hum,50\n{t2},a,temp,21\n{t2},a,hum,51\n"),
-            &["2024-03-01T10:00:00Z, a-temp, value = 20", "2024-03-01T10:00:00Z, a-hum, value = 50"],
+            format!("time,sensor,quantity,value\n{t1},a,temp,20\n{t1},b,hum,50\n{t2},a,temp,21\n{t2},b,hum,51\n"),
+            &["2024-03-01T10:00:00Z, a-temp, value = 20", "2024-03-01T10:00:00Z, b-hum, value = 50"],
         ),
     ];
     for (name, content, first) in cases {
