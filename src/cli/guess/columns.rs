@@ -33,7 +33,7 @@ pub(in crate::cli) struct Roles {
 }
 
 /// What columns are called that number the records.
-const COUNTER_NAMES: [&str; 8] = ["record", "seq", "seqno", "no", "nr", "index", "row", "line"];
+const COUNTER_NAMES: [&str; 9] = ["record", "seq", "seqno", "no", "nr", "index", "row", "line", "id"];
 
 /// Whether a field is a number; with `comma` as decimal mark or with a point.
 pub(super) fn is_number(field: &str, comma: bool) -> bool {
@@ -183,7 +183,8 @@ impl<'s> Sample<'s> {
         if let Some(only) = values.and_then(|values| values.only.as_ref()) {
             return Some(format!("has nothing but {only}, which stands for a missing value as it seems"));
         }
-        let is_named = words(&self.names[at]).any(|word| COUNTER_NAMES.contains(&word.as_str()));
+        let name = &self.names[at];
+        let is_named = name == "#" || words(name).any(|word| COUNTER_NAMES.contains(&word.as_str()));
         let numbers: Vec<i64> = self.fields(at).filter_map(|field| field.parse().ok()).collect();
         let is_counter = numbers.len() == self.rows.len() && numbers.len() > 1 && is_named;
         let counts = numbers.windows(2).all(|pair| pair[0].checked_add(1) == Some(pair[1]));

@@ -169,7 +169,8 @@ fn a_title_does_not_make_blanks_the_delimiter() {
         "\"Plot Title: Pond 3\"\n\"#\",\"Date Time, GMT+00:00\",\"Temp, °C\"\n1,03/01/24 01:00:00 PM,20.25\n2,03/01/24 01:10:00 PM,20.5\n",
     );
     assert_eq!(time(&hobo), Some(("Date Time, GMT+00:00", "%m/%d/%y %I:%M:%S %p")));
-    assert!(measured(&hobo).contains(&"Temp, °C"));
+    assert_eq!(measured(&hobo), ["Temp, °C"]);
+    assert_eq!(of("v\n1\n2\n").dialect, Dialect::default());
 }
 
 #[test]

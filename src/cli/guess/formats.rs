@@ -7,11 +7,16 @@ use crate::time::{TimeFormat, TimeParser, Timestamp};
 /// A format, and what a text must have so that it is worth trying.
 struct Format {
     name: String,
+    /// The part of it behind the date.
+    clock: &'static str,
     parser: TimeParser,
     /// The first byte that is neither a letter nor a digit; 0 where there is none.
     mark: u8,
     has_colon: bool,
 }
+
+/// The usual format, and those of C and of mail.
+const WHOLE: [&str; 3] = ["rfc3339", "%a %b %d %H:%M:%S %Y", "%a, %d %b %Y %H:%M:%S %z"];
 
 /// Dates; of two that read the same text, the one that comes first is taken, and the other one named.
 const DATES: [&str; 18] = [
@@ -69,15 +74,18 @@ const COMPACT: [(usize, &str); 4] =
     [(14, "%Y%m%d%H%M%S"), (12, "%Y%m%d%H%M"), (10, "%Y%m%d%H"), (8, "%Y%m%d")];
 
 static FORMATS: LazyLock<Vec<Format>> = LazyLock::new(|| {
-    let dated = DATES.iter().flat_map(|date| CLOCKS.iter().map(move |clock| format!("{date}{clock}")));
-    std::iter::once("rfc3339".to_owned()).chain(dated).filter_map(Format::new).collect()
+    let dated = DATES
+        .iter()
+        .flat_map(|date| CLOCKS.iter().map(move |clock| Format::new(format!("{date}{clock}"), clock)));
+    WHOLE.iter().map(|name| Format::new((*name).to_owned(), name)).chain(dated).flatten().collect()
 });
 
-static OF_DAY: LazyLock<Vec<Format>> =
-    LazyLock::new(|| TIMES_OF_DAY.iter().filter_map(|format| Format::new((*format).to_owned())).collect());
+static OF_DAY: LazyLock<Vec<Format>> = LazyLock::new(|| {
+    TIMES_OF_DAY.iter().filter_map(|format| Format::new((*format).to_owned(), format)).collect()
+});
 
 impl Format {
-    fn new(name: String) -> Option<Self> {
+    fn new(name: String, clock: &'static str) -> Option<Self> {
         let parser = parser(&name)?;
         let text = if name == "rfc3339" { "0-0" } else { &name };
         let mut letters = text.bytes();
@@ -93,7 +101,7 @@ impl Format {
             }
         }
         let has_colon = name.contains(':');
-        Some(Self { name, parser, mark, has_colon })
+        Some(Self { name, clock, parser, mark, has_colon })
     }
 
     /// Whether it reads a text, as a time that is near enough to ours.
@@ -159,7 +167,7 @@ pub(super) fn pattern(fields: &[&str]) -> Option<(String, Option<String>)> {
     let first = fitting.next()?;
     let parsed = |format: &Format| fields.iter().map(|field| format.time(field)).collect::<Vec<_>>();
     let times = parsed(first);
-    let other = fitting.find(|format| {
+    let other = fitting.filter(|format| format.clock == first.clock).find(|format| {
         let others = parsed(format);
         times.iter().zip(&others).any(|(one, other)| other.is_some() && one != other)
     });

@@ -204,7 +204,7 @@ fn even(mut rows: Vec<Vec<String>>, width: usize) -> (Vec<Vec<String>>, Vec<Stri
     let odd = all - rows.len();
     let doubt = (odd > 0).then(|| {
         let (odd, all) = (odd, plural(all as u64, "record"));
-        format!("{odd} of {all} have more or fewer fields than there are columns, and are refused, unless `ragged` says otherwise")
+        format!("{odd} of {all} with more or fewer fields than there are columns: refused, unless `ragged` says otherwise")
     });
     (rows, doubt.into_iter().collect())
 }

@@ -136,12 +136,14 @@ fn doubts(
     candidates: &[Candidate],
 ) -> Vec<String> {
     let mut doubts = Vec::new();
-    let others = candidates.iter().filter(|other| other.distinct > 1 && !columns.contains(&other.at));
+    let others = candidates
+        .iter()
+        .filter(|other| other.meaning.is_none() && other.distinct > 1 && !columns.contains(&other.at));
     let others: Vec<String> = others.map(|other| shown(&sample.names[other.at])).collect();
     if times.is_some_and(|times| clashes(sample, times, columns) > 0) {
         doubts.push(
             "several records have one time and one sensor: if they are of several, name the columns that tell them apart in `sensor`, \
-             such as \"{a}-{b}\""
+             such as \"{a}-{b}\"; in the hour that clocks show twice, `timezone` does"
                 .to_owned(),
         );
     } else if columns.is_empty() && !others.is_empty() {

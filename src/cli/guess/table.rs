@@ -107,8 +107,7 @@ fn delimited(bytes: &[u8], is_whole: bool) -> Table {
     }
     let (delimiter, records, shape) = best.unwrap_or_else(|| {
         let widest = |delimiter: &u8| parse(*delimiter).iter().map(|record| record.fields.len()).max();
-        let delimiter =
-            own.or_else(|| DELIMITERS[..4].iter().copied().rev().max_by_key(widest)).unwrap_or(b',');
+        let delimiter = own.or_else(|| DELIMITERS[..4].iter().copied().max_by_key(widest)).unwrap_or(b',');
         let records = parse(delimiter);
         let shape = shape_of_texts(&records);
         (delimiter, records, shape)
