@@ -4,8 +4,11 @@
 mod command;
 
 use std::path::Path;
+use std::sync::Arc;
 
+use arrow_array::{ArrayRef, BinaryArray, Float64Array, RecordBatch, StringArray};
 use command::{folder, run, text};
+use parquet::arrow::ArrowWriter;
 
 const STAMPS: [&str; 3] = ["2024-03-01 10:00:00", "2024-03-01 10:01:00", "2024-03-01 10:02:00"];
 
@@ -157,4 +160,27 @@ fn times_that_count_from_a_start_are_shown_how_to_set_it() {
     let edited: toml::Table = edited.parse().expect("TOML");
     assert_eq!(edited["source"]["start"].as_str(), Some("2024-01-01T00:00:00Z"));
     assert_eq!(records(folder.path(), &edited.to_string()).len(), 8);
+}
+
+#[test]
+fn a_column_that_would_refuse_all_records_is_left_out() {
+    let folder = folder();
+    let blobs: Vec<&[u8]> = vec![&[0xff, 0xfe], &[0x80]];
+    let times = StringArray::from(STAMPS[..2].to_vec());
+    let columns: Vec<(&str, ArrayRef)> = vec![
+        ("time", Arc::new(times)),
+        ("blob", Arc::new(BinaryArray::from(blobs))),
+        ("note", Arc::new(StringArray::from(vec!["x", "y"]))),
+        ("v", Arc::new(Float64Array::from(vec![1.5, 2.5]))),
+    ];
+    let batch = RecordBatch::try_from_iter(columns).expect("columns");
+    let file = std::fs::File::create(folder.path().join("in.parquet")).expect("made");
+    let mut writer = ArrowWriter::try_new(file, batch.schema(), None).expect("a writer");
+    writer.write(&batch).expect("written");
+    writer.close().expect("closed");
+    let (pipeline, said) = init(folder.path(), &[], "in.parquet");
+    assert!(said.contains("`blob` has bytes that are no text, and is left out"), "{said}");
+    let records = records(folder.path(), &pipeline);
+    assert_eq!(records.len(), 2, "{pipeline}");
+    assert!(records[0].contains("\"note\":\"x\"") && !records[0].contains("blob"), "{records:?}");
 }
