@@ -5,8 +5,9 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
+use arrow_array::types::Int32Type;
 use arrow_array::{
-    ArrayRef, BinaryArray, Float32Array, Float64Array, Int64Array, RecordBatch, StringArray,
+    ArrayRef, BinaryArray, DictionaryArray, Float32Array, Float64Array, Int64Array, RecordBatch, StringArray,
     TimestampMillisecondArray,
 };
 use parquet::arrow::ArrowWriter;
@@ -23,6 +24,7 @@ const START: i64 = 1_772_323_200_000;
 
 /// A file of several row groups, each of one kind of values; most of them in the order of time.
 fn file(random: &mut StdRng, path: &Path, groups: usize) {
+    let is_dictionary = random.random();
     let statistics = match random.random_range(0..6) {
         0 => EnabledStatistics::None,
         1 => EnabledStatistics::Chunk,
@@ -34,7 +36,7 @@ fn file(random: &mut StdRng, path: &Path, groups: usize) {
         .build();
     let (mut writer, mut at) = (None, START);
     for _ in 0..groups {
-        let records = group(random, &mut at);
+        let records = group(random, &mut at, is_dictionary);
         let writer = writer.get_or_insert_with(|| {
             let file = File::create(path).expect("a file");
             ArrowWriter::try_new(file, records.schema(), Some(properties.clone())).expect("a writer")
@@ -45,7 +47,7 @@ fn file(random: &mut StdRng, path: &Path, groups: usize) {
     writer.expect("groups").close().expect("closed");
 }
 
-fn group(random: &mut StdRng, at: &mut i64) -> RecordBatch {
+fn group(random: &mut StdRng, at: &mut i64, is_dictionary: bool) -> RecordBatch {
     let rows = random.random_range(1..60);
     let base = [0.0, 0.0, 50.0, -300.0, 9e15][random.random_range(0..5)];
     let rare = |random: &mut StdRng| random.random_range(0..80) == 0;
@@ -86,7 +88,14 @@ fn group(random: &mut StdRng, at: &mut i64) -> RecordBatch {
         (0..rows).map(|_| if odd && rare(random) { &b"\xff"[..] } else { b"ok" }).collect();
     let columns: Vec<(&str, ArrayRef)> = vec![
         ("t", Arc::new(TimestampMillisecondArray::from(times).with_timezone("UTC"))),
-        ("s", Arc::new(StringArray::from(sensors))),
+        (
+            "s",
+            if is_dictionary {
+                Arc::new(sensors.into_iter().collect::<DictionaryArray<Int32Type>>())
+            } else {
+                Arc::new(StringArray::from(sensors))
+            },
+        ),
         ("v", Arc::new(Float64Array::from(v))),
         ("w", Arc::new(Float32Array::from(w))),
         ("n", Arc::new(Int64Array::from(n))),

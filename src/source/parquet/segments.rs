@@ -2,6 +2,10 @@
 
 use std::collections::{HashSet, VecDeque};
 
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int32Type;
+use arrow_array::{Array, ArrayRef};
+
 use super::convert::texts_of;
 use super::file::{ParquetFile, library};
 use super::statistics::{Statistics, is_always_good};
@@ -85,16 +89,39 @@ fn names(
     let (mut known, mut names) = (HashSet::new(), Vec::new());
     let mut batches = file.records_of(vec![group], skipped, &[source], batch)?;
     while let Some(records) = library(name, || batches.next().transpose())? {
-        let texts = texts_of(records.column(0), name)?;
-        let mut last = None;
-        for text in &texts {
-            let Some(text) = text else { return Ok(None) };
-            if last != Some(text) && !known.contains(text) {
-                known.insert(text.to_owned());
-                names.push(text.to_owned());
+        let Some(texts) = distinct(records.column(0), name)? else { return Ok(None) };
+        for text in texts {
+            if !known.contains(&text) {
+                known.insert(text.clone());
+                names.push(text);
             }
-            last = Some(text);
         }
     }
     Ok(Some(names))
+}
+
+/// The texts of an array in their order, hardly any of them more than once; `None` where one is null.
+fn distinct(array: &ArrayRef, name: &str) -> Result<Option<Vec<String>>> {
+    let (mut texts, mut last) = (Vec::new(), None);
+    if let Some(dictionary) = array.as_dictionary_opt::<Int32Type>() {
+        let values = texts_of(dictionary.values(), name)?;
+        let mut is_known = vec![false; values.len()];
+        for key in dictionary.keys() {
+            let key = key.and_then(|key| usize::try_from(key).ok()).filter(|&key| values.is_valid(key));
+            let Some(key) = key else { return Ok(None) };
+            if !std::mem::replace(&mut is_known[key], true) {
+                texts.push(values.value(key).to_owned());
+            }
+        }
+        return Ok(Some(texts));
+    }
+    let all = texts_of(array, name)?;
+    for text in &all {
+        let Some(text) = text else { return Ok(None) };
+        if last != Some(text) {
+            texts.push(text.to_owned());
+        }
+        last = Some(text);
+    }
+    Ok(Some(texts))
 }
