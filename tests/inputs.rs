@@ -287,3 +287,17 @@ fn init_looks_into_what_is_packed() {
     child.stdin.take().expect("piped").write_all(&packed).expect("taken");
     assert!(text(&child.wait_with_output().expect("an end").stdout).contains("time = \"t\""));
 }
+
+#[test]
+fn a_replay_writes_nothing_over_what_was_recorded() {
+    let folder = folder();
+    put(folder.path(), "in.csv", INPUT);
+    write(folder.path(), "path = 'in.csv'", "[[sink]]\ntype = 'csv'\npath = 'out.csv'");
+    let recorded = run(folder.path(), &["record", "p.toml", "-o", "day.rec"]);
+    assert!(recorded.status.success(), "{}", text(&recorded.stderr));
+    let before = contents(folder.path());
+    let replay = ["replay", "p.toml", "--from", "day.rec", "--set", "sink.0.path=in.csv"];
+    let said = refused(folder.path(), &replay);
+    assert!(said.contains("`in.csv` is both the input that the pipeline reads otherwise"), "{said}");
+    assert_eq!(contents(folder.path()), before);
+}

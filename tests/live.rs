@@ -12,6 +12,8 @@ mod command;
 mod crowds;
 #[path = "live/follow.rs"]
 mod follow;
+#[path = "live/halves.rs"]
+mod halves;
 #[path = "live/identity.rs"]
 mod identity;
 #[path = "live/json.rs"]

@@ -4,8 +4,10 @@
 mod command;
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use command::{folder, run, text, tidemill};
@@ -305,6 +307,63 @@ fn what_the_environment_has_given_is_neither_said_nor_kept() {
     let output = changed.output().expect("it runs");
     assert_eq!(output.status.code(), Some(78), "{}", text(&output.stderr));
     assert!(text(&output.stderr).contains("`max` was"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn nor_is_what_is_short_or_a_number_or_said_by_an_alert() {
+    let folder = bench();
+    let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).expect("written");
+    let alert = |more: &str| format!("{PIPELINE}[[sink]]\ntype = 'alert'\ncolumn = 'v'\nabove = 0\n{more}\n");
+    write("fails.toml", &alert("command = ['false', '${PIN}', '${DEC}']"));
+    write(
+        "log.toml",
+        &alert(
+            "name = '${DEC}'\n[[sink]]\ntype = 'alert'\ncolumn = 'v'\nabove = 0\nname = 'n-${SEC}-${PIN}'",
+        ),
+    );
+    write("sensor.toml", &PIPELINE.replace("sensor = 'sensor'", "sensor = '${PIN}'"));
+    write("zone.toml", &PIPELINE.replace("sensor =", "timezone = '${PIN}'\ntime = 'v'\nsensor ="));
+    write("type.toml", &PIPELINE.replace("sensor =", "decimals = '${DEC}'\nsensor ="));
+    for (arguments, code, shown) in [
+        (["run", "fails.toml"], 69, "`false ${PIN} ${DEC}`"),
+        (["run", "log.toml"], 0, "alert n-${SEC}-${PIN}: v of a is 1"),
+        (["run", "sensor.toml"], 78, "`${PIN}`"),
+        (["validate", "sensor.toml"], 78, "`${PIN}`"),
+        (["run", "zone.toml"], 78, "${PIN}"),
+        (["validate", "type.toml"], 78, "${DEC}"),
+    ] {
+        let mut command = tidemill(folder.path());
+        let command = command.args(arguments);
+        let command = command.env("PIN", "73519462").env("DEC", "abc").env("SEC", "hunter2-XYZZY");
+        let output = command.output().expect("it runs");
+        let said = text(&output.stdout) + &text(&output.stderr);
+        assert!(said.contains(shown), "{arguments:?}: {said}");
+        for secret in ["73519462", "abc", "hunter2"] {
+            assert!(!said.contains(secret), "{arguments:?}: {said}");
+        }
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {said}");
+    }
+}
+
+#[test]
+fn nor_by_a_command_that_does_not_take_alerts() {
+    let folder = bench();
+    let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).expect("written");
+    let rows: String = (0..200_000).map(|at| format!("a,{}\n", at % 2 * 10)).collect();
+    write("in.csv", &format!("sensor,v\n{rows}"));
+    let waits = "while ! test -e go; do sleep 0.05; done; cat >/dev/null";
+    let command = format!("command = ['sh', '-c', '{waits}', '${{SEC}}', '${{PIN}}']");
+    write("p.toml", &format!("{PIPELINE}[[sink]]\ntype = 'alert'\ncolumn = 'v'\nabove = 0\n{command}\n"));
+    let mut command = tidemill(folder.path());
+    let command = command.args(["run", "p.toml"]).env("PIN", "73519462").env("SEC", "hunter2-XYZZY");
+    let mut child = command.stderr(Stdio::piped()).spawn().expect("it runs");
+    let said = BufReader::new(child.stderr.take().expect("piped")).lines().map_while(Result::ok);
+    let line = said.into_iter().find(|line| line.contains("does not take alerts as they come"));
+    let line = line.expect("it is said");
+    write("go", "");
+    assert!(line.contains("${SEC} ${PIN}`"), "{line}");
+    let output = child.wait_with_output().expect("an end");
+    assert!(output.status.success());
 }
 
 #[test]

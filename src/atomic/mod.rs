@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Masks, Result};
 use crate::files::{
     Access, Disk, FileHandle, FileSystem, Kind, folder, kind_if_there, make_lasting_folder, path_bytes,
     write_all_at,
@@ -52,11 +52,13 @@ pub struct Outset {
     pub resume: Option<Vec<u8>>,
     /// Set when the run is to stop: whoever waits for somebody looks at it.
     pub stop: Arc<AtomicBool>,
+    /// What whoever says something by itself, past the errors and the report, must not say.
+    pub masks: Arc<Masks>,
 }
 
 impl Default for Outset {
     fn default() -> Self {
-        Self { files: Arc::new(Disk), run: None, resume: None, stop: Arc::default() }
+        Self { files: Arc::new(Disk), run: None, resume: None, stop: Arc::default(), masks: Arc::default() }
     }
 }
 

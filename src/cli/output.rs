@@ -1,6 +1,5 @@
 //! Writing to standard output and standard error.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use std::ops::Deref;
@@ -80,14 +79,14 @@ pub(super) fn hide(secrets: &Secrets) {
     }
 }
 
-fn hidden(page: &Page) -> Cow<'_, str> {
+fn hidden(page: &Page, hide: impl Fn(&Secrets, &str) -> String) -> String {
     let secrets = SECRETS.lock().unwrap_or_else(PoisonError::into_inner);
-    secrets.iter().fold(Cow::Borrowed(&**page), |text, secrets| secrets.hide(&text).into_owned().into())
+    secrets.iter().fold(page.0.clone(), |text, secrets| hide(secrets, &text))
 }
 
-/// Writes text for people to standard output.
+/// Writes text for people, which shows what there is, to standard output.
 pub(super) fn page(page: &Page) -> Outcome {
-    data(&hidden(page))
+    data(&hidden(page, |secrets, text| secrets.masks().hide_long(text).into_owned()))
 }
 
 /// Writes a line for people to standard error. That nobody reads it is no error.
@@ -97,7 +96,8 @@ pub(super) fn note(text: &str) {
 
 /// Writes lines for people to standard error, likewise.
 pub(super) fn notes(page: &Page) {
-    let _closed = writeln!(io::stderr().lock(), "{}", hidden(page));
+    let _closed =
+        writeln!(io::stderr().lock(), "{}", hidden(page, |secrets, text| secrets.hide(text).into_owned()));
 }
 
 /// Whether standard error takes colours: it is a terminal, and `NO_COLOR` is not set to anything.

@@ -7,6 +7,7 @@ use super::exit::Outcome;
 use super::load::{self, run_options};
 use super::run::run_resolved;
 use crate::error::{Error, Result};
+use crate::pipeline::{Pipeline, Touched};
 use crate::source::is_recording;
 
 pub(super) fn replay(args: &ReplayArgs) -> Outcome {
@@ -14,11 +15,21 @@ pub(super) fn replay(args: &ReplayArgs) -> Outcome {
     let FileArgs { file, set, base } = args.run.pipeline.clone();
     let from = absolute(&args.from).map_err(|error| Error::io("find", args.from.display(), &error))?;
     let played = [format!("source.path={:?}", from.to_string_lossy()), "source.follow=false".into()];
+    // What was recorded is still there to be read by others.
+    let recorded =
+        load::spec(&FileArgs { file: file.clone(), set: set.clone(), base: base.clone() })?.resolve();
+    let recorded = recorded.map_or_else(|_| Vec::new(), |own| inputs(&own.pipeline));
     let set = set.into_iter().chain(played).collect();
     let pipeline = load::pipeline(&FileArgs { file, set, base })?;
     let mut options = run_options(&args.run.drive);
     options.open.speed = speed(&args.speed)?;
-    run_resolved(&args.run, &pipeline, options)
+    run_resolved(&args.run, &pipeline, options, &recorded)
+}
+
+/// The files that a pipeline reads when it is not played a recording.
+fn inputs(pipeline: &Pipeline) -> Vec<Touched> {
+    let files = pipeline.source.files(&pipeline.outputs()).into_iter();
+    files.map(|file| Touched::read(file, "the input that the pipeline reads otherwise")).collect()
 }
 
 /// Anything else would be read as if it had been recorded.

@@ -23,12 +23,17 @@ use crate::time::parse_duration;
 
 pub(super) fn run(args: &RunArgs) -> Outcome {
     let resolved = load::pipeline(&args.pipeline)?;
-    run_resolved(args, &resolved, run_options(&args.drive))
+    run_resolved(args, &resolved, run_options(&args.drive), &[])
 }
 
-/// Runs a pipeline that has been read, with whatever the arguments want beside it.
-pub(super) fn run_resolved(args: &RunArgs, resolved: &Resolved, mut options: RunOptions) -> Outcome {
-    let touched = touched(args);
+/// Runs a pipeline that has been read, with whatever the arguments want beside it; nothing is written over `others`.
+pub(super) fn run_resolved(
+    args: &RunArgs,
+    resolved: &Resolved,
+    mut options: RunOptions,
+    others: &[Touched],
+) -> Outcome {
+    let touched = [touched(args), others.to_vec()].concat();
     resolved.pipeline.check_touched(&touched).map_err(|error| locate(resolved, error))?;
     options.open.outputs = written(&touched).into();
     for (path, what) in [(&args.report, "the report"), (&args.profile, "the profile")] {

@@ -4,6 +4,7 @@
 //! and show them with [`visible`].
 
 pub(crate) mod guard;
+mod masks;
 mod nearest;
 mod visible;
 
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::offset::{Position, Trigger};
 
+pub use masks::Masks;
 pub use nearest::nearest;
 pub use visible::{visible, visible_lines};
 

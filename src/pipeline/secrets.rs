@@ -5,13 +5,11 @@ use std::borrow::Cow;
 use std::collections::hash_map::RandomState;
 use std::fmt;
 use std::hash::{BuildHasher, Hasher};
+use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::error::{Error, visible};
-
-/// Shorter values, and numbers, are not looked for in text: they stand there for other reasons.
-const SHORTEST: usize = 4;
+use crate::error::{Error, Masks};
 
 /// What fingerprints of values depend on: they can be compared under one key, and tell nothing without it.
 pub(crate) type Key = [u8; 32];
@@ -20,8 +18,7 @@ pub(crate) type Key = [u8; 32];
 #[derive(Clone, Default)]
 pub struct Secrets {
     places: Vec<Place>,
-    /// A value as it may stand in a text, and what is written instead; the longest first.
-    forms: Vec<(String, String)>,
+    masks: Arc<Masks>,
 }
 
 /// An option with a value from the environment.
@@ -60,26 +57,18 @@ impl Secrets {
         variables: &[(String, String)],
     ) {
         self.places.push(Place { path: path.to_vec(), written: written.to_owned(), value: value.to_owned() });
-        for (name, value) in variables {
-            let is_found = self.forms.iter().any(|(form, _)| form == value);
-            if value.chars().count() < SHORTEST || value.parse::<f64>().is_ok() || is_found {
-                continue;
-            }
-            let instead = format!("${{{name}}}");
-            self.forms.extend(forms(value).into_iter().map(|form| (form, instead.clone())));
-        }
-        self.forms.sort_by_key(|(form, _)| std::cmp::Reverse(form.len()));
+        let masks = Arc::make_mut(&mut self.masks);
+        variables.iter().for_each(|(name, value)| masks.add(name, value));
+    }
+
+    /// What is said in place of the values.
+    pub(crate) fn masks(&self) -> &Arc<Masks> {
+        &self.masks
     }
 
     /// The same text, with `${NAME}` in place of every value.
     pub fn hide<'t>(&self, text: &'t str) -> Cow<'t, str> {
-        let mut text = Cow::Borrowed(text);
-        for (form, instead) in self.forms.iter() {
-            if text.contains(form) {
-                text = Cow::Owned(text.replace(form, instead));
-            }
-        }
-        text
+        self.masks.hide(text)
     }
 
     /// The same for all text in a JSON value.
@@ -133,22 +122,6 @@ impl fmt::Debug for Secrets {
     }
 }
 
-/// A value as it may be written in messages, JSON and TOML.
-fn forms(value: &str) -> Vec<String> {
-    let inside = |text: String| text.trim_matches(['"', '\'']).to_owned();
-    let mut forms = vec![
-        value.to_owned(),
-        visible(value).into_owned(),
-        value.escape_debug().to_string(),
-        inside(Value::from(value).to_string()),
-        inside(toml::Value::from(value).to_string()),
-    ];
-    forms.retain(|form| form.chars().count() >= SHORTEST);
-    forms.sort_unstable();
-    forms.dedup();
-    forms
-}
-
 fn step<'v>(value: &'v mut Value, name: &str) -> Option<&'v mut Value> {
     match value {
         Value::Object(fields) => fields.get_mut(name),
@@ -165,6 +138,7 @@ fn fingerprint(key: &Key, value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::visible;
     use serde_json::json;
 
     fn secrets() -> Secrets {

@@ -47,8 +47,8 @@ impl Inlet {
     }
 
     /// As [`Source::drain`].
-    pub(crate) fn drain(&mut self) -> Result<Option<Arrived>> {
-        self.arrived(|source| source.drain())
+    pub(crate) fn drain(&mut self, goes_on: bool) -> Result<Option<Arrived>> {
+        self.arrived(|source| source.drain(goes_on))
     }
 
     fn arrived(

@@ -57,6 +57,7 @@ impl Outlets {
         state: Option<State>,
         plain: &Outset,
     ) -> Result<Self> {
+        let plain = &Outset { masks: Arc::clone(pipeline.secrets.masks()), ..plain.clone() };
         let outlets = pipeline.sinks.iter().enumerate().map(|(at, entry)| {
             let (spec, part) = (&*entry.spec, Part::Sink(at));
             let name = asked(&format!("sink {at}"), || spec.name().to_owned())?;

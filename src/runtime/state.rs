@@ -303,13 +303,13 @@ impl State {
 
     /// What sink `at` begins with, where others would with `plain`.
     pub(crate) fn outset(&self, at: usize, plain: &Outset) -> Outset {
-        let (files, stop) = (Arc::clone(&self.options.files), Arc::clone(&plain.stop));
+        let plain = Outset { files: Arc::clone(&self.options.files), ..plain.clone() };
         let Some(resume) = &self.resume else {
-            return Outset { files, run: Some(Arc::clone(&self.run)), resume: None, stop };
+            return Outset { run: Some(Arc::clone(&self.run)), resume: None, ..plain };
         };
         // One that begins anew must not touch a file of that name which the checkpoint needs.
         let run = format!("{}-{}", self.run, lock(&self.folder).newest());
-        Outset { files, run: Some(run.into()), resume: resume.sinks.get(at).cloned().flatten(), stop }
+        Outset { run: Some(run.into()), resume: resume.sinks.get(at).cloned().flatten(), ..plain }
     }
 
     /// When checkpoints are due, from now on.

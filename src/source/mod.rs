@@ -227,12 +227,12 @@ pub trait Source: Send {
     /// What ends the run. [`Source::next`] is not called after an error.
     fn next(&mut self, sensors: &mut dyn SensorLookup) -> Result<Option<Input>>;
 
-    /// The run leaves an input that has not ended: piece by piece, what has come in already and could not be read again; then `None`.
-    /// A record of which only a part has come is a rejection.
+    /// The run leaves an input that has not ended: piece by piece, what has come in already and not been given out; then `None`. A record
+    /// of which only a part has come is a rejection, unless the run `goes_on` later from [`Source::save`] and can read it again then.
     ///
     /// # Errors
     /// As [`Source::next`].
-    fn drain(&mut self) -> Result<Option<Input>> {
+    fn drain(&mut self, _goes_on: bool) -> Result<Option<Input>> {
         Ok(None)
     }
 

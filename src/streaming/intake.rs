@@ -54,6 +54,8 @@ pub(super) struct Policy {
     pub(super) when_full: WhenFull,
     /// Nothing is read any more.
     pub(super) finishes: bool,
+    /// Where it is stopped, it goes on later.
+    pub(super) goes_on: bool,
 }
 
 /// What workers take pieces from.
@@ -127,10 +129,10 @@ impl Reader {
                 break Ended::Failed;
             }
             if self.policy.finishes {
-                break Ended::Over;
+                break self.drain(Ended::Over, false);
             }
             if self.stop.load(Ordering::Relaxed) {
-                break self.drain();
+                break self.drain(Ended::Stopped, self.policy.goes_on);
             }
             if self.schedule.is_due(self.is_dirty) {
                 let cut = self.source.save().map_or_else(Piece::Failed, Piece::Cut);
@@ -153,11 +155,11 @@ impl Reader {
         Read { ended, dropped: self.dropped.records, source: self.source }
     }
 
-    /// Hands on what the source has taken in already, and takes no more.
-    fn drain(&mut self) -> Ended {
+    /// Hands on what the source has taken in already, and takes no more; then the reading has `ended`.
+    fn drain(&mut self, ended: Ended, goes_on: bool) -> Ended {
         loop {
-            let next = match self.source.drain() {
-                Ok(None) => return Ended::Stopped,
+            let next = match self.source.drain(goes_on) {
+                Ok(None) => return ended,
                 Ok(Some(arrived)) => Ok(arrived),
                 Err(error) => Err(error),
             };

@@ -87,6 +87,7 @@ fn run_guarded(
         max_ahead: pipeline.input.max_ahead()?,
         when_full: pipeline.input.when_full,
         finishes: options.state.as_ref().is_some_and(|state| state.finishes),
+        goes_on: options.state.is_some(),
     };
     let stop = Arc::clone(&options.stop);
     let (reader, intake) = between(

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use super::command::folder;
-use super::ongoing::{COLUMNS, Run, at, patiently, refused, write};
+use super::ongoing::{COLUMNS, Run, at, dead, patiently, refused, write};
 
 fn append(path: &Path, text: &str) {
     let file = OpenOptions::new().create(true).append(true).open(path);
@@ -219,4 +219,35 @@ fn what_the_run_writes_into_the_folder_is_not_followed() {
         // The output of this run fits the next time.
         assert_eq!(said.contains("because this run writes it"), second > 0, "{said}");
     }
+}
+
+#[test]
+fn two_files_of_one_name_in_two_folders_are_not_one_sensor() {
+    let folder = folder();
+    let named = |name: &str| folder.path().join(name);
+    for part in ["a", "b"] {
+        std::fs::create_dir(named(part)).expect("made");
+    }
+    let source = "path = ['a/*', 'b/*']\nfollow = true\nheader = false\nnames = ['t', 'v']\nmeasurements = ['v']\ntime = 't'";
+    append(&named("a/0.csv"), "2026-01-01T00:00:00Z,1\n");
+    append(&named("b/0.csv"), "2026-01-01T00:00:00Z,9\n");
+    let error = refused(folder.path(), source);
+    assert!(error.contains("would both be the sensor `0`"), "{error}");
+    // One that comes later is set aside; one that is rotated beside is the same sensor.
+    std::fs::remove_file(named("b/0.csv")).expect("removed");
+    write(folder.path(), source);
+    let mut run = Run::start(folder.path(), &[]);
+    run.lines(2);
+    std::fs::rename(named("a/0.csv"), named("a/0.1")).expect("rotated");
+    append(&named("a/0.csv"), "2026-01-01T00:00:01Z,3\n");
+    assert_eq!(run.line(), "2026-01-01T00:00:01Z,0,3,2");
+    append(&named("b/0.csv"), "2026-01-01T00:00:02Z,9\n");
+    append(&named("b/1.csv"), "2026-01-01T00:00:02Z,5\n");
+    assert_eq!(run.line(), "2026-01-01T00:00:02Z,1,5,5");
+    let (rest, said) = run.stop();
+    assert_eq!(rest, "");
+    assert!(said.contains("it would be the sensor `0`, which a file in a is already"), "{said}");
+    let letters = dead(folder.path());
+    assert_eq!(letters.len(), 1, "{letters:?}");
+    assert_eq!(letters[0]["raw"], "2026-01-01T00:00:02Z,9\n");
 }

@@ -23,7 +23,7 @@ use self::watched::{Incidents, Watched};
 use super::{Job, Outset, Repeat, Saved, Sink, SinkSpec};
 use crate::atomic::{self, AtomicFile};
 use crate::batch::{Batch, Schema};
-use crate::error::{Error, Result};
+use crate::error::{Error, Masks, Result};
 use crate::files::{Base, FilePath};
 use crate::registry::{Component, parameters_of};
 use crate::sensor::{Rules, Sensors};
@@ -182,8 +182,8 @@ impl SinkSpec for Alert {
                 let outset = Outset { resume: memory.file.take(), ..outset.clone() };
                 Target::File(AtomicFile::begin(path, &outset)?.0)
             }
-            (None, Some(command)) => Target::start(command, &self.base, &outset.stop)?,
-            (None, None) => Target::log(&outset.stop)?,
+            (None, Some(command)) => Target::start(command, &self.base, outset)?,
+            (None, None) => Target::log(outset)?,
         };
         let watched = self.watched(schema)?.into_iter().map(|at| {
             let before = memory.incidents.remove(&*schema.fields()[at].name);
@@ -195,6 +195,7 @@ impl SinkSpec for Alert {
             hold: self.hold()?,
             target,
             options: self.clone(),
+            masks: Arc::clone(&outset.masks),
             raised: memory.raised,
             remarks: Vec::new(),
             is_finished: false,
@@ -215,6 +216,7 @@ struct Memory {
 /// The sink in use.
 struct Watch {
     options: Alert,
+    masks: Arc<Masks>,
     watched: Vec<Watched>,
     thresholds: Rules<Thresholds>,
     hold: i64,
@@ -259,14 +261,14 @@ impl Sink for Watch {
     fn push(&mut self) -> Result<()> {
         match &mut self.target {
             Target::File(file) => file.finish(),
-            Target::Log(_) | Target::Command(..) => Ok(()),
+            Target::Log(..) | Target::Command(..) => Ok(()),
         }
     }
 
     fn save(&mut self) -> Result<Option<Saved>> {
         let saved = match &mut self.target {
             Target::File(file) => file.save()?,
-            Target::Log(_) | Target::Command(..) => None,
+            Target::Log(..) | Target::Command(..) => None,
         };
         let (file, output, settle) = match saved {
             Some(saved) => (Some(saved.state), saved.output, saved.settle),
@@ -294,7 +296,7 @@ impl Sink for Watch {
         let open = self.watched.iter().flat_map(Watched::open);
         let open = open.filter(|(_, incident)| matches!(incident, Incident::Raised(..))).count();
         let Alert { name, column, .. } = &self.options;
-        let rule = name.as_ref().unwrap_or(column);
+        let rule = self.masks.hide_value(name.as_ref().unwrap_or(column));
         let told = format!("alert {rule}: {} raised, {open} still open", self.raised);
         Ok(std::iter::once(told).chain(std::mem::take(&mut self.remarks)).collect())
     }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::courier::{LOOK, Limit};
+use crate::atomic::Outset;
 use crate::error::{Error, Result};
 use crate::files::Base;
 
@@ -22,6 +23,7 @@ static RUNNING: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
 
 /// A command that was started.
 pub(super) struct Program {
+    /// What was started, as messages show it: quoted, and without what must not be said.
     pub(super) name: String,
     child: Child,
     group: Pid,
@@ -48,15 +50,11 @@ fn running() -> std::sync::MutexGuard<'static, Vec<Pid>> {
 impl Program {
     /// Starts `command` in the folder of `base`; what it says goes to standard error, for standard output may be a sink's. An interrupt of
     /// the terminal does not reach it: the run that is interrupted has alerts for it still.
-    pub(super) fn start(
-        command: &[String],
-        base: &Base,
-        stop: &Arc<AtomicBool>,
-    ) -> Result<(Self, ChildStdin)> {
-        let name = command.join(" ");
+    pub(super) fn start(command: &[String], base: &Base, outset: &Outset) -> Result<(Self, ChildStdin)> {
+        let name = outset.masks.hide(&format!("`{}`", command.join(" "))).into_owned();
         let failed = |error: &std::io::Error| {
             let why = crate::error::plain(error);
-            Error::unavailable(format!("the alert command `{name}` cannot be started: {why}")).with_help(
+            Error::unavailable(format!("the alert command {name} cannot be started: {why}")).with_help(
                 match executable(&command[0], base) {
                     path if path.is_absolute() => format!("it was looked for at {}", path.display()),
                     _ => "check `command`".to_owned(),
@@ -74,7 +72,7 @@ impl Program {
             return Err(Error::internal("an alert command without an input"));
         };
         running().push(group);
-        Ok((Self { name, child, group, stop: Arc::clone(stop) }, input))
+        Ok((Self { name, child, group, stop: Arc::clone(&outset.stop) }, input))
     }
 
     /// Waits until it has ended, which it is told by the end of its input, not for long where the run `ends_early`; `None` where it had to be ended.

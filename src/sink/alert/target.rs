@@ -4,15 +4,14 @@ use std::fs::File;
 use std::io::Write;
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use serde::Serialize;
 
 use super::courier::Courier;
 use super::incident::Side;
 use super::program::Program;
-use crate::atomic::AtomicFile;
-use crate::error::{Error, Result, visible};
+use crate::atomic::{AtomicFile, Outset};
+use crate::error::{Error, Masks, Result, visible};
 use crate::files::Base;
 use crate::kernel::json_number;
 use crate::time::format_duration;
@@ -20,7 +19,7 @@ use crate::time::format_duration;
 /// Where alerts go.
 pub(super) enum Target {
     /// Standard error. That nobody reads it ends no run.
-    Log(Courier),
+    Log(Courier, Arc<Masks>),
     File(AtomicFile),
     Command(Courier, Program),
 }
@@ -44,18 +43,18 @@ pub(super) struct Message<'a> {
 
 impl Target {
     /// Standard error; written past the lock of this process on it, which others must not wait for.
-    pub(super) fn log(stop: &Arc<AtomicBool>) -> Result<Self> {
+    pub(super) fn log(outset: &Outset) -> Result<Self> {
         let log = std::io::stderr().as_fd().try_clone_to_owned();
         let log: Box<dyn Write + Send> = match log {
             Ok(log) => Box::new(File::from(log)),
             Err(_) => Box::new(std::io::sink()),
         };
-        Courier::start(log, stop).map(Self::Log)
+        Ok(Self::Log(Courier::start(log, &outset.stop)?, Arc::clone(&outset.masks)))
     }
 
-    pub(super) fn start(command: &[String], base: &Base, stop: &Arc<AtomicBool>) -> Result<Self> {
-        let (program, input) = Program::start(command, base, stop)?;
-        Ok(Self::Command(Courier::start(Box::new(input), stop)?, program))
+    pub(super) fn start(command: &[String], base: &Base, outset: &Outset) -> Result<Self> {
+        let (program, input) = Program::start(command, base, outset)?;
+        Ok(Self::Command(Courier::start(Box::new(input), &outset.stop)?, program))
     }
 
     pub(super) fn send(&mut self, message: &Message<'_>) -> Result<()> {
@@ -65,9 +64,10 @@ impl Target {
             Ok(line)
         };
         match self {
-            Self::Log(courier) => {
+            Self::Log(courier, masks) => {
                 // Those that cannot be written are counted at the end.
-                let _nobody_reads = courier.send(format!("{}\n", visible(&sentence(message))).as_bytes());
+                let _nobody_reads =
+                    courier.send(format!("{}\n", visible(&sentence(message, masks))).as_bytes());
                 Ok(())
             }
             Self::File(file) => file.write_all(&line()?).map_err(|error| file.failed(&error)),
@@ -75,7 +75,7 @@ impl Target {
                 Ok(false) => Ok(()),
                 Ok(true) => {
                     let said = format!(
-                        "the alert command `{name}` does not take alerts as they come: some are dropped"
+                        "the alert command {name} does not take alerts as they come: some are dropped"
                     );
                     let _nobody_reads = writeln!(std::io::stderr(), "{}", visible(&said));
                     Ok(())
@@ -89,7 +89,7 @@ impl Target {
     /// run `ends_early`. Gives what is worth knowing.
     pub(super) fn finish(&mut self, ends_early: bool) -> Result<Vec<String>> {
         match self {
-            Self::Log(courier) => {
+            Self::Log(courier, _) => {
                 let _nobody_reads = courier.finish(ends_early);
                 Ok(dropped(courier, "the log").into_iter().collect())
             }
@@ -98,13 +98,13 @@ impl Target {
                 let delivered = courier.finish(ends_early);
                 let ended =
                     program.wait(ends_early).map_err(|error| Error::io("wait for", &program.name, &error))?;
-                let name = format!("the command `{}`", program.name);
+                let name = format!("the command {}", program.name);
                 let mut remarks: Vec<_> = dropped(courier, &name).into_iter().collect();
                 match ended {
                     None => remarks.push(format!("{name} did not end when it should have: it was ended")),
                     Some(_) if delivered.is_err() => return Err(gone(&program.name)),
                     Some(status) if !status.success() => {
-                        let what = format!("the alert command `{}` failed: {status}", program.name);
+                        let what = format!("the alert command {} failed: {status}", program.name);
                         return Err(Error::unavailable(what).with_help("see what it says, and run again"));
                     }
                     Some(_) => {}
@@ -121,12 +121,13 @@ fn dropped(courier: &Courier, by: &str) -> Option<String> {
 }
 
 fn gone(name: &str) -> Error {
-    Error::unavailable(format!("the alert command `{name}` no longer takes alerts"))
+    Error::unavailable(format!("the alert command {name} no longer takes alerts"))
         .with_help("see what it says, and run again")
 }
 
-fn sentence(message: &Message<'_>) -> String {
-    let Message { rule, sensor, column, value, .. } = message;
+fn sentence(message: &Message<'_>, masks: &Masks) -> String {
+    let Message { sensor, value, .. } = message;
+    let [rule, column] = [message.rule, message.column].map(|option| masks.hide_value(option));
     let side = if message.side == Side::Above { "above" } else { "below" };
     let at = message.time.as_ref().map_or_else(String::new, |time| format!(" at {time}"));
     let threshold = message.threshold.unwrap_or(f64::NAN);

@@ -8,6 +8,8 @@
 //! as they were then: so logs which were rotated several times meanwhile come in the order of their records. Those that have begun are
 //! read [by turns](super::turns), so that one to which much is written keeps no other waiting.
 
+mod left;
+
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::fs::File;
 use std::io;
@@ -18,6 +20,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
+use self::left::Left;
 use super::descriptors;
 use super::framing::{Layout, MAX_WAITING};
 use super::looks::{Looks, PAUSE, REST};
@@ -95,6 +98,10 @@ pub(super) struct Follower {
     /// What happened, for the summary.
     notes: Vec<String>,
     more_notes: u64,
+    /// What is left where following ends.
+    left: Left,
+    /// The folders of the sensors that are named after files; none where they are not, or where an option says how.
+    homes: Option<HashMap<Arc<str>, PathBuf>>,
 }
 
 /// Where a follower is, for a checkpoint.
@@ -133,6 +140,8 @@ impl Follower {
         outputs: Arc<Outputs>,
         layout: Layout,
     ) -> Result<Self> {
+        let are_named = layout.format.names_sensors_after_files() && options.sensor_from.is_none();
+        let homes = are_named.then(HashMap::new);
         // Every file takes a descriptor.
         descriptors::raise_limit();
         let mut follower = Self {
@@ -164,6 +173,8 @@ impl Follower {
             unnamed: BTreeSet::new(),
             notes: Vec::new(),
             more_notes: 0,
+            left: Left::default(),
+            homes,
         };
         follower.scan()?;
         Ok(follower)
@@ -273,6 +284,7 @@ impl Follower {
         if !self.closed.is_empty() {
             remarks.push(format!("not read, because it cannot be opened: {}", listed(&self.closed)));
         }
+        remarks.extend(self.remark_of_rest());
         remarks
     }
 
@@ -296,6 +308,10 @@ impl Follower {
         let mut there: HashMap<Identity, Tail> =
             there.into_iter().map(|tail| (tail.identity, tail)).collect();
         let mut candidates = Candidates::default();
+        if let Some(homes) = &mut self.homes {
+            let known = place.open.iter().chain(&place.gone).filter_map(Seen::home);
+            homes.extend(known);
+        }
         for seen in place.open {
             match self.find(&seen, &mut there, &mut candidates)? {
                 Some(tail) => self.tails.push(tail),
@@ -519,8 +535,10 @@ impl Follower {
         if tail.is_refused {
             return Ok(None);
         }
+        let is_new = !tail.framing.has_begun() && tail.framing.waiting() > 0;
+        let home = self.homes.as_mut().filter(|_| is_new).map_or(Ok(()), |homes| tail.take_home(homes));
         self.waiting -= tail.framing.waiting();
-        let taken = tail.framing.take(&self.layout, at_end, sequence);
+        let taken = home.and_then(|()| tail.framing.take(&self.layout, at_end, sequence));
         self.waiting += tail.framing.waiting();
         match taken {
             Err(error) if matches!(error.kind(), ErrorKind::Data | ErrorKind::Config) => {

@@ -15,6 +15,9 @@ use crate::source::Input;
 /// Bytes of unfinished records that are kept, over all connections, or all files that are followed.
 pub(super) const MAX_WAITING: usize = 16 << 20;
 
+/// Why what has come of a record is set aside when nothing more is read.
+pub(super) const STOPPED: &str = "the run was stopped before the record ended";
+
 /// Bytes of a record set aside that are shown.
 const SHOWN: usize = 1 << 10;
 
@@ -260,6 +263,21 @@ impl Framing {
         let bytes = self.cut(self.buffer.len());
         self.rest = Rest::No;
         self.set_aside(&bytes, reason, layout)
+    }
+
+    /// What has come of a record that has not ended, as it is shown where it is set aside.
+    pub(super) fn unfinished(&self) -> Option<Vec<u8>> {
+        let is_record = self.waiting() > 0 && self.rest == Rest::No;
+        is_record.then(|| self.lines.text(&self.buffer[..self.buffer.len().min(SHOWN)]))
+    }
+
+    /// Sets aside what has come of a record, when nothing more is read.
+    pub(super) fn leave(&mut self, layout: &Layout) -> Option<Input> {
+        match self.rest {
+            Rest::OfTaken => self.refuse_rest(layout, true),
+            _ if self.waiting() > 0 => Some(self.refuse_last(STOPPED, layout)),
+            _ => None,
+        }
     }
 
     /// Sets aside what was appended to a record that was taken as it was, once it is there; nothing where it is no more than its line end.

@@ -40,6 +40,7 @@ mod turns;
 mod wait;
 mod wildcards;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 pub use self::address::Address;
@@ -91,6 +92,8 @@ pub struct FileSource {
     read: Vec<Seen>,
     /// The place of a run that only finishes what it has read.
     finishes: Option<Vec<u8>>,
+    /// What that run had not set aside, because it could have been read again.
+    unfinished: VecDeque<Input>,
     /// What is worth knowing about how it goes on after a restart.
     remarks: Vec<String>,
 }
@@ -249,12 +252,11 @@ impl FileSource {
         if let Some(Input::Chunk(chunk)) = &mut input {
             chunk.received = self.received;
         }
-        if let (Some(recorder), Some(input), Some(open)) =
-            (&self.options.record, input.as_deref(), &self.open)
-        {
+        if let (Some(recorder), Some(input)) = (&self.options.record, input.as_deref()) {
+            recorder.begin(&self.schema)?;
             // Every stream may have a header of its own.
             let head = if let Input::Chunk(chunk) = input { chunk.decoder.beginning() } else { &[] };
-            recorder.add(input, self.received, open.stem(), head)?;
+            recorder.add(input, self.received, self.open.as_ref().map_or("", Open::stem), head)?;
         }
         Ok(())
     }
@@ -279,11 +281,13 @@ impl Source for FileSource {
         Ok(input)
     }
 
-    fn drain(&mut self) -> Result<Option<Input>> {
+    fn drain(&mut self, goes_on: bool) -> Result<Option<Input>> {
         let layout = self.layout();
         let mut left = match &mut self.open {
             Some(Open::Sockets(sockets)) => sockets.drain(self.sequence),
             Some(Open::File(file)) => file.drain(&layout, self.sequence)?,
+            Some(Open::Growing(follower)) => follower.drain(self.sequence, goes_on)?,
+            None => self.unfinished.pop_front(),
             _ => None,
         };
         self.sequence += 1;

@@ -1,5 +1,6 @@
 //! How reading begins: at the first file, or, after a restart, with the columns that the input had.
 
+use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use super::options::FileOptions;
 use super::packing::is_packed;
 use super::paths::InputFile;
 use super::recording::{self, Recording};
-use super::resume::Place;
+use super::resume::{Place, Reading};
 use super::{Address, Blocks, FileSource, Open};
 use crate::batch::Schema;
 use crate::error::{Error, Result};
@@ -38,6 +39,7 @@ impl FileSource {
             total: None,
             read: Vec::new(),
             finishes: None,
+            unfinished: VecDeque::new(),
             remarks: Vec::new(),
         }
     }
@@ -123,6 +125,9 @@ impl FileSource {
         options: &OpenOptions,
     ) -> Result<Self> {
         let mut source = Self::new(format, Vec::new(), columns_before(resume)?, None, options);
+        if let Reading::Growing(following) = Place::from_bytes(&resume.place)?.reading {
+            source.unfinished = following.unfinished(&source.layout()).into();
+        }
         source.finishes = Some(resume.place.to_vec());
         Ok(source)
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::blocks::{Arrival, Blocks};
-use super::framing::{Layout, set_aside};
+use super::framing::{Layout, STOPPED, set_aside};
 use super::paths::InputFile;
 use super::{HEAD, MAX_WAIT};
 use crate::chunk::Chunk;
@@ -167,8 +167,7 @@ impl OpenFile {
         }
         let offset = Offset { line: self.line, ..self.offset };
         let rest = self.blocks.take(self.blocks.there().0.len())?;
-        let reason = "the run was stopped before the record ended";
-        Ok(Some(set_aside(&self.name, offset, rest.as_slice(), self.lines(), reason, layout)))
+        Ok(Some(set_aside(&self.name, offset, rest.as_slice(), self.lines(), STOPPED, layout)))
     }
 
     /// The next `length` bytes, whole records; nothing where there are none.

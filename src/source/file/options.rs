@@ -137,13 +137,17 @@ impl FileOptions {
             ))
             .with_help("leave it out, or leave out what else names the sensor"));
         }
-        if !are_named || self.sensor_from.is_some() || self.follow {
+        if !are_named || self.sensor_from.is_some() {
             return Ok(());
         }
+        // One that is rotated lies beside those before.
+        let is_rotated = |one: &InputFile, other: &InputFile| {
+            self.follow && crate::files::folder(&one.written) == crate::files::folder(&other.written)
+        };
         let mut known: HashMap<&str, &InputFile> = HashMap::new();
         for file in files.iter().filter(is_file) {
             let other = known.insert(&file.stem, file);
-            if let Some(other) = other.filter(|other| other.name != file.name) {
+            if let Some(other) = other.filter(|other| other.name != file.name && !is_rotated(other, file)) {
                 let message =
                     format!("`{}` and `{}` would both be the sensor `{}`", other.name, file.name, file.stem);
                 return Err(Error::config(message).with_help(
@@ -168,7 +172,12 @@ impl FileOptions {
         let source = match &options.resume {
             Some(resume) if resume.finishes => FileSource::finished(format, resume, options)?,
             _ if self.follow => {
-                self.check_sensors(&[], are_named)?;
+                // A run that goes on knows whose files came first.
+                let there = match options.resume {
+                    Some(_) => Vec::new(),
+                    None => self.files(extensions, &options.outputs).unwrap_or_default(),
+                };
+                self.check_sensors(&there, are_named)?;
                 FileSource::follow(format, self, extensions, options)?
             }
             _ => {

@@ -1,5 +1,6 @@
 //! One file that grows, read from where it was read to before.
 
+use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs::{File, Metadata};
 use std::io;
@@ -16,6 +17,7 @@ use super::framing::{Begun, Framing, Layout, Rest};
 use super::naming::shown;
 use super::paths::InputFile;
 use crate::error::{Error, Result};
+use crate::files::folder;
 use crate::offset::Offset;
 
 /// A file that has lost its name is read on until it has not grown for this long: its writer may not have noticed yet.
@@ -34,9 +36,9 @@ pub(super) struct Tail {
     beginning: Fingerprint,
     pub(super) framing: Framing,
     /// Where the next read begins.
-    at: u64,
+    pub(super) at: u64,
     /// Up to where it has been read: behind `at` where an unfinished record was forgotten, and is read again when there is more of it.
-    read_to: u64,
+    pub(super) read_to: u64,
     /// Up to where it has to be read before files that were found later may begin.
     due: u64,
     /// Which look for new files found it.
@@ -49,6 +51,8 @@ pub(super) struct Tail {
     still: Instant,
     /// It has other columns than the input, and is not read until it is written anew.
     pub(super) is_refused: bool,
+    /// What had come of a record that had not ended when the run was stopped that goes on later.
+    pub(super) left: Option<Vec<u8>>,
 }
 
 #[cfg(test)]
@@ -90,12 +94,25 @@ pub(super) struct Seen {
     /// What it takes to bind a decoder again, where it is not these bytes.
     shown: Option<Vec<u8>>,
     is_refused: bool,
+    /// What had come of a record that had not ended when the run was stopped.
+    pub(super) left: Option<Vec<u8>>,
 }
 
 impl Seen {
     /// Its path where it was, as the pipeline has it.
     pub(super) fn written(&self) -> PathBuf {
         OsString::from_vec(self.path.clone()).into()
+    }
+
+    /// The same, as messages have it.
+    pub(super) fn name(&self) -> String {
+        shown(&self.written())
+    }
+
+    /// Its sensor, and the folder of that sensor's files, where any of it was read.
+    pub(super) fn home(&self) -> Option<(Arc<str>, PathBuf)> {
+        let is_read = self.offset.at > 0 && !self.is_refused;
+        is_read.then(|| (self.stem.as_str().into(), folder(&self.written()).to_owned()))
     }
 
     /// The file at `path`, which may be this one.
@@ -125,6 +142,7 @@ impl Tail {
             is_named: true,
             still: Instant::now(),
             is_refused: false,
+            left: None,
         }
     }
 
@@ -175,7 +193,25 @@ impl Tail {
             head: self.framing.stream().1.len() as u64,
             shown: self.framing.beginning().map(<[u8]>::to_vec),
             is_refused: self.is_refused,
+            left: self.left.clone(),
         }
+    }
+
+    /// Checks that no file of another folder is its sensor: one that is rotated is in the folder of those before.
+    ///
+    /// # Errors
+    /// A configuration error where there is one.
+    pub(super) fn take_home(&self, homes: &mut HashMap<Arc<str>, PathBuf>) -> Result<()> {
+        let own = folder(&self.written);
+        let home = homes.entry(Arc::clone(&self.stem)).or_insert_with(|| own.to_owned());
+        if home == own {
+            return Ok(());
+        }
+        Err(Error::config(format!(
+            "it would be the sensor `{}`, which a file in {} is already; `sensor_from` tells them apart, or makes them one",
+            self.stem,
+            home.display()
+        )))
     }
 
     /// Whether it has lost its name, and has not grown for a while.
@@ -239,6 +275,12 @@ impl Tail {
     /// Whether a record has begun that has not ended.
     pub(super) fn is_unfinished(&self) -> bool {
         self.framing.waiting() > 0 || self.at < self.read_to
+    }
+
+    /// How many bytes are there that have not been read; none where that cannot be seen.
+    pub(super) fn unread(&self) -> u64 {
+        let length = self.file.metadata().map_or(0, |meta| meta.len());
+        length.saturating_sub(self.at.max(self.read_to))
     }
 
     /// Files that are found from now on may begin when it has been read as far as it is now.

@@ -30,7 +30,7 @@ use self::dial::Dial;
 use self::listen::{Listener, unavailable};
 use super::address::Address;
 use super::descriptors;
-use super::framing::{Framing, Layout, MAX_WAITING};
+use super::framing::{Framing, Layout, MAX_WAITING, STOPPED};
 use super::turns::Turns;
 use super::wait::PATIENCE;
 use crate::error::{Error, Result};
@@ -144,7 +144,7 @@ impl Sockets {
             let (&id, connection) = self.connections.first_key_value()?;
             if connection.framing.waiting() > 0 {
                 self.counts.cut_off += 1;
-                self.refuse(id, "the run was stopped before the record ended");
+                self.refuse(id, STOPPED);
             }
             self.close(id);
         }
