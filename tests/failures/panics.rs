@@ -85,9 +85,9 @@ impl Source for Trapped<dyn Source> {
         self.trap.pass("source.next");
         self.inner.next(sensors)
     }
-    fn drain(&mut self) -> Result<Option<Input>> {
+    fn drain(&mut self, goes_on: bool) -> Result<Option<Input>> {
         self.trap.pass("source.drain");
-        self.inner.drain()
+        self.inner.drain(goes_on)
     }
     fn offset(&self) -> Offset {
         self.inner.offset()

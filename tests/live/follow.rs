@@ -251,3 +251,22 @@ fn two_files_of_one_name_in_two_folders_are_not_one_sensor() {
     assert_eq!(letters.len(), 1, "{letters:?}");
     assert_eq!(letters[0]["raw"], "2026-01-01T00:00:02Z,9\n");
 }
+
+#[test]
+fn a_copy_that_fits_too_is_read_once_more_and_that_is_said() {
+    let folder = folder();
+    let named = |name: &str| folder.path().join(name);
+    write(folder.path(), &format!("path = 'in.csv*'\nfollow = true\n{COLUMNS}"));
+    append(&named("in.csv"), &at(0, "a", "1"));
+    let mut run = Run::start(folder.path(), &[]);
+    run.lines(2);
+    std::fs::copy(named("in.csv"), named("in.csv.1")).expect("copied");
+    assert_eq!(run.line(), "2026-01-01T00:00:00Z,a,1,1");
+    std::fs::write(named("in.csv"), "").expect("cut off");
+    append(&named("in.csv"), &at(1, "a", "3"));
+    assert_eq!(run.line(), "2026-01-01T00:00:01Z,a,3,2");
+    let said = run.stop().1;
+    let expected =
+        "in.csv.1 begins as in.csv did before it was cut off: the records of a copy come once more";
+    assert!(said.contains(expected), "{said}");
+}

@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use self::left::Left;
 use super::descriptors;
+use super::fingerprint::Fingerprint;
 use super::framing::{Layout, MAX_WAITING};
 use super::looks::{Looks, PAUSE, REST};
 use super::naming::Naming;
@@ -98,6 +99,8 @@ pub(super) struct Follower {
     /// What happened, for the summary.
     notes: Vec<String>,
     more_notes: u64,
+    /// Files that were cut off, each with what it began with.
+    cut: Vec<(Fingerprint, PathBuf)>,
     /// What is left where following ends.
     left: Left,
     /// The folders of the sensors that are named after files; none where they are not, or where an option says how.
@@ -173,6 +176,7 @@ impl Follower {
             unnamed: BTreeSet::new(),
             notes: Vec::new(),
             more_notes: 0,
+            cut: Vec::new(),
             left: Left::default(),
             homes,
         };
@@ -285,7 +289,24 @@ impl Follower {
             remarks.push(format!("not read, because it cannot be opened: {}", listed(&self.closed)));
         }
         remarks.extend(self.remark_of_rest());
+        remarks.extend(self.remarks_of_copies());
         remarks
+    }
+
+    /// What was copied before it was cut off is read twice where the copy fits too: one file cannot be told from the other by what is in it.
+    fn remarks_of_copies(&self) -> Vec<String> {
+        let open = self.tails.iter().filter_map(|tail| Some((tail.fingerprint()?, tail.path.clone())));
+        let gone = self.gone.values().filter_map(|seen| Some((seen.fingerprint()?, seen.written())));
+        let there: Vec<_> = open.chain(gone).collect();
+        let copies = self.cut.iter().filter_map(|(beginning, path)| {
+            let (_, copy) = there.iter().find(|(other, copy)| other == beginning && copy != path)?;
+            Some((copy.display(), path.display()))
+        });
+        copies
+            .map(|(copy, path)| {
+                format!("{copy} begins as {path} did before it was cut off: the records of a copy come once more; let `path` fit no copies")
+            })
+            .collect()
     }
 
     fn note(&mut self, note: String) {
@@ -523,6 +544,8 @@ impl Follower {
         let rest = tail
             .is_unfinished()
             .then(|| tail.framing.refuse_last("the file was cut off before the record ended", &self.layout));
+        self.cut.extend(tail.fingerprint().map(|beginning| (beginning, tail.path.clone())));
+        self.cut.truncate(TOLD);
         tail.begin_anew();
         let note = format!("{}: was cut off, and is read from its beginning", tail.path.display());
         self.note(note);

@@ -115,6 +115,11 @@ impl Seen {
         is_read.then(|| (self.stem.as_str().into(), folder(&self.written()).to_owned()))
     }
 
+    /// What it begins with, where anything of it was read.
+    pub(super) fn fingerprint(&self) -> Option<Fingerprint> {
+        Some(self.beginning).filter(|beginning| *beginning != Fingerprint::default())
+    }
+
     /// The file at `path`, which may be this one.
     pub(super) fn at(&self, path: &Path) -> InputFile {
         let written = self.written().with_file_name(path.file_name().unwrap_or_default());
@@ -212,6 +217,11 @@ impl Tail {
             self.stem,
             home.display()
         )))
+    }
+
+    /// What it begins with, where anything of it was read.
+    pub(super) fn fingerprint(&self) -> Option<Fingerprint> {
+        Some(self.beginning).filter(|beginning| *beginning != Fingerprint::default())
     }
 
     /// Whether it has lost its name, and has not grown for a while.
