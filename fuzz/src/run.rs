@@ -161,7 +161,6 @@ fn source(choices: &Choices<CHOICES>) -> String {
     choose(has_time && choices.bit(5, 2), "until = '2026-01-01T00:00:09Z'");
     choose(has_time && choices.bit(5, 3), "max_jump = '1m'");
     choose(has_time && choices.bit(0, 4) && choices.bit(5, 4), "agree = 1");
-    choose(choices.bit(5, 5), "max_sensors = 3");
     choose(kind == "csv" && choices.bit(8, 0), "ragged = 'fit'");
     choose(kind == "csv" && choices.bit(8, 1), "comment = '#'");
     choose(kind != "influx" && choices.bit(8, 2), "null_values = ['-999', 'b']");
