@@ -211,3 +211,34 @@ fn zeros_stand_for_what_was_cut_off_a_map() {
     assert_eq!(bytes.as_slice()[..1 << 20].iter().filter(|&&b| b == b'x').count(), 1 << 20);
     assert!(bytes.as_slice()[1 << 20..].iter().all(|&byte| byte == 0));
 }
+
+#[test]
+fn clause_6_packed_input_that_comes_in_pieces_is_told_by_its_first_bytes_too() {
+    use super::packing::Packing;
+    let folder = folder();
+    let text: String = (0..300).map(|n| format!("{n}\n")).collect();
+    for packing in [Packing::Gzip, Packing::Zstd, Packing::Xz, Packing::Bzip2, Packing::Lz4] {
+        let whole = testing::packed(packing, format!("value\n{text}").as_bytes());
+        for (length, is_whole) in [(whole.len(), true), (whole.len() - 1, false), (3, false)] {
+            let path = write(&folder, "x", &whole[..length]);
+            for seed in 0..20 {
+                let options = OpenOptions { shred: Some(seed), ..OpenOptions::default() };
+                let mut sensors = Sensors::default();
+                let read = Csv::new(&path).open(&options).and_then(|mut source| {
+                    let mut records = 0;
+                    while let Some(input) = source.next(&mut sensors)? {
+                        if let Input::Chunk(chunk) = input {
+                            records += chunk.decode(&mut Sensors::default())?.batch.len();
+                        }
+                    }
+                    Ok(records)
+                });
+                match is_whole {
+                    true => assert_eq!(read.expect("read"), 300, "{packing:?}, seed {seed}"),
+                    // Cut off, also within the first bytes.
+                    false => assert!(read.is_err(), "{packing:?}, {length} bytes, seed {seed}"),
+                }
+            }
+        }
+    }
+}
