@@ -92,6 +92,19 @@ fn what_says_something_of_a_record_is_no_sensor() {
 }
 
 #[test]
+fn what_is_of_a_sensor_is_not_the_sensor() {
+    let guess = of(&table("time,device_firmware,device_note,v", 40, |row| {
+        format!("{},v1.{},note {row},{row}", stamp(row / 2), row / 20)
+    }));
+    assert_eq!(sensor(&guess), Vec::<&str>::new());
+    // Texts of each record's own do tell records of one time apart, but are nobody's name.
+    let few =
+        of("time,text,v\n2024-03-01 10:00:00,a b,1\n2024-03-01 10:00:00,c d,2\n2024-03-01 10:01:00,e f,1\n");
+    assert_eq!(sensor(&few), Vec::<&str>::new());
+    assert!(says(&few, "one time and one sensor"));
+}
+
+#[test]
 fn a_time_beside_the_time_is_no_sensor() {
     let guess = of(&table("received_time,device_time,v", 60, |row| {
         format!("{},{},{row}", stamp(row + 1), stamp(row))
@@ -253,6 +266,14 @@ fn records_that_are_longer_or_shorter_than_the_names() {
     assert_eq!((longer.dialect.layout.ragged, measured(&longer)), (Some("trim"), vec!["a"]));
     let shorter = of("time,a,b,c\n2024-03-01 10:00:00,1\n2024-03-01 10:00:10,2\n2024-03-01 10:00:10,2,3,4\n");
     assert_eq!(shorter.dialect.layout.ragged, Some("fill"));
+}
+
+#[test]
+fn a_column_that_is_mostly_missing_is_a_measurement() {
+    let guess = of(&table("time,WVHT", 40, |row| {
+        format!("{},{}", stamp(row), if row % 10 == 3 { "1.5" } else { "MM" })
+    }));
+    assert_eq!((measured(&guess), guess.roles.null_values.clone()), (vec!["WVHT"], vec!["MM".to_owned()]));
 }
 
 #[test]

@@ -41,7 +41,7 @@ const DATES: [&str; 18] = [
 ];
 
 /// What may follow a date.
-const CLOCKS: [&str; 20] = [
+const CLOCKS: [&str; 23] = [
     "",
     " %H:%M:%S",
     " %H:%M",
@@ -62,6 +62,9 @@ const CLOCKS: [&str; 20] = [
     " %H.%M",
     " %H%M",
     " %H%M%S",
+    " %H",
+    " %H %M",
+    " %H %M %S",
 ];
 
 /// How times of day are written.
@@ -163,7 +166,17 @@ pub(super) fn few(odd: usize, all: usize) -> bool {
 
 /// The format that reads all but a few, and the next one that reads them as other times: day and month are in doubt then.
 pub(super) fn pattern(fields: &[&str]) -> Option<(String, Option<String>)> {
-    let mut fitting = FORMATS.iter().filter(|format| reads_all(fields, |field| format.reads(field)));
+    pattern_among(fields, |_| true)
+}
+
+/// The same for a date and behind it what `clock` says.
+pub(super) fn dated(fields: &[&str], clock: &str) -> Option<(String, Option<String>)> {
+    pattern_among(fields, |format| format.clock == clock)
+}
+
+fn pattern_among(fields: &[&str], is_wanted: impl Fn(&Format) -> bool) -> Option<(String, Option<String>)> {
+    let wanted = FORMATS.iter().filter(|format| is_wanted(format));
+    let mut fitting = wanted.filter(|format| reads_all(fields, |field| format.reads(field)));
     let first = fitting.next()?;
     let parsed = |format: &Format| fields.iter().map(|field| format.time(field)).collect::<Vec<_>>();
     let times = parsed(first);

@@ -84,6 +84,16 @@ pub(super) fn parts(sample: &Sample<'_>) -> Option<(Vec<usize>, String)> {
     reads_all(&texts, |text| parser.parse(text.as_bytes()).is_ok()).then_some((columns, format))
 }
 
+/// The columns that give a time of day in parts: the hour alone, or with minutes and seconds.
+pub(super) fn clock(sample: &Sample<'_>) -> Vec<usize> {
+    let mut columns = Vec::new();
+    for part in [&HOUR, &MINUTE, &SECOND] {
+        let Some(column) = column(sample, part, &columns) else { break };
+        columns.push(column);
+    }
+    columns
+}
+
 /// The first column that is called so and has such numbers, if it has not been taken.
 fn column(sample: &Sample<'_>, part: &Part, taken: &[usize]) -> Option<usize> {
     let is_called = |at: &usize| {

@@ -6,7 +6,7 @@ use super::columns::{Sample, is_number, shown};
 use super::formats::{few, is_time};
 use super::times::Time;
 use super::values::values;
-use super::words::{Meaning, are_measures, are_remarks, are_units_of, is_numbered, meaning};
+use super::words::{Meaning, are_measures, are_remarks, are_units_of, is_kind, is_numbered, meaning};
 
 /// What was chosen.
 #[derive(Debug, Default)]
@@ -53,8 +53,16 @@ pub(super) fn sensor(sample: &Sample<'_>, time: Option<&Time>, taken: &[usize]) 
     }
     // What has one time and one sensor is of two: another column tells which.
     if times.is_some() && !tells_apart(&columns) {
+        let recurs = |other: &Candidate| other.distinct * 2 <= sample.rows.len();
+        let is_one = |other: &Candidate| {
+            !matches!(other.meaning, Some(Meaning::Remark | Meaning::Clock))
+                || is_kind(&sample.names[other.at])
+        };
         let with = |other: &&Candidate| {
-            !columns.contains(&other.at) && tells_apart(&[&columns[..], &[other.at]].concat())
+            recurs(other)
+                && is_one(other)
+                && !columns.contains(&other.at)
+                && tells_apart(&[&columns[..], &[other.at]].concat())
         };
         if let Some(other) = varying().find(with).map(|other| other.at) {
             if is_constant && columns.len() == 1 {

@@ -86,6 +86,17 @@ fn dates_and_times_of_day_without_marks() {
 }
 
 #[test]
+fn the_hour_of_a_date_stands_in_a_column_of_its_own() {
+    let guess = of("date,hour,load\n2024-03-13,0,5.5\n2024-03-13,1,6\n2024-03-13,24,7\n");
+    assert_eq!((measured(&guess), guess.first[1][0].as_str()), (vec!["load"], "2024-03-13T01:00:00Z"));
+    assert_eq!(guess.first[2][0], "2024-03-14T00:00:00Z");
+    let guess = of("date;hour;minute;load\n13.03.2024;0;5;5,5\n13.03.2024;0;10;6\n");
+    assert_eq!((measured(&guess), guess.first[1][0].as_str()), (vec!["load"], "2024-03-13T00:10:00Z"));
+    let days = of("Date,v\n45351,1\n45352,2\n45353,3\n");
+    assert_eq!((time(&days), measured(&days)), (Some(("Date", "excel")), vec!["v"]));
+}
+
+#[test]
 fn times_that_are_odd_are_said() {
     let says = |text: &str, part: &str| of(text).doubts.iter().any(|doubt| doubt.contains(part));
     assert!(says("time,v\n2065-01-01T00:00:00Z,1\n2065-01-01T00:01:00Z,2\n", "begin with 2065"));

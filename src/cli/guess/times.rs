@@ -1,8 +1,8 @@
 //! Which columns are the time, and how times are written in them.
 
 use super::columns::{Sample, number, shown};
-use super::formats::{compact, few, is_date, of_day, parser, pattern};
-use super::parts::parts;
+use super::formats::{compact, dated, few, is_date, of_day, parser, pattern};
+use super::parts::{clock, parts};
 use super::words::{has_one, is_half, is_offset};
 use crate::cli::summary::plural;
 
@@ -129,9 +129,19 @@ pub(super) fn find(sample: &Sample<'_>) -> Found {
             candidates.push(Candidate::new(sample, kind, vec![at], format.to_owned(), None));
         }
     }
+    let in_parts = clock(sample);
     let of_both = |date: usize| clocks.iter().map(move |&(clock, _)| vec![date, clock]);
     for columns in dates.iter().flat_map(|&date| of_both(date)) {
         if let Some((format, other)) = joined_pattern(sample, &columns) {
+            candidates.push(Candidate::new(sample, Kind::Whole, columns, format, other));
+        }
+    }
+    let clock_format = [" %H", " %H %M", " %H %M %S"].get(in_parts.len().wrapping_sub(1));
+    for (&date, clock) in dates.iter().flat_map(|date| clock_format.map(|clock| (date, clock))) {
+        let columns = [&[date], &in_parts[..]].concat();
+        let texts = sample.joined(&columns);
+        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+        if let Some((format, other)) = dated(&texts, clock) {
             candidates.push(Candidate::new(sample, Kind::Whole, columns, format, other));
         }
     }
@@ -235,6 +245,7 @@ fn count(sample: &Sample<'_>, at: usize, fields: &[&str]) -> Option<(Kind, &'sta
     match unit(&DAYS) {
         Some(days) if is_mjd && days != "julian" => Some((Kind::Days, "mjd")),
         Some(days) if has_fraction && is_named(name) => Some((Kind::Days, days)),
+        Some("excel") if rises && has_one(name, &["date", "datum"]) => Some((Kind::Days, "excel")),
         _ => None,
     }
 }

@@ -54,6 +54,9 @@ const NULLS: [&str; 27] = [
     "#div/0!",
 ];
 
+/// The same of weather services, which in small letters would be something else.
+const CAPITALS: [&str; 2] = ["MM", "M"];
+
 /// Numbers that loggers write for a missing value, besides rows of nines: fills of 16 bits, of data sets.
 const FILLS: [f64; 7] = [-7999.0, 7999.0, 6999.0, 32767.0, -32768.0, 65535.0, -1e30];
 
@@ -87,7 +90,7 @@ pub(super) fn values(sample: &Sample<'_>, at: usize) -> Option<Values> {
         all += 1;
         match number(field, sample.comma) {
             Some(value) if !value.is_nan() => numbers.push((value, field)),
-            _ if is_null(field) => add(&mut values.nulls, &[field.to_owned()]),
+            _ if is_null(field) || CAPITALS.contains(&field) => add(&mut values.nulls, &[field.to_owned()]),
             _ => match words.iter_mut().find(|(word, _)| word.eq_ignore_ascii_case(field)) {
                 Some((_, count)) => *count += 1,
                 None => words.push((field, 1)),

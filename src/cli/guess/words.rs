@@ -103,6 +103,11 @@ const REMARK_NAMES: [&str; 46] = [
     "calidad",
     "version",
 ];
+/// What follows a word for a sensor in the name of a column that says which.
+const IDENTIFIERS: [&str; 12] =
+    ["code", "key", "no", "nr", "number", "nummer", "num", "address", "addr", "eui", "mac", "label"];
+/// What tells apart what one sensor measures, though it says nothing of it alone.
+const KINDS: [&str; 8] = ["type", "typ", "kind", "unit", "units", "uom", "einheit", "mode"];
 /// What belongs to a time.
 const CLOCK_NAMES: [&str; 12] = [
     "time",
@@ -216,24 +221,41 @@ pub(super) enum Meaning {
 /// What a name means, by its last word that means something: a `sensor_status` is a status.
 pub(super) fn meaning(name: &str) -> Option<Meaning> {
     let words: Vec<String> = words(name).collect();
-    words.iter().rev().enumerate().find_map(|(from_end, word)| {
+    let is_last = |from_end: usize| {
+        words[words.len() - from_end..]
+            .iter()
+            .all(|word| IDENTIFIERS.contains(&word.as_str()) || is_number(word))
+    };
+    let found = words.iter().rev().enumerate().find_map(|(from_end, word)| {
         let is = |list: &[&str]| list.contains(&word.as_str());
         let ends_in = |list: &[&str]| list.iter().any(|end| end.len() > 4 && word.ends_with(end));
         let sensor = SENSOR_NAMES.iter().position(|name| name == word);
         let compound = || SENSOR_NAMES.iter().position(|name| name.len() > 3 && word.ends_with(name));
         // "unit" is a machine as often as a measure: what follows says which, and else its values.
-        if word == "unit" && from_end == 0 {
-            return sensor.map(Meaning::Sensor);
-        }
-        match () {
+        let meaning = match () {
+            () if word == "unit" => sensor.map(Meaning::Sensor),
             () if is(&CLOCK_NAMES) => Some(Meaning::Clock),
             () if is(&QUANTITY_NAMES) => Some(Meaning::Quantity),
             () if is(&REMARK_NAMES) => Some(Meaning::Remark),
             () if sensor.is_some() => sensor.map(Meaning::Sensor),
             () if ends_in(&REMARK_NAMES) => Some(Meaning::Remark),
             () => compound().map(Meaning::Sensor),
-        }
-    })
+        };
+        Some((from_end, meaning?))
+    });
+    // The firmware of a device is not the device.
+    let is_it =
+        |(from_end, meaning): &(usize, Meaning)| !matches!(meaning, Meaning::Sensor(_)) || is_last(*from_end);
+    found.filter(is_it).map(|(_, meaning)| meaning)
+}
+
+fn is_number(word: &str) -> bool {
+    word.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Whether a column so called tells apart what one sensor measures.
+pub(super) fn is_kind(name: &str) -> bool {
+    words(name).last().is_some_and(|word| KINDS.contains(&word.as_str()))
 }
 
 /// Whether whole numbers in a column so called can say whose a record is.

@@ -6,6 +6,9 @@ use crate::cli::output;
 use crate::cli::summary::plural;
 use crate::error::visible;
 
+/// How much that could not be told is said: each of many files may have some.
+const MOST_DOUBTS: usize = 12;
+
 /// How many files that are left out are named.
 const MOST_LEFT_OUT: usize = 10;
 
@@ -25,7 +28,10 @@ pub(super) fn tell(found: &Found) {
     });
     lines.extend(missing(guess));
     lines.extend(differences(found));
-    lines.extend(guess.doubts.iter().map(|doubt| format!("check: {doubt}")));
+    lines.extend(guess.doubts.iter().take(MOST_DOUBTS).map(|doubt| format!("check: {doubt}")));
+    if guess.doubts.len() > MOST_DOUBTS {
+        lines.push(format!("check: {} more of other files", guess.doubts.len() - MOST_DOUBTS));
+    }
     if !guess.first.is_empty() && !guess.roles.measurements.is_empty() {
         lines.push("the first records, as they were understood:".to_owned());
         lines.extend(guess.first.iter().map(|record| format!("  {}", record.join(", "))));
