@@ -101,10 +101,10 @@ fn an_input_that_is_not_there() {
 fn a_column_that_is_not_there() {
     let message = "\
 error: `in.csv` has no column `tme` (option `time`)
- --> p.toml:1:1
+ --> p.toml:4:8
   |
-1 | [source]
-  | ^^^^^^^^
+4 | time = 'tme'
+  |        ^^^^^
   |
   = help: its columns are `t`, `s`, `v`, `note`
 ";
@@ -125,10 +125,10 @@ error: stage 0 (threshold): there is no column `w` here
 fn an_option_that_asks_for_a_stage_and_is_wrong() {
     let message = "\
 error: `disorder`: `5w` is not a duration: unknown unit `w`; write `5m`, `1h30m` or `250ms`, with the units d, h, m, s, ms, us, ns
- --> p.toml:1:1
+ --> p.toml:6:12
   |
-1 | [source]
-  | ^^^^^^^^
+6 | disorder = '5w'
+  |            ^^^^
   |
   = help: say how far back a record may come, such as `disorder = \"5m\"` in [source]
 ";
@@ -549,4 +549,43 @@ fn standard_input_cannot_be_read_twice() {
         "error: `normalize` needs a first pass, and this source cannot be read twice\n  \
         help: read from files, or load constants that an earlier `tidemill fit` saved",
     );
+}
+
+/// A value that is wrong for each of these options, all in one source.
+const WRONG: &[&str] = &[
+    "time_format = 'nonsense'",
+    "timezone = 'Mars/Base'",
+    "thousands = 'xx'",
+    "unit_suffixes = { v = '' }",
+    "rename = { a = 'x', b = 'x' }",
+    "delimiter = '..'",
+    "comment = 'abc'",
+    "encoding = 'utf-99'",
+    "from = 'yesterday'",
+    "max_jump = 'soon'",
+];
+
+#[test]
+fn all_options_that_are_wrong_are_said_at_once_each_at_its_line() {
+    let folder = bench(&format!("{CSV}\ntime = 't'"), &WRONG.join("\n"));
+    let output = run(folder.path(), &["validate", "p.toml"]);
+    let said = text(&output.stderr);
+    for option in WRONG {
+        let shown: Vec<_> =
+            said.lines().filter(|line| line.ends_with(option) && line.contains(" | ")).collect();
+        assert_eq!(shown.len(), 1, "{option} in\n{said}");
+    }
+    assert_eq!(said.matches("error: ").count(), WRONG.len(), "{said}");
+    // What follows from an option that is wrong is not said of others.
+    let folder = bench(&format!("{CSV}\ntime = 'tt'"), "timezone = 'Europe/Berlin'");
+    let said = text(&run(folder.path(), &["validate", "p.toml"]).stderr);
+    assert!(said.contains("time = 'tt'") && said.matches("error: ").count() == 1, "{said}");
+}
+
+#[test]
+fn what_is_wrong_with_several_sinks_is_said_at_once() {
+    let sinks = "[[sink]]\ntype = 'alert'\ncolumn = 'v'\nabove = 1\nhold = 'soon'\n[[sink]]\ntype = 'csv'\npath = 'x.csv'\ndelimiter = '5'";
+    let folder = bench(CSV, sinks);
+    let said = text(&run(folder.path(), &["validate", "p.toml"]).stderr);
+    assert!(said.contains("hold = 'soon'") && said.contains("delimiter = '5'"), "{said}");
 }

@@ -15,8 +15,7 @@ use crate::sink::{Repeat, Takes};
 use crate::stage::{Reach, Stage};
 
 pub(super) fn explain(args: &ValidateArgs) -> Outcome {
-    let resolved = load::pipeline(&args.pipeline)?;
-    let plan = load::plan(&resolved)?;
+    let (resolved, plan) = load::plan(&args.pipeline)?;
     output::page(&explanation(&resolved.pipeline, &plan))
 }
 

@@ -6,7 +6,7 @@ use super::interrupt;
 use super::output;
 use crate::error::{Error, Result};
 use crate::executor::{self, RunOptions};
-use crate::pipeline::{Plan, Resolved, Spec, Touched};
+use crate::pipeline::{Pipeline, Plan, Resolved, Spec, Touched};
 use crate::source::OpenOptions;
 
 /// The pipeline as it is written, with what the arguments lay over it.
@@ -35,9 +35,19 @@ pub(super) fn read(args: &FileArgs) -> Touched {
     Touched::read(&args.file, "the pipeline file")
 }
 
-/// What the pipeline will do to the columns of its input.
-pub(super) fn plan(resolved: &Resolved) -> Outcome<Plan> {
-    executor::plan(&resolved.pipeline, &OpenOptions::default()).map_err(|error| locate(resolved, error))
+/// The pipeline in the file, and what it will do to the columns of its input. All that is wrong with a part is said at once.
+pub(super) fn plan(args: &FileArgs) -> Outcome<(Resolved, Plan)> {
+    let spec = spec(args)?;
+    let resolved = spec.resolve()?;
+    output::hide(&resolved.pipeline.secrets);
+    let plan = |pipeline: &Pipeline| executor::plan(pipeline, &OpenOptions::default());
+    match plan(&resolved.pipeline) {
+        Ok(plan) => Ok((resolved, plan)),
+        Err(error) => {
+            let found = spec.findings(&resolved, error, |pipeline| plan(pipeline).map(drop));
+            Err(found.map_or_else(Failure::from, Failure::from))
+        }
+    }
 }
 
 /// An error at its place in the pipeline file, if it has one.

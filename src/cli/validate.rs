@@ -7,8 +7,7 @@ use super::output;
 use super::summary::plural;
 
 pub(super) fn validate(args: &ValidateArgs) -> Outcome {
-    let resolved = load::pipeline(&args.pipeline)?;
-    let plan = load::plan(&resolved)?;
+    let (resolved, plan) = load::plan(&args.pipeline)?;
     let pipeline = &resolved.pipeline;
     let several = |count: usize, name| plural(count as u64, name);
     output::data(&format!(

@@ -5,6 +5,7 @@ pub mod agreement;
 mod builder;
 pub mod delivery;
 pub mod environment;
+mod findings;
 pub(crate) mod leading;
 mod overrides;
 pub mod parameters;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::findings::OptionOf;
 use super::secrets::Secrets;
 use super::spec::{Part, Parts, Spec};
 use super::written::{SpecError, Written};
@@ -33,28 +34,85 @@ pub struct Resolved {
     /// The pipeline.
     pub pipeline: Pipeline,
     written: Arc<Written>,
-    source: Range<usize>,
-    stages: Vec<Range<usize>>,
-    sinks: Vec<Range<usize>>,
+    source: Place,
+    stages: Vec<Place>,
+    sinks: Vec<Place>,
+}
+
+/// Where a part stands, and the options in it.
+#[derive(Clone)]
+struct Place {
+    span: Range<usize>,
+    options: Vec<(String, Range<usize>)>,
+}
+
+impl Place {
+    fn of(part: &Part<'_>) -> Self {
+        let option = |(key, value): (&toml::Spanned<_>, &toml::Spanned<_>)| option_at(key, value);
+        Self { span: part.span.clone(), options: part.table.iter().map(option).collect() }
+    }
+
+    /// The option that an error is about: the one that it says it is about, or the first that it names.
+    fn option(&self, error: &Error) -> Option<&(String, Range<usize>)> {
+        let message = error.message();
+        let stated = message.split("(option `").nth(1).and_then(|rest| rest.split('`').next());
+        // An option may be said with its value.
+        let name_of =
+            |said: &'_ str| said.split(" = ").next().unwrap_or_default().trim_matches('`').to_owned();
+        let leading = message.split_once(" = ").and_then(|(before, _)| before.rsplit(' ').next());
+        let quoted = message.split('`').skip(1).step_by(2);
+        let mut names = stated.into_iter().chain(leading).chain(quoted).map(name_of);
+        names.find_map(|name| self.options.iter().find(|(option, _)| *option == name))
+    }
+}
+
+fn option_at(
+    key: &toml::Spanned<std::borrow::Cow<'_, str>>,
+    value: &toml::Spanned<toml::de::DeValue<'_>>,
+) -> (String, Range<usize>) {
+    (key.get_ref().to_string(), value.span())
 }
 
 impl Resolved {
-    /// A configuration error that belongs to one part, as an error that points at that part.
+    /// A configuration error that belongs to one part, as an error that points at the option which it is about, or at that part.
     ///
     /// # Errors
     /// Any other error is given back.
     pub fn locate(&self, error: Error) -> Result<SpecError> {
-        let span = match error.part() {
-            _ if error.kind() != ErrorKind::Config => None,
-            Some(error::Part::Source) => Some(&self.source),
-            Some(error::Part::Stage(at)) => self.stages.get(at),
-            Some(error::Part::Sink(at)) => self.sinks.get(at),
-            None => None,
-        };
-        let Some(span) = span else { return Err(error) };
+        match self.diagnose(&error) {
+            Some(diagnostic) => Ok(self.spec_error(vec![diagnostic])),
+            None => Err(error),
+        }
+    }
+
+    /// The same; `None` for any other error.
+    pub(super) fn diagnose(&self, error: &Error) -> Option<Diagnostic> {
+        let place = self.place(error)?;
+        let span = place.option(error).map_or(&place.span, |(_, span)| span);
         let mut diagnostic = Diagnostic::new(span.clone(), error.message());
         diagnostic.help = error.help().map(str::to_owned);
-        Ok(SpecError::new(Arc::clone(&self.written), vec![diagnostic]).hiding(&self.pipeline.secrets))
+        Some(diagnostic)
+    }
+
+    /// The option that a configuration error is about, if it is about one.
+    pub(super) fn at_fault(&self, error: &Error) -> Option<OptionOf> {
+        let (name, _) = self.place(error)?.option(error)?;
+        Some((error.part()?, name.clone()))
+    }
+
+    /// What was found, at its places.
+    pub(super) fn spec_error(&self, found: Vec<Diagnostic>) -> SpecError {
+        SpecError::new(Arc::clone(&self.written), found).hiding(&self.pipeline.secrets)
+    }
+
+    /// The part that a configuration error belongs to.
+    fn place(&self, error: &Error) -> Option<&Place> {
+        match error.part()? {
+            _ if error.kind() != ErrorKind::Config => None,
+            error::Part::Source => Some(&self.source),
+            error::Part::Stage(at) => self.stages.get(at),
+            error::Part::Sink(at) => self.sinks.get(at),
+        }
     }
 }
 
@@ -85,9 +143,9 @@ pub(super) fn resolve<'t>(
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Option<Resolved> {
     let mut maker = Maker { variables, diagnostics };
-    let spans = |parts: &[Part<'_>]| parts.iter().map(|part| part.span.clone()).collect();
-    let (stage_spans, sink_spans) = (spans(&parts.stages), spans(&parts.sinks));
-    let source_span = parts.source.as_ref().map(|part| part.span.clone());
+    let places = |parts: &[Part<'_>]| parts.iter().map(Place::of).collect();
+    let (stage_places, sink_places) = (places(&parts.stages), places(&parts.sinks));
+    let source_place = parts.source.as_ref().map(Place::of);
     // Everything is tried before anything is given up, so that all errors come at once.
     let source = parts.source.and_then(|part| maker.source(part));
     let stages: Vec<_> = parts.stages.into_iter().map(|part| maker.stage(part)).collect();
@@ -103,9 +161,9 @@ pub(super) fn resolve<'t>(
     Some(Resolved {
         pipeline,
         written: Arc::clone(written),
-        source: source_span?,
-        stages: stage_spans,
-        sinks: sink_spans,
+        source: source_place?,
+        stages: stage_places,
+        sinks: sink_places,
     })
 }
 

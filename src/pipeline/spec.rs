@@ -10,11 +10,12 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::environment;
+use super::findings::OptionOf;
 use super::overrides::set;
 use super::resolve::{Resolved, resolve};
 use super::variables::{Expanded, Lookup, expand};
 use super::written::{SpecError, Written};
-use crate::error::{Error, Result};
+use crate::error::{self, Error, Result};
 use crate::registry::{Diagnostic, Variable, list, nearest};
 
 /// The tables of a pipeline file.
@@ -39,6 +40,17 @@ pub(super) struct Parts<'t> {
     pub(super) source: Option<Part<'t>>,
     pub(super) stages: Vec<Part<'t>>,
     pub(super) sinks: Vec<Part<'t>>,
+}
+
+impl Parts<'_> {
+    fn leave_out(&mut self, (part, name): &OptionOf) {
+        let part = match *part {
+            error::Part::Source => self.source.as_mut(),
+            error::Part::Stage(at) => self.stages.get_mut(at),
+            error::Part::Sink(at) => self.sinks.get_mut(at),
+        };
+        part.map(|part| part.table.remove(name.as_str()));
+    }
 }
 
 impl Spec {
@@ -99,6 +111,11 @@ impl Spec {
     /// # Errors
     /// All that is wrong, each with its place.
     pub fn resolve(&self) -> Result<Resolved, SpecError> {
+        self.resolve_without(&[])
+    }
+
+    /// The same as if these options were not given.
+    pub(super) fn resolve_without(&self, left_out: &[OptionOf]) -> Result<Resolved, SpecError> {
         let written = Arc::new(self.written.clone());
         let mut diagnostics = Vec::new();
         let mut table = parse(&self.written, &mut diagnostics);
@@ -107,7 +124,8 @@ impl Spec {
             None => Expanded::default(),
         };
         let resolved = table.and_then(|table| {
-            let parts = split(table, &mut diagnostics);
+            let mut parts = split(table, &mut diagnostics);
+            left_out.iter().for_each(|option| parts.leave_out(option));
             resolve(parts, &whole as &[Variable], &written, &mut diagnostics)
         });
         match resolved {
