@@ -84,8 +84,12 @@ fn clause_1_a_time_and_a_sensor_are_put_together() {
         ..ColumnOptions::default()
     };
     let text = "id,Date,v,Time,model\n7,2026-01-01, 1.5 , 10:00:00,PT\n8,2026-01-01,2,,PT\n,2026-01-02,3,11:00:00,PT\n";
-    let expected =
-        ["sensor,time,v", "PT-7,2026-01-01 10:00:00=2026-01-01T10:00:00Z,1.5", "no timestamp", "no sensor"];
+    let expected = [
+        "sensor,time,v",
+        "PT-7,2026-01-01 10:00:00=2026-01-01T10:00:00Z,1.5",
+        "no timestamp: `Time` is missing",
+        "no sensor: `id` is missing",
+    ];
     assert_eq!(read(&csv(&options), text).expect("readable"), expected);
     let lines = "{\"model\":\"PT\",\"id\":7,\"Date\":\"2026-01-01\",\"v\":1.5,\"Time\":\"10:00:00\"}\n\
         {\"model\":\"PT\",\"id\":8,\"Date\":\"2026-01-01\",\"v\":2}\n\

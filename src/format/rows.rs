@@ -80,6 +80,11 @@ impl Layout {
     }
 }
 
+/// Why bytes cannot be carried.
+fn not_utf8(field: &[u8]) -> String {
+    format!("{} is not UTF-8; another encoding is named in `encoding`", shown(field))
+}
+
 /// The records of one chunk.
 pub(super) struct Rows<'a> {
     layout: &'a Layout,
@@ -217,27 +222,29 @@ impl<'a> Rows<'a> {
     fn complete(&mut self) -> Result<(), Refusal> {
         let layout = self.layout;
         if let (Some(made), Some(at)) = (layout.columns.made_time(), layout.schema.time()) {
-            let text = self.joined(0, made).ok_or_else(|| Refusal::field(at, "no timestamp"))?;
+            let missing = |part| Refusal::field(at, format!("no timestamp: `{part}` is missing"));
+            let text = self.joined(0, made).map_err(missing)?;
             self.time(at, &text, None)?;
         }
         if let Some(made) = layout.columns.made_sensor() {
             let at = layout.schema.sensor();
-            let text = self.joined(1, made).ok_or_else(|| Refusal::field(at, "no sensor"))?;
+            let missing = |part| Refusal::field(at, format!("no sensor: `{part}` is missing"));
+            let text = self.joined(1, made).map_err(missing)?;
             self.sensor(at, &text)?;
         }
         layout.missing.iter().for_each(|&role| self.missing(role, 1));
         Ok(())
     }
 
-    /// The text that the parts give; `None` where one of them is missing.
-    fn joined(&self, of: usize, made: &Composite) -> Option<Vec<u8>> {
+    /// The text that the parts give; the name of the first that is missing, if one is.
+    fn joined<'m>(&self, of: usize, made: &'m Composite) -> Result<Vec<u8>, &'m str> {
         let parts = &self.parts[of];
-        if parts.iter().any(|part| self.layout.columns.is_null(part)) {
-            return None;
+        if let Some(at) = parts.iter().position(|part| self.layout.columns.is_null(part)) {
+            return Err(made.names().get(at).map_or("", String::as_str));
         }
         let mut text = Vec::new();
         made.write(parts.iter().map(Vec::as_slice), &mut text);
-        Some(text)
+        Ok(text)
     }
 
     /// Appends a value to measurement `at`.
@@ -280,7 +287,7 @@ impl<'a> Rows<'a> {
 
     fn carried(&mut self, at: usize, field: &[u8], start: Option<usize>) -> Result<(), Refusal> {
         if std::str::from_utf8(field).is_err() {
-            return Err(Refusal::field(at, format!("{} is not UTF-8", shown(field))));
+            return Err(Refusal::field(at, not_utf8(field)));
         }
         let span = if field.is_empty() { Span::NULL } else { self.span(field, start) };
         self.push_text(at, span);
@@ -307,7 +314,7 @@ impl<'a> Rows<'a> {
             return Err(Refusal::field(at, long_name(field.len())));
         }
         let name = std::str::from_utf8(field);
-        let name = name.map_err(|_| Refusal::field(at, format!("{} is not UTF-8", shown(field))))?;
+        let name = name.map_err(|_| Refusal::field(at, not_utf8(field)))?;
         last.clear();
         last.push_str(name);
         *id = None;

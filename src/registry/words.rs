@@ -28,7 +28,9 @@ pub(super) fn plain(message: &str) -> String {
 fn expected_words(expected: &str) -> &str {
     match expected {
         "f64" | "f32" => "a number",
-        "usize" | "u64" | "u32" | "u16" | "u8" => "a whole number, 0 or more",
+        "u8" => "a whole number from 0 to 255",
+        "u16" => "a whole number from 0 to 65535",
+        "usize" | "u64" | "u32" => "a whole number, 0 or more",
         "i64" | "i32" | "i16" | "i8" => "a whole number",
         "a string" | "string" | "a character" => "text in quotes",
         "a boolean" => "true or false",
@@ -82,6 +84,10 @@ mod tests {
         assert_eq!(
             plain("invalid type: string \"hot\", expected f64"),
             "expected a number, found text \"hot\""
+        );
+        assert_eq!(
+            plain("invalid value: integer `400`, expected u8"),
+            "expected a whole number from 0 to 255, found `400`"
         );
         assert_eq!(
             plain("invalid type: integer `3`, expected a string"),

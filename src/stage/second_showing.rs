@@ -62,6 +62,7 @@ impl Stage for SecondShowing {
             is_local: input.has_local_times(),
             series: PerSensor::default(),
             taken: 0,
+            doubtful: 0,
         }))
     }
 
@@ -80,6 +81,8 @@ struct Telling {
     series: PerSensor<Last>,
     /// How many records were taken for the second showing.
     taken: u64,
+    /// How many may be of either, as far as the order of their series can tell.
+    doubtful: u64,
 }
 
 /// The last record of a series.
@@ -94,6 +97,7 @@ struct Last {
 #[derive(Serialize, Deserialize)]
 struct Saved {
     taken: u64,
+    doubtful: u64,
     /// By sensor.
     series: Vec<Option<Last>>,
 }
@@ -142,6 +146,11 @@ impl Process for Telling {
             let second = self.folds.second(first).filter(|_| self.is_local(time, &batch, row));
             let last = self.series.get_or_insert_with(sensor, || Last::new(runs_back));
             let chosen = second.map_or(first, |second| last.choose(first, second, &self.stage));
+            // A series that may run back by the whole hour does not tell.
+            let covers = |second: Timestamp| {
+                second.checked_since(first).is_some_and(|hour| hour <= self.stage.disorder)
+            };
+            self.doubtful += u64::from(second.is_some_and(covers));
             if chosen != first {
                 changed.push((row, chosen));
             }
@@ -167,19 +176,32 @@ impl Process for Telling {
                 if self.taken == 1 { "its series" } else { "their series" },
             )
         };
-        if self.taken > 0 { vec![remark()] } else { Vec::new() }
+        let doubt = || {
+            format!(
+                "{} of an hour that the clocks of {} showed twice may be of either showing: `disorder` lets a series run back by \
+                 that much; times with an offset, or a smaller `disorder`, would tell",
+                if self.doubtful == 1 { "1 record".into() } else { format!("{} records", self.doubtful) },
+                self.stage.times.timezone().unwrap_or("the zone"),
+            )
+        };
+        let taken = (self.taken > 0).then(remark);
+        taken.into_iter().chain((self.doubtful > 0).then(doubt)).collect()
     }
 
     fn save(&self) -> Result<Vec<u8>> {
-        state::to_bytes(&Saved { taken: self.taken, series: self.series.as_slice().to_vec() })
+        state::to_bytes(&Saved {
+            taken: self.taken,
+            doubtful: self.doubtful,
+            series: self.series.as_slice().to_vec(),
+        })
     }
 
     fn restore(&mut self, state: &[u8], sensors: &Sensors) -> Result<()> {
-        let Saved { taken, series } = state::from_bytes(state)?;
+        let Saved { taken, doubtful, series } = state::from_bytes(state)?;
         if series.len() > sensors.len() {
             return Err(Error::data("the saved state has more sensors than there are"));
         }
-        (self.taken, self.series) = (taken, PerSensor::from(series));
+        (self.taken, self.doubtful, self.series) = (taken, doubtful, PerSensor::from(series));
         Ok(())
     }
 }
@@ -231,6 +253,33 @@ mod tests {
             ("a", "02:30", 90),
         ];
         check(&SecondShowing::new(times(), 0), &rows);
+    }
+
+    #[test]
+    fn where_a_series_may_run_back_by_the_hour_the_doubt_is_said() {
+        let told = |disorder: i64| {
+            let parser = times();
+            let stage = SecondShowing::new(times(), disorder * 60_000_000_000);
+            let table = ["01:30", "02:00", "02:30", "02:00", "02:30", "03:00"].iter().fold(
+                Table::new(&[]).local(),
+                |table, clock| {
+                    let shown = parser.parse(format!("2013-10-27 {clock}:00").as_bytes()).expect("a time");
+                    table.row("a", shown.as_nanos(), &[])
+                },
+            );
+            let mut sensors = Sensors::default();
+            let batch = table.batches(100, &mut sensors).remove(0);
+            let mut process = stage.start(batch.schema()).expect("started");
+            process.process(batch, &sensors, &mut Flow::default()).expect("processed");
+            let saved = process.save().expect("saved");
+            let mut again = stage.start(&table.schema()).expect("started");
+            again.restore(&saved, &sensors).expect("restored");
+            assert_eq!(again.remarks(), process.remarks());
+            process.remarks()
+        };
+        assert!(told(0)[0].starts_with("2 records are from an hour") && told(0).len() == 1);
+        let doubt = told(120);
+        assert!(doubt.len() == 1 && doubt[0].starts_with("4 records of an hour"), "{doubt:?}");
     }
 
     #[test]

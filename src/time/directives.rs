@@ -262,6 +262,15 @@ fn written(offset: i32) -> String {
 
 /// The last thing that could be an offset: where it stands, its digits and its sign.
 fn last_offset(text: &[u8]) -> Option<(Range<usize>, [u8; 4], u8)> {
+    let is_letter = |at: usize| text.get(at).is_some_and(u8::is_ascii_alphabetic);
+    for name in ["UTC", "GMT"] {
+        if let Some(at) = memchr::memmem::rfind(text, name.as_bytes())
+            && !is_letter(at + name.len())
+            && !at.checked_sub(1).is_some_and(is_letter)
+        {
+            return Some((at..at + name.len(), *b"0000", b'+'));
+        }
+    }
     if let Some(at) = text.iter().rposition(|byte| matches!(byte, b'Z' | b'z'))
         && !text.iter().enumerate().any(|(other, byte)| other.abs_diff(at) == 1 && byte.is_ascii_alphabetic())
     {

@@ -56,7 +56,7 @@ impl TimeError {
             TimeError::Second => "second out of range 00 to 59",
             TimeError::LeapSecond => "second 60: leap seconds are not on the Unix time line",
             TimeError::Offset => {
-                "after the time of day expected Z, an offset from -23:59 to +23:59, or nothing"
+                "after the time of day expected Z, an offset from -23:59 to +23:59, an abbreviation that `zones` names, or nothing"
             }
             TimeError::TooFine => "finer than a nanosecond",
             TimeError::OutOfRange => "timestamp outside the years 1677 to 2262",

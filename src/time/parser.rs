@@ -49,7 +49,7 @@ impl EpochUnit {
 }
 
 impl TimeFormat {
-    /// Reads a format's name: `rfc3339`, `s`, `ms`, `us`, `ns`, `excel`, `julian`, `mjd`, or a `strptime` pattern, which contains a `%`.
+    /// Reads a format's name: `rfc3339`, `s`, `ms`, `us`, `ns`, `excel`, `excel1904`, `julian`, `mjd`, or a `strptime` pattern, which contains a `%`.
     ///
     /// # Errors
     ///
@@ -62,12 +62,13 @@ impl TimeFormat {
             "us" => Ok(TimeFormat::Epoch(EpochUnit::Micros)),
             "ns" => Ok(TimeFormat::Epoch(EpochUnit::Nanos)),
             "excel" => Ok(TimeFormat::Days(DayCount::Excel)),
+            "excel1904" => Ok(TimeFormat::Days(DayCount::Excel1904)),
             "julian" => Ok(TimeFormat::Days(DayCount::Julian)),
             "mjd" => Ok(TimeFormat::Days(DayCount::ModifiedJulian)),
             _ if text.contains('%') => Pattern::new(text).map(TimeFormat::Pattern),
             _ => Err(format!(
                 "unknown time format `{text}`; expected `rfc3339`, `s`, `ms`, `us` or `ns` since 1970, \
-                 `excel`, `julian` or `mjd` for days, or a strptime pattern such as `%d.%m.%Y %H:%M:%S`"
+                 `excel`, `excel1904`, `julian` or `mjd` for days, or a strptime pattern such as `%d.%m.%Y %H:%M:%S`"
             )),
         }
     }
@@ -84,6 +85,7 @@ impl fmt::Display for TimeFormat {
             TimeFormat::Epoch(EpochUnit::Micros) => "us",
             TimeFormat::Epoch(EpochUnit::Nanos) => "ns",
             TimeFormat::Days(DayCount::Excel) => "excel",
+            TimeFormat::Days(DayCount::Excel1904) => "excel1904",
             TimeFormat::Days(DayCount::Julian) => "julian",
             TimeFormat::Days(DayCount::ModifiedJulian) => "mjd",
         })
@@ -228,7 +230,7 @@ impl TimeParser {
             }
             TimeFormat::Pattern(pattern) if pattern.is_time_of_day() => self.time_of_day(pattern, text),
             TimeFormat::Pattern(pattern) => pattern.parse(text, self.zone.as_ref(), &self.zones),
-            TimeFormat::Days(DayCount::Excel) => self.local(DayCount::Excel.parse(text)?),
+            TimeFormat::Days(count) if count.is_local() => self.local(count.parse(text)?),
             TimeFormat::Days(count) => count.parse(text),
         }
     }
@@ -288,9 +290,10 @@ impl TimeParser {
     #[must_use]
     pub fn may_be_local(&self) -> bool {
         match &self.format {
-            TimeFormat::Rfc3339 | TimeFormat::Days(DayCount::Excel) => true,
+            TimeFormat::Rfc3339 => true,
             TimeFormat::Pattern(pattern) => !pattern.is_absolute(),
-            TimeFormat::Epoch(_) | TimeFormat::Days(_) => false,
+            TimeFormat::Days(count) => count.is_local(),
+            TimeFormat::Epoch(_) => false,
         }
     }
 

@@ -7,6 +7,8 @@ use super::{TimeError, Timestamp};
 pub enum DayCount {
     /// 1899-12-30 00:00 on the clocks of the input's zone: Excel and OLE.
     Excel,
+    /// 1904-01-01 00:00 on the clocks of the input's zone: Excel files that were begun on an old Macintosh.
+    Excel1904,
     /// Noon of 1 January 4713 BC (in the Julian calendar), UTC: Julian days.
     Julian,
     /// 1858-11-17 00:00 UTC: modified Julian days.
@@ -27,9 +29,15 @@ impl DayCount {
     const fn zero(self) -> i128 {
         match self {
             DayCount::Excel => 25_569 * DAY,
+            DayCount::Excel1904 => 24_107 * DAY,
             DayCount::Julian => 2_440_587 * DAY + DAY / 2,
             DayCount::ModifiedJulian => 40_587 * DAY,
         }
+    }
+
+    /// Whether a day begins when the clocks of the input's zone show midnight.
+    pub(super) fn is_local(self) -> bool {
+        matches!(self, DayCount::Excel | DayCount::Excel1904)
     }
 
     /// Reads digits, and optionally a point or a comma and more digits, exactly; the result is rounded to the millisecond, half away

@@ -341,6 +341,16 @@ fn days_with_fractions() {
     check("excel", None, &excel);
     // What a spreadsheet shows is what the clocks showed.
     check("excel", Some("Europe/Berlin"), &[("45474.5", Ok("2024-07-01T10:00:00Z"))]);
+    check(
+        "%F %T %z",
+        None,
+        &[
+            ("2024-07-01 12:00:00 UTC", Ok("2024-07-01T12:00:00Z")),
+            ("2024-07-01 12:00:00 +02", Ok("2024-07-01T10:00:00Z")),
+        ],
+    );
+    check("excel1904", None, &[("44012.5", Ok("2024-07-01T12:00:00Z")), ("0", Ok("1904-01-01T00:00:00Z"))]);
+    check("excel1904", Some("Europe/Berlin"), &[("44012.5", Ok("2024-07-01T10:00:00Z"))]);
     let noon = [("2451545.0", Ok("2000-01-01T12:00:00Z")), ("2440587.5", Ok("1970-01-01T00:00:00Z"))];
     check("julian", None, &noon);
     check("julian", Some("Asia/Tokyo"), &noon);

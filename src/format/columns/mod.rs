@@ -64,7 +64,7 @@ impl Columns {
         names::check_renames(options)?;
         unpivot::check(options)?;
         let times = options.times()?;
-        Ok(Self {
+        let columns = Self {
             times,
             made_time,
             made_sensor,
@@ -73,7 +73,14 @@ impl Columns {
             suffixes: Suffixes::new(options)?,
             remarks: Remarks::default(),
             options: options.clone(),
-        })
+        };
+        let mark = char::from(columns.decimal_mark());
+        columns.values.odd_nulls(options).for_each(|null| {
+            columns.remark(format!(
+                "{null:?} in `null_values` is no number with decimal = \"{mark}\", and stands for nothing but that text"
+            ));
+        });
+        Ok(columns)
     }
 
     /// Whether the options say which columns are measurements, so that no records have to be looked at.

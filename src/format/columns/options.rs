@@ -17,14 +17,15 @@ pub struct ColumnOptions {
     /// blank between the texts, to a column called `time`.
     pub time: Option<Names>,
     /// How times are written: "rfc3339" (ISO 8601 forms such as 2020-07-19T23:06 and 20200719T230640 too), a strptime pattern such as "%d.%m.%Y %H:%M:%S", "s", "ms", "us" or "ns" since 1970
-    /// (or since `start`), or days: "excel" (since 1899-12-30, as OLE counts them too), "julian", "mjd" (modified Julian days).
+    /// (or since `start`), or days: "excel" (since 1899-12-30, as OLE counts them too), "excel1904" (since 1904-01-01), "julian", "mjd" (modified Julian days).
     pub time_format: String,
     /// The IANA time zone of times without an offset, such as "Europe/Berlin"; UTC if not given.
     pub timezone: Option<String>,
     /// What abbreviations of time zones in times stand for, such as { CET = "+01:00", CEST = "+02:00" }. In a pattern they are %Z.
     pub zones: BTreeMap<String, String>,
     /// When times begin that do not say so themselves, such as "2024-01-01T00:00:00Z": "s", "ms", "us" and "ns" count from then; times of day
-    /// ("%H:%M:%S") are those from then on, and begin a new day where they would run back within their series.
+    /// ("%H:%M:%S") are those from then on, and begin a new day where they would run back within their series, be it by a second (by more than
+    /// `disorder`, where that is given).
     pub start: Option<String>,
     /// The column with the sensor's name; without one, each file is one sensor, named after the file. With column names in braces,
     /// such as "{model}-{id}", it is put together from several, to a column called `sensor`.
@@ -42,13 +43,14 @@ pub struct ColumnOptions {
     /// What happens where the files of one input have different columns: `error`; `null` takes the columns of all files, and what a file does
     /// not have is null; `ignore` takes the columns of the first file, what another does not have is null, and what it has besides is left out.
     pub unknown_columns: UnknownColumns,
-    /// Makes a record of every measurement, whose sensor is named after the column: for files with one column a sensor. All of its options
-    /// have defaults: unpivot = {}.
+    /// Makes a record of every measurement, whose sensor is named after the column: for files with one column a sensor. `sensor` ("{column}")
+    /// is the sensor's name, made of {column} and of {sensor}, the sensor of the wide record; `value` ("value") names the column with the values;
+    /// `nulls` says whether nulls make no record (`drop`) or one with a null (`keep`). All have defaults: unpivot = {}.
     pub unpivot: Option<Unpivot>,
-    /// Texts that stand for a missing value, besides the empty field. Those that are numbers are compared as numbers: with "-999",
+    /// Texts that stand for a missing value in times, sensors and measurements, besides the empty field; other text stays as it is. Those that are numbers are compared as numbers: with "-999",
     /// "-999.0" is missing too.
     pub null_values: Vec<String>,
-    /// The decimal mark of numbers.
+    /// The decimal mark of numbers; of JSON, that of those in quotes.
     pub decimal: Decimal,
     /// The character between groups of three digits, such as "," in 1,234.5; none if not given. A blank stands for no-break
     /// spaces too.

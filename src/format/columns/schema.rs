@@ -53,6 +53,7 @@ impl Columns {
             fields.push(Field::new(name, kind));
         }
         self.check_made(file, &fields)?;
+        self.remark_idle(names, &fields);
         if self.options.sensor.is_none() {
             let place = fields.iter().position(|field| field.kind == FieldKind::Time).map_or(0, |at| at + 1);
             fields.insert(place, Field::new(SENSOR, FieldKind::Sensor));
@@ -138,6 +139,27 @@ impl Columns {
             }
         }
         Ok(())
+    }
+
+    /// What the options say of numbers has no effect where there are none; files that come later may have some, where files differ.
+    fn remark_idle(&self, names: &[String], fields: &[Field]) {
+        if self.may_differ() {
+            return;
+        }
+        let numbers = || fields.iter().filter(|field| field.kind == FieldKind::Measurement);
+        let is_idle = |pattern: &&Pattern| {
+            names.iter().any(|name| pattern.fits(name)) && !numbers().any(|field| pattern.fits(&field.name))
+        };
+        for pattern in self.suffixes.patterns().filter(is_idle) {
+            self.remark(format!(
+                "`unit_suffixes` has no effect on `{}`: that is no measurement",
+                pattern.as_str()
+            ));
+        }
+        let words = [("true_words", &self.options.true_words), ("false_words", &self.options.false_words)];
+        for (option, _) in words.iter().filter(|(_, words)| words.is_some() && numbers().next().is_none()) {
+            self.remark(format!("`{option}` has no effect: no column is a measurement"));
+        }
     }
 
     /// No column has the name of one that is put together or made.

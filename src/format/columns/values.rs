@@ -40,6 +40,19 @@ impl Values {
         Ok(values)
     }
 
+    /// The null values that look like numbers and are none with this decimal mark: they stand for their own text alone.
+    pub(super) fn odd_nulls<'o>(&self, options: &'o ColumnOptions) -> impl Iterator<Item = &'o String> {
+        let with_other_mark = |text: &[u8]| match self.decimal {
+            Decimal::Point => parse_decimal_comma(text),
+            Decimal::Comma => parse_f64(text),
+        };
+        let is_odd = move |null: &&String| {
+            let text = null.as_bytes();
+            self.numeral(text).is_none() && with_other_mark(text).is_some()
+        };
+        options.null_values.iter().filter(is_odd)
+    }
+
     fn check_words(&self, options: &ColumnOptions) -> Result<()> {
         let all = || self.words.iter().flatten();
         let wrong = |word: &String| {
@@ -279,6 +292,21 @@ mod tests {
         assert_eq!(read(&options, &["-998", "N/A"]), [Some(Some(-998.0)), None]);
         let options = ColumnOptions { null_values: vec!["-9,9".into()], decimal: Decimal::Comma, ..options };
         assert_eq!(read(&options, &["-9,90", "-9,9"]), [Some(None); 2]);
+    }
+
+    #[test]
+    fn clause_2_null_values_with_the_other_decimal_mark_are_told() {
+        let told = |decimal, null: &str| {
+            let options =
+                ColumnOptions { null_values: vec![null.into()], decimal, ..ColumnOptions::default() };
+            Columns::new(&options).expect("good options").remarks()
+        };
+        let why = "is no number with decimal = \",\", and stands for nothing but that text";
+        assert_eq!(told(Decimal::Comma, "-999.0"), [format!("\"-999.0\" in `null_values` {why}")]);
+        assert_eq!(told(Decimal::Point, "-999,0").len(), 1);
+        for null in ["-999", "-999,0", "n/a", "-1.#IND", "nan"] {
+            assert_eq!(told(Decimal::Comma, null), [""; 0], "{null}");
+        }
     }
 
     #[test]

@@ -52,7 +52,7 @@ impl Csv {
         if let Some(names) = self.names.as_ref().filter(|_| head.bytes.is_empty() && head.is_whole) {
             return Ok(Some(self.unseen(names)));
         }
-        let mut cursor = Cursor { head, at: 0, line: 0 };
+        let mut cursor = Cursor { head, at: 0, line: 0, passed: 0 };
         let Some(splitter) = cursor.opening(&self.splitter) else { return Ok(None) };
         let mut beginning = Beginning { splitter, ..self.unseen(self.names.as_deref().unwrap_or_default()) };
         let has_come = match self.header {
@@ -140,8 +140,9 @@ impl Beginning {
 struct Cursor<'h> {
     head: Head<'h>,
     at: usize,
-    /// How many lines lie before it.
+    /// How many lines lie before it, and how many of them were passed over unread.
     line: u64,
+    passed: u64,
 }
 
 impl Cursor<'_> {
@@ -224,6 +225,7 @@ impl Cursor<'_> {
                 return Ok(false);
             }
         }
+        self.passed = lines;
         Ok(true)
     }
 
@@ -253,7 +255,14 @@ impl Cursor<'_> {
                         "the header of `{name}` has a quote that is never closed"
                     )));
                 }
-                Scan::Incomplete if is_whole => return Err(no_header(name, "it is empty")),
+                Scan::Incomplete if is_whole => {
+                    // Lines that were passed over are no comments and no blank lines.
+                    let why = match self.passed {
+                        0 => "it is empty".to_owned(),
+                        passed => format!("behind the {passed} lines that are passed over, nothing stands"),
+                    };
+                    return Err(no_header(name, &why));
+                }
                 Scan::Incomplete => return Ok(None),
             }
         }

@@ -37,6 +37,8 @@ pub(super) struct CsvDecoder {
     beginning: Arc<[u8]>,
     /// Whether a header that stands again could be taken for a record.
     pub(super) has_likely_header: bool,
+    /// Whether the line with the units reads as a record, and the header above it does not.
+    pub(super) are_units_likely_record: bool,
     pub(super) layout: Layout,
 }
 
@@ -105,9 +107,12 @@ impl CsvDecoder {
             written: WrittenNames::default(),
             beginning: head[..skip_bytes].into(),
             has_likely_header: false,
+            are_units_likely_record: false,
             layout,
         };
-        decoder.has_likely_header = header.iter().any(|line| decoder.reads(line));
+        let reads: Vec<_> = header.iter().map(|line| decoder.reads(line)).collect();
+        decoder.has_likely_header = reads.contains(&true);
+        decoder.are_units_likely_record = reads == [false, true];
         (decoder.header, decoder.written) = (header, written);
         decoder
     }

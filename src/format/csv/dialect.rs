@@ -15,7 +15,8 @@ use crate::error::{Error, Result};
 pub struct Dialect {
     /// The byte between fields, such as ",", ";", "|" or "\t"; "blanks" for any number of spaces and tabs.
     pub delimiter: String,
-    /// The widths of the fields, in characters, where fields have fixed places; instead of a delimiter. There are no quotes then.
+    /// The widths of the fields, in characters, where fields have fixed places; instead of a delimiter. There are no quotes then. What stands
+    /// behind the last one is one more field.
     pub widths: Option<Vec<usize>>,
     /// The byte around fields that contain delimiters, quotes or line ends; "" if there is none.
     pub quote: String,
@@ -33,7 +34,8 @@ pub struct Dialect {
     pub units_row: Option<usize>,
     /// The line of the first record; lines between the header and it are passed over.
     pub data_row: Option<usize>,
-    /// What happens to a record with too few or too many fields.
+    /// What happens to a record with too few or too many fields: `reject` it; `trim` leaves out empty fields too many at its end; `fill` takes
+    /// missing ones for nulls; `cut` leaves out fields too many, whatever they have; `fit` does as `fill` and `cut` do.
     pub ragged: Ragged,
 }
 

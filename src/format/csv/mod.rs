@@ -173,8 +173,17 @@ impl Format for Csv {
 
     fn bind(&self, head: Head<'_>, schema: &Arc<Schema>) -> Result<Bound> {
         let beginning = self.begun(head)?.join(schema);
+        let decoder = self.decoder(head, &beginning, schema)?;
+        if let Some(row) = self.rows.and_then(|rows| rows.units)
+            && decoder.are_units_likely_record
+        {
+            let message =
+                format!("line {row} of `{}`, as `units_row` says, has no units: it is a record", head.name);
+            return Err(Error::data(message)
+                .with_help("leave `units_row` out; `data_row` says where the records begin if lines before are to be passed over"));
+        }
         Ok(Bound {
-            decoder: Arc::new(self.decoder(head, &beginning, schema)?),
+            decoder: Arc::new(decoder),
             skip_bytes: beginning.skip_bytes,
             skip_lines: beginning.skip_lines,
         })

@@ -158,13 +158,15 @@ fn value(text: &[u8], role: Role, given: Option<Given<'_, '_>>, rows: &mut Rows<
         (Role::Measurement(at), Some(Given::Field(Value { number: Some(number), .. }))) => {
             rows.push_number(at, Some(*number));
         }
-        (Role::Measurement(at), Some(Given::Field(value))) => {
-            return refusal(at, format!("{} is not a number", shown(&value.text.content)));
-        }
+        (Role::Measurement(at), Some(Given::Field(value))) => match value.boolean() {
+            Some(number) => rows.push_number(at, Some(number)),
+            None => return refusal(at, format!("{} is not a number", shown(&value.text.content))),
+        },
         (Role::Measurement(at), Some(Given::Tag(value))) => {
             return refusal(at, format!("{} is a tag's value, not a number", shown(&value.content)));
         }
-        (Role::Sensor(_), Some(Given::Tag(value))) => {
+        (Role::Sensor(at), Some(Given::Tag(value))) => {
+            check_utf8(at, &value.content)?;
             rows.field(role, &value.content, place(text, value))?;
         }
         (Role::Sensor(at), Some(Given::Field(value))) => {
@@ -181,12 +183,18 @@ fn value(text: &[u8], role: Role, given: Option<Given<'_, '_>>, rows: &mut Rows<
     Ok(())
 }
 
+/// Line protocol is UTF-8.
+fn check_utf8(at: usize, content: &[u8]) -> Result<(), Refusal> {
+    match std::str::from_utf8(content) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(Refusal::field(at, format!("{} is not UTF-8", shown(content)))),
+    }
+}
+
 /// Text is carried as it is, spaces and all.
 fn carried(text: &[u8], at: usize, token: &Token<'_>, rows: &mut Rows<'_>) -> Result<(), Refusal> {
     let content = &token.content;
-    if std::str::from_utf8(content).is_err() {
-        return Err(Refusal::field(at, format!("{} is not UTF-8", shown(content))));
-    }
+    check_utf8(at, content)?;
     let span = rows.span(content, place(text, token));
     rows.push_text(at, span);
     Ok(())

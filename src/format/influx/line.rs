@@ -41,6 +41,15 @@ pub(super) struct Value<'t> {
     pub(super) number: Option<f64>,
 }
 
+impl Value<'_> {
+    /// 1 or 0, if it is a boolean: a word that is no string.
+    pub(super) fn boolean(&self) -> Option<f64> {
+        let is_string = self.text.place.len() > self.text.content.len();
+        let at = WORDS.iter().position(|word| **word == *self.text.content).filter(|_| !is_string)?;
+        Some(if at < WORDS.len() / 2 { 1.0 } else { 0.0 })
+    }
+}
+
 /// What ends a name, what it never has, and what a backslash in it takes the meaning from.
 struct Syntax {
     what: &'static str,

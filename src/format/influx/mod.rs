@@ -24,7 +24,7 @@ use super::columns::{ColumnOptions, Columns, Role, Roles, SAMPLE};
 use super::jsonl::UnknownFields;
 use super::rows::Layout;
 use super::{Bound, Format, Head, MAX_FIELDS};
-use crate::batch::{FieldKind, Schema};
+use crate::batch::{FieldKind, Pattern, Schema};
 use crate::error::{Error, Result};
 
 use decode::{InfluxDecoder, is_no_record, line_at};
@@ -45,10 +45,10 @@ pub struct InfluxOptions {
     /// The tag with the sensor's name; without one, the sensor is the series: the table and the tags as they are written, in a column `sensor`.
     pub sensor: Option<String>,
     /// The fields with numbers; if not given, those that have nothing but numbers in the first 1,000 records of the first file,
-    /// as far as they lie in its first MiB.
+    /// as far as they lie in its first MiB. A glob stands for those of them that fit it. Booleans in them are 1 and 0.
     pub measurements: Option<Vec<String>>,
-    /// The tags and fields carried through as text; if not given, all others in the first 1,000 records of the first file. With `measurements` and
-    /// `texts`, the columns are known before there is a record.
+    /// The tags and fields carried through as text, by name or glob; if not given, all others in the first 1,000 records of the first file. With
+    /// `measurements` and `texts`, neither of which has a glob, the columns are known before there is a record.
     pub texts: Option<Vec<String>>,
     /// The name of the column with the table's name (which older versions of line protocol call measurement); "" leaves it out.
     pub table: String,
@@ -137,6 +137,11 @@ impl Influx {
     /// A configuration error that names the option.
     pub fn new(options: &InfluxOptions) -> Result<Self> {
         check_named_once(options)?;
+        if let Some(sensor) = options.sensor.as_ref().filter(|sensor| sensor.contains(['{', '}'])) {
+            let message = format!("`sensor` is the name of one tag here, and {sensor:?} is none");
+            return Err(Error::config(message)
+                .with_help("name the tag; without `sensor`, the table and all tags are the sensor"));
+        }
         let columns = ColumnOptions {
             time: Some(options.time.as_str().into()),
             time_format: options.precision.name().into(),
@@ -168,16 +173,70 @@ impl Influx {
         self.columns.schema_of(head.name, &names, |_| false)
     }
 
+    /// Whether the options say which columns there are, before there is a record.
+    fn knows_names(&self) -> bool {
+        let InfluxOptions { measurements, texts, .. } = &self.options;
+        let has_glob = || measurements.iter().chain(texts).flatten().any(|name| Pattern::new(name).is_glob());
+        measurements.is_some() && texts.is_some() && !has_glob()
+    }
+
+    /// Every tag and field that the options name is among the first records, or it is said that it is not.
+    fn check_there(&self, found: &Sample) {
+        let InfluxOptions { measurements, texts, .. } = &self.options;
+        for (option, names) in [("measurements", measurements), ("texts", texts)] {
+            let missing = names.iter().flatten().filter(|name| found.key(name).is_none());
+            missing.for_each(|name| self.is_missing(option, name));
+        }
+    }
+
+    fn is_missing(&self, option: &str, name: &str) {
+        self.columns.remark(format!("`{name}` in `{option}` is no tag or field of the first records"));
+    }
+
+    /// The same with names in place of globs.
+    fn without_globs(&self, found: &Sample) -> Result<Self> {
+        let mut options = self.options.clone();
+        let mut taken = self.named();
+        taken.extend(options.measurements.iter().flatten().cloned());
+        let groups = [("measurements", &mut options.measurements), ("texts", &mut options.texts)];
+        for (option, names) in groups {
+            let is_kind = |key: &Key| option == "texts" || key.is_number();
+            let mut own = Vec::new();
+            for name in names.iter().flatten() {
+                let pattern = Pattern::new(name.as_str());
+                if !pattern.is_glob() || found.key(name).is_some() {
+                    if option == "texts" && found.key(name).is_none() {
+                        self.is_missing(option, name);
+                    }
+                    own.push(name.clone());
+                    continue;
+                }
+                let is_new = |(key, kind): &(&String, &Key)| {
+                    pattern.fits(key) && is_kind(kind) && !taken.contains(key)
+                };
+                let fitting: Vec<_> = found.keys.iter().filter(is_new).map(|(key, _)| key.clone()).collect();
+                if fitting.is_empty() {
+                    let what = if option == "texts" { "tag or field" } else { "field with numbers" };
+                    self.columns
+                        .remark(format!("`{name}` in `{option}` fits no {what} of the first records"));
+                }
+                taken.extend(fitting.iter().cloned());
+                own.extend(fitting);
+            }
+            *names = names.as_ref().map(|_| own);
+        }
+        Ok(Self { origins: self.origins, ..Self::new(&options)? })
+    }
+
     /// The columns that the options and the first records say there are.
-    fn schema_of_sample(&self, head: Head<'_>) -> Result<Schema> {
-        let found = Sample::of(head)?;
+    fn schema_of_sample(&self, head: Head<'_>, found: &Sample) -> Result<Schema> {
         if found.keys.is_empty() {
             let what = format!("`{}` has no line protocol among its first lines", head.name);
             let help = "a line is `table,tag=value field=1.5 1700000000000000000`; to begin without lines, name the \
                 `measurements`";
             return Err(Error::data(what).with_help(help));
         }
-        self.check_own_names(head, &found)?;
+        self.check_own_names(head, found)?;
         let InfluxOptions { sensor, texts, .. } = &self.options;
         let mut names = self.named();
         // A sensor that no record has is missed as a column that is named and not there.
@@ -235,8 +294,7 @@ impl Influx {
 
 impl Format for Influx {
     fn knows_columns(&self, head: Head<'_>) -> bool {
-        let is_named = self.options.measurements.is_some() && self.options.texts.is_some();
-        is_named || memchr::memchr_iter(b'\n', head.bytes).nth(SAMPLE).is_some()
+        self.knows_names() || memchr::memchr_iter(b'\n', head.bytes).nth(SAMPLE).is_some()
     }
 
     fn can_bind(&self, head: Head<'_>) -> bool {
@@ -245,11 +303,19 @@ impl Format for Influx {
     }
 
     fn schema(&self, head: Head<'_>) -> Result<Schema> {
-        match (&self.options.measurements, &self.options.texts) {
-            (Some(_), Some(_)) => self.schema_of_options(head),
-            (Some(_), None) if head.bytes.is_empty() => self.schema_of_options(head),
-            _ => self.schema_of_sample(head),
+        let is_known = self.knows_names();
+        if head.bytes.is_empty() && (is_known || self.options.measurements.is_some()) {
+            return self.schema_of_options(head);
         }
+        let found = Sample::of(head);
+        if is_known {
+            // Of live input, little may have come.
+            let is_enough = head.is_whole || memchr::memchr_iter(b'\n', head.bytes).nth(SAMPLE).is_some();
+            found.iter().filter(|_| is_enough).for_each(|found| self.check_there(found));
+            return self.schema_of_options(head);
+        }
+        let found = found?;
+        self.without_globs(&found)?.schema_of_sample(head, &found)
     }
 
     fn bind(&self, head: Head<'_>, schema: &Arc<Schema>) -> Result<Bound> {

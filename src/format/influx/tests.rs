@@ -175,7 +175,6 @@ fn clause_23_lines_that_do_not_fit_are_rejects() {
         ("t v=1 5", "column `host`: no sensor"),
         ("t v=1,host=\"a\" 5", "\"a\" is a field; a sensor is a tag"),
         ("t,host=a v=\"1\" 5", "column `v`: \"1\" is not a number"),
-        ("t,host=a v=true 5", "column `v`: \"true\" is not a number"),
         ("t,host=a,v=1 w=\"x\" 5", "column `v`: \"1\" is a tag's value, not a number"),
         ("t,host=a v=NaN 5", "field \"v\": no number, boolean or string in quotes"),
         ("t,host=a v=inf 5", "field \"v\": no number"),
@@ -275,4 +274,69 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn clause_23_a_glob_stands_for_fields_with_numbers_and_takes_no_column_away() {
+    let text = "weather,room=a t=1,h=2i,ok=true,note=\"x\" 1\nweather,room=b t=3,h=4i,ok=F,note=\"y\" 2\n";
+    let by_room = InfluxOptions { sensor: Some("room".into()), ..InfluxOptions::default() };
+    let with = |measurements: &[&str], texts: Option<&[&str]>, unknown_fields| InfluxOptions {
+        measurements: names(measurements),
+        texts: texts.and_then(names),
+        unknown_fields,
+        ..by_room.clone()
+    };
+    for glob in ["*", "t*"] {
+        let read = read(&with(&[glob, "h"], None, UnknownFields::Reject), text);
+        assert_eq!(read.rejections, [""; 0], "{glob}");
+        assert!(
+            read.rows[0].contains(r#""table":"weather""#) && read.rows[0].contains(r#""t":1"#),
+            "{read:?}"
+        );
+        assert!(read.columns.contains(&"note: text".into()), "{read:?}");
+    }
+    let ignore = UnknownFields::Ignore;
+    let few = read(&with(&["[th]"], Some(&["n*"]), ignore), text);
+    assert_eq!(
+        few.columns[3..],
+        ["note: text", "t: measurement", "h: measurement"].map(String::from).to_vec()[..]
+    );
+    // Booleans are numbers where their field is named, strings are not.
+    let ok = read(&with(&["ok", "t"], Some(&[]), ignore), text);
+    assert!(ok.rows[0].contains(r#""ok":1"#) && ok.rows[1].contains(r#""ok":0"#), "{ok:?}");
+    let string = read(&with(&["t"], Some(&[]), ignore), "weather,room=a t=\"true\" 1\n");
+    assert!(string.rejections[0].contains("\"true\" is not a number"), "{string:?}");
+}
+
+#[test]
+fn what_no_record_has_is_said() {
+    let text = "weather,room=a t=1,h=2i 1\n";
+    let remarks = |measurements: &[&str], texts: Option<&[&str]>| {
+        let options = InfluxOptions {
+            measurements: names(measurements),
+            texts: texts.and_then(names),
+            unknown_fields: UnknownFields::Ignore,
+            ..InfluxOptions::default()
+        };
+        let format = Influx::new(&options).expect("good options");
+        let head = Head { name: "a.lp", stem: "a", bytes: text.as_bytes(), is_whole: true };
+        format.schema(head).expect("columns");
+        format.columns().remarks()
+    };
+    assert_eq!(
+        remarks(&["tt"], Some(&["room"])),
+        ["`tt` in `measurements` is no tag or field of the first records"]
+    );
+    assert_eq!(remarks(&["t"], Some(&["rom"])), ["`rom` in `texts` is no tag or field of the first records"]);
+    assert_eq!(
+        remarks(&["x*"], None),
+        ["`x*` in `measurements` fits no field with numbers of the first records"]
+    );
+    assert_eq!(remarks(&["t", "h"], Some(&["room"])), [""; 0]);
+}
+
+#[test]
+fn a_sensor_is_one_tag() {
+    let options = InfluxOptions { sensor: Some("{room}-x".into()), ..InfluxOptions::default() };
+    assert!(error(&options, TEXT).contains("`sensor` is the name of one tag here"));
 }

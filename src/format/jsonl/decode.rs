@@ -1,5 +1,6 @@
 //! Chunks of JSON to columns.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use memchr::{memchr_iter, memrchr2};
@@ -14,7 +15,7 @@ use super::structure::{Next, next, trimmed_end};
 use crate::batch::Span;
 use crate::chunk::{Chunk, Decoded};
 use crate::error::Result;
-use crate::format::columns::Role;
+use crate::format::columns::{Columns, Role};
 use crate::format::rows::{Layout, Refusal, Rows};
 use crate::format::{Decode, LineFormat, MAX_FIELDS, MAX_RECORD};
 use crate::sensor::SensorLookup;
@@ -63,7 +64,9 @@ impl Decode for JsonDecoder {
     }
 
     fn decode(&self, chunk: &Chunk, sensors: &mut dyn SensorLookup) -> Result<Decoded> {
-        let is_plain = self.layout.is_plain() && self.objects.unfold.is_none() && !self.is_values;
+        let has_point = self.layout.columns.decimal_mark() == b'.';
+        let is_plain =
+            has_point && self.layout.is_plain() && self.objects.unfold.is_none() && !self.is_values;
         match is_plain {
             true => self.decode_by_lines(chunk, sensors, LINES),
             false => self.decode_by_reference(chunk, sensors),
@@ -244,11 +247,24 @@ impl JsonDecoder {
                 rows.push_text(at, span);
             }
             (Role::Measurement(at), None) => rows.push_number(at, None),
+            (Role::Measurement(_), Some(content)) => {
+                rows.field(role, &measured(value, content.as_bytes(), &self.layout.columns), None)?;
+            }
             (role, None) => rows.field(role, b"", None)?,
             (role, Some(content)) => rows.field(role, content.as_bytes(), place(text, &content))?,
         }
         Ok(())
     }
+}
+
+/// What a value says, with the decimal mark of the options: numbers of JSON itself have a point, whatever it is in texts.
+pub(super) fn measured<'t>(value: Option<&RawValue>, content: &'t [u8], columns: &Columns) -> Cow<'t, [u8]> {
+    let mark = columns.decimal_mark();
+    let is_text = value.is_some_and(|value| value.get().starts_with('"'));
+    if mark == b'.' || is_text || !content.contains(&b'.') {
+        return Cow::Borrowed(content);
+    }
+    Cow::Owned(content.iter().map(|&byte| if byte == b'.' { mark } else { byte }).collect())
 }
 
 /// The fields of an object, within the limits.

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::columns::{ColumnOptions, Columns, Decimal, Roles, UnknownColumns};
+use super::columns::{ColumnOptions, Columns, Roles, UnknownColumns};
 use super::rows;
 use super::{Bound, Format, Head, LineFormat, MAX_FIELDS};
 use crate::batch::Schema;
@@ -71,10 +71,6 @@ impl JsonLines {
     /// # Errors
     /// A configuration error that names the option.
     pub fn new(options: &JsonOptions, columns: &ColumnOptions) -> Result<Self> {
-        if columns.decimal != Decimal::Point {
-            return Err(Error::config("`decimal` has no meaning for JSON: its numbers have a point")
-                .with_help("leave `decimal` out"));
-        }
         if columns.unknown_columns == UnknownColumns::Ignore {
             return Err(Error::config(
                 "unknown_columns = \"ignore\" has no meaning for JSON: records name their own fields",
@@ -146,7 +142,7 @@ impl Format for JsonLines {
             let what = format!("`{}` has no JSON objects{what} among its first lines", head.name);
             return Err(Error::data(what).with_help(help));
         }
-        self.columns.schema(head.name, &sample.names, &sample.texts())
+        self.columns.schema(head.name, &sample.names, &sample.texts(&self.columns))
     }
 
     fn bind(&self, head: Head<'_>, schema: &Arc<Schema>) -> Result<Bound> {

@@ -4,8 +4,10 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
+use super::decode::measured;
 use super::object::field;
 use super::place_of;
+use crate::format::columns::Columns;
 
 /// One record: by name, in how many objects its field lies, and the value.
 type Values<'t> = Vec<Option<(usize, &'t RawValue)>>;
@@ -60,10 +62,11 @@ impl<'t> Sample<'t> {
     }
 
     /// The texts of the fields; empty for null and what is not there.
-    pub(super) fn texts(&self) -> Vec<Vec<Cow<'t, [u8]>>> {
-        let text = |value: &Option<(usize, &'t RawValue)>| match value.map(|(_, value)| field(value)) {
-            Some(Ok(Some(Cow::Borrowed(text)))) => Cow::Borrowed(text.as_bytes()),
-            Some(Ok(Some(Cow::Owned(text)))) => Cow::Owned(text.into_bytes()),
+    pub(super) fn texts(&self, columns: &Columns) -> Vec<Vec<Cow<'t, [u8]>>> {
+        let said = |value: &Option<(usize, &'t RawValue)>| value.map(|(_, value)| (value, field(value)));
+        let text = |value| match said(value) {
+            Some((value, Ok(Some(Cow::Borrowed(text))))) => measured(Some(value), text.as_bytes(), columns),
+            Some((_, Ok(Some(Cow::Owned(text))))) => Cow::Owned(text.into_bytes()),
             _ => Cow::Borrowed(&b""[..]),
         };
         self.records.iter().map(|record| record.iter().map(text).collect()).collect()

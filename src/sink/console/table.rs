@@ -115,8 +115,10 @@ impl Table {
     fn left_out(&self) -> String {
         let names = self.schema.fields().iter().enumerate().filter(|(at, _)| !self.shown.contains(at));
         let mut lines = vec!["columns left out:".to_owned()];
-        for (_, field) in names {
-            let name = cut(&field.name);
+        let mut names = names.map(|(_, field)| cut(&field.name)).peekable();
+        while let Some(mut name) = names.next() {
+            // Names may have blanks.
+            name += if names.peek().is_some() { "," } else { "" };
             match lines.last_mut() {
                 Some(last) if last.width() + 1 + name.width() <= self.room.unwrap_or(usize::MAX) => {
                     *last += " ";

@@ -190,3 +190,25 @@ fn files_that_begin_one_after_the_other_are_not_all_asked_for_each_of_them() {
     assert!(ASKED.get() <= most, "{} of {most}", ASKED.get());
     assert!(steps < 4 * FILES, "{steps} steps");
 }
+
+#[test]
+fn a_file_is_read_up_to_a_header_in_another_order() {
+    let (_folder, paths, mut follower) = following(2);
+    append(&paths[0], &[LINE, b"v,t,s\n2,2026-01-01T00:00:00Z,a\n"].concat());
+    append(&paths[1], LINE);
+    let (mut bytes, mut reasons) = (0, Vec::new());
+    for _ in 0..20 {
+        match follower.next(0).expect("read") {
+            Input::Chunk(chunk) => bytes += chunk.bytes.len(),
+            Input::Records(decoded) => {
+                reasons.extend(decoded.rejections.into_iter().map(|rejection| rejection.reason));
+            }
+            Input::Nothing | Input::Foreseen(_) => {}
+        }
+    }
+    assert_eq!((bytes, reasons.len()), (2 * LINE.len(), 1), "{reasons:?}");
+    assert!(reasons[0].starts_with("line 2: a header in another order stands here"), "{reasons:?}");
+    assert!(follower.remarks().iter().any(|remark| remark.contains("is not read: line 2")));
+    append(&paths[0], LINE);
+    assert!((0..20).all(|_| next(&mut follower).is_none()), "nothing behind it is read");
+}

@@ -19,6 +19,7 @@ use crate::error::guard::survived;
 use crate::error::{Error, Result};
 use crate::format::columns::{Columns, Role};
 use crate::source::file::InputFile;
+use crate::time::TimeFormat;
 
 /// A file whose footer has been read.
 pub(super) struct ParquetFile {
@@ -95,13 +96,21 @@ impl ParquetFile {
                 return Err(Error::config(format!("column `{name}` of `{}` is nested: {kind}", self.name))
                     .with_help("flatten it first"));
             }
-            columns.remark(format!("column `{name}` is left out: it has no plain value a record ({kind})"));
+            if !columns.leaves_out(name) {
+                columns
+                    .remark(format!("column `{name}` is left out: it has no plain value a record ({kind})"));
+            }
         }
         let (names, kind) = (self.names(columns), |at: usize| self.flat[at].field.data_type());
         let schema = columns.schema_of(&self.name, &names, |at| is_number(kind(at)))?;
         let roles = columns.roles(&self.name, &names, &schema)?;
         let time = roles.fields.iter().position(|role| matches!(role, Role::Time(_)));
         let clock = time.and_then(|at| clock(kind(at)));
+        if clock.is_some() && *columns.times.format() != TimeFormat::Rfc3339 {
+            columns.remark(
+                "`time_format` has no effect: the column of the time has times, not texts or numbers".into(),
+            );
+        }
         let is_local = clock.map_or(schema.has_local_times(), |clock| clock.is_local);
         Ok(schema.with_local_times(is_local))
     }

@@ -153,6 +153,28 @@ fn a_header_with_other_columns_closes_its_connection_and_says_why() {
 }
 
 #[test]
+fn a_header_in_another_order_closes_its_connection_wherever_it_stands() {
+    let record = "2026-01-01T00:00:00Z,a,1\n";
+    let named = layout(json!({ "header": true, "names": ["t", "s", "v"] }));
+    for (layout, header) in [(named, "t,s,v\n"), (plain(), "")] {
+        let text = [header, record, record, "v,s,t\n1,a,2026-01-01T00:00:00Z\n"].concat();
+        for cut in [header.len() + 1, header.len() + record.len(), text.len() - 30] {
+            let (mut sockets, port) = listening(layout.clone());
+            let mut client = connect(port);
+            send(&mut sockets, &mut client, &text.as_bytes()[..cut]);
+            send(&mut sockets, &mut client, &text.as_bytes()[cut..]);
+            let (bytes, reasons) = read_all(&mut sockets).remove(&name(&client)).expect("read");
+            assert_eq!((bytes, reasons.len()), (2 * record.len(), 1), "{reasons:?}");
+            assert!(
+                reasons[0].contains("a header in another order stands here: `v`, `s`, `t`"),
+                "{reasons:?}"
+            );
+            assert_eq!(sockets.connections.len(), 0);
+        }
+    }
+}
+
+#[test]
 #[cfg(target_os = "linux")]
 fn datagrams_that_the_system_drops_are_counted() {
     let (mut sockets, to) = datagrams(plain());
