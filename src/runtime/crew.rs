@@ -675,6 +675,7 @@ impl<D: Drain> Ordered<'_, D> {
         let jobs = passed
             .ready
             .map_or_else(|| Ok(Vec::new()), |ready| self.drain.accept(ready, about.arrived, sensors))?;
+        self.drain.show()?;
         let Self { observer, name, tally, .. } = self;
         asked("the observer", || observer.progress(name, about.progress, tally.source.ledger.input))?;
         Ok(jobs)

@@ -46,6 +46,11 @@ pub(crate) trait Drain: Send {
         sensors: &SharedSensors,
     ) -> Result<Vec<PartJob>>;
 
+    /// All of a piece of the input has been handed over: whoever reads along sees what became of it.
+    fn show(&mut self) -> Result<()> {
+        Ok(())
+    }
+
     /// Does what was left to do.
     fn work(local: &mut Self::Local, job: PartJob) -> Result<()>;
 

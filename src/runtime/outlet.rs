@@ -40,6 +40,8 @@ struct Outlet {
     entry: Entry,
     /// From arrival to output, of live input.
     latencies: Latencies,
+    /// Whether it was given rejections that nobody who reads along has seen.
+    has_unseen: bool,
 }
 
 /// Which sensors a sink is given.
@@ -76,6 +78,7 @@ impl Outlets {
                 begins_anew: !can_resume,
                 entry: Entry::new(name),
                 latencies: Latencies::default(),
+                has_unseen: false,
             })
         });
         let outlets = outlets.collect::<Result<_>>()?;
@@ -296,6 +299,15 @@ impl Drain for Outlets {
             outlet.entry.ledger.input += 1;
             outlet.entry.ledger.output += 1;
             outlet.timed(|sink| sink.reject(rejection))?;
+            outlet.has_unseen = self.is_live;
+        }
+        Ok(())
+    }
+
+    fn show(&mut self) -> Result<()> {
+        for outlet in self.outlets.iter_mut().filter(|outlet| outlet.has_unseen) {
+            outlet.timed(|sink| sink.push())?;
+            outlet.has_unseen = false;
         }
         Ok(())
     }

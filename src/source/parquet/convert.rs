@@ -86,7 +86,7 @@ pub(super) fn measurement(typed: &mut Typed<'_>, at: usize, array: &ArrayRef, fi
             let numbers = texts.as_string::<i32>().iter();
             typed.numbers(at, numbers.map(|text| text.and_then(|text| parse_f64(text.as_bytes()))));
         }
-        kind if is_text(kind) => {
+        kind if is_text(kind) || is_bytes(kind) => {
             let texts = texts(typed, at, array, file)?;
             typed.number_texts(at, texts.iter());
         }
@@ -124,6 +124,19 @@ pub(super) fn is_text(kind: &DataType) -> bool {
     }
 }
 
+/// Any number of bytes, which may be text.
+pub(super) fn is_bytes(kind: &DataType) -> bool {
+    matches!(kind, DataType::Binary | DataType::LargeBinary | DataType::BinaryView)
+}
+
+/// Whether the values of a column can be numbers.
+pub(super) fn can_be_numbers(kind: &DataType) -> bool {
+    is_text(kind)
+        || is_bytes(kind)
+        || is_decimal(kind)
+        || arrow_cast::can_cast_types(kind, &DataType::Float64)
+}
+
 fn is_decimal(kind: &DataType) -> bool {
     use DataType::{Decimal32, Decimal64, Decimal128, Decimal256};
     matches!(kind, Decimal32(..) | Decimal64(..) | Decimal128(..) | Decimal256(..))
@@ -133,16 +146,11 @@ fn is_decimal(kind: &DataType) -> bool {
 /// their record.
 pub(super) fn texts(typed: &mut Typed<'_>, at: usize, array: &ArrayRef, file: &str) -> Result<StringArray> {
     let texts = texts_of(array, file)?;
-    if is_bytes(array) {
+    if is_bytes(array.data_type()) {
         let lost = (0..array.len()).filter(|&row| texts.is_null(row) && array.is_valid(row));
         lost.for_each(|row| typed.refuse(row, at, "not UTF-8"));
     }
     Ok(texts)
-}
-
-/// Whether these are bytes of any number, which may be text.
-pub(super) fn is_bytes(array: &ArrayRef) -> bool {
-    matches!(array.data_type(), DataType::Binary | DataType::LargeBinary | DataType::BinaryView)
 }
 
 /// An array as text; null where bytes are no text, and times none that could be written.

@@ -13,7 +13,7 @@ use parquet::arrow::arrow_reader::{
 use parquet::basic::Type as PhysicalType;
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, RowGroupMetaData};
 
-use super::convert::clock;
+use super::convert::{can_be_numbers, clock};
 use crate::batch::Schema;
 use crate::error::guard::survived;
 use crate::error::{Error, Result};
@@ -104,6 +104,16 @@ impl ParquetFile {
         let (names, kind) = (self.names(columns), |at: usize| self.flat[at].field.data_type());
         let schema = columns.schema_of(&self.name, &names, |at| is_number(kind(at)))?;
         let roles = columns.roles(&self.name, &names, &schema)?;
+        for (at, role) in roles.fields.iter().enumerate() {
+            if let (Role::Measurement(_), false) = (role, can_be_numbers(kind(at))) {
+                let (name, kind) = (&names[at], kind(at));
+                return Err(Error::config(format!(
+                    "column `{name}` of `{}` has no numbers: {kind}",
+                    self.name
+                ))
+                .with_help("leave it out of `measurements`: then it is carried along as text"));
+            }
+        }
         let time = roles.fields.iter().position(|role| matches!(role, Role::Time(_)));
         let clock = time.and_then(|at| clock(kind(at)));
         if clock.is_some() && *columns.times.format() != TimeFormat::Rfc3339 {

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use arrow_array::Array;
+use arrow_schema::DataType;
 
 use super::convert::{is_bytes, texts_of};
 use super::file::{ParquetFile, library};
@@ -36,9 +37,12 @@ pub fn sample(path: &Path, records: usize) -> Result<Sample> {
         let texts: Vec<_> =
             batch.columns().iter().map(|array| texts_of(array, name)).collect::<Result<_>>()?;
         for (at, (array, texts)) in batch.columns().iter().zip(&texts).enumerate() {
-            is_lost[at] |= is_bytes(array) && texts.null_count() > array.null_count();
+            is_lost[at] |= is_bytes(array.data_type()) && texts.null_count() > array.null_count();
         }
+        let is_fixed = |at: usize| matches!(batch.column(at).data_type(), DataType::FixedSizeBinary(_));
         let text = |at: usize, row: usize| match texts[at].is_valid(row) {
+            // Some hexadecimal digits look like a number.
+            true if is_fixed(at) => format!("0x{}", texts[at].value(row)),
             true => texts[at].value(row).to_owned(),
             false => String::new(),
         };

@@ -1,6 +1,7 @@
 //! What is read of Parquet files of every kind.
 
 use std::fs::File;
+use std::path::Path;
 
 use arrow_array::types::Int64Type;
 use arrow_array::{
@@ -262,7 +263,7 @@ fn bytes_of_a_fixed_number_are_hexadecimal() {
     let found = sample(std::path::Path::new(&path), 2).expect("a sample");
     assert_eq!(
         (found.names, found.records),
-        (vec!["id".to_owned()], vec![vec!["00ab".to_owned()], vec![String::new()]])
+        (vec!["id".to_owned()], vec![vec!["0x00ab".to_owned()], vec![String::new()]])
     );
 }
 
@@ -336,4 +337,28 @@ fn a_time_is_put_together_from_a_date_and_a_time_of_day() {
     assert_eq!(times, ["2024-01-01T00:00:01.500Z", "2024-01-01T23:59:59Z"]);
     let rows = sample(std::path::Path::new(&path), 1).expect("a sample").records;
     assert_eq!(rows, [["2024-01-01", "00:00:01.500", "1970-01-01T00:00:00Z"]]);
+}
+
+#[test]
+fn bytes_are_numbers_where_they_are_text_of_numbers_and_never_where_they_are_of_a_fixed_number() {
+    let folder = tempfile::tempdir().expect("folder");
+    let fixed = FixedSizeBinaryArray::try_from_iter([b"12", b"34"].into_iter()).expect("bytes");
+    let columns: Vec<(&str, ArrayRef)> =
+        vec![("any", Arc::new(BinaryArray::from(vec![b"1.5".as_ref(), b"2"]))), ("fixed", Arc::new(fixed))];
+    let path = write(&folder, columns);
+    let named = |name: &str| {
+        let measurements = Some(vec![name.to_owned()]);
+        Parquet::new(path.as_str(), ColumnOptions { measurements, ..ColumnOptions::default() })
+    };
+    let numbers: Vec<_> = {
+        let batch = read(&named("any")).batch;
+        let at = batch.schema().index_of("any").expect("a column");
+        (0..batch.len()).map(|row| batch.measurement(at).get(row)).collect()
+    };
+    assert_eq!(numbers, [Some(1.5), Some(2.0)]);
+    let error = named("fixed").open(&OpenOptions::default()).err().expect("no numbers");
+    assert_eq!(error.kind(), ErrorKind::Config);
+    assert!(error.message().contains("`fixed`") && error.message().contains("no numbers"), "{error}");
+    let records = sample(Path::new(&path), 2).expect("records").records;
+    assert_eq!(records[0], ["1.5", "0x3132"], "digits of bytes do not look like a number");
 }
