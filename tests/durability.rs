@@ -20,7 +20,7 @@ use tidemill::checkpoint;
 const RECORDS: usize = 48;
 
 /// States that the disk may be in after each loss of power.
-const SEEDS: u64 = 20;
+const STATES: u64 = 20;
 
 /// Holds that the output folder has just what it should have.
 #[track_caller]
@@ -58,11 +58,10 @@ fn calls(rig: &Rig, variant: usize, expected: &Files) -> usize {
     disk.calls()
 }
 
-fn power_loss(variant: usize) {
-    let rig = Rig::new(RECORDS);
+fn power_loss(rig: &Rig, variant: usize, states: u64) {
     let (expected, seed) = (rig.expected(variant), seed());
-    let calls = calls(&rig, variant, &expected);
-    println!("TIDEMILL_SEED={seed}: {calls} calls × {SEEDS} states");
+    let calls = calls(rig, variant, &expected);
+    println!("TIDEMILL_SEED={seed}: {calls} calls × {states} states");
     assert!(calls > 100, "there is something to interrupt: {calls} calls");
     for call in 0..calls {
         let disk = Model::new(Some(Plan { call, fault: Fault::Power, for_good: true }));
@@ -70,7 +69,7 @@ fn power_loss(variant: usize) {
         // What only an older checkpoint's removal is cut off from was published before.
         let was_over = ["remove", "names"].iter().any(|last| disk.call(call).starts_with(last));
         assert!(cut.is_err() || was_over, "without power nothing is published: {}", disk.call(call));
-        for state in 0..SEEDS {
+        for state in 0..states {
             let mut random = random(seed ^ ((call as u64) << 8) ^ state);
             let when =
                 || format!("TIDEMILL_SEED={seed}, cut at call {call} ({}), state {state}", disk.call(call));
@@ -91,12 +90,20 @@ fn power_loss(variant: usize) {
 
 #[test]
 fn a_loss_of_power_at_any_call_loses_and_repeats_nothing() {
-    power_loss(0);
+    power_loss(&Rig::new(RECORDS), 0, STATES);
 }
 
 #[test]
 fn nor_does_one_with_windows_of_time() {
-    power_loss(1);
+    power_loss(&Rig::new(RECORDS), 1, STATES);
+}
+
+#[test]
+fn nor_does_one_where_sensors_come_and_go_and_leave_their_ids_to_others() {
+    let rig = Rig::of_many(RECORDS);
+    let report = rig.run(2, Model::new(None)).expect("a run");
+    assert!(report.sensors_given_up > 5, "{} have been given up", report.sensors_given_up);
+    power_loss(&rig, 2, STATES / 4);
 }
 
 /// What must be so after call `call` has failed: right or a clear error; and a run without faults then gives the exact output.

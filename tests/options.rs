@@ -114,6 +114,9 @@ const CASES: &[Case] = &[
     ),
     source(&["csv"], "max_rejects", "max_rejects = 1.0", "max_rejects = 0")
         .over("t,s,a,b\n2026-01-01 00:00:00,x,1,2\n,y,oops,2\n"),
+    source(&["csv"], "idle_sensors", "order = 'time'\ndisorder = '1h'", "order = 'time'\ndisorder = '1h'\nidle_sensors = '5s'").over(
+        "t,s,a,b\n2026-01-01 00:00:01,x,1,2\n2026-01-01 00:00:01,y,1,2\n2026-01-01 00:00:03,z,1,2\n2026-01-01 00:00:20,x,1,2\n2026-01-01 00:00:20,y,1,2\n",
+    ),
     source(&["csv"], "max_sensors", "", "max_sensors = 1"),
     source(&["csv"], "max_sensor_bytes", "", "max_sensor_bytes = 1"),
     source(&["csv"], "max_ahead", "path = '-'", "path = '-'\nmax_ahead = '40000d'")

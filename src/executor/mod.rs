@@ -5,6 +5,8 @@
 
 #[cfg(test)]
 mod foreseen_tests;
+#[cfg(test)]
+mod idle_tests;
 mod parallel;
 mod sequential;
 #[cfg(test)]
@@ -47,6 +49,7 @@ pub fn run(
             .with_help("run without `sequential`, on one thread where that is wanted"));
     }
     options.check()?;
+    let options = &options.of(pipeline);
     on_threads(options, || match options.sequential {
         true => run_by::<sequential::Pass>(pipeline, options, observer),
         false => run_by::<parallel::Pass>(pipeline, options, observer),

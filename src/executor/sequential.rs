@@ -12,17 +12,18 @@ use crate::error::guard::{asked, caught, guarded};
 use crate::error::{Error, Rejection, Result};
 use crate::metrics::Entry;
 use crate::pipeline::Pipeline;
-use crate::runtime::admission::Admission;
+use crate::runtime::admission::{Admission, Part};
 use crate::runtime::chunks::{
     LineCount, account, check_stop, enter_foreseen, foreseen, pieces, set_ahead_aside, set_aside,
 };
 use crate::runtime::drain::Drain;
+use crate::runtime::idle::Idle;
 use crate::runtime::inlet::{Arrived, Inlet};
 use crate::runtime::limit::RejectLimit;
 use crate::runtime::odd_times::OddTimes;
 use crate::runtime::setup::Setup;
 use crate::runtime::{Observer, Report, RunOptions};
-use crate::sensor::{SensorIds, SharedSensors};
+use crate::sensor::{SensorId, SensorIds, SharedSensors};
 use crate::source::Input;
 use crate::stage::{Flow, Process, Stage};
 
@@ -74,7 +75,7 @@ impl Reading for Pass {
             sensors: Arc::clone(sensors),
             ids: SensorIds::new(Arc::clone(sensors)),
             line: 1,
-            admission: Admission::new(pipeline.input.sensor_limits(&*pipeline.source)),
+            admission: Admission::new(pipeline.input.sensor_limits(&*pipeline.source), Idle::of(pipeline)?),
             stop: Arc::clone(&options.stop),
             chunk_size: options.open.chunk_size,
             max_ahead: pipeline.input.max_ahead()?,
@@ -101,9 +102,15 @@ impl Reading for Pass {
             if matches!(arrived.input, Input::Nothing) {
                 continue;
             }
-            let (batch, rejections, ahead) = self.decode(arrived)?;
+            let parts = self.decode(arrived)?;
             self.source_entry.time += start.elapsed();
-            self.forward(0, batch, rejections, ahead, drain)?;
+            for Part { batch, rejections, aside, gone, .. } in parts {
+                self.forward(0, batch, rejections, aside, drain)?;
+                if !gone.is_empty() {
+                    self.give_up(&gone, drain)?;
+                }
+            }
+            self.forget();
             let records = self.source_entry.ledger.input;
             asked("the observer", || observer.progress(name, progress, records))?;
         }
@@ -119,6 +126,7 @@ impl Reading for Pass {
         report.remark(self.remarks);
         report.passes += 1;
         report.sensors = self.admission.count().unwrap_or_else(|| self.sensors.read().len()) as u64;
+        report.give_up(self.admission.given_up());
         report.source = self.source_entry;
         report.stages = self.stages.into_iter().map(|step| step.entry).collect();
         report.threads = 1;
@@ -128,10 +136,7 @@ impl Reading for Pass {
 
 impl Pass {
     /// Bytes to records, with the ledger of the source, its rejections, and the records whose time is not believed.
-    fn decode(
-        &mut self,
-        Arrived { input, received, .. }: Arrived,
-    ) -> Result<(Batch, Vec<Rejection>, Vec<Rejection>)> {
+    fn decode(&mut self, Arrived { input, received, .. }: Arrived) -> Result<Vec<Part>> {
         let foreseen = foreseen(&input);
         enter_foreseen(foreseen, self.stages.iter_mut().map(|step| &mut step.entry));
         let (mut decoded, lines) = match input {
@@ -156,18 +161,51 @@ impl Pass {
         let unread = foreseen.map_or(0, |(records, _)| records);
         let records = (decoded.batch.len() + decoded.rejections.len()) as u64 + unread;
         let latest = received.map(|received| received.saturating_add(self.max_ahead));
-        let mut aside = latest.map_or_else(Vec::new, |latest| set_ahead_aside(&mut decoded.batch, latest));
-        aside.extend(self.admission.admit(&mut decoded.batch, &self.sensors));
+        let aside = latest.map_or_else(Vec::new, |latest| set_ahead_aside(&mut decoded.batch, latest));
         for rejection in &mut decoded.rejections {
             rejection.position.line += base;
             rejection.record += ledger.input;
         }
-        ledger.input += records;
-        ledger.rejected += (decoded.rejections.len() + aside.len()) as u64;
-        ledger.output += decoded.batch.len() as u64 + unread;
         self.limit.pass(records, &decoded.rejections)?;
-        self.odd_times.add(OddTimes::of(&decoded.batch));
-        Ok((decoded.batch, decoded.rejections, aside))
+        let parts = self.admission.parts(decoded.batch, decoded.rejections, aside, &self.sensors);
+        let output = parts.iter().map(|part| part.batch.len() as u64).sum::<u64>() + unread;
+        ledger.input += records;
+        ledger.output += output;
+        ledger.rejected += records - output;
+        parts.iter().for_each(|part| self.odd_times.add(OddTimes::of(&part.batch)));
+        Ok(parts)
+    }
+
+    /// Lets all stages, then `drain`, forget the sensors that are `gone`; what a stage held of them goes through those after it first.
+    fn give_up<D: Drain>(&mut self, gone: &[SensorId], drain: &mut D) -> Result<()> {
+        for at in 0..self.stages.len() {
+            let mut flow = Flow::default();
+            let step = &mut self.stages[at];
+            let last = guarded(&step.label, || step.process.give_up(gone, &self.sensors.read(), &mut flow))?;
+            self.let_go(at, last, flow, drain)?;
+        }
+        drain.give_up(gone)
+    }
+
+    /// Forgets the names of sensors that are given up or were refused.
+    fn forget(&mut self) {
+        let forgotten = self.admission.forgotten();
+        if !forgotten.is_empty() {
+            self.sensors.forget(&forgotten);
+            self.ids = SensorIds::new(Arc::clone(&self.sensors));
+        }
+    }
+
+    /// What stage `at` let go goes through those after it.
+    fn let_go<D: Drain>(&mut self, at: usize, last: Option<Batch>, flow: Flow, drain: &mut D) -> Result<()> {
+        self.stages[at].account(&flow, last.as_ref().map_or(0, Batch::len));
+        self.limit.note(&flow.rejections)?;
+        set_aside(flow.rejections, drain)?;
+        let chunk_size = self.chunk_size;
+        for piece in last.iter().flat_map(|batch| pieces(batch, chunk_size)) {
+            self.forward(at + 1, piece, Vec::new(), Vec::new(), drain)?;
+        }
+        Ok(())
     }
 
     /// Hands `batch` to the stages from `at` on, then to `drain`, with the `rejections` of its chunk, and what was set `aside` besides.
@@ -200,14 +238,8 @@ impl Pass {
             let mut flow = Flow::default();
             let step = &mut self.stages[at];
             let last = guarded(&step.label, || step.process.finish(&self.sensors.read(), &mut flow))?;
-            step.account(&flow, last.as_ref().map_or(0, Batch::len));
             self.remarks.extend(asked(&step.label, || step.process.remarks())?);
-            self.limit.note(&flow.rejections)?;
-            set_aside(flow.rejections, drain)?;
-            let chunk_size = self.chunk_size;
-            for piece in last.iter().flat_map(|batch| pieces(batch, chunk_size)) {
-                self.forward(at + 1, piece, Vec::new(), Vec::new(), drain)?;
-            }
+            self.let_go(at, last, flow, drain)?;
         }
         Ok(())
     }

@@ -40,12 +40,15 @@ pub(crate) const LAST: [&str; 3] = [
 ];
 
 /// Options of the source that ask for stages before those written.
-const LEADING: [&str; 6] = [
+const LEADING: [&str; 9] = [
     "",
     "order = \"time\"\ndisorder = \"3s\"",
     "order = \"newest_first\"",
     "max_jump = \"2s\"",
     "max_jump = \"2s\"\norder = \"time\"\ndisorder = \"3s\"",
+    "idle_sensors = \"4s\"",
+    "idle_sensors = \"3s\"\norder = \"time\"\ndisorder = \"2s\"\nmax_jump = \"5s\"\nagree = 1",
+    "idle_sensors = \"7s\"\nmax_sensors = 9",
     "timezone = \"Europe/Zurich\"\nfrom = \"2026-01-01T00:00:05Z\"\nuntil = \"2026-01-01T00:01:00Z\"",
 ];
 

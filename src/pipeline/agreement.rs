@@ -19,7 +19,7 @@ pub(super) fn apply(pipeline: &Pipeline, stages: &mut [Arc<dyn Stage>]) -> Resul
         )
         .with_help("write 1 or more; leave it out for a tenth of the sensors, and at least 2"));
     }
-    let mut has_effect = false;
+    let mut has_effect = pipeline.input.idle_sensors.is_some();
     for stage in stages {
         if let Some(agreeing) = stage.with_agreement(Agreement::Sensors(agree)) {
             (*stage, has_effect) = (agreeing, true);
@@ -28,7 +28,9 @@ pub(super) fn apply(pipeline: &Pipeline, stages: &mut [Arc<dyn Stage>]) -> Resul
     match has_effect {
         true => Ok(()),
         false => Err(Error::config("`agree` has no effect: no stage goes by how far the source has come")
-            .with_help("leave it out; it is for `order = \"time\"`, and for `aggregate` with `every`")),
+            .with_help(
+                "leave it out; it is for `order = \"time\"`, `aggregate` with `every` and `idle_sensors`",
+            )),
     }
 }
 

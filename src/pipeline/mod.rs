@@ -6,6 +6,7 @@ mod builder;
 pub mod delivery;
 pub mod environment;
 mod findings;
+pub(crate) mod idle;
 pub(crate) mod leading;
 mod overrides;
 pub mod parameters;
@@ -117,7 +118,10 @@ pub struct InputOptions {
     /// How many sensors must have reached a time before others that lag behind it can be taken for quiet. If not given, a tenth of the
     /// sensors seen so far, and at least 2. For `order = "time"`, and for `aggregate` by intervals.
     pub agree: Option<usize>,
-    /// How many distinct sensors a run takes. One more ends the run; where anybody may send, its records are set aside.
+    /// How long a sensor may be idle, in event time, such as "7d": one that has been quiet for longer is given up, so that it makes room for others. What
+    /// is open of it is written then, and if it comes again it begins anew. Takes one thread. If not given, no sensor is given up.
+    pub idle_sensors: Option<String>,
+    /// How many distinct sensors a run takes. One more ends the run; where anybody may send, or with `idle_sensors`, its records are set aside.
     pub max_sensors: usize,
     /// How many bytes the names of all sensors may have together; beyond that, as with `max_sensors`. A name may have 1,024.
     pub max_sensor_bytes: usize,
@@ -135,6 +139,7 @@ impl Default for InputOptions {
             max_ahead: None,
             when_full: WhenFull::Wait,
             agree: None,
+            idle_sensors: None,
             max_sensors: DEFAULT_MAX_SENSORS,
             max_sensor_bytes: DEFAULT_MAX_SENSOR_BYTES,
         }
@@ -155,7 +160,9 @@ pub enum WhenFull {
 impl InputOptions {
     /// How many sensors a run on this source takes.
     pub(crate) fn sensor_limits(&self, source: &dyn SourceSpec) -> SensorLimits {
-        let surplus = if source.traits().is_open { Surplus::Aside } else { Surplus::Error };
+        // Whether there is room is known in the order of the input where sensors are given up.
+        let is_aside = source.traits().is_open || self.idle_sensors.is_some();
+        let surplus = if is_aside { Surplus::Aside } else { Surplus::Error };
         SensorLimits { sensors: self.max_sensors, bytes: self.max_sensor_bytes, surplus }
     }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::agreement;
+use super::idle;
 use super::leading::leading;
 use super::{MaxRejects, Pipeline, SinkEntry};
 use crate::batch::Schema;
@@ -27,7 +28,8 @@ impl Plan {
     /// A configuration error that names the stage or sink.
     pub fn new(pipeline: &Pipeline, input: Arc<Schema>) -> Result<Self> {
         let stages = stages(pipeline)?;
-        check_limits(pipeline).map_err(|error| error.with_part(Part::Source))?;
+        let checked = check_limits(pipeline).and_then(|()| idle::check(pipeline, &stages, &input));
+        checked.map_err(|error| error.with_part(Part::Source))?;
         let first = pipeline.stages_before();
         let mut schemas = vec![input];
         for (at, stage) in stages.iter().enumerate() {

@@ -46,6 +46,14 @@ impl LineCount {
         }
     }
 
+    /// The same for lines that have been moved by `base`, as [`LineCount::pass`] said.
+    pub(crate) fn moved_by(self, base: u64) -> Self {
+        match self {
+            Self::Final => self,
+            Self::Counted { first, lines, .. } => Self::Counted { first: base + first, lines, skipped: 0 },
+        }
+    }
+
     /// Goes on from `line`, the line after the previous chunk's last, to the one after this chunk's; gives what has to be added
     /// to the lines in the chunk.
     pub(crate) fn pass(self, line: &mut u64) -> u64 {
@@ -61,6 +69,13 @@ impl LineCount {
 pub(crate) fn set_aside<D: Drain>(mut rejections: Vec<Rejection>, drain: &mut D) -> Result<()> {
     rejections.sort_by_key(Rejection::trigger);
     rejections.iter().try_for_each(|rejection| drain.rejection(rejection))
+}
+
+/// Those of `rejections` that were decided with the record `last`, or before it, out of there.
+pub(crate) fn until(rejections: &mut Vec<Rejection>, last: Trigger) -> Vec<Rejection> {
+    let (before, behind) = std::mem::take(rejections).into_iter().partition(|it| it.trigger() <= last);
+    *rejections = behind;
+    before
 }
 
 /// Sets the records aside whose time is behind `latest`: a clock that is so far ahead is wrong.

@@ -13,13 +13,16 @@
 //! A barrier travels like a chunk: in its turn it finds every stage and every sink as all earlier chunks have left them and no
 //! later one has touched them. What it sees on its way is a checkpoint; nobody else has to stop for it.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+mod giving_up;
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::admission::{self, Admission};
 use super::chunks::{LineCount, account, enter_foreseen, foreseen, pieces, set_ahead_aside, set_aside};
 use super::drain::{Drain, PartJob};
+use super::idle::Idle;
 use super::inlet::Inlet;
 use super::lane::{Lane, Moment, Stopped};
 use super::limit::RejectLimit;
@@ -103,6 +106,12 @@ pub(crate) struct Crew {
     workers: usize,
     /// The ordinal after the last one.
     next: u64,
+    /// Whether sensors are given up: then there is one worker, and there are more ordinals than pieces are claimed.
+    gives_up: bool,
+    /// So many more.
+    more: AtomicU64,
+    /// Whether ids of sensors stay what they are.
+    keeps_ids: AtomicBool,
     /// What has been counted.
     tally: Tally,
     /// Time waited to hand chunks over in their order.
@@ -192,6 +201,11 @@ impl Crew {
         sensors: &Arc<SharedSensors>,
     ) -> Result<Self> {
         let shards = if workers == 1 { 1 } else { 4 * workers.next_power_of_two() };
+        let idle = Idle::of(pipeline)?;
+        let gives_up = idle.is_some();
+        if gives_up && workers != 1 {
+            return Err(Error::internal("several workers where sensors are given up"));
+        }
         let lanes = stages.iter().zip(&setup.labels).enumerate();
         let lanes = lanes.map(|(at, (stage, label))| {
             Lane::new(stage, label.clone(), &setup.schemas[at], shards, options.state.is_some())
@@ -201,13 +215,16 @@ impl Crew {
             sensors: Arc::clone(sensors),
             before_stages: setup.has_origins.then(|| {
                 let limits = pipeline.input.sensor_limits(&*pipeline.source);
-                Turn::new(BeforeStages { line: 1, admission: Admission::new(limits) })
+                Turn::new(BeforeStages { line: 1, admission: Admission::new(limits, idle) })
             }),
             control: Control::default(),
             limit: RejectLimit::new(pipeline),
             chunk_size: options.open.chunk_size,
             workers,
             next: 0,
+            gives_up,
+            more: AtomicU64::new(0),
+            keeps_ids: AtomicBool::new(false),
             tally: Tally::new(pipeline.source.name(), stages),
             handing_over: Duration::ZERO,
             remarks: Vec::new(),
@@ -262,7 +279,9 @@ impl Crew {
 
     /// Writes the ledgers into `report`.
     pub(crate) fn close(mut self, report: &mut Report) {
-        let taken = self.before_stages.as_mut().and_then(|turn| turn.get_mut().admission.count());
+        let admission = self.before_stages.as_mut().map(|turn| &turn.get_mut().admission);
+        let taken = admission.and_then(|admission| admission.count());
+        report.give_up(admission.and_then(|admission| admission.given_up()));
         report.sensors = taken.unwrap_or_else(|| self.sensors.read().len()) as u64;
         report.passes += 1;
         report.is_partial = self.tally.is_partial;
@@ -304,7 +323,7 @@ impl Crew {
         while !self.control.is_cancelled()
             && let Some(claim) = feed.claim(&mut worker.ids, &mut worker.spent)
         {
-            let ordinal = claim.ordinal;
+            let ordinal = claim.ordinal + self.more.load(Ordering::Relaxed);
             let jobs = match claim.piece {
                 Piece::Failed(error) => {
                     self.hand_over(ordinal, Err(error), ordered, &mut worker.handing_over)
@@ -321,6 +340,15 @@ impl Crew {
                         dropped: claim.dropped,
                         latest: claim.latest,
                     };
+                    if self.gives_up {
+                        match self.through_in_parts(about, input, worker, ordered) {
+                            Ok(()) => continue,
+                            // Nobody else waits for a turn.
+                            Err(Stopped::Failed(error)) => self.control.fail(ordinal, error),
+                            Err(Stopped::Cancelled) => {}
+                        }
+                        return;
+                    }
                     let finished = self.through::<D>(about, input, worker);
                     match finished {
                         Ok(finished) => {
@@ -454,7 +482,7 @@ impl Crew {
         let mut admission = None;
         if let Some(turn) = &self.before_stages {
             let Some(before) = turn.take(ordinal, &self.control.cancelled, waiting) else { return };
-            admission = Some(before.admission.counted());
+            admission = Some(before.admission.counted(&self.sensors));
         }
         let stages = self.lanes.iter().map(|lane| lane.save(moment)).collect::<Result<Vec<_>, _>>();
         let result = match stages {
@@ -476,7 +504,8 @@ impl Crew {
         take: impl FnOnce(Snapshot<'_>) -> Result<T>,
     ) -> Result<T> {
         let stages = self.lanes.iter_mut().map(Lane::save_at_rest).collect::<Result<_>>()?;
-        let admission = self.before_stages.as_mut().map(|turn| turn.get_mut().admission.counted());
+        let admission =
+            self.before_stages.as_mut().map(|turn| turn.get_mut().admission.counted(&self.sensors));
         let counts = counts(&self.tally, &self.limit, admission)?;
         take(Snapshot { source, stages, tally: &self.tally, counts, sensors: &self.sensors })
     }
@@ -512,7 +541,8 @@ impl Crew {
         }
         let damaged = |error| Error::data(format!("the counts of the checkpoint cannot be read: {error}"));
         let (own, rest): (Vec<u8>, Vec<u8>) = postcard::from_bytes(&resume.counts).map_err(damaged)?;
-        let (tally, limit, admission): (_, _, Option<_>) = postcard::from_bytes(&own).map_err(damaged)?;
+        let (tally, limit, admission): (_, _, Option<admission::Counted>) =
+            postcard::from_bytes(&own).map_err(damaged)?;
         let is_whole = resume.is_whole;
         self.tally.restore(tally, is_whole);
         if is_whole {
@@ -522,6 +552,8 @@ impl Crew {
             let before = before.get_mut();
             before.line = self.tally.line;
             admission.map_or(Ok(()), |admission| before.admission.restore(admission, &self.sensors))?;
+        } else if let Some(admission) = admission {
+            admission.forget_free(&self.sensors);
         }
         Ok(is_whole.then_some(rest))
     }

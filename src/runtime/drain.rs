@@ -7,7 +7,7 @@ use crate::batch::Batch;
 use crate::error::guard::{asked, guarded};
 use crate::error::{Part, Rejection, Result};
 use crate::metrics::Entry;
-use crate::sensor::{Sensors, SharedSensors};
+use crate::sensor::{SensorId, Sensors, SharedSensors};
 use crate::sink::Job;
 use crate::stage::{Fit, Fitted};
 
@@ -31,6 +31,11 @@ pub(crate) trait Drain: Send {
 
     /// Takes a record set aside.
     fn rejection(&mut self, rejection: &Rejection) -> Result<()>;
+
+    /// These sensors are given up: what comes under their ids from now on is of others, or of the same ones as if they were new.
+    fn give_up(&mut self, _gone: &[SensorId]) -> Result<()> {
+        Ok(())
+    }
 
     /// What a worker needs to prepare batches.
     fn local(&self) -> Result<Self::Local>;

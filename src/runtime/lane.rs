@@ -8,7 +8,7 @@ use super::turn::Turn;
 use crate::batch::{Batch, Schema};
 use crate::error::guard::{asked, guarded};
 use crate::error::{Error, Result};
-use crate::sensor::SharedSensors;
+use crate::sensor::{SensorId, SharedSensors};
 use crate::stage::{Flow, Groups, Made, Process, Reach, Shards, Stage};
 
 /// A stage of a parallel reading, shared by all workers.
@@ -128,6 +128,42 @@ impl Lane {
                 let made = in_turn(turns, at, step, waiting)?;
                 Ok(asked(&self.label, || shards.assemble(batch, groups, made, flow))?)
             }
+        }
+    }
+
+    /// Forgets the sensors that are `gone`, in the turn of `at`; gives back what was held of them. `local` is the worker's own.
+    pub(crate) fn give_up(
+        &self,
+        gone: &[SensorId],
+        at: Moment<'_>,
+        local: &mut Option<Box<dyn Process>>,
+        flow: &mut Flow,
+    ) -> Result<Option<Batch>, Stopped> {
+        let give_up = |process: &mut dyn Process, flow: &mut Flow| {
+            guarded(&self.label, || process.give_up(gone, &at.sensors.read(), flow))
+        };
+        match &self.way {
+            Way::Rows { .. } => local.as_mut().map_or(Ok(None), |local| Ok(give_up(&mut **local, flow)?)),
+            Way::Whole(turn) => {
+                let mut process = turn
+                    .take(at.ordinal, at.cancelled, &mut Duration::default())
+                    .ok_or(Stopped::Cancelled)?;
+                Ok(give_up(&mut **process, flow)?)
+            }
+            Way::Shards { shards, .. } => {
+                asked(&self.label, || shards.give_up(gone))?;
+                self.pass(at).map(|()| None)
+            }
+        }
+    }
+
+    /// Lets the turn of `at` go by.
+    pub(crate) fn pass(&self, at: Moment<'_>) -> Result<(), Stopped> {
+        let pass = |turn: &Turn<()>| turn.pass(at.ordinal, at.cancelled).ok_or(Stopped::Cancelled);
+        match &self.way {
+            Way::Rows { .. } => Ok(()),
+            Way::Shards { turns, .. } => turns.iter().try_for_each(pass),
+            Way::Whole(turn) => turn.pass(at.ordinal, at.cancelled).ok_or(Stopped::Cancelled),
         }
     }
 

@@ -8,6 +8,7 @@ pub(crate) mod chunks;
 pub(crate) mod crew;
 pub(crate) mod drain;
 pub(crate) mod effects;
+pub(crate) mod idle;
 pub(crate) mod inlet;
 pub(crate) mod lane;
 pub(crate) mod limit;
@@ -24,6 +25,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use crate::error::{Error, Result};
+use crate::pipeline::Pipeline;
 use crate::source::{OpenOptions, Progress};
 
 pub use report::{FirstPassReport, Rejects, Report, Shown};
@@ -53,6 +55,15 @@ impl RunOptions {
                 .with_help("give a number from 1 on, or leave it out for as many as the machine has cores")),
             _ => Ok(()),
         }
+    }
+}
+
+impl RunOptions {
+    /// The same for a run of `pipeline`: on one thread where sensors are given up, for which they are has to be known before the next record is
+    /// looked at.
+    pub(crate) fn of(&self, pipeline: &Pipeline) -> Self {
+        let one = pipeline.input.idle_sensors.as_ref().map(|_| 1);
+        Self { threads: one.or(self.threads), ..self.clone() }
     }
 }
 

@@ -16,7 +16,7 @@ use crate::error::guard::{asked, guarded};
 use crate::error::{Error, Part, Rejection, RejectionKind, Result};
 use crate::metrics::{Entry, Latencies, Ledger};
 use crate::pipeline::Pipeline;
-use crate::sensor::{PerSensor, Sensors, SharedSensors};
+use crate::sensor::{OfSensors, SensorId, Sensors, SharedSensors};
 use crate::sink::{Block, Outset, Prepare, Sink, Takes};
 
 /// The sinks of a run, open, and what was set aside.
@@ -48,7 +48,7 @@ struct Outlet {
 #[derive(Clone)]
 struct Filter {
     patterns: Vec<GlobMatcher>,
-    known: PerSensor<bool>,
+    known: OfSensors<bool>,
 }
 
 impl Outlets {
@@ -65,7 +65,7 @@ impl Outlets {
             let name = asked(&format!("sink {at}"), || spec.name().to_owned())?;
             let label = format!("sink {at} ({name})");
             let (takes, can_resume) = asked(&label, || (spec.takes(), spec.can_resume()))?;
-            let filter = entry.matchers()?.map(|patterns| Filter { patterns, known: PerSensor::default() });
+            let filter = entry.matchers()?.map(|patterns| Filter { patterns, known: OfSensors::default() });
             let outset = state.as_ref().map_or_else(|| plain.clone(), |state| state.outset(at, plain));
             let sink =
                 guarded(&label, || spec.open(schema, &outset)).map_err(|error| error.with_part(part))?;
@@ -312,6 +312,10 @@ impl Drain for Outlets {
         Ok(())
     }
 
+    fn give_up(&mut self, gone: &[SensorId]) -> Result<()> {
+        self.outlets.iter_mut().try_for_each(|outlet| outlet.timed(|sink| sink.give_up(gone)))
+    }
+
     fn local(&self) -> Result<Self::Local> {
         let local = |outlet: &Outlet| {
             Ok(LocalOutlet {
@@ -407,12 +411,9 @@ impl Filter {
     /// The records of the sensors that fit; `None` where all do.
     fn select(&mut self, batch: &Batch, sensors: &Sensors) -> Option<Batch> {
         let Self { patterns, known } = self;
-        let mut fits = |id| {
-            *known
-                .get_or_insert_with(id, || patterns.iter().any(|pattern| pattern.is_match(sensors.name(id))))
-        };
+        let fits = known.of(sensors, |name| patterns.iter().any(|pattern| pattern.is_match(name)));
         let ids = batch.sensors();
-        let rows: Vec<u32> = (0..batch.len() as u32).filter(|&row| fits(ids[row as usize])).collect();
+        let rows: Vec<u32> = (0..batch.len() as u32).filter(|&row| fits[ids[row as usize].index()]).collect();
         (rows.len() < batch.len()).then(|| batch.take(&rows))
     }
 }

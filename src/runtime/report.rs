@@ -21,8 +21,11 @@ pub struct Report {
     pub sinks: Vec<Entry>,
     /// What was set aside.
     pub rejects: Rejects,
-    /// How many distinct sensors there were.
+    /// How many distinct sensors there were; one that was given up and came again counts again.
     pub sensors: u64,
+    /// How many of them were given up (clause 27).
+    #[serde(skip_serializing_if = "is_zero")]
+    pub sensors_given_up: u64,
     /// Records that were counted before this run went on: ledgers have them, times have not.
     pub records_before: u64,
     /// Bytes read, over all passes.
@@ -50,6 +53,10 @@ pub struct Report {
     /// Whether the counts begin behind the beginning of the input, where stages may have held records already.
     #[serde(skip)]
     pub(crate) is_partial: bool,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// One reading of the input for a stage that learns something first.
@@ -118,6 +125,16 @@ impl Report {
             if !self.remarks.contains(&remark) {
                 self.remarks.push(remark);
             }
+        }
+    }
+
+    /// Says how often a sensor has been given up, where that was asked for.
+    pub(crate) fn give_up(&mut self, times: Option<u64>) {
+        let Some(times) = times else { return };
+        self.sensors_given_up = times;
+        if times > 0 {
+            let what = if times == 1 { "sensor has" } else { "sensors have" };
+            self.remark([format!("{times} {what} been given up after being idle for `idle_sensors`")]);
         }
     }
 

@@ -33,8 +33,10 @@ impl Setup {
         open.stop = Arc::clone(&options.stop);
         open.period = pipeline.period()?;
         // Of what was sent by anybody, a record whose time is not believed is set aside in full.
-        open.origins |= Plan::needs_origins(stages) || pipeline.source.traits().is_open;
-        open.foresee = (!open.reads_all).then(|| foresee(stages.to_vec()));
+        let gives_up = pipeline.input.idle_sensors.is_some();
+        open.origins |= Plan::needs_origins(stages) || pipeline.source.traits().is_open || gives_up;
+        // What is left unread would be a report of its sensor.
+        open.foresee = (!open.reads_all && !gives_up).then(|| foresee(stages.to_vec()));
         let source = Inlet::open(&*pipeline.source, &open)?;
         if open.record.as_ref().is_some_and(|recorder| !recorder.is_taken()) {
             let name = pipeline.source.name();

@@ -297,8 +297,8 @@ impl State {
 
     /// Gives the sensors of the checkpoint the ids that they had.
     pub(crate) fn name_sensors(&self, sensors: &SharedSensors) -> Result<()> {
-        let mut names = self.resume.iter().flat_map(|resume| resume.sensors.iter());
-        names.try_for_each(|name| sensors.insert(name).map(drop))
+        self.resume.iter().for_each(|resume| sensors.restore(&resume.sensors));
+        Ok(())
     }
 
     /// What sink `at` begins with, where others would with `plain`.

@@ -65,6 +65,11 @@ impl<T> Turn<T> {
         taken
     }
 
+    /// Waits until the turn of `ordinal` has come, and lets it go by; `None` once `cancelled` is set.
+    pub(crate) fn pass(&self, ordinal: u64, cancelled: &AtomicBool) -> Option<()> {
+        self.take(ordinal, cancelled, &mut Duration::default()).map(drop)
+    }
+
     /// Sleeps until the turn of `ordinal` has come.
     fn wait(&self, ordinal: u64, cancelled: &AtomicBool) -> Option<Taken<'_, T>> {
         let mut guard = self.lock();

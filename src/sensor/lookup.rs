@@ -6,7 +6,7 @@ use std::sync::{Arc, RwLock, RwLockReadGuard};
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
-use super::{SensorId, SensorLimits, Sensors};
+use super::{SensorId, SensorLimits, SensorNames, Sensors};
 use crate::error::Result;
 use crate::kernel::prefetch::prefetch;
 
@@ -62,6 +62,16 @@ impl SharedSensors {
 
     pub(crate) fn insert(&self, name: &str) -> Result<SensorId> {
         self.0.write().unwrap_or_else(std::sync::PoisonError::into_inner).id(name)
+    }
+
+    /// Takes over the names of a checkpoint; see [`Sensors::restore`].
+    pub(crate) fn restore(&self, names: &SensorNames) {
+        self.0.write().unwrap_or_else(std::sync::PoisonError::into_inner).restore(names);
+    }
+
+    /// Forgets the names of `ids`; see [`Sensors::forget`]. Every [`SensorIds`] that may have met them must be made anew.
+    pub(crate) fn forget(&self, ids: &[SensorId]) {
+        self.0.write().unwrap_or_else(std::sync::PoisonError::into_inner).forget(ids);
     }
 
     /// Takes no new sensors any more.

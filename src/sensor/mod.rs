@@ -1,4 +1,5 @@
-//! Sensor names and the dense ids that stand for them, in order of first appearance.
+//! Sensor names and the dense ids that stand for them, in order of first appearance. Where sensors are given up, their ids are given to
+//! others.
 
 mod limits;
 mod lookup;
@@ -46,6 +47,11 @@ pub struct Sensors {
     hasher: RandomState,
     limits: SensorLimits,
     is_closed: bool,
+    /// Ids of sensors that were forgotten, to be given to others.
+    free: Vec<u32>,
+    /// Those that have been given to others since, in that order, behind so many before.
+    reused: Vec<u32>,
+    reused_before: u64,
 }
 
 impl Default for Sensors {
@@ -63,6 +69,9 @@ impl Sensors {
             hasher: RandomState::default(),
             limits,
             is_closed: false,
+            free: Vec::new(),
+            reused: Vec::new(),
+            reused_before: 0,
         }
     }
 
@@ -109,14 +118,63 @@ impl Sensors {
                 .check(self.names.len(), self.names.bytes(), name)
                 .map_err(|why| why.into_error(name))?;
         }
+        if let Some(id) = self.free.pop() {
+            self.names.set(id as usize, name);
+            self.reused.push(id);
+            return Ok(self.enter(hash, id));
+        }
         let id = self.names.len() as u32;
         if id == SensorId::SURPLUS.0 {
             return Err(Error::data("more sensors than can be numbered"));
         }
         self.names.push(name);
+        Ok(self.enter(hash, id))
+    }
+
+    /// Puts `id`, whose name has that `hash`, into the table.
+    fn enter(&mut self, hash: u64, id: u32) -> SensorId {
         let (names, hasher) = (&self.names, &self.hasher);
         self.table.insert_unique(hash, id, |&id| hasher.hash_one(names.get(id as usize)));
-        Ok(SensorId(id))
+        SensorId(id)
+    }
+
+    /// Takes over the names of an empty table's checkpoint under their ids; those that were free there are to be [forgotten](Self::forget)
+    /// before anything is looked up.
+    pub(crate) fn restore(&mut self, names: &SensorNames) {
+        for name in names.iter() {
+            let id = self.names.len() as u32;
+            self.names.push(name);
+            self.enter(self.hasher.hash_one(name), id);
+        }
+    }
+
+    /// Forgets the names of `ids`, each of which is known: others will be given them. Nobody may have kept anything under them.
+    pub(crate) fn forget(&mut self, ids: &[SensorId]) {
+        for id in ids {
+            let hash = self.hasher.hash_one(self.names.get(id.index()));
+            if let Ok(entry) = self.table.find_entry(hash, |&known| known == id.0) {
+                entry.remove();
+                self.names.set(id.index(), "");
+                self.free.push(id.0);
+            }
+        }
+        self.reused_before += self.reused.len() as u64;
+        self.reused.clear();
+    }
+
+    /// How often an id has been given to another sensor.
+    pub(super) fn reused(&self) -> u64 {
+        self.reused_before + self.reused.len() as u64
+    }
+
+    /// The ids that have been, behind the first `before` times; `None` where that is too long ago.
+    pub(super) fn reused_since(&self, before: u64) -> Option<&[u32]> {
+        self.reused.get(usize::try_from(before.checked_sub(self.reused_before)?).ok()?..)
+    }
+
+    /// The ids that are nobody's.
+    pub(crate) fn free(&self) -> &[u32] {
+        &self.free
     }
 
     /// The id of `name` if it has been seen.
@@ -130,7 +188,7 @@ impl Sensors {
         self.names.get(id.index())
     }
 
-    /// How many sensors have been seen.
+    /// How many ids there are: one more than the highest.
     pub fn len(&self) -> usize {
         self.names.len()
     }
@@ -142,10 +200,12 @@ impl Sensors {
 
     /// All names, in order of first appearance.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.names.iter()
+        let free: std::collections::HashSet<u32> = self.free.iter().copied().collect();
+        let names = self.names.iter().enumerate();
+        names.filter(move |(id, _)| free.is_empty() || !free.contains(&(*id as u32))).map(|(_, name)| name)
     }
 
-    /// The same, to be kept.
+    /// The names by id, to be kept; those of ids that are [free](Self::free) mean nothing.
     pub fn all_names(&self) -> &SensorNames {
         &self.names
     }
@@ -163,6 +223,38 @@ mod tests {
         assert_eq!(sensors.names().collect::<Vec<_>>(), ["b", "a", ""]);
         assert_eq!(sensors.find("a"), Some(SensorId(1)));
         assert_eq!(sensors.find("c"), None);
+    }
+
+    #[test]
+    fn ids_of_forgotten_sensors_are_given_to_others() {
+        let mut sensors = Sensors::default();
+        for name in ["a", "", "c"] {
+            sensors.id(name).expect("room");
+        }
+        let mut known = OfSensors::default();
+        assert_eq!(known.of(&sensors, str::to_owned), ["a", "", "c"]);
+        sensors.forget(&[SensorId(2), SensorId(0)]);
+        assert_eq!((sensors.find("a"), sensors.find(""), sensors.len()), (None, Some(SensorId(1)), 3));
+        assert_eq!(sensors.names().collect::<Vec<_>>(), [""]);
+        // As a checkpoint has them.
+        let mut restored = Sensors::default();
+        restored.restore(sensors.all_names());
+        restored.forget(&sensors.free().iter().map(|&id| SensorId(id)).collect::<Vec<_>>());
+        for sensors in [&mut sensors, &mut restored] {
+            let ids: Vec<_> =
+                ["d", "", "a", "e"].iter().map(|name| sensors.id(name).expect("room").0).collect();
+            let mut sorted = ids.clone();
+            sorted.sort_unstable();
+            assert_eq!((ids[1], ids[3], sorted), (1, 3, vec![0, 1, 2, 3]));
+        }
+        let names: Vec<_> = (0..4).map(|id| sensors.name(SensorId(id)).to_owned()).collect();
+        assert_eq!(known.of(&sensors, str::to_owned), names);
+        // Whoever has not looked for a while knows it too.
+        let other = sensors.find("d").expect("known");
+        sensors.forget(&[other]);
+        sensors.id("f").expect("room");
+        sensors.forget(&[]);
+        assert_eq!(known.of(&sensors, str::to_owned)[other.index()], "f");
     }
 
     #[test]

@@ -1,23 +1,43 @@
 //! Many names in one text: a million of them are two allocations, and are copied as fast as the memory goes.
 
+use std::collections::HashMap;
 use std::fmt;
 
 use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Names of sensors, by id.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct SensorNames {
     text: String,
     /// Where each name ends.
     ends: Vec<usize>,
+    /// Those that have been given other names since: few, unless sensors come and go.
+    others: HashMap<usize, Box<str>>,
 }
+
+impl PartialEq for SensorNames {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+impl Eq for SensorNames {}
 
 impl SensorNames {
     /// Appends a name.
     pub fn push(&mut self, name: &str) {
         self.text.push_str(name);
         self.ends.push(self.text.len());
+    }
+
+    /// Gives the one with this ordinal another name.
+    ///
+    /// # Panics
+    /// When there are not so many.
+    pub(super) fn set(&mut self, at: usize, name: &str) {
+        assert!(at < self.len(), "a name that is there");
+        self.others.insert(at, name.into());
     }
 
     /// How many there are.
@@ -41,6 +61,11 @@ impl SensorNames {
     /// When there are not so many.
     #[inline]
     pub fn get(&self, at: usize) -> &str {
+        if !self.others.is_empty()
+            && let Some(other) = self.others.get(&at)
+        {
+            return other;
+        }
         let start = at.checked_sub(1).map_or(0, |before| self.ends[before]);
         &self.text[start..self.ends[at]]
     }
@@ -103,5 +128,14 @@ mod tests {
         let bytes = postcard::to_stdvec(&names).expect("bytes");
         assert_eq!(bytes, postcard::to_stdvec(&list.to_vec()).expect("bytes"));
         assert_eq!(postcard::from_bytes::<SensorNames>(&bytes).expect("names"), names);
+    }
+
+    #[test]
+    fn a_name_can_be_replaced() {
+        let mut names: SensorNames = ["a", "bb", "c"].iter().collect();
+        names.set(1, "a longer one");
+        names.set(1, "d");
+        names.push("e");
+        assert_eq!(names, ["a", "d", "c", "e"].iter().collect());
     }
 }

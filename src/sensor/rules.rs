@@ -68,20 +68,36 @@ pub fn matcher(pattern: &str) -> Result<GlobMatcher> {
 
 /// Something known of every sensor, by id: small, the same for all of a run, looked up once a record.
 #[derive(Clone, Debug)]
-pub struct OfSensors<T>(Vec<T>);
+pub struct OfSensors<T> {
+    known: Vec<T>,
+    /// How many ids had been given to other sensors when this was last looked at.
+    reused: u64,
+}
 
 impl<T> Default for OfSensors<T> {
     fn default() -> Self {
-        Self(Vec::new())
+        Self { known: Vec::new(), reused: 0 }
     }
 }
 
 impl<T> OfSensors<T> {
     /// What is known of each sensor in `sensors`; `make` says it of those that are new.
     pub fn of(&mut self, sensors: &Sensors, make: impl Fn(&str) -> T) -> &[T] {
-        let new = (self.0.len()..sensors.len()).map(|id| make(sensors.name(SensorId(id as u32))));
-        self.0.extend(new);
-        &self.0
+        let of = |id: usize| make(sensors.name(SensorId(id as u32)));
+        if sensors.reused() != self.reused {
+            match sensors.reused_since(self.reused) {
+                None => self.known.clear(),
+                Some(ids) => {
+                    for &id in ids {
+                        let known = self.known.get_mut(id as usize);
+                        known.into_iter().for_each(|known| *known = of(id as usize));
+                    }
+                }
+            }
+            self.reused = sensors.reused();
+        }
+        self.known.extend((self.known.len()..sensors.len()).map(of));
+        &self.known
     }
 }
 
@@ -113,6 +129,11 @@ impl<T> PerSensor<T> {
     #[inline]
     pub fn get_mut(&mut self, id: SensorId) -> Option<&mut T> {
         self.0.get_mut(id.index())?.as_mut()
+    }
+
+    /// Keeps nothing for sensor `id` any more; gives what there was.
+    pub fn remove(&mut self, id: SensorId) -> Option<T> {
+        self.0.get_mut(id.index())?.take()
     }
 
     /// All that is kept, by id.

@@ -24,7 +24,7 @@ use serde::Serialize;
 use crate::batch::{Batch, Schema};
 use crate::error::{Error, Rejection, Result};
 use crate::files::{Base, FilePath};
-use crate::sensor::Sensors;
+use crate::sensor::{SensorId, Sensors};
 
 pub use crate::atomic::{Job, Outset, Saved};
 pub use alert::{Alert, Thresholds, end_alert_commands};
@@ -139,6 +139,15 @@ pub trait Sink: Send {
     /// # Errors
     /// What ends the run.
     fn write(&mut self, batch: &Batch, sensors: &Sensors) -> Result<()>;
+
+    /// These sensors are given up (clause 27): what comes under their ids from now on is of others, or of the same ones as if they were new. A
+    /// sink that keeps anything by id forgets it.
+    ///
+    /// # Errors
+    /// What ends the run.
+    fn give_up(&mut self, _gone: &[SensorId]) -> Result<()> {
+        Ok(())
+    }
 
     /// Takes a record that was set aside; only sinks that take [`Takes::Rejections`] are given any.
     ///

@@ -96,6 +96,15 @@ impl Sink for Open {
         Ok(())
     }
 
+    fn give_up(&mut self, gone: &[SensorId]) -> Result<()> {
+        for column in &mut self.columns {
+            if let Growing::Sensor(column) = column {
+                gone.iter().for_each(|&id| drop(column.known.remove(id)));
+            }
+        }
+        Ok(())
+    }
+
     fn flush(&mut self) -> Result<()> {
         if self.finished.is_none() {
             let columns = self.columns.drain(..).map(Growing::finish).collect();

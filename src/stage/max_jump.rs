@@ -63,6 +63,10 @@ impl Stage for MaxJump {
         true
     }
 
+    fn gives_up(&self) -> bool {
+        true
+    }
+
     fn memory(&self) -> String {
         "the newest time of each sensor, and a record of those that have jumped".into()
     }
@@ -185,6 +189,19 @@ impl Process for Judging {
     fn finish(&mut self, _sensors: &Sensors, _flow: &mut Flow) -> Result<Option<Batch>> {
         let none = Batch::empty(Arc::clone(self.store.schema()));
         Ok(Some(std::mem::replace(&mut self.store, none)))
+    }
+
+    /// What nothing has contradicted is believed.
+    fn give_up(&mut self, gone: &[SensorId], _sensors: &Sensors, _flow: &mut Flow) -> Result<Option<Batch>> {
+        let waited = gone.iter().filter_map(|&sensor| self.series.remove(sensor)?.waiting);
+        let mut rows: Vec<u32> = waited.map(|(_, row)| row).collect();
+        rows.sort_unstable();
+        if rows.is_empty() {
+            return Ok(None);
+        }
+        let records = self.store.clone();
+        self.keep_waiting(&records, Vec::new());
+        Ok(Some(records.take(&rows)))
     }
 
     fn held(&self) -> u64 {

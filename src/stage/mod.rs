@@ -41,7 +41,7 @@ use serde::Serialize;
 use crate::batch::{Batch, Extent, Schema};
 use crate::error::{Error, Result};
 use crate::files::Base;
-use crate::sensor::Sensors;
+use crate::sensor::{SensorId, Sensors};
 use crate::time::Agreement;
 
 pub use crate::registry::parameters_of;
@@ -162,6 +162,12 @@ pub trait Stage: Send + Sync {
         None
     }
 
+    /// Whether sensors can be given up (clause 27): what is kept of them can be forgotten, see [`Process::give_up`], and nothing is kept under
+    /// an id besides.
+    fn gives_up(&self) -> bool {
+        self.reach() == Reach::Row
+    }
+
     /// What it keeps between records and how much, for `explain`.
     fn memory(&self) -> String {
         "nothing".into()
@@ -183,6 +189,15 @@ pub trait Process: Any + Send {
     /// # Errors
     /// What ends the run.
     fn finish(&mut self, _sensors: &Sensors, _flow: &mut Flow) -> Result<Option<Batch>> {
+        Ok(None)
+    }
+
+    /// Forgets these sensors: the next record of any of them is the first of its series. Gives back what was held of them, as at the end of the
+    /// input. Called where [`Stage::gives_up`] says that it can.
+    ///
+    /// # Errors
+    /// What ends the run.
+    fn give_up(&mut self, _gone: &[SensorId], _sensors: &Sensors, _flow: &mut Flow) -> Result<Option<Batch>> {
         Ok(None)
     }
 

@@ -93,6 +93,10 @@ impl Stage for Pivot {
         Ok(Box::new(self.bind(input)?))
     }
 
+    fn gives_up(&self) -> bool {
+        true
+    }
+
     fn memory(&self) -> String {
         format!("one record of {} values a sensor", self.names.len())
     }
@@ -172,6 +176,13 @@ impl Joining {
         left
     }
 
+    /// Those that nothing more comes to, in the order in which they began.
+    fn leave(&self, mut left: Vec<(SensorId, Joined)>, flow: &mut Flow) -> Batch {
+        left.sort_unstable_by_key(|(_, joined)| joined.ordinal);
+        flow.made += left.len() as u64;
+        self.batch(&left)
+    }
+
     fn batch(&self, records: &[(SensorId, Joined)]) -> Batch {
         let times = records.iter().map(|(_, joined)| Timestamp::from_nanos(joined.time.unwrap_or_default()));
         let time = TimeColumn { values: times.collect(), text: Vec::new() };
@@ -218,10 +229,14 @@ impl Process for Joining {
 
     fn finish(&mut self, _sensors: &Sensors, flow: &mut Flow) -> Result<Option<Batch>> {
         let open = std::mem::take(&mut self.open).into_kept();
-        let mut left: Vec<_> = open.filter_map(|(sensor, joined)| Some((sensor, joined?))).collect();
-        left.sort_unstable_by_key(|(_, joined)| joined.ordinal);
-        flow.made += left.len() as u64;
-        Ok(Some(self.batch(&left)))
+        let left = open.filter_map(|(sensor, joined)| Some((sensor, joined?))).collect();
+        Ok(Some(self.leave(left, flow)))
+    }
+
+    fn give_up(&mut self, gone: &[SensorId], _sensors: &Sensors, flow: &mut Flow) -> Result<Option<Batch>> {
+        let open = gone.iter().map(|&sensor| (sensor, self.open.remove(sensor).flatten()));
+        let left = open.filter_map(|(sensor, joined)| Some((sensor, joined?))).collect();
+        Ok(Some(self.leave(left, flow)))
     }
 
     fn remarks(&self) -> Vec<String> {

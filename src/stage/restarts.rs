@@ -90,6 +90,11 @@ impl<'a> Running<'a> {
         self.out.extend(said(&batch, sensors));
     }
 
+    fn give_up(&mut self, gone: &[SensorId], sensors: &Sensors) {
+        let left = self.process.give_up(gone, sensors, &mut self.flow).expect("given up");
+        self.out.extend(left.iter().flat_map(|batch| said(batch, sensors)));
+    }
+
     /// Another process goes on from what this one has saved.
     fn restart(&mut self, sensors: &Sensors) {
         let state = self.process.save().expect("saved");
@@ -125,6 +130,37 @@ proptest! {
                 running.restart(&sensors);
                 batches[split..].iter().for_each(|batch| running.take(batch, &sensors));
                 prop_assert_eq!(&running.end(&sensors), &whole, "{} after {}", stage.name(), split);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_given_up_begins_anew_whatever_the_restarts(table in tables(40), size in 1..20usize, gone in 0..6u32) {
+        let mut sensors = Sensors::default();
+        let batches = table.batches(size, &mut sensors);
+        let gone = [SensorId(gone)];
+        for stage in stages().into_iter().filter(|stage| stage.gives_up()) {
+            for split in 0..=batches.len() {
+                let run = |restarts: [bool; 2]| {
+                    let mut running = Running::new(&*stage, table.schema());
+                    batches[..split].iter().for_each(|batch| running.take(batch, &sensors));
+                    if restarts[0] {
+                        running.restart(&sensors);
+                    }
+                    running.give_up(&gone, &sensors);
+                    if restarts[1] {
+                        running.restart(&sensors);
+                    }
+                    // Nothing is held of it any more, and nothing known.
+                    let left = running.process.give_up(&gone, &sensors, &mut Flow::default()).expect("given up");
+                    assert_eq!(left.map_or(0, |batch| batch.len()), 0, "{}", stage.name());
+                    batches[split..].iter().for_each(|batch| running.take(batch, &sensors));
+                    running.end(&sensors)
+                };
+                let whole = run([false; 2]);
+                for restarts in [[true, false], [false, true], [true; 2]] {
+                    prop_assert_eq!(&run(restarts), &whole, "{} after {}", stage.name(), split);
+                }
             }
         }
     }

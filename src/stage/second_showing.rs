@@ -11,7 +11,7 @@ use serde_json::json;
 use super::{Flow, PerSensor, Process, Reach, Stage, state};
 use crate::batch::{Batch, Column, Schema, TimeColumn};
 use crate::error::{Error, Result};
-use crate::sensor::Sensors;
+use crate::sensor::{SensorId, Sensors};
 use crate::time::{Folds, TimeParser, Timestamp};
 
 /// Tells the second showing of a doubled hour from the first.
@@ -64,6 +64,10 @@ impl Stage for SecondShowing {
             taken: 0,
             doubtful: 0,
         }))
+    }
+
+    fn gives_up(&self) -> bool {
+        true
     }
 
     fn memory(&self) -> String {
@@ -164,6 +168,13 @@ impl Process for Telling {
         changed.into_iter().for_each(|(row, time)| column.values[row] = time);
         let schema = Arc::clone(batch.schema());
         Ok(batch.with_columns(schema, vec![(at, Column::Time(column))]))
+    }
+
+    fn give_up(&mut self, gone: &[SensorId], _sensors: &Sensors, _flow: &mut Flow) -> Result<Option<Batch>> {
+        gone.iter().for_each(|&sensor| {
+            self.series.remove(sensor);
+        });
+        Ok(None)
     }
 
     fn remarks(&self) -> Vec<String> {

@@ -63,7 +63,7 @@ fn run_guarded(
     let stages = plan::stages(pipeline)?;
     stages.iter().try_for_each(|stage| check_one_pass(&**stage))?;
     let sensors = Arc::new(SharedSensors::new(pipeline.input.sensor_limits(&*pipeline.source)));
-    let (mut options, plain) = patient(options);
+    let (mut options, plain) = patient(&options.of(pipeline));
     let state = open_state(pipeline, &options, &sensors)?;
     match state.as_ref().and_then(State::ending) {
         None | Some(Ending::Running) => {}

@@ -195,6 +195,26 @@ impl Reached {
         }
     }
 
+    /// Forgets what is known of `sensors`: they count no more among those seen.
+    pub fn forget(&mut self, sensors: impl IntoIterator<Item = u32>) {
+        for sensor in sensors {
+            if self.newest(sensor).is_some() {
+                self.newest[sensor as usize] = Timestamp::MIN;
+                self.at_beginning.remove(&sensor);
+                self.seen -= 1;
+            }
+        }
+        let Self { newest, at_beginning, ahead, .. } = self;
+        let is_known =
+            |sensor: u32| newest[sensor as usize] > Timestamp::MIN || at_beginning.contains(&sensor);
+        ahead.in_order.retain(|&(_, sensor)| is_known(sensor));
+        ahead.others.retain(|&Reverse((_, sensor))| is_known(sensor));
+        self.needed = self.agreement.needed(self.seen);
+        if self.ahead.len() >= self.needed {
+            self.advance();
+        }
+    }
+
     /// The watermark.
     #[must_use]
     pub const fn watermark(&self) -> Watermark {
@@ -260,7 +280,7 @@ mod tests {
         fn clause_22_the_watermark_is_the_newest_time_that_enough_sensors_have_reached(
             agreement in agreement(),
             records in proptest::collection::vec((0..40u32, prop_oneof![-9..9i64, 0..1000i64, any::<i64>()]), 0..300),
-            restart in 0..300usize,
+            restart in 0..300usize, forgotten in proptest::collection::btree_map(0..300usize, 0..40u32, 0..20),
         ) {
             let (mut reached, mut newest, mut watermark) = (Reached::new(agreement), [None; 40], None);
             for (row, (sensor, time)) in records.into_iter().enumerate() {
@@ -269,6 +289,14 @@ mod tests {
                 sorted.sort_unstable_by(|a, b| b.cmp(a));
                 watermark = watermark.max(sorted.get(agreement.needed(sorted.len()) - 1).copied());
                 prop_assert_eq!(reached.note(sensor, at(time)).get(), watermark.map(at));
+                if let Some(&gone) = forgotten.get(&row) {
+                    newest[gone as usize] = None;
+                    reached.forget([gone]);
+                    let mut sorted: Vec<i64> = newest.iter().flatten().copied().collect();
+                    sorted.sort_unstable_by(|a, b| b.cmp(a));
+                    watermark = watermark.max(sorted.get(agreement.needed(sorted.len()) - 1).copied());
+                    prop_assert_eq!(reached.watermark().get(), watermark.map(at));
+                }
                 prop_assert!(reached.ahead.len() < reached.needed);
                 if row == restart {
                     let all: Vec<_> = (0..40).map(|sensor| reached.newest(sensor)).collect();

@@ -23,16 +23,21 @@ pub(crate) const STATE: &str = "/model/kept/state";
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Stages whose state a checkpoint has to hold, with and without time.
-pub(crate) const STAGES: [&str; 2] = [
+pub(crate) const STAGES: [&str; 3] = [
     "[[stage]]\ntype = 'threshold'\nmin = -20\nmax = 90\n\
      [[stage]]\ntype = 'normalize'\nmethod = 'z_score'\nrunning = true\n\
      [[stage]]\ntype = 'moving_average'\nwindow = 4\n",
     "[[stage]]\ntype = 'threshold'\nmin = -20\nmax = 90\n\
      [[stage]]\ntype = 'aggregate'\nevery = '10s'\nstatistics = ['count', 'mean', 'max']\ninto = 'v_{statistic}'\n",
+    "[[stage]]\ntype = 'moving_average'\nwindow = 3\ninto = 'v'\n\
+     [[stage]]\ntype = 'aggregate'\nevery = '10s'\nstatistics = ['count', 'mean', 'max']\ninto = 'v_{statistic}'\n",
 ];
 
+/// Options of the source beside the stages.
+const OPTIONS: [&str; 3] = ["", "", "idle_sensors = '3s'\nmax_sensors = 9\n"];
+
 /// What the alerts watch.
-const WATCHED: [(&str, f64); 2] = [("v", 1.0), ("v_max", 60.0)];
+const WATCHED: [(&str, f64); 3] = [("v", 1.0), ("v_max", 60.0), ("v_max", 30.0)];
 
 /// An input, and the pipelines over it.
 pub(crate) struct Rig {
@@ -48,8 +53,15 @@ impl Rig {
     /// An input of so many records: several sensors, some of them out of order, some no records at all.
     pub(crate) fn new(records: usize) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        std::fs::write(folder.path().join("in.csv"), input(records)).expect("written");
+        std::fs::write(folder.path().join("in.csv"), input(records, |_| 0)).expect("written");
         Self { folder, chunk_size: 128, threads: 1 }
+    }
+
+    /// The same of sensors that come and go.
+    pub(crate) fn of_many(records: usize) -> Self {
+        let rig = Self::new(records);
+        std::fs::write(rig.input(), input(records, |at| 10 + at / 9 * 2)).expect("written");
+        rig
     }
 
     pub(crate) fn input(&self) -> PathBuf {
@@ -59,11 +71,11 @@ impl Rig {
     /// Pipeline `variant`, with its output in `out`.
     pub(crate) fn toml(&self, variant: usize, out: &str) -> String {
         let (column, above) = WATCHED[variant];
-        let stages = STAGES[variant];
+        let (stages, options) = (STAGES[variant], OPTIONS[variant]);
         let input = self.input();
         let input = input.to_str().expect("UTF-8");
         format!(
-            "[source]\ntype = 'csv'\npath = '{input}'\ntime = 't'\nsensor = 's'\nmeasurements = ['v']\norder = 'time'\ndisorder = '5s'\nmax_rejects = 1000\n\
+            "[source]\ntype = 'csv'\npath = '{input}'\ntime = 't'\nsensor = 's'\nmeasurements = ['v']\norder = 'time'\ndisorder = '5s'\nmax_rejects = 1000\n{options}\
              {stages}\
              [[sink]]\ntype = 'csv'\npath = '{out}/a.csv'\n\
              [[sink]]\ntype = 'jsonl'\npath = '{out}/b.jsonl'\nsensors = ['s1*']\n\
@@ -128,12 +140,12 @@ pub(crate) fn files(folder: &Path) -> Files {
     std::fs::read_dir(folder).expect("a folder").map(file).collect()
 }
 
-/// Records of four sensors, a second after the other; some earlier than those before, some with a value that is none.
-pub(crate) fn input(records: usize) -> String {
+/// Records of four sensors, numbered from what `first` says on, two a second; some earlier than those before, some with a value that is none.
+fn input(records: usize, first: impl Fn(usize) -> usize) -> String {
     let (mut text, mut random) = (String::from("t,s,v\n"), random(4));
     for at in 0..records {
         let second = (at / 2 + 4).saturating_sub(random.random_range(0..5));
-        let (minute, second, sensor) = (second / 60, second % 60, random.random_range(0..4));
+        let (minute, second, sensor) = (second / 60, second % 60, first(at) + random.random_range(0..4));
         let value = match random.random_range(0..11) {
             0 => "none".to_owned(),
             _ => format!("{:.3}", random.random_range(-25.0..95.0)),

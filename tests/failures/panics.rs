@@ -13,7 +13,7 @@ use tidemill::executor::{self, RunOptions};
 use tidemill::offset::Offset;
 use tidemill::pipeline::{InputOptions, MaxRejects};
 use tidemill::runtime::{Observer, StateOptions};
-use tidemill::sensor::{SensorLookup, Sensors};
+use tidemill::sensor::{SensorId, SensorLookup, Sensors};
 use tidemill::sink::{Block, CsvFile, DeadLetter, Job, Outset, Prepare, Repeat, Saved, Sink, SinkSpec};
 use tidemill::source::{Csv, Input, OpenOptions, Progress, Source, SourceSpec, Traits};
 use tidemill::stage::{
@@ -169,6 +169,9 @@ impl Stage for TrappedStage {
         self.pass("fitted");
         self.part.inner.fitted()
     }
+    fn gives_up(&self) -> bool {
+        self.part.inner.gives_up()
+    }
 }
 
 /// Something that a stage gave.
@@ -201,6 +204,10 @@ impl Process for Within<dyn Process> {
         self.pass("finish");
         self.part.inner.finish(sensors, flow)
     }
+    fn give_up(&mut self, gone: &[SensorId], sensors: &Sensors, flow: &mut Flow) -> Result<Option<Batch>> {
+        self.pass("give_up");
+        self.part.inner.give_up(gone, sensors, flow)
+    }
     fn merge(&mut self, other: Box<dyn Process>) -> Result<()> {
         self.pass("merge");
         self.part.inner.merge(inside(other)?)
@@ -231,6 +238,10 @@ impl Shards for Within<dyn Shards> {
     fn assemble(&self, batch: Batch, groups: &Groups, made: Vec<Made>, flow: &mut Flow) -> Batch {
         self.pass("assemble");
         self.part.inner.assemble(batch, groups, made, flow)
+    }
+    fn give_up(&self, gone: &[SensorId]) {
+        self.pass("give_up");
+        self.part.inner.give_up(gone);
     }
     fn save(&self) -> Result<Vec<u8>> {
         self.pass("save");
@@ -296,6 +307,10 @@ impl Sink for Trapped<dyn Sink> {
     fn write(&mut self, batch: &Batch, sensors: &Sensors) -> Result<()> {
         self.trap.pass("sink.write");
         self.inner.write(batch, sensors)
+    }
+    fn give_up(&mut self, gone: &[SensorId]) -> Result<()> {
+        self.trap.pass("sink.give_up");
+        self.inner.give_up(gone)
     }
     fn reject(&mut self, rejection: &tidemill::error::Rejection) -> Result<()> {
         self.trap.pass("sink.reject");
@@ -372,11 +387,11 @@ const SOURCE: [&str; 12] = [
     "name", "traits", "open", "schema", "begin", "next", "drain", "save", "restore", "received", "progress",
     "bytes",
 ];
-const ROW: [&str; 5] = ["reach", "output", "start", "process", "merge"];
-const WHOLE: [&str; 6] = ["start", "process", "finish", "held", "save", "restore"];
-const SERIES: [&str; 6] = ["shards", "count", "step", "assemble", "save", "restore"];
+const ROW: [&str; 6] = ["reach", "output", "start", "process", "merge", "give_up"];
+const WHOLE: [&str; 7] = ["start", "process", "finish", "held", "save", "restore", "give_up"];
+const SERIES: [&str; 7] = ["shards", "count", "step", "assemble", "save", "restore", "give_up"];
 const GLOBAL: [&str; 7] = ["fit", "fork", "observe", "merge", "finish", "fitted", "process"];
-const SINK: [&str; 14] = [
+const SINK: [&str; 15] = [
     "takes",
     "check",
     "can_resume",
@@ -391,6 +406,7 @@ const SINK: [&str; 14] = [
     "settle",
     "commit",
     "reject",
+    "give_up",
 ];
 
 fn calls() -> Vec<&'static str> {
@@ -419,9 +435,13 @@ enum Way {
     Resumed(usize),
     /// The same, gone on with in the other runtime, which is asked to stop before it has read more.
     LiveResumed(usize),
+    /// Sensors come and go, bounded or live.
+    Idle {
+        is_live: bool,
+    },
 }
 
-const WAYS: [Way; 8] = [
+const WAYS: [Way; 10] = [
     Way::Plain,
     Way::Bounded(1),
     Way::Bounded(3),
@@ -430,11 +450,16 @@ const WAYS: [Way; 8] = [
     Way::Resumed(1),
     Way::Resumed(2),
     Way::LiveResumed(2),
+    Way::Idle { is_live: false },
+    Way::Idle { is_live: true },
 ];
 
 impl Way {
     fn is_live(self) -> bool {
-        matches!(self, Self::Live(_) | Self::LiveResumed(_))
+        matches!(self, Self::Live(_) | Self::LiveResumed(_) | Self::Idle { is_live: true })
+    }
+    fn is_idle(self) -> bool {
+        matches!(self, Self::Idle { .. })
     }
     fn has_state(self) -> bool {
         matches!(self, Self::Resumed(_) | Self::LiveResumed(_))
@@ -444,16 +469,19 @@ impl Way {
 fn pipeline(folder: &Path, trap: &Arc<Trap>, way: Way) -> Result<Pipeline> {
     let path = |name: &str| folder.join(name).to_str().expect("UTF-8").to_owned();
     let stage = |at, stage: Box<dyn Stage>| TrappedStage { at, part: trapped(trap, stage) };
-    let source: Box<dyn SourceSpec> = Box::new(Csv::new(path("in.csv")).sensor("s").measurements(["v"]));
+    let source = Csv::new(path("in.csv")).sensor("s").time("t").measurements(["v"]);
+    let source: Box<dyn SourceSpec> = Box::new(source);
     let out: Box<dyn SinkSpec> = Box::new(CsvFile::new(path("out.csv")));
     let dead: Box<dyn SinkSpec> = Box::new(DeadLetter::new(path("dead.jsonl")));
-    let input = InputOptions { max_rejects: Some(MaxRejects::Count(10)), ..InputOptions::default() };
+    let idle_sensors = way.is_idle().then(|| "20s".to_owned());
+    let input =
+        InputOptions { max_rejects: Some(MaxRejects::Count(10)), idle_sensors, ..InputOptions::default() };
     let mut builder = Pipeline::builder()
         .input(input)
         .source(trapped(trap, source))
         .stage(stage("row", Box::new(Normalize::min_max(0.0, 9.0))))
         .stage(stage("series", Box::new(MovingAverage::rows(2))));
-    if !way.is_live() {
+    if !way.is_live() && !way.is_idle() {
         // A first pass needs an input that ends.
         builder = builder.stage(stage("global", Box::new(Normalize::fitted(Method::ZScore))));
     }
@@ -471,7 +499,7 @@ fn run(folder: &Path, trap: &Arc<Trap>, way: Way, stop_at: u64) -> Result<Report
     options.open.chunk_size = 200;
     options.sequential = way == Way::Plain;
     options.threads = match way {
-        Way::Plain => None,
+        Way::Plain | Way::Idle { .. } => None,
         Way::Bounded(n) | Way::Live(n) | Way::Resumed(n) | Way::LiveResumed(n) => Some(n),
     };
     if way.has_state() {
@@ -512,9 +540,10 @@ fn keep_quiet() {
 /// Runs into the trap at `call`; whether it was reached.
 fn spring(call: &'static str, way: Way) -> bool {
     let folder = super::folder();
-    let rows: String = (0..100).map(|n| format!("s{},{}\n", n % 7, n % 9)).collect();
-    let refused = "s1,none\n".repeat(3);
-    std::fs::write(folder.path().join("in.csv"), format!("s,v\n{rows}{refused}{rows}")).expect("written");
+    let time = |n: usize| format!("2026-01-01T00:{:02}:{:02}Z", n / 60, n % 60);
+    let rows: String = (0..100).map(|n| format!("{},s{},{}\n", time(n), n % 7 + n / 30 * 7, n % 9)).collect();
+    let refused = format!("{},s1,none\n", time(99)).repeat(3);
+    std::fs::write(folder.path().join("in.csv"), format!("t,s,v\n{rows}{refused}{rows}")).expect("written");
     let trap = Arc::new(Trap { at: call, is_set: false.into(), is_sprung: false.into() });
     if way.has_state() {
         let paused = run_in_time(folder.path(), &trap, way, 100).expect("a run that is stopped");
@@ -550,6 +579,7 @@ fn a_part_that_panics_at_any_call_ends_the_run_with_an_error() {
         let is_kept = ["save", "restore", "settle", "drain", "can_resume", "fitted"].iter();
         let is_kept = { is_kept }.any(|kept| call.ends_with(kept));
         let ways = WAYS.into_iter().filter(|way| is_kept || !way.has_state());
+        let ways = ways.filter(|way| way.is_idle() == call.ends_with("give_up"));
         let reached: Vec<_> = ways.filter(|&way| spring(call, way)).collect();
         assert!(!reached.is_empty(), "{call} is never made");
     }

@@ -197,6 +197,34 @@ fn clause_6_sensors_beyond_the_limits_are_set_aside_and_the_others_served() {
 }
 
 #[test]
+fn clause_27_ever_new_sensors_are_served_where_idle_ones_are_given_up() {
+    let (folder, port) = (folder(), port());
+    let options = "max_sensors = 5\nidle_sensors = '2s'\nagree = 1";
+    write(folder.path(), &format!("path = 'tcp-listen://127.0.0.1:{port}'\n{options}\n{COLUMNS}"));
+    let arguments = ["--state", "state", "--threads", "3"];
+    let mut run = Run::start(folder.path(), &arguments);
+    let mut client = connect(port);
+    let sent = |seconds: std::ops::Range<u32>| -> String {
+        seconds.map(|second| at(second, &format!("n{second}"), "1") + &at(second, "known", "1")).collect()
+    };
+    client.write_all(sent(0..25).as_bytes()).expect("taken");
+    assert_eq!(run.lines(51).last().map(|line| &line[17..]), Some("24Z,known,1,1"));
+    let (rest, said) = run.stop();
+    assert!(rest.is_empty() && said.contains("sensors have been given up"), "{said}");
+    // After a restart, those who come again begin anew, and those who stayed go on.
+    let mut run = Run::start(folder.path(), &arguments);
+    let mut client = connect(port);
+    let again = sent(25..50) + &at(50, "n7", "5") + &at(50, "known", "3");
+    client.write_all(again.as_bytes()).expect("taken");
+    let lines = run.lines(53);
+    assert_eq!([&lines[51][17..], &lines[52][17..]], ["50Z,n7,5,5", "50Z,known,3,2"]);
+    run.stop();
+    finish(folder.path());
+    let letters = dead(folder.path());
+    assert!(letters.is_empty(), "{letters:?}");
+}
+
+#[test]
 fn names_of_sensors_take_no_more_room_than_their_bound() {
     let (folder, port) = (folder(), port());
     write(

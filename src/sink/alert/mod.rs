@@ -26,7 +26,7 @@ use crate::batch::{Batch, Schema};
 use crate::error::{Error, Masks, Result};
 use crate::files::{Base, FilePath};
 use crate::registry::{Component, parameters_of};
-use crate::sensor::{Rules, Sensors};
+use crate::sensor::{Rules, SensorId, Sensors};
 use crate::time::parse_duration;
 
 pub use self::incident::Thresholds;
@@ -255,6 +255,11 @@ impl Sink for Watch {
                 })?;
             }
         }
+        Ok(())
+    }
+
+    fn give_up(&mut self, gone: &[SensorId]) -> Result<()> {
+        self.watched.iter_mut().for_each(|watched| watched.give_up(gone));
         Ok(())
     }
 

@@ -49,6 +49,14 @@ impl Watched {
         Some((thresholds, change))
     }
 
+    /// Forgets these sensors.
+    pub(super) fn give_up(&mut self, gone: &[SensorId]) {
+        for &id in gone {
+            self.incidents.remove(id);
+            self.before.remove(&id);
+        }
+    }
+
     /// The sensors that are not quiet.
     pub(super) fn open(&self) -> impl Iterator<Item = (u32, Incident)> {
         let now = self.incidents.iter().map(|(id, (_, incident))| (id, *incident));

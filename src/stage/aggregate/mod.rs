@@ -184,6 +184,10 @@ impl Stage for Aggregate {
         self.every.is_some()
     }
 
+    fn gives_up(&self) -> bool {
+        true
+    }
+
     fn with_agreement(&self, agreement: Agreement) -> Option<Arc<dyn Stage>> {
         self.every.is_some().then(|| Arc::new(Self { agreement, ..self.clone() }) as Arc<dyn Stage>)
     }

@@ -225,6 +225,8 @@ impl Aggregating {
         };
         deadlines.take_quiet(watermark, deadline, &mut quiet);
         quiet.sort_unstable_by_key(|&id| (places[id.index()].interval, sensors.name(id)));
+        // One that was given up and has come again is there twice.
+        quiet.dedup();
         for id in quiet {
             let place = &mut self.places[id.index()];
             (place.state, place.is_looked_after) = (State::Left, false);
@@ -240,6 +242,19 @@ impl Aggregating {
                 summary.add(value);
             }
         }
+    }
+
+    /// What is open of `ids`, in the order of the intervals' starts, then of the sensors' names.
+    fn close_open(&mut self, ids: &[SensorId], sensors: &Sensors, flow: &mut Flow) -> Batch {
+        let place = |&id: &SensorId| Some((self.places.get(id.index())?, id));
+        let open = ids.iter().filter_map(place).filter(|(place, _)| place.state == State::Open);
+        let mut open: Vec<_> = open.map(|(place, id)| (place.interval, id)).collect();
+        open.sort_unstable_by_key(|&(interval, id)| (interval, sensors.name(id)));
+        let mut leaving = Leaving::new(&self.bound);
+        for (interval, id) in open {
+            self.close(id, interval, &mut leaving);
+        }
+        leaving.into_batch(&self.bound, flow)
     }
 
     /// Moves the summaries of a sensor to `leaving`.
@@ -267,16 +282,20 @@ impl Process for Aggregating {
     }
 
     fn finish(&mut self, sensors: &Sensors, flow: &mut Flow) -> Result<Option<Batch>> {
-        let open = self.places.iter().enumerate().filter(|(_, place)| place.state == State::Open);
-        let mut open: Vec<_> = open.map(|(id, place)| (place.interval, SensorId(id as u32))).collect();
-        open.sort_unstable_by_key(|&(interval, id)| (interval, sensors.name(id)));
-        let mut leaving = Leaving::new(&self.bound);
-        for (interval, id) in open {
-            self.close(id, interval, &mut leaving);
-        }
+        let all: Vec<_> = (0..self.places.len()).map(|id| SensorId(id as u32)).collect();
+        let closed = self.close_open(&all, sensors, flow);
         self.places.fill(Place::NEW);
         self.deadlines = Deadlines::new(self.bound.every.unwrap_or(0));
-        Ok(Some(leaving.into_batch(&self.bound, flow)))
+        Ok(Some(closed))
+    }
+
+    fn give_up(&mut self, gone: &[SensorId], sensors: &Sensors, flow: &mut Flow) -> Result<Option<Batch>> {
+        let closed = self.close_open(gone, sensors, flow);
+        self.reached.forget(gone.iter().map(|id| id.0));
+        for id in gone {
+            self.places.get_mut(id.index()).into_iter().for_each(|place| *place = Place::NEW);
+        }
+        Ok(Some(closed))
     }
 
     fn merge(&mut self, other: Box<dyn Process>) -> Result<()> {

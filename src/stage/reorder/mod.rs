@@ -83,6 +83,10 @@ impl Stage for Reorder {
         true
     }
 
+    fn gives_up(&self) -> bool {
+        true
+    }
+
     fn with_agreement(&self, agreement: Agreement) -> Option<Arc<dyn Stage>> {
         Some(Arc::new(Self { agreement, ..self.clone() }))
     }
@@ -217,6 +221,14 @@ impl Sorting {
         Err(Error::data(message).with_help("lower `disorder` in [source], or sort the files before"))
     }
 
+    /// The records at `rows` of the store, with text of their own: while a batch is under way that shares the store's, the store cannot grow
+    /// without being copied.
+    fn taken(&self, rows: &[u32]) -> Batch {
+        let mut taken = Batch::empty(Arc::clone(self.store.schema()));
+        taken.append(&self.store.take(rows));
+        taken
+    }
+
     /// Drops the rows of the store that have left, once they are the larger part.
     fn compact(&mut self) {
         // Every series is looked at then, which must not cost more than the rows that go.
@@ -248,9 +260,7 @@ impl Process for Sorting {
             by.resize(leaving.len(), row as u32);
             self.next += 1;
         }
-        // With text of its own: while a batch is under way that shares the store's, the store cannot grow without being copied.
-        let mut sorted = Batch::empty(Arc::clone(self.store.schema()));
-        sorted.append(&self.store.take(&leaving));
+        let mut sorted = self.taken(&leaving);
         if let Some((sorted, came)) = sorted.origins.as_mut().zip(batch.origins.as_ref()) {
             sorted.let_go_by(came.triggers(&by));
         }
@@ -265,6 +275,17 @@ impl Process for Sorting {
         self.live = 0;
         let rows: Vec<u32> = rest.into_iter().map(|(_, _, place)| place).collect();
         Ok(Some(self.store.take(&rows)))
+    }
+
+    fn give_up(&mut self, gone: &[SensorId], _sensors: &Sensors, _flow: &mut Flow) -> Result<Option<Batch>> {
+        self.reached.forget(gone.iter().map(|sensor| sensor.0));
+        let series = gone.iter().filter_map(|&sensor| self.series.remove(sensor));
+        let mut rest: Vec<_> = series.flat_map(|mut series| series.drain().collect::<Vec<_>>()).collect();
+        rest.sort_unstable();
+        self.live -= rest.len();
+        let rest = self.taken(&rest.into_iter().map(|(_, _, place)| place).collect::<Vec<_>>());
+        self.compact();
+        Ok(Some(rest))
     }
 
     fn held(&self) -> u64 {

@@ -260,6 +260,10 @@ impl<S: SeriesStage> Stage for S {
         self.may_be_late()
     }
 
+    fn gives_up(&self) -> bool {
+        true
+    }
+
     fn memory(&self) -> String {
         SeriesStage::memory(self)
     }

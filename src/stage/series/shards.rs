@@ -8,7 +8,7 @@ use super::{Groups, Output, Run, SeriesStage, Share};
 use crate::batch::{Batch, Column, FieldKind, Mask, Measurement, Schema};
 use crate::error::{Error, RejectionKind, Result};
 use crate::kernel::prefetch::prefetch;
-use crate::sensor::{PerSensor, Sensors};
+use crate::sensor::{PerSensor, SensorId, Sensors};
 use crate::stage::{Flow, Process, state};
 
 /// A stage in use whose state is split over shards of sensors, so that several workers can be at it: each shard is
@@ -25,6 +25,9 @@ pub trait Shards: Send + Sync {
 
     /// Puts together what all shards made of `batch`, in the order of the shards.
     fn assemble(&self, batch: Batch, groups: &Groups, made: Vec<Made>, flow: &mut Flow) -> Batch;
+
+    /// Forgets these sensors, as [`Process::give_up`]; nothing is held of them. To be called when every shard has been through the same batches.
+    fn give_up(&self, gone: &[SensorId]);
 
     /// Everything that all shards keep, as bytes: those that [`Process::save`] gives, whatever the number of shards. To be called
     /// when every shard has been through the same batches; waits for those that are at work.
@@ -215,6 +218,14 @@ impl<S: SeriesStage> Shards for PerSeries<S> {
         batch
     }
 
+    fn give_up(&self, gone: &[SensorId]) {
+        for &sensor in gone {
+            let mut shard = self.shard(self.deal.shard(sensor));
+            let place = self.deal.place(sensor);
+            shard.states.iter_mut().for_each(|states| drop(states.remove(place)));
+        }
+    }
+
     fn save(&self) -> Result<Vec<u8>> {
         let shards: Vec<_> = (0..self.shards.len()).map(|shard| self.shard(shard)).collect();
         let columns = 0..self.binding.columns.len();
@@ -253,6 +264,11 @@ impl<S: SeriesStage> Process for PerSeries<S> {
         let batch = self.assemble(batch, &groups, vec![made], flow);
         self.groups = groups;
         Ok(batch)
+    }
+
+    fn give_up(&mut self, gone: &[SensorId], _sensors: &Sensors, _flow: &mut Flow) -> Result<Option<Batch>> {
+        Shards::give_up(self, gone);
+        Ok(None)
     }
 
     fn save(&self) -> Result<Vec<u8>> {

@@ -1,0 +1,156 @@
+//! Pieces of the input behind whose records sensors are given up (clause 27). There is one worker then: it takes one part of a piece after
+//! the other to the sinks, and between them lets every stage forget.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::{About, Crew, Dropped, Finished, Ordered, Passed, Worker, decode};
+use crate::batch::Batch;
+use crate::chunk::Decoded;
+use crate::error::{Error, Result};
+use crate::metrics::Entry;
+use crate::runtime::admission::Part;
+use crate::runtime::chunks::{LineCount, account, pieces, set_ahead_aside, set_aside};
+use crate::runtime::drain::{Drain, PartJob};
+use crate::runtime::lane::Stopped;
+use crate::runtime::odd_times::OddTimes;
+use crate::runtime::turn::Turn;
+use crate::sensor::{SensorId, SensorIds, SharedSensors};
+use crate::source::Input;
+use crate::stage::Flow;
+
+impl Crew {
+    /// Takes a piece all the way, part by part; each part, and what is done between them, has an ordinal.
+    pub(super) fn through_in_parts<D: Drain>(
+        &self,
+        mut about: About,
+        input: Input,
+        worker: &mut Worker<D::Local>,
+        ordered: &Turn<Ordered<'_, D>>,
+    ) -> Result<(), Stopped> {
+        let first = about.ordinal;
+        // The source's thread has given ids to what it has decoded itself: they stay what they are.
+        let has_ids = about.arrived.is_some() && matches!(input, Input::Records(_));
+        self.keeps_ids.fetch_or(has_ids, Ordering::Relaxed);
+        let (decoded, mut lines, mut chunk) = decode(input, about.dropped.lines, worker)?;
+        let Decoded { mut batch, mut rejections, .. } = decoded;
+        let turn = self.before_stages.as_ref().ok_or_else(|| Error::internal("nobody admits sensors"))?;
+        let mut before =
+            turn.take(first, &self.control.cancelled, &mut Duration::default()).ok_or(Stopped::Cancelled)?;
+        let base = lines.pass(&mut before.line);
+        batch.origins.iter_mut().for_each(|origins| origins.shift_lines(base));
+        rejections.iter_mut().for_each(|rejection| rejection.position.line += base);
+        lines = lines.moved_by(base);
+        let ahead = about.latest.map_or_else(Vec::new, |latest| set_ahead_aside(&mut batch, latest));
+        let parts = before.admission.parts(batch, rejections, ahead, &self.sensors);
+        let forgotten = before.admission.forgotten();
+        drop(before);
+        let mut records = 0;
+        for part in parts {
+            if about.ordinal > first {
+                turn.pass(about.ordinal, &self.control.cancelled).ok_or(Stopped::Cancelled)?;
+            }
+            let Part { batch, records: more, mut rejections, aside, gone } = part;
+            rejections.iter_mut().for_each(|rejection| rejection.record -= records);
+            records += more;
+            let odd_times = OddTimes::of(&batch);
+            let rest = match self.stages::<D>(0, batch, about.ordinal, worker) {
+                Ok(rest) => Ok(rest),
+                Err(Stopped::Failed(error)) => Err(error),
+                Err(Stopped::Cancelled) => return Err(Stopped::Cancelled),
+            };
+            let chunk = chunk.take();
+            let finished =
+                Finished { about, chunk, records: more, rejections, aside, odd_times, lines, rest };
+            let jobs = self.hand_over(about.ordinal, Ok(finished), ordered, &mut worker.handing_over);
+            jobs.into_iter().try_for_each(|job| D::work(&mut worker.drain, job))?;
+            if self.control.is_cancelled() {
+                return Err(Stopped::Cancelled);
+            }
+            (about.dropped, lines) = (Dropped::default(), LineCount::Final);
+            about.ordinal += 1;
+            if !gone.is_empty() {
+                self.give_up(&gone, &mut about.ordinal, worker, ordered)?;
+            }
+        }
+        self.more.fetch_add(about.ordinal - first - 1, Ordering::Relaxed);
+        if !forgotten.is_empty() && !self.keeps_ids.load(Ordering::Relaxed) {
+            self.sensors.forget(&forgotten);
+            worker.ids = SensorIds::new(Arc::clone(&self.sensors));
+        }
+        Ok(())
+    }
+
+    /// Lets all stages, then the sinks, forget the sensors that are `gone`; what a stage held of them goes through those after it first.
+    fn give_up<D: Drain>(
+        &self,
+        gone: &[SensorId],
+        ordinal: &mut u64,
+        worker: &mut Worker<D::Local>,
+        ordered: &Turn<Ordered<'_, D>>,
+    ) -> Result<(), Stopped> {
+        for (at, lane) in self.lanes.iter().enumerate() {
+            let mut flow = Flow::default();
+            let local = &mut worker.processes[at];
+            let last = lane.give_up(gone, self.moment(*ordinal), local, &mut flow)?;
+            self.pass(*ordinal, |other| other != at)?;
+            let mut entries = vec![Entry::default(); self.lanes.len()];
+            account(&mut entries[at], &flow, last.as_ref().map_or(0, Batch::len));
+            let passed = Passed { entries, rejections: flow.rejections, ready: None, done: Vec::new() };
+            self.hand_over_held(ordinal, passed, worker, ordered)?;
+            for piece in last.iter().flat_map(|batch| pieces(batch, self.chunk_size)) {
+                self.pass(*ordinal, |other| other <= at)?;
+                let passed = self.stages::<D>(at + 1, piece, *ordinal, worker)?;
+                self.hand_over_held(ordinal, passed, worker, ordered)?;
+            }
+        }
+        self.pass(*ordinal, |_| true)?;
+        let mut ordered = self.take_ordered(*ordinal, ordered)?;
+        *ordinal += 1;
+        Ok(ordered.drain.give_up(gone)?)
+    }
+
+    /// Lets the turn of `ordinal` go by at the stages that `which` names, and where sensors are admitted.
+    fn pass(&self, ordinal: u64, which: impl Fn(usize) -> bool) -> Result<(), Stopped> {
+        let turn = self.before_stages.iter();
+        turn.map(|turn| turn.pass(ordinal, &self.control.cancelled))
+            .collect::<Option<()>>()
+            .ok_or(Stopped::Cancelled)?;
+        let lanes = self.lanes.iter().enumerate().filter(|(at, _)| which(*at));
+        lanes.map(|(_, lane)| lane).try_for_each(|lane| lane.pass(self.moment(ordinal)))
+    }
+
+    fn take_ordered<'t, 'd, D>(
+        &self,
+        ordinal: u64,
+        ordered: &'t Turn<Ordered<'d, D>>,
+    ) -> Result<crate::runtime::turn::Taken<'t, Ordered<'d, D>>, Stopped> {
+        let taken = ordered.take(ordinal, &self.control.cancelled, &mut Duration::default());
+        let mut taken = taken.ok_or(Stopped::Cancelled)?;
+        taken.next = ordinal + 1;
+        Ok(taken)
+    }
+
+    /// Hands over what a stage held; then it is the turn of the next ordinal.
+    fn hand_over_held<D: Drain>(
+        &self,
+        ordinal: &mut u64,
+        passed: Passed<D::Ready>,
+        worker: &mut Worker<D::Local>,
+        ordered: &Turn<Ordered<'_, D>>,
+    ) -> Result<(), Stopped> {
+        let jobs = self.take_ordered(*ordinal, ordered)?.accept_held(passed, &self.sensors)?;
+        *ordinal += 1;
+        Ok(jobs.into_iter().try_for_each(|job| D::work(&mut worker.drain, job))?)
+    }
+}
+
+impl<D: Drain> Ordered<'_, D> {
+    fn accept_held(&mut self, passed: Passed<D::Ready>, sensors: &SharedSensors) -> Result<Vec<PartJob>> {
+        self.tally.add(&passed.entries);
+        self.limit.note(&passed.rejections)?;
+        set_aside(passed.rejections, self.drain)?;
+        passed.ready.map_or_else(|| Ok(Vec::new()), |ready| self.drain.accept(ready, None, sensors))
+    }
+}

@@ -1,0 +1,169 @@
+//! Sensors that have been idle, as the records alone say: those that `idle_sensors` gives up (clause 27).
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::Result;
+use crate::pipeline::Pipeline;
+use crate::pipeline::idle::bound;
+use crate::sensor::SensorId;
+use crate::time::{Agreement, Reached, Timestamp, Watermark, quiet_at};
+
+/// Which sensors are in use, and when they last reported.
+pub(crate) struct Idle {
+    /// By how much a sensor is quiet before it is given up, in nanoseconds.
+    bound: i64,
+    agreement: Agreement,
+    reached: Reached,
+    /// By sensor: the watermark when it last reported.
+    seen: Vec<Watermark>,
+    /// The watermark behind the last record, and which span of time as long as the bound that is in, counted from 1970.
+    last: Watermark,
+    span: Option<i64>,
+    given_up: u64,
+}
+
+/// The same at rest.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Saved {
+    watermark: Watermark,
+    /// By sensor: its newest time, if it is in use, and the watermark when it last reported.
+    sensors: Vec<(Option<Timestamp>, Watermark)>,
+    span: Option<i64>,
+    given_up: u64,
+}
+
+impl Idle {
+    /// What `pipeline` asks for.
+    ///
+    /// # Errors
+    /// A configuration error where that is no duration.
+    pub(crate) fn of(pipeline: &Pipeline) -> Result<Option<Self>> {
+        let agreement = pipeline.input.agree.map_or_else(Agreement::default, Agreement::Sensors);
+        Ok(bound(pipeline)?.map(|bound| Self::new(bound, agreement)))
+    }
+
+    pub(crate) fn new(bound: i64, agreement: Agreement) -> Self {
+        let reached = Reached::new(agreement);
+        let last = Watermark::new();
+        Self { bound, agreement, reached, seen: Vec::new(), last, span: None, given_up: 0 }
+    }
+
+    /// How often a sensor has been given up.
+    pub(crate) fn given_up(&self) -> u64 {
+        self.given_up
+    }
+
+    /// Takes note of a record; gives the sensors that are given up behind it. It is looked for them once in each span of time as long as
+    /// the bound: what that costs is little beside the records that these sensors have sent.
+    #[inline]
+    pub(crate) fn note(&mut self, sensor: SensorId, time: Timestamp) -> Vec<SensorId> {
+        let watermark = self.reached.note(sensor.0, time);
+        if sensor.index() >= self.seen.len() {
+            self.seen.resize(sensor.index() + 1, Watermark::new());
+        }
+        self.seen[sensor.index()] = watermark;
+        match watermark.get() {
+            Some(now) if watermark != self.last => {
+                self.last = watermark;
+                let span = now.as_nanos().div_euclid(self.bound);
+                let before = self.span.replace(span);
+                if before.is_some_and(|before| before != span) { self.look() } else { Vec::new() }
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    #[cold]
+    fn look(&mut self) -> Vec<SensorId> {
+        let is_idle = |&sensor: &u32| {
+            let newest = self.reached.newest(sensor);
+            let deadline = newest.and_then(|newest| quiet_at(newest, self.seen[sensor as usize], self.bound));
+            deadline.is_some_and(|deadline| self.last.has_reached(deadline))
+        };
+        let gone: Vec<u32> = (0..self.seen.len() as u32).filter(is_idle).collect();
+        self.reached.forget(gone.iter().copied());
+        self.given_up += gone.len() as u64;
+        gone.into_iter().map(SensorId).collect()
+    }
+
+    pub(crate) fn saved(&self) -> Saved {
+        let sensors = self.seen.iter().zip(0..).map(|(&seen, sensor)| (self.reached.newest(sensor), seen));
+        Saved {
+            watermark: self.reached.watermark(),
+            sensors: sensors.collect(),
+            span: self.span,
+            given_up: self.given_up,
+        }
+    }
+
+    pub(crate) fn restore(&mut self, saved: Saved) {
+        let Saved { watermark, sensors, span, given_up } = saved;
+        let newest = sensors.iter().map(|(newest, _)| *newest);
+        self.reached = Reached::restored(self.agreement, watermark, newest);
+        self.seen = sensors.into_iter().map(|(_, seen)| seen).collect();
+        (self.last, self.span, self.given_up) = (Watermark::new(), span, given_up);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The records behind which sensors are given up, and which.
+    fn gone(bound: i64, records: &[(u32, i64)], restart: usize) -> Vec<(usize, Vec<u32>)> {
+        let mut idle = Idle::new(bound, Agreement::Sensors(1));
+        let mut all = Vec::new();
+        for (row, &(sensor, time)) in records.iter().enumerate() {
+            let gone = idle.note(SensorId(sensor), Timestamp::from_nanos(time));
+            if !gone.is_empty() {
+                all.push((row, gone.into_iter().map(|id| id.0).collect()));
+            }
+            if row == restart {
+                let saved = idle.saved();
+                idle = Idle::new(bound, Agreement::Sensors(1));
+                idle.restore(saved);
+            }
+        }
+        all
+    }
+
+    #[test]
+    fn clause_27_a_sensor_is_given_up_in_the_span_after_the_one_in_which_it_is_quiet() {
+        let records = [(0, 5), (1, 6), (1, 14), (1, 15), (1, 19), (1, 20), (0, 22), (1, 29), (1, 40)];
+        assert_eq!(gone(10, &records, 99), [(5, vec![0]), (8, vec![0])]);
+        let ends = [(0, i64::MIN), (1, i64::MIN + 3), (1, i64::MAX - 1), (1, i64::MAX)];
+        assert_eq!(gone(10, &ends, 99), [(2, vec![0])]);
+    }
+
+    proptest! {
+        #[test]
+        fn clause_27_as_in_the_plainest_words(
+            steps in proptest::collection::vec((0..5u32, -3..9i64), 1..80), bound in 1..30i64, restart in 0..80usize,
+        ) {
+            let mut now = 0;
+            let records: Vec<_> = steps.into_iter().map(|(sensor, step)| {
+                now += step;
+                (sensor, now)
+            }).collect();
+            let (mut newest, mut seen, mut watermark, mut expected) = ([None; 5], [i64::MIN; 5], i64::MIN, Vec::new());
+            for (row, &(sensor, time)) in records.iter().enumerate() {
+                let at = sensor as usize;
+                let before = watermark;
+                newest[at] = newest[at].max(Some(time));
+                watermark = watermark.max(time);
+                seen[at] = watermark;
+                if before > i64::MIN && before.div_euclid(bound) != watermark.div_euclid(bound) {
+                    let is_gone = |at: &usize| newest[*at].is_some_and(|newest: i64| newest.max(seen[*at]) + bound <= watermark);
+                    let gone: Vec<usize> = (0..5).filter(is_gone).collect();
+                    gone.iter().for_each(|&at| newest[at] = None);
+                    if !gone.is_empty() {
+                        expected.push((row, gone.into_iter().map(|at| at as u32).collect::<Vec<_>>()));
+                    }
+                }
+            }
+            prop_assert_eq!(gone(bound, &records, restart), expected);
+        }
+    }
+}
