@@ -5,7 +5,7 @@
 //!
 //! | variable | meaning |
 //! |---|---|
-//! | `TIDEMILL_KILLS` | how many kills in all; 400 if not given |
+//! | `TIDEMILL_KILLS` | how many kills in all; 300 if not given |
 //! | `TIDEMILL_SEED` | replays the delays and settings of an earlier run; the moment of a kill depends on the machine too |
 
 #[path = "common/command.rs"]
@@ -14,6 +14,8 @@ mod command;
 mod ended;
 #[path = "kills/grown.rs"]
 mod grown;
+#[path = "common/packers.rs"]
+mod packers;
 #[path = "kills/rig.rs"]
 mod rig;
 #[path = "kills/sent.rs"]

@@ -12,6 +12,8 @@ mod checkpoints;
 mod json;
 #[path = "mutations/packed.rs"]
 mod packed;
+#[path = "common/packers.rs"]
+mod packers;
 #[path = "mutations/parquet.rs"]
 mod parquet;
 #[path = "mutations/pipelines.rs"]

@@ -1,7 +1,6 @@
 //! Input that ends: several files, plain, packed, in other encodings, of JSON; a recording; and recorded while it is read.
 
 use std::fmt::Write as _;
-use std::io::Write;
 use std::path::Path;
 use std::sync::OnceLock;
 use std::sync::atomic::Ordering;
@@ -11,6 +10,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::command::{run, text};
+use super::packers;
 use super::rig::{self, Count, Files, STOPPED, add, files, has_checkpoint, is_waiting};
 
 /// The input comes in so many files, each a chunk.
@@ -153,20 +153,27 @@ fn long(records: &[Vec<Record>]) -> String {
     text
 }
 
-fn gz(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    encoder.write_all(bytes).expect("packed");
-    encoder.finish().expect("packed")
-}
-
 /// One of several packings, and how a file of it is called.
 fn packed(at: usize, text: &str) -> (String, Vec<u8>) {
     let bytes = text.as_bytes();
-    match at % 3 {
-        0 => (format!("{at:02}.csv.gz"), gz(bytes)),
-        1 => (format!("{at:02}.csv.zst"), zstd::encode_all(bytes, 1).expect("packed")),
-        _ => (format!("{at:02}.csv"), bytes.to_vec()),
-    }
+    let (extension, packed) = match at % 7 {
+        0 => (".gz", packers::gz(bytes)),
+        1 => (".zst", packers::zst(bytes, true)),
+        2 => (".xz", packers::xz(bytes)),
+        3 => (".bz2", packers::bz2(bytes)),
+        4 => (".lz4", packers::lz4(bytes)),
+        5 => (".zip", archive(text)),
+        _ => ("", bytes.to_vec()),
+    };
+    (format!("{at:02}.csv{extension}"), packed)
+}
+
+/// The records in two files of an archive.
+fn archive(text: &str) -> Vec<u8> {
+    let (header, records) = text.split_once('\n').expect("a header");
+    let (middle, _) = records.match_indices('\n').nth(RECORDS / 2).expect("a line end");
+    let parts = [&records[..=middle], &records[middle + 1..]].map(|part| format!("{header}\n{part}"));
+    packers::zip(&[("a.csv", parts[0].as_bytes()), ("b.csv", parts[1].as_bytes())])
 }
 
 /// Inputs and pipelines of all kinds.
@@ -184,7 +191,7 @@ fn prepare(folder: &Path) {
         write(&format!("json/{at:02}.json"), json(records).as_bytes());
         write(&format!("encoded/{at:02}.csv"), &encoded(records));
     }
-    write("long.csv.gz", &gz(long(&records).as_bytes()));
+    write("long.csv.gz", &packers::gz(long(&records).as_bytes()));
     for kind in &KINDS {
         write(&format!("{}.toml", kind.name), kind.pipeline("out").as_bytes());
         write(&format!("{}-again.toml", kind.name), kind.pipeline("again").as_bytes());

@@ -18,6 +18,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::command::{run, text};
+use super::packers;
 use super::rig::{self, Count, has_checkpoint, lines, settle};
 
 /// Starts of a run in one story.
@@ -147,9 +148,7 @@ impl Log {
 fn pack(path: &Path) {
     let mut name = path.as_os_str().to_owned();
     name.push(".gz");
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    encoder.write_all(&std::fs::read(path).expect("read")).expect("packed");
-    std::fs::write(name, encoder.finish().expect("packed")).expect("written");
+    std::fs::write(name, packers::gz(&std::fs::read(path).expect("read"))).expect("written");
     std::fs::remove_file(path).expect("removed");
 }
 

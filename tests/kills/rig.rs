@@ -14,7 +14,7 @@ use tidemill::files::Disk;
 use super::command::{text, tidemill};
 
 /// Kills in all, if `TIDEMILL_KILLS` does not say otherwise.
-const KILLS: u64 = 400;
+const KILLS: u64 = 300;
 
 /// Whoever waits longer than this waits for something that will not come.
 const LIMIT: Duration = Duration::from_secs(120);

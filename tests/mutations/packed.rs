@@ -1,13 +1,14 @@
 //! Packed text. What unpacks it in other programs judges: what it accepts gives the same records as the text, what it refuses gives none, unless all
 //! of the text is there.
 
-use std::io::{Read, Write};
+use std::io::Read;
 use std::path::Path;
 
 use rand::RngExt;
 use rand::rngs::StdRng;
 use tidemill::RunOptions;
 
+use super::packers;
 use super::rig::{self, Bench, Outcome, mutated, refused};
 
 /// A way to pack text.
@@ -18,24 +19,44 @@ struct Packing {
     unpack: fn(&[u8]) -> Option<Vec<u8>>,
 }
 
-const PACKINGS: [Packing; 3] = [
-    Packing { extension: "gz", pack: gz, unpack: |bytes| read(flate2::read::MultiGzDecoder::new(bytes)) },
-    Packing { extension: "zst", pack: |text| zst(text, true), unpack: |bytes| zstd::decode_all(bytes).ok() },
+const PACKINGS: [Packing; 7] = [
+    Packing {
+        extension: "gz",
+        pack: packers::gz,
+        unpack: |bytes| read(flate2::read::MultiGzDecoder::new(bytes)),
+    },
+    Packing {
+        extension: "zst",
+        pack: |text| packers::zst(text, true),
+        unpack: |bytes| zstd::decode_all(bytes).ok(),
+    },
     // Nothing tells here whether its bytes are those that were packed.
-    Packing { extension: "zst", pack: |text| zst(text, false), unpack: |bytes| zstd::decode_all(bytes).ok() },
+    Packing {
+        extension: "zst",
+        pack: |text| packers::zst(text, false),
+        unpack: |bytes| zstd::decode_all(bytes).ok(),
+    },
+    Packing {
+        extension: "xz",
+        pack: packers::xz,
+        unpack: |bytes| read(lzma_rust2::XzReader::new(bytes, true)),
+    },
+    Packing {
+        extension: "bz2",
+        pack: packers::bz2,
+        unpack: |bytes| read(bzip2::read::MultiBzDecoder::new(bytes)),
+    },
+    Packing { extension: "lz4", pack: packers::lz4, unpack: lz4_frames },
+    // Every file in it has a checksum, but not its name.
+    Packing { extension: "zip", pack: |text| packers::zip(&[("a.csv", text)]), unpack: |_| None },
 ];
 
-fn gz(text: &[u8]) -> Vec<u8> {
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
-    encoder.write_all(text).expect("packed");
-    encoder.finish().expect("packed")
-}
-
-fn zst(text: &[u8], has_checksum: bool) -> Vec<u8> {
-    let mut encoder = zstd::Encoder::new(Vec::new(), 3).expect("an encoder");
-    encoder.include_checksum(has_checksum).expect("an option");
-    encoder.write_all(text).expect("packed");
-    encoder.finish().expect("packed")
+fn lz4_frames(mut bytes: &[u8]) -> Option<Vec<u8>> {
+    let mut text = Vec::new();
+    while !bytes.is_empty() {
+        lz4_flex::frame::FrameDecoder::new(&mut bytes).read_to_end(&mut text).ok()?;
+    }
+    Some(text)
 }
 
 fn read(mut decoder: impl Read) -> Option<Vec<u8>> {
