@@ -56,6 +56,9 @@ const TOLD: usize = 20;
 /// Bytes that are read of one file before the next one has its turn.
 const TURN: usize = 256 << 10;
 
+/// So many bytes may be read at a time without a whole record among them: whoever asks for one may have to stop.
+const SILENT: u64 = 16 * TURN as u64;
+
 /// All files that fit some patterns, now and later.
 pub(super) struct Follower {
     base: Base,
@@ -199,8 +202,12 @@ impl Follower {
             self.looks.due(self.begun, start).into_iter().for_each(|at| self.turns.queue(at));
             self.next_look = start + PAUSE;
         }
+        let before = self.bytes;
         loop {
             self.begin_files()?;
+            if self.bytes - before >= SILENT {
+                return Ok(Input::Nothing);
+            }
             let Some((at, most)) = self.turns.begin() else { break };
             let Turn { input, read, has_more } = self.turn(at, most, sequence)?;
             if read > 0 {
@@ -513,7 +520,7 @@ impl Follower {
         let most = most.min(self.scratch.len());
         let tail = &mut self.tails[at];
         self.waiting -= tail.framing.waiting();
-        let read = tail.read(&mut self.scratch[..most])?;
+        let read = tail.read_on(&mut self.scratch, most)?;
         self.waiting += tail.framing.waiting();
         let Some(read) = read else {
             return Ok(Turn { input: Some(self.begin_anew(at)?), read: 0, has_more: true });

@@ -212,3 +212,17 @@ fn a_file_is_read_up_to_a_header_in_another_order() {
     append(&paths[0], LINE);
     assert!((0..20).all(|_| next(&mut follower).is_none()), "nothing behind it is read");
 }
+
+#[test]
+fn records_that_come_at_once_in_many_files_are_not_forgotten_for_ever() {
+    let (_folder, paths, mut follower) = following(40);
+    let text = [b"2026-01-01T00:00:00Z,a,".to_vec(), vec![b'1'; 900 << 10], b"\n".to_vec()].concat();
+    paths.iter().for_each(|path| append(path, &text));
+    let (mut came, all) = (BTreeMap::new(), paths.len() * text.len());
+    while came.len() < paths.len() {
+        came.extend(next(&mut follower));
+        assert!(follower.waiting() <= MAX_WAITING, "{}", follower.waiting());
+        assert!(follower.bytes() <= 4 * all as u64, "{} files after {} bytes", came.len(), follower.bytes());
+    }
+    assert!(came.values().all(|&bytes| bytes == text.len()), "{came:?}");
+}

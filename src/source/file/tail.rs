@@ -247,7 +247,7 @@ impl Tail {
     }
 
     /// Reads on into `scratch`; how many bytes, or `None` where they do not belong to what was read before.
-    pub(super) fn read(&mut self, scratch: &mut [u8]) -> Result<Option<usize>> {
+    fn read(&mut self, scratch: &mut [u8]) -> Result<Option<usize>> {
         let read = self.file.read_at(scratch, self.at).map_err(|error| self.failed(&error))?;
         // It may have been written anew since it was looked at.
         if !self.is_as_read()? {
@@ -258,6 +258,20 @@ impl Tail {
         self.read_to = self.read_to.max(self.at);
         self.framing.push(&scratch[..read]);
         Ok(Some(read))
+    }
+
+    /// Reads what was forgotten once more, and on into `scratch`: of what is new, `most` bytes; how many. So every turn gets further, however
+    /// often what it has read is forgotten.
+    pub(super) fn read_on(&mut self, scratch: &mut [u8], most: usize) -> Result<Option<usize>> {
+        while self.at < self.read_to {
+            let again = scratch.len().min((self.read_to - self.at) as usize);
+            match self.read(&mut scratch[..again])? {
+                None => return Ok(None),
+                Some(0) => break,
+                Some(_) => {}
+            }
+        }
+        self.read(&mut scratch[..most])
     }
 
     /// Whether what was read of it is still there, by its first and last bytes.
