@@ -18,6 +18,9 @@ from scaling.cases import MIB
 PATIENCE = 120.0
 """Seconds in which all that was sent has to be read."""
 
+IDLE = 0.2
+"""Seconds of a core in a second: who uses less waits."""
+
 TIME = b"2026-01-01T00:00:00Z"
 
 
@@ -53,7 +56,7 @@ def feeds() -> list[Feed]:
         Feed("200,000 names of 1 kB over TCP", 256 * MIB, aside, _many_names),
         Feed("the same, with --state", 448 * MIB, aside, _many_names, stateful=True),
         Feed("600 connections with 0.9 MB unfinished each", 64 * MIB, "the longest is set aside behind 16 MiB", _unfinished_connections),
-        Feed("600 followed files with 1 MB unfinished each", 64 * MIB, "the longest is read again later, behind 16 MiB", _unfinished_files),
+        Feed("600 followed files with 1 MB unfinished each", 256 * MIB, "the longest is read again later, behind 16 MiB", _unfinished_files),
         Feed("live into Parquet, 3 million records in pieces of 40", 160 * MIB, "nothing: a row group of 1 Mi records waits", _parquet),
     ]
 
@@ -97,9 +100,9 @@ def _unfinished_connections(setting: Setting) -> Fed:
         with ExitStack() as open_streams:
             for _ in range(600):
                 open_streams.enter_context(_connect(address)).sendall(line)
-            _has_read(live, 600 * len(line))
+            _settles(live)
 
-    return _fed(setting, f"tcp-listen://{address}", 'type = "null"', act)
+    return _fed(setting, f"tcp-listen://{address}", 'type = "null"', act, 600 * len(line))
 
 
 def _unfinished_files(setting: Setting) -> Fed:
@@ -112,9 +115,9 @@ def _unfinished_files(setting: Setting) -> Fed:
         def act(live: Live) -> None:
             for at in range(600):
                 (folder / f"{at:03}.csv").write_bytes(line)
-            _has_read(live, 600 * len(line))
+            _settles(live)
 
-        return _fed(setting, f"{folder}/*.csv", 'type = "null"', act)
+        return _fed(setting, f"{folder}/*.csv", 'type = "null"', act, 600 * len(line))
 
 
 def _connect(address: str) -> socket.socket:
@@ -130,17 +133,17 @@ def _connect(address: str) -> socket.socket:
             time.sleep(0.01)
 
 
-def _has_read(live: Live, size: int) -> None:
-    """Waits until the run has read so many bytes, whatever it keeps of them."""
+def _settles(live: Live) -> None:
+    """Waits until the run has nothing more to do."""
     until = time.monotonic() + PATIENCE
-    while live.read_bytes() < size:
-        if time.monotonic() > until:
-            raise RuntimeError(f"{live.read_bytes()} of {size} bytes were read")
-        time.sleep(0.05)
+    before, now = -1.0, live.busy()
+    while now - before > IDLE and time.monotonic() < until:
+        time.sleep(1)
+        before, now = now, live.busy()
 
 
-def _fed(setting: Setting, source: str, sink: str, act: Callable[[Live], None]) -> Fed:
-    """Runs a mean of each sensor to `sink` while `act` gives it something to read."""
+def _fed(setting: Setting, source: str, sink: str, act: Callable[[Live], None], least: int = 0) -> Fed:
+    """Runs a mean of each sensor to `sink` while `act` gives it at least so many bytes to read."""
     live = Live(setting, source, subprocess.DEVNULL, subprocess.DEVNULL, pipeline(source, sink))
     start = time.perf_counter()
     try:
@@ -149,7 +152,10 @@ def _fed(setting: Setting, source: str, sink: str, act: Callable[[Live], None]) 
             # What was read is on its way.
             time.sleep(1)
         seconds = time.perf_counter() - start
-        ledger = live.stop()["source"]
+        report = live.stop()
+        if report["bytes"] < least:
+            raise RuntimeError(f"{report['bytes']} of {least} bytes were read")
+        ledger = report["source"]
         return Fed(max(sizes), seconds, ledger["input"], ledger["rejected"])
     finally:
         live.kill()
