@@ -55,7 +55,7 @@ def feeds() -> list[Feed]:
         Feed("3,000 names of 200 kB over TCP", 48 * MIB, "names over 1 KiB are set aside", _long_names),
         Feed("200,000 names of 1 kB over TCP", 256 * MIB, aside, _many_names),
         Feed("the same, with --state", 448 * MIB, aside, _many_names, stateful=True),
-        Feed("600 connections with 0.9 MB unfinished each", 64 * MIB, "the longest is set aside behind 16 MiB", _unfinished_connections),
+        Feed("600 connections with 0.9 MB unfinished each", 128 * MIB, "the longest is set aside behind 16 MiB", _unfinished_connections),
         Feed("600 followed files with 1 MB unfinished each", 256 * MIB, "the longest is read again later, behind 16 MiB", _unfinished_files),
         Feed("live into Parquet, 3 million records in pieces of 40", 160 * MIB, "nothing: a row group of 1 Mi records waits", _parquet),
     ]
