@@ -184,7 +184,9 @@ impl<'s> Sample<'s> {
             return Some(format!("has nothing but {only}, which stands for a missing value as it seems"));
         }
         let name = &self.names[at];
-        let is_named = name == "#" || words(name).any(|word| COUNTER_NAMES.contains(&word.as_str()));
+        let is_index = at == 0 && ["column_1", "Unnamed: 0"].contains(&name.as_str());
+        let is_named =
+            is_index || name == "#" || words(name).any(|word| COUNTER_NAMES.contains(&word.as_str()));
         let numbers: Vec<i64> = self.fields(at).filter_map(|field| field.parse().ok()).collect();
         let is_counter = numbers.len() == self.rows.len() && numbers.len() > 1 && is_named;
         let counts = numbers.windows(2).all(|pair| pair[0].checked_add(1) == Some(pair[1]));

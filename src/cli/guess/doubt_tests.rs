@@ -269,6 +269,17 @@ fn records_that_are_longer_or_shorter_than_the_names() {
 }
 
 #[test]
+fn small_things_are_no_more_than_they_are() {
+    assert_eq!(of("time,v\n").dialect, Dialect::default());
+    let index = of(&table(",time,v", 30, |row| format!("{row},{},{}.5", stamp(row), row % 5)));
+    assert_eq!(measured(&index), ["v"]);
+    let seconds = of("t[s] U[V]\n0.0 12.1\n0.1 12.0\n0.2 12.2\n0.3 12.2\n");
+    assert_eq!((measured(&seconds), seconds.roles.relative.is_some()), (vec!["U[V]"], true));
+    let few = of("Datum;Wert\n01.03.2024 00:15;1.234,5 x\n01.03.2024 00:30;1.235,5 x\n");
+    assert!(!says(&few, "few different texts"));
+}
+
+#[test]
 fn a_column_that_is_mostly_missing_is_a_measurement() {
     let guess = of(&table("time,WVHT", 40, |row| {
         format!("{},{}", stamp(row), if row % 10 == 3 { "1.5" } else { "MM" })

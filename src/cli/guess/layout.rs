@@ -115,7 +115,7 @@ fn of_logger(records: Vec<Record>, (header, data): (usize, usize)) -> Found {
 /// Which of the lines before the records has their names. Of several that could be, the one that says which column has the times, then
 /// one that names all columns.
 fn header(before: &[Record], data: &[Record], width: usize) -> Option<usize> {
-    let first = &data.first()?.fields;
+    let first = data.first().map(|record| record.fields.as_slice()).unwrap_or_default();
     let fits = |fields: &[String]| {
         fields.len() == width || fields.len() == width + 1 && fields[width].trim().is_empty()
     };
@@ -138,7 +138,11 @@ fn uneven_header(
     width: usize,
 ) -> Option<(Vec<String>, Option<&'static str>)> {
     let names = &before.last()?.fields;
-    if names.len() < 2 || !names.iter().any(|name| has_one(name, &TIME_NAMES)) || !is_header(names, &[]) {
+    if data.is_empty()
+        || names.len() < 2
+        || !names.iter().any(|name| has_one(name, &TIME_NAMES))
+        || !is_header(names, &[])
+    {
         return None;
     }
     let has_none =

@@ -146,7 +146,8 @@ fn doubts(
     let mut doubts = Vec::new();
     let others = candidates
         .iter()
-        .filter(|other| other.meaning.is_none() && other.distinct > 1 && !columns.contains(&other.at));
+        .filter(|other| other.meaning.is_none() && other.distinct > 1 && !columns.contains(&other.at))
+        .filter(|other| other.distinct * 2 <= sample.rows.len());
     let others: Vec<String> = others.map(|other| shown(&sample.names[other.at])).collect();
     if times.is_some_and(|times| clashes(sample, times, columns) > 0) {
         doubts.push(

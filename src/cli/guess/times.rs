@@ -274,7 +274,8 @@ fn without(sample: &Sample<'_>, clocks: &[(usize, &'static str)]) -> Found {
     let last = |at: usize| sample.names[at].to_lowercase();
     let counts = |&at: &usize| {
         let name = last(at);
-        let is_called = is_named(&name)
+        let bare = name.split(['[', '(']).next().unwrap_or_default().trim();
+        let is_called = is_named(bare)
             || name.contains("elapsed")
             || matches!(
                 name.trim(),
