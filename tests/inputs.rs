@@ -301,3 +301,33 @@ fn a_replay_writes_nothing_over_what_was_recorded() {
     assert!(said.contains("`in.csv` is both the input that the pipeline reads otherwise"), "{said}");
     assert_eq!(contents(folder.path()), before);
 }
+
+#[test]
+fn a_pipe_is_written_by_one_and_not_read_as_well() {
+    let folder = folder();
+    let place = folder.path();
+    put(place, "in.csv", INPUT);
+    assert!(std::process::Command::new("mkfifo").arg(place.join("pp")).status().expect("it runs").success());
+    let plain = "[[sink]]\ntype = 'csv'\npath = 'out.csv'";
+    let to = |path: &str| format!("[[sink]]\ntype = 'csv'\npath = '{path}'");
+    let twice = format!("{}\n[[sink]]\ntype = 'jsonl'\npath = './pp'", to("pp"));
+    let options = "header = false\nnames = ['t', 'v']\nmeasurements = ['v']";
+    for (source, sinks, arguments) in [
+        ("path = 'in.csv'".to_owned(), twice, &[][..]),
+        (format!("path = 'pp'\n{options}"), to("pp"), &[]),
+        ("path = 'in.csv'".to_owned(), to("-"), &["--report", "/dev/stdout"]),
+    ] {
+        write(place, &source, &sinks);
+        let said = refused(place, &[&["run", "p.toml"], arguments].concat());
+        assert!(said.contains(" is both "), "{arguments:?} {sinks}: {said}");
+    }
+    // What keeps nothing apart may be given as often as one likes.
+    write(place, "path = 'in.csv'", &format!("{}\n{}", to("/dev/null"), to("/dev/null")));
+    ran(place);
+    write(place, "path = 'in.csv'", plain);
+    for arguments in [&["run", "p.toml", "--record", "-"], &["record", "p.toml", "-o", "-"]] {
+        let output = run(place, arguments);
+        assert_eq!(output.status.code(), Some(64), "{arguments:?}: {}", text(&output.stderr));
+        assert!(!place.join("-").exists());
+    }
+}

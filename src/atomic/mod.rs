@@ -152,6 +152,12 @@ pub fn file(path: impl AsRef<Path>) -> Option<PathBuf> {
     (!is_stream(path)).then(|| path.to_owned())
 }
 
+/// The named pipe or device that a sink's path means; `None` for a file and for standard output.
+pub fn stream(path: impl AsRef<Path>) -> Option<PathBuf> {
+    let path = path.as_ref();
+    (is_stream(path) && !is_stdout(path)).then(|| path.to_owned())
+}
+
 /// Checks that a path can be a file's.
 ///
 /// # Errors

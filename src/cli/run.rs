@@ -43,6 +43,7 @@ pub(super) fn run_resolved(
     if options.state.is_some() && !args.drive.quiet {
         output::note(&deliveries(&resolved.pipeline));
     }
+    args.record.iter().try_for_each(|path| Recorder::check(path))?;
     options.open.record = match (&args.record, &options.state) {
         (Some(path), None) => Some(Recorder::create(path)?),
         // Its checkpoint knows whether it was begun.

@@ -2,13 +2,14 @@
 
 use std::any::Any;
 use std::ffi::OsString;
-use std::io::{self, Write};
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::{Access, FileHandle, FileSystem, Kind};
+use crate::error::say;
 
 /// How often it is tried again.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -71,11 +72,6 @@ impl Wait {
 
 fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
-}
-
-/// Says it to whoever looks at the run; that nobody does is no error.
-fn say(text: &str) {
-    let _nobody_reads = writeln!(io::stderr(), "{text}");
 }
 
 impl FileSystem for Patient {

@@ -1,13 +1,16 @@
 //! Everything that a run reads or writes: nothing is written over what is read, and nothing is written twice.
 
 use std::collections::HashMap;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use super::Pipeline;
 use crate::atomic::Outputs;
 use crate::error::{Error, Part, Result};
 use crate::source::OpenOptions;
+
+/// Standard output, as a file that others may name too.
+const STDOUT: &str = "/dev/stdout";
 
 /// One file or folder that a run reads or writes.
 #[derive(Clone, Debug)]
@@ -45,6 +48,21 @@ impl Touched {
 
     fn of(self, part: Part) -> Self {
         Self { part: Some(part), ..self }
+    }
+
+    /// Whether it matters who else writes there. A device such as a terminal or a serial line may be read and written at once; those of
+    /// memory, such as /dev/null, keep nothing apart.
+    fn minds_others(&self) -> bool {
+        const MEMORY: u32 = 1;
+        if crate::atomic::is_stdout(&self.path) {
+            return false;
+        }
+        match self.path.metadata() {
+            Ok(meta) if meta.file_type().is_char_device() => {
+                self.access != Access::Read && rustix::fs::major(meta.rdev()) != MEMORY
+            }
+            _ => true,
+        }
     }
 }
 
@@ -89,7 +107,9 @@ impl Pipeline {
         }
         for (at, sink) in self.sinks.iter().enumerate() {
             let role = format!("the output of sink {at} ({})", sink.spec.name());
-            all.extend(sink.spec.file().map(|file| Touched::written(file, role).of(Part::Sink(at))));
+            let stdout = sink.spec.is_stdout().then(|| STDOUT.into());
+            let path = sink.spec.file().or_else(|| sink.spec.stream()).or(stdout);
+            all.extend(path.map(|path| Touched::written(path, role).of(Part::Sink(at))));
         }
         all.extend_from_slice(others);
         check(&all)
@@ -114,13 +134,8 @@ pub(crate) fn written(all: &[Touched]) -> Outputs {
 /// # Errors
 /// A configuration error that names the file and what it would be.
 pub fn check(all: &[Touched]) -> Result<()> {
-    // Pipes and devices keep nothing that could be written over.
-    let keeps = |touched: &&Touched| {
-        let path = &touched.path;
-        !crate::atomic::is_stdout(path) && (path.is_file() || path.is_dir() || !path.exists())
-    };
     let mut known: HashMap<Key, &Touched> = HashMap::new();
-    for touched in all.iter().filter(keeps) {
+    for touched in all.iter().filter(|touched| touched.minds_others()) {
         for key in keys(&touched.path) {
             match known.get(&key) {
                 Some(other) if touched.access != Access::Read || other.access != Access::Read => {
@@ -146,7 +161,7 @@ fn conflict(one: &Touched, other: &Touched) -> Error {
     let (first, second) = if other.access == Access::Read { (other, one) } else { (one, other) };
     let name = second.path.display();
     let error = Error::config(format!("`{name}` is both {} and {}", first.role, second.role))
-        .with_help(format!("{} needs a file of its own: give it another name", second.role));
+        .with_help(format!("{} needs a place of its own: give it another name", second.role));
     match second.part.or(first.part) {
         Some(part) => error.with_part(part),
         None => error,

@@ -2,6 +2,7 @@
 
 use globset::{GlobSet, GlobSetBuilder};
 
+use crate::batch::Schema;
 use crate::pipeline::plan::stage_label;
 use crate::pipeline::{Pipeline, WhenFull};
 use crate::sensor::{Sensors, matcher};
@@ -28,6 +29,12 @@ fn at_rest(pipeline: &Pipeline) -> Vec<String> {
         }
     }
     remarks
+}
+
+/// What holds live records against the clock, where the `input` has no times.
+pub(crate) fn untimed(pipeline: &Pipeline, input: &Schema) -> Option<String> {
+    let is_idle = pipeline.input.max_ahead.is_some() && input.time().is_none();
+    is_idle.then(|| "`max_ahead` had no effect: the records have no times".into())
 }
 
 /// Patterns of sensor names that fit none.

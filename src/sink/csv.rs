@@ -67,6 +67,10 @@ impl SinkSpec for CsvFile {
         atomic::file(&self.path)
     }
 
+    fn stream(&self) -> Option<PathBuf> {
+        atomic::stream(&self.path)
+    }
+
     fn with_base(&self, base: &Base) -> Option<Arc<dyn SinkSpec>> {
         Some(Arc::new(Self { path: self.path.with_base(base), ..self.clone() }))
     }

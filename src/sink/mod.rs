@@ -84,6 +84,11 @@ pub trait SinkSpec: Send + Sync {
         None
     }
 
+    /// The named pipe or device that it writes to, where it is one.
+    fn stream(&self) -> Option<PathBuf> {
+        None
+    }
+
     /// Whether its records go to standard output.
     fn is_stdout(&self) -> bool {
         false

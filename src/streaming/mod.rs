@@ -28,7 +28,7 @@ use crate::files::patient::Patient;
 use crate::files::{Disk, FileSystem};
 use crate::pipeline::{Pipeline, plan};
 use crate::runtime::crew::Crew;
-use crate::runtime::effects::without_effect;
+use crate::runtime::effects::{untimed, without_effect};
 use crate::runtime::inlet::Inlet;
 use crate::runtime::outlet::Outlets;
 use crate::runtime::setup::Setup;
@@ -123,6 +123,7 @@ fn run_guarded(
     conclude(&mut crew, &source, ended, outlets, observer, &mut report)?;
     crew.close(&mut report);
     report.remarks.extend(without_effect(pipeline, &sensors.read()));
+    report.remarks.extend(untimed(pipeline, &setup.schemas[0]));
     report.elapsed = start.elapsed();
     report.check()?;
     Ok(report)

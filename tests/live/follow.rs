@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use super::command::folder;
+use super::command::{folder, run};
 use super::ongoing::{COLUMNS, Run, at, dead, patiently, refused, write};
 
 fn append(path: &Path, text: &str) {
@@ -190,7 +190,41 @@ fn what_cannot_be_followed_says_so_before_the_start() {
     let error = said(&format!("path = 'a.csv.gz'\nfollow = true\n{COLUMNS}"));
     assert!(error.contains("`a.csv.gz` is packed"), "{error}");
     let error = said("path = 'none*.csv'\nfollow = true\ntime = 't'\nsensor = 'sensor'");
-    assert!(error.contains("`none*.csv` has no header"), "{error}");
+    assert!(
+        error.contains("must be named: nothing that could be read is there yet for `none*.csv`"),
+        "{error}"
+    );
+    // What can never come right.
+    let pipe = std::process::Command::new("mkfifo").arg(folder.path().join("pipe")).status();
+    assert!(pipe.expect("it runs").success());
+    append(&folder.path().join("a.csv"), &at(0, "a", "1"));
+    let unnamed = COLUMNS.replace("\nsensor = 'sensor'", "\nsensor_from = 'plant-{sensor}'");
+    for (path, columns, what) in [
+        ("[abc", COLUMNS, "`[abc` is no glob"),
+        ("", COLUMNS, "`path` is empty"),
+        ("pipe", COLUMNS, "`pipe` is a pipe or a device"),
+        ("/dev/null", COLUMNS, "`/dev/null` is a pipe or a device"),
+        ("a.csv", &unnamed, "does not fit `a.csv`"),
+    ] {
+        let error = said(&format!("path = '{path}'\nfollow = true\n{columns}"));
+        assert!(error.contains(what), "{error}");
+        let validated = run(folder.path(), &["validate", "p.toml"]);
+        assert_eq!(validated.status.code(), Some(78), "{path}");
+    }
+}
+
+#[test]
+fn a_file_that_is_not_there_yet_is_waited_for_and_that_is_said() {
+    let folder = folder();
+    let options = COLUMNS.replace("\ntime = 't'", "") + "\nmax_ahead = '1m'";
+    write(folder.path(), &format!("path = 'later.csv'\nfollow = true\n{options}"));
+    let mut run = Run::start(folder.path(), &[]);
+    run.line();
+    append(&folder.path().join("later.csv"), "x,a,1\n");
+    assert_eq!(run.line(), "a,1,1");
+    let said = run.stop().1;
+    assert_eq!(said.matches("no file is there yet that could be followed").count(), 1, "{said}");
+    assert!(said.contains("`max_ahead` had no effect: the records have no times"), "{said}");
 }
 
 #[test]

@@ -140,6 +140,10 @@ impl SinkSpec for Alert {
         atomic::file(self.path.as_ref()?)
     }
 
+    fn stream(&self) -> Option<PathBuf> {
+        atomic::stream(self.path.as_ref()?)
+    }
+
     fn is_stdout(&self) -> bool {
         self.path.as_ref().is_some_and(atomic::is_stdout)
     }

@@ -255,6 +255,11 @@ impl Follower {
         self.tails.get(self.last).map_or(("", &[]), |tail| tail.framing.stream())
     }
 
+    /// Whether no file is there.
+    pub(super) fn is_empty(&self) -> bool {
+        self.tails.is_empty()
+    }
+
     /// Bytes that have been read.
     pub(super) fn bytes(&self) -> u64 {
         self.bytes

@@ -61,7 +61,7 @@ use self::resume::{InFiles, Place, Reading, Seen};
 use self::sockets::Sockets;
 use super::{Input, OpenOptions, Progress, Source};
 use crate::batch::Schema;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, say};
 use crate::format::Format;
 use crate::offset::{Offset, Sequence};
 use crate::sensor::SensorLookup;
@@ -270,6 +270,11 @@ impl Source for FileSource {
     fn begin(&mut self) -> Result<()> {
         if matches!(self.open, Some(Open::Unbound)) {
             self.open = Some(self.open_at(self.at)?);
+        }
+        if let Some(Open::Growing(follower)) = &self.open
+            && follower.is_empty()
+        {
+            say("no file is there yet that could be followed: those that fit are read when they come");
         }
         Ok(())
     }

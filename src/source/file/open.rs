@@ -62,7 +62,8 @@ impl FileSource {
             Some(schema) => (schema, None),
             // Nobody has sent anything yet: the options have to say it all.
             None if is_address => {
-                let schema = format.schema(head(first, &[], true)).map_err(unnamed)?;
+                let schema =
+                    format.schema(head(first, &[], true)).map_err(|error| unnamed(error.message()))?;
                 (Arc::new(format.columns().declared(&schema)?), None)
             }
             None => {
@@ -81,7 +82,7 @@ impl FileSource {
         Ok(source)
     }
 
-    /// Follows the files of `options`, which grow; the columns are those of the first that is there, or what the options say; after a
+    /// Follows the files of `options`, which grow, and of which `files` are there; the columns are those of the first that is there, or what the options say; after a
     /// restart, those of before.
     ///
     /// # Errors
@@ -89,12 +90,11 @@ impl FileSource {
     pub fn follow(
         format: Arc<dyn Format>,
         options: &FileOptions,
+        files: Vec<InputFile>,
         extensions: &[&str],
         open: &OpenOptions,
     ) -> Result<Self> {
-        check_growing(options)?;
         // A glob that fits nothing yet may do later, if the columns are known.
-        let files = options.growing(extensions, &open.outputs).unwrap_or_default();
         let is_plain = |file: &&InputFile| !file.path.as_ref().is_some_and(|path| is_packed(path));
         let there: Vec<_> = files.iter().filter(is_plain).filter(|file| !file.is_empty()).cloned().collect();
         let mut source = match (&open.resume, there.is_empty()) {
@@ -103,7 +103,10 @@ impl FileSource {
             (None, true) => {
                 let name = options.patterns().first().map_or("", String::as_str);
                 let head = Head { name, stem: "", bytes: &[], is_whole: true };
-                let schema = format.columns().declared(&format.schema(head).map_err(unnamed)?)?;
+                let schema = format
+                    .schema(head)
+                    .map_err(|_| unnamed(&format!("nothing that could be read is there yet for `{name}`")))?;
+                let schema = format.columns().declared(&schema)?;
                 Self::new(format, Vec::new(), Arc::new(schema), None, open)
             }
         };
@@ -138,7 +141,7 @@ fn columns_before(resume: &Resumption) -> Result<Arc<Schema>> {
 }
 
 /// Only plain files grow.
-fn check_growing(options: &FileOptions) -> Result<()> {
+pub(super) fn check_growing(options: &FileOptions) -> Result<()> {
     if let Some(path) =
         options.patterns().iter().find(|path| *path == "-" || !matches!(Address::parse(path), Ok(None)))
     {
@@ -149,10 +152,19 @@ fn check_growing(options: &FileOptions) -> Result<()> {
         return Err(Error::config(format!("`{path}` is packed, and packed files do not grow"))
             .with_help("leave `follow` out to read it as it is, or follow the file before it is packed"));
     }
+    let is_stream = |path: &&String| {
+        options.base.join(path).metadata().is_ok_and(|meta| !meta.is_file() && !meta.is_dir())
+    };
+    if let Some(path) = options.patterns().iter().find(is_stream) {
+        return Err(Error::config(format!(
+            "`{path}` is a pipe or a device, and no file that could be followed"
+        ))
+        .with_help("leave `follow` out: what comes in there is read as it comes anyway"));
+    }
     Ok(())
 }
 
-fn unnamed(error: Error) -> Error {
-    Error::config(format!("the columns of what is still to come must be named: {}", error.message()))
+fn unnamed(why: &str) -> Error {
+    Error::config(format!("the columns of what is still to come must be named: {why}"))
         .with_help("give `measurements`, and for csv `header = false` with `names`")
 }

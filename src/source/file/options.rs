@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::FileSource;
 use super::address::Address;
 use super::naming::Naming;
+use super::open::check_growing;
 use super::paths::{self, Found, InputFile, Search};
 use super::recording::is_recording;
 use crate::atomic::Outputs;
@@ -76,9 +77,24 @@ impl FileOptions {
         self.find(self.patterns(), extensions, outputs).map(|found| found.files)
     }
 
-    /// The same, of files that grow: archives do not.
+    /// The same, of files that grow: archives do not. One that is not there may come.
+    ///
+    /// # Errors
+    /// What can never come right: a pattern that is none, a pipe, only files without a sensor where `sensor_from` looks for it.
     pub(super) fn growing(&self, extensions: &[&str], outputs: &Outputs) -> Result<Vec<InputFile>> {
-        self.search(self.patterns(), extensions, outputs, false).map(|found| found.files)
+        let mut all = Found::default();
+        for pattern in self.patterns().chunks(1) {
+            let found = match self.look(pattern, extensions, outputs, false) {
+                Err(error) if error.kind() != ErrorKind::Config => continue,
+                found => found?,
+            };
+            all.files.extend(found.files);
+            all.unnamed.extend(found.unnamed);
+        }
+        match all.unnamed.pop() {
+            Some((_, error)) if all.files.is_empty() => Err(error),
+            _ => Ok(all.files),
+        }
     }
 
     fn find(&self, patterns: &[String], extensions: &[&str], outputs: &Outputs) -> Result<Found> {
@@ -92,13 +108,22 @@ impl FileOptions {
         outputs: &Outputs,
         archives: bool,
     ) -> Result<Found> {
-        let naming = Naming::parse(self.sensor_from.as_deref())?;
-        let search = Search { base: &self.base, extensions, outputs, naming: &naming, archives };
-        let mut found = search.expand(patterns)?;
+        let mut found = self.look(patterns, extensions, outputs, archives)?;
         match found.unnamed.pop() {
             None => Ok(found),
             Some((_, error)) => Err(error),
         }
+    }
+
+    fn look(
+        &self,
+        patterns: &[String],
+        extensions: &[&str],
+        outputs: &Outputs,
+        archives: bool,
+    ) -> Result<Found> {
+        let naming = Naming::parse(self.sensor_from.as_deref())?;
+        Search { base: &self.base, extensions, outputs, naming: &naming, archives }.expand(patterns)
     }
 
     /// The same; where a run goes on, files in front of live input may be gone, for they have been read.
@@ -172,13 +197,12 @@ impl FileOptions {
         let source = match &options.resume {
             Some(resume) if resume.finishes => FileSource::finished(format, resume, options)?,
             _ if self.follow => {
+                check_growing(self)?;
+                let there = self.growing(extensions, &options.outputs)?;
                 // A run that goes on knows whose files came first.
-                let there = match options.resume {
-                    Some(_) => Vec::new(),
-                    None => self.files(extensions, &options.outputs).unwrap_or_default(),
-                };
-                self.check_sensors(&there, are_named)?;
-                FileSource::follow(format, self, extensions, options)?
+                let is_new = options.resume.is_none();
+                self.check_sensors(if is_new { &there } else { &[] }, are_named)?;
+                FileSource::follow(format, self, there, extensions, options)?
             }
             _ => {
                 let found = self.there(extensions, options)?;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::frames::Frames;
 use super::{BEGINNING, Content, Frame, MAGIC, Piece, VERSION};
-use crate::atomic::{cannot_write, check_named};
+use crate::atomic::{cannot_write, check_named, is_stdout};
 use crate::batch::Schema;
 use crate::error::{Error, Result};
 use crate::files::{Access, Disk, FileHandle, FileSystem, path_bytes, write_all_at};
@@ -61,8 +61,22 @@ impl Recorder {
     /// # Errors
     /// A usage error where a file is there already: recordings are not made twice.
     pub fn create(path: &Path) -> Result<Self> {
+        Self::check(path)?;
         let recorder = Self::resumable(path);
         if path.exists() && !is_empty(path) { Err(recorder.is_there()) } else { Ok(recorder) }
+    }
+
+    /// Checks that a recording can be at `path`.
+    ///
+    /// # Errors
+    /// A usage error where that means standard output.
+    pub fn check(path: &Path) -> Result<()> {
+        match is_stdout(path) {
+            true => {
+                Err(Error::usage("a recording cannot go to standard output").with_help("name a file for it"))
+            }
+            false => Ok(()),
+        }
     }
 
     /// The same, for a run that goes on after a restart: a recording that its checkpoint knows is gone on with.
