@@ -142,7 +142,7 @@ fn a_column_that_is_never_a_number() {
         "",
         65,
         "error: 2 of 2 records were refused, more than half, all for column `note`; the first: \"x\" is not a number (in.csv, line 2, byte 11)\n  \
-        help: mend the [source] options, collect rejects with a `dead_letter` sink, or raise `max_rejects`",
+        help: mend the [source] options, or raise `max_rejects`: then a `dead_letter` sink has what was refused",
     );
     let message = "\
 error: stage 0 (threshold): column `note` is a text, not a measurement
@@ -163,7 +163,7 @@ fn more_rejects_than_the_run_may_have() {
         "",
         65,
         "error: 2 of 2 records were refused, more than 1, all for column `note`; the first: \"x\" is not a number (in.csv, line 2, byte 11)\n  \
-        help: mend the [source] options, collect rejects with a `dead_letter` sink, or raise `max_rejects`",
+        help: mend the [source] options, or raise `max_rejects`: then a `dead_letter` sink has what was refused",
     );
 }
 

@@ -331,3 +331,44 @@ fn a_pipe_is_written_by_one_and_not_read_as_well() {
         assert!(!place.join("-").exists());
     }
 }
+
+#[test]
+fn a_header_that_looks_like_a_record_is_said() {
+    let folder = folder();
+    let place = folder.path();
+    let sink = "[[sink]]\ntype = 'csv'\npath = 'out.csv'";
+    let pipeline = |source: &str| format!("[source]\ntype = 'csv'\n{source}\n{sink}\n");
+    put(place, "bare.csv", "2024-01-01T00:00:00Z,a,1\n2024-01-01T00:00:01Z,a,2\n");
+    put(place, "p.toml", &pipeline("path = 'bare.csv'"));
+    let said = ran(place);
+    assert!(said.contains("the first line of bare.csv looks like a record"), "{said}");
+    // A later file, whose columns may be others.
+    put(place, "a.csv", "s,v\na,1\n");
+    put(place, "b.csv", "b,2\nb,3\n");
+    for others in ["null", "ignore"] {
+        put(place, "p.toml", &pipeline(&format!("path = ['a.csv', 'b.csv']\nunknown_columns = '{others}'")));
+        let said = ran(place);
+        assert!(said.contains("the first line of b.csv looks like a record"), "{said}");
+        assert!(!said.contains("of a.csv looks"), "{said}");
+    }
+    // Names may be numbers.
+    put(place, "bands.csv", "t,63,125\n2024-01-01T00:00:00Z,1,2\n");
+    put(place, "p.toml", &pipeline("path = 'bands.csv'"));
+    assert!(!ran(place).contains("looks like a record"));
+}
+
+#[test]
+fn a_run_that_refuses_late_records_says_which_option_allows_them() {
+    let folder = folder();
+    let place = folder.path();
+    let rows: String =
+        (0..100).rev().map(|at| format!("2026-01-01T00:{:02}:{:02}Z,1\n", at / 60, at % 60)).collect();
+    put(place, "in.csv", &format!("t,v\n{rows}"));
+    write(
+        place,
+        "path = 'in.csv'\norder = 'time'\ndisorder = '1s'",
+        "[[sink]]\ntype = 'csv'\npath = 'out.csv'",
+    );
+    let said = text(&run(place, &["run", "p.toml"]).stderr);
+    assert!(said.contains("allow for more `disorder`, or raise `max_rejects`"), "{said}");
+}

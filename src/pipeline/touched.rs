@@ -161,7 +161,7 @@ fn conflict(one: &Touched, other: &Touched) -> Error {
     let (first, second) = if other.access == Access::Read { (other, one) } else { (one, other) };
     let name = second.path.display();
     let error = Error::config(format!("`{name}` is both {} and {}", first.role, second.role))
-        .with_help(format!("{} needs a place of its own: give it another name", second.role));
+        .with_help(format!("{} needs a file of its own: give it another name", second.role));
     match second.part.or(first.part) {
         Some(part) => error.with_part(part),
         None => error,

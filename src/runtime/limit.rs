@@ -193,9 +193,17 @@ impl Pile {
             error = Error::data(format!("{}; the first: {}", error.message(), first.reason))
                 .with_position(first.position.clone());
         }
-        error.with_help(
-            "mend the [source] options, collect rejects with a `dead_letter` sink, or raise `max_rejects`",
-        )
+        error.with_help(match self.first.as_ref().map(|first| first.kind) {
+            Some(RejectionKind::Late) => {
+                "allow for more `disorder`, or raise `max_rejects`: then a `dead_letter` sink has what was refused"
+            }
+            Some(RejectionKind::Ahead) => {
+                "see `max_ahead` and `max_jump`, or raise `max_rejects`: then a `dead_letter` sink has what was refused"
+            }
+            _ => {
+                "mend the [source] options, or raise `max_rejects`: then a `dead_letter` sink has what was refused"
+            }
+        })
     }
 }
 

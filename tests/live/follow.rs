@@ -221,7 +221,7 @@ fn a_file_that_is_not_there_yet_is_waited_for_and_that_is_said() {
     let mut run = Run::start(folder.path(), &[]);
     run.line();
     append(&folder.path().join("later.csv"), "x,a,1\n");
-    assert_eq!(run.line(), "a,1,1");
+    assert_eq!(run.line(), "x,a,1,1");
     let said = run.stop().1;
     assert_eq!(said.matches("no file is there yet that could be followed").count(), 1, "{said}");
     assert!(said.contains("`max_ahead` had no effect: the records have no times"), "{said}");

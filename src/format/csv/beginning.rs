@@ -86,6 +86,13 @@ impl Csv {
         {
             return Ok(false);
         }
+        if self.names.is_none() && cursor.record_is_like(&beginning.splitter, &names) {
+            self.columns.remark(format!(
+                "the first line of {} looks like a record ({}) and was taken for the header: for files without one give `header = false` and `names`",
+                cursor.head.name,
+                listed(&names)
+            ));
+        }
         // A last column without a name is none, unless the first record has something there.
         let own = self.names.as_ref().map_or(0, Vec::len);
         beginning.has_trailing = names.len() > 1.max(own) && names.last().is_some_and(String::is_empty);
@@ -136,6 +143,31 @@ impl Beginning {
     }
 }
 
+/// What a field looks like, as far as a header can be told from a record.
+#[derive(Debug, PartialEq, Eq)]
+enum Looks {
+    Number,
+    Time,
+    Text,
+}
+
+impl Looks {
+    fn of(text: &str) -> Self {
+        let is_of_time = |letter: char| letter.is_ascii_digit() || "-/:.,+ TZ".contains(letter);
+        let has_parts = || text.matches(['-', '/', ':']).count() >= 2;
+        match text.parse::<f64>() {
+            Ok(number) if number.is_finite() => Self::Number,
+            _ if text.starts_with(|c: char| c.is_ascii_digit())
+                && text.chars().all(is_of_time)
+                && has_parts() =>
+            {
+                Self::Time
+            }
+            _ => Self::Text,
+        }
+    }
+}
+
 /// A place at the beginning of a file.
 struct Cursor<'h> {
     head: Head<'h>,
@@ -181,6 +213,24 @@ impl Cursor<'_> {
         };
         let first = names(splitter, self.head.bytes, &fields[..1]);
         LOGGERS.into_iter().find(|(name, _)| first[0] == *name).map(|(_, rows)| rows)
+    }
+
+    /// Whether the next record, where it has come, is like `names`: numbers and times stand in the same places, and there are some.
+    fn record_is_like(&self, splitter: &Splitter, names: &[String]) -> bool {
+        let Head { bytes, is_whole, .. } = self.head;
+        let (mut place, mut fields) = (self.at, Vec::new());
+        let kinds = |texts: &[String]| texts.iter().map(|text| Looks::of(text)).collect::<Vec<_>>();
+        let of_names = kinds(names);
+        if of_names.iter().all(|looks| *looks == Looks::Text) {
+            return false;
+        }
+        loop {
+            match splitter.scan(bytes, place, is_whole, &mut fields) {
+                Scan::Skipped { next } => place = next,
+                Scan::Record { .. } => return kinds(&self::names(splitter, bytes, &fields)) == of_names,
+                Scan::Incomplete | Scan::Unclosed { .. } => return false,
+            }
+        }
     }
 
     /// Whether the next record has something in field `at`; nothing where it has not come.
