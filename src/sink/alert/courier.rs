@@ -92,9 +92,9 @@ impl Courier {
         Ok(false)
     }
 
-    /// There are no more: waits as long as somebody takes them, not for long where the run `ends_early`. Gives what went wrong; those that
-    /// were not taken count as dropped.
-    pub(super) fn finish(&mut self, ends_early: bool) -> io::Result<()> {
+    /// There are no more: waits as long as somebody takes them, not for long where the run `ends_early`. Gives whether it was
+    /// worth waiting, or what went wrong; those that were not taken count as dropped.
+    pub(super) fn finish(&mut self, ends_early: bool) -> io::Result<bool> {
         let mut state = self.shared.lock();
         state.is_closed = true;
         self.shared.changed.notify_all();
@@ -109,7 +109,7 @@ impl Courier {
             // It is stuck with whoever does not take them, and is left to that.
             state.waiting.clear();
             self.thread = None;
-            return Ok(());
+            return Ok(false);
         }
         let failure = state.failure.take();
         if failure.is_some() {
@@ -118,7 +118,7 @@ impl Courier {
         drop(state);
         let joined = self.thread.take().map_or(Ok(()), JoinHandle::join);
         let panicked = joined.map_err(|_| io::Error::other("the thread of the alerts panicked"));
-        failure.map_or(panicked, Err)
+        failure.map_or(panicked, Err).map(|()| true)
     }
 
     /// How many were not taken.

@@ -75,8 +75,9 @@ impl Program {
         Ok((Self { name, child, group, stop: Arc::clone(&outset.stop) }, input))
     }
 
-    /// Waits until it has ended, which it is told by the end of its input, not for long where the run `ends_early`; `None` where it had to be ended.
-    pub(super) fn wait(&mut self, ends_early: bool) -> std::io::Result<Option<ExitStatus>> {
+    /// Waits until it has ended, which it is told by the end of its input, not for long where the run `ends_early`, and not at all where it `is_stuck`;
+    /// `None` where it had to be ended.
+    pub(super) fn wait(&mut self, ends_early: bool, is_stuck: bool) -> std::io::Result<Option<ExitStatus>> {
         let stop = Arc::clone(&self.stop);
         let mut limit = Limit::new(&stop, ends_early);
         loop {
@@ -84,7 +85,7 @@ impl Program {
                 running().retain(|group| *group != self.group);
                 return Ok(Some(status));
             }
-            if limit.is_reached(0) {
+            if is_stuck || limit.is_reached(0) {
                 self.end()?;
                 return Ok(None);
             }
@@ -111,5 +112,21 @@ impl Drop for Program {
             let _gone_already = self.end();
         }
         running().retain(|group| *group != self.group);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Instant;
+
+    #[test]
+    fn a_command_that_was_waited_for_in_vain_is_ended_at_once() {
+        let command = ["sleep".to_owned(), "1000".to_owned()];
+        let (mut program, _input) =
+            Program::start(&command, &Base::default(), &Outset::default()).expect("it runs");
+        let start = Instant::now();
+        assert!(program.wait(false, true).expect("ended").is_none());
+        assert!(start.elapsed() < Duration::from_secs(30), "the patience of a run that ends is 60 s");
     }
 }

@@ -96,8 +96,11 @@ impl Target {
             Self::File(file) => file.finish().map(|()| Vec::new()),
             Self::Command(courier, program) => {
                 let delivered = courier.finish(ends_early);
-                let ended =
-                    program.wait(ends_early).map_err(|error| Error::io("wait for", &program.name, &error))?;
+                // Whoever was waited for in vain is not waited for once more.
+                let is_stuck = matches!(delivered, Ok(false));
+                let ended = program
+                    .wait(ends_early, is_stuck)
+                    .map_err(|error| Error::io("wait for", &program.name, &error))?;
                 let name = format!("the command {}", program.name);
                 let mut remarks: Vec<_> = dropped(courier, &name).into_iter().collect();
                 match ended {
