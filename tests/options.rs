@@ -214,6 +214,8 @@ window = 2
     source(&["influx"], "measurements", "", "measurements = ['a']\ntexts = []"),
     source(&["influx"], "texts", "", "texts = []"),
     source(&["influx"], "table", "", "table = 'kind'"),
+    source(&["influx"], "columns", "", "columns = ['a']"),
+    source(&["influx"], "rename", "", "rename = { note = 'remark' }"),
     source(
         &["influx"],
         "unknown_fields",

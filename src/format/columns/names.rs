@@ -19,7 +19,7 @@ impl Columns {
     }
 
     /// The name by which records that name their own fields know column `name`.
-    pub(super) fn written_name(&self, name: &str) -> String {
+    pub fn written_name(&self, name: &str) -> String {
         let old = self.options.rename.iter().find(|(_, new)| *new == name).map(|(old, _)| old.as_str());
         old.unwrap_or(name).to_owned()
     }

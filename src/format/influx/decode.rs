@@ -119,6 +119,11 @@ impl InfluxDecoder {
         rows.field(Role::Time(self.time), &text[start..end][time.clone()], Some(start + time.start))
     }
 
+    /// Whether a tag or field that has no column is no fault of its record.
+    pub(super) fn leaves_out(&self, key: &[u8]) -> bool {
+        self.ignore_unknown || std::str::from_utf8(key).is_ok_and(|key| self.layout.columns.leaves_out(key))
+    }
+
     /// What a line has for each key.
     fn values<'l, 't>(&self, line: &'l Line<'t>) -> Result<Vec<Option<Given<'l, 't>>>, Refusal> {
         let tags = line.tags.iter().map(|(key, value)| ("tag", key, Given::Tag(value)));
@@ -129,7 +134,7 @@ impl InfluxDecoder {
             match place_of(&self.keys, &key.content, order) {
                 Some(at) if values[at].is_none() => values[at] = Some(given),
                 Some(_) => return Err(Refusal::record(format!("{what} {} stands twice", name()))),
-                None if self.ignore_unknown => {}
+                None if self.leaves_out(&key.content) => {}
                 None => return Err(Refusal::record(format!("unknown {what} {}", name()))),
             }
         }

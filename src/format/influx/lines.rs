@@ -112,7 +112,7 @@ impl Shape {
         let mut taken = vec![false; decoder.keys.len()];
         let mut place = |key: &[u8], order| {
             let Some(place) = place_of(&decoder.keys, key, order) else {
-                return decoder.ignore_unknown.then_some(None);
+                return decoder.leaves_out(key).then_some(None);
             };
             (!std::mem::replace(&mut taken[place], true)).then_some(Some(place))
         };

@@ -50,6 +50,11 @@ pub struct InfluxOptions {
     /// The tags and fields carried through as text, by name or glob; if not given, all others in the first 1,000 records of the first file. With
     /// `measurements` and `texts`, neither of which has a glob, the columns are known before there is a record.
     pub texts: Option<Vec<String>>,
+    /// The tags and fields to read, by name or glob such as "T_*", besides those that `sensor` and `measurements` name; all if not given. The others
+    /// are left out, whatever record they stand in; `table` is read where it is named here. Instead of `texts`.
+    pub columns: Option<Vec<String>>,
+    /// Other names for tags and fields, such as { "Temp [°C]" = "temp" }. All other options speak of the new names.
+    pub rename: IndexMap<String, String>,
     /// The name of the column with the table's name (which older versions of line protocol call measurement); "" leaves it out.
     pub table: String,
     /// What happens to a record with a tag or field that has no column: `reject` it, or `ignore` the tag or field.
@@ -65,6 +70,8 @@ impl Default for InfluxOptions {
             sensor: None,
             measurements: None,
             texts: None,
+            columns: None,
+            rename: IndexMap::new(),
             table: "table".into(),
             unknown_fields: UnknownFields::Reject,
         }
@@ -142,11 +149,17 @@ impl Influx {
             return Err(Error::config(message)
                 .with_help("name the tag; without `sensor`, the table and all tags are the sensor"));
         }
+        if options.columns.is_some() && options.texts.is_some() {
+            return Err(Error::config("`columns` and `texts` exclude one another")
+                .with_help("name in `columns` what is carried through as text, too"));
+        }
         let columns = ColumnOptions {
             time: Some(options.time.as_str().into()),
             time_format: options.precision.name().into(),
             sensor: options.sensor.clone(),
             measurements: options.measurements.clone(),
+            columns: options.columns.clone(),
+            rename: options.rename.clone(),
             ..ColumnOptions::default()
         };
         Ok(Self { options: options.clone(), columns: Columns::new(&columns)?, origins: false })
@@ -158,18 +171,23 @@ impl Influx {
         self
     }
 
-    /// The columns that every input has, then the texts that the options name.
+    /// The columns that every input has, then the texts that the options name; as records call them.
     fn named(&self) -> Vec<String> {
         let InfluxOptions { time, sensor, table, texts, .. } = &self.options;
         let table = Some(table).filter(|table| !table.is_empty());
         let own = [Some(time), sensor.as_ref(), table];
-        own.into_iter().flatten().chain(texts.iter().flatten()).cloned().collect()
+        let named = own.into_iter().flatten().chain(texts.iter().flatten());
+        named.map(|name| self.columns.written_name(name)).collect()
     }
 
     /// The columns that the options say there are.
     fn schema_of_options(&self, head: Head<'_>) -> Result<Schema> {
-        let measurements = self.options.measurements.iter().flatten().cloned();
-        let names: Vec<String> = self.named().into_iter().chain(measurements).collect();
+        let mut names = self.named();
+        for name in self.columns.named_fields().unwrap_or_default() {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
         self.columns.schema_of(head.name, &names, |_| false)
     }
 
@@ -240,6 +258,7 @@ impl Influx {
         let InfluxOptions { sensor, texts, .. } = &self.options;
         let mut names = self.named();
         // A sensor that no record has is missed as a column that is named and not there.
+        let sensor = sensor.as_ref().map(|name| self.columns.written_name(name));
         names.retain(|name| sensor.as_ref() != Some(name) || found.key(name).is_some());
         let is_taken = |key: &Key| texts.is_none() || key.is_number();
         let more = found.keys.iter().filter(|(name, key)| !names.contains(name) && is_taken(key));
@@ -276,7 +295,7 @@ impl Influx {
                 FieldKind::Text if table != Some(at) => Role::Text(at),
                 _ => continue,
             };
-            keys.push(field.name.as_bytes().into());
+            keys.push(self.columns.written_name(&field.name).into_bytes().into());
             roles.push(role);
         }
         let time = schema.time().unwrap_or_default();

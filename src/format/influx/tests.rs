@@ -340,3 +340,24 @@ fn a_sensor_is_one_tag() {
     let options = InfluxOptions { sensor: Some("{room}-x".into()), ..InfluxOptions::default() };
     assert!(error(&options, TEXT).contains("`sensor` is the name of one tag here"));
 }
+
+#[test]
+fn some_tags_and_fields_are_read_and_called_otherwise_and_the_others_do_not_matter() {
+    let text = "air,room=a,by=x Temp=1.5,hum=40 1\nair,room=b Temp=2,odd=\"y\",hum=\"?\" 2\nair,room=a Temp=3,late=t 3\n";
+    let options = InfluxOptions {
+        sensor: Some("room".into()),
+        measurements: names(&["temp"]),
+        columns: names(&["b*"]),
+        rename: [("Temp".to_owned(), "temp".to_owned())].into_iter().collect(),
+        ..InfluxOptions::default()
+    };
+    let found = read(&options, text);
+    assert_eq!(found.columns, ["time: time", "room: sensor", "by: text", "temp: measurement"]);
+    assert_eq!(found.rejections, [""; 0]);
+    assert_eq!(found.rows[1], "{\"time\":\"2\",\"room\":\"b\",\"by\":null,\"temp\":2}");
+    assert_eq!(found.rows.len(), 3);
+    let named = read(&InfluxOptions { columns: names(&[]), measurements: None, ..options.clone() }, text);
+    assert_eq!(named.columns, ["time: time", "room: sensor"]);
+    let both = InfluxOptions { texts: names(&[]), ..options };
+    assert!(error(&both, text).contains("`columns` and `texts` exclude one another"));
+}
