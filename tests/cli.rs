@@ -164,3 +164,24 @@ fn the_schema_of_a_pipeline_is_json() {
     let markdown = text(&run(folder.path(), &["schema", "--markdown"]).stdout);
     assert!(markdown.contains("# Sources") && markdown.contains("## `moving_average`"));
 }
+
+#[test]
+fn init_reads_numbers_in_groups_and_units_and_its_pipeline_runs_unedited() {
+    let folder = folder();
+    let text_of_day = "Zeit;Leistung;Feuchte\n01.02.2031 10:00;1.234,5 kW;70 %\n01.02.2031 11:00;987,25 kW;71 %\n01.02.2031 12:00;12.001.234 kW;-\n";
+    std::fs::write(folder.path().join("day.csv"), text_of_day).expect("written");
+    let output = run(folder.path(), &["init", "day.csv"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let pipeline = text(&output.stdout);
+    let sink = "\n[[sink]]\ntype = \"csv\"\npath = \"out.csv\"\n";
+    std::fs::write(folder.path().join("p.toml"), pipeline + sink).expect("written");
+    let output = run(folder.path(), &["run", "p.toml", "--quiet"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let out = std::fs::read_to_string(folder.path().join("out.csv")).expect("text");
+    let values: Vec<Vec<&str>> = out
+        .lines()
+        .skip(1)
+        .map(|line| line.split(',').skip(1).filter(|field| *field != "day").take(2).collect())
+        .collect();
+    assert_eq!(values, [vec!["1234.5", "70"], vec!["987.25", "71"], vec!["12001234", ""]], "{out}");
+}

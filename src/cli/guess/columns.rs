@@ -26,6 +26,10 @@ pub(in crate::cli) struct Roles {
     /// Columns that say nothing, and why.
     pub(in crate::cli) useless: Vec<(usize, String)>,
     pub(in crate::cli) decimal_comma: bool,
+    /// What stands between groups of three digits.
+    pub(in crate::cli) thousands: Option<char>,
+    /// Units behind the numbers of measurements, by column.
+    pub(in crate::cli) units: Vec<(usize, &'static str)>,
     /// Whether any number has a decimal mark.
     pub(in crate::cli) has_fractions: bool,
     /// What could not be told, and how to say it.

@@ -3,6 +3,7 @@
 use super::columns::is_number;
 use super::formats::is_time;
 use super::lines::Record;
+use super::numerals::is_quantity;
 use super::values::is_null;
 
 /// Delimiters, the surest sign first: a comma may be a decimal mark, and a blank stands in texts and times.
@@ -38,6 +39,7 @@ pub(super) fn look(field: &str) -> Look {
         () if field.is_empty() || is_null(field) => Look::Null,
         () if is_number(field, false) || is_number(field, true) => Look::Number,
         () if is_time(field) => Look::Time,
+        () if is_quantity(field) => Look::Number,
         () => Look::Text,
     }
 }

@@ -9,6 +9,7 @@ mod formats;
 mod json;
 mod layout;
 mod lines;
+mod numerals;
 mod parts;
 mod sensors;
 mod table;
@@ -80,9 +81,16 @@ pub(super) fn guess(bytes: &[u8], is_whole: bool) -> Guess {
     if let Some(guess) = of_json(&bytes) {
         return guess;
     }
-    let table = Table::read(&bytes, is_whole);
-    let comma = table.decimal_comma();
-    of_table(table, comma)
+    let mut table = Table::read(&bytes, is_whole);
+    let taken = numerals::take_out(&mut table.rows, table.names.len());
+    let comma = taken.numerals.map_or_else(|| table.decimal_comma(), |numerals| numerals.comma);
+    let mut guess = of_table(table, comma);
+    let roles = &mut guess.roles;
+    let is_measured = |at: &usize| roles.measurements.contains(at);
+    let is_grouped = taken.grouped.iter().any(is_measured);
+    roles.units = taken.units.into_iter().filter(|(at, _)| is_measured(at)).collect();
+    roles.thousands = taken.numerals.and_then(|numerals| numerals.thousands).filter(|_| is_grouped);
+    guess
 }
 
 /// Looks at records whose fields have been found.
@@ -221,9 +229,12 @@ impl Guess {
                 self.names.push(name.clone());
                 self.roles.measurements.push(self.names.len() - 1);
                 self.roles.ranges.push(*range);
+                let unit = other.roles.units.iter().find(|(column, _)| column == at);
+                self.roles.units.extend(unit.map(|(_, unit)| (self.names.len() - 1, *unit)));
             }
         }
         self.roles.decimal_comma |= other.roles.decimal_comma;
+        self.roles.thousands = self.roles.thousands.or(other.roles.thousands);
         self.roles.has_fractions |= other.roles.has_fractions;
         add(&mut self.doubts, &other.doubts);
         add(&mut self.unreadable, &other.unreadable);

@@ -230,3 +230,35 @@ fn columns_of_several_files_are_joined() {
     assert!(first.differs);
     assert_eq!((measured(&first), first.roles.null_values.clone()), (vec!["a", "b"], vec!["NA".to_owned()]));
 }
+
+#[test]
+fn numbers_in_groups_and_units_behind_them_are_found() {
+    let guess = of(
+        "Zeit;Leistung;Feuchte\n01.02.2024 10:00;1.234,5 kW;70 %\n01.02.2024 11:00;987,25 kW;71 %\n13.02.2024 12:00;1.987 kW;-\n",
+    );
+    assert_eq!((guess.roles.decimal_comma, guess.roles.thousands), (true, Some('.')));
+    assert_eq!(
+        (measured(&guess), guess.roles.units.clone()),
+        (vec!["Leistung", "Feuchte"], vec![(1, "kW"), (2, "%")])
+    );
+    assert_eq!(guess.roles.ranges, [(987.25, 1987.0), (70.0, 71.0)]);
+    assert_eq!(guess.roles.null_values, ["-"]);
+    assert_eq!(guess.first[0][1..], ["Leistung = 1234.5".to_owned(), "Feuchte = 70".to_owned()]);
+    let quoted = of("time,v\n2024-01-01T00:00:00Z,\"1,234.5\"\n2024-01-01T00:01:00Z,12\n");
+    assert_eq!(
+        (quoted.roles.decimal_comma, quoted.roles.thousands, measured(&quoted)),
+        (false, Some(','), vec!["v"])
+    );
+}
+
+#[test]
+fn what_could_be_something_else_is_no_unit_and_no_group() {
+    // Two units, a name that ends like one, a group that could be decimals.
+    let guess = of(
+        "time,a,b,c,d\n2024-01-01T00:00:00Z,1 V,5x,\"1,234\",12A\n2024-01-01T00:01:00Z,1 mV,6x,\"2,345\",13A\n",
+    );
+    assert_eq!(
+        (measured(&guess), guess.roles.thousands, guess.roles.units.clone()),
+        (Vec::<&str>::new(), None, vec![])
+    );
+}

@@ -119,6 +119,16 @@ fn columns(guess: &Guess, line: &mut impl FnMut(&str, &str)) {
     if roles.decimal_comma {
         line("decimal", "\",\"");
     }
+    if let Some(mark) = roles.thousands {
+        line("thousands", &quoted(&mark.to_string()));
+    }
+    if !roles.units.is_empty() {
+        let unit = |(at, unit): &(usize, &str)| format!("{} = {}", quoted(&guess.names[*at]), quoted(unit));
+        line(
+            "unit_suffixes",
+            &format!("{{ {} }}", roles.units.iter().map(unit).collect::<Vec<_>>().join(", ")),
+        );
+    }
 }
 
 /// How to say when times begin that do not say so themselves.

@@ -26,6 +26,7 @@ pub(super) fn tell(found: &Found) {
         [] => "measurements: none found; name them in [source] `measurements`, and add stages".to_owned(),
         columns => format!("measurements: {}", named(guess, columns)),
     });
+    lines.extend(numerals(guess));
     lines.extend(missing(guess));
     lines.extend(differences(found));
     lines.extend(guess.doubts.iter().take(MOST_DOUBTS).map(|doubt| format!("check: {doubt}")));
@@ -140,6 +141,21 @@ fn sensor(guess: &Guess) -> String {
         ([only], _) => format!("sensor: {}", named(guess, &[*only])),
         (several, _) => format!("sensor: {} together, one alone has several series", named(guess, several)),
     }
+}
+
+/// What stands in numbers and behind them.
+fn numerals(guess: &Guess) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let Some(mark) = guess.roles.thousands {
+        lines.push(format!("numbers: {mark:?} stands between groups of three digits"));
+    }
+    for (at, unit) in &guess.roles.units {
+        lines.push(format!(
+            "unit: {unit} stands behind the numbers of {}, and is left out",
+            named(guess, &[*at])
+        ));
+    }
+    lines
 }
 
 /// What stands for a missing value, and what stands for yes and no.
