@@ -99,7 +99,9 @@ impl Sink for Open {
     fn give_up(&mut self, gone: &[SensorId]) -> Result<()> {
         for column in &mut self.columns {
             if let Growing::Sensor(column) = column {
-                gone.iter().for_each(|&id| drop(column.known.remove(id)));
+                for &id in gone {
+                    column.known.remove(id);
+                }
             }
         }
         Ok(())
