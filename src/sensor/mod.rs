@@ -205,7 +205,7 @@ impl Sensors {
         names.filter(move |(id, _)| free.is_empty() || !free.contains(&(*id as u32))).map(|(_, name)| name)
     }
 
-    /// The names by id, to be kept; those of ids that are [free](Self::free) mean nothing.
+    /// The names by id, to be kept; those of ids that are free mean nothing.
     pub fn all_names(&self) -> &SensorNames {
         &self.names
     }
