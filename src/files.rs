@@ -13,7 +13,7 @@ use std::fmt;
 use std::fs::{File, TryLockError};
 use std::io::{self, Read};
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -245,6 +245,28 @@ fn is_nothing(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
+/// Where a path leads: what a link points to is written, and the link stays, also where nothing is there yet. A link that leads in a circle
+/// is as it is: whoever opens it is told.
+pub fn where_link_leads(path: &Path) -> PathBuf {
+    if !path.is_symlink() {
+        return path.to_owned();
+    }
+    if let Ok(there) = path.canonicalize() {
+        return there;
+    }
+    let mut place = path.to_owned();
+    for _ in 0..MOST_LINKS {
+        match place.read_link() {
+            Ok(target) => place = folder(&place).join(target),
+            Err(_) => return place,
+        }
+    }
+    path.to_owned()
+}
+
+/// Links that are followed one after the other, as the system does.
+const MOST_LINKS: usize = 40;
+
 /// The folder that `path` is in.
 pub fn folder(path: &Path) -> &Path {
     match path.parent() {
@@ -419,6 +441,23 @@ mod tests {
         Disk.create(&at("mine"), Access::Private).expect("made");
         assert_eq!(at("mine").metadata().expect("there").permissions().mode() & 0o777, 0o600);
         assert!(Disk.open_own(&at("mine")).is_ok());
+    }
+
+    #[test]
+    fn a_link_leads_somewhere_also_where_nothing_is_yet() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let at = |name: &str| folder.path().join(name);
+        std::fs::create_dir(at("deep")).expect("made");
+        symlink("deep/second", at("first")).expect("a link");
+        symlink("new", at("deep/second")).expect("a link");
+        symlink("circle", at("circle")).expect("a link");
+        assert_eq!(where_link_leads(&at("first")), at("deep/new"));
+        std::fs::write(at("deep/new"), b"").expect("written");
+        let there = at("deep/new").canonicalize().expect("there");
+        assert_eq!(where_link_leads(&at("first")), there);
+        for name in ["circle", "plain"] {
+            assert_eq!(where_link_leads(&at(name)), at(name));
+        }
     }
 
     #[test]

@@ -372,3 +372,65 @@ fn a_run_that_refuses_late_records_says_which_option_allows_them() {
     let said = text(&run(place, &["run", "p.toml"]).stderr);
     assert!(said.contains("allow for more `disorder`, or raise `max_rejects`"), "{said}");
 }
+
+#[test]
+fn a_link_that_leads_to_nothing_yet_is_written_through() {
+    let folder = folder();
+    let place = folder.path();
+    put(place, "in.csv", INPUT);
+    std::fs::create_dir(place.join("deep")).expect("made");
+    std::os::unix::fs::symlink("deep/new.csv", place.join("out.csv")).expect("linked");
+    let sink = |path: &str| format!("[[sink]]\ntype = 'csv'\npath = '{path}'\n");
+    write(place, "path = 'in.csv'", &(sink("out.csv") + &sink("deep/new.csv")));
+    let said = refused(place, &["run", "p.toml"]);
+    assert!(said.contains("sink 0") && said.contains("sink 1"), "{said}");
+    write(place, "path = 'in.csv'", &sink("out.csv"));
+    ran(place);
+    assert!(place.join("out.csv").is_symlink());
+    let written = std::fs::read_to_string(place.join("deep/new.csv")).expect("an output");
+    assert_eq!(written.lines().count(), 3);
+}
+
+#[test]
+fn an_empty_file_says_nothing_of_columns_wherever_it_comes() {
+    let folder = folder();
+    let place = folder.path();
+    for name in ["a", "b", "e"] {
+        put(place, format!("{name}.jsonl"), if name == "e" { "" } else { "{\"v\":1}\n" });
+    }
+    let read = |names: &[&str]| {
+        let paths: Vec<_> = names.iter().map(|name| format!("'{name}'")).collect();
+        let source = format!("[source]\ntype = 'jsonl'\npath = [{}]", paths.join(", "));
+        put(place, "p.toml", &format!("{source}\n[[sink]]\ntype = 'csv'\npath = '-'\n"));
+        let output = run(place, &["run", "p.toml", "--quiet"]);
+        text(&output.stdout) + &text(&output.stderr)
+    };
+    for names in [["a", "b", "e"], ["a", "e", "b"], ["e", "a", "b"]] {
+        assert_eq!(
+            read(&names.map(|name| format!("{name}.jsonl")).each_ref().map(|name| &**name)),
+            "sensor,v\na,1\nb,1\n"
+        );
+    }
+    put(place, "in.jsonl", "no object\n");
+    let said = read(&["in.jsonl"]);
+    assert!(said.contains("no JSON objects") && said.contains("(see `layout`)"), "{said}");
+}
+
+#[test]
+fn of_a_record_that_is_too_long_as_much_is_kept_at_rest_as_of_one_that_comes() {
+    let folder = folder();
+    let place = folder.path();
+    let long = "x".repeat(3 << 20);
+    put(place, "in.csv", &format!("t,v\n2026-01-01T00:00:00Z,1\n{long}\n2026-01-01T00:00:01Z,2\n"));
+    let sinks = "[[sink]]\ntype = 'csv'\npath = 'out.csv'\n[[sink]]\ntype = 'dead_letter'\npath = 'dead'\n";
+    for path in ["in.csv", "-"] {
+        write(place, &format!("path = '{path}'\nmax_rejects = 1"), sinks);
+        let mut command = tidemill(place);
+        command.args(["run", "p.toml"]).stdin(File::open(place.join("in.csv")).expect("there"));
+        assert!(command.output().expect("the command runs").status.success());
+        let dead = std::fs::read_to_string(place.join("dead")).expect("a dead letter");
+        let letter: serde_json::Value = serde_json::from_str(&dead).expect("JSON");
+        assert_eq!(letter["reason"], "a record is longer than 1 MiB");
+        assert_eq!(letter["raw"].as_str().map(str::len), Some(1 << 10));
+    }
+}

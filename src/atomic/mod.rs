@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Masks, Result};
 use crate::files::{
     Access, Disk, FileHandle, FileSystem, Kind, folder, kind_if_there, make_lasting_folder, path_bytes,
-    write_all_at,
+    where_link_leads, write_all_at,
 };
 
 mod checksum;
@@ -203,7 +203,7 @@ impl AtomicFile {
         if is_stdout(path) {
             return Ok((Self::stream(path.to_owned(), Box::new(io::stdout())), false));
         }
-        let path = behind_link(path);
+        let path = where_link_leads(path);
         let failed = |error: io::Error| Error::io("write", path.display(), &error);
         let there = kind_if_there(&*outset.files, &path).map_err(failed)?;
         if there.is_some_and(|kind| kind != Kind::File) {
@@ -598,12 +598,6 @@ fn distinct(run: Option<&str>) -> String {
         Some(run) => format!("{run}-{unknown:016x}"),
         None => format!("{}{}-{unknown:016x}", leftovers::ONCE, std::process::id()),
     }
-}
-
-/// Where a path leads: what a link points to is written, and the link stays.
-fn behind_link(path: &Path) -> PathBuf {
-    let target = if path.is_symlink() { path.canonicalize().ok() } else { None };
-    target.unwrap_or_else(|| path.to_owned())
 }
 
 /// A file that stands where a folder should be made is there already, says the system, whatever it is.

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use crate::files::folder;
+use crate::files::{folder, where_link_leads};
 
 /// Which files a run writes.
 #[derive(Clone, Debug, Default)]
@@ -34,6 +34,14 @@ enum Name {
 impl Outputs {
     /// Adds the file at `path`.
     pub fn add(&mut self, path: &Path) {
+        let target = where_link_leads(path);
+        if target != path {
+            self.add_name(&target);
+        }
+        self.add_name(path);
+    }
+
+    fn add_name(&mut self, path: &Path) {
         let name = path.file_name().unwrap_or_default().as_bytes().to_vec();
         self.all.push(Output { folder: folder(path).to_owned(), name: Name::File(name) });
     }

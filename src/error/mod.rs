@@ -17,7 +17,7 @@ use crate::offset::{Position, Trigger};
 
 pub use masks::Masks;
 pub use nearest::nearest;
-pub(crate) use visible::say;
+pub(crate) use visible::{is_obeyed, say};
 pub use visible::{visible, visible_lines};
 
 /// The result of everything that can end a run.

@@ -40,7 +40,7 @@ fn replaced(text: &str, is_replaced: impl Fn(char) -> bool) -> Cow<'_, str> {
 }
 
 /// Whether a character does something instead of being seen.
-fn is_obeyed(letter: char) -> bool {
+pub(crate) fn is_obeyed(letter: char) -> bool {
     letter.is_control()
         || matches!(letter,
             // Marks, embeddings, overrides and isolates of bidirectional text.

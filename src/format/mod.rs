@@ -42,6 +42,12 @@ use crate::sensor::{SensorLookup, Sensors};
 /// A record of text may have this many bytes; a quote that is not closed within them never is.
 pub const MAX_RECORD: usize = 1 << 20;
 
+/// Why one with more is set aside.
+pub const TOO_LONG: &str = "a record is longer than 1 MiB";
+
+/// Bytes that are kept of one with more, and of others that are set aside before they have ended.
+pub const SHOWN: usize = 1 << 10;
+
 /// A record of text may have this many fields, and a file as many columns.
 pub const MAX_FIELDS: usize = 4096;
 

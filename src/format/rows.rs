@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::columns::{Columns, Composite, Role, Roles, Suffix, shown};
 use super::run::SensorsOfRun;
+use super::{MAX_RECORD, SHOWN};
 use crate::batch::{Batch, Column, FieldKind, Mask, Measurement, Origins, Schema, Span, Text, TimeColumn};
 use crate::chunk::{Chunk, Decoded};
 use crate::error::{Rejection, RejectionKind, Result};
@@ -492,6 +493,7 @@ impl<'a> Rows<'a> {
         for column in &mut self.columns {
             column.truncate(self.rows);
         }
+        let shown = if raw > MAX_RECORD { SHOWN } else { raw };
         let rejection = Rejection {
             kind: refusal.kind,
             position: self.position(start, line),
@@ -499,7 +501,7 @@ impl<'a> Rows<'a> {
             decided: None,
             column: refusal.column.map(|at| Arc::clone(&self.layout.schema.fields()[at].name)),
             reason: refusal.reason,
-            raw: self.chunk.bytes.as_slice()[start..start + raw].to_vec(),
+            raw: self.chunk.bytes.as_slice()[start..start + shown].to_vec(),
         };
         self.rejections.push(rejection);
     }

@@ -183,6 +183,7 @@ fn keys(path: &Path) -> Vec<Key> {
 
 /// Where a file is, or will be, however its path is written.
 fn place(path: &Path) -> PathBuf {
+    let path = &crate::files::where_link_leads(path);
     let folder = crate::files::folder(path);
     let made = || Some(folder.canonicalize().ok()?.join(path.file_name()?));
     let written = || std::path::absolute(path).unwrap_or_else(|_| path.to_owned());

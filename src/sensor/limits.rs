@@ -83,16 +83,16 @@ impl Beyond {
     }
 
     pub(super) fn into_error(self, name: &str) -> Error {
-        // A name may be long, and the message is for people.
+        // Which one comes to be one too many depends on the threads. A name may be long, and the message is for people.
         let shown: String = name.chars().take(SHOWN).collect();
         let name = if shown.len() < name.len() { format!("{shown}…") } else { shown };
         match self {
             Self::Sensors(limit) => {
-                Error::data(format!("more than {limit} distinct sensors; the next one is `{name}`"))
+                Error::data(format!("more than {limit} distinct sensors, among them `{name}`"))
                     .with_help("check the `sensor` column, or raise `max_sensors` in [source]")
             }
             Self::Bytes(limit) => Error::data(format!(
-                "the names of the sensors take more than {limit} bytes; the next one is `{name}`"
+                "the names of the sensors take more than {limit} bytes, among them `{name}`"
             ))
             .with_help("check the `sensor` column, or raise `max_sensor_bytes` in [source]"),
         }
@@ -103,4 +103,18 @@ impl Beyond {
 #[cold]
 pub(crate) fn long_name(bytes: usize) -> String {
     format!("the sensor's name has {bytes} bytes; at most {MAX_NAME} are taken")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_of_one_too_many_is_true_whichever_it_was() {
+        let said = |beyond: Beyond, name: &str| beyond.into_error(name).message().to_owned();
+        assert_eq!(said(Beyond::Sensors(3), "a"), "more than 3 distinct sensors, among them `a`");
+        let long = format!("{}…", "x".repeat(SHOWN));
+        let message = format!("the names of the sensors take more than 9 bytes, among them `{long}`");
+        assert_eq!(said(Beyond::Bytes(9), &"x".repeat(500)), message);
+    }
 }

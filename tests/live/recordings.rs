@@ -213,3 +213,39 @@ fn lines_behind_what_was_dropped_keep_their_numbers() {
     assert!(again.status.success(), "{}", text(&again.stderr));
     assert!(text(&again.stdout) == all);
 }
+
+#[test]
+fn what_was_held_to_a_limit_is_held_to_it_when_it_is_played() {
+    let folder = folder();
+    let rows = at(0, "a", "1") + &"bad\n".repeat(7);
+    std::fs::write(folder.path().join("in.csv"), rows).expect("written");
+    let pipeline = |follow: &str| {
+        format!(
+            "[source]\ntype = 'csv'\npath = 'in.csv'\n{follow}\n{COLUMNS}\n[[sink]]\ntype = 'csv'\npath = 'out.csv'\n\
+             [[sink]]\ntype = 'csv'\npath = '-'\n"
+        )
+    };
+    std::fs::write(folder.path().join("p.toml"), pipeline("")).expect("written");
+    let said = |arguments: &[&str]| {
+        let output = run(folder.path(), arguments);
+        (output.status.code(), text(&output.stderr))
+    };
+    let (code, why) = said(&["run", "p.toml"]);
+    assert!(code == Some(65) && why.contains("7 of 8 records were refused"), "{why}");
+    let (code, why) = said(&["run", "p.toml", "--set", "source.max_rejects=7", "--record", "day.rec"]);
+    assert_eq!(code, Some(0), "{why}");
+    let (code, why) = said(&["replay", "p.toml", "--from", "day.rec"]);
+    assert!(code == Some(65) && why.contains("7 of 8 records were refused"), "{why}");
+    // Where anybody may send, nothing was held to one.
+    std::fs::write(folder.path().join("p.toml"), pipeline("follow = true")).expect("written");
+    let mut live = Run::start(folder.path(), &["--record", "grown.rec"]);
+    live.lines(2);
+    let is_aside = || {
+        let recorded = std::fs::read(folder.path().join("grown.rec")).ok()?;
+        recorded.windows(4).filter(|text| text == b"bad\n").count().ge(&7).then_some(())
+    };
+    patiently("reading", is_aside);
+    live.stop();
+    let (code, why) = said(&["replay", "p.toml", "--from", "grown.rec"]);
+    assert_eq!(code, Some(0), "{why}");
+}

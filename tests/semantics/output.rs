@@ -53,6 +53,21 @@ fn clause_18_an_alert_on_an_infinity_says_so() {
 }
 
 #[test]
+fn an_alert_to_the_log_writes_numbers_as_files_have_them() {
+    let bench = Bench::new(&[("in.csv", "v\n1e308\n-1e-300\n")]);
+    let pipeline = format!(
+        "[source]\ntype = 'csv'\npath = '{}'\n[[sink]]\ntype = 'alert'\ncolumn = 'v'\nabove = 1.5e300\n",
+        bench.path("in.csv")
+    );
+    std::fs::write(bench.path("p.toml"), pipeline).expect("written");
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_tidemill"));
+    let output = command.arg("run").arg(bench.path("p.toml")).output().expect("the command runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("alert v: v of in is 1e308, above 1.5e300"), "{said}");
+    assert!(said.contains("v of in is -1e-300, no longer above 1.5e300"), "{said}");
+}
+
+#[test]
 fn clause_12_an_alert_by_glob_watches_all_that_fit() {
     let bench = Bench::new(&[("in.csv", "TI101,TI102,FI1\n20,19,99\n20,21.5,99\n19,20,99\n")]);
     let source = "[source]\ntype = \"csv\"\npath = \"@/in.csv\"";

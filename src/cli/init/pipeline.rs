@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use super::look::Found;
 use crate::cli::guess::{Guess, Kind};
+use crate::error::is_obeyed;
 use crate::stage::parameters_of;
 
 const HEAD: &str = "# A first pipeline. `tidemill run` runs it, `tidemill explain` says what it would do,\n\
@@ -232,8 +233,16 @@ fn threshold(guess: &Guess, text: &mut String) {
 
 /// Text as TOML, in one line; `${` would be a variable.
 fn quoted(text: &str) -> String {
-    // A JSON string is a TOML string, except that TOML also wants DEL escaped.
-    parameters_of(&text.replace("${", "$${")).to_string().replace('\u{7f}', "\\u007f")
+    let json = parameters_of(&text.replace("${", "$${")).to_string();
+    // A JSON string is a TOML string, except that TOML also wants DEL escaped. What is obeyed instead of seen could hide what is there.
+    let mut quoted = String::with_capacity(json.len());
+    for letter in json.chars() {
+        match letter {
+            _ if !is_obeyed(letter) => quoted.push(letter),
+            _ => quoted += &format!("\\U{:08x}", u32::from(letter)),
+        }
+    }
+    quoted
 }
 
 fn list<'t>(texts: impl Iterator<Item = &'t str>) -> String {
@@ -246,10 +255,13 @@ mod tests {
 
     #[test]
     fn any_text_is_quoted_as_toml() {
-        for text in ["a", "a\"b\\c", "tab\t nl\n del\u{7f} esc\u{1b} nul\u{0}", "ü€", "'"] {
+        for text in
+            ["a", "a\"b\\c", "tab\t nl\n del\u{7f} esc\u{1b} nul\u{0}", "ü€", "'", "\u{202e}a\u{2028}\u{9b}"]
+        {
             let table: toml::Table = format!("a = {}", quoted(text)).parse().expect("TOML");
             assert_eq!(table["a"].as_str(), Some(text));
         }
         assert_eq!(quoted("${x}"), "\"$${x}\"");
+        assert_eq!(quoted("a\u{202e}b\u{2028}\u{7f}"), r#""a\U0000202eb\U00002028\U0000007f""#);
     }
 }

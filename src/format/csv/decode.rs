@@ -12,7 +12,7 @@ use crate::batch::Bytes;
 use crate::chunk::{Chunk, Decoded};
 use crate::error::Result;
 use crate::format::rows::{Layout, Refusal, Rows};
-use crate::format::{Decode, LineFormat, MAX_FIELD, MAX_FIELDS, MAX_RECORD};
+use crate::format::{Decode, LineFormat, MAX_FIELD, MAX_FIELDS, MAX_RECORD, TOO_LONG};
 use crate::offset::Offset;
 use crate::sensor::{SensorLookup, Sensors};
 
@@ -247,7 +247,7 @@ impl CsvDecoder {
     fn misshapen(&self, length: usize, fields: &[FieldSpan]) -> Option<Refusal> {
         let expected = self.layout.roles.len();
         let reason = if length > MAX_RECORD {
-            format!("record of {length} bytes; {MAX_RECORD} are allowed")
+            TOO_LONG.to_owned()
         } else if fields.len() > MAX_FIELDS {
             format!("more than {MAX_FIELDS} fields")
         } else if fields.len() != expected {

@@ -12,7 +12,7 @@ use crate::chunk::{Chunk, Decoded};
 use crate::error::Result;
 use crate::format::columns::{Role, shown};
 use crate::format::rows::{Layout, Refusal, Rows};
-use crate::format::{Decode, MAX_RECORD};
+use crate::format::{Decode, MAX_RECORD, TOO_LONG};
 use crate::sensor::SensorLookup;
 
 /// Lines decoded at a time: text, places and columns of them stay near. A fuzzer's inputs are small, and should have several such pieces too.
@@ -95,8 +95,7 @@ impl InfluxDecoder {
 
     fn record(&self, text: &[u8], start: usize, end: usize, rows: &mut Rows<'_>) -> Result<(), Refusal> {
         if end - start > MAX_RECORD {
-            let reason = format!("record of {} bytes; {MAX_RECORD} are allowed", end - start);
-            return Err(Refusal::record(reason));
+            return Err(Refusal::record(TOO_LONG.to_owned()));
         }
         let line = parse(&text[start..end])?;
         for (&role, given) in self.layout.roles.iter().zip(self.values(&line)?) {

@@ -17,7 +17,7 @@ use crate::chunk::{Chunk, Decoded};
 use crate::error::Result;
 use crate::format::columns::{Columns, Role};
 use crate::format::rows::{Layout, Refusal, Rows};
-use crate::format::{Decode, LineFormat, MAX_FIELDS, MAX_RECORD};
+use crate::format::{Decode, LineFormat, MAX_FIELDS, MAX_RECORD, TOO_LONG};
 use crate::sensor::SensorLookup;
 
 /// Lines decoded at a time: text, places and columns of them stay near. A fuzzer's inputs are small, and should have several such pieces too.
@@ -270,8 +270,7 @@ pub(super) fn measured<'t>(value: Option<&RawValue>, content: &'t [u8], columns:
 /// The fields of an object, within the limits.
 pub(super) fn fields(text: &[u8]) -> Result<Vec<Entry<'_>>, Refusal> {
     if text.len() > MAX_RECORD {
-        let reason = format!("record of {} bytes; {MAX_RECORD} are allowed", text.len());
-        return Err(Refusal::record(reason));
+        return Err(Refusal::record(TOO_LONG.to_owned()));
     }
     let fields = parse(text)?.0;
     if fields.len() > MAX_FIELDS {

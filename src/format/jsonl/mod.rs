@@ -137,7 +137,10 @@ impl Format for JsonLines {
         if sample.names.is_empty() {
             let (what, help) = match &self.options.unfold {
                 Some(path) => (format!(" with an array `{path}`"), "check the path in `unfold`"),
-                None => (String::new(), "JSON Lines have one object a line"),
+                None => (
+                    String::new(),
+                    "records are objects: one or an array of them a line, or one behind the other (see `layout`)",
+                ),
             };
             let what = format!("`{}` has no JSON objects{what} among its first lines", head.name);
             return Err(Error::data(what).with_help(help));

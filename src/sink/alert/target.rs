@@ -14,6 +14,7 @@ use crate::atomic::{AtomicFile, Outset};
 use crate::error::{Error, Masks, Result, visible};
 use crate::files::Base;
 use crate::kernel::json_number;
+use crate::kernel::shortest::with_shortest;
 use crate::time::format_duration;
 
 /// Where alerts go.
@@ -128,12 +129,19 @@ fn gone(name: &str) -> Error {
         .with_help("see what it says, and run again")
 }
 
+/// A number for people: as short as it is in files, and not with hundreds of digits.
+fn shown(value: f64) -> String {
+    let mut text = String::new();
+    with_shortest(value, |bytes| text += &String::from_utf8_lossy(bytes));
+    text
+}
+
 fn sentence(message: &Message<'_>, masks: &Masks) -> String {
     let Message { sensor, value, .. } = message;
     let [rule, column] = [message.rule, message.column].map(|option| masks.hide_value(option));
     let side = if message.side == Side::Above { "above" } else { "below" };
     let at = message.time.as_ref().map_or_else(String::new, |time| format!(" at {time}"));
-    let threshold = message.threshold.unwrap_or(f64::NAN);
+    let [value, threshold] = [*value, message.threshold.unwrap_or(f64::NAN)].map(shown);
     match message.seconds {
         _ if message.state == "raised" => {
             format!("alert {rule}: {column} of {sensor} is {value}{at}, {side} {threshold}")

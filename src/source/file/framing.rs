@@ -8,7 +8,7 @@ use super::fingerprint::{Fingerprint, Trail};
 use crate::batch::{Batch, Bytes, Schema};
 use crate::chunk::{Chunk, Decoded};
 use crate::error::{Error, Rejection, RejectionKind, Result};
-use crate::format::{Bound, Format, Head, LineFormat};
+use crate::format::{Bound, Format, Head, LineFormat, SHOWN, TOO_LONG};
 use crate::offset::{Offset, Position, Sequence};
 use crate::source::Input;
 
@@ -17,9 +17,6 @@ pub(super) const MAX_WAITING: usize = 16 << 20;
 
 /// Why what has come of a record is set aside when nothing more is read.
 pub(super) const STOPPED: &str = "the run was stopped before the record ended";
-
-/// Bytes of a record set aside that are shown.
-const SHOWN: usize = 1 << 10;
 
 /// What all streams of one input have in common.
 #[derive(Clone)]
@@ -217,7 +214,7 @@ impl Framing {
         }
         if length == 0 {
             let is_too_long = self.waiting() > self.lines.longest_record();
-            return Ok(is_too_long.then(|| self.refuse("a record is longer than 1 MiB", layout)));
+            return Ok(is_too_long.then(|| self.refuse(TOO_LONG, layout)));
         }
         match decoder.other_header(&self.buffer[..length]) {
             Some((0, why)) => return Err(Error::data(format!("line {}: {why}", self.offset.line))),

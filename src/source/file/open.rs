@@ -44,7 +44,7 @@ impl FileSource {
         }
     }
 
-    /// Opens the first of `files`, whose columns are those of the whole input; after a restart, they are those of before.
+    /// Opens the first of `files`; the columns of the first that is not empty are those of the whole input; after a restart, they are those of before.
     ///
     /// # Errors
     /// When the file cannot be read, or is not of the format.
@@ -67,11 +67,15 @@ impl FileSource {
                 (Arc::new(format.columns().declared(&schema)?), None)
             }
             None => {
-                let mut blocks = Blocks::open(first, options)?;
-                await_head(first, &mut blocks, options, |head| format.knows_columns(head))?;
+                // One that is empty says nothing of columns.
+                let telling = files.iter().position(|file| !file.is_empty()).unwrap_or(0);
+                let mut blocks = Blocks::open(&files[telling], options)?;
+                await_head(&files[telling], &mut blocks, options, |head| format.knows_columns(head))?;
                 let (bytes, is_whole) = blocks.head()?;
-                let schema = format.schema(head(first, bytes, is_whole))?;
-                (Arc::new(joined(&*format, schema, &files[1..], options)?), Some(blocks))
+                let schema = format.schema(head(&files[telling], bytes, is_whole))?;
+                let schema = joined(&*format, schema, &files[telling + 1..], options)?;
+                let blocks = if telling == 0 { blocks } else { Blocks::open(first, options)? };
+                (Arc::new(schema), Some(blocks))
             }
         };
         let mut source = Self::new(format, files, schema, is_address.then_some(Open::Unbound), options);

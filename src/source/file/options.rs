@@ -12,7 +12,7 @@ use super::address::Address;
 use super::naming::Naming;
 use super::open::check_growing;
 use super::paths::{self, Found, InputFile, Search};
-use super::recording::is_recording;
+use super::recording::{is_of_open_input, is_recording};
 use crate::atomic::Outputs;
 use crate::error::{Error, ErrorKind, Result};
 use crate::files::Base;
@@ -213,7 +213,7 @@ impl FileOptions {
             }
         };
         if let Some(recorder) = &options.record {
-            recorder.take();
+            recorder.take(self.traits().is_open);
         }
         Ok(source)
     }
@@ -245,7 +245,8 @@ impl FileOptions {
         let patterns = self.patterns();
         let is_bounded = !self.follow && !patterns.iter().any(|path| paths::may_wait(path, &self.base));
         let is_replayable = is_bounded && !patterns.iter().any(|path| path == "-");
-        let is_sent = |path: &String| !matches!(Address::parse(path), Ok(None)) || self.is_recording(path);
+        let was_sent = |path: &str| is_of_open_input(&self.base.join(path));
+        let is_sent = |path: &String| !matches!(Address::parse(path), Ok(None)) || was_sent(path);
         let is_open = self.follow || patterns.iter().any(is_sent);
         let is_kept = self.follow || is_replayable;
         Traits { is_bounded, is_replayable, is_open, is_kept }

@@ -131,15 +131,15 @@ impl Packing {
         mut packed: impl BufRead + Send + 'a,
     ) -> io::Result<Box<dyn Read + Send + 'a>> {
         Ok(match self {
-            Self::Gzip => Box::new(Parts::<_, GzDecoder<_>>::new(packed)),
-            Self::Bzip2 => Box::new(Parts::<_, bzip2::bufread::BzDecoder<_>>::new(packed)),
-            Self::Xz => Box::new(Parts::<_, XzStream<_>>::new(packed)),
-            Self::Lz4 => Box::new(Parts::<_, Lz4Frame<_>>::new(packed)),
+            Self::Gzip => Box::new(Parts::<_, GzDecoder<_>>::new(packed)?),
+            Self::Bzip2 => Box::new(Parts::<_, bzip2::bufread::BzDecoder<_>>::new(packed)?),
+            Self::Xz => Box::new(Parts::<_, XzStream<_>>::new(packed)?),
+            Self::Lz4 => Box::new(Parts::<_, Lz4Frame<_>>::new(packed)?),
             Self::Zstd => {
                 skip_frames(&mut packed)?;
                 match packed.fill_buf()?.first() {
                     Some(0x04) => return Self::Lz4.reader(packed),
-                    _ => Box::new(zstd::stream::read::Decoder::with_buffer(packed)?),
+                    _ => Box::new(Parts::<_, zstd::stream::read::Decoder<'static, _>>::new(packed)?),
                 }
             }
         })

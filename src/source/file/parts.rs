@@ -1,5 +1,5 @@
 //! Packed files of several parts, as files have them that were put together or written in turns: the members of gzip, the streams of
-//! xz and bzip2, the frames of lz4. Each is unpacked by itself, one after the other.
+//! xz and bzip2, the frames of lz4 and zstd. Each is unpacked by itself, one after the other.
 
 use std::io::{self, BufRead, Read};
 
@@ -7,10 +7,14 @@ use bzip2::bufread::BzDecoder;
 use flate2::bufread::GzDecoder;
 use lz4_flex::frame::FrameDecoder;
 use lzma_rust2::XzReader;
+use zstd::stream::read::Decoder as ZstdDecoder;
 
 /// Who unpacks one part, and gives its input back at the part's end.
-pub(super) trait Part<R: BufRead>: Read {
-    fn begin(packed: R) -> Self;
+pub(super) trait Part<R: BufRead>: Read + Sized {
+    /// What a part begins with.
+    const MAGIC: &[u8];
+
+    fn begin(packed: R) -> io::Result<Self>;
     fn end(self) -> R;
 
     /// Skips what may lie between parts and means nothing; whether something else follows.
@@ -32,8 +36,8 @@ enum State<R, P> {
 
 impl<R: BufRead, P: Part<R>> Parts<R, P> {
     /// Reads `packed`, which begins with a part.
-    pub(super) fn new(packed: R) -> Self {
-        Self(State::Part(Box::new(P::begin(packed))))
+    pub(super) fn new(packed: R) -> io::Result<Self> {
+        Ok(Self(State::Part(Box::new(P::begin(packed)?))))
     }
 }
 
@@ -44,7 +48,11 @@ impl<R: BufRead, P: Part<R>> Read for Parts<R, P> {
                 State::End => return Ok(0),
                 State::Between(mut packed) => {
                     if P::skip(&mut packed)? {
-                        self.0 = State::Part(Box::new(P::begin(packed)));
+                        // As much of it as there is: what is cut within it is cut, and not something else.
+                        if packed.fill_buf()?.iter().zip(P::MAGIC).any(|(byte, magic)| byte != magic) {
+                            return Err(no_part());
+                        }
+                        self.0 = State::Part(Box::new(P::begin(packed)?));
                     }
                 }
                 State::Part(mut part) => match part.read(buffer) {
@@ -60,8 +68,10 @@ impl<R: BufRead, P: Part<R>> Read for Parts<R, P> {
 }
 
 impl<R: BufRead> Part<R> for GzDecoder<R> {
-    fn begin(packed: R) -> Self {
-        Self::new(packed)
+    const MAGIC: &[u8] = b"\x1f\x8b";
+
+    fn begin(packed: R) -> io::Result<Self> {
+        Ok(Self::new(packed))
     }
 
     fn end(self) -> R {
@@ -70,12 +80,30 @@ impl<R: BufRead> Part<R> for GzDecoder<R> {
 }
 
 impl<R: BufRead> Part<R> for BzDecoder<R> {
-    fn begin(packed: R) -> Self {
-        Self::new(packed)
+    const MAGIC: &[u8] = b"BZh";
+
+    fn begin(packed: R) -> io::Result<Self> {
+        Ok(Self::new(packed))
     }
 
     fn end(self) -> R {
         self.into_inner()
+    }
+}
+
+impl<R: BufRead> Part<R> for ZstdDecoder<'static, R> {
+    const MAGIC: &[u8] = b"\x28\xb5\x2f\xfd";
+
+    fn begin(packed: R) -> io::Result<Self> {
+        Ok(Self::with_buffer(packed)?.single_frame())
+    }
+
+    fn end(self) -> R {
+        self.finish()
+    }
+
+    fn skip(packed: &mut R) -> io::Result<bool> {
+        skip_between_frames(packed)
     }
 }
 
@@ -86,8 +114,10 @@ pub(super) struct XzStream<R: Read>(XzReader<R>);
 const XZ_MEMORY: u32 = (129 << 20) >> 10;
 
 impl<R: BufRead> Part<R> for XzStream<R> {
-    fn begin(packed: R) -> Self {
-        Self(XzReader::new_mem_limit(packed, false, XZ_MEMORY))
+    const MAGIC: &[u8] = b"\xfd7zXZ\0";
+
+    fn begin(packed: R) -> io::Result<Self> {
+        Ok(Self(XzReader::new_mem_limit(packed, false, XZ_MEMORY)))
     }
 
     fn end(self) -> R {
@@ -105,8 +135,10 @@ impl<R: Read> Read for XzStream<R> {
 pub(super) struct Lz4Frame<R: Read>(FrameDecoder<ToTheEnd<R>>);
 
 impl<R: BufRead> Part<R> for Lz4Frame<R> {
-    fn begin(packed: R) -> Self {
-        Self(FrameDecoder::new(ToTheEnd { packed, has_ended: false }))
+    const MAGIC: &[u8] = b"\x04\x22\x4d\x18";
+
+    fn begin(packed: R) -> io::Result<Self> {
+        Ok(Self(FrameDecoder::new(ToTheEnd { packed, has_ended: false })))
     }
 
     fn end(self) -> R {
@@ -114,9 +146,7 @@ impl<R: BufRead> Part<R> for Lz4Frame<R> {
     }
 
     fn skip(packed: &mut R) -> io::Result<bool> {
-        skip_zeros(packed)?;
-        skip_frames(packed)?;
-        skip_zeros(packed)
+        skip_between_frames(packed)
     }
 }
 
@@ -143,6 +173,13 @@ impl<R: Read> Read for ToTheEnd<R> {
     }
 }
 
+/// Skips what may lie between frames; whether something else follows.
+fn skip_between_frames(packed: &mut impl BufRead) -> io::Result<bool> {
+    skip_zeros(packed)?;
+    skip_frames(packed)?;
+    skip_zeros(packed)
+}
+
 /// Skips zeros; whether something else follows.
 fn skip_zeros(packed: &mut impl BufRead) -> io::Result<bool> {
     loop {
@@ -165,7 +202,7 @@ pub(super) fn skip_frames(packed: &mut impl BufRead) -> io::Result<()> {
         let mut header = [0; 8];
         packed.read_exact(&mut header)?;
         if header[1..4] != [0x2a, 0x4d, 0x18] {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "no frame begins where one should"));
+            return Err(no_part());
         }
         let length = u64::from(u32::from_le_bytes([header[4], header[5], header[6], header[7]]));
         if io::copy(&mut packed.by_ref().take(length), &mut io::sink())? < length {
@@ -173,6 +210,10 @@ pub(super) fn skip_frames(packed: &mut impl BufRead) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+fn no_part() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "behind what is packed lies something else")
 }
 
 #[cfg(test)]
@@ -183,8 +224,6 @@ mod tests {
     use super::*;
 
     const ALL: [Packing; 5] = [Packing::Gzip, Packing::Zstd, Packing::Xz, Packing::Bzip2, Packing::Lz4];
-    /// Those whose parts may have zeros behind them.
-    const PADDED: [Packing; 4] = [Packing::Gzip, Packing::Xz, Packing::Bzip2, Packing::Lz4];
 
     /// What comes out of `bytes`, which come in pieces of `piece` bytes, and how that ends.
     fn unpacked(packing: Packing, bytes: &[u8], piece: usize) -> (Vec<u8>, io::Result<()>) {
@@ -198,8 +237,7 @@ mod tests {
     fn parts_follow_one_another_and_zeros_follow_them() {
         for packing in ALL {
             let two = [packed(packing, b"one\n"), packed(packing, b""), packed(packing, b"two\n")].concat();
-            let zeros: &[usize] = if PADDED.contains(&packing) { &[0, 1, 4, 10, 20_000] } else { &[0] };
-            for &zeros in zeros {
+            for zeros in [0, 1, 4, 10, 20_000] {
                 for piece in [1, 7, 4096] {
                     let padded = [&two[..], &vec![0; zeros], &two, &vec![0; zeros]].concat();
                     let (text, end) = unpacked(packing, &padded, piece);
@@ -214,9 +252,13 @@ mod tests {
     fn anything_else_behind_the_last_part_is_an_error() {
         for packing in ALL {
             let one = packed(packing, b"one\n");
-            for rest in [&b"x"[..], b"garbage, and more of it", &one[..1], &one[..3]] {
+            let (cut, other) = (io::ErrorKind::UnexpectedEof, io::ErrorKind::InvalidData);
+            let rests =
+                [(&b"x"[..], other), (b"garbage, and more of it", other), (&one[..1], cut), (&one[..3], cut)];
+            for (rest, expected) in rests {
                 let (text, end) = unpacked(packing, &[&one[..], rest].concat(), 4096);
-                assert!(end.is_err() && text == b"one\n", "{packing:?} {rest:?}");
+                assert_eq!(end.expect_err("an error").kind(), expected, "{packing:?} {rest:?}");
+                assert_eq!(text, b"one\n", "{packing:?} {rest:?}");
             }
         }
     }

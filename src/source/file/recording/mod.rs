@@ -11,7 +11,7 @@
 //! | 4 | CRC-32C of all that and of the content |
 //! | … | the content |
 //!
-//! The first says what the columns are, the last that the recording is complete. Every frame is handed to the system in one piece as soon
+//! The first says what the columns are, the second of what kind the input is, the last that the recording is complete. Every frame is handed to the system in one piece as soon
 //! as its input has been taken on, so a kill loses none.
 
 mod frames;
@@ -30,6 +30,7 @@ use crate::batch::Field;
 use crate::error::{Error, Rejection, Result};
 use crate::offset::Offset;
 
+use frames::Frames;
 pub(super) use frames::Place as Played;
 pub(super) use player::Recording;
 pub(super) use recorder::Reached;
@@ -60,6 +61,8 @@ enum Frame {
     Piece(Piece),
     /// The recording is complete.
     End,
+    /// Behind the columns: of input with one sender, such as a file or a pipe. It was held to limits, and so it is when it is played.
+    Limited,
 }
 
 /// What came at one time.
@@ -105,6 +108,16 @@ impl Frame {
 /// That of a frame, whose header this is without it.
 fn checksum(header: &[u8], content: &[u8]) -> u32 {
     crc32c::crc32c_append(crc32c::crc32c(header), content)
+}
+
+/// Whether the file at `path` is a recording of what anybody could send to.
+pub(super) fn is_of_open_input(path: &Path) -> bool {
+    let is_limited = |mut frames: Frames| {
+        // Behind the columns.
+        let [_, second] = [frames.next(), frames.next()];
+        matches!(second, Ok(Some(Frame::Limited)))
+    };
+    is_recording(path) && !Frames::open(path).is_ok_and(is_limited)
 }
 
 /// Whether the file at `path` is a recording, of whatever version, by its first bytes.

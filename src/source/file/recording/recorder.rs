@@ -35,6 +35,8 @@ struct State {
     frames: u64,
     /// Whether a source writes to it.
     is_taken: bool,
+    /// Whether anybody may send to that.
+    is_open: bool,
     /// Whether a piece waits until it is known that the run takes it on.
     is_held: bool,
     held: Option<Frame>,
@@ -102,9 +104,10 @@ impl Recorder {
         self.sync(&state)
     }
 
-    /// A source will write to it; others cannot be recorded.
-    pub(in crate::source::file) fn take(&self) {
-        self.lock().is_taken = true;
+    /// A source will write to it, to which anybody may send if it `is_open`; others cannot be recorded.
+    pub(in crate::source::file) fn take(&self, is_open: bool) {
+        let mut state = self.lock();
+        (state.is_taken, state.is_open) = (true, is_open);
     }
 
     /// Whether a source will write to it.
@@ -149,7 +152,8 @@ impl Recorder {
         let beginning = [MAGIC.as_slice(), &[VERSION]].concat();
         write_all_at(&*file, &beginning, 0).map_err(|error| self.failed(&error))?;
         *state = State { file: Some(file), length: BEGINNING, frames: 0, held: None, ..*state };
-        self.write(&mut state, &Frame::Columns(schema.fields().to_vec()))
+        self.write(&mut state, &Frame::Columns(schema.fields().to_vec()))?;
+        if state.is_open { Ok(()) } else { self.write(&mut state, &Frame::Limited) }
     }
 
     /// Goes on as a run that is over has left it, whose `place` in the input a checkpoint has: it may have been killed before it said that the
@@ -264,8 +268,12 @@ impl Recorder {
 /// Whether the file at `path` is a recording of nothing.
 fn is_empty(path: &Path) -> bool {
     let holds_nothing = |mut frames: Frames| {
-        let first = frames.next();
-        matches!(first, Ok(None | Some(Frame::Columns(_)))) && matches!(frames.next(), Ok(None))
+        loop {
+            match frames.next() {
+                Ok(Some(Frame::Columns(_) | Frame::Limited)) => {}
+                end => return matches!(end, Ok(None)),
+            }
+        }
     };
     super::is_recording(path) && Frames::open(path).is_ok_and(holds_nothing)
 }

@@ -86,9 +86,9 @@ fn pieces_that_are_missing_are_counted() {
     let path = folder.path().join("a.rec");
     let bytes = recording(&path);
     let marks: Vec<_> = memchr::memmem::find_iter(&bytes, &super::MARK).collect();
-    // The columns, the pieces, the end.
-    assert_eq!(marks.len(), PIECES + 2);
-    let without = [&bytes[..marks[2]], &bytes[marks[4]..]].concat();
+    // The columns, that it was held to limits, the pieces, the end.
+    assert_eq!(marks.len(), PIECES + 3);
+    let without = [&bytes[..marks[3]], &bytes[marks[5]..]].concat();
     let (pieces, missing) = read(&path, &without).expect("a recording");
     assert_eq!(pieces, [0, 3, 4]);
     assert!(missing.is_some_and(|missing| missing.contains("in 2 pieces")));
