@@ -1,7 +1,6 @@
 //! The folder of a run's checkpoints: one run at a time, three checkpoints.
 
 use std::any::Any;
-use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,7 +9,7 @@ use std::sync::Arc;
 use super::Manifest;
 use crate::atomic::{Output, UNTIL};
 use crate::error::{Error, ErrorKind, Result};
-use crate::files::{Access, FileSystem, folder, kind_if_there, make_lasting_folder, write_all_at};
+use crate::files::{Access, FileHandle, FileSystem, folder, kind_if_there, make_lasting_folder};
 
 /// How many checkpoints are kept: where the newest is damaged, the one before will do.
 const KEPT: usize = 3;
@@ -171,10 +170,9 @@ impl StateFolder {
     /// # Errors
     /// What the system says; then the checkpoint before is still the newest.
     pub fn keep(&mut self, manifest: &Manifest) -> Result<()> {
-        let pieces = manifest.pieces()?;
         let next = self.newest + 1;
         let path = self.path.join(format!("{PREFIX}{next:010}"));
-        self.write(&pieces, &path)
+        self.write(manifest, &path)
             .map_err(|error| Error::io("keep the checkpoint", path.display(), &error))?;
         self.newest = next;
         self.whole.push_back(next);
@@ -198,9 +196,9 @@ impl StateFolder {
         }
     }
 
-    fn write(&self, pieces: &[Cow<'_, [u8]>], path: &Path) -> io::Result<()> {
+    fn write(&self, manifest: &Manifest, path: &Path) -> io::Result<()> {
         let aside = self.path.join(ASIDE);
-        let written = self.write_aside(pieces, &aside).and_then(|()| self.files.rename(&aside, path));
+        let written = self.write_aside(manifest, &aside).and_then(|()| self.files.rename(&aside, path));
         if written.is_err() {
             // On a full disk, every byte counts.
             let _gone_already = self.files.remove(&aside);
@@ -209,7 +207,7 @@ impl StateFolder {
         self.files.sync_folder(&self.path)
     }
 
-    fn write_aside(&self, pieces: &[Cow<'_, [u8]>], aside: &Path) -> io::Result<()> {
+    fn write_aside(&self, manifest: &Manifest, aside: &Path) -> io::Result<()> {
         let file = match self.files.create(aside, Access::Private) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 // A run that was killed has left it.
@@ -218,12 +216,26 @@ impl StateFolder {
             }
             created => created?,
         };
-        let mut place = 0;
-        for piece in pieces {
-            write_all_at(&*file, piece, place)?;
-            place += piece.len() as u64;
-        }
+        manifest.write(FromStart { file: &*file, place: 0 })?;
         file.sync()
+    }
+}
+
+/// A file that is written from its beginning on.
+struct FromStart<'a> {
+    file: &'a dyn FileHandle,
+    place: u64,
+}
+
+impl io::Write for FromStart<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.file.write_at(bytes, self.place)?;
+        self.place += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

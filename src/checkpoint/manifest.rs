@@ -1,6 +1,6 @@
 //! One checkpoint, and its bytes.
 
-use std::borrow::Cow;
+use std::io::{self, BufWriter, Write};
 
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +19,9 @@ const HEAD: usize = 8 + 4 + 8;
 
 /// Bytes behind it: CRC-32C of everything before.
 const TAIL: usize = 4;
+
+/// Bytes that are written at once.
+const BUFFER: usize = 256 << 10;
 
 /// Everything that a run needs to go on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -71,29 +74,34 @@ pub struct PartSpec {
 }
 
 impl Manifest {
-    /// The bytes of a checkpoint file, in pieces: magic, version, length, content, CRC-32C of all that. What the stages keep may be large, and
-    /// is not copied.
+    /// Writes the bytes of a checkpoint file: magic, version, length, content, CRC-32C of all that. Neither the names nor what the stages
+    /// keep, both of which may be large, are copied as a whole.
     ///
     /// # Errors
-    /// An internal error where the content cannot be written.
-    pub fn pieces(&self) -> Result<Vec<Cow<'_, [u8]>>> {
-        // One field after the other, as all of them together would be written.
+    /// What `out` says.
+    pub fn write(&self, out: impl Write) -> io::Result<()> {
+        let mut length = Length(0);
+        self.write_content(&mut length)?;
+        let mut out = BufWriter::with_capacity(BUFFER, Summed { out, crc: 0 });
+        out.write_all(MAGIC)?;
+        out.write_all(&VERSION.to_le_bytes())?;
+        out.write_all(&length.0.to_le_bytes())?;
+        self.write_content(&mut out)?;
+        let Summed { mut out, crc } = out.into_inner().map_err(io::IntoInnerError::into_error)?;
+        out.write_all(&crc.to_le_bytes())?;
+        out.flush()
+    }
+
+    /// One field after the other, as all of them together would be written.
+    fn write_content(&self, out: &mut impl Write) -> io::Result<()> {
         let Self { made, ending, pipeline, key, records, source, sensors, stages, sinks, outputs, counts } =
             self;
-        let before = encoded(&(made, ending, pipeline, key, records, source, sensors, stages.len()))?;
-        let mut content: Vec<Cow<'_, [u8]>> = vec![Cow::Owned(before)];
-        for stage in stages {
-            content.push(Cow::Owned(encoded(&stage.len())?));
-            content.push(Cow::Borrowed(stage));
-        }
-        content.push(Cow::Owned(encoded(&(sinks, outputs, counts))?));
-        let length: usize = content.iter().map(|piece| piece.len()).sum();
-        let head = [&MAGIC[..], &VERSION.to_le_bytes(), &(length as u64).to_le_bytes()].concat();
-        let mut pieces: Vec<Cow<'_, [u8]>> = vec![Cow::Owned(head)];
-        pieces.append(&mut content);
-        let crc = pieces.iter().fold(0, |crc, piece| crc32c::crc32c_append(crc, piece));
-        pieces.push(Cow::Owned(crc.to_le_bytes().to_vec()));
-        Ok(pieces)
+        out.write_all(&encoded(&(made, ending, pipeline, key, records, source))?)?;
+        write_length(out, sensors.len())?;
+        sensors.iter().try_for_each(|name| write_bytes(out, name.as_bytes()))?;
+        write_length(out, stages.len())?;
+        stages.iter().try_for_each(|stage| write_bytes(out, stage))?;
+        out.write_all(&encoded(&(sinks, outputs, counts))?)
     }
 
     /// The checkpoint in `bytes`.
@@ -127,9 +135,52 @@ impl Manifest {
     }
 }
 
-fn encoded(value: &impl Serialize) -> Result<Vec<u8>> {
-    postcard::to_stdvec(value)
-        .map_err(|error| Error::internal(format!("the checkpoint cannot be written: {error}")))
+fn encoded(value: &impl Serialize) -> io::Result<Vec<u8>> {
+    postcard::to_stdvec(value).map_err(io::Error::other)
+}
+
+/// Writes a text or a list of bytes.
+fn write_bytes(out: &mut impl Write, bytes: &[u8]) -> io::Result<()> {
+    write_length(out, bytes.len())?;
+    out.write_all(bytes)
+}
+
+/// Writes what a list of so many begins with.
+fn write_length(out: &mut impl Write, length: usize) -> io::Result<()> {
+    let mut buffer = [0; 10];
+    out.write_all(postcard::to_slice(&length, &mut buffer).map_err(io::Error::other)?)
+}
+
+/// Counts bytes.
+struct Length(u64);
+
+impl Write for Length {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len() as u64;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Hands bytes on, and has their CRC-32C.
+struct Summed<W> {
+    out: W,
+    crc: u32,
+}
+
+impl<W: Write> Write for Summed<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.out.write(bytes)?;
+        self.crc = crc32c::crc32c_append(self.crc, &bytes[..written]);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
 }
 
 #[cfg(test)]
@@ -160,17 +211,50 @@ mod tests {
         }
     }
 
+    fn bytes() -> Vec<u8> {
+        let mut bytes = Vec::new();
+        manifest().write(&mut bytes).expect("bytes");
+        bytes
+    }
+
     #[test]
     fn a_checkpoint_reads_back() {
-        let bytes = manifest().pieces().expect("bytes").concat();
+        let bytes = bytes();
         assert_eq!(Manifest::from_bytes(&bytes).expect("a checkpoint"), manifest());
         let content = postcard::to_stdvec(&manifest()).expect("bytes");
-        assert_eq!(bytes[HEAD..bytes.len() - TAIL], content, "pieces are those of the whole");
+        assert_eq!(bytes[HEAD..bytes.len() - TAIL], content, "fields are written as those of the whole");
+    }
+
+    /// Keeps the sizes of what is written, and takes less than it is given now and then.
+    #[derive(Default)]
+    struct Pieces(Vec<usize>, Vec<u8>);
+
+    impl Write for Pieces {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let taken = if self.0.len() % 3 == 1 { bytes.len().div_ceil(2) } else { bytes.len() };
+            self.0.push(taken);
+            self.1.extend_from_slice(&bytes[..taken]);
+            Ok(taken)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn many_names_are_written_in_small_pieces() {
+        let sensors = (0..20_000).map(|at| format!("{at:0100}")).collect();
+        let many = Manifest { sensors, ..manifest() };
+        let mut pieces = Pieces::default();
+        many.write(&mut pieces).expect("bytes");
+        assert!(pieces.0.iter().all(|&size| size <= BUFFER), "{:?}", pieces.0);
+        assert_eq!(Manifest::from_bytes(&pieces.1).expect("a checkpoint"), many);
     }
 
     #[test]
     fn every_flipped_bit_and_every_missing_or_additional_byte_is_noticed() {
-        let bytes = manifest().pieces().expect("bytes").concat();
+        let bytes = bytes();
         for at in 0..bytes.len() {
             for bit in 0..8 {
                 let mut damaged = bytes.clone();

@@ -38,7 +38,7 @@ impl SensorId {
     }
 }
 
-/// All sensors seen so far. Names lie in one buffer; the table is seeded at random, since names
+/// All sensors seen so far. Names lie in few buffers; the table is seeded at random, since names
 /// come from outside.
 #[derive(Debug)]
 pub struct Sensors {
@@ -141,9 +141,8 @@ impl Sensors {
     /// Takes over the names of an empty table's checkpoint under their ids; those that were free there are to be [forgotten](Self::forget)
     /// before anything is looked up.
     pub(crate) fn restore(&mut self, names: &SensorNames) {
-        for name in names.iter() {
-            let id = self.names.len() as u32;
-            self.names.push(name);
+        self.names = names.clone();
+        for (id, name) in (0..).zip(names.iter()) {
             self.enter(self.hasher.hash_one(name), id);
         }
     }
