@@ -51,10 +51,13 @@ class Feed:
 def feeds() -> list[Feed]:
     """All of them."""
     aside = "records of new sensors are set aside behind 128 MiB of names"
+    idle = "sensors that have been idle for 10 s make room for others"
     return [
         Feed("3,000 names of 200 kB over TCP", 48 * MIB, "names over 1 KiB are set aside", _long_names),
         Feed("200,000 names of 1 kB over TCP", 256 * MIB, aside, _many_names),
-        Feed("the same, with --state", 448 * MIB, aside, _many_names, stateful=True),
+        Feed("the same, with --state", 288 * MIB, aside, _many_names, stateful=True),
+        Feed("1 million new names over TCP, with idle_sensors", 64 * MIB, idle, _passing_names),
+        Feed("new names with idle_sensors, with --state", 64 * MIB, idle, _passing_names, stateful=True),
         Feed("600 connections with 0.9 MB unfinished each", 128 * MIB, "the longest is set aside behind 16 MiB", _unfinished_connections),
         Feed("600 followed files with 1 MB unfinished each", 256 * MIB, "the longest is read again later, behind 16 MiB", _unfinished_files),
         Feed("live into Parquet, 3 million records in pieces of 40", 160 * MIB, "nothing: a row group of 1 Mi records waits", _parquet),
@@ -73,13 +76,24 @@ def _many_names(setting: Setting) -> Fed:
     return _sent(setting, lines())
 
 
+def _passing_names(setting: Setting) -> Fed:
+    """A thousand new names in each second of the sensors' time, none of which comes again."""
+
+    def lines() -> Iterator[bytes]:
+        for second in range(1000):
+            time = b"2026-01-01T00:%02d:%02dZ" % divmod(second, 60)
+            yield b"".join(b"%s,passing-%09d,20.5\n" % (time, second * 1000 + at) for at in range(1000))
+
+    return _sent(setting, lines(), idle="10s")
+
+
 def _parquet(setting: Setting) -> Fed:
     pieces = [b"".join(b"%s,s-%04d,%d.5\n" % (TIME, at * 7 % 1000, at % 90) for at in range(40))] * 75_000
     with TemporaryDirectory(prefix="tidemill-feed-", dir=in_memory()) as folder:
         return _sent(setting, pieces, f'type = "parquet"\npath = "{folder}/out.parquet"')
 
 
-def _sent(setting: Setting, pieces: Iterator[bytes] | list[bytes], sink: str = 'type = "null"') -> Fed:
+def _sent(setting: Setting, pieces: Iterator[bytes] | list[bytes], sink: str = 'type = "null"', idle: str = "") -> Fed:
     """Sends everything over one connection, and waits until it has been read."""
     address = free_address()
 
@@ -90,7 +104,7 @@ def _sent(setting: Setting, pieces: Iterator[bytes] | list[bytes], sink: str = '
             stream.shutdown(socket.SHUT_WR)
             stream.recv(1)
 
-    return _fed(setting, f"tcp-listen://{address}", sink, act)
+    return _fed(setting, f"tcp-listen://{address}", sink, act, idle=idle)
 
 
 def _unfinished_connections(setting: Setting) -> Fed:
@@ -142,9 +156,9 @@ def _settles(live: Live) -> None:
         before, now = now, live.busy()
 
 
-def _fed(setting: Setting, source: str, sink: str, act: Callable[[Live], None], least: int = 0) -> Fed:
+def _fed(setting: Setting, source: str, sink: str, act: Callable[[Live], None], least: int = 0, idle: str = "") -> Fed:
     """Runs a mean of each sensor to `sink` while `act` gives it at least so many bytes to read."""
-    live = Live(setting, source, subprocess.DEVNULL, subprocess.DEVNULL, pipeline(source, sink))
+    live = Live(setting, source, subprocess.DEVNULL, subprocess.DEVNULL, pipeline(source, sink, idle))
     start = time.perf_counter()
     try:
         with live.watched() as sizes:
@@ -161,16 +175,17 @@ def _fed(setting: Setting, source: str, sink: str, act: Callable[[Live], None], 
         live.kill()
 
 
-def pipeline(source: str, sink: str) -> str:
-    """The pipeline file: a moving mean."""
-    follow = "" if source.startswith("tcp") else "follow = true\n"
+def pipeline(source: str, sink: str, idle: str = "") -> str:
+    """The pipeline file: a moving mean; sensors that have been idle for so long are given up."""
+    more = "" if source.startswith("tcp") else "follow = true\n"
+    more += f'order = "time"\ndisorder = "1s"\nidle_sensors = "{idle}"\n' if idle else ""
     return f"""\
 [source]
 type = "csv"
 path = "{source}"
 time = "{LONG.time}"
 sensor = "{LONG.sensor}"
-{follow}{columns()}
+{more}{columns()}
 [[stage]]
 type = "moving_average"
 window = 16

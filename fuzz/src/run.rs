@@ -161,6 +161,7 @@ fn source(choices: &Choices<CHOICES>) -> String {
     choose(has_time && choices.bit(5, 2), "until = '2026-01-01T00:00:09Z'");
     choose(has_time && choices.bit(5, 3), "max_jump = '1m'");
     choose(has_time && choices.bit(0, 4) && choices.bit(5, 4), "agree = 1");
+    choose(has_time && choices.bit(5, 5), "idle_sensors = '3s'");
     choose(kind == "csv" && choices.bit(8, 0), "ragged = 'fit'");
     choose(kind == "csv" && choices.bit(8, 1), "comment = '#'");
     choose(kind != "influx" && choices.bit(8, 2), "null_values = ['-999', 'b']");
