@@ -301,6 +301,7 @@ window = 2
         "sensors = { x = { min = 0, max = 1 } }\nunknown = 'null'",
     ),
     stage(&["normalize"], "columns", "fit = true", "fit = true\ncolumns = ['a']"),
+    stage(&["normalize"], "columns", "min = 0\nmax = 2", "min = 0\nmax = 2\ncolumns = { b = { max = 40 }, a = {} }"),
     stage(&["normalize"], "into", "fit = true", "fit = true\ninto = '{column}_scaled'"),
     stage(MOVING, "window", "window = 2", "window = 3"),
     stage(MOVING, "columns", "window = 2", "window = 2\ncolumns = ['a']"),

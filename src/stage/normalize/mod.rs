@@ -5,6 +5,7 @@ mod constants;
 mod fit;
 mod running;
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -16,7 +17,7 @@ use self::apply::Apply;
 use self::constants::{Constants, FitFile};
 use self::fit::FirstPass;
 use self::running::Running;
-use super::{Fit, Process, Reach, Rules, Shards, Stage, parameters_of};
+use super::{ByColumn, Fit, Process, Reach, Rules, Shards, Stage, parameters_of};
 use crate::batch::{Field, Schema};
 use crate::error::{Error, Result};
 use crate::files::{Base, FilePath};
@@ -46,7 +47,8 @@ pub struct Normalize {
     pub median: Option<f64>,
     /// The distance from the median that becomes 1 (robust).
     pub iqr: Option<f64>,
-    /// Other constants for some sensors, by name or glob; the last match wins. A constant not given here is that of the stage.
+    /// Other constants for some sensors, by name or glob; the last match wins. A constant that is not given here is that of the
+    /// column, or of the stage.
     pub sensors: IndexMap<String, Exception>,
     /// Whether to learn the constants of every series in a first pass over the input.
     pub fit: bool,
@@ -58,8 +60,9 @@ pub struct Normalize {
     pub running: bool,
     /// What becomes of a series that the constants do not know: `error` ends the run, `null` makes its values null, `keep` leaves them.
     pub unknown: Unknown,
-    /// The measurements to normalise, by name or glob; all if not given.
-    pub columns: Option<Vec<String>>,
+    /// The measurements to normalise, by name or glob; all if not given. As a table, such as "TI*" = { min = -40.0, max = 150.0 }, with constants
+    /// of their own: of several that fit, the last wins, and a constant that is not given there is that of the stage.
+    pub columns: Option<ByColumn<Exception>>,
     /// The name of the new column, where {column} stands for the measurement's; if not given, the measurement is overwritten.
     pub into: Option<String>,
 }
@@ -92,7 +95,7 @@ pub enum Unknown {
     Keep,
 }
 
-/// Constants of some sensors.
+/// Constants of some sensors, or of some measurements.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Exception {
@@ -194,6 +197,9 @@ impl Default for Normalize {
     }
 }
 
+/// The constants of a measurement by sensor; `Err` for those without.
+type Given = Rules<Result<Constants, ()>>;
+
 /// Where the constants come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Origin {
@@ -230,9 +236,18 @@ impl Normalize {
         }
     }
 
+    /// What holds for the measurements of each rule, or for all.
+    fn bases(&self) -> Vec<Exception> {
+        match &self.columns {
+            Some(ByColumn::Rules(rules)) => rules.values().map(|rule| rule.over(&self.base())).collect(),
+            _ => vec![self.base()],
+        }
+    }
+
     /// Exactly one origin of constants is chosen.
     fn origin(&self) -> Result<Origin> {
-        let is_given = !self.base().is_empty() || !self.sensors.is_empty();
+        let has_rules = matches!(self.columns, Some(ByColumn::Rules(_)));
+        let is_given = has_rules || !self.base().is_empty() || !self.sensors.is_empty();
         let chosen = [
             (is_given, Origin::Given),
             (self.fit, Origin::Fitted),
@@ -260,7 +275,11 @@ impl Normalize {
         if self.save.is_some() && origin != Origin::Fitted {
             return Err(Error::config("`save` has no meaning without `fit`"));
         }
-        let is_known = origin == Origin::Running || origin == Origin::Given && !self.base().is_empty();
+        let is_known = match origin {
+            Origin::Given => self.bases().iter().all(|base| !base.is_empty()),
+            Origin::Running => true,
+            Origin::Fitted | Origin::Loaded => false,
+        };
         if self.unknown != Unknown::default() && is_known {
             return Err(Error::config("`unknown` has no effect: these constants are those of every series")
                 .with_help("leave `unknown` out; it belongs to `load`, and to constants of some `sensors`"));
@@ -275,7 +294,8 @@ impl Normalize {
     }
 
     fn columns(&self, input: &Schema) -> Result<Vec<usize>> {
-        let columns = input.select(self.columns.as_deref())?;
+        let columns = ByColumn::select(self.columns.as_ref(), input)?;
+        let columns: Vec<_> = columns.into_iter().map(|(at, _)| at).collect();
         if columns.len() > 1 && self.into.as_ref().is_some_and(|into| !into.contains("{column}")) {
             return Err(
                 Error::config("`into` gives several columns one name").with_help("let it contain {column}")
@@ -300,13 +320,22 @@ impl Normalize {
         Ok((schema, places))
     }
 
-    fn given(&self) -> Result<Rules<Result<Constants, ()>>> {
-        let rules = Rules::new(self.base(), &self.sensors, |base, exception| exception.over(base))?;
-        let is_base_used = self.sensors.is_empty() || !self.base().is_empty();
-        for (at, rule) in rules.iter().enumerate() {
-            if at > 0 || is_base_used {
-                rule.constants(self.method)?;
-            }
+    /// The constants that are given, by measurement.
+    fn given(&self, input: &Schema) -> Result<HashMap<Arc<str>, Given>> {
+        let columns = ByColumn::select(self.columns.as_ref(), input)?.into_iter();
+        let given = columns.map(|(at, rule)| {
+            let base = rule.map_or(self.base(), |rule| rule.over(&self.base()));
+            Ok((Arc::clone(&input.fields()[at].name), self.rules(base)?))
+        });
+        given.collect()
+    }
+
+    /// The constants of a measurement: `base`, and others for some sensors.
+    fn rules(&self, base: Exception) -> Result<Given> {
+        let rules = Rules::new(base, &self.sensors, |base, exception| exception.over(base))?;
+        let is_base_used = self.sensors.is_empty() || !base.is_empty();
+        for rule in rules.iter().skip(usize::from(!is_base_used)) {
+            rule.constants(self.method)?;
         }
         Ok(rules.map(|rule| rule.constants(self.method).map_err(|_| ())))
     }
@@ -350,7 +379,7 @@ impl Stage for Normalize {
         let origin = self.origin()?;
         self.check(origin)?;
         match origin {
-            Origin::Given => drop(self.given()?),
+            Origin::Given => drop(self.given(input)?),
             Origin::Loaded => drop(self.load()?),
             Origin::Fitted | Origin::Running => {}
         }
@@ -360,8 +389,8 @@ impl Stage for Normalize {
     fn start(&self, input: &Arc<Schema>) -> Result<Box<dyn Process>> {
         match self.origin()? {
             Origin::Given => {
-                let rules = self.given()?;
-                let lookup = move |sensor: &str, _: &str| rules.of(sensor).ok();
+                let given = self.given(input)?;
+                let lookup = move |sensor: &str, column: &str| given.get(column)?.of(sensor).ok();
                 Ok(Box::new(Apply::new(self, input, lookup)?))
             }
             Origin::Loaded => self.load()?.start(input),

@@ -8,7 +8,7 @@ use crate::batch::Field;
 use crate::error::Result;
 use crate::kernel::exact_sum::{ExactSquares, ExactSum, population_deviation};
 use crate::kernel::order::{greater, lesser};
-use crate::stage::{Run, SeriesStage, Stage};
+use crate::stage::{ByColumn, Run, SeriesStage, Stage};
 
 /// The stage with `running = true`.
 #[derive(Clone)]
@@ -67,7 +67,11 @@ impl SeriesStage for Running {
     }
 
     fn columns(&self) -> Option<&[String]> {
-        self.0.columns.as_deref()
+        match self.0.columns.as_ref()? {
+            ByColumn::Names(names) => Some(names),
+            // Constants that are given exclude `running`.
+            ByColumn::Rules(_) => None,
+        }
     }
 
     fn outputs(&self, column: &str) -> Vec<Field> {

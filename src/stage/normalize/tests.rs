@@ -67,6 +67,70 @@ fn clause_12_constants_per_sensor() {
     );
 }
 
+/// Rules by column: minimum and maximum where they are given.
+fn by_column(rules: &[(&str, Option<f64>, Option<f64>)]) -> Option<ByColumn<Exception>> {
+    let rule = |&(pattern, min, max): &(&str, _, _)| {
+        (pattern.to_owned(), Exception { min, max, ..Exception::default() })
+    };
+    Some(ByColumn::Rules(rules.iter().map(rule).collect()))
+}
+
+#[test]
+fn clause_14_constants_by_column_and_those_of_sensors_over_them() {
+    let values = Table::new(&["TI1", "PI1", "TI2"]).row("a", 0, &[Some(5.0), Some(5.0), Some(5.0)]).row(
+        "b",
+        1,
+        &[Some(5.0), Some(5.0), Some(5.0)],
+    );
+    let mut stage = Normalize {
+        columns: by_column(&[
+            ("*I1", None, Some(10.0)),
+            ("TI*", None, Some(20.0)),
+            ("TI2", Some(4.0), Some(6.0)),
+        ]),
+        min: Some(0.0),
+        ..Normalize::default()
+    };
+    stage.sensors.insert("b".into(), Exception { max: Some(8.0), ..Exception::default() });
+    let scaled = run(&stage, &values, 9);
+    assert_eq!(scaled.measurement("TI1"), [Some(0.25), Some(0.625)]);
+    assert_eq!(scaled.measurement("PI1"), [Some(0.5), Some(0.625)]);
+    assert_eq!(scaled.measurement("TI2"), [Some(0.5), Some(0.25)]);
+    // What no rule fits stays as it is.
+    let some = Normalize { columns: by_column(&[("PI1", Some(0.0), Some(10.0))]), ..Normalize::default() };
+    let scaled = run(&some, &values, 1);
+    assert_eq!((scaled.measurement("TI1")[0], scaled.measurement("PI1")[0]), (Some(5.0), Some(0.5)));
+}
+
+#[test]
+fn clause_14_a_column_without_constants_of_its_own_may_have_sensors_that_are_unknown() {
+    let values =
+        Table::new(&["x", "y"]).row("a", 0, &[Some(5.0), Some(5.0)]).row("b", 1, &[Some(5.0), Some(5.0)]);
+    let mut stage = Normalize {
+        columns: by_column(&[("x", Some(0.0), Some(10.0)), ("y", None, None)]),
+        unknown: Unknown::Null,
+        ..Normalize::default()
+    };
+    stage.sensors.insert("a".into(), Exception { min: Some(4.0), max: Some(6.0), ..Exception::default() });
+    let scaled = run(&stage, &values, 1);
+    assert_eq!(scaled.measurement("x"), [Some(0.5), Some(0.5)]);
+    assert_eq!(scaled.measurement("y"), [Some(0.5), None]);
+    let error = |stage: Normalize| stage.output(&values.schema()).expect_err("senseless").to_string();
+    let all = by_column(&[("*", Some(0.0), Some(1.0))]);
+    assert!(error(Normalize { columns: all.clone(), ..stage.clone() }).contains("`unknown` has no effect"));
+    assert!(
+        error(Normalize { columns: all, fit: true, ..Normalize::default() }).contains("exclude one another")
+    );
+    assert!(
+        error(Normalize { columns: by_column(&[("x", None, Some(1.0))]), ..Normalize::default() })
+            .contains("missing")
+    );
+    assert!(
+        error(Normalize { columns: by_column(&[("z*", Some(0.0), Some(1.0))]), ..Normalize::default() })
+            .contains("`z*`")
+    );
+}
+
 #[test]
 fn clause_14_a_constant_series_gives_0_and_is_named() {
     let values = table(&[Some(5.0), Some(5.0), Some(NAN), Some(5.0)]);
