@@ -122,11 +122,11 @@ impl Reading for Pass {
         report.bytes += self.source.bytes()?;
         report.remark(self.source.remarks()?);
         report.missing = self.source.missing()?;
+        report.give_up(self.admission.given_up());
         report.remark(self.odd_times.remarks(self.source_entry.ledger.output));
         report.remark(self.remarks);
         report.passes += 1;
         report.sensors = self.admission.count().unwrap_or_else(|| self.sensors.read().len()) as u64;
-        report.give_up(self.admission.given_up());
         report.source = self.source_entry;
         report.stages = self.stages.into_iter().map(|step| step.entry).collect();
         report.threads = 1;
