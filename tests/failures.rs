@@ -490,7 +490,7 @@ fn signals_that_end_the_run() {
         paused.listen();
         let (folder, output) = paused.go_on();
         let message = "stopping; press Ctrl-C again to stop at once\n\
-            error: stopped before the end of the input\n  help: nothing was written";
+            error: stopped before the end of the input\n  help: no output file was completed";
         check(folder.path(), &output, 130, message);
     }
 }

@@ -382,4 +382,10 @@ fn a_pipe_and_a_device_are_promised_what_they_can_hold() {
     }
     let said = text(&run(folder.path(), &["run", "p.toml", "--state", "state"]).stderr);
     assert!(said.contains("delivery: sink 0 (csv) at least once"), "{said}");
+    // What cannot go on is refused, and promised nothing.
+    let refused =
+        ["run", "p.toml", "--state", "other", "--set", "sink.0.type=parquet", "--set", "sink.0.path=out"];
+    let output = run(folder.path(), &refused);
+    let said = text(&output.stderr);
+    assert!(output.status.code() == Some(78) && !said.contains("delivery"), "{said}");
 }

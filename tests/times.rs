@@ -171,7 +171,7 @@ fn options_that_do_not_go_together_are_refused() {
         ("time = 't'\nfrom = 'monday'", "`from`: `monday` is not a time"),
         (
             "time = 't'\nfrom = '2024-01-02'\nuntil = '2024-01-01'",
-            "no time is from 2024-01-02T00:00:00Z on and before 2024-01-01T00:00:00Z",
+            "`from` is 2024-01-02T00:00:00Z and `until` is 2024-01-01T00:00:00Z: no time lies between them",
         ),
         ("time = 't'\ntime_format = '%H:%M'", "name the day that they begin with in `start`"),
         ("time = 't'\nstart = '2024-01-01'", "`start`: the time format `rfc3339` gives whole times"),

@@ -40,7 +40,10 @@ pub(super) fn run_resolved(
         path.iter().try_for_each(|path| check_aside(path, what, resolved))?;
     }
     options.state = state(args)?;
-    if options.state.is_some() && !args.drive.quiet {
+    // Nothing is promised for what will be refused.
+    let can_resume = resolved.pipeline.source.can_resume()
+        && resolved.pipeline.sinks.iter().all(|sink| sink.spec.can_resume());
+    if options.state.is_some() && can_resume && !args.drive.quiet {
         output::note(&deliveries(&resolved.pipeline));
     }
     args.record.iter().try_for_each(|path| Recorder::check(path))?;

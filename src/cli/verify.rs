@@ -42,7 +42,7 @@ pub(super) fn verify(args: &VerifyArgs) -> Outcome {
                 ways(verdict.ways),
                 verdict.failure.unwrap_or_default()
             ))
-            .with_help("mend that, as `tidemill run` would have it mended; then verify again"),
+            .with_help("see what `tidemill run` says of it, and verify again when that succeeds"),
         )),
         Some(difference) => Err(Failure::from(
             Error::internal("not all ways of running give the same:")

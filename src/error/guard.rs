@@ -16,7 +16,7 @@ pub(crate) fn guarded<T>(label: &str, act: impl FnOnce() -> Result<T>) -> Result
 pub(crate) fn caught<T>(label: &str, act: impl FnOnce() -> Result<T>) -> Result<T> {
     catch_unwind(AssertUnwindSafe(act)).unwrap_or_else(|panic| {
         Err(Error::internal(format!("{label} panicked: {}", message(&*panic)))
-            .with_help("this is a bug in that part; nothing was written"))
+            .with_help("this is a bug in that part; no output file was completed"))
     })
 }
 

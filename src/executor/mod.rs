@@ -168,8 +168,7 @@ fn outlets_before_first_pass(
     options: &RunOptions,
     state: Option<State>,
 ) -> Result<(Option<Outlets>, Option<State>)> {
-    let has_first_pass = pipeline.stages.iter().any(|stage| stage.reach() == Reach::Global);
-    if !has_first_pass || !pipeline.source.traits().is_replayable {
+    if !pipeline.has_first_pass() || !pipeline.source.traits().is_replayable {
         return Ok((None, state));
     }
     let plan = plan(pipeline, &options.open)?;
@@ -179,6 +178,20 @@ fn outlets_before_first_pass(
 /// What sinks begin with.
 fn plain(options: &RunOptions) -> Outset {
     Outset { stop: Arc::clone(&options.stop), ..Outset::default() }
+}
+
+/// `pipeline` with what its stages learn in first passes, so that one pass is enough, by either runtime; and what is to be said of those.
+///
+/// # Errors
+/// Whatever ends a pass early.
+pub(crate) fn learnt(
+    pipeline: &Pipeline,
+    options: &RunOptions,
+    observer: &mut (dyn Observer + Send),
+) -> Result<(Pipeline, Report)> {
+    let (stages, report) = fit(pipeline, options, observer)?;
+    let stages = stages.into_iter().skip(pipeline.stages_before()).collect();
+    Ok((Pipeline { stages, ..pipeline.clone() }, report))
 }
 
 fn fit_stages<R: Reading>(

@@ -57,8 +57,10 @@ fn period_of(pipeline: &Pipeline, times: Option<&TimeParser>) -> Result<Period> 
     let until = moment("until", &pipeline.input.until)?;
     match from.zip(until).filter(|(from, until)| from >= until) {
         None => Ok(Period { from, until }),
-        Some((from, until)) => Err(Error::config(format!("no time is from {from} on and before {until}"))
-            .with_help("`until` is later than `from`")),
+        Some((from, until)) => {
+            Err(Error::config(format!("`from` is {from} and `until` is {until}: no time lies between them"))
+                .with_help("`until` has to be later than `from`"))
+        }
     }
 }
 

@@ -33,8 +33,8 @@ use crate::files::Base;
 use crate::runtime::{Observer, Report, RunOptions};
 use crate::sensor::{DEFAULT_MAX_SENSOR_BYTES, DEFAULT_MAX_SENSORS, SensorLimits, Surplus};
 use crate::sink::SinkSpec;
-use crate::source::SourceSpec;
-use crate::stage::{Stage, matcher};
+use crate::source::{OpenOptions, SourceSpec, Traits};
+use crate::stage::{Reach, Stage, matcher};
 use crate::streaming;
 use crate::time::{Period, parse_duration};
 
@@ -246,10 +246,29 @@ impl Pipeline {
     /// # Errors
     /// Whatever ends the run early.
     pub fn run_with(&self, options: &RunOptions, observer: &mut (dyn Observer + Send)) -> Result<Report> {
-        let run = match self.source.traits().is_bounded && options.open.speed.is_none() {
-            true => executor::run(self, options, observer),
-            false => streaming::run(self, options, observer),
+        let Traits { is_bounded, is_replayable, .. } = self.source.traits();
+        let run = match options.open.speed {
+            None if is_bounded => executor::run(self, options, observer),
+            // First passes look at nothing but the input: they need not wait for its clock.
+            Some(_) if is_replayable && self.has_first_pass() => self.run_learnt(options, observer),
+            _ => streaming::run(self, options, observer),
         };
-        run.map_err(|error| self.secrets.hide_error(error))
+        let mut report = run.map_err(|error| self.secrets.hide_error(error))?;
+        report.map_text(|text| self.secrets.hide(text).into_owned());
+        Ok(report)
+    }
+
+    fn run_learnt(&self, options: &RunOptions, observer: &mut (dyn Observer + Send)) -> Result<Report> {
+        let open = OpenOptions { speed: None, ..options.open.clone() };
+        let at_once = RunOptions { open, state: None, ..options.clone() };
+        let (learnt, first) = executor::learnt(self, &at_once, observer)?;
+        let mut report = streaming::run(&learnt, options, observer)?;
+        report.follows(first);
+        Ok(report)
+    }
+
+    /// Whether a stage has to see all of the input first.
+    pub(crate) fn has_first_pass(&self) -> bool {
+        self.stages.iter().any(|stage| stage.reach() == Reach::Global)
     }
 }

@@ -407,3 +407,17 @@ fn single_and_double_brackets_are_told_apart() {
         ]
     );
 }
+
+#[test]
+fn the_report_of_the_library_says_no_value_of_a_secret() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("in.csv"), "s,v\na,1\na,hunter2-XYZZY\na,2\n").expect("written");
+    let text = "[source]\ntype = 'csv'\npath = 'in.csv'\nsensor = 's'\nmeasurements = ['v']\n\
+        [[sink]]\ntype = 'alert'\ncolumn = 'v'\nabove = 0\nname = 'n-${TOKEN}'\npath = 'alerts'\n";
+    let spec = Spec::new("p.toml", text).with_base(folder.path());
+    let spec = spec.with_variables(|name| (name == "TOKEN").then(|| "hunter2-XYZZY".into()));
+    let report = spec.resolve().expect("a pipeline").pipeline.run().expect("a run");
+    assert_eq!(report.remarks, ["alert n-${TOKEN}: 1 raised, 1 still open"]);
+    assert!(report.rejects.first[0].raw.ends_with("${TOKEN}"), "{report:?}");
+    assert!(!format!("{report:?}").contains("hunter2"), "{report:?}");
+}

@@ -102,7 +102,10 @@ impl Pipeline {
                 stage.reads().into_iter().map(|file| Touched::read(file, role("what is loaded")).of(part)),
             );
             all.extend(
-                stage.writes().into_iter().map(|file| Touched::written(file, role("what is saved")).of(part)),
+                stage
+                    .writes()
+                    .into_iter()
+                    .map(|file| Touched::written(file, role("the saved constants")).of(part)),
             );
         }
         for (at, sink) in self.sinks.iter().enumerate() {

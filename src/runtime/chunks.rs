@@ -16,7 +16,7 @@ use crate::time::{Timestamp, format_duration};
 pub(crate) fn check_stop(stop: &AtomicBool) -> Result<()> {
     if stop.load(Ordering::Relaxed) {
         return Err(Error::new(ErrorKind::Interrupted, "stopped before the end of the input")
-            .with_help("nothing was written"));
+            .with_help("no output file was completed"));
     }
     Ok(())
 }
@@ -84,13 +84,19 @@ pub(crate) fn set_ahead_aside(batch: &mut Batch, latest: Timestamp) -> Vec<Rejec
     let Some(times) = batch.times().filter(|times| times.iter().any(is_ahead)) else { return Vec::new() };
     let (mut flow, mut keep) = (Flow::default(), Mask::filled(batch.len(), true));
     for (row, time) in times.iter().enumerate().filter(|(_, time)| is_ahead(time)) {
-        let ahead = format_duration(time.as_nanos().saturating_sub(latest.as_nanos()));
-        let why = format!("ahead: {ahead} later than is believed when it came in");
+        let why = too_far_ahead(time.as_nanos().saturating_sub(latest.as_nanos()));
         flow.reject(batch, row, RejectionKind::Ahead, why);
         keep.set(row, false);
     }
     batch.retain(&keep);
     flow.rejections
+}
+
+/// Why a record is set aside whose time is so many nanoseconds behind the latest that is believed; of a long time, in whole seconds.
+fn too_far_ahead(nanos: i64) -> String {
+    const SECOND: i64 = 1_000_000_000;
+    let shown = if nanos < SECOND { nanos } else { nanos - nanos % SECOND };
+    format!("ahead: its time is {} beyond what `max_ahead` allows", format_duration(shown))
 }
 
 /// Enters what became of the records of one call of a stage, of which `output` go on.
@@ -142,4 +148,16 @@ pub(crate) fn pieces(batch: &Batch, chunk_size: usize) -> impl Iterator<Item = B
         }
         piece
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_far_a_clock_is_ahead_can_be_read() {
+        let why = |nanos| too_far_ahead(nanos);
+        assert_eq!(why(5_000_000), "ahead: its time is 5ms beyond what `max_ahead` allows");
+        assert_eq!(why(90_000_000_123), "ahead: its time is 1m30s beyond what `max_ahead` allows");
+    }
 }

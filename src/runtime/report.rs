@@ -10,7 +10,7 @@ use crate::metrics::{Entry, Latency, seconds};
 /// How many rejects a report shows.
 const SHOWN: usize = 5;
 
-/// The ledger of every part of a run, and how long it took.
+/// The ledger of every part of a run, and how long it took. Wherever it has the value of a variable that is secret, `${NAME}` stands in its place.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Report {
     /// The source.
@@ -119,6 +119,24 @@ impl Rejects {
 }
 
 impl Report {
+    /// Changes all text that may have come from options or input.
+    pub(crate) fn map_text(&mut self, change: impl Fn(&str) -> String) {
+        let shown = self.rejects.first.iter_mut();
+        let shown = shown.flat_map(|shown| [&mut shown.file, &mut shown.reason, &mut shown.raw]);
+        let texts = shown.chain(&mut self.missing).chain(&mut self.remarks);
+        texts.for_each(|text| *text = change(text));
+    }
+
+    /// Adds what is to be said of the first passes before.
+    pub(crate) fn follows(&mut self, first: Self) {
+        let Self { bytes, passes, first_passes, remarks, .. } = first;
+        self.bytes += bytes;
+        self.passes += passes;
+        self.first_passes = first_passes;
+        let own = std::mem::replace(&mut self.remarks, remarks);
+        self.remark(own);
+    }
+
     /// Adds remarks that it does not have yet: an input may be read more than once.
     pub(crate) fn remark(&mut self, remarks: impl IntoIterator<Item = String>) {
         for remark in remarks {

@@ -182,7 +182,11 @@ impl State {
             let (path, aside) = (output.path.display(), aside.display());
             format!("what had been written to {path} until then is in {aside}")
         }));
-        self.remarks.push(format!("went on from {}, behind {} records", path.display(), manifest.records));
+        let records = match manifest.records {
+            1 => "1 record".into(),
+            records => format!("{records} records"),
+        };
+        self.remarks.push(format!("went on from {}, behind {records}", path.display()));
         lock(&self.folder).let_go(orphans);
         self.resume = Some(resume);
         self.found = Some(manifest);

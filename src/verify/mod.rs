@@ -18,7 +18,6 @@ use crate::pipeline::{Pipeline, SinkEntry};
 use crate::runtime::{Observer, RunOptions, StateOptions};
 use crate::sink::{CsvFile, DeadLetter};
 use crate::source::{OpenOptions, Progress};
-use crate::stage::Reach;
 use crate::streaming;
 
 use crate::random::Random;
@@ -230,12 +229,11 @@ impl Observer for Stopper {
 }
 
 /// Stages that have to see all of the input first have seen it.
-fn learnt(mut pipeline: Pipeline) -> Result<Pipeline> {
-    if pipeline.stages.iter().any(|stage| stage.reach() == Reach::Global) {
-        let (stages, _) = executor::fit(&pipeline, &RunOptions::default(), &mut ())?;
-        pipeline.stages = stages.into_iter().skip(pipeline.stages_before()).collect();
+fn learnt(pipeline: Pipeline) -> Result<Pipeline> {
+    match pipeline.has_first_pass() {
+        true => executor::learnt(&pipeline, &RunOptions::default(), &mut ()).map(|(learnt, _)| learnt),
+        false => Ok(pipeline),
     }
-    Ok(pipeline)
 }
 
 fn outcome(folder: &Path, result: &Result<crate::Report>) -> Result<Outcome> {

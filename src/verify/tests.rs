@@ -10,6 +10,7 @@ use crate::executor::tests::case;
 use crate::sensor::Sensors;
 use crate::sink::Null;
 use crate::source::Synthetic;
+use crate::stage::Reach;
 use crate::stage::{Flow, Process, Stage};
 
 /// In memory where that can be had: what is made durable hundreds of times is not what is looked at here.

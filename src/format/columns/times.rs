@@ -15,7 +15,9 @@ impl ColumnOptions {
         let mut times = TimeParser::new(format, self.timezone.as_deref()).map_err(of("timezone"))?;
         times = times.with_zones(&self.zones).map_err(of("zones"))?;
         if let Some(start) = &self.start {
-            times = times.with_start(start).map_err(of("start"))?;
+            times = times.with_start(start).map_err(of("start")).map_err(|error| {
+                error.with_help("a moment, such as \"2024-01-01T00:00:00Z\", from which epochs or times of day count; leave it out for whole times")
+            })?;
         }
         times.check().map_err(of("time_format"))?;
         self.check_use(&times)?;

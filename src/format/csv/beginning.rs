@@ -268,7 +268,8 @@ impl Cursor<'_> {
         }
         while self.line < lines {
             if self.at == bytes.len() && is_whole {
-                let message = format!("`{name}` has {} lines, fewer than `{option}` says", self.line);
+                let lines = if self.line == 1 { "line" } else { "lines" };
+                let message = format!("`{name}` has {} {lines}, fewer than `{option}` says", self.line);
                 return Err(Error::data(message).with_help("check the file, or the option"));
             }
             if self.at == bytes.len() || !self.pass_line() {

@@ -147,8 +147,8 @@ impl Dialect {
 pub fn delimiter_of(text: &str) -> Result<u8> {
     match byte("delimiter", text)? {
         delimiter if is_of_values(delimiter) => {
-            Err(Error::config(format!("`delimiter` cannot be {text:?}: that stands in values"))
-                .with_help("a letter, a digit, `+`, `-`, `.`, a quote or a line end is none; such as \",\", \";\", \"|\" or \"\\t\""))
+            Err(Error::config(format!("`delimiter` cannot be {text:?}: it may be part of a number or a time"))
+                .with_help("any byte but a letter, a digit, `+`, `-`, `.`, a quote and a line end, such as \",\", \";\", \"|\" or \"\\t\""))
         }
         delimiter => Ok(delimiter),
     }

@@ -143,6 +143,7 @@ impl Frames {
         let what = match (bytes, frames) {
             (0, 0) => String::new(),
             (_, 0) => format!("; {bytes} bytes from byte {first} on were not played"),
+            (_, 1) => format!("; {bytes} bytes in 1 piece, from byte {first} on, were not played"),
             _ => format!("; {bytes} bytes in {frames} pieces, from byte {first} on, were not played"),
         };
         match is_cut_off {
