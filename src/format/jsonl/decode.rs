@@ -9,9 +9,9 @@ use serde_json::value::RawValue;
 use super::lines::Lines;
 use super::object::{Entry, elements, field, line, parse};
 use super::objects::Objects;
-use super::paths::Swap;
 use super::place_of;
 use super::structure::{Next, next, trimmed_end};
+use super::unfolded::Swap;
 use crate::batch::Span;
 use crate::chunk::{Chunk, Decoded};
 use crate::error::Result;
@@ -173,12 +173,12 @@ impl JsonDecoder {
             let taken = self.record(text, &fields, None, rows);
             return rows.end(taken, at.start, number, at.len());
         };
-        let swaps = match self.objects.unfolded(path, &fields, at.len()) {
-            Ok(swaps) => swaps,
+        let unfolded = match self.objects.unfolded(path, &fields, at.len()) {
+            Ok(unfolded) => unfolded,
             Err(refusal) => return rows.end(Err(refusal), at.start, number, at.len()),
         };
         let (mut line, mut counted) = (number, at.start);
-        for swap in swaps {
+        for swap in unfolded.swaps() {
             let element = swap.element.get();
             let start = place(text, element).unwrap_or(at.start);
             line += line_feeds(&text[counted..start]);
@@ -198,7 +198,7 @@ impl JsonDecoder {
         &self,
         text: &[u8],
         fields: &[Entry<'t>],
-        swap: Option<Swap<'t>>,
+        swap: Option<Swap<'_, 't>>,
         rows: &mut Rows<'_>,
     ) -> Result<(), Refusal> {
         let mut values: Vec<Option<(usize, &RawValue)>> = vec![None; self.names.len()];

@@ -5,6 +5,7 @@ use super::object::{Entry, elements, line};
 use super::objects::Objects;
 use super::sample::Sample;
 use super::structure::{Next, next};
+use super::unfolded::Swap;
 use crate::format::MAX_FIELDS;
 use crate::format::columns::SAMPLE;
 
@@ -64,22 +65,25 @@ impl<'t> Beginning<'t> {
     }
 }
 
-/// Adds the records that an object of `length` bytes gives.
+/// Adds the records that an object of `length` bytes gives, as long as there is room.
 fn add<'t>(fields: &[Entry<'t>], length: usize, objects: &Objects, sample: &mut Sample<'t>) {
-    let swaps = match &objects.unfold {
-        None => vec![None],
-        Some(path) => {
-            objects.unfolded(path, fields, length).unwrap_or_default().into_iter().map(Some).collect()
+    let Some(path) = &objects.unfold else { return add_one(fields, None, objects, sample) };
+    let Ok(unfolded) = objects.unfolded(path, fields, length) else { return };
+    for swap in unfolded.swaps() {
+        if sample.len() == SAMPLE {
+            return;
         }
-    };
-    for swap in swaps {
-        let mut record = Vec::new();
-        let taken = objects.paths.each(fields, swap, &mut |name, depth, value| {
-            record.push((name.to_owned(), depth, value));
-            Ok(())
-        });
-        if taken.is_ok() && record.len() <= MAX_FIELDS && sample.len() < SAMPLE {
-            sample.add(record);
-        }
+        add_one(fields, Some(swap), objects, sample);
+    }
+}
+
+fn add_one<'t>(fields: &[Entry<'t>], swap: Option<Swap<'_, 't>>, objects: &Objects, sample: &mut Sample<'t>) {
+    let mut record = Vec::new();
+    let taken = objects.paths.each(fields, swap, &mut |name, depth, value| {
+        record.push((name.to_owned(), depth, value));
+        Ok(())
+    });
+    if taken.is_ok() && record.len() <= MAX_FIELDS && sample.len() < SAMPLE {
+        sample.add(record);
     }
 }

@@ -10,6 +10,7 @@ mod objects;
 mod paths;
 mod sample;
 mod structure;
+mod unfolded;
 
 use std::sync::Arc;
 

@@ -1,9 +1,8 @@
 //! How objects become records: what their fields are called, and whether one gives many.
 
-use serde_json::value::RawValue;
-
 use super::object::{Entry, elements};
-use super::paths::{Paths, Swap, at_path};
+use super::paths::{Paths, at_path};
+use super::unfolded::Unfolded;
 use crate::format::rows::Refusal;
 
 /// The fields around an array, which every element of it has, may come to this many bytes in all.
@@ -18,7 +17,7 @@ pub(super) struct Objects {
 }
 
 impl Objects {
-    /// What stands in place of the array, for each record that an object of `length` bytes gives.
+    /// The array whose elements become records, of an object of `length` bytes.
     ///
     /// # Errors
     /// Why the object has to be refused.
@@ -27,19 +26,43 @@ impl Objects {
         path: &str,
         fields: &[Entry<'t>],
         length: usize,
-    ) -> Result<Vec<Swap<'t>>, Refusal> {
-        let array: &'t RawValue = match at_path(fields, path)? {
+    ) -> Result<Unfolded<'t>, Refusal> {
+        let mut around = Vec::new();
+        let array = match at_path(fields, path, &mut around)? {
             Some(value) if value.get().starts_with('[') => value,
             Some(_) => return Err(Refusal::record(format!("`{path}` is no array that could be unfolded"))),
             None => return Err(Refusal::record(format!("there is no array `{path}` to be unfolded"))),
         };
         let elements = elements(array.get().as_bytes())?;
-        let around = length.saturating_sub(array.get().len()).saturating_mul(elements.len());
-        if around > MOST_AROUND {
+        // An object that is a field as a whole has the array in it.
+        let is_carried = path.match_indices('.').any(|(end, _)| self.paths.has(&path[..end]));
+        let carried = if is_carried { length } else { length.saturating_sub(array.get().len()) };
+        let carried = carried.saturating_mul(elements.len());
+        if carried > MOST_AROUND {
             return Err(Refusal::record(format!(
-                "unfolded, the fields around `{path}` come to {around} bytes; {MOST_AROUND} are allowed"
+                "unfolded, the fields around `{path}` come to {carried} bytes; {MOST_AROUND} are allowed"
             )));
         }
-        Ok(elements.into_iter().map(|element| Swap { array, element }).collect())
+        Ok(Unfolded { array, elements, around })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::jsonl::decode::fields;
+
+    #[test]
+    fn clause_8_an_object_that_is_carried_with_its_array_counts_for_every_element() {
+        let text = format!("{{\"a\":{{\"r\":[0{}]}}}}", ",0".repeat(4000));
+        let unfolds = |names: &[&str]| {
+            let paths = Paths::new(names.iter().map(|&name| name.to_owned()));
+            let objects = Objects { paths, unfold: Some("a.r".into()) };
+            let fields = fields(text.as_bytes()).map_err(|refusal| refusal.reason).expect("an object");
+            let unfolded = objects.unfolded("a.r", &fields, text.len());
+            unfolded.map(|unfolded| unfolded.elements.len()).map_err(|refusal| refusal.reason)
+        };
+        assert_eq!(unfolds(&["a.r"]), Ok(4001));
+        assert!(unfolds(&["a", "a.r"]).expect_err("too much").contains("16777216 are allowed"));
     }
 }

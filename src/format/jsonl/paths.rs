@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde_json::value::RawValue;
 
 use super::object::{Entry, MAX_NESTING, elements, is_nested, parse, too_deep};
+use super::unfolded::{Swap, TakenApart};
 use crate::format::rows::Refusal;
 
 /// A name that is put together may have this many bytes.
@@ -17,31 +18,13 @@ pub(super) struct Paths {
     asked: Vec<String>,
 }
 
-/// A value that stands in place of another one: an element of an array in place of the array.
-#[derive(Clone, Copy)]
-pub(super) struct Swap<'t> {
-    pub(super) array: &'t RawValue,
-    pub(super) element: &'t RawValue,
-}
-
-impl<'t> Swap<'t> {
-    fn apply(swap: Option<Self>, value: &'t RawValue) -> &'t RawValue {
-        match swap {
-            Some(Self { array, element }) if std::ptr::eq(array.get().as_ptr(), value.get().as_ptr()) => {
-                element
-            }
-            _ => value,
-        }
-    }
-}
-
 /// What is being taken apart.
-struct Nested<'t> {
+struct Nested<'u, 't> {
     /// How many objects and arrays it lies in.
     depth: usize,
     /// Whether only what is asked for is given.
     is_strict: bool,
-    swap: Option<Swap<'t>>,
+    swap: Option<Swap<'u, 't>>,
 }
 
 impl Paths {
@@ -73,7 +56,7 @@ impl Paths {
     pub(super) fn each<'t>(
         &self,
         fields: &[Entry<'t>],
-        swap: Option<Swap<'t>>,
+        swap: Option<Swap<'_, 't>>,
         each: &mut impl FnMut(&str, usize, &'t RawValue) -> Result<(), Refusal>,
     ) -> Result<(), Refusal> {
         for (name, value) in fields {
@@ -92,7 +75,7 @@ impl Paths {
         &self,
         path: &mut String,
         value: &'t RawValue,
-        nested: &Nested<'t>,
+        nested: &Nested<'_, 't>,
         each: &mut impl FnMut(&str, usize, &'t RawValue) -> Result<(), Refusal>,
     ) -> Result<(), Refusal> {
         let &Nested { depth, is_strict, swap } = nested;
@@ -108,10 +91,10 @@ impl Paths {
             return Err(too_deep());
         }
         let length = path.len();
-        for (key, value) in parts(value)? {
+        for (key, value) in &*Swap::parts(swap, value)? {
             path.truncate(length);
             path.push('.');
-            path.push_str(&key);
+            path.push_str(key);
             if path.len() > MAX_PATH {
                 return Err(Refusal::record(format!("the path of a field is longer than {MAX_PATH} bytes")));
             }
@@ -127,9 +110,17 @@ impl Paths {
     }
 }
 
+#[cfg(test)]
+thread_local! {
+    /// How many bytes were taken apart.
+    pub(super) static TAKEN_APART: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
 /// What an object or an array consists of: elements are called by their place, from 0 on.
-fn parts(value: &RawValue) -> Result<Vec<Entry<'_>>, Refusal> {
+pub(super) fn parts(value: &RawValue) -> Result<Vec<Entry<'_>>, Refusal> {
     let text = value.get().as_bytes();
+    #[cfg(test)]
+    TAKEN_APART.set(TAKEN_APART.get() + text.len());
     if text.starts_with(b"{") {
         return parse(text).map(|object| object.0);
     }
@@ -137,19 +128,26 @@ fn parts(value: &RawValue) -> Result<Vec<Entry<'_>>, Refusal> {
     Ok(elements.into_iter().enumerate().map(|(at, element)| (Cow::Owned(at.to_string()), element)).collect())
 }
 
-/// The value at `path` of an object: that of the key which is called so, or of one in it. Arrays are not looked into.
+/// The value at `path` of an object: that of the key which is called so, or of one in it. Arrays are not looked into. `around` is given the
+/// objects in this one that the value lies in.
 ///
 /// # Errors
 /// Why the record has to be refused.
-pub(super) fn at_path<'t>(fields: &[Entry<'t>], path: &str) -> Result<Option<&'t RawValue>, Refusal> {
+pub(super) fn at_path<'t>(
+    fields: &[Entry<'t>],
+    path: &str,
+    around: &mut Vec<TakenApart<'t>>,
+) -> Result<Option<&'t RawValue>, Refusal> {
     if let Some((_, value)) = fields.iter().find(|(name, _)| *name == path) {
         return Ok(Some(value));
     }
     for (name, value) in fields {
         let rest = path.strip_prefix(&**name).and_then(|rest| rest.strip_prefix('.'));
         let Some(rest) = rest.filter(|_| value.get().starts_with('{')) else { continue };
-        if let Some(value) = at_path(&parts(value)?, rest)? {
-            return Ok(Some(value));
+        let parts = parts(value)?;
+        if let Some(found) = at_path(&parts, rest, around)? {
+            around.push((value, parts));
+            return Ok(Some(found));
         }
     }
     Ok(None)
@@ -211,7 +209,10 @@ mod tests {
         let object =
             parse(br#"{"a":{"b":{"c":1}},"a.b":{"c":2}}"#).map_err(|refusal| refusal.reason).expect("good");
         let found = |path| {
-            at_path(&object.0, path).map_err(|refusal| refusal.reason).expect("good").map(RawValue::get)
+            at_path(&object.0, path, &mut Vec::new())
+                .map_err(|refusal| refusal.reason)
+                .expect("good")
+                .map(RawValue::get)
         };
         assert_eq!(found("a.b"), Some("{\"c\":2}"));
         assert_eq!(found("a"), Some("{\"b\":{\"c\":1}}"));
