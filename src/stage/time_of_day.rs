@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{Flow, PerSensor, Process, Reach, Stage, state};
-use crate::batch::{Batch, Column, Schema, TimeColumn};
-use crate::error::{Error, Result};
+use crate::batch::{Batch, Column, Mask, Schema, TimeColumn};
+use crate::error::{Error, RejectionKind, Result};
 use crate::sensor::Sensors;
 use crate::time::{DayClock, Timestamp};
 
@@ -65,25 +65,32 @@ struct Dating {
 struct Saved(Vec<Option<Timestamp>>);
 
 impl Process for Dating {
-    fn process(&mut self, batch: Batch, _sensors: &Sensors, _flow: &mut Flow) -> Result<Batch> {
+    fn process(&mut self, batch: Batch, _sensors: &Sensors, flow: &mut Flow) -> Result<Batch> {
         let Some((at, Column::Time(time))) = self.time.map(|at| (at, &batch.columns()[at])) else {
             return Ok(batch);
         };
         let TimeOfDay { clock, start, disorder } = &self.stage;
         let mut values = Vec::with_capacity(batch.len());
-        for (&sensor, &shown) in batch.sensors().iter().zip(&time.values) {
+        let mut keep = Mask::filled(batch.len(), true);
+        for (row, (&sensor, &shown)) in batch.sensors().iter().zip(&time.values).enumerate() {
             let newest = self.newest.get_or_insert_with(sensor, || *start);
             let earliest = newest.saturating_sub(*disorder).max(*start);
-            let time = clock.next_like(shown, earliest).ok_or_else(|| {
-                Error::data(format!("the days since {start} reach behind the year 2262"))
-                    .with_help("are these times of day in order?")
-            })?;
+            // Whoever sends midnight after midnight must not end a run in which others report.
+            let Some(time) = clock.next_like(shown, earliest) else {
+                let reason = format!("its day, counted since {start}, would be behind the year 2262");
+                flow.reject(&batch, row, RejectionKind::Malformed, reason);
+                keep.set(row, false);
+                values.push(shown);
+                continue;
+            };
             *newest = time.max(*newest);
             values.push(time);
         }
         let column = Column::Time(TimeColumn { values, text: Vec::new() });
         let schema = Arc::clone(batch.schema());
-        Ok(batch.with_columns(schema, vec![(at, column)]))
+        let mut dated = batch.with_columns(schema, vec![(at, column)]);
+        dated.retain(&keep);
+        Ok(dated)
     }
 
     fn save(&self) -> Result<Vec<u8>> {
@@ -144,6 +151,13 @@ mod tests {
         ];
         assert_eq!(dated(None, "2024-02-28", 0, &rows), expected);
         assert_eq!(dated(None, "2024-02-28T22:30:00Z", 0, &rows[..1]), ["02-29T22:00"]);
+    }
+
+    #[test]
+    fn a_day_behind_the_last_year_is_set_aside() {
+        let rows = [("a", "23:00"), ("a", "22:00"), ("a", "21:00"), ("b", "22:00"), ("a", "23:30")];
+        let expected = ["04-10T23:00", "04-11T22:00", "04-10T22:00", "04-11T23:30"];
+        assert_eq!(dated(None, "2262-04-10", 0, &rows), expected);
     }
 
     #[test]

@@ -14,6 +14,9 @@ use super::{TimeError, Timestamp, zone};
 /// 2024-11-22T13:44:55.123456789Z: every part has all its digits, and the hour tells a 12-hour clock from a 24-hour one.
 const SAMPLE_NANOS: i128 = 1_732_283_095_123_456_789;
 
+/// Bytes of a time, at most. What is read by trying takes as many tries as it has digits, each as long as it is.
+const LONGEST: usize = 256;
+
 /// A `strptime` pattern that is known to give a whole date, such as `%d.%m.%Y %H:%M:%S`, or a time of day alone, such as `%H:%M`.
 ///
 /// The directives are those of [`jiff::fmt::strtime`]. A missing time of day is midnight, `24:00` is that of the next day; a two-digit
@@ -91,6 +94,9 @@ impl Pattern {
     }
 
     fn read(&self, text: &[u8]) -> Result<Read, TimeError> {
+        if text.len() > LONGEST {
+            return Err(TimeError::NotThePattern);
+        }
         let Ok(parts) = self.parts(text) else { return self.read_otherwise(text) };
         if parts.second() == Some(59) && self.is_leap_second(text) {
             return Err(TimeError::LeapSecond);

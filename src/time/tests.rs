@@ -489,6 +489,9 @@ fn patterns_read() {
     check("%F %H:%M %Q", None, &[("2024-03-30 24:00 Europe/Berlin", Ok("2024-03-30T23:00:00Z"))]);
     check("%d/%b/%Y:%H:%M:%S%.f", None, &[("04/Jul/2024:12:00:00,25", Ok("2024-07-04T12:00:00.250Z"))]);
     check("%F %H:%M:%S,%f", None, &[("2024-07-04 12:00:00,25", Ok("2024-07-04T12:00:00.250Z"))]);
+    // Any amount of blanks, as long as no text takes as many tries as it is long.
+    let [wide, wider] = [200, 300].map(|blanks| format!("2024-07-04{}24:00", " ".repeat(blanks)));
+    check("%F %H:%M", None, &[(&wide, Ok("2024-07-05T00:00:00Z")), (&wider, Err(NotThePattern))]);
     let offsets = [
         ("2024-07-04 12:00 +0100", Ok("2024-07-04T11:00:00Z")),
         ("2024-07-04 12:00 +01", Ok("2024-07-04T11:00:00Z")),

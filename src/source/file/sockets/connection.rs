@@ -16,6 +16,16 @@ pub(super) struct Connection {
     pub(super) heard: Instant,
 }
 
+impl Connection {
+    /// Changes the framing, and keeps `waiting`, the bytes that wait in those of all connections, true.
+    pub(super) fn change<T>(&mut self, waiting: &mut usize, change: impl FnOnce(&mut Framing) -> T) -> T {
+        *waiting -= self.framing.waiting();
+        let changed = change(&mut self.framing);
+        *waiting += self.framing.waiting();
+        changed
+    }
+}
+
 /// The other side.
 pub(super) enum Peer {
     Tcp(TcpStream),

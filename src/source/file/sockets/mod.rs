@@ -144,7 +144,7 @@ impl Sockets {
             let (&id, connection) = self.connections.first_key_value()?;
             if connection.framing.waiting() > 0 {
                 self.counts.cut_off += 1;
-                self.refuse(id, STOPPED);
+                self.refuse_last(id, STOPPED);
             }
             self.close(id);
         }
@@ -296,14 +296,14 @@ impl Sockets {
     fn take_in(&mut self, id: u64, read: usize) {
         let Some(connection) = self.connections.get_mut(&id) else { return };
         connection.heard = Instant::now();
-        self.waiting -= connection.framing.waiting();
-        connection.framing.push(&self.scratch[..read]);
-        let taken = take_whole(&mut connection.framing, &self.layout, &mut self.ready, &mut self.counts);
-        self.waiting += connection.framing.waiting();
+        let taken = connection.change(&mut self.waiting, |framing| {
+            framing.push(&self.scratch[..read]);
+            take_whole(framing, &self.layout, &mut self.ready, &mut self.counts)
+        });
         if let Err(error) = taken {
             // Nothing that follows a header which is not the input's can be understood.
             self.counts.other_columns += 1;
-            self.refuse(id, &format!("{OTHER_COLUMNS}: {}", error.message()));
+            self.refuse_last(id, &format!("{OTHER_COLUMNS}: {}", error.message()));
             self.close(id);
         }
         while self.waiting > MAX_WAITING {
@@ -326,15 +326,22 @@ impl Sockets {
 
     fn refuse(&mut self, id: u64, why: &str) {
         let Some(connection) = self.connections.get_mut(&id) else { return };
-        self.waiting -= connection.framing.waiting();
-        self.ready.push_back(connection.framing.refuse(why, &self.layout));
+        self.ready
+            .push_back(connection.change(&mut self.waiting, |framing| framing.refuse(why, &self.layout)));
+    }
+
+    /// The same of a connection that sends nothing more.
+    fn refuse_last(&mut self, id: u64, why: &str) {
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        let refused = connection.change(&mut self.waiting, |framing| framing.refuse_last(why, &self.layout));
+        self.ready.push_back(refused);
     }
 
     /// The other side has ended. What is left of a record is no record: its last number may lack digits.
     fn end(&mut self, id: u64) {
         if self.connections.get(&id).is_some_and(|connection| connection.framing.waiting() > 0) {
             self.counts.cut_off += 1;
-            self.refuse(id, "the connection ended before the record did");
+            self.refuse_last(id, "the connection ended before the record did");
         }
         self.close(id);
     }

@@ -138,6 +138,33 @@ fn who_holds_most_of_the_unfinished_bytes_pays_for_them() {
 }
 
 #[test]
+fn what_waits_is_counted_once_whatever_a_record_is_cut_off_by() {
+    for tail in ["x", "\"x\n", "\"x\n\r", "\r", "\r\r", "x\r", "\n\r"] {
+        for is_stopped in [false, true] {
+            let (mut sockets, port) = listening(plain());
+            let mut other = connect(port);
+            send(&mut sockets, &mut other, b"2026-01-01T00:00:00Z,a,");
+            let mut client = connect(port);
+            send(&mut sockets, &mut client, format!("2026-01-01T00:00:00Z,a,{tail}").as_bytes());
+            if is_stopped {
+                while sockets.drain(0).is_some() {}
+                assert_eq!(sockets.waiting, 0, "{tail:?}");
+                continue;
+            }
+            drop(client);
+            while sockets.connections.len() > 1 {
+                sockets.next(0).expect("read");
+            }
+            let waiting: usize = sockets.connections.values().map(|other| other.framing.waiting()).sum();
+            assert_eq!((sockets.waiting, waiting), (23, 23), "{tail:?}");
+            send(&mut sockets, &mut other, b"1\n");
+            let read = read_all(&mut sockets);
+            assert_eq!((read[&name(&other)].0, sockets.waiting), (25, 0), "{tail:?}");
+        }
+    }
+}
+
+#[test]
 fn a_header_with_other_columns_closes_its_connection_and_says_why() {
     let (mut sockets, port) = listening(layout(json!({ "header": true })));
     let (mut good, mut bad) = (connect(port), connect(port));
