@@ -225,6 +225,43 @@ fn clause_27_ever_new_sensors_are_served_where_idle_ones_are_given_up() {
 }
 
 #[test]
+fn names_of_sensors_that_are_given_up_are_forgotten_behind_a_record_that_could_not_be_read() {
+    const MOST: u32 = 300;
+    let (folder, port) = (folder(), port());
+    let options = "idle_sensors = '2s'\nagree = 1";
+    write(folder.path(), &format!("path = 'tcp-listen://127.0.0.1:{port}'\n{options}\n{COLUMNS}"));
+    let mut run = Run::start(folder.path(), &["--state", "state"]);
+    let mut client = connect(port);
+    let name = |second: u32| format!("{second:03}{}", "n".repeat(900));
+    // The first record is too long to be taken apart: it comes without its sensor.
+    let sent: String = (0..MOST).map(|second| at(second, &name(second), "1")).collect();
+    client.write_all(("x".repeat(2 << 20) + "\n" + &sent).as_bytes()).expect("taken");
+    assert_eq!(
+        run.lines(1 + MOST as usize).last(),
+        Some(&(at(MOST - 1, &name(MOST - 1), "1").trim_end().to_owned() + ",1"))
+    );
+    let (rest, said) = run.stop();
+    assert!(rest.is_empty() && said.contains("sensors have been given up"), "{said}");
+    let kept = contents(&folder.path().join("state"));
+    let is_kept = |second: &u32| {
+        let name = name(*second).into_bytes();
+        kept.windows(name.len()).any(|window| window == name)
+    };
+    let last = (0..MOST).rev().filter(is_kept).collect::<Vec<_>>();
+    assert!(last.first() == Some(&(MOST - 1)) && last.len() < 10, "{last:?}");
+    finish(folder.path());
+    assert_eq!(dead(folder.path()).len(), 1);
+}
+
+/// The bytes of all files in `folder`.
+fn contents(folder: &std::path::Path) -> Vec<u8> {
+    let entries = std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("readable").path());
+    entries
+        .flat_map(|path| if path.is_dir() { contents(&path) } else { std::fs::read(path).expect("read") })
+        .collect()
+}
+
+#[test]
 fn names_of_sensors_take_no_more_room_than_their_bound() {
     let (folder, port) = (folder(), port());
     write(

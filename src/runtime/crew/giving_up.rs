@@ -30,8 +30,10 @@ impl Crew {
         ordered: &Turn<Ordered<'_, D>>,
     ) -> Result<(), Stopped> {
         let first = about.ordinal;
-        // The source's thread has given ids to what it has decoded itself: they stay what they are.
-        let has_ids = about.arrived.is_some() && matches!(input, Input::Records(_));
+        // The source's thread has given ids to the records that it has decoded itself: they stay what they are. Where it has only set
+        // something aside, it has given none.
+        let has_ids =
+            about.arrived.is_some() && matches!(&input, Input::Records(decoded) if !decoded.batch.is_empty());
         self.keeps_ids.fetch_or(has_ids, Ordering::Relaxed);
         let (decoded, mut lines, mut chunk) = decode(input, about.dropped.lines, worker)?;
         let Decoded { mut batch, mut rejections, .. } = decoded;
