@@ -13,6 +13,8 @@ mod sequential;
 mod set_aside_tests;
 #[cfg(test)]
 pub(crate) mod tests;
+#[cfg(test)]
+mod unpivot_tests;
 
 use std::sync::Arc;
 use std::time::Instant;

@@ -6,7 +6,7 @@ use super::columns::{Columns, Unpivot};
 use super::{Bound, Decode, Format, Head, LineFormat};
 use crate::batch::{Batch, Column, Field, FieldKind, Measurement, Schema};
 use crate::chunk::{Chunk, Decoded};
-use crate::error::{Error, Result};
+use crate::error::{Error, Rejection, Result};
 use crate::sensor::{MAX_NAME, SensorId, SensorLimits, SensorLookup, Sensors, Surplus};
 
 /// The format with what its options say about unpivoting.
@@ -144,7 +144,9 @@ impl Unpivoting {
             }
         }
         let batch = self.spread(wide, &rows, ids, values);
-        Ok(Decoded { batch, ..decoded })
+        let mut rejections = decoded.rejections;
+        renumber(&mut rejections, &rows);
+        Ok(Decoded { batch, rejections, lines: decoded.lines })
     }
 
     fn spread(&self, wide: &Batch, rows: &[u32], ids: Vec<SensorId>, values: Measurement) -> Batch {
@@ -160,6 +162,14 @@ impl Tag {
             (name, None) => name.clone(),
             (before, Some(behind)) => [before, of_record, behind].concat(),
         }
+    }
+}
+
+/// Counts the records before those of `rejections`, which ascend, as long ones, each of which comes from the wide one in `rows`.
+fn renumber(rejections: &mut [Rejection], rows: &[u32]) {
+    for (before, rejection) in (0..).zip(rejections) {
+        let wide = rejection.record - 1 - before;
+        rejection.record = rows.partition_point(|&row| u64::from(row) < wide) as u64 + before + 1;
     }
 }
 
