@@ -23,6 +23,8 @@ pub use origins::{Origin, Origins};
 pub use pattern::Pattern;
 pub(crate) use saved::SavedBatch;
 pub use schema::{Field, FieldKind, Schema};
+#[cfg(test)]
+pub(crate) use text::copies;
 pub use text::{Bytes, Span, Text};
 
 /// Records in columns. Every column has [`Batch::len`] values; their order is the schema's, which

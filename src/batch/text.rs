@@ -146,6 +146,8 @@ impl Text {
 
     /// Adds bytes that are not in the chunk.
     pub fn push(&mut self, bytes: &[u8]) -> Span {
+        #[cfg(test)]
+        copies::note(bytes.len() + if Arc::strong_count(&self.made) > 1 { self.made.len() } else { 0 });
         let made = Arc::make_mut(&mut self.made);
         let span = Span::new(self.chunk.len() + made.len(), bytes.len());
         made.extend_from_slice(bytes);
@@ -155,6 +157,23 @@ impl Text {
     /// Copies a span of another text into this one.
     pub fn push_from(&mut self, other: &Self, span: Span) -> Span {
         other.get(span).map_or(Span::NULL, |bytes| self.push(bytes))
+    }
+}
+
+/// What copying of text costs, counted, so that tests need no clock.
+#[cfg(test)]
+pub(crate) mod copies {
+    use std::cell::Cell;
+
+    thread_local!(static BYTES: Cell<usize> = const { Cell::new(0) });
+
+    pub(super) fn note(bytes: usize) {
+        BYTES.set(BYTES.get() + bytes);
+    }
+
+    /// How many bytes this thread has copied into texts.
+    pub(crate) fn bytes() -> usize {
+        BYTES.get()
     }
 }
 

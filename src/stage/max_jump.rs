@@ -8,6 +8,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::waiting::{ROOM, check_room, detached};
 use super::{Flow, PerSensor, Process, Reach, Stage, state};
 use crate::batch::{Batch, SavedBatch, Schema};
 use crate::error::{Error, RejectionKind, Result};
@@ -19,12 +20,17 @@ use crate::time::{Timestamp, format_duration};
 pub struct MaxJump {
     /// How far ahead of its series' newest a record may be, in nanoseconds.
     bound: i64,
+    /// Bytes of text that the store may have.
+    room: usize,
 }
+
+/// How many records that have left may lie in the store beside as many as wait. In tests few, so that it is often compacted.
+const SLACK: usize = if cfg!(test) { 4 } else { 1024 };
 
 impl MaxJump {
     /// Believes jumps of up to `bound` nanoseconds.
     pub fn new(bound: i64) -> Self {
-        Self { bound }
+        Self { bound, room: ROOM }
     }
 }
 
@@ -54,7 +60,9 @@ impl Stage for MaxJump {
         self.output(input)?;
         Ok(Box::new(Judging {
             bound: self.bound,
+            room: self.room,
             store: Batch::empty(Arc::clone(input)),
+            live: 0,
             series: PerSensor::default(),
         }))
     }
@@ -75,8 +83,12 @@ impl Stage for MaxJump {
 /// The stage in use.
 struct Judging {
     bound: i64,
-    /// The records that wait, at most one a sensor, in the order of the input.
+    room: usize,
+    /// The records that wait, at most one a sensor, in the order of the input, among others that have left. Text is copied, so that
+    /// chunks can go.
     store: Batch,
+    /// How many of them wait.
+    live: usize,
     series: PerSensor<Series>,
 }
 
@@ -84,7 +96,7 @@ struct Judging {
 #[derive(Clone, Copy, Debug)]
 struct Series {
     newest: Timestamp,
-    /// The record that waits, and its time.
+    /// The time of the record that waits, and its row in the store.
     waiting: Option<(Timestamp, u32)>,
 }
 
@@ -96,7 +108,7 @@ struct Saved {
     records: SavedBatch,
 }
 
-/// What becomes of the records of one batch, and of those that waited, by row: those that waited come first.
+/// What becomes of the records of one batch, and of those that waited, by row: those of the store come first.
 #[derive(Default)]
 struct Fate {
     leaving: Vec<u32>,
@@ -131,64 +143,114 @@ impl Series {
     }
 }
 
+impl Fate {
+    /// Moves the rows of a batch of `len` records from behind the `stored` rows of the store to the front, and those rows of the store
+    /// that leave or are set aside behind them: which rows these are, in that order.
+    fn move_rows(&mut self, stored: u32, len: u32) -> Vec<u32> {
+        let mut gone = Vec::new();
+        let mut place = |row: &mut u32| match row.checked_sub(stored) {
+            Some(of_batch) => *row = of_batch,
+            None => {
+                gone.push(*row);
+                *row = len + gone.len() as u32 - 1;
+            }
+        };
+        self.leaving.iter_mut().chain(&mut self.by).for_each(&mut place);
+        self.aside.iter_mut().flat_map(|(row, _, by)| [row, by]).for_each(&mut place);
+        gone
+    }
+}
+
 impl Judging {
-    /// Keeps those of `records` that wait now: of the sensors that had one waiting, and of those that have `jumped`.
-    fn keep_waiting(&mut self, records: &Batch, jumped: Vec<SensorId>) {
-        let sensors = self.store.sensors().iter().copied().chain(jumped);
-        let waits = |sensor: SensorId| self.series.get(sensor)?.waiting.map(|(_, row)| (row, sensor));
-        let mut rows: Vec<_> = sensors.filter_map(waits).collect();
+    /// Which rows of the store wait.
+    fn waiting(&self) -> Vec<u32> {
+        let rows = self.store.sensors().iter().zip(0..);
+        let waits = |&(&sensor, row): &(&SensorId, u32)| {
+            let series = self.series.get(sensor);
+            series.and_then(|series| series.waiting).is_some_and(|(_, waiting)| waiting == row)
+        };
+        rows.filter(waits).map(|(_, row)| row).collect()
+    }
+
+    /// Says which row of the store it is of which the sensor's series waits for the next record.
+    fn set_row(&mut self, sensor: SensorId, row: usize) {
+        let waiting = self.series.get_mut(sensor).and_then(|series| series.waiting.as_mut());
+        waiting.into_iter().for_each(|waiting| waiting.1 = row as u32);
+    }
+
+    /// Keeps those records of `batch` that wait at its end: of the sensors that have `jumped` in it.
+    fn keep(&mut self, batch: &Batch, jumped: Vec<SensorId>) {
+        let stored = self.store.len();
+        let waits = |sensor| self.series.get(sensor)?.waiting.map(|(_, row)| (row - stored as u32, sensor));
+        let mut rows: Vec<_> = jumped.into_iter().filter_map(waits).collect();
         rows.sort_unstable();
         rows.dedup();
-        let kept = records.take(&rows.iter().map(|(row, _)| *row).collect::<Vec<_>>());
-        self.store = Batch::empty(Arc::clone(self.store.schema()));
-        self.store.append(&kept);
-        for (place, (_, sensor)) in rows.into_iter().enumerate() {
-            let series = self.series.get_mut(sensor);
-            series.and_then(|series| series.waiting.as_mut()).into_iter().for_each(|it| it.1 = place as u32);
+        self.store.append(&batch.take(&rows.iter().map(|(row, _)| *row).collect::<Vec<_>>()));
+        self.live += rows.len();
+        rows.into_iter().enumerate().for_each(|(at, (_, sensor))| self.set_row(sensor, stored + at));
+    }
+
+    /// Drops the rows of the store that have left, once they are the larger part, or its text has no room.
+    fn compact(&mut self) -> Result<()> {
+        let is_full = self.store.text.len() >= self.room;
+        if !is_full && self.store.len() < 2 * self.live + SLACK {
+            return Ok(());
         }
+        self.store = detached(&self.store, &self.waiting());
+        let sensors = self.store.sensors().to_vec();
+        sensors.into_iter().enumerate().for_each(|(row, sensor)| self.set_row(sensor, row));
+        if !is_full {
+            return Ok(());
+        }
+        // Half of the room: else a store that is nearly full would be compacted for every batch.
+        let waiting = format!("the {} records that wait to be confirmed", self.live);
+        let help = "raise `max_jump` in [source] above the time between two records of a sensor";
+        check_room(&self.store, 0, self.room / 2, &waiting, help)
     }
 }
 
 impl Process for Judging {
-    fn process(&mut self, batch: Batch, _sensors: &Sensors, flow: &mut Flow) -> Result<Batch> {
-        let before = self.store.len() as u32;
+    fn process(&mut self, mut batch: Batch, _sensors: &Sensors, flow: &mut Flow) -> Result<Batch> {
+        let (stored, len) = (self.store.len() as u32, batch.len() as u32);
         let mut fate = Fate::default();
         let records = batch.sensors().iter().zip(batch.times().unwrap_or_default());
         for (row, (&sensor, &time)) in records.enumerate() {
             let series = self.series.get_or_insert_with(sensor, || Series { newest: time, waiting: None });
-            if series.judge(time, before + row as u32, self.bound, &mut fate) {
+            if series.judge(time, stored + row as u32, self.bound, &mut fate) {
                 fate.jumped.push(sensor);
             }
         }
+        let gone = fate.move_rows(stored, len);
         let Fate { leaving, by, aside, jumped } = fate;
-        if before == 0 && jumped.is_empty() {
+        if gone.is_empty() && jumped.is_empty() {
             return Ok(batch);
         }
-        let mut records = self.store.clone();
-        records.append(&batch);
+        batch.append(&self.store.take(&gone));
+        self.live -= gone.len();
+        self.keep(&batch, jumped);
+        self.compact()?;
         for (row, ahead, by) in aside {
             let reason = format!(
                 "ahead: {} later than the newest record of its sensor, whose next one goes on from before",
                 format_duration(ahead)
             );
-            flow.reject(&records, row as usize, RejectionKind::Ahead, reason);
+            flow.reject(&batch, row as usize, RejectionKind::Ahead, reason);
             // It is known only now, however the input was cut.
-            let decided = records.origins.as_ref().map(|origins| origins.trigger(by as usize));
+            let decided = batch.origins.as_ref().map(|origins| origins.trigger(by as usize));
             flow.rejections.last_mut().into_iter().for_each(|rejection| rejection.decided = decided);
         }
-        self.keep_waiting(&records, jumped);
-        let mut judged = records.take(&leaving);
-        if let Some((judged, all)) = judged.origins.as_mut().zip(records.origins.as_ref()) {
+        let mut judged = batch.take(&leaving);
+        if let Some((judged, all)) = judged.origins.as_mut().zip(batch.origins.as_ref()) {
             judged.let_go_by(all.triggers(&by));
         }
-        judged.sequence = batch.sequence;
         Ok(judged)
     }
 
     /// What nothing has contradicted is believed.
     fn finish(&mut self, _sensors: &Sensors, _flow: &mut Flow) -> Result<Option<Batch>> {
-        let none = Batch::empty(Arc::clone(self.store.schema()));
-        Ok(Some(std::mem::replace(&mut self.store, none)))
+        let believed = self.store.take(&self.waiting());
+        (self.store, self.live) = (Batch::empty(Arc::clone(self.store.schema())), 0);
+        Ok(Some(believed))
     }
 
     /// What nothing has contradicted is believed.
@@ -199,18 +261,19 @@ impl Process for Judging {
         if rows.is_empty() {
             return Ok(None);
         }
-        let records = self.store.clone();
-        self.keep_waiting(&records, Vec::new());
-        Ok(Some(records.take(&rows)))
+        let believed = detached(&self.store, &rows);
+        self.live -= rows.len();
+        self.compact()?;
+        Ok(Some(believed))
     }
 
     fn held(&self) -> u64 {
-        self.store.len() as u64
+        self.live as u64
     }
 
     fn save(&self) -> Result<Vec<u8>> {
         let newest = self.series.as_slice().iter().map(|series| series.map(|series| series.newest)).collect();
-        state::to_bytes(&Saved { newest, records: SavedBatch::from(&self.store) })
+        state::to_bytes(&Saved { newest, records: SavedBatch::from(&self.store.take(&self.waiting())) })
     }
 
     fn restore(&mut self, state: &[u8], sensors: &Sensors) -> Result<()> {
@@ -229,6 +292,7 @@ impl Process for Judging {
                 return Err(wrong());
             }
         }
+        self.live = store.len();
         (self.series, self.store) = (series, store);
         Ok(())
     }
@@ -237,6 +301,7 @@ impl Process for Judging {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::batch::copies;
     use crate::stage::testing::{Table, run};
     use proptest::prelude::*;
 
@@ -309,6 +374,47 @@ mod tests {
         left.sort_unstable();
         aside.sort_unstable();
         (left, aside)
+    }
+
+    /// One sensor that reports seldom, among `others` of which a record waits all the time, record by record.
+    fn seldom(others: usize, turns: i64) -> Table {
+        let table = Table::new(&[]).with_text();
+        let names =
+            (0..others).flat_map(|other| [(format!("other {other}"), 0), (format!("other {other}"), 1000)]);
+        let turns = (0..turns).map(|turn| ("seldom".to_owned(), 1000 * turn));
+        names.chain(turns).fold(table, |table, (name, time)| table.row(&name, time, &[]))
+    }
+
+    #[test]
+    fn what_waits_is_not_copied_for_every_batch() {
+        let table = seldom(1000, 4000);
+        let (mut sensors, mut flow) = (Sensors::default(), Flow::default());
+        let batches = table.batches(1, &mut sensors);
+        let came: usize = batches.iter().map(|batch| batch.text.len()).sum();
+        let mut stage = MaxJump::new(10).start(&table.schema()).expect("started");
+        let before = copies::bytes();
+        let mut left = 0;
+        for batch in batches {
+            left += stage.process(batch, &sensors, &mut flow).expect("room").len();
+        }
+        assert_eq!((left, stage.held()), (4999, 1001));
+        let copied = copies::bytes() - before;
+        assert!(copied < 5 * came, "{copied} bytes copied of {came}");
+        assert_eq!(stage.finish(&sensors, &mut flow).expect("an end").expect("the rest").len(), 1001);
+    }
+
+    #[test]
+    fn more_than_there_is_room_for_is_an_error_and_what_has_left_takes_none() {
+        let fed = |table: &Table| {
+            let mut sensors = Sensors::default();
+            let batches = table.batches(3, &mut sensors);
+            let mut stage = MaxJump { bound: 10, room: 4000 }.start(&table.schema())?;
+            batches.into_iter().try_for_each(|it| stage.process(it, &sensors, &mut Flow::default()).map(drop))
+        };
+        fed(&seldom(10, 2000)).expect("room for few");
+        let error = fed(&seldom(2000, 0)).expect_err("no room");
+        assert!(error.to_string().contains("raise `max_jump`"), "{error}");
+        assert!(error.to_string().contains("records that wait to be confirmed"), "{error}");
     }
 
     proptest! {

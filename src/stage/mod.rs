@@ -31,6 +31,7 @@ mod state;
 pub(crate) mod testing;
 mod threshold;
 mod time_of_day;
+mod waiting;
 
 use std::any::Any;
 use std::path::PathBuf;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 
+use super::waiting::{ROOM, check_room};
 use super::{Flow, Process, Reach, Stage, state};
 use crate::batch::{Batch, SavedBatch, Schema};
 use crate::error::{Error, Result};
@@ -17,9 +18,6 @@ pub struct NewestFirst {
     /// Bytes of text that may wait.
     room: usize,
 }
-
-/// Text is addressed with 32 bits: what waits must leave room for one more chunk.
-const ROOM: usize = 2 << 30;
 
 impl NewestFirst {
     /// The stage.
@@ -77,17 +75,9 @@ struct Turning {
 
 impl Process for Turning {
     fn process(&mut self, batch: Batch, _sensors: &Sensors, _flow: &mut Flow) -> Result<Batch> {
-        let held = self.store.len() + batch.len();
-        if self.store.text.len() >= self.room || u32::try_from(held).is_err() {
-            let message = format!(
-                "the text of {} records that wait to be sorted has {} MiB",
-                self.store.len(),
-                self.room >> 20
-            );
-            return Err(Error::data(message).with_help(
-                "read fewer files at a time, or a shorter stretch of time with `from` and `until`",
-            ));
-        }
+        let waiting = format!("the {} records that wait to be sorted", self.store.len());
+        let help = "read fewer files at a time, or a shorter stretch of time with `from` and `until`";
+        check_room(&self.store, batch.len(), self.room, &waiting, help)?;
         self.store.append(&batch);
         let mut none = Batch::empty(Arc::clone(batch.schema()));
         none.sequence = batch.sequence;

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use self::series::{Progress, Series, Waiting};
+use super::waiting::{ROOM, check_room, detached};
 use super::{Flow, PerSensor, Process, Reach, Stage, state};
 use crate::batch::{Batch, SavedBatch, Schema};
 use crate::error::{Error, RejectionKind, Result};
@@ -32,9 +33,6 @@ pub struct Reorder {
 
 /// How many records before its own a series' memory is asked for.
 const AHEAD: usize = 8;
-
-/// Text is addressed with 32 bits: what waits must leave room for one more chunk.
-const ROOM: usize = 2 << 30;
 
 impl Reorder {
     /// Sorts within `disorder` nanoseconds.
@@ -208,25 +206,11 @@ impl Sorting {
         Ok(())
     }
 
-    /// A bound so wide that all of a large input would have to wait is an error, not the end of the memory.
-    fn check_room(&self) -> Result<()> {
-        if self.store.text.len() < self.room {
-            return Ok(());
-        }
-        let message = format!(
-            "the text of the {} records that wait to be put in order has {} MiB",
-            self.live,
-            self.room >> 20
-        );
-        Err(Error::data(message).with_help("lower `disorder` in [source], or sort the files before"))
-    }
-
-    /// The records at `rows` of the store, with text of their own: while a batch is under way that shares the store's, the store cannot grow
-    /// without being copied.
-    fn taken(&self, rows: &[u32]) -> Batch {
-        let mut taken = Batch::empty(Arc::clone(self.store.schema()));
-        taken.append(&self.store.take(rows));
-        taken
+    /// A bound so wide that all of a large input would have to wait is an error.
+    fn check_room(&self, more: usize) -> Result<()> {
+        let waiting = format!("the {} records that wait to be put in order", self.live);
+        let help = "lower `disorder` in [source], or sort the files before";
+        check_room(&self.store, more, self.room, &waiting, help)
     }
 
     /// Drops the rows of the store that have left, once they are the larger part.
@@ -241,15 +225,13 @@ impl Sorting {
             rows.len() as u32 - 1
         };
         self.series.iter_mut().for_each(|series| series.move_places(&mut moved));
-        let kept = self.store.take(&rows);
-        self.store = Batch::empty(Arc::clone(self.store.schema()));
-        self.store.append(&kept);
+        self.store = detached(&self.store, &rows);
     }
 }
 
 impl Process for Sorting {
     fn process(&mut self, batch: Batch, _sensors: &Sensors, flow: &mut Flow) -> Result<Batch> {
-        self.check_room()?;
+        self.check_room(batch.len())?;
         let (first, mut leaving, mut by) = (self.store.len() as u32, Vec::new(), Vec::new());
         self.store.append(&batch);
         let records = batch.sensors().iter().zip(batch.times().unwrap_or_default());
@@ -260,7 +242,7 @@ impl Process for Sorting {
             by.resize(leaving.len(), row as u32);
             self.next += 1;
         }
-        let mut sorted = self.taken(&leaving);
+        let mut sorted = detached(&self.store, &leaving);
         if let Some((sorted, came)) = sorted.origins.as_mut().zip(batch.origins.as_ref()) {
             sorted.let_go_by(came.triggers(&by));
         }
@@ -283,7 +265,7 @@ impl Process for Sorting {
         let mut rest: Vec<_> = series.flat_map(|mut series| series.drain().collect::<Vec<_>>()).collect();
         rest.sort_unstable();
         self.live -= rest.len();
-        let rest = self.taken(&rest.into_iter().map(|(_, _, place)| place).collect::<Vec<_>>());
+        let rest = detached(&self.store, &rest.into_iter().map(|(_, _, place)| place).collect::<Vec<_>>());
         self.compact();
         Ok(Some(rest))
     }
