@@ -269,6 +269,22 @@ fn clause_1_every_measurement_becomes_a_record_of_a_sensor_of_its_own() {
 }
 
 #[test]
+fn clause_1_records_with_few_of_many_columns_are_unpivoted() {
+    let options = ColumnOptions {
+        time: None,
+        sensor: Some("s".into()),
+        measurements: Some(owned(&["m*"])),
+        unpivot: Some(Unpivot { sensor: "{sensor}.{column}".into(), ..Unpivot::default() }),
+        ..ColumnOptions::default()
+    };
+    let lines: String = (0..60).map(|i| format!("{{\"s\":\"s{}\",\"m{i}\":{i}}}\n", i % 50)).collect();
+    let read = read(&*unpivoted(Arc::new(json(&options))), &lines).expect("readable");
+    let expected: Vec<String> = (0..60).map(|i| format!("s{}.m{i},{i}", i % 50)).collect();
+    assert_eq!(read[0], "s,value");
+    assert_eq!(read[1..], expected);
+}
+
+#[test]
 fn clause_1_files_that_are_unpivoted_have_columns_of_their_own() {
     let format = unpivoted(Arc::new(csv(&wide(Unpivot::default()))));
     let schema = Arc::new(format.schema(head("t,TI1\n1,2\n")).expect("columns"));

@@ -27,6 +27,7 @@ mod testing;
 mod tests;
 pub mod text;
 mod unpivot;
+mod unpivot_known;
 
 use std::sync::Arc;
 

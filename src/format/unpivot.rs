@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::columns::{Columns, Unpivot};
+use super::unpivot_known::Known;
 use super::{Bound, Decode, Format, Head, LineFormat};
 use crate::batch::{Batch, Column, Field, FieldKind, Measurement, Schema};
 use crate::chunk::{Chunk, Decoded};
@@ -120,26 +121,28 @@ impl Unpivoting {
         })
     }
 
-    /// One record for every measurement of every record of `decoded`, whose sensors `own` knows.
-    fn long(&self, decoded: Decoded, own: &Sensors, sensors: &mut dyn SensorLookup) -> Result<Decoded> {
+    /// One record for every measurement of every record of `decoded`, whose sensors `own` knows, and which was read from `bytes` bytes.
+    fn long(
+        &self,
+        decoded: Decoded,
+        bytes: usize,
+        own: &Sensors,
+        sensors: &mut dyn SensorLookup,
+    ) -> Result<Decoded> {
         let wide = &decoded.batch;
-        let most = wide.len() * self.measurements.len();
+        let most = (wide.len() * self.measurements.len()).min(bytes);
         let (mut rows, mut ids) = (Vec::with_capacity(most), Vec::with_capacity(most));
         let mut values = Measurement::default();
-        let mut known: Vec<Option<SensorId>> = vec![None; own.len() * self.measurements.len()];
+        let mut known = Known::new(own.len(), self.measurements.len(), bytes);
         for (row, sensor) in wide.sensors().iter().enumerate() {
             for (place, tag) in self.measurements.iter().enumerate() {
                 let value = wide.measurement(tag.at).get(row);
                 if value.is_none() && !self.keeps_nulls {
                     continue;
                 }
-                let known = &mut known[sensor.index() * self.measurements.len() + place];
-                let id = match *known {
-                    Some(id) => id,
-                    None => *known.insert(sensors.id(&tag.sensor(own.name(*sensor)))?),
-                };
+                let ask = || sensors.id(&tag.sensor(own.name(*sensor)));
+                ids.push(known.id(sensor.index(), place, ask)?);
                 rows.push(row as u32);
-                ids.push(id);
                 values.push(value);
             }
         }
@@ -202,12 +205,12 @@ impl Decode for Unpivoting {
     fn decode(&self, chunk: &Chunk, sensors: &mut dyn SensorLookup) -> Result<Decoded> {
         let mut own = own_sensors();
         let decoded = self.wide.decode(chunk, &mut own)?;
-        self.long(decoded, &own, sensors)
+        self.long(decoded, chunk.bytes.len(), &own, sensors)
     }
 
     fn decode_by_reference(&self, chunk: &Chunk, sensors: &mut dyn SensorLookup) -> Result<Decoded> {
         let mut own = own_sensors();
         let decoded = self.wide.decode_by_reference(chunk, &mut own)?;
-        self.long(decoded, &own, sensors)
+        self.long(decoded, chunk.bytes.len(), &own, sensors)
     }
 }
