@@ -125,3 +125,68 @@ fn clause_5_blank_lines_in_a_row_are_lines_and_nothing_else() {
         }
     }
 }
+
+#[test]
+fn clause_5_letter_case_makes_no_other_header_and_hides_no_other_order() {
+    let text = |header: &str| format!("time,a,b\n1,2,3\n{header}\n4,5,6\n");
+    let timed = "type = \"csv\"\ntime = \"time\"\ntime_format = \"s\"\nmax_rejects = 1";
+    let plain = "type = \"csv\"\nmax_rejects = 1";
+    for header in ["time,a,b", "TIME,A,B", "Time,a,B"] {
+        for source in [timed, plain] {
+            let report = outcome(text(header).as_bytes(), source).expect("the same header");
+            assert_eq!((report.source.ledger.output, report.rejects.malformed), (2, 1), "{header}");
+            assert_eq!(report.rejects.first[0].reason, "the header stands here again", "{header}");
+        }
+    }
+    for header in ["TIME,B,A", "b,A,Time", "Time,A", "TIME,A,B,C"] {
+        for source in [timed, plain] {
+            let (kind, message) = outcome(text(header).as_bytes(), source).expect_err("another header");
+            assert_eq!(kind, ErrorKind::Data, "{message}");
+            assert!(message.contains("stands here"), "{header}: {message}");
+        }
+    }
+    // Where nothing but text is read, too.
+    for (header, is_same) in [("NAME,NOTE", true), ("Note,Name", false)] {
+        let text = format!("name,note\nx,y\n{header}\nz,w\n");
+        let result = outcome(text.as_bytes(), "type = \"csv\"\nmeasurements = []\nmax_rejects = 1");
+        match result {
+            Ok(report) => assert!(is_same && report.rejects.malformed == 1, "{header}"),
+            Err((_, message)) => assert!(!is_same && message.contains("in another order"), "{message}"),
+        }
+    }
+}
+
+#[test]
+fn clause_5_what_is_wrong_with_the_lines_before_the_records_names_the_option_that_says_them() {
+    let said = |options: &str, text: &str| {
+        let (_, message) =
+            outcome(text.as_bytes(), &format!("type = \"csv\"\n{options}")).expect_err(options);
+        message
+    };
+    for (options, what) in [
+        ("skip_lines = 9", "has 2 lines, fewer than `skip_lines` says"),
+        ("skip_lines = 9\nheader = false\nnames = [\"v\"]", "has 2 lines, fewer than `skip_lines` says"),
+        ("header_row = 9", "has 2 lines, fewer than `header_row` says"),
+        ("units_row = 9", "has 2 lines, fewer than `units_row` says"),
+        ("data_row = 9", "has 2 lines, fewer than `data_row` says"),
+        ("skip_lines = 2", "behind the 2 lines that are passed over, nothing stands"),
+    ] {
+        assert!(said(options, "v\n1\n").contains(what), "{options}: {}", said(options, "v\n1\n"));
+    }
+    for (options, what) in [
+        (
+            "skip_lines = 3\nunits_row = 2",
+            "`units_row` is line 2, which is not below the header (behind `skip_lines`), line 4",
+        ),
+        (
+            "skip_lines = 3\ndata_row = 4",
+            "`data_row` is line 4, which is not below the header (behind `skip_lines`), line 4",
+        ),
+        ("header_row = 3\nunits_row = 3", "`units_row` is line 3, which is not below `header_row`, line 3"),
+        ("units_row = 4\ndata_row = 3", "`data_row` is line 3, which is not below `units_row`, line 4"),
+        ("header_row = 0", "`header_row` is 0"),
+        ("units_row = 1", "`units_row` is line 1, which is not below the header, line 1"),
+    ] {
+        assert!(said(options, "v\n1\n").contains(what), "{options}: {}", said(options, "v\n1\n"));
+    }
+}

@@ -19,9 +19,9 @@ pub(super) const SEPARATOR: &[u8] = b"sep=";
 /// Files of loggers that say in their first field how they begin.
 pub(super) const LOGGERS: [(&str, Rows); 2] = [
     // Station; names; units; aggregation.
-    ("TOA5", Rows { before: 1, units: Some(3), data: Some(5) }),
+    ("TOA5", Rows { before: 1, said_by: "the first field, TOA5,", units: Some(3), data: Some(5) }),
     // Station; names.
-    ("TOACI1", Rows { before: 1, units: None, data: None }),
+    ("TOACI1", Rows { before: 1, said_by: "the first field, TOACI1,", units: None, data: None }),
 ];
 
 /// What a file says before its first record.
@@ -57,7 +57,7 @@ impl Csv {
         let mut beginning = Beginning { splitter, ..self.unseen(self.names.as_deref().unwrap_or_default()) };
         let has_come = match self.header {
             true => self.header(&mut cursor, &mut beginning)?,
-            false => cursor.skip_to(self.rows.unwrap_or_default().before, "skip_lines")?,
+            false => cursor.skip_to(self.rows.unwrap_or_default().before, "`skip_lines`")?,
         };
         (beginning.skip_bytes, beginning.skip_lines) = (cursor.at, cursor.line);
         Ok(has_come.then_some(beginning))
@@ -68,12 +68,12 @@ impl Csv {
         let start = cursor.at;
         let logger = if self.rows.is_none() { cursor.logger(&beginning.splitter) } else { None };
         let rows = self.rows.or(logger).unwrap_or_default();
-        if !cursor.skip_to(rows.before, "header_row")? {
+        if !cursor.skip_to(rows.before, rows.said_by)? {
             return Ok(false);
         }
         let Some(mut names) = cursor.record(beginning)? else { return Ok(false) };
         if let Some(row) = rows.units {
-            if !cursor.skip_to(row - 1, "units_row")? {
+            if !cursor.skip_to(row - 1, "`units_row`")? {
                 return Ok(false);
             }
             beginning.units = cursor.record(beginning)?;
@@ -82,7 +82,7 @@ impl Csv {
             }
         }
         if let Some(row) = rows.data
-            && !cursor.skip_to(row - 1, "data_row")?
+            && !cursor.skip_to(row - 1, "`data_row`")?
         {
             return Ok(false);
         }
@@ -258,18 +258,18 @@ impl Cursor<'_> {
         true
     }
 
-    /// Passes lines until `lines` have been, as `option` says; whether they have come.
-    fn skip_to(&mut self, lines: u64, option: &str) -> Result<bool> {
+    /// Passes lines until `lines` have been, as `said_by` says; whether they have come.
+    fn skip_to(&mut self, lines: u64, said_by: &str) -> Result<bool> {
         let Head { name, bytes, is_whole, .. } = self.head;
         if self.line > lines && lines > 0 {
             let message =
-                format!("`{name}` has its header up to line {}, beyond what `{option}` says", self.line);
+                format!("`{name}` has its header up to line {}, beyond what {said_by} says", self.line);
             return Err(Error::config(message).with_help("count the lines of the file from 1"));
         }
         while self.line < lines {
             if self.at == bytes.len() && is_whole {
                 let lines = if self.line == 1 { "line" } else { "lines" };
-                let message = format!("`{name}` has {} {lines}, fewer than `{option}` says", self.line);
+                let message = format!("`{name}` has {} {lines}, fewer than {said_by} says", self.line);
                 return Err(Error::data(message).with_help("check the file, or the option"));
             }
             if self.at == bytes.len() || !self.pass_line() {

@@ -67,6 +67,8 @@ const BLANKS: &str = "blanks";
 pub(super) struct Rows {
     /// Lines that are passed over before the header, or before the records where there is none.
     pub(super) before: u64,
+    /// Who says that: an option, or the file itself.
+    pub(super) said_by: &'static str,
     pub(super) units: Option<u64>,
     pub(super) data: Option<u64>,
 }
@@ -123,21 +125,35 @@ impl Dialect {
             return Err(Error::config("`skip_lines` and `header_row` exclude one another")
                 .with_help("the lines before `header_row` are passed over anyway"));
         }
-        let header = header_row.unwrap_or(skip_lines + 1);
-        let in_order = [Some(header), units_row, data_row];
-        let in_order: Vec<usize> = in_order.into_iter().flatten().collect();
-        if header == 0 || !in_order.is_sorted_by(|a, b| a < b) {
-            return Err(Error::config("`header_row`, `units_row` and `data_row` must ascend from 1")
-                .with_help("they are numbers of lines: the header, then the units, then the first record"));
-        }
-        let is_said = skip_lines > 0 || header_row.is_some() || in_order.len() > 1;
+        let header = header_row.unwrap_or(skip_lines.saturating_add(1));
+        let by = match (header_row, skip_lines) {
+            (Some(_), _) => "`header_row`",
+            (None, 0) => "the header",
+            (None, _) => "the header (behind `skip_lines`)",
+        };
+        check_order([(by, Some(header)), ("`units_row`", units_row), ("`data_row`", data_row)])?;
+        let is_said = skip_lines > 0 || header_row.is_some() || units_row.is_some() || data_row.is_some();
         let line = |row: usize| row as u64;
         Ok(is_said.then_some(Rows {
             before: line(header) - 1,
+            said_by: if header_row.is_some() { "`header_row`" } else { "`skip_lines`" },
             units: units_row.map(line),
             data: data_row.map(line),
         }))
     }
+}
+
+/// Those of these rows that are given must ascend from 1.
+fn check_order(rows: [(&str, Option<usize>); 3]) -> Result<()> {
+    let help = "they are numbers of lines, from 1: the header, then the units, then the first record";
+    let given: Vec<_> = rows.into_iter().filter_map(|(name, row)| Some((name, row?))).collect();
+    if let Some((name, _)) = given.iter().find(|(_, row)| *row == 0) {
+        return Err(Error::config(format!("{name} is 0, and lines count from 1")).with_help(help));
+    }
+    let Some(pair) = given.windows(2).find(|pair| pair[0].1 >= pair[1].1) else { return Ok(()) };
+    let [(before, first), (behind, second)] = [pair[0], pair[1]];
+    let what = format!("{behind} is line {second}, which is not below {before}, line {first}");
+    Err(Error::config(what).with_help(help))
 }
 
 /// The byte between fields. Numbers, flags and times stand there without quotes: what is in those cannot be between them.
