@@ -12,7 +12,7 @@ use crate::sensor::SensorNames;
 const MAGIC: &[u8; 8] = b"tidemill";
 
 /// How the bytes behind it are laid out. A file of another version is refused.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// Bytes before the content: magic, version, length of the content.
 const HEAD: usize = 8 + 4 + 8;

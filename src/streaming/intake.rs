@@ -37,8 +37,10 @@ pub(super) struct Reader {
     next: u64,
     /// Says when a checkpoint is due.
     schedule: Schedule,
-    /// Whether anything has come since the last one.
+    /// Whether anything has come since the last one, be it a part of a record.
     is_dirty: bool,
+    /// How far the source was when it was asked last.
+    reached: u64,
     policy: Policy,
     /// Where the pieces are kept that are taken on.
     record: Option<Recorder>,
@@ -113,6 +115,7 @@ pub(super) fn between(
         next: 0,
         schedule,
         is_dirty: false,
+        reached: 0,
         policy,
         dropped: Dropped::default(),
         record,
@@ -143,8 +146,15 @@ impl Reader {
             }
             let next = match self.source.next(&mut self.ids) {
                 Ok(None) => break Ended::Over,
-                Ok(Some(Arrived { input: Input::Nothing, .. })) => continue,
-                Ok(Some(arrived)) => Ok(arrived),
+                Ok(Some(Arrived { input: Input::Nothing, progress, .. })) => {
+                    self.is_dirty |= progress.done != self.reached;
+                    self.reached = progress.done;
+                    continue;
+                }
+                Ok(Some(arrived)) => {
+                    self.reached = arrived.progress.done;
+                    Ok(arrived)
+                }
                 Err(error) => Err(error),
             };
             self.is_dirty = true;

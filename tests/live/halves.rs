@@ -74,3 +74,98 @@ fn a_run_that_only_finishes_sets_it_aside() {
     let report: serde_json::Value = serde_json::from_slice(&report).expect("JSON");
     assert_eq!(report["report"]["source"]["rejected"], 1, "{report}");
 }
+
+/// Waits until a checkpoint knows of half the record.
+fn kept(folder: &Path) {
+    let half = b"2026-01-01T00:00:01Z,a,2";
+    let has_half = |path: &Path| {
+        std::fs::read(path).is_ok_and(|bytes| bytes.windows(half.len()).any(|text| text == half))
+    };
+    patiently("waiting for a checkpoint", || {
+        let names = std::fs::read_dir(folder.join("state")).ok()?;
+        let mut names =
+            names.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with("checkpoint-"));
+        names.find(|entry| has_half(&entry.path()))
+    });
+}
+
+#[test]
+fn one_that_came_before_a_kill_is_set_aside_by_a_run_that_only_finishes() {
+    for is_there in [true, false] {
+        let folder = folder();
+        begin(folder.path());
+        let mut live = Run::start(folder.path(), &[&STATE[..], &["--checkpoint-every", "5ms"]].concat());
+        patiently("reading", || live.line().starts_with("2026").then_some(()));
+        kept(folder.path());
+        live.child.kill().expect("killed");
+        live.child.wait().expect("an end");
+        if !is_there {
+            std::fs::remove_file(folder.path().join("in.csv")).expect("removed");
+        }
+        let finish = run(folder.path(), &["run", "p.toml", "--state", "state", "--finish"]);
+        assert!(finish.status.success(), "{}", text(&finish.stderr));
+        let letters = dead(folder.path());
+        assert_eq!(letters.len(), 1, "{letters:?}");
+        is_half(&letters[0]);
+    }
+}
+
+#[test]
+fn half_a_record_alone_is_worth_a_checkpoint() {
+    let folder = folder();
+    begin(folder.path());
+    std::fs::write(folder.path().join("in.csv"), "2026-01-01T00:00:01Z,a,2").expect("written");
+    let mut live = Run::start(folder.path(), &[&STATE[..], &["--checkpoint-every", "5ms"]].concat());
+    kept(folder.path());
+    live.child.kill().expect("killed");
+    live.child.wait().expect("an end");
+    let finish = run(folder.path(), &["run", "p.toml", "--state", "state", "--finish"]);
+    assert!(finish.status.success(), "{}", text(&finish.stderr));
+    let letters = dead(folder.path());
+    assert_eq!((letters.len(), &letters[0]["offset"]), (1, &0.into()), "{letters:?}");
+}
+
+#[test]
+fn one_whose_file_is_removed_or_written_anew_meanwhile_is_set_aside_by_the_run_that_goes_on() {
+    let removed = |path: &Path| std::fs::remove_file(path).expect("removed");
+    let replaced = |path: &Path| {
+        std::fs::write(path.with_file_name("new"), at(5, "b", "7")).expect("written");
+        std::fs::rename(path.with_file_name("new"), path).expect("replaced");
+    };
+    let written_anew = |path: &Path| std::fs::write(path, at(5, "b", "7")).expect("written");
+    let ways: [&dyn Fn(&Path); 3] = [&removed, &replaced, &written_anew];
+    for (way, change) in ways.into_iter().enumerate() {
+        let records = u64::from(way > 0);
+        let folder = folder();
+        begin(folder.path());
+        stopped(folder.path(), &STATE);
+        change(&folder.path().join("in.csv"));
+        let mut live = Run::start(folder.path(), &[&STATE[..], &["--checkpoint-every", "5ms"]].concat());
+        assert_eq!(live.line(), "t,sensor,v,v_avg");
+        if records > 0 {
+            assert_eq!(live.line(), "2026-01-01T00:00:05Z,b,7,7", "way {way}");
+        }
+        live.stop();
+        // Once and no more.
+        let mut live = Run::start(folder.path(), &STATE);
+        append(folder.path(), &at(6, "b", "9"));
+        patiently("reading", || live.line().starts_with("2026-01-01T00:00:06Z,b,9").then_some(()));
+        live.stop();
+        let report = ["--finish", "--report", "report.json"];
+        let finish = run(folder.path(), &[&["run", "p.toml"], &STATE[..], &report].concat());
+        assert!(finish.status.success(), "{}", text(&finish.stderr));
+        let letters = dead(folder.path());
+        assert_eq!(
+            (letters.len(), &letters[0]["raw"]),
+            (1, &"2026-01-01T00:00:01Z,a,2".into()),
+            "way {way}: {letters:?}"
+        );
+        assert!(
+            letters[0].to_string().contains("removed or written anew before the record ended"),
+            "{letters:?}"
+        );
+        let report = std::fs::read(folder.path().join("report.json")).expect("a report");
+        let report: serde_json::Value = serde_json::from_slice(&report).expect("JSON");
+        assert_eq!(report["report"]["source"]["input"], records + 3, "way {way}: {report}");
+    }
+}

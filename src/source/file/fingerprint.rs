@@ -55,6 +55,16 @@ impl Fingerprint {
         self.ends(file, u64::from(self.length))
     }
 
+    /// Of the first of `bytes`.
+    pub(super) fn of_first(bytes: &[u8]) -> Self {
+        Self::of_last(&bytes[..bytes.len().min(LENGTH)])
+    }
+
+    /// Whether the bytes of a file from `start` on are these.
+    pub(super) fn stands_at(self, file: &File, start: u64) -> io::Result<bool> {
+        self.ends(file, start + u64::from(self.length))
+    }
+
     /// Whether the bytes of a file before `end` are these.
     pub(super) fn ends(self, file: &File, end: u64) -> io::Result<bool> {
         let mut buffer = [0; LENGTH];

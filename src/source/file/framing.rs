@@ -1,5 +1,7 @@
 //! Bytes that come piece by piece, cut into whole records: of a connection, or of a file that grows.
 
+use std::fs::File;
+use std::io;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -17,6 +19,9 @@ pub(super) const MAX_WAITING: usize = 16 << 20;
 
 /// Why what has come of a record is set aside when nothing more is read.
 pub(super) const STOPPED: &str = "the run was stopped before the record ended";
+
+/// Why what stands behind a record that was taken as it was is set aside.
+const APPENDED: &str = "it was appended to a record that had been read without its line end";
 
 /// What all streams of one input have in common.
 #[derive(Clone)]
@@ -49,6 +54,37 @@ pub(super) struct Begun<'a> {
     pub(super) head: &'a [u8],
     /// What a decoder is bound by, where it is not that.
     pub(super) shown: Option<&'a [u8]>,
+}
+
+/// What has come of a record that has not ended, and may never end.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Half {
+    name: String,
+    pub(super) offset: Offset,
+    /// The first of it, as it is shown.
+    text: Vec<u8>,
+    /// Of the same bytes as they lie there.
+    first: Fingerprint,
+    /// Whether it belongs to a record that was taken as it was.
+    is_appended: bool,
+}
+
+impl Half {
+    /// Whether it is where it was.
+    pub(super) fn is_in(&self, file: &File) -> io::Result<bool> {
+        self.first.stands_at(file, self.offset.at)
+    }
+
+    /// Sets it aside, for the `reason` for which nothing will be added to it.
+    pub(super) fn set_aside(&self, reason: &str, layout: &Layout) -> Input {
+        let reason = if self.is_appended { APPENDED } else { reason };
+        set_aside(&self.name.as_str().into(), self.offset, &self.text, LineFormat::LINE_FEEDS, reason, layout)
+    }
+}
+
+/// Whether a text is nothing but line ends.
+fn is_blank(text: &[u8]) -> bool {
+    text.iter().all(|byte| matches!(byte, b'\r' | b'\n'))
 }
 
 /// Whether what comes next belongs to a record that is done with.
@@ -262,10 +298,27 @@ impl Framing {
         self.set_aside(&bytes, reason, layout)
     }
 
-    /// What has come of a record that has not ended, as it is shown where it is set aside.
-    pub(super) fn unfinished(&self) -> Option<Vec<u8>> {
-        let is_record = self.waiting() > 0 && self.rest == Rest::No;
-        is_record.then(|| self.lines.text(&self.buffer[..self.buffer.len().min(SHOWN)]))
+    /// What waits for the end of its record.
+    pub(super) fn buffered(&self) -> &[u8] {
+        &self.buffer
+    }
+
+    /// What has come of a record that has not ended, of which `bytes` are the first; nothing where they belong to one that is done with.
+    pub(super) fn half(&self, bytes: &[u8]) -> Option<Half> {
+        let bytes = &bytes[..bytes.len().min(SHOWN)];
+        let text = self.lines.text(bytes);
+        let is_part = match self.rest {
+            Rest::No => !bytes.is_empty(),
+            Rest::OfTaken => !is_blank(&text),
+            Rest::OfRefused | Rest::OfReturn => false,
+        };
+        is_part.then(|| Half {
+            name: self.name.to_string(),
+            offset: self.offset,
+            text,
+            first: Fingerprint::of_first(bytes),
+            is_appended: self.rest == Rest::OfTaken,
+        })
     }
 
     /// Sets aside what has come of a record, when nothing more is read.
@@ -283,8 +336,7 @@ impl Framing {
         let length =
             line.unwrap_or(if at_end { self.buffer.len() } else { self.lines.settled(&self.buffer) });
         // A carriage return may be followed by its line feed, or by what makes it a part of a record.
-        let is_blank =
-            self.lines.text(&self.buffer[..length]).iter().all(|byte| matches!(byte, b'\r' | b'\n'));
+        let is_blank = is_blank(&self.lines.text(&self.buffer[..length]));
         if length == 0 || is_blank && line.is_none() && !at_end {
             return None;
         }
@@ -294,8 +346,7 @@ impl Framing {
             self.pass(&bytes);
             return None;
         }
-        let reason = "it was appended to a record that had been read without its line end";
-        Some(self.set_aside(&bytes, reason, layout))
+        Some(self.set_aside(&bytes, APPENDED, layout))
     }
 
     /// Sets aside what has been cut off.

@@ -13,11 +13,12 @@ use std::time::{Duration, Instant, SystemTime};
 use serde::{Deserialize, Serialize};
 
 use super::fingerprint::{Fingerprint, Trail};
-use super::framing::{Begun, Framing, Layout, Rest};
+use super::framing::{Begun, Framing, Half, Layout, Rest};
 use super::naming::shown;
 use super::paths::InputFile;
 use crate::error::{Error, Result};
 use crate::files::folder;
+use crate::format::SHOWN;
 use crate::offset::Offset;
 
 /// A file that has lost its name is read on until it has not grown for this long: its writer may not have noticed yet.
@@ -51,8 +52,6 @@ pub(super) struct Tail {
     still: Instant,
     /// It has other columns than the input, and is not read until it is written anew.
     pub(super) is_refused: bool,
-    /// What had come of a record that had not ended when the run was stopped that goes on later.
-    pub(super) left: Option<Vec<u8>>,
 }
 
 #[cfg(test)]
@@ -94,19 +93,14 @@ pub(super) struct Seen {
     /// What it takes to bind a decoder again, where it is not these bytes.
     shown: Option<Vec<u8>>,
     is_refused: bool,
-    /// What had come of a record that had not ended when the run was stopped.
-    pub(super) left: Option<Vec<u8>>,
+    /// What had come of a record that had not ended.
+    pub(super) half: Option<Half>,
 }
 
 impl Seen {
     /// Its path where it was, as the pipeline has it.
     pub(super) fn written(&self) -> PathBuf {
         OsString::from_vec(self.path.clone()).into()
-    }
-
-    /// The same, as messages have it.
-    pub(super) fn name(&self) -> String {
-        shown(&self.written())
     }
 
     /// Its sensor, and the folder of that sensor's files, where any of it was read.
@@ -118,6 +112,14 @@ impl Seen {
     /// What it begins with, where anything of it was read.
     pub(super) fn fingerprint(&self) -> Option<Fingerprint> {
         Some(self.beginning).filter(|beginning| *beginning != Fingerprint::default())
+    }
+
+    /// The same, of which the record that had not ended is done with: its rest is, too.
+    pub(super) fn without_half(mut self) -> Self {
+        if self.half.take().is_some() {
+            self.rest = Rest::OfRefused;
+        }
+        self
     }
 
     /// The file at `path`, which may be this one.
@@ -147,7 +149,6 @@ impl Tail {
             is_named: true,
             still: Instant::now(),
             is_refused: false,
-            left: None,
         }
     }
 
@@ -185,6 +186,7 @@ impl Tail {
             && seen.before.ends(&self.file, seen.offset.at)?)
     }
 
+    /// What a checkpoint has to know of it.
     pub(super) fn seen(&self) -> Seen {
         Seen {
             path: self.written.as_os_str().as_bytes().to_vec(),
@@ -198,7 +200,7 @@ impl Tail {
             head: self.framing.stream().1.len() as u64,
             shown: self.framing.beginning().map(<[u8]>::to_vec),
             is_refused: self.is_refused,
-            left: self.left.clone(),
+            half: self.half(),
         }
     }
 
@@ -294,6 +296,25 @@ impl Tail {
     pub(super) fn forget(&mut self) {
         self.at = self.framing.offset().at;
         self.framing.forget();
+    }
+
+    /// What has come of a record that has not ended.
+    pub(super) fn half(&self) -> Option<Half> {
+        if self.is_refused {
+            return None;
+        }
+        if self.at == self.read_to {
+            return self.framing.half(self.framing.buffered());
+        }
+        // It was forgotten, to make room for others.
+        let mut bytes = vec![0; SHOWN.min((self.read_to - self.at) as usize)];
+        let read = self.file.read_at(&mut bytes, self.at).unwrap_or_default();
+        self.framing.half(&bytes[..read])
+    }
+
+    /// Whether what had come of a record is where it was.
+    pub(super) fn has(&self, half: &Half) -> Result<bool> {
+        half.is_in(&self.file).map_err(|error| self.failed(&error))
     }
 
     /// Whether a record has begun that has not ended.

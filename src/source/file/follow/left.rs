@@ -6,10 +6,12 @@ use std::path::PathBuf;
 
 use super::{Follower, Following, TURN};
 use crate::error::Result;
-use crate::format::LineFormat;
 use crate::offset::Sequence;
 use crate::source::Input;
-use crate::source::file::framing::{Layout, STOPPED, set_aside};
+use crate::source::file::framing::{Layout, STOPPED};
+
+/// Why what had come of a record is set aside when the run goes on without its file.
+const GONE: &str = "the file was removed or written anew before the record ended";
 
 /// What is left in files when following ends.
 #[derive(Default)]
@@ -29,6 +31,9 @@ impl Follower {
         sequence: Sequence,
         goes_on: bool,
     ) -> Result<Option<Input>> {
+        if let Some(missed) = self.next_missed() {
+            return Ok(Some(missed));
+        }
         while self.left.done < self.begun {
             let at = self.left.done;
             self.last = at;
@@ -60,18 +65,21 @@ impl Follower {
             return None;
         }
         if goes_on {
-            tail.left = tail.framing.unfinished();
-            let place =
-                tail.left.as_ref().map(|_| (tail.path.display().to_string(), tail.framing.offset().at));
-            if let Some((path, byte)) = place {
-                self.note(format!(
-                    "{path}: the record at byte {byte} has not ended: the same command reads it again, and --finish sets it aside"
-                ));
-            }
+            let half = tail.half()?;
+            let (path, byte) = (tail.path.display(), half.offset.at);
+            let note = format!(
+                "{path}: the record at byte {byte} has not ended: the same command reads it again, and --finish sets it aside"
+            );
+            self.note(note);
             return None;
         }
         self.waiting -= tail.framing.waiting();
         tail.framing.leave(&self.layout)
+    }
+
+    /// Sets aside what had come of a record that nobody will end: its file is gone, or is another.
+    pub(super) fn next_missed(&mut self) -> Option<Input> {
+        Some(self.missed.pop_front()?.set_aside(GONE, &self.layout))
     }
 
     /// What nobody has read is said: it was there when the run was stopped.
@@ -96,13 +104,10 @@ impl Follower {
 }
 
 impl Following {
-    /// The records that had not ended when the run was stopped: the run that only finishes it sets them aside.
+    /// The records that had not ended: the run that only finishes what was read sets them aside.
     pub(in crate::source::file) fn unfinished(&self, layout: &Layout) -> Vec<Input> {
-        let left = self.open.iter().filter_map(|seen| Some((seen, seen.left.as_ref()?)));
-        let aside = left.map(|(seen, left)| {
-            let name = seen.name().into();
-            set_aside(&name, seen.offset, left, LineFormat::LINE_FEEDS, STOPPED, layout)
-        });
-        aside.collect()
+        let missed = self.missed.iter().map(|half| half.set_aside(GONE, layout));
+        let open = self.open.iter().filter_map(|seen| seen.half.as_ref());
+        missed.chain(open.map(|half| half.set_aside(STOPPED, layout))).collect()
     }
 }
