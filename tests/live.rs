@@ -10,6 +10,8 @@ mod clock;
 mod command;
 #[path = "live/crowds.rs"]
 mod crowds;
+#[path = "live/first_lines.rs"]
+mod first_lines;
 #[path = "live/follow.rs"]
 mod follow;
 #[path = "live/halves.rs"]

@@ -160,8 +160,12 @@ impl<F: Format> Encoded<F> {
 }
 
 impl<F: Format> Format for Encoded<F> {
-    fn knows_columns(&self, head: Head<'_>) -> bool {
-        self.ask(head, |head| self.format.knows_columns(head)).unwrap_or(false)
+    fn knows_columns(&self, head: Head<'_>, records: usize) -> bool {
+        self.ask(head, |head| self.format.knows_columns(head, records)).unwrap_or(false)
+    }
+
+    fn declared(&self, name: &str) -> Result<Option<Schema>> {
+        self.format.declared(name)
     }
 
     fn can_bind(&self, head: Head<'_>) -> bool {

@@ -68,6 +68,13 @@ pub struct Head<'a> {
     pub is_whole: bool,
 }
 
+impl<'a> Head<'a> {
+    /// Of input called `name` of which nothing has come yet.
+    fn unseen(name: &'a str) -> Self {
+        Self { name, stem: "", bytes: &[], is_whole: true }
+    }
+}
+
 /// A file's decoder and where its records begin.
 #[derive(Clone)]
 pub struct Bound {
@@ -81,8 +88,15 @@ pub struct Bound {
 
 /// An encoding of records in files.
 pub trait Format: Send + Sync {
-    /// Whether `head`, more of which may come, is enough for [`Format::schema`] to say what it would say of all of it.
-    fn knows_columns(&self, head: Head<'_>) -> bool;
+    /// Whether `head`, more of which may come, is enough for [`Format::schema`] to say what the columns are: what stands before the first
+    /// record and, where they are known by what records have, so many `records` ([`columns::SAMPLE`] say what all of it would say).
+    fn knows_columns(&self, head: Head<'_>, records: usize) -> bool;
+
+    /// The columns of input called `name` of which nothing has come yet, where the options say all of them.
+    ///
+    /// # Errors
+    /// When the options contradict one another.
+    fn declared(&self, name: &str) -> Result<Option<Schema>>;
 
     /// Whether `head`, more of which may come, is enough for [`Format::bind`].
     fn can_bind(&self, head: Head<'_>) -> bool;

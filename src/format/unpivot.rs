@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::columns::{Columns, Unpivot};
+use super::columns::{Columns, SAMPLE, Unpivot};
 use super::unpivot_known::Known;
 use super::{Bound, Decode, Format, Head, LineFormat};
 use crate::batch::{Batch, Column, Field, FieldKind, Measurement, Schema};
@@ -32,15 +32,28 @@ impl Unpivoted {
         let measurements = own.fields().iter().filter(|field| field.kind == FieldKind::Measurement);
         Schema::new(long.fields().iter().filter(is_common).chain(measurements).cloned().collect())
     }
+
+    /// The columns that come of these.
+    fn long(&self, wide: &Schema) -> Result<Schema> {
+        let others = wide.fields().iter().filter(|field| field.kind != FieldKind::Measurement).cloned();
+        let value = Field::measurement(self.options.value.as_str());
+        Schema::new(others.chain([value]).collect()).map_err(|error| {
+            Error::config(error.message()).with_help("give the values another name: unpivot.value = \"…\"")
+        })
+    }
 }
 
 impl Format for Unpivoted {
-    fn knows_columns(&self, head: Head<'_>) -> bool {
-        self.format.knows_columns(head)
+    fn knows_columns(&self, head: Head<'_>, records: usize) -> bool {
+        self.format.knows_columns(head, records)
+    }
+
+    fn declared(&self, name: &str) -> Result<Option<Schema>> {
+        self.format.declared(name)?.map(|wide| self.long(&wide)).transpose()
     }
 
     fn can_bind(&self, head: Head<'_>) -> bool {
-        self.format.knows_columns(head) && self.format.can_bind(head)
+        self.format.knows_columns(head, SAMPLE) && self.format.can_bind(head)
     }
 
     fn line_format(&self, head: Head<'_>) -> LineFormat {
@@ -52,12 +65,7 @@ impl Format for Unpivoted {
     }
 
     fn schema(&self, head: Head<'_>) -> Result<Schema> {
-        let wide = self.format.schema(head)?;
-        let others = wide.fields().iter().filter(|field| field.kind != FieldKind::Measurement).cloned();
-        let value = Field::measurement(self.options.value.as_str());
-        Schema::new(others.chain([value]).collect()).map_err(|error| {
-            Error::config(error.message()).with_help("give the values another name: unpivot.value = \"…\"")
-        })
+        self.long(&self.format.schema(head)?)
     }
 
     fn bind(&self, head: Head<'_>, schema: &Arc<Schema>) -> Result<Bound> {

@@ -30,7 +30,7 @@ impl Setup {
         if let Some(state) = &options.state {
             Arc::make_mut(&mut open.outputs).add_state(&state.folder);
         }
-        open.stop = Arc::clone(&options.stop);
+        (open.waits, open.stop) = (true, Arc::clone(&options.stop));
         open.period = pipeline.period()?;
         // Of what was sent by anybody, a record whose time is not believed is set aside in full.
         let gives_up = pipeline.input.idle_sensors.is_some();

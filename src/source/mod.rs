@@ -83,6 +83,9 @@ pub struct OpenOptions {
     pub record: Option<Recorder>,
     /// How many times as fast as it was received a recording is played; as fast as possible where `None`.
     pub speed: Option<f64>,
+    /// Whether files that grow are waited for until they say what their columns are: a run does that, and whoever only looks at a pipeline
+    /// does not.
+    pub waits: bool,
     /// Set when the run is to stop: whoever waits for input looks at it.
     pub stop: Arc<AtomicBool>,
     /// The clock by which live records are believed, and by which a recording says when they came.
@@ -114,6 +117,7 @@ impl Default for OpenOptions {
             reads_all: false,
             record: None,
             speed: None,
+            waits: false,
             stop: Arc::default(),
             clock: Clock::default(),
             resume: None,

@@ -88,6 +88,11 @@ impl Columns {
         self.options.measurements.is_some()
     }
 
+    /// Whether times may be those of the clocks of a place.
+    pub fn may_be_local(&self) -> bool {
+        self.times.may_be_local()
+    }
+
     /// The columns that time and sensor come from.
     pub fn own_columns(&self) -> Vec<&str> {
         own_columns(&self.options, self.made_sensor.as_ref())

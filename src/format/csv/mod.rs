@@ -130,14 +130,19 @@ impl Csv {
 }
 
 impl Format for Csv {
-    fn knows_columns(&self, head: Head<'_>) -> bool {
+    fn knows_columns(&self, head: Head<'_>, records: usize) -> bool {
         match self.beginning(head) {
             _ if self.columns.are_named() && self.names.is_some() => true,
             Ok(None) => false,
-            Ok(Some(beginning)) => self.columns.are_named() || self.sample(head, &beginning).0 >= SAMPLE,
+            Ok(Some(beginning)) => self.columns.are_named() || self.sample(head, &beginning).0 >= records,
             // What is wrong with the file will not be right when more of it has come.
             Err(_) => true,
         }
+    }
+
+    fn declared(&self, name: &str) -> Result<Option<Schema>> {
+        let names = self.names.as_ref().filter(|_| self.columns.are_named());
+        names.map(|names| self.columns.schema(name, names, &[])).transpose()
     }
 
     fn can_bind(&self, head: Head<'_>) -> bool {
@@ -153,8 +158,8 @@ impl Format for Csv {
     }
 
     fn schema(&self, head: Head<'_>) -> Result<Schema> {
-        if let Some(names) = self.names.as_ref().filter(|_| self.columns.are_named()) {
-            return self.columns.schema(head.name, names, &[]);
+        if let Some(schema) = self.declared(head.name)? {
+            return Ok(schema);
         }
         let beginning = self.begun(head)?;
         let (_, mut sample) = self.sample(head, &beginning);

@@ -312,8 +312,13 @@ impl Influx {
 }
 
 impl Format for Influx {
-    fn knows_columns(&self, head: Head<'_>) -> bool {
-        self.knows_names() || memchr::memchr_iter(b'\n', head.bytes).nth(SAMPLE).is_some()
+    fn knows_columns(&self, head: Head<'_>, records: usize) -> bool {
+        self.knows_names() || Sample::has(head, records.max(1))
+    }
+
+    fn declared(&self, name: &str) -> Result<Option<Schema>> {
+        let is_said = self.knows_names() || self.options.measurements.is_some();
+        is_said.then(|| self.schema_of_options(Head::unseen(name))).transpose()
     }
 
     fn can_bind(&self, head: Head<'_>) -> bool {
@@ -322,14 +327,15 @@ impl Format for Influx {
     }
 
     fn schema(&self, head: Head<'_>) -> Result<Schema> {
-        let is_known = self.knows_names();
-        if head.bytes.is_empty() && (is_known || self.options.measurements.is_some()) {
-            return self.schema_of_options(head);
+        if head.bytes.is_empty()
+            && let Some(schema) = self.declared(head.name)?
+        {
+            return Ok(schema);
         }
         let found = Sample::of(head);
-        if is_known {
+        if self.knows_names() {
             // Of live input, little may have come.
-            let is_enough = head.is_whole || memchr::memchr_iter(b'\n', head.bytes).nth(SAMPLE).is_some();
+            let is_enough = head.is_whole || Sample::has(head, SAMPLE);
             found.iter().filter(|_| is_enough).for_each(|found| self.check_there(found));
             return self.schema_of_options(head);
         }
@@ -363,20 +369,25 @@ impl Key {
 /// The tags and fields of the first records, in the order in which they come.
 #[derive(Default)]
 struct Sample {
+    records: usize,
     keys: IndexMap<String, Key>,
 }
 
 impl Sample {
+    /// Whether there are so many `records`, at most [`SAMPLE`]; or twice as many lines that should be records, so that many are none.
+    fn has(head: Head<'_>, records: usize) -> bool {
+        let lines = lines(head).filter(|line| !is_no_record(line)).take(2 * records).count();
+        lines == 2 * records
+            || lines >= records && Self::of(head).map_or(true, |sample| sample.records >= records)
+    }
+
     fn of(head: Head<'_>) -> Result<Self> {
-        let (mut sample, mut records) = (Self::default(), 0);
-        let mut at = skip_bom(head.bytes);
-        while at < head.bytes.len() && records < SAMPLE {
-            let (end, next) = line_at(head.bytes, at);
-            let is_whole = head.is_whole || head.bytes[..next].ends_with(b"\n");
-            let text = &head.bytes[at..end];
-            if is_whole && !is_no_record(text) && sample.take_in(text) {
-                records += 1;
+        let mut sample = Self::default();
+        for line in lines(head).filter(|line| !is_no_record(line)) {
+            if sample.records == SAMPLE {
+                break;
             }
+            sample.records += usize::from(sample.take_in(line));
             if sample.keys.len() > MAX_FIELDS {
                 let what = format!(
                     "the records of `{}` have more than {MAX_FIELDS} different tags and fields",
@@ -386,7 +397,6 @@ impl Sample {
                     Error::data(what).with_help("name the `measurements` and `texts` that are wanted")
                 );
             }
-            at = next;
         }
         Ok(sample)
     }
@@ -408,6 +418,18 @@ impl Sample {
     fn key(&self, name: &str) -> Option<&Key> {
         self.keys.get(name)
     }
+}
+
+/// The whole lines of a head.
+fn lines(head: Head<'_>) -> impl Iterator<Item = &[u8]> {
+    let mut at = skip_bom(head.bytes);
+    std::iter::from_fn(move || {
+        let (end, next) = line_at(head.bytes, at);
+        let is_whole = next > at && (head.is_whole || head.bytes[..next].ends_with(b"\n"));
+        let line = &head.bytes[at..end];
+        at = next;
+        is_whole.then_some(line)
+    })
 }
 
 fn skip_bom(bytes: &[u8]) -> usize {

@@ -19,19 +19,15 @@ pub(super) struct Beginning<'t> {
 }
 
 impl<'t> Beginning<'t> {
-    /// Whether it has as many records as are looked at.
-    pub(super) fn is_enough(self) -> bool {
-        if !self.is_values {
-            return memchr::memchr2_iter(b'\n', b'\r', self.bytes).nth(2 * SAMPLE).is_some();
-        }
+    /// Whether it has so many `records`, at most [`SAMPLE`]; or twice as many values or lines, so that many are none.
+    pub(super) fn has(self, records: usize, objects: &Objects) -> bool {
         let (mut at, mut count) = (0, 0);
-        while let Next::Piece(_, end) = next(self.bytes, at) {
-            (at, count) = (end, count + 1);
-            if count > SAMPLE {
-                return true;
-            }
+        while count < 2 * records
+            && let Some((text, next)) = self.value(at)
+        {
+            (at, count) = (next, count + usize::from(!text.trim_ascii().is_empty()));
         }
-        false
+        count >= 2 * records || count >= records && self.sample(objects).len() >= records
     }
 
     /// Its first records; those that are none are passed over.
@@ -53,7 +49,6 @@ impl<'t> Beginning<'t> {
 
     /// The value, or the line, at `at`, and what comes behind it.
     fn value(self, at: usize) -> Option<(&'t [u8], usize)> {
-        let is_whole = |end: usize| end < self.bytes.len() || self.is_whole;
         if self.is_values {
             return match next(self.bytes, at) {
                 Next::Piece(start, end) => Some((&self.bytes[start..end], end)),
@@ -61,7 +56,7 @@ impl<'t> Beginning<'t> {
             };
         }
         let (end, next) = line(self.bytes, at.min(self.bytes.len()));
-        (at < self.bytes.len() && is_whole(next)).then(|| (&self.bytes[at..end], next))
+        (at < self.bytes.len() && (end < next || self.is_whole)).then(|| (&self.bytes[at..end], next))
     }
 }
 

@@ -89,6 +89,12 @@ impl JsonLines {
         self
     }
 
+    /// What is asked of objects before it is known what they have.
+    fn asked(&self) -> Objects {
+        let paths = Paths::new(self.columns.asked_fields());
+        Objects { paths, unfold: self.options.unfold.clone() }
+    }
+
     fn decoder(&self, head: Head<'_>, schema: &Arc<Schema>) -> JsonDecoder {
         let (names, fields) = self.columns.keys(schema).into_iter().unzip();
         let roles = Roles { fields, missing: Vec::new() };
@@ -103,8 +109,14 @@ impl JsonLines {
 }
 
 impl Format for JsonLines {
-    fn knows_columns(&self, head: Head<'_>) -> bool {
-        beginning(self.options.layout, head).is_some_and(Beginning::is_enough)
+    fn knows_columns(&self, head: Head<'_>, records: usize) -> bool {
+        let beginning = beginning(self.options.layout, head);
+        beginning.is_some_and(|beginning| beginning.has(records.max(1), &self.asked()))
+    }
+
+    fn declared(&self, name: &str) -> Result<Option<Schema>> {
+        let named = self.named.as_ref();
+        named.map(|names| self.columns.schema_of(name, names, |_| false)).transpose()
     }
 
     fn can_bind(&self, head: Head<'_>) -> bool {
@@ -121,12 +133,12 @@ impl Format for JsonLines {
     }
 
     fn schema(&self, head: Head<'_>) -> Result<Schema> {
-        if let Some(names) = self.named.as_ref().filter(|_| head.bytes.is_empty()) {
-            // Nothing has come yet: the columns are those that the options name.
-            return self.columns.schema_of(head.name, names, |_| false);
+        if head.bytes.is_empty()
+            && let Some(schema) = self.declared(head.name)?
+        {
+            return Ok(schema);
         }
-        let asked = Paths::new(self.columns.asked_fields());
-        let objects = Objects { paths: asked, unfold: self.options.unfold.clone() };
+        let objects = self.asked();
         // What cannot be said yet is said of what there is.
         let beginning = beginning(self.options.layout, head)
             .or_else(|| beginning(self.options.layout, Head { is_whole: true, ..head }));

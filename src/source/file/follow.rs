@@ -8,6 +8,7 @@
 //! as they were then: so logs which were rotated several times meanwhile come in the order of their records. Those that have begun are
 //! read [by turns](super::turns), so that one to which much is written keeps no other waiting.
 
+mod awaited;
 mod left;
 
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
@@ -20,10 +21,11 @@ use std::time::{Duration, Instant, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
+pub(super) use self::awaited::Awaited;
 use self::left::Left;
 use super::descriptors;
 use super::fingerprint::Fingerprint;
-use super::framing::{Layout, MAX_WAITING};
+use super::framing::{Half, Layout, MAX_WAITING};
 use super::looks::{Looks, PAUSE, REST};
 use super::naming::Naming;
 use super::options::FileOptions;
@@ -38,11 +40,9 @@ use crate::files::Base;
 use crate::offset::Sequence;
 use crate::source::Input;
 
-/// How long to wait at most before it is seen who has grown.
-const LONGEST_PAUSE: Duration = Duration::from_millis(100);
-
-/// Tests do not wait.
+/// How long to wait at least, and at most, before it is seen who has grown. Tests do not wait.
 const SHORTEST_PAUSE: Duration = if cfg!(test) { Duration::ZERO } else { PAUSE };
+const LONGEST_PAUSE: Duration = if cfg!(test) { Duration::ZERO } else { Duration::from_millis(100) };
 
 /// How often to look for new files, and for files that have another name.
 const SCAN: Duration = Duration::from_millis(200);
@@ -58,6 +58,12 @@ const TURN: usize = 256 << 10;
 
 /// So many bytes may be read at a time without a whole record among them: whoever asks for one may have to stop.
 const SILENT: u64 = 16 * TURN as u64;
+
+#[cfg(test)]
+thread_local! {
+    /// How many turns there were.
+    pub(super) static TURNS: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
 
 /// All files that fit some patterns, now and later.
 pub(super) struct Follower {
@@ -106,6 +112,8 @@ pub(super) struct Follower {
     cut: Vec<(Fingerprint, PathBuf)>,
     /// What is left where following ends.
     left: Left,
+    /// What had come of records that had not ended before a restart, and that are not there any more.
+    missed: VecDeque<Half>,
     /// The folders of the sensors that are named after files; none where they are not, or where an option says how.
     homes: Option<HashMap<Arc<str>, PathBuf>>,
 }
@@ -116,6 +124,8 @@ pub(super) struct Following {
     open: Vec<Seen>,
     /// Those that were let go.
     gone: Vec<Seen>,
+    /// What is still to be set aside of files that are gone.
+    missed: Vec<Half>,
 }
 
 /// What became of a turn.
@@ -181,6 +191,7 @@ impl Follower {
             more_notes: 0,
             cut: Vec::new(),
             left: Left::default(),
+            missed: VecDeque::new(),
             homes,
         };
         follower.scan()?;
@@ -192,6 +203,9 @@ impl Follower {
     /// # Errors
     /// When a file cannot be read.
     pub(super) fn next(&mut self, sequence: Sequence) -> Result<Input> {
+        if let Some(missed) = self.next_missed() {
+            return Ok(missed);
+        }
         self.let_go();
         let start = Instant::now();
         if start >= self.next_scan {
@@ -331,7 +345,11 @@ impl Follower {
     /// Where it is in all files.
     pub(super) fn save(&self) -> Following {
         let gone = self.gone_order.iter().filter_map(|gone| self.gone.get(gone));
-        Following { open: self.tails.iter().map(Tail::seen).collect(), gone: gone.cloned().collect() }
+        Following {
+            open: self.tails.iter().map(Tail::seen).collect(),
+            gone: gone.cloned().collect(),
+            missed: self.missed.iter().cloned().collect(),
+        }
     }
 
     /// Goes on in all files, under whatever names they have now.
@@ -345,17 +363,26 @@ impl Follower {
             let known = place.open.iter().chain(&place.gone).filter_map(Seen::home);
             homes.extend(known);
         }
+        self.missed.extend(place.missed);
         for seen in place.open {
             match self.find(&seen, &mut there, &mut candidates)? {
-                Some(tail) => self.tails.push(tail),
+                Some(tail) => {
+                    if let Some(half) = seen.half
+                        && !tail.has(&half)?
+                    {
+                        self.missed.push_back(half);
+                    }
+                    self.tails.push(tail);
+                }
                 None => {
+                    self.missed.extend(seen.half.clone());
                     let path = seen.written();
                     self.note(format!(
                         "{}: the file that was read to byte {} is gone; what was appended to it since is missing",
                         path.display(),
                         seen.offset.at
                     ));
-                    self.remember(seen);
+                    self.remember(seen.without_half());
                 }
             }
         }
@@ -501,6 +528,8 @@ impl Follower {
 
     /// The turn of file `at`, of which `most` bytes may be read.
     fn turn(&mut self, at: usize, most: usize, sequence: Sequence) -> Result<Turn> {
+        #[cfg(test)]
+        TURNS.set(TURNS.get() + 1);
         if let Some(input) = self.take(at, false, sequence)? {
             return Ok(Turn { input: Some(input), read: 0, has_more: true });
         }

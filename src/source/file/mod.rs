@@ -4,6 +4,8 @@ mod address;
 mod archive;
 #[cfg(test)]
 mod archive_tests;
+#[cfg(test)]
+mod awaited_tests;
 mod beginning;
 mod blocks;
 mod columns;

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::columns::joined;
-use super::follow::Follower;
+use super::follow::{Awaited, Follower};
 use super::open_file::{await_head, head};
 use super::options::FileOptions;
 use super::packing::is_packed;
@@ -15,7 +15,7 @@ use super::resume::{Place, Reading};
 use super::{Address, Blocks, FileSource, Open};
 use crate::batch::Schema;
 use crate::error::{Error, Result};
-use crate::format::{Format, Head};
+use crate::format::Format;
 use crate::source::{OpenOptions, Resumption};
 
 impl FileSource {
@@ -57,7 +57,7 @@ impl FileSource {
         }
         let total = files.iter().map(InputFile::len).sum();
         let is_address = first.address.is_some();
-        let before = options.resume.as_ref().map(columns_before).transpose()?;
+        let before = options.resume.as_ref().map(|resume| columns_before(resume, &*format)).transpose()?;
         let (schema, blocks) = match before {
             Some(schema) => (schema, None),
             // Nobody has sent anything yet: the options have to say it all.
@@ -70,7 +70,7 @@ impl FileSource {
                 // One that is empty says nothing of columns.
                 let telling = files.iter().position(|file| !file.is_empty()).unwrap_or(0);
                 let mut blocks = Blocks::open(&files[telling], options)?;
-                await_head(&files[telling], &mut blocks, options, |head| format.knows_columns(head))?;
+                await_head(&files[telling], &mut blocks, options, &*format)?;
                 let (bytes, is_whole) = blocks.head()?;
                 let schema = format.schema(head(&files[telling], bytes, is_whole))?;
                 let schema = joined(&*format, schema, &files[telling + 1..], options)?;
@@ -86,11 +86,11 @@ impl FileSource {
         Ok(source)
     }
 
-    /// Follows the files of `options`, which grow, and of which `files` are there; the columns are those of the first that is there, or what the options say; after a
-    /// restart, those of before.
+    /// Follows the files of `options`, which grow, and of which `files` are there. The columns are those of the first whose beginning is there,
+    /// or what the options say; where neither says them, they are waited for. After a restart, they are those of before.
     ///
     /// # Errors
-    /// When nothing says what the columns are.
+    /// When a file is not of the format; when the run is to stop before the columns are known.
     pub fn follow(
         format: Arc<dyn Format>,
         options: &FileOptions,
@@ -98,25 +98,14 @@ impl FileSource {
         extensions: &[&str],
         open: &OpenOptions,
     ) -> Result<Self> {
-        // A glob that fits nothing yet may do later, if the columns are known.
-        let is_plain = |file: &&InputFile| !file.path.as_ref().is_some_and(|path| is_packed(path));
-        let there: Vec<_> = files.iter().filter(is_plain).filter(|file| !file.is_empty()).cloned().collect();
-        let mut source = match (&open.resume, there.is_empty()) {
-            (Some(resume), _) => Self::new(format, Vec::new(), columns_before(resume)?, None, open),
-            (None, false) => Self::open(format, there, open)?,
-            (None, true) => {
-                let name = options.patterns().first().map_or("", String::as_str);
-                let head = Head { name, stem: "", bytes: &[], is_whole: true };
-                let schema = format
-                    .schema(head)
-                    .map_err(|_| unnamed(&format!("nothing that could be read is there yet for `{name}`")))?;
-                let schema = format.columns().declared(&schema)?;
-                Self::new(format, Vec::new(), Arc::new(schema), None, open)
+        let schema = match &open.resume {
+            Some(resume) => columns_before(resume, &*format)?,
+            None => {
+                let awaited = Awaited { format: &format, options, extensions, open };
+                Arc::new(awaited.columns(files)?)
             }
         };
-        // They are the follower's to read.
-        source.files.truncate(1);
-        source.total = None;
+        let mut source = Self::new(format, Vec::new(), schema, None, open);
         let follower = Follower::open(options, extensions, Arc::clone(&open.outputs), source.layout())?;
         source.open = Some(Open::Growing(Box::new(follower)));
         Ok(source)
@@ -131,7 +120,8 @@ impl FileSource {
         resume: &Resumption,
         options: &OpenOptions,
     ) -> Result<Self> {
-        let mut source = Self::new(format, Vec::new(), columns_before(resume)?, None, options);
+        let schema = columns_before(resume, &*format)?;
+        let mut source = Self::new(format, Vec::new(), schema, None, options);
         if let Reading::Growing(following) = Place::from_bytes(&resume.place)?.reading {
             source.unfinished = following.unfinished(&source.layout()).into();
         }
@@ -140,8 +130,10 @@ impl FileSource {
     }
 }
 
-fn columns_before(resume: &Resumption) -> Result<Arc<Schema>> {
-    Place::from_bytes(&resume.place)?.schema()
+/// The columns that a checkpoint has, whose times are read as the options say.
+fn columns_before(resume: &Resumption, format: &dyn Format) -> Result<Arc<Schema>> {
+    let schema = Place::from_bytes(&resume.place)?.schema()?;
+    Ok(Arc::new(schema.with_local_times(format.columns().may_be_local())))
 }
 
 /// Only plain files grow.

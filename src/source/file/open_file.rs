@@ -9,7 +9,8 @@ use super::paths::InputFile;
 use super::{HEAD, MAX_WAIT};
 use crate::chunk::Chunk;
 use crate::error::{Error, ErrorKind, Result};
-use crate::format::{Bound, Head, LineFormat};
+use crate::format::columns::SAMPLE;
+use crate::format::{Bound, Format, Head, LineFormat};
 use crate::offset::{Offset, Sequence};
 use crate::source::{Input, OpenOptions};
 
@@ -34,28 +35,31 @@ pub(super) enum Next {
     End,
 }
 
-/// Waits until the beginning of an input that keeps its reader waiting is `enough`, or the run is to stop.
+/// Waits until the beginning of an input that keeps its reader waiting says what the columns are, or the run is to stop.
 pub(super) fn await_head(
     file: &InputFile,
     blocks: &mut Blocks,
     options: &OpenOptions,
-    enough: impl Fn(Head<'_>) -> bool,
+    format: &dyn Format,
 ) -> Result<()> {
     while blocks.is_live() {
-        // What has come by then is not lost: it says what it can.
-        if options.stop.load(Ordering::Relaxed) && !blocks.there().0.is_empty() {
+        let (bytes, has_ended) = blocks.there();
+        let head = head(file, bytes, false);
+        if has_ended || bytes.len() >= HEAD || format.knows_columns(head, SAMPLE) {
             break;
         }
         if options.stop.load(Ordering::Relaxed) {
-            return Err(Error::new(ErrorKind::Interrupted, "stopped before the input began"));
-        }
-        let (bytes, has_ended) = blocks.there();
-        if has_ended || bytes.len() >= HEAD || enough(head(file, bytes, false)) {
-            break;
+            // What has come by then is not lost, where it says what the columns are.
+            return if format.knows_columns(head, 0) { Ok(()) } else { Err(stopped()) };
         }
         blocks.more()?;
     }
     Ok(())
+}
+
+/// The run is to stop, and nobody knows what the columns are.
+pub(super) fn stopped() -> Error {
+    Error::new(ErrorKind::Interrupted, "stopped before the input began")
 }
 
 /// What the format may look at.

@@ -3,7 +3,6 @@
 use std::collections::HashSet;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
-use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -88,8 +87,8 @@ impl Place {
     }
 
     /// The columns of the input.
-    pub(super) fn schema(&self) -> Result<Arc<Schema>> {
-        Schema::new(self.fields.clone()).map(Arc::new)
+    pub(super) fn schema(&self) -> Result<Schema> {
+        Schema::new(self.fields.clone())
     }
 }
 
