@@ -12,7 +12,7 @@ pub(super) const PAUSE: Duration = Duration::from_millis(5);
 /// How long a tour of all files takes at most, however many there are.
 const LONGEST: Duration = Duration::from_secs(1);
 
-/// Looking is left out for so many times as long as it takes: it costs 2 % of a core at most.
+/// Looking is left out for so many times as long as it takes: it costs 2 % of a core, about, as long as a tour need not be shorter.
 pub(super) const REST: u32 = 50;
 
 /// How long it takes to look at a file, about.
