@@ -3,14 +3,20 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::{Report, RunOptions, run};
 use crate::Pipeline;
-use crate::error::Result;
+use crate::batch::Schema;
+use crate::chunk::Witness;
+use crate::error::{Error, Result};
 use crate::files::Disk;
+use crate::offset::Offset;
 use crate::runtime::StateOptions;
-use crate::source::OpenOptions;
+use crate::sensor::SensorLookup;
+use crate::source::{Input, OpenOptions, Progress, Source, SourceSpec, Traits};
 
 /// A run over records of second, sensor and value; what it wrote.
 fn go(
@@ -184,4 +190,92 @@ fn what_forgets_no_sensor_is_named() {
         let message = error(&format!("idle_sensors = \"{wrong}\""), "");
         assert!(message.contains("`idle_sensors`: ") && message.contains("such as"), "{message}");
     }
+}
+
+/// A source whose file changes when a piece of it has been looked at so many times.
+struct Changing(Arc<dyn SourceSpec>, usize);
+
+struct ChangingFile(Box<dyn Source>, Arc<Looks>);
+
+struct Looks {
+    left: AtomicUsize,
+}
+
+impl Witness for Looks {
+    fn check_unchanged(&self, _at: u64) -> Result<()> {
+        let looked = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
+        looked.map(drop).map_err(|_| Error::data("the file has changed"))
+    }
+}
+
+impl SourceSpec for Changing {
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+
+    fn parameters(&self) -> serde_json::Value {
+        self.0.parameters()
+    }
+
+    fn traits(&self) -> Traits {
+        self.0.traits()
+    }
+
+    fn open(&self, options: &OpenOptions) -> Result<Box<dyn Source>> {
+        let looks = Arc::new(Looks { left: AtomicUsize::new(self.1) });
+        Ok(Box::new(ChangingFile(self.0.open(options)?, looks)))
+    }
+}
+
+impl Source for ChangingFile {
+    fn schema(&self) -> &Arc<Schema> {
+        self.0.schema()
+    }
+
+    fn next(&mut self, sensors: &mut dyn SensorLookup) -> Result<Option<Input>> {
+        let mut input = self.0.next(sensors)?;
+        if let Some(Input::Chunk(chunk)) = &mut input {
+            chunk.witness = Some(Arc::clone(&self.1) as Arc<dyn Witness>);
+        }
+        Ok(input)
+    }
+
+    fn offset(&self) -> Offset {
+        self.0.offset()
+    }
+
+    fn seek(&mut self, offset: Offset) -> Result<()> {
+        self.0.seek(offset)
+    }
+
+    fn progress(&self) -> Progress {
+        self.0.progress()
+    }
+}
+
+#[test]
+fn every_part_of_a_piece_is_looked_at_before_it_is_handed_over() {
+    let folder = tempfile::tempdir().expect("folder");
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    // One piece, and a part behind every record: the sensors of the one before are idle by then.
+    let line = |at: u32| format!("2026-01-01T{at:02}:00:00Z,a{at},1\n2026-01-01T{at:02}:00:00Z,b{at},1\n");
+    let text: String = std::iter::once("t,sensor,v\n".to_owned()).chain((0..10).map(line)).collect();
+    std::fs::write(path("in.csv"), text).expect("written");
+    let toml = format!(
+        "[source]\ntype = \"csv\"\npath = \"{}\"\ntime = \"t\"\nsensor = \"sensor\"\nagree = 1\nidle_sensors = \"10s\"\n\
+         [[sink]]\ntype = \"csv\"\npath = \"{}\"\n",
+        path("in.csv"),
+        path("out.csv")
+    );
+    let pipeline = Pipeline::from_toml(&toml).expect("a pipeline");
+    let go = |looks: usize| {
+        let source = Arc::new(Changing(Arc::clone(&pipeline.source), looks)) as Arc<dyn SourceSpec>;
+        run(&Pipeline { source, ..pipeline.clone() }, &RunOptions::default(), &mut ())
+    };
+    for looks in 0..5 {
+        let error = go(looks).expect_err("a change");
+        assert!(error.message().contains("the file has changed"), "{error}");
+        assert!(!folder.path().join("out.csv").exists(), "nothing is published");
+    }
+    assert!(go(100).expect("no change").sensors_given_up > 5);
 }

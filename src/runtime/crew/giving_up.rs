@@ -35,7 +35,7 @@ impl Crew {
         let has_ids =
             about.arrived.is_some() && matches!(&input, Input::Records(decoded) if !decoded.batch.is_empty());
         self.keeps_ids.fetch_or(has_ids, Ordering::Relaxed);
-        let (decoded, mut lines, mut chunk) = decode(input, about.dropped.lines, worker)?;
+        let (decoded, mut lines, chunk) = decode(input, about.dropped.lines, worker)?;
         let Decoded { mut batch, mut rejections, .. } = decoded;
         let turn = self.before_stages.as_ref().ok_or_else(|| Error::internal("nobody admits sensors"))?;
         let mut before =
@@ -62,7 +62,8 @@ impl Crew {
                 Err(Stopped::Failed(error)) => Err(error),
                 Err(Stopped::Cancelled) => return Err(Stopped::Cancelled),
             };
-            let chunk = chunk.take();
+            // The text of every part lies in the chunk.
+            let chunk = chunk.clone();
             let finished =
                 Finished { about, chunk, records: more, rejections, aside, odd_times, lines, rest };
             let jobs = self.hand_over(about.ordinal, Ok(finished), ordered, &mut worker.handing_over);
