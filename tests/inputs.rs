@@ -2,6 +2,9 @@
 
 #[path = "common/command.rs"]
 mod command;
+#[path = "common/packers.rs"]
+#[expect(dead_code, reason = "other tests pack in other ways too")]
+mod packers;
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -433,4 +436,27 @@ fn of_a_record_that_is_too_long_as_much_is_kept_at_rest_as_of_one_that_comes() {
         assert_eq!(letter["reason"], "a record is longer than 1 MiB");
         assert_eq!(letter["raw"].as_str().map(str::len), Some(1 << 10));
     }
+}
+
+#[test]
+fn what_comes_before_a_damaged_file_of_an_archive_reaches_a_stream_and_no_file() {
+    let folder = folder();
+    let place = folder.path();
+    let damaged: Vec<u8> =
+        (0..20_000).flat_map(|at: u32| format!("2026-01-01T00:00:00Z,{at}\n").into_bytes()).collect();
+    let mut archive =
+        packers::zip(&[("a.csv", INPUT.as_bytes()), ("b.csv", &[b"t,v\n", &damaged[..]].concat())]);
+    let middle = archive.len() / 2;
+    archive[middle] ^= 0x10;
+    std::fs::write(place.join("in.zip"), archive).expect("written");
+    write(
+        place,
+        "path = 'in.zip'",
+        "[[sink]]\ntype = 'csv'\npath = 'out.csv'\n[[sink]]\ntype = 'csv'\npath = '-'\n",
+    );
+    let output = run(place, &["run", "p.toml", "--threads", "1"]);
+    assert_eq!(output.status.code(), Some(65), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("in.zip/b.csv"), "{}", text(&output.stderr));
+    assert!(text(&output.stdout).contains("2026-01-01T00:00:01Z,a,2"), "{}", text(&output.stdout));
+    assert!(!place.join("out.csv").exists(), "no file gets its name");
 }

@@ -8,6 +8,8 @@
 //! | `TIDEMILL_KILLS` | how many kills in all; 300 if not given |
 //! | `TIDEMILL_SEED` | replays the delays and settings of an earlier run; the moment of a kill depends on the machine too |
 
+#[path = "kills/ahead.rs"]
+mod ahead;
 #[path = "common/command.rs"]
 mod command;
 #[path = "kills/ended.rs"]
@@ -34,4 +36,16 @@ fn a_run_that_follows_files_killed_at_any_moments_loses_and_repeats_nothing() {
 #[test]
 fn a_run_that_listens_killed_at_any_moments_loses_only_what_no_checkpoint_had() {
     rig::campaign(20, 1, sent::story);
+}
+
+#[test]
+fn what_a_killed_run_had_not_begun_is_what_the_next_one_reads_or_it_is_refused() {
+    for kind in &ahead::KINDS {
+        ahead::story(command::folder().path(), kind);
+    }
+}
+
+#[test]
+fn what_has_changed_ahead_of_a_killed_run_is_read_where_that_is_accepted() {
+    ahead::accepted(command::folder().path());
 }

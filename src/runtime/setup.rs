@@ -29,6 +29,7 @@ impl Setup {
         let mut open = pipeline.opening(&options.open);
         if let Some(state) = &options.state {
             Arc::make_mut(&mut open.outputs).add_state(&state.folder);
+            (open.keeps_place, open.accepts_changes) = (true, state.accept_changes);
         }
         (open.waits, open.stop) = (true, Arc::clone(&options.stop));
         open.period = pipeline.period()?;

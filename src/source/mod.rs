@@ -92,6 +92,10 @@ pub struct OpenOptions {
     pub clock: Clock,
     /// The checkpoint from which the run goes on: [`Source::restore`] will be called with its place.
     pub resume: Option<Resumption>,
+    /// Whether the run asks for its place in the input ([`Source::save`]): what lies ahead is looked at once, to be known again.
+    pub keeps_place: bool,
+    /// Whether input that had not been begun at the checkpoint may be another by now.
+    pub accepts_changes: bool,
     /// What the run writes: globs and folders do not take it for input.
     pub outputs: Arc<Outputs>,
 }
@@ -121,6 +125,8 @@ impl Default for OpenOptions {
             stop: Arc::default(),
             clock: Clock::default(),
             resume: None,
+            keeps_place: false,
+            accepts_changes: false,
             outputs: Arc::default(),
         }
     }

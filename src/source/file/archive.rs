@@ -38,6 +38,8 @@ pub struct Member {
     pub(super) name: PathBuf,
     place: ZipArchiveEntryWayfinder,
     method: CompressionMethod,
+    /// That of its content, as the archive's directory has it.
+    checksum: u32,
 }
 
 /// Whether the bytes at `start` are the first of an archive.
@@ -127,7 +129,7 @@ fn member(archive: &str, entry: &ZipFileHeaderRecord<'_>) -> Result<Option<Membe
         let method = method.name().map_or_else(|| method.as_u16().to_string(), str::to_owned);
         format!("it is packed by the method {method}")
     } else {
-        return Ok(Some(Member { name, place: entry.wayfinder(), method }));
+        return Ok(Some(Member { name, place: entry.wayfinder(), method, checksum: entry.crc32() }));
     };
     Err(Error::data(format!("`{archive}/{}` cannot be read: {why_not}", shown(&name)))
         .with_help("unpack the archive first, or leave that file out of it"))
@@ -170,6 +172,17 @@ impl Member {
     /// Whether there is nothing in it.
     pub(super) fn is_empty(&self) -> bool {
         self.place.uncompressed_size_hint() == 0
+    }
+
+    /// Adds to a CRC-32C what the archive's directory says of it: name, lengths, checksum.
+    pub(super) fn add_to_checksum(&self, crc: u32) -> u32 {
+        let crc = crc32c::crc32c_append(crc, self.name.as_os_str().as_bytes());
+        let (packed, plain) = (self.place.compressed_size_hint(), self.place.uncompressed_size_hint());
+        let numbers = [packed, plain, u64::from(self.checksum)];
+        // A name has no zeros: what is behind it cannot be one more letter of it.
+        numbers.iter().fold(crc32c::crc32c_append(crc, &[0]), |crc, number| {
+            crc32c::crc32c_append(crc, &number.to_le_bytes())
+        })
     }
 
     /// Unpacks it from the archive `file`; `name` is that of the member as messages show it, `consumed` counts packed bytes. What comes

@@ -8,6 +8,7 @@ use super::packing::Packing;
 use super::testing::packed;
 use super::tests::{folder, read, write};
 use super::*;
+use crate::atomic::Outputs;
 use crate::sensor::Sensors;
 use crate::source::{Csv, Io, SourceSpec};
 
@@ -211,4 +212,34 @@ fn a_place_in_a_file_of_an_archive_is_found_again() {
     let mut other = Csv::new(&path).open(&options).expect("open");
     let error = other.restore(&state).expect_err("another file");
     assert!(error.to_string().contains("x.zip/a.csv` is another file than it was"), "{error}");
+}
+
+#[test]
+fn an_archive_ahead_is_known_by_its_directory() {
+    use super::ahead::{Ahead, Change};
+    let folder = folder();
+    let write = |first: &[u8], name: &str| {
+        // More than is looked at of the beginning and the end, and as long whatever is in it.
+        let rest = vec![b'1'; 3000];
+        write(
+            &folder,
+            "x.zip",
+            &zip(&[("a.csv", STORE, &rest), (name, STORE, first), ("z.csv", STORE, &rest)]),
+        )
+    };
+    let look = |path: &str, from: usize| {
+        let files = FileOptions::from(path.to_owned()).files(&["csv"], &Outputs::default()).expect("there");
+        Ahead::look(&files, Ahead::start(&files, from)).expect("there")
+    };
+    let path = write(b"value\n1\n", "b.csv");
+    let before = look(&path, 0);
+    // All of it, wherever in it the run was.
+    for at in 0..3 {
+        assert_eq!(before.behind(at).changes(&look(&path, at)), [], "{at}");
+    }
+    assert_eq!(before.behind(3).changes(&look(&path, 3)), []);
+    let is_other = |path: &str| before.changes(&look(path, 1)) == [Change::Other(path.into())];
+    assert!(is_other(&write(b"value\n2\n", "b.csv")), "another checksum");
+    assert!(is_other(&write(b"value\n1\n", "c.csv")), "another name");
+    assert!(!is_other(&write(b"value\n1\n", "b.csv")));
 }

@@ -1,6 +1,7 @@
 //! Records from files (clause 6): one, many, globs, directories, standard input; plain or compressed.
 
 mod address;
+mod ahead;
 mod archive;
 #[cfg(test)]
 mod archive_tests;
@@ -46,6 +47,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 pub use self::address::Address;
+use self::ahead::Ahead;
 pub use self::archive::Member;
 pub use self::beginning::beginning;
 use self::blocks::Blocks;
@@ -59,7 +61,7 @@ pub use self::paths::InputFile;
 use self::recording::{Played, Recording};
 pub use self::recording::{Recorder, is_recording};
 pub(super) use self::resume::place;
-use self::resume::{InFiles, Place, Reading, Seen};
+use self::resume::{Continuation, InFiles, Place, Reading, Seen};
 use self::sockets::Sockets;
 use super::{Input, OpenOptions, Progress, Source};
 use crate::batch::Schema;
@@ -92,6 +94,8 @@ pub struct FileSource {
     total: Option<u64>,
     /// The files that are done, for a checkpoint.
     read: Vec<Seen>,
+    /// The files that had not been begun when the run started, where checkpoints are kept.
+    ahead: Option<Ahead>,
     /// The place of a run that only finishes what it has read.
     finishes: Option<Vec<u8>>,
     /// What that run had not set aside, because it could have been read again.
@@ -205,10 +209,11 @@ impl FileSource {
 
     /// What is remembered of what is open, when everything before `at` has been read; all of it where `None`.
     fn seen(&self, at: Option<u64>) -> Result<Seen> {
+        let name = self.files.get(self.at).map_or("", |file| &file.name);
         match &self.open {
             Some(Open::File(file)) => file.blocks.seen(at),
-            Some(Open::Recording(recording)) => recording.seen(),
-            _ => Ok(Seen::stream(self.files.get(self.at).map_or("", |file| &file.name))),
+            Some(Open::Recording(recording)) => recording.seen(name),
+            _ => Ok(Seen::stream(name)),
         }
     }
 
@@ -236,6 +241,42 @@ impl FileSource {
         }
         self.open = Some(open);
         Ok(())
+    }
+
+    /// Goes to the place of a checkpoint, in the same input.
+    fn go_on(&mut self, reading: Reading) -> Result<()> {
+        let (format, accepts) = (Arc::clone(&self.format), self.options.accepts_changes);
+        match (reading, &mut self.open) {
+            (Reading::Played(place, played), Some(Open::Recording(recording))) => {
+                place.find(&self.files, &*format, accepts)?;
+                recording.go_to(played);
+                Ok(())
+            }
+            (Reading::Growing(place), Some(Open::Growing(follower))) => follower.restore(place),
+            (Reading::Files(_), Some(Open::Growing(_))) | (Reading::Growing(_) | Reading::Played(..), _) => Err(Error::config(
+                "what was read of the input cannot be found again: at the checkpoint, `follow` was another",
+            )
+            .with_help("undo that, or start anew with another --state")),
+            (Reading::Files(place), _) => {
+                let found = place.find(&self.files, &*format, accepts)?;
+                self.go_on_in(place, found)
+            }
+        }
+    }
+
+    /// Goes on in files, where `place` was `found` among them.
+    fn go_on_in(&mut self, mut place: InFiles, found: Continuation) -> Result<()> {
+        let Continuation { offset, mut ahead, left_out, remarks } = found;
+        let at = offset.file as usize;
+        if !left_out.is_empty() {
+            let mut ordinals = 0..;
+            self.files.retain(|_| ordinals.next().is_none_or(|ordinal| !left_out.contains(&ordinal)));
+            ahead = Some(Ahead::look(&self.files, Ahead::start(&self.files, at))?);
+        }
+        place.files.truncate(place.offset.file as usize);
+        (self.read, self.ahead) = (place.files, ahead);
+        self.remarks.extend(remarks);
+        self.go_to(at, offset)
     }
 
     fn layout(&self) -> Layout {
@@ -348,7 +389,8 @@ impl Source for FileSource {
                 if self.at < self.files.len() {
                     files.push(self.seen(Some(offset.at))?);
                 }
-                let files = InFiles { offset, files };
+                let ahead = self.ahead.as_ref().map(|ahead| ahead.behind(self.at));
+                let files = InFiles { offset, files, ahead };
                 match open {
                     Some(Open::Recording(recording)) => Reading::Played(files, recording.place()),
                     _ => Reading::Files(files),
@@ -365,30 +407,13 @@ impl Source for FileSource {
 
     fn restore(&mut self, state: &[u8]) -> Result<()> {
         let Place { reading, recorded, .. } = Place::from_bytes(state)?;
-        if let (Some(recorder), Some(reached)) = (&self.options.record, &recorded) {
-            recorder.resume(reached)?;
+        if self.finishes.is_none() {
+            self.go_on(reading)?;
         }
-        if self.finishes.is_some() {
-            return Ok(());
-        }
-        match (reading, &mut self.open) {
-            (Reading::Played(place, played), Some(Open::Recording(recording))) => {
-                place.find(&self.files, &*self.format)?;
-                recording.go_to(played);
-                Ok(())
-            }
-            (Reading::Growing(place), Some(Open::Growing(follower))) => follower.restore(place),
-            (Reading::Files(_), Some(Open::Growing(_))) | (Reading::Growing(_) | Reading::Played(..), _) => Err(Error::config(
-                "what was read of the input cannot be found again: at the checkpoint, `follow` was another",
-            )
-            .with_help("undo that, or start anew with another --state")),
-            (Reading::Files(mut place), _) => {
-                let found = place.find(&self.files, &*self.format)?;
-                place.files.truncate(place.offset.file as usize);
-                self.read = place.files;
-                self.remarks.extend(found.remarks);
-                self.go_to(found.offset.file as usize, found.offset)
-            }
+        // A run that is refused has cut nothing off.
+        match (&self.options.record, &recorded) {
+            (Some(recorder), Some(reached)) => recorder.resume(reached),
+            _ => Ok(()),
         }
     }
 

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::ahead::Ahead;
 use super::columns::joined;
 use super::follow::{Awaited, Follower};
 use super::open_file::{await_head, head};
@@ -38,6 +39,7 @@ impl FileSource {
             done: 0,
             total: None,
             read: Vec::new(),
+            ahead: None,
             finishes: None,
             unfinished: VecDeque::new(),
             remarks: Vec::new(),
@@ -80,6 +82,10 @@ impl FileSource {
         };
         let mut source = Self::new(format, files, schema, is_address.then_some(Open::Unbound), options);
         source.total = total;
+        // After a restart, it is compared with what lay there.
+        if options.keeps_place && options.resume.is_none() {
+            source.ahead = Some(Ahead::look(&source.files, 0)?);
+        }
         if let Some(blocks) = blocks {
             source.open = Some(source.bind(0, blocks)?);
         }

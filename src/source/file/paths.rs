@@ -70,6 +70,13 @@ impl InputFile {
         Self { member: Some(member.clone()), ..Self::written(path, &archive.join(&member.name)) }
     }
 
+    /// What messages call the file itself: of one in an archive, that archive.
+    pub(super) fn container(&self) -> String {
+        let Some(member) = &self.member else { return self.name.to_string() };
+        let archive = self.written.ancestors().nth(member.name.components().count());
+        shown(archive.unwrap_or(&self.written))
+    }
+
     /// The path of a regular file, which standard input may be too.
     pub(super) fn regular(&self) -> Option<PathBuf> {
         let path = match (&self.path, &self.address) {

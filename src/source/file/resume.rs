@@ -6,6 +6,7 @@ use std::os::unix::fs::FileExt;
 
 use serde::{Deserialize, Serialize};
 
+use super::ahead::{Ahead, Change};
 use super::fingerprint::Fingerprint;
 use super::follow::Following;
 use super::open_file::head;
@@ -44,6 +45,8 @@ pub(super) struct InFiles {
     pub(super) offset: Offset,
     /// Those that were read, wholly or, the last one, in part.
     pub(super) files: Vec<Seen>,
+    /// Those that had not been begun; `None` where nobody looked.
+    pub(super) ahead: Option<Ahead>,
 }
 
 /// A file that has been read, and how far.
@@ -68,6 +71,10 @@ struct SeenFile {
 /// Where to go on in a list of files.
 pub(super) struct Continuation {
     pub(super) offset: Offset,
+    /// What lies ahead from there on, where it was looked at.
+    pub(super) ahead: Option<Ahead>,
+    /// Those that are not to be read: ordinals behind the place.
+    pub(super) left_out: HashSet<usize>,
     pub(super) remarks: Vec<String>,
 }
 
@@ -94,7 +101,7 @@ impl Place {
 
 /// The place that `state` says, for people.
 pub(in crate::source) fn place(state: &[u8]) -> Option<String> {
-    let (Reading::Files(InFiles { offset, files }) | Reading::Played(InFiles { offset, files }, _)) =
+    let (Reading::Files(InFiles { offset, files, .. }) | Reading::Played(InFiles { offset, files, .. }, _)) =
         Place::from_bytes(state).ok()?.reading
     else {
         return None;
@@ -119,6 +126,10 @@ impl Seen {
         let beginning = Fingerprint::of_beginning(file).map_err(failed)?;
         let before = Fingerprint::before(file, end).map_err(failed)?;
         Ok(Self { name: name.to_owned(), file: Some(SeenFile { length, beginning, end, before }) })
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
     }
 
     /// Whether `input` is what this was; it may have grown where it `is_open`.
@@ -147,40 +158,109 @@ impl Seen {
 }
 
 impl InFiles {
-    /// Where it is in `files`, if they are still those. Where what comes last is live, files in front of it that came too late for their
-    /// turn are left out; once it has begun, those in front of it are not needed any more.
-    pub(super) fn find(&self, files: &[InputFile], format: &dyn Format) -> Result<Continuation> {
-        let done = (self.offset.file as usize).min(self.files.len());
-        let (read, current) = self.files.split_at(done);
+    /// Where it is in `files`, if they are still those; what has not been begun may be another where the run `accepts` that. Where what comes
+    /// last is live, files in front of it that were not there at the start are left out; once it has begun, those in front of it are not needed
+    /// any more.
+    pub(super) fn find(
+        &self,
+        files: &[InputFile],
+        format: &dyn Format,
+        accepts: bool,
+    ) -> Result<Continuation> {
         let is_feed = files.last().is_some_and(|last| last.regular().is_none());
-        let mut remarks = Vec::new();
-        let mut late = |file: &InputFile| {
-            remarks.push(format!("{}: is not read, because it came when its turn was over", file.name));
-        };
-        // Live input that has begun.
-        if let (true, Some(feed)) = (is_feed, current.first().filter(|current| current.file.is_none())) {
-            let at = files.iter().position(|file| *file.name == *feed.name);
-            let at = at.ok_or_else(|| changed(&feed.name, "is no longer part of the input"))?;
-            let known: HashSet<&str> = read.iter().map(|seen| &*seen.name).collect();
-            files[..at].iter().filter(|file| !known.contains(&*file.name)).for_each(late);
-            return Ok(Continuation { offset: Offset { file: at as u64, ..self.offset }, remarks });
+        if let (true, Some(feed)) = (is_feed, self.current().filter(|current| current.file.is_none())) {
+            return self.find_feed(files, feed);
         }
-        let mut at = 0;
+        let done = self.done();
+        let (mut at, mut remarks) = (0, Vec::new());
         for (ordinal, was) in self.files.iter().enumerate() {
             while is_feed && files.get(at).is_some_and(|file| *file.name != *was.name) {
-                late(&files[at]);
+                remarks.push(is_late(&files[at].name));
                 at += 1;
             }
             let file = files.get(at).ok_or_else(|| changed(&was.name, "is no longer part of the input"))?;
             if *file.name != *was.name {
-                let what = format!("was file {ordinal} of the input, and now `{}` is", file.name);
-                return Err(changed(&was.name, &what));
+                return Err(self.displaced(ordinal, file, files));
             }
             was.check(file, ordinal >= done, format)?;
             at += usize::from(ordinal < done);
         }
-        Ok(Continuation { offset: Offset { file: at as u64, ..self.offset }, remarks })
+        let mut found = self.look_ahead(files, at, is_feed, accepts)?;
+        remarks.append(&mut found.remarks);
+        Ok(Continuation { remarks, ..found })
     }
+
+    /// Goes on with live input that has begun.
+    fn find_feed(&self, files: &[InputFile], feed: &Seen) -> Result<Continuation> {
+        let at = files.iter().position(|file| *file.name == *feed.name);
+        let at = at.ok_or_else(|| changed(&feed.name, "is no longer part of the input"))?;
+        let known: HashSet<&str> = self.files[..self.done()].iter().map(|seen| &*seen.name).collect();
+        let late = files[..at].iter().filter(|file| !known.contains(&*file.name));
+        Ok(Continuation {
+            offset: Offset { file: at as u64, ..self.offset },
+            ahead: None,
+            left_out: HashSet::new(),
+            remarks: late.map(|file| is_late(&file.name)).collect(),
+        })
+    }
+
+    /// Compares what lies ahead of the file `at` of `files` with what lay there.
+    fn look_ahead(
+        &self,
+        files: &[InputFile],
+        at: usize,
+        is_feed: bool,
+        accepts: bool,
+    ) -> Result<Continuation> {
+        let mut found = Continuation {
+            offset: Offset { file: at as u64, ..self.offset },
+            ahead: None,
+            left_out: HashSet::new(),
+            remarks: Vec::new(),
+        };
+        let Some(before) = &self.ahead else { return Ok(found) };
+        let now = Ahead::look(files, Ahead::start(files, at))?;
+        for change in before.changes(&now) {
+            match change {
+                _ if accepts => found.remarks.push(change.remark()),
+                Change::New(name, ordinals) if is_feed => {
+                    found
+                        .remarks
+                        .push(format!("{name}: is not read, because it was not there when the run began"));
+                    found.left_out.extend(ordinals);
+                }
+                change => return Err(change.error()),
+            }
+        }
+        found.ahead = Some(now);
+        Ok(found)
+    }
+
+    /// How many files are done.
+    fn done(&self) -> usize {
+        (self.offset.file as usize).min(self.files.len())
+    }
+
+    /// The one that was being read.
+    fn current(&self) -> Option<&Seen> {
+        self.files.get(self.done())
+    }
+
+    /// That `file` is where the file `ordinal` was.
+    fn displaced(&self, ordinal: usize, file: &InputFile, files: &[InputFile]) -> Error {
+        let was = &self.files[ordinal].name;
+        if files.iter().all(|file| *file.name != **was) {
+            return changed(was, "is no longer part of the input");
+        }
+        if self.files.iter().all(|seen| *seen.name != *file.name) {
+            return changed(&file.name, "has come since");
+        }
+        changed(was, &format!("was file {ordinal} of the input, and now `{}` is", file.name))
+    }
+}
+
+fn is_late(name: &str) -> String {
+    format!("{name}: is not read, because it came when its turn was over")
 }
 
 /// Whether a file that has grown has a whole line before `place`: its last one may have had no end yet. Packed files do not grow.
@@ -201,7 +281,8 @@ fn is_behind_a_line(
     Ok(place == 0 || lines.ends_line(&end))
 }
 
-fn changed(name: &str, what: &str) -> Error {
+/// That the input's file `name` is not what it was.
+pub(super) fn changed(name: &str, what: &str) -> Error {
     Error::data(format!("the input is not what it was at the checkpoint: `{name}` {what}"))
         .with_help("bring back the files as they were, or start anew with another --state")
 }
@@ -212,7 +293,42 @@ mod tests {
     use std::path::Path;
 
     use super::super::testing::layout_in;
+    use super::super::{FileOptions, OneOrMany};
     use super::*;
+    use crate::atomic::Outputs;
+
+    #[test]
+    fn files_in_front_of_a_feed_that_were_not_there_are_left_out_and_those_that_were_are_missed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = |name: &str| folder.path().join(name);
+        let write = |name: &str| std::fs::write(path(name), "t,s,v\n").expect("written");
+        let glob = path("*.csv").to_str().expect("UTF-8").to_owned();
+        let there = || {
+            let path = OneOrMany::Many(vec![glob.clone(), "tcp-listen://127.0.0.1:1".into()]);
+            let options = FileOptions { path, ..FileOptions::from("") };
+            options.files(&["csv"], &Outputs::default()).expect("files")
+        };
+        ["a.csv", "c.csv"].into_iter().for_each(write);
+        let files = there();
+        let first = File::open(path("a.csv")).expect("a file");
+        let place = InFiles {
+            offset: Offset { file: 0, at: 6, line: 2 },
+            files: vec![Seen::file(&files[0].name, &first, Some(6)).expect("seen")],
+            ahead: Some(Ahead::look(&files, 0).expect("files").behind(0)),
+        };
+        let format = layout_in("utf-8", serde_json::json!({})).format;
+        let find = || place.find(&there(), &*format, false);
+        assert!(find().expect("as it was").remarks.is_empty());
+        write("b.csv");
+        let found = find().expect("one more");
+        assert_eq!(found.left_out.into_iter().collect::<Vec<_>>(), [1]);
+        assert!(found.remarks[0].contains("b.csv: is not read"), "{:?}", found.remarks);
+        std::fs::remove_file(path("c.csv")).expect("removed");
+        let error = find().err().expect("one less");
+        assert!(error.message().ends_with("c.csv` is no longer part of the input"), "{error}");
+        let found = place.find(&there(), &*format, true).expect("accepted");
+        assert_eq!((found.left_out.len(), found.remarks.len()), (0, 2), "{:?}", found.remarks);
+    }
 
     #[test]
     fn a_line_ends_where_its_encoding_says_so() {

@@ -98,9 +98,9 @@ impl Frames {
         self.at
     }
 
-    /// What is remembered of the file.
-    pub(super) fn seen(&self) -> Result<Seen> {
-        Seen::file(&self.path.to_string_lossy(), &self.file, None)
+    /// What is remembered of the file, which the input calls `name`.
+    pub(super) fn seen(&self, name: &str) -> Result<Seen> {
+        Seen::file(name, &self.file, None)
     }
 
     pub(super) fn place(&self) -> Place {

@@ -77,9 +77,9 @@ impl Recording {
         })
     }
 
-    /// What is remembered of it: a recording does not change.
-    pub(in crate::source::file) fn seen(&self) -> Result<Seen> {
-        self.frames.seen()
+    /// What is remembered of it, which the input calls `name`: a recording does not change.
+    pub(in crate::source::file) fn seen(&self, name: &str) -> Result<Seen> {
+        self.frames.seen(name)
     }
 
     /// Behind what has been played.

@@ -1,0 +1,269 @@
+//! The files of an input that have not been begun, as they lay there when the run started: one that goes on after a restart must find
+//! the same ones, or it would write something else than an uninterrupted one.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::ops::Range;
+use std::sync::Arc;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::paths::InputFile;
+use super::resume::Seen;
+use crate::error::{Error, Result};
+
+/// What lies ahead, in order. It is looked at once: a checkpoint opens none of these files, and copies none of their names but into its
+/// own bytes.
+#[derive(Clone, Debug)]
+pub(super) struct Ahead {
+    all: Arc<[Lying]>,
+    from: usize,
+}
+
+/// A file, or an archive with those that are meant in it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Lying {
+    seen: Seen,
+    members: Option<Members>,
+    /// The ordinals that its files have in the input.
+    #[serde(skip)]
+    ordinals: Range<usize>,
+}
+
+/// The files that are meant in an archive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Members {
+    count: u64,
+    /// CRC-32C of what the archive's directory says of them: names, lengths, checksums.
+    directory: u32,
+}
+
+/// How what lies ahead differs from what lay there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    /// It is there no more.
+    Gone(String),
+    /// It was not there; what it is among the files that are there.
+    New(String, Range<usize>),
+    /// It has another length or other bytes.
+    Other(String),
+    /// The order is another from here on.
+    Moved(String),
+}
+
+impl Ahead {
+    /// What there is of `files` from `from` on.
+    ///
+    /// # Errors
+    /// When one of them cannot be read.
+    pub(super) fn look(files: &[InputFile], from: usize) -> Result<Self> {
+        let mut start = from.min(files.len());
+        let mut all = Vec::new();
+        for several in files[start..].chunk_by(are_in_one_archive) {
+            all.push(Lying::look(several, start)?);
+            start += several.len();
+        }
+        Ok(all.into())
+    }
+
+    /// The same, seen from within the file `at`: a plain file that is being read lies ahead no more, what is left of an archive does.
+    pub(super) fn behind(&self, at: usize) -> Self {
+        let is_passed = |lying: &Lying| match lying.members {
+            Some(_) => lying.ordinals.end <= at,
+            None => lying.ordinals.start <= at,
+        };
+        let from = self.from + self.all[self.from..].partition_point(is_passed);
+        Self { all: Arc::clone(&self.all), from }
+    }
+
+    /// Where what lies ahead of the place within the file `at` of `files` begins among them: see [`Ahead::behind`].
+    pub(super) fn start(files: &[InputFile], at: usize) -> usize {
+        match files.get(at) {
+            None => at,
+            Some(current) if current.member.is_none() => at + 1,
+            Some(current) => {
+                let before = files[..at].iter().rev();
+                at - before.take_while(|file| are_in_one_archive(file, current)).count()
+            }
+        }
+    }
+
+    /// What has become of it, where `now` is there.
+    pub(super) fn changes(&self, now: &Self) -> Vec<Change> {
+        let (known, there) = (self.names(), now.names());
+        let (mut before, mut now) = (self.left().iter().peekable(), now.left().iter().peekable());
+        let mut changes = Vec::new();
+        loop {
+            match (before.peek(), now.peek()) {
+                (None, None) => return changes,
+                (Some(was), Some(is)) if was.name() == is.name() => {
+                    if (&was.seen, was.members) != (&is.seen, is.members) {
+                        changes.push(Change::Other(was.name().to_owned()));
+                    }
+                    (before.next(), now.next());
+                }
+                (Some(was), _) if !there.contains(was.name()) => {
+                    changes.push(Change::Gone(was.name().to_owned()));
+                    before.next();
+                }
+                (_, Some(is)) if !known.contains(is.name()) => {
+                    changes.push(Change::New(is.name().to_owned(), is.ordinals.clone()));
+                    now.next();
+                }
+                (Some(lying), _) | (None, Some(lying)) => {
+                    changes.push(Change::Moved(lying.name().to_owned()));
+                    return changes;
+                }
+            }
+        }
+    }
+
+    fn left(&self) -> &[Lying] {
+        &self.all[self.from..]
+    }
+
+    fn names(&self) -> HashSet<&str> {
+        self.left().iter().map(Lying::name).collect()
+    }
+}
+
+impl Lying {
+    /// One file, or several of one archive, of which the first is the input's file `start`.
+    fn look(files: &[InputFile], start: usize) -> Result<Self> {
+        let (name, path) = (files[0].container(), files[0].regular());
+        let seen = match path {
+            None => Seen::stream(&name),
+            Some(path) => {
+                let file = File::open(path).map_err(|error| Error::io("read", &name, &error))?;
+                Seen::file(&name, &file, None)?
+            }
+        };
+        Ok(Self { seen, members: Members::of(files), ordinals: start..start + files.len() })
+    }
+
+    fn name(&self) -> &str {
+        self.seen.name()
+    }
+}
+
+impl Members {
+    /// Those of `files` that are in an archive.
+    fn of(files: &[InputFile]) -> Option<Self> {
+        let mut members = files.iter().filter_map(|file| file.member.as_ref()).peekable();
+        members.peek()?;
+        let (count, directory) =
+            members.fold((0, 0), |(count, crc), member| (count + 1, member.add_to_checksum(crc)));
+        Some(Self { count, directory })
+    }
+}
+
+fn are_in_one_archive(one: &InputFile, other: &InputFile) -> bool {
+    one.member.is_some() && other.member.is_some() && one.path == other.path
+}
+
+impl From<Vec<Lying>> for Ahead {
+    fn from(all: Vec<Lying>) -> Self {
+        Self { all: all.into(), from: 0 }
+    }
+}
+
+impl Serialize for Ahead {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.left().serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Ahead {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Vec::<Lying>::deserialize(deserializer).map(Self::from)
+    }
+}
+
+impl Change {
+    /// What is said of it where it is accepted.
+    pub(super) fn remark(&self) -> String {
+        match self {
+            Self::Gone(name) => format!("{name}: is not read, because it is gone since the checkpoint"),
+            Self::New(name, _) => format!("{name}: is read though it has come since the checkpoint"),
+            Self::Other(name) => {
+                format!("{name}: is read as it is now; at the checkpoint it was another file")
+            }
+            Self::Moved(name) => {
+                format!("{name}: from there on, files are read in another order than at the checkpoint")
+            }
+        }
+    }
+
+    /// What is wrong where it is not accepted.
+    pub(super) fn error(&self) -> Error {
+        let (name, what, first) = match self {
+            Self::Gone(name) => (name, "is no longer part of the input", "bring it back"),
+            Self::New(name, _) => (name, "has come since", "move it away until this run is over"),
+            Self::Other(name) => (name, "is another file than it was", "bring it back as it was"),
+            Self::Moved(name) => (name, "comes at another turn", "name the files in the order that they had"),
+        };
+        super::resume::changed(name, what).with_help(format!(
+            "{first}; or give `--accept changes` to read what was not begun as it is now, or start anew with another --state"
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn files(folder: &Path, names: &[&str]) -> Vec<InputFile> {
+        names.iter().map(|name| InputFile::written(&folder.join(name), Path::new(name))).collect()
+    }
+
+    #[test]
+    fn what_has_changed_is_named_whatever_it_is() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect("written");
+        ["a", "b", "c", "d"].iter().for_each(|name| write(name, name));
+        let look = |names: &[&str]| Ahead::look(&files(folder.path(), names), 0).expect("there");
+        let before = look(&["a", "b", "c"]);
+        let bytes = postcard::to_stdvec(&before).expect("bytes");
+        let before: Ahead = postcard::from_bytes(&bytes).expect("as it was");
+        let changes = |names: &[&str]| before.changes(&look(names));
+        assert_eq!(changes(&["a", "b", "c"]), []);
+        assert_eq!(changes(&["a", "c"]), [Change::Gone("b".into())]);
+        assert_eq!(changes(&["a", "b"]), [Change::Gone("c".into())]);
+        assert_eq!(changes(&["d", "a", "b", "c"]), [Change::New("d".into(), 0..1)]);
+        assert_eq!(changes(&["a", "b", "c", "d"]), [Change::New("d".into(), 3..4)]);
+        assert_eq!(changes(&["a", "d", "c"]), [Change::Gone("b".into()), Change::New("d".into(), 1..2)]);
+        assert_eq!(changes(&["b", "a", "c"]), [Change::Moved("a".into())]);
+        assert_eq!(changes(&["a", "b", "c", "a"]), [Change::Moved("a".into())]);
+        write("b", "B");
+        assert_eq!(changes(&["a", "b", "c"]), [Change::Other("b".into())]);
+        write("b", "bb");
+        assert_eq!(changes(&["a", "b", "c"]), [Change::Other("b".into())]);
+    }
+
+    #[test]
+    fn a_plain_file_that_is_begun_lies_ahead_no_more() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let names = ["a", "b", "c"];
+        names.iter().for_each(|name| std::fs::write(folder.path().join(name), name).expect("written"));
+        let files = files(folder.path(), &names);
+        let all = Ahead::look(&files, 0).expect("there");
+        for at in 0..4 {
+            let left: Vec<_> = all.behind(at).left().iter().map(|lying| lying.name().to_owned()).collect();
+            assert_eq!(left, names[names.len().min(at + 1)..]);
+            let now = Ahead::look(&files, Ahead::start(&files, at)).expect("there");
+            assert_eq!(all.behind(at).changes(&now), []);
+        }
+    }
+
+    #[test]
+    fn many_files_take_little_of_a_checkpoint() {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::write(folder.path().join("a"), "text").expect("written");
+        let file = InputFile::written(&folder.path().join("a"), Path::new("a"));
+        let all = Ahead::look(&vec![file; 5000], 0).expect("there");
+        let bytes = postcard::to_stdvec(&all.behind(0)).expect("bytes");
+        assert!(bytes.len() < 5000 * 30, "{} bytes", bytes.len());
+    }
+}
