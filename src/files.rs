@@ -7,7 +7,6 @@ pub(crate) mod patient;
 
 pub use base::{Base, FilePath};
 
-use std::any::Any;
 use std::ffi::OsString;
 use std::fmt;
 use std::fs::{File, TryLockError};
@@ -85,11 +84,11 @@ pub trait FileSystem: fmt::Debug + Send + Sync {
     /// What the system says.
     fn names(&self, folder: &Path) -> io::Result<Vec<OsString>>;
 
-    /// Takes the lock that the file at `path` stands for, until what is given is dropped; the file is made where it is not there.
+    /// Takes the lock that the file at `path` stands for, until that file, which is given, is dropped; it is made where it is not there.
     ///
     /// # Errors
     /// What the system says; `WouldBlock` where somebody has it.
-    fn lock(&self, path: &Path) -> io::Result<Box<dyn Any + Send + Sync>>;
+    fn lock(&self, path: &Path) -> io::Result<Arc<dyn FileHandle>>;
 
     /// Makes the names in a folder durable.
     ///
@@ -348,12 +347,12 @@ impl FileSystem for Disk {
         std::fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name())).collect()
     }
 
-    fn lock(&self, path: &Path) -> io::Result<Box<dyn Any + Send + Sync>> {
+    fn lock(&self, path: &Path) -> io::Result<Arc<dyn FileHandle>> {
         let mut options = File::options();
         options.write(true).create(true).truncate(false).mode(Access::Private.mode());
         let file = options.custom_flags(libc::O_NOFOLLOW).open(path)?;
         hold(&file)?;
-        Ok(Box::new(file))
+        Ok(Arc::new(file))
     }
 
     fn sync_folder(&self, folder: &Path) -> io::Result<()> {

@@ -9,12 +9,14 @@ mod model;
 mod rig;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use model::{Fault, Model, Plan, random};
 use rand::RngExt;
 use rig::{Files, OUT, Rig, STATE};
-use tidemill::ErrorKind;
-use tidemill::checkpoint;
+use tidemill::checkpoint::{self, StateFolder};
+use tidemill::files::Disk;
+use tidemill::{ErrorKind, Result};
 
 /// Records of the input: about ten chunks.
 const RECORDS: usize = 48;
@@ -267,4 +269,80 @@ fn a_run_that_is_over_stays_over() {
     let error = rig.run(0, disk.clone()).expect_err("more has come");
     assert_eq!(error.kind(), ErrorKind::Data, "{error}");
     check(&disk, &expected, &|| "over".into());
+}
+
+#[test]
+fn a_change_that_is_accepted_loses_nothing_wherever_that_run_is_cut_off() {
+    let (rig, seed) = (Rig::new(RECORDS), seed());
+    let (before, unchanged) = (cut_off(&rig, 0), rig.expected(0));
+    let whole = before.restart(None);
+    rig.run_changed(whole.clone()).expect("a run");
+    let expected = whole.files(OUT);
+    assert!(expected.len() == 5 && expected.keys().any(|name| name.starts_with("a.csv.until-")));
+    assert!(expected.keys().all(|name| !name.starts_with('.')), "{:?}", expected.keys());
+    let mut undone = 0;
+    for call in 0..whole.calls() {
+        let disk = before.restart(Some(Plan { call, fault: Fault::Power, for_good: true }));
+        let _cut = rig.run_changed(disk.clone());
+        for state in 0..2 {
+            let mut random = random(seed ^ ((call as u64) << 8) ^ state);
+            let when =
+                || format!("TIDEMILL_SEED={seed}, cut at call {call} ({}), state {state}", disk.call(call));
+            // First killed, then without power.
+            let after = if state == 0 { disk.restart(None) } else { disk.power_on(&mut random, None) };
+            let found = checkpoint::look(&after, Path::new(STATE)).expect("the folder");
+            let (newest, _) = found.manifest.expect("a checkpoint");
+            if newest.pipeline.iter().all(|part| !part.options.contains("\"decimals\":1")) {
+                // Whoever thinks better of it goes on as if nothing had been.
+                let other = after.restart(None);
+                rig.run(0, other.clone()).unwrap_or_else(|error| panic!("{}, undone: {error}", when()));
+                check(&other, &unchanged, &|| format!("{}, undone", when()));
+                undone += 1;
+            }
+            rig.run_changed(after.clone()).unwrap_or_else(|error| panic!("{}, again: {error}", when()));
+            check(&after, &expected, &when);
+        }
+    }
+    assert!(undone > 10, "{undone} were cut off before their first checkpoint");
+}
+
+#[test]
+fn a_state_folder_that_is_another_by_now_gets_no_checkpoint() {
+    let found = checkpoint::look(&cut_off(&Rig::new(RECORDS), 0), Path::new(STATE)).expect("the folder");
+    let (manifest, _) = found.manifest.expect("a checkpoint");
+    let temporary = tempfile::tempdir().expect("a folder");
+    let (path, moved) = (temporary.path().join("state"), temporary.path().join("moved"));
+    let open = |path: &Path| -> Result<StateFolder> { StateFolder::open(Arc::new(Disk), path) };
+    let names = || {
+        let entries = std::fs::read_dir(&path).expect("a folder").map(|entry| entry.expect("an entry"));
+        let mut names: Vec<_> =
+            entries.map(|entry| entry.file_name().into_string().expect("UTF-8")).collect();
+        names.sort();
+        names
+    };
+    let mut first = open(&path).expect("made");
+    first.keep(manifest.clone()).expect("kept");
+    let id = first.id();
+    drop(first);
+    std::fs::rename(&path, &moved).expect("moved");
+    assert_eq!(open(&moved).expect("moved").id(), id, "it is still that one");
+    let mut mine = open(&path).expect("made");
+    assert_ne!(mine.id(), id);
+    // Somebody begins anew while the run goes on.
+    std::fs::remove_dir_all(&path).expect("removed");
+    let mut other = open(&path).expect("made");
+    assert_ne!(other.id(), mine.id());
+    let error = mine.keep(manifest.clone()).expect_err("it is another's");
+    assert!(error.message().contains("is not the one that this run uses"), "{error}");
+    assert_eq!(names(), ["id", "lock"]);
+    other.keep(manifest.clone()).expect("kept");
+    assert_eq!(names(), ["checkpoint-0000000001", "id", "lock"]);
+    std::fs::remove_file(path.join("lock")).expect("removed");
+    other.keep(manifest).expect_err("nothing keeps others out");
+    drop(other);
+    // Half of an id is none.
+    std::fs::write(path.join("id"), "12").expect("written");
+    let id = open(&path).expect("used").id();
+    assert_eq!(id.len(), 16);
+    assert_eq!(open(&path).expect("used").id(), id);
 }

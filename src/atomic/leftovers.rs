@@ -13,9 +13,9 @@ use crate::files::{FileHandle, FileSystem, folder};
 /// What the name of a file begins with that no run will go on with, behind `.part-`; names of runs are hexadecimal.
 pub(super) const ONCE: &str = "p";
 
-/// Removes what an earlier try of `run` has begun of the file at `path`. No checkpoint speaks of it: the run would go on with it.
-pub(super) fn remove_of_run(files: &dyn FileSystem, path: &Path, run: &str) {
-    remove(files, path, &format!("{run}-"), |_| true);
+/// Removes what an earlier try of `run` has begun of the file at `path`, but for what it goes `on` with. No checkpoint speaks of it.
+pub(super) fn remove_of_run(files: &dyn FileSystem, path: &Path, run: &str, on: Option<&Path>) {
+    remove(files, path, &format!("{run}-"), |part| on != Some(part));
 }
 
 /// Removes what killed runs have left of the file at `path`.

@@ -470,7 +470,7 @@ impl Part {
     fn create(path: &Path, outset: &Outset, access: Access) -> io::Result<Self> {
         let files = Arc::clone(&outset.files);
         match &outset.run {
-            Some(run) => leftovers::remove_of_run(&*files, path, run),
+            Some(run) => leftovers::remove_of_run(&*files, path, run, None),
             None => leftovers::remove_of_killed(&*files, path),
         }
         let (handle, part) = loop {
@@ -493,6 +493,9 @@ impl Part {
         // Its folder may have been moved with all that is in it.
         let part = folder(path).join(made.part.file_name().unwrap_or_default());
         let made = Output { path: path.to_owned(), part, ..made };
+        if let Some(run) = &outset.run {
+            leftovers::remove_of_run(&*files, path, run, Some(&made.part));
+        }
         let (handle, stage, end) = made.find(&*files)?;
         if stage == Stage::InTheMaking {
             handle.truncate(made.length).map_err(|error| Error::io("cut", made.part.display(), &error))?;

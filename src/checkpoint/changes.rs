@@ -1,5 +1,7 @@
 //! What has changed between the pipeline of a checkpoint and the one that is to go on with it.
 
+use serde_json::Value;
+
 use super::PartSpec;
 
 /// One part that is not what it was.
@@ -34,10 +36,14 @@ impl std::fmt::Display for Change {
     }
 }
 
+/// Whether two parts are the same. An option that only one of them has, and that is off there, came with another version.
+fn same(a: &PartSpec, b: &PartSpec) -> bool {
+    a.name == b.name && (a.options == b.options || options(&a.options, &b.options).is_empty())
+}
+
 /// For every part of `now`, the part of `before` whose state it may go on with: the same options, first at the same place, then at
 /// any. Parts are compared among their own kind by the caller.
 pub(crate) fn matches(before: &[PartSpec], now: &[PartSpec]) -> Vec<Option<usize>> {
-    let same = |a: &PartSpec, b: &PartSpec| a.name == b.name && a.options == b.options;
     let mut matched: Vec<Option<usize>> = now
         .iter()
         .enumerate()
@@ -74,15 +80,29 @@ pub(crate) fn changes(before: &[PartSpec], now: &[PartSpec]) -> Vec<Change> {
 fn options(before: &str, now: &str) -> Vec<(String, String, String)> {
     let table = |text: &str| serde_json::from_str::<serde_json::Map<_, _>>(text).unwrap_or_default();
     let (before, now) = (table(before), table(now));
-    let shown = |value: Option<&serde_json::Value>| value.map_or("not given".to_owned(), ToString::to_string);
+    let shown = |value: Option<&Value>| value.map_or("not given".to_owned(), ToString::to_string);
+    let differ = |name: &str| match (before.get(name), now.get(name)) {
+        (Some(one), None) | (None, Some(one)) => !is_off(one),
+        (before, now) => before != now,
+    };
     let mut names: Vec<&String> = before.keys().chain(now.keys()).collect();
     names.sort_unstable();
     names.dedup();
     names
         .into_iter()
-        .filter(|name| before.get(*name) != now.get(*name))
+        .filter(|name| differ(name))
         .map(|name| (name.clone(), shown(before.get(name)), shown(now.get(name))))
         .collect()
+}
+
+fn is_off(option: &Value) -> bool {
+    match option {
+        Value::Null => true,
+        Value::Bool(is_on) => !is_on,
+        Value::Array(list) => list.is_empty(),
+        Value::Object(table) => table.is_empty(),
+        Value::Number(_) | Value::String(_) => false,
+    }
 }
 
 #[cfg(test)]
@@ -101,5 +121,17 @@ mod tests {
         let shown: Vec<_> = changes(&before, &now).iter().map(ToString::to_string).collect();
         assert_eq!(shown, ["b: `min` was 1, is 2", "a is gone"]);
         assert!(changes(&before, &before).is_empty());
+    }
+
+    #[test]
+    fn options_of_another_version_that_are_off_change_nothing() {
+        let before = [part("a", "{\"min\":1,\"old\":null}")];
+        let now = |new: &str| [part("a", &format!("{{\"min\":1,\"new\":{new}}}"))];
+        for off in ["null", "false", "[]", "{}"] {
+            assert_eq!(changes(&before, &now(off)), [], "{off}");
+        }
+        for on in ["true", "0", "\"\"", "[1]"] {
+            assert_eq!(changes(&before, &now(on)).len(), 1, "{on}");
+        }
     }
 }

@@ -1,15 +1,26 @@
 //! The folder of a run's checkpoints: one run at a time, three checkpoints.
+//!
+//! | file | |
+//! |---|---|
+//! | `lock` | held by the run that uses the folder; where it is another one by now, so is the folder |
+//! | `id` | made when the folder is first used: it tells this folder's files in the making from those of others |
+//! | `checkpoint-…` | the last three, by ordinal |
 
-use std::any::Any;
 use std::collections::VecDeque;
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::Manifest;
 use crate::atomic::{Output, UNTIL};
 use crate::error::{Error, ErrorKind, Result};
-use crate::files::{Access, FileHandle, FileSystem, folder, kind_if_there, make_lasting_folder};
+use crate::files::{
+    Access, FileHandle, FileSystem, folder, kind_if_there, make_lasting_folder, path_bytes, write_all_at,
+};
 
 /// How many checkpoints are kept: where the newest is damaged, the one before will do.
 const KEPT: usize = 3;
@@ -17,8 +28,17 @@ const KEPT: usize = 3;
 /// The file that says that a run is using the folder.
 const LOCK: &str = "lock";
 
+/// The file that has the folder's id.
+const ID: &str = "id";
+
+/// Hexadecimal digits of an id.
+const DIGITS: usize = 16;
+
 /// Where a checkpoint is written before it gets its name.
 const ASIDE: &str = ".checkpoint.new";
+
+/// And the id.
+const ID_ASIDE: &str = ".id.new";
 
 const PREFIX: &str = "checkpoint-";
 
@@ -32,19 +52,24 @@ pub struct StateFolder {
     whole: VecDeque<u64>,
     /// Files of which older checkpoints speak and the next one does not.
     orphans: Vec<Orphan>,
-    _lock: Box<dyn Any + Send + Sync>,
+    id: Arc<str>,
+    lock: Arc<dyn FileHandle>,
 }
 
 /// A file in the making that nobody goes on with: what is in it is kept under another name.
-#[derive(Clone, Debug)]
-pub(crate) struct Orphan {
-    pub(crate) output: Output,
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Orphan {
+    /// The file.
+    pub output: Output,
+    /// How many records had come until then.
+    pub records: u64,
     /// Its name from then on.
-    pub(crate) aside: PathBuf,
+    #[serde(with = "path_bytes")]
+    pub aside: PathBuf,
 }
 
 impl Orphan {
-    /// What was written behind `records` records and is in `output`, with a name that is free.
+    /// What was written until `records` records had come and is in `output`, with a name that is free.
     pub(crate) fn of(files: &dyn FileSystem, output: &Output, records: u64) -> Self {
         let name = |suffix: String| {
             let mut name = output.path.clone().into_os_string();
@@ -58,7 +83,12 @@ impl Orphan {
             }
             aside = name(format!("-{number}"));
         }
-        Self { output: output.clone(), aside }
+        Self { output: output.clone(), records, aside }
+    }
+
+    /// Whether what was written is still where it was made.
+    pub(crate) fn is_there(&self, files: &dyn FileSystem) -> bool {
+        matches!(kind_if_there(files, &self.output.part), Ok(Some(_)) | Err(_))
     }
 
     /// Gives it its name; a second time is harmless.
@@ -105,21 +135,63 @@ impl StateFolder {
             }
             _ => failed(error),
         })?;
-        Ok(Self {
+        let mut folder = Self {
             files,
             path: path.to_owned(),
             newest: 0,
             whole: VecDeque::new(),
             orphans: Vec::new(),
-            _lock: lock,
-        })
+            id: "".into(),
+            lock,
+        };
+        folder.check_own()?;
+        folder.id = folder.known_or_new_id().map_err(failed)?;
+        Ok(folder)
     }
 
-    /// Something that tells this folder's run from others, for the names of its files in the making.
+    /// Something that tells this folder's run from others, wherever the folder is moved: for the names of its files in the making.
     pub fn id(&self) -> Arc<str> {
-        let path = self.path.canonicalize().or_else(|_| std::path::absolute(&self.path));
-        let path = path.unwrap_or_else(|_| self.path.clone());
-        format!("{:08x}", crc32c::crc32c(path.as_os_str().as_encoded_bytes())).into()
+        Arc::clone(&self.id)
+    }
+
+    /// Checks that the folder is the one that was taken into use, and not another one in its place.
+    fn check_own(&self) -> Result<()> {
+        let path = self.path.display();
+        match self.lock.has_name(&self.path.join(LOCK)) {
+            Ok(true) => Ok(()),
+            Ok(false) => {
+                let what = format!(
+                    "the state folder {path} is not the one that this run uses: that was removed or moved"
+                );
+                Err(Error::new(ErrorKind::Io, what).with_help(
+                    "leave it where it is while the run goes on; bring it back to go on from its last checkpoint, or start anew",
+                ))
+            }
+            Err(error) => Err(Error::io("look at", path, &error)),
+        }
+    }
+
+    /// The folder's id, which is made where there is none: a run that was killed may have left half of one.
+    fn known_or_new_id(&self) -> io::Result<Arc<str>> {
+        let is_id = |id: &String| id.len() == DIGITS && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+        match self.files.read(&self.path.join(ID)) {
+            Ok(bytes) => {
+                if let Some(id) = String::from_utf8(bytes).ok().filter(is_id) {
+                    return Ok(id.into());
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+        // Seeded by the system, and new each time.
+        let id = format!("{:0DIGITS$x}", RandomState::new().build_hasher().finish());
+        let aside = self.path.join(ID_ASIDE);
+        let file = self.create_anew(&aside)?;
+        write_all_at(&*file, id.as_bytes(), 0)?;
+        file.sync()?;
+        self.files.rename(&aside, &self.path.join(ID))?;
+        self.files.sync_folder(&self.path)?;
+        Ok(id.into())
     }
 
     /// Where it is.
@@ -157,7 +229,21 @@ impl StateFolder {
 
     /// Sets these files aside with the next checkpoint, which needs them no more.
     pub(crate) fn let_go(&mut self, orphans: Vec<Orphan>) {
-        self.orphans = orphans;
+        self.orphans.extend(orphans);
+    }
+
+    /// Sets aside what a run that was killed just behind its checkpoint had left to do; gives what was there.
+    pub(crate) fn let_go_at_once(&mut self, orphans: &[Orphan]) -> Vec<Orphan> {
+        let mut left: Vec<_> =
+            orphans.iter().filter(|orphan| orphan.is_there(&*self.files)).cloned().collect();
+        for orphan in &mut left {
+            // Somebody else may have taken its name meanwhile.
+            if !matches!(kind_if_there(&*self.files, &orphan.aside), Ok(None)) {
+                orphan.aside = Orphan::of(&*self.files, &orphan.output, orphan.records).aside;
+            }
+        }
+        self.orphans.extend(left.iter().filter(|orphan| orphan.set_aside(&*self.files).is_err()).cloned());
+        left
     }
 
     /// The ordinal of the newest checkpoint; 0 where there is none.
@@ -168,12 +254,13 @@ impl StateFolder {
     /// Keeps `manifest` as the newest checkpoint; when this returns, it is durable.
     ///
     /// # Errors
-    /// What the system says; then the checkpoint before is still the newest.
-    pub fn keep(&mut self, manifest: &Manifest) -> Result<()> {
+    /// When the folder is not the one any more that was taken into use; what the system says; then the checkpoint before is still the newest.
+    pub fn keep(&mut self, mut manifest: Manifest) -> Result<()> {
+        manifest.orphans.clone_from(&self.orphans);
         let next = self.newest + 1;
         let path = self.path.join(format!("{PREFIX}{next:010}"));
-        self.write(manifest, &path)
-            .map_err(|error| Error::io("keep the checkpoint", path.display(), &error))?;
+        self.check_own()?;
+        self.write(&manifest, &path)?;
         self.newest = next;
         self.whole.push_back(next);
         while self.whole.len() > KEPT {
@@ -196,28 +283,35 @@ impl StateFolder {
         }
     }
 
-    fn write(&self, manifest: &Manifest, path: &Path) -> io::Result<()> {
+    fn write(&self, manifest: &Manifest, path: &Path) -> Result<()> {
+        let failed = |error: io::Error| Error::io("keep the checkpoint", path.display(), &error);
         let aside = self.path.join(ASIDE);
-        let written = self.write_aside(manifest, &aside).and_then(|()| self.files.rename(&aside, path));
+        let written = self.write_aside(manifest, &aside);
+        // Writing may have taken a while.
+        self.check_own()?;
+        let written = written.and_then(|()| self.files.rename(&aside, path));
         if written.is_err() {
             // On a full disk, every byte counts.
             let _gone_already = self.files.remove(&aside);
         }
-        written?;
-        self.files.sync_folder(&self.path)
+        written.and_then(|()| self.files.sync_folder(&self.path)).map_err(failed)
     }
 
     fn write_aside(&self, manifest: &Manifest, aside: &Path) -> io::Result<()> {
-        let file = match self.files.create(aside, Access::Private) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                // A run that was killed has left it.
-                self.files.remove(aside)?;
-                self.files.create(aside, Access::Private)?
-            }
-            created => created?,
-        };
+        let file = self.create_anew(aside)?;
         manifest.write(FromStart { file: &*file, place: 0 })?;
         file.sync()
+    }
+
+    /// Makes an empty file in place of one that a run which was killed has left.
+    fn create_anew(&self, path: &Path) -> io::Result<Arc<dyn FileHandle>> {
+        match self.files.create(path, Access::Private) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                self.files.remove(path)?;
+                self.files.create(path, Access::Private)
+            }
+            created => created,
+        }
     }
 }
 

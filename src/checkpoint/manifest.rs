@@ -4,6 +4,7 @@ use std::io::{self, BufWriter, Write};
 
 use serde::{Deserialize, Serialize};
 
+use super::Orphan;
 use crate::atomic::Output;
 use crate::error::{Error, Result};
 use crate::sensor::SensorNames;
@@ -48,6 +49,8 @@ pub struct Manifest {
     pub outputs: Vec<Option<Output>>,
     /// What the run has counted.
     pub counts: Vec<u8>,
+    /// Files in the making with which no sink goes on any more: they are set aside when this checkpoint is durable.
+    pub orphans: Vec<Orphan>,
 }
 
 /// How a run stands at a checkpoint.
@@ -94,14 +97,26 @@ impl Manifest {
 
     /// One field after the other, as all of them together would be written.
     fn write_content(&self, out: &mut impl Write) -> io::Result<()> {
-        let Self { made, ending, pipeline, key, records, source, sensors, stages, sinks, outputs, counts } =
-            self;
+        let Self {
+            made,
+            ending,
+            pipeline,
+            key,
+            records,
+            source,
+            sensors,
+            stages,
+            sinks,
+            outputs,
+            counts,
+            orphans,
+        } = self;
         out.write_all(&encoded(&(made, ending, pipeline, key, records, source))?)?;
         write_length(out, sensors.len())?;
         sensors.iter().try_for_each(|name| write_bytes(out, name.as_bytes()))?;
         write_length(out, stages.len())?;
         stages.iter().try_for_each(|stage| write_bytes(out, stage))?;
-        out.write_all(&encoded(&(sinks, outputs, counts))?)
+        out.write_all(&encoded(&(sinks, outputs, counts, orphans))?)
     }
 
     /// The checkpoint in `bytes`.
@@ -119,7 +134,9 @@ impl Manifest {
         }
         let version = u32::from_le_bytes([body[8], body[9], body[10], body[11]]);
         if version != VERSION {
-            return Err(wrong(&format!("its version is {version}, not {VERSION}")).with_help(
+            let what =
+                format!("it is a checkpoint of version {version}, and this goes on from version {VERSION}");
+            return Err(Error::data(what).with_help(
                 "go on with the version of tidemill that wrote it, or start anew with another --state",
             ));
         }
@@ -193,6 +210,7 @@ mod tests {
             name: name.into(),
             options: "{}".into(),
         };
+        let output = Output { path: "a".into(), part: ".a.part-1".into(), length: 3, crc: 5, end: 6 };
         Manifest {
             made: 1,
             ending: Ending::Running,
@@ -203,11 +221,9 @@ mod tests {
             sensors: ["a", "b"].iter().collect(),
             stages: vec![vec![], vec![0; 40]],
             sinks: vec![Some(vec![9]), None],
-            outputs: vec![
-                Some(Output { path: "a".into(), part: ".a.part-1".into(), length: 3, crc: 5, end: 6 }),
-                None,
-            ],
+            outputs: vec![Some(output.clone()), None],
             counts: vec![5],
+            orphans: vec![Orphan { output, records: 3, aside: "a.until-3".into() }],
         }
     }
 
@@ -223,6 +239,17 @@ mod tests {
         assert_eq!(Manifest::from_bytes(&bytes).expect("a checkpoint"), manifest());
         let content = postcard::to_stdvec(&manifest()).expect("bytes");
         assert_eq!(bytes[HEAD..bytes.len() - TAIL], content, "fields are written as those of the whole");
+    }
+
+    #[test]
+    fn one_of_another_version_is_refused_by_name() {
+        let mut bytes = bytes();
+        bytes[8..12].copy_from_slice(&2_u32.to_le_bytes());
+        let body = bytes.len() - TAIL;
+        let crc = crc32c::crc32c(&bytes[..body]);
+        bytes[body..].copy_from_slice(&crc.to_le_bytes());
+        let error = Manifest::from_bytes(&bytes).expect_err("another version");
+        assert!(error.message().contains("a checkpoint of version 2"), "{error}");
     }
 
     /// Keeps the sizes of what is written, and takes less than it is given now and then.

@@ -10,6 +10,5 @@ mod manifest;
 
 pub use changes::Change;
 pub(crate) use changes::{changes, matches};
-pub(crate) use folder::Orphan;
-pub use folder::{Found, StateFolder, look, ordinals, read};
+pub use folder::{Found, Orphan, StateFolder, look, ordinals, read};
 pub use manifest::{Ending, Manifest, PartSpec};

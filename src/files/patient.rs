@@ -1,6 +1,5 @@
 //! A file system that waits while it is full: a run whose input does not end goes on by itself when there is room again.
 
-use std::any::Any;
 use std::ffi::OsString;
 use std::io;
 use std::path::Path;
@@ -119,7 +118,7 @@ impl FileSystem for Patient {
         self.inner.names(folder)
     }
 
-    fn lock(&self, path: &Path) -> io::Result<Box<dyn Any + Send + Sync>> {
+    fn lock(&self, path: &Path) -> io::Result<Arc<dyn FileHandle>> {
         self.wait.until_there_is_room(|| self.inner.lock(path))
     }
 
@@ -218,7 +217,7 @@ mod tests {
         fn names(&self, folder: &Path) -> io::Result<Vec<OsString>> {
             Disk.names(folder)
         }
-        fn lock(&self, path: &Path) -> io::Result<Box<dyn Any + Send + Sync>> {
+        fn lock(&self, path: &Path) -> io::Result<Arc<dyn FileHandle>> {
             Disk.lock(path)
         }
         fn sync_folder(&self, folder: &Path) -> io::Result<()> {

@@ -177,8 +177,9 @@ impl State {
         }
         let resume = self.matched(manifest.clone());
         let orphans = self.orphans(&manifest, &resume);
+        let before = lock(&self.folder).let_go_at_once(&manifest.orphans);
         self.remarks.extend(changed.iter().map(|change| format!("not as at the checkpoint: {change}")));
-        self.remarks.extend(orphans.iter().map(|Orphan { output, aside }| {
+        self.remarks.extend(before.iter().chain(&orphans).map(|Orphan { output, aside, .. }| {
             let (path, aside) = (output.path.display(), aside.display());
             format!("what had been written to {path} until then is in {aside}")
         }));
@@ -194,9 +195,13 @@ impl State {
     }
 
     fn changes(&self, manifest: &Manifest) -> Vec<Change> {
-        let of = |parts: &[PartSpec], kind: &str| of_kind(parts, kind).cloned().collect::<Vec<_>>();
         let kinds = ["source", "stage", "sink"].iter();
-        kinds.flat_map(|kind| changes(&of(&manifest.pipeline, kind), &of(&self.pipeline, kind))).collect()
+        kinds.flat_map(|kind| self.changes_of(kind, manifest)).collect()
+    }
+
+    fn changes_of(&self, kind: &str, manifest: &Manifest) -> Vec<Change> {
+        let of = |parts: &[PartSpec]| of_kind(parts, kind).cloned().collect::<Vec<_>>();
+        changes(&of(&manifest.pipeline), &of(&self.pipeline))
     }
 
     fn changed(&self, changed: &[Change], ending: Ending) -> Error {
@@ -215,7 +220,8 @@ impl State {
         let goes_on = |at: usize| resume.sinks_before.contains(&Some(at));
         let outputs = manifest.outputs.iter().enumerate().filter(|(at, _)| !goes_on(*at));
         let orphan = |output: &Output| Orphan::of(&*self.options.files, output, manifest.records);
-        outputs.filter_map(|(_, output)| output.as_ref().map(orphan)).collect()
+        let orphans = outputs.filter_map(|(_, output)| output.as_ref().map(orphan));
+        orphans.filter(|orphan| orphan.is_there(&*self.options.files)).collect()
     }
 
     /// What each part of the pipeline goes on with.
@@ -279,7 +285,7 @@ impl State {
     /// What the source knows before it is opened, where the run goes on with the same one.
     pub(crate) fn resumption(&self) -> Option<Resumption> {
         let (found, resume) = (self.found.as_ref()?, self.resume.as_ref()?);
-        let is_same = of_kind(&found.pipeline, "source").eq(of_kind(&self.pipeline, "source"));
+        let is_same = self.changes_of("source", found).is_empty();
         let place: Arc<[u8]> = resume.source.as_deref().filter(|_| is_same)?.into();
         // What is complete needs its input no more.
         let finishes = self.options.finishes || found.ending != Ending::Running;
@@ -403,6 +409,7 @@ impl State {
             sinks: Vec::new(),
             outputs: Vec::new(),
             counts: snapshot.counts,
+            orphans: Vec::new(),
         };
         Draft::new(manifest)
     }
@@ -506,7 +513,7 @@ fn nobody_keeps() -> Error {
 /// First what the manifest speaks of is made durable, then the manifest.
 fn keep(folder: &Mutex<StateFolder>, draft: Draft) -> Result<()> {
     draft.settle.into_iter().try_for_each(|settle| settle())?;
-    lock(folder).keep(&draft.manifest)
+    lock(folder).keep(draft.manifest)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

@@ -10,7 +10,6 @@
 //! Calls are counted. At one of them a fault can be put, or the power can be cut: then all later ones fail, and
 //! [`Model::power_on`] gives a disk with what has survived.
 
-use std::any::Any;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::io::{self, ErrorKind};
@@ -86,8 +85,10 @@ struct Handle {
     model: Model,
     name: String,
     node: usize,
+    _lock: Option<Lock>,
 }
 
+#[derive(Debug)]
 struct Lock(Model);
 
 impl Drop for Lock {
@@ -303,7 +304,7 @@ impl Model {
     }
 
     fn handle(&self, path: &Path, node: usize) -> Arc<dyn FileHandle> {
-        Arc::new(Handle { model: self.clone(), name: path.display().to_string(), node })
+        Arc::new(Handle { model: self.clone(), name: path.display().to_string(), node, _lock: None })
     }
 }
 
@@ -415,20 +416,18 @@ impl FileSystem for Model {
         )
     }
 
-    fn lock(&self, path: &Path) -> io::Result<Box<dyn Any + Send + Sync>> {
-        self.with(
+    fn lock(&self, path: &Path) -> io::Result<Arc<dyn FileHandle>> {
+        let node = self.with(
             || format!("lock {}", path.display()),
             |disk, _| {
                 if std::mem::replace(&mut disk.is_locked, true) {
                     return Err(ErrorKind::WouldBlock.into());
                 }
-                if disk.find(path).is_err() {
-                    disk.add(path, Node::file())?;
-                }
-                Ok(())
+                disk.find(path).or_else(|_| disk.add(path, Node::file()))
             },
         )?;
-        Ok(Box::new(Lock(self.clone())))
+        let (name, lock) = (path.display().to_string(), Some(Lock(self.clone())));
+        Ok(Arc::new(Handle { model: self.clone(), name, node, _lock: lock }))
     }
 
     fn sync_folder(&self, folder: &Path) -> io::Result<()> {

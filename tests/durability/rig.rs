@@ -114,13 +114,29 @@ impl Rig {
 
     /// A run with a checkpoint before every chunk, on the disk `files`.
     pub(crate) fn run(&self, variant: usize, files: impl FileSystem + 'static) -> Result<Report, Error> {
+        self.run_on(self.pipeline(variant, OUT), files, false)
+    }
+
+    /// The same of variant 0 where its first sink has other options by now, which is accepted.
+    pub(crate) fn run_changed(&self, files: impl FileSystem + 'static) -> Result<Report, Error> {
+        let toml = self.toml(0, OUT).replace("/a.csv'", "/a.csv'\ndecimals = 1");
+        self.run_on(Pipeline::from_toml(&toml).expect("a pipeline"), files, true)
+    }
+
+    fn run_on(
+        &self,
+        pipeline: Pipeline,
+        files: impl FileSystem + 'static,
+        accept_changes: bool,
+    ) -> Result<Report, Error> {
         let state = StateOptions {
             every: Duration::ZERO,
             waits: true,
             files: Arc::new(files),
+            accept_changes,
             ..StateOptions::new(STATE)
         };
-        let (pipeline, options) = (self.pipeline(variant, OUT), self.options(Some(state)));
+        let options = self.options(Some(state));
         let (sender, receiver) = channel();
         // Left behind where it hangs: the test fails, and with it its process ends.
         let run = std::thread::Builder::new().spawn(move || {

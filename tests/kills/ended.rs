@@ -305,7 +305,7 @@ fn check(folder: &Path, outputs: &Files, told: &str) {
         assert!(found[name] == *bytes, "{told}: {name} differs\n{}", text(&found[name]));
     }
     let kept = files(&folder.join("state"));
-    assert!(kept.len() <= 4 && kept.keys().all(|name| !name.starts_with('.')), "{told}: {:?}", kept.keys());
+    assert!(kept.len() <= 5 && kept.keys().all(|name| !name.starts_with('.')), "{told}: {:?}", kept.keys());
 }
 
 /// What was recorded is complete, and gives the same outputs again.

@@ -58,7 +58,9 @@ pub(crate) fn bench() -> Checkpoints {
     let report = pipeline.run_with(&options, &mut Stopper(Arc::clone(&options.stop))).expect("a run");
     assert!(report.is_paused);
     let (left, state) = (all(folder), folder.join("state"));
-    let names = left.keys().filter(|path| path.starts_with(&state) && !path.ends_with("lock"));
+    let is_checkpoint =
+        |path: &&PathBuf| path.starts_with(&state) && !path.ends_with("lock") && !path.ends_with("id");
+    let names = left.keys().filter(is_checkpoint);
     let checkpoints: Vec<_> = names.cloned().collect();
     assert_eq!(checkpoints.len(), 3);
     Checkpoints { folder: temporary, left, checkpoints, right }

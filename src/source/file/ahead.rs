@@ -100,7 +100,8 @@ impl Ahead {
                     if (&was.seen, was.members) != (&is.seen, is.members) {
                         changes.push(Change::Other(was.name().to_owned()));
                     }
-                    (before.next(), now.next());
+                    before.next();
+                    now.next();
                 }
                 (Some(was), _) if !there.contains(was.name()) => {
                     changes.push(Change::Gone(was.name().to_owned()));
