@@ -1,0 +1,30 @@
+//! The order in which files begin that were found together: one after the other, each when those before it have been read as far as they were
+//! when it was found.
+
+use super::Follower;
+use crate::error::Result;
+use crate::source::file::tail::Tail;
+
+impl Follower {
+    /// Lets those begin whose time has come: when all that have begun have been read as far as they were when it was found.
+    pub(super) fn begin_files(&mut self) -> Result<()> {
+        while let Some(next) = self.tails.get(self.begun) {
+            if next.scan > self.noted {
+                self.noted = next.scan;
+                self.tails[..self.begun].iter_mut().try_for_each(Tail::set_due)?;
+                self.done = 0;
+            }
+            // Whoever is done stays so, and is not asked again.
+            while self.tails[..self.begun].get(self.done).is_some_and(Tail::is_done_with_due) {
+                self.done += 1;
+            }
+            if self.done < self.begun {
+                break;
+            }
+            self.tails[self.begun].set_due()?;
+            self.turns.queue(self.begun);
+            self.begun += 1;
+        }
+        Ok(())
+    }
+}

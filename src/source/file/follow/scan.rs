@@ -1,0 +1,129 @@
+//! Looking for new files, and for files that have another name, or none any more.
+
+use std::collections::{HashMap, HashSet};
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime};
+
+use super::Follower;
+use crate::error::{Error, ErrorKind, Result};
+use crate::source::file::descriptors;
+use crate::source::file::looks::REST;
+use crate::source::file::packing::is_packed;
+use crate::source::file::paths::{InputFile, Search};
+use crate::source::file::tail::{Identity, Tail, identity};
+
+/// How often to look for new files, and for files that have another name.
+const SCAN: Duration = Duration::from_millis(200);
+
+/// A file that is not known yet.
+struct New {
+    /// When it was written to last, when it was made: the order in which those found together are read.
+    written: [Option<SystemTime>; 2],
+    file: InputFile,
+    path: PathBuf,
+}
+
+impl Follower {
+    /// Looks for new files, and for files that have lost their name.
+    pub(super) fn scan(&mut self) -> Result<()> {
+        let start = Instant::now();
+        self.scans += 1;
+        let (files, is_all) = self.fitting();
+        let known: HashMap<Identity, usize> =
+            self.tails.iter().enumerate().map(|(at, tail)| (tail.identity, at)).collect();
+        let (mut named, mut found) = (HashSet::new(), Vec::new());
+        for (file, path) in files {
+            // Pipes and whatever else is no file must not be opened.
+            let Ok(meta) = path.metadata() else { continue };
+            if !meta.is_file() {
+                continue;
+            }
+            // One file may have several names that fit: the first one counts.
+            let is_first = named.insert(identity(&meta));
+            match known.get(&identity(&meta)) {
+                _ if !is_first => {}
+                Some(&at) => (self.tails[at].path, self.tails[at].written) = (path, file.written),
+                None => {
+                    found.push(New { written: [meta.modified().ok(), meta.created().ok()], file, path });
+                }
+            }
+        }
+        // What cannot be looked at now has not lost its name.
+        let has_lost = |tail: &Tail| is_all && !named.contains(&tail.identity);
+        self.tails.iter_mut().for_each(|tail| tail.is_named = !has_lost(tail));
+        self.take_up(found)?;
+        self.next_scan = Instant::now() + (start.elapsed() * REST).max(SCAN);
+        Ok(())
+    }
+
+    /// The files that fit, and whether those are all: a folder may not be readable now.
+    fn fitting(&mut self) -> (Vec<(InputFile, PathBuf)>, bool) {
+        let extensions: Vec<&str> = self.extensions.iter().map(String::as_str).collect();
+        let (mut all, mut is_all) = (Vec::new(), true);
+        for pattern in &self.patterns {
+            let search = Search {
+                base: &self.base,
+                extensions: &extensions,
+                outputs: &self.outputs,
+                naming: &self.naming,
+                archives: false,
+            };
+            match search.expand(std::slice::from_ref(pattern)) {
+                Ok(found) => {
+                    all.extend(found.files.into_iter().filter_map(|file| Some((file.clone(), file.path?))));
+                    self.own.extend(found.own);
+                    self.unnamed.extend(found.unnamed.into_iter().map(|(path, _)| path));
+                }
+                // Nothing is there: it may be the next time.
+                Err(error) => is_all &= error.kind() == ErrorKind::Unavailable,
+            }
+        }
+        let (packed, plain): (Vec<_>, Vec<_>) = all.into_iter().partition(|(_, path)| is_packed(path));
+        self.packed.extend(packed.into_iter().map(|(_, path)| path));
+        (plain, is_all)
+    }
+
+    /// Begins to follow new files, those first that were written to first.
+    fn take_up(&mut self, mut found: Vec<New>) -> Result<()> {
+        found.sort_by(|a, b| (a.written, &a.path).cmp(&(b.written, &b.path)));
+        for New { file, path, .. } in found {
+            let Some(mut tail) = self.open_tail(&file, &path)? else { continue };
+            // One that was let go may have come back.
+            if let Some(seen) = self.gone.remove(&tail.identity) {
+                self.gone_order.retain(|gone| *gone != tail.identity);
+                tail.go_to(&seen, &self.layout)?;
+            }
+            tail.scan = self.scans;
+            self.tails.push(tail);
+        }
+        Ok(())
+    }
+
+    /// The file of `input` at `path`, to be read from its beginning; `None` where it cannot be opened, or is gone again.
+    pub(super) fn open_tail(&mut self, input: &InputFile, path: &Path) -> Result<Option<Tail>> {
+        // What has taken its place since it was looked at may be a pipe.
+        let file = match File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path) {
+            Ok(file) => file,
+            Err(error) if descriptors::are_used_up(&error) => {
+                return Err(Error::io("follow", path.display(), &error).with_help(
+                    "every file that is followed takes a descriptor: raise the limit with `ulimit -n`",
+                ));
+            }
+            Err(error) => {
+                if error.kind() != io::ErrorKind::NotFound {
+                    self.closed.insert(path.to_owned());
+                }
+                return Ok(None);
+            }
+        };
+        self.closed.remove(path);
+        let meta = file.metadata().map_err(|error| Error::io("look at", path.display(), &error))?;
+        if !meta.is_file() {
+            return Ok(None);
+        }
+        Ok(Some(Tail::new(input, path, file, &meta)))
+    }
+}
