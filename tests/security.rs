@@ -2,6 +2,8 @@
 
 #[path = "common/command.rs"]
 mod command;
+#[path = "security/secrets.rs"]
+mod secrets;
 
 use std::fs;
 use std::io::{BufRead, BufReader};

@@ -9,7 +9,7 @@ use super::exit::Outcome;
 use super::load;
 use super::output::{self, Page};
 use crate::batch::Schema;
-use crate::error::visible;
+use crate::error::{Masks, visible};
 use crate::pipeline::{Delivery, Order, Pipeline, Plan, SinkEntry};
 use crate::sink::{Repeat, Takes};
 use crate::stage::{Reach, Stage};
@@ -22,78 +22,106 @@ pub(super) fn explain(args: &ValidateArgs) -> Outcome {
 fn explanation(pipeline: &Pipeline, plan: &Plan) -> Page {
     let mut text = Page::default();
     let options = pipeline.parameters();
-    source(pipeline, plan, &options.source, &mut text);
+    let shown = Shown(pipeline.secrets.masks());
+    source(pipeline, plan, &options.source, shown, &mut text);
     let first = pipeline.stages_before();
     for (at, stage) in plan.stages.iter().enumerate() {
-        let (label, options) = match at.checked_sub(first) {
-            Some(at) => (format!("stage {at}: {}", stage.name()), options.stages[at].clone()),
-            None => (format!("before the stages: {}", stage.name()), stage.parameters()),
+        let (label, options, own) = match at.checked_sub(first) {
+            Some(at) => {
+                let own = pipeline.secrets.masks_of(&["stage", &at.to_string()]);
+                (format!("stage {at}: {}", stage.name()), options.stages[at].clone(), own)
+            }
+            // Options of the source ask for it.
+            None => {
+                let own = pipeline.secrets.masks_of(&["source"]);
+                let mut options = stage.parameters();
+                own.hide_values(&mut options);
+                (format!("before the stages: {}", stage.name()), options, own)
+            }
         };
         let _ = writeln!(text, "\n{label}");
         parameters(&options, &mut text);
-        describe_stage(&**stage, &plan.schemas[at], &plan.schemas[at + 1], &mut text);
+        let _ = writeln!(text, "  reach: {}", reach(&**stage));
+        let _ = writeln!(text, "  keeps: {}", own.hide_value(&stage.memory()));
+        describe_columns(&plan.schemas[at], &plan.schemas[at + 1], shown, &mut text);
     }
     for (at, (sink, delivery)) in pipeline.sinks.iter().zip(pipeline.deliveries()).enumerate() {
         let _ = writeln!(text, "\nsink {at}: {}", sink.spec.name());
         parameters(&options.sinks[at], &mut text);
-        describe_sink(sink, delivery, plan, &mut text);
+        describe_sink(sink, delivery, plan, shown, &mut text);
     }
     passes(pipeline, plan, &mut text);
     text
 }
 
-fn source(pipeline: &Pipeline, plan: &Plan, options: &Value, text: &mut Page) {
+/// Names that came of the pipeline's options, made fit to be shown.
+#[derive(Clone, Copy)]
+struct Shown<'m>(&'m Masks);
+
+impl Shown<'_> {
+    fn name(self, name: &str) -> String {
+        visible(&self.0.hide_value(name)).into_owned()
+    }
+
+    fn columns(self, schema: &Schema) -> String {
+        let columns = schema.fields().iter().map(|field| format!("{} ({})", self.name(&field.name), field.kind));
+        columns.collect::<Vec<_>>().join(", ")
+    }
+}
+
+fn source(pipeline: &Pipeline, plan: &Plan, options: &Value, shown: Shown<'_>, text: &mut Page) {
     let _ = writeln!(text, "source: {}", pipeline.source.name());
     parameters(options, text);
     let traits = pipeline.source.traits();
     let ends = if traits.is_bounded { "ends" } else { "does not end" };
     let again = if traits.is_replayable { "can be read again" } else { "can be read only once" };
     let _ = writeln!(text, "  the input {ends} and {again}");
-    let _ = writeln!(text, "  columns: {}", columns(&plan.schemas[0]));
+    let _ = writeln!(text, "  columns: {}", shown.columns(&plan.schemas[0]));
     let files = pipeline.source.files(&pipeline.outputs());
     if !files.is_empty() {
         let names: Vec<_> =
-            files.iter().take(5).map(|file| visible(&file.display().to_string()).into_owned()).collect();
+            files.iter().take(5).map(|file| shown.name(&file.display().to_string())).collect();
         let more = files.len().saturating_sub(5);
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         let _ = writeln!(text, "  reads {}{more}", names.join(", "));
     }
 }
 
-fn describe_stage(stage: &dyn Stage, input: &Schema, output: &Schema, text: &mut Page) {
-    let reach = match stage.reach() {
+fn reach(stage: &dyn Stage) -> &'static str {
+    match stage.reach() {
         Reach::Row => "row: each record alone, on any thread",
         Reach::Series => "series: all earlier records of its sensor, in order",
         Reach::Global => "global: a first pass over the whole input comes before",
-    };
-    let _ = writeln!(text, "  reach: {reach}");
-    let _ = writeln!(text, "  keeps: {}", stage.memory());
+    }
+}
+
+fn describe_columns(input: &Schema, output: &Schema, shown: Shown<'_>, text: &mut Page) {
     let added: Vec<_> = output
         .fields()
         .iter()
         .filter(|field| input.index_of(&field.name).is_none())
-        .map(|field| format!("{} ({})", visible(&field.name), field.kind))
+        .map(|field| format!("{} ({})", shown.name(&field.name), field.kind))
         .collect();
     if !added.is_empty() {
         let _ = writeln!(text, "  adds: {}", added.join(", "));
     }
-    let _ = writeln!(text, "  columns out: {}", columns(output));
+    let _ = writeln!(text, "  columns out: {}", shown.columns(output));
 }
 
-fn describe_sink(sink: &SinkEntry, delivery: Delivery, plan: &Plan, text: &mut Page) {
+fn describe_sink(sink: &SinkEntry, delivery: Delivery, plan: &Plan, shown: Shown<'_>, text: &mut Page) {
     let spec = &sink.spec;
     let sensors = match &sink.sensors {
-        Some(patterns) => format!("the sensors {}", visible(&patterns.join(", "))),
+        Some(patterns) => format!("the sensors {}", shown.name(&patterns.join(", "))),
         None => "all sensors".to_owned(),
     };
     let _ = match spec.takes() {
-        Takes::Records => writeln!(text, "  takes: the records of {sensors}: {}", columns(plan.output())),
+        Takes::Records => writeln!(text, "  takes: the records of {sensors}: {}", shown.columns(plan.output())),
         Takes::Rejections => writeln!(text, "  takes: what was set aside, with place, reason and raw text"),
     };
     let appears = match (spec.file(), spec.is_stdout()) {
         (Some(file), _) => {
             let file = file.display().to_string();
-            format!("{} appears when complete, or not at all; an older one stays until then", visible(&file))
+            format!("{} appears when complete, or not at all; an older one stays until then", shown.name(&file))
         }
         (None, true) => "standard output, as the records come".to_owned(),
         (None, false) => "handed over as the records come".to_owned(),
@@ -128,11 +156,6 @@ fn passes(pipeline: &Pipeline, plan: &Plan, text: &mut Page) {
         _ => "does not grow with the input, only with what the stages keep",
     };
     let _ = writeln!(text, "memory: {memory}");
-}
-
-fn columns(schema: &Schema) -> String {
-    let columns = schema.fields().iter().map(|field| format!("{} ({})", visible(&field.name), field.kind));
-    columns.collect::<Vec<_>>().join(", ")
 }
 
 /// One line a parameter, as it could stand in the file; what is not set is left out.

@@ -100,6 +100,11 @@ pub(super) fn notes(page: &Page) {
         writeln!(io::stderr().lock(), "{}", hidden(page, |secrets, text| secrets.hide(text).into_owned()));
 }
 
+/// Writes what was told of a run to standard error, likewise: a report has hidden what is short already, and has data in it.
+pub(super) fn told(page: &Page) {
+    let _closed = writeln!(io::stderr().lock(), "{}", hidden(page, |secrets, text| secrets.masks().hide_long(text).into_owned()));
+}
+
 /// Whether standard error takes colours: it is a terminal, and `NO_COLOR` is not set to anything.
 pub(super) fn is_styled() -> bool {
     is_terminal() && environment::variable("NO_COLOR").is_none_or(|value| value.is_empty())

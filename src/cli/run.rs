@@ -126,7 +126,7 @@ pub(super) fn drive_with(resolved: &Resolved, args: &DriveArgs, options: &RunOpt
     display.finish();
     let report = result.map_err(|error| failure(resolved, error))?;
     if !args.quiet {
-        output::notes(&summary(&report, resolved.pipeline.stages_before()));
+        output::told(&summary(&report, resolved.pipeline.stages_before()));
     }
     Ok(report)
 }

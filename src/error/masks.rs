@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
-use super::visible;
+use super::{visible, visible_lines};
 
 /// Shorter values, and numbers, stand in text for other reasons too: they are looked for as words, where a value of the pipeline is quoted.
 const SHORTEST: usize = 4;
@@ -20,70 +20,109 @@ pub struct Masks {
     words: Vec<Word>,
 }
 
-/// A value that is masked as a word only.
+/// A piece of an option's text: what it came to, and how it is written in the pipeline.
 #[derive(Clone, Debug)]
+pub(crate) struct Spelling {
+    pub(crate) value: String,
+    pub(crate) written: String,
+    /// Whether the value is one that is not said; the two are the same otherwise.
+    pub(crate) is_secret: bool,
+}
+
+/// A value that is masked as a word only: as what stands around it in its option, or as a word by itself.
+#[derive(Clone, Debug, PartialEq)]
 struct Word {
     form: String,
     instead: String,
     is_number: bool,
-    /// Whether that holds for quoted text only.
+    /// Whether that holds for values of the pipeline only, and for text that quotes them.
     only_quoted: bool,
+    /// Whether a template or a wildcard goes on before it and behind it, in the place of which anything may stand.
+    is_open: [bool; 2],
+}
+
+/// What a text is, which decides where a value in it is one of the pipeline.
+#[derive(Clone, Copy, PartialEq)]
+enum Text {
+    /// A message, with values of the pipeline in quotes and numbers of its own.
+    Message,
+    /// A value of the pipeline, or what came of one.
+    Value,
+    /// What shows a pipeline, and goes through as values by itself: there, what is short stands for itself.
+    Page,
 }
 
 impl Masks {
-    /// Puts `${name}` in place of `value`.
-    pub(crate) fn add(&mut self, name: &str, value: &str) {
-        if value.trim().is_empty() {
-            return;
+    /// Puts how the option is written in place of what it came to: in place of the variables' values, and of these with what stands beside them.
+    pub(crate) fn add(&mut self, pieces: &[Spelling]) {
+        for piece in pieces.iter().filter(|piece| piece.is_secret) {
+            self.add_alone(piece);
         }
-        let (instead, length) = (format!("${{{name}}}"), value.chars().count());
-        let is_number = value.parse::<f64>().is_ok();
-        for form in forms(value) {
-            let is_known = self.anywhere.iter().map(|(form, _)| form);
-            if is_known.chain(self.words.iter().map(|word| &word.form)).any(|known| *known == form) {
-                continue;
-            }
-            let instead = instead.clone();
-            match length >= SHORTEST && !is_number {
-                true => self.anywhere.push((form, instead)),
-                false => {
-                    let only_quoted = !is_number || length < LONG_NUMBER;
-                    self.words.push(Word { form, instead, is_number, only_quoted });
-                }
-            }
-        }
+        segments(pieces).for_each(|(segment, is_open)| self.add_word(&segment, is_open));
+        self.add_word(pieces, [false; 2]);
         self.anywhere.sort_by_key(|(form, _)| std::cmp::Reverse(form.len()));
         self.words.sort_by_key(|word| std::cmp::Reverse(word.form.len()));
     }
 
+    fn add_alone(&mut self, piece: &Spelling) {
+        let Spelling { value, written, .. } = piece;
+        if value.chars().count() < SHORTEST || value.parse::<f64>().is_ok() {
+            return self.add_word(std::slice::from_ref(piece), [false; 2]);
+        }
+        for form in forms(value) {
+            if !form.trim().is_empty() && self.anywhere.iter().all(|(known, _)| *known != form) {
+                self.anywhere.push((form, written.clone()));
+            }
+        }
+    }
+
+    fn add_word(&mut self, pieces: &[Spelling], is_open: [bool; 2]) {
+        let value: String = pieces.iter().map(|piece| &*piece.value).collect();
+        let instead: String = pieces.iter().map(|piece| &*piece.written).collect();
+        if value.trim().is_empty() {
+            return;
+        }
+        let is_number = value.parse::<f64>().is_ok();
+        for form in forms(&value) {
+            let length = form.chars().count();
+            let only_quoted = length < SHORTEST || is_number && length < LONG_NUMBER;
+            let word = Word { form, instead: instead.clone(), is_number, only_quoted, is_open };
+            let is_known = |known: &Word| known.form == word.form && known.is_open == word.is_open;
+            if !self.words.iter().any(is_known) {
+                self.words.push(word);
+            }
+        }
+    }
+
     /// The same text without the values, for messages.
     pub fn hide<'t>(&self, text: &'t str) -> Cow<'t, str> {
-        self.hide_words(self.hide_anywhere(text), |_| true)
+        self.hide_in(text, Text::Message)
     }
 
-    /// The same for a value of the pipeline, which a message will not quote.
-    pub(crate) fn hide_value(&self, value: &str) -> String {
-        self.hide(&format!("`{value}`")).trim_matches('`').to_owned()
+    /// The same for a value of the pipeline, or a name that came of one.
+    pub(crate) fn hide_value<'t>(&self, value: &'t str) -> Cow<'t, str> {
+        self.hide_in(value, Text::Value)
     }
 
-    /// The same, for text that shows a pipeline: there, what is short stands for itself.
+    /// The same for all text in the options of a part of the pipeline.
+    pub(crate) fn hide_values(&self, options: &mut Value) {
+        each_text(options, &|text| self.hide_value(text).into_owned());
+    }
+
+    /// The same, for text that shows a pipeline, whose values went through [`Masks::hide_value`] each by itself.
     pub(crate) fn hide_long<'t>(&self, text: &'t str) -> Cow<'t, str> {
-        self.hide_words(self.hide_anywhere(text), |word| !word.only_quoted)
+        self.hide_in(text, Text::Page)
     }
 
-    fn hide_anywhere<'t>(&self, text: &'t str) -> Cow<'t, str> {
+    fn hide_in<'t>(&self, text: &'t str, what: Text) -> Cow<'t, str> {
         let mut text = Cow::Borrowed(text);
         for (form, instead) in &self.anywhere {
             if text.contains(form) {
                 text = Cow::Owned(text.replace(form, instead));
             }
         }
-        text
-    }
-
-    fn hide_words<'t>(&self, mut text: Cow<'t, str>, is_meant: impl Fn(&Word) -> bool) -> Cow<'t, str> {
-        for word in self.words.iter().filter(|word| is_meant(word)) {
-            let found = |(at, _): (usize, &str)| word.stands(&text, at).then_some(at);
+        for word in self.words.iter().filter(|word| what != Text::Page || !word.only_quoted) {
+            let found = |(at, _): (usize, &str)| word.stands(&text, at, what).then_some(at);
             let places: Vec<usize> = text.match_indices(&word.form).filter_map(found).collect();
             for at in places.into_iter().rev() {
                 text.to_mut().replace_range(at..at + word.form.len(), &word.instead);
@@ -95,22 +134,91 @@ impl Masks {
 
 impl Word {
     /// Whether what is at byte `at` of `text` is the word, and no part of another one.
-    fn stands(&self, text: &str, at: usize) -> bool {
+    fn stands(&self, text: &str, at: usize, what: Text) -> bool {
         let (before, after) = (&text[..at], &text[at + self.form.len()..]);
-        let is_quoted = ['`', '"'].iter().any(|quote| before.matches(*quote).count() % 2 == 1);
-        let is_apart = !self.goes_on(before.chars().rev()) && !self.goes_on(after.chars());
-        (is_quoted || !self.only_quoted) && is_apart
+        let is_value = what == Text::Value || is_quoted(before);
+        let is_shown = !self.only_quoted || is_value || is_in_path(before, after);
+        let [open_before, open_after] = self.is_open.map(|is_open| is_open && is_value);
+        let is_apart_before = open_before || !self.goes_on(before.chars().rev(), is_value);
+        // A template has put `_avg` and the like behind it.
+        let is_stem = what == Text::Value && after.starts_with('_');
+        let is_apart_after = open_after || is_stem || !self.goes_on(after.chars(), is_value);
+        // What was put in before is no text any more.
+        let is_name = before.rfind("${").is_some_and(|start| !before[start..].contains('}'));
+        is_shown && is_apart_before && is_apart_after && !is_name
     }
 
-    /// Whether the characters beside a word, from there on, belong to it; those of a number may be joined: 1.5, 12:30, 2026-01.
-    fn goes_on(&self, mut beside: impl Iterator<Item = char>) -> bool {
+    /// Whether the characters beside a word, from there on, belong to it; those of a number may be joined: 1.5, 12:30, 2026-01. In a value
+    /// of the pipeline, what is not short is found in names that were made from it too.
+    fn goes_on(&self, mut beside: impl Iterator<Item = char>, is_value: bool) -> bool {
         match beside.next() {
             Some('.' | ',' | ':' | '-' | '+') if self.is_number => {
                 beside.next().is_some_and(|letter| letter.is_ascii_digit())
             }
-            next => next.is_some_and(|letter| letter.is_alphanumeric() || letter == '_'),
+            Some(letter) if is_value && self.form.chars().count() >= SHORTEST => {
+                self.is_number && letter.is_ascii_digit()
+            }
+            next => next.is_some_and(goes_on),
         }
     }
+}
+
+fn goes_on(letter: char) -> bool {
+    letter.is_alphanumeric() || letter == '_'
+}
+
+/// Changes all text in a JSON value.
+pub(crate) fn each_text(value: &mut Value, change: &impl Fn(&str) -> String) {
+    match value {
+        Value::String(text) => *text = change(text),
+        Value::Array(list) => list.iter_mut().for_each(|element| each_text(element, change)),
+        Value::Object(fields) => fields.values_mut().for_each(|field| each_text(field, change)),
+        _ => {}
+    }
+}
+
+/// Whether what stands behind `before` is in quotes, which are closed on the line that they are opened on.
+fn is_quoted(before: &str) -> bool {
+    let line = before.rsplit('\n').next().unwrap_or_default();
+    ['`', '"'].iter().any(|quote| line.matches(*quote).count() % 2 == 1)
+}
+
+/// Whether what stands between is the name of a file or folder in a path: no number of a message has a slash beside it without another number.
+fn is_in_path(before: &str, after: &str) -> bool {
+    let (before, after) = (before.strip_suffix('/'), after.strip_prefix('/'));
+    let is_name = |letter: char| !letter.is_ascii_digit() && !letter.is_whitespace();
+    before.is_some_and(|before| before.chars().next_back().is_none_or(is_name))
+        || after.is_some_and(|after| after.chars().next().is_some_and(is_name))
+}
+
+/// The stretches of an option's text that have a value in them, from one character that ends a word to the next, and whether a template or a
+/// wildcard stands beside them.
+fn segments(pieces: &[Spelling]) -> impl Iterator<Item = (Vec<Spelling>, [bool; 2])> {
+    let plain = |text: &str| Spelling { value: text.to_owned(), written: text.to_owned(), is_secret: false };
+    let (mut segments, mut segment) = (Vec::new(), Vec::new());
+    let mut before = None;
+    for piece in pieces {
+        if piece.is_secret {
+            segment.push(piece.clone());
+            continue;
+        }
+        let mut rest = &*piece.value;
+        while let Some((at, end)) = rest.char_indices().find(|(_, letter)| !goes_on(*letter)) {
+            segment.push(plain(&rest[..at]));
+            segments.push((std::mem::take(&mut segment), [before, Some(end)]));
+            (before, rest) = (Some(end), &rest[at + end.len_utf8()..]);
+        }
+        segment.push(plain(rest));
+    }
+    segments.push((segment, [before, None]));
+    let is_open = |beside: [Option<char>; 2]| {
+        let [before, after] = beside;
+        [before.is_some_and(|end| "*?]}".contains(end)), after.is_some_and(|end| "*?[{".contains(end))]
+    };
+    segments
+        .into_iter()
+        .filter(|(segment, _)| segment.iter().any(|piece| piece.is_secret))
+        .map(move |(segment, beside)| (segment, is_open(beside)))
 }
 
 /// A value as it may be written in messages, JSON and TOML.
@@ -119,12 +227,16 @@ fn forms(value: &str) -> Vec<String> {
     let mut forms = vec![
         value.to_owned(),
         visible(value).into_owned(),
+        visible_lines(value).into_owned(),
         value.escape_debug().to_string(),
         inside(Value::from(value).to_string()),
         inside(toml::Value::from(value).to_string()),
     ];
+    // A number is said as it was read.
+    let number = value.trim().parse::<f64>().ok().filter(|number| number.is_finite());
+    forms.extend(number.into_iter().flat_map(|number| [number.to_string(), format!("{number:?}")]));
     let shortest = SHORTEST.min(value.chars().count());
-    forms.retain(|form| form.chars().count() >= shortest);
+    forms.retain(|form| form.chars().count() >= shortest || form.parse::<f64>().is_ok());
     forms.sort_unstable();
     forms.dedup();
     forms
@@ -134,14 +246,32 @@ fn forms(value: &str) -> Vec<String> {
 mod tests {
     use super::*;
 
+    /// The pieces of `written`, whose variables have these values.
+    fn pieces(written: &str, variables: &[(&str, &str)]) -> Vec<Spelling> {
+        let plain = |text: &str| Spelling { value: text.into(), written: text.into(), is_secret: false };
+        let mut pieces = Vec::new();
+        for piece in written.split_inclusive('}') {
+            let (before, name) = piece.split_once("${").unwrap_or((piece, ""));
+            pieces.push(plain(before));
+            if let Some((name, value)) = variables.iter().find(|(of, _)| name.trim_end_matches('}') == *of) {
+                let written = format!("${{{name}}}");
+                pieces.push(Spelling { value: (*value).into(), written, is_secret: true });
+            }
+        }
+        pieces
+    }
+
+    fn masks(options: &[&str], variables: &[(&str, &str)]) -> Masks {
+        let mut masks = Masks::default();
+        options.iter().for_each(|written| masks.add(&pieces(written, variables)));
+        masks
+    }
+
     #[test]
     fn what_is_short_or_a_number_is_hidden_as_a_word() {
-        let mut masks = Masks::default();
-        for (name, value) in
-            [("DEC", "abc"), ("PIN", "73519462"), ("MAX", "1000"), ("ONE", "1"), ("SEP", ";"), ("NO", " ")]
-        {
-            masks.add(name, value);
-        }
+        let variables =
+            [("DEC", "abc"), ("PIN", "73519462"), ("MAX", "1000"), ("ONE", "1"), ("SEP", ";"), ("NO", " ")];
+        let masks = masks(&["${DEC}", "${PIN}", "${MAX}", "${ONE}", "${SEP}", "${NO}"], &variables);
         for (text, hidden) in [
             ("found text \"abc\"", "found text \"${DEC}\""),
             ("the command `x abc` failed", "the command `x ${DEC}` failed"),
@@ -151,11 +281,70 @@ mod tests {
             ("173519462 and 7351946.25 and 0.73519462", "173519462 and 7351946.25 and 0.73519462"),
             ("1000 records, at most `1000`", "1000 records, at most `${MAX}`"),
             ("`2026-01-1` of 1, `1.5`, `1`", "`2026-01-1` of 1, `1.5`, `${ONE}`"),
+            ("an odd `\n1 record, 1/2 of all, data/1000", "an odd `\n1 record, 1/2 of all, data/${MAX}"),
             ("`;` stands", "`${SEP}` stands"),
             ("a ; and ` `", "a ; and ` `"),
         ] {
             assert_eq!(masks.hide(text), hidden);
         }
         assert_eq!(masks.hide_long("max = \"1000\", 73519462"), "max = \"1000\", ${PIN}");
+        assert_eq!(masks.hide_value("1000 of 1"), "${MAX} of ${ONE}");
+    }
+
+    #[test]
+    fn what_stands_beside_a_value_in_its_option_stands_beside_it_in_text() {
+        let variables = [("PIN", "12345"), ("ONE", "1"), ("AB", "ab")];
+        let options = [
+            "o-${PIN}.csv",
+            "line${PIN}",
+            "{column}_${ONE}",
+            "data/*${PIN}?/x",
+            "${AB}${ONE}",
+            "n ${ONE} of",
+        ];
+        let masks = masks(&options, &variables);
+        for (text, hidden) in [
+            ("delivery: o-12345.csv appears", "delivery: o-${PIN}.csv appears"),
+            ("columns: line12345 (f64)", "columns: line${PIN} (f64)"),
+            ("alert ab1: 5 raised", "alert ab1: 5 raised"),
+            ("alert `ab1`: 5 raised", "alert `${AB}${ONE}`: 5 raised"),
+            ("12345 records, line 12345, o-123456.csv", "12345 records, line 12345, o-123456.csv"),
+            ("data/a123451/x", "data/a123451/x"),
+            ("`data/a123456/x`", "`data/a${PIN}6/x`"),
+            ("outline12345s", "outline12345s"),
+            ("`line12345_avg` and `x12345`", "`line${PIN}_avg` and `x${PIN}`"),
+        ] {
+            assert_eq!(masks.hide(text), hidden);
+        }
+        assert_eq!(masks.hide_value("value_1"), "value_${ONE}");
+        assert_eq!(masks.hide_value("value_12"), "value_12");
+        assert_eq!(
+            masks.hide_value("line12345_avg_1, ab1_avg, p_12345"),
+            "line${PIN}_avg_${ONE}, ${AB}${ONE}_avg, p_${PIN}"
+        );
+        assert_eq!(
+            masks.hide_long("lasts 12345 records of o-12345.csv"),
+            "lasts 12345 records of o-${PIN}.csv"
+        );
+    }
+
+    #[test]
+    fn a_number_is_hidden_as_it_is_said_too() {
+        let masks = masks(&["${A}", "${B}"], &[("A", "012.50"), ("B", "7e2")]);
+        assert_eq!(masks.hide_value("12.5, 012.50, 700, 700.0 and 7"), "${A}, ${A}, ${B}, ${B} and 7");
+    }
+
+    #[test]
+    fn a_value_of_several_lines_is_hidden_however_it_is_shown() {
+        let value = "ab\n\u{1b}cd";
+        let masks = masks(&["x${A}"], &[("A", value)]);
+        for text in [
+            value.to_owned(),
+            visible(value).into_owned(),
+            visible_lines(value).into_owned(),
+            format!("{value:?}"),
+        ] {
+            assert!(!masks.hide(&text).contains("cd"), "{text:?}");
+        }
     }
 }

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::offset::{Position, Trigger};
 
 pub use masks::Masks;
+pub(crate) use masks::{Spelling, each_text};
 pub use nearest::nearest;
 pub(crate) use visible::{is_obeyed, say};
 pub use visible::{visible, visible_lines};
@@ -138,6 +139,10 @@ impl Error {
             Os::IsADirectory => (ErrorKind::Io, "that is a directory: name a file in it"),
             _ => (ErrorKind::Io, ""),
         };
+        let path = path.to_string();
+        // A name of digits alone would be read as a count.
+        let is_number = path.bytes().all(|letter| letter.is_ascii_digit());
+        let path = if is_number { format!("`{path}`") } else { path };
         let result = Self::new(kind, format!("cannot {doing} {path}: {}", plain(error)));
         if help.is_empty() { result } else { result.with_help(help) }
     }
@@ -176,6 +181,14 @@ impl Error {
     pub fn map_text(mut self, change: impl Fn(&str) -> String) -> Self {
         let Inner { message, lines, help, .. } = &mut *self.0;
         std::iter::once(message).chain(lines).chain(help).for_each(|text| *text = change(text));
+        self
+    }
+
+    /// The same error, with `change` made to the name of the file that it is about.
+    pub(crate) fn map_file(mut self, change: impl Fn(&str) -> String) -> Self {
+        if let Some(position) = &mut self.0.position {
+            position.file = change(&position.file).into();
+        }
         self
     }
 

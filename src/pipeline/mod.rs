@@ -254,7 +254,7 @@ impl Pipeline {
             _ => streaming::run(self, options, observer),
         };
         let mut report = run.map_err(|error| self.secrets.hide_error(error))?;
-        report.map_text(|text| self.secrets.hide(text).into_owned());
+        report.hide(self.secrets.masks());
         Ok(report)
     }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::error::{Error, Masks};
+use crate::error::{Error, Masks, Spelling, each_text};
 
 /// What fingerprints of values depend on: they can be compared under one key, and tell nothing without it.
 pub(crate) type Key = [u8; 32];
@@ -30,6 +30,8 @@ struct Place {
     written: String,
     /// What that came to.
     value: String,
+    /// Both, piece by piece.
+    pieces: Vec<Spelling>,
 }
 
 /// A key that nobody knows yet.
@@ -48,17 +50,26 @@ impl Secrets {
         self.places.is_empty()
     }
 
-    /// The option at `path`, which is `written` so and came to `value`, by these variables.
-    pub(super) fn add(
-        &mut self,
-        path: &[String],
-        written: &str,
-        value: &str,
-        variables: &[(String, String)],
-    ) {
-        self.places.push(Place { path: path.to_vec(), written: written.to_owned(), value: value.to_owned() });
-        let masks = Arc::make_mut(&mut self.masks);
-        variables.iter().for_each(|(name, value)| masks.add(name, value));
+    /// The option at `path`, which is `written` so and came to `value`, in these pieces.
+    pub(super) fn add(&mut self, path: &[String], written: &str, value: &str, pieces: Vec<Spelling>) {
+        Arc::make_mut(&mut self.masks).add(&pieces);
+        let (path, written, value) = (path.to_vec(), written.to_owned(), value.to_owned());
+        self.places.push(Place { path, written, value, pieces });
+    }
+
+    /// The options of the part at `path`.
+    fn places_of<'a>(&'a self, path: &'a [&str]) -> impl Iterator<Item = &'a Place> {
+        let is_of = move |place: &&Place| {
+            place.path.iter().zip(path).filter(|(name, of)| name == of).count() == path.len()
+        };
+        self.places.iter().filter(is_of)
+    }
+
+    /// What is said in place of the values in the options of the part at `path`.
+    pub(crate) fn masks_of(&self, path: &[&str]) -> Masks {
+        let mut masks = Masks::default();
+        self.places_of(path).for_each(|place| masks.add(&place.pieces));
+        masks
     }
 
     /// What is said in place of the values.
@@ -71,31 +82,23 @@ impl Secrets {
         self.masks.hide(text)
     }
 
-    /// The same for all text in a JSON value.
+    /// The same for all text in a JSON value, where what is short stands for itself.
     pub fn hide_in(&self, value: &mut Value) {
-        match value {
-            Value::String(text) => {
-                if let Cow::Owned(hidden) = self.hide(text) {
-                    *text = hidden;
-                }
-            }
-            Value::Array(list) => list.iter_mut().for_each(|element| self.hide_in(element)),
-            Value::Object(fields) => fields.values_mut().for_each(|field| self.hide_in(field)),
-            _ => {}
-        }
+        each_text(value, &|text| self.masks.hide_long(text).into_owned());
     }
 
-    /// The same for all text of an error.
+    /// The same for all text of an error, and the file that it is about.
     pub(crate) fn hide_error(&self, error: Error) -> Error {
-        if self.is_empty() { error } else { error.map_text(|text| self.hide(text).into_owned()) }
+        if self.is_empty() {
+            return error;
+        }
+        let error = error.map_text(|text| self.hide(text).into_owned());
+        error.map_file(|file| self.masks.hide_value(file).into_owned())
     }
 
     /// The `options` of the part at `path`, as they are written; with a `key`, each with a fingerprint of its value beside it.
     pub(super) fn masked(&self, path: &[&str], mut options: Value, key: Option<&Key>) -> Value {
-        for Place { path: place, written, value } in &self.places {
-            if place.len() < path.len() || place.iter().zip(path).any(|(name, of)| name != of) {
-                continue;
-            }
+        for Place { path: place, written, value, .. } in self.places_of(path) {
             let inside = &place[path.len()..];
             let shown = match key {
                 None => written.clone(),
@@ -111,6 +114,7 @@ impl Secrets {
                 }
             }
         }
+        self.masks_of(path).hide_values(&mut options);
         self.hide_in(&mut options);
         options
     }
@@ -141,16 +145,17 @@ mod tests {
     use crate::error::visible;
     use serde_json::json;
 
+    fn piece(value: &str, written: &str) -> Spelling {
+        Spelling { value: value.into(), written: written.into(), is_secret: value != written }
+    }
+
     fn secrets() -> Secrets {
         let mut secrets = Secrets::default();
         let path = ["sink", "0", "name"].map(str::to_owned);
-        secrets.add(&path, "to ${TOKEN}", "to s3cr\"et\n", &[("TOKEN".into(), "s3cr\"et\n".into())]);
-        secrets.add(
-            &["stage", "0", "max"].map(str::to_owned),
-            "${MAX}",
-            "1000",
-            &[("MAX".into(), "1000".into())],
-        );
+        let token = vec![piece("to ", "to "), piece("s3cr\"et\n", "${TOKEN}")];
+        secrets.add(&path, "to ${TOKEN}", "to s3cr\"et\n", token);
+        let path = ["stage", "0", "max"].map(str::to_owned);
+        secrets.add(&path, "${MAX}", "1000", vec![piece("1000", "${MAX}")]);
         secrets
     }
 

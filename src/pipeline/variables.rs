@@ -7,6 +7,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::secrets::Secrets;
 use super::written::Written;
+use crate::error::Spelling;
 use crate::registry::{Diagnostic, Variable};
 
 /// Where the values of variables come from.
@@ -89,14 +90,17 @@ impl Expansion<'_> {
     fn text(&mut self, text: &str, span: Range<usize>) -> String {
         let pieces = split(text);
         let mut result = String::new();
-        let mut secrets = Vec::new();
+        let mut spellings = Vec::new();
         for piece in &pieces {
             match piece {
-                Piece::Plain(plain) => result += plain,
+                Piece::Plain(plain) => {
+                    result += plain;
+                    spellings.push(spelling(plain, plain, Origin::File));
+                }
                 Piece::Variable { name, default } => match self.lookup(name, *default) {
                     Ok((value, origin)) => {
                         result += &value;
-                        secrets.extend((origin == Origin::Environment).then(|| ((*name).to_owned(), value)));
+                        spellings.push(spelling(&value, &format!("${{{name}}}"), origin));
                     }
                     Err((message, help)) => {
                         let place = self.place(&span, &format!("${{{name}"));
@@ -113,8 +117,8 @@ impl Expansion<'_> {
         if matches!(pieces[..], [Piece::Variable { .. }]) {
             self.expanded.whole.push(Variable { span, text: result.clone() });
         }
-        if !secrets.is_empty() {
-            self.expanded.secrets.add(&self.path, text, &result, &secrets);
+        if spellings.iter().any(|piece| piece.is_secret) {
+            self.expanded.secrets.add(&self.path, text, &result, spellings);
         }
         result
     }
@@ -144,6 +148,16 @@ impl Expansion<'_> {
             Some(span.start + start..span.start + end)
         });
         at.unwrap_or_else(|| span.clone())
+    }
+}
+
+/// A piece of text, `written` so, that came to `value`; one that does not come from the environment is no secret.
+fn spelling(value: &str, written: &str, origin: Origin) -> Spelling {
+    let is_secret = origin == Origin::Environment;
+    Spelling {
+        value: value.to_owned(),
+        written: if is_secret { written } else { value }.to_owned(),
+        is_secret,
     }
 }
 

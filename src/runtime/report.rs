@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Rejection, Result};
+use crate::error::{Error, Masks, Rejection, Result};
 use crate::metrics::{Entry, Latency, seconds};
 
 /// How many rejects a report shows.
@@ -119,12 +119,19 @@ impl Rejects {
 }
 
 impl Report {
-    /// Changes all text that may have come from options or input.
-    pub(crate) fn map_text(&mut self, change: impl Fn(&str) -> String) {
-        let shown = self.rejects.first.iter_mut();
-        let shown = shown.flat_map(|shown| [&mut shown.file, &mut shown.reason, &mut shown.raw]);
-        let texts = shown.chain(&mut self.missing).chain(&mut self.remarks);
-        texts.for_each(|text| *text = change(text));
+    /// Hides what is not to be said in all text that may have come from options.
+    pub(crate) fn hide(&mut self, masks: &Masks) {
+        for Shown { file, column, reason, raw, .. } in &mut self.rejects.first {
+            for name in std::iter::once(file).chain(column) {
+                *name = masks.hide_value(name).into_owned();
+            }
+            *reason = masks.hide(reason).into_owned();
+            // It is data, and quotes nothing of the pipeline.
+            *raw = masks.hide_long(raw).into_owned();
+        }
+        for text in self.missing.iter_mut().chain(&mut self.remarks) {
+            *text = masks.hide(text).into_owned();
+        }
     }
 
     /// Adds what is to be said of the first passes before.

@@ -305,7 +305,7 @@ impl Sink for Watch {
         let open = self.watched.iter().flat_map(Watched::open);
         let open = open.filter(|(_, incident)| matches!(incident, Incident::Raised(..))).count();
         let Alert { name, column, .. } = &self.options;
-        let rule = self.masks.hide_value(name.as_ref().unwrap_or(column));
+        let rule = self.masks.hide_value(name.as_ref().unwrap_or(column)).into_owned();
         let told = format!("alert {rule}: {} raised, {open} still open", self.raised);
         Ok(std::iter::once(told).chain(std::mem::take(&mut self.remarks)).collect())
     }

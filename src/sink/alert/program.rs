@@ -51,7 +51,7 @@ impl Program {
     /// Starts `command` in the folder of `base`; what it says goes to standard error, for standard output may be a sink's. An interrupt of
     /// the terminal does not reach it: the run that is interrupted has alerts for it still.
     pub(super) fn start(command: &[String], base: &Base, outset: &Outset) -> Result<(Self, ChildStdin)> {
-        let name = outset.masks.hide(&format!("`{}`", command.join(" "))).into_owned();
+        let name = format!("`{}`", outset.masks.hide_value(&command.join(" ")));
         let failed = |error: &std::io::Error| {
             let why = crate::error::plain(error);
             Error::unavailable(format!("the alert command {name} cannot be started: {why}")).with_help(

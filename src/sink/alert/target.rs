@@ -137,7 +137,9 @@ fn shown(value: f64) -> String {
 }
 
 fn sentence(message: &Message<'_>, masks: &Masks) -> String {
-    let Message { sensor, value, .. } = message;
+    let Message { value, .. } = message;
+    // The name of a sensor is data, which an option may have given all the same.
+    let sensor = masks.hide_long(message.sensor);
     let [rule, column] = [message.rule, message.column].map(|option| masks.hide_value(option));
     let side = if message.side == Side::Above { "above" } else { "below" };
     let at = message.time.as_ref().map_or_else(String::new, |time| format!(" at {time}"));
