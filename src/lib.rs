@@ -12,7 +12,7 @@
 //! | layer | modules | what they are |
 //! |---|---|---|
 //! | 0 | [`time`], [`offset`], [`metrics`], [`kernel`] | words: when, where, how many; numeric loops, which know no other module |
-//! | 1 | [`error`], [`sensor`] | what goes wrong; who measures |
+//! | 1 | [`error`], `notes`, [`sensor`] | what goes wrong; what is said while a run goes on; who measures |
 //! | 2 | [`batch`], [`chunk`], [`files`], [`atomic`], [`checkpoint`] | records in columns; bytes that end at a record end; files that appear when complete |
 //! | 3 | [`format`](mod@format) | bytes to records and back |
 //! | 4 | [`source`], [`stage`], [`sink`], [`registry`] | the parts of a pipeline, one a file, found by name |
@@ -51,6 +51,7 @@
 // Words.
 pub mod error;
 pub mod metrics;
+pub(crate) mod notes;
 pub mod offset;
 mod random;
 pub mod time;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 /// The modules of each layer; a module may import those of lower layers and of its own.
 const LAYERS: [&[&str]; 10] = [
     &["time", "offset", "metrics", "kernel"],
-    &["error", "sensor"],
+    &["error", "notes", "sensor"],
     &["atomic", "batch", "checkpoint", "chunk", "files"],
     &["format"],
     &["source", "stage", "sink", "registry"],

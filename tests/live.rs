@@ -30,6 +30,8 @@ mod recordings;
 mod removed;
 #[path = "live/text.rs"]
 mod text_layouts;
+#[path = "live/unread.rs"]
+mod unread;
 
 use std::fs::OpenOptions;
 use std::io::{BufRead, BufReader, Read, Write};

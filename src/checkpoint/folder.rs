@@ -6,8 +6,8 @@
 //! | `id` | made when the folder is first used: it tells this folder's files in the making from those of others |
 //! | `checkpoint-…` | the last three, by ordinal |
 
-use std::collections::VecDeque;
 use std::collections::hash_map::RandomState;
+use std::collections::{BTreeSet, VecDeque};
 use std::hash::{BuildHasher, Hasher};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,10 +17,11 @@ use serde::{Deserialize, Serialize};
 
 use super::Manifest;
 use crate::atomic::{Output, UNTIL};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Masks, Result, plain};
 use crate::files::{
     Access, FileHandle, FileSystem, folder, kind_if_there, make_lasting_folder, path_bytes, write_all_at,
 };
+use crate::notes::say;
 
 /// How many checkpoints are kept: where the newest is damaged, the one before will do.
 const KEPT: usize = 3;
@@ -52,6 +53,10 @@ pub struct StateFolder {
     whole: VecDeque<u64>,
     /// Files of which older checkpoints speak and the next one does not.
     orphans: Vec<Orphan>,
+    /// What is not to be said of them.
+    masks: Arc<Masks>,
+    /// Files of which it was said that they stay where they are.
+    said: BTreeSet<PathBuf>,
     id: Arc<str>,
     lock: Arc<dyn FileHandle>,
 }
@@ -141,6 +146,8 @@ impl StateFolder {
             newest: 0,
             whole: VecDeque::new(),
             orphans: Vec::new(),
+            masks: Arc::default(),
+            said: BTreeSet::new(),
             id: "".into(),
             lock,
         };
@@ -228,7 +235,8 @@ impl StateFolder {
     }
 
     /// Sets these files aside with the next checkpoint, which needs them no more.
-    pub(crate) fn let_go(&mut self, orphans: Vec<Orphan>) {
+    pub(crate) fn let_go(&mut self, orphans: Vec<Orphan>, masks: &Arc<Masks>) {
+        self.masks = Arc::clone(masks);
         self.orphans.extend(orphans);
     }
 
@@ -267,18 +275,41 @@ impl StateFolder {
             self.whole.pop_front();
         }
         // The new one is durable: nobody goes on with these. What cannot be done now will be the next time.
-        self.orphans.retain(|orphan| orphan.set_aside(&*self.files).is_err());
+        self.set_aside();
         self.remove_old();
         Ok(())
     }
 
+    /// Sets aside what no checkpoint needs.
+    fn set_aside(&mut self) {
+        for orphan in std::mem::take(&mut self.orphans) {
+            let Err(error) = orphan.set_aside(&*self.files) else { continue };
+            let what = format!("cannot be kept as {}", orphan.aside.display());
+            self.say_once(&orphan.output.part, &what, &error);
+            self.orphans.push(orphan);
+        }
+    }
+
+    /// Says of a file, once, that it stays where it is.
+    fn say_once(&mut self, path: &Path, what: &str, error: &io::Error) {
+        if self.said.insert(path.to_owned()) {
+            let (path, why) = (path.display(), plain(error));
+            let said = format!("{path} {what}: {why}; it is tried again with every checkpoint");
+            say(&self.masks.hide(&said));
+        }
+    }
+
     /// Removes checkpoints that are older than those to be kept; a run that was killed may have left one too many. Damaged ones that are
     /// newer do not count: they must not push out the one that is gone on from.
-    fn remove_old(&self) {
+    fn remove_old(&mut self) {
         let Some(&oldest) = self.whole.front().filter(|_| self.whole.len() == KEPT) else { return };
-        for (ordinal, path) in ordinals(&*self.files, &self.path).unwrap_or_default() {
-            if ordinal < oldest {
-                let _next_time = self.files.remove(&path);
+        let all = ordinals(&*self.files, &self.path).unwrap_or_default();
+        for (_, path) in all.into_iter().filter(|(ordinal, _)| *ordinal < oldest) {
+            match self.files.remove(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    self.say_once(&path, "cannot be removed", &error);
+                }
+                _ => {}
             }
         }
     }

@@ -18,6 +18,7 @@ use std::process::ExitCode;
 use super::output::{self, Page};
 use crate::error::guard::is_survived;
 use crate::error::{Error, ErrorKind, visible};
+use crate::notes;
 use crate::pipeline::SpecError;
 
 /// The result of a verb.
@@ -57,11 +58,13 @@ impl From<Error> for Failure {
 /// Runs `act` to the end of the process: tells what went wrong, and gives the exit code.
 pub(super) fn guard(act: impl FnOnce() -> Outcome) -> ExitCode {
     panic::set_hook(Box::new(tell_panic));
-    match panic::catch_unwind(AssertUnwindSafe(act)) {
+    let code = match panic::catch_unwind(AssertUnwindSafe(act)) {
         Ok(Ok(()) | Err(Failure::Closed)) => ExitCode::SUCCESS,
         Ok(Err(failure)) => tell(&failure),
         Err(_) => ErrorKind::Internal.exit_code().into(),
-    }
+    };
+    notes::finish();
+    code
 }
 
 fn tell(failure: &Failure) -> ExitCode {

@@ -64,7 +64,8 @@ impl Shown<'_> {
     }
 
     fn columns(self, schema: &Schema) -> String {
-        let columns = schema.fields().iter().map(|field| format!("{} ({})", self.name(&field.name), field.kind));
+        let columns =
+            schema.fields().iter().map(|field| format!("{} ({})", self.name(&field.name), field.kind));
         columns.collect::<Vec<_>>().join(", ")
     }
 }
@@ -115,13 +116,18 @@ fn describe_sink(sink: &SinkEntry, delivery: Delivery, plan: &Plan, shown: Shown
         None => "all sensors".to_owned(),
     };
     let _ = match spec.takes() {
-        Takes::Records => writeln!(text, "  takes: the records of {sensors}: {}", shown.columns(plan.output())),
+        Takes::Records => {
+            writeln!(text, "  takes: the records of {sensors}: {}", shown.columns(plan.output()))
+        }
         Takes::Rejections => writeln!(text, "  takes: what was set aside, with place, reason and raw text"),
     };
     let appears = match (spec.file(), spec.is_stdout()) {
         (Some(file), _) => {
             let file = file.display().to_string();
-            format!("{} appears when complete, or not at all; an older one stays until then", shown.name(&file))
+            format!(
+                "{} appears when complete, or not at all; an older one stays until then",
+                shown.name(&file)
+            )
         }
         (None, true) => "standard output, as the records come".to_owned(),
         (None, false) => "handed over as the records come".to_owned(),

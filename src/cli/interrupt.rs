@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use super::output;
 use crate::error::ErrorKind;
+use crate::notes::say;
 use crate::sink::end_alert_commands;
 
 /// How long nothing may go on while what has come in is written.
@@ -63,15 +63,6 @@ fn give_up_later() {
         end();
     };
     let _stops_by_itself = std::thread::Builder::new().name("give up".into()).spawn(give_up);
-}
-
-/// Says it, unless somebody who does not read keeps standard error from taking it.
-fn say(text: &'static str) {
-    let saying = std::thread::Builder::new().name("last words".into()).spawn(move || output::note(text));
-    let asked = Instant::now();
-    while saying.as_ref().is_ok_and(|saying| !saying.is_finished()) && asked.elapsed() < LOOK {
-        std::thread::sleep(LOOK / 20);
-    }
 }
 
 /// Ends the process, and what it has started.

@@ -9,6 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use super::exit::{Failure, Outcome};
 use crate::atomic::{self, AtomicFile};
 use crate::error::{Error, ErrorKind, visible, visible_lines};
+use crate::notes;
 use crate::pipeline::{Secrets, environment};
 
 /// Writes data to standard output.
@@ -96,13 +97,14 @@ pub(super) fn note(text: &str) {
 
 /// Writes lines for people to standard error, likewise.
 pub(super) fn notes(page: &Page) {
-    let _closed =
-        writeln!(io::stderr().lock(), "{}", hidden(page, |secrets, text| secrets.hide(text).into_owned()));
+    let text = hidden(page, |secrets, text| secrets.hide(text).into_owned());
+    notes::write(&format!("{text}\n"));
 }
 
 /// Writes what was told of a run to standard error, likewise: a report has hidden what is short already, and has data in it.
 pub(super) fn told(page: &Page) {
-    let _closed = writeln!(io::stderr().lock(), "{}", hidden(page, |secrets, text| secrets.masks().hide_long(text).into_owned()));
+    let text = hidden(page, |secrets, text| secrets.masks().hide_long(text).into_owned());
+    notes::write(&format!("{text}\n"));
 }
 
 /// Whether standard error takes colours: it is a terminal, and `NO_COLOR` is not set to anything.

@@ -11,10 +11,11 @@ use super::load::{self, locate, run_options};
 use super::output;
 use super::profile::Profile;
 use super::progress::Display;
-use super::summary::summary;
+use super::summary::{plural, summary};
 use super::timings::timings;
 use crate::atomic;
 use crate::error::{Error, ErrorKind, Part};
+use crate::notes;
 use crate::pipeline::touched::written;
 use crate::pipeline::{Parameters, Pipeline, Resolved, Touched};
 use crate::runtime::{Report, RunOptions, StateOptions};
@@ -124,11 +125,23 @@ pub(super) fn drive_with(resolved: &Resolved, args: &DriveArgs, options: &RunOpt
     let mut display = Display::new(args);
     let result = resolved.pipeline.run_with(options, &mut display);
     display.finish();
-    let report = result.map_err(|error| failure(resolved, error))?;
+    let mut report = result.map_err(|error| failure(resolved, error))?;
+    report.remarks.extend(unread());
     if !args.quiet {
         output::told(&summary(&report, resolved.pipeline.stages_before()));
     }
     Ok(report)
+}
+
+/// What whoever looks at the summary, or at the report, has not read.
+fn unread() -> Option<String> {
+    let unread = notes::unread();
+    (unread > 0).then(|| {
+        format!(
+            "{} of notes stayed unread: nobody takes what standard error is given",
+            plural(unread, "line")
+        )
+    })
 }
 
 /// The reader of standard output may have seen enough; where that was the only sink, nothing is lost.

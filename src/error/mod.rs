@@ -18,7 +18,7 @@ use crate::offset::{Position, Trigger};
 pub use masks::Masks;
 pub(crate) use masks::{Spelling, each_text};
 pub use nearest::nearest;
-pub(crate) use visible::{is_obeyed, say};
+pub(crate) use visible::is_obeyed;
 pub use visible::{visible, visible_lines};
 
 /// The result of everything that can end a run.
@@ -140,9 +140,11 @@ impl Error {
             _ => (ErrorKind::Io, ""),
         };
         let path = path.to_string();
-        // A name of digits alone would be read as a count.
+        // A number, or a few letters, would be read as a word of the sentence.
+        let is_word = path.chars().all(char::is_alphanumeric);
         let is_number = path.bytes().all(|letter| letter.is_ascii_digit());
-        let path = if is_number { format!("`{path}`") } else { path };
+        let path =
+            if is_word && (is_number || path.chars().count() < 4) { format!("`{path}`") } else { path };
         let result = Self::new(kind, format!("cannot {doing} {path}: {}", plain(error)));
         if help.is_empty() { result } else { result.with_help(help) }
     }

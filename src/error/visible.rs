@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
-use std::io::{self, Write as _};
 
 /// The same text on one line, with an escape such as `\n` or `\u{1b}` in place of every character that cannot be seen and that a terminal
 /// or a reader would obey: control characters, line ends, marks that turn the direction of writing. What is printed for people goes
@@ -14,11 +13,6 @@ pub fn visible(text: &str) -> Cow<'_, str> {
 /// The same, but line feeds stay: for text of several lines.
 pub fn visible_lines(text: &str) -> Cow<'_, str> {
     replaced(text, |letter| letter != '\n' && is_obeyed(letter))
-}
-
-/// Says a line to whoever looks at a run that goes on, where an error or the summary would come too late. That nobody does is no error.
-pub(crate) fn say(text: &str) {
-    let _nobody_reads = writeln!(io::stderr(), "{}", visible(text));
 }
 
 fn replaced(text: &str, is_replaced: impl Fn(char) -> bool) -> Cow<'_, str> {

@@ -3,12 +3,12 @@
 use std::ffi::OsString;
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::{Access, FileHandle, FileSystem, Kind};
-use crate::error::say;
+use crate::notes::say;
 
 /// How often it is tried again.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -31,14 +31,50 @@ struct PatientFile {
 #[derive(Clone, Debug)]
 struct Wait {
     stop: Arc<AtomicBool>,
-    /// Whether somebody waits, and has said so.
-    is_said: Arc<AtomicBool>,
+    outage: Arc<Outage>,
+}
+
+/// Whether there is room, as far as is known.
+#[derive(Debug, Default)]
+struct Outage {
+    /// How many wait for room; some write less than others, and find it while those wait still.
+    waiting: Mutex<usize>,
+    /// Whether there was none when it was last said how things stand.
+    is_said: AtomicBool,
+}
+
+impl Outage {
+    /// Somebody finds no room, and waits; whether that is news.
+    fn waits(&self) -> bool {
+        *self.waiting() += 1;
+        !self.is_said.swap(true, Ordering::Relaxed)
+    }
+
+    /// Somebody waits no more.
+    fn goes_on(&self) {
+        *self.waiting() -= 1;
+    }
+
+    /// Somebody found room without having waited for it; whether that is news. It is none as long as others wait, and whoever has waited for
+    /// the last bytes of a disk may have to wait for the next ones.
+    fn is_over(&self) -> bool {
+        // Nearly always there is room: that must cost nothing.
+        if !self.is_said.load(Ordering::Relaxed) {
+            return false;
+        }
+        let waiting = self.waiting();
+        *waiting == 0 && self.is_said.swap(false, Ordering::Relaxed)
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, usize> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Patient {
     /// `inner`, with patience until `stop` is set.
     pub(crate) fn new(inner: Arc<dyn FileSystem>, stop: &Arc<AtomicBool>) -> Self {
-        Self { inner, wait: Wait { stop: Arc::clone(stop), is_said: Arc::default() } }
+        Self { inner, wait: Wait { stop: Arc::clone(stop), outage: Arc::default() } }
     }
 
     fn file(&self, inner: Arc<dyn FileHandle>) -> Arc<dyn FileHandle> {
@@ -48,24 +84,24 @@ impl Patient {
 
 impl Wait {
     fn until_there_is_room<T>(&self, mut act: impl FnMut() -> io::Result<T>) -> io::Result<T> {
-        loop {
-            match act() {
-                Err(error) if is_full(&error) && !self.stop.load(Ordering::Relaxed) => {
-                    if !self.is_said.swap(true, Ordering::Relaxed) {
-                        say(
-                            "no space is left to write to: the run waits until there is some, and then goes on",
-                        );
-                    }
-                    std::thread::sleep(PAUSE);
-                }
-                done => {
-                    if done.is_ok() && self.is_said.swap(false, Ordering::Relaxed) {
-                        say("there is space again: the run goes on");
-                    }
-                    return done;
-                }
+        let is_to_wait =
+            |done: &io::Result<T>| done.as_ref().is_err_and(is_full) && !self.stop.load(Ordering::Relaxed);
+        let mut done = act();
+        if !is_to_wait(&done) {
+            if done.is_ok() && self.outage.is_over() {
+                say("there is space again: the run goes on");
             }
+            return done;
         }
+        if self.outage.waits() {
+            say("no space is left to write to: the run waits until there is some, and then goes on");
+        }
+        while is_to_wait(&done) {
+            std::thread::sleep(PAUSE);
+            done = act();
+        }
+        self.outage.goes_on();
+        done
     }
 }
 
@@ -251,6 +287,23 @@ mod tests {
         fn has_name(&self, name: &Path) -> io::Result<bool> {
             self.1.has_name(name)
         }
+    }
+
+    #[test]
+    fn an_outage_is_said_once_whoever_finds_room_meanwhile() {
+        let outage = Outage::default();
+        assert!(!outage.is_over(), "there was none");
+        assert!(outage.waits(), "the first one says it");
+        assert!(!outage.waits());
+        // Others write less, and those who wait go on and wait again.
+        assert!(!outage.is_over());
+        outage.goes_on();
+        assert!(!outage.is_over());
+        outage.goes_on();
+        assert!(!outage.waits(), "it is the same one");
+        outage.goes_on();
+        assert!(outage.is_over() && !outage.is_over(), "the end is said once");
+        assert!(outage.waits(), "another one is news");
     }
 
     #[test]

@@ -19,7 +19,7 @@ use super::{Rejects, Report, RunOptions};
 use crate::atomic::Output;
 use crate::checkpoint::{Change, Ending, Found, Manifest, Orphan, PartSpec, StateFolder, changes, matches};
 use crate::error::guard::caught;
-use crate::error::{Error, Result};
+use crate::error::{Error, Masks, Result};
 use crate::files::{Disk, FileSystem};
 use crate::metrics::{Entry, Ledger};
 use crate::pipeline::leading::leading;
@@ -152,11 +152,11 @@ impl State {
             keeper: None,
             left_out: Arc::default(),
         };
-        state.take_up(found)?;
+        state.take_up(found, pipeline.secrets.masks())?;
         Ok(state)
     }
 
-    fn take_up(&mut self, found: Found) -> Result<()> {
+    fn take_up(&mut self, found: Found, masks: &Arc<Masks>) -> Result<()> {
         for (path, why) in &found.damaged {
             self.remarks.push(format!("{} was left out: {why}", path.display()));
         }
@@ -188,7 +188,7 @@ impl State {
             records => format!("{records} records"),
         };
         self.remarks.push(format!("went on from {}, behind {records}", path.display()));
-        lock(&self.folder).let_go(orphans);
+        lock(&self.folder).let_go(orphans, masks);
         self.resume = Some(resume);
         self.found = Some(manifest);
         Ok(())

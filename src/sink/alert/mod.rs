@@ -3,7 +3,6 @@
 //! For every measurement of every sensor: quiet → (beyond the threshold) pending → (for as long as `hold`) raised → (back over the clearing
 //! threshold) quiet. Nulls and NaN neither raise nor clear.
 
-mod courier;
 mod incident;
 mod program;
 mod target;

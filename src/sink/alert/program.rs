@@ -1,5 +1,6 @@
 //! The command that alerts go to: a process with a group of its own, which ends with the run.
 
+use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
@@ -8,18 +9,23 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::ioctl_fionread;
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
-use super::courier::{LOOK, Limit};
 use crate::atomic::Outset;
 use crate::error::{Error, Result};
 use crate::files::Base;
+use crate::notes::courier::{LOOK, Limit, Recipient};
 
 /// How long a command that was asked to end may take for it.
 const GRACE: Duration = Duration::from_millis(500);
 
 /// The groups of all commands that run.
 static RUNNING: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
+
+/// The pipe to a command.
+pub(super) struct Input(ChildStdin);
 
 /// A command that was started.
 pub(super) struct Program {
@@ -47,12 +53,36 @@ fn running() -> std::sync::MutexGuard<'static, Vec<Pid>> {
     RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+impl Write for Input {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+impl Recipient for Input {
+    /// What is in the pipe; nobody will read it once nobody has the other end.
+    fn untaken(&self) -> io::Result<u64> {
+        let untaken = ioctl_fionread(&self.0)?;
+        let mut pipes = [PollFd::new(&self.0, PollFlags::empty())];
+        let is_gone = poll(&mut pipes, Some(&Timespec::default())).is_ok()
+            && pipes[0].revents().contains(PollFlags::ERR);
+        match is_gone && untaken > 0 {
+            true => Err(io::ErrorKind::BrokenPipe.into()),
+            false => Ok(untaken),
+        }
+    }
+}
+
 impl Program {
     /// Starts `command` in the folder of `base`; what it says goes to standard error, for standard output may be a sink's. An interrupt of
     /// the terminal does not reach it: the run that is interrupted has alerts for it still.
-    pub(super) fn start(command: &[String], base: &Base, outset: &Outset) -> Result<(Self, ChildStdin)> {
+    pub(super) fn start(command: &[String], base: &Base, outset: &Outset) -> Result<(Self, Input)> {
         let name = format!("`{}`", outset.masks.hide_value(&command.join(" ")));
-        let failed = |error: &std::io::Error| {
+        let failed = |error: &io::Error| {
             let why = crate::error::plain(error);
             Error::unavailable(format!("the alert command {name} cannot be started: {why}")).with_help(
                 match executable(&command[0], base) {
@@ -61,7 +91,7 @@ impl Program {
                 },
             )
         };
-        let said = std::io::stderr().as_fd().try_clone_to_owned().map_or_else(|_| Stdio::null(), Stdio::from);
+        let said = io::stderr().as_fd().try_clone_to_owned().map_or_else(|_| Stdio::null(), Stdio::from);
         let mut started = Command::new(executable(&command[0], base));
         started.args(&command[1..]).stdin(Stdio::piped()).stdout(said).process_group(0);
         if base != &Base::default() {
@@ -72,17 +102,20 @@ impl Program {
             return Err(Error::internal("an alert command without an input"));
         };
         running().push(group);
-        Ok((Self { name, child, group, stop: Arc::clone(&outset.stop) }, input))
+        Ok((Self { name, child, group, stop: Arc::clone(&outset.stop) }, Input(input)))
     }
 
     /// Waits until it has ended, which it is told by the end of its input, not for long where the run `ends_early`, and not at all where it `is_stuck`;
     /// `None` where it had to be ended.
-    pub(super) fn wait(&mut self, ends_early: bool, is_stuck: bool) -> std::io::Result<Option<ExitStatus>> {
+    pub(super) fn wait(&mut self, ends_early: bool, is_stuck: bool) -> Result<Option<ExitStatus>> {
+        self.wait_for(ends_early, is_stuck).map_err(|error| Error::io("wait for", &self.name, &error))
+    }
+
+    fn wait_for(&mut self, ends_early: bool, is_stuck: bool) -> io::Result<Option<ExitStatus>> {
         let stop = Arc::clone(&self.stop);
         let mut limit = Limit::new(&stop, ends_early);
         loop {
-            if let Some(status) = self.child.try_wait()? {
-                running().retain(|group| *group != self.group);
+            if let Some(status) = self.status()? {
                 return Ok(Some(status));
             }
             if is_stuck || limit.is_reached(0) {
@@ -93,25 +126,45 @@ impl Program {
         }
     }
 
+    /// How it has ended, if it has. It does not count as running from the moment on at which the system may give its number to another.
+    fn status(&mut self) -> io::Result<Option<ExitStatus>> {
+        let mut running = running();
+        let status = self.child.try_wait()?;
+        if status.is_some() {
+            running.retain(|group| *group != self.group);
+        }
+        Ok(status)
+    }
+
     /// Ends it: first it is asked to.
-    fn end(&mut self) -> std::io::Result<()> {
+    fn end(&mut self) -> io::Result<()> {
         let _gone_already = kill_process_group(self.group, Signal::TERM);
         let asked = std::time::Instant::now();
-        while self.child.try_wait()?.is_none() && asked.elapsed() < GRACE {
+        while !self.has_ended()? && asked.elapsed() < GRACE {
             std::thread::sleep(LOOK);
         }
-        // Those that it has started, too.
+        // Those that it has started, too: its number stays its own until it is waited for.
+        let mut running = running();
         let _gone_already = kill_process_group(self.group, Signal::KILL);
+        running.retain(|group| *group != self.group);
         self.child.wait().map(drop)
+    }
+
+    /// Whether it has ended, without waiting for it: its number stays its own.
+    fn has_ended(&self) -> io::Result<bool> {
+        let ended = waitid(
+            WaitId::Pid(self.group),
+            WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG,
+        )?;
+        Ok(ended.is_some())
     }
 }
 
 impl Drop for Program {
     fn drop(&mut self) {
-        if !matches!(self.child.try_wait(), Ok(Some(_))) {
+        if !matches!(self.status(), Ok(Some(_))) {
             let _gone_already = self.end();
         }
-        running().retain(|group| *group != self.group);
     }
 }
 
@@ -127,6 +180,8 @@ mod tests {
             Program::start(&command, &Base::default(), &Outset::default()).expect("it runs");
         let start = Instant::now();
         assert!(program.wait(false, true).expect("ended").is_none());
+        // The system may give its number to another.
+        assert!(!running().contains(&program.group));
         assert!(start.elapsed() < Duration::from_secs(30), "the patience of a run that ends is 60 s");
     }
 }

@@ -1,13 +1,11 @@
 //! Where alerts go: the log, a file, a command.
 
-use std::fs::File;
 use std::io::Write;
-use std::os::fd::AsFd;
+use std::process::ExitStatus;
 use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::courier::Courier;
 use super::incident::Side;
 use super::program::Program;
 use crate::atomic::{AtomicFile, Outset};
@@ -15,7 +13,12 @@ use crate::error::{Error, Masks, Result, visible};
 use crate::files::Base;
 use crate::kernel::json_number;
 use crate::kernel::shortest::with_shortest;
+use crate::notes::courier::Courier;
+use crate::notes::{say, standard_error};
 use crate::time::format_duration;
+
+/// Bytes of alerts that may wait.
+const ROOM: usize = 16 << 20;
 
 /// Where alerts go.
 pub(super) enum Target {
@@ -43,19 +46,14 @@ pub(super) struct Message<'a> {
 }
 
 impl Target {
-    /// Standard error; written past the lock of this process on it, which others must not wait for.
     pub(super) fn log(outset: &Outset) -> Result<Self> {
-        let log = std::io::stderr().as_fd().try_clone_to_owned();
-        let log: Box<dyn Write + Send> = match log {
-            Ok(log) => Box::new(File::from(log)),
-            Err(_) => Box::new(std::io::sink()),
-        };
-        Ok(Self::Log(Courier::start(log, &outset.stop)?, Arc::clone(&outset.masks)))
+        let courier = Courier::start(standard_error(), &outset.stop, ROOM)?;
+        Ok(Self::Log(courier, Arc::clone(&outset.masks)))
     }
 
     pub(super) fn start(command: &[String], base: &Base, outset: &Outset) -> Result<Self> {
         let (program, input) = Program::start(command, base, outset)?;
-        Ok(Self::Command(Courier::start(Box::new(input), &outset.stop)?, program))
+        Ok(Self::Command(Courier::start(Box::new(input), &outset.stop, ROOM)?, program))
     }
 
     pub(super) fn send(&mut self, message: &Message<'_>) -> Result<()> {
@@ -72,16 +70,19 @@ impl Target {
                 Ok(())
             }
             Self::File(file) => file.write_all(&line()?).map_err(|error| file.failed(&error)),
-            Self::Command(courier, Program { name, .. }) => match courier.send(&line()?) {
+            Self::Command(courier, program) => match courier.send(&line()?) {
                 Ok(false) => Ok(()),
                 Ok(true) => {
-                    let said = format!(
+                    let name = &program.name;
+                    say(&format!(
                         "the alert command {name} does not take alerts as they come: some are dropped"
-                    );
-                    let _nobody_reads = writeln!(std::io::stderr(), "{}", visible(&said));
+                    ));
                     Ok(())
                 }
-                Err(_) => Err(gone(name)),
+                Err(_) => {
+                    let status = program.wait(true, false)?;
+                    Err(gone(&program.name, status))
+                }
             },
         }
     }
@@ -99,17 +100,13 @@ impl Target {
                 let delivered = courier.finish(ends_early);
                 // Whoever was waited for in vain is not waited for once more.
                 let is_stuck = matches!(delivered, Ok(false));
-                let ended = program
-                    .wait(ends_early, is_stuck)
-                    .map_err(|error| Error::io("wait for", &program.name, &error))?;
+                let ended = program.wait(ends_early, is_stuck)?;
                 let name = format!("the command {}", program.name);
                 let mut remarks: Vec<_> = dropped(courier, &name).into_iter().collect();
                 match ended {
                     None => remarks.push(format!("{name} did not end when it should have: it was ended")),
-                    Some(_) if delivered.is_err() => return Err(gone(&program.name)),
-                    Some(status) if !status.success() => {
-                        let what = format!("the alert command {} failed: {status}", program.name);
-                        return Err(Error::unavailable(what).with_help("see what it says, and run again"));
+                    Some(status) if delivered.is_err() || !status.success() => {
+                        return Err(gone(&program.name, Some(status)));
                     }
                     Some(_) => {}
                 }
@@ -124,8 +121,14 @@ fn dropped(courier: &Courier, by: &str) -> Option<String> {
     (dropped > 0).then(|| format!("{dropped} alerts were dropped: {by} did not take them"))
 }
 
-fn gone(name: &str) -> Error {
-    Error::unavailable(format!("the alert command {name} no longer takes alerts"))
+/// A command that takes no more alerts, and ended so, if it did by itself.
+fn gone(name: &str, status: Option<ExitStatus>) -> Error {
+    let what = match status {
+        None => "no longer takes alerts".to_owned(),
+        Some(status) if status.success() => format!("ended before it had read all alerts: {status}"),
+        Some(status) => format!("failed: {status}"),
+    };
+    Error::unavailable(format!("the alert command {name} {what}"))
         .with_help("see what it says, and run again")
 }
 

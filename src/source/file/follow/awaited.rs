@@ -12,9 +12,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::batch::Schema;
-use crate::error::{Error, Result, say};
+use crate::error::{Error, Result};
 use crate::format::Format;
 use crate::format::columns::Columns;
+use crate::notes::say;
 use crate::source::OpenOptions;
 use crate::source::file::HEAD;
 use crate::source::file::looks::REST;
