@@ -6,7 +6,7 @@ mod command;
 mod secrets;
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -136,6 +136,96 @@ fn a_file_in_the_making_that_was_swapped_is_not_gone_on_with() {
         assert_eq!(output.status.code(), Some(74), "{swap}: {}", text(&output.stderr));
         assert_eq!(fs::read(&victim).expect("there"), content, "{swap}");
     }
+}
+
+#[test]
+fn what_cannot_be_set_aside_is_said_once() {
+    let folder = bench();
+    let part = killed(folder.path());
+    fs::remove_file(&part).expect("removed");
+    symlink("victim", &part).expect("a link");
+    let accept = [
+        "run",
+        "p.toml",
+        "--state",
+        "state",
+        "--finish",
+        "--accept",
+        "changes",
+        "--set",
+        "sink.0.path=other.csv",
+    ];
+    let output = run(folder.path(), &accept);
+    let said = text(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    // It is tried with each of the two checkpoints at the end.
+    let lines =
+        said.lines().filter(|line| line.contains("cannot be kept as") && line.contains("out.csv.until-"));
+    assert_eq!(lines.count(), 1, "{said}");
+    assert_eq!(fs::read_to_string(folder.path().join("victim")).expect("there"), "precious");
+}
+
+#[test]
+fn a_link_at_the_path_of_an_output_is_followed_from_the_beginning_or_not_at_all() {
+    // From the beginning: it stays, and what it leads to is written.
+    let folder = bench();
+    let out = folder.path().join("out.csv");
+    fs::create_dir(folder.path().join("deep")).expect("made");
+    symlink("deep/new.csv", &out).expect("a link");
+    let part = |output: std::process::Output| {
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        fs::read_to_string(folder.path().join("deep/new.csv")).expect("there")
+    };
+    assert_eq!(part(run(folder.path(), &["run", "p.toml", "--state", "state"])), "sensor,v\na,1\nb,2\n");
+    assert!(out.is_symlink());
+
+    // Put there while the run was down: it leads to another file, which is not touched, and the message says why.
+    for (target, is_there) in [("deep/other.csv", false), ("deep/victim", true), ("nowhere/x.csv", false)] {
+        let folder = bench();
+        let out = folder.path().join("out.csv");
+        killed(folder.path());
+        fs::create_dir(folder.path().join("deep")).expect("made");
+        fs::write(folder.path().join("deep/victim"), "precious").expect("written");
+        symlink(target, &out).expect("a link");
+        for finish in
+            [&["run", "p.toml", "--state", "state"][..], &["run", "p.toml", "--state", "state", "--finish"]]
+        {
+            let output = run(folder.path(), finish);
+            let said = text(&output.stderr);
+            assert_eq!(output.status.code(), Some(69), "{said}");
+            assert!(
+                said.contains("out.csv is a link to ") && said.contains("help: remove the link, or put back"),
+                "{said}"
+            );
+        }
+        assert_eq!(folder.path().join(target).exists(), is_there);
+        assert_eq!(fs::read_to_string(folder.path().join("deep/victim")).expect("there"), "precious");
+        fs::remove_file(&out).expect("removed");
+        let output = run(folder.path(), &["run", "p.toml", "--state", "state", "--finish"]);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        assert!(fs::read_to_string(&out).expect("there").contains("a,1"));
+    }
+}
+
+#[test]
+fn a_link_that_is_put_at_the_path_of_an_output_while_a_run_goes_on_is_replaced_by_it() {
+    let folder = bench();
+    let source = "path = '-'\nheader = false\nnames = ['sensor', 'v']\nmeasurements = ['v']";
+    fs::write(folder.path().join("p.toml"), PIPELINE.replace("path = 'in.csv'", source)).expect("written");
+    let mut command = tidemill(folder.path());
+    let mut child =
+        command.args(["run", "p.toml", "--quiet"]).stdin(Stdio::piped()).spawn().expect("it runs");
+    let mut input = child.stdin.take().expect("piped");
+    input.write_all(b"a,1\n").expect("taken");
+    until("no file in the making", || {
+        names(folder.path()).iter().any(|name| name.starts_with(".out.csv")).then_some(())
+    });
+    symlink("victim", folder.path().join("out.csv")).expect("a link");
+    drop(input);
+    assert!(child.wait().expect("an end").success());
+    assert!(!folder.path().join("out.csv").is_symlink());
+    assert_eq!(fs::read_to_string(folder.path().join("out.csv")).expect("there"), "sensor,v\na,1\n");
+    assert_eq!(fs::read_to_string(folder.path().join("victim")).expect("there"), "precious");
 }
 
 #[test]

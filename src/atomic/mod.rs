@@ -198,12 +198,12 @@ impl AtomicFile {
     }
 
     fn begin_with(path: impl AsRef<Path>, outset: &Outset, access: Access) -> Result<(Self, bool)> {
-        let path = path.as_ref();
-        check(path)?;
-        if is_stdout(path) {
-            return Ok((Self::stream(path.to_owned(), Box::new(io::stdout())), false));
+        let written = path.as_ref();
+        check(written)?;
+        if is_stdout(written) {
+            return Ok((Self::stream(written.to_owned(), Box::new(io::stdout())), false));
         }
-        let path = where_link_leads(path);
+        let path = where_link_leads(written);
         let failed = |error: io::Error| Error::io("write", path.display(), &error);
         let there = kind_if_there(&*outset.files, &path).map_err(failed)?;
         if there.is_some_and(|kind| kind != Kind::File) {
@@ -211,7 +211,7 @@ impl AtomicFile {
             return Ok((Self::stream(path, Box::new(stream)), false));
         }
         if let Some(state) = &outset.resume {
-            return Self::resume(path, outset, state).map(|file| (file, true));
+            return Self::resume(written, path, outset, state).map(|file| (file, true));
         }
         let folder = folder(&path);
         make_lasting_folder(&*outset.files, folder, false).map_err(|error| failed(not_a_folder(error)))?;
@@ -220,11 +220,12 @@ impl AtomicFile {
         Ok((Self { path, destination, buffer: Vec::new(), length: 0 }, false))
     }
 
-    /// Goes on with what `state` says was made before.
-    fn resume(path: PathBuf, outset: &Outset, state: &[u8]) -> Result<Self> {
+    /// Goes on with what `state` says was made before, for the file `written` so, which leads to `path`.
+    fn resume(written: &Path, path: PathBuf, outset: &Outset, state: &[u8]) -> Result<Self> {
         let made: Output = postcard::from_bytes(state).map_err(|error| {
             Error::data(format!("the checkpoint of {} is damaged: {error}", path.display()))
         })?;
+        check_link(&*outset.files, written, &path, &made)?;
         let (part, length) = Part::resume(&path, outset, made)?;
         Ok(Self { path, destination: Destination::Part(part), buffer: Vec::new(), length })
     }
@@ -601,6 +602,22 @@ fn distinct(run: Option<&str>) -> String {
         Some(run) => format!("{run}-{unknown:016x}"),
         None => format!("{}{}-{unknown:016x}", leftovers::ONCE, std::process::id()),
     }
+}
+
+/// Checks that a link, if `written` is one by now, leads to `path` where what was `made` is: it was another one or none when the run began.
+fn check_link(files: &dyn FileSystem, written: &Path, path: &Path, made: &Output) -> Result<()> {
+    let beside = folder(path).join(made.part.file_name().unwrap_or_default());
+    let is_same = std::path::absolute(path).is_ok_and(|path| path == made.path);
+    if !written.is_symlink() || is_same || matches!(kind_if_there(files, &beside), Ok(Some(_))) {
+        return Ok(());
+    }
+    let (written, path, part) = (written.display(), path.display(), made.part.display());
+    Err(Error::unavailable(format!(
+        "{written} is a link to {path} now: the checkpoint goes on with {part}, which is not there"
+    ))
+    .with_help(
+        "remove the link, or put back what was there when the run began; or start anew with another --state",
+    ))
 }
 
 /// A file that stands where a folder should be made is there already, says the system, whatever it is.
