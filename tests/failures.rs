@@ -524,9 +524,17 @@ fn an_alert_command_that_is_missing_dies_or_fails() {
         (0..50_000).map(|n| format!("{n},a,{},x\n", if n % 2 == 0 { 1 } else { -1 })).collect();
     let folder = bench(CSV, &alert("['sh', '-c', 'exec <&-; exit 0']"));
     std::fs::write(folder.path().join("in.csv"), format!("t,s,v,note\n{rows}")).expect("written");
-    let message = "error: sink 0 (alert): the alert command `sh -c exec <&-; exit 0` no longer takes alerts\n  \
+    let message = "error: sink 0 (alert): the alert command `sh -c exec <&-; exit 0` ended before it had read all alerts: exit status: 0\n  \
         help: see what it says, and run again";
     check(folder.path(), &run(folder.path(), &["run", "p.toml"]), 69, message);
+    // Few enough to be handed over as a whole; this one has read the first.
+    fails(
+        CSV,
+        &alert("['sh', '-c', 'read first; exit 0']").replace("column = 'v'", "column = '[vt]'"),
+        69,
+        "error: sink 0 (alert): the alert command `sh -c read first; exit 0` ended before it had read all alerts: exit status: 0\n  \
+        help: see what it says, and run again",
+    );
 }
 
 #[test]
@@ -580,6 +588,45 @@ fn all_options_that_are_wrong_are_said_at_once_each_at_its_line() {
     let folder = bench(&format!("{CSV}\ntime = 'tt'"), "timezone = 'Europe/Berlin'");
     let said = text(&run(folder.path(), &["validate", "p.toml"]).stderr);
     assert!(said.contains("time = 'tt'") && said.matches("error: ").count() == 1, "{said}");
+}
+
+#[test]
+fn a_misspelt_option_hides_no_wrong_value() {
+    let wrong = [
+        "timezne = 'UTC'",
+        "from = 'yesterday'",
+        "into = 'new'",
+        "nam = 'x'",
+        "hold = 'late'",
+        "delimiter = '5'",
+    ];
+    let [zone, from, into, name, hold, delimiter] = wrong;
+    let parts = format!(
+        "{zone}\n{from}\n[[stage]]\ntype = 'threshold'\nmin = 0\n{into}\n[[sink]]\ntype = 'alert'\ncolumn = 'v'\nabove = 1\n{name}\n{hold}\n\
+         [[sink]]\ntype = 'csv'\npath = 'x.csv'\n{delimiter}"
+    );
+    let folder = bench(&format!("{CSV}\ntime = 't'\ntime_format = 's'"), &parts);
+    let said = text(&run(folder.path(), &["validate", "p.toml"]).stderr);
+    for option in wrong {
+        assert!(
+            said.lines().any(|line| line.ends_with(option) && line.contains(" | ")),
+            "{option} in\n{said}"
+        );
+    }
+    assert_eq!(said.matches("error: ").count(), wrong.len(), "{said}");
+    // What follows from a misspelt option is not said of others: the columns that it would have named, or made.
+    for parts in [
+        "delimter = ';'\nmeasurements = ['w']",
+        "renam = { v = 'w' }\n[[stage]]\ntype = 'threshold'\nmin = 0\ncolumns = ['w']",
+        "[[stage]]\ntype = 'moving_average'\nwindow = 2\nint = 'w'\n[[sink]]\ntype = 'alert'\ncolumn = 'w'\nabove = 1",
+        "[[stage]]\ntype = 'threshold'\nmn = 1",
+        "[[sink]]\ntype = 'alert'\ncolumn = 'v'\nabov = 1",
+        "ordr = 'time'\ndisorder = '1m'",
+    ] {
+        let folder = bench(&format!("{CSV}\ntime = 't'\ntime_format = 's'"), parts);
+        let said = text(&run(folder.path(), &["validate", "p.toml"]).stderr);
+        assert_eq!(said.matches("error: ").count(), 1, "{said}");
+    }
 }
 
 #[test]

@@ -35,12 +35,13 @@ pub(super) fn read(args: &FileArgs) -> Touched {
     Touched::read(&args.file, "the pipeline file")
 }
 
-/// The pipeline in the file, and what it will do to the columns of its input. All that is wrong with a part is said at once.
+/// The pipeline in the file, and what it will do to the columns of its input. All that is wrong with it is said at once.
 pub(super) fn plan(args: &FileArgs) -> Outcome<(Resolved, Plan)> {
     let spec = spec(args)?;
-    let resolved = spec.resolve()?;
-    output::hide(&resolved.pipeline.secrets);
     let plan = |pipeline: &Pipeline| executor::plan(pipeline, &OpenOptions::default());
+    let resolved =
+        spec.resolve().map_err(|wrong| spec.with_findings(wrong, |pipeline| plan(pipeline).map(drop)))?;
+    output::hide(&resolved.pipeline.secrets);
     match plan(&resolved.pipeline) {
         Ok(plan) => Ok((resolved, plan)),
         Err(error) => {

@@ -51,6 +51,18 @@ impl Parts<'_> {
         };
         part.map(|part| part.table.remove(name.as_str()));
     }
+
+    /// The option whose name or value is at `span`, or has it inside.
+    fn option_at(&self, span: &Range<usize>) -> Option<OptionOf> {
+        let source = self.source.iter().map(|part| (error::Part::Source, part));
+        let stages = self.stages.iter().enumerate().map(|(at, part)| (error::Part::Stage(at), part));
+        let sinks = self.sinks.iter().enumerate().map(|(at, part)| (error::Part::Sink(at), part));
+        let is_in = |outer: Range<usize>| outer.start <= span.start && span.end <= outer.end;
+        source.chain(stages).chain(sinks).find_map(|(of, part)| {
+            let (key, _) = part.table.iter().find(|(key, value)| is_in(key.span()) || is_in(value.span()))?;
+            Some((of, key.get_ref().to_string()))
+        })
+    }
 }
 
 impl Spec {
@@ -112,6 +124,14 @@ impl Spec {
     /// All that is wrong, each with its place.
     pub fn resolve(&self) -> Result<Resolved, SpecError> {
         self.resolve_without(&[])
+    }
+
+    /// The options that diagnostics are about; `None` where one is about something else.
+    pub(super) fn options_at(&self, found: &[Diagnostic]) -> Option<Vec<OptionOf>> {
+        let mut known = Vec::new();
+        let table = parse(&self.written, &mut known)?;
+        let parts = split(table, &mut known);
+        found.iter().map(|one| parts.option_at(&one.span)).collect()
     }
 
     /// The same as if these options were not given.
