@@ -643,6 +643,33 @@ fn every_option_of_every_component_has_a_case() {
 }
 
 #[test]
+fn threads_that_have_nothing_to_do_are_said() {
+    let folder = folder();
+    write_inputs(folder.path(), "csv", INPUT);
+    let source = laid_over(&format!("path = 'in.csv'\n{COLUMNS}"), "idle_sensors = '7d'");
+    let pipeline = |source: &str| {
+        format!("[source]\ntype = 'csv'\n{source}\n[[sink]]\ntype = 'csv'\npath = 'out.csv'\n")
+    };
+    fs::write(folder.path().join("p.toml"), pipeline(&source)).expect("written");
+    let is_said = |arguments: &[&str]| {
+        let output = run(folder.path(), arguments);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        let said = "note: `threads` = 2 had no effect: with `idle_sensors`, a run has one thread";
+        text(&output.stderr).lines().any(|line| line == said)
+    };
+    assert!(is_said(&["run", "p.toml", "--threads", "2"]));
+    assert!(!is_said(&["run", "p.toml", "--threads", "1"]));
+    assert!(!is_said(&["run", "p.toml"]), "nothing was asked for");
+    let explained = |name| text(&run(folder.path(), &["explain", name]).stdout);
+    let one = "threads: 1, whatever `--threads` says, because of `idle_sensors`";
+    assert!(explained("p.toml").contains(one), "{}", explained("p.toml"));
+    fs::write(folder.path().join("many.toml"), pipeline(&source.replace("idle_sensors = '7d'", "")))
+        .expect("written");
+    assert!(!explained("many.toml").contains("threads: 1"));
+    assert!(!is_said(&["run", "many.toml", "--threads", "2"]));
+}
+
+#[test]
 fn what_is_tested_elsewhere_is_tested_there() {
     for (option, file) in ELSEWHERE {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);

@@ -11,6 +11,7 @@ use super::output::{self, Page};
 use crate::batch::Schema;
 use crate::error::{Masks, visible};
 use crate::pipeline::{Delivery, Order, Pipeline, Plan, SinkEntry};
+use crate::runtime::has_one_thread;
 use crate::sink::{Repeat, Takes};
 use crate::stage::{Reach, Stage};
 
@@ -156,7 +157,13 @@ fn passes(pipeline: &Pipeline, plan: &Plan, text: &mut Page) {
         Order::Time => "that of leaving the sorting: by time within each sensor",
         Order::NewestFirst => "by time",
     };
-    let _ = writeln!(text, "order of the output: {order}, with any number of threads");
+    let _ = match has_one_thread(pipeline) {
+        Some(option) => writeln!(
+            text,
+            "order of the output: {order}\nthreads: 1, whatever `--threads` says, because of `{option}`"
+        ),
+        None => writeln!(text, "order of the output: {order}, with any number of threads"),
+    };
     let memory = match pipeline.input.order {
         Order::NewestFirst => "grows with the input: all its records are kept until it has ended",
         _ => "does not grow with the input, only with what the stages keep",

@@ -254,6 +254,7 @@ impl Pipeline {
             _ => streaming::run(self, options, observer),
         };
         let mut report = run.map_err(|error| self.secrets.hide_error(error))?;
+        report.remark(options.remark(self));
         report.hide(self.secrets.masks());
         Ok(report)
     }

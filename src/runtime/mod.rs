@@ -62,9 +62,21 @@ impl RunOptions {
     /// The same for a run of `pipeline`: on one thread where sensors are given up, for which they are has to be known before the next record is
     /// looked at.
     pub(crate) fn of(&self, pipeline: &Pipeline) -> Self {
-        let one = pipeline.input.idle_sensors.as_ref().map(|_| 1);
+        let one = has_one_thread(pipeline).map(|_| 1);
         Self { threads: one.or(self.threads), ..self.clone() }
     }
+
+    /// What is worth knowing where the number of threads that was asked for is not that of a run of `pipeline`.
+    pub(crate) fn remark(&self, pipeline: &Pipeline) -> Option<String> {
+        let threads = self.threads.filter(|&threads| threads > 1)?;
+        let option = has_one_thread(pipeline)?;
+        Some(format!("`threads` = {threads} had no effect: with `{option}`, a run has one thread"))
+    }
+}
+
+/// The option of `pipeline` that leaves a run with one thread, if one does.
+pub(crate) fn has_one_thread(pipeline: &Pipeline) -> Option<&'static str> {
+    pipeline.input.idle_sensors.as_ref().map(|_| "idle_sensors")
 }
 
 /// Is told how a run goes on.
