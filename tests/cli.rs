@@ -185,3 +185,22 @@ fn init_reads_numbers_in_groups_and_units_and_its_pipeline_runs_unedited() {
         .collect();
     assert_eq!(values, [vec!["1234.5", "70"], vec!["987.25", "71"], vec!["12001234", ""]], "{out}");
 }
+
+#[test]
+fn the_console_shows_the_decimals_that_it_is_told_and_digits_without_commas() {
+    let folder = folder();
+    std::fs::write(folder.path().join("in.csv"), "v\n1234567.891\n0.5\n-2\n").expect("written");
+    let shown = |options: &str| {
+        let pipeline =
+            format!("[source]\ntype = 'csv'\npath = 'in.csv'\n[[sink]]\ntype = 'console'\n{options}\n");
+        std::fs::write(folder.path().join("p.toml"), pipeline).expect("written");
+        let output = run(folder.path(), &["run", "p.toml"]);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        let lines = text(&output.stdout);
+        let cells = |line: &str| line.split_whitespace().last().unwrap_or_default().to_owned();
+        lines.lines().skip(2).map(cells).collect::<Vec<_>>()
+    };
+    assert_eq!(shown(""), ["1234568", "0.5", "-2"]);
+    assert_eq!(shown("decimals = 2"), ["1234567.89", "0.50", "-2.00"]);
+    assert_eq!(shown("decimals = 0\nlimit = 1"), ["1234568", "more"]);
+}

@@ -213,6 +213,19 @@ fn nested_columns_are_left_out_and_said() {
 }
 
 #[test]
+fn a_time_format_without_effect_is_said() {
+    let folder = tempfile::tempdir().expect("folder");
+    let remarks = |time: &str, time_format: &str| {
+        let options = ColumnOptions { time_format: time_format.into(), ..options(Some(time), Some("site")) };
+        let source = Parquet::new(file(&folder), options).open(&OpenOptions::default()).expect("open");
+        source.remarks().iter().filter(|remark| remark.contains("`time_format` has no effect")).count()
+    };
+    assert_eq!(remarks("at", "ms"), 1);
+    assert_eq!(remarks("at", "rfc3339"), 0, "nothing was asked for");
+    assert_eq!(remarks("n", "ns"), 0, "numbers are read by it");
+}
+
+#[test]
 fn columns_that_are_not_wanted_are_not_read() {
     let folder = tempfile::tempdir().expect("folder");
     let wanted = |columns: &[&str]| ColumnOptions {
