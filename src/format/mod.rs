@@ -17,6 +17,7 @@ mod encoding_tests;
 mod glue;
 pub mod influx;
 pub mod jsonl;
+mod keys;
 mod line_format;
 mod pieces;
 mod rows;

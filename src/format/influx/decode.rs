@@ -4,13 +4,14 @@ use std::borrow::Cow;
 
 use memchr::{memchr, memrchr};
 
+use super::MissingTime;
 use super::line::{Line, Token, Value, blanks, parse};
 use super::lines::Lines;
-use super::{MissingTime, place_of};
 use crate::batch::Span;
 use crate::chunk::{Chunk, Decoded};
 use crate::error::Result;
 use crate::format::columns::{Role, shown};
+use crate::format::keys::place_of;
 use crate::format::rows::{Layout, Refusal, Rows};
 use crate::format::{Decode, MAX_RECORD, TOO_LONG};
 use crate::sensor::SensorLookup;

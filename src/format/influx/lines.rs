@@ -4,13 +4,13 @@
 
 use super::decode::InfluxDecoder;
 use super::line::{parse, word};
-use super::place_of;
 use super::stamp::integer;
 use crate::batch::Span;
 use crate::error::Result;
 use crate::format::blank::blank_lines;
 use crate::format::columns::Role;
 use crate::format::glue::Glue;
+use crate::format::keys::place_of;
 use crate::format::rows::Rows;
 use crate::format::run::{FieldOfRun, NumberScratch, Run, SensorsOfRun};
 use crate::format::{MAX_FIELD, MAX_RECORD};

@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use super::columns::{ColumnOptions, Columns, Role, Roles, SAMPLE};
 use super::jsonl::UnknownFields;
+use super::keys::byte_order_mark;
 use super::rows::Layout;
 use super::{Bound, Format, Head, MAX_FIELDS};
 use crate::batch::{FieldKind, Pattern, Schema};
@@ -345,7 +346,7 @@ impl Format for Influx {
 
     fn bind(&self, head: Head<'_>, schema: &Arc<Schema>) -> Result<Bound> {
         let decoder = Arc::new(self.decoder(schema));
-        Ok(Bound { decoder, skip_bytes: skip_bom(head.bytes), skip_lines: 0 })
+        Ok(Bound { decoder, skip_bytes: byte_order_mark(head.bytes), skip_lines: 0 })
     }
 
     fn columns(&self) -> &Columns {
@@ -422,7 +423,7 @@ impl Sample {
 
 /// The whole lines of a head.
 fn lines(head: Head<'_>) -> impl Iterator<Item = &[u8]> {
-    let mut at = skip_bom(head.bytes);
+    let mut at = byte_order_mark(head.bytes);
     std::iter::from_fn(move || {
         let (end, next) = line_at(head.bytes, at);
         let is_whole = next > at && (head.is_whole || head.bytes[..next].ends_with(b"\n"));
@@ -430,18 +431,6 @@ fn lines(head: Head<'_>) -> impl Iterator<Item = &[u8]> {
         at = next;
         is_whole.then_some(line)
     })
-}
-
-fn skip_bom(bytes: &[u8]) -> usize {
-    if bytes.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 }
-}
-
-/// Which of `keys` is `key`, which is the `order`th of its record: mostly the one at that place.
-fn place_of(keys: &[Box<[u8]>], key: &[u8], order: usize) -> Option<usize> {
-    match keys.get(order) {
-        Some(known) if **known == *key => Some(order),
-        _ => keys.iter().position(|known| **known == *key),
-    }
 }
 
 fn check_named_once(options: &InfluxOptions) -> Result<()> {

@@ -3,12 +3,12 @@
 //! reference decoder, line by line. So records, rejections and places are always those of the reference decoder.
 
 use super::decode::JsonDecoder;
-use super::place_of;
 use crate::batch::Span;
 use crate::error::Result;
 use crate::format::blank::blank_lines;
 use crate::format::columns::Role;
 use crate::format::glue::Glue;
+use crate::format::keys::place_of;
 use crate::format::rows::Rows;
 use crate::format::run::{FieldOfRun, NumberScratch, Run, SensorsOfRun};
 use crate::format::{MAX_FIELD, MAX_FIELDS, MAX_RECORD};

@@ -18,6 +18,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::columns::{ColumnOptions, Columns, Roles, UnknownColumns};
+use super::keys::byte_order_mark;
 use super::rows;
 use super::{Bound, Format, Head, LineFormat, MAX_FIELDS};
 use crate::batch::Schema;
@@ -163,7 +164,7 @@ impl Format for JsonLines {
 
     fn bind(&self, head: Head<'_>, schema: &Arc<Schema>) -> Result<Bound> {
         let decoder = Arc::new(self.decoder(head, schema));
-        Ok(Bound { decoder, skip_bytes: skip_bom(head.bytes), skip_lines: 0 })
+        Ok(Bound { decoder, skip_bytes: byte_order_mark(head.bytes), skip_lines: 0 })
     }
 
     fn columns(&self) -> &Columns {
@@ -171,23 +172,11 @@ impl Format for JsonLines {
     }
 }
 
-fn skip_bom(bytes: &[u8]) -> usize {
-    if bytes.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 }
-}
-
 /// What the beginning of a file is behind its byte order mark; `None` where more of it is needed to say.
 fn beginning(layout: Layout, head: Head<'_>) -> Option<Beginning<'_>> {
-    let bytes = &head.bytes[skip_bom(head.bytes)..];
+    let bytes = &head.bytes[byte_order_mark(head.bytes)..];
     let is_values = layout.is_values(bytes, head.is_whole)?;
     Some(Beginning { bytes, is_whole: head.is_whole, is_values })
-}
-
-/// Which of `names` is `name`, which is the `order`th of its record: mostly the one at that place.
-fn place_of(names: &[String], name: &str, order: usize) -> Option<usize> {
-    match names.get(order) {
-        Some(known) if known == name => Some(order),
-        _ => names.iter().position(|known| known == name),
-    }
 }
 
 #[cfg(test)]

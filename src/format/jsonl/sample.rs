@@ -6,8 +6,8 @@ use serde_json::value::RawValue;
 
 use super::decode::measured;
 use super::object::field;
-use super::place_of;
 use crate::format::columns::Columns;
+use crate::format::keys::place_of;
 
 /// One record: by name, in how many objects its field lies, and the value.
 type Values<'t> = Vec<Option<(usize, &'t RawValue)>>;
