@@ -6,7 +6,7 @@ use polars::prelude::{
     Column as PolarsColumn, DataFrame, DataType, LazyFrame, PolarsError, Series, TimeUnit,
 };
 
-use super::typed::{Clock, Typed, batch_rows};
+use super::typed::{Arrays, Clock, Typed, batch_rows};
 use super::{Input, OpenOptions, Progress, Source, SourceSpec, Traits};
 use crate::batch::{FieldKind, Schema};
 use crate::chunk::Decoded;
@@ -197,34 +197,54 @@ struct Reader {
 impl Reader {
     fn decode(&self, rows: &DataFrame, sensors: &mut dyn SensorLookup) -> Result<Decoded> {
         let mut typed = Typed::new(&self.columns, &self.schema, rows.height());
-        for at in Typed::order(&self.schema) {
-            let field = &self.schema.fields()[at];
-            if let (FieldKind::Sensor, Some(name)) = (field.kind, self.columns.file_sensor(NAME)) {
-                typed.one_sensor(name, sensors)?;
-                continue;
-            }
-            let sources = self.roles.sources(at).into_iter().map(|at| &rows.columns()[at]);
-            let sources: Vec<&PolarsColumn> = sources.collect();
-            let Some(&column) = sources.first() else {
-                typed.missing(at);
-                continue;
-            };
-            match field.kind {
-                FieldKind::Time if let Some(made) = self.columns.made_time() => {
-                    let texts = joined(&typed, made, &sources)?;
-                    typed.time_texts(at, texts.iter().map(Option::as_deref));
-                }
-                FieldKind::Sensor if let Some(made) = self.columns.made_sensor() => {
-                    let texts = joined(&typed, made, &sources)?;
-                    typed.sensors(texts.iter().map(Option::as_deref), sensors)?;
-                }
-                FieldKind::Time => times(&mut typed, at, column)?,
-                FieldKind::Sensor => typed.sensors(texts(column)?.str().map_err(broken)?.iter(), sensors)?,
-                FieldKind::Measurement => measurement(&mut typed, at, column)?,
-                _ => carried(&mut typed, at, column)?,
-            }
-        }
+        typed.fill(&Columnar { rows, roles: &self.roles }, NAME, sensors)?;
         Ok(typed.finish(&self.name, self.next as u64, self.origins))
+    }
+}
+
+/// The columns of some rows, as the frame has them.
+struct Columnar<'r> {
+    rows: &'r DataFrame,
+    roles: &'r Roles,
+}
+
+impl Arrays for Columnar<'_> {
+    type Array = PolarsColumn;
+
+    fn of(&self, at: usize) -> Vec<&PolarsColumn> {
+        self.roles.sources(at).into_iter().map(|at| &self.rows.columns()[at]).collect()
+    }
+
+    fn joined(
+        &self,
+        typed: &mut Typed<'_>,
+        _at: usize,
+        made: &Composite,
+        columns: &[&PolarsColumn],
+    ) -> Result<Vec<Option<String>>> {
+        joined(typed, made, columns)
+    }
+
+    fn times(&self, typed: &mut Typed<'_>, at: usize, column: &PolarsColumn) -> Result<()> {
+        times(typed, at, column)
+    }
+
+    fn sensors(
+        &self,
+        typed: &mut Typed<'_>,
+        _at: usize,
+        column: &PolarsColumn,
+        sensors: &mut dyn SensorLookup,
+    ) -> Result<()> {
+        typed.sensors(texts(column)?.str().map_err(broken)?.iter(), sensors)
+    }
+
+    fn measurement(&self, typed: &mut Typed<'_>, at: usize, column: &PolarsColumn) -> Result<()> {
+        measurement(typed, at, column)
+    }
+
+    fn carried(&self, typed: &mut Typed<'_>, at: usize, column: &PolarsColumn) -> Result<()> {
+        carried(typed, at, column)
     }
 }
 

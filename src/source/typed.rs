@@ -81,7 +81,80 @@ pub(super) struct Typed<'a> {
     refused: BTreeMap<usize, (usize, String)>,
 }
 
+/// How a source fills columns from its own arrays.
+pub(super) trait Arrays {
+    /// One column of the source.
+    type Array;
+
+    /// The columns of the source from which column `at` of the schema is made: none where it has no such column, several where it is put together.
+    fn of(&self, at: usize) -> Vec<&Self::Array>;
+
+    /// Record by record, the texts that several columns give together.
+    fn joined(
+        &self,
+        typed: &mut Typed<'_>,
+        at: usize,
+        made: &Composite,
+        arrays: &[&Self::Array],
+    ) -> Result<Vec<Option<String>>>;
+
+    /// Fills column `at` with times.
+    fn times(&self, typed: &mut Typed<'_>, at: usize, array: &Self::Array) -> Result<()>;
+
+    /// Fills column `at` with sensors.
+    fn sensors(
+        &self,
+        typed: &mut Typed<'_>,
+        at: usize,
+        array: &Self::Array,
+        sensors: &mut dyn SensorLookup,
+    ) -> Result<()>;
+
+    /// Fills column `at` with numbers.
+    fn measurement(&self, typed: &mut Typed<'_>, at: usize, array: &Self::Array) -> Result<()>;
+
+    /// Fills column `at` with text.
+    fn carried(&self, typed: &mut Typed<'_>, at: usize, array: &Self::Array) -> Result<()>;
+}
+
 impl<'a> Typed<'a> {
+    /// Fills all columns; a file without a column of sensors is called `stem`.
+    pub(super) fn fill<A: Arrays>(
+        &mut self,
+        arrays: &A,
+        stem: &str,
+        sensors: &mut dyn SensorLookup,
+    ) -> Result<()> {
+        let (options, schema) = (self.options, self.schema);
+        for at in Self::order(schema) {
+            let kind = schema.fields()[at].kind;
+            if let (FieldKind::Sensor, Some(name)) = (kind, options.file_sensor(stem)) {
+                self.one_sensor(name, sensors)?;
+                continue;
+            }
+            let several = arrays.of(at);
+            let Some(&array) = several.first() else {
+                self.missing(at);
+                continue;
+            };
+            match kind {
+                FieldKind::Time if let Some(made) = options.made_time() => {
+                    let texts = arrays.joined(self, at, made, &several)?;
+                    self.time_texts(at, texts.iter().map(Option::as_deref));
+                }
+                FieldKind::Sensor if let Some(made) = options.made_sensor() => {
+                    let texts = arrays.joined(self, at, made, &several)?;
+                    self.sensors(texts.iter().map(Option::as_deref), sensors)?;
+                }
+                FieldKind::Time => arrays.times(self, at, array)?,
+                FieldKind::Sensor => arrays.sensors(self, at, array, sensors)?,
+                FieldKind::Measurement => arrays.measurement(self, at, array)?,
+                _ => arrays.carried(self, at, array)?,
+            }
+        }
+        Ok(())
+    }
+
     /// `rows` records with the columns of `schema`.
     pub(super) fn new(options: &'a Columns, schema: &'a Arc<Schema>, rows: usize) -> Self {
         let columns = schema.fields().iter().map(|field| Column::empty(field.kind)).collect();

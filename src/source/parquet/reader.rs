@@ -10,14 +10,14 @@ use super::convert::{carried, joined, measurement, texts, times};
 use super::file::{ParquetFile, library};
 use super::segments::{Segment, segments, take_sensors};
 use super::statistics::Statistics;
-use crate::batch::{FieldKind, Schema};
+use crate::batch::Schema;
 use crate::chunk::Decoded;
 use crate::error::Result;
-use crate::format::columns::{Columns, Roles};
+use crate::format::columns::{Columns, Composite, Roles};
 use crate::offset::Offset;
 use crate::sensor::SensorLookup;
 use crate::source::file::InputFile;
-use crate::source::typed::{Typed, batch_rows};
+use crate::source::typed::{Arrays, Typed, batch_rows};
 use crate::source::{Foresee, Foreseen, Input, OpenOptions, Progress, Source};
 
 /// Reads Parquet files.
@@ -171,44 +171,67 @@ impl Reader {
         sensors: &mut dyn SensorLookup,
     ) -> Result<Decoded> {
         let mut typed = Typed::new(&self.columns, &self.schema, records.num_rows());
-        for at in Typed::order(&self.schema) {
-            let field = &self.schema.fields()[at];
-            if let (FieldKind::Sensor, Some(name)) = (field.kind, self.columns.file_sensor(&file.stem)) {
-                typed.one_sensor(name, sensors)?;
-                continue;
-            }
-            let sources = self.open.as_ref().map_or(&[][..], |open| &open.sources[at]);
-            let arrays: Vec<&ArrayRef> = sources.iter().map(|&at| records.column(at)).collect();
-            let Some(&array) = arrays.first() else {
-                typed.missing(at);
-                continue;
-            };
-            match field.kind {
-                FieldKind::Time if let Some(made) = self.columns.made_time() => {
-                    let texts = joined(&mut typed, at, made, &arrays, &file.name)?;
-                    typed.time_texts(at, texts.iter().map(Option::as_deref));
-                }
-                FieldKind::Sensor if let Some(made) = self.columns.made_sensor() => {
-                    let texts = joined(&mut typed, at, made, &arrays, &file.name)?;
-                    typed.sensors(texts.iter().map(Option::as_deref), sensors)?;
-                }
-                FieldKind::Time => times(&mut typed, at, array, &file.name)?,
-                FieldKind::Sensor => {
-                    let names = texts(&mut typed, at, array, &file.name)?;
-                    typed.sensors(names.iter(), sensors)?;
-                }
-                FieldKind::Measurement => {
-                    if measurement(&mut typed, at, array, &file.name)? {
-                        self.columns.remark(format!(
-                            "column `{}` has whole numbers beyond 2^53 that no f64 is equal to: they are the nearest one",
-                            field.name
-                        ));
-                    }
-                }
-                _ => carried(&mut typed, at, array, &file.name)?,
-            }
-        }
+        let sources = self.open.as_ref().map_or(&[][..], |open| &open.sources);
+        let (columns, schema, file_name) = (&self.columns, &self.schema, &file.name);
+        typed.fill(&Records { records, sources, columns, schema, file_name }, &file.stem, sensors)?;
         Ok(typed.finish(&file.name, self.offset.at, self.origins))
+    }
+}
+
+/// The columns of a batch, as the file has them.
+struct Records<'r> {
+    records: &'r RecordBatch,
+    /// As [`Open::sources`].
+    sources: &'r [Vec<usize>],
+    columns: &'r Columns,
+    schema: &'r Schema,
+    file_name: &'r Arc<str>,
+}
+
+impl Arrays for Records<'_> {
+    type Array = ArrayRef;
+
+    fn of(&self, at: usize) -> Vec<&ArrayRef> {
+        self.sources[at].iter().map(|&at| self.records.column(at)).collect()
+    }
+
+    fn joined(
+        &self,
+        typed: &mut Typed<'_>,
+        at: usize,
+        made: &Composite,
+        arrays: &[&ArrayRef],
+    ) -> Result<Vec<Option<String>>> {
+        joined(typed, at, made, arrays, self.file_name)
+    }
+
+    fn times(&self, typed: &mut Typed<'_>, at: usize, array: &ArrayRef) -> Result<()> {
+        times(typed, at, array, self.file_name)
+    }
+
+    fn sensors(
+        &self,
+        typed: &mut Typed<'_>,
+        at: usize,
+        array: &ArrayRef,
+        sensors: &mut dyn SensorLookup,
+    ) -> Result<()> {
+        let names = texts(typed, at, array, self.file_name)?;
+        typed.sensors(names.iter(), sensors)
+    }
+
+    fn measurement(&self, typed: &mut Typed<'_>, at: usize, array: &ArrayRef) -> Result<()> {
+        if measurement(typed, at, array, self.file_name)? {
+            self.columns.remark(format!(
+                "column `{}` has whole numbers beyond 2^53 that no f64 is equal to: they are the nearest one",
+                self.schema.fields()[at].name
+            ));
+        }
+        Ok(())
+    }
+
+    fn carried(&self, typed: &mut Typed<'_>, at: usize, array: &ArrayRef) -> Result<()> {
+        carried(typed, at, array, self.file_name)
     }
 }
 
