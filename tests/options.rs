@@ -216,6 +216,32 @@ window = 2
     source(&["influx"], "table", "", "table = 'kind'"),
     source(&["influx"], "columns", "", "columns = ['a']"),
     source(&["influx"], "rename", "", "rename = { note = 'remark' }"),
+    source(&["influx"], "sensor_name", "", "sensor_name = 'one'"),
+    source(
+        &["influx"],
+        "unknown_columns",
+        "path = ['less.csv', 'in.csv']\nmeasurements = ['a']",
+        "path = ['less.csv', 'in.csv']\nmeasurements = ['a']\nunknown_columns = 'null'",
+    ),
+    source(
+        &["influx"],
+        "unpivot",
+        "measurements = ['a', 'b']",
+        "measurements = ['a', 'b']\nunpivot = { sensor = '{sensor}.{column}' }",
+    ),
+    source(&["influx"], "null_values", "", "null_values = ['-999']"),
+    source(
+        &["influx"],
+        "true_words",
+        "measurements = ['note']\nfalse_words = ['off']",
+        "measurements = ['note']\nfalse_words = ['off']\ntrue_words = ['on']",
+    ),
+    source(
+        &["influx"],
+        "false_words",
+        "measurements = ['note']\ntrue_words = ['on']",
+        "measurements = ['note']\ntrue_words = ['on']\nfalse_words = ['off']",
+    ),
     source(
         &["influx"],
         "unknown_fields",
@@ -513,7 +539,8 @@ fn line_protocol(names: &[String], fields: &[String]) -> String {
     let field = |at: usize| fields.get(at).map_or("", |field| field.as_str());
     let b = if field(3).is_empty() { String::new() } else { format!(",b={}", field(3)) };
     let a = if field(2) == "NaN" { "0" } else { field(2) };
-    format!("plant,s={} a={a}{b},note=\"{}\" 1700000000", field(1), field(4))
+    let note = if fields.len() > 4 { format!(",note=\"{}\"", field(4)) } else { String::new() };
+    format!("plant,s={} a={a}{b}{note} 1700000000", field(1))
 }
 
 fn pipeline(case: &Case, component: &str, options: &str) -> String {

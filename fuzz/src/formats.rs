@@ -36,10 +36,9 @@ pub(crate) fn chosen(choices: &Choices<CHOICES>) -> Result<Chosen> {
         }
         3 => {
             let format = Influx::new(&options(influx(choices)))?.with_origins(true);
-            return Ok(Chosen {
-                format: Arc::new(Encoded::new(format, &options(json!({})))?),
-                beginning: Vec::new(),
-            });
+            format.check_unpivot()?;
+            let format = Encoded::new(format, &options(json!({})))?;
+            return Ok(Chosen { format: unpivoted(Arc::new(format)), beginning: Vec::new() });
         }
         _ => {
             let (dialect, beginning) = csv(choices);
@@ -153,6 +152,10 @@ fn json(choices: &Choices<CHOICES>) -> Value {
 
 fn influx(choices: &Choices<CHOICES>) -> Value {
     object([
+        (choices.bit(9, 6), "null_values", json!(["-999", "b", "x"])),
+        (choices.bit(9, 1), "unpivot", json!({ "sensor": "{sensor}.{column}" })),
+        (choices.bit(9, 7), "true_words", json!(["on", "y"])),
+        (!choices.bit(1, 2) && choices.bit(9, 2), "sensor", json!("{s}.{table}")),
         (true, "precision", json!(choices.of(2, &["ns", "us", "ms", "s"]))),
         (choices.bit(9, 4), "missing_time", json!("arrival")),
         (choices.bit(9, 5), "time", json!("when")),

@@ -164,9 +164,9 @@ fn source(choices: &Choices<CHOICES>) -> String {
     choose(has_time && choices.bit(5, 5), "idle_sensors = '3s'");
     choose(kind == "csv" && choices.bit(8, 0), "ragged = 'fit'");
     choose(kind == "csv" && choices.bit(8, 1), "comment = '#'");
-    choose(kind != "influx" && choices.bit(8, 2), "null_values = ['-999', 'b']");
-    choose(kind != "influx" && choices.bit(8, 3), "columns = []");
-    choose(kind != "influx" && choices.bit(8, 4), "unpivot = { sensor = '{sensor}.{column}' }");
+    choose(choices.bit(8, 2), "null_values = ['-999', 'b']");
+    choose(choices.bit(8, 3), "columns = []");
+    choose(choices.bit(8, 4), "unpivot = { sensor = '{sensor}.{column}' }");
     choose(kind == "jsonl" && choices.bit(8, 5), "unfold = 'w'");
     choose(kind == "jsonl" && choices.bit(8, 6), "layout = 'values'");
     chosen.iter().map(|option| format!("{option}\n")).collect()

@@ -84,6 +84,14 @@ impl<'a> Options<'a> {
         self.table.remove(name)
     }
 
+    /// Takes out the option called `name`, which others of its kind have and which has no meaning here, and notes why.
+    pub fn refuse(&mut self, name: &str, why: &str, help: &str) {
+        if let Some((key, _)) = self.table.remove_entry(name) {
+            let message = format!("the option `{name}` has no meaning here: {why}");
+            self.diagnostics.push(Diagnostic::new(key.span(), message).with_help(help));
+        }
+    }
+
     /// Takes out the options that `T` has and reads them. Every option that is wrong is noted, not only the first;
     /// then the result is `None`.
     pub fn take<T: DeserializeOwned + JsonSchema>(&mut self) -> Option<T> {

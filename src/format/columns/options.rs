@@ -19,7 +19,8 @@ pub struct ColumnOptions {
     /// How times are written: "rfc3339" (ISO 8601 forms such as 2020-07-19T23:06 and 20200719T230640 too), a strptime pattern such as "%d.%m.%Y %H:%M:%S", "s", "ms", "us" or "ns" since 1970
     /// (or since `start`), or days: "excel" (since 1899-12-30, as OLE counts them too), "excel1904" (since 1904-01-01), "julian", "mjd" (modified Julian days).
     pub time_format: String,
-    /// The IANA time zone of times without an offset, such as "Europe/Berlin"; UTC if not given.
+    /// The time zone of times without an offset: an IANA name such as "Europe/Berlin", whose clocks change as they do there, or an offset such as
+    /// "+01:00"; UTC if not given.
     pub timezone: Option<String>,
     /// What abbreviations of time zones in times stand for, such as { CET = "+01:00", CEST = "+02:00" }. In a pattern they are %Z.
     pub zones: BTreeMap<String, String>,
@@ -87,6 +88,22 @@ impl Default for ColumnOptions {
             true_words: None,
             false_words: None,
         }
+    }
+}
+
+impl ColumnOptions {
+    /// The options are for `what`, whose records name their own fields.
+    ///
+    /// # Errors
+    /// A configuration error where they ask for what has no meaning then.
+    pub(in crate::format) fn check_named_fields(&self, what: &str) -> Result<()> {
+        if self.unknown_columns != UnknownColumns::Ignore {
+            return Ok(());
+        }
+        Err(Error::config(format!(
+            "unknown_columns = \"ignore\" has no meaning for {what}: records name their own fields"
+        ))
+        .with_help("set unknown_fields = \"ignore\" to leave out what the first records did not have"))
     }
 }
 

@@ -35,10 +35,29 @@ pub enum UnpivotNulls {
     Keep,
 }
 
+impl Unpivot {
+    /// The records of several sensors stay apart.
+    ///
+    /// # Errors
+    /// A configuration error where the sensors that are made say nothing of them.
+    pub fn check_sensors(&self) -> Result<()> {
+        if self.sensor.contains("{sensor}") {
+            return Ok(());
+        }
+        wrong(
+            "the columns of all sensors would become the same sensors",
+            "let `sensor` contain {sensor}, such as \"{sensor}.{column}\"",
+        )
+    }
+}
+
+fn wrong(what: &str, help: &str) -> Result<()> {
+    Err(Error::config(format!("`unpivot`: {what}")).with_help(help))
+}
+
 /// What the options must say with it.
 pub(super) fn check(options: &ColumnOptions) -> Result<()> {
     let Some(unpivot) = &options.unpivot else { return Ok(()) };
-    let wrong = |what: &str, help: &str| Err(Error::config(format!("`unpivot`: {what}")).with_help(help));
     if options.measurements.is_none() {
         return wrong(
             "the columns that become sensors are not named",
@@ -52,12 +71,8 @@ pub(super) fn check(options: &ColumnOptions) -> Result<()> {
     if rest == unpivot.sensor {
         return wrong("`sensor` does not say which column a record is of", "let it contain {column}");
     }
-    let has_sensor = rest.contains("{sensor}");
-    if options.sensor.is_some() && !has_sensor {
-        return wrong(
-            "the columns of all sensors would become the same sensors",
-            "let `sensor` contain {sensor}, such as \"{sensor}.{column}\"",
-        );
+    if options.sensor.is_some() {
+        unpivot.check_sensors()?;
     }
     if rest.replacen("{sensor}", "", 1).contains(['{', '}']) {
         return wrong(

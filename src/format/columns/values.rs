@@ -225,10 +225,19 @@ impl Columns {
         Some(Some(number).filter(|&number| !self.is_null_number(number)))
     }
 
+    /// 1 or 0 for a word that the options name.
+    pub fn own_word(&self, text: &[u8]) -> Option<f64> {
+        self.values.word(text).filter(|_| self.values.has_own_words)
+    }
+
+    /// Whether a text that no format takes for a number shows that its field is one of numbers all the same; `None` where it is missing.
+    pub fn word_shows_number(&self, text: &[u8]) -> Option<bool> {
+        (!self.is_null(text)).then(|| self.own_word(text).is_some())
+    }
+
     /// Whether a trimmed field that is not null shows that its column is one of numbers. A word does only if the options say so.
     pub(super) fn shows_number(&self, field: &[u8]) -> bool {
-        let values = &self.values;
-        values.numeral(field).is_some() || values.has_own_words && values.word(field).is_some()
+        self.values.numeral(field).is_some() || self.own_word(field).is_some()
     }
 }
 

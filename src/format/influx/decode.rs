@@ -1,6 +1,7 @@
 //! Chunks of line protocol to columns.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use memchr::{memchr, memrchr};
 
@@ -31,8 +32,8 @@ pub(super) struct InfluxDecoder {
     pub(super) time: usize,
     /// The sensor's column, if the whole series is the sensor: the layout's role behind that of the time.
     pub(super) series: Option<usize>,
-    /// The table's column, if it has one: the layout's last role.
-    pub(super) table: Option<usize>,
+    /// What the table is, if it is anything: the layout's last role.
+    pub(super) table: Option<Role>,
     pub(super) layout: Layout,
 }
 
@@ -49,7 +50,10 @@ impl Decode for InfluxDecoder {
     }
 
     fn decode(&self, chunk: &Chunk, sensors: &mut dyn SensorLookup) -> Result<Decoded> {
-        self.decode_by_lines(chunk, sensors, LINES)
+        match self.layout.is_plain() {
+            true => self.decode_by_lines(chunk, sensors, LINES),
+            false => self.decode_by_reference(chunk, sensors),
+        }
     }
 
     fn decode_by_reference(&self, chunk: &Chunk, sensors: &mut dyn SensorLookup) -> Result<Decoded> {
@@ -100,16 +104,19 @@ impl InfluxDecoder {
         }
         let line = parse(&text[start..end])?;
         for (&role, given) in self.layout.roles.iter().zip(self.values(&line)?) {
-            value(text, role, given, rows)?;
+            self.value(text, role, given, rows)?;
         }
         if let Some(at) = self.series {
             let series = start + line.series.start..start + line.series.end;
             rows.field(Role::Sensor(at), &text[series.clone()], Some(series.start))?;
         }
-        if let Some(at) = self.table {
-            carried(text, at, &line.table, rows)?;
+        match self.table {
+            Some(Role::Text(at)) => carried(text, at, &line.table, rows)?,
+            Some(part) => part_of_sensor(part, &line.table, rows)?,
+            None => {}
         }
-        let time = match (line.time, self.missing_time) {
+        let is_missing = |time: &Range<usize>| self.layout.columns.is_null(&text[start..end][time.clone()]);
+        let time = match (line.time.filter(|time| !is_missing(time)), self.missing_time) {
             (Some(time), _) => time,
             (None, MissingTime::Arrival) => return rows.arrival(self.time),
             (None, MissingTime::Reject) => {
@@ -117,6 +124,59 @@ impl InfluxDecoder {
             }
         };
         rows.field(Role::Time(self.time), &text[start..end][time.clone()], Some(start + time.start))
+    }
+
+    fn value(
+        &self,
+        text: &[u8],
+        role: Role,
+        given: Option<Given<'_, '_>>,
+        rows: &mut Rows<'_>,
+    ) -> Result<(), Refusal> {
+        let refusal = |at, reason: String| Err(Refusal::field(at, reason));
+        match (role, given) {
+            (Role::Measurement(at), None) => rows.push_number(at, None),
+            (Role::Measurement(at), Some(Given::Field(value))) => match self.number(value) {
+                Some(number) => rows.push_number(at, number),
+                None => return refusal(at, format!("{} is not a number", shown(&value.text.content))),
+            },
+            (Role::Measurement(at), Some(Given::Tag(value))) => {
+                return refusal(at, format!("{} is a tag's value, not a number", shown(&value.content)));
+            }
+            (Role::Sensor(at), Some(Given::Tag(value))) => {
+                check_utf8(at, &value.content)?;
+                rows.field(role, &value.content, place(text, value))?;
+            }
+            (Role::Part { .. }, Some(Given::Tag(value))) => part_of_sensor(role, value, rows)?,
+            (Role::Sensor(at) | Role::Part { at, .. }, Some(Given::Field(value))) => {
+                return refusal(at, format!("{} is a field; a sensor is a tag", shown(&value.text.content)));
+            }
+            (Role::Text(at), None) => rows.push_text(at, Span::NULL),
+            (Role::Text(at), Some(Given::Tag(token) | Given::Field(Value { text: token, .. }))) => {
+                carried(text, at, token, rows)?;
+            }
+            (Role::Sensor(_) | Role::Part { .. }, None) => rows.field(role, b"", None)?,
+            // Follow the roles of the keys, and have no values among them.
+            (Role::Time(_) | Role::Skip, _) => {}
+        }
+        Ok(())
+    }
+
+    /// What the field of a measurement says: a number, or `Some(None)` for a missing value; `None` where it is neither. Numbers and booleans are
+    /// what line protocol says that they are; what a string stands for is for the options to say.
+    fn number(&self, value: &Value<'_>) -> Option<Option<f64>> {
+        let columns = &self.layout.columns;
+        match value.number {
+            Some(number) => Some(Some(number).filter(|&number| !columns.is_null_number(number))),
+            None if columns.is_null(&value.text.content) => Some(None),
+            None => value.boolean().or_else(|| columns.own_word(&value.text.content)).map(Some),
+        }
+    }
+
+    /// Whether a text, which is not empty, stands for a missing value: seldom does any.
+    #[inline]
+    pub(super) fn is_null(&self, text: &[u8]) -> bool {
+        self.layout.columns.has_null_values() && self.layout.columns.is_null(text)
     }
 
     /// Whether a tag or field that has no column is no fault of its record.
@@ -156,36 +216,10 @@ pub(super) fn is_no_record(line: &[u8]) -> bool {
     matches!(line.get(blanks(line)), None | Some(b'#'))
 }
 
-fn value(text: &[u8], role: Role, given: Option<Given<'_, '_>>, rows: &mut Rows<'_>) -> Result<(), Refusal> {
-    let refusal = |at, reason: String| Err(Refusal::field(at, reason));
-    match (role, given) {
-        (Role::Measurement(at), None) => rows.push_number(at, None),
-        (Role::Measurement(at), Some(Given::Field(Value { number: Some(number), .. }))) => {
-            rows.push_number(at, Some(*number));
-        }
-        (Role::Measurement(at), Some(Given::Field(value))) => match value.boolean() {
-            Some(number) => rows.push_number(at, Some(number)),
-            None => return refusal(at, format!("{} is not a number", shown(&value.text.content))),
-        },
-        (Role::Measurement(at), Some(Given::Tag(value))) => {
-            return refusal(at, format!("{} is a tag's value, not a number", shown(&value.content)));
-        }
-        (Role::Sensor(at), Some(Given::Tag(value))) => {
-            check_utf8(at, &value.content)?;
-            rows.field(role, &value.content, place(text, value))?;
-        }
-        (Role::Sensor(at), Some(Given::Field(value))) => {
-            return refusal(at, format!("{} is a field; a sensor is a tag", shown(&value.text.content)));
-        }
-        (Role::Text(at), None) => rows.push_text(at, Span::NULL),
-        (Role::Text(at), Some(Given::Tag(token) | Given::Field(Value { text: token, .. }))) => {
-            carried(text, at, token, rows)?;
-        }
-        (Role::Sensor(_), None) => rows.field(role, b"", None)?,
-        // Follow the roles of the keys, and have no values among them.
-        (Role::Time(_) | Role::Part { .. } | Role::Skip, _) => {}
-    }
-    Ok(())
+/// A part of the sensor's name.
+fn part_of_sensor(role: Role, token: &Token<'_>, rows: &mut Rows<'_>) -> Result<(), Refusal> {
+    check_utf8(role.column().unwrap_or_default(), &token.content)?;
+    rows.field(role, &token.content, None)
 }
 
 /// Line protocol is UTF-8.

@@ -170,13 +170,17 @@ impl Shape {
             let (span, next) = match part.kind {
                 PartKind::Name => name(text, at).map(|end| (Span::new(at, end - at), end))?,
                 PartKind::Sensor => {
-                    let end = name(text, at).filter(|end| end - at <= MAX_NAME)?;
+                    let is_good = |&end: &usize| end - at <= MAX_NAME && !decoder.is_null(&text[at..end]);
+                    let end = name(text, at).filter(is_good)?;
                     (Span::new(at, end - at), end)
                 }
                 PartKind::Number => number(text, at)?,
                 PartKind::Any => any(text, at)?,
                 PartKind::Time => {
                     let (value, end) = integer(text, at)?;
+                    if decoder.is_null(&text[at..end]) {
+                        return None;
+                    }
                     time = value.checked_mul(decoder.unit)?;
                     (Span::new(at, end - at), end)
                 }
@@ -189,7 +193,7 @@ impl Shape {
             }
             at = next;
             if order == self.tags && decoder.series.is_some() {
-                if at - start > MAX_NAME {
+                if at - start > MAX_NAME || decoder.is_null(&text[start..at]) {
                     return None;
                 }
                 values[decoder.keys.len() + 1] = Span::new(start, at - start);

@@ -23,7 +23,7 @@ fn check(setting: &Setting, text: &[u8]) -> std::result::Result<(), TestCaseErro
     let format = Influx::new(&setting.options).expect("good options").with_origins(true);
     let head = Head { name: "t.lp", stem: "t", bytes: b"", is_whole: false };
     let schema = Arc::new(format.schema(head).expect("columns"));
-    let decoder = Arc::new(format.decoder(&schema));
+    let decoder = Arc::new(format.decoder("t", &schema));
     let chunk = Chunk {
         sequence: 3,
         file: "t.lp".into(),
@@ -52,8 +52,11 @@ fn names(names: &[&str]) -> Option<Vec<String>> {
 
 fn setting() -> impl Strategy<Value = Setting> {
     let units = vec![Precision::Nanoseconds, Precision::Milliseconds, Precision::Seconds];
-    (any::<[bool; 3]>(), select(units), select(&[1usize, 3, 1000][..])).prop_map(
-        |([ignore, sensor, table], precision, max_sensors)| {
+    // Numbers, names, times and strings that lines have.
+    let nulls: [&[&str]; 4] = [&[], &["1"], &["a", "n/a", "0"], &["-5", "cpu,host=a,dc=x", "t"]];
+    let nulls = select(nulls.to_vec());
+    (any::<[bool; 5]>(), select(units), nulls, select(&[1usize, 3, 1000][..])).prop_map(
+        |([ignore, sensor, table, is_named, words], precision, nulls, max_sensors)| {
             let options = InfluxOptions {
                 precision,
                 sensor: sensor.then(|| "host".into()),
@@ -61,6 +64,9 @@ fn setting() -> impl Strategy<Value = Setting> {
                 texts: names(&["dc", "state", "free"]),
                 table: if table { "table".into() } else { String::new() },
                 unknown_fields: if ignore { UnknownFields::Ignore } else { UnknownFields::Reject },
+                sensor_name: (is_named && !sensor).then(|| "the one".into()),
+                null_values: nulls.iter().map(|&null| null.to_owned()).collect(),
+                true_words: if words { names(&["ok", "on"]) } else { None },
                 ..InfluxOptions::default()
             };
             Setting { options, max_sensors }
@@ -81,7 +87,7 @@ fn line() -> impl Strategy<Value = String> {
         6 => (-99_999..99_999i32).prop_map(|v| (f64::from(v) / 1000.0).to_string()),
         2 => (-99_999..99_999i32).prop_map(|v| format!("{v}i")),
         2 => select(&["1u", "-1u", "-0i", "-0", "007", "00i", "1e400", "-1E-5", "1.", ".5", "-", "+1", "NaN", "inf", "t", "\"1\"", "1.5i",
-            "9223372036854775807i", "9223372036854775808i", "-9223372036854775808i", "18446744073709551615u", "18446744073709551616u",
+            "\"ok\"", "\"\"", "\"n/a\"", "9223372036854775807i", "9223372036854775808i", "-9223372036854775808i", "18446744073709551615u", "18446744073709551616u",
             "123456789012345678i", "0.1234567890123456789", "9007199254740993i", "1i1", "null", "true", ""][..]).prop_map(str::to_owned),
     ];
     let state = select(

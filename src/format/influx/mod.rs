@@ -1,7 +1,7 @@
 //! InfluxDB line protocol: `table,tag=value field=value time`, one record a line.
 //!
-//! The time is always the timestamp, and the sensor one of the tags or the whole series. Fields with numbers are measurements; all other
-//! fields, the tags and the table's name are text.
+//! The time is always the timestamp, and the sensor comes from tags, from the options, or is the whole series. Fields with numbers are
+//! measurements; all other fields, the tags and the table's name are text.
 
 mod decode;
 mod first_records;
@@ -20,12 +20,12 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::columns::{ColumnOptions, Columns, Role, Roles, SAMPLE};
+use super::columns::{ColumnOptions, Columns, Role, Roles, SAMPLE, UnknownColumns, Unpivot};
 use super::jsonl::UnknownFields;
 use super::keys::byte_order_mark;
 use super::rows::Layout;
 use super::{Bound, Format, Head, MAX_FIELDS};
-use crate::batch::{FieldKind, Pattern, Schema};
+use crate::batch::{Pattern, Schema};
 use crate::error::{Error, Result};
 
 use decode::{InfluxDecoder, is_no_record, line_at};
@@ -44,9 +44,14 @@ pub struct InfluxOptions {
     /// The name of the time's column.
     pub time: String,
     /// The tag with the sensor's name; without one, the sensor is the series: the table and the tags as they are written, in a column `sensor`.
+    /// With names of tags in braces, such as "{host}-{dc}", it is put together from several, to a column called `sensor`; the name of the
+    /// table's column stands for the table there.
     pub sensor: Option<String>,
+    /// The name of the one sensor that the whole input is of; instead of `sensor`.
+    pub sensor_name: Option<String>,
     /// The fields with numbers; if not given, those that have nothing but numbers in the first 1,000 records of the first file,
-    /// as far as they lie in its first MiB. A glob stands for those of them that fit it. Booleans in them are 1 and 0.
+    /// as far as they lie in its first MiB. A glob stands for those of them that fit it. Booleans in them are 1 and 0; strings only as
+    /// `null_values`, `true_words` and `false_words` say.
     pub measurements: Option<Vec<String>>,
     /// The tags and fields carried through as text, by name or glob; if not given, all others in the first 1,000 records of the first file. With
     /// `measurements` and `texts`, neither of which has a glob, the columns are known before there is a record.
@@ -60,6 +65,21 @@ pub struct InfluxOptions {
     pub table: String,
     /// What happens to a record with a tag or field that has no column: `reject` it, or `ignore` the tag or field.
     pub unknown_fields: UnknownFields,
+    /// Whose columns the input has: those of its first file (`error`: what is in no column there is for `unknown_fields` to say), or those of all
+    /// its files (`null`).
+    pub unknown_columns: UnknownColumns,
+    /// Makes a record of every measurement, whose sensor is named after the field. `sensor` ("{column}") is the sensor's name, made of {column} and
+    /// of {sensor}, the sensor of the wide record; `value` ("value") names the column with the values; `nulls` says whether nulls make no record
+    /// (`drop`) or one with a null (`keep`). Where records are of several sensors, `sensor` has to contain {sensor}.
+    pub unpivot: Option<Unpivot>,
+    /// Values that are missing in times, sensors and measurements, besides empty strings; other text stays as it is. Those that are numbers are
+    /// compared as numbers: with "-999", -999.0 and -999i are missing; others with strings.
+    pub null_values: Vec<String>,
+    /// Strings that are read as 1 in measurements, in any case; none if not given. Where it is given, fields of nothing but such strings are
+    /// measurements. Booleans are 1 and 0 without it.
+    pub true_words: Option<Vec<String>>,
+    /// Strings that are read as 0, likewise.
+    pub false_words: Option<Vec<String>>,
 }
 
 impl Default for InfluxOptions {
@@ -69,12 +89,18 @@ impl Default for InfluxOptions {
             missing_time: MissingTime::Reject,
             time: "time".into(),
             sensor: None,
+            sensor_name: None,
             measurements: None,
             texts: None,
             columns: None,
             rename: IndexMap::new(),
             table: "table".into(),
             unknown_fields: UnknownFields::Reject,
+            unknown_columns: UnknownColumns::Error,
+            unpivot: None,
+            null_values: Vec::new(),
+            true_words: None,
+            false_words: None,
         }
     }
 }
@@ -135,7 +161,21 @@ impl Precision {
 pub struct Influx {
     options: InfluxOptions,
     columns: Columns,
+    sensors: SensorsAre,
     origins: bool,
+}
+
+/// Where the sensor of a record comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum SensorsAre {
+    /// The table and the tags, as they are written.
+    Series,
+    /// One tag, or several.
+    Tags,
+    /// The options name the one that there is.
+    Named,
+    /// The file, as it is called.
+    Files,
 }
 
 impl Influx {
@@ -144,12 +184,6 @@ impl Influx {
     /// # Errors
     /// A configuration error that names the option.
     pub fn new(options: &InfluxOptions) -> Result<Self> {
-        check_named_once(options)?;
-        if let Some(sensor) = options.sensor.as_ref().filter(|sensor| sensor.contains(['{', '}'])) {
-            let message = format!("`sensor` is the name of one tag here, and {sensor:?} is none");
-            return Err(Error::config(message)
-                .with_help("name the tag; without `sensor`, the table and all tags are the sensor"));
-        }
         if options.columns.is_some() && options.texts.is_some() {
             return Err(Error::config("`columns` and `texts` exclude one another")
                 .with_help("name in `columns` what is carried through as text, too"));
@@ -158,12 +192,45 @@ impl Influx {
             time: Some(options.time.as_str().into()),
             time_format: options.precision.name().into(),
             sensor: options.sensor.clone(),
+            sensor_name: options.sensor_name.clone(),
             measurements: options.measurements.clone(),
             columns: options.columns.clone(),
             rename: options.rename.clone(),
+            unknown_columns: options.unknown_columns,
+            unpivot: options.unpivot.clone(),
+            null_values: options.null_values.clone(),
+            true_words: options.true_words.clone(),
+            false_words: options.false_words.clone(),
             ..ColumnOptions::default()
         };
-        Ok(Self { options: options.clone(), columns: Columns::new(&columns)?, origins: false })
+        columns.check_named_fields("line protocol")?;
+        let sensors = match (&options.sensor, &options.sensor_name) {
+            (Some(_), _) => SensorsAre::Tags,
+            (None, Some(_)) => SensorsAre::Named,
+            (None, None) => SensorsAre::Series,
+        };
+        let columns = Columns::new(&columns)?;
+        check_named_once(options, &columns)?;
+        Ok(Self { options: options.clone(), columns, sensors, origins: false })
+    }
+
+    /// The same for an input whose sensors are called after its files, where nothing else names them.
+    pub fn with_sensors_of_files(mut self) -> Self {
+        if self.sensors == SensorsAre::Series {
+            self.sensors = SensorsAre::Files;
+        }
+        self
+    }
+
+    /// Measurements that become sensors still tell apart what the records' own sensors tell apart.
+    ///
+    /// # Errors
+    /// A configuration error where they do not.
+    pub fn check_unpivot(&self) -> Result<()> {
+        match (&self.options.unpivot, self.sensors) {
+            (Some(unpivot), SensorsAre::Series) => unpivot.check_sensors(),
+            _ => Ok(()),
+        }
     }
 
     /// Whether batches say where their records came from.
@@ -174,11 +241,14 @@ impl Influx {
 
     /// The columns that every input has, then the texts that the options name; as records call them.
     fn named(&self) -> Vec<String> {
-        let InfluxOptions { time, sensor, table, texts, .. } = &self.options;
-        let table = Some(table).filter(|table| !table.is_empty());
-        let own = [Some(time), sensor.as_ref(), table];
-        let named = own.into_iter().flatten().chain(texts.iter().flatten());
+        let own = self.columns.own_columns().into_iter().chain(self.table());
+        let named = own.chain(self.options.texts.iter().flatten().map(String::as_str));
         named.map(|name| self.columns.written_name(name)).collect()
+    }
+
+    /// The column of the table, where it has one of its own.
+    fn table(&self) -> Option<&str> {
+        own_table(&self.options, &self.columns)
     }
 
     /// The columns that the options say there are.
@@ -192,6 +262,13 @@ impl Influx {
         self.columns.schema_of(head.name, &names, |_| false)
     }
 
+    /// The tags that the sensor comes from; as records call them.
+    fn sensor_tags(&self) -> Vec<String> {
+        let own = self.columns.own_columns().into_iter();
+        let tags = own.filter(|&name| name != self.options.time && name != self.options.table);
+        tags.map(|name| self.columns.written_name(name)).collect()
+    }
+
     /// Whether the options say which columns there are, before there is a record.
     fn knows_names(&self) -> bool {
         let InfluxOptions { measurements, texts, .. } = &self.options;
@@ -202,6 +279,10 @@ impl Influx {
     /// Every tag and field that the options name is among the first records, or it is said that it is not.
     fn check_there(&self, found: &Sample) {
         let InfluxOptions { measurements, texts, .. } = &self.options;
+        if self.columns.may_differ() {
+            // Another file may have it.
+            return;
+        }
         for (option, names) in [("measurements", measurements), ("texts", texts)] {
             let missing = names.iter().flatten().filter(|name| found.key(name).is_none());
             missing.for_each(|name| self.is_missing(option, name));
@@ -244,7 +325,7 @@ impl Influx {
             }
             *names = names.as_ref().map(|_| own);
         }
-        Ok(Self { origins: self.origins, ..Self::new(&options)? })
+        Ok(Self { origins: self.origins, sensors: self.sensors, ..Self::new(&options)? })
     }
 
     /// The columns that the options and the first records say there are.
@@ -256,11 +337,11 @@ impl Influx {
             return Err(Error::data(what).with_help(help));
         }
         self.check_own_names(head, found)?;
-        let InfluxOptions { sensor, texts, .. } = &self.options;
+        let texts = &self.options.texts;
         let mut names = self.named();
         // A sensor that no record has is missed as a column that is named and not there.
-        let sensor = sensor.as_ref().map(|name| self.columns.written_name(name));
-        names.retain(|name| sensor.as_ref() != Some(name) || found.key(name).is_some());
+        let sensors = self.sensor_tags();
+        names.retain(|name| !sensors.contains(name) || found.key(name).is_some());
         let is_taken = |key: &Key| texts.is_none() || key.is_number();
         let more = found.keys.iter().filter(|(name, key)| !names.contains(name) && is_taken(key));
         let own = names.len();
@@ -285,26 +366,32 @@ impl Influx {
         Ok(())
     }
 
-    fn decoder(&self, schema: &Arc<Schema>) -> InfluxDecoder {
-        let table = schema.index_of(&self.options.table).filter(|_| !self.options.table.is_empty());
-        let series = self.options.sensor.is_none().then(|| schema.sensor());
-        let (mut keys, mut roles) = (Vec::<Box<[u8]>>::new(), Vec::new());
-        for (at, field) in schema.fields().iter().enumerate() {
-            let role = match field.kind {
-                FieldKind::Measurement => Role::Measurement(at),
-                FieldKind::Sensor if series.is_none() => Role::Sensor(at),
-                FieldKind::Text if table != Some(at) => Role::Text(at),
-                _ => continue,
-            };
-            keys.push(self.columns.written_name(&field.name).into_bytes().into());
-            roles.push(role);
+    fn decoder(&self, stem: &str, schema: &Arc<Schema>) -> InfluxDecoder {
+        let is_series = self.sensors == SensorsAre::Series;
+        let series = is_series.then(|| schema.sensor());
+        let (mut keys, mut roles, mut table) = (Vec::<Box<[u8]>>::new(), Vec::new(), None);
+        let table_name = Some(&self.options.table).filter(|table| !table.is_empty());
+        let table_name = table_name.map(|table| self.columns.written_name(table));
+        for (key, role) in self.columns.keys(schema) {
+            match role {
+                // Its place is not among those of the keys.
+                Role::Time(_) => {}
+                role if table_name.as_ref() == Some(&key) => table = Some(role),
+                role => {
+                    keys.push(key.into_bytes().into());
+                    roles.push(role);
+                }
+            }
         }
         let time = schema.time().unwrap_or_default();
         roles.push(Role::Time(time));
         roles.extend(series.map(Role::Sensor));
-        roles.extend(table.map(Role::Text));
+        roles.extend(table);
         let roles = Roles { fields: roles, missing: Vec::new() };
-        let layout = Layout { sensor: None, ..Layout::new(&self.columns, schema, roles, "", self.origins) };
+        let mut layout = Layout::new(&self.columns, schema, roles, stem, self.origins);
+        if is_series {
+            layout.sensor = None;
+        }
         let ignore_unknown = self.options.unknown_fields == UnknownFields::Ignore;
         let unit = self.options.precision.nanos();
         let missing_time = self.options.missing_time;
@@ -314,7 +401,7 @@ impl Influx {
 
 impl Format for Influx {
     fn knows_columns(&self, head: Head<'_>, records: usize) -> bool {
-        self.knows_names() || Sample::has(head, records.max(1))
+        self.knows_names() || Sample::has(head, records.max(1), &self.columns)
     }
 
     fn declared(&self, name: &str) -> Result<Option<Schema>> {
@@ -327,16 +414,20 @@ impl Format for Influx {
         head.bytes.len() >= 3
     }
 
+    fn names_sensors_after_files(&self) -> bool {
+        self.sensors == SensorsAre::Files
+    }
+
     fn schema(&self, head: Head<'_>) -> Result<Schema> {
         if head.bytes.is_empty()
             && let Some(schema) = self.declared(head.name)?
         {
             return Ok(schema);
         }
-        let found = Sample::of(head);
+        let found = Sample::of(head, &self.columns);
         if self.knows_names() {
             // Of live input, little may have come.
-            let is_enough = head.is_whole || Sample::has(head, SAMPLE);
+            let is_enough = head.is_whole || Sample::has(head, SAMPLE, &self.columns);
             found.iter().filter(|_| is_enough).for_each(|found| self.check_there(found));
             return self.schema_of_options(head);
         }
@@ -345,7 +436,7 @@ impl Format for Influx {
     }
 
     fn bind(&self, head: Head<'_>, schema: &Arc<Schema>) -> Result<Bound> {
-        let decoder = Arc::new(self.decoder(schema));
+        let decoder = Arc::new(self.decoder(head.stem, schema));
         Ok(Bound { decoder, skip_bytes: byte_order_mark(head.bytes), skip_lines: 0 })
     }
 
@@ -376,19 +467,19 @@ struct Sample {
 
 impl Sample {
     /// Whether there are so many `records`, at most [`SAMPLE`]; or twice as many lines that should be records, so that many are none.
-    fn has(head: Head<'_>, records: usize) -> bool {
+    fn has(head: Head<'_>, records: usize, columns: &Columns) -> bool {
         let lines = lines(head).filter(|line| !is_no_record(line)).take(2 * records).count();
         lines == 2 * records
-            || lines >= records && Self::of(head).map_or(true, |sample| sample.records >= records)
+            || lines >= records && Self::of(head, columns).map_or(true, |sample| sample.records >= records)
     }
 
-    fn of(head: Head<'_>) -> Result<Self> {
+    fn of(head: Head<'_>, columns: &Columns) -> Result<Self> {
         let mut sample = Self::default();
         for line in lines(head).filter(|line| !is_no_record(line)) {
             if sample.records == SAMPLE {
                 break;
             }
-            sample.records += usize::from(sample.take_in(line));
+            sample.records += usize::from(sample.take_in(line, columns));
             if sample.keys.len() > MAX_FIELDS {
                 let what = format!(
                     "the records of `{}` have more than {MAX_FIELDS} different tags and fields",
@@ -403,17 +494,27 @@ impl Sample {
     }
 
     /// Whether it is a record.
-    fn take_in(&mut self, line: &[u8]) -> bool {
+    fn take_in(&mut self, line: &[u8], columns: &Columns) -> bool {
         let Ok(line) = parse(line) else { return false };
-        line.tags.iter().for_each(|(key, _)| self.count(&key.content, false));
-        line.fields.iter().for_each(|(key, value)| self.count(&key.content, value.number.is_some()));
+        line.tags.iter().for_each(|(key, _)| self.key_mut(&key.content).others += 1);
+        for (key, value) in &line.fields {
+            let shown = match value.number {
+                Some(_) => Some(true),
+                None => columns.word_shows_number(&value.text.content),
+            };
+            let key = self.key_mut(&key.content);
+            match shown {
+                Some(true) => key.numbers += 1,
+                Some(false) => key.others += 1,
+                None => {}
+            }
+        }
         true
     }
 
     /// A key that is no text cannot be that of a column: its records will say so.
-    fn count(&mut self, key: &[u8], is_number: bool) {
-        let key = self.keys.entry(String::from_utf8_lossy(key).into_owned()).or_default();
-        *if is_number { &mut key.numbers } else { &mut key.others } += 1;
+    fn key_mut(&mut self, key: &[u8]) -> &mut Key {
+        self.keys.entry(String::from_utf8_lossy(key).into_owned()).or_default()
     }
 
     fn key(&self, name: &str) -> Option<&Key> {
@@ -433,12 +534,17 @@ fn lines(head: Head<'_>) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-fn check_named_once(options: &InfluxOptions) -> Result<()> {
-    let InfluxOptions { time, sensor, measurements, texts, table, .. } = options;
-    let table = Some(table).filter(|table| !table.is_empty());
-    let single = [Some(time), sensor.as_ref(), table].into_iter().flatten();
-    let listed = measurements.iter().chain(texts).flatten();
-    let named: Vec<&String> = single.chain(listed).collect();
+/// The column of the table, where it has one of its own, and is no part of the sensor.
+fn own_table<'o>(options: &'o InfluxOptions, columns: &Columns) -> Option<&'o str> {
+    let table = options.table.as_str();
+    let is_part = columns.made_sensor().is_some_and(|made| made.names().iter().any(|name| name == table));
+    (!table.is_empty() && !is_part).then_some(table)
+}
+
+fn check_named_once(options: &InfluxOptions, columns: &Columns) -> Result<()> {
+    let single = columns.own_columns().into_iter().chain(own_table(options, columns));
+    let listed = options.measurements.iter().chain(&options.texts).flatten().map(String::as_str);
+    let named: Vec<&str> = single.chain(listed).collect();
     match named.iter().enumerate().find(|(at, name)| named[..*at].contains(name)) {
         None => Ok(()),
         Some((_, name)) => Err(Error::config(format!(

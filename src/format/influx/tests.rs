@@ -9,6 +9,7 @@ use super::{Influx, InfluxOptions, Precision};
 use crate::batch::Bytes;
 use crate::chunk::{Chunk, Decoded};
 use crate::error::Result;
+use crate::format::columns::{UnknownColumns, Unpivot};
 use crate::format::jsonl::{JsonEncoder, UnknownFields};
 use crate::format::{Encode, Format, Head};
 use crate::offset::Offset;
@@ -336,9 +337,116 @@ fn what_no_record_has_is_said() {
 }
 
 #[test]
-fn a_sensor_is_one_tag() {
-    let options = InfluxOptions { sensor: Some("{room}-x".into()), ..InfluxOptions::default() };
-    assert!(error(&options, TEXT).contains("`sensor` is the name of one tag here"));
+fn clause_1_a_sensor_is_put_together_from_tags_and_the_table() {
+    let by = |sensor: &str| InfluxOptions { sensor: Some(sensor.into()), ..InfluxOptions::default() };
+    let text = "cpu,host=a,dc=x v=1 1\nmem,dc=y,host=b\\ c v=2 2\ncpu,host=a v=3 3\ncpu,host=a,dc=x v=4 4\ncpu,host=a v=5,dc=1 5\n";
+    let found = read(&by("{table}/{host}.{dc}"), text);
+    assert_eq!(found.columns, ["time: time", "sensor: sensor", "v: measurement"]);
+    assert_eq!(found.sensors, ["cpu/a.x", "mem/b c.y"]);
+    assert_eq!(found.rows.len(), 3);
+    assert!(found.rejections[0].contains("no sensor: `dc` is missing"), "{found:?}");
+    assert!(found.rejections[1].contains("\"1\" is a field; a sensor is a tag"), "{found:?}");
+    let found = read(&by("{host}-1"), text);
+    assert_eq!(found.columns[..3], ["time: time", "sensor: sensor", "table: text"]);
+    assert_eq!(found.sensors, ["a-1", "b c-1"]);
+    assert!(error(&by("{hots}-1"), text).contains("did you mean `host`?"));
+    assert!(error(&by("{host"), text).contains("a `{` is not closed"));
+    let known = InfluxOptions { measurements: names(&["v"]), texts: names(&[]), ..by("{host}.{table}") };
+    assert_eq!(read(&known, "").columns, ["time: time", "sensor: sensor", "v: measurement"]);
+    let twice = InfluxOptions { texts: names(&["host"]), ..known };
+    assert!(error(&twice, "").contains("`host` is named twice"));
+}
+
+#[test]
+fn clause_1_the_sensor_is_what_the_options_or_the_file_are_called() {
+    let named = InfluxOptions { sensor_name: Some("press".into()), ..InfluxOptions::default() };
+    let found = read(&named, TEXT);
+    assert_eq!(found.sensors, ["press"]);
+    assert_eq!(found.columns[1..4], ["sensor: sensor", "table: text", "host: text"]);
+    let both = InfluxOptions { sensor: Some("host".into()), ..named };
+    assert!(error(&both, TEXT).contains("`sensor` and `sensor_name` exclude one another"));
+    let of_file = Influx::new(&InfluxOptions::default()).expect("good").with_sensors_of_files();
+    assert!(of_file.names_sensors_after_files());
+    let of_tag = Influx::new(&by_host()).expect("good").with_sensors_of_files();
+    assert!(!of_tag.names_sensors_after_files());
+}
+
+#[test]
+fn clause_2_values_that_are_missing_and_words_are_for_the_options_to_say() {
+    let options = InfluxOptions {
+        measurements: names(&["v"]),
+        null_values: ["-999", "n/a", "none", "7"].map(str::to_owned).to_vec(),
+        true_words: names(&["on"]),
+        false_words: names(&["off"]),
+        texts: names(&["w"]),
+        ..by_host()
+    };
+    let values = [
+        ("-999", "null"),
+        ("-999i", "null"),
+        ("-9.99e2", "null"),
+        ("7u", "null"),
+        ("\"n/a\"", "null"),
+        ("\"\"", "null"),
+        ("\"On\"", "1"),
+        ("\"off\"", "0"),
+        ("t", "1"),
+        ("FALSE", "0"),
+        ("-998i", "-998"),
+    ];
+    for (value, want) in values {
+        // As the first of its kind, and as one of many.
+        let line = format!("t,host=a v={value},w=\"n/a\" 5\n");
+        let found = read(&options, &line.repeat(3));
+        let row = format!(r#"{{"time":"5","host":"a","table":"t","w":"n/a","v":{want}}}"#);
+        assert_eq!((found.rows, found.rejections), (vec![row; 3], Vec::new()), "{value}");
+    }
+    let refused = [
+        ("t,host=a v=\"1\" 5", "\"1\" is not a number"),
+        ("t,host=a v=\"true\" 5", "\"true\" is not a number"),
+        ("t,host=none v=1 5", "column `host`: no sensor"),
+        ("t,host=a v=1 7", "column `time`: no timestamp"),
+    ];
+    for (line, why) in refused {
+        let found = read(&options, &format!("t,host=a v=1 5\n{}", format!("{line}\n").repeat(2)));
+        assert_eq!((found.rows.len(), found.rejections.len()), (1, 2), "{line}: {found:?}");
+        assert!(found.rejections.iter().all(|rejection| rejection.contains(why)), "{line}: {found:?}");
+    }
+    // Without the options, strings are none of this.
+    let plain = InfluxOptions { measurements: names(&["v"]), ..by_host() };
+    assert!(read(&plain, "t,host=a v=\"on\" 5\n").rejections[0].contains("\"on\" is not a number"));
+}
+
+#[test]
+fn clause_2_fields_of_nothing_but_words_are_measurements_where_the_options_name_the_words() {
+    let text = "t,host=a state=\"on\",v=\"n/a\",w=\"x\" 1\nt,host=a state=\"OFF\",v=2,w=\"on\" 2\n";
+    assert_eq!(read(&by_host(), text).columns[3..], ["state: text", "v: text", "w: text"]);
+    let words = InfluxOptions { true_words: names(&["on"]), false_words: names(&["off"]), ..by_host() };
+    let options = InfluxOptions { null_values: vec!["n/a".into()], ..words };
+    let found = read(&options, text);
+    assert_eq!(found.columns[3..], ["state: measurement", "v: measurement", "w: text"]);
+    assert_eq!(found.rows[0], r#"{"time":"1","host":"a","table":"t","state":1,"v":null,"w":"x"}"#);
+}
+
+#[test]
+fn clause_1_measurements_become_sensors_that_still_say_whose_they_are() {
+    let unpivot = |sensor: &str| Some(Unpivot { sensor: sensor.into(), ..Unpivot::default() });
+    let options = InfluxOptions { measurements: names(&["*"]), ..InfluxOptions::default() };
+    let check = |options: InfluxOptions| Influx::new(&options).and_then(|format| format.check_unpivot());
+    let series = check(InfluxOptions { unpivot: unpivot("{column}"), ..options.clone() });
+    assert!(series.expect_err("mixed").to_string().contains("would become the same sensors"));
+    let of_tag =
+        check(InfluxOptions { sensor: Some("host".into()), unpivot: unpivot("{column}"), ..options.clone() });
+    assert!(of_tag.expect_err("mixed").to_string().contains("would become the same sensors"));
+    check(InfluxOptions { unpivot: unpivot("{sensor}.{column}"), ..options.clone() }).expect("told apart");
+    let one = InfluxOptions { sensor_name: Some("x".into()), unpivot: unpivot("{column}"), ..options };
+    check(one).expect("one sensor");
+}
+
+#[test]
+fn columns_of_the_first_file_alone_have_no_meaning_where_records_name_their_fields() {
+    let options = InfluxOptions { unknown_columns: UnknownColumns::Ignore, ..by_host() };
+    assert!(error(&options, TEXT).contains("has no meaning for line protocol"));
 }
 
 #[test]

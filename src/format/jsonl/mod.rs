@@ -17,7 +17,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::columns::{ColumnOptions, Columns, Roles, UnknownColumns};
+use super::columns::{ColumnOptions, Columns, Roles};
 use super::keys::byte_order_mark;
 use super::rows;
 use super::{Bound, Format, Head, LineFormat, MAX_FIELDS};
@@ -73,12 +73,7 @@ impl JsonLines {
     /// # Errors
     /// A configuration error that names the option.
     pub fn new(options: &JsonOptions, columns: &ColumnOptions) -> Result<Self> {
-        if columns.unknown_columns == UnknownColumns::Ignore {
-            return Err(Error::config(
-                "unknown_columns = \"ignore\" has no meaning for JSON: records name their own fields",
-            )
-            .with_help("set unknown_fields = \"ignore\" to leave out what the first records did not have"));
-        }
+        columns.check_named_fields("JSON")?;
         let columns = Columns::new(columns)?;
         let named = columns.named_fields();
         Ok(Self { options: options.clone(), columns, named, origins: false })
