@@ -1,9 +1,11 @@
 //! Where objects begin and end, by their structure, whatever line ends there are: one over several lines, many on one line, or in an array.
-//! It needs no memory of what came before: brackets of arrays and commas between objects are blanks.
+//! It needs no memory of what came before: brackets of arrays and commas between objects are blanks. A string, number or word among them is
+//! found too, for it is no record.
 
 use memchr::{memchr, memchr3};
 
 use crate::format::MAX_RECORD;
+use crate::kernel::number::parse_f64;
 
 /// What comes next in a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,18 +27,22 @@ pub(super) enum NoEnd {
     Broken(usize),
 }
 
+/// What RFC 7464 puts before every value; no value has it.
+const RECORD_SEPARATOR: u8 = 0x1e;
+
 /// Whether a byte may stand between objects: blanks, commas, brackets of arrays, and the record separator of RFC 7464.
 fn is_between(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t' | b'\r' | b'\n' | b',' | b'[' | b']' | 0x1e)
+    matches!(byte, b' ' | b'\t' | b'\r' | b'\n' | b',' | b'[' | b']' | RECORD_SEPARATOR)
 }
 
-/// What comes in `text` from `at` on. What is broken ends where the next object may begin: at the beginning of a line or behind
-/// another object.
+/// What comes in `text` from `at` on. What is broken ends where the next object may begin: at the beginning of a line, behind
+/// another object, or behind a record separator.
 pub(super) fn next(text: &[u8], at: usize) -> Next {
     let Some(start) = text[at..].iter().position(|&byte| !is_between(byte)).map(|more| at + more) else {
         return Next::End;
     };
-    match object_end(text, start) {
+    let end = if text[start] == b'{' { object_end(text, start) } else { scalar_end(text, start) };
+    match end {
         Ok(end) => Next::Piece(start, end),
         Err(NoEnd::Open) => Next::Open(start),
         Err(NoEnd::Broken(at)) => {
@@ -54,10 +60,11 @@ pub(super) fn trimmed_end(text: &[u8], start: usize) -> usize {
 fn after_broken(text: &[u8], start: usize, at: usize) -> Option<usize> {
     let mut from = at;
     while let Some(brace) = memchr(b'{', &text[from..]).map(|more| from + more) {
-        let is_blank = |&byte: &u8| is_between(byte) && byte != b'\n';
+        let is_blank = |&byte: &u8| is_between(byte) && !matches!(byte, b'\n' | RECORD_SEPARATOR);
         let before = text[start..brace].iter().rposition(|byte| !is_blank(byte)).map(|at| start + at);
-        if let Some(before) = before.filter(|&before| matches!(text[before], b'\n' | b'}')) {
-            return Some(trimmed_end(&text[..=before], start));
+        if let Some(before) = before.filter(|&at| matches!(text[at], b'\n' | b'}' | RECORD_SEPARATOR)) {
+            let is_part = usize::from(text[before] != RECORD_SEPARATOR);
+            return Some(trimmed_end(&text[..before + is_part], start));
         }
         from = brace + 1;
     }
@@ -100,14 +107,42 @@ impl Open {
     }
 }
 
+/// The byte behind the string, number or word that begins at `start`, and behind those that only blanks part from it. What follows shows that
+/// it is one, and no piece of something broken: a comma, a bracket, a line end, a record separator.
+fn scalar_end(text: &[u8], start: usize) -> Result<usize, NoEnd> {
+    let most = (start + MAX_RECORD).min(text.len());
+    let no_end = || if most < text.len() { NoEnd::Broken(most) } else { NoEnd::Open };
+    let text = &text[..most];
+    let mut at = start;
+    loop {
+        let end = match text[at] {
+            b'"' => {
+                string_end(text, at + 1).map_err(|why| if why == NoEnd::Open { no_end() } else { why })?
+            }
+            _ => at + text[at..].iter().position(|&byte| !is_of_word(byte)).ok_or_else(no_end)?,
+        };
+        let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\r');
+        let more = text[end..].iter().position(|byte| !is_blank(byte)).ok_or_else(no_end)?;
+        match text[end + more] {
+            _ if !is_scalar(&text[at..end]) => return Err(NoEnd::Broken(start)),
+            b'{' | b'\n' => return Ok(end),
+            byte if is_between(byte) => return Ok(end),
+            _ if more == 0 => return Err(NoEnd::Broken(start)),
+            _ => at = end + more,
+        }
+    }
+}
+
+/// Whether a text is a string, or looks like a number or a word of JSON.
+fn is_scalar(text: &[u8]) -> bool {
+    text.starts_with(b"\"") || matches!(text, b"true" | b"false" | b"null") || parse_f64(text).is_some()
+}
+
 /// The byte behind the object that begins at `start`. One that lasts for more than a record may is broken. Numbers and words are not looked at closely.
 pub(super) fn object_end(text: &[u8], start: usize) -> Result<usize, NoEnd> {
     let most = (start + MAX_RECORD).min(text.len());
     let no_end = if most < text.len() { NoEnd::Broken(most) } else { NoEnd::Open };
     let text = &text[..most];
-    if text[start] != b'{' {
-        return Err(NoEnd::Broken(start));
-    }
     let mut open = Open { kinds: 1, depth: 1 };
     let (mut at, mut expected) = (start + 1, Expected::Key);
     while let Some(&byte) = text.get(at) {
@@ -157,8 +192,20 @@ fn is_of_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'+' | b'.' | b'_')
 }
 
-/// The byte behind the quote that closes the string of which `at` is the first byte. A line feed in it shows that none does.
-fn string_end(text: &[u8], mut at: usize) -> Result<usize, NoEnd> {
+/// The byte behind the quote that closes the string of which `at` is the first byte. A line feed or a record separator in it shows that none does.
+fn string_end(text: &[u8], start: usize) -> Result<usize, NoEnd> {
+    let end = quote_or_line_end(text, start);
+    let most = match end {
+        Ok(end) | Err(NoEnd::Broken(end)) => end,
+        Err(NoEnd::Open) => text.len(),
+    };
+    match memchr(RECORD_SEPARATOR, &text[start.min(most)..most]) {
+        Some(separator) => Err(NoEnd::Broken(start + separator)),
+        None => end,
+    }
+}
+
+fn quote_or_line_end(text: &[u8], mut at: usize) -> Result<usize, NoEnd> {
     while let Some(stop) = memchr3(b'"', b'\\', b'\n', text.get(at..).unwrap_or_default()) {
         at += stop;
         match text[at] {
@@ -200,8 +247,41 @@ mod tests {
             pieces("{\"a\":\"}\\\"{\"}{}\u{1e}{ \"b\" : {\"c\":null}\n}"),
             ["{\"a\":\"}\\\"{\"}", "{}", "{ \"b\" : {\"c\":null}\n}"]
         );
-        assert_eq!(pieces("[1,{\"a\":1"), ["1,{\"a\":1", "(open)"]);
+        assert_eq!(pieces("[1,{\"a\":1"), ["1", "{\"a\":1", "(open)"]);
         assert_eq!(pieces("{\"a\":1"), ["{\"a\":1", "(open)"]);
+    }
+
+    #[test]
+    fn clause_5_strings_numbers_and_words_between_objects_are_pieces_of_their_own() {
+        let object = "{\"a\":1}";
+        for scalar in ["5", "-1.5e3", "true", "null", "NaN", "\"x\"", "\"a \\\" {\"", "1 2\t\"b\"", "\"\""] {
+            for (before, between, after) in [
+                ("[", ", ", "]"),
+                ("[\n  ", ",\n  ", "\n]\n"),
+                ("[[", "],[", "]]"),
+                ("", "\n", "\n"),
+                ("\u{1e}", "\u{1e}", "\n"),
+            ] {
+                let text =
+                    [before, object, between, scalar, between, object, between, scalar, after].concat();
+                assert_eq!(pieces(&text), [object, scalar, object, scalar], "{text:?}");
+            }
+            assert_eq!(pieces(&format!("[{scalar} {object}")), [scalar, object]);
+        }
+        // What is no value of JSON is broken, and so is what a colon shows to be a piece of something.
+        assert_eq!(pieces("[tru, {\"a\":1}\n{}"), ["tru, {\"a\":1}", "{}"]);
+        assert_eq!(pieces("\"a\": 1, \"b\": {}}\n{}"), ["\"a\": 1, \"b\": {}}", "{}"]);
+        assert_eq!(pieces("5}\n{}"), ["5}", "{}"]);
+        assert_eq!(pieces("12 Jan 2024, started\n{}"), ["12 Jan 2024, started", "{}"]);
+        let long = format!("[\"{}\",\n{object}", "x".repeat(MAX_RECORD));
+        assert_eq!(pieces(&long).len(), 2);
+    }
+
+    #[test]
+    fn clause_5_a_record_separator_ends_what_is_cut_off() {
+        for cut in ["{\"a\":", "{\"a\":\"b", "{\"a", "{", "\"a", "{\"a\":[1,{", "x"] {
+            assert_eq!(pieces(&format!("\u{1e}{cut}\u{1e}{{\"a\":1}}\n")), [cut, "{\"a\":1}"], "{cut}");
+        }
     }
 
     #[test]
@@ -225,7 +305,7 @@ mod tests {
 
     #[test]
     fn clause_5_an_end_does_not_depend_on_what_comes_behind_it() {
-        let text = "[{\"a\":\"\\\\\"},{\"b\":[1,{\"c\":tru}]} x\n,{\"d\":1.5e3 ,}{\"e\":\"\n\n{\"f\":{}}\n]";
+        let text = "[1, {\"a\":\"\\\\\"},\"x\" 2 , true,{\"b\":[1,{\"c\":tru}]} x\n,{\"d\":1.5e3 ,}{\"e\":\"\n\n{\"f\":{}}\n]";
         let whole = pieces(text);
         for cut in 0..text.len() {
             let seen = pieces(&text[..cut]);
