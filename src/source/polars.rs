@@ -3,10 +3,11 @@
 use std::sync::{Arc, OnceLock};
 
 use polars::prelude::{
-    Column as PolarsColumn, DataFrame, DataType, LazyFrame, PolarsError, Series, TimeUnit,
+    Column as PolarsColumn, DataFrame, DataType, IntoSeries, LazyFrame, PolarsError, Series, StringChunked,
+    TimeUnit,
 };
 
-use super::typed::{Arrays, Clock, Typed, batch_rows};
+use super::typed::{Arrays, Clock, Typed, batch_rows, float_text, single_text};
 use super::{Input, OpenOptions, Progress, Source, SourceSpec, Traits};
 use crate::batch::{FieldKind, Schema};
 use crate::chunk::Decoded;
@@ -303,8 +304,19 @@ fn records(texts: &Series) -> Result<Vec<Option<&str>>> {
     Ok(texts.str().map_err(broken)?.iter().collect())
 }
 
+/// A column as text, numbers in their shortest form.
 fn texts(column: &PolarsColumn) -> Result<Series> {
-    cast(column, &DataType::String)
+    let series = column.as_materialized_series();
+    let texts: StringChunked = match column.dtype() {
+        DataType::Float64 => {
+            series.f64().map_err(broken)?.iter().map(|number| number.map(float_text)).collect()
+        }
+        DataType::Float32 => {
+            series.f32().map_err(broken)?.iter().map(|number| number.map(single_text)).collect()
+        }
+        _ => return cast(column, &DataType::String),
+    };
+    Ok(texts.into_series())
 }
 
 fn cast(column: &PolarsColumn, to: &DataType) -> Result<Series> {

@@ -8,6 +8,7 @@ use crate::batch::{Batch, Column, FieldKind, Mask, Measurement, Origins, Schema,
 use crate::chunk::Decoded;
 use crate::error::{Rejection, RejectionKind, Result};
 use crate::format::columns::{Columns, Composite, shown};
+use crate::format::text::write_float;
 use crate::offset::Position;
 use crate::sensor::{MAX_NAME, SensorId, SensorLookup, long_name};
 use crate::time::{Timestamp, write_civil};
@@ -67,6 +68,19 @@ impl Clock {
         }
         Ok(())
     }
+}
+
+/// A number as text: in its shortest form that reads back to the same bits (clause 18).
+pub(super) fn float_text(value: f64) -> String {
+    let mut text = Vec::new();
+    write_float(value, None, &mut text);
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+/// A number of single precision as text: in the shortest form that reads back to its own bits, not to those of the double that it becomes.
+pub(super) fn single_text(value: f32) -> String {
+    // The digits are those of the single, the form is that of all numbers.
+    value.to_string().parse().map_or_else(|_| value.to_string(), float_text)
 }
 
 /// The records of one batch, filled in column by column in [`Typed::order`]. A record without a time or a sensor, or with
@@ -295,7 +309,7 @@ impl<'a> Typed<'a> {
         self.columns[at] = Column::Text(spans.collect());
     }
 
-    /// Fills the sensor column from names.
+    /// Fills the sensor column from names; spaces around them are trimmed, as those of any name are.
     pub(super) fn sensors<'t>(
         &mut self,
         names: impl Iterator<Item = Option<&'t str>>,
@@ -305,6 +319,7 @@ impl<'a> Typed<'a> {
         let mut ids = Vec::with_capacity(self.rows);
         let mut last: Option<(&str, SensorId)> = None;
         for (row, name) in names.enumerate() {
+            let name = name.map(|name| name.trim_matches([' ', '\t']));
             let name = name.filter(|name| !options.is_null(name.as_bytes()));
             if name.is_none() {
                 self.refuse(row, at, "no sensor");

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Float64Type, Int64Type, UInt64Type};
+use arrow_array::types::{Float32Type, Float64Type, Int64Type, UInt64Type};
 use arrow_array::{Array, ArrayRef, StringArray};
 use arrow_schema::{DataType, TimeUnit};
 
@@ -11,7 +11,7 @@ use super::file::library;
 use crate::error::Result;
 use crate::format::columns::Composite;
 use crate::kernel::number::parse_f64;
-use crate::source::typed::{Clock, Typed};
+use crate::source::typed::{Clock, Typed, float_text, single_text};
 
 /// What a column of dates or times counts.
 pub(super) fn clock(kind: &DataType) -> Option<Clock> {
@@ -153,7 +153,7 @@ pub(super) fn texts(typed: &mut Typed<'_>, at: usize, array: &ArrayRef, file: &s
     Ok(texts)
 }
 
-/// An array as text; null where bytes are no text, and times none that could be written.
+/// An array as text, numbers in their shortest form; null where bytes are no text, and times none that could be written.
 pub(super) fn texts_of(array: &ArrayRef, file: &str) -> Result<StringArray> {
     if let Some(bytes) = array.as_fixed_size_binary_opt() {
         return Ok(bytes.iter().map(|bytes| bytes.map(hexadecimal)).collect());
@@ -162,7 +162,21 @@ pub(super) fn texts_of(array: &ArrayRef, file: &str) -> Result<StringArray> {
         let counts = cast(array, &DataType::Int64, file)?;
         return Ok(counts.as_primitive::<Int64Type>().iter().map(|count| written(clock, count?)).collect());
     }
-    Ok(cast(array, &DataType::Utf8, file)?.as_string::<i32>().clone())
+    match array.data_type() {
+        DataType::Float64 => {
+            let numbers = array.as_primitive::<Float64Type>().iter();
+            Ok(numbers.map(|number| number.map(float_text)).collect())
+        }
+        DataType::Float32 => {
+            let numbers = array.as_primitive::<Float32Type>().iter();
+            Ok(numbers.map(|number| number.map(single_text)).collect())
+        }
+        DataType::Float16 => texts_of(&cast(array, &DataType::Float32, file)?, file),
+        DataType::Dictionary(_, values) if values.is_floating() => {
+            texts_of(&cast(array, values, file)?, file)
+        }
+        _ => Ok(cast(array, &DataType::Utf8, file)?.as_string::<i32>().clone()),
+    }
 }
 
 /// A moment as RFC 3339.

@@ -125,6 +125,54 @@ fn times_without_a_zone_are_those_of_the_option() {
 }
 
 #[test]
+fn clause_28_a_name_that_is_text_keeps_its_characters_and_one_that_is_a_number_has_the_shortest_form() {
+    let folder = tempfile::tempdir().expect("folder");
+    let texts = StringArray::from(vec![Some("1.0"), Some("1"), Some(" 01\t"), Some(" "), Some("1e0")]);
+    let columns: Vec<(&str, ArrayRef)> = vec![
+        ("text", Arc::new(texts)),
+        ("double", Arc::new(Float64Array::from(vec![1.0, 0.1, 1e21, -0.0, f64::NAN]))),
+        ("single", Arc::new(Float32Array::from(vec![1.0, 0.1, 1e21, 16_777_216.0, f32::NEG_INFINITY]))),
+        ("whole", Arc::new(Int64Array::from(vec![1, -2, 9_007_199_254_740_993, 0, 7]))),
+        (
+            "decimal",
+            Arc::new(
+                Decimal128Array::from(vec![100, 150, -5, 0, 7])
+                    .with_precision_and_scale(10, 2)
+                    .expect("fits"),
+            ),
+        ),
+    ];
+    let path = write(&folder, columns);
+    let names = |options: ColumnOptions| {
+        let spec = Parquet::new(&path, options);
+        let (mut source, mut sensors) =
+            (spec.open(&OpenOptions::default()).expect("open"), Sensors::default());
+        let Some(Input::Records(decoded)) = source.next(&mut sensors).expect("read") else {
+            panic!("records")
+        };
+        let names: Vec<_> = decoded.batch.sensors().iter().map(|&id| sensors.name(id).to_owned()).collect();
+        (names, decoded)
+    };
+    let by = |column: &str| names(options(None, Some(column))).0;
+    assert_eq!(by("text"), ["1.0", "1", "01", "1e0"], "a name of blanks alone is none");
+    assert_eq!(by("double"), ["1", "0.1", "1e21", "-0", "NaN"]);
+    assert_eq!(by("single"), ["1", "0.1", "1e21", "16777216", "-inf"]);
+    assert_eq!(by("whole"), ["1", "-2", "9007199254740993", "0", "7"]);
+    assert_eq!(by("decimal"), ["1.00", "1.50", "-0.05", "0.00", "0.07"]);
+    assert_eq!(by("{text}/{double}"), ["1.0/1", "1/0.1", "01/1e21", "1e0/NaN"]);
+    // What is carried as text is written alike.
+    let (_, decoded) = names(ColumnOptions { measurements: Some(Vec::new()), ..ColumnOptions::default() });
+    let carried = |name: &str| {
+        let at = decoded.batch.schema().index_of(name).expect("a column");
+        let Column::Text(spans) = &decoded.batch.columns()[at] else { panic!("text") };
+        let texts = spans.iter().map(|&span| decoded.batch.text.get(span).unwrap_or_default());
+        texts.map(|text| String::from_utf8_lossy(text).into_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(carried("double"), ["1", "0.1", "1e21", "-0", "NaN"]);
+    assert_eq!(carried("text"), ["1.0", "1", " 01\t", " ", "1e0"]);
+}
+
+#[test]
 fn a_rejected_record_leaves_no_sensor_behind_and_names_its_leftmost_fault() {
     let folder = tempfile::tempdir().expect("folder");
     let columns: Vec<(&str, ArrayRef)> = vec![
