@@ -39,8 +39,8 @@ pub(crate) const LAST: [&str; 3] = [
     "[[stage]]\ntype = \"pivot\"\nkey = \"w\"\nnames = [\"v\", \"x\"]\nvalue = \"v\"\n",
 ];
 
-/// Options of the source that ask for stages before those written.
-const LEADING: [&str; 9] = [
+/// Options of the source that ask for stages before those written, or for other records.
+pub(crate) const LEADING: [&str; 13] = [
     "",
     "order = \"time\"\ndisorder = \"3s\"",
     "order = \"newest_first\"",
@@ -49,7 +49,11 @@ const LEADING: [&str; 9] = [
     "idle_sensors = \"4s\"",
     "idle_sensors = \"3s\"\norder = \"time\"\ndisorder = \"2s\"\nmax_jump = \"5s\"\nagree = 1",
     "idle_sensors = \"7s\"\nmax_sensors = 9",
-    "timezone = \"Europe/Zurich\"\nfrom = \"2026-01-01T00:00:05Z\"\nuntil = \"2026-01-01T00:01:00Z\"",
+    "from = \"2026-01-01T00:00:05Z\"\nuntil = \"2026-01-01T00:01:00Z\"",
+    "timezone = \"Europe/Zurich\"",
+    "timezone = \"Europe/Zurich\"\norder = \"time\"\ndisorder = \"2s\"\nuntil = \"2026-10-25T01:00:40Z\"",
+    "time_format = \"2026-01-01T%H:%M:%SZ\"\nstart = \"2026-01-01T00:00:00Z\"",
+    "unpivot = { sensor = \"{sensor}.{column}\", value = \"v\" }",
 ];
 
 #[derive(Clone, Debug)]
@@ -66,10 +70,13 @@ pub(crate) struct Case {
 impl Case {
     pub(crate) fn text(&self) -> String {
         let mut clock = 0;
+        // Times that clocks show twice, where that is asked for.
+        let is_local = LEADING[self.leading].contains("timezone");
+        let (hour, zone) = if is_local { ("2026-10-25T02", "") } else { ("2026-01-01T00", "Z") };
         let row = |(sensor, step, value): &(u8, i64, String)| {
             clock = (clock + step).max(0);
             let key = ["v", "x", "y"][(clock + step) as usize % 3];
-            format!("2026-01-01T00:{:02}:{:02}Z,s{sensor},{value},{key}\n", clock / 60 % 60, clock % 60)
+            format!("{hour}:{:02}:{:02}{zone},s{sensor},{value},{key}\n", clock / 60 % 60, clock % 60)
         };
         "t,sensor,v,w\n".to_owned() + &self.rows.iter().map(row).collect::<String>()
     }
