@@ -2,6 +2,9 @@
 
 #[path = "common/command.rs"]
 mod command;
+#[path = "common/packers.rs"]
+#[expect(dead_code, reason = "archives alone are packed here")]
+mod packers;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -183,4 +186,110 @@ fn a_column_that_would_refuse_all_records_is_left_out() {
     let records = records(folder.path(), &pipeline);
     assert_eq!(records.len(), 2, "{pipeline}");
     assert!(records[0].contains("\"note\":\"x\"") && !records[0].contains("blob"), "{records:?}");
+}
+
+#[test]
+fn files_of_archives_are_named_by_globs() {
+    let folder = folder();
+    let day = |day: u8| format!("time,v\n2024-03-0{day}T00:00:00Z,{day}\n2024-03-0{day}T01:00:00Z,{day}.5\n");
+    for (name, days) in [("a.zip", [1, 2]), ("b.zip", [3, 4])] {
+        let members: Vec<_> = days.iter().map(|&at| (format!("logs/{at}.csv"), day(at))).collect();
+        let members: Vec<_> = members.iter().map(|(name, text)| (name.as_str(), text.as_bytes())).collect();
+        std::fs::write(folder.path().join(name), packers::zip(&members)).expect("written");
+    }
+    for (input, count) in [
+        ("*.zip", 8),
+        ("a.zip", 4),
+        ("a.zip/logs/*.csv", 4),
+        ("*.zip/logs/*.csv", 8),
+        ("b.zip/logs/3.csv", 2),
+    ] {
+        let (pipeline, said) = init(folder.path(), &[], input);
+        assert!(
+            pipeline.contains(&format!("path = \"{input}\"")) && said.contains("measurements: `v`"),
+            "{pipeline}{said}"
+        );
+        assert_eq!(records(folder.path(), &pipeline).len(), count, "{input}");
+    }
+    let none = run(folder.path(), &["init", "a.zip/*.tsv"]);
+    assert!(!none.status.success() && text(&none.stderr).contains("a.zip"), "{}", text(&none.stderr));
+}
+
+#[test]
+fn data_that_are_there_twice_are_read_once_or_told_of() {
+    let folder = folder();
+    let content = "time,v\n2024-03-01T00:00:00Z,1\n2024-03-01T01:00:00Z,2.5\n";
+    let (_, alone) = init(folder.path(), &[("data/a.csv", content)], "data/a.csv");
+    std::fs::write(folder.path().join("data/a.csv.xz"), packers::xz(content.as_bytes())).expect("written");
+    let (pipeline, said) = init(folder.path(), &[], "data");
+    assert!(said.contains("left out: data/a.csv.xz: it has the same as data/a.csv"), "{said}");
+    assert!(pipeline.contains("path = \"data/*.csv\""), "{pipeline}");
+    assert_eq!(understood(&said), understood(&alone));
+    let output = run(folder.path(), &["init", "data/*"]);
+    let said = text(&output.stderr);
+    assert!(said.contains("check: data/a.csv.xz has the same as data/a.csv, packed otherwise"), "{said}");
+}
+
+#[test]
+fn a_json_text_sequence_is_read() {
+    let folder = folder();
+    let rows: String =
+        (0..3).map(|at| format!("\u{1e}{{\"time\":\"{}\",\"v\":{at}}}\n", STAMPS[at])).collect();
+    let (pipeline, said) = init(folder.path(), &[("in.json", &rows)], "in.json");
+    assert!(said.contains("format: JSON") && said.contains("measurements: `v`"), "{said}");
+    assert_eq!(records(folder.path(), &pipeline).len(), 3);
+}
+
+#[test]
+fn fields_of_fixed_places_are_found_by_the_blanks_between() {
+    let folder = folder();
+    let rows = [
+        ["hall 1", "1.5", "3"],
+        ["hall 2", "", "10.5"],
+        ["", "2.5", "4"],
+        ["big hall", "-12.25", "5"],
+        ["hall 2", "3.5", ""],
+        ["hall 1", "4", "6"],
+    ];
+    let line = |[time, place, temp, flow]: [&str; 4]| format!("{time:<21}{place:<10}{temp:>7}{flow:>6}\n");
+    let mut content = line(["time", "place", "temp", "flow"]);
+    for (at, [place, temp, flow]) in rows.iter().enumerate() {
+        content += &line([&format!("2024-03-01 10:0{at}:00"), place, temp, flow]);
+    }
+    let (pipeline, said) = init(folder.path(), &[("in.txt", &content)], "in.txt");
+    assert!(pipeline.contains("widths = [") && said.contains("fields have fixed places"), "{pipeline}{said}");
+    let pipeline = pipeline.replace("sensor = \"place\"\n", "");
+    let records = records(folder.path(), &pipeline);
+    assert_eq!(records.len(), 6, "{pipeline}");
+    assert!(records[1].contains("\"temp\":null,\"flow\":10.5"), "{records:?}");
+    // Where blanks show nothing, that is said.
+    let solid: String = (0..8).map(|at| format!("0029029070999992024010{at}0{at}00\n")).collect();
+    std::fs::write(folder.path().join("solid.txt"), solid).expect("written");
+    let output = run(folder.path(), &["init", "solid.txt"]);
+    assert!(
+        text(&output.stderr).contains("fields of fixed places cannot be told apart"),
+        "{}",
+        text(&output.stderr)
+    );
+}
+
+#[test]
+fn the_zone_of_times_is_the_one_that_the_file_says_or_utc_is_said_to_be_assumed() {
+    let folder = folder();
+    let [t1, t2, t3] = STAMPS;
+    let of = |name: &str| format!("\"{name}\",v\n{t1},1\n{t2},2\n{t3},3\n");
+    let (pipeline, said) = init(folder.path(), &[("in.csv", &of("Timestamp (UTC+5:30)"))], "in.csv");
+    assert!(
+        pipeline.contains("\ntimezone = \"+05:30\"\n") && said.contains("in the zone +05:30"),
+        "{pipeline}{said}"
+    );
+    assert_eq!(records(folder.path(), &pipeline).len(), 3);
+    let (pipeline, said) = init(folder.path(), &[("in.csv", &of("time"))], "in.csv");
+    assert!(pipeline.contains("UTC is assumed") && pipeline.contains("\n#timezone = "), "{pipeline}");
+    assert!(said.contains("UTC is assumed"), "{said}");
+    let (pipeline, said) = init(folder.path(), &[("in.csv", &of("Time [CST]"))], "in.csv");
+    assert!(
+        pipeline.contains("\n#timezone = ") && said.contains("that of several places"),
+        "{pipeline}{said}"
+    );
 }

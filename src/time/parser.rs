@@ -102,7 +102,7 @@ pub struct TimeParser {
 }
 
 impl TimeParser {
-    /// A parser of this format. Dates and times without an offset are in the IANA zone `timezone`, by default UTC;
+    /// A parser of this format. Dates and times without an offset are in the zone `timezone`, an IANA name or an offset, by default UTC;
     /// an epoch counts from 1970-01-01 UTC in every zone.
     ///
     /// # Errors

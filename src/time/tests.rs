@@ -243,8 +243,27 @@ fn zone_names() {
     let error = |zone| TimeParser::new(TimeFormat::Rfc3339, Some(zone)).expect_err(zone);
     assert_eq!(error("Berlin"), "unknown time zone `Berlin`; did you mean `Europe/Berlin`?");
     assert!(error("new york").contains("`America/New_York`"));
-    assert!(error("+01:00").contains("such as `Europe/Berlin`"));
+    assert!(error("+1").contains("is no offset from UTC"));
+    assert!(error("+25:00").contains("is no offset from UTC"));
     assert!(error("").contains("IANA"));
+}
+
+#[test]
+fn a_zone_may_be_an_offset_whose_clocks_never_change() {
+    for (zone, utc) in [
+        ("+01:00", "2024-07-01T11:00:00Z"),
+        ("+0530", "2024-07-01T06:30:00Z"),
+        ("-03", "2024-07-01T15:00:00Z"),
+        ("+00:00", "2024-07-01T12:00:00Z"),
+    ] {
+        let parser = TimeParser::new(TimeFormat::Rfc3339, Some(zone)).expect(zone);
+        assert_eq!(parser.parse(b"2024-07-01 12:00:00").expect("a time").to_string(), utc, "{zone}");
+        assert!(parser.folds().is_none());
+        assert_eq!(
+            parser.parse(b"2024-07-01T12:00:00Z").expect("a time").to_string(),
+            "2024-07-01T12:00:00Z"
+        );
+    }
 }
 
 #[test]

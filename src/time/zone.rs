@@ -6,10 +6,10 @@
 use std::sync::LazyLock;
 
 use jiff::civil::DateTime;
-use jiff::tz::{TimeZone, TimeZoneDatabase};
+use jiff::tz::{Offset, TimeZone, TimeZoneDatabase};
 
 use super::rfc3339::Civil;
-use super::{TimeError, Timestamp};
+use super::{TimeError, Timestamp, zones};
 
 /// The database compiled in.
 static BUNDLED: LazyLock<TimeZoneDatabase> = LazyLock::new(TimeZoneDatabase::bundled);
@@ -19,12 +19,18 @@ pub(super) fn database() -> &'static TimeZoneDatabase {
     &BUNDLED
 }
 
-/// The zone of this IANA name, in any case.
+/// The zone of this IANA name, in any case, or of an offset such as `+05:30`, in which clocks never change.
 ///
 /// # Errors
 ///
 /// A sentence naming what was meant, or what a name looks like.
 pub(super) fn find(name: &str) -> Result<TimeZone, String> {
+    if name.starts_with(['+', '-']) {
+        let offset = zones::seconds(name.as_bytes()).and_then(|seconds| Offset::from_seconds(seconds).ok());
+        return offset.map(TimeZone::fixed).ok_or_else(|| {
+            format!("`{name}` is no offset from UTC; write `+01:00` or `-0330`, or an IANA name such as `Europe/Berlin`")
+        });
+    }
     database().get(name).map_err(|_| match similar(name) {
         Some(known) => format!("unknown time zone `{name}`; did you mean `{known}`?"),
         None => format!("unknown time zone `{name}`; expected an IANA name such as `Europe/Berlin` or `UTC`"),

@@ -40,7 +40,7 @@ impl Zones {
 }
 
 /// The seconds ahead of UTC that an offset writes.
-fn seconds(text: &[u8]) -> Option<i32> {
+pub(super) fn seconds(text: &[u8]) -> Option<i32> {
     let canonical = match *text {
         [sign @ (b'+' | b'-'), h1, h2] => [sign, h1, h2, b':', b'0', b'0'],
         [sign @ (b'+' | b'-'), h1, h2, m1, m2] => [sign, h1, h2, b':', m1, m2],

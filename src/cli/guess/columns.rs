@@ -156,6 +156,8 @@ pub(super) struct Sample<'s> {
     pub(super) comma: bool,
     /// Columns whose values are marked as text, even where they look like numbers.
     pub(super) texts: &'s [usize],
+    /// The lines before the records.
+    pub(super) before: &'s [String],
 }
 
 impl<'s> Sample<'s> {

@@ -4,6 +4,11 @@ use serde_json::{Deserializer, Map, Value};
 
 use super::table::{Kind, Table};
 
+/// A text with line ends in place of what RFC 7464 puts before every value.
+pub(super) fn without_separators(bytes: &[u8]) -> Vec<u8> {
+    bytes.iter().map(|&byte| if byte == 0x1e { b'\n' } else { byte }).collect()
+}
+
 /// The objects. What is cut off at the end is left out.
 pub(super) fn objects(bytes: &[u8]) -> Vec<Map<String, Value>> {
     let mut objects = Vec::new();

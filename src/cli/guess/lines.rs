@@ -29,6 +29,22 @@ pub(super) fn records(bytes: &[u8], marks: Marks, skipped: usize, is_whole: bool
         comment: marks.comment.map(text),
         ..Dialect::default()
     };
+    by_dialect(bytes, &dialect, skipped, is_whole)
+}
+
+/// The same of fields of fixed places.
+pub(super) fn fixed_records(
+    bytes: &[u8],
+    widths: &[usize],
+    comment: Option<u8>,
+    is_whole: bool,
+) -> Vec<Record> {
+    let comment = comment.map(|mark| char::from(mark).to_string());
+    let dialect = Dialect { widths: Some(widths.to_vec()), comment, ..Dialect::default() };
+    by_dialect(bytes, &dialect, 0, is_whole)
+}
+
+fn by_dialect(bytes: &[u8], dialect: &Dialect, skipped: usize, is_whole: bool) -> Vec<Record> {
     let Ok(splitter) = dialect.splitter() else { return Vec::new() };
     let ends = memchr::memchr_iter(b'\n', bytes).map(|at| at + 1);
     let mut at = std::iter::once(0).chain(ends).nth(skipped).unwrap_or(bytes.len());

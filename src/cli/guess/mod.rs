@@ -19,7 +19,9 @@ mod tests;
 mod time_tests;
 mod times;
 mod values;
+mod widths;
 mod words;
+mod zones;
 
 pub(super) use columns::Roles;
 pub(super) use table::{Dialect, Kind};
@@ -101,6 +103,7 @@ pub(super) fn of_records(kind: Kind, names: Vec<String>, rows: Vec<Vec<String>>)
 /// A guess at JSON. An array of objects is unfolded where the time is in it.
 fn of_json(bytes: &[u8]) -> Option<Guess> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    let bytes = &json::without_separators(bytes);
     if !matches!(bytes.trim_ascii_start().first(), Some(b'{' | b'[')) {
         return None;
     }
@@ -119,8 +122,8 @@ fn of_json(bytes: &[u8]) -> Option<Guess> {
 }
 
 fn of_table(table: Table, comma: bool) -> Guess {
-    let Table { kind, dialect, names, rows, station, texts, mut doubts, refusal } = table;
-    let sample = Sample { names: &names, rows: &rows, comma, texts: &texts };
+    let Table { kind, dialect, names, rows, station, texts, before, mut doubts, refusal } = table;
+    let sample = Sample { names: &names, rows: &rows, comma, texts: &texts, before: &before };
     let mut roles = columns::guess(&sample);
     doubts.append(&mut roles.doubts);
     let first = (0..rows.len().min(SHOWN)).map(|row| understood(&sample, row, &roles)).collect();
@@ -197,7 +200,7 @@ impl Guess {
         let time = |guess: &Guess| {
             let time = guess.roles.time.as_ref()?;
             let names: Vec<&String> = time.columns.iter().map(|&at| &guess.names[at]).collect();
-            Some((time.format.clone(), names.into_iter().cloned().collect::<Vec<_>>()))
+            Some((time.format.clone(), time.zone.clone(), names.into_iter().cloned().collect::<Vec<_>>()))
         };
         let has_times = self.roles.time.is_some() && other.roles.time.is_some();
         if self.kind != other.kind {

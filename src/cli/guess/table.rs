@@ -4,6 +4,7 @@ use super::columns::is_number;
 use super::delimiter::{DELIMITERS, Look, Shape, look, most_frequent, shape};
 use super::layout::{self, Layout};
 use super::lines::{self, Marks, Record, records};
+use super::widths;
 
 /// What kind of file it is, as the name of its source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +20,8 @@ pub(in crate::cli) enum Kind {
 pub(in crate::cli) struct Dialect {
     /// The blank stands for a run of blanks.
     pub(in crate::cli) delimiter: u8,
+    /// The widths of fields of fixed places; there is no delimiter then.
+    pub(in crate::cli) widths: Option<Vec<usize>>,
     /// Whether the first line of the file says so, and no option has to.
     pub(in crate::cli) is_said: bool,
     pub(in crate::cli) quote: u8,
@@ -31,6 +34,7 @@ impl Default for Dialect {
     fn default() -> Self {
         Self {
             delimiter: b',',
+            widths: None,
             is_said: false,
             quote: b'"',
             comment: None,
@@ -51,6 +55,8 @@ pub(super) struct Table {
     pub(super) station: Option<String>,
     /// Columns whose values are marked as text.
     pub(super) texts: Vec<usize>,
+    /// The lines before the records.
+    pub(super) before: Vec<String>,
     /// What could not be told.
     pub(super) doubts: Vec<String>,
     /// Why no options read it.
@@ -66,6 +72,7 @@ impl Default for Table {
             rows: Vec::new(),
             station: None,
             texts: Vec::new(),
+            before: Vec::new(),
             doubts: Vec::new(),
             refusal: None,
         }
@@ -105,6 +112,12 @@ fn delimited(bytes: &[u8], is_whole: bool) -> Table {
             best = Some((delimiter, records, shape));
         }
     }
+    let fixed =
+        fixed(bytes, comment, is_whole, best.as_ref().map(|(delimiter, _, shape)| (*delimiter, shape)));
+    let solid = best.is_none() && fixed.is_none();
+    let solid = solid.then(|| widths::solid(bytes, comment, is_whole)).flatten();
+    let fixed_widths = fixed.as_ref().map(|(widths, ..)| widths.clone());
+    let best = fixed.map(|(_, records, shape)| (b' ', records, shape)).or(best);
     let (delimiter, records, shape) = best.unwrap_or_else(|| {
         let widest = |delimiter: &u8| parse(*delimiter).iter().map(|record| record.fields.len()).max();
         let delimiter = own.or_else(|| DELIMITERS[..4].iter().copied().max_by_key(widest)).unwrap_or(b',');
@@ -115,9 +128,22 @@ fn delimited(bytes: &[u8], is_whole: bool) -> Table {
     let first_line = records.get(shape.first).map_or(0, |record| record.line);
     let comments = comment.map(|mark| lines::comments(bytes, mark, first_line)).unwrap_or_default();
     let comments = lines::records(comments.as_bytes(), Marks { comment: None, ..marks(delimiter) }, 0, true);
-    let found = layout::find(records, &shape, comments);
+    let mut found = layout::find(records, &shape, comments);
+    if fixed_widths.is_some() {
+        found.doubts.push(FIXED.to_owned());
+        found.layout.ragged = found.layout.ragged.or(Some("fill"));
+    }
+    found.doubts.extend(solid.map(|length| {
+        format!(
+            "all lines have {length} characters, and no delimiter: fields of fixed places cannot be told apart without blanks; say how wide they are \
+             in `widths`"
+        )
+    }));
+    let before =
+        String::from_utf8_lossy(bytes).lines().take(first_line.max(1) - 1).map(str::to_owned).collect();
     let dialect = Dialect {
         delimiter,
+        widths: fixed_widths,
         is_said: own.is_some(),
         quote,
         comment,
@@ -129,10 +155,42 @@ fn delimited(bytes: &[u8], is_whole: bool) -> Table {
         names: found.names,
         rows: found.rows,
         station: found.station,
+        before,
         doubts: found.doubts,
         refusal: found.refusal,
         ..Table::default()
     }
+}
+
+/// What is said of widths, which are a guess.
+const FIXED: &str = "fields have fixed places, found by the blanks between them: compare `widths` with what describes the file, for a value \
+    further down may be longer";
+
+/// The widths of fields of fixed places, with the records that they give, where no delimiter reads the text as evenly.
+fn fixed(
+    bytes: &[u8],
+    comment: Option<u8>,
+    is_whole: bool,
+    best: Option<(u8, &Shape)>,
+) -> Option<(Vec<usize>, Vec<Record>, Shape)> {
+    // A delimiter that stands between fields is a surer sign than blanks, and one that may do so leaves it open.
+    let may_be_delimited = match best {
+        Some((delimiter, _)) => delimiter != b' ',
+        None => DELIMITERS[..4].iter().any(|delimiter| bytes.contains(delimiter)),
+    };
+    if may_be_delimited {
+        return None;
+    }
+    let widths = widths::find(bytes, comment, is_whole)?;
+    let mut records = lines::fixed_records(bytes, &widths, comment, is_whole);
+    // A line ends with its last value, and those behind it are missing.
+    records
+        .iter_mut()
+        .filter(|record| record.fields.len() > 1 && record.fields.len() <= widths.len())
+        .for_each(|record| record.fields.resize(widths.len() + 1, String::new()));
+    let shape = shape(&records)?;
+    let is_better = best.is_none_or(|(_, known)| shape.score > known.score);
+    is_better.then_some((widths, records, shape))
 }
 
 /// The shape of records of which no two fields in a line are times or numbers: one column, or texts.

@@ -100,6 +100,25 @@ fn the_hour_of_a_date_stands_in_a_column_of_its_own() {
 fn times_that_are_odd_are_said() {
     let says = |text: &str, part: &str| of(text).doubts.iter().any(|doubt| doubt.contains(part));
     assert!(says("time,v\n2065-01-01T00:00:00Z,1\n2065-01-01T00:01:00Z,2\n", "begin with 2065"));
-    assert!(says("\"Time, GMT+01:00\",v\n2024-01-01 00:00:00,1\n", "`timezone`"));
-    assert!(!says("\"Time, GMT+00:00\",v\n2024-01-01 00:00:00,1\n", "`timezone`"));
+    assert!(says("Time (EST),v\n2024-01-01 00:00:00,1\n", "`timezone`"));
+    assert!(!says("Time (EST),v\n2024-01-01 00:00:00Z,1\n", "`timezone`"));
+}
+
+#[test]
+fn the_zone_is_that_of_the_name_or_of_a_line_before_the_records() {
+    let zone = |text: &str| {
+        let time = of(text).roles.time.expect("a time");
+        (time.is_local, time.zone.map(|zone| zone.option))
+    };
+    let rows = "2024-01-01 00:00:00,1\n2024-01-01 00:01:00,2\n";
+    let named = |zone: &str| (true, Some(zone.to_owned()));
+    assert_eq!(zone(&format!("\"Time, GMT+01:00\",v\n{rows}")), named("+01:00"));
+    assert_eq!(zone(&format!("time_utc,v\n{rows}")), named("UTC"));
+    assert_eq!(zone(&format!("# Time zone: UTC-3\ntime,v\n{rows}")), named("-03:00"));
+    assert_eq!(zone(&format!("Plant 7\nTime zone,Europe/Zurich\n\ntime,v\n{rows}")), named("Europe/Zurich"));
+    assert_eq!(zone(&format!("time,v\n{rows}")), (true, None));
+    // What says itself how far it is from UTC, or counts from there, needs none.
+    assert_eq!(zone(&format!("time_cet,v\n{}", rows.replace(",", "Z,"))), (false, None));
+    assert_eq!(zone("time (UTC+1),v\n1700000000,1\n1700000060,2\n"), (false, None));
+    assert_eq!(zone("{\"time_utc\":\"2024-01-01 00:00:00\",\"v\":1}\n"), named("UTC"));
 }

@@ -4,6 +4,7 @@ use super::columns::{Sample, number, shown};
 use super::formats::{compact, dated, few, is_date, of_day, parser, pattern};
 use super::parts::{clock, parts};
 use super::words::{has_one, is_half, is_offset};
+use super::zones::{self, Zone};
 use crate::cli::summary::plural;
 
 /// Columns with the time, and how it is written there.
@@ -17,6 +18,10 @@ pub(in crate::cli) struct Time {
     pub(in crate::cli) other_format: Option<String>,
     /// Whether the newest record comes first.
     pub(in crate::cli) newest_first: bool,
+    /// In which zone times without an offset are, where the file says so.
+    pub(in crate::cli) zone: Option<Zone>,
+    /// Whether times have no offset, so that a zone says when they were.
+    pub(in crate::cli) is_local: bool,
 }
 
 /// A column whose times count from a start that the data do not say.
@@ -160,7 +165,16 @@ pub(super) fn find(sample: &Sample<'_>) -> Found {
     others.sort_unstable();
     others.dedup();
     let doubts = doubts(sample, &time, &others);
-    let time = Time { newest_first: is_newest_first(sample, &time), ..time };
+    let newest_first = is_newest_first(sample, &time);
+    let is_local = is_local(sample, &time);
+    let mut time = Time { newest_first, is_local, ..time };
+    let mut doubts = doubts;
+    if is_local {
+        let names: Vec<&str> = time.columns.iter().map(|&at| sample.names[at].as_str()).collect();
+        let found = zones::find(&names, sample.before);
+        doubts.extend(found.doubt);
+        time.zone = found.zone;
+    }
     Found { time: Some(time), others, doubts, ..Found::default() }
 }
 
@@ -181,7 +195,8 @@ impl Candidate {
             name if has_one(name, &TIME_NAMES) => 1,
             _ => 2,
         };
-        Self { is_constant, kind, name, time: Time { columns, format, other_format, newest_first: false } }
+        let time = Time { columns, format, other_format, newest_first: false, zone: None, is_local: false };
+        Self { is_constant, kind, name, time }
     }
 }
 
@@ -324,11 +339,6 @@ fn doubts(sample: &Sample<'_>, time: &Time, others: &[usize]) -> Vec<String> {
     if let Some(first) = first.filter(|first| !(SINCE..UNTIL).contains(&first.as_nanos())) {
         doubts.push(format!("the times of {name} begin with {first}: `time_format` may be another one"));
     }
-    if let Some(offset) = offset_in(&sample.names[time.columns[0]]) {
-        doubts.push(format!(
-            "{name} has {offset} in its name, which its times do not have: name a zone with that offset in `timezone`"
-        ));
-    }
     if !others.is_empty() {
         let others: Vec<String> = others.iter().map(|&at| shown(&sample.names[at])).collect();
         let has = if others.len() == 1 { "has times too, and is" } else { "have times too, and are" };
@@ -347,14 +357,12 @@ fn doubts(sample: &Sample<'_>, time: &Time, others: &[usize]) -> Vec<String> {
 const SINCE: i64 = 0;
 const UNTIL: i64 = 2_208_988_800_000_000_000;
 
-/// What a name such as `Date Time, GMT+01:00` says that its times are from UTC, if that is something.
-fn offset_in(name: &str) -> Option<&str> {
-    let at = ["GMT", "UTC"].iter().find_map(|zone| Some(name.find(zone)? + zone.len()))?;
-    let sign = name[at..].starts_with(['+', '-']);
-    let digits = name[at..].trim_start_matches(['+', '-']);
-    let digits = digits.split(|letter: char| !letter.is_ascii_digit() && letter != ':').next()?;
-    let is_some = sign && digits.bytes().any(|digit| (b'1'..=b'9').contains(&digit));
-    is_some.then(|| &name[at - 3..at + 1 + digits.len()])
+/// Whether times do not say how far they are from UTC.
+fn is_local(sample: &Sample<'_>, time: &Time) -> bool {
+    let Some(parser) = parser(&time.format) else { return false };
+    let texts = sample.joined(&time.columns);
+    let first = texts.iter().find(|text| parser.parse(text.as_bytes()).is_ok());
+    first.is_some_and(|text| parser.is_local(text.as_bytes()))
 }
 
 /// Whether no time is later than the one before it, and some are earlier.

@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::atomic::Outputs;
 use crate::error::{Error, Result};
-use crate::source::packed_extensions;
+use crate::source::{FileOptions, packed_extensions};
 
 /// What one argument names.
 #[derive(Debug)]
@@ -57,10 +58,24 @@ fn matches(pattern: &str) -> Result<Vec<PathBuf>> {
     let files: Vec<PathBuf> =
         found.filter_map(std::result::Result::ok).filter(|path| path.is_file()).collect();
     if files.is_empty() {
-        return Err(Error::unavailable(format!("no file is called `{pattern}`"))
-            .with_help("check the glob; it is relative to the current folder"));
+        return in_archive(pattern);
     }
     Ok(files)
+}
+
+/// A glob for files of an archive, which stands for them as it is: who reads the archive finds them.
+fn in_archive(pattern: &str) -> Result<Vec<PathBuf>> {
+    let none = || {
+        Error::unavailable(format!("no file is called `{pattern}`"))
+            .with_help("check the glob; it is relative to the current folder")
+    };
+    let path = Path::new(pattern);
+    let is_inside = path.ancestors().skip(1).any(Path::is_file);
+    match FileOptions::from(pattern).files(&[], &Outputs::default()) {
+        Ok(files) if !files.is_empty() => Ok(vec![path.to_owned()]),
+        Err(error) if is_inside => Err(error),
+        _ => Err(none()),
+    }
 }
 
 /// The files of data in a folder. The pipeline gets a glob for those that end as the first one does.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::alike::Alike;
 use super::inputs::Input;
 use super::series::of_one_logger;
+use super::twins;
 use crate::atomic::Outputs;
 use crate::cli::guess::{self, Guess, Kind};
 use crate::error::{Error, Result};
@@ -57,6 +58,7 @@ pub(super) fn at(inputs: &[Input]) -> Result<Found> {
         paths.push(input.path.clone());
     }
     let mut found = found.ok_or_else(|| Error::usage("there is nothing to look at"))?;
+    found.guess.doubts.extend(twins::doubts(&files));
     if found.guess.roles.sensor.is_empty()
         && found.guess.station.is_none()
         && found.guess.kind != Kind::Influx
@@ -75,9 +77,14 @@ fn folder(input: &Input, found: &mut Option<Found>) -> Result<Alike> {
     let mut alike = Alike::default();
     for file in &input.files {
         let is_like = alike.is_like(file);
+        let twin = twins::of(file, &alike.files);
         let mut leave_out = |why: String| alike.left_out.push((file.clone(), why));
         if !is_like {
             leave_out("its name ends otherwise".to_owned());
+            continue;
+        }
+        if let Some(twin) = twin {
+            leave_out(format!("it has the same as {}, packed otherwise", twin.display()));
             continue;
         }
         if !is_enough(found.as_ref()) {
@@ -166,7 +173,9 @@ fn text(name: &str, bytes: &[u8]) -> Result<Guess> {
     let encoding = sniff(bytes);
     let utf8 = to_utf8(bytes, encoding);
     // A NUL or two, or the bell of a terminal, are found in text; in other files, every eighth byte is such.
-    let is_binary = |byte: &&u8| byte.is_ascii_control() && !byte.is_ascii_whitespace() && **byte != 0;
+    // What RFC 7464 puts before every value of JSON is text too.
+    let is_binary =
+        |byte: &&u8| byte.is_ascii_control() && !byte.is_ascii_whitespace() && !matches!(**byte, 0 | 0x1e);
     if utf8.iter().filter(is_binary).count() * 50 > utf8.len() {
         return Err(Error::data(format!("{name} is neither text nor Parquet"))
             .with_help("name a file of delimited text, JSON, line protocol or Parquet"));

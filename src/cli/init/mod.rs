@@ -7,6 +7,7 @@ mod pipeline;
 mod relative;
 mod series;
 mod tell;
+mod twins;
 
 use std::path::Path;
 

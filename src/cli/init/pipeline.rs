@@ -63,6 +63,7 @@ fn source(paths: &[String], guess: &Guess, text: &mut String) {
         line("measurements", &list(guess.roles.measurements.iter().map(|&at| guess.names[at].as_str())));
     } else {
         columns(guess, &mut line);
+        zone(guess, text);
         relative(guess, text);
         useless(guess, text);
     }
@@ -132,6 +133,24 @@ fn columns(guess: &Guess, line: &mut impl FnMut(&str, &str)) {
     }
 }
 
+/// In which zone times are that do not say so themselves.
+fn zone(guess: &Guess, text: &mut String) {
+    let Some(time) = guess.roles.time.as_ref().filter(|time| time.is_local) else { return };
+    let _ = match &time.zone {
+        Some(zone) => writeln!(
+            text,
+            "# The file calls their zone {}.\ntimezone = {}",
+            quoted(&zone.said),
+            quoted(&zone.option)
+        ),
+        None => writeln!(
+            text,
+            "# Nothing says in which zone these times are: UTC is assumed. If it is another, put it in, and take the `#` away.\n\
+             #timezone = \"Europe/Berlin\""
+        ),
+    };
+}
+
 /// How to say when times begin that do not say so themselves.
 fn relative(guess: &Guess, text: &mut String) {
     let Some(relative) = &guess.roles.relative else { return };
@@ -178,12 +197,15 @@ fn dialect(guess: &Guess, line: &mut impl FnMut(&str, &str)) {
     let dialect = &guess.dialect;
     let byte = |byte: u8| quoted(&char::from(byte).to_string());
     match dialect.delimiter {
-        _ if dialect.is_said => {}
+        _ if dialect.is_said || dialect.widths.is_some() => {}
         b',' => {}
         b' ' => line("delimiter", "\"blanks\""),
         other => line("delimiter", &byte(other)),
     }
-    if dialect.quote != b'"' {
+    if let Some(widths) = &dialect.widths {
+        let widths: Vec<String> = widths.iter().map(usize::to_string).collect();
+        line("widths", &format!("[{}]", widths.join(", ")));
+    } else if dialect.quote != b'"' {
         line("quote", &byte(dialect.quote));
     }
     if let Some(comment) = dialect.comment {

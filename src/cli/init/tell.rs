@@ -64,11 +64,12 @@ fn format_of(guess: &Guess) -> String {
         Kind::Delimited => {
             let header = if guess.dialect.has_header { "a header" } else { "no header" };
             let decimal = if guess.roles.decimal_comma { "comma" } else { "point" };
-            let delimiter = match guess.dialect.delimiter {
-                b' ' => "blanks".to_owned(),
-                other => format!("{:?}", char::from(other)),
+            let fields = match guess.dialect.delimiter {
+                _ if guess.dialect.widths.is_some() => "fields of fixed places".to_owned(),
+                b' ' => "delimited by blanks".to_owned(),
+                other => format!("delimited by {:?}", char::from(other)),
             };
-            format!("delimited by {delimiter}, {header}, decimal {decimal}")
+            format!("{fields}, {header}, decimal {decimal}")
         }
         Kind::Json => match &guess.unfold {
             Some(array) => format!("JSON, each element of `{}` a record", array.escape_debug()),
@@ -87,7 +88,7 @@ fn layout(guess: &Guess) -> Option<String> {
         part("units", layout.units_row),
         part("the first record", layout.data_row),
         layout.skip_lines.map(|lines| format!("{} before the first record", plural(lines as u64, "line"))),
-        layout.ragged.map(|ragged| {
+        layout.ragged.filter(|_| guess.dialect.widths.is_none()).map(|ragged| {
             format!("records are shorter or longer than the names, read by ragged = {ragged:?}")
         }),
     ];
@@ -115,8 +116,12 @@ fn time(guess: &Guess) -> Vec<String> {
     let name = named(guess, &time.columns);
     let mut lines = vec![match time.format.as_str() {
         "" => format!("time: {name}"),
-        format => format!("time: {name}, written as {format}; without an offset it is UTC"),
+        format => format!("time: {name}, written as {format}"),
     }];
+    lines.extend(time.is_local.then(|| match &time.zone {
+        Some(zone) => format!("  in the zone {}, for the file calls it {:?}", zone.option, zone.said),
+        None => "  without an offset, and nothing says of which zone: UTC is assumed; if it is another, name it in `timezone`".to_owned(),
+    }));
     lines.extend(
         time.other_format.as_ref().map(|other| format!("  it could also be {other}: check `time_format`")),
     );

@@ -1,0 +1,281 @@
+//! What a file says of the zone of its times, in the name of their column or in the lines before the records.
+
+use super::columns::shown;
+use crate::time::{TimeFormat, TimeParser};
+
+/// In which zone times without an offset are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::cli) struct Zone {
+    /// The option `timezone`.
+    pub(in crate::cli) option: String,
+    /// What the file says, as it says it.
+    pub(in crate::cli) said: String,
+}
+
+/// What is said of a zone.
+#[derive(Debug, PartialEq, Eq)]
+enum Said {
+    Zone(Zone),
+    /// What is said has several meanings.
+    Unclear(String),
+}
+
+/// What was found out.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Found {
+    pub(super) zone: Option<Zone>,
+    /// What could not be told.
+    pub(super) doubt: Option<String>,
+}
+
+/// Abbreviations with one meaning, in hours ahead of UTC.
+const KNOWN: [(&str, i8); 10] = [
+    ("WET", 0),
+    ("WEST", 1),
+    ("CET", 1),
+    ("MEZ", 1),
+    ("CEST", 2),
+    ("MESZ", 2),
+    ("EET", 2),
+    ("EEST", 3),
+    ("MSK", 3),
+    ("JST", 9),
+];
+
+/// Those of two that clocks show in turn, and the zone in which they do.
+const IN_TURN: [([&str; 2], &str); 4] =
+    [(["CET", "CEST"], "CET"), (["MEZ", "MESZ"], "CET"), (["EET", "EEST"], "EET"), (["WET", "WEST"], "WET")];
+
+/// Abbreviations of several zones, or of one whose place only people know.
+const UNCLEAR: [&str; 22] = [
+    "EST", "EDT", "CST", "CDT", "MST", "MDT", "PST", "PDT", "AST", "ADT", "IST", "BST", "SST", "GST", "AEST",
+    "AEDT", "ACST", "AWST", "NZST", "NZDT", "PKT", "WIB",
+];
+
+/// What is written before a zone in a preamble.
+const LABELS: [&str; 8] =
+    ["time zone", "timezone", "time_zone", "zeitzone", "utc offset", "utc_offset", "fuseau horaire", "tz"];
+
+/// In which zone times are that stand in columns called `names`, below the lines `before`, and do not say it themselves.
+pub(super) fn find(names: &[&str], before: &[String]) -> Found {
+    let in_names = names.iter().filter_map(|name| said(name));
+    let in_lines = before.iter().filter_map(|line| said(labelled(line)?));
+    let mut all: Vec<Said> = in_names.chain(in_lines).collect();
+    let offsets = |said: &Said| match said {
+        Said::Zone(zone) => Some(zone.option.clone()),
+        Said::Unclear(_) => None,
+    };
+    let first = all.first().and_then(offsets);
+    if all.iter().any(|said| offsets(said) != first) {
+        let written = all.iter().map(|said| match said {
+            Said::Zone(zone) => shown(&zone.said),
+            Said::Unclear(text) => shown(text),
+        });
+        let written: Vec<String> = written.collect();
+        let doubt =
+            format!("the zone of the times is called {}: say it in `timezone`", written.join(" and "));
+        return Found { zone: None, doubt: Some(doubt) };
+    }
+    match (all.is_empty(), all.drain(..).next()) {
+        (false, Some(Said::Zone(zone))) => Found { doubt: of_winter(&zone), zone: Some(zone) },
+        (false, Some(Said::Unclear(text))) => Found {
+            doubt: Some(format!(
+                "the zone of the times is called {}, which is that of several places: name one in `timezone`",
+                shown(&text)
+            )),
+            zone: None,
+        },
+        _ => Found::default(),
+    }
+}
+
+/// An abbreviation is one offset, but people write it of clocks that change.
+fn of_winter(zone: &Zone) -> Option<String> {
+    let (_, hours) = KNOWN.iter().find(|(name, _)| *name == zone.said)?;
+    let (_, place) = IN_TURN.iter().find(|(names, _)| names.contains(&zone.said.as_str()))?;
+    Some(format!(
+        "{} is {} all year: if the clocks were changed in summer, timezone = {place:?}",
+        shown(&zone.said),
+        offset(i32::from(*hours) * 60)
+    ))
+}
+
+/// What stands behind a label of a zone in a line.
+fn labelled(line: &str) -> Option<&str> {
+    let small = line.to_ascii_lowercase();
+    LABELS.iter().find_map(|label| {
+        let at = small.find(label)?;
+        let is_word = |letter: Option<char>| letter.is_none_or(|letter| !letter.is_alphanumeric());
+        let is_apart =
+            is_word(small[..at].chars().next_back()) && is_word(small[at + label.len()..].chars().next());
+        // An offset alone is one of UTC behind such a label.
+        is_apart.then(|| line[at..].split_at(label.len()).1)
+    })
+}
+
+/// What a text says of a zone, if it does.
+fn said(text: &str) -> Option<Said> {
+    let zone = |option: String, said: &str| Said::Zone(Zone { option, said: said.trim().to_owned() });
+    if let Some(place) = place_in(text) {
+        return Some(zone(place.to_owned(), place));
+    }
+    if let Some((minutes, said)) = offset_in(text) {
+        return Some(zone(offset(minutes), said));
+    }
+    let words: Vec<&str> = text.split(|letter: char| !letter.is_ascii_alphanumeric()).collect();
+    let turns = IN_TURN.iter().find(|(names, _)| names.iter().all(|name| words.contains(name)));
+    if let Some((names, place)) = turns {
+        return Some(zone((*place).to_owned(), &names.join("/")));
+    }
+    if let Some((name, hours)) = KNOWN.iter().find(|(name, _)| words.contains(name)) {
+        return Some(zone(offset(i32::from(*hours) * 60), name));
+    }
+    UNCLEAR.iter().find(|name| words.contains(name)).map(|name| Said::Unclear((*name).to_owned()))
+}
+
+/// A place with clocks of its own, such as `Europe/Berlin`.
+fn place_in(text: &str) -> Option<&str> {
+    let is_part = |letter: char| letter.is_ascii_alphanumeric() || "/_+-".contains(letter);
+    let mut names = text.split(|letter| !is_part(letter)).filter(|name| name.contains('/'));
+    names.find(|name| TimeParser::new(TimeFormat::Rfc3339, Some(name)).is_ok())
+}
+
+/// How far from UTC a text such as `GMT+01:00` says that times are, in minutes, and where it does. UTC alone is no time from it.
+fn offset_in(text: &str) -> Option<(i32, &str)> {
+    let upper = text.to_ascii_uppercase();
+    let mut starts = ["UTC", "GMT"].iter().flat_map(|name| upper.match_indices(name)).map(|(at, _)| at);
+    let start = starts.find(|&at| {
+        let is_apart = |letter: Option<char>| letter.is_none_or(|letter| !letter.is_ascii_alphabetic());
+        is_apart(upper[..at].chars().next_back()) && is_apart(upper[at + 3..].chars().next())
+    });
+    // Behind a label an offset may stand alone.
+    let from = match start {
+        Some(start) => start + 3,
+        None => text.find(|letter: char| !letter.is_whitespace() && !":=,;\"'".contains(letter))?,
+    };
+    let rest = text[from..].trim_start();
+    let signed = match rest.chars().next() {
+        Some('+') => Some((1, rest[1..].trim_start())),
+        Some(minus @ ('-' | '\u{2212}')) => Some((-1, rest[minus.len_utf8()..].trim_start())),
+        _ => None,
+    };
+    let minutes = match (start, signed) {
+        (_, Some((sign, digits))) => length(digits).map(|(minutes, used)| (sign * minutes, &digits[used..])),
+        (Some(_), None) => None,
+        (None, None) => return None,
+    };
+    match (start, minutes) {
+        (None, None) => None,
+        (_, Some((minutes, behind))) => {
+            let end = text.len() - behind.len();
+            Some((minutes, text[start.unwrap_or(from)..end].trim()))
+        }
+        (Some(start), None) => Some((0, &text[start..start + 3])),
+    }
+}
+
+/// The minutes that `1`, `01`, `0100` and `01:00` are, and how many bytes say so.
+fn length(text: &str) -> Option<(i32, usize)> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let number = |from: usize, to: usize| text.get(from..to)?.parse::<i32>().ok();
+    let (hours, minutes, used) = match digits {
+        4 => (number(0, 2)?, number(2, 4)?, 4),
+        1 | 2 => {
+            let behind = &text.as_bytes()[digits..];
+            match behind {
+                [b':', tens, ones, ..] if tens.is_ascii_digit() && ones.is_ascii_digit() => {
+                    (number(0, digits)?, number(digits + 1, digits + 3)?, digits + 3)
+                }
+                _ => (number(0, digits)?, 0, digits),
+            }
+        }
+        _ => return None,
+    };
+    // Digits in front of a word count something else.
+    let is_offset = !text[used..].trim_start().starts_with(char::is_alphanumeric);
+    (hours <= 14 && minutes < 60 && is_offset).then_some((hours * 60 + minutes, used))
+}
+
+/// An offset as the option has it.
+fn offset(minutes: i32) -> String {
+    match minutes {
+        0 => "UTC".to_owned(),
+        _ => {
+            let sign = if minutes < 0 { '-' } else { '+' };
+            format!("{sign}{:02}:{:02}", minutes.abs() / 60, minutes.abs() % 60)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn option(names: &[&str], before: &[&str]) -> Option<String> {
+        let before: Vec<String> = before.iter().map(|&line| line.to_owned()).collect();
+        find(names, &before).zone.map(|zone| zone.option)
+    }
+
+    #[test]
+    fn names_say_in_which_zone_times_are() {
+        let cases = [
+            ("time_utc", "UTC"),
+            ("timestamp_gmt", "UTC"),
+            ("Timestamp (UTC)", "UTC"),
+            ("Timestamp (UTC+1)", "+01:00"),
+            ("Date Time, GMT+01:00", "+01:00"),
+            ("Date Time, GMT-0730", "-07:30"),
+            ("time [UTC + 5:30]", "+05:30"),
+            ("Zeit UTC\u{2212}3", "-03:00"),
+            ("Zeit (MEZ)", "+01:00"),
+            ("time [CET]", "+01:00"),
+            ("UTC - 5 min means", "UTC"),
+            ("MTU (CET/CEST)", "CET"),
+            ("time [Europe/Berlin]", "Europe/Berlin"),
+        ];
+        for (name, zone) in cases {
+            assert_eq!(option(&[name], &[]).as_deref(), Some(zone), "{name}");
+        }
+        for name in [
+            "time",
+            "date/time",
+            "outcome",
+            "Time (est.)",
+            "cet",
+            "t+1",
+            "UTCI",
+            "Time (EST)",
+            "local time",
+            "GMTs",
+            "v-1",
+        ] {
+            assert_eq!(option(&[name], &[]), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn lines_before_the_records_say_it_behind_a_label() {
+        for (line, zone) in [
+            ("Time zone: UTC+1", "+01:00"),
+            ("# timezone=Europe/Zurich", "Europe/Zurich"),
+            ("Zeitzone;MEZ", "+01:00"),
+            ("UTC offset: -06:00", "-06:00"),
+            ("TZ, UTC", "UTC"),
+        ] {
+            assert_eq!(option(&["time"], &[line]).as_deref(), Some(zone), "{line}");
+        }
+        for line in ["made in UTC+1", "Time zone: of the plant", "quartz UTC", "Time zone:"] {
+            assert_eq!(option(&["time"], &[line]), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_clear_is_said() {
+        let doubt = |name: &str, line: &str| find(&[name], &[line.to_owned()]).doubt.unwrap_or_default();
+        assert!(doubt("Time (EST)", "").contains("that of several places"));
+        assert!(doubt("time_utc", "Time zone: UTC+2").contains("`utc` and `UTC+2`"));
+        assert!(doubt("time [CET]", "").contains("timezone = \"CET\""));
+        assert_eq!(doubt("time_utc", "Time zone: UTC"), "");
+        assert_eq!(option(&["time_utc"], &["Time zone: UTC+2"]), None);
+    }
+}
