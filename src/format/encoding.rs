@@ -342,29 +342,35 @@ struct Transcoder<'r> {
     at: usize,
     /// Bytes made of them.
     made: usize,
+    /// What is made in a step, before it is taken. Places are sought in steps of a byte: none of them is to clear it.
+    scratch: [u8; SCRATCH],
 }
+
+/// Bytes that are made in a step.
+const SCRATCH: usize = 4 << 10;
 
 impl<'r> Transcoder<'r> {
     fn new(encoding: &'static Encoding, raw: &'r [u8]) -> Self {
-        Self { decoder: encoding.new_decoder_without_bom_handling(), raw, at: 0, made: 0 }
+        let decoder = encoding.new_decoder_without_bom_handling();
+        Self { decoder, raw, at: 0, made: 0, scratch: [0; SCRATCH] }
     }
 
     /// Reads up to byte `end`; `take` is given what is made of it.
     fn feed(&mut self, end: usize, is_whole: bool, mut take: impl FnMut(&[u8])) {
-        let mut scratch = [0; 4096];
+        let Self { decoder, raw, at, made, scratch } = self;
         loop {
-            let source = &self.raw[self.at..end];
+            let source = &raw[*at..end];
             let (result, read, written) =
-                self.decoder.decode_to_utf8_without_replacement(source, &mut scratch, is_whole);
+                decoder.decode_to_utf8_without_replacement(source, scratch, is_whole);
             take(&scratch[..written]);
-            self.at += read;
-            self.made += written;
+            *at += read;
+            *made += written;
             match result {
                 DecoderResult::InputEmpty => return,
                 DecoderResult::OutputFull => {}
                 DecoderResult::Malformed(..) => {
                     take(NOTHING);
-                    self.made += NOTHING.len();
+                    *made += NOTHING.len();
                 }
             }
         }
