@@ -197,22 +197,31 @@ impl Reached {
 
     /// Forgets what is known of `sensors`: they count no more among those seen.
     pub fn forget(&mut self, sensors: impl IntoIterator<Item = u32>) {
+        let mut was_any_ahead = false;
         for sensor in sensors {
-            if self.newest(sensor).is_some() {
+            if let Some(newest) = self.newest(sensor) {
+                was_any_ahead |= !self.watermark.has_reached(newest);
                 self.newest[sensor as usize] = Timestamp::MIN;
                 self.at_beginning.remove(&sensor);
                 self.seen -= 1;
             }
         }
+        // Nobody looks through those that are ahead, as many as a tenth of all, for sensors that have long been quiet.
+        if was_any_ahead {
+            self.forget_ahead();
+        }
+        self.needed = self.agreement.needed(self.seen);
+        if self.ahead.len() >= self.needed {
+            self.advance();
+        }
+    }
+
+    fn forget_ahead(&mut self) {
         let Self { newest, at_beginning, ahead, .. } = self;
         let is_known =
             |sensor: u32| newest[sensor as usize] > Timestamp::MIN || at_beginning.contains(&sensor);
         ahead.in_order.retain(|&(_, sensor)| is_known(sensor));
         ahead.others.retain(|&Reverse((_, sensor))| is_known(sensor));
-        self.needed = self.agreement.needed(self.seen);
-        if self.ahead.len() >= self.needed {
-            self.advance();
-        }
     }
 
     /// The watermark.
