@@ -14,6 +14,8 @@ mod set_aside_tests;
 #[cfg(test)]
 pub(crate) mod tests;
 #[cfg(test)]
+mod unfold_tests;
+#[cfg(test)]
 mod unpivot_tests;
 
 use std::sync::Arc;

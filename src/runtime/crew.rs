@@ -110,8 +110,6 @@ pub(crate) struct Crew {
     gives_up: bool,
     /// So many more.
     more: AtomicU64,
-    /// Whether ids of sensors stay what they are.
-    keeps_ids: AtomicBool,
     /// What has been counted.
     tally: Tally,
     /// Time waited to hand chunks over in their order.
@@ -224,7 +222,6 @@ impl Crew {
             next: 0,
             gives_up,
             more: AtomicU64::new(0),
-            keeps_ids: AtomicBool::new(false),
             tally: Tally::new(pipeline.source.name(), stages),
             handing_over: Duration::ZERO,
             remarks: Vec::new(),

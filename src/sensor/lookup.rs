@@ -1,6 +1,7 @@
 //! From names to ids: the protocol, and a worker's way to a table that it shares with others.
 
 use std::hash::BuildHasher;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, RwLock, RwLockReadGuard};
 
 use foldhash::fast::RandomState;
@@ -41,42 +42,53 @@ impl SensorLookup for Sensors {
 /// A table of sensors that several workers share. Ids are given as names come, so with several workers their order
 /// differs from run to run: nothing that leaves a run may depend on it.
 #[derive(Debug, Default)]
-pub struct SharedSensors(RwLock<Sensors>);
+pub struct SharedSensors {
+    table: RwLock<Sensors>,
+    /// Whether ids stay what they are, because somebody has given some to records that wait.
+    keeps_ids: AtomicBool,
+}
 
 impl SharedSensors {
     /// An empty table that takes sensors up to `limits`.
     pub fn new(limits: SensorLimits) -> Self {
-        Self(RwLock::new(Sensors::new(limits)))
+        Self { table: RwLock::new(Sensors::new(limits)), keeps_ids: AtomicBool::new(false) }
     }
 
     /// An empty table that refuses more than `limit` sensors.
     pub fn with_limit(limit: usize) -> Self {
-        Self(RwLock::new(Sensors::with_limit(limit)))
+        Self::new(SensorLimits { sensors: limit, ..SensorLimits::default() })
     }
 
     /// The table, as it is. New sensors wait until the guard is gone.
     pub fn read(&self) -> RwLockReadGuard<'_, Sensors> {
         // The table is whole after every call, also after a panic elsewhere.
-        self.0.read().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.table.read().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     pub(crate) fn insert(&self, name: &str) -> Result<SensorId> {
-        self.0.write().unwrap_or_else(std::sync::PoisonError::into_inner).id(name)
+        self.table.write().unwrap_or_else(std::sync::PoisonError::into_inner).id(name)
     }
 
     /// Takes over the names of a checkpoint; see [`Sensors::restore`].
     pub(crate) fn restore(&self, names: &SensorNames) {
-        self.0.write().unwrap_or_else(std::sync::PoisonError::into_inner).restore(names);
+        self.table.write().unwrap_or_else(std::sync::PoisonError::into_inner).restore(names);
     }
 
-    /// Forgets the names of `ids`; see [`Sensors::forget`]. Every [`SensorIds`] that may have met them must be made anew.
-    pub(crate) fn forget(&self, ids: &[SensorId]) {
-        self.0.write().unwrap_or_else(std::sync::PoisonError::into_inner).forget(ids);
+    /// Forgets the names of `ids`, see [`Sensors::forget`], unless ids have to stay what they are; whether it did. Every [`SensorIds`] that may
+    /// have met them must be made anew then.
+    pub(crate) fn forget(&self, ids: &[SensorId]) -> bool {
+        let mut table = self.table.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        // Said before a name is looked up ahead, for which the table is locked too: either it is seen here, or that finds nobody of these.
+        let is_free = !self.keeps_ids.load(Ordering::Relaxed);
+        if is_free {
+            table.forget(ids);
+        }
+        is_free
     }
 
     /// Takes no new sensors any more.
     pub(crate) fn close(&self) {
-        self.0.write().unwrap_or_else(std::sync::PoisonError::into_inner).close();
+        self.table.write().unwrap_or_else(std::sync::PoisonError::into_inner).close();
     }
 
     /// The id of `name`, if it is known or cannot become so.
@@ -90,6 +102,8 @@ impl SharedSensors {
 #[derive(Debug)]
 pub struct SensorIds {
     shared: Arc<SharedSensors>,
+    /// Whether what it gives ids to may wait while others are forgotten.
+    is_ahead: bool,
     short: ShortNames,
     long: LongNames,
 }
@@ -97,7 +111,12 @@ pub struct SensorIds {
 impl SensorIds {
     /// A way to `shared` that remembers nothing yet.
     pub fn new(shared: Arc<SharedSensors>) -> Self {
-        Self { shared, short: ShortNames::new(), long: LongNames::default() }
+        Self { shared, is_ahead: false, short: ShortNames::new(), long: LongNames::default() }
+    }
+
+    /// The same for records that wait until somebody takes them on: once one of them has an id, all ids stay what they are.
+    pub fn ahead(shared: Arc<SharedSensors>) -> Self {
+        Self { is_ahead: true, ..Self::new(shared) }
     }
 }
 
@@ -110,6 +129,9 @@ impl SensorLookup for SensorIds {
         };
         if known != SensorId::UNKNOWN {
             return Ok(known);
+        }
+        if self.is_ahead {
+            self.shared.keeps_ids.store(true, Ordering::Relaxed);
         }
         let id = self.shared.find(name).map_or_else(|| self.shared.insert(name), Ok)?;
         match key {

@@ -231,7 +231,8 @@ pub trait Source: Send {
     }
 
     /// The next piece of the input; `None` at its end. Where the input may keep its reader waiting, it gives what is there, and
-    /// [`Input::Nothing`] after a wait that a stop can bear. Sources of batches give ids to new sensors in `sensors`.
+    /// [`Input::Nothing`] after a wait that a stop can bear. Sources of batches give ids to sensors from `sensors`; an id may mean another sensor
+    /// in the next call, where sensors are given up.
     ///
     /// # Errors
     /// What ends the run. [`Source::next`] is not called after an error.

@@ -81,7 +81,8 @@ fn run_guarded(
     crew.resume(&mut setup.source, &mut outlets)?;
     crew.begin(&setup.source, &mut outlets, options)?;
     let schedule = outlets.schedule();
-    let ids = SensorIds::new(Arc::clone(&sensors));
+    // Records that the source decodes itself wait for a worker.
+    let ids = SensorIds::ahead(Arc::clone(&sensors));
     let cancelled = crew.cancelled();
     let policy = Policy {
         max_ahead: pipeline.input.max_ahead()?,

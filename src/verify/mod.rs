@@ -1,6 +1,8 @@
 //! Whether a pipeline gives the same bytes however it is run: by the plain loop, on any number of threads, in chunks of any size, live,
 //! record by record, stopped and resumed anywhere.
 
+#[cfg(test)]
+mod idle_tests;
 mod shredded;
 #[cfg(test)]
 mod tests;

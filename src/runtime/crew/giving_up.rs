@@ -30,11 +30,6 @@ impl Crew {
         ordered: &Turn<Ordered<'_, D>>,
     ) -> Result<(), Stopped> {
         let first = about.ordinal;
-        // The source's thread has given ids to the records that it has decoded itself: they stay what they are. Where it has only set
-        // something aside, it has given none.
-        let has_ids =
-            about.arrived.is_some() && matches!(&input, Input::Records(decoded) if !decoded.batch.is_empty());
-        self.keeps_ids.fetch_or(has_ids, Ordering::Relaxed);
         let (decoded, mut lines, chunk) = decode(input, about.dropped.lines, worker)?;
         let Decoded { mut batch, mut rejections, .. } = decoded;
         let turn = self.before_stages.as_ref().ok_or_else(|| Error::internal("nobody admits sensors"))?;
@@ -78,8 +73,7 @@ impl Crew {
             }
         }
         self.more.fetch_add(about.ordinal - first - 1, Ordering::Relaxed);
-        if !forgotten.is_empty() && !self.keeps_ids.load(Ordering::Relaxed) {
-            self.sensors.forget(&forgotten);
+        if !forgotten.is_empty() && self.sensors.forget(&forgotten) {
             worker.ids = SensorIds::new(Arc::clone(&self.sensors));
         }
         Ok(())

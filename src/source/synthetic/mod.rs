@@ -252,7 +252,7 @@ struct Generator {
     batch: u64,
     /// The next reading.
     next: u64,
-    /// By turn, as far as they have been met.
+    /// By turn, as far as they have been met in this batch: behind it, some may be given to others.
     ids: Vec<Option<SensorId>>,
 }
 
@@ -262,6 +262,7 @@ impl Generator {
         let (mut times, mut ids, mut text) = (TimeColumn::default(), Vec::new(), Text::default());
         let mut columns = vec![Measurement::default(); self.schema.measurements().len()];
         let (mut at, mut span) = (None, None);
+        self.ids.clear();
         for reading in from..to {
             let (k, turn) = (reading / self.options.sensors, reading % self.options.sensors);
             if self.signal.is_gap(turn, k) {
