@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::Manifest;
+use super::{Manifest, Pieces, Unwritten};
 use crate::atomic::{Output, UNTIL};
 use crate::error::{Error, ErrorKind, Masks, Result, plain};
 use crate::files::{
@@ -259,16 +259,26 @@ impl StateFolder {
         self.newest
     }
 
-    /// Keeps `manifest` as the newest checkpoint; when this returns, it is durable.
+    /// Keeps `manifest` as the newest checkpoint, with `stages` as what the stages keep; when this returns, it is durable. Before it can be
+    /// found, `settle` makes durable what it speaks of; before that, all of `stages` is written: while it is not, it has to be kept as it was.
     ///
     /// # Errors
-    /// When the folder is not the one any more that was taken into use; what the system says; then the checkpoint before is still the newest.
-    pub fn keep(&mut self, mut manifest: Manifest) -> Result<()> {
+    /// When the folder is not the one any more that was taken into use; what the system, a stage or `settle` says; then the checkpoint before is
+    /// still the newest.
+    pub fn keep(
+        &mut self,
+        mut manifest: Manifest,
+        stages: Vec<Pieces>,
+        settle: impl FnOnce() -> Result<()>,
+    ) -> Result<()> {
         manifest.orphans.clone_from(&self.orphans);
         let next = self.newest + 1;
         let path = self.path.join(format!("{PREFIX}{next:010}"));
         self.check_own()?;
-        self.write(&manifest, &path)?;
+        self.write(&manifest, stages, settle, &path).map_err(|unwritten| match unwritten {
+            Unwritten::Disk(error) => Error::io("keep the checkpoint", path.display(), &error),
+            Unwritten::Run(error) => error,
+        })?;
         self.newest = next;
         self.whole.push_back(next);
         while self.whole.len() > KEPT {
@@ -314,24 +324,37 @@ impl StateFolder {
         }
     }
 
-    fn write(&self, manifest: &Manifest, path: &Path) -> Result<()> {
-        let failed = |error: io::Error| Error::io("keep the checkpoint", path.display(), &error);
+    fn write(
+        &self,
+        manifest: &Manifest,
+        stages: Vec<Pieces>,
+        settle: impl FnOnce() -> Result<()>,
+        path: &Path,
+    ) -> std::result::Result<(), Unwritten> {
         let aside = self.path.join(ASIDE);
-        let written = self.write_aside(manifest, &aside);
+        let written = self.write_aside(manifest, stages, settle, &aside);
         // Writing may have taken a while.
         self.check_own()?;
-        let written = written.and_then(|()| self.files.rename(&aside, path));
-        if written.is_err() {
+        let named = written.and_then(|()| Ok(self.files.rename(&aside, path)?));
+        if named.is_err() {
             // On a full disk, every byte counts.
             let _gone_already = self.files.remove(&aside);
         }
-        written.and_then(|()| self.files.sync_folder(&self.path)).map_err(failed)
+        named?;
+        Ok(self.files.sync_folder(&self.path)?)
     }
 
-    fn write_aside(&self, manifest: &Manifest, aside: &Path) -> io::Result<()> {
+    fn write_aside(
+        &self,
+        manifest: &Manifest,
+        stages: Vec<Pieces>,
+        settle: impl FnOnce() -> Result<()>,
+        aside: &Path,
+    ) -> std::result::Result<(), Unwritten> {
         let file = self.create_anew(aside)?;
-        manifest.write(FromStart { file: &*file, place: 0 })?;
-        file.sync()
+        manifest.write(FromStart { file: &*file, place: 0 }, stages)?;
+        settle()?;
+        Ok(file.sync()?)
     }
 
     /// Makes an empty file in place of one that a run which was killed has left.
@@ -391,8 +414,8 @@ pub fn look(files: &dyn FileSystem, path: &Path) -> Result<Found> {
 /// # Errors
 /// When it cannot be read, or is not whole.
 pub fn read(files: &dyn FileSystem, path: &Path) -> Result<Manifest> {
-    let bytes = files.read(path).map_err(|error| Error::io("read", path.display(), &error))?;
-    Manifest::from_bytes(&bytes)
+    let file = files.open(path).map_err(|error| Error::io("read", path.display(), &error))?;
+    Manifest::read(&file, path)
 }
 
 /// The checkpoints that are there, by ordinal.

@@ -7,8 +7,11 @@
 mod changes;
 mod folder;
 mod manifest;
+mod pieces;
+mod reader;
 
 pub use changes::Change;
 pub(crate) use changes::{changes, matches};
 pub use folder::{Found, Orphan, StateFolder, look, ordinals, read};
-pub use manifest::{Ending, Manifest, PartSpec};
+pub use manifest::{Ending, Manifest, PartSpec, Unwritten};
+pub use pieces::{Pieces, StageState, in_one_piece};

@@ -10,7 +10,7 @@ use super::exit::Outcome;
 use super::output::{self, Page};
 use super::summary::{aligned, count, plural};
 use crate::atomic::{Output, Stage};
-use crate::checkpoint::{self, Ending, Manifest, PartSpec};
+use crate::checkpoint::{self, Ending, Manifest, PartSpec, StageState};
 use crate::error::{Error, ErrorKind, Result, visible};
 use crate::files::Disk;
 use crate::source;
@@ -34,7 +34,7 @@ struct Checkpoint {
 struct Kept<'a> {
     place: &'a str,
     /// `None` where it begins anew after a restart.
-    bytes: Option<usize>,
+    bytes: Option<u64>,
     output: Option<&'a Output>,
 }
 
@@ -116,19 +116,17 @@ fn newest(all: &[Checkpoint]) -> Option<(&Path, &Manifest)> {
 fn parts<'a>(manifest: &'a Manifest) -> Vec<Kept<'a>> {
     let mut stages = manifest.stages.iter();
     let mut sinks = manifest.sinks.iter().zip(&manifest.outputs);
-    let kept = |spec: &'_ PartSpec| match &*spec.place {
-        "source" => (manifest.source.as_ref(), None),
-        place if place.starts_with("stage") => (stages.next(), None),
-        _ => sinks.next().map_or((None, None), |(state, output)| (state.as_ref(), output.as_ref())),
+    let length = |state: &Option<Vec<u8>>| state.as_ref().map(|state| state.len() as u64);
+    let part = |spec: &'a PartSpec| {
+        let (bytes, output) = match &*spec.place {
+            "source" => (length(&manifest.source), None),
+            // A run that is over keeps nothing of them.
+            place if place.starts_with("stage") => (Some(stages.next().map_or(0, StageState::bytes)), None),
+            _ => sinks.next().map_or((None, None), |(state, output)| (length(state), output.as_ref())),
+        };
+        Kept { place: &spec.place, bytes, output }
     };
-    let kept: Vec<_> = manifest.pipeline.iter().map(kept).collect();
-    let parts = manifest.pipeline.iter().zip(kept);
-    let part = |(spec, (state, output)): (&'a PartSpec, (Option<&Vec<u8>>, Option<&'a Output>))| Kept {
-        place: &spec.place,
-        bytes: state.map(Vec::len),
-        output,
-    };
-    parts.map(part).collect()
+    manifest.pipeline.iter().map(part).collect()
 }
 
 fn as_text(all: &[Checkpoint], newest: Option<(&Path, &Manifest)>) -> Page {
@@ -149,7 +147,7 @@ fn as_text(all: &[Checkpoint], newest: Option<(&Path, &Manifest)>) -> Page {
     let _ = writeln!(text);
     let head = ["", "keeps", "has written"].map(str::to_owned).to_vec();
     let row = |part: Kept<'_>| {
-        let bytes = part.bytes.map_or_else(|| "begins anew".to_owned(), |bytes| plural(bytes as u64, "byte"));
+        let bytes = part.bytes.map_or_else(|| "begins anew".to_owned(), |bytes| plural(bytes, "byte"));
         let written = part.output.map_or_else(String::new, |output| plural(output.length, "byte"));
         vec![visible(part.place).into_owned(), bytes, written]
     };

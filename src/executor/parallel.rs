@@ -126,7 +126,7 @@ impl Reading for Pass {
         let is_stopped = self.source.is_stopped();
         let claims = self.source.claims.get_mut().unwrap_or_else(PoisonError::into_inner);
         let place = claims.source.save()?;
-        self.crew.last_cut(place, |last| match is_stopped {
+        self.crew.last_cut(place, !is_stopped, |last| match is_stopped {
             true => outlets.pause(last, observer, report),
             false => outlets.finish(Some(last), observer, report),
         })

@@ -36,6 +36,7 @@ use super::tally::Tally;
 use super::turn::Turn;
 use super::{Observer, RunOptions};
 use crate::batch::Batch;
+use crate::checkpoint::Pieces;
 use crate::chunk::{Chunk, Decoded};
 use crate::error::guard::{asked, caught};
 use crate::error::{Error, Rejection, Result};
@@ -481,7 +482,7 @@ impl Crew {
             let Some(before) = turn.take(ordinal, &self.control.cancelled, waiting) else { return };
             admission = Some(before.admission.counted(&self.sensors));
         }
-        let stages = self.lanes.iter().map(|lane| lane.save(moment)).collect::<Result<Vec<_>, _>>();
+        let stages = self.lanes.iter().map(|lane| lane.cut(moment)).collect::<Result<Vec<_>, _>>();
         let result = match stages {
             Err(Stopped::Cancelled) => return,
             Err(Stopped::Failed(error)) => Err(error),
@@ -494,13 +495,15 @@ impl Crew {
         }
     }
 
-    /// A cut behind all that has come in, when no worker is there.
+    /// A cut behind all that has come in, when no worker is there. Where the run `is_over`, no stage goes on from it.
     pub(crate) fn last_cut<T>(
         &mut self,
         source: Option<Vec<u8>>,
+        is_over: bool,
         take: impl FnOnce(Snapshot<'_>) -> Result<T>,
     ) -> Result<T> {
-        let stages = self.lanes.iter_mut().map(Lane::save_at_rest).collect::<Result<_>>()?;
+        let lanes = if is_over { &mut [] } else { &mut self.lanes[..] };
+        let stages = lanes.iter_mut().map(Lane::cut_at_rest).collect::<Result<_>>()?;
         let admission =
             self.before_stages.as_mut().map(|turn| turn.get_mut().admission.counted(&self.sensors));
         let counts = counts(&self.tally, &self.limit, admission)?;
@@ -526,7 +529,7 @@ impl Crew {
         options: &RunOptions,
     ) -> Result<()> {
         if options.open.record.is_some() && outlets.has_state() {
-            self.last_cut(source.save()?, |first| outlets.keep(first))?;
+            self.last_cut(source.save()?, false, |first| outlets.keep(first))?;
         }
         outlets.keep_checkpoints()
     }
@@ -534,7 +537,7 @@ impl Crew {
     /// Goes on from a checkpoint; gives what is left of its counts, unless the pipeline has changed.
     fn restore(&mut self, resume: &Resume) -> Result<Option<Vec<u8>>> {
         for (lane, state) in self.lanes.iter_mut().zip(&resume.stages) {
-            state.as_ref().map_or(Ok(()), |state| lane.restore(state, &self.sensors))?;
+            state.as_ref().map_or(Ok(()), |state| lane.restore(state.pieces(), &self.sensors))?;
         }
         let damaged = |error| Error::data(format!("the counts of the checkpoint cannot be read: {error}"));
         let (own, rest): (Vec<u8>, Vec<u8>) = postcard::from_bytes(&resume.counts).map_err(damaged)?;
@@ -664,7 +667,7 @@ impl<D: Drain> Ordered<'_, D> {
     fn cut(
         &mut self,
         source: Option<Vec<u8>>,
-        stages: Vec<Vec<u8>>,
+        stages: Vec<Pieces>,
         admission: Option<admission::Counted>,
         sensors: &SharedSensors,
     ) -> Result<()> {

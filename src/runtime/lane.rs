@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::turn::Turn;
 use crate::batch::{Batch, Schema};
+use crate::checkpoint::{Pieces, in_one_piece};
 use crate::error::guard::{asked, guarded};
 use crate::error::{Error, Result};
 use crate::sensor::{SensorId, SharedSensors};
@@ -210,44 +211,51 @@ impl Lane {
     }
 
     /// What the stage keeps between batch `at.ordinal` − 1 and the one after `at.ordinal`, which is none but this look.
-    pub(crate) fn save(&self, at: Moment<'_>) -> Result<Vec<u8>, Stopped> {
+    pub(crate) fn cut(&self, at: Moment<'_>) -> Result<Pieces, Stopped> {
         let mut waiting = Duration::ZERO;
         match &self.way {
-            Way::Rows { learnt, .. } => Ok(learnt.clone()),
+            Way::Rows { learnt, .. } => Ok(in_one_piece(learnt.clone())),
             Way::Whole(turn) => {
                 let process = turn.take(at.ordinal, at.cancelled, &mut waiting).ok_or(Stopped::Cancelled)?;
-                Ok(guarded(&self.label, || process.save())?)
+                Ok(in_one_piece(guarded(&self.label, || process.save())?))
             }
             Way::Shards { shards, turns } => {
                 let take = |turn| Turn::take(turn, at.ordinal, at.cancelled, &mut waiting);
                 let _taken: Vec<_> =
                     turns.iter().map(take).collect::<Option<_>>().ok_or(Stopped::Cancelled)?;
-                Ok(guarded(&self.label, || shards.save())?)
+                Ok(guarded_pieces(&self.label, guarded(&self.label, || shards.cut())?))
             }
         }
     }
 
     /// The same, when no worker is there.
-    pub(crate) fn save_at_rest(&mut self) -> Result<Vec<u8>> {
+    pub(crate) fn cut_at_rest(&mut self) -> Result<Pieces> {
         let Self { label, way } = self;
         match way {
-            Way::Rows { learnt, .. } => Ok(learnt.clone()),
-            Way::Whole(turn) => guarded(label, || turn.get_mut().save()),
-            Way::Shards { shards, .. } => guarded(label, || shards.save()),
+            Way::Rows { learnt, .. } => Ok(in_one_piece(learnt.clone())),
+            Way::Whole(turn) => Ok(in_one_piece(guarded(label, || turn.get_mut().save())?)),
+            Way::Shards { shards, .. } => Ok(guarded_pieces(label, guarded(label, || shards.cut())?)),
         }
     }
 
-    /// Goes on from what [`Lane::save`] gave.
-    pub(crate) fn restore(&mut self, state: &[u8], sensors: &SharedSensors) -> Result<()> {
+    /// Goes on from what [`Lane::cut`] gave.
+    pub(crate) fn restore(
+        &mut self,
+        mut pieces: impl Iterator<Item = Result<Vec<u8>>>,
+        sensors: &SharedSensors,
+    ) -> Result<()> {
         let Self { label, way } = self;
         match way {
-            Way::Rows { learnt, .. } if state == learnt => Ok(()),
+            Way::Rows { learnt, .. } if together(&mut pieces)? == *learnt => Ok(()),
             Way::Rows { .. } => Err(Error::data(format!(
                 "{label} has other constants than at the checkpoint: its input, or its file, has changed"
             ))
             .with_help("bring back what they came from, or start anew with another --state")),
-            Way::Whole(turn) => guarded(label, || turn.get_mut().restore(state, &sensors.read())),
-            Way::Shards { shards, .. } => guarded(label, || shards.restore(state, &sensors.read())),
+            Way::Whole(turn) => {
+                let state = together(&mut pieces)?;
+                guarded(label, || turn.get_mut().restore(&state, &sensors.read()))
+            }
+            Way::Shards { shards, .. } => guarded(label, || shards.restore(&mut pieces, &sensors.read())),
         }
     }
 
@@ -268,6 +276,23 @@ impl Lane {
             Way::Whole(turn) => turn.wake(),
         }
     }
+}
+
+/// The same pieces, each of which the stage called `label` makes when it is asked for.
+fn guarded_pieces(label: &str, mut pieces: Pieces) -> Pieces {
+    let label = label.to_owned();
+    Box::new(std::iter::from_fn(move || guarded(&label, || pieces.next().transpose()).transpose()))
+}
+
+/// A state in one piece.
+fn together(pieces: impl Iterator<Item = Result<Vec<u8>>>) -> Result<Vec<u8>> {
+    let mut state = Vec::new();
+    for piece in pieces {
+        let mut piece = piece?;
+        // Most are all of it.
+        if state.is_empty() { state = piece } else { state.append(&mut piece) }
+    }
+    Ok(state)
 }
 
 /// What tells the constants that a stage has learnt from others; nothing where it has none.

@@ -179,7 +179,7 @@ impl Outlets {
             report.remarks.extend(remarks);
         }
         if let (Some(state), Some(manifest)) = (&mut self.state, published) {
-            state.conclude(Draft::new(manifest))?;
+            state.conclude(Draft::over(manifest))?;
         }
         self.close(report);
         Ok(())

@@ -17,7 +17,9 @@ use super::outlet::Outlets;
 use super::tally::Tally;
 use super::{Rejects, Report, RunOptions};
 use crate::atomic::Output;
-use crate::checkpoint::{Change, Ending, Found, Manifest, Orphan, PartSpec, StateFolder, changes, matches};
+use crate::checkpoint::{
+    Change, Ending, Found, Manifest, Orphan, PartSpec, Pieces, StageState, StateFolder, changes, matches,
+};
 use crate::error::guard::caught;
 use crate::error::{Error, Masks, Result};
 use crate::files::{Disk, FileSystem};
@@ -75,8 +77,8 @@ pub(crate) struct State {
     /// That checkpoint as it was found.
     found: Option<Manifest>,
     keeper: Option<Keeper>,
-    /// Whether a cut has not become a checkpoint.
-    left_out: Arc<AtomicBool>,
+    /// Whether a cut is on its way to become a checkpoint.
+    is_busy: Arc<AtomicBool>,
 }
 
 /// What a run goes on from.
@@ -87,7 +89,7 @@ pub(crate) struct Resume {
     pub(crate) source: Option<Vec<u8>>,
     pub(crate) sensors: SensorNames,
     /// By stage; `None` where it begins anew.
-    pub(crate) stages: Vec<Option<Vec<u8>>>,
+    pub(crate) stages: Vec<Option<StageState>>,
     /// Whether the stages are all those of the checkpoint, so that their counts go on too.
     pub(crate) is_whole: bool,
     /// By sink; likewise.
@@ -100,7 +102,8 @@ pub(crate) struct Resume {
 /// One cut through a run, between two pieces of its input.
 pub(crate) struct Snapshot<'a> {
     pub(crate) source: Option<Vec<u8>>,
-    pub(crate) stages: Vec<Vec<u8>>,
+    /// What the stages keep at the cut, though they may be past it when it is written.
+    pub(crate) stages: Vec<Pieces>,
     pub(crate) tally: &'a Tally,
     pub(crate) counts: Vec<u8>,
     pub(crate) sensors: &'a SharedSensors,
@@ -109,15 +112,16 @@ pub(crate) struct Snapshot<'a> {
 /// A checkpoint to be kept, and what must be durable before.
 pub(crate) struct Draft {
     pub(crate) manifest: Manifest,
+    stages: Vec<Pieces>,
     pub(crate) settle: Vec<Job>,
     /// Hangs up when it has been kept, or cannot be.
     kept: Option<Sender<()>>,
 }
 
 impl Draft {
-    /// Of which everything is durable.
-    pub(crate) fn new(manifest: Manifest) -> Self {
-        Self { manifest, settle: Vec::new(), kept: None }
+    /// Of a run that is over: everything is durable, and no stage goes on.
+    pub(crate) fn over(manifest: Manifest) -> Self {
+        Self { manifest, stages: Vec::new(), settle: Vec::new(), kept: None }
     }
 }
 
@@ -150,7 +154,7 @@ impl State {
             remarks: Vec::new(),
             found: None,
             keeper: None,
-            left_out: Arc::default(),
+            is_busy: Arc::default(),
         };
         state.take_up(found, pipeline.secrets.masks())?;
         Ok(state)
@@ -292,7 +296,7 @@ impl State {
         Some(Resumption { place, finishes })
     }
 
-    /// The checkpoint to go on from. What stages and sinks keep may be large: it is not held for the whole run.
+    /// The checkpoint to go on from. What sinks keep may be large: it is not held for the whole run.
     pub(crate) fn take_resume(&mut self) -> Option<Resume> {
         self.found = None;
         self.resume.take()
@@ -302,7 +306,7 @@ impl State {
     pub(crate) fn published(&mut self) -> Result<()> {
         let Some(found) = &self.found else { return Ok(()) };
         let manifest = Manifest { ending: Ending::Published, ..found.clone() };
-        self.conclude(Draft::new(manifest))
+        self.conclude(Draft::over(manifest))
     }
 
     /// Gives the sensors of the checkpoint the ids that they had.
@@ -324,21 +328,26 @@ impl State {
 
     /// When checkpoints are due, from now on.
     pub(crate) fn schedule(&self) -> Schedule {
-        let left_out = Arc::clone(&self.left_out);
-        Schedule { every: Some(self.options.every), last: Instant::now(), left_out }
+        // Whoever waits for each wants all of them.
+        let is_busy = (!self.options.waits).then(|| Arc::clone(&self.is_busy));
+        Schedule { every: Some(self.options.every), last: Instant::now(), is_busy }
     }
 
     /// Starts the thread that keeps checkpoints.
     pub(crate) fn begin(&mut self) -> Result<()> {
         let (sender, drafts) = bounded::<Draft>(1);
         let (folder, failure) = (Arc::clone(&self.folder), Arc::new(Mutex::new(None)));
-        let failed = Arc::clone(&failure);
+        let (failed, is_busy) = (Arc::clone(&failure), Arc::clone(&self.is_busy));
         let work = move || {
             for mut draft in drafts {
                 // Hangs up at the end of this turn, when a failure can be seen.
                 let _kept = draft.kept.take();
-                if let Err(error) = caught("a checkpoint", || keep(&folder, draft)) {
-                    *lock(&failed) = Some(error);
+                let is_kept = caught("a checkpoint", || keep(&folder, draft));
+                let has_failed = is_kept.is_err();
+                *lock(&failed) = is_kept.err();
+                // Whoever makes the next cut sees a failure.
+                is_busy.store(false, Ordering::Release);
+                if has_failed {
                     return;
                 }
             }
@@ -350,8 +359,7 @@ impl State {
         Ok(())
     }
 
-    /// Hands a cut to the thread that keeps it. Where it is still busy with the one before, this one is left out, unless the run
-    /// [waits](StateOptions::waits).
+    /// Hands a cut to the thread that keeps it, and waits for that where the run [does](StateOptions::waits).
     ///
     /// # Errors
     /// When an earlier one could not be kept: then nothing later may be either.
@@ -363,9 +371,8 @@ impl State {
             let _ended = keeper.sender.send(Draft { kept: Some(kept), ..draft });
             let _hung_up = is_kept.recv();
         } else {
-            // What does not fit in is dropped: the next one has it all.
-            let is_left_out = keeper.sender.try_send(draft).is_err();
-            self.left_out.fetch_or(is_left_out, Ordering::Relaxed);
+            // There is room: none is made while another is on its way.
+            let _ended = keeper.sender.send(draft);
         }
         match lock(&keeper.failure).take() {
             Some(error) => Err(error),
@@ -397,6 +404,7 @@ impl State {
     /// A checkpoint of `snapshot`; the sinks are still to be added.
     pub(crate) fn draft(&self, snapshot: Snapshot<'_>, ending: Ending) -> Draft {
         let made = Clock::default().read().as_nanos();
+        let stages = snapshot.stages;
         let manifest = Manifest {
             made,
             ending,
@@ -405,13 +413,13 @@ impl State {
             records: snapshot.tally.source.ledger.input,
             source: snapshot.source,
             sensors: snapshot.sensors.read().all_names().clone(),
-            stages: snapshot.stages,
+            stages: Vec::new(),
             sinks: Vec::new(),
             outputs: Vec::new(),
             counts: snapshot.counts,
             orphans: Vec::new(),
         };
-        Draft::new(manifest)
+        Draft { manifest, stages, settle: Vec::new(), kept: None }
     }
 }
 
@@ -483,25 +491,28 @@ fn recount(pipeline: &Pipeline, resume: &Resume, report: &mut Report) -> Result<
 pub(crate) struct Schedule {
     every: Option<Duration>,
     last: Instant,
-    /// Set when one was left out: then there is something to keep, though nothing has come since.
-    left_out: Arc<AtomicBool>,
+    /// Whether one is on its way, which is waited for: two of them would be in memory at once.
+    is_busy: Option<Arc<AtomicBool>>,
 }
 
 impl Schedule {
     /// Where there is no state folder.
     pub(crate) fn never() -> Self {
-        Self { every: None, last: Instant::now(), left_out: Arc::default() }
+        Self { every: None, last: Instant::now(), is_busy: None }
     }
 
-    /// Whether one is due, where something has come since the last one if it `is_dirty`; if so, the next one is due that much later.
+    /// Whether one is due, where something has come since the last one if it `is_dirty`; if so, it is on its way, and the next one is due that
+    /// much later.
     pub(crate) fn is_due(&mut self, is_dirty: bool) -> bool {
         let Some(every) = self.every else { return false };
-        let is_due = (is_dirty || self.left_out.load(Ordering::Relaxed)) && self.last.elapsed() >= every;
-        if is_due {
-            self.last = Instant::now();
-            self.left_out.store(false, Ordering::Relaxed);
+        if !is_dirty || self.last.elapsed() < every {
+            return false;
         }
-        is_due
+        let is_busy = self.is_busy.as_ref().is_some_and(|is_busy| is_busy.swap(true, Ordering::Acquire));
+        if !is_busy {
+            self.last = Instant::now();
+        }
+        !is_busy
     }
 }
 
@@ -512,8 +523,8 @@ fn nobody_keeps() -> Error {
 
 /// First what the manifest speaks of is made durable, then the manifest.
 fn keep(folder: &Mutex<StateFolder>, draft: Draft) -> Result<()> {
-    draft.settle.into_iter().try_for_each(|settle| settle())?;
-    lock(folder).keep(draft.manifest)
+    let Draft { manifest, stages, settle, .. } = draft;
+    lock(folder).keep(manifest, stages, || settle.into_iter().try_for_each(|settle| settle()))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -576,4 +587,23 @@ fn check_sinks(pipeline: &Pipeline) -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn while_a_checkpoint_is_on_its_way_no_other_is_due() {
+        let is_busy = Arc::new(AtomicBool::new(false));
+        let busy = Some(Arc::clone(&is_busy));
+        let mut schedule = Schedule { every: Some(Duration::ZERO), last: Instant::now(), is_busy: busy };
+        assert!(!schedule.is_due(false), "nothing has come");
+        assert_eq!([schedule.is_due(true), schedule.is_due(true)], [true, false]);
+        is_busy.store(false, Ordering::Release);
+        assert!(schedule.is_due(true));
+        let mut of_who_waits = Schedule { every: Some(Duration::ZERO), last: Instant::now(), is_busy: None };
+        assert_eq!([of_who_waits.is_due(true), of_who_waits.is_due(true)], [true, true]);
+        assert!(!Schedule::never().is_due(true));
+    }
 }

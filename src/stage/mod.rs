@@ -45,6 +45,7 @@ use crate::files::Base;
 use crate::sensor::{SensorId, Sensors};
 use crate::time::Agreement;
 
+pub use crate::checkpoint::Pieces;
 pub use crate::registry::parameters_of;
 pub use crate::sensor::{OfSensors, PerSensor, Rules, matcher};
 pub use aggregate::{Aggregate, Statistic};

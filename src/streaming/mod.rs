@@ -170,7 +170,7 @@ fn conclude(
     if !outlets.has_state() {
         return outlets.finish(None, observer, report);
     }
-    crew.last_cut(source.save()?, |last| match is_stopped {
+    crew.last_cut(source.save()?, !is_stopped, |last| match is_stopped {
         true => outlets.pause(last, observer, report),
         false => outlets.finish(Some(last), observer, report),
     })

@@ -17,8 +17,8 @@ use tidemill::sensor::{SensorId, SensorLookup, Sensors};
 use tidemill::sink::{Block, CsvFile, DeadLetter, Job, Outset, Prepare, Repeat, Saved, Sink, SinkSpec};
 use tidemill::source::{Csv, Input, OpenOptions, Progress, Source, SourceSpec, Traits};
 use tidemill::stage::{
-    Aggregate, Fit, Fitted, Flow, Groups, Made, Method, MovingAverage, Normalize, Process, Reach, Shards,
-    Share, Stage,
+    Aggregate, Fit, Fitted, Flow, Groups, Made, Method, MovingAverage, Normalize, Pieces, Process, Reach,
+    Shards, Share, Stage,
 };
 use tidemill::{Error, Pipeline, Report, streaming};
 
@@ -243,13 +243,17 @@ impl Shards for Within<dyn Shards> {
         self.pass("give_up");
         self.part.inner.give_up(gone);
     }
-    fn save(&self) -> Result<Vec<u8>> {
+    fn cut(&self) -> Result<Pieces> {
         self.pass("save");
-        self.part.inner.save()
+        self.part.inner.cut()
     }
-    fn restore(&mut self, state: &[u8], sensors: &Sensors) -> Result<()> {
+    fn restore(
+        &mut self,
+        pieces: &mut dyn Iterator<Item = Result<Vec<u8>>>,
+        sensors: &Sensors,
+    ) -> Result<()> {
         self.pass("restore");
-        self.part.inner.restore(state, sensors)
+        self.part.inner.restore(pieces, sensors)
     }
 }
 

@@ -51,6 +51,11 @@ impl Deal {
         Self { bits: shards.next_power_of_two().trailing_zeros() }
     }
 
+    /// Of a shard, the next sensor's id is two to the power of this behind.
+    pub(super) fn bits(self) -> u32 {
+        self.bits
+    }
+
     /// How many shards there are.
     pub(super) fn shards(self) -> usize {
         1 << self.bits

@@ -2,6 +2,7 @@
 
 mod groups;
 mod shards;
+mod table;
 
 use std::sync::Arc;
 

@@ -1,15 +1,16 @@
 //! Drives a [`SeriesStage`]: one state a series, in dense tables, split over shards of sensors.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
-use super::groups::Deal;
+use super::table::{Shard, Table};
 use super::{Groups, Output, Run, SeriesStage, Share};
-use crate::batch::{Batch, Column, FieldKind, Mask, Measurement, Schema};
+use crate::batch::{Batch, Column, FieldKind, Mask, Schema};
+use crate::checkpoint::Pieces;
 use crate::error::{Error, RejectionKind, Result};
 use crate::kernel::prefetch::prefetch;
-use crate::sensor::{PerSensor, SensorId, Sensors};
-use crate::stage::{Flow, Process, state};
+use crate::sensor::{SensorId, Sensors};
+use crate::stage::{Flow, Process};
 
 /// A stage in use whose state is split over shards of sensors, so that several workers can be at it: each shard is
 /// given its share of every batch, in the order of the batches, by one worker at a time.
@@ -29,19 +30,20 @@ pub trait Shards: Send + Sync {
     /// Forgets these sensors, as [`Process::give_up`]; nothing is held of them. To be called when every shard has been through the same batches.
     fn give_up(&self, gone: &[SensorId]);
 
-    /// Everything that all shards keep, as bytes: those that [`Process::save`] gives, whatever the number of shards. To be called
-    /// when every shard has been through the same batches; waits for those that are at work.
+    /// Everything that all shards keep now, as it is written, while workers may go on. To be called when every shard has been through the
+    /// same batches. Where that is dropped, the rest is not asked for any more.
     ///
     /// # Errors
     /// As [`Process::save`].
-    fn save(&self) -> Result<Vec<u8>>;
+    fn cut(&self) -> Result<Pieces>;
 
-    /// Goes on from what was saved with any number of shards, or by the stage in one piece, under the same ids. Where it fails,
-    /// nothing has changed.
+    /// Goes on from the pieces of a cut through any number of shards, or from what was saved by the stage in one piece, under the same ids.
+    /// Where it fails, nothing has changed.
     ///
     /// # Errors
-    /// As [`Process::restore`].
-    fn restore(&mut self, state: &[u8], sensors: &Sensors) -> Result<()>;
+    /// As [`Process::restore`], and those of the pieces.
+    fn restore(&mut self, pieces: &mut dyn Iterator<Item = Result<Vec<u8>>>, sensors: &Sensors)
+    -> Result<()>;
 }
 
 /// What a shard made of its share of a batch.
@@ -94,69 +96,23 @@ const AHEAD: usize = 8;
 pub(super) struct PerSeries<S: SeriesStage> {
     stage: S,
     binding: Binding,
-    shards: Vec<Mutex<Shard<S>>>,
-    deal: Deal,
+    /// Whoever writes a cut has it too.
+    table: Arc<Table<S::State>>,
     /// For the one-thread way.
     groups: Groups,
-}
-
-/// The states of a shard's series.
-struct Shard<S: SeriesStage> {
-    /// By column, then by sensor, in its [place](Deal::place).
-    states: Vec<PerSensor<S::State>>,
-    scratch: Scratch,
-}
-
-impl<S: SeriesStage> Shard<S> {
-    /// Of `columns` columns without series.
-    fn new(columns: usize) -> Self {
-        Self { states: (0..columns).map(|_| PerSensor::default()).collect(), scratch: Scratch::default() }
-    }
-}
-
-/// The values of a column in the order of a share.
-#[derive(Default)]
-struct Scratch {
-    values: Vec<f64>,
-    valid: Vec<bool>,
 }
 
 impl<S: SeriesStage> PerSeries<S> {
     pub(super) fn new(stage: &S, input: &Schema, shards: usize) -> Result<Self> {
         let binding = bind(stage, input)?;
-        let deal = Deal::among(shards);
-        let shards = (0..deal.shards()).map(|_| Mutex::new(Shard::new(binding.columns.len()))).collect();
-        Ok(Self { stage: stage.clone(), binding, shards, deal, groups: Groups::default() })
-    }
-
-    /// The states of shard `shard`. A worker that panicked ends the run: nobody looks at what it left.
-    fn shard(&self, shard: usize) -> MutexGuard<'_, Shard<S>> {
-        self.shards[shard].lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The states of column `column` in all shards, by sensor: up to the last sensor that has one.
-    fn by_sensor<'a>(
-        &self,
-        shards: &'a [MutexGuard<'_, Shard<S>>],
-        column: usize,
-    ) -> Vec<Option<&'a S::State>> {
-        let mut all = Vec::new();
-        for (at, shard) in shards.iter().enumerate() {
-            for (place, state) in shard.states[column].iter() {
-                let sensor = self.deal.sensor(at, place).index();
-                if sensor >= all.len() {
-                    all.resize(sensor + 1, None);
-                }
-                all[sensor] = Some(state);
-            }
-        }
-        all
+        let table = Arc::new(Table::new(binding.columns.len(), shards));
+        Ok(Self { stage: stage.clone(), binding, table, groups: Groups::default() })
     }
 
     /// Asks the memory for what groups some way behind group `at` will need: first a state, later what the state points to.
     #[inline]
     fn prefetch(&self, states: &[Option<S::State>], share: Share<'_>, at: usize) {
-        let state = |sensor| states.get(self.deal.place(sensor).index());
+        let state = |sensor| states.get(self.table.deal().place(sensor).index());
         if let Some(state) = share.groups.get(at + 2 * AHEAD).and_then(|group| state(group.sensor)) {
             prefetch(std::slice::from_ref(state));
         }
@@ -170,11 +126,13 @@ impl<S: SeriesStage> PerSeries<S> {
 
 impl<S: SeriesStage> Shards for PerSeries<S> {
     fn count(&self) -> usize {
-        self.shards.len()
+        self.table.deal().shards()
     }
 
     fn step(&self, shard: usize, batch: &Batch, share: Share<'_>, sensors: &Sensors) -> Result<Made> {
-        let Shard { states, scratch } = &mut *self.shard(shard);
+        let sensors_of_share = share.groups.iter().map(|group| group.sensor);
+        let Shard { states, scratch, .. } = &mut *self.table.change(shard, sensors_of_share);
+        let deal = self.table.deal();
         let (mut made, mut late) = (Vec::new(), Vec::new());
         for (bound, states) in self.binding.columns.iter().zip(states) {
             let all_valid = scratch.gather(batch.measurement(bound.at), share.rows);
@@ -183,7 +141,7 @@ impl<S: SeriesStage> Shards for PerSeries<S> {
             for (at, &group) in share.groups.iter().enumerate() {
                 self.prefetch(states.as_slice(), share, at);
                 let (sensor, range) = (group.sensor, share.range(group));
-                let state = states.get_or_insert_with(self.deal.place(sensor), || {
+                let state = states.get_or_insert_with(deal.place(sensor), || {
                     self.stage.state(sensors.name(sensor), &bound.name)
                 });
                 let mut run = Run {
@@ -219,38 +177,27 @@ impl<S: SeriesStage> Shards for PerSeries<S> {
     }
 
     fn give_up(&self, gone: &[SensorId]) {
+        let deal = self.table.deal();
         for &sensor in gone {
-            let mut shard = self.shard(self.deal.shard(sensor));
-            let place = self.deal.place(sensor);
-            shard.states.iter_mut().for_each(|states| drop(states.remove(place)));
+            let mut shard = self.table.change(deal.shard(sensor), std::iter::once(sensor));
+            shard.states.iter_mut().for_each(|states| drop(states.remove(deal.place(sensor))));
         }
     }
 
-    fn save(&self) -> Result<Vec<u8>> {
-        let shards: Vec<_> = (0..self.shards.len()).map(|shard| self.shard(shard)).collect();
-        let columns = 0..self.binding.columns.len();
-        let states: Vec<_> = columns.map(|column| self.by_sensor(&shards, column)).collect();
-        state::to_bytes(&states)
+    fn cut(&self) -> Result<Pieces> {
+        Ok(self.table.cut())
     }
 
-    fn restore(&mut self, state: &[u8], sensors: &Sensors) -> Result<()> {
-        let columns: Vec<Vec<Option<S::State>>> = state::from_bytes(state)?;
-        let due = self.binding.columns.len();
-        if columns.len() != due {
-            let message = format!("the saved state has {} columns, not {due}", columns.len());
-            return Err(Error::data(message));
+    fn restore(
+        &mut self,
+        pieces: &mut dyn Iterator<Item = Result<Vec<u8>>>,
+        sensors: &Sensors,
+    ) -> Result<()> {
+        let mut table = Table::new(self.binding.columns.len(), self.table.deal().shards());
+        for piece in pieces {
+            table.restore(&piece?, sensors)?;
         }
-        if columns.iter().any(|states| states.len() > sensors.len()) {
-            return Err(Error::data("the saved state is of more sensors than there are"));
-        }
-        let mut shards: Vec<_> = (0..self.shards.len()).map(|_| Shard::new(due)).collect();
-        for (column, states) in columns.into_iter().enumerate() {
-            for (sensor, state) in PerSensor::from(states).into_kept() {
-                let states = &mut shards[self.deal.shard(sensor)].states[column];
-                states.get_or_insert_with(self.deal.place(sensor), || state);
-            }
-        }
-        self.shards = shards.into_iter().map(Mutex::new).collect();
+        self.table = Arc::new(table);
         Ok(())
     }
 }
@@ -272,25 +219,15 @@ impl<S: SeriesStage> Process for PerSeries<S> {
     }
 
     fn save(&self) -> Result<Vec<u8>> {
-        Shards::save(self)
+        let mut state = Vec::new();
+        for piece in Shards::cut(self)? {
+            state.append(&mut piece?);
+        }
+        Ok(state)
     }
 
     fn restore(&mut self, state: &[u8], sensors: &Sensors) -> Result<()> {
-        Shards::restore(self, state, sensors)
-    }
-}
-
-impl Scratch {
-    /// Takes over the values at `rows`; whether all of them are valid, in which case `valid` is not filled.
-    fn gather(&mut self, column: &Measurement, rows: &[u32]) -> bool {
-        self.values.clear();
-        self.values.extend(rows.iter().map(|&row| column.values[row as usize]));
-        self.valid.clear();
-        let all_valid = column.valid.is_all_set();
-        if !all_valid {
-            self.valid.extend(rows.iter().map(|&row| column.valid.get(row as usize)));
-        }
-        all_valid
+        Shards::restore(self, &mut std::iter::once(Ok(state.to_vec())), sensors)
     }
 }
 
