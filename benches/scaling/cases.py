@@ -87,8 +87,8 @@ def questions(rows: int, threads: int) -> tuple[list[Ratio], list[Memory]]:
         Memory("a tenth of the rows", replace(base, rows=rows // 10), 128 * MIB, STREAMED),
         Memory("all rows", many, 128 * MIB, STREAMED),
         Memory("a million sensors, window 16", million, 320 * MIB, sensors),
-        Memory("the same, with --state", replace(million, stateful=True), 448 * MIB, sensors),
-        Memory("the same, gone on with", replace(million, stateful=True, resumed=True), 448 * MIB, sensors),
+        Memory("the same, with --state", replace(million, stateful=True), 384 * MIB, sensors),
+        Memory("the same, gone on with", replace(million, stateful=True, resumed=True), 384 * MIB, sensors),
         Memory(
             "quantiles of 300 sensors over all magnitudes",
             replace(few, sensors=300, shape="magnitudes", job="quantiles"),
