@@ -4,8 +4,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tidemill::batch::Field;
-use tidemill::stage::{Run, SeriesStage, parameters_of};
-use tidemill::{Component, Pipeline, Result};
+use tidemill::stage::{Component, Run, SeriesStage, parameters_of};
+use tidemill::{Pipeline, Result};
 
 /// The options, as they stand in the pipeline file.
 #[derive(Clone, Serialize, Deserialize, JsonSchema)]
@@ -50,7 +50,7 @@ impl SeriesStage for Delta {
     }
 }
 
-tidemill::submit! { Component::stage::<Delta>("delta", "the change from one reading to the next") }
+tidemill::submit! { Component::of::<Delta>("delta", "the change from one reading to the next") }
 
 const PIPELINE: &str = r#"
     [source]

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! file → chunks of bytes → decode → stage → stage → … → sinks → rename
-//!        (source, chunk)   (format)  (stage, kernel)     (sink)
+//!        (source)          (format)  (stage, kernel)     (sink)
 //! ```
 //!
 //! The modules stand in the order of the data. Each may lean on those of lower layers only; a test
@@ -13,12 +13,12 @@
 //! |---|---|---|
 //! | 0 | [`time`], [`offset`], [`metrics`], [`kernel`] | words: when, where, how many; numeric loops, which know no other module |
 //! | 1 | [`error`], `notes`, [`sensor`] | what goes wrong; what is said while a run goes on; who measures |
-//! | 2 | [`batch`], [`chunk`], [`files`], [`atomic`], [`checkpoint`] | records in columns; bytes that end at a record end; files that appear when complete |
+//! | 2 | [`batch`], [`files`], [`atomic`], [`checkpoint`] | records in columns; files that appear when complete |
 //! | 3 | [`format`](mod@format) | bytes to records and back |
 //! | 4 | [`source`], [`stage`], [`sink`], [`registry`] | the parts of a pipeline, one a file, found by name |
 //! | 5 | [`pipeline`] | as written → checked → planned |
 //! | 6 | `runtime` | what both runtimes are made of: workers that take chunks through the stages to the sinks |
-//! | 7 | [`executor`], [`streaming`] | runs it over an input that ends; over one that does not |
+//! | 7 | [`executor`], [`streaming`] | runs it over a bounded input; over an unbounded one |
 //! | 8 | [`verify`] | whether all ways of running give the same |
 //! | 9 | [`cli`] | the command line, on the public API only |
 //!
@@ -58,7 +58,6 @@ pub mod time;
 
 // Data.
 pub mod batch;
-pub mod chunk;
 pub mod kernel;
 pub mod sensor;
 
@@ -76,6 +75,7 @@ pub mod source;
 pub mod stage;
 
 // Assembly.
+pub mod options;
 pub mod pipeline;
 pub mod registry;
 
@@ -84,6 +84,8 @@ pub mod executor;
 pub mod runtime;
 pub mod streaming;
 
+mod run;
+
 // Whether both give the same.
 pub mod verify;
 
@@ -91,10 +93,9 @@ pub mod cli;
 
 pub use error::{Error, ErrorKind, Rejection, Result};
 pub use pipeline::Pipeline;
-pub use registry::Component;
 pub use runtime::{Report, RunOptions};
 
-/// For registration of components from other crates: `tidemill::submit! { Component::stage::<Mine>("mine", "…") }`.
+/// For registration of components from other crates: `tidemill::submit! { stage::Component::of::<Mine>("mine", "…") }`.
 pub use inventory::submit;
 
 /// The version of polars that [`source::Frame`] and [`sink::Frame`] speak of; needs the Cargo feature `polars`.

@@ -3,11 +3,10 @@
 use std::sync::Arc;
 
 use tidemill::batch::{Batch, Bytes, Schema};
-use tidemill::chunk::Chunk;
-use tidemill::format::columns::ColumnOptions;
 use tidemill::format::csv::{Csv, Dialect};
 use tidemill::format::influx::{Influx, InfluxOptions};
 use tidemill::format::jsonl::{JsonLines, JsonOptions};
+use tidemill::format::{Chunk, columns::ColumnOptions};
 use tidemill::format::{Format, Head};
 use tidemill::offset::Offset;
 use tidemill::sensor::Sensors;

@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use tidemill::Result;
 use tidemill::batch::{Batch, Bytes, Column};
-use tidemill::chunk::{Chunk, Decoded};
-use tidemill::format::{Bound, Head};
+use tidemill::format::{Bound, Chunk, Decoded, Head};
 use tidemill::offset::Offset;
 use tidemill::sensor::{SensorIds, Sensors, SharedSensors};
 use tidemill::time::Timestamp;

@@ -4,7 +4,7 @@ use clap::CommandFactory;
 use clap_complete::Shell;
 
 use super::args::Arguments;
-use super::exit::Outcome;
+use super::failure::Outcome;
 use super::output;
 
 pub(super) fn completions(shell: Shell) -> Outcome {

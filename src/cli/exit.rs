@@ -15,45 +15,11 @@ use std::fmt::Write;
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
 use std::process::ExitCode;
 
+use super::failure::{Failure, Outcome};
 use super::output::{self, Page};
 use crate::error::guard::is_survived;
 use crate::error::{Error, ErrorKind, visible};
 use crate::notes;
-use crate::pipeline::SpecError;
-
-/// The result of a verb.
-pub(super) type Outcome<T = ()> = Result<T, Failure>;
-
-/// Why a verb ended early.
-#[derive(Debug)]
-pub(super) enum Failure {
-    /// The command line is wrong, or asks for help.
-    Usage(clap::Error),
-    /// The pipeline file is wrong.
-    Spec(SpecError),
-    /// Anything else.
-    Error(Error),
-    /// Whoever read the output has closed it: nobody is left to tell.
-    Closed,
-}
-
-impl From<clap::Error> for Failure {
-    fn from(error: clap::Error) -> Self {
-        Self::Usage(error)
-    }
-}
-
-impl From<SpecError> for Failure {
-    fn from(error: SpecError) -> Self {
-        Self::Spec(error)
-    }
-}
-
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        Self::Error(error)
-    }
-}
 
 /// Runs `act` to the end of the process: tells what went wrong, and gives the exit code.
 pub(super) fn guard(act: impl FnOnce() -> Outcome) -> ExitCode {

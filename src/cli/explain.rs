@@ -5,7 +5,7 @@ use std::fmt::Write;
 use serde_json::Value;
 
 use super::args::ValidateArgs;
-use super::exit::Outcome;
+use super::failure::Outcome;
 use super::load;
 use super::output::{self, Page};
 use crate::batch::Schema;

@@ -1,7 +1,7 @@
 //! `tidemill fit`: runs only the first passes, and saves the constants that a stage learnt.
 
 use super::args::FitArgs;
-use super::exit::Outcome;
+use super::failure::Outcome;
 use super::load::{self, locate, run_options};
 use super::output;
 use super::progress::Display;

@@ -1,7 +1,7 @@
 //! `tidemill generate`: the source `synthetic` into a file, as a pipeline like any other.
 
 use super::args::GenerateArgs;
-use super::exit::Outcome;
+use super::failure::Outcome;
 use super::run::drive;
 use crate::error::{Error, Result};
 use crate::pipeline::Spec;

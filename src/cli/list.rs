@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::exit::Outcome;
+use super::failure::Outcome;
 use super::output;
 use crate::registry::{ComponentKind, components};
 

@@ -1,7 +1,7 @@
 //! From the arguments to a pipeline and the way to run it.
 
 use super::args::{DriveArgs, FileArgs};
-use super::exit::{Failure, Outcome};
+use super::failure::{Failure, Outcome};
 use super::interrupt;
 use super::output;
 use crate::error::{Error, Result};

@@ -6,6 +6,7 @@ mod args;
 mod completions;
 mod exit;
 mod explain;
+mod failure;
 mod fit;
 mod generate;
 mod guess;
@@ -36,7 +37,7 @@ use clap::Parser;
 
 use crate::error::visible;
 use args::{Arguments, Verb};
-use exit::Outcome;
+use failure::Outcome;
 
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {

@@ -6,7 +6,7 @@ use std::ops::Deref;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use super::exit::{Failure, Outcome};
+use super::failure::{Failure, Outcome};
 use crate::atomic::{self, AtomicFile};
 use crate::error::{Error, ErrorKind, visible, visible_lines};
 use crate::notes;

@@ -7,7 +7,7 @@ use pprof::flamegraph::Options;
 use pprof::{Frames, ProfilerGuard, Symbol};
 use rustix::time::{ClockId, clock_gettime};
 
-use super::exit::Outcome;
+use super::failure::Outcome;
 use super::output;
 use crate::error::{Error, Result};
 

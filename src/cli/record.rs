@@ -1,7 +1,7 @@
 //! `tidemill record`: keeps the input of a pipeline as it comes.
 
 use super::args::RecordArgs;
-use super::exit::Outcome;
+use super::failure::Outcome;
 use super::load::{self, locate, run_options};
 use super::run::drive_with;
 use crate::pipeline::touched::written;

@@ -3,7 +3,7 @@
 use std::path::{Path, absolute};
 
 use super::args::{FileArgs, ReplayArgs};
-use super::exit::Outcome;
+use super::failure::Outcome;
 use super::load::{self, run_options};
 use super::run::run_resolved;
 use crate::error::{Error, Result};

@@ -12,7 +12,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::args::RooflineArgs;
-use super::exit::Outcome;
+use super::failure::Outcome;
 use super::load::{self, locate, run_options};
 use super::output;
 use super::progress::Display;

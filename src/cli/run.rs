@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::args::{Accept, DriveArgs, RunArgs};
-use super::exit::{Failure, Outcome};
+use super::failure::{Failure, Outcome};
 use super::load::{self, locate, run_options};
 use super::output;
 use super::profile::Profile;

@@ -1,17 +1,18 @@
 //! `tidemill schema`: the JSON Schema of pipeline files or of one component, or a reference for people.
 
 use super::args::SchemaArgs;
-use super::exit::Outcome;
+use super::failure::Outcome;
 use super::output;
 use super::reference::reference;
+use crate::error::nearest;
 use crate::error::{Error, Result};
 use crate::pipeline::schema::{of_component, of_pipeline};
-use crate::registry::{Component, components, nearest};
+use crate::registry::{Component, components};
 
 pub(super) fn schema(args: &SchemaArgs) -> Outcome {
     let chosen = args.component.as_deref().map(named).transpose()?;
     if args.markdown {
-        return output::data(&reference(&chosen.unwrap_or_else(components)));
+        return output::data(&reference(&chosen.unwrap_or_else(|| components().iter().collect())));
     }
     let schemas: Vec<_> = match &chosen {
         Some(chosen) => chosen.iter().map(|component| of_component(component)).collect(),
@@ -31,7 +32,7 @@ fn named(name: &str) -> Result<Vec<&'static Component>> {
         Some(near) => format!("did you mean `{near}`?"),
         None => "`tidemill list` has them all".to_owned(),
     };
-    let named: Vec<_> = all.into_iter().filter(|component| component.name == name).collect();
+    let named: Vec<_> = all.iter().filter(|component| component.name == name).collect();
     if named.is_empty() {
         return Err(Error::usage(format!("there is no component `{name}`")).with_help(help));
     }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use super::args::{InspectArgs, StateVerb, VerifyStateArgs};
-use super::exit::Outcome;
+use super::failure::Outcome;
 use super::output::{self, Page};
 use super::summary::{aligned, count, plural};
 use crate::atomic::{Output, Stage};

@@ -1,7 +1,7 @@
 //! `tidemill validate`: says all that is wrong with a pipeline file, or that nothing is.
 
 use super::args::ValidateArgs;
-use super::exit::Outcome;
+use super::failure::Outcome;
 use super::load;
 use super::output;
 use super::summary::plural;

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::args::VerifyArgs;
-use super::exit::{Failure, Outcome};
+use super::failure::{Failure, Outcome};
 use super::load;
 use super::output;
 use super::summary::{count, plural};

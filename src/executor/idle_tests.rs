@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::{Report, RunOptions, run};
 use crate::Pipeline;
 use crate::batch::Schema;
-use crate::chunk::Witness;
+use crate::format::Witness;
 use crate::error::{Error, Result};
 use crate::files::Disk;
 use crate::offset::Offset;

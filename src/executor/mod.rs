@@ -18,14 +18,16 @@ mod unfold_tests;
 #[cfg(test)]
 mod unpivot_tests;
 
+use std::io::Write;
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::atomic::AtomicFile;
 use crate::batch::Schema;
 use crate::checkpoint::Ending;
 use crate::error::guard::{caught, guarded};
 use crate::error::{Error, Result};
-use crate::pipeline::plan::stage_label;
+use crate::pipeline::label::stage_label;
 use crate::pipeline::{Pipeline, Plan, plan};
 use crate::runtime::drain::{Drain, FirstPass};
 use crate::runtime::effects::without_effect;
@@ -217,7 +219,7 @@ fn fit_stages<R: Reading>(
         let input = &plan(pipeline, &options.open)?.schemas[at];
         let label = stage_label(pipeline, at, &*stages[at]);
         let Some(fit) = guarded(&label, || stages[at].fit(input))? else { continue };
-        let mut fit = FirstPass::new(stages[at].name(), label, fit);
+        let mut fit = FirstPass::new(stages[at].name(), label.clone(), fit);
         let fitted = loop {
             let start = Instant::now();
             let mut reading = R::open(pipeline, &stages[..at], options, sensors)?;
@@ -230,10 +232,19 @@ fn fit_stages<R: Reading>(
                 break fitted;
             }
         };
+        guarded(&label, || save(&*stages[at], &*fitted.stage))?;
         stages[at] = Arc::from(fitted.stage);
         report.remarks.extend(fitted.remarks);
     }
     Ok(stages)
+}
+
+/// Writes what the first pass of `stage` has learnt to the file that is for it.
+fn save(stage: &dyn Stage, fitted: &dyn Stage) -> Result<()> {
+    let (Some(path), Some(text)) = (stage.saves(), fitted.fitted()) else { return Ok(()) };
+    let mut file = AtomicFile::create(path.place())?;
+    file.write_all(text.as_bytes()).map_err(|error| file.failed(&error))?;
+    file.commit()
 }
 
 fn check_replayable(pipeline: &Pipeline, stage: &dyn Stage) -> Result<()> {

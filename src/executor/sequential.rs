@@ -7,9 +7,9 @@ use std::time::Instant;
 
 use super::Reading;
 use crate::batch::{Batch, Schema};
-use crate::chunk::Decoded;
 use crate::error::guard::{asked, caught, guarded};
 use crate::error::{Error, Rejection, Result};
+use crate::format::Decoded;
 use crate::metrics::Entry;
 use crate::pipeline::Pipeline;
 use crate::runtime::admission::{Admission, Part};

@@ -7,8 +7,8 @@ use super::csv::{Csv, Dialect};
 use super::jsonl::{JsonLines, JsonOptions};
 use super::{Format, Head, unpivoted};
 use crate::batch::{Batch, Bytes, Column, Schema};
-use crate::chunk::Chunk;
 use crate::error::Result;
+use crate::format::Chunk;
 use crate::offset::Offset;
 use crate::sensor::Sensors;
 
@@ -41,7 +41,7 @@ fn read_as(format: &dyn Format, text: &str, schema: &Arc<Schema>) -> Result<Vec<
         received: None,
     };
     let shown =
-        |decode: fn(&Chunk, &mut dyn crate::sensor::SensorLookup) -> Result<crate::chunk::Decoded>| {
+        |decode: fn(&Chunk, &mut dyn crate::sensor::SensorLookup) -> Result<crate::format::Decoded>| {
             let mut sensors = Sensors::default();
             let decoded = decode(&chunk, &mut sensors)?;
             let names: Vec<_> = schema.fields().iter().map(|field| &*field.name).collect();

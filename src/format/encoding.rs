@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use super::columns::Columns;
 use super::{Bound, Decode, Format, Head, LineFormat};
 use crate::batch::{Bytes, Schema};
-use crate::chunk::{Chunk, Decoded};
 use crate::error::{Error, Result, nearest};
+use crate::format::{Chunk, Decoded};
 use crate::sensor::SensorLookup;
 
 /// How characters are written as bytes.

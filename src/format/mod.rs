@@ -5,6 +5,7 @@
 //! then [`Format::bind`] on every file, then [`Decode::complete`] and [`Decode::decode`] on its chunks.
 
 mod blank;
+mod chunk;
 pub mod columns;
 #[cfg(test)]
 mod columns_tests;
@@ -18,6 +19,7 @@ mod glue;
 pub mod influx;
 pub mod jsonl;
 mod keys;
+mod last_time;
 mod line_format;
 mod pieces;
 mod rows;
@@ -32,12 +34,12 @@ mod unpivot_known;
 
 use std::sync::Arc;
 
+pub use self::chunk::{Chunk, Decoded, Witness};
 pub use self::line_format::LineFormat;
 pub use self::unpivot::unpivoted;
 
 use self::columns::Columns;
 use crate::batch::{Batch, Schema};
-use crate::chunk::{Chunk, Decoded};
 use crate::error::Result;
 use crate::sensor::{SensorLookup, Sensors};
 

@@ -1,7 +1,7 @@
 //! Many records at once, column by column, so that rows need not wait for one another: what the fast decoders share.
 
 use super::columns::Columns;
-use super::rows::LastTime;
+use super::last_time::LastTime;
 use crate::batch::{Mask, Span, TimeColumn};
 use crate::kernel::numerals::{self, Numeral};
 use crate::sensor::{MAX_NAME, SensorId, SensorLookup};

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::Encode;
 use crate::batch::Schema;
-use crate::chunk::Decoded;
 use crate::error::Result;
+use crate::format::Decoded;
 use crate::sensor::SharedSensors;
 
 /// Everything that a chunk gives, as text: its records by `encoder`, their times, places and raw text, its rejections, and the

@@ -9,8 +9,8 @@ use super::csv::{Csv, Dialect};
 use super::jsonl::{JsonLines, JsonOptions, Layout, UnknownFields};
 use super::{Decode, Format, Head};
 use crate::batch::{Batch, Bytes, Column};
-use crate::chunk::{Chunk, Decoded};
 use crate::error::Result;
+use crate::format::{Chunk, Decoded};
 use crate::offset::Offset;
 use crate::sensor::Sensors;
 

@@ -6,8 +6,8 @@ use super::columns::{Columns, SAMPLE, Unpivot};
 use super::unpivot_known::Known;
 use super::{Bound, Decode, Format, Head, LineFormat};
 use crate::batch::{Batch, Column, Field, FieldKind, Measurement, Schema};
-use crate::chunk::{Chunk, Decoded};
 use crate::error::{Error, Rejection, Result};
+use crate::format::{Chunk, Decoded};
 use crate::sensor::{MAX_NAME, SensorId, SensorLimits, SensorLookup, Sensors, Surplus};
 
 /// The format with what its options say about unpivoting.

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use super::{InputOptions, Pipeline, Secrets, SinkEntry};
 use crate::error::{Error, Result};
-use crate::executor::Report;
 use crate::sink::SinkSpec;
 use crate::source::SourceSpec;
 use crate::stage::Stage;
@@ -82,13 +81,5 @@ impl Builder {
             Some(base) => pipeline.with_base(base),
             None => pipeline,
         })
-    }
-
-    /// Builds the pipeline and runs it with default settings.
-    ///
-    /// # Errors
-    /// Whatever ends the run early.
-    pub fn run(self) -> Result<Report> {
-        self.build()?.run()
     }
 }

@@ -5,7 +5,7 @@ use super::spec::Spec;
 use super::written::SpecError;
 use super::{Pipeline, Resolved};
 use crate::error::{Error, Part, Result};
-use crate::registry::Diagnostic;
+use crate::options::Diagnostic;
 
 /// An option of a part, by its name.
 pub(super) type OptionOf = (Part, String);

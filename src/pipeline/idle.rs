@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Pipeline;
-use super::plan::stage_label;
+use super::label::stage_label;
 use crate::batch::Schema;
 use crate::error::{Error, Result};
 use crate::stage::Stage;

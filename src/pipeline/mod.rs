@@ -7,6 +7,7 @@ pub mod delivery;
 pub mod environment;
 mod findings;
 pub(crate) mod idle;
+pub(crate) mod label;
 pub(crate) mod leading;
 mod overrides;
 pub mod parameters;
@@ -28,14 +29,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::executor;
 use crate::files::Base;
-use crate::runtime::{Observer, Report, RunOptions};
 use crate::sensor::{DEFAULT_MAX_SENSOR_BYTES, DEFAULT_MAX_SENSORS, SensorLimits, Surplus};
 use crate::sink::SinkSpec;
-use crate::source::{OpenOptions, SourceSpec, Traits};
+use crate::source::SourceSpec;
 use crate::stage::{Reach, Stage, matcher};
-use crate::streaming;
 use crate::time::{Period, parse_duration};
 
 pub use builder::Builder;
@@ -230,42 +228,6 @@ impl Pipeline {
             *spec = spec.with_base(&base).unwrap_or_else(|| Arc::clone(spec));
         }
         self
-    }
-
-    /// Runs it to the end of its input, with default settings.
-    ///
-    /// # Errors
-    /// Whatever ends the run early.
-    pub fn run(&self) -> Result<Report> {
-        self.run_with(&RunOptions::default(), &mut ())
-    }
-
-    /// Runs it: to the end of an input that ends, by the [`executor`]; otherwise until [`RunOptions::stop`] is set, by
-    /// [`streaming`], as a recording is that is played at a speed.
-    ///
-    /// # Errors
-    /// Whatever ends the run early.
-    pub fn run_with(&self, options: &RunOptions, observer: &mut (dyn Observer + Send)) -> Result<Report> {
-        let Traits { is_bounded, is_replayable, .. } = self.source.traits();
-        let run = match options.open.speed {
-            None if is_bounded => executor::run(self, options, observer),
-            // First passes look at nothing but the input: they need not wait for its clock.
-            Some(_) if is_replayable && self.has_first_pass() => self.run_learnt(options, observer),
-            _ => streaming::run(self, options, observer),
-        };
-        let mut report = run.map_err(|error| self.secrets.hide_error(error))?;
-        report.remark(options.remark(self));
-        report.hide(self.secrets.masks());
-        Ok(report)
-    }
-
-    fn run_learnt(&self, options: &RunOptions, observer: &mut (dyn Observer + Send)) -> Result<Report> {
-        let open = OpenOptions { speed: None, ..options.open.clone() };
-        let at_once = RunOptions { open, state: None, ..options.clone() };
-        let (learnt, first) = executor::learnt(self, &at_once, observer)?;
-        let mut report = streaming::run(&learnt, options, observer)?;
-        report.follows(first);
-        Ok(report)
     }
 
     /// Whether a stage has to see all of the input first.

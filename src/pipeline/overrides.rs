@@ -5,7 +5,7 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::registry::Diagnostic;
+use crate::options::Diagnostic;
 
 /// Lays `text` (`path=value`), whose first byte is at `start`, over `table`.
 pub(super) fn set<'t>(table: &mut DeTable<'t>, text: &'t str, start: usize) -> Result<(), Diagnostic> {

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::Pipeline;
 use super::secrets::Key;
-use crate::registry::merged;
+use crate::options::merged;
 
 /// The options of every part, defaults included; those that came from the environment as they are written.
 #[derive(Clone, Debug, PartialEq)]

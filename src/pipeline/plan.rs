@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::agreement;
 use super::idle;
+use super::label::stage_label;
 use super::leading::leading;
 use super::{MaxRejects, Pipeline, SinkEntry};
 use crate::batch::Schema;
@@ -64,11 +65,31 @@ impl Plan {
     }
 }
 
-/// All stages that will run: those written, behind those that options of the source ask for.
+/// All stages that will run: those written, behind those that options of the source ask for, with what lies in their files.
+///
+/// # Errors
+/// A configuration error that names the option; an I/O error where a file cannot be read.
+pub fn stages(pipeline: &Pipeline) -> Result<Vec<Arc<dyn Stage>>> {
+    let mut stages = as_written(pipeline)?;
+    let first = pipeline.stages_before();
+    for (at, stage) in stages.iter_mut().enumerate() {
+        let Some(path) = stage.loads() else { continue };
+        let label = stage_label(pipeline, at, &**stage);
+        let load = || {
+            let text = std::fs::read_to_string(path).map_err(|error| path.cannot_read(&error))?;
+            stage.load(&text)
+        };
+        let loaded = guarded(&label, load);
+        *stage = loaded.map_err(|error| error.with_part(Part::Stage(at.saturating_sub(first))))?;
+    }
+    Ok(stages)
+}
+
+/// The same stages, whose files nobody has looked at.
 ///
 /// # Errors
 /// A configuration error that names the option.
-pub fn stages(pipeline: &Pipeline) -> Result<Vec<Arc<dyn Stage>>> {
+pub fn as_written(pipeline: &Pipeline) -> Result<Vec<Arc<dyn Stage>>> {
     let with_leading = || {
         let mut stages = leading(pipeline)?;
         stages.extend(pipeline.stages.iter().cloned());
@@ -76,15 +97,6 @@ pub fn stages(pipeline: &Pipeline) -> Result<Vec<Arc<dyn Stage>>> {
         Ok(stages)
     };
     with_leading().map_err(|error: Error| error.with_part(Part::Source))
-}
-
-/// How messages name stage `at` of all that run: counted as `--set` does, from the first one written; by its name alone if
-/// it runs before that.
-pub fn stage_label(pipeline: &Pipeline, at: usize, stage: &dyn Stage) -> String {
-    match at.checked_sub(pipeline.stages_before()) {
-        None => stage.name().to_owned(),
-        Some(at) => format!("stage {at} ({})", stage.name()),
-    }
 }
 
 /// Which sensors a sink is given is a question of records: what was set aside may be of no sensor.

@@ -12,10 +12,10 @@ use super::secrets::Secrets;
 use super::spec::{Part, Parts, Spec};
 use super::written::{SpecError, Written};
 use super::{InputOptions, Pipeline, SinkEntry};
+use crate::error::nearest;
 use crate::error::{self, Error, ErrorKind, Result};
-use crate::registry::{
-    Component, ComponentKind, Diagnostic, Make, Options, Variable, components, find, list, nearest,
-};
+use crate::options::{Diagnostic, Options, Variable, list};
+use crate::registry::{Component, ComponentKind, Make, components, find};
 use crate::sink::SinkSpec;
 use crate::source::SourceSpec;
 use crate::stage::{Stage, matcher};
@@ -244,7 +244,7 @@ fn known_types(kind: ComponentKind) -> String {
 
 fn unknown_type(kind: ComponentKind, name: &str, span: Range<usize>) -> Diagnostic {
     let message = format!("there is no {} `{name}`", kind.as_str());
-    let other = components().into_iter().find(|component| component.name == name);
+    let other = components().iter().find(|component| component.name == name);
     let near = nearest(name, names(kind));
     let help = match (near, other) {
         (_, Some(other)) => format!("`{name}` is a {}; {}", other.kind().as_str(), known_types(kind)),

@@ -11,7 +11,7 @@ const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
 pub fn of_pipeline() -> Value {
     let mut definitions = Map::new();
     let mut of_kind = |kind| {
-        let each = components().into_iter().filter(|component| component.kind() == kind);
+        let each = components().iter().filter(|component| component.kind() == kind);
         let each: Vec<_> = each.map(|component| table(component, &mut definitions)).collect();
         json!({ "oneOf": each })
     };

@@ -15,8 +15,9 @@ use super::overrides::set;
 use super::resolve::{Resolved, resolve};
 use super::variables::{Expanded, Lookup, expand};
 use super::written::{SpecError, Written};
+use crate::error::nearest;
 use crate::error::{self, Error, Result};
-use crate::registry::{Diagnostic, Variable, list, nearest};
+use crate::options::{Diagnostic, Variable, list};
 
 /// The tables of a pipeline file.
 const TABLES: [&str; 3] = ["source", "stage", "sink"];

@@ -10,15 +10,14 @@ use serde_json::Value;
 use super::{MaxRejects, Plan, Resolved, Spec, SpecError};
 use crate::batch::{Batch, Field, FieldKind, Schema};
 use crate::error::Result;
-use crate::registry::Component;
 use crate::sensor::Sensors;
 use crate::sink::{Repeat, Sink, SinkSpec};
 use crate::source::{OpenOptions, Source, SourceSpec, Traits};
 use crate::stage::{Flow, Process, Reach, Stage, parameters_of};
 
-inventory::submit! { Component::source::<Nothing>("test_nothing", "gives no records") }
-inventory::submit! { Component::stage::<Limit>("test_limit", "does nothing within limits") }
-inventory::submit! { Component::sink::<Nowhere>("test_nowhere", "drops everything") }
+inventory::submit! { crate::source::Component::of::<Nothing>("test_nothing", "gives no records") }
+inventory::submit! { crate::stage::Component::of::<Limit>("test_limit", "does nothing within limits") }
+inventory::submit! { crate::sink::Component::of::<Nowhere>("test_nowhere", "drops everything") }
 
 #[derive(Serialize, Deserialize, JsonSchema)]
 struct Nothing {

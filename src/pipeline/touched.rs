@@ -71,7 +71,7 @@ impl Pipeline {
     pub fn outputs(&self) -> Outputs {
         let mut outputs = Outputs::default();
         self.sinks.iter().filter_map(|sink| sink.spec.file()).for_each(|file| outputs.add(&file));
-        self.stages.iter().flat_map(|stage| stage.writes()).for_each(|file| outputs.add(&file));
+        self.stages.iter().filter_map(|stage| stage.saves()).for_each(|file| outputs.add(file.place()));
         if self.sinks.iter().any(|sink| sink.spec.is_stdout()) {
             outputs.add_stdout();
         }
@@ -98,15 +98,9 @@ impl Pipeline {
         for (at, stage) in self.stages.iter().enumerate() {
             let role = |what: &str| format!("{what} of stage {at} ({})", stage.name());
             let part = Part::Stage(at);
-            all.extend(
-                stage.reads().into_iter().map(|file| Touched::read(file, role("what is loaded")).of(part)),
-            );
-            all.extend(
-                stage
-                    .writes()
-                    .into_iter()
-                    .map(|file| Touched::written(file, role("the saved constants")).of(part)),
-            );
+            let loaded = stage.loads().map(|file| Touched::read(file.place(), role("what is loaded")));
+            let saved = stage.saves().map(|file| Touched::written(file.place(), role("the saved constants")));
+            all.extend(loaded.into_iter().chain(saved).map(|touched| touched.of(part)));
         }
         for (at, sink) in self.sinks.iter().enumerate() {
             let role = format!("the output of sink {at} ({})", sink.spec.name());

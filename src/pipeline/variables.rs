@@ -8,7 +8,7 @@ use toml::de::{DeTable, DeValue};
 use super::secrets::Secrets;
 use super::written::Written;
 use crate::error::Spelling;
-use crate::registry::{Diagnostic, Variable};
+use crate::options::{Diagnostic, Variable};
 
 /// Where the values of variables come from.
 pub(super) type Lookup<'a> = dyn Fn(&str) -> Option<String> + 'a;

@@ -8,7 +8,7 @@ use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
 use super::secrets::Secrets;
 use crate::error::{Error, visible, visible_lines};
-use crate::registry::Diagnostic;
+use crate::options::Diagnostic;
 
 /// All text of a pipeline: the file, then what was laid over it. One address space: a place is a range of bytes
 /// from the beginning of the file on, through all pieces.

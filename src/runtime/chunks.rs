@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::drain::Drain;
 use crate::batch::{Batch, Mask, Origins};
-use crate::chunk::{Chunk, Decoded};
 use crate::error::{Error, ErrorKind, Rejection, RejectionKind, Result};
+use crate::format::{Chunk, Decoded};
 use crate::metrics::Entry;
 use crate::offset::Trigger;
 use crate::source::{Foreseen, Input};

@@ -3,7 +3,7 @@
 use globset::{GlobSet, GlobSetBuilder};
 
 use crate::batch::Schema;
-use crate::pipeline::plan::stage_label;
+use crate::pipeline::label::stage_label;
 use crate::pipeline::{Pipeline, WhenFull};
 use crate::sensor::{Sensors, matcher};
 use crate::source::is_recording;

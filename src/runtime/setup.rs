@@ -7,7 +7,7 @@ use super::inlet::Inlet;
 use super::odd_times::OddTimes;
 use crate::batch::Schema;
 use crate::error::{Error, Part, Result};
-use crate::pipeline::plan::stage_label;
+use crate::pipeline::label::stage_label;
 use crate::pipeline::{Pipeline, Plan};
 use crate::source::Foresee;
 use crate::stage::{Foresight, Stage};

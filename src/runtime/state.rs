@@ -477,7 +477,7 @@ fn recount(pipeline: &Pipeline, resume: &Resume, report: &mut Report) -> Result<
     let (own, rest): (Vec<u8>, Vec<u8>) = postcard::from_bytes(&resume.counts).map_err(damaged)?;
     let (counted, _) = postcard::take_from_bytes(&own).map_err(damaged)?;
     let (rejects, sinks): (Rejects, Vec<Ledger>) = postcard::from_bytes(&rest).map_err(damaged)?;
-    let mut tally = Tally::new(pipeline.source.name(), &crate::pipeline::plan::stages(pipeline)?);
+    let mut tally = Tally::new(pipeline.source.name(), &crate::pipeline::plan::as_written(pipeline)?);
     tally.restore(counted, true);
     (report.source, report.stages, report.records_before) = (tally.source, tally.stages, tally.before);
     let sinks = pipeline.sinks.iter().zip(sinks);

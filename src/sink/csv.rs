@@ -7,13 +7,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::file::EncodedFile;
-use super::{Outset, Repeat, Sink, SinkSpec};
+use super::{Component, Outset, Repeat, Sink, SinkSpec};
 use crate::atomic;
 use crate::batch::Schema;
 use crate::error::Result;
 use crate::files::{Base, FilePath};
 use crate::format::csv::{CsvEncoder, delimiter_of};
-use crate::registry::{Component, parameters_of};
+use crate::options::parameters_of;
 
 /// A file of delimited text as RFC 4180, with a header.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -32,7 +32,7 @@ pub struct CsvFile {
     pub csv_safe: bool,
 }
 
-inventory::submit! { Component::sink::<CsvFile>("csv", "a file of delimited text") }
+inventory::submit! { Component::of::<CsvFile>("csv", "a file of delimited text") }
 
 fn default_delimiter() -> String {
     ",".into()

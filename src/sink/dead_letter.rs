@@ -7,12 +7,12 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Outset, Repeat, Saved, Sink, SinkSpec, Takes};
+use super::{Component, Outset, Repeat, Saved, Sink, SinkSpec, Takes};
 use crate::atomic::{self, AtomicFile};
 use crate::batch::{Batch, Schema};
 use crate::error::{Error, Rejection, RejectionKind, Result};
 use crate::files::{Base, FilePath};
-use crate::registry::{Component, parameters_of};
+use crate::options::parameters_of;
 use crate::sensor::Sensors;
 
 /// A file of JSON Lines: file, line, offset, column, kind (malformed, late or ahead), reason, raw; `raw_hex` too where the
@@ -24,7 +24,7 @@ pub struct DeadLetter {
     pub path: FilePath,
 }
 
-inventory::submit! { Component::sink::<DeadLetter>("dead_letter", "the records that were set aside, and why") }
+inventory::submit! { Component::of::<DeadLetter>("dead_letter", "the records that were set aside, and why") }
 
 impl DeadLetter {
     /// The file `path`.

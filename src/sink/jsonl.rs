@@ -7,13 +7,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::file::EncodedFile;
-use super::{Outset, Repeat, Sink, SinkSpec};
+use super::{Component, Outset, Repeat, Sink, SinkSpec};
 use crate::atomic;
 use crate::batch::Schema;
 use crate::error::Result;
 use crate::files::{Base, FilePath};
 use crate::format::jsonl::JsonEncoder;
-use crate::registry::{Component, parameters_of};
+use crate::options::parameters_of;
 
 /// A file with one JSON object a record. NaN and infinities are the strings "NaN", "inf" and "-inf".
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -26,7 +26,7 @@ pub struct JsonLinesFile {
     pub decimals: Option<u8>,
 }
 
-inventory::submit! { Component::sink::<JsonLinesFile>("jsonl", "a file with one JSON object a record") }
+inventory::submit! { Component::of::<JsonLinesFile>("jsonl", "a file with one JSON object a record") }
 
 impl JsonLinesFile {
     /// The file `path`.

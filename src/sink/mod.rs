@@ -24,6 +24,7 @@ use serde::Serialize;
 use crate::batch::{Batch, Schema};
 use crate::error::{Error, Rejection, Result};
 use crate::files::{Base, FilePath};
+use crate::options::{Configure, Named, Options};
 use crate::sensor::{SensorId, Sensors};
 
 pub use crate::atomic::{Job, Outset, Saved};
@@ -60,6 +61,20 @@ impl Repeat {
     /// That of what is written to a path: a file appears when it is complete, and a stream keeps what it was given.
     pub(crate) fn of(path: &FilePath) -> Self {
         if crate::atomic::is_stream(path) { Self::Duplicates } else { Self::Harmless }
+    }
+}
+
+/// A sink that can stand in a pipeline file, under a name: `inventory::submit! { Component::of::<Mine>("mine", "…") }`.
+pub struct Component(pub(crate) Named<dyn SinkSpec>);
+
+inventory::collect!(Component);
+
+impl Component {
+    /// `T` under `name`; `help` says in one line what it does.
+    pub const fn of<T: Configure + SinkSpec>(name: &'static str, help: &'static str) -> Self {
+        let make: fn(&mut Options<'_>) -> Option<Box<dyn SinkSpec>> =
+            |options| Some(Box::new(T::configure(options)?));
+        Self(Named { name, help, make, schemas: T::schemas })
     }
 }
 

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Outset, Repeat, Sink, SinkSpec};
+use super::{Component, Outset, Repeat, Sink, SinkSpec};
 use crate::batch::{Batch, Schema};
 use crate::error::Result;
-use crate::registry::{Component, parameters_of};
+use crate::options::parameters_of;
 use crate::sensor::Sensors;
 
 /// Takes records and keeps none: for measuring everything before it.
@@ -16,7 +16,7 @@ use crate::sensor::Sensors;
 #[serde(deny_unknown_fields)]
 pub struct Null {}
 
-inventory::submit! { Component::sink::<Null>("null", "counts records and keeps none, for measuring") }
+inventory::submit! { Component::of::<Null>("null", "counts records and keeps none, for measuring") }
 
 impl SinkSpec for Null {
     fn name(&self) -> &str {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use schemars::Schema;
 
 use super::file::FileOptions;
-use super::{OpenOptions, Source, SourceSpec, Traits};
+use super::{Component, OpenOptions, Source, SourceSpec, Traits};
 use crate::atomic::Outputs;
 use crate::error::Result;
 use crate::files::Base;
@@ -14,7 +14,7 @@ use crate::format::columns::{ColumnOptions, Names};
 use crate::format::csv::{Csv as CsvFormat, Dialect};
 use crate::format::encoding::{Encoded, EncodingOptions};
 use crate::format::unpivoted;
-use crate::registry::{Component, Configure, Options, merged, parameters_of};
+use crate::options::{Configure, Options, merged, parameters_of};
 use crate::time::TimeParser;
 
 /// Files of delimited text.
@@ -30,7 +30,7 @@ pub struct Csv {
     pub encoding: EncodingOptions,
 }
 
-inventory::submit! { Component::source::<Csv>("csv", "delimited text: one file or many, plain or compressed") }
+inventory::submit! { Component::of::<Csv>("csv", "delimited text: one file or many, plain or compressed") }
 
 /// The extensions that a directory's files are known by.
 const EXTENSIONS: [&str; 3] = ["csv", "tsv", "txt"];
@@ -128,7 +128,7 @@ impl SourceSpec for Csv {
 #[derive(Clone, Debug)]
 pub struct Tsv(pub Csv);
 
-inventory::submit! { Component::source::<Tsv>("tsv", "tab-separated text: `csv` with the tab as delimiter") }
+inventory::submit! { Component::of::<Tsv>("tsv", "tab-separated text: `csv` with the tab as delimiter") }
 
 const TAB: &str = "\t";
 

@@ -6,14 +6,14 @@ use std::sync::Arc;
 use schemars::Schema;
 
 use super::file::FileOptions;
-use super::{OpenOptions, Source, SourceSpec, Traits};
+use super::{Component, OpenOptions, Source, SourceSpec, Traits};
 use crate::atomic::Outputs;
 use crate::error::{Error, Result};
 use crate::files::Base;
 use crate::format::encoding::{Encoded, EncodingOptions};
 use crate::format::influx::{Influx as InfluxFormat, InfluxOptions, MissingTime};
 use crate::format::unpivoted;
-use crate::registry::{Component, Configure, Options, merged, parameters_of};
+use crate::options::{Configure, Options, merged, parameters_of};
 
 /// Files of InfluxDB line protocol.
 #[derive(Clone, Debug)]
@@ -24,7 +24,7 @@ pub struct Influx {
     pub influx: InfluxOptions,
 }
 
-inventory::submit! { Component::source::<Influx>("influx", "InfluxDB line protocol: one record a line") }
+inventory::submit! { Component::of::<Influx>("influx", "InfluxDB line protocol: one record a line") }
 
 /// The extensions that a directory's files are known by.
 const EXTENSIONS: [&str; 2] = ["lp", "influx"];

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use schemars::Schema;
 
 use super::file::FileOptions;
-use super::{OpenOptions, Source, SourceSpec, Traits};
+use super::{Component, OpenOptions, Source, SourceSpec, Traits};
 use crate::atomic::Outputs;
 use crate::error::Result;
 use crate::files::Base;
@@ -14,7 +14,7 @@ use crate::format::columns::ColumnOptions;
 use crate::format::encoding::{Encoded, EncodingOptions};
 use crate::format::jsonl::{JsonLines as JsonFormat, JsonOptions};
 use crate::format::unpivoted;
-use crate::registry::{Component, Configure, Options, merged, parameters_of};
+use crate::options::{Configure, Options, merged, parameters_of};
 use crate::time::TimeParser;
 
 /// Files of JSON Lines.
@@ -30,7 +30,7 @@ pub struct JsonLines {
     pub encoding: EncodingOptions,
 }
 
-inventory::submit! { Component::source::<JsonLines>("jsonl", "JSON: one object a record, one a line or otherwise") }
+inventory::submit! { Component::of::<JsonLines>("jsonl", "JSON: one object a record, one a line or otherwise") }
 
 /// The extensions that a directory's files are known by.
 const EXTENSIONS: [&str; 3] = ["jsonl", "ndjson", "json"];

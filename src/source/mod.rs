@@ -22,10 +22,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::atomic::Outputs;
 use crate::batch::{Batch, Schema};
-use crate::chunk::{Chunk, Decoded};
 use crate::error::{Error, Result};
 use crate::files::Base;
+use crate::format::{Chunk, Decoded};
 use crate::offset::Offset;
+use crate::options::{Configure, Named, Options};
 use crate::sensor::SensorLookup;
 use crate::time::{Clock, Period, TimeParser, Timestamp};
 
@@ -143,6 +144,20 @@ pub struct Traits {
     pub is_open: bool,
     /// What was read can be read again after a restart: it lies in files.
     pub is_kept: bool,
+}
+
+/// A source that can stand in a pipeline file, under a name: `inventory::submit! { Component::of::<Mine>("mine", "…") }`.
+pub struct Component(pub(crate) Named<dyn SourceSpec>);
+
+inventory::collect!(Component);
+
+impl Component {
+    /// `T` under `name`; `help` says in one line what it does.
+    pub const fn of<T: Configure + SourceSpec>(name: &'static str, help: &'static str) -> Self {
+        let make: fn(&mut Options<'_>) -> Option<Box<dyn SourceSpec>> =
+            |options| Some(Box::new(T::configure(options)?));
+        Self(Named { name, help, make, schemas: T::schemas })
+    }
 }
 
 /// A source as written in a pipeline: immutable, checked, nothing opened yet.

@@ -10,11 +10,11 @@ use polars::prelude::{
 use super::typed::{Arrays, Clock, Typed, batch_rows, float_text, single_text};
 use super::{Input, OpenOptions, Progress, Source, SourceSpec, Traits};
 use crate::batch::{FieldKind, Schema};
-use crate::chunk::Decoded;
 use crate::error::{Error, Result};
+use crate::format::Decoded;
 use crate::format::columns::{ColumnOptions, Columns, Composite, Names, Role, Roles};
 use crate::offset::Offset;
-use crate::registry::{merged, parameters_of};
+use crate::options::{merged, parameters_of};
 use crate::sensor::SensorLookup;
 use crate::time::TimeParser;
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::OpenOptions;
 use crate::batch::{Batch, Column, FieldKind, Mask, Measurement, Origins, Schema, Span, Text, TimeColumn};
-use crate::chunk::Decoded;
 use crate::error::{Rejection, RejectionKind, Result};
+use crate::format::Decoded;
 use crate::format::columns::{Columns, Composite, shown};
 use crate::format::text::write_float;
 use crate::offset::Position;

@@ -14,7 +14,7 @@ const FUZZED: &str = include_str!("../../fuzz/src/run.rs");
 
 /// All stages but those that tests register.
 fn registered() -> impl Iterator<Item = &'static str> {
-    let stages = components().into_iter().filter(|component| component.kind() == ComponentKind::Stage);
+    let stages = components().iter().filter(|component| component.kind() == ComponentKind::Stage);
     stages.map(|component| component.name).filter(|name| !name.starts_with("test_"))
 }
 

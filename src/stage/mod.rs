@@ -34,19 +34,19 @@ mod time_of_day;
 mod waiting;
 
 use std::any::Any;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::Serialize;
 
 use crate::batch::{Batch, Extent, Schema};
 use crate::error::{Error, Result};
-use crate::files::Base;
+use crate::files::{Base, FilePath};
+use crate::options::{Configure, Named, Options};
 use crate::sensor::{SensorId, Sensors};
 use crate::time::Agreement;
 
 pub use crate::checkpoint::Pieces;
-pub use crate::registry::parameters_of;
+pub use crate::options::parameters_of;
 pub use crate::sensor::{OfSensors, PerSensor, Rules, matcher};
 pub use aggregate::{Aggregate, Statistic};
 pub use by_column::ByColumn;
@@ -79,6 +79,20 @@ pub enum Reach {
     Series,
     /// The whole input: a first pass comes before ([`Stage::fit`]).
     Global,
+}
+
+/// A stage that can stand in a pipeline file, under a name: `inventory::submit! { Component::of::<Mine>("mine", "…") }`.
+pub struct Component(pub(crate) Named<dyn Stage>);
+
+inventory::collect!(Component);
+
+impl Component {
+    /// `T` under `name`; `help` says in one line what it does.
+    pub const fn of<T: Configure + Stage>(name: &'static str, help: &'static str) -> Self {
+        let make: fn(&mut Options<'_>) -> Option<Box<dyn Stage>> =
+            |options| Some(Box::new(T::configure(options)?));
+        Self(Named { name, help, make, schemas: T::schemas })
+    }
 }
 
 /// A stage as written in a pipeline: immutable, shared by all workers.
@@ -138,14 +152,22 @@ pub trait Stage: Send + Sync {
         Vec::new()
     }
 
-    /// The files that it reads.
-    fn reads(&self) -> Vec<PathBuf> {
-        Vec::new()
+    /// The file that it loads.
+    fn loads(&self) -> Option<&FilePath> {
+        None
     }
 
-    /// The files that it writes.
-    fn writes(&self) -> Vec<PathBuf> {
-        Vec::new()
+    /// The same stage with `text`, which is what the file has that it [loads](Stage::loads). Called before [`Stage::output`].
+    ///
+    /// # Errors
+    /// A configuration error where that is nothing for this stage.
+    fn load(&self, _text: &str) -> Result<Arc<dyn Stage>> {
+        Err(Error::internal(format!("`{}` loads nothing", self.name())))
+    }
+
+    /// The file for what its first pass learns ([`Stage::fitted`]).
+    fn saves(&self) -> Option<&FilePath> {
+        None
     }
 
     /// The same stage, whose relative paths start from `base`; `None` for one that has no paths.

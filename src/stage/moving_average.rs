@@ -5,12 +5,12 @@ use serde::{Deserialize, Serialize};
 
 use super::moving::{Moving, WindowStatistic};
 use crate::kernel::mean::Mean;
-use crate::registry::Component;
+use crate::stage::Component;
 
 /// The mean of what is in the window: the correctly rounded sum, divided by the number of samples.
 pub type MovingAverage = Moving<Average>;
 
-inventory::submit! { Component::stage::<MovingAverage>("moving_average", "the exact mean over the last records, or over a duration") }
+inventory::submit! { Component::of::<MovingAverage>("moving_average", "the exact mean over the last records, or over a duration") }
 
 /// What [`MovingAverage`] computes.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]

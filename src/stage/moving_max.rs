@@ -5,12 +5,12 @@ use serde::{Deserialize, Serialize};
 
 use super::moving::{Moving, WindowStatistic};
 use crate::kernel::extreme::Greatest;
-use crate::registry::Component;
+use crate::stage::Component;
 
 /// The greatest value in the window; +0 is greater than −0.
 pub type MovingMax = Moving<Max>;
 
-inventory::submit! { Component::stage::<MovingMax>("moving_max", "the greatest value of the last records, or of a duration") }
+inventory::submit! { Component::of::<MovingMax>("moving_max", "the greatest value of the last records, or of a duration") }
 
 /// What [`MovingMax`] computes.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -5,12 +5,12 @@ use serde::{Deserialize, Serialize};
 
 use super::moving::{Moving, WindowStatistic};
 use crate::kernel::median::Median;
-use crate::registry::Component;
+use crate::stage::Component;
 
 /// The value in the middle of those in the window; of an even number of values, the mean of the two in the middle.
 pub type MovingMedian = Moving<Middle>;
 
-inventory::submit! { Component::stage::<MovingMedian>("moving_median", "the median of the last records, or of a duration") }
+inventory::submit! { Component::of::<MovingMedian>("moving_median", "the median of the last records, or of a duration") }
 
 /// What [`MovingMedian`] computes.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]

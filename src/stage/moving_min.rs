@@ -5,12 +5,12 @@ use serde::{Deserialize, Serialize};
 
 use super::moving::{Moving, WindowStatistic};
 use crate::kernel::extreme::Least;
-use crate::registry::Component;
+use crate::stage::Component;
 
 /// The least value in the window; −0 is less than +0.
 pub type MovingMin = Moving<Min>;
 
-inventory::submit! { Component::stage::<MovingMin>("moving_min", "the least value of the last records, or of a duration") }
+inventory::submit! { Component::of::<MovingMin>("moving_min", "the least value of the last records, or of a duration") }
 
 /// What [`MovingMin`] computes.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]

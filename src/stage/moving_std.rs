@@ -5,12 +5,12 @@ use serde::{Deserialize, Serialize};
 
 use super::moving::{Moving, WindowStatistic};
 use crate::kernel::deviation::Deviation;
-use crate::registry::Component;
+use crate::stage::Component;
 
 /// The standard deviation of what is in the window, from exact sums of values and squares.
 pub type MovingStd = Moving<Std>;
 
-inventory::submit! { Component::stage::<MovingStd>("moving_std", "the standard deviation of the last records, or of a duration") }
+inventory::submit! { Component::of::<MovingStd>("moving_std", "the standard deviation of the last records, or of a duration") }
 
 /// What [`MovingStd`] computes.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -6,11 +6,10 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Flow, PerSensor, Process, Reach, Stage, parameters_of, state};
+use super::{Component, Flow, PerSensor, Process, Reach, Stage, parameters_of, state};
 use crate::batch::{Batch, Column, Field, FieldKind, Measurement, Origins, Schema, Span, Text, TimeColumn};
 use crate::error::{Error, Result};
 use crate::format::columns::shown;
-use crate::registry::Component;
 use crate::sensor::{SensorId, Sensors};
 use crate::time::Timestamp;
 
@@ -33,7 +32,7 @@ fn value() -> String {
     "value".into()
 }
 
-inventory::submit! { Component::stage::<Pivot>("pivot", "joins records of one sensor and time, each with one value, into one") }
+inventory::submit! { Component::of::<Pivot>("pivot", "joins records of one sensor and time, each with one value, into one") }
 
 impl Pivot {
     /// Joins what the column `key` says into the measurements `names`.

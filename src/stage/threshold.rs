@@ -6,10 +6,9 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{ByColumn, Flow, Foresight, OfSensors, Process, Reach, Rules, Stage, parameters_of};
+use super::{ByColumn, Component, Flow, Foresight, OfSensors, Process, Reach, Rules, Stage, parameters_of};
 use crate::batch::{Batch, Column, Extent, Field, FieldKind, Mask, Measurement, Range, Schema};
 use crate::error::{Error, Result};
-use crate::registry::Component;
 use crate::sensor::Sensors;
 
 /// Keeps `min <= value <= max`. NaN fails every comparison.
@@ -35,7 +34,7 @@ pub struct Threshold {
     pub sensors: IndexMap<String, Bounds>,
 }
 
-inventory::submit! { Component::stage::<Threshold>("threshold", "drops, masks or flags what lies outside the bounds") }
+inventory::submit! { Component::of::<Threshold>("threshold", "drops, masks or flags what lies outside the bounds") }
 
 /// What happens to a value that fails.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use crate::atomic::Outputs;
 use crate::batch::Schema;
-use crate::chunk::{Chunk, Decoded};
 use crate::error::Result;
+use crate::format::{Chunk, Decoded};
 use crate::offset::Offset;
 use crate::random::Random;
 use crate::sensor::SensorLookup;

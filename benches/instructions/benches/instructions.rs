@@ -8,12 +8,11 @@ use std::sync::Arc;
 
 use gungraun::{Callgrind, LibraryBenchmarkConfig, library_benchmark, library_benchmark_group, main};
 use tidemill::batch::Batch;
-use tidemill::chunk::Chunk;
 use tidemill::error::Result;
-use tidemill::format::Encode;
 use tidemill::format::csv::CsvEncoder;
 use tidemill::format::jsonl::JsonEncoder;
 use tidemill::format::text::write_float;
+use tidemill::format::{Chunk, Encode};
 use tidemill::kernel::number::parse_f64;
 use tidemill::kernel::numerals::{self, Numeral};
 use tidemill::kernel::separators::{Separators, find};

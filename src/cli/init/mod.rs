@@ -12,7 +12,7 @@ mod twins;
 use std::path::Path;
 
 use super::args::InitArgs;
-use super::exit::Outcome;
+use super::failure::Outcome;
 use super::output;
 use crate::atomic;
 use crate::error::Error;

@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 
 use memchr::{memchr2_iter, memmem};
 
-use super::beginning::BOM;
+use super::BOM;
 use crate::format::columns::{Columns, listed};
 
 /// Why such a line is refused: it is no record, even where all columns are text.

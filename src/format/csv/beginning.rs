@@ -1,5 +1,6 @@
 //! What stands before the first record of a file: a byte order mark, `sep=;`, a preamble, the header, units.
 
+use super::BOM;
 use super::Csv;
 use super::again::{HeaderLines, WrittenNames};
 use super::dialect::Rows;
@@ -9,9 +10,6 @@ use crate::batch::Schema;
 use crate::error::{Error, Result};
 use crate::format::columns::{Columns, listed};
 use crate::format::{Head, MAX_FIELDS};
-
-/// A UTF-8 byte order mark.
-pub(super) const BOM: &[u8] = b"\xef\xbb\xbf";
 
 /// What Excel writes into the first line before the delimiter of the file.
 pub(super) const SEPARATOR: &[u8] = b"sep=";

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ragged::Ragged;
 use super::scan::Marks;
-use super::split::Splitter;
+use super::split::{Splitter, is_of_values};
 use super::widths::Widths;
 use crate::error::{Error, Result};
 
@@ -168,11 +168,6 @@ pub fn delimiter_of(text: &str) -> Result<u8> {
         }
         delimiter => Ok(delimiter),
     }
-}
-
-/// Whether a byte cannot be between fields, because it stands in them.
-pub(super) fn is_of_values(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"+-.\"\r\n".contains(&byte)
 }
 
 fn byte(option: &str, text: &str) -> Result<u8> {

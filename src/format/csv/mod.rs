@@ -4,9 +4,11 @@ mod again;
 mod beginning;
 mod blanks;
 mod decode;
+mod decoder;
 mod dialect;
 mod encode;
 mod ragged;
+mod reference;
 pub mod scan;
 mod sketch;
 pub mod split;
@@ -19,7 +21,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use self::beginning::{Beginning, no_header};
-use self::decode::CsvDecoder;
+use self::decoder::CsvDecoder;
 use self::dialect::Rows;
 use self::ragged::Fitting;
 use self::scan::Scan;
@@ -35,6 +37,9 @@ pub use dialect::{Dialect, delimiter_of};
 pub use encode::CsvEncoder;
 pub use ragged::Ragged;
 pub use sketch::sketch;
+
+/// A UTF-8 byte order mark.
+const BOM: &[u8] = b"\xef\xbb\xbf";
 
 /// The format.
 #[derive(Clone, Debug)]

@@ -1,6 +1,7 @@
 //! How delimited text seems to be laid out, by its beginning: for whoever guesses what is in a file.
 
-use super::beginning::{BOM, LOGGERS, SEPARATOR};
+use super::BOM;
+use super::beginning::{LOGGERS, SEPARATOR};
 use super::dialect::Dialect;
 use super::ragged::Ragged;
 use super::scan::{Scan, line};

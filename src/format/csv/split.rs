@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 
 use super::blanks;
-use super::dialect::is_of_values;
 use super::scan::{FieldSpan, Marks, Scan, unquote};
 use super::widths::Widths;
 
@@ -72,4 +71,9 @@ impl Splitter {
             other => Some(other.clone()),
         }
     }
+}
+
+/// Whether a byte cannot be between fields, because it stands in them.
+pub(super) fn is_of_values(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"+-.\"\r\n".contains(&byte)
 }

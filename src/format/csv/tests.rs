@@ -2,12 +2,11 @@
 
 use proptest::prelude::*;
 
-use super::beginning::BOM;
+use super::BOM;
 use super::*;
 use crate::batch::Bytes;
-use crate::chunk::{Chunk, Decoded};
 use crate::error::Rejection;
-use crate::format::columns::Decimal;
+use crate::format::{Chunk, Decoded, columns::Decimal};
 use crate::offset::Offset;
 use crate::sensor::Sensors;
 

@@ -2,7 +2,8 @@
 //! so that rows need not wait for one another. Whatever is not regular goes to the reference decoder, record by
 //! record, or tile by tile where quotes or line ends are odd. So records, rejections and places are always those of the reference decoder.
 
-use super::decode::{CsvDecoder, Scratch as ReferenceScratch};
+use super::decoder::CsvDecoder;
+use super::reference::Scratch as ReferenceScratch;
 use super::scan::Marks;
 use crate::batch::Span;
 use crate::error::Result;

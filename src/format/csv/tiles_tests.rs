@@ -5,10 +5,9 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use crate::batch::Bytes;
-use crate::chunk::{Chunk, Decoded};
 use crate::format::columns::{ColumnOptions, Decimal, UnknownColumns};
-use crate::format::csv::decode::CsvDecoder;
 use crate::format::csv::{Csv, CsvEncoder, Dialect, Ragged};
+use crate::format::{Chunk, Decoded, csv::decoder::CsvDecoder};
 use crate::format::{Decode, Format, Head, testing};
 use crate::offset::Offset;
 use crate::sensor::{SensorIds, SharedSensors};

@@ -9,12 +9,11 @@ use super::MissingTime;
 use super::line::{Line, Token, Value, blanks, parse};
 use super::lines::Lines;
 use crate::batch::Span;
-use crate::chunk::{Chunk, Decoded};
 use crate::error::Result;
 use crate::format::columns::{Role, shown};
 use crate::format::keys::place_of;
 use crate::format::rows::{Layout, Refusal, Rows};
-use crate::format::{Decode, MAX_RECORD, TOO_LONG};
+use crate::format::{Chunk, Decode, Decoded, MAX_RECORD, TOO_LONG};
 use crate::sensor::SensorLookup;
 
 /// Lines decoded at a time: text, places and columns of them stay near. A fuzzer's inputs are small, and should have several such pieces too.

@@ -6,10 +6,9 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use crate::batch::Bytes;
-use crate::chunk::{Chunk, Decoded};
 use crate::format::influx::{Influx, InfluxDecoder, InfluxOptions, Precision};
 use crate::format::jsonl::{JsonEncoder, UnknownFields};
-use crate::format::{Decode, Format, Head, testing};
+use crate::format::{Chunk, Decode, Decoded, Format, Head, testing};
 use crate::offset::Offset;
 use crate::sensor::{SensorIds, SharedSensors};
 

@@ -7,11 +7,10 @@ use proptest::sample::select;
 
 use super::{Influx, InfluxOptions, Precision};
 use crate::batch::Bytes;
-use crate::chunk::{Chunk, Decoded};
 use crate::error::Result;
 use crate::format::columns::{UnknownColumns, Unpivot};
 use crate::format::jsonl::{JsonEncoder, UnknownFields};
-use crate::format::{Encode, Format, Head};
+use crate::format::{Chunk, Decoded, Encode, Format, Head};
 use crate::offset::Offset;
 use crate::sensor::Sensors;
 

@@ -12,12 +12,11 @@ use super::objects::Objects;
 use super::structure::{Next, next, trimmed_end};
 use super::unfolded::Swap;
 use crate::batch::Span;
-use crate::chunk::{Chunk, Decoded};
 use crate::error::Result;
 use crate::format::columns::{Columns, Role};
 use crate::format::keys::place_of;
 use crate::format::rows::{Layout, Refusal, Rows};
-use crate::format::{Decode, LineFormat, MAX_FIELDS, MAX_RECORD, TOO_LONG};
+use crate::format::{Chunk, Decode, Decoded, LineFormat, MAX_FIELDS, MAX_RECORD, TOO_LONG};
 use crate::sensor::SensorLookup;
 
 /// Lines decoded at a time: text, places and columns of them stay near. A fuzzer's inputs are small, and should have several such pieces too.

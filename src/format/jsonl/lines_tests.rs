@@ -6,9 +6,8 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use crate::batch::Bytes;
-use crate::chunk::{Chunk, Decoded};
-use crate::format::columns::ColumnOptions;
 use crate::format::jsonl::{JsonDecoder, JsonEncoder, JsonLines, JsonOptions, UnknownFields};
+use crate::format::{Chunk, Decoded, columns::ColumnOptions};
 use crate::format::{Decode, Format, Head, testing};
 use crate::offset::Offset;
 use crate::sensor::{SensorIds, SharedSensors};

@@ -63,8 +63,7 @@ mod tests {
     use super::super::paths::TAKEN_APART;
     use super::super::{JsonLines, JsonOptions};
     use crate::batch::Bytes;
-    use crate::chunk::Chunk;
-    use crate::format::columns::ColumnOptions;
+    use crate::format::{Chunk, columns::ColumnOptions};
     use crate::format::{Format, Head};
     use crate::offset::Offset;
     use crate::sensor::{SensorIds, SharedSensors};

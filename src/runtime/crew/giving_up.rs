@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use super::{About, Crew, Dropped, Finished, Ordered, Passed, Worker, decode};
 use crate::batch::Batch;
-use crate::chunk::Decoded;
 use crate::error::{Error, Result};
+use crate::format::Decoded;
 use crate::metrics::Entry;
 use crate::runtime::admission::Part;
 use crate::runtime::chunks::{LineCount, account, pieces, set_ahead_aside, set_aside};

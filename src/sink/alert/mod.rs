@@ -24,8 +24,9 @@ use crate::atomic::{self, AtomicFile};
 use crate::batch::{Batch, Schema};
 use crate::error::{Error, Masks, Result};
 use crate::files::{Base, FilePath};
-use crate::registry::{Component, parameters_of};
+use crate::options::parameters_of;
 use crate::sensor::{Rules, SensorId, Sensors};
+use crate::sink::Component;
 use crate::time::parse_duration;
 
 pub use self::incident::Thresholds;
@@ -71,7 +72,7 @@ pub struct Alert {
     base: Base,
 }
 
-inventory::submit! { Component::sink::<Alert>("alert", "tells when a measurement goes too high or too low, once per incident") }
+inventory::submit! { Component::of::<Alert>("alert", "tells when a measurement goes too high or too low, once per incident") }
 
 impl Alert {
     /// Watches `column`, a name or a glob, for values above `above`.

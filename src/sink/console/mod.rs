@@ -12,7 +12,8 @@ use self::table::Table;
 use super::{Outset, Repeat, Sink, SinkSpec};
 use crate::batch::Schema;
 use crate::error::{Error, Result};
-use crate::registry::{Component, parameters_of};
+use crate::options::parameters_of;
+use crate::sink::Component;
 
 /// A table on standard output.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -27,7 +28,7 @@ pub struct Console {
     pub width: Option<u16>,
 }
 
-inventory::submit! { Component::sink::<Console>("console", "a table on standard output, for people") }
+inventory::submit! { Component::of::<Console>("console", "a table on standard output, for people") }
 
 impl Console {
     /// A table of the first `limit` records.

@@ -36,8 +36,9 @@ use crate::atomic::{self, AtomicFile};
 use crate::batch::{Batch, Column, FieldKind, Schema};
 use crate::error::{Error, Result};
 use crate::files::{Base, FilePath};
-use crate::registry::{Component, parameters_of};
+use crate::options::parameters_of;
 use crate::sensor::Sensors;
+use crate::sink::Component;
 
 /// Numbers of a row group that are looked at to choose its encoding.
 const SAMPLE: usize = 4096;
@@ -56,7 +57,7 @@ pub struct ParquetFile {
     pub row_group: usize,
 }
 
-inventory::submit! { Component::sink::<ParquetFile>("parquet", "a Parquet file: zstd, statistics, sensors as a dictionary") }
+inventory::submit! { Component::of::<ParquetFile>("parquet", "a Parquet file: zstd, statistics, sensors as a dictionary") }
 
 fn default_level() -> i32 {
     1

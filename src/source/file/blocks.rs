@@ -17,8 +17,8 @@ use super::paths::{InputFile, STDIN};
 use super::resume::Seen;
 use super::wait::{self, Readable};
 use crate::batch::Bytes;
-use crate::chunk::Witness;
 use crate::error::{Error, ErrorKind, Result};
+use crate::format::Witness;
 use crate::random::Random;
 use crate::source::{Io, OpenOptions};
 

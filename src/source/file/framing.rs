@@ -8,9 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::fingerprint::{Fingerprint, Trail};
 use crate::batch::{Batch, Bytes, Schema};
-use crate::chunk::{Chunk, Decoded};
 use crate::error::{Error, Rejection, RejectionKind, Result};
-use crate::format::{Bound, Format, Head, LineFormat, SHOWN, TOO_LONG};
+use crate::format::{Bound, Chunk, Decoded, Format, Head, LineFormat, SHOWN, TOO_LONG};
 use crate::offset::{Offset, Position, Sequence};
 use crate::source::Input;
 

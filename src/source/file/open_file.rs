@@ -7,10 +7,9 @@ use super::blocks::{Arrival, Blocks};
 use super::framing::{Layout, STOPPED, set_aside};
 use super::paths::InputFile;
 use super::{HEAD, MAX_WAIT};
-use crate::chunk::Chunk;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::columns::SAMPLE;
-use crate::format::{Bound, Format, Head, LineFormat};
+use crate::format::{Bound, Chunk, Format, Head, LineFormat};
 use crate::offset::{Offset, Sequence};
 use crate::source::{Input, OpenOptions};
 

@@ -7,7 +7,7 @@ use arrow_array::types::{Float32Type, Float64Type, Int64Type, UInt64Type};
 use arrow_array::{Array, ArrayRef, StringArray};
 use arrow_schema::{DataType, TimeUnit};
 
-use super::file::library;
+use super::library::library;
 use crate::error::Result;
 use crate::format::columns::Composite;
 use crate::kernel::number::parse_f64;

@@ -14,8 +14,8 @@ use parquet::basic::Type as PhysicalType;
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, RowGroupMetaData};
 
 use super::convert::{can_be_numbers, clock};
+use super::library::{damaged, library};
 use crate::batch::Schema;
-use crate::error::guard::survived;
 use crate::error::{Error, Result};
 use crate::format::columns::{Columns, Role};
 use crate::source::file::InputFile;
@@ -174,22 +174,6 @@ impl ParquetFile {
             builder.with_offset(usize::try_from(skipped).unwrap_or(usize::MAX)).build()
         })
     }
-}
-
-/// Calls the Parquet library, which panics over some damaged files, for the file called `name`.
-pub(super) fn library<T, E: std::fmt::Display>(
-    name: &str,
-    act: impl FnOnce() -> std::result::Result<T, E>,
-) -> Result<T> {
-    match survived(act) {
-        Ok(result) => result.map_err(|error| damaged(name, &error)),
-        Err(panic) => Err(damaged(name, &panic)),
-    }
-}
-
-pub(super) fn damaged(name: &str, error: &dyn std::fmt::Display) -> Error {
-    Error::data(format!("`{name}` cannot be read as Parquet: {error}"))
-        .with_help("check that it is a whole Parquet file")
 }
 
 /// Records have one value of this type each, or none, and it can be shown as text.

@@ -2,6 +2,7 @@
 
 mod convert;
 mod file;
+mod library;
 mod reader;
 mod sample;
 mod segments;
@@ -23,7 +24,8 @@ use crate::atomic::Outputs;
 use crate::error::{Error, Result};
 use crate::files::Base;
 use crate::format::columns::{ColumnOptions, Columns};
-use crate::registry::{Component, Configure, Options, merged, parameters_of};
+use crate::options::{Configure, Options, merged, parameters_of};
+use crate::source::Component;
 use crate::time::TimeParser;
 
 /// Parquet files. `null_values` and `decimal` are for columns of text; `time_format` is for times that are stored as integers or
@@ -36,7 +38,7 @@ pub struct Parquet {
     pub columns: ColumnOptions,
 }
 
-inventory::submit! { Component::source::<Parquet>("parquet", "Parquet files: one or many") }
+inventory::submit! { Component::of::<Parquet>("parquet", "Parquet files: one or many") }
 
 /// The extensions that a directory's files are known by.
 const EXTENSIONS: [&str; 2] = ["parquet", "pq"];

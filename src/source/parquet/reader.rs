@@ -7,12 +7,13 @@ use arrow_array::{ArrayRef, RecordBatch};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 
 use super::convert::{carried, joined, measurement, texts, times};
-use super::file::{ParquetFile, library};
+use super::file::ParquetFile;
+use super::library::library;
 use super::segments::{Segment, segments, take_sensors};
 use super::statistics::Statistics;
 use crate::batch::Schema;
-use crate::chunk::Decoded;
 use crate::error::Result;
+use crate::format::Decoded;
 use crate::format::columns::{Columns, Composite, Roles};
 use crate::offset::Offset;
 use crate::sensor::SensorLookup;

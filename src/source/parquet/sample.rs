@@ -6,7 +6,8 @@ use arrow_array::Array;
 use arrow_schema::DataType;
 
 use super::convert::{is_bytes, texts_of};
-use super::file::{ParquetFile, library};
+use super::file::ParquetFile;
+use super::library::library;
 use crate::error::Result;
 use crate::format::columns::{ColumnOptions, Columns};
 use crate::source::file::InputFile;

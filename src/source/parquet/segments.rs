@@ -7,7 +7,8 @@ use arrow_array::types::Int32Type;
 use arrow_array::{Array, ArrayRef};
 
 use super::convert::texts_of;
-use super::file::{ParquetFile, library};
+use super::file::ParquetFile;
+use super::library::library;
 use super::statistics::{Statistics, is_always_good};
 use crate::error::Result;
 use crate::error::guard::survived;

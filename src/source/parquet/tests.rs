@@ -16,9 +16,8 @@ use rand::{RngExt, SeedableRng};
 
 use super::*;
 use crate::batch::Column;
-use crate::chunk::Decoded;
 use crate::error::ErrorKind;
-use crate::format::columns::Decimal;
+use crate::format::{Decoded, columns::Decimal};
 use crate::offset::Offset;
 use crate::sensor::Sensors;
 use crate::source::Input;
@@ -376,7 +375,7 @@ fn damaged_files_are_errors_that_name_them_and_never_panics() {
 
 #[test]
 fn a_panic_of_the_library_is_an_error_of_the_file() {
-    let error = file::library("x.parquet", || -> std::result::Result<(), String> { panic!("odd page") });
+    let error = library::library("x.parquet", || -> std::result::Result<(), String> { panic!("odd page") });
     let error = error.expect_err("a panic");
     assert_eq!(error.kind(), ErrorKind::Data);
     assert!(error.to_string().contains("`x.parquet` cannot be read as Parquet: odd page"), "{error}");

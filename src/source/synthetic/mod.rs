@@ -14,8 +14,9 @@ use crate::batch::{Batch, Column, Field, FieldKind, Measurement, Schema, Text, T
 use crate::error::{Error, Result};
 use crate::format::MAX_FIELDS;
 use crate::offset::Offset;
-use crate::registry::{Component, parameters_of};
+use crate::options::parameters_of;
 use crate::sensor::{SensorId, SensorLookup};
+use crate::source::Component;
 use crate::time::{TimeFormat, TimeParser, Timestamp, parse_duration};
 
 /// Temperatures, pressures and flows of a plant: a daily wave with noise, and faults at the given rates. The same options give the
@@ -57,7 +58,7 @@ pub struct Synthetic {
     pub decimals: u8,
 }
 
-inventory::submit! { Component::source::<Synthetic>("synthetic", "readings like those of a plant, made from a seed") }
+inventory::submit! { Component::of::<Synthetic>("synthetic", "readings like those of a plant, made from a seed") }
 
 /// What a sensor measures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -14,7 +14,7 @@ use self::process::Aggregating;
 use super::{Process, Reach, Stage, parameters_of};
 use crate::batch::{Field, FieldKind, Schema};
 use crate::error::{Error, Result};
-use crate::registry::Component;
+use crate::stage::Component;
 use crate::time::{Agreement, parse_duration};
 
 /// One record a sensor, for the whole input or for every interval of a duration. Nulls, NaN and infinities are skipped.
@@ -39,7 +39,7 @@ pub struct Aggregate {
     pub agreement: Agreement,
 }
 
-inventory::submit! { Component::stage::<Aggregate>("aggregate", "one record a sensor, or a sensor and interval: count, mean, extremes, quantiles") }
+inventory::submit! { Component::of::<Aggregate>("aggregate", "one record a sensor, or a sensor and interval: count, mean, extremes, quantiles") }
 
 /// What can be said of a series' finite values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -16,7 +16,7 @@ use super::{Run, SeriesStage, parameters_of};
 use crate::batch::{Field, FieldKind, Schema};
 use crate::error::{Error, Result};
 use crate::kernel::window::{self, Aggregate, NonFinite};
-use crate::registry::{Configure, Options, merged};
+use crate::options::{Configure, Options, merged};
 use crate::time::{format_duration, parse_duration};
 
 /// What a moving stage computes over its windows, with the options that only it has.

@@ -1,13 +1,10 @@
 //! The two constants of a series, and the file that keeps those of many.
 
 use std::collections::BTreeMap;
-use std::io::Write;
-use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use super::{Method, Normalize};
-use crate::atomic::AtomicFile;
 use crate::error::{Error, Result};
 use crate::files::FilePath;
 use crate::kernel::json_number;
@@ -116,20 +113,12 @@ impl FitFile {
             .map_err(|error| Error::internal(format!("constants cannot be written: {error}")))
     }
 
-    /// Writes the file: complete or not at all.
-    pub(super) fn write(&self, path: &Path) -> Result<()> {
-        let mut file = AtomicFile::create(path)?;
-        file.write_all(self.to_text()?.as_bytes()).map_err(|error| file.failed(&error))?;
-        file.commit()
-    }
-
-    /// Reads and checks the file.
-    pub(super) fn read(path: &FilePath, method: Method) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(|error| path.cannot_read(&error))?;
+    /// Reads and checks the text of the file at `path`.
+    pub(super) fn parse(text: &str, path: &FilePath, method: Method) -> Result<Self> {
         let wrong =
             |what: String| Error::config(format!("`{path}` {what}")).with_help("make it anew with `fit`");
-        let file: Self = serde_json::from_str(&text)
-            .map_err(|error| wrong(format!("is no file of constants: {error}")))?;
+        let file: Self =
+            serde_json::from_str(text).map_err(|error| wrong(format!("is no file of constants: {error}")))?;
         if file.tidemill != "fit" || file.version != VERSION {
             return Err(wrong(format!("is of version {}, not {VERSION}", file.version)));
         }

@@ -176,9 +176,6 @@ impl Fit for FirstPass {
             return Ok(None);
         }
         let file = self.file(sensors);
-        if let Some(path) = &self.options.save {
-            file.write(path.place())?;
-        }
         let remarks = remarks(&file);
         // Every series of the second pass was in the first; those without a finite value have no constants.
         let options = Normalize { unknown: Unknown::Null, ..self.options.clone() };

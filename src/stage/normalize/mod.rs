@@ -6,7 +6,6 @@ mod fit;
 mod running;
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
@@ -21,7 +20,7 @@ use super::{ByColumn, Fit, Process, Reach, Rules, Shards, Stage, parameters_of};
 use crate::batch::{Field, Schema};
 use crate::error::{Error, Result};
 use crate::files::{Base, FilePath};
-use crate::registry::Component;
+use crate::stage::Component;
 
 /// Brings every series to a common scale, with constants that are given here, learnt in a first pass (`fit`), read from a
 /// file (`load`), or taken from what came before (`running`). A series that never changes becomes 0; NaN stays NaN, null stays null.
@@ -67,7 +66,7 @@ pub struct Normalize {
     pub into: Option<String>,
 }
 
-inventory::submit! { Component::stage::<Normalize>("normalize", "brings every series to a common scale") }
+inventory::submit! { Component::of::<Normalize>("normalize", "brings every series to a common scale") }
 
 /// How a value is brought to scale.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -344,11 +343,6 @@ impl Normalize {
     fn with_constants(&self, file: FitFile) -> Fixed {
         Fixed { options: self.clone(), file: Arc::new(file) }
     }
-
-    fn load(&self) -> Result<Fixed> {
-        let path = self.load.as_ref().ok_or_else(|| Error::internal("nothing to load"))?;
-        Ok(self.with_constants(FitFile::read(path, self.method)?))
-    }
 }
 
 impl Stage for Normalize {
@@ -380,8 +374,7 @@ impl Stage for Normalize {
         self.check(origin)?;
         match origin {
             Origin::Given => drop(self.given(input)?),
-            Origin::Loaded => drop(self.load()?),
-            Origin::Fitted | Origin::Running => {}
+            Origin::Loaded | Origin::Fitted | Origin::Running => {}
         }
         self.bind(input).map(|(schema, _)| schema)
     }
@@ -393,8 +386,10 @@ impl Stage for Normalize {
                 let lookup = move |sensor: &str, column: &str| given.get(column)?.of(sensor).ok();
                 Ok(Box::new(Apply::new(self, input, lookup)?))
             }
-            Origin::Loaded => self.load()?.start(input),
             Origin::Running => Running::new(self).start(input),
+            Origin::Loaded => {
+                Err(Error::internal("`normalize` was started before its constants were loaded"))
+            }
             Origin::Fitted => Err(Error::internal("`normalize` was started before its first pass")),
         }
     }
@@ -410,12 +405,18 @@ impl Stage for Normalize {
         self.sensors.keys().cloned().collect()
     }
 
-    fn reads(&self) -> Vec<PathBuf> {
-        self.load.iter().map(|path| path.place().to_owned()).collect()
+    fn loads(&self) -> Option<&FilePath> {
+        self.load.as_ref()
     }
 
-    fn writes(&self) -> Vec<PathBuf> {
-        self.save.iter().map(|path| path.place().to_owned()).collect()
+    fn load(&self, text: &str) -> Result<Arc<dyn Stage>> {
+        self.check(self.origin()?)?;
+        let path = self.load.as_ref().ok_or_else(|| Error::internal("nothing to load"))?;
+        Ok(Arc::new(self.with_constants(FitFile::parse(text, path, self.method)?)))
+    }
+
+    fn saves(&self) -> Option<&FilePath> {
+        self.save.as_ref()
     }
 
     fn with_base(&self, base: &Base) -> Option<Arc<dyn Stage>> {
@@ -462,7 +463,7 @@ impl Stage for Fixed {
     }
 
     fn fitted(&self) -> Option<String> {
-        self.file.to_text().ok()
+        self.options.fit.then(|| self.file.to_text().ok()).flatten()
     }
 
     fn memory(&self) -> String {

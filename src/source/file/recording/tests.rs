@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::frames::Frames;
 use super::{Content, Frame, Recorder};
 use crate::batch::{Batch, Field, FieldKind, Schema};
-use crate::chunk::Decoded;
 use crate::error::{Rejection, RejectionKind};
+use crate::format::Decoded;
 use crate::offset::Position;
 use crate::source::Input;
 

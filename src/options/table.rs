@@ -9,32 +9,8 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::check;
-use super::words::{list, plain, suggestion};
-use crate::error::nearest;
-
-/// Something wrong in a pipeline file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Diagnostic {
-    /// The bytes of the file that it is about.
-    pub span: Range<usize>,
-    /// What is wrong.
-    pub message: String,
-    /// What to do about it.
-    pub help: Option<String>,
-}
-
-impl Diagnostic {
-    /// What is wrong at `span`.
-    pub fn new(span: Range<usize>, message: impl Into<String>) -> Self {
-        Self { span, message: message.into(), help: None }
-    }
-
-    /// The same, with what to do about it.
-    pub fn with_help(mut self, help: impl Into<String>) -> Self {
-        self.help = Some(help.into());
-        self
-    }
-}
+use super::diagnostic::Diagnostic;
+use super::words::{known_help, plain, suggestion};
 
 /// A value that is wholly what a variable said, `"${LIMIT}"`: it may be meant as a number or a boolean.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -178,14 +154,6 @@ impl<'a> Options<'a> {
             self.diagnostics.push(Diagnostic { span: key.span(), message, help: Some(help) });
         }
         self.diagnostics
-    }
-}
-
-/// What to say next to an unknown option.
-pub(super) fn known_help(name: &str, known: &[String]) -> String {
-    match nearest(name, known.iter().map(String::as_str)) {
-        Some(known) => format!("did you mean `{known}`?"),
-        None => format!("the options here are {}", list(known)),
     }
 }
 

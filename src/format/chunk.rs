@@ -3,9 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::Decode;
 use crate::batch::{Batch, Bytes};
 use crate::error::{Rejection, Result};
-use crate::format::Decode;
 use crate::offset::{Offset, Sequence};
 use crate::sensor::SensorLookup;
 use crate::time::Timestamp;

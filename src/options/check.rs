@@ -3,7 +3,8 @@
 use serde_json::Value;
 use toml::de::{DeTable, DeValue};
 
-use super::options::{Diagnostic, known_help};
+use super::diagnostic::Diagnostic;
+use super::words::known_help;
 
 /// The names of all options.
 pub(super) fn properties(schema: &Value) -> Vec<String> {

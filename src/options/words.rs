@@ -75,6 +75,14 @@ pub(crate) fn list<S: AsRef<str>>(names: &[S]) -> String {
     names.iter().map(|name| format!("`{}`", name.as_ref())).collect::<Vec<_>>().join(", ")
 }
 
+/// What to say next to an unknown option.
+pub(super) fn known_help(name: &str, known: &[String]) -> String {
+    match nearest(name, known.iter().map(String::as_str)) {
+        Some(known) => format!("did you mean `{known}`?"),
+        None => format!("the options here are {}", list(known)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,0 +1,55 @@
+//! Runs a pipeline by the runtime that fits its source.
+
+use crate::error::Result;
+use crate::pipeline::{Builder, Pipeline};
+use crate::runtime::{Observer, Report, RunOptions};
+use crate::source::{OpenOptions, Traits};
+use crate::{executor, streaming};
+
+impl Builder {
+    /// Builds the pipeline and runs it with default settings.
+    ///
+    /// # Errors
+    /// Whatever ends the run early.
+    pub fn run(self) -> Result<Report> {
+        self.build()?.run()
+    }
+}
+
+impl Pipeline {
+    /// Runs it to the end of its input, with default settings.
+    ///
+    /// # Errors
+    /// Whatever ends the run early.
+    pub fn run(&self) -> Result<Report> {
+        self.run_with(&RunOptions::default(), &mut ())
+    }
+
+    /// Runs it: to the end of a bounded input, by the [`executor`]; otherwise until [`RunOptions::stop`] is set, by [`streaming`], as
+    /// for a recording that is played at a speed.
+    ///
+    /// # Errors
+    /// Whatever ends the run early.
+    pub fn run_with(&self, options: &RunOptions, observer: &mut (dyn Observer + Send)) -> Result<Report> {
+        let Traits { is_bounded, is_replayable, .. } = self.source.traits();
+        let run = match options.open.speed {
+            None if is_bounded => executor::run(self, options, observer),
+            // First passes look at nothing but the input: they need not wait for its clock.
+            Some(_) if is_replayable && self.has_first_pass() => self.run_learnt(options, observer),
+            _ => streaming::run(self, options, observer),
+        };
+        let mut report = run.map_err(|error| self.secrets.hide_error(error))?;
+        report.remark(options.remark(self));
+        report.hide(self.secrets.masks());
+        Ok(report)
+    }
+
+    fn run_learnt(&self, options: &RunOptions, observer: &mut (dyn Observer + Send)) -> Result<Report> {
+        let open = OpenOptions { speed: None, ..options.open.clone() };
+        let at_once = RunOptions { open, state: None, ..options.clone() };
+        let (learnt, first) = executor::learnt(self, &at_once, observer)?;
+        let mut report = streaming::run(&learnt, options, observer)?;
+        report.follows(first);
+        Ok(report)
+    }
+}
