@@ -6,21 +6,19 @@
 //!        (source)          (format)  (stage, kernel)     (sink)
 //! ```
 //!
-//! The modules stand in the order of the data. Each may lean on those of lower layers only; a test
-//! reads the `use` lines and holds them to it.
+//! The modules are those of two crates below, which it puts together: `tidemill-core` (columns, kernels, text formats, stages: no files, no threads) and
+//! `tidemill-engine` (sources, sinks, runtimes, checkpoints). `ARCHITECTURE.md` shows the way of a record through them.
 //!
-//! | layer | modules | what they are |
-//! |---|---|---|
-//! | 0 | [`time`], [`offset`], [`metrics`], [`kernel`] | words: when, where, how many; numeric loops, which know no other module |
-//! | 1 | [`error`], `notes`, [`sensor`] | what goes wrong; what is said while a run goes on; who measures |
-//! | 2 | [`batch`], [`files`], [`atomic`], [`checkpoint`] | records in columns; files that appear when complete |
-//! | 3 | [`format`](mod@format) | bytes to records and back |
-//! | 4 | [`source`], [`stage`], [`sink`], [`registry`] | the parts of a pipeline, one a file, found by name |
-//! | 5 | [`pipeline`] | as written → checked → planned |
-//! | 6 | `runtime` | what both runtimes are made of: workers that take chunks through the stages to the sinks |
-//! | 7 | [`executor`], [`streaming`] | runs it over a bounded input; over an unbounded one |
-//! | 8 | [`verify`] | whether all ways of running give the same |
-//! | 9 | [`cli`] | the command line, on the public API only |
+//! | modules | what they are |
+//! |---|---|
+//! | [`time`], [`offset`], [`metrics`], [`kernel`] | when, where, how many; numeric loops |
+//! | [`error`], [`sensor`], [`batch`] | what goes wrong; who measures; records in columns |
+//! | [`format`](mod@format) | bytes to records and back |
+//! | [`source`], [`stage`], [`sink`], [`registry`] | the parts of a pipeline, one a file, found by name |
+//! | [`pipeline`] | as written → checked → planned |
+//! | [`executor`], [`streaming`], [`verify`] | runs it over a bounded input; over an unbounded one; whether all ways give the same |
+//! | [`files`], [`atomic`], [`checkpoint`] | files that appear when complete; what a run goes on from |
+//! | [`cli`] | the command line, on the public API only |
 //!
 //! # A whole program
 //!
@@ -48,46 +46,10 @@
 //! pages refer to it. To add a source, a stage or a sink, implement its trait and register it; see
 //! [`stage`] and `examples/custom_stage.rs`.
 
-// Words.
-pub mod error;
-pub mod metrics;
-pub(crate) mod notes;
-pub mod offset;
-mod random;
-pub mod time;
-
-// Data.
-pub mod batch;
-pub mod kernel;
-pub mod sensor;
-
-// Bytes to records and back.
-pub mod format;
-
-// Where output is written.
-pub mod atomic;
-pub mod checkpoint;
-pub mod files;
-
-// The flow.
-pub mod sink;
-pub mod source;
-pub mod stage;
-
-// Assembly.
-pub mod options;
-pub mod pipeline;
-pub mod registry;
-
-// The runtimes, and what they have in common.
-pub mod executor;
-pub mod runtime;
-pub mod streaming;
-
-mod run;
-
-// Whether both give the same.
-pub mod verify;
+pub use tidemill_core::{batch, error, format, kernel, metrics, offset, options, sensor, stage, time};
+pub use tidemill_engine::{
+    atomic, checkpoint, executor, files, notes, pipeline, registry, runtime, sink, source, streaming, verify,
+};
 
 pub mod cli;
 

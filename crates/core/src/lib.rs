@@ -1,0 +1,27 @@
+//! What a pipeline of **tidemill** computes with: words, columns, kernels, text formats and stages. No files, no threads, no C: it compiles
+//! wherever Rust does. Sources, sinks and the runtimes are in the engine.
+//!
+//! The modules stand in the order of the data; each may lean on those of lower layers only.
+//!
+//! | layer | modules | what they are |
+//! |---|---|---|
+//! | 0 | [`time`], [`offset`], [`metrics`], [`kernel`], [`random`] | when, where, how many; numeric loops, which know no other module |
+//! | 1 | [`error`], [`sensor`] | what goes wrong; who measures |
+//! | 2 | [`batch`], [`options`], [`paths`] | records in columns; options and paths in a pipeline file |
+//! | 3 | [`format`](mod@format) | bytes to records and back |
+//! | 4 | [`stage`] | what happens to records, one stage a file |
+
+pub mod error;
+pub mod metrics;
+pub mod offset;
+pub mod random;
+pub mod time;
+
+pub mod batch;
+pub mod kernel;
+pub mod options;
+pub mod paths;
+pub mod sensor;
+
+pub mod format;
+pub mod stage;

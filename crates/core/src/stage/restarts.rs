@@ -1,0 +1,299 @@
+//! Every stage, stopped anywhere and gone on with by a new process: the bits are those of a run in one go.
+
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::listed::{check_implicit, implicit, registered};
+use super::testing::{Table, said};
+use super::*;
+use crate::sensor::SensorId;
+use crate::time::{Period, TimeFormat, TimeParser, Timestamp};
+
+/// All stages that can be started without a first pass, each in the ways that keep something different.
+fn stages() -> Vec<Box<dyn Stage>> {
+    let every = |statistics: Vec<Statistic>, quantiles: Vec<f64>| Aggregate {
+        statistics,
+        quantiles,
+        ..Aggregate::every("7ns")
+    };
+    let zurich = TimeParser::new(TimeFormat::Rfc3339, Some("Europe/Zurich")).expect("a zone");
+    let of_day = TimeParser::new(TimeFormat::parse("%H:%M").expect("a pattern"), None).expect("UTC");
+    let (clock, start) =
+        of_day.with_start("1970-01-01").expect("a start").day_clock().expect("a time of day");
+    let all = || vec![Statistic::Count, Statistic::Sum, Statistic::Min, Statistic::Max, Statistic::Std];
+    vec![
+        Box::new(Threshold::between(-50.0, 50.0)),
+        Box::new(Threshold::between(-50.0, 50.0).action(Action::Flag)),
+        Box::new(Normalize::min_max(0.0, 10.0)),
+        Box::new(Normalize::running(Method::MinMax)),
+        Box::new(Normalize::running(Method::ZScore)),
+        Box::new(MovingAverage::rows(3)),
+        Box::new(MovingAverage::duration("6ns").count(true)),
+        Box::new(MovingMin::rows(4)),
+        Box::new(MovingMax::duration("5ns")),
+        Box::new(MovingStd::rows(3).non_finite(Unusual::Propagate)),
+        Box::new(MovingMedian::rows(5)),
+        Box::new(Aggregate { quantiles: vec![0.5], statistics: all(), ..Aggregate::default() }),
+        Box::new(every(all(), vec![0.9])),
+        Box::new(every(vec![Statistic::Max], Vec::new())),
+        Box::new(Pivot {
+            value: "v".into(),
+            ..Pivot::new("note", &["note 1", "note 2", "note 4", "note 5", "note 7"])
+        }),
+        Box::new(Reorder::new(5)),
+        Box::new(Reorder::new(0)),
+        Box::new(NewestFirst::new()),
+        Box::new(MaxJump::new(6)),
+        Box::new(InPeriod::new(Period {
+            from: Some(Timestamp::from_nanos(9)),
+            until: Some(Timestamp::from_nanos(40)),
+        })),
+        Box::new(SecondShowing::new(zurich.clone(), 2)),
+        Box::new(SecondShowing::new(zurich, 0).newest_first()),
+        Box::new(TimeOfDay::new(clock, start, 3)),
+    ]
+}
+
+/// Records of two measurements as time goes on, out of order, of some sensors seldom, with carried text and origins.
+fn tables(most: usize) -> impl Strategy<Value = Table> {
+    let sensor = prop_oneof![6 => 0..3u8, 1 => 3..6u8];
+    let value = prop_oneof![
+        6 => (-9999..9999i32).prop_map(|v| Some(f64::from(v) / 100.0)),
+        1 => proptest::sample::select(vec![None, Some(f64::NAN), Some(f64::INFINITY), Some(1e300), Some(-0.0), Some(5e-324)]),
+    ];
+    proptest::collection::vec((sensor, 0..5i64, -7..4i64, value.clone(), value), 1..most).prop_map(|rows| {
+        let mut now = 0;
+        rows.into_iter().fold(Table::new(&["v", "w"]).with_text(), |table, (sensor, step, apart, v, w)| {
+            now += step;
+            table.row(&format!("s{sensor}"), now + apart, &[v, w])
+        })
+    })
+}
+
+/// A stage in use, and all that has come of it.
+struct Running<'a> {
+    stage: &'a dyn Stage,
+    schema: Arc<Schema>,
+    process: Box<dyn Process>,
+    flow: Flow,
+    out: Vec<String>,
+}
+
+impl<'a> Running<'a> {
+    fn new(stage: &'a dyn Stage, schema: Arc<Schema>) -> Self {
+        let process = stage.start(&schema).expect("started");
+        Self { stage, schema, process, flow: Flow::default(), out: Vec::new() }
+    }
+
+    fn take(&mut self, batch: &Batch, sensors: &Sensors) {
+        let batch = self.process.process(batch.clone(), sensors, &mut self.flow).expect("processed");
+        self.out.extend(said(&batch, sensors));
+    }
+
+    fn give_up(&mut self, gone: &[SensorId], sensors: &Sensors) {
+        let left = self.process.give_up(gone, sensors, &mut self.flow).expect("given up");
+        self.out.extend(left.iter().flat_map(|batch| said(batch, sensors)));
+    }
+
+    /// Another process goes on from what this one has saved.
+    fn restart(&mut self, sensors: &Sensors) {
+        let state = self.process.save().expect("saved");
+        self.process = self.stage.start(&self.schema).expect("started");
+        self.process.restore(&state, sensors).expect("restored");
+        assert_eq!(self.process.save().expect("saved"), state, "{} at once", self.stage.name());
+    }
+
+    /// Ends it: all that has come of it, and of those that were set aside.
+    fn end(mut self, sensors: &Sensors) -> (Vec<String>, String, [u64; 4]) {
+        let held = self.process.held();
+        let last = self.process.finish(sensors, &mut self.flow).expect("finished");
+        self.out.extend(last.iter().flat_map(|batch| said(batch, sensors)));
+        let Flow { filtered, folded, made, rejections } = self.flow;
+        (self.out, format!("{rejections:?}"), [filtered, folded, made, held])
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn a_restart_anywhere_changes_nothing(table in tables(40), size in 1..20usize) {
+        let mut sensors = Sensors::default();
+        let batches = table.batches(size, &mut sensors);
+        for stage in stages() {
+            let mut whole = Running::new(&*stage, table.schema());
+            batches.iter().for_each(|batch| whole.take(batch, &sensors));
+            let whole = whole.end(&sensors);
+            for split in 0..=batches.len() {
+                let mut running = Running::new(&*stage, table.schema());
+                batches[..split].iter().for_each(|batch| running.take(batch, &sensors));
+                running.restart(&sensors);
+                batches[split..].iter().for_each(|batch| running.take(batch, &sensors));
+                prop_assert_eq!(&running.end(&sensors), &whole, "{} after {}", stage.name(), split);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_given_up_begins_anew_whatever_the_restarts(table in tables(40), size in 1..20usize, gone in 0..6u32) {
+        let mut sensors = Sensors::default();
+        let batches = table.batches(size, &mut sensors);
+        let gone = [SensorId(gone)];
+        for stage in stages().into_iter().filter(|stage| stage.gives_up()) {
+            for split in 0..=batches.len() {
+                let run = |restarts: [bool; 2]| {
+                    let mut running = Running::new(&*stage, table.schema());
+                    batches[..split].iter().for_each(|batch| running.take(batch, &sensors));
+                    if restarts[0] {
+                        running.restart(&sensors);
+                    }
+                    running.give_up(&gone, &sensors);
+                    if restarts[1] {
+                        running.restart(&sensors);
+                    }
+                    // Nothing is held of it any more, and nothing known.
+                    let left = running.process.give_up(&gone, &sensors, &mut Flow::default()).expect("given up");
+                    assert_eq!(left.map_or(0, |batch| batch.len()), 0, "{}", stage.name());
+                    batches[split..].iter().for_each(|batch| running.take(batch, &sensors));
+                    running.end(&sensors)
+                };
+                let whole = run([false; 2]);
+                for restarts in [[true, false], [false, true], [true; 2]] {
+                    prop_assert_eq!(&run(restarts), &whole, "{} after {}", stage.name(), split);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_restart_after_every_record_changes_nothing(table in tables(40)) {
+        let mut sensors = Sensors::default();
+        let (single, whole) = (table.batches(1, &mut sensors), table.batches(1000, &mut sensors));
+        for stage in stages() {
+            let mut running = Running::new(&*stage, table.schema());
+            for batch in &single {
+                running.take(batch, &sensors);
+                running.restart(&sensors);
+            }
+            let mut at_once = Running::new(&*stage, table.schema());
+            whole.iter().for_each(|batch| at_once.take(batch, &sensors));
+            prop_assert_eq!(running.end(&sensors), at_once.end(&sensors), "{}", stage.name());
+        }
+    }
+
+    #[test]
+    fn any_number_of_shards_saves_the_same(table in tables(60), size in 1..20usize, split in 0..60usize) {
+        let mut sensors = Sensors::default();
+        let batches = table.batches(size, &mut sensors);
+        let split = split.min(batches.len());
+        for stage in stages() {
+            let mut one = Running::new(&*stage, table.schema());
+            if stage.shards(&table.schema(), 1).expect("started").is_none() {
+                continue;
+            }
+            batches[..split].iter().for_each(|batch| one.take(batch, &sensors));
+            let middle = one.process.save().expect("saved");
+            one.out.clear();
+            batches[split..].iter().for_each(|batch| one.take(batch, &sensors));
+            for (before, after) in [(1, 2), (2, 8), (8, 1), (4, 4)] {
+                let shards = |count| stage.shards(&table.schema(), count).expect("started").expect("shards");
+                let (first, mut second) = (shards(before), shards(after));
+                through(&*first, &batches[..split], &sensors);
+                let in_one = |shards: &dyn Shards| {
+                    let mut one = stage.shards(&table.schema(), 1).expect("started").expect("shards");
+                    one.restore(&mut shards.cut().expect("a cut"), &sensors).expect("restored");
+                    one.cut().expect("a cut").flat_map(|piece| piece.expect("saved")).collect::<Vec<_>>()
+                };
+                prop_assert_eq!(&in_one(&*first), &middle, "{} in {}", stage.name(), before);
+                let cut = first.cut().expect("a cut");
+                // What comes behind the cut is not in it.
+                through(&*first, &batches[split..], &sensors);
+                second.restore(&mut { cut }, &sensors).expect("restored");
+                prop_assert_eq!(&in_one(&*second), &middle, "{} in {}", stage.name(), after);
+                prop_assert_eq!(&through(&*second, &batches[split..], &sensors), &one.out);
+            }
+        }
+    }
+
+    #[test]
+    fn damaged_states_are_errors_or_states(
+        table in tables(30), damage in proptest::collection::vec((any::<proptest::sample::Index>(), any::<u8>(), 0..4u8), 1..24),
+        garbage in proptest::collection::vec(any::<u8>(), 1..64),
+    ) {
+        let mut sensors = Sensors::default();
+        let batches = table.batches(9, &mut sensors);
+        for stage in stages() {
+            let mut running = Running::new(&*stage, table.schema());
+            batches.iter().for_each(|batch| running.take(batch, &sensors));
+            let state = running.process.save().expect("saved");
+            let damaged = damage.iter().map(|(at, byte, way)| {
+                let (mut state, at) = (state.clone(), at.index(state.len().max(1)));
+                match way {
+                    0 => state.truncate(at),
+                    1 => state.insert(at.min(state.len()), *byte),
+                    _ => state.iter_mut().skip(at).take(1).for_each(|old| *old = *byte),
+                }
+                state
+            });
+            for state in damaged.chain([garbage.clone()]) {
+                let mut process = stage.start(&table.schema()).expect("started");
+                // Either it is refused, or what is gone on with is some state; it never panics.
+                if process.restore(&state, &sensors).is_ok() {
+                    for batch in &batches {
+                        let _ = process.process(batch.clone(), &sensors, &mut Flow::default());
+                    }
+                    let _ = process.finish(&sensors, &mut Flow::default());
+                }
+            }
+        }
+    }
+}
+
+/// Puts batches through all shards; what comes out.
+fn through(shards: &dyn Shards, batches: &[Batch], sensors: &Sensors) -> Vec<String> {
+    let (mut groups, mut out) = (Groups::default(), Vec::new());
+    for batch in batches {
+        groups.sort(batch.sensors(), shards.count());
+        let step = |shard| shards.step(shard, batch, groups.share(shard), sensors).expect("stepped");
+        let made = (0..shards.count()).map(step).collect();
+        out.extend(said(&shards.assemble(batch.clone(), &groups, made, &mut Flow::default()), sensors));
+    }
+    out
+}
+
+#[test]
+fn a_state_of_more_sensors_than_there_are_is_an_error() {
+    let table = (0..9).fold(Table::new(&["v", "w"]).with_text(), |table, at| {
+        table.row(&format!("s{at}"), at, &[Some(1.0); 2])
+    });
+    let mut sensors = Sensors::default();
+    let batch = table.batches(9, &mut sensors).remove(0);
+    let mut fewer = Sensors::default();
+    fewer.id("s0").expect("room");
+    for stage in stages() {
+        let mut process = stage.start(&table.schema()).expect("started");
+        process.process(batch.clone(), &sensors, &mut Flow::default()).expect("processed");
+        let state = process.save().expect("saved");
+        let mut next = stage.start(&table.schema()).expect("started");
+        assert_eq!(next.restore(&state, &fewer).is_err(), !state.is_empty(), "{}", stage.name());
+        assert!(next.restore(&[1; 3], &fewer).is_err(), "{}", stage.name());
+        assert!(fewer.find("s1").is_none() && sensors.name(SensorId(8)) == "s8");
+    }
+}
+
+#[test]
+fn every_stage_is_restarted() {
+    let stages = stages();
+    let missing: Vec<_> =
+        registered().filter(|name| !stages.iter().any(|stage| stage.name() == *name)).collect();
+    assert_eq!(missing, [""; 0], "not in the list of restarts");
+    check_implicit(stages.iter().map(|stage| &**stage), "the list of restarts");
+}
+
+#[test]
+fn stages_that_options_ask_for_are_found() {
+    let found = implicit();
+    assert!(found.contains_key("Reorder") && found.contains_key("SecondShowing"), "{found:?}");
+    assert!(found.len() > 5 && !found.contains_key("Threshold"), "{found:?}");
+}

@@ -1,0 +1,271 @@
+//! Drives a [`SeriesStage`]: one state a series, in dense tables, split over shards of sensors.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::table::{Shard, Table};
+use super::{Groups, Output, Run, SeriesStage, Share};
+use crate::batch::{Batch, Column, FieldKind, Mask, Schema};
+use crate::stage::Pieces;
+use crate::error::{Error, RejectionKind, Result};
+use crate::kernel::prefetch::prefetch;
+use crate::sensor::{SensorId, Sensors};
+use crate::stage::{Flow, Process};
+
+/// A stage in use whose state is split over shards of sensors, so that several workers can be at it: each shard is
+/// given its share of every batch, in the order of the batches, by one worker at a time.
+pub trait Shards: Send + Sync {
+    /// How many shards there are: a power of two.
+    fn count(&self) -> usize;
+
+    /// Handles the rows that are the share of shard `shard` of `batch`.
+    ///
+    /// # Errors
+    /// What ends the run.
+    fn step(&self, shard: usize, batch: &Batch, share: Share<'_>, sensors: &Sensors) -> Result<Made>;
+
+    /// Puts together what all shards made of `batch`, in the order of the shards.
+    fn assemble(&self, batch: Batch, groups: &Groups, made: Vec<Made>, flow: &mut Flow) -> Batch;
+
+    /// Forgets these sensors, as [`Process::give_up`]; nothing is held of them. To be called when every shard has been through the same batches.
+    fn give_up(&self, gone: &[SensorId]);
+
+    /// Everything that all shards keep now, as it is written, while workers may go on. To be called when every shard has been through the
+    /// same batches. Where that is dropped, the rest is not asked for any more.
+    ///
+    /// # Errors
+    /// As [`Process::save`].
+    fn cut(&self) -> Result<Pieces>;
+
+    /// Goes on from the pieces of a cut through any number of shards, or from what was saved by the stage in one piece, under the same ids.
+    /// Where it fails, nothing has changed.
+    ///
+    /// # Errors
+    /// As [`Process::restore`], and those of the pieces.
+    fn restore(&mut self, pieces: &mut dyn Iterator<Item = Result<Vec<u8>>>, sensors: &Sensors)
+    -> Result<()>;
+}
+
+/// What a shard made of its share of a batch.
+#[derive(Debug)]
+pub struct Made {
+    /// The values of the new columns, in the order of [`Share::rows`].
+    outputs: Vec<Output>,
+    /// Records that are late: their rows, and why.
+    late: Vec<(u32, String)>,
+}
+
+/// What a series stage does to the schema: which columns it reads, which it writes.
+pub(super) struct Binding {
+    pub(super) schema: Arc<Schema>,
+    columns: Vec<Bound>,
+}
+
+/// One selected measurement.
+struct Bound {
+    /// Its index.
+    at: usize,
+    name: Arc<str>,
+    /// Index and kind of each column made of it.
+    outputs: Vec<(usize, FieldKind)>,
+}
+
+pub(super) fn bind<S: SeriesStage>(stage: &S, input: &Schema) -> Result<Binding> {
+    stage.check(input)?;
+    let mut schema = input.clone();
+    let mut columns = Vec::new();
+    for at in input.select(stage.columns())? {
+        let name = Arc::clone(&input.fields()[at].name);
+        let mut outputs = Vec::new();
+        for field in stage.outputs(&name) {
+            let kind = field.kind;
+            let (wider, index) = schema.with(field)?;
+            schema = wider;
+            outputs.push((index, kind));
+        }
+        columns.push(Bound { at, name, outputs });
+    }
+    Ok(Binding { schema: Arc::new(schema), columns })
+}
+
+/// How many groups before its own a group's memory is asked for: far enough for the memory to answer in time, near enough for the
+/// answers to stay in the cache.
+const AHEAD: usize = 8;
+
+/// A series stage in use.
+pub(super) struct PerSeries<S: SeriesStage> {
+    stage: S,
+    binding: Binding,
+    /// Whoever writes a cut has it too.
+    table: Arc<Table<S::State>>,
+    /// For the one-thread way.
+    groups: Groups,
+}
+
+impl<S: SeriesStage> PerSeries<S> {
+    pub(super) fn new(stage: &S, input: &Schema, shards: usize) -> Result<Self> {
+        let binding = bind(stage, input)?;
+        let table = Arc::new(Table::new(binding.columns.len(), shards));
+        Ok(Self { stage: stage.clone(), binding, table, groups: Groups::default() })
+    }
+
+    /// Asks the memory for what groups some way behind group `at` will need: first a state, later what the state points to.
+    #[inline]
+    fn prefetch(&self, states: &[Option<S::State>], share: Share<'_>, at: usize) {
+        let state = |sensor| states.get(self.table.deal().place(sensor).index());
+        if let Some(state) = share.groups.get(at + 2 * AHEAD).and_then(|group| state(group.sensor)) {
+            prefetch(std::slice::from_ref(state));
+        }
+        if let Some(group) = share.groups.get(at + AHEAD)
+            && let Some(Some(state)) = state(group.sensor)
+        {
+            self.stage.prefetch(state, group.len());
+        }
+    }
+}
+
+impl<S: SeriesStage> Shards for PerSeries<S> {
+    fn count(&self) -> usize {
+        self.table.deal().shards()
+    }
+
+    fn step(&self, shard: usize, batch: &Batch, share: Share<'_>, sensors: &Sensors) -> Result<Made> {
+        let sensors_of_share = share.groups.iter().map(|group| group.sensor);
+        let Shard { states, scratch, .. } = &mut *self.table.change(shard, sensors_of_share);
+        let deal = self.table.deal();
+        let (mut made, mut late) = (Vec::new(), Vec::new());
+        for (bound, states) in self.binding.columns.iter().zip(states) {
+            let all_valid = scratch.gather(batch.measurement(bound.at), share.rows);
+            let first = made.len();
+            made.extend(bound.outputs.iter().map(|&(_, kind)| Output::empty(kind, share.rows.len())));
+            for (at, &group) in share.groups.iter().enumerate() {
+                self.prefetch(states.as_slice(), share, at);
+                let (sensor, range) = (group.sensor, share.range(group));
+                let state = states.get_or_insert_with(deal.place(sensor), || {
+                    self.stage.state(sensors.name(sensor), &bound.name)
+                });
+                let mut run = Run {
+                    sensor,
+                    sensors,
+                    column: &bound.name,
+                    times: batch.times(),
+                    rows: &share.rows[range.clone()],
+                    values: &scratch.values[range.clone()],
+                    valid: (!all_valid).then(|| &scratch.valid[range.clone()]),
+                    outputs: &mut made[first..],
+                    late: &mut late,
+                };
+                self.stage.step(state, &mut run)?;
+                check_outputs(&made[first..], range.end)?;
+            }
+        }
+        Ok(Made { outputs: made, late })
+    }
+
+    fn assemble(&self, batch: Batch, groups: &Groups, mut made: Vec<Made>, flow: &mut Flow) -> Batch {
+        let kinds = self.binding.columns.iter().flat_map(|bound| &bound.outputs);
+        let mut columns: Vec<(usize, Column)> = kinds
+            .enumerate()
+            .map(|(slot, &(index, kind))| (index, scatter(kind, groups, &made, slot)))
+            .collect();
+        // New columns are appended in the schema's order; replaced ones may come at any time.
+        columns.sort_by_key(|&(index, _)| index);
+        let mut batch = batch.with_columns(Arc::clone(&self.binding.schema), columns);
+        let late = made.iter_mut().flat_map(|made| std::mem::take(&mut made.late)).collect();
+        set_late_aside(&mut batch, late, flow);
+        batch
+    }
+
+    fn give_up(&self, gone: &[SensorId]) {
+        let deal = self.table.deal();
+        for &sensor in gone {
+            let mut shard = self.table.change(deal.shard(sensor), std::iter::once(sensor));
+            shard.states.iter_mut().for_each(|states| drop(states.remove(deal.place(sensor))));
+        }
+    }
+
+    fn cut(&self) -> Result<Pieces> {
+        Ok(self.table.cut())
+    }
+
+    fn restore(
+        &mut self,
+        pieces: &mut dyn Iterator<Item = Result<Vec<u8>>>,
+        sensors: &Sensors,
+    ) -> Result<()> {
+        let mut table = Table::new(self.binding.columns.len(), self.table.deal().shards());
+        for piece in pieces {
+            table.restore(&piece?, sensors)?;
+        }
+        self.table = Arc::new(table);
+        Ok(())
+    }
+}
+
+/// The one-thread way: a single shard whose share is everything.
+impl<S: SeriesStage> Process for PerSeries<S> {
+    fn process(&mut self, batch: Batch, sensors: &Sensors, flow: &mut Flow) -> Result<Batch> {
+        let mut groups = std::mem::take(&mut self.groups);
+        groups.sort(batch.sensors(), 1);
+        let made = self.step(0, &batch, groups.share(0), sensors)?;
+        let batch = self.assemble(batch, &groups, vec![made], flow);
+        self.groups = groups;
+        Ok(batch)
+    }
+
+    fn give_up(&mut self, gone: &[SensorId], _sensors: &Sensors, _flow: &mut Flow) -> Result<Option<Batch>> {
+        Shards::give_up(self, gone);
+        Ok(None)
+    }
+
+    fn save(&self) -> Result<Vec<u8>> {
+        let mut state = Vec::new();
+        for piece in Shards::cut(self)? {
+            state.append(&mut piece?);
+        }
+        Ok(state)
+    }
+
+    fn restore(&mut self, state: &[u8], sensors: &Sensors) -> Result<()> {
+        Shards::restore(self, &mut std::iter::once(Ok(state.to_vec())), sensors)
+    }
+}
+
+/// The column that the shards' outputs at `slot` make.
+fn scatter(kind: FieldKind, groups: &Groups, made: &[Made], slot: usize) -> Column {
+    let mut column = Column::filled(kind, groups.rows());
+    let mut first = 0;
+    for made in made {
+        let output = &made.outputs[slot];
+        let rows = &groups.order()[first..first + output.len()];
+        output.scatter(rows, &mut column);
+        first += rows.len();
+    }
+    column
+}
+
+#[inline]
+fn check_outputs(outputs: &[Output], expected: usize) -> Result<()> {
+    match outputs.iter().position(|output| output.len() != expected) {
+        None => Ok(()),
+        Some(slot) => Err(wrong_output(slot, outputs[slot].len(), expected)),
+    }
+}
+
+#[cold]
+fn wrong_output(slot: usize, values: usize, expected: usize) -> Error {
+    Error::internal(format!("output {slot} has {values} values where {expected} are due"))
+        .with_help("the stage must push one value a record to every output")
+}
+
+fn set_late_aside(batch: &mut Batch, late: BTreeMap<u32, String>, flow: &mut Flow) {
+    if late.is_empty() {
+        return;
+    }
+    let mut keep = Mask::filled(batch.len(), true);
+    for (row, reason) in late {
+        flow.reject(batch, row as usize, RejectionKind::Late, reason);
+        keep.set(row as usize, false);
+    }
+    batch.retain(&keep);
+}

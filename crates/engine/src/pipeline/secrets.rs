@@ -1,0 +1,197 @@
+//! What came from the environment by `${NAME}`: it is used, and neither said nor kept. Whether it is a password is not for a name to say, so
+//! all of it is taken for one.
+
+use std::borrow::Cow;
+use std::collections::hash_map::RandomState;
+use std::fmt;
+use std::hash::{BuildHasher, Hasher};
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::error::{Error, Masks, Spelling, each_text};
+
+/// What fingerprints of values depend on: they can be compared under one key, and tell nothing without it.
+pub(crate) type Key = [u8; 32];
+
+/// The values that a pipeline was given by the environment.
+#[derive(Clone, Default)]
+pub struct Secrets {
+    places: Vec<Place>,
+    masks: Arc<Masks>,
+}
+
+/// An option with a value from the environment.
+#[derive(Clone)]
+struct Place {
+    /// Table, option and what is inside, such as `sink`, `0`, `path`.
+    path: Vec<String>,
+    /// As it stands in the file.
+    written: String,
+    /// What that came to.
+    value: String,
+    /// Both, piece by piece.
+    pieces: Vec<Spelling>,
+}
+
+/// A key that nobody knows yet.
+pub(crate) fn new_key() -> Key {
+    let mut key = Key::default();
+    for part in key.chunks_exact_mut(8) {
+        // Seeded by the system, and new each time.
+        part.copy_from_slice(&RandomState::new().build_hasher().finish().to_ne_bytes());
+    }
+    key
+}
+
+impl Secrets {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.places.is_empty()
+    }
+
+    /// The option at `path`, which is `written` so and came to `value`, in these pieces.
+    pub(super) fn add(&mut self, path: &[String], written: &str, value: &str, pieces: Vec<Spelling>) {
+        Arc::make_mut(&mut self.masks).add(&pieces);
+        let (path, written, value) = (path.to_vec(), written.to_owned(), value.to_owned());
+        self.places.push(Place { path, written, value, pieces });
+    }
+
+    /// The options of the part at `path`.
+    fn places_of<'a>(&'a self, path: &'a [&str]) -> impl Iterator<Item = &'a Place> {
+        let is_of = move |place: &&Place| {
+            place.path.iter().zip(path).filter(|(name, of)| name == of).count() == path.len()
+        };
+        self.places.iter().filter(is_of)
+    }
+
+    /// What is said in place of the values in the options of the part at `path`.
+    pub(crate) fn masks_of(&self, path: &[&str]) -> Masks {
+        let mut masks = Masks::default();
+        self.places_of(path).for_each(|place| masks.add(&place.pieces));
+        masks
+    }
+
+    /// What is said in place of the values.
+    pub fn masks(&self) -> &Arc<Masks> {
+        &self.masks
+    }
+
+    /// The same text, with `${NAME}` in place of every value.
+    pub fn hide<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        self.masks.hide(text)
+    }
+
+    /// The same for all text in a JSON value, where what is short stands for itself.
+    pub fn hide_in(&self, value: &mut Value) {
+        each_text(value, &|text| self.masks.hide_long(text).into_owned());
+    }
+
+    /// The same for all text of an error, and the file that it is about.
+    pub(crate) fn hide_error(&self, error: Error) -> Error {
+        if self.is_empty() {
+            return error;
+        }
+        let error = error.map_text(|text| self.hide(text).into_owned());
+        error.map_file(|file| self.masks.hide_value(file).into_owned())
+    }
+
+    /// The `options` of the part at `path`, as they are written; with a `key`, each with a fingerprint of its value beside it.
+    pub(super) fn masked(&self, path: &[&str], mut options: Value, key: Option<&Key>) -> Value {
+        for Place { path: place, written, value, .. } in self.places_of(path) {
+            let inside = &place[path.len()..];
+            let shown = match key {
+                None => written.clone(),
+                Some(key) => format!("{written} (a value with the fingerprint {})", fingerprint(key, value)),
+            };
+            match inside.iter().try_fold(&mut options, |value, name| step(value, name)) {
+                Some(option) => *option = shown.into(),
+                // The part keeps it under another name.
+                None => {
+                    if let (Value::Object(fields), Some(_)) = (&mut options, key) {
+                        fields.insert(inside.join("."), shown.into());
+                    }
+                }
+            }
+        }
+        self.masks_of(path).hide_values(&mut options);
+        self.hide_in(&mut options);
+        options
+    }
+}
+
+impl fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.places.iter().map(|place| &place.written)).finish()
+    }
+}
+
+fn step<'v>(value: &'v mut Value, name: &str) -> Option<&'v mut Value> {
+    match value {
+        Value::Object(fields) => fields.get_mut(name),
+        Value::Array(list) => list.get_mut(name.parse::<usize>().ok()?),
+        _ => None,
+    }
+}
+
+/// 32 bits that say whether a value is another, and not what it is: it cannot be told from a four-billionth of all values.
+fn fingerprint(key: &Key, value: &str) -> String {
+    blake3::keyed_hash(key, value.as_bytes()).to_hex()[..8].to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::visible;
+    use serde_json::json;
+
+    fn piece(value: &str, written: &str) -> Spelling {
+        Spelling { value: value.into(), written: written.into(), is_secret: value != written }
+    }
+
+    fn secrets() -> Secrets {
+        let mut secrets = Secrets::default();
+        let path = ["sink", "0", "name"].map(str::to_owned);
+        let token = vec![piece("to ", "to "), piece("s3cr\"et\n", "${TOKEN}")];
+        secrets.add(&path, "to ${TOKEN}", "to s3cr\"et\n", token);
+        let path = ["stage", "0", "max"].map(str::to_owned);
+        secrets.add(&path, "${MAX}", "1000", vec![piece("1000", "${MAX}")]);
+        secrets
+    }
+
+    #[test]
+    fn a_value_is_hidden_however_it_is_written() {
+        let secrets = secrets();
+        let value = "s3cr\"et\n";
+        for text in
+            [value.to_owned(), format!("{value:?}"), json!([value]).to_string(), visible(value).into_owned()]
+        {
+            let hidden = secrets.hide(&text);
+            assert!(hidden.contains("${TOKEN}") && !hidden.contains("s3cr"), "{text} is shown as {hidden}");
+        }
+        assert_eq!(secrets.hide("1000 records"), "1000 records", "a number stands there for other reasons");
+        assert!(!format!("{secrets:?}").contains("s3cr"));
+    }
+
+    #[test]
+    fn options_are_as_they_are_written_and_a_change_is_seen() {
+        let secrets = secrets();
+        let options = json!({ "name": "to s3cr\"et\n", "also": "x s3cr\"et\n" });
+        let masked = secrets.masked(&["sink", "0"], options.clone(), None);
+        assert_eq!(masked, json!({ "name": "to ${TOKEN}", "also": "x ${TOKEN}" }));
+        assert_eq!(
+            secrets.masked(&["stage", "0"], json!({ "max": 1000.0 }), None),
+            json!({ "max": "${MAX}" })
+        );
+        let (one, other) = (new_key(), new_key());
+        let kept = |key| secrets.masked(&["stage", "0"], json!({ "max": 1000.0 }), Some(key)).to_string();
+        assert_eq!(kept(&one), kept(&one));
+        assert!(kept(&one) != kept(&other) && !kept(&one).contains("1000"));
+        let mut changed = secrets.clone();
+        changed.places[1].value = "1001".into();
+        assert_ne!(
+            changed.masked(&["stage", "0"], json!({ "max": 1001.0 }), Some(&one)).to_string(),
+            kept(&one)
+        );
+    }
+}

@@ -1,0 +1,188 @@
+//! Everything that a run reads or writes: nothing is written over what is read, and nothing is written twice.
+
+use std::collections::HashMap;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use super::Pipeline;
+use crate::atomic::Outputs;
+use crate::error::{Error, Part, Result};
+use crate::source::OpenOptions;
+
+/// Standard output, as a file that others may name too.
+const STDOUT: &str = "/dev/stdout";
+
+/// One file or folder that a run reads or writes.
+#[derive(Clone, Debug)]
+pub struct Touched {
+    path: PathBuf,
+    /// What it is to the run.
+    role: String,
+    access: Access,
+    part: Option<Part>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Access {
+    Read,
+    Write,
+    /// A folder of checkpoints.
+    State,
+}
+
+impl Touched {
+    /// A file that is read as `role`.
+    pub fn read(path: impl Into<PathBuf>, role: impl Into<String>) -> Self {
+        Self { path: path.into(), role: role.into(), access: Access::Read, part: None }
+    }
+
+    /// A file that is written as `role`.
+    pub fn written(path: impl Into<PathBuf>, role: impl Into<String>) -> Self {
+        Self { path: path.into(), role: role.into(), access: Access::Write, part: None }
+    }
+
+    /// A folder that checkpoints are kept in.
+    pub fn state(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), role: "the state folder".into(), access: Access::State, part: None }
+    }
+
+    fn of(self, part: Part) -> Self {
+        Self { part: Some(part), ..self }
+    }
+
+    /// Whether it matters who else writes there. A device such as a terminal or a serial line may be read and written at once; those of
+    /// memory, such as /dev/null, keep nothing apart.
+    fn minds_others(&self) -> bool {
+        const MEMORY: u32 = 1;
+        if crate::atomic::is_stdout(&self.path) {
+            return false;
+        }
+        match self.path.metadata() {
+            Ok(meta) if meta.file_type().is_char_device() => {
+                self.access != Access::Read && rustix::fs::major(meta.rdev()) != MEMORY
+            }
+            _ => true,
+        }
+    }
+}
+
+impl Pipeline {
+    /// What it writes: globs and folders do not take that for input.
+    pub fn outputs(&self) -> Outputs {
+        let mut outputs = Outputs::default();
+        self.sinks.iter().filter_map(|sink| sink.spec.file()).for_each(|file| outputs.add(&file));
+        self.stages.iter().filter_map(|stage| stage.saves()).for_each(|file| outputs.add(file.place()));
+        if self.sinks.iter().any(|sink| sink.spec.is_stdout()) {
+            outputs.add_stdout();
+        }
+        outputs
+    }
+
+    /// How its source is opened, in a run that may write more than the pipeline says.
+    pub(crate) fn opening(&self, options: &OpenOptions) -> OpenOptions {
+        let mut outputs = self.outputs();
+        outputs.extend(&options.outputs);
+        OpenOptions { outputs: outputs.into(), ..options.clone() }
+    }
+
+    /// Checks that a run writes nothing over what it reads, and nothing twice; `others` is what it reads and writes beside what the
+    /// pipeline says.
+    ///
+    /// # Errors
+    /// A configuration error that names the file and what it would be.
+    pub fn check_touched(&self, others: &[Touched]) -> Result<()> {
+        let mut outputs = self.outputs();
+        outputs.extend(&written(others));
+        let mut all: Vec<_> =
+            self.source.files(&outputs).into_iter().map(|file| Touched::read(file, "the input")).collect();
+        for (at, stage) in self.stages.iter().enumerate() {
+            let role = |what: &str| format!("{what} of stage {at} ({})", stage.name());
+            let part = Part::Stage(at);
+            let loaded = stage.loads().map(|file| Touched::read(file.place(), role("what is loaded")));
+            let saved = stage.saves().map(|file| Touched::written(file.place(), role("the saved constants")));
+            all.extend(loaded.into_iter().chain(saved).map(|touched| touched.of(part)));
+        }
+        for (at, sink) in self.sinks.iter().enumerate() {
+            let role = format!("the output of sink {at} ({})", sink.spec.name());
+            let stdout = sink.spec.is_stdout().then(|| STDOUT.into());
+            let path = sink.spec.file().or_else(|| sink.spec.stream()).or(stdout);
+            all.extend(path.map(|path| Touched::written(path, role).of(Part::Sink(at))));
+        }
+        all.extend_from_slice(others);
+        check(&all)
+    }
+}
+
+/// Those of `all` that are written.
+pub fn written(all: &[Touched]) -> Outputs {
+    let mut outputs = Outputs::default();
+    for touched in all {
+        match touched.access {
+            Access::Read => {}
+            Access::Write => outputs.add(&touched.path),
+            Access::State => outputs.add_state(&touched.path),
+        }
+    }
+    outputs
+}
+
+/// Checks that nothing in `all` is written over something else in it.
+///
+/// # Errors
+/// A configuration error that names the file and what it would be.
+pub fn check(all: &[Touched]) -> Result<()> {
+    let mut known: HashMap<Key, &Touched> = HashMap::new();
+    for touched in all.iter().filter(|touched| touched.minds_others()) {
+        for key in keys(&touched.path) {
+            match known.get(&key) {
+                Some(other) if touched.access != Access::Read || other.access != Access::Read => {
+                    return Err(conflict(other, touched));
+                }
+                Some(_) => {}
+                None => drop(known.insert(key, touched)),
+            }
+        }
+    }
+    for state in all.iter().filter(|touched| touched.access == Access::State) {
+        let mut kept = Outputs::default();
+        kept.add_state(&state.path);
+        if let Some(inside) = all.iter().find(|touched| kept.has(&touched.path)) {
+            return Err(conflict(state, inside));
+        }
+    }
+    Ok(())
+}
+
+fn conflict(one: &Touched, other: &Touched) -> Error {
+    // What is written is at fault.
+    let (first, second) = if other.access == Access::Read { (other, one) } else { (one, other) };
+    let name = second.path.display();
+    let error = Error::config(format!("`{name}` is both {} and {}", first.role, second.role))
+        .with_help(format!("{} needs a file of its own: give it another name", second.role));
+    match second.part.or(first.part) {
+        Some(part) => error.with_part(part),
+        None => error,
+    }
+}
+
+/// What tells whether two paths are one file.
+#[derive(PartialEq, Eq, Hash)]
+enum Key {
+    Place(PathBuf),
+    /// Device and inode: a file may have several names.
+    Inode(u64, u64),
+}
+
+fn keys(path: &Path) -> Vec<Key> {
+    let inode = path.metadata().ok().map(|meta| Key::Inode(meta.dev(), meta.ino()));
+    [Some(Key::Place(place(path))), inode].into_iter().flatten().collect()
+}
+
+/// Where a file is, or will be, however its path is written.
+fn place(path: &Path) -> PathBuf {
+    let path = &crate::files::where_link_leads(path);
+    let folder = crate::files::folder(path);
+    let made = || Some(folder.canonicalize().ok()?.join(path.file_name()?));
+    let written = || std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    path.canonicalize().ok().or_else(made).unwrap_or_else(written)
+}
