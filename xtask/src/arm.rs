@@ -15,7 +15,16 @@ pub(crate) fn arm() -> Outcome {
     run(Command::new("rustup").args(["target", "add", TARGET]))?;
     let mut tests = cargo_command();
     tests
-        .args(["test", "--lib", "--target", TARGET])
+        .args([
+            "test",
+            "--lib",
+            "--package",
+            "tidemill-core",
+            "--package",
+            "tidemill-engine",
+            "--target",
+            TARGET,
+        ])
         .env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER", COMPILER)
         .env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER", format!("{EMULATOR} -L /usr/aarch64-linux-gnu"))
         .env("CC_aarch64_unknown_linux_gnu", COMPILER)

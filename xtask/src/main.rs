@@ -6,6 +6,7 @@ mod fuzz;
 mod instructions;
 mod live;
 mod peers;
+mod platforms;
 mod tools;
 
 use std::ffi::OsString;
@@ -25,6 +26,8 @@ usage: cargo xtask <chore>
   deny   check licences and sources of the dependencies (installs cargo-deny if need be)
   fuzz   random input against what judges it, for so many seconds each target (default: 60; needs rustup)
   arm    run the library's tests on 64-bit Arm, under an emulator (installs what that needs; needs rustup)
+  platforms
+         check that the core compiles for WebAssembly and macOS (needs rustup)
   instructions
          count the instructions of the kernels under valgrind, fail where they grew (--record: keep the counts)
   peers  run the same jobs with tidemill and its peers, and write down what they took (--help: its options)
@@ -45,6 +48,7 @@ fn main() -> ExitCode {
         ["arm"] => arm::arm(),
         ["instructions"] => instructions::check(),
         ["instructions", "--record"] => instructions::record(),
+        ["platforms"] => platforms::platforms(),
         ["peers", options @ ..] => peers::peers(options),
         ["live", options @ ..] => live::live(options),
         ["scaling", options @ ..] => peers::scaling(options),

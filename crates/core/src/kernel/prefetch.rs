@@ -1,6 +1,12 @@
 //! Hints to the memory.
 
-#![expect(unsafe_code, reason = "the instruction has no safe form; it reads nothing and fails at no address")]
+#![cfg_attr(
+    target_arch = "x86_64",
+    expect(
+        unsafe_code,
+        reason = "the instruction has no safe form; it reads nothing and fails at no address"
+    )
+)]
 
 /// What the memory hands over at once, in bytes.
 const LINE: usize = 64;
