@@ -22,11 +22,13 @@ pub struct Masks {
 
 /// A piece of an option's text: what it came to, and how it is written in the pipeline.
 #[derive(Clone, Debug)]
-pub(crate) struct Spelling {
-    pub(crate) value: String,
-    pub(crate) written: String,
+pub struct Spelling {
+    /// What it came to.
+    pub value: String,
+    /// How it is written.
+    pub written: String,
     /// Whether the value is one that is not said; the two are the same otherwise.
-    pub(crate) is_secret: bool,
+    pub is_secret: bool,
 }
 
 /// A value that is masked as a word only: as what stands around it in its option, or as a word by itself.
@@ -54,7 +56,7 @@ enum Text {
 
 impl Masks {
     /// Puts how the option is written in place of what it came to: in place of the variables' values, and of these with what stands beside them.
-    pub(crate) fn add(&mut self, pieces: &[Spelling]) {
+    pub fn add(&mut self, pieces: &[Spelling]) {
         for piece in pieces.iter().filter(|piece| piece.is_secret) {
             self.add_alone(piece);
         }
@@ -100,17 +102,17 @@ impl Masks {
     }
 
     /// The same for a value of the pipeline, or a name that came of one.
-    pub(crate) fn hide_value<'t>(&self, value: &'t str) -> Cow<'t, str> {
+    pub fn hide_value<'t>(&self, value: &'t str) -> Cow<'t, str> {
         self.hide_in(value, Text::Value)
     }
 
     /// The same for all text in the options of a part of the pipeline.
-    pub(crate) fn hide_values(&self, options: &mut Value) {
+    pub fn hide_values(&self, options: &mut Value) {
         each_text(options, &|text| self.hide_value(text).into_owned());
     }
 
     /// The same, for text that shows a pipeline, whose values went through [`Masks::hide_value`] each by itself.
-    pub(crate) fn hide_long<'t>(&self, text: &'t str) -> Cow<'t, str> {
+    pub fn hide_long<'t>(&self, text: &'t str) -> Cow<'t, str> {
         self.hide_in(text, Text::Page)
     }
 
@@ -168,7 +170,7 @@ fn goes_on(letter: char) -> bool {
 }
 
 /// Changes all text in a JSON value.
-pub(crate) fn each_text(value: &mut Value, change: &impl Fn(&str) -> String) {
+pub fn each_text(value: &mut Value, change: &impl Fn(&str) -> String) {
     match value {
         Value::String(text) => *text = change(text),
         Value::Array(list) => list.iter_mut().for_each(|element| each_text(element, change)),

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::offset::{Position, Trigger};
 
 pub use masks::Masks;
-pub(crate) use masks::{Spelling, each_text};
+pub use masks::{Spelling, each_text};
 pub use nearest::nearest;
 pub use visible::is_obeyed;
 pub use visible::{visible, visible_lines};
@@ -187,7 +187,7 @@ impl Error {
     }
 
     /// The same error, with `change` made to the name of the file that it is about.
-    pub(crate) fn map_file(mut self, change: impl Fn(&str) -> String) -> Self {
+    pub fn map_file(mut self, change: impl Fn(&str) -> String) -> Self {
         if let Some(position) = &mut self.0.position {
             position.file = change(&position.file).into();
         }

@@ -27,12 +27,12 @@ const PATIENCE: Duration = Duration::from_millis(100);
 static NOTES: Mutex<Option<Courier>> = Mutex::new(None);
 
 /// Says a line to whoever looks at a run that goes on. That nobody does is no error.
-pub(crate) fn say(text: &str) {
+pub fn say(text: &str) {
     write(&format!("{}\n", visible(text)));
 }
 
 /// Writes lines that are fit to be read, likewise.
-pub(crate) fn write(lines: &str) {
+pub fn write(lines: &str) {
     let mut notes = notes();
     if notes.is_none() {
         *notes = Courier::start(standard_error(), &Arc::new(AtomicBool::new(true)), ROOM).ok();
@@ -44,12 +44,12 @@ pub(crate) fn write(lines: &str) {
 }
 
 /// How many notes nobody has read so far.
-pub(crate) fn unread() -> u64 {
+pub fn unread() -> u64 {
     notes().as_ref().map_or(0, Courier::untaken)
 }
 
 /// The process ends: waits for those who still read.
-pub(crate) fn finish() {
+pub fn finish() {
     let courier = notes().take();
     if let Some(mut courier) = courier {
         let _nobody_reads = courier.finish(true);

@@ -66,7 +66,7 @@ impl Secrets {
     }
 
     /// What is said in place of the values in the options of the part at `path`.
-    pub(crate) fn masks_of(&self, path: &[&str]) -> Masks {
+    pub fn masks_of(&self, path: &[&str]) -> Masks {
         let mut masks = Masks::default();
         self.places_of(path).for_each(|place| masks.add(&place.pieces));
         masks

@@ -77,7 +77,7 @@ impl RunOptions {
 }
 
 /// The option of `pipeline` that leaves a run with one thread, if one does.
-pub(crate) fn has_one_thread(pipeline: &Pipeline) -> Option<&'static str> {
+pub fn has_one_thread(pipeline: &Pipeline) -> Option<&'static str> {
     pipeline.input.idle_sensors.as_ref().map(|_| "idle_sensors")
 }
 
