@@ -70,13 +70,13 @@ impl SharedSensors {
     }
 
     /// Takes over the names of a checkpoint; see [`Sensors::restore`].
-    pub(crate) fn restore(&self, names: &SensorNames) {
+    pub fn restore(&self, names: &SensorNames) {
         self.table.write().unwrap_or_else(std::sync::PoisonError::into_inner).restore(names);
     }
 
     /// Forgets the names of `ids`, see [`Sensors::forget`], unless ids have to stay what they are; whether it did. Every [`SensorIds`] that may
     /// have met them must be made anew then.
-    pub(crate) fn forget(&self, ids: &[SensorId]) -> bool {
+    pub fn forget(&self, ids: &[SensorId]) -> bool {
         let mut table = self.table.write().unwrap_or_else(std::sync::PoisonError::into_inner);
         // Said before a name is looked up ahead, for which the table is locked too: either it is seen here, or that finds nobody of these.
         let is_free = !self.keeps_ids.load(Ordering::Relaxed);
@@ -87,7 +87,7 @@ impl SharedSensors {
     }
 
     /// Takes no new sensors any more.
-    pub(crate) fn close(&self) {
+    pub fn close(&self) {
         self.table.write().unwrap_or_else(std::sync::PoisonError::into_inner).close();
     }
 

@@ -15,13 +15,14 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Manifest, Pieces, Unwritten};
+use super::{Manifest, Unwritten};
 use crate::atomic::{Output, UNTIL};
 use crate::error::{Error, ErrorKind, Masks, Result, plain};
 use crate::files::{
     Access, FileHandle, FileSystem, folder, kind_if_there, make_lasting_folder, path_bytes, write_all_at,
 };
 use crate::notes::say;
+use crate::stage::Pieces;
 
 /// How many checkpoints are kept: where the newest is damaged, the one before will do.
 const KEPT: usize = 3;

@@ -19,12 +19,13 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::Orphan;
-use super::pieces::{Pieces, StageState};
+use super::pieces::StageState;
 use super::reader::Reader;
 use crate::atomic::Output;
 use crate::error::{Error, Result};
 use crate::files::FileHandle;
 use crate::sensor::SensorNames;
+use crate::stage::Pieces;
 
 /// What a checkpoint file begins with.
 const MAGIC: &[u8; 8] = b"tidemill";
@@ -314,8 +315,8 @@ impl<W: Write> Write for Summed<W> {
 mod tests {
     use std::os::unix::fs::FileExt;
 
-    use crate::stage::in_one_piece;
     use super::*;
+    use crate::stage::in_one_piece;
 
     fn manifest() -> Manifest {
         let part = |place: &str, name: &str| PartSpec {

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::reader::Reader;
-use crate::error::{Error, Result};
+use crate::error::Error;
 use crate::files::FileHandle;
 use crate::stage::Pieces;
 

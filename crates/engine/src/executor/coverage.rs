@@ -59,8 +59,7 @@ fn fuzzed_options() -> Vec<String> {
 
 #[test]
 fn every_stage_that_options_ask_for_is_run_by_any_number_of_workers() {
-    let stages: Vec<_> =
-        super::tests::LEADING.iter().flat_map(|options| asked_for(options)).collect();
+    let stages: Vec<_> = super::tests::LEADING.iter().flat_map(|options| asked_for(options)).collect();
     check_implicit(stages.iter().map(|stage| &**stage), "the list of the executor's tests");
 }
 

@@ -36,7 +36,6 @@ use super::tally::Tally;
 use super::turn::Turn;
 use super::{Observer, RunOptions};
 use crate::batch::Batch;
-use crate::checkpoint::Pieces;
 use crate::error::guard::{asked, caught};
 use crate::error::{Error, Rejection, Result};
 use crate::format::{Chunk, Decoded};
@@ -44,7 +43,7 @@ use crate::metrics::Entry;
 use crate::pipeline::Pipeline;
 use crate::sensor::{SensorIds, SharedSensors};
 use crate::source::{Input, Progress};
-use crate::stage::{Flow, Groups, Process, Stage};
+use crate::stage::{Flow, Groups, Pieces, Process, Stage};
 use crate::time::Timestamp;
 
 /// Where workers get the pieces of the input from.

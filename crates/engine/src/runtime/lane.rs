@@ -9,7 +9,7 @@ use crate::batch::{Batch, Schema};
 use crate::error::guard::{asked, guarded};
 use crate::error::{Error, Result};
 use crate::sensor::{SensorId, SharedSensors};
-use crate::stage::{Pieces, in_one_piece, Flow, Groups, Made, Process, Reach, Shards, Stage};
+use crate::stage::{Flow, Groups, Made, Pieces, Process, Reach, Shards, Stage, in_one_piece};
 
 /// A stage of a parallel reading, shared by all workers.
 pub(crate) struct Lane {

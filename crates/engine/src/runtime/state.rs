@@ -18,7 +18,7 @@ use super::tally::Tally;
 use super::{Rejects, Report, RunOptions};
 use crate::atomic::Output;
 use crate::checkpoint::{
-    Change, Ending, Found, Manifest, Orphan, PartSpec, Pieces, StageState, StateFolder, changes, matches,
+    Change, Ending, Found, Manifest, Orphan, PartSpec, StageState, StateFolder, changes, matches,
 };
 use crate::error::guard::caught;
 use crate::error::{Error, Masks, Result};
@@ -30,6 +30,7 @@ use crate::pipeline::{Parameters, Pipeline, Plan};
 use crate::sensor::{SensorIds, SensorNames, SharedSensors};
 use crate::sink::{Job, Outset, Repeat};
 use crate::source::{OpenOptions, Resumption};
+use crate::stage::Pieces;
 use crate::time::Clock;
 
 /// How a run that goes on after a restart keeps its checkpoints.

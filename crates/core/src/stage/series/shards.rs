@@ -6,10 +6,10 @@ use std::sync::Arc;
 use super::table::{Shard, Table};
 use super::{Groups, Output, Run, SeriesStage, Share};
 use crate::batch::{Batch, Column, FieldKind, Mask, Schema};
-use crate::stage::Pieces;
 use crate::error::{Error, RejectionKind, Result};
 use crate::kernel::prefetch::prefetch;
 use crate::sensor::{SensorId, Sensors};
+use crate::stage::Pieces;
 use crate::stage::{Flow, Process};
 
 /// A stage in use whose state is split over shards of sensors, so that several workers can be at it: each shard is

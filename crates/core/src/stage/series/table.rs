@@ -12,9 +12,9 @@ use serde::de::DeserializeOwned;
 
 use super::groups::Deal;
 use crate::batch::Measurement;
-use crate::stage::Pieces;
 use crate::error::{Error, Result};
 use crate::sensor::{PerSensor, SensorId, Sensors};
+use crate::stage::Pieces;
 use crate::stage::state;
 
 /// Sensors in a block, where there is one column: few, so that a worker that has to save one is not held up.
