@@ -69,12 +69,12 @@ impl SharedSensors {
         self.table.write().unwrap_or_else(std::sync::PoisonError::into_inner).id(name)
     }
 
-    /// Takes over the names of a checkpoint; see [`Sensors::restore`].
+    /// Takes over the names of a checkpoint; see `Sensors::restore`.
     pub fn restore(&self, names: &SensorNames) {
         self.table.write().unwrap_or_else(std::sync::PoisonError::into_inner).restore(names);
     }
 
-    /// Forgets the names of `ids`, see [`Sensors::forget`], unless ids have to stay what they are; whether it did. Every [`SensorIds`] that may
+    /// Forgets the names of `ids`, see `Sensors::forget`, unless ids have to stay what they are; whether it did. Every [`SensorIds`] that may
     /// have met them must be made anew then.
     pub fn forget(&self, ids: &[SensorId]) -> bool {
         let mut table = self.table.write().unwrap_or_else(std::sync::PoisonError::into_inner);

@@ -1,14 +1,12 @@
 //! All that is wrong with a pipeline, not only what is met first: it is planned again and again, each time without the options that were
 //! found wrong.
 
+use super::parts::OptionOf;
 use super::spec::Spec;
 use super::written::SpecError;
 use super::{Pipeline, Resolved};
 use crate::error::{Error, Part, Result};
 use crate::options::Diagnostic;
-
-/// An option of a part, by its name.
-pub(super) type OptionOf = (Part, String);
 
 impl Spec {
     /// All that `plan` has against this pipeline, of which `error` is the first. What comes into the parts behind one that is wrong is not

@@ -11,6 +11,7 @@ pub(crate) mod label;
 pub(crate) mod leading;
 mod overrides;
 pub mod parameters;
+mod parts;
 pub mod plan;
 pub mod resolve;
 pub mod schema;

@@ -1,15 +1,13 @@
 //! From parts as written to a [`Pipeline`]: every component found by name and made from its options.
 
 use std::ops::Range;
-use std::path::Path;
 use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::findings::OptionOf;
+use super::parts::{OptionOf, Part, Parts};
 use super::secrets::Secrets;
-use super::spec::{Part, Parts, Spec};
 use super::written::{SpecError, Written};
 use super::{InputOptions, Pipeline, SinkEntry};
 use crate::error::nearest;
@@ -113,25 +111,6 @@ impl Resolved {
             error::Part::Stage(at) => self.stages.get(at),
             error::Part::Sink(at) => self.sinks.get(at),
         }
-    }
-}
-
-impl Pipeline {
-    /// The pipeline written in `text`, with the environment's variables. Relative paths start from the current folder: see
-    /// [`Pipeline::with_base`].
-    ///
-    /// # Errors
-    /// All that is wrong with it, each with its place.
-    pub fn from_toml(text: &str) -> Result<Self, SpecError> {
-        Ok(Spec::new("pipeline", text).resolve()?.pipeline)
-    }
-
-    /// The pipeline in the file at `path`; `-` is standard input. Relative paths start from the folder of the file.
-    ///
-    /// # Errors
-    /// When the file cannot be read, or a configuration error with all that is wrong with it.
-    pub fn load(path: impl AsRef<Path>) -> Result<Self> {
-        Ok(Spec::read(path)?.resolve()?.pipeline)
     }
 }
 

@@ -31,7 +31,7 @@ use super::outlet::Outlets;
 use super::report::Report;
 use super::room::Place;
 use super::setup::Setup;
-use super::state::{Resume, Snapshot};
+use super::snapshot::{Resume, Snapshot};
 use super::tally::Tally;
 use super::turn::Turn;
 use super::{Observer, RunOptions};

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::state::Snapshot;
+use super::snapshot::Snapshot;
 use crate::batch::Batch;
 use crate::error::guard::{asked, guarded};
 use crate::error::{Part, Rejection, Result};

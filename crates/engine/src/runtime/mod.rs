@@ -14,9 +14,12 @@ pub(crate) mod lane;
 pub(crate) mod limit;
 pub(crate) mod odd_times;
 pub(crate) mod outlet;
+pub(crate) mod over;
 mod report;
 pub(crate) mod room;
+pub(crate) mod schedule;
 pub(crate) mod setup;
+pub(crate) mod snapshot;
 pub(crate) mod state;
 mod tally;
 #[cfg(test)]

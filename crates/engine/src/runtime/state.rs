@@ -12,25 +12,20 @@ use std::time::{Duration, Instant};
 
 use crossbeam::channel::{Sender, bounded};
 
-use super::inlet::Inlet;
-use super::outlet::Outlets;
-use super::tally::Tally;
-use super::{Rejects, Report, RunOptions};
+use super::RunOptions;
+use super::schedule::Schedule;
+use super::snapshot::{Draft, Resume, Snapshot};
 use crate::atomic::Output;
-use crate::checkpoint::{
-    Change, Ending, Found, Manifest, Orphan, PartSpec, StageState, StateFolder, changes, matches,
-};
+use crate::checkpoint::{Change, Ending, Found, Manifest, Orphan, PartSpec, StateFolder, changes, matches};
 use crate::error::guard::caught;
 use crate::error::{Error, Masks, Result};
 use crate::files::{Disk, FileSystem};
-use crate::metrics::{Entry, Ledger};
 use crate::pipeline::leading::leading;
 use crate::pipeline::secrets::{Key, new_key};
-use crate::pipeline::{Parameters, Pipeline, Plan};
-use crate::sensor::{SensorIds, SensorNames, SharedSensors};
-use crate::sink::{Job, Outset, Repeat};
-use crate::source::{OpenOptions, Resumption};
-use crate::stage::Pieces;
+use crate::pipeline::{Parameters, Pipeline};
+use crate::sensor::SharedSensors;
+use crate::sink::{Outset, Repeat};
+use crate::source::Resumption;
 use crate::time::Clock;
 
 /// How a run that goes on after a restart keeps its checkpoints.
@@ -66,7 +61,7 @@ impl StateOptions {
 
 /// The state folder of a run, and what was found in it.
 pub(crate) struct State {
-    options: StateOptions,
+    pub(super) options: StateOptions,
     folder: Arc<Mutex<StateFolder>>,
     pipeline: Vec<PartSpec>,
     key: Key,
@@ -76,54 +71,10 @@ pub(crate) struct State {
     /// What is worth knowing about how the run goes on.
     pub(crate) remarks: Vec<String>,
     /// That checkpoint as it was found.
-    found: Option<Manifest>,
+    pub(super) found: Option<Manifest>,
     keeper: Option<Keeper>,
     /// Whether a cut is on its way to become a checkpoint.
     is_busy: Arc<AtomicBool>,
-}
-
-/// What a run goes on from.
-#[derive(Clone, Default)]
-pub(crate) struct Resume {
-    pub(crate) ending: Option<Ending>,
-    /// `None` for a source that begins anew.
-    pub(crate) source: Option<Vec<u8>>,
-    pub(crate) sensors: SensorNames,
-    /// By stage; `None` where it begins anew.
-    pub(crate) stages: Vec<Option<StageState>>,
-    /// Whether the stages are all those of the checkpoint, so that their counts go on too.
-    pub(crate) is_whole: bool,
-    /// By sink; likewise.
-    pub(crate) sinks: Vec<Option<Vec<u8>>>,
-    /// Which sink of the checkpoint each was.
-    pub(crate) sinks_before: Vec<Option<usize>>,
-    pub(crate) counts: Vec<u8>,
-}
-
-/// One cut through a run, between two pieces of its input.
-pub(crate) struct Snapshot<'a> {
-    pub(crate) source: Option<Vec<u8>>,
-    /// What the stages keep at the cut, though they may be past it when it is written.
-    pub(crate) stages: Vec<Pieces>,
-    pub(crate) tally: &'a Tally,
-    pub(crate) counts: Vec<u8>,
-    pub(crate) sensors: &'a SharedSensors,
-}
-
-/// A checkpoint to be kept, and what must be durable before.
-pub(crate) struct Draft {
-    pub(crate) manifest: Manifest,
-    stages: Vec<Pieces>,
-    pub(crate) settle: Vec<Job>,
-    /// Hangs up when it has been kept, or cannot be.
-    kept: Option<Sender<()>>,
-}
-
-impl Draft {
-    /// Of a run that is over: everything is durable, and no stage goes on.
-    pub(crate) fn over(manifest: Manifest) -> Self {
-        Self { manifest, stages: Vec::new(), settle: Vec::new(), kept: None }
-    }
 }
 
 /// The thread that keeps checkpoints.
@@ -252,39 +203,6 @@ impl State {
     /// Whether the run was over when its last checkpoint was made.
     pub(crate) fn ending(&self) -> Option<Ending> {
         self.resume.as_ref()?.ending
-    }
-
-    /// A run that is over, is called again, and has nothing left to do: that must be so. An input that has changed since its end was
-    /// reached is not one that is done with; one that is there no more is, and one of which nothing is to be read does not matter. An output that
-    /// is gone is not there again by itself.
-    fn check_over(&self, pipeline: &Pipeline, options: &RunOptions) -> Result<()> {
-        let anew = "start anew with another --state";
-        let traits = pipeline.source.traits();
-        if !traits.is_kept && !self.options.finishes {
-            let what = format!("the run in {} is over: its input has ended", self.options.folder.display());
-            let help = format!("what comes in now cannot be added to output that has its name: {anew}");
-            return Err(Error::config(what).with_help(help));
-        }
-        let outputs = self.found.iter().flat_map(|found| &found.outputs);
-        for (sink, output) in pipeline.sinks.iter().zip(outputs) {
-            let Some(output) = output else { continue };
-            // Its folder may have been moved with all that is in it.
-            let path = sink.spec.file().unwrap_or_else(|| output.path.clone());
-            Output { path, ..output.clone() }.check_published(&*self.options.files)?;
-        }
-        let place = self.resume.as_ref().and_then(|resume| resume.source.as_deref());
-        let Some(place) = place.filter(|_| traits.is_replayable && !self.options.finishes) else {
-            return Ok(());
-        };
-        let open = OpenOptions { record: None, ..pipeline.opening(&options.open) };
-        let Ok(mut source) = Inlet::open(&*pipeline.source, &open) else { return Ok(()) };
-        let over = "this run was over already, and its input is no longer what it was";
-        source.restore(place).map_err(|error| error.with_context(over))?;
-        let sensors = Arc::new(SharedSensors::new(pipeline.input.sensor_limits(&*pipeline.source)));
-        match source.next(&mut SensorIds::new(sensors))? {
-            None => Ok(()),
-            Some(_) => Err(Error::data(format!("{over}: more has come behind its end")).with_help(anew)),
-        }
     }
 
     /// What the source knows before it is opened, where the run goes on with the same one.
@@ -443,80 +361,6 @@ pub(crate) fn open_state(
     Ok(Some(state))
 }
 
-/// A run that is called again when its input has ended: the output is published, unless it has been.
-pub(crate) fn after_the_end(
-    pipeline: &Pipeline,
-    options: &RunOptions,
-    state: Option<State>,
-    ending: Ending,
-) -> Result<Report> {
-    let mut report = Report::default();
-    let counted = state.as_ref().and_then(|state| state.resume.clone()).unwrap_or_default();
-    if let (Some(recorder), Some(place)) = (&options.open.record, &counted.source) {
-        recorder.go_on(place)?;
-    }
-    if ending == Ending::Complete {
-        let mut open = pipeline.opening(&options.open);
-        open.resume = state.as_ref().and_then(State::resumption);
-        let source = Inlet::open(&*pipeline.source, &open)?;
-        let plan = Plan::new(pipeline, source.schema()?)?;
-        let plain = Outset { stop: Arc::clone(&options.stop), ..Outset::default() };
-        Outlets::open(pipeline, plan.output(), state, &plain)?.publish(&mut report)?;
-        report.remarks.push("the output of a run that was cut off at its end was published".into());
-    } else {
-        state.as_ref().map_or(Ok(()), |state| state.check_over(pipeline, options))?;
-        report.remarks.extend(state.into_iter().flat_map(|mut state| std::mem::take(&mut state.remarks)));
-        report.remarks.push("this run was over already: there was nothing left to do".into());
-    }
-    recount(pipeline, &counted, &mut report)?;
-    Ok(report)
-}
-
-/// Fills in what a run that is over had counted at its end.
-fn recount(pipeline: &Pipeline, resume: &Resume, report: &mut Report) -> Result<()> {
-    let damaged = |error| Error::data(format!("the counts of the checkpoint cannot be read: {error}"));
-    let (own, rest): (Vec<u8>, Vec<u8>) = postcard::from_bytes(&resume.counts).map_err(damaged)?;
-    let (counted, _) = postcard::take_from_bytes(&own).map_err(damaged)?;
-    let (rejects, sinks): (Rejects, Vec<Ledger>) = postcard::from_bytes(&rest).map_err(damaged)?;
-    let mut tally = Tally::new(pipeline.source.name(), &crate::pipeline::plan::as_written(pipeline)?);
-    tally.restore(counted, true);
-    (report.source, report.stages, report.records_before) = (tally.source, tally.stages, tally.before);
-    let sinks = pipeline.sinks.iter().zip(sinks);
-    report.sinks = sinks.map(|(sink, ledger)| Entry { ledger, ..Entry::new(sink.spec.name()) }).collect();
-    (report.rejects, report.sensors) = (rejects, resume.sensors.len() as u64);
-    Ok(())
-}
-
-/// Says when the next checkpoint is due.
-#[derive(Debug)]
-pub(crate) struct Schedule {
-    every: Option<Duration>,
-    last: Instant,
-    /// Whether one is on its way, which is waited for: two of them would be in memory at once.
-    is_busy: Option<Arc<AtomicBool>>,
-}
-
-impl Schedule {
-    /// Where there is no state folder.
-    pub(crate) fn never() -> Self {
-        Self { every: None, last: Instant::now(), is_busy: None }
-    }
-
-    /// Whether one is due, where something has come since the last one if it `is_dirty`; if so, it is on its way, and the next one is due that
-    /// much later.
-    pub(crate) fn is_due(&mut self, is_dirty: bool) -> bool {
-        let Some(every) = self.every else { return false };
-        if !is_dirty || self.last.elapsed() < every {
-            return false;
-        }
-        let is_busy = self.is_busy.as_ref().is_some_and(|is_busy| is_busy.swap(true, Ordering::Acquire));
-        if !is_busy {
-            self.last = Instant::now();
-        }
-        !is_busy
-    }
-}
-
 fn nobody_keeps() -> Error {
     Error::internal("the thread that keeps checkpoints is gone")
         .with_help("the same command goes on from the last checkpoint; please report this")
@@ -588,23 +432,4 @@ fn check_sinks(pipeline: &Pipeline) -> Result<()> {
         }
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn while_a_checkpoint_is_on_its_way_no_other_is_due() {
-        let is_busy = Arc::new(AtomicBool::new(false));
-        let busy = Some(Arc::clone(&is_busy));
-        let mut schedule = Schedule { every: Some(Duration::ZERO), last: Instant::now(), is_busy: busy };
-        assert!(!schedule.is_due(false), "nothing has come");
-        assert_eq!([schedule.is_due(true), schedule.is_due(true)], [true, false]);
-        is_busy.store(false, Ordering::Release);
-        assert!(schedule.is_due(true));
-        let mut of_who_waits = Schedule { every: Some(Duration::ZERO), last: Instant::now(), is_busy: None };
-        assert_eq!([of_who_waits.is_due(true), of_who_waits.is_due(true)], [true, true]);
-        assert!(!Schedule::never().is_due(true));
-    }
 }

@@ -11,7 +11,7 @@ use crate::pipeline::WhenFull;
 use crate::runtime::crew::{Claim, Dropped, Feed, Piece, Spent};
 use crate::runtime::inlet::{Arrived, Inlet};
 use crate::runtime::room::Room;
-use crate::runtime::state::Schedule;
+use crate::runtime::schedule::Schedule;
 use crate::sensor::SensorIds;
 use crate::source::{Input, Progress, Recorder};
 use crate::time::Timestamp;

@@ -1,7 +1,7 @@
 //! Whether a text is line protocol, and what its first records have: for whoever wants to guess what is in a file.
 
-use super::decode::{is_no_record, line_at};
 use super::line::parse;
+use super::reference::{is_no_record, line_at};
 
 /// What the first records have.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

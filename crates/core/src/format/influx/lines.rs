@@ -2,7 +2,7 @@
 //! escaped, plain numbers) are compared, not parsed; then many of them, of several kinds, are decoded column by column. Whatever is not
 //! regular goes to the reference decoder, line by line. So records, rejections and places are always those of the reference decoder.
 
-use super::decode::InfluxDecoder;
+use super::decoder::InfluxDecoder;
 use super::line::{parse, word};
 use super::stamp::integer;
 use crate::batch::Span;

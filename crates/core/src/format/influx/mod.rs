@@ -4,11 +4,13 @@
 //! measurements; all other fields, the tags and the table's name are text.
 
 mod decode;
+mod decoder;
 mod first_records;
 mod line;
 mod lines;
 #[cfg(test)]
 mod published_tests;
+mod reference;
 
 mod stamp;
 #[cfg(test)]
@@ -28,9 +30,10 @@ use super::{Bound, Format, Head, MAX_FIELDS};
 use crate::batch::{Pattern, Schema};
 use crate::error::{Error, Result};
 
-use decode::{InfluxDecoder, is_no_record, line_at};
+use decoder::InfluxDecoder;
 pub use first_records::{FirstRecords, first_records};
 use line::parse;
+use reference::{is_no_record, line_at};
 
 /// Options of line protocol.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

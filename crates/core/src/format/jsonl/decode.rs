@@ -1,37 +1,17 @@
-//! Chunks of JSON to columns.
+//! Chunks of JSON to columns: quickly where lines are written alike, otherwise object by object.
 
-use std::borrow::Cow;
-use std::ops::Range;
+use memchr::memrchr2;
 
-use memchr::{memchr_iter, memrchr2};
-use serde_json::value::RawValue;
-
+use super::decoder::JsonDecoder;
 use super::lines::Lines;
-use super::object::{Entry, elements, field, line, parse};
-use super::objects::Objects;
-use super::structure::{Next, next, trimmed_end};
-use super::unfolded::Swap;
-use crate::batch::Span;
+use super::structure::{Next, next};
 use crate::error::Result;
-use crate::format::columns::{Columns, Role};
-use crate::format::keys::place_of;
-use crate::format::rows::{Layout, Refusal, Rows};
-use crate::format::{Chunk, Decode, Decoded, LineFormat, MAX_FIELDS, MAX_RECORD, TOO_LONG};
+use crate::format::rows::Rows;
+use crate::format::{Chunk, Decode, Decoded, LineFormat};
 use crate::sensor::SensorLookup;
 
 /// Lines decoded at a time: text, places and columns of them stay near. A fuzzer's inputs are small, and should have several such pieces too.
 const LINES: usize = if cfg!(fuzzing) { 4 } else { 256 };
-
-/// Reads the chunks of one file.
-pub(super) struct JsonDecoder {
-    /// By field, as the layout's roles.
-    pub(super) names: Vec<String>,
-    pub(super) ignore_unknown: bool,
-    pub(super) layout: Layout,
-    pub(super) objects: Objects,
-    /// Whether objects are told apart by their structure, not by lines.
-    pub(super) is_values: bool,
-}
 
 impl Decode for JsonDecoder {
     fn complete(&self, bytes: &[u8], at_end: bool) -> usize {
@@ -68,23 +48,12 @@ impl Decode for JsonDecoder {
             has_point && self.layout.is_plain() && self.objects.unfold.is_none() && !self.is_values;
         match is_plain {
             true => self.decode_by_lines(chunk, sensors, LINES),
-            false => self.decode_by_reference(chunk, sensors),
+            false => self.by_reference(chunk, sensors),
         }
     }
 
     fn decode_by_reference(&self, chunk: &Chunk, sensors: &mut dyn SensorLookup) -> Result<Decoded> {
-        let text = chunk.bytes.as_slice();
-        let mut rows = Rows::new(&self.layout, chunk, sensors);
-        if self.is_values {
-            self.values(text, &mut rows)?;
-            return Ok(rows.finish(line_feeds(text)));
-        }
-        let (mut at, mut number) = (0, 0);
-        while at < text.len() {
-            (_, at) = self.one(text, at, number, &mut rows)?;
-            number += 1;
-        }
-        Ok(rows.finish(number))
+        self.by_reference(chunk, sensors)
     }
 }
 
@@ -100,10 +69,6 @@ fn whole_values(bytes: &[u8]) -> usize {
     }
 }
 
-fn line_feeds(bytes: &[u8]) -> u64 {
-    memchr_iter(b'\n', bytes).count() as u64
-}
-
 impl JsonDecoder {
     /// Quickly where lines are written alike; the same as [`Decode::decode_by_reference`] for any number of lines at a time.
     pub(super) fn decode_by_lines(
@@ -116,174 +81,4 @@ impl JsonDecoder {
         let lines = Lines::new(self, chunk.bytes.as_slice(), &mut rows).decode(most)?;
         Ok(rows.finish(lines))
     }
-
-    /// Takes in the records, or the blank line, that begin at `at` and are line `number`; gives where it ends, and where the next
-    /// line begins.
-    pub(super) fn one(
-        &self,
-        text: &[u8],
-        at: usize,
-        number: u64,
-        rows: &mut Rows<'_>,
-    ) -> Result<(usize, usize)> {
-        let (end, next) = line(text, at);
-        match text[at..end].trim_ascii_start().first() {
-            None => {}
-            Some(b'[') if end - at <= MAX_RECORD => self.array(text, at..end, number, rows)?,
-            Some(_) => self.object(text, at..end, number, rows)?,
-        }
-        Ok((end, next))
-    }
-
-    /// Takes in the objects of a text that are told apart by their structure.
-    fn values(&self, text: &[u8], rows: &mut Rows<'_>) -> Result<()> {
-        let (mut at, mut line, mut counted) = (0, 0, 0);
-        loop {
-            let (start, end) = match next(text, at) {
-                Next::Piece(start, end) => (start, end),
-                Next::Open(start) => (start, trimmed_end(text, start)),
-                Next::End => return Ok(()),
-            };
-            line += line_feeds(&text[counted..start]);
-            counted = start;
-            self.object(text, start..end, line, rows)?;
-            at = end;
-        }
-    }
-
-    /// Takes in the objects of an array that is a line.
-    fn array(&self, text: &[u8], at: Range<usize>, number: u64, rows: &mut Rows<'_>) -> Result<()> {
-        match elements(&text[at.clone()]) {
-            Err(refusal) => rows.end(Err(refusal), at.start, number, at.len()),
-            Ok(elements) => elements.into_iter().try_for_each(|element| {
-                let start = place(text, element.get()).unwrap_or(at.start);
-                self.object(text, start..start + element.get().len(), number, rows)
-            }),
-        }
-    }
-
-    /// Takes in the record that the object at `at` is, on line `number`, or the records that it unfolds to.
-    fn object(&self, text: &[u8], at: Range<usize>, number: u64, rows: &mut Rows<'_>) -> Result<()> {
-        let fields = match fields(&text[at.clone()]) {
-            Ok(fields) => fields,
-            Err(refusal) => return rows.end(Err(refusal), at.start, number, at.len()),
-        };
-        let Some(path) = &self.objects.unfold else {
-            let taken = self.record(text, &fields, None, rows);
-            return rows.end(taken, at.start, number, at.len());
-        };
-        let unfolded = match self.objects.unfolded(path, &fields, at.len()) {
-            Ok(unfolded) => unfolded,
-            Err(refusal) => return rows.end(Err(refusal), at.start, number, at.len()),
-        };
-        let (mut line, mut counted) = (number, at.start);
-        for swap in unfolded.swaps() {
-            let element = swap.element.get();
-            let start = place(text, element).unwrap_or(at.start);
-            line += line_feeds(&text[counted..start]);
-            counted = start;
-            let taken = self.record(text, &fields, Some(swap), rows);
-            rows.end(taken, start, line, element.len())?;
-        }
-        Ok(())
-    }
-
-    /// Whether a field without a column is no reason to refuse its record.
-    pub(super) fn leaves_out(&self, name: &str) -> bool {
-        self.ignore_unknown || self.layout.columns.leaves_out(name)
-    }
-
-    fn record<'t>(
-        &self,
-        text: &[u8],
-        fields: &[Entry<'t>],
-        swap: Option<Swap<'_, 't>>,
-        rows: &mut Rows<'_>,
-    ) -> Result<(), Refusal> {
-        let mut values: Vec<Option<(usize, &RawValue)>> = vec![None; self.names.len()];
-        let mut order = 0;
-        let paths = &self.objects.paths;
-        paths.each(fields, swap, &mut |name, depth, value| {
-            let place = place_of(&self.names, name, order);
-            order += 1;
-            if order > MAX_FIELDS {
-                return Err(too_many_fields());
-            }
-            // Nothing stands where other records have an object.
-            let is_no_object = || value.get() == "null" && paths.has_below(name);
-            match place.map(|at| &mut values[at]) {
-                Some(known @ None) => *known = Some((depth, value)),
-                Some(Some((known, _))) if *known == depth => {
-                    return Err(Refusal::record(format!("field `{name}` stands twice")));
-                }
-                Some(Some((known, _))) if *known < depth => {}
-                Some(Some(known)) => *known = (depth, value),
-                None if self.leaves_out(name) || is_no_object() => {}
-                None => return Err(Refusal::record(format!("unknown field `{name}`"))),
-            }
-            Ok(())
-        })?;
-        for (&role, value) in self.layout.roles.iter().zip(values) {
-            self.value(text, role, value.map(|(_, value)| value), rows)?;
-        }
-        Ok(())
-    }
-
-    fn value(
-        &self,
-        text: &[u8],
-        role: Role,
-        value: Option<&RawValue>,
-        rows: &mut Rows<'_>,
-    ) -> Result<(), Refusal> {
-        let content = value.map_or(Ok(None), field);
-        let content = content.map_err(|refusal| Refusal { column: role.column(), ..refusal })?;
-        match (role, content) {
-            (Role::Text(at), None) => rows.push_text(at, Span::NULL),
-            // Text is carried as it is, spaces and all.
-            (Role::Text(at), Some(content)) => {
-                let span = rows.span(content.as_bytes(), place(text, &content));
-                rows.push_text(at, span);
-            }
-            (Role::Measurement(at), None) => rows.push_number(at, None),
-            (Role::Measurement(_), Some(content)) => {
-                rows.field(role, &measured(value, content.as_bytes(), &self.layout.columns), None)?;
-            }
-            (role, None) => rows.field(role, b"", None)?,
-            (role, Some(content)) => rows.field(role, content.as_bytes(), place(text, &content))?,
-        }
-        Ok(())
-    }
-}
-
-/// What a value says, with the decimal mark of the options: numbers of JSON itself have a point, whatever it is in texts.
-pub(super) fn measured<'t>(value: Option<&RawValue>, content: &'t [u8], columns: &Columns) -> Cow<'t, [u8]> {
-    let mark = columns.decimal_mark();
-    let is_text = value.is_some_and(|value| value.get().starts_with('"'));
-    if mark == b'.' || is_text || !content.contains(&b'.') {
-        return Cow::Borrowed(content);
-    }
-    Cow::Owned(content.iter().map(|&byte| if byte == b'.' { mark } else { byte }).collect())
-}
-
-/// The fields of an object, within the limits.
-pub(super) fn fields(text: &[u8]) -> Result<Vec<Entry<'_>>, Refusal> {
-    if text.len() > MAX_RECORD {
-        return Err(Refusal::record(TOO_LONG.to_owned()));
-    }
-    let fields = parse(text)?.0;
-    if fields.len() > MAX_FIELDS {
-        return Err(too_many_fields());
-    }
-    Ok(fields)
-}
-
-fn too_many_fields() -> Refusal {
-    Refusal::record(format!("more than {MAX_FIELDS} fields"))
-}
-
-/// Where in `text` the content lies; `None` where it had to be made anew.
-fn place(text: &[u8], content: &str) -> Option<usize> {
-    let start = content.as_ptr().addr().checked_sub(text.as_ptr().addr())?;
-    (start + content.len() <= text.len()).then_some(start)
 }

@@ -1,8 +1,8 @@
 //! The first records of a file, in whatever way they lie in it.
 
-use super::decode::fields;
 use super::object::{Entry, elements, line};
 use super::objects::Objects;
+use super::reference::fields;
 use super::sample::Sample;
 use super::structure::{Next, next};
 use super::unfolded::Swap;

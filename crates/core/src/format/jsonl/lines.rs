@@ -2,7 +2,7 @@
 //! numbers) is compared, not parsed; then many of them are decoded column by column. Whatever is not regular goes to the
 //! reference decoder, line by line. So records, rejections and places are always those of the reference decoder.
 
-use super::decode::JsonDecoder;
+use super::decoder::JsonDecoder;
 use crate::batch::Span;
 use crate::error::Result;
 use crate::format::blank::blank_lines;

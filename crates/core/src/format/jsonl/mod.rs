@@ -1,6 +1,7 @@
 //! JSON: one object a record, one a line or told apart by their structure. Numbers go through the same parser as those of CSV.
 
 mod decode;
+mod decoder;
 mod encode;
 mod first;
 mod layout;
@@ -8,6 +9,7 @@ mod lines;
 mod object;
 mod objects;
 mod paths;
+mod reference;
 mod sample;
 mod structure;
 mod unfolded;
@@ -24,7 +26,7 @@ use super::{Bound, Format, Head, LineFormat, MAX_FIELDS};
 use crate::batch::Schema;
 use crate::error::{Error, Result};
 
-use decode::JsonDecoder;
+use decoder::JsonDecoder;
 pub use encode::JsonEncoder;
 use first::Beginning;
 pub use layout::Layout;

@@ -131,3 +131,21 @@ pub(super) fn line(text: &[u8], at: usize) -> (usize, usize) {
         Some(length) => (at + length, at + length + 1),
     }
 }
+
+#[cfg(test)]
+thread_local! {
+    /// How many bytes were taken apart.
+    pub(super) static TAKEN_APART: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
+/// What an object or an array consists of: elements are called by their place, from 0 on.
+pub(super) fn parts(value: &RawValue) -> Result<Vec<Entry<'_>>, Refusal> {
+    let text = value.get().as_bytes();
+    #[cfg(test)]
+    TAKEN_APART.set(TAKEN_APART.get() + text.len());
+    if text.starts_with(b"{") {
+        return parse(text).map(|object| object.0);
+    }
+    let elements = elements(text)?;
+    Ok(elements.into_iter().enumerate().map(|(at, element)| (Cow::Owned(at.to_string()), element)).collect())
+}

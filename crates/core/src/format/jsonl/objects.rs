@@ -50,7 +50,7 @@ impl Objects {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::format::jsonl::decode::fields;
+    use crate::format::jsonl::reference::fields;
 
     #[test]
     fn clause_8_an_object_that_is_carried_with_its_array_counts_for_every_element() {

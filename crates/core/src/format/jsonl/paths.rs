@@ -1,10 +1,8 @@
 //! Nested objects as fields with dotted names: `{"a":{"b":1}}` has a field `a.b`.
 
-use std::borrow::Cow;
-
 use serde_json::value::RawValue;
 
-use super::object::{Entry, MAX_NESTING, elements, is_nested, parse, too_deep};
+use super::object::{Entry, MAX_NESTING, is_nested, parts, too_deep};
 use super::unfolded::{Swap, TakenApart};
 use crate::format::rows::Refusal;
 
@@ -110,24 +108,6 @@ impl Paths {
     }
 }
 
-#[cfg(test)]
-thread_local! {
-    /// How many bytes were taken apart.
-    pub(super) static TAKEN_APART: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
-}
-
-/// What an object or an array consists of: elements are called by their place, from 0 on.
-pub(super) fn parts(value: &RawValue) -> Result<Vec<Entry<'_>>, Refusal> {
-    let text = value.get().as_bytes();
-    #[cfg(test)]
-    TAKEN_APART.set(TAKEN_APART.get() + text.len());
-    if text.starts_with(b"{") {
-        return parse(text).map(|object| object.0);
-    }
-    let elements = elements(text)?;
-    Ok(elements.into_iter().enumerate().map(|(at, element)| (Cow::Owned(at.to_string()), element)).collect())
-}
-
 /// The value at `path` of an object: that of the key which is called so, or of one in it. Arrays are not looked into. `around` is given the
 /// objects in this one that the value lies in.
 ///
@@ -156,6 +136,7 @@ pub(super) fn at_path<'t>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::format::jsonl::object::parse;
 
     fn shown(asked: &[&str], record: &str) -> Vec<String> {
         let paths = Paths::new(asked.iter().map(|&name| name.to_owned()));

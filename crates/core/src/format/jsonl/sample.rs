@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use super::decode::measured;
 use super::object::field;
+use super::reference::measured;
 use crate::format::columns::Columns;
 use crate::format::keys::place_of;
 

@@ -4,8 +4,7 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use super::object::Entry;
-use super::paths::parts;
+use super::object::{Entry, parts};
 use crate::error::Result;
 use crate::format::rows::Refusal;
 
@@ -60,7 +59,7 @@ fn is_same(value: &RawValue, other: &RawValue) -> bool {
 mod tests {
     use std::sync::Arc;
 
-    use super::super::paths::TAKEN_APART;
+    use super::super::object::TAKEN_APART;
     use super::super::{JsonLines, JsonOptions};
     use crate::batch::Bytes;
     use crate::format::{Chunk, columns::ColumnOptions};

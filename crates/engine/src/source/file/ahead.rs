@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::paths::InputFile;
-use super::resume::Seen;
+use super::input_file::InputFile;
+use super::seen::{Seen, changed};
 use crate::error::{Error, Result};
 
 /// What lies ahead, in order. It is looked at once: a checkpoint opens none of these files, and copies none of their names but into its
@@ -203,7 +203,7 @@ impl Change {
             Self::Other(name) => (name, "is another file than it was", "bring it back as it was"),
             Self::Moved(name) => (name, "comes at another turn", "name the files in the order that they had"),
         };
-        super::resume::changed(name, what).with_help(format!(
+        changed(name, what).with_help(format!(
             "{first}; or give `--accept changes` to read what was not begun as it is now, or start anew with another --state"
         ))
     }

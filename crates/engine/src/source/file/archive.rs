@@ -20,13 +20,10 @@ use rawzip::{
 
 use super::decompress::{self, Pieces, Unpacked};
 use super::naming::shown;
-use super::packing::{Packing, has_extension};
+use super::packing::{ARCHIVE, Packing, has_extension};
 use super::wildcards::has_wildcards;
 use crate::error::{Error, Result};
 use crate::files::Base;
-
-/// What the names of archives end in.
-pub(super) const EXTENSION: &str = "zip";
 
 /// Members that an archive may have: each is remembered.
 const MOST: usize = 1_000_000;
@@ -53,7 +50,7 @@ pub(super) fn is_archive(path: &Path) -> bool {
     let is_read = path.metadata().is_ok_and(|meta| meta.is_file())
         && File::open(path).and_then(|file| file.take(4).read_to_end(&mut start)).is_ok();
     let is_cut =
-        || matches!(*start, [b'P'] | [b'P', b'K'] | [b'P', b'K', 1..=8]) && has_extension(path, EXTENSION);
+        || matches!(*start, [b'P'] | [b'P', b'K'] | [b'P', b'K', 1..=8]) && has_extension(path, ARCHIVE);
     is_read && (begins(&start) || is_cut())
 }
 
@@ -226,7 +223,7 @@ impl Inside {
     /// A configuration error where it is no glob.
     pub(super) fn split<'a>(written: &'a str, base: &Base) -> Result<Option<(&'a str, Self)>> {
         let parts = written.match_indices('/').map(|(at, _)| (&written[..at], &written[at + 1..]));
-        let is_archive = |path: &str| has_extension(Path::new(path), EXTENSION) && !base.join(path).is_dir();
+        let is_archive = |path: &str| has_extension(Path::new(path), ARCHIVE) && !base.join(path).is_dir();
         let Some((archive, inside)) =
             parts.into_iter().find(|(path, rest)| is_archive(path) && !rest.is_empty())
         else {

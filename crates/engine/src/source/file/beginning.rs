@@ -1,7 +1,8 @@
 //! The beginning of a file, for whoever wants to guess what is in it.
 
-use super::blocks::{Arrival, Blocks};
-use super::paths::InputFile;
+use super::blocks::Blocks;
+use super::input_file::InputFile;
+use super::wait::Arrival;
 use crate::error::Result;
 use crate::source::{Io, OpenOptions};
 

@@ -4,18 +4,18 @@
 use std::fs::{File, Metadata};
 use std::io::{Read, Seek, SeekFrom};
 use std::os::fd::AsFd;
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use super::archive::{self, Member};
 use super::decompress::{self, Unpacked};
+use super::input_file::{InputFile, STDIN};
 use super::map::MappedFile;
 use super::packing::{MAGIC, Packing};
-use super::paths::{InputFile, STDIN};
-use super::resume::Seen;
-use super::wait::{self, Readable};
+use super::seen::Seen;
+use super::wait::{self, Arrival, Readable, may_wait};
 use crate::batch::Bytes;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::Witness;
@@ -43,15 +43,6 @@ struct Opened {
 enum Kind {
     Mapped(MappedFile),
     Stream(Stream),
-}
-
-/// What reading once from an input that may keep its reader waiting has given.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Arrival {
-    /// So many.
-    Bytes(usize),
-    Nothing,
-    End,
 }
 
 /// Bytes that are read at once of an input that gives what is there.
@@ -317,12 +308,6 @@ fn check_no_archive(start: &[u8]) -> std::io::Result<()> {
 /// `start`, the first bytes of what is called `name`, must not be all that is left of something packed.
 fn check_whole(start: &[u8], name: &str) -> std::io::Result<()> {
     if Packing::is_cut(start, name) { Err(std::io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
-}
-
-/// Whether reading it may take until somebody writes.
-pub(super) fn may_wait(meta: &Metadata) -> bool {
-    let kind = meta.file_type();
-    kind.is_fifo() || kind.is_char_device() || kind.is_socket()
 }
 
 impl Stream {

@@ -1,8 +1,8 @@
 //! The columns of an input whose files may differ.
 
 use super::Blocks;
+use super::input_file::InputFile;
 use super::open_file::head;
-use super::paths::InputFile;
 use crate::batch::Schema;
 use crate::error::Result;
 use crate::format::Format;

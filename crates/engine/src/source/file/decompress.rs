@@ -11,8 +11,8 @@ use std::thread::JoinHandle;
 
 use crossbeam::channel::{Receiver, RecvTimeoutError, bounded};
 
-use super::blocks::Arrival;
 use super::packing::{Packing, error_of};
+use super::wait::Arrival;
 use super::wait::PATIENCE;
 
 /// Blocks that may wait: enough to keep both sides busy, little enough to be forgotten.

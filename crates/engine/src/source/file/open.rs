@@ -1,19 +1,17 @@
 //! How reading begins: at the first file, or, after a restart, with the columns that the input had.
 
 use std::collections::VecDeque;
-use std::path::Path;
 use std::sync::Arc;
 
 use super::ahead::Ahead;
 use super::columns::joined;
 use super::follow::{Awaited, Follower};
+use super::input_file::InputFile;
 use super::open_file::{await_head, head};
 use super::options::FileOptions;
-use super::packing::is_packed;
-use super::paths::InputFile;
 use super::recording::{self, Recording};
 use super::resume::{Place, Reading};
-use super::{Address, Blocks, FileSource, Open};
+use super::{Blocks, FileSource, Open};
 use crate::batch::Schema;
 use crate::error::{Error, Result};
 use crate::format::Format;
@@ -140,30 +138,6 @@ impl FileSource {
 fn columns_before(resume: &Resumption, format: &dyn Format) -> Result<Arc<Schema>> {
     let schema = Place::from_bytes(&resume.place)?.schema()?;
     Ok(Arc::new(schema.with_local_times(format.columns().may_be_local())))
-}
-
-/// Only plain files grow.
-pub(super) fn check_growing(options: &FileOptions) -> Result<()> {
-    if let Some(path) =
-        options.patterns().iter().find(|path| *path == "-" || !matches!(Address::parse(path), Ok(None)))
-    {
-        return Err(Error::config(format!("`{path}` is no file that could be followed"))
-            .with_help("leave `follow` out: what comes in there is read as it comes anyway"));
-    }
-    if let Some(path) = options.patterns().iter().find(|path| is_packed(Path::new(path))) {
-        return Err(Error::config(format!("`{path}` is packed, and packed files do not grow"))
-            .with_help("leave `follow` out to read it as it is, or follow the file before it is packed"));
-    }
-    let is_stream = |path: &&String| {
-        options.base.join(path).metadata().is_ok_and(|meta| !meta.is_file() && !meta.is_dir())
-    };
-    if let Some(path) = options.patterns().iter().find(is_stream) {
-        return Err(Error::config(format!(
-            "`{path}` is a pipe or a device, and no file that could be followed"
-        ))
-        .with_help("leave `follow` out: what comes in there is read as it comes anyway"));
-    }
-    Ok(())
 }
 
 fn unnamed(why: &str) -> Error {

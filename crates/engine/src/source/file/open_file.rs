@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::blocks::{Arrival, Blocks};
+use super::blocks::Blocks;
 use super::framing::{Layout, STOPPED, set_aside};
-use super::paths::InputFile;
+use super::input_file::InputFile;
+use super::wait::Arrival;
 use super::{HEAD, MAX_WAIT};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::columns::SAMPLE;

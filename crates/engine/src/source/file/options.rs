@@ -1,7 +1,7 @@
 //! Which files, or what else text comes from.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use schemars::JsonSchema;
@@ -9,9 +9,10 @@ use serde::{Deserialize, Serialize};
 
 use super::FileSource;
 use super::address::Address;
+use super::input_file::InputFile;
 use super::naming::Naming;
-use super::open::check_growing;
-use super::paths::{self, Found, InputFile, Search};
+use super::packing::is_packed;
+use super::paths::{self, Found, Search};
 use super::recording::{is_of_open_input, is_recording};
 use crate::atomic::Outputs;
 use crate::error::{Error, ErrorKind, Result};
@@ -251,4 +252,28 @@ impl FileOptions {
         let is_kept = self.follow || is_replayable;
         Traits { is_bounded, is_replayable, is_open, is_kept }
     }
+}
+
+/// Only plain files grow.
+fn check_growing(options: &FileOptions) -> Result<()> {
+    if let Some(path) =
+        options.patterns().iter().find(|path| *path == "-" || !matches!(Address::parse(path), Ok(None)))
+    {
+        return Err(Error::config(format!("`{path}` is no file that could be followed"))
+            .with_help("leave `follow` out: what comes in there is read as it comes anyway"));
+    }
+    if let Some(path) = options.patterns().iter().find(|path| is_packed(Path::new(path))) {
+        return Err(Error::config(format!("`{path}` is packed, and packed files do not grow"))
+            .with_help("leave `follow` out to read it as it is, or follow the file before it is packed"));
+    }
+    let is_stream = |path: &&String| {
+        options.base.join(path).metadata().is_ok_and(|meta| !meta.is_file() && !meta.is_dir())
+    };
+    if let Some(path) = options.patterns().iter().find(is_stream) {
+        return Err(Error::config(format!(
+            "`{path}` is a pipe or a device, and no file that could be followed"
+        ))
+        .with_help("leave `follow` out: what comes in there is read as it comes anyway"));
+    }
+    Ok(())
 }

@@ -69,6 +69,9 @@ const KINDS: [(Packing, &str, &[Byte]); 7] = [
     (Packing::Lz4, "lz4", &[is(0x04), is(0x22), is(0x4d), is(0x18)]),
 ];
 
+/// What the names of archives end in.
+pub(super) const ARCHIVE: &str = "zip";
+
 /// Bytes at the start of a file that tell how it is packed, at most.
 pub(super) const MAGIC: usize = 10;
 
@@ -78,7 +81,7 @@ const TELLING: usize = 3;
 /// What the names of files end in that are packed, each alone or as the members of an archive.
 pub fn packed_extensions() -> impl Iterator<Item = &'static str> {
     let alone = KINDS.iter().enumerate().filter(|(at, kind)| *at == 0 || KINDS[at - 1].1 != kind.1);
-    alone.map(|(_, kind)| kind.1).chain([super::archive::EXTENSION])
+    alone.map(|(_, kind)| kind.1).chain([ARCHIVE])
 }
 
 /// Whether the name of the file at `path` says that it is packed.

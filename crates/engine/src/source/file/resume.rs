@@ -7,11 +7,11 @@ use std::os::unix::fs::FileExt;
 use serde::{Deserialize, Serialize};
 
 use super::ahead::{Ahead, Change};
-use super::fingerprint::Fingerprint;
 use super::follow::Following;
+use super::input_file::InputFile;
 use super::open_file::head;
-use super::paths::InputFile;
-use super::recording::{Played, Reached};
+use super::recording::{Played, Reached, Recorder};
+use super::seen::{Seen, changed};
 use crate::batch::{Field, Schema};
 use crate::error::{Error, Result};
 use crate::format::Format;
@@ -47,25 +47,6 @@ pub(super) struct InFiles {
     pub(super) files: Vec<Seen>,
     /// Those that had not been begun; `None` where nobody looked.
     pub(super) ahead: Option<Ahead>,
-}
-
-/// A file that has been read, and how far.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Seen {
-    name: String,
-    /// `None` for what is no regular file.
-    file: Option<SeenFile>,
-}
-
-/// A regular file that has been read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct SeenFile {
-    length: u64,
-    beginning: Fingerprint,
-    /// Where what was read of it ends: of a packed file, always at its end.
-    end: u64,
-    /// Of the bytes before that.
-    before: Fingerprint,
 }
 
 /// Where to go on in a list of files.
@@ -112,51 +93,6 @@ pub(in crate::source) fn place(state: &[u8]) -> Option<String> {
     })
 }
 
-impl Seen {
-    /// What is no regular file.
-    pub(super) fn stream(name: &str) -> Self {
-        Self { name: name.to_owned(), file: None }
-    }
-
-    /// The regular file `name`, of which everything before `end` was read; of all of it where `None`.
-    pub(super) fn file(name: &str, file: &File, end: Option<u64>) -> Result<Self> {
-        let failed = |error| Error::io("look at", name, &error);
-        let length = file.metadata().map_err(failed)?.len();
-        let end = end.unwrap_or(length).min(length);
-        let beginning = Fingerprint::of_beginning(file).map_err(failed)?;
-        let before = Fingerprint::before(file, end).map_err(failed)?;
-        Ok(Self { name: name.to_owned(), file: Some(SeenFile { length, beginning, end, before }) })
-    }
-
-    pub(super) fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// Whether `input` is what this was; it may have grown where it `is_open`.
-    fn check(&self, input: &InputFile, is_open: bool, format: &dyn Format) -> Result<()> {
-        let path = input.regular();
-        // A pipe begins anew, a file goes on: one cannot stand for the other.
-        if path.is_some() != self.file.is_some() {
-            return Err(changed(&self.name, "is another file than it was"));
-        }
-        let (Some(path), Some(was)) = (path, self.file) else { return Ok(()) };
-        let failed = |error| Error::io("read", &self.name, &error);
-        let file = File::open(path).map_err(failed)?;
-        let length = file.metadata().map_err(failed)?.len();
-        let has_grown = length > was.length;
-        let is_same = length >= was.length
-            && was.beginning.begins(&file).map_err(failed)?
-            && was.before.ends(&file, was.end).map_err(failed)?;
-        if !is_same || has_grown && !is_open {
-            return Err(changed(&self.name, "is another file than it was"));
-        }
-        if has_grown && !is_behind_a_line(&file, was.end, input, format).map_err(failed)? {
-            return Err(changed(&self.name, "has grown in the middle of a record that was read"));
-        }
-        Ok(())
-    }
-}
-
 impl InFiles {
     /// Where it is in `files`, if they are still those; what has not been begun may be another where the run `accepts` that. Where what comes
     /// last is live, files in front of it that were not there at the start are left out; once it has begun, those in front of it are not needed
@@ -182,7 +118,7 @@ impl InFiles {
             if *file.name != *was.name {
                 return Err(self.displaced(ordinal, file, files));
             }
-            was.check(file, ordinal >= done, format)?;
+            check(was, file, ordinal >= done, format)?;
             at += usize::from(ordinal < done);
         }
         let mut found = self.look_ahead(files, at, is_feed, accepts)?;
@@ -263,6 +199,41 @@ fn is_late(name: &str) -> String {
     format!("{name}: is not read, because it came when its turn was over")
 }
 
+/// Whether `input` is what `seen` was; it may have grown where it `is_open`.
+fn check(seen: &Seen, input: &InputFile, is_open: bool, format: &dyn Format) -> Result<()> {
+    let path = input.regular();
+    // A pipe begins anew, a file goes on: one cannot stand for the other.
+    if path.is_some() != seen.file.is_some() {
+        return Err(changed(&seen.name, "is another file than it was"));
+    }
+    let (Some(path), Some(was)) = (path, seen.file) else { return Ok(()) };
+    let failed = |error| Error::io("read", &seen.name, &error);
+    let file = File::open(path).map_err(failed)?;
+    let length = file.metadata().map_err(failed)?.len();
+    let has_grown = length > was.length;
+    let is_same = length >= was.length
+        && was.beginning.begins(&file).map_err(failed)?
+        && was.before.ends(&file, was.end).map_err(failed)?;
+    if !is_same || has_grown && !is_open {
+        return Err(changed(&seen.name, "is another file than it was"));
+    }
+    if has_grown && !is_behind_a_line(&file, was.end, input, format).map_err(failed)? {
+        return Err(changed(&seen.name, "has grown in the middle of a record that was read"));
+    }
+    Ok(())
+}
+
+impl Recorder {
+    /// Goes on as a run that is over has left it, whose `place` in the input a checkpoint has: it may have been killed before it said that the
+    /// recording is complete.
+    ///
+    /// # Errors
+    /// When the place cannot be read, or the recording is another one.
+    pub(crate) fn go_on(&self, place: &[u8]) -> Result<()> {
+        Place::from_bytes(place)?.recorded.map_or(Ok(()), |reached| self.resume(&reached))
+    }
+}
+
 /// Whether a file that has grown has a whole line before `place`: its last one may have had no end yet. Packed files do not grow.
 fn is_behind_a_line(
     file: &File,
@@ -279,12 +250,6 @@ fn is_behind_a_line(
     let start = place - end.len() as u64;
     file.read_exact_at(&mut end, start)?;
     Ok(place == 0 || lines.ends_line(&end))
-}
-
-/// That the input's file `name` is not what it was.
-pub(super) fn changed(name: &str, what: &str) -> Error {
-    Error::data(format!("the input is not what it was at the checkpoint: `{name}` {what}"))
-        .with_help("bring back the files as they were, or start anew with another --state")
 }
 
 #[cfg(test)]

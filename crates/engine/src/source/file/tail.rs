@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 
 use super::fingerprint::{Fingerprint, Trail};
 use super::framing::{Begun, Framing, Half, Layout, Rest};
+use super::input_file::InputFile;
 use super::naming::shown;
-use super::paths::InputFile;
 use crate::error::{Error, Result};
 use crate::files::folder;
 use crate::format::SHOWN;

@@ -1,8 +1,9 @@
 //! Waiting for input no longer than a stop can bear.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::os::fd::AsFd;
+use std::os::unix::fs::FileTypeExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -58,4 +59,19 @@ impl Read for Patient {
             }
         }
     }
+}
+
+/// What reading once from an input that may keep its reader waiting has given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Arrival {
+    /// So many.
+    Bytes(usize),
+    Nothing,
+    End,
+}
+
+/// Whether reading it may take until somebody writes.
+pub(super) fn may_wait(meta: &Metadata) -> bool {
+    let kind = meta.file_type();
+    kind.is_fifo() || kind.is_char_device() || kind.is_socket()
 }

@@ -18,11 +18,11 @@ use crate::format::columns::Columns;
 use crate::notes::say;
 use crate::source::OpenOptions;
 use crate::source::file::HEAD;
+use crate::source::file::input_file::InputFile;
 use crate::source::file::looks::REST;
 use crate::source::file::open_file::{head, stopped};
 use crate::source::file::options::FileOptions;
 use crate::source::file::packing::is_packed;
-use crate::source::file::paths::InputFile;
 use crate::source::file::wait::PATIENCE;
 
 /// How many records have to be there, where the columns are known by what records have.

@@ -10,9 +10,10 @@ use std::time::{Duration, Instant, SystemTime};
 use super::Follower;
 use crate::error::{Error, ErrorKind, Result};
 use crate::source::file::descriptors;
+use crate::source::file::input_file::InputFile;
 use crate::source::file::looks::REST;
 use crate::source::file::packing::is_packed;
-use crate::source::file::paths::{InputFile, Search};
+use crate::source::file::paths::Search;
 use crate::source::file::tail::{Identity, Tail, identity};
 
 /// How often to look for new files, and for files that have another name.

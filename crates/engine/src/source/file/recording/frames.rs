@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{BEGINNING, Frame, HEADER, MAGIC, MARK, MAX_FRAME, VERSION, checksum};
 use crate::error::{Error, Result};
-use crate::source::file::resume::Seen;
+use crate::source::file::seen::Seen;
 
 /// Bytes that are looked through at once for the next frame.
 const WINDOW: usize = 1 << 20;

@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::format::{Chunk, Decode, Decoded, Format, Head};
 use crate::offset::Sequence;
 use crate::source::Input;
-use crate::source::file::resume::Seen;
+use crate::source::file::seen::Seen;
 use crate::source::file::wait::PATIENCE;
 use crate::time::Timestamp;
 

@@ -14,7 +14,6 @@ use crate::error::{Error, Result};
 use crate::files::{Access, Disk, FileHandle, FileSystem, path_bytes, write_all_at};
 use crate::offset::Offset;
 use crate::source::Input;
-use crate::source::file::resume::Place;
 use crate::time::Timestamp;
 
 /// Writes a recording while its input is read; whoever has a clone writes to the same one.
@@ -154,15 +153,6 @@ impl Recorder {
         *state = State { file: Some(file), length: BEGINNING, frames: 0, held: None, ..*state };
         self.write(&mut state, &Frame::Columns(schema.fields().to_vec()))?;
         if state.is_open { Ok(()) } else { self.write(&mut state, &Frame::Limited) }
-    }
-
-    /// Goes on as a run that is over has left it, whose `place` in the input a checkpoint has: it may have been killed before it said that the
-    /// recording is complete.
-    ///
-    /// # Errors
-    /// When the place cannot be read, or the recording is another one.
-    pub(crate) fn go_on(&self, place: &[u8]) -> Result<()> {
-        Place::from_bytes(place)?.recorded.map_or(Ok(()), |reached| self.resume(&reached))
     }
 
     /// Goes on behind what a checkpoint knows of: what came later comes again, or was not taken on.

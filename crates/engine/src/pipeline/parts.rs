@@ -1,0 +1,138 @@
+//! The parts of a pipeline file: its source, stages and sinks as tables. Nothing here knows any component.
+
+use std::ops::Range;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::overrides::set;
+use super::written::Written;
+use crate::error::{self, nearest};
+use crate::options::{Diagnostic, list};
+
+/// The tables of a pipeline file.
+const TABLES: [&str; 3] = ["source", "stage", "sink"];
+
+/// An option of a part, by its name.
+pub(super) type OptionOf = (error::Part, String);
+
+/// One `[source]`, `[[stage]]` or `[[sink]]`.
+pub(super) struct Part<'t> {
+    pub(super) table: DeTable<'t>,
+    pub(super) span: Range<usize>,
+}
+
+/// The parts of a pipeline, and the values in them that came whole from a variable.
+#[derive(Default)]
+pub(super) struct Parts<'t> {
+    pub(super) source: Option<Part<'t>>,
+    pub(super) stages: Vec<Part<'t>>,
+    pub(super) sinks: Vec<Part<'t>>,
+}
+
+impl Parts<'_> {
+    pub(super) fn leave_out(&mut self, (part, name): &OptionOf) {
+        let part = match *part {
+            error::Part::Source => self.source.as_mut(),
+            error::Part::Stage(at) => self.stages.get_mut(at),
+            error::Part::Sink(at) => self.sinks.get_mut(at),
+        };
+        part.map(|part| part.table.remove(name.as_str()));
+    }
+
+    /// The option whose name or value is at `span`, or has it inside.
+    pub(super) fn option_at(&self, span: &Range<usize>) -> Option<OptionOf> {
+        let source = self.source.iter().map(|part| (error::Part::Source, part));
+        let stages = self.stages.iter().enumerate().map(|(at, part)| (error::Part::Stage(at), part));
+        let sinks = self.sinks.iter().enumerate().map(|(at, part)| (error::Part::Sink(at), part));
+        let is_in = |outer: Range<usize>| outer.start <= span.start && span.end <= outer.end;
+        source.chain(stages).chain(sinks).find_map(|(of, part)| {
+            let (key, _) = part.table.iter().find(|(key, value)| is_in(key.span()) || is_in(value.span()))?;
+            Some((of, key.get_ref().to_string()))
+        })
+    }
+}
+
+/// The file as a table, with what was laid over it; `None` where it is no TOML.
+pub(super) fn parse<'t>(written: &'t Written, diagnostics: &mut Vec<Diagnostic>) -> Option<DeTable<'t>> {
+    let mut pieces = written.pieces();
+    let (_, text) = pieces.next()?;
+    let (table, errors) = DeTable::parse_recoverable(text);
+    diagnostics.extend(errors.iter().map(|error| {
+        let span = error.span().unwrap_or(0..0);
+        Diagnostic::new(span, error.message().trim().lines().collect::<Vec<_>>().join(", "))
+    }));
+    if !diagnostics.is_empty() {
+        return None;
+    }
+    let mut table = table.into_inner();
+    for (start, argument) in pieces {
+        diagnostics.extend(set(&mut table, argument, start).err());
+    }
+    Some(table)
+}
+
+/// The parts; what is no part is noted.
+pub(super) fn split<'t>(mut table: DeTable<'t>, diagnostics: &mut Vec<Diagnostic>) -> Parts<'t> {
+    let mut parts = Parts::default();
+    if let Some(value) = table.remove("source") {
+        let span = value.span();
+        match value.into_inner() {
+            DeValue::Table(table) => parts.source = Some(Part { table, span }),
+            _ => diagnostics.push(
+                Diagnostic::new(span, "a pipeline has one source")
+                    .with_help("write `[source]`, in single brackets"),
+            ),
+        }
+    } else {
+        let help = "say where the records come from: `[source]` with `type = \"csv\"` and a `path`, for one";
+        diagnostics.push(Diagnostic::new(0..0, "there is no `[source]`").with_help(help));
+    }
+    let is_sink_missing = !table.contains_key("sink");
+    parts.stages = several("stage", table.remove("stage"), diagnostics);
+    parts.sinks = several("sink", table.remove("sink"), diagnostics);
+    if is_sink_missing {
+        let help =
+            "say where the records go: `[[sink]]` with `type = \"console\"`, for one; `null` only counts";
+        diagnostics.push(Diagnostic::new(0..0, "there is no `[[sink]]`").with_help(help));
+    }
+    diagnostics.extend(table.keys().map(unknown_table));
+    parts
+}
+
+fn several<'t>(
+    name: &str,
+    value: Option<Spanned<DeValue<'t>>>,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Vec<Part<'t>> {
+    let Some(value) = value else { return Vec::new() };
+    let span = value.span();
+    let mut wrong = |span| {
+        let message = format!("a pipeline has a list of {name}s");
+        diagnostics.push(
+            Diagnostic::new(span, message).with_help(format!("write `[[{name}]]`, in double brackets")),
+        );
+    };
+    let DeValue::Array(list) = value.into_inner() else {
+        wrong(span);
+        return Vec::new();
+    };
+    let mut parts = Vec::new();
+    for element in list {
+        let span = element.span();
+        match element.into_inner() {
+            DeValue::Table(table) => parts.push(Part { table, span }),
+            _ => wrong(span),
+        }
+    }
+    parts
+}
+
+fn unknown_table(key: &Spanned<std::borrow::Cow<'_, str>>) -> Diagnostic {
+    let name = key.get_ref();
+    let help = match nearest(name, TABLES) {
+        Some(known) => format!("did you mean `{known}`?"),
+        None => format!("a pipeline file has {}", list(&TABLES)),
+    };
+    Diagnostic::new(key.span(), format!("unknown table `{name}`")).with_help(help)
+}

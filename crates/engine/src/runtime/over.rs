@@ -1,0 +1,97 @@
+//! A run that is over and is called again: its output is published, if that was cut off, or it is said that nothing is left to do.
+
+use std::sync::Arc;
+
+use super::inlet::Inlet;
+use super::outlet::Outlets;
+use super::snapshot::Resume;
+use super::state::State;
+use super::tally::Tally;
+use super::{Rejects, Report, RunOptions};
+use crate::atomic::Output;
+use crate::checkpoint::Ending;
+use crate::error::{Error, Result};
+use crate::metrics::{Entry, Ledger};
+use crate::pipeline::{Pipeline, Plan, plan};
+use crate::sensor::{SensorIds, SharedSensors};
+use crate::sink::Outset;
+use crate::source::OpenOptions;
+
+/// A run that is called again when its input has ended: the output is published, unless it has been.
+pub(crate) fn after_the_end(
+    pipeline: &Pipeline,
+    options: &RunOptions,
+    state: Option<State>,
+    ending: Ending,
+) -> Result<Report> {
+    let mut report = Report::default();
+    let counted = state.as_ref().and_then(|state| state.resume.clone()).unwrap_or_default();
+    if let (Some(recorder), Some(place)) = (&options.open.record, &counted.source) {
+        recorder.go_on(place)?;
+    }
+    if ending == Ending::Complete {
+        let mut open = pipeline.opening(&options.open);
+        open.resume = state.as_ref().and_then(State::resumption);
+        let source = Inlet::open(&*pipeline.source, &open)?;
+        let plan = Plan::new(pipeline, source.schema()?)?;
+        let plain = Outset { stop: Arc::clone(&options.stop), ..Outset::default() };
+        Outlets::open(pipeline, plan.output(), state, &plain)?.publish(&mut report)?;
+        report.remarks.push("the output of a run that was cut off at its end was published".into());
+    } else {
+        state.as_ref().map_or(Ok(()), |state| state.check_over(pipeline, options))?;
+        report.remarks.extend(state.into_iter().flat_map(|mut state| std::mem::take(&mut state.remarks)));
+        report.remarks.push("this run was over already: there was nothing left to do".into());
+    }
+    recount(pipeline, &counted, &mut report)?;
+    Ok(report)
+}
+
+/// Fills in what a run that is over had counted at its end.
+fn recount(pipeline: &Pipeline, resume: &Resume, report: &mut Report) -> Result<()> {
+    let damaged = |error| Error::data(format!("the counts of the checkpoint cannot be read: {error}"));
+    let (own, rest): (Vec<u8>, Vec<u8>) = postcard::from_bytes(&resume.counts).map_err(damaged)?;
+    let (counted, _) = postcard::take_from_bytes(&own).map_err(damaged)?;
+    let (rejects, sinks): (Rejects, Vec<Ledger>) = postcard::from_bytes(&rest).map_err(damaged)?;
+    let mut tally = Tally::new(pipeline.source.name(), &plan::as_written(pipeline)?);
+    tally.restore(counted, true);
+    (report.source, report.stages, report.records_before) = (tally.source, tally.stages, tally.before);
+    let sinks = pipeline.sinks.iter().zip(sinks);
+    report.sinks = sinks.map(|(sink, ledger)| Entry { ledger, ..Entry::new(sink.spec.name()) }).collect();
+    (report.rejects, report.sensors) = (rejects, resume.sensors.len() as u64);
+    Ok(())
+}
+
+impl State {
+    /// A run that is over, is called again, and has nothing left to do: that must be so. An input that has changed since its end was
+    /// reached is not one that is done with; one that is there no more is, and one of which nothing is to be read does not matter. An output that
+    /// is gone is not there again by itself.
+    fn check_over(&self, pipeline: &Pipeline, options: &RunOptions) -> Result<()> {
+        let anew = "start anew with another --state";
+        let traits = pipeline.source.traits();
+        if !traits.is_kept && !self.options.finishes {
+            let what = format!("the run in {} is over: its input has ended", self.options.folder.display());
+            let help = format!("what comes in now cannot be added to output that has its name: {anew}");
+            return Err(Error::config(what).with_help(help));
+        }
+        let outputs = self.found.iter().flat_map(|found| &found.outputs);
+        for (sink, output) in pipeline.sinks.iter().zip(outputs) {
+            let Some(output) = output else { continue };
+            // Its folder may have been moved with all that is in it.
+            let path = sink.spec.file().unwrap_or_else(|| output.path.clone());
+            Output { path, ..output.clone() }.check_published(&*self.options.files)?;
+        }
+        let place = self.resume.as_ref().and_then(|resume| resume.source.as_deref());
+        let Some(place) = place.filter(|_| traits.is_replayable && !self.options.finishes) else {
+            return Ok(());
+        };
+        let open = OpenOptions { record: None, ..pipeline.opening(&options.open) };
+        let Ok(mut source) = Inlet::open(&*pipeline.source, &open) else { return Ok(()) };
+        let over = "this run was over already, and its input is no longer what it was";
+        source.restore(place).map_err(|error| error.with_context(over))?;
+        let sensors = Arc::new(SharedSensors::new(pipeline.input.sensor_limits(&*pipeline.source)));
+        match source.next(&mut SensorIds::new(sensors))? {
+            None => Ok(()),
+            Some(_) => Err(Error::data(format!("{over}: more has come behind its end")).with_help(anew)),
+        }
+    }
+}

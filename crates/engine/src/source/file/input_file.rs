@@ -1,0 +1,99 @@
+//! One file of an input: what messages call it, and where it is.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::address::Address;
+use super::archive::Member;
+use super::naming::{Naming, shown};
+use crate::files::Base;
+
+/// One file of an input.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InputFile {
+    /// The name as messages show it.
+    pub name: Arc<str>,
+    /// The sensor of a file without a sensor column: its name without folder and extension, or what `sensor_from` says.
+    pub stem: Arc<str>,
+    /// Where it is, or the archive that has it; `None` for standard input and addresses.
+    pub path: Option<PathBuf>,
+    /// Which of an archive's files it is.
+    pub member: Option<Member>,
+    /// Its path as the pipeline has it: relative where its pattern is.
+    pub(super) written: PathBuf,
+    /// Where its records come in, where that is over a socket.
+    pub address: Option<Address>,
+}
+
+impl InputFile {
+    /// The file at `path`.
+    pub fn new(path: &Path) -> Self {
+        Self::written(path, path)
+    }
+
+    /// The file at `path`, which messages call `written`.
+    pub(super) fn written(path: &Path, written: &Path) -> Self {
+        let own = Path::new(path.file_name().unwrap_or_default());
+        let stem = Naming::Stem.sensor(path, own).unwrap_or_default();
+        Self {
+            name: shown(written).into(),
+            stem: stem.into(),
+            path: Some(path.to_owned()),
+            member: None,
+            written: written.to_owned(),
+            address: None,
+        }
+    }
+
+    pub(super) fn stdin() -> Self {
+        Self::without_path("-".into(), "stdin".into(), None)
+    }
+
+    pub(super) fn socket(address: &Address, base: &Base) -> Self {
+        let name: Arc<str> = address.to_string().into();
+        Self::without_path(Arc::clone(&name), name, Some(address.with_base(base)))
+    }
+
+    fn without_path(name: Arc<str>, stem: Arc<str>, address: Option<Address>) -> Self {
+        Self { name, stem, path: None, member: None, written: PathBuf::new(), address }
+    }
+
+    /// The file `member` of the archive at `path`, which messages call `archive`.
+    pub(super) fn in_archive(path: &Path, archive: &Path, member: Member) -> Self {
+        Self { member: Some(member.clone()), ..Self::written(path, &archive.join(&member.name)) }
+    }
+
+    /// What messages call the file itself: of one in an archive, that archive.
+    pub(super) fn container(&self) -> String {
+        let Some(member) = &self.member else { return self.name.to_string() };
+        let archive = self.written.ancestors().nth(member.name.components().count());
+        shown(archive.unwrap_or(&self.written))
+    }
+
+    /// The path of a regular file, which standard input may be too.
+    pub(super) fn regular(&self) -> Option<PathBuf> {
+        let path = match (&self.path, &self.address) {
+            (Some(path), _) => path.clone(),
+            (None, None) => PathBuf::from(STDIN),
+            (None, Some(_)) => return None,
+        };
+        path.metadata().is_ok_and(|meta| meta.is_file()).then_some(path)
+    }
+
+    /// How many bytes it has, as it lies there, if that is known.
+    pub fn len(&self) -> Option<u64> {
+        if let Some(member) = &self.member {
+            return Some(member.len());
+        }
+        let meta = std::fs::metadata(self.path.as_ref()?).ok()?;
+        meta.is_file().then_some(meta.len())
+    }
+
+    /// Whether it is known to have none.
+    pub fn is_empty(&self) -> bool {
+        self.member.as_ref().map_or_else(|| self.len() == Some(0), Member::is_empty)
+    }
+}
+
+/// Standard input, to be opened once more: then whoever reads it has its own place in it.
+pub(super) const STDIN: &str = "/dev/fd/0";
