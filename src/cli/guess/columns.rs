@@ -1,11 +1,11 @@
 //! Which column is the time, which the sensor, which are measurements.
 
+use super::sample::{Sample, add, number, shown};
 use super::sensors::sensor;
 use super::times::{self, Relative, Time};
 use super::values::{Values, values};
 use super::words::words;
 use crate::cli::summary::plural;
-use crate::kernel::number::{parse_decimal_comma, parse_f64};
 
 /// What the columns of a file are, by index.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -38,21 +38,6 @@ pub(in crate::cli) struct Roles {
 
 /// What columns are called that number the records.
 const COUNTER_NAMES: [&str; 9] = ["record", "seq", "seqno", "no", "nr", "index", "row", "line", "id"];
-
-/// Whether a field is a number; with `comma` as decimal mark or with a point.
-pub(super) fn is_number(field: &str, comma: bool) -> bool {
-    number(field, comma).is_some()
-}
-
-pub(super) fn number(field: &str, comma: bool) -> Option<f64> {
-    let field = field.trim().as_bytes();
-    if comma { parse_decimal_comma(field) } else { parse_f64(field) }
-}
-
-/// A name as people are shown it.
-pub(super) fn shown(name: &str) -> String {
-    format!("`{}`", name.escape_debug())
-}
 
 /// Guesses from names and a sample of fields.
 pub(super) fn guess(sample: &Sample<'_>) -> Roles {
@@ -126,61 +111,7 @@ fn check_suspects(sample: &Sample<'_>, measured: &mut [(usize, Values)], roles: 
     }
 }
 
-impl Roles {
-    /// Takes column `at` for a measurement with these values.
-    pub(super) fn measure(&mut self, at: usize, values: Values) {
-        self.measurements.push(at);
-        self.ranges.push(values.range);
-        self.has_fractions |= values.has_fractions;
-        add(&mut self.null_values, &values.nulls);
-        add(&mut self.null_values, &values.suspects);
-        self.suspects.extend(values.suspects.into_iter().map(|suspect| (at, suspect)));
-        add(&mut self.true_words, &values.true_words);
-        add(&mut self.false_words, &values.false_words);
-    }
-}
-
-/// Adds those that are not there yet.
-pub(super) fn add(known: &mut Vec<String>, more: &[String]) {
-    for text in more {
-        if !known.contains(text) {
-            known.push(text.clone());
-        }
-    }
-}
-
-/// Names and fields that are looked at.
-pub(super) struct Sample<'s> {
-    pub(super) names: &'s [String],
-    pub(super) rows: &'s [Vec<String>],
-    pub(super) comma: bool,
-    /// Columns whose values are marked as text, even where they look like numbers.
-    pub(super) texts: &'s [usize],
-    /// The lines before the records.
-    pub(super) before: &'s [String],
-}
-
-impl<'s> Sample<'s> {
-    /// The fields of a column that are not empty.
-    pub(super) fn fields(&self, at: usize) -> impl Iterator<Item = &'s str> + Clone {
-        self.rows.iter().map(move |row| row[at].trim()).filter(|field| !field.is_empty())
-    }
-
-    /// The texts of several columns in each record, with a blank between.
-    pub(super) fn joined(&self, columns: &[usize]) -> Vec<String> {
-        (0..self.rows.len()).map(|row| self.joined_in(row, columns)).collect()
-    }
-
-    fn joined_in(&self, row: usize, columns: &[usize]) -> String {
-        let parts: Vec<&str> = columns.iter().map(|&at| self.rows[row][at].trim()).collect();
-        parts.join(" ")
-    }
-
-    /// The time of a record, as it is written.
-    pub(super) fn time_text(&self, row: usize, time: &Time) -> String {
-        self.joined_in(row, &time.columns)
-    }
-
+impl Sample<'_> {
     /// Why a column can be left out, if it can.
     fn is_useless(&self, at: usize, values: Option<&Values>) -> Option<String> {
         if !self.rows.is_empty() && self.fields(at).next().is_none() {
@@ -197,5 +128,19 @@ impl<'s> Sample<'s> {
         let is_counter = numbers.len() == self.rows.len() && numbers.len() > 1 && is_named;
         let counts = numbers.windows(2).all(|pair| pair[0].checked_add(1) == Some(pair[1]));
         (is_counter && counts).then(|| "numbers the records".to_owned())
+    }
+}
+
+impl Roles {
+    /// Takes column `at` for a measurement with these values.
+    pub(super) fn measure(&mut self, at: usize, values: Values) {
+        self.measurements.push(at);
+        self.ranges.push(values.range);
+        self.has_fractions |= values.has_fractions;
+        add(&mut self.null_values, &values.nulls);
+        add(&mut self.null_values, &values.suspects);
+        self.suspects.extend(values.suspects.into_iter().map(|suspect| (at, suspect)));
+        add(&mut self.true_words, &values.true_words);
+        add(&mut self.false_words, &values.false_words);
     }
 }

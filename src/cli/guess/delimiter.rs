@@ -1,9 +1,9 @@
 //! Which delimiter a text has: the one by which most lines read evenly, with times and numbers under a header.
 
-use super::columns::is_number;
 use super::formats::is_time;
 use super::lines::Record;
 use super::numerals::is_quantity;
+use super::sample::is_number;
 use super::values::is_null;
 
 /// Delimiters, the surest sign first: a comma may be a decimal mark, and a blank stands in texts and times.

@@ -1,9 +1,9 @@
 //! What stands before the records of delimited text: a preamble, the header, units.
 
-use super::columns::shown;
 use super::delimiter::{Look, Shape, look};
 use super::formats::is_time;
 use super::lines::Record;
+use super::sample::shown;
 use super::times::TIME_NAMES;
 use super::values::is_null;
 use super::words::has_one;

@@ -11,6 +11,7 @@ mod layout;
 mod lines;
 mod numerals;
 mod parts;
+mod sample;
 mod sensors;
 mod table;
 #[cfg(test)]
@@ -27,7 +28,7 @@ pub(super) use columns::Roles;
 pub(super) use table::{Dialect, Kind};
 
 use crate::format::influx;
-use columns::{Sample, add, number};
+use sample::{Sample, add, number};
 use table::Table;
 
 /// How many bytes are looked at.

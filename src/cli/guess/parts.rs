@@ -1,7 +1,7 @@
 //! Times in parts: a column of years, one of months, and so on.
 
-use super::columns::Sample;
 use super::formats::{parser, reads_all};
+use super::sample::Sample;
 
 /// What a column may have of a time: how it is called, its directive, and the lowest and highest number.
 struct Part {

@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 
-use super::columns::{Sample, is_number, shown};
 use super::formats::{few, is_time};
+use super::sample::{Sample, is_number, shown};
 use super::times::Time;
 use super::values::values;
 use super::words::{Meaning, are_measures, are_remarks, are_units_of, is_kind, is_numbered, meaning};

@@ -1,9 +1,9 @@
 //! Records and fields of a sample.
 
-use super::columns::is_number;
 use super::delimiter::{DELIMITERS, Look, Shape, look, most_frequent, shape};
 use super::layout::{self, Layout};
 use super::lines::{self, Marks, Record, records};
+use super::sample::is_number;
 use super::widths;
 
 /// What kind of file it is, as the name of its source.

@@ -1,8 +1,8 @@
 //! Which columns are the time, and how times are written in them.
 
-use super::columns::{Sample, number, shown};
 use super::formats::{compact, dated, few, is_date, of_day, parser, pattern};
 use super::parts::{clock, parts};
+use super::sample::{Sample, number, shown};
 use super::words::{has_one, is_half, is_offset};
 use super::zones::{self, Zone};
 use crate::cli::summary::plural;
@@ -176,6 +176,13 @@ pub(super) fn find(sample: &Sample<'_>) -> Found {
         time.zone = found.zone;
     }
     Found { time: Some(time), others, doubts, ..Found::default() }
+}
+
+impl Sample<'_> {
+    /// The time of a record, as it is written.
+    pub(super) fn time_text(&self, row: usize, time: &Time) -> String {
+        self.joined_in(row, &time.columns)
+    }
 }
 
 impl Candidate {

@@ -1,7 +1,7 @@
 //! What the values of a measurement are, and how it is written that there is none.
 
-use super::columns::{Sample, add, number};
 use super::formats::few;
+use super::sample::{Sample, add, number};
 
 /// The values of one column.
 #[derive(Debug, Default)]

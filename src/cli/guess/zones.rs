@@ -1,6 +1,6 @@
 //! What a file says of the zone of its times, in the name of their column or in the lines before the records.
 
-use super::columns::shown;
+use super::sample::shown;
 use crate::time::{TimeFormat, TimeParser};
 
 /// In which zone times without an offset are.
