@@ -1,4 +1,4 @@
-//! The bits that an earlier release gave. `tests/golden/bits.txt` has a checksum of everything that 200 random pipelines wrote over random
+//! The bits that an earlier release gave. `tests/cases/bits.txt` has a checksum of everything that 200 random pipelines wrote over random
 //! inputs: their outputs and ledgers. Every later release must give the same, whatever has become of its insides.
 //!
 //! Where a meaning was changed on purpose, `TIDEMILL_BITS=write cargo test --test bits` writes the file anew; what it was is kept in
@@ -36,7 +36,7 @@ enum Way {
 
 #[test]
 fn random_pipelines_give_the_bits_that_they_gave() {
-    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/bits.txt");
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/bits.txt");
     let now: String = (0..CASES).fold(String::new(), |mut lines, case| {
         let _ = writeln!(lines, "{case:03} {}", checksum(&outcome(case, Way::ThreeThreads)));
         lines
