@@ -103,9 +103,20 @@ fn undamaged(text: &str, bytes: &[u8], beside: usize) -> Vec<usize> {
     let begins: Vec<usize> = memchr::memmem::find_iter(text.as_bytes(), b"\"t\"").collect();
     let begin = |at: usize| text[..begins[at]].rfind('{').unwrap_or(0);
     let end = |at: usize| if at < begins.len() { begin(at) } else { text.len() };
+    let open = open_from(bytes).unwrap_or(bytes.len());
     let is_there = |at: &usize| {
         let surroundings = &text.as_bytes()[begin(at - beside)..end(at + 2)];
-        memchr::memmem::find(bytes, surroundings).is_some()
+        memchr::memmem::find(bytes, surroundings).is_some_and(|place| place < open)
     };
     (beside..begins.len() - 1).filter(is_there).collect()
+}
+
+/// Where an object begins that is right as far as it goes, and has no end: all behind it is a part of it.
+fn open_from(bytes: &[u8]) -> Option<usize> {
+    let is_open = |at: &usize| {
+        let mut values =
+            serde_json::Deserializer::from_slice(&bytes[*at..]).into_iter::<serde::de::IgnoredAny>();
+        matches!(values.next(), Some(Err(error)) if error.is_eof())
+    };
+    memchr::memchr_iter(b'{', bytes).find(is_open)
 }

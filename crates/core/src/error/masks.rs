@@ -185,12 +185,15 @@ fn is_quoted(before: &str) -> bool {
     ['`', '"'].iter().any(|quote| line.matches(*quote).count() % 2 == 1)
 }
 
-/// Whether what stands between is the name of a file or folder in a path: no number of a message has a slash beside it without another number.
+/// Whether what stands between is the name of a file or folder in a path, and no number of a fraction.
 fn is_in_path(before: &str, after: &str) -> bool {
-    let (before, after) = (before.strip_suffix('/'), after.strip_prefix('/'));
-    let is_name = |letter: char| !letter.is_ascii_digit() && !letter.is_whitespace();
-    before.is_some_and(|before| before.chars().next_back().is_none_or(is_name))
-        || after.is_some_and(|after| after.chars().next().is_some_and(is_name))
+    let ends = |letter: char| letter == '/' || letter.is_whitespace();
+    let is_folder = |name: &str| name.chars().any(|letter| !letter.is_ascii_digit());
+    let is_behind = |before: &str| {
+        before.is_empty() || before.ends_with('/') || before.rsplit(ends).next().is_some_and(is_folder)
+    };
+    before.strip_suffix('/').is_some_and(is_behind)
+        || after.strip_prefix('/').is_some_and(|after| after.split(ends).next().is_some_and(is_folder))
 }
 
 /// The stretches of an option's text that have a value in them, from one character that ends a word to the next, and whether a template or a
@@ -284,6 +287,7 @@ mod tests {
             ("1000 records, at most `1000`", "1000 records, at most `${MAX}`"),
             ("`2026-01-1` of 1, `1.5`, `1`", "`2026-01-1` of 1, `1.5`, `${ONE}`"),
             ("an odd `\n1 record, 1/2 of all, data/1000", "an odd `\n1 record, 1/2 of all, data/${MAX}"),
+            ("it was looked for at /tmp/t8/abc", "it was looked for at /tmp/t8/${DEC}"),
             ("`;` stands", "`${SEP}` stands"),
             ("a ; and ` `", "a ; and ` `"),
         ] {

@@ -17,7 +17,7 @@ const UNITS: [(&str, u64); 7] = [
 /// Spaces are free. A day is 24 hours. Gives nanoseconds, more than zero.
 ///
 /// ```
-/// assert_eq!(tidemill::time::parse_duration("1h30m"), Ok(5_400_000_000_000));
+/// assert_eq!(tidemill_core::time::parse_duration("1h30m"), Ok(5_400_000_000_000));
 /// ```
 ///
 /// # Errors

@@ -7,7 +7,7 @@
 //! time that a source has come to, [`Reached`] how that follows from its records.
 //!
 //! ```
-//! use tidemill::time::{TimeFormat, TimeParser};
+//! use tidemill_core::time::{TimeFormat, TimeParser};
 //!
 //! let parser = TimeParser::new(TimeFormat::parse("rfc3339")?, Some("Europe/Berlin"))?;
 //! let time = parser.parse(b"2024-07-01 12:00:00.5").map_err(|e| e.to_string())?;
