@@ -10,6 +10,9 @@ use crate::source::file::framing::Half;
 use crate::source::file::rejoin::Candidates;
 use crate::source::file::tail::{Identity, Seen, Tail};
 
+/// Looks for a file that may be getting another name, at most; each reads its folder.
+const LOOKS: usize = 2;
+
 /// Where a follower is, for a checkpoint.
 #[derive(Debug, Serialize, Deserialize)]
 pub(in crate::source::file) struct Following {
@@ -95,12 +98,20 @@ impl Follower {
                 false => None,
             });
         }
-        for path in candidates.of(seen, &self.base) {
-            if let Some(mut tail) = self.open_tail(&seen.at(&path), &path)?
-                && tail.go_to(seen, &self.layout)?
-            {
-                return Ok(Some(tail));
+        for _ in 0..LOOKS {
+            let paths = candidates.of(seen, &self.base);
+            if paths.is_empty() {
+                break;
             }
+            for path in paths {
+                if let Some(mut tail) = self.open_tail(&seen.at(&path), &path)?
+                    && tail.go_to(seen, &self.layout)?
+                {
+                    return Ok(Some(tail));
+                }
+            }
+            // It may have got another name between the look and the opening.
+            *candidates = Candidates::default();
         }
         Ok(None)
     }

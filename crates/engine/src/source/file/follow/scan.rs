@@ -1,7 +1,7 @@
 //! Looking for new files, and for files that have another name, or none any more.
 
 use std::collections::{HashMap, HashSet};
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -19,10 +19,17 @@ use crate::source::file::tail::{Identity, Tail, identity};
 /// How often to look for new files, and for files that have another name.
 const SCAN: Duration = Duration::from_millis(200);
 
+/// Looks at files that get other names all the time, at most.
+const LOOKS: usize = 10;
+
+/// A file that fits, where it is, and what the system says of it.
+type Fitting = (InputFile, PathBuf, Metadata);
+
 /// A file that is not known yet.
 struct New {
     /// When it was written to last, when it was made: the order in which those found together are read.
     written: [Option<SystemTime>; 2],
+    identity: Identity,
     file: InputFile,
     path: PathBuf,
 }
@@ -32,36 +39,58 @@ impl Follower {
     pub(super) fn scan(&mut self) -> Result<()> {
         let start = Instant::now();
         self.scans += 1;
-        let (files, is_all) = self.fitting();
+        // A file that gets another name between a look and its opening may be missed, and the one made under its old name be found in its place.
+        let mut attempts = 0..LOOKS;
+        while attempts.next().is_some() && !self.look(attempts.is_empty())? {}
+        self.next_scan = Instant::now() + (start.elapsed() * REST).max(SCAN);
+        Ok(())
+    }
+
+    /// Looks once, and takes up what is new; whether what was opened is what was seen, which does not matter where it `is_last`.
+    fn look(&mut self, is_last: bool) -> Result<bool> {
         let known: HashMap<Identity, usize> =
             self.tails.iter().enumerate().map(|(at, tail)| (tail.identity, at)).collect();
+        let (files, is_all) = self.settled(&known);
         let (mut named, mut found) = (HashSet::new(), Vec::new());
-        for (file, path) in files {
-            // Pipes and whatever else is no file must not be opened.
-            let Ok(meta) = path.metadata() else { continue };
-            if !meta.is_file() {
-                continue;
-            }
+        for (file, path, meta) in files {
             // One file may have several names that fit: the first one counts.
             let is_first = named.insert(identity(&meta));
             match known.get(&identity(&meta)) {
                 _ if !is_first => {}
                 Some(&at) => (self.tails[at].path, self.tails[at].written) = (path, file.written),
                 None => {
-                    found.push(New { written: [meta.modified().ok(), meta.created().ok()], file, path });
+                    let written = [meta.modified().ok(), meta.created().ok()];
+                    found.push(New { written, identity: identity(&meta), file, path });
                 }
             }
         }
         // What cannot be looked at now has not lost its name.
         let has_lost = |tail: &Tail| is_all && !named.contains(&tail.identity);
         self.tails.iter_mut().for_each(|tail| tail.is_named = !has_lost(tail));
-        self.take_up(found)?;
-        self.next_scan = Instant::now() + (start.elapsed() * REST).max(SCAN);
-        Ok(())
+        self.take_up(found, is_last)
+    }
+
+    /// The files that fit, as two looks in turn have shown them where there are new ones. A file that gets another name during a look may be
+    /// missed by it, and the one that is made under its old name be found: that would begin before the records that come first.
+    fn settled(&mut self, known: &HashMap<Identity, usize>) -> (Vec<Fitting>, bool) {
+        let seen = |files: &[Fitting]| -> Vec<(PathBuf, Identity)> {
+            files.iter().map(|(_, path, meta)| (path.clone(), identity(meta))).collect()
+        };
+        let mut look = self.fitting();
+        for _ in 0..LOOKS {
+            if look.0.iter().all(|(_, _, meta)| known.contains_key(&identity(meta))) {
+                break;
+            }
+            let before = std::mem::replace(&mut look, self.fitting());
+            if seen(&before.0) == seen(&look.0) {
+                break;
+            }
+        }
+        look
     }
 
     /// The files that fit, and whether those are all: a folder may not be readable now.
-    fn fitting(&mut self) -> (Vec<(InputFile, PathBuf)>, bool) {
+    fn fitting(&mut self) -> (Vec<Fitting>, bool) {
         let extensions: Vec<&str> = self.extensions.iter().map(String::as_str).collect();
         let (mut all, mut is_all) = (Vec::new(), true);
         for pattern in &self.patterns {
@@ -84,14 +113,26 @@ impl Follower {
         }
         let (packed, plain): (Vec<_>, Vec<_>) = all.into_iter().partition(|(_, path)| is_packed(path));
         self.packed.extend(packed.into_iter().map(|(_, path)| path));
-        (plain, is_all)
+        // Pipes and whatever else is no file must not be opened.
+        let regular = |(file, path): (InputFile, PathBuf)| {
+            let meta = path.metadata().ok().filter(Metadata::is_file)?;
+            Some((file, path, meta))
+        };
+        (plain.into_iter().filter_map(regular).collect(), is_all)
     }
 
-    /// Begins to follow new files, those first that were written to first.
-    fn take_up(&mut self, mut found: Vec<New>) -> Result<()> {
+    /// Begins to follow new files, those first that were written to first; none, where one of them is another by now, unless it `is_last`.
+    fn take_up(&mut self, mut found: Vec<New>, is_last: bool) -> Result<bool> {
         found.sort_by(|a, b| (a.written, &a.path).cmp(&(b.written, &b.path)));
-        for New { file, path, .. } in found {
-            let Some(mut tail) = self.open_tail(&file, &path)? else { continue };
+        let mut opened = Vec::with_capacity(found.len());
+        for New { file, path, identity, .. } in found {
+            match self.open_tail(&file, &path)? {
+                Some(tail) if is_last || tail.identity == identity => opened.push(tail),
+                None if is_last || self.closed.contains(&path) => {}
+                _ => return Ok(false),
+            }
+        }
+        for mut tail in opened {
             // One that was let go may have come back.
             if let Some(seen) = self.gone.remove(&tail.identity) {
                 self.gone_order.retain(|gone| *gone != tail.identity);
@@ -100,7 +141,7 @@ impl Follower {
             tail.scan = self.scans;
             self.tails.push(tail);
         }
-        Ok(())
+        Ok(true)
     }
 
     /// The file of `input` at `path`, to be read from its beginning; `None` where it cannot be opened, or is gone again.
