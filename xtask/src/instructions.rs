@@ -13,7 +13,7 @@ const RECORD: &str = "benches/record/instructions.json";
 
 /// Packages that are counted: built as they are released, while all that they depend on is built as for tests. A quarter of
 /// what a release build takes, and nothing is built that the tests do not need.
-const COUNTED: [&str; 2] = ["tidemill", "tidemill-instructions"];
+const COUNTED: [&str; 4] = ["tidemill", "tidemill-instructions", "tidemill-core", "tidemill-engine"];
 
 /// What makes of a test build a release, for one package.
 const RELEASED: [&str; 4] =
