@@ -287,7 +287,7 @@ mod tests {
             ("1000 records, at most `1000`", "1000 records, at most `${MAX}`"),
             ("`2026-01-1` of 1, `1.5`, `1`", "`2026-01-1` of 1, `1.5`, `${ONE}`"),
             ("an odd `\n1 record, 1/2 of all, data/1000", "an odd `\n1 record, 1/2 of all, data/${MAX}"),
-            ("it was looked for at /tmp/t8/abc", "it was looked for at /tmp/t8/${DEC}"),
+            ("it was looked for at /data/t8/abc", "it was looked for at /data/t8/${DEC}"),
             ("`;` stands", "`${SEP}` stands"),
             ("a ; and ` `", "a ; and ` `"),
         ] {
