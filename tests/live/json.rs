@@ -85,3 +85,50 @@ fn connections_send_each_in_its_own_layout_and_a_recording_plays_them_again() {
     let again = run(folder.path(), &["replay", "p.toml", "--from", "day.rec"]);
     assert_eq!(text(&again.stdout).lines().collect::<Vec<_>>(), out, "{}", text(&again.stderr));
 }
+
+#[test]
+fn measurements_become_sensors_from_the_first_record_on() {
+    let lines = |kind: &str, second: usize| match kind {
+        "jsonl" => format!("{{\"t\":\"2026-01-01T00:00:{second:02}Z\",\"p\":{second},\"q\":0.5}}\n"),
+        _ => format!("m p={second},q=0.5 {}000000000\n", 1_767_225_600 + second),
+    };
+    for (kind, source) in [
+        ("jsonl", "type = 'jsonl'\ntime = 't'"),
+        ("influx", "type = 'influx'\nsensor_name = 'x'\ntable = ''"),
+    ] {
+        let (folder, port) = (folder(), port());
+        let pipeline = |path: &str, measurements: &str| {
+            let text = format!(
+                "[source]\n{source}\nmeasurements = {measurements}\nunpivot = {{}}\n{path}\n\
+                 [[sink]]\ntype = 'csv'\npath = '-'\n"
+            );
+            std::fs::write(folder.path().join("p.toml"), text).expect("written");
+        };
+        let all: String = (0..2).map(|second| lines(kind, second)).collect();
+        let due = ["sensor,value", "p,0", "q,0.5", "p,1", "q,0.5"];
+        let values = |lines: Vec<String>| -> Vec<String> {
+            lines.iter().filter_map(|line| Some(line.split_once(',')?.1.to_owned())).collect()
+        };
+
+        std::fs::write(folder.path().join("log"), &all).expect("written");
+        pipeline("path = 'log'\nfollow = true", "['p', 'q']");
+        let mut followed = Run::start(folder.path(), &[]);
+        assert_eq!(values(followed.lines(5)), due, "{kind}");
+        followed.stop();
+
+        let address = format!("path = 'tcp-listen://127.0.0.1:{port}'");
+        pipeline(&address, "['p', 'q']");
+        let mut sent = Run::start(folder.path(), &[]);
+        let mut client = connect(port);
+        client.write_all(all.as_bytes()).expect("taken");
+        assert_eq!(values(sent.lines(5)), due, "{kind}");
+        sent.stop();
+
+        for path in ["path = 'log'\nfollow = true", &address] {
+            pipeline(path, "['p', 'q*']");
+            let refused = run(folder.path(), &["run", "p.toml"]);
+            assert_eq!(refused.status.code(), Some(78), "{kind}");
+            assert!(text(&refused.stderr).contains("a glob is not enough"), "{}", text(&refused.stderr));
+        }
+    }
+}

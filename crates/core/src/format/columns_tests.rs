@@ -295,6 +295,32 @@ fn clause_1_files_that_are_unpivoted_have_columns_of_their_own() {
 }
 
 #[test]
+fn clause_1_named_measurements_are_unpivoted_from_the_first_record_on() {
+    let named = |names: &[&str]| {
+        let options = ColumnOptions { measurements: Some(owned(names)), ..wide(Unpivot::default()) };
+        unpivoted(Arc::new(json(&options)))
+    };
+    let first = "{\"t\":1,\"TI2\":20}\n";
+    let begun = Head { is_whole: false, ..head(first) };
+    let format = named(&["TI1", "TI2"]);
+    assert!(format.can_bind(begun));
+    let schema = Arc::new(format.declared("a").expect("good options").expect("all named"));
+    let rows = ["t,sensor,value", "1=1970-01-01T00:00:01Z,TI2,20"];
+    assert_eq!(read_as(&*format, first, &schema).expect("readable"), rows);
+    // A measurement that the first records lack is read where it comes.
+    let later = "{\"t\":1,\"TI2\":20}\n".repeat(1_000) + "{\"t\":2,\"TI2\":21,\"TI1\":11}\n";
+    let read = read_as(&*format, &later, &schema).expect("readable");
+    assert_eq!(read[1_001..], ["2=1970-01-01T00:00:02Z,TI1,11", "2=1970-01-01T00:00:02Z,TI2,21"]);
+    // A glob needs a sample, which streams do not give.
+    let globs = named(&["TI*"]);
+    assert!(!globs.can_bind(begun));
+    assert!(format.check_streams().is_ok());
+    let message = globs.check_streams().expect_err("a glob").to_string();
+    assert!(message.contains("a glob is not enough"), "{message}");
+    assert!(unpivoted(Arc::new(csv(&wide(Unpivot::default())))).check_streams().is_ok());
+}
+
+#[test]
 fn clause_1_what_unpivoting_needs_is_asked_for() {
     let error = |options: ColumnOptions| Columns::new(&options).expect_err("bad options").to_string();
     assert!(

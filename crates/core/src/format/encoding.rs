@@ -172,6 +172,10 @@ impl<F: Format> Format for Encoded<F> {
         self.ask(head, |head| self.format.can_bind(head)).unwrap_or(false)
     }
 
+    fn records_name_fields(&self) -> bool {
+        self.format.records_name_fields()
+    }
+
     fn line_format(&self, head: Head<'_>) -> LineFormat {
         match self.found(Head { is_whole: true, ..head }) {
             Found::Other(encoding, _) => self.format.line_format(head).in_encoding(encoding),

@@ -104,6 +104,19 @@ pub trait Format: Send + Sync {
     /// Whether `head`, more of which may come, is enough for [`Format::bind`].
     fn can_bind(&self, head: Head<'_>) -> bool;
 
+    /// Whether each record says what its fields are called, so that no beginning of an input says all of them.
+    fn records_name_fields(&self) -> bool {
+        false
+    }
+
+    /// Input may be many streams, each of which is read from its first record on, as it comes.
+    ///
+    /// # Errors
+    /// A configuration error where that takes more than the options and the beginning of a stream say.
+    fn check_streams(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// How the lines of a file are written that begins with `head`, as far as that shows.
     fn line_format(&self, head: Head<'_>) -> LineFormat {
         let _ = head;

@@ -25,10 +25,17 @@ struct Unpivoted {
 }
 
 impl Unpivoted {
+    /// The columns of input called `name` where its records name their fields and the options name every measurement. What the beginning
+    /// of the input has makes no difference to them: live input begins with its first record, and is read as a file is.
+    fn named(&self, name: &str) -> Result<Option<Schema>> {
+        let is_named = self.format.columns().names_every_measurement();
+        if is_named { self.format.declared(name) } else { Ok(None) }
+    }
+
     /// The columns of a file as it is: those that all files have in common, and its own measurements.
     fn wide(&self, head: Head<'_>, long: &Schema) -> Result<Schema> {
         let is_common = |field: &&Field| field.kind != FieldKind::Measurement;
-        let own = self.format.schema(head)?;
+        let own = self.named(head.name)?.map_or_else(|| self.format.schema(head), Ok)?;
         let measurements = own.fields().iter().filter(|field| field.kind == FieldKind::Measurement);
         Schema::new(long.fields().iter().filter(is_common).chain(measurements).cloned().collect())
     }
@@ -53,7 +60,24 @@ impl Format for Unpivoted {
     }
 
     fn can_bind(&self, head: Head<'_>) -> bool {
-        self.format.knows_columns(head, SAMPLE) && self.format.can_bind(head)
+        let are_known = match self.named(head.name) {
+            Ok(None) => self.format.knows_columns(head, SAMPLE),
+            // What is wrong with the options will not be right when more has come.
+            Ok(Some(_)) | Err(_) => true,
+        };
+        are_known && self.format.can_bind(head)
+    }
+
+    fn records_name_fields(&self) -> bool {
+        self.format.records_name_fields()
+    }
+
+    fn check_streams(&self) -> Result<()> {
+        if self.format.records_name_fields() && !self.format.columns().names_every_measurement() {
+            let what = "`unpivot` needs the names of all `measurements` of live input whose records name their own fields: a glob is not enough";
+            return Err(Error::config(what).with_help("name each one: measurements = [\"TI101\", \"TI102\"]"));
+        }
+        Ok(())
     }
 
     fn line_format(&self, head: Head<'_>) -> LineFormat {

@@ -88,6 +88,11 @@ impl Columns {
         self.options.measurements.is_some()
     }
 
+    /// Whether the options name every measurement, none of them by a glob.
+    pub fn names_every_measurement(&self) -> bool {
+        self.selection.measurements.as_ref().is_some_and(|names| !names.iter().any(Pattern::is_glob))
+    }
+
     /// Whether times may be those of the clocks of a place.
     pub fn may_be_local(&self) -> bool {
         self.times.may_be_local()

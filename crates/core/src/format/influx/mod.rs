@@ -417,6 +417,10 @@ impl Format for Influx {
         head.bytes.len() >= 3
     }
 
+    fn records_name_fields(&self) -> bool {
+        true
+    }
+
     fn names_sensors_after_files(&self) -> bool {
         self.sensors == SensorsAre::Files
     }

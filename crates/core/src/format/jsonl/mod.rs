@@ -126,6 +126,10 @@ impl Format for JsonLines {
         LineFormat::ANY_END
     }
 
+    fn records_name_fields(&self) -> bool {
+        true
+    }
+
     fn names_sensors_after_files(&self) -> bool {
         self.columns.are_sensors_files()
     }

@@ -46,6 +46,8 @@ pub(super) struct Framing {
     head: Vec<u8>,
     /// The last bytes that were given out, of a file.
     trail: Option<Trail>,
+    /// Whether more may come that says better what the columns are.
+    expects_more: bool,
 }
 
 /// What stood before the records of a stream that goes on.
@@ -113,6 +115,7 @@ impl Framing {
             rest: Rest::No,
             head: Vec::new(),
             trail: None,
+            expects_more: true,
         }
     }
 
@@ -361,20 +364,30 @@ impl Framing {
         std::mem::replace(&mut self.buffer, rest)
     }
 
+    /// Does not wait for more that could say better what the columns are: what has come is all there will be, up to the half of a line.
+    pub(super) fn expect_no_more(&mut self) {
+        self.expects_more = false;
+    }
+
     /// Leaves out what comes before the first record, once it is there; whether it was.
     fn begin(&mut self, layout: &Layout, at_end: bool) -> Result<bool> {
         let head = Head { name: &self.name, stem: &self.stem, bytes: &self.buffer, is_whole: at_end };
-        let is_enough = at_end || self.buffer.len() >= super::HEAD || layout.format.can_bind(head);
+        let is_all = at_end || !self.expects_more && self.has_line(layout);
+        let is_enough = is_all || self.buffer.len() >= super::HEAD || layout.format.can_bind(head);
         if !is_enough || self.buffer.is_empty() {
             return Ok(false);
         }
-        let bound = self.bind(&self.buffer, at_end, layout)?;
+        let bound = self.bind(&self.buffer, is_all, layout)?;
         let skipped = self.cut(bound.skip_bytes.min(self.buffer.len()));
         self.pass(&skipped);
         self.head = skipped;
         self.offset.line = 1 + bound.skip_lines;
         self.set_bound(bound);
         Ok(true)
+    }
+
+    fn has_line(&self, layout: &Layout) -> bool {
+        self.line_format(&self.buffer, layout).first_line(&self.buffer, false).is_some()
     }
 
     fn set_bound(&mut self, bound: Bound) {

@@ -1,8 +1,10 @@
 //! Where streams are cut, whatever line ends and encodings they have.
 
+use serde_json::json;
+
 use super::framing::Framing;
 use super::odd_text::{Came, Placed, in_all_encodings};
-use super::testing::plain;
+use super::testing::{layout, plain};
 use crate::source::Input;
 
 fn framing() -> Framing {
@@ -138,4 +140,18 @@ fn clause_5_a_record_of_utf_16_may_be_as_long_as_in_utf_8() {
         assert_eq!(long(1_000_000), (1, vec!["field of 1000001 bytes; 262144 are allowed".to_owned()]));
         assert_eq!(long(3 << 20), (1, vec!["a record is longer than 1 MiB".to_owned()]));
     }
+}
+
+#[test]
+fn a_header_that_waits_for_what_follows_it_is_no_record_where_nothing_does() {
+    // Whether the last column has values says whether it is one.
+    let layout = layout(json!({}));
+    let (mut framing, mut came) = (framing(), Came::default());
+    framing.push(b"t,s,v,\n");
+    came.add_all(&mut framing, &layout, false);
+    assert!(!framing.has_begun() && framing.waiting() > 0);
+    framing.expect_no_more();
+    came.add_all(&mut framing, &layout, false);
+    assert!(framing.has_begun() && framing.waiting() == 0);
+    assert_eq!(came, Came::default());
 }

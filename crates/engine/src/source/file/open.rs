@@ -62,6 +62,7 @@ impl FileSource {
             Some(schema) => (schema, None),
             // Nobody has sent anything yet: the options have to say it all.
             None if is_address => {
+                format.check_streams()?;
                 let schema =
                     format.schema(head(first, &[], true)).map_err(|error| unnamed(error.message()))?;
                 (Arc::new(format.columns().declared(&schema)?), None)
@@ -105,6 +106,7 @@ impl FileSource {
         let schema = match &open.resume {
             Some(resume) => columns_before(resume, &*format)?,
             None => {
+                format.check_streams()?;
                 let awaited = Awaited { format: &format, options, extensions, open };
                 Arc::new(awaited.columns(files)?)
             }

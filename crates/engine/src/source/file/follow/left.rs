@@ -37,6 +37,9 @@ impl Follower {
         while self.left.done < self.begun {
             let at = self.left.done;
             self.last = at;
+            if !goes_on {
+                self.tails[at].framing.expect_no_more();
+            }
             if let Some(input) = self.take(at, false, sequence)? {
                 return Ok(Some(input));
             }

@@ -34,7 +34,7 @@ impl Datagrams {
     pub(super) fn new(socket: UdpSocket, name: Arc<str>, file: u64) -> io::Result<Self> {
         socket.set_nonblocking(true)?;
         enlarge_buffer(&socket);
-        let framing = Framing::new(Arc::clone(&name), Arc::clone(&name), file);
+        let framing = framing(&name, file);
         let dropped = dropped(socket.as_fd()).unwrap_or(0);
         Ok(Self { socket, name, file, framing, scratch: vec![0; LARGEST], dropped })
     }
@@ -90,7 +90,7 @@ impl Datagrams {
             counts.other_columns += 1;
             let why = format!("{OTHER_COLUMNS}: {}", error.message());
             ready.push_back(self.framing.refuse_last(&why, layout));
-            self.framing = Framing::new(Arc::clone(&self.name), Arc::clone(&self.name), self.file);
+            self.framing = framing(&self.name, self.file);
         }
         self.count_dropped(counts);
         (bytes, has_more)
@@ -152,6 +152,14 @@ impl Datagrams {
         counts.refused += 1;
         ready.push_back(self.framing.refuse_last(why, layout));
     }
+}
+
+/// Of datagrams at their beginning.
+fn framing(name: &Arc<str>, file: u64) -> Framing {
+    let mut framing = Framing::new(Arc::clone(name), Arc::clone(name), file);
+    // What a datagram has is all that it will ever have.
+    framing.expect_no_more();
+    framing
 }
 
 /// Asks for more room than the system gives of its own accord. Only who may administer the network is given more than its limit.

@@ -49,6 +49,9 @@ const AT_ONCE: usize = 256;
 /// Bytes that are read before they are handed on; then the system is asked again who is ready.
 const READ_AT_ONCE: u64 = 1 << 20;
 
+/// Why what is left of a record is set aside when the other side has ended.
+const ENDED: &str = "the connection ended before the record did";
+
 /// Why a stream is refused whose columns are not those of the input.
 const OTHER_COLUMNS: &str = "its header is not that of the input";
 
@@ -141,12 +144,8 @@ impl Sockets {
     /// What has come in already and has not been given out: whole records, then what has come of others. All connections are closed.
     pub(super) fn drain(&mut self, sequence: Sequence) -> Option<Input> {
         while self.ready.is_empty() {
-            let (&id, connection) = self.connections.first_key_value()?;
-            if connection.framing.waiting() > 0 {
-                self.counts.cut_off += 1;
-                self.refuse_last(id, STOPPED);
-            }
-            self.close(id);
+            let id = *self.connections.keys().next()?;
+            self.end(id, STOPPED);
         }
         self.pop(sequence)
     }
@@ -270,7 +269,7 @@ impl Sockets {
         let silent = self.connections.iter().min_by_key(|(_, connection)| connection.heard);
         if let Some(id) = silent.map(|(id, _)| *id) {
             self.counts.crowded_out += 1;
-            self.end(id);
+            self.end(id, ENDED);
         }
     }
 
@@ -278,7 +277,7 @@ impl Sockets {
     fn receive(&mut self, id: u64, most: usize) -> (usize, bool) {
         let Some(connection) = self.connections.get_mut(&id) else { return (0, false) };
         match connection.peer.read(&mut self.scratch[..most]) {
-            Ok(0) => self.end(id),
+            Ok(0) => self.end(id, ENDED),
             Ok(read) => {
                 self.take_in(id, read);
                 return (read, read == most && self.connections.contains_key(&id));
@@ -286,7 +285,7 @@ impl Sockets {
             Err(error) if is_for_later(&error) => {}
             Err(_) => {
                 self.counts.lost += 1;
-                self.end(id);
+                self.end(id, ENDED);
             }
         }
         (0, false)
@@ -301,9 +300,7 @@ impl Sockets {
             take_whole(framing, &self.layout, &mut self.ready, &mut self.counts)
         });
         if let Err(error) = taken {
-            // Nothing that follows a header which is not the input's can be understood.
-            self.counts.other_columns += 1;
-            self.refuse_last(id, &format!("{OTHER_COLUMNS}: {}", error.message()));
+            self.refuse_columns(id, &error);
             self.close(id);
         }
         while self.waiting > MAX_WAITING {
@@ -337,13 +334,26 @@ impl Sockets {
         self.ready.push_back(refused);
     }
 
-    /// The other side has ended. What is left of a record is no record: its last number may lack digits.
-    fn end(&mut self, id: u64) {
-        if self.connections.get(&id).is_some_and(|connection| connection.framing.waiting() > 0) {
+    /// Nothing more comes over a connection. What is left of a record is no record, for that is `why`: its last number may lack digits.
+    fn end(&mut self, id: u64, why: &str) {
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        let taken = connection.change(&mut self.waiting, |framing| {
+            framing.expect_no_more();
+            take_whole(framing, &self.layout, &mut self.ready, &mut self.counts)
+        });
+        if let Err(error) = taken {
+            self.refuse_columns(id, &error);
+        } else if self.connections.get(&id).is_some_and(|connection| connection.framing.waiting() > 0) {
             self.counts.cut_off += 1;
-            self.refuse_last(id, "the connection ended before the record did");
+            self.refuse_last(id, why);
         }
         self.close(id);
+    }
+
+    /// Sets aside what has come over a connection whose columns are not the input's: nothing that follows can be understood.
+    fn refuse_columns(&mut self, id: u64, error: &Error) {
+        self.counts.other_columns += 1;
+        self.refuse_last(id, &format!("{OTHER_COLUMNS}: {}", error.message()));
     }
 
     fn close(&mut self, id: u64) {
