@@ -91,9 +91,9 @@ fn record(batch: &Batch, row: usize, sensors: &Sensors) -> String {
     let cell = |column: &Column| match column {
         Column::Time(times) => format!("{:?} {:?}", times.values[row], batch.text.get(times.text[row])),
         Column::Sensor(ids) => sensors.name(ids[row]).to_owned(),
-        Column::Measurement(numbers) => format!("{:?}", numbers.get(row).map(f64::to_bits)),
+        Column::F64(numbers) => format!("{:?}", numbers.get(row).map(f64::to_bits)),
         Column::Text(spans) => format!("{:?}", batch.text.get(spans[row])),
-        other => format!("{other:?}"),
+        other => format!("{:?}", other.number(row)),
     };
     let cells: Vec<_> = batch.columns().iter().map(cell).collect();
     let origins = batch.origins.as_ref().expect("asked for");

@@ -65,8 +65,10 @@ impl Shown<'_> {
     }
 
     fn columns(self, schema: &Schema) -> String {
-        let columns =
-            schema.fields().iter().map(|field| format!("{} ({})", self.name(&field.name), field.kind));
+        let columns = schema
+            .fields()
+            .iter()
+            .map(|field| format!("{} ({})", self.name(&field.name), field.description()));
         columns.collect::<Vec<_>>().join(", ")
     }
 }
@@ -102,7 +104,7 @@ fn describe_columns(input: &Schema, output: &Schema, shown: Shown<'_>, text: &mu
         .fields()
         .iter()
         .filter(|field| input.index_of(&field.name).is_none())
-        .map(|field| format!("{} ({})", shown.name(&field.name), field.kind))
+        .map(|field| format!("{} ({})", shown.name(&field.name), field.description()))
         .collect();
     if !added.is_empty() {
         let _ = writeln!(text, "  adds: {}", added.join(", "));

@@ -1,10 +1,12 @@
 //! One column of a batch.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-use super::{FieldKind, Mask, Span};
+use super::rows::{compact, gather};
+use super::{Booleans, Field, FieldRole, FieldType, Mask, Number, Numbers, Span};
 use crate::sensor::SensorId;
 use crate::time::Timestamp;
 
@@ -15,13 +17,15 @@ pub enum Column {
     Time(TimeColumn),
     /// Which sensor each record is of.
     Sensor(Vec<SensorId>),
-    /// Numbers, some of them missing.
-    Measurement(Measurement),
-    /// Booleans that a stage added.
-    Flag(Mask),
-    /// Counts that a stage added.
-    Count(Vec<u64>),
-    /// Text carried through unchanged.
+    /// Floats.
+    F64(Numbers<f64>),
+    /// Integers with a sign.
+    I64(Numbers<i64>),
+    /// Integers without a sign.
+    U64(Numbers<u64>),
+    /// Booleans.
+    Bool(Booleans),
+    /// Text; a null span is missing.
     Text(Vec<Span>),
 }
 
@@ -34,79 +38,108 @@ pub struct TimeColumn {
     pub text: Vec<Span>,
 }
 
-/// Numbers with validity. A value whose bit is clear is missing, whatever the number says.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct Measurement {
-    /// The numbers; 0 where missing.
-    pub values: Vec<f64>,
-    /// Set where there is a number (NaN and infinities are numbers here).
-    pub valid: Mask,
-}
-
-impl Measurement {
-    /// The value at `row`, `None` where missing.
-    pub fn get(&self, row: usize) -> Option<f64> {
-        self.valid.get(row).then(|| self.values[row])
-    }
-
-    /// Appends a value.
-    pub fn push(&mut self, value: Option<f64>) {
-        self.values.push(value.unwrap_or(0.0));
-        self.valid.push(value.is_some());
-    }
-
-    /// All values in order, `None` where missing.
-    pub fn iter(&self) -> impl Iterator<Item = Option<f64>> + '_ {
-        self.values.iter().zip(self.valid.iter()).map(|(&value, valid)| valid.then_some(value))
-    }
-}
-
-impl FromIterator<Option<f64>> for Measurement {
-    fn from_iter<I: IntoIterator<Item = Option<f64>>>(values: I) -> Self {
-        let mut measurement = Self::default();
-        values.into_iter().for_each(|value| measurement.push(value));
-        measurement
-    }
-}
-
 impl Column {
-    /// A column of the given kind without values.
-    pub fn empty(kind: FieldKind) -> Self {
-        match kind {
-            FieldKind::Time => Self::Time(TimeColumn::default()),
-            FieldKind::Sensor => Self::Sensor(Vec::new()),
-            FieldKind::Measurement => Self::Measurement(Measurement::default()),
-            FieldKind::Flag => Self::Flag(Mask::default()),
-            FieldKind::Count => Self::Count(Vec::new()),
-            FieldKind::Text => Self::Text(Vec::new()),
+    /// A column for `field` without values.
+    pub fn empty(field: &Field) -> Self {
+        match field.role {
+            FieldRole::Time => Self::Time(TimeColumn::default()),
+            FieldRole::Sensor => Self::Sensor(Vec::new()),
+            _ => Self::missing(field.ty, 0),
+        }
+    }
+
+    /// A column of `len` missing values.
+    pub fn missing(ty: FieldType, len: usize) -> Self {
+        match ty {
+            FieldType::F64 => Self::F64(Numbers::missing(len)),
+            FieldType::I64 => Self::I64(Numbers::missing(len)),
+            FieldType::U64 => Self::U64(Numbers::missing(len)),
+            FieldType::Bool => Self::Bool(Booleans::missing(len)),
+            FieldType::Text => Self::Text(vec![Span::NULL; len]),
         }
     }
 
     /// A column of `len` values: all 0, false, valid; text is null.
-    pub(crate) fn filled(kind: FieldKind, len: usize) -> Self {
-        match kind {
-            FieldKind::Time => {
-                Self::Time(TimeColumn { values: vec![Timestamp::from_nanos(0); len], text: Vec::new() })
-            }
-            FieldKind::Sensor => Self::Sensor(vec![SensorId(0); len]),
-            FieldKind::Measurement => {
-                Self::Measurement(Measurement { values: vec![0.0; len], valid: Mask::filled(len, true) })
-            }
-            FieldKind::Flag => Self::Flag(Mask::filled(len, false)),
-            FieldKind::Count => Self::Count(vec![0; len]),
-            FieldKind::Text => Self::Text(vec![Span::NULL; len]),
+    pub(crate) fn filled(ty: FieldType, len: usize) -> Self {
+        match ty {
+            FieldType::F64 => Self::F64(Numbers::all(vec![0.0; len])),
+            FieldType::I64 => Self::I64(Numbers::all(vec![0; len])),
+            FieldType::U64 => Self::U64(Numbers::all(vec![0; len])),
+            FieldType::Bool => Self::Bool(Booleans::all(Mask::filled(len, false))),
+            FieldType::Text => Self::Text(vec![Span::NULL; len]),
         }
     }
 
-    /// What the column is.
-    pub fn kind(&self) -> FieldKind {
+    /// Whether it is a column for `field`.
+    pub fn fits(&self, field: &Field) -> bool {
         match self {
-            Self::Time(_) => FieldKind::Time,
-            Self::Sensor(_) => FieldKind::Sensor,
-            Self::Measurement(_) => FieldKind::Measurement,
-            Self::Flag(_) => FieldKind::Flag,
-            Self::Count(_) => FieldKind::Count,
-            Self::Text(_) => FieldKind::Text,
+            Self::Time(_) => field.role == FieldRole::Time,
+            Self::Sensor(_) => field.role == FieldRole::Sensor,
+            other => {
+                other.value_type() == field.ty && !matches!(field.role, FieldRole::Time | FieldRole::Sensor)
+            }
+        }
+    }
+
+    /// What its values are.
+    pub fn value_type(&self) -> FieldType {
+        match self {
+            Self::F64(_) => FieldType::F64,
+            Self::Time(_) | Self::I64(_) => FieldType::I64,
+            Self::U64(_) => FieldType::U64,
+            Self::Bool(_) => FieldType::Bool,
+            Self::Sensor(_) | Self::Text(_) => FieldType::Text,
+        }
+    }
+
+    /// Its numbers as floats: integers as the nearest, booleans as 1 and 0; `None` where it has none.
+    pub fn to_f64(&self) -> Option<Cow<'_, Numbers<f64>>> {
+        Some(match self {
+            Self::F64(numbers) => Cow::Borrowed(numbers),
+            Self::I64(numbers) => Cow::Owned(numbers.map(|value| value as f64)),
+            Self::U64(numbers) => Cow::Owned(numbers.map(|value| value as f64)),
+            Self::Bool(booleans) => Cow::Owned(booleans.to_numbers()),
+            Self::Time(_) | Self::Sensor(_) | Self::Text(_) => return None,
+        })
+    }
+
+    /// The number at `row`, with all its digits; `None` where it is missing, or none.
+    #[inline]
+    pub fn number(&self, row: usize) -> Option<Number> {
+        match self {
+            Self::F64(numbers) => numbers.get(row).map(Number::F64),
+            Self::I64(numbers) => numbers.get(row).map(Number::I64),
+            Self::U64(numbers) => numbers.get(row).map(Number::U64),
+            Self::Bool(booleans) => booleans.get(row).map(Number::Bool),
+            Self::Time(_) | Self::Sensor(_) | Self::Text(_) => None,
+        }
+    }
+
+    /// Appends a number of the column's type, or as the nearest float to a column of floats.
+    ///
+    /// # Panics
+    /// When the column has numbers of another type: a bug in the caller.
+    pub(crate) fn push_number(&mut self, value: Option<Number>) {
+        match (self, value) {
+            (Self::F64(numbers), value) => numbers.push(value.map(Number::as_f64)),
+            (Self::I64(numbers), None) => numbers.push(None),
+            (Self::I64(numbers), Some(Number::I64(value))) => numbers.push(Some(value)),
+            (Self::U64(numbers), None) => numbers.push(None),
+            (Self::U64(numbers), Some(Number::U64(value))) => numbers.push(Some(value)),
+            (Self::Bool(booleans), None) => booleans.push(None),
+            (Self::Bool(booleans), Some(Number::Bool(value))) => booleans.push(Some(value)),
+            (column, value) => panic!("{value:?} for a column of {}", column.value_type().as_str()),
+        }
+    }
+
+    /// Which values are there, to be changed in place; `None` for times, sensors and text.
+    pub(crate) fn valid_mut(&mut self) -> Option<&mut Mask> {
+        match self {
+            Self::F64(numbers) => Some(&mut numbers.valid),
+            Self::I64(numbers) => Some(&mut numbers.valid),
+            Self::U64(numbers) => Some(&mut numbers.valid),
+            Self::Bool(booleans) => Some(&mut booleans.valid),
+            Self::Time(_) | Self::Sensor(_) | Self::Text(_) => None,
         }
     }
 
@@ -115,9 +148,10 @@ impl Column {
         match self {
             Self::Time(time) => time.values.len(),
             Self::Sensor(ids) => ids.len(),
-            Self::Measurement(measurement) => measurement.values.len(),
-            Self::Flag(bits) => bits.len(),
-            Self::Count(counts) => counts.len(),
+            Self::F64(numbers) => numbers.len(),
+            Self::I64(numbers) => numbers.len(),
+            Self::U64(numbers) => numbers.len(),
+            Self::Bool(booleans) => booleans.len(),
             Self::Text(spans) => spans.len(),
         }
     }
@@ -135,10 +169,23 @@ impl Column {
                 time.text.reserve(more);
             }
             Self::Sensor(ids) => ids.reserve(more),
-            Self::Measurement(measurement) => measurement.values.reserve(more),
-            Self::Count(counts) => counts.reserve(more),
+            Self::F64(numbers) => numbers.reserve(more),
+            Self::I64(numbers) => numbers.reserve(more),
+            Self::U64(numbers) => numbers.reserve(more),
             Self::Text(spans) => spans.reserve(more),
-            Self::Flag(_) => {}
+            Self::Bool(_) => {}
+        }
+    }
+
+    /// Appends `more` missing values; times and sensors are never missing.
+    pub(crate) fn extend_missing(&mut self, more: usize) {
+        match self {
+            Self::F64(numbers) => numbers.extend_missing(more),
+            Self::I64(numbers) => numbers.extend_missing(more),
+            Self::U64(numbers) => numbers.extend_missing(more),
+            Self::Bool(booleans) => booleans.extend_missing(more),
+            Self::Text(spans) => spans.resize(spans.len() + more, Span::NULL),
+            Self::Time(_) | Self::Sensor(_) => {}
         }
     }
 
@@ -150,12 +197,10 @@ impl Column {
                 text: time.text.split_off(at.min(time.text.len())),
             }),
             Self::Sensor(ids) => Self::Sensor(ids.split_off(at)),
-            Self::Measurement(measurement) => Self::Measurement(Measurement {
-                values: measurement.values.split_off(at),
-                valid: measurement.valid.split_off(at),
-            }),
-            Self::Flag(bits) => Self::Flag(bits.split_off(at)),
-            Self::Count(counts) => Self::Count(counts.split_off(at)),
+            Self::F64(numbers) => Self::F64(numbers.split_off(at)),
+            Self::I64(numbers) => Self::I64(numbers.split_off(at)),
+            Self::U64(numbers) => Self::U64(numbers.split_off(at)),
+            Self::Bool(booleans) => Self::Bool(booleans.split_off(at)),
             Self::Text(spans) => Self::Text(spans.split_off(at)),
         }
     }
@@ -168,14 +213,12 @@ impl Column {
                 time.text.extend_from_slice(more.text.get(range).unwrap_or_default());
             }
             (Self::Sensor(ids), Self::Sensor(more)) => ids.extend_from_slice(&more[range]),
-            (Self::Measurement(measurement), Self::Measurement(more)) => {
-                measurement.values.extend_from_slice(&more.values[range.clone()]);
-                measurement.valid.extend(range.map(|row| more.valid.get(row)));
-            }
-            (Self::Flag(bits), Self::Flag(more)) => bits.extend(range.map(|row| more.get(row))),
-            (Self::Count(counts), Self::Count(more)) => counts.extend_from_slice(&more[range]),
+            (Self::F64(numbers), Self::F64(more)) => numbers.append_range(more, range),
+            (Self::I64(numbers), Self::I64(more)) => numbers.append_range(more, range),
+            (Self::U64(numbers), Self::U64(more)) => numbers.append_range(more, range),
+            (Self::Bool(booleans), Self::Bool(more)) => booleans.append_range(more, range),
             (Self::Text(spans), Self::Text(more)) => spans.extend_from_slice(&more[range]),
-            _ => unreachable!("columns of one kind"),
+            _ => unreachable!("columns of one type"),
         }
     }
 
@@ -187,12 +230,10 @@ impl Column {
                 time.text.truncate(len);
             }
             Self::Sensor(ids) => ids.truncate(len),
-            Self::Measurement(measurement) => {
-                measurement.values.truncate(len);
-                measurement.valid.truncate(len);
-            }
-            Self::Flag(bits) => bits.truncate(len),
-            Self::Count(counts) => counts.truncate(len),
+            Self::F64(numbers) => numbers.truncate(len),
+            Self::I64(numbers) => numbers.truncate(len),
+            Self::U64(numbers) => numbers.truncate(len),
+            Self::Bool(booleans) => booleans.truncate(len),
             Self::Text(spans) => spans.truncate(len),
         }
     }
@@ -206,12 +247,10 @@ impl Column {
                 }
             }
             Self::Sensor(ids) => compact(ids, keep),
-            Self::Measurement(measurement) => {
-                compact(&mut measurement.values, keep);
-                compact_bits(&mut measurement.valid, keep);
-            }
-            Self::Flag(bits) => compact_bits(bits, keep),
-            Self::Count(counts) => compact(counts, keep),
+            Self::F64(numbers) => numbers.retain(keep),
+            Self::I64(numbers) => numbers.retain(keep),
+            Self::U64(numbers) => numbers.retain(keep),
+            Self::Bool(booleans) => booleans.retain(keep),
             Self::Text(spans) => compact(spans, keep),
         }
     }
@@ -223,12 +262,10 @@ impl Column {
                 Self::Time(TimeColumn { values: gather(&time.values, rows), text })
             }
             Self::Sensor(ids) => Self::Sensor(gather(ids, rows)),
-            Self::Measurement(measurement) => Self::Measurement(Measurement {
-                values: gather(&measurement.values, rows),
-                valid: gather_bits(&measurement.valid, rows),
-            }),
-            Self::Flag(bits) => Self::Flag(gather_bits(bits, rows)),
-            Self::Count(counts) => Self::Count(gather(counts, rows)),
+            Self::F64(numbers) => Self::F64(numbers.take(rows)),
+            Self::I64(numbers) => Self::I64(numbers.take(rows)),
+            Self::U64(numbers) => Self::U64(numbers.take(rows)),
+            Self::Bool(booleans) => Self::Bool(booleans.take(rows)),
             Self::Text(spans) => Self::Text(gather(spans, rows)),
         }
     }
@@ -247,45 +284,12 @@ impl Column {
                 }
             }
             (Self::Sensor(ids), Self::Sensor(more)) => ids.extend(more),
-            (Self::Measurement(measurement), Self::Measurement(more)) => {
-                measurement.values.extend(&more.values);
-                measurement.valid.extend(more.valid.iter());
-            }
-            (Self::Flag(bits), Self::Flag(more)) => bits.extend(more.iter()),
-            (Self::Count(counts), Self::Count(more)) => counts.extend(more),
+            (Self::F64(numbers), Self::F64(more)) => numbers.append(more),
+            (Self::I64(numbers), Self::I64(more)) => numbers.append(more),
+            (Self::U64(numbers), Self::U64(more)) => numbers.append(more),
+            (Self::Bool(booleans), Self::Bool(more)) => booleans.append(more),
             (Self::Text(spans), Self::Text(more)) => spans.extend(more.iter().map(|&span| carry(span))),
-            _ => unreachable!("batches of one schema have columns of one kind"),
+            _ => unreachable!("batches of one schema have columns of one type"),
         }
     }
-}
-
-fn compact<T: Copy>(values: &mut Vec<T>, keep: &Mask) {
-    let mut kept = 0;
-    for run in keep.runs() {
-        let len = run.len();
-        if run.start != kept {
-            values.copy_within(run, kept);
-        }
-        kept += len;
-    }
-    values.truncate(kept);
-}
-
-fn compact_bits(bits: &mut Mask, keep: &Mask) {
-    *bits = if bits.is_all_set() {
-        Mask::filled(keep.count(), true)
-    } else {
-        keep.ones().map(|row| bits.get(row)).collect()
-    };
-}
-
-fn gather<T: Copy>(values: &[T], rows: &[u32]) -> Vec<T> {
-    rows.iter().map(|&row| values[row as usize]).collect()
-}
-
-fn gather_bits(bits: &Mask, rows: &[u32]) -> Mask {
-    if bits.is_all_set() {
-        return Mask::filled(rows.len(), true);
-    }
-    rows.iter().map(|&row| bits.get(row as usize)).collect()
 }

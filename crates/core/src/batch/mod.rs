@@ -1,28 +1,38 @@
 //! Decoded records in columns: what stages transform and sinks take.
 
+mod booleans;
 mod column;
 mod extent;
+mod field;
 mod mask;
+mod number;
+mod numbers;
 mod origins;
 mod pattern;
+mod rows;
 mod saved;
 mod schema;
 mod spread;
 mod text;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::offset::Sequence;
 use crate::sensor::SensorId;
 use crate::time::Timestamp;
 
-pub use column::{Column, Measurement, TimeColumn};
+pub use booleans::Booleans;
+pub use column::{Column, TimeColumn};
 pub use extent::{Extent, Range};
+pub use field::{Field, FieldRole, FieldType};
 pub use mask::Mask;
+pub use number::Number;
+pub use numbers::Numbers;
 pub use origins::{Origin, Origins};
 pub use pattern::Pattern;
 pub(crate) use saved::SavedBatch;
-pub use schema::{Field, FieldKind, Schema};
+pub use schema::Schema;
 #[cfg(test)]
 pub(crate) use text::copies;
 pub use text::{Bytes, Span, Text};
@@ -45,19 +55,19 @@ pub struct Batch {
 impl Batch {
     /// A batch without records.
     pub fn empty(schema: Arc<Schema>) -> Self {
-        let columns = schema.fields().iter().map(|field| Column::empty(field.kind)).collect();
+        let columns = schema.fields().iter().map(Column::empty).collect();
         Self { sequence: 0, schema, columns, rows: 0, text: Text::default(), origins: None }
     }
 
     /// A batch of whole columns, in the order of the schema's fields.
     ///
     /// # Panics
-    /// When a column's kind or length does not fit: a bug in the caller.
+    /// When a column's type or length does not fit: a bug in the caller.
     pub fn new(schema: Arc<Schema>, columns: Vec<Column>, text: Text) -> Self {
         let rows = columns.first().map_or(0, Column::len);
         assert_eq!(schema.fields().len(), columns.len(), "as many columns as fields");
         for (field, column) in schema.fields().iter().zip(&columns) {
-            assert_eq!(field.kind, column.kind(), "kind of column `{}`", field.name);
+            assert!(column.fits(field), "type of column `{}`", field.name);
             assert_eq!(rows, column.len(), "length of column `{}`", field.name);
         }
         Self { sequence: 0, schema, columns, rows, text, origins: None }
@@ -99,33 +109,25 @@ impl Batch {
         }
     }
 
-    /// The measurement in column `index`.
+    /// The numbers in column `index` as floats: integers as the nearest, booleans as 1 and 0.
     ///
     /// # Panics
-    /// When the schema has no measurement there.
-    pub fn measurement(&self, index: usize) -> &Measurement {
-        match &self.columns[index] {
-            Column::Measurement(measurement) => measurement,
-            other => panic!("column {index} is {:?}, not a measurement", other.kind()),
-        }
+    /// When the schema has no numbers there.
+    pub fn measurement(&self, index: usize) -> Cow<'_, Numbers<f64>> {
+        let column = &self.columns[index];
+        column.to_f64().unwrap_or_else(|| panic!("column {index} is {}", column.value_type().as_str()))
     }
 
-    /// The same, to be changed in place.
-    ///
-    /// # Panics
-    /// When the schema has no measurement there.
-    pub fn measurement_mut(&mut self, index: usize) -> &mut Measurement {
-        match &mut self.columns[index] {
-            Column::Measurement(measurement) => measurement,
-            other => panic!("column {index} is {:?}, not a measurement", other.kind()),
-        }
+    /// Column `index`, to be changed in place: its values stay of the same type and number.
+    pub fn column_mut(&mut self, index: usize) -> &mut Column {
+        &mut self.columns[index]
     }
 
     /// The same records under a wider schema: `schema` begins with this batch's fields or replaces
     /// some of them; `columns` are set by index, in the order of `schema`.
     ///
     /// # Panics
-    /// When a column is missing, or of the wrong kind or length.
+    /// When a column is missing, or of the wrong type or length.
     pub fn with_columns(mut self, schema: Arc<Schema>, columns: Vec<(usize, Column)>) -> Self {
         for (index, column) in columns {
             assert_eq!(self.rows, column.len(), "length of column {index}");

@@ -48,8 +48,10 @@ impl SavedBatch {
     pub(crate) fn into_batch(self, schema: Arc<Schema>, sensors: &Sensors) -> Result<Batch> {
         let wrong = |what: &str| Error::data(format!("the saved records cannot be read: {what}"));
         let Self { sequence, columns, text, origins } = self;
-        let kinds = schema.fields().iter().map(|field| field.kind);
-        if !columns.iter().map(Column::kind).eq(kinds) {
+        let fields = schema.fields();
+        if columns.len() != fields.len()
+            || !columns.iter().zip(fields).all(|(column, field)| column.fits(field))
+        {
             return Err(wrong("they have other columns"));
         }
         let rows = columns.first().map_or(0, Column::len);
@@ -77,8 +79,10 @@ fn is_whole(column: &Column, text: usize, sensors: usize) -> bool {
                 && time.text.iter().all(|&span| is_inside(span, text))
         }
         Column::Sensor(ids) => ids.iter().all(|id| id.index() < sensors),
-        Column::Measurement(measurement) => measurement.valid.len() == measurement.values.len(),
-        Column::Flag(_) | Column::Count(_) => true,
+        Column::F64(numbers) => numbers.valid.len() == numbers.values.len(),
+        Column::I64(numbers) => numbers.valid.len() == numbers.values.len(),
+        Column::U64(numbers) => numbers.valid.len() == numbers.values.len(),
+        Column::Bool(booleans) => booleans.valid.len() == booleans.values.len(),
         Column::Text(spans) => spans.iter().all(|&span| is_inside(span, text)),
     }
 }
@@ -92,24 +96,25 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::batch::{Field, FieldKind, Mask, Measurement, TimeColumn};
+    use crate::batch::{Field, FieldRole, FieldType, TimeColumn};
     use crate::offset::Position;
     use crate::sensor::SensorId;
     use crate::time::Timestamp;
 
-    type Row = ((i64, Option<String>), u32, Option<f64>, (bool, u64), (Option<String>, u8));
+    type Row =
+        ((i64, Option<String>), u32, Option<f64>, (Option<bool>, u64, Option<i64>), (Option<String>, u8));
 
     fn schema() -> Arc<Schema> {
-        let kinds = [
-            FieldKind::Time,
-            FieldKind::Sensor,
-            FieldKind::Measurement,
-            FieldKind::Flag,
-            FieldKind::Count,
-            FieldKind::Text,
+        let fields = vec![
+            Field::time("time"),
+            Field::sensor("sensor"),
+            Field::measurement("measurement"),
+            Field::flag("flag"),
+            Field::count("count"),
+            Field::new("integer", FieldRole::Measurement, FieldType::I64),
+            Field::text("text"),
         ];
-        let fields = kinds.map(|kind| Field::new(kind.to_string(), kind));
-        Arc::new(Schema::new(fields.into()).expect("distinct names"))
+        Arc::new(Schema::new(fields).expect("distinct names"))
     }
 
     fn sensors() -> Sensors {
@@ -134,9 +139,10 @@ mod tests {
         let columns = vec![
             Column::Time(TimeColumn { values: times, text: time_text }),
             Column::Sensor(rows.iter().map(|row| SensorId(row.1)).collect()),
-            Column::Measurement(rows.iter().map(|row| row.2).collect::<Measurement>()),
-            Column::Flag(rows.iter().map(|row| row.3.0).collect::<Mask>()),
-            Column::Count(rows.iter().map(|row| row.3.1).collect()),
+            Column::F64(rows.iter().map(|row| row.2).collect()),
+            Column::Bool(rows.iter().map(|row| row.3.0).collect()),
+            Column::U64(rows.iter().map(|row| Some(row.3.1)).collect()),
+            Column::I64(rows.iter().map(|row| row.3.2).collect()),
             Column::Text(carried),
         ];
         let mut batch = Batch::new(schema(), columns, text);
@@ -152,7 +158,7 @@ mod tests {
         };
         let column = |column: &Column| match column {
             Column::Time(time) => format!("{:?} {:?}", time.values, spans(&time.text)),
-            Column::Measurement(column) => {
+            Column::F64(column) => {
                 format!(
                     "{:?} {:?}",
                     column.values.iter().map(|value| value.to_bits()).collect::<Vec<_>>(),
@@ -173,7 +179,13 @@ mod tests {
     fn row() -> impl Strategy<Value = Row> {
         let part = || proptest::option::of("[aé\0]{0,3}");
         let value = prop_oneof![Just(None), any::<f64>().prop_map(Some)];
-        ((any::<i64>(), part()), 0..3u32, value, (any::<bool>(), any::<u64>()), (part(), 0..3u8))
+        (
+            (any::<i64>(), part()),
+            0..3u32,
+            value,
+            (any::<Option<bool>>(), any::<u64>(), any::<Option<i64>>()),
+            (part(), 0..3u8),
+        )
     }
 
     proptest! {
@@ -240,7 +252,9 @@ mod tests {
 
     #[test]
     fn batches_of_another_schema_or_of_unknown_sensors_are_errors() {
-        let saved = || SavedBatch::from(&batch(&[((0, None), 2, None, (true, 1), (None, 0))], true, false));
+        let saved = || {
+            SavedBatch::from(&batch(&[((0, None), 2, None, (Some(true), 1, None), (None, 0))], true, false))
+        };
         let other = Schema::new(schema().fields()[..2].to_vec()).expect("distinct names");
         let error = saved().into_batch(Arc::new(other), &sensors()).expect_err("other columns");
         assert!(error.to_string().contains("other columns"), "{error}");

@@ -1,64 +1,7 @@
-//! The names and kinds of a batch's columns.
+//! The columns of a batch, by name.
 
-use std::fmt;
-use std::sync::Arc;
-
-use serde::{Deserialize, Serialize};
-
-use super::Pattern;
+use super::{Field, FieldRole, FieldType, Pattern};
 use crate::error::{Error, Result};
-
-/// What a column holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum FieldKind {
-    /// Event times; at most one column.
-    Time,
-    /// The sensor; exactly one column.
-    Sensor,
-    /// `f64` numbers with validity.
-    Measurement,
-    /// Booleans that a stage added.
-    Flag,
-    /// Counts that a stage added.
-    Count,
-    /// Text carried through unchanged.
-    Text,
-}
-
-impl fmt::Display for FieldKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Time => "time",
-            Self::Sensor => "sensor",
-            Self::Measurement => "measurement",
-            Self::Flag => "flag",
-            Self::Count => "count",
-            Self::Text => "text",
-        })
-    }
-}
-
-/// One column's name and kind.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Field {
-    /// The name, unique in its schema.
-    pub name: Arc<str>,
-    /// What it holds.
-    pub kind: FieldKind,
-}
-
-impl Field {
-    /// A field.
-    pub fn new(name: impl Into<Arc<str>>, kind: FieldKind) -> Self {
-        Self { name: name.into(), kind }
-    }
-
-    /// A measurement called `name`.
-    pub fn measurement(name: impl Into<Arc<str>>) -> Self {
-        Self::new(name, FieldKind::Measurement)
-    }
-}
 
 /// The columns of a batch, in the order of the output.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,9 +24,9 @@ impl Schema {
                     .with_help("rename one of them"));
             }
         }
-        let of = |kind| fields.iter().enumerate().filter(move |(_, f)| f.kind == kind).map(|(at, _)| at);
+        let of = |role| fields.iter().enumerate().filter(move |(_, f)| f.role == role).map(|(at, _)| at);
         let (time, sensor) =
-            (of(FieldKind::Time).collect::<Vec<_>>(), of(FieldKind::Sensor).collect::<Vec<_>>());
+            (of(FieldRole::Time).collect::<Vec<_>>(), of(FieldRole::Sensor).collect::<Vec<_>>());
         match (time.len(), sensor.as_slice()) {
             (0 | 1, &[sensor]) => {
                 Ok(Self { time: time.first().copied(), sensor, fields, has_local_times: false })
@@ -125,7 +68,7 @@ impl Schema {
 
     /// The indices of the measurements, ascending.
     pub fn measurements(&self) -> Vec<usize> {
-        (0..self.fields.len()).filter(|&at| self.fields[at].kind == FieldKind::Measurement).collect()
+        (0..self.fields.len()).filter(|&at| self.fields[at].role == FieldRole::Measurement).collect()
     }
 
     /// The indices of the measurements that `columns` names, or that fit its globs; all of them where it is `None` (clause 12). Each comes once,
@@ -190,7 +133,7 @@ impl Schema {
             Some(at) if all.contains(&at) => Ok(at),
             Some(at) => Err(Error::config(format!(
                 "column `{name}` is a {}, not a measurement",
-                self.fields[at].kind
+                self.fields[at].description()
             ))
             .with_help(self.other_measurements(at, all))),
             None => Err(Error::config(format!("there is no column `{name}` here"))
@@ -200,8 +143,8 @@ impl Schema {
 
     /// What to do about a column that is no measurement: text may be one, once it is named.
     fn other_measurements(&self, at: usize, all: &[usize]) -> String {
-        match self.fields[at].kind {
-            FieldKind::Text => format!(
+        match self.fields[at].ty {
+            FieldType::Text => format!(
                 "name it in [source] `measurements` if it should be read as numbers; {}",
                 self.measurement_names(all)
             ),
@@ -217,17 +160,23 @@ impl Schema {
         format!("the measurements here are {}", names.join(", "))
     }
 
-    /// This schema with `field` added; a field of the same name and kind is taken over where it
-    /// stands. Gives the field's index too.
+    /// This schema with `field` added, or in place of one of the same name and role; that a measurement has had another type does
+    /// not matter. Gives the field's index too.
     ///
     /// # Errors
-    /// A configuration error where the name is taken by a column of another kind, or is none.
+    /// A configuration error where the name is taken by another column, or is none.
     pub fn with(mut self, field: Field) -> Result<(Self, usize)> {
         match self.index_of(&field.name) {
-            Some(at) if self.fields[at].kind == field.kind => Ok((self, at)),
+            Some(at) if self.fields[at] == field => Ok((self, at)),
+            Some(at) if self.fields[at].role == field.role && field.role == FieldRole::Measurement => {
+                self.fields[at] = field;
+                Ok((self, at))
+            }
             Some(at) => Err(Error::config(format!(
                 "cannot add the {} `{}`: there is a {} column of that name",
-                field.kind, field.name, self.fields[at].kind
+                field.description(),
+                field.name,
+                self.fields[at].description()
             ))
             .with_help("choose another name with `into`")),
             None if field.name.is_empty() => {

@@ -9,7 +9,7 @@ impl Batch {
     /// of this one, or, where that is `None`, the next of `made`, which has a value for each of `rows`.
     ///
     /// # Panics
-    /// When a column's kind or length does not fit: a bug in the caller.
+    /// When a column's type or length does not fit: a bug in the caller.
     pub(crate) fn spread(
         &self,
         schema: &Arc<Schema>,
@@ -18,12 +18,11 @@ impl Batch {
         made: impl IntoIterator<Item = Column>,
     ) -> Self {
         let mut made = made.into_iter();
-        let column = |(&at, kind): (&Option<usize>, _)| match at {
+        let column = |(&at, field): (&Option<usize>, _)| match at {
             Some(at) => self.columns[at].take(rows),
-            None => made.next().unwrap_or_else(|| Column::empty(kind)),
+            None => made.next().unwrap_or_else(|| Column::empty(field)),
         };
-        let kinds = schema.fields().iter().map(|field| field.kind);
-        let columns = from.iter().zip(kinds).map(column).collect();
+        let columns = from.iter().zip(schema.fields()).map(column).collect();
         let mut batch = Self::new(Arc::clone(schema), columns, self.text.clone());
         batch.sequence = self.sequence;
         batch.origins = self.origins.as_ref().map(|origins| origins.take(rows));

@@ -67,9 +67,7 @@ fn record(batch: &Batch, row: usize, sensors: &Sensors) -> String {
     let cell = |column: &Column| match column {
         Column::Time(time) => format!("{}={}", text(time.text[row]), time.values[row]),
         Column::Sensor(ids) => sensors.name(ids[row]).to_owned(),
-        Column::Measurement(numbers) => {
-            numbers.get(row).map_or("null".to_owned(), |number| number.to_string())
-        }
+        Column::F64(numbers) => numbers.get(row).map_or("null".to_owned(), |number| number.to_string()),
         Column::Text(spans) => text(spans[row]),
         other => format!("{other:?}"),
     };

@@ -6,7 +6,7 @@ use super::Encode;
 use super::csv::CsvEncoder;
 use super::jsonl::JsonEncoder;
 use crate::batch::{
-    Batch, Bytes, Column, Field, FieldKind, Mask, Measurement, Schema, Span, Text, TimeColumn,
+    Batch, Booleans, Bytes, Column, Field, FieldRole, Mask, Numbers, Schema, Span, Text, TimeColumn,
 };
 use crate::sensor::Sensors;
 use crate::time::Timestamp;
@@ -50,15 +50,16 @@ fn batch(sensors: &mut Sensors) -> Batch {
     let columns = vec![
         Column::Time(times),
         Column::Sensor((0..ROWS).map(|row| ids[row % 4]).collect()),
-        Column::Measurement((0..ROWS).map(number).collect::<Measurement>()),
-        Column::Flag(Mask::from_fn(ROWS, |row| row.is_multiple_of(3))),
-        Column::Count((0..ROWS as u64).map(|row| row.pow(6)).collect()),
+        Column::F64((0..ROWS).map(number).collect()),
+        Column::Bool(Booleans::all(Mask::from_fn(ROWS, |row| row.is_multiple_of(3)))),
+        Column::U64(Numbers::all((0..ROWS as u64).map(|row| row.pow(6)).collect())),
         Column::Text(spans),
-        Column::Measurement((0..ROWS).map(|row| Some(row as f64 / 120.0)).collect::<Measurement>()),
+        Column::F64((0..ROWS).map(|row| Some(row as f64 / 120.0)).collect()),
     ];
-    let kinds = columns.iter().map(Column::kind);
-    let fields = ["time", "sensor", "value", "flag", "count", "text", "scaled"].into_iter().zip(kinds);
-    let schema = Schema::new(fields.map(|(name, kind): (_, FieldKind)| Field::new(name, kind)).collect());
+    let own = [Field::time("time"), Field::sensor("sensor")];
+    let others = ["value", "flag", "count", "text", "scaled"].into_iter().zip(&columns[2..]);
+    let others = others.map(|(name, column)| Field::new(name, FieldRole::Measurement, column.value_type()));
+    let schema = Schema::new(own.into_iter().chain(others).collect());
     Batch::new(Arc::new(schema.expect("a schema")), columns, text)
 }
 
@@ -136,7 +137,7 @@ fn clause_18_json_lines_of_every_kind_of_column() {
 fn a_record_of_one_null_is_no_blank_line() {
     let mut sensors = Sensors::default();
     let id = sensors.id("").expect("room");
-    let schema = Schema::new(vec![Field::new("sensor", FieldKind::Sensor)]).expect("a schema");
+    let schema = Schema::new(vec![Field::sensor("sensor")]).expect("a schema");
     let batch = Batch::new(Arc::new(schema), vec![Column::Sensor(vec![id; 3])], Text::default());
     let encoder = CsvEncoder { delimiter: b',', decimals: None, safe: false };
     assert_eq!(encoded(&encoder, &batch, &sensors), "\"\"\n".repeat(3));

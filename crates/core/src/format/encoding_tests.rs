@@ -56,9 +56,7 @@ impl Read {
                 crate::batch::Column::Text(spans) => {
                     batch.text.get(spans[row]).map(|text| String::from_utf8(text.to_vec()).expect("text"))
                 }
-                crate::batch::Column::Measurement(numbers) => {
-                    numbers.get(row).map(|number| number.to_string())
-                }
+                crate::batch::Column::F64(numbers) => numbers.get(row).map(|number| number.to_string()),
                 _ => None,
             });
             let origin = origins.get(row);

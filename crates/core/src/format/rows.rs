@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use super::columns::{Columns, Composite, Role, Roles, Suffix, shown};
 use super::last_time::LastTime;
-use super::run::SensorsOfRun;
+use super::run::{FieldOfRun, NumberScratch, Run, SensorsOfRun};
 use super::{MAX_RECORD, SHOWN};
-use crate::batch::{Batch, Column, FieldKind, Mask, Measurement, Origins, Schema, Span, Text, TimeColumn};
+use crate::batch::{Batch, Column, FieldRole, Numbers, Origins, Schema, Span, Text, TimeColumn};
 use crate::error::{Rejection, RejectionKind, Result};
 use crate::format::{Chunk, Decoded};
 use crate::offset::Position;
@@ -105,7 +105,7 @@ pub(super) struct Rows<'a> {
 
 impl<'a> Rows<'a> {
     pub(super) fn new(layout: &'a Layout, chunk: &'a Chunk, sensors: &'a mut dyn SensorLookup) -> Self {
-        let columns = layout.schema.fields().iter().map(|field| Column::empty(field.kind)).collect();
+        let columns = layout.schema.fields().iter().map(Column::empty).collect();
         let text = Text::new(chunk.bytes.clone());
         let origins = layout.origins.then(|| Origins::of_file(Arc::clone(&chunk.file)));
         Self {
@@ -154,7 +154,7 @@ impl<'a> Rows<'a> {
 
     /// Notes one part of column `at`, which is the time or the sensor.
     fn part(&mut self, at: usize, part: usize, field: &[u8]) {
-        let is_sensor = self.layout.schema.fields()[at].kind == FieldKind::Sensor;
+        let is_sensor = self.layout.schema.fields()[at].role == FieldRole::Sensor;
         let parts = &mut self.parts[usize::from(is_sensor)];
         if parts.len() <= part {
             parts.resize(part + 1, Vec::new());
@@ -195,9 +195,8 @@ impl<'a> Rows<'a> {
 
     /// Appends a value to measurement `at`.
     pub(super) fn push_number(&mut self, at: usize, value: Option<f64>) {
-        if let Column::Measurement(Measurement { values, valid }) = &mut self.columns[at] {
-            values.push(value.unwrap_or(0.0));
-            valid.push(value.is_some());
+        if let Column::F64(numbers) = &mut self.columns[at] {
+            numbers.push(value);
         }
     }
 
@@ -297,10 +296,15 @@ impl<'a> Rows<'a> {
         self.columns.iter_mut().for_each(|column| column.reserve(records));
     }
 
-    /// Measurement `at`, for values of many records at once: to be made whole by [`Rows::accept_run`].
-    pub(super) fn measurement(&mut self, at: usize, fill: impl FnOnce(&mut Vec<f64>, &mut Mask)) {
-        if let Column::Measurement(Measurement { values, valid }) = &mut self.columns[at] {
-            fill(values, valid);
+    /// Fills measurement `at` with the values of many records at once: to be made whole by [`Rows::accept_run`].
+    pub(super) fn numbers<R: Run>(
+        &mut self,
+        at: usize,
+        field: &mut FieldOfRun<'_, R>,
+        scratch: &mut NumberScratch,
+    ) {
+        if let Column::F64(Numbers { values, valid }) = &mut self.columns[at] {
+            field.numbers(values, valid, scratch);
         }
     }
 
@@ -321,11 +325,7 @@ impl<'a> Rows<'a> {
     /// `records` more records have nothing at all for `role`: no number, no text. A record without time or sensor is none.
     pub(super) fn missing(&mut self, role: Role, records: usize) {
         match role {
-            Role::Measurement(at) => self.measurement(at, |values, valid| {
-                values.resize(values.len() + records, 0.0);
-                valid.extend_filled(records, false);
-            }),
-            Role::Text(at) => self.texts(at, |spans| spans.resize(spans.len() + records, Span::NULL)),
+            Role::Measurement(at) | Role::Text(at) => self.columns[at].extend_missing(records),
             Role::Time(_) | Role::Sensor(_) | Role::Part { .. } | Role::Skip => {}
         }
     }

@@ -30,9 +30,7 @@ fn cell(batch: &Batch, column: &Column, row: usize, sensors: &Sensors) -> String
     match column {
         Column::Time(time) => format!("{}={:?}", text(time.text[row]).unwrap_or_default(), time.values[row]),
         Column::Sensor(ids) => sensors.name(ids[row]).to_owned(),
-        Column::Measurement(numbers) => {
-            numbers.get(row).map_or("null".to_owned(), |value| format!("{value:?}"))
-        }
+        Column::F64(numbers) => numbers.get(row).map_or("null".to_owned(), |value| format!("{value:?}")),
         Column::Text(spans) => text(spans[row]).map_or("null".to_owned(), |text| format!("{text:?}")),
         other => format!("{other:?}"),
     }
@@ -67,7 +65,8 @@ fn read_cut(format: &dyn Format, bytes: &[u8], cuts: impl IntoIterator<Item = us
     let head = Head { name: "a.csv", stem: "stem", bytes, is_whole: true };
     let schema = Arc::new(format.columns().declared(&format.schema(head)?)?);
     let bound = format.bind(head, &schema)?;
-    let columns = schema.fields().iter().map(|field| format!("{}: {}", field.name, field.kind)).collect();
+    let columns =
+        schema.fields().iter().map(|field| format!("{}: {}", field.name, field.description())).collect();
     let (mut read, mut sensors) = (Read { columns, ..Read::default() }, Sensors::default());
     let (mut from, mut line) = (bound.skip_bytes, 1 + bound.skip_lines);
     let cuts =

@@ -17,6 +17,16 @@ pub fn write_float(value: f64, decimals: Option<u8>, out: &mut Vec<u8>) {
     }
 }
 
+/// An integer with all its digits.
+pub fn write_integer(value: impl itoa::Integer, out: &mut Vec<u8>) {
+    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+}
+
+/// `true` or `false`.
+pub fn write_boolean(value: bool, out: &mut Vec<u8>) {
+    out.extend_from_slice(if value { b"true" } else { b"false" });
+}
+
 /// A time as it came in, if it came with text.
 pub fn time_text<'a>(batch: &'a Batch, times: &TimeColumn, row: usize) -> Option<&'a [u8]> {
     times.text.get(row).and_then(|&span| batch.text.get(span))

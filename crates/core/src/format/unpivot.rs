@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::columns::{Columns, SAMPLE, Unpivot};
 use super::unpivot_known::Known;
 use super::{Bound, Decode, Format, Head, LineFormat};
-use crate::batch::{Batch, Column, Field, FieldKind, Measurement, Schema};
+use crate::batch::{Batch, Column, Field, FieldRole, Schema};
 use crate::error::{Error, Rejection, Result};
 use crate::format::{Chunk, Decoded};
 use crate::sensor::{MAX_NAME, SensorId, SensorLimits, SensorLookup, Sensors, Surplus};
@@ -34,15 +34,15 @@ impl Unpivoted {
 
     /// The columns of a file as it is: those that all files have in common, and its own measurements.
     fn wide(&self, head: Head<'_>, long: &Schema) -> Result<Schema> {
-        let is_common = |field: &&Field| field.kind != FieldKind::Measurement;
+        let is_common = |field: &&Field| field.role != FieldRole::Measurement;
         let own = self.named(head.name)?.map_or_else(|| self.format.schema(head), Ok)?;
-        let measurements = own.fields().iter().filter(|field| field.kind == FieldKind::Measurement);
+        let measurements = own.fields().iter().filter(|field| field.role == FieldRole::Measurement);
         Schema::new(long.fields().iter().filter(is_common).chain(measurements).cloned().collect())
     }
 
     /// The columns that come of these.
     fn long(&self, wide: &Schema) -> Result<Schema> {
-        let others = wide.fields().iter().filter(|field| field.kind != FieldKind::Measurement).cloned();
+        let others = wide.fields().iter().filter(|field| field.role != FieldRole::Measurement).cloned();
         let value = Field::measurement(self.options.value.as_str());
         Schema::new(others.chain([value]).collect()).map_err(|error| {
             Error::config(error.message()).with_help("give the values another name: unpivot.value = \"…\"")
@@ -123,7 +123,7 @@ struct Tag {
 
 impl Unpivoting {
     fn new(wide: Arc<dyn Decode>, options: &Unpivot, columns: &Schema, long: &Arc<Schema>) -> Result<Self> {
-        let is_made = |field: &Field| matches!(field.kind, FieldKind::Sensor | FieldKind::Measurement);
+        let is_made = |field: &Field| matches!(field.role, FieldRole::Sensor | FieldRole::Measurement);
         let from = long.fields().iter().map(|field| match is_made(field) {
             true => None,
             false => columns.index_of(&field.name),
@@ -164,18 +164,19 @@ impl Unpivoting {
         let wide = &decoded.batch;
         let most = (wide.len() * self.measurements.len()).min(bytes);
         let (mut rows, mut ids) = (Vec::with_capacity(most), Vec::with_capacity(most));
-        let mut values = Measurement::default();
+        let mut values =
+            self.long.fields().last().map_or_else(|| Column::F64(Default::default()), Column::empty);
         let mut known = Known::new(own.len(), self.measurements.len(), bytes);
         for (row, sensor) in wide.sensors().iter().enumerate() {
             for (place, tag) in self.measurements.iter().enumerate() {
-                let value = wide.measurement(tag.at).get(row);
+                let value = wide.columns()[tag.at].number(row);
                 if value.is_none() && !self.keeps_nulls {
                     continue;
                 }
                 let ask = || sensors.id(&tag.sensor(own.name(*sensor)));
                 ids.push(known.id(sensor.index(), place, ask)?);
                 rows.push(row as u32);
-                values.push(value);
+                values.push_number(value);
             }
         }
         let batch = self.spread(wide, &rows, ids, values);
@@ -184,10 +185,9 @@ impl Unpivoting {
         Ok(Decoded { batch, rejections, lines: decoded.lines })
     }
 
-    fn spread(&self, wide: &Batch, rows: &[u32], ids: Vec<SensorId>, values: Measurement) -> Batch {
-        let (sensors, values) = (Column::Sensor(ids), Column::Measurement(values));
+    fn spread(&self, wide: &Batch, rows: &[u32], ids: Vec<SensorId>, values: Column) -> Batch {
         // The value is the last column.
-        wide.spread(&self.long, rows, &self.from, [sensors, values])
+        wide.spread(&self.long, rows, &self.from, [Column::Sensor(ids), values])
     }
 }
 

@@ -29,7 +29,7 @@ impl WindowStatistic for Average {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::batch::{Field, FieldKind, Schema};
+    use crate::batch::{Field, Schema};
     use crate::stage::testing::{Table, run};
     use crate::stage::{Stage, Unusual};
 
@@ -86,8 +86,7 @@ mod tests {
 
     #[test]
     fn clause_15_a_duration_without_a_time_column_is_a_configuration_error() {
-        let schema = Schema::new(vec![Field::new("sensor", FieldKind::Sensor), Field::measurement("v")])
-            .expect("schema");
+        let schema = Schema::new(vec![Field::sensor("sensor"), Field::measurement("v")]).expect("schema");
         let error = Stage::output(&MovingAverage::duration("5m"), &schema).expect_err("no time");
         assert!(error.to_string().contains("needs a time column"), "{error}");
         assert!(Stage::output(&MovingAverage::rows(0), &schema).is_err());

@@ -7,7 +7,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Component, Flow, PerSensor, Process, Reach, Stage, parameters_of, state};
-use crate::batch::{Batch, Column, Field, FieldKind, Measurement, Origins, Schema, Span, Text, TimeColumn};
+use crate::batch::{
+    Batch, Column, Field, FieldRole, FieldType, Number, Origins, Schema, Span, Text, TimeColumn,
+};
 use crate::error::{Error, Result};
 use crate::format::columns::shown;
 use crate::sensor::{SensorId, Sensors};
@@ -41,9 +43,14 @@ impl Pivot {
     }
 
     fn bind(&self, input: &Schema) -> Result<Joining> {
-        let key = input.index_of(&self.key).filter(|&at| input.fields()[at].kind == FieldKind::Text);
+        let key = input
+            .index_of(&self.key)
+            .filter(|&at| input.fields()[at].ty == FieldType::Text && at != input.sensor());
         let key = key.ok_or_else(|| {
-            let texts = input.fields().iter().filter(|field| field.kind == FieldKind::Text);
+            let texts = input
+                .fields()
+                .iter()
+                .filter(|field| field.role == FieldRole::Tag && field.ty == FieldType::Text);
             let texts: Vec<_> = texts.map(|field| format!("`{}`", field.name)).collect();
             Error::config(format!("there is no text column `{}` here", self.key))
                 .with_help(format!("the text columns here are: {}", texts.join(", ")))
@@ -54,7 +61,10 @@ impl Pivot {
         }
         let own = [input.time(), Some(input.sensor())].into_iter().flatten();
         let own = own.map(|at| input.fields()[at].clone());
-        let new = self.names.iter().map(|name| Field::measurement(name.as_str()));
+        let new = self
+            .names
+            .iter()
+            .map(|name| Field::measurement(name.as_str()).with_type(input.fields()[value].ty));
         let schema = Schema::new(own.chain(new).collect())
             .map_err(|error| error.with_help("name each measurement once in `names`"))?;
         let places = self.names.iter().enumerate().map(|(place, name)| (name.as_bytes().into(), place));
@@ -134,7 +144,7 @@ struct Joined {
     ordinal: u64,
     time: Option<i64>,
     /// By place: the value, and whether one was said, be it null.
-    values: Vec<Option<Option<f64>>>,
+    values: Vec<Option<Option<Number>>>,
 }
 
 /// The stage at rest.
@@ -162,7 +172,7 @@ impl Joining {
         sensor: SensorId,
         time: Option<i64>,
         place: usize,
-        value: Option<f64>,
+        value: Option<Number>,
     ) -> Option<Joined> {
         let open = self.open.get_or_insert_with(sensor, || None);
         let goes_on = open.as_ref().is_some_and(|open| open.time == time && open.values[place].is_none());
@@ -186,11 +196,14 @@ impl Joining {
         let times = records.iter().map(|(_, joined)| Timestamp::from_nanos(joined.time.unwrap_or_default()));
         let time = TimeColumn { values: times.collect(), text: Vec::new() };
         let ids = records.iter().map(|&(sensor, _)| sensor).collect();
-        let of = |place: usize| -> Measurement {
-            records.iter().map(|(_, joined)| joined.values[place].flatten()).collect()
+        let first = self.schema.fields().len() - self.places.len();
+        let of = |place: usize| {
+            let mut column = Column::empty(&self.schema.fields()[first + place]);
+            records.iter().for_each(|(_, joined)| column.push_number(joined.values[place].flatten()));
+            column
         };
         let time = self.schema.time().map(|_| Column::Time(time));
-        let values = (0..self.places.len()).map(|place| Column::Measurement(of(place)));
+        let values = (0..self.places.len()).map(of);
         let columns = time.into_iter().chain([Column::Sensor(ids)]).chain(values).collect();
         Batch::new(Arc::clone(&self.schema), columns, Text::default())
     }
@@ -213,7 +226,7 @@ impl Process for Joining {
             self.keys.are_said[place] = true;
             flow.folded += 1;
             let time = batch.times().map(|times| times[row].as_nanos());
-            let value = batch.measurement(self.value).get(row);
+            let value = batch.columns()[self.value].number(row);
             if let Some(joined) = self.take(sensor, time, place, value) {
                 leaving.push((sensor, joined));
                 by.push(row as u32);
@@ -277,9 +290,9 @@ mod tests {
 
     /// Records of sensor, time in nanoseconds, key and value.
     fn batch(rows: &[(&str, i64, &str, Option<f64>)], sensors: &mut Sensors) -> Batch {
-        let fields = [("t", FieldKind::Time), ("s", FieldKind::Sensor), ("what", FieldKind::Text)];
-        let fields = fields.into_iter().map(|(name, kind)| Field::new(name, kind));
-        let schema = Schema::new(fields.chain([Field::measurement("value")]).collect()).expect("a schema");
+        let fields = [Field::time("t"), Field::sensor("s"), Field::text("what")];
+        let schema =
+            Schema::new(fields.into_iter().chain([Field::measurement("value")]).collect()).expect("a schema");
         let mut text = Text::default();
         let times = rows.iter().map(|row| Timestamp::from_nanos(row.1)).collect();
         let ids = rows.iter().map(|row| sensors.id(row.0).expect("room")).collect();
@@ -288,7 +301,7 @@ mod tests {
             Column::Time(TimeColumn { values: times, text: Vec::new() }),
             Column::Sensor(ids),
             Column::Text(keys),
-            Column::Measurement(rows.iter().map(|row| row.3).collect()),
+            Column::F64(rows.iter().map(|row| row.3).collect()),
         ];
         Batch::new(Arc::new(schema), columns, text)
     }

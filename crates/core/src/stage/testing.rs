@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Flow, Process, Stage};
-use crate::batch::{Batch, Column, Field, FieldKind, Measurement, Origins, Schema, Span, Text, TimeColumn};
+use crate::batch::{Batch, Column, Field, Origins, Schema, Span, Text, TimeColumn};
 use crate::sensor::{SensorLookup, Sensors};
 use crate::time::Timestamp;
 
@@ -52,9 +52,9 @@ impl Table {
     }
 
     pub(crate) fn schema(&self) -> Arc<Schema> {
-        let mut fields = vec![Field::new("time", FieldKind::Time), Field::new("sensor", FieldKind::Sensor)];
+        let mut fields = vec![Field::time("time"), Field::sensor("sensor")];
         fields.extend(self.names.iter().map(|name| Field::measurement(name.as_str())));
-        fields.extend(self.has_text.then(|| Field::new("note", FieldKind::Text)));
+        fields.extend(self.has_text.then(|| Field::text("note")));
         Arc::new(Schema::new(fields).expect("distinct names").with_local_times(self.is_local))
     }
 
@@ -82,7 +82,7 @@ impl Table {
             let mut columns =
                 vec![Column::Time(TimeColumn { values: times, text: time_text }), Column::Sensor(ids)];
             for at in 0..self.names.len() {
-                columns.push(Column::Measurement(rows.iter().map(|row| row.2[at]).collect::<Measurement>()));
+                columns.push(Column::F64(rows.iter().map(|row| row.2[at]).collect()));
             }
             columns.extend(notes);
             let mut batch = Batch::new(self.schema(), columns, text);
@@ -110,14 +110,14 @@ impl Outcome {
 
     pub(crate) fn flags(&self, name: &str) -> Vec<bool> {
         self.column(name, |column| match column {
-            Column::Flag(bits) => bits.iter().collect(),
+            Column::Bool(booleans) => booleans.values.iter().collect(),
             _ => Vec::new(),
         })
     }
 
     pub(crate) fn counts(&self, name: &str) -> Vec<u64> {
         self.column(name, |column| match column {
-            Column::Count(counts) => counts.clone(),
+            Column::U64(counts) => counts.values.clone(),
             _ => Vec::new(),
         })
     }
@@ -150,10 +150,9 @@ pub(crate) fn said(batch: &Batch, sensors: &Sensors) -> Vec<String> {
     let value = |column: &Column, row: usize| match column {
         Column::Time(time) => format!("{} {:?}", time.values[row].as_nanos(), text(time.text.get(row))),
         Column::Sensor(ids) => sensors.name(ids[row]).to_owned(),
-        Column::Measurement(values) => format!("{:x?}", values.get(row).map(f64::to_bits)),
-        Column::Flag(bits) => bits.get(row).to_string(),
-        Column::Count(counts) => counts[row].to_string(),
+        Column::F64(values) => format!("{:x?}", values.get(row).map(f64::to_bits)),
         Column::Text(spans) => format!("{:?}", text(spans.get(row))),
+        numbers => format!("{:?}", numbers.number(row)),
     };
     let origin = |row: usize| {
         let of = |origins: &Origins| {

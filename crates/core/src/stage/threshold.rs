@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{ByColumn, Component, Flow, Foresight, OfSensors, Process, Reach, Rules, Stage, parameters_of};
-use crate::batch::{Batch, Column, Extent, Field, FieldKind, Mask, Measurement, Range, Schema};
+use crate::batch::{Batch, Booleans, Column, Extent, Field, Mask, Numbers, Range, Schema};
 use crate::error::{Error, Result};
 use crate::sensor::Sensors;
 
@@ -149,7 +149,7 @@ impl Threshold {
                     .as_deref()
                     .unwrap_or("{column}_ok")
                     .replace("{column}", &input.fields()[at].name);
-                let (wider, flag) = schema.with(Field::new(name, FieldKind::Flag))?;
+                let (wider, flag) = schema.with(Field::flag(name))?;
                 schema = wider;
                 flags.push(flag);
             }
@@ -247,12 +247,13 @@ impl Process for Bound {
             }
             Action::Mask => {
                 for (&at, passes) in self.columns.iter().zip(&passing) {
-                    batch.measurement_mut(at).valid.and(passes);
+                    batch.column_mut(at).valid_mut().into_iter().for_each(|valid| valid.and(passes));
                 }
                 Ok(batch)
             }
             Action::Flag => {
-                let columns = self.flags.iter().copied().zip(passing.into_iter().map(Column::Flag)).collect();
+                let flags = passing.into_iter().map(|passes| Column::Bool(Booleans::all(passes)));
+                let columns = self.flags.iter().copied().zip(flags).collect();
                 Ok(batch.with_columns(Arc::clone(&self.schema), columns))
             }
         }
@@ -264,7 +265,8 @@ impl Bound {
     fn passing(&mut self, batch: &Batch, column: usize, sensors: &Sensors) -> Mask {
         let Self { columns, known, rules, keeps_nulls, .. } = self;
         let (known, rules) = (&mut known[column], &rules[column]);
-        let Measurement { values, valid } = batch.measurement(columns[column]);
+        let numbers = batch.measurement(columns[column]);
+        let Numbers { values, valid } = &*numbers;
         let mut passing = match rules.single() {
             Some(bounds) => {
                 let interval = bounds.interval();

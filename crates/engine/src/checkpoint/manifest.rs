@@ -31,7 +31,7 @@ use crate::stage::Pieces;
 const MAGIC: &[u8; 8] = b"tidemill";
 
 /// How the bytes behind it are laid out. A file of another version is refused.
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 
 /// Bytes before the content: magic, version.
 const HEAD: usize = 8 + 4;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{MaxRejects, Plan, Resolved, Spec, SpecError};
-use crate::batch::{Batch, Field, FieldKind, Schema};
+use crate::batch::{Batch, Field, Schema};
 use crate::error::Result;
 use crate::sensor::Sensors;
 use crate::sink::{Repeat, Sink, SinkSpec};
@@ -319,7 +319,7 @@ error: there is no `stage.7`
 fn an_error_of_the_plan_points_at_its_stage() {
     let text = format!("{SOURCE}[[stage]]\ntype = 'test_limit'\ncolumns = ['flow']\n{SINK}");
     let resolved = resolve(&text).expect("written well");
-    let schema = Schema::new(vec![Field::new("sensor", FieldKind::Sensor), Field::measurement("value")]);
+    let schema = Schema::new(vec![Field::sensor("sensor"), Field::measurement("value")]);
     let error =
         Plan::new(&resolved.pipeline, Arc::new(schema.expect("schema"))).err().expect("no such column");
     let error = resolved.locate(error).expect("a place");
@@ -340,7 +340,7 @@ error: stage 0 (test_limit): there is no column `flow` here
 fn plan_error(source: &str, sinks: &str) -> String {
     let text = format!("{SOURCE}{source}\n{sinks}");
     let resolved = resolve(&text).expect("written well");
-    let schema = Schema::new(vec![Field::new("sensor", FieldKind::Sensor), Field::measurement("value")]);
+    let schema = Schema::new(vec![Field::sensor("sensor"), Field::measurement("value")]);
     let error = Plan::new(&resolved.pipeline, Arc::new(schema.expect("schema"))).err().expect("senseless");
     resolved.locate(error).expect("a place").to_string()
 }

@@ -2,15 +2,13 @@
 
 use std::sync::Arc;
 
-use crate::batch::{Batch, Column, Field, FieldKind, Origins, Schema, Span, Text, TimeColumn};
+use crate::batch::{Batch, Column, Field, Origins, Schema, Span, Text, TimeColumn};
 use crate::sensor::SensorLookup;
 use crate::time::Timestamp;
 
 /// One reading by sensor and time in nanoseconds each, with where it came from.
 pub(super) fn readings(rows: &[(&str, i64)], sensors: &mut dyn SensorLookup) -> Batch {
-    let fields = [("time", FieldKind::Time), ("sensor", FieldKind::Sensor)];
-    let schema =
-        Schema::new(fields.map(|(name, kind)| Field::new(name, kind)).into()).expect("distinct names");
+    let schema = Schema::new(vec![Field::time("time"), Field::sensor("sensor")]).expect("distinct names");
     let times = rows.iter().map(|row| Timestamp::from_nanos(row.1)).collect();
     let ids = rows.iter().map(|row| sensors.id(row.0).expect("room")).collect();
     let columns = vec![Column::Time(TimeColumn { values: times, text: Vec::new() }), Column::Sensor(ids)];

@@ -10,7 +10,7 @@ use polars::prelude::{
 };
 
 use super::{Outset, Repeat, Sink, SinkSpec};
-use crate::batch::{Batch, Column, Field, FieldKind, Schema, Text};
+use crate::batch::{Batch, Column, Field, FieldRole, FieldType, Schema, Text};
 use crate::error::{Error, Result};
 use crate::sensor::{PerSensor, SensorId, Sensors};
 
@@ -19,12 +19,11 @@ use crate::sensor::{PerSensor, SensorId, Sensors};
 ///
 /// | column | becomes |
 /// |---|---|
-/// | [`FieldKind::Time`] | `Datetime` in nanoseconds, UTC |
-/// | [`FieldKind::Sensor`] | `Categorical` of polars' global categories |
-/// | [`FieldKind::Measurement`] | `Float64`, null where missing |
-/// | [`FieldKind::Flag`] | `Boolean` |
-/// | [`FieldKind::Count`] | `UInt64` |
-/// | [`FieldKind::Text`] | `String`, null where missing |
+/// | [`FieldRole::Time`] | `Datetime` in nanoseconds, UTC |
+/// | [`FieldRole::Sensor`] | `Categorical` of polars' global categories |
+/// | any other of [`FieldType::F64`], `I64`, `U64` | `Float64`, `Int64`, `UInt64`, null where missing |
+/// | [`FieldType::Bool`] | `Boolean`, null where missing |
+/// | [`FieldType::Text`] | `String`, null where missing |
 ///
 /// All records are kept in memory: this sink is for results that fit there.
 #[derive(Clone, Default)]
@@ -126,22 +125,24 @@ impl Sink for Open {
 enum Growing {
     Time(PrimitiveChunkedBuilder<Int64Type>),
     Sensor(SensorColumn),
-    Measurement(PrimitiveChunkedBuilder<Float64Type>),
-    Flag(BooleanChunkedBuilder),
-    Count(PrimitiveChunkedBuilder<UInt64Type>),
+    F64(PrimitiveChunkedBuilder<Float64Type>),
+    I64(PrimitiveChunkedBuilder<Int64Type>),
+    U64(PrimitiveChunkedBuilder<UInt64Type>),
+    Bool(BooleanChunkedBuilder),
     Text(StringChunkedBuilder),
 }
 
 impl Growing {
     fn new(field: &Field) -> Self {
         let name = PlSmallStr::from_str(&field.name);
-        match field.kind {
-            FieldKind::Time => Self::Time(PrimitiveChunkedBuilder::new(name, 0)),
-            FieldKind::Sensor => Self::Sensor(SensorColumn::new(name)),
-            FieldKind::Measurement => Self::Measurement(PrimitiveChunkedBuilder::new(name, 0)),
-            FieldKind::Flag => Self::Flag(BooleanChunkedBuilder::new(name, 0)),
-            FieldKind::Count => Self::Count(PrimitiveChunkedBuilder::new(name, 0)),
-            FieldKind::Text => Self::Text(StringChunkedBuilder::new(name, 0)),
+        match (field.role, field.ty) {
+            (FieldRole::Time, _) => Self::Time(PrimitiveChunkedBuilder::new(name, 0)),
+            (FieldRole::Sensor, _) => Self::Sensor(SensorColumn::new(name)),
+            (_, FieldType::F64) => Self::F64(PrimitiveChunkedBuilder::new(name, 0)),
+            (_, FieldType::I64) => Self::I64(PrimitiveChunkedBuilder::new(name, 0)),
+            (_, FieldType::U64) => Self::U64(PrimitiveChunkedBuilder::new(name, 0)),
+            (_, FieldType::Bool) => Self::Bool(BooleanChunkedBuilder::new(name, 0)),
+            _ => Self::Text(StringChunkedBuilder::new(name, 0)),
         }
     }
 
@@ -151,21 +152,27 @@ impl Growing {
                 times.values.iter().for_each(|time| builder.append_value(time.as_nanos()));
             }
             (Self::Sensor(builder), Column::Sensor(ids)) => builder.append(ids, sensors)?,
-            (Self::Measurement(builder), Column::Measurement(measurement)) => {
-                measurement.iter().for_each(|value| builder.append_option(value));
+            (Self::F64(builder), Column::F64(numbers)) => {
+                numbers.iter().for_each(|value| builder.append_option(value));
             }
-            (Self::Flag(builder), Column::Flag(bits)) => {
-                bits.iter().for_each(|bit| builder.append_value(bit))
+            (Self::I64(builder), Column::I64(numbers)) => {
+                numbers.iter().for_each(|value| builder.append_option(value));
             }
-            (Self::Count(builder), Column::Count(counts)) => {
-                counts.iter().for_each(|&count| builder.append_value(count));
+            (Self::U64(builder), Column::U64(numbers)) => {
+                numbers.iter().for_each(|value| builder.append_option(value));
+            }
+            (Self::Bool(builder), Column::Bool(booleans)) => {
+                booleans.iter().for_each(|value| builder.append_option(value));
             }
             (Self::Text(builder), Column::Text(spans)) => {
                 let texts = spans.iter().map(|&span| text.get(span).map(String::from_utf8_lossy));
                 texts.for_each(|text| builder.append_option(text.as_deref()));
             }
             (_, column) => {
-                return Err(Error::internal(format!("a {} column that was not announced", column.kind())));
+                return Err(Error::internal(format!(
+                    "a {} column that was not announced",
+                    column.value_type().as_str()
+                )));
             }
         }
         Ok(())
@@ -177,9 +184,10 @@ impl Growing {
                 builder.finish().into_datetime(TimeUnit::Nanoseconds, Some(TimeZone::UTC)).into_column()
             }
             Self::Sensor(column) => column.builder.finish().into_column(),
-            Self::Measurement(builder) => builder.finish().into_column(),
-            Self::Flag(builder) => builder.finish().into_column(),
-            Self::Count(builder) => builder.finish().into_column(),
+            Self::F64(builder) => builder.finish().into_column(),
+            Self::I64(builder) => builder.finish().into_column(),
+            Self::U64(builder) => builder.finish().into_column(),
+            Self::Bool(builder) => builder.finish().into_column(),
             Self::Text(builder) => builder.finish().into_column(),
         }
     }

@@ -9,7 +9,7 @@ use polars::prelude::{
 
 use super::typed::{Arrays, Clock, Typed, batch_rows, float_text, single_text};
 use super::{Input, OpenOptions, Progress, Source, SourceSpec, Traits};
-use crate::batch::{FieldKind, Schema};
+use crate::batch::{FieldRole, Schema};
 use crate::error::{Error, Result};
 use crate::format::Decoded;
 use crate::format::columns::{ColumnOptions, Columns, Composite, Names, Role, Roles};
@@ -25,10 +25,10 @@ const NAME: &str = "frame";
 ///
 /// | column of the frame | becomes |
 /// |---|---|
-/// | `time` | [`FieldKind::Time`]: a `Datetime` of any unit, or a `Date` (midnight), without a zone in the zone that [`ColumnOptions::timezone`] names, UTC by default; text or numbers as [`ColumnOptions::time_format`] says |
-/// | `sensor` | [`FieldKind::Sensor`]: `String`, `Categorical`, `Enum`; anything else as its text |
-/// | `measurements`; if not given, all numbers | [`FieldKind::Measurement`]: numbers rounded to the nearest `f64`, booleans as 1 and 0, text as in CSV |
-/// | any other | [`FieldKind::Text`]: as polars casts it to `String`, dates and times in RFC 3339 |
+/// | `time` | [`FieldRole::Time`]: a `Datetime` of any unit, or a `Date` (midnight), without a zone in the zone that [`ColumnOptions::timezone`] names, UTC by default; text or numbers as [`ColumnOptions::time_format`] says |
+/// | `sensor` | [`FieldRole::Sensor`]: `String`, `Categorical`, `Enum`; anything else as its text |
+/// | `measurements`; if not given, all numbers | [`FieldRole::Measurement`]: numbers rounded to the nearest `f64`, booleans as 1 and 0, text as in CSV |
+/// | any other | [`FieldRole::Tag`]: as polars casts it to `String`, dates and times in RFC 3339 |
 ///
 /// Null is null, NaN is NaN. A record without time or sensor is rejected; its line is its row, from 1.
 #[derive(Clone)]
@@ -148,14 +148,17 @@ fn schema(frame: &DataFrame, columns: &Columns) -> Result<Schema> {
     let time = roles.fields.iter().position(|role| matches!(role, Role::Time(_)));
     for (column, role) in frame.columns().iter().zip(roles.fields) {
         // A part of something is text.
-        let kind = match role {
+        let (wanted, what) = match role {
             Role::Skip => continue,
-            Role::Part { .. } => FieldKind::Text,
-            role => role.column().map_or(FieldKind::Text, |at| schema.fields()[at].kind),
+            Role::Part { .. } => (FieldRole::Tag, "text"),
+            role => role.column().map_or((FieldRole::Tag, "text"), |at| {
+                let field = &schema.fields()[at];
+                (field.role, field.description())
+            }),
         };
-        if !can_be(column.dtype(), kind) {
+        if !can_be(column.dtype(), wanted) {
             let (name, dtype) = (column.name(), column.dtype());
-            return Err(Error::config(format!("column `{name}` of type {dtype} cannot be a {kind}"))
+            return Err(Error::config(format!("column `{name}` of type {dtype} cannot be a {what}"))
                 .with_help("cast it in polars first, or leave it out with `select`"));
         }
     }
@@ -172,11 +175,11 @@ fn is_number(dtype: &DataType) -> bool {
     dtype.is_primitive_numeric() || dtype.is_decimal()
 }
 
-fn can_be(dtype: &DataType, kind: FieldKind) -> bool {
+fn can_be(dtype: &DataType, role: FieldRole) -> bool {
     match dtype {
         DataType::String | DataType::Categorical(..) | DataType::Enum(..) | DataType::Null => true,
-        DataType::Boolean => kind != FieldKind::Time,
-        DataType::Date | DataType::Datetime(..) => matches!(kind, FieldKind::Time | FieldKind::Text),
+        DataType::Boolean => role != FieldRole::Time,
+        DataType::Date | DataType::Datetime(..) => matches!(role, FieldRole::Time | FieldRole::Tag),
         _ => is_number(dtype),
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::OpenOptions;
-use crate::batch::{Batch, Column, FieldKind, Mask, Measurement, Origins, Schema, Span, Text, TimeColumn};
+use crate::batch::{Batch, Column, FieldRole, Mask, Numbers, Origins, Schema, Span, Text, TimeColumn};
 use crate::error::{Rejection, RejectionKind, Result};
 use crate::format::Decoded;
 use crate::format::columns::{Columns, Composite, shown};
@@ -141,8 +141,8 @@ impl<'a> Typed<'a> {
     ) -> Result<()> {
         let (options, schema) = (self.options, self.schema);
         for at in Self::order(schema) {
-            let kind = schema.fields()[at].kind;
-            if let (FieldKind::Sensor, Some(name)) = (kind, options.file_sensor(stem)) {
+            let role = schema.fields()[at].role;
+            if let (FieldRole::Sensor, Some(name)) = (role, options.file_sensor(stem)) {
                 self.one_sensor(name, sensors)?;
                 continue;
             }
@@ -151,18 +151,18 @@ impl<'a> Typed<'a> {
                 self.missing(at);
                 continue;
             };
-            match kind {
-                FieldKind::Time if let Some(made) = options.made_time() => {
+            match role {
+                FieldRole::Time if let Some(made) = options.made_time() => {
                     let texts = arrays.joined(self, at, made, &several)?;
                     self.time_texts(at, texts.iter().map(Option::as_deref));
                 }
-                FieldKind::Sensor if let Some(made) = options.made_sensor() => {
+                FieldRole::Sensor if let Some(made) = options.made_sensor() => {
                     let texts = arrays.joined(self, at, made, &several)?;
                     self.sensors(texts.iter().map(Option::as_deref), sensors)?;
                 }
-                FieldKind::Time => arrays.times(self, at, array)?,
-                FieldKind::Sensor => arrays.sensors(self, at, array, sensors)?,
-                FieldKind::Measurement => arrays.measurement(self, at, array)?,
+                FieldRole::Time => arrays.times(self, at, array)?,
+                FieldRole::Sensor => arrays.sensors(self, at, array, sensors)?,
+                FieldRole::Measurement => arrays.measurement(self, at, array)?,
                 _ => arrays.carried(self, at, array)?,
             }
         }
@@ -171,7 +171,7 @@ impl<'a> Typed<'a> {
 
     /// `rows` records with the columns of `schema`.
     pub(super) fn new(options: &'a Columns, schema: &'a Arc<Schema>, rows: usize) -> Self {
-        let columns = schema.fields().iter().map(|field| Column::empty(field.kind)).collect();
+        let columns = schema.fields().iter().map(Column::empty).collect();
         Self { options, schema, rows, columns, text: Text::default(), refused: BTreeMap::new() }
     }
 
@@ -257,7 +257,7 @@ impl<'a> Typed<'a> {
     pub(super) fn numbers(&mut self, at: usize, numbers: impl Iterator<Item = Option<f64>>) {
         let options = self.options;
         let is_there = |number: &f64| !options.is_null_number(*number);
-        self.columns[at] = Column::Measurement(match options.null_numbers() {
+        self.columns[at] = Column::F64(match options.null_numbers() {
             [] => numbers.collect(),
             _ => numbers.map(|number| number.filter(is_there)).collect(),
         });
@@ -265,11 +265,7 @@ impl<'a> Typed<'a> {
 
     /// Fills column `at`, which the file does not have, with nulls.
     pub(super) fn missing(&mut self, at: usize) {
-        let nulls = std::iter::repeat_n(None, self.rows);
-        match self.schema.fields()[at].kind {
-            FieldKind::Measurement => self.columns[at] = Column::Measurement(nulls.collect()),
-            _ => self.columns[at] = Column::Text(vec![Span::NULL; self.rows]),
-        }
+        self.columns[at] = Column::missing(self.schema.fields()[at].ty, self.rows);
     }
 
     /// The texts that are put together from those of `parts`, by record; none where a part is missing.
@@ -291,7 +287,7 @@ impl<'a> Typed<'a> {
     pub(super) fn number_texts<'t>(&mut self, at: usize, texts: impl Iterator<Item = Option<&'t str>>) {
         let options = self.options;
         let suffix = options.suffix(&self.schema.fields()[at].name);
-        let mut numbers = Measurement::default();
+        let mut numbers = Numbers::default();
         for (row, text) in texts.enumerate() {
             let field = Columns::trim(text.unwrap_or_default().as_bytes());
             let number = options.measurement(Columns::without_suffix(field, suffix.as_ref()));
@@ -300,7 +296,7 @@ impl<'a> Typed<'a> {
             }
             numbers.push(number.flatten());
         }
-        self.columns[at] = Column::Measurement(numbers);
+        self.columns[at] = Column::F64(numbers);
     }
 
     /// Fills column `at` with text that is carried along.

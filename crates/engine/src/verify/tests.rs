@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use proptest::prelude::*;
 
 use super::*;
-use crate::batch::{Batch, Schema};
+use crate::batch::{Batch, Column, Schema};
 use crate::executor::tests::case;
 use crate::sensor::Sensors;
 use crate::sink::Null;
@@ -60,7 +60,9 @@ impl Stage for Counting {
         let seen = Arc::clone(&self.0);
         Ok(Box::new(move |mut batch: Batch, _: &Sensors, _: &mut Flow| {
             let at = batch.schema().index_of("value").expect("a column");
-            batch.measurement_mut(at).values.fill(seen.fetch_add(1, Ordering::Relaxed) as f64);
+            if let Column::F64(numbers) = batch.column_mut(at) {
+                numbers.values.fill(seen.fetch_add(1, Ordering::Relaxed) as f64);
+            }
             Ok(batch)
         }))
     }

@@ -2,7 +2,7 @@
 
 use super::selection::Use;
 use super::{Columns, UnknownColumns};
-use crate::batch::{Field, FieldKind, Schema};
+use crate::batch::{Field, FieldRole, Schema};
 use crate::error::{Error, Result};
 
 /// What a field of the input becomes: the index of its column in the schema.
@@ -38,12 +38,12 @@ impl Role {
     }
 
     /// The role of a field that has column `at` to itself.
-    fn whole(at: usize, kind: FieldKind) -> Self {
-        match kind {
-            FieldKind::Time => Self::Time(at),
-            FieldKind::Sensor => Self::Sensor(at),
-            FieldKind::Measurement => Self::Measurement(at),
-            _ => Self::Text(at),
+    fn whole(at: usize, role: FieldRole) -> Self {
+        match role {
+            FieldRole::Time => Self::Time(at),
+            FieldRole::Sensor => Self::Sensor(at),
+            FieldRole::Measurement => Self::Measurement(at),
+            FieldRole::Quality | FieldRole::Tag => Self::Text(at),
         }
     }
 }
@@ -94,14 +94,14 @@ impl Columns {
     pub fn keys(&self, schema: &Schema) -> Vec<(String, Role)> {
         let mut keys = Vec::new();
         for (at, field) in schema.fields().iter().enumerate() {
-            let made = match field.kind {
-                FieldKind::Time => self.made_time.as_ref(),
-                FieldKind::Sensor if self.options.sensor.is_none() => continue,
-                FieldKind::Sensor => self.made_sensor.as_ref(),
+            let made = match field.role {
+                FieldRole::Time => self.made_time.as_ref(),
+                FieldRole::Sensor if self.options.sensor.is_none() => continue,
+                FieldRole::Sensor => self.made_sensor.as_ref(),
                 _ => None,
             };
             match made {
-                None => keys.push((self.written_name(&field.name), Role::whole(at, field.kind))),
+                None => keys.push((self.written_name(&field.name), Role::whole(at, field.role))),
                 Some(made) => {
                     let parts = made.names().iter().enumerate();
                     keys.extend(parts.map(|(part, name)| (self.written_name(name), Role::Part { at, part })));
@@ -112,19 +112,19 @@ impl Columns {
     }
 
     fn role(&self, file: &str, name: &str, schema: &Schema) -> Result<Role> {
-        let known = |kind: FieldKind| {
+        let known = |role: FieldRole| {
             schema
                 .index_of(name)
-                .filter(|&at| schema.fields()[at].kind == kind)
-                .map(|at| Role::whole(at, kind))
+                .filter(|&at| schema.fields()[at].role == role)
+                .map(|at| Role::whole(at, role))
         };
         let known = match self.use_of(name) {
             Use::Skip => Some(Role::Skip),
             Use::TimePart(part) => schema.time().map(|at| Role::Part { at, part }),
             Use::SensorPart(part) => Some(Role::Part { at: schema.sensor(), part }),
-            Use::Time => known(FieldKind::Time),
-            Use::Sensor => known(FieldKind::Sensor),
-            Use::Measurement | Use::Value => known(FieldKind::Measurement).or_else(|| known(FieldKind::Text)),
+            Use::Time => known(FieldRole::Time),
+            Use::Sensor => known(FieldRole::Sensor),
+            Use::Measurement | Use::Value => known(FieldRole::Measurement).or_else(|| known(FieldRole::Tag)),
         };
         match (known, self.options.unknown_columns) {
             (Some(role), _) => Ok(role),
@@ -142,11 +142,11 @@ impl Columns {
     /// The role of a column that a file does not have.
     fn missing(&self, file: &str, at: usize, field: &Field) -> Result<Role> {
         let unknown = self.options.unknown_columns;
-        match field.kind {
-            FieldKind::Measurement | FieldKind::Text if unknown != UnknownColumns::Error => {
-                Ok(Role::whole(at, field.kind))
+        match field.role {
+            FieldRole::Measurement | FieldRole::Tag if unknown != UnknownColumns::Error => {
+                Ok(Role::whole(at, field.role))
             }
-            FieldKind::Measurement | FieldKind::Text => {
+            FieldRole::Measurement | FieldRole::Tag => {
                 Err(Error::data(format!("`{file}` has no column `{}`", field.name))
                     .with_help(different(unknown)))
             }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::names::no_column;
 use super::selection::Use;
 use super::{Columns, UnknownColumns};
-use crate::batch::{Field, FieldKind, Pattern, Schema};
+use crate::batch::{Field, FieldRole, Pattern, Schema};
 use crate::error::{Error, Result};
 
 /// What the time and the sensor are called where they are put together, or made.
@@ -37,26 +37,25 @@ impl Columns {
         self.check_named(file, names)?;
         let mut fields: Vec<Field> = Vec::new();
         for (at, name) in names.iter().enumerate() {
-            let is_there = |kind| fields.iter().any(|field| field.kind == kind);
-            let (name, kind) = match self.use_of(name) {
-                Use::Time => (name.as_str(), FieldKind::Time),
-                Use::TimePart(_) if !is_there(FieldKind::Time) => (TIME, FieldKind::Time),
-                Use::Sensor => (name.as_str(), FieldKind::Sensor),
-                Use::SensorPart(_) if !is_there(FieldKind::Sensor) => (SENSOR, FieldKind::Sensor),
+            let is_there = |role| fields.iter().any(|field| field.role == role);
+            fields.push(match self.use_of(name) {
+                Use::Time => Field::time(name.as_str()),
+                Use::TimePart(_) if !is_there(FieldRole::Time) => Field::time(TIME),
+                Use::Sensor => Field::sensor(name.as_str()),
+                Use::SensorPart(_) if !is_there(FieldRole::Sensor) => Field::sensor(SENSOR),
                 Use::TimePart(_) | Use::SensorPart(_) | Use::Skip => continue,
-                Use::Measurement => (name.as_str(), FieldKind::Measurement),
+                Use::Measurement => Field::measurement(name.as_str()),
                 Use::Value if self.selection.measurements.is_none() && is_number(at) => {
-                    (name.as_str(), FieldKind::Measurement)
+                    Field::measurement(name.as_str())
                 }
-                Use::Value => (name.as_str(), FieldKind::Text),
-            };
-            fields.push(Field::new(name, kind));
+                Use::Value => Field::text(name.as_str()),
+            });
         }
         self.check_made(file, &fields)?;
         self.remark_idle(names, &fields);
         if self.options.sensor.is_none() {
-            let place = fields.iter().position(|field| field.kind == FieldKind::Time).map_or(0, |at| at + 1);
-            fields.insert(place, Field::new(SENSOR, FieldKind::Sensor));
+            let place = fields.iter().position(|field| field.role == FieldRole::Time).map_or(0, |at| at + 1);
+            fields.insert(place, Field::sensor(SENSOR));
         }
         let schema = Schema::new(fields).map_err(|error| error.with_context(file))?;
         Ok(schema.with_local_times(self.times.may_be_local()))
@@ -85,16 +84,16 @@ impl Columns {
         if self.options.unknown_columns == UnknownColumns::Error {
             return Ok(schema.clone());
         }
-        let of = |patterns: &Option<Vec<Pattern>>, kind| -> Vec<Field> {
+        let of = |patterns: &Option<Vec<Pattern>>, field: fn(&str) -> Field| -> Vec<Field> {
             let plain = patterns.iter().flatten().filter(|pattern| !pattern.is_glob());
-            plain.map(|pattern| Field::new(pattern.as_str(), kind)).collect()
+            plain.map(|pattern| field(pattern.as_str())).collect()
         };
         let measurements = match self.options.unpivot {
             // They are sensors, which come as they come.
             Some(_) => Vec::new(),
-            None => of(&self.selection.measurements, FieldKind::Measurement),
+            None => of(&self.selection.measurements, |name| Field::measurement(name)),
         };
-        let columns = of(&self.selection.columns, FieldKind::Text);
+        let columns = of(&self.selection.columns, |name| Field::text(name));
         let mut fields = schema.fields().to_vec();
         for field in measurements.into_iter().chain(columns) {
             let is_part = matches!(self.use_of(&field.name), Use::TimePart(_) | Use::SensorPart(_));
@@ -146,7 +145,7 @@ impl Columns {
         if self.may_differ() {
             return;
         }
-        let numbers = || fields.iter().filter(|field| field.kind == FieldKind::Measurement);
+        let numbers = || fields.iter().filter(|field| field.role == FieldRole::Measurement);
         let is_idle = |pattern: &&Pattern| {
             names.iter().any(|name| pattern.fits(name)) && !numbers().any(|field| pattern.fits(&field.name))
         };
@@ -166,7 +165,7 @@ impl Columns {
     fn check_made(&self, file: &str, fields: &[Field]) -> Result<()> {
         let clashes = |name: &str| {
             fields.iter().any(|field| {
-                &*field.name == name && !matches!(field.kind, FieldKind::Time | FieldKind::Sensor)
+                &*field.name == name && !matches!(field.role, FieldRole::Time | FieldRole::Sensor)
             })
         };
         let rename = |name: &str| format!("call it something else: rename = {{ {name} = \"…\" }}");

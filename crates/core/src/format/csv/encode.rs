@@ -2,10 +2,10 @@
 
 use std::ops::Range;
 
-use crate::batch::{Batch, Column, Measurement, Schema, Span, TimeColumn};
+use crate::batch::{Batch, Column, Numbers, Schema, Span, TimeColumn};
 use crate::format::Encode;
 use crate::format::pieces::{Made, Pieces, Records, blocks};
-use crate::format::text::{write_float, write_time};
+use crate::format::text::{write_boolean, write_float, write_integer, write_time};
 use crate::kernel::shortest::Slot;
 use crate::sensor::Sensors;
 
@@ -93,24 +93,30 @@ impl CsvEncoder {
             Column::Sensor(ids) => made.names(&ids[rows], (sensors.len(), ids.len()), |id, out| {
                 self.text(sensors.name(id).as_bytes(), out);
             }),
-            Column::Measurement(measurement) if self.decimals.is_some() => {
-                made.each(rows, |row, out| match measurement.get(row) {
+            Column::F64(numbers) if self.decimals.is_some() => {
+                made.each(rows, |row, out| match numbers.get(row) {
                     None => out.extend_from_slice(null),
                     Some(value) => write_float(value, self.decimals, out),
                 })
             }
-            Column::Measurement(Measurement { values, valid }) => {
+            Column::F64(Numbers { values, valid }) => {
                 let start = rows.start;
                 let null = Slot::new(null);
                 let missing = (!valid.is_all_set_in(rows.clone()))
                     .then_some(|row: usize| (!valid.get(start + row)).then_some(null));
                 made.floats(&values[rows], missing)
             }
-            Column::Flag(bits) => made.each(rows, |row, out| {
-                out.extend_from_slice(if bits.get(row) { b"true" } else { b"false" });
+            Column::I64(numbers) => made.each(rows, |row, out| match numbers.get(row) {
+                None => out.extend_from_slice(null),
+                Some(value) => write_integer(value, out),
             }),
-            Column::Count(counts) => made.each(rows, |row, out| {
-                out.extend_from_slice(itoa::Buffer::new().format(counts[row]).as_bytes());
+            Column::U64(numbers) => made.each(rows, |row, out| match numbers.get(row) {
+                None => out.extend_from_slice(null),
+                Some(value) => write_integer(value, out),
+            }),
+            Column::Bool(booleans) => made.each(rows, |row, out| match booleans.get(row) {
+                None => out.extend_from_slice(null),
+                Some(value) => write_boolean(value, out),
             }),
             Column::Text(spans) => made.each(rows, |row, out| match batch.text.get(spans[row]) {
                 None => out.extend_from_slice(null),
@@ -197,7 +203,7 @@ mod tests {
     fn clause_18_a_time_is_quoted_where_it_has_to_be() {
         use std::sync::Arc;
 
-        use crate::batch::{Bytes, Field, FieldKind, Text};
+        use crate::batch::{Bytes, Field, Text};
         use crate::time::Timestamp;
 
         let times = [
@@ -216,7 +222,7 @@ mod tests {
         }
         let mut sensors = Sensors::default();
         let id = sensors.id("a").expect("room");
-        let fields = vec![Field::new("time", FieldKind::Time), Field::new("sensor", FieldKind::Sensor)];
+        let fields = vec![Field::time("time"), Field::sensor("sensor")];
         let schema = Arc::new(Schema::new(fields).expect("a schema"));
         let encoder = CsvEncoder { delimiter: b',', decimals: None, safe: true };
         for at in 0..times.len() {

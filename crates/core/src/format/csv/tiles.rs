@@ -228,9 +228,7 @@ impl<'d, 'r, 'c> Tiles<'d, 'r, 'c> {
         for (field, &role) in decoder.layout.roles.iter().enumerate() {
             let mut column = FieldOfRun { run: &fields, field, columns: &decoder.layout.columns, odd };
             match role {
-                Role::Measurement(at) => {
-                    self.rows.measurement(at, |values, valid| column.numbers(values, valid, numbers));
-                }
+                Role::Measurement(at) => self.rows.numbers(at, &mut column, numbers),
                 Role::Time(at) => self.rows.times(at, |last, times| column.times(last, times)),
                 Role::Text(at) => self.rows.texts(at, |spans| fields.spans(field, spans)),
                 Role::Sensor(_) => column.sensors(sensors, self.rows.sensors()),

@@ -434,9 +434,7 @@ impl<'d, 'r, 'c> Lines<'d, 'r, 'c> {
             }
             let mut column = FieldOfRun { run: &run, field, columns: &decoder.layout.columns, odd: &mut odd };
             match role {
-                Role::Measurement(at) => {
-                    rows.measurement(at, |values, valid| column.numbers(values, valid, numbers));
-                }
+                Role::Measurement(at) => rows.numbers(at, &mut column, numbers),
                 Role::Time(at) => rows.times(at, |_, times| {
                     times.values.extend_from_slice(&found.times);
                     run.spans(field, &mut times.text);

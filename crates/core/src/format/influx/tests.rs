@@ -30,7 +30,8 @@ fn read_cut(options: &InfluxOptions, text: &[u8], cuts: &[usize]) -> Result<Read
     let head = Head { name: "a.lp", stem: "a", bytes: text, is_whole: true };
     let schema = Arc::new(format.schema(head)?);
     let bound = format.bind(head, &schema)?;
-    let columns = schema.fields().iter().map(|field| format!("{}: {}", field.name, field.kind)).collect();
+    let columns =
+        schema.fields().iter().map(|field| format!("{}: {}", field.name, field.description())).collect();
     let (mut read, mut sensors) = (Read { columns, ..Read::default() }, Sensors::default());
     let (mut at, mut line) = (bound.skip_bytes, 1);
     for &to in cuts.iter().filter(|&&to| to >= bound.skip_bytes).chain([&text.len()]) {
@@ -122,7 +123,11 @@ fn clause_23_the_columns_may_be_known_before_there_is_a_line() {
     let head = Head { name: "socket", stem: "socket", bytes: b"", is_whole: false };
     let columns = |format: &Influx| {
         let schema = format.schema(head).expect("columns");
-        schema.fields().iter().map(|field| format!("{}: {}", field.name, field.kind)).collect::<Vec<_>>()
+        schema
+            .fields()
+            .iter()
+            .map(|field| format!("{}: {}", field.name, field.description()))
+            .collect::<Vec<_>>()
     };
     assert_eq!(columns(&format), ["time: time", "host: sensor", "table: text", "v: measurement"]);
     let options = InfluxOptions { texts: names(&["dc"]), ..options };

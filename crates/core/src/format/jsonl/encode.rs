@@ -5,7 +5,7 @@ use std::ops::Range;
 use crate::batch::{Batch, Column, Schema};
 use crate::format::Encode;
 use crate::format::pieces::{Made, Pieces, Records, blocks};
-use crate::format::text::{push_short, time_text, write_float};
+use crate::format::text::{push_short, time_text, write_boolean, write_float, write_integer};
 use crate::kernel::shortest::Slot;
 use crate::sensor::Sensors;
 
@@ -52,25 +52,31 @@ impl JsonEncoder {
             Column::Sensor(ids) => made.names(&ids[rows], (sensors.len(), ids.len()), |id, out| {
                 write_string(sensors.name(id).as_bytes(), out);
             }),
-            Column::Measurement(measurement) if self.decimals.is_some() => {
-                made.each(rows, |row, out| match replacement(measurement.get(row)) {
+            Column::F64(numbers) if self.decimals.is_some() => {
+                made.each(rows, |row, out| match replacement(numbers.get(row)) {
                     Some(text) => out.extend_from_slice(text),
-                    None => write_float(measurement.values[row], self.decimals, out),
+                    None => write_float(numbers.values[row], self.decimals, out),
                 })
             }
-            Column::Measurement(measurement) => {
+            Column::F64(numbers) => {
                 let start = rows.start;
-                let values = &measurement.values[rows.clone()];
+                let values = &numbers.values[rows.clone()];
                 let is_plain =
-                    measurement.valid.is_all_set_in(rows) && values.iter().all(|value| value.is_finite());
-                let other = |row: usize| replacement(measurement.get(start + row)).map(Slot::new);
+                    numbers.valid.is_all_set_in(rows) && values.iter().all(|value| value.is_finite());
+                let other = |row: usize| replacement(numbers.get(start + row)).map(Slot::new);
                 made.floats(values, (!is_plain).then_some(other))
             }
-            Column::Flag(bits) => made.each(rows, |row, out| {
-                out.extend_from_slice(if bits.get(row) { b"true" } else { b"false" });
+            Column::I64(numbers) => made.each(rows, |row, out| match numbers.get(row) {
+                None => out.extend_from_slice(b"null"),
+                Some(value) => write_integer(value, out),
             }),
-            Column::Count(counts) => made.each(rows, |row, out| {
-                out.extend_from_slice(itoa::Buffer::new().format(counts[row]).as_bytes());
+            Column::U64(numbers) => made.each(rows, |row, out| match numbers.get(row) {
+                None => out.extend_from_slice(b"null"),
+                Some(value) => write_integer(value, out),
+            }),
+            Column::Bool(booleans) => made.each(rows, |row, out| match booleans.get(row) {
+                None => out.extend_from_slice(b"null"),
+                Some(value) => write_boolean(value, out),
             }),
             Column::Text(spans) => made.each(rows, |row, out| match batch.text.get(spans[row]) {
                 None => out.extend_from_slice(b"null"),

@@ -245,9 +245,7 @@ impl<'d, 'r, 'c> Lines<'d, 'r, 'c> {
             };
             let mut column = FieldOfRun { run: &run, field, columns: &decoder.layout.columns, odd };
             match role {
-                Role::Measurement(at) => {
-                    rows.measurement(at, |values, valid| column.numbers(values, valid, numbers));
-                }
+                Role::Measurement(at) => rows.numbers(at, &mut column, numbers),
                 Role::Time(at) => rows.times(at, |last, times| column.times(last, times)),
                 Role::Text(at) => rows.texts(at, |spans| run.spans(field, spans)),
                 Role::Sensor(_) => column.sensors(sensors, rows.sensors()),

@@ -197,7 +197,11 @@ mod tests {
             JsonLines::new(&JsonOptions::default(), columns).expect("good options").schema(head)
         };
         let shown = |schema: Schema| {
-            schema.fields().iter().map(|field| format!("{}: {}", field.name, field.kind)).collect::<Vec<_>>()
+            schema
+                .fields()
+                .iter()
+                .map(|field| format!("{}: {}", field.name, field.description()))
+                .collect::<Vec<_>>()
         };
         let named = shown(schema(&columns).expect("columns"));
         assert_eq!(named, ["t: time", "s: sensor", "v: measurement"]);

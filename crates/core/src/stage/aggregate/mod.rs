@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use self::process::Aggregating;
 use super::{Process, Reach, Stage, parameters_of};
-use crate::batch::{Field, FieldKind, Schema};
+use crate::batch::{Field, Schema};
 use crate::error::{Error, Result};
 use crate::stage::Component;
 use crate::time::{Agreement, parse_duration};
@@ -130,11 +130,8 @@ impl Aggregate {
     fn fields_of(&self, column: &str) -> impl Iterator<Item = Field> {
         let name = |statistic: &str| self.into.replace("{column}", column).replace("{statistic}", statistic);
         let statistics = self.statistics.iter().map(move |statistic| {
-            let kind = match statistic {
-                Statistic::Count => FieldKind::Count,
-                _ => FieldKind::Measurement,
-            };
-            Field::new(name(statistic.as_str()), kind)
+            let name = name(statistic.as_str());
+            if *statistic == Statistic::Count { Field::count(name) } else { Field::measurement(name) }
         });
         statistics.chain(self.quantiles.iter().map(move |&q| Field::measurement(name(&percentile(q)))))
     }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Bound;
 use super::summary::Summary;
-use crate::batch::{Batch, Column, FieldKind, Measurement, Origins, Text, TimeColumn};
+use crate::batch::{Batch, Column, FieldRole, Numbers, Origins, Text, TimeColumn};
 use crate::error::{Error, RejectionKind, Result};
 use crate::sensor::{SensorId, Sensors};
 use crate::stage::{Flow, Process, state};
@@ -147,7 +147,8 @@ impl Aggregating {
             self.places[id.index()].state = State::Open;
         }
         for (slot, &at) in self.bound.columns.iter().enumerate() {
-            let Measurement { values, valid } = batch.measurement(at);
+            let numbers = batch.measurement(at);
+            let Numbers { values, valid } = &*numbers;
             let is_whole = valid.is_all_set();
             for (row, (id, &value)) in batch.sensors().iter().zip(values).enumerate() {
                 if is_whole || valid.get(row) {
@@ -238,8 +239,8 @@ impl Aggregating {
     fn fold_one(&mut self, id: SensorId, batch: &Batch, row: usize) {
         let first = id.index() * self.bound.columns.len();
         for (summary, &at) in self.summaries[first..].iter_mut().zip(&self.bound.columns) {
-            if let Some(value) = batch.measurement(at).get(row) {
-                summary.add(value);
+            if let Some(value) = batch.columns()[at].number(row) {
+                summary.add(value.as_f64());
             }
         }
     }
@@ -351,8 +352,8 @@ struct Leaving {
 
 impl Leaving {
     fn new(bound: &Bound) -> Self {
-        let kinds = bound.output.fields().iter().map(|field| field.kind);
-        let made = kinds.filter(|kind| !matches!(kind, FieldKind::Time | FieldKind::Sensor));
+        let fields = bound.output.fields().iter();
+        let made = fields.filter(|field| !matches!(field.role, FieldRole::Time | FieldRole::Sensor));
         Self { times: Vec::new(), sensors: Vec::new(), columns: made.map(Column::empty).collect() }
     }
 
@@ -364,7 +365,7 @@ impl Leaving {
             for (&statistic, column) in bound.statistics.iter().zip(&mut columns) {
                 match column {
                     // Not by way of a float, which is exact to 2^53 only.
-                    Column::Count(counts) => counts.push(summary.count()),
+                    Column::U64(counts) => counts.push(Some(summary.count())),
                     column => push(column, summary.statistic(statistic)),
                 }
             }
@@ -385,7 +386,7 @@ impl Leaving {
 
 fn push(column: &mut Column, value: Option<f64>) {
     match column {
-        Column::Measurement(values) => values.push(value),
-        _ => unreachable!("columns are made of the kind that the schema says"),
+        Column::F64(values) => values.push(value),
+        _ => unreachable!("columns are made of the type that the schema says"),
     }
 }

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::batch::Batch;
+use crate::batch::{Batch, FieldType};
 use crate::kernel::exact_sum::ExactSum;
 use crate::kernel::quantile::quantile_sorted;
 use crate::sensor::Sensors;
@@ -18,10 +18,10 @@ fn table(rows: &[(u8, i64, Option<f64>)]) -> Table {
 
 /// Everything that an outcome says, floats as bits.
 fn bits(outcome: &Outcome, stage: &Aggregate) -> Vec<(String, Vec<Option<u64>>)> {
-    let names = stage.fields_of("v").map(|field| (field.name.to_string(), field.kind));
-    let columns = names.map(|(name, kind)| {
-        let values = match kind {
-            FieldKind::Count => outcome.counts(&name).into_iter().map(Some).collect(),
+    let names = stage.fields_of("v").map(|field| (field.name.to_string(), field.ty));
+    let columns = names.map(|(name, ty)| {
+        let values = match ty {
+            FieldType::U64 => outcome.counts(&name).into_iter().map(Some).collect(),
             _ => outcome.measurement(&name).into_iter().map(|value| value.map(f64::to_bits)).collect(),
         };
         (name, values)
@@ -156,8 +156,7 @@ fn wrong_options_are_configuration_errors() {
     assert!(error(Aggregate { statistics: vec![], ..Aggregate::default() }).contains("nothing to say"));
     assert!(error(Aggregate { into: "{column}".into(), ..Aggregate::default() }).contains("{statistic}"));
     assert!(error(Aggregate::every("1 week")).contains("`every`"));
-    let without =
-        Schema::new(vec![Field::new("s", FieldKind::Sensor), Field::measurement("v")]).expect("schema");
+    let without = Schema::new(vec![Field::sensor("s"), Field::measurement("v")]).expect("schema");
     let error = Aggregate::every("1h").output(&without).expect_err("no time").to_string();
     assert!(error.contains("needs a time column"), "{error}");
 }

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use self::state::{State, Stretch, time_of};
 use super::{Run, SeriesStage, parameters_of};
-use crate::batch::{Field, FieldKind, Schema};
+use crate::batch::{Field, Schema};
 use crate::error::{Error, Result};
 use crate::kernel::window::{self, Aggregate, NonFinite};
 use crate::options::{Configure, Options, merged};
@@ -290,7 +290,7 @@ impl<S: WindowStatistic> SeriesStage for Moving<S> {
 
     fn outputs(&self, column: &str) -> Vec<Field> {
         let name = self.look.into.replace("{column}", column);
-        let count = self.look.count.then(|| Field::new(format!("{name}_count"), FieldKind::Count));
+        let count = self.look.count.then(|| Field::count(format!("{name}_count")));
         std::iter::once(Field::measurement(name)).chain(count).collect()
     }
 

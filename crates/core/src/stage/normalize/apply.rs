@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::constants::{Constants, Scale};
 use super::{Normalize, Unknown};
-use crate::batch::{Batch, Column, Measurement, Schema};
+use crate::batch::{Batch, Column, Numbers, Schema};
 use crate::error::{Error, Result};
 use crate::sensor::{SensorId, Sensors};
 use crate::stage::{Flow, OfSensors, Process};
@@ -37,14 +37,14 @@ impl<L: Fn(&str, &str) -> Option<Constants> + Send + 'static> Process for Apply<
         for (at, into, name, known) in columns {
             let known = known.of(sensors, |sensor| lookup(sensor, name));
             // A measurement that is overwritten need not be kept beside its result.
-            let mut column = match at == into {
-                true => std::mem::take(batch.measurement_mut(*at)),
-                false => batch.measurement(*at).clone(),
+            let mut column = match batch.column_mut(*at) {
+                Column::F64(numbers) if at == into => std::mem::take(numbers),
+                _ => batch.measurement(*at).into_owned(),
             };
             if let Some(id) = scale(&mut column, batch.sensors(), known, options) {
                 return Err(unknown(sensors.name(id), name));
             }
-            made.push((*into, Column::Measurement(column)));
+            made.push((*into, Column::F64(column)));
         }
         made.sort_by_key(|&(into, _)| into);
         Ok(batch.with_columns(Arc::clone(&self.schema), made))
@@ -53,13 +53,13 @@ impl<L: Fn(&str, &str) -> Option<Constants> + Send + 'static> Process for Apply<
 
 /// Brings the values to scale, in place. Gives the first sensor without constants where that ends the run.
 fn scale(
-    column: &mut Measurement,
+    column: &mut Numbers<f64>,
     ids: &[SensorId],
     known: &[Option<Constants>],
     options: &Normalize,
 ) -> Option<SensorId> {
     let scale = Scale::of(options);
-    let Measurement { values, valid } = column;
+    let Numbers { values, valid } = column;
     for (row, (value, id)) in values.iter_mut().zip(ids).enumerate() {
         match (&known[id.index()], options.unknown) {
             (Some(constants), _) => *value = constants.apply(*value, scale),

@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 
 use self::shards::{PerSeries, bind};
 use super::{Process, Reach, Stage};
-use crate::batch::{Column, Field, FieldKind, Schema};
+use crate::batch::{Column, Field, FieldType, Schema};
 use crate::error::Result;
 use crate::sensor::{SensorId, Sensors};
 use crate::time::Timestamp;
@@ -198,10 +198,10 @@ impl Run<'_> {
 }
 
 impl Output {
-    fn empty(kind: FieldKind, capacity: usize) -> Self {
-        match kind {
-            FieldKind::Count => Self::Count(Vec::with_capacity(capacity)),
-            FieldKind::Flag => Self::Flag(Vec::with_capacity(capacity)),
+    fn empty(ty: FieldType, capacity: usize) -> Self {
+        match ty {
+            FieldType::U64 => Self::Count(Vec::with_capacity(capacity)),
+            FieldType::Bool => Self::Flag(Vec::with_capacity(capacity)),
             _ => Self::Measurement { values: Vec::with_capacity(capacity), nulls: Vec::new() },
         }
     }
@@ -217,17 +217,17 @@ impl Output {
     /// Puts the `i`-th value at row `rows[i]` of `column`, which is all valid, 0 or false so far.
     fn scatter(&self, rows: &[u32], column: &mut Column) {
         match (self, column) {
-            (Self::Measurement { values, nulls }, Column::Measurement(column)) => {
+            (Self::Measurement { values, nulls }, Column::F64(column)) => {
                 rows.iter().zip(values).for_each(|(&row, &value)| column.values[row as usize] = value);
                 nulls.iter().for_each(|&at| column.valid.set(rows[at as usize] as usize, false));
             }
-            (Self::Count(counts), Column::Count(column)) => {
-                rows.iter().zip(counts).for_each(|(&row, &count)| column[row as usize] = count);
+            (Self::Count(counts), Column::U64(column)) => {
+                rows.iter().zip(counts).for_each(|(&row, &count)| column.values[row as usize] = count);
             }
-            (Self::Flag(flags), Column::Flag(column)) => {
-                rows.iter().zip(flags).for_each(|(&row, &flag)| column.set(row as usize, flag));
+            (Self::Flag(flags), Column::Bool(column)) => {
+                rows.iter().zip(flags).for_each(|(&row, &flag)| column.values.set(row as usize, flag));
             }
-            _ => unreachable!("columns are made of the kind that the stage said"),
+            _ => unreachable!("columns are made of the type that the stage said"),
         }
     }
 }

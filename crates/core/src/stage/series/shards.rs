@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::table::{Shard, Table};
 use super::{Groups, Output, Run, SeriesStage, Share};
-use crate::batch::{Batch, Column, FieldKind, Mask, Schema};
+use crate::batch::{Batch, Column, FieldType, Mask, Schema};
 use crate::error::{Error, RejectionKind, Result};
 use crate::kernel::prefetch::prefetch;
 use crate::sensor::{SensorId, Sensors};
@@ -66,8 +66,8 @@ struct Bound {
     /// Its index.
     at: usize,
     name: Arc<str>,
-    /// Index and kind of each column made of it.
-    outputs: Vec<(usize, FieldKind)>,
+    /// Index and type of each column made of it.
+    outputs: Vec<(usize, FieldType)>,
 }
 
 pub(super) fn bind<S: SeriesStage>(stage: &S, input: &Schema) -> Result<Binding> {
@@ -78,10 +78,10 @@ pub(super) fn bind<S: SeriesStage>(stage: &S, input: &Schema) -> Result<Binding>
         let name = Arc::clone(&input.fields()[at].name);
         let mut outputs = Vec::new();
         for field in stage.outputs(&name) {
-            let kind = field.kind;
+            let ty = field.ty;
             let (wider, index) = schema.with(field)?;
             schema = wider;
-            outputs.push((index, kind));
+            outputs.push((index, ty));
         }
         columns.push(Bound { at, name, outputs });
     }
@@ -135,9 +135,9 @@ impl<S: SeriesStage> Shards for PerSeries<S> {
         let deal = self.table.deal();
         let (mut made, mut late) = (Vec::new(), Vec::new());
         for (bound, states) in self.binding.columns.iter().zip(states) {
-            let all_valid = scratch.gather(batch.measurement(bound.at), share.rows);
+            let all_valid = scratch.gather(&batch.measurement(bound.at), share.rows);
             let first = made.len();
-            made.extend(bound.outputs.iter().map(|&(_, kind)| Output::empty(kind, share.rows.len())));
+            made.extend(bound.outputs.iter().map(|&(_, ty)| Output::empty(ty, share.rows.len())));
             for (at, &group) in share.groups.iter().enumerate() {
                 self.prefetch(states.as_slice(), share, at);
                 let (sensor, range) = (group.sensor, share.range(group));
@@ -163,10 +163,10 @@ impl<S: SeriesStage> Shards for PerSeries<S> {
     }
 
     fn assemble(&self, batch: Batch, groups: &Groups, mut made: Vec<Made>, flow: &mut Flow) -> Batch {
-        let kinds = self.binding.columns.iter().flat_map(|bound| &bound.outputs);
-        let mut columns: Vec<(usize, Column)> = kinds
+        let outputs = self.binding.columns.iter().flat_map(|bound| &bound.outputs);
+        let mut columns: Vec<(usize, Column)> = outputs
             .enumerate()
-            .map(|(slot, &(index, kind))| (index, scatter(kind, groups, &made, slot)))
+            .map(|(slot, &(index, ty))| (index, scatter(ty, groups, &made, slot)))
             .collect();
         // New columns are appended in the schema's order; replaced ones may come at any time.
         columns.sort_by_key(|&(index, _)| index);
@@ -232,8 +232,8 @@ impl<S: SeriesStage> Process for PerSeries<S> {
 }
 
 /// The column that the shards' outputs at `slot` make.
-fn scatter(kind: FieldKind, groups: &Groups, made: &[Made], slot: usize) -> Column {
-    let mut column = Column::filled(kind, groups.rows());
+fn scatter(ty: FieldType, groups: &Groups, made: &[Made], slot: usize) -> Column {
+    let mut column = Column::filled(ty, groups.rows());
     let mut first = 0;
     for made in made {
         let output = &made.outputs[slot];

@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::groups::Deal;
-use crate::batch::Measurement;
+use crate::batch::Numbers;
 use crate::error::{Error, Result};
 use crate::sensor::{PerSensor, SensorId, Sensors};
 use crate::stage::Pieces;
@@ -72,7 +72,7 @@ type Saved<T> = (u32, u32, Vec<Vec<Option<T>>>);
 
 impl Scratch {
     /// Takes over the values at `rows`; whether all of them are valid, in which case `valid` is not filled.
-    pub(super) fn gather(&mut self, column: &Measurement, rows: &[u32]) -> bool {
+    pub(super) fn gather(&mut self, column: &Numbers<f64>, rows: &[u32]) -> bool {
         self.values.clear();
         self.values.extend(rows.iter().map(|&row| column.values[row as usize]));
         self.valid.clear();

@@ -236,7 +236,8 @@ impl Sink for Watch {
         for (row, &id) in batch.sensors().iter().enumerate() {
             let time = batch.times().map(|times| times[row]);
             for watched in &mut self.watched {
-                let Some(value) = batch.measurement(watched.at).get(row) else { continue };
+                let Some(value) = batch.columns()[watched.at].number(row) else { continue };
+                let value = value.as_f64();
                 let name = Arc::clone(&watched.name);
                 let change = watched.observe((id, sensors), &self.thresholds, self.hold, time, value);
                 let Some((thresholds, change)) = change else { continue };

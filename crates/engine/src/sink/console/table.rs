@@ -9,9 +9,9 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 use super::Console;
 use super::number::short;
 use crate::atomic::AtomicFile;
-use crate::batch::{Batch, Column, FieldKind, Schema};
+use crate::batch::{Batch, Column, FieldRole, FieldType, Schema};
 use crate::error::{Result, visible};
-use crate::format::text::{write_float, write_time};
+use crate::format::text::{write_boolean, write_float, write_integer, write_time};
 use crate::sensor::Sensors;
 use crate::sink::Sink;
 
@@ -61,14 +61,19 @@ impl Table {
         match column {
             Column::Time(times) => write_time(batch, times, row, &mut out),
             Column::Sensor(ids) => out.extend_from_slice(sensors.name(ids[row]).as_bytes()),
-            Column::Measurement(measurement) => match (measurement.get(row), self.options.decimals) {
+            Column::F64(numbers) => match (numbers.get(row), self.options.decimals) {
                 (None, _) => {}
                 (Some(value), None) => out.extend_from_slice(short(value).as_bytes()),
                 (Some(value), decimals) => write_float(value, decimals, &mut out),
             },
-            Column::Flag(bits) => out.extend_from_slice(if bits.get(row) { b"true" } else { b"false" }),
-            Column::Count(counts) => {
-                out.extend_from_slice(itoa::Buffer::new().format(counts[row]).as_bytes())
+            Column::I64(numbers) => {
+                numbers.get(row).into_iter().for_each(|value| write_integer(value, &mut out))
+            }
+            Column::U64(numbers) => {
+                numbers.get(row).into_iter().for_each(|value| write_integer(value, &mut out))
+            }
+            Column::Bool(booleans) => {
+                booleans.get(row).into_iter().for_each(|value| write_boolean(value, &mut out));
             }
             Column::Text(spans) => out.extend_from_slice(batch.text.get(spans[row]).unwrap_or_default()),
         }
@@ -83,8 +88,9 @@ impl Table {
             }
             let cell = &cells[column];
             let padding = " ".repeat(self.widths[column].saturating_sub(cell.width()));
-            let kind = self.schema.fields()[column].kind;
-            let is_number = matches!(kind, FieldKind::Measurement | FieldKind::Count);
+            let field = &self.schema.fields()[column];
+            let is_number =
+                field.role != FieldRole::Time && (field.ty == FieldType::F64 || field.ty.is_integer());
             let (before, after) = if is_number { (&*padding, "") } else { ("", &*padding) };
             let _ = write!(line, "{before}{cell}{after}{}", " ".repeat(GAP));
         }

@@ -12,9 +12,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use arrow_array::builder::StringBuilder;
 use arrow_array::types::Int32Type;
 use arrow_array::{
-    Array, ArrayRef, BooleanArray, DictionaryArray, Float64Array, Int32Array, RecordBatch, StringArray,
-    TimestampNanosecondArray, UInt64Array,
+    Array, ArrayRef, BooleanArray, DictionaryArray, Float64Array, Int32Array, Int64Array, RecordBatch,
+    StringArray, TimestampNanosecondArray, UInt64Array,
 };
+use arrow_buffer::NullBuffer;
 use arrow_schema::{ArrowError, DataType, Field as ArrowField, Schema as ArrowSchema, TimeUnit};
 use arrow_select::concat::concat;
 use parquet::arrow::ArrowWriter;
@@ -33,7 +34,7 @@ use self::gathered::Gathered;
 use self::pages::ColumnChunk;
 use super::{Block, Job, Outset, Prepare, Repeat, Sink, SinkSpec};
 use crate::atomic::{self, AtomicFile};
-use crate::batch::{Batch, Column, FieldKind, Schema};
+use crate::batch::{Batch, Column, FieldRole, FieldType, Mask, Schema};
 use crate::error::{Error, Result};
 use crate::files::{Base, FilePath};
 use crate::options::parameters_of;
@@ -90,10 +91,9 @@ impl ParquetFile {
             .set_max_row_group_row_count(Some(self.row_group))
             .set_statistics_enabled(EnabledStatistics::Page);
         for field in schema.fields() {
-            let encoding = match field.kind {
-                FieldKind::Time | FieldKind::Count => Encoding::DELTA_BINARY_PACKED,
-                _ => continue,
-            };
+            // Integers that are measured have more often few values than even steps.
+            let is_even = field.role == FieldRole::Time || field.ty == FieldType::U64;
+            let encoding = if is_even { Encoding::DELTA_BINARY_PACKED } else { continue };
             let path = ColumnPath::from(&*field.name);
             properties = properties
                 .set_column_dictionary_enabled(path.clone(), false)
@@ -163,17 +163,20 @@ impl SinkSpec for ParquetFile {
 /// The columns as Arrow has them.
 fn arrow_schema(schema: &Schema) -> ArrowSchema {
     let fields = schema.fields().iter().map(|field| {
-        let (kind, is_nullable) = match field.kind {
-            FieldKind::Time => (DataType::Timestamp(TimeUnit::Nanosecond, Some("UTC".into())), false),
-            FieldKind::Sensor => {
-                (DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8)), false)
+        let ty = match (field.role, field.ty) {
+            (FieldRole::Time, _) => DataType::Timestamp(TimeUnit::Nanosecond, Some("UTC".into())),
+            (FieldRole::Sensor, _) => {
+                DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8))
             }
-            FieldKind::Measurement => (DataType::Float64, true),
-            FieldKind::Flag => (DataType::Boolean, false),
-            FieldKind::Count => (DataType::UInt64, false),
-            FieldKind::Text => (DataType::Utf8, true),
+            (_, FieldType::F64) => DataType::Float64,
+            (_, FieldType::I64) => DataType::Int64,
+            (_, FieldType::U64) => DataType::UInt64,
+            (_, FieldType::Bool) => DataType::Boolean,
+            _ => DataType::Utf8,
         };
-        ArrowField::new(&*field.name, kind, is_nullable)
+        // What stages say of measurements is there for every record.
+        let is_nullable = matches!(field.role, FieldRole::Measurement | FieldRole::Tag);
+        ArrowField::new(&*field.name, ty, is_nullable)
     });
     ArrowSchema::new(fields.collect::<Vec<_>>())
 }
@@ -387,12 +390,18 @@ fn arrow_column(batch: &Batch, column: &Column, sensors: &Sensors) -> Result<Arr
             Arc::new(TimestampNanosecondArray::from_iter_values(nanos).with_timezone("UTC"))
         }
         Column::Sensor(ids) => Arc::new(dictionary(ids.iter().map(|id| id.0), sensors)?),
-        Column::Measurement(measurement) => {
-            let nulls = (!measurement.valid.is_all_set()).then(|| measurement.valid.iter().collect());
-            Arc::new(Float64Array::new(measurement.values.clone().into(), nulls))
+        Column::F64(numbers) => {
+            Arc::new(Float64Array::new(numbers.values.clone().into(), nulls(&numbers.valid)))
         }
-        Column::Flag(bits) => Arc::new(BooleanArray::from_iter(bits.iter().map(Some))),
-        Column::Count(counts) => Arc::new(UInt64Array::from_iter_values(counts.iter().copied())),
+        Column::I64(numbers) => {
+            Arc::new(Int64Array::new(numbers.values.clone().into(), nulls(&numbers.valid)))
+        }
+        Column::U64(numbers) => {
+            Arc::new(UInt64Array::new(numbers.values.clone().into(), nulls(&numbers.valid)))
+        }
+        Column::Bool(booleans) => {
+            Arc::new(BooleanArray::new(booleans.values.iter().collect(), nulls(&booleans.valid)))
+        }
         Column::Text(spans) => {
             let mut builder = StringBuilder::new();
             for &span in spans {
@@ -401,6 +410,11 @@ fn arrow_column(batch: &Batch, column: &Column, sensors: &Sensors) -> Result<Arr
             Arc::new(builder.finish())
         }
     })
+}
+
+/// Which values are there; `None` where all are.
+fn nulls(valid: &Mask) -> Option<NullBuffer> {
+    (!valid.is_all_set()).then(|| valid.iter().collect())
 }
 
 /// The sensors of one batch, each name once, in order of first appearance.
@@ -462,7 +476,7 @@ fn parquet_error(path: &FilePath, error: ParquetError) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::batch::{Field, Measurement, Text};
+    use crate::batch::{Field, Numbers, Text};
 
     fn few(values: impl IntoIterator<Item = f64>) -> bool {
         has_few_values(&[&Float64Array::from_iter_values(values)])
@@ -498,11 +512,7 @@ mod tests {
     #[test]
     fn records_that_come_one_by_one_make_the_same_file() {
         let folder = tempfile::tempdir().expect("a folder");
-        let fields = vec![
-            Field::new("s", FieldKind::Sensor),
-            Field::measurement("v"),
-            Field::new("x", FieldKind::Text),
-        ];
+        let fields = vec![Field::sensor("s"), Field::measurement("v"), Field::text("x")];
         let schema = Arc::new(Schema::new(fields).expect("a schema"));
         let mut sensors = Sensors::default();
         let ids: Vec<_> = (0..500).map(|at| sensors.id(&format!("s{at}")).expect("room")).collect();
@@ -512,11 +522,11 @@ mod tests {
             let mut open = sink.open(&schema, &Outset::default()).expect("open");
             for rows in (0..1000).collect::<Vec<usize>>().chunks(size) {
                 let mut text = Text::default();
-                let values: Measurement =
+                let values: Numbers<f64> =
                     rows.iter().map(|&at| (at % 7 > 0).then_some(at as f64 / 3.0)).collect();
                 let columns = vec![
                     Column::Sensor(rows.iter().map(|&at| ids[at * at % 500]).collect()),
-                    Column::Measurement(values),
+                    Column::F64(values),
                     Column::Text(rows.iter().map(|at| text.push(format!("text {at}").as_bytes())).collect()),
                 ];
                 open.write(&Batch::new(Arc::clone(&schema), columns, text), &sensors).expect("written");
@@ -533,15 +543,15 @@ mod tests {
 
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("out.parquet").display().to_string();
-        let fields = vec![Field::new("s", FieldKind::Sensor), Field::measurement("v")];
+        let fields = vec![Field::sensor("s"), Field::measurement("v")];
         let schema = Arc::new(Schema::new(fields).expect("a schema"));
         let mut sensors = Sensors::default();
         let id = sensors.id("a").expect("room");
         let sink = ParquetFile { row_group: 1000, ..ParquetFile::new(&*path) };
         let mut open = sink.open(&schema, &Outset::default()).expect("open");
         let values = (0..2000).map(|at| if at < 1000 { f64::from(at % 10) } else { f64::from(at).sqrt() });
-        let values: Measurement = values.map(Some).collect();
-        let columns = vec![Column::Sensor(vec![id; 2000]), Column::Measurement(values)];
+        let values: Numbers<f64> = values.map(Some).collect();
+        let columns = vec![Column::Sensor(vec![id; 2000]), Column::F64(values)];
         let batch = Batch::new(Arc::clone(&schema), columns, Text::default());
         open.write(&batch, &sensors).expect("written");
         open.commit().expect("committed");

@@ -9,7 +9,7 @@ use parquet::file::metadata::RowGroupMetaData;
 
 use super::convert::{cast, clock, is_text};
 use super::file::ParquetFile;
-use crate::batch::{Extent, FieldKind, Range, Schema};
+use crate::batch::{Extent, FieldRole, Range, Schema};
 use crate::format::columns::Columns;
 use crate::time::Timestamp;
 
@@ -36,18 +36,18 @@ impl Statistics<'_> {
                 _ => return None,
             };
             extent.measurements.push(None);
-            match (field.kind, source) {
-                (FieldKind::Time, Some(source)) if self.columns.made_time().is_none() => {
+            match (field.role, source) {
+                (FieldRole::Time, Some(source)) if self.columns.made_time().is_none() => {
                     extent.times = Some(self.times(group, source)?);
                 }
-                (FieldKind::Time, _) => return None,
+                (FieldRole::Time, _) => return None,
                 // Whoever reads no records looks at the names.
-                (FieldKind::Sensor, _) if self.columns.made_sensor().is_some() => return None,
-                (FieldKind::Sensor, _) => {}
-                (FieldKind::Measurement, None) => {
+                (FieldRole::Sensor, _) if self.columns.made_sensor().is_some() => return None,
+                (FieldRole::Sensor, _) => {}
+                (FieldRole::Measurement, None) => {
                     extent.measurements[at] = Some(Range { numbers: None, has_nulls: true });
                 }
-                (FieldKind::Measurement, Some(source)) => {
+                (FieldRole::Measurement, Some(source)) => {
                     extent.measurements[at] = self.range(group, source)?;
                 }
                 (_, None) => {}

@@ -65,7 +65,7 @@ fn records_without_time_or_sensor_are_rejected() {
     let reasons: Vec<_> =
         decoded.rejections.iter().map(|r| format!("{} {}", r.position.line, r.reason)).collect();
     assert_eq!(reasons, ["2 no timestamp", "3 no sensor", "4 outside 1677 to 2262"]);
-    let kinds: Vec<_> = decoded.batch.schema().fields().iter().map(|f| f.kind.to_string()).collect();
+    let kinds: Vec<_> = decoded.batch.schema().fields().iter().map(|f| f.description().to_owned()).collect();
     assert_eq!(kinds, ["time", "sensor", "measurement", "measurement", "text"]);
     assert_eq!(decoded.batch.times().expect("times")[0].as_nanos(), 1_000_000);
     assert_eq!(decoded.batch.measurement(3).get(0), Some(9_007_199_254_740_992.0));

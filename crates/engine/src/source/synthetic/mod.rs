@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use self::signal::Signal;
 use super::{Input, OpenOptions, Progress, Source, SourceSpec, Traits};
-use crate::batch::{Batch, Column, Field, FieldKind, Measurement, Schema, Text, TimeColumn};
+use crate::batch::{Batch, Column, Field, Numbers, Schema, Text, TimeColumn};
 use crate::error::{Error, Result};
 use crate::format::MAX_FIELDS;
 use crate::offset::Offset;
@@ -186,14 +186,11 @@ impl Synthetic {
 
     fn schema(&self) -> Result<Schema> {
         let fields = match self.shape {
-            Shape::Long => vec![
-                Field::new("timestamp", FieldKind::Time),
-                Field::new("sensor", FieldKind::Sensor),
-                Field::measurement("value"),
-            ],
+            Shape::Long => {
+                vec![Field::time("timestamp"), Field::sensor("sensor"), Field::measurement("value")]
+            }
             Shape::Wide => {
-                let mut fields =
-                    vec![Field::new("datetime", FieldKind::Time), Field::new("unit", FieldKind::Sensor)];
+                let mut fields = vec![Field::time("datetime"), Field::sensor("unit")];
                 for at in 0..self.measurements {
                     let (round, name) = (at / self.kinds.len() as u64, self.kind(at).column());
                     let name = if round == 0 { name.to_owned() } else { format!("{name}_{}", round + 1) };
@@ -261,7 +258,7 @@ impl Generator {
     /// The readings `from..to`.
     fn batch(&mut self, from: u64, to: u64, sensors: &mut dyn SensorLookup) -> Result<Batch> {
         let (mut times, mut ids, mut text) = (TimeColumn::default(), Vec::new(), Text::default());
-        let mut columns = vec![Measurement::default(); self.schema.measurements().len()];
+        let mut columns = vec![Numbers::default(); self.schema.measurements().len()];
         let (mut at, mut span) = (None, None);
         self.ids.clear();
         for reading in from..to {
@@ -282,7 +279,7 @@ impl Generator {
             }
         }
         let mut all = vec![Column::Time(times), Column::Sensor(ids)];
-        all.extend(columns.into_iter().map(Column::Measurement));
+        all.extend(columns.into_iter().map(Column::F64));
         Ok(Batch::new(Arc::clone(&self.schema), all, text))
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::frames::Frames;
 use super::{Content, Frame, Recorder};
-use crate::batch::{Batch, Field, FieldKind, Schema};
+use crate::batch::{Batch, Field, Schema};
 use crate::error::{Rejection, RejectionKind};
 use crate::format::Decoded;
 use crate::offset::Position;
@@ -14,7 +14,7 @@ use crate::source::Input;
 const PIECES: usize = 5;
 
 fn schema() -> Schema {
-    Schema::new(vec![Field::new("s", FieldKind::Sensor), Field::measurement("v")]).expect("columns")
+    Schema::new(vec![Field::sensor("s"), Field::measurement("v")]).expect("columns")
 }
 
 /// What came in as the `at`th.
