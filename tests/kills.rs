@@ -46,6 +46,8 @@ fn what_a_killed_run_had_not_begun_is_what_the_next_one_reads_or_it_is_refused()
 }
 
 #[test]
-fn what_has_changed_ahead_of_a_killed_run_is_read_where_that_is_accepted() {
-    ahead::accepted(command::folder().path());
+fn what_has_changed_since_a_run_was_killed_is_gone_on_with_where_that_is_accepted() {
+    for kind in &ahead::KINDS {
+        ahead::accepted(command::folder().path(), kind);
+    }
 }

@@ -14,11 +14,13 @@ const RECORDS: usize = 1000;
 struct Stopper {
     stop: Arc<AtomicBool>,
     at: u64,
+    /// Whether those of a first pass count.
+    is_early: bool,
 }
 
 impl Observer for Stopper {
-    fn progress(&mut self, _pass: &str, _progress: Progress, records: u64) {
-        self.stop.store(records >= self.at, Ordering::Relaxed);
+    fn progress(&mut self, pass: &str, _progress: Progress, records: u64) {
+        self.stop.store(records >= self.at && (self.is_early || pass == "run"), Ordering::Relaxed);
     }
 }
 
@@ -31,8 +33,21 @@ fn run(
     accept: bool,
     finish: bool,
 ) -> Result<Report, Error> {
+    run_over(folder, "'@/in.csv'", stages, sinks, until, accept, finish)
+}
+
+/// The same over the files that `path` names.
+fn run_over(
+    folder: &Path,
+    path: &str,
+    stages: &str,
+    sinks: &str,
+    until: u64,
+    accept: bool,
+    finish: bool,
+) -> Result<Report, Error> {
     let toml = format!(
-        "[source]\ntype = 'csv'\npath = '@/in.csv'\ntime = 't'\ntime_format = 's'\nsensor = 'sensor'\n{stages}\n{sinks}"
+        "[source]\ntype = 'csv'\npath = {path}\ntime = 't'\ntime_format = 's'\nsensor = 'sensor'\n{stages}\n{sinks}"
     );
     let pipeline = Pipeline::from_toml(&toml.replace('@', folder.to_str().expect("UTF-8")))?;
     let stop = Arc::new(AtomicBool::new(false));
@@ -41,7 +56,8 @@ fn run(
     let mut options =
         RunOptions { threads: Some(1), stop: Arc::clone(&stop), state: Some(state), ..RunOptions::default() };
     options.open.chunk_size = 200;
-    pipeline.run_with(&options, &mut Stopper { stop, at: until })
+    let is_early = path.ends_with("in.csv'");
+    pipeline.run_with(&options, &mut Stopper { stop, at: until, is_early })
 }
 
 fn folder() -> tempfile::TempDir {
@@ -237,4 +253,179 @@ fn incidents_of_several_measurements_go_on() {
     }
     assert!(pauses > 5, "{pauses}");
     assert_eq!(lines(&folder.path().join("alerts.jsonl")), expected);
+}
+
+/// Several files, each of one sensor that has its name, and a run over them.
+struct Several {
+    folder: tempfile::TempDir,
+    path: &'static str,
+}
+
+const LIST: &str = "['@/in/a', '@/in/b', '@/in/c', '@/in/d']";
+const GLOB: &str = "'@/in/*'";
+
+/// Records of each.
+const EACH: usize = 100;
+
+impl Several {
+    fn new(path: &'static str) -> Self {
+        let several = Self { folder: tempfile::tempdir().expect("a folder"), path };
+        std::fs::create_dir(several.file("")).expect("a folder");
+        ["a", "b", "c", "d"].into_iter().for_each(|name| several.write(name, EACH));
+        several
+    }
+
+    fn file(&self, name: &str) -> std::path::PathBuf {
+        self.folder.path().join("in").join(name)
+    }
+
+    fn write(&self, name: &str, records: usize) {
+        let lines: String = (0..records).map(|at| format!("{at},{name},{at}\n")).collect();
+        std::fs::write(self.file(name), format!("t,sensor,v\n{lines}")).expect("written");
+    }
+
+    fn remove(&self, name: &str) {
+        std::fs::remove_file(self.file(name)).expect("removed");
+    }
+
+    fn run(&self, until: u64, accept: bool, finish: bool) -> Result<Report, Error> {
+        run_over(self.folder.path(), self.path, "", OUT, until, accept, finish)
+    }
+
+    /// Runs until a part of `b` is read.
+    fn begin(&self) -> usize {
+        let report = self.run(130, false, false).expect("a run");
+        let records = report.source.ledger.input as usize;
+        assert!((EACH + 1..2 * EACH).contains(&records) && report.is_paused, "{records}");
+        records
+    }
+
+    /// Has a run refused without that it is accepted that the file `name` is not what it was; then goes on with that, up to so many records.
+    fn go_on(&self, name: &str, until: u64) -> Vec<String> {
+        let error = self.run(u64::MAX, false, false).expect_err("not what it was");
+        let said = error.to_string();
+        assert!(said.contains(&format!("/in/{name}`")) && said.contains("--accept changes"), "{said}");
+        let remarks = self.run(until, true, false).expect("accepted").remarks;
+        let folder = self.file("");
+        let short = |remark: &String| remark.replace(folder.to_str().expect("UTF-8"), "");
+        remarks
+            .iter()
+            .filter(|remark| remark.starts_with(folder.to_str().expect("UTF-8")))
+            .map(short)
+            .collect()
+    }
+
+    /// Ends the run without accepting anything more; which records there are of which files, in order.
+    fn end(&self) -> Vec<(String, std::ops::Range<usize>)> {
+        assert!(!self.run(u64::MAX, false, false).expect("nothing new to accept").is_paused);
+        let mut found: Vec<(String, std::ops::Range<usize>)> = Vec::new();
+        for line in &lines(&self.folder.path().join("out.csv"))[1..] {
+            let (time, rest) = line.split_once(',').expect("columns");
+            let (at, name) = (time.parse().expect("a number"), rest.split(',').next().expect("a sensor"));
+            match found.last_mut() {
+                Some((last, there)) if last == name && there.end == at => there.end += 1,
+                _ => found.push((name.to_owned(), at..at + 1)),
+            }
+        }
+        found
+    }
+}
+
+fn parts<const N: usize>(
+    parts: [(&str, std::ops::Range<usize>); N],
+) -> Vec<(String, std::ops::Range<usize>)> {
+    parts.map(|(name, range)| (name.to_owned(), range)).into()
+}
+
+#[test]
+fn files_that_are_gone_are_done_without_where_that_is_accepted_however_they_are_named() {
+    for path in [LIST, GLOB] {
+        let several = Several::new(path);
+        several.begin();
+        ["a", "c"].into_iter().for_each(|name| several.remove(name));
+        let remarks = several.go_on("a", 250);
+        let expected = [
+            "a: was read until the checkpoint, and is gone since",
+            "c: is not read, because it is gone since the checkpoint",
+        ];
+        assert_eq!(remarks, expected, "{path}");
+        assert_eq!(several.end(), parts([("a", 0..EACH), ("b", 0..EACH), ("d", 0..EACH)]), "{path}");
+    }
+}
+
+#[test]
+fn files_that_have_come_are_read_where_that_is_accepted_those_before_the_place_next() {
+    let several = Several::new(GLOB);
+    several.begin();
+    ["0", "aa", "cc"].into_iter().for_each(|name| several.write(name, 50));
+    let remarks = several.go_on("0", 220);
+    let behind =
+        "is read next though it has come since the checkpoint, and comes before what was read by then";
+    let expected = [
+        format!("0: {behind}"),
+        format!("aa: {behind}"),
+        "cc: is read though it has come since the checkpoint".into(),
+    ];
+    assert_eq!(remarks, expected);
+    let whole = ["a", "b", "c", "d"].map(|name| (name, 0..EACH));
+    let [a, b, c, d] = whole;
+    assert_eq!(several.end(), parts([a, b, ("0", 0..50), ("aa", 0..50), c, ("cc", 0..50), d]));
+}
+
+#[test]
+fn the_rest_of_a_file_that_is_gone_is_left_out_where_that_is_accepted_and_is_not_read_when_it_is_back() {
+    for path in [LIST, GLOB] {
+        let several = Several::new(path);
+        let begun = several.begin() - EACH;
+        several.remove("b");
+        let remarks = several.go_on("b", 200);
+        assert!(remarks.len() == 1 && remarks[0].starts_with("b: is not read from byte "), "{remarks:?}");
+        several.write("b", EACH);
+        let remarks = several.go_on("b", 250);
+        assert_eq!(remarks, ["b: is not read again, though it is another file than it was when it was read"]);
+        assert_eq!(several.end(), parts([("a", 0..EACH), ("b", 0..begun), ("c", 0..EACH), ("d", 0..EACH)]));
+    }
+}
+
+#[test]
+fn a_file_that_was_read_and_is_another_by_now_is_left_as_it_was_read_where_that_is_accepted() {
+    let several = Several::new(LIST);
+    several.begin();
+    several.write("a", EACH + 5);
+    let remarks = several.go_on("a", 250);
+    assert_eq!(remarks, ["a: is not read again, though it is another file than it was when it was read"]);
+    assert_eq!(several.end(), parts(["a", "b", "c", "d"].map(|name| (name, 0..EACH))));
+}
+
+#[test]
+fn nothing_goes_on_within_another_file_and_a_run_does_not_end_because_all_of_its_files_are_gone() {
+    let several = Several::new(LIST);
+    let records = several.begin();
+    several.write("b", 20);
+    let error = several.run(u64::MAX, true, false).expect_err("another file").to_string();
+    assert!(error.contains("/in/b` is another file") && error.contains("move it away"), "{error}");
+    ["a", "b", "c", "d"].into_iter().for_each(|name| several.remove(name));
+    for accept in [false, true] {
+        let error = several.run(u64::MAX, accept, false).expect_err("nothing there");
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+        assert!(error.to_string().contains("--finish"), "{error}");
+    }
+    several.run(u64::MAX, true, true).expect("finished");
+    assert_eq!(lines(&several.folder.path().join("out.csv")).len(), 1 + records);
+}
+
+#[test]
+fn what_a_first_pass_has_learnt_from_is_not_changed_whatever_is_accepted() {
+    let several = Several::new(GLOB);
+    let fitted = "[[stage]]\ntype = 'normalize'\nmethod = 'z_score'\nfit = true";
+    let run = |until, accept| run_over(several.folder.path(), GLOB, fitted, OUT, until, accept, false);
+    assert!(run(130, false).expect("a run").is_paused);
+    several.write("e", EACH);
+    for accept in [false, true] {
+        let error = run(u64::MAX, accept).expect_err("another input").to_string();
+        assert!(error.contains("/in/e` has come since") && error.contains("a first pass learns"), "{error}");
+        assert!(!error.contains("--accept"), "{error}");
+    }
+    several.remove("e");
+    assert!(!run(u64::MAX, false).expect("as it was").is_paused);
 }

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::io::Read;
 use std::path::Path;
 use std::process::Stdio;
+use std::time::Duration;
 
 use super::command::{run, text, tidemill};
 use super::packers;
@@ -94,18 +95,20 @@ impl Kind {
         std::fs::write(folder.join("p.toml"), pipeline).expect("written");
     }
 
-    /// A run that was killed when it had a checkpoint behind its first file; what it writes to standard output holds it up. Gives the ordinal
+    /// A run that was killed when it had a checkpoint behind its first file and a part of its second; what it writes to standard output holds it up. Gives the ordinal
     /// of a file that it had not begun.
     fn kill(&self, folder: &Path) -> usize {
         let mut child =
             tidemill(folder).args(self.arguments()).stdout(Stdio::piped()).spawn().expect("started");
         let mut output = child.stdout.take().expect("piped");
         let mut piece = [0; 8 << 10];
-        while newest(folder).is_none_or(|manifest| manifest.records < RECORDS) {
+        while newest(folder).is_none_or(|manifest| manifest.records <= RECORDS) {
             assert!(
                 output.read(&mut piece).expect("read") > 0,
                 "the run has ended before it had a checkpoint"
             );
+            // The disk may be slow.
+            std::thread::sleep(Duration::from_millis(10));
         }
         child.kill().expect("killed");
         child.wait().expect("an end");
@@ -171,20 +174,29 @@ pub(crate) fn story(folder: &Path, kind: &Kind) {
     }
 }
 
-/// What has changed is read as it is now where that was accepted, and said.
-pub(crate) fn accepted(folder: &Path) {
-    let kind = &KINDS[0];
+/// What has changed is read as it is now where that was accepted, and said; what is gone is done without.
+pub(crate) fn accepted(folder: &Path, kind: &Kind) {
     kind.prepare(folder);
     let ahead = kind.kill(folder);
-    let last = FILES - 1;
-    std::fs::remove_file(folder.join(kind.name(ahead))).expect("removed");
-    std::fs::write(folder.join(kind.name(last)), "t,s,v\n2024-05-02T00:00:00Z,s1,1\n").expect("written");
+    let [read, gone, other] = [0, ahead, FILES - 1].map(|at| kind.name(at));
+    [&read, &gone].into_iter().for_each(|name| std::fs::remove_file(folder.join(name)).expect("removed"));
+    let packed = |text: &str| (kind.pack)(text);
+    std::fs::write(folder.join(&other), packed(&csv(0))).expect("written");
+    let come = (kind.path != LIST).then(|| format!("in/00.{}", kind.extension));
+    if let Some(new) = &come {
+        std::fs::write(folder.join(new), packed(&csv(1))).expect("written");
+    }
     let ended = run(folder, &[&kind.arguments()[..], &["--accept", "changes"]].concat());
     let said = text(&ended.stderr);
-    assert!(ended.status.success(), "{said}");
-    let (gone, other) = (kind.name(ahead), kind.name(last));
-    assert!(said.contains(&format!("{gone}: is not read, because it is gone")), "{said}");
-    assert!(said.contains(&format!("{other}: is read as it is now")), "{said}");
+    assert!(ended.status.success(), "{}: {said}", kind.path);
+    let part = if kind.extension == "zip" { "/a.csv" } else { "" };
+    let mut expected = vec![
+        format!("{read}{part}: was read until the checkpoint"),
+        format!("{gone}: is not read, because it is gone"),
+        format!("{other}: is read as it is now"),
+    ];
+    expected.extend(come.as_ref().map(|new| format!("{new}: is read ")));
+    expected.iter().for_each(|line| assert!(said.contains(line), "{}: no `{line}` in {said}", kind.path));
     let records = text(&files(&folder.join("out"))["out.csv"]).lines().count() as u64 - 1;
-    assert_eq!(records, (FILES as u64 - 2) * RECORDS + 1);
+    assert_eq!(records, (FILES as u64 - 1 + u64::from(come.is_some())) * RECORDS, "{}", kind.path);
 }

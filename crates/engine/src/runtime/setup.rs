@@ -9,7 +9,7 @@ use crate::batch::Schema;
 use crate::error::{Error, Part, Result};
 use crate::pipeline::label::stage_label;
 use crate::pipeline::{Pipeline, Plan};
-use crate::source::Foresee;
+use crate::source::{Changes, Foresee};
 use crate::stage::{Foresight, Stage};
 
 /// The source, open, and what is known of the stages.
@@ -29,7 +29,12 @@ impl Setup {
         let mut open = pipeline.opening(&options.open);
         if let Some(state) = &options.state {
             Arc::make_mut(&mut open.outputs).add_state(&state.folder);
-            (open.keeps_place, open.accepts_changes) = (true, state.accept_changes);
+            open.keeps_place = true;
+            open.changes = match state.accept_changes {
+                _ if pipeline.has_first_pass() => Changes::Unacceptable,
+                true => Changes::Accepted,
+                false => Changes::Refused,
+            };
         }
         (open.waits, open.stop) = (true, Arc::clone(&options.stop));
         open.period = pipeline.period()?;

@@ -95,10 +95,22 @@ pub struct OpenOptions {
     pub resume: Option<Resumption>,
     /// Whether the run asks for its place in the input ([`Source::save`]): what lies ahead is looked at once, to be known again.
     pub keeps_place: bool,
-    /// Whether input that had not been begun at the checkpoint may be another by now.
-    pub accepts_changes: bool,
+    /// What happens where the input is not what it was at that checkpoint.
+    pub changes: Changes,
     /// What the run writes: globs and folders do not take it for input.
     pub outputs: Arc<Outputs>,
+}
+
+/// What a run does that goes on where its input is not what it was.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Changes {
+    /// It says what has changed, and ends.
+    #[default]
+    Refused,
+    /// It says what has changed, and goes on with what is there.
+    Accepted,
+    /// It ends whatever the user accepts: a first pass has learnt from all of the input, and what is written goes by that.
+    Unacceptable,
 }
 
 /// What is known of an input from a checkpoint, before it is opened again.
@@ -127,7 +139,7 @@ impl Default for OpenOptions {
             clock: Clock::default(),
             resume: None,
             keeps_place: false,
-            accepts_changes: false,
+            changes: Changes::Refused,
             outputs: Arc::default(),
         }
     }

@@ -8,8 +8,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::changes::Change;
 use super::input_file::InputFile;
-use super::seen::{Seen, changed};
+use super::seen::Seen;
 use crate::error::{Error, Result};
 
 /// What lies ahead, in order. It is looked at once: a checkpoint opens none of these files, and copies none of their names but into its
@@ -38,19 +39,6 @@ struct Members {
     directory: u32,
 }
 
-/// How what lies ahead differs from what lay there.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Change {
-    /// It is there no more.
-    Gone(String),
-    /// It was not there; what it is among the files that are there.
-    New(String, Range<usize>),
-    /// It has another length or other bytes.
-    Other(String),
-    /// The order is another from here on.
-    Moved(String),
-}
-
 impl Ahead {
     /// What there is of `files` from `from` on.
     ///
@@ -59,7 +47,7 @@ impl Ahead {
     pub(super) fn look(files: &[InputFile], from: usize) -> Result<Self> {
         let mut start = from.min(files.len());
         let mut all = Vec::new();
-        for several in files[start..].chunk_by(are_in_one_archive) {
+        for several in files[start..].chunk_by(InputFile::is_beside) {
             all.push(Lying::look(several, start)?);
             start += several.len();
         }
@@ -76,15 +64,15 @@ impl Ahead {
         Self { all: Arc::clone(&self.all), from }
     }
 
-    /// Where what lies ahead of the place within the file `at` of `files` begins among them: see [`Ahead::behind`].
-    pub(super) fn start(files: &[InputFile], at: usize) -> usize {
+    /// Where what lies ahead of the place at the file `at` of `files`, which may have been begun, begins among them: see [`Ahead::behind`].
+    pub(super) fn start(files: &[InputFile], at: usize, is_begun: bool) -> usize {
         match files.get(at) {
-            None => at,
-            Some(current) if current.member.is_none() => at + 1,
-            Some(current) => {
+            Some(current) if current.member.is_some() => {
                 let before = files[..at].iter().rev();
-                at - before.take_while(|file| are_in_one_archive(file, current)).count()
+                at - before.take_while(|file| file.is_beside(current)).count()
             }
+            Some(_) if is_begun => at + 1,
+            _ => at,
         }
     }
 
@@ -158,10 +146,6 @@ impl Members {
     }
 }
 
-fn are_in_one_archive(one: &InputFile, other: &InputFile) -> bool {
-    one.member.is_some() && other.member.is_some() && one.path == other.path
-}
-
 impl From<Vec<Lying>> for Ahead {
     fn from(all: Vec<Lying>) -> Self {
         Self { all: all.into(), from: 0 }
@@ -177,35 +161,6 @@ impl Serialize for Ahead {
 impl<'de> Deserialize<'de> for Ahead {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Vec::<Lying>::deserialize(deserializer).map(Self::from)
-    }
-}
-
-impl Change {
-    /// What is said of it where it is accepted.
-    pub(super) fn remark(&self) -> String {
-        match self {
-            Self::Gone(name) => format!("{name}: is not read, because it is gone since the checkpoint"),
-            Self::New(name, _) => format!("{name}: is read though it has come since the checkpoint"),
-            Self::Other(name) => {
-                format!("{name}: is read as it is now; at the checkpoint it was another file")
-            }
-            Self::Moved(name) => {
-                format!("{name}: from there on, files are read in another order than at the checkpoint")
-            }
-        }
-    }
-
-    /// What is wrong where it is not accepted.
-    pub(super) fn error(&self) -> Error {
-        let (name, what, first) = match self {
-            Self::Gone(name) => (name, "is no longer part of the input", "bring it back"),
-            Self::New(name, _) => (name, "has come since", "move it away until this run is over"),
-            Self::Other(name) => (name, "is another file than it was", "bring it back as it was"),
-            Self::Moved(name) => (name, "comes at another turn", "name the files in the order that they had"),
-        };
-        changed(name, what).with_help(format!(
-            "{first}; or give `--accept changes` to read what was not begun as it is now, or start anew with another --state"
-        ))
     }
 }
 
@@ -253,7 +208,7 @@ mod tests {
         for at in 0..4 {
             let left: Vec<_> = all.behind(at).left().iter().map(|lying| lying.name().to_owned()).collect();
             assert_eq!(left, names[names.len().min(at + 1)..]);
-            let now = Ahead::look(&files, Ahead::start(&files, at)).expect("there");
+            let now = Ahead::look(&files, Ahead::start(&files, at, true)).expect("there");
             assert_eq!(all.behind(at).changes(&now), []);
         }
     }

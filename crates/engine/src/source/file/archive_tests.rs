@@ -216,7 +216,8 @@ fn a_place_in_a_file_of_an_archive_is_found_again() {
 
 #[test]
 fn an_archive_ahead_is_known_by_its_directory() {
-    use super::ahead::{Ahead, Change};
+    use super::ahead::Ahead;
+    use super::changes::Change;
     let folder = folder();
     let write = |first: &[u8], name: &str| {
         // More than is looked at of the beginning and the end, and as long whatever is in it.
@@ -229,7 +230,7 @@ fn an_archive_ahead_is_known_by_its_directory() {
     };
     let look = |path: &str, from: usize| {
         let files = FileOptions::from(path.to_owned()).files(&["csv"], &Outputs::default()).expect("there");
-        Ahead::look(&files, Ahead::start(&files, from)).expect("there")
+        Ahead::look(&files, Ahead::start(&files, from, true)).expect("there")
     };
     let path = write(b"value\n1\n", "b.csv");
     let before = look(&path, 0);

@@ -70,6 +70,11 @@ impl InputFile {
         shown(archive.unwrap_or(&self.written))
     }
 
+    /// Whether both are in the same archive.
+    pub(super) fn is_beside(&self, other: &Self) -> bool {
+        self.member.is_some() && other.member.is_some() && self.path == other.path
+    }
+
     /// The path of a regular file, which standard input may be too.
     pub(super) fn regular(&self) -> Option<PathBuf> {
         let path = match (&self.path, &self.address) {

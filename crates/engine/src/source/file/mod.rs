@@ -9,9 +9,11 @@ mod archive_tests;
 mod awaited_tests;
 mod beginning;
 mod blocks;
+mod changes;
 mod columns;
 mod decompress;
 mod descriptors;
+mod find;
 mod fingerprint;
 mod follow;
 #[cfg(test)]
@@ -63,7 +65,7 @@ pub use self::packing::packed_extensions;
 use self::recording::{Played, Recording};
 pub use self::recording::{Recorder, is_recording};
 pub(super) use self::resume::place;
-use self::resume::{Continuation, InFiles, Place, Reading};
+use self::resume::{InFiles, Place, Reading};
 use self::seen::Seen;
 use self::sockets::Sockets;
 use super::{Input, OpenOptions, Progress, Source};
@@ -249,10 +251,10 @@ impl FileSource {
 
     /// Goes to the place of a checkpoint, in the same input.
     fn go_on(&mut self, reading: Reading) -> Result<()> {
-        let (format, accepts) = (Arc::clone(&self.format), self.options.accepts_changes);
+        let (format, changes) = (Arc::clone(&self.format), self.options.changes);
         match (reading, &mut self.open) {
             (Reading::Played(place, played), Some(Open::Recording(recording))) => {
-                place.find(&self.files, &*format, accepts)?;
+                place.find(&self.files, &*format, changes)?;
                 recording.go_to(played);
                 Ok(())
             }
@@ -262,25 +264,12 @@ impl FileSource {
             )
             .with_help("undo that, or start anew with another --state")),
             (Reading::Files(place), _) => {
-                let found = place.find(&self.files, &*format, accepts)?;
-                self.go_on_in(place, found)
+                let found = place.find(&self.files, &*format, changes)?;
+                (self.files, self.read, self.ahead) = (found.files, found.read, found.ahead);
+                self.remarks.extend(found.remarks);
+                self.go_to(found.at, found.offset)
             }
         }
-    }
-
-    /// Goes on in files, where `place` was `found` among them.
-    fn go_on_in(&mut self, mut place: InFiles, found: Continuation) -> Result<()> {
-        let Continuation { offset, mut ahead, left_out, remarks } = found;
-        let at = offset.file as usize;
-        if !left_out.is_empty() {
-            let mut ordinals = 0..;
-            self.files.retain(|_| ordinals.next().is_none_or(|ordinal| !left_out.contains(&ordinal)));
-            ahead = Some(Ahead::look(&self.files, Ahead::start(&self.files, at))?);
-        }
-        place.files.truncate(place.offset.file as usize);
-        (self.read, self.ahead) = (place.files, ahead);
-        self.remarks.extend(remarks);
-        self.go_to(at, offset)
     }
 
     fn layout(&self) -> Layout {

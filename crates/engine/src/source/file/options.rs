@@ -127,18 +127,16 @@ impl FileOptions {
         Search { base: &self.base, extensions, outputs, naming: &naming, archives }.expand(patterns)
     }
 
-    /// The same; where a run goes on, files in front of live input may be gone, for they have been read.
+    /// The same; where a run goes on, some may be gone: what that means is said when its place is looked for.
     fn there(&self, extensions: &[&str], options: &OpenOptions) -> Result<Found> {
         let (patterns, outputs) = (self.patterns(), &options.outputs);
-        let feed =
-            patterns.last().filter(|last| options.resume.is_some() && paths::may_wait(last, &self.base));
-        if feed.is_none() {
+        if !options.keeps_place || options.resume.is_none() {
             return self.find(patterns, extensions, outputs);
         }
-        let mut found = Found::default();
+        let (mut found, mut missing) = (Found::default(), None);
         for pattern in patterns.chunks(1) {
             match self.find(pattern, extensions, outputs) {
-                Err(error) if error.kind() == ErrorKind::Unavailable => {}
+                Err(error) if error.kind() == ErrorKind::Unavailable => missing = missing.or(Some(error)),
                 one => {
                     let one = one?;
                     found.files.extend(one.files);
@@ -146,7 +144,12 @@ impl FileOptions {
                 }
             }
         }
-        Ok(found)
+        match missing.filter(|_| found.files.is_empty()) {
+            Some(error) => Err(error.with_help(
+                "bring it back; or give `--finish` to end the run with what it had read until the checkpoint",
+            )),
+            None => Ok(found),
+        }
     }
 
     /// Checks that files by which sensors are named, where they are, name different ones.
@@ -221,9 +224,14 @@ impl FileOptions {
 
     /// The files that there are, for people.
     pub fn paths(&self, extensions: &[&str], outputs: &Outputs) -> Vec<PathBuf> {
-        let files =
-            if self.follow { self.growing(extensions, outputs) } else { self.files(extensions, outputs) };
-        let mut paths: Vec<_> = files.unwrap_or_default().into_iter().filter_map(|file| file.path).collect();
+        let files = if self.follow {
+            self.growing(extensions, outputs).unwrap_or_default()
+        } else {
+            // A run that goes on may do without some.
+            let found = |pattern| self.find(pattern, extensions, outputs).unwrap_or_default().files;
+            self.patterns().chunks(1).flat_map(found).collect()
+        };
+        let mut paths: Vec<_> = files.into_iter().filter_map(|file| file.path).collect();
         // Those of the files in an archive.
         paths.dedup();
         paths

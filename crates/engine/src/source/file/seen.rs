@@ -5,13 +5,14 @@ use std::fs::File;
 use serde::{Deserialize, Serialize};
 
 use super::fingerprint::Fingerprint;
+use super::input_file::InputFile;
 use crate::error::{Error, Result};
 
 /// A file that has been read, and how far.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Seen {
     pub(super) name: String,
-    /// `None` for what is no regular file.
+    /// `None` for what is no regular file, or was gone when the run went on.
     pub(super) file: Option<SeenFile>,
 }
 
@@ -40,6 +41,13 @@ impl Seen {
         let beginning = Fingerprint::of_beginning(file).map_err(failed)?;
         let before = Fingerprint::before(file, end).map_err(failed)?;
         Ok(Self { name: name.to_owned(), file: Some(SeenFile { length, beginning, end, before }) })
+    }
+
+    /// `input` as it is now, as if all of it had been read.
+    pub(super) fn of(input: &InputFile) -> Result<Self> {
+        let Some(path) = input.regular() else { return Ok(Self::stream(&input.name)) };
+        let file = File::open(path).map_err(|error| Error::io("read", &input.name, &error))?;
+        Self::file(&input.name, &file, None)
     }
 
     pub(super) fn name(&self) -> &str {
