@@ -121,6 +121,23 @@ fn what_was_written_before_a_change_is_kept_beside() {
 }
 
 #[test]
+fn what_a_run_has_left_in_the_making_goes_with_the_next_one_once_its_state_folder_is_gone() {
+    let folder = folder();
+    let (state, moved) = (folder.path().join("state"), folder.path().join("moved"));
+    let begun = run(folder.path(), "", OUT, 300, false, false).expect("a run").source.ledger.input;
+    std::fs::rename(&state, &moved).expect("moved");
+    run(folder.path(), "", OUT, 100, false, false).expect("another run");
+    std::fs::remove_dir_all(&state).expect("removed");
+    run(folder.path(), "", OUT, u64::MAX, false, false).expect("a third one");
+    // The first one may go on.
+    std::fs::remove_dir_all(&state).and_then(|()| std::fs::rename(&moved, &state)).expect("moved back");
+    let report = run(folder.path(), "", OUT, u64::MAX, false, false).expect("gone on");
+    assert_eq!(report.records_before, begun);
+    assert_eq!(lines(&folder.path().join("out.csv")).len(), 1 + RECORDS);
+    assert_eq!(file(folder.path(), "."), None, "nothing is left in the making");
+}
+
+#[test]
 fn a_run_that_is_over_needs_its_output() {
     let folder = folder();
     run(folder.path(), "", OUT, u64::MAX, false, false).expect("a run");

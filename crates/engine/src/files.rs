@@ -71,6 +71,14 @@ pub trait FileSystem: fmt::Debug + Send + Sync {
     /// What the system says; `AlreadyExists` where one has.
     fn rename_new(&self, from: &Path, to: &Path) -> io::Result<()>;
 
+    /// Makes a file of `bytes` that has two names, under which none may be yet. [`FileSystem::open_own`] refuses it as long as it has both.
+    ///
+    /// # Errors
+    /// What the system says; `Unsupported` where a file has one name only.
+    fn create_twin(&self, _names: [&Path; 2], _bytes: &[u8]) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     /// Removes the file at `path`.
     ///
     /// # Errors
@@ -336,6 +344,13 @@ impl FileSystem for Disk {
         // A link never replaces anything.
         std::fs::hard_link(from, to)?;
         std::fs::remove_file(from)
+    }
+
+    fn create_twin(&self, [first, second]: [&Path; 2], bytes: &[u8]) -> io::Result<()> {
+        let made = create_new(first, Access::Private)?;
+        let named = write_all_at(&made, bytes, 0).and_then(|()| std::fs::hard_link(first, second));
+        // Where it cannot have both, it has none.
+        named.or_else(|error| std::fs::remove_file(first).and(Err(error)))
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {

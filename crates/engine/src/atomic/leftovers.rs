@@ -1,13 +1,15 @@
 //! What earlier runs have left of a file in the making, and who may remove it.
 //!
 //! A file in the making is held as long as its process lives, also where that is killed. So one that nobody holds is nobody's, unless it
-//! belongs to a run that goes on after a restart: those have other names, and only the same run removes them.
+//! belongs to a run that goes on after a restart: those have other names, and only the same run removes them, or, where their [mark](marks)
+//! says that its state folder is gone, any other.
 
 use std::ffi::OsStr;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::part_of;
+use super::marks::{self, MARK};
+use super::{PART, beside};
 use crate::files::{FileHandle, FileSystem, folder};
 
 /// What the name of a file begins with that no run will go on with, behind `.part-`; names of runs are hexadecimal.
@@ -15,12 +17,34 @@ pub(super) const ONCE: &str = "p";
 
 /// Removes what an earlier try of `run` has begun of the file at `path`, but for what it goes `on` with. No checkpoint speaks of it.
 pub(super) fn remove_of_run(files: &dyn FileSystem, path: &Path, run: &str, on: Option<&Path>) {
-    remove(files, path, &format!("{run}-"), |part| on != Some(part));
+    let mark = on.and_then(marks::of).map(|(mark, _)| mark);
+    remove(files, path, PART, &format!("{run}-"), |part| on != Some(part));
+    remove(files, path, MARK, &format!("{run}-"), |other| mark.as_deref() != Some(other));
 }
 
 /// Removes what killed runs have left of the file at `path`.
 pub(super) fn remove_of_killed(files: &dyn FileSystem, path: &Path) {
-    remove(files, path, ONCE, |part| files.open_own(part).and_then(|file| file.hold()).is_ok());
+    remove(files, path, PART, ONCE, |part| may_be_held(files, part).is_ok());
+}
+
+/// Removes what runs have left of the file at `path` whose state folder is gone, and gives its names.
+pub(super) fn remove_of_lost(files: &dyn FileSystem, path: &Path) -> Vec<PathBuf> {
+    let mut removed = Vec::new();
+    let is_free = |mark: &Path| {
+        let Some(part) = marks::lost(files, mark) else { return false };
+        match may_be_held(files, &part).and_then(|()| files.remove(&part)) {
+            Ok(()) => removed.push(part),
+            Err(error) => return error.kind() == io::ErrorKind::NotFound,
+        }
+        true
+    };
+    remove(files, path, MARK, "", is_free);
+    removed
+}
+
+/// Whether nobody works on the file at `part`.
+fn may_be_held(files: &dyn FileSystem, part: &Path) -> io::Result<()> {
+    files.open_own(part)?.hold()
 }
 
 /// Holds a file that has just been made; whether it is still there: somebody may have taken it for a leftover before it was held.
@@ -32,15 +56,22 @@ pub(super) fn hold(file: &dyn FileHandle, part: &Path) -> bool {
     }
 }
 
-fn remove(files: &dyn FileSystem, path: &Path, distinct: &str, may: impl Fn(&Path) -> bool) {
-    let begun = part_of(path, distinct);
+/// Removes what lies beside the file at `path` under a name of this kind that begins so, where it may.
+fn remove(
+    files: &dyn FileSystem,
+    path: &Path,
+    kind: &str,
+    distinct: &str,
+    mut may: impl FnMut(&Path) -> bool,
+) {
+    let begun = beside(path, kind, distinct);
     let begun = begun.file_name().map_or(&[][..], OsStr::as_encoded_bytes);
     let names = files.names(folder(path)).unwrap_or_default();
     for name in names.iter().filter(|name| name.as_encoded_bytes().starts_with(begun)) {
-        let part = folder(path).join(name);
-        if may(&part) {
+        let left = folder(path).join(name);
+        if may(&left) {
             // What cannot be removed is in nobody's way: the new one has another name.
-            let _left = files.remove(&part);
+            let _left = files.remove(&left);
         }
     }
 }

@@ -15,9 +15,11 @@ use crate::files::{
     Access, Disk, FileHandle, FileSystem, Kind, folder, kind_if_there, make_lasting_folder, path_bytes,
     where_link_leads, write_all_at,
 };
+use crate::notes::say;
 
 mod checksum;
 mod leftovers;
+pub(crate) mod marks;
 mod named;
 mod outputs;
 mod tickets;
@@ -48,6 +50,8 @@ pub struct Outset {
     /// The id of a run that goes on after a restart: files in the making stay when it ends early, under names with this in them. What
     /// has such a name when the run begins a file is of an earlier try, and is removed.
     pub run: Option<Arc<str>>,
+    /// That run's state folder: where it is gone, nobody goes on with its files in the making, and the next run removes them.
+    pub state: Option<PathBuf>,
     /// What [`Sink::save`](crate::sink::Sink::save) gave at the checkpoint from which the run goes on.
     pub resume: Option<Vec<u8>>,
     /// Set when the run is to stop: whoever waits for somebody looks at it.
@@ -58,7 +62,14 @@ pub struct Outset {
 
 impl Default for Outset {
     fn default() -> Self {
-        Self { files: Arc::new(Disk), run: None, resume: None, stop: Arc::default(), masks: Arc::default() }
+        Self {
+            files: Arc::new(Disk),
+            run: None,
+            state: None,
+            resume: None,
+            stop: Arc::default(),
+            masks: Arc::default(),
+        }
     }
 }
 
@@ -104,6 +115,8 @@ struct Lasting {
     /// That of all bytes so far.
     checksum: Checksum,
     tickets: Tickets,
+    /// The state folder.
+    state: Option<PathBuf>,
     /// Whether its temporary name is durable: no checkpoint may speak of it before.
     is_named: Arc<AtomicBool>,
 }
@@ -474,17 +487,25 @@ impl Part {
             Some(run) => leftovers::remove_of_run(&*files, path, run, None),
             None => leftovers::remove_of_killed(&*files, path),
         }
+        for part in leftovers::remove_of_lost(&*files, path) {
+            let part = part.display();
+            let said =
+                format!("{part} is removed: the state folder is gone from which a run went on with it");
+            say(&outset.masks.hide(&said));
+        }
         let (handle, part) = loop {
-            let part = part_of(path, &distinct(outset.run.as_deref()));
+            let part = beside(path, PART, &distinct(outset.run.as_deref()));
             let handle = match files.create(&part, access) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
                 created => created?,
             };
-            if outset.run.is_some() || leftovers::hold(&*handle, &part) {
+            if leftovers::hold(&*handle, &part) {
                 break (handle, part);
             }
         };
-        let lasting = outset.run.is_some().then(Lasting::default);
+        marks::add(&*files, &part, outset.state.as_deref());
+        let state = outset.state.clone();
+        let lasting = outset.run.is_some().then(|| Lasting { state, ..Lasting::default() });
         Ok(Self { files, handle, path: part, stage: Stage::InTheMaking, lasting })
     }
 
@@ -499,10 +520,14 @@ impl Part {
         }
         let (handle, stage, end) = made.find(&*files)?;
         if stage == Stage::InTheMaking {
+            marks::add(&*files, &made.part, outset.state.as_deref());
+            // The state folder is held by this run: nobody else works on it.
+            let _held = leftovers::hold(&*handle, &made.part);
             handle.truncate(made.length).map_err(|error| Error::io("cut", made.part.display(), &error))?;
         }
         let lasting = Some(Lasting {
             checksum: Checksum::behind(made.crc, end),
+            state: outset.state.clone(),
             is_named: Arc::new(true.into()),
             ..Lasting::default()
         });
@@ -537,6 +562,9 @@ impl Part {
         if self.stage == Stage::InTheMaking {
             self.handle.sync()?;
             check_named(&*self.handle, &self.path)?;
+            if let Some(Lasting { state: Some(state), .. }) = &self.lasting {
+                marks::remove(&*self.files, &self.path, state);
+            }
             rename(&*self.files, &self.path, path)?;
             self.stage = Stage::Published;
         }
@@ -585,13 +613,12 @@ impl Write for AtomicFile {
     }
 }
 
-/// The temporary name of a file.
-fn part_of(path: &Path, distinct: &str) -> PathBuf {
-    let name = path.file_name().unwrap_or_default();
-    let mut part = OsString::from(".");
-    part.push(name);
-    part.push(format!("{PART}{distinct}"));
-    folder(path).join(part)
+/// A hidden name of this kind beside a file: [`PART`] is its temporary one.
+fn beside(path: &Path, kind: &str, distinct: &str) -> PathBuf {
+    let mut name = OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    name.push(format!("{kind}{distinct}"));
+    folder(path).join(name)
 }
 
 /// What tells a temporary name from others: the run, or the process, and something that cannot be known beforehand.

@@ -6,6 +6,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use super::marks::{MARK, TWIN};
+use super::{PART, UNTIL};
 use crate::files::{folder, where_link_leads};
 
 /// Which files a run writes.
@@ -91,11 +93,15 @@ impl Name {
             Self::File(own) => {
                 let beside = name.strip_prefix(&own[..]);
                 let made = name.strip_prefix(b".").and_then(|name| name.strip_prefix(&own[..]));
-                beside.is_some_and(|rest| rest.is_empty() || rest.starts_with(super::UNTIL.as_bytes()))
-                    || made.is_some_and(|rest| rest.starts_with(super::PART.as_bytes()))
+                beside.is_some_and(|rest| rest.is_empty() || rest.starts_with(UNTIL.as_bytes()))
+                    || made
+                        .is_some_and(|rest| [PART, MARK].iter().any(|kind| rest.starts_with(kind.as_bytes())))
             }
             Self::State => {
-                name == b"lock" || name.starts_with(b"checkpoint-") || name.starts_with(b".checkpoint")
+                let begins = |start: &str| name.starts_with(start.as_bytes());
+                name == b"lock"
+                    || name == b"id"
+                    || ["checkpoint-", ".checkpoint", ".id.", TWIN].into_iter().any(begins)
             }
         }
     }
@@ -118,10 +124,13 @@ mod tests {
         let known = [
             "out.csv",
             ".out.csv.part-1-2",
+            ".out.csv.state-1-2",
             "out.csv.until-30",
             "link.csv",
             "state/lock",
             "state/checkpoint-1",
+            "state/id",
+            "state/made-1-2",
         ];
         known.iter().for_each(|name| assert!(outputs.has(&path(name)), "{name}"));
         let others =

@@ -5,6 +5,7 @@
 //! | `lock` | held by the run that uses the folder; where it is another one by now, so is the folder |
 //! | `id` | made when the folder is first used: it tells this folder's files in the making from those of others |
 //! | `checkpoint-…` | the last three, by ordinal |
+//! | `made-…` | the mark of a file in the making: see [`marks`] |
 
 use std::collections::hash_map::RandomState;
 use std::collections::{BTreeSet, VecDeque};
@@ -16,7 +17,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{Manifest, Unwritten};
-use crate::atomic::{Output, UNTIL};
+use crate::atomic::{Output, UNTIL, marks};
 use crate::error::{Error, ErrorKind, Masks, Result, plain};
 use crate::files::{
     Access, FileHandle, FileSystem, folder, kind_if_there, make_lasting_folder, path_bytes, write_all_at,
@@ -98,13 +99,14 @@ impl Orphan {
     }
 
     /// Gives it its name; a second time is harmless.
-    fn set_aside(&self, files: &dyn FileSystem) -> io::Result<()> {
+    fn set_aside(&self, files: &dyn FileSystem, state: &Path) -> io::Result<()> {
         let file = match files.open_own(&self.output.part) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             opened => opened?,
         };
         file.truncate(self.output.length)?;
         file.sync()?;
+        marks::remove(files, &self.output.part, state);
         files.rename(&self.output.part, &self.aside)?;
         files.sync_folder(folder(&self.aside))
     }
@@ -154,6 +156,7 @@ impl StateFolder {
         };
         folder.check_own()?;
         folder.id = folder.known_or_new_id().map_err(failed)?;
+        marks::tidy(&*folder.files, path);
         Ok(folder)
     }
 
@@ -251,7 +254,9 @@ impl StateFolder {
                 orphan.aside = Orphan::of(&*self.files, &orphan.output, orphan.records).aside;
             }
         }
-        self.orphans.extend(left.iter().filter(|orphan| orphan.set_aside(&*self.files).is_err()).cloned());
+        self.orphans.extend(
+            left.iter().filter(|orphan| orphan.set_aside(&*self.files, &self.path).is_err()).cloned(),
+        );
         left
     }
 
@@ -294,7 +299,7 @@ impl StateFolder {
     /// Sets aside what no checkpoint needs.
     fn set_aside(&mut self) {
         for orphan in std::mem::take(&mut self.orphans) {
-            let Err(error) = orphan.set_aside(&*self.files) else { continue };
+            let Err(error) = orphan.set_aside(&*self.files, &self.path) else { continue };
             let what = format!("cannot be kept as {}", orphan.aside.display());
             self.say_once(&orphan.output.part, &what, &error);
             self.orphans.push(orphan);

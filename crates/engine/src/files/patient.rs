@@ -146,6 +146,10 @@ impl FileSystem for Patient {
         self.wait.until_there_is_room(|| self.inner.rename_new(from, to))
     }
 
+    fn create_twin(&self, names: [&Path; 2], bytes: &[u8]) -> io::Result<()> {
+        self.inner.create_twin(names, bytes)
+    }
+
     fn remove(&self, path: &Path) -> io::Result<()> {
         self.inner.remove(path)
     }

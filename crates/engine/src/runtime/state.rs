@@ -236,7 +236,8 @@ impl State {
 
     /// What sink `at` begins with, where others would with `plain`.
     pub(crate) fn outset(&self, at: usize, plain: &Outset) -> Outset {
-        let plain = Outset { files: Arc::clone(&self.options.files), ..plain.clone() };
+        let folder = Some(self.options.folder.clone());
+        let plain = Outset { files: Arc::clone(&self.options.files), state: folder, ..plain.clone() };
         let Some(resume) = &self.resume else {
             return Outset { run: Some(Arc::clone(&self.run)), resume: None, ..plain };
         };
