@@ -151,7 +151,7 @@ fn what_is_none_of_the_files_is_left_aside_and_others_are_read() {
     patiently("waiting for the other file to be set aside", || {
         std::fs::read_dir(folder.path()).expect("a folder").flatten().find(|entry| {
             let name = entry.file_name().to_string_lossy().into_owned();
-            name.contains("dead.jsonl") && entry.metadata().is_ok_and(|meta| meta.len() > 0)
+            name.contains("dead.jsonl.part-") && entry.metadata().is_ok_and(|meta| meta.len() > 0)
         })
     });
     append(&named("a.csv"), "2026-01-01T00:00:01Z,a,3\n");
