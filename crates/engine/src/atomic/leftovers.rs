@@ -9,17 +9,22 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::marks::{self, MARK};
-use super::{PART, beside};
+use super::{Outset, PART, beside};
 use crate::files::{FileHandle, FileSystem, folder};
 
 /// What the name of a file begins with that no run will go on with, behind `.part-`; names of runs are hexadecimal.
 pub(super) const ONCE: &str = "p";
 
-/// Removes what an earlier try of `run` has begun of the file at `path`, but for what it goes `on` with. No checkpoint speaks of it.
-pub(super) fn remove_of_run(files: &dyn FileSystem, path: &Path, run: &str, on: Option<&Path>) {
-    let mark = on.and_then(marks::of).map(|(mark, _)| mark);
-    remove(files, path, PART, &format!("{run}-"), |part| on != Some(part));
-    remove(files, path, MARK, &format!("{run}-"), |other| mark.as_deref() != Some(other));
+/// Removes what an earlier try of the run of `outset` has begun of the file at `path`, but for what it goes `on` with. No checkpoint speaks of it.
+pub(super) fn remove_of_run(outset: &Outset, run: &str, path: &Path, on: Option<&Path>) {
+    let files = &*outset.files;
+    remove(files, path, PART, &format!("{run}-"), |part| {
+        let is_other = on != Some(part);
+        if let Some(state) = outset.state.as_ref().filter(|_| is_other) {
+            marks::remove(files, part, state);
+        }
+        is_other
+    });
 }
 
 /// Removes what killed runs have left of the file at `path`.

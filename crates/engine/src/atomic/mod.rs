@@ -484,7 +484,7 @@ impl Part {
     fn create(path: &Path, outset: &Outset, access: Access) -> io::Result<Self> {
         let files = Arc::clone(&outset.files);
         match &outset.run {
-            Some(run) => leftovers::remove_of_run(&*files, path, run, None),
+            Some(run) => leftovers::remove_of_run(outset, run, path, None),
             None => leftovers::remove_of_killed(&*files, path),
         }
         for part in leftovers::remove_of_lost(&*files, path) {
@@ -516,7 +516,7 @@ impl Part {
         let part = folder(path).join(made.part.file_name().unwrap_or_default());
         let made = Output { path: path.to_owned(), part, ..made };
         if let Some(run) = &outset.run {
-            leftovers::remove_of_run(&*files, path, run, Some(&made.part));
+            leftovers::remove_of_run(outset, run, path, Some(&made.part));
         }
         let (handle, stage, end) = made.find(&*files)?;
         if stage == Stage::InTheMaking {
