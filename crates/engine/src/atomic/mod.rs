@@ -247,6 +247,11 @@ impl AtomicFile {
         Self { path, destination: Destination::Stream(stream), buffer: Vec::new(), length: 0 }
     }
 
+    /// Whether it takes bytes as they come.
+    pub(crate) fn is_stream(&self) -> bool {
+        matches!(self.destination, Destination::Stream(_))
+    }
+
     /// Appends `bytes`. In a file their place is known now, so that writing them can be left to a job; a stream is
     /// written at once.
     ///
@@ -274,6 +279,14 @@ impl AtomicFile {
                     Ok(())
                 })))
             }
+        }
+    }
+
+    /// Nothing of what has been gathered, or comes, is handed over any more.
+    pub(crate) fn discard(&mut self) {
+        self.buffer.clear();
+        if self.is_stream() {
+            self.destination = Destination::Stream(Box::new(io::sink()));
         }
     }
 

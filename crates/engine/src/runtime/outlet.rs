@@ -87,11 +87,10 @@ impl Outlets {
         Ok(Self { outlets, is_live: false, state, rejects: Rejects::default() })
     }
 
-    /// The same, for somebody who waits for every batch, and for the header first.
-    pub(crate) fn live(mut self) -> Result<Self> {
+    /// The run begins, and somebody waits for every batch, and for the header first.
+    pub(crate) fn go_live(&mut self) -> Result<()> {
         self.is_live = true;
-        self.outlets.iter_mut().try_for_each(|outlet| outlet.timed(|sink| sink.push()))?;
-        Ok(self)
+        self.outlets.iter_mut().try_for_each(|outlet| outlet.timed(|sink| sink.push()))
     }
 
     /// The checkpoint from which the run goes on; it is kept no longer than it is needed.

@@ -15,6 +15,8 @@ use crate::sensor::Sensors;
 pub(super) struct EncodedFile<E> {
     encoder: Arc<E>,
     file: AtomicFile,
+    /// The header of a stream that was given nothing yet: a run that fails before its first record gives it nothing at all.
+    header: Vec<u8>,
     buffer: Vec<u8>,
 }
 
@@ -25,19 +27,32 @@ impl<E: Encode + 'static> EncodedFile<E> {
     /// A configuration error where a file to go on with has another header; otherwise what the system says.
     pub(super) fn create(path: &FilePath, encoder: E, schema: &Schema, outset: &Outset) -> Result<Self> {
         let (file, goes_on) = AtomicFile::begin(path, outset)?;
-        let mut sink = Self { encoder: Arc::new(encoder), file, buffer: Vec::new() };
-        sink.encoder.header(schema, &mut sink.buffer);
-        if !goes_on {
-            sink.write_buffer()?;
-        } else if !sink.file.begins_with(&sink.buffer)? {
-            let header = String::from_utf8_lossy(&sink.buffer);
-            let message =
-                format!("the file for {path} was begun with other columns than `{}`", header.trim_end());
-            return Err(Error::config(message)
-                .with_help("give the sink another `path`, and what it has written is kept beside; or undo what changed the columns"));
+        let mut header = Vec::new();
+        encoder.header(schema, &mut header);
+        let mut sink = Self { encoder: Arc::new(encoder), file, header, buffer: Vec::new() };
+        match goes_on {
+            true => sink.check_header(path)?,
+            false if sink.file.is_stream() => {}
+            false => sink.begin()?,
         }
-        sink.buffer.clear();
         Ok(sink)
+    }
+
+    /// That the file to go on with has the header that it would be begun with now.
+    fn check_header(&mut self, path: &FilePath) -> Result<()> {
+        let header = std::mem::take(&mut self.header);
+        if self.file.begins_with(&header)? {
+            return Ok(());
+        }
+        let header = String::from_utf8_lossy(&header);
+        Err(Error::config(format!("the file for {path} was begun with other columns than `{}`", header.trim_end()))
+            .with_help("give the sink another `path`, and what it has written is kept beside; or undo what changed the columns"))
+    }
+
+    /// Writes the header, unless that is done.
+    fn begin(&mut self) -> Result<()> {
+        let header = std::mem::take(&mut self.header);
+        self.file.write_all(&header).map_err(|error| self.file.failed(&error))
     }
 
     fn write_buffer(&mut self) -> Result<()> {
@@ -49,6 +64,10 @@ impl<E: Encode + 'static> EncodedFile<E> {
 
 impl<E: Encode + 'static> Sink for EncodedFile<E> {
     fn write(&mut self, batch: &Batch, sensors: &Sensors) -> Result<()> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        self.begin()?;
         self.encoder.encode(batch, sensors, &mut self.buffer);
         self.write_buffer()
     }
@@ -59,12 +78,18 @@ impl<E: Encode + 'static> Sink for EncodedFile<E> {
 
     fn accept(&mut self, block: Block) -> Result<Option<Job>> {
         match block.downcast::<Vec<u8>>() {
-            Ok(text) => self.file.append(*text),
+            // Of a piece of the input whose records were all set aside, nothing is left.
+            Ok(text) if text.is_empty() => Ok(None),
+            Ok(text) => {
+                self.begin()?;
+                self.file.append(*text)
+            }
             Err(_) => Err(Error::internal("a block that is no text")),
         }
     }
 
     fn push(&mut self) -> Result<()> {
+        self.begin()?;
         self.file.finish()
     }
 
@@ -77,6 +102,7 @@ impl<E: Encode + 'static> Sink for EncodedFile<E> {
     }
 
     fn commit(&mut self) -> Result<Vec<String>> {
+        self.begin()?;
         self.file.commit()?;
         Ok(Vec::new())
     }

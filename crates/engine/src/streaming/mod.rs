@@ -78,9 +78,10 @@ fn run_guarded(
     let workers = workers(options);
     let mut crew = Crew::new(pipeline, &stages, &setup, workers, options, &sensors)?;
     setup.source.begin()?;
-    let mut outlets = Outlets::open(pipeline, &setup.schemas[stages.len()], state, &plain)?.live()?;
+    let mut outlets = Outlets::open(pipeline, &setup.schemas[stages.len()], state, &plain)?;
     crew.resume(&mut setup.source, &mut outlets)?;
     crew.begin(&setup.source, &mut outlets, options)?;
+    outlets.go_live()?;
     let schedule = outlets.schedule();
     // Records that the source decodes itself wait for a worker.
     let ids = SensorIds::ahead(Arc::clone(&sensors));

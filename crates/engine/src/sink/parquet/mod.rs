@@ -217,6 +217,15 @@ struct Appender {
     file: Option<AtomicFile>,
 }
 
+impl Drop for Appender {
+    fn drop(&mut self) {
+        // A run that fails before its first row group gives a stream nothing, not even what the file begins with.
+        if let (0, Some(writer)) = (self.next, &mut self.writer) {
+            writer.inner_mut().discard();
+        }
+    }
+}
+
 impl Open {
     /// Takes records in; what is left to do with the row groups that are full.
     fn gather(&mut self, records: RecordBatch) -> Result<Option<Job>> {
