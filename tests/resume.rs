@@ -446,3 +446,16 @@ fn what_a_first_pass_has_learnt_from_is_not_changed_whatever_is_accepted() {
     several.remove("e");
     assert!(!run(u64::MAX, false).expect("as it was").is_paused);
 }
+
+#[test]
+fn what_a_run_that_is_over_has_not_begun_is_not_for_it_to_accept() {
+    let several = Several::new(GLOB);
+    several.begin();
+    assert!(!several.run(u64::MAX, false, true).expect("finished").is_paused);
+    several.write("d", 50);
+    for accept in [false, true] {
+        let error = several.run(u64::MAX, accept, false).expect_err("another input");
+        assert!(error.message().contains("over already") && error.message().contains("/in/d`"), "{error}");
+        assert_eq!(error.help(), Some("bring the input back as it was, or start anew with another --state"));
+    }
+}

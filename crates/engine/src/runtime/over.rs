@@ -10,7 +10,7 @@ use super::tally::Tally;
 use super::{Rejects, Report, RunOptions};
 use crate::atomic::Output;
 use crate::checkpoint::Ending;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::metrics::{Entry, Ledger};
 use crate::pipeline::{Pipeline, Plan, plan};
 use crate::sensor::{SensorIds, SharedSensors};
@@ -87,7 +87,12 @@ impl State {
         let open = OpenOptions { record: None, ..pipeline.opening(&options.open) };
         let Ok(mut source) = Inlet::open(&*pipeline.source, &open) else { return Ok(()) };
         let over = "this run was over already, and its input is no longer what it was";
-        source.restore(place).map_err(|error| error.with_context(over))?;
+        // What has changed is not for this run to read any more, whatever is accepted.
+        let help = format!("bring the input back as it was, or {anew}");
+        source.restore(place).map_err(|error| match error.kind() {
+            ErrorKind::Data => error.with_context(over).with_help(help),
+            _ => error,
+        })?;
         let sensors = Arc::new(SharedSensors::new(pipeline.input.sensor_limits(&*pipeline.source)));
         match source.next(&mut SensorIds::new(sensors))? {
             None => Ok(()),
