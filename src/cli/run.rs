@@ -55,7 +55,7 @@ pub(super) fn run_resolved(
         (None, _) => None,
     };
     let profile = args.profile.as_deref().map(Profile::start).transpose()?;
-    let report = drive_with(resolved, &args.drive, &options)?;
+    let mut report = drive_with(resolved, &args.drive, &options)?;
     options.open.record.map_or(Ok(()), |recorder| recorder.finish())?;
     if let Some(profile) = profile {
         profile.finish(&args.pipeline.file)?;
@@ -64,6 +64,7 @@ pub(super) fn run_resolved(
         output::note(&timings(&report, resolved.pipeline.stages_before()));
     }
     if let Some(path) = &args.report {
+        report.remarks.extend(unread());
         output::private_file(path, &report_text(&resolved.pipeline, &report))?;
     }
     report.check_complete()?;
@@ -126,9 +127,12 @@ pub(super) fn drive_with(resolved: &Resolved, args: &DriveArgs, options: &RunOpt
     let result = resolved.pipeline.run_with(options, &mut display);
     display.finish();
     let mut report = result.map_err(|error| failure(resolved, error))?;
-    report.remarks.extend(unread());
     if !args.quiet {
+        // The report says it at its end: until then, the summary may be among what nobody reads.
+        let remarks = report.remarks.len();
+        report.remarks.extend(unread());
         output::told(&summary(&report, resolved.pipeline.stages_before()));
+        report.remarks.truncate(remarks);
     }
     Ok(report)
 }

@@ -22,6 +22,11 @@ pub(crate) trait Recipient: Write + Send {
     fn untaken(&self) -> io::Result<u64> {
         Ok(0)
     }
+
+    /// How long it is waited for at the end of the input while nothing goes on.
+    fn patience(&self) -> Duration {
+        UNREAD
+    }
 }
 
 impl Recipient for File {}
@@ -31,10 +36,13 @@ impl Recipient for io::Sink {}
 /// Bytes that are handed over at once: the fewer, the sooner it is seen that somebody takes them.
 const PIECE: usize = 4 << 10;
 
-/// How long lines are waited for that nobody takes, at the end of the input.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long somebody is waited for who does not read, at the end of the input.
+const UNREAD: Duration = Duration::from_secs(5);
 
-/// The same, where the run was asked to stop, or has failed.
+/// How long a program is, which may be at work.
+pub(crate) const AT_WORK: Duration = Duration::from_secs(60);
+
+/// The same for both, where the run was asked to stop, or has failed.
 const HURRY: Duration = Duration::from_secs(2);
 
 /// How often it is looked whether anything goes on.
@@ -45,6 +53,7 @@ pub(crate) struct Courier {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
     stop: Arc<AtomicBool>,
+    patience: Duration,
     /// Bytes that may wait; what there is no room for is dropped and counted.
     room: usize,
     dropped: u64,
@@ -63,6 +72,8 @@ struct State {
     waiting: Vec<u8>,
     /// How much has happened: bytes handed over, and that some of them were taken.
     progress: u64,
+    /// When that was last so, or lines began to wait.
+    moved: Option<Instant>,
     /// Lines that are not handed over as a whole.
     lines: u64,
     is_closed: bool,
@@ -73,7 +84,7 @@ struct State {
 impl Courier {
     /// Starts the thread, which writes to `out` and closes it in the end. `stop` is set when the run is to stop.
     pub(crate) fn start(mut out: Box<dyn Recipient>, stop: &Arc<AtomicBool>, room: usize) -> Result<Self> {
-        let shared = Arc::new(Shared::default());
+        let (shared, patience) = (Arc::new(Shared::default()), out.patience());
         let its = Arc::clone(&shared);
         let work = move || {
             let end = its.deliver(&mut *out);
@@ -87,7 +98,7 @@ impl Courier {
         let thread =
             thread.map_err(|error| Error::internal(format!("no thread for alerts and notes: {error}")))?;
         let stop = Arc::clone(stop);
-        Ok(Self { shared, thread: Some(thread), stop, room, dropped: 0, stuck_at: None })
+        Ok(Self { shared, thread: Some(thread), stop, patience, room, dropped: 0, stuck_at: None })
     }
 
     /// Sends lines on their way, each with its end; drops them where too many wait. Whether they are the first that were dropped.
@@ -105,6 +116,9 @@ impl Courier {
             let is_first = self.dropped == 0;
             self.dropped += count;
             return Ok(is_first);
+        }
+        if state.lines == 0 {
+            state.moved = Some(Instant::now());
         }
         state.waiting.extend_from_slice(lines);
         state.lines += count;
@@ -134,7 +148,9 @@ impl Courier {
         let mut state = self.shared.lock();
         state.is_closed = true;
         self.shared.changed.notify_all();
-        let mut limit = Limit::new(&self.stop, ends_early);
+        let mut limit = Limit::new(&self.stop, self.patience, ends_early);
+        // Several that nobody reads are waited for at the same time.
+        limit.last = state.moved.filter(|_| state.lines > 0).unwrap_or(limit.last);
         while !state.has_ended && !limit.is_reached(state.progress) {
             let waited = self.shared.changed.wait_timeout(state, LOOK);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
@@ -173,6 +189,13 @@ impl Drop for Courier {
     }
 }
 
+impl State {
+    fn go_on(&mut self, progress: u64) {
+        self.progress += progress;
+        self.moved = Some(Instant::now());
+    }
+}
+
 impl Shared {
     /// The life of the thread.
     fn deliver(&self, out: &mut dyn Recipient) -> io::Result<()> {
@@ -203,7 +226,7 @@ impl Shared {
                 Err(error) => return Err(error),
             };
             let mut state = self.lock();
-            state.progress += taken as u64;
+            state.go_on(taken as u64);
             state.lines -= count(&piece[..taken]);
             drop(state);
             self.changed.notify_all();
@@ -220,7 +243,7 @@ impl Shared {
                 0 => return Ok(()),
                 untaken if untaken != before => {
                     before = untaken;
-                    self.lock().progress += 1;
+                    self.lock().go_on(1);
                 }
                 _ => {}
             }
@@ -240,24 +263,29 @@ fn count(lines: &[u8]) -> u64 {
 /// How long nothing may happen at the end.
 pub(crate) struct Limit<'a> {
     stop: &'a AtomicBool,
+    patience: Duration,
     ends_early: bool,
+    start: Instant,
     last: Instant,
-    progress: u64,
+    progress: Option<u64>,
 }
 
 impl<'a> Limit<'a> {
-    pub(crate) fn new(stop: &'a AtomicBool, ends_early: bool) -> Self {
-        Self { stop, ends_early, last: Instant::now(), progress: 0 }
+    /// `patience`, and not for long where the run `ends_early` or is asked to `stop`.
+    pub(crate) fn new(stop: &'a AtomicBool, patience: Duration, ends_early: bool) -> Self {
+        let now = Instant::now();
+        Self { stop, patience, ends_early, start: now, last: now, progress: None }
     }
 
     /// Whether nothing has happened for too long, where `progress` says how much has.
     pub(crate) fn is_reached(&mut self, progress: u64) -> bool {
-        if progress != self.progress {
-            (self.progress, self.last) = (progress, Instant::now());
+        if self.progress.replace(progress).is_some_and(|before| before != progress) {
+            self.last = Instant::now();
         }
-        let is_hurried = self.ends_early || self.stop.load(Ordering::Relaxed);
-        let limit = if is_hurried { HURRY } else { PATIENCE };
-        self.last.elapsed() >= limit
+        match self.ends_early || self.stop.load(Ordering::Relaxed) {
+            true => self.last.max(self.start).elapsed() >= HURRY,
+            false => self.last.elapsed() >= self.patience,
+        }
     }
 }
 

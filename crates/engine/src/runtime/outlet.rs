@@ -214,7 +214,7 @@ impl Outlets {
         asked("the observer", || observer.committing())?;
         let draft = self.draft(last, Ending::Running)?;
         for outlet in self.outlets.iter_mut().filter(|outlet| outlet.begins_anew) {
-            outlet.timed(|sink| sink.flush().and_then(|()| sink.commit()))?;
+            report.remarks.extend(outlet.timed(|sink| sink.flush().and_then(|()| sink.commit()))?);
         }
         if let (Some(state), Some(draft)) = (&mut self.state, draft) {
             report.remarks.extend(draft.manifest.outputs.iter().flatten().map(|Output { path, part, .. }| {
@@ -222,6 +222,9 @@ impl Outlets {
                 format!("{path} is still {part}: the same command goes on with it, and with --finish gives it its name")
             }));
             state.conclude(draft)?;
+        }
+        for outlet in &mut self.outlets {
+            report.remarks.extend(outlet.timed(|sink| sink.pause())?);
         }
         report.is_paused = true;
         self.close(report);

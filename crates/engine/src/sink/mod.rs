@@ -212,6 +212,15 @@ pub trait Sink: Send {
         Ok(None)
     }
 
+    /// The run has been stopped, and will go on from the checkpoint that was made: what cannot wait until then is to be done now. Gives remarks
+    /// for the summary.
+    ///
+    /// # Errors
+    /// What lets the run fail, which goes on from that checkpoint all the same.
+    fn pause(&mut self) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+
     /// Makes the output visible under its final name. Gives remarks for the summary.
     ///
     /// # Errors

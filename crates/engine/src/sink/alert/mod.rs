@@ -299,6 +299,16 @@ impl Sink for Watch {
         Ok(())
     }
 
+    fn pause(&mut self) -> Result<Vec<String>> {
+        match &mut self.target {
+            Target::File(_) => Ok(Vec::new()),
+            Target::Log(..) | Target::Command(..) => {
+                self.is_finished = true;
+                self.target.finish(true)
+            }
+        }
+    }
+
     fn commit(&mut self) -> Result<Vec<String>> {
         if let Target::File(file) = &mut self.target {
             file.commit()?;

@@ -16,7 +16,7 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, wa
 use crate::atomic::Outset;
 use crate::error::{Error, Result};
 use crate::files::Base;
-use crate::notes::courier::{LOOK, Limit, Recipient};
+use crate::notes::courier::{AT_WORK, LOOK, Limit, Recipient};
 
 /// How long a command that was asked to end may take for it.
 const GRACE: Duration = Duration::from_millis(500);
@@ -75,6 +75,10 @@ impl Recipient for Input {
             false => Ok(untaken),
         }
     }
+
+    fn patience(&self) -> Duration {
+        AT_WORK
+    }
 }
 
 impl Program {
@@ -113,7 +117,7 @@ impl Program {
 
     fn wait_for(&mut self, ends_early: bool, is_stuck: bool) -> io::Result<Option<ExitStatus>> {
         let stop = Arc::clone(&self.stop);
-        let mut limit = Limit::new(&stop, ends_early);
+        let mut limit = Limit::new(&stop, AT_WORK, ends_early);
         loop {
             if let Some(status) = self.status()? {
                 return Ok(Some(status));
