@@ -637,6 +637,72 @@ fn what_is_wrong_with_several_sinks_is_said_at_once() {
     assert!(said.contains("hold = 'soon'") && said.contains("delimiter = '5'"), "{said}");
 }
 
+/// Validates a pipeline with these parts, and holds that it says just what is wrong with these options, or parts.
+#[track_caller]
+fn all_said(source: &str, more: &str, code: i32, wrong: &[&str]) {
+    let folder = bench(source, more);
+    let output = run(folder.path(), &["validate", "p.toml"]);
+    let said = text(&output.stderr);
+    for option in wrong {
+        assert!(
+            said.lines().any(|line| line.ends_with(option) && line.contains(" | ")),
+            "{option} in\n{said}"
+        );
+    }
+    assert_eq!((said.matches("error: ").count(), output.status.code()), (wrong.len(), Some(code)), "{said}");
+}
+
+#[test]
+fn no_part_hides_what_is_wrong_with_another() {
+    const STAGE: &str = "[[stage]]\ntype = 'moving_average'\nwindow = '5x'";
+    const SINK: &str = "[[sink]]\ntype = 'csv'\npath = 'x.csv'\ndelimiter = '55'";
+    let behind = format!("{STAGE}\n{SINK}");
+    let [window, delimiter] = ["window = '5x'", "delimiter = '55'"];
+    // Options of the same name; ones that must be there; of the wrong kind, or misspelt.
+    all_said(&format!("{CSV}\ndelimiter = '66'"), &behind, 78, &["delimiter = '66'", window, delimiter]);
+    all_said(
+        CSV,
+        &format!("{behind}\n{}", SINK.replace("x.csv", "y.csv")),
+        78,
+        &[window, delimiter, delimiter],
+    );
+    all_said("type = 'csv'\npath = 5", &behind, 78, &["path = 5", window, delimiter]);
+    all_said("type = 'csv'", &behind, 78, &["[source]", window, delimiter]);
+    all_said("type = 'cvs'\npath = 'in.csv'", &behind, 78, &["type = 'cvs'", window, delimiter]);
+    all_said(CSV, &behind.replace("'5x'", "true"), 78, &["window = true", delimiter]);
+    all_said(CSV, &behind.replace("window", "windw"), 78, &["[[stage]]", "windw = '5x'", delimiter]);
+    all_said(
+        &format!("{CSV}\nfrobs = 3\nmax_jump = 'far'"),
+        &behind,
+        78,
+        &["frobs = 3", "max_jump = 'far'", window, delimiter],
+    );
+    // Columns that an option of the source has nothing to do with.
+    let column = "[[stage]]\ntype = 'threshold'\nmin = 0\ncolumns = ['w']";
+    all_said(
+        &format!("{CSV}\ntime = 't'\ntime_format = 's'\nmax_jump = 'far'"),
+        column,
+        78,
+        &["max_jump = 'far'", "[[stage]]"],
+    );
+    all_said(&format!("{CSV}\ntime = 'tt'"), column, 78, &["time = 'tt'"]);
+    // An input that is not there, or cannot be looked at twice; a file of constants that is not there.
+    let nowhere = CSV.replace("in.csv", "nowhere.csv");
+    all_said(&nowhere, &behind, 78, &["[source]", window, delimiter]);
+    all_said(&nowhere, "[[stage]]\ntype = 'normalize'\nload = 'none.json'", 69, &["[source]", "[[stage]]"]);
+    all_said(
+        "type = 'csv'\npath = '-'\nfrobs = 3\nheader = false\nnames = ['s', 'v']\nmeasurements = ['v']",
+        &behind,
+        78,
+        &["frobs = 3", window, delimiter],
+    );
+    all_said("type = 'csv'\npath = '-'\nwidths = [0]", &behind, 78, &["widths = [0]", window, delimiter]);
+    // What is no part, or of several.
+    all_said(CSV, &format!("{behind}\n[[snik]]\ntype = 'null'"), 78, &["[[snik]]", window, delimiter]);
+    let stdout = "[[sink]]\ntype = 'console'\n[[sink]]\ntype = 'console'\nwidth = 0";
+    all_said(CSV, stdout, 78, &["[[sink]]", "width = 0"]);
+}
+
 #[test]
 fn a_run_that_fails_before_its_first_record_gives_standard_output_nothing() {
     let folder = bench("type = 'csv'\npath = 'in.csv'\nsensor = 's'", "");
@@ -692,9 +758,9 @@ fn a_run_that_fails_before_its_first_record_gives_a_pipe_nothing() {
             "[source]\ntype = 'csv'\npath = 'in.csv'\n[[sink]]\ntype = '{kind}'\npath = 'pipe'\n[[sink]]\ntype = 'csv'\npath = 'in.csv/out.csv'\n"
         );
         std::fs::write(folder.path().join("p.toml"), pipeline).expect("written");
-        let reading = std::thread::spawn(move || std::fs::read(pipe).expect("readable"));
+        let reading = std::thread::Builder::new().spawn(move || std::fs::read(pipe).expect("readable"));
         let output = run(folder.path(), &["run", "p.toml"]);
         assert_eq!(output.status.code(), Some(74), "{}", text(&output.stderr));
-        assert_eq!(text(&reading.join().expect("no panic")), "");
+        assert_eq!(text(&reading.expect("a thread").join().expect("no panic")), "");
     }
 }

@@ -51,6 +51,7 @@ fn tell(failure: &Failure) -> ExitCode {
     }
     match failure {
         Failure::Error(error) => error.kind().exit_code().into(),
+        Failure::Spec(error) => error.kind().exit_code().into(),
         _ => ErrorKind::Config.exit_code().into(),
     }
 }

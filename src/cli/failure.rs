@@ -1,7 +1,7 @@
 //! Why a verb ended early.
 
 use crate::error::Error;
-use crate::pipeline::SpecError;
+use crate::pipeline::{SpecError, Wrong};
 
 /// The result of a verb.
 pub(super) type Outcome<T = ()> = Result<T, Failure>;
@@ -28,6 +28,15 @@ impl From<clap::Error> for Failure {
 impl From<SpecError> for Failure {
     fn from(error: SpecError) -> Self {
         Self::Spec(error)
+    }
+}
+
+impl From<Wrong> for Failure {
+    fn from(wrong: Wrong) -> Self {
+        match wrong {
+            Wrong::Written(error) => Self::Spec(error),
+            Wrong::Other(error) => Self::Error(error),
+        }
     }
 }
 

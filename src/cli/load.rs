@@ -6,7 +6,7 @@ use super::interrupt;
 use super::output;
 use crate::error::{Error, Result};
 use crate::executor::{self, RunOptions};
-use crate::pipeline::{Pipeline, Plan, Resolved, Spec, Touched};
+use crate::pipeline::{Plan, Resolved, Spec, Touched};
 use crate::source::OpenOptions;
 
 /// The pipeline as it is written, with what the arguments lay over it.
@@ -37,18 +37,10 @@ pub(super) fn read(args: &FileArgs) -> Touched {
 
 /// The pipeline in the file, and what it will do to the columns of its input. All that is wrong with it is said at once.
 pub(super) fn plan(args: &FileArgs) -> Outcome<(Resolved, Plan)> {
-    let spec = spec(args)?;
-    let plan = |pipeline: &Pipeline| executor::plan(pipeline, &OpenOptions::default());
-    let resolved =
-        spec.resolve().map_err(|wrong| spec.with_findings(wrong, |pipeline| plan(pipeline).map(drop)))?;
+    let (resolved, plan) =
+        spec(args)?.plan(|pipeline| executor::columns(pipeline, &OpenOptions::default()))?;
     output::hide(&resolved.pipeline.secrets);
-    match plan(&resolved.pipeline) {
-        Ok(plan) => Ok((resolved, plan)),
-        Err(error) => {
-            let found = spec.findings(&resolved, error, |pipeline| plan(pipeline).map(drop));
-            Err(found.map_or_else(Failure::from, Failure::from))
-        }
-    }
+    Ok((resolved, plan))
 }
 
 /// An error at its place in the pipeline file, if it has one.

@@ -206,14 +206,6 @@ impl Error {
         self
     }
 
-    /// Whether its message or its help names an option.
-    pub fn speaks_of(&self, option: &str) -> bool {
-        let texts = [Some(self.message()), self.help()];
-        let is_in =
-            |text: &str| text.contains(&format!("`{option}`")) || text.contains(&format!("{option} = "));
-        texts.into_iter().flatten().any(is_in)
-    }
-
     /// The part of the pipeline that it belongs to.
     pub fn part(&self) -> Option<Part> {
         self.0.part

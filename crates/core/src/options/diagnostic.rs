@@ -19,6 +19,13 @@ impl Diagnostic {
         Self { span, message: message.into(), help: None }
     }
 
+    /// Whether its message or its help names an option.
+    pub fn speaks_of(&self, option: &str) -> bool {
+        let is_in =
+            |text: &String| text.contains(&format!("`{option}`")) || text.contains(&format!("{option} = "));
+        std::iter::once(&self.message).chain(&self.help).any(is_in)
+    }
+
     /// The same, with what to do about it.
     pub fn with_help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());

@@ -264,5 +264,13 @@ fn check_replayable(pipeline: &Pipeline, stage: &dyn Stage) -> Result<()> {
 /// # Errors
 /// A configuration error, or what keeps the source from being opened.
 pub fn plan(pipeline: &Pipeline, options: &OpenOptions) -> Result<Plan> {
-    Plan::new(pipeline, Inlet::open(&*pipeline.source, &pipeline.opening(options))?.schema()?)
+    Plan::new(pipeline, columns(pipeline, options)?)
+}
+
+/// The columns that the source of `pipeline` gives.
+///
+/// # Errors
+/// What keeps the source from being opened.
+pub fn columns(pipeline: &Pipeline, options: &OpenOptions) -> Result<Arc<Schema>> {
+    Inlet::open(&*pipeline.source, &pipeline.opening(options))?.schema()
 }

@@ -1,105 +1,198 @@
-//! All that is wrong with a pipeline, not only what is met first: it is planned again and again, each time without the options that were
-//! found wrong.
+//! All that is wrong with a pipeline, not only what is met first: it is checked again and again, each time without what was found wrong.
 
-use super::parts::OptionOf;
-use super::spec::Spec;
+use std::sync::Arc;
+
+use super::parts::{Fault, LeftOut, NOWHERE};
+use super::places::Places;
+use super::secrets::Secrets;
+use super::spec::{Attempt, Spec};
 use super::written::SpecError;
-use super::{Pipeline, Resolved};
-use crate::error::{Error, Part, Result};
+use super::{Pipeline, Plan, Resolved};
+use crate::batch::Schema;
+use crate::error::{Error, ErrorKind, Part, Result};
 use crate::options::Diagnostic;
 
+/// Why a pipeline cannot be planned.
+#[derive(Debug)]
+pub enum Wrong {
+    /// What is wrong with it as it is written, each at its place.
+    Written(SpecError),
+    /// Something else: its input is not there, for one.
+    Other(Error),
+}
+
 impl Spec {
-    /// All that `plan` has against this pipeline, of which `error` is the first. What comes into the parts behind one that is wrong is not
-    /// known: what is said of its columns there is left out.
+    /// Checks everything, and plans what will happen to the columns that `look` finds in the input.
     ///
     /// # Errors
-    /// `error` again, where it belongs to no part.
-    pub fn findings(
-        &self,
-        resolved: &Resolved,
-        error: Error,
-        plan: impl Fn(&Pipeline) -> Result<()>,
-    ) -> Result<SpecError> {
-        match resolved.diagnose(&error) {
-            Some(_) => Ok(resolved.spec_error(self.more(resolved, error, LeftOut::default(), plan))),
-            None => Err(error),
-        }
-    }
-
-    /// What is `wrong` with options as they are written, and all that `plan` has against the others.
-    pub fn with_findings(&self, wrong: SpecError, plan: impl Fn(&Pipeline) -> Result<()>) -> SpecError {
-        let Some(options) = self.options_at(&wrong.diagnostics) else { return wrong };
-        let Ok(rest) = self.resolve_without(&options) else { return wrong };
-        if !rest.pipeline.source.traits().is_replayable {
-            return wrong;
-        }
-        let Err(error) = plan(&rest.pipeline) else { return wrong };
-        // A source may read other columns than with the option that was meant.
-        let reads_otherwise = options.iter().any(|(part, _)| *part == Part::Source);
-        let left_out = LeftOut { meant: meant(&wrong.diagnostics), options, reads_otherwise };
-        let more = self.more(&rest, error, left_out, plan);
-        rest.spec_error([wrong.diagnostics, more].concat())
-    }
-
-    /// What `plan` has against a pipeline without the options that are left out: `error` first, then what comes behind it.
-    fn more(
-        &self,
-        resolved: &Resolved,
-        mut error: Error,
-        mut left_out: LeftOut,
-        plan: impl Fn(&Pipeline) -> Result<()>,
-    ) -> Vec<Diagnostic> {
-        let mut found = Vec::new();
-        // What lies in files can be looked at again.
-        let can_look_again = resolved.pipeline.source.traits().is_replayable;
+    /// All that is wrong. What comes into the parts behind one that is wrong is not known: what would be said of its columns there is left out.
+    pub fn plan(&self, look: impl Fn(&Pipeline) -> Result<Arc<Schema>>) -> Result<(Resolved, Plan), Wrong> {
+        let mut search = Search::default();
         loop {
-            found.extend(resolved.diagnose(&error).filter(|_| !left_out.leads_to(&error)));
-            let Some(option) = resolved.at_fault(&error).filter(|option| !left_out.options.contains(option))
-            else {
-                return found;
+            let attempt = self.attempt(&search.left_out);
+            if search.note_diagnostics(&attempt) {
+                continue;
+            }
+            let Attempt { pipeline: Some(pipeline), places, secrets, .. } = attempt else {
+                return Err(search.wrong(self, &attempt.secrets));
             };
-            left_out.options.push(option);
-            let rest = self.resolve_without(&left_out.options).ok().filter(|_| can_look_again);
-            match rest.map(|rest| plan(&rest.pipeline)) {
-                Some(Err(next)) => error = next,
-                _ => return found,
+            let goes_on = match search.plan(&pipeline, &look) {
+                Ok(plan) if search.found.is_empty() => return Ok((self.resolved(pipeline, places), plan)),
+                Ok(_) => false,
+                Err(error) => search.note_error(error, &pipeline, &places),
+            };
+            if !goes_on {
+                return Err(search.wrong(self, &secrets));
             }
         }
     }
 }
 
-/// Options that were found wrong, and are left out to find others.
-#[derive(Default)]
-struct LeftOut {
-    options: Vec<OptionOf>,
-    /// What may have been meant by those that are unknown.
-    meant: Vec<String>,
-    /// Whether what is said of columns may come of that.
-    reads_otherwise: bool,
+/// Something that is wrong.
+struct Finding {
+    diagnostic: Diagnostic,
+    fault: Option<Fault>,
+    /// Where it is no mistake in the options.
+    error: Option<Error>,
 }
 
-impl LeftOut {
-    /// Whether that they are left out may be all that is wrong.
-    fn leads_to(&self, error: &Error) -> bool {
-        let names = self.options.iter().map(|(_, name)| name).chain(&self.meant);
-        let is_spoken_of = |name: &String| error.speaks_of(name);
-        let is_behind = |(part, _): &OptionOf| !is_independent(Some(*part), error.part());
-        let is_of_columns = ["column", "measurement"].iter().any(|word| error.message().contains(word));
-        names.into_iter().any(is_spoken_of)
-            || is_of_columns && (self.reads_otherwise || self.options.iter().any(is_behind))
+/// The search for all that is wrong.
+#[derive(Default)]
+struct Search {
+    found: Vec<Finding>,
+    left_out: LeftOut,
+    /// What may have been meant by options that are unknown.
+    meant: Vec<(Part, String)>,
+    /// Parts behind which other columns come than were meant.
+    blurred: Vec<Part>,
+    /// Whether the source may read other columns than with an option that was meant.
+    reads_otherwise: bool,
+    /// The columns of the input, once it could be looked at.
+    columns: Option<Arc<Schema>>,
+}
+
+impl Search {
+    /// Takes note of what is wrong with options as they are written; whether something else can be left out now.
+    fn note_diagnostics(&mut self, attempt: &Attempt) -> bool {
+        let Attempt { diagnostics, places, .. } = attempt;
+        let finding = |diagnostic: &Diagnostic| {
+            let fault = places.at(&diagnostic.span);
+            Finding { diagnostic: diagnostic.clone(), fault, error: None }
+        };
+        let is_known = |new: &Finding| self.found.iter().any(|known| known.diagnostic == new.diagnostic);
+        let new = diagnostics.iter().map(finding).filter(|new| !is_known(new) && !self.leads_to(new));
+        let new: Vec<_> = new.collect();
+        self.found.extend(new);
+        let mut goes_on = !places.has_source() && self.leave_out((Part::Source, None), places);
+        for diagnostic in diagnostics {
+            let Some(fault) = places.at(&diagnostic.span) else { continue };
+            self.reads_otherwise |= fault.0 == Part::Source;
+            self.meant.extend(meant(diagnostic).map(|name| (fault.0, name)));
+            goes_on |= self.leave_out(fault, places);
+        }
+        goes_on
+    }
+
+    /// The same for an error of planning.
+    fn note_error(&mut self, error: Error, pipeline: &Pipeline, places: &Places) -> bool {
+        let fault = places.fault(&error);
+        let diagnostic = places.diagnose(&error).unwrap_or_else(|| Diagnostic::new(NOWHERE, error.message()));
+        let is_input = self.columns.is_none() && error.part() == Some(Part::Source);
+        let finding = Finding { diagnostic, fault: fault.clone(), error: Some(error) };
+        // What belongs to no part may come of any other.
+        if !self.leads_to(&finding) && (fault.is_some() || self.found.is_empty()) {
+            self.found.push(finding);
+        }
+        let Some((part, option)) = fault else { return false };
+        // What does not lie in files may not be there to be looked at again.
+        let can_look_again = !is_input || pipeline.source.traits().is_replayable;
+        self.leave_out((part, option.filter(|_| can_look_again)), places)
+    }
+
+    fn plan(&mut self, pipeline: &Pipeline, look: impl Fn(&Pipeline) -> Result<Arc<Schema>>) -> Result<Plan> {
+        let columns = match &self.columns {
+            Some(columns) => Arc::clone(columns),
+            None => look(pipeline)?,
+        };
+        Plan::new(pipeline, Arc::clone(self.columns.insert(columns)))
+    }
+
+    /// Leaves an option out, or the part where it is not known which, or that was not enough; whether anything more is left out now.
+    fn leave_out(&mut self, (part, option): Fault, places: &Places) -> bool {
+        // Behind a sink comes nothing, and an input that has been looked at stays as it is.
+        let changes_columns = match part {
+            Part::Source => self.columns.is_none(),
+            Part::Stage(_) => true,
+            Part::Sink(_) => false,
+        };
+        if changes_columns {
+            self.blurred.push(part);
+        }
+        let LeftOut { options, parts } = &mut self.left_out;
+        match option.map(|option| (part, option)) {
+            Some(option) if !options.contains(&option) => options.push(option),
+            _ if !parts.contains(&part) => {
+                parts.push(part);
+                self.meant.extend(places.options(part).map(|name| (part, name.clone())));
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    /// Whether it may be wrong only because something is left out.
+    fn leads_to(&self, finding: &Finding) -> bool {
+        let Finding { diagnostic, fault, .. } = finding;
+        let Some((part, own)) = fault else { return false };
+        let speaks_of_it = |(of, name): &(Part, String)| {
+            let may_matter = of == part || !matches!(of, Part::Sink(_));
+            // An option is named by what is wrong with itself.
+            let is_itself = own.as_ref() == Some(name) && !self.is_left_out(*part, name);
+            may_matter && !is_itself && diagnostic.speaks_of(name)
+        };
+        let is_of_columns = ["column", "measurement"].iter().any(|word| diagnostic.message.contains(word));
+        self.left_out.options.iter().chain(&self.meant).any(speaks_of_it)
+            || is_of_columns && self.is_blurred(*part)
+    }
+
+    fn is_left_out(&self, part: Part, option: &String) -> bool {
+        self.left_out.options.iter().any(|(of, name)| *of == part && name == option)
+    }
+
+    /// Whether other columns come into a part than were meant.
+    fn is_blurred(&self, part: Part) -> bool {
+        let place = |part| match part {
+            Part::Source => (0, 0),
+            Part::Stage(at) => (1, at),
+            Part::Sink(at) => (2, at),
+        };
+        part == Part::Source && self.reads_otherwise
+            || self.blurred.iter().any(|before| place(*before) < place(part))
+    }
+
+    /// All that was found.
+    fn wrong(mut self, spec: &Spec, secrets: &Secrets) -> Wrong {
+        let mistake = |finding: &Finding| {
+            finding
+                .error
+                .as_ref()
+                .is_none_or(|error| error.kind() == ErrorKind::Config && finding.fault.is_some())
+        };
+        let has_mistake = self.found.iter().any(mistake);
+        let first = self.found.first_mut().and_then(|finding| finding.error.take()).filter(|_| !has_mistake);
+        match first {
+            Some(error) if self.found.len() == 1 => Wrong::Other(secrets.hide_error(error)),
+            first => {
+                let kind = first.map_or(ErrorKind::Config, |error| error.kind());
+                let found = self.found.into_iter().map(|finding| finding.diagnostic).collect();
+                Wrong::Written(spec.wrong(found, secrets).of_kind(kind))
+            }
+        }
     }
 }
 
-/// The options that diagnostics propose in place of unknown ones.
-fn meant(wrong: &[Diagnostic]) -> Vec<String> {
-    let proposed = |wrong: &Diagnostic| {
-        let (_, name) = wrong.help.as_ref()?.split_once("did you mean `")?;
-        Some(name.split('`').next().unwrap_or_default().to_owned())
-    };
-    wrong.iter().filter_map(proposed).collect()
-}
-
-/// Whether what is wrong with one part says nothing about what comes into the next.
-fn is_independent(part: Option<Part>, next: Option<Part>) -> bool {
-    part == next || matches!((part, next), (Some(Part::Sink(_)), Some(Part::Sink(_))))
+/// The option that is proposed in place of an unknown one.
+fn meant(wrong: &Diagnostic) -> Option<String> {
+    let (_, name) = wrong.help.as_ref()?.split_once("did you mean `")?;
+    Some(name.split('`').next().unwrap_or_default().to_owned())
 }

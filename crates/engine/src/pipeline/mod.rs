@@ -12,6 +12,8 @@ pub(crate) mod leading;
 mod overrides;
 pub mod parameters;
 mod parts;
+mod placeholders;
+mod places;
 pub mod plan;
 pub mod resolve;
 pub mod schema;
@@ -39,6 +41,7 @@ use crate::time::{Period, parse_duration};
 
 pub use builder::Builder;
 pub use delivery::Delivery;
+pub use findings::Wrong;
 pub use parameters::Parameters;
 pub use plan::Plan;
 pub use resolve::{OutputOptions, Resolved};

@@ -10,11 +10,22 @@ use super::written::Written;
 use crate::error::{self, nearest};
 use crate::options::{Diagnostic, list};
 
+/// The place of what is not there.
+pub(super) const NOWHERE: Range<usize> = 0..0;
+
 /// The tables of a pipeline file.
 const TABLES: [&str; 3] = ["source", "stage", "sink"];
 
-/// An option of a part, by its name.
-pub(super) type OptionOf = (error::Part, String);
+/// A part of which something is wrong, and its option, where it is known which.
+pub(super) type Fault = (error::Part, Option<String>);
+
+/// What is left out of a pipeline, to see what else is wrong with it.
+#[derive(Default)]
+pub(super) struct LeftOut {
+    pub(super) options: Vec<(error::Part, String)>,
+    /// Something else stands in their place.
+    pub(super) parts: Vec<error::Part>,
+}
 
 /// One `[source]`, `[[stage]]` or `[[sink]]`.
 pub(super) struct Part<'t> {
@@ -31,25 +42,16 @@ pub(super) struct Parts<'t> {
 }
 
 impl Parts<'_> {
-    pub(super) fn leave_out(&mut self, (part, name): &OptionOf) {
-        let part = match *part {
-            error::Part::Source => self.source.as_mut(),
-            error::Part::Stage(at) => self.stages.get_mut(at),
-            error::Part::Sink(at) => self.sinks.get_mut(at),
-        };
-        part.map(|part| part.table.remove(name.as_str()));
-    }
-
-    /// The option whose name or value is at `span`, or has it inside.
-    pub(super) fn option_at(&self, span: &Range<usize>) -> Option<OptionOf> {
-        let source = self.source.iter().map(|part| (error::Part::Source, part));
-        let stages = self.stages.iter().enumerate().map(|(at, part)| (error::Part::Stage(at), part));
-        let sinks = self.sinks.iter().enumerate().map(|(at, part)| (error::Part::Sink(at), part));
-        let is_in = |outer: Range<usize>| outer.start <= span.start && span.end <= outer.end;
-        source.chain(stages).chain(sinks).find_map(|(of, part)| {
-            let (key, _) = part.table.iter().find(|(key, value)| is_in(key.span()) || is_in(value.span()))?;
-            Some((of, key.get_ref().to_string()))
-        })
+    /// The same without these options.
+    pub(super) fn leave_out(&mut self, options: &[(error::Part, String)]) {
+        for (part, name) in options {
+            let part = match *part {
+                error::Part::Source => self.source.as_mut(),
+                error::Part::Stage(at) => self.stages.get_mut(at),
+                error::Part::Sink(at) => self.sinks.get_mut(at),
+            };
+            part.map(|part| part.table.remove(name.as_str()));
+        }
     }
 }
 
@@ -86,7 +88,7 @@ pub(super) fn split<'t>(mut table: DeTable<'t>, diagnostics: &mut Vec<Diagnostic
         }
     } else {
         let help = "say where the records come from: `[source]` with `type = \"csv\"` and a `path`, for one";
-        diagnostics.push(Diagnostic::new(0..0, "there is no `[source]`").with_help(help));
+        diagnostics.push(Diagnostic::new(NOWHERE, "there is no `[source]`").with_help(help));
     }
     let is_sink_missing = !table.contains_key("sink");
     parts.stages = several("stage", table.remove("stage"), diagnostics);
@@ -94,7 +96,7 @@ pub(super) fn split<'t>(mut table: DeTable<'t>, diagnostics: &mut Vec<Diagnostic
     if is_sink_missing {
         let help =
             "say where the records go: `[[sink]]` with `type = \"console\"`, for one; `null` only counts";
-        diagnostics.push(Diagnostic::new(0..0, "there is no `[[sink]]`").with_help(help));
+        diagnostics.push(Diagnostic::new(NOWHERE, "there is no `[[sink]]`").with_help(help));
     }
     diagnostics.extend(table.keys().map(unknown_table));
     parts

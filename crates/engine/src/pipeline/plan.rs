@@ -124,13 +124,16 @@ fn check_limits(pipeline: &Pipeline) -> Result<()> {
 
 /// One sink at most writes to standard output, and one at least takes the records.
 fn check_sinks(pipeline: &Pipeline) -> Result<()> {
-    if pipeline.sinks.iter().filter(|sink| sink.spec.is_stdout()).count() > 1 {
-        return Err(
-            Error::config("two sinks write to standard output").with_help("give one of them a `path`")
-        );
+    let mut writes = pipeline.sinks.iter().enumerate().filter(|(_, sink)| sink.spec.is_stdout());
+    if let Some((second, _)) = writes.nth(1) {
+        return Err(Error::config("two sinks write to standard output")
+            .with_help("give one of them a `path`")
+            .with_part(Part::Sink(second)));
     }
     if pipeline.sinks.iter().all(|sink| sink.spec.takes() == Takes::Rejections) {
-        return Err(Error::config("no sink takes the records").with_help("add one; `null` only counts"));
+        return Err(Error::config("no sink takes the records")
+            .with_help("add one; `null` only counts")
+            .with_part(Part::Sink(0)));
     }
     Ok(())
 }

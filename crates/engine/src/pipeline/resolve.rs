@@ -6,7 +6,9 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::parts::{OptionOf, Part, Parts};
+use super::parts::{Part, Parts};
+use super::placeholders;
+use super::places::Places;
 use super::secrets::Secrets;
 use super::written::{SpecError, Written};
 use super::{InputOptions, Pipeline, SinkEntry};
@@ -32,117 +34,62 @@ pub struct Resolved {
     /// The pipeline.
     pub pipeline: Pipeline,
     written: Arc<Written>,
-    source: Place,
-    stages: Vec<Place>,
-    sinks: Vec<Place>,
-}
-
-/// Where a part stands, and the options in it.
-#[derive(Clone)]
-struct Place {
-    span: Range<usize>,
-    options: Vec<(String, Range<usize>)>,
-}
-
-impl Place {
-    fn of(part: &Part<'_>) -> Self {
-        let option = |(key, value): (&toml::Spanned<_>, &toml::Spanned<_>)| option_at(key, value);
-        Self { span: part.span.clone(), options: part.table.iter().map(option).collect() }
-    }
-
-    /// The option that an error is about: the one that it says it is about, or the first that it names.
-    fn option(&self, error: &Error) -> Option<&(String, Range<usize>)> {
-        let message = error.message();
-        let stated = message.split("(option `").nth(1).and_then(|rest| rest.split('`').next());
-        // An option may be said with its value.
-        let name_of =
-            |said: &'_ str| said.split(" = ").next().unwrap_or_default().trim_matches('`').to_owned();
-        let leading = message.split_once(" = ").and_then(|(before, _)| before.rsplit(' ').next());
-        let quoted = message.split('`').skip(1).step_by(2);
-        let mut names = stated.into_iter().chain(leading).chain(quoted).map(name_of);
-        names.find_map(|name| self.options.iter().find(|(option, _)| *option == name))
-    }
-}
-
-fn option_at(
-    key: &toml::Spanned<std::borrow::Cow<'_, str>>,
-    value: &toml::Spanned<toml::de::DeValue<'_>>,
-) -> (String, Range<usize>) {
-    (key.get_ref().to_string(), value.span())
+    places: Places,
 }
 
 impl Resolved {
+    pub(super) fn new(pipeline: Pipeline, written: Arc<Written>, places: Places) -> Self {
+        Self { pipeline, written, places }
+    }
+
     /// A configuration error that belongs to one part, as an error that points at the option which it is about, or at that part.
     ///
     /// # Errors
     /// Any other error is given back.
     pub fn locate(&self, error: Error) -> Result<SpecError> {
-        match self.diagnose(&error) {
-            Some(diagnostic) => Ok(self.spec_error(vec![diagnostic])),
-            None => Err(error),
-        }
-    }
-
-    /// The same; `None` for any other error.
-    pub(super) fn diagnose(&self, error: &Error) -> Option<Diagnostic> {
-        let place = self.place(error)?;
-        let span = place.option(error).map_or(&place.span, |(_, span)| span);
-        let mut diagnostic = Diagnostic::new(span.clone(), error.message());
-        diagnostic.help = error.help().map(str::to_owned);
-        Some(diagnostic)
-    }
-
-    /// The option that a configuration error is about, if it is about one.
-    pub(super) fn at_fault(&self, error: &Error) -> Option<OptionOf> {
-        let (name, _) = self.place(error)?.option(error)?;
-        Some((error.part()?, name.clone()))
-    }
-
-    /// What was found, at its places.
-    pub(super) fn spec_error(&self, found: Vec<Diagnostic>) -> SpecError {
-        SpecError::new(Arc::clone(&self.written), found).hiding(&self.pipeline.secrets)
-    }
-
-    /// The part that a configuration error belongs to.
-    fn place(&self, error: &Error) -> Option<&Place> {
-        match error.part()? {
-            _ if error.kind() != ErrorKind::Config => None,
-            error::Part::Source => Some(&self.source),
-            error::Part::Stage(at) => self.stages.get(at),
-            error::Part::Sink(at) => self.sinks.get(at),
+        match self.places.diagnose(&error) {
+            Some(diagnostic) if error.kind() == ErrorKind::Config => {
+                let found = SpecError::new(Arc::clone(&self.written), vec![diagnostic]);
+                Ok(found.hiding(&self.pipeline.secrets))
+            }
+            _ => Err(error),
         }
     }
 }
 
-/// Makes all components; what is wrong is noted.
+/// Makes all components, with something else in place of the parts that are `left_out`; what is wrong is noted.
 pub(super) fn resolve<'t>(
     parts: Parts<'t>,
+    left_out: &[error::Part],
     variables: &'t [Variable],
-    written: &Arc<Written>,
     diagnostics: &mut Vec<Diagnostic>,
-) -> Option<Resolved> {
+) -> Option<Pipeline> {
     let mut maker = Maker { variables, diagnostics };
-    let places = |parts: &[Part<'_>]| parts.iter().map(Place::of).collect();
-    let (stage_places, sink_places) = (places(&parts.stages), places(&parts.sinks));
-    let source_place = parts.source.as_ref().map(Place::of);
+    let is_left_out = |part| left_out.contains(&part);
     // Everything is tried before anything is given up, so that all errors come at once.
-    let source = parts.source.and_then(|part| maker.source(part));
-    let stages: Vec<_> = parts.stages.into_iter().map(|part| maker.stage(part)).collect();
-    let sinks: Vec<_> = parts.sinks.into_iter().map(|part| maker.sink(part)).collect();
+    let source = match is_left_out(error::Part::Source) {
+        true => Some(maker.source_options(parts.source)),
+        false => parts.source.and_then(|part| maker.source(part)),
+    };
+    let stages =
+        parts.stages.into_iter().enumerate().map(|(at, part)| match is_left_out(error::Part::Stage(at)) {
+            true => Some(placeholders::stage()),
+            false => maker.stage(part),
+        });
+    let stages: Vec<_> = stages.collect();
+    let sinks =
+        parts.sinks.into_iter().enumerate().map(|(at, part)| match is_left_out(error::Part::Sink(at)) {
+            true => Some(SinkEntry { spec: Arc::from(placeholders::sink()), sensors: None }),
+            false => maker.sink(part),
+        });
+    let sinks: Vec<_> = sinks.collect();
     let (source, input) = source?;
-    let pipeline = Pipeline {
+    Some(Pipeline {
         source: Arc::from(source),
         input,
         stages: stages.into_iter().map(|stage| stage.map(Arc::from)).collect::<Option<_>>()?,
         sinks: sinks.into_iter().collect::<Option<_>>()?,
         secrets: Secrets::default(),
-    };
-    Some(Resolved {
-        pipeline,
-        written: Arc::clone(written),
-        source: source_place?,
-        stages: stage_places,
-        sinks: sink_places,
     })
 }
 
@@ -161,6 +108,15 @@ impl<'t> Maker<'_, 't> {
         };
         self.diagnostics.extend(options.finish());
         Some((source?, input?))
+    }
+
+    /// Something in place of a source that cannot be made, with the options that hold for any.
+    fn source_options(&mut self, part: Option<Part<'t>>) -> (Box<dyn SourceSpec>, InputOptions) {
+        let input = part.and_then(|part| {
+            let mut options = Options::new(part.table, part.span).with_variables(self.variables);
+            options.take::<InputOptions>()
+        });
+        (placeholders::source(), input.unwrap_or_default())
     }
 
     fn stage(&mut self, part: Part<'t>) -> Option<Box<dyn Stage>> {

@@ -7,8 +7,10 @@ use std::sync::Arc;
 
 use super::Pipeline;
 use super::environment;
-use super::parts::{OptionOf, parse, split};
+use super::parts::{LeftOut, parse, split};
+use super::places::Places;
 use super::resolve::{Resolved, resolve};
+use super::secrets::Secrets;
 use super::variables::{Expanded, Lookup, expand};
 use super::written::{SpecError, Written};
 use crate::error::{Error, Result};
@@ -79,40 +81,48 @@ impl Spec {
     /// # Errors
     /// All that is wrong, each with its place.
     pub fn resolve(&self) -> Result<Resolved, SpecError> {
-        self.resolve_without(&[])
-    }
-
-    /// The options that diagnostics are about; `None` where one is about something else.
-    pub(super) fn options_at(&self, found: &[Diagnostic]) -> Option<Vec<OptionOf>> {
-        let mut known = Vec::new();
-        let table = parse(&self.written, &mut known)?;
-        let parts = split(table, &mut known);
-        found.iter().map(|one| parts.option_at(&one.span)).collect()
-    }
-
-    /// The same as if these options were not given.
-    pub(super) fn resolve_without(&self, left_out: &[OptionOf]) -> Result<Resolved, SpecError> {
-        let written = Arc::new(self.written.clone());
-        let mut diagnostics = Vec::new();
-        let mut table = parse(&self.written, &mut diagnostics);
-        let Expanded { whole, secrets } = match &mut table {
-            Some(table) => expand(table, &self.written, &*self.lookup as &Lookup<'_>, &mut diagnostics),
-            None => Expanded::default(),
-        };
-        let resolved = table.and_then(|table| {
-            let mut parts = split(table, &mut diagnostics);
-            left_out.iter().for_each(|option| parts.leave_out(option));
-            resolve(parts, &whole as &[Variable], &written, &mut diagnostics)
-        });
-        match resolved {
-            Some(mut resolved) if diagnostics.is_empty() => {
-                resolved.pipeline = resolved.pipeline.with_base(&self.base);
-                resolved.pipeline.secrets = secrets;
-                Ok(resolved)
-            }
-            _ => Err(SpecError::new(written, diagnostics).hiding(&secrets)),
+        let Attempt { pipeline, diagnostics, secrets, places } = self.attempt(&LeftOut::default());
+        match pipeline {
+            Some(pipeline) if diagnostics.is_empty() => Ok(self.resolved(pipeline, places)),
+            _ => Err(self.wrong(diagnostics, &secrets)),
         }
     }
+
+    /// Makes the components without what is left out, as far as that goes.
+    pub(super) fn attempt(&self, left_out: &LeftOut) -> Attempt {
+        let mut attempt = Attempt::default();
+        let diagnostics = &mut attempt.diagnostics;
+        let Some(mut table) = parse(&self.written, diagnostics) else { return attempt };
+        let Expanded { whole, secrets } = expand(&mut table, &self.written, &*self.lookup, diagnostics);
+        let mut parts = split(table, diagnostics);
+        attempt.places = Places::of(&parts);
+        parts.leave_out(&left_out.options);
+        let pipeline = resolve(parts, &left_out.parts, &whole as &[Variable], diagnostics);
+        attempt.pipeline =
+            pipeline.map(|pipeline| Pipeline { secrets: secrets.clone(), ..pipeline.with_base(&self.base) });
+        attempt.secrets = secrets;
+        attempt
+    }
+
+    pub(super) fn resolved(&self, pipeline: Pipeline, places: Places) -> Resolved {
+        Resolved::new(pipeline, Arc::new(self.written.clone()), places)
+    }
+
+    /// What was found wrong, without what came from the environment.
+    pub(super) fn wrong(&self, found: Vec<Diagnostic>, secrets: &Secrets) -> SpecError {
+        SpecError::new(Arc::new(self.written.clone()), found).hiding(secrets)
+    }
+}
+
+/// What came of making the components.
+#[derive(Default)]
+pub(super) struct Attempt {
+    /// `None` where one could not be made.
+    pub(super) pipeline: Option<Pipeline>,
+    /// What is wrong all the same.
+    pub(super) diagnostics: Vec<Diagnostic>,
+    pub(super) secrets: Secrets,
+    pub(super) places: Places,
 }
 
 impl Pipeline {

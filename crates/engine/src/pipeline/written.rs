@@ -7,7 +7,7 @@ use std::sync::Arc;
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
 use super::secrets::Secrets;
-use crate::error::{Error, visible, visible_lines};
+use crate::error::{Error, ErrorKind, visible, visible_lines};
 use crate::options::Diagnostic;
 
 /// All text of a pipeline: the file, then what was laid over it. One address space: a place is a range of bytes
@@ -81,12 +81,23 @@ pub struct SpecError {
     /// What is wrong, in the order of the text.
     pub diagnostics: Vec<Diagnostic>,
     written: Arc<Written>,
+    kind: ErrorKind,
 }
 
 impl SpecError {
     pub(super) fn new(written: Arc<Written>, mut diagnostics: Vec<Diagnostic>) -> Self {
         diagnostics.sort_by_key(|diagnostic| (diagnostic.span.start, diagnostic.span.end));
-        Self { diagnostics, written }
+        Self { diagnostics, written, kind: ErrorKind::Config }
+    }
+
+    /// The same, where it is an error of another kind.
+    pub(super) fn of_kind(self, kind: ErrorKind) -> Self {
+        Self { kind, ..self }
+    }
+
+    /// The class of the error: [`ErrorKind::Config`], unless all that is wrong is of another one.
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
     }
 
     /// The same, without what came from the environment.
@@ -129,6 +140,6 @@ impl From<SpecError> for Error {
     fn from(error: SpecError) -> Self {
         let text = error.to_string();
         let mut lines = text.lines().map(str::to_owned);
-        Self::config(lines.next().unwrap_or_default()).with_lines(lines)
+        Self::new(error.kind, lines.next().unwrap_or_default()).with_lines(lines)
     }
 }

@@ -1,0 +1,125 @@
+//! Where the parts of a pipeline and their options are written, and which of them an error is about.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use toml::Spanned;
+use toml::de::DeValue;
+
+use super::parts::{Fault, NOWHERE, Part, Parts};
+use crate::error::{self, Error};
+use crate::options::Diagnostic;
+
+/// The places of all parts.
+#[derive(Clone, Default)]
+pub(super) struct Places {
+    source: Option<Place>,
+    stages: Vec<Place>,
+    sinks: Vec<Place>,
+}
+
+/// Where a part stands, and the options in it.
+#[derive(Clone)]
+struct Place {
+    span: Range<usize>,
+    options: Vec<OptionPlace>,
+}
+
+#[derive(Clone)]
+struct OptionPlace {
+    name: String,
+    key: Range<usize>,
+    value: Range<usize>,
+}
+
+impl Places {
+    pub(super) fn of(parts: &Parts<'_>) -> Self {
+        let places = |parts: &[Part<'_>]| parts.iter().map(Place::of).collect();
+        Self {
+            source: parts.source.as_ref().map(Place::of),
+            stages: places(&parts.stages),
+            sinks: places(&parts.sinks),
+        }
+    }
+
+    fn part(&self, part: error::Part) -> Option<&Place> {
+        match part {
+            error::Part::Source => self.source.as_ref(),
+            error::Part::Stage(at) => self.stages.get(at),
+            error::Part::Sink(at) => self.sinks.get(at),
+        }
+    }
+
+    pub(super) fn has_source(&self) -> bool {
+        self.source.is_some()
+    }
+
+    /// The names of a part's options.
+    pub(super) fn options(&self, part: error::Part) -> impl Iterator<Item = &String> {
+        self.part(part).into_iter().flat_map(|place| place.options.iter().map(|option| &option.name))
+    }
+
+    /// An error that belongs to a part, as what it says of the option that it is about, or of that part.
+    pub(super) fn diagnose(&self, error: &Error) -> Option<Diagnostic> {
+        let place = self.part(error.part()?)?;
+        let span = place.option(error).map_or(&place.span, |option| &option.value);
+        let at = error.position().map_or_else(String::new, |position| format!(" ({position})"));
+        let mut diagnostic = Diagnostic::new(span.clone(), format!("{}{at}", error.message()));
+        diagnostic.help = error.help().map(str::to_owned);
+        Some(diagnostic)
+    }
+
+    /// The part that an error belongs to, and its option, if it is about one.
+    pub(super) fn fault(&self, error: &Error) -> Option<Fault> {
+        let part = error.part()?;
+        Some((part, self.part(part)?.option(error).map(|option| option.name.clone())))
+    }
+
+    /// The part that `span` is in, and its option.
+    pub(super) fn at(&self, span: &Range<usize>) -> Option<Fault> {
+        if *span == NOWHERE {
+            return None;
+        }
+        let source = self.source.iter().map(|place| (error::Part::Source, place));
+        let stages = self.stages.iter().enumerate().map(|(at, place)| (error::Part::Stage(at), place));
+        let sinks = self.sinks.iter().enumerate().map(|(at, place)| (error::Part::Sink(at), place));
+        let mut all = source.chain(stages).chain(sinks);
+        // What was laid over the file stands outside of its part.
+        let in_option =
+            all.clone().find_map(|(part, place)| Some((part, Some(place.option_at(span)?.name.clone()))));
+        in_option.or_else(|| all.find(|(_, place)| is_in(span, &place.span)).map(|(part, _)| (part, None)))
+    }
+}
+
+impl Place {
+    fn of(part: &Part<'_>) -> Self {
+        Self { span: part.span.clone(), options: part.table.iter().map(OptionPlace::of).collect() }
+    }
+
+    fn option_at(&self, span: &Range<usize>) -> Option<&OptionPlace> {
+        self.options.iter().find(|option| is_in(span, &option.key) || is_in(span, &option.value))
+    }
+
+    /// The option that an error is about: the one that it says it is about, or the first that it names.
+    fn option(&self, error: &Error) -> Option<&OptionPlace> {
+        let message = error.message();
+        let stated = message.split("(option `").nth(1).and_then(|rest| rest.split('`').next());
+        // An option may be said with its value.
+        let name_of =
+            |said: &'_ str| said.split(" = ").next().unwrap_or_default().trim_matches('`').to_owned();
+        let leading = message.split_once(" = ").and_then(|(before, _)| before.rsplit(' ').next());
+        let quoted = message.split('`').skip(1).step_by(2);
+        let mut names = stated.into_iter().chain(leading).chain(quoted).map(name_of);
+        names.find_map(|name| self.options.iter().find(|option| option.name == name))
+    }
+}
+
+impl OptionPlace {
+    fn of((key, value): (&Spanned<Cow<'_, str>>, &Spanned<DeValue<'_>>)) -> Self {
+        Self { name: key.get_ref().to_string(), key: key.span(), value: value.span() }
+    }
+}
+
+fn is_in(span: &Range<usize>, outer: &Range<usize>) -> bool {
+    outer.start <= span.start && span.end <= outer.end
+}
