@@ -99,6 +99,88 @@ fn so_is_one_that_waits_for_the_header_of_a_pipe() {
 }
 
 #[test]
+fn a_pipe_of_records_that_name_their_fields_begins_with_what_has_all_that_the_options_name() {
+    let second = |at: usize| 1_767_225_600 + at;
+    let json = |at: usize| match at % 3 {
+        1 => format!("{{\"q\":{at},\"note\":\"n{at}\",\"t\":{},\"s\":\"a\"}}\n", second(at)),
+        _ => format!("{{\"t\":{},\"other\":1,\"s\":\"a\",\"p\":{at}.5}}\n", second(at)),
+    };
+    let influx = |at: usize| match at % 3 {
+        1 => format!("m,s=a q={at},note=\"n{at}\" {}000000000\n", second(at)),
+        _ => format!("m,s=a other=1,p={at}.5 {}000000000\n", second(at)),
+    };
+    let kinds: [(&str, &dyn Fn(usize) -> String); 2] =
+        [("type = 'jsonl'\ntime = 't'\ntime_format = 's'", &json), ("type = 'influx'\ntable = ''", &influx)];
+    for (kind, record) in kinds {
+        let folder = folder();
+        let pipeline = |path: &str| {
+            let text = format!(
+                "[source]\n{kind}\npath = '{path}'\nsensor = 's'\nmeasurements = ['p', 'q']\ncolumns = ['note']\n\
+                 [[sink]]\ntype = 'csv'\npath = '-'\n"
+            );
+            std::fs::write(folder.path().join("p.toml"), text).expect("written");
+        };
+        pipeline("-");
+        let mut live = Run::start(folder.path(), &[]);
+        let mut input = live.child.stdin.take().expect("piped");
+        let mut send = |at: usize| input.write_all(record(at).as_bytes()).expect("taken");
+        // The second one has what the first one lacks.
+        (0..2).for_each(&mut send);
+        let mut out = live.lines(3);
+        for at in 2..1_500 {
+            send(at);
+            if at < 10 {
+                out.push(live.line());
+            }
+        }
+        drop(input);
+        out.extend(live.output.by_ref().lines().map(|line| line.expect("text")));
+        assert!(live.child.wait().expect("an end").success());
+        // At rest, the bits are the same.
+        std::fs::write(folder.path().join("in"), (0..1_500).map(record).collect::<String>())
+            .expect("written");
+        pipeline("in");
+        let whole = run(folder.path(), &["run", "p.toml"]);
+        assert_eq!(text(&whole.stdout).lines().collect::<Vec<_>>(), out, "{kind}: {}", text(&whole.stderr));
+        assert_eq!(out.len(), 1_501, "{kind}");
+    }
+}
+
+#[test]
+fn a_pipe_that_is_waited_for_is_said_to_be_and_why() {
+    let json = "type = 'jsonl'\ntime = 't'\nsensor = 's'";
+    let cases = [
+        ("type = 'csv'\ntime = 't'\nsensor = 's'", "t,", "waiting until `-` has its first lines"),
+        ("type = 'csv'\ntime = 't'\nsensor = 's'", "t,s,v\n1,a,1\n", "with `measurements`, and no globs"),
+        (json, "{\"t\":1,\"s\":\"a\",\"v\":1}\n", "with `measurements` and `columns`"),
+        (
+            &format!("{json}\nmeasurements = ['v', 'w']\ncolumns = []"),
+            "{\"t\":1,\"s\":\"a\",\"v\":1}\n",
+            "all fields that the options name, or 1000 records or 1 MiB",
+        ),
+        (
+            "type = 'influx'\nmeasurements = ['v']",
+            "m v=1 1\n",
+            "with `measurements`, and `texts` or `columns`",
+        ),
+    ];
+    for (source, begun, expected) in cases {
+        let folder = folder();
+        let text = format!("[source]\n{source}\npath = '-'\n[[sink]]\ntype = 'csv'\npath = '-'\n");
+        std::fs::write(folder.path().join("p.toml"), text).expect("written");
+        let mut live = Run::start(folder.path(), &[]);
+        let mut input = live.child.stdin.take().expect("piped");
+        input.write_all(begun.as_bytes()).expect("taken");
+        let mut said = BufReader::new(live.child.stderr.take().expect("piped"));
+        let mut line = String::new();
+        said.read_line(&mut line).expect("text");
+        assert!(line.contains(expected), "{source}: {line}");
+        live.child.kill().expect("killed");
+        live.child.wait().expect("an end");
+    }
+}
+
+#[test]
 fn whoever_only_looks_at_the_pipeline_is_told_that_the_columns_are_not_known_yet() {
     let folder = folder();
     write(folder.path(), FOLLOWED);

@@ -319,6 +319,47 @@ fn clause_1_named_measurements_are_unpivoted_from_the_first_record_on() {
 }
 
 #[test]
+fn clause_6_the_beginning_that_knows_the_columns_says_the_same_as_the_whole() {
+    let lines = [
+        "{\"t\":1,\"more\":\"x\",\"q\":2}\n",
+        "[]\n",
+        "no record\n",
+        "{\"late\":null,\"t\":2,\"note\":null}\n",
+        "{\"t\":3,\"p\":1,\"note\":\"n\",\"other\":4}\n",
+        "{\"other\":{\"p\":1},\"t\":4,\"q\":5}\n",
+    ];
+    let columns = |measurements: &[&str], columns: Option<&[&str]>| ColumnOptions {
+        time: Some("t".into()),
+        sensor_name: Some("s".into()),
+        measurements: Some(owned(measurements)),
+        columns: columns.map(owned),
+        ..ColumnOptions::default()
+    };
+    let whole = lines.concat();
+    // Behind which line the columns are known.
+    for (options, known) in [
+        (columns(&["p", "q"], Some(&["note"])), Some(5)),
+        (columns(&["q"], Some(&[])), Some(1)),
+        (columns(&["q"], Some(&["note"])), Some(4)),
+        (columns(&["p", "q"], Some(&["n*"])), None),
+        (columns(&["p", "q"], None), None),
+        (columns(&["p", "*"], Some(&[])), None),
+    ] {
+        let format = json(&options);
+        let schema = format.schema(head(&whole)).expect("good records");
+        for count in 0..=lines.len() {
+            let begun = lines[..count].concat();
+            let begun = Head { is_whole: false, ..head(&begun) };
+            let is_known = format.knows_columns(begun, super::columns::SAMPLE);
+            assert_eq!(is_known, known.is_some_and(|known| count >= known), "{options:?}: {count}");
+            if is_known {
+                assert_eq!(format.schema(begun).expect("good records"), schema, "{options:?}: {count}");
+            }
+        }
+    }
+}
+
+#[test]
 fn clause_1_what_unpivoting_needs_is_asked_for() {
     let error = |options: ColumnOptions| Columns::new(&options).expect_err("bad options").to_string();
     assert!(

@@ -176,6 +176,10 @@ impl<F: Format> Format for Encoded<F> {
         self.format.records_name_fields()
     }
 
+    fn naming_options(&self) -> &'static str {
+        self.format.naming_options()
+    }
+
     fn line_format(&self, head: Head<'_>) -> LineFormat {
         match self.found(Head { is_whole: true, ..head }) {
             Found::Other(encoding, _) => self.format.line_format(head).in_encoding(encoding),

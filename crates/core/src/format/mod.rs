@@ -109,6 +109,11 @@ pub trait Format: Send + Sync {
         false
     }
 
+    /// The options with which few records have to be seen, or none, to know the columns: as people are told of them.
+    fn naming_options(&self) -> &'static str {
+        "`measurements`"
+    }
+
     /// Input may be many streams, each of which is read from its first record on, as it comes.
     ///
     /// # Errors

@@ -72,6 +72,10 @@ impl Format for Unpivoted {
         self.format.records_name_fields()
     }
 
+    fn naming_options(&self) -> &'static str {
+        self.format.naming_options()
+    }
+
     fn check_streams(&self) -> Result<()> {
         if self.format.records_name_fields() && !self.format.columns().names_every_measurement() {
             let what = "`unpivot` needs the names of all `measurements` of live input whose records name their own fields: a glob is not enough";

@@ -115,6 +115,17 @@ impl Columns {
         self.fields_of(self.own_columns().into_iter().chain(renamed))
     }
 
+    /// The fields that records must have been seen to have before all columns are known, where the options name each one, none of them by a
+    /// glob: what else records have is left out. As records call them.
+    pub fn sought_fields(&self) -> Option<Vec<String>> {
+        let is_plain = |patterns: &Option<Vec<Pattern>>| {
+            patterns.as_ref().is_some_and(|patterns| !patterns.iter().any(Pattern::is_glob))
+        };
+        let Selection { measurements, columns } = &self.selection;
+        let has_suffixes = self.suffixes.patterns().next().is_some();
+        (is_plain(measurements) && is_plain(columns) && !has_suffixes).then(|| self.asked_fields())
+    }
+
     /// `own` and the fields that `measurements` and `columns` name; as records call them.
     fn fields_of<'o>(&'o self, own: impl IntoIterator<Item = &'o str>) -> Vec<String> {
         let Selection { measurements, columns } = &self.selection;

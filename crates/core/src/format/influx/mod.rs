@@ -279,6 +279,15 @@ impl Influx {
         measurements.is_some() && texts.is_some() && !has_glob()
     }
 
+    /// The tags and fields that have to be seen before all columns are known.
+    fn sought(&self) -> Option<Vec<String>> {
+        let table = self.columns.written_name(&self.options.table);
+        let time = self.columns.written_name(&self.options.time);
+        let mut sought = self.columns.sought_fields()?;
+        sought.retain(|name| *name != table && *name != time);
+        Some(sought)
+    }
+
     /// Every tag and field that the options name is among the first records, or it is said that it is not.
     fn check_there(&self, found: &Sample) {
         let InfluxOptions { measurements, texts, .. } = &self.options;
@@ -404,7 +413,7 @@ impl Influx {
 
 impl Format for Influx {
     fn knows_columns(&self, head: Head<'_>, records: usize) -> bool {
-        self.knows_names() || Sample::has(head, records.max(1), &self.columns)
+        self.knows_names() || Sample::has(head, records.max(1), &self.columns, &self.sought())
     }
 
     fn declared(&self, name: &str) -> Result<Option<Schema>> {
@@ -421,6 +430,10 @@ impl Format for Influx {
         true
     }
 
+    fn naming_options(&self) -> &'static str {
+        "`measurements`, and `texts` or `columns`"
+    }
+
     fn names_sensors_after_files(&self) -> bool {
         self.sensors == SensorsAre::Files
     }
@@ -431,10 +444,10 @@ impl Format for Influx {
         {
             return Ok(schema);
         }
-        let found = Sample::of(head, &self.columns);
+        let found = Sample::of(head, &self.columns, &self.sought());
         if self.knows_names() {
             // Of live input, little may have come.
-            let is_enough = head.is_whole || Sample::has(head, SAMPLE, &self.columns);
+            let is_enough = head.is_whole || Sample::has(head, SAMPLE, &self.columns, &None);
             found.iter().filter(|_| is_enough).for_each(|found| self.check_there(found));
             return self.schema_of_options(head);
         }
@@ -473,17 +486,20 @@ struct Sample {
 }
 
 impl Sample {
-    /// Whether there are so many `records`, at most [`SAMPLE`]; or twice as many lines that should be records, so that many are none.
-    fn has(head: Head<'_>, records: usize, columns: &Columns) -> bool {
+    /// Whether there are so many `records`, at most [`SAMPLE`], or all keys that are `sought`; or twice as many lines that should be records, so
+    /// that many are none.
+    fn has(head: Head<'_>, records: usize, columns: &Columns, sought: &Option<Vec<String>>) -> bool {
         let lines = lines(head).filter(|line| !is_no_record(line)).take(2 * records).count();
-        lines == 2 * records
-            || lines >= records && Self::of(head, columns).map_or(true, |sample| sample.records >= records)
+        let may_be = lines >= records || lines > 0 && sought.is_some();
+        let is_enough = |sample: Self| sample.records >= records || sample.has_all(sought);
+        lines == 2 * records || may_be && Self::of(head, columns, sought).map_or(true, is_enough)
     }
 
-    fn of(head: Head<'_>, columns: &Columns) -> Result<Self> {
+    /// The first ones of a head, up to the one with which all keys that are `sought` have been seen.
+    fn of(head: Head<'_>, columns: &Columns, sought: &Option<Vec<String>>) -> Result<Self> {
         let mut sample = Self::default();
         for line in lines(head).filter(|line| !is_no_record(line)) {
-            if sample.records == SAMPLE {
+            if sample.records == SAMPLE || sample.has_all(sought) {
                 break;
             }
             sample.records += usize::from(sample.take_in(line, columns));
@@ -498,6 +514,12 @@ impl Sample {
             }
         }
         Ok(sample)
+    }
+
+    /// Whether it is known which keys are `sought`, and each has been seen.
+    fn has_all(&self, sought: &Option<Vec<String>>) -> bool {
+        let is_seen = |name| self.keys.contains_key(name);
+        self.records > 0 && sought.as_ref().is_some_and(|sought| sought.iter().all(is_seen))
     }
 
     /// Whether it is a record.

@@ -19,22 +19,25 @@ pub(super) struct Beginning<'t> {
 }
 
 impl<'t> Beginning<'t> {
-    /// Whether it has so many `records`, at most [`SAMPLE`]; or twice as many values or lines, so that many are none.
-    pub(super) fn has(self, records: usize, objects: &Objects) -> bool {
+    /// Whether it has so many `records`, at most [`SAMPLE`], or all fields that are `sought`; or twice as many values or lines, so that many
+    /// are none.
+    pub(super) fn has(self, records: usize, objects: &Objects, sought: Option<&[String]>) -> bool {
         let (mut at, mut count) = (0, 0);
         while count < 2 * records
             && let Some((text, next)) = self.value(at)
         {
             (at, count) = (next, count + usize::from(!text.trim_ascii().is_empty()));
         }
-        count >= 2 * records || count >= records && self.sample(objects).len() >= records
+        let may_be = count >= records || count > 0 && sought.is_some();
+        let is_enough = |sample: Sample<'_>| sample.len() >= records || sample.has_all(sought);
+        count >= 2 * records || may_be && is_enough(self.sample(objects, sought))
     }
 
-    /// Its first records; those that are none are passed over.
-    pub(super) fn sample(self, objects: &Objects) -> Sample<'t> {
+    /// Its first records, up to the one with which all fields that are `sought` have been seen; those that are none are passed over.
+    pub(super) fn sample(self, objects: &Objects, sought: Option<&[String]>) -> Sample<'t> {
         let mut sample = Sample::default();
         let mut at = 0;
-        while sample.len() < SAMPLE && sample.names.len() <= MAX_FIELDS {
+        while sample.len() < SAMPLE && sample.names.len() <= MAX_FIELDS && !sample.has_all(sought) {
             let Some((text, next)) = self.value(at) else { break };
             let array = text.trim_ascii_start().starts_with(b"[");
             let texts = if array { elements(text).unwrap_or_default() } else { Vec::new() };

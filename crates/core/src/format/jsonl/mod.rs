@@ -66,6 +66,8 @@ pub struct JsonLines {
     columns: Columns,
     /// The columns that the options name, where they name the measurements.
     named: Option<Vec<String>>,
+    /// The fields that have to be seen before all columns are known.
+    sought: Option<Vec<String>>,
     origins: bool,
 }
 
@@ -77,8 +79,8 @@ impl JsonLines {
     pub fn new(options: &JsonOptions, columns: &ColumnOptions) -> Result<Self> {
         columns.check_named_fields("JSON")?;
         let columns = Columns::new(columns)?;
-        let named = columns.named_fields();
-        Ok(Self { options: options.clone(), columns, named, origins: false })
+        let (named, sought) = (columns.named_fields(), columns.sought_fields());
+        Ok(Self { options: options.clone(), columns, named, sought, origins: false })
     }
 
     /// Whether batches say where their records came from.
@@ -109,7 +111,8 @@ impl JsonLines {
 impl Format for JsonLines {
     fn knows_columns(&self, head: Head<'_>, records: usize) -> bool {
         let beginning = beginning(self.options.layout, head);
-        beginning.is_some_and(|beginning| beginning.has(records.max(1), &self.asked()))
+        beginning
+            .is_some_and(|beginning| beginning.has(records.max(1), &self.asked(), self.sought.as_deref()))
     }
 
     fn declared(&self, name: &str) -> Result<Option<Schema>> {
@@ -130,6 +133,10 @@ impl Format for JsonLines {
         true
     }
 
+    fn naming_options(&self) -> &'static str {
+        "`measurements` and `columns`"
+    }
+
     fn names_sensors_after_files(&self) -> bool {
         self.columns.are_sensors_files()
     }
@@ -144,7 +151,8 @@ impl Format for JsonLines {
         // What cannot be said yet is said of what there is.
         let beginning = beginning(self.options.layout, head)
             .or_else(|| beginning(self.options.layout, Head { is_whole: true, ..head }));
-        let sample = beginning.map(|beginning| beginning.sample(&objects)).unwrap_or_default();
+        let sample =
+            beginning.map(|beginning| beginning.sample(&objects, self.sought.as_deref())).unwrap_or_default();
         if sample.names.len() > MAX_FIELDS {
             let what = format!("the records of `{}` have more than {MAX_FIELDS} different fields", head.name);
             return Err(Error::data(what).with_help("JSON Lines have the same few fields in every record"));

@@ -25,6 +25,12 @@ impl<'t> Sample<'t> {
         self.records.len()
     }
 
+    /// Whether it is known which fields are `sought`, and each has been seen.
+    pub(super) fn has_all(&self, sought: Option<&[String]>) -> bool {
+        let is_seen = |name| self.names.contains(name);
+        !self.records.is_empty() && sought.is_some_and(|sought| sought.iter().all(is_seen))
+    }
+
     /// Adds a record with these fields: name, depth and value.
     pub(super) fn add(&mut self, fields: Vec<(String, usize, &'t RawValue)>) {
         let mut record: Values<'t> = Vec::new();

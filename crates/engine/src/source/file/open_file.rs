@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use super::blocks::Blocks;
 use super::framing::{Layout, STOPPED, set_aside};
@@ -11,6 +12,7 @@ use super::{HEAD, MAX_WAIT};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::columns::SAMPLE;
 use crate::format::{Bound, Chunk, Format, Head, LineFormat};
+use crate::notes::say;
 use crate::offset::{Offset, Sequence};
 use crate::source::{Input, OpenOptions};
 
@@ -35,6 +37,9 @@ pub(super) enum Next {
     End,
 }
 
+/// How long the beginning of an input is waited for in silence.
+const SILENCE: Duration = Duration::from_secs(1);
+
 /// Waits until the beginning of an input that keeps its reader waiting says what the columns are, or the run is to stop.
 pub(super) fn await_head(
     file: &InputFile,
@@ -42,6 +47,7 @@ pub(super) fn await_head(
     options: &OpenOptions,
     format: &dyn Format,
 ) -> Result<()> {
+    let (start, mut said) = (Instant::now(), String::new());
     while blocks.is_live() {
         let (bytes, has_ended) = blocks.there();
         let head = head(file, bytes, false);
@@ -52,9 +58,32 @@ pub(super) fn await_head(
             // What has come by then is not lost, where it says what the columns are.
             return if format.knows_columns(head, 0) { Ok(()) } else { Err(stopped()) };
         }
+        if options.waits && start.elapsed() >= SILENCE {
+            let waits = waits_for(head, format);
+            if said != waits {
+                say(&waits);
+            }
+            said = waits;
+        }
         blocks.more()?;
     }
     Ok(())
+}
+
+/// What is said to people who wonder why nothing happens.
+fn waits_for(head: Head<'_>, format: &dyn Format) -> String {
+    let name = head.name;
+    if !format.records_name_fields() && !format.knows_columns(head, 0) {
+        return format!("waiting until `{name}` has its first lines, which say what the columns are");
+    }
+    let enough = format!("{SAMPLE} records or {} MiB have come, or its end", HEAD >> 20);
+    let options = format.naming_options();
+    match format.columns().sought_fields() {
+        Some(_) => format!("waiting until `{name}` has had all fields that the options name, or {enough}"),
+        None => format!(
+            "waiting until of `{name}` {enough}: they say what the columns are; with {options}, and no globs in them, the run begins as soon as what they name has come"
+        ),
+    }
 }
 
 /// The run is to stop, and nobody knows what the columns are.
