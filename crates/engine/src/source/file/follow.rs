@@ -25,6 +25,8 @@ use std::time::{Duration, Instant};
 pub(super) use self::awaited::Awaited;
 use self::left::Left;
 pub(super) use self::place::Following;
+#[cfg(test)]
+pub(super) use self::scan::{MEANWHILE, Step};
 use self::turn::Turn;
 use super::descriptors;
 use super::fingerprint::Fingerprint;

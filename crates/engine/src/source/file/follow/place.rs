@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 
 use super::Follower;
+use super::scan::{Step, meanwhile};
 use crate::error::Result;
 use crate::source::file::framing::Half;
 use crate::source::file::rejoin::Candidates;
@@ -103,6 +104,7 @@ impl Follower {
             if paths.is_empty() {
                 break;
             }
+            meanwhile(Step::Reopen);
             for path in paths {
                 if let Some(mut tail) = self.open_tail(&seen.at(&path), &path)?
                     && tail.go_to(seen, &self.layout)?

@@ -22,6 +22,31 @@ const SCAN: Duration = Duration::from_millis(200);
 /// Looks at files that get other names all the time, at most.
 const LOOKS: usize = 10;
 
+/// The steps between which a file may get another name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::source::file) enum Step {
+    /// From the names of a folder to what the system says of each.
+    Look,
+    /// From that to opening them.
+    Open,
+    /// From where a file of before may be to opening it there.
+    Reopen,
+}
+
+#[cfg(test)]
+thread_local! {
+    /// What a test does in between.
+    pub(in crate::source::file) static MEANWHILE: std::cell::RefCell<Option<Box<dyn FnMut(Step)>>> = const { std::cell::RefCell::new(None) };
+}
+
+/// Something happens before a step, in tests.
+pub(super) fn meanwhile(step: Step) {
+    #[cfg(test)]
+    MEANWHILE.with_borrow_mut(|act| act.iter_mut().for_each(|act| act(step)));
+    #[cfg(not(test))]
+    let _ = step;
+}
+
 /// A file that fits, where it is, and what the system says of it.
 type Fitting = (InputFile, PathBuf, Metadata);
 
@@ -113,6 +138,7 @@ impl Follower {
         }
         let (packed, plain): (Vec<_>, Vec<_>) = all.into_iter().partition(|(_, path)| is_packed(path));
         self.packed.extend(packed.into_iter().map(|(_, path)| path));
+        meanwhile(Step::Look);
         // Pipes and whatever else is no file must not be opened.
         let regular = |(file, path): (InputFile, PathBuf)| {
             let meta = path.metadata().ok().filter(Metadata::is_file)?;
@@ -125,6 +151,7 @@ impl Follower {
     fn take_up(&mut self, mut found: Vec<New>, is_last: bool) -> Result<bool> {
         found.sort_by(|a, b| (a.written, &a.path).cmp(&(b.written, &b.path)));
         let mut opened = Vec::with_capacity(found.len());
+        meanwhile(Step::Open);
         for New { file, path, identity, .. } in found {
             match self.open_tail(&file, &path)? {
                 Some(tail) if is_last || tail.identity == identity => opened.push(tail),
