@@ -33,13 +33,17 @@ pub(in crate::source::file) enum Step {
     Reopen,
 }
 
+/// What a test does before a step.
+#[cfg(test)]
+type Meanwhile = Box<dyn FnMut(Step)>;
+
 #[cfg(test)]
 thread_local! {
-    /// What a test does in between.
-    pub(in crate::source::file) static MEANWHILE: std::cell::RefCell<Option<Box<dyn FnMut(Step)>>> = const { std::cell::RefCell::new(None) };
+    /// What happens before each step.
+    pub(in crate::source::file) static MEANWHILE: std::cell::RefCell<Option<Meanwhile>> = const { std::cell::RefCell::new(None) };
 }
 
-/// Something happens before a step, in tests.
+/// A step begins: a test may have something happen before.
 pub(super) fn meanwhile(step: Step) {
     #[cfg(test)]
     MEANWHILE.with_borrow_mut(|act| act.iter_mut().for_each(|act| act(step)));
