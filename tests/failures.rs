@@ -86,7 +86,7 @@ fn an_input_that_is_not_there() {
         "type = 'jsonl'\npath = '.'",
         "",
         69,
-        "error: the folder `.` has no data files\n  help: files there should end in .jsonl, .ndjson, .json",
+        "error: the folder `.` has no data files\n  help: files there should end in .jsonl, .ndjson, .json, .json-seq",
     );
     // The second of two is met in the middle of the run.
     fails(

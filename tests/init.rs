@@ -40,6 +40,21 @@ fn records(folder: &Path, pipeline: &str) -> Vec<String> {
     text(&output.stdout).lines().map(str::to_owned).collect()
 }
 
+/// The instants of all records of one sensor that a pipeline reads, in order.
+fn instants(folder: &Path, pipeline: &str) -> Vec<String> {
+    let every = "\n[[stage]]\ntype = 'aggregate'\nevery = '1s'\nstatistics = ['count']\n";
+    let pipeline: toml::Table = pipeline.parse().expect("TOML");
+    let mut own = toml::Table::new();
+    own.insert("source".into(), pipeline["source"].clone());
+    std::fs::write(folder.join("p.toml"), format!("{own}{every}[[sink]]\ntype = 'csv'\npath = '-'\n"))
+        .expect("written");
+    let output = run(folder, &["run", "p.toml", "--quiet"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let text = text(&output.stdout);
+    let times = text.lines().flat_map(|line| line.split(',').filter(|field| field.ends_with('Z')));
+    times.map(str::to_owned).collect()
+}
+
 /// The lines of the first records as `init` understood them.
 fn understood(said: &str) -> Vec<String> {
     let lines = said.lines().skip_while(|line| !line.contains("as they were understood")).skip(1);
@@ -292,4 +307,323 @@ fn the_zone_of_times_is_the_one_that_the_file_says_or_utc_is_said_to_be_assumed(
         pipeline.contains("\n#timezone = ") && said.contains("that of several places"),
         "{pipeline}{said}"
     );
+}
+
+#[test]
+fn line_protocol_with_lines_that_are_none_is_line_protocol() {
+    let folder = folder();
+    let line = |at: u64, hum: &str| format!("air,room=a temp={at}.5,hum={hum} {}\n", 1_767_225_600 + at * 60);
+    let lines = |odd: &[u64]| -> String {
+        (0..12).map(|at| line(at, if odd.contains(&at) { "NaN" } else { "40" })).collect()
+    };
+    for (content, count, said_of) in [
+        (lines(&[5]), 11, "1 of 12 lines is no line protocol, and is refused: line 6 ("),
+        (lines(&[3, 4]), 10, "2 of 12 lines are no line protocol, and are refused: the first is line 4 ("),
+        (format!("2026-01-01 some text\n{}", lines(&[])), 12, "1 of 13 lines is no line protocol"),
+        (format!("{}2026-01-01 some text\n{}", line(0, "1"), line(1, "2")), 2, "1 of 3 lines is no line"),
+    ] {
+        let (pipeline, said) = init(folder.path(), &[("in.lp", &content)], "in.lp");
+        assert!(said.contains("format: line protocol") && said.contains(said_of), "{said}");
+        assert_eq!(records(folder.path(), &pipeline).len(), count, "{pipeline}");
+    }
+    // So many that a run would not go on.
+    let noisy: String =
+        (0..30).map(|at| format!("{}{}", line(at, "1"), if at < 12 { "restart\n" } else { "" })).collect();
+    let (_, said) = init(folder.path(), &[("in.lp", &noisy)], "in.lp");
+    assert!(said.contains("on which a run fails unless `max_rejects` allows it"), "{said}");
+}
+
+#[test]
+fn json_with_lines_that_are_none_is_json() {
+    let folder = folder();
+    let object = |at: usize| format!("{{\"time\":\"2024-03-01T10:{at:02}:00Z\",\"v\":{at}}}");
+    let lines = |odd: &str| -> String {
+        (0..12).map(|at| if at == 5 { format!("{odd}\n") } else { format!("{}\n", object(at)) }).collect()
+    };
+    let array = |between: &str| format!("[{}]", (0..12).map(object).collect::<Vec<_>>().join(between));
+    for (content, count, said_of) in [
+        (lines("{\"time\":\"2024-03-01"), 11, "1 of 12 values is no JSON, and is refused: line 6 ("),
+        (lines("{\"time\":null,\"v\":NaN}"), 11, "is refused: line 6 ("),
+        (
+            format!("2024-03-01 started\n{}", lines(&object(5))),
+            12,
+            "1 of 13 values is no JSON, and is refused: line 1 (",
+        ),
+        (array(",\n").replacen(":5}", ":}", 1), 11, "is refused: line 6 ("),
+        (array(",\n"), 12, "format: JSON\n"),
+        (
+            format!("{}\n{{\n\"time\":\"2024-03-01T11:00:00Z\",\n\"v\":1\n}}\n", object(0)),
+            2,
+            "read by layout = \"values\"",
+        ),
+    ] {
+        let (pipeline, said) = init(folder.path(), &[("in.json", &content)], "in.json");
+        assert!(said.contains("format: JSON") && said.contains("measurements: `v`\n"), "{content}{said}");
+        assert!(said.contains(said_of), "{said}");
+        assert_eq!(records(folder.path(), &pipeline).len(), count, "{pipeline}");
+    }
+}
+
+#[test]
+fn json_that_is_longer_than_what_is_looked_at_is_json() {
+    let folder = folder();
+    let pad = "x".repeat(100);
+    let object = |at: usize| {
+        format!("{{\"time\":\"2024-03-01T10:{:02}:{:02}Z\",\"v\":{at},\"pad\":\"{pad}\"}}", at / 60, at % 60)
+    };
+    let objects: Vec<String> = (0..3000).map(object).collect();
+    for (content, measurement) in [
+        (format!("[{}]", objects.join(",")), "`v`"),
+        (format!("[\n{}\n]\n", objects.join(",\n")), "`v`"),
+        (
+            format!("{{\"site\":\"A\",\"data\":{{\"readings\":[{}]}}}}", objects.join(", ")),
+            "`data.readings.v`",
+        ),
+    ] {
+        let (pipeline, said) = init(folder.path(), &[("in.json", &content)], "in.json");
+        assert!(
+            said.contains(&format!("measurements: {measurement}\n")) && !said.contains("check:"),
+            "{said}"
+        );
+        assert_eq!(records(folder.path(), &pipeline).len(), 3000, "{pipeline}");
+    }
+}
+
+#[test]
+fn what_looks_like_data_and_is_none_is_refused() {
+    let folder = folder();
+    let refused = |content: &[u8]| {
+        std::fs::write(folder.path().join("in.dat"), content).expect("written");
+        let output = run(folder.path(), &["init", "in.dat"]);
+        let said = text(&output.stderr);
+        assert!(!output.status.success() && output.stdout.is_empty(), "{said}");
+        said
+    };
+    let python = "{'time': '2024-03-01T10:00:00Z', 'v': 1}\n".repeat(5);
+    assert!(
+        refused(python.as_bytes())
+            .contains("it begins as JSON does, and has no object that can be read; line 1: ")
+    );
+    assert!(refused(b"[[1700000000,1.5],[1700000060,2.5]]").contains("records are objects"));
+    let cells = "<tr><td>2024-03-01 10:00:00</td><td>1</td></tr>\n".repeat(5);
+    assert!(refused(format!("<table>{cells}</table>").as_bytes()).contains("HTML or XML"));
+    // As a tar archive begins.
+    let tar = [&b"in.csv\0\0\0\x000644\0\0\0time,v\n"[..], b"2024-03-01 10:00:00,1\n2024-03-01 10:01:00,2\n"]
+        .concat();
+    assert!(refused(&tar).contains("bytes that no text has"));
+    assert!(refused(b"\n  \n\n").contains("no records to look at"));
+}
+
+#[test]
+fn the_first_records_are_shown_as_the_pipeline_reads_them() {
+    let [t1, t2, t3] = STAMPS;
+    let rows = format!("{t1},1\n{t2},2\n{t3},3\n");
+    let zoned = |zones: [&str; 3]| -> String {
+        STAMPS
+            .iter()
+            .zip(zones)
+            .enumerate()
+            .map(|(at, (time, zone))| format!("{time},{zone},{at}\n"))
+            .collect()
+    };
+    let suffixed = |zone: &str| rows.replace(',', &format!(" {zone},"));
+    for (content, first) in [
+        (format!("time,v\n{rows}"), "2024-03-01T10:00:00Z"),
+        (format!("Timestamp (UTC+1),v\n{rows}"), "2024-03-01T09:00:00Z"),
+        (format!("time (CET/CEST),v\n{}", rows.replace("-03-", "-07-")), "2024-07-01T08:00:00Z"),
+        (format!("time (GMT/BST),v\n{}", rows.replace("-03-", "-07-")), "2024-07-01T09:00:00Z"),
+        (format!("Time zone: EST5EDT\n\ntime,v\n{rows}"), "2024-03-01T15:00:00Z"),
+        (format!("time,tz,v\n{}", zoned(["CEST", "CET", "CET"])), "2024-03-01T08:00:00Z"),
+        (format!("time,timezone,v\n{}", zoned(["Asia/Tokyo"; 3])), "2024-03-01T01:00:00Z"),
+        (format!("time,v\n{}", suffixed("MESZ")), "2024-03-01T08:00:00Z"),
+        (format!("time,v\nno time,1\n{rows}"), "2024-03-01T10:00:00Z"),
+    ] {
+        let folder = folder();
+        let (pipeline, said) = init(folder.path(), &[("in.csv", &content)], "in.csv");
+        let shown: Vec<String> = understood(&said)
+            .iter()
+            .filter_map(|record| Some(record.split(',').next()?.to_owned()))
+            .collect();
+        assert_eq!(shown[0], first, "{content}{said}");
+        let mut shown = shown;
+        shown.sort();
+        assert_eq!(instants(folder.path(), &pipeline), shown, "{content}{pipeline}{said}");
+    }
+}
+
+#[test]
+fn what_lies_in_an_archive_beside_the_data_is_left_out() {
+    let folder = folder();
+    let day = |day: u8| format!("time,v\n2024-03-0{day}T00:00:00Z,{day}\n2024-03-0{day}T01:00:00Z,{day}.5\n");
+    let (one, two) = (day(1), day(2));
+    let readme = "This archive has the data of plant 7.\nSee the manual, page 3, for more.\n";
+    let stations = "id,lat,lon\n1,48.1,11.2\n2,48.2,11.3\n3,47,11.5\n";
+    let pack = |name: &str, members: &[(&str, &str)]| {
+        let members: Vec<_> = members.iter().map(|(name, text)| (*name, text.as_bytes())).collect();
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+        std::fs::write(path, packers::zip(&members)).expect("written");
+    };
+    pack("a.zip", &[("README.txt", readme), ("1.csv", &one), ("2.csv", &two)]);
+    pack("b.zip", &[("README.txt", readme), ("logs/1.csv", &one), ("logs/2.csv", &two), ("x.pdf", "%PDF")]);
+    pack("c.zip", &[("LICENSE", "as it is\n"), ("x/1.csv", &one), ("y/2.csv", &two)]);
+    pack(
+        "d.zip",
+        &[("readme.txt", readme), ("data.txt", &one), ("stations.txt", stations), ("two.txt", &two)],
+    );
+    pack("m/1.zip", &[("README.txt", readme), ("1.csv", &one)]);
+    pack("m/2.zip", &[("README.txt", readme), ("2.csv", &two)]);
+    pack("f/1.csv.zip", &[("README.txt", readme), ("1.csv", &one)]);
+    std::fs::write(folder.path().join("f/2.csv"), &two).expect("written");
+    for (input, path, left_out) in [
+        ("a.zip", "\"a.zip/*.csv\"", "a.zip/README.txt"),
+        ("a.zip/*", "\"a.zip/*.csv\"", "a.zip/README.txt"),
+        ("b.zip", "\"b.zip/logs/*.csv\"", "b.zip/x.pdf"),
+        ("c.zip", "\"c.zip/**/*.csv\"", "c.zip/LICENSE"),
+        ("d.zip", "[\"d.zip/data.txt\", \"d.zip/two.txt\"]", "d.zip/stations.txt"),
+        ("m/*.zip", "\"m/*.zip/*.csv\"", "m/1.zip/README.txt"),
+        ("f", "[\"f/1.csv.zip/*.csv\", \"f/2.csv\"]", "f/1.csv.zip/README.txt"),
+    ] {
+        let (pipeline, said) = init(folder.path(), &[], input);
+        assert!(pipeline.contains(&format!("path = {path}\n")), "{input}: {pipeline}");
+        assert!(said.contains(&format!("left out: {left_out}: ")), "{input}: {said}");
+        assert_eq!(records(folder.path(), &pipeline).len(), 4, "{input}");
+    }
+    // Nothing but prose.
+    pack("e.zip", &[("README.txt", readme), ("NOTES.txt", "all is well\n")]);
+    let none = run(folder.path(), &["init", "e.zip"]);
+    assert!(text(&none.stderr).contains("e.zip has no files with measurements"), "{}", text(&none.stderr));
+}
+
+#[test]
+fn a_folder_of_files_that_are_called_otherwise_is_read() {
+    for ending in ["json-seq", "log", "readings"] {
+        let folder = folder();
+        let day = |day: u8| -> String {
+            (0..3)
+                .map(|at| format!("\u{1e}{{\"time\":\"2024-03-0{day}T10:0{at}:00Z\",\"v\":{at}}}\n"))
+                .collect()
+        };
+        let names = [1, 2].map(|day| format!("data/{day}.{ending}"));
+        let (pipeline, said) = init(folder.path(), &[(&names[0], &day(1)), (&names[1], &day(2))], "data");
+        assert!(pipeline.contains(&format!("path = \"data/*.{ending}\"")), "{pipeline}{said}");
+        assert_eq!(records(folder.path(), &pipeline).len(), 6, "{pipeline}");
+    }
+    // A folder stands for those called `json-seq`, packed or not.
+    let folder = folder();
+    let row = |day: u8| format!("\u{1e}{{\"time\":\"2024-03-0{day}T10:00:00Z\",\"v\":1}}\n");
+    let (first, second) = (row(1), row(2));
+    std::fs::create_dir(folder.path().join("data")).expect("made");
+    std::fs::write(folder.path().join("data/2.json-seq.xz"), packers::xz(second.as_bytes()))
+        .expect("written");
+    let (pipeline, _) = init(folder.path(), &[("data/1.json-seq", &first)], "data");
+    assert!(pipeline.contains("path = \"data\""), "{pipeline}");
+    assert_eq!(records(folder.path(), &pipeline).len(), 2);
+}
+
+#[test]
+fn files_of_one_sort_are_those_with_the_same_names_whatever_they_have() {
+    let folder = folder();
+    let files = [
+        ("data/1.csv", "time,v\n2024-03-01T00:00:00Z,1\n2024-03-01T01:00:00Z,2\n"),
+        ("data/2.csv", "time,v\n2024-03-02T00:00:00Z,\n"),
+        ("data/3.csv", "time,v\n"),
+        ("data/sites.csv", "id,lat\n1,48.5\n2,47\n"),
+    ];
+    let (pipeline, said) = init(folder.path(), &files, "data");
+    assert!(said.contains("left out: data/sites.csv: it has no time"), "{said}");
+    assert!(pipeline.contains("path = [\"data/1.csv\", \"data/2.csv\", \"data/3.csv\"]"), "{pipeline}");
+    assert_eq!(records(folder.path(), &pipeline).len(), 3);
+}
+
+#[test]
+fn tables_in_odd_shapes_are_read_or_what_they_lack_is_said() {
+    let row = |at: usize| format!("2024-03-01 10:{at:02}:00");
+    let table = |header: &str, delimiter: char| -> String {
+        let rows = (0..12).map(|at| format!("{}{delimiter}{at}.5{delimiter}{}\n", row(at), 40 + at));
+        format!("{header}\n{}", rows.collect::<String>())
+    };
+    let plain = table("time,a,b", ',');
+    let again = plain.replacen("2024-03-01 10:06", "time,a,b\n2024-03-01 10:06", 1);
+    let in_quotes: String =
+        (0..12).map(|at| format!("{},\"{at},5\",\"{},25\"\n", row(at), 40 + at)).collect();
+    let twice: String =
+        (0..12).map(|at| format!("{},{},{at}\n", 1_700_000_005 + at * 60, 1_700_000_000 + at * 60)).collect();
+    let cases: [(&str, String, usize, &[&str]); 11] = [
+        ("a tilde", table("time~a~b", '~'), 12, &["delimited by '~'", "measurements: `a`, `b`"]),
+        ("a number sign", table("time#a#b", '#'), 12, &["delimited by '#'", "measurements: `a`, `b`"]),
+        (
+            "commas for two purposes, in quotes",
+            format!("time,a,b\n{in_quotes}"),
+            12,
+            &["decimal comma", "measurements: `a`, `b`"],
+        ),
+        ("names that stand again", again, 12, &["the names stand again in 1 line, first line 8: refused"]),
+        (
+            "a line of a log",
+            plain.replacen("2024-03-01 10:06", "logger restarted\n2024-03-01 10:06", 1),
+            12,
+            &["1 of 13 records with more or fewer fields than there are columns, first line 8"],
+        ),
+        (
+            "a line of a log below the names",
+            plain.replacen('\n', "\nlogger, restarted\n", 1),
+            12,
+            &["1 of 13 records with more or fewer fields"],
+        ),
+        (
+            "a total at the end",
+            format!("{plain}Total,78,546\n"),
+            12,
+            &["measurements: `a`, `b`", "such as \"Total\": refused"],
+        ),
+        (
+            "two epochs",
+            format!("recv_ts,meas_ts,v\n{twice}"),
+            12,
+            &["time: `meas_ts`, written as s", "`recv_ts` has times too"],
+        ),
+        (
+            "months",
+            "month,v\n2024-01,1\n2024-02,2\n2024-03,3\n".into(),
+            3,
+            &["`month` has dates without a day"],
+        ),
+        (
+            "an unclear zone",
+            plain.replace(":00,", ":00 EST,"),
+            12,
+            &["whose zone is called EST, which is that of several places"],
+        ),
+        ("nothing but names", "time,a,b\n".into(), 0, &["there are no records yet"]),
+    ];
+    for (name, content, count, said_of) in cases {
+        let folder = folder();
+        let (pipeline, said) = init(folder.path(), &[("in.csv", &content)], "in.csv");
+        for part in said_of {
+            assert!(said.contains(part), "{name}: {part}: {said}");
+        }
+        assert!(!said.contains("units in line"), "{name}: {said}");
+        assert_eq!(records(folder.path(), &pipeline).len(), count, "{name}: {pipeline}");
+    }
+    // Few records: one odd time among them does not hide the others, and one odd value is told of.
+    let folder = folder();
+    let few = "time,a,b\n2024-03-01 10:00:00,1,2\nno time,2,3\n2024-03-01 10:02:00,oops,4\n2024-03-01 10:03:00,4,5\n";
+    let (pipeline, said) = init(folder.path(), &[("in.csv", few)], "in.csv");
+    assert!(
+        said.contains("time: `time`")
+            && said.contains("`a` has numbers and \"oops\", and is carried as text"),
+        "{said}"
+    );
+    assert_eq!(records(folder.path(), &pipeline).len(), 3, "{pipeline}");
+}
+
+#[test]
+fn many_columns_are_not_all_named() {
+    let folder = folder();
+    let names: Vec<String> = (0..50).map(|at| format!("c{at}")).collect();
+    let content = format!("time,{}\n{},{}\n", names.join(","), STAMPS[0], vec!["1"; 50].join(","));
+    let (pipeline, said) = init(folder.path(), &[("in.csv", &content)], "in.csv");
+    assert!(said.contains("`c19`, and 30 more\n") && said.contains("c18 = 1, and 31 more\n"), "{said}");
+    assert!(pipeline.contains("\"c49\""), "{pipeline}");
 }

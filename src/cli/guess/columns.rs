@@ -3,7 +3,7 @@
 use super::sample::{Sample, add, number, shown};
 use super::sensors::sensor;
 use super::times::{self, Relative, Time};
-use super::values::{Values, values};
+use super::values::{Values, odd_one, values};
 use super::words::words;
 use crate::cli::summary::plural;
 
@@ -66,6 +66,11 @@ pub(super) fn guess(sample: &Sample<'_>) -> Roles {
             add(&mut roles.null_values, only.as_slice());
         } else if let Some(values) = values {
             measured.push((at, values));
+        } else if let Some(text) = odd_one(sample, at) {
+            roles.doubts.push(format!(
+                "{} has numbers and {text:?}, and is carried as text: if it is measured, name it in `measurements`, and in `null_values` what is no number",
+                shown(&sample.names[at])
+            ));
         }
     }
     check_suspects(sample, &mut measured, &mut roles);

@@ -9,6 +9,9 @@ use super::values::is_null;
 /// Delimiters, the surest sign first: a comma may be a decimal mark, and a blank stands in texts and times.
 pub(super) const DELIMITERS: [u8; 5] = [b'\t', b';', b'|', b',', b' '];
 
+/// Others, where none of those but the blank could be meant.
+pub(super) const RARE: [u8; 7] = [b'~', b'^', b'#', b'!', b'&', b'$', b'@'];
+
 /// How many records are looked at to tell.
 const LOOKED_AT: usize = 300;
 

@@ -1,7 +1,9 @@
 //! How times may be written: the formats that are tried, and who reads them.
 
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
+use super::zones::KNOWN;
 use crate::time::{TimeFormat, TimeParser, Timestamp};
 
 /// A format, and what a text must have so that it is worth trying.
@@ -41,7 +43,7 @@ const DATES: [&str; 18] = [
 ];
 
 /// What may follow a date.
-const CLOCKS: [&str; 23] = [
+const CLOCKS: [&str; 26] = [
     "",
     " %H:%M:%S",
     " %H:%M",
@@ -52,6 +54,9 @@ const CLOCKS: [&str; 23] = [
     " %H:%M:%S %z",
     " %H:%M %z",
     " %H:%M:%S%.f %z",
+    " %H:%M:%S %Z",
+    " %H:%M %Z",
+    " %H:%M:%S%.f %Z",
     "T%H:%M:%S%.f",
     "T%H:%M",
     ", %H:%M:%S",
@@ -129,10 +134,20 @@ fn mark(field: &str) -> u8 {
     field.bytes().find(|byte| !byte.is_ascii_alphanumeric()).unwrap_or_default()
 }
 
+static ZONES: LazyLock<BTreeMap<String, String>> =
+    LazyLock::new(|| KNOWN.into_iter().map(|(name, offset)| (name.to_owned(), offset.to_owned())).collect());
+
 /// Who reads times so written.
 pub(super) fn parser(format: &str) -> Option<TimeParser> {
+    parser_in(format, None)
+}
+
+/// The same of clocks in a `zone`.
+pub(super) fn parser_in(format: &str, zone: Option<&str>) -> Option<TimeParser> {
     let format = if format.is_empty() { "rfc3339" } else { format };
-    let parser = TimeParser::new(TimeFormat::parse(format).ok()?, None).ok()?;
+    let parser = TimeParser::new(TimeFormat::parse(format).ok()?, zone).ok()?;
+    // Formats without abbreviations of zones refuse them.
+    let parser = parser.clone().with_zones(&ZONES).unwrap_or(parser);
     match parser.is_time_of_day() {
         true => parser.with_start("2000-01-01T00:00:00Z").ok(),
         false => Some(parser),
@@ -162,6 +177,11 @@ pub(super) fn is_digits(field: &str) -> bool {
 /// Whether so few of `all` are odd that they say nothing about the others.
 pub(super) fn few(odd: usize, all: usize) -> bool {
     odd * 20 <= all || odd == 1 && all >= 8
+}
+
+/// The same of times: hardly anything else looks like one, so that a few of them are enough to know.
+pub(super) fn few_times(odd: usize, all: usize) -> bool {
+    few(odd, all) || odd == 1 && all >= 3
 }
 
 /// The format that reads all but a few, and the next one that reads them as other times: day and month are in doubt then.
@@ -222,11 +242,11 @@ pub(super) fn reads_all(fields: &[&str], is_such: impl Fn(&str) -> bool) -> bool
     !fields.is_empty()
         && fields.iter().all(|field| {
             odd += usize::from(!is_such(field));
-            few(odd, fields.len())
+            few_times(odd, fields.len())
         })
 }
 
 /// Whether a format gives dates without a time of day.
 pub(super) fn is_date(format: &str) -> bool {
-    format.contains('%') && !["%H", "%I", "%z"].iter().any(|part| format.contains(part))
+    format.contains('%') && !["%H", "%I", "%z", "%Z"].iter().any(|part| format.contains(part))
 }

@@ -1,62 +1,149 @@
 //! Records of JSON: one a line, an array, or one behind the other. The fields of nested objects have dotted names.
 
+use serde::de::IgnoredAny;
 use serde_json::{Deserializer, Map, Value};
 
+use super::formats::is_time;
+use super::sample::shown;
 use super::table::{Kind, Table};
+use crate::format::Refused;
+use crate::format::jsonl::{FirstValues, Layout, first_values};
 
-/// A text with line ends in place of what RFC 7464 puts before every value.
-pub(super) fn without_separators(bytes: &[u8]) -> Vec<u8> {
-    bytes.iter().map(|&byte| if byte == 0x1e { b'\n' } else { byte }).collect()
+/// The objects of a text, and what in it is none.
+pub(super) struct Found {
+    pub(super) objects: Vec<Map<String, Value>>,
+    /// How many values there are, those that are refused among them.
+    pub(super) values: usize,
+    pub(super) refused: Refused,
+    /// The option `layout`, where more is read by it.
+    pub(super) layout: Option<&'static str>,
 }
 
-/// The objects. What is cut off at the end is left out.
-pub(super) fn objects(bytes: &[u8]) -> Vec<Map<String, Value>> {
+/// What a text has where it is JSON: it begins so, or more of its lines are than are not.
+pub(super) fn find(bytes: &[u8], is_whole: bool) -> Option<Found> {
+    let first = first_values(bytes, is_whole, Layout::Auto);
+    let is_more = |values: &FirstValues<'_>| {
+        values.records.len() > first.records.len() && values.refused.count < first.refused.count
+    };
+    let values = begins(bytes).then(|| first_values(bytes, is_whole, Layout::Values)).filter(is_more);
+    let layout = values.is_some().then_some("values");
+    let FirstValues { records, refused, cut } = values.unwrap_or(first);
     let mut objects = Vec::new();
-    let mut values = Deserializer::from_slice(bytes).into_iter::<Value>();
-    let mut stopped = false;
-    for value in values.by_ref() {
-        match value {
-            Ok(value) => objects_of(value, &mut objects),
-            Err(_) => {
-                stopped = true;
-                break;
+    let values = records.iter().filter_map(|text| serde_json::from_slice(text).ok());
+    values.for_each(|value| objects_of(value, &mut objects));
+    if let Some(begun) = cut.filter(|_| objects.is_empty()) {
+        let value = closed(begun).and_then(|text| serde_json::from_slice(&text).ok());
+        value.into_iter().for_each(|value| objects_of(value, &mut objects));
+    }
+    let is_json = begins(bytes)
+        || objects.is_empty() && are_arrays(bytes, is_whole)
+        || !objects.is_empty() && records.len() > refused.count;
+    is_json.then_some(Found { objects, values: records.len() + refused.count, refused, layout })
+}
+
+/// Whether a text begins with an object, or an array of them.
+pub(super) fn begins(bytes: &[u8]) -> bool {
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    let mut letters = bytes.iter().filter(|byte| !byte.is_ascii_whitespace() && !matches!(byte, b'[' | 0x1e));
+    letters.next() == Some(&b'{') && matches!(letters.next(), Some(b'"' | b'\''))
+}
+
+/// What a value that is cut off has before the last comma of its outermost array, with the brackets that are missing.
+fn closed(text: &[u8]) -> Option<Vec<u8>> {
+    let (mut open, mut is_string, mut is_escaped) = (Vec::new(), false, false);
+    let mut last: Option<(usize, Vec<u8>)> = None;
+    for (at, &byte) in text.iter().enumerate() {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' => is_escaped = is_string,
+            b'"' => is_string = !is_string,
+            _ if is_string => {}
+            b'{' => open.push(b'}'),
+            b'[' => open.push(b']'),
+            b'}' | b']' => drop(open.pop()),
+            b',' if open.last() == Some(&b']')
+                && last.as_ref().is_none_or(|(_, known)| open.len() <= known.len()) =>
+            {
+                last = Some((at, open.clone()));
             }
+            _ => {}
         }
     }
-    // An odd line does not hide those after it.
-    if stopped {
-        let rest = &bytes[values.byte_offset().min(bytes.len())..];
-        let lines = rest.split(|&byte| byte == b'\n').skip(1);
-        lines
-            .filter_map(|line| serde_json::from_slice(line).ok())
-            .for_each(|value| objects_of(value, &mut objects));
-    }
-    objects
+    let (end, open) = last?;
+    Some(text[..end].iter().chain(open.iter().rev()).copied().collect())
 }
 
-/// The fields that have arrays of objects, which could be records.
+/// Whether a text is nothing but arrays.
+fn are_arrays(bytes: &[u8], is_whole: bool) -> bool {
+    let mut values = Deserializer::from_slice(bytes).into_iter::<IgnoredAny>();
+    let are_whole = values.by_ref().all(|value| match value {
+        Ok(_) => true,
+        Err(error) => error.is_eof() && !is_whole,
+    });
+    are_whole && bytes.trim_ascii_start().starts_with(b"[")
+}
+
+/// What is to be said of an object that has records otherwise than in an array: by their times, or as columns, arrays of as many values each.
+pub(super) fn otherwise(objects: &[Map<String, Value>]) -> Option<String> {
+    let mut times = objects.first()?.keys().filter(|name| is_time(name));
+    if let (Some(first), Some(_)) = (times.next(), times.next()) {
+        return Some(format!(
+            "{} is a time, and a name: write an object for each record, which has the time as a value",
+            shown(first)
+        ));
+    }
+    let arrays = flat(objects.first()?.clone()).into_iter().filter_map(|(name, value)| {
+        let values = value.as_array()?;
+        let are_plain = values.iter().all(|value| !value.is_object() && !value.is_array());
+        (are_plain && values.len() > 2).then_some((name, values.len()))
+    });
+    let arrays: Vec<_> = arrays.collect();
+    let [(first, length), others @ ..] = arrays.as_slice() else { return None };
+    let (second, _) = others.iter().find(|(_, other)| other == length)?;
+    Some(format!(
+        "{} and {} are arrays of {length} values each, columns as it seems, and are carried as text: write an object for each record",
+        shown(first),
+        shown(second)
+    ))
+}
+
+/// The fields that have arrays of objects, which could be records, by their paths.
 pub(super) fn arrays(objects: &[Map<String, Value>]) -> Vec<String> {
     let mut names = Vec::new();
-    for (name, value) in objects.iter().flatten() {
+    for (name, value) in objects.iter().flat_map(|object| flat(object.clone())) {
         let is_array = value.as_array().is_some_and(|values| values.iter().any(Value::is_object));
-        if is_array && !names.contains(name) {
-            names.push(name.clone());
+        if is_array && !names.contains(&name) {
+            names.push(name);
         }
     }
     names
 }
 
-/// A record for each object in the array `name` of each object, with the fields around it.
-pub(super) fn unfolded(objects: &[Map<String, Value>], name: &str) -> Vec<Map<String, Value>> {
+/// A record for each object in the array at `path` of each object, with the fields around it.
+pub(super) fn unfolded(objects: &[Map<String, Value>], path: &str) -> Vec<Map<String, Value>> {
     let mut records = Vec::new();
     for object in objects {
-        for value in object.get(name).and_then(Value::as_array).into_iter().flatten() {
-            let mut record = object.clone();
-            record.insert(name.to_owned(), value.clone());
+        let mut around = object.clone();
+        let Some(Value::Array(values)) = at(&mut around, path).map(Value::take) else { continue };
+        for value in values {
+            let mut record = around.clone();
+            if let Some(place) = at(&mut record, path) {
+                *place = value;
+            }
             records.push(record);
         }
     }
     records
+}
+
+/// The field at a path; a key that has the dots itself comes first.
+fn at<'v>(object: &'v mut Map<String, Value>, path: &str) -> Option<&'v mut Value> {
+    if object.contains_key(path) {
+        return object.get_mut(path);
+    }
+    let mut ends = path.match_indices('.').map(|(end, _)| end);
+    let end = ends.find(|&end| object.get(&path[..end]).is_some_and(Value::is_object))?;
+    at(object.get_mut(&path[..end])?.as_object_mut()?, &path[end + 1..])
 }
 
 /// The records of objects; without names where there are none.

@@ -3,6 +3,7 @@
 use super::delimiter::{Look, Shape, look};
 use super::formats::is_time;
 use super::lines::Record;
+use super::refusal::Refusal;
 use super::sample::shown;
 use super::times::TIME_NAMES;
 use super::values::is_null;
@@ -33,7 +34,7 @@ pub(super) struct Found {
     /// What could not be told.
     pub(super) doubts: Vec<String>,
     /// Why no options read it.
-    pub(super) refusal: Option<String>,
+    pub(super) refusal: Option<Refusal>,
 }
 
 /// The delimiter that a first line `sep=;` tells.
@@ -52,31 +53,36 @@ pub(super) fn find(records: Vec<Record>, shape: &Shape, comments: Vec<Record>) -
     if let Some(header) = header(before, data, width) {
         let names = before[header].fields.clone();
         let layout = layout(before, data, header, width);
-        let rows = data.iter().map(|record| record.fields.clone()).filter(|row| *row != names).collect();
-        return Found { layout, ..with_names(&names, rows) };
+        // What stands between and is passed over by no option is read, and refused where it is odd.
+        let between = &before[header + 1..];
+        let read = between[units(between, width)..].iter().chain(data).cloned();
+        let (again, rows): (Vec<_>, Vec<_>) = read.partition(|record| record.fields == names);
+        let doubt = again.first().map(|first| {
+            let lines = plural(again.len() as u64, "line");
+            format!("the names stand again in {lines}, first line {}: refused", first.line)
+        });
+        let mut found = Found { layout, ..with_names(&names, rows) };
+        found.doubts.extend(doubt);
+        return found;
     }
     if let Some((names, ragged)) = uneven_header(before, data, width) {
         let Some(ragged) = ragged else {
-            let refusal =
-                format!("its header has {} names, and its records have {width} fields", names.len());
+            let refusal = Refusal::of_names(names.len(), width);
             return Found { refusal: Some(refusal), ..without_names(before, data, width) };
         };
         let mut layout = layout(before, data, before.len() - 1, width);
         layout.ragged = Some(ragged);
-        let mut rows: Vec<Vec<String>> = data.iter().map(|record| record.fields.clone()).collect();
+        let mut rows = data.to_vec();
         rows.iter_mut()
-            .filter(|row| row.len() == width)
-            .for_each(|row| row.resize(names.len(), String::new()));
+            .filter(|row| row.fields.len() == width)
+            .for_each(|row| row.fields.resize(names.len(), String::new()));
         return Found { layout, ..with_names(&names, rows) };
     }
     let named =
         comments.into_iter().find(|names| names.fields.len() == width && is_header(&names.fields, &[]));
     let found = without_names(before, data, width);
     match named.filter(|_| before.is_empty()) {
-        Some(names) => {
-            let rows = data.iter().map(|record| record.fields.clone()).collect();
-            Found { has_header: false, ..with_names(&names.fields, rows) }
-        }
+        Some(names) => Found { has_header: false, ..with_names(&names.fields, data.to_vec()) },
         None => found,
     }
 }
@@ -96,7 +102,7 @@ fn of_logger(records: Vec<Record>, (header, data): (usize, usize)) -> Found {
     let (before, rows) = records.split_at((data - 1).min(records.len()));
     let is_again =
         |record: &&Record| is_first(record) || before.iter().any(|line| line.fields == record.fields);
-    let rows = rows.iter().filter(|record| !is_again(record)).map(|record| record.fields.clone()).collect();
+    let rows = rows.iter().filter(|record| !is_again(record)).cloned().collect();
     let mut found = with_names(&names, rows);
     match stations.as_slice() {
         [only] => found.station = Some(only.clone()),
@@ -116,10 +122,7 @@ fn of_logger(records: Vec<Record>, (header, data): (usize, usize)) -> Found {
 /// one that names all columns.
 fn header(before: &[Record], data: &[Record], width: usize) -> Option<usize> {
     let first = data.first().map(|record| record.fields.as_slice()).unwrap_or_default();
-    let fits = |fields: &[String]| {
-        fields.len() == width || fields.len() == width + 1 && fields[width].trim().is_empty()
-    };
-    let could_be = |record: &Record| fits(&record.fields) && is_header(&record.fields, data);
+    let could_be = |record: &Record| fits(&record.fields, width) && is_header(&record.fields, data);
     let says_time = |record: &Record| {
         let mut columns = record.fields.iter().zip(first);
         could_be(record) && columns.any(|(name, field)| is_time(field) && has_one(name, &TIME_NAMES))
@@ -129,6 +132,11 @@ fn header(before: &[Record], data: &[Record], width: usize) -> Option<usize> {
     };
     let find = |is: &dyn Fn(&Record) -> bool| before.iter().position(is);
     find(&says_time).or_else(|| find(&names_all)).or_else(|| find(&could_be))
+}
+
+/// Whether a line has as many fields as records have, but for a delimiter at its end.
+fn fits(fields: &[String], width: usize) -> bool {
+    fields.len() == width || fields.len() == width + 1 && fields[width].trim().is_empty()
 }
 
 /// The names right above the records where there are more or fewer than these have fields, and the option that reads them all the same.
@@ -158,12 +166,8 @@ fn uneven_header(
 /// Which lines the options must name. What stands between the names and the records is passed over where it has no values, as units have
 /// none.
 fn layout(before: &[Record], data: &[Record], header: usize, width: usize) -> Layout {
-    let is_of_units = |record: &&Record| {
-        let has_value = record.fields.iter().any(|field| matches!(look(field), Look::Number | Look::Time));
-        record.fields.len().abs_diff(width) <= 1 && !has_value
-    };
     let between = &before[header + 1..];
-    let units = between.iter().take_while(is_of_units).count();
+    let units = units(between, width);
     let next = between.get(units).or(data.first());
     Layout {
         header_row: (header > 0).then_some(before[header].line),
@@ -173,13 +177,25 @@ fn layout(before: &[Record], data: &[Record], header: usize, width: usize) -> La
     }
 }
 
-fn with_names(names: &[String], mut rows: Vec<Vec<String>>) -> Found {
+/// How many of the lines behind the names could be of units: they have no values. A rule below them is one.
+fn units(between: &[Record], width: usize) -> usize {
+    let is_of_units = |record: &&Record| {
+        let has_value = record.fields.iter().any(|field| matches!(look(field), Look::Number | Look::Time));
+        let is_rule = || {
+            record.fields.iter().all(|field| field.trim_matches(['-', '=', '_', '+', '*', ' ']).is_empty())
+        };
+        (fits(&record.fields, width) || is_rule()) && !has_value
+    };
+    between.iter().take_while(is_of_units).count()
+}
+
+fn with_names(names: &[String], mut rows: Vec<Record>) -> Found {
     let mut names: Vec<String> = names.iter().map(|name| name.trim().to_owned()).collect();
     let is_unused =
-        |at: usize| rows.iter().all(|row| row.get(at).is_none_or(|field| field.trim().is_empty()));
+        |at: usize| rows.iter().all(|row| row.fields.get(at).is_none_or(|field| field.trim().is_empty()));
     if names.len() > 1 && names.last().is_some_and(String::is_empty) && is_unused(names.len() - 1) {
         names.pop();
-        rows.iter_mut().for_each(|row| row.truncate(names.len()));
+        rows.iter_mut().for_each(|row| row.fields.truncate(names.len()));
     }
     if let Ok(columns) = Columns::new(&ColumnOptions::default()) {
         names = columns.distinct(&names);
@@ -196,21 +212,20 @@ fn without_names(before: &[Record], data: &[Record], width: usize) -> Found {
     let first = before.iter().rposition(|record| !could_be(record)).map_or(0, |at| at + 1);
     let kept: Vec<&Record> = before[first..].iter().chain(data).collect();
     let skip_lines = kept.first().filter(|_| first > 0).map(|record| record.line - 1);
-    let (rows, doubts) = even(kept.into_iter().map(|record| record.fields.clone()).collect(), width);
+    let (rows, doubts) = even(kept.into_iter().cloned().collect(), width);
     let names = (1..=width).map(|at| format!("column_{at}")).collect();
     Found { layout: Layout { skip_lines, ..Layout::default() }, names, rows, doubts, ..Found::default() }
 }
 
 /// The rows with as many fields as there are names, and what is to be said of the others.
-fn even(mut rows: Vec<Vec<String>>, width: usize) -> (Vec<Vec<String>>, Vec<String>) {
-    let all = rows.len();
-    rows.retain(|row| row.len() == width);
-    let odd = all - rows.len();
-    let doubt = (odd > 0).then(|| {
-        let (odd, all) = (odd, plural(all as u64, "record"));
-        format!("{odd} of {all} with more or fewer fields than there are columns: refused, unless `ragged` says otherwise")
+fn even(records: Vec<Record>, width: usize) -> (Vec<Vec<String>>, Vec<String>) {
+    let all = plural(records.len() as u64, "record");
+    let (even, odd): (Vec<_>, Vec<_>) = records.into_iter().partition(|record| record.fields.len() == width);
+    let doubt = odd.first().map(|first| {
+        let (odd, line) = (odd.len(), first.line);
+        format!("{odd} of {all} with more or fewer fields than there are columns, first line {line}: refused, unless `ragged` says otherwise")
     });
-    (rows, doubt.into_iter().collect())
+    (even.into_iter().map(|record| record.fields).collect(), doubt.into_iter().collect())
 }
 
 /// Names: most are there, and they are neither numbers nor times nor nulls; or one of them says that its column has the times.

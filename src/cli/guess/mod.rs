@@ -11,6 +11,7 @@ mod layout;
 mod lines;
 mod numerals;
 mod parts;
+mod refusal;
 mod sample;
 mod sensors;
 mod table;
@@ -22,12 +23,15 @@ mod times;
 mod values;
 mod widths;
 mod words;
+mod zone_texts;
 mod zones;
 
 pub(super) use columns::Roles;
+pub(super) use refusal::Refusal;
 pub(super) use table::{Dialect, Kind};
 
-use crate::format::influx;
+use crate::cli::summary::plural;
+use crate::format::{Refused, influx};
 use sample::{Sample, add, number};
 use table::Table;
 
@@ -62,6 +66,8 @@ pub(super) struct Guess {
     pub(super) unreadable: Vec<String>,
     /// Whether other files have other columns.
     pub(super) differs: bool,
+    /// How objects lie in a file of JSON, where its beginning says something else.
+    pub(super) layout: Option<&'static str>,
     /// The array whose elements are records.
     pub(super) unfold: Option<String>,
     /// The unit of times of line protocol.
@@ -71,23 +77,33 @@ pub(super) struct Guess {
     /// What could not be told, and how to say it.
     pub(super) doubts: Vec<String>,
     /// Why no options read it, if none do.
-    pub(super) refusal: Option<String>,
+    pub(super) refusal: Option<Refusal>,
 }
 
 /// Looks at the first bytes of a text file.
 pub(super) fn guess(bytes: &[u8], is_whole: bool) -> Guess {
     // A logger that lost its power leaves NULs, which are passed over before a value.
+    let has_odd_start = bytes.iter().take_while(|byte| **byte != b'\n').any(|byte| *byte == 0);
     let bytes: Vec<u8> = bytes.iter().copied().filter(|byte| *byte != 0).collect();
     if let Some(sample) = influx::first_records(&bytes, is_whole) {
         return of_line_protocol(sample);
     }
-    if let Some(guess) = of_json(&bytes) {
+    if let Some(guess) = of_json(&bytes, is_whole) {
         return guess;
     }
     let mut table = Table::read(&bytes, is_whole);
     let taken = numerals::take_out(&mut table.rows, table.names.len());
     let comma = taken.numerals.map_or_else(|| table.decimal_comma(), |numerals| numerals.comma);
     let mut guess = of_table(table, comma);
+    if guess.roles.measurements.is_empty() && is_markup(&bytes) {
+        return refuse(Kind::Delimited, Refusal::of_markup());
+    }
+    if has_odd_start && guess.dialect.has_header {
+        return refuse(Kind::Delimited, Refusal::of_bytes());
+    }
+    if guess.records == 0 && !guess.names.is_empty() && guess.refusal.is_none() {
+        guess.doubts.push("there are no records yet: look again when there are some".to_owned());
+    }
     let roles = &mut guess.roles;
     let is_measured = |at: &usize| roles.measurements.contains(at);
     let is_grouped = taken.grouped.iter().any(is_measured);
@@ -101,14 +117,25 @@ pub(super) fn of_records(kind: Kind, names: Vec<String>, rows: Vec<Vec<String>>)
     of_table(Table { kind, names, rows, ..Table::default() }, false)
 }
 
+/// Whether a text begins as HTML and XML do.
+fn is_markup(bytes: &[u8]) -> bool {
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes).trim_ascii_start();
+    matches!(bytes, [b'<', b'!' | b'?' | b'a'..=b'z' | b'A'..=b'Z', ..]) && bytes.contains(&b'>')
+}
+
+fn refuse(kind: Kind, refusal: Refusal) -> Guess {
+    Guess { refusal: Some(refusal), ..empty(kind, Vec::new()) }
+}
+
 /// A guess at JSON. An array of objects is unfolded where the time is in it.
-fn of_json(bytes: &[u8]) -> Option<Guess> {
-    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    let bytes = &json::without_separators(bytes);
-    if !matches!(bytes.trim_ascii_start().first(), Some(b'{' | b'[')) {
-        return None;
+fn of_json(bytes: &[u8], is_whole: bool) -> Option<Guess> {
+    let json::Found { objects, values, refused, layout } = json::find(bytes, is_whole)?;
+    if objects.is_empty() {
+        let broken = refused.first.filter(|_| json::begins(bytes));
+        let refusal = broken.map_or_else(Refusal::of_arrays, |(line, why)| Refusal::of_json(line, &why));
+        return Some(refuse(Kind::Json, refusal));
     }
-    let objects = json::objects(bytes);
+    let columns = json::otherwise(&objects);
     let unfolded = json::arrays(&objects).into_iter().map(|array| {
         let guess = of_table(json::table(json::unfolded(&objects, &array)), false);
         Guess { unfold: Some(array), ..guess }
@@ -119,7 +146,28 @@ fn of_json(bytes: &[u8]) -> Option<Guess> {
     drop(with_time);
     let as_it_is = of_table(json::table(objects), false);
     let is_better = as_it_is.roles.time.is_none() || as_it_is.roles.measurements.is_empty();
-    Some(inside.filter(|_| is_better).unwrap_or(as_it_is)).filter(|guess| !guess.names.is_empty())
+    let mut guess = inside.filter(|_| is_better).unwrap_or(as_it_is);
+    guess.layout = layout;
+    let refused = refused_of(&refused, values, "value", "JSON");
+    guess.doubts.splice(..0, refused.into_iter().chain(columns));
+    Some(guess).filter(|guess| !guess.names.is_empty())
+}
+
+/// What is to be said of lines or values, of `all`, that are no records of a format.
+fn refused_of(refused: &Refused, all: usize, what: &str, format: &str) -> Option<String> {
+    let (line, why) = refused.first.as_ref()?;
+    let (count, lines) = (refused.count, plural(all as u64, what));
+    let fails = if count > 10 && count * 100 > all {
+        ", on which a run fails unless `max_rejects` allows it"
+    } else {
+        ""
+    };
+    Some(match count {
+        1 => format!("1 of {lines} is no {format}, and is refused: line {line} ({why})"),
+        _ => format!(
+            "{count} of {lines} are no {format}, and are refused{fails}: the first is line {line} ({why})"
+        ),
+    })
 }
 
 fn of_table(table: Table, comma: bool) -> Guess {
@@ -127,7 +175,7 @@ fn of_table(table: Table, comma: bool) -> Guess {
     let sample = Sample { names: &names, rows: &rows, comma, texts: &texts, before: &before };
     let mut roles = columns::guess(&sample);
     doubts.append(&mut roles.doubts);
-    let first = (0..rows.len().min(SHOWN)).map(|row| understood(&sample, row, &roles)).collect();
+    let first = (0..rows.len()).filter_map(|row| understood(&sample, row, &roles)).take(SHOWN).collect();
     Guess { dialect, roles, first, station, doubts, refusal, records: rows.len(), ..empty(kind, names) }
 }
 
@@ -144,6 +192,7 @@ fn empty(kind: Kind, names: Vec<String>) -> Guess {
         series: None,
         unreadable: Vec::new(),
         differs: false,
+        layout: None,
         unfold: None,
         precision: None,
         timeless: 0,
@@ -152,13 +201,16 @@ fn empty(kind: Kind, names: Vec<String>) -> Guess {
     }
 }
 
-/// The time, the sensor and the measurements of a record as they were understood.
-fn understood(sample: &Sample<'_>, row: usize, roles: &Roles) -> Vec<String> {
-    let time = roles.time.as_ref().map(|time| {
-        let text = sample.time_text(row, time);
-        let parsed = formats::parser(&time.format).and_then(|parser| parser.parse(text.as_bytes()).ok());
-        parsed.map_or_else(|| format!("no time: {text:?}"), |time| time.to_string())
-    });
+/// The time, the sensor and the measurements of a record as the source reads them; `None` where it refuses them.
+fn understood(sample: &Sample<'_>, row: usize, roles: &Roles) -> Option<Vec<String>> {
+    let time = match &roles.time {
+        None => None,
+        Some(time) => {
+            let zone = time.zone.as_ref().map(|zone| zone.option.as_str());
+            let parser = formats::parser_in(&time.format, zone)?;
+            Some(parser.parse(sample.time_text(row, time).as_bytes()).ok()?.to_string())
+        }
+    };
     let field = |at: usize| sample.rows[row][at].trim();
     let sensor = roles.sensor.iter().map(|&at| field(at)).collect::<Vec<_>>().join("-");
     let sensor = (!roles.sensor.is_empty()).then_some(sensor);
@@ -170,18 +222,22 @@ fn understood(sample: &Sample<'_>, row: usize, roles: &Roles) -> Vec<String> {
     };
     let is_one_of = |words: &[String], text: &str| words.iter().any(|word| word.eq_ignore_ascii_case(text));
     let value = |at: usize| match number(field(at), sample.comma) {
-        _ if is_null(field(at)) => "null".to_owned(),
-        Some(value) => value.to_string(),
-        None if is_one_of(&roles.true_words, field(at)) => "1".to_owned(),
-        None if is_one_of(&roles.false_words, field(at)) => "0".to_owned(),
-        None => format!("no number: {:?}", field(at)),
+        _ if is_null(field(at)) => Some("null".to_owned()),
+        Some(value) => Some(value.to_string()),
+        None if is_one_of(&roles.true_words, field(at)) => Some("1".to_owned()),
+        None if is_one_of(&roles.false_words, field(at)) => Some("0".to_owned()),
+        None => None,
     };
-    let measurements = roles.measurements.iter().map(|&at| format!("{} = {}", sample.names[at], value(at)));
-    time.into_iter().chain(sensor).chain(measurements).collect()
+    let measurements =
+        roles.measurements.iter().map(|&at| Some(format!("{} = {}", sample.names[at], value(at)?)));
+    let measurements: Vec<String> = measurements.collect::<Option<_>>()?;
+    Some(time.into_iter().chain(sensor).chain(measurements).collect())
 }
 
 fn of_line_protocol(sample: influx::FirstRecords) -> Guess {
-    let influx::FirstRecords { records, numbers, texts, latest, timeless } = sample;
+    let influx::FirstRecords { records, numbers, texts, latest, timeless, refused } = sample;
+    let doubts = refused_of(&refused, records + refused.count, "line", "line protocol");
+    let doubts = doubts.into_iter().collect();
     // 1 to the power of three zeros more for each unit: seconds, milliseconds, microseconds.
     let units = [("s", 100_000_000_000), ("ms", 100_000_000_000_000), ("us", 100_000_000_000_000_000)];
     let unit = |latest: u64| units.into_iter().find(|(_, end)| latest < *end).map(|(unit, _)| unit);
@@ -192,7 +248,8 @@ fn of_line_protocol(sample: influx::FirstRecords) -> Guess {
         ranges: vec![(f64::INFINITY, f64::NEG_INFINITY); count],
         ..Roles::default()
     };
-    Guess { roles, records, precision: latest.and_then(unit), timeless, ..empty(Kind::Influx, names) }
+    let precision = latest.and_then(unit);
+    Guess { roles, records, precision, timeless, doubts, ..empty(Kind::Influx, names) }
 }
 
 impl Guess {
@@ -210,6 +267,8 @@ impl Guess {
             Some("one has no header")
         } else if self.dialect != other.dialect {
             Some("their text is laid out in two ways")
+        } else if self.unfold != other.unfold {
+            Some("their records lie in two ways")
         } else if has_times && time(self) != time(other) {
             Some("their times are written in two ways")
         } else if self.roles.decimal_comma != other.roles.decimal_comma
@@ -242,10 +301,14 @@ impl Guess {
         self.roles.has_fractions |= other.roles.has_fractions;
         add(&mut self.doubts, &other.doubts);
         add(&mut self.unreadable, &other.unreadable);
+        if let Some((time, other)) = self.roles.time.as_mut().zip(other.roles.time.as_ref()) {
+            add(&mut time.zones, &other.zones);
+        }
         add(&mut self.roles.null_values, &other.roles.null_values);
         add(&mut self.roles.true_words, &other.roles.true_words);
         add(&mut self.roles.false_words, &other.roles.false_words);
         self.encoding = self.encoding.or(other.encoding);
+        self.layout = self.layout.or(other.layout);
         if self.station != other.station {
             self.station = None;
         }

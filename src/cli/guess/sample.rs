@@ -46,10 +46,10 @@ pub(super) fn shown(name: &str) -> String {
 }
 
 /// Adds those that are not there yet.
-pub(super) fn add(known: &mut Vec<String>, more: &[String]) {
-    for text in more {
-        if !known.contains(text) {
-            known.push(text.clone());
+pub(super) fn add<T: Clone + PartialEq>(known: &mut Vec<T>, more: &[T]) {
+    for one in more {
+        if !known.contains(one) {
+            known.push(one.clone());
         }
     }
 }

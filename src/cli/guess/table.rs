@@ -1,8 +1,9 @@
 //! Records and fields of a sample.
 
-use super::delimiter::{DELIMITERS, Look, Shape, look, most_frequent, shape};
+use super::delimiter::{DELIMITERS, Look, RARE, Shape, look, most_frequent, shape};
 use super::layout::{self, Layout};
 use super::lines::{self, Marks, Record, records};
+use super::refusal::Refusal;
 use super::sample::is_number;
 use super::widths;
 
@@ -60,7 +61,7 @@ pub(super) struct Table {
     /// What could not be told.
     pub(super) doubts: Vec<String>,
     /// Why no options read it.
-    pub(super) refusal: Option<String>,
+    pub(super) refusal: Option<Refusal>,
 }
 
 impl Default for Table {
@@ -87,13 +88,16 @@ impl Table {
 
     /// Whether numbers have a decimal comma: more of them can be read so than with a point.
     pub(super) fn decimal_comma(&self) -> bool {
-        if self.kind != Kind::Delimited || self.dialect.delimiter == b',' {
+        if self.kind != Kind::Delimited {
             return false;
         }
         let fields =
             || self.rows.iter().flatten().map(|field| field.trim()).filter(|field| !field.is_empty());
         let readable = |comma| fields().filter(|field| is_number(field, comma)).count();
-        readable(true) > readable(false)
+        // In quotes where it is the delimiter too: three digits behind it are a group rather.
+        let has_decimals = |field: &str| field.rsplit_once(',').is_some_and(|(_, digits)| digits.len() != 3);
+        let is_sure = || fields().any(|field| is_number(field, true) && has_decimals(field));
+        readable(true) > readable(false) && (self.dialect.delimiter != b',' || is_sure())
     }
 }
 
@@ -104,9 +108,13 @@ fn delimited(bytes: &[u8], is_whole: bool) -> Table {
     let marks = |delimiter: u8| Marks { delimiter, quote, comment };
     let parse = |delimiter: u8| records(bytes, marks(delimiter), skipped, is_whole);
     let mut best: Option<(u8, Vec<Record>, Shape)> = None;
-    for delimiter in own.map_or(DELIMITERS.to_vec(), |own| vec![own]) {
+    for delimiter in own.map_or([&DELIMITERS[..], &RARE].concat(), |own| vec![own]) {
+        if RARE.contains(&delimiter) && best.as_ref().is_some_and(|(known, ..)| *known != b' ') {
+            break;
+        }
         let records = parse(delimiter);
         if let Some(shape) = shape(&records)
+            && is_meant(delimiter, &records, &shape)
             && best.as_ref().is_none_or(|(_, _, best)| shape.score > best.score)
         {
             best = Some((delimiter, records, shape));
@@ -159,6 +167,25 @@ fn delimited(bytes: &[u8], is_whole: bool) -> Table {
         doubts: found.doubts,
         refusal: found.refusal,
         ..Table::default()
+    }
+}
+
+/// Whether enough lines are parted alike by what may as well stand in texts and values: blanks, and delimiters that are rare.
+fn is_meant(delimiter: u8, records: &[Record], shape: &Shape) -> bool {
+    let count = |records: &[Record]| {
+        let parted = records.iter().filter(|record| record.fields.len() == shape.width).count();
+        (parted, records.len())
+    };
+    match delimiter {
+        b' ' => {
+            let (parted, all) = count(&records[shape.first..]);
+            parted * 2 > all
+        }
+        rare if RARE.contains(&rare) => {
+            let (parted, all) = count(records);
+            all > 2 && parted * 10 >= all * 9
+        }
+        _ => true,
     }
 }
 

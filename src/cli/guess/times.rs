@@ -1,14 +1,15 @@
 //! Which columns are the time, and how times are written in them.
 
-use super::formats::{compact, dated, few, is_date, of_day, parser, pattern};
+use super::formats::{compact, dated, few_times, is_date, of_day, parser, pattern, reads_all};
 use super::parts::{clock, parts};
 use super::sample::{Sample, number, shown};
-use super::words::{has_one, is_half, is_offset};
+use super::words::{has_one, is_half, is_offset, words};
+use super::zone_texts::{abbreviations, is_known, may_be_zone, unclear, zone_columns};
 use super::zones::{self, Zone};
 use crate::cli::summary::plural;
 
 /// Columns with the time, and how it is written there.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(in crate::cli) struct Time {
     /// One column, or several that are put together: a date and a time of day, a year and a month and so on.
     pub(in crate::cli) columns: Vec<usize>,
@@ -22,6 +23,8 @@ pub(in crate::cli) struct Time {
     pub(in crate::cli) zone: Option<Zone>,
     /// Whether times have no offset, so that a zone says when they were.
     pub(in crate::cli) is_local: bool,
+    /// The abbreviations of zones in times, and how far from UTC they are: the option `zones`.
+    pub(in crate::cli) zones: Vec<(&'static str, &'static str)>,
 }
 
 /// A column whose times count from a start that the data do not say.
@@ -98,8 +101,9 @@ const LENGTHS: [&str; 14] = [
     "interval",
 ];
 /// When a record was handled, not when it was measured.
-const HANDLED: [&str; 13] = [
+const HANDLED: [&str; 14] = [
     "received",
+    "recv",
     "server",
     "created",
     "updated",
@@ -120,7 +124,7 @@ pub(super) fn find(sample: &Sample<'_>) -> Found {
     let (mut dates, mut clocks) = (Vec::new(), Vec::new());
     for at in 0..sample.names.len() {
         let fields: Vec<&str> = sample.fields(at).collect();
-        if fields.is_empty() || !few(sample.rows.len() - fields.len(), sample.rows.len()) {
+        if fields.is_empty() || !few_times(sample.rows.len() - fields.len(), sample.rows.len()) {
             continue;
         }
         if let Some((format, other)) = pattern(&fields).or_else(|| Some((digits(sample, at, &fields)?, None)))
@@ -171,9 +175,11 @@ pub(super) fn find(sample: &Sample<'_>) -> Found {
     let mut doubts = doubts;
     if is_local {
         let names: Vec<&str> = time.columns.iter().map(|&at| sample.names[at].as_str()).collect();
-        let found = zones::find(&names, sample.before);
+        let found = zones::find(&names, sample.before, &zone_columns(sample, &time.columns));
         doubts.extend(found.doubt);
         time.zone = found.zone;
+    } else {
+        time.zones = abbreviations(sample, &time.columns);
     }
     Found { time: Some(time), others, doubts, ..Found::default() }
 }
@@ -202,7 +208,7 @@ impl Candidate {
             name if has_one(name, &TIME_NAMES) => 1,
             _ => 2,
         };
-        let time = Time { columns, format, other_format, newest_first: false, zone: None, is_local: false };
+        let time = Time { columns, format, other_format, ..Time::default() };
         Self { is_constant, kind, name, time }
     }
 }
@@ -221,12 +227,14 @@ fn digits(sample: &Sample<'_>, at: usize, fields: &[&str]) -> Option<String> {
     is_so.then(|| format.to_owned())
 }
 
-/// The time with what stands in a column of its own: the half of the day, or the offset from UTC.
+/// The time with what stands in a column of its own: the half of the day, or how far it is from UTC.
 fn with_marks(sample: &Sample<'_>, time: Time) -> Time {
     let is_mark = |at: &usize| {
         let mut fields = sample.fields(*at).peekable();
         let has_some = fields.peek().is_some();
-        has_some && (fields.clone().all(is_half) || fields.all(is_offset))
+        let is_abbreviation = |field| may_be_zone(sample, &time.columns, *at) && is_known(field);
+        has_some
+            && (fields.clone().all(is_half) || fields.all(|field| is_offset(field) || is_abbreviation(field)))
     };
     let marks = (0..sample.names.len()).filter(|at| !time.columns.contains(at)).filter(is_mark);
     for mark in marks {
@@ -240,7 +248,8 @@ fn with_marks(sample: &Sample<'_>, time: Time) -> Time {
 
 fn is_named(name: &str) -> bool {
     let last = name.rsplit('.').next().unwrap_or_default();
-    !has_one(name, &LENGTHS) && (has_one(name, &TIME_NAMES) || matches!(last, "ts" | "t"))
+    let is_short = || last == "t" || words(name).last().is_some_and(|word| word == "ts");
+    !has_one(name, &LENGTHS) && (has_one(name, &TIME_NAMES) || is_short())
 }
 
 /// Whether a name says that digits are a time of day.
@@ -275,7 +284,7 @@ fn count(sample: &Sample<'_>, at: usize, fields: &[&str]) -> Option<(Kind, &'sta
 /// The numbers of a column, but for a few that are none.
 fn numbers(sample: &Sample<'_>, fields: &[&str]) -> Option<Vec<f64>> {
     let values: Vec<f64> = fields.iter().filter_map(|field| number(field, sample.comma)).collect();
-    (!values.is_empty() && few(fields.len() - values.len(), fields.len())).then_some(values)
+    (!values.is_empty() && few_times(fields.len() - values.len(), fields.len())).then_some(values)
 }
 
 /// Columns of numbers that are called times and never fall: times of another kind.
@@ -313,7 +322,10 @@ fn without(sample: &Sample<'_>, clocks: &[(usize, &'static str)]) -> Found {
             format: if has_one(&last(column), &["ms", "milli"]) { "ms" } else { "s" }.to_owned(),
         }),
     };
-    let Some(relative) = relative else { return Found::default() };
+    let Some(relative) = relative else {
+        let doubt = unclear(sample).or_else(|| without_day(sample));
+        return Found { doubts: doubt.into_iter().collect(), ..Found::default() };
+    };
     let name = shown(&sample.names[relative.column]);
     let first = sample.fields(relative.column).next().and_then(|field| number(field, sample.comma));
     let doubt = match first {
@@ -330,6 +342,28 @@ fn without(sample: &Sample<'_>, clocks: &[(usize, &'static str)]) -> Found {
         ),
     };
     Found { relative: Some(relative), doubts: vec![doubt], ..Found::default() }
+}
+
+/// What is to be said of a column with years, or with months.
+fn without_day(sample: &Sample<'_>) -> Option<String> {
+    let is_year =
+        |text: &str| text.len() == 4 && text.parse().is_ok_and(|year: u32| (1900..2100).contains(&year));
+    let is_month = |text: &str| text.parse().is_ok_and(|month: u32| (1..=12).contains(&month));
+    let is_date = |field: &str| match field.split_once(['-', '/']) {
+        Some((year, month)) => is_year(year) && is_month(month),
+        None => is_year(field),
+    };
+    let is_called = |at: &usize| {
+        has_one(&sample.names[*at], &["year", "month", "jahr", "monat", "date", "datum", "time"])
+    };
+    let at = (0..sample.names.len()).filter(is_called).find(|at| {
+        let fields: Vec<&str> = sample.fields(*at).collect();
+        reads_all(&fields, is_date)
+    })?;
+    Some(format!(
+        "{} has dates without a day, which no option reads: write one, such as 2024-01-01",
+        shown(&sample.names[at])
+    ))
 }
 
 fn doubts(sample: &Sample<'_>, time: &Time, others: &[usize]) -> Vec<String> {

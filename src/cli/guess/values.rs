@@ -80,6 +80,18 @@ pub(super) fn is_null(field: &str) -> bool {
     NULLS.iter().any(|null| null.eq_ignore_ascii_case(field))
 }
 
+/// The text that a column has once among numbers, where it has too few to tell that they are its values.
+pub(super) fn odd_one<'s>(sample: &Sample<'s>, at: usize) -> Option<&'s str> {
+    let (numbers, texts): (Vec<&str>, Vec<&str>) = sample
+        .fields(at)
+        .filter(|field| !is_null(field))
+        .partition(|field| number(field, sample.comma).is_some());
+    match texts.as_slice() {
+        [only] if numbers.len() > 1 => Some(only),
+        _ => None,
+    }
+}
+
 /// The values of column `at`; nothing where it is not of numbers or words for true and false, but for a few.
 pub(super) fn values(sample: &Sample<'_>, at: usize) -> Option<Values> {
     let mut values = Values::default();

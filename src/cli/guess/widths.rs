@@ -18,6 +18,10 @@ pub(super) fn find(bytes: &[u8], comment: Option<u8>, is_whole: bool) -> Option<
     }
     let fields = fields(&data);
     let header = lines[..first].last();
+    // Names that blanks do not part are parted by something else.
+    if header.is_some_and(|line| line.len() > data[0].len() / 2 && !line.contains(&' ')) {
+        return None;
+    }
     let mut from = 0;
     let widths = fields.windows(2).map(|pair| {
         let end = boundary(&data, (pair[0].1, pair[1]), header);

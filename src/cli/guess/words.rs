@@ -295,7 +295,7 @@ pub(super) fn is_half(value: &str) -> bool {
 }
 
 /// Whether a text names a zone, or an offset from UTC.
-fn is_zone(value: &str) -> bool {
+pub(super) fn is_zone(value: &str) -> bool {
     let is_place = || value.split_once('/').is_some_and(|(area, _)| AREAS.contains(&area));
     ZONES.contains(&value) || is_offset(value) || is_place()
 }

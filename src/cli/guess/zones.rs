@@ -28,26 +28,51 @@ pub(super) struct Found {
     pub(super) doubt: Option<String>,
 }
 
-/// Abbreviations with one meaning, in hours ahead of UTC.
-const KNOWN: [(&str, i8); 10] = [
-    ("WET", 0),
-    ("WEST", 1),
-    ("CET", 1),
-    ("MEZ", 1),
-    ("CEST", 2),
-    ("MESZ", 2),
-    ("EET", 2),
-    ("EEST", 3),
-    ("MSK", 3),
-    ("JST", 9),
+/// Abbreviations with one meaning, and how far from UTC they are.
+pub(super) const KNOWN: [(&str, &str); 12] = [
+    ("WET", "+00:00"),
+    ("WEST", "+01:00"),
+    ("CET", "+01:00"),
+    ("MEZ", "+01:00"),
+    ("MET", "+01:00"),
+    ("CEST", "+02:00"),
+    ("MESZ", "+02:00"),
+    ("MEST", "+02:00"),
+    ("EET", "+02:00"),
+    ("EEST", "+03:00"),
+    ("MSK", "+03:00"),
+    ("JST", "+09:00"),
 ];
 
-/// Those of two that clocks show in turn, and the zone in which they do.
-const IN_TURN: [([&str; 2], &str); 4] =
-    [(["CET", "CEST"], "CET"), (["MEZ", "MESZ"], "CET"), (["EET", "EEST"], "EET"), (["WET", "WEST"], "WET")];
+/// Those that the clocks of a place show in turn. Names such as `CET` and `EST5EDT`, with which the IANA database once meant such clocks, are
+/// links to these places there.
+const IN_TURN: [([&str; 2], &str); 19] = [
+    (["CET", "CEST"], "Europe/Brussels"),
+    (["MEZ", "MESZ"], "Europe/Berlin"),
+    (["MET", "MEST"], "Europe/Brussels"),
+    (["EET", "EEST"], "Europe/Athens"),
+    (["WET", "WEST"], "Europe/Lisbon"),
+    (["GMT", "BST"], "Europe/London"),
+    (["GMT", "IST"], "Europe/Dublin"),
+    (["MSK", "MSD"], "Europe/Moscow"),
+    (["NST", "NDT"], "America/St_Johns"),
+    (["AST", "ADT"], "America/Halifax"),
+    (["EST", "EDT"], "America/New_York"),
+    (["CST", "CDT"], "America/Chicago"),
+    (["MST", "MDT"], "America/Denver"),
+    (["PST", "PDT"], "America/Los_Angeles"),
+    (["AKST", "AKDT"], "America/Anchorage"),
+    (["IST", "IDT"], "Asia/Jerusalem"),
+    (["ACST", "ACDT"], "Australia/Adelaide"),
+    (["AEST", "AEDT"], "Australia/Sydney"),
+    (["NZST", "NZDT"], "Pacific/Auckland"),
+];
+
+/// Both of two in one word.
+const TOGETHER: [(&str, &str); 3] = [("CE(S)T", "CET/CEST"), ("ME(S)Z", "MEZ/MESZ"), ("E(S/D)T", "EST/EDT")];
 
 /// Abbreviations of several zones, or of one whose place only people know.
-const UNCLEAR: [&str; 22] = [
+pub(super) const UNCLEAR: [&str; 22] = [
     "EST", "EDT", "CST", "CDT", "MST", "MDT", "PST", "PDT", "AST", "ADT", "IST", "BST", "SST", "GST", "AEST",
     "AEDT", "ACST", "AWST", "NZST", "NZDT", "PKT", "WIB",
 ];
@@ -56,11 +81,16 @@ const UNCLEAR: [&str; 22] = [
 const LABELS: [&str; 8] =
     ["time zone", "timezone", "time_zone", "zeitzone", "utc offset", "utc_offset", "fuseau horaire", "tz"];
 
-/// In which zone times are that stand in columns called `names`, below the lines `before`, and do not say it themselves.
-pub(super) fn find(names: &[&str], before: &[String]) -> Found {
+/// In which zone times are that stand in columns called `names`, below the lines `before` and beside columns that have nothing but `zones`,
+/// and do not say it themselves.
+pub(super) fn find(names: &[&str], before: &[String], zones: &[Vec<&str>]) -> Found {
     let in_names = names.iter().filter_map(|name| said(name));
-    let in_lines = before.iter().filter_map(|line| said(labelled(line)?));
-    let mut all: Vec<Said> = in_names.chain(in_lines).collect();
+    let in_lines = before.iter().filter_map(|line| labelled(line).and_then(said_in_full));
+    let in_columns = zones.iter().flat_map(|zones| match in_turn(&zones.join("/")) {
+        Some(zone) => vec![Said::Zone(zone)],
+        None => zones.iter().filter_map(|zone| said(zone)).collect(),
+    });
+    let mut all: Vec<Said> = in_names.chain(in_lines).chain(in_columns).collect();
     let offsets = |said: &Said| match said {
         Said::Zone(zone) => Some(zone.option.clone()),
         Said::Unclear(_) => None,
@@ -77,7 +107,7 @@ pub(super) fn find(names: &[&str], before: &[String]) -> Found {
         return Found { zone: None, doubt: Some(doubt) };
     }
     match (all.is_empty(), all.drain(..).next()) {
-        (false, Some(Said::Zone(zone))) => Found { doubt: of_winter(&zone), zone: Some(zone) },
+        (false, Some(Said::Zone(zone))) => Found { doubt: doubt(&zone), zone: Some(zone) },
         (false, Some(Said::Unclear(text))) => Found {
             doubt: Some(format!(
                 "the zone of the times is called {}, which is that of several places: name one in `timezone`",
@@ -89,15 +119,39 @@ pub(super) fn find(names: &[&str], before: &[String]) -> Found {
     }
 }
 
-/// An abbreviation is one offset, but people write it of clocks that change.
-fn of_winter(zone: &Zone) -> Option<String> {
-    let (_, hours) = KNOWN.iter().find(|(name, _)| *name == zone.said)?;
-    let (_, place) = IN_TURN.iter().find(|(names, _)| names.contains(&zone.said.as_str()))?;
+/// What abbreviations do not say: one is an offset, but people write it of clocks that change; two are of clocks in many places.
+fn doubt(zone: &Zone) -> Option<String> {
+    let said = shown(&zone.said);
+    let is_offset = zone.option.starts_with(['+', '-']);
+    if is_offset && has_words(&zone.said) {
+        return Some(format!(
+            "{said} is taken for {} all year: if the clocks were changed in summer, name a place in `timezone`",
+            zone.option
+        ));
+    }
+    let (_, place) =
+        IN_TURN.iter().find(|(names, place)| *place == zone.option || names.contains(&zone.said.as_str()))?;
+    if zone.option == *place {
+        let is_said = zone.said.contains(place);
+        return (!is_said).then(|| {
+            format!(
+                "{said} is what the clocks of several places show, which were not always changed on the same days: {place} is taken; if it is \
+                 another one, name it in `timezone`"
+            )
+        });
+    }
     Some(format!(
-        "{} is {} all year: if the clocks were changed in summer, timezone = {place:?}",
-        shown(&zone.said),
-        offset(i32::from(*hours) * 60)
+        "{said} is {} all year: if the clocks were changed in summer, timezone = {place:?}",
+        zone.option
     ))
+}
+
+/// The place whose clocks show two abbreviations in turn that a text has, as `CET/CEST` and `CET-1CEST` do.
+fn in_turn(text: &str) -> Option<Zone> {
+    let text = TOGETHER.iter().find(|(one, _)| text.contains(one)).map_or(text, |(_, both)| *both);
+    let words: Vec<&str> = text.split(|letter: char| !letter.is_ascii_alphabetic()).collect();
+    let (names, place) = IN_TURN.iter().find(|(names, _)| names.iter().all(|name| words.contains(name)))?;
+    Some(Zone { option: (*place).to_owned(), said: names.join("/") })
 }
 
 /// What stands behind a label of a zone in a line.
@@ -119,18 +173,41 @@ fn said(text: &str) -> Option<Said> {
     if let Some(place) = place_in(text) {
         return Some(zone(place.to_owned(), place));
     }
+    // Before the offset that one of the two may be, as in `GMT/BST`.
+    if let Some(zone) = in_turn(text) {
+        return Some(Said::Zone(zone));
+    }
     if let Some((minutes, said)) = offset_in(text) {
         return Some(zone(offset(minutes), said));
     }
     let words: Vec<&str> = text.split(|letter: char| !letter.is_ascii_alphanumeric()).collect();
-    let turns = IN_TURN.iter().find(|(names, _)| names.iter().all(|name| words.contains(name)));
-    if let Some((names, place)) = turns {
-        return Some(zone((*place).to_owned(), &names.join("/")));
-    }
-    if let Some((name, hours)) = KNOWN.iter().find(|(name, _)| words.contains(name)) {
-        return Some(zone(offset(i32::from(*hours) * 60), name));
+    if let Some((name, offset)) = KNOWN.iter().find(|(name, _)| words.contains(name)) {
+        return Some(zone((*offset).to_owned(), name));
     }
     UNCLEAR.iter().find(|name| words.contains(name)).map(|name| Said::Unclear((*name).to_owned()))
+}
+
+/// The same of what stands behind a label; where it says more than an offset, as `(UTC-05:00) Eastern Time` does, in full.
+fn said_in_full(text: &str) -> Option<Said> {
+    match said(text)? {
+        Said::Zone(zone)
+            if has_words(text) && zone.option.starts_with(['+', '-']) && !is_known(&zone.said) =>
+        {
+            let text = text.trim_matches(|letter: char| letter.is_whitespace() || ":=,;\"'".contains(letter));
+            Some(Said::Zone(Zone { said: text.to_owned(), ..zone }))
+        }
+        said => Some(said),
+    }
+}
+
+fn is_known(name: &str) -> bool {
+    KNOWN.iter().any(|(known, _)| *known == name)
+}
+
+/// Whether a text has words other than what an offset is written with.
+fn has_words(text: &str) -> bool {
+    let mut words = text.split(|letter: char| !letter.is_alphabetic()).filter(|word| !word.is_empty());
+    words.any(|word| !["UTC", "GMT"].contains(&word.to_uppercase().as_str()) && !is_known(word))
 }
 
 /// A place with clocks of its own, such as `Europe/Berlin`.
@@ -213,7 +290,7 @@ mod tests {
 
     fn option(names: &[&str], before: &[&str]) -> Option<String> {
         let before: Vec<String> = before.iter().map(|&line| line.to_owned()).collect();
-        find(names, &before).zone.map(|zone| zone.option)
+        find(names, &before, &[]).zone.map(|zone| zone.option)
     }
 
     #[test]
@@ -230,7 +307,12 @@ mod tests {
             ("Zeit (MEZ)", "+01:00"),
             ("time [CET]", "+01:00"),
             ("UTC - 5 min means", "UTC"),
-            ("MTU (CET/CEST)", "CET"),
+            ("MTU (CET/CEST)", "Europe/Brussels"),
+            ("Zeit (ME(S)Z)", "Europe/Berlin"),
+            ("Time (EST/EDT)", "America/New_York"),
+            ("time EST5EDT", "America/New_York"),
+            ("Time, GMT/BST", "Europe/London"),
+            ("time (CET/CEST, UTC+1/+2)", "Europe/Brussels"),
             ("time [Europe/Berlin]", "Europe/Berlin"),
         ];
         for (name, zone) in cases {
@@ -261,6 +343,8 @@ mod tests {
             ("Zeitzone;MEZ", "+01:00"),
             ("UTC offset: -06:00", "-06:00"),
             ("TZ, UTC", "UTC"),
+            ("TZ=CET-1CEST,M3.5.0,M10.5.0/3", "Europe/Brussels"),
+            ("Timezone: AEST/AEDT", "Australia/Sydney"),
         ] {
             assert_eq!(option(&["time"], &[line]).as_deref(), Some(zone), "{line}");
         }
@@ -270,11 +354,52 @@ mod tests {
     }
 
     #[test]
+    fn columns_may_say_it_of_each_record() {
+        let zone = |zones: &[&str]| find(&["time"], &[], &[zones.to_vec()]);
+        assert_eq!(zone(&["EST", "EDT"]).zone.map(|zone| zone.option).as_deref(), Some("America/New_York"));
+        assert_eq!(zone(&["Asia/Tokyo"]).zone.map(|zone| zone.option).as_deref(), Some("Asia/Tokyo"));
+        let several = zone(&["CET", "JST"]);
+        assert!(
+            several.zone.is_none() && several.doubt.is_some_and(|doubt| doubt.contains("`CET` and `JST`"))
+        );
+    }
+
+    #[test]
+    fn places_and_offsets_are_those_of_the_database() {
+        for zone in IN_TURN.iter().map(|(_, place)| *place).chain(KNOWN.iter().map(|(_, offset)| *offset)) {
+            assert!(TimeParser::new(TimeFormat::Rfc3339, Some(zone)).is_ok(), "{zone}");
+        }
+        // Its own names for such clocks are links to these places.
+        let read = |zone: &str, time: &str| {
+            let parser = TimeParser::new(TimeFormat::Rfc3339, Some(zone)).expect("a zone");
+            parser.parse(time.as_bytes()).expect("a time")
+        };
+        for (name, place) in [
+            ("CET", "Europe/Brussels"),
+            ("MET", "Europe/Brussels"),
+            ("EET", "Europe/Athens"),
+            ("WET", "Europe/Lisbon"),
+            ("EST5EDT", "America/New_York"),
+            ("CST6CDT", "America/Chicago"),
+            ("MST7MDT", "America/Denver"),
+            ("PST8PDT", "America/Los_Angeles"),
+        ] {
+            for time in ["1975-07-01 12:00:00", "2026-01-15 12:00:00", "2026-07-01 12:00:00"] {
+                assert_eq!(read(name, time), read(place, time), "{name} {time}");
+            }
+        }
+    }
+
+    #[test]
     fn what_is_not_clear_is_said() {
-        let doubt = |name: &str, line: &str| find(&[name], &[line.to_owned()]).doubt.unwrap_or_default();
+        let doubt = |name: &str, line: &str| find(&[name], &[line.to_owned()], &[]).doubt.unwrap_or_default();
         assert!(doubt("Time (EST)", "").contains("that of several places"));
         assert!(doubt("time_utc", "Time zone: UTC+2").contains("`utc` and `UTC+2`"));
-        assert!(doubt("time [CET]", "").contains("timezone = \"CET\""));
+        assert!(doubt("time [CET]", "").contains("timezone = \"Europe/Brussels\""));
+        assert!(doubt("time [CET/CEST]", "").contains("Europe/Brussels is taken"));
+        assert_eq!(doubt("time [Europe/Brussels]", ""), "");
+        assert!(doubt("time", "Time zone: (UTC-05:00) Eastern Time").contains("name a place"));
+        assert_eq!(doubt("time", "Time zone: UTC-05:00"), "");
         assert_eq!(doubt("time_utc", "Time zone: UTC"), "");
         assert_eq!(option(&["time_utc"], &["Time zone: UTC+2"]), None);
     }

@@ -1,43 +1,51 @@
 //! Which files of a folder are of one sort, and how the pipeline names them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use super::inputs::{Input, extension, plain_extension};
+use super::inputs::{extension, plain_extension};
 use crate::cli::guess::Kind;
 
-/// What a folder has.
-#[derive(Debug, Default)]
-pub(super) struct Alike {
-    /// The files of the sort of the first one that has measurements.
-    pub(super) files: Vec<PathBuf>,
-    /// The others, and why each is left out.
-    pub(super) left_out: Vec<(PathBuf, String)>,
+/// What data files end in, before what says that they are packed.
+const EXTENSIONS: [&str; 11] =
+    ["csv", "tsv", "txt", "dat", "jsonl", "ndjson", "json", "json-seq", "lp", "influx", "parquet"];
+
+/// Files by what their names end in: those first that are called as data are, and of these the sort that has the most bytes.
+pub(super) fn sorts(files: &[PathBuf], size: &dyn Fn(&Path) -> u64) -> Vec<Vec<PathBuf>> {
+    let mut sorts: BTreeMap<String, (Vec<PathBuf>, u64)> = BTreeMap::new();
+    for file in files {
+        let (files, bytes) = sorts.entry(plain_extension(file)).or_default();
+        files.push(file.clone());
+        *bytes += size(file);
+    }
+    let mut sorts: Vec<_> = sorts.into_iter().collect();
+    sorts.sort_by_key(|(ending, (_, bytes))| (!EXTENSIONS.contains(&ending.as_str()), u64::MAX - bytes));
+    sorts.into_iter().map(|(_, (files, _))| files).collect()
 }
 
-impl Alike {
-    /// Whether `file` is called as those are that were found so far.
-    pub(super) fn is_like(&self, file: &Path) -> bool {
-        self.files.first().is_none_or(|first| plain_extension(first) == plain_extension(file))
-    }
+/// The files of a folder that are of one sort.
+pub(super) struct Alike<'f> {
+    pub(super) files: &'f [PathBuf],
+    /// All that are in the folder.
+    pub(super) all: &'f [PathBuf],
+}
 
+impl Alike<'_> {
     /// How the pipeline names these files of `folder`, which `kind` reads: by a glob that finds those alone, or as the folder if its files are
     /// those alone, or each.
-    pub(super) fn paths(&self, folder: &Input, kind: Kind) -> Vec<String> {
+    pub(super) fn paths(&self, folder: &str, kind: Kind) -> Vec<String> {
         let all = |is_such: &dyn Fn(&Path) -> bool| {
-            let such = folder.files.iter().chain(&folder.others).filter(|file| is_such(file));
-            such.eq(self.files.iter())
+            self.all.iter().filter(|file| is_such(file)).eq(self.files.iter())
         };
-        let endings: BTreeSet<&str> = self.files.iter().map(|file| extension(file)).collect();
-        let [ending] = endings.into_iter().collect::<Vec<_>>()[..] else {
+        let Some(ending) = ending(self.files) else {
             let extensions = extensions(kind);
             return match all(&|file| extensions.contains(&plain_extension(file).as_str())) {
-                true => vec![folder.path.clone()],
+                true => vec![folder.to_owned()],
                 false => self.names(),
             };
         };
         match all(&|file| extension(file) == ending) {
-            true => vec![glob_of(&folder.path, ending)],
+            true => vec![glob_of(&glob::Pattern::escape(folder), ending)],
             false => self.names(),
         }
     }
@@ -51,14 +59,22 @@ impl Alike {
 fn extensions(kind: Kind) -> &'static [&'static str] {
     match kind {
         Kind::Delimited => &["csv", "tsv", "txt"],
-        Kind::Json => &["jsonl", "ndjson", "json"],
+        Kind::Json => &["jsonl", "ndjson", "json", "json-seq"],
         Kind::Influx => &["lp", "influx"],
         Kind::Parquet => &["parquet"],
     }
 }
 
-fn glob_of(folder: &str, ending: &str) -> String {
-    format!("{}/*.{}", glob::Pattern::escape(folder).trim_end_matches('/'), glob::Pattern::escape(ending))
+/// What the names of all of `files` end in, if that is the same.
+pub(super) fn ending(files: &[PathBuf]) -> Option<&str> {
+    let endings: BTreeSet<&str> = files.iter().map(|file| extension(file)).collect();
+    let mut endings = endings.into_iter();
+    endings.next().filter(|_| endings.next().is_none())
+}
+
+/// The glob for what ends so in a folder.
+pub(super) fn glob_of(folder: &str, ending: &str) -> String {
+    format!("{}/*.{}", folder.trim_end_matches('/'), glob::Pattern::escape(ending))
 }
 
 #[cfg(test)]
@@ -67,8 +83,17 @@ mod tests {
 
     fn paths(files: &[&str], alike: &[&str]) -> Vec<String> {
         let paths = |names: &[&str]| names.iter().map(|name| Path::new("a[b]").join(name)).collect();
-        let folder = Input { path: "a[b]/".into(), files: paths(files), is_folder: true, others: Vec::new() };
-        Alike { files: paths(alike), left_out: Vec::new() }.paths(&folder, Kind::Delimited)
+        let (all, files): (Vec<_>, Vec<_>) = (paths(files), paths(alike));
+        Alike { files: &files, all: &all }.paths("a[b]/", Kind::Delimited)
+    }
+
+    #[test]
+    fn the_sort_that_has_the_most_bytes_comes_first() {
+        let files = ["LICENSE", "a.csv", "b.csv.gz", "big.log", "notes.txt"].map(PathBuf::from);
+        let size = |file: &Path| if file.starts_with("big.log") { 1000 } else { 10 };
+        let first = |sorts: &[Vec<PathBuf>]| sorts.iter().map(|sort| sort[0].clone()).collect::<Vec<_>>();
+        let names = ["a.csv", "notes.txt", "big.log", "LICENSE"].map(PathBuf::from);
+        assert_eq!(first(&sorts(&files, &size)), names);
     }
 
     #[test]

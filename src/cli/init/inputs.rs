@@ -15,8 +15,6 @@ pub(super) struct Input {
     pub(super) files: Vec<PathBuf>,
     /// Whether others than files of data may be among them, which are passed over.
     pub(super) is_folder: bool,
-    /// Files in the folder that no data file is called like.
-    pub(super) others: Vec<PathBuf>,
 }
 
 impl Input {
@@ -46,7 +44,7 @@ fn input(path: &Path) -> Result<Input> {
     }
     let is_pattern = text.contains(['*', '?', '[']) && !path.exists();
     let files = if is_pattern { matches(text)? } else { vec![path.to_owned()] };
-    Ok(Input { path: text.to_owned(), files, is_folder: false, others: Vec::new() })
+    Ok(Input { path: text.to_owned(), files, is_folder: false })
 }
 
 /// The files that a glob finds; those whose names begin with a dot are found by none.
@@ -78,31 +76,21 @@ fn in_archive(pattern: &str) -> Result<Vec<PathBuf>> {
     }
 }
 
-/// The files of data in a folder. The pipeline gets a glob for those that end as the first one does.
+/// The files in a folder. The pipeline gets a glob for those that are of one sort.
 fn folder(path: &Path) -> Result<Input> {
     let name = &path.display().to_string();
-    let none = || {
-        Error::unavailable(format!("the folder {name} has no data files")).with_help(
-            "name the files, or a folder with .csv, .tsv, .txt, .dat, .jsonl, .lp or .parquet files",
-        )
-    };
     let entries = std::fs::read_dir(path).map_err(|error| Error::io("read the folder", name, &error))?;
     let is_hidden =
         |path: &PathBuf| path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
     let mut files: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
     files.retain(|path| path.is_file() && !is_hidden(path));
     files.sort();
-    let (files, others): (Vec<_>, Vec<_>) =
-        files.into_iter().partition(|path| EXTENSIONS.contains(&plain_extension(path).as_str()));
     if files.is_empty() {
-        return Err(none());
+        return Err(Error::unavailable(format!("the folder {name} has no files"))
+            .with_help("name the files, or a folder that has them"));
     }
-    Ok(Input { path: name.clone(), files, is_folder: true, others })
+    Ok(Input { path: name.clone(), files, is_folder: true })
 }
-
-/// What data files end in, before what says that they are packed.
-const EXTENSIONS: [&str; 10] =
-    ["csv", "tsv", "txt", "dat", "jsonl", "ndjson", "json", "lp", "influx", "parquet"];
 
 /// The end of a file's name, that of packing included: `csv.gz`.
 pub(super) fn extension(path: &Path) -> &str {

@@ -1,11 +1,15 @@
 //! `tidemill init`: looks at data files and writes a first pipeline for them.
 
 mod alike;
+mod archive;
+mod file;
+mod found;
 mod inputs;
 mod look;
 mod pipeline;
 mod relative;
 mod series;
+mod sort;
 mod tell;
 mod twins;
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::look::Found;
+use super::found::Found;
 use crate::cli::guess::{Guess, Kind};
 use crate::error::is_obeyed;
 use crate::stage::parameters_of;
@@ -26,13 +26,19 @@ pub(super) fn text(found: &Found) -> String {
     }
     let name = found.first.as_ref().and_then(|first| first.file_name()).unwrap_or_default();
     let name = name.to_string_lossy();
-    let stem = name.split('.').next().filter(|stem| !stem.is_empty()).unwrap_or("data");
     let _ = write!(
         text,
         "\n[[sink]]\ntype = \"parquet\"\npath = {}\n\n[[sink]]\n# The first records, to look at.\ntype = \"console\"\nlimit = 10\n",
-        quoted(&format!("{stem}.clean.parquet"))
+        quoted(&output(&name))
     );
     text
+}
+
+/// The file that is written: it has a name of its own, even where the data have been through a pipeline already.
+fn output(data: &str) -> String {
+    let stem = data.split('.').next().filter(|stem| !stem.is_empty()).unwrap_or("data");
+    let name = format!("{stem}.clean.parquet");
+    if name == data { format!("{stem}.clean.clean.parquet") } else { name }
 }
 
 fn source(paths: &[String], guess: &Guess, text: &mut String) {
@@ -52,6 +58,9 @@ fn source(paths: &[String], guess: &Guess, text: &mut String) {
     }
     if guess.kind == Kind::Delimited {
         dialect(guess, &mut line);
+    }
+    if let Some(layout) = guess.layout {
+        line("layout", &quoted(layout));
     }
     if let Some(array) = &guess.unfold {
         line("unfold", &quoted(array));
@@ -89,6 +98,10 @@ fn columns(guess: &Guess, line: &mut impl FnMut(&str, &str)) {
         }
         if !time.format.is_empty() {
             line("time_format", &quoted(&time.format));
+        }
+        if !time.zones.is_empty() {
+            let zones = time.zones.iter().map(|(name, offset)| format!("{name} = {}", quoted(offset)));
+            line("zones", &format!("{{ {} }}", zones.collect::<Vec<_>>().join(", ")));
         }
         if time.newest_first {
             line("order", "\"newest_first\"");
@@ -274,6 +287,13 @@ fn list<'t>(texts: impl Iterator<Item = &'t str>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_output_is_never_the_input() {
+        assert_eq!(output("a.b.csv"), "a.clean.parquet");
+        assert_eq!(output(".csv"), "data.clean.parquet");
+        assert_eq!(output("a.clean.parquet"), "a.clean.clean.parquet");
+    }
 
     #[test]
     fn any_text_is_quoted_as_toml() {

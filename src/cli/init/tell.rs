@@ -1,6 +1,6 @@
 //! Says what was guessed.
 
-use super::look::Found;
+use super::found::Found;
 use crate::cli::guess::{Guess, Kind};
 use crate::cli::output;
 use crate::cli::summary::plural;
@@ -11,6 +11,9 @@ const MOST_DOUBTS: usize = 12;
 
 /// How many files that are left out are named.
 const MOST_LEFT_OUT: usize = 10;
+
+/// How many columns are named, and shown of a record.
+const MOST_COLUMNS: usize = 20;
 
 pub(super) fn tell(found: &Found) {
     let guess = &found.guess;
@@ -35,14 +38,21 @@ pub(super) fn tell(found: &Found) {
     }
     if !guess.first.is_empty() && !guess.roles.measurements.is_empty() {
         lines.push("the first records, as they were understood:".to_owned());
-        lines.extend(guess.first.iter().map(|record| format!("  {}", record.join(", "))));
+        lines.extend(guess.first.iter().map(|record| format!("  {}", some(record.iter().cloned()))));
     }
     lines.iter().for_each(|line| output::note(&visible(line)));
 }
 
 fn named(guess: &Guess, columns: &[usize]) -> String {
-    let names = columns.iter().map(|&at| format!("`{}`", guess.names[at].escape_debug()));
-    names.collect::<Vec<_>>().join(", ")
+    some(columns.iter().map(|&at| format!("`{}`", guess.names[at].escape_debug())))
+}
+
+/// The first of many texts, and how many more there are.
+fn some(texts: impl ExactSizeIterator<Item = String>) -> String {
+    let more = texts.len().saturating_sub(MOST_COLUMNS);
+    let mut texts: Vec<String> = texts.take(MOST_COLUMNS).collect();
+    texts.extend((more > 0).then(|| format!("and {more} more")));
+    texts.join(", ")
 }
 
 fn looked_at(found: &Found) -> String {
@@ -73,7 +83,10 @@ fn format_of(guess: &Guess) -> String {
         }
         Kind::Json => match &guess.unfold {
             Some(array) => format!("JSON, each element of `{}` a record", array.escape_debug()),
-            None => "JSON".to_owned(),
+            None => match guess.layout {
+                Some(layout) => format!("JSON, read by layout = {layout:?}"),
+                None => "JSON".to_owned(),
+            },
         },
         Kind::Influx => "line protocol".to_owned(),
         Kind::Parquet => "Parquet".to_owned(),
@@ -122,6 +135,8 @@ fn time(guess: &Guess) -> Vec<String> {
         Some(zone) => format!("  in the zone {}, for the file calls it {:?}", zone.option, zone.said),
         None => "  without an offset, and nothing says of which zone: UTC is assumed; if it is another, name it in `timezone`".to_owned(),
     }));
+    let zones = time.zones.iter().map(|(name, offset)| format!("  {name} is {offset}"));
+    lines.extend(zones);
     lines.extend(
         time.other_format.as_ref().map(|other| format!("  it could also be {other}: check `time_format`")),
     );

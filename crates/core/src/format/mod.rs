@@ -22,6 +22,7 @@ mod keys;
 mod last_time;
 mod line_format;
 mod pieces;
+mod refused;
 mod rows;
 mod run;
 #[cfg(test)]
@@ -36,6 +37,7 @@ use std::sync::Arc;
 
 pub use self::chunk::{Chunk, Decoded, Witness};
 pub use self::line_format::LineFormat;
+pub use self::refused::Refused;
 pub use self::unpivot::unpivoted;
 
 use self::columns::Columns;

@@ -33,7 +33,7 @@ pub struct JsonLines {
 inventory::submit! { Component::of::<JsonLines>("jsonl", "JSON: one object a record, one a line or otherwise") }
 
 /// The extensions that a directory's files are known by.
-const EXTENSIONS: [&str; 3] = ["jsonl", "ndjson", "json"];
+const EXTENSIONS: [&str; 4] = ["jsonl", "ndjson", "json", "json-seq"];
 
 impl JsonLines {
     /// The file, glob or directory `path`, with these columns.

@@ -51,7 +51,7 @@ impl<'t> Beginning<'t> {
     }
 
     /// The value, or the line, at `at`, and what comes behind it.
-    fn value(self, at: usize) -> Option<(&'t [u8], usize)> {
+    pub(super) fn value(self, at: usize) -> Option<(&'t [u8], usize)> {
         if self.is_values {
             return match next(self.bytes, at) {
                 Next::Piece(start, end) => Some((&self.bytes[start..end], end)),
@@ -60,6 +60,15 @@ impl<'t> Beginning<'t> {
         }
         let (end, next) = line(self.bytes, at.min(self.bytes.len()));
         (at < self.bytes.len() && (end < next || self.is_whole)).then(|| (&self.bytes[at..end], next))
+    }
+
+    /// What is behind the last value or line, which ends at `at`: one that is cut off.
+    pub(super) fn cut(self, at: usize) -> Option<&'t [u8]> {
+        match next(self.bytes, at) {
+            Next::Open(start) if self.is_values => Some(&self.bytes[start..]),
+            _ if self.is_values => None,
+            _ => Some(&self.bytes[at..]).filter(|rest| !rest.trim_ascii().is_empty()),
+        }
     }
 }
 

@@ -1,0 +1,62 @@
+//! What was found in files, each alone and together.
+
+use std::path::{Path, PathBuf};
+
+use crate::cli::guess::{Guess, Kind};
+use crate::error::{Error, Result};
+
+/// What was found.
+pub(super) struct Found {
+    /// What the pipeline reads.
+    pub(super) paths: Vec<String>,
+    /// The file that the guess is mostly about; `None` for standard input.
+    pub(super) first: Option<PathBuf>,
+    /// How many files were looked at.
+    pub(super) files: usize,
+    /// Files of folders and archives that the pipeline does not read, and why.
+    pub(super) left_out: Vec<(PathBuf, String)>,
+    pub(super) guess: Guess,
+}
+
+impl Found {
+    /// What was guessed of the file at `path`.
+    pub(super) fn of(path: &Path, guess: Guess) -> Self {
+        let paths = vec![path.display().to_string()];
+        Self { paths, first: Some(path.to_owned()), files: 1, left_out: Vec::new(), guess }
+    }
+
+    pub(super) fn is_measured(&self) -> bool {
+        !self.guess.roles.measurements.is_empty()
+    }
+
+    /// Whether records have a time, or count from a start that has to be said.
+    pub(super) fn has_time(&self) -> bool {
+        let roles = &self.guess.roles;
+        self.guess.kind == Kind::Influx || roles.time.is_some() || roles.relative.is_some()
+    }
+}
+
+/// Adds what others were found to have.
+pub(super) fn join(all: &mut Option<Found>, other: Found) -> Result<()> {
+    let Some(known) = all else {
+        *all = Some(other);
+        return Ok(());
+    };
+    if let Some(why) = known.guess.differs_in(&other.guess) {
+        let name =
+            |found: &Found| found.first.as_ref().map(|first| first.display().to_string()).unwrap_or_default();
+        return Err(Error::usage(format!(
+            "{} and {} cannot be read by one source: {why}",
+            name(known),
+            name(&other)
+        ))
+        .with_help(
+            "look at those that are alike, each sort by itself; `a.zip/*.csv` names some of an archive",
+        ));
+    }
+    known.guess.join(other.guess);
+    known.files += other.files;
+    known.paths.extend(other.paths);
+    known.left_out.extend(other.left_out);
+    Ok(())
+}
