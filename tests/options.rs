@@ -95,7 +95,12 @@ impl Case {
 }
 
 /// Options whose effect takes more than one run to be seen: which test sees it.
-const ELSEWHERE: &[(&str, &str)] = &[("follow", "tests/live/follow.rs"), ("when_full", "tests/live.rs")];
+const ELSEWHERE: &[(&str, &str)] = &[
+    ("follow", "tests/live/follow.rs"),
+    ("from", "tests/graph.rs"),
+    ("name", "tests/graph.rs"),
+    ("when_full", "tests/live.rs"),
+];
 
 /// One value a record, of what `note` says.
 const LONG: &str = "t,s,a,b,note,other\n\

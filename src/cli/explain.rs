@@ -44,12 +44,12 @@ fn explanation(pipeline: &Pipeline, plan: &Plan) -> Page {
         parameters(&options, &mut text);
         let _ = writeln!(text, "  reach: {}", reach(&**stage));
         let _ = writeln!(text, "  keeps: {}", own.hide_value(&stage.memory()));
-        describe_columns(&plan.schemas[at], &plan.schemas[at + 1], shown, &mut text);
+        describe_columns(plan.into_stage(at), plan.out_of_stage(at), shown, &mut text);
     }
     for (at, (sink, delivery)) in pipeline.sinks.iter().zip(pipeline.deliveries()).enumerate() {
         let _ = writeln!(text, "\nsink {at}: {}", sink.spec.name());
         parameters(&options.sinks[at], &mut text);
-        describe_sink(sink, delivery, plan, shown, &mut text);
+        describe_sink(sink, delivery, plan.into_sink(at), shown, &mut text);
     }
     passes(pipeline, plan, &mut text);
     text
@@ -112,7 +112,7 @@ fn describe_columns(input: &Schema, output: &Schema, shown: Shown<'_>, text: &mu
     let _ = writeln!(text, "  columns out: {}", shown.columns(output));
 }
 
-fn describe_sink(sink: &SinkEntry, delivery: Delivery, plan: &Plan, shown: Shown<'_>, text: &mut Page) {
+fn describe_sink(sink: &SinkEntry, delivery: Delivery, input: &Schema, shown: Shown<'_>, text: &mut Page) {
     let spec = &sink.spec;
     let sensors = match &sink.sensors {
         Some(patterns) => format!("the sensors {}", shown.name(&patterns.join(", "))),
@@ -120,7 +120,7 @@ fn describe_sink(sink: &SinkEntry, delivery: Delivery, plan: &Plan, shown: Shown
     };
     let _ = match spec.takes() {
         Takes::Records => {
-            writeln!(text, "  takes: the records of {sensors}: {}", shown.columns(plan.output()))
+            writeln!(text, "  takes: the records of {sensors}: {}", shown.columns(input))
         }
         Takes::Rejections => writeln!(text, "  takes: what was set aside, with place, reason and raw text"),
     };

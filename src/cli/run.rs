@@ -180,7 +180,7 @@ fn parameters(pipeline: &Pipeline) -> Value {
     };
     let Parameters { source, stages, sinks } = pipeline.parameters();
     let source = part(pipeline.source.name(), source);
-    let stages = pipeline.stages.iter().zip(stages).map(|(stage, options)| part(stage.name(), options));
+    let stages = pipeline.stages.iter().zip(stages).map(|(entry, options)| part(entry.stage.name(), options));
     let sinks = pipeline.sinks.iter().zip(sinks).map(|(sink, options)| part(sink.spec.name(), options));
     json!({ "source": source, "stage": stages.collect::<Vec<_>>(), "sink": sinks.collect::<Vec<_>>() })
 }

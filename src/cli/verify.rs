@@ -1,7 +1,6 @@
 //! `tidemill verify`: runs a pipeline in many ways and says whether all of them gave the same bytes.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use super::args::VerifyArgs;
 use super::failure::{Failure, Outcome};
@@ -9,8 +8,7 @@ use super::load;
 use super::output;
 use super::summary::{count, plural};
 use crate::error::{Error, Result, visible};
-use crate::pipeline::{Pipeline, Spec};
-use crate::stage::Stage;
+use crate::pipeline::{Pipeline, Spec, StageEntry};
 use crate::time::Clock;
 use crate::verify::{VerifyOptions, verify as run};
 
@@ -26,11 +24,11 @@ pub(super) fn verify(args: &VerifyArgs) -> Outcome {
             Some(format!("sink.{at}.path={:?}", folder.join(format!("sink {at} {name}")).to_string_lossy()))
         };
         // What a stage has learnt is compared too, and does not take the place of what an earlier run has saved.
-        let learnt = |(at, _): (usize, &Arc<dyn Stage>)| {
+        let learnt = |(at, _): (usize, &StageEntry)| {
             format!("stage.{at}.save={:?}", folder.join(format!("stage {at} learnt")).to_string_lossy())
         };
         let saves =
-            made.stages.iter().enumerate().filter(|(_, stage)| stage.parameters()["save"].is_string());
+            made.stages.iter().enumerate().filter(|(_, entry)| entry.stage.parameters()["save"].is_string());
         pipeline(args, sinks.iter().enumerate().filter_map(place).chain(saves.map(learnt)))
     };
     let seed = args.seed.unwrap_or_else(|| Clock::default().read().as_nanos().unsigned_abs() % 1_000_000_007);

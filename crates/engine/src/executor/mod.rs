@@ -30,7 +30,7 @@ use crate::checkpoint::Ending;
 use crate::error::guard::{caught, guarded};
 use crate::error::{Error, Result};
 use crate::pipeline::label::stage_label;
-use crate::pipeline::{Pipeline, Plan, plan};
+use crate::pipeline::{Graph, Pipeline, Plan, plan};
 use crate::runtime::drain::{Drain, FirstPass};
 use crate::runtime::effects::without_effect;
 use crate::runtime::inlet::Inlet;
@@ -88,16 +88,17 @@ pub fn fit(
 
 /// One reading of the input through some of the stages.
 trait Reading: Sized {
-    /// Opens the source and gets `stages` ready, the first ones of `pipeline`, all of them checked before.
+    /// Opens the source and gets `stages` ready, the first ones of `pipeline`, all of them checked before, for what comes out of the ports `asked`.
     fn open(
         pipeline: &Pipeline,
         stages: &[Arc<dyn Stage>],
+        asked: &[usize],
         options: &RunOptions,
         sensors: &Arc<SharedSensors>,
     ) -> Result<Self>;
 
-    /// The columns that leave the last stage.
-    fn output(&self) -> &Arc<Schema>;
+    /// What runs, with its columns.
+    fn plan(&self) -> &Plan;
 
     /// Goes on from the checkpoint that `outlets` have, if they have one, and keeps more of them.
     fn resume(&mut self, _outlets: &mut Outlets, _options: &RunOptions) -> Result<()> {
@@ -157,16 +158,17 @@ fn run_by<R: Reading>(
     let options = &options;
     let (early, state) = outlets_before_first_pass(pipeline, options, state)?;
     let stages = fit_stages::<R>(pipeline, options, &sensors, observer, &mut report)?;
-    let mut reading = R::open(pipeline, &stages, options, &sensors)?;
+    let graph = Graph::new(pipeline)?;
+    let mut reading = R::open(pipeline, &stages, &graph.asked(), options, &sensors)?;
     let mut outlets =
-        early.map_or_else(|| Outlets::open(pipeline, reading.output(), state, &plain(options)), Ok)?;
+        early.map_or_else(|| Outlets::open(pipeline, reading.plan(), state, &plain(options)), Ok)?;
     reading.resume(&mut outlets, options)?;
     reading.drive("run", observer, &mut outlets)?;
     reading.conclude(outlets, observer, &mut report)?;
     reading.close(&mut report)?;
     report.remarks.extend(without_effect(pipeline, &sensors.read()));
     report.elapsed = start.elapsed();
-    report.check()?;
+    report.check(&graph)?;
     Ok(report)
 }
 
@@ -181,7 +183,7 @@ fn outlets_before_first_pass(
         return Ok((None, state));
     }
     let plan = plan(pipeline, &options.open)?;
-    Ok((Some(Outlets::open(pipeline, plan.output(), state, &plain(options))?), None))
+    Ok((Some(Outlets::open(pipeline, &plan, state, &plain(options))?), None))
 }
 
 /// What sinks begin with.
@@ -199,8 +201,10 @@ pub(crate) fn learnt(
     observer: &mut (dyn Observer + Send),
 ) -> Result<(Pipeline, Report)> {
     let (stages, report) = fit(pipeline, options, observer)?;
-    let stages = stages.into_iter().skip(pipeline.stages_before()).collect();
-    Ok((Pipeline { stages, ..pipeline.clone() }, report))
+    let mut learnt = pipeline.clone();
+    let stages = stages.into_iter().skip(pipeline.stages_before());
+    learnt.stages.iter_mut().zip(stages).for_each(|(entry, stage)| entry.stage = stage);
+    Ok((learnt, report))
 }
 
 fn fit_stages<R: Reading>(
@@ -219,13 +223,14 @@ fn fit_stages<R: Reading>(
             continue;
         }
         check_replayable(pipeline, &*stages[at])?;
-        let input = &plan(pipeline, &options.open)?.schemas[at];
+        let plan = plan(pipeline, &options.open)?;
         let label = stage_label(pipeline, at, &*stages[at]);
-        let Some(fit) = guarded(&label, || stages[at].fit(input))? else { continue };
-        let mut fit = FirstPass::new(stages[at].name(), label.clone(), fit);
+        let Some(fit) = guarded(&label, || stages[at].fit(plan.into_stage(at)))? else { continue };
+        let asked = &plan.graph.stages[at];
+        let mut fit = FirstPass::new(stages[at].name(), label.clone(), asked, fit);
         let fitted = loop {
             let start = Instant::now();
-            let mut reading = R::open(pipeline, &stages[..at], options, sensors)?;
+            let mut reading = R::open(pipeline, &stages[..at], asked, options, sensors)?;
             reading.drive("fit", observer, &mut fit)?;
             reading.close(report)?;
             // Constants of a part of the input would be wrong and look right.

@@ -8,9 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use super::Reading;
-use crate::batch::Schema;
 use crate::error::Result;
-use crate::pipeline::Pipeline;
+use crate::pipeline::{Pipeline, Plan};
 use crate::runtime::chunks::check_stop;
 use crate::runtime::crew::{Claim, Crew, Dropped, Feed, Piece, Spent};
 use crate::runtime::drain::Drain;
@@ -27,7 +26,7 @@ use crate::stage::Stage;
 pub(super) struct Pass {
     crew: Crew,
     source: SharedSource,
-    output: Arc<Schema>,
+    plan: Plan,
 }
 
 /// The source, given to one worker after the other.
@@ -63,11 +62,13 @@ impl Reading for Pass {
     fn open(
         pipeline: &Pipeline,
         stages: &[Arc<dyn Stage>],
+        asked: &[usize],
         options: &RunOptions,
         sensors: &Arc<SharedSensors>,
     ) -> Result<Self> {
         let setup = Setup::open(pipeline, stages, options)?;
-        let crew = Crew::new(pipeline, stages, &setup, rayon::current_num_threads(), options, sensors)?;
+        let crew =
+            Crew::new(pipeline, stages, &setup, asked, rayon::current_num_threads(), options, sensors)?;
         let claims = Mutex::new(Claims {
             source: setup.source,
             next: 0,
@@ -76,7 +77,6 @@ impl Reading for Pass {
             schedule: Schedule::never(),
             is_dirty: false,
         });
-        let output = Arc::clone(&setup.schemas[stages.len()]);
         Ok(Self {
             crew,
             source: SharedSource {
@@ -86,12 +86,12 @@ impl Reading for Pass {
                 finishes: options.state.as_ref().is_some_and(|state| state.finishes),
                 max_ahead: pipeline.input.max_ahead()?,
             },
-            output,
+            plan: setup.plan,
         })
     }
 
-    fn output(&self) -> &Arc<Schema> {
-        &self.output
+    fn plan(&self) -> &Plan {
+        &self.plan
     }
 
     /// Works on all threads of the pool that this thread is in.

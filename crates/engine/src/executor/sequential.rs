@@ -6,12 +6,12 @@ use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use super::Reading;
-use crate::batch::{Batch, Schema};
+use crate::batch::Batch;
 use crate::error::guard::{asked, caught, guarded};
 use crate::error::{Error, Rejection, Result};
 use crate::format::Decoded;
 use crate::metrics::Entry;
-use crate::pipeline::Pipeline;
+use crate::pipeline::{Pipeline, Plan};
 use crate::runtime::admission::{Admission, Part};
 use crate::runtime::chunks::{
     LineCount, account, check_stop, enter_foreseen, foreseen, pieces, set_ahead_aside, set_aside,
@@ -21,6 +21,7 @@ use crate::runtime::idle::Idle;
 use crate::runtime::inlet::{Arrived, Inlet};
 use crate::runtime::limit::RejectLimit;
 use crate::runtime::odd_times::OddTimes;
+use crate::runtime::ports::{Route, SOURCE};
 use crate::runtime::setup::Setup;
 use crate::runtime::{Observer, Report, RunOptions};
 use crate::sensor::{SensorId, SensorIds, SharedSensors};
@@ -32,7 +33,8 @@ pub(super) struct Pass {
     source: Inlet,
     source_entry: Entry,
     stages: Vec<Step>,
-    output: Arc<Schema>,
+    plan: Plan,
+    route: Route,
     sensors: Arc<SharedSensors>,
     ids: SensorIds,
     limit: RejectLimit,
@@ -58,18 +60,20 @@ impl Reading for Pass {
     fn open(
         pipeline: &Pipeline,
         stages: &[Arc<dyn Stage>],
+        asked: &[usize],
         options: &RunOptions,
         sensors: &Arc<SharedSensors>,
     ) -> Result<Self> {
         let setup = Setup::open(pipeline, stages, options)?;
-        let steps = stages.iter().zip(setup.labels).enumerate().map(|(at, (stage, label))| {
-            let process = guarded(&label, || stage.start(&setup.schemas[at]))?;
+        let steps = stages.iter().zip(setup.labels.clone()).enumerate().map(|(at, (stage, label))| {
+            let process = guarded(&label, || stage.start(setup.plan.into_stage(at)))?;
             Ok(Step { label, process, entry: Entry::new(stage.name()) })
         });
         Ok(Self {
             stages: steps.collect::<Result<_>>()?,
             source_entry: Entry::new(pipeline.source.name()),
-            output: Arc::clone(&setup.schemas[stages.len()]),
+            route: Route::new(&setup.plan.graph, stages.len(), asked.iter().copied()),
+            plan: setup.plan,
             limit: RejectLimit::new(pipeline),
             source: setup.source,
             sensors: Arc::clone(sensors),
@@ -84,8 +88,8 @@ impl Reading for Pass {
         })
     }
 
-    fn output(&self) -> &Arc<Schema> {
-        &self.output
+    fn plan(&self) -> &Plan {
+        &self.plan
     }
 
     fn drive<D: Drain>(
@@ -105,7 +109,7 @@ impl Reading for Pass {
             let parts = self.decode(arrived)?;
             self.source_entry.time += start.elapsed();
             for Part { batch, rejections, aside, gone, .. } in parts {
-                self.forward(0, batch, rejections, aside, drain)?;
+                self.forward(SOURCE, batch, rejections, aside, drain)?;
                 if !gone.is_empty() {
                     self.give_up(&gone, drain)?;
                 }
@@ -208,28 +212,34 @@ impl Pass {
         Ok(())
     }
 
-    /// Hands `batch` to the stages from `at` on, then to `drain`, with the `rejections` of its chunk, and what was set `aside` besides.
+    /// Hands `batch`, which has come out of `port`, to the stages behind it, then to `drain`, with the `rejections` of its chunk, and what was
+    /// set `aside` besides.
     fn forward<D: Drain>(
         &mut self,
-        at: usize,
-        mut batch: Batch,
+        port: usize,
+        batch: Batch,
         mut rejections: Vec<Rejection>,
         mut aside: Vec<Rejection>,
         drain: &mut D,
     ) -> Result<()> {
-        for step in &mut self.stages[at..] {
+        let mut ports = self.route.begin(port, batch);
+        // The stage behind port `at` is stage `at`.
+        for (at, step) in self.stages.iter_mut().enumerate().skip(port) {
             let start = Instant::now();
+            let Some(batch) = ports.take(self.route.into_stage(at)) else { continue };
             let mut flow = Flow::default();
             step.entry.ledger.input += batch.len() as u64;
-            batch = guarded(&step.label, || step.process.process(batch, &self.sensors.read(), &mut flow))?;
-            step.account(&flow, batch.len());
+            let output =
+                guarded(&step.label, || step.process.process(batch, &self.sensors.read(), &mut flow))?;
+            step.account(&flow, output.len());
             step.entry.time += start.elapsed();
             aside.append(&mut flow.rejections);
+            ports.put(at + 1, output);
         }
         self.limit.note(&aside)?;
         rejections.extend(aside);
         set_aside(rejections, drain)?;
-        if batch.is_empty() { Ok(()) } else { drain.records(batch, &self.sensors.read()) }
+        drain.records(&ports, &self.sensors.read())
     }
 
     /// Lets every stage give back what it holds, each through those after it.

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::{InputOptions, Pipeline, Secrets, SinkEntry};
+use super::{InputOptions, Pipeline, Secrets, SinkEntry, StageEntry};
 use crate::error::{Error, Result};
+use crate::format::columns::Names;
 use crate::sink::SinkSpec;
 use crate::source::SourceSpec;
 use crate::stage::Stage;
@@ -14,33 +15,71 @@ use crate::stage::Stage;
 pub struct Builder {
     source: Option<Arc<dyn SourceSpec>>,
     input: InputOptions,
-    stages: Vec<Arc<dyn Stage>>,
+    stages: Vec<StageEntry>,
     sinks: Vec<SinkEntry>,
+    /// Which part was added last.
+    last: Option<Added>,
+    /// What was said of no part.
+    misplaced: Option<&'static str>,
     base: Option<PathBuf>,
+}
+
+/// A kind of part.
+#[derive(Clone, Copy)]
+enum Added {
+    Source,
+    Stage,
+    Sink,
 }
 
 impl Builder {
     /// Where records come from.
     pub fn source(mut self, source: impl SourceSpec + 'static) -> Self {
         self.source = Some(Arc::new(source));
+        self.last = Some(Added::Source);
         self
     }
 
-    /// What holds for any source: order, limits.
+    /// What holds for any source: order, limits. A name that it was given stays.
     pub fn input(mut self, options: InputOptions) -> Self {
-        self.input = options;
+        let name = options.name.clone().or(self.input.name);
+        self.input = InputOptions { name, ..options };
         self
     }
 
     /// Adds a stage after those added before.
     pub fn stage(mut self, stage: impl Stage + 'static) -> Self {
-        self.stages.push(Arc::new(stage));
+        self.stages.push(StageEntry::new(stage));
+        self.last = Some(Added::Stage);
         self
     }
 
     /// Adds a sink for all sensors.
     pub fn sink(mut self, sink: impl SinkSpec + 'static) -> Self {
         self.sinks.push(SinkEntry::new(sink));
+        self.last = Some(Added::Sink);
+        self
+    }
+
+    /// Names the source or stage that was added last, for [`Builder::from`] of later parts.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        let name = Some(name.into());
+        match (self.last, self.stages.last_mut()) {
+            (Some(Added::Source), _) => self.input.name = name,
+            (Some(Added::Stage), Some(entry)) => entry.name = name,
+            _ => self.misplaced = Some("`name` is of a source or a stage: call it behind one"),
+        }
+        self
+    }
+
+    /// Lets the stage or sink that was added last take its records from the parts of these names.
+    pub fn from<P: Into<String>>(mut self, names: impl IntoIterator<Item = P>) -> Self {
+        let names = Some(Names::Many(names.into_iter().map(Into::into).collect()));
+        match (self.last, self.stages.last_mut(), self.sinks.last_mut()) {
+            (Some(Added::Stage), Some(entry), _) => entry.from = names,
+            (Some(Added::Sink), _, Some(entry)) => entry.from = names,
+            _ => self.misplaced = Some("`from` is of a stage or a sink: call it behind one"),
+        }
         self
     }
 
@@ -51,7 +90,8 @@ impl Builder {
         sink: impl SinkSpec + 'static,
     ) -> Self {
         let sensors = Some(patterns.into_iter().map(Into::into).collect());
-        self.sinks.push(SinkEntry { spec: Arc::new(sink), sensors });
+        self.sinks.push(SinkEntry { sensors, ..SinkEntry::new(sink) });
+        self.last = Some(Added::Sink);
         self
     }
 
@@ -64,8 +104,11 @@ impl Builder {
     /// The pipeline.
     ///
     /// # Errors
-    /// A configuration error without a source, or without a sink.
+    /// A configuration error without a source, or without a sink; where a name was given to no part.
     pub fn build(self) -> Result<Pipeline> {
+        if let Some(what) = self.misplaced {
+            return Err(Error::config(what));
+        }
         let source = self.source.ok_or_else(|| Error::config("the pipeline has no source"))?;
         if self.sinks.is_empty() {
             return Err(Error::config("the pipeline has no sink").with_help("add one; `null` only counts"));

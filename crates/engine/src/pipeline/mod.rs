@@ -6,6 +6,7 @@ mod builder;
 pub mod delivery;
 pub mod environment;
 mod findings;
+pub mod graph;
 pub(crate) mod idle;
 pub(crate) mod label;
 pub(crate) mod leading;
@@ -33,6 +34,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::files::Base;
+use crate::format::columns::Names;
 use crate::sensor::{DEFAULT_MAX_SENSOR_BYTES, DEFAULT_MAX_SENSORS, SensorLimits, Surplus};
 use crate::sink::SinkSpec;
 use crate::source::SourceSpec;
@@ -42,9 +44,10 @@ use crate::time::{Period, parse_duration};
 pub use builder::Builder;
 pub use delivery::Delivery;
 pub use findings::Wrong;
+pub use graph::Graph;
 pub use parameters::Parameters;
 pub use plan::Plan;
-pub use resolve::{OutputOptions, Resolved};
+pub use resolve::{OutputOptions, Resolved, StageOptions};
 pub use secrets::Secrets;
 pub use spec::Spec;
 pub use touched::Touched;
@@ -57,27 +60,47 @@ pub struct Pipeline {
     pub source: Arc<dyn SourceSpec>,
     /// What holds for any source.
     pub input: InputOptions,
-    /// What happens to them, in this order (clause 11).
-    pub stages: Vec<Arc<dyn Stage>>,
+    /// What happens to them (clause 11).
+    pub stages: Vec<StageEntry>,
     /// Where they go.
     pub sinks: Vec<SinkEntry>,
     /// What came from the environment.
     pub secrets: Secrets,
 }
 
-/// A sink and the sensors that it is given.
+/// A stage and what feeds it.
+#[derive(Clone)]
+pub struct StageEntry {
+    /// The stage.
+    pub stage: Arc<dyn Stage>,
+    /// What `from` of later parts calls it.
+    pub name: Option<String>,
+    /// The parts that it takes records from, by name; `None` means the part before it.
+    pub from: Option<Names>,
+}
+
+impl StageEntry {
+    /// A stage that takes from the part before it.
+    pub fn new(stage: impl Stage + 'static) -> Self {
+        Self { stage: Arc::new(stage), name: None, from: None }
+    }
+}
+
+/// A sink and what feeds it.
 #[derive(Clone)]
 pub struct SinkEntry {
     /// The sink.
     pub spec: Arc<dyn SinkSpec>,
     /// Patterns of sensor names; `None` means all.
     pub sensors: Option<Vec<String>>,
+    /// The parts that it takes records from, by name; `None` means the last stage.
+    pub from: Option<Names>,
 }
 
 impl SinkEntry {
-    /// A sink that is given the records of all sensors.
+    /// A sink that is given all records that leave the last stage.
     pub fn new(spec: impl SinkSpec + 'static) -> Self {
-        Self { spec: Arc::new(spec), sensors: None }
+        Self { spec: Arc::new(spec), sensors: None, from: None }
     }
 
     /// Checks the patterns.
@@ -96,6 +119,8 @@ const MAX_AHEAD: &str = "5m";
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct InputOptions {
+    /// What `from` of stages and sinks calls it; "source" if not given.
+    pub name: Option<String>,
     /// `input` keeps the order of the input; `time` sorts each series by time within `disorder`; `newest_first` sorts an input that ends, and whose newest
     /// records come first: all of it is kept in memory.
     pub order: Order,
@@ -132,6 +157,7 @@ pub struct InputOptions {
 impl Default for InputOptions {
     fn default() -> Self {
         Self {
+            name: None,
             order: Order::Input,
             disorder: None,
             from: None,
@@ -225,7 +251,7 @@ impl Pipeline {
     pub fn with_base(mut self, folder: impl AsRef<Path>) -> Self {
         let base = Base::new(folder);
         self.source = self.source.with_base(&base).unwrap_or(self.source);
-        for stage in &mut self.stages {
+        for StageEntry { stage, .. } in &mut self.stages {
             *stage = stage.with_base(&base).unwrap_or_else(|| Arc::clone(stage));
         }
         for SinkEntry { spec, .. } in &mut self.sinks {
@@ -236,6 +262,6 @@ impl Pipeline {
 
     /// Whether a stage has to see all of the input first.
     pub(crate) fn has_first_pass(&self) -> bool {
-        self.stages.iter().any(|stage| stage.reach() == Reach::Global)
+        self.stages.iter().any(|entry| entry.stage.reach() == Reach::Global)
     }
 }

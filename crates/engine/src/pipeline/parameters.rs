@@ -1,5 +1,6 @@
 //! The options of all parts of a pipeline, as reports, explanations and checkpoints have them.
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::Pipeline;
@@ -28,17 +29,19 @@ impl Pipeline {
         let masked = |path: &[&str], options| self.secrets.masked(path, options, key);
         let source =
             merged([self.source.parameters(), serde_json::to_value(&self.input).unwrap_or_default()]);
-        let stages = self.stages.iter().enumerate();
-        let sinks = self.sinks.iter().enumerate().map(|(at, sink)| {
-            let sensors = sink.sensors.as_ref().map_or(Value::Null, |sensors| json!({ "sensors": sensors }));
-            masked(&["sink", &at.to_string()], merged([sink.spec.parameters(), sensors]))
+        let stages = self.stages.iter().enumerate().map(|(at, entry)| {
+            let joined = [given("name", entry.name.as_ref()), given("from", entry.from.as_ref())];
+            masked(&["stage", &at.to_string()], merged([entry.stage.parameters()].into_iter().chain(joined)))
         });
-        Parameters {
-            source: masked(&["source"], source),
-            stages: stages
-                .map(|(at, stage)| masked(&["stage", &at.to_string()], stage.parameters()))
-                .collect(),
-            sinks: sinks.collect(),
-        }
+        let sinks = self.sinks.iter().enumerate().map(|(at, sink)| {
+            let joined = [given("sensors", sink.sensors.as_ref()), given("from", sink.from.as_ref())];
+            masked(&["sink", &at.to_string()], merged([sink.spec.parameters()].into_iter().chain(joined)))
+        });
+        Parameters { source: masked(&["source"], source), stages: stages.collect(), sinks: sinks.collect() }
     }
+}
+
+/// An option that holds for any part, where it is given.
+fn given(name: &str, value: Option<&impl Serialize>) -> Value {
+    value.map_or(Value::Null, |value| json!({ name: value }))
 }

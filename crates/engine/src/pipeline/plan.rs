@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use super::agreement;
+use super::graph::Graph;
 use super::idle;
 use super::label::stage_label;
 use super::leading::leading;
 use super::{MaxRejects, Pipeline, SinkEntry};
 use crate::batch::Schema;
 use crate::error::guard::{caught, guarded};
-use crate::error::{Error, Part, Result};
+use crate::error::{Error, Part, Result, visible};
 use crate::sink::Takes;
 use crate::stage::Stage;
 
@@ -18,7 +19,9 @@ use crate::stage::Stage;
 pub struct Plan {
     /// The stages in order, those that options of the source ask for first.
     pub stages: Vec<Arc<dyn Stage>>,
-    /// The columns that come into each stage, and, last, those that reach the sinks.
+    /// How they are joined.
+    pub graph: Graph,
+    /// The columns of what comes out of each port.
     pub schemas: Vec<Arc<Schema>>,
 }
 
@@ -31,32 +34,59 @@ impl Plan {
         let stages = stages(pipeline)?;
         let checked = check_limits(pipeline).and_then(|()| idle::check(pipeline, &stages, &input));
         checked.map_err(|error| error.with_part(Part::Source))?;
+        let graph = Graph::new(pipeline)?;
         let first = pipeline.stages_before();
-        let mut schemas = vec![input];
+        let mut plan = Self { stages: Vec::new(), graph, schemas: vec![input] };
         for (at, stage) in stages.iter().enumerate() {
             let label = stage_label(pipeline, at, &**stage);
-            let output = caught(&label, || stage.output(&schemas[at])).map_err(|error| {
-                if at < first {
-                    error.with_part(Part::Source)
-                } else {
-                    error.with_context(&label).with_part(Part::Stage(at - first))
-                }
-            })?;
-            schemas.push(Arc::new(output));
+            let output = || {
+                let input = plan.joined(&plan.graph.stages[at])?;
+                caught(&label, || stage.output(input)).map_err(|error| match at < first {
+                    true => error,
+                    false => error.with_context(&label),
+                })
+            };
+            let output = output()
+                .map_err(|error| error.with_part(at.checked_sub(first).map_or(Part::Source, Part::Stage)))?;
+            plan.schemas.push(Arc::new(output));
         }
+        plan.stages = stages;
         for (at, sink) in pipeline.sinks.iter().enumerate() {
             let label = format!("sink {at} ({})", sink.spec.name());
-            let check = || check_sensors(sink).and_then(|()| sink.spec.check(&schemas[stages.len()]));
+            let check = || {
+                check_sensors(sink)?;
+                plan.joined(&plan.graph.sinks[at])?;
+                sink.spec.check(plan.into_sink(at))
+            };
             guarded(&label, check).map_err(|error| error.with_part(Part::Sink(at)))?;
         }
         pipeline.check_touched(&[])?;
         check_sinks(pipeline)?;
-        Ok(Self { stages, schemas })
+        Ok(plan)
     }
 
-    /// The columns that reach the sinks.
-    pub fn output(&self) -> &Arc<Schema> {
-        &self.schemas[self.stages.len()]
+    /// The columns that come into stage `at`.
+    pub fn into_stage(&self, at: usize) -> &Arc<Schema> {
+        &self.schemas[self.graph.stages[at][0]]
+    }
+
+    /// The columns that leave stage `at`.
+    pub fn out_of_stage(&self, at: usize) -> &Arc<Schema> {
+        &self.schemas[at + 1]
+    }
+
+    /// The columns that come into sink `at`; of one that takes what was set aside, those of the last stage.
+    pub fn into_sink(&self, at: usize) -> &Arc<Schema> {
+        &self.schemas[self.graph.sinks[at].first().copied().unwrap_or(self.stages.len())]
+    }
+
+    /// The columns of what comes out of all of `ports`.
+    fn joined(&self, ports: &[usize]) -> Result<&Schema> {
+        let schema = ports.first().map_or(&self.schemas[0], |&port| &self.schemas[port]);
+        match ports.iter().find(|&&port| self.schemas[port] != *schema) {
+            None => Ok(schema),
+            Some(&other) => Err(other_columns(schema, &self.schemas[other])),
+        }
     }
 
     /// Whether batches must say where their records came from.
@@ -92,11 +122,26 @@ pub fn stages(pipeline: &Pipeline) -> Result<Vec<Arc<dyn Stage>>> {
 pub fn as_written(pipeline: &Pipeline) -> Result<Vec<Arc<dyn Stage>>> {
     let with_leading = || {
         let mut stages = leading(pipeline)?;
-        stages.extend(pipeline.stages.iter().cloned());
+        stages.extend(pipeline.stages.iter().map(|entry| Arc::clone(&entry.stage)));
         agreement::apply(pipeline, &mut stages)?;
         Ok(stages)
     };
     with_leading().map_err(|error: Error| error.with_part(Part::Source))
+}
+
+/// Two parts that one takes from have different columns.
+fn other_columns(one: &Schema, other: &Schema) -> Error {
+    let names = |schema: &Schema| {
+        let fields: Vec<_> = schema
+            .fields()
+            .iter()
+            .map(|field| format!("{} ({})", visible(&field.name), field.description()))
+            .collect();
+        fields.join(", ")
+    };
+    let what = format!("`from` joins records of different columns: {}; and: {}", names(one), names(other));
+    Error::config(what)
+        .with_help("a part takes records of one kind: take from parts that have the same columns")
 }
 
 /// Which sensors a sink is given is a question of records: what was set aside may be of no sensor.

@@ -11,14 +11,25 @@ use super::placeholders;
 use super::places::Places;
 use super::secrets::Secrets;
 use super::written::{SpecError, Written};
-use super::{InputOptions, Pipeline, SinkEntry};
+use super::{InputOptions, Pipeline, SinkEntry, StageEntry};
 use crate::error::nearest;
 use crate::error::{self, Error, ErrorKind, Result};
+use crate::format::columns::Names;
 use crate::options::{Diagnostic, Options, Variable, list};
 use crate::registry::{Component, ComponentKind, Make, components, find};
 use crate::sink::SinkSpec;
 use crate::source::SourceSpec;
 use crate::stage::{Stage, matcher};
+
+/// Options of a `[[stage]]` that hold for any stage.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct StageOptions {
+    /// What `from` of later stages and sinks calls it.
+    pub name: Option<String>,
+    /// The `name` of the part that it takes records from, or a list of them: a stage before it, or `source`. If not given, the stage before it.
+    pub from: Option<Names>,
+}
 
 /// Options of a `[[sink]]` that hold for any sink.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -26,6 +37,8 @@ use crate::stage::{Stage, matcher};
 pub struct OutputOptions {
     /// The sensors whose records it is given, by name or glob; all where absent.
     pub sensors: Option<Vec<String>>,
+    /// The `name` of the part that it takes records from, or a list of them: a stage, or `source`. If not given, the last stage.
+    pub from: Option<Names>,
 }
 
 /// A pipeline ready to be planned and run, which remembers where it was written.
@@ -73,13 +86,13 @@ pub(super) fn resolve<'t>(
     };
     let stages =
         parts.stages.into_iter().enumerate().map(|(at, part)| match is_left_out(error::Part::Stage(at)) {
-            true => Some(placeholders::stage()),
+            true => Some(maker.stage_options(part)),
             false => maker.stage(part),
         });
     let stages: Vec<_> = stages.collect();
     let sinks =
         parts.sinks.into_iter().enumerate().map(|(at, part)| match is_left_out(error::Part::Sink(at)) {
-            true => Some(SinkEntry { spec: Arc::from(placeholders::sink()), sensors: None }),
+            true => Some(maker.sink_options(part)),
             false => maker.sink(part),
         });
     let sinks: Vec<_> = sinks.collect();
@@ -87,7 +100,7 @@ pub(super) fn resolve<'t>(
     Some(Pipeline {
         source: Arc::from(source),
         input,
-        stages: stages.into_iter().map(|stage| stage.map(Arc::from)).collect::<Option<_>>()?,
+        stages: stages.into_iter().collect::<Option<_>>()?,
         sinks: sinks.into_iter().collect::<Option<_>>()?,
         secrets: Secrets::default(),
     })
@@ -119,14 +132,30 @@ impl<'t> Maker<'_, 't> {
         (placeholders::source(), input.unwrap_or_default())
     }
 
-    fn stage(&mut self, part: Part<'t>) -> Option<Box<dyn Stage>> {
+    /// Something in place of a stage that cannot be made, joined to others as that would be.
+    fn stage_options(&mut self, part: Part<'t>) -> StageEntry {
+        let mut options = Options::new(part.table, part.span).with_variables(self.variables);
+        let StageOptions { name, from } = options.take::<StageOptions>().unwrap_or_default();
+        StageEntry { stage: Arc::from(placeholders::stage()), name, from }
+    }
+
+    /// Something in place of a sink that cannot be made, likewise.
+    fn sink_options(&mut self, part: Part<'t>) -> SinkEntry {
+        let mut options = Options::new(part.table, part.span).with_variables(self.variables);
+        let from = options.take::<OutputOptions>().unwrap_or_default().from;
+        SinkEntry { spec: Arc::from(placeholders::sink()), sensors: None, from }
+    }
+
+    fn stage(&mut self, part: Part<'t>) -> Option<StageEntry> {
         let (component, mut options) = self.open(ComponentKind::Stage, part)?;
-        let stage = match component.make {
+        let joined = options.take::<StageOptions>();
+        let stage: Option<Box<dyn Stage>> = match component.make {
             Make::Stage(make) => make(&mut options),
             _ => None,
         };
         self.diagnostics.extend(options.finish());
-        stage
+        let StageOptions { name, from } = joined?;
+        Some(StageEntry { stage: Arc::from(stage?), name, from })
     }
 
     fn sink(&mut self, part: Part<'t>) -> Option<SinkEntry> {
@@ -139,12 +168,12 @@ impl<'t> Maker<'_, 't> {
         };
         let place = place.unwrap_or_else(|| options.span());
         self.diagnostics.extend(options.finish());
-        let sensors = output?.sensors;
+        let OutputOptions { sensors, from } = output?;
         for error in sensors.iter().flatten().filter_map(|pattern| matcher(pattern).err()) {
             let diagnostic = Diagnostic::new(place.clone(), error.message());
             self.diagnostics.push(diagnostic.with_help(error.help().unwrap_or_default()));
         }
-        Some(SinkEntry { spec: Arc::from(sink?), sensors })
+        Some(SinkEntry { spec: Arc::from(sink?), sensors, from })
     }
 
     /// The component that a part names, and the part's options.

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{InputOptions, OutputOptions};
+use super::{InputOptions, OutputOptions, StageOptions};
 use crate::registry::{Component, ComponentKind, components};
 
 const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
@@ -47,7 +47,7 @@ fn table(component: &Component, definitions: &mut Map<String, Value>) -> Value {
     let mut schemas = (component.schemas)();
     match component.kind() {
         ComponentKind::Source => schemas.push(schemars::schema_for!(InputOptions)),
-        ComponentKind::Stage => {}
+        ComponentKind::Stage => schemas.push(schemars::schema_for!(StageOptions)),
         ComponentKind::Sink => schemas.push(schemars::schema_for!(OutputOptions)),
     }
     let mut properties = Map::new();

@@ -267,8 +267,8 @@ fn a_variable_can_be_a_number_or_a_boolean_where_one_is_wanted() {
     let pipeline = resolve(&text).expect("fine").pipeline;
     assert_eq!(pipeline.source.parameters(), serde_json::json!({ "path": "90.5", "header": true }));
     assert_eq!(pipeline.input.max_rejects, Some(MaxRejects::Count(20)));
-    assert_eq!(pipeline.stages[0].parameters()["max"], 90.5);
-    assert_eq!(pipeline.stages[0].parameters()["sensors"]["a"]["min"], 20.0);
+    assert_eq!(pipeline.stages[0].stage.parameters()["max"], 90.5);
+    assert_eq!(pipeline.stages[0].stage.parameters()["sensors"]["a"]["min"], 20.0);
     assert_eq!(
         stage_errors("max = '${DIR}'").lines().next(),
         Some("error: expected a number, found text \"${DIR}\"")
@@ -280,7 +280,7 @@ fn what_is_set_on_the_command_line_is_pointed_at_there() {
     let text = format!("{SOURCE}[[stage]]\ntype = 'test_limit'\nmax = 3\n{SINK}");
     let set = |argument: &str| spec(&text).with_set(argument).resolve();
     let fine = set("stage.0.sensors.\"press-*\".max=90").expect("fine");
-    assert_eq!(fine.pipeline.stages[0].parameters()["sensors"]["press-*"]["max"], 90.0);
+    assert_eq!(fine.pipeline.stages[0].stage.parameters()["sensors"]["press-*"]["max"], 90.0);
     let message = |argument: &str| set(argument).err().expect("wrong").to_string();
     assert_eq!(
         message("stage.0.max=hot"),

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use super::Pipeline;
+use super::{Pipeline, StageEntry};
 use crate::atomic::Outputs;
 use crate::error::{Error, Part, Result};
 use crate::source::OpenOptions;
@@ -71,7 +71,7 @@ impl Pipeline {
     pub fn outputs(&self) -> Outputs {
         let mut outputs = Outputs::default();
         self.sinks.iter().filter_map(|sink| sink.spec.file()).for_each(|file| outputs.add(&file));
-        self.stages.iter().filter_map(|stage| stage.saves()).for_each(|file| outputs.add(file.place()));
+        self.stages.iter().filter_map(|entry| entry.stage.saves()).for_each(|file| outputs.add(file.place()));
         if self.sinks.iter().any(|sink| sink.spec.is_stdout()) {
             outputs.add_stdout();
         }
@@ -95,7 +95,7 @@ impl Pipeline {
         outputs.extend(&written(others));
         let mut all: Vec<_> =
             self.source.files(&outputs).into_iter().map(|file| Touched::read(file, "the input")).collect();
-        for (at, stage) in self.stages.iter().enumerate() {
+        for (at, StageEntry { stage, .. }) in self.stages.iter().enumerate() {
             let role = |what: &str| format!("{what} of stage {at} ({})", stage.name());
             let part = Part::Stage(at);
             let loaded = stage.loads().map(|file| Touched::read(file.place(), role("what is loaded")));

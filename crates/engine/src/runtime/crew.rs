@@ -28,6 +28,7 @@ use super::lane::{Lane, Moment, Stopped};
 use super::limit::RejectLimit;
 use super::odd_times::OddTimes;
 use super::outlet::Outlets;
+use super::ports::{Route, SOURCE};
 use super::report::Report;
 use super::room::Place;
 use super::setup::Setup;
@@ -97,6 +98,8 @@ pub(crate) struct Spent {
 /// The stages of one reading, and what its workers share.
 pub(crate) struct Crew {
     lanes: Vec<Lane>,
+    /// Through the lanes to the drain.
+    route: Route,
     sensors: Arc<SharedSensors>,
     /// What has to be known of earlier chunks before the stages see one.
     before_stages: Option<Turn<BeforeStages>>,
@@ -189,11 +192,12 @@ pub(crate) struct Worker<L> {
 }
 
 impl Crew {
-    /// `workers` workers for the stages in `setup`, `stages` of `pipeline`.
+    /// `workers` workers for the stages in `setup`, `stages` of `pipeline`, and for what comes out of the ports `asked`.
     pub(crate) fn new(
         pipeline: &Pipeline,
         stages: &[Arc<dyn Stage>],
         setup: &Setup,
+        asked: &[usize],
         workers: usize,
         options: &RunOptions,
         sensors: &Arc<SharedSensors>,
@@ -206,10 +210,11 @@ impl Crew {
         }
         let lanes = stages.iter().zip(&setup.labels).enumerate();
         let lanes = lanes.map(|(at, (stage, label))| {
-            Lane::new(stage, label.clone(), &setup.schemas[at], shards, options.state.is_some())
+            Lane::new(stage, label.clone(), setup.plan.into_stage(at), shards, options.state.is_some())
         });
         Ok(Self {
             lanes: lanes.collect::<Result<_>>()?,
+            route: Route::new(&setup.plan.graph, stages.len(), asked.iter().copied()),
             sensors: Arc::clone(sensors),
             before_stages: setup.has_origins.then(|| {
                 let limits = pipeline.input.sensor_limits(&*pipeline.source);
@@ -398,7 +403,7 @@ impl Crew {
             aside.extend(before.admission.admit(&mut batch, &self.sensors));
         }
         let odd_times = OddTimes::of(&batch);
-        let rest = match self.stages::<D>(0, batch, ordinal, worker) {
+        let rest = match self.stages::<D>(SOURCE, batch, ordinal, worker) {
             Ok(mut rest) => {
                 enter_foreseen(foreseen, &mut rest.entries);
                 Ok(rest)
@@ -409,11 +414,11 @@ impl Crew {
         Ok(Finished { about, chunk, records, rejections, aside, odd_times, lines, rest })
     }
 
-    /// Takes a batch through the stages from `from` on.
+    /// Takes a batch that has come out of `port` through the stages behind it.
     fn stages<D: Drain>(
         &self,
-        from: usize,
-        mut batch: Batch,
+        port: usize,
+        batch: Batch,
         ordinal: u64,
         worker: &mut Worker<D::Local>,
     ) -> Result<Passed<D::Ready>, Stopped> {
@@ -421,20 +426,28 @@ impl Crew {
         let mut done = Vec::with_capacity(self.lanes.len());
         let Worker { processes, groups, drain, .. } = worker;
         let moment = self.moment(ordinal);
-        for (at, lane) in self.lanes.iter().enumerate().skip(from) {
+        let mut ports = self.route.begin(port, batch);
+        // The stage behind port `at` is stage `at`.
+        for (at, lane) in self.lanes.iter().enumerate().skip(port) {
             let start = Instant::now();
+            let Some(batch) = ports.take(self.route.into_stage(at)) else {
+                lane.pass(moment)?;
+                done.push(start);
+                continue;
+            };
             let mut flow = Flow::default();
             let entry = &mut entries[at];
             entry.ledger.input += batch.len() as u64;
-            batch = lane.process(batch, moment, &mut processes[at], groups, &mut flow, &mut entry.waiting)?;
-            account(entry, &flow, batch.len());
+            let output =
+                lane.process(batch, moment, &mut processes[at], groups, &mut flow, &mut entry.waiting)?;
+            account(entry, &flow, output.len());
             let end = Instant::now();
             entry.time = (end - start).saturating_sub(entry.waiting);
             done.push(end);
             rejections.append(&mut flow.rejections);
+            ports.put(at + 1, output);
         }
-        let ready =
-            if batch.is_empty() { None } else { Some(D::prepare(drain, batch, &self.sensors.read())?) };
+        let ready = D::prepare(drain, &ports, &self.sensors.read())?;
         Ok(Passed { entries, rejections, ready, done })
     }
 
@@ -600,10 +613,10 @@ impl Crew {
         workers.into_iter().try_for_each(|worker| drain.close(worker.drain))
     }
 
-    /// Takes what a stage held through the stages from `from` on, in pieces of about a chunk.
+    /// Takes what a stage held, out of `port`, through the stages behind it, in pieces of about a chunk.
     fn forward<D: Drain>(
         &mut self,
-        from: usize,
+        port: usize,
         held: Option<&Batch>,
         worker: &mut Worker<D::Local>,
         drain: &mut D,
@@ -612,8 +625,8 @@ impl Crew {
         for piece in held.into_iter().flat_map(|batch| pieces(batch, chunk_size)) {
             let ordinal = self.next;
             self.next += 1;
-            self.lanes[from..].iter_mut().for_each(|lane| lane.skip_to(ordinal));
-            let passed = match self.stages::<D>(from, piece, ordinal, worker) {
+            self.lanes[port..].iter_mut().for_each(|lane| lane.skip_to(ordinal));
+            let passed = match self.stages::<D>(port, piece, ordinal, worker) {
                 Ok(passed) => passed,
                 Err(Stopped::Failed(error)) => return Err(error),
                 Err(Stopped::Cancelled) => return Err(Error::internal("cancelled by nobody")),

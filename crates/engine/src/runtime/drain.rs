@@ -2,8 +2,8 @@
 
 use std::time::Instant;
 
+use super::ports::Ports;
 use super::snapshot::Snapshot;
-use crate::batch::Batch;
 use crate::error::guard::{asked, guarded};
 use crate::error::{Part, Rejection, Result};
 use crate::metrics::Entry;
@@ -21,8 +21,8 @@ pub(crate) trait Drain: Send {
     /// What a worker made of a batch.
     type Ready: Send;
 
-    /// Takes records.
-    fn records(&mut self, batch: Batch, sensors: &Sensors) -> Result<()>;
+    /// Takes what has come out of its ports for a piece of the input.
+    fn records(&mut self, ports: &Ports, sensors: &Sensors) -> Result<()>;
 
     /// A cut between two pieces of the input: everything before it has been taken, nothing behind it.
     fn cut(&mut self, _snapshot: Snapshot<'_>) -> Result<()> {
@@ -40,8 +40,8 @@ pub(crate) trait Drain: Send {
     /// What a worker needs to prepare batches.
     fn local(&self) -> Result<Self::Local>;
 
-    /// Does with a batch whatever can be done before its turn.
-    fn prepare(local: &mut Self::Local, batch: Batch, sensors: &Sensors) -> Result<Self::Ready>;
+    /// Does with a piece whatever can be done before its turn; `None` where nothing has come out of its ports.
+    fn prepare(local: &mut Self::Local, ports: &Ports, sensors: &Sensors) -> Result<Option<Self::Ready>>;
 
     /// Takes what was prepared of records that came in at `arrived`, where that is known; gives what is left to do, by anybody at any time before the end.
     fn accept(
@@ -81,15 +81,17 @@ impl PartJob {
 /// The first pass of a stage: it has eyes for records only, and their order means nothing to it.
 pub(crate) struct FirstPass {
     label: String,
+    /// What feeds the stage.
+    ports: Vec<usize>,
     fit: Box<dyn Fit>,
     /// Records seen, and the time that took.
     entry: Entry,
 }
 
 impl FirstPass {
-    /// That of the stage `name`, which messages call `label`.
-    pub(crate) fn new(name: &str, label: String, fit: Box<dyn Fit>) -> Self {
-        Self { label, fit, entry: Entry::new(name) }
+    /// That of the stage `name`, which messages call `label` and `ports` feed.
+    pub(crate) fn new(name: &str, label: String, ports: &[usize], fit: Box<dyn Fit>) -> Self {
+        Self { label, ports: ports.to_vec(), fit, entry: Entry::new(name) }
     }
 
     /// What was entered since this was asked the last time.
@@ -103,11 +105,12 @@ impl FirstPass {
         guarded(&self.label, || self.fit.finish(sensors))
     }
 
-    fn observe(&mut self, batch: &Batch, sensors: &Sensors) -> Result<()> {
+    fn observe(&mut self, ports: &Ports, sensors: &Sensors) -> Result<()> {
+        let Some(batch) = ports.look(&self.ports) else { return Ok(()) };
         let start = Instant::now();
         self.entry.ledger.input += batch.len() as u64;
         self.entry.ledger.folded += batch.len() as u64;
-        let result = guarded(&self.label, || self.fit.observe(batch, sensors));
+        let result = guarded(&self.label, || self.fit.observe(&batch, sensors));
         self.entry.time += start.elapsed();
         result
     }
@@ -117,8 +120,8 @@ impl Drain for FirstPass {
     type Local = Self;
     type Ready = ();
 
-    fn records(&mut self, batch: Batch, sensors: &Sensors) -> Result<()> {
-        self.observe(&batch, sensors)
+    fn records(&mut self, ports: &Ports, sensors: &Sensors) -> Result<()> {
+        self.observe(ports, sensors)
     }
 
     fn rejection(&mut self, _rejection: &Rejection) -> Result<()> {
@@ -127,11 +130,12 @@ impl Drain for FirstPass {
 
     fn local(&self) -> Result<Self> {
         let fit = asked(&self.label, || self.fit.fork())?;
-        Ok(Self { label: self.label.clone(), fit, entry: Entry::new(&*self.entry.name) })
+        let (label, ports) = (self.label.clone(), self.ports.clone());
+        Ok(Self { label, ports, fit, entry: Entry::new(&*self.entry.name) })
     }
 
-    fn prepare(local: &mut Self, batch: Batch, sensors: &Sensors) -> Result<()> {
-        local.observe(&batch, sensors)
+    fn prepare(local: &mut Self, ports: &Ports, sensors: &Sensors) -> Result<Option<()>> {
+        local.observe(ports, sensors).map(|()| None)
     }
 
     fn accept(

@@ -4,7 +4,7 @@ use globset::{GlobSet, GlobSetBuilder};
 
 use crate::batch::Schema;
 use crate::pipeline::label::stage_label;
-use crate::pipeline::{Pipeline, WhenFull};
+use crate::pipeline::{Pipeline, StageEntry, WhenFull};
 use crate::sensor::{Sensors, matcher};
 use crate::source::is_recording;
 
@@ -61,7 +61,7 @@ fn unmatched(pipeline: &Pipeline, sensors: &Sensors) -> Vec<String> {
 fn patterns(pipeline: &Pipeline) -> Vec<(String, String)> {
     let first = pipeline.stages_before();
     let mut all = Vec::new();
-    for (at, stage) in pipeline.stages.iter().enumerate() {
+    for (at, StageEntry { stage, .. }) in pipeline.stages.iter().enumerate() {
         let label = stage_label(pipeline, first + at, &**stage);
         all.extend(stage.sensor_patterns().into_iter().map(|pattern| (label.clone(), pattern)));
     }

@@ -7,17 +7,18 @@ use globset::GlobMatcher;
 
 use super::Observer;
 use super::drain::{Drain, PartJob};
+use super::ports::Ports;
 use super::report::{Rejects, Report};
 use super::schedule::Schedule;
 use super::snapshot::{Draft, Resume, Snapshot};
 use super::state::State;
 use crate::atomic::Output;
-use crate::batch::{Batch, Schema};
+use crate::batch::Batch;
 use crate::checkpoint::{Ending, Manifest};
 use crate::error::guard::{asked, guarded};
 use crate::error::{Error, Part, Rejection, RejectionKind, Result};
 use crate::metrics::{Entry, Latencies, Ledger};
-use crate::pipeline::Pipeline;
+use crate::pipeline::{Pipeline, Plan};
 use crate::sensor::{OfSensors, SensorId, Sensors, SharedSensors};
 use crate::sink::{Block, Outset, Prepare, Sink, Takes};
 
@@ -35,6 +36,8 @@ struct Outlet {
     label: String,
     part: Part,
     takes: Takes,
+    /// What feeds it.
+    ports: Vec<usize>,
     filter: Option<Filter>,
     sink: Box<dyn Sink>,
     /// After a restart.
@@ -57,7 +60,7 @@ impl Outlets {
     /// Opens all sinks, as `plain` says; with `state`, each where the checkpoint found it.
     pub(crate) fn open(
         pipeline: &Pipeline,
-        schema: &Arc<Schema>,
+        plan: &Plan,
         state: Option<State>,
         plain: &Outset,
     ) -> Result<Self> {
@@ -69,12 +72,13 @@ impl Outlets {
             let (takes, can_resume) = asked(&label, || (spec.takes(), spec.can_resume()))?;
             let filter = entry.matchers()?.map(|patterns| Filter { patterns, known: OfSensors::default() });
             let outset = state.as_ref().map_or_else(|| plain.clone(), |state| state.outset(at, plain));
-            let sink =
-                guarded(&label, || spec.open(schema, &outset)).map_err(|error| error.with_part(part))?;
+            let sink = guarded(&label, || spec.open(plan.into_sink(at), &outset))
+                .map_err(|error| error.with_part(part))?;
             Ok(Outlet {
                 label,
                 part,
                 takes,
+                ports: plan.graph.sinks[at].clone(),
                 filter,
                 sink,
                 begins_anew: !can_resume,
@@ -246,6 +250,7 @@ impl Outlets {
 pub(crate) struct LocalOutlet {
     label: String,
     part: Part,
+    ports: Vec<usize>,
     filter: Option<Filter>,
     preparer: Option<Arc<dyn Prepare>>,
     /// Time spent in preparing and in jobs.
@@ -269,14 +274,16 @@ enum Content {
 impl Drain for Outlets {
     /// By sink; `None` for those that take rejections.
     type Local = Vec<Option<LocalOutlet>>;
+    /// By sink; `None` where no record has come for it.
     type Ready = Vec<Option<ReadyBatch>>;
 
-    fn records(&mut self, batch: Batch, sensors: &Sensors) -> Result<()> {
-        for outlet in self.outlets.iter_mut().filter(|outlet| outlet.takes == Takes::Records) {
+    fn records(&mut self, ports: &Ports, sensors: &Sensors) -> Result<()> {
+        for outlet in &mut self.outlets {
+            let Some(batch) = ports.look(&outlet.ports) else { continue };
             let ledger = &mut outlet.entry.ledger;
             ledger.input += batch.len() as u64;
             let selected = outlet.filter.as_mut().and_then(|filter| filter.select(&batch, sensors));
-            let batch = selected.as_ref().unwrap_or(&batch);
+            let batch = selected.as_ref().unwrap_or(&*batch);
             ledger.output += batch.len() as u64;
             ledger.filtered = ledger.input - ledger.output;
             outlet.timed(|sink| sink.write(batch, sensors))?;
@@ -325,6 +332,7 @@ impl Drain for Outlets {
             Ok(LocalOutlet {
                 label: outlet.label.clone(),
                 part: outlet.part,
+                ports: outlet.ports.clone(),
                 filter: outlet.filter.clone(),
                 preparer: asked(&outlet.label, || outlet.sink.preparer())?,
                 time: Duration::ZERO,
@@ -334,10 +342,15 @@ impl Drain for Outlets {
         self.outlets.iter().map(|outlet| takes_records(outlet).then(|| local(outlet)).transpose()).collect()
     }
 
-    fn prepare(local: &mut Self::Local, batch: Batch, sensors: &Sensors) -> Result<Self::Ready> {
-        let batch = Arc::new(batch);
-        let ready = |local: &mut Option<LocalOutlet>| local.as_mut().map(|l| l.ready(&batch, sensors));
-        local.iter_mut().map(|local| ready(local).transpose()).collect()
+    fn prepare(local: &mut Self::Local, ports: &Ports, sensors: &Sensors) -> Result<Option<Self::Ready>> {
+        let ready = |local: &mut Option<LocalOutlet>| {
+            let local = local.as_mut()?;
+            let batch = ports.look(&local.ports)?;
+            Some(local.ready(&batch, sensors))
+        };
+        let ready: Self::Ready =
+            local.iter_mut().map(|local| ready(local).transpose()).collect::<Result<_>>()?;
+        Ok(ready.iter().any(Option::is_some).then_some(ready))
     }
 
     fn accept(

@@ -35,7 +35,7 @@ pub(crate) fn after_the_end(
         let source = Inlet::open(&*pipeline.source, &open)?;
         let plan = Plan::new(pipeline, source.schema()?)?;
         let plain = Outset { stop: Arc::clone(&options.stop), ..Outset::default() };
-        Outlets::open(pipeline, plan.output(), state, &plain)?.publish(&mut report)?;
+        Outlets::open(pipeline, &plan, state, &plain)?.publish(&mut report)?;
         report.remarks.push("the output of a run that was cut off at its end was published".into());
     } else {
         state.as_ref().map_or(Ok(()), |state| state.check_over(pipeline, options))?;

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Masks, Rejection, Result};
 use crate::metrics::{Entry, Latency, seconds};
+use crate::pipeline::Graph;
 
 /// How many rejects a report shows.
 const SHOWN: usize = 5;
@@ -177,12 +178,11 @@ impl Report {
             .with_help("what could be read was written; bring back a whole copy of it for the rest"))
     }
 
-    /// Whether all ledgers add up, and each goes on where the one before left off.
-    pub(crate) fn check(&self) -> Result<()> {
+    /// Whether all ledgers add up, and each stage's goes on where those of the parts that feed it left off.
+    pub(crate) fn check(&self, graph: &Graph) -> Result<()> {
         if self.is_partial {
             return Ok(());
         }
-        let mut flowing = self.source.ledger.output;
         let balanced = std::iter::once(&self.source).chain(&self.stages).chain(&self.sinks);
         for entry in balanced {
             if !entry.ledger.is_balanced() {
@@ -192,14 +192,15 @@ impl Report {
                 )));
             }
         }
-        for stage in &self.stages {
+        let ports: Vec<_> = std::iter::once(&self.source).chain(&self.stages).collect();
+        for (stage, from) in self.stages.iter().zip(&graph.stages) {
+            let flowing: u64 = from.iter().map(|&port| ports[port].ledger.output).sum();
             if stage.ledger.input != flowing {
                 return Err(Error::internal(format!(
                     "{flowing} records went to `{}`, {} came",
                     stage.name, stage.ledger.input
                 )));
             }
-            flowing = stage.ledger.output;
         }
         Ok(())
     }

@@ -5,18 +5,16 @@ use std::sync::Arc;
 use super::RunOptions;
 use super::inlet::Inlet;
 use super::odd_times::OddTimes;
-use crate::batch::Schema;
 use crate::error::{Error, Part, Result};
 use crate::pipeline::label::stage_label;
-use crate::pipeline::{Pipeline, Plan};
+use crate::pipeline::{Graph, Pipeline, Plan};
 use crate::source::{Changes, Foresee};
 use crate::stage::{Foresight, Stage};
 
 /// The source, open, and what is known of the stages.
 pub(crate) struct Setup {
     pub(crate) source: Inlet,
-    /// The columns that come into each stage, and, last, those that leave the last one.
-    pub(crate) schemas: Vec<Arc<Schema>>,
+    pub(crate) plan: Plan,
     /// How messages name each stage.
     pub(crate) labels: Vec<String>,
     /// Whether batches say where their records came from.
@@ -40,9 +38,11 @@ impl Setup {
         open.period = pipeline.period()?;
         // Of what was sent by anybody, a record whose time is not believed is set aside in full.
         let gives_up = pipeline.input.idle_sensors.is_some();
-        open.origins |= Plan::needs_origins(stages) || pipeline.source.traits().is_open || gives_up;
+        let graph = Graph::new(pipeline)?;
+        open.origins |=
+            Plan::needs_origins(stages) || pipeline.source.traits().is_open || gives_up || graph.joins();
         // What is left unread would be a report of its sensor.
-        open.foresee = (!open.reads_all && !gives_up).then(|| foresee(stages.to_vec()));
+        open.foresee = (!open.reads_all && !gives_up).then(|| foresee(stages.to_vec(), graph));
         let source = Inlet::open(&*pipeline.source, &open)?;
         if open.record.as_ref().is_some_and(|recorder| !recorder.is_taken()) {
             let name = pipeline.source.name();
@@ -53,18 +53,19 @@ impl Setup {
         let plan = Plan::new(pipeline, source.schema()?)?;
         let labels =
             stages.iter().enumerate().map(|(at, stage)| stage_label(pipeline, at, &**stage)).collect();
-        Ok(Self { source, schemas: plan.schemas, labels, has_origins: open.origins })
+        Ok(Self { source, plan, labels, has_origins: open.origins })
     }
 }
 
-/// What these stages do with records that nobody has read yet: the first that filters them, behind others that let them pass.
-fn foresee(stages: Vec<Arc<dyn Stage>>) -> Foresee {
+/// What these stages do with records that nobody has read yet: the first that filters them, behind others that let them pass, before the first
+/// branch.
+fn foresee(stages: Vec<Arc<dyn Stage>>, graph: Graph) -> Foresee {
     Foresee::new(move |schema, extent| {
         // Those are counted.
         if extent.times.is_some_and(|(first, last)| OddTimes::may_lie_in(first, last)) {
             return None;
         }
-        for (at, stage) in stages.iter().enumerate() {
+        for (at, stage) in stages.iter().enumerate().take_while(|(at, _)| graph.goes_on_alone(*at)) {
             match stage.foresee(schema, extent) {
                 Foresight::Kept => {}
                 Foresight::Filtered => return Some(at),

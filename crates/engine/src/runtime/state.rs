@@ -393,11 +393,10 @@ fn parts(pipeline: &Pipeline, key: &Key) -> Vec<PartSpec> {
         let options = options.map(|name| (name.clone(), source[name].clone())).collect();
         part(format!("stage before ({})", stage.name()), stage.name(), &serde_json::Value::Object(options))
     }));
-    parts.extend(
-        pipeline.stages.iter().zip(&stages).enumerate().map(|(at, (stage, options))| {
-            part(format!("stage {at} ({})", stage.name()), stage.name(), options)
-        }),
-    );
+    parts.extend(pipeline.stages.iter().zip(&stages).enumerate().map(|(at, (entry, options))| {
+        let name = entry.stage.name();
+        part(format!("stage {at} ({name})"), name, options)
+    }));
     parts.extend(pipeline.sinks.iter().zip(&sinks).enumerate().map(|(at, (sink, options))| {
         part(format!("sink {at} ({})", sink.spec.name()), sink.spec.name(), options)
     }));

@@ -76,9 +76,10 @@ fn run_guarded(
     let options = &options;
     let mut setup = Setup::open(pipeline, &stages, options)?;
     let workers = workers(options);
-    let mut crew = Crew::new(pipeline, &stages, &setup, workers, options, &sensors)?;
+    let asked = setup.plan.graph.asked();
+    let mut crew = Crew::new(pipeline, &stages, &setup, &asked, workers, options, &sensors)?;
     setup.source.begin()?;
-    let mut outlets = Outlets::open(pipeline, &setup.schemas[stages.len()], state, &plain)?;
+    let mut outlets = Outlets::open(pipeline, &setup.plan, state, &plain)?;
     crew.resume(&mut setup.source, &mut outlets)?;
     crew.begin(&setup.source, &mut outlets, options)?;
     outlets.go_live()?;
@@ -126,9 +127,9 @@ fn run_guarded(
     conclude(&mut crew, &source, ended, outlets, observer, &mut report)?;
     crew.close(&mut report);
     report.remarks.extend(without_effect(pipeline, &sensors.read()));
-    report.remarks.extend(untimed(pipeline, &setup.schemas[0]));
+    report.remarks.extend(untimed(pipeline, &setup.plan.schemas[0]));
     report.elapsed = start.elapsed();
-    report.check()?;
+    report.check(&setup.plan.graph)?;
     Ok(report)
 }
 

@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 use crate::executor;
 use crate::pipeline::{Pipeline, SinkEntry};
 use crate::runtime::{Observer, RunOptions, StateOptions};
-use crate::sink::{CsvFile, DeadLetter};
+use crate::sink::{CsvFile, DeadLetter, Takes};
 use crate::source::{OpenOptions, Progress};
 use crate::streaming;
 
@@ -145,8 +145,15 @@ impl Ways<'_> {
         self.count += 1;
         let folder = self.scratch.join(format!("way-{}", self.count));
         let mut pipeline = (self.make)(&folder)?;
-        pipeline.sinks.retain(|sink| sink.spec.file().is_some());
         let path = |name: &str| folder.join(name).to_string_lossy().into_owned();
+        // What a sink was given that writes no file is written to one.
+        for (at, sink) in pipeline.sinks.iter_mut().enumerate().filter(|(_, sink)| sink.spec.file().is_none())
+        {
+            sink.spec = match sink.spec.takes() {
+                Takes::Records => Arc::new(CsvFile::new(path(&format!("records of sink {at}.csv")))),
+                Takes::Rejections => Arc::new(DeadLetter::new(path(&format!("rejects of sink {at}.jsonl")))),
+            };
+        }
         pipeline.sinks.push(SinkEntry::new(CsvFile::new(path("all records.csv"))));
         pipeline.sinks.push(SinkEntry::new(DeadLetter::new(path("all rejects.jsonl"))));
         Ok((folder, pipeline))

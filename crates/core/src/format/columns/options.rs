@@ -107,7 +107,7 @@ impl ColumnOptions {
     }
 }
 
-/// One column, or several that are put together.
+/// A name, or several in their order: of columns that are put together, of parts that are taken from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged, expecting = "expected the name of a column or a list of names")]
 pub enum Names {

@@ -15,6 +15,7 @@ use crate::runtime::chunks::{LineCount, account, pieces, set_ahead_aside, set_as
 use crate::runtime::drain::{Drain, PartJob};
 use crate::runtime::lane::Stopped;
 use crate::runtime::odd_times::OddTimes;
+use crate::runtime::ports::SOURCE;
 use crate::runtime::turn::Turn;
 use crate::sensor::{SensorId, SensorIds, SharedSensors};
 use crate::source::Input;
@@ -52,7 +53,7 @@ impl Crew {
             rejections.iter_mut().for_each(|rejection| rejection.record -= records);
             records += more;
             let odd_times = OddTimes::of(&batch);
-            let rest = match self.stages::<D>(0, batch, about.ordinal, worker) {
+            let rest = match self.stages::<D>(SOURCE, batch, about.ordinal, worker) {
                 Ok(rest) => Ok(rest),
                 Err(Stopped::Failed(error)) => Err(error),
                 Err(Stopped::Cancelled) => return Err(Stopped::Cancelled),

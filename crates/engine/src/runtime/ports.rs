@@ -1,0 +1,108 @@
+//! The batches of one piece of the input on their way through the graph.
+
+use std::sync::Arc;
+
+use crate::batch::Batch;
+use crate::pipeline::Graph;
+
+/// The port of the source.
+pub(crate) const SOURCE: usize = 0;
+
+/// The stages of a reading, by what feeds each, and who takes from each port.
+#[derive(Clone, Debug)]
+pub(crate) struct Route {
+    /// By stage: the ports that feed it; none where nothing of what it gives is asked for.
+    stages: Vec<Vec<usize>>,
+    /// By port: how many stages take from it.
+    takers: Vec<usize>,
+    /// By port: whether the reading is for what comes out of it.
+    is_asked: Vec<bool>,
+}
+
+impl Route {
+    /// Through the first `count` stages of `graph`, for what comes out of the ports `asked`.
+    pub(crate) fn new(graph: &Graph, count: usize, asked: impl IntoIterator<Item = usize>) -> Self {
+        let mut stages = graph.stages[..count].to_vec();
+        let (mut is_asked, mut takers) = (vec![false; count + 1], vec![0; count + 1]);
+        asked.into_iter().for_each(|port| is_asked[port] = true);
+        for at in (0..count).rev() {
+            if takers[at + 1] == 0 && !is_asked[at + 1] {
+                stages[at].clear();
+            }
+            stages[at].iter().for_each(|&port| takers[port] += 1);
+        }
+        Self { stages, takers, is_asked }
+    }
+
+    /// What feeds stage `at`.
+    pub(crate) fn into_stage(&self, at: usize) -> &[usize] {
+        &self.stages[at]
+    }
+
+    /// `batch` out of `port`, on its way.
+    pub(crate) fn begin(&self, port: usize, batch: Batch) -> Ports {
+        let mut ports = Ports {
+            batches: self.takers.iter().map(|_| None).collect(),
+            takers: self.takers.clone(),
+            is_asked: self.is_asked.clone(),
+        };
+        ports.put(port, batch);
+        ports
+    }
+}
+
+/// What has come out of each port.
+pub(crate) struct Ports {
+    batches: Vec<Option<Arc<Batch>>>,
+    /// By port: how many stages have yet to take from it.
+    takers: Vec<usize>,
+    is_asked: Vec<bool>,
+}
+
+impl Ports {
+    /// `batch` comes out of `port`.
+    pub(crate) fn put(&mut self, port: usize, batch: Batch) {
+        if self.takers[port] > 0 || self.is_asked[port] {
+            self.batches[port] = Some(Arc::new(batch));
+        }
+    }
+
+    /// What a stage takes from `ports`; `None` where nothing came out of any. The last to take a batch has it without a copy.
+    pub(crate) fn take(&mut self, ports: &[usize]) -> Option<Batch> {
+        let mut taken: Option<Batch> = None;
+        for &port in ports {
+            self.takers[port] -= 1;
+            let is_last = self.takers[port] == 0 && !self.is_asked[port];
+            let batch = if is_last { self.batches[port].take() } else { self.batches[port].clone() };
+            let Some(batch) = batch else { continue };
+            taken = Some(match taken {
+                None => Arc::try_unwrap(batch).unwrap_or_else(|shared| (*shared).clone()),
+                Some(before) => merged(before, &batch),
+            });
+        }
+        taken
+    }
+
+    /// What a sink is given of `ports`; `None` where no record came out of any.
+    pub(crate) fn look(&self, ports: &[usize]) -> Option<Arc<Batch>> {
+        let there = ports.iter().filter_map(|&port| self.batches[port].as_ref());
+        let there = there.filter(|batch| !batch.is_empty());
+        there.fold(None, |before: Option<Arc<Batch>>, batch| {
+            Some(match before {
+                None => Arc::clone(batch),
+                Some(before) => Arc::new(merged((*before).clone(), batch)),
+            })
+        })
+    }
+}
+
+/// The records of two batches of one piece of the input in the order of the records that brought them there, those of `first` before those of
+/// `second` where that is the same: so no cut between pieces can be seen.
+fn merged(mut first: Batch, second: &Batch) -> Batch {
+    first.append(second);
+    let Some(origins) = &first.origins else { return first };
+    let trigger = |row: &u32| origins.trigger(*row as usize);
+    let mut rows: Vec<u32> = (0..first.len() as u32).collect();
+    rows.sort_by_key(trigger);
+    first.take(&rows)
+}
