@@ -158,6 +158,12 @@ type = 'moving_average'
 window = 2
 ",
     ),
+    source(TABLES, "types", "", "types = { a = 'text' }").before(
+        "[[stage]]
+type = 'moving_average'
+window = 2
+",
+    ),
     source(TABLES, "columns", "", "columns = ['a']"),
     source(TABLES, "rename", "", "rename = { note = 'remark' }"),
     source(
@@ -217,6 +223,7 @@ window = 2
     source(&["influx"], "time", "", "time = 'when'"),
     source(&["influx"], "sensor", "", "sensor = 's'"),
     source(&["influx"], "measurements", "", "measurements = ['a']\ntexts = []"),
+    source(&["influx"], "types", "", "types = { a = 'i64' }"),
     source(&["influx"], "texts", "", "texts = []"),
     source(&["influx"], "table", "", "table = 'kind'"),
     source(&["influx"], "columns", "", "columns = ['a']"),
@@ -438,6 +445,7 @@ const IDLE: &[(&str, &str, &str, &str)] = &[
     ("rename", "rename = { absent = 'new' }", "", ""),
     ("columns", "columns = ['absent*']", "", ""),
     ("unit_suffixes", "unit_suffixes = { absent = 'V' }", "", ""),
+    ("types", "types = { absent = 'u64' }", "", ""),
     ("into", "", "type = 'threshold'\nmin = 0\ninto = 'new'", ""),
     ("nobody", "", "type = 'threshold'\nmin = 0\nsensors = { nobody = { min = 1 } }", ""),
     ("nobody", "", "type = 'normalize'\nmin = 0\nmax = 1\nsensors = { nobody = { min = 0.5 } }", ""),

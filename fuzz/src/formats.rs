@@ -93,6 +93,11 @@ fn columns(choices: &Choices<CHOICES>, other: &str) -> Value {
         (has_sensor, "sensor", if is_template { json!("{s}/{w}") } else { json!("s") }),
         (!has_sensor && choices.bit(1, 5), "sensor_name", json!("one")),
         (true, "measurements", json!(["v", other])),
+        (
+            choices.bit(11, 3),
+            "types",
+            json!({ "w": "i64", other: if choices.bit(11, 2) { "u64" } else { "bool" } }),
+        ),
         (choices.bit(5, 2), "columns", json!(["s*"])),
         (choices.bit(5, 3), "rename", json!({ "w": "note" })),
         (
@@ -161,6 +166,7 @@ fn influx(choices: &Choices<CHOICES>) -> Value {
         (choices.bit(9, 5), "time", json!("when")),
         (choices.bit(1, 2), "sensor", json!("s")),
         (true, "measurements", json!(["v"])),
+        (choices.bit(11, 3), "types", json!({ "v": if choices.bit(11, 2) { "u64" } else { "i64" } })),
         (true, "texts", json!(["w"])),
         (choices.bit(1, 3), "table", json!("")),
         (choices.bit(9, 3), "unknown_fields", json!("ignore")),

@@ -119,7 +119,7 @@ impl Column {
     ///
     /// # Panics
     /// When the column has numbers of another type: a bug in the caller.
-    pub(crate) fn push_number(&mut self, value: Option<Number>) {
+    pub fn push_number(&mut self, value: Option<Number>) {
         match (self, value) {
             (Self::F64(numbers), value) => numbers.push(value.map(Number::as_f64)),
             (Self::I64(numbers), None) => numbers.push(None),

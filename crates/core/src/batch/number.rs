@@ -1,6 +1,10 @@
 //! One number, as its column has it.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
+
+use super::FieldType;
 
 /// A value of a column of numbers, with all its digits.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -16,7 +20,28 @@ pub enum Number {
     Bool(bool),
 }
 
+impl fmt::Display for Number {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::F64(value) => value.fmt(f),
+            Self::I64(value) => value.fmt(f),
+            Self::U64(value) => value.fmt(f),
+            Self::Bool(value) => value.fmt(f),
+        }
+    }
+}
+
 impl Number {
+    /// Its type.
+    pub fn ty(self) -> FieldType {
+        match self {
+            Self::F64(_) => FieldType::F64,
+            Self::I64(_) => FieldType::I64,
+            Self::U64(_) => FieldType::U64,
+            Self::Bool(_) => FieldType::Bool,
+        }
+    }
+
     /// The nearest float.
     #[inline]
     pub fn as_f64(self) -> f64 {
@@ -25,6 +50,29 @@ impl Number {
             Self::I64(value) => value as f64,
             Self::U64(value) => value as f64,
             Self::Bool(value) => f64::from(u8::from(value)),
+        }
+    }
+
+    /// The same number as a value of type `ty`: floats are the nearest, others are equal; `None` where there is none.
+    pub fn to_type(self, ty: FieldType) -> Option<Self> {
+        let whole = || match self {
+            Self::F64(value) => (value.fract() == 0.0 && value.abs() < 1e20).then_some(value as i128),
+            other => other.as_integer(),
+        };
+        match ty {
+            FieldType::F64 => Some(Self::F64(self.as_f64())),
+            ty => Self::of_integer(whole()?, ty),
+        }
+    }
+
+    /// An integer as a value of type `ty`; `None` where it has none.
+    pub fn of_integer(value: i128, ty: FieldType) -> Option<Self> {
+        match ty {
+            FieldType::F64 => Some(Self::F64(value as f64)),
+            FieldType::I64 => value.try_into().ok().map(Self::I64),
+            FieldType::U64 => value.try_into().ok().map(Self::U64),
+            FieldType::Bool => (0..=1).contains(&value).then_some(Self::Bool(value == 1)),
+            FieldType::Text => None,
         }
     }
 

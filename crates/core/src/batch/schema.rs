@@ -128,9 +128,16 @@ impl Schema {
         self.select_one(name, &self.measurements())
     }
 
+    fn is_number(&self, at: usize) -> bool {
+        let Field { role, ty, .. } = &self.fields[at];
+        !matches!(role, FieldRole::Time | FieldRole::Sensor) && ty.is_number()
+    }
+
     fn select_one(&self, name: &str, all: &[usize]) -> Result<usize> {
         match self.index_of(name) {
             Some(at) if all.contains(&at) => Ok(at),
+            // What is no measurement is looked at where it is asked for by its name.
+            Some(at) if self.is_number(at) => Ok(at),
             Some(at) => Err(Error::config(format!(
                 "column `{name}` is a {}, not a measurement",
                 self.fields[at].description()

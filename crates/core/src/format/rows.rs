@@ -1,14 +1,17 @@
 //! Collects the records of a chunk column by column; a record that turns out bad leaves no trace but
 //! its rejection.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::columns::{Columns, Composite, Role, Roles, Suffix, shown};
+use super::columns::{Columns, Composite, Role, Roles, Suffix, may_be_rounded, not_of_type, shown};
 use super::last_time::LastTime;
 use super::run::{FieldOfRun, NumberScratch, Run, SensorsOfRun};
 use super::{MAX_RECORD, SHOWN};
-use crate::batch::{Batch, Column, FieldRole, Numbers, Origins, Schema, Span, Text, TimeColumn};
+use crate::batch::{
+    Batch, Column, FieldRole, FieldType, Number, Numbers, Origins, Schema, Span, Text, TimeColumn,
+};
 use crate::error::{Rejection, RejectionKind, Result};
 use crate::format::{Chunk, Decoded};
 use crate::offset::Position;
@@ -28,6 +31,11 @@ impl Refusal {
 
     pub(super) fn field(column: usize, reason: impl Into<String>) -> Self {
         Self { column: Some(column), ..Self::record(reason) }
+    }
+
+    /// The field is no value of type `ty`.
+    pub(super) fn of_type(column: usize, field: &[u8], ty: FieldType) -> Self {
+        Self::field(column, format!("{} is {}", shown(field), not_of_type(ty)))
     }
 
     /// It is a header, and not that of the file.
@@ -101,6 +109,46 @@ pub(super) struct Rows<'a> {
     last_time: LastTime,
     /// The parts of the record's time and of its sensor's name, where they are put together.
     parts: [Vec<Vec<u8>>; 2],
+    rounded: Rounded,
+}
+
+/// Whole numbers that no float is equal to, in columns of floats: by column, with the float that is nearest.
+#[derive(Default)]
+struct Rounded {
+    /// Those of the record that is being taken in.
+    of_record: Vec<(usize, f64)>,
+    /// Those of a run of records, by record.
+    of_run: Vec<(u32, usize, f64)>,
+    /// By column: how many, and the largest.
+    accepted: BTreeMap<usize, (u64, f64)>,
+}
+
+impl Rounded {
+    fn accept(&mut self, at: usize, value: f64) {
+        let (count, largest) = self.accepted.entry(at).or_insert((0, value));
+        *count += 1;
+        *largest = largest.max(value);
+    }
+
+    fn accept_record(&mut self) {
+        while let Some((at, value)) = self.of_record.pop() {
+            self.accept(at, value);
+        }
+    }
+
+    /// The records of a run up to the end of `records` are decided: those in it are good.
+    fn accept_run(&mut self, records: Range<usize>) {
+        if self.of_run.is_empty() {
+            return;
+        }
+        for (record, at, value) in std::mem::take(&mut self.of_run) {
+            match record as usize {
+                record if records.contains(&record) => self.accept(at, value),
+                later if later >= records.end => self.of_run.push((record, at, value)),
+                _ => {}
+            }
+        }
+    }
 }
 
 impl<'a> Rows<'a> {
@@ -120,6 +168,7 @@ impl<'a> Rows<'a> {
             rejections: Vec::new(),
             last_time: LastTime::new(),
             parts: Default::default(),
+            rounded: Rounded::default(),
         }
     }
 
@@ -146,8 +195,14 @@ impl<'a> Rows<'a> {
 
     fn number(&mut self, at: usize, field: &[u8]) -> Result<(), Refusal> {
         let suffix = self.layout.suffixes.get(at).and_then(Option::as_ref);
-        let value = self.layout.columns.measurement(Columns::without_suffix(field, suffix));
-        let value = value.ok_or_else(|| Refusal::field(at, format!("{} is not a number", shown(field))))?;
+        let (columns, ty) = (&self.layout.columns, self.layout.schema.fields()[at].ty);
+        let number = Columns::without_suffix(field, suffix);
+        let value = columns.value(ty, number).ok_or_else(|| Refusal::of_type(at, field, ty))?;
+        if let Some(Number::F64(value)) = value
+            && columns.is_rounded(number, value)
+        {
+            self.note_rounded(at, value);
+        }
         self.push_number(at, value);
         Ok(())
     }
@@ -194,10 +249,13 @@ impl<'a> Rows<'a> {
     }
 
     /// Appends a value to measurement `at`.
-    pub(super) fn push_number(&mut self, at: usize, value: Option<f64>) {
-        if let Column::F64(numbers) = &mut self.columns[at] {
-            numbers.push(value);
-        }
+    pub(super) fn push_number(&mut self, at: usize, value: Option<Number>) {
+        self.columns[at].push_number(value);
+    }
+
+    /// The record has a whole number in measurement `at` that is not equal to `value`, the nearest float.
+    pub(super) fn note_rounded(&mut self, at: usize, value: f64) {
+        self.rounded.of_record.push((at, value));
     }
 
     fn time(&mut self, at: usize, field: &[u8], start: Option<usize>) -> Result<(), Refusal> {
@@ -303,8 +361,18 @@ impl<'a> Rows<'a> {
         field: &mut FieldOfRun<'_, R>,
         scratch: &mut NumberScratch,
     ) {
-        if let Column::F64(Numbers { values, valid }) = &mut self.columns[at] {
-            field.numbers(values, valid, scratch);
+        match &mut self.columns[at] {
+            Column::F64(Numbers { values, valid }) => {
+                let first = values.len();
+                field.numbers(values, valid, scratch);
+                let values = &values[first..];
+                if values.iter().fold(false, |may_be, &value| may_be | may_be_rounded(value)) {
+                    field.rounded(values, |record| {
+                        self.rounded.of_run.push((record, at, values[record as usize]))
+                    });
+                }
+            }
+            column => field.values(column),
         }
     }
 
@@ -363,6 +431,7 @@ impl<'a> Rows<'a> {
             *id = self.sensors.id(&String::from_utf8_lossy(name))?;
         }
         self.rows += records.len();
+        self.rounded.accept_run(records);
         Ok(())
     }
 
@@ -430,6 +499,7 @@ impl<'a> Rows<'a> {
         self.push_sensor()?;
         self.origin(start, line, raw);
         self.rows += 1;
+        self.rounded.accept_record();
         Ok(())
     }
 
@@ -438,6 +508,7 @@ impl<'a> Rows<'a> {
         for column in &mut self.columns {
             column.truncate(self.rows);
         }
+        self.rounded.of_record.clear();
         let shown = if raw > MAX_RECORD { SHOWN } else { raw };
         let rejection = Rejection {
             kind: refusal.kind,
@@ -462,6 +533,9 @@ impl<'a> Rows<'a> {
 
     /// All records of the chunk, which has `lines` lines.
     pub(super) fn finish(self, lines: u64) -> Decoded {
+        for (at, (count, largest)) in self.rounded.accepted {
+            self.layout.columns.note_rounded(&self.layout.schema.fields()[at].name, count, largest);
+        }
         let mut batch = Batch::new(Arc::clone(&self.layout.schema), self.columns, self.text);
         batch.origins = self.origins;
         Decoded { batch, rejections: self.rejections, lines }

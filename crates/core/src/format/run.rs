@@ -1,8 +1,8 @@
 //! Many records at once, column by column, so that rows need not wait for one another: what the fast decoders share.
 
-use super::columns::Columns;
+use super::columns::{Columns, may_be_rounded};
 use super::last_time::LastTime;
-use crate::batch::{Mask, Span, TimeColumn};
+use crate::batch::{Column, Mask, Span, TimeColumn};
 use crate::kernel::numerals::{self, Numeral};
 use crate::sensor::{MAX_NAME, SensorId, SensorLookup};
 use crate::time::Timestamp;
@@ -86,6 +86,30 @@ impl<R: Run> FieldOfRun<'_, R> {
                 valid.set(row, false);
             });
         }
+    }
+
+    /// Calls `each` for the records whose whole number is another one than the float in `values`.
+    #[cold]
+    pub(super) fn rounded(&self, values: &[f64], mut each: impl FnMut(u32)) {
+        for (record, &value) in values.iter().enumerate().filter(|(_, value)| may_be_rounded(**value)) {
+            let (start, end) = self.run.bounds(self.field, record);
+            if self.columns.is_rounded(Columns::trim(&self.run.text()[start..end]), value) {
+                each(record as u32);
+            }
+        }
+    }
+
+    /// Appends the values of a column that has no floats.
+    pub(super) fn values(&mut self, column: &mut Column) {
+        let Self { run, columns, odd, .. } = self;
+        let (text, ty) = (run.text(), column.value_type());
+        run.each(self.field, |record, start, end| {
+            let value = columns.value(ty, Columns::trim(&text[start..end]));
+            if value.is_none() {
+                odd.push(record as u32);
+            }
+            column.push_number(value.flatten());
+        });
     }
 
     /// Any number; `None` for null.

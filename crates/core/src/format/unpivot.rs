@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::columns::{Columns, SAMPLE, Unpivot};
 use super::unpivot_known::Known;
 use super::{Bound, Decode, Format, Head, LineFormat};
-use crate::batch::{Batch, Column, Field, FieldRole, Schema};
+use crate::batch::{Batch, Column, Field, FieldRole, FieldType, Schema};
 use crate::error::{Error, Rejection, Result};
 use crate::format::{Chunk, Decoded};
 use crate::sensor::{MAX_NAME, SensorId, SensorLimits, SensorLookup, Sensors, Surplus};
@@ -35,15 +35,24 @@ impl Unpivoted {
     /// The columns of a file as it is: those that all files have in common, and its own measurements.
     fn wide(&self, head: Head<'_>, long: &Schema) -> Result<Schema> {
         let is_common = |field: &&Field| field.role != FieldRole::Measurement;
-        let own = self.named(head.name)?.map_or_else(|| self.format.schema(head), Ok)?;
+        let own = self.own(head)?;
+        let value = long.fields().last().map_or(FieldType::F64, |value| value.ty);
         let measurements = own.fields().iter().filter(|field| field.role == FieldRole::Measurement);
-        Schema::new(long.fields().iter().filter(is_common).chain(measurements).cloned().collect())
+        let measurements = measurements.map(|field| field.clone().with_type(value));
+        Schema::new(long.fields().iter().filter(is_common).cloned().chain(measurements).collect())
+    }
+
+    /// The columns of an input as they are.
+    fn own(&self, head: Head<'_>) -> Result<Schema> {
+        self.named(head.name)?.map_or_else(|| self.format.schema(head), Ok)
     }
 
     /// The columns that come of these.
     fn long(&self, wide: &Schema) -> Result<Schema> {
         let others = wide.fields().iter().filter(|field| field.role != FieldRole::Measurement).cloned();
-        let value = Field::measurement(self.options.value.as_str());
+        let types = wide.measurements().into_iter().map(|at| wide.fields()[at].ty);
+        let ty = self.columns().common_type(types);
+        let value = Field::measurement(self.options.value.as_str()).with_type(ty);
         Schema::new(others.chain([value]).collect()).map_err(|error| {
             Error::config(error.message()).with_help("give the values another name: unpivot.value = \"…\"")
         })
@@ -93,7 +102,8 @@ impl Format for Unpivoted {
     }
 
     fn schema(&self, head: Head<'_>) -> Result<Schema> {
-        self.long(&self.format.schema(head)?)
+        let wide = self.format.schema(head)?;
+        self.long(&self.named(head.name)?.unwrap_or(wide))
     }
 
     fn bind(&self, head: Head<'_>, schema: &Arc<Schema>) -> Result<Bound> {

@@ -69,6 +69,13 @@ impl ExactSum {
         Self { narrow: units, exponent, wide: None }
     }
 
+    /// Adds an integer of 64 bits.
+    pub fn add_integer(&mut self, value: i128) {
+        let (high, low) = halves(value);
+        self.add(high as f64 * 4_294_967_296.0);
+        self.add(low as f64);
+    }
+
     /// Adds a finite value.
     pub fn add(&mut self, value: f64) {
         debug_assert!(value.is_finite(), "{value} cannot be summed exactly");
@@ -246,6 +253,19 @@ impl ExactSquares {
         self.change(value, true);
     }
 
+    /// Adds the square of an integer of 64 bits, exactly.
+    pub fn add_integer(&mut self, value: i128) {
+        let (high, low) = halves(value);
+        self.add_halves([high * high, high * low, low * low]);
+    }
+
+    /// Adds the squares of integers, of whose halves h·2^32 + l these are Σh², Σh·l and Σl².
+    pub(super) fn add_halves(&mut self, [high, mixed, low]: [i128; 3]) {
+        self.add_units(high, 64);
+        self.add_units(mixed, 33);
+        self.add_units(low, 0);
+    }
+
     /// Adds `units` · 2^`exponent`.
     pub(super) fn add_units(&mut self, units: i128, exponent: i32) {
         self.0.add(units.unsigned_abs(), (exponent + 2148) as u32, units < 0);
@@ -261,6 +281,11 @@ impl ExactSquares {
         let square = u128::from(mantissa) * u128::from(mantissa);
         self.0.add(square, (2 * exponent + 2148) as u32, is_negative);
     }
+}
+
+/// An integer of 64 bits as high·2^32 + low, where low is not negative.
+pub(super) fn halves(value: i128) -> (i128, i128) {
+    (value >> 32, value & 0xffff_ffff)
 }
 
 /// The population deviation of `count` values: [`deviation`] with freedom 0.

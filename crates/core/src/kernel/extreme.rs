@@ -18,6 +18,9 @@ pub trait End: Clone + Debug + Default {
     /// The infinity that every value beats.
     const WORST: f64;
 
+    /// Whether the first of two integers is nearer to this end.
+    fn is_better(a: i128, b: i128) -> bool;
+
     /// The one of two numbers that is nearer to this end.
     fn better(a: f64, b: f64) -> f64;
 
@@ -36,6 +39,10 @@ pub struct High;
 impl End for Low {
     const WORST: f64 = f64::INFINITY;
 
+    fn is_better(a: i128, b: i128) -> bool {
+        a < b
+    }
+
     #[inline]
     fn better(a: f64, b: f64) -> f64 {
         lesser(a, b)
@@ -48,6 +55,10 @@ impl End for Low {
 
 impl End for High {
     const WORST: f64 = f64::NEG_INFINITY;
+
+    fn is_better(a: i128, b: i128) -> bool {
+        a > b
+    }
 
     #[inline]
     fn better(a: f64, b: f64) -> f64 {

@@ -7,6 +7,7 @@ pub mod exact_sum;
 pub mod extreme;
 mod grid;
 mod int256;
+pub mod integers;
 pub mod json;
 pub mod json_number;
 mod magnitude;

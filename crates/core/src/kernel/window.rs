@@ -162,6 +162,11 @@ impl<A: Aggregate> Window<A> {
         self.counts.finite as usize == self.slots.len()
     }
 
+    /// The records, the oldest first; `None` for missing ones.
+    pub fn values(&self) -> impl Iterator<Item = Option<f64>> + '_ {
+        self.slots.iter().map(|slot| (slot.to_bits() != NULL).then_some(slot))
+    }
+
     /// Asks the memory for what the next `records` records will change.
     pub fn prefetch(&self, records: usize) {
         self.slots.prefetch(records);

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::moving::{Moving, WindowStatistic};
+use crate::kernel::integers::IntegerMean;
 use crate::kernel::mean::Mean;
 use crate::stage::Component;
 
@@ -22,6 +23,7 @@ impl WindowStatistic for Average {
     const SUFFIX: &'static str = "avg";
     const KEEPS: &'static str = "their exact sum";
     type Aggregate = Mean;
+    type OfIntegers = IntegerMean;
 
     fn options(&self) {}
 }

@@ -4,7 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::moving::{Moving, WindowStatistic};
-use crate::kernel::extreme::Greatest;
+use crate::kernel::extreme::{Greatest, High};
+use crate::kernel::integers::IntegerExtreme;
 use crate::stage::Component;
 
 /// The greatest value in the window; +0 is greater than −0.
@@ -21,7 +22,9 @@ impl WindowStatistic for Max {
     const NAME: &'static str = "moving_max";
     const SUFFIX: &'static str = "max";
     const KEEPS: &'static str = "the greatest of the newest";
+    const KEEPS_TYPE: bool = true;
     type Aggregate = Greatest;
+    type OfIntegers = IntegerExtreme<High>;
 
     fn options(&self) {}
 }

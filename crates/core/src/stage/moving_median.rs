@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::moving::{Moving, WindowStatistic};
+use crate::kernel::integers::IntegerMedian;
 use crate::kernel::median::Median;
 use crate::stage::Component;
 
@@ -22,6 +23,7 @@ impl WindowStatistic for Middle {
     const SUFFIX: &'static str = "median";
     const KEEPS: &'static str = "the same numbers in order";
     type Aggregate = Median;
+    type OfIntegers = IntegerMedian;
 
     fn options(&self) {}
 }

@@ -4,7 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::moving::{Moving, WindowStatistic};
-use crate::kernel::extreme::Least;
+use crate::kernel::extreme::{Least, Low};
+use crate::kernel::integers::IntegerExtreme;
 use crate::stage::Component;
 
 /// The least value in the window; −0 is less than +0.
@@ -21,7 +22,9 @@ impl WindowStatistic for Min {
     const NAME: &'static str = "moving_min";
     const SUFFIX: &'static str = "min";
     const KEEPS: &'static str = "the least of the newest";
+    const KEEPS_TYPE: bool = true;
     type Aggregate = Least;
+    type OfIntegers = IntegerExtreme<Low>;
 
     fn options(&self) {}
 }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::moving::{Moving, WindowStatistic};
 use crate::kernel::deviation::Deviation;
+use crate::kernel::integers::IntegerDeviation;
 use crate::stage::Component;
 
 /// The standard deviation of what is in the window, from exact sums of values and squares.
@@ -27,6 +28,7 @@ impl WindowStatistic for Std {
     const SUFFIX: &'static str = "std";
     const KEEPS: &'static str = "the exact sums of them and their squares";
     type Aggregate = Deviation;
+    type OfIntegers = IntegerDeviation;
 
     fn options(&self) -> u32 {
         self.ddof

@@ -7,9 +7,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{ByColumn, Component, Flow, Foresight, OfSensors, Process, Reach, Rules, Stage, parameters_of};
-use crate::batch::{Batch, Booleans, Column, Extent, Field, Mask, Numbers, Range, Schema};
+use crate::batch::{Batch, Booleans, Column, Extent, Field, FieldRole, Mask, Numbers, Range, Schema};
 use crate::error::{Error, Result};
-use crate::sensor::Sensors;
+use crate::sensor::{SensorId, Sensors};
 
 /// Keeps `min <= value <= max`. NaN fails every comparison.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -106,6 +106,13 @@ impl Interval {
     fn contains(self, value: f64) -> bool {
         (self.min <= value) & (value <= self.max)
     }
+
+    /// The same for an integer with all its digits: integers are not below a bound if they are not below the next integer.
+    #[inline]
+    fn contains_integer<T: Into<i128>>(self, value: T) -> bool {
+        let value = value.into();
+        (self.min.ceil() as i128 <= value) & (value <= self.max.floor() as i128)
+    }
 }
 
 impl Threshold {
@@ -136,6 +143,14 @@ impl Threshold {
         for (at, bounds) in ByColumn::select(self.columns.as_ref(), input)? {
             columns.push(at);
             rules.push(self.rules(bounds.map_or(stage, |bounds| bounds.over(&stage)))?);
+        }
+        let is_mask = self.action == Action::Mask;
+        if let Some(&at) =
+            columns.iter().find(|&&at| is_mask && input.fields()[at].role == FieldRole::Quality)
+        {
+            let (name, what) = (&input.fields()[at].name, input.fields()[at].description());
+            return Err(Error::config(format!("column `{name}` is a {what}, which cannot be masked"))
+                .with_help("drop the records, or flag them"));
         }
         if columns.len() > 1 && self.into.as_ref().is_some_and(|into| !into.contains("{column}")) {
             return Err(
@@ -265,17 +280,27 @@ impl Bound {
     fn passing(&mut self, batch: &Batch, column: usize, sensors: &Sensors) -> Mask {
         let Self { columns, known, rules, keeps_nulls, .. } = self;
         let (known, rules) = (&mut known[column], &rules[column]);
-        let numbers = batch.measurement(columns[column]);
-        let Numbers { values, valid } = &*numbers;
-        let mut passing = match rules.single() {
-            Some(bounds) => {
-                let interval = bounds.interval();
-                Mask::from_fn(values.len(), |row| interval.contains(values[row]))
+        let ids = batch.sensors();
+        let bounds = match rules.single() {
+            Some(bounds) => Intervals::One(bounds.interval()),
+            None => Intervals::BySensor(known.of(sensors, |name| rules.of(name).interval())),
+        };
+        let (mut passing, valid) = match &batch.columns()[columns[column]] {
+            Column::I64(Numbers { values, valid }) => {
+                (bounds.passing(values, ids, Interval::contains_integer), valid)
             }
-            None => {
-                let intervals = known.of(sensors, |name| rules.of(name).interval());
-                let ids = batch.sensors();
-                Mask::from_fn(values.len(), |row| intervals[ids[row].index()].contains(values[row]))
+            Column::U64(Numbers { values, valid }) => {
+                (bounds.passing(values, ids, Interval::contains_integer), valid)
+            }
+            Column::Bool(booleans) => {
+                let values = booleans.to_numbers().values;
+                (bounds.passing(&values, ids, Interval::contains), &booleans.valid)
+            }
+            Column::F64(Numbers { values, valid }) => {
+                (bounds.passing(values, ids, Interval::contains), valid)
+            }
+            Column::Time(_) | Column::Sensor(_) | Column::Text(_) => {
+                unreachable!("columns of numbers are selected")
             }
         };
         match keeps_nulls {
@@ -283,6 +308,29 @@ impl Bound {
             false => passing.and(valid),
         }
         passing
+    }
+}
+
+/// The bounds of a column.
+enum Intervals<'k> {
+    One(Interval),
+    BySensor(&'k [Interval]),
+}
+
+impl Intervals<'_> {
+    /// Which values pass.
+    fn passing<T: Copy>(
+        &self,
+        values: &[T],
+        ids: &[SensorId],
+        contains: impl Fn(Interval, T) -> bool,
+    ) -> Mask {
+        match *self {
+            Self::One(interval) => Mask::from_fn(values.len(), |row| contains(interval, values[row])),
+            Self::BySensor(intervals) => {
+                Mask::from_fn(values.len(), |row| contains(intervals[ids[row].index()], values[row]))
+            }
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use polars::prelude::{
 
 use super::typed::{Arrays, Clock, Typed, batch_rows, float_text, single_text};
 use super::{Input, OpenOptions, Progress, Source, SourceSpec, Traits};
-use crate::batch::{FieldRole, Schema};
+use crate::batch::{FieldRole, FieldType, Number, Schema};
 use crate::error::{Error, Result};
 use crate::format::Decoded;
 use crate::format::columns::{ColumnOptions, Columns, Composite, Names, Role, Roles};
@@ -27,8 +27,8 @@ const NAME: &str = "frame";
 /// |---|---|
 /// | `time` | [`FieldRole::Time`]: a `Datetime` of any unit, or a `Date` (midnight), without a zone in the zone that [`ColumnOptions::timezone`] names, UTC by default; text or numbers as [`ColumnOptions::time_format`] says |
 /// | `sensor` | [`FieldRole::Sensor`]: `String`, `Categorical`, `Enum`; anything else as its text |
-/// | `measurements`; if not given, all numbers | [`FieldRole::Measurement`]: numbers rounded to the nearest `f64`, booleans as 1 and 0, text as in CSV |
-/// | any other | [`FieldRole::Tag`]: as polars casts it to `String`, dates and times in RFC 3339 |
+/// | `measurements`; if not given, all numbers | [`FieldRole::Measurement`]: integers, floats and booleans as they are (narrower ones widen), text as in CSV |
+/// | any other | [`FieldRole::Tag`]: booleans as they are, anything else as polars casts it to `String`, dates and times in RFC 3339 |
 ///
 /// Null is null, NaN is NaN. A record without time or sensor is rejected; its line is its row, from 1.
 #[derive(Clone)]
@@ -142,8 +142,7 @@ impl Rows {
 /// The columns of a frame; those that could only come out maimed are refused.
 fn schema(frame: &DataFrame, columns: &Columns) -> Result<Schema> {
     let names = names(frame);
-    let is_number = |at: usize| is_number(frame.columns()[at].dtype());
-    let schema = columns.schema_of(NAME, &names, is_number)?;
+    let schema = columns.schema_of(NAME, &names, |at| field_type(frame.columns()[at].dtype()))?;
     let roles = columns.roles(NAME, &names, &schema)?;
     let time = roles.fields.iter().position(|role| matches!(role, Role::Time(_)));
     for (column, role) in frame.columns().iter().zip(roles.fields) {
@@ -173,6 +172,17 @@ fn names(frame: &DataFrame) -> Vec<String> {
 
 fn is_number(dtype: &DataType) -> bool {
     dtype.is_primitive_numeric() || dtype.is_decimal()
+}
+
+/// The type that the values of a column have as they are.
+fn field_type(dtype: &DataType) -> FieldType {
+    match dtype {
+        DataType::Boolean => FieldType::Bool,
+        dtype if dtype.is_signed_integer() => FieldType::I64,
+        dtype if dtype.is_unsigned_integer() => FieldType::U64,
+        dtype if is_number(dtype) => FieldType::F64,
+        _ => FieldType::Text,
+    }
 }
 
 fn can_be(dtype: &DataType, role: FieldRole) -> bool {
@@ -279,12 +289,36 @@ fn measurement(typed: &mut Typed<'_>, at: usize, column: &PolarsColumn) -> Resul
         DataType::String | DataType::Categorical(..) | DataType::Enum(..) => {
             typed.number_texts(at, texts(column)?.str().map_err(broken)?.iter());
         }
-        _ => typed.numbers(at, cast(column, &DataType::Float64)?.f64().map_err(broken)?.iter()),
+        dtype => match field_type(dtype) {
+            FieldType::I64 => {
+                let numbers = cast(column, &DataType::Int64)?;
+                typed.values(at, numbers.i64().map_err(broken)?.iter().map(|value| value.map(Number::I64)));
+            }
+            FieldType::U64 => {
+                let numbers = cast(column, &DataType::UInt64)?;
+                typed.values(at, numbers.u64().map_err(broken)?.iter().map(|value| value.map(Number::U64)));
+            }
+            FieldType::Bool => {
+                let values = column.bool().map_err(broken)?;
+                typed.values(at, values.iter().map(|value| value.map(Number::Bool)));
+            }
+            _ => {
+                let numbers = cast(column, &DataType::Float64)?;
+                let numbers = numbers.f64().map_err(broken)?.iter();
+                match typed.ty(at) {
+                    FieldType::F64 => typed.floats(at, numbers),
+                    _ => typed.values(at, numbers.map(|value| value.map(Number::F64))),
+                }
+            }
+        },
     }
     Ok(())
 }
 
 fn carried(typed: &mut Typed<'_>, at: usize, column: &PolarsColumn) -> Result<()> {
+    if typed.ty(at) != FieldType::Text {
+        return measurement(typed, at, column);
+    }
     match clock(column.dtype()) {
         Some(clock) => {
             let counts = cast(column, &DataType::Int64)?;

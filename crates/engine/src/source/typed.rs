@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::OpenOptions;
-use crate::batch::{Batch, Column, FieldRole, Mask, Numbers, Origins, Schema, Span, Text, TimeColumn};
+use crate::batch::{
+    Batch, Column, FieldRole, FieldType, Mask, Number, Origins, Schema, Span, Text, TimeColumn,
+};
 use crate::error::{Rejection, RejectionKind, Result};
 use crate::format::Decoded;
-use crate::format::columns::{Columns, Composite, shown};
+use crate::format::columns::{Columns, Composite, not_of_type, shown};
 use crate::format::text::write_float;
 use crate::offset::Position;
 use crate::sensor::{MAX_NAME, SensorId, SensorLookup, long_name};
@@ -253,8 +255,41 @@ impl<'a> Typed<'a> {
         self.columns[at] = Column::Time(times);
     }
 
-    /// Fills column `at` with numbers; some of them may stand for null.
-    pub(super) fn numbers(&mut self, at: usize, numbers: impl Iterator<Item = Option<f64>>) {
+    /// The type of column `at`.
+    pub(super) fn ty(&self, at: usize) -> FieldType {
+        self.schema.fields()[at].ty
+    }
+
+    /// Fills column `at` with numbers that a column of another type may have: what is none of its own is refused, what no float is equal to is
+    /// counted. Some of them may stand for null.
+    pub(super) fn values(&mut self, at: usize, values: impl Iterator<Item = Option<Number>>) {
+        let (options, ty) = (self.options, self.ty(at));
+        let mut column = Column::missing(ty, 0);
+        let (mut count, mut largest) = (0, f64::MIN);
+        for (row, value) in values.enumerate() {
+            let value = value.filter(|&value| !options.is_null_value(value));
+            let own = value.and_then(|value| value.to_type(ty));
+            match (value, own) {
+                (Some(value), None) => {
+                    let text = value.to_string();
+                    self.refuse(row, at, format!("{} is {}", shown(text.as_bytes()), not_of_type(ty)));
+                }
+                (Some(value), Some(Number::F64(nearest)))
+                    if value.as_integer().is_some_and(|integer| integer != nearest as i128) =>
+                {
+                    count += 1;
+                    largest = largest.max(nearest);
+                }
+                _ => {}
+            }
+            column.push_number(own);
+        }
+        options.note_rounded(&self.schema.fields()[at].name, count, largest);
+        self.columns[at] = column;
+    }
+
+    /// Fills column `at` with floats; some of them may stand for null.
+    pub(super) fn floats(&mut self, at: usize, numbers: impl Iterator<Item = Option<f64>>) {
         let options = self.options;
         let is_there = |number: &f64| !options.is_null_number(*number);
         self.columns[at] = Column::F64(match options.null_numbers() {
@@ -287,16 +322,26 @@ impl<'a> Typed<'a> {
     pub(super) fn number_texts<'t>(&mut self, at: usize, texts: impl Iterator<Item = Option<&'t str>>) {
         let options = self.options;
         let suffix = options.suffix(&self.schema.fields()[at].name);
-        let mut numbers = Numbers::default();
+        let ty = self.ty(at);
+        let mut column = Column::missing(ty, 0);
+        let (mut count, mut largest) = (0, f64::MIN);
         for (row, text) in texts.enumerate() {
             let field = Columns::trim(text.unwrap_or_default().as_bytes());
-            let number = options.measurement(Columns::without_suffix(field, suffix.as_ref()));
-            if number.is_none() {
-                self.refuse(row, at, format!("{} is not a number", shown(field)));
+            let number = Columns::without_suffix(field, suffix.as_ref());
+            let value = options.value(ty, number);
+            if value.is_none() {
+                self.refuse(row, at, format!("{} is {}", shown(field), not_of_type(ty)));
             }
-            numbers.push(number.flatten());
+            if let Some(Some(Number::F64(nearest))) = value
+                && options.is_rounded(number, nearest)
+            {
+                count += 1;
+                largest = largest.max(nearest);
+            }
+            column.push_number(value.flatten());
         }
-        self.columns[at] = Column::F64(numbers);
+        options.note_rounded(&self.schema.fields()[at].name, count, largest);
+        self.columns[at] = column;
     }
 
     /// Fills column `at` with text that is carried along.

@@ -10,6 +10,7 @@ mod selection;
 mod shown;
 mod suffixes;
 mod times;
+mod types;
 mod unpivot;
 mod values;
 
@@ -24,7 +25,10 @@ use remarks::Remarks;
 use selection::Selection;
 pub(in crate::format) use shown::listed;
 use suffixes::Suffixes;
+use types::Types;
+pub use types::not_of_type;
 use values::Values;
+pub use values::may_be_rounded;
 
 use crate::batch::Pattern;
 use crate::error::{Error, Result};
@@ -46,6 +50,7 @@ pub struct Columns {
     selection: Selection,
     values: Values,
     suffixes: Suffixes,
+    types: Types,
     remarks: Remarks,
 }
 
@@ -71,6 +76,7 @@ impl Columns {
             selection: Selection::new(options),
             values: Values::new(options)?,
             suffixes: Suffixes::new(options)?,
+            types: Types::new(options)?,
             remarks: Remarks::default(),
             options: options.clone(),
         };
@@ -90,7 +96,8 @@ impl Columns {
 
     /// Whether the options name every measurement, none of them by a glob.
     pub fn names_every_measurement(&self) -> bool {
-        self.selection.measurements.as_ref().is_some_and(|names| !names.iter().any(Pattern::is_glob))
+        let measurements = self.selection.measurements.as_ref();
+        measurements.is_some_and(|names| !names.iter().chain(self.types.patterns()).any(Pattern::is_glob))
     }
 
     /// Whether times may be those of the clocks of a place.
@@ -123,13 +130,16 @@ impl Columns {
         };
         let Selection { measurements, columns } = &self.selection;
         let has_suffixes = self.suffixes.patterns().next().is_some();
-        (is_plain(measurements) && is_plain(columns) && !has_suffixes).then(|| self.asked_fields())
+        let has_globs = self.types.patterns().any(Pattern::is_glob);
+        (is_plain(measurements) && is_plain(columns) && !has_suffixes && !has_globs)
+            .then(|| self.asked_fields())
     }
 
-    /// `own` and the fields that `measurements` and `columns` name; as records call them.
+    /// `own` and the fields that `measurements`, `types` and `columns` name; as records call them.
     fn fields_of<'o>(&'o self, own: impl IntoIterator<Item = &'o str>) -> Vec<String> {
         let Selection { measurements, columns } = &self.selection;
-        let selected = measurements.iter().chain(columns).flatten();
+        let selected =
+            measurements.iter().flatten().chain(self.types.patterns()).chain(columns.iter().flatten());
         let plain = selected.filter(|pattern| !pattern.is_glob()).map(Pattern::as_str);
         let mut names: Vec<String> = Vec::new();
         for name in own.into_iter().chain(plain) {

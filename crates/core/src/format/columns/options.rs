@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Unpivot;
+use crate::batch::FieldType;
 use crate::error::{Error, Result};
 
 /// What the columns of the input are.
@@ -36,7 +37,11 @@ pub struct ColumnOptions {
     /// The columns with numbers, by name or glob; if not given, those that have nothing but numbers in the first 1,000 records of the
     /// first file, as far as they lie in its first MiB. All other columns are carried through as text.
     pub measurements: Option<Vec<String>>,
-    /// The columns to read, by name or glob such as "T_*", besides those that `time`, `sensor` and `measurements` name; all if not given.
+    /// What the values of columns are, by name or glob, such as { count = "u64", ok = "bool", serial = "text" }: "f64", "i64", "u64", "bool" or
+    /// "text"; the last match wins. A column with a type other than "text" is a measurement. Without it, numbers in text are "f64", and
+    /// columns that have a type keep it. A value that is none of the type is refused.
+    pub types: IndexMap<String, FieldType>,
+    /// The columns to read, by name or glob such as "T_*", besides those that `time`, `sensor`, `measurements` and `types` name; all if not given.
     /// The others are left out, which also saves the time of reading them.
     pub columns: Option<Vec<String>>,
     /// Other names for columns, such as { "Temp [°C]" = "temp" }. All other options speak of the new names.
@@ -77,6 +82,7 @@ impl Default for ColumnOptions {
             sensor: None,
             sensor_name: None,
             measurements: None,
+            types: IndexMap::new(),
             columns: None,
             rename: IndexMap::new(),
             unknown_columns: UnknownColumns::Error,

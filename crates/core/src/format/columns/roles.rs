@@ -124,7 +124,9 @@ impl Columns {
             Use::SensorPart(part) => Some(Role::Part { at: schema.sensor(), part }),
             Use::Time => known(FieldRole::Time),
             Use::Sensor => known(FieldRole::Sensor),
-            Use::Measurement | Use::Value => known(FieldRole::Measurement).or_else(|| known(FieldRole::Tag)),
+            Use::Measurement | Use::Text | Use::Value => {
+                known(FieldRole::Measurement).or_else(|| known(FieldRole::Tag))
+            }
         };
         match (known, self.options.unknown_columns) {
             (Some(role), _) => Ok(role),

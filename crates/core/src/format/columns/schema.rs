@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::names::no_column;
 use super::selection::Use;
 use super::{Columns, UnknownColumns};
-use crate::batch::{Field, FieldRole, Pattern, Schema};
+use crate::batch::{Field, FieldRole, FieldType, Pattern, Schema};
 use crate::error::{Error, Result};
 
 /// What the time and the sensor are called where they are put together, or made.
@@ -19,19 +19,17 @@ impl Columns {
     /// When a column that the options name is not there, or two have one name.
     pub fn schema(&self, file: &str, names: &[String], sample: &[Vec<Cow<'_, [u8]>>]) -> Result<Schema> {
         let own = self.own_names(file, names)?;
-        self.schema_of(file, names, |at| self.is_number(at, &own[at], sample))
+        self.schema_of(file, names, |at| match self.is_number(at, &own[at], sample) {
+            true => FieldType::F64,
+            false => FieldType::Text,
+        })
     }
 
-    /// The columns of an input that says itself which of its fields called `names` are numbers: `is_number` tells by index.
+    /// The columns of an input that says itself what its fields called `names` are: `ty` tells by index.
     ///
     /// # Errors
     /// As for [`Columns::schema`].
-    pub fn schema_of(
-        &self,
-        file: &str,
-        names: &[String],
-        is_number: impl Fn(usize) -> bool,
-    ) -> Result<Schema> {
+    pub fn schema_of(&self, file: &str, names: &[String], ty: impl Fn(usize) -> FieldType) -> Result<Schema> {
         self.check_renamed(file, names)?;
         let names = &self.own_names(file, names)?;
         self.check_named(file, names)?;
@@ -44,11 +42,15 @@ impl Columns {
                 Use::Sensor => Field::sensor(name.as_str()),
                 Use::SensorPart(_) if !is_there(FieldRole::Sensor) => Field::sensor(SENSOR),
                 Use::TimePart(_) | Use::SensorPart(_) | Use::Skip => continue,
-                Use::Measurement => Field::measurement(name.as_str()),
-                Use::Value if self.selection.measurements.is_none() && is_number(at) => {
-                    Field::measurement(name.as_str())
+                Use::Measurement => self.measurement_of(name, ty(at)),
+                Use::Value if self.selection.measurements.is_none() && is_measured(ty(at)) => {
+                    self.measurement_of(name, ty(at))
                 }
-                Use::Value => Field::text(name.as_str()),
+                // What is carried along is text, but for booleans, which say what they are.
+                Use::Value if ty(at) == FieldType::Bool => {
+                    Field::text(name.as_str()).with_type(FieldType::Bool)
+                }
+                Use::Text | Use::Value => Field::text(name.as_str()),
             });
         }
         self.check_made(file, &fields)?;
@@ -59,6 +61,10 @@ impl Columns {
         }
         let schema = Schema::new(fields).map_err(|error| error.with_context(file))?;
         Ok(schema.with_local_times(self.times.may_be_local()))
+    }
+
+    fn measurement_of(&self, name: &str, ty: FieldType) -> Field {
+        Field::measurement(name).with_type(self.measured_type(name, ty))
     }
 
     /// Whether the files of an input may have other columns than its first.
@@ -84,18 +90,19 @@ impl Columns {
         if self.options.unknown_columns == UnknownColumns::Error {
             return Ok(schema.clone());
         }
-        let of = |patterns: &Option<Vec<Pattern>>, field: fn(&str) -> Field| -> Vec<Field> {
-            let plain = patterns.iter().flatten().filter(|pattern| !pattern.is_glob());
-            plain.map(|pattern| field(pattern.as_str())).collect()
-        };
         let measurements = match self.options.unpivot {
             // They are sensors, which come as they come.
             Some(_) => Vec::new(),
-            None => of(&self.selection.measurements, |name| Field::measurement(name)),
+            None => self.selection.measurements.iter().flatten().chain(self.types.patterns()).collect(),
         };
-        let columns = of(&self.selection.columns, |name| Field::text(name));
+        let named = measurements.into_iter().chain(self.selection.columns.iter().flatten());
+        let plain = named.filter(|pattern| !pattern.is_glob()).map(Pattern::as_str);
+        let declared = plain.map(|name| match self.use_of(name) {
+            Use::Measurement => self.measurement_of(name, FieldType::F64),
+            _ => Field::text(name),
+        });
         let mut fields = schema.fields().to_vec();
-        for field in measurements.into_iter().chain(columns) {
+        for field in declared {
             let is_part = matches!(self.use_of(&field.name), Use::TimePart(_) | Use::SensorPart(_));
             if !is_part && !fields.iter().any(|known| known.name == field.name) {
                 fields.push(field);
@@ -127,7 +134,8 @@ impl Columns {
             .into_iter()
             .flat_map(|(option, patterns)| patterns.iter().flatten().map(move |pattern| (option, pattern)));
         let suffixes = self.suffixes.patterns().map(|pattern| ("unit_suffixes", pattern));
-        for (option, pattern) in selected.chain(suffixes) {
+        let types = self.types.patterns().map(|pattern| ("types", pattern));
+        for (option, pattern) in selected.chain(suffixes).chain(types) {
             if names.iter().any(|name| pattern.fits(name)) {
                 continue;
             }
@@ -191,4 +199,9 @@ impl Columns {
 
 fn has(names: &[String], name: &str) -> bool {
     names.iter().any(|known| known == name)
+}
+
+/// Whether a column with values of this type is a measurement without being named. Booleans tell of measurements more often.
+fn is_measured(ty: FieldType) -> bool {
+    ty == FieldType::F64 || ty.is_integer()
 }

@@ -1,7 +1,7 @@
 //! What the options want a column for, by its name.
 
 use super::{ColumnOptions, Columns, Composite};
-use crate::batch::Pattern;
+use crate::batch::{FieldType, Pattern};
 
 /// What a column of the input is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +16,8 @@ pub(super) enum Use {
     SensorPart(usize),
     /// It is a measurement, because the options say so.
     Measurement,
+    /// It is text, because the options say so.
+    Text,
     /// It is a measurement or text, as its values say, or as the options do.
     Value,
     /// It is not read.
@@ -55,6 +57,8 @@ impl Columns {
             Use::Time
         } else if is(self.single_sensor()) {
             Use::Sensor
+        } else if let Some(ty) = self.types.of(name) {
+            if ty == FieldType::Text { Use::Text } else { Use::Measurement }
         } else if any(self.selection.measurements.as_ref(), name) {
             Use::Measurement
         } else if self.selection.columns.is_none() || any(self.selection.columns.as_ref(), name) {
@@ -62,6 +66,11 @@ impl Columns {
         } else {
             Use::Skip
         }
+    }
+
+    /// Whether the options make a measurement of the field that records call `name`.
+    pub fn names_measurement(&self, name: &str) -> bool {
+        self.use_of(self.renamed(name)) == Use::Measurement
     }
 
     /// Whether a field that records call `name` is left out because nobody asks for it.

@@ -1,6 +1,10 @@
 //! What the text of a field means: nothing, a number, or what stands there (clauses 2 and 3).
 
+use std::borrow::Cow;
+use std::str::FromStr;
+
 use super::{ColumnOptions, Columns, Decimal};
+use crate::batch::{FieldType, Number};
 use crate::error::{Error, Result};
 use crate::kernel::number::{parse_decimal_comma, parse_f64};
 
@@ -109,9 +113,14 @@ impl Values {
         self.plain(&usual)
     }
 
-    /// A number with groups of three digits before the decimal mark, `1,234,567.5`. Any other grouping is no number.
+    /// A number with groups of three digits before the decimal mark, `1,234,567.5`.
     #[cold]
     fn grouped(&self, text: &[u8]) -> Option<f64> {
+        self.plain(&self.ungrouped(text)?)
+    }
+
+    /// The same without its separators. Any other grouping is no number.
+    fn ungrouped(&self, text: &[u8]) -> Option<Vec<u8>> {
         let mut separators = self.separators.iter();
         let separator = separators.find(|separator| memchr::memmem::find(text, separator).is_some())?;
         let digits = usize::from(matches!(text.first(), Some(b'-' | b'+')));
@@ -133,7 +142,46 @@ impl Values {
             }
         }
         plain.extend_from_slice(&text[end..]);
-        self.plain(&plain)
+        Some(plain)
+    }
+
+    /// A whole number, written as one: digits, with a sign or without, and nothing but zeros behind the decimal mark.
+    fn whole<T: FromStr>(&self, text: &[u8]) -> Option<T> {
+        let text = match self.ungrouped(text) {
+            Some(plain) => Cow::Owned(plain),
+            None => Cow::Borrowed(text),
+        };
+        let end = text.iter().position(|&byte| byte == self.mark()).unwrap_or(text.len());
+        let is_zero = text[end..].iter().skip(1).all(|&byte| byte == b'0');
+        let digits = std::str::from_utf8(&text[..end]).ok().filter(|_| is_zero)?;
+        // The language takes no sign before unsigned zeros.
+        digits
+            .parse()
+            .ok()
+            .or_else(|| digits.strip_prefix('-').filter(|digits| is_zeros(digits))?.parse().ok())
+    }
+
+    /// Whether a whole number stands there, however large: digits, in groups or not, and nothing but zeros behind the decimal mark.
+    fn is_whole(&self, text: &[u8]) -> bool {
+        let digits = text.strip_prefix(b"-").or_else(|| text.strip_prefix(b"+")).unwrap_or(text);
+        let mut parts = digits.splitn(2, |&byte| byte == self.mark());
+        let is_digits =
+            |part: &[u8]| part.iter().all(|byte| byte.is_ascii_digit() || !byte.is_ascii_alphabetic());
+        parts.next().is_some_and(is_digits)
+            && parts.next().is_none_or(|part| part.iter().all(|&byte| byte == b'0'))
+    }
+
+    /// A value of type `ty`.
+    fn typed(&self, ty: FieldType, text: &[u8]) -> Option<Number> {
+        match ty {
+            FieldType::I64 => self.whole(text).map(Number::I64),
+            FieldType::U64 => self.whole(text).map(Number::U64),
+            FieldType::Bool => match self.word(text) {
+                Some(value) => Some(Number::Bool(value > 0.0)),
+                None => self.whole(text).map(Number::U64)?.to_type(FieldType::Bool),
+            },
+            FieldType::F64 | FieldType::Text => self.number(text).map(Number::F64),
+        }
     }
 
     /// 1 or 0 for a word that stands for it.
@@ -143,6 +191,10 @@ impl Values {
         let [yes, no] = &self.words;
         is_one_of(yes).then_some(1.0).or_else(|| is_one_of(no).then_some(0.0))
     }
+}
+
+fn is_zeros(digits: &str) -> bool {
+    !digits.is_empty() && digits.bytes().all(|digit| digit == b'0')
 }
 
 /// What `thousands` stands for.
@@ -225,6 +277,33 @@ impl Columns {
         Some(Some(number).filter(|&number| !self.is_null_number(number)))
     }
 
+    /// What a trimmed field of a measurement of type `ty` says, as [`Columns::measurement`].
+    pub fn value(&self, ty: FieldType, field: &[u8]) -> Option<Option<Number>> {
+        if self.is_null(field) {
+            return Some(None);
+        }
+        let value = self.values.typed(ty, field)?;
+        Some(Some(value).filter(|&value| !self.is_null_value(value)))
+    }
+
+    /// Whether a value stands for a missing one.
+    pub fn is_null_value(&self, value: Number) -> bool {
+        match value.as_integer() {
+            // The nearest float of an integer may be that of others.
+            Some(integer) => {
+                self.values.null_numbers.iter().any(|&null| null as i128 == integer && null.fract() == 0.0)
+            }
+            None => self.is_null_number(value.as_f64()),
+        }
+    }
+
+    /// Whether `value`, read of a trimmed field, is another number than the whole one that stands there.
+    pub fn is_rounded(&self, field: &[u8], value: f64) -> bool {
+        may_be_rounded(value)
+            && self.values.is_whole(field)
+            && self.values.whole::<i128>(field) != Some(value as i128)
+    }
+
     /// 1 or 0 for a word that the options name.
     pub fn own_word(&self, text: &[u8]) -> Option<f64> {
         self.values.word(text).filter(|_| self.values.has_own_words)
@@ -239,6 +318,13 @@ impl Columns {
     pub(super) fn shows_number(&self, field: &[u8]) -> bool {
         self.values.numeral(field).is_some() || self.own_word(field).is_some()
     }
+}
+
+/// Whether a float may be the nearest one of a whole number that no float is equal to.
+#[inline]
+pub fn may_be_rounded(value: f64) -> bool {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    value.abs() >= EXACT
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use crate::batch::Number;
 use crate::format::columns::shown;
 use crate::format::rows::Refusal;
 use crate::format::{MAX_FIELD, MAX_FIELDS};
@@ -37,16 +38,16 @@ pub(super) struct Token<'t> {
 pub(super) struct Value<'t> {
     /// Where it stands, and what it says as text: a string's content, everything else as it stands.
     pub(super) text: Token<'t>,
-    /// The number, if it is one; integers are rounded to the nearest.
-    pub(super) number: Option<f64>,
+    /// The number, if it is one.
+    pub(super) number: Option<Number>,
 }
 
 impl Value<'_> {
-    /// 1 or 0, if it is a boolean: a word that is no string.
-    pub(super) fn boolean(&self) -> Option<f64> {
+    /// The boolean, if it is one: a word that is no string.
+    pub(super) fn boolean(&self) -> Option<Number> {
         let is_string = self.text.place.len() > self.text.content.len();
         let at = WORDS.iter().position(|word| **word == *self.text.content).filter(|_| !is_string)?;
-        Some(if at < WORDS.len() / 2 { 1.0 } else { 0.0 })
+        Some(Number::Bool(at < WORDS.len() / 2))
     }
 }
 
@@ -224,7 +225,7 @@ impl<'t> Cursor<'t> {
     }
 
     /// `-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?`, or `-?[0-9]+i`, or `[0-9]+u`; integers of 64 bits.
-    fn number(&mut self) -> Option<f64> {
+    fn number(&mut self) -> Option<Number> {
         let start = self.at;
         self.eat(b'-');
         if !self.digits() {
@@ -232,12 +233,12 @@ impl<'t> Cursor<'t> {
         }
         let text = std::str::from_utf8(&self.line[start..self.at]).ok()?;
         if self.eat(b'i') {
-            return text.parse().ok().map(|value: i64| value as f64);
+            return text.parse().ok().map(Number::I64);
         }
         if self.eat(b'u') {
             // The language would take `-0`.
             let value = text.parse().ok().filter(|_| !text.starts_with('-'));
-            return value.map(|value: u64| value as f64);
+            return value.map(Number::U64);
         }
         if self.eat(b'.') && !self.digits() {
             return None;
@@ -248,7 +249,7 @@ impl<'t> Cursor<'t> {
                 return None;
             }
         }
-        parse_f64(&self.line[start..self.at])
+        parse_f64(&self.line[start..self.at]).map(Number::F64)
     }
 
     /// What is left: spaces, a timestamp, spaces; or nothing but spaces.

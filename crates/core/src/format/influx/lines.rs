@@ -5,7 +5,7 @@
 use super::decoder::InfluxDecoder;
 use super::line::{parse, word};
 use super::stamp::integer;
-use crate::batch::Span;
+use crate::batch::{FieldType, Span};
 use crate::error::Result;
 use crate::format::blank::blank_lines;
 use crate::format::columns::Role;
@@ -77,6 +77,8 @@ enum PartKind {
     Sensor,
     /// A field that must be a number.
     Number,
+    /// A field that must be an integer, with this letter behind it.
+    Integer(u8),
     /// A field that may be anything.
     Any,
     /// The timestamp.
@@ -133,7 +135,12 @@ impl Shape {
         for (order, (key, value)) in line.fields.iter().enumerate() {
             let place = place(&key.content, tags + order)?;
             let kind = match place.map(|place| roles[place]) {
-                Some(Role::Measurement(_)) => PartKind::Number,
+                Some(Role::Measurement(at)) => match decoder.layout.schema.fields()[at].ty {
+                    FieldType::F64 => PartKind::Number,
+                    FieldType::I64 => PartKind::Integer(b'i'),
+                    FieldType::U64 => PartKind::Integer(b'u'),
+                    FieldType::Bool | FieldType::Text => return None,
+                },
                 Some(Role::Sensor(_)) => return None,
                 _ => PartKind::Any,
             };
@@ -175,6 +182,8 @@ impl Shape {
                     (Span::new(at, end - at), end)
                 }
                 PartKind::Number => number(text, at)?,
+                PartKind::Integer(suffix) => number(text, at)
+                    .filter(|&(span, next)| span.len() < next - at && text[next - 1] == suffix)?,
                 PartKind::Any => any(text, at)?,
                 PartKind::Time => {
                     let (value, end) = integer(text, at)?;

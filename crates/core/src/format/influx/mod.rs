@@ -27,7 +27,7 @@ use super::jsonl::UnknownFields;
 use super::keys::byte_order_mark;
 use super::rows::Layout;
 use super::{Bound, Format, Head, MAX_FIELDS};
-use crate::batch::{Pattern, Schema};
+use crate::batch::{FieldType, Number, Pattern, Schema};
 use crate::error::{Error, Result};
 
 use decoder::InfluxDecoder;
@@ -53,9 +53,13 @@ pub struct InfluxOptions {
     /// The name of the one sensor that the whole input is of; instead of `sensor`.
     pub sensor_name: Option<String>,
     /// The fields with numbers; if not given, those that have nothing but numbers in the first 1,000 records of the first file,
-    /// as far as they lie in its first MiB. A glob stands for those of them that fit it. Booleans in them are 1 and 0; strings only as
+    /// as far as they lie in its first MiB. A glob stands for those of them that fit it. Booleans in them are "bool"; strings only as
     /// `null_values`, `true_words` and `false_words` say.
     pub measurements: Option<Vec<String>>,
+    /// What the values of fields are, by name or glob, such as { count = "u64" }: "f64", "i64", "u64", "bool" or "text"; the last match wins. A
+    /// field with a type other than "text" is a measurement. Without it, a field is what it is in the first 1,000 records (where `measurements` names
+    /// every one: in the first record), and "f64" where it is of several types, or not there. A value that is none of the type is refused.
+    pub types: IndexMap<String, FieldType>,
     /// The tags and fields carried through as text, by name or glob; if not given, all others in the first 1,000 records of the first file. With
     /// `measurements` and `texts`, neither of which has a glob, the columns are known before there is a record.
     pub texts: Option<Vec<String>>,
@@ -79,7 +83,7 @@ pub struct InfluxOptions {
     /// compared as numbers: with "-999", -999.0 and -999i are missing; others with strings.
     pub null_values: Vec<String>,
     /// Strings that are read as 1 in measurements, in any case; none if not given. Where it is given, fields of nothing but such strings are
-    /// measurements. Booleans are 1 and 0 without it.
+    /// measurements. Booleans need no words.
     pub true_words: Option<Vec<String>>,
     /// Strings that are read as 0, likewise.
     pub false_words: Option<Vec<String>>,
@@ -94,6 +98,7 @@ impl Default for InfluxOptions {
             sensor: None,
             sensor_name: None,
             measurements: None,
+            types: IndexMap::new(),
             texts: None,
             columns: None,
             rename: IndexMap::new(),
@@ -197,6 +202,7 @@ impl Influx {
             sensor: options.sensor.clone(),
             sensor_name: options.sensor_name.clone(),
             measurements: options.measurements.clone(),
+            types: options.types.clone(),
             columns: options.columns.clone(),
             rename: options.rename.clone(),
             unknown_columns: options.unknown_columns,
@@ -262,7 +268,7 @@ impl Influx {
                 names.push(name);
             }
         }
-        self.columns.schema_of(head.name, &names, |_| false)
+        self.columns.schema_of(head.name, &names, |_| FieldType::Text)
     }
 
     /// The tags that the sensor comes from; as records call them.
@@ -340,8 +346,9 @@ impl Influx {
         Ok(Self { origins: self.origins, sensors: self.sensors, ..Self::new(&options)? })
     }
 
-    /// The columns that the options and the first records say there are.
-    fn schema_of_sample(&self, head: Head<'_>, found: &Sample) -> Result<Schema> {
+    /// The columns that the options and the first records say there are. Where all measurements are named, live input begins with its first
+    /// record: then that one alone says their types (`by_first`), so that it does not matter how many have come.
+    fn schema_of_sample(&self, head: Head<'_>, found: &Sample, by_first: bool) -> Result<Schema> {
         if found.keys.is_empty() {
             let what = format!("`{}` has no line protocol among its first lines", head.name);
             let help = "a line is `table,tag=value field=1.5 1700000000000000000`; to begin without lines, name the \
@@ -358,8 +365,12 @@ impl Influx {
         let more = found.keys.iter().filter(|(name, key)| !names.contains(name) && is_taken(key));
         let own = names.len();
         names.extend(more.map(|(name, _)| name.clone()).collect::<Vec<_>>());
-        let is_number = |at: usize| at >= own && found.key(&names[at]).is_some_and(Key::is_number);
-        self.columns.schema_of(head.name, &names, is_number)
+        let ty = |at: usize| {
+            let is_measured =
+                |key: &&Key| at >= own && key.is_number() || self.columns.names_measurement(&names[at]);
+            found.key(&names[at]).filter(is_measured).map_or(FieldType::Text, |key| key.ty(by_first))
+        };
+        self.columns.schema_of(head.name, &names, ty)
     }
 
     /// The columns of the time and the table must not have the names of tags or fields.
@@ -452,7 +463,8 @@ impl Format for Influx {
             return self.schema_of_options(head);
         }
         let found = found?;
-        self.without_globs(&found)?.schema_of_sample(head, &found)
+        let by_first = self.columns.names_every_measurement() && self.sought().is_none();
+        self.without_globs(&found)?.schema_of_sample(head, &found, by_first)
     }
 
     fn bind(&self, head: Head<'_>, schema: &Arc<Schema>) -> Result<Bound> {
@@ -470,11 +482,26 @@ impl Format for Influx {
 struct Key {
     numbers: usize,
     others: usize,
+    /// The type of its values, and that in the first record.
+    ty: Option<FieldType>,
+    first: Option<FieldType>,
 }
 
 impl Key {
     fn is_number(&self) -> bool {
         self.numbers > 0 && self.others == 0
+    }
+
+    /// Takes note of a value's type.
+    fn note(&mut self, ty: Option<FieldType>, is_first: bool) {
+        let known = self.ty.or(ty);
+        self.ty = if ty.is_some() && ty != known { Some(FieldType::F64) } else { known };
+        self.first = if is_first { self.ty } else { self.first };
+    }
+
+    fn ty(&self, by_first: bool) -> FieldType {
+        let ty = if by_first { self.first } else { self.ty };
+        ty.unwrap_or(FieldType::F64)
     }
 }
 
@@ -531,7 +558,10 @@ impl Sample {
                 Some(_) => Some(true),
                 None => columns.word_shows_number(&value.text.content),
             };
+            let (is_first, ty) =
+                (self.records == 0, value.number.or_else(|| value.boolean()).map(Number::ty));
             let key = self.key_mut(&key.content);
+            key.note(ty.or(shown.map(|_| FieldType::F64)), is_first);
             match shown {
                 Some(true) => key.numbers += 1,
                 Some(false) => key.others += 1,

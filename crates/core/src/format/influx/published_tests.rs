@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::line::{Line, blanks, parse};
+use crate::batch::Number;
 
 /// What a line says: its table, tags, fields and time, as text.
 type Said = (String, Vec<(String, String)>, Vec<(String, String)>, Option<i64>);
@@ -14,9 +15,9 @@ fn by_published(line: &ParsedLine<'_>) -> Said {
     let tags = line.series.tag_set.iter().flatten();
     let tags = tags.map(|(key, value)| (key.to_string(), value.to_string())).collect();
     let said = |value: &FieldValue<'_>| match value {
-        FieldValue::I64(value) => number(*value as f64),
-        FieldValue::U64(value) => number(*value as f64),
-        FieldValue::F64(value) => number(*value),
+        FieldValue::I64(value) => number(Number::I64(*value)),
+        FieldValue::U64(value) => number(Number::U64(*value)),
+        FieldValue::F64(value) => number(Number::F64(*value)),
         FieldValue::String(text) => format!("text {text}"),
         FieldValue::Boolean(_) => "boolean".to_owned(),
     };
@@ -24,8 +25,11 @@ fn by_published(line: &ParsedLine<'_>) -> Said {
     (line.series.measurement.to_string(), tags, fields, line.timestamp)
 }
 
-fn number(value: f64) -> String {
-    format!("number {:x}", value.to_bits())
+fn number(value: Number) -> String {
+    match value {
+        Number::F64(value) => format!("number {:x}", value.to_bits()),
+        integer => format!("{integer:?}"),
+    }
 }
 
 fn by_us(text: &[u8], line: &Line<'_>) -> Said {

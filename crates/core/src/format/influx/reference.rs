@@ -9,7 +9,7 @@ use memchr::memchr;
 use super::MissingTime;
 use super::decoder::InfluxDecoder;
 use super::line::{Line, Token, Value, blanks, parse};
-use crate::batch::Span;
+use crate::batch::{Number, Span};
 use crate::error::Result;
 use crate::format::columns::{Role, shown};
 use crate::format::keys::place_of;
@@ -92,10 +92,7 @@ impl InfluxDecoder {
         let refusal = |at, reason: String| Err(Refusal::field(at, reason));
         match (role, given) {
             (Role::Measurement(at), None) => rows.push_number(at, None),
-            (Role::Measurement(at), Some(Given::Field(value))) => match self.number(value) {
-                Some(number) => rows.push_number(at, number),
-                None => return refusal(at, format!("{} is not a number", shown(&value.text.content))),
-            },
+            (Role::Measurement(at), Some(Given::Field(value))) => self.measurement(at, value, rows)?,
             (Role::Measurement(at), Some(Given::Tag(value))) => {
                 return refusal(at, format!("{} is a tag's value, not a number", shown(&value.content)));
             }
@@ -118,15 +115,38 @@ impl InfluxDecoder {
         Ok(())
     }
 
+    /// Takes in the field of a measurement, as the type that its column has.
+    fn measurement(&self, at: usize, value: &Value<'_>, rows: &mut Rows<'_>) -> Result<(), Refusal> {
+        let ty = self.layout.schema.fields()[at].ty;
+        let number = self.number(value).and_then(|number| match number {
+            None => Some(None),
+            Some(number) => number.to_type(ty).map(Some),
+        });
+        let number = number.ok_or_else(|| Refusal::of_type(at, &value.text.content, ty))?;
+        if let (Some(Number::F64(nearest)), Some(integer)) =
+            (number, value.number.and_then(Number::as_integer))
+            && nearest as i128 != integer
+        {
+            rows.note_rounded(at, nearest);
+        }
+        rows.push_number(at, number);
+        Ok(())
+    }
+
     /// What the field of a measurement says: a number, or `Some(None)` for a missing value; `None` where it is neither. Numbers and booleans are
     /// what line protocol says that they are; what a string stands for is for the options to say.
-    fn number(&self, value: &Value<'_>) -> Option<Option<f64>> {
+    fn number(&self, value: &Value<'_>) -> Option<Option<Number>> {
         let columns = &self.layout.columns;
         match value.number {
-            Some(number) => Some(Some(number).filter(|&number| !columns.is_null_number(number))),
+            Some(number) => Some(Some(number).filter(|&number| !columns.is_null_value(number))),
             None if columns.is_null(&value.text.content) => Some(None),
-            None => value.boolean().or_else(|| columns.own_word(&value.text.content)).map(Some),
+            None => value.boolean().or_else(|| self.word(value)).map(Some),
         }
+    }
+
+    fn word(&self, value: &Value<'_>) -> Option<Number> {
+        let word = self.layout.columns.own_word(&value.text.content)?;
+        Some(Number::Bool(word > 0.0))
     }
 
     /// What a line has for each key.

@@ -91,8 +91,8 @@ fn clause_23_tags_and_fields_are_columns() {
         "table: text",
         "dc: text",
         "usage: measurement",
-        "idle: measurement",
-        "free: measurement",
+        "idle: i64 measurement",
+        "free: u64 measurement",
         "state: text",
         "ok: text",
     ];
@@ -304,9 +304,9 @@ fn clause_23_a_glob_stands_for_fields_with_numbers_and_takes_no_column_away() {
     let few = read(&with(&["[th]"], Some(&["n*"]), ignore), text);
     assert_eq!(
         few.columns[3..],
-        ["note: text", "t: measurement", "h: measurement"].map(String::from).to_vec()[..]
+        ["note: text", "t: measurement", "h: i64 measurement"].map(String::from).to_vec()[..]
     );
-    // Booleans are numbers where their field is named, strings are not.
+    // Booleans are measurements where their field is named, strings are not. What is known before there is a record is f64.
     let ok = read(&with(&["ok", "t"], Some(&[]), ignore), text);
     assert!(ok.rows[0].contains(r#""ok":1"#) && ok.rows[1].contains(r#""ok":0"#), "{ok:?}");
     let string = read(&with(&["t"], Some(&[]), ignore), "weather,room=a t=\"true\" 1\n");

@@ -24,7 +24,7 @@ use super::columns::{ColumnOptions, Columns, Roles};
 use super::keys::byte_order_mark;
 use super::rows;
 use super::{Bound, Format, Head, LineFormat, MAX_FIELDS};
-use crate::batch::Schema;
+use crate::batch::{FieldType, Schema};
 use crate::error::{Error, Result};
 
 use decoder::JsonDecoder;
@@ -119,7 +119,7 @@ impl Format for JsonLines {
 
     fn declared(&self, name: &str) -> Result<Option<Schema>> {
         let named = self.named.as_ref();
-        named.map(|names| self.columns.schema_of(name, names, |_| false)).transpose()
+        named.map(|names| self.columns.schema_of(name, names, |_| FieldType::Text)).transpose()
     }
 
     fn can_bind(&self, head: Head<'_>) -> bool {

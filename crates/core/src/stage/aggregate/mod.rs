@@ -104,7 +104,7 @@ impl Aggregate {
         fields.push(input.fields()[input.sensor()].clone());
         let columns = input.select(self.columns.as_deref())?;
         for &at in &columns {
-            fields.extend(self.fields_of(&input.fields()[at].name));
+            fields.extend(self.fields_of(&input.fields()[at]));
         }
         let output = Schema::new(fields).map_err(|error| {
             error.with_help("let `into` contain {column} and {statistic}, and name nothing twice")
@@ -127,11 +127,16 @@ impl Aggregate {
     }
 
     /// The columns that are made of measurement `column`.
-    fn fields_of(&self, column: &str) -> impl Iterator<Item = Field> {
-        let name = |statistic: &str| self.into.replace("{column}", column).replace("{statistic}", statistic);
+    fn fields_of(&self, column: &Field) -> impl Iterator<Item = Field> {
+        let name =
+            |statistic: &str| self.into.replace("{column}", &column.name).replace("{statistic}", statistic);
         let statistics = self.statistics.iter().map(move |statistic| {
             let name = name(statistic.as_str());
-            if *statistic == Statistic::Count { Field::count(name) } else { Field::measurement(name) }
+            match statistic {
+                Statistic::Count => Field::count(name),
+                Statistic::Min | Statistic::Max => Field::measurement(name).with_type(column.ty),
+                _ => Field::measurement(name),
+            }
         });
         statistics.chain(self.quantiles.iter().map(move |&q| Field::measurement(name(&percentile(q)))))
     }

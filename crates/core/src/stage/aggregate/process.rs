@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::Bound;
 use super::summary::Summary;
-use crate::batch::{Batch, Column, FieldRole, Numbers, Origins, Text, TimeColumn};
+use super::{Bound, Statistic};
+use crate::batch::{Batch, Column, FieldRole, Number, Numbers, Origins, Text, TimeColumn};
 use crate::error::{Error, RejectionKind, Result};
 use crate::sensor::{SensorId, Sensors};
 use crate::stage::{Flow, Process, state};
@@ -147,8 +147,12 @@ impl Aggregating {
             self.places[id.index()].state = State::Open;
         }
         for (slot, &at) in self.bound.columns.iter().enumerate() {
-            let numbers = batch.measurement(at);
-            let Numbers { values, valid } = &*numbers;
+            let Column::F64(Numbers { values, valid }) = &batch.columns()[at] else {
+                for (row, id) in batch.sensors().iter().enumerate() {
+                    self.summaries[id.index() * width + slot].add_number(batch.columns()[at].number(row));
+                }
+                continue;
+            };
             let is_whole = valid.is_all_set();
             for (row, (id, &value)) in batch.sensors().iter().zip(values).enumerate() {
                 if is_whole || valid.get(row) {
@@ -239,9 +243,7 @@ impl Aggregating {
     fn fold_one(&mut self, id: SensorId, batch: &Batch, row: usize) {
         let first = id.index() * self.bound.columns.len();
         for (summary, &at) in self.summaries[first..].iter_mut().zip(&self.bound.columns) {
-            if let Some(value) = batch.columns()[at].number(row) {
-                summary.add(value.as_f64());
-            }
+            summary.add_number(batch.columns()[at].number(row));
         }
     }
 
@@ -363,14 +365,15 @@ impl Leaving {
         let mut columns = self.columns.iter_mut();
         for summary in summaries {
             for (&statistic, column) in bound.statistics.iter().zip(&mut columns) {
-                match column {
+                column.push_number(match statistic {
                     // Not by way of a float, which is exact to 2^53 only.
-                    Column::U64(counts) => counts.push(Some(summary.count())),
-                    column => push(column, summary.statistic(statistic)),
-                }
+                    Statistic::Count => Some(Number::U64(summary.count())),
+                    Statistic::Min | Statistic::Max => summary.extreme(statistic, column.value_type()),
+                    _ => summary.statistic(statistic).map(Number::F64),
+                });
             }
             for (&quantile, column) in bound.quantiles.iter().zip(&mut columns) {
-                push(column, summary.quantile(quantile));
+                column.push_number(summary.quantile(quantile).map(Number::F64));
             }
         }
     }
@@ -381,12 +384,5 @@ impl Leaving {
         let time = bound.output.time().map(|_| Column::Time(time));
         let columns = time.into_iter().chain([Column::Sensor(self.sensors)]).chain(self.columns).collect();
         Batch::new(Arc::clone(&bound.output), columns, Text::default())
-    }
-}
-
-fn push(column: &mut Column, value: Option<f64>) {
-    match column {
-        Column::F64(values) => values.push(value),
-        _ => unreachable!("columns are made of the type that the schema says"),
     }
 }

@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Bound, Statistic};
+use crate::batch::{FieldType, Number};
 use crate::kernel::exact_sum::{ExactSquares, ExactSum, population_deviation};
+use crate::kernel::integers::is_float;
 use crate::kernel::order::{greater, lesser};
 use crate::kernel::sketch::QuantileSketch;
 
@@ -16,6 +18,8 @@ pub(super) struct Summary {
     sum: Option<ExactSum>,
     squares: Option<Box<ExactSquares>>,
     sketch: Option<Box<QuantileSketch>>,
+    /// The least and the greatest, where integers are among the values that are no floats.
+    integers: Option<Box<(i128, i128)>>,
 }
 
 impl Summary {
@@ -29,6 +33,7 @@ impl Summary {
             sum: has(&[Statistic::Sum, Statistic::Mean, Statistic::Std]).then(ExactSum::new),
             squares: has(&[Statistic::Std]).then(Box::default),
             sketch: (!bound.quantiles.is_empty()).then(Box::default),
+            integers: None,
         }
     }
 
@@ -62,8 +67,57 @@ impl Summary {
         }
     }
 
+    /// Takes in a number of any type, if there is one.
+    #[inline]
+    pub(super) fn add_number(&mut self, value: Option<Number>) {
+        match value {
+            None => {}
+            Some(Number::F64(value)) => self.add(value),
+            Some(value) => match value.as_integer() {
+                Some(integer) if self.integers.is_some() || !is_float(integer) => {
+                    self.add_with_digits(integer)
+                }
+                _ => self.add(value.as_f64()),
+            },
+        }
+    }
+
+    #[cold]
+    fn add_with_digits(&mut self, value: i128) {
+        let (least, greatest) = self.integer_extremes().unwrap_or((value, value));
+        self.integers = Some(Box::new((least.min(value), greatest.max(value))));
+        let nearest = value as f64;
+        self.count += 1;
+        self.min = lesser(self.min, nearest);
+        self.max = greater(self.max, nearest);
+        self.sum.iter_mut().for_each(|sum| sum.add_integer(value));
+        self.squares.iter_mut().for_each(|squares| squares.add_integer(value));
+        self.sketch.iter_mut().for_each(|sketch| sketch.add(nearest));
+    }
+
+    /// The least and the greatest of values that are all integers; `None` for no values.
+    fn integer_extremes(&self) -> Option<(i128, i128)> {
+        let of_floats = || (self.count > 0).then_some((self.min as i128, self.max as i128));
+        self.integers.as_ref().map_or_else(of_floats, |integers| Some(**integers))
+    }
+
+    /// The least or the greatest value, of type `ty`; `None` for no values.
+    pub(super) fn extreme(&self, statistic: Statistic, ty: FieldType) -> Option<Number> {
+        let is_least = statistic == Statistic::Min;
+        if ty.is_integer() {
+            let (least, greatest) = self.integer_extremes()?;
+            return Number::of_integer(if is_least { least } else { greatest }, ty);
+        }
+        Number::F64(self.statistic(statistic)?).to_type(ty)
+    }
+
     /// Takes in all that `other`, of the same kind, has taken in.
     pub(super) fn merge(&mut self, other: Self) {
+        if self.integers.is_some() || other.integers.is_some() {
+            let both = [self.integer_extremes(), other.integer_extremes()].into_iter().flatten();
+            let both = both.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
+            self.integers = both.map(Box::new);
+        }
         self.count += other.count;
         self.min = lesser(self.min, other.min);
         self.max = greater(self.max, other.max);

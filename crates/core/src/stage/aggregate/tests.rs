@@ -18,7 +18,8 @@ fn table(rows: &[(u8, i64, Option<f64>)]) -> Table {
 
 /// Everything that an outcome says, floats as bits.
 fn bits(outcome: &Outcome, stage: &Aggregate) -> Vec<(String, Vec<Option<u64>>)> {
-    let names = stage.fields_of("v").map(|field| (field.name.to_string(), field.ty));
+    let column = Field::measurement("v");
+    let names = stage.fields_of(&column).map(|field| (field.name.to_string(), field.ty));
     let columns = names.map(|(name, ty)| {
         let values = match ty {
             FieldType::U64 => outcome.counts(&name).into_iter().map(Some).collect(),

@@ -15,6 +15,7 @@ use self::state::{State, Stretch, time_of};
 use super::{Run, SeriesStage, parameters_of};
 use crate::batch::{Field, Schema};
 use crate::error::{Error, Result};
+use crate::kernel::integers::{IntegerWindow, OfIntegers, Outcome, is_float};
 use crate::kernel::window::{self, Aggregate, NonFinite};
 use crate::options::{Configure, Options, merged};
 use crate::time::{format_duration, parse_duration};
@@ -34,6 +35,12 @@ pub trait WindowStatistic:
 
     /// What computes it.
     type Aggregate: Aggregate + Send;
+
+    /// What computes it of integers that are no floats.
+    type OfIntegers: OfIntegers<Options = <Self::Aggregate as Aggregate>::Options> + Send;
+
+    /// Whether the result is one of the values, and has their type.
+    const KEEPS_TYPE: bool = false;
 
     /// What the aggregate has to know.
     fn options(&self) -> <Self::Aggregate as Aggregate>::Options;
@@ -240,6 +247,50 @@ impl<S: WindowStatistic> Moving<S> {
         }
     }
 
+    /// Handles records of which some, or some that are still in the window, are integers that are no floats.
+    #[cold]
+    fn step_integers(&self, state: &mut State<S::Aggregate, S::OfIntegers>, run: &mut Run<'_>) {
+        state.with_integers();
+        let mut at = 0;
+        while at < run.len() {
+            let stretch = state.stretch(&self.look.window, run, at);
+            let newest = state.newest().unwrap_or(i64::MAX);
+            let window = state.with_integers();
+            let Some(Stretch { forget, len, slides }) = stretch else {
+                run.late(at, late_by(newest, time_of(run, at)));
+                self.push_of_integers(run, window);
+                at += 1;
+                continue;
+            };
+            (0..forget).for_each(|_| window.leave());
+            for at in at..at + len {
+                if slides {
+                    window.leave();
+                }
+                window.enter(run.integer(at));
+                self.push_of_integers(run, window);
+            }
+            at += len;
+        }
+        state.without_integers();
+    }
+
+    fn push_of_integers(&self, run: &mut Run<'_>, window: &IntegerWindow<S::OfIntegers>) {
+        let samples = window.samples();
+        let result = match samples < self.least_samples() {
+            true => None,
+            false => window.result(self.statistic.options()),
+        };
+        match result {
+            Some(Outcome::Integer(value)) => run.push_integer(0, value),
+            Some(Outcome::Float(value)) => run.push(0, Some(value)),
+            None => run.push(0, None),
+        }
+        if self.look.count {
+            run.push_count(1, samples);
+        }
+    }
+
     fn check_value(&self, run: &Run<'_>, at: usize) -> Result<Option<f64>> {
         let value = run.value(at);
         match value.filter(|value| self.look.non_finite == Unusual::Error && !value.is_finite()) {
@@ -274,7 +325,7 @@ impl<S: WindowStatistic> Moving<S> {
 }
 
 impl<S: WindowStatistic> SeriesStage for Moving<S> {
-    type State = State<S::Aggregate>;
+    type State = State<S::Aggregate, S::OfIntegers>;
 
     fn name(&self) -> &str {
         S::NAME
@@ -294,6 +345,10 @@ impl<S: WindowStatistic> SeriesStage for Moving<S> {
         std::iter::once(Field::measurement(name)).chain(count).collect()
     }
 
+    fn keeps_type(&self) -> bool {
+        S::KEEPS_TYPE
+    }
+
     fn check(&self, input: &Schema) -> Result<()> {
         self.check_window(input)?;
         let selected = input.select(self.look.columns.as_deref())?;
@@ -310,6 +365,12 @@ impl<S: WindowStatistic> SeriesStage for Moving<S> {
     }
 
     fn step(&self, state: &mut Self::State, run: &mut Run<'_>) -> Result<()> {
+        if state.has_integers()
+            || run.integers().is_some_and(|integers| !integers.iter().copied().all(is_float))
+        {
+            self.step_integers(state, run);
+            return Ok(());
+        }
         let mut at = 0;
         while at < run.len() {
             let Some(Stretch { forget, len, slides }) = state.stretch(&self.look.window, run, at) else {

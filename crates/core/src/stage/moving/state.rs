@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Window;
+use crate::kernel::integers::{IntegerWindow, OfIntegers};
 use crate::kernel::ring::Ring;
 use crate::kernel::window::{self, Aggregate};
 use crate::stage::Run;
@@ -14,12 +15,22 @@ const BLOCK: usize = 256;
 /// What one series remembers.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(
-    bound(serialize = "", deserialize = "A: Aggregate"),
-    try_from = "(window::Window<A>, Option<Box<Times>>)"
+    bound(serialize = "I: OfIntegers", deserialize = "A: Aggregate, I: OfIntegers"),
+    try_from = "(window::Window<A>, Option<Box<Rest<I>>>)"
 )]
-pub struct State<A> {
+pub struct State<A, I> {
+    /// The records of the window, unless some are integers that are no floats.
     pub(super) window: window::Window<A>,
-    times: Option<Box<Times>>,
+    rest: Option<Box<Rest<I>>>,
+}
+
+/// What few series have: most have neither.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(bound(serialize = "I: OfIntegers", deserialize = "I: OfIntegers"))]
+struct Rest<I> {
+    times: Option<Times>,
+    /// The records of the window where some are integers that are no floats.
+    integers: Option<Box<IntegerWindow<I>>>,
 }
 
 /// The times of the records in a window of a duration.
@@ -30,12 +41,13 @@ struct Times {
     duration: i64,
 }
 
-impl<A: Aggregate> TryFrom<(window::Window<A>, Option<Box<Times>>)> for State<A> {
+impl<A: Aggregate, I: OfIntegers> TryFrom<(window::Window<A>, Option<Box<Rest<I>>>)> for State<A, I> {
     type Error = &'static str;
 
-    fn try_from((window, times): (window::Window<A>, Option<Box<Times>>)) -> Result<Self, Self::Error> {
-        match times.as_ref().is_none_or(|times| times.ring.len() == window.len()) {
-            true => Ok(Self { window, times }),
+    fn try_from((window, rest): (window::Window<A>, Option<Box<Rest<I>>>)) -> Result<Self, Self::Error> {
+        let state = Self { window, rest };
+        match state.times().is_none_or(|times| times.ring.len() == state.records()) {
+            true => Ok(state),
             false => Err("a window has as many times as records"),
         }
     }
@@ -96,23 +108,62 @@ pub(super) fn time_of(run: &Run<'_>, at: usize) -> i64 {
     run.time(at).map_or(0, |time| time.as_nanos())
 }
 
-impl<A: Aggregate> State<A> {
+impl<A: Aggregate, I: OfIntegers> State<A, I> {
     /// Of a series before its first record.
     pub(super) fn new(look: &Window) -> Self {
         let times = match look {
             Window::Rows(_) => None,
             // `check` has seen that it is one.
-            Window::Duration(text) => Some(Box::new(Times {
-                duration: parse_duration(text).unwrap_or(i64::MAX),
-                ..Times::default()
-            })),
+            Window::Duration(text) => {
+                Some(Times { duration: parse_duration(text).unwrap_or(i64::MAX), ..Times::default() })
+            }
         };
-        Self { window: window::Window::default(), times }
+        let rest = times.map(|times| Box::new(Rest { times: Some(times), integers: None }));
+        Self { window: window::Window::default(), rest }
+    }
+
+    fn times(&self) -> Option<&Times> {
+        self.rest.as_ref()?.times.as_ref()
+    }
+
+    /// Whether there is one.
+    #[inline]
+    pub(super) fn has_integers(&self) -> bool {
+        self.rest.as_ref().is_some_and(|rest| rest.integers.is_some())
+    }
+
+    /// The window of integers; made of that of floats, if there is none.
+    pub(super) fn with_integers(&mut self) -> &mut IntegerWindow<I> {
+        let rest = self.rest.get_or_insert_with(|| Box::new(Rest { times: None, integers: None }));
+        rest.integers.get_or_insert_with(|| {
+            let mut integers = IntegerWindow::default();
+            let window = std::mem::take(&mut self.window);
+            window.values().for_each(|value| integers.enter(value.map(|value| value as i128)));
+            Box::new(integers)
+        })
+    }
+
+    /// Goes back to the window of floats, if all records are floats.
+    pub(super) fn without_integers(&mut self) {
+        let Some(rest) = &mut self.rest else { return };
+        if let Some(integers) = rest.integers.take_if(|integers| integers.has_floats()) {
+            let most = integers.len();
+            integers.values().for_each(|value| self.window.enter(value.map(|value| value as f64), most));
+        }
+        if rest.times.is_none() && rest.integers.is_none() {
+            self.rest = None;
+        }
+    }
+
+    /// How many records the window has.
+    fn records(&self) -> usize {
+        let integers = self.rest.as_ref().and_then(|rest| rest.integers.as_ref());
+        integers.map_or(self.window.len(), |integers| integers.len())
     }
 
     /// The time of the newest record in a window of a duration, in nanoseconds.
     pub(super) fn newest(&self) -> Option<i64> {
-        self.times.as_ref()?.ring.back()
+        self.times()?.ring.back()
     }
 
     /// Asks the memory for what the next records need.
@@ -120,18 +171,18 @@ impl<A: Aggregate> State<A> {
         // Behind the first block the processor sees for itself where this goes.
         let records = records.min(BLOCK);
         self.window.prefetch(records);
-        if let Some(times) = &self.times {
+        if let Some(times) = self.times() {
             times.ring.prefetch(records);
         }
     }
 
     /// What the records from `at` on do, as long as they do the same; `None` if the first one is late.
     pub(super) fn stretch(&mut self, look: &Window, run: &Run<'_>, at: usize) -> Option<Stretch> {
-        if let Some(times) = &mut self.times {
+        if let Some(times) = self.rest.as_mut().and_then(|rest| rest.times.as_mut()) {
             return times.stretch(run, at);
         }
         let Window::Rows(rows) = *look else { return None };
-        let (rows, len) = (rows as usize, self.window.len());
+        let (rows, len) = (rows as usize, self.records());
         let rest = (run.len() - at).min(BLOCK);
         Some(match rows.checked_sub(len) {
             Some(room @ 1..) => Stretch { forget: 0, len: rest.min(room), slides: false },

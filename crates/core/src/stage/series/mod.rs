@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 
 use self::shards::{PerSeries, bind};
 use super::{Process, Reach, Stage};
-use crate::batch::{Column, Field, FieldType, Schema};
+use crate::batch::{Column, Field, FieldRole, FieldType, Schema};
 use crate::error::Result;
 use crate::sensor::{SensorId, Sensors};
 use crate::time::Timestamp;
@@ -39,6 +39,11 @@ pub trait SeriesStage: Clone + Send + Sync + 'static {
     /// The columns that it makes of measurement `column`. One that has the name of a column of the
     /// same kind takes its place.
     fn outputs(&self, column: &str) -> Vec<Field>;
+
+    /// Whether the measurements that it makes have the type of that which they are made of: what is pushed are values of the series.
+    fn keeps_type(&self) -> bool {
+        false
+    }
 
     /// Checks the options against the columns that will come in.
     ///
@@ -84,6 +89,8 @@ pub struct Run<'a> {
     values: &'a [f64],
     /// `None` where all are valid.
     valid: Option<&'a [bool]>,
+    /// `None` where all integers are floats.
+    integers: Option<&'a [i128]>,
     outputs: &'a mut [Output],
     /// Records of the batch that are late: their rows, and why.
     late: &'a mut Vec<(u32, String)>,
@@ -98,6 +105,8 @@ pub enum Output {
         values: Vec<f64>,
         /// The places of nulls.
         nulls: Vec<u32>,
+        /// The places of integers that are no floats, and these.
+        integers: Vec<(u32, i128)>,
     },
     /// Counts.
     Count(Vec<u64>),
@@ -126,9 +135,20 @@ impl Run<'_> {
         self.values.is_empty()
     }
 
-    /// The value of record `at`, `None` for null.
+    /// The value of record `at`, `None` for null; of an integer, the nearest float.
     pub fn value(&self, at: usize) -> Option<f64> {
         self.valid.is_none_or(|valid| valid[at]).then_some(self.values[at])
+    }
+
+    /// The integers themselves, where some of them are no floats; 0 for null.
+    pub fn integers(&self) -> Option<&[i128]> {
+        self.integers
+    }
+
+    /// The value of record `at` as an integer, where it is one; `None` for null.
+    pub fn integer(&self, at: usize) -> Option<i128> {
+        let value = self.value(at)?;
+        Some(self.integers.map_or(value as i128, |integers| integers[at]))
     }
 
     /// All values, where none of them is null.
@@ -147,11 +167,25 @@ impl Run<'_> {
     /// When that output is no measurement; the engine turns it into an error that names the stage.
     pub fn push(&mut self, slot: usize, value: Option<f64>) {
         match &mut self.outputs[slot] {
-            Output::Measurement { values, nulls } => {
+            Output::Measurement { values, nulls, .. } => {
                 if value.is_none() {
                     nulls.push(values.len() as u32);
                 }
                 values.push(value.unwrap_or(0.0));
+            }
+            _ => panic!("output {slot} is not a measurement"),
+        }
+    }
+
+    /// Appends an integer with all its digits to output `slot`, which has the type of the series ([`SeriesStage::keeps_type`]).
+    ///
+    /// # Panics
+    /// As [`Run::push`].
+    pub fn push_integer(&mut self, slot: usize, value: i128) {
+        match &mut self.outputs[slot] {
+            Output::Measurement { values, integers, .. } => {
+                integers.push((values.len() as u32, value));
+                values.push(value as f64);
             }
             _ => panic!("output {slot} is not a measurement"),
         }
@@ -198,11 +232,15 @@ impl Run<'_> {
 }
 
 impl Output {
-    fn empty(ty: FieldType, capacity: usize) -> Self {
-        match ty {
-            FieldType::U64 => Self::Count(Vec::with_capacity(capacity)),
-            FieldType::Bool => Self::Flag(Vec::with_capacity(capacity)),
-            _ => Self::Measurement { values: Vec::with_capacity(capacity), nulls: Vec::new() },
+    fn empty(field: &Field, capacity: usize) -> Self {
+        match (field.role, field.ty) {
+            (FieldRole::Quality, FieldType::U64) => Self::Count(Vec::with_capacity(capacity)),
+            (FieldRole::Quality, FieldType::Bool) => Self::Flag(Vec::with_capacity(capacity)),
+            _ => Self::Measurement {
+                values: Vec::with_capacity(capacity),
+                nulls: Vec::new(),
+                integers: Vec::new(),
+            },
         }
     }
 
@@ -217,9 +255,29 @@ impl Output {
     /// Puts the `i`-th value at row `rows[i]` of `column`, which is all valid, 0 or false so far.
     fn scatter(&self, rows: &[u32], column: &mut Column) {
         match (self, column) {
-            (Self::Measurement { values, nulls }, Column::F64(column)) => {
-                rows.iter().zip(values).for_each(|(&row, &value)| column.values[row as usize] = value);
-                nulls.iter().for_each(|&at| column.valid.set(rows[at as usize] as usize, false));
+            (Self::Measurement { values, nulls, integers }, column) => {
+                let pairs = || rows.iter().map(|&row| row as usize).zip(values.iter().copied());
+                let exact = integers.iter().map(|&(at, value)| (rows[at as usize] as usize, value));
+                match column {
+                    Column::F64(column) => pairs().for_each(|(row, value)| column.values[row] = value),
+                    // The floats that are pushed are values of the series: integers, too.
+                    Column::I64(column) => {
+                        pairs().for_each(|(row, value)| column.values[row] = value as i64);
+                        exact.for_each(|(row, value)| column.values[row] = value as i64);
+                    }
+                    Column::U64(column) => {
+                        pairs().for_each(|(row, value)| column.values[row] = value as u64);
+                        exact.for_each(|(row, value)| column.values[row] = value as u64);
+                    }
+                    Column::Bool(column) => {
+                        pairs().for_each(|(row, value)| column.values.set(row, value != 0.0))
+                    }
+                    _ => unreachable!("measurements are numbers"),
+                }
+                let valid = column.valid_mut().into_iter();
+                valid.for_each(|valid| {
+                    nulls.iter().for_each(|&at| valid.set(rows[at as usize] as usize, false))
+                });
             }
             (Self::Count(counts), Column::U64(column)) => {
                 rows.iter().zip(counts).for_each(|(&row, &count)| column.values[row as usize] = count);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::table::{Shard, Table};
 use super::{Groups, Output, Run, SeriesStage, Share};
-use crate::batch::{Batch, Column, FieldType, Mask, Schema};
+use crate::batch::{Batch, Column, Field, FieldRole, FieldType, Mask, Schema};
 use crate::error::{Error, RejectionKind, Result};
 use crate::kernel::prefetch::prefetch;
 use crate::sensor::{SensorId, Sensors};
@@ -66,8 +66,8 @@ struct Bound {
     /// Its index.
     at: usize,
     name: Arc<str>,
-    /// Index and type of each column made of it.
-    outputs: Vec<(usize, FieldType)>,
+    /// Index of each column made of it, and the column.
+    outputs: Vec<(usize, Field)>,
 }
 
 pub(super) fn bind<S: SeriesStage>(stage: &S, input: &Schema) -> Result<Binding> {
@@ -78,10 +78,11 @@ pub(super) fn bind<S: SeriesStage>(stage: &S, input: &Schema) -> Result<Binding>
         let name = Arc::clone(&input.fields()[at].name);
         let mut outputs = Vec::new();
         for field in stage.outputs(&name) {
-            let ty = field.ty;
-            let (wider, index) = schema.with(field)?;
+            let keeps_type = stage.keeps_type() && field.role == FieldRole::Measurement;
+            let field = if keeps_type { field.with_type(input.fields()[at].ty) } else { field };
+            let (wider, index) = schema.with(field.clone())?;
             schema = wider;
-            outputs.push((index, ty));
+            outputs.push((index, field));
         }
         columns.push(Bound { at, name, outputs });
     }
@@ -135,9 +136,9 @@ impl<S: SeriesStage> Shards for PerSeries<S> {
         let deal = self.table.deal();
         let (mut made, mut late) = (Vec::new(), Vec::new());
         for (bound, states) in self.binding.columns.iter().zip(states) {
-            let all_valid = scratch.gather(&batch.measurement(bound.at), share.rows);
+            scratch.gather(&batch.columns()[bound.at], share.rows);
             let first = made.len();
-            made.extend(bound.outputs.iter().map(|&(_, ty)| Output::empty(ty, share.rows.len())));
+            made.extend(bound.outputs.iter().map(|(_, field)| Output::empty(field, share.rows.len())));
             for (at, &group) in share.groups.iter().enumerate() {
                 self.prefetch(states.as_slice(), share, at);
                 let (sensor, range) = (group.sensor, share.range(group));
@@ -151,7 +152,8 @@ impl<S: SeriesStage> Shards for PerSeries<S> {
                     times: batch.times(),
                     rows: &share.rows[range.clone()],
                     values: &scratch.values[range.clone()],
-                    valid: (!all_valid).then(|| &scratch.valid[range.clone()]),
+                    valid: scratch.valid.get(range.clone()),
+                    integers: scratch.integers.get(range.clone()),
                     outputs: &mut made[first..],
                     late: &mut late,
                 };
@@ -166,7 +168,7 @@ impl<S: SeriesStage> Shards for PerSeries<S> {
         let outputs = self.binding.columns.iter().flat_map(|bound| &bound.outputs);
         let mut columns: Vec<(usize, Column)> = outputs
             .enumerate()
-            .map(|(slot, &(index, ty))| (index, scatter(ty, groups, &made, slot)))
+            .map(|(slot, (index, field))| (*index, scatter(field.ty, groups, &made, slot)))
             .collect();
         // New columns are appended in the schema's order; replaced ones may come at any time.
         columns.sort_by_key(|&(index, _)| index);

@@ -11,8 +11,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::groups::Deal;
-use crate::batch::Numbers;
+use crate::batch::{Column, Mask};
 use crate::error::{Error, Result};
+use crate::kernel::integers::is_float;
 use crate::sensor::{PerSensor, SensorId, Sensors};
 use crate::stage::Pieces;
 use crate::stage::state;
@@ -51,8 +52,12 @@ pub(super) struct Shard<T> {
 /// The values of a column in the order of a share.
 #[derive(Default)]
 pub(super) struct Scratch {
+    /// As floats; integers as the nearest.
     pub(super) values: Vec<f64>,
+    /// Empty where all are valid.
     pub(super) valid: Vec<bool>,
+    /// Empty unless some are integers that are no floats.
+    pub(super) integers: Vec<i128>,
 }
 
 /// How far a shard has been saved.
@@ -71,16 +76,43 @@ struct Saving {
 type Saved<T> = (u32, u32, Vec<Vec<Option<T>>>);
 
 impl Scratch {
-    /// Takes over the values at `rows`; whether all of them are valid, in which case `valid` is not filled.
-    pub(super) fn gather(&mut self, column: &Numbers<f64>, rows: &[u32]) -> bool {
+    /// Takes over the values at `rows`.
+    pub(super) fn gather(&mut self, column: &Column, rows: &[u32]) {
         self.values.clear();
-        self.values.extend(rows.iter().map(|&row| column.values[row as usize]));
         self.valid.clear();
-        let all_valid = column.valid.is_all_set();
-        if !all_valid {
-            self.valid.extend(rows.iter().map(|&row| column.valid.get(row as usize)));
+        self.integers.clear();
+        match column {
+            Column::F64(numbers) => self.fill(&numbers.valid, rows, |row| numbers.values[row]),
+            Column::I64(numbers) => {
+                self.fill(&numbers.valid, rows, |row| numbers.values[row] as f64);
+                self.keep_digits(rows, |row| numbers.values[row].into());
+            }
+            Column::U64(numbers) => {
+                self.fill(&numbers.valid, rows, |row| numbers.values[row] as f64);
+                self.keep_digits(rows, |row| numbers.values[row].into());
+            }
+            Column::Bool(booleans) => {
+                self.fill(&booleans.valid, rows, |row| f64::from(u8::from(booleans.values.get(row))));
+            }
+            Column::Time(_) | Column::Sensor(_) | Column::Text(_) => {
+                unreachable!("columns of numbers are selected")
+            }
         }
-        all_valid
+    }
+
+    #[inline]
+    fn fill(&mut self, valid: &Mask, rows: &[u32], value: impl Fn(usize) -> f64) {
+        self.values.extend(rows.iter().map(|&row| value(row as usize)));
+        if !valid.is_all_set() {
+            self.valid.extend(rows.iter().map(|&row| valid.get(row as usize)));
+        }
+    }
+
+    /// Keeps the integers themselves where the floats nearest to some of them are others.
+    fn keep_digits(&mut self, rows: &[u32], value: impl Fn(usize) -> i128) {
+        if rows.iter().any(|&row| !is_float(value(row as usize))) {
+            self.integers.extend(rows.iter().map(|&row| value(row as usize)));
+        }
     }
 }
 

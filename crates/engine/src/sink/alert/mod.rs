@@ -237,9 +237,9 @@ impl Sink for Watch {
             let time = batch.times().map(|times| times[row]);
             for watched in &mut self.watched {
                 let Some(value) = batch.columns()[watched.at].number(row) else { continue };
-                let value = value.as_f64();
                 let name = Arc::clone(&watched.name);
-                let change = watched.observe((id, sensors), &self.thresholds, self.hold, time, value);
+                let change =
+                    watched.observe((id, sensors), &self.thresholds, self.hold, time, value.as_f64());
                 let Some((thresholds, change)) = change else { continue };
                 let (state, side, since) = match change {
                     Change::Raised(side) => ("raised", side, None),

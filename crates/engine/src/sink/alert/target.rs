@@ -4,11 +4,12 @@ use std::io::Write;
 use std::process::ExitStatus;
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::incident::Side;
 use super::program::Program;
 use crate::atomic::{AtomicFile, Outset};
+use crate::batch::Number;
 use crate::error::{Error, Masks, Result, visible};
 use crate::files::Base;
 use crate::kernel::json_number;
@@ -36,8 +37,8 @@ pub(super) struct Message<'a> {
     pub(super) sensor: &'a str,
     pub(super) column: &'a str,
     pub(super) time: Option<String>,
-    #[serde(serialize_with = "json_number::serialize")]
-    pub(super) value: f64,
+    #[serde(serialize_with = "number")]
+    pub(super) value: Number,
     pub(super) side: Side,
     #[serde(serialize_with = "json_number::serialize_option")]
     pub(super) threshold: Option<f64>,
@@ -132,6 +133,16 @@ fn gone(name: &str, status: Option<ExitStatus>) -> Error {
         .with_help("see what it says, and run again")
 }
 
+/// A value as JSON has it, integers with all their digits.
+fn number<S: Serializer>(value: &Number, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+    match *value {
+        Number::I64(value) => serializer.serialize_i64(value),
+        Number::U64(value) => serializer.serialize_u64(value),
+        Number::Bool(value) => serializer.serialize_bool(value),
+        other => json_number::serialize(&other.as_f64(), serializer),
+    }
+}
+
 /// A number for people: as short as it is in files, and not with hundreds of digits.
 fn shown(value: f64) -> String {
     let mut text = String::new();
@@ -146,7 +157,11 @@ fn sentence(message: &Message<'_>, masks: &Masks) -> String {
     let [rule, column] = [message.rule, message.column].map(|option| masks.hide_value(option));
     let side = if message.side == Side::Above { "above" } else { "below" };
     let at = message.time.as_ref().map_or_else(String::new, |time| format!(" at {time}"));
-    let [value, threshold] = [*value, message.threshold.unwrap_or(f64::NAN)].map(shown);
+    let threshold = shown(message.threshold.unwrap_or(f64::NAN));
+    let value = match value {
+        Number::F64(value) => shown(*value),
+        other => other.to_string(),
+    };
     match message.seconds {
         _ if message.state == "raised" => {
             format!("alert {rule}: {column} of {sensor} is {value}{at}, {side} {threshold}")

@@ -8,6 +8,7 @@ use arrow_array::{Array, ArrayRef, StringArray};
 use arrow_schema::{DataType, TimeUnit};
 
 use super::library::library;
+use crate::batch::{FieldType, Number};
 use crate::error::Result;
 use crate::format::columns::Composite;
 use crate::kernel::number::parse_f64;
@@ -47,8 +48,11 @@ pub(super) fn times(typed: &mut Typed<'_>, at: usize, array: &ArrayRef, file: &s
     Ok(())
 }
 
-/// Fills column `at`, which is carried along as text.
+/// Fills column `at`, which is carried along, as text unless it has another type.
 pub(super) fn carried(typed: &mut Typed<'_>, at: usize, array: &ArrayRef, file: &str) -> Result<()> {
+    if typed.ty(at) != FieldType::Text {
+        return measurement(typed, at, array, file);
+    }
     match clock(array.data_type()) {
         Some(clock) => {
             let counts = cast(array, &DataType::Int64, file)?;
@@ -62,44 +66,68 @@ pub(super) fn carried(typed: &mut Typed<'_>, at: usize, array: &ArrayRef, file: 
     Ok(())
 }
 
-/// Fills column `at`, which is a measurement; whether some of its whole numbers had to be rounded to the nearest `f64`.
-pub(super) fn measurement(typed: &mut Typed<'_>, at: usize, array: &ArrayRef, file: &str) -> Result<bool> {
-    let mut is_rounded = false;
+/// The type that the values of a column have as they are.
+pub(super) fn field_type(kind: &DataType) -> FieldType {
+    match kind {
+        DataType::Dictionary(_, values) => field_type(values),
+        DataType::Boolean => FieldType::Bool,
+        kind if kind.is_signed_integer() => FieldType::I64,
+        kind if kind.is_unsigned_integer() => FieldType::U64,
+        kind if kind.is_numeric() => FieldType::F64,
+        _ => FieldType::Text,
+    }
+}
+
+/// Fills column `at` with numbers of its type.
+pub(super) fn measurement(typed: &mut Typed<'_>, at: usize, array: &ArrayRef, file: &str) -> Result<()> {
     match array.data_type() {
-        DataType::Int64 => {
-            let numbers = array.as_primitive::<Int64Type>().iter();
-            typed.numbers(
-                at,
-                numbers.map(|number| number.map(|number| nearest(number.into(), &mut is_rounded))),
-            );
-        }
-        DataType::UInt64 => {
-            let numbers = array.as_primitive::<UInt64Type>().iter();
-            typed.numbers(
-                at,
-                numbers.map(|number| number.map(|number| nearest(number.into(), &mut is_rounded))),
-            );
+        DataType::Dictionary(_, values) if !is_text(values) => {
+            return measurement(typed, at, &cast(array, values, file)?, file);
         }
         // By their text, which is exact: digits over a power of ten would be rounded twice.
         kind if is_decimal(kind) => {
             let texts = cast(array, &DataType::Utf8, file)?;
-            let numbers = texts.as_string::<i32>().iter();
-            typed.numbers(at, numbers.map(|text| text.and_then(|text| parse_f64(text.as_bytes()))));
+            typed.values(at, texts.as_string::<i32>().iter().map(|text| decimal(text?)));
         }
         kind if is_text(kind) || is_bytes(kind) => {
             let texts = texts(typed, at, array, file)?;
             typed.number_texts(at, texts.iter());
         }
-        _ => typed.numbers(at, cast(array, &DataType::Float64, file)?.as_primitive::<Float64Type>().iter()),
+        kind => match field_type(kind) {
+            FieldType::I64 => {
+                let numbers = cast(array, &DataType::Int64, file)?;
+                typed.values(
+                    at,
+                    numbers.as_primitive::<Int64Type>().iter().map(|value| value.map(Number::I64)),
+                );
+            }
+            FieldType::U64 => {
+                let numbers = cast(array, &DataType::UInt64, file)?;
+                typed.values(
+                    at,
+                    numbers.as_primitive::<UInt64Type>().iter().map(|value| value.map(Number::U64)),
+                );
+            }
+            FieldType::Bool => {
+                typed.values(at, array.as_boolean().iter().map(|value| value.map(Number::Bool)));
+            }
+            _ => {
+                let numbers = cast(array, &DataType::Float64, file)?;
+                let numbers = numbers.as_primitive::<Float64Type>().iter();
+                match typed.ty(at) {
+                    FieldType::F64 => typed.floats(at, numbers),
+                    _ => typed.values(at, numbers.map(|value| value.map(Number::F64))),
+                }
+            }
+        },
     }
-    Ok(is_rounded)
+    Ok(())
 }
 
-/// The `f64` nearest to a whole number, as its text would be read; notes where it is another number.
-fn nearest(number: i128, is_rounded: &mut bool) -> f64 {
-    let value = number as f64;
-    *is_rounded |= value as i128 != number;
-    value
+/// The number that the digits of a decimal are.
+fn decimal(text: &str) -> Option<Number> {
+    let integer = text.parse().map(Number::I64).or_else(|_| text.parse().map(Number::U64));
+    integer.ok().or_else(|| parse_f64(text.as_bytes()).map(Number::F64))
 }
 
 /// The texts that several columns give together.

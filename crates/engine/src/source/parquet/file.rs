@@ -13,7 +13,7 @@ use parquet::arrow::arrow_reader::{
 use parquet::basic::Type as PhysicalType;
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, RowGroupMetaData};
 
-use super::convert::{can_be_numbers, clock};
+use super::convert::{can_be_numbers, clock, field_type};
 use super::library::{damaged, library};
 use crate::batch::Schema;
 use crate::error::{Error, Result};
@@ -102,7 +102,7 @@ impl ParquetFile {
             }
         }
         let (names, kind) = (self.names(columns), |at: usize| self.flat[at].field.data_type());
-        let schema = columns.schema_of(&self.name, &names, |at| is_number(kind(at)))?;
+        let schema = columns.schema_of(&self.name, &names, |at| field_type(kind(at)))?;
         let roles = columns.roles(&self.name, &names, &schema)?;
         for (at, role) in roles.fields.iter().enumerate() {
             if let (Role::Measurement(_), false) = (role, can_be_numbers(kind(at))) {
@@ -180,13 +180,6 @@ impl ParquetFile {
 fn is_flat(kind: &DataType) -> bool {
     !kind.is_nested()
         && (matches!(kind, DataType::FixedSizeBinary(_)) || can_cast_types(kind, &DataType::Utf8))
-}
-
-fn is_number(kind: &DataType) -> bool {
-    match kind {
-        DataType::Dictionary(_, values) => is_number(values),
-        kind => kind.is_numeric(),
-    }
 }
 
 /// The footer says the number of records twice.

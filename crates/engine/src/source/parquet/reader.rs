@@ -173,8 +173,7 @@ impl Reader {
     ) -> Result<Decoded> {
         let mut typed = Typed::new(&self.columns, &self.schema, records.num_rows());
         let sources = self.open.as_ref().map_or(&[][..], |open| &open.sources);
-        let (columns, schema, file_name) = (&self.columns, &self.schema, &file.name);
-        typed.fill(&Records { records, sources, columns, schema, file_name }, &file.stem, sensors)?;
+        typed.fill(&Records { records, sources, file_name: &file.name }, &file.stem, sensors)?;
         Ok(typed.finish(&file.name, self.offset.at, self.origins))
     }
 }
@@ -184,8 +183,6 @@ struct Records<'r> {
     records: &'r RecordBatch,
     /// As [`Open::sources`].
     sources: &'r [Vec<usize>],
-    columns: &'r Columns,
-    schema: &'r Schema,
     file_name: &'r Arc<str>,
 }
 
@@ -222,13 +219,7 @@ impl Arrays for Records<'_> {
     }
 
     fn measurement(&self, typed: &mut Typed<'_>, at: usize, array: &ArrayRef) -> Result<()> {
-        if measurement(typed, at, array, self.file_name)? {
-            self.columns.remark(format!(
-                "column `{}` has whole numbers beyond 2^53 that no f64 is equal to: they are the nearest one",
-                self.schema.fields()[at].name
-            ));
-        }
-        Ok(())
+        measurement(typed, at, array, self.file_name)
     }
 
     fn carried(&self, typed: &mut Typed<'_>, at: usize, array: &ArrayRef) -> Result<()> {

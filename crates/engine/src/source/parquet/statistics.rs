@@ -7,9 +7,9 @@ use arrow_schema::DataType;
 use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
 use parquet::file::metadata::RowGroupMetaData;
 
-use super::convert::{cast, clock, is_text};
+use super::convert::{cast, clock, field_type, is_text};
 use super::file::ParquetFile;
-use crate::batch::{Extent, FieldRole, Range, Schema};
+use crate::batch::{Extent, FieldRole, FieldType, Range, Schema};
 use crate::format::columns::Columns;
 use crate::time::Timestamp;
 
@@ -48,10 +48,12 @@ impl Statistics<'_> {
                     extent.measurements[at] = Some(Range { numbers: None, has_nulls: true });
                 }
                 (FieldRole::Measurement, Some(source)) => {
-                    extent.measurements[at] = self.range(group, source)?;
+                    extent.measurements[at] = self.range(group, source, field.ty)?;
                 }
                 (_, None) => {}
-                (_, Some(source)) if is_always_good(self.file.kind(source)) => {}
+                (_, Some(source))
+                    if field.ty == FieldType::Text && is_always_good(self.file.kind(source)) => {}
+                (_, Some(source)) if field.ty == field_type(self.file.kind(source)) => {}
                 (_, Some(_)) => return None,
             }
         }
@@ -76,8 +78,12 @@ impl Statistics<'_> {
     }
 
     /// What is known of a column of measurements: nothing inside, where its values are good and no more is known of them.
-    fn range(&self, group: &RowGroupMetaData, source: usize) -> Option<Option<Range>> {
+    fn range(&self, group: &RowGroupMetaData, source: usize, ty: FieldType) -> Option<Option<Range>> {
         let kind = self.file.kind(source);
+        if ty != FieldType::F64 && ty != field_type(kind) {
+            // One that is none of its type would be refused.
+            return None;
+        }
         if !kind.is_numeric()
             || matches!(
                 kind,
@@ -92,7 +98,8 @@ impl Statistics<'_> {
         let range = self.file.statistics(source).and_then(|statistics| self.numbers(&statistics, group));
         let beyond = |(lowest, highest): (f64, f64)| lowest < -EXACT || highest > EXACT;
         // That such numbers are rounded is said of those that are read.
-        let may_be_rounded = matches!(kind, DataType::Int64 | DataType::UInt64)
+        let may_be_rounded = ty == FieldType::F64
+            && matches!(kind, DataType::Int64 | DataType::UInt64)
             && range.is_none_or(|range| range.numbers.is_some_and(beyond));
         (!may_be_rounded).then_some(range)
     }

@@ -15,7 +15,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::*;
-use crate::batch::Column;
+use crate::batch::{Column, FieldType, Number};
 use crate::error::ErrorKind;
 use crate::format::{Decoded, columns::Decimal};
 use crate::offset::Offset;
@@ -66,9 +66,9 @@ fn records_without_time_or_sensor_are_rejected() {
         decoded.rejections.iter().map(|r| format!("{} {}", r.position.line, r.reason)).collect();
     assert_eq!(reasons, ["2 no timestamp", "3 no sensor", "4 outside 1677 to 2262"]);
     let kinds: Vec<_> = decoded.batch.schema().fields().iter().map(|f| f.description().to_owned()).collect();
-    assert_eq!(kinds, ["time", "sensor", "measurement", "measurement", "text"]);
+    assert_eq!(kinds, ["time", "sensor", "measurement", "i64 measurement", "bool"]);
     assert_eq!(decoded.batch.times().expect("times")[0].as_nanos(), 1_000_000);
-    assert_eq!(decoded.batch.measurement(3).get(0), Some(9_007_199_254_740_992.0));
+    assert_eq!(decoded.batch.columns()[3].number(0), Some(Number::I64(9_007_199_254_740_993)));
 }
 
 #[test]
@@ -81,9 +81,8 @@ fn nulls_are_kept_and_other_columns_are_carried() {
         decoded.batch.measurement(3).iter().collect::<Vec<_>>(),
         [Some(0.5), None, Some(1.0), Some(2.0)]
     );
-    let Column::Text(spans) = &decoded.batch.columns()[5] else { panic!("text") };
-    let texts: Vec<_> = spans.iter().map(|&span| decoded.batch.text.get(span)).collect();
-    assert_eq!(texts, [Some(&b"true"[..]), None, Some(b"false"), Some(b"true")]);
+    let Column::Bool(booleans) = &decoded.batch.columns()[5] else { panic!("booleans") };
+    assert_eq!(booleans.iter().collect::<Vec<_>>(), [Some(true), None, Some(false), Some(true)]);
 }
 
 #[test]
@@ -289,7 +288,7 @@ fn columns_that_are_not_wanted_are_not_read() {
 }
 
 #[test]
-fn numbers_of_every_type_are_the_nearest() {
+fn clause_28_numbers_keep_their_type_unless_another_is_declared() {
     let folder = tempfile::tempdir().expect("folder");
     // 0.3 and 1.1 as decimals: digits over a power of ten is not always the nearest number.
     let digits = [9_007_199_254_740_993_i128, 3_000_000_000_000_000, 123_456_789_012_345_678_901];
@@ -300,14 +299,22 @@ fn numbers_of_every_type_are_the_nearest() {
         ("u", Arc::new(UInt64Array::from(vec![u64::MAX, 1 << 53, (1 << 53) + 1]))),
         ("i", Arc::new(Int64Array::from(vec![i64::MIN, 1, 2]))),
     ];
-    let (all, remarks) = read_all(&Parquet::new(write(&folder, columns), options(None, None))).expect("read");
+    let path = write(&folder, columns);
+    let (all, remarks) = read_all(&Parquet::new(&path, options(None, None))).expect("read");
+    assert_eq!(remarks, [""; 0]);
+    let own = |at: usize, row: usize| all[0].batch.columns()[at].number(row);
+    assert_eq!([own(2, 0), own(2, 2)], [u64::MAX, (1 << 53) + 1].map(|value| Some(Number::U64(value))));
+    assert_eq!(own(3, 0), Some(Number::I64(i64::MIN)));
+    let types = [("*".to_owned(), FieldType::F64)].into();
+    let floats = ColumnOptions { types, ..options(None, None) };
+    let (all, remarks) = read_all(&Parquet::new(path, floats)).expect("read");
     let numbers = |at: usize| all[0].batch.measurement(at).iter().flatten().collect::<Vec<_>>();
     let texts = ["0.9007199254740993", "0.3", "12345.6789012345678901"];
     assert_eq!(numbers(1), texts.map(|text| text.parse::<f64>().expect("a number")));
     assert_eq!(numbers(2), [18_446_744_073_709_551_616.0, 9_007_199_254_740_992.0, 9_007_199_254_740_992.0]);
     assert_eq!(numbers(3), [-9_223_372_036_854_775_808.0, 1.0, 2.0]);
-    let rounded: Vec<_> = remarks.iter().filter(|remark| remark.contains("2^53")).collect();
-    assert!(rounded.len() == 1 && rounded[0].contains("`u`"), "{remarks:?}");
+    let rounded: Vec<_> = remarks.iter().filter(|remark| remark.contains("no f64")).collect();
+    assert!(rounded.len() == 1 && rounded[0].contains("`u` has 2 whole numbers"), "{remarks:?}");
 }
 
 #[test]
