@@ -15,6 +15,7 @@
 //! | [`error`], [`sensor`], [`batch`] | what goes wrong; who measures; records in columns |
 //! | [`format`](mod@format) | bytes to records and back |
 //! | [`source`], [`stage`], [`sink`], [`registry`] | the parts of a pipeline, one a file, found by name |
+//! | [`chain`] | stages without a runtime: batches in, batches out |
 //! | [`pipeline`] | as written → checked → planned |
 //! | [`executor`], [`streaming`], [`verify`] | runs it over a bounded input; over an unbounded one; whether all ways give the same |
 //! | [`files`], [`atomic`], [`checkpoint`] | files that appear when complete; what a run goes on from |
@@ -46,7 +47,7 @@
 //! pages refer to it. To add a source, a stage or a sink, implement its trait and register it; see
 //! [`stage`] and `examples/custom_stage.rs`.
 
-pub use tidemill_core::{batch, error, format, kernel, metrics, offset, options, sensor, stage, time};
+pub use tidemill_core::{batch, chain, error, format, kernel, metrics, offset, options, sensor, stage, time};
 pub use tidemill_engine::{
     atomic, checkpoint, executor, files, notes, pipeline, registry, runtime, sink, source, streaming, verify,
 };

@@ -18,6 +18,7 @@ const CRATES: [(&str, &[&[&str]]); 3] = [
             &["batch", "options", "paths"],
             &["format"],
             &["stage"],
+            &["chain"],
         ],
     ),
     (

@@ -10,6 +10,7 @@
 //! | 2 | [`batch`], [`options`], [`paths`] | records in columns; options and paths in a pipeline file |
 //! | 3 | [`format`](mod@format) | bytes to records and back |
 //! | 4 | [`stage`] | what happens to records, one stage a file |
+//! | 5 | [`chain`] | stages in use, without a runtime |
 
 pub mod error;
 pub mod metrics;
@@ -25,3 +26,5 @@ pub mod sensor;
 
 pub mod format;
 pub mod stage;
+
+pub mod chain;

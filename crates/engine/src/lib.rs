@@ -14,7 +14,7 @@
 //! | 9 | [`verify`] | whether all ways of running give the same |
 
 pub use tidemill_core::{
-    batch, error, format, kernel, metrics, offset, options, random, sensor, stage, time,
+    batch, chain, error, format, kernel, metrics, offset, options, random, sensor, stage, time,
 };
 
 // What is said while a run goes on.

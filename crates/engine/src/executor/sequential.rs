@@ -7,34 +7,33 @@ use std::time::Instant;
 
 use super::Reading;
 use crate::batch::Batch;
-use crate::error::guard::{asked, caught, guarded};
+use crate::chain::{Chain, LetGo, Route, SOURCE, pieces};
+use crate::error::guard::{asked, caught};
 use crate::error::{Error, Rejection, Result};
 use crate::format::Decoded;
 use crate::metrics::Entry;
 use crate::pipeline::{Pipeline, Plan};
 use crate::runtime::admission::{Admission, Part};
 use crate::runtime::chunks::{
-    LineCount, account, check_stop, enter_foreseen, foreseen, pieces, set_ahead_aside, set_aside,
+    LineCount, check_stop, enter_foreseen, foreseen, rows_of, set_ahead_aside, set_aside,
 };
 use crate::runtime::drain::Drain;
 use crate::runtime::idle::Idle;
 use crate::runtime::inlet::{Arrived, Inlet};
 use crate::runtime::limit::RejectLimit;
 use crate::runtime::odd_times::OddTimes;
-use crate::runtime::ports::{Route, SOURCE};
 use crate::runtime::setup::Setup;
 use crate::runtime::{Observer, Report, RunOptions};
 use crate::sensor::{SensorId, SensorIds, SharedSensors};
 use crate::source::Input;
-use crate::stage::{Flow, Process, Stage};
+use crate::stage::Stage;
 
 /// The source and the stages of one reading.
 pub(super) struct Pass {
     source: Inlet,
     source_entry: Entry,
-    stages: Vec<Step>,
+    stages: Chain,
     plan: Plan,
-    route: Route,
     sensors: Arc<SharedSensors>,
     ids: SensorIds,
     limit: RejectLimit,
@@ -50,12 +49,6 @@ pub(super) struct Pass {
     remarks: Vec<String>,
 }
 
-struct Step {
-    label: String,
-    process: Box<dyn Process>,
-    entry: Entry,
-}
-
 impl Reading for Pass {
     fn open(
         pipeline: &Pipeline,
@@ -65,14 +58,12 @@ impl Reading for Pass {
         sensors: &Arc<SharedSensors>,
     ) -> Result<Self> {
         let setup = Setup::open(pipeline, stages, options)?;
-        let steps = stages.iter().zip(setup.labels.clone()).enumerate().map(|(at, (stage, label))| {
-            let process = guarded(&label, || stage.start(setup.plan.into_stage(at)))?;
-            Ok(Step { label, process, entry: Entry::new(stage.name()) })
-        });
+        let route = Route::new(&setup.plan.graph.stages[..stages.len()], asked.iter().copied());
+        let parts = stages.iter().zip(&setup.labels).enumerate();
+        let parts = parts.map(|(at, (stage, label))| (label.clone(), &**stage, setup.plan.into_stage(at)));
         Ok(Self {
-            stages: steps.collect::<Result<_>>()?,
+            stages: Chain::of(parts, route)?,
             source_entry: Entry::new(pipeline.source.name()),
-            route: Route::new(&setup.plan.graph, stages.len(), asked.iter().copied()),
             plan: setup.plan,
             limit: RejectLimit::new(pipeline),
             source: setup.source,
@@ -132,7 +123,7 @@ impl Reading for Pass {
         report.passes += 1;
         report.sensors = self.admission.count().unwrap_or_else(|| self.sensors.read().len()) as u64;
         report.source = self.source_entry;
-        report.stages = self.stages.into_iter().map(|step| step.entry).collect();
+        report.stages = self.stages.entries().cloned().collect();
         report.threads = 1;
         Ok(())
     }
@@ -142,7 +133,7 @@ impl Pass {
     /// Bytes to records, with the ledger of the source, its rejections, and the records whose time is not believed.
     fn decode(&mut self, Arrived { input, received, .. }: Arrived) -> Result<Vec<Part>> {
         let foreseen = foreseen(&input);
-        enter_foreseen(foreseen, self.stages.iter_mut().map(|step| &mut step.entry));
+        enter_foreseen(foreseen, self.stages.entries_mut());
         let (mut decoded, lines) = match input {
             Input::Nothing => return Err(Error::internal("nothing was to be decoded")),
             Input::Records(decoded) => (decoded, LineCount::Final),
@@ -183,10 +174,8 @@ impl Pass {
     /// Lets all stages, then `drain`, forget the sensors that are `gone`; what a stage held of them goes through those after it first.
     fn give_up<D: Drain>(&mut self, gone: &[SensorId], drain: &mut D) -> Result<()> {
         for at in 0..self.stages.len() {
-            let mut flow = Flow::default();
-            let step = &mut self.stages[at];
-            let last = guarded(&step.label, || step.process.give_up(gone, &self.sensors.read(), &mut flow))?;
-            self.let_go(at, last, flow, drain)?;
+            let last = self.stages.give_up(at, gone, &self.sensors.read())?;
+            self.let_go(at, last, drain)?;
         }
         drain.give_up(gone)
     }
@@ -201,12 +190,11 @@ impl Pass {
     }
 
     /// What stage `at` let go goes through those after it.
-    fn let_go<D: Drain>(&mut self, at: usize, last: Option<Batch>, flow: Flow, drain: &mut D) -> Result<()> {
-        self.stages[at].account(&flow, last.as_ref().map_or(0, Batch::len));
-        self.limit.note(&flow.rejections)?;
-        set_aside(flow.rejections, drain)?;
-        let chunk_size = self.chunk_size;
-        for piece in last.iter().flat_map(|batch| pieces(batch, chunk_size)) {
+    fn let_go<D: Drain>(&mut self, at: usize, gone: LetGo, drain: &mut D) -> Result<()> {
+        self.limit.note(&gone.rejections)?;
+        set_aside(gone.rejections, drain)?;
+        let rows = rows_of(self.chunk_size);
+        for piece in gone.batch.iter().flat_map(|batch| pieces(batch, rows)) {
             self.forward(at + 1, piece, Vec::new(), Vec::new(), drain)?;
         }
         Ok(())
@@ -222,42 +210,21 @@ impl Pass {
         mut aside: Vec<Rejection>,
         drain: &mut D,
     ) -> Result<()> {
-        let mut ports = self.route.begin(port, batch);
-        // The stage behind port `at` is stage `at`.
-        for (at, step) in self.stages.iter_mut().enumerate().skip(port) {
-            let start = Instant::now();
-            let Some(batch) = ports.take(self.route.into_stage(at)) else { continue };
-            let mut flow = Flow::default();
-            step.entry.ledger.input += batch.len() as u64;
-            let output =
-                guarded(&step.label, || step.process.process(batch, &self.sensors.read(), &mut flow))?;
-            step.account(&flow, output.len());
-            step.entry.time += start.elapsed();
-            aside.append(&mut flow.rejections);
-            ports.put(at + 1, output);
-        }
+        let emitted = self.stages.push_out_of(port, batch, &self.sensors.read())?;
+        aside.extend(emitted.rejections);
         self.limit.note(&aside)?;
         rejections.extend(aside);
         set_aside(rejections, drain)?;
-        drain.records(&ports, &self.sensors.read())
+        drain.records(&emitted.ports, &self.sensors.read())
     }
 
     /// Lets every stage give back what it holds, each through those after it.
     fn finish<D: Drain>(&mut self, drain: &mut D) -> Result<()> {
         for at in 0..self.stages.len() {
-            let mut flow = Flow::default();
-            let step = &mut self.stages[at];
-            let last = guarded(&step.label, || step.process.finish(&self.sensors.read(), &mut flow))?;
-            self.remarks.extend(asked(&step.label, || step.process.remarks())?);
-            self.let_go(at, last, flow, drain)?;
+            let last = self.stages.finish_stage(at, &self.sensors.read())?;
+            self.remarks.extend(self.stages.remarks(at)?);
+            self.let_go(at, last, drain)?;
         }
         Ok(())
-    }
-}
-
-impl Step {
-    fn account(&mut self, flow: &Flow, output: usize) {
-        account(&mut self.entry, flow, output);
-        self.entry.ledger.held = self.process.held();
     }
 }

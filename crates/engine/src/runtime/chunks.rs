@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::drain::Drain;
-use crate::batch::{Batch, Mask, Origins};
+use crate::batch::{Batch, Mask};
 use crate::error::{Error, ErrorKind, Rejection, RejectionKind, Result};
 use crate::format::{Chunk, Decoded};
 use crate::metrics::Entry;
@@ -99,16 +99,9 @@ fn too_far_ahead(nanos: i64) -> String {
     format!("ahead: its time is {} beyond what `max_ahead` allows", format_duration(shown))
 }
 
-/// Enters what became of the records of one call of a stage, of which `output` go on.
-pub(crate) fn account(entry: &mut Entry, flow: &Flow, output: usize) {
-    let ledger = &mut entry.ledger;
-    ledger.output += output as u64;
-    ledger.made += flow.made;
-    ledger.folded += flow.folded;
-    ledger.filtered += flow.filtered;
-    let late = flow.rejections.iter().filter(|rejection| rejection.kind == RejectionKind::Late).count();
-    ledger.late += late as u64;
-    ledger.rejected += (flow.rejections.len() - late) as u64;
+/// How many records go on together of those that the end of the input has let go: about as many as a chunk has.
+pub(crate) fn rows_of(chunk_size: usize) -> usize {
+    (chunk_size / 32).max(1)
 }
 
 /// Enters records that were left unread, because one of the stages filters them: those before it let them pass.
@@ -132,22 +125,6 @@ pub(crate) fn foreseen(input: &Input) -> Option<(u64, usize)> {
         Input::Foreseen(Foreseen { records, stage, .. }) => Some((*records, *stage)),
         _ => None,
     }
-}
-
-/// A batch that the end of the input has let go may be large: the stages after it get it in pieces of about a chunk. What they set aside
-/// then is ordered by its records, whatever the pieces.
-pub(crate) fn pieces(batch: &Batch, chunk_size: usize) -> impl Iterator<Item = Batch> + '_ {
-    let rows = (chunk_size / 32).max(1);
-    (0..batch.len()).step_by(rows).map(move |start| {
-        let rows = start..batch.len().min(start + rows);
-        let triggers = rows.clone().map(|row| Trigger::end(row as u64)).collect();
-        let mut piece = batch.take(&rows.map(|row| row as u32).collect::<Vec<_>>());
-        match &mut piece.origins {
-            Some(origins) => origins.let_go_by(triggers),
-            None => piece.origins = Some(Origins::made_by(triggers)),
-        }
-        piece
-    })
 }
 
 #[cfg(test)]

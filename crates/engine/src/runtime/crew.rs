@@ -20,7 +20,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::admission::{self, Admission};
-use super::chunks::{LineCount, account, enter_foreseen, foreseen, pieces, set_ahead_aside, set_aside};
+use super::chunks::{LineCount, enter_foreseen, foreseen, rows_of, set_ahead_aside, set_aside};
 use super::drain::{Drain, PartJob};
 use super::idle::Idle;
 use super::inlet::Inlet;
@@ -28,7 +28,6 @@ use super::lane::{Lane, Moment, Stopped};
 use super::limit::RejectLimit;
 use super::odd_times::OddTimes;
 use super::outlet::Outlets;
-use super::ports::{Route, SOURCE};
 use super::report::Report;
 use super::room::Place;
 use super::setup::Setup;
@@ -37,6 +36,7 @@ use super::tally::Tally;
 use super::turn::Turn;
 use super::{Observer, RunOptions};
 use crate::batch::Batch;
+use crate::chain::{Route, SOURCE, account, pieces};
 use crate::error::guard::{asked, caught};
 use crate::error::{Error, Rejection, Result};
 use crate::format::{Chunk, Decoded};
@@ -214,7 +214,7 @@ impl Crew {
         });
         Ok(Self {
             lanes: lanes.collect::<Result<_>>()?,
-            route: Route::new(&setup.plan.graph, stages.len(), asked.iter().copied()),
+            route: Route::new(&setup.plan.graph.stages[..stages.len()], asked.iter().copied()),
             sensors: Arc::clone(sensors),
             before_stages: setup.has_origins.then(|| {
                 let limits = pipeline.input.sensor_limits(&*pipeline.source);
@@ -622,7 +622,7 @@ impl Crew {
         drain: &mut D,
     ) -> Result<()> {
         let chunk_size = self.chunk_size;
-        for piece in held.into_iter().flat_map(|batch| pieces(batch, chunk_size)) {
+        for piece in held.into_iter().flat_map(|batch| pieces(batch, rows_of(chunk_size))) {
             let ordinal = self.next;
             self.next += 1;
             self.lanes[port..].iter_mut().for_each(|lane| lane.skip_to(ordinal));

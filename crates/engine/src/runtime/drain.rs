@@ -2,8 +2,8 @@
 
 use std::time::Instant;
 
-use super::ports::Ports;
 use super::snapshot::Snapshot;
+use crate::chain::Ports;
 use crate::error::guard::{asked, guarded};
 use crate::error::{Part, Rejection, Result};
 use crate::metrics::Entry;

@@ -15,7 +15,6 @@ pub(crate) mod limit;
 pub(crate) mod odd_times;
 pub(crate) mod outlet;
 pub(crate) mod over;
-pub(crate) mod ports;
 mod report;
 pub(crate) mod room;
 pub(crate) mod schedule;

@@ -7,13 +7,13 @@ use globset::GlobMatcher;
 
 use super::Observer;
 use super::drain::{Drain, PartJob};
-use super::ports::Ports;
 use super::report::{Rejects, Report};
 use super::schedule::Schedule;
 use super::snapshot::{Draft, Resume, Snapshot};
 use super::state::State;
 use crate::atomic::Output;
 use crate::batch::Batch;
+use crate::chain::Ports;
 use crate::checkpoint::{Ending, Manifest};
 use crate::error::guard::{asked, guarded};
 use crate::error::{Error, Part, Rejection, RejectionKind, Result};

@@ -7,15 +7,15 @@ use std::time::Duration;
 
 use super::{About, Crew, Dropped, Finished, Ordered, Passed, Worker, decode};
 use crate::batch::Batch;
+use crate::chain::{SOURCE, account, pieces};
 use crate::error::{Error, Result};
 use crate::format::Decoded;
 use crate::metrics::Entry;
 use crate::runtime::admission::Part;
-use crate::runtime::chunks::{LineCount, account, pieces, set_ahead_aside, set_aside};
+use crate::runtime::chunks::{LineCount, rows_of, set_ahead_aside, set_aside};
 use crate::runtime::drain::{Drain, PartJob};
 use crate::runtime::lane::Stopped;
 use crate::runtime::odd_times::OddTimes;
-use crate::runtime::ports::SOURCE;
 use crate::runtime::turn::Turn;
 use crate::sensor::{SensorId, SensorIds, SharedSensors};
 use crate::source::Input;
@@ -97,7 +97,7 @@ impl Crew {
             account(&mut entries[at], &flow, last.as_ref().map_or(0, Batch::len));
             let passed = Passed { entries, rejections: flow.rejections, ready: None, done: Vec::new() };
             self.hand_over_held(ordinal, passed, worker, ordered)?;
-            for piece in last.iter().flat_map(|batch| pieces(batch, self.chunk_size)) {
+            for piece in last.iter().flat_map(|batch| pieces(batch, rows_of(self.chunk_size))) {
                 self.pass(*ordinal, |other| other <= at)?;
                 let passed = self.stages::<D>(at + 1, piece, *ordinal, worker)?;
                 self.hand_over_held(ordinal, passed, worker, ordered)?;

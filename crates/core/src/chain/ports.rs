@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use crate::batch::Batch;
-use crate::pipeline::Graph;
 
 /// The port of the source.
-pub(crate) const SOURCE: usize = 0;
+pub const SOURCE: usize = 0;
 
-/// The stages of a reading, by what feeds each, and who takes from each port.
+/// What feeds each stage, and who takes from each port. Records come out of ports: port 0 is the input, port `at + 1` is stage `at`; a stage takes
+/// from ports before it only.
 #[derive(Clone, Debug)]
-pub(crate) struct Route {
+pub struct Route {
     /// By stage: the ports that feed it; none where nothing of what it gives is asked for.
     stages: Vec<Vec<usize>>,
     /// By port: how many stages take from it.
@@ -20,9 +20,9 @@ pub(crate) struct Route {
 }
 
 impl Route {
-    /// Through the first `count` stages of `graph`, for what comes out of the ports `asked`.
-    pub(crate) fn new(graph: &Graph, count: usize, asked: impl IntoIterator<Item = usize>) -> Self {
-        let mut stages = graph.stages[..count].to_vec();
+    /// Through stages that these ports feed, for what comes out of the ports `asked`.
+    pub fn new(stages: &[Vec<usize>], asked: impl IntoIterator<Item = usize>) -> Self {
+        let (mut stages, count) = (stages.to_vec(), stages.len());
         let (mut is_asked, mut takers) = (vec![false; count + 1], vec![0; count + 1]);
         asked.into_iter().for_each(|port| is_asked[port] = true);
         for at in (0..count).rev() {
@@ -34,25 +34,33 @@ impl Route {
         Self { stages, takers, is_asked }
     }
 
+    /// Through `count` stages, each of which the one before feeds, for what leaves the last.
+    pub fn straight(count: usize) -> Self {
+        let stages: Vec<_> = (0..count).map(|port| vec![port]).collect();
+        Self::new(&stages, [count])
+    }
+
     /// What feeds stage `at`.
-    pub(crate) fn into_stage(&self, at: usize) -> &[usize] {
+    pub fn into_stage(&self, at: usize) -> &[usize] {
         &self.stages[at]
     }
 
     /// `batch` out of `port`, on its way.
-    pub(crate) fn begin(&self, port: usize, batch: Batch) -> Ports {
-        let mut ports = Ports {
-            batches: self.takers.iter().map(|_| None).collect(),
-            takers: self.takers.clone(),
-            is_asked: self.is_asked.clone(),
-        };
+    pub fn begin(&self, port: usize, batch: Batch) -> Ports {
+        let mut ports = self.nothing();
         ports.put(port, batch);
         ports
+    }
+
+    /// Nothing on its way.
+    pub(super) fn nothing(&self) -> Ports {
+        let none = self.takers.iter().map(|_| None).collect();
+        Ports { batches: none, takers: self.takers.clone(), is_asked: self.is_asked.clone() }
     }
 }
 
 /// What has come out of each port.
-pub(crate) struct Ports {
+pub struct Ports {
     batches: Vec<Option<Arc<Batch>>>,
     /// By port: how many stages have yet to take from it.
     takers: Vec<usize>,
@@ -60,15 +68,20 @@ pub(crate) struct Ports {
 }
 
 impl Ports {
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.batches.len()
+    }
+
     /// `batch` comes out of `port`.
-    pub(crate) fn put(&mut self, port: usize, batch: Batch) {
+    pub fn put(&mut self, port: usize, batch: Batch) {
         if self.takers[port] > 0 || self.is_asked[port] {
             self.batches[port] = Some(Arc::new(batch));
         }
     }
 
     /// What a stage takes from `ports`; `None` where nothing came out of any. The last to take a batch has it without a copy.
-    pub(crate) fn take(&mut self, ports: &[usize]) -> Option<Batch> {
+    pub fn take(&mut self, ports: &[usize]) -> Option<Batch> {
         let mut taken: Option<Batch> = None;
         for &port in ports {
             self.takers[port] -= 1;
@@ -84,7 +97,7 @@ impl Ports {
     }
 
     /// What a sink is given of `ports`; `None` where no record came out of any.
-    pub(crate) fn look(&self, ports: &[usize]) -> Option<Arc<Batch>> {
+    pub fn look(&self, ports: &[usize]) -> Option<Arc<Batch>> {
         let there = ports.iter().filter_map(|&port| self.batches[port].as_ref());
         let there = there.filter(|batch| !batch.is_empty());
         there.fold(None, |before: Option<Arc<Batch>>, batch| {
