@@ -57,9 +57,9 @@ pub(crate) fn bench() -> Checkpoints {
     options.threads = Some(1);
     let report = pipeline.run_with(&options, &mut Stopper(Arc::clone(&options.stop))).expect("a run");
     assert!(report.is_paused);
-    let (left, state) = (all(folder), folder.join("state"));
-    let is_checkpoint =
-        |path: &&PathBuf| path.starts_with(&state) && !path.ends_with("lock") && !path.ends_with("id");
+    let (left, first) = (all(folder), folder.join("state/checkpoint-"));
+    let first = first.as_os_str().as_encoded_bytes();
+    let is_checkpoint = |path: &&PathBuf| path.as_os_str().as_encoded_bytes().starts_with(first);
     let names = left.keys().filter(is_checkpoint);
     let checkpoints: Vec<_> = names.cloned().collect();
     assert_eq!(checkpoints.len(), 3);
