@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::{About, Crew, Dropped, Finished, Ordered, Passed, Worker, decode};
+use super::ordered::{About, Finished, Ordered, Passed};
+use super::{Crew, Dropped, Worker, decode};
 use crate::batch::Batch;
 use crate::chain::{SOURCE, account, pieces};
 use crate::error::{Error, Result};

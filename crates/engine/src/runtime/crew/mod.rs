@@ -1,0 +1,390 @@
+//! The workers of a run.
+//!
+//! ```text
+//! claim a chunk → decode → Row stages → Series stages, shard by shard → prepare for the sinks → hand over → jobs
+//!  one at a time  └──────── each worker by itself ────────┘  each shard in chunk order   itself  in chunk order
+//! ```
+//!
+//! Every worker takes a chunk all the way, then claims the next: one chunk a worker is in flight, so memory does not grow
+//! with the input. Whatever depends on order is done in [`Turn`]s, which come in the order of the chunks; so the bits
+//! that leave are those of the one-thread loop of the executor, whatever the number of workers. A worker waits only for
+//! workers of earlier chunks.
+//!
+//! A barrier travels like a chunk: in its turn it finds every stage and every sink as all earlier chunks have left them and no
+//! later one has touched them. What it sees on its way is a checkpoint; nobody else has to stop for it.
+//!
+//! | `claim` | what a worker takes on, and from whom |
+//! |---|---|
+//! | this file | the life of a worker: claim, decode, stages, hand over |
+//! | `ordered` | what is done with the chunks in their order |
+//! | `cuts` | checkpoints, and going on from one |
+//! | `giving_up` | pieces behind whose records sensors are given up |
+//! | `end`, `control` | the end of the input; the end for another reason |
+
+mod claim;
+mod control;
+mod cuts;
+mod end;
+mod giving_up;
+mod ordered;
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::admission::Admission;
+use super::chunks::{LineCount, enter_foreseen, foreseen, set_ahead_aside};
+use super::drain::{Drain, PartJob};
+use super::idle::Idle;
+use super::lane::{Lane, Moment, Stopped};
+use super::limit::RejectLimit;
+use super::odd_times::OddTimes;
+use super::setup::Setup;
+use super::tally::Tally;
+use super::turn::Turn;
+use super::{Observer, RunOptions};
+use crate::batch::Batch;
+use crate::chain::{Route, SOURCE, account};
+use crate::error::guard::caught;
+use crate::error::{Error, Result};
+use crate::format::{Chunk, Decoded};
+use crate::metrics::Entry;
+use crate::pipeline::Pipeline;
+use crate::sensor::{SensorIds, SharedSensors};
+use crate::source::Input;
+use crate::stage::{Flow, Groups, Process, Stage};
+
+use control::{Control, lock};
+use ordered::{About, Finished, Ordered, Passed};
+
+pub(crate) use claim::{Claim, Dropped, Feed, Piece, Spent};
+
+/// The stages of one reading, and what its workers share.
+pub(crate) struct Crew {
+    lanes: Vec<Lane>,
+    /// Through the lanes to the drain.
+    route: Route,
+    sensors: Arc<SharedSensors>,
+    /// What has to be known of earlier chunks before the stages see one.
+    before_stages: Option<Turn<BeforeStages>>,
+    control: Control,
+    limit: RejectLimit,
+    chunk_size: usize,
+    workers: usize,
+    /// The ordinal after the last one.
+    next: u64,
+    /// Whether sensors are given up: then there is one worker, and there are more ordinals than pieces are claimed.
+    gives_up: bool,
+    /// So many more.
+    more: AtomicU64,
+    /// What has been counted.
+    tally: Tally,
+    /// Time waited to hand chunks over in their order.
+    handing_over: Duration,
+    /// What stages have to say at the end.
+    remarks: Vec<String>,
+}
+
+/// What is known of the chunks so far when the records of one go to the stages.
+struct BeforeStages {
+    /// The line after the last chunk.
+    line: u64,
+    admission: Admission,
+}
+
+/// What one worker keeps.
+pub(crate) struct Worker<L> {
+    ids: SensorIds,
+    processes: Vec<Option<Box<dyn Process>>>,
+    groups: Groups,
+    spent: Spent,
+    /// Time waited to hand chunks over in their order.
+    handing_over: Duration,
+    drain: L,
+}
+
+impl Crew {
+    /// `workers` workers for the stages in `setup`, `stages` of `pipeline`, and for what comes out of the ports `asked`.
+    pub(crate) fn new(
+        pipeline: &Pipeline,
+        stages: &[Arc<dyn Stage>],
+        setup: &Setup,
+        asked: &[usize],
+        workers: usize,
+        options: &RunOptions,
+        sensors: &Arc<SharedSensors>,
+    ) -> Result<Self> {
+        let shards = if workers == 1 { 1 } else { 4 * workers.next_power_of_two() };
+        let idle = Idle::of(pipeline)?;
+        let gives_up = idle.is_some();
+        if gives_up && workers != 1 {
+            return Err(Error::internal("several workers where sensors are given up"));
+        }
+        let lanes = stages.iter().zip(&setup.labels).enumerate();
+        let lanes = lanes.map(|(at, (stage, label))| {
+            Lane::new(stage, label.clone(), setup.plan.into_stage(at), shards, options.state.is_some())
+        });
+        Ok(Self {
+            lanes: lanes.collect::<Result<_>>()?,
+            route: Route::new(&setup.plan.graph.stages[..stages.len()], asked.iter().copied()),
+            sensors: Arc::clone(sensors),
+            before_stages: setup.has_origins.then(|| {
+                let limits = pipeline.input.sensor_limits(&*pipeline.source);
+                Turn::new(BeforeStages { line: 1, admission: Admission::new(limits, idle) })
+            }),
+            control: Control::default(),
+            limit: RejectLimit::new(pipeline),
+            chunk_size: options.open.chunk_size,
+            workers,
+            next: 0,
+            gives_up,
+            more: AtomicU64::new(0),
+            tally: Tally::new(pipeline.source.name(), stages),
+            handing_over: Duration::ZERO,
+            remarks: Vec::new(),
+        })
+    }
+
+    /// Set when the run has failed, so that nobody should take on more.
+    pub(crate) fn cancelled(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.control.cancelled)
+    }
+
+    /// Takes everything that `feed` gives through the stages to `drain`. `spawn` runs what it is given once for every
+    /// worker, at the same time, and waits for all of them.
+    pub(crate) fn drive<F: Feed, D: Drain>(
+        &mut self,
+        name: &str,
+        feed: &F,
+        observer: &mut (dyn Observer + Send),
+        drain: &mut D,
+        spawn: impl FnOnce(&(dyn Fn(usize) + Sync)),
+    ) -> Result<Vec<Worker<D::Local>>> {
+        let workers = (0..self.workers).map(|_| self.worker(drain)).collect::<Result<Vec<_>>>()?;
+        let workers: Vec<_> = workers.into_iter().map(Mutex::new).collect();
+        let (limit, tally) = (self.limit.clone(), std::mem::take(&mut self.tally));
+        let ordered = Turn::new(Ordered { name, drain, observer, limit, tally, next: self.next });
+        let this = &*self;
+        spawn(&|index| {
+            let mut worker = lock(&workers[index]);
+            // A worker that is gone must not be waited for, whatever it fell over.
+            let end = caught("a worker", || {
+                this.work(feed, &mut worker, &ordered);
+                Ok(())
+            });
+            if let Err(error) = end {
+                this.control.fail(u64::MAX, error);
+            }
+            if this.control.is_cancelled() {
+                this.wake(&ordered);
+            }
+        });
+        let failure = lock(&self.control.failure).take();
+        let Ordered { limit, tally, next, .. } = ordered.into_inner();
+        (self.tally, self.next) = (tally, next);
+        self.limit = limit;
+        if let Some((_, error)) = failure {
+            return Err(error);
+        }
+        let workers =
+            workers.into_iter().map(|worker| worker.into_inner().unwrap_or_else(PoisonError::into_inner));
+        Ok(workers.collect())
+    }
+
+    fn worker<D: Drain>(&self, drain: &D) -> Result<Worker<D::Local>> {
+        Ok(Worker {
+            ids: SensorIds::new(Arc::clone(&self.sensors)),
+            processes: self.lanes.iter().map(Lane::local).collect::<Result<_>>()?,
+            groups: Groups::default(),
+            spent: Spent::default(),
+            handing_over: Duration::ZERO,
+            drain: drain.local()?,
+        })
+    }
+
+    /// The life of a worker: it ends with the input, or when the run is cancelled.
+    fn work<F: Feed, D: Drain>(
+        &self,
+        feed: &F,
+        worker: &mut Worker<D::Local>,
+        ordered: &Turn<Ordered<'_, D>>,
+    ) {
+        while !self.control.is_cancelled()
+            && let Some(claim) = feed.claim(&mut worker.ids, &mut worker.spent)
+        {
+            let ordinal = claim.ordinal + self.more.load(Ordering::Relaxed);
+            let jobs = match claim.piece {
+                Piece::Failed(error) => {
+                    self.hand_over(ordinal, Err(error), ordered, &mut worker.handing_over)
+                }
+                Piece::Cut(source) => {
+                    self.cut(ordinal, source, ordered, &mut worker.handing_over);
+                    Vec::new()
+                }
+                Piece::Input(input) => {
+                    let about = About {
+                        ordinal,
+                        progress: claim.progress,
+                        arrived: claim.arrived,
+                        dropped: claim.dropped,
+                        latest: claim.latest,
+                    };
+                    if self.gives_up {
+                        match self.through_in_parts(about, input, worker, ordered) {
+                            Ok(()) => continue,
+                            // Nobody else waits for a turn.
+                            Err(Stopped::Failed(error)) => self.control.fail(ordinal, error),
+                            Err(Stopped::Cancelled) => {}
+                        }
+                        return;
+                    }
+                    let finished = self.through::<D>(about, input, worker);
+                    match finished {
+                        Ok(finished) => {
+                            self.hand_over(ordinal, Ok(finished), ordered, &mut worker.handing_over)
+                        }
+                        Err(Stopped::Failed(error)) => {
+                            self.hand_over(ordinal, Err(error), ordered, &mut worker.handing_over)
+                        }
+                        Err(Stopped::Cancelled) => return,
+                    }
+                }
+            };
+            drop(claim.place);
+            if let Err(error) = jobs.into_iter().try_for_each(|job| D::work(&mut worker.drain, job)) {
+                self.control.fail(ordinal, error);
+            }
+        }
+    }
+
+    /// Lets everybody who waits look whether the run was cancelled.
+    fn wake<D>(&self, ordered: &Turn<Ordered<'_, D>>) {
+        self.lanes.iter().for_each(Lane::wake);
+        self.before_stages.iter().for_each(Turn::wake);
+        ordered.wake();
+    }
+
+    /// Takes a chunk through decoding and all stages, to where the drain can take it.
+    fn through<D: Drain>(
+        &self,
+        about: About,
+        input: Input,
+        worker: &mut Worker<D::Local>,
+    ) -> Result<Finished<D::Ready>, Stopped> {
+        let ordinal = about.ordinal;
+        let start = Instant::now();
+        let foreseen = foreseen(&input);
+        let (decoded, lines, chunk) = decode(input, about.dropped.lines, worker)?;
+        worker.spent.decoding += start.elapsed();
+        let Decoded { mut batch, rejections, .. } = decoded;
+        let records = (batch.len() + rejections.len()) as u64 + foreseen.map_or(0, |(records, _)| records);
+        let mut aside = Vec::new();
+        if let Some(turn) = &self.before_stages {
+            let mut before = turn
+                .take(ordinal, &self.control.cancelled, &mut worker.spent.claiming)
+                .ok_or(Stopped::Cancelled)?;
+            let base = lines.pass(&mut before.line);
+            batch.origins.iter_mut().for_each(|origins| origins.shift_lines(base));
+            // A record that is not believed takes no sensor's place.
+            aside.extend(about.latest.into_iter().flat_map(|latest| set_ahead_aside(&mut batch, latest)));
+            aside.extend(before.admission.admit(&mut batch, &self.sensors));
+        }
+        let odd_times = OddTimes::of(&batch);
+        let rest = match self.stages::<D>(SOURCE, batch, ordinal, worker) {
+            Ok(mut rest) => {
+                enter_foreseen(foreseen, &mut rest.entries);
+                Ok(rest)
+            }
+            Err(Stopped::Failed(error)) => Err(error),
+            Err(Stopped::Cancelled) => return Err(Stopped::Cancelled),
+        };
+        Ok(Finished { about, chunk, records, rejections, aside, odd_times, lines, rest })
+    }
+
+    /// Takes a batch that has come out of `port` through the stages behind it.
+    fn stages<D: Drain>(
+        &self,
+        port: usize,
+        batch: Batch,
+        ordinal: u64,
+        worker: &mut Worker<D::Local>,
+    ) -> Result<Passed<D::Ready>, Stopped> {
+        let (mut rejections, mut entries) = (Vec::new(), vec![Entry::default(); self.lanes.len()]);
+        let mut done = Vec::with_capacity(self.lanes.len());
+        let Worker { processes, groups, drain, .. } = worker;
+        let moment = self.moment(ordinal);
+        let mut ports = self.route.begin(port, batch);
+        // The stage behind port `at` is stage `at`.
+        for (at, lane) in self.lanes.iter().enumerate().skip(port) {
+            let start = Instant::now();
+            let Some(batch) = ports.take(self.route.into_stage(at)) else {
+                lane.pass(moment)?;
+                done.push(start);
+                continue;
+            };
+            let mut flow = Flow::default();
+            let entry = &mut entries[at];
+            entry.ledger.input += batch.len() as u64;
+            let output =
+                lane.process(batch, moment, &mut processes[at], groups, &mut flow, &mut entry.waiting)?;
+            account(entry, &flow, output.len());
+            let end = Instant::now();
+            entry.time = (end - start).saturating_sub(entry.waiting);
+            done.push(end);
+            rejections.append(&mut flow.rejections);
+            ports.put(at + 1, output);
+        }
+        let ready = D::prepare(drain, &ports, &self.sensors.read())?;
+        Ok(Passed { entries, rejections, ready, done })
+    }
+
+    fn moment(&self, ordinal: u64) -> Moment<'_> {
+        Moment { ordinal, sensors: &self.sensors, cancelled: &self.control.cancelled }
+    }
+
+    /// Hands what became of a chunk over in its turn; gives what is left to do.
+    fn hand_over<D: Drain>(
+        &self,
+        ordinal: u64,
+        finished: Result<Finished<D::Ready>>,
+        ordered: &Turn<Ordered<'_, D>>,
+        waiting: &mut Duration,
+    ) -> Vec<PartJob> {
+        let Some(mut ordered) = ordered.take(ordinal, &self.control.cancelled, waiting) else {
+            return Vec::new();
+        };
+        ordered.next = ordinal + 1;
+        finished.and_then(|finished| ordered.accept(finished, &self.sensors)).unwrap_or_else(|error| {
+            // Still in this chunk's turn, so that no later one is handed over.
+            self.control.fail(ordinal, error);
+            Vec::new()
+        })
+    }
+
+    /// Counts records that were dropped behind the last piece.
+    pub(crate) fn note_dropped(&mut self, dropped: u64) {
+        self.tally.source.ledger.input += dropped;
+        self.tally.source.ledger.dropped += dropped;
+    }
+}
+
+/// Bytes to records; the chunk is given back.
+fn decode<L>(
+    input: Input,
+    dropped_lines: u64,
+    worker: &mut Worker<L>,
+) -> Result<(Decoded, LineCount, Option<Chunk>)> {
+    match input {
+        Input::Nothing => Err(Error::internal("nothing was to be decoded")),
+        Input::Records(decoded) => Ok((decoded, LineCount::Final, None)),
+        Input::Foreseen(foreseen) => {
+            Ok((Decoded { batch: foreseen.none, rejections: Vec::new(), lines: 0 }, LineCount::Final, None))
+        }
+        Input::Chunk(chunk) => {
+            let mut decoded = caught("source", || chunk.decode(&mut worker.ids))?;
+            decoded.batch.sequence = chunk.sequence;
+            let lines = LineCount::of(&chunk, &decoded).behind(dropped_lines);
+            Ok((decoded, lines, Some(chunk)))
+        }
+    }
+}
