@@ -24,7 +24,7 @@ const CRATES: [(&str, &[&[&str]]); 3] = [
     (
         "crates/engine/src",
         &[
-            &["notes", "files"],
+            &["notes", "files", "arrow"],
             &["atomic", "checkpoint"],
             &["source", "sink"],
             &["registry"],

@@ -255,3 +255,42 @@ fn all_ways_of_running_give_the_same_digits() {
         command::text(&verified.stderr)
     );
 }
+
+#[test]
+fn booleans_are_looked_at_as_they_are() {
+    let lines = "0,a,true\n1,a,0\n2,a,\n3,a,TRUE\n4,a,maybe\n";
+    let bench = Bench::new(&[("in.csv", &format!("time,s,ok\n{lines}"))]);
+    let source = format!("{COLUMNS}time_format = \"s\"\ntypes = {{ ok = \"bool\" }}");
+    let stages =
+        "[[stage]]\ntype = \"aggregate\"\nstatistics = [\"count\", \"sum\", \"mean\", \"min\", \"max\"]";
+    let report = bench.through(&source, stages).expect("a run");
+    assert_eq!(bench.out(), ["a,3,2,0.6666666666666666,false,true"]);
+    assert_eq!(report.source.ledger.rejected, 1);
+    bench.through(&source, "[[stage]]\ntype = \"threshold\"\nmin = 1\nnulls = \"keep\"").expect("a run");
+    assert_eq!(bench.out(), ["0,a,true", "2,a,", "3,a,true"]);
+}
+
+#[test]
+fn long_and_wide_have_one_type() {
+    let wide = "time,s,u,v\n0,a,18446744073709551615,1\n1,a,2,9007199254740993\n";
+    let bench = Bench::new(&[("in.csv", wide)]);
+    let source = |types: &str| {
+        format!("{COLUMNS}time_format = \"s\"\nmeasurements = [\"u\", \"v\"]\ntypes = {{ {types} }}")
+    };
+    let unpivot = "\nunpivot = { sensor = \"{sensor}.{column}\" }";
+    let report = bench.through(&(source("\"?\" = \"u64\"") + unpivot), "").expect("a run");
+    assert_eq!(bench.out()[0], "0,a.u,18446744073709551615");
+    assert_eq!(bench.out()[3], "1,a.v,9007199254740993");
+    assert!(!report.remarks.iter().any(|remark| remark.contains("types")), "{:?}", report.remarks);
+    let report = bench.through(&(source("u = \"u64\"") + unpivot), "").expect("a run");
+    assert_eq!(bench.out()[0], "0,a.u,1.8446744073709552e19");
+    assert!(report.remarks.iter().any(|remark| remark.contains("several types")), "{:?}", report.remarks);
+    let long = "time,s,what,value\n0,a,x,18446744073709551615\n0,a,y,7\n";
+    std::fs::write(bench.path("in.csv"), long).expect("written");
+    let source = format!("{COLUMNS}time_format = \"s\"\ntypes = {{ value = \"u64\" }}");
+    bench
+        .through(&source, "[[stage]]\ntype = \"pivot\"\nkey = \"what\"\nnames = [\"x\", \"y\"]")
+        .expect("a run");
+    assert_eq!(bench.out().len(), 1);
+    assert!(bench.out()[0].ends_with(",a,18446744073709551615,7"), "{:?}", bench.out());
+}

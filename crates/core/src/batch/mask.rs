@@ -49,6 +49,24 @@ impl Mask {
         Self { words: (0..len.div_ceil(64)).map(word).collect(), len }
     }
 
+    /// `len` bits, 64 to a word, the first in the lowest.
+    ///
+    /// # Panics
+    /// When there are not as many words as the bits fill.
+    pub fn from_words(words: Vec<u64>, len: usize) -> Self {
+        let mut words = words;
+        words.truncate(len.div_ceil(64));
+        assert_eq!(words.len(), len.div_ceil(64), "as many words as {len} bits fill");
+        let mut mask = Self { words, len };
+        mask.clear_tail();
+        mask
+    }
+
+    /// The bits, 64 to a word, the first in the lowest; those behind the last are 0.
+    pub fn words(&self) -> &[u64] {
+        &self.words
+    }
+
     /// How many bits there are.
     pub fn len(&self) -> usize {
         self.len

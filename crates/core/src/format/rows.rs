@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::columns::{Columns, Composite, Role, Roles, Suffix, may_be_rounded, not_of_type, shown};
+use super::columns::{Columns, Composite, Role, Roles, Suffix, not_of_type, shown};
 use super::last_time::LastTime;
 use super::run::{FieldOfRun, NumberScratch, Run, SensorsOfRun};
 use super::{MAX_RECORD, SHOWN};
@@ -364,9 +364,8 @@ impl<'a> Rows<'a> {
         match &mut self.columns[at] {
             Column::F64(Numbers { values, valid }) => {
                 let first = values.len();
-                field.numbers(values, valid, scratch);
-                let values = &values[first..];
-                if values.iter().fold(false, |may_be, &value| may_be | may_be_rounded(value)) {
+                if field.numbers(values, valid, scratch) {
+                    let values = &values[first..];
                     field.rounded(values, |record| {
                         self.rounded.of_run.push((record, at, values[record as usize]))
                     });

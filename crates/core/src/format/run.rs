@@ -56,14 +56,21 @@ pub(super) struct FieldOfRun<'a, R> {
 }
 
 impl<R: Run> FieldOfRun<'_, R> {
-    /// Appends the numbers: first those that are short and plain, as most are.
-    pub(super) fn numbers(&mut self, values: &mut Vec<f64>, valid: &mut Mask, scratch: &mut NumberScratch) {
+    /// Appends the numbers: first those that are short and plain, as most are. Gives whether some may be the nearest ones of whole numbers that no
+    /// float is equal to: no short ones are.
+    pub(super) fn numbers(
+        &mut self,
+        values: &mut Vec<f64>,
+        valid: &mut Mask,
+        scratch: &mut NumberScratch,
+    ) -> bool {
         let (run, columns) = (self.run, self.columns);
         let NumberScratch { numerals, others } = scratch;
         let (first, records) = (values.len(), run.records());
         values.resize(first + records, 0.0);
         valid.extend_filled(records, true);
         others.clear();
+        let mut may_be = false;
         if columns.has_null_texts() {
             others.extend(0..records as u32);
         } else {
@@ -78,6 +85,7 @@ impl<R: Run> FieldOfRun<'_, R> {
             let value = self.number(record);
             values[row] = value.unwrap_or(0.0);
             valid.set(row, value.is_some());
+            may_be |= may_be_rounded(values[row]);
         }
         if !columns.null_numbers().is_empty() {
             let nulls = (first..first + records).filter(|&row| columns.is_null_number(values[row]));
@@ -86,6 +94,7 @@ impl<R: Run> FieldOfRun<'_, R> {
                 valid.set(row, false);
             });
         }
+        may_be
     }
 
     /// Calls `each` for the records whose whole number is another one than the float in `values`.

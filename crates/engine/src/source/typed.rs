@@ -260,6 +260,16 @@ impl<'a> Typed<'a> {
         self.schema.fields()[at].ty
     }
 
+    /// Whether columns of the right type are as they are: no number stands for null.
+    pub(super) fn takes_whole(&self) -> bool {
+        self.options.null_numbers().is_empty()
+    }
+
+    /// Fills column `at` with values of its type.
+    pub(super) fn whole(&mut self, at: usize, column: Column) {
+        self.columns[at] = column;
+    }
+
     /// Fills column `at` with numbers that a column of another type may have: what is none of its own is refused, what no float is equal to is
     /// counted. Some of them may stand for null.
     pub(super) fn values(&mut self, at: usize, values: impl Iterator<Item = Option<Number>>) {

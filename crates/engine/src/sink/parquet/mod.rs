@@ -5,18 +5,13 @@ mod gathered;
 mod pages;
 mod split;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use arrow_array::builder::StringBuilder;
 use arrow_array::types::Int32Type;
-use arrow_array::{
-    Array, ArrayRef, BooleanArray, DictionaryArray, Float64Array, Int32Array, Int64Array, RecordBatch,
-    StringArray, TimestampNanosecondArray, UInt64Array,
-};
-use arrow_buffer::NullBuffer;
-use arrow_schema::{ArrowError, DataType, Field as ArrowField, Schema as ArrowSchema, TimeUnit};
+use arrow_array::{Array, DictionaryArray, Float64Array, RecordBatch};
+use arrow_schema::{ArrowError, Schema as ArrowSchema};
 use arrow_select::concat::concat;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::{
@@ -33,8 +28,9 @@ use serde::{Deserialize, Serialize};
 use self::gathered::Gathered;
 use self::pages::ColumnChunk;
 use super::{Block, Job, Outset, Prepare, Repeat, Sink, SinkSpec};
+use crate::arrow;
 use crate::atomic::{self, AtomicFile};
-use crate::batch::{Batch, Column, FieldRole, FieldType, Mask, Schema};
+use crate::batch::{Batch, FieldRole, FieldType, Schema};
 use crate::error::{Error, Result};
 use crate::files::{Base, FilePath};
 use crate::options::parameters_of;
@@ -138,7 +134,7 @@ impl SinkSpec for ParquetFile {
     }
 
     fn open(&self, schema: &Arc<Schema>, outset: &Outset) -> Result<Box<dyn Sink>> {
-        let arrow = Arc::new(arrow_schema(schema));
+        let arrow = Arc::new(arrow::schema(schema));
         let file = AtomicFile::begin(&self.path, outset)?.0;
         let failed = |error| parquet_error(&self.path, error);
         let (writer, writers) =
@@ -158,27 +154,6 @@ impl SinkSpec for ParquetFile {
         let gathered = Gathered::new(Arc::clone(&shared.schema), self.row_group);
         Ok(Box::new(Open { gathered, next: 0, shared: Arc::new(shared) }))
     }
-}
-
-/// The columns as Arrow has them.
-fn arrow_schema(schema: &Schema) -> ArrowSchema {
-    let fields = schema.fields().iter().map(|field| {
-        let ty = match (field.role, field.ty) {
-            (FieldRole::Time, _) => DataType::Timestamp(TimeUnit::Nanosecond, Some("UTC".into())),
-            (FieldRole::Sensor, _) => {
-                DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8))
-            }
-            (_, FieldType::F64) => DataType::Float64,
-            (_, FieldType::I64) => DataType::Int64,
-            (_, FieldType::U64) => DataType::UInt64,
-            (_, FieldType::Bool) => DataType::Boolean,
-            _ => DataType::Utf8,
-        };
-        // What stages say of measurements is there for every record.
-        let is_nullable = matches!(field.role, FieldRole::Measurement | FieldRole::Tag);
-        ArrowField::new(&*field.name, ty, is_nullable)
-    });
-    ArrowSchema::new(fields.collect::<Vec<_>>())
 }
 
 /// A Parquet file in the making. Records are gathered to whole row groups, whatever batches they came in; each is
@@ -346,7 +321,7 @@ fn downcast<'a, A: Array + 'static>(parts: &[&'a dyn Array]) -> Option<Vec<&'a A
 /// Makes arrays of a batch's columns.
 impl Prepare for Shared {
     fn prepare(&self, batch: &Batch, sensors: &Sensors) -> Result<Block> {
-        let columns = batch.columns().iter().map(|column| arrow_column(batch, column, sensors));
+        let columns = batch.columns().iter().map(|column| arrow::array(batch, column, sensors));
         let records = RecordBatch::try_new(Arc::clone(&self.schema), columns.collect::<Result<_>>()?);
         let records =
             records.map_err(|error| Error::internal(format!("columns that do not fit: {error}")))?;
@@ -392,82 +367,6 @@ impl Sink for Open {
     }
 }
 
-fn arrow_column(batch: &Batch, column: &Column, sensors: &Sensors) -> Result<ArrayRef> {
-    Ok(match column {
-        Column::Time(times) => {
-            let nanos = times.values.iter().map(|time| time.as_nanos());
-            Arc::new(TimestampNanosecondArray::from_iter_values(nanos).with_timezone("UTC"))
-        }
-        Column::Sensor(ids) => Arc::new(dictionary(ids.iter().map(|id| id.0), sensors)?),
-        Column::F64(numbers) => {
-            Arc::new(Float64Array::new(numbers.values.clone().into(), nulls(&numbers.valid)))
-        }
-        Column::I64(numbers) => {
-            Arc::new(Int64Array::new(numbers.values.clone().into(), nulls(&numbers.valid)))
-        }
-        Column::U64(numbers) => {
-            Arc::new(UInt64Array::new(numbers.values.clone().into(), nulls(&numbers.valid)))
-        }
-        Column::Bool(booleans) => {
-            Arc::new(BooleanArray::new(booleans.values.iter().collect(), nulls(&booleans.valid)))
-        }
-        Column::Text(spans) => {
-            let mut builder = StringBuilder::new();
-            for &span in spans {
-                builder.append_option(batch.text.get(span).map(|text| String::from_utf8_lossy(text)));
-            }
-            Arc::new(builder.finish())
-        }
-    })
-}
-
-/// Which values are there; `None` where all are.
-fn nulls(valid: &Mask) -> Option<NullBuffer> {
-    (!valid.is_all_set()).then(|| valid.iter().collect())
-}
-
-/// The sensors of one batch, each name once, in order of first appearance.
-fn dictionary(
-    ids: impl ExactSizeIterator<Item = u32>,
-    sensors: &Sensors,
-) -> Result<DictionaryArray<Int32Type>> {
-    let mut places = Places::for_rows(ids.len(), sensors.len());
-    let mut names = Vec::new();
-    let mut keys = Vec::with_capacity(ids.len());
-    for id in ids {
-        let place = places.of(id);
-        if *place < 0 {
-            *place = names.len() as i32;
-            names.push(sensors.name(crate::sensor::SensorId(id)));
-        }
-        keys.push(*place);
-    }
-    DictionaryArray::try_new(Int32Array::from(keys), Arc::new(StringArray::from(names)))
-        .map_err(|error| Error::internal(format!("sensors that do not fit: {error}")))
-}
-
-/// Where each sensor's name stands among those of a batch; negative where it does not yet.
-enum Places {
-    /// By sensor.
-    Table(Vec<i32>),
-    /// Of the few that a small batch has among many.
-    Map(HashMap<u32, i32>),
-}
-
-impl Places {
-    fn for_rows(rows: usize, sensors: usize) -> Self {
-        if sensors > 4 * rows + 64 { Self::Map(HashMap::new()) } else { Self::Table(vec![-1; sensors]) }
-    }
-
-    #[inline]
-    fn of(&mut self, id: u32) -> &mut i32 {
-        match self {
-            Self::Table(places) => &mut places[id as usize],
-            Self::Map(places) => places.entry(id).or_insert(-1),
-        }
-    }
-}
-
 fn unfit(error: &ArrowError) -> Error {
     Error::internal(format!("parts that do not fit: {error}"))
 }
@@ -485,7 +384,7 @@ fn parquet_error(path: &FilePath, error: ParquetError) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::batch::{Field, Numbers, Text};
+    use crate::batch::{Column, Field, Numbers, Text};
 
     fn few(values: impl IntoIterator<Item = f64>) -> bool {
         has_few_values(&[&Float64Array::from_iter_values(values)])
@@ -502,20 +401,6 @@ mod tests {
         assert!(!few((0..262_144).map(|at| scattered(at) / 3.0)));
         assert!(few([0.0; 5000]) && few([7.5; 40]));
         assert!(!few([]) && !few([1.0, 2.0, 3.0]));
-    }
-
-    #[test]
-    fn a_small_batch_of_many_sensors_looks_at_its_own_alone() {
-        let mut sensors = Sensors::default();
-        let ids: Vec<u32> = (0..1000).map(|at| sensors.id(&format!("s{at}")).expect("room").0).collect();
-        assert!(matches!(Places::for_rows(3, 1000), Places::Map(_)));
-        assert!(matches!(Places::for_rows(1000, 1000), Places::Table(_)));
-        for few in [&[7, 900, 7][..], &[0], &[]] {
-            let made = dictionary(few.iter().map(|&at| ids[at]), &sensors).expect("fits");
-            let names = made.downcast_dict::<StringArray>().expect("names").into_iter();
-            let expected: Vec<_> = few.iter().map(|at| Some(format!("s{at}"))).collect();
-            assert_eq!(names.map(|name| name.map(str::to_owned)).collect::<Vec<_>>(), expected);
-        }
     }
 
     #[test]

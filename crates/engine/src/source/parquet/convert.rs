@@ -8,6 +8,7 @@ use arrow_array::{Array, ArrayRef, StringArray};
 use arrow_schema::{DataType, TimeUnit};
 
 use super::library::library;
+use crate::arrow;
 use crate::batch::{FieldType, Number};
 use crate::error::Result;
 use crate::format::columns::Composite;
@@ -66,20 +67,12 @@ pub(super) fn carried(typed: &mut Typed<'_>, at: usize, array: &ArrayRef, file: 
     Ok(())
 }
 
-/// The type that the values of a column have as they are.
-pub(super) fn field_type(kind: &DataType) -> FieldType {
-    match kind {
-        DataType::Dictionary(_, values) => field_type(values),
-        DataType::Boolean => FieldType::Bool,
-        kind if kind.is_signed_integer() => FieldType::I64,
-        kind if kind.is_unsigned_integer() => FieldType::U64,
-        kind if kind.is_numeric() => FieldType::F64,
-        _ => FieldType::Text,
-    }
-}
-
 /// Fills column `at` with numbers of its type.
 pub(super) fn measurement(typed: &mut Typed<'_>, at: usize, array: &ArrayRef, file: &str) -> Result<()> {
+    if let Some(column) = typed.takes_whole().then(|| arrow::column(array, typed.ty(at))).flatten() {
+        typed.whole(at, column);
+        return Ok(());
+    }
     match array.data_type() {
         DataType::Dictionary(_, values) if !is_text(values) => {
             return measurement(typed, at, &cast(array, values, file)?, file);
@@ -93,7 +86,7 @@ pub(super) fn measurement(typed: &mut Typed<'_>, at: usize, array: &ArrayRef, fi
             let texts = texts(typed, at, array, file)?;
             typed.number_texts(at, texts.iter());
         }
-        kind => match field_type(kind) {
+        kind => match arrow::field_type(kind) {
             FieldType::I64 => {
                 let numbers = cast(array, &DataType::Int64, file)?;
                 typed.values(

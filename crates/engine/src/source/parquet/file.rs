@@ -13,8 +13,9 @@ use parquet::arrow::arrow_reader::{
 use parquet::basic::Type as PhysicalType;
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, RowGroupMetaData};
 
-use super::convert::{can_be_numbers, clock, field_type};
+use super::convert::{can_be_numbers, clock};
 use super::library::{damaged, library};
+use crate::arrow;
 use crate::batch::Schema;
 use crate::error::{Error, Result};
 use crate::format::columns::{Columns, Role};
@@ -102,7 +103,7 @@ impl ParquetFile {
             }
         }
         let (names, kind) = (self.names(columns), |at: usize| self.flat[at].field.data_type());
-        let schema = columns.schema_of(&self.name, &names, |at| field_type(kind(at)))?;
+        let schema = columns.schema_of(&self.name, &names, |at| arrow::field_type(kind(at)))?;
         let roles = columns.roles(&self.name, &names, &schema)?;
         for (at, role) in roles.fields.iter().enumerate() {
             if let (Role::Measurement(_), false) = (role, can_be_numbers(kind(at))) {

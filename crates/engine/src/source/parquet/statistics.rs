@@ -7,8 +7,9 @@ use arrow_schema::DataType;
 use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
 use parquet::file::metadata::RowGroupMetaData;
 
-use super::convert::{cast, clock, field_type, is_text};
+use super::convert::{cast, clock, is_text};
 use super::file::ParquetFile;
+use crate::arrow::field_type;
 use crate::batch::{Extent, FieldRole, FieldType, Range, Schema};
 use crate::format::columns::Columns;
 use crate::time::Timestamp;
