@@ -12,7 +12,7 @@ use tidemill::format::jsonl::JsonEncoder;
 use tidemill::format::{Chunk, Encode};
 use tidemill::sensor::Sensors;
 use tidemill::sink::{ParquetFile, SinkSpec};
-use tidemill::stage::{MovingAverage, Normalize};
+use tidemill::stage::{EachSeries, MovingAverage, Normalize};
 
 use common::{
     Readings, assert_same, csv_chunk, group, influx_chunk, jsonl_chunk, measurement, process, short, start,
@@ -97,7 +97,7 @@ fn encode(criterion: &mut Criterion) {
 fn averaged(batch: &Batch, sensors: &Sensors) -> Batch {
     let (normalize, average) = (Normalize::min_max(0.0, 120.0), MovingAverage::rows(20));
     let scaled = process(&mut *start(&normalize, batch), batch.clone(), sensors);
-    process(&mut *start(&average, &scaled), scaled, sensors)
+    process(&mut *start(&EachSeries(average), &scaled), scaled, sensors)
 }
 
 fn decoded(chunk: &Chunk) -> Batch {

@@ -6,8 +6,8 @@ use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use tidemill::batch::Batch;
 use tidemill::sensor::Sensors;
 use tidemill::stage::{
-    Action, Method, MovingAverage, MovingMax, MovingMedian, MovingMin, MovingStd, Normalize, Process, Stage,
-    Threshold,
+    Action, EachSeries, Method, MovingAverage, MovingMax, MovingMedian, MovingMin, MovingStd, Normalize,
+    Process, Stage, Threshold,
 };
 
 use common::{
@@ -28,13 +28,13 @@ fn stages(criterion: &mut Criterion) {
         ("threshold, flag", Box::new(Threshold::between(0.0, 120.0).action(Action::Flag)), keeps),
         ("normalize, min_max", Box::new(Normalize::min_max(0.0, 120.0)), scales),
         ("normalize, running", Box::new(Normalize::running(Method::MinMax)), keeps),
-        ("moving_average, 20", Box::new(MovingAverage::rows(20)), averages),
-        ("moving_average, 150", Box::new(MovingAverage::rows(150)), long_averages),
-        ("moving_average, 20s", Box::new(MovingAverage::duration("20s")), averages),
-        ("moving_min, 20", Box::new(MovingMin::rows(20)), least),
-        ("moving_max, 20", Box::new(MovingMax::rows(20)), greatest),
-        ("moving_std, 20", Box::new(MovingStd::rows(20)), deviations),
-        ("moving_median, 20", Box::new(MovingMedian::rows(20)), medians),
+        ("moving_average, 20", Box::new(EachSeries(MovingAverage::rows(20))), averages),
+        ("moving_average, 150", Box::new(EachSeries(MovingAverage::rows(150))), long_averages),
+        ("moving_average, 20s", Box::new(EachSeries(MovingAverage::duration("20s"))), averages),
+        ("moving_min, 20", Box::new(EachSeries(MovingMin::rows(20))), least),
+        ("moving_max, 20", Box::new(EachSeries(MovingMax::rows(20))), greatest),
+        ("moving_std, 20", Box::new(EachSeries(MovingStd::rows(20))), deviations),
+        ("moving_median, 20", Box::new(EachSeries(MovingMedian::rows(20))), medians),
     ];
     let readings = Readings::new(COUNT, SENSORS);
     let ((batch, sensors), values) = (readings.batch(), readings.values());

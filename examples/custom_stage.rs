@@ -3,8 +3,8 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tidemill::batch::Field;
-use tidemill::stage::{Component, Run, SeriesStage, parameters_of};
+use tidemill::batch::{Field, Schema};
+use tidemill::stage::{Component, Run, SeriesStage};
 use tidemill::{Pipeline, Result};
 
 /// The options, as they stand in the pipeline file.
@@ -23,24 +23,25 @@ fn default_into() -> String {
 impl SeriesStage for Delta {
     /// What one series remembers: its last value.
     type State = Option<f64>;
+    type Bound = ();
 
     fn name(&self) -> &str {
         "delta"
-    }
-
-    fn parameters(&self) -> serde_json::Value {
-        parameters_of(self)
     }
 
     fn outputs(&self, column: &str) -> Vec<Field> {
         vec![Field::measurement(self.into.replace("{column}", column))]
     }
 
-    fn state(&self, _sensor: &str, _column: &str) -> Option<f64> {
+    fn bind(&self, _input: &Schema) -> Result<()> {
+        Ok(())
+    }
+
+    fn state(&self, _bound: &(), _sensor: &str, _column: &str) -> Option<f64> {
         None
     }
 
-    fn step(&self, last: &mut Option<f64>, run: &mut Run<'_>) -> Result<()> {
+    fn step(&self, _bound: &(), last: &mut Option<f64>, run: &mut Run<'_>) -> Result<()> {
         for at in 0..run.len() {
             let value = run.value(at);
             run.push(0, value.zip(*last).map(|(new, old)| new - old));
@@ -50,7 +51,7 @@ impl SeriesStage for Delta {
     }
 }
 
-tidemill::submit! { Component::of::<Delta>("delta", "the change from one reading to the next") }
+tidemill::submit! { Component::series::<Delta>("delta", "the change from one reading to the next") }
 
 const PIPELINE: &str = r#"
     [source]

@@ -431,6 +431,10 @@ impl Stage for Cutting {
         Reach::Row
     }
 
+    fn keeps_state(&self) -> bool {
+        false
+    }
+
     fn output(&self, input: &Schema) -> tidemill::Result<Schema> {
         Ok(input.clone())
     }

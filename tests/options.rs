@@ -106,6 +106,10 @@ const ELSEWHERE: &[(&str, &str)] = &[
 const LONG: &str = "t,s,a,b,note,other\n\
     2026-01-01 00:00:00,x,1.5,10,on,off\n2026-01-01 00:00:00,x,2.5,20,off,on\n2026-01-01 00:00:02,x,3.5,30,on,on\n";
 
+/// One sensor that says some of it again, after a while, and falls back.
+const TWICE: &str = "t,s,a,b,note\n\
+    2026-01-01 00:00:00,x,1.5,10,on\n2026-01-01 00:00:10,x,2.5,10,on\n2026-01-01 00:00:20,x,1.5,10,on\n2026-01-01 00:00:22,x,9.5,10,on\n";
+
 const PIVOT: &str = "key = 'note'\nnames = ['on', 'off']\nvalue = 'a'";
 
 const HOURLY: &str = "[[stage]]\ntype = 'aggregate'\nevery = '1h'\n";
@@ -348,6 +352,17 @@ window = 2
     stage(MOVING, "count", "window = 2", "window = 2\ncount = true"),
     stage(MOVING, "non_finite", "window = 2", "window = 2\nnon_finite = 'propagate'"),
     stage(&["moving_std"], "ddof", "window = 2", "window = 2\nddof = 1"),
+    stage(&["rate"], "method", "", "method = 'difference'").over(TWICE),
+    stage(&["rate"], "per", "", "per = '1h'").over(TWICE),
+    stage(&["rate"], "counter", "method = 'difference'", "method = 'difference'\ncounter = true").over(TWICE),
+    stage(&["rate"], "columns", "", "columns = ['a']").over(TWICE),
+    stage(&["rate"], "into", "", "into = 'of_{column}'").over(TWICE),
+    stage(&["dedupe"], "columns", "", "columns = ['b']").over(TWICE),
+    stage(&["dedupe"], "tolerance", "columns = ['a']", "columns = ['a']\ntolerance = 2").over(TWICE),
+    stage(&["dedupe"], "heartbeat", "columns = ['b']", "columns = ['b']\nheartbeat = '20s'").over(TWICE),
+    stage(&["silence"], "after", "after = '15s'", "after = '5s'").over(TWICE),
+    stage(&["silence"], "into", "after = '5s'", "after = '5s'\ninto = 'gone'").over(TWICE),
+    stage(&["silence"], "keep", "after = '5s'", "after = '5s'\nkeep = 'changes'").over(TWICE),
     stage(&["aggregate"], "every", "", "every = '1s'"),
     stage(&["aggregate"], "statistics", "", "statistics = ['max']"),
     stage(&["aggregate"], "quantiles", "", "quantiles = [0.5]"),

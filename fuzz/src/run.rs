@@ -19,7 +19,7 @@ use super::choices::Choices;
 const CHOICES: usize = 10;
 
 /// Stages of every reach, in pieces of a pipeline file.
-const STAGES: [&str; 14] = [
+const STAGES: [&str; 17] = [
     "type = 'threshold'\nmin = -50.0\nmax = 90.0",
     "type = 'threshold'\nmin = 0.0\naction = 'mask'\nnulls = 'keep'\nsensors.'s1*' = { min = 10.0 }",
     "type = 'normalize'\nmethod = 'min_max'\nfit = true",
@@ -34,6 +34,9 @@ const STAGES: [&str; 14] = [
     "type = 'moving_median'\nwindow = '3s'",
     "type = 'aggregate'\nevery = '10s'\ninto = 'v{statistic}'\ncolumns = ['v']\nquantiles = [0.9]",
     "type = 'pivot'\nkey = 'w'\nnames = ['v', 'x']\nvalue = 'v'",
+    "type = 'rate'\ncounter = true",
+    "type = 'dedupe'\ntolerance = 2.0\nheartbeat = '5s'",
+    "type = 'silence'\nafter = '3s'",
 ];
 
 thread_local! {
@@ -127,8 +130,12 @@ fn written(choices: &Choices<CHOICES>, input: &Path, output: &Path) -> String {
         if choices.bit(0, 2) { 3 } else { 1000 },
     );
     file += source(choices).as_str();
-    // The first eight by one byte, the others by what is left of another.
-    let is_chosen = |at: usize| if at < 8 { choices.bit(1, at as u8) } else { choices.bit(4, at as u8 - 7) };
+    // The first eight by one byte, the others by what is left of others.
+    let is_chosen = |at: usize| match at {
+        0..8 => choices.bit(1, at as u8),
+        8..15 => choices.bit(4, at as u8 - 7),
+        _ => choices.bit(5, at as u8 - 9),
+    };
     let chosen = STAGES.iter().enumerate().filter(|&(at, _)| is_chosen(at));
     chosen.for_each(|(_, stage)| file += &format!("[[stage]]\n{stage}\n"));
     for (kind, more) in

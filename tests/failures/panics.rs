@@ -17,8 +17,8 @@ use tidemill::sensor::{SensorId, SensorLookup, Sensors};
 use tidemill::sink::{Block, CsvFile, DeadLetter, Job, Outset, Prepare, Repeat, Saved, Sink, SinkSpec};
 use tidemill::source::{Csv, Input, OpenOptions, Progress, Source, SourceSpec, Traits};
 use tidemill::stage::{
-    Aggregate, Fit, Fitted, Flow, Groups, Made, Method, MovingAverage, Normalize, Pieces, Process, Reach,
-    Shards, Share, Stage,
+    Aggregate, EachSeries, Fit, Fitted, Flow, Groups, Made, Method, MovingAverage, Normalize, Pieces,
+    Process, Reach, Shards, Share, Stage,
 };
 use tidemill::{Error, Pipeline, Report, streaming};
 
@@ -147,6 +147,10 @@ impl Stage for TrappedStage {
         self.pass("reach");
         self.part.inner.reach()
     }
+    fn keeps_state(&self) -> bool {
+        self.pass("keeps_state");
+        self.part.inner.keeps_state()
+    }
     fn output(&self, input: &Schema) -> Result<Schema> {
         self.pass("output");
         self.part.inner.output(input)
@@ -235,13 +239,24 @@ impl Shards for Within<dyn Shards> {
         self.pass("step");
         self.part.inner.step(shard, batch, share, sensors)
     }
-    fn assemble(&self, batch: Batch, groups: &Groups, made: Vec<Made>, flow: &mut Flow) -> Batch {
+    fn assemble(
+        &self,
+        batch: Batch,
+        groups: &Groups,
+        made: Vec<Made>,
+        sensors: &Sensors,
+        flow: &mut Flow,
+    ) -> Result<Batch> {
         self.pass("assemble");
-        self.part.inner.assemble(batch, groups, made, flow)
+        self.part.inner.assemble(batch, groups, made, sensors, flow)
     }
-    fn give_up(&self, gone: &[SensorId]) {
+    fn finish(&self, sensors: &Sensors, flow: &mut Flow) -> Result<Option<Batch>> {
+        self.pass("finish");
+        self.part.inner.finish(sensors, flow)
+    }
+    fn give_up(&self, gone: &[SensorId], sensors: &Sensors, flow: &mut Flow) -> Result<Option<Batch>> {
         self.pass("give_up");
-        self.part.inner.give_up(gone);
+        self.part.inner.give_up(gone, sensors, flow)
     }
     fn cut(&self) -> Result<Pieces> {
         self.pass("save");
@@ -391,9 +406,9 @@ const SOURCE: [&str; 12] = [
     "name", "traits", "open", "schema", "begin", "next", "drain", "save", "restore", "received", "progress",
     "bytes",
 ];
-const ROW: [&str; 6] = ["reach", "output", "start", "process", "merge", "give_up"];
+const ROW: [&str; 7] = ["reach", "keeps_state", "output", "start", "process", "merge", "give_up"];
 const WHOLE: [&str; 7] = ["start", "process", "finish", "held", "save", "restore", "give_up"];
-const SERIES: [&str; 7] = ["shards", "count", "step", "assemble", "save", "restore", "give_up"];
+const SERIES: [&str; 8] = ["shards", "count", "step", "assemble", "finish", "save", "restore", "give_up"];
 const GLOBAL: [&str; 7] = ["fit", "fork", "observe", "merge", "finish", "fitted", "process"];
 const SINK: [&str; 15] = [
     "takes",
@@ -484,7 +499,7 @@ fn pipeline(folder: &Path, trap: &Arc<Trap>, way: Way) -> Result<Pipeline> {
         .input(input)
         .source(trapped(trap, source))
         .stage(stage("row", Box::new(Normalize::min_max(0.0, 9.0))))
-        .stage(stage("series", Box::new(MovingAverage::rows(2))));
+        .stage(stage("series", Box::new(EachSeries(MovingAverage::rows(2)))));
     if !way.is_live() && !way.is_idle() {
         // A first pass needs an input that ends.
         builder = builder.stage(stage("global", Box::new(Normalize::fitted(Method::ZScore))));
@@ -580,7 +595,7 @@ fn a_part_that_panics_at_any_call_ends_the_run_with_an_error() {
     keep_quiet();
     for call in calls() {
         // Checkpoints make runs slow: they are kept where the call has to do with them.
-        let is_kept = ["save", "restore", "settle", "drain", "can_resume", "fitted"].iter();
+        let is_kept = ["save", "restore", "settle", "drain", "can_resume", "fitted", "keeps_state"].iter();
         let is_kept = { is_kept }.any(|kept| call.ends_with(kept));
         let ways = WAYS.into_iter().filter(|way| is_kept || !way.has_state());
         let ways = ways.filter(|way| way.is_idle() == call.ends_with("give_up"));

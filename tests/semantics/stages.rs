@@ -1,6 +1,6 @@
 //! Clauses 11 to 17: what stages do.
 
-use tidemill::stage::{Method, MovingAverage, Normalize, Reach, Stage, Threshold};
+use tidemill::stage::{EachSeries, Method, MovingAverage, Normalize, Reach, Stage, Threshold};
 use tidemill::{ErrorKind, Report};
 
 use crate::bench::Bench;
@@ -448,8 +448,8 @@ fn clause_17_every_stage_declares_its_reach() {
         (Normalize::min_max(0.0, 1.0).reach(), Reach::Row),
         (loaded.reach(), Reach::Row),
         (Normalize::running(Method::MinMax).reach(), Reach::Series),
-        (MovingAverage::rows(2).reach(), Reach::Series),
-        (MovingAverage::duration("5m").reach(), Reach::Series),
+        (EachSeries(MovingAverage::rows(2)).reach(), Reach::Series),
+        (EachSeries(MovingAverage::duration("5m")).reach(), Reach::Series),
         (Normalize::fitted(Method::MinMax).reach(), Reach::Global),
     ];
     reaches.iter().for_each(|(reach, expected)| assert_eq!(reach, expected));

@@ -17,7 +17,7 @@ use tidemill::kernel::number::parse_f64;
 use tidemill::kernel::numerals::{self, Numeral};
 use tidemill::kernel::separators::{Separators, find};
 use tidemill::sensor::{SensorId, SensorIds, SensorLookup, Sensors};
-use tidemill::stage::{MovingAverage, Normalize, Process, Stage, Threshold};
+use tidemill::stage::{EachSeries, MovingAverage, Normalize, Process, Stage, Threshold};
 use tidemill::time::{TimeFormat, TimeParser};
 
 #[path = "../../common/readings.rs"]
@@ -155,7 +155,7 @@ fn used(stage: &dyn Stage) -> (Box<dyn Process>, Batch, Sensors) {
 #[library_benchmark]
 #[bench::threshold(used(&Threshold::between(0.0, 120.0)))]
 #[bench::normalize(used(&Normalize::min_max(0.0, 120.0)))]
-#[bench::moving_average_20(used(&MovingAverage::rows(20)))]
+#[bench::moving_average_20(used(&EachSeries(MovingAverage::rows(20))))]
 fn stage((mut used, batch, sensors): (Box<dyn Process>, Batch, Sensors)) -> Batch {
     process(&mut *used, black_box(batch), &sensors)
 }

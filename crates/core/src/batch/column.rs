@@ -255,7 +255,7 @@ impl Column {
         }
     }
 
-    pub(super) fn take(&self, rows: &[u32]) -> Self {
+    pub(crate) fn take(&self, rows: &[u32]) -> Self {
         match self {
             Self::Time(time) => {
                 let text = if time.text.is_empty() { Vec::new() } else { gather(&time.text, rows) };
@@ -270,7 +270,7 @@ impl Column {
         }
     }
 
-    pub(super) fn append(&mut self, other: &Self, carry: &mut impl FnMut(Span) -> Span) {
+    pub(crate) fn append(&mut self, other: &Self, carry: &mut impl FnMut(Span) -> Span) {
         match (self, other) {
             (Self::Time(time), Self::Time(more)) => {
                 let (before, has_text) = (time.values.len(), !more.text.is_empty());

@@ -8,15 +8,15 @@ use super::{Chain, Emitted};
 use crate::batch::Batch;
 use crate::sensor::{SensorLimits, Sensors};
 use crate::stage::testing::{Table, said};
-use crate::stage::{Aggregate, MovingAverage, MovingMedian, Reorder, Stage, Threshold};
+use crate::stage::{Aggregate, IntoStage, MovingAverage, MovingMedian, Reorder, Stage, Threshold};
 
 fn stages(kinds: &[u8]) -> Vec<Arc<dyn Stage>> {
     let of = |kind: &u8| -> Arc<dyn Stage> {
         match kind {
             0 => Arc::new(Threshold::between(-50.0, 50.0)),
-            1 => Arc::new(MovingAverage::rows(3)),
+            1 => MovingAverage::rows(3).into_stage(),
             2 => Arc::new(Reorder::new(4)),
-            3 => Arc::new(MovingMedian::duration("6ns")),
+            3 => MovingMedian::duration("6ns").into_stage(),
             _ => Arc::new(Threshold::between(-20.0, 90.0)),
         }
     };

@@ -146,6 +146,11 @@ impl<T> PerSensor<T> {
         self.0.iter_mut().flatten()
     }
 
+    /// The same with the ids.
+    pub fn enumerate_mut(&mut self) -> impl Iterator<Item = (SensorId, &mut T)> {
+        self.0.iter_mut().enumerate().filter_map(|(id, kept)| Some((SensorId(id as u32), kept.as_mut()?)))
+    }
+
     /// The same sensors with other things.
     pub fn map<U>(&self, change: impl Fn(&T) -> U) -> PerSensor<U> {
         PerSensor(self.0.iter().map(|place| place.as_ref().map(&change)).collect())

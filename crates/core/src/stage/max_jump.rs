@@ -47,6 +47,10 @@ impl Stage for MaxJump {
         Reach::Series
     }
 
+    fn keeps_state(&self) -> bool {
+        true
+    }
+
     fn output(&self, input: &Schema) -> Result<Schema> {
         match input.time() {
             Some(_) => Ok(input.clone()),

@@ -1,13 +1,17 @@
 //! What happens to records on their way, one stage a file.
 //!
-//! A [`Stage`] is an immutable description; each worker asks it for private state, a [`Process`].
-//! Whoever writes a stage says what one row or one series does: implement [`SeriesStage`] for the
-//! latter, [`Stage`] itself for the former. Scheduling is the engine's.
+//! A [`Stage`] is an immutable description; each worker asks it for private state, a [`Process`]. Whoever writes a stage says what one sensor
+//! does ([`SensorStage`]), one measurement of one ([`SeriesStage`]) or one record ([`RowStage`]); what is computed over windows or intervals is a
+//! [`WindowStatistic`] or an [`IntervalStatistic`]. Threads, order, checkpoints and scheduling are the engine's.
 
 mod aggregate;
 mod by_column;
+mod dedupe;
+mod each;
 mod fate;
 mod foresight;
+mod interval;
+mod into;
 #[cfg(test)]
 mod listed;
 mod max_jump;
@@ -22,11 +26,14 @@ mod normalize;
 mod period;
 mod pieces;
 mod pivot;
+mod rate;
 mod reorder;
 #[cfg(test)]
 mod restarts;
 mod second_showing;
 mod series;
+mod shards;
+mod silence;
 mod state;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -50,8 +57,15 @@ pub use crate::options::parameters_of;
 pub use crate::sensor::{OfSensors, PerSensor, Rules, matcher};
 pub use aggregate::{Aggregate, Statistic};
 pub use by_column::ByColumn;
+pub use dedupe::Dedupe;
+pub use each::{
+    Columns, EachRow, EachSensor, Emitted, Last, ReadColumn, Record, Row, RowStage, SensorStage, Timer,
+    Value, WriteColumn,
+};
 pub use fate::Flow;
 pub use foresight::Foresight;
+pub use interval::{Interval, IntervalStatistic, Intervals};
+pub use into::IntoStage;
 pub use max_jump::MaxJump;
 pub use moving::{Look, Moving, Unusual, Window, WindowStatistic};
 pub use moving_average::{Average, MovingAverage};
@@ -64,9 +78,12 @@ pub use normalize::{Exception, Method, Normalize, Unknown};
 pub use period::InPeriod;
 pub use pieces::{Pieces, in_one_piece};
 pub use pivot::Pivot;
+pub use rate::{Change, Rate};
 pub use reorder::Reorder;
 pub use second_showing::SecondShowing;
-pub use series::{Groups, Made, Output, Run, SeriesStage, Shards, Share};
+pub use series::{EachSeries, Output, Run, SeriesStage};
+pub use shards::{Groups, Made, Shards, Share};
+pub use silence::{Keep, Silence};
 pub use threshold::{Action, Bounds, Nulls, Threshold};
 pub use time_of_day::TimeOfDay;
 
@@ -82,19 +99,40 @@ pub enum Reach {
     Global,
 }
 
-/// A stage that can stand in a pipeline file, under a name: `inventory::submit! { Component::of::<Mine>("mine", "…") }`.
+/// A stage that can stand in a pipeline file, under a name: `inventory::submit! { Component::sensor::<Mine>("mine", "…") }`. Which function it is says by
+/// which trait it is written.
 pub struct Component(pub Named<dyn Stage>);
 
 inventory::collect!(Component);
 
 impl Component {
-    /// `T` under `name`; `help` says in one line what it does.
+    /// A [`Stage`] `T` under `name`; `help` says in one line what it does.
     pub const fn of<T: Configure + Stage>(name: &'static str, help: &'static str) -> Self {
-        let make: fn(&mut Options<'_>) -> Option<Box<dyn Stage>> =
-            |options| Some(Box::new(T::configure(options)?));
+        let make: Make = |options| Some(Box::new(T::configure(options)?));
+        Self(Named { name, help, make, schemas: T::schemas })
+    }
+
+    /// The same of a [`SensorStage`].
+    pub const fn sensor<T: Configure + SensorStage>(name: &'static str, help: &'static str) -> Self {
+        let make: Make = |options| Some(Box::new(EachSensor::new(T::configure(options)?)));
+        Self(Named { name, help, make, schemas: T::schemas })
+    }
+
+    /// The same of a [`SeriesStage`].
+    pub const fn series<T: Configure + SeriesStage>(name: &'static str, help: &'static str) -> Self {
+        let make: Make = |options| Some(Box::new(EachSeries(T::configure(options)?)));
+        Self(Named { name, help, make, schemas: T::schemas })
+    }
+
+    /// The same of a [`RowStage`].
+    pub const fn row<T: Configure + RowStage>(name: &'static str, help: &'static str) -> Self {
+        let make: Make = |options| Some(Box::new(EachRow(T::configure(options)?)));
         Self(Named { name, help, make, schemas: T::schemas })
     }
 }
+
+/// How a stage is made of its options.
+type Make = fn(&mut Options<'_>) -> Option<Box<dyn Stage>>;
 
 /// A stage as written in a pipeline: immutable, shared by all workers.
 pub trait Stage: Send + Sync {
@@ -106,6 +144,10 @@ pub trait Stage: Send + Sync {
 
     /// What it must have seen.
     fn reach(&self) -> Reach;
+
+    /// Whether it keeps anything between records that a checkpoint must have ([`Process::save`]); constants that it was given or has learnt are
+    /// nothing of that kind. A stage of reach [`Reach::Row`] that does is run by one worker at a time where there are checkpoints.
+    fn keeps_state(&self) -> bool;
 
     /// The columns that leave it when `input` comes in. Called before the run; says all that is
     /// wrong with the options.

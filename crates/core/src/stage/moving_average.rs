@@ -11,7 +11,7 @@ use crate::stage::Component;
 /// The mean of what is in the window: the correctly rounded sum, divided by the number of samples.
 pub type MovingAverage = Moving<Average>;
 
-inventory::submit! { Component::of::<MovingAverage>("moving_average", "the exact mean over the last records, or over a duration") }
+inventory::submit! { Component::series::<MovingAverage>("moving_average", "the exact mean over the last records, or over a duration") }
 
 /// What [`MovingAverage`] computes.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -33,7 +33,7 @@ mod tests {
     use super::*;
     use crate::batch::{Field, Schema};
     use crate::stage::testing::{Table, run};
-    use crate::stage::{Stage, Unusual};
+    use crate::stage::{EachSeries, Stage, Unusual};
 
     fn table(values: &[Option<f64>]) -> Table {
         values
@@ -89,8 +89,8 @@ mod tests {
     #[test]
     fn clause_15_a_duration_without_a_time_column_is_a_configuration_error() {
         let schema = Schema::new(vec![Field::sensor("sensor"), Field::measurement("v")]).expect("schema");
-        let error = Stage::output(&MovingAverage::duration("5m"), &schema).expect_err("no time");
+        let error = EachSeries(MovingAverage::duration("5m")).output(&schema).expect_err("no time");
         assert!(error.to_string().contains("needs a time column"), "{error}");
-        assert!(Stage::output(&MovingAverage::rows(0), &schema).is_err());
+        assert!(EachSeries(MovingAverage::rows(0)).output(&schema).is_err());
     }
 }

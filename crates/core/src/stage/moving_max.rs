@@ -11,7 +11,7 @@ use crate::stage::Component;
 /// The greatest value in the window; +0 is greater than −0.
 pub type MovingMax = Moving<Max>;
 
-inventory::submit! { Component::of::<MovingMax>("moving_max", "the greatest value of the last records, or of a duration") }
+inventory::submit! { Component::series::<MovingMax>("moving_max", "the greatest value of the last records, or of a duration") }
 
 /// What [`MovingMax`] computes.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]

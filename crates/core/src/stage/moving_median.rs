@@ -11,7 +11,7 @@ use crate::stage::Component;
 /// The value in the middle of those in the window; of an even number of values, the mean of the two in the middle.
 pub type MovingMedian = Moving<Middle>;
 
-inventory::submit! { Component::of::<MovingMedian>("moving_median", "the median of the last records, or of a duration") }
+inventory::submit! { Component::series::<MovingMedian>("moving_median", "the median of the last records, or of a duration") }
 
 /// What [`MovingMedian`] computes.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -11,7 +11,7 @@ use crate::stage::Component;
 /// The least value in the window; −0 is less than +0.
 pub type MovingMin = Moving<Min>;
 
-inventory::submit! { Component::of::<MovingMin>("moving_min", "the least value of the last records, or of a duration") }
+inventory::submit! { Component::series::<MovingMin>("moving_min", "the least value of the last records, or of a duration") }
 
 /// What [`MovingMin`] computes.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]

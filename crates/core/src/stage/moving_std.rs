@@ -11,7 +11,7 @@ use crate::stage::Component;
 /// The standard deviation of what is in the window, from exact sums of values and squares.
 pub type MovingStd = Moving<Std>;
 
-inventory::submit! { Component::of::<MovingStd>("moving_std", "the standard deviation of the last records, or of a duration") }
+inventory::submit! { Component::series::<MovingStd>("moving_std", "the standard deviation of the last records, or of a duration") }
 
 /// What [`MovingStd`] computes.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -45,6 +45,10 @@ impl Stage for NewestFirst {
         Reach::Series
     }
 
+    fn keeps_state(&self) -> bool {
+        true
+    }
+
     fn output(&self, input: &Schema) -> Result<Schema> {
         match input.time() {
             Some(_) => Ok(input.clone()),

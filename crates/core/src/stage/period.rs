@@ -35,6 +35,10 @@ impl Stage for InPeriod {
         Reach::Row
     }
 
+    fn keeps_state(&self) -> bool {
+        false
+    }
+
     fn output(&self, input: &Schema) -> Result<Schema> {
         match input.time() {
             Some(_) => Ok(input.clone()),

@@ -94,6 +94,10 @@ impl Stage for Pivot {
         Reach::Series
     }
 
+    fn keeps_state(&self) -> bool {
+        true
+    }
+
     fn output(&self, input: &Schema) -> Result<Schema> {
         self.bind(input).map(|joining| Arc::unwrap_or_clone(joining.schema))
     }

@@ -11,7 +11,7 @@ use crate::sensor::SensorId;
 use crate::time::{Period, TimeFormat, TimeParser, Timestamp};
 
 /// All stages that can be started without a first pass, each in the ways that keep something different.
-fn stages() -> Vec<Box<dyn Stage>> {
+fn stages() -> Vec<Arc<dyn Stage>> {
     let every = |statistics: Vec<Statistic>, quantiles: Vec<f64>| Aggregate {
         statistics,
         quantiles,
@@ -23,35 +23,44 @@ fn stages() -> Vec<Box<dyn Stage>> {
         of_day.with_start("1970-01-01").expect("a start").day_clock().expect("a time of day");
     let all = || vec![Statistic::Count, Statistic::Sum, Statistic::Min, Statistic::Max, Statistic::Std];
     vec![
-        Box::new(Threshold::between(-50.0, 50.0)),
-        Box::new(Threshold::between(-50.0, 50.0).action(Action::Flag)),
-        Box::new(Normalize::min_max(0.0, 10.0)),
-        Box::new(Normalize::running(Method::MinMax)),
-        Box::new(Normalize::running(Method::ZScore)),
-        Box::new(MovingAverage::rows(3)),
-        Box::new(MovingAverage::duration("6ns").count(true)),
-        Box::new(MovingMin::rows(4)),
-        Box::new(MovingMax::duration("5ns")),
-        Box::new(MovingStd::rows(3).non_finite(Unusual::Propagate)),
-        Box::new(MovingMedian::rows(5)),
-        Box::new(Aggregate { quantiles: vec![0.5], statistics: all(), ..Aggregate::default() }),
-        Box::new(every(all(), vec![0.9])),
-        Box::new(every(vec![Statistic::Max], Vec::new())),
-        Box::new(Pivot {
+        Threshold::between(-50.0, 50.0).into_stage(),
+        Threshold::between(-50.0, 50.0).action(Action::Flag).into_stage(),
+        Normalize::min_max(0.0, 10.0).into_stage(),
+        Normalize::running(Method::MinMax).into_stage(),
+        Normalize::running(Method::ZScore).into_stage(),
+        MovingAverage::rows(3).into_stage(),
+        MovingAverage::duration("6ns").count(true).into_stage(),
+        MovingMin::rows(4).into_stage(),
+        MovingMax::duration("5ns").into_stage(),
+        MovingStd::rows(3).non_finite(Unusual::Propagate).into_stage(),
+        MovingMedian::rows(5).into_stage(),
+        (Aggregate { quantiles: vec![0.5], statistics: all(), ..Aggregate::default() }).into_stage(),
+        every(all(), vec![0.9]).into_stage(),
+        every(vec![Statistic::Max], Vec::new()).into_stage(),
+        (Pivot {
             value: "v".into(),
             ..Pivot::new("note", &["note 1", "note 2", "note 4", "note 5", "note 7"])
-        }),
-        Box::new(Reorder::new(5)),
-        Box::new(Reorder::new(0)),
-        Box::new(NewestFirst::new()),
-        Box::new(MaxJump::new(6)),
-        Box::new(InPeriod::new(Period {
+        })
+        .into_stage(),
+        Rate::per("3ns").counter(true).into_stage(),
+        Rate::difference().into_stage(),
+        Dedupe::heartbeat("9ns").tolerance(20.0).into_stage(),
+        Silence::after("8ns").into_stage(),
+        Silence::after("3ns").keep(Keep::Changes).into_stage(),
+        each::tests::Odds.into_stage(),
+        Interval::<interval::tests::CountAndMean>::every("7ns").into_stage(),
+        Reorder::new(5).into_stage(),
+        Reorder::new(0).into_stage(),
+        NewestFirst::new().into_stage(),
+        MaxJump::new(6).into_stage(),
+        InPeriod::new(Period {
             from: Some(Timestamp::from_nanos(9)),
             until: Some(Timestamp::from_nanos(40)),
-        })),
-        Box::new(SecondShowing::new(zurich.clone(), 2)),
-        Box::new(SecondShowing::new(zurich, 0).newest_first()),
-        Box::new(TimeOfDay::new(clock, start, 3)),
+        })
+        .into_stage(),
+        SecondShowing::new(zurich.clone(), 2).into_stage(),
+        SecondShowing::new(zurich, 0).newest_first().into_stage(),
+        TimeOfDay::new(clock, start, 3).into_stage(),
     ]
 }
 
@@ -257,7 +266,8 @@ fn through(shards: &dyn Shards, batches: &[Batch], sensors: &Sensors) -> Vec<Str
         groups.sort(batch.sensors(), shards.count());
         let step = |shard| shards.step(shard, batch, groups.share(shard), sensors).expect("stepped");
         let made = (0..shards.count()).map(step).collect();
-        out.extend(said(&shards.assemble(batch.clone(), &groups, made, &mut Flow::default()), sensors));
+        let made = shards.assemble(batch.clone(), &groups, made, sensors, &mut Flow::default());
+        out.extend(said(&made.expect("assembled"), sensors));
     }
     out
 }

@@ -49,6 +49,10 @@ impl Stage for SecondShowing {
         Reach::Series
     }
 
+    fn keeps_state(&self) -> bool {
+        true
+    }
+
     fn output(&self, input: &Schema) -> Result<Schema> {
         Ok(input.clone())
     }

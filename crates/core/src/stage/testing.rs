@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Flow, Process, Stage};
+use super::{Flow, IntoStage, Process, Stage};
 use crate::batch::{Batch, Column, Field, Origins, Schema, Span, Text, TimeColumn};
 use crate::sensor::{SensorLookup, Sensors};
 use crate::time::Timestamp;
@@ -168,13 +168,23 @@ pub(crate) fn said(batch: &Batch, sensors: &Sensors) -> Vec<String> {
 }
 
 /// Runs a stage over a table in batches of `size`.
-pub(crate) fn run(stage: &dyn Stage, table: &Table, size: usize) -> Outcome {
+pub(crate) fn run<P: ?Sized>(stage: &(impl IntoStage<P> + Clone), table: &Table, size: usize) -> Outcome {
+    run_any(&*stage.clone().into_stage(), table, size)
+}
+
+/// The same of any stage.
+pub(crate) fn run_any(stage: &dyn Stage, table: &Table, size: usize) -> Outcome {
     let mut process = stage.start(&table.schema()).expect("started");
     drive(&mut *process, table, size, |_, _| None)
 }
 
 /// The same, saved after every batch and restored into a fresh process.
-pub(crate) fn run_with_restarts(stage: &dyn Stage, table: &Table, size: usize) -> Outcome {
+pub(crate) fn run_with_restarts<P: ?Sized>(
+    stage: &(impl IntoStage<P> + Clone),
+    table: &Table,
+    size: usize,
+) -> Outcome {
+    let stage = stage.clone().into_stage();
     let mut process = stage.start(&table.schema()).expect("started");
     drive(&mut *process, table, size, |process, sensors| {
         let state = process.save().expect("saved");

@@ -219,6 +219,10 @@ impl Stage for Threshold {
         Reach::Row
     }
 
+    fn keeps_state(&self) -> bool {
+        false
+    }
+
     fn output(&self, input: &Schema) -> Result<Schema> {
         self.bind(input).map(|bound| Arc::unwrap_or_clone(bound.schema))
     }

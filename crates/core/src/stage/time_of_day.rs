@@ -40,6 +40,10 @@ impl Stage for TimeOfDay {
         Reach::Series
     }
 
+    fn keeps_state(&self) -> bool {
+        true
+    }
+
     fn output(&self, input: &Schema) -> Result<Schema> {
         Ok(input.clone())
     }

@@ -15,7 +15,7 @@ use crate::source::{Csv, Io, OpenOptions, Progress, Synthetic};
 use crate::stage::{Fit, Fitted, Flow, MovingAverage, Process, Reach, Stage};
 
 /// Stages of every reach, in pieces of a pipeline file.
-pub(crate) const STAGES: [&str; 14] = [
+pub(crate) const STAGES: [&str; 18] = [
     "type = \"threshold\"\nmin = -50.0\nmax = 90.0",
     "type = \"threshold\"\nmin = 0.0\naction = \"mask\"\nsensors.\"s1*\" = { min = 10.0 }",
     "type = \"normalize\"\nmethod = \"min_max\"\nfit = true",
@@ -30,6 +30,10 @@ pub(crate) const STAGES: [&str; 14] = [
     "type = \"moving_median\"\nwindow = \"3s\"",
     "type = \"aggregate\"\nevery = \"10s\"\ninto = \"v{statistic}\"\ncolumns = [\"v\"]\nquantiles = [0.9]",
     "type = \"pivot\"\nkey = \"w\"\nnames = [\"v\", \"x\"]\nvalue = \"v\"",
+    "type = \"rate\"\ncounter = true",
+    "type = \"dedupe\"\ntolerance = 20.0\nheartbeat = \"6s\"",
+    "type = \"silence\"\nafter = \"4s\"",
+    "type = \"silence\"\nafter = \"2s\"\ninto = \"gone\"\nkeep = \"changes\"",
 ];
 
 /// What may stand behind them.
@@ -204,6 +208,10 @@ impl Stage for Superstitious {
 
     fn reach(&self) -> Reach {
         self.reach
+    }
+
+    fn keeps_state(&self) -> bool {
+        false
     }
 
     fn output(&self, input: &Schema) -> Result<Schema> {

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::format::columns::Names;
 use crate::sink::SinkSpec;
 use crate::source::SourceSpec;
-use crate::stage::Stage;
+use crate::stage::IntoStage;
 
 /// Collects source, stages and sinks.
 #[derive(Clone, Default)]
@@ -48,7 +48,7 @@ impl Builder {
     }
 
     /// Adds a stage after those added before.
-    pub fn stage(mut self, stage: impl Stage + 'static) -> Self {
+    pub fn stage<P: ?Sized>(mut self, stage: impl IntoStage<P>) -> Self {
         self.stages.push(StageEntry::new(stage));
         self.last = Some(Added::Stage);
         self

@@ -38,7 +38,7 @@ use crate::format::columns::Names;
 use crate::sensor::{DEFAULT_MAX_SENSOR_BYTES, DEFAULT_MAX_SENSORS, SensorLimits, Surplus};
 use crate::sink::SinkSpec;
 use crate::source::SourceSpec;
-use crate::stage::{Reach, Stage, matcher};
+use crate::stage::{IntoStage, Reach, Stage, matcher};
 use crate::time::{Period, parse_duration};
 
 pub use builder::Builder;
@@ -81,8 +81,8 @@ pub struct StageEntry {
 
 impl StageEntry {
     /// A stage that takes from the part before it.
-    pub fn new(stage: impl Stage + 'static) -> Self {
-        Self { stage: Arc::new(stage), name: None, from: None }
+    pub fn new<P: ?Sized>(stage: impl IntoStage<P>) -> Self {
+        Self { stage: stage.into_stage(), name: None, from: None }
     }
 }
 

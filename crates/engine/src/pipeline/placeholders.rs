@@ -39,6 +39,10 @@ impl Stage for Passing {
         Reach::Row
     }
 
+    fn keeps_state(&self) -> bool {
+        false
+    }
+
     fn output(&self, input: &Schema) -> Result<Schema> {
         Ok(input.clone())
     }

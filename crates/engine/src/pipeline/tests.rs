@@ -90,6 +90,9 @@ impl Stage for Limit {
     fn reach(&self) -> Reach {
         Reach::Row
     }
+    fn keeps_state(&self) -> bool {
+        false
+    }
     fn output(&self, input: &Schema) -> Result<Schema> {
         input.select(self.columns.as_deref())?;
         Ok(input.clone())

@@ -65,7 +65,7 @@ impl Lane {
         let start = || guarded(&label, || stage.start(input));
         let way = match asked(&label, || stage.reach())? {
             // What every worker keeps for itself is nowhere in one piece between two batches.
-            Reach::Row if is_kept && keeps_something(&label, &**stage, input)? => {
+            Reach::Row if is_kept && asked(&label, || stage.keeps_state())? => {
                 Way::Whole(Turn::new(start()?))
             }
             // Whatever had to be learnt is known by now.
@@ -126,7 +126,7 @@ impl Lane {
                     guarded(&self.label, || shards.step(shard, &batch, groups.share(shard), &sensors.read()))
                 };
                 let made = in_turn(turns, at, step, waiting)?;
-                Ok(asked(&self.label, || shards.assemble(batch, groups, made, flow))?)
+                Ok(guarded(&self.label, || shards.assemble(batch, groups, made, &sensors.read(), flow))?)
             }
         }
     }
@@ -150,9 +150,12 @@ impl Lane {
                     .ok_or(Stopped::Cancelled)?;
                 Ok(give_up(&mut **process, flow)?)
             }
-            Way::Shards { shards, .. } => {
-                asked(&self.label, || shards.give_up(gone))?;
-                self.pass(at).map(|()| None)
+            Way::Shards { shards, turns } => {
+                let mut waiting = Duration::ZERO;
+                let take = |turn| Turn::take(turn, at.ordinal, at.cancelled, &mut waiting);
+                let _taken: Vec<_> =
+                    turns.iter().map(take).collect::<Option<_>>().ok_or(Stopped::Cancelled)?;
+                Ok(guarded(&self.label, || shards.give_up(gone, &at.sensors.read(), flow))?)
             }
         }
     }
@@ -184,7 +187,7 @@ impl Lane {
                 locals.first_mut()
             }
             Way::Whole(turn) => Some(turn.get_mut()),
-            Way::Shards { .. } => None,
+            Way::Shards { shards, .. } => return guarded(label, || shards.finish(&sensors.read(), flow)),
         };
         let Some(process) = process else { return Ok(None) };
         guarded(label, || process.finish(&sensors.read(), flow))
@@ -297,11 +300,6 @@ fn together(pieces: impl Iterator<Item = Result<Vec<u8>>>) -> Result<Vec<u8>> {
 /// What tells the constants that a stage has learnt from others; nothing where it has none.
 fn learnt(stage: &dyn Stage) -> Vec<u8> {
     stage.fitted().map_or_else(Vec::new, |text| crc32c::crc32c(text.as_bytes()).to_le_bytes().to_vec())
-}
-
-/// Whether a stage has anything to save.
-fn keeps_something(label: &str, stage: &dyn Stage, input: &Arc<Schema>) -> Result<bool> {
-    guarded(label, || Ok(!stage.start(input)?.save()?.is_empty()))
 }
 
 /// Does the work of every shard for a batch, each in its turn; those whose turn has come go first.

@@ -52,6 +52,10 @@ impl Stage for Counting {
         Reach::Row
     }
 
+    fn keeps_state(&self) -> bool {
+        false
+    }
+
     fn output(&self, input: &Schema) -> Result<Schema> {
         Ok(input.clone())
     }

@@ -174,6 +174,10 @@ impl Stage for Aggregate {
         if self.every.is_some() { Reach::Series } else { Reach::Row }
     }
 
+    fn keeps_state(&self) -> bool {
+        true
+    }
+
     fn output(&self, input: &Schema) -> Result<Schema> {
         self.bind(input).map(|bound| (*bound.output).clone())
     }

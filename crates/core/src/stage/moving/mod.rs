@@ -12,12 +12,12 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use self::state::{State, Stretch, time_of};
-use super::{Run, SeriesStage, parameters_of};
+use super::{Run, SeriesStage};
 use crate::batch::{Field, Schema};
 use crate::error::{Error, Result};
 use crate::kernel::integers::{IntegerWindow, OfIntegers, Outcome, is_float};
 use crate::kernel::window::{self, Aggregate, NonFinite};
-use crate::options::{Configure, Options, merged};
+use crate::options::{Configure, Options};
 use crate::time::{format_duration, parse_duration};
 
 /// What a moving stage computes over its windows, with the options that only it has.
@@ -52,11 +52,14 @@ pub trait WindowStatistic:
 }
 
 /// A stage that computes a statistic over the last records of each series, or over a duration.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(bound = "")]
 pub struct Moving<S: WindowStatistic> {
     /// Where it looks, and what it makes of it.
+    #[serde(flatten)]
     pub look: Look<S>,
     /// What it computes.
+    #[serde(flatten)]
     pub statistic: S,
 }
 
@@ -326,13 +329,10 @@ impl<S: WindowStatistic> Moving<S> {
 
 impl<S: WindowStatistic> SeriesStage for Moving<S> {
     type State = State<S::Aggregate, S::OfIntegers>;
+    type Bound = ();
 
     fn name(&self) -> &str {
         S::NAME
-    }
-
-    fn parameters(&self) -> serde_json::Value {
-        merged([parameters_of(&self.look), parameters_of(&self.statistic)])
     }
 
     fn columns(&self) -> Option<&[String]> {
@@ -349,22 +349,16 @@ impl<S: WindowStatistic> SeriesStage for Moving<S> {
         S::KEEPS_TYPE
     }
 
-    fn check(&self, input: &Schema) -> Result<()> {
+    fn bind(&self, input: &Schema) -> Result<()> {
         self.check_window(input)?;
-        let selected = input.select(self.look.columns.as_deref())?;
-        if selected.len() > 1 && !self.look.into.contains("{column}") {
-            return Err(
-                Error::config("`into` gives several columns one name").with_help("let it contain {column}")
-            );
-        }
-        Ok(())
+        check_into(&self.look.into, input.select(self.look.columns.as_deref())?.len())
     }
 
-    fn state(&self, _sensor: &str, _column: &str) -> Self::State {
+    fn state(&self, _bound: &(), _sensor: &str, _column: &str) -> Self::State {
         State::new(&self.look.window)
     }
 
-    fn step(&self, state: &mut Self::State, run: &mut Run<'_>) -> Result<()> {
+    fn step(&self, _bound: &(), state: &mut Self::State, run: &mut Run<'_>) -> Result<()> {
         if state.has_integers()
             || run.integers().is_some_and(|integers| !integers.iter().copied().all(is_float))
         {
@@ -403,6 +397,16 @@ impl<S: WindowStatistic> SeriesStage for Moving<S> {
             Window::Duration(text) => format!("a ring of the records of {text} and {} a series", S::KEEPS),
         }
     }
+}
+
+/// Checks that `into` gives each of `columns` columns a name of its own.
+pub(super) fn check_into(into: &str, columns: usize) -> Result<()> {
+    if columns > 1 && !into.contains("{column}") {
+        return Err(
+            Error::config("`into` gives several columns one name").with_help("let it contain {column}")
+        );
+    }
+    Ok(())
 }
 
 /// How far behind its series' newest a record is.

@@ -16,7 +16,7 @@ use self::apply::Apply;
 use self::constants::{Constants, FitFile};
 use self::fit::FirstPass;
 use self::running::Running;
-use super::{ByColumn, Fit, Process, Reach, Rules, Shards, Stage, parameters_of};
+use super::{ByColumn, EachSeries, Fit, Process, Reach, Rules, Shards, Stage, parameters_of};
 use crate::batch::{Field, Schema};
 use crate::error::{Error, Result};
 use crate::paths::{Base, FilePath};
@@ -362,9 +362,13 @@ impl Stage for Normalize {
         }
     }
 
+    fn keeps_state(&self) -> bool {
+        matches!(self.origin(), Ok(Origin::Running))
+    }
+
     fn shards(&self, input: &Arc<Schema>, count: usize) -> Result<Option<Box<dyn Shards>>> {
         match self.origin()? {
-            Origin::Running => Running::new(self).shards(input, count),
+            Origin::Running => EachSeries(Running::new(self)).shards(input, count),
             _ => Ok(None),
         }
     }
@@ -386,7 +390,7 @@ impl Stage for Normalize {
                 let lookup = move |sensor: &str, column: &str| given.get(column)?.of(sensor).ok();
                 Ok(Box::new(Apply::new(self, input, lookup)?))
             }
-            Origin::Running => Running::new(self).start(input),
+            Origin::Running => EachSeries(Running::new(self)).start(input),
             Origin::Loaded => {
                 Err(Error::internal("`normalize` was started before its constants were loaded"))
             }
@@ -450,6 +454,10 @@ impl Stage for Fixed {
 
     fn reach(&self) -> Reach {
         Reach::Row
+    }
+
+    fn keeps_state(&self) -> bool {
+        false
     }
 
     fn output(&self, input: &Schema) -> Result<Schema> {

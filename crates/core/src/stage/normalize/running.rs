@@ -4,14 +4,14 @@ use serde::{Deserialize, Serialize};
 
 use super::constants::{Constants, Scale};
 use super::{Method, Normalize};
-use crate::batch::Field;
+use crate::batch::{Field, Schema};
 use crate::error::Result;
 use crate::kernel::exact_sum::{ExactSquares, ExactSum, population_deviation};
 use crate::kernel::order::{greater, lesser};
-use crate::stage::{ByColumn, Run, SeriesStage, Stage};
+use crate::stage::{ByColumn, Run, SeriesStage};
 
 /// The stage with `running = true`.
-#[derive(Clone)]
+#[derive(Clone, Serialize)]
 pub(super) struct Running(Normalize);
 
 /// The finite values that a series has had.
@@ -57,13 +57,10 @@ impl Running {
 
 impl SeriesStage for Running {
     type State = Past;
+    type Bound = ();
 
     fn name(&self) -> &str {
         "normalize"
-    }
-
-    fn parameters(&self) -> serde_json::Value {
-        self.0.parameters()
     }
 
     fn columns(&self) -> Option<&[String]> {
@@ -78,14 +75,18 @@ impl SeriesStage for Running {
         vec![Field::measurement(self.0.output_name(column))]
     }
 
-    fn state(&self, _sensor: &str, _column: &str) -> Past {
+    fn bind(&self, _input: &Schema) -> Result<()> {
+        Ok(())
+    }
+
+    fn state(&self, _bound: &(), _sensor: &str, _column: &str) -> Past {
         match self.0.method {
             Method::MinMax => Past::Extremes { count: 0, min: 0.0, max: 0.0 },
             _ => Past::Moments { count: 0, sum: ExactSum::new(), squares: Box::default() },
         }
     }
 
-    fn step(&self, past: &mut Past, run: &mut Run<'_>) -> Result<()> {
+    fn step(&self, _bound: &(), past: &mut Past, run: &mut Run<'_>) -> Result<()> {
         for at in 0..run.len() {
             let value = run.value(at);
             let scaled = value.and_then(|value| {

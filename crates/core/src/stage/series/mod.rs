@@ -1,35 +1,41 @@
 //! Stages with state per series: their author says what one series does, this module does the rest.
 
-mod groups;
-mod shards;
-mod table;
+mod driver;
 
 use std::sync::Arc;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use self::shards::{PerSeries, bind};
-use super::{Process, Reach, Stage};
+use self::driver::{PerSeries, bind};
+use super::shards::InOne;
+use super::{IntoStage, Process, Reach, Shards, Stage, parameters_of};
 use crate::batch::{Column, Field, FieldRole, FieldType, Schema};
 use crate::error::Result;
 use crate::sensor::{SensorId, Sensors};
 use crate::time::Timestamp;
 
-pub use groups::{Groups, Share};
-pub use shards::{Made, Shards};
-
-/// A stage whose state belongs to one series: one measurement of one sensor. Whatever implements
-/// this is a [`Stage`] of reach [`Reach::Series`].
-pub trait SeriesStage: Clone + Send + Sync + 'static {
+/// A stage whose state belongs to one series: one measurement of one sensor. [`EachSeries`] makes a [`Stage`] of reach [`Reach::Series`] of
+/// it; it is registered by [`Component::series`](super::Component::series).
+///
+/// ```text
+/// bind, outputs (once a measurement)           before the run, several times, any thread
+/// for every series, as its records come:
+///   state                                      before its first record
+///   step, step, step …                         its records in order, as many at a time as a batch has
+/// ```
+/// One series is with one thread at a time; different ones are with different threads at once, which share the stage. A state moves between threads,
+/// is written into checkpoints (postcard) and read by the next run: what is not in it is lost there. As the stage is serialised, it is shown by `explain` and the report,
+/// and compared with that of a checkpoint: its options with their defaults.
+pub trait SeriesStage: Clone + Serialize + Send + Sync + 'static {
     /// What one series remembers.
     type State: Serialize + DeserializeOwned + Send;
 
+    /// What the options mean for the columns that come in: durations in nanoseconds, for one.
+    type Bound: Send + Sync + 'static;
+
     /// The name it is registered under.
     fn name(&self) -> &str;
-
-    /// Its options with their defaults, for `explain` and the report.
-    fn parameters(&self) -> serde_json::Value;
 
     /// The measurements it works on; `None` means all.
     fn columns(&self) -> Option<&[String]> {
@@ -45,22 +51,20 @@ pub trait SeriesStage: Clone + Send + Sync + 'static {
         false
     }
 
-    /// Checks the options against the columns that will come in.
+    /// Checks the options against the columns that come in.
     ///
     /// # Errors
-    /// A configuration error.
-    fn check(&self, _input: &Schema) -> Result<()> {
-        Ok(())
-    }
+    /// A configuration error: what is wrong with the options.
+    fn bind(&self, input: &Schema) -> Result<Self::Bound>;
 
     /// The state of a series before its first record.
-    fn state(&self, sensor: &str, column: &str) -> Self::State;
+    fn state(&self, bound: &Self::Bound, sensor: &str, column: &str) -> Self::State;
 
     /// Handles the next records of one series, in order: pushes one value a record to every output.
     ///
     /// # Errors
     /// What ends the run.
-    fn step(&self, state: &mut Self::State, run: &mut Run<'_>) -> Result<()>;
+    fn step(&self, bound: &Self::Bound, state: &mut Self::State, run: &mut Run<'_>) -> Result<()>;
 
     /// Asks the memory for what the next `records` records of a series will need
     /// ([`prefetch`](crate::kernel::prefetch::prefetch)). Called some series ahead of [`SeriesStage::step`]: among many series,
@@ -290,33 +294,47 @@ impl Output {
     }
 }
 
-impl<S: SeriesStage> Stage for S {
+/// A [`SeriesStage`] as a [`Stage`].
+#[derive(Clone, Debug)]
+pub struct EachSeries<S>(pub S);
+
+impl<S: SeriesStage> IntoStage<EachSeries<S>> for S {
+    fn into_stage(self) -> Arc<dyn Stage> {
+        Arc::new(EachSeries(self))
+    }
+}
+
+impl<S: SeriesStage> Stage for EachSeries<S> {
     fn name(&self) -> &str {
-        SeriesStage::name(self)
+        self.0.name()
     }
 
     fn parameters(&self) -> serde_json::Value {
-        SeriesStage::parameters(self)
+        parameters_of(&self.0)
     }
 
     fn reach(&self) -> Reach {
         Reach::Series
     }
 
+    fn keeps_state(&self) -> bool {
+        true
+    }
+
     fn output(&self, input: &Schema) -> Result<Schema> {
-        bind(self, input).map(|binding| Arc::unwrap_or_clone(binding.schema))
+        bind(&self.0, input).map(|binding| Arc::unwrap_or_clone(binding.schema))
     }
 
     fn start(&self, input: &Arc<Schema>) -> Result<Box<dyn Process>> {
-        Ok(Box::new(PerSeries::new(self, input, 1)?))
+        Ok(Box::new(InOne::new(PerSeries::new(&self.0, input, 1)?)))
     }
 
     fn shards(&self, input: &Arc<Schema>, count: usize) -> Result<Option<Box<dyn Shards>>> {
-        Ok(Some(Box::new(PerSeries::new(self, input, count)?)))
+        Ok(Some(Box::new(PerSeries::new(&self.0, input, count)?)))
     }
 
     fn needs_origins(&self) -> bool {
-        self.may_be_late()
+        self.0.may_be_late()
     }
 
     fn gives_up(&self) -> bool {
@@ -324,6 +342,6 @@ impl<S: SeriesStage> Stage for S {
     }
 
     fn memory(&self) -> String {
-        SeriesStage::memory(self)
+        self.0.memory()
     }
 }

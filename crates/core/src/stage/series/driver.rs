@@ -1,63 +1,81 @@
-//! Drives a [`SeriesStage`]: one state a series, in dense tables, split over shards of sensors.
+//! Drives a [`SeriesStage`]: one state a series, column by column, in dense tables split over shards of sensors.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::table::{Shard, Table};
-use super::{Groups, Output, Run, SeriesStage, Share};
+use super::{Output, Run, SeriesStage};
 use crate::batch::{Batch, Column, Field, FieldRole, FieldType, Mask, Schema};
 use crate::error::{Error, RejectionKind, Result};
+use crate::kernel::integers::is_float;
 use crate::kernel::prefetch::prefetch;
 use crate::sensor::{SensorId, Sensors};
-use crate::stage::Pieces;
-use crate::stage::{Flow, Process};
-
-/// A stage in use whose state is split over shards of sensors, so that several workers can be at it: each shard is
-/// given its share of every batch, in the order of the batches, by one worker at a time.
-pub trait Shards: Send + Sync {
-    /// How many shards there are: a power of two.
-    fn count(&self) -> usize;
-
-    /// Handles the rows that are the share of shard `shard` of `batch`.
-    ///
-    /// # Errors
-    /// What ends the run.
-    fn step(&self, shard: usize, batch: &Batch, share: Share<'_>, sensors: &Sensors) -> Result<Made>;
-
-    /// Puts together what all shards made of `batch`, in the order of the shards.
-    fn assemble(&self, batch: Batch, groups: &Groups, made: Vec<Made>, flow: &mut Flow) -> Batch;
-
-    /// Forgets these sensors, as [`Process::give_up`]; nothing is held of them. To be called when every shard has been through the same batches.
-    fn give_up(&self, gone: &[SensorId]);
-
-    /// Everything that all shards keep now, as it is written, while workers may go on. To be called when every shard has been through the
-    /// same batches. Where that is dropped, the rest is not asked for any more.
-    ///
-    /// # Errors
-    /// As [`Process::save`].
-    fn cut(&self) -> Result<Pieces>;
-
-    /// Goes on from the pieces of a cut through any number of shards, or from what was saved by the stage in one piece, under the same ids.
-    /// Where it fails, nothing has changed.
-    ///
-    /// # Errors
-    /// As [`Process::restore`], and those of the pieces.
-    fn restore(&mut self, pieces: &mut dyn Iterator<Item = Result<Vec<u8>>>, sensors: &Sensors)
-    -> Result<()>;
-}
+use crate::stage::shards::{Shard, Table};
+use crate::stage::{Flow, Groups, Made, Pieces, Shards, Share};
 
 /// What a shard made of its share of a batch.
-#[derive(Debug)]
-pub struct Made {
+struct Values {
     /// The values of the new columns, in the order of [`Share::rows`].
     outputs: Vec<Output>,
     /// Records that are late: their rows, and why.
     late: Vec<(u32, String)>,
 }
 
+/// The values of a column in the order of a share.
+#[derive(Default)]
+struct Scratch {
+    /// As floats; integers as the nearest.
+    values: Vec<f64>,
+    /// Empty where all are valid.
+    valid: Vec<bool>,
+    /// Empty unless some are integers that are no floats.
+    integers: Vec<i128>,
+}
+
+impl Scratch {
+    /// Takes over the values at `rows`.
+    fn gather(&mut self, column: &Column, rows: &[u32]) {
+        self.values.clear();
+        self.valid.clear();
+        self.integers.clear();
+        match column {
+            Column::F64(numbers) => self.fill(&numbers.valid, rows, |row| numbers.values[row]),
+            Column::I64(numbers) => {
+                self.fill(&numbers.valid, rows, |row| numbers.values[row] as f64);
+                self.keep_digits(rows, |row| numbers.values[row].into());
+            }
+            Column::U64(numbers) => {
+                self.fill(&numbers.valid, rows, |row| numbers.values[row] as f64);
+                self.keep_digits(rows, |row| numbers.values[row].into());
+            }
+            Column::Bool(booleans) => {
+                self.fill(&booleans.valid, rows, |row| f64::from(u8::from(booleans.values.get(row))));
+            }
+            Column::Time(_) | Column::Sensor(_) | Column::Text(_) => {
+                unreachable!("columns of numbers are selected")
+            }
+        }
+    }
+
+    #[inline]
+    fn fill(&mut self, valid: &Mask, rows: &[u32], value: impl Fn(usize) -> f64) {
+        self.values.extend(rows.iter().map(|&row| value(row as usize)));
+        if !valid.is_all_set() {
+            self.valid.extend(rows.iter().map(|&row| valid.get(row as usize)));
+        }
+    }
+
+    /// Keeps the integers themselves where the floats nearest to some of them are others.
+    fn keep_digits(&mut self, rows: &[u32], value: impl Fn(usize) -> i128) {
+        if rows.iter().any(|&row| !is_float(value(row as usize))) {
+            self.integers.extend(rows.iter().map(|&row| value(row as usize)));
+        }
+    }
+}
+
 /// What a series stage does to the schema: which columns it reads, which it writes.
-pub(super) struct Binding {
+pub(super) struct Binding<B> {
     pub(super) schema: Arc<Schema>,
+    bound: B,
     columns: Vec<Bound>,
 }
 
@@ -70,8 +88,8 @@ struct Bound {
     outputs: Vec<(usize, Field)>,
 }
 
-pub(super) fn bind<S: SeriesStage>(stage: &S, input: &Schema) -> Result<Binding> {
-    stage.check(input)?;
+pub(super) fn bind<S: SeriesStage>(stage: &S, input: &Schema) -> Result<Binding<S::Bound>> {
+    let bound = stage.bind(input)?;
     let mut schema = input.clone();
     let mut columns = Vec::new();
     for at in input.select(stage.columns())? {
@@ -86,7 +104,7 @@ pub(super) fn bind<S: SeriesStage>(stage: &S, input: &Schema) -> Result<Binding>
         }
         columns.push(Bound { at, name, outputs });
     }
-    Ok(Binding { schema: Arc::new(schema), columns })
+    Ok(Binding { schema: Arc::new(schema), bound, columns })
 }
 
 /// How many groups before its own a group's memory is asked for: far enough for the memory to answer in time, near enough for the
@@ -96,18 +114,16 @@ const AHEAD: usize = 8;
 /// A series stage in use.
 pub(super) struct PerSeries<S: SeriesStage> {
     stage: S,
-    binding: Binding,
+    binding: Binding<S::Bound>,
     /// Whoever writes a cut has it too.
-    table: Arc<Table<S::State>>,
-    /// For the one-thread way.
-    groups: Groups,
+    table: Arc<Table<S::State, Scratch>>,
 }
 
 impl<S: SeriesStage> PerSeries<S> {
     pub(super) fn new(stage: &S, input: &Schema, shards: usize) -> Result<Self> {
         let binding = bind(stage, input)?;
-        let table = Arc::new(Table::new(binding.columns.len(), shards));
-        Ok(Self { stage: stage.clone(), binding, table, groups: Groups::default() })
+        let table = Arc::new(Table::new(binding.columns.len(), shards, Scratch::default));
+        Ok(Self { stage: stage.clone(), binding, table })
     }
 
     /// Asks the memory for what groups some way behind group `at` will need: first a state, later what the state points to.
@@ -132,7 +148,7 @@ impl<S: SeriesStage> Shards for PerSeries<S> {
 
     fn step(&self, shard: usize, batch: &Batch, share: Share<'_>, sensors: &Sensors) -> Result<Made> {
         let sensors_of_share = share.groups.iter().map(|group| group.sensor);
-        let Shard { states, scratch, .. } = &mut *self.table.change(shard, sensors_of_share);
+        let Shard { states, own: scratch, .. } = &mut *self.table.change(shard, sensors_of_share);
         let deal = self.table.deal();
         let (mut made, mut late) = (Vec::new(), Vec::new());
         for (bound, states) in self.binding.columns.iter().zip(states) {
@@ -143,7 +159,7 @@ impl<S: SeriesStage> Shards for PerSeries<S> {
                 self.prefetch(states.as_slice(), share, at);
                 let (sensor, range) = (group.sensor, share.range(group));
                 let state = states.get_or_insert_with(deal.place(sensor), || {
-                    self.stage.state(sensors.name(sensor), &bound.name)
+                    self.stage.state(&self.binding.bound, sensors.name(sensor), &bound.name)
                 });
                 let mut run = Run {
                     sensor,
@@ -157,14 +173,22 @@ impl<S: SeriesStage> Shards for PerSeries<S> {
                     outputs: &mut made[first..],
                     late: &mut late,
                 };
-                self.stage.step(state, &mut run)?;
+                self.stage.step(&self.binding.bound, state, &mut run)?;
                 check_outputs(&made[first..], range.end)?;
             }
         }
-        Ok(Made { outputs: made, late })
+        Ok(Made::new(Values { outputs: made, late }))
     }
 
-    fn assemble(&self, batch: Batch, groups: &Groups, mut made: Vec<Made>, flow: &mut Flow) -> Batch {
+    fn assemble(
+        &self,
+        batch: Batch,
+        groups: &Groups,
+        made: Vec<Made>,
+        _sensors: &Sensors,
+        flow: &mut Flow,
+    ) -> Result<Batch> {
+        let mut made = made.into_iter().map(Made::into).collect::<Result<Vec<Values>>>()?;
         let outputs = self.binding.columns.iter().flat_map(|bound| &bound.outputs);
         let mut columns: Vec<(usize, Column)> = outputs
             .enumerate()
@@ -175,15 +199,16 @@ impl<S: SeriesStage> Shards for PerSeries<S> {
         let mut batch = batch.with_columns(Arc::clone(&self.binding.schema), columns);
         let late = made.iter_mut().flat_map(|made| std::mem::take(&mut made.late)).collect();
         set_late_aside(&mut batch, late, flow);
-        batch
+        Ok(batch)
     }
 
-    fn give_up(&self, gone: &[SensorId]) {
+    fn give_up(&self, gone: &[SensorId], _sensors: &Sensors, _flow: &mut Flow) -> Result<Option<Batch>> {
         let deal = self.table.deal();
         for &sensor in gone {
             let mut shard = self.table.change(deal.shard(sensor), std::iter::once(sensor));
             shard.states.iter_mut().for_each(|states| drop(states.remove(deal.place(sensor))));
         }
+        Ok(None)
     }
 
     fn cut(&self) -> Result<Pieces> {
@@ -195,7 +220,7 @@ impl<S: SeriesStage> Shards for PerSeries<S> {
         pieces: &mut dyn Iterator<Item = Result<Vec<u8>>>,
         sensors: &Sensors,
     ) -> Result<()> {
-        let mut table = Table::new(self.binding.columns.len(), self.table.deal().shards());
+        let mut table = Table::new(self.binding.columns.len(), self.table.deal().shards(), Scratch::default);
         for piece in pieces {
             table.restore(&piece?, sensors)?;
         }
@@ -204,37 +229,8 @@ impl<S: SeriesStage> Shards for PerSeries<S> {
     }
 }
 
-/// The one-thread way: a single shard whose share is everything.
-impl<S: SeriesStage> Process for PerSeries<S> {
-    fn process(&mut self, batch: Batch, sensors: &Sensors, flow: &mut Flow) -> Result<Batch> {
-        let mut groups = std::mem::take(&mut self.groups);
-        groups.sort(batch.sensors(), 1);
-        let made = self.step(0, &batch, groups.share(0), sensors)?;
-        let batch = self.assemble(batch, &groups, vec![made], flow);
-        self.groups = groups;
-        Ok(batch)
-    }
-
-    fn give_up(&mut self, gone: &[SensorId], _sensors: &Sensors, _flow: &mut Flow) -> Result<Option<Batch>> {
-        Shards::give_up(self, gone);
-        Ok(None)
-    }
-
-    fn save(&self) -> Result<Vec<u8>> {
-        let mut state = Vec::new();
-        for piece in Shards::cut(self)? {
-            state.append(&mut piece?);
-        }
-        Ok(state)
-    }
-
-    fn restore(&mut self, state: &[u8], sensors: &Sensors) -> Result<()> {
-        Shards::restore(self, &mut std::iter::once(Ok(state.to_vec())), sensors)
-    }
-}
-
 /// The column that the shards' outputs at `slot` make.
-fn scatter(ty: FieldType, groups: &Groups, made: &[Made], slot: usize) -> Column {
+fn scatter(ty: FieldType, groups: &Groups, made: &[Values], slot: usize) -> Column {
     let mut column = Column::filled(ty, groups.rows());
     let mut first = 0;
     for made in made {

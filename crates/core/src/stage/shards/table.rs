@@ -11,9 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::groups::Deal;
-use crate::batch::{Column, Mask};
 use crate::error::{Error, Result};
-use crate::kernel::integers::is_float;
 use crate::sensor::{PerSensor, SensorId, Sensors};
 use crate::stage::Pieces;
 use crate::stage::state;
@@ -25,8 +23,8 @@ const BLOCK: usize = 16;
 const MOST: usize = 16 << 20;
 
 /// The states of all shards.
-pub(super) struct Table<T> {
-    seats: Box<[Seat<T>]>,
+pub(in crate::stage) struct Table<T, W> {
+    seats: Box<[Seat<T, W>]>,
     deal: Deal,
     /// How many sensors of a shard are saved together.
     block: usize,
@@ -34,30 +32,20 @@ pub(super) struct Table<T> {
     most: usize,
 }
 
-struct Seat<T> {
-    shard: Mutex<Shard<T>>,
+struct Seat<T, W> {
+    shard: Mutex<Shard<T, W>>,
     /// Told when blocks have been taken to be written, and when the shard has been saved.
     is_written: Condvar,
 }
 
 /// The states of a shard's series.
-pub(super) struct Shard<T> {
+pub(in crate::stage) struct Shard<T, W> {
     /// By column, then by sensor, in its [place](Deal::place).
-    pub(super) states: Vec<PerSensor<T>>,
-    pub(super) scratch: Scratch,
+    pub(in crate::stage) states: Vec<PerSensor<T>>,
+    /// What its worker has besides, which is not saved.
+    pub(in crate::stage) own: W,
     /// What is left to be saved since a cut.
     saving: Option<Saving>,
-}
-
-/// The values of a column in the order of a share.
-#[derive(Default)]
-pub(super) struct Scratch {
-    /// As floats; integers as the nearest.
-    pub(super) values: Vec<f64>,
-    /// Empty where all are valid.
-    pub(super) valid: Vec<bool>,
-    /// Empty unless some are integers that are no floats.
-    pub(super) integers: Vec<i128>,
 }
 
 /// How far a shard has been saved.
@@ -75,75 +63,34 @@ struct Saving {
 /// column and by sensor, up to the last one that has a state.
 type Saved<T> = (u32, u32, Vec<Vec<Option<T>>>);
 
-impl Scratch {
-    /// Takes over the values at `rows`.
-    pub(super) fn gather(&mut self, column: &Column, rows: &[u32]) {
-        self.values.clear();
-        self.valid.clear();
-        self.integers.clear();
-        match column {
-            Column::F64(numbers) => self.fill(&numbers.valid, rows, |row| numbers.values[row]),
-            Column::I64(numbers) => {
-                self.fill(&numbers.valid, rows, |row| numbers.values[row] as f64);
-                self.keep_digits(rows, |row| numbers.values[row].into());
-            }
-            Column::U64(numbers) => {
-                self.fill(&numbers.valid, rows, |row| numbers.values[row] as f64);
-                self.keep_digits(rows, |row| numbers.values[row].into());
-            }
-            Column::Bool(booleans) => {
-                self.fill(&booleans.valid, rows, |row| f64::from(u8::from(booleans.values.get(row))));
-            }
-            Column::Time(_) | Column::Sensor(_) | Column::Text(_) => {
-                unreachable!("columns of numbers are selected")
-            }
-        }
-    }
-
-    #[inline]
-    fn fill(&mut self, valid: &Mask, rows: &[u32], value: impl Fn(usize) -> f64) {
-        self.values.extend(rows.iter().map(|&row| value(row as usize)));
-        if !valid.is_all_set() {
-            self.valid.extend(rows.iter().map(|&row| valid.get(row as usize)));
-        }
-    }
-
-    /// Keeps the integers themselves where the floats nearest to some of them are others.
-    fn keep_digits(&mut self, rows: &[u32], value: impl Fn(usize) -> i128) {
-        if rows.iter().any(|&row| !is_float(value(row as usize))) {
-            self.integers.extend(rows.iter().map(|&row| value(row as usize)));
-        }
-    }
-}
-
-impl<T> Table<T> {
-    /// Of `columns` columns without series, in at least `shards` shards.
-    pub(super) fn new(columns: usize, shards: usize) -> Self {
+impl<T, W> Table<T, W> {
+    /// Of `columns` columns without series, in at least `shards` shards, each with what `own` gives.
+    pub(in crate::stage) fn new(columns: usize, shards: usize, own: impl Fn() -> W) -> Self {
         let deal = Deal::among(shards);
         let seat = || {
             let states = (0..columns).map(|_| PerSensor::default()).collect();
-            let shard = Shard { states, scratch: Scratch::default(), saving: None };
+            let shard = Shard { states, own: own(), saving: None };
             Seat { shard: Mutex::new(shard), is_written: Condvar::new() }
         };
         let block = (BLOCK / columns.max(1)).max(1);
         Self { seats: (0..deal.shards()).map(|_| seat()).collect(), deal, block, most: MOST / deal.shards() }
     }
 
-    pub(super) fn deal(&self) -> Deal {
+    pub(in crate::stage) fn deal(&self) -> Deal {
         self.deal
     }
 
-    pub(super) fn columns(&self) -> usize {
+    pub(in crate::stage) fn columns(&self) -> usize {
         self.lock(0).states.len()
     }
 
     /// A shard. A worker that panicked ends the run: nobody looks at what it left.
-    fn lock(&self, shard: usize) -> MutexGuard<'_, Shard<T>> {
+    fn lock(&self, shard: usize) -> MutexGuard<'_, Shard<T, W>> {
         self.seats[shard].shard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits until something of a shard has been written.
-    fn wait<'a>(&self, shard: usize, guard: MutexGuard<'a, Shard<T>>) -> MutexGuard<'a, Shard<T>> {
+    fn wait<'a>(&self, shard: usize, guard: MutexGuard<'a, Shard<T, W>>) -> MutexGuard<'a, Shard<T, W>> {
         self.seats[shard].is_written.wait(guard).unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -154,15 +101,25 @@ impl<T> Table<T> {
     }
 }
 
-impl<T: Serialize> Table<T> {
+impl<T: Serialize, W> Table<T, W> {
     /// A shard in which the states of `sensors`, all of them its own, are about to change.
     #[inline]
-    pub(super) fn change(
+    pub(in crate::stage) fn change(
         &self,
         shard: usize,
         sensors: impl Iterator<Item = SensorId>,
-    ) -> MutexGuard<'_, Shard<T>> {
-        let guard = self.lock(shard);
+    ) -> MutexGuard<'_, Shard<T, W>> {
+        self.change_more(shard, self.lock(shard), sensors)
+    }
+
+    /// The same, of a shard that was taken for others before.
+    #[inline]
+    pub(in crate::stage) fn change_more<'a>(
+        &self,
+        shard: usize,
+        guard: MutexGuard<'a, Shard<T, W>>,
+        sensors: impl Iterator<Item = SensorId>,
+    ) -> MutexGuard<'a, Shard<T, W>> {
         if guard.saving.is_none() { guard } else { self.save_before(shard, guard, sensors) }
     }
 
@@ -171,9 +128,9 @@ impl<T: Serialize> Table<T> {
     fn save_before<'a>(
         &self,
         shard: usize,
-        mut guard: MutexGuard<'a, Shard<T>>,
+        mut guard: MutexGuard<'a, Shard<T, W>>,
         sensors: impl Iterator<Item = SensorId>,
-    ) -> MutexGuard<'a, Shard<T>> {
+    ) -> MutexGuard<'a, Shard<T, W>> {
         for sensor in sensors {
             let block = self.deal.place(sensor).index() / self.block;
             while guard
@@ -258,8 +215,8 @@ impl Saving {
 }
 
 /// The pieces of a cut, shard by shard in turn, so that no worker waits for long.
-struct Cut<T> {
-    table: Arc<Table<T>>,
+struct Cut<T, W> {
+    table: Arc<Table<T, W>>,
     /// Shards of which something is left.
     left: Vec<usize>,
     /// Whose turn it is among them.
@@ -267,10 +224,10 @@ struct Cut<T> {
     ready: std::vec::IntoIter<Result<Vec<u8>>>,
 }
 
-impl<T: Serialize + Send + 'static> Table<T> {
+impl<T: Serialize + Send + 'static, W: Send + 'static> Table<T, W> {
     /// All states as they are now, whatever becomes of them before they are written. To be called when every shard has been through the same
     /// batches. Waits until an earlier cut has been written.
-    pub(super) fn cut(self: &Arc<Self>) -> Pieces {
+    pub(in crate::stage) fn cut(self: &Arc<Self>) -> Pieces {
         for shard in 0..self.seats.len() {
             let mut guard = self.lock(shard);
             while guard.saving.is_some() {
@@ -284,7 +241,7 @@ impl<T: Serialize + Send + 'static> Table<T> {
     }
 }
 
-impl<T: Serialize> Iterator for Cut<T> {
+impl<T: Serialize, W> Iterator for Cut<T, W> {
     type Item = Result<Vec<u8>>;
 
     fn next(&mut self) -> Option<Result<Vec<u8>>> {
@@ -305,24 +262,38 @@ impl<T: Serialize> Iterator for Cut<T> {
 }
 
 /// Nobody saves anything any more for a cut that nobody writes.
-impl<T> Drop for Cut<T> {
+impl<T, W> Drop for Cut<T, W> {
     fn drop(&mut self) {
         self.left.iter().for_each(|&shard| self.table.end_saving(shard));
     }
 }
 
-impl<T: DeserializeOwned> Table<T> {
+impl<T: DeserializeOwned, W> Table<T, W> {
     /// Takes over what pieces of a cut say, whatever shards that was made of.
     ///
     /// # Errors
     /// A data error where they are none, of as many columns and of `sensors`.
-    pub(super) fn restore(&mut self, mut pieces: &[u8], sensors: &Sensors) -> Result<()> {
+    pub(in crate::stage) fn restore(&mut self, mut pieces: &[u8], sensors: &Sensors) -> Result<()> {
         while !pieces.is_empty() {
             let (saved, rest) = state::take_from_bytes(pieces)?;
             self.put(saved, sensors)?;
             pieces = rest;
         }
         Ok(())
+    }
+
+    /// All states of column `column` by sensor, to be changed, with what their shard has besides.
+    pub(in crate::stage) fn for_each_mut(
+        &mut self,
+        column: usize,
+        mut visit: impl FnMut(SensorId, &mut T, &mut W),
+    ) {
+        let deal = self.deal;
+        for (at, seat) in self.seats.iter_mut().enumerate() {
+            let Shard { states, own, .. } = seat.shard.get_mut().unwrap_or_else(PoisonError::into_inner);
+            let all = states[column].enumerate_mut();
+            all.for_each(|(place, state)| visit(deal.sensor(at, place), state, own));
+        }
     }
 
     fn put(&mut self, (first, bits, columns): Saved<T>, sensors: &Sensors) -> Result<()> {
@@ -351,14 +322,18 @@ impl<T: DeserializeOwned> Table<T> {
 mod tests {
     use super::*;
 
-    fn table(shards: usize, sensors: usize) -> Arc<Table<u64>> {
-        let table = Table::new(2, shards);
+    fn table(shards: usize, sensors: usize) -> Arc<Table<u64, ()>> {
+        let table = Table::new(2, shards, || ());
         change(&table, 0..sensors, |sensor, column| (sensor + column) as u64);
         Arc::new(table)
     }
 
     /// As a worker would.
-    fn change(table: &Table<u64>, sensors: impl Iterator<Item = usize>, to: impl Fn(usize, usize) -> u64) {
+    fn change(
+        table: &Table<u64, ()>,
+        sensors: impl Iterator<Item = usize>,
+        to: impl Fn(usize, usize) -> u64,
+    ) {
         for sensor in sensors {
             let (id, deal) = (SensorId(sensor as u32), table.deal());
             let mut shard = table.change(deal.shard(id), [id].into_iter());
@@ -376,7 +351,7 @@ mod tests {
 
     /// What the pieces say, in one shard and by column.
     fn restored(pieces: impl Iterator<Item = Result<Vec<u8>>>, sensors: usize) -> Vec<Vec<Option<u64>>> {
-        let mut all = Table::new(2, 1);
+        let mut all = Table::new(2, 1, || ());
         pieces.for_each(|piece| all.restore(&piece.expect("saved"), &known(sensors)).expect("restored"));
         let shard = all.lock(0);
         shard.states.iter().map(|states| states.as_slice().to_vec()).collect()
@@ -419,8 +394,8 @@ mod tests {
 
     #[test]
     fn workers_wait_for_what_writes_and_not_for_what_writes_no_more() {
-        let table: Arc<Table<Vec<u8>>> = Arc::new(Table { most: MOST, ..Table::new(1, 1) });
-        let large = |table: &Table<Vec<u8>>, sensor: u32| {
+        let table: Arc<Table<Vec<u8>, ()>> = Arc::new(Table { most: MOST, ..Table::new(1, 1, || ()) });
+        let large = |table: &Table<Vec<u8>, ()>, sensor: u32| {
             let mut shard = table.change(0, [SensorId(sensor)].into_iter());
             *shard.states[0].get_or_insert_with(SensorId(sensor), Vec::new) = vec![0; LARGE];
         };
@@ -446,7 +421,7 @@ mod tests {
         assert_eq!(table.cut().count(), sensors as usize / BLOCK);
     }
 
-    fn waiting(table: &Table<Vec<u8>>) -> usize {
+    fn waiting(table: &Table<Vec<u8>, ()>) -> usize {
         table.lock(0).saving.as_ref().map_or(0, |saving| saving.bytes)
     }
 

@@ -7,7 +7,7 @@ use crate::sensor::SensorId;
 /// How sensors are dealt out to shards, so that workers can share a batch: one after the other, round and round. There are as many
 /// shards as some power of two: both questions are asked of every sensor of every batch, and are no divisions then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Deal {
+pub(in crate::stage) struct Deal {
     bits: u32,
 }
 
@@ -28,8 +28,8 @@ pub struct Groups {
 
 /// The rows of one sensor: a part of [`Groups::order`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Group {
-    pub(super) sensor: SensorId,
+pub(in crate::stage) struct Group {
+    pub(in crate::stage) sensor: SensorId,
     start: u32,
     end: u32,
 }
@@ -40,41 +40,41 @@ pub struct Share<'a> {
     /// The rows, sensor by sensor.
     pub rows: &'a [u32],
     /// Each sensor, and its part of `rows`.
-    pub(super) groups: &'a [Group],
+    pub(in crate::stage) groups: &'a [Group],
     /// Where `rows` begins among all rows of the batch: what `groups` count from.
     first: u32,
 }
 
 impl Deal {
     /// Among at least `shards`.
-    pub(super) fn among(shards: usize) -> Self {
+    pub(in crate::stage) fn among(shards: usize) -> Self {
         Self { bits: shards.next_power_of_two().trailing_zeros() }
     }
 
     /// Of a shard, the next sensor's id is two to the power of this behind.
-    pub(super) fn bits(self) -> u32 {
+    pub(in crate::stage) fn bits(self) -> u32 {
         self.bits
     }
 
     /// How many shards there are.
-    pub(super) fn shards(self) -> usize {
+    pub(in crate::stage) fn shards(self) -> usize {
         1 << self.bits
     }
 
     /// Whose `sensor` is.
     #[inline]
-    pub(super) fn shard(self, sensor: SensorId) -> usize {
+    pub(in crate::stage) fn shard(self, sensor: SensorId) -> usize {
         sensor.index() & (self.shards() - 1)
     }
 
     /// Its ordinal among the sensors of its shard.
     #[inline]
-    pub(super) fn place(self, sensor: SensorId) -> SensorId {
+    pub(in crate::stage) fn place(self, sensor: SensorId) -> SensorId {
         SensorId(sensor.0 >> self.bits)
     }
 
     /// The sensor at `place` of shard `shard`.
-    pub(super) fn sensor(self, shard: usize, place: SensorId) -> SensorId {
+    pub(in crate::stage) fn sensor(self, shard: usize, place: SensorId) -> SensorId {
         SensorId(place.0 << self.bits | shard as u32)
     }
 }
@@ -84,7 +84,7 @@ impl Group {
 
     /// How many rows there are.
     #[inline]
-    pub(super) fn len(self) -> usize {
+    pub(in crate::stage) fn len(self) -> usize {
         (self.end - self.start) as usize
     }
 }
@@ -92,7 +92,7 @@ impl Group {
 impl Share<'_> {
     /// The place of `group` in [`Share::rows`].
     #[inline]
-    pub(super) fn range(&self, group: Group) -> Range<usize> {
+    pub(in crate::stage) fn range(&self, group: Group) -> Range<usize> {
         (group.start - self.first) as usize..(group.end - self.first) as usize
     }
 }
