@@ -79,6 +79,9 @@ fn is_last(letter: &str) -> bool {
     letter["raw"].as_str().is_some_and(|raw| raw.starts_with(LAST))
 }
 
+/// What `explain` calls measurements.
+const MEASUREMENTS: [&str; 4] = ["measurement", "i64 measurement", "u64 measurement", "bool measurement"];
+
 /// The source with names for all columns: nobody has sent anything when they must be known.
 fn named(bench: &Bench) -> Table {
     let mut source = bench.source.clone();
@@ -113,7 +116,13 @@ fn named(bench: &Bench) -> Table {
         _ => {}
     }
     if !source.contains_key("measurements") {
-        source.insert("measurements".into(), of(&["measurement"]));
+        source.insert("measurements".into(), of(&MEASUREMENTS));
+    }
+    let ty =
+        |(name, kind): &(String, String)| Some((name.clone(), kind.strip_suffix(" measurement")?.into()));
+    let types: Table = columns.iter().filter_map(ty).collect();
+    if !types.is_empty() {
+        source.insert("types".into(), types.into());
     }
     source
 }
@@ -126,8 +135,8 @@ fn columns(bench: &Bench) -> Vec<(String, String)> {
     let mut columns = Vec::new();
     let mut rest = line;
     while !rest.is_empty() {
-        let kinds = ["time", "sensor", "measurement", "text"];
-        let ends = kinds.iter().filter_map(|kind| Some((rest.find(&format!(" ({kind})"))?, *kind)));
+        let kinds = ["time", "sensor", "text"].into_iter().chain(MEASUREMENTS);
+        let ends = kinds.filter_map(|kind| Some((rest.find(&format!(" ({kind})"))?, kind)));
         let (end, kind) = ends.min().expect("a column");
         columns.push((rest[..end].to_owned(), kind.to_owned()));
         rest = rest[end + kind.len() + 3..].trim_start_matches(", ");

@@ -299,8 +299,8 @@ fn measurement(typed: &mut Typed<'_>, at: usize, column: &PolarsColumn) -> Resul
                 typed.values(at, numbers.u64().map_err(broken)?.iter().map(|value| value.map(Number::U64)));
             }
             FieldType::Bool => {
-                let values = column.bool().map_err(broken)?;
-                typed.values(at, values.iter().map(|value| value.map(Number::Bool)));
+                let values = cast(column, &DataType::Boolean)?;
+                typed.values(at, values.bool().map_err(broken)?.iter().map(|value| value.map(Number::Bool)));
             }
             _ => {
                 let numbers = cast(column, &DataType::Float64)?;

@@ -57,8 +57,8 @@ pub struct InfluxOptions {
     /// `null_values`, `true_words` and `false_words` say.
     pub measurements: Option<Vec<String>>,
     /// What the values of fields are, by name or glob, such as { count = "u64" }: "f64", "i64", "u64", "bool" or "text"; the last match wins. A
-    /// field with a type other than "text" is a measurement. Without it, a field is what it is in the first 1,000 records (where `measurements` names
-    /// every one: in the first record), and "f64" where it is of several types, or not there. A value that is none of the type is refused.
+    /// field with a type other than "text" is a measurement. Without it, a field is what it is in the first
+    /// 1,000 records, and "f64" where it is of several types, or not there, or where the columns are known before there is a record. A value that is none of the type is refused.
     pub types: IndexMap<String, FieldType>,
     /// The tags and fields carried through as text, by name or glob; if not given, all others in the first 1,000 records of the first file. With
     /// `measurements` and `texts`, neither of which has a glob, the columns are known before there is a record.
@@ -346,9 +346,8 @@ impl Influx {
         Ok(Self { origins: self.origins, sensors: self.sensors, ..Self::new(&options)? })
     }
 
-    /// The columns that the options and the first records say there are. Where all measurements are named, live input begins with its first
-    /// record: then that one alone says their types (`by_first`), so that it does not matter how many have come.
-    fn schema_of_sample(&self, head: Head<'_>, found: &Sample, by_first: bool) -> Result<Schema> {
+    /// The columns that the options and the first records say there are.
+    fn schema_of_sample(&self, head: Head<'_>, found: &Sample) -> Result<Schema> {
         if found.keys.is_empty() {
             let what = format!("`{}` has no line protocol among its first lines", head.name);
             let help = "a line is `table,tag=value field=1.5 1700000000000000000`; to begin without lines, name the \
@@ -368,7 +367,10 @@ impl Influx {
         let ty = |at: usize| {
             let is_measured =
                 |key: &&Key| at >= own && key.is_number() || self.columns.names_measurement(&names[at]);
-            found.key(&names[at]).filter(is_measured).map_or(FieldType::Text, |key| key.ty(by_first))
+            found
+                .key(&names[at])
+                .filter(is_measured)
+                .map_or(FieldType::Text, |key| key.ty.unwrap_or(FieldType::F64))
         };
         self.columns.schema_of(head.name, &names, ty)
     }
@@ -463,8 +465,7 @@ impl Format for Influx {
             return self.schema_of_options(head);
         }
         let found = found?;
-        let by_first = self.columns.names_every_measurement() && self.sought().is_none();
-        self.without_globs(&found)?.schema_of_sample(head, &found, by_first)
+        self.without_globs(&found)?.schema_of_sample(head, &found)
     }
 
     fn bind(&self, head: Head<'_>, schema: &Arc<Schema>) -> Result<Bound> {
@@ -482,9 +483,8 @@ impl Format for Influx {
 struct Key {
     numbers: usize,
     others: usize,
-    /// The type of its values, and that in the first record.
+    /// The type of its values: floats where they are of several.
     ty: Option<FieldType>,
-    first: Option<FieldType>,
 }
 
 impl Key {
@@ -493,15 +493,9 @@ impl Key {
     }
 
     /// Takes note of a value's type.
-    fn note(&mut self, ty: Option<FieldType>, is_first: bool) {
+    fn note(&mut self, ty: Option<FieldType>) {
         let known = self.ty.or(ty);
         self.ty = if ty.is_some() && ty != known { Some(FieldType::F64) } else { known };
-        self.first = if is_first { self.ty } else { self.first };
-    }
-
-    fn ty(&self, by_first: bool) -> FieldType {
-        let ty = if by_first { self.first } else { self.ty };
-        ty.unwrap_or(FieldType::F64)
     }
 }
 
@@ -558,10 +552,9 @@ impl Sample {
                 Some(_) => Some(true),
                 None => columns.word_shows_number(&value.text.content),
             };
-            let (is_first, ty) =
-                (self.records == 0, value.number.or_else(|| value.boolean()).map(Number::ty));
+            let ty = value.number.or_else(|| value.boolean()).map(Number::ty);
             let key = self.key_mut(&key.content);
-            key.note(ty.or(shown.map(|_| FieldType::F64)), is_first);
+            key.note(ty.or(shown.map(|_| FieldType::F64)));
             match shown {
                 Some(true) => key.numbers += 1,
                 Some(false) => key.others += 1,
