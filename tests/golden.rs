@@ -18,7 +18,7 @@ use tidemill::source::{Progress, Recorder};
 use tidemill::{Pipeline, Report};
 
 /// The versions that are written now: see `CONTRIBUTING.md`.
-const CURRENT: [(&str, u32); 2] = [("checkpoint", 4), ("recording", 3)];
+const CURRENT: [(&str, u32); 2] = [("checkpoint", 4), ("recording", 4)];
 
 const RECORDS: usize = 60;
 

@@ -40,7 +40,7 @@ pub use recorder::Recorder;
 const MAGIC: &[u8; 15] = b"tidemill-record";
 
 /// How the frames are laid out. A recording of another version is refused.
-const VERSION: u8 = b'3';
+const VERSION: u8 = b'4';
 
 /// Bytes before the first frame.
 const BEGINNING: u64 = MAGIC.len() as u64 + 1;
