@@ -3,13 +3,15 @@
 mod check;
 mod diagnostic;
 mod table;
+mod untyped;
 mod words;
 
 use schemars::{JsonSchema, Schema};
 use serde::de::DeserializeOwned;
 
 pub use self::diagnostic::Diagnostic;
-pub use self::table::{Options, Variable};
+pub use self::table::Options;
+pub use self::untyped::Untyped;
 pub use self::words::list;
 
 /// What stands under a name in a pipeline file, and makes a `P` (a source, a stage, a sink) of its options. Each of the three protocols

@@ -10,23 +10,15 @@ use toml::de::{DeTable, DeValue};
 
 use super::check;
 use super::diagnostic::Diagnostic;
+use super::untyped::{self, Untyped};
 use super::words::{known_help, plain, suggestion};
-
-/// A value that is wholly what a variable said, `"${LIMIT}"`: it may be meant as a number or a boolean.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Variable {
-    /// Where it stands.
-    pub span: Range<usize>,
-    /// What the variable said.
-    pub text: String,
-}
 
 /// One component's table. Groups of options are taken out one by one; what is left at the end is unknown.
 pub struct Options<'a> {
     table: DeTable<'a>,
     span: Range<usize>,
     known: Vec<String>,
-    variables: &'a [Variable],
+    untyped: &'a [Untyped],
     /// What has been found wrong so far.
     pub diagnostics: Vec<Diagnostic>,
 }
@@ -34,13 +26,12 @@ pub struct Options<'a> {
 impl<'a> Options<'a> {
     /// The options in `table`, which stands at `span`.
     pub fn new(table: DeTable<'a>, span: Range<usize>) -> Self {
-        Self { table, span, known: Vec::new(), variables: &[], diagnostics: Vec::new() }
+        Self { table, span, known: Vec::new(), untyped: &[], diagnostics: Vec::new() }
     }
 
-    /// The same options, some of whose values came whole from a variable: where an option wants a number
-    /// or a boolean, such a value is read as one.
-    pub fn with_variables(mut self, variables: &'a [Variable]) -> Self {
-        self.variables = variables;
+    /// The same options, some of whose values are `untyped`.
+    pub fn with_untyped(mut self, untyped: &'a [Untyped]) -> Self {
+        self.untyped = untyped;
         self
     }
 
@@ -82,6 +73,7 @@ impl<'a> Options<'a> {
         let before = self.diagnostics.len();
         self.note_missing(schema.as_value(), &mine);
         check::remove_unknown(schema.as_value(), &mut mine, &mut self.diagnostics);
+        untyped::settle(schema.as_value(), &mut mine, self.untyped);
         self.known.extend(names);
         self.read(mine).filter(|_| self.diagnostics.len() == before)
     }
@@ -104,11 +96,6 @@ impl<'a> Options<'a> {
                 Err(error) => error,
             };
             let at = error.span().filter(|span| *span != self.span);
-            if let Some(span) = &at
-                && self.reread(&mut table, span)
-            {
-                continue;
-            }
             // A missing option has no place of its own: it has been noted, or follows from a wrong one taken out.
             if at.is_some() || self.diagnostics.len() == before {
                 self.note(&error, at.clone().unwrap_or_else(|| self.span()));
@@ -116,23 +103,6 @@ impl<'a> Options<'a> {
             if !at.is_some_and(|span| remove_at(&mut table, &span)) {
                 return None;
             }
-        }
-    }
-
-    /// Reads the text at `span` as a number or a boolean, if it came whole from a variable; whether it did.
-    fn reread(&self, table: &mut DeTable<'a>, span: &Range<usize>) -> bool {
-        let Some(variable) = self.variables.iter().find(|variable| variable.span == *span) else {
-            return false;
-        };
-        let Some(value) = value_at(table, span).filter(|value| value.is_str()) else {
-            return false;
-        };
-        match DeValue::parse(&variable.text).map(Spanned::into_inner) {
-            Ok(parsed) if parsed.is_integer() || parsed.is_float() || parsed.is_bool() => {
-                *value = parsed;
-                true
-            }
-            _ => false,
         }
     }
 
@@ -179,21 +149,5 @@ fn remove_inside(value: &mut DeValue<'_>, span: &Range<usize>) -> bool {
             list.iter_mut().any(|element| element.span() != *span && remove_inside(element.get_mut(), span))
         }
         _ => false,
-    }
-}
-
-/// The value that stands at `span`, however deep.
-fn value_at<'t, 'a>(table: &'t mut DeTable<'a>, span: &Range<usize>) -> Option<&'t mut DeValue<'a>> {
-    table.iter_mut().map(|(_, value)| value).find_map(|value| inside(value, span))
-}
-
-fn inside<'t, 'a>(value: &'t mut Spanned<DeValue<'a>>, span: &Range<usize>) -> Option<&'t mut DeValue<'a>> {
-    if value.span() == *span {
-        return Some(value.get_mut());
-    }
-    match value.get_mut() {
-        DeValue::Table(table) => value_at(table, span),
-        DeValue::Array(list) => list.iter_mut().find_map(|element| inside(element, span)),
-        _ => None,
     }
 }

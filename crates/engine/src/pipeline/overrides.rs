@@ -5,10 +5,15 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::options::Diagnostic;
+use crate::options::{Diagnostic, Untyped};
 
-/// Lays `text` (`path=value`), whose first byte is at `start`, over `table`.
-pub(super) fn set<'t>(table: &mut DeTable<'t>, text: &'t str, start: usize) -> Result<(), Diagnostic> {
+/// Lays `text` (`path=value`), whose first byte is at `start`, over `table`; what stands in it without quotes is `untyped`.
+pub(super) fn set<'t>(
+    table: &mut DeTable<'t>,
+    text: &'t str,
+    start: usize,
+    untyped: &mut Vec<Untyped>,
+) -> Result<(), Diagnostic> {
     let whole = start..start + text.len();
     let help =
         "write it as `stage.0.max=90`: the table, the place from 0 where there are several, the option";
@@ -18,7 +23,9 @@ pub(super) fn set<'t>(table: &mut DeTable<'t>, text: &'t str, start: usize) -> R
     let keys = keys(path, start).ok_or_else(|| {
         Diagnostic::new(start..start + path.len(), "this is no path to an option").with_help(help)
     })?;
-    let value = value_of(value, start + path.len() + 1);
+    let (value_text, value_start) = (value, start + path.len() + 1);
+    let value = value_of(value_text, value_start);
+    note_untyped(&value, value_text, value_start, untyped);
     let Some((first, rest)) = keys.split_first() else {
         return Err(Diagnostic::new(whole, "this is no path to an option").with_help(help));
     };
@@ -31,6 +38,18 @@ fn value_of(text: &str, start: usize) -> Spanned<DeValue<'_>> {
     match DeValue::parse(text) {
         Ok(value) => moved(value, start),
         Err(_) => Spanned::new(start..start + text.len(), DeValue::String(text.into())),
+    }
+}
+
+/// Takes note of what stands without quotes in a value, which `text` from `start` on is.
+fn note_untyped(value: &Spanned<DeValue<'_>>, text: &str, start: usize, untyped: &mut Vec<Untyped>) {
+    let span = value.span();
+    let written = text.get(span.start - start..span.end - start).unwrap_or_default();
+    match value.get_ref() {
+        DeValue::Array(list) => list.iter().for_each(|value| note_untyped(value, text, start, untyped)),
+        DeValue::Table(table) => table.values().for_each(|value| note_untyped(value, text, start, untyped)),
+        _ if written.starts_with(['"', '\'']) => {}
+        _ => untyped.push(Untyped { span, text: written.to_owned() }),
     }
 }
 
@@ -150,7 +169,7 @@ mod tests {
 
     fn set_in(text: &str) -> Result<String, String> {
         let mut table = DeTable::parse(FILE).expect("toml").into_inner();
-        set(&mut table, text, 0).map_err(|d| format!("{}: {}", d.message, &text[d.span]))?;
+        set(&mut table, text, 0, &mut Vec::new()).map_err(|d| format!("{}: {}", d.message, &text[d.span]))?;
         let value: toml::Value = serde::Deserialize::deserialize(toml::de::ValueDeserializer::from(
             Spanned::new(0..0, DeValue::Table(table)),
         ))

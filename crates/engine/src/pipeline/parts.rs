@@ -8,7 +8,7 @@ use toml::de::{DeTable, DeValue};
 use super::overrides::set;
 use super::written::Written;
 use crate::error::{self, nearest};
-use crate::options::{Diagnostic, list};
+use crate::options::{Diagnostic, Untyped, list};
 
 /// The place of what is not there.
 pub(super) const NOWHERE: Range<usize> = 0..0;
@@ -55,8 +55,11 @@ impl Parts<'_> {
     }
 }
 
-/// The file as a table, with what was laid over it; `None` where it is no TOML.
-pub(super) fn parse<'t>(written: &'t Written, diagnostics: &mut Vec<Diagnostic>) -> Option<DeTable<'t>> {
+/// The file as a table, with what was laid over it, and the values of that which have no type; `None` where it is no TOML.
+pub(super) fn parse<'t>(
+    written: &'t Written,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Option<(DeTable<'t>, Vec<Untyped>)> {
     let mut pieces = written.pieces();
     let (_, text) = pieces.next()?;
     let (table, errors) = DeTable::parse_recoverable(text);
@@ -67,11 +70,11 @@ pub(super) fn parse<'t>(written: &'t Written, diagnostics: &mut Vec<Diagnostic>)
     if !diagnostics.is_empty() {
         return None;
     }
-    let mut table = table.into_inner();
+    let (mut table, mut untyped) = (table.into_inner(), Vec::new());
     for (start, argument) in pieces {
-        diagnostics.extend(set(&mut table, argument, start).err());
+        diagnostics.extend(set(&mut table, argument, start, &mut untyped).err());
     }
-    Some(table)
+    Some((table, untyped))
 }
 
 /// The parts; what is no part is noted.

@@ -15,7 +15,8 @@ use super::{InputOptions, Pipeline, SinkEntry, StageEntry};
 use crate::error::nearest;
 use crate::error::{self, Error, ErrorKind, Result};
 use crate::format::columns::Names;
-use crate::options::{Diagnostic, Options, Variable, list};
+
+use crate::options::{Diagnostic, Options, Untyped, list};
 use crate::registry::{Component, ComponentKind, Make, components, find};
 use crate::sink::SinkSpec;
 use crate::source::SourceSpec;
@@ -74,10 +75,10 @@ impl Resolved {
 pub(super) fn resolve<'t>(
     parts: Parts<'t>,
     left_out: &[error::Part],
-    variables: &'t [Variable],
+    untyped: &'t [Untyped],
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Option<Pipeline> {
-    let mut maker = Maker { variables, diagnostics };
+    let mut maker = Maker { untyped, diagnostics };
     let is_left_out = |part| left_out.contains(&part);
     // Everything is tried before anything is given up, so that all errors come at once.
     let source = match is_left_out(error::Part::Source) {
@@ -107,7 +108,7 @@ pub(super) fn resolve<'t>(
 }
 
 struct Maker<'m, 't> {
-    variables: &'t [Variable],
+    untyped: &'t [Untyped],
     diagnostics: &'m mut Vec<Diagnostic>,
 }
 
@@ -126,7 +127,7 @@ impl<'t> Maker<'_, 't> {
     /// Something in place of a source that cannot be made, with the options that hold for any.
     fn source_options(&mut self, part: Option<Part<'t>>) -> (Box<dyn SourceSpec>, InputOptions) {
         let input = part.and_then(|part| {
-            let mut options = Options::new(part.table, part.span).with_variables(self.variables);
+            let mut options = Options::new(part.table, part.span).with_untyped(self.untyped);
             options.take::<InputOptions>()
         });
         (placeholders::source(), input.unwrap_or_default())
@@ -178,7 +179,7 @@ impl<'t> Maker<'_, 't> {
 
     /// The component that a part names, and the part's options.
     fn open(&mut self, kind: ComponentKind, part: Part<'t>) -> Option<(&'static Component, Options<'t>)> {
-        let mut options = Options::new(part.table, part.span).with_variables(self.variables);
+        let mut options = Options::new(part.table, part.span).with_untyped(self.untyped);
         let found = match options.remove("type") {
             None => Err(Diagnostic::new(options.span(), format!("this {} has no `type`", kind.as_str()))
                 .with_help(known_types(kind))),

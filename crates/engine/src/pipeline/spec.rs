@@ -14,7 +14,7 @@ use super::secrets::Secrets;
 use super::variables::{Expanded, Lookup, expand};
 use super::written::{SpecError, Written};
 use crate::error::{Error, Result};
-use crate::options::{Diagnostic, Variable};
+use crate::options::{Diagnostic, Untyped};
 
 /// A pipeline as written, not yet checked.
 pub struct Spec {
@@ -92,12 +92,14 @@ impl Spec {
     pub(super) fn attempt(&self, left_out: &LeftOut) -> Attempt {
         let mut attempt = Attempt::default();
         let diagnostics = &mut attempt.diagnostics;
-        let Some(mut table) = parse(&self.written, diagnostics) else { return attempt };
-        let Expanded { whole, secrets } = expand(&mut table, &self.written, &*self.lookup, diagnostics);
+        let Some((mut table, mut untyped)) = parse(&self.written, diagnostics) else { return attempt };
+        let expanded = expand(&mut table, &self.written, &*self.lookup, diagnostics);
+        let Expanded { untyped: of_variables, secrets } = expanded;
+        untyped.extend(of_variables);
         let mut parts = split(table, diagnostics);
         attempt.places = Places::of(&parts);
         parts.leave_out(&left_out.options);
-        let pipeline = resolve(parts, &left_out.parts, &whole as &[Variable], diagnostics);
+        let pipeline = resolve(parts, &left_out.parts, &untyped as &[Untyped], diagnostics);
         attempt.pipeline =
             pipeline.map(|pipeline| Pipeline { secrets: secrets.clone(), ..pipeline.with_base(&self.base) });
         attempt.secrets = secrets;

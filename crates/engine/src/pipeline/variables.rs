@@ -8,7 +8,7 @@ use toml::de::{DeTable, DeValue};
 use super::secrets::Secrets;
 use super::written::Written;
 use crate::error::Spelling;
-use crate::options::{Diagnostic, Variable};
+use crate::options::{Diagnostic, Untyped};
 
 /// Where the values of variables come from.
 pub(super) type Lookup<'a> = dyn Fn(&str) -> Option<String> + 'a;
@@ -16,8 +16,8 @@ pub(super) type Lookup<'a> = dyn Fn(&str) -> Option<String> + 'a;
 /// What was put in.
 #[derive(Default)]
 pub(super) struct Expanded {
-    /// The text that was wholly one variable.
-    pub(super) whole: Vec<Variable>,
+    /// The text with what variables say, whose type its option says.
+    pub(super) untyped: Vec<Untyped>,
     /// All text with values from the environment.
     pub(super) secrets: Secrets,
 }
@@ -114,8 +114,8 @@ impl Expansion<'_> {
                 }
             }
         }
-        if matches!(pieces[..], [Piece::Variable { .. }]) {
-            self.expanded.whole.push(Variable { span, text: result.clone() });
+        if pieces.iter().any(|piece| matches!(piece, Piece::Variable { .. })) {
+            self.expanded.untyped.push(Untyped { span, text: result.clone() });
         }
         if spellings.iter().any(|piece| piece.is_secret) {
             self.expanded.secrets.add(&self.path, text, &result, spellings);
