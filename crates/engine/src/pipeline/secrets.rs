@@ -21,11 +21,12 @@ pub struct Secrets {
     masks: Arc<Masks>,
 }
 
-/// An option with a value from the environment.
+/// An option with a value from the environment, or the key of one.
 #[derive(Clone)]
 struct Place {
-    /// Table, option and what is inside, such as `sink`, `0`, `path`.
+    /// Table, option and what is inside, such as `sink`, `0`, `path`; of a key, with what it came to.
     path: Vec<String>,
+    is_key: bool,
     /// As it stands in the file.
     written: String,
     /// What that came to.
@@ -52,9 +53,29 @@ impl Secrets {
 
     /// The option at `path`, which is `written` so and came to `value`, in these pieces.
     pub(super) fn add(&mut self, path: &[String], written: &str, value: &str, pieces: Vec<Spelling>) {
-        Arc::make_mut(&mut self.masks).add(&pieces);
-        let (path, written, value) = (path.to_vec(), written.to_owned(), value.to_owned());
-        self.places.push(Place { path, written, value, pieces });
+        self.add_place(Place {
+            path: path.to_vec(),
+            is_key: false,
+            written: written.to_owned(),
+            value: value.to_owned(),
+            pieces,
+        });
+    }
+
+    /// The key at the end of `path`, which is `written` so and came to that, in these pieces.
+    pub(super) fn add_key(&mut self, path: &[String], written: &str, pieces: Vec<Spelling>) {
+        self.add_place(Place {
+            path: path.to_vec(),
+            is_key: true,
+            written: written.to_owned(),
+            value: path.last().cloned().unwrap_or_default(),
+            pieces,
+        });
+    }
+
+    fn add_place(&mut self, place: Place) {
+        Arc::make_mut(&mut self.masks).add(&place.pieces);
+        self.places.push(place);
     }
 
     /// The options of the part at `path`.
@@ -98,21 +119,27 @@ impl Secrets {
 
     /// The `options` of the part at `path`, as they are written; with a `key`, each with a fingerprint of its value beside it.
     pub(super) fn masked(&self, path: &[&str], mut options: Value, key: Option<&Key>) -> Value {
-        for Place { path: place, written, value, .. } in self.places_of(path) {
-            let inside = &place[path.len()..];
+        let mut places: Vec<_> = self.places_of(path).collect();
+        // Values are found by the names that their keys came to: these are written last, and the inmost first.
+        places.sort_by_key(|place| (place.is_key, std::cmp::Reverse(place.path.len())));
+        let mut elsewhere = Vec::new();
+        for Place { path: of, is_key, written, value, .. } in places {
+            let inside = &of[path.len()..];
             let shown = match key {
                 None => written.clone(),
                 Some(key) => format!("{written} (a value with the fingerprint {})", fingerprint(key, value)),
             };
-            match inside.iter().try_fold(&mut options, |value, name| step(value, name)) {
-                Some(option) => *option = shown.into(),
-                // The part keeps it under another name.
-                None => {
-                    if let (Value::Object(fields), Some(_)) = (&mut options, key) {
-                        fields.insert(inside.join("."), shown.into());
-                    }
-                }
+            let is_there = match is_key {
+                true => rename(&mut options, inside, &shown) || rename_anywhere(&mut options, value, &shown),
+                false => replace(&mut options, inside, &shown),
+            };
+            if !is_there {
+                elsewhere.push((self.masks.hide_value(&inside.join(".")).into_owned(), shown));
             }
+        }
+        // What a part keeps under another name.
+        if let (Value::Object(fields), Some(_)) = (&mut options, key) {
+            fields.extend(elsewhere.into_iter().map(|(name, shown)| (name, shown.into())));
         }
         self.masks_of(path).hide_values(&mut options);
         self.hide_in(&mut options);
@@ -124,6 +151,42 @@ impl fmt::Debug for Secrets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.places.iter().map(|place| &place.written)).finish()
     }
+}
+
+/// Puts `shown` in the place `inside` the options; whether it is there.
+fn replace(options: &mut Value, inside: &[String], shown: &str) -> bool {
+    let place = inside.iter().try_fold(options, |value, name| step(value, name));
+    place.map(|option| *option = shown.into()).is_some()
+}
+
+/// The same for the key there.
+fn rename(options: &mut Value, inside: &[String], shown: &str) -> bool {
+    let Some((name, table)) = inside.split_last() else { return false };
+    let table = table.iter().try_fold(options, |value, name| step(value, name));
+    table.is_some_and(|table| rename_in(table, name, shown))
+}
+
+/// The same for all keys of that name, where a part keeps its tables otherwise.
+fn rename_anywhere(options: &mut Value, name: &str, shown: &str) -> bool {
+    let is_here = rename_in(options, name, shown);
+    let inside = |value| rename_anywhere(value, name, shown);
+    // All of them, not only the first.
+    let inside: Vec<bool> = match options {
+        Value::Object(fields) => fields.values_mut().map(inside).collect(),
+        Value::Array(list) => list.iter_mut().map(inside).collect(),
+        _ => Vec::new(),
+    };
+    is_here || inside.contains(&true)
+}
+
+fn rename_in(table: &mut Value, name: &str, shown: &str) -> bool {
+    let Value::Object(fields) = table else { return false };
+    if !fields.contains_key(name) {
+        return false;
+    }
+    let named = |(key, value)| (if key == name { shown.to_owned() } else { key }, value);
+    *fields = std::mem::take(fields).into_iter().map(named).collect();
+    true
 }
 
 fn step<'v>(value: &'v mut Value, name: &str) -> Option<&'v mut Value> {

@@ -1,5 +1,7 @@
-//! `${NAME}` and `${NAME:-default}` in the text of a pipeline file; `$${` stands for `${` itself.
+//! `${NAME}` and `${NAME:-default}` in the text and in the keys of a pipeline file; `$${` stands for `${` itself.
 
+use std::borrow::Cow;
+use std::collections::HashSet;
 use std::ops::Range;
 
 use toml::Spanned;
@@ -22,7 +24,7 @@ pub(super) struct Expanded {
     pub(super) secrets: Secrets,
 }
 
-/// Puts the variables' values into all text in `table`; what cannot be put in is noted.
+/// Puts the variables' values into all text and all keys in `table`; what cannot be put in is noted.
 pub(super) fn expand(
     table: &mut DeTable<'_>,
     written: &Written,
@@ -76,9 +78,45 @@ impl Expansion<'_> {
     }
 
     fn table(&mut self, table: &mut DeTable<'_>) {
+        if table.keys().any(|key| key.get_ref().contains("${")) {
+            self.keys(table);
+        }
         for (key, value) in table.iter_mut() {
             self.inside(key.get_ref().to_string(), value);
         }
+    }
+
+    /// Keys are filled in as values are; those of a table must differ then, too.
+    fn keys(&mut self, table: &mut DeTable<'_>) {
+        let has_variable = |key: &Spanned<Cow<'_, str>>| key.get_ref().contains("${");
+        let plain: HashSet<String> =
+            table.keys().filter(|key| !has_variable(key)).map(|key| key.get_ref().to_string()).collect();
+        for (key, value) in std::mem::take(table) {
+            if !has_variable(&key) {
+                table.insert(key, value);
+                continue;
+            }
+            let (span, written) = (key.span(), key.into_inner());
+            let name = self.key(&written, span.clone());
+            if plain.contains(&*name) || table.contains_key(&*name) {
+                // Which other one it is would tell the value.
+                let message = format!("the key `{written}` comes to another one of its table");
+                let help = "the keys of a table must differ once their variables are filled in: give one of them another name";
+                self.diagnostics.push(Diagnostic::new(span, message).with_help(help));
+            } else {
+                table.insert(Spanned::new(span, name), value);
+            }
+        }
+    }
+
+    fn key<'k>(&mut self, written: &str, span: Range<usize>) -> Cow<'k, str> {
+        let (name, spellings) = self.spelt(written, &span);
+        self.path.push(name.clone());
+        if spellings.iter().any(|piece| piece.is_secret) {
+            self.expanded.secrets.add_key(&self.path, written, spellings);
+        }
+        self.path.pop();
+        name.into()
     }
 
     fn inside(&mut self, name: String, value: &mut Spanned<DeValue<'_>>) {
@@ -88,39 +126,41 @@ impl Expansion<'_> {
     }
 
     fn text(&mut self, text: &str, span: Range<usize>) -> String {
-        let pieces = split(text);
-        let mut result = String::new();
+        let (result, spellings) = self.spelt(text, &span);
+        if spellings.iter().any(|piece| piece.is_secret) {
+            self.expanded.secrets.add(&self.path, text, &result, spellings);
+        }
+        if split(text).iter().any(|piece| matches!(piece, Piece::Variable { .. })) {
+            self.expanded.untyped.push(Untyped { span, text: result.clone() });
+        }
+        result
+    }
+
+    /// What `text` comes to, also piece by piece. A variable that has no value stands there as it is written.
+    fn spelt(&mut self, text: &str, span: &Range<usize>) -> (String, Vec<Spelling>) {
         let mut spellings = Vec::new();
-        for piece in &pieces {
+        for piece in split(text) {
             match piece {
-                Piece::Plain(plain) => {
-                    result += plain;
-                    spellings.push(spelling(plain, plain, Origin::File));
+                Piece::Plain(plain) => spellings.push(spelling(plain, plain, Origin::File)),
+                Piece::Variable { name, default } => {
+                    let written = format!("${{{name}}}");
+                    match self.lookup(name, default) {
+                        Ok((value, origin)) => spellings.push(spelling(&value, &written, origin)),
+                        Err((message, help)) => {
+                            let place = self.place(span, &format!("${{{name}"));
+                            self.diagnostics.push(Diagnostic::new(place, message).with_help(help));
+                            spellings.push(spelling(&written, &written, Origin::File));
+                        }
+                    }
                 }
-                Piece::Variable { name, default } => match self.lookup(name, *default) {
-                    Ok((value, origin)) => {
-                        result += &value;
-                        spellings.push(spelling(&value, &format!("${{{name}}}"), origin));
-                    }
-                    Err((message, help)) => {
-                        let place = self.place(&span, &format!("${{{name}"));
-                        self.diagnostics.push(Diagnostic::new(place, message).with_help(help));
-                    }
-                },
                 Piece::Unclosed => {
-                    let place = self.place(&span, "${");
+                    let place = self.place(span, "${");
                     let help = "write `$${` for the two characters themselves";
                     self.diagnostics.push(Diagnostic::new(place, "`${` without its `}`").with_help(help));
                 }
             }
         }
-        if pieces.iter().any(|piece| matches!(piece, Piece::Variable { .. })) {
-            self.expanded.untyped.push(Untyped { span, text: result.clone() });
-        }
-        if spellings.iter().any(|piece| piece.is_secret) {
-            self.expanded.secrets.add(&self.path, text, &result, spellings);
-        }
-        result
+        (spellings.iter().map(|piece| &*piece.value).collect(), spellings)
     }
 
     fn lookup(&self, name: &str, default: Option<&str>) -> Result<(String, Origin), (String, String)> {
@@ -199,24 +239,51 @@ fn split(text: &str) -> Vec<Piece<'_>> {
 mod tests {
     use super::*;
 
-    fn expanded(text: &str) -> Result<String, Vec<String>> {
+    /// What the tables of a file come to, or what is wrong and where.
+    fn filled(toml: &str) -> Result<(DeTable<'_>, Expanded), Vec<String>> {
         let mut written = Written::default();
-        let toml = format!("a = '{text}'");
-        written.push("p.toml", &toml);
-        let mut table = DeTable::parse(&toml).expect("toml").into_inner();
+        written.push("p.toml", toml);
+        let mut table = DeTable::parse(toml).expect("toml").into_inner();
         let mut diagnostics = Vec::new();
         let lookup = |name: &str| match name {
             "DIR" => Some("data".to_owned()),
             "EMPTY" => Some(String::new()),
             _ => None,
         };
-        expand(&mut table, &written, &lookup, &mut diagnostics);
+        let expanded = expand(&mut table, &written, &lookup, &mut diagnostics);
         let places = |d: &Diagnostic| format!("{}: {}", d.message, &toml[d.span.clone()]);
-        if diagnostics.is_empty() {
-            Ok(table["a"].get_ref().as_str().expect("text").to_owned())
-        } else {
-            Err(diagnostics.iter().map(places).collect())
+        match diagnostics.is_empty() {
+            true => Ok((table, expanded)),
+            false => Err(diagnostics.iter().map(places).collect()),
         }
+    }
+
+    fn expanded(text: &str) -> Result<String, Vec<String>> {
+        let toml = format!("a = '{text}'");
+        filled(&toml).map(|(table, _)| table["a"].get_ref().as_str().expect("text").to_owned())
+    }
+
+    #[test]
+    fn keys_are_filled_in_as_values_are_and_stay_in_their_order() {
+        let toml = "z = 1\n'${DIR}-x' = { 'in ${NONE:-it}' = '${DIR}' }\n'$${DIR}' = 2\ny = 3";
+        let (table, Expanded { secrets, .. }) = filled(toml).expect("filled in");
+        let names: Vec<_> = table.keys().map(|key| &**key.get_ref()).collect();
+        assert_eq!(names, ["z", "data-x", "${DIR}", "y"]);
+        let inner = table["data-x"].get_ref().as_table().expect("a table");
+        assert_eq!(inner["in it"].get_ref().as_str(), Some("data"));
+        let options = serde_json::json!({ "z": 1, "data-x": { "in it": "data" }, "${DIR}": 2, "data": 3 });
+        let masked = secrets.masked(&[], options, None).to_string();
+        assert_eq!(masked, r#"{"z":1,"${DIR}-x":{"in it":"${DIR}"},"${DIR}":2,"data":3}"#);
+    }
+
+    #[test]
+    fn keys_that_come_to_one_are_pointed_at_and_not_told_which() {
+        let wrong = |key: &str| vec![format!("the key `{key}` comes to another one of its table: '{key}'")];
+        assert_eq!(filled("data-x = 1\n'${DIR}-x' = 2").err(), Some(wrong("${DIR}-x")));
+        assert_eq!(filled("'${DIR}-x' = 2\ndata-x = 1").err(), Some(wrong("${DIR}-x")));
+        assert_eq!(filled("a.'${DIR}' = 2\na.'${EMPTY}${DIR}' = 1").err(), Some(wrong("${EMPTY}${DIR}")));
+        let no = ["the variable `NO` is not set: ${NO}", "the variable `NO` is not set: ${NO}"];
+        assert_eq!(filled("'a${NO}' = 1\n'${NO}' = 2").err(), Some(no.map(str::to_owned).to_vec()));
     }
 
     #[test]
