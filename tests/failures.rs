@@ -701,6 +701,11 @@ fn no_part_hides_what_is_wrong_with_another() {
         &["frobs = 3", window, delimiter],
     );
     all_said("type = 'csv'\npath = '-'\nwidths = [0]", &behind, 78, &["widths = [0]", window, delimiter]);
+    // Parts that others take from.
+    let named = STAGE.replace("[[stage]]\n", "[[stage]]\nname = 'm'\n");
+    all_said(CSV, &format!("{named}\n[[sink]]\ntype = 'null'\nfrom = 'm'"), 78, &[window]);
+    let first = "[[stage]]\ntype = 'threshold'\nmin = 0\nname = 'f'\n[[stage]]\ntype = 'threshold'\nmin = 0\nfrom = 'source'";
+    all_said(CSV, &format!("{first}\n[[sink]]\ntype = 'null'\nfrom = 'ff'"), 78, &["from = 'ff'"]);
     // What is no part, or of several.
     all_said(CSV, &format!("{behind}\n[[snik]]\ntype = 'null'"), 78, &["[[snik]]", window, delimiter]);
     let stdout = "[[sink]]\ntype = 'console'\n[[sink]]\ntype = 'console'\nwidth = 0";

@@ -694,8 +694,10 @@ fn options_of(pipeline: &str, variables: &[String], sets: &[String]) -> Option<S
     let value = move |name: &str| variables.get(name.strip_prefix('V')?.parse::<usize>().ok()?).cloned();
     let spec = Spec::new("p.toml", pipeline).with_variables(value);
     let resolved = sets.iter().fold(spec, Spec::with_set).resolve().ok()?.pipeline;
-    let stages: Vec<_> = resolved.stages.iter().map(|stage| stage.parameters()).collect();
-    let sinks: Vec<_> = resolved.sinks.iter().map(|sink| (sink.spec.parameters(), &sink.sensors)).collect();
+    let stages: Vec<_> =
+        resolved.stages.iter().map(|entry| (entry.stage.parameters(), &entry.name, &entry.from)).collect();
+    let sinks: Vec<_> =
+        resolved.sinks.iter().map(|sink| (sink.spec.parameters(), &sink.sensors, &sink.from)).collect();
     Some(format!("{} {:?} {stages:?} {sinks:?}", resolved.source.parameters(), resolved.input))
 }
 

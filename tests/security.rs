@@ -2,6 +2,8 @@
 
 #[path = "common/command.rs"]
 mod command;
+#[path = "security/pieces.rs"]
+mod pieces;
 #[path = "security/secrets.rs"]
 mod secrets;
 

@@ -1,9 +1,11 @@
 //! What the environment has given stands in nothing that is written for people or kept, whatever it looks like and whatever option has it;
 //! and nothing else is taken for it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
+use std::process::Stdio;
 
 use serde_json::Value;
 use tidemill::pipeline::schema::of_component;
@@ -24,7 +26,7 @@ const SECRETS: &[(&str, &str, &[&str])] = &[
 const WRITTEN: &[&str] =
     &["${_}", "line${_}", "o-${_}.csv", "${_}x", "{column}_${_}", "*${_}*", "a/${_}/b", "[${_}"];
 
-const INPUT: &str =
+pub(crate) const INPUT: &str =
     "t,s,a,b,note\n2026-01-01 00:00:00,x,1.5,10,on\n2026-01-01 00:00:02,y,2.5,,off\nbroken,x,1,2,on\n";
 
 const SOURCE: &str = "[source]\ntype = 'csv'\npath = 'in.csv'\ntime = 't'\nsensor = 's'\nmeasurements = ['a', 'b']\nmax_rejects = 1.0\n";
@@ -44,11 +46,15 @@ fn needed(component: &str) -> &'static [(&'static str, &'static str)] {
     }
 }
 
-/// The text that an option takes: by itself, or in a list.
-#[derive(Clone, Copy, PartialEq)]
+/// Where an option takes text.
+#[derive(Clone, PartialEq)]
 enum Shape {
     Text,
     List,
+    /// In the keys of a table, whose values are so.
+    Keys(String),
+    /// In its values too.
+    Values,
 }
 
 fn shape(schema: &Value, property: &Value) -> Option<Shape> {
@@ -66,8 +72,46 @@ fn shape(schema: &Value, property: &Value) -> Option<Shape> {
     if is_type("array") {
         return shape(schema, &property["items"]).map(|_| Shape::List);
     }
+    if let Some(inner) = property.get("additionalProperties").filter(|inner| inner.is_object()) {
+        let inner = match inner["$ref"].as_str() {
+            Some(name) => schema.pointer(name.trim_start_matches('#'))?,
+            None => inner,
+        };
+        return Some(match inner["properties"].as_object().and_then(|options| options.keys().next()) {
+            Some(option) => Shape::Keys(format!("{{ {option} = 1 }}")),
+            None => Shape::Values,
+        });
+    }
     let several = ["anyOf", "oneOf"].iter().filter_map(|name| property[*name].as_array()).flatten();
     several.filter_map(|one| shape(schema, one)).next()
+}
+
+/// Values for every option of every component that takes text somewhere, with `@` in the place of that.
+pub(crate) fn options() -> Vec<(&'static Component, String, String)> {
+    let mut all = Vec::new();
+    for component in components() {
+        let schema = of_component(component);
+        let options = schema["properties"].as_object().expect("options");
+        for (option, property) in options.iter().filter(|(name, _)| *name != "type") {
+            let values = match shape(&schema, property) {
+                None => Vec::new(),
+                Some(Shape::Text) => vec!["'@'".to_owned()],
+                Some(Shape::List) => vec!["['a', '@']".to_owned()],
+                Some(Shape::Keys(inner)) => vec![format!("{{ '@' = {inner} }}")],
+                Some(Shape::Values) => vec!["{ '@' = 'm' }".to_owned(), "{ a = '@' }".to_owned()],
+            };
+            // A choice of a list or a table.
+            let table =
+                property["anyOf"].as_array().into_iter().flatten().filter_map(|one| shape(&schema, one));
+            let keys = table.filter_map(|shape| match shape {
+                Shape::Keys(inner) => Some(format!("{{ '@' = {inner} }}")),
+                _ => None,
+            });
+            let values: BTreeSet<_> = values.into_iter().chain(keys).collect();
+            all.extend(values.into_iter().map(|value| (component, option.clone(), value)));
+        }
+    }
+    all
 }
 
 fn table(component: &Component) -> &'static str {
@@ -79,7 +123,7 @@ fn table(component: &Component) -> &'static str {
 }
 
 /// A pipeline in which `option` of `component` is `value`.
-fn pipeline(component: &Component, option: &str, value: &str) -> String {
+pub(crate) fn pipeline(component: &Component, option: &str, value: &str) -> String {
     let needed = needed(component.name).iter().filter(|(name, _)| *name != option);
     let mut part = format!("{}\ntype = '{}'\n{option} = {value}\n", table(component), component.name);
     needed.for_each(|(name, value)| part += &format!("{name} = {value}\n"));
@@ -113,19 +157,12 @@ fn shown(text: &str) -> Option<&'static str> {
 #[test]
 fn no_option_that_takes_text_shows_what_the_environment_has_given() {
     let mut cases = Vec::new();
-    for component in components() {
-        let schema = of_component(component);
-        let options = schema["properties"].as_object().expect("options");
-        for (option, property) in options.iter().filter(|(name, _)| *name != "type") {
-            let Some(shape) = shape(&schema, property) else { continue };
-            // Three of the secrets for each option, and another writing of them than for the option before.
-            for (secret, (name, ..)) in SECRETS.iter().cycle().enumerate().skip(cases.len()).take(3) {
-                let written = WRITTEN[(cases.len() / 3 + secret) % WRITTEN.len()]
-                    .replace("${_}", &format!("${{{name}}}"));
-                let value =
-                    if shape == Shape::List { format!("['a', '{written}']") } else { format!("'{written}'") };
-                cases.push(pipeline(component, option, &value));
-            }
+    for (component, option, value) in options() {
+        // Three of the secrets for each option, and another writing of them than for the option before.
+        for (secret, (name, ..)) in SECRETS.iter().cycle().enumerate().skip(cases.len()).take(3) {
+            let written =
+                WRITTEN[(cases.len() / 3 + secret) % WRITTEN.len()].replace("${_}", &format!("${{{name}}}"));
+            cases.push(pipeline(component, &option, &value.replace('@', &written)));
         }
     }
     assert!(cases.len() > 300, "options are found: {}", cases.len());
@@ -224,6 +261,21 @@ fn nothing_that_a_whole_run_writes_for_people_or_keeps_has_it() {
         let bytes = bytes.replace("line48213", "").replace("b_q7z", "").replace("ab9x\nk8vd", "");
         assert_eq!(shown(&bytes), None, "{}:\n{bytes}", path.display());
     }
+}
+
+#[test]
+fn what_is_said_while_a_run_goes_on_has_it_as_little() {
+    let folder = folder();
+    fs::create_dir(folder.path().join("hunter2-XYZZY")).expect("a folder");
+    let pipeline = "[source]\ntype = 'csv'\npath = '${WORD}/*.csv'\nfollow = true\n[[sink]]\ntype = 'csv'\npath = '${PIN}.csv'\n";
+    fs::write(folder.path().join("p.toml"), pipeline).expect("written");
+    let mut command = tidemill(folder.path());
+    command.envs(SECRETS.iter().map(|(name, value, _)| (name, value)));
+    let mut child = command.args(["run", "p.toml"]).stderr(Stdio::piped()).spawn().expect("it runs");
+    let mut said = String::new();
+    BufReader::new(child.stderr.take().expect("piped")).read_line(&mut said).expect("a line");
+    child.kill().and_then(|()| child.wait()).expect("an end");
+    assert!(said.starts_with("waiting until a file that fits `${WORD}/*.csv`"), "{said}");
 }
 
 #[test]

@@ -38,7 +38,7 @@ impl Pipeline {
             Some(_) if is_replayable && self.has_first_pass() => self.run_learnt(options, observer),
             _ => streaming::run(self, options, observer),
         };
-        let mut report = run.map_err(|error| self.secrets.hide_error(error))?;
+        let mut report = run.map_err(|error| self.hide_error(error))?;
         report.remark(options.remark(self));
         report.hide(self.secrets.masks());
         Ok(report)

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
+use super::pieces::Pieces;
 use super::{visible, visible_lines};
 
 /// Shorter values, and numbers, stand in text for other reasons too: they are looked for as words, where a value of the pipeline is quoted.
@@ -18,6 +19,8 @@ pub struct Masks {
     /// A value as it may be written, and what is written instead; the longest first.
     anywhere: Vec<(String, String)>,
     words: Vec<Word>,
+    /// Every value as it may be written, and all of its option's text with it, and what is written instead.
+    values: Vec<(String, String)>,
 }
 
 /// A piece of an option's text: what it came to, and how it is written in the pipeline.
@@ -59,7 +62,11 @@ impl Masks {
     pub fn add(&mut self, pieces: &[Spelling]) {
         for piece in pieces.iter().filter(|piece| piece.is_secret) {
             self.add_alone(piece);
+            self.values.extend(forms(&piece.value).into_iter().map(|form| (form, piece.written.clone())));
         }
+        let whole =
+            |text: fn(&Spelling) -> &String| pieces.iter().map(|piece| &**text(piece)).collect::<String>();
+        self.values.push((whole(|piece| &piece.value), whole(|piece| &piece.written)));
         segments(pieces).for_each(|(segment, is_open)| self.add_word(&segment, is_open));
         self.add_word(pieces, [false; 2]);
         self.anywhere.sort_by_key(|(form, _)| std::cmp::Reverse(form.len()));
@@ -99,6 +106,14 @@ impl Masks {
     /// The same text without the values, for messages.
     pub fn hide<'t>(&self, text: &'t str) -> Cow<'t, str> {
         self.hide_in(text, Text::Message)
+    }
+
+    /// The same for a message about the options that have the values: no piece of one is said there either. `names` of options are none.
+    pub fn hide_pieces<'t>(&self, text: &'t str, names: &[&str]) -> Cow<'t, str> {
+        match self.hide(text) {
+            Cow::Borrowed(text) => Pieces { values: &self.values, names }.hide(text),
+            Cow::Owned(text) => Cow::Owned(Pieces { values: &self.values, names }.hide(&text).into_owned()),
+        }
     }
 
     /// The same for a value of the pipeline, or a name that came of one.
@@ -241,6 +256,9 @@ fn forms(value: &str) -> Vec<String> {
     let number = value.trim().parse::<f64>().ok().filter(|number| number.is_finite());
     forms.extend(number.into_iter().flat_map(|number| [number.to_string(), format!("{number:?}")]));
     let shortest = SHORTEST.min(value.chars().count());
+    // A path is said as it lies there.
+    let path = value.split_once("://").map_or(value, |(_, path)| path).trim_start_matches("./");
+    forms.push(path.trim_end_matches('/').to_owned());
     forms.retain(|form| form.chars().count() >= shortest || form.parse::<f64>().is_ok());
     forms.sort_unstable();
     forms.dedup();

@@ -6,6 +6,7 @@
 pub mod guard;
 mod masks;
 mod nearest;
+mod pieces;
 mod visible;
 
 use std::fmt;

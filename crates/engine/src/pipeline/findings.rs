@@ -34,7 +34,7 @@ impl Spec {
                 continue;
             }
             let Attempt { pipeline: Some(pipeline), places, secrets, .. } = attempt else {
-                return Err(search.wrong(self, &attempt.secrets));
+                return Err(search.wrong(self, &attempt.secrets, &attempt.places));
             };
             let goes_on = match search.plan(&pipeline, &look) {
                 Ok(plan) if search.found.is_empty() => return Ok((self.resolved(pipeline, places), plan)),
@@ -42,7 +42,7 @@ impl Spec {
                 Err(error) => search.note_error(error, &pipeline, &places),
             };
             if !goes_on {
-                return Err(search.wrong(self, &secrets));
+                return Err(search.wrong(self, &secrets, &places));
             }
         }
     }
@@ -145,7 +145,7 @@ impl Search {
         let Finding { diagnostic, fault, .. } = finding;
         let Some((part, own)) = fault else { return false };
         let speaks_of_it = |(of, name): &(Part, String)| {
-            let may_matter = of == part || !matches!(of, Part::Sink(_));
+            let may_matter = of == part || !matches!((of, part), (Part::Sink(_), Part::Sink(_)));
             // An option is named by what is wrong with itself.
             let is_itself = own.as_ref() == Some(name) && !self.is_left_out(*part, name);
             may_matter && !is_itself && diagnostic.speaks_of(name)
@@ -171,7 +171,7 @@ impl Search {
     }
 
     /// All that was found.
-    fn wrong(mut self, spec: &Spec, secrets: &Secrets) -> Wrong {
+    fn wrong(mut self, spec: &Spec, secrets: &Secrets, places: &Places) -> Wrong {
         let mistake = |finding: &Finding| {
             finding
                 .error
@@ -181,11 +181,14 @@ impl Search {
         let has_mistake = self.found.iter().any(mistake);
         let first = self.found.first_mut().and_then(|finding| finding.error.take()).filter(|_| !has_mistake);
         match first {
-            Some(error) if self.found.len() == 1 => Wrong::Other(secrets.hide_error(error)),
+            Some(error) if self.found.len() == 1 => {
+                let option = places.fault(&error).and_then(|(_, option)| option);
+                Wrong::Other(secrets.hide_error(error, option.as_deref()))
+            }
             first => {
                 let kind = first.map_or(ErrorKind::Config, |error| error.kind());
                 let found = self.found.into_iter().map(|finding| finding.diagnostic).collect();
-                Wrong::Written(spec.wrong(found, secrets).of_kind(kind))
+                Wrong::Written(spec.wrong(found, secrets, places).of_kind(kind))
             }
         }
     }

@@ -10,6 +10,7 @@ pub mod graph;
 pub(crate) mod idle;
 pub(crate) mod label;
 pub(crate) mod leading;
+mod named;
 mod overrides;
 pub mod parameters;
 mod parts;

@@ -3,8 +3,10 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::Pipeline;
+use super::named::named;
 use super::secrets::Key;
+use super::{Pipeline, SinkEntry, StageEntry};
+use crate::error::{Error, Part};
 use crate::options::merged;
 
 /// The options of every part, defaults included; those that came from the environment as they are written.
@@ -19,6 +21,21 @@ pub struct Parameters {
 }
 
 impl Pipeline {
+    /// An error of this pipeline, without what came from the environment.
+    pub(crate) fn hide_error(&self, error: Error) -> Error {
+        if self.secrets.is_empty() {
+            return error;
+        }
+        let options = match error.part() {
+            Some(Part::Source) => Some(self.source_options()),
+            Some(Part::Stage(at)) => self.stages.get(at).map(stage_options),
+            Some(Part::Sink(at)) => self.sinks.get(at).map(sink_options),
+            None => None,
+        };
+        let option = options.and_then(|options| named(&error).find(|name| options.get(name).is_some()));
+        self.secrets.hide_error(error, option.as_deref())
+    }
+
     /// The options of every part.
     pub fn parameters(&self) -> Parameters {
         self.parameters_with(None)
@@ -27,18 +44,28 @@ impl Pipeline {
     /// The same; with a `key`, with something that tells whether a value from the environment is another.
     pub(crate) fn parameters_with(&self, key: Option<&Key>) -> Parameters {
         let masked = |path: &[&str], options| self.secrets.masked(path, options, key);
-        let source =
-            merged([self.source.parameters(), serde_json::to_value(&self.input).unwrap_or_default()]);
-        let stages = self.stages.iter().enumerate().map(|(at, entry)| {
-            let joined = [given("name", entry.name.as_ref()), given("from", entry.from.as_ref())];
-            masked(&["stage", &at.to_string()], merged([entry.stage.parameters()].into_iter().chain(joined)))
-        });
-        let sinks = self.sinks.iter().enumerate().map(|(at, sink)| {
-            let joined = [given("sensors", sink.sensors.as_ref()), given("from", sink.from.as_ref())];
-            masked(&["sink", &at.to_string()], merged([sink.spec.parameters()].into_iter().chain(joined)))
-        });
-        Parameters { source: masked(&["source"], source), stages: stages.collect(), sinks: sinks.collect() }
+        let stages = self.stages.iter().enumerate();
+        let sinks = self.sinks.iter().enumerate();
+        Parameters {
+            source: masked(&["source"], self.source_options()),
+            stages: stages
+                .map(|(at, stage)| masked(&["stage", &at.to_string()], stage_options(stage)))
+                .collect(),
+            sinks: sinks.map(|(at, sink)| masked(&["sink", &at.to_string()], sink_options(sink))).collect(),
+        }
     }
+
+    fn source_options(&self) -> Value {
+        merged([self.source.parameters(), serde_json::to_value(&self.input).unwrap_or_default()])
+    }
+}
+
+fn stage_options(StageEntry { stage, name, from }: &StageEntry) -> Value {
+    merged([stage.parameters(), given("name", name.as_ref()), given("from", from.as_ref())])
+}
+
+fn sink_options(SinkEntry { spec, sensors, from }: &SinkEntry) -> Value {
+    merged([spec.parameters(), given("sensors", sensors.as_ref()), given("from", from.as_ref())])
 }
 
 /// An option that holds for any part, where it is given.

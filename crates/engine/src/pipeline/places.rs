@@ -6,7 +6,9 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::DeValue;
 
+use super::named::named;
 use super::parts::{Fault, NOWHERE, Part, Parts};
+use super::secrets::Secrets;
 use crate::error::{self, Error};
 use crate::options::Diagnostic;
 
@@ -75,6 +77,20 @@ impl Places {
         Some((part, self.part(part)?.option(error).map(|option| option.name.clone())))
     }
 
+    /// What was found, without what came from the environment.
+    pub(super) fn hide(&self, mut found: Vec<Diagnostic>, secrets: &Secrets) -> Vec<Diagnostic> {
+        for Diagnostic { message, help, span } in &mut found {
+            let fault = self.at(span);
+            for text in std::iter::once(message).chain(help) {
+                *text = match &fault {
+                    Some((part, option)) => secrets.hide_about(text, *part, option.as_deref()),
+                    None => secrets.hide(text).into_owned(),
+                };
+            }
+        }
+        found
+    }
+
     /// The part that `span` is in, and its option.
     pub(super) fn at(&self, span: &Range<usize>) -> Option<Fault> {
         if *span == NOWHERE {
@@ -100,17 +116,9 @@ impl Place {
         self.options.iter().find(|option| is_in(span, &option.key) || is_in(span, &option.value))
     }
 
-    /// The option that an error is about: the one that it says it is about, or the first that it names.
+    /// The option that an error is about.
     fn option(&self, error: &Error) -> Option<&OptionPlace> {
-        let message = error.message();
-        let stated = message.split("(option `").nth(1).and_then(|rest| rest.split('`').next());
-        // An option may be said with its value.
-        let name_of =
-            |said: &'_ str| said.split(" = ").next().unwrap_or_default().trim_matches('`').to_owned();
-        let leading = message.split_once(" = ").and_then(|(before, _)| before.rsplit(' ').next());
-        let quoted = message.split('`').skip(1).step_by(2);
-        let mut names = stated.into_iter().chain(leading).chain(quoted).map(name_of);
-        names.find_map(|name| self.options.iter().find(|option| option.name == name))
+        named(error).find_map(|name| self.options.iter().find(|option| option.name == name))
     }
 }
 

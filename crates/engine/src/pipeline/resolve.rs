@@ -15,7 +15,6 @@ use super::{InputOptions, Pipeline, SinkEntry, StageEntry};
 use crate::error::nearest;
 use crate::error::{self, Error, ErrorKind, Result};
 use crate::format::columns::Names;
-
 use crate::options::{Diagnostic, Options, Untyped, list};
 use crate::registry::{Component, ComponentKind, Make, components, find};
 use crate::sink::SinkSpec;
@@ -63,10 +62,10 @@ impl Resolved {
     pub fn locate(&self, error: Error) -> Result<SpecError> {
         match self.places.diagnose(&error) {
             Some(diagnostic) if error.kind() == ErrorKind::Config => {
-                let found = SpecError::new(Arc::clone(&self.written), vec![diagnostic]);
-                Ok(found.hiding(&self.pipeline.secrets))
+                let found = self.places.hide(vec![diagnostic], &self.pipeline.secrets);
+                Ok(SpecError::new(Arc::clone(&self.written), found))
             }
-            _ => Err(error),
+            _ => Err(self.pipeline.hide_error(error)),
         }
     }
 }
@@ -135,14 +134,14 @@ impl<'t> Maker<'_, 't> {
 
     /// Something in place of a stage that cannot be made, joined to others as that would be.
     fn stage_options(&mut self, part: Part<'t>) -> StageEntry {
-        let mut options = Options::new(part.table, part.span).with_variables(self.variables);
+        let mut options = Options::new(part.table, part.span).with_untyped(self.untyped);
         let StageOptions { name, from } = options.take::<StageOptions>().unwrap_or_default();
         StageEntry { stage: Arc::from(placeholders::stage()), name, from }
     }
 
     /// Something in place of a sink that cannot be made, likewise.
     fn sink_options(&mut self, part: Part<'t>) -> SinkEntry {
-        let mut options = Options::new(part.table, part.span).with_variables(self.variables);
+        let mut options = Options::new(part.table, part.span).with_untyped(self.untyped);
         let from = options.take::<OutputOptions>().unwrap_or_default().from;
         SinkEntry { spec: Arc::from(placeholders::sink()), sensors: None, from }
     }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::error::{Error, Masks, Spelling, each_text};
+use crate::error::{Error, Masks, Part, Spelling, each_text};
 
 /// What fingerprints of values depend on: they can be compared under one key, and tell nothing without it.
 pub(crate) type Key = [u8; 32];
@@ -108,12 +108,33 @@ impl Secrets {
         each_text(value, &|text| self.masks.hide_long(text).into_owned());
     }
 
-    /// The same for all text of an error, and the file that it is about.
-    pub(crate) fn hide_error(&self, error: Error) -> Error {
+    /// The same for what is said of a part, or of one of its options: no piece of a value that it was given is said either.
+    pub(super) fn hide_about(&self, text: &str, part: Part, option: Option<&str>) -> String {
+        let (kind, at) = match part {
+            Part::Source => ("source", None),
+            Part::Stage(at) => ("stage", Some(at.to_string())),
+            Part::Sink(at) => ("sink", Some(at.to_string())),
+        };
+        let path: Vec<_> = std::iter::once(kind).chain(at.as_deref()).chain(option).collect();
+        let before = path.len() - usize::from(option.is_some());
+        // Those of options and of variables are no piece of a value.
+        let names = self.places_of(&path).flat_map(|place| {
+            place.path.get(before).map(String::as_str).into_iter().chain(variables(&place.written))
+        });
+        let names: Vec<_> = names.collect();
+        self.masks_of(&path).hide_pieces(&self.hide(text), &names).into_owned()
+    }
+
+    /// The same for all text of an error about `option` of its part, if it is known, and for the file that it is about.
+    pub(super) fn hide_error(&self, error: Error, option: Option<&str>) -> Error {
         if self.is_empty() {
             return error;
         }
-        let error = error.map_text(|text| self.hide(text).into_owned());
+        let part = error.part();
+        let error = error.map_text(|text| match part {
+            Some(part) => self.hide_about(text, part, option),
+            None => self.hide(text).into_owned(),
+        });
         error.map_file(|file| self.masks.hide_value(file).into_owned())
     }
 
@@ -151,6 +172,11 @@ impl fmt::Debug for Secrets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.places.iter().map(|place| &place.written)).finish()
     }
+}
+
+/// The names of the variables in a text as it is written.
+fn variables(written: &str) -> impl Iterator<Item = &str> {
+    written.split("${").skip(1).filter_map(|rest| rest.split(['}', ':']).next())
 }
 
 /// Puts `shown` in the place `inside` the options; whether it is there.

@@ -84,7 +84,7 @@ impl Spec {
         let Attempt { pipeline, diagnostics, secrets, places } = self.attempt(&LeftOut::default());
         match pipeline {
             Some(pipeline) if diagnostics.is_empty() => Ok(self.resolved(pipeline, places)),
-            _ => Err(self.wrong(diagnostics, &secrets)),
+            _ => Err(self.wrong(diagnostics, &secrets, &places)),
         }
     }
 
@@ -111,8 +111,8 @@ impl Spec {
     }
 
     /// What was found wrong, without what came from the environment.
-    pub(super) fn wrong(&self, found: Vec<Diagnostic>, secrets: &Secrets) -> SpecError {
-        SpecError::new(Arc::new(self.written.clone()), found).hiding(secrets)
+    pub(super) fn wrong(&self, found: Vec<Diagnostic>, secrets: &Secrets, places: &Places) -> SpecError {
+        SpecError::new(Arc::new(self.written.clone()), places.hide(found, secrets))
     }
 }
 

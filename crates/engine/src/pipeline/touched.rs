@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::{Pipeline, StageEntry};
 use crate::atomic::Outputs;
@@ -82,7 +83,7 @@ impl Pipeline {
     pub(crate) fn opening(&self, options: &OpenOptions) -> OpenOptions {
         let mut outputs = self.outputs();
         outputs.extend(&options.outputs);
-        OpenOptions { outputs: outputs.into(), ..options.clone() }
+        OpenOptions { outputs: outputs.into(), masks: Arc::clone(self.secrets.masks()), ..options.clone() }
     }
 
     /// Checks that a run writes nothing over what it reads, and nothing twice; `others` is what it reads and writes beside what the

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
-use super::secrets::Secrets;
 use crate::error::{Error, ErrorKind, visible, visible_lines};
 use crate::options::Diagnostic;
 
@@ -98,16 +97,6 @@ impl SpecError {
     /// The class of the error: [`ErrorKind::Config`], unless all that is wrong is of another one.
     pub fn kind(&self) -> ErrorKind {
         self.kind
-    }
-
-    /// The same, without what came from the environment.
-    pub(super) fn hiding(mut self, secrets: &Secrets) -> Self {
-        for Diagnostic { message, help, .. } in &mut self.diagnostics {
-            for text in std::iter::once(message).chain(help) {
-                *text = secrets.hide(text).into_owned();
-            }
-        }
-        self
     }
 
     /// The diagnostics with the lines that they are about; in colour where `is_styled`.

@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::atomic::Outputs;
 use crate::batch::{Batch, Schema};
-use crate::error::{Error, Result};
+use crate::error::{Error, Masks, Result};
 use crate::files::Base;
 use crate::format::{Chunk, Decoded};
 use crate::offset::Offset;
@@ -99,6 +99,8 @@ pub struct OpenOptions {
     pub changes: Changes,
     /// What the run writes: globs and folders do not take it for input.
     pub outputs: Arc<Outputs>,
+    /// What whoever says something by itself, past the errors and the report, must not say.
+    pub masks: Arc<Masks>,
 }
 
 /// What a run does that goes on where its input is not what it was.
@@ -141,6 +143,7 @@ impl Default for OpenOptions {
             keeps_place: false,
             changes: Changes::Refused,
             outputs: Arc::default(),
+            masks: Arc::default(),
         }
     }
 }

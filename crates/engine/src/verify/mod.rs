@@ -137,7 +137,7 @@ impl Ways<'_> {
         }
         self.can_resume = pipeline.source.can_resume();
         let options = RunOptions { sequential: true, ..RunOptions::default() };
-        outcome(&folder, &executor::run(&pipeline, &options, &mut ()))
+        outcome(&folder, &pipeline, executor::run(&pipeline, &options, &mut ()))
     }
 
     /// The pipeline with its output in a folder of its own.
@@ -161,6 +161,7 @@ impl Ways<'_> {
 
     fn run(&mut self, kind: Kind, round: u64, records: u64) -> Result<(String, Outcome)> {
         let (folder, mut pipeline) = self.pipeline()?;
+        let written = pipeline.clone();
         let threads = [1, 2, 3, 7][(round % 4) as usize];
         let chunk_size = 1 << self.random.below(18);
         let open = OpenOptions { chunk_size, ..OpenOptions::default() };
@@ -187,7 +188,7 @@ impl Ways<'_> {
                 (format!("stopped {stops} times and resumed, {how}"), result)
             }
         };
-        Ok((way, outcome(&folder, &result)?))
+        Ok((way, outcome(&folder, &written, result)?))
     }
 
     /// Runs `pipeline` with stops at random places, by either runtime in turn.
@@ -245,8 +246,9 @@ fn learnt(pipeline: Pipeline) -> Result<Pipeline> {
     }
 }
 
-fn outcome(folder: &Path, result: &Result<crate::Report>) -> Result<Outcome> {
-    let (end, records) = match result {
+fn outcome(folder: &Path, pipeline: &Pipeline, result: Result<crate::Report>) -> Result<Outcome> {
+    let result = result.map_err(|error| pipeline.hide_error(error));
+    let (end, records) = match &result {
         Ok(report) => {
             let parts = [&report.source].into_iter().chain(&report.stages);
             let ledgers: Vec<_> = parts.map(|entry| format!("{} {:?}", entry.name, entry.ledger)).collect();

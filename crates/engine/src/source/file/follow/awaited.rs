@@ -58,7 +58,7 @@ impl Awaited<'_> {
                 return Err(self.unknown());
             }
             if !std::mem::replace(&mut is_said, true) {
-                say(&self.waits_for(&there));
+                say(&self.open.masks.hide(&self.waits_for(&there)));
             }
             pause((start.elapsed() * REST).max(LEAST), &self.open.stop)?;
             // What cannot be found now may be the next time: what can never be has been told at the start.
