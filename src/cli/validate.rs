@@ -15,7 +15,7 @@ pub(super) fn validate(args: &ValidateArgs) -> Outcome {
     columns.dedup();
     let out = match columns.as_slice() {
         [one] if one == "1" => "1 column".to_owned(),
-        all => format!("{} columns", all.join(", ")),
+        all => format!("{} columns", all.join(" and ")),
     };
     output::data(&format!(
         "ok: {}, {}, {}; {} in, {out} out\n",
