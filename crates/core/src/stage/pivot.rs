@@ -276,7 +276,13 @@ impl Process for Joining {
 
     fn restore(&mut self, state: &[u8], sensors: &Sensors) -> Result<()> {
         let Saved { keys, next, open } = state::from_bytes(state)?;
-        let is_sound = |joined: &Joined| joined.ordinal < next && joined.values.len() == self.places.len();
+        let ty = self.schema.fields().last().map(|value| value.ty);
+        let is_sound = |joined: &Joined| {
+            let mut values = joined.values.iter().flatten().flatten();
+            joined.ordinal < next
+                && joined.values.len() == self.places.len()
+                && values.all(|value| Some(value.ty()) == ty)
+        };
         let has_keys = keys.are_said.len() == self.names.len();
         if !has_keys || open.len() > sensors.len() || !open.iter().flatten().all(is_sound) {
             return Err(Error::data("the saved state is not one of records that are joined"));
@@ -325,6 +331,20 @@ mod tests {
         let last = process.finish(&sensors, &mut flow).expect("finished").expect("records");
         out.extend(said(&last, &sensors));
         (out, [flow.folded, flow.made, flow.filtered])
+    }
+
+    #[test]
+    fn a_state_with_values_of_another_type_is_refused() {
+        let mut sensors = Sensors::default();
+        let input = batch(&[("a", 1, "temp", Some(1.0))], &mut sensors);
+        let stage = Pivot::new("what", &["temp"]);
+        let mut process = stage.start(input.schema()).expect("started");
+        let open = |value| Some(Joined { ordinal: 0, time: Some(1), values: vec![Some(Some(value))] });
+        let keys = Keys { are_said: vec![true], others: BTreeSet::new() };
+        let state = |value| state::to_bytes(&Saved { keys: keys.clone(), next: 1, open: vec![open(value)] });
+        process.restore(&state(Number::F64(1.0)).expect("saved"), &sensors).expect("of its type");
+        let other = process.restore(&state(Number::I64(1)).expect("saved"), &sensors);
+        assert!(other.expect_err("of another type").to_string().contains("records that are joined"));
     }
 
     #[test]
