@@ -6,8 +6,8 @@ use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use tidemill::batch::Batch;
 use tidemill::sensor::Sensors;
 use tidemill::stage::{
-    Action, EachSeries, Method, MovingAverage, MovingMax, MovingMedian, MovingMin, MovingStd, Normalize,
-    Process, Stage, Threshold,
+    Action, Columns, EachSensor, EachSeries, Method, MovingAverage, MovingMax, MovingMedian, MovingMin,
+    MovingStd, Normalize, Process, Rate, Record, SensorStage, Silence, Stage, Threshold,
 };
 
 use common::{
@@ -22,7 +22,7 @@ const SENSORS: usize = 100;
 type Check = fn(&[f64], &Batch);
 
 fn stages(criterion: &mut Criterion) {
-    let cases: [(&str, Box<dyn Stage>, Check); 12] = [
+    let cases: [(&str, Box<dyn Stage>, Check); 15] = [
         ("threshold, drop", Box::new(Threshold::between(0.0, 120.0)), drops),
         ("threshold, mask", Box::new(Threshold::between(0.0, 120.0).action(Action::Mask)), masks),
         ("threshold, flag", Box::new(Threshold::between(0.0, 120.0).action(Action::Flag)), keeps),
@@ -35,6 +35,9 @@ fn stages(criterion: &mut Criterion) {
         ("moving_max, 20", Box::new(EachSeries(MovingMax::rows(20))), greatest),
         ("moving_std, 20", Box::new(EachSeries(MovingStd::rows(20))), deviations),
         ("moving_median, 20", Box::new(EachSeries(MovingMedian::rows(20))), medians),
+        ("rate, difference", Box::new(EachSeries(Rate::difference())), keeps),
+        ("silence, 1h", Box::new(EachSensor::new(Silence::after("1h"))), keeps),
+        ("sensor stage, nothing", Box::new(EachSensor::new(Nothing)), keeps),
     ];
     let readings = Readings::new(COUNT, SENSORS);
     let ((batch, sensors), values) = (readings.batch(), readings.values());
@@ -50,6 +53,32 @@ fn stages(criterion: &mut Criterion) {
         b.iter_batched(|| (), |()| learn(&stage, &batch, &sensors), BatchSize::LargeInput);
     });
     group.finish();
+}
+
+/// What it costs to be a stage of one sensor.
+#[derive(Clone, serde::Serialize)]
+struct Nothing;
+
+impl SensorStage for Nothing {
+    type State = u64;
+    type Bound = ();
+
+    fn name(&self) -> &str {
+        "nothing"
+    }
+
+    fn bind(&self, _columns: &mut Columns<'_>) -> tidemill::Result<()> {
+        Ok(())
+    }
+
+    fn state(&self, _bound: &(), _sensor: &str) -> u64 {
+        0
+    }
+
+    fn record(&self, _bound: &(), records: &mut u64, _record: &mut Record<'_>) -> tidemill::Result<()> {
+        *records += 1;
+        Ok(())
+    }
 }
 
 /// A process that has seen all sensors: windows are full, tables are made. Where time must not run back, a new one.

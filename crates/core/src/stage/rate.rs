@@ -92,7 +92,11 @@ impl Rate {
         if self.method == Change::Difference {
             return Some(change);
         }
-        let elapsed = (i128::from(next.time) - i128::from(last.time)) as f64;
+        // Wider integers take longer.
+        let elapsed = match next.time.checked_sub(last.time) {
+            Some(nanos) => nanos as f64,
+            None => (i128::from(next.time) - i128::from(last.time)) as f64,
+        };
         (elapsed > 0.0).then(|| change / (elapsed / unit))
     }
 }

@@ -293,6 +293,21 @@ fn a_state_of_more_sensors_than_there_are_is_an_error() {
 }
 
 #[test]
+fn whether_a_state_is_kept_is_declared() {
+    let table = (0..9).fold(Table::new(&["v", "w"]).with_text(), |table, at| {
+        table.row(&format!("s{}", at % 3), at, &[Some(at as f64); 2])
+    });
+    let mut sensors = Sensors::default();
+    let batch = table.batches(9, &mut sensors).remove(0);
+    for stage in stages() {
+        let mut process = stage.start(&table.schema()).expect("started");
+        process.process(batch.clone(), &sensors, &mut Flow::default()).expect("processed");
+        let state = process.save().expect("saved");
+        assert_eq!(stage.keeps_state(), !state.is_empty(), "{}", stage.name());
+    }
+}
+
+#[test]
 fn every_stage_is_restarted() {
     let stages = stages();
     let missing: Vec<_> =
