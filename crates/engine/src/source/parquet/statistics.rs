@@ -52,13 +52,21 @@ impl Statistics<'_> {
                     extent.measurements[at] = self.range(group, source, field.ty)?;
                 }
                 (_, None) => {}
-                (_, Some(source))
-                    if field.ty == FieldType::Text && is_always_good(self.file.kind(source)) => {}
-                (_, Some(source)) if field.ty == field_type(self.file.kind(source)) => {}
+                (_, Some(source)) if self.is_good(source, field.ty) => {}
                 (_, Some(_)) => return None,
             }
         }
         Some(extent)
+    }
+
+    /// Whether no value of a column refuses its record when it is carried along as one of type `ty`.
+    fn is_good(&self, source: usize, ty: FieldType) -> bool {
+        let kind = self.file.kind(source);
+        match ty {
+            // Not all bytes are text.
+            FieldType::Text => is_always_good(kind),
+            ty => ty == field_type(kind),
+        }
     }
 
     /// The first and the last time, where every record has one.
