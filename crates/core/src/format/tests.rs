@@ -559,6 +559,23 @@ fn nasty_values() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
+#[test]
+fn clause_5_what_is_broken_between_values_ends_at_the_same_place_wherever_it_is_cut() {
+    for unfold in [None, Some("w".to_owned())] {
+        let options = JsonOptions { layout: Layout::Values, unfold, ..JsonOptions::default() };
+        let columns = ColumnOptions { time: None, sensor: Some("s".into()), ..ColumnOptions::default() };
+        let format = JsonLines::new(&options, &columns).expect("good options").with_origins(true);
+        let text = br#""{}{}{"s":"a","v":1}"#;
+        let Ok(whole) = read_cut(&format, text, []) else { continue };
+        for cut in 0..=text.len() {
+            assert_eq!(read_cut(&format, text, [cut]).expect("readable"), whole, "cut at {cut}");
+        }
+        for block in 1..=text.len() {
+            assert_eq!(read_in_blocks(&format, text, block).expect("readable"), whole, "pieces of {block}");
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn clause_5_json_lines_cut_anywhere_are_the_same(text in nasty_json(), ignore in any::<bool>()) {

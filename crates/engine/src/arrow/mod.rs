@@ -39,8 +39,8 @@ fn field(field: &Field) -> ArrowField {
         (_, FieldType::Bool) => DataType::Boolean,
         _ => DataType::Utf8,
     };
-    // What stages say of measurements is there for every record.
-    let is_nullable = matches!(field.role, FieldRole::Measurement | FieldRole::Tag);
+    // A record that a stage makes, such as one of `silence`, has a time and a sensor.
+    let is_nullable = !matches!(field.role, FieldRole::Time | FieldRole::Sensor);
     ArrowField::new(&*field.name, ty, is_nullable)
 }
 

@@ -4,7 +4,7 @@ use memchr::memrchr2;
 
 use super::decoder::JsonDecoder;
 use super::lines::Lines;
-use super::structure::{Next, next};
+use super::structure::{Next, piece};
 use crate::error::Result;
 use crate::format::rows::Rows;
 use crate::format::{Chunk, Decode, Decoded, LineFormat};
@@ -57,13 +57,19 @@ impl Decode for JsonDecoder {
     }
 }
 
-/// The length of the objects that have ended, and of what stands between them.
+/// The length of the objects that have ended, and of what stands between them. Nothing is cut off that reads otherwise without what stands behind.
 fn whole_values(bytes: &[u8]) -> usize {
-    let mut at = 0;
+    let (mut at, mut whole, mut seen) = (0, 0, 0);
     loop {
-        match next(bytes, at) {
-            Next::Piece(_, end) => at = end,
-            Next::Open(_) => return at,
+        let (next, needed) = piece(bytes, at);
+        match next {
+            Next::Piece(_, end) => {
+                (at, seen) = (end, seen.max(needed));
+                if at >= seen {
+                    whole = at;
+                }
+            }
+            Next::Open(_) => return whole,
             Next::End => return bytes.len(),
         }
     }

@@ -50,7 +50,7 @@ fn looks_like_values(bytes: &[u8], is_all: bool) -> Option<bool> {
             Some(byte) => Some(matches!(byte, b'{' | b'[' | b',' | 0x1e)),
             None => is_all.then_some(false),
         },
-        Err(NoEnd::Broken(_)) => Some(false),
+        Err(NoEnd::Broken(_) | NoEnd::NoValue(_)) => Some(false),
         Err(NoEnd::Open) => is_all.then(|| has_line_feed(start, bytes.len())),
     }
 }

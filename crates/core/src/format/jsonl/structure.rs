@@ -25,6 +25,8 @@ pub(super) enum NoEnd {
     Open,
     /// It is broken, as this byte shows.
     Broken(usize),
+    /// It is no value from its first byte on, as this byte shows.
+    NoValue(usize),
 }
 
 /// What RFC 7464 puts before every value; no value has it.
@@ -38,16 +40,21 @@ fn is_between(byte: u8) -> bool {
 /// What comes in `text` from `at` on. What is broken ends where the next object may begin: at the beginning of a line, behind
 /// another object, or behind a record separator.
 pub(super) fn next(text: &[u8], at: usize) -> Next {
+    piece(text, at).0
+}
+
+/// The same, and how much of the text it takes to see that: where what comes is no value, a byte far behind it may show that.
+pub(super) fn piece(text: &[u8], at: usize) -> (Next, usize) {
     let Some(start) = text[at..].iter().position(|&byte| !is_between(byte)).map(|more| at + more) else {
-        return Next::End;
+        return (Next::End, at);
     };
     let end = if text[start] == b'{' { object_end(text, start) } else { scalar_end(text, start) };
+    let broken = |at| after_broken(text, start, at).map_or(Next::Open(start), |end| Next::Piece(start, end));
     match end {
-        Ok(end) => Next::Piece(start, end),
-        Err(NoEnd::Open) => Next::Open(start),
-        Err(NoEnd::Broken(at)) => {
-            after_broken(text, start, at).map_or(Next::Open(start), |end| Next::Piece(start, end))
-        }
+        Ok(end) => (Next::Piece(start, end), end),
+        Err(NoEnd::Open) => (Next::Open(start), text.len()),
+        Err(NoEnd::Broken(at)) => (broken(at), at + 1),
+        Err(NoEnd::NoValue(at)) => (broken(start), at + 1),
     }
 }
 
@@ -124,10 +131,10 @@ fn scalar_end(text: &[u8], start: usize) -> Result<usize, NoEnd> {
         let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\r');
         let more = text[end..].iter().position(|byte| !is_blank(byte)).ok_or_else(no_end)?;
         match text[end + more] {
-            _ if !is_scalar(&text[at..end]) => return Err(NoEnd::Broken(start)),
+            _ if !is_scalar(&text[at..end]) => return Err(NoEnd::NoValue(end + more)),
             b'{' | b'\n' => return Ok(end),
             byte if is_between(byte) => return Ok(end),
-            _ if more == 0 => return Err(NoEnd::Broken(start)),
+            _ if more == 0 => return Err(NoEnd::NoValue(end)),
             _ => at = end + more,
         }
     }
@@ -196,7 +203,7 @@ fn is_of_word(byte: u8) -> bool {
 fn string_end(text: &[u8], start: usize) -> Result<usize, NoEnd> {
     let end = quote_or_line_end(text, start);
     let most = match end {
-        Ok(end) | Err(NoEnd::Broken(end)) => end,
+        Ok(end) | Err(NoEnd::Broken(end) | NoEnd::NoValue(end)) => end,
         Err(NoEnd::Open) => text.len(),
     };
     match memchr(RECORD_SEPARATOR, &text[start.min(most)..most]) {
