@@ -49,6 +49,16 @@ impl Mask {
         Self { words: (0..len.div_ceil(64)).map(word).collect(), len }
     }
 
+    /// The bit that `bit` gives for each of `values`.
+    #[inline]
+    pub fn of<T: Copy>(values: &[T], mut bit: impl FnMut(T) -> bool) -> Self {
+        let mut word = |values: &[T]| {
+            let bits = values.iter().enumerate();
+            bits.fold(0, |word, (at, &value)| word | u64::from(bit(value)) << at)
+        };
+        Self { words: values.chunks(64).map(&mut word).collect(), len: values.len() }
+    }
+
     /// `len` bits, 64 to a word, the first in the lowest.
     ///
     /// # Panics

@@ -330,7 +330,7 @@ impl Intervals<'_> {
         contains: impl Fn(Interval, T) -> bool,
     ) -> Mask {
         match *self {
-            Self::One(interval) => Mask::from_fn(values.len(), |row| contains(interval, values[row])),
+            Self::One(interval) => Mask::of(values, |value| contains(interval, value)),
             Self::BySensor(intervals) => {
                 Mask::from_fn(values.len(), |row| contains(intervals[ids[row].index()], values[row]))
             }
