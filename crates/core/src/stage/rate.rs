@@ -130,6 +130,10 @@ impl SeriesStage for Rate {
 
     fn bind(&self, input: &Schema) -> Result<f64> {
         let unit = self.unit()?;
+        if self.method == Change::Difference && self.per != Self::default().per {
+            return Err(Error::config("`per` has no effect on a difference, which is not divided by time")
+                .with_help("leave it out, or set `method = \"derivative\"`"));
+        }
         if self.method == Change::Derivative && input.time().is_none() {
             return Err(Error::config("a derivative needs a time column")
                 .with_help("name it in [source] `time`, or set `method = \"difference\"`"));
@@ -254,6 +258,7 @@ mod tests {
         let refused = |rate: Rate| rate.bind(&table(&[]).schema()).expect_err("refused").to_string();
         assert!(refused(Rate::per("0s")).contains("`per`"));
         assert!(refused(Rate::per("fast")).contains("`per`"));
+        assert!(refused(Rate { per: "1h".into(), ..Rate::difference() }).contains("`per` has no effect"));
         assert!(refused(Rate { into: "r".into(), ..Rate::default() }).contains("{column}"));
     }
 

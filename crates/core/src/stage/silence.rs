@@ -80,6 +80,11 @@ impl SensorStage for Silence {
     fn bind(&self, columns: &mut Columns<'_>) -> Result<Bound> {
         columns.need_time("`silence`")?;
         let after = parse_duration(&self.after).map_err(|why| Error::config(format!("`after`: {why}")))?;
+        // What stands there would be lost: readings, or what another `silence` says.
+        if columns.input().index_of(&self.into).is_some() {
+            return Err(Error::config(format!("there is a column `{}` already (option `into`)", self.into))
+                .with_help("choose another name with `into`"));
+        }
         Ok(Bound { after, silent: columns.write(Field::measurement(&*self.into))? })
     }
 
@@ -212,6 +217,10 @@ mod tests {
             assert!(stage(after).output(&schema).expect_err("no duration").to_string().contains("`after`"));
         }
         assert!(stage("1s").with_agreement(Agreement::Sensors(3)).is_some());
+        // A second one says what it has to say in a column of its own.
+        let silent = stage("1s").output(&schema).expect("columns");
+        let message = stage("5s").output(&silent).expect_err("the same column").to_string();
+        assert!(message.contains("a column `silent` already"), "{message}");
     }
 
     proptest! {
