@@ -175,7 +175,7 @@ fn clause_11_what_cannot_be_taken_from_is_said_where_it_stands() {
         (stage("a", "'b'") + &stage("b", "'a'") + null, "move this part behind the one that it takes from"),
         (stage("a", "'a'") + null, "does not stand before this part"),
         (stage("a", "'source'") + &stage("a", "'source'") + &sink("'a'"), "two parts have the `name` \"a\""),
-        (stage("source", "'source'") + null, "two parts have the `name` \"source\""),
+        (stage("source", "'source'") + null, "the source is called \"source\" already"),
         (stage("", "'source'") + null, "`name` is empty"),
         (stage("a", "[]") + null, "`from` names nothing"),
         (stage("a", "['source', 'source']") + null, "names \"source\" twice"),

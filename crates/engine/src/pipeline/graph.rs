@@ -106,6 +106,10 @@ impl<'p> Known<'p> {
                 Error::config("`name` is empty").with_help("leave it out, or write a name for `from`")
             );
         }
+        if self.names.first().is_some_and(|(source, _)| *source == name) {
+            return Err(Error::config(format!("the source is called {name:?} already"))
+                .with_help("give this part another name"));
+        }
         if self.find(name).is_some() {
             return Err(Error::config(format!("two parts have the `name` {name:?}"))
                 .with_help("give one of them another name"));

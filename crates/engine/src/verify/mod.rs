@@ -205,7 +205,9 @@ impl Ways<'_> {
         };
         let (mut stops, mut reached) = (0, 0);
         loop {
-            reached += 1 + self.random.below(records / 3 + 1);
+            // Of a run that fails, it is not known how many records it has.
+            let step = if records > 0 { records / 3 } else { reached };
+            reached += 1 + self.random.below(step + 1);
             let stop = Arc::new(AtomicBool::new(false));
             let options =
                 RunOptions { stop: Arc::clone(&stop), state: Some(state.clone()), ..options.clone() };

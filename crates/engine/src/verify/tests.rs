@@ -87,3 +87,24 @@ fn a_stage_that_depends_on_how_its_input_is_cut_is_found_out() {
     assert_eq!(difference.file, "all records.csv");
     assert!(difference.line > 1 && difference.plain != difference.other, "{difference}");
 }
+
+#[test]
+fn a_run_that_fails_for_its_rejects_fails_in_every_way() {
+    let folder = tempfile::tempdir().expect("folder");
+    let mut text = String::from("t,s,v\n");
+    for at in 0..3000 {
+        let late = if at % 20 == 7 { 15 } else { 0 };
+        text += &format!("{},a,{at}\n", 100 + at - late);
+    }
+    let input = folder.path().join("in.csv");
+    std::fs::write(&input, text).expect("written");
+    let toml = format!(
+        "[source]\ntype = 'csv'\npath = {input:?}\ntime = 't'\ntime_format = 's'\nsensor = 's'\norder = 'time'\ndisorder = '2s'\n\
+         [[sink]]\ntype = 'null'\n"
+    );
+    let make = |_: &Path| Ok(Pipeline::from_toml(&toml).expect("a pipeline"));
+    let options = VerifyOptions { seed: 1, rounds: 1 };
+    let verdict = verify(&make, folder.path(), &options).expect("verified");
+    assert_eq!(verdict.difference, None);
+    assert!(verdict.failure.expect("too many are late").contains("were refused"));
+}
