@@ -35,7 +35,7 @@ struct Kept<'a> {
     place: &'a str,
     /// `None` where it begins anew after a restart.
     bytes: Option<u64>,
-    output: Option<&'a Output>,
+    outputs: &'a [Output],
 }
 
 fn inspect(args: &InspectArgs) -> Outcome {
@@ -118,13 +118,15 @@ fn parts<'a>(manifest: &'a Manifest) -> Vec<Kept<'a>> {
     let mut sinks = manifest.sinks.iter().zip(&manifest.outputs);
     let length = |state: &Option<Vec<u8>>| state.as_ref().map(|state| state.len() as u64);
     let part = |spec: &'a PartSpec| {
-        let (bytes, output) = match &*spec.place {
-            "source" => (length(&manifest.source), None),
+        let (bytes, outputs) = match &*spec.place {
+            "source" => (length(&manifest.source), &[][..]),
             // A run that is over keeps nothing of them.
-            place if place.starts_with("stage") => (Some(stages.next().map_or(0, StageState::bytes)), None),
-            _ => sinks.next().map_or((None, None), |(state, output)| (length(state), output.as_ref())),
+            place if place.starts_with("stage") => {
+                (Some(stages.next().map_or(0, StageState::bytes)), &[][..])
+            }
+            _ => sinks.next().map_or((None, &[][..]), |(state, outputs)| (length(state), &outputs[..])),
         };
-        Kept { place: &spec.place, bytes, output }
+        Kept { place: &spec.place, bytes, outputs }
     };
     manifest.pipeline.iter().map(part).collect()
 }
@@ -148,7 +150,10 @@ fn as_text(all: &[Checkpoint], newest: Option<(&Path, &Manifest)>) -> Page {
     let head = ["", "keeps", "has written"].map(str::to_owned).to_vec();
     let row = |part: Kept<'_>| {
         let bytes = part.bytes.map_or_else(|| "begins anew".to_owned(), |bytes| plural(bytes, "byte"));
-        let written = part.output.map_or_else(String::new, |output| plural(output.length, "byte"));
+        let written = match part.outputs {
+            [] => String::new(),
+            outputs => plural(outputs.iter().map(|output| output.length).sum(), "byte"),
+        };
         vec![visible(part.place).into_owned(), bytes, written]
     };
     let rows: Vec<_> = std::iter::once(head).chain(parts(manifest).into_iter().map(row)).collect();
@@ -192,7 +197,7 @@ fn as_json(all: &[Checkpoint], newest: Option<(&Path, &Manifest)>) -> Value {
     let newest = newest.map(|(path, manifest)| {
         let parts: Vec<_> = parts(manifest)
             .into_iter()
-            .map(|part| json!({ "part": part.place, "bytes": part.bytes, "output": part.output }))
+            .map(|part| json!({ "part": part.place, "bytes": part.bytes, "output": part.outputs.last() }))
             .collect();
         json!({
             "path": path,

@@ -359,16 +359,16 @@ impl Sink for Trapped<dyn Sink> {
         self.trap.pass("sink.flush");
         self.inner.flush()
     }
-    fn save(&mut self) -> Result<Option<Saved>> {
+    fn save(&mut self, epoch: u64) -> Result<Option<Saved>> {
         self.trap.pass("sink.save");
         let trap = Arc::clone(&self.trap);
-        let saved = self.inner.save()?;
-        Ok(saved.map(|Saved { state, output, settle }| {
+        let saved = self.inner.save(epoch)?;
+        Ok(saved.map(|Saved { state, outputs, settle, deliver }| {
             let settle = Box::new(move || {
                 trap.pass("sink.settle");
                 settle()
             });
-            Saved { state, output, settle }
+            Saved { state, outputs, settle, deliver }
         }))
     }
     fn commit(&mut self) -> Result<Vec<String>> {

@@ -16,6 +16,7 @@ use crate::files::{
     where_link_leads, write_all_at,
 };
 use crate::notes::say;
+use crate::time::Clock;
 
 mod checksum;
 mod leftovers;
@@ -54,6 +55,12 @@ pub struct Outset {
     pub state: Option<PathBuf>,
     /// What [`Sink::save`](crate::sink::Sink::save) gave at the checkpoint from which the run goes on.
     pub resume: Option<Vec<u8>>,
+    /// The number of the epoch that is open when the run begins: the next checkpoint closes it. 0 for a run without checkpoints.
+    pub epoch: u64,
+    /// The number of the epoch that the checkpoint closed from which the run goes on; 0 where it begins with its first record.
+    pub resumed: u64,
+    /// The clock by which files are due to be rolled.
+    pub clock: Clock,
     /// Set when the run is to stop: whoever waits for somebody looks at it.
     pub stop: Arc<AtomicBool>,
     /// What whoever says something by itself, past the errors and the report, must not say.
@@ -67,6 +74,9 @@ impl Default for Outset {
             run: None,
             state: None,
             resume: None,
+            epoch: 0,
+            resumed: 0,
+            clock: Clock::default(),
             stop: Arc::default(),
             masks: Arc::default(),
         }
@@ -77,10 +87,14 @@ impl Default for Outset {
 pub struct Saved {
     /// For [`Outset::resume`].
     pub state: Vec<u8>,
-    /// The file of which `state` speaks, if it does of one.
-    pub output: Option<Output>,
+    /// The files in the making of which `state` speaks.
+    pub outputs: Vec<Output>,
     /// Makes durable what `state` speaks of; may wait for jobs that were handed out before.
     pub settle: Job,
+    /// Makes the epoch visible where it belongs. It is run once the checkpoint is durable, behind those of all earlier epochs, on another
+    /// thread than the sink's. A run that is killed before has `state` say what is still to be delivered: the next run does that first, when
+    /// it opens the sink, though it may have happened already; so it must be harmless when repeated.
+    pub deliver: Option<Job>,
 }
 
 /// A file in the making: `.<name>.part-…` in the folder of the final one, under a name that nobody can know beforehand; or a stream: standard output (`-`), a named
@@ -360,7 +374,7 @@ impl AtomicFile {
             }
             Ok(())
         });
-        Ok(Some(Saved { state, output: Some(output), settle }))
+        Ok(Some(Saved { state, outputs: vec![output], settle, deliver: None }))
     }
 
     /// Makes the file durable and gives it its name, in place of an older one.
@@ -759,7 +773,7 @@ mod tests {
         (0..100_000).for_each(|at| writeln!(file, "{at}").expect("written"));
         let saved = file.save().expect("saved").expect("a file");
         (saved.settle)().expect("durable");
-        let output = saved.output.expect("a file");
+        let output = saved.outputs.first().expect("a file").clone();
         drop(file);
         let outset = Outset { resume: Some(saved.state), ..outset };
         let change = |at: u64| {

@@ -51,6 +51,8 @@ pub struct StateFolder {
     path: PathBuf,
     /// The ordinal of the newest checkpoint; 0 where there is none.
     newest: u64,
+    /// That of the one that was loaded, which may be older: newer ones are damaged then.
+    loaded: u64,
     /// Those that are whole as far as is known, the newest last; no more than are kept.
     whole: VecDeque<u64>,
     /// Files of which older checkpoints speak and the next one does not.
@@ -147,6 +149,7 @@ impl StateFolder {
             files,
             path: path.to_owned(),
             newest: 0,
+            loaded: 0,
             whole: VecDeque::new(),
             orphans: Vec::new(),
             masks: Arc::default(),
@@ -232,6 +235,7 @@ impl StateFolder {
             whole.sort_unstable();
             // Older ones are whole as far as is known.
             let last = whole.iter().position(|(_, other)| other == path).map_or(0, |at| at + 1);
+            self.loaded = whole[..last].last().map_or(0, |(ordinal, _)| *ordinal);
             self.whole = whole[last.saturating_sub(KEPT)..last].iter().map(|(ordinal, _)| *ordinal).collect();
         }
         self.remove_old();
@@ -265,7 +269,12 @@ impl StateFolder {
         self.newest
     }
 
-    /// Keeps `manifest` as the newest checkpoint, with `stages` as what the stages keep; when this returns, it is durable. Before it can be
+    /// The ordinal of the checkpoint that was loaded; 0 where there was none.
+    pub(crate) fn loaded(&self) -> u64 {
+        self.loaded
+    }
+
+    /// Keeps `manifest` as the checkpoint `ordinal`, the newest, with `stages` as what the stages keep; when this returns, it is durable. Before it can be
     /// found, `settle` makes durable what it speaks of; before that, all of `stages` is written: while it is not, it has to be kept as it was.
     ///
     /// # Errors
@@ -273,20 +282,24 @@ impl StateFolder {
     /// still the newest.
     pub fn keep(
         &mut self,
+        ordinal: u64,
         mut manifest: Manifest,
         stages: Vec<Pieces>,
         settle: impl FnOnce() -> Result<()>,
     ) -> Result<()> {
         manifest.orphans.clone_from(&self.orphans);
-        let next = self.newest + 1;
-        let path = self.path.join(format!("{PREFIX}{next:010}"));
+        if ordinal <= self.newest {
+            let newest = self.newest;
+            return Err(Error::internal(format!("checkpoint {ordinal} comes behind checkpoint {newest}")));
+        }
+        let path = self.path.join(format!("{PREFIX}{ordinal:010}"));
         self.check_own()?;
         self.write(&manifest, stages, settle, &path).map_err(|unwritten| match unwritten {
             Unwritten::Disk(error) => Error::io("keep the checkpoint", path.display(), &error),
             Unwritten::Run(error) => error,
         })?;
-        self.newest = next;
-        self.whole.push_back(next);
+        self.newest = ordinal;
+        self.whole.push_back(ordinal);
         while self.whole.len() > KEPT {
             self.whole.pop_front();
         }

@@ -65,8 +65,8 @@ pub struct Manifest {
     pub stages: Vec<StageState>,
     /// What every sink has made, in order; `None` for those that begin anew.
     pub sinks: Vec<Option<Vec<u8>>>,
-    /// The file that every sink writes, in order; `None` for those that write none, or to a stream.
-    pub outputs: Vec<Option<Output>>,
+    /// The files that every sink has in the making, in order; none for those that write to a stream.
+    pub outputs: Vec<Vec<Output>>,
     /// What the run has counted.
     pub counts: Vec<u8>,
     /// Files in the making with which no sink goes on any more: they are set aside when this checkpoint is durable.
@@ -335,7 +335,7 @@ mod tests {
             sensors: ["a", "b"].iter().collect(),
             stages: Vec::new(),
             sinks: vec![Some(vec![9]), None],
-            outputs: vec![Some(output.clone()), None],
+            outputs: vec![vec![output.clone()], vec![]],
             counts: vec![5],
             orphans: vec![Orphan { output, records: 3, aside: "a.until-3".into() }],
         }

@@ -135,20 +135,21 @@ impl Outlets {
 
     /// A checkpoint of all sinks.
     fn draft(&mut self, snapshot: Snapshot<'_>, ending: Ending) -> Result<Option<Draft>> {
-        let Some(state) = &self.state else { return Ok(None) };
+        let Some(state) = &mut self.state else { return Ok(None) };
         let mut draft = state.draft(snapshot, ending);
         let mut sinks = Vec::new();
         for outlet in &mut self.outlets {
-            let saved = outlet.timed(|sink| sink.save())?;
-            let (state, output) = match saved {
-                None => (None, None),
+            let epoch = draft.epoch;
+            let (state, outputs) = match outlet.timed(|sink| sink.save(epoch))? {
+                None => (None, Vec::new()),
                 Some(saved) => {
                     draft.settle.push(saved.settle);
-                    (Some(saved.state), saved.output)
+                    draft.deliver.extend(saved.deliver);
+                    (Some(saved.state), saved.outputs)
                 }
             };
             draft.manifest.sinks.push(state);
-            draft.manifest.outputs.push(output);
+            draft.manifest.outputs.push(outputs);
             sinks.push(outlet.entry.ledger);
         }
         let counts = postcard::to_stdvec(&(&self.rejects, sinks))
@@ -184,7 +185,8 @@ impl Outlets {
             report.remarks.extend(remarks);
         }
         if let (Some(state), Some(manifest)) = (&mut self.state, published) {
-            state.conclude(Draft::over(manifest))?;
+            let draft = Draft::over(state.next_epoch(), manifest);
+            state.conclude(draft)?;
         }
         self.close(report);
         Ok(())
@@ -221,11 +223,14 @@ impl Outlets {
             report.remarks.extend(outlet.timed(|sink| sink.flush().and_then(|()| sink.commit()))?);
         }
         if let (Some(state), Some(draft)) = (&mut self.state, draft) {
-            report.remarks.extend(draft.manifest.outputs.iter().flatten().map(|Output { path, part, .. }| {
+            let outputs: Vec<_> = draft.manifest.outputs.iter().flatten().cloned().collect();
+            state.conclude(draft)?;
+            // Those that have been delivered are not.
+            let in_the_making = outputs.iter().filter(|output| state.is_in_the_making(output));
+            report.remarks.extend(in_the_making.map(|Output { path, part, .. }| {
                 let (path, part) = (path.display(), part.display());
                 format!("{path} is still {part}: the same command goes on with it, and with --finish gives it its name")
             }));
-            state.conclude(draft)?;
         }
         for outlet in &mut self.outlets {
             report.remarks.extend(outlet.timed(|sink| sink.pause())?);

@@ -74,11 +74,13 @@ impl State {
             return Err(Error::config(what).with_help(help));
         }
         let outputs = self.found.iter().flat_map(|found| &found.outputs);
-        for (sink, output) in pipeline.sinks.iter().zip(outputs) {
-            let Some(output) = output else { continue };
-            // Its folder may have been moved with all that is in it.
-            let path = sink.spec.file().unwrap_or_else(|| output.path.clone());
-            Output { path, ..output.clone() }.check_published(&*self.options.files)?;
+        for (sink, outputs) in pipeline.sinks.iter().zip(outputs) {
+            // Its folder may have been moved with all that is in it. Files that roll may have been taken away as they were delivered.
+            let Some(path) = sink.spec.file() else { continue };
+            for output in outputs {
+                let output = Output { path: path.clone(), ..output.clone() };
+                output.check_published(&*self.options.files)?;
+            }
         }
         let place = self.resume.as_ref().and_then(|resume| resume.source.as_deref());
         let Some(place) = place.filter(|_| traits.is_replayable && !self.options.finishes) else {

@@ -36,18 +36,22 @@ pub(crate) struct Snapshot<'a> {
     pub(crate) sensors: &'a SharedSensors,
 }
 
-/// A checkpoint to be kept, and what must be durable before.
+/// A checkpoint to be kept, what must be durable before, and what becomes visible behind it.
 pub(crate) struct Draft {
+    /// The number of the epoch that it closes, which will be the checkpoint's.
+    pub(crate) epoch: u64,
     pub(crate) manifest: Manifest,
     pub(super) stages: Vec<Pieces>,
     pub(crate) settle: Vec<Job>,
+    /// What every sink does once the checkpoint is durable ([`Saved::deliver`](crate::sink::Saved::deliver)).
+    pub(crate) deliver: Vec<Job>,
     /// Hangs up when it has been kept, or cannot be.
     pub(super) kept: Option<Sender<()>>,
 }
 
 impl Draft {
-    /// Of a run that is over: everything is durable, and no stage goes on.
-    pub(crate) fn over(manifest: Manifest) -> Self {
-        Self { manifest, stages: Vec::new(), settle: Vec::new(), kept: None }
+    /// The checkpoint `epoch` of a run that is over: everything is durable and delivered, and no stage goes on.
+    pub(crate) fn over(epoch: u64, manifest: Manifest) -> Self {
+        Self { epoch, manifest, stages: Vec::new(), settle: Vec::new(), deliver: Vec::new(), kept: None }
     }
 }

@@ -19,7 +19,7 @@ use crate::atomic::Output;
 use crate::checkpoint::{Change, Ending, Found, Manifest, Orphan, PartSpec, StateFolder, changes, matches};
 use crate::error::guard::caught;
 use crate::error::{Error, Masks, Result};
-use crate::files::{Disk, FileSystem};
+use crate::files::{Disk, FileSystem, kind_if_there};
 use crate::pipeline::leading::leading;
 use crate::pipeline::secrets::{Key, new_key};
 use crate::pipeline::{Parameters, Pipeline};
@@ -75,6 +75,8 @@ pub(crate) struct State {
     keeper: Option<Keeper>,
     /// Whether a cut is on its way to become a checkpoint.
     is_busy: Arc<AtomicBool>,
+    /// The number of the epoch that is open: the next cut closes it.
+    epoch: u64,
 }
 
 /// The thread that keeps checkpoints.
@@ -96,6 +98,7 @@ impl State {
         let mut folder = StateFolder::open(Arc::clone(&options.files), &options.folder)?;
         let found = folder.load()?;
         let key = found.manifest.as_ref().map_or_else(new_key, |(manifest, _)| manifest.key);
+        let epoch = folder.newest() + 1;
         let mut state = Self {
             options: options.clone(),
             run: folder.id(),
@@ -107,6 +110,7 @@ impl State {
             found: None,
             keeper: None,
             is_busy: Arc::default(),
+            epoch,
         };
         state.take_up(found, pipeline.secrets.masks())?;
         Ok(state)
@@ -176,7 +180,7 @@ impl State {
         let goes_on = |at: usize| resume.sinks_before.contains(&Some(at));
         let outputs = manifest.outputs.iter().enumerate().filter(|(at, _)| !goes_on(*at));
         let orphan = |output: &Output| Orphan::of(&*self.options.files, output, manifest.records);
-        let orphans = outputs.filter_map(|(_, output)| output.as_ref().map(orphan));
+        let orphans = outputs.flat_map(|(_, outputs)| outputs.iter().map(orphan));
         orphans.filter(|orphan| orphan.is_there(&*self.options.files)).collect()
     }
 
@@ -225,7 +229,8 @@ impl State {
     pub(crate) fn published(&mut self) -> Result<()> {
         let Some(found) = &self.found else { return Ok(()) };
         let manifest = Manifest { ending: Ending::Published, ..found.clone() };
-        self.conclude(Draft::over(manifest))
+        let draft = Draft::over(self.next_epoch(), manifest);
+        self.conclude(draft)
     }
 
     /// Gives the sensors of the checkpoint the ids that they had.
@@ -237,7 +242,9 @@ impl State {
     /// What sink `at` begins with, where others would with `plain`.
     pub(crate) fn outset(&self, at: usize, plain: &Outset) -> Outset {
         let folder = Some(self.options.folder.clone());
-        let plain = Outset { files: Arc::clone(&self.options.files), state: folder, ..plain.clone() };
+        let (files, epoch) = (Arc::clone(&self.options.files), self.epoch);
+        let resumed = lock(&self.folder).loaded();
+        let plain = Outset { files, state: folder, epoch, resumed, ..plain.clone() };
         let Some(resume) = &self.resume else {
             return Outset { run: Some(Arc::clone(&self.run)), resume: None, ..plain };
         };
@@ -301,6 +308,11 @@ impl State {
         }
     }
 
+    /// Whether a file of a checkpoint is still in the making.
+    pub(crate) fn is_in_the_making(&self, output: &Output) -> bool {
+        matches!(kind_if_there(&*self.options.files, &output.part), Ok(Some(_)))
+    }
+
     /// Waits for the thread, and keeps a last checkpoint.
     ///
     /// # Errors
@@ -321,8 +333,14 @@ impl State {
         joined.map_err(|_| Error::internal("the thread that keeps checkpoints panicked"))
     }
 
-    /// A checkpoint of `snapshot`; the sinks are still to be added.
-    pub(crate) fn draft(&self, snapshot: Snapshot<'_>, ending: Ending) -> Draft {
+    /// Closes the epoch that is open; gives its number.
+    pub(crate) fn next_epoch(&mut self) -> u64 {
+        self.epoch += 1;
+        self.epoch - 1
+    }
+
+    /// A checkpoint of `snapshot`, which closes an epoch; the sinks are still to be added.
+    pub(crate) fn draft(&mut self, snapshot: Snapshot<'_>, ending: Ending) -> Draft {
         let made = Clock::default().read().as_nanos();
         let stages = snapshot.stages;
         let manifest = Manifest {
@@ -339,7 +357,8 @@ impl State {
             counts: snapshot.counts,
             orphans: Vec::new(),
         };
-        Draft { manifest, stages, settle: Vec::new(), kept: None }
+        let (epoch, settle, deliver) = (self.next_epoch(), Vec::new(), Vec::new());
+        Draft { epoch, manifest, stages, settle, deliver, kept: None }
     }
 }
 
@@ -367,10 +386,11 @@ fn nobody_keeps() -> Error {
         .with_help("the same command goes on from the last checkpoint; please report this")
 }
 
-/// First what the manifest speaks of is made durable, then the manifest.
+/// First what the manifest speaks of is made durable, then the manifest: that decides. Then the epoch is delivered.
 fn keep(folder: &Mutex<StateFolder>, draft: Draft) -> Result<()> {
-    let Draft { manifest, stages, settle, .. } = draft;
-    lock(folder).keep(manifest, stages, || settle.into_iter().try_for_each(|settle| settle()))
+    let Draft { epoch, manifest, stages, settle, deliver, .. } = draft;
+    lock(folder).keep(epoch, manifest, stages, || settle.into_iter().try_for_each(|settle| settle()))?;
+    deliver.into_iter().try_for_each(|deliver| deliver())
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

@@ -130,7 +130,7 @@ impl Sink for Open {
         self.0.finish()
     }
 
-    fn save(&mut self) -> Result<Option<Saved>> {
+    fn save(&mut self, _epoch: u64) -> Result<Option<Saved>> {
         self.0.save()
     }
 

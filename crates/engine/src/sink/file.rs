@@ -97,7 +97,7 @@ impl<E: Encode + 'static> Sink for EncodedFile<E> {
         self.file.finish()
     }
 
-    fn save(&mut self) -> Result<Option<Saved>> {
+    fn save(&mut self, _epoch: u64) -> Result<Option<Saved>> {
         self.file.save()
     }
 

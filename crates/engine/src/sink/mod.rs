@@ -204,11 +204,12 @@ pub trait Sink: Send {
     /// What ends the run: a full disk, for one.
     fn flush(&mut self) -> Result<()>;
 
-    /// What it has taken so far, for a checkpoint: called between two batches. `None` where it begins anew after a restart.
+    /// What it has taken so far, for the checkpoint that closes `epoch`: called between two batches, with numbers that grow. `None` where it
+    /// begins anew after a restart. Behind [`Sink::flush`] it is the last one: what is to be delivered at the end of the run, is with this epoch.
     ///
     /// # Errors
     /// What ends the run.
-    fn save(&mut self) -> Result<Option<Saved>> {
+    fn save(&mut self, _epoch: u64) -> Result<Option<Saved>> {
         Ok(None)
     }
 

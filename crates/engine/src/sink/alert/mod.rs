@@ -275,14 +275,14 @@ impl Sink for Watch {
         }
     }
 
-    fn save(&mut self) -> Result<Option<Saved>> {
+    fn save(&mut self, _epoch: u64) -> Result<Option<Saved>> {
         let saved = match &mut self.target {
             Target::File(file) => file.save()?,
             Target::Log(..) | Target::Command(..) => None,
         };
-        let (file, output, settle) = match saved {
-            Some(saved) => (Some(saved.state), saved.output, saved.settle),
-            None => (None, None, Box::new(|| Ok(())) as Job),
+        let (file, outputs, settle) = match saved {
+            Some(saved) => (Some(saved.state), saved.outputs, saved.settle),
+            None => (None, Vec::new(), Box::new(|| Ok(())) as Job),
         };
         let incidents =
             self.watched.iter().map(|watched| (watched.name.to_string(), watched.open().collect()));
@@ -290,7 +290,7 @@ impl Sink for Watch {
         let memory = Memory { incidents, raised: self.raised, file };
         let state = postcard::to_stdvec(&memory)
             .map_err(|error| Error::internal(format!("the state cannot be saved: {error}")))?;
-        Ok(Some(Saved { state, output, settle }))
+        Ok(Some(Saved { state, outputs, settle, deliver: None }))
     }
 
     fn flush(&mut self) -> Result<()> {
