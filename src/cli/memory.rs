@@ -1,6 +1,4 @@
-//! How the allocator of the process is set. The one file of the command line with `unsafe` in it.
-
-#![expect(unsafe_code, reason = "the allocator's settings are a call into the C library")]
+//! How the allocator of the process is set.
 
 /// Lets the C library keep freed memory for the next chunk.
 ///
@@ -9,6 +7,7 @@
 /// (measured). Which memory is handed out is not changed, only when it is given back; other C libraries are left alone.
 pub(super) fn keep_freed() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    #[expect(unsafe_code, reason = "the allocator's settings are a call into the C library")]
     {
         /// Blocks below it come from the library's heaps: the columns of a chunk do. Tables that grow do better as maps of their own.
         const MAPPED_FROM: libc::c_int = 4 << 20;

@@ -1,4 +1,4 @@
-//! Signals that would end the process where a call can say what is wrong. The one file of the command line with `unsafe` in it.
+//! Signals that would end the process where a call can say what is wrong.
 
 #![expect(unsafe_code, reason = "what a signal does is set here and nowhere else")]
 

@@ -8,6 +8,7 @@ mod live;
 mod peers;
 mod platforms;
 mod tools;
+mod zig;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -27,7 +28,7 @@ usage: cargo xtask <chore>
   fuzz   random input against what judges it, for so many seconds each target (default: 60; needs rustup)
   arm    run the library's tests on 64-bit Arm, under an emulator (installs what that needs; needs rustup)
   platforms
-         check that the core compiles for WebAssembly and macOS (needs rustup)
+         check that the core compiles for WebAssembly, and everything for macOS (installs zig; needs rustup)
   instructions
          count the instructions of the kernels under valgrind, fail where they grew (--record: keep the counts)
   peers  run the same jobs with tidemill and its peers, and write down what they took (--help: its options)

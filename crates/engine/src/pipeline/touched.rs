@@ -54,13 +54,13 @@ impl Touched {
     /// Whether it matters who else writes there. A device such as a terminal or a serial line may be read and written at once; those of
     /// memory, such as /dev/null, keep nothing apart.
     fn minds_others(&self) -> bool {
-        const MEMORY: u32 = 1;
+        let driver = |path: &Path| rustix::fs::stat(path).ok().map(|stat| rustix::fs::major(stat.st_rdev));
         if crate::atomic::is_stdout(&self.path) {
             return false;
         }
         match self.path.metadata() {
             Ok(meta) if meta.file_type().is_char_device() => {
-                self.access != Access::Read && rustix::fs::major(meta.rdev()) != MEMORY
+                self.access != Access::Read && driver(&self.path) != driver("/dev/null".as_ref())
             }
             _ => true,
         }

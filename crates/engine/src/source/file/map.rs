@@ -103,20 +103,35 @@ fn map(file: &File, start: u64, length: usize) -> io::Result<Watched> {
     Ok(Watched { map, slot })
 }
 
-/// Whether the file lies on a file system of this machine: on others its bytes can change without a trace.
+/// Whether the file lies on a file system of this machine: on others its bytes can change without a trace. Where the system does not say, a
+/// file is not taken for local, and is read instead of mapped.
 pub fn is_local(file: &File) -> bool {
-    /// `f_type` of NFS, SMB, SMB2, CIFS, FUSE, Ceph, AFS, 9P.
-    const REMOTE: [i64; 8] =
-        [0x6969, 0x517b, 0xfe53_4d42, 0xff53_4d42, 0x6573_5546, 0x00c3_6400, 0x5346_414f, 0x0102_1997];
     // SAFETY: `statfs` is plain data, for which all zeros are valid; the descriptor is open and the pointer
     // is to a local that lives through the call.
     let (result, stat) = unsafe {
         let mut stat: libc::statfs = std::mem::zeroed();
         (libc::fstatfs(file.as_raw_fd(), &raw mut stat), stat)
     };
-    #[expect(clippy::unnecessary_cast, reason = "the type differs between platforms")]
-    let kind = stat.f_type as i64 & 0xffff_ffff;
-    result == 0 && !REMOTE.contains(&kind)
+    result == 0 && is_on_local(&stat)
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn is_on_local(stat: &libc::statfs) -> bool {
+    /// `f_type` of NFS, SMB, SMB2, CIFS, FUSE, Ceph, AFS, 9P.
+    const REMOTE: [u32; 8] =
+        [0x6969, 0x517b, 0xfe53_4d42, 0xff53_4d42, 0x6573_5546, 0x00c3_6400, 0x5346_414f, 0x0102_1997];
+    // Its type differs between C libraries and processors; the numbers have 32 bits.
+    !REMOTE.contains(&(stat.f_type as u32))
+}
+
+#[cfg(target_vendor = "apple")]
+fn is_on_local(stat: &libc::statfs) -> bool {
+    stat.f_flags & libc::MNT_LOCAL.cast_unsigned() != 0
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android", target_vendor = "apple")))]
+fn is_on_local(_stat: &libc::statfs) -> bool {
+    false
 }
 
 /// One mapped window, for the handler: 0 … 0 is free.

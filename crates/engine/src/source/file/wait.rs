@@ -33,9 +33,11 @@ pub(super) fn readable(file: impl AsFd) -> io::Result<Readable> {
 
 /// Asks for room in a pipe: the fewer the turns between its two ends, the cheaper a byte. Where that is not granted, it works too.
 pub(super) fn widen(file: &File) {
-    const ROOM: usize = 1 << 20;
-    #[cfg(target_os = "linux")]
-    let _as_it_was = rustix::pipe::fcntl_setpipe_size(file, ROOM);
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    let _as_it_was = rustix::pipe::fcntl_setpipe_size(file, 1 << 20);
+    // Other systems enlarge a pipe of their own accord.
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    let _ = file;
 }
 
 /// A file opened so that it never waits, for a reader that can; until it `is_gone`, whoever wanted the bytes.

@@ -11,23 +11,23 @@ mod datagrams;
 mod dial;
 mod drops;
 mod listen;
+mod poll;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::net::UdpSocket;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
-use std::time::Instant;
-
-use rustix::event::epoll::{self, EventData, EventFlags};
+use std::time::{Duration, Instant};
 
 use self::connection::{Connection, Peer};
 use self::counts::Counts;
 use self::datagrams::Datagrams;
 use self::dial::Dial;
 use self::listen::{Listener, unavailable};
+use self::poll::{AT_ONCE, Poll};
 use super::address::Address;
 use super::descriptors;
 use super::framing::{Framing, Layout, MAX_WAITING, STOPPED};
@@ -42,9 +42,6 @@ const MAX_CONNECTIONS: usize = 10_000;
 
 /// Bytes that are read of one connection, or of datagrams, before the next one has its turn.
 const TURN: usize = 64 << 10;
-
-/// Connections that are taken in before others have their turn, and how many of those that are ready the system is asked to name.
-const AT_ONCE: usize = 256;
 
 /// Bytes that are read before they are handed on; then the system is asked again who is ready.
 const READ_AT_ONCE: u64 = 1 << 20;
@@ -63,7 +60,7 @@ pub(super) struct Sockets {
     address: Address,
     stem: Arc<str>,
     layout: Layout,
-    poll: OwnedFd,
+    poll: Poll,
     own: Own,
     connections: BTreeMap<u64, Connection>,
     next_connection: u64,
@@ -75,6 +72,8 @@ pub(super) struct Sockets {
     /// What has come and not been given out.
     ready: VecDeque<Input>,
     scratch: Vec<u8>,
+    /// The sockets that the last wait named; kept for its memory.
+    readable: Vec<u64>,
     bytes: u64,
     counts: Counts,
 }
@@ -105,10 +104,9 @@ impl Sockets {
             }
             Address::Tcp(_) | Address::Unix(_) => Own::Dial(Dial::new()),
         };
-        let poll = epoll::create(epoll::CreateFlags::CLOEXEC).map_err(|error| failed(error.into()))?;
+        let poll = Poll::new().map_err(failed)?;
         if let Some(socket) = own.socket() {
-            epoll::add(&poll, socket, EventData::new_u64(OWN), EventFlags::IN)
-                .map_err(|error| failed(error.into()))?;
+            poll.add(socket, OWN).map_err(failed)?;
         }
         Ok(Self {
             address: address.clone(),
@@ -123,6 +121,7 @@ impl Sockets {
             waiting: 0,
             ready: VecDeque::new(),
             scratch: vec![0; TURN],
+            readable: Vec::with_capacity(AT_ONCE),
             bytes: 0,
             counts: Counts::default(),
         })
@@ -186,23 +185,21 @@ impl Sockets {
         format!("{}: {}{help}", self.address, counts.told().unwrap_or_else(|| nothing.into()))
     }
 
-    /// Asks the system who is ready, and takes in those who connect. Where nobody has a turn to come, that waits a while.
+    /// Asks the system which sockets are readable, and accepts new connections. Waits for [`PATIENCE`] at most where no socket is left to read.
     fn look(&mut self) -> Result<()> {
-        let mut events = Vec::with_capacity(AT_ONCE);
-        let nanos = if self.turns.is_empty() { PATIENCE.subsec_nanos() } else { 0 };
-        let timeout = rustix::event::Timespec { tv_sec: 0, tv_nsec: nanos.into() };
-        match epoll::wait(&self.poll, rustix::buffer::spare_capacity(&mut events), Some(&timeout)) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
-            Err(error) => return Err(Error::io("wait at", &self.address, &error.into())),
-        }
-        // Where more are ready than the system was asked to name, those who want to connect may be among the others.
-        let mut may_connect = events.len() == AT_ONCE;
-        for event in events {
-            match (event.data.u64(), &self.own) {
+        let mut readable = std::mem::take(&mut self.readable);
+        let timeout = if self.turns.is_empty() { PATIENCE } else { Duration::ZERO };
+        let waited = self.poll.wait(timeout, &mut readable);
+        waited.map_err(|error| Error::io("wait at", &self.address, &error))?;
+        // Where more sockets are readable than one wait names, the listener may be among the others.
+        let mut may_connect = readable.len() == AT_ONCE;
+        for &id in &readable {
+            match (id, &self.own) {
                 (OWN, Own::Listener(_)) => may_connect = true,
                 (who, _) => self.turns.queue(who),
             }
         }
+        self.readable = readable;
         if may_connect {
             self.welcome_all();
         }
@@ -251,10 +248,7 @@ impl Sockets {
             self.make_room();
         }
         let id = self.next_connection;
-        let added = peer.set_nonblocking().and_then(|()| {
-            epoll::add(&self.poll, peer.socket(), EventData::new_u64(id), EventFlags::IN).map_err(Into::into)
-        });
-        if added.is_err() {
+        if peer.set_nonblocking().and_then(|()| self.poll.add(peer.socket(), id)).is_err() {
             self.counts.lost += 1;
             return;
         }
@@ -360,6 +354,7 @@ impl Sockets {
         self.turns.leave(id);
         if let Some(connection) = self.connections.remove(&id) {
             self.waiting -= connection.framing.waiting();
+            self.poll.remove(connection.peer.socket());
         }
         if let Own::Dial(dial) = &mut self.own {
             dial.has_ended();
