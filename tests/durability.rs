@@ -321,7 +321,7 @@ fn a_state_folder_that_is_another_by_now_gets_no_checkpoint() {
         names
     };
     let mut first = open(&path).expect("made");
-    first.keep(1, manifest.clone(), Vec::new(), || Ok(())).expect("kept");
+    first.keep(1, manifest.clone(), Vec::new(), |_| Ok(())).expect("kept");
     let id = first.id();
     drop(first);
     std::fs::rename(&path, &moved).expect("moved");
@@ -332,13 +332,13 @@ fn a_state_folder_that_is_another_by_now_gets_no_checkpoint() {
     std::fs::remove_dir_all(&path).expect("removed");
     let mut other = open(&path).expect("made");
     assert_ne!(other.id(), mine.id());
-    let error = mine.keep(2, manifest.clone(), Vec::new(), || Ok(())).expect_err("it is another's");
+    let error = mine.keep(2, manifest.clone(), Vec::new(), |_| Ok(())).expect_err("it is another's");
     assert!(error.message().contains("is not the one that this run uses"), "{error}");
     assert_eq!(names(), ["id", "lock"]);
-    other.keep(1, manifest.clone(), Vec::new(), || Ok(())).expect("kept");
+    other.keep(1, manifest.clone(), Vec::new(), |_| Ok(())).expect("kept");
     assert_eq!(names(), ["checkpoint-0000000001", "id", "lock"]);
     std::fs::remove_file(path.join("lock")).expect("removed");
-    other.keep(2, manifest, Vec::new(), || Ok(())).expect_err("nothing keeps others out");
+    other.keep(2, manifest, Vec::new(), |_| Ok(())).expect_err("nothing keeps others out");
     drop(other);
     // Half of an id is none.
     std::fs::write(path.join("id"), "12").expect("written");

@@ -52,6 +52,10 @@ pub struct Sensors {
     /// Those that have been given to others since, in that order, behind so many before.
     reused: Vec<u32>,
     reused_before: u64,
+    /// How often anything has changed.
+    changes: u64,
+    /// Whether it is a [snapshot](Self::snapshot), which has no table.
+    is_snapshot: bool,
 }
 
 impl Default for Sensors {
@@ -72,6 +76,8 @@ impl Sensors {
             free: Vec::new(),
             reused: Vec::new(),
             reused_before: 0,
+            changes: 0,
+            is_snapshot: false,
         }
     }
 
@@ -135,6 +141,7 @@ impl Sensors {
     fn enter(&mut self, hash: u64, id: u32) -> SensorId {
         let (names, hasher) = (&self.names, &self.hasher);
         self.table.insert_unique(hash, id, |&id| hasher.hash_one(names.get(id as usize)));
+        self.changes += 1;
         SensorId(id)
     }
 
@@ -159,6 +166,29 @@ impl Sensors {
         }
         self.reused_before += self.reused.len() as u64;
         self.reused.clear();
+        self.changes += 1;
+    }
+
+    /// The same sensors, as they are now: they stay so for whoever looks at them later, when new ones have come and ids have been given to
+    /// others. The names are shared, so it costs little; it takes no new ones, and [`find`](Self::find) goes through all of them.
+    pub fn snapshot(&self) -> Self {
+        Self {
+            names: self.names.clone(),
+            table: HashTable::new(),
+            hasher: self.hasher.clone(),
+            limits: self.limits,
+            is_closed: true,
+            free: self.free.clone(),
+            reused: self.reused.clone(),
+            reused_before: self.reused_before,
+            changes: self.changes,
+            is_snapshot: true,
+        }
+    }
+
+    /// How often they have changed: the snapshot of as many changes is the same.
+    pub fn changes(&self) -> u64 {
+        self.changes
     }
 
     /// How often an id has been given to another sensor.
@@ -178,6 +208,10 @@ impl Sensors {
 
     /// The id of `name` if it has been seen.
     pub fn find(&self, name: &str) -> Option<SensorId> {
+        if self.is_snapshot {
+            let mut ids = (0..self.names.len() as u32).filter(|id| !self.free.contains(id));
+            return ids.find(|&id| self.names.get(id as usize) == name).map(SensorId);
+        }
         let hash = self.hasher.hash_one(name);
         self.table.find(hash, |&id| self.names.get(id as usize) == name).map(|&id| SensorId(id))
     }
@@ -254,6 +288,27 @@ mod tests {
         sensors.id("f").expect("room");
         sensors.forget(&[]);
         assert_eq!(known.of(&sensors, str::to_owned)[other.index()], "f");
+    }
+
+    #[test]
+    fn a_snapshot_stays_as_it_was_made() {
+        let mut sensors = Sensors::default();
+        for name in ["a", "b"] {
+            sensors.id(name).expect("room");
+        }
+        let (before, changes) = (sensors.snapshot(), sensors.changes());
+        assert_eq!(before.changes(), changes);
+        sensors.forget(&[SensorId(0)]);
+        let between = sensors.snapshot();
+        sensors.id("c").expect("room");
+        assert!(sensors.changes() > changes, "something has changed");
+        assert_eq!((before.name(SensorId(0)), sensors.name(SensorId(0))), ("a", "c"));
+        assert_eq!((before.find("a"), before.find("c")), (Some(SensorId(0)), None));
+        assert_eq!((between.find("a"), between.find("b")), (None, Some(SensorId(1))));
+        assert_eq!(between.names().collect::<Vec<_>>(), ["b"]);
+        let mut known = OfSensors::default();
+        assert_eq!(known.of(&before, str::to_owned), ["a", "b"]);
+        assert_eq!(known.of(&sensors.snapshot(), str::to_owned), ["c", "b"]);
     }
 
     #[test]

@@ -274,18 +274,19 @@ impl StateFolder {
         self.loaded
     }
 
-    /// Keeps `manifest` as the checkpoint `ordinal`, the newest, with `stages` as what the stages keep; when this returns, it is durable. Before it can be
-    /// found, `settle` makes durable what it speaks of; before that, all of `stages` is written: while it is not, it has to be kept as it was.
+    /// Keeps `manifest` as the checkpoint `ordinal`, the newest, with `stages` as what the stages keep; when this returns, it is durable. Before it
+    /// can be found, `complete` adds what the sinks have made, and makes durable what it speaks of; before that, all of `stages` is written: while
+    /// it is not, it has to be kept as it was.
     ///
     /// # Errors
-    /// When the folder is not the one any more that was taken into use; what the system, a stage or `settle` says; then the checkpoint before is
-    /// still the newest.
+    /// When the folder is not the one any more that was taken into use; what the system, a stage or `complete` says; then the checkpoint before
+    /// is still the newest.
     pub fn keep(
         &mut self,
         ordinal: u64,
         mut manifest: Manifest,
         stages: Vec<Pieces>,
-        settle: impl FnOnce() -> Result<()>,
+        complete: impl FnOnce(&mut Manifest) -> Result<()>,
     ) -> Result<()> {
         manifest.orphans.clone_from(&self.orphans);
         if ordinal <= self.newest {
@@ -294,7 +295,7 @@ impl StateFolder {
         }
         let path = self.path.join(format!("{PREFIX}{ordinal:010}"));
         self.check_own()?;
-        self.write(&manifest, stages, settle, &path).map_err(|unwritten| match unwritten {
+        self.write(manifest, stages, complete, &path).map_err(|unwritten| match unwritten {
             Unwritten::Disk(error) => Error::io("keep the checkpoint", path.display(), &error),
             Unwritten::Run(error) => error,
         })?;
@@ -345,13 +346,13 @@ impl StateFolder {
 
     fn write(
         &self,
-        manifest: &Manifest,
+        manifest: Manifest,
         stages: Vec<Pieces>,
-        settle: impl FnOnce() -> Result<()>,
+        complete: impl FnOnce(&mut Manifest) -> Result<()>,
         path: &Path,
     ) -> std::result::Result<(), Unwritten> {
         let aside = self.path.join(ASIDE);
-        let written = self.write_aside(manifest, stages, settle, &aside);
+        let written = self.write_aside(manifest, stages, complete, &aside);
         // Writing may have taken a while.
         self.check_own()?;
         let named = written.and_then(|()| Ok(self.files.rename(&aside, path)?));
@@ -365,14 +366,13 @@ impl StateFolder {
 
     fn write_aside(
         &self,
-        manifest: &Manifest,
+        mut manifest: Manifest,
         stages: Vec<Pieces>,
-        settle: impl FnOnce() -> Result<()>,
+        complete: impl FnOnce(&mut Manifest) -> Result<()>,
         aside: &Path,
     ) -> std::result::Result<(), Unwritten> {
         let file = self.create_anew(aside)?;
-        manifest.write(FromStart { file: &*file, place: 0 }, stages)?;
-        settle()?;
+        manifest.write_completed(FromStart { file: &*file, place: 0 }, stages, complete)?;
         Ok(file.sync()?)
     }
 

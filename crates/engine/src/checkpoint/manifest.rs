@@ -124,10 +124,25 @@ impl Manifest {
     /// # Errors
     /// What `out` says, or a stage.
     pub fn write(&self, out: impl Write, stages: Vec<Pieces>) -> std::result::Result<(), Unwritten> {
+        self.clone().write_completed(out, stages, |_| Ok(()))
+    }
+
+    /// The same; `complete` adds what the sinks have made and what was counted, once all of `stages` is on its way.
+    pub(super) fn write_completed(
+        &mut self,
+        out: impl Write,
+        stages: Vec<Pieces>,
+        complete: impl FnOnce(&mut Self) -> Result<()>,
+    ) -> std::result::Result<(), Unwritten> {
         let mut out = BufWriter::with_capacity(BUFFER, Summed { out, length: 0, crc: 0 });
         out.write_all(MAGIC)?;
         out.write_all(&VERSION.to_le_bytes())?;
-        self.write_content(&mut out, stages)?;
+        self.write_first(&mut out)?;
+        write_stages(&mut out, stages)?;
+        // Where that fails, nothing more is to be written.
+        out.flush()?;
+        complete(self)?;
+        self.write_last(&mut out)?;
         out.flush()?;
         let length = out.get_ref().length;
         out.write_all(&length.to_le_bytes())?;
@@ -136,35 +151,17 @@ impl Manifest {
         Ok(out.flush()?)
     }
 
-    fn write_content(&self, out: &mut impl Write, stages: Vec<Pieces>) -> std::result::Result<(), Unwritten> {
-        let Self {
-            made,
-            ending,
-            pipeline,
-            key,
-            records,
-            source,
-            sensors,
-            stages: _,
-            sinks,
-            outputs,
-            counts,
-            orphans,
-        } = self;
+    /// What is known before the stages are written.
+    fn write_first(&self, out: &mut impl Write) -> io::Result<()> {
+        let Self { made, ending, pipeline, key, records, source, sensors, .. } = self;
         write_bytes(out, &encoded(&(made, ending, pipeline, key, records, source))?)?;
         write_length(out, sensors.len())?;
-        sensors.iter().try_for_each(|name| write_bytes(out, name.as_bytes()))?;
-        write_length(out, stages.len())?;
-        for pieces in stages {
-            for piece in pieces {
-                let piece = piece?;
-                if !piece.is_empty() {
-                    write_bytes(out, &piece)?;
-                }
-            }
-            write_length(out, 0)?;
-        }
-        Ok(write_bytes(out, &encoded(&(sinks, outputs, counts, orphans))?)?)
+        sensors.iter().try_for_each(|name| write_bytes(out, name.as_bytes()))
+    }
+
+    fn write_last(&self, out: &mut impl Write) -> io::Result<()> {
+        let Self { sinks, outputs, counts, orphans, .. } = self;
+        write_bytes(out, &encoded(&(sinks, outputs, counts, orphans))?)
     }
 
     /// The checkpoint in `file`, which is at `path`.
@@ -217,6 +214,20 @@ impl Manifest {
             orphans,
         })
     }
+}
+
+fn write_stages(out: &mut impl Write, stages: Vec<Pieces>) -> std::result::Result<(), Unwritten> {
+    write_length(out, stages.len())?;
+    for pieces in stages {
+        for piece in pieces {
+            let piece = piece?;
+            if !piece.is_empty() {
+                write_bytes(out, &piece)?;
+            }
+        }
+        write_length(out, 0)?;
+    }
+    Ok(())
 }
 
 fn wrong(what: &str) -> Error {

@@ -14,6 +14,8 @@ mod sequential;
 #[cfg(test)]
 mod set_aside_tests;
 #[cfg(test)]
+mod sink_threads_tests;
+#[cfg(test)]
 pub(crate) mod tests;
 #[cfg(test)]
 mod unfold_tests;
@@ -100,8 +102,8 @@ trait Reading: Sized {
     /// What runs, with its columns.
     fn plan(&self) -> &Plan;
 
-    /// Goes on from the checkpoint that `outlets` have, if they have one, and keeps more of them.
-    fn resume(&mut self, _outlets: &mut Outlets, _options: &RunOptions) -> Result<()> {
+    /// Goes on from the checkpoint that `outlets` have, if they have one, and keeps more of them; then the sinks are ready to be handed to.
+    fn begin(&mut self, _outlets: &mut Outlets, _options: &RunOptions) -> Result<()> {
         Ok(())
     }
 
@@ -162,7 +164,7 @@ fn run_by<R: Reading>(
     let mut reading = R::open(pipeline, &stages, &graph.asked(), options, &sensors)?;
     let mut outlets =
         early.map_or_else(|| Outlets::open(pipeline, reading.plan(), state, &plain(options)), Ok)?;
-    reading.resume(&mut outlets, options)?;
+    reading.begin(&mut outlets, options)?;
     reading.drive("run", observer, &mut outlets)?;
     reading.conclude(outlets, observer, &mut report)?;
     reading.close(&mut report)?;

@@ -14,7 +14,7 @@ use crate::runtime::chunks::check_stop;
 use crate::runtime::crew::{Claim, Crew, Dropped, Feed, Piece, Spent};
 use crate::runtime::drain::Drain;
 use crate::runtime::inlet::{Arrived, Inlet};
-use crate::runtime::outlet::Outlets;
+use crate::runtime::outlet::{Around, Outlets};
 use crate::runtime::schedule::Schedule;
 use crate::runtime::setup::Setup;
 use crate::runtime::{Observer, Report, RunOptions};
@@ -107,11 +107,15 @@ impl Reading for Pass {
         self.crew.finish(workers, !self.source.is_stopped(), drain)
     }
 
-    fn resume(&mut self, outlets: &mut Outlets, options: &RunOptions) -> Result<()> {
+    fn begin(&mut self, outlets: &mut Outlets, options: &RunOptions) -> Result<()> {
         let claims = self.source.claims.get_mut().unwrap_or_else(PoisonError::into_inner);
         claims.schedule = outlets.schedule();
         self.crew.resume(&mut claims.source, outlets)?;
-        self.crew.begin(&claims.source, outlets, options)
+        self.crew.begin(&claims.source, outlets, options)?;
+        // A run that goes on later hands all over when it is stopped.
+        let stop = (!self.source.goes_on).then(|| Arc::clone(&options.stop));
+        let (cancelled, workers) = (self.crew.cancelled(), rayon::current_num_threads());
+        outlets.start(Around { cancelled, stop, workers })
     }
 
     fn conclude(

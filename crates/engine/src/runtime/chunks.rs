@@ -67,8 +67,11 @@ impl LineCount {
 /// Hands over the rejections of a chunk in the order of the records that decided them, then of the stages: so no cut between chunks can
 /// change it.
 pub(crate) fn set_aside<D: Drain>(mut rejections: Vec<Rejection>, drain: &mut D) -> Result<()> {
+    if rejections.is_empty() {
+        return Ok(());
+    }
     rejections.sort_by_key(Rejection::trigger);
-    rejections.iter().try_for_each(|rejection| drain.rejection(rejection))
+    drain.rejections(rejections)
 }
 
 /// Those of `rejections` that were decided with the record `last`, or before it, out of there.

@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::snapshot::Snapshot;
 use crate::chain::Ports;
 use crate::error::guard::{asked, guarded};
-use crate::error::{Part, Rejection, Result};
+use crate::error::{Error, Part, Rejection, Result};
 use crate::metrics::Entry;
 use crate::sensor::{SensorId, Sensors, SharedSensors};
 use crate::sink::Job;
@@ -14,7 +14,7 @@ use crate::stage::{Fit, Fitted};
 /// What the last stage's records, and all records set aside, are handed to.
 ///
 /// One worker alone calls `records`. Several of them ask for a `local` each, `prepare` batches with it in any order,
-/// hand over what came of it with `accept` in the order of the batches, and `close` their `local` at the end.
+/// hand over what came of it with `accept` in the order of the batches, `work` off what that has left to do, and `close` their `local` at the end.
 pub(crate) trait Drain: Send {
     /// What one worker keeps.
     type Local: Send;
@@ -29,8 +29,8 @@ pub(crate) trait Drain: Send {
         Ok(())
     }
 
-    /// Takes a record set aside.
-    fn rejection(&mut self, rejection: &Rejection) -> Result<()>;
+    /// Takes records set aside, in this order.
+    fn rejections(&mut self, rejections: Vec<Rejection>) -> Result<()>;
 
     /// These sensors are given up: what comes under their ids from now on is of others, or of the same ones as if they were new.
     fn give_up(&mut self, _gone: &[SensorId]) -> Result<()> {
@@ -43,21 +43,19 @@ pub(crate) trait Drain: Send {
     /// Does with a piece whatever can be done before its turn; `None` where nothing has come out of its ports.
     fn prepare(local: &mut Self::Local, ports: &Ports, sensors: &Sensors) -> Result<Option<Self::Ready>>;
 
-    /// Takes what was prepared of records that came in at `arrived`, where that is known; gives what is left to do, by anybody at any time before the end.
-    fn accept(
-        &mut self,
-        ready: Self::Ready,
-        arrived: Option<Instant>,
-        sensors: &SharedSensors,
-    ) -> Result<Vec<PartJob>>;
+    /// Takes what was prepared of records that came in at `arrived`, where that is known.
+    fn accept(&mut self, ready: Self::Ready, arrived: Option<Instant>, sensors: &SharedSensors)
+    -> Result<()>;
 
-    /// All of a piece of the input has been handed over: whoever reads along sees what became of it.
-    fn show(&mut self) -> Result<()> {
-        Ok(())
+    /// Does what is left to do with what was accepted, if there is anything: by any worker, at any time before the end. What goes wrong is
+    /// seen by whoever hands over next, or at the end.
+    fn work(_local: &mut Self::Local) {}
+
+    /// All workers have ended, with this `failure` or with none: gives what the run has failed of, which may be something that went wrong
+    /// with what was handed over before.
+    fn ended(&mut self, failure: Option<Error>) -> Option<Error> {
+        failure
     }
-
-    /// Does what was left to do.
-    fn work(local: &mut Self::Local, job: PartJob) -> Result<()>;
 
     /// Takes back what a worker kept.
     fn close(&mut self, local: Self::Local) -> Result<()>;
@@ -69,6 +67,8 @@ pub(crate) struct PartJob {
     pub(crate) part: Part,
     /// Which sink's.
     pub(crate) sink: usize,
+    /// What it is left of: the number of the message to the sink.
+    pub(crate) sequence: u64,
     pub(crate) job: Job,
 }
 
@@ -124,7 +124,7 @@ impl Drain for FirstPass {
         self.observe(ports, sensors)
     }
 
-    fn rejection(&mut self, _rejection: &Rejection) -> Result<()> {
+    fn rejections(&mut self, _rejections: Vec<Rejection>) -> Result<()> {
         Ok(())
     }
 
@@ -138,16 +138,7 @@ impl Drain for FirstPass {
         local.observe(ports, sensors).map(|()| None)
     }
 
-    fn accept(
-        &mut self,
-        _ready: (),
-        _arrived: Option<Instant>,
-        _sensors: &SharedSensors,
-    ) -> Result<Vec<PartJob>> {
-        Ok(Vec::new())
-    }
-
-    fn work(_local: &mut Self, _job: PartJob) -> Result<()> {
+    fn accept(&mut self, _ready: (), _arrived: Option<Instant>, _sensors: &SharedSensors) -> Result<()> {
         Ok(())
     }
 

@@ -1,59 +1,56 @@
 //! All sinks of a run: each is given every batch (clause 20).
+//!
+//! At rest they are called by whoever has them: the one-thread loop, the beginning of a run and its end. While workers hand over, each has a
+//! [thread](threads) of its own.
+
+mod door;
+mod failures;
+mod local;
+mod ready;
+mod threads;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use globset::GlobMatcher;
-
 use super::Observer;
-use super::drain::{Drain, PartJob};
+use super::drain::Drain;
 use super::report::{Rejects, Report};
 use super::schedule::Schedule;
-use super::snapshot::{Draft, Resume, Snapshot};
+use super::snapshot::{Awaited, Draft, Resume, Snapshot};
 use super::state::State;
 use crate::atomic::Output;
-use crate::batch::Batch;
 use crate::chain::Ports;
 use crate::checkpoint::{Ending, Manifest};
 use crate::error::guard::{asked, guarded};
-use crate::error::{Error, Part, Rejection, RejectionKind, Result};
+use crate::error::{Error, ErrorKind, Part, Rejection, RejectionKind, Result};
 use crate::metrics::{Entry, Latencies, Ledger};
 use crate::pipeline::{Pipeline, Plan};
-use crate::sensor::{OfSensors, SensorId, Sensors, SharedSensors};
-use crate::sink::{Block, Outset, Prepare, Sink, Takes};
+use crate::sensor::{SensorId, Sensors, SharedSensors};
+use crate::sink::{Outset, Prepare, Takes};
+
+use door::{Door, Message, Outlet};
+use ready::{Content, Filter, ReadyBatch};
+use threads::Threads;
+
+pub(crate) use local::Local;
+pub(crate) use threads::Around;
 
 /// The sinks of a run, open, and what was set aside.
 pub(crate) struct Outlets {
+    doors: Vec<Arc<Door>>,
+    /// The sinks, where they are at rest.
     outlets: Vec<Outlet>,
-    /// Whether every batch is handed to the system at once.
-    is_live: bool,
+    /// Where they are not.
+    threads: Option<Threads>,
+    /// By sink: what can be done with batches before their turn.
+    preparers: Vec<Option<Arc<dyn Prepare>>>,
+    /// By sink: time that workers have spent for it.
+    times: Vec<Duration>,
+    /// The sensors as a sink was last told of them.
+    sensors: Option<Arc<Sensors>>,
     /// The checkpoints of a run that goes on after a restart.
     state: Option<State>,
     rejects: Rejects,
-}
-
-struct Outlet {
-    label: String,
-    part: Part,
-    takes: Takes,
-    /// What feeds it.
-    ports: Vec<usize>,
-    filter: Option<Filter>,
-    sink: Box<dyn Sink>,
-    /// After a restart.
-    begins_anew: bool,
-    entry: Entry,
-    /// From arrival to output, of live input.
-    latencies: Latencies,
-    /// Whether it was given rejections that nobody who reads along has seen.
-    has_unseen: bool,
-}
-
-/// Which sensors a sink is given.
-#[derive(Clone)]
-struct Filter {
-    patterns: Vec<GlobMatcher>,
-    known: OfSensors<bool>,
 }
 
 impl Outlets {
@@ -70,31 +67,82 @@ impl Outlets {
             let name = asked(&format!("sink {at}"), || spec.name().to_owned())?;
             let label = format!("sink {at} ({name})");
             let (takes, can_resume) = asked(&label, || (spec.takes(), spec.can_resume()))?;
-            let filter = entry.matchers()?.map(|patterns| Filter { patterns, known: OfSensors::default() });
             let outset = state.as_ref().map_or_else(|| plain.clone(), |state| state.outset(at, plain));
-            let sink = guarded(&label, || spec.open(plan.into_sink(at), &outset))
-                .map_err(|error| error.with_part(part))?;
-            Ok(Outlet {
+            let door = Door {
+                at,
                 label,
                 part,
                 takes,
                 ports: plan.graph.sinks[at].clone(),
-                filter,
-                sink,
+                filter: entry.matchers()?.map(Filter::new),
                 begins_anew: !can_resume,
-                entry: Entry::new(name),
-                latencies: Latencies::default(),
-                has_unseen: false,
-            })
+            };
+            let sink = guarded(&door.label, || spec.open(plan.into_sink(at), &outset))
+                .map_err(|error| error.with_part(part))?;
+            let (entry, latencies) = (Entry::new(name), Latencies::default());
+            let filter = door.filter.clone();
+            Ok(Outlet { door: Arc::new(door), sink, filter, entry, latencies, is_live: false })
         });
-        let outlets = outlets.collect::<Result<_>>()?;
-        Ok(Self { outlets, is_live: false, state, rejects: Rejects::default() })
+        let outlets: Vec<_> = outlets.collect::<Result<_>>()?;
+        Ok(Self {
+            doors: outlets.iter().map(|outlet| Arc::clone(&outlet.door)).collect(),
+            times: vec![Duration::ZERO; outlets.len()],
+            outlets,
+            threads: None,
+            preparers: Vec::new(),
+            sensors: None,
+            state,
+            rejects: Rejects::default(),
+        })
+    }
+
+    /// Gives each sink its thread: from now on it is called there, until the run ends.
+    pub(crate) fn start(&mut self, around: Around) -> Result<()> {
+        let preparers =
+            self.outlets.iter().map(|outlet| asked(&outlet.door.label, || outlet.sink.preparer()));
+        self.preparers = preparers.collect::<Result<_>>()?;
+        self.threads = Some(Threads::start(std::mem::take(&mut self.outlets), around)?);
+        Ok(())
+    }
+
+    /// Waits until the sinks have taken all that was handed over, and has them back; where that is `abandoned`, they take no more.
+    ///
+    /// # Errors
+    /// What went wrong with them first.
+    fn rest(&mut self, is_abandoned: bool) -> Result<()> {
+        let Some(threads) = self.threads.take() else { return Ok(()) };
+        let (outlets, failure) = threads.rest(is_abandoned);
+        self.outlets = outlets;
+        failure.map_or(Ok(()), Err)
+    }
+
+    /// Hands `message` to sink `at`.
+    fn send(&mut self, at: usize, message: Message) -> Result<()> {
+        let Some(threads) = &mut self.threads else {
+            return Err(Error::internal("a sink at rest was given what workers have prepared"));
+        };
+        if threads.send(at, message)? {
+            return Ok(());
+        }
+        self.rest(false)?;
+        Err(Error::internal("a sink takes no more, and nothing went wrong with it"))
+    }
+
+    /// The sensors as they are, for a sink that looks at them later.
+    fn sensors(&mut self, sensors: &SharedSensors) -> Arc<Sensors> {
+        let now = sensors.read();
+        let known = self.sensors.take().filter(|known| known.changes() == now.changes());
+        let known = known.unwrap_or_else(|| Arc::new(now.snapshot()));
+        self.sensors = Some(Arc::clone(&known));
+        known
     }
 
     /// The run begins, and somebody waits for every batch, and for the header first.
     pub(crate) fn go_live(&mut self) -> Result<()> {
-        self.is_live = true;
-        self.outlets.iter_mut().try_for_each(|outlet| outlet.timed(|sink| sink.push()))
+        self.outlets.iter_mut().try_for_each(|outlet| {
+            outlet.is_live = true;
+            outlet.timed(|sink| sink.push())
+        })
     }
 
     /// The checkpoint from which the run goes on; it is kept no longer than it is needed.
@@ -133,29 +181,13 @@ impl Outlets {
         self.state.as_mut().map_or(Ok(()), State::begin)
     }
 
-    /// A checkpoint of all sinks.
+    /// A checkpoint of all sinks, at rest.
     fn draft(&mut self, snapshot: Snapshot<'_>, ending: Ending) -> Result<Option<Draft>> {
         let Some(state) = &mut self.state else { return Ok(None) };
         let mut draft = state.draft(snapshot, ending);
-        let mut sinks = Vec::new();
-        for outlet in &mut self.outlets {
-            let epoch = draft.epoch;
-            let (state, outputs) = match outlet.timed(|sink| sink.save(epoch))? {
-                None => (None, Vec::new()),
-                Some(saved) => {
-                    draft.settle.push(saved.settle);
-                    draft.deliver.extend(saved.deliver);
-                    (Some(saved.state), saved.outputs)
-                }
-            };
-            draft.manifest.sinks.push(state);
-            draft.manifest.outputs.push(outputs);
-            sinks.push(outlet.entry.ledger);
-        }
-        let counts = postcard::to_stdvec(&(&self.rejects, sinks))
-            .and_then(|mine| postcard::to_stdvec(&(&draft.manifest.counts, mine)))
-            .map_err(|error| Error::internal(format!("the counts cannot be saved: {error}")))?;
-        draft.manifest.counts = counts;
+        let epoch = draft.epoch;
+        let cuts = self.outlets.iter_mut().map(|outlet| outlet.cut(epoch)).collect::<Result<_>>()?;
+        draft.add(cuts, &self.rejects)?;
         Ok(Some(draft))
     }
 
@@ -167,6 +199,7 @@ impl Outlets {
         observer: &mut (dyn Observer + Send),
         report: &mut Report,
     ) -> Result<()> {
+        self.rest(false)?;
         for outlet in &mut self.outlets {
             outlet.timed(|sink| sink.flush())?;
         }
@@ -214,12 +247,13 @@ impl Outlets {
         observer: &mut (dyn Observer + Send),
         report: &mut Report,
     ) -> Result<()> {
+        self.rest(false)?;
         for outlet in &mut self.outlets {
             outlet.timed(|sink| sink.push())?;
         }
         asked("the observer", || observer.committing())?;
         let draft = self.draft(last, Ending::Running)?;
-        for outlet in self.outlets.iter_mut().filter(|outlet| outlet.begins_anew) {
+        for outlet in self.outlets.iter_mut().filter(|outlet| outlet.door.begins_anew) {
             report.remarks.extend(outlet.timed(|sink| sink.flush().and_then(|()| sink.commit()))?);
         }
         if let (Some(state), Some(draft)) = (&mut self.state, draft) {
@@ -241,9 +275,14 @@ impl Outlets {
     }
 
     fn close(self, report: &mut Report) {
-        let told = self.outlets.iter().map(|outlet| outlet.latencies.told(&outlet.label));
+        let told = self.outlets.iter().map(|outlet| outlet.latencies.told(&outlet.door.label));
         report.latencies.extend(told.filter(|latency| latency.records > 0));
-        report.sinks = self.outlets.into_iter().map(|outlet| outlet.entry).collect();
+        let entries = self.outlets.into_iter().zip(self.times).map(|(outlet, time)| {
+            let mut entry = outlet.entry;
+            entry.time += time;
+            entry
+        });
+        report.sinks = entries.collect();
         report.rejects = self.rejects;
         report
             .remarks
@@ -251,111 +290,71 @@ impl Outlets {
     }
 }
 
-/// What a worker keeps of one sink.
-pub(crate) struct LocalOutlet {
-    label: String,
-    part: Part,
-    ports: Vec<usize>,
-    filter: Option<Filter>,
-    preparer: Option<Arc<dyn Prepare>>,
-    /// Time spent in preparing and in jobs.
-    time: Duration,
-}
-
-/// A batch on its way to one sink.
-pub(crate) struct ReadyBatch {
-    input: u64,
-    output: u64,
-    content: Content,
-}
-
-enum Content {
-    /// To be written when its turn comes.
-    Records(Arc<Batch>),
-    /// Prepared.
-    Block(Block),
-}
-
 impl Drain for Outlets {
-    /// By sink; `None` for those that take rejections.
-    type Local = Vec<Option<LocalOutlet>>;
+    type Local = Local;
     /// By sink; `None` where no record has come for it.
     type Ready = Vec<Option<ReadyBatch>>;
 
     fn records(&mut self, ports: &Ports, sensors: &Sensors) -> Result<()> {
         for outlet in &mut self.outlets {
-            let Some(batch) = ports.look(&outlet.ports) else { continue };
-            let ledger = &mut outlet.entry.ledger;
-            ledger.input += batch.len() as u64;
+            let Some(batch) = ports.look(&outlet.door.ports) else { continue };
             let selected = outlet.filter.as_mut().and_then(|filter| filter.select(&batch, sensors));
-            let batch = selected.as_ref().unwrap_or(&*batch);
-            ledger.output += batch.len() as u64;
-            ledger.filtered = ledger.input - ledger.output;
-            outlet.timed(|sink| sink.write(batch, sensors))?;
+            let (input, batch) = (batch.len() as u64, selected.as_ref().unwrap_or(&*batch));
+            outlet.write(batch, sensors)?;
+            outlet.count(input, batch.len() as u64);
         }
         Ok(())
     }
 
     fn cut(&mut self, snapshot: Snapshot<'_>) -> Result<()> {
-        let draft = self.draft(snapshot, Ending::Running)?;
-        match (&self.state, draft) {
-            (Some(state), Some(draft)) => state.submit(draft),
-            _ => Ok(()),
+        let Some(state) = &mut self.state else { return Ok(()) };
+        let mut draft = state.draft(snapshot, Ending::Running);
+        let mut awaited = Awaited::new(self.rejects.clone());
+        for at in 0..self.doors.len() {
+            self.send(at, Message::Cut { epoch: draft.epoch, answer: awaited.ask() })?;
         }
+        draft.awaited = Some(awaited);
+        self.state.as_ref().map_or(Ok(()), |state| state.submit(draft))
     }
 
-    fn rejection(&mut self, rejection: &Rejection) -> Result<()> {
-        match rejection.kind {
-            RejectionKind::Malformed | RejectionKind::OtherHeader => self.rejects.malformed += 1,
-            RejectionKind::Late => self.rejects.late += 1,
-            RejectionKind::Ahead => self.rejects.ahead += 1,
+    fn rejections(&mut self, rejections: Vec<Rejection>) -> Result<()> {
+        for rejection in &rejections {
+            match rejection.kind {
+                RejectionKind::Malformed | RejectionKind::OtherHeader => self.rejects.malformed += 1,
+                RejectionKind::Late => self.rejects.late += 1,
+                RejectionKind::Ahead => self.rejects.ahead += 1,
+            }
+            self.rejects.note(rejection);
         }
-        self.rejects.note(rejection);
-        for outlet in self.outlets.iter_mut().filter(|outlet| outlet.takes == Takes::Rejections) {
-            outlet.entry.ledger.input += 1;
-            outlet.entry.ledger.output += 1;
-            outlet.timed(|sink| sink.reject(rejection))?;
-            outlet.has_unseen = self.is_live;
+        if self.threads.is_none() {
+            let mut takers = self.outlets.iter_mut().filter(|outlet| outlet.door.takes == Takes::Rejections);
+            return takers.try_for_each(|outlet| outlet.reject(&rejections));
         }
-        Ok(())
-    }
-
-    fn show(&mut self) -> Result<()> {
-        for outlet in self.outlets.iter_mut().filter(|outlet| outlet.has_unseen) {
-            outlet.timed(|sink| sink.push())?;
-            outlet.has_unseen = false;
+        let rejections = Arc::new(rejections);
+        for at in 0..self.doors.len() {
+            if self.doors[at].takes == Takes::Rejections {
+                self.send(at, Message::Rejections(Arc::clone(&rejections)))?;
+            }
         }
         Ok(())
     }
 
     fn give_up(&mut self, gone: &[SensorId]) -> Result<()> {
-        self.outlets.iter_mut().try_for_each(|outlet| outlet.timed(|sink| sink.give_up(gone)))
+        if self.threads.is_none() {
+            return self.outlets.iter_mut().try_for_each(|outlet| outlet.timed(|sink| sink.give_up(gone)));
+        }
+        let gone: Arc<[SensorId]> = gone.into();
+        (0..self.doors.len()).try_for_each(|at| self.send(at, Message::GiveUp(Arc::clone(&gone))))
     }
 
-    fn local(&self) -> Result<Self::Local> {
-        let local = |outlet: &Outlet| {
-            Ok(LocalOutlet {
-                label: outlet.label.clone(),
-                part: outlet.part,
-                ports: outlet.ports.clone(),
-                filter: outlet.filter.clone(),
-                preparer: asked(&outlet.label, || outlet.sink.preparer())?,
-                time: Duration::ZERO,
-            })
-        };
-        let takes_records = |outlet: &Outlet| outlet.takes == Takes::Records;
-        self.outlets.iter().map(|outlet| takes_records(outlet).then(|| local(outlet)).transpose()).collect()
+    fn local(&self) -> Result<Local> {
+        let threads = self.threads.as_ref().ok_or_else(|| Error::internal("workers for sinks at rest"))?;
+        let (jobs, failures) = (threads.jobs().clone(), Arc::clone(threads.failures()));
+        Ok(Local::new(&self.doors, &self.preparers, jobs, failures))
     }
 
-    fn prepare(local: &mut Self::Local, ports: &Ports, sensors: &Sensors) -> Result<Option<Self::Ready>> {
-        let ready = |local: &mut Option<LocalOutlet>| {
-            let local = local.as_mut()?;
-            let batch = ports.look(&local.ports)?;
-            Some(local.ready(&batch, sensors))
-        };
-        let ready: Self::Ready =
-            local.iter_mut().map(|local| ready(local).transpose()).collect::<Result<_>>()?;
-        Ok(ready.iter().any(Option::is_some).then_some(ready))
+    fn prepare(local: &mut Local, ports: &Ports, sensors: &Sensors) -> Result<Option<Self::Ready>> {
+        local.prepare(ports, sensors)
     }
 
     fn accept(
@@ -363,79 +362,32 @@ impl Drain for Outlets {
         ready: Self::Ready,
         arrived: Option<Instant>,
         sensors: &SharedSensors,
-    ) -> Result<Vec<PartJob>> {
-        let mut jobs = Vec::new();
-        for (at, (outlet, ready)) in self.outlets.iter_mut().zip(ready).enumerate() {
-            let Some(ReadyBatch { input, output, content }) = ready else { continue };
-            let ledger = &mut outlet.entry.ledger;
-            ledger.input += input;
-            ledger.output += output;
-            ledger.filtered = ledger.input - ledger.output;
-            let job = outlet.timed(|sink| match content {
-                Content::Records(batch) => sink.write(&batch, &sensors.read()).map(|()| None),
-                Content::Block(block) => sink.accept(block),
-            })?;
-            if self.is_live {
-                outlet.timed(|sink| sink.push())?;
-            }
-            if let Some(arrived) = arrived {
-                outlet.latencies.add(arrived.elapsed(), output);
-            }
-            let (label, part) = (&outlet.label, outlet.part);
-            jobs.extend(job.map(|job| PartJob { label: label.clone(), part, sink: at, job }));
-        }
-        Ok(jobs)
-    }
-
-    fn work(local: &mut Self::Local, job: PartJob) -> Result<()> {
-        let (start, sink) = (Instant::now(), job.sink);
-        let result = job.run();
-        if let Some(Some(local)) = local.get_mut(sink) {
-            local.time += start.elapsed();
-        }
-        result
-    }
-
-    fn close(&mut self, local: Self::Local) -> Result<()> {
-        for (outlet, local) in self.outlets.iter_mut().zip(local) {
-            outlet.entry.time += local.map_or(Duration::ZERO, |local| local.time);
+    ) -> Result<()> {
+        for (at, ready) in ready.into_iter().enumerate() {
+            let Some(ready) = ready else { continue };
+            let are_records = matches!(ready.content, Content::Records(_));
+            let sensors = are_records.then(|| self.sensors(sensors));
+            self.send(at, Message::Batch { ready, sensors, arrived })?;
         }
         Ok(())
     }
-}
 
-impl LocalOutlet {
-    fn ready(&mut self, batch: &Arc<Batch>, sensors: &Sensors) -> Result<ReadyBatch> {
-        let start = Instant::now();
-        let selected = self.filter.as_mut().and_then(|filter| filter.select(batch, sensors)).map(Arc::new);
-        let (input, batch) = (batch.len() as u64, selected.as_ref().unwrap_or(batch));
-        let content = match &self.preparer {
-            None => Content::Records(Arc::clone(batch)),
-            Some(preparer) => guarded(&self.label, || preparer.prepare(batch, sensors))
-                .map(Content::Block)
-                .map_err(|error| error.with_part(self.part))?,
-        };
-        self.time += start.elapsed();
-        Ok(ReadyBatch { input, output: batch.len() as u64, content })
+    fn work(local: &mut Local) {
+        local.work();
     }
-}
 
-impl Outlet {
-    fn timed<T>(&mut self, act: impl FnOnce(&mut dyn Sink) -> Result<T>) -> Result<T> {
-        let start = Instant::now();
-        let result = guarded(&self.label, || act(&mut *self.sink));
-        self.entry.time += start.elapsed();
-        result.map_err(|error| error.with_part(self.part))
+    fn ended(&mut self, failure: Option<Error>) -> Option<Error> {
+        let has_failed = self.threads.as_ref().is_some_and(|threads| threads.failures().is_any());
+        if failure.is_none() && !has_failed {
+            return None;
+        }
+        // What was handed over before may fail too. Who asked for the end wants it now.
+        let is_abandoned = failure.as_ref().is_some_and(|error| error.kind() == ErrorKind::Interrupted);
+        self.rest(is_abandoned).err().or(failure)
     }
-}
 
-impl Filter {
-    /// The records of the sensors that fit; `None` where all do.
-    fn select(&mut self, batch: &Batch, sensors: &Sensors) -> Option<Batch> {
-        let Self { patterns, known } = self;
-        let fits = known.of(sensors, |name| patterns.iter().any(|pattern| pattern.is_match(name)));
-        let ids = batch.sensors();
-        let rows: Vec<u32> = (0..batch.len() as u32).filter(|&row| fits[ids[row as usize].index()]).collect();
-        (rows.len() < batch.len()).then(|| batch.take(&rows))
+    fn close(&mut self, local: Local) -> Result<()> {
+        self.times.iter_mut().zip(local.times()).for_each(|(time, more)| *time += more);
+        Ok(())
     }
 }

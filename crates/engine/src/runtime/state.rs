@@ -2,7 +2,7 @@
 //!
 //! | thread | started by | waits for | ends |
 //! |---|---|---|---|
-//! | checkpoint | [`State::begin`] | the next cut; jobs of workers; the disk | when the run lets go of it, after the cut in hand |
+//! | checkpoint | [`State::begin`] | the next cut; the answers of all sinks to it; jobs of workers; the disk | when the run lets go of it, after the cut in hand |
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -293,7 +293,7 @@ impl State {
     pub(crate) fn submit(&self, draft: Draft) -> Result<()> {
         let Some(keeper) = &self.keeper else { return Err(nobody_keeps()) };
         if self.options.waits {
-            // The thread waits for jobs of other workers at most, and those wait for nobody.
+            // The thread waits for the sinks, and those for nobody but jobs that other workers have begun.
             let (kept, is_kept) = bounded(1);
             let _ended = keeper.sender.send(Draft { kept: Some(kept), ..draft });
             let _hung_up = is_kept.recv();
@@ -358,7 +358,7 @@ impl State {
             orphans: Vec::new(),
         };
         let (epoch, settle, deliver) = (self.next_epoch(), Vec::new(), Vec::new());
-        Draft { epoch, manifest, stages, settle, deliver, kept: None }
+        Draft { epoch, manifest, stages, settle, deliver, awaited: None, kept: None }
     }
 }
 
@@ -388,8 +388,12 @@ fn nobody_keeps() -> Error {
 
 /// First what the manifest speaks of is made durable, then the manifest: that decides. Then the epoch is delivered.
 fn keep(folder: &Mutex<StateFolder>, draft: Draft) -> Result<()> {
-    let Draft { epoch, manifest, stages, settle, deliver, .. } = draft;
-    lock(folder).keep(epoch, manifest, stages, || settle.into_iter().try_for_each(|settle| settle()))?;
+    let Draft { epoch, manifest, stages, settle, mut deliver, awaited, .. } = draft;
+    lock(folder).keep(epoch, manifest, stages, |manifest| {
+        settle.into_iter().try_for_each(|settle| settle())?;
+        deliver.extend(awaited.map_or_else(|| Ok(Vec::new()), |awaited| awaited.complete(manifest))?);
+        Ok(())
+    })?;
     deliver.into_iter().try_for_each(|deliver| deliver())
 }
 

@@ -1,13 +1,14 @@
 //! The unbounded runtime: reads an input that may never end, and hands on what is there.
 //!
 //! ```text
-//! source's thread → bounded channel → workers: decode → stages → sinks, in order → flush
+//! source's thread → bounded channel → workers: decode → stages → queue of each sink, in order → sink's thread: write → flush
 //! ```
 //!
 //! | thread | started by | waits for | ends |
 //! |---|---|---|---|
 //! | source | [`run`] | input, for a moment at a time; room among what waits for the workers | with the input, at a stop, at a failure |
-//! | worker | [`run`] | the channel; its turn behind workers of earlier pieces; a sink | when the source's thread has ended and the channel is empty, at a failure |
+//! | worker | [`run`] | the channel; its turn behind workers of earlier pieces; room in the queue of a sink | when the source's thread has ended and the channel is empty, at a failure |
+//! | sink | `runtime/outlet` | its queue; what its sink waits for | when the workers have ended and its queue is empty, at a failure |
 //! | the caller's | — | all of them | when it has joined all of them |
 //!
 //! Pieces hold whatever was there when the source looked; nothing waits for one to fill. What is between the source and the sinks
@@ -30,7 +31,7 @@ use crate::pipeline::{Pipeline, plan};
 use crate::runtime::crew::Crew;
 use crate::runtime::effects::{untimed, without_effect};
 use crate::runtime::inlet::Inlet;
-use crate::runtime::outlet::Outlets;
+use crate::runtime::outlet::{Around, Outlets};
 use crate::runtime::over::after_the_end;
 use crate::runtime::setup::Setup;
 use crate::runtime::state::{State, open_state};
@@ -83,6 +84,8 @@ fn run_guarded(
     crew.resume(&mut setup.source, &mut outlets)?;
     crew.begin(&setup.source, &mut outlets, options)?;
     outlets.go_live()?;
+    // Workers wait for input that may not come: what sinks have left to do is done by their threads.
+    outlets.start(Around { cancelled: crew.cancelled(), stop: None, workers: 0 })?;
     let schedule = outlets.schedule();
     // Records that the source decodes itself wait for a worker.
     let ids = SensorIds::ahead(Arc::clone(&sensors));

@@ -40,6 +40,16 @@ impl Crew {
     /// otherwise what is held stays held.
     pub(crate) fn finish<D: Drain>(
         &mut self,
+        workers: Vec<Worker<D::Local>>,
+        is_over: bool,
+        drain: &mut D,
+    ) -> Result<()> {
+        let finished = self.let_go(workers, is_over, drain);
+        drain.ended(finished.err()).map_or(Ok(()), Err)
+    }
+
+    fn let_go<D: Drain>(
+        &mut self,
         mut workers: Vec<Worker<D::Local>>,
         is_over: bool,
         drain: &mut D,
@@ -101,8 +111,8 @@ impl Crew {
             self.limit.note(&passed.rejections)?;
             set_aside(passed.rejections, drain)?;
             if let Some(ready) = passed.ready {
-                let jobs = drain.accept(ready, None, &self.sensors)?;
-                jobs.into_iter().try_for_each(|job| D::work(&mut worker.drain, job))?;
+                drain.accept(ready, None, &self.sensors)?;
+                D::work(&mut worker.drain);
             }
         }
         Ok(())

@@ -14,7 +14,7 @@ use crate::format::Decoded;
 use crate::metrics::Entry;
 use crate::runtime::admission::Part;
 use crate::runtime::chunks::{LineCount, rows_of, set_ahead_aside, set_aside};
-use crate::runtime::drain::{Drain, PartJob};
+use crate::runtime::drain::Drain;
 use crate::runtime::lane::Stopped;
 use crate::runtime::odd_times::OddTimes;
 use crate::runtime::turn::Turn;
@@ -63,8 +63,8 @@ impl Crew {
             let chunk = chunk.clone();
             let finished =
                 Finished { about, chunk, records: more, rejections, aside, odd_times, lines, rest };
-            let jobs = self.hand_over(about.ordinal, Ok(finished), ordered, &mut worker.handing_over);
-            jobs.into_iter().try_for_each(|job| D::work(&mut worker.drain, job))?;
+            self.hand_over(about.ordinal, Ok(finished), ordered, &mut worker.handing_over);
+            D::work(&mut worker.drain);
             if self.control.is_cancelled() {
                 return Err(Stopped::Cancelled);
             }
@@ -139,17 +139,18 @@ impl Crew {
         worker: &mut Worker<D::Local>,
         ordered: &Turn<Ordered<'_, D>>,
     ) -> Result<(), Stopped> {
-        let jobs = self.take_ordered(*ordinal, ordered)?.accept_held(passed, &self.sensors)?;
+        self.take_ordered(*ordinal, ordered)?.accept_held(passed, &self.sensors)?;
         *ordinal += 1;
-        Ok(jobs.into_iter().try_for_each(|job| D::work(&mut worker.drain, job))?)
+        D::work(&mut worker.drain);
+        Ok(())
     }
 }
 
 impl<D: Drain> Ordered<'_, D> {
-    fn accept_held(&mut self, passed: Passed<D::Ready>, sensors: &SharedSensors) -> Result<Vec<PartJob>> {
+    fn accept_held(&mut self, passed: Passed<D::Ready>, sensors: &SharedSensors) -> Result<()> {
         self.tally.add(&passed.entries);
         self.limit.note(&passed.rejections)?;
         set_aside(passed.rejections, self.drain)?;
-        passed.ready.map_or_else(|| Ok(Vec::new()), |ready| self.drain.accept(ready, None, sensors))
+        passed.ready.map_or(Ok(()), |ready| self.drain.accept(ready, None, sensors))
     }
 }

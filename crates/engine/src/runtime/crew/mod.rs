@@ -1,7 +1,7 @@
 //! The workers of a run.
 //!
 //! ```text
-//! claim a chunk → decode → Row stages → Series stages, shard by shard → prepare for the sinks → hand over → jobs
+//! claim a chunk → decode → Row stages → Series stages, shard by shard → prepare for the sinks → hand over → jobs of sinks
 //!  one at a time  └──────── each worker by itself ────────┘  each shard in chunk order   itself  in chunk order
 //! ```
 //!
@@ -34,7 +34,7 @@ use std::time::{Duration, Instant};
 
 use super::admission::Admission;
 use super::chunks::{LineCount, enter_foreseen, foreseen, set_ahead_aside};
-use super::drain::{Drain, PartJob};
+use super::drain::Drain;
 use super::idle::Idle;
 use super::lane::{Lane, Moment, Stopped};
 use super::limit::RejectLimit;
@@ -179,11 +179,11 @@ impl Crew {
                 this.wake(&ordered);
             }
         });
-        let failure = lock(&self.control.failure).take();
-        let Ordered { limit, tally, next, .. } = ordered.into_inner();
+        let failure = lock(&self.control.failure).take().map(|(_, error)| error);
+        let Ordered { limit, tally, next, drain, .. } = ordered.into_inner();
         (self.tally, self.next) = (tally, next);
         self.limit = limit;
-        if let Some((_, error)) = failure {
+        if let Some(error) = drain.ended(failure) {
             return Err(error);
         }
         let workers =
@@ -213,14 +213,11 @@ impl Crew {
             && let Some(claim) = feed.claim(&mut worker.ids, &mut worker.spent)
         {
             let ordinal = claim.ordinal + self.more.load(Ordering::Relaxed);
-            let jobs = match claim.piece {
+            match claim.piece {
                 Piece::Failed(error) => {
-                    self.hand_over(ordinal, Err(error), ordered, &mut worker.handing_over)
+                    self.hand_over(ordinal, Err(error), ordered, &mut worker.handing_over);
                 }
-                Piece::Cut(source) => {
-                    self.cut(ordinal, source, ordered, &mut worker.handing_over);
-                    Vec::new()
-                }
+                Piece::Cut(source) => self.cut(ordinal, source, ordered, &mut worker.handing_over),
                 Piece::Input(input) => {
                     let about = About {
                         ordinal,
@@ -238,22 +235,16 @@ impl Crew {
                         }
                         return;
                     }
-                    let finished = self.through::<D>(about, input, worker);
-                    match finished {
-                        Ok(finished) => {
-                            self.hand_over(ordinal, Ok(finished), ordered, &mut worker.handing_over)
-                        }
-                        Err(Stopped::Failed(error)) => {
-                            self.hand_over(ordinal, Err(error), ordered, &mut worker.handing_over)
-                        }
+                    let finished = match self.through::<D>(about, input, worker) {
+                        Ok(finished) => Ok(finished),
+                        Err(Stopped::Failed(error)) => Err(error),
                         Err(Stopped::Cancelled) => return,
-                    }
+                    };
+                    self.hand_over(ordinal, finished, ordered, &mut worker.handing_over);
                 }
-            };
-            drop(claim.place);
-            if let Err(error) = jobs.into_iter().try_for_each(|job| D::work(&mut worker.drain, job)) {
-                self.control.fail(ordinal, error);
             }
+            drop(claim.place);
+            D::work(&mut worker.drain);
         }
     }
 
@@ -342,23 +333,20 @@ impl Crew {
         Moment { ordinal, sensors: &self.sensors, cancelled: &self.control.cancelled }
     }
 
-    /// Hands what became of a chunk over in its turn; gives what is left to do.
+    /// Hands what became of a chunk over in its turn.
     fn hand_over<D: Drain>(
         &self,
         ordinal: u64,
         finished: Result<Finished<D::Ready>>,
         ordered: &Turn<Ordered<'_, D>>,
         waiting: &mut Duration,
-    ) -> Vec<PartJob> {
-        let Some(mut ordered) = ordered.take(ordinal, &self.control.cancelled, waiting) else {
-            return Vec::new();
-        };
+    ) {
+        let Some(mut ordered) = ordered.take(ordinal, &self.control.cancelled, waiting) else { return };
         ordered.next = ordinal + 1;
-        finished.and_then(|finished| ordered.accept(finished, &self.sensors)).unwrap_or_else(|error| {
+        if let Err(error) = finished.and_then(|finished| ordered.accept(finished, &self.sensors)) {
             // Still in this chunk's turn, so that no later one is handed over.
             self.control.fail(ordinal, error);
-            Vec::new()
-        })
+        }
     }
 
     /// Counts records that were dropped behind the last piece.

@@ -10,7 +10,7 @@ use crate::metrics::Entry;
 use crate::runtime::Observer;
 use crate::runtime::admission;
 use crate::runtime::chunks::{LineCount, set_aside};
-use crate::runtime::drain::{Drain, PartJob};
+use crate::runtime::drain::Drain;
 use crate::runtime::limit::RejectLimit;
 use crate::runtime::odd_times::OddTimes;
 use crate::runtime::snapshot::Snapshot;
@@ -76,11 +76,7 @@ impl<D: Drain> Ordered<'_, D> {
         self.drain.cut(Snapshot { source, stages, tally: &self.tally, counts, sensors })
     }
 
-    pub(super) fn accept(
-        &mut self,
-        finished: Finished<D::Ready>,
-        sensors: &SharedSensors,
-    ) -> Result<Vec<PartJob>> {
+    pub(super) fn accept(&mut self, finished: Finished<D::Ready>, sensors: &SharedSensors) -> Result<()> {
         let Finished { about, chunk, records, mut rejections, mut aside, odd_times, lines, rest } = finished;
         chunk.iter().try_for_each(|chunk| caught("source", || chunk.check_unchanged()))?;
         self.tally.odd_times.add(odd_times);
@@ -109,13 +105,9 @@ impl<D: Drain> Ordered<'_, D> {
         self.limit.note(&aside)?;
         rejections.extend(aside);
         set_aside(rejections, self.drain)?;
-        let jobs = passed
-            .ready
-            .map_or_else(|| Ok(Vec::new()), |ready| self.drain.accept(ready, about.arrived, sensors))?;
-        self.drain.show()?;
+        passed.ready.map_or(Ok(()), |ready| self.drain.accept(ready, about.arrived, sensors))?;
         let Self { observer, name, tally, .. } = self;
-        asked("the observer", || observer.progress(name, about.progress, tally.source.ledger.input))?;
-        Ok(jobs)
+        asked("the observer", || observer.progress(name, about.progress, tally.source.ledger.input))
     }
 }
 

@@ -1,0 +1,133 @@
+//! Sinks are called on threads of their own: one that stands still keeps no other waiting, and what goes wrong first is told, whoever is faster.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+
+use super::{RunOptions, run};
+use crate::batch::{Batch, Schema};
+use crate::error::{Error, Result};
+use crate::sensor::Sensors;
+use crate::sink::{Outset, Repeat, Sink, SinkSpec};
+use crate::source::OpenOptions;
+use crate::{Pipeline, Report, streaming};
+
+/// How many records have come to a sink, and who waits for that.
+#[derive(Default)]
+struct Gate {
+    records: Mutex<u64>,
+    changed: Condvar,
+}
+
+impl Gate {
+    fn add(&self, records: u64) {
+        *self.records.lock().unwrap_or_else(PoisonError::into_inner) += records;
+        self.changed.notify_all();
+    }
+
+    /// Waits until there are so many.
+    fn wait_for(&self, records: u64) {
+        let there = self.records.lock().unwrap_or_else(PoisonError::into_inner);
+        let there = self.changed.wait_while(there, |there| *there < records);
+        drop(there.unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+/// Takes records; first it waits until `awaited` has so many, then it fails where it is to.
+#[derive(Clone, Default)]
+struct Waiting {
+    taken: Arc<Gate>,
+    awaited: Arc<Gate>,
+    until: u64,
+    fails: bool,
+    /// How often it was called.
+    calls: Arc<AtomicU64>,
+    /// The names that it has seen.
+    names: Arc<Mutex<Vec<String>>>,
+}
+
+impl SinkSpec for Waiting {
+    fn name(&self) -> &str {
+        "waiting"
+    }
+
+    fn parameters(&self) -> serde_json::Value {
+        serde_json::json!({})
+    }
+
+    fn repeat(&self) -> Repeat {
+        Repeat::Duplicates
+    }
+
+    fn open(&self, _schema: &Arc<Schema>, _outset: &Outset) -> Result<Box<dyn Sink>> {
+        Ok(Box::new(self.clone()))
+    }
+}
+
+impl Sink for Waiting {
+    fn write(&mut self, batch: &Batch, sensors: &Sensors) -> Result<()> {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        self.awaited.wait_for(self.until);
+        if self.fails {
+            return Err(Error::unavailable("it takes nothing"));
+        }
+        let names = batch.sensors().iter().map(|&id| sensors.name(id).to_owned());
+        self.names.lock().expect("no panic").extend(names);
+        self.taken.add(batch.len() as u64);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// `records` records of as many sensors, the text behind them, and sinks, to the end or to what goes wrong.
+fn go(records: u64, last: &str, sinks: [&Waiting; 2], is_live: bool) -> Result<Report> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("in.csv");
+    let lines: String = (0..records).map(|at| format!("s{at},{at}\n")).collect();
+    std::fs::write(&path, format!("sensor,v\n{lines}{last}")).expect("written");
+    let mut pipeline = Pipeline::from_toml(&format!(
+        "[source]\ntype = 'csv'\npath = '{}'\nsensor = 'sensor'\nmeasurements = ['v']\nmax_rejects = 0\n[[sink]]\ntype = 'null'\n",
+        path.display()
+    ))
+    .expect("a pipeline");
+    pipeline.sinks = sinks.map(|sink| crate::pipeline::SinkEntry::new(sink.clone())).into();
+    let open = OpenOptions { chunk_size: 64, ..OpenOptions::default() };
+    let options = RunOptions { threads: Some(2), open, ..RunOptions::default() };
+    match is_live {
+        true => streaming::run(&pipeline, &options, &mut ()),
+        false => run(&pipeline, &options, &mut ()),
+    }
+}
+
+#[test]
+fn clause_20_a_sink_that_stands_still_keeps_no_other_waiting() {
+    for is_live in [false, true] {
+        let quick = Waiting::default();
+        // It goes on when the other one has everything.
+        let slow = Waiting { awaited: Arc::clone(&quick.taken), until: 1000, ..Waiting::default() };
+        let report = go(1000, "", [&slow, &quick], is_live).expect("both get everything");
+        for (sink, entry) in [&slow, &quick].into_iter().zip(&report.sinks) {
+            assert_eq!((entry.ledger.input, entry.ledger.output), (1000, 1000));
+            // Names are those of when the records were handed over, and come in order.
+            let names: Vec<_> = (0..1000).map(|at| format!("s{at}")).collect();
+            assert_eq!(*sink.names.lock().expect("no panic"), names);
+        }
+    }
+}
+
+#[test]
+fn clause_20_what_goes_wrong_first_is_told_whoever_notices_it_first() {
+    for is_live in [false, true] {
+        // All that comes before the last line, which ends the run, is with the other sink before this one fails with its first record.
+        let quick = Waiting::default();
+        let failing =
+            Waiting { awaited: Arc::clone(&quick.taken), until: 500, fails: true, ..Waiting::default() };
+        for sinks in [[&failing, &quick], [&quick, &failing]] {
+            let error = go(500, "x,no number\n", sinks, is_live).expect_err("it fails");
+            assert!(error.message().contains("it takes nothing"), "{error}");
+            assert_eq!(failing.calls.swap(0, Ordering::Relaxed), 1, "it is not called again");
+        }
+    }
+}
