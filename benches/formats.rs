@@ -7,12 +7,12 @@ use std::hint::black_box;
 use criterion::{Criterion, criterion_group, criterion_main};
 use influxdb_line_protocol::FieldValue;
 use tidemill::batch::Batch;
-use tidemill::format::csv::CsvEncoder;
-use tidemill::format::jsonl::JsonEncoder;
 use tidemill::format::{Chunk, Encode};
 use tidemill::sensor::Sensors;
 use tidemill::sink::{ParquetFile, SinkSpec};
 use tidemill::stage::{EachSeries, MovingAverage, Normalize};
+use tidemill_core::format::csv::CsvEncoder;
+use tidemill_core::format::jsonl::JsonEncoder;
 
 use common::{
     Readings, assert_same, csv_chunk, group, influx_chunk, jsonl_chunk, measurement, process, short, start,

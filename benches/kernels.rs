@@ -6,14 +6,14 @@ use std::collections::VecDeque;
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
-use tidemill::kernel::deviation::Deviation;
-use tidemill::kernel::exact_sum::ExactSum;
-use tidemill::kernel::extreme::{Greatest, Least};
-use tidemill::kernel::mean::Mean;
-use tidemill::kernel::median::Median;
-use tidemill::kernel::number::parse_f64;
-use tidemill::kernel::shortest::{Slot, write_all};
-use tidemill::kernel::window::{Aggregate, NonFinite, Window};
+use tidemill_core::kernel::deviation::Deviation;
+use tidemill_core::kernel::exact_sum::ExactSum;
+use tidemill_core::kernel::extreme::{Greatest, Least};
+use tidemill_core::kernel::mean::Mean;
+use tidemill_core::kernel::median::Median;
+use tidemill_core::kernel::number::parse_f64;
+use tidemill_core::kernel::shortest::{Slot, write_all};
+use tidemill_core::kernel::window::{Aggregate, NonFinite, Window};
 
 use common::{
     Readings, assert_close, assert_same, group, plain_deviation, plain_greatest, plain_least, plain_mean,

@@ -5,11 +5,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tidemill::batch::{Batch, Schema};
-use tidemill::pipeline::{Pipeline, SinkEntry};
 use tidemill::runtime::StateOptions;
 use tidemill::sensor::Sensors;
 use tidemill::sink::{Outset, Repeat, Saved, Sink, SinkSpec};
-use tidemill::{Error, Result, RunOptions, executor, streaming};
+use tidemill::{Error, Result, RunOptions};
+use tidemill_engine::pipeline::{Pipeline, SinkEntry};
+use tidemill_engine::{executor, streaming};
 
 /// What has happened to a sink, in order.
 type Told = Arc<Mutex<Vec<String>>>;

@@ -14,9 +14,9 @@ use std::sync::Arc;
 use model::{Fault, Model, Plan, random};
 use rand::RngExt;
 use rig::{Files, OUT, Rig, STATE};
-use tidemill::checkpoint::{self, StateFolder};
-use tidemill::files::Disk;
 use tidemill::{ErrorKind, Result};
+use tidemill_engine::checkpoint::{self, StateFolder};
+use tidemill_engine::files::Disk;
 
 /// Records of the input: about ten chunks.
 const RECORDS: usize = 48;

@@ -5,7 +5,7 @@
 use num_bigint::{BigInt, BigUint, Sign};
 use proptest::prelude::*;
 use tidemill::Pipeline;
-use tidemill::executor::{self, RunOptions};
+use tidemill_engine::executor::{self, RunOptions};
 
 /// A finite value in units of 2^−1074.
 fn units(value: f64) -> BigInt {

@@ -15,11 +15,11 @@ use std::sync::Arc;
 use command::{folder, run, text, tidemill};
 use tidemill::Pipeline;
 use tidemill::batch::{Batch, Schema};
-use tidemill::executor::{self, RunOptions};
 use tidemill::sensor::Sensors;
 use tidemill::sink::CsvFile;
 use tidemill::source::{Csv, Io};
 use tidemill::stage::{Flow, Process, Reach, Stage};
+use tidemill_engine::executor::{self, RunOptions};
 
 /// What stands in the outputs before the run.
 const OLDER: &str = "of an older run\n";

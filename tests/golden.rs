@@ -11,11 +11,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tidemill::checkpoint::{self, StageState};
-use tidemill::files::Disk;
 use tidemill::runtime::{Observer, RunOptions, StateOptions};
 use tidemill::source::{Progress, Recorder};
 use tidemill::{Pipeline, Report};
+use tidemill_engine::checkpoint::{self, StageState};
+use tidemill_engine::files::Disk;
 
 /// The versions that are written now: see `CONTRIBUTING.md`.
 const CURRENT: [(&str, u32); 2] = [("checkpoint", 4), ("recording", 4)];

@@ -13,9 +13,9 @@ use std::process::Stdio;
 
 use command::{folder, run, text, tidemill};
 use serde_json::Value;
-use tidemill::pipeline::schema::of_component;
 use tidemill::pipeline::{InputOptions, Spec};
 use tidemill::registry::{ComponentKind, components};
+use tidemill_engine::pipeline::schema::of_component;
 
 /// The input of every case that has no other: disorder, a null, a NaN, a formula, words.
 const INPUT: &str = "t,s,a,b,note\n\

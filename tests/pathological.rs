@@ -8,9 +8,9 @@
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-use tidemill::executor::{self, RunOptions};
 use tidemill::source::Io;
 use tidemill::{Error, Pipeline, Report};
+use tidemill_engine::executor::{self, RunOptions};
 
 /// One trap.
 struct Trap {

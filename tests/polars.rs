@@ -8,13 +8,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use polars::prelude::*;
 use tidemill::batch::Batch;
-use tidemill::executor::{self, RunOptions};
 use tidemill::pipeline::{InputOptions, MaxRejects};
 use tidemill::sensor::Sensors;
-use tidemill::sink::{self, DeadLetter, Repeat, Sink, SinkSpec};
-use tidemill::source::{self, Input, OpenOptions, SourceSpec};
 use tidemill::stage::{Action, Method, MovingAverage, Normalize, Threshold};
 use tidemill::{Error, ErrorKind, Pipeline, Report};
+use tidemill_engine::executor::{self, RunOptions};
+use tidemill_engine::sink::{self, DeadLetter, Repeat, Sink, SinkSpec};
+use tidemill_engine::source::{self, Input, OpenOptions, SourceSpec};
 
 /// Runs `source` through `stages`, whatever is rejected.
 fn run(

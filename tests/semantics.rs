@@ -23,7 +23,7 @@ use bench::Bench;
 fn read(text: &str, options: &str) -> (Vec<String>, Vec<String>) {
     let bench = Bench::new(&[("in.csv", text)]);
     let report = bench.through(options, "").expect("a run");
-    let shown = |r: &tidemill::executor::Shown| format!("{}:{} {}", r.line, r.offset, r.reason);
+    let shown = |r: &tidemill_engine::executor::Shown| format!("{}:{} {}", r.line, r.offset, r.reason);
     (bench.out(), report.rejects.first.iter().map(shown).collect())
 }
 
@@ -215,8 +215,8 @@ fn clause_20_every_sink_gets_every_batch_of_its_sensors() {
 
 #[test]
 fn chunks_of_any_size_and_either_way_of_reading_give_the_same_bytes() {
-    use tidemill::executor::{RunOptions, run};
     use tidemill::source::Io;
+    use tidemill_engine::executor::{RunOptions, run};
     let bench = Bench::new(&[]);
     let input = CsvFile::new(bench.path("in.csv"));
     let source = Synthetic { records: 2000, nan: 0.02, nulls: 0.02, spikes: 0.02, ..Synthetic::default() };

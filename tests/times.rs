@@ -3,9 +3,9 @@
 
 use std::path::Path;
 
-use tidemill::executor::{self, RunOptions};
 use tidemill::runtime::StateOptions;
 use tidemill::{Error, Pipeline, Report};
+use tidemill_engine::executor::{self, RunOptions};
 
 /// The pipeline that reads `input` with these options of `[source]` and writes what comes out of `stages`.
 fn pipeline(folder: &Path, input: &str, options: &str, stages: &str) -> Result<Pipeline, Error> {
@@ -245,7 +245,7 @@ struct Stopper {
     behind: u64,
 }
 
-impl tidemill::executor::Observer for Stopper {
+impl tidemill_engine::executor::Observer for Stopper {
     fn progress(&mut self, _pass: &str, _progress: tidemill::source::Progress, records: u64) {
         if records >= self.behind {
             self.stop.store(true, std::sync::atomic::Ordering::Relaxed);

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use tidemill::batch::{Batch, Bytes, Schema};
-use tidemill::format::csv::{Csv, Dialect};
-use tidemill::format::influx::{Influx, InfluxOptions};
-use tidemill::format::jsonl::{JsonLines, JsonOptions};
-use tidemill::format::{Chunk, columns::ColumnOptions};
 use tidemill::format::{Format, Head};
 use tidemill::offset::Offset;
 use tidemill::sensor::Sensors;
 use tidemill::stage::{Flow, Process, Stage};
+use tidemill_core::format::csv::{Csv, Dialect};
+use tidemill_core::format::influx::{Influx, InfluxOptions};
+use tidemill_core::format::jsonl::{JsonLines, JsonOptions};
+use tidemill_core::format::{Chunk, columns::ColumnOptions};
 
 /// Readings of some sensors in turn, a second apart, of 10.000 to 109.999; one in 200 is 300.
 pub(crate) struct Readings {

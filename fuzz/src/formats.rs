@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 use tidemill::Result;
-use tidemill::format::csv::Csv;
-use tidemill::format::encoding::Encoded;
-use tidemill::format::influx::Influx;
-use tidemill::format::jsonl::JsonLines;
-use tidemill::format::{Format, unpivoted};
+use tidemill_core::format::csv::Csv;
+use tidemill_core::format::encoding::Encoded;
+use tidemill_core::format::influx::Influx;
+use tidemill_core::format::jsonl::JsonLines;
+use tidemill_core::format::{Format, unpivoted};
 
 use super::choices::Choices;
 

@@ -8,10 +8,10 @@ use std::fmt::Write;
 use std::path::Path;
 
 use tempfile::TempDir;
-use tidemill::executor::run;
 use tidemill::source::{Io, OpenOptions};
 use tidemill::verify::{VerifyOptions, verify};
 use tidemill::{Pipeline, Report, Result, RunOptions};
+use tidemill_engine::executor::run;
 
 use super::choices::Choices;
 

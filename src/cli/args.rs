@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-use crate::source::Io;
+use tidemill_engine::source::Io;
 
 /// One pipeline for sensor data: threshold, normalise, average, alert, write.
 #[derive(Debug, Parser)]

@@ -17,9 +17,9 @@ use std::process::ExitCode;
 
 use super::failure::{Failure, Outcome};
 use super::output::{self, Page};
-use crate::error::guard::is_survived;
-use crate::error::{Error, ErrorKind, visible};
-use crate::notes;
+use tidemill_core::error::guard::is_survived;
+use tidemill_core::error::{Error, ErrorKind, visible};
+use tidemill_engine::notes;
 
 /// Runs `act` to the end of the process: tells what went wrong, and gives the exit code.
 pub(super) fn guard(act: impl FnOnce() -> Outcome) -> ExitCode {

@@ -8,12 +8,12 @@ use super::args::ValidateArgs;
 use super::failure::Outcome;
 use super::load;
 use super::output::{self, Page};
-use crate::batch::Schema;
-use crate::error::{Masks, visible};
-use crate::pipeline::{Delivery, Order, Pipeline, Plan, SinkEntry};
-use crate::runtime::has_one_thread;
-use crate::sink::{Repeat, Takes};
-use crate::stage::{Reach, Stage};
+use tidemill_core::batch::Schema;
+use tidemill_core::error::{Masks, visible};
+use tidemill_core::stage::{Reach, Stage};
+use tidemill_engine::pipeline::{Delivery, Order, Pipeline, Plan, SinkEntry};
+use tidemill_engine::runtime::has_one_thread;
+use tidemill_engine::sink::{Repeat, Takes};
 
 pub(super) fn explain(args: &ValidateArgs) -> Outcome {
     let (resolved, plan) = load::plan(&args.pipeline)?;

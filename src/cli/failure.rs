@@ -1,7 +1,7 @@
 //! Why a verb ended early.
 
-use crate::error::Error;
-use crate::pipeline::{SpecError, Wrong};
+use tidemill_core::error::Error;
+use tidemill_engine::pipeline::{SpecError, Wrong};
 
 /// The result of a verb.
 pub(super) type Outcome<T = ()> = Result<T, Failure>;

@@ -5,9 +5,9 @@ use super::failure::Outcome;
 use super::load::{self, locate, run_options};
 use super::output;
 use super::progress::Display;
-use crate::error::{Error, Result, visible};
-use crate::executor;
-use crate::pipeline::Touched;
+use tidemill_core::error::{Error, Result, visible};
+use tidemill_engine::executor;
+use tidemill_engine::pipeline::Touched;
 
 pub(super) fn fit(args: &FitArgs) -> Outcome {
     let resolved = load::pipeline(&args.pipeline)?;

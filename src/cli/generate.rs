@@ -3,8 +3,8 @@
 use super::args::GenerateArgs;
 use super::failure::Outcome;
 use super::run::drive;
-use crate::error::{Error, Result};
-use crate::pipeline::Spec;
+use tidemill_core::error::{Error, Result};
+use tidemill_engine::pipeline::Spec;
 
 pub(super) fn generate(args: &GenerateArgs) -> Outcome {
     let sink = sink_for(&args.output)?;

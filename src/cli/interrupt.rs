@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::error::ErrorKind;
-use crate::notes::say;
-use crate::sink::end_alert_commands;
+use tidemill_core::error::ErrorKind;
+use tidemill_engine::notes::say;
+use tidemill_engine::sink::end_alert_commands;
 
 /// How long nothing may go on while what has come in is written.
 const PATIENCE: Duration = Duration::from_secs(10);

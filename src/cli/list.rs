@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::failure::Outcome;
 use super::output;
-use crate::registry::{ComponentKind, components};
+use tidemill_engine::registry::{ComponentKind, components};
 
 pub(super) fn list() -> Outcome {
     let all = components();

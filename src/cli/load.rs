@@ -4,10 +4,10 @@ use super::args::{DriveArgs, FileArgs};
 use super::failure::{Failure, Outcome};
 use super::interrupt;
 use super::output;
-use crate::error::{Error, Result};
-use crate::executor::{self, RunOptions};
-use crate::pipeline::{Plan, Resolved, Spec, Touched};
-use crate::source::OpenOptions;
+use tidemill_core::error::{Error, Result};
+use tidemill_engine::executor::{self, RunOptions};
+use tidemill_engine::pipeline::{Plan, Resolved, Spec, Touched};
+use tidemill_engine::source::OpenOptions;
 
 /// The pipeline as it is written, with what the arguments lay over it.
 pub(super) fn spec(args: &FileArgs) -> Result<Spec> {

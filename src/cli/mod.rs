@@ -35,9 +35,9 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::error::visible;
 use args::{Arguments, Verb};
 use failure::Outcome;
+use tidemill_core::error::visible;
 
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {

@@ -7,10 +7,10 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use super::failure::{Failure, Outcome};
-use crate::atomic::{self, AtomicFile};
-use crate::error::{Error, ErrorKind, visible, visible_lines};
-use crate::notes;
-use crate::pipeline::{Secrets, environment};
+use tidemill_core::error::{Error, ErrorKind, visible, visible_lines};
+use tidemill_engine::atomic::{self, AtomicFile};
+use tidemill_engine::notes;
+use tidemill_engine::pipeline::{Secrets, environment};
 
 /// Writes data to standard output.
 pub(super) fn data(text: &str) -> Outcome {

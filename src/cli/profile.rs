@@ -9,7 +9,7 @@ use rustix::time::{ClockId, clock_gettime};
 
 use super::failure::Outcome;
 use super::output;
-use crate::error::{Error, Result};
+use tidemill_core::error::{Error, Result};
 
 /// Samples a second of processor time: a prime, so that nothing that happens at round times is met more often than it should be.
 const FREQUENCY: i32 = 997;

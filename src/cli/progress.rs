@@ -7,8 +7,8 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::args::{DriveArgs, When};
 use super::summary::count;
 use super::{interrupt, output};
-use crate::executor::Observer;
-use crate::source::Progress;
+use tidemill_engine::executor::Observer;
+use tidemill_engine::source::Progress;
 
 /// With a known total: how much of it, how fast, how long it will take.
 const BAR: &str = "{prefix} [{bar:30}] {percent:>3} %  {msg}, {eta} left";

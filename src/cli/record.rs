@@ -4,10 +4,10 @@ use super::args::RecordArgs;
 use super::failure::Outcome;
 use super::load::{self, locate, run_options};
 use super::run::drive_with;
-use crate::pipeline::touched::written;
-use crate::pipeline::{SinkEntry, Touched};
-use crate::sink::Null;
-use crate::source::Recorder;
+use tidemill_engine::pipeline::touched::written;
+use tidemill_engine::pipeline::{SinkEntry, Touched};
+use tidemill_engine::sink::Null;
+use tidemill_engine::source::Recorder;
 
 pub(super) fn record(args: &RecordArgs) -> Outcome {
     let mut resolved = load::pipeline(&args.pipeline)?;

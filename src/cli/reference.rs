@@ -4,8 +4,8 @@ use std::fmt::Write;
 
 use serde_json::Value;
 
-use crate::pipeline::schema::of_component;
-use crate::registry::{Component, ComponentKind};
+use tidemill_engine::pipeline::schema::of_component;
+use tidemill_engine::registry::{Component, ComponentKind};
 
 /// One section a component: name, help, a table of options.
 pub(super) fn reference(components: &[&Component]) -> String {

@@ -6,9 +6,9 @@ use super::args::{FileArgs, ReplayArgs};
 use super::failure::Outcome;
 use super::load::{self, run_options};
 use super::run::run_resolved;
-use crate::error::{Error, Result};
-use crate::pipeline::{Pipeline, Touched};
-use crate::source::is_recording;
+use tidemill_core::error::{Error, Result};
+use tidemill_engine::pipeline::{Pipeline, Touched};
+use tidemill_engine::source::is_recording;
 
 pub(super) fn replay(args: &ReplayArgs) -> Outcome {
     check_recording(&args.from)?;

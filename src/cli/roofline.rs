@@ -17,12 +17,12 @@ use super::load::{self, locate, run_options};
 use super::output;
 use super::progress::Display;
 use super::summary::{aligned, count, plural, time};
-use crate::batch::Bytes;
-use crate::error::{Error, Result};
-use crate::executor::{self, Report, RunOptions};
-use crate::pipeline::{Pipeline, SinkEntry};
-use crate::sink::Null;
-use crate::source::{MappedFile, is_local};
+use tidemill_core::batch::Bytes;
+use tidemill_core::error::{Error, Result};
+use tidemill_engine::executor::{self, Report, RunOptions};
+use tidemill_engine::pipeline::{Pipeline, SinkEntry};
+use tidemill_engine::sink::Null;
+use tidemill_engine::source::{MappedFile, is_local};
 
 /// Every floor and the pipeline are measured this often, in turn; the best counts.
 const ROUNDS: usize = 3;

@@ -13,14 +13,14 @@ use super::profile::Profile;
 use super::progress::Display;
 use super::summary::{plural, summary};
 use super::timings::timings;
-use crate::atomic;
-use crate::error::{Error, ErrorKind, Part};
-use crate::notes;
-use crate::pipeline::touched::written;
-use crate::pipeline::{Parameters, Pipeline, Resolved, Touched};
-use crate::runtime::{Report, RunOptions, StateOptions};
-use crate::source::Recorder;
-use crate::time::parse_duration;
+use tidemill_core::error::{Error, ErrorKind, Part};
+use tidemill_core::time::parse_duration;
+use tidemill_engine::atomic;
+use tidemill_engine::notes;
+use tidemill_engine::pipeline::touched::written;
+use tidemill_engine::pipeline::{Parameters, Pipeline, Resolved, Touched};
+use tidemill_engine::runtime::{Report, RunOptions, StateOptions};
+use tidemill_engine::source::Recorder;
 
 pub(super) fn run(args: &RunArgs) -> Outcome {
     let resolved = load::pipeline(&args.pipeline)?;

@@ -4,10 +4,10 @@ use super::args::SchemaArgs;
 use super::failure::Outcome;
 use super::output;
 use super::reference::reference;
-use crate::error::nearest;
-use crate::error::{Error, Result};
-use crate::pipeline::schema::{of_component, of_pipeline};
-use crate::registry::{Component, components};
+use tidemill_core::error::nearest;
+use tidemill_core::error::{Error, Result};
+use tidemill_engine::pipeline::schema::{of_component, of_pipeline};
+use tidemill_engine::registry::{Component, components};
 
 pub(super) fn schema(args: &SchemaArgs) -> Outcome {
     let chosen = args.component.as_deref().map(named).transpose()?;

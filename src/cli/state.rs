@@ -9,12 +9,12 @@ use super::args::{InspectArgs, StateVerb, VerifyStateArgs};
 use super::failure::Outcome;
 use super::output::{self, Page};
 use super::summary::{aligned, count, plural};
-use crate::atomic::{Output, Stage};
-use crate::checkpoint::{self, Ending, Manifest, PartSpec, StageState};
-use crate::error::{Error, ErrorKind, Result, visible};
-use crate::files::Disk;
-use crate::source;
-use crate::time::Timestamp;
+use tidemill_core::error::{Error, ErrorKind, Result, visible};
+use tidemill_core::time::Timestamp;
+use tidemill_engine::atomic::{Output, Stage};
+use tidemill_engine::checkpoint::{self, Ending, Manifest, PartSpec, StageState};
+use tidemill_engine::files::Disk;
+use tidemill_engine::source;
 
 pub(super) fn state(verb: &StateVerb) -> Outcome {
     match verb {

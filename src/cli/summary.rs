@@ -4,9 +4,9 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use super::output::Page;
-use crate::error::visible;
-use crate::executor::{Report, Shown};
-use crate::metrics::{Entry, Latency, Ledger};
+use tidemill_core::error::visible;
+use tidemill_core::metrics::{Entry, Latency, Ledger};
+use tidemill_engine::executor::{Report, Shown};
 
 /// A column of the ledger: its head, and what it shows.
 type Counted = (&'static str, fn(&Ledger) -> u64);

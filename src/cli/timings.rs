@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::summary::{aligned, count, labelled, time};
-use crate::executor::Report;
-use crate::metrics::Entry;
+use tidemill_core::metrics::Entry;
+use tidemill_engine::executor::Report;
 
 const HEAD: [&str; 6] = ["", "records", "ns/record", "time", "share", "waiting"];
 
@@ -59,7 +59,7 @@ fn share(part: Duration, all: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::Ledger;
+    use tidemill_core::metrics::Ledger;
 
     fn entry(name: &str, records: u64, time: u64, waiting: u64) -> Entry {
         let ledger = Ledger { input: records, output: records, ..Ledger::default() };

@@ -7,10 +7,10 @@ use super::failure::{Failure, Outcome};
 use super::load;
 use super::output;
 use super::summary::{count, plural};
-use crate::error::{Error, Result, visible};
-use crate::pipeline::{Pipeline, Spec, StageEntry};
-use crate::time::Clock;
-use crate::verify::{VerifyOptions, verify as run};
+use tidemill_core::error::{Error, Result, visible};
+use tidemill_core::time::Clock;
+use tidemill_engine::pipeline::{Pipeline, Spec, StageEntry};
+use tidemill_engine::verify::{VerifyOptions, verify as run};
 
 pub(super) fn verify(args: &VerifyArgs) -> Outcome {
     let scratch = tempfile::tempdir().map_err(|error| Error::io("make", "a temporary folder", &error))?;

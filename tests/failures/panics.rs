@@ -9,18 +9,19 @@ use std::time::Duration;
 
 use tidemill::batch::{Batch, Schema};
 use tidemill::error::{ErrorKind, Result};
-use tidemill::executor::{self, RunOptions};
 use tidemill::offset::Offset;
 use tidemill::pipeline::{InputOptions, MaxRejects};
 use tidemill::runtime::{Observer, StateOptions};
 use tidemill::sensor::{SensorId, SensorLookup, Sensors};
 use tidemill::sink::{Block, CsvFile, DeadLetter, Job, Outset, Prepare, Repeat, Saved, Sink, SinkSpec};
 use tidemill::source::{Csv, Input, OpenOptions, Progress, Source, SourceSpec, Traits};
-use tidemill::stage::{
+use tidemill::{Error, Pipeline, Report};
+use tidemill_core::stage::{
     Aggregate, EachSeries, Fit, Fitted, Flow, Groups, Made, Method, MovingAverage, Normalize, Pieces,
     Process, Reach, Shards, Share, Stage,
 };
-use tidemill::{Error, Pipeline, Report, streaming};
+use tidemill_engine::executor::{self, RunOptions};
+use tidemill_engine::streaming;
 
 /// Whoever takes longer than this waits for something that will not come.
 const LIMIT: Duration = Duration::from_secs(60);

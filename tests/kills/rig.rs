@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use tidemill::checkpoint::{self, Manifest};
-use tidemill::files::Disk;
+use tidemill_engine::checkpoint::{self, Manifest};
+use tidemill_engine::files::Disk;
 
 use super::command::{text, tidemill};
 

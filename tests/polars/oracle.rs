@@ -4,8 +4,8 @@ use polars::prelude::*;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tidemill::sink::CsvFile;
-use tidemill::source::{self, Csv, Synthetic};
 use tidemill::stage::{Action, Method, MovingAverage, Normalize, Threshold};
+use tidemill_engine::source::{self, Csv, Synthetic};
 
 use super::{assert_same, bits, long, run};
 

@@ -5,10 +5,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use tidemill::RunOptions;
 use tidemill::options::Diagnostic;
 use tidemill::pipeline::{Spec, SpecError, Wrong};
 use tidemill::source::OpenOptions;
-use tidemill::{RunOptions, executor};
+use tidemill_engine::executor;
 
 use super::command::folder;
 use super::secrets::{INPUT, options, pipeline};

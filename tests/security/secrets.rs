@@ -8,8 +8,8 @@ use std::path::Path;
 use std::process::Stdio;
 
 use serde_json::Value;
-use tidemill::pipeline::schema::of_component;
 use tidemill::registry::{Component, ComponentKind, components};
+use tidemill_engine::pipeline::schema::of_component;
 
 use super::command::{folder, text, tidemill};
 

@@ -1,7 +1,7 @@
 //! Clauses 1 to 10 where a single file of one trap cannot tell (`tests/pathological.rs` has those).
 
-use tidemill::executor::{self, RunOptions};
 use tidemill::{ErrorKind, Pipeline};
+use tidemill_engine::executor::{self, RunOptions};
 
 use crate::bench::Bench;
 

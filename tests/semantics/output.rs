@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use tidemill::batch::{Batch, Schema};
-use tidemill::executor::{self, Observer, RunOptions};
 use tidemill::sensor::Sensors;
 use tidemill::sink::{CsvFile, Null, Repeat, Sink, SinkSpec};
 use tidemill::source::{Csv, Progress, Synthetic};
 use tidemill::{Error, ErrorKind, Pipeline, Result};
+use tidemill_engine::executor::{self, Observer, RunOptions};
 
 use crate::bench::Bench;
 

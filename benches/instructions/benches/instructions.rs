@@ -9,16 +9,16 @@ use std::sync::Arc;
 use gungraun::{Callgrind, LibraryBenchmarkConfig, library_benchmark, library_benchmark_group, main};
 use tidemill::batch::Batch;
 use tidemill::error::Result;
-use tidemill::format::csv::CsvEncoder;
-use tidemill::format::jsonl::JsonEncoder;
-use tidemill::format::text::write_float;
 use tidemill::format::{Chunk, Encode};
-use tidemill::kernel::number::parse_f64;
-use tidemill::kernel::numerals::{self, Numeral};
-use tidemill::kernel::separators::{Separators, find};
 use tidemill::sensor::{SensorId, SensorIds, SensorLookup, Sensors};
 use tidemill::stage::{EachSeries, MovingAverage, Normalize, Process, Stage, Threshold};
-use tidemill::time::{TimeFormat, TimeParser};
+use tidemill_core::format::csv::CsvEncoder;
+use tidemill_core::format::jsonl::JsonEncoder;
+use tidemill_core::format::text::write_float;
+use tidemill_core::kernel::number::parse_f64;
+use tidemill_core::kernel::numerals::{self, Numeral};
+use tidemill_core::kernel::separators::{Separators, find};
+use tidemill_core::time::{TimeFormat, TimeParser};
 
 #[path = "../../common/readings.rs"]
 #[expect(dead_code, reason = "what other benches use")]

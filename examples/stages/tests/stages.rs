@@ -92,7 +92,8 @@ fn kill_behind(folder: &Path, records: u64) {
     let live = ["run", "live.toml", "--state", "state", "--checkpoint-every", "1ms", "--threads", "3"];
     let (mut child, start) = (start(folder, &live), Instant::now());
     let found = || {
-        let state = tidemill::checkpoint::look(&tidemill::files::Disk, &folder.join("state")).ok()?;
+        let state =
+            tidemill_engine::checkpoint::look(&tidemill_engine::files::Disk, &folder.join("state")).ok()?;
         Some(state.manifest?.0.records)
     };
     while found().is_none_or(|found| found < records) {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use super::zones::KNOWN;
-use crate::time::{TimeFormat, TimeParser, Timestamp};
+use tidemill_core::time::{TimeFormat, TimeParser, Timestamp};
 
 /// A format, and what a text must have so that it is worth trying.
 struct Format {

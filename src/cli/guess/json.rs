@@ -6,8 +6,8 @@ use serde_json::{Deserializer, Map, Value};
 use super::formats::is_time;
 use super::sample::shown;
 use super::table::{Kind, Table};
-use crate::format::Refused;
-use crate::format::jsonl::{FirstValues, Layout, first_values};
+use tidemill_core::format::Refused;
+use tidemill_core::format::jsonl::{FirstValues, Layout, first_values};
 
 /// The objects of a text, and what in it is none.
 pub(super) struct Found {

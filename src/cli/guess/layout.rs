@@ -9,8 +9,8 @@ use super::times::TIME_NAMES;
 use super::values::is_null;
 use super::words::has_one;
 use crate::cli::summary::plural;
-use crate::format::columns::{ColumnOptions, Columns};
-use crate::format::csv::{logger_rows, separator_of};
+use tidemill_core::format::columns::{ColumnOptions, Columns};
+use tidemill_core::format::csv::{logger_rows, separator_of};
 
 /// Which lines have what, counted from 1, as the options say it; `None` where nothing has to be said.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! The lines of a sample: records, comments, and where each stands.
 
-use crate::format::csv::Dialect;
-use crate::format::csv::scan::Scan;
+use tidemill_core::format::csv::Dialect;
+use tidemill_core::format::csv::scan::Scan;
 
 /// A record, and the line that it begins with, counted from 1.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -31,9 +31,9 @@ pub(super) use refusal::Refusal;
 pub(super) use table::{Dialect, Kind};
 
 use crate::cli::summary::plural;
-use crate::format::{Refused, influx};
 use sample::{Sample, add, number};
 use table::Table;
+use tidemill_core::format::{Refused, influx};
 
 /// How many bytes are looked at.
 pub(super) const SAMPLE: usize = 1 << 18;

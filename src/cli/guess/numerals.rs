@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::values::is_null;
-use crate::kernel::number::{parse_decimal_comma, parse_f64};
+use tidemill_core::kernel::number::{parse_decimal_comma, parse_f64};
 
 /// How the numbers of a file are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! The records that a guess goes by.
 
-use crate::kernel::number::{parse_decimal_comma, parse_f64};
+use tidemill_core::kernel::number::{parse_decimal_comma, parse_f64};
 
 /// Names and fields that are looked at.
 pub(super) struct Sample<'s> {

@@ -1,7 +1,7 @@
 //! What a file says of the zone of its times, in the name of their column or in the lines before the records.
 
 use super::sample::shown;
-use crate::time::{TimeFormat, TimeParser};
+use tidemill_core::time::{TimeFormat, TimeParser};
 
 /// In which zone times without an offset are.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,9 +7,9 @@ use super::file;
 use super::found::Found;
 use super::inputs::Input;
 use super::sort;
-use crate::atomic::Outputs;
-use crate::error::{Error, Result};
-use crate::source::{FileOptions, InputFile};
+use tidemill_core::error::{Error, Result};
+use tidemill_engine::atomic::Outputs;
+use tidemill_engine::source::{FileOptions, InputFile};
 
 /// What is in the file at `path`; in those of its files that are of one sort where it is an archive.
 pub(super) fn look(path: &Path) -> Result<Found> {

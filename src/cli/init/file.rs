@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use crate::cli::guess::{self, Guess, Kind};
-use crate::error::{Error, Result};
-use crate::format::encoding::{sniff, to_utf8};
-use crate::source::{InputFile, beginning, parquet_sample};
+use tidemill_core::error::{Error, Result};
+use tidemill_core::format::encoding::{sniff, to_utf8};
+use tidemill_engine::source::{InputFile, beginning, parquet_sample};
 
 /// How many records of a Parquet file are looked at.
 const PARQUET_SAMPLE: usize = 1000;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::cli::guess::{Guess, Kind};
-use crate::error::{Error, Result};
+use tidemill_core::error::{Error, Result};
 
 /// What was found.
 pub(super) struct Found {

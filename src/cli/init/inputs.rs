@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::atomic::Outputs;
-use crate::error::{Error, Result};
-use crate::source::{FileOptions, packed_extensions};
+use tidemill_core::error::{Error, Result};
+use tidemill_engine::atomic::Outputs;
+use tidemill_engine::source::{FileOptions, packed_extensions};
 
 /// What one argument names.
 #[derive(Debug)]

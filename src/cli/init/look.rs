@@ -10,7 +10,7 @@ use super::series::of_one_logger;
 use super::sort::{self, MOST_FILES};
 use super::twins;
 use crate::cli::guess::Kind;
-use crate::error::{Error, Result};
+use tidemill_core::error::{Error, Result};
 
 /// Looks at the files of all inputs.
 pub(super) fn at(inputs: &[Input]) -> Result<Found> {

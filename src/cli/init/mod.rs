@@ -18,13 +18,13 @@ use std::path::Path;
 use super::args::InitArgs;
 use super::failure::Outcome;
 use super::output;
-use crate::atomic;
-use crate::error::Error;
-use crate::executor;
-use crate::pipeline::Spec;
-use crate::pipeline::touched::{self, Touched};
-use crate::source::OpenOptions;
 use inputs::inputs;
+use tidemill_core::error::Error;
+use tidemill_engine::atomic;
+use tidemill_engine::executor;
+use tidemill_engine::pipeline::Spec;
+use tidemill_engine::pipeline::touched::{self, Touched};
+use tidemill_engine::source::OpenOptions;
 
 pub(super) fn init(args: &InitArgs) -> Outcome {
     let inputs = inputs(&args.data)?;

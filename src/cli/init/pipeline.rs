@@ -4,8 +4,8 @@ use std::fmt::Write;
 
 use super::found::Found;
 use crate::cli::guess::{Guess, Kind};
-use crate::error::is_obeyed;
-use crate::stage::parameters_of;
+use tidemill_core::error::is_obeyed;
+use tidemill_core::stage::parameters_of;
 
 const HEAD: &str = "# A first pipeline. `tidemill run` runs it, `tidemill explain` says what it would do,\n\
                     # `tidemill schema COMPONENT --markdown` has the options of a component.\n\n[source]\n";

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
-use crate::error::{Error, Result};
+use tidemill_core::error::{Error, Result};
 
 /// How `path`, which starts from the current folder, is written in a pipeline file in `folder`. Absolute paths stay as they are.
 pub(super) fn seen_from(folder: &Path, path: &str) -> Result<String> {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::alike::sorts;
 use super::found::{Found, join};
 use super::twins;
-use crate::error::{Error, Result};
+use tidemill_core::error::{Error, Result};
 
 /// How many files are looked at.
 pub(super) const MOST_FILES: usize = 50;

@@ -4,7 +4,7 @@ use super::found::Found;
 use crate::cli::guess::{Guess, Kind};
 use crate::cli::output;
 use crate::cli::summary::plural;
-use crate::error::visible;
+use tidemill_core::error::visible;
 
 /// How much that could not be told is said: each of many files may have some.
 const MOST_DOUBTS: usize = 12;

@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use super::inputs::extension;
-use crate::atomic::Outputs;
 use crate::cli::guess::SAMPLE;
-use crate::source::{FileOptions, beginning};
+use tidemill_engine::atomic::Outputs;
+use tidemill_engine::source::{FileOptions, beginning};
 
 /// The one of `files` that begins as `file` does, and is called like it but for how it is packed.
 pub(super) fn of<'f>(file: &Path, files: &'f [PathBuf]) -> Option<&'f PathBuf> {
