@@ -7,6 +7,8 @@
 mod model;
 #[path = "durability/rig.rs"]
 mod rig;
+#[path = "durability/rolled.rs"]
+mod rolled;
 
 use std::path::Path;
 use std::sync::Arc;

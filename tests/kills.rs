@@ -20,6 +20,8 @@ mod grown;
 mod packers;
 #[path = "kills/rig.rs"]
 mod rig;
+#[path = "kills/rolled.rs"]
+mod rolled;
 #[path = "kills/sent.rs"]
 mod sent;
 

@@ -380,6 +380,7 @@ window = 2
         "column = 'a'\nabove = 3\npath = 'one'",
         "column = 'a'\nabove = 3\npath = 'one'\nsensors = ['y']",
     ),
+    sink(FILES, "roll", "path = '{epoch}'", "path = '{epoch}'\nroll = { size = '1B' }"),
     sink(&["csv"], "delimiter", "path = 'one'", "path = 'one'\ndelimiter = ';'"),
     sink(&["csv"], "csv_safe", "path = 'one'", "path = 'one'\ncsv_safe = true"),
     sink(&["csv", "jsonl"], "decimals", "path = 'one'", "path = 'one'\ndecimals = 1"),

@@ -124,7 +124,12 @@ fn describe_sink(sink: &SinkEntry, delivery: Delivery, input: &Schema, shown: Sh
         }
         Takes::Rejections => writeln!(text, "  takes: what was set aside, with place, reason and raw text"),
     };
+    let rolls = spec.rolls().map(|template| shown.name(&template.path().display().to_string()));
     let appears = match (spec.file(), spec.is_stdout()) {
+        _ if rolls.is_some() => format!(
+            "files called {}, one after the other: each appears when it is complete, and with --state when its checkpoint is durable",
+            rolls.as_deref().unwrap_or_default()
+        ),
         (Some(file), _) => {
             let file = file.display().to_string();
             format!(
@@ -137,6 +142,9 @@ fn describe_sink(sink: &SinkEntry, delivery: Delivery, input: &Schema, shown: Sh
     };
     let _ = writeln!(text, "  delivery: {appears}");
     let repeat = match spec.repeat() {
+        Repeat::Harmless if rolls.is_some() => {
+            "a run that is repeated writes further files beside; with --state, one that begins anew is refused where there are some"
+        }
         Repeat::Harmless => "a run that is repeated writes the same again, nothing twice",
         Repeat::Duplicates => "a run that is repeated hands its records over once more",
     };

@@ -123,7 +123,7 @@ impl Rig {
         self.run_on(Pipeline::from_toml(&toml).expect("a pipeline"), files, true)
     }
 
-    fn run_on(
+    pub(crate) fn run_on(
         &self,
         pipeline: Pipeline,
         files: impl FileSystem + 'static,

@@ -12,6 +12,7 @@ use rand::{RngExt, SeedableRng};
 use super::command::{run, text};
 use super::packers;
 use super::rig::{self, Count, Files, STOPPED, add, files, has_checkpoint, is_waiting};
+use super::rolled;
 
 /// The input comes in so many files, each a chunk.
 const FILES: usize = 24;
@@ -84,7 +85,8 @@ impl Kind {
             "[source]\n{source}\ntime = 't'\nsensor = 's'\nmeasurements = ['v']\nmax_rejects = 0.9\n{stages}\
              [[sink]]\ntype = 'csv'\npath = 'out/all.csv'\n\
              [[sink]]\ntype = 'jsonl'\npath = 'out/some.jsonl'\nsensors = ['s1*']\n\
-             [[sink]]\ntype = 'dead_letter'\npath = 'out/rejects.jsonl'\n"
+             [[sink]]\ntype = 'dead_letter'\npath = 'out/rejects.jsonl'\n{}",
+            rolled::SINKS
         );
         pipeline.replace("'out/", &format!("'{out}/"))
     }
@@ -207,6 +209,7 @@ fn undisturbed(folder: &Path, kind: &Kind) -> (Files, Duration) {
     let ended = run(folder, &arguments);
     assert!(ended.status.success(), "{}: {}", kind.name, text(&ended.stderr));
     let (took, outputs) = (start.elapsed(), files(&folder.join("out")));
+    rolled::check(folder, &outputs["all.csv"], &outputs["rejects.jsonl"], kind.name);
     assert!(outputs.len() == 4 && outputs.values().all(|bytes| bytes.len() > 1000), "{}", kind.name);
     clear(folder);
     (outputs, took)
@@ -214,7 +217,7 @@ fn undisturbed(folder: &Path, kind: &Kind) -> (Files, Duration) {
 
 /// Removes what runs have left.
 fn clear(folder: &Path) {
-    for left in ["out", "state", "again"] {
+    for left in ["out", "state", "again", "rolled"] {
         let _not_there = std::fs::remove_dir_all(folder.join(left));
     }
     let _not_there = std::fs::remove_file(folder.join(RECORDED));
@@ -304,6 +307,7 @@ fn check(folder: &Path, outputs: &Files, told: &str) {
     for (name, bytes) in outputs {
         assert!(found[name] == *bytes, "{told}: {name} differs\n{}", text(&found[name]));
     }
+    rolled::check(folder, &outputs["all.csv"], &outputs["rejects.jsonl"], told);
     let kept = files(&folder.join("state"));
     assert!(kept.len() <= 5 && kept.keys().all(|name| !name.starts_with('.')), "{told}: {:?}", kept.keys());
 }

@@ -20,6 +20,7 @@ use rand::{RngExt, SeedableRng};
 use super::command::{run, text};
 use super::packers;
 use super::rig::{self, Count, has_checkpoint, lines, settle};
+use super::rolled;
 
 /// Starts of a run in one story.
 const STARTS: usize = 10;
@@ -169,7 +170,8 @@ impl Setting {
              time = 't'\nsensor = 's'\nmax_rejects = 0.9\n{order}\n\
              [[stage]]\ntype = 'normalize'\nmethod = 'z_score'\nrunning = true\ninto = 'z'\n\
              [[stage]]\ntype = 'moving_average'\nwindow = 5\ncolumns = ['v']\n\
-             [[sink]]\ntype = 'csv'\npath = '{out}/all.csv'\n[[sink]]\ntype = 'dead_letter'\npath = '{out}/rejects.jsonl'\n"
+             [[sink]]\ntype = 'csv'\npath = '{out}/all.csv'\n[[sink]]\ntype = 'dead_letter'\npath = '{out}/rejects.jsonl'\n{}",
+            if out == "out" { rolled::SINKS } else { "" }
         )
     }
 
@@ -275,6 +277,8 @@ fn compare(setting: &Setting, logs: &[Log], told: &str) {
         setting.write(&format!("written/{}.csv", log.name), &log.written);
     }
     let found = setting.read("out");
+    let out = rig::files(&folder.join("out"));
+    rolled::check(folder, &out["all.csv"], &out["rejects.jsonl"], told);
     let plain = setting.outputs(&["run", "plain.toml"], "plain");
     match logs.len() {
         1 => assert!(found == plain, "{told}: {}", difference(&found.0, &plain.0)),

@@ -180,8 +180,8 @@ pub(crate) fn is_waiting(folder: &Path) -> bool {
 /// The files in a folder that nobody is writing to.
 pub(crate) fn files(folder: &Path) -> Files {
     let Ok(entries) = std::fs::read_dir(folder) else { return Files::new() };
-    let file = |entry: std::io::Result<std::fs::DirEntry>| {
-        let entry = entry.expect("an entry");
+    let entries = entries.map(|entry| entry.expect("an entry")).filter(|entry| !entry.path().is_dir());
+    let file = |entry: std::fs::DirEntry| {
         (entry.file_name().to_string_lossy().into_owned(), std::fs::read(entry.path()).expect("a file"))
     };
     entries.map(file).collect()

@@ -6,6 +6,8 @@ pub(crate) mod patient;
 
 pub use tidemill_core::paths::{Base, FilePath};
 
+use crate::time::Timestamp;
+
 use std::ffi::OsString;
 use std::fmt;
 use std::fs::{File, TryLockError};
@@ -84,6 +86,14 @@ pub trait FileSystem: fmt::Debug + Send + Sync {
     /// # Errors
     /// What the system says.
     fn remove(&self, path: &Path) -> io::Result<()>;
+
+    /// When the file at `path` was last written to, by the machine's clock.
+    ///
+    /// # Errors
+    /// What the system says; `Unsupported` where nobody keeps that.
+    fn modified(&self, _path: &Path) -> io::Result<Timestamp> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
 
     /// The names in a folder, in any order.
     ///
@@ -355,6 +365,13 @@ impl FileSystem for Disk {
 
     fn remove(&self, path: &Path) -> io::Result<()> {
         std::fs::remove_file(path)
+    }
+
+    fn modified(&self, path: &Path) -> io::Result<Timestamp> {
+        let meta = path.symlink_metadata()?;
+        let nanos = i128::from(meta.mtime()) * 1_000_000_000 + i128::from(meta.mtime_nsec());
+        let nanos = nanos.clamp(i128::from(i64::MIN), i128::from(i64::MAX)) as i64;
+        Ok(Timestamp::from_nanos(nanos))
     }
 
     fn names(&self, folder: &Path) -> io::Result<Vec<OsString>> {

@@ -6,20 +6,22 @@
 
 use std::ffi::OsStr;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::marks::{self, MARK};
 use super::{Outset, PART, beside};
 use crate::files::{FileHandle, FileSystem, folder};
+use crate::notes::say;
 
 /// What the name of a file begins with that no run will go on with, behind `.part-`; names of runs are hexadecimal.
 pub(super) const ONCE: &str = "p";
 
-/// Removes what an earlier try of the run of `outset` has begun of the file at `path`, but for what it goes `on` with. No checkpoint speaks of it.
-pub(super) fn remove_of_run(outset: &Outset, run: &str, path: &Path, on: Option<&Path>) {
+/// Removes what an earlier try of the run of `outset` has begun of the file at `path`, but for what `is_kept`. No checkpoint speaks of it.
+pub(super) fn remove_of_run(outset: &Outset, run: &str, path: &Path, is_kept: impl Fn(&Path) -> bool) {
     let files = &*outset.files;
     remove(files, path, PART, &format!("{run}-"), |part| {
-        let is_other = on != Some(part);
+        let is_other = !is_kept(part);
         if let Some(state) = outset.state.as_ref().filter(|_| is_other) {
             marks::remove(files, part, state);
         }
@@ -33,7 +35,7 @@ pub(super) fn remove_of_killed(files: &dyn FileSystem, path: &Path) {
 }
 
 /// Removes what runs have left of the file at `path` whose state folder is gone, and gives its names.
-pub(super) fn remove_of_lost(files: &dyn FileSystem, path: &Path) -> Vec<PathBuf> {
+fn remove_of_lost(files: &dyn FileSystem, path: &Path) -> Vec<PathBuf> {
     let mut removed = Vec::new();
     let is_free = |mark: &Path| {
         let Some(part) = marks::lost(files, mark) else { return false };
@@ -45,6 +47,24 @@ pub(super) fn remove_of_lost(files: &dyn FileSystem, path: &Path) -> Vec<PathBuf
     };
     remove(files, path, MARK, "", is_free);
     removed
+}
+
+/// The same, and says what was removed.
+pub(super) fn say_of_lost(outset: &Outset, path: &Path) {
+    for part in remove_of_lost(&*outset.files, path) {
+        let part = part.display();
+        let said = format!("{part} is removed: the state folder is gone from which a run went on with it");
+        say(&outset.masks.hide(&said));
+    }
+}
+
+/// The file beside which the hidden file at `path` lies.
+pub(super) fn base(path: &Path) -> Option<PathBuf> {
+    let name = path.file_name()?.as_bytes().strip_prefix(b".")?;
+    let end = [PART, MARK]
+        .iter()
+        .filter_map(|kind| name.windows(kind.len()).rposition(|bytes| bytes == kind.as_bytes()));
+    Some(path.with_file_name(OsStr::from_bytes(&name[..end.max()?])))
 }
 
 /// Whether nobody works on the file at `part`.

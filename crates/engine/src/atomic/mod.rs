@@ -1,7 +1,7 @@
 //! Files that appear under their name only when they are complete (clause 19): whatever this crate writes, it writes here.
 
 use std::collections::hash_map::RandomState;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::hash::{BuildHasher, Hasher};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -15,7 +15,6 @@ use crate::files::{
     Access, Disk, FileHandle, FileSystem, Kind, folder, kind_if_there, make_lasting_folder, path_bytes,
     where_link_leads, write_all_at,
 };
-use crate::notes::say;
 use crate::time::Clock;
 
 mod checksum;
@@ -23,9 +22,13 @@ mod leftovers;
 pub(crate) mod marks;
 mod named;
 mod outputs;
+mod rolling;
+mod template;
 mod tickets;
 
 pub use outputs::Outputs;
+pub(crate) use rolling::{Policy, RollingFiles};
+pub use template::Template;
 
 use checksum::Checksum;
 pub(crate) use named::{cannot_write, check_named};
@@ -393,6 +396,30 @@ impl AtomicFile {
         self.publish(|files, part, path| files.rename_new(part, path))
     }
 
+    /// The same, where the system may know no links.
+    ///
+    /// # Errors
+    /// As [`AtomicFile::commit_new`].
+    pub(crate) fn commit_beside(&mut self) -> Result<()> {
+        self.publish(|files, part, path| match kind_if_there(files, path)? {
+            Some(_) => Err(io::ErrorKind::AlreadyExists.into()),
+            None => files.rename(part, path),
+        })
+    }
+
+    /// Its temporary name; `None` for a stream.
+    pub(crate) fn part_name(&self) -> Option<&OsStr> {
+        match &self.destination {
+            Destination::Part(part) => part.path.file_name(),
+            Destination::Stream(_) => None,
+        }
+    }
+
+    /// Bytes that it has so far.
+    pub(crate) fn length(&self) -> u64 {
+        self.length + self.buffer.len() as u64
+    }
+
     fn publish(
         &mut self,
         rename: impl FnOnce(&dyn FileSystem, &Path, &Path) -> io::Result<()>,
@@ -464,6 +491,17 @@ impl Output {
         Ok((handle, stage, end))
     }
 
+    /// Looks whether the file behind `handle`, which is complete and in the making, is as long as it was, and ends as it did.
+    fn check_closed(&self, handle: &dyn FileHandle) -> Result<()> {
+        let look = || Ok((handle.size()?, crc32c::crc32c(&checksum::end(handle, self.length)?)));
+        let looked: io::Result<(u64, u32)> = look();
+        let (size, found) = looked.map_err(|error| Error::io("read", self.part.display(), &error))?;
+        match size == self.length && found == self.end {
+            true => Ok(()),
+            false => Err(self.changed(Stage::InTheMaking, "its end has", self.end, size, found)),
+        }
+    }
+
     fn check_all(&self, handle: &dyn FileHandle, stage: Stage) -> Result<()> {
         let look = || Ok((handle.size()?, checksum::all(handle, self.length)?));
         let looked: io::Result<(u64, u32)> = look();
@@ -511,15 +549,10 @@ impl Part {
     fn create(path: &Path, outset: &Outset, access: Access) -> io::Result<Self> {
         let files = Arc::clone(&outset.files);
         match &outset.run {
-            Some(run) => leftovers::remove_of_run(outset, run, path, None),
+            Some(run) => leftovers::remove_of_run(outset, run, path, |_| false),
             None => leftovers::remove_of_killed(&*files, path),
         }
-        for part in leftovers::remove_of_lost(&*files, path) {
-            let part = part.display();
-            let said =
-                format!("{part} is removed: the state folder is gone from which a run went on with it");
-            say(&outset.masks.hide(&said));
-        }
+        leftovers::say_of_lost(outset, path);
         let (handle, part) = loop {
             let part = beside(path, PART, &distinct(outset.run.as_deref()));
             let handle = match files.create(&part, access) {
@@ -543,7 +576,7 @@ impl Part {
         let part = folder(path).join(made.part.file_name().unwrap_or_default());
         let made = Output { path: path.to_owned(), part, ..made };
         if let Some(run) = &outset.run {
-            leftovers::remove_of_run(outset, run, path, Some(&made.part));
+            leftovers::remove_of_run(outset, run, path, |part| part == made.part);
         }
         let (handle, stage, end) = made.find(&*files)?;
         if stage == Stage::InTheMaking {

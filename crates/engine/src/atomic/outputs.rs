@@ -7,6 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::marks::{MARK, TWIN};
+use super::template::Template;
 use super::{PART, UNTIL};
 use crate::files::{folder, where_link_leads};
 
@@ -14,6 +15,8 @@ use crate::files::{folder, where_link_leads};
 #[derive(Clone, Debug, Default)]
 pub struct Outputs {
     all: Vec<Output>,
+    /// How those are called of which nobody knows how many there will be.
+    rolled: Vec<Template>,
     /// Device and inode of standard output, where that is a file and a sink writes there.
     stdout: Option<(u64, u64)>,
 }
@@ -48,6 +51,11 @@ impl Outputs {
         self.all.push(Output { folder: folder(path).to_owned(), name: Name::File(name) });
     }
 
+    /// Adds all files that are called as `template` says.
+    pub fn add_rolled(&mut self, template: Template) {
+        self.rolled.push(template);
+    }
+
     /// Adds the state folder at `path`.
     pub fn add_state(&mut self, path: &Path) {
         self.all.push(Output { folder: path.to_owned(), name: Name::State });
@@ -63,16 +71,19 @@ impl Outputs {
     /// Adds what `others` are.
     pub fn extend(&mut self, others: &Self) {
         self.all.extend(others.all.iter().cloned());
+        self.rolled.extend(others.rolled.iter().cloned());
         self.stdout = self.stdout.or(others.stdout);
     }
 
     /// Whether the file at `path` is one of them, in the making or complete.
     pub fn has(&self, path: &Path) -> bool {
         let is_stdout = || path.metadata().is_ok_and(|meta| Some((meta.dev(), meta.ino())) == self.stdout);
-        let is_link = !self.all.is_empty() && path.is_symlink();
+        let is_link = !(self.all.is_empty() && self.rolled.is_empty()) && path.is_symlink();
         let target = if is_link { path.canonicalize().ok() } else { None };
-        self.has_name(path)
-            || target.is_some_and(|target| self.has_name(&target))
+        let is_rolled = |path: &Path| self.rolled.iter().any(|template| template.has(path));
+        let has_name = |path: &Path| self.has_name(path) || is_rolled(path);
+        has_name(path)
+            || target.is_some_and(|target| has_name(&target))
             || self.stdout.is_some() && is_stdout()
     }
 

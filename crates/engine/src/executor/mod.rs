@@ -190,7 +190,8 @@ fn outlets_before_first_pass(
 
 /// What sinks begin with.
 fn plain(options: &RunOptions) -> Outset {
-    Outset { stop: Arc::clone(&options.stop), ..Outset::default() }
+    let (stop, clock) = (Arc::clone(&options.stop), options.open.clock.clone());
+    Outset { stop, clock, ..Outset::default() }
 }
 
 /// `pipeline` with what its stages learn in first passes, so that one pass is enough, by either runtime; and what is to be said of those.

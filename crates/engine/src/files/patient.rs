@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::{Access, FileHandle, FileSystem, Kind};
 use crate::notes::say;
+use crate::time::Timestamp;
 
 /// How often it is tried again.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -152,6 +153,10 @@ impl FileSystem for Patient {
 
     fn remove(&self, path: &Path) -> io::Result<()> {
         self.inner.remove(path)
+    }
+
+    fn modified(&self, path: &Path) -> io::Result<Timestamp> {
+        self.inner.modified(path)
     }
 
     fn names(&self, folder: &Path) -> io::Result<Vec<OsString>> {

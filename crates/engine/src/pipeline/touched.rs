@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::{Pipeline, StageEntry};
-use crate::atomic::Outputs;
+use crate::atomic::{Outputs, Template};
 use crate::error::{Error, Part, Result};
 use crate::source::OpenOptions;
 
@@ -21,6 +21,8 @@ pub struct Touched {
     role: String,
     access: Access,
     part: Option<Part>,
+    /// How the files are called that it is, where they roll.
+    template: Option<Template>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,17 +36,23 @@ enum Access {
 impl Touched {
     /// A file that is read as `role`.
     pub fn read(path: impl Into<PathBuf>, role: impl Into<String>) -> Self {
-        Self { path: path.into(), role: role.into(), access: Access::Read, part: None }
+        Self { path: path.into(), role: role.into(), access: Access::Read, part: None, template: None }
     }
 
     /// A file that is written as `role`.
     pub fn written(path: impl Into<PathBuf>, role: impl Into<String>) -> Self {
-        Self { path: path.into(), role: role.into(), access: Access::Write, part: None }
+        Self { path: path.into(), role: role.into(), access: Access::Write, part: None, template: None }
     }
 
     /// A folder that checkpoints are kept in.
     pub fn state(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), role: "the state folder".into(), access: Access::State, part: None }
+        let (role, access) = ("the state folder".into(), Access::State);
+        Self { path: path.into(), role, access, part: None, template: None }
+    }
+
+    /// The files that are called as `template` says, which are written as `role`.
+    fn rolled(template: Template, role: String) -> Self {
+        Self { template: Some(template.clone()), ..Self::written(template.path(), role) }
     }
 
     fn of(self, part: Part) -> Self {
@@ -72,6 +80,7 @@ impl Pipeline {
     pub fn outputs(&self) -> Outputs {
         let mut outputs = Outputs::default();
         self.sinks.iter().filter_map(|sink| sink.spec.file()).for_each(|file| outputs.add(&file));
+        self.sinks.iter().filter_map(|sink| sink.spec.rolls()).for_each(|rolled| outputs.add_rolled(rolled));
         self.stages.iter().filter_map(|entry| entry.stage.saves()).for_each(|file| outputs.add(file.place()));
         if self.sinks.iter().any(|sink| sink.spec.is_stdout()) {
             outputs.add_stdout();
@@ -107,7 +116,11 @@ impl Pipeline {
             let role = format!("the output of sink {at} ({})", sink.spec.name());
             let stdout = sink.spec.is_stdout().then(|| STDOUT.into());
             let path = sink.spec.file().or_else(|| sink.spec.stream()).or(stdout);
-            all.extend(path.map(|path| Touched::written(path, role).of(Part::Sink(at))));
+            let written = match sink.spec.rolls() {
+                Some(template) => Some(Touched::rolled(template, role)),
+                None => path.map(|path| Touched::written(path, role)),
+            };
+            all.extend(written.map(|touched| touched.of(Part::Sink(at))));
         }
         all.extend_from_slice(others);
         check(&all)
@@ -120,7 +133,10 @@ pub fn written(all: &[Touched]) -> Outputs {
     for touched in all {
         match touched.access {
             Access::Read => {}
-            Access::Write => outputs.add(&touched.path),
+            Access::Write => match &touched.template {
+                Some(template) => outputs.add_rolled(template.clone()),
+                None => outputs.add(&touched.path),
+            },
             Access::State => outputs.add_state(&touched.path),
         }
     }
@@ -142,6 +158,17 @@ pub fn check(all: &[Touched]) -> Result<()> {
                 Some(_) => {}
                 None => drop(known.insert(key, touched)),
             }
+        }
+    }
+    for (at, touched) in all.iter().enumerate() {
+        let Some(template) = &touched.template else { continue };
+        let is_alike = |other: &Touched| match &other.template {
+            Some(other) => template.overlaps(other),
+            None => template.has(&place(&other.path)) || template.has(&other.path),
+        };
+        let mut others = all.iter().enumerate().filter(|(other, _)| *other != at);
+        if let Some((other, also)) = others.find(|(_, other)| other.minds_others() && is_alike(other)) {
+            return Err(if other < at { conflict(also, touched) } else { conflict(touched, also) });
         }
     }
     for state in all.iter().filter(|touched| touched.access == Access::State) {

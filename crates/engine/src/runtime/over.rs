@@ -34,7 +34,8 @@ pub(crate) fn after_the_end(
         open.resume = state.as_ref().and_then(State::resumption);
         let source = Inlet::open(&*pipeline.source, &open)?;
         let plan = Plan::new(pipeline, source.schema()?)?;
-        let plain = Outset { stop: Arc::clone(&options.stop), ..Outset::default() };
+        let (stop, clock) = (Arc::clone(&options.stop), options.open.clock.clone());
+        let plain = Outset { stop, clock, ..Outset::default() };
         Outlets::open(pipeline, &plan, state, &plain)?.publish(&mut report)?;
         report.remarks.push("the output of a run that was cut off at its end was published".into());
     } else {

@@ -7,7 +7,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::file::EncodedFile;
-use super::{Component, Outset, Repeat, Sink, SinkSpec};
+use super::roll::{self, Roll};
+use super::rolling::RollingFile;
+use super::{Component, Outset, Repeat, Sink, SinkSpec, Template};
 use crate::atomic;
 use crate::batch::Schema;
 use crate::error::Result;
@@ -30,6 +32,10 @@ pub struct CsvFile {
     /// Whether text that begins with = + - @, a tab or a line end gets an apostrophe in front, so that spreadsheets do not run it.
     #[serde(default)]
     pub csv_safe: bool,
+    /// When a file ends and another begins, and how long they stay: `{ every = "1h", size = "256MiB", keep = "30d" }`. `path` says then how they
+    /// are called: "out/{date}/{hour}-{epoch}.csv".
+    #[serde(default)]
+    pub roll: Option<Roll>,
 }
 
 inventory::submit! { Component::of::<CsvFile>("csv", "a file of delimited text") }
@@ -41,7 +47,13 @@ fn default_delimiter() -> String {
 impl CsvFile {
     /// The file `path`, with commas.
     pub fn new(path: impl Into<FilePath>) -> Self {
-        Self { path: path.into(), delimiter: default_delimiter(), decimals: None, csv_safe: false }
+        Self {
+            path: path.into(),
+            delimiter: default_delimiter(),
+            decimals: None,
+            csv_safe: false,
+            roll: None,
+        }
     }
 
     fn encoder(&self) -> Result<CsvEncoder> {
@@ -64,11 +76,15 @@ impl SinkSpec for CsvFile {
     }
 
     fn file(&self) -> Option<PathBuf> {
-        atomic::file(&self.path)
+        self.roll.is_none().then(|| atomic::file(&self.path)).flatten()
+    }
+
+    fn rolls(&self) -> Option<Template> {
+        roll::template(&self.path, self.roll.as_ref())
     }
 
     fn stream(&self) -> Option<PathBuf> {
-        atomic::stream(&self.path)
+        self.roll.is_none().then(|| atomic::stream(&self.path)).flatten()
     }
 
     fn with_base(&self, base: &Base) -> Option<Arc<dyn SinkSpec>> {
@@ -79,9 +95,12 @@ impl SinkSpec for CsvFile {
         atomic::is_stdout(&self.path)
     }
 
-    fn check(&self, _schema: &Schema) -> Result<()> {
+    fn check(&self, schema: &Schema) -> Result<()> {
         self.encoder()?;
-        atomic::check(&self.path)
+        match &self.roll {
+            Some(roll) => roll.check(&self.path, Some(schema)),
+            None => atomic::check(&self.path),
+        }
     }
 
     fn can_resume(&self) -> bool {
@@ -89,6 +108,10 @@ impl SinkSpec for CsvFile {
     }
 
     fn open(&self, schema: &Arc<Schema>, outset: &Outset) -> Result<Box<dyn Sink>> {
-        Ok(Box::new(EncodedFile::create(&self.path, self.encoder()?, schema, outset)?))
+        let (path, encoder) = (&self.path, self.encoder()?);
+        Ok(match &self.roll {
+            Some(roll) => Box::new(RollingFile::open(path, roll, encoder, schema, outset)?),
+            None => Box::new(EncodedFile::create(path, encoder, schema, outset)?),
+        })
     }
 }

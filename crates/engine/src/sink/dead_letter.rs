@@ -7,7 +7,9 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Component, Outset, Repeat, Saved, Sink, SinkSpec, Takes};
+use super::roll::{self, Roll};
+use super::rolling::RollingText;
+use super::{Component, Outset, Repeat, Saved, Sink, SinkSpec, Takes, Template};
 use crate::atomic::{self, AtomicFile};
 use crate::batch::{Batch, Schema};
 use crate::error::{Error, Rejection, RejectionKind, Result};
@@ -22,6 +24,10 @@ use crate::sensor::Sensors;
 pub struct DeadLetter {
     /// The file; "-" is standard output. Folders on the way are made.
     pub path: FilePath,
+    /// When a file ends and another begins, and how long they stay: `{ every = "1h", size = "256MiB", keep = "30d" }`. `path` says then how they
+    /// are called: "rejects/{epoch}.jsonl".
+    #[serde(default)]
+    pub roll: Option<Roll>,
 }
 
 inventory::submit! { Component::of::<DeadLetter>("dead_letter", "the records that were set aside, and why") }
@@ -29,7 +35,7 @@ inventory::submit! { Component::of::<DeadLetter>("dead_letter", "the records tha
 impl DeadLetter {
     /// The file `path`.
     pub fn new(path: impl Into<FilePath>) -> Self {
-        Self { path: path.into() }
+        Self { path: path.into(), roll: None }
     }
 }
 
@@ -51,15 +57,19 @@ impl SinkSpec for DeadLetter {
     }
 
     fn file(&self) -> Option<PathBuf> {
-        atomic::file(&self.path)
+        self.roll.is_none().then(|| atomic::file(&self.path)).flatten()
+    }
+
+    fn rolls(&self) -> Option<Template> {
+        roll::template(&self.path, self.roll.as_ref())
     }
 
     fn stream(&self) -> Option<PathBuf> {
-        atomic::stream(&self.path)
+        self.roll.is_none().then(|| atomic::stream(&self.path)).flatten()
     }
 
     fn with_base(&self, base: &Base) -> Option<Arc<dyn SinkSpec>> {
-        Some(Arc::new(Self { path: self.path.with_base(base) }))
+        Some(Arc::new(Self { path: self.path.with_base(base), ..self.clone() }))
     }
 
     fn is_stdout(&self) -> bool {
@@ -67,7 +77,11 @@ impl SinkSpec for DeadLetter {
     }
 
     fn check(&self, _schema: &Schema) -> Result<()> {
-        atomic::check(&self.path)
+        match &self.roll {
+            // What was set aside may have no time.
+            Some(roll) => roll.check(&self.path, None),
+            None => atomic::check(&self.path),
+        }
     }
 
     fn can_resume(&self) -> bool {
@@ -75,11 +89,17 @@ impl SinkSpec for DeadLetter {
     }
 
     fn open(&self, _schema: &Arc<Schema>, outset: &Outset) -> Result<Box<dyn Sink>> {
-        Ok(Box::new(Open(AtomicFile::begin(&self.path, outset)?.0)))
+        Ok(match &self.roll {
+            Some(roll) => Box::new(Rolling(RollingText::open(&self.path, roll, Vec::new(), outset)?)),
+            None => Box::new(Open(AtomicFile::begin(&self.path, outset)?.0)),
+        })
     }
 }
 
 struct Open(AtomicFile);
+
+/// The same in files that roll.
+struct Rolling(RollingText);
 
 /// One line of the file.
 #[derive(Serialize)]
@@ -95,12 +115,9 @@ struct Letter<'a> {
     raw_hex: Option<String>,
 }
 
-impl Sink for Open {
-    fn write(&mut self, _batch: &Batch, _sensors: &Sensors) -> Result<()> {
-        Ok(())
-    }
-
-    fn reject(&mut self, rejection: &Rejection) -> Result<()> {
+impl Letter<'_> {
+    /// The line for a record that was set aside.
+    fn line(rejection: &Rejection) -> Result<Vec<u8>> {
         let raw = String::from_utf8_lossy(&rejection.raw);
         let is_utf8 = std::str::from_utf8(&rejection.raw).is_ok();
         let letter = Letter {
@@ -119,7 +136,17 @@ impl Sink for Open {
         };
         let mut line = serde_json::to_vec(&letter).map_err(|error| Error::internal(error.to_string()))?;
         line.push(b'\n');
-        self.0.write_all(&line).map_err(|error| self.0.failed(&error))
+        Ok(line)
+    }
+}
+
+impl Sink for Open {
+    fn write(&mut self, _batch: &Batch, _sensors: &Sensors) -> Result<()> {
+        Ok(())
+    }
+
+    fn reject(&mut self, rejection: &Rejection) -> Result<()> {
+        self.0.write_all(&Letter::line(rejection)?).map_err(|error| self.0.failed(&error))
     }
 
     fn push(&mut self) -> Result<()> {
@@ -137,5 +164,35 @@ impl Sink for Open {
     fn commit(&mut self) -> Result<Vec<String>> {
         self.0.commit()?;
         Ok(Vec::new())
+    }
+}
+
+impl Sink for Rolling {
+    fn write(&mut self, _batch: &Batch, _sensors: &Sensors) -> Result<()> {
+        Ok(())
+    }
+
+    fn reject(&mut self, rejection: &Rejection) -> Result<()> {
+        self.0.write(&Letter::line(rejection)?)
+    }
+
+    fn push(&mut self) -> Result<()> {
+        self.0.push()
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        self.0.flush()
+    }
+
+    fn save(&mut self, epoch: u64) -> Result<Option<Saved>> {
+        self.0.save(epoch)
+    }
+
+    fn pause(&mut self) -> Result<Vec<String>> {
+        Ok(self.0.pause())
+    }
+
+    fn commit(&mut self) -> Result<Vec<String>> {
+        self.0.commit()
     }
 }

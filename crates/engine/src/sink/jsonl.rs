@@ -7,7 +7,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::file::EncodedFile;
-use super::{Component, Outset, Repeat, Sink, SinkSpec};
+use super::roll::{self, Roll};
+use super::rolling::RollingFile;
+use super::{Component, Outset, Repeat, Sink, SinkSpec, Template};
 use crate::atomic;
 use crate::batch::Schema;
 use crate::error::Result;
@@ -24,6 +26,10 @@ pub struct JsonLinesFile {
     /// Digits behind the decimal point; the shortest text that reads back to the same bits if not given.
     #[serde(default)]
     pub decimals: Option<u8>,
+    /// When a file ends and another begins, and how long they stay: `{ every = "1h", size = "256MiB", keep = "30d" }`. `path` says then how they
+    /// are called: "out/{date}/{hour}-{epoch}.jsonl".
+    #[serde(default)]
+    pub roll: Option<Roll>,
 }
 
 inventory::submit! { Component::of::<JsonLinesFile>("jsonl", "a file with one JSON object a record") }
@@ -31,7 +37,7 @@ inventory::submit! { Component::of::<JsonLinesFile>("jsonl", "a file with one JS
 impl JsonLinesFile {
     /// The file `path`.
     pub fn new(path: impl Into<FilePath>) -> Self {
-        Self { path: path.into(), decimals: None }
+        Self { path: path.into(), decimals: None, roll: None }
     }
 }
 
@@ -49,11 +55,15 @@ impl SinkSpec for JsonLinesFile {
     }
 
     fn file(&self) -> Option<PathBuf> {
-        atomic::file(&self.path)
+        self.roll.is_none().then(|| atomic::file(&self.path)).flatten()
+    }
+
+    fn rolls(&self) -> Option<Template> {
+        roll::template(&self.path, self.roll.as_ref())
     }
 
     fn stream(&self) -> Option<PathBuf> {
-        atomic::stream(&self.path)
+        self.roll.is_none().then(|| atomic::stream(&self.path)).flatten()
     }
 
     fn with_base(&self, base: &Base) -> Option<Arc<dyn SinkSpec>> {
@@ -64,8 +74,11 @@ impl SinkSpec for JsonLinesFile {
         atomic::is_stdout(&self.path)
     }
 
-    fn check(&self, _schema: &Schema) -> Result<()> {
-        atomic::check(&self.path)
+    fn check(&self, schema: &Schema) -> Result<()> {
+        match &self.roll {
+            Some(roll) => roll.check(&self.path, Some(schema)),
+            None => atomic::check(&self.path),
+        }
     }
 
     fn can_resume(&self) -> bool {
@@ -73,11 +86,10 @@ impl SinkSpec for JsonLinesFile {
     }
 
     fn open(&self, schema: &Arc<Schema>, outset: &Outset) -> Result<Box<dyn Sink>> {
-        Ok(Box::new(EncodedFile::create(
-            &self.path,
-            JsonEncoder::new(schema, self.decimals),
-            schema,
-            outset,
-        )?))
+        let (path, encoder) = (&self.path, JsonEncoder::new(schema, self.decimals));
+        Ok(match &self.roll {
+            Some(roll) => Box::new(RollingFile::open(path, roll, encoder, schema, outset)?),
+            None => Box::new(EncodedFile::create(path, encoder, schema, outset)?),
+        })
     }
 }

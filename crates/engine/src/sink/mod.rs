@@ -14,6 +14,8 @@ mod null;
 mod parquet;
 #[cfg(feature = "polars")]
 mod polars;
+mod roll;
+mod rolling;
 
 use std::any::Any;
 use std::path::PathBuf;
@@ -27,7 +29,7 @@ use crate::files::{Base, FilePath};
 use crate::options::{Configure, Named, Options};
 use crate::sensor::{SensorId, Sensors};
 
-pub use crate::atomic::{Job, Outset, Saved};
+pub use crate::atomic::{Job, Outset, Saved, Template};
 pub use alert::{Alert, Thresholds, end_alert_commands};
 pub use console::Console;
 pub use csv::CsvFile;
@@ -37,6 +39,7 @@ pub use null::Null;
 pub use parquet::ParquetFile;
 #[cfg(feature = "polars")]
 pub use polars::{Frame, FrameHandle};
+pub use roll::Roll;
 
 /// What a sink is given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,8 +97,13 @@ pub trait SinkSpec: Send + Sync {
     /// What a repeat of the same batch does.
     fn repeat(&self) -> Repeat;
 
-    /// The file that it will write, if it writes one; none for standard output, named pipes and devices.
+    /// The file that it will write, if it writes one; none for files that roll, nor for standard output, named pipes and devices.
     fn file(&self) -> Option<PathBuf> {
+        None
+    }
+
+    /// How the files are called that it writes one after the other, if it does: then it has no [`SinkSpec::file`].
+    fn rolls(&self) -> Option<Template> {
         None
     }
 

@@ -146,7 +146,8 @@ fn patient(options: &RunOptions) -> (RunOptions, Outset) {
     }
     options.open.record = options.open.record.map(|recorder| recorder.on(patient));
     let files = patient(Arc::new(Disk));
-    (options, Outset { files, stop, ..Outset::default() })
+    let clock = options.open.clock.clone();
+    (options, Outset { files, stop, clock, ..Outset::default() })
 }
 
 /// Where a panic ends the run, the source's thread must not wait for its workers.
