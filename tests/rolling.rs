@@ -61,7 +61,8 @@ impl Observer for Driver {
     fn progress(&mut self, _pass: &str, _progress: Progress, records: u64) {
         self.clock.set(self.clock.read().saturating_add(self.tick));
         if let Some(path) = self.made.take() {
-            std::fs::write(path, "another's").expect("made");
+            std::fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+            std::fs::write(path, "another's").expect("written");
         }
         if records >= self.until {
             self.stop.store(true, Ordering::Relaxed);
