@@ -96,7 +96,7 @@ pub mod stage {
 pub mod sink {
     pub use tidemill_engine::sink::{
         Alert, Block, Component, Console, CsvFile, DeadLetter, Job, JsonLinesFile, Null, Outset, ParquetFile,
-        Prepare, Repeat, Saved, Sink, SinkSpec, Takes, Thresholds,
+        Prepare, Repeat, Roll, Saved, Sink, SinkSpec, Takes, Template, Thresholds,
     };
     #[cfg(feature = "polars")]
     pub use tidemill_engine::sink::{Frame, FrameHandle};

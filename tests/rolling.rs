@@ -11,7 +11,8 @@ use rand::{RngExt, SeedableRng};
 use tidemill::runtime::{Observer, StateOptions};
 use tidemill::source::Progress;
 use tidemill::time::{Clock, Timestamp};
-use tidemill::{ErrorKind, Pipeline, Report, Result, RunOptions, executor, streaming};
+use tidemill::{ErrorKind, Pipeline, Report, Result, RunOptions};
+use tidemill_engine::{executor, streaming};
 
 /// Records of the input.
 const RECORDS: u64 = 600;
