@@ -62,7 +62,7 @@ fn source(input: &Path) -> Builder {
 /// Runs, and makes sure that nothing went missing on the way.
 fn checked(pipeline: Builder, kept: u64) -> Report {
     let report = pipeline.run().expect("a run");
-    assert_eq!(report.source.ledger.output, COUNT as u64);
+    assert_eq!(report.sources[0].ledger.output, COUNT as u64);
     assert_eq!(report.sinks[0].ledger.output, kept);
     assert_eq!(report.sensors, SENSORS as u64);
     report

@@ -28,6 +28,8 @@ mod over;
 mod recordings;
 #[path = "live/removed.rs"]
 mod removed;
+#[path = "live/several.rs"]
+mod several;
 #[path = "live/text.rs"]
 mod text_layouts;
 #[path = "live/unread.rs"]

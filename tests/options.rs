@@ -699,7 +699,11 @@ fn options_of(pipeline: &str, variables: &[String], sets: &[String]) -> Option<S
         resolved.stages.iter().map(|entry| (entry.stage.parameters(), &entry.name, &entry.from)).collect();
     let sinks: Vec<_> =
         resolved.sinks.iter().map(|sink| (sink.spec.parameters(), &sink.sensors, &sink.from)).collect();
-    Some(format!("{} {:?} {stages:?} {sinks:?}", resolved.source.parameters(), resolved.input))
+    Some(format!(
+        "{} {:?} {stages:?} {sinks:?}",
+        resolved.sources[0].spec.parameters(),
+        resolved.sources[0].input
+    ))
 }
 
 #[test]

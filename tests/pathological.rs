@@ -117,7 +117,7 @@ fn outcome(trap: &Trap, way: Way) -> String {
             let kept: u64 = ledgers.map(|ledger| ledger.filtered + ledger.rejected + ledger.late).sum();
             let lines = |text: &str| text.lines().count() as u64;
             assert_eq!(lines(&rejects), aside, "{}", trap.name);
-            assert_eq!(lines(&records) + kept, report.source.ledger.output, "{}", trap.name);
+            assert_eq!(lines(&records) + kept, report.sources[0].ledger.output, "{}", trap.name);
             format!("records\n{records}rejects\n{rejects}")
         }
     };

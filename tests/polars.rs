@@ -111,7 +111,7 @@ fn a_frame_goes_through_unchanged() {
     let (out, report) = pass(long(frame.clone()));
     assert_eq!(out.schema(), frame.schema());
     assert!(out.equals_missing(&frame));
-    assert_eq!((report.source.name.as_str(), report.source.ledger.output), ("frame", 1000));
+    assert_eq!((report.sources[0].name.as_str(), report.sources[0].ledger.output), ("frame", 1000));
     assert_eq!(report.sensors, 5);
 }
 
@@ -270,7 +270,7 @@ fn chunks_slices_and_batches_of_any_size_change_nothing() {
     for frame in [&whole, &pieces, &wider.slice(1000, 40_000)] {
         let (out, report) = pass(long(frame.clone()));
         assert!(out.equals_missing(&whole));
-        assert_eq!(report.source.ledger.input, 40_000);
+        assert_eq!(report.sources[0].ledger.input, 40_000);
     }
     let (sink, mut options) = (sink::Frame::new(), RunOptions::default());
     let result = sink.handle();
@@ -314,7 +314,7 @@ fn rejected_rows_are_in_the_dead_letter() {
     let frame = df!("s" => [Some("a"), None, Some("b")], "at" => [Some("1970-01-01T00:00:00Z"), None, None]);
     let source = source::Frame::new(frame.expect("a frame")).time("at").sensor("s");
     let (out, report) = run(source, |builder| builder.sink(DeadLetter::new(path.to_str().expect("UTF-8"))));
-    assert_eq!((out.height(), report.source.ledger.rejected, report.sensors), (1, 2, 1));
+    assert_eq!((out.height(), report.sources[0].ledger.rejected, report.sensors), (1, 2, 1));
     let dead = std::fs::read_to_string(path).expect("a dead letter");
     let letters = dead.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).expect("JSON"));
     let shown: Vec<_> = letters.map(|l| format!("{} {} {}", l["file"], l["line"], l["column"])).collect();

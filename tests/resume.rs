@@ -99,7 +99,7 @@ fn a_file_is_not_gone_on_with_by_other_columns() {
 #[test]
 fn what_was_written_before_a_change_is_kept_beside() {
     let folder = folder();
-    let before = run(folder.path(), "", OUT, 300, false, false).expect("a run").source.ledger.input;
+    let before = run(folder.path(), "", OUT, 300, false, false).expect("a run").sources[0].ledger.input;
     let other = OUT.replace("out.csv", "other.csv");
     run(folder.path(), MEAN, &other, 600, true, false).expect("a run");
     // Once more with the same path, other options.
@@ -124,7 +124,7 @@ fn what_was_written_before_a_change_is_kept_beside() {
 fn what_a_run_has_left_in_the_making_goes_with_the_next_one_once_its_state_folder_is_gone() {
     let folder = folder();
     let (state, moved) = (folder.path().join("state"), folder.path().join("moved"));
-    let begun = run(folder.path(), "", OUT, 300, false, false).expect("a run").source.ledger.input;
+    let begun = run(folder.path(), "", OUT, 300, false, false).expect("a run").sources[0].ledger.input;
     std::fs::rename(&state, &moved).expect("moved");
     run(folder.path(), "", OUT, 100, false, false).expect("another run");
     std::fs::remove_dir_all(&state).expect("removed");
@@ -163,9 +163,9 @@ fn a_run_is_finished_where_its_checkpoint_is() {
     let paused = run(folder.path(), order, OUT, 500, false, false).expect("a run");
     assert!(paused.remarks.iter().any(|remark| remark.contains("--finish")), "{:?}", paused.remarks);
     let report = run(folder.path(), order, OUT, u64::MAX, false, true).expect("a run");
-    let records = paused.source.ledger.input;
+    let records = paused.sources[0].ledger.input;
     assert_eq!(
-        (report.is_paused, report.source.ledger.input, report.records_before),
+        (report.is_paused, report.sources[0].ledger.input, report.records_before),
         (false, records, records)
     );
     assert_eq!(lines(&folder.path().join("out.csv")).len() as u64, 1 + records);
@@ -230,7 +230,7 @@ fn another_file_under_the_same_name_is_not_gone_on_with() {
 #[test]
 fn a_run_is_finished_and_published_without_its_input() {
     let folder = folder();
-    let records = run(folder.path(), "", OUT, 300, false, false).expect("a run").source.ledger.input;
+    let records = run(folder.path(), "", OUT, 300, false, false).expect("a run").sources[0].ledger.input;
     std::fs::remove_file(folder.path().join("in.csv")).expect("removed");
     let error = run(folder.path(), "", OUT, u64::MAX, false, false).expect_err("no input");
     assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
@@ -243,8 +243,8 @@ fn the_report_of_a_run_that_is_over_has_what_it_counted() {
     let folder = folder();
     let first = run(folder.path(), MEAN, OUT, u64::MAX, false, false).expect("a run");
     let again = run(folder.path(), MEAN, OUT, u64::MAX, false, false).expect("nothing to do");
-    assert_eq!(again.source.ledger, first.source.ledger);
-    assert_eq!((again.source.ledger.input, again.records_before), (RECORDS as u64, RECORDS as u64));
+    assert_eq!(again.sources[0].ledger, first.sources[0].ledger);
+    assert_eq!((again.sources[0].ledger.input, again.records_before), (RECORDS as u64, RECORDS as u64));
     let ledgers = |report: &Report| -> Vec<_> {
         report.stages.iter().chain(&report.sinks).map(|entry| (entry.name.clone(), entry.ledger)).collect()
     };
@@ -312,7 +312,7 @@ impl Several {
     /// Runs until a part of `b` is read.
     fn begin(&self) -> usize {
         let report = self.run(130, false, false).expect("a run");
-        let records = report.source.ledger.input as usize;
+        let records = report.sources[0].ledger.input as usize;
         assert!((EACH + 1..2 * EACH).contains(&records) && report.is_paused, "{records}");
         records
     }

@@ -159,7 +159,7 @@ fn clause_14_fit_reads_the_input_twice_and_names_constant_series() {
         .run()
         .expect("a run");
     assert_eq!(bench.out(), ["a,0", "a,1", "b,0", "a,0.5"]);
-    assert_eq!((report.passes, report.source.ledger.input), (2, 4));
+    assert_eq!((report.passes, report.sources[0].ledger.input), (2, 4));
     assert!(report.remarks[0].contains("`v` of `b`"), "{:?}", report.remarks);
 }
 

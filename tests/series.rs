@@ -86,7 +86,7 @@ fn every_reading_comes_through_as_it_was() {
     for (series, count) in [(MACHINE, 2000), (OFFICE, 700)] {
         let (readings, records, report) = through(series, "", "");
         assert_eq!((readings.len(), records.len()), (count, count));
-        assert_eq!((report.source.ledger.input, report.source.ledger.rejected), (count as u64, 0));
+        assert_eq!((report.sources[0].ledger.input, report.sources[0].ledger.rejected), (count as u64, 0));
         for (reading, record) in readings.iter().zip(&records) {
             let value: f64 = record[2].parse().expect("a number");
             assert_eq!(
@@ -108,7 +108,10 @@ fn both_files_are_one_input_of_two_sensors() {
             folder().display()
         ))
         .expect("a run");
-    assert_eq!((report.source.ledger.input, report.source.ledger.rejected, report.sensors), (2700, 0, 2));
+    assert_eq!(
+        (report.sources[0].ledger.input, report.sources[0].ledger.rejected, report.sensors),
+        (2700, 0, 2)
+    );
     let is_of = |series: &'static str| move |line: &&String| line.split(',').nth(1) == Some(series);
     let count = |series| bench.out().iter().filter(is_of(series)).count();
     assert_eq!((count(MACHINE), count(OFFICE)), (2000, 700));

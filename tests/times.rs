@@ -134,7 +134,7 @@ fn clause_24_a_stretch_of_time_of_any_source() {
     let half =
         Pipeline::from_toml(&text("until = '2024-01-01T00:00:05Z'")).expect("a pipeline").run().expect("run");
     assert!(
-        half.stages[0].ledger.output > 0 && half.stages[0].ledger.output < whole.source.ledger.output,
+        half.stages[0].ledger.output > 0 && half.stages[0].ledger.output < whole.sources[0].ledger.output,
         "{half:?}"
     );
 }

@@ -100,11 +100,11 @@ proptest! {
             "[source]\ntype = \"influx\"\npath = \"@/in.lp\"\nsensor = \"s\"\nprecision = \"s\"\n{TYPES}\
             [[sink]]\ntype = \"parquet\"\npath = \"@/lp.parquet\"\n"
         );
-        prop_assert_eq!(bench.run(&influx).expect("a run").source.ledger.rejected, 0);
+        prop_assert_eq!(bench.run(&influx).expect("a run").sources[0].ledger.rejected, 0);
         for format in ["csv", "jsonl"] {
             let source = format!("type = \"{format}\"\npath = \"@/in.{format}\"\n{TYPES}");
             let report = run(&bench, &source, &format!("type = \"parquet\"\npath = \"@/{format}.parquet\""));
-            prop_assert_eq!((report.source.ledger.rejected, report.remarks.len()), (0, 0));
+            prop_assert_eq!((report.sources[0].ledger.rejected, report.remarks.len()), (0, 0));
         }
         for name in ["lp", "csv", "jsonl"] {
             // Parquet has its own times.
@@ -124,7 +124,7 @@ proptest! {
                 "[source]\ntype = \"jsonl\"\ntime = \"time\"\nsensor = \"s\"\npath = \"@/{name}.out.jsonl\"\n{TYPES}\
                 [[sink]]\ntype = \"csv\"\npath = \"@/{name}.back.csv\"\n"
             );
-            prop_assert_eq!(bench.run(&back).expect("a run").source.ledger.rejected, 0);
+            prop_assert_eq!(bench.run(&back).expect("a run").sources[0].ledger.rejected, 0);
             prop_assert_eq!(&csv(&bench, &format!("{name}.back.csv")), &expected, "{}", name);
         }
     }
@@ -138,7 +138,7 @@ fn the_fields_of_line_protocol_keep_their_types() {
     let bench = Bench::new(&[("in.lp", text)]);
     let pipeline = "[source]\ntype = \"influx\"\npath = \"@/in.lp\"\nprecision = \"s\"\n[[sink]]\ntype = \"jsonl\"\npath = \"@/out.jsonl\"\n";
     let report = bench.run(pipeline).expect("a run");
-    assert_eq!((report.source.ledger.rejected, &report.remarks[..]), (0, &[][..]));
+    assert_eq!((report.sources[0].ledger.rejected, &report.remarks[..]), (0, &[][..]));
     let out = std::fs::read_to_string(bench.path("out.jsonl")).expect("an output");
     assert!(out.contains("\"cnt\":18446744073709551615") && out.contains("\"hum\":40,"), "{out}");
 }
@@ -162,7 +162,7 @@ fn what_is_no_value_of_the_type_is_refused() {
     let bench = Bench::new(&[("in.csv", &format!("time,s,i\n{lines}"))]);
     let source = format!("{COLUMNS}time_format = \"s\"\ntypes = {{ i = \"i64\" }}");
     let report = bench.through(&source, "").expect("a run");
-    assert_eq!(report.source.ledger.rejected, 5);
+    assert_eq!(report.sources[0].ledger.rejected, 5);
     let out: Vec<_> =
         bench.out().iter().map(|line| line.rsplit(',').next().expect("a field").to_owned()).collect();
     assert_eq!(out, ["1", "2", "0", "12", "-9223372036854775808", ""]);
@@ -265,7 +265,7 @@ fn booleans_are_looked_at_as_they_are() {
         "[[stage]]\ntype = \"aggregate\"\nstatistics = [\"count\", \"sum\", \"mean\", \"min\", \"max\"]";
     let report = bench.through(&source, stages).expect("a run");
     assert_eq!(bench.out(), ["a,3,2,0.6666666666666666,false,true"]);
-    assert_eq!(report.source.ledger.rejected, 1);
+    assert_eq!(report.sources[0].ledger.rejected, 1);
     bench.through(&source, "[[stage]]\ntype = \"threshold\"\nmin = 1\nnulls = \"keep\"").expect("a run");
     assert_eq!(bench.out(), ["0,a,true", "2,a,", "3,a,true"]);
 }

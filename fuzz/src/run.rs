@@ -195,7 +195,7 @@ fn told(result: Result<Report>) -> String {
     match result {
         Err(error) => format!("{error:?}"),
         Ok(report) => {
-            let entries = [&report.source].into_iter().chain(&report.stages).chain(&report.sinks);
+            let entries = report.sources.iter().chain(&report.stages).chain(&report.sinks);
             let ledgers: Vec<_> = entries.map(|entry| (&entry.name, entry.ledger)).collect();
             format!("{ledgers:?} {:?} {} {:?}", report.rejects, report.sensors, report.remarks)
         }

@@ -24,7 +24,9 @@ fn explanation(pipeline: &Pipeline, plan: &Plan) -> Page {
     let mut text = Page::default();
     let options = pipeline.parameters();
     let shown = Shown(pipeline.secrets.masks());
-    source(pipeline, plan, &options.source, shown, &mut text);
+    for (at, options) in options.sources.iter().enumerate() {
+        source(pipeline, at, plan, options, shown, &mut text);
+    }
     let first = pipeline.stages_before();
     for (at, stage) in plan.stages.iter().enumerate() {
         let (label, options, own) = match at.checked_sub(first) {
@@ -32,7 +34,7 @@ fn explanation(pipeline: &Pipeline, plan: &Plan) -> Page {
                 let own = pipeline.secrets.masks_of(&["stage", &at.to_string()]);
                 (format!("stage {at}: {}", stage.name()), options.stages[at].clone(), own)
             }
-            // Options of the source ask for it.
+            // Options of a source ask for it.
             None => {
                 let own = pipeline.secrets.masks_of(&["source"]);
                 let mut options = stage.parameters();
@@ -73,15 +75,20 @@ impl Shown<'_> {
     }
 }
 
-fn source(pipeline: &Pipeline, plan: &Plan, options: &Value, shown: Shown<'_>, text: &mut Page) {
-    let _ = writeln!(text, "source: {}", pipeline.source.name());
+fn source(pipeline: &Pipeline, at: usize, plan: &Plan, options: &Value, shown: Shown<'_>, text: &mut Page) {
+    let spec = &pipeline.sources[at].spec;
+    let _ = match pipeline.sources.len() {
+        1 => writeln!(text, "source: {}", spec.name()),
+        _ if at == 0 => writeln!(text, "source {at}: {}", spec.name()),
+        _ => writeln!(text, "\nsource {at}: {}", spec.name()),
+    };
     parameters(options, text);
-    let traits = pipeline.source.traits();
+    let traits = spec.traits();
     let ends = if traits.is_bounded { "ends" } else { "does not end" };
     let again = if traits.is_replayable { "can be read again" } else { "can be read only once" };
     let _ = writeln!(text, "  the input {ends} and {again}");
-    let _ = writeln!(text, "  columns: {}", shown.columns(&plan.schemas[0]));
-    let files = pipeline.source.files(&pipeline.outputs());
+    let _ = writeln!(text, "  columns: {}", shown.columns(&plan.schemas[at]));
+    let files = spec.files(&pipeline.outputs());
     if !files.is_empty() {
         let names: Vec<_> =
             files.iter().take(5).map(|file| shown.name(&file.display().to_string())).collect();
@@ -162,10 +169,14 @@ fn passes(pipeline: &Pipeline, plan: &Plan, text: &mut Page) {
             writeln!(text, "\npasses over the input: {} or more, first for {}", count + 1, fitted.join(", "))
         }
     };
-    let order = match pipeline.input.order {
-        Order::Input => "the input's",
-        Order::Time => "that of leaving the sorting: by time within each sensor",
-        Order::NewestFirst => "by time",
+    let orders: Vec<_> = pipeline.sources.iter().map(|source| source.input.order).collect();
+    let traits = pipeline.traits();
+    let order = match &orders[..] {
+        [Order::Input] => "the input's",
+        [Order::Time] => "that of leaving the sorting: by time within each sensor",
+        [Order::NewestFirst] => "by time",
+        _ if traits.is_bounded => "that of the sources, one after the other, each in its own order",
+        _ => "sources that end first, one after the other; then that of arrival",
     };
     let _ = match has_one_thread(pipeline) {
         Some(option) => writeln!(
@@ -174,9 +185,9 @@ fn passes(pipeline: &Pipeline, plan: &Plan, text: &mut Page) {
         ),
         None => writeln!(text, "order of the output: {order}, with any number of threads"),
     };
-    let memory = match pipeline.input.order {
-        Order::NewestFirst => "grows with the input: all its records are kept until it has ended",
-        _ => "does not grow with the input, only with what the stages keep",
+    let memory = match orders.contains(&Order::NewestFirst) {
+        true => "grows with the input: all its records are kept until it has ended",
+        false => "does not grow with the input, only with what the stages keep",
     };
     let _ = writeln!(text, "memory: {memory}");
 }

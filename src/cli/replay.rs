@@ -1,6 +1,6 @@
 //! `tidemill replay`: runs a pipeline on a recording.
 
-use std::path::{Path, absolute};
+use std::path::{Path, PathBuf, absolute};
 
 use super::args::{FileArgs, ReplayArgs};
 use super::failure::Outcome;
@@ -8,17 +8,21 @@ use super::load::{self, run_options};
 use super::run::run_resolved;
 use tidemill_core::error::{Error, Result};
 use tidemill_engine::pipeline::{Pipeline, Touched};
-use tidemill_engine::source::is_recording;
+use tidemill_engine::source::{Recorder, is_recording};
 
 pub(super) fn replay(args: &ReplayArgs) -> Outcome {
-    check_recording(&args.from)?;
     let FileArgs { file, set, base } = args.run.pipeline.clone();
-    let from = absolute(&args.from).map_err(|error| Error::io("find", args.from.display(), &error))?;
-    let played = [format!("source.path={:?}", from.to_string_lossy()), "source.follow=false".into()];
+    let own = load::spec(&FileArgs { file: file.clone(), set: set.clone(), base: base.clone() })?.resolve();
     // What was recorded is still there to be read by others.
-    let recorded =
-        load::spec(&FileArgs { file: file.clone(), set: set.clone(), base: base.clone() })?.resolve();
-    let recorded = recorded.map_or_else(|_| Vec::new(), |own| inputs(&own.pipeline));
+    let (recorded, sources) =
+        own.map_or_else(|_| (Vec::new(), 1), |own| (inputs(&own.pipeline), own.pipeline.sources.len()));
+    let mut played = Vec::new();
+    for at in 0..sources {
+        let from = recording(&args.from, at, sources)?;
+        let source = if sources == 1 { "source".into() } else { format!("source.{at}") };
+        played.push(format!("{source}.path={:?}", from.to_string_lossy()));
+        played.push(format!("{source}.follow=false"));
+    }
     let set = set.into_iter().chain(played).collect();
     let pipeline = load::pipeline(&FileArgs { file, set, base })?;
     let mut options = run_options(&args.run.drive);
@@ -28,8 +32,16 @@ pub(super) fn replay(args: &ReplayArgs) -> Outcome {
 
 /// The files that a pipeline reads when it is not played a recording.
 fn inputs(pipeline: &Pipeline) -> Vec<Touched> {
-    let files = pipeline.source.files(&pipeline.outputs()).into_iter();
+    let outputs = pipeline.outputs();
+    let files = pipeline.files(&outputs);
     files.map(|file| Touched::read(file, "the input that the pipeline reads otherwise")).collect()
+}
+
+/// The recording of source `at` of so many: of one, the path is that; of several, they are in a folder.
+fn recording(from: &Path, at: usize, sources: usize) -> Result<PathBuf> {
+    let path = if sources == 1 { from.to_owned() } else { Recorder::part_of(from, &at.to_string()) };
+    check_recording(&path)?;
+    absolute(&path).map_err(|error| Error::io("find", path.display(), &error))
 }
 
 /// Anything else would be read as if it had been recorded.

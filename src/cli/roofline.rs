@@ -83,12 +83,7 @@ impl Input {
                 path.metadata().map_err(|error| Error::io("read", path.to_string_lossy(), &error))?.len();
             Ok((path, size))
         };
-        let files = pipeline
-            .source
-            .files(&pipeline.outputs())
-            .into_iter()
-            .map(with_size)
-            .collect::<Result<Vec<_>>>()?;
+        let files = pipeline.files(&pipeline.outputs()).map(with_size).collect::<Result<Vec<_>>>()?;
         if files.iter().all(|(_, size)| *size == 0) {
             return Err(Error::usage("there is no file with anything in it to measure").with_help(
                 "name files in [source] `path`; standard input and made-up readings have no floor",
@@ -202,7 +197,7 @@ fn write(input: &Input) -> Result<()> {
 }
 
 fn text(input: &Input, floors: &[Floor], report: &Report) -> String {
-    let (bytes, records) = (input.bytes(), report.source.ledger.input);
+    let (bytes, records) = (input.bytes(), report.records());
     let each = |spent: Duration| format!("{:.1}", spent.as_nanos() as f64 / records.max(1) as f64);
     let speed = |spent: Duration| format!("{:.2}", bytes as f64 / spent.as_secs_f64().max(1e-9) / 1e9);
     let passes = report.passes.max(1) as u32;

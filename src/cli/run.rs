@@ -42,8 +42,8 @@ pub(super) fn run_resolved(
     }
     options.state = state(args)?;
     // Nothing is promised for what will be refused.
-    let can_resume = resolved.pipeline.source.can_resume()
-        && resolved.pipeline.sinks.iter().all(|sink| sink.spec.can_resume());
+    let can_resume =
+        resolved.pipeline.can_resume() && resolved.pipeline.sinks.iter().all(|sink| sink.spec.can_resume());
     if options.state.is_some() && can_resume && !args.drive.quiet {
         output::note(&deliveries(&resolved.pipeline));
     }
@@ -68,7 +68,7 @@ pub(super) fn run_resolved(
         output::private_file(path, &report_text(&resolved.pipeline, &report))?;
     }
     report.check_complete()?;
-    if report.is_paused && resolved.pipeline.source.traits().is_bounded {
+    if report.is_paused && resolved.pipeline.traits().is_bounded {
         // Whoever goes on with the output must not take it for whole.
         return Err(Error::new(ErrorKind::Interrupted, "stopped before the end of the input")
             .with_help("the same command goes on from here")
@@ -178,8 +178,10 @@ fn parameters(pipeline: &Pipeline) -> Value {
         }
         table
     };
-    let Parameters { source, stages, sinks } = pipeline.parameters();
-    let source = part(pipeline.source.name(), source);
+    let Parameters { sources, stages, sinks } = pipeline.parameters();
+    let sources = pipeline.sources.iter().zip(sources);
+    let mut sources: Vec<_> = sources.map(|(source, options)| part(source.spec.name(), options)).collect();
+    let source = if sources.len() == 1 { sources.remove(0) } else { Value::Array(sources) };
     let stages = pipeline.stages.iter().zip(stages).map(|(entry, options)| part(entry.stage.name(), options));
     let sinks = pipeline.sinks.iter().zip(sinks).map(|(sink, options)| part(sink.spec.name(), options));
     json!({ "source": source, "stage": stages.collect::<Vec<_>>(), "sink": sinks.collect::<Vec<_>>() })

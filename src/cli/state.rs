@@ -114,12 +114,13 @@ fn newest(all: &[Checkpoint]) -> Option<(&Path, &Manifest)> {
 
 /// Source, stages and sinks, in order.
 fn parts<'a>(manifest: &'a Manifest) -> Vec<Kept<'a>> {
+    let mut sources = manifest.sources.iter();
     let mut stages = manifest.stages.iter();
     let mut sinks = manifest.sinks.iter().zip(&manifest.outputs);
     let length = |state: &Option<Vec<u8>>| state.as_ref().map(|state| state.len() as u64);
     let part = |spec: &'a PartSpec| {
         let (bytes, outputs) = match &*spec.place {
-            "source" => (length(&manifest.source), &[][..]),
+            place if place.starts_with("source") => (sources.next().and_then(length), &[][..]),
             // A run that is over keeps nothing of them.
             place if place.starts_with("stage") => {
                 (Some(stages.next().map_or(0, StageState::bytes)), &[][..])
@@ -131,18 +132,28 @@ fn parts<'a>(manifest: &'a Manifest) -> Vec<Kept<'a>> {
     manifest.pipeline.iter().map(part).collect()
 }
 
+/// Where each source goes on; `None` for those that begin anew.
+fn places(manifest: &Manifest) -> impl Iterator<Item = Option<String>> {
+    manifest.sources.iter().map(|place| place.as_deref().and_then(source::place))
+}
+
+/// The same as a value, which is no list where there is one source.
+fn input(manifest: &Manifest) -> Value {
+    let mut places: Vec<_> = places(manifest).collect();
+    if places.len() == 1 { json!(places.remove(0)) } else { json!(places) }
+}
+
 fn as_text(all: &[Checkpoint], newest: Option<(&Path, &Manifest)>) -> Page {
     let mut text = list(all);
     let Some((path, manifest)) = newest else { return text };
     let _ = writeln!(text, "\n{}", shown_path(path));
-    let place = manifest.source.as_deref().and_then(source::place);
-    let rows = [
+    let mut rows = vec![
         ("made", Timestamp::from_nanos(manifest.made).to_string()),
         ("the run", ending(manifest.ending).to_owned()),
         ("records", count(manifest.records)),
         ("sensors", count(manifest.sensors.len() as u64)),
-        ("input", place.unwrap_or_else(|| "begins anew".to_owned())),
     ];
+    rows.extend(places(manifest).map(|place| ("input", place.unwrap_or_else(|| "begins anew".to_owned()))));
     for (name, value) in rows {
         let _ = writeln!(text, "  {name:<8}  {}", visible(&value));
     }
@@ -205,7 +216,7 @@ fn as_json(all: &[Checkpoint], newest: Option<(&Path, &Manifest)>) -> Value {
             "ending": manifest.ending,
             "records": manifest.records,
             "sensors": manifest.sensors.len(),
-            "input": manifest.source.as_deref().and_then(source::place),
+            "input": input(manifest),
             "parts": parts,
         })
     });

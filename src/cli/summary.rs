@@ -63,7 +63,7 @@ fn short_time(duration: Duration) -> String {
 
 fn table(report: &Report, first: usize) -> String {
     let (before, stages) = report.stages.split_at(first.min(report.stages.len()));
-    let mut entries = vec![("source".to_owned(), &report.source)];
+    let mut entries: Vec<_> = labelled_sources(&report.sources).collect();
     entries.extend(before.iter().map(|entry| ("before".to_owned(), entry)));
     entries.extend(labelled("stage", stages).chain(labelled("sink", &report.sinks)));
     let is_used = |&(head, of): &Counted| {
@@ -74,6 +74,12 @@ fn table(report: &Report, first: usize) -> String {
     let head = std::iter::once("").chain(heads).chain(["time", "share"]).map(str::to_owned).collect();
     let rows = entries.iter().map(|(label, entry)| row(label, entry, &columns, report.elapsed));
     aligned(&std::iter::once(head).chain(rows).collect::<Vec<_>>())
+}
+
+/// Of one source, without a number.
+pub(super) fn labelled_sources(sources: &[Entry]) -> impl Iterator<Item = (String, &Entry)> {
+    labelled("source", sources)
+        .map(|(label, entry)| (if sources.len() == 1 { "source".into() } else { label }, entry))
 }
 
 pub(super) fn labelled<'a>(kind: &'a str, entries: &'a [Entry]) -> impl Iterator<Item = (String, &'a Entry)> {
@@ -141,7 +147,7 @@ fn shortened(raw: &str) -> String {
 
 fn rates(report: &Report) -> String {
     let seconds = report.elapsed.as_secs_f64().max(1e-9);
-    let (records, before) = (report.source.ledger.input, report.records_before);
+    let (records, before) = (report.records(), report.records_before);
     let now = records.saturating_sub(before);
     let per_second = |amount: f64| amount / seconds;
     let now_only = if before > 0 { format!(", {} since it went on", count(now)) } else { String::new() };
@@ -212,7 +218,12 @@ mod tests {
     fn the_ledger_stands_in_columns() {
         let ledger = Ledger { input: 1200, output: 1000, filtered: 200, ..Ledger::default() };
         let stage = Entry { ledger, time: Duration::from_millis(250), ..Entry::new("threshold") };
-        let report = Report { stages: vec![stage], elapsed: Duration::from_secs(1), ..Report::default() };
+        let report = Report {
+            sources: vec![Entry::default()],
+            stages: vec![stage],
+            elapsed: Duration::from_secs(1),
+            ..Report::default()
+        };
         let text = summary(&report, 0);
         let lines: Vec<_> = text.lines().collect();
         assert_eq!(
@@ -229,7 +240,8 @@ mod tests {
     fn summaries_have_columns_where_there_are_any() {
         let ledger = Ledger { input: 1200, folded: 1200, made: 3, output: 3, ..Ledger::default() };
         let stage = Entry { ledger, ..Entry::new("aggregate") };
-        let text = summary(&Report { stages: vec![stage], ..Report::default() }, 0);
+        let sources = vec![Entry::default()];
+        let text = summary(&Report { sources, stages: vec![stage], ..Report::default() }, 0);
         let lines: Vec<Vec<&str>> = text.lines().map(|line| line.split_whitespace().collect()).collect();
         assert_eq!(lines[0][..4], ["in", "made", "out", "folded"]);
         assert_eq!(lines[2][3..7], ["1,200", "3", "3", "1,200"]);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::summary::{aligned, count, labelled, time};
+use super::summary::{aligned, count, labelled, labelled_sources, time};
 use tidemill_core::metrics::Entry;
 use tidemill_engine::executor::Report;
 
@@ -27,12 +27,13 @@ pub(super) fn timings(report: &Report, first: usize) -> String {
 fn parts(report: &Report, first: usize) -> Vec<(String, &Entry)> {
     let mut parts = Vec::new();
     for (at, pass) in report.first_passes.iter().enumerate() {
-        let entries = [&pass.source].into_iter().chain(&pass.stages).chain([&pass.fit]);
-        let places = std::iter::once("source").chain(pass.stages.iter().map(|_| "stage")).chain(["fit"]);
+        let entries = pass.sources.iter().chain(&pass.stages).chain([&pass.fit]);
+        let sources = pass.sources.iter().map(|_| "source");
+        let places = sources.chain(pass.stages.iter().map(|_| "stage")).chain(["fit"]);
         parts.extend(places.zip(entries).map(|(place, entry)| (format!("pass {at}: {place}"), entry)));
     }
     let (before, stages) = report.stages.split_at(first.min(report.stages.len()));
-    parts.push(("source".into(), &report.source));
+    parts.extend(labelled_sources(&report.sources));
     parts.extend(before.iter().map(|entry| ("before".to_owned(), entry)));
     parts.extend(labelled("stage", stages).chain(labelled("sink", &report.sinks)));
     parts
@@ -70,7 +71,7 @@ mod tests {
     #[test]
     fn the_shares_add_up() {
         let report = Report {
-            source: entry("csv", 1_000_000, 100, 0),
+            sources: vec![entry("csv", 1_000_000, 100, 0)],
             stages: vec![entry("threshold", 1_000_000, 30, 20)],
             sinks: vec![entry("null", 0, 0, 0)],
             threads: 2,

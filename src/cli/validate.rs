@@ -17,11 +17,17 @@ pub(super) fn validate(args: &ValidateArgs) -> Outcome {
         [one] if one == "1" => "1 column".to_owned(),
         all => format!("{} columns", all.join(" and ")),
     };
+    let sources = pipeline.sources.iter().map(|source| source.spec.name()).collect::<Vec<_>>().join(", ");
+    let mut read: Vec<_> =
+        plan.schemas[..pipeline.sources.len()].iter().map(|schema| schema.fields().len()).collect();
+    read.dedup();
+    let read = match read[..] {
+        [one] => several(one, "column"),
+        _ => format!("{} columns", read.iter().map(usize::to_string).collect::<Vec<_>>().join(" and ")),
+    };
     output::data(&format!(
-        "ok: {}, {}, {}; {} in, {out} out\n",
-        pipeline.source.name(),
+        "ok: {sources}, {}, {}; {read} in, {out} out\n",
         several(pipeline.stages.len(), "stage"),
         several(pipeline.sinks.len(), "sink"),
-        several(plan.schemas[0].fields().len(), "column"),
     ))
 }

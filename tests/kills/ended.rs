@@ -1,4 +1,4 @@
-//! Input that ends: several files, plain, packed, in other encodings, of JSON; a recording; and recorded while it is read.
+//! Input that ends: several sources, several files, plain, packed, in other encodings, of JSON; a recording; and recorded while it is read.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -51,7 +51,7 @@ struct Kind {
 
 const SORTED: &str = "type = 'csv'\npath = 'in/*.csv'\norder = 'time'\ndisorder = '5s'";
 
-const KINDS: [Kind; 8] = [
+const KINDS: [Kind; 10] = [
     Kind { name: "sorted", source: SORTED, stages: 0, is_recorded: false },
     Kind { name: "aggregated", source: SORTED, stages: 1, is_recorded: false },
     Kind { name: "recorded", source: SORTED, stages: 0, is_recorded: true },
@@ -75,14 +75,22 @@ const KINDS: [Kind; 8] = [
         is_recorded: false,
     },
     Kind { name: "played", source: "type = 'csv'\npath = 'day.rec'", stages: 0, is_recorded: false },
+    Kind { name: "several", source: SORTED, stages: 0, is_recorded: true },
+    Kind { name: "several aggregated", source: SORTED, stages: 1, is_recorded: false },
 ];
 
 impl Kind {
     /// The pipeline file, with outputs in the folder `out`.
     fn pipeline(&self, out: &str) -> String {
         let (source, stages) = (self.source, STAGES[self.stages]);
+        let one = format!("{source}\ntime = 't'\nsensor = 's'\nmeasurements = ['v']\nmax_rejects = 0.9\n");
+        let several = |part: &str| format!("[[source]]\n{}", one.replace("in/*", &format!("in/{part}*")));
+        let sources = match self.name.starts_with("several") {
+            true => ["0", "1", "2"].map(several).concat(),
+            false => format!("[source]\n{one}"),
+        };
         let pipeline = format!(
-            "[source]\n{source}\ntime = 't'\nsensor = 's'\nmeasurements = ['v']\nmax_rejects = 0.9\n{stages}\
+            "{sources}{stages}\
              [[sink]]\ntype = 'csv'\npath = 'out/all.csv'\n\
              [[sink]]\ntype = 'jsonl'\npath = 'out/some.jsonl'\nsensors = ['s1*']\n\
              [[sink]]\ntype = 'dead_letter'\npath = 'out/rejects.jsonl'\n{}",
@@ -220,7 +228,13 @@ fn clear(folder: &Path) {
     for left in ["out", "state", "again", "rolled"] {
         let _not_there = std::fs::remove_dir_all(folder.join(left));
     }
+    forget_recording(folder);
+}
+
+/// Removes what has been recorded: a file, or a folder of the recordings of several sources.
+fn forget_recording(folder: &Path) {
     let _not_there = std::fs::remove_file(folder.join(RECORDED));
+    let _not_there = std::fs::remove_dir_all(folder.join(RECORDED));
 }
 
 /// What all kinds give, found out once.
@@ -260,7 +274,7 @@ fn kill_one(folder: &Path, kind: &Kind, took: Duration, told: &str, random: &mut
         let goes_on = has_checkpoint(folder);
         if !goes_on {
             // Without a checkpoint nothing tells whose a recording is.
-            let _not_there = std::fs::remove_file(folder.join(RECORDED));
+            forget_recording(folder);
         }
         let mut child = rig::start(folder, &pipeline, kind.arguments(), random);
         let is_stop = random.random_range(0..16) == 0;

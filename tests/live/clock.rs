@@ -82,7 +82,7 @@ fn live(folder: &Path, records: &[Record], threads: usize, recording: &str) -> O
         pipeline(folder, "pipe").run_with(&options, &mut observer).expect("a run")
     });
     recorder.finish().expect("a recording");
-    assert_eq!(report.source.ledger.input, records.len() as u64);
+    assert_eq!(report.sources[0].ledger.input, records.len() as u64);
     outputs(folder)
 }
 

@@ -72,7 +72,7 @@ impl Bench for Json {
             Ok(report) => report,
             Err(error) => return refused(&error, "damaged.jsonl"),
         };
-        let ledger = report.source.ledger;
+        let ledger = report.sources[0].ledger;
         if layout.name == "lines" {
             let lines = bytes.split(|&byte| matches!(byte, b'\n' | b'\r'));
             let lines = lines.filter(|line| !line.trim_ascii().is_empty()).count() as u64;

@@ -58,10 +58,10 @@ impl Bench for Parquet {
         rig::write(&self.path("damaged.parquet"), mutated(&self.whole, random));
         match self.run("parquet", "damaged.parquet", "time = 't'\nsensor = 's'", "csv", "", random) {
             Err(error) => refused(&error, "damaged.parquet"),
-            Ok(report) if report.source.ledger.input != RECORDS => {
-                Err(format!("{} records came out, and {RECORDS} are in it", report.source.ledger.input))
+            Ok(report) if report.sources[0].ledger.input != RECORDS => {
+                Err(format!("{} records came out, and {RECORDS} are in it", report.sources[0].ledger.input))
             }
-            Ok(report) if report.source.ledger.rejected > 0 => Ok(Outcome::Counted),
+            Ok(report) if report.sources[0].ledger.rejected > 0 => Ok(Outcome::Counted),
             Ok(_) => Ok(Outcome::Right),
         }
     }

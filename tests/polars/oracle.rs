@@ -184,7 +184,7 @@ fn clause_3_numbers_in_csv_are_those_that_polars_reads() {
     let theirs = read_csv(&path);
     let csv = Csv::new(path.to_str().expect("UTF-8")).sensor("sensor").measurements(["value"]);
     let (ours, report) = run(csv, |builder| builder);
-    assert_eq!((ours.height(), report.source.ledger.rejected), (50_000, 0));
+    assert_eq!((ours.height(), report.sources[0].ledger.rejected), (50_000, 0));
     assert_same(&ours, &theirs, "value");
     assert_eq!(super::texts(&ours, "sensor"), super::texts(&theirs, "sensor"));
 }

@@ -61,7 +61,7 @@ fn said(folder: &Path, pipeline: &str, secret: &'static str) -> String {
         Err(Wrong::Other(error)) => return error.to_string(),
     };
     // What does not end is begun, and stopped.
-    let stop = Arc::new(AtomicBool::new(!resolved.pipeline.source.traits().is_bounded));
+    let stop = Arc::new(AtomicBool::new(!resolved.pipeline.traits().is_bounded));
     match resolved.pipeline.run_with(&RunOptions { stop, ..RunOptions::default() }, &mut ()) {
         Ok(report) => report.remarks.join("\n"),
         Err(error) => resolved.locate(error).map_or_else(|error| error.to_string(), |error| told(&error)),

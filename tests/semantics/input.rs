@@ -87,7 +87,7 @@ fn clause_7_rejects_are_counted_with_and_without_a_dead_letter_and_the_first_fiv
     let letters = "[[sink]]\ntype = \"dead_letter\"\npath = \"@/dead.jsonl\"";
     for pipeline in [source.to_owned(), format!("{source}{letters}")] {
         let report = bench.run(&pipeline).expect("a run");
-        let ledger = report.source.ledger;
+        let ledger = report.sources[0].ledger;
         assert_eq!((ledger.input, ledger.output, ledger.rejected), (18, 9, 9));
         assert_eq!((report.rejects.malformed, report.rejects.late), (9, 0));
         let shown: Vec<_> =

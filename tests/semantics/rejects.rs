@@ -80,7 +80,7 @@ fn clause_7_what_is_late_counts_like_what_is_malformed() {
 fn clause_7_json_over_several_lines_gives_records_or_an_error() {
     let text = b"[{\"v\": 1},\n {\"v\": 2},\n {\"v\": 3}\n]\n";
     let report = outcome(text, "type = \"jsonl\"\nmeasurements = [\"v\"]").expect("one array");
-    assert_eq!(report.source.ledger.output, 3);
+    assert_eq!(report.sources[0].ledger.output, 3);
     let text = b"3\n{\"v\": 2},\n {\"v\": 3}\n]\n";
     let (kind, message) =
         outcome(text, "type = \"jsonl\"\nmeasurements = [\"v\"]").expect_err("a part of one");
@@ -118,7 +118,7 @@ fn clause_5_blank_lines_in_a_row_are_lines_and_nothing_else() {
             let source = format!("type = \"{kind}\"\nmeasurements = [\"v\"]");
             let report = outcome(text.as_bytes(), &source).expect("one of a few is bad");
             let records = if kind == "csv" { 4 } else { 5 };
-            assert_eq!((report.source.ledger.input, report.rejects.malformed), (records, 1), "{kind}");
+            assert_eq!((report.sources[0].ledger.input, report.rejects.malformed), (records, 1), "{kind}");
             let reject = &report.rejects.first[0];
             let offset = text.find(bad).expect("there") as u64;
             assert_eq!((reject.line, reject.offset), (40_003, offset), "{kind} {end:?}");
@@ -134,7 +134,7 @@ fn clause_5_letter_case_makes_no_other_header_and_hides_no_other_order() {
     for header in ["time,a,b", "TIME,A,B", "Time,a,B"] {
         for source in [timed, plain] {
             let report = outcome(text(header).as_bytes(), source).expect("the same header");
-            assert_eq!((report.source.ledger.output, report.rejects.malformed), (2, 1), "{header}");
+            assert_eq!((report.sources[0].ledger.output, report.rejects.malformed), (2, 1), "{header}");
             assert_eq!(report.rejects.first[0].reason, "the header stands here again", "{header}");
         }
     }

@@ -1,4 +1,4 @@
-//! Runs a pipeline by the runtime that fits its source.
+//! Runs a pipeline by the runtime that fits its sources.
 
 use crate::error::Result;
 use crate::pipeline::{Builder, Pipeline};
@@ -31,7 +31,7 @@ impl Pipeline {
     /// # Errors
     /// Whatever ends the run early.
     pub fn run_with(&self, options: &RunOptions, observer: &mut (dyn Observer + Send)) -> Result<Report> {
-        let Traits { is_bounded, is_replayable, .. } = self.source.traits();
+        let Traits { is_bounded, is_replayable, .. } = self.traits();
         let run = match options.open.speed {
             None if is_bounded => executor::run(self, options, observer),
             // First passes look at nothing but the input: they need not wait for its clock.

@@ -43,7 +43,7 @@ use crate::offset::Trigger;
 use crate::sensor::{SensorId, Sensors};
 use crate::stage::{Flow, Process, Stage};
 
-pub use ports::{Ports, Route, SOURCE};
+pub use ports::{Ports, Route};
 
 /// Stages in use.
 pub struct Chain {
@@ -126,12 +126,12 @@ impl Chain {
         self.steps.is_empty()
     }
 
-    /// Takes the next records of the input through all stages.
+    /// Takes the next records of the first source through all stages.
     ///
     /// # Errors
     /// What a stage ends the run with; the chain is of no use after that.
     pub fn push(&mut self, batch: Batch, sensors: &Sensors) -> Result<Emitted> {
-        self.push_out_of(SOURCE, batch, sensors)
+        self.push_out_of(0, batch, sensors)
     }
 
     /// Takes records that have come out of `port` through the stages behind it.
@@ -140,8 +140,7 @@ impl Chain {
     /// As for [`Chain::push`].
     pub fn push_out_of(&mut self, port: usize, batch: Batch, sensors: &Sensors) -> Result<Emitted> {
         let (mut ports, mut rejections) = (self.route.begin(port, batch), Vec::new());
-        // The stage behind port `at` is stage `at`.
-        for (at, step) in self.steps.iter_mut().enumerate().skip(port) {
+        for (at, step) in self.steps.iter_mut().enumerate().skip(self.route.behind(port)) {
             let start = Instant::now();
             let Some(batch) = ports.take(self.route.into_stage(at)) else { continue };
             let mut flow = Flow::default();
@@ -150,7 +149,7 @@ impl Chain {
             step.account(&flow, output.len());
             step.entry.time += start.elapsed();
             rejections.append(&mut flow.rejections);
-            ports.put(at + 1, output);
+            ports.put(self.route.out_of_stage(at), output);
         }
         Ok(Emitted { ports, rejections })
     }
@@ -165,7 +164,7 @@ impl Chain {
             let LetGo { batch, rejections } = self.finish_stage(at, sensors)?;
             all.push(Emitted { ports: self.route.nothing(), rejections });
             for piece in batch.iter().flat_map(|batch| pieces(batch, rows)) {
-                all.push(self.push_out_of(at + 1, piece, sensors)?);
+                all.push(self.push_out_of(self.route.out_of_stage(at), piece, sensors)?);
             }
         }
         Ok(all)
@@ -196,6 +195,11 @@ impl Chain {
         let batch = guarded(&step.label, || act(&mut *step.process, &mut flow))?;
         step.account(&flow, batch.as_ref().map_or(0, Batch::len));
         Ok(LetGo { batch, rejections: flow.rejections })
+    }
+
+    /// How its stages are joined.
+    pub fn route(&self) -> &Route {
+        &self.route
     }
 
     /// The ledger of each stage, and the time in it.

@@ -4,13 +4,12 @@ use std::sync::Arc;
 
 use crate::batch::Batch;
 
-/// The port of the source.
-pub const SOURCE: usize = 0;
-
-/// What feeds each stage, and who takes from each port. Records come out of ports: port 0 is the input, port `at + 1` is stage `at`; a stage takes
-/// from ports before it only.
+/// What feeds each stage, and who takes from each port. Records come out of ports: first those of the sources, in order, then those of the stages;
+/// a stage takes from ports before its own only.
 #[derive(Clone, Debug)]
 pub struct Route {
+    /// How many sources there are.
+    sources: usize,
     /// By stage: the ports that feed it; none where nothing of what it gives is asked for.
     stages: Vec<Vec<usize>>,
     /// By port: how many stages take from it.
@@ -20,29 +19,51 @@ pub struct Route {
 }
 
 impl Route {
-    /// Through stages that these ports feed, for what comes out of the ports `asked`.
-    pub fn new(stages: &[Vec<usize>], asked: impl IntoIterator<Item = usize>) -> Self {
+    /// From `sources` sources through stages that these ports feed, for what comes out of the ports `asked`.
+    pub fn new(sources: usize, stages: &[Vec<usize>], asked: impl IntoIterator<Item = usize>) -> Self {
         let (mut stages, count) = (stages.to_vec(), stages.len());
-        let (mut is_asked, mut takers) = (vec![false; count + 1], vec![0; count + 1]);
+        let (mut is_asked, mut takers) = (vec![false; sources + count], vec![0; sources + count]);
         asked.into_iter().for_each(|port| is_asked[port] = true);
         for at in (0..count).rev() {
-            if takers[at + 1] == 0 && !is_asked[at + 1] {
+            if takers[sources + at] == 0 && !is_asked[sources + at] {
                 stages[at].clear();
             }
             stages[at].iter().for_each(|&port| takers[port] += 1);
         }
-        Self { stages, takers, is_asked }
+        Self { sources, stages, takers, is_asked }
     }
 
-    /// Through `count` stages, each of which the one before feeds, for what leaves the last.
+    /// From one source through `count` stages, each of which the one before feeds, for what leaves the last.
     pub fn straight(count: usize) -> Self {
         let stages: Vec<_> = (0..count).map(|port| vec![port]).collect();
-        Self::new(&stages, [count])
+        Self::new(1, &stages, [count])
     }
 
-    /// What feeds stage `at`.
+    /// The ports that feed stage `at`.
     pub fn into_stage(&self, at: usize) -> &[usize] {
         &self.stages[at]
+    }
+
+    /// The port of stage `at`.
+    pub fn out_of_stage(&self, at: usize) -> usize {
+        self.sources + at
+    }
+
+    /// The first stage that may take from `port`.
+    pub fn behind(&self, port: usize) -> usize {
+        (port + 1).saturating_sub(self.sources)
+    }
+
+    /// The stages between a source and stage `at`, that one included, first to last, where each takes from the one before alone.
+    pub fn path_to(&self, at: usize) -> Vec<usize> {
+        let mut path = vec![at];
+        while let [port] = self.stages[path[path.len() - 1]][..]
+            && let Some(before) = port.checked_sub(self.sources)
+        {
+            path.push(before);
+        }
+        path.reverse();
+        path
     }
 
     /// `batch` out of `port`, on its way.

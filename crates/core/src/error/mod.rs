@@ -62,8 +62,8 @@ pub enum ErrorKind {
 /// A part of a pipeline, counted from 0 as in messages and in `--set`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Part {
-    /// The source.
-    Source,
+    /// A source.
+    Source(usize),
     /// A stage.
     Stage(usize),
     /// A sink.

@@ -3,7 +3,7 @@
 //! | part | what it has |
 //! |---|---|
 //! | head | magic, version |
-//! | first part | how the run stands, the pipeline, the place of the source |
+//! | first part | how the run stands, the pipeline, the places of the sources |
 //! | sensors | how many, then each name |
 //! | stages | how many, then for each its pieces, and an empty one behind the last |
 //! | last part | what the sinks have made, what was counted |
@@ -31,7 +31,7 @@ use crate::stage::Pieces;
 const MAGIC: &[u8; 8] = b"tidemill";
 
 /// How the bytes behind it are laid out. A file of another version is refused.
-const VERSION: u32 = 4;
+const VERSION: u32 = 5;
 
 /// Bytes before the content: magic, version.
 const HEAD: usize = 8 + 4;
@@ -51,14 +51,14 @@ pub struct Manifest {
     pub made: i64,
     /// How the run stands.
     pub ending: Ending,
-    /// The pipeline as it was written: source, stages, sinks, in order.
+    /// The pipeline as it was written: sources, stages, sinks, in order.
     pub pipeline: Vec<PartSpec>,
     /// Under what the fingerprints are made that stand there in place of values from the environment.
     pub key: [u8; 32],
-    /// How many records the source has given.
+    /// How many records the sources have given.
     pub records: u64,
-    /// Where the source goes on; `None` for one that begins anew.
-    pub source: Option<Vec<u8>>,
+    /// Where each source goes on; `None` for those that begin anew.
+    pub sources: Vec<Option<Vec<u8>>>,
     /// The sensors, by id.
     pub sensors: SensorNames,
     /// What every stage keeps, in order, where it was read; what is written is given besides.
@@ -153,8 +153,8 @@ impl Manifest {
 
     /// What is known before the stages are written.
     fn write_first(&self, out: &mut impl Write) -> io::Result<()> {
-        let Self { made, ending, pipeline, key, records, source, sensors, .. } = self;
-        write_bytes(out, &encoded(&(made, ending, pipeline, key, records, source))?)?;
+        let Self { made, ending, pipeline, key, records, sources, sensors, .. } = self;
+        write_bytes(out, &encoded(&(made, ending, pipeline, key, records, sources))?)?;
         write_length(out, sensors.len())?;
         sensors.iter().try_for_each(|name| write_bytes(out, name.as_bytes()))
     }
@@ -180,7 +180,7 @@ impl Manifest {
     }
 
     fn read_content(file: &Arc<dyn FileHandle>, reader: &mut Reader) -> io::Result<Self> {
-        let (made, ending, pipeline, key, records, source) = reader.part()?;
+        let (made, ending, pipeline, key, records, sources) = reader.part()?;
         let (mut sensors, mut name) = (SensorNames::default(), Vec::new());
         for _ in 0..reader.number()? {
             reader.bytes(&mut name)?;
@@ -205,7 +205,7 @@ impl Manifest {
             pipeline,
             key,
             records,
-            source,
+            sources,
             sensors,
             stages,
             sinks,
@@ -342,7 +342,7 @@ mod tests {
             pipeline: vec![part("source", "csv"), part("sink 0 (csv)", "csv")],
             key: [3; 32],
             records: 7,
-            source: Some(vec![1, 2, 3]),
+            sources: vec![Some(vec![1, 2, 3]), None],
             sensors: ["a", "b"].iter().collect(),
             stages: Vec::new(),
             sinks: vec![Some(vec![9]), None],

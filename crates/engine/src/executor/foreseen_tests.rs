@@ -166,7 +166,7 @@ fn outcome(folder: &Path, text: &str, options: &RunOptions) -> (String, usize) {
         Ok(report) => report,
         Err(error) => return (format!("error: {error}"), 0),
     };
-    let Report { source, stages, sinks, rejects, sensors, remarks, first_passes, .. } = &report;
+    let Report { sources, stages, sinks, rejects, sensors, remarks, first_passes, .. } = &report;
     let ledgers = |entries: &[crate::metrics::Entry]| {
         entries.iter().map(|entry| format!("{} {:?}\n", entry.name, entry.ledger)).collect::<String>()
     };
@@ -177,9 +177,9 @@ fn outcome(folder: &Path, text: &str, options: &RunOptions) -> (String, usize) {
         let at = words.iter().position(|word| *word == "with").expect("a number of records");
         words[at + 1].parse().expect("a number")
     });
-    let mut text = ledgers(std::slice::from_ref(source)) + &ledgers(stages) + &ledgers(sinks);
+    let mut text = ledgers(sources) + &ledgers(stages) + &ledgers(sinks);
     for pass in first_passes {
-        text += &(ledgers(std::slice::from_ref(&pass.source)) + &ledgers(&pass.stages));
+        text += &(ledgers(&pass.sources) + &ledgers(&pass.stages));
     }
     text += &format!("{rejects:?} {sensors} {remarks:?}\n");
     for name in ["out", "dead"] {
@@ -270,7 +270,7 @@ fn a_period_and_a_threshold_leave_whole_row_groups_unread_and_say_so() {
         assert_eq!(report.remarks, [remark], "{options} {stages}");
         let last = report.stages.last().expect("a stage").ledger;
         assert_eq!(
-            (report.source.ledger.input, last.output, report.sensors),
+            (report.sources[0].ledger.input, last.output, report.sensors),
             (60, kept, 1),
             "{options} {stages}"
         );

@@ -63,7 +63,7 @@ fn in_all_ways(records: &[(u32, &str, f64)], options: &str, stages: &str) -> (Re
             let counts = |report: &Report| {
                 let stages: Vec<_> = report.stages.iter().map(|entry| entry.ledger).collect();
                 (
-                    report.source.ledger,
+                    report.sources[0].ledger,
                     stages,
                     report.sensors,
                     report.sensors_given_up,
@@ -269,8 +269,10 @@ fn every_part_of_a_piece_is_looked_at_before_it_is_handed_over() {
     );
     let pipeline = Pipeline::from_toml(&toml).expect("a pipeline");
     let go = |looks: usize| {
-        let source = Arc::new(Changing(Arc::clone(&pipeline.source), looks)) as Arc<dyn SourceSpec>;
-        run(&Pipeline { source, ..pipeline.clone() }, &RunOptions::default(), &mut ())
+        let mut changing = pipeline.clone();
+        let source = &mut changing.sources[0].spec;
+        *source = Arc::new(Changing(Arc::clone(source), looks));
+        run(&changing, &RunOptions::default(), &mut ())
     };
     for looks in 0..5 {
         let error = go(looks).expect_err("a change");

@@ -35,7 +35,7 @@ use crate::pipeline::label::stage_label;
 use crate::pipeline::{Graph, Pipeline, Plan, plan};
 use crate::runtime::drain::{Drain, FirstPass};
 use crate::runtime::effects::without_effect;
-use crate::runtime::inlet::Inlet;
+use crate::runtime::inlets::Inlets;
 use crate::runtime::outlet::Outlets;
 use crate::runtime::over::after_the_end;
 use crate::runtime::state::{State, open_state};
@@ -78,7 +78,7 @@ pub fn fit(
 ) -> Result<(Vec<Arc<dyn Stage>>, Report)> {
     options.check()?;
     let start = Instant::now();
-    let sensors = Arc::new(SharedSensors::new(pipeline.input.sensor_limits(&*pipeline.source)));
+    let sensors = Arc::new(SharedSensors::new(pipeline.sensor_limits()));
     let mut report = Report::default();
     let stages = on_threads(options, || match options.sequential {
         true => fit_stages::<sequential::Pass>(pipeline, options, &sensors, observer, &mut report),
@@ -90,7 +90,7 @@ pub fn fit(
 
 /// One reading of the input through some of the stages.
 trait Reading: Sized {
-    /// Opens the source and gets `stages` ready, the first ones of `pipeline`, all of them checked before, for what comes out of the ports `asked`.
+    /// Opens the sources and gets `stages` ready, the first ones of `pipeline`, all of them checked before, for what comes out of the ports `asked`.
     fn open(
         pipeline: &Pipeline,
         stages: &[Arc<dyn Stage>],
@@ -148,7 +148,7 @@ fn run_by<R: Reading>(
     observer: &mut (dyn Observer + Send),
 ) -> Result<Report> {
     let start = Instant::now();
-    let sensors = Arc::new(SharedSensors::new(pipeline.input.sensor_limits(&*pipeline.source)));
+    let sensors = Arc::new(SharedSensors::new(pipeline.sensor_limits()));
     let mut report = Report::default();
     let state = open_state(pipeline, options, &sensors)?;
     match state.as_ref().and_then(State::ending) {
@@ -156,7 +156,7 @@ fn run_by<R: Reading>(
         Some(ending) => return after_the_end(pipeline, options, state, ending),
     }
     let mut options = options.clone();
-    options.open.resume = state.as_ref().and_then(State::resumption);
+    options.resume = state.as_ref().map(State::resumptions).unwrap_or_default();
     let options = &options;
     let (early, state) = outlets_before_first_pass(pipeline, options, state)?;
     let stages = fit_stages::<R>(pipeline, options, &sensors, observer, &mut report)?;
@@ -181,7 +181,7 @@ fn outlets_before_first_pass(
     options: &RunOptions,
     state: Option<State>,
 ) -> Result<(Option<Outlets>, Option<State>)> {
-    if !pipeline.has_first_pass() || !pipeline.source.traits().is_replayable {
+    if !pipeline.has_first_pass() || !pipeline.traits().is_replayable {
         return Ok((None, state));
     }
     let plan = plan(pipeline, &options.open)?;
@@ -219,8 +219,8 @@ fn fit_stages<R: Reading>(
 ) -> Result<Vec<Arc<dyn Stage>>> {
     let mut stages = plan::stages(pipeline)?;
     // A first pass is whole or it is nothing: it keeps no checkpoints, and a stop is a failure. Its input comes again, and is recorded then.
-    let open = OpenOptions { record: None, resume: None, ..options.open.clone() };
-    let options = &RunOptions { state: None, open, ..options.clone() };
+    let open = OpenOptions { record: None, ..options.open.clone() };
+    let options = &RunOptions { state: None, open, resume: Vec::new(), ..options.clone() };
     for at in 0..stages.len() {
         if stages[at].reach() != Reach::Global {
             continue;
@@ -259,7 +259,7 @@ fn save(stage: &dyn Stage, fitted: &dyn Stage) -> Result<()> {
 }
 
 fn check_replayable(pipeline: &Pipeline, stage: &dyn Stage) -> Result<()> {
-    if pipeline.source.traits().is_replayable {
+    if pipeline.traits().is_replayable {
         return Ok(());
     }
     let name = stage.name();
@@ -270,15 +270,16 @@ fn check_replayable(pipeline: &Pipeline, stage: &dyn Stage) -> Result<()> {
 /// Checks `pipeline` against its input without running it.
 ///
 /// # Errors
-/// A configuration error, or what keeps the source from being opened.
+/// A configuration error, or what keeps a source from being opened.
 pub fn plan(pipeline: &Pipeline, options: &OpenOptions) -> Result<Plan> {
     Plan::new(pipeline, columns(pipeline, options)?)
 }
 
-/// The columns that the source of `pipeline` gives.
+/// The columns that each source of `pipeline` gives.
 ///
 /// # Errors
-/// What keeps the source from being opened.
-pub fn columns(pipeline: &Pipeline, options: &OpenOptions) -> Result<Arc<Schema>> {
-    Inlet::open(&*pipeline.source, &pipeline.opening(options))?.schema()
+/// What keeps a source from being opened.
+pub fn columns(pipeline: &Pipeline, options: &OpenOptions) -> Result<Vec<Arc<Schema>>> {
+    let open = pipeline.opening(options);
+    Inlets::open(pipeline, |_| Ok(open.clone()))?.schemas()
 }

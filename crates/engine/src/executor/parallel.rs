@@ -1,4 +1,4 @@
-//! One reading of the input by several workers, each of which takes the next chunk from the source when it is done with one.
+//! One reading of the input by several workers, each of which takes the next chunk from the sources when it is done with one.
 //!
 //! The workers run on a rayon pool, one for each of its threads, from the first claim to the end of the input. Nothing of
 //! rayon's is called on the way, so none can be stuck under another.
@@ -13,7 +13,8 @@ use crate::pipeline::{Pipeline, Plan};
 use crate::runtime::chunks::check_stop;
 use crate::runtime::crew::{Claim, Crew, Dropped, Feed, Piece, Spent};
 use crate::runtime::drain::Drain;
-use crate::runtime::inlet::{Arrived, Inlet};
+use crate::runtime::inlet::Arrived;
+use crate::runtime::inlets::{Inlets, Positions};
 use crate::runtime::outlet::{Around, Outlets};
 use crate::runtime::schedule::Schedule;
 use crate::runtime::setup::Setup;
@@ -22,34 +23,32 @@ use crate::sensor::{SensorIds, SharedSensors};
 use crate::source::{Input, Progress};
 use crate::stage::Stage;
 
-/// The source and the workers of one reading.
+/// The sources and the workers of one reading.
 pub(super) struct Pass {
     crew: Crew,
-    source: SharedSource,
+    sources: SharedSources,
     plan: Plan,
 }
 
-/// The source, given to one worker after the other.
-struct SharedSource {
+/// The sources, given to one worker after the other.
+struct SharedSources {
     claims: Mutex<Claims>,
     stop: Arc<AtomicBool>,
     /// Whether the run goes on after a restart, so that a stop is no failure.
     goes_on: bool,
     /// Nothing is read any more.
     finishes: bool,
-    /// What is believed of the times of what was received once, in nanoseconds ahead of then.
-    max_ahead: i64,
 }
 
 /// What is to be claimed next.
 enum Next {
     Arrived(Box<Arrived>),
-    /// A cut for a checkpoint: where the source goes on.
-    Cut(Option<Vec<u8>>),
+    /// A cut for a checkpoint: where the sources go on.
+    Cut(Positions),
 }
 
 struct Claims {
-    source: Inlet,
+    sources: Inlets,
     next: u64,
     has_ended: bool,
     is_stopped: bool,
@@ -70,7 +69,7 @@ impl Reading for Pass {
         let crew =
             Crew::new(pipeline, stages, &setup, asked, rayon::current_num_threads(), options, sensors)?;
         let claims = Mutex::new(Claims {
-            source: setup.source,
+            sources: setup.sources,
             next: 0,
             has_ended: false,
             is_stopped: false,
@@ -79,12 +78,11 @@ impl Reading for Pass {
         });
         Ok(Self {
             crew,
-            source: SharedSource {
+            sources: SharedSources {
                 claims,
                 stop: Arc::clone(&options.stop),
                 goes_on: options.state.is_some(),
                 finishes: options.state.as_ref().is_some_and(|state| state.finishes),
-                max_ahead: pipeline.input.max_ahead()?,
             },
             plan: setup.plan,
         })
@@ -101,19 +99,19 @@ impl Reading for Pass {
         observer: &mut (dyn Observer + Send),
         drain: &mut D,
     ) -> Result<()> {
-        let workers = self.crew.drive(name, &self.source, observer, drain, |work| {
+        let workers = self.crew.drive(name, &self.sources, observer, drain, |work| {
             rayon::broadcast(|context| work(context.index()));
         })?;
-        self.crew.finish(workers, !self.source.is_stopped(), drain)
+        self.crew.finish(workers, !self.sources.is_stopped(), drain)
     }
 
     fn begin(&mut self, outlets: &mut Outlets, options: &RunOptions) -> Result<()> {
-        let claims = self.source.claims.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let claims = self.sources.claims.get_mut().unwrap_or_else(PoisonError::into_inner);
         claims.schedule = outlets.schedule();
-        self.crew.resume(&mut claims.source, outlets)?;
-        self.crew.begin(&claims.source, outlets, options)?;
+        self.crew.resume(&mut claims.sources, outlets)?;
+        self.crew.begin(&claims.sources, outlets, options)?;
         // A run that goes on later hands all over when it is stopped.
-        let stop = (!self.source.goes_on).then(|| Arc::clone(&options.stop));
+        let stop = (!self.sources.goes_on).then(|| Arc::clone(&options.stop));
         let (cancelled, workers) = (self.crew.cancelled(), rayon::current_num_threads());
         outlets.start(Around { cancelled, stop, workers })
     }
@@ -127,26 +125,24 @@ impl Reading for Pass {
         if !outlets.has_state() {
             return outlets.finish(None, observer, report);
         }
-        let is_stopped = self.source.is_stopped();
-        let claims = self.source.claims.get_mut().unwrap_or_else(PoisonError::into_inner);
-        let place = claims.source.save()?;
-        self.crew.last_cut(place, !is_stopped, |last| match is_stopped {
+        let is_stopped = self.sources.is_stopped();
+        let claims = self.sources.claims.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let positions = claims.sources.save()?;
+        self.crew.last_cut(positions, !is_stopped, |last| match is_stopped {
             true => outlets.pause(last, observer, report),
             false => outlets.finish(Some(last), observer, report),
         })
     }
 
     fn close(self, report: &mut Report) -> Result<()> {
-        let claims = self.source.claims.into_inner().unwrap_or_else(PoisonError::into_inner);
-        report.bytes += claims.source.bytes()?;
-        report.remark(claims.source.remarks()?);
-        report.missing = claims.source.missing()?;
+        let claims = self.sources.claims.into_inner().unwrap_or_else(PoisonError::into_inner);
+        claims.sources.close(report)?;
         self.crew.close(report);
         Ok(())
     }
 }
 
-impl SharedSource {
+impl SharedSources {
     /// Whether the reading ended before the input did.
     fn is_stopped(&self) -> bool {
         self.claims.lock().unwrap_or_else(PoisonError::into_inner).is_stopped
@@ -165,9 +161,9 @@ impl SharedSource {
             check_stop(&self.stop)?;
             if claims.schedule.is_due(claims.is_dirty) {
                 claims.is_dirty = false;
-                return claims.source.save().map(Next::Cut).map(Some);
+                return claims.sources.save().map(Next::Cut).map(Some);
             }
-            match claims.source.next(ids)? {
+            match claims.sources.next(ids)? {
                 Some(Arrived { input: Input::Nothing, .. }) => {}
                 arrived => {
                     claims.is_dirty = true;
@@ -178,7 +174,7 @@ impl SharedSource {
     }
 }
 
-impl Feed for SharedSource {
+impl Feed for SharedSources {
     fn claim(&self, ids: &mut SensorIds, spent: &mut Spent) -> Option<Claim> {
         let start = Instant::now();
         let mut claims = self.claims.lock().unwrap_or_else(PoisonError::into_inner);
@@ -189,24 +185,24 @@ impl Feed for SharedSource {
         spent.claiming += claimed - start;
         let next = self.next(&mut claims, ids);
         spent.decoding += claimed.elapsed();
-        // A source is not called again after its end or an error.
+        // No source is called again after the end or an error.
         claims.has_ended = !matches!(next, Ok(Some(_)));
-        let (piece, received, progress) = match next {
-            Err(error) => (Piece::Failed(error), None, Progress::default()),
+        let (piece, source, latest, progress) = match next {
+            Err(error) => (Piece::Failed(error), 0, None, Progress::default()),
             Ok(next) => match next? {
-                Next::Cut(place) => (Piece::Cut(place), None, Progress::default()),
+                Next::Cut(positions) => (Piece::Cut(positions), 0, None, Progress::default()),
                 Next::Arrived(arrived) => {
-                    let Arrived { input, received, progress } = *arrived;
-                    (Piece::Input(input), received, progress)
+                    let Arrived { input, source, latest, progress } = *arrived;
+                    (Piece::Input(input), source, latest, progress)
                 }
             },
         };
         let ordinal = claims.next;
         claims.next += 1;
-        let latest = received.map(|received| received.saturating_add(self.max_ahead));
         Some(Claim {
             ordinal,
             piece,
+            source,
             progress,
             arrived: None,
             dropped: Dropped::default(),

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use super::Reading;
 use crate::batch::Batch;
-use crate::chain::{Chain, LetGo, Route, SOURCE, pieces};
+use crate::chain::{Chain, LetGo, pieces};
 use crate::error::guard::{asked, caught};
 use crate::error::{Error, Rejection, Result};
 use crate::format::Decoded;
@@ -19,7 +19,8 @@ use crate::runtime::chunks::{
 };
 use crate::runtime::drain::Drain;
 use crate::runtime::idle::Idle;
-use crate::runtime::inlet::{Arrived, Inlet};
+use crate::runtime::inlet::Arrived;
+use crate::runtime::inlets::Inlets;
 use crate::runtime::limit::RejectLimit;
 use crate::runtime::odd_times::OddTimes;
 use crate::runtime::setup::Setup;
@@ -28,22 +29,20 @@ use crate::sensor::{SensorId, SensorIds, SharedSensors};
 use crate::source::Input;
 use crate::stage::Stage;
 
-/// The source and the stages of one reading.
+/// The sources and the stages of one reading.
 pub(super) struct Pass {
-    source: Inlet,
-    source_entry: Entry,
+    sources: Inlets,
+    source_entries: Vec<Entry>,
     stages: Chain,
     plan: Plan,
     sensors: Arc<SharedSensors>,
     ids: SensorIds,
     limit: RejectLimit,
-    /// The line after the last chunk.
-    line: u64,
+    /// By source: the line after its last chunk.
+    lines: Vec<u64>,
     admission: Admission,
     stop: Arc<AtomicBool>,
     chunk_size: usize,
-    /// What is believed of the times of what was received once, in nanoseconds ahead of then.
-    max_ahead: i64,
     odd_times: OddTimes,
     /// What stages have to say at the end.
     remarks: Vec<String>,
@@ -58,22 +57,21 @@ impl Reading for Pass {
         sensors: &Arc<SharedSensors>,
     ) -> Result<Self> {
         let setup = Setup::open(pipeline, stages, options)?;
-        let route = Route::new(&setup.plan.graph.stages[..stages.len()], asked.iter().copied());
+        let route = setup.plan.graph.route(stages.len(), asked);
         let parts = stages.iter().zip(&setup.labels).enumerate();
         let parts = parts.map(|(at, (stage, label))| (label.clone(), &**stage, setup.plan.into_stage(at)));
         Ok(Self {
             stages: Chain::of(parts, route)?,
-            source_entry: Entry::new(pipeline.source.name()),
+            source_entries: pipeline.sources.iter().map(|source| Entry::new(source.spec.name())).collect(),
             plan: setup.plan,
             limit: RejectLimit::new(pipeline),
-            source: setup.source,
+            sources: setup.sources,
             sensors: Arc::clone(sensors),
             ids: SensorIds::new(Arc::clone(sensors)),
-            line: 1,
-            admission: Admission::new(pipeline.input.sensor_limits(&*pipeline.source), Idle::of(pipeline)?),
+            lines: vec![1; pipeline.sources.len()],
+            admission: Admission::new(pipeline.sensor_limits(), Idle::of(pipeline)?),
             stop: Arc::clone(&options.stop),
             chunk_size: options.open.chunk_size,
-            max_ahead: pipeline.input.max_ahead()?,
             odd_times: OddTimes::default(),
             remarks: Vec::new(),
         })
@@ -92,21 +90,21 @@ impl Reading for Pass {
         loop {
             check_stop(&self.stop)?;
             let start = Instant::now();
-            let Some(arrived) = self.source.next(&mut self.ids)? else { break };
-            let progress = arrived.progress;
+            let Some(arrived) = self.sources.next(&mut self.ids)? else { break };
+            let (source, progress) = (arrived.source, arrived.progress);
             if matches!(arrived.input, Input::Nothing) {
                 continue;
             }
             let parts = self.decode(arrived)?;
-            self.source_entry.time += start.elapsed();
+            self.source_entries[source].time += start.elapsed();
             for Part { batch, rejections, aside, gone, .. } in parts {
-                self.forward(SOURCE, batch, rejections, aside, drain)?;
+                self.forward(source, batch, rejections, aside, drain)?;
                 if !gone.is_empty() {
                     self.give_up(&gone, drain)?;
                 }
             }
             self.forget();
-            let records = self.source_entry.ledger.input;
+            let records = self.source_entries.iter().map(|entry| entry.ledger.input).sum();
             asked("the observer", || observer.progress(name, progress, records))?;
         }
         self.finish(drain)?;
@@ -114,15 +112,14 @@ impl Reading for Pass {
     }
 
     fn close(self, report: &mut Report) -> Result<()> {
-        report.bytes += self.source.bytes()?;
-        report.remark(self.source.remarks()?);
-        report.missing = self.source.missing()?;
+        self.sources.close(report)?;
         report.give_up(self.admission.given_up());
-        report.remark(self.odd_times.remarks(self.source_entry.ledger.output));
+        let output = self.source_entries.iter().map(|entry| entry.ledger.output).sum();
+        report.remark(self.odd_times.remarks(output));
         report.remark(self.remarks);
         report.passes += 1;
         report.sensors = self.admission.count().unwrap_or_else(|| self.sensors.read().len()) as u64;
-        report.source = self.source_entry;
+        report.sources = self.source_entries;
         report.stages = self.stages.entries().cloned().collect();
         report.threads = 1;
         Ok(())
@@ -131,9 +128,10 @@ impl Reading for Pass {
 
 impl Pass {
     /// Bytes to records, with the ledger of the source, its rejections, and the records whose time is not believed.
-    fn decode(&mut self, Arrived { input, received, .. }: Arrived) -> Result<Vec<Part>> {
+    fn decode(&mut self, Arrived { input, source, latest, .. }: Arrived) -> Result<Vec<Part>> {
         let foreseen = foreseen(&input);
-        enter_foreseen(foreseen, self.stages.entries_mut());
+        let route = self.stages.route().clone();
+        enter_foreseen(foreseen, &route, self.stages.entries_mut());
         let (mut decoded, lines) = match input {
             Input::Nothing => return Err(Error::internal("nothing was to be decoded")),
             Input::Records(decoded) => (decoded, LineCount::Final),
@@ -150,18 +148,17 @@ impl Pass {
                 (decoded, lines)
             }
         };
-        let base = lines.pass(&mut self.line);
+        let base = lines.pass(&mut self.lines[source]);
         decoded.batch.origins.iter_mut().for_each(|origins| origins.shift_lines(base));
-        let ledger = &mut self.source_entry.ledger;
+        let ledger = &mut self.source_entries[source].ledger;
         let unread = foreseen.map_or(0, |(records, _)| records);
         let records = (decoded.batch.len() + decoded.rejections.len()) as u64 + unread;
-        let latest = received.map(|received| received.saturating_add(self.max_ahead));
         let aside = latest.map_or_else(Vec::new, |latest| set_ahead_aside(&mut decoded.batch, latest));
         for rejection in &mut decoded.rejections {
             rejection.position.line += base;
             rejection.record += ledger.input;
         }
-        self.limit.pass(records, &decoded.rejections)?;
+        self.limit.pass(records, ledger.input, &decoded.rejections)?;
         let parts = self.admission.parts(decoded.batch, decoded.rejections, aside, &self.sensors);
         let output = parts.iter().map(|part| part.batch.len() as u64).sum::<u64>() + unread;
         ledger.input += records;
@@ -195,7 +192,7 @@ impl Pass {
         set_aside(gone.rejections, drain)?;
         let rows = rows_of(self.chunk_size);
         for piece in gone.batch.iter().flat_map(|batch| pieces(batch, rows)) {
-            self.forward(at + 1, piece, Vec::new(), Vec::new(), drain)?;
+            self.forward(self.stages.route().out_of_stage(at), piece, Vec::new(), Vec::new(), drain)?;
         }
         Ok(())
     }

@@ -128,7 +128,7 @@ fn outcome(folder: &Path, out: &str, result: Result<Report>) -> Vec<String> {
     let mut all = vec![match result {
         Err(error) => format!("{error:?}").replace(&format!("/{out}/"), "/"),
         Ok(report) => {
-            let entries = [&report.source].into_iter().chain(&report.stages).chain(&report.sinks);
+            let entries = report.sources.iter().chain(&report.stages).chain(&report.sinks);
             let ledgers: Vec<_> = entries.map(|entry| (&entry.name, entry.ledger)).collect();
             format!("{ledgers:?} {:?} {} {:?}", report.rejects, report.sensors, report.remarks)
         }

@@ -47,7 +47,7 @@ fn said(folder: &Path, source: &str, how: &RunOptions) -> [String; 3] {
             let stages: Vec<_> = report.stages.iter().map(|entry| entry.ledger).collect();
             let rejects = (report.rejects.malformed, report.rejects.late);
             let sensors = (report.sensors, report.sensors_given_up);
-            format!("{:?} {stages:?} {rejects:?} {sensors:?}", report.source.ledger)
+            format!("{:?} {stages:?} {rejects:?} {sensors:?}", report.sources[0].ledger)
         }
     };
     let text = |name: &str| std::fs::read_to_string(path(name)).unwrap_or_default();

@@ -37,7 +37,7 @@ fn in_all_ways(text: &str, options: &str) -> Result<(u64, u64), String> {
         let open = OpenOptions { chunk_size, ..OpenOptions::default() };
         let how = RunOptions { sequential: threads.is_none(), threads, open, ..RunOptions::default() };
         let report = run(&pipeline, &how, &mut ()).map_err(|error| error.to_string())?;
-        Ok((report.source.ledger.input, report.rejects.malformed))
+        Ok((report.sources[0].ledger.input, report.rejects.malformed))
     };
     let plain = go(1 << 20, None);
     for chunk_size in [100, 3000, 20_000, 1 << 20] {

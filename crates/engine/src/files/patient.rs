@@ -369,6 +369,6 @@ mod tests {
         recorder.finish().expect("complete");
         let again = Pipeline::from_toml(&toml.replace("in.csv", "live.rec")).expect("a pipeline");
         let report = executor::run(&again, &RunOptions::default(), &mut ()).expect("played");
-        assert_eq!((report.source.ledger.output, report.missing), (2, None));
+        assert_eq!((report.sources[0].ledger.output, report.missing), (2, None));
     }
 }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::Pipeline;
-use crate::error::{Error, Result};
+use super::leading::leading;
+use crate::error::{Error, Part, Result};
 use crate::stage::Stage;
 use crate::time::Agreement;
 
@@ -12,17 +13,31 @@ use crate::time::Agreement;
 /// # Errors
 /// A configuration error where `agree` is 0, or no stage goes by it.
 pub(super) fn apply(pipeline: &Pipeline, stages: &mut [Arc<dyn Stage>]) -> Result<()> {
-    let Some(agree) = pipeline.input.agree else { return Ok(()) };
-    if agree == 0 {
-        return Err(Error::config(
-            "`agree` is 0, but it takes at least 1 sensor to say how far the source has come",
-        )
-        .with_help("write 1 or more; leave it out for a tenth of the sensors, and at least 2"));
+    let given =
+        pipeline.sources.iter().enumerate().filter_map(|(at, source)| Some((at, source.input.agree?)));
+    let given: Vec<_> = given.collect();
+    given
+        .iter()
+        .try_for_each(|&(at, agree)| check(agree).map_err(|error| error.with_part(Part::Source(at))))?;
+    let Some(&(first, agree)) = given.first() else { return Ok(()) };
+    let (own, joined) = stages.split_at_mut(pipeline.stages_before());
+    let mut own = own.iter_mut();
+    let mut has_effect = pipeline.idle_sensors().is_some();
+    for source in &pipeline.sources {
+        let count = leading(source).map_or(0, |stages| stages.len());
+        for stage in own.by_ref().take(count) {
+            has_effect |= source.input.agree.is_some_and(|agree| tell(stage, agree));
+        }
     }
-    let mut has_effect = pipeline.input.idle_sensors.is_some();
-    for stage in stages {
-        if let Some(agreeing) = stage.with_agreement(Agreement::Sensors(agree)) {
-            (*stage, has_effect) = (agreeing, true);
+    for stage in joined {
+        let is_told = tell(stage, agree);
+        has_effect |= is_told;
+        // One stage has one watermark, whatever sources feed it.
+        let other = given.iter().find(|(_, other)| *other != agree);
+        if let Some((at, other)) = other.filter(|_| is_told) {
+            return Err(Error::config(format!("`agree` is {agree} for one source and {other} for another"))
+                .with_help("give both the same: `aggregate` goes by the records of all of them")
+                .with_part(Part::Source(*at)));
         }
     }
     match has_effect {
@@ -30,8 +45,28 @@ pub(super) fn apply(pipeline: &Pipeline, stages: &mut [Arc<dyn Stage>]) -> Resul
         false => Err(Error::config("`agree` has no effect: no stage goes by how far the source has come")
             .with_help(
                 "leave it out; it is for `order = \"time\"`, `aggregate` with `every` and `idle_sensors`",
-            )),
+            )
+            .with_part(Part::Source(first))),
     }
+}
+
+fn check(agree: usize) -> Result<()> {
+    match agree {
+        0 => {
+            let what = "`agree` is 0, but it takes at least 1 sensor to say how far the source has come";
+            Err(Error::config(what)
+                .with_help("write 1 or more; leave it out for a tenth of the sensors, and at least 2"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Tells a stage, if it goes by that; whether it does.
+fn tell(stage: &mut Arc<dyn Stage>, agree: usize) -> bool {
+    let agreeing = stage.with_agreement(Agreement::Sensors(agree));
+    let goes_by_it = agreeing.is_some();
+    agreeing.into_iter().for_each(|agreeing| *stage = agreeing);
+    goes_by_it
 }
 
 #[cfg(test)]

@@ -1,19 +1,18 @@
 //! A pipeline in code. It gives the same [`Pipeline`] as a file does.
 
-use std::path::PathBuf;
-use std::sync::Arc;
-
-use super::{InputOptions, Pipeline, Secrets, SinkEntry, StageEntry};
+use super::{InputOptions, Pipeline, Secrets, SinkEntry, SourceEntry, StageEntry};
 use crate::error::{Error, Result};
 use crate::format::columns::Names;
 use crate::sink::SinkSpec;
 use crate::source::SourceSpec;
 use crate::stage::IntoStage;
+use std::path::PathBuf;
 
-/// Collects source, stages and sinks.
+/// Collects sources, stages and sinks.
 #[derive(Clone, Default)]
 pub struct Builder {
-    source: Option<Arc<dyn SourceSpec>>,
+    sources: Vec<SourceEntry>,
+    /// What was said of a source before there was one.
     input: InputOptions,
     stages: Vec<StageEntry>,
     sinks: Vec<SinkEntry>,
@@ -33,17 +32,19 @@ enum Added {
 }
 
 impl Builder {
-    /// Where records come from.
+    /// Adds a source after those added before.
     pub fn source(mut self, source: impl SourceSpec + 'static) -> Self {
-        self.source = Some(Arc::new(source));
+        let input = std::mem::take(&mut self.input);
+        self.sources.push(SourceEntry { input, ..SourceEntry::new(source) });
         self.last = Some(Added::Source);
         self
     }
 
-    /// What holds for any source: order, limits. A name that it was given stays.
+    /// The options that hold for any source, such as its order and limits, of the source that was added last. A name that it was given stays.
     pub fn input(mut self, options: InputOptions) -> Self {
-        let name = options.name.clone().or(self.input.name);
-        self.input = InputOptions { name, ..options };
+        let input = self.sources.last_mut().map_or(&mut self.input, |source| &mut source.input);
+        let name = options.name.clone().or(input.name.take());
+        *input = InputOptions { name, ..options };
         self
     }
 
@@ -64,9 +65,9 @@ impl Builder {
     /// Names the source or stage that was added last, for [`Builder::from`] of later parts.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         let name = Some(name.into());
-        match (self.last, self.stages.last_mut()) {
-            (Some(Added::Source), _) => self.input.name = name,
-            (Some(Added::Stage), Some(entry)) => entry.name = name,
+        match (self.last, self.sources.last_mut(), self.stages.last_mut()) {
+            (Some(Added::Source), Some(entry), _) => entry.input.name = name,
+            (Some(Added::Stage), _, Some(entry)) => entry.name = name,
             _ => self.misplaced = Some("`name` is of a source or a stage: call it behind one"),
         }
         self
@@ -109,13 +110,14 @@ impl Builder {
         if let Some(what) = self.misplaced {
             return Err(Error::config(what));
         }
-        let source = self.source.ok_or_else(|| Error::config("the pipeline has no source"))?;
+        if self.sources.is_empty() {
+            return Err(Error::config("the pipeline has no source"));
+        }
         if self.sinks.is_empty() {
             return Err(Error::config("the pipeline has no sink").with_help("add one; `null` only counts"));
         }
         let pipeline = Pipeline {
-            source,
-            input: self.input,
+            sources: self.sources,
             stages: self.stages,
             sinks: self.sinks,
             secrets: Secrets::default(),

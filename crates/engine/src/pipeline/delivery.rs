@@ -59,7 +59,7 @@ impl fmt::Display for Delivery {
 impl Pipeline {
     /// What a run with a state folder promises of each sink, in order.
     pub fn deliveries(&self) -> impl Iterator<Item = Delivery> {
-        let source = self.source.traits();
+        let source = self.traits();
         self.sinks.iter().map(move |sink| Delivery::of(source, sink))
     }
 }

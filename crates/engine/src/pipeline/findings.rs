@@ -22,11 +22,14 @@ pub enum Wrong {
 }
 
 impl Spec {
-    /// Checks everything, and plans what will happen to the columns that `look` finds in the input.
+    /// Checks everything, and plans what will happen to the columns that `look` finds in the input of each source.
     ///
     /// # Errors
     /// All that is wrong. What comes into the parts behind one that is wrong is not known: what would be said of its columns there is left out.
-    pub fn plan(&self, look: impl Fn(&Pipeline) -> Result<Arc<Schema>>) -> Result<(Resolved, Plan), Wrong> {
+    pub fn plan(
+        &self,
+        look: impl Fn(&Pipeline) -> Result<Vec<Arc<Schema>>>,
+    ) -> Result<(Resolved, Plan), Wrong> {
         let mut search = Search::default();
         loop {
             let attempt = self.attempt(&search.left_out);
@@ -65,10 +68,10 @@ struct Search {
     meant: Vec<(Part, String)>,
     /// Parts behind which other columns come than were meant.
     blurred: Vec<Part>,
-    /// Whether the source may read other columns than with an option that was meant.
+    /// Whether a source may read other columns than with an option that was meant.
     reads_otherwise: bool,
-    /// The columns of the input, once it could be looked at.
-    columns: Option<Arc<Schema>>,
+    /// The columns of each source, once all could be looked at.
+    columns: Option<Vec<Arc<Schema>>>,
 }
 
 impl Search {
@@ -83,10 +86,10 @@ impl Search {
         let new = diagnostics.iter().map(finding).filter(|new| !is_known(new) && !self.leads_to(new));
         let new: Vec<_> = new.collect();
         self.found.extend(new);
-        let mut goes_on = !places.has_source() && self.leave_out((Part::Source, None), places);
+        let mut goes_on = !places.has_source() && self.leave_out((Part::Source(0), None), places);
         for diagnostic in diagnostics {
             let Some(fault) = places.at(&diagnostic.span) else { continue };
-            self.reads_otherwise |= fault.0 == Part::Source;
+            self.reads_otherwise |= matches!(fault.0, Part::Source(_));
             self.meant.extend(meant(diagnostic).map(|name| (fault.0, name)));
             goes_on |= self.leave_out(fault, places);
         }
@@ -97,7 +100,7 @@ impl Search {
     fn note_error(&mut self, error: Error, pipeline: &Pipeline, places: &Places) -> bool {
         let fault = places.fault(&error);
         let diagnostic = places.diagnose(&error).unwrap_or_else(|| Diagnostic::new(NOWHERE, error.message()));
-        let is_input = self.columns.is_none() && error.part() == Some(Part::Source);
+        let is_input = self.columns.is_none() && matches!(error.part(), Some(Part::Source(_)));
         let finding = Finding { diagnostic, fault: fault.clone(), error: Some(error) };
         // What belongs to no part may come of any other.
         if !self.leads_to(&finding) && (fault.is_some() || self.found.is_empty()) {
@@ -105,23 +108,27 @@ impl Search {
         }
         let Some((part, option)) = fault else { return false };
         // What does not lie in files may not be there to be looked at again.
-        let can_look_again = !is_input || pipeline.source.traits().is_replayable;
+        let can_look_again = !is_input || pipeline.traits().is_replayable;
         self.leave_out((part, option.filter(|_| can_look_again)), places)
     }
 
-    fn plan(&mut self, pipeline: &Pipeline, look: impl Fn(&Pipeline) -> Result<Arc<Schema>>) -> Result<Plan> {
+    fn plan(
+        &mut self,
+        pipeline: &Pipeline,
+        look: impl Fn(&Pipeline) -> Result<Vec<Arc<Schema>>>,
+    ) -> Result<Plan> {
         let columns = match &self.columns {
-            Some(columns) => Arc::clone(columns),
+            Some(columns) => columns.clone(),
             None => look(pipeline)?,
         };
-        Plan::new(pipeline, Arc::clone(self.columns.insert(columns)))
+        Plan::new(pipeline, self.columns.insert(columns).clone())
     }
 
     /// Leaves an option out, or the part where it is not known which, or that was not enough; whether anything more is left out now.
     fn leave_out(&mut self, (part, option): Fault, places: &Places) -> bool {
         // Behind a sink comes nothing, and an input that has been looked at stays as it is.
         let changes_columns = match part {
-            Part::Source => self.columns.is_none(),
+            Part::Source(_) => self.columns.is_none(),
             Part::Stage(_) => true,
             Part::Sink(_) => false,
         };
@@ -162,11 +169,11 @@ impl Search {
     /// Whether other columns come into a part than were meant.
     fn is_blurred(&self, part: Part) -> bool {
         let place = |part| match part {
-            Part::Source => (0, 0),
+            Part::Source(_) => (0, 0),
             Part::Stage(at) => (1, at),
             Part::Sink(at) => (2, at),
         };
-        part == Part::Source && self.reads_otherwise
+        matches!(part, Part::Source(_)) && self.reads_otherwise
             || self.blurred.iter().any(|before| place(*before) < place(part))
     }
 

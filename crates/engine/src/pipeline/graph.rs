@@ -1,21 +1,25 @@
 //! How the parts of a pipeline are joined: what feeds each stage and each sink (clause 11).
 //!
-//! Records come out of *ports*: port 0 is the source, port `at + 1` is stage `at` of all that run. A part takes from ports before it only, so the
-//! order of the stages is a topological order.
+//! Records come out of *ports*: first those of the sources, in order, then those of all stages that run. A part takes from ports before its own only, so
+//! the order of the stages is a topological order.
 
 use super::Pipeline;
+use super::leading::leading;
+use crate::chain::Route;
 use crate::error::{Error, Part, Result, nearest};
 use crate::format::columns::Names;
 use crate::options::list;
 use crate::sink::Takes;
 
-/// What `from` calls the source, where it has no name of its own.
+/// What `from` calls the only source, where it has no name of its own.
 const SOURCE: &str = "source";
 
 /// The ports that feed each part.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Graph {
-    /// By stage, those that options of the source ask for first.
+    /// How many sources there are.
+    pub sources: usize,
+    /// By stage, those that options of sources ask for first.
     pub stages: Vec<Vec<usize>>,
     /// By sink; none for a sink that takes what was set aside.
     pub sinks: Vec<Vec<usize>>,
@@ -27,23 +31,35 @@ impl Graph {
     /// # Errors
     /// A configuration error: a name that stands twice, or that nothing before the part has; a stage that nothing takes from.
     pub fn new(pipeline: &Pipeline) -> Result<Self> {
-        let first = pipeline.stages_before();
-        let source = pipeline.input.name.as_deref().unwrap_or(SOURCE);
-        let mut known = Known { names: vec![(source, first)] };
-        let mut stages: Vec<_> = (0..first).map(|port| vec![port]).collect();
+        let count = pipeline.sources.len();
+        let mut known = Known { names: Vec::new(), has_one_source: count == 1 };
+        let (mut stages, mut begin) = (Vec::new(), Vec::new());
+        for (at, source) in pipeline.sources.iter().enumerate() {
+            let mut port = at;
+            for _ in 0..leading(source).map_or(0, |stages| stages.len()) {
+                stages.push(vec![port]);
+                port = count + stages.len() - 1;
+            }
+            begin.push(port);
+            let name = source.input.name.as_deref().or((count == 1).then_some(SOURCE));
+            name.map_or(Ok(()), |name| known.add(name, port))
+                .map_err(|error| error.with_part(Part::Source(at)))?;
+        }
+        let first = stages.len();
+        // What feeds the next part, where that does not say it.
+        let mut before = begin;
         for (at, entry) in pipeline.stages.iter().enumerate() {
             let part = Part::Stage(at);
-            let before = first + at;
-            let ports = known.ports(entry.from.as_ref(), before, &later(pipeline, at));
+            let ports = known.ports(entry.from.as_ref(), &before, &later(pipeline, at));
             stages.push(ports.map_err(|error| error.with_part(part))?);
+            before = vec![count + first + at];
             if let Some(name) = &entry.name {
-                known.add(name, before + 1).map_err(|error| error.with_part(part))?;
+                known.add(name, before[0]).map_err(|error| error.with_part(part))?;
             }
         }
-        let last = first + pipeline.stages.len();
         let sinks = pipeline.sinks.iter().enumerate().map(|(at, sink)| {
             let ports = match (sink.spec.takes(), &sink.from) {
-                (Takes::Records, from) => known.ports(from.as_ref(), last, &[]),
+                (Takes::Records, from) => known.ports(from.as_ref(), &before, &[]),
                 (Takes::Rejections, None) => Ok(Vec::new()),
                 (Takes::Rejections, Some(_)) => Err(Error::config(
                     "`from` has no effect here: what was set aside is given to this sink, whichever part did it",
@@ -52,9 +68,19 @@ impl Graph {
             };
             ports.map_err(|error| error.with_part(Part::Sink(at)))
         });
-        let graph = Self { stages, sinks: sinks.collect::<Result<_>>()? };
-        graph.check_taken(first)?;
+        let graph = Self { sources: count, sinks: sinks.collect::<Result<_>>()?, stages };
+        graph.check_taken(pipeline, first)?;
         Ok(graph)
+    }
+
+    /// The port of stage `at`.
+    pub fn out_of_stage(&self, at: usize) -> usize {
+        self.sources + at
+    }
+
+    /// From the sources through the first `count` stages to the ports `asked`.
+    pub(crate) fn route(&self, count: usize, asked: &[usize]) -> Route {
+        Route::new(self.sources, &self.stages[..count], asked.iter().copied())
     }
 
     /// The ports that sinks take from.
@@ -62,23 +88,48 @@ impl Graph {
         self.sinks.iter().flatten().copied().collect()
     }
 
-    /// Whether a part takes from several others: then records are told apart by where they came from.
+    /// Whether a part takes records of one source in several ways: then they are told apart by where they came from.
     pub(crate) fn joins(&self) -> bool {
-        self.stages.iter().chain(&self.sinks).any(|ports| ports.len() > 1)
+        let mut sources: Vec<Vec<usize>> = (0..self.sources).map(|source| vec![source]).collect();
+        for ports in self.stages.iter().chain(&self.sinks) {
+            let mut all: Vec<_> = ports.iter().flat_map(|&port| sources[port].clone()).collect();
+            let count = all.len();
+            all.sort_unstable();
+            all.dedup();
+            if all.len() < count {
+                return true;
+            }
+            sources.push(all);
+        }
+        false
     }
 
-    /// Whether all that comes out of `port` goes to the stage behind it and nowhere else.
-    pub(crate) fn goes_on_alone(&self, port: usize) -> bool {
-        let is_taken = |ports: &&Vec<usize>| ports.contains(&port);
-        self.stages.get(port).is_some_and(|ports| *ports == [port])
-            && self.stages.iter().chain(&self.sinks).filter(is_taken).count() == 1
+    /// The stage that alone takes what comes out of `port`, and takes nothing else.
+    pub(crate) fn goes_on_alone(&self, port: usize) -> Option<usize> {
+        let mut takers = self.stages.iter().chain(&self.sinks).filter(|ports| ports.contains(&port));
+        let (only, none) = (takers.next()?, takers.next());
+        let is_alone = none.is_none() && *only == [port];
+        self.stages.iter().position(|ports| ports.contains(&port)).filter(|_| is_alone)
     }
 
-    /// A stage that nothing takes from does its work in vain.
-    fn check_taken(&self, first: usize) -> Result<()> {
+    /// A stage that nothing takes from does its work in vain, and so does a source.
+    fn check_taken(&self, pipeline: &Pipeline, first: usize) -> Result<()> {
         let is_taken =
             |port: usize| self.stages.iter().chain(&self.sinks).flatten().any(|&taken| taken == port);
-        match (first..self.stages.len()).find(|&at| !is_taken(at + 1)) {
+        let mut port_of_leading = self.sources;
+        // Of one source, a stage or sink is at fault that takes from nothing else.
+        let sources = pipeline.sources.iter().enumerate().filter(|_| self.sources > 1);
+        for (at, source) in sources {
+            let count = leading(source).map_or(0, |stages| stages.len());
+            port_of_leading += count;
+            let port = if count == 0 { at } else { port_of_leading - 1 };
+            if !is_taken(port) {
+                return Err(Error::config("nothing takes the records of this source")
+                    .with_help("give it a `name`, and a stage or sink `from` with that name; or leave it out")
+                    .with_part(Part::Source(at)));
+            }
+        }
+        match (first..self.stages.len()).find(|&at| !is_taken(self.out_of_stage(at))) {
             None => Ok(()),
             Some(at) => Err(Error::config("nothing takes the records of this stage")
                 .with_help(
@@ -96,6 +147,8 @@ fn later(pipeline: &Pipeline, at: usize) -> Vec<&str> {
 
 /// What may be taken from, by name.
 struct Known<'p> {
+    /// Whether the first of them is that of the only source.
+    has_one_source: bool,
     names: Vec<(&'p str, usize)>,
 }
 
@@ -106,7 +159,7 @@ impl<'p> Known<'p> {
                 Error::config("`name` is empty").with_help("leave it out, or write a name for `from`")
             );
         }
-        if self.names.first().is_some_and(|(source, _)| *source == name) {
+        if self.names.first().is_some_and(|(source, _)| *source == name) && self.has_one_source {
             return Err(Error::config(format!("the source is called {name:?} already"))
                 .with_help("give this part another name"));
         }
@@ -122,9 +175,9 @@ impl<'p> Known<'p> {
         self.names.iter().find(|(known, _)| *known == name).map(|&(_, port)| port)
     }
 
-    /// The ports that `from` names; `before` where it is not given. `later` are names of parts that stand behind.
-    fn ports(&self, from: Option<&Names>, before: usize, later: &[&str]) -> Result<Vec<usize>> {
-        let Some(from) = from else { return Ok(vec![before]) };
+    /// The ports that `from` names; those `before` the part where it is not given. `later` are names of parts that stand behind.
+    fn ports(&self, from: Option<&Names>, before: &[usize], later: &[&str]) -> Result<Vec<usize>> {
+        let Some(from) = from else { return Ok(before.to_vec()) };
         let mut ports = Vec::new();
         for name in from.as_slice() {
             let port = self.find(name).ok_or_else(|| self.unknown(name, later))?;

@@ -14,7 +14,7 @@ use crate::time::parse_duration;
 /// # Errors
 /// A configuration error where that is no duration.
 pub(crate) fn bound(pipeline: &Pipeline) -> Result<Option<i64>> {
-    let Some(text) = &pipeline.input.idle_sensors else { return Ok(None) };
+    let Some(text) = pipeline.idle_sensors() else { return Ok(None) };
     let help = "say how long a sensor may be idle, such as `idle_sensors = \"7d\"`";
     let bound = parse_duration(text);
     bound.map(Some).map_err(|why| Error::config(format!("`idle_sensors`: {why}")).with_help(help))

@@ -1,37 +1,37 @@
-//! The stages that run before those written, because options of the source ask for them: in the order in which they stand here.
+//! The stages that run before those written, because options of a source ask for them: in the order in which they stand here.
 
 use std::sync::Arc;
 
-use super::{Order, Pipeline};
+use super::{Order, SourceEntry};
 use crate::error::{Error, Result};
 use crate::stage::{InPeriod, MaxJump, NewestFirst, Reorder, SecondShowing, Stage, TimeOfDay};
 use crate::time::{Period, TimeParser, parse_duration};
 
-/// All of them.
+/// Those of one source.
 ///
 /// # Errors
 /// A configuration error that names the option.
-pub(crate) fn leading(pipeline: &Pipeline) -> Result<Vec<Arc<dyn Stage>>> {
-    let disorder = disorder(pipeline)?;
-    let times = pipeline.source.times()?;
-    let period = period_of(pipeline, times.as_ref())?;
+pub(crate) fn leading(source: &SourceEntry) -> Result<Vec<Arc<dyn Stage>>> {
+    let disorder = disorder(source)?;
+    let times = source.spec.times()?;
+    let period = period_of(source, times.as_ref())?;
     let mut stages: Vec<Arc<dyn Stage>> = Vec::new();
     // What a time is must be known before anything goes by it.
-    stages.extend(times.map(|times| clocks(pipeline, times, disorder)).transpose()?.flatten());
+    stages.extend(times.map(|times| clocks(source, times, disorder)).transpose()?.flatten());
     if !period.is_all() {
         stages.push(Arc::new(InPeriod::new(period)));
     }
-    stages.extend(max_jump(pipeline)?);
-    match pipeline.input.order {
+    stages.extend(max_jump(source)?);
+    match source.input.order {
         Order::Input => {}
         Order::Time => stages.push(Arc::new(Reorder::new(disorder))),
-        Order::NewestFirst => stages.push(newest_first(pipeline)?),
+        Order::NewestFirst => stages.push(newest_first(source)?),
     }
     Ok(stages)
 }
 
-fn newest_first(pipeline: &Pipeline) -> Result<Arc<dyn Stage>> {
-    match pipeline.source.traits().is_bounded {
+fn newest_first(source: &SourceEntry) -> Result<Arc<dyn Stage>> {
+    match source.spec.traits().is_bounded {
         true => Ok(Arc::new(NewestFirst::new())),
         false => Err(Error::config("`order = \"newest_first\"` needs an input that ends").with_help(
             "what comes last leaves first; for live input sort within a bound: order = \"time\" and `disorder`",
@@ -40,11 +40,14 @@ fn newest_first(pipeline: &Pipeline) -> Result<Arc<dyn Stage>> {
 }
 
 /// The times that are asked for.
-pub(super) fn period(pipeline: &Pipeline) -> Result<Period> {
-    period_of(pipeline, pipeline.source.times()?.as_ref())
+///
+/// # Errors
+/// A configuration error where `from` or `until` is no time, or nothing lies between them.
+pub(crate) fn period(source: &SourceEntry) -> Result<Period> {
+    period_of(source, source.spec.times()?.as_ref())
 }
 
-fn period_of(pipeline: &Pipeline, times: Option<&TimeParser>) -> Result<Period> {
+fn period_of(source: &SourceEntry, times: Option<&TimeParser>) -> Result<Period> {
     let moment = |option: &str, text: &Option<String>| {
         let read = |text: &String| match times {
             Some(times) => times.moment(text),
@@ -53,8 +56,8 @@ fn period_of(pipeline: &Pipeline, times: Option<&TimeParser>) -> Result<Period> 
         let time = text.as_ref().map(read).transpose();
         time.map_err(|why| Error::config(format!("`{option}`: {why}")))
     };
-    let from = moment("from", &pipeline.input.from)?;
-    let until = moment("until", &pipeline.input.until)?;
+    let from = moment("from", &source.input.from)?;
+    let until = moment("until", &source.input.until)?;
     match from.zip(until).filter(|(from, until)| from >= until) {
         None => Ok(Period { from, until }),
         Some((from, until)) => {
@@ -65,13 +68,13 @@ fn period_of(pipeline: &Pipeline, times: Option<&TimeParser>) -> Result<Period> 
 }
 
 /// How far back a record may come, in nanoseconds: not at all, where order is the input's.
-fn disorder(pipeline: &Pipeline) -> Result<i64> {
+fn disorder(source: &SourceEntry) -> Result<i64> {
     let help = "say how far back a record may come, such as `disorder = \"5m\"` in [source]";
     let only = |order: &str| {
         Err(Error::config("`disorder` has no meaning without `order = \"time\"`")
             .with_help(format!("leave it out, or write order = \"time\" instead of \"{order}\"")))
     };
-    match (pipeline.input.order, &pipeline.input.disorder) {
+    match (source.input.order, &source.input.disorder) {
         (Order::Input | Order::NewestFirst, None) => Ok(0),
         (Order::Input, Some(_)) => only("input"),
         (Order::NewestFirst, Some(_)) => only("newest_first"),
@@ -82,8 +85,8 @@ fn disorder(pipeline: &Pipeline) -> Result<i64> {
 }
 
 /// What tells which day, or which of two hours, a clock was read.
-fn clocks(pipeline: &Pipeline, times: TimeParser, disorder: i64) -> Result<Option<Arc<dyn Stage>>> {
-    let newest_first = pipeline.input.order == Order::NewestFirst;
+fn clocks(source: &SourceEntry, times: TimeParser, disorder: i64) -> Result<Option<Arc<dyn Stage>>> {
+    let newest_first = source.input.order == Order::NewestFirst;
     if let Some((clock, start)) = times.day_clock() {
         return match newest_first {
             true => Err(Error::config("times of day do not go with `order = \"newest_first\"`")
@@ -98,9 +101,9 @@ fn clocks(pipeline: &Pipeline, times: TimeParser, disorder: i64) -> Result<Optio
     Ok(Some(Arc::new(if newest_first { stage.newest_first() } else { stage })))
 }
 
-fn max_jump(pipeline: &Pipeline) -> Result<Option<Arc<dyn Stage>>> {
-    let Some(text) = &pipeline.input.max_jump else { return Ok(None) };
-    if pipeline.input.order == Order::NewestFirst {
+fn max_jump(source: &SourceEntry) -> Result<Option<Arc<dyn Stage>>> {
+    let Some(text) = &source.input.max_jump else { return Ok(None) };
+    if source.input.order == Order::NewestFirst {
         return Err(Error::config("`max_jump` does not go with `order = \"newest_first\"`")
             .with_help("a jump ahead shows in the order in which records were made"));
     }

@@ -20,6 +20,7 @@ pub mod plan;
 pub mod resolve;
 pub mod schema;
 pub mod secrets;
+pub(crate) mod sources;
 pub mod spec;
 #[cfg(test)]
 mod tests;
@@ -38,9 +39,9 @@ use crate::files::Base;
 use crate::format::columns::Names;
 use crate::sensor::{DEFAULT_MAX_SENSOR_BYTES, DEFAULT_MAX_SENSORS, SensorLimits, Surplus};
 use crate::sink::SinkSpec;
-use crate::source::SourceSpec;
+use crate::source::{SourceSpec, Traits};
 use crate::stage::{IntoStage, Reach, Stage, matcher};
-use crate::time::{Period, parse_duration};
+use crate::time::parse_duration;
 
 pub use builder::Builder;
 pub use delivery::Delivery;
@@ -54,19 +55,33 @@ pub use spec::Spec;
 pub use touched::Touched;
 pub use written::SpecError;
 
-/// A pipeline: one source, any stages, one or more sinks. Immutable; can be run again and again.
+/// A pipeline: one or more sources, any stages, one or more sinks. Immutable; can be run again and again.
 #[derive(Clone)]
 pub struct Pipeline {
     /// Where records come from.
-    pub source: Arc<dyn SourceSpec>,
-    /// What holds for any source.
-    pub input: InputOptions,
+    pub sources: Vec<SourceEntry>,
     /// What happens to them (clause 11).
     pub stages: Vec<StageEntry>,
     /// Where they go.
     pub sinks: Vec<SinkEntry>,
     /// What came from the environment.
     pub secrets: Secrets,
+}
+
+/// A source, with the options that hold for any.
+#[derive(Clone)]
+pub struct SourceEntry {
+    /// The source.
+    pub spec: Arc<dyn SourceSpec>,
+    /// The options that hold for any source.
+    pub input: InputOptions,
+}
+
+impl SourceEntry {
+    /// A source with the defaults of the options that hold for any.
+    pub fn new(spec: impl SourceSpec + 'static) -> Self {
+        Self { spec: Arc::new(spec), input: InputOptions::default() }
+    }
 }
 
 /// A stage and what feeds it.
@@ -116,11 +131,11 @@ impl SinkEntry {
 /// How far ahead of the clock a live record is believed to be unless `max_ahead` says otherwise.
 const MAX_AHEAD: &str = "5m";
 
-/// Options of `[source]` that hold for any source.
+/// Options of a source that hold for any.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct InputOptions {
-    /// What `from` of stages and sinks calls it; "source" if not given.
+    /// What `from` of stages and sinks calls it; "source" if not given and there is no other source.
     pub name: Option<String>,
     /// `input` keeps the order of the input; `time` sorts each series by time within `disorder`; `newest_first` sorts an input that ends, and whose newest
     /// records come first: all of it is kept in memory.
@@ -187,14 +202,6 @@ pub enum WhenFull {
 }
 
 impl InputOptions {
-    /// How many sensors a run on this source takes.
-    pub(crate) fn sensor_limits(&self, source: &dyn SourceSpec) -> SensorLimits {
-        // Whether there is room is known in the order of the input where sensors are given up.
-        let is_aside = source.traits().is_open || self.idle_sensors.is_some();
-        let surplus = if is_aside { Surplus::Aside } else { Surplus::Error };
-        SensorLimits { sensors: self.max_sensors, bytes: self.max_sensor_bytes, surplus }
-    }
-
     /// How far ahead of the clock a live record may be, in nanoseconds.
     ///
     /// # Errors
@@ -234,24 +241,54 @@ impl Pipeline {
         Builder::default()
     }
 
-    /// How many stages run before those written, because options of the source ask for them.
+    /// How many stages run before those written, because options of sources ask for them.
     pub fn stages_before(&self) -> usize {
-        leading::leading(self).map_or(0, |stages| stages.len())
+        self.sources.iter().map(|source| leading::leading(source).map_or(0, |stages| stages.len())).sum()
     }
 
-    /// The times that are asked for.
-    ///
-    /// # Errors
-    /// A configuration error where `from` or `until` is no time, or nothing lies between them.
-    pub fn period(&self) -> Result<Period> {
-        leading::period(self)
+    /// What its sources promise together: each of them does.
+    pub fn traits(&self) -> Traits {
+        let all = |holds: fn(Traits) -> bool| self.sources.iter().all(|source| holds(source.spec.traits()));
+        Traits {
+            is_bounded: all(|traits| traits.is_bounded),
+            is_replayable: all(|traits| traits.is_replayable),
+            is_open: !all(|traits| !traits.is_open),
+            is_kept: all(|traits| traits.is_kept),
+        }
+    }
+
+    /// Whether every source can go on where a checkpoint found it.
+    pub fn can_resume(&self) -> bool {
+        self.sources.iter().all(|source| source.spec.can_resume())
+    }
+
+    /// How many sensors a run takes: its sources have them in common, and their limits add up.
+    pub(crate) fn sensor_limits(&self) -> SensorLimits {
+        // Whether there is room is known in the order of the input where sensors are given up.
+        let is_aside = self.traits().is_open || self.idle_sensors().is_some();
+        let surplus = if is_aside { Surplus::Aside } else { Surplus::Error };
+        let sum = |limit: fn(&InputOptions) -> usize| {
+            self.sources.iter().fold(0_usize, |sum, source| sum.saturating_add(limit(&source.input)))
+        };
+        SensorLimits {
+            sensors: sum(|input| input.max_sensors),
+            bytes: sum(|input| input.max_sensor_bytes),
+            surplus,
+        }
+    }
+
+    /// How long a sensor may be idle, where sensors are given up; then there is one source.
+    pub(crate) fn idle_sensors(&self) -> Option<&str> {
+        self.sources.iter().find_map(|source| source.input.idle_sensors.as_deref())
     }
 
     /// The same pipeline, whose relative paths start from `folder`: those of sources, stages and sinks, and the commands of alerts.
     #[must_use]
     pub fn with_base(mut self, folder: impl AsRef<Path>) -> Self {
         let base = Base::new(folder);
-        self.source = self.source.with_base(&base).unwrap_or(self.source);
+        for SourceEntry { spec, .. } in &mut self.sources {
+            *spec = spec.with_base(&base).unwrap_or_else(|| Arc::clone(spec));
+        }
         for StageEntry { stage, .. } in &mut self.stages {
             *stage = stage.with_base(&base).unwrap_or_else(|| Arc::clone(stage));
         }

@@ -20,9 +20,18 @@ pub(super) fn set<'t>(
     let Some((path, value)) = text.split_once('=') else {
         return Err(Diagnostic::new(whole, "there is no `=`").with_help(help));
     };
-    let keys = keys(path, start).ok_or_else(|| {
+    let mut keys = keys(path, start).ok_or_else(|| {
         Diagnostic::new(start..start + path.len(), "this is no path to an option").with_help(help)
     })?;
+    // Whoever names an option of the only source need not know whether it is written as a list.
+    if let [first, second, ..] = &keys[..]
+        && *first.get_ref() == "source"
+        && second.get_ref().parse::<usize>().is_err()
+        && matches!(table.get("source").map(Spanned::get_ref), Some(DeValue::Array(list)) if list.len() == 1)
+    {
+        let span = second.span();
+        keys.insert(1, Spanned::new(span, "0"));
+    }
     let (value_text, value_start) = (value, start + path.len() + 1);
     let value = value_of(value_text, value_start);
     note_untyped(&value, value_text, value_start, untyped);

@@ -5,15 +5,15 @@ use serde_json::{Value, json};
 
 use super::named::named;
 use super::secrets::Key;
-use super::{Pipeline, SinkEntry, StageEntry};
+use super::{Pipeline, SinkEntry, SourceEntry, StageEntry};
 use crate::error::{Error, Part};
 use crate::options::merged;
 
 /// The options of every part, defaults included; those that came from the environment as they are written.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Parameters {
-    /// Of the source, with those that hold for any.
-    pub source: Value,
+    /// Of the sources, in order, with those that hold for any.
+    pub sources: Vec<Value>,
     /// Of the stages, in order.
     pub stages: Vec<Value>,
     /// Of the sinks, in order, with those that hold for any.
@@ -27,7 +27,7 @@ impl Pipeline {
             return error;
         }
         let options = match error.part() {
-            Some(Part::Source) => Some(self.source_options()),
+            Some(Part::Source(at)) => self.sources.get(at).map(source_options),
             Some(Part::Stage(at)) => self.stages.get(at).map(stage_options),
             Some(Part::Sink(at)) => self.sinks.get(at).map(sink_options),
             None => None,
@@ -44,20 +44,23 @@ impl Pipeline {
     /// The same; with a `key`, with something that tells whether a value from the environment is another.
     pub(crate) fn parameters_with(&self, key: Option<&Key>) -> Parameters {
         let masked = |path: &[&str], options| self.secrets.masked(path, options, key);
+        let sources = self.sources.iter().enumerate();
         let stages = self.stages.iter().enumerate();
         let sinks = self.sinks.iter().enumerate();
         Parameters {
-            source: masked(&["source"], self.source_options()),
+            sources: sources
+                .map(|(at, source)| masked(&["source", &at.to_string()], source_options(source)))
+                .collect(),
             stages: stages
                 .map(|(at, stage)| masked(&["stage", &at.to_string()], stage_options(stage)))
                 .collect(),
             sinks: sinks.map(|(at, sink)| masked(&["sink", &at.to_string()], sink_options(sink))).collect(),
         }
     }
+}
 
-    fn source_options(&self) -> Value {
-        merged([self.source.parameters(), serde_json::to_value(&self.input).unwrap_or_default()])
-    }
+fn source_options(SourceEntry { spec, input }: &SourceEntry) -> Value {
+    merged([spec.parameters(), serde_json::to_value(input).unwrap_or_default()])
 }
 
 fn stage_options(StageEntry { stage, name, from }: &StageEntry) -> Value {

@@ -1,4 +1,4 @@
-//! The parts of a pipeline file: its source, stages and sinks as tables. Nothing here knows any component.
+//! The parts of a pipeline file: its sources, stages and sinks as tables. Nothing here knows any component.
 
 use std::ops::Range;
 
@@ -36,7 +36,7 @@ pub(super) struct Part<'t> {
 /// The parts of a pipeline, and the values in them that came whole from a variable.
 #[derive(Default)]
 pub(super) struct Parts<'t> {
-    pub(super) source: Option<Part<'t>>,
+    pub(super) sources: Vec<Part<'t>>,
     pub(super) stages: Vec<Part<'t>>,
     pub(super) sinks: Vec<Part<'t>>,
 }
@@ -46,7 +46,7 @@ impl Parts<'_> {
     pub(super) fn leave_out(&mut self, options: &[(error::Part, String)]) {
         for (part, name) in options {
             let part = match *part {
-                error::Part::Source => self.source.as_mut(),
+                error::Part::Source(at) => self.sources.get_mut(at),
                 error::Part::Stage(at) => self.stages.get_mut(at),
                 error::Part::Sink(at) => self.sinks.get_mut(at),
             };
@@ -80,18 +80,19 @@ pub(super) fn parse<'t>(
 /// The parts; what is no part is noted.
 pub(super) fn split<'t>(mut table: DeTable<'t>, diagnostics: &mut Vec<Diagnostic>) -> Parts<'t> {
     let mut parts = Parts::default();
-    if let Some(value) = table.remove("source") {
-        let span = value.span();
-        match value.into_inner() {
-            DeValue::Table(table) => parts.source = Some(Part { table, span }),
-            _ => diagnostics.push(
-                Diagnostic::new(span, "a pipeline has one source")
-                    .with_help("write `[source]`, in single brackets"),
-            ),
+    match table.remove("source") {
+        Some(value) if matches!(value.get_ref(), DeValue::Table(_)) => {
+            let span = value.span();
+            if let DeValue::Table(table) = value.into_inner() {
+                parts.sources.push(Part { table, span });
+            }
         }
-    } else {
-        let help = "say where the records come from: `[source]` with `type = \"csv\"` and a `path`, for one";
-        diagnostics.push(Diagnostic::new(NOWHERE, "there is no `[source]`").with_help(help));
+        Some(value) => parts.sources = several("source", Some(value), diagnostics),
+        None => {
+            let help =
+                "say where the records come from: `[source]` with `type = \"csv\"` and a `path`, for one";
+            diagnostics.push(Diagnostic::new(NOWHERE, "there is no `[source]`").with_help(help));
+        }
     }
     let is_sink_missing = !table.contains_key("sink");
     parts.stages = several("stage", table.remove("stage"), diagnostics);

@@ -15,7 +15,7 @@ use crate::options::Diagnostic;
 /// The places of all parts.
 #[derive(Clone, Default)]
 pub(super) struct Places {
-    source: Option<Place>,
+    sources: Vec<Place>,
     stages: Vec<Place>,
     sinks: Vec<Place>,
 }
@@ -37,23 +37,19 @@ struct OptionPlace {
 impl Places {
     pub(super) fn of(parts: &Parts<'_>) -> Self {
         let places = |parts: &[Part<'_>]| parts.iter().map(Place::of).collect();
-        Self {
-            source: parts.source.as_ref().map(Place::of),
-            stages: places(&parts.stages),
-            sinks: places(&parts.sinks),
-        }
+        Self { sources: places(&parts.sources), stages: places(&parts.stages), sinks: places(&parts.sinks) }
     }
 
     fn part(&self, part: error::Part) -> Option<&Place> {
         match part {
-            error::Part::Source => self.source.as_ref(),
+            error::Part::Source(at) => self.sources.get(at),
             error::Part::Stage(at) => self.stages.get(at),
             error::Part::Sink(at) => self.sinks.get(at),
         }
     }
 
     pub(super) fn has_source(&self) -> bool {
-        self.source.is_some()
+        !self.sources.is_empty()
     }
 
     /// The names of a part's options.
@@ -96,10 +92,10 @@ impl Places {
         if *span == NOWHERE {
             return None;
         }
-        let source = self.source.iter().map(|place| (error::Part::Source, place));
+        let sources = self.sources.iter().enumerate().map(|(at, place)| (error::Part::Source(at), place));
         let stages = self.stages.iter().enumerate().map(|(at, place)| (error::Part::Stage(at), place));
         let sinks = self.sinks.iter().enumerate().map(|(at, place)| (error::Part::Sink(at), place));
-        let mut all = source.chain(stages).chain(sinks);
+        let mut all = sources.chain(stages).chain(sinks);
         // What was laid over the file stands outside of its part.
         let in_option =
             all.clone().find_map(|(part, place)| Some((part, Some(place.option_at(span)?.name.clone()))));

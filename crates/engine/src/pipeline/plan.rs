@@ -7,17 +7,17 @@ use super::graph::Graph;
 use super::idle;
 use super::label::stage_label;
 use super::leading::leading;
-use super::{MaxRejects, Pipeline, SinkEntry};
+use super::{Pipeline, SinkEntry, sources};
 use crate::batch::Schema;
 use crate::error::guard::{caught, guarded};
 use crate::error::{Error, Part, Result, visible};
 use crate::sink::Takes;
 use crate::stage::Stage;
 
-/// A pipeline bound to the columns of its source.
+/// A pipeline bound to the columns of its sources.
 #[derive(Clone)]
 pub struct Plan {
-    /// The stages in order, those that options of the source ask for first.
+    /// The stages in order, those that options of sources ask for first.
     pub stages: Vec<Arc<dyn Stage>>,
     /// How they are joined.
     pub graph: Graph,
@@ -26,17 +26,17 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Checks all stages and sinks of `pipeline` against the columns of its source.
+    /// Checks all stages and sinks of `pipeline` against the columns of its sources, in order.
     ///
     /// # Errors
     /// A configuration error that names the stage or sink.
-    pub fn new(pipeline: &Pipeline, input: Arc<Schema>) -> Result<Self> {
+    pub fn new(pipeline: &Pipeline, inputs: Vec<Arc<Schema>>) -> Result<Self> {
         let stages = stages(pipeline)?;
-        let checked = check_limits(pipeline).and_then(|()| idle::check(pipeline, &stages, &input));
-        checked.map_err(|error| error.with_part(Part::Source))?;
+        sources::check(pipeline)?;
+        idle::check(pipeline, &stages, &inputs[0]).map_err(|error| error.with_part(Part::Source(0)))?;
         let graph = Graph::new(pipeline)?;
         let first = pipeline.stages_before();
-        let mut plan = Self { stages: Vec::new(), graph, schemas: vec![input] };
+        let mut plan = Self { stages: Vec::new(), graph, schemas: inputs };
         for (at, stage) in stages.iter().enumerate() {
             let label = stage_label(pipeline, at, &**stage);
             let output = || {
@@ -46,8 +46,7 @@ impl Plan {
                     false => error.with_context(&label),
                 })
             };
-            let output = output()
-                .map_err(|error| error.with_part(at.checked_sub(first).map_or(Part::Source, Part::Stage)))?;
+            let output = output().map_err(|error| error.with_part(part_of(pipeline, at)))?;
             plan.schemas.push(Arc::new(output));
         }
         plan.stages = stages;
@@ -72,12 +71,12 @@ impl Plan {
 
     /// The columns that leave stage `at`.
     pub fn out_of_stage(&self, at: usize) -> &Arc<Schema> {
-        &self.schemas[at + 1]
+        &self.schemas[self.graph.out_of_stage(at)]
     }
 
     /// The columns that come into sink `at`; of one that takes what was set aside, those of the last stage.
     pub fn into_sink(&self, at: usize) -> &Arc<Schema> {
-        &self.schemas[self.graph.sinks[at].first().copied().unwrap_or(self.stages.len())]
+        &self.schemas[self.graph.sinks[at].first().copied().unwrap_or(self.schemas.len() - 1)]
     }
 
     /// The columns of what comes out of all of `ports`.
@@ -120,13 +119,25 @@ pub fn stages(pipeline: &Pipeline) -> Result<Vec<Arc<dyn Stage>>> {
 /// # Errors
 /// A configuration error that names the option.
 pub fn as_written(pipeline: &Pipeline) -> Result<Vec<Arc<dyn Stage>>> {
-    let with_leading = || {
-        let mut stages = leading(pipeline)?;
-        stages.extend(pipeline.stages.iter().map(|entry| Arc::clone(&entry.stage)));
-        agreement::apply(pipeline, &mut stages)?;
-        Ok(stages)
-    };
-    with_leading().map_err(|error: Error| error.with_part(Part::Source))
+    let mut stages = Vec::new();
+    for (at, source) in pipeline.sources.iter().enumerate() {
+        stages.extend(leading(source).map_err(|error| error.with_part(Part::Source(at)))?);
+    }
+    stages.extend(pipeline.stages.iter().map(|entry| Arc::clone(&entry.stage)));
+    agreement::apply(pipeline, &mut stages)?;
+    Ok(stages)
+}
+
+/// The part that asks for stage `at` of all that run.
+fn part_of(pipeline: &Pipeline, at: usize) -> Part {
+    let mut before = 0;
+    for (source, entry) in pipeline.sources.iter().enumerate() {
+        before += leading(entry).map_or(0, |stages| stages.len());
+        if at < before {
+            return Part::Source(source);
+        }
+    }
+    Part::Stage(at - before)
 }
 
 /// Two parts that one takes from have different columns.
@@ -150,18 +161,6 @@ fn check_sensors(sink: &SinkEntry) -> Result<()> {
         (Some(_), Takes::Rejections) => {
             Err(Error::config("`sensors` has no effect here: what was set aside is given to this sink whole")
                 .with_help("leave `sensors` out"))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// A share of rejects is one: from 0 to 1.
-fn check_limits(pipeline: &Pipeline) -> Result<()> {
-    pipeline.input.max_ahead()?;
-    match pipeline.input.max_rejects {
-        Some(MaxRejects::Share(share)) if !(0.0..=1.0).contains(&share) => {
-            Err(Error::config(format!("`max_rejects` {share} is neither a count nor a share"))
-                .with_help("write a count such as 100, or a share from 0.0 to 1.0 such as 0.01"))
         }
         _ => Ok(()),
     }

@@ -11,7 +11,7 @@ use super::placeholders;
 use super::places::Places;
 use super::secrets::Secrets;
 use super::written::{SpecError, Written};
-use super::{InputOptions, Pipeline, SinkEntry, StageEntry};
+use super::{InputOptions, Pipeline, SinkEntry, SourceEntry, StageEntry};
 use crate::error::nearest;
 use crate::error::{self, Error, ErrorKind, Result};
 use crate::format::columns::Names;
@@ -27,7 +27,7 @@ use crate::stage::{Stage, matcher};
 pub struct StageOptions {
     /// What `from` of later stages and sinks calls it.
     pub name: Option<String>,
-    /// The `name` of the part that it takes records from, or a list of them: a stage before it, or `source`. If not given, the stage before it.
+    /// The `name` of the part that it takes records from, or a list of them: a stage before it, or a source. If not given, the stage before it; the first stage takes from all sources.
     pub from: Option<Names>,
 }
 
@@ -37,7 +37,7 @@ pub struct StageOptions {
 pub struct OutputOptions {
     /// The sensors whose records it is given, by name or glob; all where absent.
     pub sensors: Option<Vec<String>>,
-    /// The `name` of the part that it takes records from, or a list of them: a stage, or `source`. If not given, the last stage.
+    /// The `name` of the part that it takes records from, or a list of them: a stage, or a source. If not given, the last stage; all sources where there is no stage.
     pub from: Option<Names>,
 }
 
@@ -80,10 +80,18 @@ pub(super) fn resolve<'t>(
     let mut maker = Maker { untyped, diagnostics };
     let is_left_out = |part| left_out.contains(&part);
     // Everything is tried before anything is given up, so that all errors come at once.
-    let source = match is_left_out(error::Part::Source) {
-        true => Some(maker.source_options(parts.source)),
-        false => parts.source.and_then(|part| maker.source(part)),
-    };
+    let sources =
+        parts.sources.into_iter().enumerate().map(|(at, part)| match is_left_out(error::Part::Source(at)) {
+            true => Some(maker.source_options(part)),
+            false => maker.source(part),
+        });
+    let mut sources: Vec<_> = sources.collect();
+    if sources.is_empty() && is_left_out(error::Part::Source(0)) {
+        sources.push(Some(SourceEntry {
+            spec: Arc::from(placeholders::source()),
+            input: InputOptions::default(),
+        }));
+    }
     let stages =
         parts.stages.into_iter().enumerate().map(|(at, part)| match is_left_out(error::Part::Stage(at)) {
             true => Some(maker.stage_options(part)),
@@ -96,10 +104,12 @@ pub(super) fn resolve<'t>(
             false => maker.sink(part),
         });
     let sinks: Vec<_> = sinks.collect();
-    let (source, input) = source?;
+    let sources: Vec<_> = sources.into_iter().collect::<Option<_>>()?;
+    if sources.is_empty() {
+        return None;
+    }
     Some(Pipeline {
-        source: Arc::from(source),
-        input,
+        sources,
         stages: stages.into_iter().collect::<Option<_>>()?,
         sinks: sinks.into_iter().collect::<Option<_>>()?,
         secrets: Secrets::default(),
@@ -112,24 +122,22 @@ struct Maker<'m, 't> {
 }
 
 impl<'t> Maker<'_, 't> {
-    fn source(&mut self, part: Part<'t>) -> Option<(Box<dyn SourceSpec>, InputOptions)> {
+    fn source(&mut self, part: Part<'t>) -> Option<SourceEntry> {
         let (component, mut options) = self.open(ComponentKind::Source, part)?;
         let input = options.take::<InputOptions>();
-        let source = match component.make {
+        let source: Option<Box<dyn SourceSpec>> = match component.make {
             Make::Source(make) => make(&mut options),
             _ => None,
         };
         self.diagnostics.extend(options.finish());
-        Some((source?, input?))
+        Some(SourceEntry { spec: Arc::from(source?), input: input? })
     }
 
     /// Something in place of a source that cannot be made, with the options that hold for any.
-    fn source_options(&mut self, part: Option<Part<'t>>) -> (Box<dyn SourceSpec>, InputOptions) {
-        let input = part.and_then(|part| {
-            let mut options = Options::new(part.table, part.span).with_untyped(self.untyped);
-            options.take::<InputOptions>()
-        });
-        (placeholders::source(), input.unwrap_or_default())
+    fn source_options(&mut self, part: Part<'t>) -> SourceEntry {
+        let mut options = Options::new(part.table, part.span).with_untyped(self.untyped);
+        let input = options.take::<InputOptions>().unwrap_or_default();
+        SourceEntry { spec: Arc::from(placeholders::source()), input }
     }
 
     /// Something in place of a stage that cannot be made, joined to others as that would be.

@@ -73,7 +73,14 @@ impl Secrets {
         });
     }
 
-    fn add_place(&mut self, place: Place) {
+    fn add_place(&mut self, mut place: Place) {
+        // Of one source, which is no list.
+        if let [table, rest @ ..] = &place.path[..]
+            && table == "source"
+            && rest.first().is_none_or(|name| name.parse::<usize>().is_err())
+        {
+            place.path.insert(1, "0".into());
+        }
         Arc::make_mut(&mut self.masks).add(&place.pieces);
         self.places.push(place);
     }
@@ -111,11 +118,11 @@ impl Secrets {
     /// The same for what is said of a part, or of one of its options: no piece of a value that it was given is said either.
     pub(super) fn hide_about(&self, text: &str, part: Part, option: Option<&str>) -> String {
         let (kind, at) = match part {
-            Part::Source => ("source", None),
-            Part::Stage(at) => ("stage", Some(at.to_string())),
-            Part::Sink(at) => ("sink", Some(at.to_string())),
+            Part::Source(at) => ("source", at.to_string()),
+            Part::Stage(at) => ("stage", at.to_string()),
+            Part::Sink(at) => ("sink", at.to_string()),
         };
-        let path: Vec<_> = std::iter::once(kind).chain(at.as_deref()).chain(option).collect();
+        let path: Vec<_> = [kind, &at].into_iter().chain(option).collect();
         let before = path.len() - usize::from(option.is_some());
         // Those of options and of variables are no piece of a value.
         let names = self.places_of(&path).flat_map(|place| {

@@ -268,8 +268,8 @@ fn a_variable_can_be_a_number_or_a_boolean_where_one_is_wanted() {
          [[stage]]\ntype = 'test_limit'\nmax = '${{LIMIT}}'\nsensors.a = {{ min = '${{WINDOW}}' }}\n{SINK}"
     );
     let pipeline = resolve(&text).expect("fine").pipeline;
-    assert_eq!(pipeline.source.parameters(), serde_json::json!({ "path": "90.5", "header": true }));
-    assert_eq!(pipeline.input.max_rejects, Some(MaxRejects::Count(20)));
+    assert_eq!(pipeline.sources[0].spec.parameters(), serde_json::json!({ "path": "90.5", "header": true }));
+    assert_eq!(pipeline.sources[0].input.max_rejects, Some(MaxRejects::Count(20)));
     assert_eq!(pipeline.stages[0].stage.parameters()["max"], 90.5);
     assert_eq!(pipeline.stages[0].stage.parameters()["sensors"]["a"]["min"], 20.0);
     assert_eq!(
@@ -324,7 +324,7 @@ fn an_error_of_the_plan_points_at_its_stage() {
     let resolved = resolve(&text).expect("written well");
     let schema = Schema::new(vec![Field::sensor("sensor"), Field::measurement("value")]);
     let error =
-        Plan::new(&resolved.pipeline, Arc::new(schema.expect("schema"))).err().expect("no such column");
+        Plan::new(&resolved.pipeline, vec![Arc::new(schema.expect("schema"))]).err().expect("no such column");
     let error = resolved.locate(error).expect("a place");
     assert_eq!(
         error.to_string(),
@@ -344,7 +344,8 @@ fn plan_error(source: &str, sinks: &str) -> String {
     let text = format!("{SOURCE}{source}\n{sinks}");
     let resolved = resolve(&text).expect("written well");
     let schema = Schema::new(vec![Field::sensor("sensor"), Field::measurement("value")]);
-    let error = Plan::new(&resolved.pipeline, Arc::new(schema.expect("schema"))).err().expect("senseless");
+    let error =
+        Plan::new(&resolved.pipeline, vec![Arc::new(schema.expect("schema"))]).err().expect("senseless");
     resolved.locate(error).expect("a place").to_string()
 }
 
@@ -398,12 +399,12 @@ fn an_empty_file_is_told_what_it_needs() {
 
 #[test]
 fn single_and_double_brackets_are_told_apart() {
-    let error = resolve("[[source]]\n[stage]\n[sink]\n").err().expect("wrong");
+    let error = resolve("source = 1\n[stage]\n[sink]\n").err().expect("wrong");
     let help: Vec<_> = error.diagnostics.iter().filter_map(|d| d.help.as_deref()).collect();
     assert_eq!(
         help,
         [
-            "write `[source]`, in single brackets",
+            "write `[[source]]`, in double brackets",
             "write `[[stage]]`, in double brackets",
             "write `[[sink]]`, in double brackets"
         ]

@@ -76,6 +76,11 @@ impl Touched {
 }
 
 impl Pipeline {
+    /// The files that its sources will read, in a run that writes `outputs`.
+    pub fn files(&self, outputs: &Outputs) -> impl Iterator<Item = PathBuf> {
+        self.sources.iter().flat_map(|source| source.spec.files(outputs))
+    }
+
     /// What it writes: globs and folders do not take that for input.
     pub fn outputs(&self) -> Outputs {
         let mut outputs = Outputs::default();
@@ -88,7 +93,7 @@ impl Pipeline {
         outputs
     }
 
-    /// How its source is opened, in a run that may write more than the pipeline says.
+    /// How its sources are opened, in a run that may write more than the pipeline says.
     pub(crate) fn opening(&self, options: &OpenOptions) -> OpenOptions {
         let mut outputs = self.outputs();
         outputs.extend(&options.outputs);
@@ -103,8 +108,7 @@ impl Pipeline {
     pub fn check_touched(&self, others: &[Touched]) -> Result<()> {
         let mut outputs = self.outputs();
         outputs.extend(&written(others));
-        let mut all: Vec<_> =
-            self.source.files(&outputs).into_iter().map(|file| Touched::read(file, "the input")).collect();
+        let mut all: Vec<_> = self.files(&outputs).map(|file| Touched::read(file, "the input")).collect();
         for (at, StageEntry { stage, .. }) in self.stages.iter().enumerate() {
             let role = |what: &str| format!("{what} of stage {at} ({})", stage.name());
             let part = Part::Stage(at);

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::drain::Drain;
 use crate::batch::{Batch, Mask};
+use crate::chain::Route;
 use crate::error::{Error, ErrorKind, Rejection, RejectionKind, Result};
 use crate::format::{Chunk, Decoded};
 use crate::metrics::Entry;
@@ -107,13 +108,15 @@ pub(crate) fn rows_of(chunk_size: usize) -> usize {
     (chunk_size / 32).max(1)
 }
 
-/// Enters records that were left unread, because one of the stages filters them: those before it let them pass.
+/// Enters records that were left unread, because one of the stages filters them: those between the source and that one let them pass.
 pub(crate) fn enter_foreseen<'e>(
     foreseen: Option<(u64, usize)>,
+    route: &Route,
     entries: impl IntoIterator<Item = &'e mut Entry>,
 ) {
     let Some((records, stage)) = foreseen else { return };
-    for (at, entry) in entries.into_iter().take(stage + 1).enumerate() {
+    let path = route.path_to(stage);
+    for (at, entry) in entries.into_iter().enumerate().filter(|(at, _)| path.contains(at)) {
         entry.ledger.input += records;
         match at < stage {
             true => entry.ledger.output += records,

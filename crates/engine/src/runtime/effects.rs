@@ -1,10 +1,12 @@
 //! What was asked for and had no effect: said at the end of a run, so that nobody relies on it.
 
+use std::sync::Arc;
+
 use globset::{GlobSet, GlobSetBuilder};
 
 use crate::batch::Schema;
 use crate::pipeline::label::stage_label;
-use crate::pipeline::{Pipeline, StageEntry, WhenFull};
+use crate::pipeline::{Pipeline, SourceEntry, StageEntry, WhenFull};
 use crate::sensor::{Sensors, matcher};
 use crate::source::is_recording;
 
@@ -17,23 +19,25 @@ pub(crate) fn without_effect(pipeline: &Pipeline, sensors: &Sensors) -> Vec<Stri
 
 /// Options for live input, where the input is at rest. One pipeline may serve both, so they are no error.
 fn at_rest(pipeline: &Pipeline) -> Vec<String> {
-    let is_recorded = || pipeline.source.files(&pipeline.outputs()).iter().any(|file| is_recording(file));
+    let bounded = pipeline.sources.iter().filter(|source| source.spec.traits().is_bounded);
     let mut remarks = Vec::new();
-    if pipeline.source.traits().is_bounded {
-        if pipeline.input.max_ahead.is_some() && !is_recorded() {
+    for SourceEntry { spec, input } in bounded {
+        let is_recorded = || spec.files(&pipeline.outputs()).iter().any(|file| is_recording(file));
+        if input.max_ahead.is_some() && !is_recorded() {
             remarks
                 .push("`max_ahead` had no effect: what lies in files is not held against the clock".into());
         }
-        if pipeline.input.when_full == WhenFull::Drop {
+        if input.when_full == WhenFull::Drop {
             remarks.push("`when_full` had no effect: what lies in files waits".into());
         }
     }
     remarks
 }
 
-/// What holds live records against the clock, where the `input` has no times.
-pub(crate) fn untimed(pipeline: &Pipeline, input: &Schema) -> Option<String> {
-    let is_idle = pipeline.input.max_ahead.is_some() && input.time().is_none();
+/// What holds live records against the clock, where the records of a source, which have the columns `inputs`, have no times.
+pub(crate) fn untimed(pipeline: &Pipeline, inputs: &[Arc<Schema>]) -> Option<String> {
+    let mut sources = pipeline.sources.iter().zip(inputs);
+    let is_idle = sources.any(|(source, input)| source.input.max_ahead.is_some() && input.time().is_none());
     is_idle.then(|| "`max_ahead` had no effect: the records have no times".into())
 }
 

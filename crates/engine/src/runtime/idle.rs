@@ -42,7 +42,8 @@ impl Idle {
     /// # Errors
     /// A configuration error where that is no duration.
     pub(crate) fn of(pipeline: &Pipeline) -> Result<Option<Self>> {
-        let agreement = pipeline.input.agree.map_or_else(Agreement::default, Agreement::Sensors);
+        let agree = pipeline.sources.first().and_then(|source| source.input.agree);
+        let agreement = agree.map_or_else(Agreement::default, Agreement::Sensors);
         Ok(bound(pipeline)?.map(|bound| Self::new(bound, agreement)))
     }
 

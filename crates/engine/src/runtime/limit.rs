@@ -52,8 +52,9 @@ pub(crate) struct RejectLimit {
 impl RejectLimit {
     /// That of `pipeline`.
     pub(crate) fn new(pipeline: &Pipeline) -> Self {
-        let traits = pipeline.source.traits();
-        let rule = match pipeline.input.max_rejects {
+        let traits = pipeline.traits();
+        let given = pipeline.sources.iter().find_map(|source| source.input.max_rejects);
+        let rule = match given {
             Some(limit) => Rule::Given(limit),
             None if traits.is_open => Rule::Any,
             None => Rule::Usual,
@@ -71,19 +72,21 @@ impl RejectLimit {
         self.counted = counted;
     }
 
-    /// Takes note of `records` more records, of which the source has refused those of `rejections`.
-    pub(crate) fn pass(&mut self, records: u64, rejections: &[Rejection]) -> Result<()> {
-        let end = self.counted.records + records;
+    /// Takes note of `records` more records of a source that has given `before`, of which it has refused those of `rejections`.
+    pub(crate) fn pass(&mut self, records: u64, before: u64, rejections: &[Rejection]) -> Result<()> {
+        let start = self.counted.records;
         for rejection in rejections {
             if rejection.kind == RejectionKind::OtherHeader {
                 return Err(other_header(rejection));
             }
-            self.advance(rejection.record - 1)?;
+            // Of all sources together.
+            let record = start + rejection.record.saturating_sub(before);
+            self.advance(record.saturating_sub(1))?;
             self.counted.malformed.note(rejection);
-            self.counted.records = rejection.record;
+            self.counted.records = record;
             self.check()?;
         }
-        self.advance(end)
+        self.advance(start + records)
     }
 
     /// Takes note of records that were set aside for other reasons.
@@ -236,7 +239,7 @@ mod tests {
         while start < refused.len() {
             let end = refused.len().min(start + pieces(start).max(1));
             let records = (start..end).filter(|&at| refused[at]).map(|at| rejection(at as u64 + 1));
-            if let Err(error) = limit.pass((end - start) as u64, &records.collect::<Vec<_>>()) {
+            if let Err(error) = limit.pass((end - start) as u64, start as u64, &records.collect::<Vec<_>>()) {
                 return Some(error.message().to_owned());
             }
             start = end;
@@ -250,7 +253,7 @@ mod tests {
         let pile: Vec<_> = (records - malformed..records).map(|at| rejection(at + 1)).collect();
         let late: Vec<_> = (0..others).map(|_| rejection(0)).collect();
         let result =
-            limit.pass(records, &pile).and_then(|()| limit.note(&late)).and_then(|()| limit.finish());
+            limit.pass(records, 0, &pile).and_then(|()| limit.note(&late)).and_then(|()| limit.finish());
         result.err().map(|error| error.message().to_owned())
     }
 
@@ -281,7 +284,7 @@ mod tests {
     fn clause_7_where_no_end_may_come_all_is_looked_at_as_it_comes() {
         let mut limit = limit(Rule::Given(MaxRejects::Count(2)), true);
         let late = |count| vec![rejection(0); count];
-        limit.pass(10, &[rejection(4)]).and_then(|()| limit.note(&late(1))).expect("two");
+        limit.pass(10, 0, &[rejection(4)]).and_then(|()| limit.note(&late(1))).expect("two");
         let error = limit.note(&late(1)).expect_err("three");
         assert_eq!(error.message(), "3 of 10 records were refused, more than 2; the first: bad");
     }

@@ -10,6 +10,7 @@ pub(crate) mod drain;
 pub(crate) mod effects;
 pub(crate) mod idle;
 pub(crate) mod inlet;
+pub(crate) mod inlets;
 pub(crate) mod lane;
 pub(crate) mod limit;
 pub(crate) mod odd_times;
@@ -31,7 +32,7 @@ use std::sync::atomic::AtomicBool;
 
 use crate::error::{Error, Result};
 use crate::pipeline::Pipeline;
-use crate::source::{OpenOptions, Progress};
+use crate::source::{OpenOptions, Progress, Resumption};
 
 pub use report::{FirstPassReport, Rejects, Report, Shown};
 pub use state::StateOptions;
@@ -49,6 +50,8 @@ pub struct RunOptions {
     pub stop: Arc<AtomicBool>,
     /// Where checkpoints are kept, for a run that goes on after a restart.
     pub state: Option<StateOptions>,
+    /// By source: what is known of its input from the checkpoint that the run goes on from. The run looks that up itself.
+    pub resume: Vec<Option<Resumption>>,
 }
 
 impl RunOptions {
@@ -81,7 +84,7 @@ impl RunOptions {
 
 /// The option of `pipeline` that leaves a run with one thread, if one does.
 pub fn has_one_thread(pipeline: &Pipeline) -> Option<&'static str> {
-    pipeline.input.idle_sensors.as_ref().map(|_| "idle_sensors")
+    pipeline.idle_sensors().map(|_| "idle_sensors")
 }
 
 /// Is told how a run goes on.

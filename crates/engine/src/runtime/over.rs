@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use super::inlet::Inlet;
+use super::inlets::Inlets;
 use super::outlet::Outlets;
+use super::setup::recorder_of;
 use super::snapshot::Resume;
 use super::state::State;
 use super::tally::Tally;
@@ -26,14 +27,18 @@ pub(crate) fn after_the_end(
 ) -> Result<Report> {
     let mut report = Report::default();
     let counted = state.as_ref().and_then(|state| state.resume.clone()).unwrap_or_default();
-    if let (Some(recorder), Some(place)) = (&options.open.record, &counted.source) {
-        recorder.go_on(place)?;
+    for (at, place) in counted.sources.iter().enumerate() {
+        if let (Some(recorder), Some(place)) = (&options.open.record, place) {
+            recorder_of(pipeline, at, recorder)?.go_on(place)?;
+        }
     }
     if ending == Ending::Complete {
-        let mut open = pipeline.opening(&options.open);
-        open.resume = state.as_ref().and_then(State::resumption);
-        let source = Inlet::open(&*pipeline.source, &open)?;
-        let plan = Plan::new(pipeline, source.schema()?)?;
+        let open = pipeline.opening(&options.open);
+        let resume = state.as_ref().map(State::resumptions).unwrap_or_default();
+        let sources = Inlets::open(pipeline, |at| {
+            Ok(OpenOptions { resume: resume.get(at).cloned().flatten(), ..open.clone() })
+        })?;
+        let plan = Plan::new(pipeline, sources.schemas()?)?;
         let (stop, clock) = (Arc::clone(&options.stop), options.open.clock.clone());
         let plain = Outset { stop, clock, ..Outset::default() };
         Outlets::open(pipeline, &plan, state, &plain)?.publish(&mut report)?;
@@ -53,9 +58,9 @@ fn recount(pipeline: &Pipeline, resume: &Resume, report: &mut Report) -> Result<
     let (own, rest): (Vec<u8>, Vec<u8>) = postcard::from_bytes(&resume.counts).map_err(damaged)?;
     let (counted, _) = postcard::take_from_bytes(&own).map_err(damaged)?;
     let (rejects, sinks): (Rejects, Vec<Ledger>) = postcard::from_bytes(&rest).map_err(damaged)?;
-    let mut tally = Tally::new(pipeline.source.name(), &plan::as_written(pipeline)?);
-    tally.restore(counted, true);
-    (report.source, report.stages, report.records_before) = (tally.source, tally.stages, tally.before);
+    let mut tally = Tally::new(pipeline, &plan::as_written(pipeline)?);
+    tally.restore(counted, &resume.sources_before, true);
+    (report.sources, report.stages, report.records_before) = (tally.sources, tally.stages, tally.before);
     let sinks = pipeline.sinks.iter().zip(sinks);
     report.sinks = sinks.map(|(sink, ledger)| Entry { ledger, ..Entry::new(sink.spec.name()) }).collect();
     (report.rejects, report.sensors) = (rejects, resume.sensors.len() as u64);
@@ -68,7 +73,7 @@ impl State {
     /// is gone is not there again by itself.
     fn check_over(&self, pipeline: &Pipeline, options: &RunOptions) -> Result<()> {
         let anew = "start anew with another --state";
-        let traits = pipeline.source.traits();
+        let traits = pipeline.traits();
         if !traits.is_kept && !self.options.finishes {
             let what = format!("the run in {} is over: its input has ended", self.options.folder.display());
             let help = format!("what comes in now cannot be added to output that has its name: {anew}");
@@ -83,21 +88,21 @@ impl State {
                 output.check_published(&*self.options.files)?;
             }
         }
-        let place = self.resume.as_ref().and_then(|resume| resume.source.as_deref());
-        let Some(place) = place.filter(|_| traits.is_replayable && !self.options.finishes) else {
+        let Some(resume) = self.resume.as_ref().filter(|_| traits.is_replayable && !self.options.finishes)
+        else {
             return Ok(());
         };
         let open = OpenOptions { record: None, ..pipeline.opening(&options.open) };
-        let Ok(mut source) = Inlet::open(&*pipeline.source, &open) else { return Ok(()) };
+        let Ok(mut sources) = Inlets::open(pipeline, |_| Ok(open.clone())) else { return Ok(()) };
         let over = "this run was over already, and its input is no longer what it was";
         // What has changed is not for this run to read any more, whatever is accepted.
         let help = format!("bring the input back as it was, or {anew}");
-        source.restore(place).map_err(|error| match error.kind() {
+        sources.restore(&resume.sources).map_err(|error| match error.kind() {
             ErrorKind::Data => error.with_context(over).with_help(help),
             _ => error,
         })?;
-        let sensors = Arc::new(SharedSensors::new(pipeline.input.sensor_limits(&*pipeline.source)));
-        match source.next(&mut SensorIds::new(sensors))? {
+        let sensors = Arc::new(SharedSensors::new(pipeline.sensor_limits()));
+        match sources.next(&mut SensorIds::new(sensors))? {
             None => Ok(()),
             Some(_) => Err(Error::data(format!("{over}: more has come behind its end")).with_help(anew)),
         }

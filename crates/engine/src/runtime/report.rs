@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::error::{Error, Masks, Rejection, Result};
 use crate::metrics::{Entry, Latency, seconds};
@@ -14,8 +14,9 @@ const SHOWN: usize = 5;
 /// The ledger of every part of a run, and how long it took. Wherever it has the value of a variable that is secret, `${NAME}` stands in its place.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Report {
-    /// The source.
-    pub source: Entry,
+    /// The sources, in order; where they are written out, as `source`, which is no list where there is one.
+    #[serde(rename = "source", serialize_with = "one_or_more")]
+    pub sources: Vec<Entry>,
     /// The stages, in order.
     pub stages: Vec<Entry>,
     /// The sinks, in order.
@@ -56,6 +57,14 @@ pub struct Report {
     pub is_partial: bool,
 }
 
+/// As in a pipeline file: one without a list.
+fn one_or_more<S: Serializer>(entries: &[Entry], to: S) -> std::result::Result<S::Ok, S::Error> {
+    match entries {
+        [one] => one.serialize(to),
+        entries => entries.serialize(to),
+    }
+}
+
 fn is_zero(count: &u64) -> bool {
     *count == 0
 }
@@ -63,8 +72,9 @@ fn is_zero(count: &u64) -> bool {
 /// One reading of the input for a stage that learns something first.
 #[derive(Clone, Debug, Serialize)]
 pub struct FirstPassReport {
-    /// The source.
-    pub source: Entry,
+    /// The sources, in order; where they are written out, as `source`, which is no list where there is one.
+    #[serde(rename = "source", serialize_with = "one_or_more")]
+    pub sources: Vec<Entry>,
     /// The stages before the one that learns.
     pub stages: Vec<Entry>,
     /// The stage that learns.
@@ -135,6 +145,11 @@ impl Report {
         }
     }
 
+    /// How many records the sources gave.
+    pub fn records(&self) -> u64 {
+        self.sources.iter().map(|entry| entry.ledger.input).sum()
+    }
+
     /// Adds what is to be said of the first passes before.
     pub(crate) fn follows(&mut self, first: Self) {
         let Self { bytes, passes, first_passes, remarks, .. } = first;
@@ -166,8 +181,8 @@ impl Report {
 
     /// Moves what was entered in a first pass aside; its bytes stay.
     pub(crate) fn end_first_pass(&mut self, fit: Entry, elapsed: Duration) {
-        let (source, stages) = (std::mem::take(&mut self.source), std::mem::take(&mut self.stages));
-        self.first_passes.push(FirstPassReport { source, stages, fit, elapsed });
+        let (sources, stages) = (std::mem::take(&mut self.sources), std::mem::take(&mut self.stages));
+        self.first_passes.push(FirstPassReport { sources, stages, fit, elapsed });
     }
 
     /// # Errors
@@ -183,7 +198,7 @@ impl Report {
         if self.is_partial {
             return Ok(());
         }
-        let balanced = std::iter::once(&self.source).chain(&self.stages).chain(&self.sinks);
+        let balanced = self.sources.iter().chain(&self.stages).chain(&self.sinks);
         for entry in balanced {
             if !entry.ledger.is_balanced() {
                 return Err(Error::internal(format!(
@@ -192,7 +207,7 @@ impl Report {
                 )));
             }
         }
-        let ports: Vec<_> = std::iter::once(&self.source).chain(&self.stages).collect();
+        let ports: Vec<_> = self.sources.iter().chain(&self.stages).collect();
         for (stage, from) in self.stages.iter().zip(&graph.stages) {
             let flowing: u64 = from.iter().map(|&port| ports[port].ledger.output).sum();
             if stage.ledger.input != flowing {

@@ -1,14 +1,21 @@
-//! A bound in bytes on what waits between threads.
+//! A bound, in bytes and in pieces, on what waits between threads.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// So many bytes may be on their way at once; one piece that has more may be alone.
+/// So many bytes in so many pieces may be on their way at once; one piece that has more may be alone.
 #[derive(Debug)]
 pub(crate) struct Room {
-    limit: usize,
-    used: Mutex<usize>,
+    bytes: usize,
+    pieces: usize,
+    used: Mutex<Used>,
     freed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Used {
+    bytes: usize,
+    pieces: usize,
 }
 
 /// The room that one piece takes; given back when it is dropped.
@@ -19,13 +26,15 @@ pub(crate) struct Place {
 }
 
 impl Room {
-    pub(crate) fn new(limit: usize) -> Arc<Self> {
-        Arc::new(Self { limit, used: Mutex::new(0), freed: Condvar::new() })
+    pub(crate) fn new(bytes: usize, pieces: usize) -> Arc<Self> {
+        Arc::new(Self { bytes, pieces, used: Mutex::default(), freed: Condvar::new() })
     }
 
     /// Waits for room for `bytes`, `patience` at most.
     pub(crate) fn take(self: &Arc<Self>, bytes: usize, patience: Duration) -> Option<Place> {
-        let is_full = |used: &mut usize| *used > 0 && *used + bytes > self.limit;
+        let is_full = |used: &mut Used| {
+            used.pieces > 0 && (used.bytes + bytes > self.bytes || used.pieces >= self.pieces)
+        };
         let (mut used, _) = self
             .freed
             .wait_timeout_while(self.lock(), patience, is_full)
@@ -33,18 +42,20 @@ impl Room {
         if is_full(&mut used) {
             return None;
         }
-        *used += bytes;
+        (used.bytes, used.pieces) = (used.bytes + bytes, used.pieces + 1);
         Some(Place { room: Arc::clone(self), bytes })
     }
 
-    fn lock(&self) -> MutexGuard<'_, usize> {
+    fn lock(&self) -> MutexGuard<'_, Used> {
         self.used.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        *self.room.lock() -= self.bytes;
+        let mut used = self.room.lock();
+        (used.bytes, used.pieces) = (used.bytes - self.bytes, used.pieces - 1);
+        drop(used);
         self.room.freed.notify_one();
     }
 }
@@ -55,7 +66,7 @@ mod tests {
 
     #[test]
     fn only_so_many_bytes_are_on_their_way_but_one_piece_always_is() {
-        let room = Room::new(10);
+        let room = Room::new(10, 3);
         let now = Duration::ZERO;
         let large = room.take(20, now).expect("alone");
         assert!(room.take(1, now).is_none());
@@ -66,5 +77,8 @@ mod tests {
         assert!(room.take(5, now).is_none());
         assert!(room.take(4, now).is_some());
         drop(six);
+        let small: Vec<_> = (0..3).map(|_| room.take(1, now).expect("room")).collect();
+        assert!(room.take(1, now).is_none(), "three pieces");
+        drop(small);
     }
 }

@@ -2,6 +2,7 @@
 
 use crossbeam::channel::{Receiver, Sender, bounded};
 
+use super::inlets::Positions;
 use super::report::Rejects;
 use super::tally::Tally;
 use crate::checkpoint::{Ending, Manifest, StageState};
@@ -15,12 +16,14 @@ use crate::stage::Pieces;
 #[derive(Clone, Default)]
 pub(crate) struct Resume {
     pub(crate) ending: Option<Ending>,
-    /// `None` for a source that begins anew.
-    pub(crate) source: Option<Vec<u8>>,
+    /// By source; `None` where it begins anew.
+    pub(crate) sources: Positions,
+    /// Which source of the checkpoint each was.
+    pub(crate) sources_before: Vec<Option<usize>>,
     pub(crate) sensors: SensorNames,
     /// By stage; `None` where it begins anew.
     pub(crate) stages: Vec<Option<StageState>>,
-    /// Whether the stages are all those of the checkpoint, so that their counts go on too.
+    /// Whether the sources and stages are all those of the checkpoint, so that their counts go on too.
     pub(crate) is_whole: bool,
     /// By sink; likewise.
     pub(crate) sinks: Vec<Option<Vec<u8>>>,
@@ -31,7 +34,7 @@ pub(crate) struct Resume {
 
 /// One cut through a run, between two pieces of its input.
 pub(crate) struct Snapshot<'a> {
-    pub(crate) source: Option<Vec<u8>>,
+    pub(crate) sources: Positions,
     /// What the stages keep at the cut, though they may be past it when it is written.
     pub(crate) stages: Vec<Pieces>,
     pub(crate) tally: &'a Tally,

@@ -22,7 +22,8 @@ use crate::error::{Error, Masks, Result};
 use crate::files::{Disk, FileSystem, kind_if_there};
 use crate::pipeline::leading::leading;
 use crate::pipeline::secrets::{Key, new_key};
-use crate::pipeline::{Parameters, Pipeline};
+use crate::pipeline::sources::source_label;
+use crate::pipeline::{Parameters, Pipeline, SourceEntry};
 use crate::sensor::SharedSensors;
 use crate::sink::{Outset, Repeat};
 use crate::source::Resumption;
@@ -188,13 +189,21 @@ impl State {
     fn matched(&self, manifest: Manifest) -> Resume {
         let kind = |parts: &[PartSpec], kind: &str| of_kind(parts, kind).cloned().collect::<Vec<_>>();
         let of = |name: &str| matches(&kind(&manifest.pipeline, name), &kind(&self.pipeline, name));
-        let (stages_before, sinks_before) = (of("stage"), of("sink"));
-        let is_whole = stages_before.iter().copied().eq((0..manifest.stages.len()).map(Some));
+        let (mut sources_before, stages_before, sinks_before) = (of("source"), of("stage"), of("sink"));
+        // One that has changed goes on where the one before it was.
+        if let ([before], 1) = (&mut sources_before[..], manifest.sources.len()) {
+            *before = Some(0);
+        }
+        let is_all = |before: &[Option<usize>], count: usize| before.iter().copied().eq((0..count).map(Some));
+        let is_whole =
+            is_all(&sources_before, manifest.sources.len()) && is_all(&stages_before, manifest.stages.len());
+        let sources = sources_before.iter().map(|&at| manifest.sources.get(at?).cloned().flatten()).collect();
         let stages = stages_before.into_iter().map(|at| manifest.stages.get(at?).cloned()).collect();
         let sinks = sinks_before.iter().map(|&at| manifest.sinks.get(at?).cloned().flatten()).collect();
         Resume {
             ending: Some(manifest.ending),
-            source: manifest.source,
+            sources,
+            sources_before,
             sensors: manifest.sensors,
             stages,
             is_whole,
@@ -209,14 +218,18 @@ impl State {
         self.resume.as_ref()?.ending
     }
 
-    /// What the source knows before it is opened, where the run goes on with the same one.
-    pub(crate) fn resumption(&self) -> Option<Resumption> {
-        let (found, resume) = (self.found.as_ref()?, self.resume.as_ref()?);
-        let is_same = self.changes_of("source", found).is_empty();
-        let place: Arc<[u8]> = resume.source.as_deref().filter(|_| is_same)?.into();
+    /// What each source knows before it is opened, where the run goes on with the same one.
+    pub(crate) fn resumptions(&self) -> Vec<Option<Resumption>> {
+        let Some((found, resume)) = self.found.as_ref().zip(self.resume.as_ref()) else { return Vec::new() };
+        let of = |parts: &[PartSpec]| of_kind(parts, "source").cloned().collect::<Vec<_>>();
+        let is_same = matches(&of(&found.pipeline), &of(&self.pipeline));
         // What is complete needs its input no more.
         let finishes = self.options.finishes || found.ending != Ending::Running;
-        Some(Resumption { place, finishes })
+        let known = |(place, same): (&Option<Vec<u8>>, Option<usize>)| {
+            let place = place.as_deref().filter(|_| same.is_some())?.into();
+            Some(Resumption { place, finishes })
+        };
+        resume.sources.iter().zip(is_same).map(known).collect()
     }
 
     /// The checkpoint to go on from. What sinks keep may be large: it is not held for the whole run.
@@ -348,8 +361,8 @@ impl State {
             ending,
             pipeline: self.pipeline.clone(),
             key: self.key,
-            records: snapshot.tally.source.ledger.input,
-            source: snapshot.source,
+            records: snapshot.tally.records(),
+            sources: snapshot.sources,
             sensors: snapshot.sensors.read().all_names().clone(),
             stages: Vec::new(),
             sinks: Vec::new(),
@@ -408,15 +421,22 @@ fn parts(pipeline: &Pipeline, key: &Key) -> Vec<PartSpec> {
         name: name.to_owned(),
         options: options.to_string(),
     };
-    let Parameters { source, stages, sinks } = pipeline.parameters_with(Some(key));
-    let mut parts = vec![part("source".into(), pipeline.source.name(), &source)];
-    parts.extend(leading(pipeline).unwrap_or_default().iter().map(|stage| {
-        // Their options are the source's, and named alike.
-        let parameters = stage.parameters();
-        let options = parameters.as_object().into_iter().flat_map(|options| options.keys());
-        let options = options.map(|name| (name.clone(), source[name].clone())).collect();
-        part(format!("stage before ({})", stage.name()), stage.name(), &serde_json::Value::Object(options))
-    }));
+    let Parameters { sources, stages, sinks } = pipeline.parameters_with(Some(key));
+    let mut parts = Vec::new();
+    for (at, (entry, options)) in pipeline.sources.iter().zip(&sources).enumerate() {
+        let place = if sources.len() == 1 { "source".into() } else { source_label(pipeline, at) };
+        parts.push(part(place, entry.spec.name(), options));
+    }
+    for (entry, source) in pipeline.sources.iter().zip(&sources) {
+        parts.extend(leading(entry).unwrap_or_default().iter().map(|stage| {
+            // Their options are the source's, and named alike.
+            let parameters = stage.parameters();
+            let options = parameters.as_object().into_iter().flat_map(|options| options.keys());
+            let options = options.map(|name| (name.clone(), source[name].clone())).collect();
+            let place = format!("stage before ({})", stage.name());
+            part(place, stage.name(), &serde_json::Value::Object(options))
+        }));
+    }
     parts.extend(pipeline.stages.iter().zip(&stages).enumerate().map(|(at, (entry, options))| {
         let name = entry.stage.name();
         part(format!("stage {at} ({name})"), name, options)
@@ -434,13 +454,16 @@ fn of_kind<'a>(parts: &'a [PartSpec], kind: &'a str) -> impl Iterator<Item = &'a
 
 /// A source that would give everything once more, to sinks that go on, cannot take part.
 fn check_source(pipeline: &Pipeline) -> Result<()> {
-    let name = pipeline.source.name();
-    if !pipeline.source.traits().is_replayable || pipeline.source.can_resume() {
-        return Ok(());
+    for (at, SourceEntry { spec, .. }) in pipeline.sources.iter().enumerate() {
+        if spec.traits().is_replayable && !spec.can_resume() {
+            let what =
+                format!("the {} cannot go on where it was after a restart", source_label(pipeline, at));
+            return Err(Error::config(what)
+                .with_help("read csv or jsonl, or run without --state")
+                .with_part(crate::error::Part::Source(at)));
+        }
     }
-    Err(Error::config(format!("the source ({name}) cannot go on where it was after a restart"))
-        .with_help("read csv or jsonl, or run without --state")
-        .with_part(crate::error::Part::Source))
+    Ok(())
 }
 
 /// A sink whose output would be lost or torn by a restart cannot take part.

@@ -6,24 +6,25 @@ use serde::{Deserialize, Serialize};
 
 use super::odd_times::OddTimes;
 use crate::metrics::{Entry, Latencies, Ledger};
+use crate::pipeline::Pipeline;
 use crate::stage::Stage;
 
 /// A tally in a checkpoint.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Counted {
-    source: Ledger,
+    sources: Vec<Ledger>,
     stages: Vec<Ledger>,
-    line: u64,
+    lines: Vec<u64>,
     odd_times: OddTimes,
 }
 
-/// The ledgers of the source and the stages, and the line that comes next.
+/// The ledgers of the sources and the stages, and the lines that come next.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tally {
-    pub(crate) source: Entry,
+    pub(crate) sources: Vec<Entry>,
     pub(crate) stages: Vec<Entry>,
-    /// The line after the last chunk.
-    pub(crate) line: u64,
+    /// By source: the line after its last chunk.
+    pub(crate) lines: Vec<u64>,
     /// Records whose time is seldom meant.
     pub(crate) odd_times: OddTimes,
     /// From arrival to the end of each stage, of live input.
@@ -35,12 +36,13 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    /// Of a run of `source` and `stages` that has not begun.
-    pub(crate) fn new(source: &str, stages: &[Arc<dyn Stage>]) -> Self {
+    /// Of a run of `pipeline`, all whose stages are `stages`, that has not begun.
+    pub(crate) fn new(pipeline: &Pipeline, stages: &[Arc<dyn Stage>]) -> Self {
+        let sources = &pipeline.sources;
         Self {
-            source: Entry::new(source),
+            sources: sources.iter().map(|source| Entry::new(source.spec.name())).collect(),
             stages: stages.iter().map(|stage| Entry::new(stage.name())).collect(),
-            line: 1,
+            lines: vec![1; sources.len()],
             odd_times: OddTimes::default(),
             latencies: vec![Latencies::default(); stages.len()],
             before: 0,
@@ -51,23 +53,30 @@ impl Tally {
     /// As bytes, for a checkpoint.
     pub(crate) fn counted(&self) -> Counted {
         Counted {
-            source: self.source.ledger,
+            sources: self.sources.iter().map(|entry| entry.ledger).collect(),
             stages: self.stages.iter().map(|entry| entry.ledger).collect(),
-            line: self.line,
+            lines: self.lines.clone(),
             odd_times: self.odd_times,
         }
     }
 
-    /// Goes on from a checkpoint. Where not all stages do, the counts begin anew: they would not add up.
-    pub(crate) fn restore(&mut self, counted: Counted, is_whole: bool) {
-        self.line = counted.line;
+    /// Goes on from a checkpoint, in which source `before[at]` is what source `at` is now. Where not all parts do, the counts begin anew: they would not
+    /// add up.
+    pub(crate) fn restore(&mut self, counted: Counted, before: &[Option<usize>], is_whole: bool) {
         self.is_partial = !is_whole;
+        let counted_lines = before.iter().map(|at| counted.lines.get((*at)?).copied());
+        self.lines.iter_mut().zip(counted_lines).for_each(|(line, counted)| *line = counted.unwrap_or(1));
         if is_whole {
-            self.before = counted.source.input;
-            self.source.ledger = counted.source;
+            self.before = counted.sources.iter().map(|ledger| ledger.input).sum();
+            self.sources.iter_mut().zip(counted.sources).for_each(|(entry, ledger)| entry.ledger = ledger);
             self.odd_times = counted.odd_times;
             self.stages.iter_mut().zip(counted.stages).for_each(|(entry, ledger)| entry.ledger = ledger);
         }
+    }
+
+    /// How many records all sources have given.
+    pub(crate) fn records(&self) -> u64 {
+        self.sources.iter().map(|entry| entry.ledger.input).sum()
     }
 
     /// Adds what was entered for one chunk, stage by stage.

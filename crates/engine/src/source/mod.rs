@@ -309,6 +309,14 @@ pub trait Source: Send {
         None
     }
 
+    /// Of a recording of several sources: the place of the next piece among those of all of them. Others are read one after the other.
+    ///
+    /// # Errors
+    /// When the recording cannot be read.
+    fn arrival(&mut self) -> Result<Option<u64>> {
+        Ok(None)
+    }
+
     /// What is worth knowing at the end: who has sent, who was sent away.
     fn remarks(&self) -> Vec<String> {
         Vec::new()

@@ -1,49 +1,44 @@
-//! The thread of the source, and the bounded channel from which workers take what it has read.
+//! The threads of the sources, and the channel from which workers take what they have read.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crossbeam::channel::{Receiver, SendTimeoutError, Sender, bounded};
+use crossbeam::channel::Receiver;
 
+use super::gate::Gate;
 use crate::error::Result;
 use crate::pipeline::WhenFull;
 use crate::runtime::crew::{Claim, Dropped, Feed, Piece, Spent};
 use crate::runtime::inlet::{Arrived, Inlet};
+use crate::runtime::inlets::Inlets;
 use crate::runtime::room::Room;
-use crate::runtime::schedule::Schedule;
 use crate::sensor::SensorIds;
-use crate::source::{Input, Progress, Recorder};
+use crate::source::{Input, Progress};
 use crate::time::Timestamp;
 
-/// Bytes that may have been read and not been handed to the sinks.
+/// Bytes that the sources of one thread may have given that have not been handed to the sinks.
 const ROOM: usize = 4 << 20;
 
-/// Pieces that may wait for a worker.
+/// Pieces of them.
 const PIECES: usize = 64;
 
-/// How long the source's thread waits for the workers before it looks whether the run has failed.
+/// How long a thread waits for the workers before it looks whether the run has failed.
 const PATIENCE: Duration = Duration::from_millis(50);
 
-/// What the source's thread keeps.
+/// A thread that reads sources: those that end one after the other, one that does not alone.
 pub(super) struct Reader {
-    pub(super) source: Inlet,
-    pub(super) ids: SensorIds,
-    sender: Sender<Claim>,
+    inlets: Inlets,
+    /// The source that was read last.
+    source: usize,
+    ids: SensorIds,
+    gate: Arc<Gate>,
     room: Arc<Room>,
-    stop: Arc<AtomicBool>,
-    /// Set when the run has failed.
-    cancelled: Arc<AtomicBool>,
-    next: u64,
-    /// Says when a checkpoint is due.
-    schedule: Schedule,
-    /// Whether anything has come since the last one, be it a part of a record.
-    is_dirty: bool,
     /// How far the source was when it was asked last.
     reached: u64,
     policy: Policy,
-    /// Where the pieces are kept that are taken on.
-    record: Option<Recorder>,
+    /// Whether the others make cuts without it.
+    is_resting: bool,
     /// What was dropped since the last piece.
     dropped: Dropped,
 }
@@ -51,13 +46,16 @@ pub(super) struct Reader {
 /// How live input is taken on.
 #[derive(Clone)]
 pub(super) struct Policy {
-    /// What is believed of a record's time, in nanoseconds ahead of the clock.
-    pub(super) max_ahead: i64,
-    pub(super) when_full: WhenFull,
+    /// By source.
+    pub(super) when_full: Vec<WhenFull>,
     /// Nothing is read any more.
     pub(super) finishes: bool,
     /// Where it is stopped, it goes on later.
     pub(super) goes_on: bool,
+    /// Set when the run is to stop.
+    pub(super) stop: Arc<AtomicBool>,
+    /// Set when the run has failed.
+    pub(super) cancelled: Arc<AtomicBool>,
 }
 
 /// What workers take pieces from.
@@ -65,90 +63,114 @@ pub(super) struct Intake {
     receiver: Receiver<Claim>,
 }
 
-/// What the source's thread gives back.
+impl Intake {
+    /// What comes out of a channel that is bounded by the room of those who send.
+    pub(super) fn new(receiver: Receiver<Claim>) -> Self {
+        Self { receiver }
+    }
+}
+
+/// What a thread gives back.
 pub(super) struct Read {
     pub(super) ended: Ended,
-    /// Records dropped behind the last piece.
-    pub(super) dropped: u64,
-    pub(super) source: Inlet,
+    /// Of the source that was read last: records dropped behind its last piece.
+    pub(super) dropped: (usize, u64),
+    pub(super) inlets: Vec<Inlet>,
 }
 
 /// What the source says of a piece.
 #[derive(Default)]
 struct About {
-    received: Option<Timestamp>,
+    latest: Option<Timestamp>,
     progress: Progress,
 }
 
-/// Why the source's thread has ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Why a thread has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Ended {
     /// There is no more input.
     Over,
     /// The run was asked to stop; what had come in is on its way.
     Stopped,
-    /// The source or a worker has failed.
+    /// A source or a worker has failed.
     Failed,
 }
 
-/// Both ends of the channel between `source` and the workers.
-pub(super) fn between(
-    source: Inlet,
-    ids: SensorIds,
-    stop: Arc<AtomicBool>,
-    cancelled: Arc<AtomicBool>,
-    schedule: Schedule,
-    policy: Policy,
-    record: Option<Recorder>,
-) -> (Reader, Intake) {
-    if policy.when_full == WhenFull::Drop {
-        record.iter().for_each(Recorder::hold);
-    }
-    let (sender, receiver) = bounded(PIECES);
-    let reader = Reader {
-        source,
-        ids,
-        sender,
-        room: Room::new(ROOM),
-        stop,
-        cancelled,
-        next: 0,
-        schedule,
-        is_dirty: false,
-        reached: 0,
-        policy,
-        dropped: Dropped::default(),
-        record,
-    };
-    (reader, Intake { receiver })
-}
-
 impl Reader {
-    /// The life of the source's thread: it waits for the source, and for room among what waits for the workers; it ends with the
-    /// input, when the run is asked to stop, or when the run has failed. The workers end when the channel is empty and this is gone.
+    /// Will read `inlets` through `gate`.
+    pub(super) fn new(inlets: Inlets, ids: SensorIds, gate: Arc<Gate>, policy: Policy) -> Self {
+        let drops = |inlet: &&Inlet| policy.when_full[inlet.at()] == WhenFull::Drop;
+        inlets.inlets.iter().filter(drops).for_each(Inlet::hold);
+        let source = inlets.inlets.first().map_or(0, Inlet::at);
+        gate.enter();
+        let room = Room::new(ROOM, PIECES);
+        Self {
+            inlets,
+            source,
+            ids,
+            gate,
+            room,
+            reached: 0,
+            policy,
+            is_resting: false,
+            dropped: Dropped::default(),
+        }
+    }
+
+    /// The life of the thread: it waits for its sources, and for room among what waits for the workers; it ends with the
+    /// input, when the run is asked to stop, or when the run has failed. The workers end when the channel is empty and all these are gone.
     pub(super) fn read(mut self) -> Read {
-        let ended = loop {
+        let ended = self.read_all();
+        let noted = self.gate.leave(&self.inlets.inlets);
+        let ended = if noted.is_ok() { ended } else { self.fail(noted) };
+        let dropped = (self.source, self.dropped.records);
+        Read { ended, dropped, inlets: self.inlets.inlets }
+    }
+
+    fn read_all(&mut self) -> Ended {
+        let mut is_idle = false;
+        loop {
             if self.is_cancelled() {
-                break Ended::Failed;
+                return Ended::Failed;
             }
             if self.policy.finishes {
-                break self.drain(Ended::Over, false);
+                return self.drain(Ended::Over, false);
             }
-            if self.stop.load(Ordering::Relaxed) {
-                break self.drain(Ended::Stopped, self.policy.goes_on);
+            if self.policy.stop.load(Ordering::Relaxed) {
+                return self.drain(Ended::Stopped, self.policy.goes_on);
             }
-            if self.schedule.is_due(self.is_dirty) {
-                let cut = self.source.save().map_or_else(Piece::Failed, Piece::Cut);
-                self.is_dirty = false;
-                if !self.send(cut, About::default()) {
-                    break Ended::Failed;
+            match self.gate.cut(&self.inlets.inlets) {
+                Ok(true) => {}
+                Ok(false) => return Ended::Failed,
+                Err(error) => return self.fail(Err(error)),
+            }
+            if std::mem::take(&mut is_idle) && self.gate.has_others() {
+                if let Err(error) = self.gate.rest(&self.inlets.inlets) {
+                    return self.fail(Err(error));
                 }
+                self.is_resting = true;
             }
-            let next = match self.source.next(&mut self.ids) {
-                Ok(None) => break Ended::Over,
+            let inlet = match self.inlets.current() {
+                Ok(Some(inlet)) => inlet,
+                Ok(None) => return Ended::Over,
+                Err(error) => return self.fail(Err(error)),
+            };
+            self.source = inlet.at();
+            let next = inlet.next(&mut self.ids);
+            if std::mem::take(&mut self.is_resting) {
+                self.gate.wake();
+            }
+            let next = match next {
+                Ok(None) => {
+                    self.inlets.end(self.source);
+                    continue;
+                }
                 Ok(Some(Arrived { input: Input::Nothing, progress, .. })) => {
-                    self.is_dirty |= progress.done != self.reached;
+                    if progress.done != self.reached {
+                        self.gate.mark();
+                    }
                     self.reached = progress.done;
+                    is_idle = true;
                     continue;
                 }
                 Ok(Some(arrived)) => {
@@ -157,18 +179,22 @@ impl Reader {
                 }
                 Err(error) => Err(error),
             };
-            self.is_dirty = true;
             if !self.hand_on(next) {
-                break Ended::Failed;
+                return Ended::Failed;
             }
-        };
-        Read { ended, dropped: self.dropped.records, source: self.source }
+        }
     }
 
     /// Hands on what the source has taken in already, and takes no more; then the reading has `ended`.
     fn drain(&mut self, ended: Ended, goes_on: bool) -> Ended {
         loop {
-            let next = match self.source.drain(goes_on) {
+            let inlet = match self.inlets.current() {
+                Ok(Some(inlet)) => inlet,
+                Ok(None) => return ended,
+                Err(error) => return self.fail(Err(error)),
+            };
+            self.source = inlet.at();
+            let next = match inlet.drain(goes_on) {
                 Ok(None) => return ended,
                 Ok(Some(arrived)) => Ok(arrived),
                 Err(error) => Err(error),
@@ -179,72 +205,74 @@ impl Reader {
         }
     }
 
+    /// Lets the run fail.
+    fn fail(&mut self, failed: Result<()>) -> Ended {
+        if let Err(error) = failed {
+            self.send(Piece::Failed(error), About::default());
+        }
+        Ended::Failed
+    }
+
     /// Hands on what the source gave; whether more may follow.
     fn hand_on(&mut self, next: Result<Arrived>) -> bool {
         match next {
             Err(error) => {
-                self.send(Piece::Failed(error), About::default());
+                self.fail(Err(error));
                 false
             }
-            Ok(Arrived { input, received, progress }) => {
-                self.send(Piece::Input(input), About { received, progress })
+            Ok(Arrived { input, latest, progress, .. }) => {
+                self.send(Piece::Input(input), About { latest, progress })
             }
         }
     }
 
     /// Hands a piece to the workers as soon as they have room for it; whether it did. Where the pipeline says so, what there is no
     /// room for is dropped.
-    fn send(&mut self, piece: Piece, About { received, progress }: About) -> bool {
-        let arrived = Instant::now();
-        let latest = received.map(|received| received.saturating_add(self.policy.max_ahead));
-        let may_drop = self.policy.when_full == WhenFull::Drop && matches!(piece, Piece::Input(_));
+    fn send(&mut self, piece: Piece, About { latest, progress }: About) -> bool {
+        let (arrived, source) = (Instant::now(), self.source);
+        let may_drop = self.policy.when_full[source] == WhenFull::Drop && matches!(piece, Piece::Input(_));
         let patience = if may_drop { Duration::ZERO } else { PATIENCE };
         let place = loop {
             match self.room.take(size(&piece), patience) {
                 Some(place) => break place,
                 None if self.is_cancelled() => return false,
-                None if may_drop => {
-                    return self.drop_piece(Dropped::default(), &piece);
-                }
+                None if may_drop => return self.drop_piece(&piece),
                 None => {}
             }
         };
         let dropped = std::mem::take(&mut self.dropped);
-        let ordinal = self.next;
-        let mut claim =
-            Claim { ordinal, piece, progress, arrived: Some(arrived), dropped, latest, place: Some(place) };
-        loop {
-            claim = match self.sender.send_timeout(claim, patience) {
-                Ok(()) => break,
-                Err(SendTimeoutError::Disconnected(_)) => return false,
-                Err(SendTimeoutError::Timeout(_)) if self.is_cancelled() => return false,
-                Err(SendTimeoutError::Timeout(claim)) if may_drop => {
-                    return self.drop_piece(claim.dropped, &claim.piece);
-                }
-                Err(SendTimeoutError::Timeout(claim)) => claim,
-            };
-        }
-        self.next += 1;
-        match self.record.as_ref().map_or(Ok(()), Recorder::accept) {
+        let claim = |ordinal| Claim {
+            ordinal,
+            piece,
+            source,
+            progress,
+            arrived: Some(arrived),
+            dropped,
+            latest,
+            place: Some(place),
+        };
+        let Some(ordinal) = self.gate.send(claim) else { return false };
+        let read = self.inlets.inlets.iter().find(|inlet| inlet.at() == source);
+        match read.map_or(Ok(()), |inlet| inlet.accept(ordinal)) {
             Ok(()) => true,
             Err(error) => {
-                self.send(Piece::Failed(error), About::default());
+                self.fail(Err(error));
                 false
             }
         }
     }
 
-    /// Counts a piece that there is no room for, with what was dropped before; the run goes on.
-    fn drop_piece(&mut self, before: Dropped, piece: &Piece) -> bool {
-        self.record.iter().for_each(Recorder::drop_held);
+    /// Counts a piece that there is no room for; the run goes on.
+    fn drop_piece(&mut self, piece: &Piece) -> bool {
+        self.inlets.inlets.iter().filter(|inlet| inlet.at() == self.source).for_each(Inlet::drop_piece);
         let Dropped { records, lines } = size_of_dropped(piece);
-        self.dropped.records += before.records + records;
-        self.dropped.lines += before.lines + lines;
+        self.dropped.records += records;
+        self.dropped.lines += lines;
         true
     }
 
     fn is_cancelled(&self) -> bool {
-        self.cancelled.load(Ordering::Acquire)
+        self.policy.cancelled.load(Ordering::Acquire)
     }
 }
 

@@ -1,26 +1,29 @@
 //! The unbounded runtime: reads an input that may never end, and hands on what is there.
 //!
 //! ```text
-//! source's thread → bounded channel → workers: decode → stages → queue of each sink, in order → sink's thread: write → flush
+//! threads of sources → channel → workers: decode → stages → queue of each sink, in order → sink's thread: write → flush
 //! ```
 //!
 //! | thread | started by | waits for | ends |
 //! |---|---|---|---|
-//! | source | [`run`] | input, for a moment at a time; room among what waits for the workers | with the input, at a stop, at a failure |
-//! | worker | [`run`] | the channel; its turn behind workers of earlier pieces; room in the queue of a sink | when the source's thread has ended and the channel is empty, at a failure |
+//! | source | [`run`]; one reads all sources that end, then there is one for each that does not | input, for a moment at a time; room among what waits for the workers; the others at a cut | with the input, at a stop, at a failure |
+//! | worker | [`run`] | the channel; its turn behind workers of earlier pieces; room in the queue of a sink | when the sources' threads have ended and the channel is empty, at a failure |
 //! | sink | `runtime/outlet` | its queue; what its sink waits for | when the workers have ended and its queue is empty, at a failure |
 //! | the caller's | — | all of them | when it has joined all of them |
 //!
 //! Pieces hold whatever was there when the source looked; nothing waits for one to fill. What is between the source and the sinks
-//! is bounded in bytes: a slow sink makes the source wait, and nothing is dropped. A stop ends the reading; what has come in goes all
+//! is bounded in bytes, for each source: a slow sink makes the source wait, and nothing is dropped. A stop ends the reading; what has come in goes all
 //! the way and is committed.
 
+mod gate;
 mod intake;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Instant;
+
+use crossbeam::channel::unbounded;
 
 use crate::checkpoint::Ending;
 use crate::error::guard::caught;
@@ -31,6 +34,7 @@ use crate::pipeline::{Pipeline, plan};
 use crate::runtime::crew::Crew;
 use crate::runtime::effects::{untimed, without_effect};
 use crate::runtime::inlet::Inlet;
+use crate::runtime::inlets::Inlets;
 use crate::runtime::outlet::{Around, Outlets};
 use crate::runtime::over::after_the_end;
 use crate::runtime::setup::Setup;
@@ -40,7 +44,8 @@ use crate::sensor::{SensorIds, SharedSensors};
 use crate::sink::Outset;
 use crate::stage::{Reach, Stage};
 
-use intake::{Ended, Policy, Read, between};
+use gate::Gate;
+use intake::{Ended, Intake, Policy, Read, Reader};
 
 /// Runs `pipeline` until its input ends, or [`RunOptions::stop`] is set; then what has come in is committed.
 ///
@@ -64,7 +69,7 @@ fn run_guarded(
     let start = Instant::now();
     let stages = plan::stages(pipeline)?;
     stages.iter().try_for_each(|stage| check_one_pass(&**stage))?;
-    let sensors = Arc::new(SharedSensors::new(pipeline.input.sensor_limits(&*pipeline.source)));
+    let sensors = Arc::new(SharedSensors::new(pipeline.sensor_limits()));
     let (mut options, plain) = patient(&options.of(pipeline));
     let state = open_state(pipeline, &options, &sensors)?;
     match state.as_ref().and_then(State::ending) {
@@ -73,64 +78,62 @@ fn run_guarded(
     }
     // A record whose time is not believed is set aside in full.
     options.open.origins = true;
-    options.open.resume = state.as_ref().and_then(State::resumption);
+    options.resume = state.as_ref().map(State::resumptions).unwrap_or_default();
     let options = &options;
     let mut setup = Setup::open(pipeline, &stages, options)?;
     let workers = workers(options);
     let asked = setup.plan.graph.asked();
     let mut crew = Crew::new(pipeline, &stages, &setup, &asked, workers, options, &sensors)?;
-    setup.source.begin()?;
+    setup.sources.begin()?;
     let mut outlets = Outlets::open(pipeline, &setup.plan, state, &plain)?;
-    crew.resume(&mut setup.source, &mut outlets)?;
-    crew.begin(&setup.source, &mut outlets, options)?;
+    crew.resume(&mut setup.sources, &mut outlets)?;
+    crew.begin(&setup.sources, &mut outlets, options)?;
     outlets.go_live()?;
     // Workers wait for input that may not come: what sinks have left to do is done by their threads.
     outlets.start(Around { cancelled: crew.cancelled(), stop: None, workers: 0 })?;
-    let schedule = outlets.schedule();
-    // Records that the source decodes itself wait for a worker.
-    let ids = SensorIds::ahead(Arc::clone(&sensors));
     let cancelled = crew.cancelled();
     let policy = Policy {
-        max_ahead: pipeline.input.max_ahead()?,
-        when_full: pipeline.input.when_full,
+        when_full: pipeline.sources.iter().map(|source| source.input.when_full).collect(),
         finishes: options.state.as_ref().is_some_and(|state| state.finishes),
         goes_on: options.state.is_some(),
+        stop: Arc::clone(&options.stop),
+        cancelled: Arc::clone(&cancelled),
     };
-    let stop = Arc::clone(&options.stop);
-    let (reader, intake) = between(
-        setup.source,
-        ids,
-        stop,
-        Arc::clone(&cancelled),
-        schedule,
-        policy,
-        options.open.record.clone(),
-    );
+    let (sender, receiver) = unbounded();
+    let positions = setup.sources.save()?;
+    let arrival = setup.sources.arrival();
+    let gate = Gate::new(sender, outlets.schedule(), positions, Arc::clone(&cancelled), arrival);
+    let gate = Arc::new(gate);
+    let (history, live) = apart(pipeline, setup.sources);
+    // Records that a source decodes itself wait for a worker.
+    let reader = |inlets| {
+        let ids = SensorIds::ahead(Arc::clone(&sensors));
+        Reader::new(Inlets::of(inlets), ids, Arc::clone(&gate), policy.clone())
+    };
     let (driven, read) = thread::scope(|scope| {
-        let reading = thread::Builder::new().name("source".into()).spawn_scoped(scope, || reader.read());
-        let reading = reading.map_err(|error| no_thread(&error))?;
+        let reading = on_thread("source", scope, || {
+            let _at_its_end = Closes(&gate);
+            read_all(history, live, &reader)
+        })?;
         let _at_a_panic = Cancels(&cancelled);
+        let intake = Intake::new(receiver);
         let driven = crew.drive("run", &intake, observer, &mut outlets, |work| on_threads(workers, work));
         if driven.is_err() {
             cancelled.store(true, Ordering::Release);
         }
         let read = reading.join().map_err(|_| Error::internal("the source's thread panicked"));
-        Ok::<_, Error>((driven, read?))
+        Ok::<_, Error>((driven, read??))
     })?;
-    let Read { ended, dropped, source } = read;
-    crew.note_dropped(dropped);
-    let mut report = Report {
-        bytes: source.bytes()?,
-        remarks: source.remarks()?,
-        missing: source.missing()?,
-        ..Report::default()
-    };
+    let AllRead { ended, dropped, sources } = read;
+    dropped.into_iter().for_each(|(source, dropped)| crew.note_dropped(source, dropped));
+    let mut report = Report::default();
+    sources.close(&mut report)?;
     let pauses = ended == Ended::Stopped && outlets.has_state();
     crew.finish(driven?, !pauses, &mut outlets)?;
-    conclude(&mut crew, &source, ended, outlets, observer, &mut report)?;
+    conclude(&mut crew, &sources, ended, outlets, observer, &mut report)?;
     crew.close(&mut report);
     report.remarks.extend(without_effect(pipeline, &sensors.read()));
-    report.remarks.extend(untimed(pipeline, &setup.plan.schemas[0]));
+    report.remarks.extend(untimed(pipeline, &setup.plan.schemas));
     report.elapsed = start.elapsed();
     report.check(&setup.plan.graph)?;
     Ok(report)
@@ -150,6 +153,69 @@ fn patient(options: &RunOptions) -> (RunOptions, Outset) {
     (options, Outset { files, stop, clock, ..Outset::default() })
 }
 
+/// Lets the workers end when the sources have been read, be it by a panic.
+struct Closes<'a>(&'a Gate);
+
+impl Drop for Closes<'_> {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+/// The sources that end, and those that do not.
+fn apart(pipeline: &Pipeline, sources: Inlets) -> (Vec<Inlet>, Vec<Inlet>) {
+    let is_bounded = |inlet: &Inlet| pipeline.sources[inlet.at()].spec.traits().is_bounded;
+    sources.inlets.into_iter().partition(is_bounded)
+}
+
+/// What the threads of all sources give back.
+struct AllRead {
+    ended: Ended,
+    /// By source.
+    dropped: Vec<(usize, u64)>,
+    sources: Inlets,
+}
+
+/// Reads the sources that end, in order, then all others at the same time; one of those on this thread.
+fn read_all(
+    history: Vec<Inlet>,
+    mut live: Vec<Inlet>,
+    reader: &(dyn Fn(Vec<Inlet>) -> Reader + Sync),
+) -> Result<AllRead> {
+    let mut all = Vec::new();
+    if !history.is_empty() {
+        all.push(reader(history).read());
+    }
+    if all.iter().any(|read| read.ended == Ended::Failed) {
+        all.push(Read { ended: Ended::Failed, dropped: (0, 0), inlets: live });
+    } else if let Some(first) = live.pop() {
+        // All of them take part in the first cut.
+        let first = reader(vec![first]);
+        let others: Vec<_> = live.into_iter().map(|inlet| reader(vec![inlet])).collect();
+        thread::scope(|scope| {
+            let others = others.into_iter().map(|other| on_thread("source", scope, || other.read()));
+            let others: Vec<_> = others.collect::<Result<_>>()?;
+            all.push(first.read());
+            for other in others {
+                all.push(other.join().map_err(|_| Error::internal("a source's thread panicked"))?);
+            }
+            Ok::<_, Error>(())
+        })?;
+    }
+    let ended = all.iter().map(|read| read.ended).max().unwrap_or(Ended::Over);
+    let (dropped, inlets): (Vec<_>, Vec<_>) = all.into_iter().map(|read| (read.dropped, read.inlets)).unzip();
+    Ok(AllRead { ended, dropped, sources: Inlets::of(inlets.into_iter().flatten().collect()) })
+}
+
+fn on_thread<'s, 'e, T: Send + 's>(
+    name: &str,
+    scope: &'s thread::Scope<'s, 'e>,
+    work: impl FnOnce() -> T + Send + 's,
+) -> Result<thread::ScopedJoinHandle<'s, T>> {
+    let thread = thread::Builder::new().name(name.into()).spawn_scoped(scope, work);
+    thread.map_err(|error| no_thread(&error))
+}
+
 /// Where a panic ends the run, the source's thread must not wait for its workers.
 struct Cancels<'a>(&'a AtomicBool);
 
@@ -164,7 +230,7 @@ impl Drop for Cancels<'_> {
 /// Makes the output visible, behind the last record; one that goes on after a restart is kept as it is when it was stopped.
 fn conclude(
     crew: &mut Crew,
-    source: &Inlet,
+    sources: &Inlets,
     ended: Ended,
     outlets: Outlets,
     observer: &mut (dyn Observer + Send),
@@ -177,7 +243,7 @@ fn conclude(
     if !outlets.has_state() {
         return outlets.finish(None, observer, report);
     }
-    crew.last_cut(source.save()?, !is_stopped, |last| match is_stopped {
+    crew.last_cut(sources.save()?, !is_stopped, |last| match is_stopped {
         true => outlets.pause(last, observer, report),
         false => outlets.finish(Some(last), observer, report),
     })

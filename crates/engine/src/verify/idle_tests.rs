@@ -108,7 +108,7 @@ fn clause_27_every_source_names_the_sensors_that_it_means() {
         let (expected, _) =
             go(folder.path(), &pipeline(folder.path(), &source, ""), &RunOptions::default(), false);
         let pipeline = pipeline(folder.path(), &source, IDLE);
-        for (way, how, is_live) in ways(folder.path(), pipeline.source.can_resume()) {
+        for (way, how, is_live) in ways(folder.path(), pipeline.can_resume()) {
             let (text, given_up) = go(folder.path(), &pipeline, &how, is_live);
             assert!(given_up > 1000, "{kind}, {way}: {given_up} given up");
             assert!(text == expected, "{kind}, {way}");
@@ -179,7 +179,7 @@ fn clause_27_ids_that_were_given_ahead_stay_what_they_are() {
         go(folder.path(), &pipeline(folder.path(), &of_csv, ""), &RunOptions::default(), false);
     let mut pipeline = pipeline(folder.path(), &of_csv, IDLE);
     let csv = Csv::new(folder.path().join("in.csv").display().to_string()).time("t").sensor("sensor");
-    pipeline.source = Arc::new(Mixed(csv));
+    pipeline.sources[0].spec = Arc::new(Mixed(csv));
     for (way, how, is_live) in ways(folder.path(), false) {
         let (text, given_up) = go(folder.path(), &pipeline, &how, is_live);
         assert!(text == expected && given_up > 1000, "{way}: {given_up} given up");

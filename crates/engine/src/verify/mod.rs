@@ -131,11 +131,11 @@ struct Ways<'a> {
 impl Ways<'_> {
     fn plain(&mut self) -> Result<Outcome> {
         let (folder, pipeline) = self.pipeline()?;
-        if !pipeline.source.traits().is_replayable {
+        if !pipeline.traits().is_replayable {
             return Err(Error::config("the input cannot be read twice")
                 .with_help("verify with files, such as a recording"));
         }
-        self.can_resume = pipeline.source.can_resume();
+        self.can_resume = pipeline.can_resume();
         let options = RunOptions { sequential: true, ..RunOptions::default() };
         outcome(&folder, &pipeline, executor::run(&pipeline, &options, &mut ()))
     }
@@ -174,7 +174,9 @@ impl Ways<'_> {
                 // What is read is of random size, and so is what is made of it.
                 options.open.shred = Some(seed);
                 let live = |mut pipeline: Pipeline| {
-                    pipeline.source = Arc::new(Shredded::new(Arc::clone(&pipeline.source), seed));
+                    for source in &mut pipeline.sources {
+                        source.spec = Arc::new(Shredded::new(Arc::clone(&source.spec), seed));
+                    }
                     streaming::run(&pipeline, &options, &mut ())
                 };
                 (format!("live, {how}, read and cut again at random"), learnt(pipeline).and_then(live))
@@ -252,9 +254,9 @@ fn outcome(folder: &Path, pipeline: &Pipeline, result: Result<crate::Report>) ->
     let result = result.map_err(|error| pipeline.hide_error(error));
     let (end, records) = match &result {
         Ok(report) => {
-            let parts = [&report.source].into_iter().chain(&report.stages);
+            let parts = report.sources.iter().chain(&report.stages);
             let ledgers: Vec<_> = parts.map(|entry| format!("{} {:?}", entry.name, entry.ledger)).collect();
-            (report.missing.clone().unwrap_or_else(|| ledgers.join("\n")), report.source.ledger.input)
+            (report.missing.clone().unwrap_or_else(|| ledgers.join("\n")), report.records())
         }
         Err(error) => (error.to_string().replace(&*folder.to_string_lossy(), ""), 0),
     };

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::error::Error;
+use crate::runtime::inlets::Positions;
 use crate::runtime::room::Place;
 use crate::sensor::SensorIds;
 use crate::source::{Input, Progress};
@@ -19,6 +20,8 @@ pub(crate) trait Feed: Sync {
 pub(crate) struct Claim {
     pub(crate) ordinal: u64,
     pub(crate) piece: Piece,
+    /// Which source gave it.
+    pub(crate) source: usize,
     pub(crate) progress: Progress,
     /// When it came in.
     pub(crate) arrived: Option<Instant>,
@@ -43,8 +46,8 @@ pub(crate) enum Piece {
     Input(Input),
     /// The source has failed here.
     Failed(Error),
-    /// A cut for a checkpoint: where the source goes on.
-    Cut(Option<Vec<u8>>),
+    /// A cut for a checkpoint: where the sources go on.
+    Cut(Positions),
 }
 
 /// The time of one worker around the source.
@@ -54,4 +57,12 @@ pub(crate) struct Spent {
     pub(crate) decoding: Duration,
     /// Waiting for the source.
     pub(crate) claiming: Duration,
+}
+
+impl Spent {
+    /// Adds time of the same worker.
+    pub(super) fn add(&mut self, more: Self) {
+        self.decoding += more.decoding;
+        self.claiming += more.claiming;
+    }
 }

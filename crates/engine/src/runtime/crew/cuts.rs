@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::runtime::RunOptions;
 use crate::runtime::admission;
 use crate::runtime::drain::Drain;
-use crate::runtime::inlet::Inlet;
+use crate::runtime::inlets::{Inlets, Positions};
 use crate::runtime::lane::{Lane, Stopped};
 use crate::runtime::outlet::Outlets;
 use crate::runtime::snapshot::{Resume, Snapshot};
@@ -19,7 +19,7 @@ impl Crew {
     pub(super) fn cut<D: Drain>(
         &self,
         ordinal: u64,
-        source: Option<Vec<u8>>,
+        sources: Positions,
         ordered: &Turn<Ordered<'_, D>>,
         waiting: &mut Duration,
     ) {
@@ -37,7 +37,7 @@ impl Crew {
         };
         let Some(mut ordered) = ordered.take(ordinal, &self.control.cancelled, waiting) else { return };
         ordered.next = ordinal + 1;
-        if let Err(error) = result.and_then(|stages| ordered.cut(source, stages, admission, &self.sensors)) {
+        if let Err(error) = result.and_then(|stages| ordered.cut(sources, stages, admission, &self.sensors)) {
             self.control.fail(ordinal, error);
         }
     }
@@ -45,7 +45,7 @@ impl Crew {
     /// A cut behind all that has come in, when no worker is there. Where the run `is_over`, no stage goes on from it.
     pub(crate) fn last_cut<T>(
         &mut self,
-        source: Option<Vec<u8>>,
+        sources: Positions,
         is_over: bool,
         take: impl FnOnce(Snapshot<'_>) -> Result<T>,
     ) -> Result<T> {
@@ -54,15 +54,13 @@ impl Crew {
         let admission =
             self.before_stages.as_mut().map(|turn| turn.get_mut().admission.counted(&self.sensors));
         let counts = counts(&self.tally, &self.limit, admission)?;
-        take(Snapshot { source, stages, tally: &self.tally, counts, sensors: &self.sensors })
+        take(Snapshot { sources, stages, tally: &self.tally, counts, sensors: &self.sensors })
     }
 
     /// Goes on from the checkpoint that `outlets` have, if they have one.
-    pub(crate) fn resume(&mut self, source: &mut Inlet, outlets: &mut Outlets) -> Result<()> {
+    pub(crate) fn resume(&mut self, sources: &mut Inlets, outlets: &mut Outlets) -> Result<()> {
         let Some(resume) = outlets.take_resume() else { return Ok(()) };
-        if let Some(place) = &resume.source {
-            source.restore(place)?;
-        }
+        sources.restore(&resume.sources)?;
         let counts = self.restore(&resume)?;
         counts.map_or(Ok(()), |counts| outlets.restore(&counts, &resume.sinks_before))
     }
@@ -71,12 +69,12 @@ impl Crew {
     /// is known whose recording that is.
     pub(crate) fn begin(
         &mut self,
-        source: &Inlet,
+        sources: &Inlets,
         outlets: &mut Outlets,
         options: &RunOptions,
     ) -> Result<()> {
         if options.open.record.is_some() && outlets.has_state() {
-            self.last_cut(source.save()?, false, |first| outlets.keep(first))?;
+            self.last_cut(sources.save()?, false, |first| outlets.keep(first))?;
         }
         outlets.keep_checkpoints()
     }
@@ -91,13 +89,13 @@ impl Crew {
         let (tally, limit, admission): (_, _, Option<admission::Counted>) =
             postcard::from_bytes(&own).map_err(damaged)?;
         let is_whole = resume.is_whole;
-        self.tally.restore(tally, is_whole);
+        self.tally.restore(tally, &resume.sources_before, is_whole);
         if is_whole {
             self.limit.restore(limit);
         }
         if let Some(before) = &mut self.before_stages {
             let before = before.get_mut();
-            before.line = self.tally.line;
+            before.lines.clone_from(&self.tally.lines);
             admission.map_or(Ok(()), |admission| before.admission.restore(admission, &self.sensors))?;
         } else if let Some(admission) = admission {
             admission.forget_free(&self.sensors);

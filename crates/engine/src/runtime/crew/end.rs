@@ -20,9 +20,10 @@ impl Crew {
         report.passes += 1;
         report.is_partial = self.tally.is_partial;
         report.records_before = self.tally.before;
-        report.remark(self.tally.odd_times.remarks(self.tally.source.ledger.output));
+        let output = self.tally.sources.iter().map(|entry| entry.ledger.output).sum();
+        report.remark(self.tally.odd_times.remarks(output));
         report.remark(self.remarks);
-        report.source = self.tally.source;
+        report.sources = self.tally.sources;
         let told = self
             .lanes
             .iter()
@@ -55,8 +56,10 @@ impl Crew {
         drain: &mut D,
     ) -> Result<()> {
         for worker in &workers {
-            self.tally.source.time += worker.spent.decoding;
-            self.tally.source.waiting += worker.spent.claiming;
+            for (source, spent) in self.tally.sources.iter_mut().zip(&worker.spent) {
+                source.time += spent.decoding;
+                source.waiting += spent.claiming;
+            }
             self.handing_over += worker.handing_over;
         }
         let mut processes: Vec<Vec<Box<dyn Process>>> = (0..self.lanes.len())
@@ -78,7 +81,7 @@ impl Crew {
             // What was held goes on with one worker, which has the stages still to come.
             let worker = &mut workers[0];
             worker.processes = processes.iter_mut().map(Vec::pop).collect();
-            let result = self.forward(at + 1, last.as_ref(), worker, drain);
+            let result = self.forward(self.route.out_of_stage(at), last.as_ref(), worker, drain);
             let kept = worker.processes.drain(..).zip(&mut processes);
             kept.for_each(|(process, processes)| processes.extend(process));
             result?;
@@ -101,7 +104,7 @@ impl Crew {
         for piece in held.into_iter().flat_map(|batch| pieces(batch, rows_of(chunk_size))) {
             let ordinal = self.next;
             self.next += 1;
-            self.lanes[port..].iter_mut().for_each(|lane| lane.skip_to(ordinal));
+            self.lanes[self.route.behind(port)..].iter_mut().for_each(|lane| lane.skip_to(ordinal));
             let passed = match self.stages::<D>(port, piece, ordinal, worker) {
                 Ok(passed) => passed,
                 Err(Stopped::Failed(error)) => return Err(error),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::ordered::{About, Finished, Ordered, Passed};
 use super::{Crew, Dropped, Worker, decode};
 use crate::batch::Batch;
-use crate::chain::{SOURCE, account, pieces};
+use crate::chain::{account, pieces};
 use crate::error::{Error, Result};
 use crate::format::Decoded;
 use crate::metrics::Entry;
@@ -32,12 +32,12 @@ impl Crew {
         ordered: &Turn<Ordered<'_, D>>,
     ) -> Result<(), Stopped> {
         let first = about.ordinal;
-        let (decoded, mut lines, chunk) = decode(input, about.dropped.lines, worker)?;
+        let (decoded, mut lines, chunk) = decode(input, &about, worker)?;
         let Decoded { mut batch, mut rejections, .. } = decoded;
         let turn = self.before_stages.as_ref().ok_or_else(|| Error::internal("nobody admits sensors"))?;
         let mut before =
             turn.take(first, &self.control.cancelled, &mut Duration::default()).ok_or(Stopped::Cancelled)?;
-        let base = lines.pass(&mut before.line);
+        let base = lines.pass(&mut before.lines[about.source]);
         batch.origins.iter_mut().for_each(|origins| origins.shift_lines(base));
         rejections.iter_mut().for_each(|rejection| rejection.position.line += base);
         lines = lines.moved_by(base);
@@ -54,7 +54,7 @@ impl Crew {
             rejections.iter_mut().for_each(|rejection| rejection.record -= records);
             records += more;
             let odd_times = OddTimes::of(&batch);
-            let rest = match self.stages::<D>(SOURCE, batch, about.ordinal, worker) {
+            let rest = match self.stages::<D>(about.source, batch, about.ordinal, worker) {
                 Ok(rest) => Ok(rest),
                 Err(Stopped::Failed(error)) => Err(error),
                 Err(Stopped::Cancelled) => return Err(Stopped::Cancelled),
@@ -100,7 +100,7 @@ impl Crew {
             self.hand_over_held(ordinal, passed, worker, ordered)?;
             for piece in last.iter().flat_map(|batch| pieces(batch, rows_of(self.chunk_size))) {
                 self.pass(*ordinal, |other| other <= at)?;
-                let passed = self.stages::<D>(at + 1, piece, *ordinal, worker)?;
+                let passed = self.stages::<D>(self.route.out_of_stage(at), piece, *ordinal, worker)?;
                 self.hand_over_held(ordinal, passed, worker, ordered)?;
             }
         }

@@ -44,7 +44,7 @@ use super::tally::Tally;
 use super::turn::Turn;
 use super::{Observer, RunOptions};
 use crate::batch::Batch;
-use crate::chain::{Route, SOURCE, account};
+use crate::chain::{Route, account};
 use crate::error::guard::caught;
 use crate::error::{Error, Result};
 use crate::format::{Chunk, Decoded};
@@ -65,6 +65,8 @@ pub(crate) struct Crew {
     /// Through the lanes to the drain.
     route: Route,
     sensors: Arc<SharedSensors>,
+    /// How many sources there are.
+    sources: usize,
     /// What has to be known of earlier chunks before the stages see one.
     before_stages: Option<Turn<BeforeStages>>,
     control: Control,
@@ -87,8 +89,8 @@ pub(crate) struct Crew {
 
 /// What is known of the chunks so far when the records of one go to the stages.
 struct BeforeStages {
-    /// The line after the last chunk.
-    line: u64,
+    /// By source: the line after its last chunk.
+    lines: Vec<u64>,
     admission: Admission,
 }
 
@@ -97,7 +99,8 @@ pub(crate) struct Worker<L> {
     ids: SensorIds,
     processes: Vec<Option<Box<dyn Process>>>,
     groups: Groups,
-    spent: Spent,
+    /// By source.
+    spent: Vec<Spent>,
     /// Time waited to hand chunks over in their order.
     handing_over: Duration,
     drain: L,
@@ -126,11 +129,12 @@ impl Crew {
         });
         Ok(Self {
             lanes: lanes.collect::<Result<_>>()?,
-            route: Route::new(&setup.plan.graph.stages[..stages.len()], asked.iter().copied()),
+            route: setup.plan.graph.route(stages.len(), asked),
             sensors: Arc::clone(sensors),
+            sources: pipeline.sources.len(),
             before_stages: setup.has_origins.then(|| {
-                let limits = pipeline.input.sensor_limits(&*pipeline.source);
-                Turn::new(BeforeStages { line: 1, admission: Admission::new(limits, idle) })
+                let lines = vec![1; pipeline.sources.len()];
+                Turn::new(BeforeStages { lines, admission: Admission::new(pipeline.sensor_limits(), idle) })
             }),
             control: Control::default(),
             limit: RejectLimit::new(pipeline),
@@ -139,7 +143,7 @@ impl Crew {
             next: 0,
             gives_up,
             more: AtomicU64::new(0),
-            tally: Tally::new(pipeline.source.name(), stages),
+            tally: Tally::new(pipeline, stages),
             handing_over: Duration::ZERO,
             remarks: Vec::new(),
         })
@@ -196,7 +200,7 @@ impl Crew {
             ids: SensorIds::new(Arc::clone(&self.sensors)),
             processes: self.lanes.iter().map(Lane::local).collect::<Result<_>>()?,
             groups: Groups::default(),
-            spent: Spent::default(),
+            spent: vec![Spent::default(); self.sources],
             handing_over: Duration::ZERO,
             drain: drain.local()?,
         })
@@ -210,17 +214,18 @@ impl Crew {
         ordered: &Turn<Ordered<'_, D>>,
     ) {
         while !self.control.is_cancelled()
-            && let Some(claim) = feed.claim(&mut worker.ids, &mut worker.spent)
+            && let Some(claim) = claim(feed, worker)
         {
             let ordinal = claim.ordinal + self.more.load(Ordering::Relaxed);
             match claim.piece {
                 Piece::Failed(error) => {
                     self.hand_over(ordinal, Err(error), ordered, &mut worker.handing_over);
                 }
-                Piece::Cut(source) => self.cut(ordinal, source, ordered, &mut worker.handing_over),
+                Piece::Cut(sources) => self.cut(ordinal, sources, ordered, &mut worker.handing_over),
                 Piece::Input(input) => {
                     let about = About {
                         ordinal,
+                        source: claim.source,
                         progress: claim.progress,
                         arrived: claim.arrived,
                         dropped: claim.dropped,
@@ -265,25 +270,25 @@ impl Crew {
         let ordinal = about.ordinal;
         let start = Instant::now();
         let foreseen = foreseen(&input);
-        let (decoded, lines, chunk) = decode(input, about.dropped.lines, worker)?;
-        worker.spent.decoding += start.elapsed();
+        let (decoded, lines, chunk) = decode(input, &about, worker)?;
+        worker.spent[about.source].decoding += start.elapsed();
         let Decoded { mut batch, rejections, .. } = decoded;
         let records = (batch.len() + rejections.len()) as u64 + foreseen.map_or(0, |(records, _)| records);
         let mut aside = Vec::new();
         if let Some(turn) = &self.before_stages {
             let mut before = turn
-                .take(ordinal, &self.control.cancelled, &mut worker.spent.claiming)
+                .take(ordinal, &self.control.cancelled, &mut worker.spent[about.source].claiming)
                 .ok_or(Stopped::Cancelled)?;
-            let base = lines.pass(&mut before.line);
+            let base = lines.pass(&mut before.lines[about.source]);
             batch.origins.iter_mut().for_each(|origins| origins.shift_lines(base));
             // A record that is not believed takes no sensor's place.
             aside.extend(about.latest.into_iter().flat_map(|latest| set_ahead_aside(&mut batch, latest)));
             aside.extend(before.admission.admit(&mut batch, &self.sensors));
         }
         let odd_times = OddTimes::of(&batch);
-        let rest = match self.stages::<D>(SOURCE, batch, ordinal, worker) {
+        let rest = match self.stages::<D>(about.source, batch, ordinal, worker) {
             Ok(mut rest) => {
-                enter_foreseen(foreseen, &mut rest.entries);
+                enter_foreseen(foreseen, &self.route, &mut rest.entries);
                 Ok(rest)
             }
             Err(Stopped::Failed(error)) => Err(error),
@@ -305,8 +310,7 @@ impl Crew {
         let Worker { processes, groups, drain, .. } = worker;
         let moment = self.moment(ordinal);
         let mut ports = self.route.begin(port, batch);
-        // The stage behind port `at` is stage `at`.
-        for (at, lane) in self.lanes.iter().enumerate().skip(port) {
+        for (at, lane) in self.lanes.iter().enumerate().skip(self.route.behind(port)) {
             let start = Instant::now();
             let Some(batch) = ports.take(self.route.into_stage(at)) else {
                 lane.pass(moment)?;
@@ -323,7 +327,7 @@ impl Crew {
             entry.time = (end - start).saturating_sub(entry.waiting);
             done.push(end);
             rejections.append(&mut flow.rejections);
-            ports.put(at + 1, output);
+            ports.put(self.route.out_of_stage(at), output);
         }
         let ready = D::prepare(drain, &ports, &self.sensors.read())?;
         Ok(Passed { entries, rejections, ready, done })
@@ -349,17 +353,26 @@ impl Crew {
         }
     }
 
-    /// Counts records that were dropped behind the last piece.
-    pub(crate) fn note_dropped(&mut self, dropped: u64) {
-        self.tally.source.ledger.input += dropped;
-        self.tally.source.ledger.dropped += dropped;
+    /// Counts records of a source that were dropped behind its last piece.
+    pub(crate) fn note_dropped(&mut self, source: usize, dropped: u64) {
+        let ledger = &mut self.tally.sources[source].ledger;
+        ledger.input += dropped;
+        ledger.dropped += dropped;
     }
+}
+
+/// Claims the next piece, and notes the time that took.
+fn claim<F: Feed, L>(feed: &F, worker: &mut Worker<L>) -> Option<Claim> {
+    let mut spent = Spent::default();
+    let claim = feed.claim(&mut worker.ids, &mut spent);
+    worker.spent[claim.as_ref().map_or(0, |claim| claim.source)].add(spent);
+    claim
 }
 
 /// Bytes to records; the chunk is given back.
 fn decode<L>(
     input: Input,
-    dropped_lines: u64,
+    about: &About,
     worker: &mut Worker<L>,
 ) -> Result<(Decoded, LineCount, Option<Chunk>)> {
     match input {
@@ -371,7 +384,7 @@ fn decode<L>(
         Input::Chunk(chunk) => {
             let mut decoded = caught("source", || chunk.decode(&mut worker.ids))?;
             decoded.batch.sequence = chunk.sequence;
-            let lines = LineCount::of(&chunk, &decoded).behind(dropped_lines);
+            let lines = LineCount::of(&chunk, &decoded).behind(about.dropped.lines);
             Ok((decoded, lines, Some(chunk)))
         }
     }

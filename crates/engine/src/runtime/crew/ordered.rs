@@ -11,6 +11,7 @@ use crate::runtime::Observer;
 use crate::runtime::admission;
 use crate::runtime::chunks::{LineCount, set_aside};
 use crate::runtime::drain::Drain;
+use crate::runtime::inlets::Positions;
 use crate::runtime::limit::RejectLimit;
 use crate::runtime::odd_times::OddTimes;
 use crate::runtime::snapshot::Snapshot;
@@ -49,6 +50,8 @@ pub(super) struct Finished<R> {
 #[derive(Clone, Copy)]
 pub(super) struct About {
     pub(super) ordinal: u64,
+    /// Which source gave it.
+    pub(super) source: usize,
     pub(super) progress: Progress,
     pub(super) arrived: Option<Instant>,
     pub(super) dropped: Dropped,
@@ -67,31 +70,31 @@ pub(super) struct Passed<R> {
 impl<D: Drain> Ordered<'_, D> {
     pub(super) fn cut(
         &mut self,
-        source: Option<Vec<u8>>,
+        sources: Positions,
         stages: Vec<Pieces>,
         admission: Option<admission::Counted>,
         sensors: &SharedSensors,
     ) -> Result<()> {
         let counts = counts(&self.tally, &self.limit, admission)?;
-        self.drain.cut(Snapshot { source, stages, tally: &self.tally, counts, sensors })
+        self.drain.cut(Snapshot { sources, stages, tally: &self.tally, counts, sensors })
     }
 
     pub(super) fn accept(&mut self, finished: Finished<D::Ready>, sensors: &SharedSensors) -> Result<()> {
         let Finished { about, chunk, records, mut rejections, mut aside, odd_times, lines, rest } = finished;
         chunk.iter().try_for_each(|chunk| caught("source", || chunk.check_unchanged()))?;
         self.tally.odd_times.add(odd_times);
-        let ledger = &mut self.tally.source.ledger;
-        let base = lines.pass(&mut self.tally.line);
+        let ledger = &mut self.tally.sources[about.source].ledger;
+        let (before, base) = (ledger.input, lines.pass(&mut self.tally.lines[about.source]));
         for rejection in &mut rejections {
             rejection.position.line += base;
-            rejection.record += ledger.input;
+            rejection.record += before;
         }
         let rejected = (rejections.len() + aside.len()) as u64;
         ledger.input += records + about.dropped.records;
         ledger.dropped += about.dropped.records;
         ledger.rejected += rejected;
         ledger.output += records - rejected;
-        self.limit.pass(records, &rejections)?;
+        self.limit.pass(records, before, &rejections)?;
         let passed = rest?;
         self.tally.add(&passed.entries);
         if let Some(arrived) = about.arrived {
@@ -107,7 +110,7 @@ impl<D: Drain> Ordered<'_, D> {
         set_aside(rejections, self.drain)?;
         passed.ready.map_or(Ok(()), |ready| self.drain.accept(ready, about.arrived, sensors))?;
         let Self { observer, name, tally, .. } = self;
-        asked("the observer", || observer.progress(name, about.progress, tally.source.ledger.input))
+        asked("the observer", || observer.progress(name, about.progress, tally.records()))
     }
 }
 

@@ -336,6 +336,13 @@ impl Source for FileSource {
         Ok(left)
     }
 
+    fn arrival(&mut self) -> Result<Option<u64>> {
+        match &mut self.open {
+            Some(Open::Recording(recording)) => recording.arrival(),
+            _ => Ok(None),
+        }
+    }
+
     fn received(&self) -> Option<Timestamp> {
         self.received
     }

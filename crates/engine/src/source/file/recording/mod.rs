@@ -1,4 +1,4 @@
-//! Live input as it came, kept in a file: what was received, when, and by whom it was sent. Played again, it gives the bits that the
+//! Input as it came, kept in a file; of several sources, in a folder with a file for each. It has what was received, when, and by whom it was sent. Played again, it gives the bits that the
 //! live run gave.
 //!
 //! The file: magic and version, then frames. A frame is
@@ -40,7 +40,7 @@ pub use recorder::Recorder;
 const MAGIC: &[u8; 15] = b"tidemill-record";
 
 /// How the frames are laid out. A recording of another version is refused.
-const VERSION: u8 = b'4';
+const VERSION: u8 = b'5';
 
 /// Bytes before the first frame.
 const BEGINNING: u64 = MAGIC.len() as u64 + 1;
@@ -77,6 +77,8 @@ struct Piece {
     head: Vec<u8>,
     offset: Offset,
     content: Content,
+    /// Of several sources that were recorded together: its ordinal among the pieces of all of them.
+    arrival: Option<u64>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]

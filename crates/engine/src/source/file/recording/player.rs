@@ -102,6 +102,22 @@ impl Recording {
         &self.schema
     }
 
+    /// The place of the next piece among those of all sources that were recorded together; `None` for a source that was recorded alone, and at the end.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub(in crate::source::file) fn arrival(&mut self) -> Result<Option<u64>> {
+        while self.next.is_none() {
+            match self.frames.next()? {
+                Some(Frame::Piece(piece)) => self.next = Some(piece),
+                // The columns, once more: of a frame that was copied here.
+                Some(_) => {}
+                None => return Ok(None),
+            }
+        }
+        Ok(self.next.as_ref().and_then(|piece| piece.arrival))
+    }
+
     /// What came next, when its time has come; `None` at the end.
     pub(in crate::source::file) fn next(&mut self, sequence: Sequence) -> Result<Option<Input>> {
         let piece = match self.next.take() {

@@ -11,10 +11,13 @@ use super::{BEGINNING, Content, Frame, MAGIC, Piece, VERSION};
 use crate::atomic::{cannot_write, check_named, is_stdout};
 use crate::batch::Schema;
 use crate::error::{Error, Result};
-use crate::files::{Access, Disk, FileHandle, FileSystem, path_bytes, write_all_at};
+use crate::files::{Access, Disk, FileHandle, FileSystem, make_lasting_folder, path_bytes, write_all_at};
 use crate::offset::Offset;
 use crate::source::Input;
 use crate::time::Timestamp;
+
+/// What the recordings of several sources are called in their folder, behind the name of the source.
+const EXTENSION: &str = ".rec";
 
 /// Writes a recording while its input is read; whoever has a clone writes to the same one.
 #[derive(Clone)]
@@ -38,7 +41,13 @@ struct State {
     is_open: bool,
     /// Whether a piece waits until it is known that the run takes it on.
     is_held: bool,
-    held: Option<Frame>,
+    held: Option<Piece>,
+    /// The ordinal of the next piece among those of all sources that are recorded together.
+    next: u64,
+    /// Those of each source, where several are recorded.
+    parts: Vec<Recorder>,
+    /// Whether this is one of those.
+    is_part: bool,
 }
 
 /// How far a recording reached at a checkpoint.
@@ -48,6 +57,7 @@ pub(in crate::source::file) struct Reached {
     path: PathBuf,
     length: u64,
     frames: u64,
+    next: u64,
 }
 
 impl std::fmt::Debug for Recorder {
@@ -96,6 +106,7 @@ impl Recorder {
     /// What the system says.
     pub fn finish(&self) -> Result<()> {
         let mut state = self.lock();
+        state.parts.iter().try_for_each(Self::finish)?;
         if state.file.is_none() {
             return Ok(());
         }
@@ -119,11 +130,37 @@ impl Recorder {
         self.lock().is_held = true;
     }
 
-    /// The run has taken on the piece that waits.
-    pub(crate) fn accept(&self) -> Result<()> {
+    /// Where the recording of one of several sources is that were recorded at `path`.
+    pub fn part_of(path: &Path, name: &str) -> PathBuf {
+        path.join(format!("{name}{EXTENSION}"))
+    }
+
+    /// The recording of one of several sources, which is called `name`: a file in a folder at the path of this one.
+    ///
+    /// # Errors
+    /// When the folder cannot be made.
+    pub(crate) fn part(&self, name: &str) -> Result<Self> {
+        make_lasting_folder(&*self.files, &self.path, true).map_err(|error| self.failed(&error))?;
+        let path = Self::part_of(&self.path, name);
+        let part = Self { path: path.into(), files: Arc::clone(&self.files), state: Arc::default() };
+        part.hold();
+        part.lock().is_part = true;
+        self.lock().parts.push(part.clone());
+        Ok(part)
+    }
+
+    /// The ordinal of the next piece among those of all sources that are recorded together.
+    pub(crate) fn next(&self) -> u64 {
+        self.lock().next
+    }
+
+    /// The run has taken on the piece that waits, as the one with this ordinal among those of all sources.
+    pub(crate) fn accept(&self, arrival: u64) -> Result<()> {
         let mut state = self.lock();
-        let held = state.held.take();
-        held.map_or(Ok(()), |frame| self.write(&mut state, &frame))
+        let Some(piece) = state.held.take() else { return Ok(()) };
+        state.next = arrival + 1;
+        let arrival = state.is_part.then_some(arrival);
+        self.write(&mut state, &Frame::Piece(Piece { arrival, ..piece }))
     }
 
     /// The run has no room for the piece that waits: played again, it is not there.
@@ -150,7 +187,7 @@ impl Recorder {
         let file = file.map_err(|error| self.failed(&error))?;
         let beginning = [MAGIC.as_slice(), &[VERSION]].concat();
         write_all_at(&*file, &beginning, 0).map_err(|error| self.failed(&error))?;
-        *state = State { file: Some(file), length: BEGINNING, frames: 0, held: None, ..*state };
+        (state.file, state.length, state.frames, state.held) = (Some(file), BEGINNING, 0, None);
         self.write(&mut state, &Frame::Columns(schema.fields().to_vec()))?;
         if state.is_open { Ok(()) } else { self.write(&mut state, &Frame::Limited) }
     }
@@ -175,8 +212,8 @@ impl Recorder {
         }
         file.truncate(reached.length).map_err(|error| self.failed(&error))?;
         let mut state = self.lock();
-        let (length, frames) = (reached.length, reached.frames);
-        *state = State { file: Some(file), length, frames, held: None, ..*state };
+        (state.file, state.held) = (Some(file), None);
+        (state.length, state.frames, state.next) = (reached.length, reached.frames, reached.next);
         Ok(())
     }
 
@@ -184,7 +221,8 @@ impl Recorder {
     pub(in crate::source::file) fn reached(&self) -> Result<Reached> {
         let state = self.lock();
         self.sync(&state)?;
-        Ok(Reached { path: self.lasting_path(), length: state.length, frames: state.frames })
+        let State { length, frames, next, .. } = *state;
+        Ok(Reached { path: self.lasting_path(), length, frames, next })
     }
 
     /// Where it is, seen from any folder.
@@ -213,13 +251,13 @@ impl Recorder {
         };
         let (stem, head) = (stem.to_owned(), head.to_vec());
         let received = received.map(Timestamp::as_nanos);
-        let frame = Frame::Piece(Piece { received, file, stem, head, offset, content });
+        let piece = Piece { received, file, stem, head, offset, content, arrival: None };
         let mut state = self.lock();
         if state.is_held {
-            state.held = Some(frame);
+            state.held = Some(piece);
             return Ok(());
         }
-        self.write(&mut state, &frame)
+        self.write(&mut state, &Frame::Piece(piece))
     }
 
     /// Hands a frame to the system in one piece, where the recording is still there.

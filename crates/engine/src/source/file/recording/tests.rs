@@ -138,7 +138,7 @@ fn a_piece_that_was_dropped_is_not_there() {
         recorder.add(&piece(at), None, "", &[]).expect("added");
         match at {
             1 => recorder.drop_held(),
-            _ => recorder.accept().expect("added"),
+            _ => recorder.accept(0).expect("added"),
         }
     }
     recorder.finish().expect("finished");

@@ -1,0 +1,210 @@
+//! Several sources in one pipeline (clause 33): one after the other where they end, together where they do not.
+
+#[path = "cases/random.rs"]
+#[expect(dead_code, reason = "other tests take what this one leaves")]
+mod random;
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use tidemill::executor::{self, RunOptions};
+use tidemill::pipeline::Pipeline;
+use tidemill::source::OpenOptions;
+use tidemill::verify::{VerifyOptions, verify};
+
+use random::Random;
+
+/// Records of some sensors, some of them broken, some late.
+fn write_input(path: &Path, random: &mut Random, records: usize) {
+    let mut text = "t,sensor,v\n".to_owned();
+    for at in 0..records {
+        let second = at as u64 / 3 + random.below(4);
+        match random.below(40) {
+            0 => text.push_str("broken\n"),
+            _ => drop(writeln!(text, "{second},s{},{}", random.below(5), random.below(200))),
+        }
+    }
+    std::fs::write(path, text).expect("written");
+}
+
+const COLUMNS: &str =
+    "time = 't'\ntime_format = 's'\nsensor = 'sensor'\nmeasurements = ['v']\nmax_rejects = 1.0\n";
+
+const SINKS: &str =
+    "[[sink]]\ntype = 'csv'\npath = 'out.csv'\n[[sink]]\ntype = 'dead_letter'\npath = 'dead.jsonl'\n";
+
+const STAGES: [&str; 6] = [
+    "[[stage]]\ntype = 'threshold'\nmin = 20.0\nmax = 180.0\n",
+    "[[stage]]\ntype = 'moving_average'\nwindow = 3\n",
+    "[[stage]]\ntype = 'moving_median'\nwindow = '5s'\n",
+    "[[stage]]\ntype = 'normalize'\nmethod = 'z_score'\nfit = true\n",
+    "[[stage]]\ntype = 'aggregate'\nevery = '10s'\n",
+    "[[stage]]\ntype = 'rate'\nper = '1s'\n",
+];
+
+fn stages(random: &mut Random) -> String {
+    let first = STAGES[random.below(4) as usize];
+    let second = STAGES[random.below(STAGES.len() as u64) as usize];
+    if random.below(3) == 0 || first == second { first.to_owned() } else { format!("{first}{second}") }
+}
+
+fn pipeline(text: &str, base: &Path) -> Pipeline {
+    let pipeline = Pipeline::from_toml(text).unwrap_or_else(|error| panic!("{error}\n{text}"));
+    pipeline.with_base(base)
+}
+
+/// What a run leaves behind, or how it fails.
+fn outcome(text: &str, base: &Path, options: &RunOptions) -> (String, String, String) {
+    let read = |name: &str| std::fs::read_to_string(base.join(name)).unwrap_or_default();
+    for name in ["out.csv", "dead.jsonl"] {
+        let _may_not_be_there = std::fs::remove_file(base.join(name));
+    }
+    let result = executor::run(&pipeline(text, base), options, &mut ());
+    let end = result.map_or_else(|error| error.message().to_owned(), |report| report.records().to_string());
+    (end, read("out.csv"), read("dead.jsonl"))
+}
+
+#[test]
+fn clause_33_sources_that_end_are_read_as_one_source_of_all_their_files() {
+    for seed in 0..40 {
+        let mut random = Random::new(seed);
+        let folder = tempfile::tempdir().expect("a folder");
+        let names: Vec<_> = (0..2 + random.below(3)).map(|at| format!("in{at}.csv")).collect();
+        for name in &names {
+            let records = random.below(300) as usize;
+            write_input(&folder.path().join(name), &mut random, records);
+        }
+        let (stages, one) = (stages(&mut random), format!("[source]\ntype = 'csv'\npath = {names:?}\n"));
+        let several: String = names
+            .iter()
+            .map(|name| format!("[[source]]\ntype = 'csv'\npath = '{name}'\n{COLUMNS}"))
+            .collect();
+        let one = format!("{one}{COLUMNS}{stages}{SINKS}");
+        let several = format!("{several}{stages}{SINKS}");
+        let expected = outcome(&one, folder.path(), &RunOptions::default());
+        for (threads, chunk_size) in [(1, 1 << 20), (2, 300), (3, 40)] {
+            let open = OpenOptions { chunk_size, ..OpenOptions::default() };
+            let options = RunOptions { threads: Some(threads), open, ..RunOptions::default() };
+            let found = outcome(&several, folder.path(), &options);
+            // Records are numbered in each source by itself.
+            assert_eq!(without_records(found), without_records(expected.clone()), "seed {seed}\n{several}");
+        }
+    }
+}
+
+/// The dead letters without the ordinals of their records.
+fn without_records((end, out, dead): (String, String, String)) -> (String, String, Vec<serde_json::Value>) {
+    let letters = dead.lines().map(|line| {
+        let mut letter: serde_json::Value = serde_json::from_str(line).expect("JSON");
+        letter.as_object_mut().map(|letter| letter.remove("record"));
+        letter
+    });
+    (end, out, letters.collect())
+}
+
+#[test]
+fn clause_33_every_way_of_running_several_sources_gives_the_same() {
+    for seed in 0..8 {
+        let mut random = Random::new(seed);
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut text = String::new();
+        for at in 0..2 + random.below(2) {
+            let records = random.below(200) as usize;
+            write_input(&folder.path().join(format!("in{at}.csv")), &mut random, records);
+            let order =
+                ["", "order = 'time'\ndisorder = '3s'\n", "max_jump = '1h'\n"][random.below(3) as usize];
+            let _ = write!(
+                text,
+                "[[source]]\nname = 'in{at}'\ntype = 'csv'\npath = '{}'\n{COLUMNS}{order}",
+                folder.path().join(format!("in{at}.csv")).display()
+            );
+        }
+        let own = "[[stage]]\nname = 'own'\nfrom = 'in1'\ntype = 'threshold'\nmax = 150.0\n";
+        let joined = "[[stage]]\nfrom = ['in0', 'own']\ntype = 'moving_average'\nwindow = 3\n";
+        let third = if text.matches("[[source]]").count() > 2 {
+            "[[sink]]\nfrom = 'in2'\ntype = 'csv'\npath = 'third.csv'\n"
+        } else {
+            ""
+        };
+        let text = format!(
+            "{text}{own}{joined}{third}{SINKS}[[sink]]\nfrom = 'own'\ntype = 'csv'\npath = 'own.csv'\n"
+        );
+        let make = |base: &Path| {
+            std::fs::create_dir_all(base).expect("a folder");
+            Ok(pipeline(&text, base))
+        };
+        let verdict = verify(&make, folder.path(), &VerifyOptions { seed, rounds: 3 }).expect("verified");
+        assert_eq!(verdict.failure, None, "seed {seed}\n{text}");
+        assert_eq!(verdict.difference, None, "seed {seed}\n{text}");
+    }
+}
+
+#[test]
+fn clause_33_each_source_has_its_own_options() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name);
+    std::fs::write(
+        path("plant.csv"),
+        "when;tag;value\n01.02.2024 00:00:02;a;1,5\n01.02.2024 00:00:01;a;2,5\n",
+    )
+    .expect("written");
+    std::fs::write(path("cloud.jsonl"), "{\"t\":\"2024-02-01T00:00:00Z\",\"s\":\"b\",\"v\":4}\n")
+        .expect("written");
+    let text = "[[source]]\nname = 'plant'\ntype = 'csv'\npath = 'plant.csv'\ndelimiter = ';'\ndecimal = ','\ntime = 'when'\ntime_format = '%d.%m.%Y %H:%M:%S'\nsensor = 'tag'\norder = 'time'\ndisorder = '5s'\n\
+        [[stage]]\nname = 'named'\ntype = 'threshold'\nfrom = 'plant'\nmin = 2.0\n\
+        [[sink]]\ntype = 'csv'\npath = 'plant-out.csv'\n[[sink]]\ntype = 'csv'\npath = 'cloud-out.csv'\nfrom = 'cloud'\n";
+    let cloud =
+        "[[source]]\nname = 'cloud'\ntype = 'jsonl'\npath = 'cloud.jsonl'\ntime = 't'\nsensor = 's'\n";
+    let text = format!("{cloud}{text}");
+    let report = pipeline(&text, folder.path()).run().unwrap_or_else(|error| panic!("{error}"));
+    let read = |name: &str| std::fs::read_to_string(path(name)).expect("written");
+    assert_eq!(read("plant-out.csv"), "when,tag,value\n01.02.2024 00:00:01,a,2.5\n");
+    assert_eq!(read("cloud-out.csv"), "t,s,v\n2024-02-01T00:00:00Z,b,4\n");
+    let counted: Vec<_> = report.sources.iter().map(|entry| (&*entry.name, entry.ledger.output)).collect();
+    assert_eq!(counted, [("jsonl", 1), ("csv", 2)]);
+}
+
+#[test]
+fn what_is_wrong_with_several_sources_is_said_at_its_place() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("a.csv"), "t,s,v\n1,x,2\n").expect("written");
+    std::fs::write(folder.path().join("b.csv"), "t,s,w\n1,x,2\n").expect("written");
+    let source = |name: &str, more: &str| {
+        format!("[[source]]\nname = '{name}'\ntype = 'csv'\npath = '{name}.csv'\nsensor = 's'\n{more}")
+    };
+    let sink = "[[sink]]\ntype = 'null'\n";
+    let (a, b) = (source("a", ""), source("b", ""));
+    let cases = [
+        (format!("{a}{b}{sink}"), "`from` joins records of different columns"),
+        (format!("{a}{a}{sink}"), "two parts have the `name` \"a\""),
+        (format!("{a}{b}{sink}from = 'a'\n"), "nothing takes the records of this source"),
+        (format!("{a}{b}{sink}from = 'source'\n"), "no part before this one has that `name`"),
+        (
+            format!(
+                "{a}{}{sink}from = 'a'\n{sink}from = 'b'\n",
+                source("b", "idle_sensors = '1h'\ntime = 't'\n")
+            ),
+            "`idle_sensors` needs a pipeline of one source",
+        ),
+        (
+            format!(
+                "{}{}{sink}from = 'a'\n{sink}from = 'b'\n",
+                source("a", "max_rejects = 1\n"),
+                source("b", "max_rejects = 2\n")
+            ),
+            "`max_rejects` is not the same for all sources",
+        ),
+        (format!("source = [3]\n{sink}"), "a pipeline has a list of sources"),
+        (format!("{a}{}{sink}", "[[source]]\ntype = 'cvs'\n"), "did you mean `csv`?"),
+    ];
+    for (text, expected) in cases {
+        let spec = tidemill::pipeline::Spec::new("p.toml", &*text).with_base(folder.path());
+        let look = |pipeline: &Pipeline| executor::columns(pipeline, &OpenOptions::default());
+        let wrong = match spec.plan(look) {
+            Ok(_) => panic!("{expected}: nothing is wrong with\n{text}"),
+            Err(tidemill::pipeline::Wrong::Written(error)) => error.to_string(),
+            Err(tidemill::pipeline::Wrong::Other(error)) => error.to_string(),
+        };
+        assert!(wrong.contains(expected), "{expected}:\n{wrong}\n{text}");
+    }
+}
