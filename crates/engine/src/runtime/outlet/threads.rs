@@ -88,7 +88,12 @@ impl Threads {
             let name = format!("sink {}", at_work.outlet.door.at);
             let thread = std::thread::Builder::new().name(name.clone()).spawn(move || at_work.run(&queue));
             let thread = thread.map_err(|error| Error::internal(format!("no thread for {name}: {error}")))?;
-            threads.queues.push(Queue { sender, room: Room::new(ROOM, usize::MAX), thread, waiting: Duration::ZERO });
+            threads.queues.push(Queue {
+                sender,
+                room: Room::new(ROOM, usize::MAX),
+                thread,
+                waiting: Duration::ZERO,
+            });
         }
         Ok(threads)
     }
