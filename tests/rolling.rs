@@ -360,9 +360,9 @@ fn a_glob_leaves_rolled_files_out() {
         options.open.chunk_size = 700;
         Pipeline::from_toml(&toml).expect("a pipeline").run_with(&options, &mut ()).expect("a run")
     };
-    let first = run().source.ledger;
+    let first = run().sources.remove(0).ledger;
     assert!(place.files("out").len() > 3);
-    assert_eq!(run().source.ledger, first);
+    assert_eq!(run().sources.remove(0).ledger, first);
 }
 
 #[test]

@@ -7,10 +7,11 @@ mod random;
 use std::fmt::Write as _;
 use std::path::Path;
 
-use tidemill::executor::{self, RunOptions};
+use tidemill::RunOptions;
 use tidemill::pipeline::Pipeline;
-use tidemill::source::OpenOptions;
 use tidemill::verify::{VerifyOptions, verify};
+use tidemill_engine::executor;
+use tidemill_engine::source::OpenOptions;
 
 use random::Random;
 
@@ -198,12 +199,12 @@ fn what_is_wrong_with_several_sources_is_said_at_its_place() {
         (format!("{a}{}{sink}", "[[source]]\ntype = 'cvs'\n"), "did you mean `csv`?"),
     ];
     for (text, expected) in cases {
-        let spec = tidemill::pipeline::Spec::new("p.toml", &*text).with_base(folder.path());
+        let spec = tidemill_engine::pipeline::Spec::new("p.toml", &*text).with_base(folder.path());
         let look = |pipeline: &Pipeline| executor::columns(pipeline, &OpenOptions::default());
         let wrong = match spec.plan(look) {
             Ok(_) => panic!("{expected}: nothing is wrong with\n{text}"),
-            Err(tidemill::pipeline::Wrong::Written(error)) => error.to_string(),
-            Err(tidemill::pipeline::Wrong::Other(error)) => error.to_string(),
+            Err(tidemill_engine::pipeline::Wrong::Written(error)) => error.to_string(),
+            Err(tidemill_engine::pipeline::Wrong::Other(error)) => error.to_string(),
         };
         assert!(wrong.contains(expected), "{expected}:\n{wrong}\n{text}");
     }
