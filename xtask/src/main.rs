@@ -7,6 +7,7 @@ mod instructions;
 mod live;
 mod peers;
 mod platforms;
+mod release;
 mod tools;
 mod zig;
 
@@ -29,6 +30,9 @@ usage: cargo xtask <chore>
   arm    run the library's tests on 64-bit Arm, under an emulator (installs what that needs; needs rustup)
   platforms
          check that the core compiles for WebAssembly, and everything for macOS (installs zig; needs rustup)
+  release
+         build static binaries (x86-64 and Arm, musl) with checksums and Debian packages, and try them; files in target/release-files
+         (--light: this processor alone, without optimisation; installs zig, needs rustup)
   instructions
          count the instructions of the kernels under valgrind, fail where they grew (--record: keep the counts)
   peers  run the same jobs with tidemill and its peers, and write down what they took (--help: its options)
@@ -50,6 +54,8 @@ fn main() -> ExitCode {
         ["instructions"] => instructions::check(),
         ["instructions", "--record"] => instructions::record(),
         ["platforms"] => platforms::platforms(),
+        ["release"] => release::release(false),
+        ["release", "--light"] => release::release(true),
         ["peers", options @ ..] => peers::peers(options),
         ["live", options @ ..] => live::live(options),
         ["scaling", options @ ..] => peers::scaling(options),
