@@ -51,8 +51,8 @@
 /// Pipelines: built in code ([`Builder`](pipeline::Builder)), or read from a file ([`Spec`](pipeline::Spec)) and checked with all mistakes reported at once.
 pub mod pipeline {
     pub use tidemill_engine::pipeline::{
-        Builder, InputOptions, MaxRejects, Order, OutputOptions, Pipeline, Spec, SpecError, StageOptions,
-        WhenFull, Wrong,
+        Builder, InputOptions, MaxRejects, OnFailure, Order, OutputOptions, Pipeline, Spec, SpecError,
+        StageOptions, WhenFull, Wrong,
     };
 }
 

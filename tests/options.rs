@@ -99,6 +99,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("follow", "tests/live/follow.rs"),
     ("from", "tests/graph.rs"),
     ("name", "tests/graph.rs"),
+    ("on_failure", "crates/engine/src/files/patient.rs"),
     ("when_full", "tests/live.rs"),
 ];
 

@@ -1,6 +1,7 @@
 //! The file system as this crate writes to it: output and checkpoints go through one small seam, behind which tests put
 //! a disk that fails, or one that forgets what was not made durable.
 
+pub(crate) mod backoff;
 pub(crate) mod path_bytes;
 pub(crate) mod patient;
 
@@ -112,6 +113,11 @@ pub trait FileSystem: fmt::Debug + Send + Sync {
     /// # Errors
     /// What the system says.
     fn sync_folder(&self, folder: &Path) -> io::Result<()>;
+
+    /// The same without waiting, where it waits while a disk is full.
+    fn impatient(&self) -> Option<Arc<dyn FileSystem>> {
+        None
+    }
 }
 
 /// An open file.

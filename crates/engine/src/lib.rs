@@ -5,7 +5,7 @@
 //! | layer | modules | what they are |
 //! |---|---|---|
 //! | 1 | [`notes`], `arrow` | what is said to people while a run goes on; columns as arrays of Arrow, and back |
-//! | 2 | [`files`], [`atomic`], [`checkpoint`] | the file system; files that appear when complete; what a run goes on from |
+//! | 2 | [`files`], `outbox`, [`atomic`], [`checkpoint`] | the file system; what is to be delivered; files that appear when complete; what a run goes on from |
 //! | 4 | [`source`], [`sink`] | where records come from and go to, one a file |
 //! | 5 | [`registry`] | all components by name |
 //! | 6 | [`pipeline`] | as written → checked → planned |
@@ -24,6 +24,7 @@ pub mod notes;
 pub mod atomic;
 pub mod checkpoint;
 pub mod files;
+mod outbox;
 
 // Columns for others.
 mod arrow;

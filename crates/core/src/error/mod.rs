@@ -37,6 +37,7 @@ struct Inner {
     part: Option<Part>,
     help: Option<String>,
     is_broken_pipe: bool,
+    is_transient: bool,
 }
 
 /// The class of an [`Error`]; each has the exit code that `sysexits.h` gives it.
@@ -96,6 +97,7 @@ impl Error {
             part: None,
             help: None,
             is_broken_pipe: false,
+            is_transient: false,
         }))
     }
 
@@ -146,7 +148,8 @@ impl Error {
         let is_number = path.bytes().all(|letter| letter.is_ascii_digit());
         let path =
             if is_word && (is_number || path.chars().count() < 4) { format!("`{path}`") } else { path };
-        let result = Self::new(kind, format!("cannot {doing} {path}: {}", plain(error)));
+        let mut result = Self::new(kind, format!("cannot {doing} {path}: {}", plain(error)));
+        result.0.is_transient = passes(error);
         if help.is_empty() { result } else { result.with_help(help) }
     }
 
@@ -160,6 +163,18 @@ impl Error {
     /// Whether it is [`Error::broken_pipe`].
     pub fn is_broken_pipe(&self) -> bool {
         self.0.is_broken_pipe
+    }
+
+    /// The same error, of something that may succeed when it is tried again later: a full disk, a server that does not answer.
+    pub fn transient(mut self) -> Self {
+        self.0.is_transient = true;
+        self
+    }
+
+    /// Whether what failed may succeed when it is tried again later. What the system says of files and sockets tells it by itself:
+    /// there is no room, it is interrupted, it is busy, it takes too long, nobody answers.
+    pub fn is_transient(&self) -> bool {
+        self.0.is_transient
     }
 
     /// The same error, at a place in the input.
@@ -236,6 +251,27 @@ impl Error {
     pub fn help(&self) -> Option<&str> {
         self.0.help.as_deref()
     }
+}
+
+/// Whether the same call may succeed later, with nothing but time gone by.
+fn passes(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind as Os;
+    matches!(
+        error.kind(),
+        Os::StorageFull
+            | Os::QuotaExceeded
+            | Os::Interrupted
+            | Os::WouldBlock
+            | Os::TimedOut
+            | Os::ResourceBusy
+            | Os::ConnectionRefused
+            | Os::ConnectionReset
+            | Os::ConnectionAborted
+            | Os::NotConnected
+            | Os::HostUnreachable
+            | Os::NetworkUnreachable
+            | Os::NetworkDown
+    )
 }
 
 /// An operating system error without its `(os error 28)` tail, in lower case.
@@ -327,6 +363,25 @@ mod tests {
         let position = Position { file: "a.csv".into(), line: 3, offset: 20 };
         let error = Error::data("bad").with_position(position).with_help("mend it").with_context("stage 1");
         assert_eq!(error.to_string(), "stage 1: bad (a.csv, line 3, byte 20); mend it");
+    }
+
+    #[test]
+    fn what_may_pass_by_itself_is_told_from_what_will_not() {
+        let of = |number| Error::io("write", "x.csv", &std::io::Error::from_raw_os_error(number));
+        for number in
+            [libc::ENOSPC, libc::EDQUOT, libc::EAGAIN, libc::EINTR, libc::ETIMEDOUT, libc::ECONNREFUSED]
+        {
+            assert!(of(number).is_transient(), "{number}");
+        }
+        for number in [libc::EIO, libc::EACCES, libc::EROFS, libc::ENOENT, libc::EFBIG] {
+            assert!(!of(number).is_transient(), "{number}");
+        }
+        let error = of(libc::ENOSPC).with_context("sink 0").with_help("wait");
+        assert!(error.is_transient(), "whoever adds to it does not change that");
+        assert!(
+            !Error::unavailable("gone").is_transient()
+                && Error::unavailable("away").transient().is_transient()
+        );
     }
 
     #[test]

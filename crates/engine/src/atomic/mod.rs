@@ -62,6 +62,9 @@ pub struct Outset {
     pub epoch: u64,
     /// The number of the epoch that the checkpoint closed from which the run goes on; 0 where it begins with its first record.
     pub resumed: u64,
+    /// What tells the epochs of this sink from those of other sinks and runs, for one that delivers by epochs: the same as long as the run goes on
+    /// after restarts. It has letters, digits and `-`.
+    pub writer: Option<Arc<str>>,
     /// The clock by which files are due to be rolled.
     pub clock: Clock,
     /// Set when the run is to stop: whoever waits for somebody looks at it.
@@ -79,6 +82,7 @@ impl Default for Outset {
             resume: None,
             epoch: 0,
             resumed: 0,
+            writer: None,
             clock: Clock::default(),
             stop: Arc::default(),
             masks: Arc::default(),

@@ -62,6 +62,13 @@ pub struct StateFolder {
     /// Files of which it was said that they stay where they are.
     said: BTreeSet<PathBuf>,
     id: Arc<str>,
+    fence: Fence,
+}
+
+/// Tells whether a run still holds its state folder: one that does not must neither write a checkpoint nor deliver anything.
+#[derive(Clone, Debug)]
+pub(crate) struct Fence {
+    folder: PathBuf,
     lock: Arc<dyn FileHandle>,
 }
 
@@ -75,6 +82,28 @@ pub struct Orphan {
     /// Its name from then on.
     #[serde(with = "path_bytes")]
     pub aside: PathBuf,
+}
+
+impl Fence {
+    /// Checks that the folder is the one that was taken into use, and not another one in its place.
+    ///
+    /// # Errors
+    /// When it is another one, or cannot be looked at.
+    pub(crate) fn check(&self) -> Result<()> {
+        let path = self.folder.display();
+        match self.lock.has_name(&self.folder.join(LOCK)) {
+            Ok(true) => Ok(()),
+            Ok(false) => {
+                let what = format!(
+                    "the state folder {path} is not the one that this run uses: that was removed or moved"
+                );
+                Err(Error::new(ErrorKind::Io, what).with_help(
+                    "leave it where it is while the run goes on; bring it back to go on from its last checkpoint, or start anew",
+                ))
+            }
+            Err(error) => Err(Error::io("look at", path, &error)),
+        }
+    }
 }
 
 impl Orphan {
@@ -155,9 +184,9 @@ impl StateFolder {
             masks: Arc::default(),
             said: BTreeSet::new(),
             id: "".into(),
-            lock,
+            fence: Fence { folder: path.to_owned(), lock },
         };
-        folder.check_own()?;
+        folder.fence.check()?;
         folder.id = folder.known_or_new_id().map_err(failed)?;
         marks::tidy(&*folder.files, path);
         Ok(folder)
@@ -168,21 +197,9 @@ impl StateFolder {
         Arc::clone(&self.id)
     }
 
-    /// Checks that the folder is the one that was taken into use, and not another one in its place.
-    fn check_own(&self) -> Result<()> {
-        let path = self.path.display();
-        match self.lock.has_name(&self.path.join(LOCK)) {
-            Ok(true) => Ok(()),
-            Ok(false) => {
-                let what = format!(
-                    "the state folder {path} is not the one that this run uses: that was removed or moved"
-                );
-                Err(Error::new(ErrorKind::Io, what).with_help(
-                    "leave it where it is while the run goes on; bring it back to go on from its last checkpoint, or start anew",
-                ))
-            }
-            Err(error) => Err(Error::io("look at", path, &error)),
-        }
+    /// What tells whether the run still holds the folder.
+    pub(crate) fn fence(&self) -> Fence {
+        self.fence.clone()
     }
 
     /// The folder's id, which is made where there is none: a run that was killed may have left half of one.
@@ -294,7 +311,7 @@ impl StateFolder {
             return Err(Error::internal(format!("checkpoint {ordinal} comes behind checkpoint {newest}")));
         }
         let path = self.path.join(format!("{PREFIX}{ordinal:010}"));
-        self.check_own()?;
+        self.fence.check()?;
         self.write(manifest, stages, complete, &path).map_err(|unwritten| match unwritten {
             Unwritten::Disk(error) => Error::io("keep the checkpoint", path.display(), &error),
             Unwritten::Run(error) => error,
@@ -354,7 +371,7 @@ impl StateFolder {
         let aside = self.path.join(ASIDE);
         let written = self.write_aside(manifest, stages, complete, &aside);
         // Writing may have taken a while.
-        self.check_own()?;
+        self.fence.check()?;
         let named = written.and_then(|()| Ok(self.files.rename(&aside, path)?));
         if named.is_err() {
             // On a full disk, every byte counts.

@@ -6,6 +6,8 @@
 #[cfg(test)]
 mod coverage;
 #[cfg(test)]
+mod delivery_tests;
+#[cfg(test)]
 mod foreseen_tests;
 #[cfg(test)]
 mod idle_tests;
@@ -31,8 +33,9 @@ use crate::batch::Schema;
 use crate::checkpoint::Ending;
 use crate::error::guard::{caught, guarded};
 use crate::error::{Error, Result};
+use crate::files::patient::Patient;
 use crate::pipeline::label::stage_label;
-use crate::pipeline::{Graph, Pipeline, Plan, plan};
+use crate::pipeline::{Graph, OnFailure, Pipeline, Plan, plan};
 use crate::runtime::drain::{Drain, FirstPass};
 use crate::runtime::effects::without_effect;
 use crate::runtime::inlets::Inlets;
@@ -150,12 +153,18 @@ fn run_by<R: Reading>(
     let start = Instant::now();
     let sensors = Arc::new(SharedSensors::new(pipeline.sensor_limits()));
     let mut report = Report::default();
-    let state = open_state(pipeline, options, &sensors)?;
+    let mut options = options.clone();
+    if let Some(state) = &mut options.state
+        && pipeline.sinks.iter().any(|sink| sink.on_failure == Some(OnFailure::Wait))
+    {
+        // It is mostly the same disk.
+        state.files = Arc::new(Patient::new(Arc::clone(&state.files), &options.stop));
+    }
+    let state = open_state(pipeline, &options, &sensors)?;
     match state.as_ref().and_then(State::ending) {
         None | Some(Ending::Running) => {}
-        Some(ending) => return after_the_end(pipeline, options, state, ending),
+        Some(ending) => return after_the_end(pipeline, &options, state, ending),
     }
-    let mut options = options.clone();
     options.resume = state.as_ref().map(State::resumptions).unwrap_or_default();
     let options = &options;
     let (early, state) = outlets_before_first_pass(pipeline, options, state)?;

@@ -1,18 +1,16 @@
-//! A file system that waits while it is full: a run whose input does not end goes on by itself when there is room again.
+//! A file system that waits while it is full: a run goes on by itself when there is room again. A run whose input does not end has it, and any
+//! sink with `on_failure = "wait"`; none with `"stop"`.
 
 use std::ffi::OsString;
 use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
+use super::backoff::Backoff;
 use super::{Access, FileHandle, FileSystem, Kind};
 use crate::notes::say;
 use crate::time::Timestamp;
-
-/// How often it is tried again.
-const PAUSE: Duration = Duration::from_millis(200);
 
 /// Another file system, whose calls are made again while there is no room, until the run is to stop. A `sync` is not: what one that failed
 /// has written cannot be relied on.
@@ -97,8 +95,9 @@ impl Wait {
         if self.outage.waits() {
             say("no space is left to write to: the run waits until there is some, and then goes on");
         }
+        let mut backoff = Backoff::default();
         while is_to_wait(&done) {
-            std::thread::sleep(PAUSE);
+            backoff.wait(|| !self.stop.load(Ordering::Relaxed));
             done = act();
         }
         self.outage.goes_on();
@@ -169,6 +168,10 @@ impl FileSystem for Patient {
 
     fn sync_folder(&self, folder: &Path) -> io::Result<()> {
         self.inner.sync_folder(folder)
+    }
+
+    fn impatient(&self) -> Option<Arc<dyn FileSystem>> {
+        Some(Arc::clone(&self.inner))
     }
 }
 
@@ -270,6 +273,56 @@ mod tests {
         }
     }
 
+    /// A disk that is full for the files of one name.
+    #[derive(Clone, Debug)]
+    struct FilledFrom {
+        inner: Filled,
+        name: String,
+    }
+
+    impl FileSystem for FilledFrom {
+        fn kind(&self, path: &Path) -> io::Result<Kind> {
+            Disk.kind(path)
+        }
+        fn make_folder(&self, path: &Path, is_private: bool) -> io::Result<()> {
+            Disk.make_folder(path, is_private)
+        }
+        fn create(&self, path: &Path, access: Access) -> io::Result<Arc<dyn FileHandle>> {
+            let is_its = path.file_name().is_some_and(|name| name.to_string_lossy().contains(&self.name));
+            if is_its { self.inner.create(path, access) } else { Disk.create(path, access) }
+        }
+        fn open(&self, path: &Path) -> io::Result<Arc<dyn FileHandle>> {
+            Disk.open(path)
+        }
+        fn open_own(&self, path: &Path) -> io::Result<Arc<dyn FileHandle>> {
+            Disk.open_own(path)
+        }
+        fn check_own_folder(&self, path: &Path) -> io::Result<()> {
+            Disk.check_own_folder(path)
+        }
+        fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+            Disk.read(path)
+        }
+        fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+            Disk.rename(from, to)
+        }
+        fn rename_new(&self, from: &Path, to: &Path) -> io::Result<()> {
+            Disk.rename_new(from, to)
+        }
+        fn remove(&self, path: &Path) -> io::Result<()> {
+            Disk.remove(path)
+        }
+        fn names(&self, folder: &Path) -> io::Result<Vec<OsString>> {
+            Disk.names(folder)
+        }
+        fn lock(&self, path: &Path) -> io::Result<Arc<dyn FileHandle>> {
+            Disk.lock(path)
+        }
+        fn sync_folder(&self, folder: &Path) -> io::Result<()> {
+            Disk.sync_folder(folder)
+        }
+    }
+
     impl FileHandle for FilledFile {
         fn write_at(&self, bytes: &[u8], place: u64) -> io::Result<usize> {
             match self.0.is_full() {
@@ -342,6 +395,36 @@ mod tests {
         assert!(!folder.path().join("out.csv").exists());
         run("live", true, false).expect("there is room in the end");
         assert_eq!(std::fs::read_to_string(path("out.csv")).expect("an output"), "s,v\na,1\nb,2\n");
+    }
+
+    #[test]
+    fn a_sink_waits_for_a_full_disk_or_not_as_it_says() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = |name: &str| folder.path().join(name).to_str().expect("UTF-8").to_owned();
+        std::fs::write(path("in.csv"), "s,v\na,1\nb,2\n").expect("written");
+        let run = |name: &str, on_failure: &str, is_live: bool| {
+            let toml = format!(
+                "[source]\ntype = 'csv'\npath = {:?}\nsensor = 's'\n[[sink]]\ntype = 'csv'\npath = {:?}\non_failure = '{on_failure}'",
+                path("in.csv"),
+                path(name)
+            );
+            let pipeline = Pipeline::from_toml(&toml).expect("a pipeline");
+            let files = Arc::new(FilledFrom { inner: Filled(Arc::new(3.into())), name: name.to_owned() });
+            let state = Some(StateOptions { files, ..StateOptions::new(path(&format!("{name}.state"))) });
+            let options = RunOptions { state, ..RunOptions::default() };
+            match is_live {
+                true => streaming::run(&pipeline, &options, &mut ()),
+                false => executor::run(&pipeline, &options, &mut ()),
+            }
+        };
+        for is_live in [false, true] {
+            let name = format!("waits{is_live}.csv");
+            run(&name, "wait", is_live).expect("there is room in the end");
+            assert_eq!(std::fs::read_to_string(path(&name)).expect("an output"), "s,v\na,1\nb,2\n");
+            let name = format!("stops{is_live}.csv");
+            let error = run(&name, "stop", is_live).expect_err("a full disk");
+            assert!(error.message().contains("no storage space") && error.is_transient(), "{error}");
+        }
     }
 
     #[test]

@@ -111,12 +111,24 @@ pub struct SinkEntry {
     pub sensors: Option<Vec<String>>,
     /// The parts that it takes records from, by name; `None` means the last stage.
     pub from: Option<Names>,
+    /// What a failure that may pass does to the run. `None`: input that ends is stopped by it, and live input waits while a disk is full.
+    pub on_failure: Option<OnFailure>,
+}
+
+/// What becomes of a run where a sink fails with something that may pass by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnFailure {
+    /// The run ends with that error.
+    Stop,
+    /// It is tried again until it succeeds.
+    Wait,
 }
 
 impl SinkEntry {
     /// A sink that is given all records that leave the last stage.
     pub fn new(spec: impl SinkSpec + 'static) -> Self {
-        Self { spec: Arc::new(spec), sensors: None, from: None }
+        Self { spec: Arc::new(spec), sensors: None, from: None, on_failure: None }
     }
 
     /// Checks the patterns.

@@ -67,8 +67,13 @@ fn stage_options(StageEntry { stage, name, from }: &StageEntry) -> Value {
     merged([stage.parameters(), given("name", name.as_ref()), given("from", from.as_ref())])
 }
 
-fn sink_options(SinkEntry { spec, sensors, from }: &SinkEntry) -> Value {
-    merged([spec.parameters(), given("sensors", sensors.as_ref()), given("from", from.as_ref())])
+fn sink_options(SinkEntry { spec, sensors, from, on_failure }: &SinkEntry) -> Value {
+    merged([
+        spec.parameters(),
+        given("sensors", sensors.as_ref()),
+        given("from", from.as_ref()),
+        given("on_failure", on_failure.as_ref()),
+    ])
 }
 
 /// An option that holds for any part, where it is given.

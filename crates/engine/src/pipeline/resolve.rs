@@ -11,7 +11,7 @@ use super::placeholders;
 use super::places::Places;
 use super::secrets::Secrets;
 use super::written::{SpecError, Written};
-use super::{InputOptions, Pipeline, SinkEntry, SourceEntry, StageEntry};
+use super::{InputOptions, OnFailure, Pipeline, SinkEntry, SourceEntry, StageEntry};
 use crate::error::nearest;
 use crate::error::{self, Error, ErrorKind, Result};
 use crate::format::columns::Names;
@@ -39,6 +39,9 @@ pub struct OutputOptions {
     pub sensors: Option<Vec<String>>,
     /// The `name` of the part that it takes records from, or a list of them: a stage, or a source. If not given, the last stage; all sources where there is no stage.
     pub from: Option<Names>,
+    /// What a failure does that may pass by itself, such as a full disk: `stop` ends the run, `wait` tries again until it succeeds. If not given,
+    /// a run over input that ends stops, and one over input that does not waits while a disk is full.
+    pub on_failure: Option<OnFailure>,
 }
 
 /// A pipeline ready to be planned and run, which remembers where it was written.
@@ -151,7 +154,7 @@ impl<'t> Maker<'_, 't> {
     fn sink_options(&mut self, part: Part<'t>) -> SinkEntry {
         let mut options = Options::new(part.table, part.span).with_untyped(self.untyped);
         let from = options.take::<OutputOptions>().unwrap_or_default().from;
-        SinkEntry { spec: Arc::from(placeholders::sink()), sensors: None, from }
+        SinkEntry { spec: Arc::from(placeholders::sink()), sensors: None, from, on_failure: None }
     }
 
     fn stage(&mut self, part: Part<'t>) -> Option<StageEntry> {
@@ -176,12 +179,12 @@ impl<'t> Maker<'_, 't> {
         };
         let place = place.unwrap_or_else(|| options.span());
         self.diagnostics.extend(options.finish());
-        let OutputOptions { sensors, from } = output?;
+        let OutputOptions { sensors, from, on_failure } = output?;
         for error in sensors.iter().flatten().filter_map(|pattern| matcher(pattern).err()) {
             let diagnostic = Diagnostic::new(place.clone(), error.message());
             self.diagnostics.push(diagnostic.with_help(error.help().unwrap_or_default()));
         }
-        Some(SinkEntry { spec: Arc::from(sink?), sensors, from })
+        Some(SinkEntry { spec: Arc::from(sink?), sensors, from, on_failure })
     }
 
     /// The component that a part names, and the part's options.

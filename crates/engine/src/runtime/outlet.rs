@@ -3,6 +3,8 @@
 //! At rest they are called by whoever has them: the one-thread loop, the beginning of a run and its end. While workers hand over, each has a
 //! [thread](threads) of its own.
 
+mod delivering;
+mod delivery;
 mod door;
 mod failures;
 mod local;
@@ -23,11 +25,13 @@ use crate::chain::Ports;
 use crate::checkpoint::{Ending, Manifest};
 use crate::error::guard::{asked, guarded};
 use crate::error::{Error, ErrorKind, Part, Rejection, RejectionKind, Result};
+use crate::files::patient::Patient;
 use crate::metrics::{Entry, Latencies, Ledger};
-use crate::pipeline::{Pipeline, Plan};
+use crate::pipeline::{OnFailure, Pipeline, Plan};
 use crate::sensor::{SensorId, Sensors, SharedSensors};
-use crate::sink::{Outset, Prepare, Takes};
+use crate::sink::{Outset, Prepare, Sink, Takes};
 
+use delivering::{Beginning, Delivering};
 use door::{Door, Message, Outlet};
 use ready::{Content, Filter, ReadyBatch};
 use threads::Threads;
@@ -62,12 +66,24 @@ impl Outlets {
         plain: &Outset,
     ) -> Result<Self> {
         let plain = &Outset { masks: Arc::clone(pipeline.secrets.masks()), ..plain.clone() };
+        let otherwise = if plain.files.impatient().is_some() { OnFailure::Wait } else { OnFailure::Stop };
+        // Of all that wait: that a disk is full is said once.
+        let mut patient = None;
         let outlets = pipeline.sinks.iter().enumerate().map(|(at, entry)| {
             let (spec, part) = (&*entry.spec, Part::Sink(at));
             let name = asked(&format!("sink {at}"), || spec.name().to_owned())?;
             let label = format!("sink {at} ({name})");
-            let (takes, can_resume) = asked(&label, || (spec.takes(), spec.can_resume()))?;
-            let outset = state.as_ref().map_or_else(|| plain.clone(), |state| state.outset(at, plain));
+            let (takes, can_resume, delivers) =
+                asked(&label, || (spec.takes(), spec.can_resume(), spec.delivers()))?;
+            let mut outset = state.as_ref().map_or_else(|| plain.clone(), |state| state.outset(at, plain));
+            match (entry.on_failure.unwrap_or(otherwise), outset.files.impatient()) {
+                (OnFailure::Stop, Some(files)) => outset.files = files,
+                (OnFailure::Wait, None) => {
+                    let waits = || Arc::new(Patient::new(Arc::clone(&outset.files), &outset.stop));
+                    outset.files = Arc::clone(patient.get_or_insert_with(waits)) as _;
+                }
+                _ => {}
+            }
             let door = Door {
                 at,
                 label,
@@ -75,13 +91,26 @@ impl Outlets {
                 takes,
                 ports: plan.graph.sinks[at].clone(),
                 filter: entry.matchers()?.map(Filter::new),
-                begins_anew: !can_resume,
+                begins_anew: !can_resume && !delivers,
+                delivers,
             };
-            let sink = guarded(&door.label, || spec.open(plan.into_sink(at), &outset))
-                .map_err(|error| error.with_part(part))?;
+            let door = Arc::new(door);
+            let open = |outset: &Outset| spec.open(plan.into_sink(at), outset);
+            let fence = state.as_ref().map(State::fence);
+            let opened = guarded(&door.label, || match delivers {
+                false => Ok((open(&outset)?, None)),
+                true => {
+                    let beginning = Beginning::of(at, &outset)?;
+                    let sink = open(&beginning.outset(&outset))?;
+                    let waits = entry.on_failure == Some(OnFailure::Wait);
+                    let (sink, outbox) = Delivering::begin(&door, sink, beginning, &outset, fence, waits)?;
+                    Ok((Box::new(sink) as Box<dyn Sink>, outbox))
+                }
+            });
+            let (sink, outbox) = opened.map_err(|error| error.with_part(part))?;
             let (entry, latencies) = (Entry::new(name), Latencies::default());
             let filter = door.filter.clone();
-            Ok(Outlet { door: Arc::new(door), sink, filter, entry, latencies, is_live: false })
+            Ok(Outlet { door, sink, outbox, filter, entry, latencies, is_live: false })
         });
         let outlets: Vec<_> = outlets.collect::<Result<_>>()?;
         Ok(Self {
@@ -214,13 +243,13 @@ impl Outlets {
             state.conclude(draft)?;
         }
         for outlet in &mut self.outlets {
-            let remarks = outlet.timed(|sink| sink.commit())?;
-            report.remarks.extend(remarks);
+            report.remarks.extend(outlet.commit()?);
         }
         if let (Some(state), Some(manifest)) = (&mut self.state, published) {
             let draft = Draft::over(state.next_epoch(), manifest);
             state.conclude(draft)?;
         }
+        self.outlets.iter().for_each(Outlet::clear);
         self.close(report);
         Ok(())
     }
@@ -228,9 +257,10 @@ impl Outlets {
     /// Makes visible what a run had completed when it was cut off.
     pub(crate) fn publish(mut self, report: &mut Report) -> Result<()> {
         for outlet in &mut self.outlets {
-            outlet.timed(|sink| sink.commit())?;
+            report.remarks.extend(outlet.commit()?);
         }
         self.state.as_mut().map_or(Ok(()), State::published)?;
+        self.outlets.iter().for_each(Outlet::clear);
         self.close(report);
         Ok(())
     }

@@ -16,7 +16,9 @@ use super::RunOptions;
 use super::schedule::Schedule;
 use super::snapshot::{Draft, Resume, Snapshot};
 use crate::atomic::Output;
-use crate::checkpoint::{Change, Ending, Found, Manifest, Orphan, PartSpec, StateFolder, changes, matches};
+use crate::checkpoint::{
+    Change, Ending, Fence, Found, Manifest, Orphan, PartSpec, StateFolder, changes, matches,
+};
 use crate::error::guard::caught;
 use crate::error::{Error, Masks, Result};
 use crate::files::{Disk, FileSystem, kind_if_there};
@@ -252,6 +254,11 @@ impl State {
         Ok(())
     }
 
+    /// What tells whether the run still holds its folder.
+    pub(crate) fn fence(&self) -> Fence {
+        lock(&self.folder).fence()
+    }
+
     /// What sink `at` begins with, where others would with `plain`.
     pub(crate) fn outset(&self, at: usize, plain: &Outset) -> Outset {
         let folder = Some(self.options.folder.clone());
@@ -470,7 +477,7 @@ fn check_source(pipeline: &Pipeline) -> Result<()> {
 fn check_sinks(pipeline: &Pipeline) -> Result<()> {
     for (at, sink) in pipeline.sinks.iter().enumerate() {
         let name = sink.spec.name();
-        if !sink.spec.can_resume() && sink.spec.repeat() == Repeat::Harmless {
+        if !sink.spec.can_resume() && !sink.spec.delivers() && sink.spec.repeat() == Repeat::Harmless {
             return Err(Error::config(format!(
                 "sink {at} ({name}) cannot go on with its file after a restart"
             ))

@@ -141,6 +141,14 @@ pub trait SinkSpec: Send + Sync {
         false
     }
 
+    /// Whether it delivers by epochs, as what is no file does: a database, a broker, a server. Then its [`Sink::preparer`] makes bytes
+    /// (`Vec<u8>`) of batches, which the run keeps in its state folder; when the checkpoint that closes an epoch is durable, they are handed to
+    /// [`Sink::deliver`]. Without a state folder, each batch is delivered as it comes. Such a sink needs no [`Sink::save`]: it is told by the
+    /// numbers of epochs, and by [`Outset::writer`], what it has already.
+    fn delivers(&self) -> bool {
+        false
+    }
+
     /// Opens it; where `outset` says so, it goes on where a checkpoint found it. Nothing appears under the final name yet.
     ///
     /// # Errors
@@ -160,13 +168,25 @@ pub trait Prepare: Send + Sync {
     fn prepare(&self, batch: &Batch, sensors: &Sensors) -> Result<Block>;
 }
 
-/// A sink in use. A run calls either [`Sink::write`], or [`Sink::accept`] with what its [`Sink::preparer`] made.
+/// A sink in use. A run calls either [`Sink::write`], or [`Sink::accept`] with what its [`Sink::preparer`] made; of a sink that
+/// [delivers by epochs](SinkSpec::delivers), neither, but [`Sink::deliver`].
+///
+/// ```text
+/// at rest              the sink's own thread                                             at rest
+/// open → preparer →  { accept | write | reject | give_up → push (live) | save } …  →  flush → save → commit
+///                                                                                       or: push → save → pause
+/// by epochs: open → preparer → { deliver (thread of its own, behind the checkpoint) } … → commit
+/// ```
+///
+/// All calls are one after the other. After an error it is not called again.
 pub trait Sink: Send {
     /// Takes the records of `batch`, after those of all earlier calls.
     ///
     /// # Errors
     /// What ends the run.
-    fn write(&mut self, batch: &Batch, sensors: &Sensors) -> Result<()>;
+    fn write(&mut self, _batch: &Batch, _sensors: &Sensors) -> Result<()> {
+        Err(Error::internal("a sink was given records, but takes only what it has prepared"))
+    }
 
     /// These sensors are given up (clause 27): what comes under their ids from now on is of others, or of the same ones as if they were new. A
     /// sink that keeps anything by id forgets it.
@@ -210,7 +230,23 @@ pub trait Sink: Send {
     ///
     /// # Errors
     /// What ends the run: a full disk, for one.
-    fn flush(&mut self) -> Result<()>;
+    fn flush(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Makes `rows` visible where they belong: all that was prepared in `epoch`, in order, as it was prepared. Called for one epoch after the
+    /// other, with numbers that grow and may have gaps, on a thread of its own, when the checkpoint that closes the epoch is durable.
+    ///
+    /// An epoch may come again, after a failure and after a run was killed, with the same rows; of the epochs that were delivered no other does.
+    /// That must be harmless: whoever can, writes [`Outset::writer`] and the number in the transaction of the rows, and does nothing where they
+    /// are there. A sink that cannot says [`Repeat::Duplicates`].
+    ///
+    /// # Errors
+    /// One that is [transient](Error::is_transient) has the epoch delivered once more, after a while, for as long as it takes; any other ends
+    /// the run, and the next run begins with this epoch.
+    fn deliver(&mut self, _epoch: u64, _rows: &mut dyn Iterator<Item = Result<Vec<u8>>>) -> Result<()> {
+        Err(Error::internal("a sink that delivers by epochs, and does not deliver"))
+    }
 
     /// What it has taken so far, for the checkpoint that closes `epoch`: called between two batches, with numbers that grow. `None` where it
     /// begins anew after a restart. Behind [`Sink::flush`] it is the last one: what is to be delivered at the end of the run, is with this epoch.

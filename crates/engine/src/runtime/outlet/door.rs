@@ -10,6 +10,7 @@ use crate::batch::Batch;
 use crate::error::guard::guarded;
 use crate::error::{Part, Rejection, Result};
 use crate::metrics::{Entry, Latencies};
+use crate::outbox::OutboxReader;
 use crate::runtime::drain::PartJob;
 use crate::runtime::snapshot::SinkCut;
 use crate::sensor::{SensorId, Sensors};
@@ -27,12 +28,16 @@ pub(super) struct Door {
     pub(super) filter: Option<Filter>,
     /// After a restart.
     pub(super) begins_anew: bool,
+    /// Whether it delivers by epochs.
+    pub(super) delivers: bool,
 }
 
 /// A sink, open, with its ledger: at one place at a time, and nobody else calls it.
 pub(super) struct Outlet {
     pub(super) door: Arc<Door>,
     pub(super) sink: Box<dyn Sink>,
+    /// What is not delivered yet, where it is kept.
+    pub(super) outbox: Option<OutboxReader>,
     /// Of the one-thread loop.
     pub(super) filter: Option<Filter>,
     pub(super) entry: Entry,
@@ -63,6 +68,11 @@ impl Door {
     pub(super) fn takes_records(&self) -> bool {
         self.takes == Takes::Records
     }
+
+    /// Calls the sink, and names it in what goes wrong.
+    pub(super) fn named<T>(&self, act: impl FnOnce() -> Result<T>) -> Result<T> {
+        guarded(&self.label, act).map_err(|error| error.with_part(self.part))
+    }
 }
 
 impl Message {
@@ -86,9 +96,9 @@ impl Outlet {
     /// Calls the sink.
     pub(super) fn timed<T>(&mut self, act: impl FnOnce(&mut dyn Sink) -> Result<T>) -> Result<T> {
         let start = Instant::now();
-        let result = guarded(&self.door.label, || act(&mut *self.sink));
+        let result = self.door.named(|| act(&mut *self.sink));
         self.entry.time += start.elapsed();
-        result.map_err(|error| error.with_part(self.door.part))
+        result
     }
 
     /// Takes message `sequence`; what is left to do is offered to `workers`, who may give it back.
@@ -147,6 +157,21 @@ impl Outlet {
     pub(super) fn cut(&mut self, epoch: u64) -> Result<SinkCut> {
         let saved = self.timed(|sink| sink.save(epoch))?;
         Ok(SinkCut { saved, ledger: self.entry.ledger })
+    }
+
+    /// Makes the output visible. Gives remarks.
+    pub(super) fn commit(&mut self) -> Result<Vec<String>> {
+        self.timed(|sink| sink.commit())
+    }
+
+    /// All is delivered, and no checkpoint speaks of it any more.
+    pub(super) fn clear(&self) {
+        self.outbox.iter().for_each(OutboxReader::clear);
+    }
+
+    /// Nothing has come for a while: sees whether anything went wrong meanwhile.
+    pub(super) fn look(&mut self) -> Result<()> {
+        self.timed(|sink| sink.push())
     }
 
     /// Enters that of `input` records `output` were for it.

@@ -13,7 +13,7 @@ use std::sync::atomic::AtomicBool;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crossbeam::channel::{Receiver, Sender, TrySendError, bounded, unbounded};
+use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded, unbounded};
 
 use super::door::{Message, Outlet};
 use super::failures::Failures;
@@ -186,7 +186,10 @@ struct AtWork {
 impl AtWork {
     /// The life of the thread.
     fn run(mut self, queue: &Receiver<Queued>) -> Outlet {
-        for Queued { sequence, message, _place } in queue {
+        let mut last = 0;
+        while let Some(queued) = self.next(queue, last) {
+            let Queued { sequence, message, _place } = queued;
+            last = sequence;
             if !self.failures.is_wanted(sequence) {
                 continue;
             }
@@ -200,6 +203,24 @@ impl AtWork {
             taken.unwrap_or_else(|error| self.failures.fail(sequence, error));
         }
         self.outlet
+    }
+
+    /// The next message; `None` when no more will come. Of a sink that delivers it is seen meanwhile whether that goes wrong, behind message
+    /// `last`.
+    fn next(&mut self, queue: &Receiver<Queued>, last: u64) -> Option<Queued> {
+        while self.outlet.door.delivers {
+            match queue.recv_timeout(PATIENCE) {
+                Ok(queued) => return Some(queued),
+                Err(RecvTimeoutError::Disconnected) => return None,
+                Err(RecvTimeoutError::Timeout) if !self.failures.is_wanted(last + 1) => break,
+                Err(RecvTimeoutError::Timeout) => {
+                    if let Err(error) = self.outlet.look() {
+                        self.failures.fail(last, error);
+                    }
+                }
+            }
+        }
+        queue.recv().ok()
     }
 
     /// Does what is left to do. Whoever makes a checkpoint waits for all that was handed out before; workers may be waiting for that, but not
