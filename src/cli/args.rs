@@ -99,6 +99,9 @@ pub(super) struct RunArgs {
     /// What may differ from the last checkpoint: `changes` of the pipeline, whose unchanged parts go on
     #[arg(long, value_enum, value_name = "WHAT", requires = "state")]
     pub(super) accept: Vec<Accept>,
+    /// End the run that uses the state folder, also one that stands still, and go on in its place
+    #[arg(long, requires = "state")]
+    pub(super) take_over: bool,
     /// Read nothing more: what the run in the state folder has written gets its names
     #[arg(long, requires = "state")]
     pub(super) finish: bool,

@@ -103,6 +103,7 @@ fn state(args: &RunArgs) -> Outcome<Option<StateOptions>> {
         every: Duration::from_nanos(every.unsigned_abs()),
         accept_changes: args.accept.contains(&Accept::Changes),
         finishes: args.finish,
+        takes_over: args.take_over,
         ..StateOptions::new(folder)
     }))
 }

@@ -193,6 +193,11 @@ pub(crate) struct OutboxReader {
 }
 
 impl OutboxReader {
+    /// What the outbox is called.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Removes the files of all epochs.
     pub(crate) fn clear(&self) {
         for (path, _) in epochs(&*self.files, &self.folder, &self.name).unwrap_or_default() {

@@ -8,8 +8,10 @@
 use std::collections::hash_map::RandomState;
 use std::fmt::Write as _;
 use std::hash::{BuildHasher, Hasher};
+use std::io::Write as _;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
@@ -62,8 +64,9 @@ fn prepare(folder: &Path) {
 }
 
 /// The numbers of the records in the table, as they were written.
-fn numbers(folder: &Path) -> Vec<i64> {
-    let database = Connection::open(folder.join("out.db")).expect("a database");
+fn numbers(folder: &Path, database: &str) -> Vec<i64> {
+    let database = Connection::open(folder.join(database)).expect("a database");
+    database.busy_timeout(LIMIT).expect("set");
     let mut rows = database.prepare("SELECT n FROM readings ORDER BY rowid").expect("a table");
     let numbers = rows.query_map([], |row| row.get(0)).expect("rows");
     numbers.collect::<Result<_, _>>().expect("numbers")
@@ -71,7 +74,7 @@ fn numbers(folder: &Path) -> Vec<i64> {
 
 fn check(folder: &Path, ended: &Output) {
     assert!(ended.status.success(), "{}", text(&ended.stderr));
-    assert!(numbers(folder).into_iter().eq(0..RECORDS as i64), "each record once, in order");
+    assert!(numbers(folder, "out.db").into_iter().eq(0..RECORDS as i64), "each record once, in order");
     let written = std::fs::read_to_string(folder.join("out.csv")).expect("a file");
     assert_eq!(written.lines().count(), RECORDS + 1);
     let left = std::fs::read_dir(folder.join("state")).expect("a folder");
@@ -79,9 +82,9 @@ fn check(folder: &Path, ended: &Output) {
     assert_eq!(left.filter(|name| name.starts_with("outbox-")).count(), 0, "what was delivered is gone");
 }
 
-#[test]
-fn a_run_killed_at_any_moments_has_each_record_in_the_table_once() {
-    let wanted = variable("TIDEMILL_KILLS").unwrap_or(KILLS);
+/// Runs that are killed at random moments until `wanted` were; each is looked at in the end.
+fn campaign(wanted: u64, prepare: impl Fn(&Path), check: impl Fn(&Path, &Output)) {
+    let wanted = variable("TIDEMILL_KILLS").unwrap_or(wanted);
     let seed = variable("TIDEMILL_SEED").unwrap_or_else(|| RandomState::new().build_hasher().finish());
     println!("TIDEMILL_SEED={seed}, {wanted} kills");
     let mut chance = seed | 1;
@@ -94,29 +97,98 @@ fn a_run_killed_at_any_moments_has_each_record_in_the_table_once() {
         let folder = tempfile::tempdir().expect("a folder");
         prepare(folder.path());
         let begun = Instant::now();
-        for _ in 0..PATIENCE {
-            let mut run = start(folder.path());
-            std::thread::sleep(Duration::from_millis(next(400)));
-            if run.try_wait().expect("a process").is_some() {
-                break;
+        let is_over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let _over = Over(&is_over);
+            for (database, held, pause) in HOLDERS {
+                let path = folder.path().join(database);
+                if path.exists() {
+                    let is_over = &is_over;
+                    scope.spawn(move || hold(&path, held, pause, is_over));
+                }
             }
-            run.kill().expect("killed");
-            run.wait().expect("an end");
-            kills += 1;
-        }
-        let ended = command(folder.path()).output().expect("it runs");
-        check(folder.path(), &ended);
+            for _ in 0..PATIENCE {
+                let mut run = start(folder.path());
+                std::thread::sleep(Duration::from_millis(next(400)));
+                if run.try_wait().expect("a process").is_some() {
+                    break;
+                }
+                run.kill().expect("killed");
+                run.wait().expect("an end");
+                kills += 1;
+            }
+            let ended = command(folder.path()).output().expect("it runs");
+            check(folder.path(), &ended);
+        });
         assert!(begun.elapsed() < LIMIT, "it comes no further");
     }
+}
+
+/// Databases that somebody else holds again and again, where they are there: for how long, and how long not.
+const HOLDERS: [(&str, Duration, Duration); 2] = [
+    ("slow.db", Duration::from_millis(20), Duration::from_millis(10)),
+    ("away.db", Duration::from_millis(600), Duration::from_millis(400)),
+];
+
+fn hold(path: &Path, held: Duration, pause: Duration, is_over: &AtomicBool) {
+    let database = Connection::open(path).expect("a database");
+    while !is_over.load(Ordering::Relaxed) {
+        if database.execute_batch("BEGIN IMMEDIATE").is_ok() {
+            std::thread::sleep(held);
+            database.execute_batch("COMMIT").expect("let go");
+        }
+        std::thread::sleep(pause);
+    }
+}
+
+/// Lets those who hold databases end.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn a_run_killed_at_any_moments_has_each_record_in_the_table_once() {
+    campaign(KILLS, prepare, check);
+}
+
+#[test]
+fn a_file_a_slow_sink_and_one_that_comes_and_goes_have_each_record_once() {
+    let three = |folder: &Path| {
+        prepare(folder);
+        let mut file = std::fs::File::options().append(true).open(folder.join("p.toml")).expect("a file");
+        for (database, ..) in HOLDERS {
+            let sink = format!("[[sink]]\ntype = 'sqlite'\npath = '{database}'\ntable = 'readings'\n");
+            file.write_all(sink.as_bytes()).expect("written");
+            make(&folder.join(database));
+        }
+    };
+    campaign(KILLS / 2, three, |folder, ended| {
+        check(folder, ended);
+        for (database, ..) in HOLDERS {
+            let numbers = numbers(folder, database);
+            assert!(numbers.into_iter().eq(0..RECORDS as i64), "{database}: each record once, in order");
+        }
+    });
+}
+
+/// Makes the tables of a database, as a run does.
+fn make(path: &Path) -> Connection {
+    let database = Connection::open(path).expect("a database");
+    let tables = "CREATE TABLE readings (t, s, v, n);
+         CREATE TABLE tidemill_epochs (writer TEXT PRIMARY KEY, epoch INTEGER NOT NULL);";
+    database.execute_batch(tables).expect("made");
+    database
 }
 
 #[test]
 fn a_database_that_somebody_else_holds_costs_no_data_and_is_said_once() {
     let folder = tempfile::tempdir().expect("a folder");
     prepare(folder.path());
-    let database = Connection::open(folder.path().join("out.db")).expect("a database");
-    let columns = "CREATE TABLE readings (t, s, v, n); CREATE TABLE tidemill_epochs (writer TEXT PRIMARY KEY, epoch INTEGER NOT NULL);";
-    database.execute_batch(columns).expect("made");
+    let database = make(&folder.path().join("out.db"));
     database.execute_batch("BEGIN IMMEDIATE").expect("held");
     let run = start(folder.path());
     // Held until the run has read everything: its rows wait in the outbox.
@@ -142,5 +214,5 @@ fn without_a_state_folder_rows_are_delivered_as_they_come_and_that_is_said() {
     let ended = command.current_dir(folder.path()).args(["run", "p.toml"]).output().expect("it runs");
     assert!(ended.status.success(), "{}", text(&ended.stderr));
     assert!(text(&ended.stderr).contains("delivered as it came"), "{}", text(&ended.stderr));
-    assert!(numbers(folder.path()).into_iter().eq(0..RECORDS as i64));
+    assert!(numbers(folder.path(), "out.db").into_iter().eq(0..RECORDS as i64));
 }

@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Manifest, Unwritten};
+use super::{Manifest, Unwritten, holder};
 use crate::atomic::{Output, UNTIL, marks};
 use crate::error::{Error, ErrorKind, Masks, Result, plain};
 use crate::files::{
@@ -170,7 +170,9 @@ impl StateFolder {
         let lock = files.lock(&path.join(LOCK)).map_err(|error| match error.kind() {
             io::ErrorKind::WouldBlock => {
                 Error::unavailable(format!("another run is using the state folder {}", path.display()))
-                    .with_help("wait for it, stop it, or give this run its own --state")
+                    .with_help(
+                        "wait for it, stop it, end it with --take-over, or give this run its own --state",
+                    )
             }
             _ => failed(error),
         })?;
@@ -190,6 +192,20 @@ impl StateFolder {
         folder.id = folder.known_or_new_id().map_err(failed)?;
         marks::tidy(&*folder.files, path);
         Ok(folder)
+    }
+
+    /// The same; a run that uses it is ended first. It may stand still, and would go on to write, once it is let go on, as if it were alone: so it is
+    /// not enough to take its lock away. Gives whether there was one.
+    ///
+    /// # Errors
+    /// As [`StateFolder::open`]; when that run cannot be found or ended.
+    pub fn take_over(files: Arc<dyn FileSystem>, path: &Path) -> Result<(Self, bool)> {
+        let is_held =
+            matches!(files.lock(&path.join(LOCK)), Err(error) if error.kind() == io::ErrorKind::WouldBlock);
+        if is_held {
+            holder::end(&path.join(LOCK))?;
+        }
+        Self::open(files, path).map(|folder| (folder, is_held))
     }
 
     /// Something that tells this folder's run from others, wherever the folder is moved: for the names of its files in the making.

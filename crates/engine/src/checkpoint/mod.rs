@@ -6,6 +6,7 @@
 
 mod changes;
 mod folder;
+mod holder;
 mod manifest;
 mod pieces;
 mod reader;

@@ -201,6 +201,26 @@ fn what_was_not_delivered_and_is_gone_is_an_error() {
 }
 
 #[test]
+fn what_a_sink_that_is_gone_had_not_delivered_is_said() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let sink = Remotely::default();
+    sink.remote().faults = [Fault::Refuses].into();
+    go(folder.path(), &sink, true).expect_err("it is refused");
+    let pipeline = Pipeline::from_toml(&format!(
+        "[source]\ntype = 'csv'\npath = '{}'\nsensor = 'sensor'\nmeasurements = ['v']\n[[sink]]\ntype = 'csv'\npath = '{}'\n",
+        folder.path().join("in.csv").display(),
+        folder.path().join("out.csv").display()
+    ))
+    .expect("a pipeline");
+    let state = StateOptions { accept_changes: true, ..StateOptions::new(folder.path().join("state")) };
+    let options = RunOptions { state: Some(state), ..RunOptions::default() };
+    let report = run(&pipeline, &options, &mut ()).expect("the other sink goes on");
+    let is_said =
+        |remark: &String| remark.contains("has what was not delivered by a sink that has changed or is gone");
+    assert!(report.remarks.iter().any(is_said), "{:?}", report.remarks);
+}
+
+#[test]
 fn without_a_state_folder_rows_are_delivered_as_they_come_and_that_is_said() {
     let folder = tempfile::tempdir().expect("a folder");
     let sink = Remotely::default();

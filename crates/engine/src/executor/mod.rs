@@ -8,6 +8,8 @@ mod coverage;
 #[cfg(test)]
 mod delivery_tests;
 #[cfg(test)]
+mod durable_tests;
+#[cfg(test)]
 mod foreseen_tests;
 #[cfg(test)]
 mod idle_tests;

@@ -131,7 +131,8 @@ impl Reading for Pass {
         self.crew.last_cut(positions, !is_stopped, |last| match is_stopped {
             true => outlets.pause(last, observer, report),
             false => outlets.finish(Some(last), observer, report),
-        })
+        })?;
+        claims.sources.acknowledge()
     }
 
     fn close(self, report: &mut Report) -> Result<()> {

@@ -39,8 +39,7 @@ pub struct OutputOptions {
     pub sensors: Option<Vec<String>>,
     /// The `name` of the part that it takes records from, or a list of them: a stage, or a source. If not given, the last stage; all sources where there is no stage.
     pub from: Option<Names>,
-    /// What a failure does that may pass by itself, such as a full disk: `stop` ends the run, `wait` tries again until it succeeds. If not given,
-    /// a run over input that ends stops, and one over input that does not waits while a disk is full.
+    /// What a failure does that may pass by itself, such as a full disk: `stop` ends the run, `wait` tries again until it succeeds. If not given, a run over input that ends stops, and one over input that does not waits while a disk is full.
     pub on_failure: Option<OnFailure>,
 }
 

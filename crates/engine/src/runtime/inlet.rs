@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::durable::Durable;
 use crate::batch::Schema;
 use crate::error::guard::{asked, caught};
 use crate::error::{Error, Part, Result};
@@ -21,6 +22,10 @@ pub(crate) struct Inlet {
     max_ahead: i64,
     /// Keeps what it gives, beside those of other sources.
     recorder: Option<Recorder>,
+    /// Says how far it is durable, where there are checkpoints.
+    durable: Option<Arc<Durable>>,
+    /// The last epoch that it was told is.
+    told: u64,
 }
 
 /// A piece of the input, and what its source says of it.
@@ -49,7 +54,7 @@ impl Inlet {
                 ),
             ));
         }
-        Ok(Self { label, at, source, max_ahead, recorder })
+        Ok(Self { label, at, source, max_ahead, recorder, durable: None, told: 0 })
     }
 
     /// Which source of the pipeline it is.
@@ -81,6 +86,7 @@ impl Inlet {
         &mut self,
         give: impl FnOnce(&mut dyn Source) -> Result<Option<Input>>,
     ) -> Result<Option<Arrived>> {
+        self.acknowledge()?;
         let Self { label, at, source, max_ahead, .. } = self;
         caught(label, || {
             let input = give(&mut **source)?;
@@ -89,6 +95,21 @@ impl Inlet {
                 |input| Arrived { input, source: *at, latest: latest(), progress: source.progress() };
             Ok(input.map(arrived))
         })
+    }
+
+    /// From now on it is told what is durable.
+    pub(crate) fn acknowledge_by(&mut self, durable: &Arc<Durable>) {
+        self.durable = Some(Arc::clone(durable));
+    }
+
+    /// Tells the source what is durable, if more is than it was told.
+    pub(crate) fn acknowledge(&mut self) -> Result<()> {
+        let Self { label, at, source, durable, told, .. } = self;
+        let newer = durable.as_ref().and_then(|durable| durable.newer_than(*told, *at));
+        let Some((epoch, position)) = newer else { return Ok(()) };
+        *told = epoch;
+        let Some(position) = position else { return Ok(()) };
+        caught(label, || source.durable(epoch, &position)).map_err(|error| error.with_part(Part::Source(*at)))
     }
 
     /// As [`Source::arrival`].

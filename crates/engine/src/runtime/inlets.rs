@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use super::Report;
+use super::durable::Durable;
 use super::inlet::{Arrived, Inlet};
 use crate::batch::Schema;
 use crate::error::Result;
@@ -113,6 +114,16 @@ impl Inlets {
     /// Where each of them is.
     pub(crate) fn save(&self) -> Result<Positions> {
         self.inlets.iter().map(Inlet::save).collect()
+    }
+
+    /// From now on they are told what is durable.
+    pub(crate) fn acknowledge_by(&mut self, durable: &Arc<Durable>) {
+        self.inlets.iter_mut().for_each(|inlet| inlet.acknowledge_by(durable));
+    }
+
+    /// Tells them what is durable, at the end.
+    pub(crate) fn acknowledge(&mut self) -> Result<()> {
+        self.inlets.iter_mut().try_for_each(Inlet::acknowledge)
     }
 
     /// Takes each of them to where it was.

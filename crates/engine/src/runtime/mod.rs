@@ -7,6 +7,7 @@ pub(crate) mod admission;
 pub(crate) mod chunks;
 pub(crate) mod crew;
 pub(crate) mod drain;
+pub(crate) mod durable;
 pub(crate) mod effects;
 pub(crate) mod idle;
 pub(crate) mod inlet;

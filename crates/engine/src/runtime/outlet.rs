@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use super::Observer;
 use super::drain::Drain;
+use super::durable::Durable;
 use super::report::{Rejects, Report};
 use super::schedule::Schedule;
 use super::snapshot::{Awaited, Draft, Resume, Snapshot};
@@ -62,7 +63,7 @@ impl Outlets {
     pub(crate) fn open(
         pipeline: &Pipeline,
         plan: &Plan,
-        state: Option<State>,
+        mut state: Option<State>,
         plain: &Outset,
     ) -> Result<Self> {
         let plain = &Outset { masks: Arc::clone(pipeline.secrets.masks()), ..plain.clone() };
@@ -113,6 +114,8 @@ impl Outlets {
             Ok(Outlet { door, sink, outbox, filter, entry, latencies, is_live: false })
         });
         let outlets: Vec<_> = outlets.collect::<Result<_>>()?;
+        let outboxes: Vec<_> = outlets.iter().filter_map(|outlet| outlet.outbox.as_ref()).collect();
+        state.iter_mut().for_each(|state| state.remark_left(&outboxes));
         Ok(Self {
             doors: outlets.iter().map(|outlet| Arc::clone(&outlet.door)).collect(),
             times: vec![Duration::ZERO; outlets.len()],
@@ -186,6 +189,11 @@ impl Outlets {
             (Some(state), Some(draft)) => state.conclude(draft),
             _ => Ok(()),
         }
+    }
+
+    /// What says how far the sources are durable, where there is a folder for checkpoints.
+    pub(crate) fn durable(&self) -> Option<&Arc<Durable>> {
+        self.state.as_ref().map(State::durable)
     }
 
     /// When checkpoints are due; never where there is no folder for them.

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use crossbeam::channel::{Sender, bounded};
 
 use super::RunOptions;
+use super::durable::Durable;
 use super::schedule::Schedule;
 use super::snapshot::{Draft, Resume, Snapshot};
 use crate::atomic::Output;
@@ -22,6 +23,7 @@ use crate::checkpoint::{
 use crate::error::guard::caught;
 use crate::error::{Error, Masks, Result};
 use crate::files::{Disk, FileSystem, kind_if_there};
+use crate::outbox::{self, OutboxReader};
 use crate::pipeline::leading::leading;
 use crate::pipeline::secrets::{Key, new_key};
 use crate::pipeline::sources::source_label;
@@ -42,6 +44,8 @@ pub struct StateOptions {
     pub accept_changes: bool,
     /// Whether the run ends where its checkpoint is: it reads nothing more, and its output gets its names.
     pub finishes: bool,
+    /// Whether a run that uses the folder is ended, and this one goes on in its place.
+    pub takes_over: bool,
     /// Whether the run waits until a checkpoint is kept. Otherwise it goes on, and leaves out those that are due before.
     pub waits: bool,
     /// Where the folder and the output are.
@@ -56,6 +60,7 @@ impl StateOptions {
             every: Duration::from_secs(1),
             accept_changes: false,
             finishes: false,
+            takes_over: false,
             waits: false,
             files: Arc::new(Disk),
         }
@@ -78,6 +83,8 @@ pub(crate) struct State {
     keeper: Option<Keeper>,
     /// Whether a cut is on its way to become a checkpoint.
     is_busy: Arc<AtomicBool>,
+    /// How far the sources are durable.
+    durable: Arc<Durable>,
     /// The number of the epoch that is open: the next cut closes it.
     epoch: u64,
 }
@@ -98,7 +105,11 @@ impl State {
     pub(crate) fn open(options: &StateOptions, pipeline: &Pipeline) -> Result<Self> {
         check_source(pipeline)?;
         check_sinks(pipeline)?;
-        let mut folder = StateFolder::open(Arc::clone(&options.files), &options.folder)?;
+        let files = Arc::clone(&options.files);
+        let (mut folder, has_ended_one) = match options.takes_over {
+            true => StateFolder::take_over(files, &options.folder)?,
+            false => (StateFolder::open(files, &options.folder)?, false),
+        };
         let found = folder.load()?;
         let key = found.manifest.as_ref().map_or_else(new_key, |(manifest, _)| manifest.key);
         let epoch = folder.newest() + 1;
@@ -113,8 +124,14 @@ impl State {
             found: None,
             keeper: None,
             is_busy: Arc::default(),
+            durable: Arc::default(),
             epoch,
         };
+        if has_ended_one {
+            state
+                .remarks
+                .push("the run that used the state folder was ended: this one goes on in its place".into());
+        }
         state.take_up(found, pipeline.secrets.masks())?;
         Ok(state)
     }
@@ -254,6 +271,20 @@ impl State {
         Ok(())
     }
 
+    /// Says how far the sources are durable.
+    pub(crate) fn durable(&self) -> &Arc<Durable> {
+        &self.durable
+    }
+
+    /// Says what sinks had not delivered that are in the pipeline no more; `outboxes` are those of the sinks that are.
+    pub(crate) fn remark_left(&mut self, outboxes: &[&OutboxReader]) {
+        let found = outbox::look(&*self.options.files, &self.options.folder).unwrap_or_default();
+        let left = found.iter().filter(|(_, name, _)| !outboxes.iter().any(|outbox| outbox.name() == name));
+        self.remarks.extend(left.map(|(path, ..)| {
+            format!("{} has what was not delivered by a sink that has changed or is gone", path.display())
+        }));
+    }
+
     /// What tells whether the run still holds its folder.
     pub(crate) fn fence(&self) -> Fence {
         lock(&self.folder).fence()
@@ -285,11 +316,12 @@ impl State {
         let (sender, drafts) = bounded::<Draft>(1);
         let (folder, failure) = (Arc::clone(&self.folder), Arc::new(Mutex::new(None)));
         let (failed, is_busy) = (Arc::clone(&failure), Arc::clone(&self.is_busy));
+        let durable = Arc::clone(&self.durable);
         let work = move || {
             for mut draft in drafts {
                 // Hangs up at the end of this turn, when a failure can be seen.
                 let _kept = draft.kept.take();
-                let is_kept = caught("a checkpoint", || keep(&folder, draft));
+                let is_kept = caught("a checkpoint", || keep(&folder, &durable, draft));
                 let has_failed = is_kept.is_err();
                 *lock(&failed) = is_kept.err();
                 // Whoever makes the next cut sees a failure.
@@ -339,7 +371,7 @@ impl State {
     /// When this one or an earlier one could not be kept.
     pub(crate) fn conclude(&mut self, draft: Draft) -> Result<()> {
         self.rest()?;
-        keep(&self.folder, draft)
+        keep(&self.folder, &self.durable, draft)
     }
 
     /// Waits for the thread.
@@ -407,13 +439,15 @@ fn nobody_keeps() -> Error {
 }
 
 /// First what the manifest speaks of is made durable, then the manifest: that decides. Then the epoch is delivered.
-fn keep(folder: &Mutex<StateFolder>, draft: Draft) -> Result<()> {
+fn keep(folder: &Mutex<StateFolder>, durable: &Durable, draft: Draft) -> Result<()> {
     let Draft { epoch, manifest, stages, settle, mut deliver, awaited, .. } = draft;
+    let positions = manifest.sources.clone();
     lock(folder).keep(epoch, manifest, stages, |manifest| {
         settle.into_iter().try_for_each(|settle| settle())?;
         deliver.extend(awaited.map_or_else(|| Ok(Vec::new()), |awaited| awaited.complete(manifest))?);
         Ok(())
     })?;
+    durable.set(epoch, positions);
     deliver.into_iter().try_for_each(|deliver| deliver())
 }
 

@@ -303,6 +303,16 @@ pub trait Source: Send {
         Err(Error::internal("a source that saves nothing was to be restored"))
     }
 
+    /// All that it gave before `position`, which [`Source::save`] gave, is durable with the checkpoint that closes `epoch`: whoever acknowledges what it
+    /// has been sent does so now, or commits its offsets. Called by the thread that reads it, before a later [`Source::next`] and at the end, for
+    /// the newest of several checkpoints only; after a kill, the run that goes on calls it for its next one.
+    ///
+    /// # Errors
+    /// What ends the run.
+    fn durable(&mut self, _epoch: u64, _position: &[u8]) -> Result<()> {
+        Ok(())
+    }
+
     /// When the piece given last came in, if it is live: a record that is far ahead of that is not believed
     /// (`max_ahead`). History is believed as it is: then `None`.
     fn received(&self) -> Option<Timestamp> {

@@ -124,13 +124,13 @@ fn run_guarded(
         let read = reading.join().map_err(|_| Error::internal("the source's thread panicked"));
         Ok::<_, Error>((driven, read??))
     })?;
-    let AllRead { ended, dropped, sources } = read;
+    let AllRead { ended, dropped, mut sources } = read;
     dropped.into_iter().for_each(|(source, dropped)| crew.note_dropped(source, dropped));
     let mut report = Report::default();
     sources.close(&mut report)?;
     let pauses = ended == Ended::Stopped && outlets.has_state();
     crew.finish(driven?, !pauses, &mut outlets)?;
-    conclude(&mut crew, &sources, ended, outlets, observer, &mut report)?;
+    conclude(&mut crew, &mut sources, ended, outlets, observer, &mut report)?;
     crew.close(&mut report);
     report.remarks.extend(without_effect(pipeline, &sensors.read()));
     report.remarks.extend(untimed(pipeline, &setup.plan.schemas));
@@ -230,7 +230,7 @@ impl Drop for Cancels<'_> {
 /// Makes the output visible, behind the last record; one that goes on after a restart is kept as it is when it was stopped.
 fn conclude(
     crew: &mut Crew,
-    sources: &Inlets,
+    sources: &mut Inlets,
     ended: Ended,
     outlets: Outlets,
     observer: &mut (dyn Observer + Send),
@@ -246,7 +246,8 @@ fn conclude(
     crew.last_cut(sources.save()?, !is_stopped, |last| match is_stopped {
         true => outlets.pause(last, observer, report),
         false => outlets.finish(Some(last), observer, report),
-    })
+    })?;
+    sources.acknowledge()
 }
 
 /// Calls `work` once for each of `count` workers, at the same time. The first is the caller's thread, so that there is one whatever

@@ -59,6 +59,7 @@ impl Crew {
 
     /// Goes on from the checkpoint that `outlets` have, if they have one.
     pub(crate) fn resume(&mut self, sources: &mut Inlets, outlets: &mut Outlets) -> Result<()> {
+        outlets.durable().into_iter().for_each(|durable| sources.acknowledge_by(durable));
         let Some(resume) = outlets.take_resume() else { return Ok(()) };
         sources.restore(&resume.sources)?;
         let counts = self.restore(&resume)?;

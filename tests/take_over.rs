@@ -1,0 +1,95 @@
+//! A run that was paused and replaced writes nothing more.
+
+#[path = "common/command.rs"]
+mod command;
+
+use std::io::Write as _;
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use command::{folder, run, text, tidemill};
+use rustix::process::{Pid, Signal, kill_process};
+use tidemill_engine::checkpoint;
+use tidemill_engine::files::Disk;
+
+/// Whoever waits longer than this waits for something that will not come.
+const LIMIT: Duration = Duration::from_secs(120);
+
+const ARGUMENTS: [&str; 6] = ["run", "p.toml", "--state", "state", "--checkpoint-every", "5ms"];
+
+fn signal(run: &Child, signal: Signal) {
+    kill_process(Pid::from_child(run), signal).expect("a process");
+}
+
+/// Waits for a checkpoint behind so many records.
+fn wait_for(folder: &Path, records: u64) {
+    let begun = Instant::now();
+    loop {
+        let found = checkpoint::look(&Disk, &folder.join("state")).ok();
+        if found.and_then(|found| found.manifest).is_some_and(|(manifest, _)| manifest.records >= records) {
+            return;
+        }
+        assert!(begun.elapsed() < LIMIT, "no checkpoint behind {records} records");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn append(folder: &Path, records: std::ops::Range<u64>) {
+    let mut file =
+        std::fs::File::options().append(true).create(true).open(folder.join("in.csv")).expect("a file");
+    for at in records {
+        writeln!(file, "m{},{at}", at % 3).expect("written");
+    }
+}
+
+#[test]
+fn a_run_that_was_stopped_and_replaced_writes_nothing_more() {
+    let folder = folder();
+    let folder = folder.path();
+    std::fs::write(folder.join("in.csv"), "s,v\n").expect("written");
+    append(folder, 0..100);
+    let pipeline = "[source]\ntype = 'csv'\npath = 'in.csv'\nsensor = 's'\nfollow = true\n[[sink]]\ntype = 'csv'\npath = 'out.csv'\n";
+    std::fs::write(folder.join("p.toml"), pipeline).expect("written");
+    let start = |more: &[&str]| {
+        let mut command = tidemill(folder);
+        command
+            .args(ARGUMENTS)
+            .args(more)
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("started")
+    };
+    let mut first = start(&[]);
+    wait_for(folder, 100);
+    signal(&first, Signal::STOP);
+    append(folder, 100..200);
+    let refused = run(folder, &ARGUMENTS);
+    let said = text(&refused.stderr);
+    assert!(said.contains("another run is using the state folder") && said.contains("--take-over"), "{said}");
+    let second = start(&["--take-over"]);
+    wait_for(folder, 200);
+    // It would go on now, and has been ended.
+    let _gone_already = kill_process(Pid::from_child(&first), Signal::CONT);
+    assert_eq!(first.wait().expect("an end").signal(), Some(Signal::KILL.as_raw()));
+    append(folder, 200..300);
+    wait_for(folder, 300);
+    signal(&second, Signal::INT);
+    let ended = second.wait_with_output().expect("an end");
+    assert!(
+        text(&ended.stderr).contains("was ended: this one goes on in its place"),
+        "{}",
+        text(&ended.stderr)
+    );
+    let finished = run(folder, &[&ARGUMENTS[..], &["--finish", "--take-over"]].concat());
+    assert!(finished.status.success(), "{}", text(&finished.stderr));
+    let written = std::fs::read_to_string(folder.join("out.csv")).expect("a file");
+    let values: Vec<u64> = written
+        .lines()
+        .skip(1)
+        .map(|line| line.split(',').nth(1).expect("a value").parse().expect("a number"))
+        .collect();
+    assert!(values.into_iter().eq(0..300), "each record once, in order");
+}
