@@ -155,7 +155,7 @@ pub mod format {
     pub use tidemill_core::format::influx::{Influx, InfluxOptions, MissingTime, Precision};
     pub use tidemill_core::format::jsonl::{JsonEncoder, JsonLines, JsonOptions, Layout, UnknownFields};
     pub use tidemill_core::format::{
-        Bound, Chunk, Decode, Decoded, Encode, Format, Head, LineFormat, Refused, Witness,
+        BoundFormat, Chunk, Decode, Decoded, Encode, Format, Head, LineFormat, Refused, Witness,
     };
 }
 

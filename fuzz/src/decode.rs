@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tidemill::Result;
 use tidemill::batch::{Batch, Bytes, Column};
-use tidemill::format::{Bound, Chunk, Decoded, Head};
+use tidemill::format::{BoundFormat, Chunk, Decoded, Head};
 use tidemill::offset::Offset;
 use tidemill::sensor::{SensorIds, Sensors, SharedSensors};
 use tidemill::time::Timestamp;
@@ -44,7 +44,7 @@ type Decoding = fn(&Chunk, &mut dyn tidemill::sensor::SensorLookup) -> Result<De
 
 /// What a file decodes to whose bytes come in pieces that end at `cuts`: each record and each rejection, as text, then the number of
 /// lines and the sensors.
-fn read(bound: &Bound, text: &[u8], cuts: &[usize], limit: usize, decode: Decoding) -> Vec<String> {
+fn read(bound: &BoundFormat, text: &[u8], cuts: &[usize], limit: usize, decode: Decoding) -> Vec<String> {
     let shared = Arc::new(SharedSensors::with_limit(limit));
     let mut ids = SensorIds::new(Arc::clone(&shared));
     let (mut at, mut line) = (bound.skip_bytes.min(text.len()), 1 + bound.skip_lines);
@@ -74,7 +74,7 @@ fn read(bound: &Bound, text: &[u8], cuts: &[usize], limit: usize, decode: Decodi
     [records, rejections, vec![sensors]].concat()
 }
 
-fn chunk(bound: &Bound, bytes: &[u8], at: usize, line: u64) -> Chunk {
+fn chunk(bound: &BoundFormat, bytes: &[u8], at: usize, line: u64) -> Chunk {
     Chunk {
         sequence: 0,
         file: "in".into(),

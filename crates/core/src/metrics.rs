@@ -67,13 +67,13 @@ pub struct Latency {
     pub part: String,
     /// Records counted.
     pub records: u64,
-    /// Half of them took no longer than this; and so on.
+    /// 50th percentile.
     #[serde(serialize_with = "seconds", rename = "p50_seconds")]
     pub p50: Duration,
-    /// 99 of 100.
+    /// 99th percentile.
     #[serde(serialize_with = "seconds", rename = "p99_seconds")]
     pub p99: Duration,
-    /// 999 of 1,000.
+    /// 99.9th percentile.
     #[serde(serialize_with = "seconds", rename = "p999_seconds")]
     pub p999: Duration,
     /// All of them.

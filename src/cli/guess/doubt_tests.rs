@@ -1,6 +1,6 @@
 //! What looks like something else at first sight must not be taken for it.
 
-use super::layout::Layout;
+use super::layout::LineLayout;
 use super::tests::{measured, of, time};
 use super::*;
 
@@ -200,16 +200,16 @@ fn a_column_that_is_appended_midway_leaves_the_rest() {
 #[test]
 fn lines_are_counted_where_blank_ones_stand_between() {
     let guess = of("Interval,1,s\n\nTime,CH1,CH2\n,V,mA\n2024-03-01 10:00:00,1,2\n2024-03-01 10:00:01,1,2\n");
-    let layout = Layout { header_row: Some(3), units_row: Some(4), ..Layout::default() };
+    let layout = LineLayout { header_row: Some(3), units_row: Some(4), ..LineLayout::default() };
     assert_eq!((guess.dialect.layout.clone(), measured(&guess)), (layout, vec!["CH1", "CH2"]));
     let blank = of("\n\ntime,v\n2024-03-01 10:00:00,1\n");
-    assert_eq!(blank.dialect.layout, Layout::default());
+    assert_eq!(blank.dialect.layout, LineLayout::default());
 }
 
 #[test]
 fn a_bad_record_below_the_names_is_no_line_of_units() {
     let guess = of("time,a\n?,7\n2024-03-01 10:00:00,1\n2024-03-01 10:00:10,2\n");
-    assert_eq!((guess.dialect.layout, guess.roles.time.is_some()), (Layout::default(), true));
+    assert_eq!((guess.dialect.layout, guess.roles.time.is_some()), (LineLayout::default(), true));
 }
 
 #[test]

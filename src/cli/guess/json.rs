@@ -5,12 +5,12 @@ use serde_json::{Deserializer, Map, Value};
 
 use super::formats::is_time;
 use super::sample::shown;
-use super::table::{Kind, Table};
+use super::table::{FileKind, Table};
 use tidemill_core::format::Refused;
 use tidemill_core::format::jsonl::{FirstValues, Layout, first_values};
 
 /// The objects of a text, and what in it is none.
-pub(super) struct Found {
+pub(super) struct JsonFound {
     pub(super) objects: Vec<Map<String, Value>>,
     /// How many values there are, those that are refused among them.
     pub(super) values: usize,
@@ -20,7 +20,7 @@ pub(super) struct Found {
 }
 
 /// What a text has where it is JSON: it begins so, or more of its lines are than are not.
-pub(super) fn find(bytes: &[u8], is_whole: bool) -> Option<Found> {
+pub(super) fn find(bytes: &[u8], is_whole: bool) -> Option<JsonFound> {
     let first = first_values(bytes, is_whole, Layout::Auto);
     let is_more = |values: &FirstValues<'_>| {
         values.records.len() > first.records.len() && values.refused.count < first.refused.count
@@ -38,7 +38,7 @@ pub(super) fn find(bytes: &[u8], is_whole: bool) -> Option<Found> {
     let is_json = begins(bytes)
         || objects.is_empty() && are_arrays(bytes, is_whole)
         || !objects.is_empty() && records.len() > refused.count;
-    is_json.then_some(Found { objects, values: records.len() + refused.count, refused, layout })
+    is_json.then_some(JsonFound { objects, values: records.len() + refused.count, refused, layout })
 }
 
 /// Whether a text begins with an object, or an array of them.
@@ -168,7 +168,7 @@ pub(super) fn table(objects: Vec<Map<String, Value>>) -> Table {
     }
     rows.iter_mut().for_each(|row| row.resize(names.len(), String::new()));
     without_null_objects(&mut names, &mut rows, &mut texts);
-    Table { kind: Kind::Json, names, rows, texts, ..Table::default() }
+    Table { kind: FileKind::Json, names, rows, texts, ..Table::default() }
 }
 
 fn objects_of(value: Value, objects: &mut Vec<Map<String, Value>>) {

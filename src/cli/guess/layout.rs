@@ -14,7 +14,7 @@ use tidemill_core::format::csv::{logger_rows, separator_of};
 
 /// Which lines have what, counted from 1, as the options say it; `None` where nothing has to be said.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(in crate::cli) struct Layout {
+pub(in crate::cli) struct LineLayout {
     pub(in crate::cli) skip_lines: Option<usize>,
     pub(in crate::cli) header_row: Option<usize>,
     pub(in crate::cli) units_row: Option<usize>,
@@ -25,9 +25,9 @@ pub(in crate::cli) struct Layout {
 
 /// Records, and what stands before them.
 #[derive(Default)]
-pub(super) struct Found {
+pub(super) struct RecordsFound {
     pub(super) has_header: bool,
-    pub(super) layout: Layout,
+    pub(super) layout: LineLayout,
     pub(super) names: Vec<String>,
     pub(super) rows: Vec<Vec<String>>,
     pub(super) station: Option<String>,
@@ -44,7 +44,7 @@ pub(super) fn separator(bytes: &[u8]) -> Option<u8> {
 
 /// Finds the header in `records`; where there is none, names may stand in the comments before the first record, which `comments` gives as
 /// records.
-pub(super) fn find(records: Vec<Record>, shape: &Shape, comments: Vec<Record>) -> Found {
+pub(super) fn find(records: Vec<Record>, shape: &Shape, comments: Vec<Record>) -> RecordsFound {
     if let Some(rows) = records.first().and_then(|first| logger_rows(first.fields.first()?)) {
         return of_logger(records, rows);
     }
@@ -61,14 +61,14 @@ pub(super) fn find(records: Vec<Record>, shape: &Shape, comments: Vec<Record>) -
             let lines = plural(again.len() as u64, "line");
             format!("the names stand again in {lines}, first line {}: refused", first.line)
         });
-        let mut found = Found { layout, ..with_names(&names, rows) };
+        let mut found = RecordsFound { layout, ..with_names(&names, rows) };
         found.doubts.extend(doubt);
         return found;
     }
     if let Some((names, ragged)) = uneven_header(before, data, width) {
         let Some(ragged) = ragged else {
             let refusal = Refusal::of_names(names.len(), width);
-            return Found { refusal: Some(refusal), ..without_names(before, data, width) };
+            return RecordsFound { refusal: Some(refusal), ..without_names(before, data, width) };
         };
         let mut layout = layout(before, data, before.len() - 1, width);
         layout.ragged = Some(ragged);
@@ -76,19 +76,19 @@ pub(super) fn find(records: Vec<Record>, shape: &Shape, comments: Vec<Record>) -
         rows.iter_mut()
             .filter(|row| row.fields.len() == width)
             .for_each(|row| row.fields.resize(names.len(), String::new()));
-        return Found { layout, ..with_names(&names, rows) };
+        return RecordsFound { layout, ..with_names(&names, rows) };
     }
     let named =
         comments.into_iter().find(|names| names.fields.len() == width && is_header(&names.fields, &[]));
     let found = without_names(before, data, width);
     match named.filter(|_| before.is_empty()) {
-        Some(names) => Found { has_header: false, ..with_names(&names.fields, data.to_vec()) },
+        Some(names) => RecordsFound { has_header: false, ..with_names(&names.fields, data.to_vec()) },
         None => found,
     }
 }
 
 /// The file of a logger that says in its first field how it begins: in the lines of the header and of the first record.
-fn of_logger(records: Vec<Record>, (header, data): (usize, usize)) -> Found {
+fn of_logger(records: Vec<Record>, (header, data): (usize, usize)) -> RecordsFound {
     let station = |record: &Record| record.fields.get(1).cloned().unwrap_or_default();
     let is_first = |record: &Record| record.fields.first() == records[0].fields.first();
     let mut stations: Vec<String> = records
@@ -165,15 +165,15 @@ fn uneven_header(
 
 /// Which lines the options must name. What stands between the names and the records is passed over where it has no values, as units have
 /// none.
-fn layout(before: &[Record], data: &[Record], header: usize, width: usize) -> Layout {
+fn layout(before: &[Record], data: &[Record], header: usize, width: usize) -> LineLayout {
     let between = &before[header + 1..];
     let units = units(between, width);
     let next = between.get(units).or(data.first());
-    Layout {
+    LineLayout {
         header_row: (header > 0).then_some(before[header].line),
         units_row: between.first().filter(|_| units > 0).map(|record| record.line),
         data_row: next.filter(|_| units > 1).map(|record| record.line),
-        ..Layout::default()
+        ..LineLayout::default()
     }
 }
 
@@ -189,7 +189,7 @@ fn units(between: &[Record], width: usize) -> usize {
     between.iter().take_while(is_of_units).count()
 }
 
-fn with_names(names: &[String], mut rows: Vec<Record>) -> Found {
+fn with_names(names: &[String], mut rows: Vec<Record>) -> RecordsFound {
     let mut names: Vec<String> = names.iter().map(|name| name.trim().to_owned()).collect();
     let is_unused =
         |at: usize| rows.iter().all(|row| row.fields.get(at).is_none_or(|field| field.trim().is_empty()));
@@ -201,10 +201,10 @@ fn with_names(names: &[String], mut rows: Vec<Record>) -> Found {
         names = columns.distinct(&names);
     }
     let (rows, doubts) = even(rows, names.len());
-    Found { has_header: true, names, rows, doubts, ..Found::default() }
+    RecordsFound { has_header: true, names, rows, doubts, ..RecordsFound::default() }
 }
 
-fn without_names(before: &[Record], data: &[Record], width: usize) -> Found {
+fn without_names(before: &[Record], data: &[Record], width: usize) -> RecordsFound {
     // What could be a record is none that may be passed over unread.
     let could_be = |record: &Record| {
         record.fields.len() == width && record.fields.iter().any(|field| look(field) == Look::Number)
@@ -214,7 +214,13 @@ fn without_names(before: &[Record], data: &[Record], width: usize) -> Found {
     let skip_lines = kept.first().filter(|_| first > 0).map(|record| record.line - 1);
     let (rows, doubts) = even(kept.into_iter().cloned().collect(), width);
     let names = (1..=width).map(|at| format!("column_{at}")).collect();
-    Found { layout: Layout { skip_lines, ..Layout::default() }, names, rows, doubts, ..Found::default() }
+    RecordsFound {
+        layout: LineLayout { skip_lines, ..LineLayout::default() },
+        names,
+        rows,
+        doubts,
+        ..RecordsFound::default()
+    }
 }
 
 /// The rows with as many fields as there are names, and what is to be said of the others.

@@ -28,7 +28,7 @@ mod zones;
 
 pub(super) use columns::Roles;
 pub(super) use refusal::Refusal;
-pub(super) use table::{Dialect, Kind};
+pub(super) use table::{Dialect, FileKind};
 
 use crate::cli::summary::plural;
 use sample::{Sample, add, number};
@@ -45,7 +45,7 @@ const SHOWN: usize = 3;
 #[derive(Debug)]
 pub(super) struct Guess {
     /// Which source reads it.
-    pub(super) kind: Kind,
+    pub(super) kind: FileKind,
     /// How it is laid out, where it is delimited text.
     pub(super) dialect: Dialect,
     /// In what encoding the text is, where that has to be said.
@@ -96,10 +96,10 @@ pub(super) fn guess(bytes: &[u8], is_whole: bool) -> Guess {
     let comma = taken.numerals.map_or_else(|| table.decimal_comma(), |numerals| numerals.comma);
     let mut guess = of_table(table, comma);
     if guess.roles.measurements.is_empty() && is_markup(&bytes) {
-        return refuse(Kind::Delimited, Refusal::of_markup());
+        return refuse(FileKind::Delimited, Refusal::of_markup());
     }
     if has_odd_start && guess.dialect.has_header {
-        return refuse(Kind::Delimited, Refusal::of_bytes());
+        return refuse(FileKind::Delimited, Refusal::of_bytes());
     }
     if guess.records == 0 && !guess.names.is_empty() && guess.refusal.is_none() {
         guess.doubts.push("there are no records yet: look again when there are some".to_owned());
@@ -113,7 +113,7 @@ pub(super) fn guess(bytes: &[u8], is_whole: bool) -> Guess {
 }
 
 /// Looks at records whose fields have been found.
-pub(super) fn of_records(kind: Kind, names: Vec<String>, rows: Vec<Vec<String>>) -> Guess {
+pub(super) fn of_records(kind: FileKind, names: Vec<String>, rows: Vec<Vec<String>>) -> Guess {
     of_table(Table { kind, names, rows, ..Table::default() }, false)
 }
 
@@ -123,17 +123,17 @@ fn is_markup(bytes: &[u8]) -> bool {
     matches!(bytes, [b'<', b'!' | b'?' | b'a'..=b'z' | b'A'..=b'Z', ..]) && bytes.contains(&b'>')
 }
 
-fn refuse(kind: Kind, refusal: Refusal) -> Guess {
+fn refuse(kind: FileKind, refusal: Refusal) -> Guess {
     Guess { refusal: Some(refusal), ..empty(kind, Vec::new()) }
 }
 
 /// A guess at JSON. An array of objects is unfolded where the time is in it.
 fn of_json(bytes: &[u8], is_whole: bool) -> Option<Guess> {
-    let json::Found { objects, values, refused, layout } = json::find(bytes, is_whole)?;
+    let json::JsonFound { objects, values, refused, layout } = json::find(bytes, is_whole)?;
     if objects.is_empty() {
         let broken = refused.first.filter(|_| json::begins(bytes));
         let refusal = broken.map_or_else(Refusal::of_arrays, |(line, why)| Refusal::of_json(line, &why));
-        return Some(refuse(Kind::Json, refusal));
+        return Some(refuse(FileKind::Json, refusal));
     }
     let columns = json::otherwise(&objects);
     let unfolded = json::arrays(&objects).into_iter().map(|array| {
@@ -179,7 +179,7 @@ fn of_table(table: Table, comma: bool) -> Guess {
     Guess { dialect, roles, first, station, doubts, refusal, records: rows.len(), ..empty(kind, names) }
 }
 
-fn empty(kind: Kind, names: Vec<String>) -> Guess {
+fn empty(kind: FileKind, names: Vec<String>) -> Guess {
     Guess {
         kind,
         dialect: Dialect::default(),
@@ -249,7 +249,7 @@ fn of_line_protocol(sample: influx::FirstRecords) -> Guess {
         ..Roles::default()
     };
     let precision = latest.and_then(unit);
-    Guess { roles, records, precision, timeless, doubts, ..empty(Kind::Influx, names) }
+    Guess { roles, records, precision, timeless, doubts, ..empty(FileKind::Influx, names) }
 }
 
 impl Guess {

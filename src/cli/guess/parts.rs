@@ -4,50 +4,55 @@ use super::formats::{parser, reads_all};
 use super::sample::Sample;
 
 /// What a column may have of a time: how it is called, its directive, and the lowest and highest number.
-struct Part {
+struct TimePart {
     names: &'static [&'static str],
     directive: &'static str,
     low: u32,
     high: u32,
 }
 
-const YEAR: Part = Part {
+const YEAR: TimePart = TimePart {
     names: &["year", "yyyy", "yr", "jahr", "año", "annee", "année"],
     directive: "%Y",
     low: 1900,
     high: 2100,
 };
-const SHORT_YEAR: Part = Part { names: &["yy", "year", "yr", "jahr"], directive: "%y", low: 0, high: 99 };
-const LONG_YY: Part = Part { names: &["yy"], directive: "%Y", low: 1900, high: 2100 };
-const MONTH: Part =
-    Part { names: &["month", "mon", "mo", "mm", "monat", "mes", "mois"], directive: "%m", low: 1, high: 12 };
-const DAY: Part = Part {
+const SHORT_YEAR: TimePart =
+    TimePart { names: &["yy", "year", "yr", "jahr"], directive: "%y", low: 0, high: 99 };
+const LONG_YY: TimePart = TimePart { names: &["yy"], directive: "%Y", low: 1900, high: 2100 };
+const MONTH: TimePart = TimePart {
+    names: &["month", "mon", "mo", "mm", "monat", "mes", "mois"],
+    directive: "%m",
+    low: 1,
+    high: 12,
+};
+const DAY: TimePart = TimePart {
     names: &["day", "dd", "dy", "da", "tag", "dia", "día", "jour", "dom"],
     directive: "%d",
     low: 1,
     high: 31,
 };
-const DAY_OF_YEAR: Part = Part {
+const DAY_OF_YEAR: TimePart = TimePart {
     names: &["doy", "jday", "jd", "yday", "julian", "dayofyear", "day_of_year", "day of year", "julian_day"],
     directive: "%j",
     low: 1,
     high: 366,
 };
-const HOUR: Part = Part {
+const HOUR: TimePart = TimePart {
     names: &["hour", "hh", "hr", "hours", "stunde", "hora", "heure"],
     directive: "%H",
     low: 0,
     high: 24,
 };
-const MINUTE: Part = Part {
+const MINUTE: TimePart = TimePart {
     names: &["minute", "min", "mm", "mn", "mi", "minutes", "minuto"],
     directive: "%M",
     low: 0,
     high: 59,
 };
-const SECOND: Part =
-    Part { names: &["second", "sec", "ss", "seconds", "sekunde"], directive: "%S", low: 0, high: 59 };
-const CLOCK: Part = Part {
+const SECOND: TimePart =
+    TimePart { names: &["second", "sec", "ss", "seconds", "sekunde"], directive: "%S", low: 0, high: 59 };
+const CLOCK: TimePart = TimePart {
     names: &["hhmm", "hrmn", "hourmin", "hour_minute", "hm", "time", "zeit", "uhrzeit"],
     directive: "%H%M",
     low: 0,
@@ -58,7 +63,7 @@ const CLOCK: Part = Part {
 pub(super) fn parts(sample: &Sample<'_>) -> Option<(Vec<usize>, String)> {
     let mut columns = Vec::new();
     let mut directives = Vec::new();
-    let mut take = |parts: &[&Part]| {
+    let mut take = |parts: &[&TimePart]| {
         let found = parts.iter().find_map(|part| Some((column(sample, part, &columns)?, part.directive)));
         let (column, directive) = found?;
         columns.push(column);
@@ -95,7 +100,7 @@ pub(super) fn clock(sample: &Sample<'_>) -> Vec<usize> {
 }
 
 /// The first column that is called so and has such numbers, if it has not been taken.
-fn column(sample: &Sample<'_>, part: &Part, taken: &[usize]) -> Option<usize> {
+fn column(sample: &Sample<'_>, part: &TimePart, taken: &[usize]) -> Option<usize> {
     let is_called = |at: &usize| {
         let name = sample.names[*at].trim().to_lowercase();
         let name = name.split(['(', '[']).next().unwrap_or_default().trim().to_owned();

@@ -1,7 +1,7 @@
 //! Records and fields of a sample.
 
 use super::delimiter::{DELIMITERS, Look, RARE, Shape, look, most_frequent, shape};
-use super::layout::{self, Layout};
+use super::layout::{self, LineLayout};
 use super::lines::{self, Marks, Record, records};
 use super::refusal::Refusal;
 use super::sample::is_number;
@@ -9,7 +9,7 @@ use super::widths;
 
 /// What kind of file it is, as the name of its source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::cli) enum Kind {
+pub(in crate::cli) enum FileKind {
     Delimited,
     Json,
     Influx,
@@ -28,7 +28,7 @@ pub(in crate::cli) struct Dialect {
     pub(in crate::cli) quote: u8,
     pub(in crate::cli) comment: Option<u8>,
     pub(in crate::cli) has_header: bool,
-    pub(in crate::cli) layout: Layout,
+    pub(in crate::cli) layout: LineLayout,
 }
 
 impl Default for Dialect {
@@ -40,14 +40,14 @@ impl Default for Dialect {
             quote: b'"',
             comment: None,
             has_header: true,
-            layout: Layout::default(),
+            layout: LineLayout::default(),
         }
     }
 }
 
 /// A sample, taken apart.
 pub(super) struct Table {
-    pub(super) kind: Kind,
+    pub(super) kind: FileKind,
     pub(super) dialect: Dialect,
     pub(super) names: Vec<String>,
     /// Fields by record, as text; empty where missing.
@@ -67,7 +67,7 @@ pub(super) struct Table {
 impl Default for Table {
     fn default() -> Self {
         Self {
-            kind: Kind::Delimited,
+            kind: FileKind::Delimited,
             dialect: Dialect::default(),
             names: Vec::new(),
             rows: Vec::new(),
@@ -88,7 +88,7 @@ impl Table {
 
     /// Whether numbers have a decimal comma: more of them can be read so than with a point.
     pub(super) fn decimal_comma(&self) -> bool {
-        if self.kind != Kind::Delimited {
+        if self.kind != FileKind::Delimited {
             return false;
         }
         let fields =

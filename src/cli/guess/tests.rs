@@ -1,4 +1,4 @@
-use super::layout::Layout;
+use super::layout::LineLayout;
 use super::*;
 
 pub(super) fn of(text: &str) -> Guess {
@@ -16,7 +16,7 @@ pub(super) fn time(guess: &Guess) -> Option<(&str, &str)> {
 #[test]
 fn a_series_without_a_sensor() {
     let guess = of("timestamp,value\n2013-07-04 00:00:00,69.88\n2013-07-04 01:00:00,71.22\n");
-    assert_eq!(guess.kind, Kind::Delimited);
+    assert_eq!(guess.kind, FileKind::Delimited);
     assert_eq!(guess.dialect, Dialect::default());
     assert_eq!(time(&guess), Some(("timestamp", "rfc3339")));
     assert_eq!((guess.roles.sensor.as_slice(), measured(&guess)), (&[][..], vec!["value"]));
@@ -76,7 +76,7 @@ fn json_lines_are_known_by_their_brace() {
     let guess = of(
         "{\"time\":\"2024-01-01T00:00:00Z\",\"tag\":\"7\",\"v\":1.5}\n{\"time\":\"2024-01-01T00:00:01Z\",\"tag\":\"8\",\"v\":null}\n{\"ti",
     );
-    assert_eq!((guess.kind, guess.records), (Kind::Json, 2));
+    assert_eq!((guess.kind, guess.records), (FileKind::Json, 2));
     assert_eq!(time(&guess), Some(("time", "rfc3339")));
     assert_eq!((guess.roles.sensor.as_slice(), measured(&guess)), (&[1][..], vec!["v"]));
 }
@@ -105,7 +105,10 @@ fn the_file_of_a_logger_says_where_its_names_are() {
     assert_eq!(time(&guess), Some(("TIMESTAMP", "rfc3339")));
     assert_eq!((measured(&guess), guess.records), (vec!["Level", "Temp"], 2));
     assert_eq!(guess.station.as_deref(), Some("Weir"));
-    assert_eq!((guess.roles.null_values, guess.dialect.layout), (vec!["NAN".to_owned()], Layout::default()));
+    assert_eq!(
+        (guess.roles.null_values, guess.dialect.layout),
+        (vec!["NAN".to_owned()], LineLayout::default())
+    );
     assert_eq!(guess.roles.useless, [(1, "numbers the records".to_owned())]);
 }
 
@@ -122,7 +125,7 @@ fn lines_before_the_names_are_passed_over() {
     let guess = of(
         "device: kiln 4\nexported 2022-01-05\n\ntime;heat;draft\n;K;Pa\n2022-01-04 10:00;900,5;1\n2022-01-04 10:01;901;2,5\n",
     );
-    let layout = Layout { header_row: Some(4), units_row: Some(5), ..Layout::default() };
+    let layout = LineLayout { header_row: Some(4), units_row: Some(5), ..LineLayout::default() };
     assert_eq!((guess.dialect.layout.clone(), guess.dialect.delimiter), (layout, b';'));
     assert_eq!((measured(&guess), guess.records), (vec!["heat", "draft"], 2));
 }
@@ -181,8 +184,11 @@ fn a_name_twice_and_a_trailing_delimiter() {
 #[test]
 fn line_protocol_is_known_by_its_lines() {
     let guess = of("air,room=a temp=20.5,door=\"shut\" 1600000000\nair,room=b temp=21,n=3i 1600000060\n");
-    assert_eq!((guess.kind, guess.precision, measured(&guess)), (Kind::Influx, Some("s"), vec!["temp", "n"]));
-    assert_eq!(of("note\ntemp = 20 1\n").kind, Kind::Delimited);
+    assert_eq!(
+        (guess.kind, guess.precision, measured(&guess)),
+        (FileKind::Influx, Some("s"), vec!["temp", "n"])
+    );
+    assert_eq!(of("note\ntemp = 20 1\n").kind, FileKind::Delimited);
 }
 
 #[test]
@@ -192,7 +198,11 @@ fn json_as_an_array_or_over_several_lines() {
         "{\n \"ts\": 1600000000000,\n \"v\": \"1.5\"\n}\n{\"ts\":1600000001000,\"v\":null}",
     ] {
         let guess = of(text);
-        assert_eq!((guess.kind, guess.records, time(&guess)), (Kind::Json, 2, Some(("ts", "ms"))), "{text}");
+        assert_eq!(
+            (guess.kind, guess.records, time(&guess)),
+            (FileKind::Json, 2, Some(("ts", "ms"))),
+            "{text}"
+        );
         assert_eq!(measured(&guess), ["v"]);
     }
 }

@@ -37,7 +37,7 @@ pub(in crate::cli) struct Relative {
 
 /// What was found out about times.
 #[derive(Debug, Default)]
-pub(super) struct Found {
+pub(super) struct TimesFound {
     pub(super) time: Option<Time>,
     pub(super) relative: Option<Relative>,
     /// Other columns that have times.
@@ -48,7 +48,7 @@ pub(super) struct Found {
 
 /// How sure it is that columns have the time: the less, the surer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Kind {
+enum Certainty {
     /// Dates and times of day.
     Whole,
     Parts,
@@ -64,7 +64,7 @@ enum Kind {
 struct Candidate {
     /// A time that is the same in all records is that of something else.
     is_constant: bool,
-    kind: Kind,
+    kind: Certainty,
     /// How well it is called: the less, the better.
     name: u8,
     time: Time,
@@ -119,7 +119,7 @@ const HANDLED: [&str; 14] = [
 ];
 
 /// The time among the columns of a sample.
-pub(super) fn find(sample: &Sample<'_>) -> Found {
+pub(super) fn find(sample: &Sample<'_>) -> TimesFound {
     let mut candidates = Vec::new();
     let (mut dates, mut clocks) = (Vec::new(), Vec::new());
     for at in 0..sample.names.len() {
@@ -129,8 +129,8 @@ pub(super) fn find(sample: &Sample<'_>) -> Found {
         }
         if let Some((format, other)) = pattern(&fields).or_else(|| Some((digits(sample, at, &fields)?, None)))
         {
-            let kind = if is_date(&format) { Kind::Date } else { Kind::Whole };
-            dates.extend((kind == Kind::Date).then_some(at));
+            let kind = if is_date(&format) { Certainty::Date } else { Certainty::Whole };
+            dates.extend((kind == Certainty::Date).then_some(at));
             candidates.push(Candidate::new(sample, kind, vec![at], format, other));
         } else if let Some(format) = of_day(&fields, is_clock(&sample.names[at])) {
             clocks.push((at, format));
@@ -142,7 +142,7 @@ pub(super) fn find(sample: &Sample<'_>) -> Found {
     let of_both = |date: usize| clocks.iter().map(move |&(clock, _)| vec![date, clock]);
     for columns in dates.iter().flat_map(|&date| of_both(date)) {
         if let Some((format, other)) = joined_pattern(sample, &columns) {
-            candidates.push(Candidate::new(sample, Kind::Whole, columns, format, other));
+            candidates.push(Candidate::new(sample, Certainty::Whole, columns, format, other));
         }
     }
     let clock_format = [" %H", " %H %M", " %H %M %S"].get(in_parts.len().wrapping_sub(1));
@@ -151,18 +151,19 @@ pub(super) fn find(sample: &Sample<'_>) -> Found {
         let texts = sample.joined(&columns);
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
         if let Some((format, other)) = dated(&texts, clock) {
-            candidates.push(Candidate::new(sample, Kind::Whole, columns, format, other));
+            candidates.push(Candidate::new(sample, Certainty::Whole, columns, format, other));
         }
     }
     if let Some((columns, format)) = parts(sample) {
-        let kind = if is_date(&format) { Kind::Date } else { Kind::Parts };
+        let kind = if is_date(&format) { Certainty::Date } else { Certainty::Parts };
         candidates.push(Candidate::new(sample, kind, columns, format, None));
     }
     let best =
         candidates.iter().min_by_key(|candidate| (candidate.is_constant, candidate.kind, candidate.name));
     let Some(best) = best else { return without(sample, &clocks) };
     let time = with_marks(sample, best.time.clone());
-    let is_other = |candidate: &&Candidate| candidate.kind < Kind::Days && candidate.time.columns.len() == 1;
+    let is_other =
+        |candidate: &&Candidate| candidate.kind < Certainty::Days && candidate.time.columns.len() == 1;
     let others = candidates.iter().filter(is_other).map(|candidate| candidate.time.columns[0]);
     let others = others.chain(rising_times(sample)).filter(|at| !time.columns.contains(at));
     let mut others: Vec<usize> = others.collect();
@@ -181,7 +182,7 @@ pub(super) fn find(sample: &Sample<'_>) -> Found {
     } else {
         time.zones = abbreviations(sample, &time.columns);
     }
-    Found { time: Some(time), others, doubts, ..Found::default() }
+    TimesFound { time: Some(time), others, doubts, ..TimesFound::default() }
 }
 
 impl Sample<'_> {
@@ -194,7 +195,7 @@ impl Sample<'_> {
 impl Candidate {
     fn new(
         sample: &Sample<'_>,
-        kind: Kind,
+        kind: Certainty,
         columns: Vec<usize>,
         format: String,
         other_format: Option<String>,
@@ -258,7 +259,7 @@ fn is_clock(name: &str) -> bool {
 }
 
 /// The unit of a column that counts from some day: all but a few of a plausible size, and either named so or never falling.
-fn count(sample: &Sample<'_>, at: usize, fields: &[&str]) -> Option<(Kind, &'static str)> {
+fn count(sample: &Sample<'_>, at: usize, fields: &[&str]) -> Option<(Certainty, &'static str)> {
     let values = numbers(sample, fields)?;
     let name = &sample.names[at];
     let is_length = has_one(name, &LENGTHS);
@@ -268,15 +269,15 @@ fn count(sample: &Sample<'_>, at: usize, fields: &[&str]) -> Option<(Kind, &'sta
         units.iter().find(|&&(_, low, high)| within(low, high)).map(|&(unit, ..)| unit)
     };
     if let Some(epoch) = unit(&EPOCHS).filter(|_| !is_length && (is_named(name) || rises)) {
-        return Some((if is_named(name) { Kind::Epoch } else { Kind::Numbers }, epoch));
+        return Some((if is_named(name) { Certainty::Epoch } else { Certainty::Numbers }, epoch));
     }
     // Days look like any other number.
     let has_fraction = values.iter().any(|value| value.fract() != 0.0);
     let is_mjd = name.to_lowercase().contains("mjd");
     match unit(&DAYS) {
-        Some(days) if is_mjd && days != "julian" => Some((Kind::Days, "mjd")),
-        Some(days) if has_fraction && is_named(name) => Some((Kind::Days, days)),
-        Some("excel") if rises && has_one(name, &["date", "datum"]) => Some((Kind::Days, "excel")),
+        Some(days) if is_mjd && days != "julian" => Some((Certainty::Days, "mjd")),
+        Some(days) if has_fraction && is_named(name) => Some((Certainty::Days, days)),
+        Some("excel") if rises && has_one(name, &["date", "datum"]) => Some((Certainty::Days, "excel")),
         _ => None,
     }
 }
@@ -301,7 +302,7 @@ fn rises(sample: &Sample<'_>, at: usize) -> bool {
 }
 
 /// Where no column says when: one that counts from a start may be the time.
-fn without(sample: &Sample<'_>, clocks: &[(usize, &'static str)]) -> Found {
+fn without(sample: &Sample<'_>, clocks: &[(usize, &'static str)]) -> TimesFound {
     let last = |at: usize| sample.names[at].to_lowercase();
     let counts = |&at: &usize| {
         let name = last(at);
@@ -324,7 +325,7 @@ fn without(sample: &Sample<'_>, clocks: &[(usize, &'static str)]) -> Found {
     };
     let Some(relative) = relative else {
         let doubt = unclear(sample).or_else(|| without_day(sample));
-        return Found { doubts: doubt.into_iter().collect(), ..Found::default() };
+        return TimesFound { doubts: doubt.into_iter().collect(), ..TimesFound::default() };
     };
     let name = shown(&sample.names[relative.column]);
     let first = sample.fields(relative.column).next().and_then(|field| number(field, sample.comma));
@@ -341,7 +342,7 @@ fn without(sample: &Sample<'_>, clocks: &[(usize, &'static str)]) -> Found {
             "{name} counts from some start: say in `start` when that was, and in `time_format` in what unit, as the pipeline shows"
         ),
     };
-    Found { relative: Some(relative), doubts: vec![doubt], ..Found::default() }
+    TimesFound { relative: Some(relative), doubts: vec![doubt], ..TimesFound::default() }
 }
 
 /// What is to be said of a column with years, or with months.

@@ -22,7 +22,7 @@ enum Said {
 
 /// What was found out.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Found {
+pub(super) struct ZoneFound {
     pub(super) zone: Option<Zone>,
     /// What could not be told.
     pub(super) doubt: Option<String>,
@@ -83,7 +83,7 @@ const LABELS: [&str; 8] =
 
 /// In which zone times are that stand in columns called `names`, below the lines `before` and beside columns that have nothing but `zones`,
 /// and do not say it themselves.
-pub(super) fn find(names: &[&str], before: &[String], zones: &[Vec<&str>]) -> Found {
+pub(super) fn find(names: &[&str], before: &[String], zones: &[Vec<&str>]) -> ZoneFound {
     let in_names = names.iter().filter_map(|name| said(name));
     let in_lines = before.iter().filter_map(|line| labelled(line).and_then(said_in_full));
     let in_columns = zones.iter().flat_map(|zones| match in_turn(&zones.join("/")) {
@@ -104,18 +104,18 @@ pub(super) fn find(names: &[&str], before: &[String], zones: &[Vec<&str>]) -> Fo
         let written: Vec<String> = written.collect();
         let doubt =
             format!("the zone of the times is called {}: say it in `timezone`", written.join(" and "));
-        return Found { zone: None, doubt: Some(doubt) };
+        return ZoneFound { zone: None, doubt: Some(doubt) };
     }
     match (all.is_empty(), all.drain(..).next()) {
-        (false, Some(Said::Zone(zone))) => Found { doubt: doubt(&zone), zone: Some(zone) },
-        (false, Some(Said::Unclear(text))) => Found {
+        (false, Some(Said::Zone(zone))) => ZoneFound { doubt: doubt(&zone), zone: Some(zone) },
+        (false, Some(Said::Unclear(text))) => ZoneFound {
             doubt: Some(format!(
                 "the zone of the times is called {}, which is that of several places: name one in `timezone`",
                 shown(&text)
             )),
             zone: None,
         },
-        _ => Found::default(),
+        _ => ZoneFound::default(),
     }
 }
 

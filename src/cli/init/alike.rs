@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::inputs::{extension, plain_extension};
-use crate::cli::guess::Kind;
+use crate::cli::guess::FileKind;
 
 /// What data files end in, before what says that they are packed.
 const EXTENSIONS: [&str; 11] =
@@ -33,7 +33,7 @@ pub(super) struct Alike<'f> {
 impl Alike<'_> {
     /// How the pipeline names these files of `folder`, which `kind` reads: by a glob that finds those alone, or as the folder if its files are
     /// those alone, or each.
-    pub(super) fn paths(&self, folder: &str, kind: Kind) -> Vec<String> {
+    pub(super) fn paths(&self, folder: &str, kind: FileKind) -> Vec<String> {
         let all = |is_such: &dyn Fn(&Path) -> bool| {
             self.all.iter().filter(|file| is_such(file)).eq(self.files.iter())
         };
@@ -56,12 +56,12 @@ impl Alike<'_> {
 }
 
 /// What the names of files end in that the source takes from a folder.
-fn extensions(kind: Kind) -> &'static [&'static str] {
+fn extensions(kind: FileKind) -> &'static [&'static str] {
     match kind {
-        Kind::Delimited => &["csv", "tsv", "txt"],
-        Kind::Json => &["jsonl", "ndjson", "json", "json-seq"],
-        Kind::Influx => &["lp", "influx"],
-        Kind::Parquet => &["parquet"],
+        FileKind::Delimited => &["csv", "tsv", "txt"],
+        FileKind::Json => &["jsonl", "ndjson", "json", "json-seq"],
+        FileKind::Influx => &["lp", "influx"],
+        FileKind::Parquet => &["parquet"],
     }
 }
 
@@ -84,7 +84,7 @@ mod tests {
     fn paths(files: &[&str], alike: &[&str]) -> Vec<String> {
         let paths = |names: &[&str]| names.iter().map(|name| Path::new("a[b]").join(name)).collect();
         let (all, files): (Vec<_>, Vec<_>) = (paths(files), paths(alike));
-        Alike { files: &files, all: &all }.paths("a[b]/", Kind::Delimited)
+        Alike { files: &files, all: &all }.paths("a[b]/", FileKind::Delimited)
     }
 
     #[test]

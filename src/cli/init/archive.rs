@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::alike::{ending, glob_of};
 use super::file;
-use super::found::Found;
+use super::found::InputsFound;
 use super::inputs::Input;
 use super::sort;
 use tidemill_core::error::{Error, Result};
@@ -12,27 +12,27 @@ use tidemill_engine::atomic::Outputs;
 use tidemill_engine::source::{FileOptions, InputFile};
 
 /// What is in the file at `path`; in those of its files that are of one sort where it is an archive.
-pub(super) fn look(path: &Path) -> Result<Found> {
+pub(super) fn look(path: &Path) -> Result<InputsFound> {
     let written = path.to_str().unwrap_or_default();
     let files = FileOptions::from(written).files(&[], &Outputs::default())?;
     match files.as_slice() {
-        [only] => file::look(only).map(|guess| Found::of(path, guess)),
+        [only] => file::look(only).map(|guess| InputsFound::of(path, guess)),
         members => of_members(path, members),
     }
 }
 
-fn of_members(path: &Path, members: &[InputFile]) -> Result<Found> {
+fn of_members(path: &Path, members: &[InputFile]) -> Result<InputsFound> {
     let written = path.display().to_string();
     let names: Vec<PathBuf> = members.iter().map(|member| PathBuf::from(&*member.name)).collect();
     let member = |name: &Path| members.iter().find(|member| Path::new(&*member.name) == name);
     let size = |name: &Path| member(name).and_then(InputFile::len).unwrap_or(0);
     let look = |name: &Path| match member(name) {
-        Some(member) => file::look(member).map(|guess| Found::of(name, guess)),
+        Some(member) => file::look(member).map(|guess| InputsFound::of(name, guess)),
         None => Err(Error::unavailable(format!("{} is not there", name.display()))),
     };
     let (alike, found) = sort::of_one(&written, &names, &size, &look)?;
     let paths = if alike == names { vec![written] } else { paths(path, &alike) };
-    Ok(Found { paths, first: Some(path.to_owned()), files: 1, ..found })
+    Ok(InputsFound { paths, first: Some(path.to_owned()), files: 1, ..found })
 }
 
 /// How the pipeline names `files` of the archive at `path`: by a glob that finds those alone, or each.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::cli::guess::{self, Guess, Kind};
+use crate::cli::guess::{self, FileKind, Guess};
 use tidemill_core::error::{Error, Result};
 use tidemill_core::format::encoding::{sniff, to_utf8};
 use tidemill_engine::source::{InputFile, beginning, parquet_sample};
@@ -57,7 +57,7 @@ fn text(name: &str, bytes: &[u8]) -> Result<Guess> {
 /// A Parquet file says itself where its records are.
 fn parquet(path: &Path) -> Result<Guess> {
     let sample = parquet_sample(path, PARQUET_SAMPLE)?;
-    let mut guess = guess::of_records(Kind::Parquet, sample.names, sample.records);
+    let mut guess = guess::of_records(FileKind::Parquet, sample.names, sample.records);
     guess.unreadable = sample.unreadable;
     // That of times stored as such, and the usual one.
     if let Some(time) = guess.roles.time.as_mut().filter(|time| time.format == "rfc3339") {

@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::cli::guess::{Guess, Kind};
+use crate::cli::guess::{FileKind, Guess};
 use tidemill_core::error::{Error, Result};
 
 /// What was found.
-pub(super) struct Found {
+pub(super) struct InputsFound {
     /// What the pipeline reads.
     pub(super) paths: Vec<String>,
     /// The file that the guess is mostly about; `None` for standard input.
@@ -18,7 +18,7 @@ pub(super) struct Found {
     pub(super) guess: Guess,
 }
 
-impl Found {
+impl InputsFound {
     /// What was guessed of the file at `path`.
     pub(super) fn of(path: &Path, guess: Guess) -> Self {
         let paths = vec![path.display().to_string()];
@@ -32,19 +32,20 @@ impl Found {
     /// Whether records have a time, or count from a start that has to be said.
     pub(super) fn has_time(&self) -> bool {
         let roles = &self.guess.roles;
-        self.guess.kind == Kind::Influx || roles.time.is_some() || roles.relative.is_some()
+        self.guess.kind == FileKind::Influx || roles.time.is_some() || roles.relative.is_some()
     }
 }
 
 /// Adds what others were found to have.
-pub(super) fn join(all: &mut Option<Found>, other: Found) -> Result<()> {
+pub(super) fn join(all: &mut Option<InputsFound>, other: InputsFound) -> Result<()> {
     let Some(known) = all else {
         *all = Some(other);
         return Ok(());
     };
     if let Some(why) = known.guess.differs_in(&other.guess) {
-        let name =
-            |found: &Found| found.first.as_ref().map(|first| first.display().to_string()).unwrap_or_default();
+        let name = |found: &InputsFound| {
+            found.first.as_ref().map(|first| first.display().to_string()).unwrap_or_default()
+        };
         return Err(Error::usage(format!(
             "{} and {} cannot be read by one source: {why}",
             name(known),

@@ -4,18 +4,18 @@ use std::path::{Path, PathBuf};
 
 use super::alike::Alike;
 use super::archive;
-use super::found::{Found, join};
+use super::found::{InputsFound, join};
 use super::inputs::Input;
 use super::series::of_one_logger;
 use super::sort::{self, MOST_FILES};
 use super::twins;
-use crate::cli::guess::Kind;
+use crate::cli::guess::FileKind;
 use tidemill_core::error::{Error, Result};
 
 /// Looks at the files of all inputs.
-pub(super) fn at(inputs: &[Input]) -> Result<Found> {
+pub(super) fn at(inputs: &[Input]) -> Result<InputsFound> {
     if inputs[0].is_stdin() {
-        return Ok(Found { first: None, ..archive::look(Path::new("-"))? });
+        return Ok(InputsFound { first: None, ..archive::look(Path::new("-"))? });
     }
     let (mut all, mut files) = (None, Vec::new());
     for input in inputs {
@@ -32,7 +32,7 @@ pub(super) fn at(inputs: &[Input]) -> Result<Found> {
     found.guess.doubts.extend(twins::doubts(&files));
     if found.guess.roles.sensor.is_empty()
         && found.guess.station.is_none()
-        && found.guess.kind != Kind::Influx
+        && found.guess.kind != FileKind::Influx
     {
         found.guess.series = of_one_logger(&files);
     }
@@ -40,7 +40,7 @@ pub(super) fn at(inputs: &[Input]) -> Result<Found> {
 }
 
 /// The files that a name or a glob means.
-fn named(input: &Input) -> Result<Found> {
+fn named(input: &Input) -> Result<InputsFound> {
     let (mut all, mut seen, mut paths) = (None, 0, Vec::new());
     for file in &input.files {
         if seen >= MOST_FILES {
@@ -52,11 +52,11 @@ fn named(input: &Input) -> Result<Found> {
         join(&mut all, found)?;
     }
     let found = all.ok_or_else(|| Error::usage("there is nothing to look at"))?;
-    Ok(Found { paths: archive::named(input, paths), ..found })
+    Ok(InputsFound { paths: archive::named(input, paths), ..found })
 }
 
 /// The files of a folder that are of one sort; they are added to `files`.
-fn folder(input: &Input, files: &mut Vec<PathBuf>) -> Result<Found> {
+fn folder(input: &Input, files: &mut Vec<PathBuf>) -> Result<InputsFound> {
     let size = |file: &Path| file.metadata().map_or(0, |meta| meta.len());
     let (alike, found) =
         sort::of_one(&format!("the folder {}", input.path), &input.files, &size, &archive::look)?;
@@ -68,5 +68,5 @@ fn folder(input: &Input, files: &mut Vec<PathBuf>) -> Result<Found> {
         false => found.paths,
     };
     files.extend(alike);
-    Ok(Found { paths, ..found })
+    Ok(InputsFound { paths, ..found })
 }

@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use super::found::Found;
-use crate::cli::guess::{Guess, Kind};
+use super::found::InputsFound;
+use crate::cli::guess::{FileKind, Guess};
 use tidemill_core::error::is_obeyed;
 use tidemill_core::stage::parameters_of;
 
@@ -16,7 +16,7 @@ const STAGES: &str = "\n# Every series to 0…1, by its own lowest and highest v
                       type = \"moving_average\"\nwindow = 20\n";
 
 /// Writes it.
-pub(super) fn text(found: &Found) -> String {
+pub(super) fn text(found: &InputsFound) -> String {
     let guess = &found.guess;
     let mut text = String::from(HEAD);
     source(&found.paths, guess, &mut text);
@@ -56,7 +56,7 @@ fn source(paths: &[String], guess: &Guess, text: &mut String) {
     if let Some(encoding) = guess.encoding {
         line("encoding", &quoted(&encoding.to_lowercase()));
     }
-    if guess.kind == Kind::Delimited {
+    if guess.kind == FileKind::Delimited {
         dialect(guess, &mut line);
     }
     if let Some(layout) = guess.layout {
@@ -68,7 +68,7 @@ fn source(paths: &[String], guess: &Guess, text: &mut String) {
     if let Some(precision) = guess.precision {
         line("precision", &quoted(precision));
     }
-    if guess.kind == Kind::Influx {
+    if guess.kind == FileKind::Influx {
         line("measurements", &list(guess.roles.measurements.iter().map(|&at| guess.names[at].as_str())));
     } else {
         columns(guess, &mut line);
@@ -78,12 +78,12 @@ fn source(paths: &[String], guess: &Guess, text: &mut String) {
     }
 }
 
-fn name(kind: Kind) -> &'static str {
+fn name(kind: FileKind) -> &'static str {
     match kind {
-        Kind::Delimited => "csv",
-        Kind::Json => "jsonl",
-        Kind::Influx => "influx",
-        Kind::Parquet => "parquet",
+        FileKind::Delimited => "csv",
+        FileKind::Json => "jsonl",
+        FileKind::Influx => "influx",
+        FileKind::Parquet => "parquet",
     }
 }
 

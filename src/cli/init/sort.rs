@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::alike::sorts;
-use super::found::{Found, join};
+use super::found::{InputsFound, join};
 use super::twins;
 use tidemill_core::error::{Error, Result};
 
@@ -17,8 +17,8 @@ pub(super) fn of_one(
     place: &str,
     files: &[PathBuf],
     size: &dyn Fn(&Path) -> u64,
-    look: &dyn Fn(&Path) -> Result<Found>,
-) -> Result<(Vec<PathBuf>, Found)> {
+    look: &dyn Fn(&Path) -> Result<InputsFound>,
+) -> Result<(Vec<PathBuf>, InputsFound)> {
     let mut why_not = BTreeMap::new();
     let mut best = Sort::default();
     for sort in sorts(files, size) {
@@ -51,7 +51,7 @@ pub(super) fn of_one(
 #[derive(Default)]
 struct Sort {
     /// Those that could be looked at.
-    looked: Vec<(PathBuf, Found)>,
+    looked: Vec<(PathBuf, InputsFound)>,
     /// Those that were not looked at, because that is enough.
     rest: Vec<PathBuf>,
 }
@@ -60,7 +60,7 @@ impl Sort {
     /// Looks at `files`, and says why some of them are not to be read.
     fn of(
         files: &[PathBuf],
-        look: &dyn Fn(&Path) -> Result<Found>,
+        look: &dyn Fn(&Path) -> Result<InputsFound>,
         why_not: &mut BTreeMap<PathBuf, String>,
     ) -> Self {
         let mut sort = Self::default();
@@ -99,9 +99,9 @@ impl Sort {
 
     /// The files, and what they have together. Where some have a time, others are not of their sort; those with the same names are, whatever
     /// they have.
-    fn joined(self, why_not: &mut BTreeMap<PathBuf, String>) -> Result<(Vec<PathBuf>, Found)> {
+    fn joined(self, why_not: &mut BTreeMap<PathBuf, String>) -> Result<(Vec<PathBuf>, InputsFound)> {
         let is_timed = self.has_time();
-        let is_data = |found: &Found| found.is_measured() && (!is_timed || found.has_time());
+        let is_data = |found: &InputsFound| found.is_measured() && (!is_timed || found.has_time());
         let first = self.looked.iter().find(|(_, found)| is_data(found));
         let names = first.map(|(_, found)| found.guess.names.clone()).unwrap_or_default();
         let (mut files, mut paths, mut all) = (Vec::new(), Vec::new(), None);
@@ -121,6 +121,6 @@ impl Sort {
         paths.extend(self.rest.iter().map(|file| file.display().to_string()));
         files.extend(self.rest);
         let found = all.ok_or_else(|| Error::usage("there is nothing to look at"))?;
-        Ok((files, Found { paths, ..found }))
+        Ok((files, InputsFound { paths, ..found }))
     }
 }

@@ -1,7 +1,7 @@
 //! Says what was guessed.
 
-use super::found::Found;
-use crate::cli::guess::{Guess, Kind};
+use super::found::InputsFound;
+use crate::cli::guess::{FileKind, Guess};
 use crate::cli::output;
 use crate::cli::summary::plural;
 use tidemill_core::error::visible;
@@ -15,7 +15,7 @@ const MOST_LEFT_OUT: usize = 10;
 /// How many columns are named, and shown of a record.
 const MOST_COLUMNS: usize = 20;
 
-pub(super) fn tell(found: &Found) {
+pub(super) fn tell(found: &InputsFound) {
     let guess = &found.guess;
     let mut lines = vec![looked_at(found)];
     lines.push(format!("format: {}", format_of(guess)));
@@ -55,14 +55,14 @@ fn some(texts: impl ExactSizeIterator<Item = String>) -> String {
     texts.join(", ")
 }
 
-fn looked_at(found: &Found) -> String {
+fn looked_at(found: &InputsFound) -> String {
     let records = plural(found.guess.records as u64, "record");
     match &found.first {
         None => format!("looked at {records} of standard input"),
         Some(first) if found.files > 1 => {
             format!("looked at {records} of {} files, {} first", found.files, first.display())
         }
-        Some(first) if found.guess.kind == Kind::Parquet => {
+        Some(first) if found.guess.kind == FileKind::Parquet => {
             format!("looked at the columns of {}", first.display())
         }
         Some(first) => format!("looked at {records} of {}", first.display()),
@@ -71,7 +71,7 @@ fn looked_at(found: &Found) -> String {
 
 fn format_of(guess: &Guess) -> String {
     match guess.kind {
-        Kind::Delimited => {
+        FileKind::Delimited => {
             let header = if guess.dialect.has_header { "a header" } else { "no header" };
             let decimal = if guess.roles.decimal_comma { "comma" } else { "point" };
             let fields = match guess.dialect.delimiter {
@@ -81,15 +81,15 @@ fn format_of(guess: &Guess) -> String {
             };
             format!("{fields}, {header}, decimal {decimal}")
         }
-        Kind::Json => match &guess.unfold {
+        FileKind::Json => match &guess.unfold {
             Some(array) => format!("JSON, each element of `{}` a record", array.escape_debug()),
             None => match guess.layout {
                 Some(layout) => format!("JSON, read by layout = {layout:?}"),
                 None => "JSON".to_owned(),
             },
         },
-        Kind::Influx => "line protocol".to_owned(),
-        Kind::Parquet => "Parquet".to_owned(),
+        FileKind::Influx => "line protocol".to_owned(),
+        FileKind::Parquet => "Parquet".to_owned(),
     }
 }
 
@@ -110,7 +110,7 @@ fn layout(guess: &Guess) -> Option<String> {
 }
 
 fn time(guess: &Guess) -> Vec<String> {
-    if guess.kind == Kind::Influx {
+    if guess.kind == FileKind::Influx {
         let mut lines = vec![format!("time: that of the lines, in {}", guess.precision.unwrap_or("ns"))];
         if guess.timeless > 0 {
             lines.push(format!(
@@ -148,7 +148,7 @@ fn time(guess: &Guess) -> Vec<String> {
 
 fn sensor(guess: &Guess) -> String {
     match (guess.roles.sensor.as_slice(), guess.station.as_ref().or(guess.series.as_ref())) {
-        _ if guess.kind == Kind::Influx => {
+        _ if guess.kind == FileKind::Influx => {
             "sensor: the series, which is table and tags; `sensor` could name a tag".to_owned()
         }
         ([], Some(series)) if guess.station.is_none() => {
@@ -199,7 +199,7 @@ fn missing(guess: &Guess) -> Vec<String> {
     lines
 }
 
-fn differences(found: &Found) -> Vec<String> {
+fn differences(found: &InputsFound) -> Vec<String> {
     let guess = &found.guess;
     let mut lines = Vec::new();
     if guess.differs {

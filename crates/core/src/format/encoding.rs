@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::columns::Columns;
-use super::{Bound, Decode, Format, Head, LineFormat};
+use super::{BoundFormat, Decode, Format, Head, LineFormat};
 use crate::batch::{Bytes, Schema};
 use crate::error::{Error, Result, nearest};
 use crate::format::{Chunk, Decoded};
@@ -117,7 +117,7 @@ pub struct Encoded<F> {
 }
 
 /// In what a file is written.
-enum Found {
+enum Detected {
     /// A byte order mark may be on its way.
     Unknown,
     Utf8,
@@ -134,24 +134,24 @@ impl<F: Format> Encoded<F> {
         Ok(Self { format, own: options.get()?.filter(|own| *own != UTF_8) })
     }
 
-    fn found(&self, Head { bytes, is_whole, .. }: Head<'_>) -> Found {
+    fn found(&self, Head { bytes, is_whole, .. }: Head<'_>) -> Detected {
         let is_start_of =
             |mark: &[u8]| bytes.len() < mark.len() && mark.starts_with(bytes) && !bytes.is_empty();
         let may_be_marked = [UTF_8_MARK, UTF_16LE_MARK, UTF_16BE_MARK].iter().any(|mark| is_start_of(mark));
         let marked = marked(bytes);
         if marked.is_none() && may_be_marked && !is_whole {
-            return Found::Unknown;
+            return Detected::Unknown;
         }
         let (encoding, mark) = marked.unwrap_or((self.own.unwrap_or(UTF_8), 0));
-        if encoding == UTF_8 { Found::Utf8 } else { Found::Other(encoding, mark) }
+        if encoding == UTF_8 { Detected::Utf8 } else { Detected::Other(encoding, mark) }
     }
 
     /// What `ask` makes of the head in UTF-8; nothing where it is not known yet how it is written.
     fn ask<T>(&self, head: Head<'_>, ask: impl FnOnce(Head<'_>) -> T) -> Option<T> {
         match self.found(head) {
-            Found::Unknown => None,
-            Found::Utf8 => Some(ask(head)),
-            Found::Other(encoding, mark) => {
+            Detected::Unknown => None,
+            Detected::Utf8 => Some(ask(head)),
+            Detected::Other(encoding, mark) => {
                 let text = utf8(encoding, &head.bytes[mark..], head.is_whole);
                 Some(ask(Head { bytes: &text, ..head }))
             }
@@ -182,8 +182,8 @@ impl<F: Format> Format for Encoded<F> {
 
     fn line_format(&self, head: Head<'_>) -> LineFormat {
         match self.found(Head { is_whole: true, ..head }) {
-            Found::Other(encoding, _) => self.format.line_format(head).in_encoding(encoding),
-            Found::Utf8 | Found::Unknown => self.format.line_format(head),
+            Detected::Other(encoding, _) => self.format.line_format(head).in_encoding(encoding),
+            Detected::Utf8 | Detected::Unknown => self.format.line_format(head),
         }
     }
 
@@ -192,9 +192,9 @@ impl<F: Format> Format for Encoded<F> {
         self.ask(head, |head| self.format.schema(head)).unwrap_or_else(|| Err(unknown(head)))
     }
 
-    fn bind(&self, head: Head<'_>, schema: &Arc<Schema>) -> Result<Bound> {
+    fn bind(&self, head: Head<'_>, schema: &Arc<Schema>) -> Result<BoundFormat> {
         check_known(head)?;
-        let Found::Other(encoding, mark) = self.found(head) else {
+        let Detected::Other(encoding, mark) = self.found(head) else {
             return self.format.bind(head, schema);
         };
         let raw = &head.bytes[mark..];
@@ -209,7 +209,7 @@ impl<F: Format> Format for Encoded<F> {
             _ => head.bytes[..skip_bytes].into(),
         };
         let decoder = Arc::new(EncodedDecoder { encoding, decoder: bound.decoder, beginning });
-        Ok(Bound { decoder, skip_bytes, skip_lines: bound.skip_lines })
+        Ok(BoundFormat { decoder, skip_bytes, skip_lines: bound.skip_lines })
     }
 
     fn names_sensors_after_files(&self) -> bool {

@@ -82,7 +82,7 @@ impl<'a> Head<'a> {
 
 /// A file's decoder and where its records begin.
 #[derive(Clone)]
-pub struct Bound {
+pub struct BoundFormat {
     /// Reads the file's chunks.
     pub decoder: Arc<dyn Decode>,
     /// Bytes before the first record: byte order mark, header.
@@ -146,7 +146,7 @@ pub trait Format: Send + Sync {
     ///
     /// # Errors
     /// As for [`Format::schema`], and when the file's columns are not those of `schema`.
-    fn bind(&self, head: Head<'_>, schema: &Arc<Schema>) -> Result<Bound>;
+    fn bind(&self, head: Head<'_>, schema: &Arc<Schema>) -> Result<BoundFormat>;
 
     /// What the options say about columns: whether those of all files are joined, and what is remarkable about them.
     fn columns(&self) -> &Columns;

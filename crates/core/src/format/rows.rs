@@ -46,7 +46,7 @@ impl Refusal {
 
 /// What stays the same for all chunks of a file.
 #[derive(Clone, Debug)]
-pub(super) struct Layout {
+pub(super) struct FileColumns {
     pub(super) columns: Columns,
     pub(super) schema: Arc<Schema>,
     /// By field of the file.
@@ -60,7 +60,7 @@ pub(super) struct Layout {
     pub(super) origins: bool,
 }
 
-impl Layout {
+impl FileColumns {
     /// The fields that become the columns of `schema`, in a file whose stem is `stem`.
     pub(super) fn new(
         columns: &Columns,
@@ -96,7 +96,7 @@ fn not_utf8(field: &[u8]) -> String {
 
 /// The records of one chunk.
 pub(super) struct Rows<'a> {
-    layout: &'a Layout,
+    layout: &'a FileColumns,
     chunk: &'a Chunk,
     sensors: &'a mut dyn SensorLookup,
     /// The last sensor's name, and its id once a record with it was whole: a bad record leaves no sensor behind.
@@ -152,7 +152,7 @@ impl Rounded {
 }
 
 impl<'a> Rows<'a> {
-    pub(super) fn new(layout: &'a Layout, chunk: &'a Chunk, sensors: &'a mut dyn SensorLookup) -> Self {
+    pub(super) fn new(layout: &'a FileColumns, chunk: &'a Chunk, sensors: &'a mut dyn SensorLookup) -> Self {
         let columns = layout.schema.fields().iter().map(Column::empty).collect();
         let text = Text::new(chunk.bytes.clone());
         let origins = layout.origins.then(|| Origins::of_file(Arc::clone(&chunk.file)));

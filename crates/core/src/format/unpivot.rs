@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::columns::{Columns, SAMPLE, Unpivot};
 use super::unpivot_known::Known;
-use super::{Bound, Decode, Format, Head, LineFormat};
+use super::{BoundFormat, Decode, Format, Head, LineFormat};
 use crate::batch::{Batch, Column, Field, FieldRole, FieldType, Schema};
 use crate::error::{Error, Rejection, Result};
 use crate::format::{Chunk, Decoded};
@@ -106,11 +106,11 @@ impl Format for Unpivoted {
         self.long(&self.named(head.name)?.unwrap_or(wide))
     }
 
-    fn bind(&self, head: Head<'_>, schema: &Arc<Schema>) -> Result<Bound> {
+    fn bind(&self, head: Head<'_>, schema: &Arc<Schema>) -> Result<BoundFormat> {
         let wide = Arc::new(self.wide(head, schema)?);
         let bound = self.format.bind(head, &wide)?;
         let decoder = Unpivoting::new(bound.decoder, &self.options, &wide, schema)?;
-        Ok(Bound { decoder: Arc::new(decoder), ..bound })
+        Ok(BoundFormat { decoder: Arc::new(decoder), ..bound })
     }
 
     fn columns(&self) -> &Columns {

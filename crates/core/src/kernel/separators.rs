@@ -19,7 +19,7 @@ pub struct Separators {
 
 /// What a text has, beside where its separators stand.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Found {
+pub struct Survey {
     /// Line feeds outside quotes: those among the places.
     pub line_feeds: usize,
     /// Whether there are line feeds between quotes.
@@ -37,7 +37,7 @@ pub struct Found {
     pub is_regular: bool,
 }
 
-impl Found {
+impl Survey {
     /// Whether every line feed ends a record, and quotes stand only where they mean something.
     pub fn has_plain_lines(&self) -> bool {
         self.quotes == 0 || self.is_regular && !self.has_quoted_line_feeds
@@ -46,7 +46,7 @@ impl Found {
 
 /// Puts the places of all delimiters and line feeds of `text` that are not between quotes into `places`, ascending,
 /// each plus `base`. The text begins at the start of a record.
-pub fn find(text: &[u8], base: u32, separators: Separators, places: &mut Vec<u32>) -> Found {
+pub fn find(text: &[u8], base: u32, separators: Separators, places: &mut Vec<u32>) -> Survey {
     #[cfg(target_arch = "x86_64")]
     {
         if x86::has_avx512() {
@@ -62,7 +62,7 @@ pub fn find(text: &[u8], base: u32, separators: Separators, places: &mut Vec<u32
 }
 
 /// The same without the places.
-pub fn survey(text: &[u8], separators: Separators) -> Found {
+pub fn survey(text: &[u8], separators: Separators) -> Survey {
     #[cfg(target_arch = "x86_64")]
     {
         if x86::has_avx512() {
@@ -105,7 +105,7 @@ trait Block: Copy {
 
 /// How far a scan has come. Of what is not counted, the bits of all blocks are put together.
 #[derive(Default)]
-struct State {
+struct ScanState {
     line_feeds: usize,
     quotes: usize,
     /// All ones where the next block begins between quotes.
@@ -127,8 +127,8 @@ fn find_by<B: Block, const PLACES: bool>(
     base: u32,
     separators: Separators,
     places: &mut Vec<u32>,
-) -> Found {
-    let mut state = State { may_open: 1, ..State::default() };
+) -> Survey {
+    let mut state = ScanState { may_open: 1, ..ScanState::default() };
     let mut all = B::load(&[0; 64]);
     places.clear();
     let (blocks, rest) = text.as_chunks::<64>();
@@ -151,12 +151,12 @@ fn find_by<B: Block, const PLACES: bool>(
             B::push(mask, base + 64 * blocks.len() as u32, places);
         }
     }
-    Found { is_ascii: !all.has_high_bit(), ..state.found() }
+    Survey { is_ascii: !all.has_high_bit(), ..state.found() }
 }
 
-impl State {
-    fn found(self) -> Found {
-        Found {
+impl ScanState {
+    fn found(self) -> Survey {
+        Survey {
             line_feeds: self.line_feeds,
             has_quoted_line_feeds: self.quoted_line_feeds != 0,
             has_returns: self.returns != 0,
@@ -264,7 +264,7 @@ impl Block for Portable {
 mod x86 {
     use std::arch::x86_64::*;
 
-    use super::{Block, Found, Separators, find_by};
+    use super::{Block, Separators, Survey, find_by};
 
     /// Whether [`find_avx512`] may be called.
     pub(super) fn has_avx512() -> bool {
@@ -287,25 +287,25 @@ mod x86 {
 
     /// Needs what [`has_avx512`] asks for.
     #[target_feature(enable = "avx512f,avx512bw,avx512vbmi2,bmi1,bmi2,popcnt,lzcnt")]
-    pub(super) fn find_avx512(text: &[u8], base: u32, by: Separators, places: &mut Vec<u32>) -> Found {
+    pub(super) fn find_avx512(text: &[u8], base: u32, by: Separators, places: &mut Vec<u32>) -> Survey {
         find_by::<Avx512, true>(text, base, by, places)
     }
 
     /// Needs what [`has_avx512`] asks for.
     #[target_feature(enable = "avx512f,avx512bw,avx512vbmi2,bmi1,bmi2,popcnt,lzcnt")]
-    pub(super) fn survey_avx512(text: &[u8], by: Separators) -> Found {
+    pub(super) fn survey_avx512(text: &[u8], by: Separators) -> Survey {
         find_by::<Avx512, false>(text, 0, by, &mut Vec::new())
     }
 
     /// Needs what [`has_avx2`] asks for.
     #[target_feature(enable = "avx2,bmi1,bmi2,popcnt,lzcnt")]
-    pub(super) fn find_avx2(text: &[u8], base: u32, by: Separators, places: &mut Vec<u32>) -> Found {
+    pub(super) fn find_avx2(text: &[u8], base: u32, by: Separators, places: &mut Vec<u32>) -> Survey {
         find_by::<Avx2, true>(text, base, by, places)
     }
 
     /// Needs what [`has_avx2`] asks for.
     #[target_feature(enable = "avx2,bmi1,bmi2,popcnt,lzcnt")]
-    pub(super) fn survey_avx2(text: &[u8], by: Separators) -> Found {
+    pub(super) fn survey_avx2(text: &[u8], by: Separators) -> Survey {
         find_by::<Avx2, false>(text, 0, by, &mut Vec::new())
     }
 
@@ -465,8 +465,8 @@ mod tests {
     use proptest::prelude::*;
 
     /// The same, byte by byte.
-    fn plain(text: &[u8], base: u32, by: Separators, places: &mut Vec<u32>) -> Found {
-        let mut found = Found { is_ascii: text.is_ascii(), is_regular: true, ..Found::default() };
+    fn plain(text: &[u8], base: u32, by: Separators, places: &mut Vec<u32>) -> Survey {
+        let mut found = Survey { is_ascii: text.is_ascii(), is_regular: true, ..Survey::default() };
         let (mut inside, mut before) = (false, None);
         places.clear();
         for (at, &byte) in text.iter().enumerate() {
@@ -493,7 +493,7 @@ mod tests {
         found
     }
 
-    type Finder = fn(&[u8], u32, Separators, &mut Vec<u32>) -> Found;
+    type Finder = fn(&[u8], u32, Separators, &mut Vec<u32>) -> Survey;
 
     fn all() -> Vec<Finder> {
         let mut all: Vec<Finder> =

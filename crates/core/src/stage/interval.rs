@@ -112,7 +112,7 @@ pub struct Summarised {
 
 /// What is kept of a sensor: its newest interval that has had a record.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Open<T> {
+pub struct OpenInterval<T> {
     start: i64,
     is_open: bool,
     /// By measurement.
@@ -135,7 +135,7 @@ impl Summarised {
 
 impl<S: IntervalStatistic> Interval<S> {
     /// Begins the interval from `start`.
-    fn begin(&self, bound: &Summarised, open: &mut Option<Open<S::Summary>>, start: i64) {
+    fn begin(&self, bound: &Summarised, open: &mut Option<OpenInterval<S::Summary>>, start: i64) {
         let from = Timestamp::from_nanos(start);
         let summaries = match open.take() {
             Some(open) => {
@@ -143,11 +143,15 @@ impl<S: IntervalStatistic> Interval<S> {
             }
             None => bound.columns.iter().map(|_| self.statistic.begin(from)).collect(),
         };
-        *open = Some(Open { start, is_open: true, summaries });
+        *open = Some(OpenInterval { start, is_open: true, summaries });
     }
 
     /// What is said of an interval: the columns, each with its value.
-    fn said(&self, bound: &Summarised, open: &Open<S::Summary>) -> Vec<(WriteColumn, Value<'static>)> {
+    fn said(
+        &self,
+        bound: &Summarised,
+        open: &OpenInterval<S::Summary>,
+    ) -> Vec<(WriteColumn, Value<'static>)> {
         let (end, columns) = (bound.end(open.start), bound.columns.iter().zip(&open.summaries));
         let said = columns.flat_map(|((_, outputs), summary)| {
             let values = self.statistic.end(summary, end);
@@ -159,7 +163,7 @@ impl<S: IntervalStatistic> Interval<S> {
 }
 
 impl<S: IntervalStatistic> SensorStage for Interval<S> {
-    type State = Option<Open<S::Summary>>;
+    type State = Option<OpenInterval<S::Summary>>;
     type Bound = Summarised;
 
     const VERSION: u32 = S::VERSION;
@@ -245,7 +249,7 @@ impl<S: IntervalStatistic> SensorStage for Interval<S> {
 }
 
 /// Why a record of the interval from `start` is late.
-fn lateness<T>(open: &Open<T>, start: i64, every: i64) -> String {
+fn lateness<T>(open: &OpenInterval<T>, start: i64, every: i64) -> String {
     let interval =
         format!("the interval of {} from {}", format_duration(every), Timestamp::from_nanos(open.start));
     match start < open.start {

@@ -64,13 +64,13 @@ pub struct Bound {
 
 /// What is known of a sensor.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub struct Seen {
+pub struct SensorStatus {
     newest: Timestamp,
     is_silent: bool,
 }
 
 impl SensorStage for Silence {
-    type State = Option<Seen>;
+    type State = Option<SensorStatus>;
     type Bound = Bound;
 
     fn name(&self) -> &str {
@@ -95,7 +95,7 @@ impl SensorStage for Silence {
     fn record(&self, bound: &Bound, seen: &mut Self::State, record: &mut Record<'_>) -> Result<()> {
         let (time, mut was_silent) = (record.time(), seen.is_some_and(|seen| seen.is_silent));
         // The watermark may have stood still meanwhile, as it does where all sensors were silent.
-        if let Some(Seen { newest, is_silent: false }) = *seen
+        if let Some(SensorStatus { newest, is_silent: false }) = *seen
             && newest.checked_add(bound.after).is_some_and(|due| due <= time)
         {
             record.emit(newest).set(bound.silent, 1.0);
@@ -105,7 +105,7 @@ impl SensorStage for Silence {
         if self.keep == Keep::Changes && !was_silent {
             record.filter();
         }
-        *seen = Some(Seen { newest: record.newest(), is_silent: false });
+        *seen = Some(SensorStatus { newest: record.newest(), is_silent: false });
         record.set_timer(record.quiet_at(bound.after));
         Ok(())
     }

@@ -9,7 +9,7 @@ use super::scan::Scan;
 use super::split::Splitter;
 use crate::batch::Bytes;
 use crate::format::Chunk;
-use crate::format::rows::{Layout, Refusal};
+use crate::format::rows::{FileColumns, Refusal};
 use crate::offset::Offset;
 use crate::sensor::Sensors;
 
@@ -26,12 +26,12 @@ pub(super) struct CsvDecoder {
     pub(super) has_likely_header: bool,
     /// Whether the line with the units reads as a record, and the header above it does not.
     pub(super) are_units_likely_record: bool,
-    pub(super) layout: Layout,
+    pub(super) layout: FileColumns,
 }
 
 impl CsvDecoder {
     /// For a file that begins with `head` and says `beginning` there.
-    pub(super) fn new(head: &[u8], beginning: Beginning, fitting: Fitting, layout: Layout) -> Self {
+    pub(super) fn new(head: &[u8], beginning: Beginning, fitting: Fitting, layout: FileColumns) -> Self {
         let Beginning { splitter, header, written, skip_bytes, .. } = beginning;
         let mut decoder = Self {
             splitter,

@@ -27,8 +27,8 @@ use self::ragged::Fitting;
 use self::scan::Scan;
 use self::split::Splitter;
 use super::columns::{ColumnOptions, Columns, SAMPLE};
-use super::rows::Layout;
-use super::{Bound, Format, Head, LineFormat};
+use super::rows::FileColumns;
+use super::{BoundFormat, Format, Head, LineFormat};
 use crate::batch::Schema;
 use crate::error::{Error, Result};
 
@@ -98,7 +98,7 @@ impl Csv {
 
     fn decoder(&self, head: Head<'_>, beginning: &Beginning, schema: &Arc<Schema>) -> Result<CsvDecoder> {
         let roles = self.columns.roles(head.name, &beginning.names, schema)?;
-        let layout = Layout::new(&self.columns, schema, roles, head.stem, self.origins);
+        let layout = FileColumns::new(&self.columns, schema, roles, head.stem, self.origins);
         Ok(CsvDecoder::new(head.bytes, beginning.clone(), self.fitting(beginning), layout))
     }
 
@@ -181,7 +181,7 @@ impl Format for Csv {
         self.columns.schema(head.name, names, &sample)
     }
 
-    fn bind(&self, head: Head<'_>, schema: &Arc<Schema>) -> Result<Bound> {
+    fn bind(&self, head: Head<'_>, schema: &Arc<Schema>) -> Result<BoundFormat> {
         let beginning = self.begun(head)?.join(schema);
         let decoder = self.decoder(head, &beginning, schema)?;
         if let Some(row) = self.rows.and_then(|rows| rows.units)
@@ -192,7 +192,7 @@ impl Format for Csv {
             return Err(Error::data(message)
                 .with_help("leave `units_row` out; `data_row` says where the records begin if lines before are to be passed over"));
         }
-        Ok(Bound {
+        Ok(BoundFormat {
             decoder: Arc::new(decoder),
             skip_bytes: beginning.skip_bytes,
             skip_lines: beginning.skip_lines,

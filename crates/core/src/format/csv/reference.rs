@@ -11,7 +11,7 @@ use crate::sensor::SensorLookup;
 
 /// Its buffers.
 #[derive(Default)]
-pub(super) struct Scratch {
+pub(super) struct ReferenceBuffers {
     fields: Vec<FieldSpan>,
     unquoted: Vec<u8>,
 }
@@ -21,7 +21,7 @@ impl CsvDecoder {
     pub(super) fn by_reference(&self, chunk: &Chunk, sensors: &mut dyn SensorLookup) -> Result<Decoded> {
         let text = chunk.bytes.as_slice();
         let mut rows = Rows::new(&self.layout, chunk, sensors);
-        let (mut at, mut line, mut scratch) = (0, 0, Scratch::default());
+        let (mut at, mut line, mut scratch) = (0, 0, ReferenceBuffers::default());
         while at < text.len() {
             let (next, lines) = self.one(text, at, line, &mut rows, &mut scratch)?;
             (at, line) = (next, line + lines);
@@ -37,9 +37,9 @@ impl CsvDecoder {
         at: usize,
         line: u64,
         rows: &mut Rows<'_>,
-        scratch: &mut Scratch,
+        scratch: &mut ReferenceBuffers,
     ) -> Result<(usize, u64)> {
-        let Scratch { fields, unquoted } = scratch;
+        let ReferenceBuffers { fields, unquoted } = scratch;
         Ok(match self.splitter.scan(text, at, true, fields) {
             Scan::Record { end, next, lines } => {
                 let taken = self.record(text, at, end, fields, rows, unquoted);

@@ -3,7 +3,7 @@
 //! record, or tile by tile where quotes or line ends are odd. So records, rejections and places are always those of the reference decoder.
 
 use super::decoder::CsvDecoder;
-use super::reference::Scratch as ReferenceScratch;
+use super::reference::ReferenceBuffers;
 use super::scan::Marks;
 use crate::batch::Span;
 use crate::error::Result;
@@ -11,7 +11,7 @@ use crate::format::blank::blank_lines;
 use crate::format::columns::Role;
 use crate::format::rows::Rows;
 use crate::format::run::{FieldOfRun, NumberScratch, Run, SensorsOfRun, trimmed};
-use crate::kernel::separators::{self, Found, Separators};
+use crate::kernel::separators::{self, Separators, Survey};
 
 /// Decodes a chunk into rows.
 pub(super) struct Tiles<'d, 'r, 'c> {
@@ -25,13 +25,13 @@ pub(super) struct Tiles<'d, 'r, 'c> {
     line: u64,
     /// Of the tile: delimiters and line feeds outside quotes, up to the last line feed.
     places: Vec<u32>,
-    scratch: Scratch,
-    reference: ReferenceScratch,
+    scratch: RunBuffers,
+    reference: ReferenceBuffers,
 }
 
 /// Buffers of one run of records.
 #[derive(Default)]
-struct Scratch {
+struct RunBuffers {
     sensors: SensorsOfRun,
     /// Records that the reference decoder has to look at.
     odd: Vec<u32>,
@@ -74,8 +74,8 @@ impl<'d, 'r, 'c> Tiles<'d, 'r, 'c> {
             at: 0,
             line: 0,
             places: Vec::new(),
-            scratch: Scratch::default(),
-            reference: ReferenceScratch::default(),
+            scratch: RunBuffers::default(),
+            reference: ReferenceBuffers::default(),
         }
     }
 
@@ -98,7 +98,7 @@ impl<'d, 'r, 'c> Tiles<'d, 'r, 'c> {
     }
 
     /// How the fields of the tile are delimited; `None` where that is for the reference decoder to say.
-    fn shape(&self, found: &Found) -> Option<Shape> {
+    fn shape(&self, found: &Survey) -> Option<Shape> {
         let has_returns = found.has_returns;
         let line_feeds = found.line_feeds;
         let is_regular = found.has_plain_lines();
@@ -221,7 +221,7 @@ impl<'d, 'r, 'c> Tiles<'d, 'r, 'c> {
         let decoder = self.decoder;
         let fields = Fields { text: self.text, places: &self.places, run, shape };
         let end = fields.end(run.records - 1);
-        let Scratch { sensors, odd, numbers } = &mut self.scratch;
+        let RunBuffers { sensors, odd, numbers } = &mut self.scratch;
         odd.clear();
         sensors.clear();
         let from = self.rows.len();

@@ -2,7 +2,7 @@
 
 use super::MissingTime;
 use crate::format::columns::Role;
-use crate::format::rows::Layout;
+use crate::format::rows::FileColumns;
 
 /// Reads the chunks of one file.
 pub(super) struct InfluxDecoder {
@@ -18,7 +18,7 @@ pub(super) struct InfluxDecoder {
     pub(super) series: Option<usize>,
     /// What the table is, if it is anything: the layout's last role.
     pub(super) table: Option<Role>,
-    pub(super) layout: Layout,
+    pub(super) layout: FileColumns,
 }
 
 impl InfluxDecoder {

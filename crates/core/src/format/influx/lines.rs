@@ -35,7 +35,7 @@ pub(super) struct Lines<'d, 'r, 'c> {
     shapes: Shapes,
     /// So many more lines nothing is learned from, and as many as that was the last time.
     pause: [u32; 2],
-    found: Found,
+    found: RegularLines,
     sensors: SensorsOfRun,
     numbers: NumberScratch,
 }
@@ -55,13 +55,13 @@ struct Shapes {
 /// How a line is written, but for its values.
 struct Shape {
     /// The table, the tags, the fields, the timestamp.
-    parts: Vec<Part>,
+    parts: Vec<ExpectedValue>,
     /// How many tags there are.
     tags: usize,
 }
 
 /// A value and what stands before it.
-struct Part {
+struct ExpectedValue {
     before: Glue,
     kind: PartKind,
     /// Its role's index in the layout; none where it is ignored.
@@ -87,7 +87,7 @@ enum PartKind {
 
 /// Lines that were found to be regular.
 #[derive(Default)]
-struct Found {
+struct RegularLines {
     /// By line, then by role of the layout.
     values: Vec<Span>,
     times: Vec<Timestamp>,
@@ -156,7 +156,7 @@ impl Shape {
         let parts = values.into_iter().map(|(value, kind, place)| {
             let before = Glue::new(&text[glued..value.start]);
             glued = value.end;
-            Part { before, kind, place }
+            ExpectedValue { before, kind, place }
         });
         Some(Self { parts: parts.collect(), tags })
     }
@@ -291,7 +291,7 @@ fn any(text: &[u8], start: usize) -> Option<(Span, usize)> {
     }
 }
 
-impl Found {
+impl RegularLines {
     fn clear(&mut self, roles: usize, at: usize) {
         self.values.clear();
         self.times.clear();
@@ -470,7 +470,7 @@ impl<'d, 'r, 'c> Lines<'d, 'r, 'c> {
 /// The values of lines found.
 struct ValuesOfRun<'a> {
     text: &'a [u8],
-    found: &'a Found,
+    found: &'a RegularLines,
     /// Values a line.
     width: usize,
 }

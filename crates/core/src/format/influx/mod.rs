@@ -25,8 +25,8 @@ use serde::{Deserialize, Serialize};
 use super::columns::{ColumnOptions, Columns, Role, Roles, SAMPLE, UnknownColumns, Unpivot};
 use super::jsonl::UnknownFields;
 use super::keys::byte_order_mark;
-use super::rows::Layout;
-use super::{Bound, Format, Head, MAX_FIELDS};
+use super::rows::FileColumns;
+use super::{BoundFormat, Format, Head, MAX_FIELDS};
 use crate::batch::{FieldType, Number, Pattern, Schema};
 use crate::error::{Error, Result};
 
@@ -413,7 +413,7 @@ impl Influx {
         roles.extend(series.map(Role::Sensor));
         roles.extend(table);
         let roles = Roles { fields: roles, missing: Vec::new() };
-        let mut layout = Layout::new(&self.columns, schema, roles, stem, self.origins);
+        let mut layout = FileColumns::new(&self.columns, schema, roles, stem, self.origins);
         if is_series {
             layout.sensor = None;
         }
@@ -468,9 +468,9 @@ impl Format for Influx {
         self.without_globs(&found)?.schema_of_sample(head, &found)
     }
 
-    fn bind(&self, head: Head<'_>, schema: &Arc<Schema>) -> Result<Bound> {
+    fn bind(&self, head: Head<'_>, schema: &Arc<Schema>) -> Result<BoundFormat> {
         let decoder = Arc::new(self.decoder(head.stem, schema));
-        Ok(Bound { decoder, skip_bytes: byte_order_mark(head.bytes), skip_lines: 0 })
+        Ok(BoundFormat { decoder, skip_bytes: byte_order_mark(head.bytes), skip_lines: 0 })
     }
 
     fn columns(&self) -> &Columns {

@@ -29,13 +29,13 @@ pub(super) struct Lines<'d, 'r, 'c> {
     shapes: [Shape; 2],
     /// So many more lines nothing is learned from, and as many as that was the last time.
     pause: [u32; 2],
-    found: Found,
-    scratch: Scratch,
+    found: RegularLines,
+    scratch: RunBuffers,
 }
 
 /// Buffers of one run of records.
 #[derive(Default)]
-struct Scratch {
+struct RunBuffers {
     sensors: SensorsOfRun,
     /// Records that the reference decoder has to look at.
     odd: Vec<u32>,
@@ -44,7 +44,7 @@ struct Scratch {
 
 /// Lines that were written alike.
 #[derive(Default)]
-struct Found {
+struct RegularLines {
     /// All values, line by line.
     values: Vec<Value>,
     /// Start and end of each line, the end without the line end.
@@ -119,7 +119,7 @@ fn skip_spaces(line: &[u8], mut at: usize) -> usize {
     at
 }
 
-impl Found {
+impl RegularLines {
     /// Finds the values of lines from `at` on, at most `most`, as long as they are written like `shape`.
     fn find(&mut self, text: &[u8], at: usize, shape: &Shape, most: usize) {
         self.values.clear();
@@ -232,7 +232,7 @@ impl<'d, 'r, 'c> Lines<'d, 'r, 'c> {
     /// Decodes the lines found, column by column.
     fn run(&mut self) -> Result<()> {
         let Self { decoder, text, rows, found, scratch, .. } = self;
-        let Scratch { sensors, odd, numbers } = scratch;
+        let RunBuffers { sensors, odd, numbers } = scratch;
         odd.clear();
         sensors.clear();
         let from = rows.len();
@@ -299,7 +299,7 @@ impl<'d, 'r, 'c> Lines<'d, 'r, 'c> {
 /// The values of lines that were written alike.
 struct ValuesOfRun<'a> {
     text: &'a [u8],
-    found: &'a Found,
+    found: &'a RegularLines,
     /// Values a line.
     width: usize,
 }

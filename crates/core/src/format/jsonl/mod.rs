@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use super::columns::{ColumnOptions, Columns, Roles};
 use super::keys::byte_order_mark;
 use super::rows;
-use super::{Bound, Format, Head, LineFormat, MAX_FIELDS};
+use super::{BoundFormat, Format, Head, LineFormat, MAX_FIELDS};
 use crate::batch::{FieldType, Schema};
 use crate::error::{Error, Result};
 
@@ -100,7 +100,7 @@ impl JsonLines {
     fn decoder(&self, head: Head<'_>, schema: &Arc<Schema>) -> JsonDecoder {
         let (names, fields) = self.columns.keys(schema).into_iter().unzip();
         let roles = Roles { fields, missing: Vec::new() };
-        let layout = rows::Layout::new(&self.columns, schema, roles, head.stem, self.origins);
+        let layout = rows::FileColumns::new(&self.columns, schema, roles, head.stem, self.origins);
         let ignore_unknown = self.options.unknown_fields == UnknownFields::Ignore;
         let names: Vec<String> = names;
         let paths = Paths::new(names.iter().cloned());
@@ -173,9 +173,9 @@ impl Format for JsonLines {
         self.columns.schema(head.name, &sample.names, &sample.texts(&self.columns))
     }
 
-    fn bind(&self, head: Head<'_>, schema: &Arc<Schema>) -> Result<Bound> {
+    fn bind(&self, head: Head<'_>, schema: &Arc<Schema>) -> Result<BoundFormat> {
         let decoder = Arc::new(self.decoder(head, schema));
-        Ok(Bound { decoder, skip_bytes: byte_order_mark(head.bytes), skip_lines: 0 })
+        Ok(BoundFormat { decoder, skip_bytes: byte_order_mark(head.bytes), skip_lines: 0 })
     }
 
     fn columns(&self) -> &Columns {

@@ -89,13 +89,13 @@ enum Expected {
 }
 
 /// The arrays and objects that are open, the innermost last.
-struct Open {
+struct Nesting {
     /// A bit each, set for objects.
     kinds: u128,
     depth: u32,
 }
 
-impl Open {
+impl Nesting {
     fn push(&mut self, is_object: bool) -> Option<()> {
         self.kinds = self.kinds << 1 | u128::from(is_object);
         self.depth += 1;
@@ -150,7 +150,7 @@ pub(super) fn object_end(text: &[u8], start: usize) -> Result<usize, NoEnd> {
     let most = (start + MAX_RECORD).min(text.len());
     let no_end = if most < text.len() { NoEnd::Broken(most) } else { NoEnd::Open };
     let text = &text[..most];
-    let mut open = Open { kinds: 1, depth: 1 };
+    let mut open = Nesting { kinds: 1, depth: 1 };
     let (mut at, mut expected) = (start + 1, Expected::Key);
     while let Some(&byte) = text.get(at) {
         let broken = NoEnd::Broken(at);

@@ -20,7 +20,7 @@ use crate::time::{Deadlines, Reached, Timestamp, Watermark, format_duration, qui
 pub(super) struct Aggregating {
     bound: Bound,
     /// By sensor.
-    places: Vec<Place>,
+    places: Vec<SensorProgress>,
     /// By sensor, then by measurement.
     summaries: Vec<Summary>,
     reached: Reached,
@@ -30,8 +30,8 @@ pub(super) struct Aggregating {
 
 /// Where a sensor is.
 #[derive(Clone, Copy, Debug)]
-struct Place {
-    state: State,
+struct SensorProgress {
+    state: IntervalState,
     /// The interval of its newest record.
     interval: Interval,
     /// The watermark when it last reported.
@@ -40,13 +40,13 @@ struct Place {
     is_looked_after: bool,
 }
 
-/// A [`Place`] at rest: its state, the start of its interval, the watermark when its sensor last reported, and the newest time of its
+/// A [`SensorProgress`] at rest: its state, the start of its interval, the watermark when its sensor last reported, and the newest time of its
 /// sensor, if that has been noted.
-type SavedPlace = (State, i64, Watermark, Option<Timestamp>);
+type SavedProgress = (IntervalState, i64, Watermark, Option<Timestamp>);
 
 /// What is to be said of a sensor's interval.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-enum State {
+enum IntervalState {
     /// There is none yet.
     None,
     /// Its summaries are open.
@@ -73,25 +73,25 @@ impl Interval {
     }
 }
 
-impl Place {
+impl SensorProgress {
     /// Of a sensor without records. Without `every`, the interval is what it will be.
     const NEW: Self =
-        Self { state: State::None, interval: ALWAYS, seen: Watermark::new(), is_looked_after: false };
+        Self { state: IntervalState::None, interval: ALWAYS, seen: Watermark::new(), is_looked_after: false };
 
     /// The watermark at which its sensor is quiet, if anything is open and that can be.
     fn deadline(&self, every: i64) -> Option<Timestamp> {
-        let end = self.interval.last.checked_add(1).filter(|_| self.state == State::Open)?;
+        let end = self.interval.last.checked_add(1).filter(|_| self.state == IntervalState::Open)?;
         quiet_at(Timestamp::from_nanos(end), self.seen, every)
     }
 
-    fn saved(&self, newest: Option<Timestamp>) -> SavedPlace {
+    fn saved(&self, newest: Option<Timestamp>) -> SavedProgress {
         (self.state, self.interval.first, self.seen, newest)
     }
 
     /// `None` where it does not begin an interval of length `every`.
-    fn restored((state, first, seen, _): SavedPlace, every: Option<i64>) -> Option<Self> {
+    fn restored((state, first, seen, _): SavedProgress, every: Option<i64>) -> Option<Self> {
         let interval = match every {
-            Some(every) if state != State::None => Interval::around(first, every),
+            Some(every) if state != IntervalState::None => Interval::around(first, every),
             _ => ALWAYS,
         };
         (interval.first == first).then_some(Self { state, interval, seen, is_looked_after: false })
@@ -99,7 +99,7 @@ impl Place {
 
     #[inline]
     fn is_open_at(&self, time: i64) -> bool {
-        (self.interval.first..=self.interval.last).contains(&time) && self.state == State::Open
+        (self.interval.first..=self.interval.last).contains(&time) && self.state == IntervalState::Open
     }
 
     /// Why a record at `time`, for which no interval is open, is late, if it is.
@@ -108,10 +108,10 @@ impl Place {
         let interval =
             || format!("the interval of {} from {}", format_duration(every), Timestamp::from_nanos(first));
         match self.state {
-            State::Open | State::Left if time < first => {
+            IntervalState::Open | IntervalState::Left if time < first => {
                 Some(format!("late: its sensor is already in {}", interval()))
             }
-            State::Left if time <= last => {
+            IntervalState::Left if time <= last => {
                 Some(format!("late: its sensor was quiet, so that {} has left", interval()))
             }
             _ => None,
@@ -134,7 +134,7 @@ impl Aggregating {
     fn reserve(&mut self, most: Option<&SensorId>) {
         let sensors = most.map_or(0, |most| most.index() + 1);
         if sensors > self.places.len() {
-            self.places.resize(sensors, Place::NEW);
+            self.places.resize(sensors, SensorProgress::NEW);
             let empty = Summary::new(&self.bound);
             self.summaries.resize(sensors * self.bound.columns.len(), empty);
         }
@@ -144,7 +144,7 @@ impl Aggregating {
     fn fold(&mut self, batch: &Batch) {
         let width = self.bound.columns.len();
         for id in batch.sensors() {
-            self.places[id.index()].state = State::Open;
+            self.places[id.index()].state = IntervalState::Open;
         }
         for (slot, &at) in self.bound.columns.iter().enumerate() {
             let Column::F64(Numbers { values, valid }) = &batch.columns()[at] else {
@@ -196,13 +196,14 @@ impl Aggregating {
     fn enter(&mut self, id: SensorId, time: i64, every: i64, leaving: &mut Leaving) {
         let place = &mut self.places[id.index()];
         let before = *place;
-        *place = Place { state: State::Open, interval: Interval::around(time, every), ..before };
+        *place =
+            SensorProgress { state: IntervalState::Open, interval: Interval::around(time, every), ..before };
         if !place.is_looked_after {
             let deadline = place.deadline(every);
             deadline.into_iter().for_each(|deadline| self.deadlines.set(deadline, id));
             place.is_looked_after = deadline.is_some();
         }
-        if before.state == State::Open {
+        if before.state == IntervalState::Open {
             self.close(id, before.interval, leaving);
         }
     }
@@ -234,7 +235,7 @@ impl Aggregating {
         quiet.dedup();
         for id in quiet {
             let place = &mut self.places[id.index()];
-            (place.state, place.is_looked_after) = (State::Left, false);
+            (place.state, place.is_looked_after) = (IntervalState::Left, false);
             let interval = place.interval;
             self.close(id, interval, leaving);
         }
@@ -250,7 +251,7 @@ impl Aggregating {
     /// What is open of `ids`, in the order of the intervals' starts, then of the sensors' names.
     fn close_open(&mut self, ids: &[SensorId], sensors: &Sensors, flow: &mut Flow) -> Batch {
         let place = |&id: &SensorId| Some((self.places.get(id.index())?, id));
-        let open = ids.iter().filter_map(place).filter(|(place, _)| place.state == State::Open);
+        let open = ids.iter().filter_map(place).filter(|(place, _)| place.state == IntervalState::Open);
         let mut open: Vec<_> = open.map(|(place, id)| (place.interval, id)).collect();
         open.sort_unstable_by_key(|&(interval, id)| (interval, sensors.name(id)));
         let mut leaving = Leaving::new(&self.bound);
@@ -287,7 +288,7 @@ impl Process for Aggregating {
     fn finish(&mut self, sensors: &Sensors, flow: &mut Flow) -> Result<Option<Batch>> {
         let all: Vec<_> = (0..self.places.len()).map(|id| SensorId(id as u32)).collect();
         let closed = self.close_open(&all, sensors, flow);
-        self.places.fill(Place::NEW);
+        self.places.fill(SensorProgress::NEW);
         self.deadlines = Deadlines::new(self.bound.every.unwrap_or(0));
         Ok(Some(closed))
     }
@@ -296,7 +297,7 @@ impl Process for Aggregating {
         let closed = self.close_open(gone, sensors, flow);
         self.reached.forget(gone.iter().map(|id| id.0));
         for id in gone {
-            self.places.get_mut(id.index()).into_iter().for_each(|place| *place = Place::NEW);
+            self.places.get_mut(id.index()).into_iter().for_each(|place| *place = SensorProgress::NEW);
         }
         Ok(Some(closed))
     }
@@ -308,7 +309,7 @@ impl Process for Aggregating {
             self.reserve(Some(&SensorId(other.places.len() as u32 - 1)));
         }
         for (mine, theirs) in self.places.iter_mut().zip(other.places) {
-            *mine = if mine.state == State::None { theirs } else { *mine };
+            *mine = if mine.state == IntervalState::None { theirs } else { *mine };
         }
         self.summaries.iter_mut().zip(other.summaries).for_each(|(mine, theirs)| mine.merge(theirs));
         Ok(())
@@ -322,7 +323,7 @@ impl Process for Aggregating {
     }
 
     fn restore(&mut self, state: &[u8], sensors: &Sensors) -> Result<()> {
-        let (watermark, places, summaries): (_, Vec<SavedPlace>, Vec<Summary>) = state::from_bytes(state)?;
+        let (watermark, places, summaries): (_, Vec<SavedProgress>, Vec<Summary>) = state::from_bytes(state)?;
         let empty = Summary::new(&self.bound);
         if summaries.len() != places.len() * self.bound.columns.len()
             || !summaries.iter().all(|summary| summary.is_like(&empty))
@@ -335,7 +336,8 @@ impl Process for Aggregating {
         let every = self.bound.every;
         let newest = places.iter().map(|&(_, _, _, newest)| newest);
         let reached = Reached::restored(self.bound.agreement, watermark, newest);
-        let places: Option<Vec<_>> = places.into_iter().map(|saved| Place::restored(saved, every)).collect();
+        let places: Option<Vec<_>> =
+            places.into_iter().map(|saved| SensorProgress::restored(saved, every)).collect();
         self.places = places.ok_or_else(|| Error::data("the saved state is of other intervals"))?;
         (self.reached, self.summaries, self.deadlines) =
             (reached, summaries, Deadlines::new(self.bound.every.unwrap_or(0)));

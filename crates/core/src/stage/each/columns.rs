@@ -32,7 +32,7 @@ pub struct WriteColumn {
 
 /// What a stage does to the columns.
 #[derive(Clone, Debug)]
-pub(super) struct Layout {
+pub(super) struct StageColumns {
     pub(super) output: Arc<Schema>,
     pub(super) written: Vec<WriteColumn>,
     /// Whether only records that the stage adds go on.
@@ -45,8 +45,8 @@ impl<'a> Columns<'a> {
         Self { input, output: input.clone(), written: Vec::new(), is_of_new: false }
     }
 
-    pub(super) fn into_layout(self) -> Layout {
-        Layout { output: Arc::new(self.output), written: self.written, is_of_new: self.is_of_new }
+    pub(super) fn into_layout(self) -> StageColumns {
+        StageColumns { output: Arc::new(self.output), written: self.written, is_of_new: self.is_of_new }
     }
 
     /// All columns that come in.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::columns::{Columns, Layout};
+use super::columns::{Columns, StageColumns};
 use super::effects::{Effects, apply, last};
 use super::record::{Last, Record, Row, Timer};
 use super::sensor::SensorStage;
@@ -24,7 +24,7 @@ const AHEAD: usize = 8;
 pub(super) struct BySensor<S: SensorStage> {
     stage: S,
     bound: S::Bound,
-    layout: Layout,
+    layout: StageColumns,
     agreement: Agreement,
     /// About how far ahead timers are set; `None` where none are.
     timers: Option<i64>,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::WriteColumn;
-use super::columns::Layout;
+use super::columns::StageColumns;
 use super::value::{Value, Written, copied, write};
 use crate::batch::{Batch, Column, Mask, Origins, Text, TimeColumn};
 use crate::error::RejectionKind;
@@ -33,7 +33,7 @@ pub(super) enum Fate {
 
 /// Where a new record stands, beside the record of the input that let it go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Place {
+pub(super) enum Side {
     Before,
     /// Since a timer was due.
     Behind,
@@ -42,7 +42,7 @@ pub(super) enum Place {
 /// A record that the stage has added.
 struct New {
     row: u32,
-    place: Place,
+    place: Side,
     time: Timestamp,
     sensor: SensorId,
     /// Where its values end among all; they begin where those of the one before end.
@@ -51,7 +51,7 @@ struct New {
 
 impl Effects {
     /// Nothing was said yet of the records at `rows` of `batch`.
-    pub(super) fn new(layout: &Layout, batch: &Batch, rows: &[u32]) -> Self {
+    pub(super) fn new(layout: &StageColumns, batch: &Batch, rows: &[u32]) -> Self {
         let mut text = Text::default();
         let mut written = |column: &WriteColumn| match column.is_changed {
             true => copied(batch, column.at, column.ty, rows, &mut text),
@@ -87,7 +87,7 @@ impl Effects {
         }
     }
 
-    pub(super) fn emit(&mut self, row: u32, place: Place, sensor: SensorId, time: Timestamp) {
+    pub(super) fn emit(&mut self, row: u32, place: Side, sensor: SensorId, time: Timestamp) {
         self.emitted.push(New { row, place, time, sensor, end: self.values.len() });
     }
 
@@ -100,7 +100,7 @@ impl Effects {
 
 /// What `batch` becomes, of which each part of `all` was said of as many rows, in the order of `order`.
 pub(super) fn apply(
-    layout: &Layout,
+    layout: &StageColumns,
     mut batch: Batch,
     order: &[u32],
     mut all: Vec<Effects>,
@@ -134,7 +134,12 @@ pub(super) fn apply(
 }
 
 /// The records that were emitted behind all others, by time, then by name.
-pub(super) fn last(layout: &Layout, effects: Effects, sensors: &Sensors, flow: &mut Flow) -> Option<Batch> {
+pub(super) fn last(
+    layout: &StageColumns,
+    effects: Effects,
+    sensors: &Sensors,
+    flow: &mut Flow,
+) -> Option<Batch> {
     let all = [effects];
     let new = Emissions::of(&all, sensors);
     flow.made += new.0.len() as u64;
@@ -189,13 +194,13 @@ impl<'a> Emissions<'a> {
             }
         }
         // Those before a record are of its sensor, and stay as they came.
-        let time = |new: &New| (new.place == Place::Behind).then_some(new.time);
+        let time = |new: &New| (new.place == Side::Behind).then_some(new.time);
         new.sort_by_key(|(_, new)| (new.row, new.place, time(new), sensors.name(new.sensor)));
         Self(new)
     }
 
     /// The records; `origins` are those of the records that let them go.
-    fn to_batch(&self, layout: &Layout, all: &[Effects], origins: Option<&Origins>) -> Batch {
+    fn to_batch(&self, layout: &StageColumns, all: &[Effects], origins: Option<&Origins>) -> Batch {
         if self.0.is_empty() {
             return Batch::empty(Arc::clone(&layout.output));
         }
@@ -226,7 +231,7 @@ impl<'a> Emissions<'a> {
         let row = |at: usize| kept.map_or(at as u32, |kept| kept[at]);
         let (mut order, mut next) = (Vec::with_capacity(len + self.0.len()), 0);
         for (at, (_, new)) in self.0.iter().enumerate() {
-            let is_before = |row: u32| row < new.row || row == new.row && new.place != Place::Before;
+            let is_before = |row: u32| row < new.row || row == new.row && new.place != Side::Before;
             while next < len && is_before(row(next)) {
                 order.push(next as u32);
                 next += 1;

@@ -2,7 +2,7 @@
 
 use std::ops::{Deref, DerefMut};
 
-use super::effects::{Effects, Fate, Place};
+use super::effects::{Effects, Fate, Side};
 use super::value::{self, Value};
 use super::{ReadColumn, WriteColumn};
 use crate::batch::{Batch, Number};
@@ -108,7 +108,7 @@ impl Row<'_> {
 
     /// Adds a record of this sensor before this one. `time` means nothing where records have none.
     pub fn emit(&mut self, time: Timestamp) -> Emitted<'_> {
-        self.effects.emit(self.row, Place::Before, self.sensor, time);
+        self.effects.emit(self.row, Side::Before, self.sensor, time);
         Emitted(self.effects)
     }
 }
@@ -193,7 +193,7 @@ impl Last<'_> {
 
     /// Adds a record of this sensor, behind all others: of all sensors, by time, then by name.
     pub fn emit(&mut self, time: Timestamp) -> Emitted<'_> {
-        self.effects.emit(self.row, Place::Behind, self.sensor, time);
+        self.effects.emit(self.row, Side::Behind, self.sensor, time);
         Emitted(self.effects)
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::columns::{Columns, Layout};
+use super::columns::{Columns, StageColumns};
 use super::effects::{Effects, apply};
 use super::record::Row;
 use crate::batch::{Batch, Schema};
@@ -94,7 +94,7 @@ impl<S: RowStage> Stage for EachRow<S> {
 struct ByRow<S: RowStage> {
     stage: S,
     bound: S::Bound,
-    layout: Layout,
+    layout: StageColumns,
     /// 0, 1, 2 …, as many as a batch has had records.
     order: Vec<u32>,
 }

@@ -11,7 +11,7 @@ use schemars::{JsonSchema, Schema as JsonSchemaOf};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use self::state::{State, Stretch, time_of};
+use self::state::{Stretch, WindowState, time_of};
 use super::{Run, SeriesStage};
 use crate::batch::{Field, Schema};
 use crate::error::{Error, Result};
@@ -252,7 +252,7 @@ impl<S: WindowStatistic> Moving<S> {
 
     /// Handles records of which some, or some that are still in the window, are integers that are no floats.
     #[cold]
-    fn step_integers(&self, state: &mut State<S::Aggregate, S::OfIntegers>, run: &mut Run<'_>) {
+    fn step_integers(&self, state: &mut WindowState<S::Aggregate, S::OfIntegers>, run: &mut Run<'_>) {
         state.with_integers();
         let mut at = 0;
         while at < run.len() {
@@ -328,7 +328,7 @@ impl<S: WindowStatistic> Moving<S> {
 }
 
 impl<S: WindowStatistic> SeriesStage for Moving<S> {
-    type State = State<S::Aggregate, S::OfIntegers>;
+    type State = WindowState<S::Aggregate, S::OfIntegers>;
     type Bound = ();
 
     fn name(&self) -> &str {
@@ -355,7 +355,7 @@ impl<S: WindowStatistic> SeriesStage for Moving<S> {
     }
 
     fn state(&self, _bound: &(), _sensor: &str, _column: &str) -> Self::State {
-        State::new(&self.look.window)
+        WindowState::new(&self.look.window)
     }
 
     fn step(&self, _bound: &(), state: &mut Self::State, run: &mut Run<'_>) -> Result<()> {

@@ -18,7 +18,7 @@ const BLOCK: usize = 256;
     bound(serialize = "I: OfIntegers", deserialize = "A: Aggregate, I: OfIntegers"),
     try_from = "(window::Window<A>, Option<Box<Rest<I>>>)"
 )]
-pub struct State<A, I> {
+pub struct WindowState<A, I> {
     /// The records of the window, unless some are integers that are no floats.
     pub(super) window: window::Window<A>,
     rest: Option<Box<Rest<I>>>,
@@ -41,7 +41,7 @@ struct Times {
     duration: i64,
 }
 
-impl<A: Aggregate, I: OfIntegers> TryFrom<(window::Window<A>, Option<Box<Rest<I>>>)> for State<A, I> {
+impl<A: Aggregate, I: OfIntegers> TryFrom<(window::Window<A>, Option<Box<Rest<I>>>)> for WindowState<A, I> {
     type Error = &'static str;
 
     fn try_from((window, rest): (window::Window<A>, Option<Box<Rest<I>>>)) -> Result<Self, Self::Error> {
@@ -108,7 +108,7 @@ pub(super) fn time_of(run: &Run<'_>, at: usize) -> i64 {
     run.time(at).map_or(0, |time| time.as_nanos())
 }
 
-impl<A: Aggregate, I: OfIntegers> State<A, I> {
+impl<A: Aggregate, I: OfIntegers> WindowState<A, I> {
     /// Of a series before its first record.
     pub(super) fn new(look: &Window) -> Self {
         let times = match look {

@@ -14,11 +14,11 @@ pub(super) struct Apply<L> {
     options: Normalize,
     schema: Arc<Schema>,
     /// For each measurement: where it is, where its result goes, its name, and what is known of its series.
-    columns: Vec<Bound>,
+    columns: Vec<SelectedColumn>,
     lookup: L,
 }
 
-type Bound = (usize, usize, Arc<str>, OfSensors<Option<Constants>>);
+type SelectedColumn = (usize, usize, Arc<str>, OfSensors<Option<Constants>>);
 
 impl<L: Fn(&str, &str) -> Option<Constants> + Send> Apply<L> {
     pub(super) fn new(options: &Normalize, input: &Schema, lookup: L) -> Result<Self> {

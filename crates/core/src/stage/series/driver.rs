@@ -22,7 +22,7 @@ struct Values {
 
 /// The values of a column in the order of a share.
 #[derive(Default)]
-struct Scratch {
+struct ColumnBuffers {
     /// As floats; integers as the nearest.
     values: Vec<f64>,
     /// Empty where all are valid.
@@ -31,7 +31,7 @@ struct Scratch {
     integers: Vec<i128>,
 }
 
-impl Scratch {
+impl ColumnBuffers {
     /// Takes over the values at `rows`.
     fn gather(&mut self, column: &Column, rows: &[u32]) {
         self.values.clear();
@@ -76,11 +76,11 @@ impl Scratch {
 pub(super) struct Binding<B> {
     pub(super) schema: Arc<Schema>,
     bound: B,
-    columns: Vec<Bound>,
+    columns: Vec<SelectedColumn>,
 }
 
 /// One selected measurement.
-struct Bound {
+struct SelectedColumn {
     /// Its index.
     at: usize,
     name: Arc<str>,
@@ -102,7 +102,7 @@ pub(super) fn bind<S: SeriesStage>(stage: &S, input: &Schema) -> Result<Binding<
             schema = wider;
             outputs.push((index, field));
         }
-        columns.push(Bound { at, name, outputs });
+        columns.push(SelectedColumn { at, name, outputs });
     }
     Ok(Binding { schema: Arc::new(schema), bound, columns })
 }
@@ -116,13 +116,13 @@ pub(super) struct PerSeries<S: SeriesStage> {
     stage: S,
     binding: Binding<S::Bound>,
     /// Whoever writes a cut has it too.
-    table: Arc<Table<S::State, Scratch>>,
+    table: Arc<Table<S::State, ColumnBuffers>>,
 }
 
 impl<S: SeriesStage> PerSeries<S> {
     pub(super) fn new(stage: &S, input: &Schema, shards: usize) -> Result<Self> {
         let binding = bind(stage, input)?;
-        let table = Arc::new(Table::new(binding.columns.len(), shards, Scratch::default));
+        let table = Arc::new(Table::new(binding.columns.len(), shards, ColumnBuffers::default));
         Ok(Self { stage: stage.clone(), binding, table })
     }
 
@@ -220,7 +220,8 @@ impl<S: SeriesStage> Shards for PerSeries<S> {
         pieces: &mut dyn Iterator<Item = Result<Vec<u8>>>,
         sensors: &Sensors,
     ) -> Result<()> {
-        let mut table = Table::new(self.binding.columns.len(), self.table.deal().shards(), Scratch::default);
+        let mut table =
+            Table::new(self.binding.columns.len(), self.table.deal().shards(), ColumnBuffers::default);
         for piece in pieces {
             table.restore(&piece?, sensors)?;
         }

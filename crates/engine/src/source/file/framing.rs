@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::fingerprint::{Fingerprint, Trail};
 use crate::batch::{Batch, Bytes, Schema};
 use crate::error::{Error, Rejection, RejectionKind, Result};
-use crate::format::{Bound, Chunk, Decoded, Format, Head, LineFormat, SHOWN, TOO_LONG};
+use crate::format::{BoundFormat, Chunk, Decoded, Format, Head, LineFormat, SHOWN, TOO_LONG};
 use crate::offset::{Offset, Position, Sequence};
 use crate::source::Input;
 
@@ -36,7 +36,7 @@ pub(super) struct Framing {
     stem: Arc<str>,
     buffer: Vec<u8>,
     /// Known once the beginning has come.
-    bound: Option<Bound>,
+    bound: Option<BoundFormat>,
     /// How its lines are written, as the decoder says.
     lines: LineFormat,
     /// Where the buffer begins, which is never within a character.
@@ -282,7 +282,7 @@ impl Framing {
 
     /// Whether the last record of what waits has not ended, as far as that is known.
     pub(super) fn is_open(&self) -> bool {
-        let complete = |bound: &Bound| bound.decoder.complete(&self.buffer, false);
+        let complete = |bound: &BoundFormat| bound.decoder.complete(&self.buffer, false);
         self.bound.as_ref().is_none_or(|bound| complete(bound) < self.buffer.len())
     }
 
@@ -390,12 +390,12 @@ impl Framing {
         self.line_format(&self.buffer, layout).first_line(&self.buffer, false).is_some()
     }
 
-    fn set_bound(&mut self, bound: Bound) {
+    fn set_bound(&mut self, bound: BoundFormat) {
         self.lines = bound.decoder.line_format();
         self.bound = Some(bound);
     }
 
-    fn bind(&self, head: &[u8], is_whole: bool, layout: &Layout) -> Result<Bound> {
+    fn bind(&self, head: &[u8], is_whole: bool, layout: &Layout) -> Result<BoundFormat> {
         let head = Head { name: &self.name, stem: &self.stem, bytes: head, is_whole };
         layout.format.bind(head, &layout.schema)
     }

@@ -11,7 +11,7 @@ use super::wait::Arrival;
 use super::{HEAD, MAX_WAIT};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::columns::SAMPLE;
-use crate::format::{Bound, Chunk, Format, Head, LineFormat};
+use crate::format::{BoundFormat, Chunk, Format, Head, LineFormat};
 use crate::notes::say;
 use crate::offset::{Offset, Sequence};
 use crate::source::{Input, OpenOptions};
@@ -22,7 +22,7 @@ pub(super) struct OpenFile {
     pub(super) stem: Arc<str>,
     layout: Layout,
     /// Known once the beginning has come: of input that keeps its reader waiting, nothing may have come yet.
-    bound: Option<Bound>,
+    bound: Option<BoundFormat>,
     pub(super) blocks: Blocks,
     /// Where the next chunk begins; its line, or 0 if that is not known.
     pub(super) offset: Offset,
@@ -180,7 +180,7 @@ impl OpenFile {
 
     /// The length of the whole records that have come in already, about `chunk_size`.
     fn complete(&self, chunk_size: usize) -> usize {
-        let Some(Bound { decoder, .. }) = &self.bound else { return 0 };
+        let Some(BoundFormat { decoder, .. }) = &self.bound else { return 0 };
         let (bytes, has_ended) = self.blocks.there();
         let most = bytes.len().min(chunk_size.max(1));
         match decoder.complete(&bytes[..most], has_ended && most == bytes.len()) {
