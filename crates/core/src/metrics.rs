@@ -51,7 +51,7 @@ impl AddAssign for Ledger {
     }
 }
 
-/// How long things took: counts by size, exact to one part in 32.
+/// A histogram of latencies, exact to one part in 32.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Latencies {
     /// By bucket: 32 to every power of two of nanoseconds. Empty until something is counted.
@@ -60,10 +60,10 @@ pub struct Latencies {
     longest: Duration,
 }
 
-/// What latencies are told by.
+/// Percentiles of the latencies of one stage or sink, for reports.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Latency {
-    /// Of which part: `stage 0 (threshold)`.
+    /// The stage or sink: `stage 0 (threshold)`.
     pub part: String,
     /// Records counted.
     pub records: u64,
@@ -76,7 +76,7 @@ pub struct Latency {
     /// 99.9th percentile.
     #[serde(serialize_with = "seconds", rename = "p999_seconds")]
     pub p999: Duration,
-    /// All of them.
+    /// The longest latency.
     #[serde(serialize_with = "seconds", rename = "longest_seconds")]
     pub longest: Duration,
     /// By bucket that has any: the most nanoseconds in it, and how many records it has. A bucket is a 32nd of a power of two wide.
@@ -97,7 +97,7 @@ impl Latencies {
         self.longest = self.longest.max(time);
     }
 
-    /// What `share` of all records took at most, within one part in 32.
+    /// The quantile `share` (0 to 1) of the latencies, within one part in 32.
     pub fn quantile(&self, share: f64) -> Duration {
         let rank = (share * self.total as f64).ceil() as u64;
         let mut seen = 0;
@@ -152,7 +152,7 @@ fn upper(bucket: usize) -> u64 {
 pub struct Entry {
     /// The component's name, as in the pipeline file.
     pub name: String,
-    /// What became of its records.
+    /// Counts of its records.
     #[serde(flatten)]
     pub ledger: Ledger,
     /// Time spent in it, summed over the threads.

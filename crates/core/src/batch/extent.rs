@@ -1,4 +1,4 @@
-//! What is known of records before they are read.
+//! Bounds on records that are known before the records are read, such as the statistics of a Parquet row group.
 
 use crate::time::Timestamp;
 

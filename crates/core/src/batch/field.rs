@@ -5,7 +5,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What a column is for.
+/// The role of a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -22,7 +22,7 @@ pub enum FieldRole {
     Tag,
 }
 
-/// What the values of a column are. Every type has validity.
+/// The type of a column. Every type has validity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -40,7 +40,7 @@ pub enum FieldType {
 }
 
 impl FieldType {
-    /// What options and messages call it.
+    /// The name of the type in options and messages.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::F64 => "f64",
@@ -67,9 +67,9 @@ impl FieldType {
 pub struct Field {
     /// The name, unique in its schema.
     pub name: Arc<str>,
-    /// What it is for.
+    /// Its role.
     pub role: FieldRole,
-    /// What its values are.
+    /// Its type.
     pub ty: FieldType,
 }
 

@@ -1,4 +1,4 @@
-//! Where the records of a batch came from.
+//! The origins of records: file, line and bytes.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::Span;
 use crate::offset::{Position, Trigger};
 
-/// Where one record came from.
+/// The origin of one record.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Origin {
     /// Its file, as an index into [`Origins`]' list.

@@ -58,26 +58,26 @@ struct Step {
     entry: Entry,
 }
 
-/// What became of a batch.
+/// The result of pushing a batch through the chain.
 pub struct Emitted {
-    /// What came out of each port.
+    /// The batch of each port: those of the sources first, then one a stage.
     pub ports: Ports,
-    /// What stages set aside, stage by stage.
+    /// Rejected records, in the order of the stages.
     pub rejections: Vec<Rejection>,
 }
 
 impl Emitted {
-    /// What left the last stage; `None` where no record did.
+    /// The output of the last stage; `None` where no record passed it.
     pub fn output(&self) -> Option<Arc<Batch>> {
         self.ports.look(&[self.ports.len() - 1])
     }
 }
 
-/// What a stage let go of, and what it set aside doing so.
+/// Records that a stage held and has released, and those it rejected meanwhile.
 pub struct LetGo {
-    /// The records, in their order.
+    /// The released records, in order.
     pub batch: Option<Batch>,
-    /// What was set aside.
+    /// Rejected records.
     pub rejections: Vec<Rejection>,
 }
 
@@ -104,7 +104,7 @@ impl Chain {
     /// Stages joined as `route` says: of each, what messages call it and the columns that come in, which it has agreed to ([`Stage::output`]).
     ///
     /// # Errors
-    /// What a stage has against being started.
+    /// The error of the stage that cannot be started.
     pub fn of<'s>(
         stages: impl Iterator<Item = (String, &'s dyn Stage, &'s Arc<Schema>)>,
         route: Route,
@@ -116,12 +116,12 @@ impl Chain {
         Ok(Self { steps: steps.collect::<Result<_>>()?, route })
     }
 
-    /// How many stages there are.
+    /// The number of stages.
     pub fn len(&self) -> usize {
         self.steps.len()
     }
 
-    /// Whether there are none.
+    /// Whether it has no stages.
     pub fn is_empty(&self) -> bool {
         self.steps.is_empty()
     }
@@ -129,7 +129,7 @@ impl Chain {
     /// Takes the next records of the first source through all stages.
     ///
     /// # Errors
-    /// What a stage ends the run with; the chain is of no use after that.
+    /// The error of the stage that failed. The chain must not be used after that.
     pub fn push(&mut self, batch: Batch, sensors: &Sensors) -> Result<Emitted> {
         self.push_out_of(0, batch, sensors)
     }
@@ -212,7 +212,7 @@ impl Chain {
         self.steps.iter_mut().map(|step| &mut step.entry)
     }
 
-    /// What stage `at` has to say at the end ([`Process::remarks`]).
+    /// Remarks of stage `at` at the end of the run ([`Process::remarks`]).
     ///
     /// # Errors
     /// An internal error where it panics.

@@ -80,7 +80,7 @@ impl Route {
     }
 }
 
-/// What has come out of each port.
+/// The batches that are at the ports now.
 pub struct Ports {
     batches: Vec<Option<Arc<Batch>>>,
     /// By port: how many stages have yet to take from it.
@@ -94,14 +94,14 @@ impl Ports {
         self.batches.len()
     }
 
-    /// `batch` comes out of `port`.
+    /// Puts `batch` at `port`, for the stages and sinks that take from it.
     pub fn put(&mut self, port: usize, batch: Batch) {
         if self.takers[port] > 0 || self.is_asked[port] {
             self.batches[port] = Some(Arc::new(batch));
         }
     }
 
-    /// What a stage takes from `ports`; `None` where nothing came out of any. The last to take a batch has it without a copy.
+    /// Takes the input of a stage from `ports`; `None` where all are empty. The last to take a batch gets it without a copy.
     pub fn take(&mut self, ports: &[usize]) -> Option<Batch> {
         let mut taken: Option<Batch> = None;
         for &port in ports {
@@ -117,7 +117,7 @@ impl Ports {
         taken
     }
 
-    /// What a sink is given of `ports`; `None` where no record came out of any.
+    /// The input of a sink from `ports`; `None` where all are empty.
     pub fn look(&self, ports: &[usize]) -> Option<Arc<Batch>> {
         let there = ports.iter().filter_map(|&port| self.batches[port].as_ref());
         let there = there.filter(|batch| !batch.is_empty());
