@@ -51,7 +51,7 @@
 /// Pipelines: built in code ([`Builder`](pipeline::Builder)), or read from a file ([`Spec`](pipeline::Spec)) and checked with all mistakes reported at once.
 pub mod pipeline {
     pub use tidemill_engine::pipeline::{
-        Builder, InputOptions, MaxRejects, OnFailure, Order, OutputOptions, Pipeline, Spec, SpecError,
+        Builder, InputOptions, MaxRejects, Merge, OnFailure, Order, OutputOptions, Pipeline, Spec, SpecError,
         StageOptions, WhenFull, Wrong,
     };
 }

@@ -98,6 +98,7 @@ impl Case {
 const ELSEWHERE: &[(&str, &str)] = &[
     ("follow", "tests/live/follow.rs"),
     ("from", "tests/graph.rs"),
+    ("merge", "tests/sources.rs"),
     ("name", "tests/graph.rs"),
     ("on_failure", "crates/engine/src/files/patient.rs"),
     ("when_full", "tests/live.rs"),

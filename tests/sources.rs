@@ -140,6 +140,57 @@ fn clause_33_every_way_of_running_several_sources_gives_the_same() {
     }
 }
 
+/// The lines of several files as they are merged by their first field: of the lines that come next in each, that with the least, of those that of the file
+/// that is named first.
+fn merged(files: &[Vec<String>]) -> Vec<String> {
+    let second = |line: &String| line.split(',').next().and_then(|time| time.parse::<u64>().ok());
+    let mut files: Vec<_> = files.iter().map(|lines| lines.iter().cloned().peekable()).collect();
+    let mut all = Vec::new();
+    loop {
+        let heads = files.iter_mut().enumerate().filter_map(|(at, lines)| Some((second(lines.peek()?), at)));
+        let Some((_, first)) = heads.min() else { return all };
+        all.extend(files[first].next());
+    }
+}
+
+#[test]
+fn clause_33_sources_that_end_are_merged_by_time_where_that_is_asked_for() {
+    for seed in 0..30 {
+        let mut random = Random::new(seed);
+        let folder = tempfile::tempdir().expect("a folder");
+        let (mut text, mut files) = (String::new(), Vec::new());
+        for at in 0..2 + random.below(3) {
+            let path = folder.path().join(format!("in{at}.csv"));
+            let records = random.below(150) as usize;
+            write_input(&path, &mut random, records);
+            let all = std::fs::read_to_string(&path).expect("written");
+            let good = all.lines().skip(1).filter(|line| *line != "broken").map(str::to_owned);
+            files.push(good.collect::<Vec<_>>());
+            let _ = write!(
+                text,
+                "[[source]]\ntype = 'csv'\nmerge = 'time'\npath = '{}'\n{COLUMNS}",
+                path.display()
+            );
+        }
+        let text = format!(
+            "{text}[[sink]]\ntype = 'csv'\npath = 'raw.csv'\n[[sink]]\ntype = 'dead_letter'\npath = 'dead.jsonl'\n"
+        );
+        pipeline(&text, folder.path()).run().unwrap_or_else(|error| panic!("seed {seed}: {error}\n{text}"));
+        let raw = std::fs::read_to_string(folder.path().join("raw.csv")).expect("written");
+        let expected = merged(&files);
+        assert_eq!(raw.lines().skip(1).collect::<Vec<_>>(), expected, "seed {seed}\n{text}");
+        let make = |base: &Path| {
+            std::fs::create_dir_all(base).expect("a folder");
+            Ok(pipeline(&text, base))
+        };
+        if seed % 4 == 0 {
+            let verdict = verify(&make, folder.path(), &VerifyOptions { seed, rounds: 3 }).expect("verified");
+            assert_eq!(verdict.failure, None, "seed {seed}\n{text}");
+            assert_eq!(verdict.difference, None, "seed {seed}\n{text}");
+        }
+    }
+}
+
 #[test]
 fn clause_33_each_source_has_its_own_options() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -194,6 +245,18 @@ fn what_is_wrong_with_several_sources_is_said_at_its_place() {
                 source("b", "max_rejects = 2\n")
             ),
             "`max_rejects` is not the same for all sources",
+        ),
+        (
+            format!("{}{b}{sink}from = 'a'\n{sink}from = 'b'\n", source("a", "merge = 'time'\n")),
+            "`merge` needs another source",
+        ),
+        (
+            format!(
+                "{}{}{sink}from = 'a'\n{sink}from = 'b'\n",
+                source("a", "merge = 'time'\n"),
+                source("b", "merge = 'time'\n")
+            ),
+            "`merge` needs a time column",
         ),
         (format!("source = [3]\n{sink}"), "a pipeline has a list of sources"),
         (format!("{a}{}{sink}", "[[source]]\ntype = 'cvs'\n"), "did you mean `csv`?"),

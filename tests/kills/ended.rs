@@ -51,7 +51,9 @@ struct Kind {
 
 const SORTED: &str = "type = 'csv'\npath = 'in/*.csv'\norder = 'time'\ndisorder = '5s'";
 
-const KINDS: [Kind; 10] = [
+const MERGED: &str = "type = 'csv'\npath = 'in/*.csv'\nmerge = 'time'";
+
+const KINDS: [Kind; 11] = [
     Kind { name: "sorted", source: SORTED, stages: 0, is_recorded: false },
     Kind { name: "aggregated", source: SORTED, stages: 1, is_recorded: false },
     Kind { name: "recorded", source: SORTED, stages: 0, is_recorded: true },
@@ -76,6 +78,7 @@ const KINDS: [Kind; 10] = [
     },
     Kind { name: "played", source: "type = 'csv'\npath = 'day.rec'", stages: 0, is_recorded: false },
     Kind { name: "several", source: SORTED, stages: 0, is_recorded: true },
+    Kind { name: "several merged", source: MERGED, stages: 0, is_recorded: true },
     Kind { name: "several aggregated", source: SORTED, stages: 1, is_recorded: false },
 ];
 

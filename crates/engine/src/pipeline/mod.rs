@@ -152,6 +152,8 @@ pub struct InputOptions {
     /// `input` keeps the order of the input; `time` sorts each series by time within `disorder`; `newest_first` sorts an input that ends, and whose newest
     /// records come first: all of it is kept in memory.
     pub order: Order,
+    /// Not given, a source that ends is read behind those written before it. With "time", those that have it are read together: of the records that come next in each, the earliest goes first.
+    pub merge: Option<Merge>,
     /// How far back in time a record may come and still be sorted in, such as "5m". Needed with `order = "time"`.
     pub disorder: Option<String>,
     /// Only records from this time on: RFC 3339, or a date, which begins at midnight in `timezone`.
@@ -187,6 +189,7 @@ impl Default for InputOptions {
         Self {
             name: None,
             order: Order::Input,
+            merge: None,
             disorder: None,
             from: None,
             until: None,
@@ -235,6 +238,14 @@ pub enum Order {
     Time,
     /// The whole input by time, where its newest records come first.
     NewestFirst,
+}
+
+/// How several sources that end are read together (clause 33).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Merge {
+    /// By the times of their records.
+    Time,
 }
 
 /// How many rejects a run takes (clause 7).

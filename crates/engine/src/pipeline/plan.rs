@@ -33,6 +33,7 @@ impl Plan {
     pub fn new(pipeline: &Pipeline, inputs: Vec<Arc<Schema>>) -> Result<Self> {
         let stages = stages(pipeline)?;
         sources::check(pipeline)?;
+        sources::check_merged(pipeline, &inputs)?;
         idle::check(pipeline, &stages, &inputs[0]).map_err(|error| error.with_part(Part::Source(0)))?;
         let graph = Graph::new(pipeline)?;
         let first = pipeline.stages_before();

@@ -1,6 +1,9 @@
 //! What the sources of a pipeline have to agree on, and what each is called.
 
-use super::{MaxRejects, Pipeline, SourceEntry};
+use std::sync::Arc;
+
+use super::{MaxRejects, Order, Pipeline, SourceEntry};
+use crate::batch::Schema;
 use crate::error::{Error, Part, Result};
 
 /// How messages name source `at`: by its name, if there are several.
@@ -36,6 +39,47 @@ fn check_one(SourceEntry { input, .. }: &SourceEntry) -> Result<()> {
         }
         _ => Ok(()),
     }
+}
+
+/// The sources that are read together by time.
+pub(crate) fn merged(pipeline: &Pipeline) -> impl Iterator<Item = usize> {
+    let sources = pipeline.sources.iter().enumerate();
+    sources.filter(|(_, source)| source.input.merge.is_some()).map(|(at, _)| at)
+}
+
+/// Checks that sources, the records of which have the columns `inputs`, can be read together by time where that is asked for.
+///
+/// # Errors
+/// A configuration error that names the source.
+pub(super) fn check_merged(pipeline: &Pipeline, inputs: &[Arc<Schema>]) -> Result<()> {
+    let all: Vec<_> = merged(pipeline).collect();
+    for &at in &all {
+        let check = || {
+            let SourceEntry { spec, input } = &pipeline.sources[at];
+            let wrong = |why: &str, help: &str| Err(Error::config(format!("`merge` {why}")).with_help(help));
+            match spec.times()? {
+                _ if all.len() == 1 => wrong(
+                    "needs another source that has it",
+                    "write it in each of those that are read together",
+                ),
+                _ if !spec.traits().is_bounded => wrong(
+                    "needs an input that ends",
+                    "sources that do not end are read together as their records come",
+                ),
+                _ if inputs[at].time().is_none() => wrong("needs a time column", "name it in `time`"),
+                _ if input.order == Order::NewestFirst => {
+                    wrong("does not go with `order = \"newest_first\"`", "leave one of them out")
+                }
+                Some(times) if times.day_clock().is_some() => wrong(
+                    "does not go with times of day",
+                    "which day they are of is known when they have been read: leave it out",
+                ),
+                _ => Ok(()),
+            }
+        };
+        check().map_err(|error| error.with_part(Part::Source(at)))?;
+    }
+    Ok(())
 }
 
 /// What holds for the run as a whole cannot be another for each source.

@@ -6,20 +6,22 @@ use std::sync::Arc;
 use super::Report;
 use super::durable::Durable;
 use super::inlet::{Arrived, Inlet};
+use super::merged::Merged;
+use super::snapshot::Positions;
 use crate::batch::Schema;
 use crate::error::Result;
 use crate::pipeline::Pipeline;
+use crate::pipeline::sources::merged;
 use crate::sensor::SensorIds;
 use crate::source::{OpenOptions, Progress};
 
-/// Where each source of a run is, for a checkpoint; `None` for those that begin anew.
-pub(crate) type Positions = Vec<Option<Vec<u8>>>;
-
 /// Sources of a run, open.
 pub(crate) struct Inlets {
-    pub(crate) inlets: Vec<Inlet>,
+    inlets: Vec<Inlet>,
     /// Which of them have ended.
     has_ended: Vec<bool>,
+    /// Those that are read together by time.
+    merged: Merged,
     /// The ordinal of the next piece, where they are recorded together.
     arrival: u64,
 }
@@ -27,15 +29,55 @@ pub(crate) struct Inlets {
 impl Inlets {
     /// Opens all sources of `pipeline`, each as `options` say.
     pub(crate) fn open(pipeline: &Pipeline, options: impl Fn(usize) -> Result<OpenOptions>) -> Result<Self> {
-        let open = |at| Inlet::open(pipeline, at, &options(at)?);
-        let inlets: Vec<_> = (0..pipeline.sources.len()).map(open).collect::<Result<_>>()?;
-        Ok(Self::of(inlets))
+        let mut keeps_place = false;
+        let inlets = (0..pipeline.sources.len()).map(|at| {
+            let options = options(at)?;
+            keeps_place |= options.keeps_place;
+            Inlet::open(pipeline, at, &options)
+        });
+        let inlets = inlets.collect::<Result<_>>()?;
+        Ok(Self { merged: Merged::new(merged(pipeline), keeps_place), ..Self::of(inlets) })
     }
 
-    /// Sources that have not been read, in the order of the pipeline.
+    /// Sources that have not been read.
     pub(crate) fn of(mut inlets: Vec<Inlet>) -> Self {
         inlets.sort_by_key(Inlet::at);
-        Self { has_ended: vec![false; inlets.len()], inlets, arrival: 0 }
+        Self { has_ended: vec![false; inlets.len()], inlets, merged: Merged::default(), arrival: 0 }
+    }
+
+    /// Those of which `is_among` is true, and the others, each alone.
+    pub(crate) fn apart(self, is_among: impl Fn(usize) -> bool) -> (Self, Vec<Self>) {
+        let (these, others): (Vec<_>, Vec<_>) =
+            self.inlets.into_iter().partition(|inlet| is_among(inlet.at()));
+        let these = Self { merged: self.merged, ..Self::of(these) };
+        (these, others.into_iter().map(|inlet| Self::of(vec![inlet])).collect())
+    }
+
+    /// All of them together again, behind their reading.
+    pub(crate) fn together(parts: impl IntoIterator<Item = Self>) -> Self {
+        let (mut inlets, mut merged) = (Vec::new(), Merged::default());
+        for part in parts {
+            inlets.extend(part.inlets);
+            if !part.merged.is_empty() {
+                merged = part.merged;
+            }
+        }
+        Self { merged, ..Self::of(inlets) }
+    }
+
+    /// Whether there are none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.inlets.is_empty()
+    }
+
+    /// The sources.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Inlet> {
+        self.inlets.iter()
+    }
+
+    /// Source `at` of the pipeline, where it is among them.
+    pub(crate) fn inlet(&self, at: usize) -> Option<&Inlet> {
+        self.inlets.iter().find(|inlet| inlet.at() == at)
     }
 
     /// The columns of the records of each.
@@ -48,51 +90,55 @@ impl Inlets {
         self.inlets.iter_mut().try_for_each(Inlet::begin)
     }
 
-    /// The source that is to be read next; `None` when all have ended.
-    pub(crate) fn current(&mut self) -> Result<Option<&mut Inlet>> {
-        let reading =
-            || self.has_ended.iter().enumerate().filter(|(_, has_ended)| !**has_ended).map(|(at, _)| at);
-        let (mut reading, rest) = (reading(), reading());
-        let (Some(first), second) = (reading.next(), reading.next()) else { return Ok(None) };
-        let mut next = first;
-        if second.is_some() {
-            let mut least = None;
-            for at in rest.collect::<Vec<_>>() {
-                // One that was not recorded with others comes before all that is behind it.
-                let Some(arrival) = self.inlets[at].arrival()? else {
-                    if least.is_none() {
-                        next = at;
-                    }
-                    break;
-                };
-                if least.is_none_or(|least| arrival < least) {
-                    (next, least) = (at, Some(arrival));
-                }
-            }
-        }
-        Ok(Some(&mut self.inlets[next]))
-    }
-
-    /// The source at `at` has ended.
-    pub(crate) fn end(&mut self, at: usize) {
-        let ended = self.inlets.iter().zip(&mut self.has_ended).find(|(inlet, _)| inlet.at() == at);
-        ended.into_iter().for_each(|(_, has_ended)| *has_ended = true);
-    }
-
-    /// The next piece of the source that is to be read.
+    /// The next piece of the source that is to be read, taken on.
     pub(crate) fn next(&mut self, ids: &mut SensorIds) -> Result<Option<Arrived>> {
-        loop {
-            let arrival = self.arrival;
-            let Some(inlet) = self.current()? else { return Ok(None) };
-            let at = inlet.at();
-            if let Some(arrived) = inlet.next(ids)? {
-                inlet.accept(arrival)?;
-                self.arrival += 1;
+        let Some(arrived) = self.look(ids)? else { return Ok(None) };
+        self.inlet(arrived.source).map_or(Ok(()), |inlet| inlet.accept(self.arrival))?;
+        self.arrival += 1;
+        Ok(Some(arrived))
+    }
+
+    /// The same, where it is not known yet whether it is taken on.
+    pub(crate) fn look(&mut self, ids: &mut SensorIds) -> Result<Option<Arrived>> {
+        while let Some(next) = self.current()? {
+            let is_merged = self.merged.has(self.inlets[next].at());
+            let arrived = match is_merged {
+                true => self.merged.next(&mut self.inlets, ids)?,
+                false => self.inlets[next].next(ids)?,
+            };
+            if let Some(arrived) = arrived {
                 let progress = if self.inlets.len() == 1 { arrived.progress } else { self.progress()? };
                 return Ok(Some(Arrived { progress, ..arrived }));
             }
-            self.end(at);
+            let ended = self.inlets.iter().zip(&mut self.has_ended).enumerate();
+            let ended =
+                ended.filter(|(at, (inlet, _))| *at == next || is_merged && self.merged.has(inlet.at()));
+            ended.for_each(|(_, (_, has_ended))| *has_ended = true);
         }
+        Ok(None)
+    }
+
+    /// What the source that is read has taken in already; it takes no more.
+    pub(crate) fn drain(&mut self, goes_on: bool) -> Result<Option<Arrived>> {
+        let Some(next) = self.current()? else { return Ok(None) };
+        self.inlets[next].drain(goes_on)
+    }
+
+    /// The source that is to be read next; `None` when all have ended.
+    fn current(&mut self) -> Result<Option<usize>> {
+        let left: Vec<_> = (0..self.inlets.len()).filter(|&at| !self.has_ended[at]).collect();
+        let [first, _, ..] = left[..] else { return Ok(left.first().copied()) };
+        let mut next = None;
+        for at in left {
+            // One that was not recorded with others comes before all that is behind it.
+            let Some(arrival) = self.inlets[at].arrival()? else {
+                return Ok(Some(next.map_or(at, |(_, next)| next)));
+            };
+            if next.is_none_or(|(least, _)| arrival < least) {
+                next = Some((arrival, at));
+            }
+        }
+        Ok(Some(next.map_or(first, |(_, next)| next)))
     }
 
     /// How far they have come together.
@@ -113,7 +159,7 @@ impl Inlets {
 
     /// Where each of them is.
     pub(crate) fn save(&self) -> Result<Positions> {
-        self.inlets.iter().map(Inlet::save).collect()
+        self.inlets.iter().map(|inlet| Ok(self.merged.place(inlet.at(), inlet.save()?))).collect()
     }
 
     /// From now on they are told what is durable.
@@ -128,8 +174,10 @@ impl Inlets {
 
     /// Takes each of them to where it was.
     pub(crate) fn restore(&mut self, positions: &[Option<Vec<u8>>]) -> Result<()> {
-        let mut saved = self.inlets.iter_mut().zip(positions);
-        saved.try_for_each(|(inlet, place)| place.as_deref().map_or(Ok(()), |place| inlet.restore(place)))?;
+        for (inlet, place) in self.inlets.iter_mut().zip(positions) {
+            let Some(place) = place else { continue };
+            inlet.restore(self.merged.restore(inlet.at(), place)?)?;
+        }
         self.arrival = self.inlets.iter().map(Inlet::recorded).max().unwrap_or(0);
         Ok(())
     }

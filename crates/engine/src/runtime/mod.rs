@@ -14,6 +14,7 @@ pub(crate) mod inlet;
 pub(crate) mod inlets;
 pub(crate) mod lane;
 pub(crate) mod limit;
+mod merged;
 pub(crate) mod odd_times;
 pub(crate) mod outlet;
 pub(crate) mod over;

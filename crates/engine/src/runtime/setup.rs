@@ -8,6 +8,7 @@ use super::odd_times::OddTimes;
 use crate::error::{Part, Result};
 use crate::pipeline::label::stage_label;
 use crate::pipeline::leading::period;
+use crate::pipeline::sources::merged;
 use crate::pipeline::{Graph, Pipeline, Plan};
 use crate::source::{Changes, Foresee, OpenOptions, Recorder};
 use crate::stage::{Foresight, Stage};
@@ -40,6 +41,8 @@ impl Setup {
         let gives_up = pipeline.idle_sensors().is_some();
         let graph = Graph::new(pipeline)?;
         open.origins |= Plan::needs_origins(stages) || pipeline.traits().is_open || gives_up || graph.joins();
+        // What was refused goes between the records beside which it stood.
+        open.origins |= merged(pipeline).next().is_some();
         // What is left unread would be a report of its sensor.
         let foresees = !open.reads_all && !gives_up;
         let sources = Inlets::open(pipeline, |at| {

@@ -2,7 +2,6 @@
 
 use crossbeam::channel::{Receiver, Sender, bounded};
 
-use super::inlets::Positions;
 use super::report::Rejects;
 use super::tally::Tally;
 use crate::checkpoint::{Ending, Manifest, StageState};
@@ -11,6 +10,9 @@ use crate::metrics::Ledger;
 use crate::sensor::{SensorNames, SharedSensors};
 use crate::sink::{Job, Saved};
 use crate::stage::Pieces;
+
+/// Where each source of a run is; `None` for those that begin anew.
+pub(crate) type Positions = Vec<Option<Vec<u8>>>;
 
 /// What a run goes on from.
 #[derive(Clone, Default)]

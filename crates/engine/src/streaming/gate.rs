@@ -12,9 +12,9 @@ use crossbeam::channel::Sender;
 
 use crate::error::Result;
 use crate::runtime::crew::{Claim, Dropped, Piece};
-use crate::runtime::inlet::Inlet;
-use crate::runtime::inlets::Positions;
+use crate::runtime::inlets::Inlets;
 use crate::runtime::schedule::Schedule;
+use crate::runtime::snapshot::Positions;
 use crate::source::Progress;
 
 /// How long a thread waits for the others before it looks whether the run has failed.
@@ -80,7 +80,7 @@ impl Gate {
     }
 
     /// A thread that has read `inlets` reads no more.
-    pub(super) fn leave(&self, inlets: &[Inlet]) -> Result<()> {
+    pub(super) fn leave(&self, inlets: &Inlets) -> Result<()> {
         let mut state = self.lock();
         state.reading -= 1;
         let noted = state.note(inlets);
@@ -93,7 +93,7 @@ impl Gate {
     ///
     /// # Errors
     /// When a source cannot say where it is.
-    pub(super) fn rest(&self, inlets: &[Inlet]) -> Result<()> {
+    pub(super) fn rest(&self, inlets: &Inlets) -> Result<()> {
         let mut state = self.lock();
         state.note(inlets)?;
         state.resting += 1;
@@ -135,7 +135,7 @@ impl Gate {
     ///
     /// # Errors
     /// When a source cannot say where it is.
-    pub(super) fn cut(&self, inlets: &[Inlet]) -> Result<bool> {
+    pub(super) fn cut(&self, inlets: &Inlets) -> Result<bool> {
         let mut state = self.lock();
         let is_dirty = state.is_dirty;
         if state.waiting == 0 && !state.schedule.is_due(is_dirty) {
@@ -162,9 +162,9 @@ impl Gate {
 }
 
 impl State {
-    fn note(&mut self, inlets: &[Inlet]) -> Result<()> {
-        for inlet in inlets {
-            self.positions[inlet.at()] = inlet.save()?;
+    fn note(&mut self, inlets: &Inlets) -> Result<()> {
+        for (inlet, place) in inlets.iter().zip(inlets.save()?) {
+            self.positions[inlet.at()] = place;
         }
         Ok(())
     }

@@ -75,7 +75,7 @@ pub(super) struct Read {
     pub(super) ended: Ended,
     /// Of the source that was read last: records dropped behind its last piece.
     pub(super) dropped: (usize, u64),
-    pub(super) inlets: Vec<Inlet>,
+    pub(super) inlets: Inlets,
 }
 
 /// What the source says of a piece.
@@ -100,8 +100,8 @@ impl Reader {
     /// Will read `inlets` through `gate`.
     pub(super) fn new(inlets: Inlets, ids: SensorIds, gate: Arc<Gate>, policy: Policy) -> Self {
         let drops = |inlet: &&Inlet| policy.when_full[inlet.at()] == WhenFull::Drop;
-        inlets.inlets.iter().filter(drops).for_each(Inlet::hold);
-        let source = inlets.inlets.first().map_or(0, Inlet::at);
+        inlets.iter().filter(drops).for_each(Inlet::hold);
+        let source = inlets.iter().next().map_or(0, Inlet::at);
         gate.enter();
         let room = Room::new(ROOM, PIECES);
         Self {
@@ -121,10 +121,10 @@ impl Reader {
     /// input, when the run is asked to stop, or when the run has failed. The workers end when the channel is empty and all these are gone.
     pub(super) fn read(mut self) -> Read {
         let ended = self.read_all();
-        let noted = self.gate.leave(&self.inlets.inlets);
+        let noted = self.gate.leave(&self.inlets);
         let ended = if noted.is_ok() { ended } else { self.fail(noted) };
         let dropped = (self.source, self.dropped.records);
-        Read { ended, dropped, inlets: self.inlets.inlets }
+        Read { ended, dropped, inlets: self.inlets }
     }
 
     fn read_all(&mut self) -> Ended {
@@ -139,32 +139,23 @@ impl Reader {
             if self.policy.stop.load(Ordering::Relaxed) {
                 return self.drain(Ended::Stopped, self.policy.goes_on);
             }
-            match self.gate.cut(&self.inlets.inlets) {
+            match self.gate.cut(&self.inlets) {
                 Ok(true) => {}
                 Ok(false) => return Ended::Failed,
                 Err(error) => return self.fail(Err(error)),
             }
             if std::mem::take(&mut is_idle) && self.gate.has_others() {
-                if let Err(error) = self.gate.rest(&self.inlets.inlets) {
+                if let Err(error) = self.gate.rest(&self.inlets) {
                     return self.fail(Err(error));
                 }
                 self.is_resting = true;
             }
-            let inlet = match self.inlets.current() {
-                Ok(Some(inlet)) => inlet,
-                Ok(None) => return Ended::Over,
-                Err(error) => return self.fail(Err(error)),
-            };
-            self.source = inlet.at();
-            let next = inlet.next(&mut self.ids);
+            let next = self.inlets.look(&mut self.ids);
             if std::mem::take(&mut self.is_resting) {
                 self.gate.wake();
             }
             let next = match next {
-                Ok(None) => {
-                    self.inlets.end(self.source);
-                    continue;
-                }
+                Ok(None) => return Ended::Over,
                 Ok(Some(Arrived { input: Input::Nothing, progress, .. })) => {
                     if progress.done != self.reached {
                         self.gate.mark();
@@ -188,13 +179,7 @@ impl Reader {
     /// Hands on what the source has taken in already, and takes no more; then the reading has `ended`.
     fn drain(&mut self, ended: Ended, goes_on: bool) -> Ended {
         loop {
-            let inlet = match self.inlets.current() {
-                Ok(Some(inlet)) => inlet,
-                Ok(None) => return ended,
-                Err(error) => return self.fail(Err(error)),
-            };
-            self.source = inlet.at();
-            let next = match inlet.drain(goes_on) {
+            let next = match self.inlets.drain(goes_on) {
                 Ok(None) => return ended,
                 Ok(Some(arrived)) => Ok(arrived),
                 Err(error) => Err(error),
@@ -220,7 +205,8 @@ impl Reader {
                 self.fail(Err(error));
                 false
             }
-            Ok(Arrived { input, latest, progress, .. }) => {
+            Ok(Arrived { input, source, latest, progress }) => {
+                self.source = source;
                 self.send(Piece::Input(input), About { latest, progress })
             }
         }
@@ -252,8 +238,7 @@ impl Reader {
             place: Some(place),
         };
         let Some(ordinal) = self.gate.send(claim) else { return false };
-        let read = self.inlets.inlets.iter().find(|inlet| inlet.at() == source);
-        match read.map_or(Ok(()), |inlet| inlet.accept(ordinal)) {
+        match self.inlets.inlet(source).map_or(Ok(()), |inlet| inlet.accept(ordinal)) {
             Ok(()) => true,
             Err(error) => {
                 self.fail(Err(error));
@@ -264,7 +249,7 @@ impl Reader {
 
     /// Counts a piece that there is no room for; the run goes on.
     fn drop_piece(&mut self, piece: &Piece) -> bool {
-        self.inlets.inlets.iter().filter(|inlet| inlet.at() == self.source).for_each(Inlet::drop_piece);
+        self.inlets.inlet(self.source).into_iter().for_each(Inlet::drop_piece);
         let Dropped { records, lines } = size_of_dropped(piece);
         self.dropped.records += records;
         self.dropped.lines += lines;

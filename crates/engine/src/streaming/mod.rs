@@ -33,7 +33,6 @@ use crate::files::{Disk, FileSystem};
 use crate::pipeline::{Pipeline, plan};
 use crate::runtime::crew::Crew;
 use crate::runtime::effects::{untimed, without_effect};
-use crate::runtime::inlet::Inlet;
 use crate::runtime::inlets::Inlets;
 use crate::runtime::outlet::{Around, Outlets};
 use crate::runtime::over::after_the_end;
@@ -104,11 +103,12 @@ fn run_guarded(
     let arrival = setup.sources.arrival();
     let gate = Gate::new(sender, outlets.schedule(), positions, Arc::clone(&cancelled), arrival);
     let gate = Arc::new(gate);
-    let (history, live) = apart(pipeline, setup.sources);
+    let is_bounded = |at: usize| pipeline.sources[at].spec.traits().is_bounded;
+    let (history, live) = setup.sources.apart(is_bounded);
     // Records that a source decodes itself wait for a worker.
     let reader = |inlets| {
         let ids = SensorIds::ahead(Arc::clone(&sensors));
-        Reader::new(Inlets::of(inlets), ids, Arc::clone(&gate), policy.clone())
+        Reader::new(inlets, ids, Arc::clone(&gate), policy.clone())
     };
     let (driven, read) = thread::scope(|scope| {
         let reading = on_thread("source", scope, || {
@@ -162,12 +162,6 @@ impl Drop for Closes<'_> {
     }
 }
 
-/// The sources that end, and those that do not.
-fn apart(pipeline: &Pipeline, sources: Inlets) -> (Vec<Inlet>, Vec<Inlet>) {
-    let is_bounded = |inlet: &Inlet| pipeline.sources[inlet.at()].spec.traits().is_bounded;
-    sources.inlets.into_iter().partition(is_bounded)
-}
-
 /// What the threads of all sources give back.
 struct AllRead {
     ended: Ended,
@@ -178,20 +172,21 @@ struct AllRead {
 
 /// Reads the sources that end, in order, then all others at the same time; one of those on this thread.
 fn read_all(
-    history: Vec<Inlet>,
-    mut live: Vec<Inlet>,
-    reader: &(dyn Fn(Vec<Inlet>) -> Reader + Sync),
+    history: Inlets,
+    mut live: Vec<Inlets>,
+    reader: &(dyn Fn(Inlets) -> Reader + Sync),
 ) -> Result<AllRead> {
     let mut all = Vec::new();
     if !history.is_empty() {
         all.push(reader(history).read());
     }
     if all.iter().any(|read| read.ended == Ended::Failed) {
-        all.push(Read { ended: Ended::Failed, dropped: (0, 0), inlets: live });
+        let unread = live.into_iter().map(|inlets| Read { ended: Ended::Failed, dropped: (0, 0), inlets });
+        all.extend(unread);
     } else if let Some(first) = live.pop() {
         // All of them take part in the first cut.
-        let first = reader(vec![first]);
-        let others: Vec<_> = live.into_iter().map(|inlet| reader(vec![inlet])).collect();
+        let first = reader(first);
+        let others: Vec<_> = live.into_iter().map(reader).collect();
         thread::scope(|scope| {
             let others = others.into_iter().map(|other| on_thread("source", scope, || other.read()));
             let others: Vec<_> = others.collect::<Result<_>>()?;
@@ -204,7 +199,7 @@ fn read_all(
     }
     let ended = all.iter().map(|read| read.ended).max().unwrap_or(Ended::Over);
     let (dropped, inlets): (Vec<_>, Vec<_>) = all.into_iter().map(|read| (read.dropped, read.inlets)).unzip();
-    Ok(AllRead { ended, dropped, sources: Inlets::of(inlets.into_iter().flatten().collect()) })
+    Ok(AllRead { ended, dropped, sources: Inlets::together(inlets) })
 }
 
 fn on_thread<'s, 'e, T: Send + 's>(

@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use crate::error::Error;
-use crate::runtime::inlets::Positions;
 use crate::runtime::room::Place;
+use crate::runtime::snapshot::Positions;
 use crate::sensor::SensorIds;
 use crate::source::{Input, Progress};
 use crate::time::Timestamp;

@@ -8,9 +8,10 @@ use crate::error::{Error, Result};
 use crate::runtime::RunOptions;
 use crate::runtime::admission;
 use crate::runtime::drain::Drain;
-use crate::runtime::inlets::{Inlets, Positions};
+use crate::runtime::inlets::Inlets;
 use crate::runtime::lane::{Lane, Stopped};
 use crate::runtime::outlet::Outlets;
+use crate::runtime::snapshot::Positions;
 use crate::runtime::snapshot::{Resume, Snapshot};
 use crate::runtime::turn::Turn;
 
