@@ -25,7 +25,7 @@ const CRATES: [(&str, &[&[&str]]); 3] = [
         "crates/engine/src",
         &[
             &["notes", "files", "arrow"],
-            &["atomic", "checkpoint", "outbox"],
+            &["atomic", "checkpoint", "outbox", "rows"],
             &["source", "sink"],
             &["registry"],
             &["pipeline"],

@@ -386,6 +386,7 @@ window = 2
     sink(&["csv"], "delimiter", "path = 'one'", "path = 'one'\ndelimiter = ';'"),
     sink(&["csv"], "csv_safe", "path = 'one'", "path = 'one'\ncsv_safe = true"),
     sink(&["csv", "jsonl"], "decimals", "path = 'one'", "path = 'one'\ndecimals = 1"),
+    sink(&["parquet"], "roll", "path = '{epoch}'", "path = '{epoch}'\nroll = { size = '1B' }"),
     sink(&["parquet"], "level", "path = 'one'", "path = 'one'\nlevel = 99"),
     sink(&["parquet"], "row_group", "path = 'one'", "path = 'one'\nrow_group = 2"),
     sink(&["console"], "limit", "", "limit = 1"),

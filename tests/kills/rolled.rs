@@ -2,13 +2,15 @@
 
 use std::path::Path;
 
-use super::command::text;
+use super::command::{run, text};
 use super::rig::files;
 
 /// Sinks beside those whose output is compared; both take all there is.
 pub(crate) const SINKS: &str = "\
     [[sink]]\ntype = 'csv'\npath = 'rolled/{epoch}-all.csv'\nroll = { size = '20kB' }\n\
     [[sink]]\ntype = 'csv'\npath = 'rolled/{date}/{hour}-{epoch}.csv'\nroll = { every = '3ms', keep = '1d' }\n\
+    [[sink]]\ntype = 'parquet'\npath = 'rolled/{epoch}.parquet'\nrow_group = 300\nroll = { size = '3kB' }\n\
+    [[sink]]\ntype = 'parquet'\npath = 'rolled/{date}/{hour}-{epoch}.parquet'\nrow_group = 2000\nroll = { every = '8ms' }\n\
     [[sink]]\ntype = 'dead_letter'\npath = 'rolled/{epoch}-rejects.jsonl'\nroll = { every = '1ms', size = '1GB' }\n";
 
 /// Holds that the files that rolled have what `all` and `rejects` have, and that nothing is left in the making.
@@ -38,6 +40,16 @@ pub(crate) fn check(folder: &Path, all: &[u8], rejects: &[u8], told: &str) {
             text(found)
         );
     };
+    for (at, pattern) in ["rolled/*.parquet", "rolled/2024*/*.parquet"].into_iter().enumerate() {
+        let name = format!("again-{at}.csv");
+        let toml = format!(
+            "[source]\ntype = 'parquet'\npath = '{pattern}'\ntime = 't'\nsensor = 's'\n[[sink]]\ntype = 'csv'\npath = '{name}'\n"
+        );
+        std::fs::write(folder.join("columns.toml"), toml).expect("written");
+        let again = run(folder, &["run", "columns.toml", "--quiet"]);
+        assert!(again.status.success(), "{told}, {pattern}: {}", text(&again.stderr));
+        same(&std::fs::read(folder.join(name)).expect("read"), all, pattern);
+    }
     same(&joined(&rolled, "-all.csv", header), all, "rolled by size");
     same(&joined(&rolled, "-rejects.jsonl", b""), rejects, "rejects");
     // Intervals may begin the day before.

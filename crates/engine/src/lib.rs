@@ -5,7 +5,7 @@
 //! | layer | modules | what they are |
 //! |---|---|---|
 //! | 1 | [`notes`], `arrow` | what is said to people while a run goes on; columns as arrays of Arrow, and back |
-//! | 2 | [`files`], `outbox`, [`atomic`], [`checkpoint`] | the file system; what is to be delivered; files that appear when complete; what a run goes on from |
+//! | 2 | [`files`], `outbox`, [`atomic`], `rows`, [`checkpoint`] | the file system; what is to be delivered; files that appear when complete, and the rows of those in the making; what a run goes on from |
 //! | 4 | [`source`], [`sink`] | where records come from and go to, one a file |
 //! | 5 | [`registry`] | all components by name |
 //! | 6 | [`pipeline`] | as written → checked → planned |
@@ -25,6 +25,7 @@ pub mod atomic;
 pub mod checkpoint;
 pub mod files;
 mod outbox;
+mod rows;
 
 // Columns for others.
 mod arrow;

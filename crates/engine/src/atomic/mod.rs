@@ -26,12 +26,12 @@ mod rolling;
 mod template;
 mod tickets;
 
-pub use outputs::Outputs;
-pub(crate) use rolling::{Policy, RollingFiles};
-pub use template::Template;
-
 use checksum::Checksum;
 pub(crate) use named::{cannot_write, check_named};
+pub use outputs::Outputs;
+pub(crate) use rolling::{Policy, RollingFiles};
+pub(crate) use template::ROWS;
+pub use template::Template;
 use tickets::Tickets;
 
 /// What stands behind the name of a file in the making, before what tells it from others.
@@ -416,6 +416,28 @@ impl AtomicFile {
         match &self.destination {
             Destination::Part(part) => part.path.file_name(),
             Destination::Stream(_) => None,
+        }
+    }
+
+    /// The file as it lies there; `None` for a stream.
+    pub(crate) fn handle(&self) -> Option<Arc<dyn FileHandle>> {
+        match &self.destination {
+            Destination::Part(part) => Some(Arc::clone(&part.handle)),
+            Destination::Stream(_) => None,
+        }
+    }
+
+    /// Nobody goes on with it: it is removed, also where its run goes on after a restart.
+    pub(crate) fn abandon(mut self) {
+        self.discard();
+        if let Destination::Part(Part { files, path, stage: Stage::InTheMaking, lasting, .. }) =
+            &self.destination
+        {
+            if let Some(Lasting { state: Some(state), .. }) = lasting {
+                marks::remove(&**files, path, state);
+            }
+            // What cannot be removed is when the run goes on, or by whoever finds its state folder gone.
+            let _gone = files.remove(path);
         }
     }
 

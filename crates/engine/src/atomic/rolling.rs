@@ -184,6 +184,24 @@ impl RollingFiles {
         Ok(file)
     }
 
+    /// Begins the file in the making once more: what there was of it is thrown away.
+    ///
+    /// # Errors
+    /// As [`AtomicFile::begin`].
+    pub(crate) fn begin_again(&self) -> Result<AtomicFile> {
+        Ok(AtomicFile::begin(self.begun_place()?, &self.outset)?.0)
+    }
+
+    /// By which the next file is begun: the number of the epoch that is open, or of the file.
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// What the run began with, without what was kept.
+    pub(crate) fn outset(&self) -> &Outset {
+        &self.outset
+    }
+
     /// Goes on with the file in the making, of which `kept` is what it saved itself.
     ///
     /// # Errors

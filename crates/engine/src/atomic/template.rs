@@ -12,8 +12,8 @@ use crate::error::{Error, Result};
 use crate::files::{FilePath, FileSystem, Kind, kind_if_there};
 use crate::time::Timestamp;
 
-/// What stands behind the name of a file in the making, before the number of a part of its outbox.
-pub(super) const ROWS: &str = ".rows-";
+/// What stands behind the name of a file in the making, before the number of a part of its log of rows.
+pub(crate) const ROWS: &str = ".rows-";
 
 /// Digits of an epoch's number at least, so that names sort.
 const DIGITS: usize = 10;
@@ -55,7 +55,7 @@ pub(crate) struct Rolled {
 pub(crate) struct Lying {
     /// The rolled files.
     pub(crate) files: Vec<Rolled>,
-    /// The hidden files beside them: in the making, their outboxes, their marks.
+    /// The hidden files beside them: in the making, the logs of their rows, their marks.
     pub(crate) hidden: Vec<PathBuf>,
 }
 

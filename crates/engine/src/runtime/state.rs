@@ -515,7 +515,10 @@ fn check_sinks(pipeline: &Pipeline) -> Result<()> {
             return Err(Error::config(format!(
                 "sink {at} ({name}) cannot go on with its file after a restart"
             ))
-            .with_help("write csv or jsonl, or run without --state")
+            .with_help(match name {
+                "parquet" => "let it roll: `roll = { every = \"1h\" }` with a path such as `out/{date}/{hour}-{epoch}.parquet`; or run without --state",
+                _ => "write csv or jsonl, or run without --state",
+            })
             .with_part(crate::error::Part::Sink(at)));
         }
     }

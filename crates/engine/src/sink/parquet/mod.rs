@@ -1,33 +1,34 @@
 //! `parquet`: columns, compressed, with statistics.
+//!
+//! | | |
+//! |---|---|
+//! | `making` | one file in the making: row groups, encoded by whoever has time |
+//! | `gathered` | records on their way to a row group |
+//! | `dictionary`, `split`, `pages` | encodings of our own |
+//! | `rolling` | files that roll, and what a run goes on from with them |
 
 mod dictionary;
 mod gathered;
+mod making;
 mod pages;
+mod rolling;
 mod split;
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
-use arrow_array::types::Int32Type;
-use arrow_array::{Array, DictionaryArray, Float64Array, RecordBatch};
-use arrow_schema::{ArrowError, Schema as ArrowSchema};
-use arrow_select::concat::concat;
-use parquet::arrow::ArrowWriter;
-use parquet::arrow::arrow_writer::{
-    ArrowColumnChunk, ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves,
-};
+use arrow_array::RecordBatch;
+use arrow_schema::Schema as ArrowSchema;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
-use parquet::errors::ParquetError;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
-use parquet::file::writer::SerializedFileWriter;
-use parquet::schema::types::{ColumnDescPtr, ColumnPath};
+use parquet::schema::types::ColumnPath;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use self::gathered::Gathered;
-use self::pages::ColumnChunk;
-use super::{Block, Job, Outset, Prepare, Repeat, Sink, SinkSpec};
+use self::making::{Layout, Making};
+use self::rolling::RollingParquet;
+use super::roll::{self, Roll};
+use super::{Block, Job, Outset, Prepare, Repeat, Sink, SinkSpec, Template};
 use crate::arrow;
 use crate::atomic::{self, AtomicFile};
 use crate::batch::{Batch, FieldRole, FieldType, Schema};
@@ -36,9 +37,6 @@ use crate::files::{Base, FilePath};
 use crate::options::parameters_of;
 use crate::sensor::Sensors;
 use crate::sink::Component;
-
-/// Numbers of a row group that are looked at to choose its encoding.
-const SAMPLE: usize = 4096;
 
 /// A Parquet file: times as timestamps in UTC, sensors as a dictionary, measurements as doubles; zstd, with statistics.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -52,6 +50,10 @@ pub struct ParquetFile {
     /// Records a row group: what a reader can skip as a whole, and what is kept in memory while writing.
     #[serde(default = "default_row_group")]
     pub row_group: usize,
+    /// When a file ends and another begins, and how long they stay: `{ every = "1h", size = "256MiB", keep = "30d" }`. `path` says then how they
+    /// are called: "out/{date}/{hour}-{epoch}.parquet".
+    #[serde(default)]
+    pub roll: Option<Roll>,
 }
 
 inventory::submit! { Component::of::<ParquetFile>("parquet", "a Parquet file: zstd, statistics, sensors as a dictionary") }
@@ -67,7 +69,7 @@ fn default_row_group() -> usize {
 impl ParquetFile {
     /// The file `path`.
     pub fn new(path: impl Into<FilePath>) -> Self {
-        Self { path: path.into(), level: default_level(), row_group: default_row_group() }
+        Self { path: path.into(), level: default_level(), row_group: default_row_group(), roll: None }
     }
 
     fn level(&self) -> Result<ZstdLevel> {
@@ -113,11 +115,15 @@ impl SinkSpec for ParquetFile {
     }
 
     fn file(&self) -> Option<PathBuf> {
-        atomic::file(&self.path)
+        self.roll.is_none().then(|| atomic::file(&self.path)).flatten()
+    }
+
+    fn rolls(&self) -> Option<Template> {
+        roll::template(&self.path, self.roll.as_ref())
     }
 
     fn stream(&self) -> Option<PathBuf> {
-        atomic::stream(&self.path)
+        self.roll.is_none().then(|| atomic::stream(&self.path)).flatten()
     }
 
     fn with_base(&self, base: &Base) -> Option<Arc<dyn SinkSpec>> {
@@ -125,269 +131,105 @@ impl SinkSpec for ParquetFile {
     }
 
     fn check(&self, schema: &Schema) -> Result<()> {
-        if atomic::is_stdout(&self.path) {
+        if self.roll.is_none() && atomic::is_stdout(&self.path) {
             return Err(Error::config("Parquet cannot be written to standard output")
                 .with_help("name a file in `path`"));
         }
         self.properties(schema)?;
-        atomic::check(&self.path)
+        match &self.roll {
+            Some(roll) => roll.check(&self.path, Some(schema)),
+            None => atomic::check(&self.path),
+        }
+    }
+
+    /// A file that rolls is made again from the rows of its outbox; one that does not may be too long for that.
+    fn can_resume(&self) -> bool {
+        self.roll.is_some()
     }
 
     fn open(&self, schema: &Arc<Schema>, outset: &Outset) -> Result<Box<dyn Sink>> {
-        let arrow = Arc::new(arrow::schema(schema));
-        let file = AtomicFile::begin(&self.path, outset)?.0;
-        let failed = |error| parquet_error(&self.path, error);
-        let (writer, writers) =
-            ArrowWriter::try_new(file, Arc::clone(&arrow), Some(self.properties(schema)?))
-                .and_then(ArrowWriter::into_serialized_writer)
-                .map_err(failed)?;
-        let columns = writer.schema_descr().columns().to_vec();
-        let appender = Appender { next: 0, encoded: BTreeMap::new(), writer: Some(writer), file: None };
-        let shared = Shared {
+        let layout = Layout {
             path: self.path.clone(),
-            schema: arrow,
+            schema: Arc::new(arrow::schema(schema)),
             level: self.level()?,
-            columns,
-            writers,
-            appender: Mutex::new(appender),
+            properties: self.properties(schema)?,
+            row_group: self.row_group,
         };
-        let gathered = Gathered::new(Arc::clone(&shared.schema), self.row_group);
-        Ok(Box::new(Open { gathered, next: 0, shared: Arc::new(shared) }))
-    }
-}
-
-/// A Parquet file in the making. Records are gathered to whole row groups, whatever batches they came in; each is
-/// encoded by whoever has time, and appended in order.
-struct Open {
-    gathered: Gathered,
-    /// The ordinal of the next row group.
-    next: usize,
-    shared: Arc<Shared>,
-}
-
-/// What all workers use.
-struct Shared {
-    path: FilePath,
-    schema: Arc<ArrowSchema>,
-    level: ZstdLevel,
-    columns: Vec<ColumnDescPtr>,
-    /// For columns that are not encoded here.
-    writers: ArrowRowGroupWriterFactory,
-    appender: Mutex<Appender>,
-}
-
-/// A column of one row group.
-enum EncodedColumn {
-    Ours(ColumnChunk),
-    Theirs(ArrowColumnChunk),
-}
-
-/// The file, and the row groups that are encoded but not in turn yet.
-struct Appender {
-    next: usize,
-    encoded: BTreeMap<usize, Vec<EncodedColumn>>,
-    /// Until the end is written.
-    writer: Option<SerializedFileWriter<AtomicFile>>,
-    /// From then on.
-    file: Option<AtomicFile>,
-}
-
-impl Drop for Appender {
-    fn drop(&mut self) {
-        // A run that fails before its first row group gives a stream nothing, not even what the file begins with.
-        if let (0, Some(writer)) = (self.next, &mut self.writer) {
-            writer.inner_mut().discard();
-        }
-    }
-}
-
-impl Open {
-    /// Takes records in; what is left to do with the row groups that are full.
-    fn gather(&mut self, records: RecordBatch) -> Result<Option<Job>> {
-        let full = self.gathered.add(records).map_err(|error| unfit(&error))?;
-        let jobs: Vec<Job> = full.into_iter().map(|group| self.row_group(group)).collect();
-        Ok((!jobs.is_empty()).then(|| -> Job { Box::new(|| jobs.into_iter().try_for_each(|job| job())) }))
-    }
-
-    /// What is left to do with a row group.
-    fn row_group(&mut self, records: Vec<RecordBatch>) -> Job {
-        let (ordinal, shared) = (self.next, Arc::clone(&self.shared));
-        self.next += 1;
-        Box::new(move || {
-            let chunks = shared.encode(ordinal, &records)?;
-            drop(records);
-            shared.append(ordinal, chunks)
+        Ok(match &self.roll {
+            Some(roll) => Box::new(RollingParquet::open(layout, roll, outset)?),
+            None => {
+                let arrays = Arc::new(Arrays(Arc::clone(&layout.schema)));
+                let making = Making::begin(&Arc::new(layout), AtomicFile::begin(&self.path, outset)?.0)?;
+                Box::new(Open { arrays, making, file: None })
+            }
         })
     }
 }
 
-impl Shared {
-    fn encode(&self, ordinal: usize, gathered: &[RecordBatch]) -> Result<Vec<EncodedColumn>> {
-        let failed = |error| parquet_error(&self.path, error);
-        let writers = self.writers.create_column_writers(ordinal).map_err(failed)?;
-        let mut chunks = Vec::new();
-        for (at, writer) in writers.into_iter().enumerate() {
-            let parts: Vec<&dyn Array> = gathered.iter().map(|records| &**records.column(at)).collect();
-            chunks.push(match self.by_ours(at, &parts).map_err(failed)? {
-                Some(chunk) => EncodedColumn::Ours(chunk),
-                None => EncodedColumn::Theirs(self.by_theirs(at, &parts, writer)?),
-            });
-        }
-        Ok(chunks)
-    }
-
-    /// Encodes column `at` if it is of sensors or of numbers: by a dictionary, or with their bytes split where too many are distinct. An
-    /// instrument has few numbers.
-    fn by_ours(
-        &self,
-        at: usize,
-        parts: &[&dyn Array],
-    ) -> std::result::Result<Option<ColumnChunk>, ParquetError> {
-        let column = &self.columns[at];
-        if let Some(parts) = downcast::<DictionaryArray<Int32Type>>(parts) {
-            return dictionary::names(column, self.level, &parts);
-        }
-        let Some(parts) = downcast::<Float64Array>(parts) else { return Ok(None) };
-        let chunk = match has_few_values(&parts) {
-            true => dictionary::numbers(column, self.level, &parts)?,
-            false => None,
-        };
-        chunk.map_or_else(|| split::numbers(column, self.level, &parts), Ok).map(Some)
-    }
-
-    /// Encodes any column.
-    fn by_theirs(
-        &self,
-        at: usize,
-        parts: &[&dyn Array],
-        mut writer: ArrowColumnWriter,
-    ) -> Result<ArrowColumnChunk> {
-        let failed = |error| parquet_error(&self.path, error);
-        // In one piece, so that pages end where the records say and not the batches.
-        let whole = concat(parts).map_err(|error| unfit(&error))?;
-        for leaf in compute_leaves(self.schema.field(at), &whole).map_err(failed)? {
-            writer.write(&leaf).map_err(failed)?;
-        }
-        writer.close().map_err(failed)
-    }
-
-    /// Appends the row group `ordinal`, and those that waited for it.
-    fn append(&self, ordinal: usize, chunks: Vec<EncodedColumn>) -> Result<()> {
-        let Appender { next, encoded, writer, .. } = &mut *self.appender();
-        let writer =
-            writer.as_mut().ok_or_else(|| Error::internal("records after the end of a Parquet file"))?;
-        encoded.insert(ordinal, chunks);
-        let mut append = |chunks: Vec<EncodedColumn>| {
-            let mut group = writer.next_row_group()?;
-            chunks.into_iter().try_for_each(|chunk| match chunk {
-                EncodedColumn::Ours(chunk) => chunk.append_to_row_group(&mut group),
-                EncodedColumn::Theirs(chunk) => chunk.append_to_row_group(&mut group),
-            })?;
-            group.close().map(drop)
-        };
-        while let Some(chunks) = encoded.remove(next) {
-            append(chunks).map_err(|error| parquet_error(&self.path, error))?;
-            *next += 1;
-        }
-        Ok(())
-    }
-
-    /// A job that panicked ends the run: nobody looks at what it left.
-    fn appender(&self) -> MutexGuard<'_, Appender> {
-        self.appender.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Whether a column of numbers has so few distinct ones that a dictionary pays: fewer than half as many as there are rows.
-///
-/// Judged by how many of a sample are alike: of `n` drawn from `d` equally likely values, n²/2d are one that was drawn before (the
-/// birthday problem). A wrong guess costs room, never a value.
-fn has_few_values(parts: &[&Float64Array]) -> bool {
-    let rows: usize = parts.iter().map(|part| part.len()).sum();
-    let step = rows.div_ceil(SAMPLE).max(4);
-    let numbers = parts.iter().flat_map(|part| part.values());
-    let mut sample: Vec<u64> = numbers.step_by(step).map(|value| value.to_bits()).collect();
-    let drawn = sample.len();
-    sample.sort_unstable();
-    sample.dedup();
-    let alike = drawn - sample.len();
-    alike * rows > drawn * drawn
-}
-
-fn downcast<'a, A: Array + 'static>(parts: &[&'a dyn Array]) -> Option<Vec<&'a A>> {
-    parts.iter().map(|part| part.as_any().downcast_ref()).collect()
-}
-
 /// Makes arrays of a batch's columns.
-impl Prepare for Shared {
-    fn prepare(&self, batch: &Batch, sensors: &Sensors) -> Result<Block> {
+struct Arrays(Arc<ArrowSchema>);
+
+impl Arrays {
+    fn of(&self, batch: &Batch, sensors: &Sensors) -> Result<RecordBatch> {
         let columns = batch.columns().iter().map(|column| arrow::array(batch, column, sensors));
-        let records = RecordBatch::try_new(Arc::clone(&self.schema), columns.collect::<Result<_>>()?);
-        let records =
-            records.map_err(|error| Error::internal(format!("columns that do not fit: {error}")))?;
-        Ok(Box::new(records))
+        let records = RecordBatch::try_new(Arc::clone(&self.0), columns.collect::<Result<_>>()?);
+        records.map_err(|error| Error::internal(format!("columns that do not fit: {error}")))
     }
+}
+
+impl Prepare for Arrays {
+    fn prepare(&self, batch: &Batch, sensors: &Sensors) -> Result<Block> {
+        Ok(Box::new(self.of(batch, sensors)?))
+    }
+}
+
+/// One file, from the beginning of the run to its end.
+struct Open {
+    arrays: Arc<Arrays>,
+    making: Making,
+    /// Once it is complete.
+    file: Option<AtomicFile>,
 }
 
 impl Sink for Open {
     fn write(&mut self, batch: &Batch, sensors: &Sensors) -> Result<()> {
-        let block = self.shared.prepare(batch, sensors)?;
-        self.accept(block)?.map_or(Ok(()), |job| job())
+        self.making.add(self.arrays.of(batch, sensors)?)?.map_or(Ok(()), |job| job())
     }
 
     fn preparer(&self) -> Option<Arc<dyn Prepare>> {
-        Some(Arc::clone(&self.shared) as _)
+        Some(Arc::clone(&self.arrays) as _)
     }
 
     fn accept(&mut self, block: Block) -> Result<Option<Job>> {
         match block.downcast::<RecordBatch>() {
-            Ok(records) => self.gather(*records),
+            Ok(records) => self.making.add(*records),
             Err(_) => Err(Error::internal("a block that is no batch of arrays")),
         }
     }
 
     fn flush(&mut self) -> Result<()> {
-        let rest = self.gathered.take();
-        if !rest.is_empty() {
-            self.row_group(rest)()?;
-        }
-        let mut appender = self.shared.appender();
-        if let Some(writer) = appender.writer.take() {
-            let mut file = writer.into_inner().map_err(|error| parquet_error(&self.shared.path, error))?;
-            file.finish()?;
-            appender.file = Some(file);
+        if self.file.is_none() {
+            self.file = Some(self.making.finish()?);
         }
         Ok(())
     }
 
     fn commit(&mut self) -> Result<Vec<String>> {
         self.flush()?;
-        self.shared.appender().file.as_mut().map_or(Ok(()), AtomicFile::commit)?;
+        self.file.as_mut().map_or(Ok(()), AtomicFile::commit)?;
         Ok(Vec::new())
-    }
-}
-
-fn unfit(error: &ArrowError) -> Error {
-    Error::internal(format!("parts that do not fit: {error}"))
-}
-
-fn parquet_error(path: &FilePath, error: ParquetError) -> Error {
-    match error {
-        ParquetError::External(inner) => match inner.downcast::<std::io::Error>() {
-            Ok(error) => Error::io("write", path, &error),
-            Err(other) => Error::internal(format!("cannot write {path}: {other}")),
-        },
-        other => Error::internal(format!("cannot write {path}: {other}")),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use arrow_array::Float64Array;
+
     use super::*;
     use crate::batch::{Column, Field, Numbers, Text};
 
     fn few(values: impl IntoIterator<Item = f64>) -> bool {
-        has_few_values(&[&Float64Array::from_iter_values(values)])
+        making::has_few_values(&[&Float64Array::from_iter_values(values)])
     }
 
     #[test]
