@@ -53,7 +53,7 @@ const SORTED: &str = "type = 'csv'\npath = 'in/*.csv'\norder = 'time'\ndisorder 
 
 const MERGED: &str = "type = 'csv'\npath = 'in/*.csv'\nmerge = 'time'";
 
-const KINDS: [Kind; 11] = [
+const KINDS: [Kind; 12] = [
     Kind { name: "sorted", source: SORTED, stages: 0, is_recorded: false },
     Kind { name: "aggregated", source: SORTED, stages: 1, is_recorded: false },
     Kind { name: "recorded", source: SORTED, stages: 0, is_recorded: true },
@@ -73,6 +73,12 @@ const KINDS: [Kind; 11] = [
     Kind {
         name: "encoded",
         source: "type = 'csv'\npath = 'encoded/*.csv'\norder = 'time'\ndisorder = '5s'",
+        stages: 0,
+        is_recorded: false,
+    },
+    Kind {
+        name: "columns",
+        source: "type = 'parquet'\npath = 'columns/*.parquet'\norder = 'time'\ndisorder = '5s'",
         stages: 0,
         is_recorded: false,
     },
@@ -148,6 +154,17 @@ fn json(records: &[Record]) -> String {
     format!("[\n{}\n]\n", records.iter().map(object).collect::<Vec<_>>().join(",\n"))
 }
 
+/// Values that are none are texts that no number is in.
+fn columns(folder: &Path, at: usize) {
+    let toml = format!(
+        "[source]\ntype = 'csv'\npath = 'in/{at:02}.csv'\ntime = 't'\nsensor = 's'\ntypes = {{ v = 'text' }}\n\
+         [[sink]]\ntype = 'parquet'\npath = 'columns/{at:02}.parquet'\nrow_group = 90\n"
+    );
+    std::fs::write(folder.join("to-columns.toml"), toml).expect("written");
+    let made = run(folder, &["run", "to-columns.toml", "--quiet"]);
+    assert!(made.status.success(), "{}", text(&made.stderr));
+}
+
 /// UTF-16, with line feeds in quotes.
 fn encoded(records: &[Record]) -> Vec<u8> {
     let mut text = String::from("\u{feff}t,note,s,v\r\n");
@@ -191,7 +208,7 @@ fn archive(text: &str) -> Vec<u8> {
 
 /// Inputs and pipelines of all kinds.
 fn prepare(folder: &Path) {
-    for inputs in ["in", "packed", "json", "encoded"] {
+    for inputs in ["in", "packed", "json", "encoded", "columns"] {
         std::fs::create_dir(folder.join(inputs)).expect("a folder");
     }
     let write = |name: &str, bytes: &[u8]| std::fs::write(folder.join(name), bytes).expect("written");
@@ -203,6 +220,7 @@ fn prepare(folder: &Path) {
         write(&format!("packed/{name}"), &bytes);
         write(&format!("json/{at:02}.json"), json(records).as_bytes());
         write(&format!("encoded/{at:02}.csv"), &encoded(records));
+        columns(folder, at);
     }
     write("long.csv.gz", &packers::gz(long(&records).as_bytes()));
     for kind in &KINDS {

@@ -45,8 +45,8 @@ pub(crate) fn check(folder: &Path, all: &[u8], rejects: &[u8], told: &str) {
         let toml = format!(
             "[source]\ntype = 'parquet'\npath = '{pattern}'\ntime = 't'\nsensor = 's'\n[[sink]]\ntype = 'csv'\npath = '{name}'\n"
         );
-        std::fs::write(folder.join("columns.toml"), toml).expect("written");
-        let again = run(folder, &["run", "columns.toml", "--quiet"]);
+        std::fs::write(folder.join("reread.toml"), toml).expect("written");
+        let again = run(folder, &["run", "reread.toml", "--quiet"]);
         assert!(again.status.success(), "{told}, {pattern}: {}", text(&again.stderr));
         same(&std::fs::read(folder.join(name)).expect("read"), all, pattern);
     }

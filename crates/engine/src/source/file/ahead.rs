@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 /// What lies ahead, in order. It is looked at once: a checkpoint opens none of these files, and copies none of their names but into its
 /// own bytes.
 #[derive(Clone, Debug)]
-pub(super) struct Ahead {
+pub(in crate::source) struct Ahead {
     all: Arc<[Lying]>,
     from: usize,
 }
@@ -44,7 +44,7 @@ impl Ahead {
     ///
     /// # Errors
     /// When one of them cannot be read.
-    pub(super) fn look(files: &[InputFile], from: usize) -> Result<Self> {
+    pub(in crate::source) fn look(files: &[InputFile], from: usize) -> Result<Self> {
         let mut start = from.min(files.len());
         let mut all = Vec::new();
         for several in files[start..].chunk_by(InputFile::is_beside) {
@@ -55,7 +55,7 @@ impl Ahead {
     }
 
     /// The same, seen from within the file `at`: a plain file that is being read lies ahead no more, what is left of an archive does.
-    pub(super) fn behind(&self, at: usize) -> Self {
+    pub(in crate::source) fn behind(&self, at: usize) -> Self {
         let is_passed = |lying: &Lying| match lying.members {
             Some(_) => lying.ordinals.end <= at,
             None => lying.ordinals.start <= at,

@@ -16,24 +16,25 @@ use crate::offset::Offset;
 use crate::source::Changes;
 
 /// Where to go on in a list of files.
-pub(super) struct Continuation {
+pub(in crate::source) struct Continuation {
     /// Those that are there, in the order in which they are read: those that were, the one that was being read, the others.
-    pub(super) files: Vec<InputFile>,
+    pub(in crate::source) files: Vec<InputFile>,
     /// Which of them to go on in.
-    pub(super) at: usize,
+    pub(in crate::source) at: usize,
     /// The place in that.
-    pub(super) offset: Offset,
+    pub(in crate::source) offset: Offset,
     /// Those that were read, as the next checkpoint has them.
-    pub(super) read: Vec<Seen>,
+    pub(in crate::source) read: Vec<Seen>,
     /// What lies ahead from there on, where it was looked at.
-    pub(super) ahead: Option<Ahead>,
-    pub(super) remarks: Vec<String>,
+    pub(in crate::source) ahead: Option<Ahead>,
+    pub(in crate::source) remarks: Vec<String>,
 }
 
 /// Looks for the files of a checkpoint among those that are there.
 struct Search<'a> {
     files: &'a [InputFile],
-    format: &'a dyn Format,
+    /// That of the lines in them; `None` for files that are complete when they are begun.
+    format: Option<&'a dyn Format>,
     changes: Changes,
     /// Ordinals of those that were not found yet, by their names: of one that is named several times, the first is the last.
     left: HashMap<&'a str, Vec<usize>>,
@@ -50,10 +51,10 @@ impl InFiles {
     /// that is another by now; what has come with a name that sorts before the place is read next. Where what comes last is live, files in
     /// front of it that were not there at the start are left out, unless they are accepted; once it has begun, those in front of it are not
     /// needed any more.
-    pub(super) fn find(
+    pub(in crate::source) fn find(
         &self,
         files: &[InputFile],
-        format: &dyn Format,
+        format: Option<&dyn Format>,
         changes: Changes,
     ) -> Result<Continuation> {
         let is_feed = files.last().is_some_and(|last| last.regular().is_none());
@@ -103,7 +104,7 @@ impl InFiles {
 }
 
 impl<'a> Search<'a> {
-    fn among(files: &'a [InputFile], format: &'a dyn Format, changes: Changes) -> Self {
+    fn among(files: &'a [InputFile], format: Option<&'a dyn Format>, changes: Changes) -> Self {
         let mut left: HashMap<&str, Vec<usize>> = HashMap::new();
         for (ordinal, file) in files.iter().enumerate().rev() {
             left.entry(&file.name).or_default().push(ordinal);
@@ -212,7 +213,7 @@ fn difference(
     seen: &Seen,
     input: &InputFile,
     is_open: bool,
-    format: &dyn Format,
+    format: Option<&dyn Format>,
 ) -> Result<Option<&'static str>> {
     const ANOTHER: Option<&str> = Some("is another file than it was");
     let path = input.regular();
@@ -231,6 +232,7 @@ fn difference(
     if !is_same || has_grown && !is_open {
         return Ok(ANOTHER);
     }
+    let Some(format) = format else { return Ok(if has_grown { ANOTHER } else { None }) };
     if has_grown && !is_behind_a_line(&file, was.end, input, format).map_err(failed)? {
         return Ok(Some("has grown in the middle of a record that was read"));
     }
@@ -285,7 +287,7 @@ mod tests {
             ahead: Some(Ahead::look(&files, 0).expect("files").behind(0)),
         };
         let format = layout_in("utf-8", serde_json::json!({})).format;
-        let find = || place.find(&there(), &*format, Changes::Refused);
+        let find = || place.find(&there(), Some(&*format), Changes::Refused);
         assert!(find().expect("as it was").remarks.is_empty());
         write("b.csv");
         let found = find().expect("one more");
@@ -298,7 +300,7 @@ mod tests {
         std::fs::remove_file(path("c.csv")).expect("removed");
         let error = find().err().expect("one less");
         assert!(error.message().ends_with("c.csv` is no longer part of the input"), "{error}");
-        let found = place.find(&there(), &*format, Changes::Accepted).expect("accepted");
+        let found = place.find(&there(), Some(&*format), Changes::Accepted).expect("accepted");
         assert_eq!(
             (names(&found), found.remarks.len()),
             (vec!["a.csv".into(), "b.csv".into()], 2),

@@ -51,7 +51,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 pub use self::address::Address;
-use self::ahead::Ahead;
+pub(super) use self::ahead::Ahead;
 pub use self::archive::Member;
 pub use self::beginning::beginning;
 use self::blocks::Blocks;
@@ -64,9 +64,8 @@ pub use self::options::{FileOptions, OneOrMany};
 pub use self::packing::packed_extensions;
 use self::recording::{Played, Recording};
 pub use self::recording::{Recorder, is_recording};
-pub(super) use self::resume::place;
-use self::resume::{InFiles, Place, Reading};
-use self::seen::Seen;
+pub(super) use self::resume::{InFiles, Place, Reading, place};
+pub(super) use self::seen::Seen;
 use self::sockets::Sockets;
 use super::{Input, OpenOptions, Progress, Source};
 use crate::batch::Schema;
@@ -254,17 +253,18 @@ impl FileSource {
         let (format, changes) = (Arc::clone(&self.format), self.options.changes);
         match (reading, &mut self.open) {
             (Reading::Played(place, played), Some(Open::Recording(recording))) => {
-                place.find(&self.files, &*format, changes)?;
+                place.find(&self.files, Some(&*format), changes)?;
                 recording.go_to(played);
                 Ok(())
             }
             (Reading::Growing(place), Some(Open::Growing(follower))) => follower.restore(place),
+            (Reading::Columns(_) | Reading::Made(_), _) => Err(another_kind()),
             (Reading::Files(_), Some(Open::Growing(_))) | (Reading::Growing(_) | Reading::Played(..), _) => Err(Error::config(
                 "what was read of the input cannot be found again: at the checkpoint, `follow` was another",
             )
             .with_help("undo that, or start anew with another --state")),
             (Reading::Files(place), _) => {
-                let found = place.find(&self.files, &*format, changes)?;
+                let found = place.find(&self.files, Some(&*format), changes)?;
                 (self.files, self.read, self.ahead) = (found.files, found.read, found.ahead);
                 self.remarks.extend(found.remarks);
                 self.go_to(found.at, found.offset)
@@ -296,6 +296,14 @@ impl FileSource {
         }
         Ok(())
     }
+}
+
+/// That a place is that of a source of another kind.
+pub(super) fn another_kind() -> Error {
+    Error::config(
+        "what was read of the input cannot be found again: at the checkpoint, another kind of source read it",
+    )
+    .with_help("undo that, or start anew with another --state")
 }
 
 impl Source for FileSource {

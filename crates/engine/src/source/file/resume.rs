@@ -12,66 +12,71 @@ use crate::offset::Offset;
 
 /// The place in an input.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Place {
+pub(in crate::source) struct Place {
     /// Its columns, for one that is not there when the run goes on.
     fields: Vec<Field>,
-    pub(super) reading: Reading,
+    pub(in crate::source) reading: Reading,
     /// How far the recording reached that was made of it.
     pub(super) recorded: Option<Reached>,
 }
 
 /// The place by how the input is read.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) enum Reading {
+pub(in crate::source) enum Reading {
     /// Files, one after the other.
     Files(InFiles),
     /// Files that grow.
     Growing(Following),
     /// A recording, and where in it.
     Played(InFiles, Played),
+    /// Files of columns, of which a place is a record.
+    Columns(InFiles),
+    /// Nothing but records that are made: how many have been.
+    Made(u64),
 }
 
 /// A place in a list of files, and what they looked like.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct InFiles {
+pub(in crate::source) struct InFiles {
     /// Its file is an ordinal among `files`.
-    pub(super) offset: Offset,
+    pub(in crate::source) offset: Offset,
     /// Those that were read, wholly or, the last one, in part.
-    pub(super) files: Vec<Seen>,
+    pub(in crate::source) files: Vec<Seen>,
     /// Those that had not been begun; `None` where nobody looked.
-    pub(super) ahead: Option<Ahead>,
+    pub(in crate::source) ahead: Option<Ahead>,
 }
 
 impl Place {
-    pub(super) fn new(schema: &Schema, reading: Reading) -> Self {
+    pub(in crate::source) fn new(schema: &Schema, reading: Reading) -> Self {
         Self { fields: schema.fields().to_vec(), reading, recorded: None }
     }
 
-    pub(super) fn to_bytes(&self) -> Result<Vec<u8>> {
+    pub(in crate::source) fn to_bytes(&self) -> Result<Vec<u8>> {
         postcard::to_stdvec(self)
             .map_err(|error| Error::internal(format!("the place in the input cannot be saved: {error}")))
     }
 
-    pub(super) fn from_bytes(state: &[u8]) -> Result<Self> {
+    pub(in crate::source) fn from_bytes(state: &[u8]) -> Result<Self> {
         postcard::from_bytes(state)
             .map_err(|error| Error::data(format!("the place in the input cannot be read: {error}")))
     }
 
     /// The columns of the input.
-    pub(super) fn schema(&self) -> Result<Schema> {
+    pub(in crate::source) fn schema(&self) -> Result<Schema> {
         Schema::new(self.fields.clone())
     }
 }
 
 /// The place that `state` says, for people.
 pub(in crate::source) fn place(state: &[u8]) -> Option<String> {
-    let (Reading::Files(InFiles { offset, files, .. }) | Reading::Played(InFiles { offset, files, .. }, _)) =
-        Place::from_bytes(state).ok()?.reading
-    else {
-        return None;
+    let (InFiles { offset, files, .. }, unit) = match Place::from_bytes(state).ok()?.reading {
+        Reading::Files(place) | Reading::Played(place, _) => (place, "byte"),
+        Reading::Columns(place) => (place, "record"),
+        Reading::Made(records) => return Some(format!("behind reading {records}")),
+        Reading::Growing(_) => return None,
     };
     Some(match files.get(offset.file as usize) {
-        Some(file) => format!("{}, byte {}", file.name, offset.at),
+        Some(file) => format!("{}, {unit} {}", file.name, offset.at),
         None => format!("behind {}, the last one", files.last()?.name),
     })
 }

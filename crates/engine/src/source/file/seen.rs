@@ -10,15 +10,15 @@ use crate::error::{Error, Result};
 
 /// A file that has been read, and how far.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Seen {
-    pub(super) name: String,
+pub(in crate::source) struct Seen {
+    pub(in crate::source) name: String,
     /// `None` for what is no regular file, or was gone when the run went on.
-    pub(super) file: Option<SeenFile>,
+    pub(in crate::source) file: Option<SeenFile>,
 }
 
 /// A regular file that has been read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct SeenFile {
+pub(in crate::source) struct SeenFile {
     pub(super) length: u64,
     pub(super) beginning: Fingerprint,
     /// Where what was read of it ends: of a packed file, always at its end.
@@ -44,13 +44,13 @@ impl Seen {
     }
 
     /// `input` as it is now, as if all of it had been read.
-    pub(super) fn of(input: &InputFile) -> Result<Self> {
+    pub(in crate::source) fn of(input: &InputFile) -> Result<Self> {
         let Some(path) = input.regular() else { return Ok(Self::stream(&input.name)) };
         let file = File::open(path).map_err(|error| Error::io("read", &input.name, &error))?;
         Self::file(&input.name, &file, None)
     }
 
-    pub(super) fn name(&self) -> &str {
+    pub(in crate::source) fn name(&self) -> &str {
         &self.name
     }
 }

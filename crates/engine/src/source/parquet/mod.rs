@@ -18,8 +18,8 @@ use schemars::Schema as JsonSchema;
 use self::file::ParquetFile;
 use self::reader::Reader;
 pub use self::sample::sample;
-use super::file::FileOptions;
-use super::{OpenOptions, Source, SourceSpec, Traits};
+use super::file::{FileOptions, Place};
+use super::{OpenOptions, Resumption, Source, SourceSpec, Traits};
 use crate::atomic::Outputs;
 use crate::error::{Error, Result};
 use crate::files::Base;
@@ -47,6 +47,16 @@ impl Parquet {
     /// The file, glob or directory `path`, with these columns.
     pub fn new(path: impl Into<String>, columns: ColumnOptions) -> Self {
         Self { files: FileOptions::from(path.into()), columns }
+    }
+}
+
+impl Parquet {
+    /// A source of which nothing is read any more: its files need not be there.
+    fn finished(&self, resume: &Resumption, options: &OpenOptions) -> Result<Box<dyn Source>> {
+        let columns = Columns::new(&self.columns)?.without_unpivot("parquet")?;
+        let schema = Place::from_bytes(&resume.place)?.schema()?.with_local_times(columns.may_be_local());
+        let reader = Reader::new(Vec::new(), columns, Arc::new(schema), 0, options)?;
+        Ok(Box::new(reader.finished(&resume.place)))
     }
 }
 
@@ -86,7 +96,14 @@ impl SourceSpec for Parquet {
         self.columns.times().map(Some)
     }
 
+    fn can_resume(&self) -> bool {
+        true
+    }
+
     fn open(&self, options: &OpenOptions) -> Result<Box<dyn Source>> {
+        if let Some(resume) = options.resume.as_ref().filter(|resume| resume.finishes) {
+            return self.finished(resume, options);
+        }
         let files = self.files.files(&EXTENSIONS, &options.outputs)?;
         let (first, rest) = files.split_first().ok_or_else(|| Error::config("`path` names no file"))?;
         let columns = Columns::new(&self.columns)?.without_unpivot("parquet")?;
@@ -102,6 +119,6 @@ impl SourceSpec for Parquet {
             }
         }
         let schema = Arc::new(columns.declared(&schema)?);
-        Ok(Box::new(Reader::new(files, columns, schema, total, options)))
+        Ok(Box::new(Reader::new(files, columns, schema, total, options)?))
     }
 }

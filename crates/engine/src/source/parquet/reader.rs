@@ -17,9 +17,9 @@ use crate::format::Decoded;
 use crate::format::columns::{Columns, Composite, Roles};
 use crate::offset::Offset;
 use crate::sensor::SensorLookup;
-use crate::source::file::InputFile;
+use crate::source::file::{Ahead, InFiles, InputFile, Place, Reading, Seen, another_kind};
 use crate::source::typed::{Arrays, Typed, batch_rows};
-use crate::source::{Foresee, Foreseen, Input, OpenOptions, Progress, Source};
+use crate::source::{Changes, Foresee, Foreseen, Input, OpenOptions, Progress, Source};
 
 /// Reads Parquet files.
 pub(super) struct Reader {
@@ -34,6 +34,13 @@ pub(super) struct Reader {
     total: u64,
     foresee: Option<Foresee>,
     unread: Unread,
+    changes: Changes,
+    /// Files that are done, as a checkpoint has them, in a run that keeps its place; and what lies ahead, as it lay there at first.
+    read: Vec<Seen>,
+    ahead: Option<Ahead>,
+    /// The place of a run that only finishes what it has read.
+    finishes: Option<Vec<u8>>,
+    remarks: Vec<String>,
 }
 
 /// What was left unread.
@@ -74,11 +81,34 @@ impl Reader {
         schema: Arc<Schema>,
         total: u64,
         options: &OpenOptions,
-    ) -> Self {
+    ) -> Result<Self> {
         let (origins, batch) = (options.origins, batch_rows(options));
         let (offset, foresee) = (Offset::default(), options.foresee.clone());
         let unread = Unread::default();
-        Self { files, schema, columns, origins, batch, offset, open: None, done: 0, total, foresee, unread }
+        let ahead = if options.keeps_place { Some(Ahead::look(&files, 0)?) } else { None };
+        Ok(Self {
+            files,
+            schema,
+            columns,
+            origins,
+            batch,
+            offset,
+            open: None,
+            done: 0,
+            total,
+            foresee,
+            unread,
+            changes: options.changes,
+            read: Vec::new(),
+            ahead,
+            finishes: None,
+            remarks: Vec::new(),
+        })
+    }
+
+    /// The same, of which nothing is read any more: it stays at `place`.
+    pub(super) fn finished(self, place: &[u8]) -> Self {
+        Self { finishes: Some(place.to_vec()), ..self }
     }
 
     fn file(&self) -> Option<&InputFile> {
@@ -115,6 +145,9 @@ impl Reader {
             if let Some(step) = self.step_in(&mut open, &file, sensors)? {
                 self.open = Some(open);
                 return Ok(Some(step));
+            }
+            if self.ahead.is_some() {
+                self.read.push(Seen::of(&file)?);
             }
             self.offset = Offset { file: self.offset.file + 1, at: 0, line: 0 };
         }
@@ -272,13 +305,37 @@ impl Source for Reader {
         Ok(())
     }
 
+    fn save(&self) -> Result<Option<Vec<u8>>> {
+        if self.finishes.is_some() {
+            return Ok(self.finishes.clone());
+        }
+        let mut files = self.read.clone();
+        if let Some(file) = self.file() {
+            files.push(Seen::of(file)?);
+        }
+        let ahead = self.ahead.as_ref().map(|ahead| ahead.behind(self.offset.file as usize));
+        let place = Reading::Columns(InFiles { offset: self.offset, files, ahead });
+        Place::new(&self.schema, place).to_bytes().map(Some)
+    }
+
+    fn restore(&mut self, state: &[u8]) -> Result<()> {
+        let Reading::Columns(place) = Place::from_bytes(state)?.reading else { return Err(another_kind()) };
+        if self.finishes.is_some() {
+            return Ok(());
+        }
+        let found = place.find(&self.files, None, self.changes)?;
+        (self.files, self.read, self.ahead) = (found.files, found.read, found.ahead);
+        self.remarks.extend(found.remarks);
+        self.seek(Offset { line: 0, ..found.offset })
+    }
+
     fn remarks(&self) -> Vec<String> {
         let Unread { records, groups } = self.unread;
         let unread = (groups > 0).then(|| {
             let groups = if groups == 1 { "1 row group".to_owned() } else { format!("{groups} row groups") };
             format!("{groups} with {records} of {} records were not read: their statistics show that all of those are filtered", self.total)
         });
-        self.columns.remarks().into_iter().chain(unread).collect()
+        self.columns.remarks().into_iter().chain(unread).chain(self.remarks.iter().cloned()).collect()
     }
 
     fn progress(&self) -> Progress {

@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use self::signal::Signal;
+use super::file::{Place, Reading, another_kind};
 use super::{Input, OpenOptions, Progress, Source, SourceSpec, Traits};
 use crate::batch::{Batch, Column, Field, Numbers, Schema, Text, TimeColumn};
 use crate::error::{Error, Result};
@@ -224,6 +225,10 @@ impl SourceSpec for Synthetic {
         Traits { is_bounded: true, is_replayable: true, is_open: false, is_kept: true }
     }
 
+    fn can_resume(&self) -> bool {
+        true
+    }
+
     fn open(&self, options: &OpenOptions) -> Result<Box<dyn Source>> {
         let (start, interval) = self.check()?;
         Ok(Box::new(Generator {
@@ -336,6 +341,16 @@ impl Source for Generator {
 
     fn seek(&mut self, offset: Offset) -> Result<()> {
         self.next = offset.at;
+        Ok(())
+    }
+
+    fn save(&self) -> Result<Option<Vec<u8>>> {
+        Place::new(&self.schema, Reading::Made(self.next)).to_bytes().map(Some)
+    }
+
+    fn restore(&mut self, state: &[u8]) -> Result<()> {
+        let Reading::Made(records) = Place::from_bytes(state)?.reading else { return Err(another_kind()) };
+        self.next = records;
         Ok(())
     }
 

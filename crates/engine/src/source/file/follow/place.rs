@@ -16,7 +16,7 @@ const LOOKS: usize = 2;
 
 /// Where a follower is, for a checkpoint.
 #[derive(Debug, Serialize, Deserialize)]
-pub(in crate::source::file) struct Following {
+pub(in crate::source) struct Following {
     pub(super) open: Vec<Seen>,
     /// Those that were let go.
     pub(super) gone: Vec<Seen>,

@@ -42,7 +42,7 @@ pub(in crate::source::file) struct Lost {
 
 /// A place between two frames.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub(in crate::source::file) struct Place {
+pub(in crate::source) struct Place {
     at: u64,
     ordinal: Option<u64>,
     has_ended: bool,
