@@ -589,3 +589,19 @@ fn parquet_that_does_not_roll_has_no_checkpoints_and_it_is_said_what_to_do() {
     assert!(error.to_string().contains("roll = { every = \"1h\" }"), "{error}");
     assert!(error.to_string().contains("{hour}-{epoch}.parquet"), "{error}");
 }
+
+#[test]
+fn verify_compares_the_records_of_files_that_roll_and_leaves_those_alone() {
+    use tidemill::verify::{VerifyOptions, verify};
+
+    let (place, scratch) = (Place::new(), tempfile::tempdir().expect("a folder"));
+    place.run(&rolled("{ size = '3kB' }"), &PLAIN).expect("a run");
+    let before = (place.files("out"), place.files("columns"), place.files("rejects"));
+    let make = |_: &Path| place.pipeline(&rolled("{ size = '1B' }"));
+    let verdict = verify(&make, scratch.path(), &VerifyOptions { seed: 3, rounds: 3 }).expect("verified");
+    assert_eq!((verdict.difference, verdict.failure, verdict.records), (None, None, RECORDS));
+    for name in ["records of sink 0.csv", "records of sink 1.csv", "rejects of sink 2.jsonl", "records of sink 3.csv"] {
+        assert!(verdict.files.contains(&name.to_owned()), "{:?}", verdict.files);
+    }
+    assert_eq!((place.files("out"), place.files("columns"), place.files("rejects")), before);
+}
