@@ -600,7 +600,9 @@ fn verify_compares_the_records_of_files_that_roll_and_leaves_those_alone() {
     let make = |_: &Path| place.pipeline(&rolled("{ size = '1B' }"));
     let verdict = verify(&make, scratch.path(), &VerifyOptions { seed: 3, rounds: 3 }).expect("verified");
     assert_eq!((verdict.difference, verdict.failure, verdict.records), (None, None, RECORDS));
-    for name in ["records of sink 0.csv", "records of sink 1.csv", "rejects of sink 2.jsonl", "records of sink 3.csv"] {
+    for name in
+        ["records of sink 0.csv", "records of sink 1.csv", "rejects of sink 2.jsonl", "records of sink 3.csv"]
+    {
         assert!(verdict.files.contains(&name.to_owned()), "{:?}", verdict.files);
     }
     assert_eq!((place.files("out"), place.files("columns"), place.files("rejects")), before);

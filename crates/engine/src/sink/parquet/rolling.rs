@@ -19,7 +19,7 @@ use super::making::{Layout, Making};
 use crate::atomic::RollingFiles;
 use crate::batch::Batch;
 use crate::error::{Error, Result};
-use crate::rows::{RowLog, Place, SavedRows};
+use crate::rows::{Place, RowLog, SavedRows};
 use crate::sensor::Sensors;
 use crate::sink::roll::Roll;
 use crate::sink::{Block, Job, Outset, Prepare, Saved, Sink};
@@ -160,9 +160,8 @@ impl Rows {
     fn prepared(&self, batch: &Batch, sensors: &Sensors) -> Result<Prepared> {
         let records = self.arrays.of(batch, sensors)?;
         let rows = match self.has_log && records.num_rows() > 0 {
-            true => rows_of(&self.arrays.0, &records).map_err(|error| {
-                Error::internal(format!("records cannot be written to the log: {error}"))
-            })?,
+            true => rows_of(&self.arrays.0, &records)
+                .map_err(|error| Error::internal(format!("records cannot be written to the log: {error}")))?,
             false => Vec::new(),
         };
         Ok(Prepared { first: batch.times().and_then(|times| times.first().copied()), records, rows })
