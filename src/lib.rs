@@ -36,7 +36,7 @@
 //!     .stage(MovingAverage::rows(20))
 //!     .sink(Null::default())
 //!     .run()?;
-//! assert_eq!(report.source.ledger.output, 10_000);
+//! assert_eq!(report.records(), 10_000);
 //! # Ok::<(), tidemill::Error>(())
 //! ```
 //!
@@ -56,11 +56,13 @@ pub mod pipeline {
     };
 }
 
-/// How a pipeline is run ([`RunOptions`]), who watches ([`Observer`](runtime::Observer)), and the result ([`Report`]).
+/// How a pipeline is run ([`RunOptions`]), here or on a thread of its own ([`Running`](runtime::Running)), who watches ([`Observer`](runtime::Observer)),
+/// and the result ([`Report`]).
 pub mod runtime {
     pub use tidemill_engine::runtime::{
         FirstPassReport, Observer, Rejects, Report, RunOptions, Shown, StateOptions,
     };
+    pub use tidemill_engine::{Running, Status};
 }
 
 /// Runs a pipeline in several ways and compares the outputs byte by byte.

@@ -44,10 +44,12 @@ pub mod runtime;
 pub mod streaming;
 
 mod run;
+mod running;
 
 // Whether both give the same.
 pub mod verify;
 
 pub use error::{Error, ErrorKind, Rejection, Result};
 pub use pipeline::Pipeline;
+pub use running::{Running, Status};
 pub use runtime::{Report, RunOptions};

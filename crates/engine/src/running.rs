@@ -1,0 +1,169 @@
+//! A run on a thread of its own: started, looked at, stopped, waited for.
+//!
+//! | thread | started by | waits for | ends |
+//! |---|---|---|---|
+//! | run | [`Pipeline::start`] | what its runtime waits for | with the run |
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::JoinHandle;
+
+use crate::error::{Error, Result};
+use crate::pipeline::Pipeline;
+use crate::runtime::{Observer, Report, RunOptions};
+use crate::source::Progress;
+
+/// A run that has been started. Dropped, it is asked to stop, and nobody waits for it.
+#[derive(Debug)]
+pub struct Running {
+    stop: Arc<AtomicBool>,
+    seen: Arc<Seen>,
+    /// There until it has been waited for.
+    thread: Option<JoinHandle<Result<Report>>>,
+}
+
+/// How far a run has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Status {
+    /// Records that its sources have given and that have come to the sinks, in the reading that goes on.
+    pub records: u64,
+    /// Bytes read, or records made, of all sources together.
+    pub done: u64,
+    /// How many there will be, where that is known.
+    pub total: Option<u64>,
+    /// Whether all output has been handed to the system, and only its names are missing.
+    pub is_committing: bool,
+    /// Whether it has ended, well or not.
+    pub is_over: bool,
+}
+
+/// What the run's thread writes and anybody may read.
+#[derive(Debug, Default)]
+struct Seen {
+    records: AtomicU64,
+    done: AtomicU64,
+    /// [`UNKNOWN`] where it is not known.
+    total: AtomicU64,
+    is_committing: AtomicBool,
+}
+
+const UNKNOWN: u64 = u64::MAX;
+
+impl Pipeline {
+    /// Starts a run on a thread of its own, as [`Pipeline::run_with`] would do it here. [`RunOptions::stop`] stops it too.
+    ///
+    /// # Errors
+    /// An internal error where the system grants no thread. What is wrong with the run is said by [`Running::join`].
+    pub fn start(&self, options: &RunOptions) -> Result<Running> {
+        let (pipeline, options) = (self.clone(), options.clone());
+        let (stop, seen) = (Arc::clone(&options.stop), Arc::new(Seen::default()));
+        let mut observer = Arc::clone(&seen);
+        let run = move || pipeline.run_with(&options, &mut observer);
+        let thread = std::thread::Builder::new().name("run".into()).spawn(run);
+        let thread = thread.map_err(|error| Error::internal(format!("no thread to run on: {error}")))?;
+        Ok(Running { stop, seen, thread: Some(thread) })
+    }
+}
+
+impl Running {
+    /// How far it has come. Costs some atomic loads, and holds nobody up.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        let load = |number: &AtomicU64| number.load(Ordering::Relaxed);
+        Status {
+            records: load(&self.seen.records),
+            done: load(&self.seen.done),
+            total: Some(load(&self.seen.total)).filter(|&total| total != UNKNOWN),
+            is_committing: self.seen.is_committing.load(Ordering::Relaxed),
+            is_over: self.thread.as_ref().is_none_or(JoinHandle::is_finished),
+        }
+    }
+
+    /// Asks it to stop, as [`RunOptions::stop`] does; it goes on until [`Running::join`] returns.
+    pub fn stop(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Errors
+    /// Whatever ended the run early.
+    pub fn join(mut self) -> Result<Report> {
+        let Some(thread) = self.thread.take() else { return Err(Error::internal("a run that is over")) };
+        thread.join().unwrap_or_else(|_| Err(Error::internal("the run's thread panicked")))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if self.thread.is_some() {
+            self.stop();
+        }
+    }
+}
+
+impl Observer for Arc<Seen> {
+    fn progress(&mut self, _pass: &str, progress: Progress, records: u64) {
+        let store = |number: &AtomicU64, value| number.store(value, Ordering::Relaxed);
+        store(&self.records, records);
+        store(&self.done, progress.done);
+        store(&self.total, progress.total.unwrap_or(UNKNOWN));
+    }
+
+    fn committing(&mut self) {
+        self.is_committing.store(true, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sink::CsvFile;
+    use crate::source::{Csv, Synthetic};
+
+    #[test]
+    fn a_run_that_was_started_gives_what_it_gives_here() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let pipeline = Pipeline::builder()
+            .base(folder.path())
+            .source(Synthetic::default().records(20_000))
+            .sink(CsvFile::new("out.csv"))
+            .build()
+            .expect("a pipeline");
+        let running = pipeline.start(&RunOptions::default()).expect("a thread");
+        assert_eq!(running.join().expect("a run").records(), 20_000);
+        let running = pipeline.start(&RunOptions::default()).expect("a thread");
+        while !running.status().is_over {
+            std::thread::yield_now();
+        }
+        let status = running.status();
+        assert_eq!((status.records, status.total, status.is_committing), (20_000, Some(20_000), true));
+        running.join().expect("a run");
+    }
+
+    #[test]
+    fn a_live_run_is_stopped_and_its_output_is_there() {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::write(folder.path().join("in.csv"), "t,v\n1,5\n2,6\n").expect("written");
+        let toml = "[source]\ntype = 'csv'\npath = 'in.csv'\nfollow = true\nmeasurements = ['v']\n[[sink]]\ntype = 'csv'\npath = 'out.csv'\n";
+        let pipeline = Pipeline::from_toml(toml).expect("a pipeline").with_base(folder.path());
+        let running = pipeline.start(&RunOptions::default()).expect("a thread");
+        while running.status().records < 2 {
+            assert!(!running.status().is_over, "it has ended: {:?}", running.join());
+            std::thread::yield_now();
+        }
+        running.stop();
+        assert_eq!(running.join().expect("a run").records(), 2);
+        let text = std::fs::read_to_string(folder.path().join("out.csv")).expect("written");
+        assert_eq!(text.lines().count(), 3);
+    }
+
+    #[test]
+    fn what_keeps_a_run_from_starting_is_said_when_it_is_waited_for() {
+        let pipeline = Pipeline::builder().source(Csv::new("nowhere/in.csv")).sink(CsvFile::new("x.csv"));
+        let running = pipeline.build().and_then(|pipeline| pipeline.start(&RunOptions::default()));
+        let error = running.expect("a thread").join().expect_err("no such file");
+        assert!(error.to_string().contains("nowhere/in.csv"), "{error}");
+    }
+}
