@@ -124,6 +124,19 @@ impl Inlets {
         self.inlets[next].drain(goes_on)
     }
 
+    /// The same of all sources, one after the other: nothing is read of any of them.
+    pub(crate) fn finish(&mut self) -> Result<Option<Arrived>> {
+        for (inlet, has_ended) in
+            self.inlets.iter_mut().zip(&mut self.has_ended).filter(|(_, has_ended)| !**has_ended)
+        {
+            match inlet.drain(false)? {
+                Some(arrived) => return Ok(Some(arrived)),
+                None => *has_ended = true,
+            }
+        }
+        Ok(None)
+    }
+
     /// The source that is to be read next; `None` when all have ended.
     fn current(&mut self) -> Result<Option<usize>> {
         let left: Vec<_> = (0..self.inlets.len()).filter(|&at| !self.has_ended[at]).collect();

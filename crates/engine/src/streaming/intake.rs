@@ -179,7 +179,11 @@ impl Reader {
     /// Hands on what the source has taken in already, and takes no more; then the reading has `ended`.
     fn drain(&mut self, ended: Ended, goes_on: bool) -> Ended {
         loop {
-            let next = match self.inlets.drain(goes_on) {
+            let given = match self.policy.finishes {
+                true => self.inlets.finish(),
+                false => self.inlets.drain(goes_on),
+            };
+            let next = match given {
                 Ok(None) => return ended,
                 Ok(Some(arrived)) => Ok(arrived),
                 Err(error) => Err(error),

@@ -30,7 +30,7 @@ use crate::error::guard::caught;
 use crate::error::{Error, Result};
 use crate::files::patient::Patient;
 use crate::files::{Disk, FileSystem};
-use crate::pipeline::{Pipeline, plan};
+use crate::pipeline::{Pipeline, SourceEntry, WhenFull, plan};
 use crate::runtime::crew::Crew;
 use crate::runtime::effects::{untimed, without_effect};
 use crate::runtime::inlets::Inlets;
@@ -92,7 +92,7 @@ fn run_guarded(
     outlets.start(Around { cancelled: crew.cancelled(), stop: None, workers: 0 })?;
     let cancelled = crew.cancelled();
     let policy = Policy {
-        when_full: pipeline.sources.iter().map(|source| source.input.when_full).collect(),
+        when_full: pipeline.sources.iter().map(when_full).collect(),
         finishes: options.state.as_ref().is_some_and(|state| state.finishes),
         goes_on: options.state.is_some(),
         stop: Arc::clone(&options.stop),
@@ -209,6 +209,11 @@ fn on_thread<'s, 'e, T: Send + 's>(
 ) -> Result<thread::ScopedJoinHandle<'s, T>> {
     let thread = thread::Builder::new().name(name.into()).spawn_scoped(scope, work);
     thread.map_err(|error| no_thread(&error))
+}
+
+/// What happens to input that comes faster than it can be handled: what lies in files waits.
+fn when_full(source: &SourceEntry) -> WhenFull {
+    if source.spec.traits().is_bounded { WhenFull::Wait } else { source.input.when_full }
 }
 
 /// Where a panic ends the run, the source's thread must not wait for its workers.

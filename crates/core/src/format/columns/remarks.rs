@@ -20,6 +20,15 @@ struct Kept {
     rounded: BTreeMap<String, (u64, FieldType)>,
 }
 
+/// The name of a column as a key of TOML.
+fn key(name: &str) -> String {
+    let is_bare = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    match !name.is_empty() && name.chars().all(is_bare) {
+        true => name.to_owned(),
+        false => toml::Value::from(name).to_string(),
+    }
+}
+
 impl Remarks {
     fn kept(&self) -> MutexGuard<'_, Kept> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -45,8 +54,9 @@ impl Columns {
                 1 => ("1 whole number", "it is the nearest one"),
                 _ => (&*format!("{count} whole numbers"), "they are the nearest ones"),
             };
-            let ty = ty.as_str();
-            format!("column `{column}` has {numbers} that no f64 is equal to: {they}; types = {{ {column} = \"{ty}\" }} keeps all digits")
+            let condition = if *ty == FieldType::U64 { ", where no number is negative" } else { "" };
+            let (key, ty) = (key(column), ty.as_str());
+            format!("column `{column}` has {numbers} that no f64 is equal to: {they}; types = {{ {key} = \"{ty}\" }} keeps all digits{condition}")
         });
         kept.remarks.iter().cloned().chain(rounded).collect()
     }
