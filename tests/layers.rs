@@ -30,7 +30,7 @@ const CRATES: [(&str, &[&[&str]]); 3] = [
             &["registry"],
             &["pipeline"],
             &["runtime"],
-            &["executor", "streaming", "run"],
+            &["executor", "streaming", "run", "running"],
             &["verify"],
         ],
     ),

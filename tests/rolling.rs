@@ -607,3 +607,13 @@ fn verify_compares_the_records_of_files_that_roll_and_leaves_those_alone() {
     }
     assert_eq!((place.files("out"), place.files("columns"), place.files("rejects")), before);
 }
+
+#[test]
+fn a_file_with_the_highest_number_there_is_is_said() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("18446744073709551615.csv"), "").expect("written");
+    let toml = "[source]\ntype = 'synthetic'\nrecords = 10\n[[sink]]\ntype = 'csv'\npath = '{epoch}.csv'\nroll = { size = '1KiB' }\n";
+    let error = Pipeline::from_toml(toml).expect("a pipeline").with_base(folder.path()).run();
+    let error = error.expect_err("no number is left").to_string();
+    assert!(error.contains("18446744073709551615.csv has the highest number there is"), "{error}");
+}

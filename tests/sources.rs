@@ -258,6 +258,7 @@ fn what_is_wrong_with_several_sources_is_said_at_its_place() {
             ),
             "`merge` needs a time column",
         ),
+        (format!("source = []\n{sink}"), "there is no `[source]`"),
         (format!("source = [3]\n{sink}"), "a pipeline has a list of sources"),
         (format!("{a}{}{sink}", "[[source]]\ntype = 'cvs'\n"), "did you mean `csv`?"),
     ];

@@ -7,6 +7,7 @@ use super::failure::Outcome;
 use super::load::{self, run_options};
 use super::run::run_resolved;
 use tidemill_core::error::{Error, Result};
+use tidemill_engine::pipeline::sources::recording_name;
 use tidemill_engine::pipeline::{Pipeline, Touched};
 use tidemill_engine::source::{Recorder, is_recording};
 
@@ -14,11 +15,13 @@ pub(super) fn replay(args: &ReplayArgs) -> Outcome {
     let FileArgs { file, set, base } = args.run.pipeline.clone();
     let own = load::spec(&FileArgs { file: file.clone(), set: set.clone(), base: base.clone() })?.resolve();
     // What was recorded is still there to be read by others.
-    let (recorded, sources) =
-        own.map_or_else(|_| (Vec::new(), 1), |own| (inputs(&own.pipeline), own.pipeline.sources.len()));
-    let mut played = Vec::new();
-    for at in 0..sources {
-        let from = recording(&args.from, at, sources)?;
+    let own = own.ok().map(|own| own.pipeline);
+    let recorded = own.as_ref().map_or_else(Vec::new, inputs);
+    let recordings = own.map_or_else(|| Ok(vec![args.from.clone()]), |own| recordings(&args.from, &own))?;
+    let (sources, mut played) = (recordings.len(), Vec::new());
+    for (at, from) in recordings.iter().enumerate() {
+        check_recording(from)?;
+        let from = absolute(from).map_err(|error| Error::io("find", from.display(), &error))?;
         let source = if sources == 1 { "source".into() } else { format!("source.{at}") };
         played.push(format!("{source}.path={:?}", from.to_string_lossy()));
         played.push(format!("{source}.follow=false"));
@@ -37,11 +40,24 @@ fn inputs(pipeline: &Pipeline) -> Vec<Touched> {
     files.map(|file| Touched::read(file, "the input that the pipeline reads otherwise")).collect()
 }
 
-/// The recording of source `at` of so many: of one, the path is that; of several, they are in a folder.
-fn recording(from: &Path, at: usize, sources: usize) -> Result<PathBuf> {
-    let path = if sources == 1 { from.to_owned() } else { Recorder::part_of(from, &at.to_string()) };
-    check_recording(&path)?;
-    absolute(&path).map_err(|error| Error::io("find", path.display(), &error))
+/// The recording of each source: of one, the path is that; of several, they are in a folder, and called after the sources.
+fn recordings(from: &Path, pipeline: &Pipeline) -> Result<Vec<PathBuf>> {
+    let count = pipeline.sources.len();
+    if count == 1 {
+        return Ok(vec![from.to_owned()]);
+    }
+    let paths: Vec<_> = (0..count).map(|at| Recorder::part_of(from, &recording_name(pipeline, at))).collect();
+    let failed = |error| Error::io("read", from.display(), &error);
+    for entry in std::fs::read_dir(from).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        if is_recording(&path) && !paths.iter().any(|known| known.file_name() == path.file_name()) {
+            let what =
+                format!("{} is the recording of a source that the pipeline does not have", path.display());
+            return Err(Error::config(what)
+                .with_help("play it with the sources that were recorded, by the names that they had"));
+        }
+    }
+    Ok(paths)
 }
 
 /// Anything else would be read as if it had been recorded.

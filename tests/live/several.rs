@@ -153,3 +153,43 @@ fn clause_33_a_source_that_stands_still_holds_up_no_other() {
     }
     live.stop();
 }
+
+#[test]
+fn clause_33_sources_are_told_apart_by_their_names_and_their_order() {
+    let folder = folder();
+    let source =
+        |name: &str| format!("[[source]]\nname = '{name}'\ntype = 'csv'\npath = '{name}.csv'\n{COLUMNS}\n");
+    let sink = "[[sink]]\ntype = 'csv'\npath = 'out.csv'\n";
+    let write = |names: &[&str]| {
+        let sources: String = names.iter().map(|name| source(name)).collect();
+        std::fs::write(folder.path().join("p.toml"), sources + sink).expect("written");
+    };
+    for (name, second) in [("a", 1), ("b", 2), ("c", 3)] {
+        std::fs::write(folder.path().join(format!("{name}.csv")), at(second, name, "1")).expect("written");
+    }
+    let go = |arguments: &[&str]| {
+        let output = run(folder.path(), arguments);
+        (output.status.code(), text(&output.stderr))
+    };
+    write(&["a", "b", "c"]);
+    // One that cannot be begun leaves nothing that stands in the way of the next.
+    assert_eq!(
+        go(&["run", "p.toml", "--record", "day.rec", "--set", "source.1.path=nowhere.csv"]).0,
+        Some(69)
+    );
+    assert_eq!(go(&["run", "p.toml", "--record", "day.rec"]).0, Some(0));
+    let out = read(folder.path(), "out.csv");
+    // Each is played its own, wherever it stands.
+    write(&["c", "a", "b"]);
+    assert_eq!(go(&["replay", "p.toml", "--from", "day.rec"]).0, Some(0));
+    assert_eq!(read(folder.path(), "out.csv"), out);
+    write(&["a", "c"]);
+    let (code, said) = go(&["replay", "p.toml", "--from", "day.rec"]);
+    assert!(code == Some(78) && said.contains("b.rec") && said.contains("does not have"), "{said}");
+    // What has been read until then was read in another order.
+    write(&["a", "b", "c"]);
+    assert_eq!(go(&["run", "p.toml", "--state", "state"]).0, Some(0));
+    write(&["b", "a", "c"]);
+    let (code, said) = go(&["run", "p.toml", "--state", "state"]);
+    assert!(code == Some(78) && said.contains("source a (csv) has another place in the order"), "{said}");
+}

@@ -10,7 +10,7 @@
 //! | 5 | [`registry`] | all components by name |
 //! | 6 | [`pipeline`] | as written → checked → planned |
 //! | 7 | `runtime` | what both runtimes are made of: workers that take chunks through the stages to the sinks |
-//! | 8 | [`executor`], [`streaming`] | runs it over a bounded input; over an unbounded one |
+//! | 8 | [`executor`], [`streaming`], `run`, `running` | runs it over a bounded input; over an unbounded one; by the one that fits; on a thread of its own |
 //! | 9 | [`verify`] | whether all ways of running give the same |
 
 pub use tidemill_core::{

@@ -109,7 +109,10 @@ impl RollingFiles {
                 outset.epoch
             }
             None => {
-                let number = lying.files.last().map_or(0, |file| file.epoch + 1);
+                let number = match lying.files.last() {
+                    None => 0,
+                    Some(file) => file.epoch.checked_add(1).ok_or_else(|| no_number_left(&file.path))?,
+                };
                 if number > 0 {
                     let count = lying.files.len();
                     remarks.push(format!(
@@ -239,7 +242,7 @@ impl RollingFiles {
     pub(crate) fn close_now(&mut self, mut file: AtomicFile) -> Result<()> {
         let Some(begun) = self.begun.take() else { return Err(Error::internal("no file is in the making")) };
         file.commit_beside()?;
-        self.number += 1;
+        self.number = self.number.saturating_add(1);
         self.delivery.done(self.template.name(begun.first, begun.number));
         self.delivery.remove_old();
         Ok(())
@@ -251,7 +254,7 @@ impl RollingFiles {
     /// # Errors
     /// When it cannot be written down.
     pub(crate) fn save(&mut self, epoch: u64, saved: Option<Saved>, closes: bool) -> Result<Option<Saved>> {
-        self.number = epoch + 1;
+        self.number = epoch.saturating_add(1);
         let (mut kept, mut outputs, mut settle) = (None, Vec::new(), Box::new(|| Ok(())) as Job);
         if let Some(saved) = saved {
             settle = saved.settle;
@@ -437,6 +440,12 @@ impl Delivery {
     fn inner(&self) -> MutexGuard<'_, Delivered> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A file that fits the template has the highest number that there is.
+fn no_number_left(path: &Path) -> Error {
+    Error::usage(format!("{} has the highest number there is: no file can follow it", path.display()))
+        .with_help("move it elsewhere")
 }
 
 /// Files are there that nobody who goes on from checkpoint `resumed` knows of: what they have would be there twice.

@@ -18,6 +18,8 @@ pub enum Change {
     Added(String),
     /// It is there no more.
     Removed(String),
+    /// It stands behind others than before.
+    Moved(String),
 }
 
 impl std::fmt::Display for Change {
@@ -25,6 +27,7 @@ impl std::fmt::Display for Change {
         match self {
             Self::Added(place) => write!(f, "{place} is new"),
             Self::Removed(place) => write!(f, "{place} is gone"),
+            Self::Moved(place) => write!(f, "{place} has another place in the order"),
             Self::Options { place, options } => {
                 let options: Vec<_> = options
                     .iter()
@@ -75,6 +78,20 @@ pub(crate) fn changes(before: &[PartSpec], now: &[PartSpec]) -> Vec<Change> {
     }
     changes.extend(gone.into_iter().map(|at| Change::Removed(before[at].place.clone())));
     changes
+}
+
+/// Those that stand behind others than before, for kinds of parts whose order has a meaning.
+pub(crate) fn moved(before: &[PartSpec], now: &[PartSpec]) -> Vec<Change> {
+    let mut last = 0;
+    let mut moved = Vec::new();
+    for (part, was) in now.iter().zip(matches(before, now)) {
+        let Some(was) = was else { continue };
+        if was < last {
+            moved.push(Change::Moved(part.place.clone()));
+        }
+        last = last.max(was);
+    }
+    moved
 }
 
 fn options(before: &str, now: &str) -> Vec<(String, String, String)> {

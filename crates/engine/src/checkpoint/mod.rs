@@ -12,7 +12,7 @@ mod pieces;
 mod reader;
 
 pub use changes::Change;
-pub(crate) use changes::{changes, matches};
+pub(crate) use changes::{changes, matches, moved};
 pub(crate) use folder::Fence;
 pub use folder::{Found, Orphan, StateFolder, look, ordinals, read};
 pub use manifest::{Ending, Manifest, PartSpec, Unwritten};

@@ -20,7 +20,7 @@ pub mod plan;
 pub mod resolve;
 pub mod schema;
 pub mod secrets;
-pub(crate) mod sources;
+pub mod sources;
 pub mod spec;
 #[cfg(test)]
 mod tests;

@@ -80,7 +80,9 @@ pub(super) fn parse<'t>(
 /// The parts; what is no part is noted.
 pub(super) fn split<'t>(mut table: DeTable<'t>, diagnostics: &mut Vec<Diagnostic>) -> Parts<'t> {
     let mut parts = Parts::default();
-    match table.remove("source") {
+    let is_none =
+        |value: &Spanned<DeValue<'_>>| matches!(value.get_ref(), DeValue::Array(list) if list.is_empty());
+    match table.remove("source").filter(|value| !is_none(value)) {
         Some(value) if matches!(value.get_ref(), DeValue::Table(_)) => {
             let span = value.span();
             if let DeValue::Table(table) = value.into_inner() {

@@ -16,6 +16,15 @@ pub(crate) fn source_label(pipeline: &Pipeline, at: usize) -> String {
     }
 }
 
+/// What the recording of source `at` is called, where several are recorded: after the source, where its name can be that of a file.
+pub fn recording_name(pipeline: &Pipeline, at: usize) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    let name = pipeline.sources[at].input.name.as_deref();
+    // A number stands for a source without a name.
+    let fits = |name: &&str| name.len() <= 100 && name.chars().all(is_plain) && name.parse::<u64>().is_err();
+    name.filter(fits).map_or_else(|| at.to_string(), str::to_owned)
+}
+
 /// Checks the options that hold for any source, each by itself and all together.
 ///
 /// # Errors

@@ -8,7 +8,7 @@ use super::odd_times::OddTimes;
 use crate::error::{Part, Result};
 use crate::pipeline::label::stage_label;
 use crate::pipeline::leading::period;
-use crate::pipeline::sources::merged;
+use crate::pipeline::sources::{merged, recording_name};
 use crate::pipeline::{Graph, Pipeline, Plan};
 use crate::source::{Changes, Foresee, OpenOptions, Recorder};
 use crate::stage::{Foresight, Stage};
@@ -65,7 +65,7 @@ impl Setup {
 pub(super) fn recorder_of(pipeline: &Pipeline, at: usize, recorder: &Recorder) -> Result<Recorder> {
     match pipeline.sources.len() {
         1 => Ok(recorder.clone()),
-        _ => recorder.part(&at.to_string()),
+        _ => Ok(recorder.part(&recording_name(pipeline, at))),
     }
 }
 

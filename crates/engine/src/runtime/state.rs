@@ -18,7 +18,7 @@ use super::schedule::Schedule;
 use super::snapshot::{Draft, Resume, Snapshot};
 use crate::atomic::Output;
 use crate::checkpoint::{
-    Change, Ending, Fence, Found, Manifest, Orphan, PartSpec, StateFolder, changes, matches,
+    Change, Ending, Fence, Found, Manifest, Orphan, PartSpec, StateFolder, changes, matches, moved,
 };
 use crate::error::guard::caught;
 use crate::error::{Error, Masks, Result};
@@ -181,7 +181,13 @@ impl State {
 
     fn changes_of(&self, kind: &str, manifest: &Manifest) -> Vec<Change> {
         let of = |parts: &[PartSpec]| of_kind(parts, kind).cloned().collect::<Vec<_>>();
-        changes(&of(&manifest.pipeline), &of(&self.pipeline))
+        let (before, now) = (of(&manifest.pipeline), of(&self.pipeline));
+        let mut changes = changes(&before, &now);
+        // Each sink is given the same, wherever it stands.
+        if kind != "sink" {
+            changes.extend(moved(&before, &now));
+        }
+        changes
     }
 
     fn changed(&self, changed: &[Change], ending: Ending) -> Error {

@@ -11,7 +11,9 @@ use super::{BEGINNING, Content, Frame, MAGIC, Piece, VERSION};
 use crate::atomic::{cannot_write, check_named, is_stdout};
 use crate::batch::Schema;
 use crate::error::{Error, Result};
-use crate::files::{Access, Disk, FileHandle, FileSystem, make_lasting_folder, path_bytes, write_all_at};
+use crate::files::{
+    Access, Disk, FileHandle, FileSystem, folder, make_lasting_folder, path_bytes, write_all_at,
+};
 use crate::offset::Offset;
 use crate::source::Input;
 use crate::time::Timestamp;
@@ -135,18 +137,14 @@ impl Recorder {
         path.join(format!("{name}{EXTENSION}"))
     }
 
-    /// The recording of one of several sources, which is called `name`: a file in a folder at the path of this one.
-    ///
-    /// # Errors
-    /// When the folder cannot be made.
-    pub(crate) fn part(&self, name: &str) -> Result<Self> {
-        make_lasting_folder(&*self.files, &self.path, true).map_err(|error| self.failed(&error))?;
+    /// The recording of one of several sources, which is called `name`: a file in a folder at the path of this one, which is made with it.
+    pub(crate) fn part(&self, name: &str) -> Self {
         let path = Self::part_of(&self.path, name);
         let part = Self { path: path.into(), files: Arc::clone(&self.files), state: Arc::default() };
         part.hold();
         part.lock().is_part = true;
         self.lock().parts.push(part.clone());
-        Ok(part)
+        part
     }
 
     /// The ordinal of the next piece among those of all sources that are recorded together.
@@ -175,6 +173,9 @@ impl Recorder {
             return Ok(());
         }
         let path = &self.path;
+        if state.is_part {
+            make_lasting_folder(&*self.files, folder(path), true).map_err(|error| self.failed(&error))?;
+        }
         let opened = self.files.create(path, Access::Private);
         let file = match opened {
             // Nothing is lost of one that holds nothing: a run that was killed at once leaves it.
