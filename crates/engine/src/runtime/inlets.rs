@@ -20,6 +20,8 @@ pub(crate) struct Inlets {
     inlets: Vec<Inlet>,
     /// Which of them have ended.
     has_ended: Vec<bool>,
+    /// Which of them are recordings that were made together with others.
+    is_recorded: Vec<bool>,
     /// Those that are read together by time.
     merged: Merged,
     /// The ordinal of the next piece, where they are recorded together.
@@ -42,7 +44,8 @@ impl Inlets {
     /// Sources that have not been read.
     pub(crate) fn of(mut inlets: Vec<Inlet>) -> Self {
         inlets.sort_by_key(Inlet::at);
-        Self { has_ended: vec![false; inlets.len()], inlets, merged: Merged::default(), arrival: 0 }
+        let none = vec![false; inlets.len()];
+        Self { has_ended: none.clone(), is_recorded: none, inlets, merged: Merged::default(), arrival: 0 }
     }
 
     /// Those of which `is_among` is true, and the others, each alone.
@@ -143,10 +146,12 @@ impl Inlets {
         let [first, _, ..] = left[..] else { return Ok(left.first().copied()) };
         let mut next = None;
         for at in left {
-            // One that was not recorded with others comes before all that is behind it.
             let Some(arrival) = self.inlets[at].arrival()? else {
-                return Ok(Some(next.map_or(at, |(_, next)| next)));
+                // One that was not recorded with others comes before all that is behind it; of the others, this is the end.
+                let is_over = self.is_recorded[at];
+                return Ok(Some(next.filter(|_| !is_over).map_or(at, |(_, next)| next)));
             };
+            self.is_recorded[at] = true;
             if next.is_none_or(|(least, _)| arrival < least) {
                 next = Some((arrival, at));
             }
