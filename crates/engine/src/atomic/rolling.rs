@@ -173,6 +173,8 @@ impl RollingFiles {
                 None => leftovers::remove_of_killed(files, &base),
             }
             leftovers::say_of_lost(&self.outset, &base);
+            // Nobody looks for them again when the run is over: that they are gone must be durable before. What is left all the same is in nobody's way.
+            let _as_it_is = files.sync_folder(folder(&base));
         }
     }
 
