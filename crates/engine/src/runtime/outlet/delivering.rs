@@ -77,7 +77,8 @@ impl Beginning {
     /// What the sink itself begins with.
     pub(super) fn outset(&self, outset: &Outset) -> Outset {
         let writer = match &outset.run {
-            Some(run) => format!("{run}-{}", self.name),
+            // Behind its id stands the checkpoint from which the run goes on, which is another after each restart.
+            Some(run) => format!("{}-{}", run.split('-').next().unwrap_or(run), self.name),
             None => self.name.to_string(),
         };
         Outset { resume: None, writer: Some(writer.into()), ..outset.clone() }
