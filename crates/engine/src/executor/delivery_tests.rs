@@ -24,6 +24,8 @@ enum Fault {
     Away,
     /// It has taken the rows, and then is not there for a moment.
     Unanswered,
+    /// It has taken the rows, and says that it will take no more.
+    Taken,
     /// It will not take them.
     Refuses,
     Panics,
@@ -92,7 +94,7 @@ impl Sink for Open {
         remote.calls += 1;
         let fault = remote.faults.pop_front().unwrap_or(Fault::Nothing);
         match fault {
-            Fault::Nothing | Fault::Unanswered => {}
+            Fault::Nothing | Fault::Unanswered | Fault::Taken => {}
             Fault::Away => return Err(Error::unavailable("nobody answers").transient()),
             Fault::Refuses => return Err(Error::data("it does not want them")),
             Fault::Panics => panic!("in a delivery"),
@@ -107,6 +109,7 @@ impl Sink for Open {
         }
         match fault {
             Fault::Unanswered => Err(Error::unavailable("nobody answered").transient()),
+            Fault::Taken => Err(Error::data("it wants no more")),
             _ => Ok(()),
         }
     }
@@ -142,6 +145,21 @@ fn check(folder: &Path, sink: &Remotely) {
     assert_eq!(sink.remote().rows, expected, "each once, in order");
     let written = std::fs::read_to_string(folder.join("out.csv")).expect("a file");
     assert_eq!(written.lines().count(), RECORDS + 1);
+}
+
+#[test]
+fn clause_20_a_run_that_goes_on_delivers_under_the_same_name() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let sink = Remotely::default();
+    for _ in 0..3 {
+        // Taken, and the run ends before it knows that: these come again.
+        sink.remote().faults = [Fault::Nothing, Fault::Taken].into();
+        go(folder.path(), &sink, true).expect_err("it has failed");
+    }
+    sink.remote().faults = VecDeque::new();
+    go(folder.path(), &sink, true).expect("delivered in the end");
+    check(folder.path(), &sink);
+    assert_eq!(sink.remote().epochs.len(), 1, "{:?}", sink.remote().epochs);
 }
 
 #[test]
