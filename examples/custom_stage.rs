@@ -1,4 +1,4 @@
-//! A stage of one's own, in a crate of one's own, used from a pipeline file: the change from one
+//! A custom stage in a separate crate, used from a pipeline file: the difference from one
 //! reading to the next. Run it with `cargo run --example custom_stage`.
 
 use schemars::JsonSchema;
@@ -7,7 +7,7 @@ use tidemill::batch::{Field, Schema};
 use tidemill::stage::{Component, Run, SeriesStage};
 use tidemill::{Pipeline, Result};
 
-/// The options, as they stand in the pipeline file.
+/// The options, as written in the pipeline file.
 #[derive(Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Delta {
@@ -21,7 +21,7 @@ fn default_into() -> String {
 }
 
 impl SeriesStage for Delta {
-    /// What one series remembers: its last value.
+    /// The state of one series: its last value.
     type State = Option<f64>;
     type Bound = ();
 
@@ -51,7 +51,7 @@ impl SeriesStage for Delta {
     }
 }
 
-tidemill::submit! { Component::series::<Delta>("delta", "the change from one reading to the next") }
+tidemill::submit! { Component::series::<Delta>("delta", "the difference from one reading to the next") }
 
 const PIPELINE: &str = r#"
     [source]

@@ -1,4 +1,4 @@
-//! A polars frame through a pipeline and back: polars prepares, tidemill cleans, polars sums up.
+//! A polars frame through a pipeline and back: polars prepares, tidemill cleans, polars aggregates.
 //!
 //! ```sh
 //! cargo run --features polars --example polars
@@ -27,7 +27,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .sink(clean)
         .run()?;
 
-    let clean = result.take().ok_or("the run has ended well, so there is a frame")?;
+    let clean = result.take().ok_or("a successful run gives a frame")?;
     assert_eq!(clean.height(), 4);
     let last = clean.lazy().group_by_stable([col("sensor")]).agg([col("value_avg").last()]).collect()?;
     let (sensors, means) = (last.column("sensor")?.cast(&DataType::String)?, last.column("value_avg")?);

@@ -6,8 +6,8 @@
 //!        (source)          (format)  (stage, kernel)     (sink)
 //! ```
 //!
-//! This crate re-exports by name what users and authors of components need; two crates below have the code: `tidemill-core` (columns, kernels, text
-//! formats, stages: no files, no threads) and `tidemill-engine` (sources, sinks, runtimes, checkpoints). What they have besides may change in any release.
+//! This crate re-exports by name what users and authors of components need; the code is in two crates: `tidemill-core` (columns, kernels, text
+//! formats, stages: no files, no threads) and `tidemill-engine` (sources, sinks, runtimes, checkpoints). Items of theirs that are not re-exported here may change in any release.
 //! `ARCHITECTURE.md` shows the path of a record through them.
 //!
 //! | you want to | see |
@@ -15,7 +15,7 @@
 //! | build or load a pipeline and run it | [`Pipeline`], [`pipeline`], [`runtime`], [`verify`] |
 //! | choose its parts | [`source`], [`stage`], [`sink`] |
 //! | know what went wrong | [`error`] |
-//! | push batches through stages on your own thread | [`chain`], [`batch`], [`sensor`] |
+//! | push batches through stages on your own thread | [`chain`], [`batch`], [`sensor`], [`mod@arrow`] |
 //! | write a stage | [`stage`], [`options`], [`time`]; a moving statistic: [`kernel`] |
 //! | write a source | [`source`], [`format`](mod@format), [`offset`] |
 //! | write a sink | [`sink`], [`files`] |
@@ -44,23 +44,23 @@
 //!
 //! - `polars`, off by default: `source::Frame` reads a polars `DataFrame` or `LazyFrame`, `sink::Frame` makes a `DataFrame`.
 //!
-//! What a pipeline means, to the bit, is written in `docs/semantics.md`; clause numbers in these
-//! pages refer to it. To add a source, a stage or a sink, implement its trait and register it; see
+//! The exact meaning of a pipeline is defined in `docs/semantics.md`; clause numbers in this documentation
+//! refer to it. To add a source, a stage or a sink, implement its trait and register it; see
 //! [`stage`] and `examples/custom_stage.rs`.
 
 /// Pipelines: built in code ([`Builder`](pipeline::Builder)), or read from a file ([`Spec`](pipeline::Spec)) and checked with all mistakes reported at once.
 pub mod pipeline {
     pub use tidemill_engine::pipeline::{
-        Builder, InputOptions, MaxRejects, Merge, OnFailure, Order, OutputOptions, Pipeline, Spec, SpecError,
-        StageOptions, WhenFull, Wrong,
+        Builder, InputOptions, MaxRejects, Merge, Order, Pipeline, Spec, SpecError, WhenFull, Wrong,
     };
 }
 
-/// How a pipeline is run ([`RunOptions`]), here or on a thread of its own ([`Running`](runtime::Running)), who watches ([`Observer`](runtime::Observer)),
-/// and the result ([`Report`]).
+/// How a pipeline is run ([`RunOptions`]), on the calling thread or another one ([`Running`](runtime::Running)), its progress ([`Observer`](runtime::Observer)),
+/// and its result ([`Report`]).
 pub mod runtime {
+    pub use tidemill_engine::cuts::CutRequest;
     pub use tidemill_engine::runtime::{
-        FirstPassReport, Observer, Rejects, Report, RunOptions, Shown, StateOptions,
+        FirstPassReport, Observer, Rejects, Reloads, Report, RunOptions, Shown, StateOptions,
     };
     pub use tidemill_engine::{Running, Status};
 }
@@ -87,9 +87,9 @@ pub mod stage {
         Action, Aggregate, Average, Bounds, ByColumn, Change, Columns, Component, Dedupe, EachRow,
         EachSensor, EachSeries, Emitted, Exception, Fit, Fitted, Flow, Foresight, Interval,
         IntervalStatistic, Intervals, IntoStage, Keep, Last, Look, Max, Method, Middle, Min, Moving,
-        MovingAverage, MovingMax, MovingMedian, MovingMin, MovingStd, Normalize, Nulls, Output, Pivot,
-        Process, Rate, Reach, ReadColumn, Record, Row, RowStage, Run, SensorStage, SeriesStage, Silence,
-        Stage, Statistic, Std, Threshold, Timer, Unknown, Unusual, Value, Window, WindowStatistic,
+        MovingAverage, MovingMax, MovingMedian, MovingMin, MovingStd, Normalize, Nulls, Pivot, Process, Rate,
+        Reach, ReadColumn, Record, Row, RowStage, Run, SensorStage, SensorStates, SeriesStage, Silence,
+        Stage, Statistic, Std, Threshold, TimeBasis, Timer, Unknown, Unusual, Value, Window, WindowStatistic,
         WriteColumn,
     };
 }
@@ -97,8 +97,8 @@ pub mod stage {
 /// Sinks: where records go. Implement [`SinkSpec`](sink::SinkSpec) for a new one.
 pub mod sink {
     pub use tidemill_engine::sink::{
-        Alert, Block, Component, Console, CsvFile, DeadLetter, Job, JsonLinesFile, Null, Outset, ParquetFile,
-        Prepare, Repeat, Roll, Saved, Sink, SinkSpec, Takes, Template, Thresholds,
+        Alert, Block, Component, Console, CsvFile, DeadLetter, FileTarget, Job, JsonLinesFile, Null, Outset,
+        ParquetFile, Prepare, Repeat, Roll, Sink, SinkCheckpoint, SinkSpec, Takes, Template, Thresholds,
     };
     #[cfg(feature = "polars")]
     pub use tidemill_engine::sink::{Frame, FrameHandle};
@@ -109,42 +109,47 @@ pub mod registry {
     pub use tidemill_engine::registry::{Component, ComponentKind, components};
 }
 
-/// The options of a component in a pipeline file, read with a message for each mistake.
+/// The options of a component in a pipeline file, read with a message for each mistake; one that holds a password is a [`Secret`](options::Secret).
 pub mod options {
     pub use tidemill_core::options::{Configure, Diagnostic, Options, Untyped};
+    pub use tidemill_engine::secret::Secret;
 }
 
-/// What goes wrong: an [`Error`] ends the run; a [`Rejection`] sets one record aside, and the run goes on.
+/// Failures: an [`Error`] ends the run; a [`Rejection`] rejects one record, and the run continues.
 pub mod error {
     pub use tidemill_core::error::{Error, ErrorKind, Part, Rejection, RejectionKind, Result};
 }
 
-/// Timestamps (nanoseconds since 1970, UTC), durations, formats of times, watermarks.
+/// Timestamps (nanoseconds since 1970, UTC), durations, watermarks.
 pub mod time {
     pub use tidemill_core::time::{
-        Agreement, Clock, EpochUnit, Period, TimeError, TimeFormat, Timestamp, Watermark, format_duration,
-        parse_duration,
+        Agreement, Clock, Period, Timestamp, Watermark, format_duration, parse_duration,
     };
 }
 
-/// Where in the input a record stands.
+/// The position of a record in the input.
 pub mod offset {
     pub use tidemill_core::offset::{Offset, Position, Sequence, Trigger};
 }
 
-/// Sensors' names and the ids that stand for them in a batch.
+/// Sensor names and their ids in a batch.
 pub mod sensor {
     pub use tidemill_core::sensor::{
-        Beyond, SensorId, SensorIds, SensorLimits, SensorLookup, SensorNames, Sensors, SharedSensors, Surplus,
+        Beyond, SensorId, SensorLimits, SensorLookup, SensorNames, Sensors, Surplus,
     };
 }
 
 /// Records in columns in the layout of Arrow: a [`Batch`](batch::Batch) has a [`Schema`](batch::Schema) and a [`Column`](batch::Column) for each field, all of one length, with validity.
 pub mod batch {
     pub use tidemill_core::batch::{
-        Batch, Booleans, Bytes, Column, Extent, Field, FieldRole, FieldType, Mask, Number, Numbers, Origin,
-        Origins, Range, Schema, Span, Text, TimeColumn,
+        Batch, Booleans, Buffer, Bytes, Column, Extent, Field, FieldRole, FieldType, Mask, Number, Numbers,
+        Origin, Origins, Range, Schema, Span, Text, TimeColumn,
     };
+}
+
+/// Arrow record batches to batches and back, sharing memory. Parquet files and the polars feature use the same conversions.
+pub mod arrow {
+    pub use tidemill_engine::arrow::{Decoder, Encoder};
 }
 
 /// Formats: bytes to records and back, without I/O. Authors of sources decode with the same formats as files do.
@@ -161,27 +166,27 @@ pub mod format {
     };
 }
 
-/// What a moving statistic is computed by: see [`WindowStatistic`](stage::WindowStatistic).
+/// The data structures of moving statistics: see [`WindowStatistic`](stage::WindowStatistic).
 pub mod kernel {
     pub use tidemill_core::kernel::integers::{OfIntegers, Outcome};
     pub use tidemill_core::kernel::ring::Ring;
-    pub use tidemill_core::kernel::window::{Aggregate, Counts, Slots};
+    pub use tidemill_core::kernel::window::{Aggregate, Counts};
 }
 
 /// Stages without a runtime, on the calling thread: batches in, batches out, state as bytes.
 pub mod chain {
-    pub use tidemill_core::chain::{Chain, Emitted, LetGo};
+    pub use tidemill_core::chain::{Chain, Emitted, Released};
 }
 
-/// Files: where a path in a pipeline file leads, and the file system that sinks write to.
+/// Files: paths of a pipeline file, and the file system that sinks write to.
 pub mod files {
     pub use tidemill_engine::atomic::Outputs;
     pub use tidemill_engine::files::{Access, Base, FileHandle, FilePath, FileSystem, Kind};
 }
 
-/// Counts of records by what became of them, and latencies.
+/// Ledgers (counts of records by outcome) and latencies.
 pub mod metrics {
-    pub use tidemill_core::metrics::{Entry, Latencies, Latency, Ledger};
+    pub use tidemill_core::metrics::{Entry, Latency, Ledger};
 }
 
 pub mod cli;
@@ -193,7 +198,7 @@ pub use runtime::{Report, RunOptions};
 /// For registration of components from other crates: `tidemill::submit! { stage::Component::of::<Mine>("mine", "…") }`.
 pub use inventory::submit;
 
-/// The version of polars that [`source::Frame`] and [`sink::Frame`] speak of; needs the Cargo feature `polars`.
+/// The version of polars that [`source::Frame`] and [`sink::Frame`] use; needs the Cargo feature `polars`.
 #[cfg(feature = "polars")]
 pub use polars;
 

@@ -1,4 +1,4 @@
 //! The `tidemill` command.
 fn main() -> std::process::ExitCode {
-    tidemill::cli::main()
+    tidemill::cli::run(std::env::args_os()).into()
 }

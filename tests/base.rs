@@ -115,7 +115,7 @@ fn base_overrides_it_and_a_link_to_a_pipeline_counts_where_it_is() {
     assert_eq!(outputs(&other), by_base);
     let output = run(place.path(), &["run", "jobs/p.toml", "--base", "none"]);
     assert_eq!(output.status.code(), Some(64));
-    assert!(text(&output.stderr).contains("there is no such folder"), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("no such folder"), "{}", text(&output.stderr));
 }
 
 #[test]
@@ -204,7 +204,7 @@ fn a_run_that_goes_on_is_the_same_from_any_folder_and_after_a_move() {
     // It is over, which it says from anywhere.
     let output = run(place.path(), &["run", "moved/p.toml", "--state", "moved/state"]);
     good(&output);
-    assert!(text(&output.stderr).contains("was over already"), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("had ended already"), "{}", text(&output.stderr));
 }
 
 #[test]

@@ -26,6 +26,10 @@ use serde_json::Value;
 /// How many pipelines.
 const CASES: u64 = 200;
 
+/// A reason in dead letters, as it was when the checksums were made and as it is now: the records are the same.
+const REWORDED: [&str; 2] =
+    ["no number, boolean or string in quotes", "not a number, boolean or quoted string"];
+
 /// How a case is run.
 #[derive(Clone, Copy, Debug)]
 enum Way {
@@ -98,7 +102,8 @@ fn outcome(case: u64, way: Way) -> String {
     let mut all = String::new();
     for name in ["out.csv", "out.jsonl", "rejects.jsonl", "alerts.jsonl"] {
         if let Ok(bytes) = std::fs::read(folder.path().join(name)) {
-            let _ = writeln!(all, "== {name}\n{}", bytes.escape_ascii());
+            let said = bytes.escape_ascii().to_string().replace(REWORDED[1], REWORDED[0]);
+            let _ = writeln!(all, "== {name}\n{said}");
         }
     }
     if folder.path().join("out.parquet").exists() {

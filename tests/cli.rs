@@ -91,7 +91,7 @@ fn a_roofline_needs_files() {
     std::fs::write(folder.path().join("p.toml"), PIPELINE.replace("${RECORDS}", "10")).expect("written");
     let output = run(folder.path(), &["roofline", "p.toml"]);
     assert_eq!(output.status.code(), Some(64));
-    assert!(text(&output.stderr).contains("no file with anything in it"), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("there is no non-empty file"), "{}", text(&output.stderr));
 }
 
 #[test]

@@ -9,6 +9,8 @@ mod model;
 mod rig;
 #[path = "durability/rolled.rs"]
 mod rolled;
+#[path = "common/seed.rs"]
+mod seed;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -16,8 +18,10 @@ use std::sync::Arc;
 use model::{Fault, Model, Plan, random};
 use rand::RngExt;
 use rig::{Files, OUT, Rig, STATE};
+use seed::seed;
+use tidemill::files::FileSystem;
 use tidemill::{ErrorKind, Result};
-use tidemill_engine::checkpoint::{self, StateFolder};
+use tidemill_engine::checkpoint::{self, Checkpoints, StateFolder};
 use tidemill_engine::files::Disk;
 
 /// Records of the input: about ten chunks.
@@ -44,14 +48,6 @@ fn check_finished(disk: &Model, expected: &Files, when: &dyn Fn() -> String) {
     for (name, bytes) in disk.files(OUT).iter().filter(|(name, _)| !name.starts_with('.')) {
         assert_eq!(expected.get(name), Some(bytes), "{name}, {}", when());
     }
-}
-
-/// The seed of a test.
-#[expect(clippy::disallowed_methods, reason = "tells how a test runs, not what the crate does")]
-fn seed() -> u64 {
-    std::env::var("TIDEMILL_SEED")
-        .ok()
-        .map_or_else(|| rand::rng().random(), |seed| seed.parse().expect("a number"))
 }
 
 /// How many calls an uninterrupted run makes.
@@ -108,6 +104,97 @@ fn nor_does_one_where_sensors_come_and_go_and_leave_their_ids_to_others() {
     let report = rig.run(2, Model::new(None)).expect("a run");
     assert!(report.sensors_given_up > 5, "{} have been given up", report.sensors_given_up);
     power_loss(&rig, 2, STATES / 4);
+}
+
+/// Records where names are long: behind the first hundred come those of sensors that are known.
+const MORE_RECORDS: usize = 225;
+
+#[test]
+fn nor_does_one_whose_checkpoints_have_only_what_has_changed() {
+    let rig = Rig::of_long_names(MORE_RECORDS);
+    let bases = bases(&cut_off_behind(&rig, 0, 8));
+    assert!(bases.iter().filter(|base| base.is_some()).count() > 3, "{bases:?}");
+    power_loss(&rig, 0, 1);
+}
+
+/// On which each checkpoint stands, the oldest first.
+fn bases(disk: &Model) -> Vec<Option<u64>> {
+    let mut read = Checkpoints::new(disk);
+    let paths = checkpoints(disk).into_iter().map(|name| Path::new(STATE).join(name));
+    paths.map(|path| read.read(&path).expect("intact").base).collect()
+}
+
+#[test]
+fn a_run_goes_on_from_the_newest_checkpoint_of_which_all_is_intact() {
+    let rig = Rig::of_long_names(MORE_RECORDS);
+    let (expected, disk) = (rig.expected(0), cut_off_behind(&rig, 0, 8));
+    let (names, bases) = (checkpoints(&disk), bases(&disk));
+    for (at, name) in names.iter().enumerate() {
+        for is_gone in [false, true] {
+            let damaged = disk.restart(None);
+            let path = format!("{STATE}/{name}");
+            match is_gone {
+                true => damaged.remove(Path::new(&path)).expect("removed"),
+                false => damaged.damage(&path, |bytes| bytes[40] ^= 1),
+            }
+            let when = || format!("{name} of {names:?}, gone: {is_gone}");
+            let alone = |from: usize| (0..=from).rev().find(|&at| bases[at].is_none());
+            // It and those behind it up to the next one that stands alone.
+            let next = (at + 1..names.len()).find(|&at| bases[at].is_none()).unwrap_or(names.len());
+            let taken = match next == names.len() {
+                true => at.checked_sub(1),
+                false => Some(names.len() - 1),
+            };
+            let Some(taken) = taken else {
+                let error = rig.run(0, damaged.clone()).expect_err("none is intact");
+                assert!(error.to_string().contains("no checkpoint"), "{}: {error}", when());
+                continue;
+            };
+            assert!(alone(taken).is_some());
+            let report = rig.run(0, damaged.clone()).unwrap_or_else(|error| panic!("{}: {error}", when()));
+            let remarks = report.remarks.join("\n");
+            assert!(
+                remarks.contains(&format!("resumed from {STATE}/{}", names[taken])),
+                "{}: {remarks}",
+                when()
+            );
+            check(&damaged, &expected, &when);
+        }
+    }
+}
+
+/// Kills a run at every fifth call or so, then cuts the power while it is resumed.
+fn kill_then_power_loss(rig: &Rig, variant: usize) {
+    let (expected, seed) = (rig.expected(variant), seed());
+    let calls = calls(rig, variant, &expected);
+    println!("TIDEMILL_SEED={seed}: {calls} calls");
+    let mut random = random(seed);
+    for call in (0..calls).filter(|_| random.random_bool(0.2)).collect::<Vec<_>>() {
+        let killed = Model::new(Some(Plan { call, fault: Fault::Power, for_good: true }));
+        let _killed = rig.run(variant, killed.clone());
+        let again = random.random_range(0..calls);
+        let cut = killed.restart(Some(Plan { call: again, fault: Fault::Power, for_good: true }));
+        let _cut = rig.run(variant, cut.clone());
+        let after = cut.power_on(&mut random, None);
+        let when = || {
+            let (threads, is_live) = (rig.threads, rig.is_live);
+            let (first, second) = (killed.call(call), cut.call(again));
+            format!(
+                "TIDEMILL_SEED={seed}, {threads} threads, live: {is_live}, killed at {call} ({first}), power cut at {again} ({second})"
+            )
+        };
+        rig.run(variant, after.clone()).unwrap_or_else(|error| panic!("{}: {error}", when()));
+        check(&after, &expected, &when);
+    }
+}
+
+#[test]
+fn a_kill_followed_by_a_loss_of_power_loses_and_repeats_nothing() {
+    for (threads, is_live) in [(1, false), (2, false), (1, true), (2, true)] {
+        for variant in [0, 1] {
+            kill_then_power_loss(&Rig { threads, is_live, ..Rig::new(RECORDS) }, variant);
+        }
+    }
 }
 
 /// What must be so after call `call` has failed: right or a clear error; and a run without faults then gives the exact output.
@@ -167,10 +254,16 @@ fn a_failed_sync_is_final() {
 
 /// A disk on which a run was cut off with three checkpoints, the last of them running.
 fn cut_off(rig: &Rig, variant: usize) -> Model {
+    cut_off_behind(rig, variant, 5)
+}
+
+/// One on which it was cut off just behind a checkpoint.
+fn cut_off_behind(rig: &Rig, variant: usize, ordinal: u64) -> Model {
     let whole = Model::new(None);
     rig.run(variant, whole.clone()).expect("a run");
-    let renames = (0..whole.calls()).filter(|&call| whole.call(call).contains("checkpoint-0000000005"));
-    let call = 6 + renames.min().expect("five checkpoints");
+    let name = format!("checkpoint-{ordinal:010}");
+    let renames = (0..whole.calls()).filter(|&call| whole.call(call).contains(&name));
+    let call = 6 + renames.min().expect("as many checkpoints");
     let disk = Model::new(Some(Plan { call, fault: Fault::Power, for_good: true }));
     rig.run(variant, disk.clone()).expect_err("cut off");
     disk.restart(None)
@@ -228,7 +321,7 @@ fn a_run_goes_on_from_the_checkpoint_before_a_damaged_one_and_refuses_where_all_
                 let remarks = report.remarks.join("\n");
                 assert_eq!(remarks.matches("was left out").count(), damaged_ones, "{remarks}");
                 assert!(
-                    remarks.contains(&format!("went on from {STATE}/{}", names[2 - damaged_ones])),
+                    remarks.contains(&format!("resumed from {STATE}/{}", names[2 - damaged_ones])),
                     "{remarks}"
                 );
                 check(&damaged, &expected, &|| format!("byte {at}, {damaged_ones} damaged"));
@@ -259,11 +352,7 @@ fn a_run_that_is_over_stays_over() {
     let disk = Model::new(None);
     rig.run(0, disk.clone()).expect("a run");
     let report = rig.run(0, disk.clone()).expect("a run");
-    assert!(
-        report.remarks.iter().any(|remark| remark.contains("nothing left to do")),
-        "{:?}",
-        report.remarks
-    );
+    assert!(report.remarks.iter().any(|remark| remark.contains("nothing to do")), "{:?}", report.remarks);
     check(&disk, &expected, &|| "over".into());
     let mut more = std::fs::read_to_string(rig.input()).expect("the input");
     more.push_str("2024-05-01T00:10:00Z,s1,1\n");
@@ -336,9 +425,9 @@ fn a_state_folder_that_is_another_by_now_gets_no_checkpoint() {
     assert_ne!(other.id(), mine.id());
     let error = mine.keep(2, manifest.clone(), Vec::new(), |_| Ok(())).expect_err("it is another's");
     assert!(error.message().contains("is not the one that this run uses"), "{error}");
-    assert_eq!(names(), ["id", "lock"]);
+    assert_eq!(names(), ["id", "lock", "run"]);
     other.keep(1, manifest.clone(), Vec::new(), |_| Ok(())).expect("kept");
-    assert_eq!(names(), ["checkpoint-0000000001", "id", "lock"]);
+    assert_eq!(names(), ["checkpoint-0000000001", "id", "lock", "run"]);
     std::fs::remove_file(path.join("lock")).expect("removed");
     other.keep(2, manifest, Vec::new(), |_| Ok(())).expect_err("nothing keeps others out");
     drop(other);

@@ -172,14 +172,14 @@ fn clause_11_what_cannot_be_taken_from_is_said_where_it_stands() {
     for (parts, expected) in [
         (stage("a", "'source'") + &sink("'aa'"), "did you mean \"a\"?"),
         (stage("a", "'elsewhere'") + null, "the names here are `source`"),
-        (stage("a", "'b'") + &stage("b", "'a'") + null, "move this part behind the one that it takes from"),
-        (stage("a", "'a'") + null, "does not stand before this part"),
+        (stage("a", "'b'") + &stage("b", "'a'") + null, "move this part after the one that feeds it"),
+        (stage("a", "'a'") + null, "is not before this part"),
         (stage("a", "'source'") + &stage("a", "'source'") + &sink("'a'"), "two parts have the `name` \"a\""),
-        (stage("source", "'source'") + null, "the source is called \"source\" already"),
+        (stage("source", "'source'") + null, "the source is named \"source\" already"),
         (stage("", "'source'") + null, "`name` is empty"),
-        (stage("a", "[]") + null, "`from` names nothing"),
+        (stage("a", "[]") + null, "`from` is empty"),
         (stage("a", "['source', 'source']") + null, "names \"source\" twice"),
-        (stage("a", "'source'") + &sink("'source'"), "nothing takes the records of this stage"),
+        (stage("a", "'source'") + &sink("'source'"), "this stage feeds no part"),
         (stage("a", "'source'") + hourly + &sink("['a', 'hourly']"), "joins records of different columns"),
         (
             format!("{null}[[sink]]\ntype = 'dead_letter'\npath = 'dead.jsonl'\nfrom = 'source'\n"),
@@ -216,7 +216,7 @@ fn clause_11_in_code_parts_are_joined_by_name_too() {
     assert_eq!(read("smooth.csv").lines().count(), 4);
     let misplaced =
         builder().sink(CsvFile::new("x.csv")).name("x").build().err().expect("a sink has no name");
-    assert!(misplaced.to_string().contains("`name` is of a source or a stage"), "{misplaced}");
+    assert!(misplaced.to_string().contains("`name` applies to a source or a stage"), "{misplaced}");
     let misplaced = Pipeline::builder().from(["x"]).build().err().expect("nothing to take from");
-    assert!(misplaced.to_string().contains("`from` is of a stage or a sink"), "{misplaced}");
+    assert!(misplaced.to_string().contains("`from` applies to a stage or a sink"), "{misplaced}");
 }

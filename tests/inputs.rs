@@ -138,7 +138,7 @@ fn nothing_is_written_over_what_is_read_or_written() {
     assert!(run(place, &["fit", "p.toml", "-o", "constants.json"]).status.success());
     let loaded = "[[stage]]\ntype = 'normalize'\nmethod = 'z_score'\nload = 'constants.json'\n[[sink]]\ntype = 'csv'\npath = 'constants.json'";
     write(place, "path = 'in.csv'", loaded);
-    assert!(refused(place, &["validate", "p.toml"]).contains("what is loaded of stage 0 (normalize)"));
+    assert!(refused(place, &["validate", "p.toml"]).contains("the constants to load of stage 0 (normalize)"));
     let before = contents(place);
     assert!(refused(place, &["init", "in.csv", "--force", "-o", "in.csv"]).contains("the data"));
     assert!(contents(place) == before);
@@ -175,7 +175,7 @@ fn files_of_one_name_in_several_folders_are_several_sensors() {
     let both = "path = ['data/valve1/0.csv', 'data/valve2/0.csv']";
     write(place, both, sink);
     let error = refused(place, &["run", "p.toml"]);
-    assert!(error.contains("would both be the sensor `0`") && error.contains("sensor_from"), "{error}");
+    assert!(error.contains("both have the sensor `0`") && error.contains("sensor_from"), "{error}");
     assert_eq!(named(&format!("{both}\nsensor_from = 'stem'")), ["0"]);
     assert_eq!(named(&format!("{both}\nsensor_from = 'path'")), ["data/valve1/0", "data/valve2/0"]);
     assert_eq!(named(&format!("{both}\nsensor_from = '{{sensor}}/*'")), ["valve1", "valve2"]);
@@ -184,7 +184,7 @@ fn files_of_one_name_in_several_folders_are_several_sensors() {
         write(place, source, sink);
         refused(place, &["run", "p.toml"])
     };
-    assert!(error("path = 'data/*/*.csv'\nsensor_from = 'plant={sensor}'").contains("does not fit"));
+    assert!(error("path = 'data/*/*.csv'\nsensor_from = 'plant={sensor}'").contains("does not match"));
     assert!(error("path = 'data/x.csv'\nsensor_from = 'nothing'").contains("does not say where"));
     let error = error("path = 'data/x.csv'\nsensor_from = 'stem'\nsensor_name = 'a'");
     assert!(error.contains("has no effect"), "{error}");
@@ -269,7 +269,7 @@ fn an_archive_that_comes_through_a_pipe_or_is_to_grow_is_refused_by_name() {
     assert_eq!(output.status.code(), Some(65), "{}", text(&output.stderr));
     assert!(text(&output.stderr).contains("is cut short"), "{}", text(&output.stderr));
     write(place, "path = 'in.zip'\nfollow = true", "[[sink]]\ntype = 'csv'\npath = 'out.csv'");
-    assert!(refused(place, &["run", "p.toml"]).contains("`in.zip` is packed"));
+    assert!(refused(place, &["run", "p.toml"]).contains("`in.zip` is compressed"));
 }
 
 #[test]
@@ -301,7 +301,7 @@ fn a_replay_writes_nothing_over_what_was_recorded() {
     let before = contents(folder.path());
     let replay = ["replay", "p.toml", "--from", "day.rec", "--set", "sink.0.path=in.csv"];
     let said = refused(folder.path(), &replay);
-    assert!(said.contains("`in.csv` is both the input that the pipeline reads otherwise"), "{said}");
+    assert!(said.contains("`in.csv` is both the pipeline's own input"), "{said}");
     assert_eq!(contents(folder.path()), before);
 }
 
@@ -373,7 +373,7 @@ fn a_run_that_refuses_late_records_says_which_option_allows_them() {
         "[[sink]]\ntype = 'csv'\npath = 'out.csv'",
     );
     let said = text(&run(place, &["run", "p.toml"]).stderr);
-    assert!(said.contains("allow for more `disorder`, or raise `max_rejects`"), "{said}");
+    assert!(said.contains("allow more `disorder`, or raise `max_rejects`"), "{said}");
 }
 
 #[test]

@@ -16,28 +16,34 @@ mod command;
 mod ended;
 #[path = "kills/grown.rs"]
 mod grown;
+#[path = "common/of_disk.rs"]
+mod of_disk;
 #[path = "common/packers.rs"]
 mod packers;
+#[path = "kills/points.rs"]
+mod points;
 #[path = "kills/rig.rs"]
 mod rig;
 #[path = "kills/rolled.rs"]
 mod rolled;
+#[path = "common/seed.rs"]
+mod seed;
 #[path = "kills/sent.rs"]
 mod sent;
 
 #[test]
 fn a_run_over_files_killed_at_any_moments_loses_and_repeats_nothing() {
-    rig::campaign(50, 2, ended::story);
+    rig::campaign(40, 2, ended::story);
 }
 
 #[test]
 fn a_run_that_follows_files_killed_at_any_moments_loses_and_repeats_nothing() {
-    rig::campaign(30, 1, grown::story);
+    rig::campaign(25, 1, grown::story);
 }
 
 #[test]
 fn a_run_that_listens_killed_at_any_moments_loses_only_what_no_checkpoint_had() {
-    rig::campaign(20, 1, sent::story);
+    rig::campaign(15, 1, sent::story);
 }
 
 #[test]
@@ -52,4 +58,15 @@ fn what_has_changed_since_a_run_was_killed_is_gone_on_with_where_that_is_accepte
     for kind in &ahead::KINDS {
         ahead::accepted(command::folder().path(), kind);
     }
+}
+
+#[test]
+fn a_run_killed_at_each_named_point_loses_and_repeats_nothing() {
+    points::campaign(20);
+}
+
+#[test]
+#[ignore = "the process that the test of the named points kills"]
+fn a_process_that_is_killed_at_a_point() {
+    points::process();
 }

@@ -24,8 +24,8 @@ const CRATES: [(&str, &[&[&str]]); 3] = [
     (
         "crates/engine/src",
         &[
-            &["notes", "files", "arrow"],
-            &["atomic", "checkpoint", "outbox", "rows"],
+            &["notes", "cuts", "files", "arrow", "environment"],
+            &["atomic", "checkpoint", "rows", "secret"],
             &["source", "sink"],
             &["registry"],
             &["pipeline"],

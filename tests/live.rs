@@ -61,9 +61,9 @@ fn records_of_a_pipe_come_out_while_it_is_open_and_a_stop_drains_it() {
     // The pipe stays open, in the middle of a record.
     let (rest, said) = run.stop();
     assert_eq!(rest, "");
-    assert!(said.contains("stopped when asked to") && said.contains("3 records of 1 sensor"), "{said}");
+    assert!(said.contains("stopped on request") && said.contains("3 records of 1 sensor"), "{said}");
     let letters = dead(folder.path());
-    assert_eq!(letters[0]["reason"], "the run was stopped before the record ended");
+    assert_eq!(letters[0]["reason"], "the run was stopped before the record was complete");
     assert_eq!((letters.len(), &letters[0]["line"]), (1, &3.into()));
     drop(input);
 }
@@ -252,7 +252,7 @@ fn an_address_that_is_none_and_columns_that_nobody_names_are_said_before_the_sta
     let error = said(&format!("path = 'ftp://127.0.0.1:21'\n{COLUMNS}"));
     assert!(error.contains("there is no `ftp://`") && error.contains("tcp-listen://"), "{error}");
     let error = said("path = 'tcp-listen://127.0.0.1:1'");
-    assert!(error.contains("must be named") && error.contains("`measurements`"), "{error}");
+    assert!(error.contains("must be given") && error.contains("`measurements`"), "{error}");
 }
 
 #[test]

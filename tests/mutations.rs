@@ -22,6 +22,8 @@ mod pipelines;
 mod recordings;
 #[path = "mutations/rig.rs"]
 mod rig;
+#[path = "common/seed.rs"]
+mod seed;
 
 use rig::campaign;
 

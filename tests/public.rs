@@ -14,12 +14,12 @@ use std::path::{Path, PathBuf};
 
 use model::{Crates, Definition, Target};
 
-/// Items at most; whoever raises it says in the commit what users need the new ones for.
-const MOST: usize = 260;
+/// Fewer items than this; whoever raises it says in the commit what users need the new ones for.
+const MOST: usize = 253;
 
 /// What public signatures speak of and users cannot name: it is for the crates of this workspace among themselves, such as the command. The list may
 /// become shorter.
-const INTERNAL: [&str; 26] = [
+const INTERNAL: [&str; 24] = [
     "tidemill_core::batch::pattern::Pattern",
     "tidemill_core::chain::ports::Ports",
     "tidemill_core::chain::ports::Route",
@@ -29,9 +29,7 @@ const INTERNAL: [&str; 26] = [
     "tidemill_core::options::Named",
     "tidemill_core::stage::shards::Shards",
     "tidemill_core::time::parser::TimeParser",
-    "tidemill_core::time::pattern::Pattern",
-    "tidemill_core::time::serial::DayCount",
-    "tidemill_engine::atomic::Output",
+    "tidemill_engine::atomic::saved_part::SavedPart",
     "tidemill_engine::pipeline::SinkEntry",
     "tidemill_engine::pipeline::SourceEntry",
     "tidemill_engine::pipeline::StageEntry",

@@ -90,7 +90,7 @@ fn a_file_is_not_gone_on_with_by_other_columns() {
     let folder = folder();
     assert!(run(folder.path(), "", OUT, 300, false, false).expect("a run").is_paused);
     let error = run(folder.path(), MEAN, OUT, u64::MAX, true, false).expect_err("other columns");
-    assert!(error.to_string().contains("begun with other columns than `t,sensor,v,v_avg`"), "{error}");
+    assert!(error.to_string().contains("begun with columns other than `t,sensor,v,v_avg`"), "{error}");
     // Nothing is lost by that.
     assert!(!run(folder.path(), "", OUT, u64::MAX, false, false).expect("a run").is_paused);
     assert_eq!(lines(&folder.path().join("out.csv")).len(), 1 + RECORDS);
@@ -142,7 +142,7 @@ fn a_run_that_is_over_needs_its_output() {
     let folder = folder();
     run(folder.path(), "", OUT, u64::MAX, false, false).expect("a run");
     let again = run(folder.path(), "", OUT, u64::MAX, false, false).expect("nothing to do");
-    assert!(again.remarks.iter().any(|remark| remark.contains("over already")));
+    assert!(again.remarks.iter().any(|remark| remark.contains("ended already")));
     let path = folder.path().join("out.csv");
     let text = std::fs::read_to_string(&path).expect("an output");
     std::fs::write(&path, text + "more\n").expect("written");
@@ -189,7 +189,7 @@ fn files_that_are_followed_from_now_on_are_not_read_again() {
     let folder = folder();
     run(folder.path(), "", OUT, 300, false, false).expect("a run");
     let error = run(folder.path(), "follow = true", OUT, u64::MAX, true, false).expect_err("another reading");
-    assert!(error.to_string().contains("`follow` was another"), "{error}");
+    assert!(error.to_string().contains("`follow` was different"), "{error}");
 }
 
 #[test]
@@ -201,7 +201,7 @@ fn what_an_address_would_hide_is_not_passed_over_in_silence() {
         "[source]\ntype = 'csv'\n{list}\ntime = 't'\nheader = false\nnames = ['t', 's', 'v']\nmeasurements = ['v']\n[[sink]]\ntype = 'null'"
     );
     let error = Pipeline::from_toml(&toml).expect("a pipeline").run().expect_err("a file behind an address");
-    assert!(error.to_string().contains("never read"), "{error}");
+    assert!(error.to_string().contains("would never be read"), "{error}");
 }
 
 /// Records of these times behind a header that is longer than what is remembered of a file's beginning.
@@ -220,7 +220,7 @@ fn another_file_under_the_same_name_is_not_gone_on_with() {
     // The next day's, which is longer.
     std::fs::write(&input, wide(RECORDS..3 * RECORDS)).expect("written");
     let error = run(folder.path(), "", OUT, u64::MAX, false, false).expect_err("another file");
-    assert!(error.to_string().contains("is another file than it was"), "{error}");
+    assert!(error.to_string().contains("is a different file than at the checkpoint"), "{error}");
     // It has grown: that is the same one.
     std::fs::write(&input, wide(0..2 * RECORDS)).expect("written");
     run(folder.path(), "", OUT, u64::MAX, false, false).expect("a run");
@@ -362,8 +362,8 @@ fn files_that_are_gone_are_done_without_where_that_is_accepted_however_they_are_
         ["a", "c"].into_iter().for_each(|name| several.remove(name));
         let remarks = several.go_on("a", 250);
         let expected = [
-            "a: was read until the checkpoint, and is gone since",
-            "c: is not read, because it is gone since the checkpoint",
+            "a: was read before the checkpoint and has been removed since",
+            "c: is not read, because it was removed after the checkpoint",
         ];
         assert_eq!(remarks, expected, "{path}");
         assert_eq!(several.end(), parts([("a", 0..EACH), ("b", 0..EACH), ("d", 0..EACH)]), "{path}");
@@ -377,11 +377,11 @@ fn files_that_have_come_are_read_where_that_is_accepted_those_before_the_place_n
     ["0", "aa", "cc"].into_iter().for_each(|name| several.write(name, 50));
     let remarks = several.go_on("0", 220);
     let behind =
-        "is read next though it has come since the checkpoint, and comes before what was read by then";
+        "is read next though it is new since the checkpoint and sorts before files that were read by then";
     let expected = [
         format!("0: {behind}"),
         format!("aa: {behind}"),
-        "cc: is read though it has come since the checkpoint".into(),
+        "cc: is read though it is new since the checkpoint".into(),
     ];
     assert_eq!(remarks, expected);
     let whole = ["a", "b", "c", "d"].map(|name| (name, 0..EACH));
@@ -399,7 +399,7 @@ fn the_rest_of_a_file_that_is_gone_is_left_out_where_that_is_accepted_and_is_not
         assert!(remarks.len() == 1 && remarks[0].starts_with("b: is not read from byte "), "{remarks:?}");
         several.write("b", EACH);
         let remarks = several.go_on("b", 250);
-        assert_eq!(remarks, ["b: is not read again, though it is another file than it was when it was read"]);
+        assert_eq!(remarks, ["b: is not read again, though it was replaced after it was read"]);
         assert_eq!(several.end(), parts([("a", 0..EACH), ("b", 0..begun), ("c", 0..EACH), ("d", 0..EACH)]));
     }
 }
@@ -410,7 +410,7 @@ fn a_file_that_was_read_and_is_another_by_now_is_left_as_it_was_read_where_that_
     several.begin();
     several.write("a", EACH + 5);
     let remarks = several.go_on("a", 250);
-    assert_eq!(remarks, ["a: is not read again, though it is another file than it was when it was read"]);
+    assert_eq!(remarks, ["a: is not read again, though it was replaced after it was read"]);
     assert_eq!(several.end(), parts(["a", "b", "c", "d"].map(|name| (name, 0..EACH))));
 }
 
@@ -420,7 +420,7 @@ fn nothing_goes_on_within_another_file_and_a_run_does_not_end_because_all_of_its
     let records = several.begin();
     several.write("b", 20);
     let error = several.run(u64::MAX, true, false).expect_err("another file").to_string();
-    assert!(error.contains("/in/b` is another file") && error.contains("move it away"), "{error}");
+    assert!(error.contains("/in/b` is a different file") && error.contains("move it away"), "{error}");
     ["a", "b", "c", "d"].into_iter().for_each(|name| several.remove(name));
     for accept in [false, true] {
         let error = several.run(u64::MAX, accept, false).expect_err("nothing there");
@@ -440,7 +440,10 @@ fn what_a_first_pass_has_learnt_from_is_not_changed_whatever_is_accepted() {
     several.write("e", EACH);
     for accept in [false, true] {
         let error = run(u64::MAX, accept).expect_err("another input").to_string();
-        assert!(error.contains("/in/e` has come since") && error.contains("a first pass learns"), "{error}");
+        assert!(
+            error.contains("/in/e` is new since the checkpoint") && error.contains("a first pass was fitted"),
+            "{error}"
+        );
         assert!(!error.contains("--accept"), "{error}");
     }
     several.remove("e");
@@ -455,7 +458,7 @@ fn what_a_run_that_is_over_has_not_begun_is_not_for_it_to_accept() {
     several.write("d", 50);
     for accept in [false, true] {
         let error = several.run(u64::MAX, accept, false).expect_err("another input");
-        assert!(error.message().contains("over already") && error.message().contains("/in/d`"), "{error}");
-        assert_eq!(error.help(), Some("bring the input back as it was, or start anew with another --state"));
+        assert!(error.message().contains("ended already") && error.message().contains("/in/d`"), "{error}");
+        assert_eq!(error.help(), Some("restore the input, or start anew with another --state"));
     }
 }

@@ -1,5 +1,8 @@
 //! Sources of Parquet and of synthetic readings go on where a checkpoint found them. `TIDEMILL_SEED` replays what a failure names.
 
+#[path = "common/seed.rs"]
+mod seed;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,6 +10,7 @@ use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
+use seed::seed;
 use tidemill::runtime::{Observer, StateOptions};
 use tidemill::source::Progress;
 use tidemill::{ErrorKind, Pipeline, Report, Result, RunOptions};
@@ -88,14 +92,6 @@ fn write(folder: &Path, name: &str, records: usize, seed: usize) {
     Pipeline::from_toml(&toml).expect("a pipeline").run().expect("a run");
 }
 
-#[expect(clippy::disallowed_methods, reason = "tells how a test runs, not what the crate does")]
-fn seed() -> u64 {
-    let seed = std::env::var("TIDEMILL_SEED");
-    let seed = seed.map_or_else(|_| rand::rng().random(), |seed| seed.parse().expect("a number"));
-    println!("TIDEMILL_SEED={seed}");
-    seed
-}
-
 #[test]
 fn a_run_that_was_stopped_anywhere_goes_on_to_the_same_output() {
     let mut random = StdRng::seed_from_u64(seed());
@@ -175,4 +171,76 @@ fn what_a_run_has_read_of_records_is_said() {
     let place =
         tidemill_engine::source::place(manifest.sources[0].as_deref().expect("a place")).expect("known");
     assert!(place.contains("0.parquet, record "), "{place}");
+}
+
+/// Two sources of text, the second of which has `more` options, and a stage and a sink for each: until about so many records are read.
+fn run_two(folder: &Path, more: &str, stage: &str, until: u64, accepts: bool) -> Result<Report> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let state = StateOptions {
+        every: Duration::ZERO,
+        accept_changes: accepts,
+        ..StateOptions::new(folder.join("state"))
+    };
+    let mut options =
+        RunOptions { threads: Some(1), stop: Arc::clone(&stop), state: Some(state), ..RunOptions::default() };
+    options.open.chunk_size = 100;
+    let source = |name: &str, more: &str| {
+        format!(
+            "[[source]]\nname = '{name}'\ntype = 'csv'\npath = '@/{name}.csv'\ntime = 't'\ntime_format = 's'\n\
+             sensor = 's'\nmeasurements = ['v']\nmerge = 'time'\nmax_rejects = 1.0\n{more}\n"
+        )
+    };
+    let part = |name: &str, stage: &str| {
+        format!(
+            "[[stage]]\nname = 'of {name}'\nfrom = '{name}'\ntype = 'threshold'\n{stage}\n\
+             [[sink]]\nfrom = 'of {name}'\ntype = 'csv'\npath = '@/out-{name}.csv'\n"
+        )
+    };
+    let toml = [
+        source("a", ""),
+        source("b", more),
+        part("a", "min = 0"),
+        part("b", stage),
+        "[[sink]]\ntype = 'dead_letter'\npath = '@/dead.jsonl'\n".to_owned(),
+    ];
+    let pipeline = Pipeline::from_toml(&toml.concat().replace('@', folder.to_str().expect("UTF-8")))?;
+    executor::run(&pipeline, &options, &mut Stopper(stop, until))
+}
+
+#[test]
+fn what_goes_on_beside_a_change_that_is_accepted_counts_on() {
+    const RECORDS: u64 = 600;
+    let none = "min = 0";
+    for (more, stage) in [("", "min = 0\naction = 'mask'"), ("null_values = ['none']", none)] {
+        let folder = tempfile::tempdir().expect("a folder");
+        for name in ["a", "b"] {
+            let line = |at: u64| match at % 50 {
+                7 => "broken\n".to_owned(),
+                _ => format!("{at},s{},{}\n", at % 3, at % 10),
+            };
+            let text: String = std::iter::once("t,s,v\n".to_owned()).chain((0..RECORDS).map(line)).collect();
+            std::fs::write(folder.path().join(format!("{name}.csv")), text).expect("written");
+        }
+        let before = run_two(folder.path(), "", none, 500, false).expect("a run");
+        assert!(before.is_paused && before.records() > 400, "{before:?}");
+        let after = run_two(folder.path(), more, stage, u64::MAX, true).expect("gone on");
+        assert_eq!(after.records_before, before.records());
+        let refused = RECORDS / 50;
+        for source in &after.sources {
+            assert_eq!((source.ledger.input, source.ledger.rejected), (RECORDS, refused), "{more} {stage}");
+        }
+        assert_eq!(after.rejects.malformed, 2 * refused);
+        // The stage that has changed begins anew; the others have seen all.
+        assert_eq!(after.stages[0].ledger.input, RECORDS - refused);
+        let of_changed = after.stages[1].ledger.input;
+        assert_eq!(of_changed == RECORDS - refused, stage == none, "{of_changed}");
+        let dead = std::fs::read_to_string(folder.path().join("dead.jsonl")).expect("written");
+        let letters = dead.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).expect("JSON"));
+        let mut lines: Vec<_> =
+            letters.map(|letter| (letter["file"].to_string(), letter["line"].as_u64())).collect();
+        lines.sort();
+        // Each stands where it stands in its file.
+        let expected = (0..2 * refused).map(|at| Some(9 + at % refused * 50));
+        assert!(lines.iter().map(|(_, line)| *line).eq(expected), "{lines:?}");
+    }
 }

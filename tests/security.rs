@@ -112,7 +112,7 @@ fn killed(folder: &Path) -> PathBuf {
     let outputs = || text(&run(folder, &["state", "inspect", "state"]).stdout);
     until("no checkpoint", || {
         assert!(child.try_wait().expect("a child").is_none(), "the run ended early");
-        outputs().contains("behind 2 records").then_some(())
+        outputs().contains("after 2 records").then_some(())
     });
     child.kill().expect("killed");
     child.wait().expect("an end");
@@ -452,7 +452,7 @@ fn nor_by_a_command_that_does_not_take_alerts() {
     let command = command.args(["run", "p.toml"]).env("PIN", "73519462").env("SEC", "hunter2-XYZZY");
     let mut child = command.stderr(Stdio::piped()).spawn().expect("it runs");
     let said = BufReader::new(child.stderr.take().expect("piped")).lines().map_while(Result::ok);
-    let line = said.into_iter().find(|line| line.contains("does not take alerts as they come"));
+    let line = said.into_iter().find(|line| line.contains("does not keep up"));
     let line = line.expect("it is said");
     write("go", "");
     assert!(line.contains("${SEC} ${PIN}`"), "{line}");
@@ -472,7 +472,7 @@ fn a_pipe_and_a_device_are_promised_what_they_can_hold() {
             said.contains("with --state: at least once") && !said.contains("appears when complete"),
             "{said}"
         );
-        assert!(said.contains("hands its records over once more"), "{said}");
+        assert!(said.contains("delivers its records again"), "{said}");
     }
     let said = text(&run(folder.path(), &["run", "p.toml", "--state", "state"]).stderr);
     assert!(said.contains("delivery: sink 0 (csv) at least once"), "{said}");

@@ -1,7 +1,11 @@
-//! A run that was paused and replaced writes nothing more.
+//! A run that was paused and replaced writes nothing more: it is ended, and where it cannot be, it is refused.
 
 #[path = "common/command.rs"]
 mod command;
+#[path = "common/of_disk.rs"]
+mod of_disk;
+#[path = "take_over/refused.rs"]
+mod refused;
 
 use std::io::Write as _;
 use std::os::unix::process::ExitStatusExt;
@@ -44,32 +48,35 @@ fn append(folder: &Path, records: std::ops::Range<u64>) {
     }
 }
 
-#[test]
-fn a_run_that_was_stopped_and_replaced_writes_nothing_more() {
-    let folder = folder();
-    let folder = folder.path();
+fn start(folder: &Path, more: &[&str]) -> Child {
+    let mut command = tidemill(folder);
+    command.args(ARGUMENTS).args(more).stdout(Stdio::null()).stderr(Stdio::piped());
+    command.spawn().expect("started")
+}
+
+/// A run that follows a file, with a checkpoint of the 100 records that it has so far.
+fn begin(folder: &Path) -> Child {
     std::fs::write(folder.join("in.csv"), "s,v\n").expect("written");
     append(folder, 0..100);
     let pipeline = "[source]\ntype = 'csv'\npath = 'in.csv'\nsensor = 's'\nfollow = true\n[[sink]]\ntype = 'csv'\npath = 'out.csv'\n";
     std::fs::write(folder.join("p.toml"), pipeline).expect("written");
-    let start = |more: &[&str]| {
-        let mut command = tidemill(folder);
-        command
-            .args(ARGUMENTS)
-            .args(more)
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("started")
-    };
-    let mut first = start(&[]);
+    let first = start(folder, &[]);
     wait_for(folder, 100);
+    first
+}
+
+#[test]
+fn a_run_that_was_stopped_and_replaced_writes_nothing_more() {
+    let folder = folder();
+    let folder = folder.path();
+    let mut first = begin(folder);
     signal(&first, Signal::STOP);
     append(folder, 100..200);
     let refused = run(folder, &ARGUMENTS);
     let said = text(&refused.stderr);
-    assert!(said.contains("another run is using the state folder") && said.contains("--take-over"), "{said}");
-    let second = start(&["--take-over"]);
+    let who = format!("another run is using the state folder state: process {}", first.id());
+    assert!(said.contains(&who) && said.contains("--take-over"), "{said}");
+    let second = start(folder, &["--take-over"]);
     wait_for(folder, 200);
     // It would go on now, and has been ended.
     let _gone_already = kill_process(Pid::from_child(&first), Signal::CONT);
@@ -92,4 +99,32 @@ fn a_run_that_was_stopped_and_replaced_writes_nothing_more() {
         .map(|line| line.split(',').nth(1).expect("a value").parse().expect("a number"))
         .collect();
     assert!(values.into_iter().eq(0..300), "each record once, in order");
+}
+
+#[test]
+fn of_several_that_take_over_at_the_same_time_one_goes_on_and_the_others_say_so() {
+    let folder = folder();
+    let folder = folder.path();
+    let mut first = begin(folder);
+    let mut others: Vec<_> = (0..4).map(|_| start(folder, &["--take-over"])).collect();
+    assert_eq!(first.wait().expect("an end").signal(), Some(Signal::KILL.as_raw()));
+    let begun = Instant::now();
+    while others.iter_mut().filter_map(|run| run.try_wait().expect("asked")).count() < 3 {
+        assert!(begun.elapsed() < LIMIT, "more than one goes on");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    append(folder, 100..200);
+    wait_for(folder, 200);
+    for mut run in others {
+        if run.try_wait().expect("asked").is_none() {
+            signal(&run, Signal::INT);
+            assert!(text(&run.wait_with_output().expect("an end").stderr).contains("in its place"));
+            continue;
+        }
+        let ended = run.wait_with_output().expect("an end");
+        let said = text(&ended.stderr);
+        assert_eq!(ended.status.code(), Some(69), "{said}");
+        assert!(said.contains("another run has taken over the state folder state: process "), "{said}");
+        assert!(said.contains(", since 20") && said.contains("--take-over once more"), "{said}");
+    }
 }

@@ -160,10 +160,10 @@ fn options_that_do_not_go_together_are_refused() {
             "`disorder` has no meaning without `order = \"time\"`",
         ),
         ("order = 'newest_first'", "`order = \"newest_first\"` needs a time column"),
-        ("time = 't'\norder = 'newest_first'\nmax_jump = '1h'", "`max_jump` does not go with"),
+        ("time = 't'\norder = 'newest_first'\nmax_jump = '1h'", "`max_jump` cannot be combined with"),
         (
             "time = 't'\ntime_format = '%H:%M'\nstart = '2024-01-01'\norder = 'newest_first'",
-            "times of day do not go with",
+            "times of day cannot be combined with",
         ),
         ("max_jump = '1h'", "`max_jump` needs a time column"),
         ("time = 't'\nmax_jump = 'far'", "`max_jump`: `far` is not a duration"),
@@ -171,13 +171,13 @@ fn options_that_do_not_go_together_are_refused() {
         ("time = 't'\nfrom = 'monday'", "`from`: `monday` is not a time"),
         (
             "time = 't'\nfrom = '2024-01-02'\nuntil = '2024-01-01'",
-            "`from` is 2024-01-02T00:00:00Z and `until` is 2024-01-01T00:00:00Z: no time lies between them",
+            "`from` is 2024-01-02T00:00:00Z and `until` is 2024-01-01T00:00:00Z: there is no time between them",
         ),
         ("time = 't'\ntime_format = '%H:%M'", "name the day that they begin with in `start`"),
-        ("time = 't'\nstart = '2024-01-01'", "`start`: the time format `rfc3339` gives whole times"),
+        ("time = 't'\nstart = '2024-01-01'", "`start`: the time format `rfc3339` has absolute times"),
         (
             "time = 't'\ntime_format = 's'\nzones = { CET = '+01:00' }",
-            "`zones`: the time format `s` has no abbreviations",
+            "`zones`: the time format `s` has no time zone abbreviations",
         ),
         ("zones = { CET = '+01:00' }", "`zones` has no meaning without a time column"),
         ("time_format = 's'\nstart = '2024-01-01'", "`start` has no meaning without a time column"),
@@ -190,7 +190,7 @@ fn options_that_do_not_go_together_are_refused() {
     }
     let live = "[source]\ntype = 'csv'\npath = 'tcp://127.0.0.1:0'\nnames = ['t', 'v']\nheader = false\ntime = 't'\nmeasurements = ['v']\norder = 'newest_first'\n[[sink]]\ntype = 'null'\n";
     let error = Pipeline::from_toml(live).expect("a pipeline").run().expect_err("no end").to_string();
-    assert!(error.contains("needs an input that ends"), "{error}");
+    assert!(error.contains("needs a bounded input"), "{error}");
 }
 
 /// A run with a checkpoint after every chunk, stopped at every place that it can be stopped at, gives what one run gives.

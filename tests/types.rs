@@ -179,15 +179,12 @@ fn whole_numbers_that_no_float_is_equal_to_are_counted() {
     let said =
         |column: &str| report.remarks.iter().find(|remark| remark.contains(&format!("`{column}`"))).cloned();
     let v = said("v").expect("a remark");
-    assert!(
-        v.contains("`v` has 2 whole numbers that no f64 is equal to") && v.contains("v = \"i64\""),
-        "{v}"
-    );
+    assert!(v.contains("`v` has 2 integers that f64 cannot represent") && v.contains("v = \"i64\""), "{v}");
     // The record that is refused does not count.
     let w = said("w.x").expect("a remark");
-    assert!(w.contains("`w.x` has 1 whole number that no f64 is equal to"), "{w}");
+    assert!(w.contains("`w.x` has 1 integer that f64 cannot represent"), "{w}");
     // What is proposed can be written so, and is not promised of a column that it may not fit.
-    assert!(w.contains("{ \"w.x\" = \"u64\" }") && w.contains("where no number is negative"), "{w}");
+    assert!(w.contains("{ \"w.x\" = \"u64\" }") && w.contains("if none is negative"), "{w}");
 }
 
 #[test]

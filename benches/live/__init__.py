@@ -2,7 +2,7 @@
 
     throughput  as fast as it is taken, through a pipe and over TCP, beside Bytewax and plain Python
     latency     an open loop at a fixed rate
-    memory      full load for long, then a sink that stands still
+    memory      full load for long, then a sink that blocks
     crowd       ten thousand silent connections; a million new sensors in a minute
     fair        sixty connections, then twenty files, that always have more
     run         a tidemill with its pipeline, and what it says about itself

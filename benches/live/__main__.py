@@ -57,7 +57,7 @@ def _write(record: dict[str, Any], folder: Path, answers: str) -> None:
 
 
 def say(line: str) -> None:
-    """Progress, for whoever waits."""
+    """Progress messages."""
     print(line, file=sys.stderr, flush=True)
 
 
@@ -168,7 +168,7 @@ def _parser() -> argparse.ArgumentParser:
         help="how long full load lasts; a tenth of it with checkpoints",
     )
     add("--fair-seconds", type=int, default=30, help="how long everybody has more to give")
-    add("--stall", type=int, default=60, help="seconds for which the sink stands still")
+    add("--stall", type=int, default=60, help="seconds for which the sink blocks")
     add(
         "--data",
         type=Path,

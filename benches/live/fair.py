@@ -26,10 +26,10 @@ STARTING = 1.0
 """Seconds for a run to begin in."""
 
 PATIENCE = 30
-"""A sender goes on for so many seconds more than are measured."""
+"""How many seconds longer than the measurement a sender sends."""
 
 SHARE = 0.5
-"""Whoever is served least gets at least so much of the mean."""
+"""The least-served sender gets at least this share of the mean."""
 
 
 def measure(setting: Setting, loader: Path, seconds: int, say: Callable[[str], None]) -> dict[str, Any]:

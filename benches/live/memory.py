@@ -1,4 +1,4 @@
-"""Full load for long, then a sink that stands still for a while, then goes on."""
+"""Full load for long, then a sink that blocks for a while, then resumes."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ SETTLING = 10.0
 """Seconds before the first look."""
 
 GOES_ON = 1_000_000
-"""Records that have to come out for a run to have gone on: more than may wait between source and reader."""
+"""Records that must come out for a run to count as resumed: more than may wait between source and reader."""
 
 
 class Reader(threading.Thread):
-    """Reads what a run writes and counts its lines; stands still when told to."""
+    """Reads what a run writes and counts its lines; blocks when told to."""
 
     def __init__(self, output: IO[bytes]) -> None:
         super().__init__()
@@ -41,7 +41,7 @@ class Reader(threading.Thread):
 def measure(
     setting: Setting, loader: Path, file: Path, seconds: int, stall: int, say: Callable[[str], None]
 ) -> dict[str, Any]:
-    """`RssAnon` once a second under full load, then with a sink that stands still; what was lost."""
+    """`RssAnon` once a second under full load, then with a sink that blocks; what was lost."""
     address, passing = free_address(), _passing(file)
     live = Live(setting, f"tcp-listen://{address}", subprocess.DEVNULL, subprocess.PIPE)
     assert live.process.stdout

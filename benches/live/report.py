@@ -17,7 +17,7 @@ WANTED = {"pipe": 2.5e6, "tcp": 1.5e6}
 
 
 def section(record: dict[str, Any], machine: Machine) -> str:
-    """What stands in the README, between its markers."""
+    """The section of the README between its markers."""
     parts = record["parts"]
     texts = [_TEXTS[name](parts[name]) for name in _TEXTS if name in parts]
     commits = ", ".join(sorted({part["commit"] for part in parts.values()}))
@@ -75,7 +75,7 @@ def _latency(part: dict[str, Any]) -> str:
 
 def _memory(part: dict[str, Any]) -> str:
     lines = [
-        "| | peak | first tenth | last tenth | sink stands still | went on in | lost |",
+        "| | peak | first tenth | last tenth | sink blocked | resumed in | lost |",
         "|---|---:|---:|---:|---:|---:|---:|",
     ]
     for run in part["runs"]:
@@ -89,9 +89,9 @@ def _memory(part: dict[str, Any]) -> str:
             f"{run['went_on_s']:.2f} s | {found['lost']:,} of {run['sent']:,} |"
         )
     return (
-        f"`RssAnon` at full load over TCP, {part['threads']} threads; then the sink stands still for "
+        f"`RssAnon` at full load over TCP, {part['threads']} threads; then the sink blocks for "
         f"{part['runs'][0]['stall_seconds']} s. Wanted: at most 32 MiB and flat, at most 16 MiB more, "
-        "on within 2 s, nothing lost.\n\n" + "\n".join(lines)
+        "resumed within 2 s, nothing lost.\n\n" + "\n".join(lines)
     )
 
 
@@ -121,7 +121,7 @@ def _fair(part: dict[str, Any]) -> str:
         rate = sum(served) / part["seconds"] / 1e6
         lines.append(f"| {len(served)} {title} | {rate:.2f} million | {least:.2f}{mark} | {most:.2f} |")
     return (
-        f"Everybody always has more to give, for {part['seconds']} s; {part['threads']} threads. Wanted: whoever is served "
+        f"All senders always have data, for {part['seconds']} s; {part['threads']} threads. Target: the sender that is served "
         f"least gets at least {fair.SHARE:g} of the mean.\n\n" + "\n".join(lines)
     )
 

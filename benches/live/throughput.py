@@ -23,7 +23,7 @@ Once = Callable[[Path, IO[bytes]], float]
 
 @dataclass(frozen=True)
 class Engine:
-    """Whoever does the pipeline."""
+    """An engine that runs the pipeline."""
 
     name: str
     title: str

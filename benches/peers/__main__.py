@@ -46,7 +46,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def say(*lines: str) -> None:
-    """Progress, for whoever waits."""
+    """Progress messages."""
     print(*lines, sep="\n", file=sys.stderr, flush=True)
 
 

@@ -63,7 +63,7 @@ class Record:
         path.write_text(json.dumps(self._with_figures(), indent=1) + "\n")
 
     def _with_figures(self) -> dict[str, Any]:
-        """With what follows from the runs, for whoever reads the file."""
+        """With derived figures, for readers of the file."""
         text: dict[str, Any] = asdict(self)
         for name, measured in self.jobs.items():
             for runs, written in zip(measured.engines, text["jobs"][name]["engines"], strict=True):

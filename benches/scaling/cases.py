@@ -25,7 +25,7 @@ class Case:
     stateful: bool = False
     """Whether checkpoints are kept meanwhile, five a second."""
     resumed: bool = False
-    """Whether it is the second run, which goes on where the first one was stopped."""
+    """Whether it is the second run, which resumes where the first one was stopped."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Memory:
     of: Case
     most: int
     ceiling: str
-    """What is refused or set aside when it is reached."""
+    """What is refused or rejected when it is reached."""
 
 
 def questions(rows: int, threads: int) -> tuple[list[Ratio], list[Memory]]:
@@ -88,7 +88,7 @@ def questions(rows: int, threads: int) -> tuple[list[Ratio], list[Memory]]:
         Memory("all rows", many, 128 * MIB, STREAMED),
         Memory("a million sensors, window 16", million, 320 * MIB, sensors),
         Memory("the same, with --state", replace(million, stateful=True), 384 * MIB, sensors),
-        Memory("the same, gone on with", replace(million, stateful=True, resumed=True), 384 * MIB, sensors),
+        Memory("the same, resumed", replace(million, stateful=True, resumed=True), 384 * MIB, sensors),
         Memory(
             "quantiles of 300 sensors over all magnitudes",
             replace(few, sensors=300, shape="magnitudes", job="quantiles"),

@@ -1,4 +1,4 @@
-"""Input that does not end and has too much of something: what memory that takes, and how much is set aside."""
+"""Input that does not end and has too much of something: its memory, and how much is rejected."""
 
 from __future__ import annotations
 
@@ -43,22 +43,22 @@ class Feed:
     most: int
     """Bytes of `RssAnon`."""
     ceiling: str
-    """What is refused or set aside when it is reached."""
+    """What is refused or rejected when it is reached."""
     run: Callable[[Setting], Fed]
     stateful: bool = False
 
 
 def feeds() -> list[Feed]:
     """All of them."""
-    aside = "records of new sensors are set aside behind 128 MiB of names"
+    aside = "records of new sensors are rejected beyond 128 MiB of names"
     idle = "sensors that have been idle for 10 s make room for others"
     return [
-        Feed("3,000 names of 200 kB over TCP", 48 * MIB, "names over 1 KiB are set aside", _long_names),
+        Feed("3,000 names of 200 kB over TCP", 48 * MIB, "names over 1 KiB are rejected", _long_names),
         Feed("200,000 names of 1 kB over TCP", 256 * MIB, aside, _many_names),
         Feed("the same, with --state", 288 * MIB, aside, _many_names, stateful=True),
         Feed("1 million new names over TCP, with idle_sensors", 64 * MIB, idle, _passing_names),
         Feed("new names with idle_sensors, with --state", 64 * MIB, idle, _passing_names, stateful=True),
-        Feed("600 connections with 0.9 MB unfinished each", 128 * MIB, "the longest is set aside behind 16 MiB", _unfinished_connections),
+        Feed("600 connections with 0.9 MB unfinished each", 128 * MIB, "the longest is rejected beyond 16 MiB", _unfinished_connections),
         Feed("600 followed files with 1 MB unfinished each", 256 * MIB, "the longest is read again later, behind 16 MiB", _unfinished_files),
         Feed("live into Parquet, 3 million records in pieces of 40", 160 * MIB, "nothing: a row group of 1 Mi records waits", _parquet),
     ]

@@ -29,8 +29,8 @@ def memory_table(
     peaks: dict[Case, int],
     fed: Sequence[tuple[Feed, Fed]] = (),
 ) -> str:
-    """All peaks beside their ceilings, and what happens there; what is missed is marked."""
-    lines = ["| memory | peak | at most | at the ceiling | set aside | seconds |", "|---|---:|---:|---|---:|---:|"]
+    """All peaks with their limits, and what happens at the limit; misses are marked."""
+    lines = ["| memory | peak | at most | at the limit | rejected | seconds |", "|---|---:|---:|---|---:|---:|"]
     rows = [(item, peaks[item.of], "", seconds[item.of]) for item in memory]
     rows += [(feed, found.peak, f"{found.rejected:,} of {found.records:,}", found.seconds) for feed, found in fed]
     for item, peak, aside, took in rows:
@@ -42,10 +42,10 @@ def memory_table(
 
 
 def section(answers: str, base: Case, repeats: int, machine: Machine, commit: str) -> str:
-    """What stands in the README, between its markers."""
+    """The section of the README between its markers."""
     return (
         f"{BEGIN}\n\nThreshold, normalize and a moving mean, nothing written: {base.rows:,} readings of {base.sensors:,} "
-        f"sensors on {base.threads} threads, where nothing else is said; page cache warm, medians of {repeats} runs of the whole "
+        f"sensors on {base.threads} threads, unless stated otherwise; page cache warm, medians of {repeats} runs of the whole "
         f"process in turn. Memory is `RssAnon` at its peak.\n\n{answers}\n"
         f"Measured on: {machine}; commit {commit}.\n\n{END}"
     )

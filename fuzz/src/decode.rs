@@ -7,8 +7,9 @@ use tidemill::Result;
 use tidemill::batch::{Batch, Bytes, Column};
 use tidemill::format::{BoundFormat, Chunk, Decoded, Head};
 use tidemill::offset::Offset;
-use tidemill::sensor::{SensorIds, Sensors, SharedSensors};
+use tidemill::sensor::Sensors;
 use tidemill::time::Timestamp;
+use tidemill_core::sensor::{SensorIds, SharedSensors};
 
 use super::choices::Choices;
 use super::formats::{CHOICES, Chosen, chosen};

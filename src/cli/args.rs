@@ -19,32 +19,32 @@ pub(super) struct Arguments {
 pub(super) enum Verb {
     /// Run a pipeline file: to the end of its input, or until it is stopped
     Run(RunArgs),
-    /// Check a pipeline file and say all that is wrong with it
+    /// Check a pipeline file and report all mistakes
     Validate(ValidateArgs),
-    /// Keep the input of a pipeline as it comes in a file, and do nothing else with it
+    /// Record the input of a pipeline to a file, without processing it
     Record(RecordArgs),
-    /// Run a pipeline on a recording instead of its own input: the same bits as on the day
+    /// Run a pipeline on a recording instead of its own input: the output has the same bits
     Replay(ReplayArgs),
-    /// Run a pipeline in many ways, live and stopped too, and say whether all of them give the same bytes
+    /// Run a pipeline in many ways, including live and resumed, and check that all give the same bytes
     Verify(VerifyArgs),
-    /// Say what a pipeline would do, stage by stage
+    /// Describe what a pipeline would do, stage by stage
     Explain(ValidateArgs),
-    /// Look at data files and write a first pipeline for them
+    /// Inspect data files and write a first pipeline for them
     Init(InitArgs),
     /// List the sources, stages and sinks
     List,
     /// Print the JSON Schema of pipeline files, or of one component
     Schema(SchemaArgs),
-    /// Run only the first passes and save what they learnt
+    /// Run only the first passes and save the fitted constants
     Fit(FitArgs),
-    /// Write made-up readings of a plant, the same for the same seed
+    /// Generate synthetic readings of a plant from a seed
     Generate(GenerateArgs),
-    /// Look at the folder of checkpoints of a run (`run --state`)
+    /// Inspect the state folder of a run (`run --state`)
     #[command(subcommand)]
     State(StateVerb),
-    /// Measure what this machine can do at best with a pipeline's input, and what share of it the pipeline reaches
+    /// Measure this machine's limits for a pipeline's input, and how close the pipeline comes
     Roofline(RooflineArgs),
-    /// Print the completions for a shell
+    /// Print the completion script for a shell
     Completions {
         /// The shell
         shell: Shell,
@@ -56,10 +56,10 @@ pub(super) enum Verb {
 pub(super) struct FileArgs {
     /// The pipeline file; `-` reads it from standard input
     pub(super) file: PathBuf,
-    /// Lay a value over the file, such as `stage.0.max=90`; may be given several times
+    /// Override a value of the file, such as `stage.0.max=90`; may be given several times
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub(super) set: Vec<String>,
-    /// Where the relative paths of the pipeline start; if not given, from the folder that the pipeline file lies in
+    /// The folder from which relative paths of the pipeline start; by default, the folder of the pipeline file
     #[arg(long, value_name = "DIR")]
     pub(super) base: Option<PathBuf>,
 }
@@ -70,15 +70,15 @@ const MAX_THREADS: i64 = 1024;
 /// How a pipeline is run.
 #[derive(Args, Debug)]
 pub(super) struct DriveArgs {
-    /// How many threads work in parallel, 1 to 1024; as many as the machine has cores if not given
+    /// Number of worker threads, 1 to 1024; by default, the number of cores
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=MAX_THREADS))]
     pub(super) threads: Option<u16>,
     /// How input files are read
     #[arg(long, value_enum, default_value_t)]
     pub(super) io: IoArg,
-    /// When to show how far the run has come: as a bar on a terminal, in lines elsewhere
+    /// When to show progress: as a bar on a terminal, in lines elsewhere
     #[arg(long, value_enum, default_value_t)]
-    pub(super) progress: When,
+    pub(super) progress: ProgressMode,
     /// Show neither progress nor summary
     #[arg(long, short)]
     pub(super) quiet: bool,
@@ -90,31 +90,31 @@ pub(super) struct RunArgs {
     pub(super) pipeline: FileArgs,
     #[command(flatten)]
     pub(super) drive: DriveArgs,
-    /// Keep checkpoints in this folder, and go on from the last one: after a crash, a kill or a stop
+    /// Keep checkpoints in this folder, and resume from the last one after a crash, a kill or a stop
     #[arg(long, value_name = "DIR")]
     pub(super) state: Option<PathBuf>,
-    /// How often a checkpoint is made, at most
+    /// Minimum time between two checkpoints
     #[arg(long, value_name = "DURATION", default_value = "1s", requires = "state")]
     pub(super) checkpoint_every: String,
-    /// What may differ from the last checkpoint: `changes` of the pipeline, whose unchanged parts go on
+    /// What may differ from the last checkpoint: `changes` of the pipeline or of the input files; unchanged parts resume
     #[arg(long, value_enum, value_name = "WHAT", requires = "state")]
     pub(super) accept: Vec<Accept>,
-    /// End the run that uses the state folder, also one that stands still, and go on in its place
+    /// Kill the run that uses the state folder, even if it is stopped, and resume in its place
     #[arg(long, requires = "state")]
     pub(super) take_over: bool,
-    /// Read nothing more: what the run in the state folder has written gets its names
+    /// Read no more input: finish the run in the state folder and publish its output
     #[arg(long, requires = "state")]
     pub(super) finish: bool,
     /// Write the summary, with all parameters and the version, as JSON; `-` is standard output
     #[arg(long, value_name = "FILE")]
     pub(super) report: Option<PathBuf>,
-    /// Keep the input as it comes in this new file, to be played again with `tidemill replay`
+    /// Record the input to this new file, for `tidemill replay`
     #[arg(long, value_name = "FILE")]
     pub(super) record: Option<PathBuf>,
-    /// Write a flame graph of the run, as a picture (SVG) for browsers; `-` is standard output
+    /// Write a flame graph of the run as SVG; `-` is standard output
     #[arg(long, value_name = "FILE")]
     pub(super) profile: Option<PathBuf>,
-    /// Show where the time went: a record, by part, and what threads waited for
+    /// Show where the time went: per record, by part, and time spent waiting
     #[arg(long)]
     pub(super) timings: bool,
 }
@@ -140,10 +140,10 @@ pub(super) struct RecordArgs {
 pub(super) struct ReplayArgs {
     #[command(flatten)]
     pub(super) run: RunArgs,
-    /// The recording to play
+    /// The recording to replay
     #[arg(long, value_name = "FILE")]
     pub(super) from: PathBuf,
-    /// How fast: `max`, or how many times as fast as it came in, such as 1 or 60
+    /// The speed: `max`, or a multiple of the original speed, such as 1 or 60
     #[arg(long, value_name = "SPEED", default_value = "max")]
     pub(super) speed: String,
 }
@@ -152,10 +152,10 @@ pub(super) struct ReplayArgs {
 pub(super) struct VerifyArgs {
     #[command(flatten)]
     pub(super) pipeline: FileArgs,
-    /// How many random ways of each kind: bounded, live, stopped and resumed
+    /// Number of random runs of each kind: bounded, live, stopped and resumed
     #[arg(long, value_name = "N", default_value_t = 4)]
     pub(super) rounds: u64,
-    /// What the random sizes and places depend on; another one each time if not given
+    /// Seed of the random sizes and positions; by default, another one each time
     #[arg(long, value_name = "S")]
     pub(super) seed: Option<u64>,
 }
@@ -165,19 +165,19 @@ pub(super) struct InitArgs {
     /// The data files
     #[arg(required = true)]
     pub(super) data: Vec<PathBuf>,
-    /// The pipeline file to write; standard output if not given, or `-`
+    /// The pipeline file to write; by default, or with `-`, standard output
     #[arg(long, short, value_name = "FILE")]
     pub(super) output: Option<PathBuf>,
-    /// Overwrite the file if it is there
+    /// Overwrite an existing file
     #[arg(long, requires = "output")]
     pub(super) force: bool,
 }
 
 #[derive(Args, Debug)]
 pub(super) struct SchemaArgs {
-    /// A source, stage or sink; all of them if not given
+    /// A source, stage or sink; by default, all of them
     pub(super) component: Option<String>,
-    /// Print a reference for people instead
+    /// Print a reference in Markdown instead
     #[arg(long)]
     pub(super) markdown: bool,
 }
@@ -188,19 +188,19 @@ pub(super) struct FitArgs {
     pub(super) pipeline: FileArgs,
     #[command(flatten)]
     pub(super) drive: DriveArgs,
-    /// Where to save the constants; standard output if not given, or `-`
+    /// Where to save the constants; by default, or with `-`, standard output
     #[arg(long, short, value_name = "FILE")]
     pub(super) output: Option<PathBuf>,
-    /// Which stage's constants, counted from 0, where several learn some
+    /// The stage whose constants to save, counted from 0, if several are fitted
     #[arg(long, value_name = "N")]
     pub(super) stage: Option<usize>,
 }
 
 #[derive(Debug, Subcommand)]
 pub(super) enum StateVerb {
-    /// Say what the newest checkpoint holds: where the input was, what every part keeps, how much every sink has written
+    /// Show the newest checkpoint: the position of the input, how much of each part's state a run reads to resume, the length of each output
     Inspect(InspectArgs),
-    /// Check that every checkpoint is whole, and that the output is there of which the newest one speaks
+    /// Check that every checkpoint is intact, and that the output files of the newest one exist
     Verify(VerifyStateArgs),
 }
 
@@ -229,13 +229,13 @@ pub(super) struct RooflineArgs {
 
 #[derive(Args, Debug)]
 pub(super) struct GenerateArgs {
-    /// How many sensors
+    /// Number of sensors
     #[arg(long, value_name = "N")]
     pub(super) sensors: Option<u64>,
-    /// How many records, over all sensors
+    /// Number of records, over all sensors
     #[arg(long, value_name = "N")]
     pub(super) records: Option<u64>,
-    /// What the readings depend on
+    /// The seed of the readings
     #[arg(long, value_name = "S")]
     pub(super) seed: Option<u64>,
     /// The file to write: .csv, .tsv, .jsonl or .parquet; `-` writes CSV to standard output
@@ -249,7 +249,7 @@ pub(super) struct GenerateArgs {
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub(super) enum When {
+pub(super) enum ProgressMode {
     /// On a terminal
     #[default]
     Auto,
@@ -261,16 +261,16 @@ pub(super) enum When {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Accept {
-    /// Of the pipeline: changed parts begin anew, all others go on
+    /// Changed parts of the pipeline start anew, all others resume; changed input files are read as they are now
     Changes,
 }
 
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
 pub(super) enum IoArg {
-    /// Map where that is safe, read otherwise
+    /// Memory-map where that is safe, read otherwise
     #[default]
     Auto,
-    /// Map
+    /// Memory-map
     Mmap,
     /// Read
     Read,

@@ -1,4 +1,4 @@
-//! `tidemill explain`: what a pipeline would do, stage by stage, and what it guarantees.
+//! `tidemill explain`: describes what a pipeline would do, stage by stage, and what it guarantees.
 
 use std::fmt::Write;
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::args::ValidateArgs;
 use super::failure::Outcome;
 use super::load;
-use super::output::{self, Page};
+use super::output::{self, TerminalText};
 use tidemill_core::batch::Schema;
 use tidemill_core::error::{Masks, visible};
 use tidemill_core::stage::{Reach, Stage};
@@ -20,10 +20,10 @@ pub(super) fn explain(args: &ValidateArgs) -> Outcome {
     output::page(&explanation(&resolved.pipeline, &plan))
 }
 
-fn explanation(pipeline: &Pipeline, plan: &Plan) -> Page {
-    let mut text = Page::default();
+fn explanation(pipeline: &Pipeline, plan: &Plan) -> TerminalText {
+    let mut text = TerminalText::default();
     let options = pipeline.parameters();
-    let shown = Shown(pipeline.secrets.masks());
+    let shown = MaskedNames(pipeline.secrets.masks());
     for (at, options) in options.sources.iter().enumerate() {
         source(pipeline, at, plan, options, shown, &mut text);
     }
@@ -34,7 +34,7 @@ fn explanation(pipeline: &Pipeline, plan: &Plan) -> Page {
                 let own = pipeline.secrets.masks_of(&["stage", &at.to_string()]);
                 (format!("stage {at}: {}", stage.name()), options.stages[at].clone(), own)
             }
-            // Options of a source ask for it.
+            // Options of a source require it.
             None => {
                 let own = pipeline.secrets.masks_of(&["source"]);
                 let mut options = stage.parameters();
@@ -57,11 +57,11 @@ fn explanation(pipeline: &Pipeline, plan: &Plan) -> Page {
     text
 }
 
-/// Names that came of the pipeline's options, made fit to be shown.
+/// Shows names from the pipeline's options: escaped, with secrets masked.
 #[derive(Clone, Copy)]
-struct Shown<'m>(&'m Masks);
+struct MaskedNames<'m>(&'m Masks);
 
-impl Shown<'_> {
+impl MaskedNames<'_> {
     fn name(self, name: &str) -> String {
         visible(&self.0.hide_value(name)).into_owned()
     }
@@ -70,12 +70,19 @@ impl Shown<'_> {
         let columns = schema
             .fields()
             .iter()
-            .map(|field| format!("{} ({})", self.name(&field.name), field.description()));
+            .map(|field| format!("{} ({})", self.name(&field.name), self.name(&field.summary())));
         columns.collect::<Vec<_>>().join(", ")
     }
 }
 
-fn source(pipeline: &Pipeline, at: usize, plan: &Plan, options: &Value, shown: Shown<'_>, text: &mut Page) {
+fn source(
+    pipeline: &Pipeline,
+    at: usize,
+    plan: &Plan,
+    options: &Value,
+    shown: MaskedNames<'_>,
+    text: &mut TerminalText,
+) {
     let spec = &pipeline.sources[at].spec;
     let _ = match pipeline.sources.len() {
         1 => writeln!(text, "source: {}", spec.name()),
@@ -102,16 +109,16 @@ fn reach(stage: &dyn Stage) -> &'static str {
     match stage.reach() {
         Reach::Row => "row: each record alone, on any thread",
         Reach::Series => "series: all earlier records of its sensor, in order",
-        Reach::Global => "global: a first pass over the whole input comes before",
+        Reach::Global => "global: needs a first pass over the whole input",
     }
 }
 
-fn describe_columns(input: &Schema, output: &Schema, shown: Shown<'_>, text: &mut Page) {
+fn describe_columns(input: &Schema, output: &Schema, shown: MaskedNames<'_>, text: &mut TerminalText) {
     let added: Vec<_> = output
         .fields()
         .iter()
         .filter(|field| input.index_of(&field.name).is_none())
-        .map(|field| format!("{} ({})", shown.name(&field.name), field.description()))
+        .map(|field| format!("{} ({})", shown.name(&field.name), shown.name(&field.summary())))
         .collect();
     if !added.is_empty() {
         let _ = writeln!(text, "  adds: {}", added.join(", "));
@@ -119,7 +126,13 @@ fn describe_columns(input: &Schema, output: &Schema, shown: Shown<'_>, text: &mu
     let _ = writeln!(text, "  columns out: {}", shown.columns(output));
 }
 
-fn describe_sink(sink: &SinkEntry, delivery: Delivery, input: &Schema, shown: Shown<'_>, text: &mut Page) {
+fn describe_sink(
+    sink: &SinkEntry,
+    delivery: Delivery,
+    input: &Schema,
+    shown: MaskedNames<'_>,
+    text: &mut TerminalText,
+) {
     let spec = &sink.spec;
     let sensors = match &sink.sensors {
         Some(patterns) => format!("the sensors {}", shown.name(&patterns.join(", "))),
@@ -129,7 +142,7 @@ fn describe_sink(sink: &SinkEntry, delivery: Delivery, input: &Schema, shown: Sh
         Takes::Records => {
             writeln!(text, "  takes: the records of {sensors}: {}", shown.columns(input))
         }
-        Takes::Rejections => writeln!(text, "  takes: what was set aside, with place, reason and raw text"),
+        Takes::Rejections => writeln!(text, "  takes: rejected records, with place, reason and raw text"),
     };
     let rolls = spec.rolls().map(|template| shown.name(&template.path().display().to_string()));
     let appears = match (spec.file(), spec.is_stdout()) {
@@ -144,22 +157,22 @@ fn describe_sink(sink: &SinkEntry, delivery: Delivery, input: &Schema, shown: Sh
                 shown.name(&file)
             )
         }
-        (None, true) => "standard output, as the records come".to_owned(),
-        (None, false) => "handed over as the records come".to_owned(),
+        (None, true) => "standard output, as the records arrive".to_owned(),
+        (None, false) => "delivered as the records arrive".to_owned(),
     };
     let _ = writeln!(text, "  delivery: {appears}");
     let repeat = match spec.repeat() {
         Repeat::Harmless if rolls.is_some() => {
-            "a run that is repeated writes further files beside; with --state, one that begins anew is refused where there are some"
+            "repeating the run writes additional files; with --state, a new run is refused if such files exist"
         }
-        Repeat::Harmless => "a run that is repeated writes the same again, nothing twice",
-        Repeat::Duplicates => "a run that is repeated hands its records over once more",
+        Repeat::Harmless => "repeating the run writes the same output again, without duplicates",
+        Repeat::Duplicates => "repeating the run delivers its records again",
     };
     let _ = writeln!(text, "  repeat: {repeat}");
     let _ = writeln!(text, "  with --state: {delivery}: {}", delivery.meaning());
 }
 
-fn passes(pipeline: &Pipeline, plan: &Plan, text: &mut Page) {
+fn passes(pipeline: &Pipeline, plan: &Plan, text: &mut TerminalText) {
     let first = pipeline.stages_before();
     let fitted = plan.stages.iter().enumerate().filter(|(_, stage)| stage.reach() == Reach::Global);
     let fitted: Vec<_> = fitted.map(|(at, _)| format!("stage {}", at.saturating_sub(first))).collect();
@@ -171,10 +184,15 @@ fn passes(pipeline: &Pipeline, plan: &Plan, text: &mut Page) {
     };
     let orders: Vec<_> = pipeline.sources.iter().map(|source| source.input.order).collect();
     let traits = pipeline.traits();
+    let is_merged = pipeline.sources.iter().any(|source| source.input.merge.is_some());
     let order = match &orders[..] {
         [Order::Input] => "the input's",
-        [Order::Time] => "that of leaving the sorting: by time within each sensor",
+        [Order::Time] => "the order of emission after sorting: by time within each sensor",
         [Order::NewestFirst] => "by time",
+        _ if is_merged && traits.is_bounded => {
+            "by time where sources are merged; the others one after the other"
+        }
+        _ if is_merged => "sources that end first, by time where they are merged; then that of arrival",
         _ if traits.is_bounded => "that of the sources, one after the other, each in its own order",
         _ => "sources that end first, one after the other; then that of arrival",
     };
@@ -186,14 +204,14 @@ fn passes(pipeline: &Pipeline, plan: &Plan, text: &mut Page) {
         None => writeln!(text, "order of the output: {order}, with any number of threads"),
     };
     let memory = match orders.contains(&Order::NewestFirst) {
-        true => "grows with the input: all its records are kept until it has ended",
-        false => "does not grow with the input, only with what the stages keep",
+        true => "grows with the input: all records are kept until its end",
+        false => "does not grow with the input, only with the state of the stages",
     };
     let _ = writeln!(text, "memory: {memory}");
 }
 
-/// One line a parameter, as it could stand in the file; what is not set is left out.
-fn parameters(values: &Value, text: &mut Page) {
+/// One line per parameter, as it would be written in the file; unset ones are left out.
+fn parameters(values: &Value, text: &mut TerminalText) {
     let Value::Object(values) = values else { return };
     let is_set = |value: &Value| match value {
         Value::Null => false,
@@ -202,10 +220,23 @@ fn parameters(values: &Value, text: &mut Page) {
         _ => true,
     };
     for (name, value) in values.iter().filter(|(_, value)| is_set(value)) {
+        let value = &given(value);
         let value = match toml::Value::try_from(value) {
             Ok(value) => value.to_string(),
             Err(_) => value.to_string(),
         };
         let _ = writeln!(text, "  {} = {}", visible(name), visible(&value));
+    }
+}
+
+/// A value without what is not given in it.
+fn given(value: &Value) -> Value {
+    match value {
+        Value::Object(table) => {
+            let set = table.iter().filter(|(_, value)| !value.is_null());
+            set.map(|(name, value)| (name.clone(), given(value))).collect::<serde_json::Map<_, _>>().into()
+        }
+        Value::Array(list) => list.iter().map(given).collect(),
+        other => other.clone(),
     }
 }

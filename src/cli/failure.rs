@@ -1,12 +1,12 @@
-//! Why a verb ended early.
+//! Why a command ended early.
 
 use tidemill_core::error::Error;
 use tidemill_engine::pipeline::{SpecError, Wrong};
 
-/// The result of a verb.
+/// The result of a command.
 pub(super) type Outcome<T = ()> = Result<T, Failure>;
 
-/// Why a verb ended early.
+/// Why a command ended early.
 #[derive(Debug)]
 pub(super) enum Failure {
     /// The command line is wrong, or asks for help.
@@ -15,7 +15,7 @@ pub(super) enum Failure {
     Spec(SpecError),
     /// Anything else.
     Error(Error),
-    /// Whoever read the output has closed it: nobody is left to tell.
+    /// The reader of the output has closed it: there is nothing to report.
     Closed,
 }
 

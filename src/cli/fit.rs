@@ -1,4 +1,4 @@
-//! `tidemill fit`: runs only the first passes, and saves the constants that a stage learnt.
+//! `tidemill fit`: runs only the first passes, and saves the constants that a stage was fitted to.
 
 use super::args::FitArgs;
 use super::failure::Outcome;
@@ -38,7 +38,7 @@ fn choose(mut fitted: Vec<(usize, String)>, stage: Option<usize>) -> Result<Stri
         Some(wanted) => fitted.retain(|&(at, _)| at == wanted),
         None if fitted.len() > 1 => {
             return Err(Error::usage(format!("the stages {} all learn constants", numbers.join(", ")))
-                .with_help("say which one's to save: `--stage N`"));
+                .with_help("choose which one to save: `--stage N`"));
         }
         None => {}
     }

@@ -1,4 +1,4 @@
-//! `tidemill generate`: the source `synthetic` into a file, as a pipeline like any other.
+//! `tidemill generate`: writes the source `synthetic` to a file, with an ordinary pipeline.
 
 use super::args::GenerateArgs;
 use super::failure::Outcome;
@@ -33,7 +33,7 @@ fn sink_for(path: &str) -> Result<&'static str> {
         Some("csv" | "tsv") => Ok("csv"),
         Some("jsonl" | "ndjson") => Ok("jsonl"),
         Some("parquet") => Ok("parquet"),
-        _ => Err(Error::usage(format!("cannot tell from its name what kind of file {path} is to be"))
+        _ => Err(Error::usage(format!("the file type of {path} cannot be determined from its name"))
             .with_help("end it in .csv, .jsonl or .parquet")),
     }
 }

@@ -10,65 +10,75 @@ use tidemill_core::error::ErrorKind;
 use tidemill_engine::notes::say;
 use tidemill_engine::sink::end_alert_commands;
 
-/// How long nothing may go on while what has come in is written.
+/// How long a stopping run may make no progress while it writes received records.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How often it is looked whether anything does.
+/// How often progress is checked.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// Whether the runs of this process go on.
-static PULSE: Pulse = Pulse { beats: AtomicU64::new(0), is_committing: AtomicBool::new(false) };
+/// The progress of the runs of this process.
+static PROGRESS: RunProgress =
+    RunProgress { steps: AtomicU64::new(0), is_committing: AtomicBool::new(false) };
 
-struct Pulse {
-    beats: AtomicU64,
+struct RunProgress {
+    steps: AtomicU64,
     is_committing: AtomicBool,
 }
 
-/// What somebody has seen of a pulse who waits for a run to end.
-struct Watch {
-    beats: u64,
+/// The last progress seen, and when.
+struct StallDetector {
+    steps: u64,
     last: Instant,
 }
 
-impl Watch {
-    /// Whether nothing has gone on for too long at `now`.
-    fn gives_up(&mut self, pulse: &Pulse, now: Instant) -> bool {
-        let beats = pulse.beats.load(Ordering::Relaxed);
-        if beats != self.beats || pulse.is_committing.load(Ordering::Relaxed) {
-            (self.beats, self.last) = (beats, now);
+impl StallDetector {
+    /// Whether there has been no progress for too long at `now`.
+    fn is_stalled(&mut self, progress: &RunProgress, now: Instant) -> bool {
+        let steps = progress.steps.load(Ordering::Relaxed);
+        if steps != self.steps || progress.is_committing.load(Ordering::Relaxed) {
+            (self.steps, self.last) = (steps, now);
         }
         now.duration_since(self.last) >= PATIENCE
     }
 }
 
 /// A piece of the input has been processed.
-pub(super) fn beat() {
-    PULSE.beats.fetch_add(1, Ordering::Relaxed);
+pub(super) fn advance() {
+    PROGRESS.steps.fetch_add(1, Ordering::Relaxed);
 }
 
-/// Output is made durable and visible: from here on the process is not ended for taking its time.
+/// The run commits its output: from here on it is not ended for lack of progress.
 pub(super) fn commits() {
-    PULSE.is_committing.store(true, Ordering::Relaxed);
+    PROGRESS.is_committing.store(true, Ordering::Relaxed);
 }
 
-/// Ends the process when nothing has gone on for too long: an output that takes no more must not keep it for ever. The thread lives as
+/// Ends the process when there is no progress for too long: a blocked output must not keep it running for ever. The thread lives as
 /// long as the process.
 fn give_up_later() {
     let give_up = || {
-        let mut watch = Watch { beats: PULSE.beats.load(Ordering::Relaxed), last: Instant::now() };
-        while !watch.gives_up(&PULSE, Instant::now()) {
+        let mut stall = StallDetector { steps: PROGRESS.steps.load(Ordering::Relaxed), last: Instant::now() };
+        while !stall.is_stalled(&PROGRESS, Instant::now()) {
             std::thread::sleep(LOOK);
         }
-        say("nothing more of what had come in could be written for 10 s; stopped without that");
+        say("no progress for 10 s while writing received records; stopped without them");
         end();
     };
     let _stops_by_itself = std::thread::Builder::new().name("give up".into()).spawn(give_up);
 }
 
-/// Ends the process, and what it has started.
+/// Ends the process and its child processes.
 fn end() -> ! {
     end_alert_commands();
     std::process::exit(ErrorKind::Interrupted.exit_code().into());
+}
+
+/// Asks the run with this flag to stop; the second time, the process ends.
+pub(super) fn interrupt(stop: &AtomicBool) {
+    if stop.swap(true, Ordering::Relaxed) {
+        end();
+    }
+    say("stopping; press Ctrl-C again to stop at once");
+    give_up_later();
 }
 
 /// A flag that is set when the user asks to stop. The thread that waits for the signal is the library's; it lives
@@ -76,14 +86,8 @@ fn end() -> ! {
 pub(super) fn stop_flag() -> Arc<AtomicBool> {
     let stop = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&stop);
-    let handler = move || {
-        if flag.swap(true, Ordering::Relaxed) {
-            end();
-        }
-        say("stopping; press Ctrl-C again to stop at once");
-        give_up_later();
-    };
-    // Without a handler Ctrl-C ends the process as it always does.
+    let handler = move || interrupt(&flag);
+    // Without a handler, Ctrl-C ends the process immediately.
     let _unhandled = ctrlc::set_handler(handler);
     stop
 }
@@ -93,17 +97,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_run_that_goes_on_or_commits_is_not_given_up() {
-        let pulse = Pulse { beats: AtomicU64::new(3), is_committing: AtomicBool::new(false) };
+    fn a_run_that_makes_progress_or_commits_is_not_stalled() {
+        let progress = RunProgress { steps: AtomicU64::new(3), is_committing: AtomicBool::new(false) };
         let start = Instant::now();
         let after = |seconds| start + Duration::from_secs(seconds);
-        let mut watch = Watch { beats: 3, last: start };
-        assert!(!watch.gives_up(&pulse, after(9)));
-        pulse.beats.store(4, Ordering::Relaxed);
-        assert!(!watch.gives_up(&pulse, after(12)), "it has gone on");
-        assert!(!watch.gives_up(&pulse, after(21)));
-        assert!(watch.gives_up(&pulse, after(22)), "nothing for 10 s");
-        pulse.is_committing.store(true, Ordering::Relaxed);
-        assert!(!watch.gives_up(&pulse, after(1000)), "however long a commit takes");
+        let mut stall = StallDetector { steps: 3, last: start };
+        assert!(!stall.is_stalled(&progress, after(9)));
+        progress.steps.store(4, Ordering::Relaxed);
+        assert!(!stall.is_stalled(&progress, after(12)), "it has made progress");
+        assert!(!stall.is_stalled(&progress, after(21)));
+        assert!(stall.is_stalled(&progress, after(22)), "nothing for 10 s");
+        progress.is_committing.store(true, Ordering::Relaxed);
+        assert!(!stall.is_stalled(&progress, after(1000)), "however long a commit takes");
     }
 }

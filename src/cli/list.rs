@@ -16,6 +16,6 @@ pub(super) fn list() -> Outcome {
             let _ = writeln!(text, "  {:<width$}  {}", component.name, component.help);
         }
     }
-    text += "\n`tidemill schema COMPONENT --markdown` has the options of one.\n";
+    text += "\n`tidemill schema COMPONENT --markdown` lists the options of a component.\n";
     output::data(&text)
 }

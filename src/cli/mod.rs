@@ -1,6 +1,6 @@
-//! The command line: `args` says what can be written, one file a verb does it, `exit` ends the process.
+//! The command line: `args` defines the arguments, each command has a file, `exit` ends the process.
 //!
-//! Data goes to standard output, everything else to standard error. A closed pipe ends a verb quietly.
+//! Data goes to standard output, everything else to standard error. A closed pipe ends a command silently.
 
 mod args;
 mod completions;
@@ -20,6 +20,7 @@ mod profile;
 mod progress;
 mod record;
 mod reference;
+mod reload;
 mod replay;
 mod roofline;
 mod run;
@@ -31,7 +32,7 @@ mod timings;
 mod validate;
 mod verify;
 
-use std::process::ExitCode;
+use std::ffi::OsString;
 
 use clap::Parser;
 
@@ -39,19 +40,20 @@ use args::{Arguments, Verb};
 use failure::Outcome;
 use tidemill_core::error::visible;
 
-/// Runs the command that the process was started with.
-pub fn main() -> ExitCode {
+/// Runs the command with `arguments`, the first of which is the name of the program; returns its exit code.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     memory::keep_freed();
+    let arguments: Vec<_> = arguments.into_iter().collect();
     signals::ignore_file_too_large();
-    exit::guard(|| match Arguments::try_parse() {
+    exit::guard(|| match Arguments::try_parse_from(&arguments) {
         Ok(arguments) => dispatch(arguments.verb),
-        Err(error) => Err(harmless(error).into()),
+        Err(error) => Err(harmless(error, &arguments).into()),
     })
 }
 
-/// The same error about arguments in which nothing is obeyed by a terminal: one may be the name of a file that somebody else has made.
-fn harmless(error: clap::Error) -> clap::Error {
-    let shown = std::env::args_os().map(|argument| visible(&argument.to_string_lossy()).into_owned());
+/// The same error, with control characters in the arguments escaped: a file name from elsewhere may be among them.
+fn harmless(error: clap::Error, arguments: &[OsString]) -> clap::Error {
+    let shown = arguments.iter().map(|argument| visible(&argument.to_string_lossy()).into_owned());
     Arguments::try_parse_from(shown).err().unwrap_or(error)
 }
 

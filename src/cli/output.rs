@@ -7,10 +7,10 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use super::failure::{Failure, Outcome};
-use tidemill_core::error::{Error, ErrorKind, visible, visible_lines};
+use tidemill_core::error::{Error, ErrorKind, hide_secrets, visible, visible_lines};
 use tidemill_engine::atomic::{self, AtomicFile};
-use tidemill_engine::notes;
-use tidemill_engine::pipeline::{Secrets, environment};
+use tidemill_engine::pipeline::Secrets;
+use tidemill_engine::{environment, notes};
 
 /// Writes data to standard output.
 pub(super) fn data(text: &str) -> Outcome {
@@ -21,13 +21,13 @@ pub(super) fn data(text: &str) -> Outcome {
     })
 }
 
-/// Text for people in the making. Nothing that is written into it is obeyed by a terminal; whatever holds names or text from outside goes
-/// through [`visible`] before, so that it stays on its line.
+/// Text for a terminal, under construction. Control characters written into it are escaped; names or text from outside must also go
+/// through [`visible`], so that they stay on their line.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Page(String);
+pub(super) struct TerminalText(String);
 
-impl Page {
-    /// Adds `text` so that it stands out, where that can be.
+impl TerminalText {
+    /// Adds `text`, highlighted if the terminal supports it.
     pub(super) fn strong(&mut self, text: &str) {
         let text = visible(text);
         if is_styled() {
@@ -37,32 +37,32 @@ impl Page {
         }
     }
 
-    /// Adds what a renderer has made of it, styles and all.
+    /// Adds rendered text, including its styles.
     pub(super) fn rendered(&mut self, text: &str) {
         self.0 += text;
     }
 }
 
-impl fmt::Write for Page {
+impl fmt::Write for TerminalText {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         self.0 += &visible_lines(text);
         Ok(())
     }
 }
 
-impl From<&str> for Page {
+impl From<&str> for TerminalText {
     fn from(text: &str) -> Self {
         Self(visible_lines(text).into_owned())
     }
 }
 
-impl fmt::Display for Page {
+impl fmt::Display for TerminalText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-impl Deref for Page {
+impl Deref for TerminalText {
     type Target = str;
 
     fn deref(&self) -> &str {
@@ -70,44 +70,45 @@ impl Deref for Page {
     }
 }
 
-/// What is not said: what the environment has given to the pipeline of this process.
+/// Secrets of this process's pipelines, which are masked in all messages.
 static SECRETS: Mutex<Vec<Secrets>> = Mutex::new(Vec::new());
 
-/// From now on, nothing for people has these in it.
+/// From now on, these are masked in all messages.
 pub(super) fn hide(secrets: &Secrets) {
     if !secrets.is_empty() {
         SECRETS.lock().unwrap_or_else(PoisonError::into_inner).push(secrets.clone());
     }
 }
 
-fn hidden(page: &Page, hide: impl Fn(&Secrets, &str) -> String) -> String {
+fn hidden(page: &TerminalText, hide: impl Fn(&Secrets, &str) -> String) -> String {
     let secrets = SECRETS.lock().unwrap_or_else(PoisonError::into_inner);
-    secrets.iter().fold(page.0.clone(), |text, secrets| hide(secrets, &text))
+    let text = secrets.iter().fold(page.0.clone(), |text, secrets| hide(secrets, &text));
+    hide_secrets(&text).into_owned()
 }
 
-/// Writes text for people, which shows what there is, to standard output.
-pub(super) fn page(page: &Page) -> Outcome {
+/// Writes a page to standard output.
+pub(super) fn page(page: &TerminalText) -> Outcome {
     data(&hidden(page, |secrets, text| secrets.masks().hide_long(text).into_owned()))
 }
 
-/// Writes a line for people to standard error. That nobody reads it is no error.
+/// Writes a line to standard error. It is not an error if nothing reads it.
 pub(super) fn note(text: &str) {
-    notes(&Page::from(text));
+    notes(&TerminalText::from(text));
 }
 
-/// Writes lines for people to standard error, likewise.
-pub(super) fn notes(page: &Page) {
+/// Writes lines to standard error, likewise.
+pub(super) fn notes(page: &TerminalText) {
     let text = hidden(page, |secrets, text| secrets.hide(text).into_owned());
     notes::write(&format!("{text}\n"));
 }
 
-/// Writes what was told of a run to standard error, likewise: a report has hidden what is short already, and has data in it.
-pub(super) fn told(page: &Page) {
+/// Writes the report of a run to standard error, likewise: short secrets have been masked in it already, and must not be masked in its data.
+pub(super) fn told(page: &TerminalText) {
     let text = hidden(page, |secrets, text| secrets.masks().hide_long(text).into_owned());
     notes::write(&format!("{text}\n"));
 }
 
-/// Whether standard error takes colours: it is a terminal, and `NO_COLOR` is not set to anything.
+/// Whether standard error supports colours: it is a terminal, and `NO_COLOR` is empty or not set.
 pub(super) fn is_styled() -> bool {
     is_terminal() && environment::variable("NO_COLOR").is_none_or(|value| value.is_empty())
 }
@@ -118,7 +119,7 @@ pub(super) fn is_terminal() -> bool {
 }
 
 /// Writes `text` to the file at `path`, which appears only when complete, or to standard output (`-`). Without
-/// `replace`, a file that is there is left alone.
+/// `replace`, an existing file is kept.
 pub(super) fn file(path: &Path, text: &str, replace: bool) -> Outcome {
     if atomic::is_stdout(path) {
         return data(text);
@@ -126,7 +127,7 @@ pub(super) fn file(path: &Path, text: &str, replace: bool) -> Outcome {
     write(AtomicFile::create(path)?, text, replace)
 }
 
-/// The same, in place of one that is there, for a text that holds data: nobody else can read the file.
+/// The same, replacing an existing file, for text that holds data: only the owner can read the file.
 pub(super) fn private_file(path: &Path, text: &str) -> Outcome {
     if atomic::is_stdout(path) {
         return data(text);
@@ -143,7 +144,7 @@ fn write(mut file: AtomicFile, text: &str, replace: bool) -> Outcome {
     })
 }
 
-/// Sees to it that a file could be written at `path`, before hours of work are put into its content.
+/// Checks that a file can be written at `path`, before a long run that writes it at its end.
 pub(super) fn check_file(path: &Path) -> Outcome {
     AtomicFile::create(path).map(drop).map_err(Failure::from)
 }

@@ -11,7 +11,7 @@ use super::failure::Outcome;
 use super::output;
 use tidemill_core::error::{Error, Result};
 
-/// Samples a second of processor time: a prime, so that nothing that happens at round times is met more often than it should be.
+/// Samples per second of processor time: a prime, so that periodic events are not sampled too often.
 const FREQUENCY: i32 = 997;
 
 /// The sampling of a run.
@@ -21,26 +21,26 @@ pub(super) struct Profile {
 }
 
 impl Profile {
-    /// Begins to sample; the picture will go to `path`.
+    /// Starts sampling; the flame graph will be written to `path`.
     pub(super) fn start(path: &Path) -> Result<Self> {
         warm_up()?;
         let guard = ProfilerGuard::new(FREQUENCY).map_err(|error| failed(&error))?;
         Ok(Self { guard, path: path.to_owned() })
     }
 
-    /// Ends sampling and writes the picture of a run of `pipeline`.
+    /// Stops sampling and writes the flame graph of a run of `pipeline`.
     pub(super) fn finish(self, pipeline: &Path) -> Outcome {
         let report = self.guard.report().frames_post_processor(shorten).build();
         let report = report.map_err(|error| failed(&error))?;
         let samples: isize = report.data.values().sum();
         if samples == 0 {
-            let what = "the run was over before the first sample was taken: there is nothing to draw";
+            let what = "the run ended before the first sample: there is no profile";
             output::note(&format!("note: {what}"));
             return Ok(());
         }
         let mut options = Options::default();
         options.title = format!("tidemill run {}", pipeline.display());
-        options.subtitle = Some(format!("{samples} samples of the stacks"));
+        options.subtitle = Some(format!("{samples} stack samples"));
         options.deterministic = true;
         let mut picture = Vec::new();
         report.flamegraph_with_options(&mut picture, &mut options).map_err(|error| failed(&error))?;
@@ -48,10 +48,10 @@ impl Profile {
     }
 }
 
-/// The first sample makes the tables that unwinding needs, in the signal handler, with memory that it allocates: whoever was interrupted
-/// in the allocator would wait for itself. So it is taken here, where nobody allocates, and forgotten.
+/// The first sample allocates the tables for unwinding, in the signal handler: if it interrupts the allocator, the thread
+/// deadlocks. So it is taken here, where nothing allocates, and discarded.
 fn warm_up() -> Result<()> {
-    // The system's clock for this ticks 100 times a second on some machines, however often samples are asked for.
+    // The system's clock for this ticks only 100 times a second on some machines.
     const SEVERAL_TICKS: Duration = Duration::from_millis(50);
     let guard = ProfilerGuard::new(FREQUENCY).map_err(|error| failed(&error))?;
     let spent = || {
@@ -65,16 +65,16 @@ fn warm_up() -> Result<()> {
 }
 
 fn failed(error: &pprof::Error) -> Error {
-    Error::internal(format!("the run cannot be sampled: {error}"))
+    Error::internal(format!("the run cannot be profiled: {error}"))
 }
 
-/// Leaves of every frame the function that stands in the program: samples are told apart by those alone, so what was put in line
-/// there is that of the first sample only. Drops the frames that say how a worker was started, and puts all workers together.
+/// Keeps only the outermost function of every frame: samples are distinguished by that alone, so functions inlined into it
+/// would be those of the first sample. Drops the frames of a worker's start, and merges all workers.
 fn shorten(frames: &mut Frames) {
     for symbols in &mut frames.frames {
         symbols.drain(..symbols.len().saturating_sub(1));
     }
-    // Frames begin with the innermost.
+    // Frames are ordered from the innermost.
     let is_of_rayon =
         |symbols: &Vec<Symbol>| symbols.iter().any(|symbol| symbol.filename().contains("/rayon-core"));
     if let Some(start) = frames.frames.iter().position(is_of_rayon) {

@@ -1,18 +1,18 @@
-//! How far a run has come, on standard error.
+//! The progress of a run, on standard error.
 
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::args::{DriveArgs, When};
+use super::args::{DriveArgs, ProgressMode};
 use super::summary::count;
 use super::{interrupt, output};
 use tidemill_engine::executor::Observer;
 use tidemill_engine::source::Progress;
 
-/// With a known total: how much of it, how fast, how long it will take.
+/// With a known total: share done, rate, remaining time.
 const BAR: &str = "{prefix} [{bar:30}] {percent:>3} %  {msg}, {eta} left";
-/// Without: how much and how fast.
+/// Without: amount and rate.
 const SPINNER: &str = "{prefix} {spinner} {msg}";
 
 /// Without a terminal and a known total, a line is written this often.
@@ -33,8 +33,8 @@ impl Display {
     /// What `args` ask for.
     pub(super) fn new(args: &DriveArgs) -> Self {
         let is_terminal = output::is_terminal();
-        let is_wanted =
-            !args.quiet && (args.progress == When::Always || args.progress == When::Auto && is_terminal);
+        let is_wanted = !args.quiet
+            && (args.progress == ProgressMode::Always || args.progress == ProgressMode::Auto && is_terminal);
         let bar = (is_wanted && is_terminal)
             .then(|| ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(10)));
         Self {
@@ -48,7 +48,7 @@ impl Display {
         }
     }
 
-    /// Takes the bar away.
+    /// Removes the bar.
     pub(super) fn finish(&self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
@@ -80,7 +80,7 @@ impl Observer for Display {
     }
 
     fn progress(&mut self, pass: &str, progress: Progress, records: u64) {
-        interrupt::beat();
+        interrupt::advance();
         if self.bar.is_none() && !self.lines {
             return;
         }

@@ -1,4 +1,4 @@
-//! `tidemill record`: keeps the input of a pipeline as it comes.
+//! `tidemill record`: records the input of a pipeline.
 
 use super::args::RecordArgs;
 use super::failure::Outcome;

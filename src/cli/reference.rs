@@ -7,7 +7,7 @@ use serde_json::Value;
 use tidemill_engine::pipeline::schema::of_component;
 use tidemill_engine::registry::{Component, ComponentKind};
 
-/// One section a component: name, help, a table of options.
+/// One section per component: name, help, a table of options.
 pub(super) fn reference(components: &[&Component]) -> String {
     let mut text = String::new();
     for kind in [ComponentKind::Source, ComponentKind::Stage, ComponentKind::Sink] {
@@ -66,7 +66,7 @@ fn follow<'v>(root: &'v Value, schema: &'v Value) -> &'v Value {
     path.and_then(|path| root.pointer(path)).unwrap_or(schema)
 }
 
-/// What kind of value an option takes, in words.
+/// The type of an option's value, in words.
 fn kind(root: &Value, schema: &Value) -> String {
     let schema = follow(root, schema);
     if let Some(value) = schema.get("const") {
@@ -104,7 +104,7 @@ fn is_null(schema: &Value) -> bool {
     schema.get("type").and_then(Value::as_str) == Some("null")
 }
 
-/// A capital letter and a full stop.
+/// The text with a capital letter and a full stop.
 fn sentence(text: &str) -> String {
     let mut letters = text.trim().chars();
     let Some(first) = letters.next() else { return String::new() };

@@ -14,7 +14,7 @@ use tidemill_engine::source::{Recorder, is_recording};
 pub(super) fn replay(args: &ReplayArgs) -> Outcome {
     let FileArgs { file, set, base } = args.run.pipeline.clone();
     let own = load::spec(&FileArgs { file: file.clone(), set: set.clone(), base: base.clone() })?.resolve();
-    // What was recorded is still there to be read by others.
+    // The original input must not be overwritten.
     let own = own.ok().map(|own| own.pipeline);
     let recorded = own.as_ref().map_or_else(Vec::new, inputs);
     let recordings = own.map_or_else(|| Ok(vec![args.from.clone()]), |own| recordings(&args.from, &own))?;
@@ -33,14 +33,14 @@ pub(super) fn replay(args: &ReplayArgs) -> Outcome {
     run_resolved(&args.run, &pipeline, options, &recorded)
 }
 
-/// The files that a pipeline reads when it is not played a recording.
+/// The files that the pipeline reads without a recording.
 fn inputs(pipeline: &Pipeline) -> Vec<Touched> {
     let outputs = pipeline.outputs();
     let files = pipeline.files(&outputs);
-    files.map(|file| Touched::read(file, "the input that the pipeline reads otherwise")).collect()
+    files.map(|file| Touched::read(file, "the pipeline's own input")).collect()
 }
 
-/// The recording of each source: of one, the path is that; of several, they are in a folder, and called after the sources.
+/// The recording of each source: with one source, `from` itself; with several, files in the folder `from`, named after the sources.
 fn recordings(from: &Path, pipeline: &Pipeline) -> Result<Vec<PathBuf>> {
     let count = pipeline.sources.len();
     if count == 1 {
@@ -54,29 +54,28 @@ fn recordings(from: &Path, pipeline: &Pipeline) -> Result<Vec<PathBuf>> {
             let what =
                 format!("{} is the recording of a source that the pipeline does not have", path.display());
             return Err(Error::config(what)
-                .with_help("play it with the sources that were recorded, by the names that they had"));
+                .with_help("replay it with the sources that were recorded, under the same names"));
         }
     }
     Ok(paths)
 }
 
-/// Anything else would be read as if it had been recorded.
+/// Any other file would be read as plain input.
 fn check_recording(path: &Path) -> Result<()> {
     path.metadata().map_err(|error| Error::io("read", path.display(), &error))?;
     if is_recording(path) {
         return Ok(());
     }
-    Err(Error::data(format!("{} is no recording", path.display())).with_help(
-        "make one with `tidemill record` or `run --record`; other input is the business of `tidemill run`",
-    ))
+    Err(Error::data(format!("{} is not a recording", path.display()))
+        .with_help("make one with `tidemill record` or `run --record`; use `tidemill run` for other input"))
 }
 
-/// How many times as fast as it came in; `None` for as fast as possible.
+/// The multiple of the original speed; `None` for as fast as possible.
 fn speed(text: &str) -> Result<Option<f64>> {
     match text.trim_end_matches('x').parse::<f64>() {
         _ if text == "max" => Ok(None),
         Ok(speed) if speed > 0.0 && speed.is_finite() => Ok(Some(speed)),
         _ => Err(Error::usage(format!("--speed {text}: neither `max` nor a number above 0"))
-            .with_help("1 plays it as fast as it came in, 60 a minute of it in a second")),
+            .with_help("1 replays at the original speed, 60 replays a minute in a second")),
     }
 }

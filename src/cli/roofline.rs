@@ -1,7 +1,7 @@
-//! `tidemill roofline`: what this machine can do at best with the input of a pipeline, and what share of it the pipeline reaches.
+//! `tidemill roofline`: measures this machine's limits for the input of a pipeline, and how close the pipeline comes.
 //!
-//! Each floor does one thing that a run cannot do without, with nothing else beside it, on as many threads as the run
-//! has (Williams, Waterman and Patterson, "Roofline", 2009: a limit that is known makes a figure mean something).
+//! Each baseline does one necessary step of a run and nothing else, on as many threads as the run
+//! has (after Williams, Waterman and Patterson, "Roofline", 2009).
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -24,37 +24,37 @@ use tidemill_engine::pipeline::{Pipeline, SinkEntry};
 use tidemill_engine::sink::Null;
 use tidemill_engine::source::{MappedFile, is_local};
 
-/// Every floor and the pipeline are measured this often, in turn; the best counts.
+/// Rounds in which every baseline and the pipeline are measured in turn; the fastest counts.
 const ROUNDS: usize = 3;
-/// Bytes that a thread takes at once: a buffer of that size stays in its cache.
+/// Bytes that a thread processes at once: a buffer of that size stays in its cache.
 const PIECE: usize = 256 << 10;
 
 /// The input, file by file.
-struct Input {
+struct MeasuredFiles {
     files: Vec<(PathBuf, u64)>,
-    /// Where the pipeline would write, for the floor of writing.
+    /// Where the pipeline would write, for the baseline of writing.
     folder: PathBuf,
 }
 
-/// What is measured, and what it takes at best.
-struct Floor {
+/// A measured step, and its best time.
+struct Baseline {
     what: &'static str,
-    measure: fn(&Input) -> Result<()>,
+    measure: fn(&MeasuredFiles) -> Result<()>,
     best: Duration,
 }
 
 pub(super) fn roofline(args: &RooflineArgs) -> Outcome {
     let resolved = load::pipeline(&args.pipeline)?;
-    let input = Input::of(&resolved.pipeline)?;
+    let input = MeasuredFiles::of(&resolved.pipeline)?;
     let without_sinks =
         Pipeline { sinks: vec![SinkEntry::new(Null::default())], ..resolved.pipeline.clone() };
     let options = run_options(&args.drive);
-    let mut floors = floors();
+    let mut baselines = baselines();
     let mut best: Option<Report> = None;
     let mut display = Display::new(&args.drive);
     for _ in 0..ROUNDS {
-        for floor in &mut floors {
-            floor.best = floor.best.min(measured(floor.measure, &input, &options)?);
+        for baseline in &mut baselines {
+            baseline.best = baseline.best.min(measured(baseline.measure, &input, &options)?);
         }
         let report = executor::run(&without_sinks, &options, &mut display);
         let report = report.map_err(|error| locate(&resolved, error))?;
@@ -63,20 +63,20 @@ pub(super) fn roofline(args: &RooflineArgs) -> Outcome {
         }
     }
     display.finish();
-    output::data(&best.map(|best| text(&input, &floors, &best)).unwrap_or_default())
+    output::data(&best.map(|best| text(&input, &baselines, &best)).unwrap_or_default())
 }
 
-fn floors() -> [Floor; 4] {
-    let floor = |what, measure| Floor { what, measure, best: Duration::MAX };
+fn baselines() -> [Baseline; 4] {
+    let baseline = |what, measure| Baseline { what, measure, best: Duration::MAX };
     [
-        floor("read", read),
-        floor("map, count line ends", count_line_ends),
-        floor("map, copy to memory", copy),
-        floor("write as many bytes", write),
+        baseline("read", read),
+        baseline("map, count line ends", count_line_ends),
+        baseline("map, copy to memory", copy),
+        baseline("write as many bytes", write),
     ]
 }
 
-impl Input {
+impl MeasuredFiles {
     fn of(pipeline: &Pipeline) -> Result<Self> {
         let with_size = |path: PathBuf| {
             let size =
@@ -85,8 +85,8 @@ impl Input {
         };
         let files = pipeline.files(&pipeline.outputs()).map(with_size).collect::<Result<Vec<_>>>()?;
         if files.iter().all(|(_, size)| *size == 0) {
-            return Err(Error::usage("there is no file with anything in it to measure").with_help(
-                "name files in [source] `path`; standard input and made-up readings have no floor",
+            return Err(Error::usage("there is no non-empty file to measure").with_help(
+                "name files in [source] `path`; standard input and synthetic readings cannot be measured",
             ));
         }
         let output = pipeline.sinks.iter().find_map(|sink| sink.spec.file());
@@ -99,7 +99,7 @@ impl Input {
         self.files.iter().map(|(_, size)| size).sum()
     }
 
-    /// Calls `act` with every piece of the files and a buffer of the thread's own, on all threads of the pool.
+    /// Calls `act` with every piece of the files and a buffer per thread, on all threads of the pool.
     fn pieces(&self, act: impl Fn(&File, u64, &mut [u8]) -> io::Result<()> + Sync) -> Result<()> {
         for (path, size) in &self.files {
             let failed = |error: io::Error| Error::io("read", path.to_string_lossy(), &error);
@@ -120,7 +120,7 @@ impl Input {
         Ok(())
     }
 
-    /// The same with mapped bytes, and memory of the thread's own.
+    /// The same with mapped bytes, and memory per thread.
     fn mapped(&self, act: impl Fn(&Bytes, &mut Vec<u8>) + Sync) -> Result<()> {
         for (path, size) in self.files.iter().filter(|(_, size)| *size > 0) {
             let failed = |error: io::Error| Error::io("map", path.to_string_lossy(), &error);
@@ -156,7 +156,11 @@ fn on_all_threads(act: impl Fn() -> io::Result<()> + Sync) -> io::Result<()> {
     rayon::broadcast(|_| act()).into_iter().collect()
 }
 
-fn measured(measure: fn(&Input) -> Result<()>, input: &Input, options: &RunOptions) -> Result<Duration> {
+fn measured(
+    measure: fn(&MeasuredFiles) -> Result<()>,
+    input: &MeasuredFiles,
+    options: &RunOptions,
+) -> Result<Duration> {
     executor::on_threads(options, || {
         let start = Instant::now();
         measure(input)?;
@@ -164,17 +168,17 @@ fn measured(measure: fn(&Input) -> Result<()>, input: &Input, options: &RunOptio
     })
 }
 
-fn read(input: &Input) -> Result<()> {
+fn read(input: &MeasuredFiles) -> Result<()> {
     input.pieces(|file, at, buffer| file.read_exact_at(buffer, at))
 }
 
-fn count_line_ends(input: &Input) -> Result<()> {
+fn count_line_ends(input: &MeasuredFiles) -> Result<()> {
     input.mapped(|bytes, _| {
         std::hint::black_box(memchr::memchr_iter(b'\n', bytes.as_slice()).count());
     })
 }
 
-fn copy(input: &Input) -> Result<()> {
+fn copy(input: &MeasuredFiles) -> Result<()> {
     input.mapped(|bytes, own| {
         own.clear();
         own.extend_from_slice(bytes.as_slice());
@@ -182,8 +186,8 @@ fn copy(input: &Input) -> Result<()> {
     })
 }
 
-/// Into a file without a name, where the pipeline would write: it is gone when it is closed.
-fn write(input: &Input) -> Result<()> {
+/// Writes an unnamed temporary file where the pipeline would write.
+fn write(input: &MeasuredFiles) -> Result<()> {
     let failed = |error: io::Error| Error::io("write", input.folder.to_string_lossy(), &error);
     let mut file = tempfile::tempfile_in(&input.folder).map_err(failed)?;
     let piece = vec![b'7'; PIECE];
@@ -196,24 +200,24 @@ fn write(input: &Input) -> Result<()> {
     Ok(())
 }
 
-fn text(input: &Input, floors: &[Floor], report: &Report) -> String {
+fn text(input: &MeasuredFiles, baselines: &[Baseline], report: &Report) -> String {
     let (bytes, records) = (input.bytes(), report.records());
     let each = |spent: Duration| format!("{:.1}", spent.as_nanos() as f64 / records.max(1) as f64);
     let speed = |spent: Duration| format!("{:.2}", bytes as f64 / spent.as_secs_f64().max(1e-9) / 1e9);
     let passes = report.passes.max(1) as u32;
-    let share = |floor: Duration| {
-        format!("{:.0} %", 100.0 * floor.as_secs_f64() / (report.elapsed / passes).as_secs_f64().max(1e-9))
+    let share = |baseline: Duration| {
+        format!("{:.0} %", 100.0 * baseline.as_secs_f64() / (report.elapsed / passes).as_secs_f64().max(1e-9))
     };
     let mut rows = vec![["", "time", "GB/s", "ns/record", "share"].map(str::to_owned).to_vec()];
-    rows.extend(floors.iter().map(|Floor { what, best, .. }| {
+    rows.extend(baselines.iter().map(|Baseline { what, best, .. }| {
         vec![(*what).to_owned(), time(*best), speed(*best), each(*best), share(*best)]
     }));
     let pass = report.elapsed / passes;
-    let what = if passes > 1 { "the pipeline, a pass" } else { "the pipeline" };
+    let what = if passes > 1 { "the pipeline, per pass" } else { "the pipeline" };
     rows.push(vec![what.to_owned(), time(pass), speed(pass), each(pass), "100 %".to_owned()]);
     format!(
         "{} bytes in {}, {}, {}; the best of {ROUNDS}\n{}\
-         share: of the pipeline's time, what the floor alone would take. Sinks are left out (`run --timings` has them).\n",
+         share: time of the step alone, relative to the pipeline. Sinks are left out (`run --timings` shows them).\n",
         count(bytes),
         plural(input.files.len() as u64, "file"),
         plural(records, "record"),

@@ -11,6 +11,7 @@ use super::load::{self, locate, run_options};
 use super::output;
 use super::profile::Profile;
 use super::progress::Display;
+use super::reload;
 use super::summary::{plural, summary};
 use super::timings::timings;
 use tidemill_core::error::{Error, ErrorKind, Part};
@@ -24,10 +25,12 @@ use tidemill_engine::source::Recorder;
 
 pub(super) fn run(args: &RunArgs) -> Outcome {
     let resolved = load::pipeline(&args.pipeline)?;
-    run_resolved(args, &resolved, run_options(&args.drive), &[])
+    let options = run_options(&args.drive);
+    reload::on_hangup(&args.pipeline, &resolved.pipeline, &options);
+    run_resolved(args, &resolved, options, &[])
 }
 
-/// Runs a pipeline that has been read, with whatever the arguments want beside it; nothing is written over `others`.
+/// Runs a resolved pipeline with the additional outputs of the arguments; `others` must not be overwritten.
 pub(super) fn run_resolved(
     args: &RunArgs,
     resolved: &Resolved,
@@ -41,7 +44,7 @@ pub(super) fn run_resolved(
         path.iter().try_for_each(|path| check_aside(path, what, resolved))?;
     }
     options.state = state(args)?;
-    // Nothing is promised for what will be refused.
+    // No promise is printed for a run that will be refused.
     let can_resume =
         resolved.pipeline.can_resume() && resolved.pipeline.sinks.iter().all(|sink| sink.spec.can_resume());
     if options.state.is_some() && can_resume && !args.drive.quiet {
@@ -50,7 +53,7 @@ pub(super) fn run_resolved(
     args.record.iter().try_for_each(|path| Recorder::check(path))?;
     options.open.record = match (&args.record, &options.state) {
         (Some(path), None) => Some(Recorder::create(path)?),
-        // Its checkpoint knows whether it was begun.
+        // The checkpoint knows whether the recording was begun.
         (Some(path), Some(_)) => Some(Recorder::resumable(path)),
         (None, _) => None,
     };
@@ -69,15 +72,15 @@ pub(super) fn run_resolved(
     }
     report.check_complete()?;
     if report.is_paused && resolved.pipeline.traits().is_bounded {
-        // Whoever goes on with the output must not take it for whole.
+        // Users of the output must not take it for complete.
         return Err(Error::new(ErrorKind::Interrupted, "stopped before the end of the input")
-            .with_help("the same command goes on from here")
+            .with_help("the same command resumes from here")
             .into());
     }
     Ok(())
 }
 
-/// What the arguments have read and written beside what the pipeline says.
+/// Files that the arguments read and write in addition to the pipeline's.
 fn touched(args: &RunArgs) -> Vec<Touched> {
     let written =
         [(&args.report, "the report"), (&args.record, "the recording"), (&args.profile, "the profile")];
@@ -86,14 +89,14 @@ fn touched(args: &RunArgs) -> Vec<Touched> {
     written.chain(state).chain([load::read(&args.pipeline)]).collect()
 }
 
-/// What a run that goes on after a restart promises, before it begins.
+/// The delivery guarantees of a run with checkpoints, printed before it begins.
 fn deliveries(pipeline: &Pipeline) -> String {
     let sinks = pipeline.sinks.iter().zip(pipeline.deliveries()).enumerate();
     let sinks = sinks.map(|(at, (sink, delivery))| format!("sink {at} ({}) {delivery}", sink.spec.name()));
     format!("delivery: {}", sinks.collect::<Vec<_>>().join(", "))
 }
 
-/// How the arguments want checkpoints kept.
+/// The checkpoint options from the arguments.
 fn state(args: &RunArgs) -> Outcome<Option<StateOptions>> {
     let Some(folder) = &args.state else { return Ok(None) };
     let every = parse_duration(&args.checkpoint_every).map_err(|why| {
@@ -108,10 +111,10 @@ fn state(args: &RunArgs) -> Outcome<Option<StateOptions>> {
     }))
 }
 
-/// A file beside the output that cannot be written is met before the run, not after it.
+/// Fails before the run, not after it, if an additional output file cannot be written.
 fn check_aside(path: &Path, what: &str, resolved: &Resolved) -> Outcome {
     if atomic::is_stdout(path) && resolved.pipeline.sinks.iter().any(|sink| sink.spec.is_stdout()) {
-        return Err(Error::usage(format!("a sink and {what} both want standard output"))
+        return Err(Error::usage(format!("a sink and {what} both use standard output"))
             .with_help(format!("write {what} to a file"))
             .into());
     }
@@ -129,7 +132,7 @@ pub(super) fn drive_with(resolved: &Resolved, args: &DriveArgs, options: &RunOpt
     display.finish();
     let mut report = result.map_err(|error| failure(resolved, error))?;
     if !args.quiet {
-        // The report says it at its end: until then, the summary may be among what nobody reads.
+        // The report repeats this at its end: the summary may be among the lines that are not read.
         let remarks = report.remarks.len();
         report.remarks.extend(unread());
         output::told(&summary(&report, resolved.pipeline.stages_before()));
@@ -138,18 +141,15 @@ pub(super) fn drive_with(resolved: &Resolved, args: &DriveArgs, options: &RunOpt
     Ok(report)
 }
 
-/// What whoever looks at the summary, or at the report, has not read.
+/// A remark for the summary and the report about notes that were not read.
 fn unread() -> Option<String> {
     let unread = notes::unread();
     (unread > 0).then(|| {
-        format!(
-            "{} of notes stayed unread: nobody takes what standard error is given",
-            plural(unread, "line")
-        )
+        format!("{} of notes were not written: nothing reads standard error", plural(unread, "line"))
     })
 }
 
-/// The reader of standard output may have seen enough; where that was the only sink, nothing is lost.
+/// A closed standard output is not an error if that was the only sink.
 fn failure(resolved: &Resolved, error: Error) -> Failure {
     let sinks = &resolved.pipeline.sinks;
     match error.part() {

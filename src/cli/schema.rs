@@ -1,4 +1,4 @@
-//! `tidemill schema`: the JSON Schema of pipeline files or of one component, or a reference for people.
+//! `tidemill schema`: the JSON Schema of pipeline files or of one component, or a reference in Markdown.
 
 use super::args::SchemaArgs;
 use super::failure::Outcome;
@@ -30,7 +30,7 @@ fn named(name: &str) -> Result<Vec<&'static Component>> {
     let all = components();
     let help = match nearest(name, all.iter().map(|component| component.name)) {
         Some(near) => format!("did you mean `{near}`?"),
-        None => "`tidemill list` has them all".to_owned(),
+        None => "`tidemill list` lists all components".to_owned(),
     };
     let named: Vec<_> = all.iter().filter(|component| component.name == name).collect();
     if named.is_empty() {

@@ -1,19 +1,21 @@
-//! `tidemill state`: what a folder of checkpoints holds, and whether it is whole. A run may be using it meanwhile.
+//! `tidemill state`: shows a state folder, and checks whether it is intact. A run may be using it meanwhile.
 
 use std::fmt::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::{Value, json};
 
 use super::args::{InspectArgs, StateVerb, VerifyStateArgs};
 use super::failure::Outcome;
-use super::output::{self, Page};
+use super::output::{self, TerminalText};
 use super::summary::{aligned, count, plural};
-use tidemill_core::error::{Error, ErrorKind, Result, visible};
+use tidemill_core::error::{Error, Result, visible};
 use tidemill_core::time::Timestamp;
-use tidemill_engine::atomic::{Output, Stage};
-use tidemill_engine::checkpoint::{self, Ending, Manifest, PartSpec, StageState};
+use tidemill_engine::atomic::{Phase, SavedPart};
+use tidemill_engine::checkpoint::{self, Ending, Listed, Manifest, PartSpec, StageState, none_intact};
 use tidemill_engine::files::Disk;
+use tidemill_engine::registry;
+use tidemill_engine::sink::SinkSpec;
 use tidemill_engine::source;
 
 pub(super) fn state(verb: &StateVerb) -> Outcome {
@@ -23,19 +25,12 @@ pub(super) fn state(verb: &StateVerb) -> Outcome {
     }
 }
 
-/// A checkpoint file: what is in it, or what is wrong with it.
-struct Checkpoint {
-    path: PathBuf,
-    bytes: u64,
-    content: std::result::Result<Manifest, String>,
-}
-
-/// A part of the pipeline, as a checkpoint has it.
-struct Kept<'a> {
+/// The state of a part of the pipeline in a checkpoint.
+struct PartState<'a> {
     place: &'a str,
-    /// `None` where it begins anew after a restart.
+    /// How many a run reads to resume it, those included that later checkpoints have replaced; `None` if it starts anew.
     bytes: Option<u64>,
-    outputs: &'a [Output],
+    outputs: &'a [SavedPart],
 }
 
 fn inspect(args: &InspectArgs) -> Outcome {
@@ -45,12 +40,7 @@ fn inspect(args: &InspectArgs) -> Outcome {
         true => output::data(&format!("{:#}\n", as_json(&all, newest))),
         false => output::page(&as_text(&all, newest)),
     }?;
-    newest.map_or_else(|| Err(none_whole(&args.folder).into()), |_| Ok(()))
-}
-
-fn none_whole(folder: &Path) -> Error {
-    Error::data(format!("no checkpoint in {} is whole", folder.display()))
-        .with_help("start anew with another --state, or bring back a copy of this one")
+    newest.map_or_else(|| Err(none_intact(&args.folder, damaged(&all)).into()), |_| Ok(()))
 }
 
 fn verify(args: &VerifyStateArgs) -> Outcome {
@@ -61,21 +51,27 @@ fn verify(args: &VerifyStateArgs) -> Outcome {
     for output in newest.into_iter().flat_map(|(_, manifest)| manifest.outputs.iter().flatten()) {
         let checked = output.check(&Disk);
         let shown = match &checked {
-            Ok(Stage::InTheMaking) => "as at the checkpoint, in the making".to_owned(),
-            Ok(Stage::Published) => "as at the checkpoint, under its name".to_owned(),
+            Ok(Phase::InTheMaking) => "as at the checkpoint, unfinished".to_owned(),
+            Ok(Phase::Published) => "as at the checkpoint, published".to_owned(),
             Err(error) => error.message().to_owned(),
         };
         let _ = writeln!(text, "{}: {}", shown_path(&output.path), visible(&shown));
         wrong = wrong.or(checked.err());
     }
     output::page(&text)?;
-    let damaged = all.iter().filter(|checkpoint| checkpoint.content.is_err()).count() as u64;
+    let count = damaged(&all).count() as u64;
     match (wrong, newest) {
         (Some(error), _) => Err(error.into()),
-        (None, None) => Err(none_whole(&args.folder).into()),
-        (None, Some((path, _))) if damaged > 0 => Err(Error::data(format!("{} not whole", are(damaged)))
-            .with_help(format!("a run goes on from {}, with exactly the same output", path.display()))
-            .into()),
+        (None, None) => Err(none_intact(&args.folder, damaged(&all)).into()),
+        (None, Some((path, manifest))) if count > 0 => {
+            let help = match all.last() {
+                Some(last) if last.path == path => {
+                    format!("a run resumes from {}, which is newer than what is damaged", path.display())
+                }
+                _ => resumption(path, manifest),
+            };
+            Err(Error::data(format!("{} damaged", are(count))).with_help(help).into())
+        }
         _ => Ok(()),
     }
 }
@@ -84,36 +80,63 @@ fn are(damaged: u64) -> String {
     format!("{} {}", plural(damaged, "checkpoint"), if damaged == 1 { "is" } else { "are" })
 }
 
+/// What a run does if the checkpoint at `path` is the newest one that is intact, and newer ones are damaged.
+fn resumption(path: &Path, manifest: &Manifest) -> String {
+    let path = path.display();
+    let delivering = sinks(manifest, |_, sink| sink.is_some_and(SinkSpec::delivers));
+    if !delivering.is_empty() {
+        return format!(
+            "no run resumes from {path}: {delivering} may have delivered the rows of damaged ones, which would be delivered twice; \
+             restore an intact copy of the state folder, or start anew with another --state"
+        );
+    }
+    let resumes = format!(
+        "a run resumes from {path} and reads files again from there; what was received live after it is lost"
+    );
+    let rolls = |options: &Value, sink: Option<&dyn SinkSpec>| {
+        !options["roll"].is_null() || sink.is_some_and(|sink| sink.rolls().is_some())
+    };
+    match sinks(manifest, rolls) {
+        rolling if rolling.is_empty() => resumes,
+        rolling => format!(
+            "{resumes}; if there are files of {rolling} with a higher number, it ends with an error instead: what they have would be written twice"
+        ),
+    }
+}
+
+/// The sinks that are so by their options; `None` stands for one whose options are not understood, as where a secret is left out of them.
+fn sinks(manifest: &Manifest, are_so: impl Fn(&Value, Option<&dyn SinkSpec>) -> bool) -> String {
+    let is_so = |part: &&PartSpec| {
+        let options = serde_json::from_str(&part.options).unwrap_or_default();
+        are_so(&options, registry::sink(&part.name, &options).as_deref())
+    };
+    let sinks = manifest.pipeline.iter().filter(|part| part.place.starts_with("sink"));
+    sinks.filter(is_so).map(|part| &*part.place).collect::<Vec<_>>().join(", ")
+}
+
 /// All checkpoints in a folder, the oldest first.
-fn checkpoints(folder: &Path) -> Result<Vec<Checkpoint>> {
-    let mut all = checkpoint::ordinals(&Disk, folder)
-        .map_err(|error| Error::io("look into the state folder", folder.display(), &error))?;
+fn checkpoints(folder: &Path) -> Result<Vec<Listed>> {
+    let all = checkpoint::list(&Disk, folder)?;
     if all.is_empty() {
-        return Err(Error::unavailable(format!("no checkpoint is in {}", folder.display())).with_help(
-            "name the folder that was given as --state; its run makes the first one after --checkpoint-every",
+        return Err(Error::unavailable(format!("there is no checkpoint in {}", folder.display())).with_help(
+            "name the folder that was given as --state; a run makes its first checkpoint after --checkpoint-every",
         ));
     }
-    all.sort_unstable();
-    all.into_iter().map(|(_, path)| look(path)).collect()
+    Ok(all)
 }
 
-fn look(path: PathBuf) -> Result<Checkpoint> {
-    let bytes = path.metadata().map_or(0, |meta| meta.len());
-    let content = match checkpoint::read(&Disk, &path) {
-        Ok(manifest) => Ok(manifest),
-        Err(error) if error.kind() == ErrorKind::Data => Err(error.message().to_owned()),
-        Err(error) => return Err(error),
-    };
-    Ok(Checkpoint { path, bytes, content })
+/// Those that are not intact, the newest first, and what is wrong with them.
+fn damaged(all: &[Listed]) -> impl Iterator<Item = (&Path, &Error)> {
+    all.iter().rev().filter_map(|listed| Some((&*listed.path, listed.content.as_ref().err()?)))
 }
 
-/// The one that a run goes on from.
-fn newest(all: &[Checkpoint]) -> Option<(&Path, &Manifest)> {
+/// The one that a run resumes from.
+fn newest(all: &[Listed]) -> Option<(&Path, &Manifest)> {
     all.iter().rev().find_map(|checkpoint| Some((&*checkpoint.path, checkpoint.content.as_ref().ok()?)))
 }
 
 /// Source, stages and sinks, in order.
-fn parts<'a>(manifest: &'a Manifest) -> Vec<Kept<'a>> {
+fn parts<'a>(manifest: &'a Manifest) -> Vec<PartState<'a>> {
     let mut sources = manifest.sources.iter();
     let mut stages = manifest.stages.iter();
     let mut sinks = manifest.sinks.iter().zip(&manifest.outputs);
@@ -121,46 +144,50 @@ fn parts<'a>(manifest: &'a Manifest) -> Vec<Kept<'a>> {
     let part = |spec: &'a PartSpec| {
         let (bytes, outputs) = match &*spec.place {
             place if place.starts_with("source") => (sources.next().and_then(length), &[][..]),
-            // A run that is over keeps nothing of them.
+            // A complete run keeps no state of stages.
             place if place.starts_with("stage") => {
                 (Some(stages.next().map_or(0, StageState::bytes)), &[][..])
             }
             _ => sinks.next().map_or((None, &[][..]), |(state, outputs)| (length(state), &outputs[..])),
         };
-        Kept { place: &spec.place, bytes, outputs }
+        PartState { place: &spec.place, bytes, outputs }
     };
     manifest.pipeline.iter().map(part).collect()
 }
 
-/// Where each source goes on; `None` for those that begin anew.
+/// The position where each source resumes; `None` for those that start anew.
 fn places(manifest: &Manifest) -> impl Iterator<Item = Option<String>> {
     manifest.sources.iter().map(|place| place.as_deref().and_then(source::place))
 }
 
-/// The same as a value, which is no list where there is one source.
+/// The same as a value: a list if there are several sources.
 fn input(manifest: &Manifest) -> Value {
     let mut places: Vec<_> = places(manifest).collect();
     if places.len() == 1 { json!(places.remove(0)) } else { json!(places) }
 }
 
-fn as_text(all: &[Checkpoint], newest: Option<(&Path, &Manifest)>) -> Page {
+fn as_text(all: &[Listed], newest: Option<(&Path, &Manifest)>) -> TerminalText {
     let mut text = list(all);
     let Some((path, manifest)) = newest else { return text };
     let _ = writeln!(text, "\n{}", shown_path(path));
     let mut rows = vec![
         ("made", Timestamp::from_nanos(manifest.made).to_string()),
-        ("the run", ending(manifest.ending).to_owned()),
+        ("status", ending(manifest.ending).to_owned()),
         ("records", count(manifest.records)),
         ("sensors", count(manifest.sensors.len() as u64)),
     ];
-    rows.extend(places(manifest).map(|place| ("input", place.unwrap_or_else(|| "begins anew".to_owned()))));
+    let input = |state: &Option<Vec<u8>>| match state {
+        None => "starts anew".to_owned(),
+        Some(state) => source::place(state).unwrap_or_else(|| "resumes".to_owned()),
+    };
+    rows.extend(manifest.sources.iter().map(|state| ("input", input(state))));
     for (name, value) in rows {
         let _ = writeln!(text, "  {name:<8}  {}", visible(&value));
     }
     let _ = writeln!(text);
-    let head = ["", "keeps", "has written"].map(str::to_owned).to_vec();
-    let row = |part: Kept<'_>| {
-        let bytes = part.bytes.map_or_else(|| "begins anew".to_owned(), |bytes| plural(bytes, "byte"));
+    let head = ["", "read to resume", "has written"].map(str::to_owned).to_vec();
+    let row = |part: PartState<'_>| {
+        let bytes = part.bytes.map_or_else(|| "starts anew".to_owned(), |bytes| plural(bytes, "byte"));
         let written = match part.outputs {
             [] => String::new(),
             outputs => plural(outputs.iter().map(|output| output.length).sum(), "byte"),
@@ -173,12 +200,15 @@ fn as_text(all: &[Checkpoint], newest: Option<(&Path, &Manifest)>) -> Page {
 }
 
 /// A line for each checkpoint.
-fn list(all: &[Checkpoint]) -> Page {
-    let mut text = Page::default();
-    for Checkpoint { path, bytes, content } in all {
+fn list(all: &[Listed]) -> TerminalText {
+    let mut text = TerminalText::default();
+    for Listed { path, bytes, content } in all {
         let found = match content {
-            Ok(manifest) => format!("behind {}, whole", plural(manifest.records, "record")),
-            Err(why) => why.clone(),
+            Ok(manifest) => {
+                let base = manifest.base.map_or_else(String::new, |base| format!(", changes since {base}"));
+                format!("after {}, intact{base}", plural(manifest.records, "record"))
+            }
+            Err(why) => why.message().to_owned(),
         };
         let _ = writeln!(text, "{}: {}, {}", shown_path(path), plural(*bytes, "byte"), visible(&found));
     }
@@ -191,20 +221,30 @@ fn shown_path(path: &Path) -> String {
 
 fn ending(ending: Ending) -> &'static str {
     match ending {
-        Ending::Running => "goes on",
-        Ending::Complete => "is over; its output is about to get its names",
-        Ending::Published => "is over; its output has its names",
+        Ending::Running => "not complete",
+        Ending::Complete => "complete; its output is not published yet",
+        Ending::Published => "complete; its output is published",
     }
 }
 
-fn as_json(all: &[Checkpoint], newest: Option<(&Path, &Manifest)>) -> Value {
-    let checkpoints: Vec<_> = all.iter().map(|Checkpoint { path, bytes, content }| {
-        let (records, wrong) = match content {
-            Ok(manifest) => (Some(manifest.records), None),
-            Err(why) => (None, Some(why)),
-        };
-        json!({ "path": path, "bytes": bytes, "is_whole": content.is_ok(), "records": records, "wrong": wrong })
-    }).collect();
+fn as_json(all: &[Listed], newest: Option<(&Path, &Manifest)>) -> Value {
+    let checkpoints: Vec<_> = all
+        .iter()
+        .map(|Listed { path, bytes, content }| {
+            let (records, base, wrong) = match content {
+                Ok(manifest) => (Some(manifest.records), manifest.base, None),
+                Err(why) => (None, None, Some(why.message())),
+            };
+            json!({
+                "path": path,
+                "bytes": bytes,
+                "is_whole": content.is_ok(),
+                "records": records,
+                "changes_since": base,
+                "wrong": wrong,
+            })
+        })
+        .collect();
     let newest = newest.map(|(path, manifest)| {
         let parts: Vec<_> = parts(manifest)
             .into_iter()

@@ -1,17 +1,17 @@
-//! What is said at the end of a run.
+//! The summary at the end of a run.
 
 use std::fmt::Write;
 use std::time::Duration;
 
-use super::output::Page;
+use super::output::TerminalText;
 use tidemill_core::error::visible;
 use tidemill_core::metrics::{Entry, Latency, Ledger};
 use tidemill_engine::executor::{Report, Shown};
 
-/// A column of the ledger: its head, and what it shows.
-type Counted = (&'static str, fn(&Ledger) -> u64);
+/// A column of the ledger: its heading and its value.
+type LedgerColumn = (&'static str, fn(&Ledger) -> u64);
 
-const LEDGER: [Counted; 9] = [
+const LEDGER: [LedgerColumn; 9] = [
     ("in", |ledger| ledger.input),
     ("made", |ledger| ledger.made),
     ("out", |ledger| ledger.output),
@@ -23,12 +23,12 @@ const LEDGER: [Counted; 9] = [
     ("held", |ledger| ledger.held),
 ];
 
-/// Shown only where there are any.
+/// Columns that are shown only if they have any records.
 const RARE: [&str; 3] = ["made", "folded", "dropped"];
 
 /// The ledger, the rejects, the rates and the remarks of a run; `first` stages ran before those in the file.
-pub(super) fn summary(report: &Report, first: usize) -> Page {
-    let mut page = Page::from(&*table(report, first));
+pub(super) fn summary(report: &Report, first: usize) -> TerminalText {
+    let mut page = TerminalText::from(&*table(report, first));
     rejects(report, &mut page);
     latencies(report, &mut page);
     for remark in &report.remarks {
@@ -38,12 +38,12 @@ pub(super) fn summary(report: &Report, first: usize) -> Page {
     page
 }
 
-/// From the arrival of records on, of live input.
-fn latencies(report: &Report, page: &mut Page) {
+/// Latencies since the arrival of records, for live input.
+fn latencies(report: &Report, page: &mut TerminalText) {
     if report.latencies.is_empty() {
         return;
     }
-    let head = ["from arrival to", "p50", "p99", "p99.9", "longest"].map(str::to_owned).to_vec();
+    let head = ["from arrival to", "p50", "p99", "p99.9", "max"].map(str::to_owned).to_vec();
     let row = |latency: &Latency| {
         let Latency { part, p50, p99, p999, longest, .. } = latency;
         let times = [p50, p99, p999, longest].map(|time| short_time(*time));
@@ -66,17 +66,17 @@ fn table(report: &Report, first: usize) -> String {
     let mut entries: Vec<_> = labelled_sources(&report.sources).collect();
     entries.extend(before.iter().map(|entry| ("before".to_owned(), entry)));
     entries.extend(labelled("stage", stages).chain(labelled("sink", &report.sinks)));
-    let is_used = |&(head, of): &Counted| {
+    let is_used = |&(head, of): &LedgerColumn| {
         !RARE.contains(&head) || entries.iter().any(|(_, entry)| of(&entry.ledger) > 0)
     };
-    let columns: Vec<Counted> = LEDGER.into_iter().filter(is_used).collect();
+    let columns: Vec<LedgerColumn> = LEDGER.into_iter().filter(is_used).collect();
     let heads = columns.iter().map(|&(head, _)| head);
     let head = std::iter::once("").chain(heads).chain(["time", "share"]).map(str::to_owned).collect();
     let rows = entries.iter().map(|(label, entry)| row(label, entry, &columns, report.elapsed));
     aligned(&std::iter::once(head).chain(rows).collect::<Vec<_>>())
 }
 
-/// Of one source, without a number.
+/// A single source has no number.
 pub(super) fn labelled_sources(sources: &[Entry]) -> impl Iterator<Item = (String, &Entry)> {
     labelled("source", sources)
         .map(|(label, entry)| (if sources.len() == 1 { "source".into() } else { label }, entry))
@@ -86,14 +86,14 @@ pub(super) fn labelled<'a>(kind: &'a str, entries: &'a [Entry]) -> impl Iterator
     entries.iter().enumerate().map(move |(at, entry)| (format!("{kind} {at}"), entry))
 }
 
-fn row(label: &str, entry: &Entry, columns: &[Counted], elapsed: Duration) -> Vec<String> {
+fn row(label: &str, entry: &Entry, columns: &[LedgerColumn], elapsed: Duration) -> Vec<String> {
     let share = 100.0 * entry.time.as_secs_f64() / elapsed.as_secs_f64().max(1e-9);
     let counts = columns.iter().map(|(_, of)| count(of(&entry.ledger)));
     let label = format!("{label} ({})", entry.name);
     std::iter::once(label).chain(counts).chain([time(entry.time), format!("{share:.0} %")]).collect()
 }
 
-/// Columns as wide as their widest cell; the first to the left, the others to the right.
+/// Columns as wide as their widest cell; the first left-aligned, the others right-aligned.
 pub(super) fn aligned(rows: &[Vec<String>]) -> String {
     let columns = rows.first().map_or(0, Vec::len);
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
@@ -110,7 +110,7 @@ pub(super) fn aligned(rows: &[Vec<String>]) -> String {
     text
 }
 
-fn rejects(report: &Report, page: &mut Page) {
+fn rejects(report: &Report, page: &mut TerminalText) {
     let rejects = &report.rejects;
     let total = rejects.malformed + rejects.late + rejects.ahead;
     if total == 0 {
@@ -150,7 +150,7 @@ fn rates(report: &Report) -> String {
     let (records, before) = (report.records(), report.records_before);
     let now = records.saturating_sub(before);
     let per_second = |amount: f64| amount / seconds;
-    let now_only = if before > 0 { format!(", {} since it went on", count(now)) } else { String::new() };
+    let now_only = if before > 0 { format!(", {} since it was resumed", count(now)) } else { String::new() };
     let passes = if report.passes > 1 { format!(" in {} passes", report.passes) } else { String::new() };
     // Not every source reads bytes.
     let bytes = match report.bytes {
@@ -166,7 +166,7 @@ fn rates(report: &Report) -> String {
     )
 }
 
-/// A count, its digits in threes: 1,234,567.
+/// A count with thousands separators: 1,234,567.
 pub(super) fn count(value: u64) -> String {
     let digits = value.to_string();
     let mut text = String::new();
@@ -179,12 +179,12 @@ pub(super) fn count(value: u64) -> String {
     text
 }
 
-/// A count and what is counted.
+/// A count and its noun, in the plural if needed.
 pub(super) fn plural(value: u64, what: &str) -> String {
     format!("{} {what}{}", count(value), if value == 1 { "" } else { "s" })
 }
 
-/// A duration in the unit that suits it.
+/// A duration in a suitable unit.
 pub(super) fn time(duration: Duration) -> String {
     let seconds = duration.as_secs_f64();
     match duration.as_secs() {

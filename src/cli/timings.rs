@@ -17,8 +17,8 @@ pub(super) fn timings(report: &Report, first: usize) -> String {
     let sum = |of: fn(&Entry) -> Duration| parts.iter().map(|(_, entry)| of(entry)).sum::<Duration>();
     let waiting = sum(|entry| entry.waiting) + report.handing_over;
     let beside = all.saturating_sub(sum(|entry| entry.time) + waiting);
-    rows.push(spare("waiting, all of it", waiting, all));
-    rows.push(spare("beside: start, end, idle threads", beside, all));
+    rows.push(spare("total waiting", waiting, all));
+    rows.push(spare("other: start, end, idle threads", beside, all));
     let threads = if report.threads == 1 { "1 thread".into() } else { format!("{} threads", report.threads) };
     format!("{}share of {} = {threads} × {}", aligned(&rows), time(all), time(report.elapsed))
 }
@@ -83,10 +83,7 @@ mod tests {
         let rows: Vec<Vec<&str>> = text.lines().map(|line| line.split_whitespace().collect()).collect();
         assert_eq!(rows[1][2..], ["1,000,000", "100.0", "100.0", "ms", "50.0", "%", "0.0", "ms"]);
         assert_eq!(rows[2][3..], ["1,000,000", "30.0", "30.0", "ms", "15.0", "%", "20.0", "ms"]);
-        assert!(
-            text.contains("waiting, all of it") && rows[4].ends_with(&["30.0", "ms", "15.0", "%"]),
-            "{text}"
-        );
+        assert!(text.contains("total waiting") && rows[4].ends_with(&["30.0", "ms", "15.0", "%"]), "{text}");
         assert!(rows[5].ends_with(&["40.0", "ms", "20.0", "%"]), "{text}");
         assert!(text.ends_with("share of 200.0 ms = 2 threads × 100.0 ms"), "{text}");
     }

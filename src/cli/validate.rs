@@ -1,4 +1,4 @@
-//! `tidemill validate`: says all that is wrong with a pipeline file, or that nothing is.
+//! `tidemill validate`: reports all mistakes of a pipeline file.
 
 use super::args::ValidateArgs;
 use super::failure::Outcome;

@@ -1,4 +1,4 @@
-//! `tidemill verify`: runs a pipeline in many ways and says whether all of them gave the same bytes.
+//! `tidemill verify`: runs a pipeline in many ways and checks that all give the same bytes.
 
 use std::path::Path;
 
@@ -18,12 +18,12 @@ pub(super) fn verify(args: &VerifyArgs) -> Outcome {
     output::hide(&made.secrets);
     let sinks: Vec<_> = made.sinks.iter().map(|sink| sink.spec.file()).collect();
     let make = |folder: &Path| {
-        // Every file gets its place in the folder of this way of running; two of one name keep their numbers.
+        // Every output goes to the folder of this run; the sink's number keeps equal names apart.
         let place = |(at, file): (usize, &Option<std::path::PathBuf>)| {
             let name = file.as_ref()?.file_name()?.to_string_lossy().into_owned();
             Some(format!("sink.{at}.path={:?}", folder.join(format!("sink {at} {name}")).to_string_lossy()))
         };
-        // What a stage has learnt is compared too, and does not take the place of what an earlier run has saved.
+        // Fitted constants are compared too, and do not overwrite those saved by an earlier run.
         let learnt = |(at, _): (usize, &StageEntry)| {
             format!("stage.{at}.save={:?}", folder.join(format!("stage {at} learnt")).to_string_lossy())
         };
@@ -40,12 +40,12 @@ pub(super) fn verify(args: &VerifyArgs) -> Outcome {
                 ways(verdict.ways),
                 verdict.failure.unwrap_or_default()
             ))
-            .with_help("see what `tidemill run` says of it, and verify again when that succeeds"),
+            .with_help("run it with `tidemill run`, and verify again when that succeeds"),
         )),
         Some(difference) => Err(Failure::from(
-            Error::internal("not all ways of running give the same:")
+            Error::internal("not all ways of running give the same output:")
                 .with_lines(difference.to_string().lines().map(str::to_owned))
-                .with_help(format!("this is a bug, or a part whose result depends on more than its input; `--seed {seed}` runs the same again")),
+                .with_help(format!("this is a bug, or a part whose result depends on more than its input; `--seed {seed}` repeats this test")),
         )),
         None => {
             let files = verdict.files.iter().map(|name| format!("`{}`", visible(name))).collect::<Vec<_>>().join(", ");
@@ -63,7 +63,7 @@ fn ways(ways: u64) -> String {
     format!("{} way{}", count(ways), if ways == 1 { "" } else { "s" })
 }
 
-/// The pipeline as it is written, with some values laid over it.
+/// The pipeline as written, with some overrides.
 fn pipeline(args: &VerifyArgs, more: impl Iterator<Item = String>) -> Result<Pipeline> {
     Ok(more.fold(load::spec(&args.pipeline)?, Spec::with_set).resolve()?.pipeline)
 }

@@ -12,6 +12,7 @@ use tidemill::files::FileSystem;
 use tidemill::runtime::{RunOptions, StateOptions};
 use tidemill::source::{Io, OpenOptions};
 use tidemill::{Error, Pipeline, Report};
+use tidemill_engine::{executor, streaming};
 
 use crate::model::random;
 
@@ -41,9 +42,11 @@ const WATCHED: [(&str, f64); 3] = [("v", 1.0), ("v_max", 60.0), ("v_max", 30.0)]
 
 /// An input, and the pipelines over it.
 pub(crate) struct Rig {
-    folder: tempfile::TempDir,
+    pub(crate) folder: tempfile::TempDir,
     pub(crate) chunk_size: usize,
     pub(crate) threads: usize,
+    /// Whether the runtime of unbounded input runs it.
+    pub(crate) is_live: bool,
 }
 
 /// What is in the output folder.
@@ -53,14 +56,22 @@ impl Rig {
     /// An input of so many records: several sensors, some of them out of order, some no records at all.
     pub(crate) fn new(records: usize) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        std::fs::write(folder.path().join("in.csv"), input(records, |_| 0)).expect("written");
-        Self { folder, chunk_size: 128, threads: 1 }
+        std::fs::write(folder.path().join("in.csv"), input(records, |_| 0, "")).expect("written");
+        Self { folder, chunk_size: 128, threads: 1, is_live: false }
     }
 
     /// The same of sensors that come and go.
     pub(crate) fn of_many(records: usize) -> Self {
         let rig = Self::new(records);
-        std::fs::write(rig.input(), input(records, |at| 10 + at / 9 * 2)).expect("written");
+        std::fs::write(rig.input(), input(records, |at| 10 + at / 9 * 2, "")).expect("written");
+        rig
+    }
+
+    /// The same of sensors whose names take more than a checkpoint that always has everything.
+    pub(crate) fn of_long_names(records: usize) -> Self {
+        let rig = Self { chunk_size: 25_000, ..Self::new(records) };
+        let name = "-".repeat(1000);
+        std::fs::write(rig.input(), input(records, |at| at.min(100 + at % 9), &name)).expect("written");
         rig
     }
 
@@ -138,11 +149,12 @@ impl Rig {
         };
         let options = self.options(Some(state));
         let (sender, receiver) = channel();
+        let run = if self.is_live { streaming::run } else { executor::run };
         // Left behind where it hangs: the test fails, and with it its process ends.
-        let run = std::thread::Builder::new().spawn(move || {
-            let _given_up = sender.send(pipeline.run_with(&options, &mut ()));
+        let thread = std::thread::Builder::new().spawn(move || {
+            let _given_up = sender.send(run(&pipeline, &options, &mut ()));
         });
-        run.expect("a thread");
+        thread.expect("a thread");
         receiver.recv_timeout(PATIENCE).expect("the run hangs, or panicked")
     }
 }
@@ -156,8 +168,8 @@ pub(crate) fn files(folder: &Path) -> Files {
     std::fs::read_dir(folder).expect("a folder").map(file).collect()
 }
 
-/// Records of four sensors, numbered from what `first` says on, two a second; some earlier than those before, some with a value that is none.
-fn input(records: usize, first: impl Fn(usize) -> usize) -> String {
+/// Records of four sensors, numbered from what `first` says on, two a second; some earlier than those before, some with a value that is none. Their names end with `name`.
+fn input(records: usize, first: impl Fn(usize) -> usize, name: &str) -> String {
     let (mut text, mut random) = (String::from("t,s,v\n"), random(4));
     for at in 0..records {
         let second = (at / 2 + 4).saturating_sub(random.random_range(0..5));
@@ -166,7 +178,7 @@ fn input(records: usize, first: impl Fn(usize) -> usize) -> String {
             0 => "none".to_owned(),
             _ => format!("{:.3}", random.random_range(-25.0..95.0)),
         };
-        writeln!(text, "2024-05-01T00:{minute:02}:{second:02}Z,s{sensor},{value}").expect("room");
+        writeln!(text, "2024-05-01T00:{minute:02}:{second:02}Z,s{sensor}{name},{value}").expect("room");
     }
     text
 }

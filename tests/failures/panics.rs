@@ -13,15 +13,19 @@ use tidemill::offset::Offset;
 use tidemill::pipeline::{InputOptions, MaxRejects};
 use tidemill::runtime::{Observer, StateOptions};
 use tidemill::sensor::{SensorId, SensorLookup, Sensors};
-use tidemill::sink::{Block, CsvFile, DeadLetter, Job, Outset, Prepare, Repeat, Saved, Sink, SinkSpec};
+use tidemill::sink::{
+    Block, CsvFile, DeadLetter, Job, Outset, Prepare, Repeat, Sink, SinkCheckpoint, SinkSpec,
+};
 use tidemill::source::{Csv, Input, OpenOptions, Progress, Source, SourceSpec, Traits};
 use tidemill::{Error, Pipeline, Report};
 use tidemill_core::stage::{
-    Aggregate, EachSeries, Fit, Fitted, Flow, Groups, Made, Method, MovingAverage, Normalize, Pieces,
-    Process, Reach, Shards, Share, Stage,
+    Aggregate, Cut, CutKind, EachSeries, Fit, Fitted, Flow, Groups, Made, Method, MovingAverage, Normalize,
+    Pieces, Process, Reach, Shards, Share, Stage,
 };
 use tidemill_engine::executor::{self, RunOptions};
 use tidemill_engine::streaming;
+
+use super::command::folder;
 
 /// Whoever takes longer than this waits for something that will not come.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -259,17 +263,13 @@ impl Shards for Within<dyn Shards> {
         self.pass("give_up");
         self.part.inner.give_up(gone, sensors, flow)
     }
-    fn cut(&self) -> Result<Pieces> {
+    fn cut(&self, kind: CutKind) -> Result<Cut> {
         self.pass("save");
-        self.part.inner.cut()
+        self.part.inner.cut(kind)
     }
-    fn restore(
-        &mut self,
-        pieces: &mut dyn Iterator<Item = Result<Vec<u8>>>,
-        sensors: &Sensors,
-    ) -> Result<()> {
+    fn restore(&mut self, cuts: Vec<Pieces>, sensors: &Sensors) -> Result<()> {
         self.pass("restore");
-        self.part.inner.restore(pieces, sensors)
+        self.part.inner.restore(cuts, sensors)
     }
 }
 
@@ -360,16 +360,16 @@ impl Sink for Trapped<dyn Sink> {
         self.trap.pass("sink.flush");
         self.inner.flush()
     }
-    fn save(&mut self, epoch: u64) -> Result<Option<Saved>> {
+    fn save(&mut self, epoch: u64) -> Result<Option<SinkCheckpoint>> {
         self.trap.pass("sink.save");
         let trap = Arc::clone(&self.trap);
         let saved = self.inner.save(epoch)?;
-        Ok(saved.map(|Saved { state, outputs, settle, deliver }| {
+        Ok(saved.map(|SinkCheckpoint { state, outputs, settle, deliver }| {
             let settle = Box::new(move || {
                 trap.pass("sink.settle");
                 settle()
             });
-            Saved { state, outputs, settle, deliver }
+            SinkCheckpoint { state, outputs, settle, deliver }
         }))
     }
     fn commit(&mut self) -> Result<Vec<String>> {
@@ -559,7 +559,7 @@ fn keep_quiet() {
 
 /// Runs into the trap at `call`; whether it was reached.
 fn spring(call: &'static str, way: Way) -> bool {
-    let folder = super::folder();
+    let folder = folder();
     let time = |n: usize| format!("2026-01-01T00:{:02}:{:02}Z", n / 60, n % 60);
     let rows: String = (0..100).map(|n| format!("{},s{},{}\n", time(n), n % 7 + n / 30 * 7, n % 9)).collect();
     let refused = format!("{},s1,none\n", time(99)).repeat(3);
@@ -607,12 +607,12 @@ fn a_part_that_panics_at_any_call_ends_the_run_with_an_error() {
 
 #[test]
 fn no_threads_are_no_way_to_run() {
-    let folder = super::folder();
+    let folder = folder();
     std::fs::write(folder.path().join("in.csv"), "s,v\na,1\n").expect("written");
     let trap = Arc::new(Trap { at: "nowhere", is_set: true.into(), is_sprung: false.into() });
     for way in [Way::Bounded(0), Way::Live(0)] {
         let error = run_in_time(folder.path(), &trap, way, u64::MAX).expect_err("nobody works");
         assert_eq!(error.kind(), ErrorKind::Config, "{error}");
-        assert!(error.message().contains("`threads` is 0"), "{error}");
+        assert!(error.message().contains("`threads` must be at least 1"), "{error}");
     }
 }

@@ -6,7 +6,7 @@ use std::io::Write;
 use std::path::Path;
 
 use serde::Deserialize;
-use tidemill_engine::pipeline::environment::variable;
+use tidemill_engine::environment::variable;
 use toml::{Table, Value};
 
 use super::expected::Expected;

@@ -136,10 +136,15 @@ fn columns(bench: &Bench) -> Vec<(String, String)> {
     let mut rest = line;
     while !rest.is_empty() {
         let kinds = ["time", "sensor", "text"].into_iter().chain(MEASUREMENTS);
-        let ends = kinds.filter_map(|kind| Some((rest.find(&format!(" ({kind})"))?, kind)));
+        // Behind the kind there may be a unit.
+        let ends = kinds.flat_map(|kind| {
+            let at = |end: &str| rest.find(&format!(" ({kind}{end}"));
+            [at(")"), at(" in ")].into_iter().flatten().map(move |at| (at, kind))
+        });
         let (end, kind) = ends.min().expect("a column");
         columns.push((rest[..end].to_owned(), kind.to_owned()));
-        rest = rest[end + kind.len() + 3..].trim_start_matches(", ");
+        let behind = &rest[end + kind.len() + 2..];
+        rest = behind[behind.find(')').expect("an end") + 1..].trim_start_matches(", ");
     }
     columns
 }

@@ -131,7 +131,12 @@ impl Kind {
 
     /// Has a run refused, which says `what`, and changes neither checkpoints nor recording.
     fn refuse(&self, folder: &Path, what: &[&str]) {
-        let left = || (files(&folder.join("state")), std::fs::read(folder.join(MADE)).ok());
+        let left = || {
+            let mut state = files(&folder.join("state"));
+            // Each run that takes the folder raises its number, and says who it is.
+            ["run", "lock"].iter().for_each(|own| drop(state.remove(*own)));
+            (state, std::fs::read(folder.join(MADE)).ok())
+        };
         let before = left();
         let ended = run(folder, &self.arguments());
         let said = text(&ended.stderr);
@@ -162,7 +167,10 @@ pub(crate) fn story(folder: &Path, kind: &Kind) {
     // A plain file is looked at where it begins and where it ends.
     let rewritten = csv(ahead).replace(",s0,0,", ",s0,9,");
     std::fs::write(&path, (kind.pack)(&rewritten)).expect("written");
-    kind.refuse(folder, &[&format!("`{name}` is another file than it was"), "--accept changes"]);
+    kind.refuse(
+        folder,
+        &[&format!("`{name}` is a different file than at the checkpoint"), "--accept changes"],
+    );
     std::fs::write(&path, [&bytes[..], b"\n"].concat()).expect("written");
     kind.refuse(folder, &[&name]);
     std::fs::write(&path, &bytes).expect("written");
@@ -170,14 +178,14 @@ pub(crate) fn story(folder: &Path, kind: &Kind) {
     if kind.path != LIST {
         for new in [format!("in/{ahead}5.{}", kind.extension), format!("in/00.{}", kind.extension)] {
             std::fs::write(folder.join(&new), (kind.pack)(&csv(0))).expect("written");
-            kind.refuse(folder, &["has come since", &new]);
+            kind.refuse(folder, &["is new since the checkpoint", &new]);
             std::fs::remove_file(folder.join(&new)).expect("removed");
         }
     }
 
     let ended = run(folder, &kind.arguments());
     assert!(ended.status.success(), "{}: {}", kind.path, text(&ended.stderr));
-    assert!(text(&ended.stderr).contains("went on from"), "{}", kind.path);
+    assert!(text(&ended.stderr).contains("resumed from"), "{}", kind.path);
     assert!(files(&folder.join("out")) == expected, "{}", kind.path);
     if kind.is_recorded {
         std::fs::remove_dir_all(folder.join("out")).expect("removed");
@@ -203,8 +211,8 @@ pub(crate) fn accepted(folder: &Path, kind: &Kind) {
     assert!(ended.status.success(), "{}: {said}", kind.path);
     let part = if kind.extension == "zip" { "/a.csv" } else { "" };
     let mut expected = vec![
-        format!("{read}{part}: was read until the checkpoint"),
-        format!("{gone}: is not read, because it is gone"),
+        format!("{read}{part}: was read before the checkpoint"),
+        format!("{gone}: is not read, because it was removed"),
         format!("{other}: is read as it is now"),
     ];
     expected.extend(come.as_ref().map(|new| format!("{new}: is read ")));

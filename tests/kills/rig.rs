@@ -12,6 +12,8 @@ use tidemill_engine::checkpoint::{self, Manifest};
 use tidemill_engine::files::Disk;
 
 use super::command::{text, tidemill};
+pub(crate) use super::seed::seed;
+use super::seed::variable;
 
 /// Kills in all, if `TIDEMILL_KILLS` does not say otherwise.
 const KILLS: u64 = 300;
@@ -35,7 +37,7 @@ pub(crate) struct Count {
     late: AtomicU64,
     pub(crate) stops: AtomicU64,
     pub(crate) runs: AtomicU64,
-    /// Runs that went on from a checkpoint.
+    /// Runs that resumed from a checkpoint.
     pub(crate) resumed: AtomicU64,
 }
 
@@ -56,16 +58,15 @@ pub(crate) fn add(count: &AtomicU64) {
     count.fetch_add(1, Ordering::Relaxed);
 }
 
-#[expect(clippy::disallowed_methods, reason = "tells how a test runs, not what the crate does")]
-fn variable(name: &str) -> Option<u64> {
-    std::env::var(name).ok().map(|value| value.parse().expect("a number"))
+/// `share` percent of all kills.
+pub(crate) fn wanted(share: u64) -> u64 {
+    (variable("TIDEMILL_KILLS").unwrap_or(KILLS) * share).div_ceil(100)
 }
 
 /// Calls `story` with other seeds until `share` percent of all kills have happened, from `at_a_time` threads, each with a folder of its own.
 pub(crate) fn campaign(share: u64, at_a_time: u64, story: impl Fn(&Path, u64, &Count) + Sync) {
-    let wanted = (variable("TIDEMILL_KILLS").unwrap_or(KILLS) * share).div_ceil(100);
-    let seed = variable("TIDEMILL_SEED").unwrap_or_else(|| rand::rng().random());
-    println!("TIDEMILL_SEED={seed}, {wanted} kills");
+    let (wanted, seed) = (wanted(share), seed());
+    println!("{wanted} kills");
     let (begun, count) = (Instant::now(), Count::default());
     std::thread::scope(|scope| {
         for worker in 0..at_a_time {
@@ -82,9 +83,9 @@ pub(crate) fn campaign(share: u64, at_a_time: u64, story: impl Fn(&Path, u64, &C
     let Count { kills, early, late, stops, runs, resumed } = count;
     let [kills, early, late, stops, runs, resumed] =
         [kills, early, late, stops, runs, resumed].map(AtomicU64::into_inner);
-    assert!(resumed > 0, "no run went on from a checkpoint");
+    assert!(resumed > 0, "no run resumed from a checkpoint");
     println!(
-        "{kills} kills in {:.1?}: {early} before the first checkpoint, {late} with output published; {stops} stops; {runs} runs; {resumed} went on from a checkpoint",
+        "{kills} kills in {:.1?}: {early} before the first checkpoint, {late} with output published; {stops} stops; {runs} runs; {resumed} resumed from a checkpoint",
         begun.elapsed()
     );
 }

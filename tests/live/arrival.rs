@@ -82,6 +82,6 @@ fn clause_23_what_lies_in_a_file_did_not_arrive() {
     for more in ["", "follow = true"] {
         let outcome = pipeline(folder.path(), "lies.lp", more).and_then(|pipeline| pipeline.run());
         let said = outcome.expect_err("refused").to_string();
-        assert!(said.contains("what lies in files does not arrive"), "{said}");
+        assert!(said.contains("a file at rest, whose records have no arrival time"), "{said}");
     }
 }

@@ -52,9 +52,9 @@ fn ten_thousand_silent_clients_keep_nobody_from_being_served() {
     let mut end = [0; 1];
     assert_eq!(silent[2].read(&mut end).expect("closed in an orderly way"), 0);
     let (_, said) = run.stop();
-    assert!(said.contains("10041 connections") && said.contains("41 silent ones closed"), "{said}");
+    assert!(said.contains("10041 connections") && said.contains("41 idle connections closed"), "{said}");
     let reasons: Vec<_> = dead(folder.path()).iter().map(|letter| letter["reason"].clone()).collect();
-    assert_eq!(reasons, ["the run was stopped before the record ended"]);
+    assert_eq!(reasons, ["the run was stopped before the record was complete"]);
 }
 
 #[test]
@@ -82,7 +82,7 @@ fn unfinished_records_of_many_clients_take_no_more_than_their_bound() {
     run.stop();
     let refused = dead(folder.path());
     assert!(refused.iter().any(|letter| {
-        letter["reason"].as_str().is_some_and(|why| why.starts_with("too many unfinished records"))
+        letter["reason"].as_str().is_some_and(|why| why.starts_with("too many records are incomplete"))
     }));
 }
 

@@ -50,7 +50,7 @@ fn a_followed_file_that_is_missing_or_has_just_begun_is_waited_for() {
         let what = if begun.is_some_and(|begun| !begun.is_empty()) {
             "`in.csv` has its first lines"
         } else {
-            "fits `in*.csv`"
+            "matches `in*.csv`"
         };
         assert!(line.contains(what), "{line}");
         let whole =
@@ -151,7 +151,7 @@ fn a_pipe_that_is_waited_for_is_said_to_be_and_why() {
     let json = "type = 'jsonl'\ntime = 't'\nsensor = 's'";
     let cases = [
         ("type = 'csv'\ntime = 't'\nsensor = 's'", "t,", "waiting until `-` has its first lines"),
-        ("type = 'csv'\ntime = 't'\nsensor = 's'", "t,s,v\n1,a,1\n", "with `measurements`, and no globs"),
+        ("type = 'csv'\ntime = 't'\nsensor = 's'", "t,s,v\n1,a,1\n", "with `measurements` and no globs"),
         (json, "{\"t\":1,\"s\":\"a\",\"v\":1}\n", "with `measurements` and `columns`"),
         (
             &format!("{json}\nmeasurements = ['v', 'w']\ncolumns = []"),
@@ -191,7 +191,7 @@ fn whoever_only_looks_at_the_pipeline_is_told_that_the_columns_are_not_known_yet
             let said = text(&looked.stderr);
             assert_eq!(looked.status.code(), Some(69), "{command}: {said}");
             for part in
-                ["no file that fits `in*.csv` has its first lines", "waits for one", "with `measurements`"]
+                ["no file that matches `in*.csv` has its first lines", "waits for one", "with `measurements`"]
             {
                 assert!(said.contains(part), "{command}: {said}");
             }

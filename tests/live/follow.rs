@@ -102,7 +102,7 @@ fn a_follower_that_was_killed_goes_on_where_its_last_checkpoint_was_whatever_the
         part().and_then(|part| std::fs::read_to_string(part).ok()).filter(|out| out.len() >= whole.len())
     });
     let (_, said) = run.stop();
-    assert!(said.contains("went on from"), "{said}");
+    assert!(said.contains("resumed from"), "{said}");
     assert_eq!(std::fs::read_to_string(part().expect("in the making")).expect("text"), whole);
 }
 
@@ -157,7 +157,7 @@ fn what_is_none_of_the_files_is_left_aside_and_others_are_read() {
     append(&named("a.csv"), "2026-01-01T00:00:01Z,a,3\n");
     assert_eq!(run.line(), "2026-01-01T00:00:01Z,a,3,2");
     let (_, said) = run.stop();
-    for part in ["b.csv: is not read", "packed files do not grow: a.csv.1.gz", "3 records of 1 sensor"] {
+    for part in ["b.csv: is not read", "compressed files do not grow: a.csv.1.gz", "3 records of 1 sensor"] {
         assert!(said.contains(part), "{part}: {said}");
     }
     // It is known for what it is after a restart, and told of once.
@@ -188,18 +188,18 @@ fn what_cannot_be_followed_says_so_before_the_start() {
     let folder = folder();
     let said = |source: &str| refused(folder.path(), source);
     let error = said(&format!("path = 'a.csv.gz'\nfollow = true\n{COLUMNS}"));
-    assert!(error.contains("`a.csv.gz` is packed"), "{error}");
+    assert!(error.contains("`a.csv.gz` is compressed"), "{error}");
     // What can never come right.
     let pipe = std::process::Command::new("mkfifo").arg(folder.path().join("pipe")).status();
     assert!(pipe.expect("it runs").success());
     append(&folder.path().join("a.csv"), &at(0, "a", "1"));
     let unnamed = COLUMNS.replace("\nsensor = 'sensor'", "\nsensor_from = 'plant-{sensor}'");
     for (path, columns, what) in [
-        ("[abc", COLUMNS, "`[abc` is no glob"),
+        ("[abc", COLUMNS, "`[abc` is not a valid glob"),
         ("", COLUMNS, "`path` is empty"),
         ("pipe", COLUMNS, "`pipe` is a pipe or a device"),
         ("/dev/null", COLUMNS, "`/dev/null` is a pipe or a device"),
-        ("a.csv", &unnamed, "does not fit `a.csv`"),
+        ("a.csv", &unnamed, "does not match `a.csv`"),
     ] {
         let error = said(&format!("path = '{path}'\nfollow = true\n{columns}"));
         assert!(error.contains(what), "{error}");
@@ -218,7 +218,7 @@ fn a_file_that_is_not_there_yet_is_waited_for_and_that_is_said() {
     append(&folder.path().join("later.csv"), "x,a,1\n");
     assert_eq!(run.line(), "x,a,1,1");
     let said = run.stop().1;
-    assert_eq!(said.matches("no file is there yet that could be followed").count(), 1, "{said}");
+    assert_eq!(said.matches("there is no file to follow yet").count(), 1, "{said}");
     assert!(said.contains("`max_ahead` had no effect: the records have no times"), "{said}");
 }
 
@@ -261,7 +261,7 @@ fn two_files_of_one_name_in_two_folders_are_not_one_sensor() {
     append(&named("a/0.csv"), "2026-01-01T00:00:00Z,1\n");
     append(&named("b/0.csv"), "2026-01-01T00:00:00Z,9\n");
     let error = refused(folder.path(), source);
-    assert!(error.contains("would both be the sensor `0`"), "{error}");
+    assert!(error.contains("both have the sensor `0`"), "{error}");
     // One that comes later is set aside; one that is rotated beside is the same sensor.
     std::fs::remove_file(named("b/0.csv")).expect("removed");
     write(folder.path(), source);
@@ -275,7 +275,7 @@ fn two_files_of_one_name_in_two_folders_are_not_one_sensor() {
     assert_eq!(run.line(), "2026-01-01T00:00:02Z,1,5,5");
     let (rest, said) = run.stop();
     assert_eq!(rest, "");
-    assert!(said.contains("it would be the sensor `0`, which a file in a is already"), "{said}");
+    assert!(said.contains("it has the same sensor `0` as a file in a;"), "{said}");
     let letters = dead(folder.path());
     assert_eq!(letters.len(), 1, "{letters:?}");
     assert_eq!(letters[0]["raw"], "2026-01-01T00:00:02Z,9\n");
@@ -296,6 +296,6 @@ fn a_copy_that_fits_too_is_read_once_more_and_that_is_said() {
     assert_eq!(run.line(), "2026-01-01T00:00:01Z,a,3,2");
     let said = run.stop().1;
     let expected =
-        "in.csv.1 begins as in.csv did before it was cut off: the records of a copy come once more";
+        "in.csv.1 begins as in.csv did before it was truncated: the records of a copy are read twice";
     assert!(said.contains(expected), "{said}");
 }

@@ -29,7 +29,7 @@ fn begin(folder: &Path) {
 fn is_half(letter: &serde_json::Value) {
     assert_eq!(letter["raw"], "2026-01-01T00:00:01Z,a,2", "{letter}");
     assert_eq!((&letter["line"], &letter["offset"]), (&2.into(), &25.into()), "{letter}");
-    assert!(letter.to_string().contains("stopped before the record ended"), "{letter}");
+    assert!(letter.to_string().contains("stopped before the record was complete"), "{letter}");
 }
 
 #[test]
@@ -47,7 +47,7 @@ fn a_run_that_goes_on_reads_the_half_record_whole() {
     let folder = folder();
     begin(folder.path());
     let said = stopped(folder.path(), &STATE);
-    assert!(said.contains("in.csv: the record at byte 25 has not ended"), "{said}");
+    assert!(said.contains("in.csv: the record at byte 25 is incomplete"), "{said}");
     append(folder.path(), ".5\n");
     let mut live = Run::start(folder.path(), &STATE);
     patiently("reading", || live.line().starts_with("2026-01-01T00:00:01Z,a,2.5").then_some(()));
@@ -161,7 +161,7 @@ fn one_whose_file_is_removed_or_written_anew_meanwhile_is_set_aside_by_the_run_t
             "way {way}: {letters:?}"
         );
         assert!(
-            letters[0].to_string().contains("removed or written anew before the record ended"),
+            letters[0].to_string().contains("removed or rewritten before the record was complete"),
             "{letters:?}"
         );
         let report = std::fs::read(folder.path().join("report.json")).expect("a report");

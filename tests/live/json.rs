@@ -52,7 +52,7 @@ fn objects_over_several_lines_are_followed_and_gone_on_with_after_restarts() {
             (out.lines().count() == records + 1).then_some(())
         });
         let (_, said) = live.stop();
-        assert_eq!(said.contains("went on from"), cut > cuts[0], "{said}");
+        assert_eq!(said.contains("resumed from"), cut > cuts[0], "{said}");
     }
     assert_eq!(std::fs::read_to_string(part().expect("in the making")).expect("text"), due);
 }

@@ -28,7 +28,7 @@ fn a_kill_loses_nothing_of_a_recording_that_has_come_out() {
     assert_eq!(text(&again.stdout).lines().collect::<Vec<_>>(), lines);
     let said = text(&again.stderr);
     assert_eq!(again.status.code(), Some(65), "{said}");
-    assert!(said.contains("was cut off: nothing says that it is complete"), "{said}");
+    assert!(said.contains("is truncated: the mark of completeness is missing"), "{said}");
 }
 
 #[test]
@@ -100,7 +100,7 @@ fn a_run_that_is_killed_goes_on_with_its_recording() {
     // Without its checkpoints, nothing tells whose it is.
     std::fs::remove_dir_all(folder.path().join("state")).expect("removed");
     let refused = run(folder.path(), &finish[..2].iter().chain(&arguments).copied().collect::<Vec<_>>());
-    assert!(text(&refused.stderr).contains("day.rec is there already"), "{}", text(&refused.stderr));
+    assert!(text(&refused.stderr).contains("day.rec exists already"), "{}", text(&refused.stderr));
 }
 
 #[test]

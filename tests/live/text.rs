@@ -39,7 +39,7 @@ fn every_connection_has_the_columns_that_its_header_says_on_the_day_and_played_a
     send(port, b"t,sensor,v\n2026-01-01T00:00:05Z,a,5\n", 0);
     assert_eq!(run_of_the_day.line(), "2026-01-01T00:00:05Z,a,5,4");
     let (rest, said) = run_of_the_day.stop();
-    assert!(rest.is_empty() && said.contains("1 closed for a header with other columns"), "{said}");
+    assert!(rest.is_empty() && said.contains("1 closed because of a header with other columns"), "{said}");
     assert_eq!(dead(folder.path()).len(), 1);
     let played = run(folder.path(), &["replay", "p.toml", "--from", "day.rec"]);
     let expected = "t,sensor,v,v_avg\n2026-01-01T00:00:00Z,a,1,1\n2026-01-01T00:00:01Z,a,3,2\n2026-01-01T00:00:02Z,b,5,5\n2026-01-01T00:00:05Z,a,5,4\n";

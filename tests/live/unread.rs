@@ -42,7 +42,7 @@ fn a_run_whose_standard_error_nobody_reads_goes_on_and_counts_what_it_could_not_
     assert_eq!(lines.lines().count(), 1001);
     // The summary is among it.
     let remarks = remarks(folder.path());
-    assert!(remarks.contains(" lines of notes stayed unread"), "{remarks}");
+    assert!(remarks.contains(" lines of notes were not written"), "{remarks}");
     drop(unread);
 }
 
@@ -97,7 +97,7 @@ fn alerts(input: &str, arguments: &[&str], feed: impl FnOnce(&mut ChildStdin, &s
 
 #[test]
 fn alerts_that_nobody_reads_hold_no_run_up_at_its_end_and_are_counted() {
-    let told = "1000 alerts were dropped: the log did not take them";
+    let told = "1000 alerts were dropped because the log did not read them";
     for (input, arguments) in [("in.csv", &[][..]), ("-", &[]), ("-", &["--state", "state"])] {
         let remarks = alerts(input, arguments, |stdin, records| {
             if input == "-" {
@@ -105,7 +105,7 @@ fn alerts_that_nobody_reads_hold_no_run_up_at_its_end_and_are_counted() {
             }
         });
         assert_eq!(remarks.matches(told).count(), 2, "{input} {arguments:?}: {remarks}");
-        assert!(remarks.contains(" of notes stayed unread"), "{remarks}");
+        assert!(remarks.contains(" of notes were not written"), "{remarks}");
     }
 }
 

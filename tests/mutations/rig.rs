@@ -10,6 +10,8 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tidemill::{Error, ErrorKind, Pipeline, Report, RunOptions};
 
+use super::seed::{seed, variable};
+
 /// Mutations in all, if `TIDEMILL_MUTATIONS` does not say otherwise.
 const MUTATIONS: u64 = 1000;
 
@@ -36,16 +38,11 @@ pub(crate) enum Outcome {
     Refused,
 }
 
-#[expect(clippy::disallowed_methods, reason = "tells how a test runs, not what the crate does")]
-fn variable(name: &str) -> Option<u64> {
-    std::env::var(name).ok().map(|value| value.parse().expect("a number"))
-}
-
 /// Lets `bench` have its `share` in percent of all mutations. Every one has a seed of its own, with which it can be had alone.
 pub(crate) fn campaign(share: u64, mut bench: impl Bench) {
     let wanted = (variable("TIDEMILL_MUTATIONS").unwrap_or(MUTATIONS) * share).div_ceil(100);
-    let seed = variable("TIDEMILL_SEED").unwrap_or_else(|| rand::rng().random());
-    println!("TIDEMILL_SEED={seed}, {wanted} mutations");
+    let seed = seed();
+    println!("{wanted} mutations");
     let (start, (sender, receiver)) = (Instant::now(), channel());
     let worker = move || {
         for at in 0..wanted {

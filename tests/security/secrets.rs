@@ -275,7 +275,7 @@ fn what_is_said_while_a_run_goes_on_has_it_as_little() {
     let mut said = String::new();
     BufReader::new(child.stderr.take().expect("piped")).read_line(&mut said).expect("a line");
     child.kill().and_then(|()| child.wait()).expect("an end");
-    assert!(said.starts_with("waiting until a file that fits `${WORD}/*.csv`"), "{said}");
+    assert!(said.starts_with("waiting until a file that matches `${WORD}/*.csv`"), "{said}");
 }
 
 #[test]

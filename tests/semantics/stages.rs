@@ -84,7 +84,7 @@ fn clause_12_columns_that_are_not_there_or_no_measurements_are_errors() {
         let stage = |column: &str| format!("[[stage]]\n{stage}\ncolumns = [\"{column}\"]");
         let (kind, message) = error(text, "", &stage("flow"));
         assert_eq!(kind, ErrorKind::Config);
-        assert!(message.contains("there is no column `flow` here") && message.contains("`v`"), "{message}");
+        assert!(message.contains("no column `flow`") && message.contains("`v`"), "{message}");
         let (kind, message) = error(text, "", &stage("note"));
         assert_eq!(kind, ErrorKind::Config);
         assert!(message.contains("column `note` is a text, not a measurement"), "{message}");
@@ -112,7 +112,7 @@ fn clause_12_into_names_the_new_column() {
         assert_eq!(header("columns = [\"w\"]\ninto = \"new\""), added(&["new"]), "{stage}");
         let (kind, message) = error(text, "", &format!("[[stage]]\n{stage}\ninto = \"new\""));
         assert_eq!(kind, ErrorKind::Config, "{stage}");
-        assert!(message.contains("`into` gives several columns one name"), "{message}");
+        assert!(message.contains("`into` gives several columns the same name"), "{message}");
     }
 }
 
@@ -246,7 +246,7 @@ fn clause_14_a_constant_series_gives_0_and_is_named_in_the_report() {
         let (_, records, report) = all("s,v\na,7\nb,1\na,7\nb,2\na,\na,nan\n", LONG, &stage);
         assert_eq!((records[0].as_str(), records[2].as_str()), ("a,0", "a,0"), "{method}");
         assert_eq!((records[4].as_str(), records[5].as_str()), ("a,", "a,NaN"), "{method}");
-        assert_eq!(report.remarks, ["normalize: never changes, becomes 0: `v` of `a`"], "{method}");
+        assert_eq!(report.remarks, ["normalize: constant, becomes 0: `v` of `a`"], "{method}");
     }
     for constants in ["min = 7\nmax = 7", "method = \"z_score\"\nmean = 7\ndeviation = 0"] {
         assert_eq!(values(&["7", "8"], &format!("type = \"normalize\"\n{constants}")), ["0", "0"]);
@@ -414,7 +414,7 @@ fn clause_15_other_statistics_look_at_the_same_windows() {
 fn clause_15_a_deviation_needs_more_samples_than_are_taken_off_the_divisor() {
     let (kind, message) = error("v\n1\n", "", "[[stage]]\ntype = \"moving_std\"\nwindow = 2\nddof = 2");
     assert_eq!(kind, ErrorKind::Config);
-    assert!(message.contains("a result needs 3 samples, more than `window` 2 ever has"), "{message}");
+    assert!(message.contains("a result needs 3 samples, more than the `window` of 2 records"), "{message}");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The tests of the library on 64-bit Arm, under an emulator: for the kernels that have instructions of their own there.
+//! The tests of the library on 64-bit Arm, under an emulator: for the kernels with Arm-specific instructions.
 
 use std::process::Command;
 
@@ -8,7 +8,7 @@ const TARGET: &str = "aarch64-unknown-linux-gnu";
 const COMPILER: &str = "aarch64-linux-gnu-gcc";
 const EMULATOR: &str = "qemu-aarch64";
 
-/// Runs them; cases of property tests are fewer, since the emulator is slow.
+/// Runs them, with fewer cases of property tests, because the emulator is slow.
 pub(crate) fn arm() -> Outcome {
     tools::installed(COMPILER, "gcc-aarch64-linux-gnu")?;
     tools::installed(EMULATOR, "qemu-user")?;

@@ -1,25 +1,25 @@
-//! `cargo xtask fuzz [seconds]`: random input against what judges it; see `CONTRIBUTING.md`.
+//! `cargo xtask fuzz [seconds]`: fuzzing against the reference implementations; see `CONTRIBUTING.md`.
 
 use std::path::PathBuf;
 use std::process::Command;
 
 use crate::{Outcome, cargo, run, tools};
 
-/// The version of cargo-fuzz that is installed.
+/// The version of cargo-fuzz to install.
 const CARGO_FUZZ: &str = "0.13.2";
 
-/// The compiler: the fuzzer needs unstable options of it.
+/// The toolchain: the fuzzer needs unstable compiler options.
 const TOOLCHAIN: &str = "nightly";
 
-/// What is fuzzed: the files of `fuzz/fuzz_targets`.
+/// The fuzz targets: the files of `fuzz/fuzz_targets`.
 const TARGETS: [&str; 2] = ["decode", "run"];
 
-/// Bytes an input at most: a file of some dozen records.
+/// Maximum length of an input: a file of a few dozen records.
 const MAX_LEN: &str = "-max_len=2048";
 
-/// Fuzzes each target for so many seconds, starting with `fuzz/seeds` and what earlier runs found worth keeping in `fuzz/corpus`.
+/// Fuzzes each target for this many seconds, starting with `fuzz/seeds` and the corpus of earlier runs in `fuzz/corpus`.
 pub(crate) fn fuzz(seconds: &str) -> Outcome {
-    seconds.parse::<u32>().map_err(|_| format!("`{seconds}` is no number of seconds"))?;
+    seconds.parse::<u32>().map_err(|_| format!("`{seconds}` is not a number of seconds"))?;
     let tool = cargo_fuzz()?;
     TARGETS.iter().try_for_each(|target| {
         let (corpus, seeds) = (format!("fuzz/corpus/{target}"), format!("fuzz/seeds/{target}"));
@@ -28,16 +28,21 @@ pub(crate) fn fuzz(seconds: &str) -> Outcome {
             .map_err(|error| format!("{}: {error}", corpus_folder.display()))?;
         let mut command = Command::new(&tool);
         command.args(["run", target, &corpus, &seeds, "--"]);
-        // Threads that live on look like leaks, and looking for those takes most of the time.
-        command.args([&format!("-max_total_time={seconds}"), MAX_LEN, "-detect_leaks=0", "-print_final_stats=1"]);
-        // The cargo that runs this chore is another toolchain's.
+        // Threads that outlive the input look like leaks, and leak detection takes most of the time.
+        command.args([
+            &format!("-max_total_time={seconds}"),
+            MAX_LEN,
+            "-detect_leaks=0",
+            "-print_final_stats=1",
+        ]);
+        // The cargo that runs this task belongs to another toolchain.
         run(command.env("RUSTUP_TOOLCHAIN", TOOLCHAIN).env_remove("CARGO")).map_err(|why| {
-            format!("{why}\nthe input is in fuzz/artifacts/{target}; mend what it shows, with a test that holds it")
+            format!("{why}\nthe input is in fuzz/artifacts/{target}; fix the bug, with a test for it")
         })
     })
 }
 
-/// Where cargo-fuzz is; installs it into the cache, and the compiler that it needs.
+/// The path of cargo-fuzz; installs it into the cache, and its toolchain.
 fn cargo_fuzz() -> Result<PathBuf, String> {
     if !tools::works("rustup", &["run", TOOLCHAIN, "rustc", "--version"]) {
         run(Command::new("rustup").args(["toolchain", "install", TOOLCHAIN, "--profile", "minimal"]))?;

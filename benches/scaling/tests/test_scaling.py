@@ -26,7 +26,7 @@ class Answers(unittest.TestCase):
         fed = [(feeds()[0], Fed(MIB, 3.0, 3000, 2999))]
         text = memory_table([memory], seconds, {FEW: 2 * MIB}, fed)
         self.assertIn("| m | 2 MiB (missed) | 1 MiB | nothing |  | 1.00 |", text)
-        self.assertIn("are set aside | 2,999 of 3,000 | 3.00 |", text)
+        self.assertIn("are rejected | 2,999 of 3,000 | 3.00 |", text)
 
     def test_every_case_of_a_question_is_run_once(self) -> None:
         ratios, memory = questions(50_000_000, 2)

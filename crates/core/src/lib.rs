@@ -1,7 +1,7 @@
-//! What a pipeline of **tidemill** computes with: words, columns, kernels, text formats and stages. No files, no threads, no C: it compiles
-//! wherever Rust does. Sources, sinks and the runtimes are in the engine.
+//! The computing core of **tidemill**: columns, kernels, text formats and stages. No files, no threads, no C: it compiles wherever Rust
+//! does. Sources, sinks and runtimes are in the engine.
 //!
-//! The modules stand in the order of the data; each may lean on those of lower layers only.
+//! The modules are listed in the order of the data; each depends only on lower layers.
 //!
 //! | layer | modules | what they are |
 //! |---|---|---|

@@ -1,36 +1,36 @@
-//! Counters that add up: the ledger of a stage and of a run. No globals.
+//! Counters: the ledger of a stage and of a run. No globals.
 
 use std::ops::AddAssign;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// What became of the records that came in. `is_balanced` holds after every run (asserted in
-/// release builds too): in + made = out + folded + filtered + rejected + late + dropped + held.
+/// What happened to the records of a stage or run. `is_balanced` holds after every run (asserted in release builds too): in + made = out +
+/// folded + filtered + rejected + late + dropped + held. All fields count records.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ledger {
-    /// Records that came in.
+    /// Records received.
     pub input: u64,
-    /// Records that went on.
+    /// Records emitted.
     pub output: u64,
-    /// New records that summarise others.
+    /// New records, such as aggregates.
     pub made: u64,
-    /// Went into a summary instead of going on.
+    /// Records that were aggregated into others.
     pub folded: u64,
-    /// Removed because a stage was told to.
+    /// Records removed by a stage, as configured.
     pub filtered: u64,
-    /// Set aside as malformed.
+    /// Records rejected as malformed.
     pub rejected: u64,
-    /// Set aside as late.
+    /// Records rejected as late.
     pub late: u64,
-    /// Given up because a queue was full (never, unless the pipeline allows it).
+    /// Records discarded because a queue was full (only with `when_full = "drop"`).
     pub dropped: u64,
-    /// Still inside: waiting to be put in order. 0 at the end of a bounded run.
+    /// Records still buffered, such as those to be reordered. 0 at the end of a bounded run.
     pub held: u64,
 }
 
 impl Ledger {
-    /// Whether everything that came in is accounted for.
+    /// Whether every record is accounted for.
     pub fn is_balanced(&self) -> bool {
         let gone = self.folded + self.filtered + self.rejected + self.late + self.dropped;
         self.input + self.made == self.output + gone + self.held
@@ -51,10 +51,10 @@ impl AddAssign for Ledger {
     }
 }
 
-/// A histogram of latencies, exact to one part in 32.
+/// A histogram of latencies, with a relative error of at most 1/32.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Latencies {
-    /// By bucket: 32 to every power of two of nanoseconds. Empty until something is counted.
+    /// By bucket: 32 buckets per power of two of nanoseconds. Empty until something is counted.
     counts: Vec<u64>,
     total: u64,
     longest: Duration,
@@ -62,10 +62,11 @@ pub struct Latencies {
 
 /// Percentiles of the latencies of one stage or sink, for reports.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Latency {
-    /// The stage or sink: `stage 0 (threshold)`.
+    /// The component: `stage 0 (threshold)`.
     pub part: String,
-    /// Records counted.
+    /// The number of records measured.
     pub records: u64,
     /// 50th percentile.
     #[serde(serialize_with = "seconds", rename = "p50_seconds")]
@@ -79,15 +80,15 @@ pub struct Latency {
     /// The longest latency.
     #[serde(serialize_with = "seconds", rename = "longest_seconds")]
     pub longest: Duration,
-    /// By bucket that has any: the most nanoseconds in it, and how many records it has. A bucket is a 32nd of a power of two wide.
+    /// The non-empty buckets: the upper bound of each in nanoseconds, and its number of records. A bucket is a 32nd of a power of two wide.
     pub histogram: Vec<(u64, u64)>,
 }
 
-/// Buckets to a power of two, as bits.
+/// Buckets per power of two, in bits.
 const FINE: u32 = 5;
 
 impl Latencies {
-    /// Counts `records` that took `time`.
+    /// Counts `records` with the latency `time`.
     pub fn add(&mut self, time: Duration, records: u64) {
         if self.counts.is_empty() {
             self.counts.resize(bucket(u64::MAX) + 1, 0);
@@ -97,7 +98,7 @@ impl Latencies {
         self.longest = self.longest.max(time);
     }
 
-    /// The quantile `share` (0 to 1) of the latencies, within one part in 32.
+    /// The quantile `share` (0 to 1) of the latencies, with a relative error of at most 1/32. 0 if nothing was counted.
     pub fn quantile(&self, share: f64) -> Duration {
         let rank = (share * self.total as f64).ceil() as u64;
         let mut seen = 0;
@@ -108,7 +109,7 @@ impl Latencies {
         at.map_or(Duration::ZERO, |at| Duration::from_nanos(upper(at)).min(self.longest))
     }
 
-    /// For a report, of the part that messages call `part`.
+    /// The report for the component `part`.
     pub fn told(&self, part: impl Into<String>) -> Latency {
         Latency {
             part: part.into(),
@@ -136,7 +137,7 @@ fn bucket(nanos: u64) -> usize {
     }
 }
 
-/// The largest number of nanoseconds in a bucket.
+/// The largest number of nanoseconds of a bucket.
 fn upper(bucket: usize) -> u64 {
     match (bucket >> FINE).checked_sub(1) {
         None => bucket as u64,
@@ -147,7 +148,7 @@ fn upper(bucket: usize) -> u64 {
     }
 }
 
-/// One line of the summary: a source, stage or sink with its ledger and the time spent in it.
+/// One line of the summary: the ledger of a source, stage or sink, and the time spent in it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Entry {
     /// The component's name, as in the pipeline file.
@@ -155,21 +156,21 @@ pub struct Entry {
     /// Counts of its records.
     #[serde(flatten)]
     pub ledger: Ledger,
-    /// Time spent in it, summed over the threads.
+    /// Time spent in it, summed over all threads.
     #[serde(serialize_with = "seconds", rename = "seconds")]
     pub time: Duration,
-    /// Time that threads waited for their turn to get at it, beside that.
+    /// Time that threads spent waiting for their turn, in addition.
     #[serde(serialize_with = "seconds", rename = "waiting_seconds")]
     pub waiting: Duration,
 }
 
 impl Entry {
-    /// An empty line for the component `name`.
+    /// An empty entry for the component `name`.
     pub fn new(name: impl Into<String>) -> Self {
         Self { name: name.into(), ..Self::default() }
     }
 
-    /// Adds what another thread has entered for the same component.
+    /// Adds the entry of another thread for the same component.
     pub fn add(&mut self, other: &Self) {
         self.ledger += other.ledger;
         self.time += other.time;
@@ -177,7 +178,7 @@ impl Entry {
     }
 }
 
-/// Writes a duration as decimal seconds.
+/// Serialises a duration as decimal seconds.
 pub fn seconds<S: serde::Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_f64(time.as_secs_f64())
 }

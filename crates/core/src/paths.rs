@@ -1,4 +1,4 @@
-//! Paths in pipelines: a relative one starts from the folder that the pipeline file lies in, or from the base that was given instead.
+//! Paths in pipelines: relative ones are resolved against the folder of the pipeline file, or against a given base.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,15 +10,15 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::error::Error;
 
-/// The folder from which the relative paths of a pipeline start; without one, they start from the current folder.
+/// The folder against which the relative paths of a pipeline are resolved; by default the current folder.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Base(PathBuf);
 
-/// Standard input or output in place of a path.
+/// Standard input or output instead of a path.
 const STREAM: &str = "-";
 
 impl Base {
-    /// `folder`, itself seen from the current folder where it is relative.
+    /// The base `folder`; a relative one is resolved against the current folder.
     pub fn new(folder: impl AsRef<Path>) -> Self {
         Self(folder.as_ref().components().filter(|part| *part != Component::CurDir).collect())
     }
@@ -28,13 +28,14 @@ impl Base {
         &self.0
     }
 
-    /// Where the path is that is written as `written`. What is no path of a file (`-`) stays as it is.
+    /// Resolves the path `written`. A stream (`-`) is returned unchanged.
     pub fn join(&self, written: impl AsRef<Path>) -> PathBuf {
         let written = written.as_ref();
         if written == Path::new(STREAM) { written.to_owned() } else { self.0.join(written) }
     }
 
-    /// How the file at `path` is written, which the relative path or pattern `written` has led to; all paths where that is not relative.
+    /// The written form of the file at `path` that the relative path or pattern `written` resolved to; `path` itself if `written` is not
+    /// relative.
     pub fn as_written<'p>(&self, path: &'p Path, written: &str) -> &'p Path {
         match Path::new(written).is_absolute() {
             true => path,
@@ -42,13 +43,13 @@ impl Base {
         }
     }
 
-    /// The path that is written as `written`.
+    /// The path `written`, resolved against this base.
     pub fn path(&self, written: &str) -> FilePath {
         FilePath::from(written).with_base(self)
     }
 }
 
-/// The path of one file in a pipeline: as it is written, and where that is. Two are the same that are written alike.
+/// The path of one file in a pipeline: as written, and resolved. Two are equal if they are written the same way.
 #[derive(Clone)]
 pub struct FilePath {
     written: String,
@@ -56,23 +57,23 @@ pub struct FilePath {
 }
 
 impl FilePath {
-    /// As it stands in the pipeline.
+    /// The path as written in the pipeline.
     pub fn written(&self) -> &str {
         &self.written
     }
 
-    /// Where it is.
+    /// The resolved path.
     pub fn place(&self) -> &Path {
         &self.place
     }
 
-    /// The same path, starting from `base`.
+    /// The same path, resolved against `base`.
     #[must_use]
     pub fn with_base(&self, base: &Base) -> Self {
         Self { place: base.join(&self.written), written: self.written.clone() }
     }
 
-    /// What the system says of it, and, where nothing is there, where it was looked for.
+    /// The error of the operating system, with the resolved path if nothing exists there.
     pub fn cannot_read(&self, error: &io::Error) -> Error {
         let failed = Error::io("read", self, error);
         match error.kind() {
@@ -81,8 +82,8 @@ impl FilePath {
         }
     }
 
-    /// Where it, or what fits it, was looked for in vain, and what else could be meant: `is_here` says that it would be found from the
-    /// current folder.
+    /// Help for a path or pattern that was not found: where it was searched, and what else may be meant. `is_here` says that the current
+    /// folder has it.
     pub fn looked_for(&self, is_here: bool) -> String {
         let place = absolute(&self.place).unwrap_or_else(|_| self.place.clone());
         let mut help = format!("it was looked for at {}", place.display());

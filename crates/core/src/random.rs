@@ -1,11 +1,11 @@
-//! Numbers that look random and are the same again: how input is cut where all cuts must give the same.
+//! Reproducible pseudo-random numbers: to cut the input at places that must not matter.
 
-/// Numbers that depend on a seed alone: SplitMix64 (Steele, Lea, Flood 2014).
+/// Numbers that depend only on a seed: SplitMix64 (Steele, Lea, Flood 2014).
 #[derive(Clone, Debug)]
 pub struct Random(u64);
 
 impl Random {
-    /// The numbers of `seed`.
+    /// The sequence of `seed`.
     pub fn new(seed: u64) -> Self {
         Self(seed)
     }
@@ -19,7 +19,7 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    /// One of 0 … `end` − 1.
+    /// A number from 0 to `end` − 1.
     pub fn below(&mut self, end: u64) -> u64 {
         self.next() % end.max(1)
     }

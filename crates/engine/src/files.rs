@@ -1,7 +1,10 @@
-//! The file system as this crate writes to it: output and checkpoints go through one small seam, behind which tests put
-//! a disk that fails, or one that forgets what was not made durable.
+//! The file system for output and checkpoints: a small interface, which tests implement by a disk that fails, or that loses what was not
+//! made durable.
 
 pub(crate) mod backoff;
+#[cfg(test)]
+#[path = "../../../tests/common/of_disk.rs"]
+pub(crate) mod of_disk;
 pub(crate) mod path_bytes;
 pub(crate) mod patient;
 
@@ -18,66 +21,67 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What is done with files, by path.
+/// Operations on files by path. May be called from any thread.
 pub trait FileSystem: fmt::Debug + Send + Sync {
     /// What is at `path`.
     ///
     /// # Errors
-    /// What the system says; `NotFound` where nothing is.
+    /// An I/O error; `NotFound` if nothing is there.
     fn kind(&self, path: &Path) -> io::Result<Kind>;
 
-    /// Makes the folder `path` and those on the way. With `is_private`, nobody else may look into it.
+    /// Creates the folder `path` and its missing parents. If `is_private`, other users have no access.
     ///
     /// # Errors
-    /// What the system says.
+    /// An I/O error.
     fn make_folder(&self, path: &Path, is_private: bool) -> io::Result<()>;
 
-    /// Makes an empty file at `path`, where nothing may be yet: no file, and no link to one.
+    /// Creates an empty file at `path`, where nothing may exist: neither a file nor a link.
     ///
     /// # Errors
-    /// What the system says; `AlreadyExists` where something is there.
+    /// An I/O error; `AlreadyExists` if something is there.
     fn create(&self, path: &Path, access: Access) -> io::Result<Arc<dyn FileHandle>>;
 
     /// Opens the file at `path` for reading.
     ///
     /// # Errors
-    /// What the system says.
+    /// An I/O error.
     fn open(&self, path: &Path) -> io::Result<Arc<dyn FileHandle>>;
 
-    /// Opens the file at `path`, which this user has made earlier, for reading and writing; never through a link.
+    /// Opens the file at `path`, which this user has created before, for reading and writing; never follows a link.
     ///
     /// # Errors
-    /// What the system says; `PermissionDenied` where it is a link, or a file that somebody else has made or has a name for.
+    /// An I/O error; `PermissionDenied` if it is a link, or a file that belongs to another user or has another hard link.
     fn open_own(&self, path: &Path) -> io::Result<Arc<dyn FileHandle>>;
 
-    /// Checks that nobody but this user can put files into the folder at `path`.
+    /// Checks that only this user can create files in the folder at `path`.
     ///
     /// # Errors
-    /// What the system says; `PermissionDenied` where somebody else can, with the reason.
+    /// An I/O error; `PermissionDenied` with the reason if another user can.
     fn check_own_folder(&self, path: &Path) -> io::Result<()>;
 
-    /// All bytes of the file at `path`.
+    /// The content of the file at `path`.
     ///
     /// # Errors
-    /// What the system says.
+    /// An I/O error.
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
 
-    /// Gives the file `from` the name `to`, in place of one that has it.
+    /// Renames the file `from` to `to`, replacing an existing file.
     ///
     /// # Errors
-    /// What the system says.
+    /// An I/O error.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
 
-    /// The same, unless a file has that name.
+    /// Renames the file `from` to `to`, unless that exists.
     ///
     /// # Errors
-    /// What the system says; `AlreadyExists` where one has.
+    /// An I/O error; `AlreadyExists` if it exists.
     fn rename_new(&self, from: &Path, to: &Path) -> io::Result<()>;
 
-    /// Makes a file of `bytes` that has two names, under which none may be yet. [`FileSystem::open_own`] refuses it as long as it has both.
+    /// Creates a file of `bytes` with two hard links, neither of which may exist yet. [`FileSystem::open_own`] refuses it as long as it has
+    /// both.
     ///
     /// # Errors
-    /// What the system says; `Unsupported` where a file has one name only.
+    /// An I/O error; `Unsupported` if there are no hard links.
     fn create_twin(&self, _names: [&Path; 2], _bytes: &[u8]) -> io::Result<()> {
         Err(io::ErrorKind::Unsupported.into())
     }
@@ -85,13 +89,13 @@ pub trait FileSystem: fmt::Debug + Send + Sync {
     /// Removes the file at `path`.
     ///
     /// # Errors
-    /// What the system says.
+    /// An I/O error.
     fn remove(&self, path: &Path) -> io::Result<()>;
 
-    /// When the file at `path` was last written to, by the machine's clock.
+    /// The modification time of the file at `path`, by the machine's clock.
     ///
     /// # Errors
-    /// What the system says; `Unsupported` where nobody keeps that.
+    /// An I/O error; `Unsupported` if it is not recorded.
     fn modified(&self, _path: &Path) -> io::Result<Timestamp> {
         Err(io::ErrorKind::Unsupported.into())
     }
@@ -99,91 +103,93 @@ pub trait FileSystem: fmt::Debug + Send + Sync {
     /// The names in a folder, in any order.
     ///
     /// # Errors
-    /// What the system says.
+    /// An I/O error.
     fn names(&self, folder: &Path) -> io::Result<Vec<OsString>>;
 
-    /// Takes the lock that the file at `path` stands for, until that file, which is given, is dropped; it is made where it is not there.
+    /// Acquires the lock represented by the file at `path`, which is created if necessary. Dropping the returned file releases it.
     ///
     /// # Errors
-    /// What the system says; `WouldBlock` where somebody has it.
+    /// An I/O error; `WouldBlock` if it is held.
     fn lock(&self, path: &Path) -> io::Result<Arc<dyn FileHandle>>;
 
     /// Makes the names in a folder durable.
     ///
     /// # Errors
-    /// What the system says.
+    /// An I/O error.
     fn sync_folder(&self, folder: &Path) -> io::Result<()>;
 
-    /// The same without waiting, where it waits while a disk is full.
+    /// The same file system without waiting, if it is one that waits while a disk is full.
     fn impatient(&self) -> Option<Arc<dyn FileSystem>> {
         None
     }
 }
 
-/// An open file.
+/// An open file. May be used from several threads at once.
 pub trait FileHandle: fmt::Debug + Send + Sync {
-    /// Writes some of `bytes` at `place`; how many.
+    /// Writes some of `bytes` at offset `place`; returns the number of bytes written.
     ///
     /// # Errors
-    /// What the system says.
+    /// An I/O error.
     fn write_at(&self, bytes: &[u8], place: u64) -> io::Result<usize>;
 
-    /// Reads some bytes from `place` on; how many, 0 at the end.
+    /// Reads some bytes from offset `place` on; returns the number of bytes, 0 at the end.
     ///
     /// # Errors
-    /// What the system says.
+    /// An I/O error.
     fn read_at(&self, buffer: &mut [u8], place: u64) -> io::Result<usize>;
 
-    /// How many bytes there are.
+    /// The size in bytes.
     ///
     /// # Errors
-    /// What the system says.
+    /// An I/O error.
     fn size(&self) -> io::Result<u64>;
 
-    /// Cuts it off behind `size` bytes.
+    /// Truncates the file to `size` bytes.
     ///
     /// # Errors
-    /// What the system says.
+    /// An I/O error.
     fn truncate(&self, size: u64) -> io::Result<()>;
 
-    /// Makes its content durable. After an error nothing of it can be relied on.
+    /// Makes its content durable. After an error its content is undefined.
     ///
     /// # Errors
-    /// What the system says.
+    /// An I/O error.
     fn sync(&self) -> io::Result<()>;
 
-    /// Holds it until it is closed, so that others see that somebody works on it; when the process is killed, it is held no more.
+    /// Locks it until it is closed, to show that it is in use; the lock ends when the process is killed.
     ///
     /// # Errors
-    /// `WouldBlock` where somebody else holds it; what the system says where files cannot be held.
+    /// `WouldBlock` if it is locked already; an I/O error if files cannot be locked.
     fn hold(&self) -> io::Result<()>;
 
-    /// Whether it is what `name` leads to. One that was removed, or whose folder was, takes bytes all the same, and they are gone when it
+    /// Whether `name` still leads to this file. A file that was removed, or whose folder was, still accepts bytes, which are lost when it
     /// is closed; one that was moved with its folder cannot be given its final name.
     ///
     /// # Errors
-    /// What the system says.
+    /// An I/O error.
     fn has_name(&self, name: &Path) -> io::Result<bool>;
 }
 
-/// What can be at a path.
+/// The kind of a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Kind {
-    /// Bytes that stay.
+    /// A regular file.
     File,
     /// A folder.
     Folder,
-    /// A pipe, a device: takes bytes as they come.
+    /// A pipe or a device, which takes bytes as they come.
     Stream,
 }
 
 /// Who may read a new file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Access {
-    /// Whoever the system lets read what this user makes (its `umask`).
+    /// As the process's `umask` says.
     #[default]
     Shared,
-    /// This user alone.
+    /// Only this user.
     Private,
 }
 
@@ -196,14 +202,14 @@ impl Access {
     }
 }
 
-/// The system's own.
+/// The file system of the operating system.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Disk;
 
-/// Writes all of `bytes` at `place`.
+/// Writes all of `bytes` at offset `place`.
 ///
 /// # Errors
-/// What the system says; `WriteZero` where it takes no more.
+/// An I/O error; `WriteZero` if no more bytes are accepted.
 pub fn write_all_at(file: &dyn FileHandle, mut bytes: &[u8], mut place: u64) -> io::Result<()> {
     while !bytes.is_empty() {
         match file.write_at(bytes, place) {
@@ -216,15 +222,15 @@ pub fn write_all_at(file: &dyn FileHandle, mut bytes: &[u8], mut place: u64) -> 
     Ok(())
 }
 
-/// Makes an empty file at `path`, where nothing may be yet: no file, and no link to one.
+/// Creates an empty file at `path`, where nothing may exist: neither a file nor a link.
 ///
 /// # Errors
-/// What the system says; `AlreadyExists` where something is there.
+/// An I/O error; `AlreadyExists` if something is there.
 pub fn create_new(path: &Path, access: Access) -> io::Result<File> {
     File::options().read(true).write(true).create_new(true).mode(access.mode()).open(path)
 }
 
-/// The user that this process acts for.
+/// The effective user of this process.
 fn user() -> u32 {
     rustix::process::geteuid().as_raw()
 }
@@ -233,27 +239,36 @@ fn refused(why: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::PermissionDenied, why)
 }
 
-/// Makes the folder `path` and those on the way, so that they are still there after a loss of power.
+/// Creates the folder `path` and its missing parents durably. Existing parents are made durable too: a run that was killed may have
+/// created them just before.
 ///
 /// # Errors
-/// What the system says.
+/// An I/O error.
 pub fn make_lasting_folder(files: &dyn FileSystem, path: &Path, is_private: bool) -> io::Result<()> {
+    let folders: Vec<_> = path.ancestors().take_while(|path| !path.as_os_str().is_empty()).collect();
     let mut missing = Vec::new();
-    for ancestor in path.ancestors().take_while(|path| !path.as_os_str().is_empty()) {
-        match kind_if_there(files, ancestor)? {
-            None => missing.push(ancestor),
+    for folder in &folders {
+        match kind_if_there(files, folder)? {
+            None => missing.push(*folder),
             Some(_) => break,
         }
     }
     files.make_folder(path, is_private)?;
-    // Each of them is a name in the one above.
-    missing.into_iter().rev().try_for_each(|made| files.sync_folder(folder(made)))
+    // Each of them is a name in its parent.
+    for made in folders.iter().rev().filter(|folder| **folder != Path::new("/")) {
+        match files.sync_folder(folder(made)) {
+            // A folder without read permission was not created by this user.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied && !missing.contains(made) => {}
+            synced => synced?,
+        }
+    }
+    Ok(())
 }
 
-/// What is at `path`; `None` where nothing is.
+/// What is at `path`; `None` if nothing is.
 ///
 /// # Errors
-/// What the system says: that it cannot be looked at does not mean that it is not there.
+/// An I/O error; being unable to inspect a path does not mean that nothing is there.
 pub fn kind_if_there(files: &dyn FileSystem, path: &Path) -> io::Result<Option<Kind>> {
     match files.kind(path) {
         Ok(kind) => Ok(Some(kind)),
@@ -262,13 +277,13 @@ pub fn kind_if_there(files: &dyn FileSystem, path: &Path) -> io::Result<Option<K
     }
 }
 
-/// Whether nothing is there: below a file there is nothing either.
+/// Whether the error means that nothing is there; nothing is below a file either.
 fn is_nothing(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
-/// Where a path leads: what a link points to is written, and the link stays, also where nothing is there yet. A link that leads in a circle
-/// is as it is: whoever opens it is told.
+/// Follows links, also to a path that does not exist yet, so that the target is written and the link stays. A circular link is returned as
+/// it is; opening it will fail.
 pub fn where_link_leads(path: &Path) -> PathBuf {
     if !path.is_symlink() {
         return path.to_owned();
@@ -286,10 +301,10 @@ pub fn where_link_leads(path: &Path) -> PathBuf {
     path.to_owned()
 }
 
-/// Links that are followed one after the other, as the system does.
+/// Maximum number of links followed, as in the system.
 const MOST_LINKS: usize = 40;
 
-/// The folder that `path` is in.
+/// The folder that contains `path`.
 pub fn folder(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
@@ -325,14 +340,14 @@ impl FileSystem for Disk {
         let file =
             options.read(true).write(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path);
         let file = file.map_err(|error| match error.raw_os_error() {
-            Some(libc::ELOOP) => refused("it is a link now, and leads elsewhere"),
+            Some(libc::ELOOP) => refused("it is a link now and leads elsewhere"),
             _ => error,
         })?;
         let meta = file.metadata()?;
         match () {
-            () if !meta.is_file() => Err(refused("it is no file any more")),
+            () if !meta.is_file() => Err(refused("it is not a file any more")),
             () if meta.uid() != user() => Err(refused("it belongs to another user")),
-            () if meta.nlink() > 1 => Err(refused("it has a second name elsewhere")),
+            () if meta.nlink() > 1 => Err(refused("it has another hard link")),
             () => Ok(Arc::new(file)),
         }
     }
@@ -357,7 +372,7 @@ impl FileSystem for Disk {
     }
 
     fn rename_new(&self, from: &Path, to: &Path) -> io::Result<()> {
-        // A link never replaces anything.
+        // A hard link never replaces a file.
         std::fs::hard_link(from, to)?;
         std::fs::remove_file(from)
     }
@@ -365,7 +380,7 @@ impl FileSystem for Disk {
     fn create_twin(&self, [first, second]: [&Path; 2], bytes: &[u8]) -> io::Result<()> {
         let made = create_new(first, Access::Private)?;
         let named = write_all_at(&made, bytes, 0).and_then(|()| std::fs::hard_link(first, second));
-        // Where it cannot have both, it has none.
+        // If the second link fails, remove the first.
         named.or_else(|error| std::fs::remove_file(first).and(Err(error)))
     }
 
@@ -397,8 +412,8 @@ impl FileSystem for Disk {
     }
 }
 
-/// Holds `file`. A child that is being started, such as an alert command, has a copy of every lock until its program begins: one that is
-/// given up meanwhile seems to be held for a moment longer.
+/// Locks `file`. A child process being started, such as an alert command, has a copy of every lock until its program begins, so a lock that
+/// is released meanwhile seems held for a moment longer.
 fn hold(file: &File) -> io::Result<()> {
     const TRIES: usize = 20;
     for _ in 1..TRIES {
@@ -410,7 +425,7 @@ fn hold(file: &File) -> io::Result<()> {
     file.hold()
 }
 
-/// Between two tries to hold a file.
+/// Pause between two attempts to lock a file.
 const PAUSE: Duration = Duration::from_millis(10);
 
 impl FileHandle for File {
@@ -446,7 +461,7 @@ impl FileHandle for File {
         match name.symlink_metadata() {
             Ok(found) => Ok((found.dev(), found.ino()) == (own.dev(), own.ino())),
             Err(error) if is_nothing(&error) => Ok(false),
-            // That it cannot be looked at does not mean that it is not there.
+            // Being unable to inspect it does not mean that it is gone.
             Err(_) => Ok(own.nlink() > 0),
         }
     }

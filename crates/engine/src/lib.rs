@@ -1,44 +1,48 @@
-//! What runs a pipeline of **tidemill**: sources, sinks, runtimes, checkpoints. Built on the columns, formats and stages of the core.
+//! The engine of **tidemill**: sources, sinks, pipelines, runtimes and checkpoints, built on the columns, formats and stages of the core.
 //!
-//! The modules stand in the order of the data; each may lean on those of lower layers only.
+//! Modules are listed in the order of the data; each may use only modules of its own layer and of lower ones (`tests/layers.rs`).
 //!
 //! | layer | modules | what they are |
 //! |---|---|---|
-//! | 1 | [`notes`], `arrow` | what is said to people while a run goes on; columns as arrays of Arrow, and back |
-//! | 2 | [`files`], `outbox`, [`atomic`], `rows`, [`checkpoint`] | the file system; what is to be delivered; files that appear when complete, and the rows of those in the making; what a run goes on from |
-//! | 4 | [`source`], [`sink`] | where records come from and go to, one a file |
-//! | 5 | [`registry`] | all components by name |
-//! | 6 | [`pipeline`] | as written → checked → planned |
-//! | 7 | `runtime` | what both runtimes are made of: workers that take chunks through the stages to the sinks |
-//! | 8 | [`executor`], [`streaming`], `run`, `running` | runs it over a bounded input; over an unbounded one; by the one that fits; on a thread of its own |
-//! | 9 | [`verify`] | whether all ways of running give the same |
+//! | 1 | [`notes`], [`cuts`], [`environment`], [`files`], [`arrow`] | notes on standard error during a run; requests for cuts; environment variables; the file system; conversion between columns and Arrow arrays |
+//! | 2 | [`secret`], `rows`, [`atomic`], [`checkpoint`] | options that hold a secret; logs of undelivered rows by epoch; files that appear when complete; checkpoints |
+//! | 3 | [`source`], [`sink`] | where records come from and go to |
+//! | 4 | [`registry`] | all components by name |
+//! | 5 | [`pipeline`] | the pipeline as written, checked and planned |
+//! | 6 | [`runtime`] | what both runtimes share: workers that take chunks through the stages to the sinks |
+//! | 7 | [`executor`], [`streaming`], `run`, `running` | runs a bounded input; an unbounded one; whichever fits; on a thread of its own |
+//! | 8 | [`verify`] | checks that all ways of running give the same output |
 
 pub use tidemill_core::{
     batch, chain, error, format, kernel, metrics, offset, options, random, sensor, stage, time,
 };
 
-// What is said while a run goes on.
+// Messages and requests during a run.
+pub mod cuts;
 pub mod notes;
 
-// Where output is written.
+// What the process was given.
+pub mod environment;
+pub mod secret;
+
+// Output and state on disk.
 pub mod atomic;
 pub mod checkpoint;
 pub mod files;
-mod outbox;
 mod rows;
 
-// Columns for others.
-mod arrow;
+// Arrow conversions.
+pub mod arrow;
 
-// The flow.
+// Sources and sinks.
 pub mod sink;
 pub mod source;
 
-// Assembly.
+// Pipelines.
 pub mod pipeline;
 pub mod registry;
 
-// The runtimes, and what they have in common.
+// Runtimes.
 pub mod executor;
 pub mod runtime;
 pub mod streaming;
@@ -46,7 +50,7 @@ pub mod streaming;
 mod run;
 mod running;
 
-// Whether both give the same.
+// Verification.
 pub mod verify;
 
 pub use error::{Error, ErrorKind, Rejection, Result};

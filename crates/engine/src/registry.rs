@@ -1,27 +1,29 @@
-//! Components by name: every source, stage and sink that is linked in, whichever crate it is from. Nothing here knows any of them.
+//! Components by name: every source, stage and sink that is linked in, from any crate. Nothing here refers to a particular one.
 
 use std::sync::LazyLock;
 
 use schemars::Schema;
+use serde_json::Value;
+use toml::de::DeTable;
 
 use crate::options::{Named, Options};
 use crate::sink::{self, SinkSpec};
 use crate::source::{self, SourceSpec};
 use crate::stage::{self, Stage};
 
-/// Something that can stand in a pipeline file.
+/// A registered source, stage or sink.
 pub struct Component {
     /// Its `type` in the file.
     pub name: &'static str,
-    /// What it does, in one line.
+    /// A one-line description.
     pub help: &'static str,
-    /// How to make one of its options.
+    /// The constructor.
     pub make: Make,
     /// The JSON Schemas whose properties are its options.
     pub schemas: fn() -> Vec<Schema>,
 }
 
-/// A constructor; `None` where the options were wrong, which they have noted.
+/// A constructor from options; returns `None` if the options are wrong, having recorded the diagnostics in them.
 #[derive(Clone, Copy)]
 pub enum Make {
     /// Makes a source.
@@ -32,7 +34,7 @@ pub enum Make {
     Sink(fn(&mut Options) -> Option<Box<dyn SinkSpec>>),
 }
 
-/// Which of the three a component is.
+/// The kind of a component.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ComponentKind {
     /// Gives records.
@@ -44,7 +46,7 @@ pub enum ComponentKind {
 }
 
 impl ComponentKind {
-    /// Its name, as the table in a pipeline file.
+    /// The name of its table in a pipeline file.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Source => "source",
@@ -69,7 +71,7 @@ impl Component {
     }
 }
 
-/// All components, by kind and name.
+/// All linked components, sorted by kind and name.
 pub fn components() -> &'static [Component] {
     static ALL: LazyLock<Vec<Component>> = LazyLock::new(collect);
     &ALL
@@ -78,6 +80,21 @@ pub fn components() -> &'static [Component] {
 /// The component of this kind and name.
 pub fn find(kind: ComponentKind, name: &str) -> Option<&'static Component> {
     components().iter().find(|component| component.kind() == kind && component.name == name)
+}
+
+/// The sink of this name with `options` as a checkpoint has them; `None` if it is not linked in, or if the options are not those of this version.
+pub fn sink(name: &str, options: &Value) -> Option<Box<dyn SinkSpec>> {
+    let Make::Sink(make) = find(ComponentKind::Sink, name)?.make else { return None };
+    let text = toml::to_string(&given(options)).ok()?;
+    let table = DeTable::parse(&text).ok()?.into_inner();
+    make(&mut Options::new(table, 0..text.len()))
+}
+
+/// Without the options that are not given: a pipeline file cannot say `null`.
+fn given(options: &Value) -> Value {
+    let Value::Object(options) = options else { return options.clone() };
+    let options = options.iter().filter(|(_, value)| !value.is_null());
+    Value::Object(options.map(|(name, value)| (name.clone(), given(value))).collect())
 }
 
 fn collect() -> Vec<Component> {

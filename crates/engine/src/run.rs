@@ -1,4 +1,4 @@
-//! Runs a pipeline by the runtime that fits its sources.
+//! Runs a pipeline on the runtime that fits its sources.
 
 use crate::error::Result;
 use crate::pipeline::{Builder, Pipeline};
@@ -10,36 +10,38 @@ impl Builder {
     /// Builds the pipeline and runs it with default settings.
     ///
     /// # Errors
-    /// Whatever ends the run early.
+    /// Any error that ends the run early.
     pub fn run(self) -> Result<Report> {
         self.build()?.run()
     }
 }
 
 impl Pipeline {
-    /// Runs it to the end of its input, with default settings.
+    /// Runs the pipeline to the end of its input, with default settings. Blocks the calling thread until then.
     ///
     /// # Errors
-    /// Whatever ends the run early.
+    /// Any error that ends the run early.
     pub fn run(&self) -> Result<Report> {
         self.run_with(&RunOptions::default(), &mut ())
     }
 
-    /// Runs it: to the end of a bounded input, by the [`executor`]; otherwise until [`RunOptions::stop`] is set, by [`streaming`], as
-    /// for a recording that is played at a speed.
+    /// Runs the pipeline: bounded input to its end, on the [`executor`]; unbounded input, and recordings replayed at a given speed, until
+    /// [`RunOptions::stop`] is set, on [`streaming`]. Blocks the calling thread; `observer` is called from it and from the run's threads,
+    /// one at a time.
     ///
     /// # Errors
-    /// Whatever ends the run early.
+    /// Any error that ends the run early.
     pub fn run_with(&self, options: &RunOptions, observer: &mut (dyn Observer + Send)) -> Result<Report> {
         let Traits { is_bounded, is_replayable, .. } = self.traits();
         let run = match options.open.speed {
             None if is_bounded => executor::run(self, options, observer),
-            // First passes look at nothing but the input: they need not wait for its clock.
+            // First passes only read the input, so they need not keep its pace.
             Some(_) if is_replayable && self.has_first_pass() => self.run_learnt(options, observer),
             _ => streaming::run(self, options, observer),
         };
         let mut report = run.map_err(|error| self.hide_error(error))?;
         report.remark(options.remark(self));
+        report.remark(self.secrets.remarks().iter().cloned());
         report.hide(self.secrets.masks());
         Ok(report)
     }

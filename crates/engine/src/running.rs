@@ -1,4 +1,4 @@
-//! A run on a thread of its own: started, looked at, stopped, waited for.
+//! A run on a thread of its own: start, status, stop, reload, join.
 //!
 //! | thread | started by | waits for | ends |
 //! |---|---|---|---|
@@ -10,40 +10,41 @@ use std::thread::JoinHandle;
 
 use crate::error::{Error, Result};
 use crate::pipeline::Pipeline;
-use crate::runtime::{Observer, Report, RunOptions};
+use crate::runtime::{Observer, Reloads, Report, RunOptions};
 use crate::source::Progress;
 
-/// A run that has been started. Dropped, it is asked to stop, and nobody waits for it.
+/// A run on a thread of its own. Dropping it requests a stop, and does not wait for the end of the run.
 #[derive(Debug)]
 pub struct Running {
     stop: Arc<AtomicBool>,
+    reloads: Reloads,
     seen: Arc<Seen>,
-    /// There until it has been waited for.
+    /// `None` once the run was joined.
     thread: Option<JoinHandle<Result<Report>>>,
 }
 
-/// How far a run has come.
+/// The progress of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Status {
-    /// Records that its sources have given and that have come to the sinks, in the reading that goes on.
+    /// Records read and processed in the current pass over the input.
     pub records: u64,
-    /// Bytes read, or records made, of all sources together.
+    /// Bytes read, or records generated, by all sources together.
     pub done: u64,
-    /// How many there will be, where that is known.
+    /// The value of `done` at the end of the input, if it is known.
     pub total: Option<u64>,
-    /// Whether all output has been handed to the system, and only its names are missing.
+    /// Whether all output was passed to the operating system; what remains is to make it durable and visible.
     pub is_committing: bool,
-    /// Whether it has ended, well or not.
+    /// Whether the run has ended, with or without an error.
     pub is_over: bool,
 }
 
-/// What the run's thread writes and anybody may read.
+/// The progress, written by the run's thread and read by any thread.
 #[derive(Debug, Default)]
 struct Seen {
     records: AtomicU64,
     done: AtomicU64,
-    /// [`UNKNOWN`] where it is not known.
+    /// [`UNKNOWN`] if it is not known.
     total: AtomicU64,
     is_committing: AtomicBool,
 }
@@ -54,20 +55,21 @@ impl Pipeline {
     /// Starts a run on a thread of its own, as [`Pipeline::run_with`] would do it here. [`RunOptions::stop`] stops it too.
     ///
     /// # Errors
-    /// An internal error where the system grants no thread. What is wrong with the run is said by [`Running::join`].
+    /// An internal error if the thread cannot be started. Errors of the run are returned by [`Running::join`].
     pub fn start(&self, options: &RunOptions) -> Result<Running> {
         let (pipeline, options) = (self.clone(), options.clone());
         let (stop, seen) = (Arc::clone(&options.stop), Arc::new(Seen::default()));
+        let reloads = options.reloads.clone();
         let mut observer = Arc::clone(&seen);
         let run = move || pipeline.run_with(&options, &mut observer);
         let thread = std::thread::Builder::new().name("run".into()).spawn(run);
         let thread = thread.map_err(|error| Error::internal(format!("no thread to run on: {error}")))?;
-        Ok(Running { stop, seen, thread: Some(thread) })
+        Ok(Running { stop, reloads, seen, thread: Some(thread) })
     }
 }
 
 impl Running {
-    /// How far it has come. Costs some atomic loads, and holds nobody up.
+    /// The current progress. Takes a few atomic loads, and does not slow down the run.
     #[must_use]
     pub fn status(&self) -> Status {
         let load = |number: &AtomicU64| number.load(Ordering::Relaxed);
@@ -80,15 +82,23 @@ impl Running {
         }
     }
 
-    /// Asks it to stop, as [`RunOptions::stop`] does; it goes on until [`Running::join`] returns.
+    /// Requests a stop, as [`RunOptions::stop`] does, and returns at once: [`Running::join`] waits for the end.
     pub fn stop(&self) {
         self.stop.store(true, Ordering::Relaxed);
     }
 
-    /// Waits for its end.
+    /// Continues with the options of `pipeline`, and returns those that changed: see [`Reloads::request`].
     ///
     /// # Errors
-    /// Whatever ended the run early.
+    /// As [`Reloads::request`]; then nothing changes.
+    pub fn reload(&self, pipeline: &Pipeline) -> Result<Vec<String>> {
+        self.reloads.request(pipeline)
+    }
+
+    /// Waits for the end of the run.
+    ///
+    /// # Errors
+    /// The error that ended the run early.
     pub fn join(mut self) -> Result<Report> {
         let Some(thread) = self.thread.take() else { return Err(Error::internal("a run that is over")) };
         thread.join().unwrap_or_else(|_| Err(Error::internal("the run's thread panicked")))

@@ -1,7 +1,7 @@
-//! `sqlite`: a sink that is no file, as its own crate on the public API: a table of an SQLite database.
+//! `sqlite`: a sink that is not a file, in a separate crate on the public API: a table of an SQLite database.
 //!
-//! It delivers by epochs. The rows of an epoch and the epoch's number are written in one transaction; an epoch whose number is there already does
-//! nothing. So with `--state` each record is in the table exactly once, whatever is killed and whenever.
+//! It delivers by epochs. The rows of an epoch and the epoch's number are written in one transaction; an epoch whose number exists already has
+//! no effect. So with `--state` each record is in the table exactly once, even after kills.
 
 mod rows;
 
@@ -22,16 +22,16 @@ use tidemill::{Error, Result};
 
 use rows::{Row, rows_of};
 
-/// How long somebody else may have the database before it is tried again later.
+/// How long to wait for a lock of the database before the delivery is retried later.
 const BUSY: Duration = Duration::from_millis(200);
 
 /// Rows of a table of an SQLite database.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Sqlite {
-    /// The database; it is made where it is not there.
+    /// The database; created if it does not exist.
     pub path: FilePath,
-    /// The table; it is made where it is not there, with the columns of the records.
+    /// The table; created with the columns of the records if it does not exist.
     pub table: String,
 }
 
@@ -62,7 +62,7 @@ impl SinkSpec for Sqlite {
         let is_name = |name: &str| !name.is_empty() && !name.contains('\0') && !name.starts_with("sqlite_");
         match is_name(&self.table) {
             true => Ok(()),
-            false => Err(Error::config(format!("`table` {:?} is no name of a table", self.table))),
+            false => Err(Error::config(format!("`table` {:?} is not a table name", self.table))),
         }
     }
 
@@ -81,7 +81,7 @@ impl SinkSpec for Sqlite {
         connection.execute_batch(&sql).map_err(failed)?;
         let values = vec!["?"; columns.len()].join(", ");
         let insert = format!("INSERT INTO {table} ({}) VALUES ({values})", columns.join(", "));
-        // What nobody has to know who goes on is told from others.
+        // Identifies this writer among others.
         let writer = outset.writer.clone().unwrap_or_default();
         Ok(Box::new(Open { path, connection, insert, writer }))
     }
@@ -92,7 +92,7 @@ struct Open {
     path: PathBuf,
     connection: Connection,
     insert: String,
-    /// Under what its epochs are counted.
+    /// The name under which its epochs are counted.
     writer: Arc<str>,
 }
 
@@ -137,19 +137,19 @@ impl Sink for Open {
     }
 }
 
-/// The last epoch of `writer` whose rows are there.
+/// The last epoch of `writer` that was delivered.
 fn last_epoch(transaction: &Transaction<'_>, writer: &str) -> rusqlite::Result<Option<u64>> {
     let sql = "SELECT epoch FROM tidemill_epochs WHERE writer = ?1";
     let last: Option<i64> = transaction.query_row(sql, [writer], |row| row.get(0)).optional()?;
     Ok(last.map(|last| last as u64))
 }
 
-/// A name as SQL has it.
+/// A quoted SQL identifier.
 fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-/// What SQLite says; what passes by itself is tried again.
+/// An error of SQLite; transient ones are retried.
 fn error_of(path: &std::path::Path, error: &rusqlite::Error) -> Error {
     let what = Error::unavailable(format!("{}: {error}", path.display()));
     let passes = [

@@ -1,8 +1,8 @@
-//! The `tidemill` command with the sink of this crate beside its own: `cargo run -p tidemill-example-sqlite -- run pipeline.toml --state state`.
+//! The `tidemill` command with the sink of this crate in addition: `cargo run -p tidemill-example-sqlite -- run pipeline.toml --state state`.
 
-// Linked for what it registers.
+// Linked for its registrations.
 use tidemill_example_sqlite as _;
 
 fn main() -> std::process::ExitCode {
-    tidemill::cli::main()
+    tidemill::cli::run(std::env::args_os()).into()
 }

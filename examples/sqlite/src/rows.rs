@@ -1,4 +1,4 @@
-//! Records as rows: what is kept until an epoch is delivered.
+//! Records as rows, which are stored until an epoch is delivered.
 
 use rusqlite::ToSql;
 use rusqlite::types::{ToSqlOutput, Value};
@@ -29,7 +29,7 @@ impl ToSql for Cell {
     }
 }
 
-/// The records of `batch`, in order. Times are RFC 3339, and integers that SQLite has no room for are text.
+/// The records of `batch`, in order. Times are RFC 3339, and integers beyond SQLite's range are text.
 pub(crate) fn rows_of(batch: &Batch, sensors: &Sensors) -> Vec<Row> {
     let row = |row: usize| batch.columns().iter().map(|column| cell(batch, column, row, sensors)).collect();
     (0..batch.len()).map(row).collect()

@@ -25,7 +25,7 @@ const RECORDS: usize = 60_000;
 /// After so many kills of one run, it may come to its end.
 const PATIENCE: u64 = 8;
 
-/// Whoever waits longer than this waits for something that will not come.
+/// A longer wait will not succeed.
 const LIMIT: Duration = Duration::from_secs(120);
 
 #[expect(clippy::disallowed_methods, reason = "tells how a test runs, not what the crate does")]
@@ -207,12 +207,43 @@ fn a_database_that_somebody_else_holds_costs_no_data_and_is_said_once() {
 }
 
 #[test]
+fn behind_a_damaged_checkpoint_no_run_resumes_and_verify_says_so() {
+    let folder = tempfile::tempdir().expect("a folder");
+    prepare(folder.path());
+    let pipeline = std::fs::read_to_string(folder.path().join("p.toml")).expect("text");
+    let (only, _) = pipeline.split_once("[[sink]]\ntype = 'csv'").expect("two sinks");
+    std::fs::write(folder.path().join("p.toml"), only).expect("written");
+    let ended = command(folder.path()).output().expect("a run");
+    assert!(ended.status.success(), "{}", text(&ended.stderr));
+    let entries = std::fs::read_dir(folder.path().join("state")).expect("a folder");
+    let paths = entries.map(|entry| entry.expect("an entry").path());
+    let mut checkpoints: Vec<_> =
+        paths.filter(|path| path.to_string_lossy().contains("/checkpoint-")).collect();
+    checkpoints.sort();
+    // The last two say that the run is over.
+    for path in checkpoints.iter().rev().take(2) {
+        let mut bytes = std::fs::read(path).expect("read");
+        bytes[40] ^= 1;
+        std::fs::write(path, bytes).expect("written");
+    }
+    let verified = Command::new(env!("CARGO_BIN_EXE_tidemill-example-sqlite"))
+        .current_dir(folder.path())
+        .args(["state", "verify", "state"])
+        .output()
+        .expect("the command runs");
+    let said = text(&verified.stderr);
+    assert!(said.contains("no run resumes") && said.contains("sink 0 (sqlite) may have delivered"), "{said}");
+    let refused = text(&command(folder.path()).output().expect("a run").stderr);
+    assert!(refused.contains("cannot be read, and their rows may have been delivered"), "{refused}");
+}
+
+#[test]
 fn without_a_state_folder_rows_are_delivered_as_they_come_and_that_is_said() {
     let folder = tempfile::tempdir().expect("a folder");
     prepare(folder.path());
     let mut command = Command::new(env!("CARGO_BIN_EXE_tidemill-example-sqlite"));
     let ended = command.current_dir(folder.path()).args(["run", "p.toml"]).output().expect("it runs");
     assert!(ended.status.success(), "{}", text(&ended.stderr));
-    assert!(text(&ended.stderr).contains("delivered as it came"), "{}", text(&ended.stderr));
+    assert!(text(&ended.stderr).contains("delivered without checkpoints"), "{}", text(&ended.stderr));
     assert!(numbers(folder.path(), "out.db").into_iter().eq(0..RECORDS as i64));
 }

@@ -1,4 +1,4 @@
-//! `dew_point`: of temperature and humidity, by the formula of Magnus: nothing but the record is needed.
+//! `dew_point`: of temperature and humidity, by the Magnus formula: a stage of single records.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -6,7 +6,7 @@ use tidemill::Result;
 use tidemill::batch::Field;
 use tidemill::stage::{Columns, Component, ReadColumn, Row, RowStage, WriteColumn};
 
-/// Adds `dew_point` in degrees Celsius; leaves out records whose humidity is none.
+/// Adds `dew_point` in degrees Celsius; drops records with an impossible humidity.
 #[derive(Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DewPoint {

@@ -1,12 +1,12 @@
-//! Stages of one's own, in a crate of one's own: one for each protocol that a stage can be written against. Whoever links this crate can use them in
-//! pipeline files, as the command in `main.rs` does; `tests/stages.rs` holds each of them to the one-thread loop, and to kills.
+//! Custom stages in a separate crate, one for each stage protocol. A program that links this crate can use them in
+//! pipeline files, as the command in `main.rs` does; `tests/stages.rs` compares each of them with the one-thread loop, also after kills.
 //!
-//! | stage | protocol | state of |
+//! | stage | protocol | state |
 //! |---|---|---|
-//! | [`power`] | `SensorStage` | a sensor: its energy so far |
-//! | [`smooth`] | `SeriesStage` | a measurement of a sensor: its last smoothed value |
-//! | [`time_mean`] | `IntervalStatistic` | a measurement of a sensor: the interval that is open |
-//! | [`dew_point`] | `RowStage` | nothing: a record is enough |
+//! | [`power`] | `SensorStage` | per sensor: its energy so far |
+//! | [`smooth`] | `SeriesStage` | per measurement of a sensor: its last smoothed value |
+//! | [`time_mean`] | `IntervalStatistic` | per measurement of a sensor: the open interval |
+//! | [`dew_point`] | `RowStage` | none |
 
 pub mod dew_point;
 pub mod power;

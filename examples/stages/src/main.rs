@@ -1,8 +1,8 @@
-//! The `tidemill` command with the stages of this crate beside its own: `cargo run -p tidemill-example-stages -- explain pipeline.toml`.
+//! The `tidemill` command with the stages of this crate in addition: `cargo run -p tidemill-example-stages -- explain pipeline.toml`.
 
-// Linked for what it registers.
+// Linked for its registrations.
 use tidemill_example_stages as _;
 
 fn main() -> std::process::ExitCode {
-    tidemill::cli::main()
+    tidemill::cli::run(std::env::args_os()).into()
 }

@@ -1,4 +1,4 @@
-//! `power`: volts times amperes, and the energy of a sensor so far: two measurements of a record, and a state by sensor.
+//! `power`: volts times amperes, and the energy of a sensor so far: two measurements of a record, and state per sensor.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -7,7 +7,7 @@ use tidemill::batch::Field;
 use tidemill::stage::{Columns, Component, ReadColumn, Record, SensorStage, WriteColumn};
 use tidemill::time::Timestamp;
 
-/// Adds `watts` and `joules`: the area under the straight line from one record's power to the next one's.
+/// Adds `watts` and `joules`: the integral of power over time, by the trapezoidal rule.
 #[derive(Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Power {
@@ -19,7 +19,7 @@ pub struct Power {
 
 tidemill::submit! { Component::sensor::<Power>("power", "volts times amperes, and the energy so far") }
 
-/// The last power of a sensor, when that was, and its energy so far.
+/// The last power of a sensor, its time, and the energy so far.
 #[derive(Default, Serialize, Deserialize)]
 pub struct Meter(Option<(f64, Timestamp)>, f64);
 

@@ -1,4 +1,4 @@
-//! `smooth`: an exponentially weighted mean of each measurement, with a state by series.
+//! `smooth`: an exponentially weighted mean of each measurement, with state per series.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -6,18 +6,18 @@ use tidemill::batch::{Field, Schema};
 use tidemill::stage::{Component, Run, SeriesStage};
 use tidemill::{Error, Result};
 
-/// Adds `{column}_smooth`: `weight` of the new value and the rest of what was there before.
+/// Adds `{column}_smooth`: `weight` times the new value plus the rest of the previous mean.
 #[derive(Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Smooth {
-    /// What a new value weighs, from 0 to 1.
+    /// The weight of a new value, from 0 to 1.
     pub weight: f64,
 }
 
 tidemill::submit! { Component::series::<Smooth>("smooth", "an exponentially weighted mean") }
 
 impl SeriesStage for Smooth {
-    /// The last smoothed value, if there was any.
+    /// The last smoothed value, if any.
     type State = Option<f64>;
     type Bound = ();
 

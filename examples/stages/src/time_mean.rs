@@ -1,4 +1,4 @@
-//! `time_mean`: the mean of each interval by time, a value standing until the next one comes: what `aggregate` has no word for.
+//! `time_mean`: the time-weighted mean of each interval, where a value holds until the next one: a statistic that `aggregate` lacks.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -10,17 +10,17 @@ use tidemill::time::Timestamp;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TimeMean {
-    /// Whether a value stands on into the next interval, until that one has a value of its own.
+    /// Whether a value holds into the next interval, until that has a value.
     #[serde(default)]
     pub carry: bool,
 }
 
 tidemill::submit! { Component::sensor::<Interval<TimeMean>>("time_mean", "the mean of each interval by time") }
 
-/// The value that stands, since when; the area under those before, and the nanoseconds that they stood.
+/// The current value and its time; the integral of the previous values, and their total duration in nanoseconds.
 type Steps = (Option<(Timestamp, f64)>, f64, i64);
 
-/// The same when the value that stands has stood until `time`.
+/// The same after the current value has held until `time`.
 fn until(&(standing, area, nanos): &Steps, time: Timestamp) -> (f64, i64) {
     let stood = standing.and_then(|(since, value)| Some((time.checked_since(since)?.max(0), value)));
     stood.map_or((area, nanos), |(more, value)| (area + value * more as f64, nanos + more))

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use tidemill::Pipeline;
 use tidemill::verify::{VerifyOptions, verify};
-// Linked for what it registers.
+// Linked for its registrations.
 use tidemill_example_stages as _;
 
 /// A stage of each protocol.

@@ -1,42 +1,42 @@
-//! Which column is the time, which the sensor, which are measurements.
+//! Guesses which column is the time, which is the sensor, and which are measurements.
 
 use super::sample::{Sample, add, number, shown};
 use super::sensors::sensor;
-use super::times::{self, Relative, Time};
-use super::values::{Values, odd_one, values};
+use super::times::{self, Relative, TimeColumns};
+use super::values::{ColumnValues, odd_one, values};
 use super::words::words;
 use crate::cli::summary::plural;
 
 /// What the columns of a file are, by index.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(in crate::cli) struct Roles {
-    pub(in crate::cli) time: Option<Time>,
-    /// Where there is no time: a column that counts from a start that it does not say.
+    pub(in crate::cli) time: Option<TimeColumns>,
+    /// If there is no time: a column that counts from an unknown start.
     pub(in crate::cli) relative: Option<Relative>,
-    /// One column, or several that say only together whose a record is.
+    /// One column, or several that identify the sensor only together.
     pub(in crate::cli) sensor: Vec<usize>,
     pub(in crate::cli) measurements: Vec<usize>,
     /// The lowest and highest value of each measurement in the sample.
     pub(in crate::cli) ranges: Vec<(f64, f64)>,
     pub(in crate::cli) null_values: Vec<String>,
-    /// Numbers among those that are suspected to stand for missing values: the column, and the number as it is written.
+    /// Numbers that probably mark missing values: the column, and the number as written.
     pub(in crate::cli) suspects: Vec<(usize, String)>,
     pub(in crate::cli) true_words: Vec<String>,
     pub(in crate::cli) false_words: Vec<String>,
-    /// Columns that say nothing, and why.
+    /// Columns without information, and why.
     pub(in crate::cli) useless: Vec<(usize, String)>,
     pub(in crate::cli) decimal_comma: bool,
-    /// What stands between groups of three digits.
+    /// The separator of groups of three digits.
     pub(in crate::cli) thousands: Option<char>,
-    /// Units behind the numbers of measurements, by column.
+    /// Units after the numbers of measurements, by column.
     pub(in crate::cli) units: Vec<(usize, &'static str)>,
     /// Whether any number has a decimal mark.
     pub(in crate::cli) has_fractions: bool,
-    /// What could not be told, and how to say it.
+    /// Open questions, and the options that answer them.
     pub(in crate::cli) doubts: Vec<String>,
 }
 
-/// What columns are called that number the records.
+/// Names of columns that number the records.
 const COUNTER_NAMES: [&str; 9] = ["record", "seq", "seqno", "no", "nr", "index", "row", "line", "id"];
 
 /// Guesses from names and a sample of fields.
@@ -68,7 +68,7 @@ pub(super) fn guess(sample: &Sample<'_>) -> Roles {
             measured.push((at, values));
         } else if let Some(text) = odd_one(sample, at) {
             roles.doubts.push(format!(
-                "{} has numbers and {text:?}, and is carried as text: if it is measured, name it in `measurements`, and in `null_values` what is no number",
+                "{} has numbers and {text:?}, and is carried as text: if it is a measurement, name it in `measurements`, and its other texts in `null_values`",
                 shown(&sample.names[at])
             ));
         }
@@ -77,7 +77,7 @@ pub(super) fn guess(sample: &Sample<'_>) -> Roles {
     for (at, values) in measured {
         if let Some((odd, text)) = &values.odd {
             roles.doubts.push(format!(
-                "{} of {} no number, such as {text:?}: such records are refused, unless `null_values` names it",
+                "{} of {} not numeric, such as {text:?}: such records are rejected unless `null_values` names it",
                 plural(*odd as u64, "value"),
                 format_args!("{} {}", shown(&sample.names[at]), if *odd == 1 { "is" } else { "are" }),
             ));
@@ -87,9 +87,9 @@ pub(super) fn guess(sample: &Sample<'_>) -> Roles {
     roles
 }
 
-/// Takes back suspicions of numbers that other columns have as values: what stands for a missing value does so in all columns.
-fn check_suspects(sample: &Sample<'_>, measured: &mut [(usize, Values)], roles: &mut Roles) {
-    let is_value_of = |suspect: f64, values: &Values| {
+/// Drops suspected null values that are real values in other columns: null values apply to all columns.
+fn check_suspects(sample: &Sample<'_>, measured: &mut [(usize, ColumnValues)], roles: &mut Roles) {
+    let is_value_of = |suspect: f64, values: &ColumnValues| {
         let is_suspect = values.suspects.iter().any(|text| number(text, sample.comma) == Some(suspect));
         let (low, high) = values.range;
         !is_suspect
@@ -103,8 +103,8 @@ fn check_suspects(sample: &Sample<'_>, measured: &mut [(usize, Values)], roles: 
             if let Some((other, _)) = others().find(|(_, values)| is_value_of(suspect, values)) {
                 refused.push((*at, text.clone()));
                 roles.doubts.push(format!(
-                    "{text} seems to stand for a missing value of {}, but {} could measure it, and `null_values` are those of all columns: a \
-                     stage `threshold` with `columns` can take it out",
+                    "{text} seems to mark missing values in {}, but could be a real value in {}, and `null_values` applies to all columns: a \
+                     stage `threshold` with `columns` can remove it",
                     shown(&sample.names[*at]),
                     shown(&sample.names[*other])
                 ));
@@ -118,12 +118,12 @@ fn check_suspects(sample: &Sample<'_>, measured: &mut [(usize, Values)], roles: 
 
 impl Sample<'_> {
     /// Why a column can be left out, if it can.
-    fn is_useless(&self, at: usize, values: Option<&Values>) -> Option<String> {
+    fn is_useless(&self, at: usize, values: Option<&ColumnValues>) -> Option<String> {
         if !self.rows.is_empty() && self.fields(at).next().is_none() {
             return Some("is empty".to_owned());
         }
         if let Some(only) = values.and_then(|values| values.only.as_ref()) {
-            return Some(format!("has nothing but {only}, which stands for a missing value as it seems"));
+            return Some(format!("contains only {only}, which seems to mark missing values"));
         }
         let name = &self.names[at];
         let is_index = at == 0 && ["column_1", "Unnamed: 0"].contains(&name.as_str());
@@ -137,8 +137,8 @@ impl Sample<'_> {
 }
 
 impl Roles {
-    /// Takes column `at` for a measurement with these values.
-    pub(super) fn measure(&mut self, at: usize, values: Values) {
+    /// Makes column `at` a measurement with these values.
+    pub(super) fn measure(&mut self, at: usize, values: ColumnValues) {
         self.measurements.push(at);
         self.ranges.push(values.range);
         self.has_fractions |= values.has_fractions;

@@ -1,96 +1,100 @@
-//! Which delimiter a text has: the one by which most lines read evenly, with times and numbers under a header.
+//! Guesses the delimiter of a text: the one that splits most lines evenly, with times and numbers under a header.
 
 use super::formats::is_time;
-use super::lines::Record;
+use super::lines::SampleRecord;
 use super::numerals::is_quantity;
 use super::sample::is_number;
 use super::values::is_null;
 
-/// Delimiters, the surest sign first: a comma may be a decimal mark, and a blank stands in texts and times.
+/// Delimiters, the most reliable first: a comma may be a decimal mark, and texts and times contain blanks.
 pub(super) const DELIMITERS: [u8; 5] = [b'\t', b';', b'|', b',', b' '];
 
-/// Others, where none of those but the blank could be meant.
+/// Others, tried if none of those except the blank fits.
 pub(super) const RARE: [u8; 7] = [b'~', b'^', b'#', b'!', b'&', b'$', b'@'];
 
-/// How many records are looked at to tell.
+/// How many records are used for the guess.
 const LOOKED_AT: usize = 300;
 
-/// What a field looks like.
+/// What a field seems to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Look {
+pub(super) enum FieldKind {
     Time,
     Number,
-    /// Nothing, or a text for it.
+    /// Empty, or a text that means null.
     Null,
     Text,
 }
 
-/// How records look that a delimiter makes.
+/// The shape of the records that a delimiter gives.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Shape {
-    /// How many fields most records of data have.
+pub(super) struct RecordShape {
+    /// The number of fields of most data records.
     pub(super) width: usize,
-    /// Which record is the first of data.
+    /// The first data record.
     pub(super) first: usize,
-    /// From 0 to 1: how even they are, and how much of them was understood.
+    /// From 0 to 1: how even the records are, and how many fields are recognised.
     pub(super) score: f64,
 }
 
-pub(super) fn look(field: &str) -> Look {
+pub(super) fn look(field: &str) -> FieldKind {
     let field = field.trim();
     match () {
-        () if field.is_empty() || is_null(field) => Look::Null,
-        () if is_number(field, false) || is_number(field, true) => Look::Number,
-        () if is_time(field) => Look::Time,
-        () if is_quantity(field) => Look::Number,
-        () => Look::Text,
+        () if field.is_empty() || is_null(field) => FieldKind::Null,
+        () if is_number(field, false) || is_number(field, true) => FieldKind::Number,
+        () if is_time(field) => FieldKind::Time,
+        () if is_quantity(field) => FieldKind::Number,
+        () => FieldKind::Text,
     }
 }
 
-/// The shape of records; `None` where no two fields stand in a line of times and numbers.
-pub(super) fn shape(records: &[Record]) -> Option<Shape> {
+/// The shape of records; `None` if no line of times and numbers has two fields.
+pub(super) fn shape(records: &[SampleRecord]) -> Option<RecordShape> {
     let records = &records[..records.len().min(LOOKED_AT)];
-    let looks: Vec<Vec<Look>> =
+    let looks: Vec<Vec<FieldKind>> =
         records.iter().map(|record| record.fields.iter().map(|field| look(field)).collect()).collect();
-    let has_value = |looks: &&Vec<Look>| looks.iter().any(|look| matches!(look, Look::Time | Look::Number));
+    let has_value = |looks: &&Vec<FieldKind>| {
+        looks.iter().any(|look| matches!(look, FieldKind::Time | FieldKind::Number))
+    };
     let width = most_frequent(looks.iter().filter(|looks| looks.len() > 1).filter(has_value).map(Vec::len))?;
-    let typical: Vec<&Vec<Look>> =
+    let typical: Vec<&Vec<FieldKind>> =
         looks.iter().filter(|looks| looks.len() == width).filter(has_value).collect();
-    let mostly = |wanted: Look| -> Vec<usize> {
+    let mostly = |wanted: FieldKind| -> Vec<usize> {
         let count = |at: usize| typical.iter().filter(|looks| looks[at] == wanted).count();
         (0..width).filter(|&at| count(at) * 2 >= typical.len()).collect()
     };
-    let (times, numbers) = (mostly(Look::Time), mostly(Look::Number));
-    let is_data = |looks: &Vec<Look>| {
-        let understood = |at: &&usize| looks[**at] != Look::Text;
+    let (times, numbers) = (mostly(FieldKind::Time), mostly(FieldKind::Number));
+    let is_data = |looks: &Vec<FieldKind>| {
+        let understood = |at: &&usize| looks[**at] != FieldKind::Text;
         looks.len() == width
             && match times.as_slice() {
                 [] => numbers.iter().filter(understood).count() * 2 > numbers.len() && has_value(&looks),
-                times => times.iter().any(|&at| looks[at] == Look::Time),
+                times => times.iter().any(|&at| looks[at] == FieldKind::Time),
             }
     };
     let first = looks.iter().position(is_data)?;
-    let data: Vec<&Vec<Look>> = looks[first..].iter().filter(|looks| is_data(looks)).collect();
+    let data: Vec<&Vec<FieldKind>> = looks[first..].iter().filter(|looks| is_data(looks)).collect();
     let even = data.len() as f64 / (looks.len() - first) as f64;
-    let understood = data.iter().flat_map(|looks| looks.iter()).filter(|look| **look != Look::Text).count();
+    let understood =
+        data.iter().flat_map(|looks| looks.iter()).filter(|look| **look != FieldKind::Text).count();
     let understood = understood as f64 / (data.len() * width) as f64;
     // Names stand above most tables: above this one they do not, or there are more or fewer.
-    let fits =
-        |looks: &Vec<Look>| looks.len() == width || looks.len() == width + 1 && looks[width] == Look::Null;
+    let fits = |looks: &Vec<FieldKind>| {
+        looks.len() == width || looks.len() == width + 1 && looks[width] == FieldKind::Null
+    };
     let has_header = match looks[..first].last() {
         None => 1.0,
         Some(_) if looks[..first].iter().any(fits) => 1.0,
         Some(names) if names.len() > 1 && !has_value(&names) => 0.8,
         Some(_) => 0.5,
     };
-    Some(Shape { width, first, score: even * understood * has_header * trust(&records[first..]) })
+    Some(RecordShape { width, first, score: even * understood * has_header * trust(&records[first..]) })
 }
 
-/// Less where the fields have another delimiter, as often in each record, that never stands in a value.
-fn trust(records: &[Record]) -> f64 {
+/// Lower if the fields contain another delimiter equally often in each record.
+fn trust(records: &[SampleRecord]) -> f64 {
     let is_hidden = |delimiter: char| {
         let count =
-            |record: &Record| record.fields.iter().map(|field| field.matches(delimiter).count()).sum();
+            |record: &SampleRecord| record.fields.iter().map(|field| field.matches(delimiter).count()).sum();
         let counts: Vec<usize> = records.iter().map(count).collect();
         counts[0] > 0 && counts.iter().all(|count| *count == counts[0])
     };

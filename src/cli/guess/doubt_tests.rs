@@ -39,7 +39,7 @@ fn a_number_that_another_column_measures_is_no_sentinel() {
         format!("{},{temp},{}", stamp(row), 9900 + row)
     }));
     assert_eq!(guess.roles.null_values, Vec::<String>::new());
-    assert!(says(&guess, "`counter` could measure it"), "{:?}", guess.doubts);
+    assert!(says(&guess, "could be a real value in `counter`"), "{:?}", guess.doubts);
     // A counter that has not come so far yet.
     let below = of(&table("time,temp,counter", 200, |row| {
         let temp = if row % 60 == 7 { "9999".to_owned() } else { format!("{}.5", 18 + row % 5) };
@@ -87,7 +87,7 @@ fn what_says_something_of_a_record_is_no_sensor() {
         let guess = words(header, values);
         assert_eq!((sensor(&guess), measured(&guess)), (vec![], vec!["v"]), "{header}");
     }
-    assert!(says(&words("time,weather,v", &["sunny", "rainy"]), "`weather` has few different texts"));
+    assert!(says(&words("time,weather,v", &["sunny", "rainy"]), "`weather` has few distinct texts"));
     let temp = words("time,Temp {host=a},v", &["20 °C", "21 °C"]);
     assert_eq!((sensor(&temp), measured(&temp)), (vec![], vec!["Temp {host=a}", "v"]));
 }
@@ -102,7 +102,7 @@ fn what_is_of_a_sensor_is_not_the_sensor() {
     let few =
         of("time,text,v\n2024-03-01 10:00:00,a b,1\n2024-03-01 10:00:00,c d,2\n2024-03-01 10:01:00,e f,1\n");
     assert_eq!(sensor(&few), Vec::<&str>::new());
-    assert!(says(&few, "one time and one sensor"));
+    assert!(says(&few, "the same time and sensor"));
 }
 
 #[test]
@@ -140,7 +140,7 @@ fn a_sensor_that_measures_several_quantities_is_of_two_columns() {
     assert_eq!(sensor(&alone), ["parameter"]);
     let apart =
         of("time,sensor,v\n2024-03-01 10:00:00,a,1\n2024-03-01 10:00:00,a,2\n2024-03-01 10:01:00,a,1\n");
-    assert!(says(&apart, "one time and one sensor"));
+    assert!(says(&apart, "the same time and sensor"));
 }
 
 #[test]
@@ -224,7 +224,7 @@ fn one_odd_line_costs_no_column() {
         _ => format!("{},{row}", stamp(row)),
     }));
     assert_eq!((time(&times), measured(&times)), (Some(("time", "rfc3339")), vec!["a"]));
-    assert!(says(&times, "2 records without a time"));
+    assert!(says(&times, "2 records without a readable time"));
     let marker = of(&table("VarName;TimeString;VarValue;Validity;Time_ms", 13, |row| match row {
         12 => "$RT_COUNT$;12;;;".to_owned(),
         _ => format!("tank;28.02.2024 10:00:{row:02};{row},5;1;45350416{row}00,5"),
@@ -278,7 +278,7 @@ fn small_things_are_no_more_than_they_are() {
     let seconds = of("t[s] U[V]\n0.0 12.1\n0.1 12.0\n0.2 12.2\n0.3 12.2\n");
     assert_eq!((measured(&seconds), seconds.roles.relative.is_some()), (vec!["U[V]"], true));
     let few = of("Datum;Wert\n01.03.2024 00:15;1.234,5 x\n01.03.2024 00:30;1.235,5 x\n");
-    assert!(!says(&few, "few different texts"));
+    assert!(!says(&few, "few distinct texts"));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! How times may be written: the formats that are tried, and who reads them.
+//! The formats of times that are tried, and their parsers.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -7,9 +7,9 @@ use super::zones::KNOWN;
 use tidemill_core::time::{TimeFormat, TimeParser, Timestamp};
 
 /// A format, and what a text must have so that it is worth trying.
-struct Format {
+struct CandidateFormat {
     name: String,
-    /// The part of it behind the date.
+    /// The part after the date.
     clock: &'static str,
     parser: TimeParser,
     /// The first byte that is neither a letter nor a digit; 0 where there is none.
@@ -20,7 +20,7 @@ struct Format {
 /// The usual format, and those of C and of mail.
 const WHOLE: [&str; 3] = ["rfc3339", "%a %b %d %H:%M:%S %Y", "%a, %d %b %Y %H:%M:%S %z"];
 
-/// Dates; of two that read the same text, the one that comes first is taken, and the other one named.
+/// Dates; of two that match the same text, the first is chosen, and the other one reported.
 const DATES: [&str; 18] = [
     "%Y-%m-%d",
     "%d.%m.%Y",
@@ -81,18 +81,18 @@ const DIGITS_OF_DAY: [&str; 2] = ["%H%M", "%H%M%S"];
 const COMPACT: [(usize, &str); 4] =
     [(14, "%Y%m%d%H%M%S"), (12, "%Y%m%d%H%M"), (10, "%Y%m%d%H"), (8, "%Y%m%d")];
 
-static FORMATS: LazyLock<Vec<Format>> = LazyLock::new(|| {
-    let dated = DATES
-        .iter()
-        .flat_map(|date| CLOCKS.iter().map(move |clock| Format::new(format!("{date}{clock}"), clock)));
-    WHOLE.iter().map(|name| Format::new((*name).to_owned(), name)).chain(dated).flatten().collect()
+static FORMATS: LazyLock<Vec<CandidateFormat>> = LazyLock::new(|| {
+    let dated = DATES.iter().flat_map(|date| {
+        CLOCKS.iter().map(move |clock| CandidateFormat::new(format!("{date}{clock}"), clock))
+    });
+    WHOLE.iter().map(|name| CandidateFormat::new((*name).to_owned(), name)).chain(dated).flatten().collect()
 });
 
-static OF_DAY: LazyLock<Vec<Format>> = LazyLock::new(|| {
-    TIMES_OF_DAY.iter().filter_map(|format| Format::new((*format).to_owned(), format)).collect()
+static OF_DAY: LazyLock<Vec<CandidateFormat>> = LazyLock::new(|| {
+    TIMES_OF_DAY.iter().filter_map(|format| CandidateFormat::new((*format).to_owned(), format)).collect()
 });
 
-impl Format {
+impl CandidateFormat {
     fn new(name: String, clock: &'static str) -> Option<Self> {
         let parser = parser(&name)?;
         let text = if name == "rfc3339" { "0-0" } else { &name };
@@ -112,7 +112,7 @@ impl Format {
         Some(Self { name, clock, parser, mark, has_colon })
     }
 
-    /// Whether it reads a text, as a time that is near enough to ours.
+    /// Whether it parses a text as a time in the plausible range.
     fn reads(&self, field: &str) -> bool {
         self.time(field).is_some()
     }
@@ -126,7 +126,7 @@ impl Format {
     }
 }
 
-/// 1900 and 2100: what lies outside is no time.
+/// 1900 and 2100: the plausible range.
 const FIRST: i64 = -2_208_988_800_000_000_000;
 const LAST: i64 = 4_102_444_800_000_000_000;
 
@@ -137,16 +137,16 @@ fn mark(field: &str) -> u8 {
 static ZONES: LazyLock<BTreeMap<String, String>> =
     LazyLock::new(|| KNOWN.into_iter().map(|(name, offset)| (name.to_owned(), offset.to_owned())).collect());
 
-/// Who reads times so written.
+/// The parser of a format.
 pub(super) fn parser(format: &str) -> Option<TimeParser> {
     parser_in(format, None)
 }
 
-/// The same of clocks in a `zone`.
+/// The same with a time `zone`.
 pub(super) fn parser_in(format: &str, zone: Option<&str>) -> Option<TimeParser> {
     let format = if format.is_empty() { "rfc3339" } else { format };
     let parser = TimeParser::new(TimeFormat::parse(format).ok()?, zone).ok()?;
-    // Formats without abbreviations of zones refuse them.
+    // Formats without zone abbreviations reject the option.
     let parser = parser.clone().with_zones(&ZONES).unwrap_or(parser);
     match parser.is_time_of_day() {
         true => parser.with_start("2000-01-01T00:00:00Z").ok(),
@@ -168,37 +168,40 @@ fn is_of_day(field: &str) -> bool {
     field.contains(':') && OF_DAY.iter().any(|format| format.reads(field))
 }
 
-/// Whether there are digits alone, a point among them perhaps: rather a number, though it could be read as a time.
+/// Whether a field is only digits, perhaps with a decimal point: more likely a number than a time.
 pub(super) fn is_digits(field: &str) -> bool {
     let mut marks = field.bytes().filter(|byte| !byte.is_ascii_digit());
     marks.next().is_none_or(|mark| mark == b'.') && marks.next().is_none()
 }
 
-/// Whether so few of `all` are odd that they say nothing about the others.
+/// Whether so few of `all` are odd that they can be ignored.
 pub(super) fn few(odd: usize, all: usize) -> bool {
     odd * 20 <= all || odd == 1 && all >= 8
 }
 
-/// The same of times: hardly anything else looks like one, so that a few of them are enough to know.
+/// The same for times: hardly anything else looks like one, so fewer are enough.
 pub(super) fn few_times(odd: usize, all: usize) -> bool {
     few(odd, all) || odd == 1 && all >= 3
 }
 
-/// The format that reads all but a few, and the next one that reads them as other times: day and month are in doubt then.
+/// The format that parses all but a few, and another one that parses them as different times, if day and month are ambiguous.
 pub(super) fn pattern(fields: &[&str]) -> Option<(String, Option<String>)> {
     pattern_among(fields, |_| true)
 }
 
-/// The same for a date and behind it what `clock` says.
+/// The same for a date followed by `clock`.
 pub(super) fn dated(fields: &[&str], clock: &str) -> Option<(String, Option<String>)> {
     pattern_among(fields, |format| format.clock == clock)
 }
 
-fn pattern_among(fields: &[&str], is_wanted: impl Fn(&Format) -> bool) -> Option<(String, Option<String>)> {
+fn pattern_among(
+    fields: &[&str],
+    is_wanted: impl Fn(&CandidateFormat) -> bool,
+) -> Option<(String, Option<String>)> {
     let wanted = FORMATS.iter().filter(|format| is_wanted(format));
     let mut fitting = wanted.filter(|format| reads_all(fields, |field| format.reads(field)));
     let first = fitting.next()?;
-    let parsed = |format: &Format| fields.iter().map(|field| format.time(field)).collect::<Vec<_>>();
+    let parsed = |format: &CandidateFormat| fields.iter().map(|field| format.time(field)).collect::<Vec<_>>();
     let times = parsed(first);
     let other = fitting.filter(|format| format.clock == first.clock).find(|format| {
         let others = parsed(format);
@@ -236,7 +239,7 @@ pub(super) fn of_day(fields: &[&str], is_named: bool) -> Option<&'static str> {
     })
 }
 
-/// Whether all of some fields but a few are such, with as little looking as possible.
+/// Whether all fields but a few match, checking as few as possible.
 pub(super) fn reads_all(fields: &[&str], is_such: impl Fn(&str) -> bool) -> bool {
     let mut odd = 0;
     !fields.is_empty()

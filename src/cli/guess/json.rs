@@ -1,25 +1,25 @@
-//! Records of JSON: one a line, an array, or one behind the other. The fields of nested objects have dotted names.
+//! JSON records: one per line, an array, or concatenated. The fields of nested objects have dotted names.
 
 use serde::de::IgnoredAny;
 use serde_json::{Deserializer, Map, Value};
 
 use super::formats::is_time;
 use super::sample::shown;
-use super::table::{FileKind, Table};
+use super::table::{FileKind, SampleTable};
 use tidemill_core::format::Refused;
 use tidemill_core::format::jsonl::{FirstValues, Layout, first_values};
 
-/// The objects of a text, and what in it is none.
+/// The objects of a text, and the values that are not objects.
 pub(super) struct JsonFound {
     pub(super) objects: Vec<Map<String, Value>>,
-    /// How many values there are, those that are refused among them.
+    /// How many values there are, including rejected ones.
     pub(super) values: usize,
     pub(super) refused: Refused,
-    /// The option `layout`, where more is read by it.
+    /// The option `layout`, if it reads more records.
     pub(super) layout: Option<&'static str>,
 }
 
-/// What a text has where it is JSON: it begins so, or more of its lines are than are not.
+/// The content of a text that is JSON: it begins like JSON, or most of its lines are.
 pub(super) fn find(bytes: &[u8], is_whole: bool) -> Option<JsonFound> {
     let first = first_values(bytes, is_whole, Layout::Auto);
     let is_more = |values: &FirstValues<'_>| {
@@ -48,7 +48,7 @@ pub(super) fn begins(bytes: &[u8]) -> bool {
     letters.next() == Some(&b'{') && matches!(letters.next(), Some(b'"' | b'\''))
 }
 
-/// What a value that is cut off has before the last comma of its outermost array, with the brackets that are missing.
+/// A truncated value up to the last comma of its outermost array, with the missing brackets added.
 fn closed(text: &[u8]) -> Option<Vec<u8>> {
     let (mut open, mut is_string, mut is_escaped) = (Vec::new(), false, false);
     let mut last: Option<(usize, Vec<u8>)> = None;
@@ -83,12 +83,12 @@ fn are_arrays(bytes: &[u8], is_whole: bool) -> bool {
     are_whole && bytes.trim_ascii_start().starts_with(b"[")
 }
 
-/// What is to be said of an object that has records otherwise than in an array: by their times, or as columns, arrays of as many values each.
+/// A warning about an object that has records, but not in an array: keyed by their times, or as columns (arrays of equal length).
 pub(super) fn otherwise(objects: &[Map<String, Value>]) -> Option<String> {
     let mut times = objects.first()?.keys().filter(|name| is_time(name));
     if let (Some(first), Some(_)) = (times.next(), times.next()) {
         return Some(format!(
-            "{} is a time, and a name: write an object for each record, which has the time as a value",
+            "{} is a time, used as a field name: write one object per record, with the time as a value",
             shown(first)
         ));
     }
@@ -101,7 +101,7 @@ pub(super) fn otherwise(objects: &[Map<String, Value>]) -> Option<String> {
     let [(first, length), others @ ..] = arrays.as_slice() else { return None };
     let (second, _) = others.iter().find(|(_, other)| other == length)?;
     Some(format!(
-        "{} and {} are arrays of {length} values each, columns as it seems, and are carried as text: write an object for each record",
+        "{} and {} are arrays of {length} values each, probably columns, and are carried as text: write one object per record",
         shown(first),
         shown(second)
     ))
@@ -136,7 +136,7 @@ pub(super) fn unfolded(objects: &[Map<String, Value>], path: &str) -> Vec<Map<St
     records
 }
 
-/// The field at a path; a key that has the dots itself comes first.
+/// The field at a path; a key that itself contains the dots wins.
 fn at<'v>(object: &'v mut Map<String, Value>, path: &str) -> Option<&'v mut Value> {
     if object.contains_key(path) {
         return object.get_mut(path);
@@ -147,7 +147,7 @@ fn at<'v>(object: &'v mut Map<String, Value>, path: &str) -> Option<&'v mut Valu
 }
 
 /// The records of objects; without names where there are none.
-pub(super) fn table(objects: Vec<Map<String, Value>>) -> Table {
+pub(super) fn table(objects: Vec<Map<String, Value>>) -> SampleTable {
     let mut names: Vec<String> = Vec::new();
     let mut rows: Vec<Vec<String>> = Vec::new();
     let mut texts = Vec::new();
@@ -168,7 +168,7 @@ pub(super) fn table(objects: Vec<Map<String, Value>>) -> Table {
     }
     rows.iter_mut().for_each(|row| row.resize(names.len(), String::new()));
     without_null_objects(&mut names, &mut rows, &mut texts);
-    Table { kind: FileKind::Json, names, rows, texts, ..Table::default() }
+    SampleTable { kind: FileKind::Json, names, rows, texts, ..SampleTable::default() }
 }
 
 fn objects_of(value: Value, objects: &mut Vec<Map<String, Value>>) {

@@ -1,27 +1,32 @@
-//! The lines of a sample: records, comments, and where each stands.
+//! The lines of a sample: records, comments, and their line numbers.
 
 use tidemill_core::format::csv::Dialect;
 use tidemill_core::format::csv::scan::Scan;
 
 /// A record, and the line that it begins with, counted from 1.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Record {
+pub(super) struct SampleRecord {
     pub(super) line: usize,
     pub(super) fields: Vec<String>,
 }
 
-/// The bytes that mean something.
+/// The bytes with a special meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Marks {
-    /// The blank stands for a run of blanks.
+pub(super) struct SpecialBytes {
+    /// A blank means any number of blanks.
     pub(super) delimiter: u8,
     pub(super) quote: u8,
     pub(super) comment: Option<u8>,
 }
 
-/// The records of a sample as the source would find them, but for the first `skipped` lines. The last one of a sample that `is_whole` not
-/// is cut off, and left out.
-pub(super) fn records(bytes: &[u8], marks: Marks, skipped: usize, is_whole: bool) -> Vec<Record> {
+/// The records of a sample as the source would find them, except the first `skipped` lines. Unless the sample `is_whole`, its last record
+/// is truncated, and left out.
+pub(super) fn records(
+    bytes: &[u8],
+    marks: SpecialBytes,
+    skipped: usize,
+    is_whole: bool,
+) -> Vec<SampleRecord> {
     let text = |byte: u8| char::from(byte).to_string();
     let dialect = Dialect {
         delimiter: if marks.delimiter == b' ' { "blanks".to_owned() } else { text(marks.delimiter) },
@@ -32,19 +37,19 @@ pub(super) fn records(bytes: &[u8], marks: Marks, skipped: usize, is_whole: bool
     by_dialect(bytes, &dialect, skipped, is_whole)
 }
 
-/// The same of fields of fixed places.
+/// The same of fixed-width fields.
 pub(super) fn fixed_records(
     bytes: &[u8],
     widths: &[usize],
     comment: Option<u8>,
     is_whole: bool,
-) -> Vec<Record> {
+) -> Vec<SampleRecord> {
     let comment = comment.map(|mark| char::from(mark).to_string());
     let dialect = Dialect { widths: Some(widths.to_vec()), comment, ..Dialect::default() };
     by_dialect(bytes, &dialect, 0, is_whole)
 }
 
-fn by_dialect(bytes: &[u8], dialect: &Dialect, skipped: usize, is_whole: bool) -> Vec<Record> {
+fn by_dialect(bytes: &[u8], dialect: &Dialect, skipped: usize, is_whole: bool) -> Vec<SampleRecord> {
     let Ok(splitter) = dialect.splitter() else { return Vec::new() };
     let ends = memchr::memchr_iter(b'\n', bytes).map(|at| at + 1);
     let mut at = std::iter::once(0).chain(ends).nth(skipped).unwrap_or(bytes.len());
@@ -56,12 +61,12 @@ fn by_dialect(bytes: &[u8], dialect: &Dialect, skipped: usize, is_whole: bool) -
             Scan::Skipped { next } => (at, line) = (next, line + 1),
             Scan::Record { next, lines, .. } => {
                 let fields = splitter.fields(bytes, &spans).iter().map(|field| as_text(field)).collect();
-                records.push(Record { line: number, fields });
+                records.push(SampleRecord { line: number, fields });
                 (at, line) = (next, line + lines);
             }
-            // A quote that nothing closes: a line of prose.
+            // An unclosed quote: a line of prose.
             Scan::Unclosed { end, next } => {
-                records.push(Record { line: number, fields: vec![as_text(&bytes[at..end])] });
+                records.push(SampleRecord { line: number, fields: vec![as_text(&bytes[at..end])] });
                 (at, line) = (next, line + 1);
             }
             Scan::Incomplete => break,
@@ -73,7 +78,7 @@ fn by_dialect(bytes: &[u8], dialect: &Dialect, skipped: usize, is_whole: bool) -
     records
 }
 
-/// What stands in the comments before line `end`, without their mark.
+/// The text of the comments before line `end`, without their mark.
 pub(super) fn comments(bytes: &[u8], mark: u8, end: usize) -> String {
     let lines = bytes.split(|byte| *byte == b'\n').take(end.saturating_sub(1));
     let lines = lines.filter_map(|line| line.strip_prefix(&[mark]));

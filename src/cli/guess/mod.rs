@@ -1,5 +1,5 @@
-//! What is in a data file, guessed from its beginning: `table` finds records and fields by their `delimiter`, `layout` what stands before
-//! them, `columns` what each is, `times`, `sensors` and `values` how that is written. What could not be told is said.
+//! Guesses the content of a data file from its beginning: `table` finds records and fields by their `delimiter`, `layout` what precedes
+//! them, `columns` the role of each column, `times`, `sensors` and `values` its format. Open questions are reported.
 
 mod columns;
 mod delimiter;
@@ -32,10 +32,10 @@ pub(super) use table::{Dialect, FileKind};
 
 use crate::cli::summary::plural;
 use sample::{Sample, add, number};
-use table::Table;
+use table::SampleTable;
 use tidemill_core::format::{Refused, influx};
 
-/// How many bytes are looked at.
+/// How many bytes are inspected.
 pub(super) const SAMPLE: usize = 1 << 18;
 
 /// How many records are shown.
@@ -46,43 +46,43 @@ const SHOWN: usize = 3;
 pub(super) struct Guess {
     /// Which source reads it.
     pub(super) kind: FileKind,
-    /// How it is laid out, where it is delimited text.
+    /// The dialect, if it is delimited text.
     pub(super) dialect: Dialect,
-    /// In what encoding the text is, where that has to be said.
+    /// The encoding of the text, if an option is needed.
     pub(super) encoding: Option<&'static str>,
     /// The names of the columns.
     pub(super) names: Vec<String>,
     /// What the columns are.
     pub(super) roles: Roles,
-    /// How many records were looked at.
+    /// How many records were inspected.
     pub(super) records: usize,
-    /// The first records: for each column what was understood.
+    /// The first records, as parsed by column.
     pub(super) first: Vec<Vec<String>>,
-    /// The station that the file says it is of.
+    /// The station that the file names.
     pub(super) station: Option<String>,
-    /// What the one series is called that all files are of.
+    /// The name of the one series that all files belong to.
     pub(super) series: Option<String>,
-    /// Columns that refuse records where they are read.
+    /// Columns that would cause rejections if they were read.
     pub(super) unreadable: Vec<String>,
     /// Whether other files have other columns.
     pub(super) differs: bool,
-    /// How objects lie in a file of JSON, where its beginning says something else.
+    /// The layout of JSON objects, if detection from the beginning of the file would be wrong.
     pub(super) layout: Option<&'static str>,
     /// The array whose elements are records.
     pub(super) unfold: Option<String>,
     /// The unit of times of line protocol.
     pub(super) precision: Option<&'static str>,
-    /// How many records have no time where each should have one.
+    /// How many records lack a time.
     pub(super) timeless: usize,
-    /// What could not be told, and how to say it.
+    /// Open questions, and the options that answer them.
     pub(super) doubts: Vec<String>,
-    /// Why no options read it, if none do.
+    /// Why no options can read it, if none can.
     pub(super) refusal: Option<Refusal>,
 }
 
-/// Looks at the first bytes of a text file.
+/// Guesses from the first bytes of a text file.
 pub(super) fn guess(bytes: &[u8], is_whole: bool) -> Guess {
-    // A logger that lost its power leaves NULs, which are passed over before a value.
+    // A logger that lost its power leaves NULs, which are skipped before a value.
     let has_odd_start = bytes.iter().take_while(|byte| **byte != b'\n').any(|byte| *byte == 0);
     let bytes: Vec<u8> = bytes.iter().copied().filter(|byte| *byte != 0).collect();
     if let Some(sample) = influx::first_records(&bytes, is_whole) {
@@ -91,7 +91,7 @@ pub(super) fn guess(bytes: &[u8], is_whole: bool) -> Guess {
     if let Some(guess) = of_json(&bytes, is_whole) {
         return guess;
     }
-    let mut table = Table::read(&bytes, is_whole);
+    let mut table = SampleTable::read(&bytes, is_whole);
     let taken = numerals::take_out(&mut table.rows, table.names.len());
     let comma = taken.numerals.map_or_else(|| table.decimal_comma(), |numerals| numerals.comma);
     let mut guess = of_table(table, comma);
@@ -102,7 +102,7 @@ pub(super) fn guess(bytes: &[u8], is_whole: bool) -> Guess {
         return refuse(FileKind::Delimited, Refusal::of_bytes());
     }
     if guess.records == 0 && !guess.names.is_empty() && guess.refusal.is_none() {
-        guess.doubts.push("there are no records yet: look again when there are some".to_owned());
+        guess.doubts.push("there are no records yet: run `init` again when there are some".to_owned());
     }
     let roles = &mut guess.roles;
     let is_measured = |at: &usize| roles.measurements.contains(at);
@@ -112,9 +112,9 @@ pub(super) fn guess(bytes: &[u8], is_whole: bool) -> Guess {
     guess
 }
 
-/// Looks at records whose fields have been found.
+/// Guesses from records whose fields are known.
 pub(super) fn of_records(kind: FileKind, names: Vec<String>, rows: Vec<Vec<String>>) -> Guess {
-    of_table(Table { kind, names, rows, ..Table::default() }, false)
+    of_table(SampleTable { kind, names, rows, ..SampleTable::default() }, false)
 }
 
 /// Whether a text begins as HTML and XML do.
@@ -153,7 +153,7 @@ fn of_json(bytes: &[u8], is_whole: bool) -> Option<Guess> {
     Some(guess).filter(|guess| !guess.names.is_empty())
 }
 
-/// What is to be said of lines or values, of `all`, that are no records of a format.
+/// A warning about lines or values, of `all`, that are not records of a format.
 fn refused_of(refused: &Refused, all: usize, what: &str, format: &str) -> Option<String> {
     let (line, why) = refused.first.as_ref()?;
     let (count, lines) = (refused.count, plural(all as u64, what));
@@ -163,15 +163,15 @@ fn refused_of(refused: &Refused, all: usize, what: &str, format: &str) -> Option
         ""
     };
     Some(match count {
-        1 => format!("1 of {lines} is no {format}, and is refused: line {line} ({why})"),
+        1 => format!("1 of {lines} is not {format}, and is rejected: line {line} ({why})"),
         _ => format!(
-            "{count} of {lines} are no {format}, and are refused{fails}: the first is line {line} ({why})"
+            "{count} of {lines} are not {format}, and are rejected{fails}: the first is line {line} ({why})"
         ),
     })
 }
 
-fn of_table(table: Table, comma: bool) -> Guess {
-    let Table { kind, dialect, names, rows, station, texts, before, mut doubts, refusal } = table;
+fn of_table(table: SampleTable, comma: bool) -> Guess {
+    let SampleTable { kind, dialect, names, rows, station, texts, before, mut doubts, refusal } = table;
     let sample = Sample { names: &names, rows: &rows, comma, texts: &texts, before: &before };
     let mut roles = columns::guess(&sample);
     doubts.append(&mut roles.doubts);
@@ -201,7 +201,7 @@ fn empty(kind: FileKind, names: Vec<String>) -> Guess {
     }
 }
 
-/// The time, the sensor and the measurements of a record as the source reads them; `None` where it refuses them.
+/// The time, the sensor and the measurements of a record as the source reads them; `None` if it rejects them.
 fn understood(sample: &Sample<'_>, row: usize, roles: &Roles) -> Option<Vec<String>> {
     let time = match &roles.time {
         None => None,
@@ -238,7 +238,7 @@ fn of_line_protocol(sample: influx::FirstRecords) -> Guess {
     let influx::FirstRecords { records, numbers, texts, latest, timeless, refused } = sample;
     let doubts = refused_of(&refused, records + refused.count, "line", "line protocol");
     let doubts = doubts.into_iter().collect();
-    // 1 to the power of three zeros more for each unit: seconds, milliseconds, microseconds.
+    // Three more digits per unit: seconds, milliseconds, microseconds.
     let units = [("s", 100_000_000_000), ("ms", 100_000_000_000_000), ("us", 100_000_000_000_000_000)];
     let unit = |latest: u64| units.into_iter().find(|(_, end)| latest < *end).map(|(unit, _)| unit);
     let count = numbers.len();
@@ -253,7 +253,7 @@ fn of_line_protocol(sample: influx::FirstRecords) -> Guess {
 }
 
 impl Guess {
-    /// Why the options that read this file do not read the other one, if they do not.
+    /// Why the options for this file cannot read the other one, if they cannot.
     pub(super) fn differs_in(&self, other: &Guess) -> Option<&'static str> {
         let time = |guess: &Guess| {
             let time = guess.roles.time.as_ref()?;
@@ -262,15 +262,15 @@ impl Guess {
         };
         let has_times = self.roles.time.is_some() && other.roles.time.is_some();
         if self.kind != other.kind {
-            Some("they are of two kinds")
+            Some("their formats differ")
         } else if self.dialect.has_header != other.dialect.has_header {
             Some("one has no header")
         } else if self.dialect != other.dialect {
-            Some("their text is laid out in two ways")
+            Some("their text layouts differ")
         } else if self.unfold != other.unfold {
-            Some("their records lie in two ways")
+            Some("their record layouts differ")
         } else if has_times && time(self) != time(other) {
-            Some("their times are written in two ways")
+            Some("their time formats differ")
         } else if self.roles.decimal_comma != other.roles.decimal_comma
             && self.roles.has_fractions
             && other.roles.has_fractions
@@ -281,7 +281,7 @@ impl Guess {
         }
     }
 
-    /// Takes in what another file of the same input has.
+    /// Joins the guess about another file of the same input.
     pub(super) fn join(&mut self, other: Guess) {
         let is_known = |name: &String, names: &[String]| names.contains(name);
         self.differs |= self.names.len() != other.names.len()

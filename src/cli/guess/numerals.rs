@@ -1,4 +1,4 @@
-//! How numbers are written: the decimal mark, what stands between groups of three digits, units behind them. Only what leaves no doubt.
+//! Guesses how numbers are written: the decimal mark, thousands separators, units after the numbers. Only unambiguous cases.
 
 use std::collections::BTreeSet;
 
@@ -7,28 +7,28 @@ use tidemill_core::kernel::number::{parse_decimal_comma, parse_f64};
 
 /// How the numbers of a file are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Numerals {
+pub(super) struct NumberStyle {
     /// A comma is the decimal mark, not a point.
     pub(super) comma: bool,
-    /// What stands between groups of three digits.
+    /// The separator of groups of three digits.
     pub(super) thousands: Option<char>,
 }
 
-/// What was taken out of the numbers of a table.
+/// Separators and units that were removed from the numbers of a table.
 #[derive(Debug, Default)]
-pub(super) struct Taken {
-    /// How they are written, where some are in groups.
-    pub(super) numerals: Option<Numerals>,
+pub(super) struct Stripped {
+    /// The number style, if some have thousands separators.
+    pub(super) numerals: Option<NumberStyle>,
     /// The columns with numbers in groups.
     pub(super) grouped: BTreeSet<usize>,
-    /// The units behind the numbers of columns.
+    /// The units after the numbers of columns.
     pub(super) units: Vec<(usize, &'static str)>,
 }
 
-/// Leaves the numbers of `rows`, all of which have `columns` fields, without units and without what stands between their groups.
-pub(super) fn take_out(rows: &mut [Vec<String>], columns: usize) -> Taken {
+/// Removes units and thousands separators from the numbers of `rows`, all of which have `columns` fields.
+pub(super) fn take_out(rows: &mut [Vec<String>], columns: usize) -> Stripped {
     let all = || rows.iter().flatten().map(|field| field.trim()).filter(|field| !field.is_empty());
-    let mut taken = Taken { numerals: Numerals::in_groups(all()), ..Taken::default() };
+    let mut taken = Stripped { numerals: NumberStyle::in_groups(all()), ..Stripped::default() };
     for at in 0..columns {
         let Some(unit) = unit(rows.iter().map(|row| row[at].trim()), taken.numerals) else { continue };
         taken.units.push((at, unit));
@@ -49,13 +49,13 @@ pub(super) fn take_out(rows: &mut [Vec<String>], columns: usize) -> Taken {
     taken
 }
 
-/// The unit that stands behind at least half of the numbers of a column, where nothing but numbers and missing values is in it.
-fn unit<'f>(fields: impl Iterator<Item = &'f str>, numerals: Option<Numerals>) -> Option<&'static str> {
+/// The unit after at least half of the numbers of a column that has only numbers and nulls.
+fn unit<'f>(fields: impl Iterator<Item = &'f str>, numerals: Option<NumberStyle>) -> Option<&'static str> {
     let is_number = |text: &str| match numerals {
         Some(numerals) => numerals.number(text).is_some(),
-        None => {
-            [false, true].into_iter().any(|comma| Numerals { comma, thousands: None }.number(text).is_some())
-        }
+        None => [false, true]
+            .into_iter()
+            .any(|comma| NumberStyle { comma, thousands: None }.number(text).is_some()),
     };
     let (mut units, mut others) = (Vec::new(), 0);
     for field in fields.filter(|field| !field.is_empty() && !is_null(field)) {
@@ -74,7 +74,7 @@ fn unit<'f>(fields: impl Iterator<Item = &'f str>, numerals: Option<Numerals>) -
     (units.iter().all(|unit| *unit == first) && units.len() >= others).then_some(first)
 }
 
-/// Units that stand behind numbers.
+/// Units that may follow numbers.
 const UNITS: [&str; 60] = [
     "°C", "°F", "℃", "K", "C", "F", "%", "%RH", "% RH", "°", "V", "mV", "kV", "A", "mA", "µA", "W", "mW",
     "kW", "MW", "Wh", "kWh", "MWh", "VA", "kVA", "var", "kvar", "Ω", "kΩ", "Hz", "kHz", "rpm", "Pa", "hPa",
@@ -82,20 +82,20 @@ const UNITS: [&str; 60] = [
     "l/min", "l/h", "m³", "m³/h", "g", "kg", "ppm", "ppb", "lx", "dB", "dBm",
 ];
 
-/// What may stand between groups of digits, the point and the comma apart.
+/// Possible thousands separators, besides point and comma.
 const BLANKS: [char; 6] = [' ', '\u{a0}', '\u{202f}', '\u{2009}', '\'', '’'];
 
-/// What a number that is written in groups tells.
+/// What a number with a possible separator shows.
 enum Grouping {
-    /// Groups, and nothing else it could be.
+    /// Groups, without doubt.
     Sure,
-    /// One group of three digits behind the mark: decimals, as it may be.
+    /// One group of three digits after the mark: perhaps decimals.
     Doubtful,
-    /// The mark stands there, and not between groups.
+    /// The mark does not separate groups.
     Other,
 }
 
-impl Numerals {
+impl NumberStyle {
     /// The number that a field is.
     pub(super) fn number(self, field: &str) -> Option<f64> {
         let field = field.trim();
@@ -133,7 +133,7 @@ impl Numerals {
         if fitting.iter().any(is_other) { None } else { Some(best) }
     }
 
-    /// Whether some of `fields` are in these groups for sure, and none has the mark elsewhere in a number.
+    /// Whether some of `fields` certainly have these groups, and none has the mark elsewhere in a number.
     fn is_sure<'f>(self, fields: impl Iterator<Item = &'f str>) -> bool {
         let Some(mark) = self.thousands else { return false };
         let mut sure = 0;
@@ -150,7 +150,7 @@ impl Numerals {
     }
 }
 
-/// How `mark` stands in a number with this decimal mark; `None` where it does not, or where that is no number.
+/// How `mark` is used in a number with this decimal mark; `None` if it is not used, or the field is not a number.
 fn grouping(field: &str, mark: char, decimal: char) -> Option<Grouping> {
     let digits = field.strip_prefix(['-', '+']).unwrap_or(field);
     let is_of_number = |c: char| c.is_ascii_digit() || c == mark || c == decimal || c == '.' || c == ',';
@@ -177,7 +177,7 @@ fn grouping(field: &str, mark: char, decimal: char) -> Option<Grouping> {
     })
 }
 
-/// A number and the unit behind it, where that is a known one.
+/// A number and the unit after it, if that is a known one.
 pub(super) fn without_unit(field: &str) -> Option<(&str, &'static str)> {
     let of = |unit: &&'static str| {
         let number = field.strip_suffix(*unit)?.trim_end_matches([' ', '\u{a0}', '\u{202f}']);
@@ -190,7 +190,7 @@ pub(super) fn without_unit(field: &str) -> Option<(&str, &'static str)> {
 pub(super) fn is_quantity(field: &str) -> bool {
     let field = field.trim();
     let number = without_unit(field).map_or(field, |(number, _)| number);
-    let read = |comma| Numerals { comma, thousands: None }.number(number).is_some();
+    let read = |comma| NumberStyle { comma, thousands: None }.number(number).is_some();
     let is_grouped = |(mark, decimal)| matches!(grouping(number, mark, decimal), Some(Grouping::Sure));
     read(false) || read(true) || [(',', '.'), ('.', ',')].into_iter().any(is_grouped)
 }
@@ -200,7 +200,7 @@ mod tests {
     use super::*;
 
     fn of(fields: &[&str]) -> Option<(bool, char)> {
-        let numerals = Numerals::in_groups(fields.iter().copied())?;
+        let numerals = NumberStyle::in_groups(fields.iter().copied())?;
         Some((numerals.comma, numerals.thousands?))
     }
 
@@ -236,7 +236,7 @@ mod tests {
 
     #[test]
     fn a_number_is_read_in_groups_and_no_other() {
-        let numerals = Numerals { comma: false, thousands: Some(',') };
+        let numerals = NumberStyle { comma: false, thousands: Some(',') };
         assert_eq!(numerals.number("-1,234.5"), Some(-1234.5));
         assert_eq!(
             (numerals.number("1,23"), numerals.number("0,123"), numerals.number("12")),

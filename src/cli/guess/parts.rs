@@ -3,7 +3,7 @@
 use super::formats::{parser, reads_all};
 use super::sample::Sample;
 
-/// What a column may have of a time: how it is called, its directive, and the lowest and highest number.
+/// A part of a time in a column of its own: column names, directive, minimum and maximum.
 struct TimePart {
     names: &'static [&'static str],
     directive: &'static str,
@@ -99,7 +99,7 @@ pub(super) fn clock(sample: &Sample<'_>) -> Vec<usize> {
     columns
 }
 
-/// The first column that is called so and has such numbers, if it has not been taken.
+/// The first column with such a name and such numbers that is not `taken`.
 fn column(sample: &Sample<'_>, part: &TimePart, taken: &[usize]) -> Option<usize> {
     let is_called = |at: &usize| {
         let name = sample.names[*at].trim().to_lowercase();

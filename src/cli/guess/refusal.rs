@@ -1,6 +1,6 @@
-//! Why no options read a file.
+//! Why no options can read a file.
 
-/// Why no options read a file.
+/// Why no options can read a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::cli) struct Refusal {
     pub(in crate::cli) why: String,
@@ -11,25 +11,25 @@ pub(in crate::cli) struct Refusal {
 impl Refusal {
     pub(super) fn of_json(line: usize, why: &str) -> Self {
         Self {
-            why: format!("it begins as JSON does, and has no object that can be read; line {line}: {why}"),
-            help: "write it anew as JSON: names and texts in double quotes, null for what is missing",
+            why: format!("it begins like JSON, but has no readable object; line {line}: {why}"),
+            help: "write it as JSON: names and texts in double quotes, null for missing values",
         }
     }
 
     pub(super) fn of_arrays() -> Self {
         Self {
-            why: "it is JSON without objects, and records are objects".to_owned(),
-            help: "write an object for each record, or CSV with a line for each",
+            why: "it is JSON without objects, and a record must be an object".to_owned(),
+            help: "write one object per record, or CSV with one line per record",
         }
     }
 
     pub(super) fn of_markup() -> Self {
-        Self { why: "it is HTML or XML as it seems".to_owned(), help: "export the data as CSV or JSON" }
+        Self { why: "it seems to be HTML or XML".to_owned(), help: "export the data as CSV or JSON" }
     }
 
     pub(super) fn of_bytes() -> Self {
         Self {
-            why: "its first line has bytes that no text has".to_owned(),
+            why: "its first line has bytes that are not text".to_owned(),
             help: "unpack an archive; export a spreadsheet or a database as CSV",
         }
     }

@@ -1,8 +1,8 @@
-//! The records that a guess goes by.
+//! The records that a guess is based on.
 
 use tidemill_core::kernel::number::{parse_decimal_comma, parse_f64};
 
-/// Names and fields that are looked at.
+/// The inspected names and fields.
 pub(super) struct Sample<'s> {
     pub(super) names: &'s [String],
     pub(super) rows: &'s [Vec<String>],

@@ -1,26 +1,26 @@
-//! Whose a record is: by names, and by whether a column tells apart what has the same time.
+//! Guesses the sensor column: by names, and by whether a column distinguishes records with the same time.
 
 use std::collections::HashSet;
 
 use super::formats::{few, is_time};
 use super::sample::{Sample, is_number, shown};
-use super::times::Time;
+use super::times::TimeColumns;
 use super::values::values;
-use super::words::{Meaning, are_measures, are_remarks, are_units_of, is_kind, is_numbered, meaning};
+use super::words::{NameMeaning, are_measures, are_remarks, are_units_of, is_kind, is_numbered, meaning};
 
 /// What was chosen.
 #[derive(Debug, Default)]
-pub(super) struct Choice {
-    /// The columns that say together whose a record is.
+pub(super) struct SensorChoice {
+    /// The columns that identify the sensor together.
     pub(super) columns: Vec<usize>,
-    /// What could not be told.
+    /// Open questions.
     pub(super) doubts: Vec<String>,
 }
 
-/// A column that may say whose a record is.
-struct Candidate {
+/// A column that may identify the sensor.
+struct SensorCandidate {
     at: usize,
-    meaning: Option<Meaning>,
+    meaning: Option<NameMeaning>,
     /// How many different texts it has.
     distinct: usize,
 }
@@ -29,10 +29,11 @@ struct Candidate {
 const FEW_RECORDS: usize = 20;
 
 /// Chooses among the columns that are not `taken`.
-pub(super) fn sensor(sample: &Sample<'_>, time: Option<&Time>, taken: &[usize]) -> Choice {
+pub(super) fn sensor(sample: &Sample<'_>, time: Option<&TimeColumns>, taken: &[usize]) -> SensorChoice {
     let times = time.map(|time| sample.joined(&time.columns));
     let free = (0..sample.names.len()).filter(|at| !taken.contains(at));
-    let candidates: Vec<Candidate> = free.filter_map(|at| candidate(sample, times.as_deref(), at)).collect();
+    let candidates: Vec<SensorCandidate> =
+        free.filter_map(|at| candidate(sample, times.as_deref(), at)).collect();
     let tells_apart =
         |columns: &[usize]| times.as_ref().is_some_and(|times| clashes(sample, times, columns) == 0);
     let mut columns = Vec::new();
@@ -44,21 +45,21 @@ pub(super) fn sensor(sample: &Sample<'_>, time: Option<&Time>, taken: &[usize]) 
         candidates.iter().any(|candidate| candidate.at == *first && candidate.distinct == 1)
     });
     let varying = || candidates.iter().filter(|candidate| candidate.distinct > 1);
-    let by_quantity = varying().find(|candidate| candidate.meaning == Some(Meaning::Quantity));
+    let by_quantity = varying().find(|candidate| candidate.meaning == Some(NameMeaning::Quantity));
     if let Some(quantity) = by_quantity.filter(|quantity| !columns.contains(&quantity.at)) {
         if is_constant {
             columns.clear();
         }
         columns.push(quantity.at);
     }
-    // What has one time and one sensor is of two: another column tells which.
+    // Records with the same time and sensor are from two sensors: another column distinguishes them.
     if times.is_some() && !tells_apart(&columns) {
-        let recurs = |other: &Candidate| other.distinct * 2 <= sample.rows.len();
-        let is_one = |other: &Candidate| {
-            !matches!(other.meaning, Some(Meaning::Remark | Meaning::Clock))
+        let recurs = |other: &SensorCandidate| other.distinct * 2 <= sample.rows.len();
+        let is_one = |other: &SensorCandidate| {
+            !matches!(other.meaning, Some(NameMeaning::Remark | NameMeaning::Clock))
                 || is_kind(&sample.names[other.at])
         };
-        let with = |other: &&Candidate| {
+        let with = |other: &&SensorCandidate| {
             recurs(other)
                 && is_one(other)
                 && !columns.contains(&other.at)
@@ -72,23 +73,23 @@ pub(super) fn sensor(sample: &Sample<'_>, time: Option<&Time>, taken: &[usize]) 
         }
     }
     let doubts = doubts(sample, times.as_deref(), &columns, &candidates);
-    Choice { columns, doubts }
+    SensorChoice { columns, doubts }
 }
 
-impl Candidate {
-    /// How surely its name says whose a record is: the less, the surer.
+impl SensorCandidate {
+    /// How reliably its name means a sensor: the lower, the more reliable.
     fn rank(&self) -> Option<usize> {
         match self.meaning? {
-            Meaning::Sensor(rank) => Some(rank),
-            Meaning::Quantity => Some(usize::MAX),
-            Meaning::Remark | Meaning::Clock => None,
+            NameMeaning::Sensor(rank) => Some(rank),
+            NameMeaning::Quantity => Some(usize::MAX),
+            NameMeaning::Remark | NameMeaning::Clock => None,
         }
     }
 }
 
-/// Column `at`, if it may say whose a record is: it is hardly ever empty, and has texts that are no numbers, times or measures, or whole
-/// numbers under a name that leaves no doubt; and these come again.
-fn candidate(sample: &Sample<'_>, times: Option<&[String]>, at: usize) -> Option<Candidate> {
+/// Column `at`, if it may identify the sensor: it is hardly ever empty, and has recurring texts that are not numbers, times or measures, or
+/// recurring whole numbers under an unambiguous name.
+fn candidate(sample: &Sample<'_>, times: Option<&[String]>, at: usize) -> Option<SensorCandidate> {
     let (name, records) = (&sample.names[at], sample.rows.len());
     let fields: Vec<&str> = sample.fields(at).collect();
     // A name with braces would be taken for a template.
@@ -104,7 +105,7 @@ fn candidate(sample: &Sample<'_>, times: Option<&[String]>, at: usize) -> Option
         let times = times.map_or(records, |times| times.iter().collect::<HashSet<_>>().len());
         distinct * 2 <= records || times * 2 <= records || records < FEW_RECORDS
     };
-    let is_named = matches!(meaning, Some(Meaning::Sensor(_) | Meaning::Quantity));
+    let is_named = matches!(meaning, Some(NameMeaning::Sensor(_) | NameMeaning::Quantity));
     let is_marked = sample.texts.contains(&at);
     let numbers = fields.iter().filter(|field| is_number(field, sample.comma)).count();
     let is_good = if numbers * 2 > fields.len() {
@@ -114,14 +115,14 @@ fn candidate(sample: &Sample<'_>, times: Option<&[String]>, at: usize) -> Option
         false
     } else {
         let odd = values.iter().filter(|value| !is_time(value)).count();
-        let is_of_times = odd * 2 < distinct || meaning == Some(Meaning::Clock);
+        let is_of_times = odd * 2 < distinct || meaning == Some(NameMeaning::Clock);
         let says_nothing = match is_named {
             true => are_measures(&values) || are_units_of(name, &values),
             false => are_remarks(&values),
         };
         !is_of_times && !says_nothing && recurs()
     };
-    is_good.then_some(Candidate { at, meaning, distinct })
+    is_good.then_some(SensorCandidate { at, meaning, distinct })
 }
 
 /// Whether a column has words for true and false.
@@ -141,7 +142,7 @@ fn doubts(
     sample: &Sample<'_>,
     times: Option<&[String]>,
     columns: &[usize],
-    candidates: &[Candidate],
+    candidates: &[SensorCandidate],
 ) -> Vec<String> {
     let mut doubts = Vec::new();
     let others = candidates
@@ -151,15 +152,14 @@ fn doubts(
     let others: Vec<String> = others.map(|other| shown(&sample.names[other.at])).collect();
     if times.is_some_and(|times| clashes(sample, times, columns) > 0) {
         doubts.push(
-            "several records have one time and one sensor: if they are of several, name the columns that tell them apart in `sensor`, \
-             such as \"{a}-{b}\"; in the hour that clocks show twice, `timezone` does"
+            "several records have the same time and sensor: if they are from several sensors, name the columns that distinguish them in `sensor`, \
+             such as \"{a}-{b}\"; for the repeated hour when clocks are set back, set `timezone`"
                 .to_owned(),
         );
     } else if columns.is_empty() && !others.is_empty() {
-        let (has, it, says) =
-            if others.len() == 1 { ("has", "it", "says") } else { ("have", "one of them", "says") };
+        let (has, it) = if others.len() == 1 { ("has", "it") } else { ("have", "one of them") };
         doubts.push(format!(
-            "{} {has} few different texts: if {it} {says} whose a record is, name it in `sensor`",
+            "{} {has} few distinct texts: if {it} identifies the sensor, name it in `sensor`",
             others.join(", ")
         ));
     }

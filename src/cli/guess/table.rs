@@ -1,8 +1,8 @@
 //! Records and fields of a sample.
 
-use super::delimiter::{DELIMITERS, Look, RARE, Shape, look, most_frequent, shape};
+use super::delimiter::{DELIMITERS, FieldKind, RARE, RecordShape, look, most_frequent, shape};
 use super::layout::{self, LineLayout};
-use super::lines::{self, Marks, Record, records};
+use super::lines::{self, SampleRecord, SpecialBytes, records};
 use super::refusal::Refusal;
 use super::sample::is_number;
 use super::widths;
@@ -19,11 +19,11 @@ pub(in crate::cli) enum FileKind {
 /// How delimited text is laid out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::cli) struct Dialect {
-    /// The blank stands for a run of blanks.
+    /// A blank means any number of blanks.
     pub(in crate::cli) delimiter: u8,
-    /// The widths of fields of fixed places; there is no delimiter then.
+    /// The widths of fixed-width fields; there is no delimiter then.
     pub(in crate::cli) widths: Option<Vec<usize>>,
-    /// Whether the first line of the file says so, and no option has to.
+    /// Whether the first line of the file gives the delimiter, so that no option is needed.
     pub(in crate::cli) is_said: bool,
     pub(in crate::cli) quote: u8,
     pub(in crate::cli) comment: Option<u8>,
@@ -45,8 +45,8 @@ impl Default for Dialect {
     }
 }
 
-/// A sample, taken apart.
-pub(super) struct Table {
+/// A sample, split into records and fields.
+pub(super) struct SampleTable {
     pub(super) kind: FileKind,
     pub(super) dialect: Dialect,
     pub(super) names: Vec<String>,
@@ -58,13 +58,13 @@ pub(super) struct Table {
     pub(super) texts: Vec<usize>,
     /// The lines before the records.
     pub(super) before: Vec<String>,
-    /// What could not be told.
+    /// Open questions.
     pub(super) doubts: Vec<String>,
-    /// Why no options read it.
+    /// Why no options can read it, if none can.
     pub(super) refusal: Option<Refusal>,
 }
 
-impl Default for Table {
+impl Default for SampleTable {
     fn default() -> Self {
         Self {
             kind: FileKind::Delimited,
@@ -80,13 +80,13 @@ impl Default for Table {
     }
 }
 
-impl Table {
+impl SampleTable {
     pub(super) fn read(bytes: &[u8], is_whole: bool) -> Self {
         let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
         delimited(bytes, is_whole)
     }
 
-    /// Whether numbers have a decimal comma: more of them can be read so than with a point.
+    /// Whether numbers have a decimal comma: more fields are numbers then than with a point.
     pub(super) fn decimal_comma(&self) -> bool {
         if self.kind != FileKind::Delimited {
             return false;
@@ -94,20 +94,20 @@ impl Table {
         let fields =
             || self.rows.iter().flatten().map(|field| field.trim()).filter(|field| !field.is_empty());
         let readable = |comma| fields().filter(|field| is_number(field, comma)).count();
-        // In quotes where it is the delimiter too: three digits behind it are a group rather.
+        // If the comma is also the delimiter, numbers are quoted: three digits after a comma are more likely a group.
         let has_decimals = |field: &str| field.rsplit_once(',').is_some_and(|(_, digits)| digits.len() != 3);
         let is_sure = || fields().any(|field| is_number(field, true) && has_decimals(field));
         readable(true) > readable(false) && (self.dialect.delimiter != b',' || is_sure())
     }
 }
 
-fn delimited(bytes: &[u8], is_whole: bool) -> Table {
+fn delimited(bytes: &[u8], is_whole: bool) -> SampleTable {
     let (quote, comment) = (quote(bytes), comment(bytes));
     let own = layout::separator(bytes);
     let skipped = usize::from(own.is_some());
-    let marks = |delimiter: u8| Marks { delimiter, quote, comment };
+    let marks = |delimiter: u8| SpecialBytes { delimiter, quote, comment };
     let parse = |delimiter: u8| records(bytes, marks(delimiter), skipped, is_whole);
-    let mut best: Option<(u8, Vec<Record>, Shape)> = None;
+    let mut best: Option<(u8, Vec<SampleRecord>, RecordShape)> = None;
     for delimiter in own.map_or([&DELIMITERS[..], &RARE].concat(), |own| vec![own]) {
         if RARE.contains(&delimiter) && best.as_ref().is_some_and(|(known, ..)| *known != b' ') {
             break;
@@ -135,7 +135,8 @@ fn delimited(bytes: &[u8], is_whole: bool) -> Table {
     });
     let first_line = records.get(shape.first).map_or(0, |record| record.line);
     let comments = comment.map(|mark| lines::comments(bytes, mark, first_line)).unwrap_or_default();
-    let comments = lines::records(comments.as_bytes(), Marks { comment: None, ..marks(delimiter) }, 0, true);
+    let comments =
+        lines::records(comments.as_bytes(), SpecialBytes { comment: None, ..marks(delimiter) }, 0, true);
     let mut found = layout::find(records, &shape, comments);
     if fixed_widths.is_some() {
         found.doubts.push(FIXED.to_owned());
@@ -143,7 +144,7 @@ fn delimited(bytes: &[u8], is_whole: bool) -> Table {
     }
     found.doubts.extend(solid.map(|length| {
         format!(
-            "all lines have {length} characters, and no delimiter: fields of fixed places cannot be told apart without blanks; say how wide they are \
+            "all lines have {length} characters, and no delimiter: fixed-width fields cannot be separated without blanks; give their widths \
              in `widths`"
         )
     }));
@@ -158,7 +159,7 @@ fn delimited(bytes: &[u8], is_whole: bool) -> Table {
         has_header: found.has_header,
         layout: found.layout,
     };
-    Table {
+    SampleTable {
         dialect,
         names: found.names,
         rows: found.rows,
@@ -166,13 +167,13 @@ fn delimited(bytes: &[u8], is_whole: bool) -> Table {
         before,
         doubts: found.doubts,
         refusal: found.refusal,
-        ..Table::default()
+        ..SampleTable::default()
     }
 }
 
-/// Whether enough lines are parted alike by what may as well stand in texts and values: blanks, and delimiters that are rare.
-fn is_meant(delimiter: u8, records: &[Record], shape: &Shape) -> bool {
-    let count = |records: &[Record]| {
+/// Whether an unreliable delimiter (a blank or a rare one) splits enough lines evenly.
+fn is_meant(delimiter: u8, records: &[SampleRecord], shape: &RecordShape) -> bool {
+    let count = |records: &[SampleRecord]| {
         let parted = records.iter().filter(|record| record.fields.len() == shape.width).count();
         (parted, records.len())
     };
@@ -189,18 +190,18 @@ fn is_meant(delimiter: u8, records: &[Record], shape: &Shape) -> bool {
     }
 }
 
-/// What is said of widths, which are a guess.
-const FIXED: &str = "fields have fixed places, found by the blanks between them: compare `widths` with what describes the file, for a value \
-    further down may be longer";
+/// The warning about guessed widths.
+const FIXED: &str = "fields have fixed widths, found by the blanks between them: compare `widths` with the file's documentation, because later \
+    values may be longer";
 
-/// The widths of fields of fixed places, with the records that they give, where no delimiter reads the text as evenly.
+/// The widths of fixed-width fields, with the records that they give, if no delimiter splits the text as evenly.
 fn fixed(
     bytes: &[u8],
     comment: Option<u8>,
     is_whole: bool,
-    best: Option<(u8, &Shape)>,
-) -> Option<(Vec<usize>, Vec<Record>, Shape)> {
-    // A delimiter that stands between fields is a surer sign than blanks, and one that may do so leaves it open.
+    best: Option<(u8, &RecordShape)>,
+) -> Option<(Vec<usize>, Vec<SampleRecord>, RecordShape)> {
+    // A delimiter between fields is more reliable than blanks, and a possible one makes widths uncertain.
     let may_be_delimited = match best {
         Some((delimiter, _)) => delimiter != b' ',
         None => DELIMITERS[..4].iter().any(|delimiter| bytes.contains(delimiter)),
@@ -210,7 +211,7 @@ fn fixed(
     }
     let widths = widths::find(bytes, comment, is_whole)?;
     let mut records = lines::fixed_records(bytes, &widths, comment, is_whole);
-    // A line ends with its last value, and those behind it are missing.
+    // A line ends with its last value; later fields are missing.
     records
         .iter_mut()
         .filter(|record| record.fields.len() > 1 && record.fields.len() <= widths.len())
@@ -221,15 +222,16 @@ fn fixed(
 }
 
 /// The shape of records of which no two fields in a line are times or numbers: one column, or texts.
-fn shape_of_texts(records: &[Record]) -> Shape {
+fn shape_of_texts(records: &[SampleRecord]) -> RecordShape {
     let width = most_frequent(records.iter().map(|record| record.fields.len())).unwrap_or(0);
-    let has_value =
-        |record: &Record| record.fields.iter().any(|field| matches!(look(field), Look::Number | Look::Time));
+    let has_value = |record: &SampleRecord| {
+        record.fields.iter().any(|field| matches!(look(field), FieldKind::Number | FieldKind::Time))
+    };
     let first = records.iter().position(has_value).unwrap_or(records.len().min(1));
-    Shape { width, first, score: 0.0 }
+    RecordShape { width, first, score: 0.0 }
 }
 
-/// The number sign where lines begin with one, and it is no field.
+/// The number sign, if lines begin with one that is not a field.
 fn comment(bytes: &[u8]) -> Option<u8> {
     let mut lines = bytes.split(|byte| *byte == b'\n').filter_map(|line| line.strip_prefix(b"#")).peekable();
     lines.peek()?;
@@ -237,7 +239,7 @@ fn comment(bytes: &[u8]) -> Option<u8> {
     (!lines.any(is_field)).then_some(b'#')
 }
 
-/// The single quote where fields stand in it, the double quote otherwise.
+/// The single quote if fields are quoted by it, otherwise the double quote.
 fn quote(bytes: &[u8]) -> u8 {
     let double = bytes.contains(&b'"');
     let fields = bytes.split(|byte| DELIMITERS[..4].contains(byte) || matches!(byte, b'\n' | b'\r'));

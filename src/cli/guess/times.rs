@@ -1,4 +1,4 @@
-//! Which columns are the time, and how times are written in them.
+//! Guesses which columns are the time, and its format.
 
 use super::formats::{compact, dated, few_times, is_date, of_day, parser, pattern, reads_all};
 use super::parts::{clock, parts};
@@ -10,24 +10,24 @@ use crate::cli::summary::plural;
 
 /// Columns with the time, and how it is written there.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(in crate::cli) struct Time {
-    /// One column, or several that are put together: a date and a time of day, a year and a month and so on.
+pub(in crate::cli) struct TimeColumns {
+    /// One column, or several that are joined: a date and a time of day, a year and a month and so on.
     pub(in crate::cli) columns: Vec<usize>,
     /// The option `time_format`; empty where it is the usual one.
     pub(in crate::cli) format: String,
-    /// Another format that would fit as well: the day and the month cannot be told apart.
+    /// Another format that matches as well: day and month are ambiguous.
     pub(in crate::cli) other_format: Option<String>,
     /// Whether the newest record comes first.
     pub(in crate::cli) newest_first: bool,
-    /// In which zone times without an offset are, where the file says so.
+    /// The zone of times without an offset, if the file gives it.
     pub(in crate::cli) zone: Option<Zone>,
-    /// Whether times have no offset, so that a zone says when they were.
+    /// Whether times have no offset, so that they need a zone.
     pub(in crate::cli) is_local: bool,
-    /// The abbreviations of zones in times, and how far from UTC they are: the option `zones`.
+    /// The zone abbreviations in times, and their offsets from UTC: the option `zones`.
     pub(in crate::cli) zones: Vec<(&'static str, &'static str)>,
 }
 
-/// A column whose times count from a start that the data do not say.
+/// A column whose times count from an unknown start.
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::cli) struct Relative {
     pub(in crate::cli) column: usize,
@@ -38,15 +38,15 @@ pub(in crate::cli) struct Relative {
 /// What was found out about times.
 #[derive(Debug, Default)]
 pub(super) struct TimesFound {
-    pub(super) time: Option<Time>,
+    pub(super) time: Option<TimeColumns>,
     pub(super) relative: Option<Relative>,
     /// Other columns that have times.
     pub(super) others: Vec<usize>,
-    /// What could not be told.
+    /// Open questions.
     pub(super) doubts: Vec<String>,
 }
 
-/// How sure it is that columns have the time: the less, the surer.
+/// How certain it is that columns have the time: the lower, the more certain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Certainty {
     /// Dates and times of day.
@@ -61,16 +61,16 @@ enum Certainty {
     Numbers,
 }
 
-struct Candidate {
-    /// A time that is the same in all records is that of something else.
+struct TimeCandidate {
+    /// A time that is the same in all records is not the records' time.
     is_constant: bool,
     kind: Certainty,
-    /// How well it is called: the less, the better.
+    /// How well its name fits: the lower, the better.
     name: u8,
-    time: Time,
+    time: TimeColumns,
 }
 
-/// Epochs by magnitude: the unit, and what 1990 and 2040 are in it.
+/// Epochs by magnitude: the unit, and the years 1990 and 2040 in it.
 const EPOCHS: [(&str, f64, f64); 4] =
     [("s", 6.3e8, 2.21e9), ("ms", 6.3e11, 2.21e12), ("us", 6.3e14, 2.21e15), ("ns", 6.3e17, 2.21e18)];
 
@@ -83,7 +83,7 @@ const SINCE_1900: (f64, f64) = (2.7e9, 4.42e9);
 
 pub(super) const TIME_NAMES: [&str; 8] = ["time", "date", "stamp", "epoch", "zeit", "datum", "utc", "fecha"];
 
-/// What has time in its name, and counts how long something takes or has been.
+/// Names of durations that contain a word for time.
 const LENGTHS: [&str; 14] = [
     "uptime",
     "runtime",
@@ -100,7 +100,7 @@ const LENGTHS: [&str; 14] = [
     "timeout",
     "interval",
 ];
-/// When a record was handled, not when it was measured.
+/// Names for the time when a record was processed, not measured.
 const HANDLED: [&str; 14] = [
     "received",
     "recv",
@@ -131,18 +131,18 @@ pub(super) fn find(sample: &Sample<'_>) -> TimesFound {
         {
             let kind = if is_date(&format) { Certainty::Date } else { Certainty::Whole };
             dates.extend((kind == Certainty::Date).then_some(at));
-            candidates.push(Candidate::new(sample, kind, vec![at], format, other));
+            candidates.push(TimeCandidate::new(sample, kind, vec![at], format, other));
         } else if let Some(format) = of_day(&fields, is_clock(&sample.names[at])) {
             clocks.push((at, format));
         } else if let Some((kind, format)) = count(sample, at, &fields) {
-            candidates.push(Candidate::new(sample, kind, vec![at], format.to_owned(), None));
+            candidates.push(TimeCandidate::new(sample, kind, vec![at], format.to_owned(), None));
         }
     }
     let in_parts = clock(sample);
     let of_both = |date: usize| clocks.iter().map(move |&(clock, _)| vec![date, clock]);
     for columns in dates.iter().flat_map(|&date| of_both(date)) {
         if let Some((format, other)) = joined_pattern(sample, &columns) {
-            candidates.push(Candidate::new(sample, Certainty::Whole, columns, format, other));
+            candidates.push(TimeCandidate::new(sample, Certainty::Whole, columns, format, other));
         }
     }
     let clock_format = [" %H", " %H %M", " %H %M %S"].get(in_parts.len().wrapping_sub(1));
@@ -151,19 +151,19 @@ pub(super) fn find(sample: &Sample<'_>) -> TimesFound {
         let texts = sample.joined(&columns);
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
         if let Some((format, other)) = dated(&texts, clock) {
-            candidates.push(Candidate::new(sample, Certainty::Whole, columns, format, other));
+            candidates.push(TimeCandidate::new(sample, Certainty::Whole, columns, format, other));
         }
     }
     if let Some((columns, format)) = parts(sample) {
         let kind = if is_date(&format) { Certainty::Date } else { Certainty::Parts };
-        candidates.push(Candidate::new(sample, kind, columns, format, None));
+        candidates.push(TimeCandidate::new(sample, kind, columns, format, None));
     }
     let best =
         candidates.iter().min_by_key(|candidate| (candidate.is_constant, candidate.kind, candidate.name));
     let Some(best) = best else { return without(sample, &clocks) };
     let time = with_marks(sample, best.time.clone());
     let is_other =
-        |candidate: &&Candidate| candidate.kind < Certainty::Days && candidate.time.columns.len() == 1;
+        |candidate: &&TimeCandidate| candidate.kind < Certainty::Days && candidate.time.columns.len() == 1;
     let others = candidates.iter().filter(is_other).map(|candidate| candidate.time.columns[0]);
     let others = others.chain(rising_times(sample)).filter(|at| !time.columns.contains(at));
     let mut others: Vec<usize> = others.collect();
@@ -172,7 +172,7 @@ pub(super) fn find(sample: &Sample<'_>) -> TimesFound {
     let doubts = doubts(sample, &time, &others);
     let newest_first = is_newest_first(sample, &time);
     let is_local = is_local(sample, &time);
-    let mut time = Time { newest_first, is_local, ..time };
+    let mut time = TimeColumns { newest_first, is_local, ..time };
     let mut doubts = doubts;
     if is_local {
         let names: Vec<&str> = time.columns.iter().map(|&at| sample.names[at].as_str()).collect();
@@ -186,13 +186,13 @@ pub(super) fn find(sample: &Sample<'_>) -> TimesFound {
 }
 
 impl Sample<'_> {
-    /// The time of a record, as it is written.
-    pub(super) fn time_text(&self, row: usize, time: &Time) -> String {
+    /// The time of a record, as written.
+    pub(super) fn time_text(&self, row: usize, time: &TimeColumns) -> String {
         self.joined_in(row, &time.columns)
     }
 }
 
-impl Candidate {
+impl TimeCandidate {
     fn new(
         sample: &Sample<'_>,
         kind: Certainty,
@@ -209,12 +209,12 @@ impl Candidate {
             name if has_one(name, &TIME_NAMES) => 1,
             _ => 2,
         };
-        let time = Time { columns, format, other_format, ..Time::default() };
+        let time = TimeColumns { columns, format, other_format, ..TimeColumns::default() };
         Self { is_constant, kind, name, time }
     }
 }
 
-/// The format of the texts of several columns, one behind the other.
+/// The format of the joined texts of several columns.
 fn joined_pattern(sample: &Sample<'_>, columns: &[usize]) -> Option<(String, Option<String>)> {
     let texts = sample.joined(columns);
     pattern(&texts.iter().map(String::as_str).collect::<Vec<_>>())
@@ -228,8 +228,8 @@ fn digits(sample: &Sample<'_>, at: usize, fields: &[&str]) -> Option<String> {
     is_so.then(|| format.to_owned())
 }
 
-/// The time with what stands in a column of its own: the half of the day, or how far it is from UTC.
-fn with_marks(sample: &Sample<'_>, time: Time) -> Time {
+/// The time joined with a column of its AM/PM mark or its offset from UTC.
+fn with_marks(sample: &Sample<'_>, time: TimeColumns) -> TimeColumns {
     let is_mark = |at: &usize| {
         let mut fields = sample.fields(*at).peekable();
         let has_some = fields.peek().is_some();
@@ -241,7 +241,7 @@ fn with_marks(sample: &Sample<'_>, time: Time) -> Time {
     for mark in marks {
         let columns = [&time.columns[..], &[mark]].concat();
         if let Some((format, other_format)) = joined_pattern(sample, &columns) {
-            return Time { columns, format, other_format, ..time };
+            return TimeColumns { columns, format, other_format, ..time };
         }
     }
     time
@@ -258,7 +258,7 @@ fn is_clock(name: &str) -> bool {
     !has_one(name, &LENGTHS) && has_one(name, &["time", "hour", "hhmm", "zeit", "clock", "heure"])
 }
 
-/// The unit of a column that counts from some day: all but a few of a plausible size, and either named so or never falling.
+/// The unit of a column that counts from some day: all but a few values are plausible, and it is either named so or never decreases.
 fn count(sample: &Sample<'_>, at: usize, fields: &[&str]) -> Option<(Certainty, &'static str)> {
     let values = numbers(sample, fields)?;
     let name = &sample.names[at];
@@ -282,13 +282,13 @@ fn count(sample: &Sample<'_>, at: usize, fields: &[&str]) -> Option<(Certainty, 
     }
 }
 
-/// The numbers of a column, but for a few that are none.
+/// The numbers of a column, except for a few fields that are not numbers.
 fn numbers(sample: &Sample<'_>, fields: &[&str]) -> Option<Vec<f64>> {
     let values: Vec<f64> = fields.iter().filter_map(|field| number(field, sample.comma)).collect();
     (!values.is_empty() && few_times(fields.len() - values.len(), fields.len())).then_some(values)
 }
 
-/// Columns of numbers that are called times and never fall: times of another kind.
+/// Columns of numbers that are named as times and never decrease: times of another kind.
 fn rising_times(sample: &Sample<'_>) -> impl Iterator<Item = usize> {
     let is_called = |name: &str| has_one(name, &TIME_NAMES) && !has_one(name, &LENGTHS);
     let is_long = sample.rows.len() >= 5;
@@ -301,7 +301,7 @@ fn rises(sample: &Sample<'_>, at: usize) -> bool {
     values.len() > 2 && values.is_sorted() && values.first() < values.last()
 }
 
-/// Where no column says when: one that counts from a start may be the time.
+/// If no column is the time: a column that counts from a start may be.
 fn without(sample: &Sample<'_>, clocks: &[(usize, &'static str)]) -> TimesFound {
     let last = |at: usize| sample.names[at].to_lowercase();
     let counts = |&at: &usize| {
@@ -332,20 +332,20 @@ fn without(sample: &Sample<'_>, clocks: &[(usize, &'static str)]) -> TimesFound 
     let doubt = match first {
         _ if clock.is_some() => {
             format!(
-                "{name} has times of day without a date: say in `start` when they begin, as the pipeline shows"
+                "{name} has times of day without a date: set `start` to the first date, as the pipeline shows"
             )
         }
         Some(first) if (SINCE_1900.0..SINCE_1900.1).contains(&first) => format!(
-            "{name} could count seconds since 1904, as LabVIEW does, or since 1900: say so in `start`, as the pipeline shows"
+            "{name} could count seconds since 1904, as LabVIEW does, or since 1900: set `start`, as the pipeline shows"
         ),
         _ => format!(
-            "{name} counts from some start: say in `start` when that was, and in `time_format` in what unit, as the pipeline shows"
+            "{name} counts from an unknown start: set `start` to that time and `time_format` to the unit, as the pipeline shows"
         ),
     };
     TimesFound { relative: Some(relative), doubts: vec![doubt], ..TimesFound::default() }
 }
 
-/// What is to be said of a column with years, or with months.
+/// A warning about a column with years or months.
 fn without_day(sample: &Sample<'_>) -> Option<String> {
     let is_year =
         |text: &str| text.len() == 4 && text.parse().is_ok_and(|year: u32| (1900..2100).contains(&year));
@@ -362,12 +362,12 @@ fn without_day(sample: &Sample<'_>) -> Option<String> {
         reads_all(&fields, is_date)
     })?;
     Some(format!(
-        "{} has dates without a day, which no option reads: write one, such as 2024-01-01",
+        "{} has dates without a day, which no option reads: add one, such as 2024-01-01",
         shown(&sample.names[at])
     ))
 }
 
-fn doubts(sample: &Sample<'_>, time: &Time, others: &[usize]) -> Vec<String> {
+fn doubts(sample: &Sample<'_>, time: &TimeColumns, others: &[usize]) -> Vec<String> {
     let mut doubts = Vec::new();
     let name = shown(&sample.names[time.columns[0]]);
     let Some(parser) = parser(&time.format) else { return doubts };
@@ -375,32 +375,32 @@ fn doubts(sample: &Sample<'_>, time: &Time, others: &[usize]) -> Vec<String> {
     let mut odd = texts.iter().filter(|text| parser.parse(text.as_bytes()).is_err());
     if let Some(first) = odd.next() {
         let count = plural(1 + odd.count() as u64, "record");
-        doubts.push(format!("{count} without a time that can be read in {name}, such as {first:?}: refused"));
+        doubts.push(format!("{count} without a readable time in {name}, such as {first:?}: rejected"));
     }
     let first = texts.iter().find_map(|text| parser.parse(text.as_bytes()).ok());
     if let Some(first) = first.filter(|first| !(SINCE..UNTIL).contains(&first.as_nanos())) {
-        doubts.push(format!("the times of {name} begin with {first}: `time_format` may be another one"));
+        doubts.push(format!("the times of {name} begin with {first}: `time_format` may be wrong"));
     }
     if !others.is_empty() {
         let others: Vec<String> = others.iter().map(|&at| shown(&sample.names[at])).collect();
         let has = if others.len() == 1 { "has times too, and is" } else { "have times too, and are" };
         doubts.push(format!(
-            "{} {has} carried as text: `time` names the one by which records are ordered",
+            "{} {has} carried as text: `time` names the one that orders the records",
             others.join(", ")
         ));
     }
     if sample.names[time.columns[0]].to_lowercase().contains("local") {
-        doubts.push(format!("{name} is local by its name: name its zone in `timezone`"));
+        doubts.push(format!("{name} is local time, by its name: set its zone in `timezone`"));
     }
     doubts
 }
 
-/// 1970 and 2040: data of other times are seldom.
+/// 1970 and 2040: data from other times are rare.
 const SINCE: i64 = 0;
 const UNTIL: i64 = 2_208_988_800_000_000_000;
 
-/// Whether times do not say how far they are from UTC.
-fn is_local(sample: &Sample<'_>, time: &Time) -> bool {
+/// Whether times have no offset from UTC.
+fn is_local(sample: &Sample<'_>, time: &TimeColumns) -> bool {
     let Some(parser) = parser(&time.format) else { return false };
     let texts = sample.joined(&time.columns);
     let first = texts.iter().find(|text| parser.parse(text.as_bytes()).is_ok());
@@ -408,7 +408,7 @@ fn is_local(sample: &Sample<'_>, time: &Time) -> bool {
 }
 
 /// Whether no time is later than the one before it, and some are earlier.
-fn is_newest_first(sample: &Sample<'_>, time: &Time) -> bool {
+fn is_newest_first(sample: &Sample<'_>, time: &TimeColumns) -> bool {
     let Some(parser) = parser(&time.format) else { return false };
     let times: Vec<i64> = (0..sample.rows.len())
         .filter_map(|row| Some(parser.parse(sample.time_text(row, time).as_bytes()).ok()?.as_nanos()))

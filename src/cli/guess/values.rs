@@ -1,29 +1,29 @@
-//! What the values of a measurement are, and how it is written that there is none.
+//! Guesses the values of a measurement, and its null values.
 
 use super::formats::few;
 use super::sample::{Sample, add, number};
 
 /// The values of one column.
 #[derive(Debug, Default)]
-pub(super) struct Values {
+pub(super) struct ColumnValues {
     /// The lowest and the highest.
     pub(super) range: (f64, f64),
-    /// Texts that stand for a missing value.
+    /// Null values.
     pub(super) nulls: Vec<String>,
-    /// Numbers that stand so far from all others that they seem to be none.
+    /// Numbers so far from all others that they are probably null values.
     pub(super) suspects: Vec<String>,
-    /// The number that is all there is, if it stands for a missing value.
+    /// The only number of the column, if it is a null value.
     pub(super) only: Option<String>,
     pub(super) true_words: Vec<String>,
     pub(super) false_words: Vec<String>,
-    /// How many fields are none of these, and one of them.
+    /// How many fields are not numeric, and one of them.
     pub(super) odd: Option<(usize, String)>,
     pub(super) has_fractions: bool,
-    /// Whether the numbers are whole and never fall, as those of a counter.
+    /// Whether the numbers are whole and never decrease, as those of a counter.
     pub(super) rises: bool,
 }
 
-/// How missing values are often written, in any case.
+/// Common null values, in any case.
 const NULLS: [&str; 27] = [
     "na",
     "n/a",
@@ -54,13 +54,13 @@ const NULLS: [&str; 27] = [
     "#div/0!",
 ];
 
-/// The same of weather services, which in small letters would be something else.
+/// Null values of weather services, case-sensitive.
 const CAPITALS: [&str; 2] = ["MM", "M"];
 
-/// Numbers that loggers write for a missing value, besides rows of nines: fills of 16 bits, of data sets.
+/// Null values of loggers that are numbers, besides sequences of nines: 16-bit fill values, fill values of data sets.
 const FILLS: [f64; 7] = [-7999.0, 7999.0, 6999.0, 32767.0, -32768.0, 65535.0, -1e30];
 
-/// How many texts that no list has may stand for a missing value in one column.
+/// How many unknown texts may be null values in one column.
 const MOST_NULLS: usize = 3;
 
 /// Words for true and false, in any case.
@@ -80,7 +80,7 @@ pub(super) fn is_null(field: &str) -> bool {
     NULLS.iter().any(|null| null.eq_ignore_ascii_case(field))
 }
 
-/// The text that a column has once among numbers, where it has too few to tell that they are its values.
+/// The one text of a column of numbers, if there are too few numbers to be sure that it is a measurement.
 pub(super) fn odd_one<'s>(sample: &Sample<'s>, at: usize) -> Option<&'s str> {
     let (numbers, texts): (Vec<&str>, Vec<&str>) = sample
         .fields(at)
@@ -92,9 +92,9 @@ pub(super) fn odd_one<'s>(sample: &Sample<'s>, at: usize) -> Option<&'s str> {
     }
 }
 
-/// The values of column `at`; nothing where it is not of numbers or words for true and false, but for a few.
-pub(super) fn values(sample: &Sample<'_>, at: usize) -> Option<Values> {
-    let mut values = Values::default();
+/// The values of column `at`; `None` if it has other fields than numbers or words for true and false, except a few.
+pub(super) fn values(sample: &Sample<'_>, at: usize) -> Option<ColumnValues> {
+    let mut values = ColumnValues::default();
     let mut numbers = Vec::new();
     let mut words: Vec<(&str, usize)> = Vec::new();
     let mut all = 0;
@@ -129,8 +129,8 @@ pub(super) fn values(sample: &Sample<'_>, at: usize) -> Option<Values> {
     Some(values)
 }
 
-impl Values {
-    /// Those of a column that has nothing but these words; nothing where they are not of one pair.
+impl ColumnValues {
+    /// The values of a column that has only such words; `None` if they are not one pair.
     fn with_words(mut self, words: &[(&str, usize)]) -> Option<Self> {
         words.first()?;
         let (yes, no) = WORDS.into_iter().find(|(yes, no)| {
@@ -159,7 +159,7 @@ impl Values {
     }
 }
 
-/// Numbers that stand for a missing value as it seems, as they are first written: nines alone or a known fill, far from all others.
+/// Numbers that are probably null values, as first written: only nines or a known fill value, far from all others.
 fn suspects(numbers: &[(f64, &str)]) -> Vec<String> {
     let mut suspects: Vec<(f64, String)> = Vec::new();
     for &(number, text) in numbers {
@@ -171,14 +171,14 @@ fn suspects(numbers: &[(f64, &str)]) -> Vec<String> {
     suspects.into_iter().map(|(_, text)| text).collect()
 }
 
-/// The fill that is all that a column has, where no sensor would measure it all the time.
+/// The fill value that is all a column has, if no sensor would measure it all the time.
 fn only(numbers: &[(f64, &str)]) -> Option<String> {
     let (first, text) = *numbers.first()?;
     let is_all = numbers.len() > 1 && numbers.iter().all(|(number, _)| *number == first);
     (is_all && first <= SURE && is_fill(first)).then(|| text.to_owned())
 }
 
-/// From here on down, a fill is one even where it is written once.
+/// Fill values below this one count even if they occur once.
 const SURE: f64 = -999.0;
 
 fn is_fill(number: f64) -> bool {
@@ -187,7 +187,7 @@ fn is_fill(number: f64) -> bool {
     nines.contains(&size) || FILLS.contains(&number)
 }
 
-/// Whether a number is far from all others, by how far they are from one another and from zero; of a constant, little can be said.
+/// Whether a number is far from all others, relative to their spread and magnitude; uncertain for a constant column.
 fn is_apart(suspect: f64, numbers: &[(f64, &str)]) -> bool {
     let times = numbers.iter().filter(|(number, _)| *number == suspect).count();
     let mut others: Vec<f64> = numbers.iter().map(|(number, _)| *number).collect();
@@ -200,7 +200,7 @@ fn is_apart(suspect: f64, numbers: &[(f64, &str)]) -> bool {
         return false;
     }
     let (distance, edge) = if suspect < low { (low - suspect, low) } else { (suspect - high, high) };
-    // Nothing that is never below zero but for this comes to -999 by itself, however far its values spread.
+    // A column that is otherwise never negative does not reach -999, whatever its spread.
     let spreads = if is_sure && low >= 0.0 && times > 1 { 0.5 } else { 3.0 };
     distance > spreads * (high - low) && distance > edge.abs()
 }

@@ -1,14 +1,14 @@
-//! Fields of fixed places: those that blanks part in all lines, at the same characters.
+//! Guesses fixed-width fields: those separated by blanks at the same positions in all lines.
 
-use super::delimiter::{Look, look};
+use super::delimiter::{FieldKind, look};
 
-/// So few lines have blanks at the same place by chance.
+/// Fewer lines may have blanks at the same position by chance.
 const LEAST: usize = 5;
 
 /// The characters of a line.
 type Line = Vec<char>;
 
-/// The widths of the fields of a text but for the last, which goes to the end of its line; `None` where blanks do not show places.
+/// The widths of all fields of a text except the last, which extends to the end of the line; `None` if no blanks are aligned.
 pub(super) fn find(bytes: &[u8], comment: Option<u8>, is_whole: bool) -> Option<Vec<usize>> {
     let lines = lines(bytes, comment, is_whole);
     let first = lines.iter().position(is_data)?;
@@ -18,7 +18,7 @@ pub(super) fn find(bytes: &[u8], comment: Option<u8>, is_whole: bool) -> Option<
     }
     let fields = fields(&data);
     let header = lines[..first].last();
-    // Names that blanks do not part are parted by something else.
+    // If blanks do not separate the names, the delimiter is another one.
     if header.is_some_and(|line| line.len() > data[0].len() / 2 && !line.contains(&' ')) {
         return None;
     }
@@ -33,7 +33,7 @@ pub(super) fn find(bytes: &[u8], comment: Option<u8>, is_whole: bool) -> Option<
     (!widths.is_empty()).then_some(widths)
 }
 
-/// How long all lines are, where they are equally long, and have neither blanks nor delimiters that would show fields.
+/// The length of all lines, if they are equally long without blanks or delimiters that would separate fields.
 pub(super) fn solid(bytes: &[u8], comment: Option<u8>, is_whole: bool) -> Option<usize> {
     let lines = lines(bytes, comment, is_whole);
     let length = lines.last()?.len();
@@ -59,13 +59,13 @@ fn lines(bytes: &[u8], comment: Option<u8>, is_whole: bool) -> Vec<Line> {
 /// Whether a line has values: numbers and times, at least as many as words.
 fn is_data(line: &Line) -> bool {
     let text: String = line.iter().collect();
-    let looks: Vec<Look> = text.split_whitespace().map(look).collect();
-    let count = |wanted: Look| looks.iter().filter(|look| **look == wanted).count();
-    let values = count(Look::Number) + count(Look::Time);
-    values > 0 && values >= count(Look::Text)
+    let looks: Vec<FieldKind> = text.split_whitespace().map(look).collect();
+    let count = |wanted: FieldKind| looks.iter().filter(|look| **look == wanted).count();
+    let values = count(FieldKind::Number) + count(FieldKind::Time);
+    values > 0 && values >= count(FieldKind::Text)
 }
 
-/// The characters of a line where fields stand, from and to: some line has something there.
+/// The character ranges of fields: where some line is not blank.
 fn fields(data: &[&Line]) -> Vec<(usize, usize)> {
     let width = data.iter().map(|line| line.len()).max().unwrap_or(0);
     let is_blank = |at: usize| data.iter().all(|line| is_blank(line, at));

@@ -1,6 +1,6 @@
-//! What words in names and values tell.
+//! The meaning of words in names and values.
 
-/// What says whose a record is, the surest first.
+/// Words for sensors, the most reliable first.
 pub(super) const SENSOR_NAMES: [&str; 32] = [
     "sensor",
     "device",
@@ -40,7 +40,7 @@ const NUMBERED: [&str; 14] = [
     "sensor", "device", "station", "channel", "node", "meter", "machine", "dev", "site", "room", "raum",
     "id", "serial", "tag",
 ];
-/// What says which quantity a record has.
+/// Words for the quantity of a record.
 pub(super) const QUANTITY_NAMES: [&str; 11] = [
     "quantity",
     "parameter",
@@ -54,7 +54,7 @@ pub(super) const QUANTITY_NAMES: [&str; 11] = [
     "messgröße",
     "merkmal",
 ];
-/// What says something about a record, not whose it is.
+/// Words for properties of a record, not for its sensor.
 const REMARK_NAMES: [&str; 46] = [
     "status",
     "state",
@@ -103,12 +103,12 @@ const REMARK_NAMES: [&str; 46] = [
     "calidad",
     "version",
 ];
-/// What follows a word for a sensor in the name of a column that says which.
+/// Words for identifiers, which follow a word for a sensor in a column name.
 const IDENTIFIERS: [&str; 12] =
     ["code", "key", "no", "nr", "number", "nummer", "num", "address", "addr", "eui", "mac", "label"];
-/// What tells apart what one sensor measures, though it says nothing of it alone.
+/// Words for columns that distinguish measurements of one sensor, but mean nothing alone.
 const KINDS: [&str; 8] = ["type", "typ", "kind", "unit", "units", "uom", "einheit", "mode"];
-/// What belongs to a time.
+/// Words for parts of a time.
 const CLOCK_NAMES: [&str; 12] = [
     "time",
     "date",
@@ -124,7 +124,7 @@ const CLOCK_NAMES: [&str; 12] = [
     "day",
 ];
 
-/// Values that say how good a record is, or how something is.
+/// Values of quality and status columns.
 const REMARKS: [&str; 38] = [
     "ok",
     "good",
@@ -199,7 +199,7 @@ const UNITS: [&str; 43] = [
     "kw", "mw", "wh", "kwh", "mwh", "mv", "ma", "hz", "rpm", "m/s", "km/h", "mph", "kn", "mm", "cm", "km",
     "l/s", "l/min", "m3", "m³", "m³/h", "m3/h", "ppm", "ppb", "µg/m³", "lx", "lux", "w/m²",
 ];
-/// Units that are letters as well.
+/// Units that are also ordinary letters.
 const LETTERS: [&str; 7] = ["c", "k", "w", "v", "a", "m", "l"];
 const HALVES: [&str; 4] = ["am", "pm", "a.m.", "p.m."];
 const ZONES: [&str; 22] = [
@@ -207,10 +207,10 @@ const ZONES: [&str; 22] = [
     "edt", "cst", "cdt", "mst", "mdt", "pst", "pdt", "jst",
 ];
 
-/// What the name of a column says about it.
+/// The meaning of a column's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Meaning {
-    /// Whose a record is; the place of the word among [`SENSOR_NAMES`].
+pub(super) enum NameMeaning {
+    /// The sensor; the index of the word in [`SENSOR_NAMES`].
     Sensor(usize),
     Quantity,
     /// Something else.
@@ -218,8 +218,8 @@ pub(super) enum Meaning {
     Clock,
 }
 
-/// What a name means, by its last word that means something: a `sensor_status` is a status.
-pub(super) fn meaning(name: &str) -> Option<Meaning> {
+/// The meaning of a name, by its last meaningful word: a `sensor_status` is a status.
+pub(super) fn meaning(name: &str) -> Option<NameMeaning> {
     let words: Vec<String> = words(name).collect();
     let is_last = |from_end: usize| {
         words[words.len() - from_end..]
@@ -231,21 +231,22 @@ pub(super) fn meaning(name: &str) -> Option<Meaning> {
         let ends_in = |list: &[&str]| list.iter().any(|end| end.len() > 4 && word.ends_with(end));
         let sensor = SENSOR_NAMES.iter().position(|name| name == word);
         let compound = || SENSOR_NAMES.iter().position(|name| name.len() > 3 && word.ends_with(name));
-        // "unit" is a machine as often as a measure: what follows says which, and else its values.
+        // A "unit" may be a machine or a measure: the following word decides, or else its values.
         let meaning = match () {
-            () if word == "unit" => sensor.map(Meaning::Sensor),
-            () if is(&CLOCK_NAMES) => Some(Meaning::Clock),
-            () if is(&QUANTITY_NAMES) => Some(Meaning::Quantity),
-            () if is(&REMARK_NAMES) => Some(Meaning::Remark),
-            () if sensor.is_some() => sensor.map(Meaning::Sensor),
-            () if ends_in(&REMARK_NAMES) => Some(Meaning::Remark),
-            () => compound().map(Meaning::Sensor),
+            () if word == "unit" => sensor.map(NameMeaning::Sensor),
+            () if is(&CLOCK_NAMES) => Some(NameMeaning::Clock),
+            () if is(&QUANTITY_NAMES) => Some(NameMeaning::Quantity),
+            () if is(&REMARK_NAMES) => Some(NameMeaning::Remark),
+            () if sensor.is_some() => sensor.map(NameMeaning::Sensor),
+            () if ends_in(&REMARK_NAMES) => Some(NameMeaning::Remark),
+            () => compound().map(NameMeaning::Sensor),
         };
         Some((from_end, meaning?))
     });
     // The firmware of a device is not the device.
-    let is_it =
-        |(from_end, meaning): &(usize, Meaning)| !matches!(meaning, Meaning::Sensor(_)) || is_last(*from_end);
+    let is_it = |(from_end, meaning): &(usize, NameMeaning)| {
+        !matches!(meaning, NameMeaning::Sensor(_)) || is_last(*from_end)
+    };
     found.filter(is_it).map(|(_, meaning)| meaning)
 }
 
@@ -253,17 +254,17 @@ fn is_number(word: &str) -> bool {
     word.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// Whether a column so called tells apart what one sensor measures.
+/// Whether a column of this name distinguishes measurements of one sensor.
 pub(super) fn is_kind(name: &str) -> bool {
     words(name).last().is_some_and(|word| KINDS.contains(&word.as_str()))
 }
 
-/// Whether whole numbers in a column so called can say whose a record is.
+/// Whether whole numbers in a column of this name can identify the sensor.
 pub(super) fn is_numbered(name: &str) -> bool {
     words(name).last().is_some_and(|word| NUMBERED.contains(&word.as_str()))
 }
 
-/// Whether these values say something about a record, not whose it is.
+/// Whether these values are properties of a record, not sensors.
 pub(super) fn are_remarks(values: &[&str]) -> bool {
     all(values, |value| REMARKS.contains(&value))
         || all(values, |value| DIRECTIONS.contains(&value))
@@ -271,7 +272,7 @@ pub(super) fn are_remarks(values: &[&str]) -> bool {
         || are_measures(values)
 }
 
-/// Whether these are units of measurement, numbers with one, halves of the day or offsets: names of nobody.
+/// Whether these are units of measurement, numbers with one, AM/PM marks or offsets, which are not names of sensors.
 pub(super) fn are_measures(values: &[&str]) -> bool {
     all(values, |value| UNITS.contains(&value))
         || all(values, has_unit)
@@ -289,7 +290,7 @@ fn all(values: &[&str], is: impl Fn(&str) -> bool) -> bool {
     values.iter().all(|value| is(&value.to_lowercase()))
 }
 
-/// Whether a text says which half of the day it is.
+/// Whether a text is an AM/PM mark.
 pub(super) fn is_half(value: &str) -> bool {
     HALVES.iter().any(|half| half.eq_ignore_ascii_case(value))
 }
@@ -314,7 +315,7 @@ pub(super) fn is_offset(value: &str) -> bool {
     digits.iter().all(u8::is_ascii_digit)
 }
 
-/// Whether a text is a number with a unit behind it.
+/// Whether a text is a number followed by a unit.
 fn has_unit(value: &str) -> bool {
     let unit = value.trim_start_matches(|letter: char| letter.is_ascii_digit() || "+-.,".contains(letter));
     unit.len() < value.len() && (UNITS.contains(&unit.trim()) || LETTERS.contains(&unit.trim()))
@@ -334,7 +335,7 @@ pub(super) fn words(name: &str) -> impl Iterator<Item = String> {
     words.map(str::to_owned).collect::<Vec<_>>().into_iter()
 }
 
-/// Whether one of `words` stands in a name.
+/// Whether a name contains one of `words`.
 pub(super) fn has_one(name: &str, words: &[&str]) -> bool {
     let name = name.to_lowercase();
     words.iter().any(|word| name.contains(word))
@@ -346,7 +347,7 @@ mod tests {
 
     #[test]
     fn the_last_word_that_means_something_decides() {
-        let sensor = |name: &str| matches!(meaning(name), Some(Meaning::Sensor(_)));
+        let sensor = |name: &str| matches!(meaning(name), Some(NameMeaning::Sensor(_)));
         for name in ["sensorId", "device_name", "Messstelle", "unit_id", "unit", "DEVICE", "Raum", "pump id"]
         {
             assert!(sensor(name), "{name}");

@@ -1,4 +1,4 @@
-//! Zones that stand in times or in columns beside them.
+//! Time zones in times or in columns beside them.
 
 use std::collections::BTreeSet;
 
@@ -23,13 +23,13 @@ pub(super) fn abbreviations(sample: &Sample<'_>, columns: &[usize]) -> Vec<(&'st
     KNOWN.into_iter().filter(|(name, _)| has(name)).collect()
 }
 
-/// Whether a column is called a zone.
+/// Whether a column is named as a zone.
 fn is_called_zone(name: &str) -> bool {
     words(name).any(|word| word == "tz" || word.contains("zone"))
 }
 
-/// Whether a column may have abbreviations of zones: it is called so, or has no name and stands behind the time. `MET` may be anything
-/// elsewhere.
+/// Whether a column may have zone abbreviations: it is named as a zone, or has no name and follows the time. Elsewhere, `MET` may mean
+/// anything.
 pub(super) fn may_be_zone(sample: &Sample<'_>, columns: &[usize], at: usize) -> bool {
     let name = &sample.names[at];
     let is_behind = || name.starts_with("column_") && columns.contains(&at.wrapping_sub(1));
@@ -46,7 +46,7 @@ pub(super) fn zone_columns<'s>(sample: &Sample<'s>, columns: &[usize]) -> Vec<Ve
     different.filter(are_zones).collect()
 }
 
-/// What is to be said of a column with times whose zones have abbreviations that mean several.
+/// A warning about a column of times with ambiguous zone abbreviations.
 pub(super) fn unclear(sample: &Sample<'_>) -> Option<String> {
     let parts = |field: &'_ str| {
         let (time, zone) = field.rsplit_once(' ')?;
@@ -58,8 +58,8 @@ pub(super) fn unclear(sample: &Sample<'_>) -> Option<String> {
         let zone = parts(fields.first()?)?;
         reads_all(&fields, |field| parts(field).is_some()).then(|| {
             format!(
-                "{} has times, whose zone is called {zone}, which is that of several places: name the column in `time`, and say in `zones` how \
-                 far it is from UTC, such as zones = {{ {zone} = \"-05:00\" }}",
+                "{} has times in the zone {zone}, which several places use: name the column in `time`, and set its offset in `zones`, \
+                 such as zones = {{ {zone} = \"-05:00\" }}",
                 shown(&sample.names[at])
             )
         })

@@ -1,34 +1,34 @@
-//! What a file says of the zone of its times, in the name of their column or in the lines before the records.
+//! The time zone that a file gives in the name of the time column or in the lines before the records.
 
 use super::sample::shown;
 use tidemill_core::time::{TimeFormat, TimeParser};
 
-/// In which zone times without an offset are.
+/// The zone of times without an offset.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::cli) struct Zone {
     /// The option `timezone`.
     pub(in crate::cli) option: String,
-    /// What the file says, as it says it.
+    /// The text in the file.
     pub(in crate::cli) said: String,
 }
 
-/// What is said of a zone.
+/// The meaning of a text about a zone.
 #[derive(Debug, PartialEq, Eq)]
-enum Said {
+enum ZoneText {
     Zone(Zone),
-    /// What is said has several meanings.
+    /// The text is ambiguous.
     Unclear(String),
 }
 
-/// What was found out.
+/// What was found.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct ZoneFound {
     pub(super) zone: Option<Zone>,
-    /// What could not be told.
+    /// Open questions.
     pub(super) doubt: Option<String>,
 }
 
-/// Abbreviations with one meaning, and how far from UTC they are.
+/// Unambiguous abbreviations, and their offsets from UTC.
 pub(super) const KNOWN: [(&str, &str); 12] = [
     ("WET", "+00:00"),
     ("WEST", "+01:00"),
@@ -44,8 +44,8 @@ pub(super) const KNOWN: [(&str, &str); 12] = [
     ("JST", "+09:00"),
 ];
 
-/// Those that the clocks of a place show in turn. Names such as `CET` and `EST5EDT`, with which the IANA database once meant such clocks, are
-/// links to these places there.
+/// Pairs of standard and daylight saving time, and their place. Names such as `CET` and `EST5EDT` are
+/// links to these places in the IANA database.
 const IN_TURN: [([&str; 2], &str); 19] = [
     (["CET", "CEST"], "Europe/Brussels"),
     (["MEZ", "MESZ"], "Europe/Berlin"),
@@ -71,13 +71,13 @@ const IN_TURN: [([&str; 2], &str); 19] = [
 /// Both of two in one word.
 const TOGETHER: [(&str, &str); 3] = [("CE(S)T", "CET/CEST"), ("ME(S)Z", "MEZ/MESZ"), ("E(S/D)T", "EST/EDT")];
 
-/// Abbreviations of several zones, or of one whose place only people know.
+/// Ambiguous abbreviations, or zones whose place only the user knows.
 pub(super) const UNCLEAR: [&str; 22] = [
     "EST", "EDT", "CST", "CDT", "MST", "MDT", "PST", "PDT", "AST", "ADT", "IST", "BST", "SST", "GST", "AEST",
     "AEDT", "ACST", "AWST", "NZST", "NZDT", "PKT", "WIB",
 ];
 
-/// What is written before a zone in a preamble.
+/// Labels of a zone in a preamble.
 const LABELS: [&str; 8] =
     ["time zone", "timezone", "time_zone", "zeitzone", "utc offset", "utc_offset", "fuseau horaire", "tz"];
 
@@ -87,30 +87,29 @@ pub(super) fn find(names: &[&str], before: &[String], zones: &[Vec<&str>]) -> Zo
     let in_names = names.iter().filter_map(|name| said(name));
     let in_lines = before.iter().filter_map(|line| labelled(line).and_then(said_in_full));
     let in_columns = zones.iter().flat_map(|zones| match in_turn(&zones.join("/")) {
-        Some(zone) => vec![Said::Zone(zone)],
+        Some(zone) => vec![ZoneText::Zone(zone)],
         None => zones.iter().filter_map(|zone| said(zone)).collect(),
     });
-    let mut all: Vec<Said> = in_names.chain(in_lines).chain(in_columns).collect();
-    let offsets = |said: &Said| match said {
-        Said::Zone(zone) => Some(zone.option.clone()),
-        Said::Unclear(_) => None,
+    let mut all: Vec<ZoneText> = in_names.chain(in_lines).chain(in_columns).collect();
+    let offsets = |said: &ZoneText| match said {
+        ZoneText::Zone(zone) => Some(zone.option.clone()),
+        ZoneText::Unclear(_) => None,
     };
     let first = all.first().and_then(offsets);
     if all.iter().any(|said| offsets(said) != first) {
         let written = all.iter().map(|said| match said {
-            Said::Zone(zone) => shown(&zone.said),
-            Said::Unclear(text) => shown(text),
+            ZoneText::Zone(zone) => shown(&zone.said),
+            ZoneText::Unclear(text) => shown(text),
         });
         let written: Vec<String> = written.collect();
-        let doubt =
-            format!("the zone of the times is called {}: say it in `timezone`", written.join(" and "));
+        let doubt = format!("the time zone is given as {}: set `timezone`", written.join(" and "));
         return ZoneFound { zone: None, doubt: Some(doubt) };
     }
     match (all.is_empty(), all.drain(..).next()) {
-        (false, Some(Said::Zone(zone))) => ZoneFound { doubt: doubt(&zone), zone: Some(zone) },
-        (false, Some(Said::Unclear(text))) => ZoneFound {
+        (false, Some(ZoneText::Zone(zone))) => ZoneFound { doubt: doubt(&zone), zone: Some(zone) },
+        (false, Some(ZoneText::Unclear(text))) => ZoneFound {
             doubt: Some(format!(
-                "the zone of the times is called {}, which is that of several places: name one in `timezone`",
+                "the time zone is given as {}, which several places use: name one in `timezone`",
                 shown(&text)
             )),
             zone: None,
@@ -119,13 +118,13 @@ pub(super) fn find(names: &[&str], before: &[String], zones: &[Vec<&str>]) -> Zo
     }
 }
 
-/// What abbreviations do not say: one is an offset, but people write it of clocks that change; two are of clocks in many places.
+/// Warnings about abbreviations: one is a fixed offset, but is also used where daylight saving time applies; two are used in many places.
 fn doubt(zone: &Zone) -> Option<String> {
     let said = shown(&zone.said);
     let is_offset = zone.option.starts_with(['+', '-']);
     if is_offset && has_words(&zone.said) {
         return Some(format!(
-            "{said} is taken for {} all year: if the clocks were changed in summer, name a place in `timezone`",
+            "{said} is read as {} all year: if daylight saving time applies, name a place in `timezone`",
             zone.option
         ));
     }
@@ -135,18 +134,15 @@ fn doubt(zone: &Zone) -> Option<String> {
         let is_said = zone.said.contains(place);
         return (!is_said).then(|| {
             format!(
-                "{said} is what the clocks of several places show, which were not always changed on the same days: {place} is taken; if it is \
+                "{said} is used by several places, whose rules for daylight saving time differed: {place} is assumed; if it is \
                  another one, name it in `timezone`"
             )
         });
     }
-    Some(format!(
-        "{said} is {} all year: if the clocks were changed in summer, timezone = {place:?}",
-        zone.option
-    ))
+    Some(format!("{said} is {} all year: if daylight saving time applies, timezone = {place:?}", zone.option))
 }
 
-/// The place whose clocks show two abbreviations in turn that a text has, as `CET/CEST` and `CET-1CEST` do.
+/// The place of a pair of abbreviations in a text, such as `CET/CEST` and `CET-1CEST`.
 fn in_turn(text: &str) -> Option<Zone> {
     let text = TOGETHER.iter().find(|(one, _)| text.contains(one)).map_or(text, |(_, both)| *both);
     let words: Vec<&str> = text.split(|letter: char| !letter.is_ascii_alphabetic()).collect();
@@ -154,7 +150,7 @@ fn in_turn(text: &str) -> Option<Zone> {
     Some(Zone { option: (*place).to_owned(), said: names.join("/") })
 }
 
-/// What stands behind a label of a zone in a line.
+/// The text after a label of a zone in a line.
 fn labelled(line: &str) -> Option<&str> {
     let small = line.to_ascii_lowercase();
     LABELS.iter().find_map(|label| {
@@ -167,15 +163,15 @@ fn labelled(line: &str) -> Option<&str> {
     })
 }
 
-/// What a text says of a zone, if it does.
-fn said(text: &str) -> Option<Said> {
-    let zone = |option: String, said: &str| Said::Zone(Zone { option, said: said.trim().to_owned() });
+/// The zone that a text gives, if any.
+fn said(text: &str) -> Option<ZoneText> {
+    let zone = |option: String, said: &str| ZoneText::Zone(Zone { option, said: said.trim().to_owned() });
     if let Some(place) = place_in(text) {
         return Some(zone(place.to_owned(), place));
     }
     // Before the offset that one of the two may be, as in `GMT/BST`.
     if let Some(zone) = in_turn(text) {
-        return Some(Said::Zone(zone));
+        return Some(ZoneText::Zone(zone));
     }
     if let Some((minutes, said)) = offset_in(text) {
         return Some(zone(offset(minutes), said));
@@ -184,17 +180,17 @@ fn said(text: &str) -> Option<Said> {
     if let Some((name, offset)) = KNOWN.iter().find(|(name, _)| words.contains(name)) {
         return Some(zone((*offset).to_owned(), name));
     }
-    UNCLEAR.iter().find(|name| words.contains(name)).map(|name| Said::Unclear((*name).to_owned()))
+    UNCLEAR.iter().find(|name| words.contains(name)).map(|name| ZoneText::Unclear((*name).to_owned()))
 }
 
 /// The same of what stands behind a label; where it says more than an offset, as `(UTC-05:00) Eastern Time` does, in full.
-fn said_in_full(text: &str) -> Option<Said> {
+fn said_in_full(text: &str) -> Option<ZoneText> {
     match said(text)? {
-        Said::Zone(zone)
+        ZoneText::Zone(zone)
             if has_words(text) && zone.option.starts_with(['+', '-']) && !is_known(&zone.said) =>
         {
             let text = text.trim_matches(|letter: char| letter.is_whitespace() || ":=,;\"'".contains(letter));
-            Some(Said::Zone(Zone { said: text.to_owned(), ..zone }))
+            Some(ZoneText::Zone(Zone { said: text.to_owned(), ..zone }))
         }
         said => Some(said),
     }
@@ -210,14 +206,14 @@ fn has_words(text: &str) -> bool {
     words.any(|word| !["UTC", "GMT"].contains(&word.to_uppercase().as_str()) && !is_known(word))
 }
 
-/// A place with clocks of its own, such as `Europe/Berlin`.
+/// An IANA zone, such as `Europe/Berlin`.
 fn place_in(text: &str) -> Option<&str> {
     let is_part = |letter: char| letter.is_ascii_alphanumeric() || "/_+-".contains(letter);
     let mut names = text.split(|letter| !is_part(letter)).filter(|name| name.contains('/'));
     names.find(|name| TimeParser::new(TimeFormat::Rfc3339, Some(name)).is_ok())
 }
 
-/// How far from UTC a text such as `GMT+01:00` says that times are, in minutes, and where it does. UTC alone is no time from it.
+/// The offset from UTC in a text such as `GMT+01:00`, in minutes, and its position in the text. UTC alone is not an offset.
 fn offset_in(text: &str) -> Option<(i32, &str)> {
     let upper = text.to_ascii_uppercase();
     let mut starts = ["UTC", "GMT"].iter().flat_map(|name| upper.match_indices(name)).map(|(at, _)| at);
@@ -225,7 +221,7 @@ fn offset_in(text: &str) -> Option<(i32, &str)> {
         let is_apart = |letter: Option<char>| letter.is_none_or(|letter| !letter.is_ascii_alphabetic());
         is_apart(upper[..at].chars().next_back()) && is_apart(upper[at + 3..].chars().next())
     });
-    // Behind a label an offset may stand alone.
+    // After a label, an offset may be without `UTC`.
     let from = match start {
         Some(start) => start + 3,
         None => text.find(|letter: char| !letter.is_whitespace() && !":=,;\"'".contains(letter))?,
@@ -251,7 +247,7 @@ fn offset_in(text: &str) -> Option<(i32, &str)> {
     }
 }
 
-/// The minutes that `1`, `01`, `0100` and `01:00` are, and how many bytes say so.
+/// The minutes of `1`, `01`, `0100` or `01:00`, and the length of that text.
 fn length(text: &str) -> Option<(i32, usize)> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let number = |from: usize, to: usize| text.get(from..to)?.parse::<i32>().ok();
@@ -268,12 +264,12 @@ fn length(text: &str) -> Option<(i32, usize)> {
         }
         _ => return None,
     };
-    // Digits in front of a word count something else.
+    // Digits before a word are not an offset.
     let is_offset = !text[used..].trim_start().starts_with(char::is_alphanumeric);
     (hours <= 14 && minutes < 60 && is_offset).then_some((hours * 60 + minutes, used))
 }
 
-/// An offset as the option has it.
+/// An offset as written in the option.
 fn offset(minutes: i32) -> String {
     match minutes {
         0 => "UTC".to_owned(),
@@ -393,10 +389,10 @@ mod tests {
     #[test]
     fn what_is_not_clear_is_said() {
         let doubt = |name: &str, line: &str| find(&[name], &[line.to_owned()], &[]).doubt.unwrap_or_default();
-        assert!(doubt("Time (EST)", "").contains("that of several places"));
+        assert!(doubt("Time (EST)", "").contains("which several places use"));
         assert!(doubt("time_utc", "Time zone: UTC+2").contains("`utc` and `UTC+2`"));
         assert!(doubt("time [CET]", "").contains("timezone = \"Europe/Brussels\""));
-        assert!(doubt("time [CET/CEST]", "").contains("Europe/Brussels is taken"));
+        assert!(doubt("time [CET/CEST]", "").contains("Europe/Brussels is assumed"));
         assert_eq!(doubt("time [Europe/Brussels]", ""), "");
         assert!(doubt("time", "Time zone: (UTC-05:00) Eastern Time").contains("name a place"));
         assert_eq!(doubt("time", "Time zone: UTC-05:00"), "");

@@ -1,4 +1,4 @@
-//! Which files of a folder are of one sort, and how the pipeline names them.
+//! Groups the files of a folder by extension, and names a group in the pipeline.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use super::inputs::{extension, plain_extension};
 use crate::cli::guess::FileKind;
 
-/// What data files end in, before what says that they are packed.
+/// Extensions of data files, without the extension of a compression.
 const EXTENSIONS: [&str; 11] =
     ["csv", "tsv", "txt", "dat", "jsonl", "ndjson", "json", "json-seq", "lp", "influx", "parquet"];
 
-/// Files by what their names end in: those first that are called as data are, and of these the sort that has the most bytes.
+/// Files grouped by extension: extensions of data files first, then by total size, the largest first.
 pub(super) fn sorts(files: &[PathBuf], size: &dyn Fn(&Path) -> u64) -> Vec<Vec<PathBuf>> {
     let mut sorts: BTreeMap<String, (Vec<PathBuf>, u64)> = BTreeMap::new();
     for file in files {
@@ -23,16 +23,16 @@ pub(super) fn sorts(files: &[PathBuf], size: &dyn Fn(&Path) -> u64) -> Vec<Vec<P
     sorts.into_iter().map(|(_, (files, _))| files).collect()
 }
 
-/// The files of a folder that are of one sort.
-pub(super) struct Alike<'f> {
+/// Files of a folder that have the same extension.
+pub(super) struct SimilarFiles<'f> {
     pub(super) files: &'f [PathBuf],
-    /// All that are in the folder.
+    /// All files of the folder.
     pub(super) all: &'f [PathBuf],
 }
 
-impl Alike<'_> {
-    /// How the pipeline names these files of `folder`, which `kind` reads: by a glob that finds those alone, or as the folder if its files are
-    /// those alone, or each.
+impl SimilarFiles<'_> {
+    /// How the pipeline names these files of `folder`, which `kind` reads: by a glob that matches exactly these files, or by the folder if it
+    /// contains no others, or one by one.
     pub(super) fn paths(&self, folder: &str, kind: FileKind) -> Vec<String> {
         let all = |is_such: &dyn Fn(&Path) -> bool| {
             self.all.iter().filter(|file| is_such(file)).eq(self.files.iter())
@@ -55,7 +55,7 @@ impl Alike<'_> {
     }
 }
 
-/// What the names of files end in that the source takes from a folder.
+/// The extensions of the files that the source reads from a folder.
 fn extensions(kind: FileKind) -> &'static [&'static str] {
     match kind {
         FileKind::Delimited => &["csv", "tsv", "txt"],
@@ -65,14 +65,14 @@ fn extensions(kind: FileKind) -> &'static [&'static str] {
     }
 }
 
-/// What the names of all of `files` end in, if that is the same.
+/// The common extension of all `files`, if there is one.
 pub(super) fn ending(files: &[PathBuf]) -> Option<&str> {
     let endings: BTreeSet<&str> = files.iter().map(|file| extension(file)).collect();
     let mut endings = endings.into_iter();
     endings.next().filter(|_| endings.next().is_none())
 }
 
-/// The glob for what ends so in a folder.
+/// The glob for the files of a folder with this extension.
 pub(super) fn glob_of(folder: &str, ending: &str) -> String {
     format!("{}/*.{}", folder.trim_end_matches('/'), glob::Pattern::escape(ending))
 }
@@ -84,7 +84,7 @@ mod tests {
     fn paths(files: &[&str], alike: &[&str]) -> Vec<String> {
         let paths = |names: &[&str]| names.iter().map(|name| Path::new("a[b]").join(name)).collect();
         let (all, files): (Vec<_>, Vec<_>) = (paths(files), paths(alike));
-        Alike { files: &files, all: &all }.paths("a[b]/", FileKind::Delimited)
+        SimilarFiles { files: &files, all: &all }.paths("a[b]/", FileKind::Delimited)
     }
 
     #[test]

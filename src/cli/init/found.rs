@@ -1,4 +1,4 @@
-//! What was found in files, each alone and together.
+//! What was found in the files, separately and joined.
 
 use std::path::{Path, PathBuf};
 
@@ -9,9 +9,9 @@ use tidemill_core::error::{Error, Result};
 pub(super) struct InputsFound {
     /// What the pipeline reads.
     pub(super) paths: Vec<String>,
-    /// The file that the guess is mostly about; `None` for standard input.
+    /// The first file inspected; `None` for standard input.
     pub(super) first: Option<PathBuf>,
-    /// How many files were looked at.
+    /// How many files were inspected.
     pub(super) files: usize,
     /// Files of folders and archives that the pipeline does not read, and why.
     pub(super) left_out: Vec<(PathBuf, String)>,
@@ -29,14 +29,14 @@ impl InputsFound {
         !self.guess.roles.measurements.is_empty()
     }
 
-    /// Whether records have a time, or count from a start that has to be said.
+    /// Whether records have a time, or a count from a start that the user must give.
     pub(super) fn has_time(&self) -> bool {
         let roles = &self.guess.roles;
         self.guess.kind == FileKind::Influx || roles.time.is_some() || roles.relative.is_some()
     }
 }
 
-/// Adds what others were found to have.
+/// Joins what was found in other files.
 pub(super) fn join(all: &mut Option<InputsFound>, other: InputsFound) -> Result<()> {
     let Some(known) = all else {
         *all = Some(other);
@@ -52,7 +52,7 @@ pub(super) fn join(all: &mut Option<InputsFound>, other: InputsFound) -> Result<
             name(&other)
         ))
         .with_help(
-            "look at those that are alike, each sort by itself; `a.zip/*.csv` names some of an archive",
+            "run `init` for each kind of file separately; `a.zip/*.csv` selects files of an archive",
         ));
     }
     known.guess.join(other.guess);

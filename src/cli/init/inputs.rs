@@ -8,16 +8,16 @@ use tidemill_engine::source::{FileOptions, packed_extensions};
 
 /// What one argument names.
 #[derive(Debug)]
-pub(super) struct Input {
-    /// What is written into the pipeline.
+pub(super) struct InitInput {
+    /// The `path` in the pipeline.
     pub(super) path: String,
     /// The files, in order.
     pub(super) files: Vec<PathBuf>,
-    /// Whether others than files of data may be among them, which are passed over.
+    /// Whether other files than data files may be among them, which are then left out.
     pub(super) is_folder: bool,
 }
 
-impl Input {
+impl InitInput {
     pub(super) fn is_stdin(&self) -> bool {
         self.path == STDIN
     }
@@ -26,15 +26,16 @@ impl Input {
 const STDIN: &str = "-";
 
 /// What all arguments name.
-pub(super) fn inputs(arguments: &[PathBuf]) -> Result<Vec<Input>> {
+pub(super) fn inputs(arguments: &[PathBuf]) -> Result<Vec<InitInput>> {
     let inputs = arguments.iter().map(|path| input(path)).collect::<Result<Vec<_>>>()?;
-    if inputs.len() > 1 && inputs.iter().any(Input::is_stdin) {
-        return Err(Error::usage("standard input is looked at alone").with_help("name either `-` or files"));
+    if inputs.len() > 1 && inputs.iter().any(InitInput::is_stdin) {
+        return Err(Error::usage("standard input cannot be combined with files")
+            .with_help("name either `-` or files"));
     }
     Ok(inputs)
 }
 
-fn input(path: &Path) -> Result<Input> {
+fn input(path: &Path) -> Result<InitInput> {
     let Some(text) = path.to_str() else {
         return Err(Error::usage(format!("the name of {} is not UTF-8", path.display()))
             .with_help("rename it: a pipeline file is UTF-8 text"));
@@ -44,10 +45,10 @@ fn input(path: &Path) -> Result<Input> {
     }
     let is_pattern = text.contains(['*', '?', '[']) && !path.exists();
     let files = if is_pattern { matches(text)? } else { vec![path.to_owned()] };
-    Ok(Input { path: text.to_owned(), files, is_folder: false })
+    Ok(InitInput { path: text.to_owned(), files, is_folder: false })
 }
 
-/// The files that a glob finds; those whose names begin with a dot are found by none.
+/// The files that a glob matches; hidden files are never matched.
 fn matches(pattern: &str) -> Result<Vec<PathBuf>> {
     let options = glob::MatchOptions { require_literal_leading_dot: true, ..glob::MatchOptions::default() };
     let found = glob::glob_with(pattern, options).map_err(|error| {
@@ -61,10 +62,10 @@ fn matches(pattern: &str) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// A glob for files of an archive, which stands for them as it is: who reads the archive finds them.
+/// A glob for members of an archive is kept as it is: the reader of the archive expands it.
 fn in_archive(pattern: &str) -> Result<Vec<PathBuf>> {
     let none = || {
-        Error::unavailable(format!("no file is called `{pattern}`"))
+        Error::unavailable(format!("no file matches `{pattern}`"))
             .with_help("check the glob; it is relative to the current folder")
     };
     let path = Path::new(pattern);
@@ -76,8 +77,8 @@ fn in_archive(pattern: &str) -> Result<Vec<PathBuf>> {
     }
 }
 
-/// The files in a folder. The pipeline gets a glob for those that are of one sort.
-fn folder(path: &Path) -> Result<Input> {
+/// The files in a folder. The pipeline gets a glob for those of one extension.
+fn folder(path: &Path) -> Result<InitInput> {
     let name = &path.display().to_string();
     let entries = std::fs::read_dir(path).map_err(|error| Error::io("read the folder", name, &error))?;
     let is_hidden =
@@ -87,12 +88,12 @@ fn folder(path: &Path) -> Result<Input> {
     files.sort();
     if files.is_empty() {
         return Err(Error::unavailable(format!("the folder {name} has no files"))
-            .with_help("name the files, or a folder that has them"));
+            .with_help("name the files, or a folder with files"));
     }
-    Ok(Input { path: name.clone(), files, is_folder: true })
+    Ok(InitInput { path: name.clone(), files, is_folder: true })
 }
 
-/// The end of a file's name, that of packing included: `csv.gz`.
+/// The extension of a file, including that of a compression: `csv.gz`.
 pub(super) fn extension(path: &Path) -> &str {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let plain = |packed| name.strip_suffix(packed)?.strip_suffix('.');
@@ -100,7 +101,7 @@ pub(super) fn extension(path: &Path) -> &str {
     stem.rfind('.').map_or("", |dot| &name[dot + 1..])
 }
 
-/// The same in small letters, without that of packing: `csv`.
+/// The extension in lower case, without that of a compression: `csv`.
 pub(super) fn plain_extension(path: &Path) -> String {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_lowercase();
     extension(Path::new(&name)).split('.').next().unwrap_or_default().to_owned()
@@ -125,7 +126,7 @@ mod tests {
         }
         let glob = |end: &str| input(&folder.path().join(end));
         assert_eq!(glob("*.csv").expect("files").files.len(), 2);
-        assert!(glob("*.tsv").expect_err("none").to_string().contains("no file is called"));
+        assert!(glob("*.tsv").expect_err("none").to_string().contains("no file matches"));
     }
 
     #[test]

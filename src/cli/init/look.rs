@@ -1,19 +1,19 @@
-//! Looks at the files, and puts together what they have.
+//! Inspects the files, and joins what was found.
 
 use std::path::{Path, PathBuf};
 
-use super::alike::Alike;
+use super::alike::SimilarFiles;
 use super::archive;
 use super::found::{InputsFound, join};
-use super::inputs::Input;
+use super::inputs::InitInput;
 use super::series::of_one_logger;
 use super::sort::{self, MOST_FILES};
 use super::twins;
 use crate::cli::guess::FileKind;
 use tidemill_core::error::{Error, Result};
 
-/// Looks at the files of all inputs.
-pub(super) fn at(inputs: &[Input]) -> Result<InputsFound> {
+/// Inspects the files of all inputs.
+pub(super) fn at(inputs: &[InitInput]) -> Result<InputsFound> {
     if inputs[0].is_stdin() {
         return Ok(InputsFound { first: None, ..archive::look(Path::new("-"))? });
     }
@@ -28,7 +28,7 @@ pub(super) fn at(inputs: &[Input]) -> Result<InputsFound> {
         };
         join(&mut all, more)?;
     }
-    let mut found = all.ok_or_else(|| Error::usage("there is nothing to look at"))?;
+    let mut found = all.ok_or_else(|| Error::usage("there is no input"))?;
     found.guess.doubts.extend(twins::doubts(&files));
     if found.guess.roles.sensor.is_empty()
         && found.guess.station.is_none()
@@ -39,8 +39,8 @@ pub(super) fn at(inputs: &[Input]) -> Result<InputsFound> {
     Ok(found)
 }
 
-/// The files that a name or a glob means.
-fn named(input: &Input) -> Result<InputsFound> {
+/// Inspects the files that a name or a glob stands for.
+fn named(input: &InitInput) -> Result<InputsFound> {
     let (mut all, mut seen, mut paths) = (None, 0, Vec::new());
     for file in &input.files {
         if seen >= MOST_FILES {
@@ -51,20 +51,20 @@ fn named(input: &Input) -> Result<InputsFound> {
         paths.push(found.paths.clone());
         join(&mut all, found)?;
     }
-    let found = all.ok_or_else(|| Error::usage("there is nothing to look at"))?;
+    let found = all.ok_or_else(|| Error::usage("there is no input"))?;
     Ok(InputsFound { paths: archive::named(input, paths), ..found })
 }
 
-/// The files of a folder that are of one sort; they are added to `files`.
-fn folder(input: &Input, files: &mut Vec<PathBuf>) -> Result<InputsFound> {
+/// Inspects the files of a folder with one extension; they are added to `files`.
+fn folder(input: &InitInput, files: &mut Vec<PathBuf>) -> Result<InputsFound> {
     let size = |file: &Path| file.metadata().map_or(0, |meta| meta.len());
     let (alike, found) =
         sort::of_one(&format!("the folder {}", input.path), &input.files, &size, &archive::look)?;
     let names = |files: &[PathBuf]| files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>();
     let is_whole = found.paths == names(&alike);
     let paths = match is_whole {
-        true => Alike { files: &alike, all: &input.files }.paths(&input.path, found.guess.kind),
-        // Some are archives of which not all is read.
+        true => SimilarFiles { files: &alike, all: &input.files }.paths(&input.path, found.guess.kind),
+        // Some are archives that are read in part.
         false => found.paths,
     };
     files.extend(alike);

@@ -1,4 +1,4 @@
-//! `tidemill init`: looks at data files and writes a first pipeline for them.
+//! `tidemill init`: inspects data files and writes a first pipeline for them.
 
 mod alike;
 mod archive;
@@ -49,7 +49,7 @@ pub(super) fn init(args: &InitArgs) -> Outcome {
     Ok(())
 }
 
-/// Tries what was written against the data: whoever guesses should look again.
+/// Tests the pipeline against the data, because it is a guess.
 fn check(text: &str, folder: &Path) {
     let plan = Spec::new("pipeline", text)
         .with_base(folder)

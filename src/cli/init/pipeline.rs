@@ -7,12 +7,12 @@ use crate::cli::guess::{FileKind, Guess};
 use tidemill_core::error::is_obeyed;
 use tidemill_core::stage::parameters_of;
 
-const HEAD: &str = "# A first pipeline. `tidemill run` runs it, `tidemill explain` says what it would do,\n\
-                    # `tidemill schema COMPONENT --markdown` has the options of a component.\n\n[source]\n";
+const HEAD: &str = "# A first pipeline. `tidemill run` runs it, `tidemill explain` describes it,\n\
+                    # `tidemill schema COMPONENT --markdown` lists the options of a component.\n\n[source]\n";
 
-const STAGES: &str = "\n# Every series to 0…1, by its own lowest and highest value, which a first pass finds: take the `#` away for it.\n\
+const STAGES: &str = "\n# Scales every series to 0…1 by its minimum and maximum, from a first pass: remove the `#` to use it.\n\
                       #[[stage]]\n#type = \"normalize\"\n#method = \"min_max\"\n#fit = true\n\
-                      \n[[stage]]\n# The mean of a value and the 19 before it, as a further column. `window = \"5m\"` would be a time.\n\
+                      \n[[stage]]\n# Adds a column with the mean of the last 20 values. `window = \"5m\"` would be a duration.\n\
                       type = \"moving_average\"\nwindow = 20\n";
 
 /// Writes it.
@@ -28,13 +28,13 @@ pub(super) fn text(found: &InputsFound) -> String {
     let name = name.to_string_lossy();
     let _ = write!(
         text,
-        "\n[[sink]]\ntype = \"parquet\"\npath = {}\n\n[[sink]]\n# The first records, to look at.\ntype = \"console\"\nlimit = 10\n",
+        "\n[[sink]]\ntype = \"parquet\"\npath = {}\n\n[[sink]]\n# Shows the first records.\ntype = \"console\"\nlimit = 10\n",
         quoted(&output(&name))
     );
     text
 }
 
-/// The file that is written: it has a name of its own, even where the data have been through a pipeline already.
+/// The output file: never the input, even if that is itself the output of such a pipeline.
 fn output(data: &str) -> String {
     let stem = data.split('.').next().filter(|stem| !stem.is_empty()).unwrap_or("data");
     let name = format!("{stem}.clean.parquet");
@@ -126,7 +126,7 @@ fn columns(guess: &Guess, line: &mut impl FnMut(&str, &str)) {
     if !roles.null_values.is_empty() {
         line("null_values", &texts(&roles.null_values));
     }
-    // Others are read so without being named.
+    // `true` and `false` need no option.
     if roles.true_words.iter().any(|word| word != "true") {
         line("true_words", &texts(&roles.true_words));
         line("false_words", &texts(&roles.false_words));
@@ -146,36 +146,36 @@ fn columns(guess: &Guess, line: &mut impl FnMut(&str, &str)) {
     }
 }
 
-/// In which zone times are that do not say so themselves.
+/// The time zone of times without an offset.
 fn zone(guess: &Guess, text: &mut String) {
     let Some(time) = guess.roles.time.as_ref().filter(|time| time.is_local) else { return };
     let _ = match &time.zone {
         Some(zone) => writeln!(
             text,
-            "# The file calls their zone {}.\ntimezone = {}",
+            "# The file gives their time zone as {}.\ntimezone = {}",
             quoted(&zone.said),
             quoted(&zone.option)
         ),
         None => writeln!(
             text,
-            "# Nothing says in which zone these times are: UTC is assumed. If it is another, put it in, and take the `#` away.\n\
+            "# The file does not give a time zone: UTC is assumed. If it is another one, enter it and remove the `#`.\n\
              #timezone = \"Europe/Berlin\""
         ),
     };
 }
 
-/// How to say when times begin that do not say so themselves.
+/// How to give the start of relative times.
 fn relative(guess: &Guess, text: &mut String) {
     let Some(relative) = &guess.roles.relative else { return };
     let (name, format) = (quoted(&guess.names[relative.column]), quoted(&relative.format));
     let _ = writeln!(
         text,
-        "# {name} counts from a start that the data do not say: put it in, and take the `#` away.\n\
+        "# {name} counts from a start that the data do not give: enter it and remove the `#`.\n\
          #time = {name}\n#time_format = {format}\n#start = \"2024-01-01T00:00:00Z\""
     );
 }
 
-/// How to leave out the columns that say nothing; those that cannot be read are.
+/// How to leave out columns without information; unreadable ones are left out.
 fn useless(guess: &Guess, text: &mut String) {
     let roles = &guess.roles;
     if roles.useless.is_empty() && guess.unreadable.is_empty() {
@@ -193,19 +193,19 @@ fn useless(guess: &Guess, text: &mut String) {
     let _ = match guess.unreadable.as_slice() {
         [] => writeln!(
             text,
-            "# Take the `#` away to read time, sensor, measurements and these alone.\n#columns = {kept}"
+            "# Remove the `#` to read only the time, the sensor, the measurements and these columns.\n#columns = {kept}"
         ),
         unreadable => {
             let names = list(unreadable.iter().map(String::as_str));
             writeln!(
                 text,
-                "# Besides time, sensor and measurements: all but {names}, whose bytes are no text.\ncolumns = {kept}"
+                "# Besides time, sensor and measurements: all columns except {names}, whose bytes are not text.\ncolumns = {kept}"
             )
         }
     };
 }
 
-/// What is not as usual.
+/// Options of the dialect that differ from the defaults.
 fn dialect(guess: &Guess, line: &mut impl FnMut(&str, &str)) {
     let dialect = &guess.dialect;
     let byte = |byte: u8| quoted(&char::from(byte).to_string());
@@ -244,15 +244,15 @@ fn dialect(guess: &Guess, line: &mut impl FnMut(&str, &str)) {
         line("names", &list(guess.names.iter().map(String::as_str)));
     }
 }
-/// A threshold for the first measurement, as a comment: which values are impossible, only people know.
+/// A threshold for the first measurement, as a comment: only the user knows which values are impossible.
 fn threshold(guess: &Guess, text: &mut String) {
     let ranges =
         guess.roles.measurements.iter().zip(&guess.roles.ranges).filter(|(_, range)| range.0 <= range.1);
     for (number, (&at, (low, high))) in ranges.enumerate() {
         if number == 0 {
             text.push_str(
-                "\n# What cannot be true is dropped. The bounds here are what the beginning of the data has;\n\
-                 # put in those of the sensor, and take the `#` away.\n",
+                "\n# Drops impossible values. The bounds here are the range at the beginning of the data;\n\
+                 # enter those of the sensor and remove the `#`.\n",
             );
         }
         let columns = list([guess.names[at].as_str()].into_iter());
@@ -269,7 +269,7 @@ fn threshold(guess: &Guess, text: &mut String) {
 /// Text as TOML, in one line; `${` would be a variable.
 fn quoted(text: &str) -> String {
     let json = parameters_of(&text.replace("${", "$${")).to_string();
-    // A JSON string is a TOML string, except that TOML also wants DEL escaped. What is obeyed instead of seen could hide what is there.
+    // A JSON string is a TOML string, except that TOML also wants DEL escaped. Control and formatting characters could hide the content.
     let mut quoted = String::with_capacity(json.len());
     for letter in json.chars() {
         match letter {

@@ -1,4 +1,4 @@
-//! The way from the folder of a pipeline file to its data.
+//! The relative path from the folder of a pipeline file to its data.
 
 use std::io;
 use std::path::{Component, Path, PathBuf};
@@ -16,7 +16,7 @@ pub(super) fn seen_from(folder: &Path, path: &str) -> Result<String> {
     Ok(written(&names(&here)?, &names(&there)?, path))
 }
 
-/// Where a folder is, without links; it may not have been made yet.
+/// The absolute path of a folder, with links resolved; it may not exist yet.
 fn place(folder: &Path) -> io::Result<PathBuf> {
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     match (folder.canonicalize(), folder.parent(), folder.file_name()) {
@@ -36,12 +36,12 @@ fn names(path: &Path) -> Result<Vec<&str>> {
     })
 }
 
-/// The way from `there` to `path`, which starts from `here`; both are names from the root on, without links.
+/// The path from `there` to `path`, which is relative to `here`; both are absolute, split into names, with links resolved.
 fn written(here: &[&str], there: &[&str], path: &str) -> String {
     let is_pattern = path.contains(['*', '?', '[']);
     let mut names = path.split('/').filter(|name| !matches!(*name, "" | "."));
     let (mut start, mut rest) = (here, Vec::new());
-    // Only here is it certain that a folder's parent is the one before it.
+    // Only here is `..` certain to be the preceding name.
     for name in names.by_ref() {
         match start.split_last() {
             Some((_, above)) if name == ".." && rest.is_empty() => start = above,
@@ -53,7 +53,7 @@ fn written(here: &[&str], there: &[&str], path: &str) -> String {
     let common = before_last.iter().zip(there).take_while(|(one, other)| one == other).count();
     let up = std::iter::repeat_n("..".to_owned(), there.len() - common);
     let down = full[common..].iter().enumerate().map(|(at, name)| {
-        // Names of folders stand for themselves, whatever stands in them.
+        // Folder names are literal, even if they contain wildcards.
         if is_pattern && common + at < start.len() { glob::Pattern::escape(name) } else { (*name).to_owned() }
     });
     up.chain(down).collect::<Vec<_>>().join("/")

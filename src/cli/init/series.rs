@@ -1,10 +1,10 @@
-//! Files that one logger wrote, a day or a month each: they are named after when they begin, and are one series.
+//! Files of one logger, one per day or month: they are named after their start times, and are one series.
 
 use std::path::{Path, PathBuf};
 
 use super::inputs::extension;
 
-/// What the series is called that all of these files are of: what their names have besides a date, or else their folder's name.
+/// The name of the series that these files belong to: their names without the date, or else their folder's name.
 pub(super) fn of_one_logger(files: &[PathBuf]) -> Option<String> {
     let first = files.first().filter(|_| files.len() > 1)?;
     let name = named(first)?;

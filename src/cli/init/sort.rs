@@ -1,4 +1,4 @@
-//! Which files of a folder or an archive are of one sort, and what they have.
+//! Chooses the data files among the files of a folder or an archive.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -8,11 +8,11 @@ use super::found::{InputsFound, join};
 use super::twins;
 use tidemill_core::error::{Error, Result};
 
-/// How many files are looked at.
+/// How many files are inspected.
 pub(super) const MOST_FILES: usize = 50;
 
-/// Those of `files`, which lie in one `place`, that are of the first sort with measurements and, if any has it, with a time; and what is to be
-/// known of them.
+/// Of `files`, all in one `place`, the first group with measurements and, if any group has one, with a time; and what was found in
+/// them.
 pub(super) fn of_one(
     place: &str,
     files: &[PathBuf],
@@ -20,9 +20,9 @@ pub(super) fn of_one(
     look: &dyn Fn(&Path) -> Result<InputsFound>,
 ) -> Result<(Vec<PathBuf>, InputsFound)> {
     let mut why_not = BTreeMap::new();
-    let mut best = Sort::default();
+    let mut best = FileGroup::default();
     for sort in sorts(files, size) {
-        let sort = Sort::of(&sort, look, &mut why_not);
+        let sort = FileGroup::of(&sort, look, &mut why_not);
         if best.rank() < sort.rank() {
             best = sort;
         }
@@ -36,28 +36,28 @@ pub(super) fn of_one(
             "{place} has no files with measurements{}",
             first.unwrap_or_default()
         ))
-        .with_help("name a file, to hear what it has"));
+        .with_help("name one file to see what it contains"));
     }
     let (alike, mut found) = best.joined(&mut why_not)?;
     let left_out = files.iter().filter(|file| !alike.contains(file)).map(|file| {
-        let why = why_not.remove(file).unwrap_or_else(|| "its name ends otherwise".to_owned());
+        let why = why_not.remove(file).unwrap_or_else(|| "its name has another extension".to_owned());
         (file.clone(), why)
     });
     found.left_out.extend(left_out);
     Ok((alike, found))
 }
 
-/// Files whose names end alike.
+/// Files with the same extension.
 #[derive(Default)]
-struct Sort {
-    /// Those that could be looked at.
+struct FileGroup {
+    /// Those that were inspected.
     looked: Vec<(PathBuf, InputsFound)>,
-    /// Those that were not looked at, because that is enough.
+    /// Those beyond the number of files that are inspected.
     rest: Vec<PathBuf>,
 }
 
-impl Sort {
-    /// Looks at `files`, and says why some of them are not to be read.
+impl FileGroup {
+    /// Inspects `files`; `why_not` gets the reason for each that is not read.
     fn of(
         files: &[PathBuf],
         look: &dyn Fn(&Path) -> Result<InputsFound>,
@@ -67,8 +67,10 @@ impl Sort {
         let (mut known, mut seen): (Vec<PathBuf>, usize) = (Vec::new(), 0);
         for file in files {
             if let Some(twin) = twins::of(file, &known) {
-                why_not
-                    .insert(file.clone(), format!("it has the same as {}, packed otherwise", twin.display()));
+                why_not.insert(
+                    file.clone(),
+                    format!("it has the same content as {}, compressed differently", twin.display()),
+                );
                 continue;
             }
             if seen >= MOST_FILES {
@@ -97,8 +99,8 @@ impl Sort {
         self.looked.iter().any(|(_, found)| found.is_measured() && found.has_time())
     }
 
-    /// The files, and what they have together. Where some have a time, others are not of their sort; those with the same names are, whatever
-    /// they have.
+    /// The files, and what was found in all of them. If some have a time, those without one are left out, unless they have the same column
+    /// names.
     fn joined(self, why_not: &mut BTreeMap<PathBuf, String>) -> Result<(Vec<PathBuf>, InputsFound)> {
         let is_timed = self.has_time();
         let is_data = |found: &InputsFound| found.is_measured() && (!is_timed || found.has_time());
@@ -120,7 +122,7 @@ impl Sort {
         }
         paths.extend(self.rest.iter().map(|file| file.display().to_string()));
         files.extend(self.rest);
-        let found = all.ok_or_else(|| Error::usage("there is nothing to look at"))?;
+        let found = all.ok_or_else(|| Error::usage("there is no input"))?;
         Ok((files, InputsFound { paths, ..found }))
     }
 }

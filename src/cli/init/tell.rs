@@ -1,4 +1,4 @@
-//! Says what was guessed.
+//! Reports what was guessed.
 
 use super::found::InputsFound;
 use crate::cli::guess::{FileKind, Guess};
@@ -6,22 +6,24 @@ use crate::cli::output;
 use crate::cli::summary::plural;
 use tidemill_core::error::visible;
 
-/// How much that could not be told is said: each of many files may have some.
+/// The maximum number of open questions that are reported.
 const MOST_DOUBTS: usize = 12;
 
-/// How many files that are left out are named.
+/// The maximum number of left-out files that are named.
 const MOST_LEFT_OUT: usize = 10;
 
-/// How many columns are named, and shown of a record.
+/// The maximum number of columns that are named, and that are shown of a record.
 const MOST_COLUMNS: usize = 20;
 
 pub(super) fn tell(found: &InputsFound) {
     let guess = &found.guess;
     let mut lines = vec![looked_at(found)];
     lines.push(format!("format: {}", format_of(guess)));
-    lines.extend(guess.encoding.map(|encoding| {
-        format!("encoding: {}; check the letters that are not ASCII", encoding.to_lowercase())
-    }));
+    lines.extend(
+        guess
+            .encoding
+            .map(|encoding| format!("encoding: {}; check the non-ASCII characters", encoding.to_lowercase())),
+    );
     lines.extend(layout(guess));
     lines.extend(time(guess));
     lines.push(sensor(guess));
@@ -37,7 +39,7 @@ pub(super) fn tell(found: &InputsFound) {
         lines.push(format!("check: {} more of other files", guess.doubts.len() - MOST_DOUBTS));
     }
     if !guess.first.is_empty() && !guess.roles.measurements.is_empty() {
-        lines.push("the first records, as they were understood:".to_owned());
+        lines.push("the first records, as read:".to_owned());
         lines.extend(guess.first.iter().map(|record| format!("  {}", some(record.iter().cloned()))));
     }
     lines.iter().for_each(|line| output::note(&visible(line)));
@@ -75,7 +77,7 @@ fn format_of(guess: &Guess) -> String {
             let header = if guess.dialect.has_header { "a header" } else { "no header" };
             let decimal = if guess.roles.decimal_comma { "comma" } else { "point" };
             let fields = match guess.dialect.delimiter {
-                _ if guess.dialect.widths.is_some() => "fields of fixed places".to_owned(),
+                _ if guess.dialect.widths.is_some() => "fixed-width fields".to_owned(),
                 b' ' => "delimited by blanks".to_owned(),
                 other => format!("delimited by {:?}", char::from(other)),
             };
@@ -102,7 +104,7 @@ fn layout(guess: &Guess) -> Option<String> {
         part("the first record", layout.data_row),
         layout.skip_lines.map(|lines| format!("{} before the first record", plural(lines as u64, "line"))),
         layout.ragged.filter(|_| guess.dialect.widths.is_none()).map(|ragged| {
-            format!("records are shorter or longer than the names, read by ragged = {ragged:?}")
+            format!("records have more or fewer fields than the header, read with ragged = {ragged:?}")
         }),
     ];
     let parts: Vec<String> = parts.into_iter().flatten().collect();
@@ -111,10 +113,11 @@ fn layout(guess: &Guess) -> Option<String> {
 
 fn time(guess: &Guess) -> Vec<String> {
     if guess.kind == FileKind::Influx {
-        let mut lines = vec![format!("time: that of the lines, in {}", guess.precision.unwrap_or("ns"))];
+        let mut lines =
+            vec![format!("time: the timestamps of the lines, in {}", guess.precision.unwrap_or("ns"))];
         if guess.timeless > 0 {
             lines.push(format!(
-                "  {} without a time, refused in a file; of a live feed, missing_time = \"arrival\" takes the time of arrival",
+                "  {} without a time, rejected in a file; for a live feed, missing_time = \"arrival\" uses the arrival time",
                 plural(guess.timeless as u64, "record")
             ));
         }
@@ -122,7 +125,7 @@ fn time(guess: &Guess) -> Vec<String> {
     }
     let Some(time) = &guess.roles.time else {
         if guess.roles.relative.is_some() {
-            return vec!["time: none yet, for no column says when it begins".to_owned()];
+            return vec!["time: none yet, because no column gives its start".to_owned()];
         }
         return vec!["time: none found; set `time` in [source] if there is one".to_owned()];
     };
@@ -132,8 +135,10 @@ fn time(guess: &Guess) -> Vec<String> {
         format => format!("time: {name}, written as {format}"),
     }];
     lines.extend(time.is_local.then(|| match &time.zone {
-        Some(zone) => format!("  in the zone {}, for the file calls it {:?}", zone.option, zone.said),
-        None => "  without an offset, and nothing says of which zone: UTC is assumed; if it is another, name it in `timezone`".to_owned(),
+        Some(zone) => format!("  in the zone {}, because the file calls it {:?}", zone.option, zone.said),
+        None => {
+            "  without an offset or a zone: UTC is assumed; if it is another one, set `timezone`".to_owned()
+        }
     }));
     let zones = time.zones.iter().map(|(name, offset)| format!("  {name} is {offset}"));
     lines.extend(zones);
@@ -149,36 +154,35 @@ fn time(guess: &Guess) -> Vec<String> {
 fn sensor(guess: &Guess) -> String {
     match (guess.roles.sensor.as_slice(), guess.station.as_ref().or(guess.series.as_ref())) {
         _ if guess.kind == FileKind::Influx => {
-            "sensor: the series, which is table and tags; `sensor` could name a tag".to_owned()
+            "sensor: the series (table and tags); `sensor` can name a tag instead".to_owned()
         }
         ([], Some(series)) if guess.station.is_none() => {
             format!(
-                "sensor: {series}, for the files are named after when they begin, and taken for one series"
+                "sensor: {series}, because the files are named after their start times and are read as one series"
             )
         }
-        ([], Some(station)) => format!("sensor: {station}, which the file says it is of"),
+        ([], Some(station)) => format!("sensor: {station}, as given in the file"),
         ([], None) => "sensor: no column; each file is one sensor, named after the file".to_owned(),
         ([only], _) => format!("sensor: {}", named(guess, &[*only])),
-        (several, _) => format!("sensor: {} together, one alone has several series", named(guess, several)),
+        (several, _) => {
+            format!("sensor: {} combined, because one alone has several series", named(guess, several))
+        }
     }
 }
 
-/// What stands in numbers and behind them.
+/// Thousands separators and units.
 fn numerals(guess: &Guess) -> Vec<String> {
     let mut lines = Vec::new();
     if let Some(mark) = guess.roles.thousands {
-        lines.push(format!("numbers: {mark:?} stands between groups of three digits"));
+        lines.push(format!("numbers: {mark:?} separates groups of three digits"));
     }
     for (at, unit) in &guess.roles.units {
-        lines.push(format!(
-            "unit: {unit} stands behind the numbers of {}, and is left out",
-            named(guess, &[*at])
-        ));
+        lines.push(format!("unit: {unit} follows the numbers of {}, and is removed", named(guess, &[*at])));
     }
     lines
 }
 
-/// What stands for a missing value, and what stands for yes and no.
+/// Null values, and words for true and false.
 fn missing(guess: &Guess) -> Vec<String> {
     let roles = &guess.roles;
     let texts =
@@ -189,7 +193,7 @@ fn missing(guess: &Guess) -> Vec<String> {
     }
     for (at, suspect) in &roles.suspects {
         lines.push(format!(
-            "  {suspect} is far from all other values of {}, and seems to stand for a missing one; if it was measured, take it out of `null_values`",
+            "  {suspect} is far from all other values of {}, and seems to mark missing values; if it is a real value, remove it from `null_values`",
             named(guess, &[*at])
         ));
     }
@@ -203,13 +207,13 @@ fn differences(found: &InputsFound) -> Vec<String> {
     let guess = &found.guess;
     let mut lines = Vec::new();
     if guess.differs {
-        lines.push("the files have different columns: what one of them does not have is null".to_owned());
+        lines.push("the files have different columns: columns that a file lacks are null".to_owned());
     }
     for (at, why) in &guess.roles.useless {
         lines.push(format!("{} {why}, and could be left out", named(guess, &[*at])));
     }
     for name in &guess.unreadable {
-        lines.push(format!("`{}` has bytes that are no text, and is left out", name.escape_debug()));
+        lines.push(format!("`{}` has bytes that are not text, and is left out", name.escape_debug()));
     }
     let left_out = found.left_out.iter().take(MOST_LEFT_OUT);
     lines.extend(left_out.map(|(file, why)| format!("left out: {}: {why}", file.display())));

@@ -1,4 +1,4 @@
-//! Files that are there twice, plain and packed: read together, each record would count twice.
+//! Files that exist twice, plain and compressed: read together, each record would count twice.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +7,7 @@ use crate::cli::guess::SAMPLE;
 use tidemill_engine::atomic::Outputs;
 use tidemill_engine::source::{FileOptions, beginning};
 
-/// The one of `files` that begins as `file` does, and is called like it but for how it is packed.
+/// The one of `files` with the same beginning and name as `file`, except for the compression.
 pub(super) fn of<'f>(file: &Path, files: &'f [PathBuf]) -> Option<&'f PathBuf> {
     let mut named =
         files.iter().filter(|other| *other != file && unpacked(other) == unpacked(file)).peekable();
@@ -16,12 +16,12 @@ pub(super) fn of<'f>(file: &Path, files: &'f [PathBuf]) -> Option<&'f PathBuf> {
     named.find(|other| content(other).as_ref() == Some(&own))
 }
 
-/// What is to be said of `files`, which the pipeline reads all.
+/// Warnings about duplicates in `files`, all of which the pipeline reads.
 pub(super) fn doubts(files: &[PathBuf]) -> Vec<String> {
     let pairs = files.iter().enumerate().filter_map(|(at, file)| Some((file, of(file, &files[..at])?)));
     let said = pairs.map(|(file, twin)| {
         format!(
-            "{} has the same as {}, packed otherwise, and the pipeline reads both: name one of them in `path`",
+            "{} has the same content as {}, compressed differently, and the pipeline reads both: name one of them in `path`",
             file.display(),
             twin.display()
         )
@@ -29,7 +29,7 @@ pub(super) fn doubts(files: &[PathBuf]) -> Vec<String> {
     said.collect()
 }
 
-/// A path without what says how the file is packed.
+/// A path without the extension of a compression.
 fn unpacked(path: &Path) -> PathBuf {
     let ending = extension(path).split('.').next().unwrap_or_default();
     let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -37,7 +37,7 @@ fn unpacked(path: &Path) -> PathBuf {
     path.with_file_name(format!("{stem}{ending}"))
 }
 
-/// The beginning of the one file that is there, unpacked.
+/// The decompressed beginning of the one file at the path.
 fn content(path: &Path) -> Option<Vec<u8>> {
     let files = FileOptions::from(path.to_str()?).files(&[], &Outputs::default()).ok()?;
     let [only] = files.as_slice() else { return None };
@@ -69,6 +69,6 @@ mod tests {
         });
         let doubts = doubts(&paths);
         assert_eq!(doubts.len(), 1, "{doubts:?}");
-        assert!(doubts[0].contains("a.csv.gz has the same as"), "{doubts:?}");
+        assert!(doubts[0].contains("a.csv.gz has the same content as"), "{doubts:?}");
     }
 }

@@ -1,4 +1,4 @@
-//! Booleans with validity, a bit each.
+//! Booleans with validity, one bit each.
 
 use std::ops::Range;
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::rows::{compact_bits, gather_bits};
 use super::{Mask, Numbers};
 
-/// Booleans with validity. A value whose bit in `valid` is clear is missing, whatever the value says.
+/// Booleans with validity. A value whose bit in `valid` is clear is null, whatever its bit in `values`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Booleans {
     /// The values; false where missing.
@@ -57,6 +57,11 @@ impl Booleans {
     pub fn to_numbers(&self) -> Numbers<f64> {
         let values = self.values.iter().map(|value| f64::from(u8::from(value))).collect();
         Numbers { values, valid: self.valid.clone() }
+    }
+
+    pub(super) fn share(&mut self) {
+        self.values.share();
+        self.valid.share();
     }
 
     pub(super) fn extend_missing(&mut self, more: usize) {

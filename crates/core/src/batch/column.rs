@@ -5,23 +5,23 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-use super::rows::{compact, gather};
-use super::{Booleans, Field, FieldRole, FieldType, Mask, Number, Numbers, Span};
+use super::rows::{compact, compact_buffer, gather};
+use super::{Booleans, Buffer, Field, FieldRole, FieldType, Mask, Number, Numbers, Span};
 use crate::sensor::SensorId;
 use crate::time::Timestamp;
 
-/// The values of one field, one a record.
+/// The values of one field, one per record.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Column {
     /// Event times.
     Time(TimeColumn),
-    /// Which sensor each record is of.
+    /// The sensor of each record.
     Sensor(Vec<SensorId>),
-    /// Floats.
+    /// 64-bit floats.
     F64(Numbers<f64>),
-    /// Integers with a sign.
+    /// Signed 64-bit integers.
     I64(Numbers<i64>),
-    /// Integers without a sign.
+    /// Unsigned 64-bit integers.
     U64(Numbers<u64>),
     /// Booleans.
     Bool(Booleans),
@@ -29,17 +29,17 @@ pub enum Column {
     Text(Vec<Span>),
 }
 
-/// Event times and how they were written.
+/// Event times, with their original text.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct TimeColumn {
     /// The times.
-    pub values: Vec<Timestamp>,
-    /// The text of each as it came in; empty where there was none, or where a stage changed a time.
+    pub values: Buffer<Timestamp>,
+    /// The original text of each time; empty if the source has none, or if a stage changed a time.
     pub text: Vec<Span>,
 }
 
 impl Column {
-    /// A column for `field` without values.
+    /// An empty column for `field`.
     pub fn empty(field: &Field) -> Self {
         match field.role {
             FieldRole::Time => Self::Time(TimeColumn::default()),
@@ -70,7 +70,7 @@ impl Column {
         }
     }
 
-    /// Whether it is a column for `field`.
+    /// Whether its type matches `field`.
     pub fn fits(&self, field: &Field) -> bool {
         match self {
             Self::Time(_) => field.role == FieldRole::Time,
@@ -81,7 +81,7 @@ impl Column {
         }
     }
 
-    /// What its values are.
+    /// The type of its values.
     pub fn value_type(&self) -> FieldType {
         match self {
             Self::F64(_) => FieldType::F64,
@@ -92,7 +92,7 @@ impl Column {
         }
     }
 
-    /// Its numbers as floats: integers as the nearest, booleans as 1 and 0; `None` where it has none.
+    /// Its numbers as floats: integers as the nearest float, booleans as 1 and 0; `None` for columns without numbers.
     pub fn to_f64(&self) -> Option<Cow<'_, Numbers<f64>>> {
         Some(match self {
             Self::F64(numbers) => Cow::Borrowed(numbers),
@@ -103,7 +103,7 @@ impl Column {
         })
     }
 
-    /// The number at `row`, with all its digits; `None` where it is missing, or none.
+    /// The exact number at `row`; `None` if it is missing or not a number.
     #[inline]
     pub fn number(&self, row: usize) -> Option<Number> {
         match self {
@@ -115,10 +115,10 @@ impl Column {
         }
     }
 
-    /// Appends a number of the column's type, or as the nearest float to a column of floats.
+    /// Appends a number of the column's type, or any number as the nearest float to a column of floats.
     ///
     /// # Panics
-    /// When the column has numbers of another type: a bug in the caller.
+    /// If the column has numbers of another type: a bug in the caller.
     pub fn push_number(&mut self, value: Option<Number>) {
         match (self, value) {
             (Self::F64(numbers), value) => numbers.push(value.map(Number::as_f64)),
@@ -132,7 +132,7 @@ impl Column {
         }
     }
 
-    /// Which values are there, to be changed in place; `None` for times, sensors and text.
+    /// The mutable validity of its values; `None` for times, sensors and text.
     pub(crate) fn valid_mut(&mut self) -> Option<&mut Mask> {
         match self {
             Self::F64(numbers) => Some(&mut numbers.valid),
@@ -143,7 +143,7 @@ impl Column {
         }
     }
 
-    /// How many values there are.
+    /// The number of values.
     pub fn len(&self) -> usize {
         match self {
             Self::Time(time) => time.values.len(),
@@ -156,16 +156,28 @@ impl Column {
         }
     }
 
-    /// Whether there are none.
+    /// Whether there are no values.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Makes room for `more` values.
+    /// From now on clones refer to the same memory, except for sensors and positions of text.
+    pub(super) fn share(&mut self) {
+        match self {
+            Self::Time(time) => time.values.share(),
+            Self::F64(numbers) => numbers.share(),
+            Self::I64(numbers) => numbers.share(),
+            Self::U64(numbers) => numbers.share(),
+            Self::Bool(booleans) => booleans.share(),
+            Self::Sensor(_) | Self::Text(_) => {}
+        }
+    }
+
+    /// Reserves space for `more` values.
     pub(crate) fn reserve(&mut self, more: usize) {
         match self {
             Self::Time(time) => {
-                time.values.reserve(more);
+                time.values.to_mut().reserve(more);
                 time.text.reserve(more);
             }
             Self::Sensor(ids) => ids.reserve(more),
@@ -189,11 +201,11 @@ impl Column {
         }
     }
 
-    /// Takes away the values from `at` on.
+    /// Removes the values from `at` on, and returns them.
     pub(crate) fn split_off(&mut self, at: usize) -> Self {
         match self {
             Self::Time(time) => Self::Time(TimeColumn {
-                values: time.values.split_off(at),
+                values: time.values.to_mut().split_off(at).into(),
                 text: time.text.split_off(at.min(time.text.len())),
             }),
             Self::Sensor(ids) => Self::Sensor(ids.split_off(at)),
@@ -205,11 +217,11 @@ impl Column {
         }
     }
 
-    /// Appends the values at `range` of a column of the same kind, whose text is the same batch's.
+    /// Appends the values at `range` of a column of the same type, whose text belongs to the same batch.
     pub(crate) fn append_range(&mut self, other: &Self, range: Range<usize>) {
         match (self, other) {
             (Self::Time(time), Self::Time(more)) => {
-                time.values.extend_from_slice(&more.values[range.clone()]);
+                time.values.to_mut().extend_from_slice(&more.values[range.clone()]);
                 time.text.extend_from_slice(more.text.get(range).unwrap_or_default());
             }
             (Self::Sensor(ids), Self::Sensor(more)) => ids.extend_from_slice(&more[range]),
@@ -222,11 +234,11 @@ impl Column {
         }
     }
 
-    /// Shortens it to `len` values, if it is longer.
+    /// Truncates it to `len` values, if it is longer.
     pub(crate) fn truncate(&mut self, len: usize) {
         match self {
             Self::Time(time) => {
-                time.values.truncate(len);
+                time.values.to_mut().truncate(len);
                 time.text.truncate(len);
             }
             Self::Sensor(ids) => ids.truncate(len),
@@ -241,7 +253,7 @@ impl Column {
     pub(super) fn retain(&mut self, keep: &Mask) {
         match self {
             Self::Time(time) => {
-                compact(&mut time.values, keep);
+                compact_buffer(&mut time.values, keep);
                 if !time.text.is_empty() {
                     compact(&mut time.text, keep);
                 }
@@ -259,7 +271,7 @@ impl Column {
         match self {
             Self::Time(time) => {
                 let text = if time.text.is_empty() { Vec::new() } else { gather(&time.text, rows) };
-                Self::Time(TimeColumn { values: gather(&time.values, rows), text })
+                Self::Time(TimeColumn { values: gather(&time.values, rows).into(), text })
             }
             Self::Sensor(ids) => Self::Sensor(gather(ids, rows)),
             Self::F64(numbers) => Self::F64(numbers.take(rows)),
@@ -274,8 +286,8 @@ impl Column {
         match (self, other) {
             (Self::Time(time), Self::Time(more)) => {
                 let (before, has_text) = (time.values.len(), !more.text.is_empty());
-                time.values.extend(&more.values);
-                // Times of a source without text may come before or behind those of one with text.
+                time.values.to_mut().extend_from_slice(&more.values);
+                // Times of a source without text may precede or follow those of one with text.
                 if has_text {
                     time.text.resize(before, Span::NULL);
                     time.text.extend(more.text.iter().map(|&span| carry(span)));

@@ -1,5 +1,7 @@
-//! What one column of a batch is for, and what its values are.
+//! The name, role and type of a column.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use schemars::JsonSchema;
@@ -14,11 +16,11 @@ pub enum FieldRole {
     Time,
     /// The sensor; exactly one column.
     Sensor,
-    /// What was measured: stages work on these columns unless told otherwise.
+    /// A measured value: stages process these columns by default.
     Measurement,
-    /// How far a measurement can be trusted: whether it passed, of how many samples it is.
+    /// The quality of a measurement: whether it passed, its number of samples.
     Quality,
-    /// Anything else, carried along.
+    /// Any other column, carried through.
     Tag,
 }
 
@@ -27,11 +29,11 @@ pub enum FieldRole {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum FieldType {
-    /// Floating-point numbers of 64 bits.
+    /// 64-bit floating-point numbers.
     F64,
-    /// Integers of 64 bits with a sign; for a time, nanoseconds since 1970-01-01 UTC.
+    /// Signed 64-bit integers; for a time, nanoseconds since 1970-01-01 UTC.
     I64,
-    /// Integers of 64 bits without a sign.
+    /// Unsigned 64-bit integers.
     U64,
     /// Booleans.
     Bool,
@@ -51,7 +53,7 @@ impl FieldType {
         }
     }
 
-    /// Whether its values are numbers, which booleans are too: 1 and 0.
+    /// Whether its values are numbers, including booleans as 1 and 0.
     pub fn is_number(self) -> bool {
         self != Self::Text
     }
@@ -62,7 +64,7 @@ impl FieldType {
     }
 }
 
-/// One column's name, role and type.
+/// The name, role, type, unit and metadata of a column.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Field {
     /// The name, unique in its schema.
@@ -71,51 +73,87 @@ pub struct Field {
     pub role: FieldRole,
     /// Its type.
     pub ty: FieldType,
+    /// The unit of its values, such as "degC": any text; units are compared, values are never converted.
+    pub unit: Option<Arc<str>>,
+    /// Other information about it, by key. No stage uses it.
+    pub metadata: BTreeMap<String, String>,
 }
 
 impl Field {
-    /// A field.
+    /// A field with this name, role and type.
     pub fn new(name: impl Into<Arc<str>>, role: FieldRole, ty: FieldType) -> Self {
-        Self { name: name.into(), role, ty }
+        Self { name: name.into(), role, ty, unit: None, metadata: BTreeMap::new() }
     }
 
-    /// The event time.
+    /// An event time field.
     pub fn time(name: impl Into<Arc<str>>) -> Self {
         Self::new(name, FieldRole::Time, FieldType::I64)
     }
 
-    /// The sensor.
+    /// A sensor field.
     pub fn sensor(name: impl Into<Arc<str>>) -> Self {
         Self::new(name, FieldRole::Sensor, FieldType::Text)
     }
 
-    /// A measurement in floating point.
+    /// A measurement of type f64.
     pub fn measurement(name: impl Into<Arc<str>>) -> Self {
         Self::new(name, FieldRole::Measurement, FieldType::F64)
     }
 
-    /// Whether something holds of a record.
+    /// A boolean quality field.
     pub fn flag(name: impl Into<Arc<str>>) -> Self {
         Self::new(name, FieldRole::Quality, FieldType::Bool)
     }
 
-    /// How many samples there are.
+    /// A quality field with a number of samples.
     pub fn count(name: impl Into<Arc<str>>) -> Self {
         Self::new(name, FieldRole::Quality, FieldType::U64)
     }
 
-    /// Text that is carried along.
+    /// Carried text.
     pub fn text(name: impl Into<Arc<str>>) -> Self {
         Self::new(name, FieldRole::Tag, FieldType::Text)
     }
 
-    /// The same with values of another type.
+    /// The same field with another type.
     #[must_use]
     pub fn with_type(self, ty: FieldType) -> Self {
         Self { ty, ..self }
     }
 
-    /// Role and type in words, as a noun.
+    /// The same with values in `unit`.
+    #[must_use]
+    pub fn with_unit(self, unit: impl Into<Arc<str>>) -> Self {
+        Self { unit: Some(unit.into()), ..self }
+    }
+
+    /// The same with `value` under `key` of its metadata.
+    #[must_use]
+    pub fn with_metadata(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.metadata.insert(key.into(), value.into());
+        self
+    }
+
+    /// The same with the unit and the metadata of `other`, whose values have the same scale.
+    #[must_use]
+    pub fn described_as(self, other: &Self) -> Self {
+        Self { unit: other.unit.clone(), metadata: other.metadata.clone(), ..self }
+    }
+
+    /// Whether `other` has the same name, role and type.
+    pub fn is_like(&self, other: &Self) -> bool {
+        (&self.name, self.role, self.ty) == (&other.name, other.role, other.ty)
+    }
+
+    /// Role, type and unit, for people.
+    pub fn summary(&self) -> Cow<'static, str> {
+        match &self.unit {
+            Some(unit) => format!("{} in {unit}", self.description()).into(),
+            None => self.description().into(),
+        }
+    }
+
+    /// Role and type as a noun phrase, for messages.
     pub fn description(&self) -> &'static str {
         match (self.role, self.ty) {
             (FieldRole::Time, _) => "time",

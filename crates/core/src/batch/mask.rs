@@ -1,20 +1,23 @@
-//! A bit a record: validity, flags, what a filter keeps.
+//! One bit per record: validity, flags, the records kept by a filter.
 
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-/// A list of bits, 64 to a word.
+use super::Buffer;
+
+/// A list of bits, 64 per word.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "(usize, Vec<u64>)", into = "(usize, Vec<u64>)")]
 pub struct Mask {
-    words: Vec<u64>,
+    /// Bits behind the last are 0.
+    words: Buffer<u64>,
     len: usize,
 }
 
 impl From<Mask> for (usize, Vec<u64>) {
     fn from(mask: Mask) -> Self {
-        (mask.len, mask.words)
+        (mask.len, mask.words.into_vec())
     }
 }
 
@@ -23,9 +26,9 @@ impl TryFrom<(usize, Vec<u64>)> for Mask {
 
     fn try_from((len, words): (usize, Vec<u64>)) -> Result<Self, Self::Error> {
         if words.len() != len.div_ceil(64) {
-            return Err("a mask has as many words as its bits fill");
+            return Err("the number of words of a mask does not match its bits");
         }
-        let mut mask = Self { words, len };
+        let mut mask = Self { words: words.into(), len };
         mask.clear_tail();
         Ok(mask)
     }
@@ -34,12 +37,13 @@ impl TryFrom<(usize, Vec<u64>)> for Mask {
 impl Mask {
     /// `len` bits, all set to `bit`.
     pub fn filled(len: usize, bit: bool) -> Self {
-        let mut mask = Self { words: vec![if bit { u64::MAX } else { 0 }; len.div_ceil(64)], len };
+        let words = vec![if bit { u64::MAX } else { 0 }; len.div_ceil(64)];
+        let mut mask = Self { words: words.into(), len };
         mask.clear_tail();
         mask
     }
 
-    /// The bits that `bit` gives for 0 to `len`.
+    /// The bits `bit(0)` to `bit(len - 1)`.
     #[inline]
     pub fn from_fn(len: usize, mut bit: impl FnMut(usize) -> bool) -> Self {
         let word = |at: usize| {
@@ -49,7 +53,7 @@ impl Mask {
         Self { words: (0..len.div_ceil(64)).map(word).collect(), len }
     }
 
-    /// The bit that `bit` gives for each of `values`.
+    /// One bit per value, computed by `bit`.
     #[inline]
     pub fn of<T: Copy>(values: &[T], mut bit: impl FnMut(T) -> bool) -> Self {
         let mut word = |values: &[T]| {
@@ -59,30 +63,32 @@ impl Mask {
         Self { words: values.chunks(64).map(&mut word).collect(), len: values.len() }
     }
 
-    /// `len` bits, 64 to a word, the first in the lowest.
+    /// `len` bits, 64 per word, the first one lowest.
     ///
     /// # Panics
-    /// When there are not as many words as the bits fill.
-    pub fn from_words(words: Vec<u64>, len: usize) -> Self {
-        let mut words = words;
-        words.truncate(len.div_ceil(64));
+    /// If the number of words does not match `len`.
+    pub fn from_words(words: impl Into<Buffer<u64>>, len: usize) -> Self {
+        let mut words = words.into();
+        if words.len() > len.div_ceil(64) {
+            words.to_mut().truncate(len.div_ceil(64));
+        }
         assert_eq!(words.len(), len.div_ceil(64), "as many words as {len} bits fill");
         let mut mask = Self { words, len };
         mask.clear_tail();
         mask
     }
 
-    /// The bits, 64 to a word, the first in the lowest; those behind the last are 0.
-    pub fn words(&self) -> &[u64] {
+    /// The bits, 64 per word, the first one lowest; bits after the last are 0.
+    pub fn words(&self) -> &Buffer<u64> {
         &self.words
     }
 
-    /// How many bits there are.
+    /// The number of bits.
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether there are none.
+    /// Whether there are no bits.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
@@ -96,24 +102,25 @@ impl Mask {
     /// Sets the bit at `index`.
     pub fn set(&mut self, index: usize, bit: bool) {
         assert!(index < self.len, "bit {index} of {}", self.len);
-        let word = &mut self.words[index / 64];
+        let word = &mut self.words.to_mut()[index / 64];
         *word = *word & !(1 << (index % 64)) | u64::from(bit) << (index % 64);
     }
 
     /// Appends a bit.
     pub fn push(&mut self, bit: bool) {
+        let words = self.words.to_mut();
         if self.len.is_multiple_of(64) {
-            self.words.push(0);
+            words.push(0);
         }
-        self.words[self.len / 64] |= u64::from(bit) << (self.len % 64);
+        words[self.len / 64] |= u64::from(bit) << (self.len % 64);
         self.len += 1;
     }
 
-    /// Shortens it to `len` bits, if it is longer.
+    /// Truncates it to `len` bits, if it is longer.
     pub fn truncate(&mut self, len: usize) {
         if len < self.len {
             self.len = len;
-            self.words.truncate(len.div_ceil(64));
+            self.words.to_mut().truncate(len.div_ceil(64));
             self.clear_tail();
         }
     }
@@ -121,22 +128,23 @@ impl Mask {
     /// Appends `count` bits, all of them `bit`.
     pub fn extend_filled(&mut self, count: usize, bit: bool) {
         let used = self.len % 64;
-        if let (Some(last), 1.., true) = (self.words.last_mut(), used, bit) {
+        let words = self.words.to_mut();
+        if let (Some(last), 1.., true) = (words.last_mut(), used, bit) {
             *last |= u64::MAX << used;
         }
         self.len += count;
-        self.words.resize(self.len.div_ceil(64), if bit { u64::MAX } else { 0 });
+        words.resize(self.len.div_ceil(64), if bit { u64::MAX } else { 0 });
         self.clear_tail();
     }
 
-    /// Takes away the bits from `at` on.
+    /// Removes the bits from `at` on, and returns them.
     pub fn split_off(&mut self, at: usize) -> Self {
         let rest = (at..self.len).map(|index| self.get(index)).collect();
         self.truncate(at);
         rest
     }
 
-    /// How many bits are set.
+    /// The number of set bits.
     pub fn count(&self) -> usize {
         self.words.iter().map(|word| word.count_ones() as usize).sum()
     }
@@ -158,20 +166,23 @@ impl Mask {
             })
     }
 
-    /// Clears every bit that is clear in `other`, which is as long.
+    /// Clears every bit that is clear in `other`, which has the same length.
     pub fn and(&mut self, other: &Self) {
         assert_eq!(self.len, other.len, "masks of one length");
-        self.words.iter_mut().zip(&other.words).for_each(|(word, other)| *word &= other);
+        // Nothing is copied where nothing changes.
+        if self.words.iter().zip(&other.words).any(|(word, other)| word & !other != 0) {
+            self.words.to_mut().iter_mut().zip(&other.words).for_each(|(word, other)| *word &= other);
+        }
     }
 
-    /// Sets every bit that is clear in `other`, which is as long.
+    /// Sets every bit that is clear in `other`, which has the same length.
     pub fn or_not(&mut self, other: &Self) {
         assert_eq!(self.len, other.len, "masks of one length");
-        self.words.iter_mut().zip(&other.words).for_each(|(word, other)| *word |= !other);
+        self.words.to_mut().iter_mut().zip(&other.words).for_each(|(word, other)| *word |= !other);
         self.clear_tail();
     }
 
-    /// The runs of set bits, ascending; a run ends at multiples of 64 at the latest.
+    /// The runs of set bits, ascending, split at multiples of 64.
     pub(super) fn runs(&self) -> impl Iterator<Item = Range<usize>> + '_ {
         self.words.iter().enumerate().flat_map(|(base, &word)| {
             let mut rest = word;
@@ -187,7 +198,8 @@ impl Mask {
 
     /// All bits in order.
     pub fn iter(&self) -> impl Iterator<Item = bool> + '_ {
-        (0..self.len).map(|index| self.words[index / 64] >> (index % 64) & 1 == 1)
+        let words = &*self.words;
+        (0..self.len).map(move |index| words[index / 64] >> (index % 64) & 1 == 1)
     }
 
     /// The indices of the set bits, ascending.
@@ -199,9 +211,15 @@ impl Mask {
         })
     }
 
+    pub(super) fn share(&mut self) {
+        self.words.share();
+    }
+
+    /// Changes nothing, and so copies nothing, where the bits behind the last are 0.
     fn clear_tail(&mut self) {
-        if let (Some(last), used @ 1..) = (self.words.last_mut(), self.len % 64) {
-            *last &= (1 << used) - 1;
+        let used = self.len % 64;
+        if used > 0 && self.words.last().is_some_and(|last| last >> used != 0) {
+            self.words.to_mut().last_mut().into_iter().for_each(|last| *last &= (1 << used) - 1);
         }
     }
 }

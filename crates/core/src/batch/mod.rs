@@ -1,6 +1,7 @@
-//! Decoded records in columns: what stages transform and sinks take.
+//! Decoded records in columns: the input and output of stages and sinks.
 
 mod booleans;
+mod buffer;
 mod column;
 mod extent;
 mod field;
@@ -23,6 +24,7 @@ use crate::sensor::SensorId;
 use crate::time::Timestamp;
 
 pub use booleans::Booleans;
+pub use buffer::Buffer;
 pub use column::{Column, TimeColumn};
 pub use extent::{Extent, Range};
 pub use field::{Field, FieldRole, FieldType};
@@ -37,32 +39,34 @@ pub use schema::Schema;
 pub(crate) use text::copies;
 pub use text::{Bytes, Span, Text};
 
-/// Records in columns. Every column has [`Batch::len`] values; their order is the schema's, which
-/// is also the order of the output's columns.
+/// Records in columns. Every column has [`Batch::len`] values; their order is that of the schema, which is also the column order of the
+/// output.
 #[derive(Clone, Debug)]
 pub struct Batch {
-    /// The ordinal of the chunk that the records came in.
+    /// The ordinal of the chunk that the records were decoded from.
     pub sequence: Sequence,
     schema: Arc<Schema>,
     columns: Vec<Column>,
     rows: usize,
-    /// The bytes behind carried text, timestamps as they came, and raw records.
+    /// The bytes of carried text, original timestamps and raw records.
     pub text: Text,
-    /// Where each record came from; kept only where a stage may set records aside.
+    /// The origin of each record; `None` unless a stage may reject records.
     pub origins: Option<Origins>,
+    /// When its piece of live input came in, by the clock of the machine that received it. One without records is a tick of that clock.
+    pub received: Option<Timestamp>,
 }
 
 impl Batch {
     /// A batch without records.
     pub fn empty(schema: Arc<Schema>) -> Self {
         let columns = schema.fields().iter().map(Column::empty).collect();
-        Self { sequence: 0, schema, columns, rows: 0, text: Text::default(), origins: None }
+        Self { sequence: 0, schema, columns, rows: 0, text: Text::default(), origins: None, received: None }
     }
 
-    /// A batch of whole columns, in the order of the schema's fields.
+    /// A batch of complete columns, in the order of the schema's fields.
     ///
     /// # Panics
-    /// When a column's type or length does not fit: a bug in the caller.
+    /// If a column's type or length does not match: a bug in the caller.
     pub fn new(schema: Arc<Schema>, columns: Vec<Column>, text: Text) -> Self {
         let rows = columns.first().map_or(0, Column::len);
         assert_eq!(schema.fields().len(), columns.len(), "as many columns as fields");
@@ -70,20 +74,20 @@ impl Batch {
             assert!(column.fits(field), "type of column `{}`", field.name);
             assert_eq!(rows, column.len(), "length of column `{}`", field.name);
         }
-        Self { sequence: 0, schema, columns, rows, text, origins: None }
+        Self { sequence: 0, schema, columns, rows, text, origins: None, received: None }
     }
 
-    /// What the columns are.
+    /// The schema of the columns.
     pub fn schema(&self) -> &Arc<Schema> {
         &self.schema
     }
 
-    /// How many records there are.
+    /// The number of records.
     pub fn len(&self) -> usize {
         self.rows
     }
 
-    /// Whether there are none.
+    /// Whether there are no records.
     pub fn is_empty(&self) -> bool {
         self.rows == 0
     }
@@ -96,7 +100,7 @@ impl Batch {
     /// The event times, unless the input has no time column.
     pub fn times(&self) -> Option<&[Timestamp]> {
         match &self.columns[self.schema.time()?] {
-            Column::Time(time) => Some(&time.values),
+            Column::Time(time) => Some(&time.values[..]),
             _ => None,
         }
     }
@@ -109,25 +113,25 @@ impl Batch {
         }
     }
 
-    /// The numbers in column `index` as floats: integers as the nearest, booleans as 1 and 0.
+    /// The numbers in column `index` as floats: integers as the nearest float, booleans as 1 and 0.
     ///
     /// # Panics
-    /// When the schema has no numbers there.
+    /// If the column has no numbers.
     pub fn measurement(&self, index: usize) -> Cow<'_, Numbers<f64>> {
         let column = &self.columns[index];
         column.to_f64().unwrap_or_else(|| panic!("column {index} is {}", column.value_type().as_str()))
     }
 
-    /// Column `index`, to be changed in place: its values stay of the same type and number.
+    /// Column `index`, mutable: the type and the number of values must not change.
     pub fn column_mut(&mut self, index: usize) -> &mut Column {
         &mut self.columns[index]
     }
 
-    /// The same records under a wider schema: `schema` begins with this batch's fields or replaces
-    /// some of them; `columns` are set by index, in the order of `schema`.
+    /// The same records with a wider schema: `schema` begins with this batch's fields or replaces some of them; `columns` are set by index,
+    /// in the order of `schema`.
     ///
     /// # Panics
-    /// When a column is missing, or of the wrong type or length.
+    /// If a column is missing, or has the wrong type or length.
     pub fn with_columns(mut self, schema: Arc<Schema>, columns: Vec<(usize, Column)>) -> Self {
         for (index, column) in columns {
             assert_eq!(self.rows, column.len(), "length of column {index}");
@@ -144,6 +148,11 @@ impl Batch {
         self
     }
 
+    /// From now on clones of this batch, and Arrow arrays made of it, refer to the same memory; whoever changes values copies them first.
+    pub fn share(&mut self) {
+        self.columns.iter_mut().for_each(Column::share);
+    }
+
     /// Keeps the records whose bit in `keep` is set, in order.
     pub fn retain(&mut self, keep: &Mask) {
         assert_eq!(keep.len(), self.rows, "one bit a record");
@@ -158,7 +167,7 @@ impl Batch {
         self.rows = kept;
     }
 
-    /// The records at `rows`, in that order. Text is shared, not copied.
+    /// The records at `rows`, in this order. Text is shared, not copied.
     pub fn take(&self, rows: &[u32]) -> Self {
         Self {
             sequence: self.sequence,
@@ -167,13 +176,13 @@ impl Batch {
             rows: rows.len(),
             text: self.text.clone(),
             origins: self.origins.as_ref().map(|origins| origins.take(rows)),
+            received: self.received,
         }
     }
 
-    /// Appends the records of `other`, which has the same schema. Their text is copied, so that the
-    /// chunk they came in can be given back.
+    /// Appends the records of `other`, which has the same schema. Their text is copied, so that their chunk can be freed.
     pub fn append(&mut self, other: &Self) {
-        debug_assert_eq!(self.schema, other.schema, "same schema");
+        debug_assert!(self.schema.is_like(&other.schema), "the same columns");
         let Self { columns, text, .. } = self;
         let mut carry = |span: Span| text.push_from(&other.text, span);
         for (column, more) in columns.iter_mut().zip(&other.columns) {

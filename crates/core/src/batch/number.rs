@@ -1,4 +1,4 @@
-//! One number, as its column has it.
+//! A single number of any type.
 
 use std::fmt;
 
@@ -6,17 +6,17 @@ use serde::{Deserialize, Serialize};
 
 use super::FieldType;
 
-/// A value of a column of numbers, with all its digits.
+/// An exact value of a numeric column.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Number {
-    /// A float.
+    /// A 64-bit float.
     F64(f64),
-    /// An integer with a sign.
+    /// A signed integer.
     I64(i64),
-    /// An integer without a sign.
+    /// An unsigned integer.
     U64(u64),
-    /// A boolean, which counts as 1 or 0.
+    /// A boolean, counted as 1 or 0.
     Bool(bool),
 }
 
@@ -53,7 +53,7 @@ impl Number {
         }
     }
 
-    /// The same number as a value of type `ty`: floats are the nearest, others are equal; `None` where there is none.
+    /// The same number as type `ty`: converted to the nearest float, otherwise unchanged; `None` if `ty` cannot represent it.
     pub fn to_type(self, ty: FieldType) -> Option<Self> {
         let whole = || match self {
             Self::F64(value) => (value.fract() == 0.0 && value.abs() < 1e20).then_some(value as i128),
@@ -65,7 +65,7 @@ impl Number {
         }
     }
 
-    /// An integer as a value of type `ty`; `None` where it has none.
+    /// An integer as type `ty`; `None` if `ty` cannot represent it.
     pub fn of_integer(value: i128, ty: FieldType) -> Option<Self> {
         match ty {
             FieldType::F64 => Some(Self::F64(value as f64)),
@@ -76,7 +76,7 @@ impl Number {
         }
     }
 
-    /// The integer, unless it is a float.
+    /// The integer value; `None` for a float.
     #[inline]
     pub fn as_integer(self) -> Option<i128> {
         match self {

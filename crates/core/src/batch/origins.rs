@@ -7,26 +7,26 @@ use serde::{Deserialize, Serialize};
 use super::Span;
 use crate::offset::{Position, Trigger};
 
-/// The origin of one record.
+/// The origin of a record.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Origin {
-    /// Its file, as an index into [`Origins`]' list.
+    /// The index of its file in the list of [`Origins`].
     pub(super) file: u32,
-    /// Line in the file, from 1.
+    /// The line in the file, from 1.
     pub line: u64,
     /// Bytes into the (decompressed) file, from 0.
     pub offset: u64,
-    /// The record as it came, without its line end; [`Span::NULL`] for sources without text.
+    /// The raw record without its line end; [`Span::NULL`] for sources without text.
     pub raw: Span,
 }
 
-/// Where each record of a batch came from, and which record of the input let it go, where a stage has held or made it. The files' names
-/// are kept once, not once a record: a counter that all threads share would be written for every record otherwise.
+/// The origin of each record of a batch, and its trigger: the input record whose arrival released or made it. File names are stored once
+/// per batch: a reference count per record, shared by all threads, would be updated for every record.
 #[derive(Clone, Debug, Default)]
 pub struct Origins {
     pub(super) files: Vec<Arc<str>>,
     pub(super) rows: Vec<Origin>,
-    /// By record; empty where every record is its own.
+    /// By record; empty if every record is its own trigger.
     triggers: Vec<Trigger>,
 }
 
@@ -37,12 +37,12 @@ impl Origin {
 }
 
 impl Origins {
-    /// No records yet, all of them of one file.
+    /// No records yet, all of them from one file.
     pub fn of_file(file: Arc<str>) -> Self {
         Self { files: vec![file], rows: Vec::new(), triggers: Vec::new() }
     }
 
-    /// Those of records that a stage has made: each by the arrival of a record, its trigger.
+    /// The origins of records made by a stage, one for each of `triggers`.
     pub fn made_by(triggers: Vec<Trigger>) -> Self {
         let mut made = Self::default();
         made.fill(triggers.len());
@@ -58,42 +58,42 @@ impl Origins {
         self.rows.push(Origin { file: 0, line, offset, raw });
     }
 
-    /// How many records there are.
+    /// The number of records.
     pub fn len(&self) -> usize {
         self.rows.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no records.
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
 
-    /// Where record `row` came from.
+    /// The origin of record `row`.
     pub fn get(&self, row: usize) -> Origin {
         self.rows[row]
     }
 
-    /// The same, for people.
+    /// The position of record `row`, for messages.
     pub fn position(&self, row: usize) -> Position {
         let Origin { file, line, offset, .. } = self.rows[row];
         Position { file: Arc::clone(&self.files[file as usize]), line, offset }
     }
 
-    /// The record of the input whose arrival brought record `row` to where it is: itself, unless a stage has held or made it.
+    /// The trigger of record `row`: the record itself, unless a stage has buffered or made it.
     pub fn trigger(&self, row: usize) -> Trigger {
         self.triggers.get(row).copied().unwrap_or_else(|| self.rows[row].trigger())
     }
 
-    /// The same of all of `rows`, in that order.
+    /// The triggers of all of `rows`, in this order.
     pub fn triggers(&self, rows: &[u32]) -> Vec<Trigger> {
         rows.iter().map(|&row| self.trigger(row as usize)).collect()
     }
 
-    /// Says which records let these go, one for each, after a stage has held them.
+    /// Sets the trigger of each record, after a stage has buffered them.
     ///
     /// # Panics
-    /// When there are not as many as records.
-    pub fn let_go_by(&mut self, triggers: Vec<Trigger>) {
+    /// If the number of triggers is not that of the records.
+    pub fn set_triggers(&mut self, triggers: Vec<Trigger>) {
         assert_eq!(triggers.len(), self.len(), "one trigger a record");
         self.triggers = triggers;
     }
@@ -103,12 +103,12 @@ impl Origins {
         self.rows.iter_mut().for_each(|origin| origin.line += lines);
     }
 
-    /// Makes every offset what `place` says of it.
+    /// Replaces every offset by `place(offset)`.
     pub(crate) fn move_offsets(&mut self, mut place: impl FnMut(u64) -> u64) {
         self.rows.iter_mut().for_each(|origin| origin.offset = place(origin.offset));
     }
 
-    /// Appends records of which it is not known where they came from, up to `len` records in all.
+    /// Appends records without a known origin, up to `len` records in all.
     pub(super) fn fill(&mut self, len: usize) {
         if len > self.len() {
             let file = self.file(&"".into());
@@ -136,7 +136,7 @@ impl Origins {
     }
 
     pub(super) fn append(&mut self, other: &Self, mut carry: impl FnMut(Span) -> Span) {
-        // Only of the files that records came from: the others would pile up in a run without end.
+        // Only files with records: otherwise the list would grow without bound in an unbounded run.
         let mut files = vec![None; other.files.len()];
         if !(self.triggers.is_empty() && other.triggers.is_empty()) {
             let own = self.rows.iter().skip(self.triggers.len()).map(Origin::trigger);
@@ -151,7 +151,7 @@ impl Origins {
         }
     }
 
-    /// The index of `file`; the one met last is looked at first.
+    /// The index of `file`; the last one used is compared first.
     fn file(&mut self, file: &Arc<str>) -> u32 {
         let known = self.files.iter().rposition(|known| known == file);
         known.unwrap_or_else(|| {

@@ -1,37 +1,37 @@
-//! Columns chosen by name or glob.
+//! Selects columns by name or glob.
 
 use globset::GlobMatcher;
 
 use crate::sensor::matcher;
 
-/// A column's name, or a glob that several names fit.
+/// A column name, or a glob for several names.
 #[derive(Clone, Debug)]
 pub struct Pattern {
     text: String,
-    /// `None` for a plain name.
+    /// `None` for a name.
     glob: Option<GlobMatcher>,
 }
 
 impl Pattern {
-    /// The pattern written as `text`: a glob if it has one of `*`, `?`, `[` and `{`. A column's own name fits in any case, so that
-    /// names with such characters can be written as they are.
+    /// Parses a pattern: a glob if it contains `*`, `?`, `[` or `{`. It always matches the column with exactly this name, so that names
+    /// with such characters can be used.
     pub fn new(text: impl Into<String>) -> Self {
         let text = text.into();
         let glob = text.contains(['*', '?', '[', '{']).then(|| matcher(&text).ok()).flatten();
         Self { text, glob }
     }
 
-    /// As it was written.
+    /// The pattern as written.
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// Whether several names may fit.
+    /// Whether it may match several names.
     pub fn is_glob(&self) -> bool {
         self.glob.is_some()
     }
 
-    /// Whether the column called `name` is meant.
+    /// Whether it matches the column `name`.
     pub fn fits(&self, name: &str) -> bool {
         self.text == name || self.glob.as_ref().is_some_and(|glob| glob.is_match(name))
     }

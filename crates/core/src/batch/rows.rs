@@ -1,6 +1,16 @@
-//! Some rows of a list of values: those that a filter keeps, or those that are asked for.
+//! Selects rows of a list of values, by filter or index.
 
-use super::Mask;
+use super::{Buffer, Mask};
+
+/// Keeps the values whose bit in `keep` is set; of values that others have too, copies of those.
+pub(super) fn compact_buffer<T: Copy>(values: &mut Buffer<T>, keep: &Mask) {
+    if values.is_own() {
+        return compact(values.to_mut(), keep);
+    }
+    let mut kept = Vec::with_capacity(keep.count());
+    keep.runs().for_each(|run| kept.extend_from_slice(&values[run]));
+    *values = kept.into();
+}
 
 /// Keeps the values whose bit in `keep` is set.
 pub(super) fn compact<T: Copy>(values: &mut Vec<T>, keep: &Mask) {
@@ -15,7 +25,7 @@ pub(super) fn compact<T: Copy>(values: &mut Vec<T>, keep: &Mask) {
     values.truncate(kept);
 }
 
-/// The same for bits.
+/// The same for a mask.
 pub(super) fn compact_bits(bits: &mut Mask, keep: &Mask) {
     *bits = if bits.is_all_set() {
         Mask::filled(keep.count(), true)

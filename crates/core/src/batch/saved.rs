@@ -1,7 +1,7 @@
-//! A batch at rest: what is kept of records that wait while the process that held them is gone.
+//! The saved form of a batch: buffered records in a checkpoint.
 //!
-//! Its columns one after the other, then the bytes that spans point into, then where the records came from. Sensors are written by
-//! id; the schema is not written, and has to be the same.
+//! Its columns one after the other, then the bytes of its spans, then the origins of its records. Sensors are identified by id; the schema
+//! is not saved, and must be the same.
 
 use std::sync::Arc;
 
@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 use super::{Batch, Bytes, Column, Origin, Origins, Schema, Span, Text};
 use crate::error::{Error, Result};
 use crate::offset::Sequence;
-use crate::sensor::Sensors;
+use crate::sensor::{SensorId, Sensors};
 
-/// A batch that can be written and read.
+/// A batch that can be serialised.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct SavedBatch {
     sequence: Sequence,
@@ -28,7 +28,7 @@ struct SavedOrigins {
 }
 
 impl From<&Batch> for SavedBatch {
-    /// With no more text than is pointed to.
+    /// With only the text that spans refer to.
     fn from(batch: &Batch) -> Self {
         let mut own = Batch::empty(Arc::clone(&batch.schema));
         own.append(batch);
@@ -41,10 +41,20 @@ impl From<&Batch> for SavedBatch {
 }
 
 impl SavedBatch {
-    /// The batch, under the same schema and the same sensors.
+    /// The same records, all of them of `sensor`.
+    pub(crate) fn of_sensor(mut self, sensor: SensorId) -> Self {
+        for column in &mut self.columns {
+            if let Column::Sensor(ids) = column {
+                ids.fill(sensor);
+            }
+        }
+        self
+    }
+
+    /// Restores the batch, with the same schema and sensors.
     ///
     /// # Errors
-    /// A data error where it is no batch of that schema: nothing that was read is believed.
+    /// A data error if it is not a batch of this schema: everything is validated.
     pub(crate) fn into_batch(self, schema: Arc<Schema>, sensors: &Sensors) -> Result<Batch> {
         let wrong = |what: &str| Error::data(format!("the saved records cannot be read: {what}"));
         let Self { sequence, columns, text, origins } = self;
@@ -71,7 +81,7 @@ impl SavedBatch {
     }
 }
 
-/// Whether the parts of a column fit one another, `text` bytes and `sensors` sensors.
+/// Whether the parts of a column are consistent with each other, with `text` bytes and `sensors` sensors.
 fn is_whole(column: &Column, text: usize, sensors: usize) -> bool {
     match column {
         Column::Time(time) => {
@@ -98,7 +108,6 @@ mod tests {
     use super::*;
     use crate::batch::{Field, FieldRole, FieldType, TimeColumn};
     use crate::offset::Position;
-    use crate::sensor::SensorId;
     use crate::time::Timestamp;
 
     type Row =
@@ -151,7 +160,7 @@ mod tests {
         batch
     }
 
-    /// Everything that a batch says, floats as bits, spans as what they stand for.
+    /// The content of a batch, floats as bits, spans as their text.
     fn said(batch: &Batch) -> Vec<String> {
         let spans = |spans: &[Span]| {
             spans.iter().map(|&span| batch.text.get(span).map(<[u8]>::to_vec)).collect::<Vec<_>>()
@@ -212,7 +221,7 @@ mod tests {
             if let Ok(saved) = postcard::from_bytes::<SavedBatch>(&bytes)
                 && let Ok(batch) = saved.into_batch(schema(), &sensors())
             {
-                // Nothing in it points outside.
+                // No span points outside the text.
                 said(&batch);
                 batch.sensors().iter().for_each(|&id| assert!(!sensors().name(id).is_empty()));
             }

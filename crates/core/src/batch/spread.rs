@@ -1,15 +1,15 @@
-//! Records made of others: each has what one of them has, and columns of its own.
+//! Records derived from others: each has the values of one of them, and new columns.
 
 use std::sync::Arc;
 
 use super::{Batch, Column, Schema};
 
 impl Batch {
-    /// A batch of the columns of `schema`, whose `i`th record has what record `rows[i]` of this one has: its column `at` is column `from[at]`
-    /// of this one, or, where that is `None`, the next of `made`, which has a value for each of `rows`.
+    /// A batch of the columns of `schema`, whose `i`th record is derived from record `rows[i]` of this one: its column `at` is column
+    /// `from[at]` of this one, or, if that is `None`, the next of `made`, which has one value for each of `rows`.
     ///
     /// # Panics
-    /// When a column's type or length does not fit: a bug in the caller.
+    /// If a column's type or length does not match: a bug in the caller.
     pub(crate) fn spread(
         &self,
         schema: &Arc<Schema>,
@@ -24,7 +24,7 @@ impl Batch {
         };
         let columns = from.iter().zip(schema.fields()).map(column).collect();
         let mut batch = Self::new(Arc::clone(schema), columns, self.text.clone());
-        batch.sequence = self.sequence;
+        (batch.sequence, batch.received) = (self.sequence, self.received);
         batch.origins = self.origins.as_ref().map(|origins| origins.take(rows));
         batch
     }

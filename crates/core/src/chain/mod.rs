@@ -1,12 +1,24 @@
-//! Stages without a runtime: batches in, batches out, on the thread that calls.
+//! Stages without a runtime: batches in, batches out, on the calling thread.
 //!
 //! ```text
-//! push(batch) → what came out of each port, and what was set aside      as often as there is input
-//! save() → bytes                                                        between two pushes; restore(bytes) goes on from them
-//! finish() → what the stages held, each through those behind it         once, at the end of the input
+//! push(batch) → the output of each port, and the rejections             repeatedly
+//! save() → bytes                                                        between two pushes; restore(bytes) resumes from them
+//! finish() → the buffered records of each stage, processed by the rest  once, at the end of the input
 //! ```
 //!
-//! What comes out is what any runtime gives, to the bit: the one-thread loop that judges them is made of this.
+//! A saved state has its sensors by name and their states one by one, so it can move between processes by groups of sensors. A [partitioned](Chain::partitioned) chain
+//! has some of the sensors of a source, while others are in other processes:
+//!
+//! ```text
+//! save_groups(n) → n × bytes            sensors by Chain::group_of(name, n)
+//! restore([bytes, …])                   of one group or several, whichever process saved them, in a chain that has been given nothing yet
+//! advance(watermark)                    if the watermark of the source is known; without it no sensor is quiet
+//! ```
+//!
+//! Each sensor gets the same records, to the bit, as from one partitioned chain that is given everything. Between sensors, the order is that of the process that they
+//! were in.
+//!
+//! The output is bit for bit that of every runtime: the one-thread loop, their oracle, uses this.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -27,6 +39,11 @@
 //! # Ok::<(), tidemill_core::error::Error>(())
 //! ```
 
+#[cfg(test)]
+mod golden_tests;
+mod groups;
+#[cfg(test)]
+mod groups_tests;
 mod ports;
 mod state;
 #[cfg(test)]
@@ -37,44 +54,50 @@ use std::time::Instant;
 
 use crate::batch::{Batch, Origins, Schema};
 use crate::error::guard::{asked, guarded};
-use crate::error::{Rejection, RejectionKind, Result};
+use crate::error::{Error, Rejection, RejectionKind, Result};
 use crate::metrics::Entry;
 use crate::offset::Trigger;
 use crate::sensor::{SensorId, Sensors};
-use crate::stage::{Flow, Process, Stage};
+use crate::stage::{Flow, Identity, Process, Reach, Stage};
+use crate::time::{Agreement, Timestamp, Watermark};
 
 pub use ports::{Ports, Route};
 
-/// Stages in use.
+/// A running graph of stages. All calls come from one thread at a time; a chain may move between threads.
 pub struct Chain {
     steps: Vec<Step>,
     route: Route,
 }
 
-/// A stage in use.
+/// A running stage.
 struct Step {
     label: String,
+    /// With the columns that come in: what tells whether a state is its own.
+    stage: Arc<dyn Stage>,
+    input: Arc<Schema>,
     process: Box<dyn Process>,
     entry: Entry,
 }
 
 /// The result of pushing a batch through the chain.
+#[non_exhaustive]
 pub struct Emitted {
-    /// The batch of each port: those of the sources first, then one a stage.
+    /// The batch of each port: first those of the sources, then one per stage.
     pub ports: Ports,
     /// Rejected records, in the order of the stages.
     pub rejections: Vec<Rejection>,
 }
 
 impl Emitted {
-    /// The output of the last stage; `None` where no record passed it.
+    /// The output of the last stage; `None` if no record passed it.
     pub fn output(&self) -> Option<Arc<Batch>> {
         self.ports.look(&[self.ports.len() - 1])
     }
 }
 
-/// Records that a stage held and has released, and those it rejected meanwhile.
-pub struct LetGo {
+/// Records that a stage buffered and has released, and those it rejected meanwhile.
+#[non_exhaustive]
+pub struct Released {
     /// The released records, in order.
     pub batch: Option<Batch>,
     /// Rejected records.
@@ -82,36 +105,55 @@ pub struct LetGo {
 }
 
 impl Chain {
-    /// `stages` in a row, the first of which is given records of the columns `input`.
+    /// A linear chain of `stages`, whose first stage gets records of the columns `input`.
     ///
     /// # Errors
-    /// A configuration error of a stage, which its message names by its place.
+    /// A configuration error of a stage, with its index in the message.
     pub fn new(stages: &[Arc<dyn Stage>], input: &Arc<Schema>) -> Result<Self> {
         let mut schema = Arc::clone(input);
         let mut parts = Vec::new();
         for (at, stage) in stages.iter().enumerate() {
             let label = format!("stage {at} ({})", stage.name());
+            if asked(&label, || stage.reach())? == Reach::Global {
+                return Err(Error::config(format!("{label} needs a first pass over the whole input")).with_help(
+                    "let `Stage::fit` observe all records, and make the chain of the stage that its end gives",
+                ));
+            }
             let output = guarded(&label, || stage.output(&schema))?;
             let input = std::mem::replace(&mut schema, Arc::new(output));
             parts.push((label, Arc::clone(stage), input));
         }
+        let count = parts.len();
         Self::of(
-            parts.iter().map(|(label, stage, input)| (label.clone(), &**stage, input)),
-            Route::straight(parts.len()),
+            parts.iter().map(|(label, stage, input)| (label.clone(), Arc::clone(stage), input)),
+            Route::straight(count),
         )
     }
 
-    /// Stages joined as `route` says: of each, what messages call it and the columns that come in, which it has agreed to ([`Stage::output`]).
+    /// The same for a chain that has some of the sensors of a source, while others are in other processes. No stage derives the watermark from
+    /// the records that it is given: the watermark is set by [`Chain::advance`]; before that there is none, and no sensor is quiet.
     ///
     /// # Errors
-    /// The error of the stage that cannot be started.
+    /// As for [`Chain::new`].
+    pub fn partitioned(stages: &[Arc<dyn Stage>], input: &Arc<Schema>) -> Result<Self> {
+        let given = |stage: &Arc<dyn Stage>| {
+            stage.with_agreement(Agreement::Given).unwrap_or_else(|| Arc::clone(stage))
+        };
+        Self::new(&stages.iter().map(given).collect::<Vec<_>>(), input)
+    }
+
+    /// Stages connected by `route`: for each, its name in messages and its input columns, which [`Stage::output`] has accepted.
+    ///
+    /// # Errors
+    /// The error of a stage that cannot be started.
     pub fn of<'s>(
-        stages: impl Iterator<Item = (String, &'s dyn Stage, &'s Arc<Schema>)>,
+        stages: impl Iterator<Item = (String, Arc<dyn Stage>, &'s Arc<Schema>)>,
         route: Route,
     ) -> Result<Self> {
         let steps = stages.map(|(label, stage, input)| {
             let process = guarded(&label, || stage.start(input))?;
-            Ok(Step { label, process, entry: Entry::new(stage.name()) })
+            let entry = Entry::new(stage.name());
+            Ok(Step { label, stage, input: Arc::clone(input), process, entry })
         });
         Ok(Self { steps: steps.collect::<Result<_>>()?, route })
     }
@@ -126,7 +168,7 @@ impl Chain {
         self.steps.is_empty()
     }
 
-    /// Takes the next records of the first source through all stages.
+    /// Processes the next records of the first source with all stages.
     ///
     /// # Errors
     /// The error of the stage that failed. The chain must not be used after that.
@@ -134,13 +176,23 @@ impl Chain {
         self.push_out_of(0, batch, sensors)
     }
 
-    /// Takes records that have come out of `port` through the stages behind it.
+    /// Processes records from `port` with the stages after it.
     ///
     /// # Errors
     /// As for [`Chain::push`].
     pub fn push_out_of(&mut self, port: usize, batch: Batch, sensors: &Sensors) -> Result<Emitted> {
-        let (mut ports, mut rejections) = (self.route.begin(port, batch), Vec::new());
-        for (at, step) in self.steps.iter_mut().enumerate().skip(self.route.behind(port)) {
+        self.push_out_of_each(vec![(port, batch)], sensors)
+    }
+
+    /// The same for records that have come out of several ports at once, each with its batch; the origins say which records come first
+    /// ([`Origins::trigger`]).
+    ///
+    /// # Errors
+    /// As for [`Chain::push`].
+    pub fn push_out_of_each(&mut self, batches: Vec<(usize, Batch)>, sensors: &Sensors) -> Result<Emitted> {
+        let first = batches.iter().map(|(port, _)| self.route.behind(*port)).min().unwrap_or(0);
+        let (mut ports, mut rejections) = (self.route.begin(batches), Vec::new());
+        for (at, step) in self.steps.iter_mut().enumerate().skip(first) {
             let start = Instant::now();
             let Some(batch) = ports.take(self.route.into_stage(at)) else { continue };
             let mut flow = Flow::default();
@@ -154,14 +206,36 @@ impl Chain {
         Ok(Emitted { ports, rejections })
     }
 
-    /// The input has ended: every stage gives back what it holds, each through those behind it, in pieces of about `rows` records.
+    /// The input has ended: every stage releases its buffered records, which the stages after it process in pieces of about `rows` records.
     ///
     /// # Errors
     /// As for [`Chain::push`].
     pub fn finish(&mut self, rows: usize, sensors: &Sensors) -> Result<Vec<Emitted>> {
+        self.release_all(rows, sensors, |process, flow| process.finish(sensors, flow))
+    }
+
+    /// Advances to the watermark `to`, when all records before it have been pushed: every stage emits what is due, such as the intervals of quiet sensors, through the stages after it,
+    /// in pieces of about `rows` records. An earlier watermark than before has no effect.
+    ///
+    /// # Errors
+    /// A configuration error if the chain is not [partitioned](Chain::partitioned) and a stage derives the watermark itself; those of [`Chain::push`].
+    pub fn advance(&mut self, to: Timestamp, rows: usize, sensors: &Sensors) -> Result<Vec<Emitted>> {
+        self.steps.iter().try_for_each(Step::check_partitioned)?;
+        let mut watermark = Watermark::new();
+        watermark.advance(to);
+        self.release_all(rows, sensors, |process, flow| process.advance(watermark, sensors, flow))
+    }
+
+    /// Every stage in turn releases what `act` returns, through the stages after it.
+    fn release_all(
+        &mut self,
+        rows: usize,
+        sensors: &Sensors,
+        mut act: impl FnMut(&mut dyn Process, &mut Flow) -> Result<Option<Batch>>,
+    ) -> Result<Vec<Emitted>> {
         let mut all = Vec::new();
         for at in 0..self.len() {
-            let LetGo { batch, rejections } = self.finish_stage(at, sensors)?;
+            let Released { batch, rejections } = self.release(at, &mut act)?;
             all.push(Emitted { ports: self.route.nothing(), rejections });
             for piece in batch.iter().flat_map(|batch| pieces(batch, rows)) {
                 all.push(self.push_out_of(self.route.out_of_stage(at), piece, sensors)?);
@@ -170,52 +244,45 @@ impl Chain {
         Ok(all)
     }
 
-    /// Stage `at` gives back what it holds: no more comes into it.
+    /// Stage `at` releases its buffered records: it gets no more input.
     ///
     /// # Errors
     /// As for [`Chain::push`].
-    pub fn finish_stage(&mut self, at: usize, sensors: &Sensors) -> Result<LetGo> {
-        self.let_go(at, |process, flow| process.finish(sensors, flow))
+    pub fn finish_stage(&mut self, at: usize, sensors: &Sensors) -> Result<Released> {
+        self.release(at, |process, flow| process.finish(sensors, flow))
     }
 
-    /// Stage `at` forgets the sensors that are `gone`, and gives back what it held of them ([`Process::give_up`]).
-    ///
-    /// # Errors
-    /// As for [`Chain::push`].
-    pub fn give_up(&mut self, at: usize, gone: &[SensorId], sensors: &Sensors) -> Result<LetGo> {
-        self.let_go(at, |process, flow| process.give_up(gone, sensors, flow))
-    }
-
-    fn let_go(
+    /// Stage `at` releases what `act` returns.
+    fn release(
         &mut self,
         at: usize,
         act: impl FnOnce(&mut dyn Process, &mut Flow) -> Result<Option<Batch>>,
-    ) -> Result<LetGo> {
+    ) -> Result<Released> {
         let (step, mut flow) = (&mut self.steps[at], Flow::default());
         let batch = guarded(&step.label, || act(&mut *step.process, &mut flow))?;
         step.account(&flow, batch.as_ref().map_or(0, Batch::len));
-        Ok(LetGo { batch, rejections: flow.rejections })
+        Ok(Released { batch, rejections: flow.rejections })
     }
 
-    /// How its stages are joined.
+    /// The connections of its stages.
     pub fn route(&self) -> &Route {
         &self.route
     }
 
-    /// The ledger of each stage, and the time in it.
+    /// The ledger of each stage, with its processing time.
     pub fn entries(&self) -> impl Iterator<Item = &Entry> {
         self.steps.iter().map(|step| &step.entry)
     }
 
-    /// The same, for what a runtime has to enter besides.
+    /// The same, mutable, for a runtime's own entries.
     pub fn entries_mut(&mut self) -> impl Iterator<Item = &mut Entry> {
         self.steps.iter_mut().map(|step| &mut step.entry)
     }
 
-    /// Remarks of stage `at` at the end of the run ([`Process::remarks`]).
+    /// The remarks of stage `at` at the end of the run ([`Process::remarks`]).
     ///
     /// # Errors
-    /// An internal error where it panics.
+    /// An internal error if it panics.
     pub fn remarks(&self, at: usize) -> Result<Vec<String>> {
         let step = &self.steps[at];
         asked(&step.label, || step.process.remarks())
@@ -223,13 +290,38 @@ impl Chain {
 }
 
 impl Step {
+    fn identity(&self) -> Identity {
+        Identity::of(&*self.stage, &self.input)
+    }
+
+    /// Checks that what it makes of a sensor does not depend on which others are here.
+    fn check_partitioned(&self) -> Result<()> {
+        match asked(&self.label, || self.process.goes_by())? {
+            None => Ok(()),
+            Some(what) => Err(Error::config(format!(
+                "{} goes by {what}: what it keeps of some sensors means nothing without the others",
+                self.label
+            ))
+            .with_help("make the chain with `Chain::partitioned`, and give it the watermark")),
+        }
+    }
+
     fn account(&mut self, flow: &Flow, output: usize) {
         account(&mut self.entry, flow, output);
         self.entry.ledger.held = self.process.held();
     }
 }
 
-/// Enters what became of the records of one call of a stage, of which `output` go on.
+/// Stage `at` of `chain` removes the state of the sensors `gone`, and releases their buffered records ([`Process::give_up`]). For runtimes, which afterwards
+/// free the ids of these sensors; a chain by itself cannot do that.
+///
+/// # Errors
+/// As for [`Chain::push`].
+pub fn give_up(chain: &mut Chain, at: usize, gone: &[SensorId], sensors: &Sensors) -> Result<Released> {
+    chain.release(at, |process, flow| process.give_up(gone, sensors, flow))
+}
+
+/// Adds the records of one call of a stage to its ledger; `output` is the number emitted.
 pub fn account(entry: &mut Entry, flow: &Flow, output: usize) {
     let ledger = &mut entry.ledger;
     ledger.output += output as u64;
@@ -241,15 +333,15 @@ pub fn account(entry: &mut Entry, flow: &Flow, output: usize) {
     ledger.rejected += (flow.rejections.len() - late) as u64;
 }
 
-/// A batch that the end of the input has let go may be large: the stages after it get it in pieces of `rows` records. What they set aside
-/// then is ordered by its records, whatever the pieces.
+/// A batch released at the end of the input may be large: the stages after it get it in pieces of `rows` records. Their rejections are
+/// ordered by its records, whatever the pieces.
 pub fn pieces(batch: &Batch, rows: usize) -> impl Iterator<Item = Batch> + '_ {
     (0..batch.len()).step_by(rows).map(move |start| {
         let rows = start..batch.len().min(start + rows);
         let triggers = rows.clone().map(|row| Trigger::end(row as u64)).collect();
         let mut piece = batch.take(&rows.map(|row| row as u32).collect::<Vec<_>>());
         match &mut piece.origins {
-            Some(origins) => origins.let_go_by(triggers),
+            Some(origins) => origins.set_triggers(triggers),
             None => piece.origins = Some(Origins::made_by(triggers)),
         }
         piece

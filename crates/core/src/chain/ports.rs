@@ -1,25 +1,28 @@
-//! The batches of one piece of the input on their way through the graph.
+//! The batches of one piece of the input in the graph.
 
 use std::sync::Arc;
 
 use crate::batch::Batch;
 
-/// What feeds each stage, and who takes from each port. Records come out of ports: first those of the sources, in order, then those of the stages;
-/// a stage takes from ports before its own only.
+/// Records of a batch from which on its memory is shared: copying fewer costs less.
+const SHARED: usize = 64;
+
+/// The edges of the graph: the ports that feed each stage, and the consumers of each port. A port is an output: first those of the sources,
+/// in order, then those of the stages; a stage consumes only ports before its own.
 #[derive(Clone, Debug)]
 pub struct Route {
-    /// How many sources there are.
+    /// The number of sources.
     sources: usize,
-    /// By stage: the ports that feed it; none where nothing of what it gives is asked for.
+    /// By stage: the ports that feed it; empty if its output is not needed.
     stages: Vec<Vec<usize>>,
-    /// By port: how many stages take from it.
+    /// By port: the number of stages that consume it.
     takers: Vec<usize>,
-    /// By port: whether the reading is for what comes out of it.
+    /// By port: whether its output is requested.
     is_asked: Vec<bool>,
 }
 
 impl Route {
-    /// From `sources` sources through stages that these ports feed, for what comes out of the ports `asked`.
+    /// A graph of `sources` sources and stages fed by these ports, to get the output of the ports `asked`.
     pub fn new(sources: usize, stages: &[Vec<usize>], asked: impl IntoIterator<Item = usize>) -> Self {
         let (mut stages, count) = (stages.to_vec(), stages.len());
         let (mut is_asked, mut takers) = (vec![false; sources + count], vec![0; sources + count]);
@@ -33,7 +36,7 @@ impl Route {
         Self { sources, stages, takers, is_asked }
     }
 
-    /// From one source through `count` stages, each of which the one before feeds, for what leaves the last.
+    /// A linear chain from one source through `count` stages, to get the output of the last one.
     pub fn straight(count: usize) -> Self {
         let stages: Vec<_> = (0..count).map(|port| vec![port]).collect();
         Self::new(1, &stages, [count])
@@ -49,12 +52,12 @@ impl Route {
         self.sources + at
     }
 
-    /// The first stage that may take from `port`.
+    /// The first stage that may consume `port`.
     pub fn behind(&self, port: usize) -> usize {
         (port + 1).saturating_sub(self.sources)
     }
 
-    /// The stages between a source and stage `at`, that one included, first to last, where each takes from the one before alone.
+    /// The stages from a source up to and including stage `at`, in order, while each is fed by the previous one alone.
     pub fn path_to(&self, at: usize) -> Vec<usize> {
         let mut path = vec![at];
         while let [port] = self.stages[path[path.len() - 1]][..]
@@ -66,77 +69,75 @@ impl Route {
         path
     }
 
-    /// `batch` out of `port`, on its way.
-    pub fn begin(&self, port: usize, batch: Batch) -> Ports {
+    /// `batches`, each out of a port, on their way.
+    pub fn begin(&self, batches: impl IntoIterator<Item = (usize, Batch)>) -> Ports {
         let mut ports = self.nothing();
-        ports.put(port, batch);
+        batches.into_iter().for_each(|(port, batch)| ports.put(port, batch));
         ports
     }
 
-    /// Nothing on its way.
+    /// No batches.
     pub(super) fn nothing(&self) -> Ports {
         let none = self.takers.iter().map(|_| None).collect();
         Ports { batches: none, takers: self.takers.clone(), is_asked: self.is_asked.clone() }
     }
 }
 
-/// The batches that are at the ports now.
+/// The batches currently at the ports.
 pub struct Ports {
     batches: Vec<Option<Arc<Batch>>>,
-    /// By port: how many stages have yet to take from it.
+    /// By port: the number of stages that have not consumed it yet.
     takers: Vec<usize>,
     is_asked: Vec<bool>,
 }
 
 impl Ports {
-    /// How many there are.
+    /// The number of ports.
     pub(super) fn len(&self) -> usize {
         self.batches.len()
     }
 
-    /// Puts `batch` at `port`, for the stages and sinks that take from it.
-    pub fn put(&mut self, port: usize, batch: Batch) {
+    /// Puts `batch` at `port`, for the stages and sinks that consume it.
+    pub fn put(&mut self, port: usize, mut batch: Batch) {
         if self.takers[port] > 0 || self.is_asked[port] {
+            if (self.is_asked[port] || self.takers[port] > 1) && batch.len() >= SHARED {
+                batch.share();
+            }
             self.batches[port] = Some(Arc::new(batch));
         }
     }
 
-    /// Takes the input of a stage from `ports`; `None` where all are empty. The last to take a batch gets it without a copy.
+    /// Takes the input of a stage from `ports`; `None` if all are empty. The last consumer of a batch gets it without a copy.
     pub fn take(&mut self, ports: &[usize]) -> Option<Batch> {
-        let mut taken: Option<Batch> = None;
+        let mut taken = Vec::new();
         for &port in ports {
             self.takers[port] -= 1;
             let is_last = self.takers[port] == 0 && !self.is_asked[port];
             let batch = if is_last { self.batches[port].take() } else { self.batches[port].clone() };
-            let Some(batch) = batch else { continue };
-            taken = Some(match taken {
-                None => Arc::try_unwrap(batch).unwrap_or_else(|shared| (*shared).clone()),
-                Some(before) => merged(before, &batch),
-            });
+            taken.extend(batch);
         }
-        taken
+        joined(taken).map(|batch| Arc::try_unwrap(batch).unwrap_or_else(|shared| (*shared).clone()))
     }
 
-    /// The input of a sink from `ports`; `None` where all are empty.
+    /// The input of a sink from `ports`; `None` if all are empty.
     pub fn look(&self, ports: &[usize]) -> Option<Arc<Batch>> {
         let there = ports.iter().filter_map(|&port| self.batches[port].as_ref());
-        let there = there.filter(|batch| !batch.is_empty());
-        there.fold(None, |before: Option<Arc<Batch>>, batch| {
-            Some(match before {
-                None => Arc::clone(batch),
-                Some(before) => Arc::new(merged((*before).clone(), batch)),
-            })
-        })
+        joined(there.filter(|batch| !batch.is_empty()).cloned().collect())
     }
 }
 
-/// The records of two batches of one piece of the input in the order of the records that brought them there, those of `first` before those of
-/// `second` where that is the same: so no cut between pieces can be seen.
-fn merged(mut first: Batch, second: &Batch) -> Batch {
-    first.append(second);
-    let Some(origins) = &first.origins else { return first };
-    let trigger = |row: &u32| origins.trigger(*row as usize);
-    let mut rows: Vec<u32> = (0..first.len() as u32).collect();
-    rows.sort_by_key(trigger);
-    first.take(&rows)
+/// The records of `batches` of one piece of the input in the order of the records that brought them there, then of the batches: so no cut between
+/// pieces can be seen.
+fn joined(batches: Vec<Arc<Batch>>) -> Option<Arc<Batch>> {
+    let mut batches = batches.into_iter();
+    let first = batches.next()?;
+    if batches.len() == 0 {
+        return Some(first);
+    }
+    let mut all = Arc::try_unwrap(first).unwrap_or_else(|shared| (*shared).clone());
+    batches.for_each(|batch| all.append(&batch));
+    let Some(origins) = &all.origins else { return Some(Arc::new(all)) };
+    let mut rows: Vec<u32> = (0..all.len() as u32).collect();
+    rows.sort_by_key(|&row| origins.trigger(row as usize));
+    Some(Arc::new(all.take(&rows)))
 }

@@ -1,88 +1,133 @@
-//! What a chain keeps, as bytes: sensors by name, stages by name, so that another process goes on from there.
+//! The state of a chain as bytes, from which other processes resume: sensors are written by name.
+//!
+//! An envelope (`tmch`, version, content, hash) has the names of the sensors and, for each stage, its [identity](Identity), its ledger and the state of each sensor. The state of a
+//! sensor does not depend on which others are beside it, so states can be divided and merged without loss.
 
 use serde::{Deserialize, Serialize};
 
-use super::Chain;
-use crate::error::guard::guarded;
+use super::groups::GroupPlaces;
+use super::{Chain, Step};
+use crate::error::guard::{asked, guarded};
 use crate::error::{Error, Result};
+use crate::kernel::stable_hash::stable_hash;
 use crate::metrics::Ledger;
-use crate::sensor::{SensorLimits, SensorNames, Sensors};
+use crate::sensor::{SensorId, SensorNames, Sensors};
+use crate::stage::state::Envelope;
+use crate::stage::{Identity, SensorStates};
 
-/// What the bytes begin with.
-const MAGIC: [u8; 4] = *b"tmch";
+const ENVELOPE: Envelope = Envelope { magic: *b"tmch", version: 2, what: "the state of a chain" };
 
-/// Raised with every change of what follows.
-const VERSION: u16 = 1;
-
+/// The state of a group of sensors.
 #[derive(Serialize, Deserialize)]
-struct Saved {
-    magic: [u8; 4],
-    version: u16,
-    /// By id.
+struct SavedChain {
     sensors: SensorNames,
     stages: Vec<SavedStage>,
 }
 
 #[derive(Serialize, Deserialize)]
 struct SavedStage {
-    name: String,
+    identity: Identity,
+    /// What it went by that other sensors decide.
+    goes_by: Option<String>,
+    /// Of divided states, the first has that of all.
     ledger: Ledger,
-    state: Vec<u8>,
+    kept: Kept,
+}
+
+#[derive(Serialize, Deserialize)]
+enum Kept {
+    /// In one piece, which has sensors by their ids.
+    Whole(Vec<u8>),
+    BySensor {
+        /// Each with the place of its name.
+        states: Vec<(u32, Vec<u8>)>,
+        shared: Vec<Vec<u8>>,
+        /// Of divided states, the first has those of all, the others zeros.
+        counts: Vec<u64>,
+    },
 }
 
 impl Chain {
-    /// Everything that it keeps, between two pushes: `sensors` are those of the batches so far.
+    /// Saves the complete state, between two pushes: `sensors` are those of the batches so far.
     ///
     /// # Errors
-    /// An internal error where a stage cannot save what it keeps.
+    /// An internal error if a stage cannot save its state.
     pub fn save(&self, sensors: &Sensors) -> Result<Vec<u8>> {
-        let stages = self.steps.iter().map(|step| {
-            let state = guarded(&step.label, || step.process.save())?;
-            Ok(SavedStage { name: step.entry.name.to_string(), ledger: step.entry.ledger, state })
-        });
-        let sensors = sensors.all_names().clone();
-        let saved = Saved { magic: MAGIC, version: VERSION, sensors, stages: stages.collect::<Result<_>>()? };
-        postcard::to_stdvec(&saved)
-            .map_err(|error| Error::internal(format!("the state of the chain cannot be written: {error}")))
+        let mut one = self.save_divided(sensors, 1)?;
+        one.pop().ok_or_else(|| Error::internal("a state in no group"))
     }
 
-    /// Goes on from what [`Chain::save`] gave, in a chain of the same stages that has been given nothing yet. The sensors that it knew are given
-    /// back: later batches name theirs by these.
+    /// The same, divided into `groups` groups of sensors by [`Chain::group_of`]: one state per group. Counts over all sensors, such as the ledgers, are in the
+    /// first group.
     ///
     /// # Errors
-    /// A data error where the bytes are not the state of such a chain; it is of no use then.
-    pub fn restore(&mut self, bytes: &[u8], limits: SensorLimits) -> Result<Sensors> {
-        let damaged = || {
-            Error::data("these bytes are not the state of a chain")
-                .with_help("give back what `save` gave, whole")
-        };
-        let (magic, rest) = postcard::take_from_bytes::<[u8; 4]>(bytes).map_err(|_| damaged())?;
-        let (version, _) = postcard::take_from_bytes::<u16>(rest).map_err(|_| damaged())?;
-        if magic != MAGIC {
-            return Err(damaged());
+    /// As for [`Chain::save`]; a configuration error that names the stage whose state cannot be divided, because it depends on all sensors (see
+    /// [`Chain::partitioned`]) or is saved as a whole.
+    pub fn save_groups(&self, sensors: &Sensors, groups: usize) -> Result<Vec<Vec<u8>>> {
+        self.steps.iter().try_for_each(Step::check_partitioned)?;
+        self.save_divided(sensors, groups.max(1))
+    }
+
+    /// The group of the sensor called `name`, from 0, where there are `groups` of them: a hash of the name (64-bit FNV-1a of its bytes, then the finaliser of MurmurHash3)
+    /// modulo their number. It is the same in every release and on every platform.
+    pub fn group_of(name: &str, groups: usize) -> usize {
+        (stable_hash(name.as_bytes()) % groups.max(1) as u64) as usize
+    }
+
+    /// Resumes from what [`Chain::save`] or [`Chain::save_groups`] returned: from one state, or from several states of different sensors, merged. The chain must have the same stages and
+    /// must not have been used. New sensor names are added to `sensors`, which gives later batches their ids.
+    ///
+    /// # Errors
+    /// A data error if the bytes are not states of such a chain, if two of them have the same sensor, or if the state of a stage cannot be merged
+    /// or restored under other ids; then the chain must not be used. The error of `sensors` if they are too many.
+    pub fn restore(&mut self, states: &[impl AsRef<[u8]>], sensors: &mut Sensors) -> Result<()> {
+        if self.steps.iter().any(|step| step.entry.ledger != Ledger::default()) {
+            return Err(Error::config("a state is restored in a chain that has been in use")
+                .with_help("make another chain of the same stages"));
         }
-        if version != VERSION {
-            return Err(Error::data(format!(
-                "the state of the chain is of version {version}; this release reads version {VERSION}"
-            ))
-            .with_help("go on with the release that saved it, or begin anew"));
+        if states.len() > 1 {
+            self.steps.iter().try_for_each(Step::check_partitioned)?;
         }
-        let saved: Saved = postcard::from_bytes(bytes).map_err(|_| damaged())?;
+        let mut parts: Vec<Vec<Part>> = self.steps.iter().map(|_| Vec::new()).collect();
+        for (at, bytes) in states.iter().enumerate() {
+            let opened = self.open(bytes.as_ref(), sensors);
+            let opened = opened.map_err(|error| match states.len() {
+                1 => error,
+                count => error.with_context(format!("state {at} of {count}")),
+            })?;
+            parts.iter_mut().zip(opened).for_each(|(parts, part)| parts.push(part));
+        }
+        for (step, parts) in self.steps.iter_mut().zip(parts) {
+            step.restore(parts, sensors)?;
+        }
+        Ok(())
+    }
+
+    fn save_divided(&self, sensors: &Sensors, groups: usize) -> Result<Vec<Vec<u8>>> {
+        let (places, names) = GroupPlaces::among(sensors, groups, Self::group_of);
+        let mut all: Vec<SavedChain> =
+            names.into_iter().map(|sensors| SavedChain { sensors, stages: Vec::new() }).collect();
+        for step in &self.steps {
+            let parts = step.save(&places, groups)?;
+            all.iter_mut().zip(parts).for_each(|(saved, part)| saved.stages.push(part));
+        }
+        all.iter().map(|saved| ENVELOPE.seal(saved)).collect()
+    }
+
+    /// What a state has of each stage, under the ids of `sensors`.
+    fn open(&self, bytes: &[u8], sensors: &mut Sensors) -> Result<Vec<Part>> {
+        let saved: SavedChain = ENVELOPE.open(bytes)?;
         self.check_names(&saved.stages)?;
-        let mut sensors = Sensors::new(limits);
-        for name in saved.sensors.iter() {
-            sensors.id(name)?;
+        for (step, stage) in self.steps.iter().zip(&saved.stages) {
+            step.check(stage)?;
         }
-        for (step, SavedStage { ledger, state, .. }) in self.steps.iter_mut().zip(saved.stages) {
-            guarded(&step.label, || step.process.restore(&state, &sensors))?;
-            step.entry.ledger = ledger;
-        }
-        Ok(sensors)
+        let ids = saved.sensors.iter().map(|name| known(name, sensors)).collect::<Result<Vec<_>>>()?;
+        saved.stages.into_iter().map(|stage| stage.into_part(&ids)).collect()
     }
 
     fn check_names(&self, saved: &[SavedStage]) -> Result<()> {
         let now: Vec<_> = self.steps.iter().map(|step| &*step.entry.name).collect();
-        let then: Vec<_> = saved.iter().map(|stage| &*stage.name).collect();
+        let then: Vec<_> = saved.iter().map(|stage| &*stage.identity.name).collect();
         if now == then {
             return Ok(());
         }
@@ -91,6 +136,162 @@ impl Chain {
             then.join(", "),
             now.join(", ")
         ))
-        .with_help("make the chain of the stages that it was saved with, or begin anew"))
+        .with_help("build the chain with the same stages, or start again"))
     }
+}
+
+fn known(name: &str, sensors: &mut Sensors) -> Result<SensorId> {
+    match sensors.id(name)? {
+        id if id.index() < sensors.len() => Ok(id),
+        _ => Err(Error::data(format!("sensor `{}` is one too many", name.escape_debug()))
+            .with_help("let `sensors` take all those of the state")),
+    }
+}
+
+/// What one state has of a stage.
+enum Part {
+    /// Whether the sensors have the ids that they had.
+    Whole(Ledger, Vec<u8>, bool),
+    BySensor(Ledger, SensorStates),
+}
+
+impl SavedStage {
+    /// The same under the ids of the sensors that are called as the names of the state.
+    fn into_part(self, ids: &[SensorId]) -> Result<Part> {
+        let Self { ledger, kept, .. } = self;
+        match kept {
+            Kept::Whole(state) => {
+                let is_alike = (0..).map(SensorId).zip(ids).all(|(then, now)| then == *now);
+                Ok(Part::Whole(ledger, state, is_alike))
+            }
+            Kept::BySensor { states, shared, counts } => {
+                let state = |(place, state): (u32, Vec<u8>)| {
+                    let sensor = ids.get(place as usize).copied();
+                    sensor.map(|sensor| (sensor, state)).ok_or_else(|| {
+                        Error::data("these bytes are not the state of a chain: a sensor has no name")
+                    })
+                };
+                let states = states.into_iter().map(state).collect::<Result<_>>()?;
+                Ok(Part::BySensor(ledger, SensorStates { states, shared, counts }))
+            }
+        }
+    }
+}
+
+impl Step {
+    /// What it keeps, divided by the groups of the sensors.
+    fn save(&self, places: &GroupPlaces, groups: usize) -> Result<Vec<SavedStage>> {
+        let kept = match guarded(&self.label, || self.process.save_sensors())? {
+            Some(states) => divided(states, places, groups)?,
+            None => self.save_whole(places, groups)?,
+        };
+        let goes_by = asked(&self.label, || self.process.goes_by())?.map(str::to_owned);
+        let identity = asked(&self.label, || self.identity())?;
+        let ledgers = std::iter::once(self.entry.ledger).chain(std::iter::repeat(Ledger::default()));
+        let saved = kept.into_iter().zip(ledgers).map(|(kept, ledger)| SavedStage {
+            identity: identity.clone(),
+            goes_by: goes_by.clone(),
+            ledger,
+            kept,
+        });
+        Ok(saved.collect())
+    }
+
+    /// What it keeps in one piece, which cannot be divided unless it is nothing.
+    fn save_whole(&self, places: &GroupPlaces, groups: usize) -> Result<Vec<Kept>> {
+        let state = guarded(&self.label, || self.process.save())?;
+        if state.is_empty() {
+            return divided(SensorStates::default(), places, groups);
+        }
+        if groups > 1 || places.has_gaps() {
+            return Err(Error::config(format!("{} keeps its state in one piece", self.label)).with_help(
+                "let its process implement `save_sensors` and `restore_sensors`, or move all sensors together",
+            ));
+        }
+        Ok(vec![Kept::Whole(state)])
+    }
+
+    /// Checks that `saved` is a state of this stage.
+    fn check(&self, saved: &SavedStage) -> Result<()> {
+        let goes_by = asked(&self.label, || self.process.goes_by())?;
+        guarded(&self.label, || {
+            self.identity().check(&saved.identity)?;
+            if saved.goes_by.as_deref() != goes_by {
+                let shown = |what: Option<&str>| what.unwrap_or("what it is given").to_owned();
+                let (then, now) = (shown(saved.goes_by.as_deref()), shown(goes_by));
+                return Err(Error::data(format!(
+                    "the saved state is another one: it went by {then}, and this goes by {now}"
+                ))
+                .with_help(
+                    "restore it in a chain that is partitioned, or not, as the one was that saved it",
+                ));
+            }
+            Ok(())
+        })
+    }
+
+    fn restore(&mut self, parts: Vec<Part>, sensors: &Sensors) -> Result<()> {
+        let Self { label, process, entry, .. } = self;
+        let (mut all, mut ledger) = (SensorStates::default(), Ledger::default());
+        let count = parts.len();
+        for part in parts {
+            let (more, states) = match part {
+                Part::Whole(ledger, state, true) if count == 1 => {
+                    guarded(label, || process.restore(&state, sensors))?;
+                    entry.ledger = ledger;
+                    return Ok(());
+                }
+                Part::Whole(..) => {
+                    return Err(Error::data(format!(
+                        "{label} keeps its state in one piece, with sensors by their ids"
+                    ))
+                    .with_help("restore that state alone, where `sensors` is empty"));
+                }
+                Part::BySensor(ledger, states) => (ledger, states),
+            };
+            add_ledger(&mut ledger, more)
+                .ok_or_else(|| Error::data(format!("the ledger of {label} is damaged")))?;
+            all.states.extend(states.states);
+            all.shared.extend(states.shared);
+            all.counts.resize(all.counts.len().max(states.counts.len()), 0);
+            all.counts.iter_mut().zip(states.counts).for_each(|(all, more)| *all = all.saturating_add(more));
+        }
+        all.states.sort_by_key(|(sensor, _)| *sensor);
+        if let Some(pair) = all.states.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+            let name = sensors.name(pair[0].0).escape_debug();
+            return Err(Error::data(format!(
+                "two of the states have sensor `{name}`: {label} can have one of it"
+            ))
+            .with_help("restore states of different sensors together"));
+        }
+        guarded(label, || process.restore_sensors(&all, sensors))?;
+        // Those that are held here may be fewer than were counted there, or more.
+        let held = asked(label, || process.held())?;
+        entry.ledger = Ledger { input: (ledger.input + held).saturating_sub(ledger.held), held, ..ledger };
+        Ok(())
+    }
+}
+
+/// What is kept of the sensors of each group.
+fn divided(kept: SensorStates, places: &GroupPlaces, groups: usize) -> Result<Vec<Kept>> {
+    let SensorStates { states, shared, counts } = kept;
+    let mut by_group: Vec<Vec<(u32, Vec<u8>)>> = (0..groups).map(|_| Vec::new()).collect();
+    for (sensor, state) in states {
+        let nameless = || Error::internal("a state is kept of a sensor that has no name");
+        let (group, place) = places.of(sensor).ok_or_else(nameless)?;
+        by_group[group].push((place, state));
+    }
+    let zeros = vec![0; counts.len()];
+    let counts = std::iter::once(counts).chain(std::iter::repeat(zeros));
+    let kept = |(states, counts)| Kept::BySensor { states, shared: shared.clone(), counts };
+    Ok(by_group.into_iter().zip(counts).map(kept).collect())
+}
+
+/// Adds a ledger that was read, unless no run can have that.
+fn add_ledger(all: &mut Ledger, more: Ledger) -> Option<()> {
+    /// More records than any machine has seen.
+    const MOST: u64 = 1 << 56;
+    let Ledger { input, output, made, folded, filtered, rejected, late, dropped, held } = more;
+    let counts = [input, output, made, folded, filtered, rejected, late, dropped, held];
+    counts.iter().all(|&count| count < MOST).then(|| *all += more)
 }

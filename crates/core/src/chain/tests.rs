@@ -1,4 +1,4 @@
-//! A chain gives what its stages give one by one, and goes on from what it saved as if nothing had happened.
+//! A chain gives the output of its stages one by one, and resumes from its saved state without a difference.
 
 use std::sync::Arc;
 
@@ -6,7 +6,8 @@ use proptest::prelude::*;
 
 use super::{Chain, Emitted};
 use crate::batch::Batch;
-use crate::sensor::{SensorLimits, Sensors};
+use crate::error::Result;
+use crate::sensor::Sensors;
 use crate::stage::testing::{Table, said};
 use crate::stage::{Aggregate, IntoStage, MovingAverage, MovingMedian, Reorder, Stage, Threshold};
 
@@ -33,7 +34,7 @@ fn tables() -> impl Strategy<Value = Table> {
     })
 }
 
-/// What came out at the end, and what was set aside.
+/// The output at the end, and the rejections.
 #[derive(Debug, Default, PartialEq)]
 struct Out(Vec<String>, Vec<String>);
 
@@ -58,6 +59,12 @@ fn push(chain: &mut Chain, batches: &[Batch], sensors: &Sensors, out: &mut Out) 
     }
 }
 
+/// The sensors of a chain that goes on from one state.
+fn restored(chain: &mut Chain, state: &[u8]) -> Result<Sensors> {
+    let mut sensors = Sensors::default();
+    chain.restore(&[state], &mut sensors).map(|()| sensors)
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
@@ -79,7 +86,7 @@ proptest! {
             push(&mut first, &batches[..split], &sensors, &mut out);
             let state = first.save(&sensors).expect("saved");
             let mut second = new();
-            let known = second.restore(&state, SensorLimits::default()).expect("restored");
+            let known = restored(&mut second, &state).expect("restored");
             prop_assert!(known.names().eq(sensors.names()));
             push(&mut second, &batches[split..], &known, &mut out);
             prop_assert_eq!(&out.end(&mut second, &known), &expected, "after {}", split);
@@ -93,14 +100,14 @@ proptest! {
         let stages = stages(&[1]);
         let table = Table::new(&["v"]).row("a", 1, &[Some(1.0)]);
         let new = || Chain::new(&stages, &table.schema()).expect("a chain");
-        prop_assert!(new().restore(&bytes, SensorLimits::default()).is_err());
+        prop_assert!(restored(&mut new(), &bytes).is_err());
         let mut sensors = Sensors::default();
         let batches = table.batches(1, &mut sensors);
         let mut chain = new();
         push(&mut chain, &batches, &sensors, &mut Out::default());
         let state = chain.save(&sensors).expect("saved");
         let cut = cut % state.len();
-        prop_assert!(new().restore(&state[..cut], SensorLimits::default()).is_err());
+        prop_assert!(restored(&mut new(), &state[..cut]).is_err());
     }
 }
 
@@ -109,6 +116,6 @@ fn the_state_of_other_stages_is_refused_by_name() {
     let table = Table::new(&["v"]).row("a", 1, &[Some(1.0)]);
     let chain = |kinds: &[u8]| Chain::new(&stages(kinds), &table.schema()).expect("a chain");
     let state = chain(&[1]).save(&Sensors::default()).expect("saved");
-    let message = chain(&[3]).restore(&state, SensorLimits::default()).expect_err("others").to_string();
+    let message = restored(&mut chain(&[3]), &state).expect_err("others").to_string();
     assert!(message.contains("moving_average, aggregate; not of moving_median, aggregate"), "{message}");
 }

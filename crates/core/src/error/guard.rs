@@ -1,4 +1,4 @@
-//! Between the engine and code that others wrote: a panic there becomes an error that names the part.
+//! Isolates panics in foreign code: they become errors that name the component.
 
 use std::any::Any;
 use std::cell::Cell;
@@ -6,21 +6,21 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::{Error, Result};
 
-/// Calls `act` for the part called `label`, which its errors then name.
+/// Calls `act` of the component `label`, whose name is added to its errors.
 pub fn guarded<T>(label: &str, act: impl FnOnce() -> Result<T>) -> Result<T> {
     caught(label, || act().map_err(|error| error.with_context(label)))
 }
 
-/// The same, for errors that need no name. After a panic nothing of the run is published, so that what the part left
-/// half done is never seen.
+/// The same for errors that need no name. After a panic, no output of the run is published, so partial effects of the component are never
+/// visible.
 pub fn caught<T>(label: &str, act: impl FnOnce() -> Result<T>) -> Result<T> {
     catch_unwind(AssertUnwindSafe(act)).unwrap_or_else(|panic| {
         Err(Error::internal(format!("{label} panicked: {}", message(&*panic)))
-            .with_help("this is a bug in that part; no output file was completed"))
+            .with_help("this is a bug in that component; no output file was completed"))
     })
 }
 
-/// The same, for what a part cannot refuse to answer.
+/// The same for a call that cannot fail otherwise.
 pub fn asked<T>(label: &str, act: impl FnOnce() -> T) -> Result<T> {
     caught(label, || Ok(act()))
 }
@@ -29,10 +29,10 @@ thread_local! {
     static IS_SURVIVED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Calls a library that panics where its input is damaged: that is an error of the input, and no bug to be reported.
+/// Calls a library that panics on damaged input: the result is a data error, not a bug to report.
 ///
 /// # Errors
-/// The message of the panic.
+/// The panic message.
 pub fn survived<T>(act: impl FnOnce() -> T) -> std::result::Result<T, String> {
     let before = IS_SURVIVED.replace(true);
     let result = catch_unwind(AssertUnwindSafe(act));
@@ -40,7 +40,7 @@ pub fn survived<T>(act: impl FnOnce() -> T) -> std::result::Result<T, String> {
     result.map_err(|panic| message(&*panic).to_owned())
 }
 
-/// Whether a panic of this thread becomes an error of the input, which is told in its place.
+/// Whether the current panic of this thread becomes a data error, which is reported instead.
 pub fn is_survived() -> bool {
     IS_SURVIVED.get()
 }

@@ -1,64 +1,63 @@
-//! Values that are not said: whatever is written for people has the name of the variable in their place.
+//! Masks secret values: messages and reports show the variable's name instead of its value.
 
 use std::borrow::Cow;
 
 use serde_json::Value;
 
-use super::pieces::Pieces;
-use super::{visible, visible_lines};
+use super::forms::{SHORTEST, forms};
+use super::hidden::hide_secrets;
+use super::pieces::PieceMasks;
 
-/// Shorter values, and numbers, stand in text for other reasons too: they are looked for as words, where a value of the pipeline is quoted.
-const SHORTEST: usize = 4;
-
-/// A number of so many characters is looked for as a word everywhere: no count of anything is likely to be the same.
+/// A number with at least this many characters is matched as a word everywhere: a count is unlikely to be equal.
 const LONG_NUMBER: usize = 6;
 
-/// Values, and what stands for them.
+/// Values and their replacements.
 #[derive(Clone, Debug, Default)]
 pub struct Masks {
-    /// A value as it may be written, and what is written instead; the longest first.
+    /// The forms of each value in text, with its replacement; the longest first.
     anywhere: Vec<(String, String)>,
     words: Vec<Word>,
-    /// Every value as it may be written, and all of its option's text with it, and what is written instead.
+    /// The forms of each value, also of those within its option's whole text, with its replacement.
     values: Vec<(String, String)>,
 }
 
-/// A piece of an option's text: what it came to, and how it is written in the pipeline.
+/// A part of an option's text: its value, and its form in the pipeline file.
 #[derive(Clone, Debug)]
 pub struct Spelling {
-    /// What it came to.
+    /// The value after substitution.
     pub value: String,
-    /// How it is written.
+    /// The form in the pipeline file.
     pub written: String,
-    /// Whether the value is one that is not said; the two are the same otherwise.
+    /// Whether the value is secret; otherwise value and form are equal.
     pub is_secret: bool,
 }
 
-/// A value that is masked as a word only: as what stands around it in its option, or as a word by itself.
+/// A value that is masked only as a word: within its option's text, or by itself.
 #[derive(Clone, Debug, PartialEq)]
 struct Word {
     form: String,
     instead: String,
     is_number: bool,
-    /// Whether that holds for values of the pipeline only, and for text that quotes them.
+    /// Whether it is masked only in values of the pipeline, and in text that quotes them.
     only_quoted: bool,
-    /// Whether a template or a wildcard goes on before it and behind it, in the place of which anything may stand.
+    /// Whether a template or a wildcard precedes and follows it, so that any text may be next to it.
     is_open: [bool; 2],
 }
 
-/// What a text is, which decides where a value in it is one of the pipeline.
+/// The kind of a text, which decides where it contains values of the pipeline.
 #[derive(Clone, Copy, PartialEq)]
 enum Text {
-    /// A message, with values of the pipeline in quotes and numbers of its own.
+    /// A message, with quoted values of the pipeline and unrelated numbers.
     Message,
-    /// A value of the pipeline, or what came of one.
+    /// A value of the pipeline, or a text derived from one.
     Value,
-    /// What shows a pipeline, and goes through as values by itself: there, what is short stands for itself.
+    /// A rendered pipeline, whose values are masked individually: short texts elsewhere are literal.
     Page,
 }
 
 impl Masks {
-    /// Puts how the option is written in place of what it came to: in place of the variables' values, and of these with what stands beside them.
+    /// Adds the values in an option's text. Values of variables, with the text around them, are replaced by their form in the pipeline
+    /// file.
     pub fn add(&mut self, pieces: &[Spelling]) {
         for piece in pieces.iter().filter(|piece| piece.is_secret) {
             self.add_alone(piece);
@@ -103,36 +102,38 @@ impl Masks {
         }
     }
 
-    /// The same text without the values, for messages.
+    /// The text of a message with all values masked.
     pub fn hide<'t>(&self, text: &'t str) -> Cow<'t, str> {
         self.hide_in(text, Text::Message)
     }
 
-    /// The same for a message about the options that have the values: no piece of one is said there either. `names` of options are none.
+    /// The same for a message about the options with these values: parts of a value are masked too. `names` of options are not.
     pub fn hide_pieces<'t>(&self, text: &'t str, names: &[&str]) -> Cow<'t, str> {
         match self.hide(text) {
-            Cow::Borrowed(text) => Pieces { values: &self.values, names }.hide(text),
-            Cow::Owned(text) => Cow::Owned(Pieces { values: &self.values, names }.hide(&text).into_owned()),
+            Cow::Borrowed(text) => PieceMasks { values: &self.values, names }.hide(text),
+            Cow::Owned(text) => {
+                Cow::Owned(PieceMasks { values: &self.values, names }.hide(&text).into_owned())
+            }
         }
     }
 
-    /// The same for a value of the pipeline, or a name that came of one.
+    /// The same for a value of the pipeline, or a name derived from one.
     pub fn hide_value<'t>(&self, value: &'t str) -> Cow<'t, str> {
         self.hide_in(value, Text::Value)
     }
 
-    /// The same for all text in the options of a part of the pipeline.
+    /// The same for all text in the options of a component.
     pub fn hide_values(&self, options: &mut Value) {
         each_text(options, &|text| self.hide_value(text).into_owned());
     }
 
-    /// The same, for text that shows a pipeline, whose values went through [`Masks::hide_value`] each by itself.
+    /// The same for a rendered pipeline, whose values were masked individually by [`Masks::hide_value`].
     pub fn hide_long<'t>(&self, text: &'t str) -> Cow<'t, str> {
         self.hide_in(text, Text::Page)
     }
 
     fn hide_in<'t>(&self, text: &'t str, what: Text) -> Cow<'t, str> {
-        let mut text = Cow::Borrowed(text);
+        let mut text = hide_secrets(text);
         for (form, instead) in &self.anywhere {
             if text.contains(form) {
                 text = Cow::Owned(text.replace(form, instead));
@@ -150,24 +151,24 @@ impl Masks {
 }
 
 impl Word {
-    /// Whether what is at byte `at` of `text` is the word, and no part of another one.
+    /// Whether the word occurs at byte `at` of `text`, not as part of another word.
     fn stands(&self, text: &str, at: usize, what: Text) -> bool {
         let (before, after) = (&text[..at], &text[at + self.form.len()..]);
         let is_value = what == Text::Value || is_quoted(before);
         let is_shown = !self.only_quoted || is_value || is_in_path(before, after);
         let [open_before, open_after] = self.is_open.map(|is_open| is_open && is_value);
-        let is_apart_before = open_before || !self.goes_on(before.chars().rev(), is_value);
-        // A template has put `_avg` and the like behind it.
+        let is_apart_before = open_before || !self.continues(before.chars().rev(), is_value);
+        // Templates append suffixes such as `_avg`.
         let is_stem = what == Text::Value && after.starts_with('_');
-        let is_apart_after = open_after || is_stem || !self.goes_on(after.chars(), is_value);
-        // What was put in before is no text any more.
+        let is_apart_after = open_after || is_stem || !self.continues(after.chars(), is_value);
+        // Replacements are not matched again.
         let is_name = before.rfind("${").is_some_and(|start| !before[start..].contains('}'));
         is_shown && is_apart_before && is_apart_after && !is_name
     }
 
-    /// Whether the characters beside a word, from there on, belong to it; those of a number may be joined: 1.5, 12:30, 2026-01. In a value
-    /// of the pipeline, what is not short is found in names that were made from it too.
-    fn goes_on(&self, mut beside: impl Iterator<Item = char>, is_value: bool) -> bool {
+    /// Whether the characters next to a word continue it; numbers may be joined: 1.5, 12:30, 2026-01. In a value of the pipeline, longer
+    /// values are also matched within derived names.
+    fn continues(&self, mut beside: impl Iterator<Item = char>, is_value: bool) -> bool {
         match beside.next() {
             Some('.' | ',' | ':' | '-' | '+') if self.is_number => {
                 beside.next().is_some_and(|letter| letter.is_ascii_digit())
@@ -175,16 +176,16 @@ impl Word {
             Some(letter) if is_value && self.form.chars().count() >= SHORTEST => {
                 self.is_number && letter.is_ascii_digit()
             }
-            next => next.is_some_and(goes_on),
+            next => next.is_some_and(is_word_letter),
         }
     }
 }
 
-fn goes_on(letter: char) -> bool {
+fn is_word_letter(letter: char) -> bool {
     letter.is_alphanumeric() || letter == '_'
 }
 
-/// Changes all text in a JSON value.
+/// Applies `change` to all text in a JSON value.
 pub fn each_text(value: &mut Value, change: &impl Fn(&str) -> String) {
     match value {
         Value::String(text) => *text = change(text),
@@ -194,13 +195,13 @@ pub fn each_text(value: &mut Value, change: &impl Fn(&str) -> String) {
     }
 }
 
-/// Whether what stands behind `before` is in quotes, which are closed on the line that they are opened on.
+/// Whether the text after `before` is inside quotes that are opened and closed on the same line.
 fn is_quoted(before: &str) -> bool {
     let line = before.rsplit('\n').next().unwrap_or_default();
     ['`', '"'].iter().any(|quote| line.matches(*quote).count() % 2 == 1)
 }
 
-/// Whether what stands between is the name of a file or folder in a path, and no number of a fraction.
+/// Whether the text in between is a file or folder name in a path, not part of a fraction.
 fn is_in_path(before: &str, after: &str) -> bool {
     let ends = |letter: char| letter == '/' || letter.is_whitespace();
     let is_folder = |name: &str| name.chars().any(|letter| !letter.is_ascii_digit());
@@ -211,8 +212,8 @@ fn is_in_path(before: &str, after: &str) -> bool {
         || after.strip_prefix('/').is_some_and(|after| after.split(ends).next().is_some_and(is_folder))
 }
 
-/// The stretches of an option's text that have a value in them, from one character that ends a word to the next, and whether a template or a
-/// wildcard stands beside them.
+/// The segments of an option's text that contain a value, between characters that end a word, and whether a template or wildcard is next to
+/// them.
 fn segments(pieces: &[Spelling]) -> impl Iterator<Item = (Vec<Spelling>, [bool; 2])> {
     let plain = |text: &str| Spelling { value: text.to_owned(), written: text.to_owned(), is_secret: false };
     let (mut segments, mut segment) = (Vec::new(), Vec::new());
@@ -223,7 +224,7 @@ fn segments(pieces: &[Spelling]) -> impl Iterator<Item = (Vec<Spelling>, [bool; 
             continue;
         }
         let mut rest = &*piece.value;
-        while let Some((at, end)) = rest.char_indices().find(|(_, letter)| !goes_on(*letter)) {
+        while let Some((at, end)) = rest.char_indices().find(|(_, letter)| !is_word_letter(*letter)) {
             segment.push(plain(&rest[..at]));
             segments.push((std::mem::take(&mut segment), [before, Some(end)]));
             (before, rest) = (Some(end), &rest[at + end.len_utf8()..]);
@@ -241,35 +242,12 @@ fn segments(pieces: &[Spelling]) -> impl Iterator<Item = (Vec<Spelling>, [bool; 
         .map(move |(segment, beside)| (segment, is_open(beside)))
 }
 
-/// A value as it may be written in messages, JSON and TOML.
-fn forms(value: &str) -> Vec<String> {
-    let inside = |text: String| text.trim_matches(['"', '\'']).to_owned();
-    let mut forms = vec![
-        value.to_owned(),
-        visible(value).into_owned(),
-        visible_lines(value).into_owned(),
-        value.escape_debug().to_string(),
-        inside(Value::from(value).to_string()),
-        inside(toml::Value::from(value).to_string()),
-    ];
-    // A number is said as it was read.
-    let number = value.trim().parse::<f64>().ok().filter(|number| number.is_finite());
-    forms.extend(number.into_iter().flat_map(|number| [number.to_string(), format!("{number:?}")]));
-    let shortest = SHORTEST.min(value.chars().count());
-    // A path is said as it lies there.
-    let path = value.split_once("://").map_or(value, |(_, path)| path).trim_start_matches("./");
-    forms.push(path.trim_end_matches('/').to_owned());
-    forms.retain(|form| form.chars().count() >= shortest || form.parse::<f64>().is_ok());
-    forms.sort_unstable();
-    forms.dedup();
-    forms
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::{visible, visible_lines};
 
-    /// The pieces of `written`, whose variables have these values.
+    /// The parts of `written`, whose variables have these values.
     fn pieces(written: &str, variables: &[(&str, &str)]) -> Vec<Spelling> {
         let plain = |text: &str| Spelling { value: text.into(), written: text.into(), is_secret: false };
         let mut pieces = Vec::new();

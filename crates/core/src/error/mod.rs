@@ -1,9 +1,11 @@
-//! The one error type: what happened, where, and what to do next.
+//! The error type: what happened, where, and what to do next.
 //!
-//! An [`Error`] ends a run; a [`Rejection`] sets one record aside and the run goes on. Both hold names and texts from outside as they came,
-//! and show them with [`visible`].
+//! An [`Error`] ends a run; a [`Rejection`] concerns one record, and the run continues. Both keep names and texts of external origin
+//! unchanged, and escape them with [`visible`] when displayed.
 
+mod forms;
 pub mod guard;
+mod hidden;
 mod masks;
 mod nearest;
 mod pieces;
@@ -16,22 +18,23 @@ use serde::{Deserialize, Serialize};
 
 use crate::offset::{Position, Trigger};
 
+pub use hidden::{Hidden, hide_secrets, without_secrets};
 pub use masks::Masks;
 pub use masks::{Spelling, each_text};
 pub use nearest::nearest;
 pub use visible::is_obeyed;
 pub use visible::{visible, visible_lines};
 
-/// The result of everything that can end a run.
+/// The result of operations whose failure ends a run.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Why a run ended early. As large as one pointer.
+/// Why a run failed. The size of one pointer.
 pub struct Error(Box<Inner>);
 
 struct Inner {
     kind: ErrorKind,
     message: String,
-    /// What belongs to the message, one line each.
+    /// Additional lines of the message.
     lines: Vec<String>,
     position: Option<Position>,
     part: Option<Part>,
@@ -40,23 +43,23 @@ struct Inner {
     is_transient: bool,
 }
 
-/// The class of an [`Error`]; each has the exit code that `sysexits.h` gives it.
+/// The class of an [`Error`]; each has the exit code of `sysexits.h`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The command line cannot be understood.
+    /// The command line is invalid.
     Usage,
-    /// The input is not what the pipeline says it is.
+    /// The input does not have the form that the pipeline declares.
     Data,
-    /// Something that should be there is not: an input file, an alert command.
+    /// A required file or command does not exist: an input file, an alert command.
     Unavailable,
-    /// A component broke its own promise; always a bug.
+    /// A component violated its protocol; always a bug.
     Internal,
     /// Reading or writing failed.
     Io,
-    /// The pipeline is wrong: an unknown option, a missing column, a stage that cannot run here.
+    /// The pipeline is invalid: an unknown option, a missing column, a stage that cannot run here.
     Config,
-    /// The user asked to stop.
+    /// The user stopped the run.
     Interrupted,
 }
 
@@ -72,7 +75,7 @@ pub enum Part {
 }
 
 impl ErrorKind {
-    /// The exit code of a process that ends with this kind of error.
+    /// The exit code of a process that ends with an error of this kind.
     pub fn exit_code(self) -> u8 {
         match self {
             Self::Usage => 64,
@@ -126,13 +129,13 @@ impl Error {
         Self::new(ErrorKind::Internal, message)
     }
 
-    /// What the operating system said about `path`. A missing file or folder is
-    /// [`ErrorKind::Unavailable`], everything else [`ErrorKind::Io`].
+    /// An error of the operating system at `path`. A missing file or folder is [`ErrorKind::Unavailable`], everything else
+    /// [`ErrorKind::Io`].
     pub fn io(doing: &str, path: impl fmt::Display, error: &std::io::Error) -> Self {
         use std::io::ErrorKind as Os;
         let (kind, help) = match error.kind() {
             Os::NotFound => (ErrorKind::Unavailable, "check the path"),
-            Os::PermissionDenied => (ErrorKind::Io, "check who may read or write there"),
+            Os::PermissionDenied => (ErrorKind::Io, "check the permissions"),
             Os::StorageFull | Os::QuotaExceeded => {
                 (ErrorKind::Io, "free some space or write elsewhere, then run again")
             }
@@ -143,7 +146,7 @@ impl Error {
             _ => (ErrorKind::Io, ""),
         };
         let path = path.to_string();
-        // A number, or a few letters, would be read as a word of the sentence.
+        // A number or a few letters could be read as part of the sentence.
         let is_word = path.chars().all(char::is_alphanumeric);
         let is_number = path.bytes().all(|letter| letter.is_ascii_digit());
         let path =
@@ -153,7 +156,7 @@ impl Error {
         if help.is_empty() { result } else { result.with_help(help) }
     }
 
-    /// Whoever read the standard output has closed it: the run ends, and there is nothing to complain about.
+    /// The reader of the standard output has closed it: the run ends without an error message.
     pub fn broken_pipe() -> Self {
         let mut error = Self::new(ErrorKind::Io, "standard output is closed");
         error.0.is_broken_pipe = true;
@@ -165,44 +168,44 @@ impl Error {
         self.0.is_broken_pipe
     }
 
-    /// The same error, of something that may succeed when it is tried again later: a full disk, a server that does not answer.
+    /// Marks the error as transient: a retry may succeed, as after a full disk or a server that does not respond.
     pub fn transient(mut self) -> Self {
         self.0.is_transient = true;
         self
     }
 
-    /// Whether what failed may succeed when it is tried again later. What the system says of files and sockets tells it by itself:
-    /// there is no room, it is interrupted, it is busy, it takes too long, nobody answers.
+    /// Whether a retry may succeed. Errors of the operating system are classified automatically: no space left, interrupted, busy, timed
+    /// out, no response.
     pub fn is_transient(&self) -> bool {
         self.0.is_transient
     }
 
-    /// The same error, at a place in the input.
+    /// Adds the position in the input.
     pub fn with_position(mut self, position: Position) -> Self {
         self.0.position = Some(position);
         self
     }
 
-    /// The same error, with what to do next.
+    /// Adds what to do next.
     pub fn with_help(mut self, help: impl Into<String>) -> Self {
         self.0.help = Some(help.into());
         self
     }
 
-    /// The same error, with more that belongs to its message, one line each.
+    /// Adds lines to the message.
     pub fn with_lines(mut self, lines: impl IntoIterator<Item = String>) -> Self {
         self.0.lines.extend(lines);
         self
     }
 
-    /// The same error, with `change` made to all its text.
+    /// Applies `change` to all of its text.
     pub fn map_text(mut self, change: impl Fn(&str) -> String) -> Self {
         let Inner { message, lines, help, .. } = &mut *self.0;
         std::iter::once(message).chain(lines).chain(help).for_each(|text| *text = change(text));
         self
     }
 
-    /// The same error, with `change` made to the name of the file that it is about.
+    /// Applies `change` to the name of the file at its position.
     pub fn map_file(mut self, change: impl Fn(&str) -> String) -> Self {
         if let Some(position) = &mut self.0.position {
             position.file = change(&position.file).into();
@@ -210,19 +213,19 @@ impl Error {
         self
     }
 
-    /// The same error, its message preceded by who met it: `stage 2 (normalize): …`.
+    /// Adds a prefix to the message, such as the component: `stage 2 (normalize): …`.
     pub fn with_context(mut self, context: impl fmt::Display) -> Self {
         self.0.message = format!("{context}: {}", self.0.message);
         self
     }
 
-    /// The same error, with the part of the pipeline that it belongs to.
+    /// Adds the component of the pipeline that caused it.
     pub fn with_part(mut self, part: Part) -> Self {
         self.0.part = Some(part);
         self
     }
 
-    /// The part of the pipeline that it belongs to.
+    /// The component of the pipeline that caused it.
     pub fn part(&self) -> Option<Part> {
         self.0.part
     }
@@ -237,12 +240,12 @@ impl Error {
         &self.0.message
     }
 
-    /// What belongs to the message, one line each.
+    /// The additional lines of the message.
     pub fn lines(&self) -> &[String] {
         &self.0.lines
     }
 
-    /// Where in the input it happened.
+    /// The position in the input where it happened.
     pub fn position(&self) -> Option<&Position> {
         self.0.position.as_ref()
     }
@@ -253,7 +256,7 @@ impl Error {
     }
 }
 
-/// Whether the same call may succeed later, with nothing but time gone by.
+/// Whether the same call may succeed later without any change but time.
 fn passes(error: &std::io::Error) -> bool {
     use std::io::ErrorKind as Os;
     matches!(
@@ -274,7 +277,7 @@ fn passes(error: &std::io::Error) -> bool {
     )
 }
 
-/// An operating system error without its `(os error 28)` tail, in lower case.
+/// The message of an operating system error without its `(os error 28)` suffix, in lower case.
 pub fn plain(error: &std::io::Error) -> String {
     let text = error.to_string();
     let text = text.split(" (os error").next().unwrap_or(&text);
@@ -304,40 +307,40 @@ impl fmt::Debug for Error {
 
 impl std::error::Error for Error {}
 
-/// Whether a record was refused for what it says or for when it came.
+/// Why a record was rejected: its content, or its time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum RejectionKind {
-    /// The record cannot be read as the pipeline says (clauses 2–5).
+    /// The record does not have the form that the pipeline declares (clauses 2–5).
     Malformed,
     /// The record is older than its series' newest by more than the bound (clause 9).
     Late,
-    /// The record's time is further ahead of the clock than is believed.
+    /// The record's time is too far ahead: of the clock (`max_ahead`), or of its series (`max_jump`).
     Ahead,
-    /// It is a header, and not that of the file: what is behind it has other columns. That ends the run (clause 5).
+    /// It is a header other than the file's: the records after it have other columns. That ends the run (clause 5).
     OtherHeader,
 }
 
-/// A record set aside: it goes to the dead letter and into the counts, never silently (clause 7).
+/// A rejected record: it is written to the dead letter and counted (clause 7).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Rejection {
-    /// Malformed or late.
+    /// Why it was rejected.
     pub kind: RejectionKind,
     /// Where the record begins.
     pub position: Position,
-    /// Which record of the input it is, from 1; 0 where that is not known.
+    /// The ordinal of the record in the input, from 1; 0 if unknown.
     pub record: u64,
-    /// The record that decided it, where that may be a later one.
+    /// The record that caused the rejection, if that is a later one.
     pub decided: Option<Trigger>,
-    /// The column at fault, where there is one.
+    /// The column at fault, if there is one.
     pub column: Option<Arc<str>>,
-    /// What is wrong with it, for people.
+    /// The reason, as a message.
     pub reason: String,
-    /// The record's bytes as they came, without the line end.
+    /// The bytes of the record as in the input, without the line end.
     pub raw: Vec<u8>,
 }
 
 impl Rejection {
-    /// Its place in the order of what one chunk sets aside: that of the record that decided it.
+    /// Its position in the order of a chunk's rejections: that of the record that caused it.
     pub fn trigger(&self) -> Trigger {
         self.decided.unwrap_or(Trigger { line: self.position.line, offset: self.position.offset })
     }

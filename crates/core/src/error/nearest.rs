@@ -1,6 +1,6 @@
-//! What a misspelt name was probably meant to be.
+//! Suggestions for misspelt names.
 
-/// The name among `known` that `name` was probably meant to be.
+/// The name in `known` that is most similar to `name`, if one is similar enough.
 pub fn nearest<'k>(name: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
     known
         .into_iter()

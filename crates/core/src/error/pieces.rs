@@ -1,23 +1,24 @@
-//! Pieces of values that are not said. What is wrong with a value is said by quoting any part of it: a unit, a letter, the folder of a path.
+//! Masks parts of secret values: a message about an invalid value may quote any part of it, such as a unit, a character, or a folder of a
+//! path.
 
 use std::borrow::Cow;
 
-/// So many letters in a row are no accident.
+/// The number of consecutive letters in common that is no coincidence.
 const ALIKE: usize = 4;
 
-/// What is counted is called by a number.
+/// Words followed by an ordinal.
 const COUNTED: [&str; 4] = ["stage", "sink", "line", "byte"];
 
-/// Values, and what stands for them.
-pub(super) struct Pieces<'m> {
+/// Values and their replacements.
+pub(super) struct PieceMasks<'m> {
     pub(super) values: &'m [(String, String)],
-    /// Names that are no piece of a value, whatever it is.
+    /// Names that are never masked as part of a value.
     pub(super) names: &'m [&'m str],
 }
 
-impl Pieces<'_> {
-    /// `text` about these values, with what stands for them in place of everything in quotes, in paths and among numbers that may be a piece of
-    /// one of them. Whole values have been replaced in it before.
+impl PieceMasks<'_> {
+    /// `text` about these values, with their replacement for everything in quotes, in paths and among numbers that may be a part of one.
+    /// Whole values must have been replaced before.
     pub(super) fn hide<'t>(&self, text: &'t str) -> Cow<'t, str> {
         if self.values.is_empty() {
             return Cow::Borrowed(text);
@@ -56,7 +57,7 @@ impl Pieces<'_> {
         if !inside.contains("${") {
             return self.instead_of(inside, 1).unwrap_or(inside).to_owned();
         }
-        // What stands beside a value that has been replaced is of the pipeline file, unless it is a piece of another one.
+        // Text next to a replaced value is from the pipeline file, unless it is a part of another value.
         let mut pieces = inside.split_inclusive('}').map(|piece| match piece.split_once("${") {
             Some((before, name)) => format!("{}${{{name}", self.instead_of(before, ALIKE).unwrap_or(before)),
             None => self.instead_of(piece, ALIKE).unwrap_or(piece).to_owned(),
@@ -64,7 +65,7 @@ impl Pieces<'_> {
         pieces.by_ref().collect()
     }
 
-    /// A stretch of text without blanks, behind `word`.
+    /// A part of the text without whitespace, after `word`.
     fn token(&self, token: &str, word: &str) -> String {
         let core = token.trim_end_matches(['.', ',', ':', ';', '!', '?']);
         let end = &token[core.len()..];
@@ -80,7 +81,7 @@ impl Pieces<'_> {
         parts.join("/") + end
     }
 
-    /// What stands for the value that `piece` may be one of, if it has `shortest` letters or is all of it.
+    /// The replacement of the value that may contain `piece`, if it has `shortest` letters or is the whole value.
     fn instead_of(&self, piece: &str, shortest: usize) -> Option<&str> {
         if piece.trim().is_empty() || self.names.contains(&piece) {
             return None;
@@ -97,7 +98,7 @@ fn is_between(letter: char) -> bool {
     letter.is_whitespace() || "()[]".contains(letter)
 }
 
-/// Whether the one has a stretch of the other.
+/// Whether the texts have a common part.
 fn are_alike(value: &str, piece: &str) -> bool {
     let starts: Vec<usize> = piece.char_indices().map(|(at, _)| at).chain([piece.len()]).collect();
     starts.windows(ALIKE + 1).any(|window| value.contains(&piece[window[0]..window[ALIKE]]))
@@ -111,7 +112,7 @@ mod tests {
     fn what_may_be_a_piece_of_a_value_is_hidden_and_nothing_else() {
         let values =
             [("5qzxj".to_owned(), "${N}".to_owned()), ("./qzxj/k/2026".to_owned(), "${P}".to_owned())];
-        let pieces = Pieces { values: &values, names: &["hold"] };
+        let pieces = PieceMasks { values: &values, names: &["hold"] };
         for (text, hidden) in [
             (
                 "`hold`: `${N}` is not a duration: unknown unit `qzxj`",
@@ -125,6 +126,6 @@ mod tests {
         ] {
             assert_eq!(pieces.hide(text), hidden);
         }
-        assert_eq!(Pieces { values: &[], names: &[] }.hide("`q`"), "`q`");
+        assert_eq!(PieceMasks { values: &[], names: &[] }.hide("`q`"), "`q`");
     }
 }

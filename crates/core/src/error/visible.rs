@@ -1,16 +1,16 @@
-//! Text from outside, made fit to be read by people.
+//! Makes external text safe to display.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-/// The same text on one line, with an escape such as `\n` or `\u{1b}` in place of every character that cannot be seen and that a terminal
-/// or a reader would obey: control characters, line ends, marks that turn the direction of writing. What is printed for people goes
-/// through here wherever it holds a name or a text from outside, so that no sensor can colour a terminal or forge a line of a log.
+/// The text on one line, with an escape such as `\n` or `\u{1b}` for every invisible character that a terminal or a reader would act on:
+/// control characters, line ends, bidirectional marks. Everything displayed to people that contains a name or text of external origin is
+/// escaped, so that no sensor name can colour a terminal or forge a log line.
 pub fn visible(text: &str) -> Cow<'_, str> {
     replaced(text, is_obeyed)
 }
 
-/// The same, but line feeds stay: for text of several lines.
+/// The same, but keeps line feeds: for text of several lines.
 pub fn visible_lines(text: &str) -> Cow<'_, str> {
     replaced(text, |letter| letter != '\n' && is_obeyed(letter))
 }
@@ -33,7 +33,7 @@ fn replaced(text: &str, is_replaced: impl Fn(char) -> bool) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// Whether a character does something instead of being seen.
+/// Whether a character has an effect instead of a shape.
 pub fn is_obeyed(letter: char) -> bool {
     letter.is_control()
         || matches!(letter,

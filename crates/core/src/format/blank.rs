@@ -1,6 +1,6 @@
-//! Blank lines in a row: a file may have millions of them, and each is nothing.
+//! Counts runs of blank lines: a file may have millions of them, and none is a record.
 
-/// How many blank lines `text` begins with, and their bytes: all of them end with a line feed, or all with a carriage return before it.
+/// The number of blank lines at the start of `text`, and their length in bytes. All of them end the same way: with LF, or with CR LF.
 pub(super) fn blank_lines(text: &[u8]) -> (usize, usize) {
     if text.starts_with(b"\r\n") {
         let lines = text.as_chunks::<2>().0.iter().take_while(|pair| *pair == b"\r\n").count();

@@ -10,29 +10,29 @@ use crate::offset::{Offset, Sequence};
 use crate::sensor::SensorLookup;
 use crate::time::Timestamp;
 
-/// A run of whole records, still as bytes, with the decoder that knows its file's columns.
+/// Complete records as bytes, with the decoder bound to their file's columns.
 #[derive(Clone)]
 pub struct Chunk {
     /// The ordinal in the source.
     pub sequence: Sequence,
-    /// The file as the pipeline names it.
+    /// The file's name in the pipeline.
     pub file: Arc<str>,
-    /// Where the bytes begin. `at` counts bytes of the decompressed file; `line` is 0 where it is not known
-    /// yet: then it is the one after the previous chunk's last.
+    /// The position of the first byte. `at` counts bytes of the decompressed file; `line` is 0 while it is unknown: the chunk then
+    /// continues at the line after the previous chunk's last one.
     pub offset: Offset,
-    /// The bytes.
+    /// The undecoded records.
     pub bytes: Bytes,
-    /// Reads them.
+    /// Decodes `bytes`.
     pub decoder: Arc<dyn Decode>,
-    /// Knows whether they are still those of the file; `None` where nothing can change them.
+    /// Detects changes of the file while its bytes are in use; `None` if nothing can change them.
     pub witness: Option<Arc<dyn Witness>>,
-    /// When they came, by the clock of the machine that received them; `None` for what lay there.
+    /// The arrival time by the receiving machine's clock; `None` for input at rest.
     pub received: Option<Timestamp>,
 }
 
-/// Saw a file when it was opened, and sees whether it has changed since.
+/// Remembers a file as it was when opened, and detects changes since then. Called concurrently by any worker.
 pub trait Witness: Send + Sync {
-    /// Checks that the file, of which the bytes at `at` are in use, is what it was.
+    /// Checks that the file, whose bytes at `at` are in use, has not changed.
     ///
     /// # Errors
     /// An I/O error that says what has changed.
@@ -52,28 +52,28 @@ impl fmt::Debug for Chunk {
     }
 }
 
-/// What a decoder made of a chunk: records + rejections = `records`.
+/// The result of decoding a chunk: records + rejections = `records`.
 #[derive(Debug)]
 pub struct Decoded {
-    /// The good records, in order.
+    /// The valid records, in order.
     pub batch: Batch,
-    /// The bad ones, in order. Lines count from the chunk's `offset.line`, or from 0 where that is not known;
-    /// records count from 1 within the chunk.
+    /// The rejected records, in order. Line numbers count from the chunk's `offset.line`, or from 0 if that is unknown; record numbers
+    /// count from 1 within the chunk.
     pub rejections: Vec<Rejection>,
-    /// How many lines the chunk has.
+    /// The number of lines in the chunk.
     pub lines: u64,
 }
 
 impl Chunk {
-    /// Decodes the chunk; sensors seen for the first time get an id in `sensors`.
+    /// Decodes the chunk; a sensor that is new gets an id from `sensors`.
     ///
     /// # Errors
-    /// Only what ends the run: too many sensors, for one. Bad records are rejections.
+    /// Only errors that end the run, such as too many sensors. Invalid records become rejections.
     pub fn decode(&self, sensors: &mut dyn SensorLookup) -> Result<Decoded> {
         self.decoder.decode(self, sensors)
     }
 
-    /// The same by the decoder's plainest way: see [`Decode::decode_by_reference`].
+    /// Decodes with the reference decoder: see [`Decode::decode_by_reference`].
     ///
     /// # Errors
     /// As [`Chunk::decode`].
@@ -81,8 +81,8 @@ impl Chunk {
         self.decoder.decode_by_reference(self, sensors)
     }
 
-    /// Checks that the bytes were the file's to the end: to be called between the last look at them and the moment at which
-    /// what came of them is handed over. A mapped file that is cut off reads as zeros.
+    /// Checks that the file still has all bytes of the chunk: call it after the last access to the bytes and before handing over the
+    /// results. A mapped file that was truncated reads as zeros.
     ///
     /// # Errors
     /// As [`Witness::check_unchanged`].

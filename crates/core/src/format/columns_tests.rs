@@ -1,4 +1,4 @@
-//! Columns of files as the field writes them, in every format and by both decoders: put together, chosen, renamed, missing.
+//! Columns as they occur in practice, in every format and with both decoders: composite, selected, renamed, missing.
 
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ fn json(columns: &ColumnOptions) -> JsonLines {
     JsonLines::new(&JsonOptions::default(), columns).expect("good options")
 }
 
-/// The records of a file, the names of the columns first, then the reasons of rejects; the same by both decoders.
+/// The records of a file after a line with the column names, then the rejection reasons; the same with both decoders.
 fn read_as(format: &dyn Format, text: &str, schema: &Arc<Schema>) -> Result<Vec<String>> {
     let bound = format.bind(head(text), schema)?;
     let chunk = Chunk {
@@ -130,7 +130,7 @@ fn clause_1_only_the_columns_that_are_asked_for_are_read() {
     );
     let none = csv(&ColumnOptions { columns: Some(owned(&["X*"])), ..options });
     read(&none, text).expect("readable");
-    assert_eq!(none.columns().remarks(), ["`X*` in `columns` fits no column"]);
+    assert_eq!(none.columns().remarks(), ["`X*` in `columns` matches no column"]);
 }
 
 #[test]
@@ -219,7 +219,7 @@ fn clause_3_booleans_are_1_and_0() {
     let expected = ["sensor,door", "stem,1", "stem,0"];
     assert_eq!(read(&csv(&options), "door\ntrue\nFalse\n").expect("readable"), expected);
     assert_eq!(read(&json(&options), "{\"door\":true}\n{\"door\":false}\n").expect("readable"), expected);
-    // Unless they are asked for, they stay what they are.
+    // Without a declaration they keep their type.
     let default = ColumnOptions::default();
     assert_eq!(read(&csv(&default), "door\ntrue\n").expect("readable")[1..], ["stem,true"]);
     let words = |word: &str| Some(owned(&[word]));
@@ -305,11 +305,11 @@ fn clause_1_named_measurements_are_unpivoted_from_the_first_record_on() {
     let schema = Arc::new(format.declared("a").expect("good options").expect("all named"));
     let rows = ["t,sensor,value", "1=1970-01-01T00:00:01Z,TI2,20"];
     assert_eq!(read_as(&*format, first, &schema).expect("readable"), rows);
-    // A measurement that the first records lack is read where it comes.
+    // A measurement missing from the first records is decoded once it occurs.
     let later = "{\"t\":1,\"TI2\":20}\n".repeat(1_000) + "{\"t\":2,\"TI2\":21,\"TI1\":11}\n";
     let read = read_as(&*format, &later, &schema).expect("readable");
     assert_eq!(read[1_001..], ["2=1970-01-01T00:00:02Z,TI1,11", "2=1970-01-01T00:00:02Z,TI2,21"]);
-    // A glob needs a sample, which streams do not give.
+    // A glob needs a sample, which streams do not provide.
     let globs = named(&["TI*"]);
     assert!(!globs.can_bind(begun));
     assert!(format.check_streams().is_ok());
@@ -336,7 +336,7 @@ fn clause_6_the_beginning_that_knows_the_columns_says_the_same_as_the_whole() {
         ..ColumnOptions::default()
     };
     let whole = lines.concat();
-    // Behind which line the columns are known.
+    // The number of lines after which the columns are known.
     for (options, known) in [
         (columns(&["p", "q"], Some(&["note"])), Some(5)),
         (columns(&["q"], Some(&[])), Some(1)),

@@ -1,4 +1,4 @@
-//! Every kind of column as text, field by field, beside records that are put together in blocks.
+//! Every kind of column as text, encoded field by field, compared with records that are composed in blocks.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::time::Timestamp;
 /// More than two blocks.
 const ROWS: usize = 300;
 
-/// The text of a time, which is the whole chunk: a span of it cannot be copied with what is behind it.
+/// The text of a time that is the whole chunk: copying past its end would be out of bounds.
 const TIME: &str = "2026-01-01 00:00";
 
 const NAMES: [&str; 4] = ["plain", "a,b", "=sum", "a name that is longer than what is copied at once"];
@@ -30,7 +30,7 @@ fn number(row: usize) -> Option<f64> {
     }
 }
 
-/// Some text in the middle, so that both borrowed and made texts of times come.
+/// Some rows have a text, so that both borrowed and formatted times occur.
 fn has_time_text(row: usize) -> bool {
     row < 150 || row.is_multiple_of(2)
 }
@@ -44,7 +44,8 @@ fn batch(sensors: &mut Sensors) -> Batch {
     let mut text = Text::new(Bytes::new(TIME.as_bytes().to_vec()));
     let time_spans =
         (0..ROWS).map(|row| if has_time_text(row) { Span::new(0, TIME.len()) } else { Span::NULL });
-    let times = TimeColumn { values: vec![Timestamp::from_nanos(0); ROWS], text: time_spans.collect() };
+    let times =
+        TimeColumn { values: vec![Timestamp::from_nanos(0); ROWS].into(), text: time_spans.collect() };
     let spans =
         (0..ROWS).map(|row| carried(row).map_or(Span::NULL, |value| text.push(value.as_bytes()))).collect();
     let columns = vec![

@@ -1,5 +1,5 @@
-//! Text in other encodings than UTF-8 (clause 5), around any format of text. Chunks stay as they lie in the file, so that offsets, maps
-//! and restarts know nothing of it: what a decoder sees is made UTF-8 for it, and the places it tells are those of the file again.
+//! Text in encodings other than UTF-8 (clause 5), for any text format. Chunks keep the bytes of the file, so that offsets, maps and
+//! restarts do not depend on the encoding: the text is converted to UTF-8 for the decoder, and its positions are mapped back to the file.
 
 use std::sync::Arc;
 
@@ -14,16 +14,16 @@ use crate::error::{Error, Result, nearest};
 use crate::format::{Chunk, Decoded};
 use crate::sensor::SensorLookup;
 
-/// How characters are written as bytes.
+/// The character encoding of the input.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct EncodingOptions {
-    /// The encoding of the text, by its name or a label of it in the WHATWG's list, such as "windows-1252", "latin1" or "utf-16le"; UTF-8
-    /// if not given. A byte order mark of UTF-8 or UTF-16 at the beginning of a file has the last word.
+    /// The encoding of the text, a name or label of the WHATWG list, such as "windows-1252", "latin1" or "utf-16le"; UTF-8 if not given. A
+    /// byte order mark of UTF-8 or UTF-16 at the beginning of a file takes precedence.
     pub encoding: Option<String>,
 }
 
-/// Names that are told to whoever misspelt one.
+/// Names suggested for a misspelt one.
 const NAMES: [&str; 22] = [
     "utf-8",
     "utf-16le",
@@ -53,7 +53,7 @@ const UTF_8_MARK: &[u8] = b"\xef\xbb\xbf";
 const UTF_16LE_MARK: &[u8] = b"\xff\xfe";
 const UTF_16BE_MARK: &[u8] = b"\xfe\xff";
 
-/// What stands for bytes that mean nothing in their encoding: no UTF-8 either, so that they are refused where text is carried.
+/// Replaces bytes that are invalid in their encoding: invalid UTF-8 too, so that they are rejected in carried text.
 const NOTHING: &[u8] = b"\xff";
 
 impl EncodingOptions {
@@ -65,7 +65,7 @@ impl EncodingOptions {
                 Some(known) => format!("did you mean \"{known}\"?"),
                 None => "such as \"windows-1252\", \"latin1\" or \"utf-16le\"".into(),
             };
-            return Err(Error::config(format!("`encoding`: there is none called {label:?}")).with_help(help));
+            return Err(Error::config(format!("unknown `encoding` {label:?}")).with_help(help));
         };
         if found == REPLACEMENT || !found.is_ascii_compatible() && found != UTF_16LE && found != UTF_16BE {
             let message = format!("`encoding`: {} cannot be read from the middle of a file", found.name());
@@ -75,8 +75,8 @@ impl EncodingOptions {
     }
 }
 
-/// What encoding text is in that begins so, as a label for [`EncodingOptions::encoding`]: by its byte order mark, by its NULs, or because it
-/// is UTF-8. Text that is neither is taken for Windows-1252, of which Latin-1 is a part.
+/// Guesses the encoding of text that begins with `bytes`, as a label for [`EncodingOptions::encoding`]: by its byte order mark, by its
+/// NULs, or because it is valid UTF-8. Anything else is assumed to be Windows-1252, a superset of Latin-1.
 pub fn sniff(bytes: &[u8]) -> &'static str {
     if let Some((encoding, _)) = marked(bytes) {
         return encoding.name();
@@ -87,49 +87,48 @@ pub fn sniff(bytes: &[u8]) -> &'static str {
         _ if odd * 4 > units * 3 && even * 16 <= units && units > 0 => UTF_16LE.name(),
         _ if even * 4 > units * 3 && odd * 16 <= units && units > 0 => UTF_16BE.name(),
         Ok(_) => UTF_8.name(),
-        // The last character may be cut off.
+        // The last character may be incomplete.
         Err(error) if error.error_len().is_none() => UTF_8.name(),
         Err(_) => WINDOWS_1252.name(),
     }
 }
 
-/// The beginning of a text in UTF-8, whatever encoding it is in: for whoever guesses what is in a file. `label` is one that [`sniff`]
-/// gave.
+/// Converts the beginning of a text to UTF-8, to guess its content. `label` comes from [`sniff`].
 pub fn to_utf8(bytes: &[u8], label: &str) -> Vec<u8> {
     let own = Encoding::for_label(label.as_bytes()).unwrap_or(UTF_8);
     let (encoding, mark) = marked(bytes).unwrap_or((own, 0));
     if encoding == UTF_8 { bytes.to_vec() } else { utf8(encoding, &bytes[mark..], false) }
 }
 
-/// The encoding that a byte order mark tells, and the length of the mark.
+/// The encoding that a byte order mark declares, and the length of the mark.
 fn marked(bytes: &[u8]) -> Option<(&'static Encoding, usize)> {
     let marks = [(UTF_8, UTF_8_MARK), (UTF_16LE, UTF_16LE_MARK), (UTF_16BE, UTF_16BE_MARK)];
     let (encoding, mark) = marks.into_iter().find(|(_, mark)| bytes.starts_with(mark))?;
     Some((encoding, mark.len()))
 }
 
-/// A format of text in any encoding.
+/// A text format in any encoding.
 #[derive(Clone, Debug)]
 pub struct Encoded<F> {
     format: F,
-    /// That of files without a byte order mark; UTF-8 where it is not given.
+    /// The encoding of files without a byte order mark; UTF-8 if not given.
     own: Option<&'static Encoding>,
 }
 
-/// In what a file is written.
+/// The detected encoding of a file.
 enum Detected {
-    /// A byte order mark may be on its way.
+    /// A byte order mark may still be incomplete.
     Unknown,
     Utf8,
-    /// The encoding, and the length of the mark that told it.
+    /// The encoding, and the length of its byte order mark.
     Other(&'static Encoding, usize),
 }
 
 impl<F: Format> Encoded<F> {
-    /// Checks the options.
+    /// Validates the options.
     ///
     /// # Errors
-    /// A configuration error for an encoding that is none, or that has no lines of its own.
+    /// A configuration error for an unknown encoding, or one that cannot be split into lines.
     pub fn new(format: F, options: &EncodingOptions) -> Result<Self> {
         Ok(Self { format, own: options.get()?.filter(|own| *own != UTF_8) })
     }
@@ -146,7 +145,7 @@ impl<F: Format> Encoded<F> {
         if encoding == UTF_8 { Detected::Utf8 } else { Detected::Other(encoding, mark) }
     }
 
-    /// What `ask` makes of the head in UTF-8; nothing where it is not known yet how it is written.
+    /// Calls `ask` with the head in UTF-8; `None` while the encoding is unknown.
     fn ask<T>(&self, head: Head<'_>, ask: impl FnOnce(Head<'_>) -> T) -> Option<T> {
         match self.found(head) {
             Detected::Unknown => None,
@@ -202,7 +201,7 @@ impl<F: Format> Format for Encoded<F> {
         let bound = self.format.bind(Head { bytes: &text, ..head }, schema)?;
         let skip_bytes = mark + Transcoder::new(encoding, raw).place_of(bound.skip_bytes);
         let beginning = match bound.decoder.beginning() {
-            // It stands for what the records themselves show.
+            // Not bytes of the file, but a text from which the columns derived from its records can be bound again.
             shown if bound.skip_bytes == 0 && !shown.is_empty() => {
                 [&head.bytes[..mark], &in_encoding(encoding, shown)].concat().into()
             }
@@ -221,7 +220,7 @@ impl<F: Format> Format for Encoded<F> {
     }
 }
 
-/// ASCII text in an encoding.
+/// Encodes ASCII text.
 fn in_encoding(encoding: &'static Encoding, text: &[u8]) -> Vec<u8> {
     let unit = |byte: &u8| match encoding == UTF_16BE {
         true => [0, *byte],
@@ -230,10 +229,10 @@ fn in_encoding(encoding: &'static Encoding, text: &[u8]) -> Vec<u8> {
     if encoding.is_ascii_compatible() { text.to_vec() } else { text.iter().flat_map(unit).collect() }
 }
 
-/// UTF-32 has the byte order mark of UTF-16, and is no encoding of the list.
+/// Rejects UTF-32, whose byte order mark begins with that of UTF-16, and which is not in the list.
 fn check_known(head: Head<'_>) -> Result<()> {
     if head.bytes.starts_with(b"\xff\xfe\0\0") || head.bytes.starts_with(b"\0\0\xfe\xff") {
-        let error = Error::data(format!("`{}` is UTF-32, which is not read", head.name));
+        let error = Error::data(format!("`{}` is UTF-32, which is not supported", head.name));
         return Err(error.with_help("convert it, such as with `iconv -f UTF-32 -t UTF-8`"));
     }
     Ok(())
@@ -243,11 +242,11 @@ fn unknown(head: Head<'_>) -> Error {
     Error::data(format!("`{}` ends in its byte order mark", head.name)).with_help("check the file")
 }
 
-/// Reads chunks that are not UTF-8.
+/// Decodes chunks that are not UTF-8.
 struct EncodedDecoder {
     encoding: &'static Encoding,
     decoder: Arc<dyn Decode>,
-    /// The file's bytes before its first record, its byte order mark among them.
+    /// The bytes before the first record, including the byte order mark.
     beginning: Arc<[u8]>,
 }
 
@@ -256,7 +255,7 @@ impl Decode for EncodedDecoder {
         if at_end {
             return bytes.len();
         }
-        // All that matters is ASCII, and each byte is a character.
+        // Only ASCII matters, and each byte is a character.
         if self.encoding.is_single_byte() {
             return self.decoder.complete(bytes, false);
         }
@@ -293,13 +292,13 @@ impl Decode for EncodedDecoder {
 }
 
 impl EncodedDecoder {
-    /// The same chunk in UTF-8.
+    /// The chunk converted to UTF-8.
     fn text(&self, chunk: &Chunk) -> Chunk {
         let text = utf8(self.encoding, chunk.bytes.as_slice(), true);
         Chunk { bytes: Bytes::new(text), decoder: Arc::clone(&self.decoder), ..chunk.clone() }
     }
 
-    /// Makes the places of records and rejections, which ascend, those of the chunk as it lies in the file.
+    /// Maps the ascending positions of records and rejections back to the bytes of the file.
     fn places(&self, chunk: &Chunk, mut decoded: Decoded) -> Result<Decoded> {
         let start = chunk.offset.at;
         let transcoder = || Transcoder::new(self.encoding, chunk.bytes.as_slice());
@@ -318,12 +317,12 @@ impl EncodedDecoder {
     }
 }
 
-/// A text in UTF-8, for people: what means nothing is left as it is.
+/// The text in UTF-8, for messages: invalid bytes are kept.
 pub(super) fn to_text(encoding: &'static Encoding, bytes: &[u8]) -> Vec<u8> {
     if encoding == UTF_8 { bytes.to_vec() } else { utf8(encoding, bytes, true) }
 }
 
-/// The text behind its byte order mark; the name of the encoding that the mark tells where that is not `encoding`.
+/// The text after its byte order mark; the name of the mark's encoding if that is not `encoding`.
 pub(super) fn without_mark<'b>(
     encoding: &'static Encoding,
     bytes: &'b [u8],
@@ -335,26 +334,26 @@ pub(super) fn without_mark<'b>(
     }
 }
 
-/// A text in UTF-8. Where it goes on, what may be the start of a character is left out at its end.
+/// Converts a text to UTF-8. If it continues, an incomplete character at its end is left out.
 fn utf8(encoding: &'static Encoding, raw: &[u8], is_whole: bool) -> Vec<u8> {
     let mut text = Vec::with_capacity(raw.len() + raw.len() / 8);
     Transcoder::new(encoding, raw).feed(raw.len(), is_whole, |bytes| text.extend_from_slice(bytes));
     text
 }
 
-/// Makes UTF-8 of text, step by step.
+/// Converts text to UTF-8 incrementally.
 struct Transcoder<'r> {
     decoder: encoding_rs::Decoder,
     raw: &'r [u8],
-    /// Bytes read.
+    /// The number of bytes read.
     at: usize,
-    /// Bytes made of them.
+    /// The number of bytes written.
     made: usize,
-    /// What is made in a step, before it is taken. Places are sought in steps of a byte: none of them is to clear it.
+    /// The output of a step before it is consumed. Positions are searched in steps of one byte, so it is not cleared.
     scratch: [u8; SCRATCH],
 }
 
-/// Bytes that are made in a step.
+/// The maximum output of a step, in bytes.
 const SCRATCH: usize = 4 << 10;
 
 impl<'r> Transcoder<'r> {
@@ -363,7 +362,7 @@ impl<'r> Transcoder<'r> {
         Self { decoder, raw, at: 0, made: 0, scratch: [0; SCRATCH] }
     }
 
-    /// Reads up to byte `end`; `take` is given what is made of it.
+    /// Converts up to byte `end`; calls `take` with the output.
     fn feed(&mut self, end: usize, is_whole: bool, mut take: impl FnMut(&[u8])) {
         let Self { decoder, raw, at, made, scratch } = self;
         loop {
@@ -384,17 +383,17 @@ impl<'r> Transcoder<'r> {
         }
     }
 
-    /// Where in the text as it came byte `made` of the UTF-8 is, which begins a line and is not before the last that was asked for.
+    /// The position in the original text of byte `made` of the UTF-8 text. It begins a line and is not before the previous query.
     fn place_of(&mut self, made: usize) -> usize {
-        /// What is made of one byte, at most, and of the start of a character that is not whole.
+        /// The maximum output of one byte plus the start of an incomplete character.
         const MOST: usize = 3;
         const PENDING: usize = 16;
         while self.made < made {
             if self.at == self.raw.len() {
-                // Half a character, which only the end shows to be one.
+                // An incomplete character, which only the end shows to be invalid.
                 return self.at;
             }
-            // A long stretch at once, as long as it cannot be too long; the rest byte by byte.
+            // A long stretch at once, as long as it cannot go too far; the rest byte by byte.
             let safe = (made - self.made).saturating_sub(PENDING) / MOST;
             let end = self.raw.len().min(self.at + safe.max(1));
             self.feed(end, false, |_| {});

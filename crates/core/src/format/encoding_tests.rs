@@ -1,4 +1,4 @@
-//! Text in any encoding gives what it gives in UTF-8, places apart; and no cut changes it.
+//! Text in any encoding decodes like UTF-8, except for positions; and no cut changes the result.
 
 use encoding_rs::{BIG5, EUC_JP, EUC_KR, GB18030, ISO_8859_2, KOI8_R, SHIFT_JIS};
 use proptest::prelude::*;
@@ -12,7 +12,7 @@ use crate::format::jsonl::{JsonLines, JsonOptions};
 use crate::offset::Offset;
 use crate::sensor::Sensors;
 
-/// Everything that a file gives: records with their texts and places, rejections.
+/// The complete content of a file: records with texts and positions, rejections.
 #[derive(Debug, Default, PartialEq)]
 struct Read {
     records: Vec<(Vec<Option<String>>, u64, u64)>,
@@ -70,7 +70,7 @@ impl Read {
         self.lines += lines;
     }
 
-    /// The same, every record and rejection at place 0.
+    /// The same with every record and rejection at position 0.
     fn without_places(&self) -> Self {
         let records = self.records.iter().map(|(cells, line, _)| (cells.clone(), *line, 0));
         let rejections = self.rejections.iter().map(|(line, _, reason)| (*line, 0, reason.clone()));
@@ -89,7 +89,7 @@ fn options(encoding: Option<&str>) -> EncodingOptions {
     EncodingOptions { encoding: encoding.map(str::to_owned) }
 }
 
-/// A text as bytes of UTF-16 with its mark, or of another encoding.
+/// A text as UTF-16 with a byte order mark, or in another encoding.
 fn encoded(text: &str, label: &str) -> Vec<u8> {
     let units = text.encode_utf16();
     match label {
@@ -104,7 +104,7 @@ fn encoded(text: &str, label: &str) -> Vec<u8> {
     }
 }
 
-/// Texts of characters that all of `label` has.
+/// Texts of characters that `label` can encode.
 fn text_in(label: &'static str) -> impl Strategy<Value = String> {
     let own: &[&str] = match label {
         "utf-16le" | "utf-16be" => &["é", "€", "語", "🌡", "\u{a0a}", "\u{d0d}", "ਊ"],
@@ -127,7 +127,7 @@ fn any_encoded() -> impl Strategy<Value = (&'static str, String)> {
         .prop_flat_map(|label| text_in(label).prop_map(move |text| (label, text)))
 }
 
-/// Holds that every cut of `bytes` gives what the whole gives.
+/// Checks that cutting `bytes` anywhere does not change the result.
 fn check_cuts(format: &dyn Format, bytes: &[u8]) -> Result<(), TestCaseError> {
     let whole = read(format, bytes, &[]).expect("readable");
     for cut in 0..=bytes.len() {
@@ -151,7 +151,7 @@ proptest! {
         let own = read(&csv(given), &bytes, &[]).expect("readable");
         let plain = read(&csv(None), text.as_bytes(), &[]).expect("readable");
         prop_assert_eq!(own.without_places(), plain.without_places());
-        // Every place is that of a line in the file as it lies there.
+        // Every position is that of a line in the original file.
         for (line, offset) in own.records.iter().map(|(_, line, at)| (*line, *at)).chain(own.rejections.iter().map(|r| (r.0, r.1))) {
             let before = to_utf8(&bytes[..offset as usize], label);
             prop_assert_eq!(1 + csv::scan::line_ends(&before), line, "at {}", offset);
@@ -177,7 +177,7 @@ proptest! {
 
 #[test]
 fn clause_5_bytes_that_mean_nothing_are_refused_only_where_text_is_carried() {
-    // 0x81 begins a character of two bytes that never comes.
+    // 0x81 begins a character of two bytes that is never completed.
     let bytes = b"note|v\nb\x81|2\nc|\x81\nd|4\n\x81";
     let read = read(&csv(Some("shift_jis")), bytes, &[]).expect("readable");
     assert_eq!(read.records.len(), 1);

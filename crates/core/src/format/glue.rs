@@ -1,6 +1,6 @@
-//! Text that stands between the values of lines written alike.
+//! The text between the values of lines with the same shape.
 
-/// Text between values; short ones are compared at once.
+/// Text between values; short texts are compared in one step.
 #[derive(Default)]
 pub(super) struct Glue {
     text: Box<[u8]>,
@@ -17,7 +17,7 @@ impl Glue {
         Self { text: text.into(), word: u128::from_le_bytes(bytes), mask }
     }
 
-    /// The byte behind it, where it stands at `at`.
+    /// The position after it, if it occurs at `at`.
     #[inline]
     pub(super) fn skip(&self, text: &[u8], at: usize) -> Option<usize> {
         let len = self.text.len();

@@ -1,6 +1,6 @@
-//! Names that stand beside each value, as formats have them whose records say what is in them.
+//! Lookup of names in self-describing records.
 
-/// Which of `names` is `name`, which is the `order`th of its record: mostly the one at that place.
+/// The index of `name` in `names`; `order` is its index in the record, mostly the same.
 #[inline]
 pub(super) fn place_of<N: AsRef<[u8]>>(names: &[N], name: impl AsRef<[u8]>, order: usize) -> Option<usize> {
     let is_it = |known: &N| known.as_ref() == name.as_ref();
@@ -10,7 +10,7 @@ pub(super) fn place_of<N: AsRef<[u8]>>(names: &[N], name: impl AsRef<[u8]>, orde
     }
 }
 
-/// How long the byte order mark of UTF-8 is at the beginning of `bytes`; 0 where there is none.
+/// The length of the UTF-8 byte order mark at the start of `bytes`; 0 if there is none.
 pub(super) fn byte_order_mark(bytes: &[u8]) -> usize {
     if bytes.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 }
 }

@@ -1,17 +1,17 @@
-//! The last time that was read: sensors that are read together share it, and its text need not be parsed again.
+//! Caches the last time that was parsed: sensors that are read together share it.
 
 use super::columns::Columns;
 use crate::time::{TimeError, Timestamp};
 
-/// The last time's text and value: sensors that are read together share it.
+/// The text and value of the last time.
 pub(super) struct LastTime {
     text: Vec<u8>,
-    /// The first and the last bytes of a text of the usual length, which they cover.
+    /// The first and last bytes of a text of the usual length, which they cover together.
     halves: Option<[u128; 2]>,
     time: Timestamp,
 }
 
-/// The halves of a text of 16 to 32 bytes: they may overlap.
+/// The halves of a text of 16 to 32 bytes; they may overlap.
 #[inline(always)]
 fn halves(text: &[u8]) -> Option<[u128; 2]> {
     let (first, last) = text.first_chunk::<16>().zip(text.last_chunk::<16>())?;
@@ -27,11 +27,11 @@ impl LastTime {
         self.time
     }
 
-    /// Whether it stands at `start..end` of `text`: for times of the usual length without a call.
+    /// Whether it occurs at `start..end` of `text`; without a call for times of the usual length.
     #[inline(always)]
     pub(super) fn is_at(&self, text: &[u8], start: usize, end: usize) -> bool {
         let field = &text[start..end];
-        // No time is empty, but nothing has been read yet where the text is.
+        // A time is never empty, but the text is until one has been read.
         match (self.halves, halves(field)) {
             (Some([first, last]), Some([own_first, own_last])) => {
                 (first ^ own_first) | (last ^ own_last) == 0 && field.len() == self.text.len()
@@ -40,7 +40,7 @@ impl LastTime {
         }
     }
 
-    /// The time that a trimmed field says.
+    /// Parses a trimmed time field.
     #[inline]
     pub(super) fn read(
         &mut self,

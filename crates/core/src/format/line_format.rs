@@ -1,4 +1,4 @@
-//! How the lines of a text lie in its bytes (clause 5): what whoever cuts a stream has to know of it, without decoding its records.
+//! The line structure of a text (clause 5): what is needed to cut a stream without decoding its records.
 
 use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE};
 use memchr::{memchr, memchr_iter, memchr2};
@@ -6,8 +6,8 @@ use memchr::{memchr, memchr_iter, memchr2};
 use super::MAX_RECORD;
 use super::encoding::{to_text, without_mark};
 
-/// The encoding of a text, and which characters end its lines. In UTF-16 these have two bytes, and other characters have bytes that look
-/// like them; in all other encodings that are read, the bytes of line feed and carriage return are never part of another character.
+/// The encoding of a text and the characters that end its lines. In UTF-16 these have two bytes, and parts of other characters may look
+/// like them; in all other supported encodings, the bytes of LF and CR are never part of another character.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LineFormat {
     encoding: &'static Encoding,
@@ -15,18 +15,18 @@ pub struct LineFormat {
 }
 
 impl LineFormat {
-    /// UTF-8 whose lines end with a line feed.
+    /// UTF-8 with lines that end with LF.
     pub const LINE_FEEDS: Self = Self { encoding: UTF_8, has_returns: false };
 
-    /// UTF-8 whose lines end with a line feed, a carriage return or both.
+    /// UTF-8 with lines that end with LF, CR or CR LF.
     pub const ANY_END: Self = Self { encoding: UTF_8, has_returns: true };
 
-    /// The same in another encoding.
+    /// The same line ends in another encoding.
     pub(super) fn in_encoding(self, encoding: &'static Encoding) -> Self {
         Self { encoding, ..self }
     }
 
-    /// How many bytes a line feed has: text is cut at multiples of it only.
+    /// The size of a line feed in bytes: text is cut only at multiples of it.
     pub fn unit(self) -> usize {
         self.line_feed().len()
     }
@@ -40,14 +40,15 @@ impl LineFormat {
         }
     }
 
-    /// Bytes after which a record that has not ended is longer than [`MAX_RECORD`] bytes of UTF-8, so that its decoder does not ask for more.
+    /// The length in bytes from which an incomplete record exceeds [`MAX_RECORD`] bytes of UTF-8, so that its decoder does not wait for
+    /// more.
     pub fn longest_record(self) -> usize {
         let is_compact = self.encoding == UTF_8 || self.encoding.is_single_byte();
         (MAX_RECORD + 1) * if is_compact { 1 } else { 2 }
     }
 
-    /// The length of the line that `bytes` begin with, its end included; `None` where the end is not there, or may have come in part: a
-    /// carriage return, behind which a line feed belongs to it. With `at_end`, nothing follows.
+    /// The length of the first line of `bytes`, including its end; `None` if the end is missing or may be incomplete: a CR that may be
+    /// half of a CR LF. With `at_end`, nothing follows.
     pub fn first_line(self, bytes: &[u8], at_end: bool) -> Option<usize> {
         let (end, unit) = (self.first_end(bytes)?, self.unit());
         let behind = end + unit;
@@ -60,13 +61,13 @@ impl LineFormat {
         }
     }
 
-    /// How much of `bytes` is not the beginning of a line end, or of a character, the rest of which is still to come.
+    /// The length of `bytes` without an incomplete line end or character at its end.
     pub fn settled(self, bytes: &[u8]) -> usize {
         let whole = bytes.len() - bytes.len() % self.unit();
         whole - if self.ends_with_return(&bytes[..whole]) { self.unit() } else { 0 }
     }
 
-    /// How many line ends there are: LF and CR LF count one each, and CR alone where it ends lines.
+    /// The number of line ends: LF and CR LF count one each, and a lone CR if it ends lines.
     pub fn line_ends(self, bytes: &[u8]) -> u64 {
         let count = if self.unit() == 1 {
             let feeds = memchr_iter(b'\n', bytes).count();
@@ -86,36 +87,36 @@ impl LineFormat {
         count as u64
     }
 
-    /// Whether `bytes`, which begin at a character, end behind a line end.
+    /// Whether `bytes`, which begin at a character boundary, end with a line end.
     pub fn ends_line(self, bytes: &[u8]) -> bool {
         self.ends_with_line_feed(bytes) || self.ends_with_return(bytes)
     }
 
-    /// Whether `bytes`, which begin at a character, end with a line feed.
+    /// Whether `bytes`, which begin at a character boundary, end with a line feed.
     pub fn ends_with_line_feed(self, bytes: &[u8]) -> bool {
         bytes.len().is_multiple_of(self.unit()) && bytes.ends_with(self.line_feed())
     }
 
-    /// Whether `bytes`, which begin at a character, end with a carriage return that ends a line.
+    /// Whether `bytes`, which begin at a character boundary, end with a carriage return that ends a line.
     pub fn ends_with_return(self, bytes: &[u8]) -> bool {
         let last = bytes.len().checked_sub(self.unit());
         bytes.len().is_multiple_of(self.unit()) && last.is_some_and(|last| self.is_return(&bytes[last..]))
     }
 
-    /// `bytes` as text in UTF-8: what may be shown of them.
+    /// `bytes` as text in UTF-8, for messages.
     pub fn text(self, bytes: &[u8]) -> Vec<u8> {
         to_text(self.encoding, bytes)
     }
 
-    /// `bytes`, a text of its own, behind their byte order mark.
+    /// `bytes`, the start of a text, after their byte order mark.
     ///
     /// # Errors
-    /// The name of the encoding where the mark tells another one.
+    /// The name of the encoding that the mark declares, if it is another one.
     pub fn without_mark(self, bytes: &[u8]) -> std::result::Result<&[u8], &'static str> {
         without_mark(self.encoding, bytes)
     }
 
-    /// Where the first character is that ends a line.
+    /// The position of the first character that ends a line.
     fn first_end(self, bytes: &[u8]) -> Option<usize> {
         if self.unit() == 1 {
             return if self.has_returns { memchr2(b'\n', b'\r', bytes) } else { memchr(b'\n', bytes) };
@@ -124,7 +125,7 @@ impl LineFormat {
         bytes.as_chunks::<2>().0.iter().position(is_end).map(|at| 2 * at)
     }
 
-    /// Whether one unit is a carriage return that ends a line.
+    /// Whether a unit is a carriage return that ends a line.
     fn is_return(self, unit: &[u8]) -> bool {
         let place = if self.encoding == UTF_16BE { 1 } else { 0 };
         let is_ascii = unit.iter().enumerate().all(|(at, &byte)| at == place || byte == 0);
@@ -213,7 +214,7 @@ mod tests {
                 let line = text.split_inclusive(['\r', '\n']).next().unwrap_or_default();
                 let line = if text[line.len()..].starts_with('\n') && line.ends_with('\r') { &text[..line.len() + 1] } else { line };
                 prop_assert_eq!(&bytes[..first], &encoded(format, line)[..]);
-                // What is known of a part of it holds for the whole.
+                // What holds for a part of it holds for the whole.
                 let part = &bytes[..cut.index(bytes.len() + 1)];
                 if let Some(length) = format.first_line(part, false) {
                     prop_assert_eq!(length, first);

@@ -1,8 +1,8 @@
-//! Bytes to records and back, one encoding a file. Nothing here does I/O.
+//! Decodes bytes to records and encodes records to bytes, one encoding per file. Nothing here does I/O.
 //!
-//! A [`Format`] looks at the head of a file and gives a [`Decode`] bound to that file's columns;
-//! an [`Encode`] turns batches into bytes. Call order: [`Format::schema`] on the first file,
-//! then [`Format::bind`] on every file, then [`Decode::complete`] and [`Decode::decode`] on its chunks.
+//! A [`Format`] reads the head of a file and makes a [`Decode`] bound to that file's columns; an [`Encode`] turns batches into bytes. Call
+//! order: [`Format::schema`] on the first file, then [`Format::bind`] on every file, then [`Decode::complete`] and [`Decode::decode`] on
+//! its chunks.
 
 mod blank;
 mod chunk;
@@ -21,6 +21,7 @@ pub mod jsonl;
 mod keys;
 mod last_time;
 mod line_format;
+mod lines;
 mod pieces;
 mod refused;
 mod rows;
@@ -45,27 +46,27 @@ use crate::batch::{Batch, Schema};
 use crate::error::Result;
 use crate::sensor::{SensorLookup, Sensors};
 
-/// A record of text may have this many bytes; a quote that is not closed within them never is.
+/// The maximum length of a record of text, in bytes; a quote has to be closed within them.
 pub const MAX_RECORD: usize = 1 << 20;
 
-/// Why one with more is set aside.
+/// The rejection reason of a longer record.
 pub const TOO_LONG: &str = "a record is longer than 1 MiB";
 
-/// Bytes that are kept of one with more, and of others that are set aside before they have ended.
+/// The number of bytes kept of a record that is too long, and of others rejected before their end.
 pub const SHOWN: usize = 1 << 10;
 
-/// A record of text may have this many fields, and a file as many columns.
+/// The maximum number of fields of a record of text, and of columns of a file.
 pub const MAX_FIELDS: usize = 4096;
 
-/// A field of text may have this many bytes.
+/// The maximum length of a field of text, in bytes.
 pub const MAX_FIELD: usize = 256 << 10;
 
-/// The beginning of a file, enough to see its header and some records.
+/// The beginning of a file, long enough for its header and some records.
 #[derive(Clone, Copy, Debug)]
 pub struct Head<'a> {
-    /// The file as the pipeline names it.
+    /// The file's name in the pipeline.
     pub name: &'a str,
-    /// The sensor that the whole file is of where it has no sensor column: its stem.
+    /// The file's stem, which is the sensor of the whole file if it has no sensor column.
     pub stem: &'a str,
     /// The first bytes.
     pub bytes: &'a [u8],
@@ -74,63 +75,63 @@ pub struct Head<'a> {
 }
 
 impl<'a> Head<'a> {
-    /// Of input called `name` of which nothing has come yet.
+    /// Of an input `name` without data yet.
     fn unseen(name: &'a str) -> Self {
         Self { name, stem: "", bytes: &[], is_whole: true }
     }
 }
 
-/// A file's decoder and where its records begin.
+/// A file's decoder and the position of its first record.
 #[derive(Clone)]
 pub struct BoundFormat {
-    /// Reads the file's chunks.
+    /// Decodes the file's chunks.
     pub decoder: Arc<dyn Decode>,
-    /// Bytes before the first record: byte order mark, header.
+    /// Bytes before the first record: byte order mark, header and skipped lines.
     pub skip_bytes: usize,
     /// Lines before the first record.
     pub skip_lines: u64,
 }
 
-/// An encoding of records in files.
+/// An encoding of records in files. Its methods may be called from any thread, in the order given above; none does I/O.
 pub trait Format: Send + Sync {
-    /// Whether `head`, more of which may come, is enough for [`Format::schema`] to say what the columns are: what stands before the first
-    /// record and, where they are known by what records have, so many `records` ([`columns::SAMPLE`] say what all of it would say).
+    /// Whether `head`, which may be incomplete, is enough for [`Format::schema`]: all lines before the first record and, if the columns are
+    /// derived from records, this many `records` ([`columns::SAMPLE`] gives the same columns as the whole file).
     fn knows_columns(&self, head: Head<'_>, records: usize) -> bool;
 
-    /// The columns of input called `name` of which nothing has come yet, where the options say all of them.
+    /// The columns of an input `name` without data yet; `None` unless the options define all of them.
     ///
     /// # Errors
-    /// When the options contradict one another.
+    /// If options contradict each other.
     fn declared(&self, name: &str) -> Result<Option<Schema>>;
 
-    /// Whether `head`, more of which may come, is enough for [`Format::bind`].
+    /// Whether `head`, which may be incomplete, is enough for [`Format::bind`].
     fn can_bind(&self, head: Head<'_>) -> bool;
 
-    /// Whether each record says what its fields are called, so that no beginning of an input says all of them.
+    /// Whether each record names its fields, so that no header declares all of them.
     fn records_name_fields(&self) -> bool {
         false
     }
 
-    /// The options with which few records have to be seen, or none, to know the columns: as people are told of them.
+    /// The options that reduce the records needed to derive the columns, for messages.
     fn naming_options(&self) -> &'static str {
         "`measurements`"
     }
 
-    /// Input may be many streams, each of which is read from its first record on, as it comes.
+    /// Checks that the input may consist of many streams, each of which is decoded from its first record on, as it arrives.
     ///
     /// # Errors
-    /// A configuration error where that takes more than the options and the beginning of a stream say.
+    /// A configuration error if that needs more than the options and the beginning of a stream.
     fn check_streams(&self) -> Result<()> {
         Ok(())
     }
 
-    /// How the lines of a file are written that begins with `head`, as far as that shows.
+    /// The line structure of a file that begins with `head`, as far as `head` shows it.
     fn line_format(&self, head: Head<'_>) -> LineFormat {
         let _ = head;
         LineFormat::LINE_FEEDS
     }
 
-    /// Whether the sensor of a file's records is what the file is called ([`Head::stem`]).
+    /// Whether each file is one sensor, named after the file ([`Head::stem`]).
     fn names_sensors_after_files(&self) -> bool {
         false
     }
@@ -138,38 +139,39 @@ pub trait Format: Send + Sync {
     /// The columns of a file that begins with `head`.
     ///
     /// # Errors
-    /// What makes the file unusable: no header, a named column that is not there.
+    /// What makes the file unusable: a missing header, a named column that does not exist.
     fn schema(&self, head: Head<'_>) -> Result<Schema>;
 
-    /// A decoder for the file that begins with `head`, whose batches have the columns of `schema`
-    /// (which may be those of another file of the same input).
+    /// A decoder for the file that begins with `head`, whose batches have the columns of `schema` (which may come from another file of the
+    /// same input).
     ///
     /// # Errors
-    /// As for [`Format::schema`], and when the file's columns are not those of `schema`.
+    /// As for [`Format::schema`], and if the file's columns do not match `schema`.
     fn bind(&self, head: Head<'_>, schema: &Arc<Schema>) -> Result<BoundFormat>;
 
-    /// What the options say about columns: whether those of all files are joined, and what is remarkable about them.
+    /// The column options: whether the columns of all files are merged, and the remarks about them.
     fn columns(&self) -> &Columns;
 }
 
-/// Reads the chunks of one file.
+/// Decodes the chunks of one file. Shared by all workers, which call it concurrently.
 pub trait Decode: Send + Sync {
-    /// The length of a long prefix of `bytes` that ends at a record end, given that `bytes`
-    /// begins at one; 0 where no record is complete. With `at_end`, nothing follows: what is left is complete.
+    /// The length of a prefix of `bytes` that ends at a record end, given that `bytes` begins at a record start; 0 if no record is
+    /// complete. The prefix need not be the longest. With `at_end`, nothing follows: the remaining bytes are complete.
     fn complete(&self, bytes: &[u8], at_end: bool) -> usize;
 
-    /// How the lines of the file are written, for whoever cuts it or leaves a part of it out.
+    /// The line structure of the file, to cut it or to skip a part of it.
     fn line_format(&self) -> LineFormat {
         LineFormat::LINE_FEEDS
     }
 
-    /// Where in `bytes`, which [`Decode::complete`] cut, a header other than the file's stands, and what it is: what is behind it cannot be
-    /// understood. Asked by whoever can read the rest of the input without it; to decode it is a rejection that ends the run.
+    /// The position in `bytes`, which [`Decode::complete`] cut, of a header other than the file's, and a message about it: the records
+    /// after it have other columns. Called by sources that can continue with the rest of the input; decoding such a header is a rejection
+    /// that ends the run.
     fn other_header(&self, _bytes: &[u8]) -> Option<(usize, String)> {
         None
     }
 
-    /// How many lines `bytes` have, which [`Decode::complete`] cut: for what is dropped unread.
+    /// The number of lines in `bytes`, which [`Decode::complete`] cut: for bytes that are dropped without decoding.
     fn lines(&self, bytes: &[u8]) -> u64 {
         let lines = self.line_format();
         lines.line_ends(bytes) + u64::from(!bytes.is_empty() && !lines.ends_line(bytes))
@@ -178,10 +180,10 @@ pub trait Decode: Send + Sync {
     /// Decodes a chunk that [`Decode::complete`] cut.
     ///
     /// # Errors
-    /// Only what ends the run; bad records are rejections.
+    /// Only errors that end the run; invalid records become rejections.
     fn decode(&self, chunk: &Chunk, sensors: &mut dyn SensorLookup) -> Result<Decoded>;
 
-    /// The same, record by record in a way that is plainly right: what judges [`Decode::decode`] where that is quicker.
+    /// Decodes record by record, simple enough to be obviously right: the oracle of [`Decode::decode`].
     ///
     /// # Errors
     /// As [`Decode::decode`].
@@ -189,16 +191,16 @@ pub trait Decode: Send + Sync {
         self.decode(chunk, sensors)
     }
 
-    /// What has to be seen, as if it were the whole file, to bind a decoder like this again: its beginning before the first record, or what
-    /// stands for it; empty where the options say it all.
+    /// The bytes from which [`Format::bind`] makes an equal decoder if they are taken for a whole file: those before the first record, or a
+    /// replacement for them; empty if the options define everything.
     fn beginning(&self) -> &[u8] {
         &[]
     }
 }
 
-/// Writes records as bytes.
+/// Encodes records as bytes. Shared by all workers, which call it concurrently.
 pub trait Encode: Send + Sync {
-    /// Appends what comes before the first record to `out`.
+    /// Appends the text before the first record to `out`.
     fn header(&self, schema: &Schema, out: &mut Vec<u8>);
 
     /// Appends the records of `batch` to `out`.

@@ -1,5 +1,5 @@
-//! Records of text put together from columns of text, a block of rows at a time: so a column's kind is asked for once a block, and
-//! floats are written side by side.
+//! Composes records of text from columns of text, a block of rows at a time: the type of a column is dispatched once per block, and floats
+//! are written together.
 
 use std::ops::Range;
 
@@ -7,51 +7,52 @@ use crate::batch::Span;
 use crate::kernel::shortest::{Slot, write_all};
 use crate::sensor::SensorId;
 
-/// Rows of a block: their texts stay in the first cache.
+/// Rows per block: their texts stay in the first-level cache.
 const BLOCK: usize = 128;
 
-/// What is copied at once, whatever the length of a text that is not longer.
+/// The number of bytes copied in one step for any shorter text.
 const WIDE: usize = Slot::SIZE;
 
-/// The texts of one column, one a row of a block.
+/// The texts of one column, one per row of a block.
 #[derive(Clone, Copy)]
-pub(super) enum Pieces<'a> {
+pub(super) enum TextPieces<'a> {
     /// Short ones.
     Slots(&'a [Slot]),
-    /// Parts of a text.
+    /// Ranges of a text.
     Spans(&'a [u8], &'a [Span]),
 }
 
-/// Where the texts of one column are made.
+/// Buffers for the texts of one column.
 #[derive(Default)]
-pub(super) struct Made {
+pub(super) struct MadeTexts {
     slots: Vec<Slot>,
     text: Vec<u8>,
     spans: Vec<Span>,
-    /// By sensor: its name in `text`; null where it is not there yet.
+    /// By sensor: its name in `text`; null until it is needed.
     names: Vec<Span>,
 }
 
-impl Made {
-    /// What `write` appends for each row.
+impl MadeTexts {
+    /// The texts that `write` appends for each row.
     pub(super) fn each(
         &mut self,
         rows: Range<usize>,
         mut write: impl FnMut(usize, &mut Vec<u8>),
-    ) -> Pieces<'_> {
+    ) -> TextPieces<'_> {
         self.text.clear();
         self.spans.clear();
         self.spans.extend(rows.map(|row| span_of(&mut self.text, |text| write(row, text))));
         self.spans()
     }
 
-    /// What `write` appends for the sensors of some rows. It is asked once a sensor, where there are more records, `all`, than `sensors`.
+    /// The texts that `write` appends for the sensors of some rows. It is called once per sensor if there are more records, `all`, than
+    /// `sensors`.
     pub(super) fn names(
         &mut self,
         ids: &[SensorId],
         (sensors, all): (usize, usize),
         mut write: impl FnMut(SensorId, &mut Vec<u8>),
-    ) -> Pieces<'_> {
+    ) -> TextPieces<'_> {
         if sensors >= all {
             return self.each(0..ids.len(), |row, text| write(ids[row], text));
         }
@@ -69,12 +70,12 @@ impl Made {
         self.spans()
     }
 
-    /// The shortest texts of numbers, with something else for some of them.
+    /// The shortest texts of numbers, with replacements for some of them.
     pub(super) fn floats(
         &mut self,
         values: &[f64],
         replacement: Option<impl Fn(usize) -> Option<Slot>>,
-    ) -> Pieces<'_> {
+    ) -> TextPieces<'_> {
         self.slots.resize(values.len(), Slot::EMPTY);
         write_all(values, &mut self.slots);
         if let Some(replacement) = replacement {
@@ -82,15 +83,15 @@ impl Made {
                 *slot = replacement(row).unwrap_or(*slot);
             }
         }
-        Pieces::Slots(&self.slots)
+        TextPieces::Slots(&self.slots)
     }
 
-    fn spans(&self) -> Pieces<'_> {
-        Pieces::Spans(&self.text, &self.spans)
+    fn spans(&self) -> TextPieces<'_> {
+        TextPieces::Spans(&self.text, &self.spans)
     }
 }
 
-/// Where in `text` is what `write` appends. Something follows it, so that as much as is copied at once is there.
+/// The range in `text` of what `write` appends. Padding follows it, so that a wide copy stays within bounds.
 #[inline]
 fn span_of(text: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) -> Span {
     let start = text.len().saturating_sub(WIDE);
@@ -101,47 +102,47 @@ fn span_of(text: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) -> Span {
     span
 }
 
-/// A text that comes again in every record.
-struct Fixed {
-    /// The text, and as much behind it as is copied at once.
+/// A text that is the same in every record.
+struct FixedText {
+    /// The text, padded for wide copies.
     padded: Vec<u8>,
     len: usize,
 }
 
-impl Fixed {
+impl FixedText {
     fn new(text: &[u8]) -> Self {
         Self { padded: [text, &[0; WIDE]].concat(), len: text.len() }
     }
 }
 
-/// Appends records to a text; all of them are there when this is dropped.
-pub(super) struct Records<'a> {
-    /// By column: what comes before its text.
-    before: Vec<Fixed>,
-    end: Fixed,
+/// Appends records to a text; complete when dropped.
+pub(super) struct RecordWriter<'a> {
+    /// By column: the text before its value.
+    before: Vec<FixedText>,
+    end: FixedText,
     recent: Recent<'a>,
 }
 
-impl<'a> Records<'a> {
-    /// Records with `before` in front of each column and `end` behind the last, to be appended to `out`.
+impl<'a> RecordWriter<'a> {
+    /// Records with `before` in front of each column and `end` after the last, to be appended to `out`.
     pub(super) fn new<T: AsRef<[u8]>>(
         before: impl IntoIterator<Item = T>,
         end: &[u8],
         out: &'a mut Vec<u8>,
     ) -> Self {
-        let before = before.into_iter().map(|text| Fixed::new(text.as_ref())).collect();
-        Self { before, end: Fixed::new(end), recent: Recent { bytes: [0; Recent::SIZE], len: 0, out } }
+        let before = before.into_iter().map(|text| FixedText::new(text.as_ref())).collect();
+        Self { before, end: FixedText::new(end), recent: Recent { bytes: [0; Recent::SIZE], len: 0, out } }
     }
 
-    /// Appends a record for each row of a block, of which `pieces` has the texts, by column.
-    pub(super) fn write(&mut self, rows: usize, pieces: &[Pieces<'_>]) {
+    /// Appends a record for each row of a block; `pieces` has its texts by column.
+    pub(super) fn write(&mut self, rows: usize, pieces: &[TextPieces<'_>]) {
         let recent = &mut self.recent;
         for row in 0..rows {
             for (before, pieces) in self.before.iter().zip(pieces) {
                 recent.push(&before.padded, 0, before.len);
                 match pieces {
-                    Pieces::Slots(slots) => recent.push(slots[row].bytes(), 0, slots[row].len()),
-                    Pieces::Spans(text, spans) => {
+                    TextPieces::Slots(slots) => recent.push(slots[row].bytes(), 0, slots[row].len()),
+                    TextPieces::Spans(text, spans) => {
                         let span = spans[row];
                         recent.push(text, span.start(), span.len());
                     }
@@ -152,18 +153,18 @@ impl<'a> Records<'a> {
     }
 }
 
-impl Drop for Records<'_> {
+impl Drop for RecordWriter<'_> {
     fn drop(&mut self) {
         self.recent.flush();
     }
 }
 
-/// The blocks of so many rows.
+/// The blocks of this many rows.
 pub(super) fn blocks(rows: usize) -> impl Iterator<Item = Range<usize>> {
     (0..rows).step_by(BLOCK).map(move |start| start..rows.min(start + BLOCK))
 }
 
-/// What was written last: it goes out in large parts.
+/// A buffer of recent output, which is flushed in large parts.
 struct Recent<'a> {
     bytes: [u8; Recent::SIZE],
     len: usize,
@@ -173,7 +174,7 @@ struct Recent<'a> {
 impl Recent<'_> {
     const SIZE: usize = 4096;
 
-    /// Appends the `len` bytes from `start` of `text`; the bytes behind them are copied along and overwritten later.
+    /// Appends `len` bytes of `text` from `start`; the bytes after them are copied too and overwritten later.
     #[inline(always)]
     fn push(&mut self, text: &[u8], start: usize, len: usize) {
         let from = text.get(start..).and_then(<[u8]>::first_chunk::<WIDE>);
@@ -187,7 +188,7 @@ impl Recent<'_> {
         }
     }
 
-    /// The same for a text that is long or at the end of what there is, or where there is no room.
+    /// The same for a text that is long or at the end of its buffer, or if there is no space.
     #[cold]
     fn push_any(&mut self, text: &[u8]) {
         self.flush();
@@ -213,8 +214,8 @@ mod tests {
             let mut out = b"before".to_vec();
             let values: Vec<f64> = (0..texts.len()).map(|row| row as f64 / 7.0).collect();
             {
-                let (mut first, mut second) = (Made::default(), Made::default());
-                let mut records = Records::new([before.as_bytes(), b";"], b"\n", &mut out);
+                let (mut first, mut second) = (MadeTexts::default(), MadeTexts::default());
+                let mut records = RecordWriter::new([before.as_bytes(), b";"], b"\n", &mut out);
                 for rows in blocks(texts.len()) {
                     let start = rows.start;
                     let replacement = |row| (row + start == 3).then_some(Slot::new(b"x"));

@@ -1,5 +1,4 @@
-//! Collects the records of a chunk column by column; a record that turns out bad leaves no trace but
-//! its rejection.
+//! Collects the records of a chunk column by column; an invalid record leaves nothing but its rejection.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -7,7 +6,7 @@ use std::sync::Arc;
 
 use super::columns::{Columns, Composite, Role, Roles, Suffix, not_of_type, shown};
 use super::last_time::LastTime;
-use super::run::{FieldOfRun, NumberScratch, Run, SensorsOfRun};
+use super::run::{FieldOfRun, NumberScratch, RecordRun, SensorsOfRun};
 use super::{MAX_RECORD, SHOWN};
 use crate::batch::{
     Batch, Column, FieldRole, FieldType, Number, Numbers, Origins, Schema, Span, Text, TimeColumn,
@@ -17,7 +16,7 @@ use crate::format::{Chunk, Decoded};
 use crate::offset::Position;
 use crate::sensor::{MAX_NAME, SensorId, SensorLookup, long_name};
 
-/// Why a record is refused: the column's index, if one is at fault, and the reason.
+/// Why a record is rejected: the index of the column at fault, if any, and the reason.
 pub(super) struct Refusal {
     pub(super) column: Option<usize>,
     pub(super) reason: String,
@@ -33,18 +32,18 @@ impl Refusal {
         Self { column: Some(column), ..Self::record(reason) }
     }
 
-    /// The field is no value of type `ty`.
+    /// The field is not a value of type `ty`.
     pub(super) fn of_type(column: usize, field: &[u8], ty: FieldType) -> Self {
         Self::field(column, format!("{} is {}", shown(field), not_of_type(ty)))
     }
 
-    /// It is a header, and not that of the file.
+    /// It is a header other than the file's.
     pub(super) fn header(reason: impl Into<String>) -> Self {
         Self { kind: RejectionKind::OtherHeader, ..Self::record(reason) }
     }
 }
 
-/// What stays the same for all chunks of a file.
+/// What all chunks of a file share.
 #[derive(Clone, Debug)]
 pub(super) struct FileColumns {
     pub(super) columns: Columns,
@@ -53,15 +52,15 @@ pub(super) struct FileColumns {
     pub(super) roles: Vec<Role>,
     /// Columns that the file does not have: null in all records.
     pub(super) missing: Vec<Role>,
-    /// By column of the schema: the unit that may stand behind its numbers; empty where none has one.
+    /// By column of the schema: the unit that may follow its numbers; empty if no column has one.
     pub(super) suffixes: Vec<Option<Suffix>>,
-    /// The sensor of the whole file, where no column has it.
+    /// The sensor of the whole file, if no column has it.
     pub(super) sensor: Option<String>,
     pub(super) origins: bool,
 }
 
 impl FileColumns {
-    /// The fields that become the columns of `schema`, in a file whose stem is `stem`.
+    /// The columns of `schema` in a file whose stem is `stem`.
     pub(super) fn new(
         columns: &Columns,
         schema: &Arc<Schema>,
@@ -82,24 +81,24 @@ impl FileColumns {
         }
     }
 
-    /// Whether every column is one field, as it stands there: what the fast decoders know.
+    /// Whether every column is a single field, as the fast decoders require.
     pub(super) fn is_plain(&self) -> bool {
         let has_parts = self.roles.iter().any(|role| matches!(role, Role::Part { .. }));
         self.suffixes.is_empty() && !has_parts
     }
 }
 
-/// Why bytes cannot be carried.
+/// The rejection reason for text that is not UTF-8.
 fn not_utf8(field: &[u8]) -> String {
-    format!("{} is not UTF-8; another encoding is named in `encoding`", shown(field))
+    format!("{} is not UTF-8; set `encoding` for other encodings", shown(field))
 }
 
 /// The records of one chunk.
-pub(super) struct Rows<'a> {
+pub(super) struct ChunkRows<'a> {
     layout: &'a FileColumns,
     chunk: &'a Chunk,
     sensors: &'a mut dyn SensorLookup,
-    /// The last sensor's name, and its id once a record with it was whole: a bad record leaves no sensor behind.
+    /// The last sensor's name, and its id once a record with it was valid: an invalid record does not register its sensor.
     sensor: (String, Option<SensorId>),
     columns: Vec<Column>,
     text: Text,
@@ -107,19 +106,19 @@ pub(super) struct Rows<'a> {
     rows: usize,
     rejections: Vec<Rejection>,
     last_time: LastTime,
-    /// The parts of the record's time and of its sensor's name, where they are put together.
+    /// The parts of the record's time and sensor name, if they are composite.
     parts: [Vec<Vec<u8>>; 2],
     rounded: Rounded,
 }
 
-/// Whole numbers that no float is equal to, in columns of floats: by column, with the float that is nearest.
+/// Integers that f64 cannot represent, in columns of type f64, with their rounded values.
 #[derive(Default)]
 struct Rounded {
-    /// Those of the record that is being taken in.
+    /// Those of the current record, by column.
     of_record: Vec<(usize, f64)>,
-    /// Those of a run of records, by record.
+    /// Those of a run of records, by record and column.
     of_run: Vec<(u32, usize, f64)>,
-    /// By column: how many, and the largest.
+    /// By column: their number, and the largest.
     accepted: BTreeMap<usize, (u64, f64)>,
 }
 
@@ -136,7 +135,7 @@ impl Rounded {
         }
     }
 
-    /// The records of a run up to the end of `records` are decided: those in it are good.
+    /// Accepts the records `records` of a run; those before them in the run were rejected.
     fn accept_run(&mut self, records: Range<usize>) {
         if self.of_run.is_empty() {
             return;
@@ -151,7 +150,7 @@ impl Rounded {
     }
 }
 
-impl<'a> Rows<'a> {
+impl<'a> ChunkRows<'a> {
     pub(super) fn new(layout: &'a FileColumns, chunk: &'a Chunk, sensors: &'a mut dyn SensorLookup) -> Self {
         let columns = layout.schema.fields().iter().map(Column::empty).collect();
         let text = Text::new(chunk.bytes.clone());
@@ -172,13 +171,13 @@ impl<'a> Rows<'a> {
         }
     }
 
-    /// Takes in one field: its bytes, and where they lie in the chunk, or nowhere if they were made anew.
+    /// Appends a field of the current record: its bytes, and their position in the chunk; `None` if they were unescaped into a new buffer.
     ///
     /// # Errors
-    /// Why the record has to be refused.
+    /// Why the record is rejected.
     pub(super) fn field(&mut self, role: Role, bytes: &[u8], start: Option<usize>) -> Result<(), Refusal> {
         let trimmed = Columns::trim(bytes);
-        // Where the trimmed text begins, counted from where the field does.
+        // The start of the trimmed text, relative to the field.
         let start = start.map(|start| start + trimmed.as_ptr().addr().saturating_sub(bytes.as_ptr().addr()));
         match role {
             Role::Measurement(at) => self.number(at, trimmed),
@@ -207,7 +206,7 @@ impl<'a> Rows<'a> {
         Ok(())
     }
 
-    /// Notes one part of column `at`, which is the time or the sensor.
+    /// Adds one part of column `at`, the time or the sensor.
     fn part(&mut self, at: usize, part: usize, field: &[u8]) {
         let is_sensor = self.layout.schema.fields()[at].role == FieldRole::Sensor;
         let parts = &mut self.parts[usize::from(is_sensor)];
@@ -218,8 +217,7 @@ impl<'a> Rows<'a> {
         parts[part].extend_from_slice(field);
     }
 
-    /// All fields of the record have been taken in: puts together what comes from several of them, and fills in the columns that the
-    /// file does not have.
+    /// Completes the record after its last field: composes composite columns, and fills in columns that the file does not have.
     fn complete(&mut self) -> Result<(), Refusal> {
         let layout = self.layout;
         if let (Some(made), Some(at)) = (layout.columns.made_time(), layout.schema.time()) {
@@ -237,7 +235,7 @@ impl<'a> Rows<'a> {
         Ok(())
     }
 
-    /// The text that the parts give; the name of the first that is missing, if one is.
+    /// The composed text; the name of the first missing part if there is one.
     fn joined<'m>(&self, of: usize, made: &'m Composite) -> Result<Vec<u8>, &'m str> {
         let parts = &self.parts[of];
         if let Some(at) = parts.iter().position(|part| self.layout.columns.is_null(part)) {
@@ -253,7 +251,7 @@ impl<'a> Rows<'a> {
         self.columns[at].push_number(value);
     }
 
-    /// The record has a whole number in measurement `at` that is not equal to `value`, the nearest float.
+    /// Notes an integer in measurement `at` whose rounded value is `value`.
     pub(super) fn note_rounded(&mut self, at: usize, value: f64) {
         self.rounded.of_record.push((at, value));
     }
@@ -267,22 +265,22 @@ impl<'a> Rows<'a> {
             time.map_err(|why| Refusal::field(at, format!("{} is not a time: {why}", shown(field))))?;
         let span = self.span(field, start);
         if let Column::Time(column) = &mut self.columns[at] {
-            column.values.push(time);
+            column.values.to_mut().push(time);
             column.text.push(span);
         }
         Ok(())
     }
 
-    /// The record says no time: it is of the moment at which it came.
+    /// Uses the arrival time for a record without a timestamp.
     ///
     /// # Errors
-    /// Why the record has to be refused: it did not come, it lay there.
+    /// Why the record is rejected: input at rest has no arrival time.
     pub(super) fn arrival(&mut self, at: usize) -> Result<(), Refusal> {
         let received = self.chunk.received;
         let time = received
-            .ok_or_else(|| Refusal::field(at, "no timestamp, and no time of arrival: it lay in a file"))?;
+            .ok_or_else(|| Refusal::field(at, "no timestamp, and input at rest has no arrival time"))?;
         if let Column::Time(column) = &mut self.columns[at] {
-            column.values.push(time);
+            column.values.to_mut().push(time);
             column.text.push(Span::NULL);
         }
         Ok(())
@@ -304,7 +302,7 @@ impl<'a> Rows<'a> {
         }
     }
 
-    /// Notes the sensor's name; it gets its id once the record is whole.
+    /// Sets the sensor's name; it gets an id once the record is valid.
     fn sensor(&mut self, at: usize, field: &[u8]) -> Result<(), Refusal> {
         let (last, id) = &mut self.sensor;
         if id.is_some() && last.as_bytes() == field {
@@ -336,7 +334,7 @@ impl<'a> Rows<'a> {
         Ok(())
     }
 
-    /// The span of a text: in the chunk where it lies there, made anew otherwise.
+    /// The span of a text: in the chunk if it is part of it, otherwise in a new buffer.
     pub(super) fn span(&mut self, text: &[u8], start: Option<usize>) -> Span {
         match start {
             Some(start) => Span::new(start, text.len()),
@@ -344,18 +342,18 @@ impl<'a> Rows<'a> {
         }
     }
 
-    /// How many good records there are so far.
+    /// The number of valid records so far.
     pub(super) fn len(&self) -> usize {
         self.rows
     }
 
-    /// Makes room for this many good records.
+    /// Reserves space for this many valid records.
     pub(super) fn reserve(&mut self, records: usize) {
         self.columns.iter_mut().for_each(|column| column.reserve(records));
     }
 
-    /// Fills measurement `at` with the values of many records at once: to be made whole by [`Rows::accept_run`].
-    pub(super) fn numbers<R: Run>(
+    /// Appends the values of many records to measurement `at`; the rows become valid with [`ChunkRows::accept_run`].
+    pub(super) fn numbers<R: RecordRun>(
         &mut self,
         at: usize,
         field: &mut FieldOfRun<'_, R>,
@@ -363,6 +361,7 @@ impl<'a> Rows<'a> {
     ) {
         match &mut self.columns[at] {
             Column::F64(Numbers { values, valid }) => {
+                let values = values.to_mut();
                 let first = values.len();
                 if field.numbers(values, valid, scratch) {
                     let values = &values[first..];
@@ -389,7 +388,7 @@ impl<'a> Rows<'a> {
         }
     }
 
-    /// `records` more records have nothing at all for `role`: no number, no text. A record without time or sensor is none.
+    /// Appends null for `role` to `records` records: missing numbers or text. Without a time or sensor, a record is invalid.
     pub(super) fn missing(&mut self, role: Role, records: usize) {
         match role {
             Role::Measurement(at) | Role::Text(at) => self.columns[at].extend_missing(records),
@@ -402,13 +401,13 @@ impl<'a> Rows<'a> {
         self.layout.missing.iter().for_each(|&role| self.missing(role, records));
     }
 
-    /// Who knows the sensors.
+    /// The lookup of sensor ids.
     pub(super) fn sensors(&mut self) -> &mut dyn SensorLookup {
         self.sensors
     }
 
-    /// The `records` of a run have all their values but the sensor: `names` and `ids` are as [`SensorsOfRun`](super::run::SensorsOfRun) has them, names
-    /// are UTF-8 in `text`; or empty where no column has the sensor.
+    /// Completes the `records` of a run, which have all values except the sensor: `names` and `ids` are as in
+    /// [`SensorsOfRun`](super::run::SensorsOfRun), with names as UTF-8 in `text`; empty if no column has the sensor.
     pub(super) fn accept_run(
         &mut self,
         records: Range<usize>,
@@ -434,24 +433,24 @@ impl<'a> Rows<'a> {
         Ok(())
     }
 
-    /// Takes away the values from record `from` on, of all columns but the sensor's.
+    /// Removes the values from record `from` on, of all columns except the sensor's, and returns them.
     pub(super) fn split_off(&mut self, from: usize) -> Vec<Column> {
         self.columns.iter_mut().map(|column| column.split_off(from.min(column.len()))).collect()
     }
 
-    /// Puts back the values of some of the records that were taken away.
+    /// Restores the values of some of the removed records.
     pub(super) fn append(&mut self, columns: &[Column], records: Range<usize>) {
         for (column, more) in self.columns.iter_mut().zip(columns).filter(|(_, more)| !more.is_empty()) {
             column.append_range(more, records.clone());
         }
     }
 
-    /// Whether it is noted where records come from.
+    /// Whether origins of records are kept.
     pub(super) fn has_origins(&self) -> bool {
         self.origins.is_some()
     }
 
-    /// Notes where the next record, of `raw` bytes, came from.
+    /// Records the origin of the next record, of `raw` bytes.
     pub(super) fn origin(&mut self, start: usize, line: u64, raw: usize) {
         if let Some(origins) = &mut self.origins {
             let from = &self.chunk.offset;
@@ -459,13 +458,12 @@ impl<'a> Rows<'a> {
         }
     }
 
-    /// How many records there are so far, good or bad.
+    /// The number of records so far, valid or not.
     fn records(&self) -> u64 {
         (self.rows + self.rejections.len()) as u64
     }
 
-    /// The record that began at byte `start` and line `line` of the chunk, and is `raw`, has come to its end: its fields were taken in,
-    /// or it has to be refused.
+    /// Ends the record at byte `start` and line `line` of the chunk, `raw` bytes long: its fields were appended, or it is rejected.
     pub(super) fn end(
         &mut self,
         fields: Result<(), Refusal>,
@@ -476,7 +474,7 @@ impl<'a> Rows<'a> {
         self.end_or(fields, start, line, raw, |refusal| refusal)
     }
 
-    /// The same; where it has to be refused, `instead` says why.
+    /// The same; if it is rejected, `instead` may replace the reason.
     pub(super) fn end_or(
         &mut self,
         fields: Result<(), Refusal>,
@@ -502,7 +500,7 @@ impl<'a> Rows<'a> {
         Ok(())
     }
 
-    /// The record is bad: it is set aside.
+    /// Rejects the current record.
     pub(super) fn refuse(&mut self, start: usize, line: u64, raw: usize, refusal: Refusal) {
         for column in &mut self.columns {
             column.truncate(self.rows);

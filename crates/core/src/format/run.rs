@@ -1,4 +1,4 @@
-//! Many records at once, column by column, so that rows need not wait for one another: what the fast decoders share.
+//! Decodes many records at once, column by column, so that rows do not depend on each other; shared by the fast decoders.
 
 use super::columns::{Columns, may_be_rounded};
 use super::last_time::LastTime;
@@ -7,18 +7,18 @@ use crate::kernel::numerals::{self, Numeral};
 use crate::sensor::{MAX_NAME, SensorId, SensorLookup};
 use crate::time::Timestamp;
 
-/// Consecutive records whose fields have been found.
-pub(super) trait Run {
-    /// What the places count from.
+/// Consecutive records whose fields have been delimited.
+pub(super) trait RecordRun {
+    /// The text that positions refer to.
     fn text(&self) -> &[u8];
 
-    /// How many records there are.
+    /// The number of records.
     fn records(&self) -> usize;
 
-    /// Start and end of a field of a record. A missing value is empty.
+    /// The start and end of a field of a record; equal for a missing value.
     fn bounds(&self, field: usize, record: usize) -> (usize, usize);
 
-    /// Calls `each` for a field of every record: record, start, end.
+    /// Calls `each` with record, start and end for a field of every record.
     fn each(&self, field: usize, each: impl FnMut(usize, usize, usize));
 }
 
@@ -26,16 +26,16 @@ pub(super) trait Run {
 #[derive(Default)]
 pub(super) struct NumberScratch {
     numerals: Vec<Numeral>,
-    /// Numbers that are not short and plain.
+    /// Records whose number is not short and plain.
     others: Vec<u32>,
 }
 
 /// The sensors of a run.
 #[derive(Default)]
 pub(super) struct SensorsOfRun {
-    /// Start and length of their names.
+    /// The start and length of their names.
     pub(super) names: Vec<(u32, u32)>,
-    /// [`SensorId::UNKNOWN`] where the name has to be asked for, once its record is whole: a bad one leaves no sensor behind.
+    /// [`SensorId::UNKNOWN`] for a name to be looked up once its record is valid: an invalid record does not register its sensor.
     pub(super) ids: Vec<SensorId>,
 }
 
@@ -46,8 +46,8 @@ impl SensorsOfRun {
     }
 }
 
-/// One field of a run. Values are as [`Rows::field`](super::rows::Rows::field) would have them; where it would refuse one, the record
-/// is odd, and has something in its place.
+/// One field of a run. Values equal those of [`ChunkRows::field`](super::rows::ChunkRows::field); if that would reject a value, the record is odd and
+/// has a placeholder.
 pub(super) struct FieldOfRun<'a, R> {
     pub(super) run: &'a R,
     pub(super) field: usize,
@@ -55,9 +55,9 @@ pub(super) struct FieldOfRun<'a, R> {
     pub(super) odd: &'a mut Vec<u32>,
 }
 
-impl<R: Run> FieldOfRun<'_, R> {
-    /// Appends the numbers: first those that are short and plain, as most are. Gives whether some may be the nearest ones of whole numbers that no
-    /// float is equal to: no short ones are.
+impl<R: RecordRun> FieldOfRun<'_, R> {
+    /// Appends the numbers: first those that are short and plain, as most are. Returns whether some may be rounded integers; short ones
+    /// never are.
     pub(super) fn numbers(
         &mut self,
         values: &mut Vec<f64>,
@@ -97,7 +97,7 @@ impl<R: Run> FieldOfRun<'_, R> {
         may_be
     }
 
-    /// Calls `each` for the records whose whole number is another one than the float in `values`.
+    /// Calls `each` for the records whose integer differs from the float in `values`.
     #[cold]
     pub(super) fn rounded(&self, values: &[f64], mut each: impl FnMut(u32)) {
         for (record, &value) in values.iter().enumerate().filter(|(_, value)| may_be_rounded(**value)) {
@@ -108,7 +108,7 @@ impl<R: Run> FieldOfRun<'_, R> {
         }
     }
 
-    /// Appends the values of a column that has no floats.
+    /// Appends the values of a column that is not f64.
     pub(super) fn values(&mut self, column: &mut Column) {
         let Self { run, columns, odd, .. } = self;
         let (text, ty) = (run.text(), column.value_type());
@@ -121,7 +121,7 @@ impl<R: Run> FieldOfRun<'_, R> {
         });
     }
 
-    /// Any number; `None` for null.
+    /// Parses any number; `None` for null.
     fn number(&mut self, record: u32) -> Option<f64> {
         let (start, end) = self.run.bounds(self.field, record as usize);
         let field = Columns::trim(&self.run.text()[start..end]);
@@ -132,11 +132,11 @@ impl<R: Run> FieldOfRun<'_, R> {
         value.flatten()
     }
 
-    /// Appends the times. One that is written like the one before needs neither be trimmed nor read.
+    /// Appends the times. One with the same text as the previous one is neither trimmed nor parsed.
     pub(super) fn times(&mut self, last: &mut LastTime, column: &mut TimeColumn) {
         let Self { run, columns, odd, .. } = self;
         let text = run.text();
-        let mut values = room(&mut column.values, run.records(), Timestamp::MIN);
+        let mut values = room(column.values.to_mut(), run.records(), Timestamp::MIN);
         let mut spans = room(&mut column.text, run.records(), Span::NULL);
         run.each(self.field, |record, start, end| {
             if last.is_at(text, start, end) {
@@ -154,7 +154,7 @@ impl<R: Run> FieldOfRun<'_, R> {
         });
     }
 
-    /// Takes in the sensors' names, and the ids of those that are known. A name that is known has no spaces around it.
+    /// Collects the sensors' names, and the ids of known ones. A known name has no surrounding spaces.
     pub(super) fn sensors(&mut self, sensors: &mut SensorsOfRun, lookup: &mut dyn SensorLookup) {
         let Self { run, columns, odd, .. } = self;
         let text = run.text();
@@ -176,7 +176,7 @@ impl<R: Run> FieldOfRun<'_, R> {
     }
 }
 
-/// Makes a column longer by `records` values, to be written one after the other: cheaper than to ask for room at every one.
+/// Extends a column by `records` values, to be written in order: cheaper than checking the capacity for each one.
 fn room<T: Copy>(column: &mut Vec<T>, records: usize, empty: T) -> std::slice::IterMut<'_, T> {
     let first = column.len();
     column.resize(first + records, empty);
@@ -191,7 +191,7 @@ fn put<T>(places: &mut std::slice::IterMut<'_, T>, value: T) {
     }
 }
 
-/// A field without the spaces around it, and where it starts then.
+/// A field without surrounding spaces, and its start.
 #[inline(always)]
 pub(super) fn trimmed(text: &[u8], start: usize, end: usize) -> (usize, &[u8]) {
     let field = &text[start..end];

@@ -1,14 +1,20 @@
-//! What the tests of decoders share.
+//! Helpers for tests of decoders.
 
 use std::sync::Arc;
 
-use super::Encode;
-use crate::batch::Schema;
+use proptest::prelude::*;
+use proptest::sample::{Index, select};
+
+use super::jsonl::JsonEncoder;
+use super::lines::LineDecoder;
+use super::{Chunk, Decode, Encode};
+use crate::batch::{Bytes, Schema};
 use crate::error::Result;
 use crate::format::Decoded;
-use crate::sensor::SharedSensors;
+use crate::offset::Offset;
+use crate::sensor::{SensorIds, SharedSensors};
 
-/// Everything that a chunk gives, as text: its records by `encoder`, their times, places and raw text, its rejections, and the
+/// The complete result of a chunk as text: its records encoded by `encoder`, with times, positions and raw text, its rejections, and the
 /// sensors.
 pub(super) fn outcome<E: Encode>(
     decoded: Result<Decoded>,
@@ -32,4 +38,52 @@ pub(super) fn outcome<E: Encode>(
     rejections.iter().for_each(|rejection| all += &format!("{rejection:?}\n"));
     let names: Vec<_> = sensors.names().collect();
     all + &format!("{names:?}")
+}
+
+/// Checks that any number of lines at a time gives the same records, rejections, positions and sensors as the reference decoder. How many
+/// records the fast decoder delegates is not compared, only the results.
+pub(super) fn check_lines<D: LineDecoder + Decode + 'static>(
+    decoder: D,
+    text: &[u8],
+    max_sensors: usize,
+) -> std::result::Result<(), TestCaseError> {
+    let decoder = Arc::new(decoder);
+    let chunk = Chunk {
+        sequence: 3,
+        file: "t".into(),
+        offset: Offset { file: 0, at: 100, line: 9 },
+        bytes: Bytes::new(text.to_vec()),
+        decoder: Arc::clone(&decoder) as _,
+        witness: None,
+        received: None,
+    };
+    let by = |decode: &dyn Fn(&D, &Chunk, &mut SensorIds) -> Result<Decoded>| {
+        let shared = Arc::new(SharedSensors::with_limit(max_sensors));
+        let decoded = decode(&decoder, &chunk, &mut SensorIds::new(Arc::clone(&shared)));
+        outcome(decoded, &shared, |schema| JsonEncoder::new(schema, None))
+    };
+    let expected = by(&|decoder, chunk, sensors| decoder.decode_by_reference(chunk, sensors));
+    for most in [1, 3, 256] {
+        let got = by(&|decoder, chunk, sensors| decoder.lines_by_shape(chunk, sensors, most));
+        prop_assert_eq!(&got, &expected, "{} lines at a time of {}", most, text.escape_ascii());
+    }
+    Ok(())
+}
+
+/// Where a text is changed, the byte there, and whether it is inserted.
+pub(super) type Change = (Index, u8, bool);
+
+/// A few changes of a text, each to one of `bytes`.
+pub(super) fn changes(bytes: &'static [u8]) -> impl Strategy<Value = Vec<Change>> {
+    proptest::collection::vec((any::<Index>(), select(bytes), any::<bool>()), 1..6)
+}
+
+/// The text with these changes.
+pub(super) fn changed(text: String, changes: Vec<Change>) -> Vec<u8> {
+    let mut text = text.into_bytes();
+    for (at, byte, is_inserted) in changes.into_iter().take(text.len()) {
+        let at = at.index(text.len());
+        if is_inserted { text.insert(at, byte) } else { text[at] = byte }
+    }
+    text
 }

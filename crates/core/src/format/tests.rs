@@ -1,4 +1,4 @@
-//! What files decode to, clause by clause, with the messages that a user sees.
+//! Decoding of files, clause by clause, with the messages that a user sees.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::format::{Chunk, Decoded};
 use crate::offset::Offset;
 use crate::sensor::Sensors;
 
-/// Everything that a file decodes to, as text.
+/// The complete decoded content of a file, as text.
 #[derive(Debug, Default, PartialEq)]
 struct Read {
     columns: Vec<String>,
@@ -55,12 +55,12 @@ impl Read {
     }
 }
 
-/// What a file decodes to that is handed over in blocks of `block` bytes.
+/// Decodes a file in blocks of `block` bytes.
 fn read_in_blocks(format: &dyn Format, bytes: &[u8], block: usize) -> Result<Read> {
     read_cut(format, bytes, (1..).map_while(|n: usize| n.checked_mul(block)))
 }
 
-/// What a file decodes to that is handed over in pieces which end at `cuts`, ascending, and at its end.
+/// Decodes a file in pieces that end at `cuts`, ascending, and at its end.
 fn read_cut(format: &dyn Format, bytes: &[u8], cuts: impl IntoIterator<Item = usize>) -> Result<Read> {
     let head = Head { name: "a.csv", stem: "stem", bytes, is_whole: true };
     let schema = Arc::new(format.columns().declared(&format.schema(head)?)?);
@@ -434,8 +434,8 @@ fn clause_5_elements_of_an_array_become_records() {
         read.rejections,
         [
             "a.csv, line 1, byte 23: column `r.v`: \"x\" is not a number: \"{\\\"v\\\":\\\"x\\\"}\"",
-            "a.csv, line 3, byte 61: there is no array `r` to be unfolded: \"{\\\"id\\\":\\\"c\\\"}\"",
-            "a.csv, line 4, byte 72: `r` is no array that could be unfolded: \"{\\\"id\\\":\\\"d\\\",\\\"r\\\":7}\""
+            "a.csv, line 3, byte 61: there is no array `r` to unfold: \"{\\\"id\\\":\\\"c\\\"}\"",
+            "a.csv, line 4, byte 72: `r` is not an array, as `unfold` requires: \"{\\\"id\\\":\\\"d\\\",\\\"r\\\":7}\""
         ]
     );
     let many =
@@ -488,7 +488,7 @@ fn clause_5_one_broken_value_is_one_reject_that_says_where() {
     );
 }
 
-/// Lines of JSON, whole and broken, at most 256 bytes of them.
+/// Lines of JSON, valid and broken, at most 256 bytes.
 fn nasty_json() -> impl Strategy<Value = Vec<u8>> {
     let pieces: [&[u8]; 21] = [
         b"{\"s\":\"a\"",
@@ -522,7 +522,7 @@ fn nasty_json() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
-/// Values of JSON one after the other, whole and broken, at most 200 bytes of them.
+/// Consecutive JSON values, valid and broken, at most 200 bytes.
 fn nasty_values() -> impl Strategy<Value = Vec<u8>> {
     let pieces: [&[u8]; 26] = [
         b"{\"s\":\"a\",\"v\":1}",
@@ -610,7 +610,7 @@ proptest! {
         let schema = Arc::new(format.schema(head(&text, true)).expect("readable"));
         let shown = |bytes, is_whole| format.bind(head(bytes, is_whole), &schema).expect("bound").decoder.beginning().to_vec();
         let beginning = shown(&text, true);
-        // What is kept of a decoder gives the same one.
+        // The saved beginning of a decoder makes an equal one.
         prop_assert_eq!(&shown(&beginning, true), &beginning);
         for cut in 0..=text.len() {
             let pieces = read_cut(&format, &text, [cut]).expect("readable");

@@ -1,9 +1,9 @@
-//! How values are written as text (clause 18).
+//! Writes values as text (clause 18).
 
 use crate::batch::{Batch, TimeColumn};
 use crate::kernel::shortest::with_shortest;
 
-/// The shortest text that reads back to the same bits, or a fixed number of decimals; `NaN`, `inf`, `-inf`.
+/// Writes a float: the shortest text that reads back to the same bits, or a fixed number of decimals; `NaN`, `inf`, `-inf`.
 pub fn write_float(value: f64, decimals: Option<u8>, out: &mut Vec<u8>) {
     match decimals {
         _ if value.is_nan() => out.extend_from_slice(b"NaN"),
@@ -17,22 +17,22 @@ pub fn write_float(value: f64, decimals: Option<u8>, out: &mut Vec<u8>) {
     }
 }
 
-/// An integer with all its digits.
+/// Writes an integer with all its digits.
 pub fn write_integer(value: impl itoa::Integer, out: &mut Vec<u8>) {
     out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 
-/// `true` or `false`.
+/// Writes `true` or `false`.
 pub fn write_boolean(value: bool, out: &mut Vec<u8>) {
     out.extend_from_slice(if value { b"true" } else { b"false" });
 }
 
-/// A time as it came in, if it came with text.
+/// The original text of a time, if it has one.
 pub fn time_text<'a>(batch: &'a Batch, times: &TimeColumn, row: usize) -> Option<&'a [u8]> {
     times.text.get(row).and_then(|&span| batch.text.get(span))
 }
 
-/// A time as it came in; as RFC 3339 in UTC where it came without text.
+/// Writes a time as its original text; without one, as RFC 3339 in UTC.
 pub fn write_time(batch: &Batch, times: &TimeColumn, row: usize, out: &mut Vec<u8>) {
     match time_text(batch, times, row) {
         Some(text) => push_short(text, out),
@@ -40,7 +40,7 @@ pub fn write_time(batch: &Batch, times: &TimeColumn, row: usize, out: &mut Vec<u
     }
 }
 
-/// Appends a text that is likely to have 8 to 32 bytes, as times, names and numbers do: its two halves, which overlap, without a call.
+/// Appends a text that is likely to have 8 to 32 bytes, as times, names and numbers: as two overlapping halves, without a call.
 #[inline]
 pub fn push_short(text: &[u8], out: &mut Vec<u8>) {
     fn halves<const N: usize>(text: &[u8]) -> Option<(&[u8; N], &[u8; N])> {

@@ -1,16 +1,16 @@
-//! Wide to long: every measurement of a record becomes a record of a sensor of its own (clause 1). A decoder around another one.
+//! Wide to long: every measurement of a record becomes a record with its own sensor (clause 1). A decoder around another one.
 
 use std::sync::Arc;
 
 use super::columns::{Columns, SAMPLE, Unpivot};
-use super::unpivot_known::Known;
+use super::unpivot_known::KnownSensors;
 use super::{BoundFormat, Decode, Format, Head, LineFormat};
 use crate::batch::{Batch, Column, Field, FieldRole, FieldType, Schema};
 use crate::error::{Error, Rejection, Result};
 use crate::format::{Chunk, Decoded};
 use crate::sensor::{MAX_NAME, SensorId, SensorLimits, SensorLookup, Sensors, Surplus};
 
-/// The format with what its options say about unpivoting.
+/// The format, with unpivoting if its options ask for it.
 pub fn unpivoted(format: Arc<dyn Format>) -> Arc<dyn Format> {
     match format.columns().unpivot().cloned() {
         Some(options) => Arc::new(Unpivoted { format, options }),
@@ -25,14 +25,14 @@ struct Unpivoted {
 }
 
 impl Unpivoted {
-    /// The columns of input called `name` where its records name their fields and the options name every measurement. What the beginning
-    /// of the input has makes no difference to them: live input begins with its first record, and is read as a file is.
+    /// The columns of an input `name` whose records name their fields, if the options name every measurement. They do not depend on the
+    /// beginning of the input, so live input decodes like a file.
     fn named(&self, name: &str) -> Result<Option<Schema>> {
         let is_named = self.format.columns().names_every_measurement();
         if is_named { self.format.declared(name) } else { Ok(None) }
     }
 
-    /// The columns of a file as it is: those that all files have in common, and its own measurements.
+    /// The wide columns of a file: the common columns of all files, and its own measurements.
     fn wide(&self, head: Head<'_>, long: &Schema) -> Result<Schema> {
         let is_common = |field: &&Field| field.role != FieldRole::Measurement;
         let own = self.own(head)?;
@@ -42,21 +42,29 @@ impl Unpivoted {
         Schema::new(long.fields().iter().filter(is_common).cloned().chain(measurements).collect())
     }
 
-    /// The columns of an input as they are.
+    /// The wide columns of an input.
     fn own(&self, head: Head<'_>) -> Result<Schema> {
         self.named(head.name)?.map_or_else(|| self.format.schema(head), Ok)
     }
 
-    /// The columns that come of these.
+    /// The long columns made of these.
     fn long(&self, wide: &Schema) -> Result<Schema> {
         let others = wide.fields().iter().filter(|field| field.role != FieldRole::Measurement).cloned();
         let types = wide.measurements().into_iter().map(|at| wide.fields()[at].ty);
         let ty = self.columns().common_type(types);
-        let value = Field::measurement(self.options.value.as_str()).with_type(ty);
+        let value = Field { unit: common_unit(wide), ..Field::measurement(self.options.value.as_str()) };
+        let value = value.with_type(ty);
         Schema::new(others.chain([value]).collect()).map_err(|error| {
             Error::config(error.message()).with_help("give the values another name: unpivot.value = \"…\"")
         })
     }
+}
+
+/// The one unit that all measurements have, if they do.
+fn common_unit(wide: &Schema) -> Option<Arc<str>> {
+    let mut units = wide.measurements().into_iter().map(|at| wide.fields()[at].unit.clone());
+    let first = units.next()??;
+    units.all(|unit| unit.as_ref() == Some(&first)).then_some(first)
 }
 
 impl Format for Unpivoted {
@@ -71,7 +79,7 @@ impl Format for Unpivoted {
     fn can_bind(&self, head: Head<'_>) -> bool {
         let are_known = match self.named(head.name) {
             Ok(None) => self.format.knows_columns(head, SAMPLE),
-            // What is wrong with the options will not be right when more has come.
+            // More input cannot correct invalid options.
             Ok(Some(_)) | Err(_) => true,
         };
         are_known && self.format.can_bind(head)
@@ -87,7 +95,7 @@ impl Format for Unpivoted {
 
     fn check_streams(&self) -> Result<()> {
         if self.format.records_name_fields() && !self.format.columns().names_every_measurement() {
-            let what = "`unpivot` needs the names of all `measurements` of live input whose records name their own fields: a glob is not enough";
+            let what = "for live input whose records name their own fields, `unpivot` needs the name of each column in `measurements`: a glob is not enough";
             return Err(Error::config(what).with_help("name each one: measurements = [\"TI101\", \"TI102\"]"));
         }
         Ok(())
@@ -118,20 +126,20 @@ impl Format for Unpivoted {
     }
 }
 
-/// Reads the chunks of one file.
+/// Decodes the chunks of one file.
 struct Unpivoting {
     wide: Arc<dyn Decode>,
     long: Arc<Schema>,
-    /// By column of the long records: where it is in the wide ones; `None` for the sensor and the value, which are made.
+    /// By long column: the index of the wide column; `None` for the sensor and the value, which are generated.
     from: Vec<Option<usize>>,
-    measurements: Vec<Tag>,
+    measurements: Vec<UnpivotedColumn>,
     keeps_nulls: bool,
 }
 
 /// A measurement that becomes a sensor.
-struct Tag {
+struct UnpivotedColumn {
     at: usize,
-    /// What stands before the record's sensor in the name, and what behind it; without a sensor in it, the whole name is the first.
+    /// The name's text before and after the record's sensor; the whole name if it does not contain the sensor.
     name: (String, Option<String>),
 }
 
@@ -152,11 +160,11 @@ impl Unpivoting {
             let bytes = name.0.len() + name.1.as_ref().map_or(0, String::len);
             if bytes > MAX_NAME {
                 return Err(Error::data(format!(
-                    "a column's name makes a sensor's name of {bytes} bytes; at most {MAX_NAME} are taken"
+                    "a column name makes a sensor name of {bytes} bytes; at most {MAX_NAME} are allowed"
                 ))
-                .with_help("give the column a shorter name with `rename`"));
+                .with_help("rename the column to a shorter name with `rename`"));
             }
-            Ok(Tag { at, name })
+            Ok(UnpivotedColumn { at, name })
         };
         Ok(Self {
             wide,
@@ -167,7 +175,7 @@ impl Unpivoting {
         })
     }
 
-    /// One record for every measurement of every record of `decoded`, whose sensors `own` knows, and which was read from `bytes` bytes.
+    /// One record for every measurement of every record of `decoded`, whose sensors `own` knows, and which was decoded from `bytes` bytes.
     fn long(
         &self,
         decoded: Decoded,
@@ -180,7 +188,7 @@ impl Unpivoting {
         let (mut rows, mut ids) = (Vec::with_capacity(most), Vec::with_capacity(most));
         let mut values =
             self.long.fields().last().map_or_else(|| Column::F64(Default::default()), Column::empty);
-        let mut known = Known::new(own.len(), self.measurements.len(), bytes);
+        let mut known = KnownSensors::new(own.len(), self.measurements.len(), bytes);
         for (row, sensor) in wide.sensors().iter().enumerate() {
             for (place, tag) in self.measurements.iter().enumerate() {
                 let value = wide.columns()[tag.at].number(row);
@@ -205,7 +213,7 @@ impl Unpivoting {
     }
 }
 
-impl Tag {
+impl UnpivotedColumn {
     fn sensor(&self, of_record: &str) -> String {
         match &self.name {
             (name, None) => name.clone(),
@@ -214,7 +222,7 @@ impl Tag {
     }
 }
 
-/// Counts the records before those of `rejections`, which ascend, as long ones, each of which comes from the wide one in `rows`.
+/// Renumbers the records of `rejections`, ascending, to count long records; `rows` maps those to wide ones.
 fn renumber(rejections: &mut [Rejection], rows: &[u32]) {
     for (before, rejection) in (0..).zip(rejections) {
         let wide = rejection.record - 1 - before;
@@ -222,7 +230,7 @@ fn renumber(rejections: &mut [Rejection], rows: &[u32]) {
     }
 }
 
-/// The sensors of wide records: they are none of the run's, and no reason to end it.
+/// The sensors of wide records: they are not sensors of the run, so their number is not limited.
 fn own_sensors() -> Sensors {
     Sensors::new(SensorLimits { surplus: Surplus::Aside, ..SensorLimits::default() })
 }

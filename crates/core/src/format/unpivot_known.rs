@@ -1,20 +1,20 @@
-//! Which sensor a measurement of a record's sensor is: asked of the run once, and then known.
+//! Caches the sensor of each pair of record sensor and measurement within a chunk.
 
 use std::collections::HashMap;
 
 use crate::error::Result;
 use crate::sensor::SensorId;
 
-/// The sensors met in a chunk, by the record's sensor and the place of the measurement.
-pub(super) enum Known {
-    /// One cell for each that there could be: quick, where records have most of their columns.
+/// The sensors of a chunk, by the record's sensor and the index of the measurement.
+pub(super) enum KnownSensors {
+    /// One cell for each possible pair: fast if records have most of their columns.
     Cells { places: usize, cells: Vec<Option<SensorId>> },
-    /// Those that were met: where records have few of many columns, the cells would be far more than the text.
+    /// Only pairs that occurred: with few values in many columns, the cells would be far larger than the text.
     Met(HashMap<(usize, usize), SensorId>),
 }
 
-impl Known {
-    /// For so many sensors and measurements of a text of `bytes` bytes. A record with all its columns has a byte or more for each.
+impl KnownSensors {
+    /// For this many sensors and measurements of a text of `bytes` bytes. A record with all its columns has at least a byte for each.
     pub(super) fn new(sensors: usize, places: usize, bytes: usize) -> Self {
         match sensors.saturating_mul(places) {
             cells if cells <= bytes => Self::Cells { places, cells: vec![None; cells] },
@@ -22,7 +22,7 @@ impl Known {
         }
     }
 
-    /// The sensor of the measurement at `place`; the first time it is asked of `ask`.
+    /// The sensor of the measurement at `place`; `ask` is called the first time.
     ///
     /// # Errors
     /// Those of `ask`.
@@ -54,8 +54,8 @@ mod tests {
     use super::*;
     use crate::sensor::Sensors;
 
-    /// The sensors of `asked`, and how often one was asked for.
-    fn met(mut known: Known, asked: &[(usize, usize)]) -> (Vec<SensorId>, usize) {
+    /// The sensors of `asked`, and the number of lookups.
+    fn met(mut known: KnownSensors, asked: &[(usize, usize)]) -> (Vec<SensorId>, usize) {
         let (mut sensors, mut count) = (Sensors::default(), 0);
         let mut one = |&(sensor, place): &(usize, usize)| {
             let id = known.id(sensor, place, || {
@@ -69,11 +69,11 @@ mod tests {
 
     #[test]
     fn clause_8_records_with_few_of_many_columns_take_no_more_room_than_they_have() {
-        assert!(matches!(Known::new(35_000, 1_000, 1 << 20), Known::Met(_)));
-        assert!(matches!(Known::new(1_000, 1_000, 2_000_000), Known::Cells { .. }));
+        assert!(matches!(KnownSensors::new(35_000, 1_000, 1 << 20), KnownSensors::Met(_)));
+        assert!(matches!(KnownSensors::new(1_000, 1_000, 2_000_000), KnownSensors::Cells { .. }));
         let asked = [(2, 1), (0, 1), (2, 1), (1, 0), (0, 1), (1, 2)];
-        let expected = met(Known::new(3, 3, 9), &asked);
+        let expected = met(KnownSensors::new(3, 3, 9), &asked);
         assert_eq!(expected.1, 4);
-        assert_eq!(met(Known::new(3, 3, 8), &asked), expected);
+        assert_eq!(met(KnownSensors::new(3, 3, 8), &asked), expected);
     }
 }

@@ -3,18 +3,19 @@
 use super::exact_sum::{ExactSquares, ExactSum, deviation};
 use super::grid::{Grid, LOW_BITS, Rounder, STEPS, power};
 use super::int256::U256;
+use super::ring::Ring;
 use super::tiers::{General, Quick, Tiers};
-use super::window::{Aggregate, Counts, Slots};
+use super::window::{Aggregate, Counts};
 
-/// √((n·Σx² − (Σx)²) / (n·(n − d))) of n values, where d is the option: everything under the root is exact and rounded once, and
-/// the root is rounded once more.
+/// √((n·Σx² − (Σx)²) / (n·(n − d))) of n values, where d is the option: the radicand is computed exactly and rounded once, and the root is
+/// rounded once more.
 #[derive(Clone, Debug, Default)]
 pub struct Deviation(Tiers<GridMoments>);
 
-/// Numbers that are counted at most on the grid, so that no integer below overflows.
+/// The maximum number of values on the grid, so that no integer below overflows.
 const MOST: u32 = (1 << 19) - 1;
 
-/// The exact sums of numbers x = high·2^45 + low on a grid, of their squares and products; all in units of the grid.
+/// The exact sums of numbers x = high·2^45 + low on a grid, of their squares and of their products, all in units of the grid.
 #[derive(Clone, Debug)]
 struct GridMoments {
     /// Σ high², Σ high·low, Σ low²: each term is at most 2^88.
@@ -56,7 +57,7 @@ impl GridMoments {
         self.squares[2] += product(sign * low, low);
     }
 
-    /// Puts one number in the place of another.
+    /// Replaces one number by another.
     #[inline]
     fn exchange(&mut self, new: [i64; 2], old: [i64; 2]) {
         let [high, low] = [new[0] - old[0], new[1] - old[1]];
@@ -68,7 +69,7 @@ impl GridMoments {
         self.squares[2] += product(low, new[1] + old[1]);
     }
 
-    /// The deviation of the numbers, for a divisor of n·(n − `freedom`).
+    /// The deviation of the numbers with the divisor n·(n − `freedom`).
     #[inline]
     fn deviation(&self, freedom: u32) -> f64 {
         let n = i128::from(self.count);
@@ -83,7 +84,7 @@ impl GridMoments {
         if quotient == 0 {
             return 0.0;
         }
-        // The exponent has to be even for half of it to be a power of two. Below 2^63, so the conversion may take signed integers.
+        // Halving the exponent must give a power of two, so it has to be even. Below 2^63, so a signed conversion is enough.
         let exponent = exponent + 2 * self.grid.unit();
         let variance = quotient as i64 as f64 * if exponent % 2 == 0 { 1.0 } else { 2.0 };
         variance.sqrt() * power(exponent.div_euclid(2))
@@ -125,7 +126,7 @@ impl Quick for GridMoments {
     }
 }
 
-/// The same sums of any finite numbers.
+/// The same sums for any finite numbers.
 #[derive(Clone, Debug)]
 struct ExactMoments {
     sum: ExactSum,
@@ -162,34 +163,34 @@ impl General<GridMoments> for ExactMoments {
 }
 
 impl Aggregate for Deviation {
-    /// What is taken off n in the divisor: less than the number of samples.
+    /// Degrees of freedom subtracted from n in the divisor: fewer than the number of samples.
     type Options = u32;
 
     #[inline]
-    fn enter(&mut self, value: f64, slots: &mut Slots) {
+    fn enter(&mut self, value: f64, slots: &mut Ring<f64>) {
         self.0.enter(value, slots);
     }
 
     #[inline]
-    fn leave(&mut self, slot: f64, slots: &mut Slots) {
+    fn leave(&mut self, slot: f64, slots: &mut Ring<f64>) {
         if slot.is_finite() {
             self.0.leave(slot, slots);
         }
     }
 
-    fn finite(&self, _slots: &Slots, samples: u64, freedom: u32) -> f64 {
+    fn finite(&self, _slots: &Ring<f64>, samples: u64, freedom: u32) -> f64 {
         match &self.0 {
             Tiers::Quick { sums, .. } => sums.deviation(freedom),
             Tiers::General { sums, .. } => deviation(&sums.sum, &sums.squares, samples, freedom.into()),
         }
     }
 
-    /// What IEEE 754 makes of it: NaN.
-    fn unusual(&self, _slots: &Slots, _counts: &Counts, _freedom: u32) -> f64 {
+    /// As in IEEE 754: NaN.
+    fn unusual(&self, _slots: &Ring<f64>, _counts: &Counts, _freedom: u32) -> f64 {
         f64::NAN
     }
 
-    fn slide(&mut self, slots: &mut Slots, entering: &[f64], freedom: u32, results: &mut Vec<f64>) {
+    fn slide(&mut self, slots: &mut Ring<f64>, entering: &[f64], freedom: u32, results: &mut Vec<f64>) {
         for part in entering.chunks(STEPS) {
             let Some(sums) = self.0.quick_for(part) else {
                 self.slide_singly(slots, part, freedom, results);
@@ -213,7 +214,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// By exact sums of nothing but these values, which have tests of their own against rationals.
+    /// The oracle: exact sums of these values only, which are tested against rationals themselves.
     fn plain(values: &[f64], freedom: u32) -> f64 {
         if values.iter().any(|value| !value.is_finite()) {
             return f64::NAN;
@@ -228,7 +229,7 @@ mod tests {
 
     #[test]
     fn a_deviation_has_no_trace_of_the_level() {
-        // Values a millionth apart at a billion: a running sum of squares has no correct digit left.
+        // Values a millionth apart at a billion: a running sum of squares would have no correct digit.
         let values: Vec<_> = (0..300).map(|n| Some(1e9 + f64::from(n % 2) / 1048576.0)).collect();
         check_windows::<Deviation>(&values, 20, &[50], (0, 1), |values| plain(values, 0)).expect("exact");
         let ten: Vec<f64> = values[..10].iter().copied().flatten().collect();
@@ -264,7 +265,7 @@ mod tests {
             let mut window = super::super::window::Window::<Deviation>::default();
             values.iter().for_each(|&value| window.enter(Some(value), 60));
             let got = window.result(Default::default(), freedom).expect("a result");
-            // √(1 ± 2^−53), rounded: within one and a half units of the last place.
+            // √(1 ± 2^−53), rounded: within 1.5 units in the last place.
             let (low, high) = (rational(got) * rational(1.0 - 2.3e-16), rational(got) * rational(1.0 + 2.3e-16));
             let variance = variance(&values, freedom);
             prop_assert!(&low * &low <= variance && variance <= &high * &high, "{} for {:?}", got, values);

@@ -1,10 +1,10 @@
-//! The distinct ones of many numbers.
+//! Deduplicates numbers.
 
-/// Numbers by their bits, each once, in order of first appearance.
+/// Numbers deduplicated by their bits, in order of first occurrence.
 #[derive(Debug)]
 pub struct Distinct {
     numbers: Vec<u64>,
-    /// Open addressing, at most half full: the index of a number and one, or 0 where the slot is free.
+    /// Open addressing, at most half full: the index of a number plus one, or 0 for a free slot.
     slots: Vec<u32>,
 }
 
@@ -15,7 +15,7 @@ impl Default for Distinct {
 }
 
 impl Distinct {
-    /// The index of the number with these bits, which is added if it is new.
+    /// The index of the number with these bits; a new one is added.
     #[inline]
     pub fn index(&mut self, bits: u64) -> u32 {
         let mask = self.slots.len() - 1;
@@ -35,15 +35,15 @@ impl Distinct {
         self.numbers.len() as u32 - 1
     }
 
-    /// The numbers' bits, by index.
+    /// The bits of the numbers, by index.
     pub fn numbers(&self) -> &[u64] {
         &self.numbers
     }
 
-    /// Numbers from instruments differ in few bits, wherever those stand: all take part.
+    /// Sensor readings differ in few bits, at any position: all bits affect the hash.
     #[inline]
     fn hash(bits: u64) -> usize {
-        /// 2^64 divided by the golden ratio, and odd (Knuth, "The Art of Computer Programming", 6.4).
+        /// 2^64 divided by the golden ratio, made odd (Knuth, "The Art of Computer Programming", 6.4).
         const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
         let product = u128::from(bits) * u128::from(FACTOR);
         (product as u64 ^ (product >> 64) as u64) as usize >> 7

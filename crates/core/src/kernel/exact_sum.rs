@@ -1,5 +1,5 @@
-//! Exact sums (clause 16): values go in and come out again without any rounding; only the result is
-//! rounded, once. So a sum depends on nothing but what is in it.
+//! Exact sums (clause 16): values are added and removed without rounding; only the result is rounded, once. So a sum depends only on its
+//! values, not on its history.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,47 +7,47 @@ use super::magnitude::{Magnitude, divide};
 use super::root::root;
 use super::wide::{SQUARE_LIMBS, SUM_LIMBS, Wide, decompose, round};
 
-/// Bits that are left free below the first value, for smaller ones to come.
+/// Free bits below the first value, for smaller values that follow.
 const ROOM_BELOW: i32 = 40;
-/// How far a value may be shifted up: 53 + 70 bits leave room for a sign and carries, which are checked.
+/// The maximum left shift of a value: 53 + 70 bits leave room for the sign and carries, which are checked.
 const MAX_SHIFT: i32 = 70;
-/// The exponents of the units of values: those of the last bit of the least subnormal and of the greatest number.
+/// The exponents of the last bit of the smallest subnormal and of the largest number.
 const LEAST_EXPONENT: i32 = -1074;
 const GREATEST_EXPONENT: i32 = 971;
-/// The exponent of a sum that has seen nothing yet.
+/// The exponent of an empty sum.
 const UNSET: i32 = i32::MAX;
 
 /// An exact sum of finite `f64`s.
 ///
-/// Ordinary values lie within 100 powers of two of one another: their sum is an `i128` in units of
-/// `2^exponent`. A value outside that range turns it into a wide one, until [`ExactSum::rebuild`].
+/// Ordinary values lie within 100 powers of two: their sum is an `i128` in units of `2^exponent`. A value outside that range converts it to
+/// a wide sum, until [`ExactSum::rebuild`].
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(try_from = "Saved")]
+#[serde(try_from = "SavedSum")]
 pub struct ExactSum {
     narrow: i128,
     exponent: i32,
     wide: Option<Box<Wide>>,
 }
 
-/// A sum that was saved, and is not believed yet.
+/// The serialised form of a sum; validated when it is read.
 #[derive(Deserialize)]
-struct Saved {
+struct SavedSum {
     narrow: i128,
     exponent: i32,
     wide: Option<Box<Wide>>,
 }
 
-impl TryFrom<Saved> for ExactSum {
+impl TryFrom<SavedSum> for ExactSum {
     type Error = &'static str;
 
-    fn try_from(Saved { narrow, exponent, wide }: Saved) -> Result<Self, Self::Error> {
+    fn try_from(SavedSum { narrow, exponent, wide }: SavedSum) -> Result<Self, Self::Error> {
         let is_unit = (LEAST_EXPONENT - ROOM_BELOW..=GREATEST_EXPONENT).contains(&exponent);
         if !is_unit && (exponent, narrow) != (UNSET, 0) {
-            return Err("the unit of a sum is one that values have");
+            return Err("the unit of a sum is out of range");
         }
         match wide.as_ref().is_none_or(|wide| wide.has(SUM_LIMBS)) {
             true => Ok(Self { narrow, exponent, wide }),
-            false => Err("a sum has the limbs of one"),
+            false => Err("a sum has the wrong number of limbs"),
         }
     }
 }
@@ -59,7 +59,7 @@ impl Default for ExactSum {
 }
 
 impl ExactSum {
-    /// The sum of nothing.
+    /// An empty sum.
     pub const fn new() -> Self {
         Self { narrow: 0, exponent: UNSET, wide: None }
     }
@@ -69,7 +69,7 @@ impl ExactSum {
         Self { narrow: units, exponent, wide: None }
     }
 
-    /// Adds an integer of 64 bits.
+    /// Adds a 64-bit integer.
     pub fn add_integer(&mut self, value: i128) {
         let (high, low) = halves(value);
         self.add(high as f64 * 4_294_967_296.0);
@@ -98,12 +98,12 @@ impl ExactSum {
         }
     }
 
-    /// Takes out a value that was added before.
+    /// Removes a value that was added before.
     pub fn remove(&mut self, value: f64) {
         self.add(-value);
     }
 
-    /// Adds all that is in `other`.
+    /// Adds the values of `other`.
     pub fn merge(&mut self, other: &Self) {
         if other.wide.is_none() && other.narrow == 0 {
             return;
@@ -114,7 +114,7 @@ impl ExactSum {
         }
     }
 
-    /// Both together, where both are narrow and so is the sum: in the finer of both units.
+    /// The sum of both if both are narrow and the result is too: in the finer of the two units.
     fn narrow_merge(&self, other: &Self) -> Option<Self> {
         if self.is_wide() || other.is_wide() {
             return None;
@@ -131,26 +131,25 @@ impl ExactSum {
         Some(Self { narrow, exponent, wide: None })
     }
 
-    /// Whether a value outside the ordinary range has made it wide, and so slower.
+    /// Whether a value outside the ordinary range made it wide, and therefore slower.
     pub fn is_wide(&self) -> bool {
         self.wide.is_some()
     }
 
-    /// Starts over with `values`, in units that fit them; it is wide afterwards only if they need it.
+    /// Replaces its content by `values`, in a unit that suits them; it is wide only if they require it.
     pub fn rebuild(&mut self, values: impl Iterator<Item = f64> + Clone) {
         let least = values.clone().filter(|&value| value != 0.0).map(|value| decompose(value).2).min();
         *self = Self { exponent: least.unwrap_or(UNSET), ..Self::new() };
         values.for_each(|value| self.add(value));
     }
 
-    /// The sum, correctly rounded: the nearest `f64`, ties to even (Python's `math.fsum`); +0 for
-    /// nothing; infinite where it is too large.
+    /// The correctly rounded sum: the nearest `f64`, ties to even (as Python's `math.fsum`); +0 for an empty sum; infinite on overflow.
     pub fn round(&self) -> f64 {
         self.round_scaled(0)
     }
 
-    /// The correctly rounded sum divided by `count`. The sum itself never overflows: the result is infinite only
-    /// where the mean is too large.
+    /// The correctly rounded quotient of the sum and `count`. The sum itself never overflows: the result is infinite only if the mean is
+    /// too large.
     pub fn mean(&self, count: u64) -> f64 {
         let sum = self.round();
         if sum.is_finite() {
@@ -159,7 +158,7 @@ impl ExactSum {
         self.round_scaled(-128) / count as f64 * 2f64.powi(128)
     }
 
-    /// The correctly rounded value of sum · 2^power, for sums far from the subnormals.
+    /// sum · 2^power, correctly rounded, for sums far from the subnormals.
     fn round_scaled(&self, power: i32) -> f64 {
         let (is_negative, rounded) = match &self.wide {
             Some(wide) => {
@@ -167,7 +166,7 @@ impl ExactSum {
                 (is_negative, round(&magnitude, -1074 + power))
             }
             None if self.narrow == 0 => return 0.0,
-            // The conversion rounds correctly, and a power of two changes nothing more within the normal range.
+            // The conversion is correctly rounded, and scaling by a power of two is exact within the normal range.
             None if (-1000..800).contains(&(self.exponent + power)) => {
                 let scale = f64::from_bits(((self.exponent + power + 1023) as u64) << 52);
                 return self.narrow as f64 * scale;
@@ -186,7 +185,7 @@ impl ExactSum {
         self.wide.insert(Box::new(wide))
     }
 
-    /// Without its sign, in units of 2^−1074.
+    /// Its absolute value, in units of 2^−1074.
     fn magnitude(&self) -> Magnitude {
         match &self.wide {
             Some(wide) => Magnitude::of(wide),
@@ -197,12 +196,12 @@ impl ExactSum {
         }
     }
 
-    /// The magnitude of the narrow sum, and what it has to be shifted by to be in units of 2^−1074.
+    /// The absolute value of the narrow sum, and the left shift that converts it to units of 2^−1074.
     fn narrow_units(&self) -> (u128, u32) {
         if self.narrow == 0 {
             return (0, 0);
         }
-        // Units below the least subnormal hold no bits: every value is a multiple of 2^−1074.
+        // Units below the smallest subnormal have no bits set: every value is a multiple of 2^−1074.
         let (magnitude, shift) = (self.narrow.unsigned_abs(), self.exponent + 1074);
         if shift < 0 { (magnitude >> -shift, 0) } else { (magnitude, shift as u32) }
     }
@@ -227,7 +226,11 @@ impl TryFrom<Wide> for ExactSquares {
     type Error = &'static str;
 
     fn try_from(wide: Wide) -> Result<Self, Self::Error> {
-        if wide.has(SQUARE_LIMBS) { Ok(Self(wide)) } else { Err("a sum of squares has the limbs of one") }
+        if wide.has(SQUARE_LIMBS) {
+            Ok(Self(wide))
+        } else {
+            Err("a sum of squares has the wrong number of limbs")
+        }
     }
 }
 
@@ -238,7 +241,7 @@ impl Default for ExactSquares {
 }
 
 impl ExactSquares {
-    /// The sum of nothing.
+    /// An empty sum.
     pub fn new() -> Self {
         Self(Wide::zero(SQUARE_LIMBS))
     }
@@ -248,18 +251,18 @@ impl ExactSquares {
         self.change(value, false);
     }
 
-    /// Takes out the square of a value that was added before.
+    /// Removes the square of a value that was added before.
     pub fn remove(&mut self, value: f64) {
         self.change(value, true);
     }
 
-    /// Adds the square of an integer of 64 bits, exactly.
+    /// Adds the square of a 64-bit integer, exactly.
     pub fn add_integer(&mut self, value: i128) {
         let (high, low) = halves(value);
         self.add_halves([high * high, high * low, low * low]);
     }
 
-    /// Adds the squares of integers, of whose halves h·2^32 + l these are Σh², Σh·l and Σl².
+    /// Adds the squares of integers, given Σh², Σh·l and Σl² of their halves h·2^32 + l.
     pub(super) fn add_halves(&mut self, [high, mixed, low]: [i128; 3]) {
         self.add_units(high, 64);
         self.add_units(mixed, 33);
@@ -271,7 +274,7 @@ impl ExactSquares {
         self.0.add(units.unsigned_abs(), (exponent + 2148) as u32, units < 0);
     }
 
-    /// Adds all that is in `other`.
+    /// Adds the values of `other`.
     pub fn merge(&mut self, other: &Self) {
         self.0.add_wide(&other.0);
     }
@@ -283,7 +286,7 @@ impl ExactSquares {
     }
 }
 
-/// An integer of 64 bits as high·2^32 + low, where low is not negative.
+/// Splits a 64-bit integer into high·2^32 + low, with low ≥ 0.
 pub(super) fn halves(value: i128) -> (i128, i128) {
     (value >> 32, value & 0xffff_ffff)
 }
@@ -293,15 +296,15 @@ pub fn population_deviation(sum: &ExactSum, squares: &ExactSquares, count: u64) 
     deviation(sum, squares, count, 0)
 }
 
-/// The deviation of n = `count` values: √((n·Σx² − (Σx)²) / (n·(n − `freedom`))), where everything under the root is
-/// exact and rounded once, and the root is rounded once more. Never overflows on the way. `freedom` is less than `count`.
+/// The deviation of n = `count` values: √((n·Σx² − (Σx)²) / (n·(n − `freedom`))); the radicand is computed exactly and rounded once, and
+/// the root is rounded once more. No intermediate result overflows. `freedom` is less than `count`.
 pub fn deviation(sum: &ExactSum, squares: &ExactSquares, count: u64, freedom: u64) -> f64 {
-    // In units of 2^−2148, that of squares.
+    // In units of 2^−2148, those of squares.
     let spread = Magnitude::of(&squares.0).times(count).minus(&sum.magnitude().squared());
     let Some((mut top, limbs)) = spread.top() else { return 0.0 };
     let is_inexact = divide(&mut top, count) | divide(&mut top, count - freedom);
     top[0] |= u64::from(is_inexact);
-    // By an even power of two into the middle of the range, where it is rounded as if there were no ends.
+    // Scaled by an even power of two to the middle of the range, so that rounding is not affected by the limits of the exponent.
     let variance = round(&top, -192);
     root(variance, (64 * limbs + 192 - 2148) / 2)
 }

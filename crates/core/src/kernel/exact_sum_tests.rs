@@ -85,7 +85,7 @@ proptest! {
     }
 }
 
-/// Holds a deviation to the clause: the exact variance, rounded to 53 bits, and the nearest number to its root.
+/// Checks a deviation: the exact variance is rounded to 53 bits, and the result is the nearest number to its root.
 fn check_deviation(values: &[f64], freedom: u32) -> Result<(), TestCaseError> {
     if values.len() <= freedom as usize {
         return Ok(());
@@ -105,7 +105,7 @@ fn check_deviation(values: &[f64], freedom: u32) -> Result<(), TestCaseError> {
     let bits = variance.numer().bits() as i64 - variance.denom().bits() as i64;
     let scale = two().pow((-bits / 2 * 2) as i32);
     let rounded = rational(nearest(&(variance * &scale))) / scale;
-    // Half a unit of the last place to either side.
+    // Half a unit in the last place to either side.
     let beside = |other: f64| (rational(got) + rational(other)) / two();
     prop_assert!(
         got.is_infinite() || rounded <= square(beside(got.next_up().min(f64::MAX))) || got == f64::MAX,

@@ -1,38 +1,38 @@
-//! The least or the greatest value of a window, in constant time a record: a queue of two stacks
-//! (Tangwongsan, Hirzel and Schneider, "Low-latency sliding-window aggregation in worst-case constant time", 2017, section 2)
-//! that needs no memory besides the window's.
+//! The minimum or maximum of a window, in constant time per record: a queue of two stacks (Tangwongsan, Hirzel and Schneider, "Low-latency
+//! sliding-window aggregation in worst-case constant time", 2017, section 2) that needs no memory besides the window's.
 
 use std::fmt::Debug;
 use std::marker::PhantomData;
 
 use super::order::{greater, lesser};
-use super::window::{Aggregate, Counts, Slots};
+use super::ring::Ring;
+use super::window::{Aggregate, Counts};
 
-/// The least value; −0 is less than +0.
+/// The minimum; −0 is less than +0.
 pub type Least = Extreme<Low>;
-/// The greatest value; +0 is greater than −0.
+/// The maximum; +0 is greater than −0.
 pub type Greatest = Extreme<High>;
 
-/// Which end is looked for.
+/// Which extreme is computed.
 pub trait End: Clone + Debug + Default {
-    /// The infinity that every value beats.
+    /// The infinity that any value improves on.
     const WORST: f64;
 
-    /// Whether the first of two integers is nearer to this end.
+    /// Whether the first of two integers is the more extreme one.
     fn is_better(a: i128, b: i128) -> bool;
 
-    /// The one of two numbers that is nearer to this end.
+    /// The more extreme of two numbers.
     fn better(a: f64, b: f64) -> f64;
 
-    /// How many infinities of this end there are.
+    /// The number of infinities at this extreme.
     fn best(counts: &Counts) -> u32;
 }
 
-/// The low end.
+/// The minimum.
 #[derive(Clone, Debug, Default)]
 pub struct Low;
 
-/// The high end.
+/// The maximum.
 #[derive(Clone, Debug, Default)]
 pub struct High;
 
@@ -70,18 +70,18 @@ impl End for High {
     }
 }
 
-/// The value of a window that is nearest to one end.
+/// The minimum or maximum of a window.
 ///
-/// The oldest `old` records are *settled*: the slot of each finite one holds the best of its own value and all settled ones behind
-/// it. A value that is worse than a later one never is the result again, so this changes no result, now or after a restart.
-/// Of the records behind them, only the best value is kept. When the last settled record has left, the whole window is settled
-/// anew: one step a record.
+/// The oldest `old` records are *settled*: the slot of each finite one holds the extreme of its own value and of all settled ones after it.
+/// A value less extreme than a later one can never be the result again, so overwriting it changes no result, now or after a restart. Of the
+/// remaining, younger records, only the extreme value is kept. When the last settled record leaves, the whole window is settled again:
+/// amortised one step per record.
 #[derive(Clone, Debug)]
 pub struct Extreme<E> {
     old: u32,
-    /// The place of the first finite settled record; `old` if there is none.
+    /// The index of the first finite settled record; `old` if there is none.
     first: u32,
-    /// The best of the others.
+    /// The extreme of the younger records.
     young: f64,
     end: PhantomData<E>,
 }
@@ -93,7 +93,7 @@ impl<E: End> Default for Extreme<E> {
 }
 
 impl<E: End> Extreme<E> {
-    fn settle(&mut self, slots: &mut Slots) {
+    fn settle(&mut self, slots: &mut Ring<f64>) {
         let mut best = E::WORST;
         let (first, second) = slots.as_mut_slices();
         for slot in first.iter_mut().chain(second).rev().filter(|slot| slot.is_finite()) {
@@ -104,14 +104,14 @@ impl<E: End> Extreme<E> {
         self.find_first(slots);
     }
 
-    fn find_first(&mut self, slots: &Slots) {
+    fn find_first(&mut self, slots: &Ring<f64>) {
         let is_finite = |at: u32| slots.get(at as usize).is_some_and(f64::is_finite);
         self.first = (0..self.old).find(|&at| is_finite(at)).unwrap_or(self.old);
     }
 
-    /// The best of the settled values.
+    /// The extreme of the settled values.
     #[inline]
-    fn settled(&self, slots: &Slots) -> f64 {
+    fn settled(&self, slots: &Ring<f64>) -> f64 {
         if self.first < self.old { slots.get(self.first as usize).unwrap_or(E::WORST) } else { E::WORST }
     }
 }
@@ -120,12 +120,12 @@ impl<E: End> Aggregate for Extreme<E> {
     type Options = ();
 
     #[inline]
-    fn enter(&mut self, value: f64, _slots: &mut Slots) {
+    fn enter(&mut self, value: f64, _slots: &mut Ring<f64>) {
         self.young = E::better(self.young, value);
     }
 
     #[inline]
-    fn leave(&mut self, _slot: f64, slots: &mut Slots) {
+    fn leave(&mut self, _slot: f64, slots: &mut Ring<f64>) {
         if self.old == 0 {
             return self.settle(slots);
         }
@@ -137,12 +137,12 @@ impl<E: End> Aggregate for Extreme<E> {
     }
 
     #[inline]
-    fn finite(&self, slots: &Slots, _samples: u64, _options: ()) -> f64 {
+    fn finite(&self, slots: &Ring<f64>, _samples: u64, _options: ()) -> f64 {
         E::better(self.young, self.settled(slots))
     }
 
-    /// NaN if there is one; infinities are values like others.
-    fn unusual(&self, slots: &Slots, counts: &Counts, _options: ()) -> f64 {
+    /// NaN if the window contains one; infinities are compared like other values.
+    fn unusual(&self, slots: &Ring<f64>, counts: &Counts, _options: ()) -> f64 {
         match () {
             () if counts.nan > 0 => f64::NAN,
             () if E::best(counts) > 0 => -E::WORST,
@@ -151,7 +151,7 @@ impl<E: End> Aggregate for Extreme<E> {
         }
     }
 
-    fn fill(&mut self, slots: &mut Slots, most: usize, entering: &[f64], _: (), results: &mut Vec<f64>) {
+    fn fill(&mut self, slots: &mut Ring<f64>, most: usize, entering: &[f64], _: (), results: &mut Vec<f64>) {
         let settled = self.settled(slots);
         let mut young = self.young;
         results.extend(entering.iter().map(|&value| {
@@ -162,16 +162,16 @@ impl<E: End> Aggregate for Extreme<E> {
         slots.extend(entering, most);
     }
 
-    fn slide(&mut self, slots: &mut Slots, entering: &[f64], options: (), results: &mut Vec<f64>) {
+    fn slide(&mut self, slots: &mut Ring<f64>, entering: &[f64], options: (), results: &mut Vec<f64>) {
         let mut entering = entering;
         while let Some((&next, rest)) = entering.split_first() {
-            // The first one makes the last settled record leave, or has the window settled.
+            // The first one makes the last settled record leave, or settles the window.
             if self.old <= 1 {
                 self.slide_singly(slots, &[next], options, results);
                 entering = rest;
                 continue;
             }
-            // Each of these makes a settled record leave, and there is another one behind it, in one piece of memory.
+            // Each of these makes a settled record leave while another one remains after it, in contiguous memory.
             let settled = &slots.as_slices().0[1..];
             let count = entering.len().min(self.old as usize - 1).min(settled.len());
             if count == 0 {
@@ -199,7 +199,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// By looking at all values; −0 is below +0.
+    /// The oracle: compares all values; −0 is less than +0.
     fn plain(values: &[f64], better: fn(f64, f64) -> bool) -> f64 {
         let nan = values.iter().copied().find(|value| value.is_nan());
         let best = values.iter().copied().reduce(|a, b| if better(b, a) { b } else { a });

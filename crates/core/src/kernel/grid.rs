@@ -1,38 +1,38 @@
-//! A grid of numbers on which sums of floats are exact without any care: the reproducible summation of Demmel and Nguyen
-//! ("Fast reproducible floating-point summation", 2013), with two bins and exact ones at that.
+//! A grid of numbers on which float sums are exact: the reproducible summation of Demmel and Nguyen ("Fast reproducible floating-point
+//! summation", 2013), with two bins, both exact.
 
 use super::wide::decompose;
 
 /// Bits of the low part of a number on the grid.
 pub(super) const LOW_BITS: i32 = 45;
-/// Bits of its high part.
+/// Bits of the high part.
 pub(super) const HIGH_BITS: i32 = 44;
-/// Powers of two that are left free above the values that a grid is chosen for.
+/// Free powers of two above the values that a grid is chosen for.
 const HEADROOM: i32 = 6;
-/// Bits that sums of either part may have before a block of steps.
+/// Bits that either sum may have before a block of steps.
 const SUM_BITS: i32 = 51;
-/// How many steps a block may have.
+/// The maximum number of steps in a block.
 pub(super) const STEPS: usize = 128;
 
-/// The multiples of 2^`unit` that are less than 2^(`unit` + 89) in magnitude: ordinary floats within 37 powers of two of one
-/// another, and every shorter number between them, 0 included.
+/// The multiples of 2^`unit` that are less than 2^(`unit` + 89) in magnitude: ordinary floats within 37 powers of two of each other, and
+/// every number with fewer bits between them, including 0.
 ///
-/// Each is the sum of a high part, a multiple of 2^(`unit` + 45) found by rounding, and a low part of at most half of that.
-/// In units of their kind, 2^(`unit` + 45) and 2^`unit`, both are integers of at most 2^44. Floats hold all integers up to 2^53, so
-/// that sums of high parts and sums of low parts are exact while they stay within. They do:
+/// Each is the sum of a high part, a multiple of 2^(`unit` + 45) found by rounding, and a low part of at most half of that. In their own
+/// units, 2^(`unit` + 45) and 2^`unit`, both are integers of at most 2^44. Floats represent all integers up to 2^53, so sums of high parts
+/// and sums of low parts are exact up to that bound, which they never exceed:
 ///
 /// - before a block of steps either sum is less than 2^51 units ([`Grid::high_limit`], [`Grid::low_limit`]);
 /// - a step (one number in, one out) changes either by at most 2^45, and a block has at most [`STEPS`] = 128 = 2^7 of them;
 /// - so in a block either sum stays below 2^51 + 2^7 · 2^45 = 2^51 + 2^52 < 2^53.
 ///
-/// Sums that would go beyond are not kept on the grid. As both are exact, adding one to the other is the only rounding there is, and
-/// the result the correctly rounded sum of the numbers: it is far from the greatest float, and a sum is never inexact at the lower end.
+/// Larger sums are not kept on the grid. As both sums are exact, adding one to the other is the only rounding, and gives the correctly
+/// rounded sum of the numbers: it is far from overflow, and addition is always exact near underflow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Grid {
     unit: i16,
 }
 
-/// Adding this to a number and taking it away again rounds it to a multiple of a power of two.
+/// Adding and subtracting this number rounds another to a multiple of a power of two.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rounder(f64);
 
@@ -56,15 +56,14 @@ pub(super) fn power(exponent: i32) -> f64 {
 }
 
 impl Default for Grid {
-    /// Takes readings from 2^−12 to 2^25 in full precision.
+    /// Holds readings from 2^−12 to 2^25 in full precision.
     fn default() -> Self {
         Self { unit: -64 }
     }
 }
 
 impl Grid {
-    /// A grid that holds all of `values` and their sum, with room for greater ones; `None` where they are too far apart,
-    /// or too far from 1.
+    /// A grid that holds all of `values` and their sum, with room for larger ones; `None` if they are too far from each other or from 1.
     pub(super) fn of(values: impl Iterator<Item = f64>) -> Option<Self> {
         let (mut lowest, mut highest, mut count) = (i32::MAX, i32::MIN, 0u64);
         for value in values.filter(|&value| value != 0.0) {
@@ -76,47 +75,47 @@ impl Grid {
         if count == 0 {
             return Some(Self::default());
         }
-        // The sum of so many is less than 2^(highest + bits).
+        // The sum of this many numbers is less than 2^(highest + bits).
         let bits = 64 - count.leading_zeros() as i32;
         let least = (highest - LOW_BITS - HIGH_BITS).max(highest + bits - LOW_BITS - SUM_BITS);
         let unit = lowest.min(least + HEADROOM);
-        // All powers of two that are used below are normal, and so is the sum.
+        // All powers of two used below are normal, and so is the sum.
         (least <= unit && (-900..900).contains(&unit)).then_some(Self { unit: unit as i16 })
     }
 
-    /// What one unit of low parts is worth, as a power of two.
+    /// The unit of low parts, as a power of two.
     pub(super) fn unit(self) -> i32 {
         i32::from(self.unit)
     }
 
-    /// Splits off the high parts of numbers on the grid; the rest is their low part.
+    /// The rounder that splits off the high part of a number on the grid; the rest is its low part.
     #[inline]
     pub(super) fn high(self) -> Rounder {
         Rounder::to(self.unit() + LOW_BITS)
     }
 
-    /// Whether sums of high and low parts are known to be exact: no more than 2^53 of their units.
+    /// Whether sums of high and low parts are exact: at most 2^53 of their units.
     pub(super) fn is_exact(self, high: f64, low: f64) -> bool {
         let limit = power(self.unit() + 53);
         low.abs() <= limit && high.abs() <= limit * power(LOW_BITS)
     }
 
-    /// What the sum of high parts has to be below before a block of steps.
+    /// The bound on the sum of high parts before a block of steps.
     #[inline]
     pub(super) fn high_limit(self) -> f64 {
         power(self.unit() + LOW_BITS + SUM_BITS)
     }
 
-    /// What the sum of low parts has to be below before a block of steps.
+    /// The bound on the sum of low parts before a block of steps.
     #[inline]
     pub(super) fn low_limit(self) -> f64 {
         power(self.unit() + SUM_BITS)
     }
 
-    /// Whether it has all of `values`.
+    /// Whether it contains all of `values`.
     #[inline]
     pub(super) fn has_all(self, values: &[f64]) -> bool {
-        // Most floats are on it by their exponent; zeros and short numbers want a closer look.
+        // Most floats are recognised by their exponent; zeros and numbers with few bits need a closer test.
         self.has_exponents(values) || self.has_exactly(values)
     }
 
@@ -160,7 +159,7 @@ mod tests {
         units.is_integer() && *units <= most && *units >= -most
     }
 
-    /// Holds a grid to its description, for one number.
+    /// Checks a grid against its definition, for one number.
     fn check(grid: Grid, value: f64) -> Result<(), TestCaseError> {
         let in_units = units(value, grid.unit());
         let is_on = fits(&in_units, 89) && value.abs() < power(grid.unit() + 89);

@@ -1,6 +1,6 @@
-//! As much of 256-bit integers as exact variances take.
+//! The subset of 256-bit integers needed for exact variances.
 
-/// An integer that is not negative.
+/// A non-negative integer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct U256 {
     high: u128,
@@ -14,22 +14,22 @@ impl U256 {
         let mut sum = Self { high: 0, low: 0 };
         for (term, shift) in terms {
             let (low, carry) = sum.low.overflowing_add((term as u128) << shift);
-            // What goes out at the top, the sign included; in two steps, as a shift by 128 is none.
+            // The bits shifted out at the top, including the sign; in two steps, as a shift by 128 would overflow.
             let high = term >> (127 - shift) >> 1;
             sum = Self { high: sum.high.wrapping_add(high as u128).wrapping_add(u128::from(carry)), low };
         }
         sum
     }
 
-    /// This divided by `divisor`, as `quotient` · 2^`exponent`: at least 61 bits of it, and the last one is set if others were cut
-    /// off, so that it rounds as the whole does.
+    /// This divided by `divisor`, as `quotient` · 2^`exponent` with at least 61 bits; the last one is set if others were cut off, so that
+    /// it rounds like the exact quotient.
     #[inline]
     pub(super) fn divided(self, divisor: u64) -> (u64, i32) {
         let bits = match self.high {
             0 => 128 - self.low.leading_zeros() as i32,
             high => 256 - high.leading_zeros() as i32,
         };
-        // So many bits that the quotient has 62 or 63.
+        // Shifted so that the quotient has 62 or 63 bits.
         let exponent = bits - 62 - (64 - divisor.leading_zeros() as i32);
         let (dividend, is_cut) = self.shifted_down(exponent);
         let quotient = (dividend / u128::from(divisor)) as u64;
@@ -37,7 +37,7 @@ impl U256 {
         (quotient | u64::from(is_inexact), exponent)
     }
 
-    /// This divided by 2^`shift`, where that has no more than 128 bits, and whether bits were lost.
+    /// This divided by 2^`shift`, if that has at most 128 bits, and whether bits were lost.
     #[inline]
     fn shifted_down(self, shift: i32) -> (u128, bool) {
         let Self { high, low } = self;
@@ -68,7 +68,7 @@ mod tests {
                 (i128::from(high) << 62 | i128::from(low >> 2), shifts[at])
             });
             let exact: BigInt = terms.iter().map(|&(term, shift)| BigInt::from(term) << shift).sum();
-            // As often as not, the sum is negative: then that of the negated terms is not.
+            // If the sum is negative, negate all terms.
             let (terms, exact) = if exact < BigInt::ZERO { (terms.map(|(t, s)| (-t, s)), -exact) } else { (terms, exact) };
             prop_assert_eq!(big(U256::sum(terms)), exact);
         }
@@ -86,7 +86,7 @@ mod tests {
                 return Ok(());
             }
             prop_assert!(quotient >> 61 != 0 && quotient >> 63 == 0);
-            // floor(2·N / (d·2^e)) / 2, and an odd one stands for anything up to the next even one.
+            // floor(2·N / (d·2^e)) / 2; an odd result represents anything up to the next even one.
             let (numerator, denominator) = match exponent {
                 0.. => (big(number), BigInt::from(divisor) << exponent),
                 _ => (big(number) << -exponent, BigInt::from(divisor)),

@@ -1,5 +1,5 @@
-//! Windows of integers of which some are no floats: the same statistics as of floats, with all digits. Such integers are seldom; where there are
-//! none, the windows of floats give the same results, and are faster.
+//! Windows of integers that f64 cannot all represent: the same statistics as of floats, exact in all digits. Such integers are rare;
+//! without any, the windows of floats give the same results, faster.
 
 use std::collections::VecDeque;
 use std::marker::PhantomData;
@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::exact_sum::{ExactSquares, ExactSum, deviation, halves};
 use super::extreme::End;
 
-/// What is computed over a window of integers.
+/// The result of a statistic over integers.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Outcome {
     /// One of the integers.
@@ -19,39 +19,39 @@ pub enum Outcome {
     Float(f64),
 }
 
-/// A statistic of the integers of a window, kept up to date as they come and go.
+/// A statistic over the integers of the window of one series, updated as they enter and leave. Calls come from one thread at a time.
 pub trait OfIntegers: Default {
     /// As [`Aggregate::Options`](super::window::Aggregate::Options).
     type Options: Copy;
 
-    /// Takes in an integer.
+    /// Adds the newest integer.
     fn enter(&mut self, value: i128);
 
-    /// Lets go of the oldest one.
+    /// Removes the oldest one.
     fn leave(&mut self, value: i128);
 
     /// The result over all `samples` of them, at least one.
     fn result(&self, samples: u64, options: Self::Options) -> Outcome;
 }
 
-/// The records of a window, the oldest first, some of them missing, and what is computed over them.
+/// The records of a window, the oldest first, some of them null, and the statistic over them.
 #[derive(Clone, Debug, Default)]
 pub struct IntegerWindow<A> {
     slots: VecDeque<Option<i128>>,
     samples: u64,
-    /// How many are no floats.
+    /// The number of integers that f64 cannot represent.
     inexact: usize,
     statistic: A,
 }
 
-/// Whether an integer is a float.
+/// Whether f64 represents an integer exactly.
 #[inline]
 pub fn is_float(value: i128) -> bool {
     (value as f64) as i128 == value
 }
 
 impl<A: OfIntegers> IntegerWindow<A> {
-    /// Takes in the next record.
+    /// Adds the next record.
     pub fn enter(&mut self, value: Option<i128>) {
         self.slots.push_back(value);
         if let Some(value) = value {
@@ -61,7 +61,7 @@ impl<A: OfIntegers> IntegerWindow<A> {
         }
     }
 
-    /// Lets the oldest record go, if there is one.
+    /// Removes the oldest record, if there is one.
     pub fn leave(&mut self) {
         if let Some(Some(value)) = self.slots.pop_front() {
             self.samples -= 1;
@@ -75,33 +75,33 @@ impl<A: OfIntegers> IntegerWindow<A> {
         self.slots.iter().copied()
     }
 
-    /// How many records there are.
+    /// The number of records.
     pub fn len(&self) -> usize {
         self.slots.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no records.
     pub fn is_empty(&self) -> bool {
         self.slots.is_empty()
     }
 
-    /// Whether all integers are floats.
+    /// Whether f64 represents all integers exactly.
     pub fn has_floats(&self) -> bool {
         self.inexact == 0
     }
 
-    /// How many integers there are.
+    /// The number of integers.
     pub fn samples(&self) -> u64 {
         self.samples
     }
 
-    /// The result; `None` where there are no integers.
+    /// The result; `None` without integers.
     pub fn result(&self, options: A::Options) -> Option<Outcome> {
         (self.samples > 0).then(|| self.statistic.result(self.samples, options))
     }
 }
 
-/// A window is its records: whatever else it keeps follows from them.
+/// Only the records are serialised: everything else is derived from them.
 impl<A> Serialize for IntegerWindow<A> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_seq(&self.slots)
@@ -112,7 +112,7 @@ impl<'de, A: OfIntegers> Deserialize<'de> for IntegerWindow<A> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let mut window = Self::default();
         for value in Vec::<Option<i128>>::deserialize(deserializer)? {
-            // Nothing that was saved is believed: beyond 64 bits sums could overflow.
+            // Saved values are validated: with more than 64 bits, sums could overflow.
             let is_sound = value.is_none_or(|value| (i64::MIN.into()..=u64::MAX.into()).contains(&value));
             if !is_sound {
                 return Err(D::Error::custom("an integer of more than 64 bits"));
@@ -123,7 +123,7 @@ impl<'de, A: OfIntegers> Deserialize<'de> for IntegerWindow<A> {
     }
 }
 
-/// The correctly rounded sum, divided by the number.
+/// The correctly rounded sum, divided by the number of values.
 #[derive(Clone, Debug, Default)]
 pub struct IntegerMean(i128);
 
@@ -178,7 +178,7 @@ impl OfIntegers for IntegerDeviation {
     }
 }
 
-/// The least or the greatest: those of the integers that are better than all behind them.
+/// The minimum or maximum: keeps the integers that are more extreme than all later ones.
 #[derive(Clone, Debug)]
 pub struct IntegerExtreme<E> {
     best: VecDeque<i128>,
@@ -208,7 +208,7 @@ impl<E: End> OfIntegers for IntegerExtreme<E> {
     }
 }
 
-/// The value in the middle; of an even number, the correctly rounded mean of the two in the middle.
+/// The median; for an even number, the correctly rounded mean of the two middle values.
 #[derive(Clone, Debug, Default)]
 pub struct IntegerMedian(Vec<i128>);
 
@@ -243,7 +243,7 @@ mod tests {
     use super::super::window::{Aggregate, NonFinite, Window};
     use super::*;
 
-    /// Over integers that are floats, both kinds of windows say the same.
+    /// Over integers that f64 represents, both kinds of windows give the same results.
     fn check<A: Aggregate, I: OfIntegers<Options = A::Options>>(
         values: &[Option<i64>],
         rows: usize,

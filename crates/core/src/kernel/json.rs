@@ -1,23 +1,23 @@
-//! Values of JSON that can be taken as they stand: strings without escapes, numbers, words.
+//! JSON values that need no unescaping: strings without escapes, numbers, words.
 
 const ONES: u64 = 0x0101_0101_0101_0101;
 const HIGH: u64 = ONES << 7;
 
-/// A value that needs no more than a look.
+/// A value that can be used in place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Plain {
-    /// The first byte of what it says: for a string, behind the quote.
+    /// The first byte of the content: of a string, after the quote.
     pub start: usize,
-    /// The byte after what it says.
+    /// The position after the content.
     pub end: usize,
-    /// The byte after the value.
+    /// The position after the value.
     pub next: usize,
     /// Whether it is the word `null`.
     pub is_null: bool,
 }
 
-/// The value that begins at `start` of `text`: a string of UTF-8 without escapes, a number, `true`, `false` or `null`. What stands behind
-/// a number or a word is not looked at. `None` where it is anything else.
+/// The value that begins at `start` of `text`: a UTF-8 string without escapes, a number, `true`, `false` or `null`; `None` for anything
+/// else. What follows a number or a word is not checked.
 #[inline]
 pub fn plain_value(text: &[u8], start: usize) -> Option<Plain> {
     let as_it_stands = |end| Plain { start, end, next: end, is_null: false };
@@ -35,8 +35,8 @@ pub fn plain_value(text: &[u8], start: usize) -> Option<Plain> {
     }
 }
 
-/// Where the string ends whose first byte, behind the quote, is at `start`: the place of the quote that closes it. `None` where it has
-/// escapes or control characters, is no UTF-8, or does not end. Eight bytes at a time; the lowest bit set of each mask is right.
+/// The position of the closing quote of the string whose content begins at `start`. `None` if it has escapes or control characters, is not
+/// UTF-8, or does not end. Eight bytes at a time; the lowest bit set of each mask is exact.
 #[inline]
 pub fn plain_string(text: &[u8], start: usize) -> Option<usize> {
     let (mut at, mut high) = (start, 0);
@@ -68,7 +68,7 @@ fn checked(text: &[u8], start: usize, end: usize, is_ascii: bool) -> Option<usiz
     (text[end] == b'"' && is_text()).then_some(end)
 }
 
-/// The byte after the number that begins at `start`: the longest `-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?`.
+/// The position after the number that begins at `start`: the longest `-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?`.
 #[inline]
 fn number(text: &[u8], start: usize) -> Option<usize> {
     let whole = start + usize::from(text.get(start) == Some(&b'-'));
@@ -86,7 +86,7 @@ fn number(text: &[u8], start: usize) -> Option<usize> {
     Some(end)
 }
 
-/// The byte after the digits from `start` on, of which there is at least one.
+/// The position after the digits from `start` on, at least one.
 #[inline]
 fn digits(text: &[u8], start: usize) -> Option<usize> {
     let mut end = start;
@@ -106,7 +106,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// What a JSON parser says of a value with a comma behind it.
+    /// The result of a JSON parser for a value followed by a comma.
     fn check(text: &[u8]) -> Result<(), TestCaseError> {
         let all = [b" ", text, b",0000000"].concat();
         let expected: Option<&serde_json::value::RawValue> = serde_json::from_slice(text).ok();

@@ -1,29 +1,30 @@
-//! Numbers in JSON, which has none for what is not finite: those are the strings "inf", "-inf" and "NaN", as in JSON Lines, where `serde_json`
-//! would write null. For `#[serde(with = …)]`.
+//! Numbers in JSON, which cannot represent non-finite ones: those are the strings "inf", "-inf" and "NaN", as in JSON Lines, where
+//! `serde_json` would write null. For `#[serde(with = …)]`.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A number as JSON has it.
+/// The JSON representation of a number.
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
-enum Number {
+enum JsonNumber {
     Finite(f64),
     Text(String),
 }
 
-/// Writes a number, or the text that stands for it.
+/// Serialises a number, or the text for a non-finite one.
 ///
 /// # Errors
-/// The serializer's.
+/// Those of the serializer.
 pub fn serialize<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
-    let number = if value.is_finite() { Number::Finite(*value) } else { Number::Text(value.to_string()) };
+    let number =
+        if value.is_finite() { JsonNumber::Finite(*value) } else { JsonNumber::Text(value.to_string()) };
     number.serialize(serializer)
 }
 
-/// Writes a number that may be missing: then as null.
+/// Serialises an optional number; `None` is null.
 ///
 /// # Errors
-/// The serializer's.
+/// Those of the serializer.
 pub fn serialize_option<S: Serializer>(value: &Option<f64>, serializer: S) -> Result<S::Ok, S::Error> {
     match value {
         None => serializer.serialize_none(),
@@ -31,14 +32,14 @@ pub fn serialize_option<S: Serializer>(value: &Option<f64>, serializer: S) -> Re
     }
 }
 
-/// Reads what [`serialize`] has written.
+/// Deserialises the output of [`serialize`].
 ///
 /// # Errors
-/// The deserializer's, or a text that is no number.
+/// Those of the deserializer, or a text that is not a number.
 pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
-    match Number::deserialize(deserializer)? {
-        Number::Finite(value) => Ok(value),
-        Number::Text(text) => text.parse().map_err(serde::de::Error::custom),
+    match JsonNumber::deserialize(deserializer)? {
+        JsonNumber::Finite(value) => Ok(value),
+        JsonNumber::Text(text) => text.parse().map_err(serde::de::Error::custom),
     }
 }
 
@@ -47,7 +48,7 @@ mod tests {
     use super::*;
 
     #[derive(Serialize, Deserialize)]
-    struct Value(#[serde(with = "super")] f64);
+    struct WithFloat(#[serde(with = "super")] f64);
 
     #[test]
     fn every_number_is_written_and_read_back() {
@@ -59,10 +60,10 @@ mod tests {
             (f64::NAN, "\"NaN\""),
         ];
         for (value, text) in texts {
-            assert_eq!(serde_json::to_string(&Value(value)).expect("written"), text);
-            let Value(read) = serde_json::from_str(text).expect("read");
+            assert_eq!(serde_json::to_string(&WithFloat(value)).expect("written"), text);
+            let WithFloat(read) = serde_json::from_str(text).expect("read");
             assert!(read.to_bits() == value.to_bits() || read.is_nan() && value.is_nan(), "{text}");
         }
-        assert!(serde_json::from_str::<Value>("\"much\"").is_err());
+        assert!(serde_json::from_str::<WithFloat>("\"much\"").is_err());
     }
 }

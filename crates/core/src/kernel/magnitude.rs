@@ -1,11 +1,11 @@
-//! As much of large integers as exact variances take: they work on the limbs that are not zero, of which ordinary values have few.
+//! The subset of big integers needed for exact variances: operations skip limbs of zeros, of which ordinary values have many.
 
 use super::wide::{Wide, borrowing};
 
-/// Limbs of the top of a number: two divisions by 64 bits leave more of it than a float has.
+/// The limbs kept from the top of a number: after two divisions by 64 bits they still exceed the precision of a float.
 const TOP: usize = 4;
 
-/// An integer without a sign, least significant limb first; below the first limb are `start` limbs of zeros.
+/// An unsigned integer, least significant limb first, followed below by `start` limbs of zeros.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Magnitude {
     limbs: Vec<u64>,
@@ -13,7 +13,7 @@ pub(super) struct Magnitude {
 }
 
 impl Magnitude {
-    /// Without the zeros at both ends.
+    /// Without zero limbs at both ends.
     fn trimmed(limbs: &[u64], start: usize) -> Self {
         let is_set = |limb: &u64| *limb != 0;
         let first = limbs.iter().position(is_set).unwrap_or(limbs.len());
@@ -21,7 +21,7 @@ impl Magnitude {
         Self { limbs: limbs[first..end].to_vec(), start: start + first }
     }
 
-    /// The magnitude of a wide number.
+    /// The absolute value of a wide number.
     pub(super) fn of(wide: &Wide) -> Self {
         match wide.is_negative() {
             false => Self::trimmed(wide.limbs(), 0),
@@ -37,7 +37,7 @@ impl Magnitude {
         Self::trimmed(&[low as u64, (low >> 64) as u64, high], start)
     }
 
-    /// Times `factor`.
+    /// The product with `factor`.
     pub(super) fn times(&self, factor: u64) -> Self {
         let mut carry = 0u128;
         let step = |&limb: &u64| {
@@ -51,7 +51,7 @@ impl Magnitude {
         Self { limbs, start: self.start }
     }
 
-    /// Times itself.
+    /// The square.
     pub(super) fn squared(&self) -> Self {
         let length = self.limbs.len();
         let mut limbs = vec![0; 2 * length];
@@ -67,7 +67,7 @@ impl Magnitude {
         Self { limbs, start: 2 * self.start }
     }
 
-    /// Less `other`, which is not greater.
+    /// The difference with `other`, which is not greater.
     pub(super) fn minus(&self, other: &Self) -> Self {
         let start = self.start.min(other.start);
         let end = self.end().max(other.end());
@@ -84,13 +84,13 @@ impl Magnitude {
         self.start + self.limbs.len()
     }
 
-    /// The limb at a place, zeros at the lower end counted.
+    /// The limb at a position, counting zero limbs at the lower end.
     fn limb(&self, place: usize) -> u64 {
         place.checked_sub(self.start).and_then(|at| self.limbs.get(at)).copied().unwrap_or(0)
     }
 
-    /// Its highest limbs, and how many limbs lie below them (fewer than none where it is short); the last bit is set if any of those is not
-    /// zero, so that it rounds as the whole does. `None` for zero.
+    /// Its highest limbs, and the number of limbs below them (negative if it is short); the last bit is set if any of those is not zero, so
+    /// that it rounds like the whole number. `None` for zero.
     pub(super) fn top(&self) -> Option<([u64; TOP], i32)> {
         let last = self.limbs.iter().rposition(|&limb| limb != 0)?;
         let (rest, top) = self.limbs[..=last].split_at((last + 1).saturating_sub(TOP));
@@ -101,7 +101,7 @@ impl Magnitude {
     }
 }
 
-/// Divides `limbs` by `divisor` in place; whether a remainder was left.
+/// Divides `limbs` by `divisor` in place; returns whether there was a remainder.
 pub(super) fn divide(limbs: &mut [u64], divisor: u64) -> bool {
     let mut remainder = 0u128;
     for limb in limbs.iter_mut().rev() {
@@ -124,7 +124,7 @@ mod tests {
         BigInt::from(BigUint::new(limbs)) << (64 * number.start)
     }
 
-    /// Numbers with zeros at either end, and in the middle.
+    /// Numbers with zeros at either end and in the middle.
     fn any_magnitude() -> impl Strategy<Value = Magnitude> {
         let limb = prop_oneof![2 => any::<u64>(), 1 => Just(0), 1 => Just(u64::MAX)];
         (proptest::collection::vec(limb, 0..9), 0..5usize)
@@ -154,7 +154,7 @@ mod tests {
             let is_inexact = divide(&mut top, divisor);
             top[0] |= u64::from(is_inexact);
             let top = big(&Magnitude { limbs: top.to_vec(), start: 0 });
-            // In units of the top's last bit: the floor, and an odd last bit where it is less than the whole.
+            // In units of the top's last bit: the floor, with an odd last bit if it is inexact.
             let (dividend, divisor) = match below {
                 0.. => (big(&number), BigInt::from(divisor) << (64 * below)),
                 _ => (big(&number) << (-64 * below), BigInt::from(divisor)),

@@ -2,14 +2,15 @@
 
 use super::exact_sum::ExactSum;
 use super::grid::{Grid, STEPS};
+use super::ring::Ring;
 use super::tiers::{General, Quick, Tiers};
-use super::window::{Aggregate, Counts, Slots};
+use super::window::{Aggregate, Counts};
 
 /// The correctly rounded sum of the values, divided by their number.
 #[derive(Clone, Debug, Default)]
 pub struct Mean(Tiers<GridSum>);
 
-/// The exact sum of numbers on a grid, as two floats: their own sum rounds it correctly.
+/// The exact sum of numbers on a grid, as two floats: adding them gives the correctly rounded sum.
 #[derive(Clone, Copy, Debug)]
 struct GridSum {
     high: f64,
@@ -18,7 +19,7 @@ struct GridSum {
 }
 
 impl GridSum {
-    /// Moves what the low sum has of high units to the high one.
+    /// Carries whole high units from the low sum to the high one.
     #[inline]
     fn carry(&mut self) {
         debug_assert!(self.grid.is_exact(self.high, self.low), "{self:?}");
@@ -29,7 +30,7 @@ impl GridSum {
         }
     }
 
-    /// Puts `entering` in the place of as many numbers `leaving`; the mean of `count` numbers after each.
+    /// Replaces the numbers `leaving` by as many `entering`; the mean of `count` numbers after each.
     #[inline]
     fn slide(&mut self, entering: &[f64], leaving: &[f64], count: f64, means: &mut Vec<f64>) {
         let rounder = self.grid.high();
@@ -43,7 +44,7 @@ impl GridSum {
         (self.high, self.low) = (high, low);
     }
 
-    /// Adds `entering`; the mean of all numbers after each, `count` of which were there before.
+    /// Adds `entering`; the mean of all numbers after each, starting with `count` earlier ones.
     fn fill(&mut self, entering: &[f64], mut count: f64, means: &mut Vec<f64>) {
         let rounder = self.grid.high();
         let Self { mut high, mut low, .. } = *self;
@@ -113,8 +114,8 @@ impl General<GridSum> for ExactSum {
 }
 
 impl Mean {
-    /// A slide of one step: among many sensors there are few others, and to get a loop going costs more than the step.
-    fn slide_once(&mut self, slots: &mut Slots, value: f64, means: &mut Vec<f64>) {
+    /// A slide of a single step: with many sensors, runs are short, and setting up the loop would cost more than the step.
+    fn slide_once(&mut self, slots: &mut Ring<f64>, value: f64, means: &mut Vec<f64>) {
         let count = slots.len() as f64;
         match self.0.quick_for(&[value]) {
             None => self.slide_singly(slots, &[value], (), means),
@@ -132,27 +133,27 @@ impl Aggregate for Mean {
     type Options = ();
 
     #[inline]
-    fn enter(&mut self, value: f64, slots: &mut Slots) {
+    fn enter(&mut self, value: f64, slots: &mut Ring<f64>) {
         self.0.enter(value, slots);
     }
 
     #[inline]
-    fn leave(&mut self, slot: f64, slots: &mut Slots) {
+    fn leave(&mut self, slot: f64, slots: &mut Ring<f64>) {
         if slot.is_finite() {
             self.0.leave(slot, slots);
         }
     }
 
     #[inline]
-    fn finite(&self, _slots: &Slots, samples: u64, _options: ()) -> f64 {
+    fn finite(&self, _slots: &Ring<f64>, samples: u64, _options: ()) -> f64 {
         match &self.0 {
             Tiers::Quick { sums, .. } => (sums.high + sums.low) / samples as f64,
             Tiers::General { sums, .. } => sums.mean(samples),
         }
     }
 
-    /// What IEEE 754 makes of it.
-    fn unusual(&self, _slots: &Slots, counts: &Counts, _options: ()) -> f64 {
+    /// As in IEEE 754.
+    fn unusual(&self, _slots: &Ring<f64>, counts: &Counts, _options: ()) -> f64 {
         match (counts.nan, counts.plus_infinity, counts.minus_infinity) {
             (0, _, 0) => f64::INFINITY,
             (0, 0, _) => f64::NEG_INFINITY,
@@ -160,7 +161,14 @@ impl Aggregate for Mean {
         }
     }
 
-    fn fill(&mut self, slots: &mut Slots, most: usize, entering: &[f64], options: (), means: &mut Vec<f64>) {
+    fn fill(
+        &mut self,
+        slots: &mut Ring<f64>,
+        most: usize,
+        entering: &[f64],
+        options: (),
+        means: &mut Vec<f64>,
+    ) {
         for part in entering.chunks(STEPS) {
             let before = slots.len() as f64;
             match self.0.quick_for(part) {
@@ -175,7 +183,7 @@ impl Aggregate for Mean {
         }
     }
 
-    fn slide(&mut self, slots: &mut Slots, entering: &[f64], options: (), means: &mut Vec<f64>) {
+    fn slide(&mut self, slots: &mut Ring<f64>, entering: &[f64], options: (), means: &mut Vec<f64>) {
         if let [value] = *entering {
             return self.slide_once(slots, value, means);
         }
@@ -202,7 +210,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// By an exact sum of nothing but these values, which has tests of its own against rationals.
+    /// The oracle: an exact sum of these values only, which is tested against rationals itself.
     fn plain(values: &[f64]) -> f64 {
         let unusual = values.iter().copied().filter(|value| !value.is_finite()).reduce(|a, b| a + b);
         unusual.unwrap_or_else(|| {
@@ -224,14 +232,14 @@ mod tests {
 
     #[test]
     fn clause_16_sums_stay_exact_as_far_as_a_grid_goes() {
-        // The largest number on the first grid, and the one whose low part is largest: as many as a sum can take, and more.
+        // The largest number on the first grid, and the one with the largest low part: as many as a sum can hold, and more.
         let largest = 2f64.powi(25) - 2f64.powi(-28);
         let halfway = 2f64.powi(24) + 2f64.powi(-20);
         for value in [largest, -largest, halfway, -halfway] {
             for rows in [100, 127, 128, 129, 255, 1000] {
                 let values: Vec<f64> = (0..1500).map(|n| if n % 7 == 6 { 0.1 } else { value }).collect();
                 check(&values, rows).expect("exact");
-                // From one end to the other within a window.
+                // From one extreme to the other within a window.
                 let values: Vec<f64> =
                     (0..1500).map(|n| if n / rows % 2 == 0 { value } else { -value }).collect();
                 check(&values, rows).expect("exact");

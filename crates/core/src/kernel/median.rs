@@ -1,34 +1,35 @@
 //! The median of a window.
 
 use super::order::{key_of, value_of};
+use super::ring::Ring;
 use super::sorted::Sorted;
-use super::window::{Aggregate, Counts, Slots};
+use super::window::{Aggregate, Counts};
 
-/// Whether so few values of a long window come together that what they touch of it is in no cache: then it is worth asking
-/// the memory for all of it at once.
-fn is_brief(entering: &[f64], slots: &Slots) -> bool {
+/// Whether the batch is so small, and the window so long, that the accessed memory is in no cache: then prefetching all of it at once pays
+/// off.
+fn is_brief(entering: &[f64], slots: &Ring<f64>) -> bool {
     entering.len() * 64 < slots.len()
 }
 
-/// The value in the middle; of an even number of values, the mean of the two in the middle. −0 is less than +0.
+/// The median; for an even number of values, the mean of the two middle ones. −0 is less than +0.
 #[derive(Clone, Debug, Default)]
 pub struct Median(Sorted);
 
-/// The mean of two numbers: their correctly rounded sum, halved, as if there were no greatest float.
+/// The mean of two numbers: their correctly rounded sum, halved, without overflow.
 fn mean(a: f64, b: f64) -> f64 {
     let sum = a + b;
-    // Where the sum is too large, halves are exact. Zeros of any sign have the mean +0.
+    // If the sum overflows, halving first is exact. The mean of zeros of any sign is +0.
     if sum.is_finite() { (sum + 0.0) / 2.0 } else { a / 2.0 + b / 2.0 }
 }
 
 impl Aggregate for Median {
     type Options = ();
 
-    fn enter(&mut self, value: f64, _slots: &mut Slots) {
+    fn enter(&mut self, value: f64, _slots: &mut Ring<f64>) {
         self.0.insert(key_of(value));
     }
 
-    fn leave(&mut self, slot: f64, _slots: &mut Slots) {
+    fn leave(&mut self, slot: f64, _slots: &mut Ring<f64>) {
         if slot.is_finite() {
             self.0.remove(key_of(slot));
         }
@@ -36,7 +37,7 @@ impl Aggregate for Median {
 
     fn fill(
         &mut self,
-        slots: &mut Slots,
+        slots: &mut Ring<f64>,
         most: usize,
         entering: &[f64],
         options: (),
@@ -48,7 +49,7 @@ impl Aggregate for Median {
         self.fill_singly(slots, most, entering, options, medians);
     }
 
-    fn slide(&mut self, slots: &mut Slots, entering: &[f64], options: (), medians: &mut Vec<f64>) {
+    fn slide(&mut self, slots: &mut Ring<f64>, entering: &[f64], options: (), medians: &mut Vec<f64>) {
         if is_brief(entering, slots) {
             let leaving = slots.iter().take(entering.len());
             self.0.prefetch(leaving.chain(entering.iter().copied()).map(key_of));
@@ -56,13 +57,13 @@ impl Aggregate for Median {
         self.slide_singly(slots, entering, options, medians);
     }
 
-    fn finite(&self, _slots: &Slots, samples: u64, _options: ()) -> f64 {
+    fn finite(&self, _slots: &Ring<f64>, samples: u64, _options: ()) -> f64 {
         let (lower, upper) = self.0.middle();
         if samples % 2 == 1 { value_of(lower) } else { mean(value_of(lower), value_of(upper)) }
     }
 
-    /// NaN if there is one; infinities are values like others.
-    fn unusual(&self, _slots: &Slots, counts: &Counts, _options: ()) -> f64 {
+    /// NaN if the window contains one; infinities are compared like other values.
+    fn unusual(&self, _slots: &Ring<f64>, counts: &Counts, _options: ()) -> f64 {
         if counts.nan > 0 {
             return f64::NAN;
         }
@@ -84,7 +85,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// By sorting, and an exact sum of the two in the middle.
+    /// The oracle: sorts the values, and adds the two middle ones exactly.
     fn plain(values: &[f64]) -> f64 {
         if values.iter().any(|value| value.is_nan()) {
             return f64::NAN;
@@ -126,7 +127,7 @@ mod tests {
     }
 
     proptest! {
-        // Sorting long windows again and again takes its time.
+        // Sorting long windows repeatedly is slow.
         #![proptest_config(ProptestConfig { cases: 6, ..ProptestConfig::default() })]
 
         #[test]

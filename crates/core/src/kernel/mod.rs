@@ -1,5 +1,4 @@
-//! Pure numeric loops: no state but their own, no I/O, nothing but the standard library (and serde,
-//! so that states can be saved; and zmij, for the text of one number).
+//! Pure numeric loops: no state but their own, no I/O, no dependencies except serde (to save states) and zmij (for the text of a number).
 
 pub mod deviation;
 pub mod distinct;
@@ -24,6 +23,7 @@ pub mod separators;
 pub mod shortest;
 pub mod sketch;
 mod sorted;
+pub mod stable_hash;
 #[cfg(test)]
 mod testing;
 mod tiers;

@@ -1,20 +1,20 @@
 //! Text to `f64`, bit for bit as `str::parse` (clause 3).
 
-/// The powers of ten that an `f64` holds exactly.
+/// The powers of ten that f64 represents exactly.
 const POWERS: [f64; 23] = [
     1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18,
     1e19, 1e20, 1e21, 1e22,
 ];
 
-/// The most digits whose integer is surely below 2^53.
+/// The largest number of digits that always fits below 2^53.
 const EXACT_DIGITS: usize = 15;
 
-/// Parses `text` as `str::parse::<f64>` does: `None` where it gives an error.
+/// Parses `text` like `str::parse::<f64>`: `None` where that fails.
 pub fn parse_f64(text: &[u8]) -> Option<f64> {
     plain_decimal(text, b'.').or_else(|| std::str::from_utf8(text).ok()?.parse().ok())
 }
 
-/// The same, with the comma as decimal mark; a point is refused.
+/// The same with a comma as decimal mark; a point is invalid.
 pub fn parse_decimal_comma(text: &[u8]) -> Option<f64> {
     if let Some(value) = plain_decimal(text, b',') {
         return Some(value);
@@ -23,9 +23,9 @@ pub fn parse_decimal_comma(text: &[u8]) -> Option<f64> {
     text.replacen(',', ".", 1).parse().ok()
 }
 
-/// `-?[0-9]*mark?[0-9]*` with 1 to 15 digits: an integer m < 2^53 and s ≤ 15 decimals. Both m and 10^s are
-/// exact, so the one division m / 10^s is correctly rounded (Clinger, "How to read floating point
-/// numbers accurately", 1990). `None` says nothing about other texts.
+/// `-?[0-9]*mark?[0-9]*` with 1 to 15 digits: an integer m < 2^53 and s ≤ 15 decimals. Both m and 10^s are exact, so the single division m
+/// / 10^s is correctly rounded (Clinger, "How to read floating point numbers accurately", 1990). `None` for any other text, which may still
+/// be a number.
 fn plain_decimal(text: &[u8], mark: u8) -> Option<f64> {
     let (is_negative, digits) = match text {
         [b'-', rest @ ..] => (true, rest),

@@ -1,5 +1,5 @@
-//! Short numbers, many at once (clause 3). A column's fields are gathered first, as words of eight bytes; then eight of
-//! them go through the same steps side by side, without a branch, so that compilers make vector instructions of it.
+//! Parses many short numbers at once (clause 3). The fields of a column are first gathered as words of eight bytes; then eight of them go
+//! through the same branch-free steps in parallel, so that compilers generate vector instructions.
 
 #![cfg_attr(
     target_arch = "x86_64",
@@ -10,12 +10,12 @@ const ONES: u64 = 0x0101_0101_0101_0101;
 const HIGH: u64 = ONES << 7;
 const ZEROS: u64 = ONES * b'0' as u64;
 
-/// The bytes of a field, as far as they matter.
+/// The relevant bytes of a field.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Numeral {
-    /// The eight bytes before the field's end, the first in the lowest; those before the text are anything.
+    /// The eight bytes before the field's end, the first one lowest; bytes before the text are arbitrary.
     word: u64,
-    /// How many of them are the field's; more than eight where it is longer.
+    /// The length of the field, which may exceed eight.
     len: u64,
 }
 
@@ -36,28 +36,28 @@ impl Numeral {
         u64::from_le_bytes(word)
     }
 
-    /// Its value and 0 if it is `-?[0-9]*mark?[0-9]*` of at most eight bytes with at least one digit; anything and not 0 for
-    /// others. `marks` is the decimal mark, eight times.
+    /// Its value and 0 if it is `-?[0-9]*mark?[0-9]*` of at most eight bytes with at least one digit; otherwise an arbitrary value and not
+    /// 0. `marks` is the decimal mark repeated eight times.
     ///
-    /// Eight digits in eight bytes: pairs, then fours, then all are put together by one multiplication each (Lemire, "Number parsing
-    /// at a gigabyte per second", 2021). The division of two integers below 2^53 is correctly rounded (Clinger, "How to read
-    /// floating point numbers accurately", 1990).
+    /// Eight digits in eight bytes are combined to pairs, then fours, then eight, by one multiplication each (Lemire, "Number parsing at a
+    /// gigabyte per second", 2021). The division of two integers below 2^53 is correctly rounded (Clinger, "How to read floating point
+    /// numbers accurately", 1990).
     #[inline(always)]
     fn value(self, marks: u64) -> (f64, u64) {
         const PAIRS: u64 = 0x0000_00ff_0000_00ff;
-        /// 2^52, and its bits: an integer in the lowest bits of the mantissa is added to it.
+        /// 2^52: adding an integer to its bits puts it in the lowest bits of the mantissa.
         const INTEGERS: f64 = 4_503_599_627_370_496.0;
         let Self { word, len } = self;
-        // What stands in front of the field, and the sign, become zeros.
+        // Clears the sign and the bytes before the field.
         let front = 64_u64.wrapping_sub(8 * len) & 63;
         let own = u64::MAX << front;
         let minus = u64::from((word >> front) as u8 == b'-');
         let word = (word & own | ZEROS & !own) ^ (minus * u64::from(b'-' ^ b'0')) << front;
-        // The lowest high bit that is set is that of the first mark.
+        // The lowest high bit marks the first decimal mark.
         let found = word ^ marks;
         let found = found.wrapping_sub(ONES) & !found & HIGH;
         let mark = found & found.wrapping_neg();
-        // What stands in front of the mark moves up by one, over it.
+        // Shifts the bytes before the mark up by one, over the mark.
         let whole = word & (mark >> 7).wrapping_sub(1);
         let decimals = word & !(mark << 1).wrapping_sub(1);
         let digits = if mark == 0 { word } else { whole << 8 | decimals | u64::from(b'0') } ^ ZEROS;
@@ -75,11 +75,11 @@ impl Numeral {
     }
 }
 
-/// 10 to as many as there are bytes above the mark, whose highest bit is set. From the binary digits of that number: no table, which lanes
-/// would have to look up one by one.
+/// 10 to the power of the number of bytes above the mark, whose highest bit is set. Computed from the binary digits of that number: a table
+/// would need one lookup per lane.
 #[inline(always)]
 fn power(mark: u64) -> f64 {
-    /// The highest bits of the bytes that have so many above them.
+    /// The highest bits of the bytes with this many bytes above them.
     const fn places(above: [u32; 4]) -> u64 {
         (1 << (63 - 8 * above[0]))
             | (1 << (63 - 8 * above[1]))
@@ -90,8 +90,8 @@ fn power(mark: u64) -> f64 {
     factor([1, 3, 5, 7], 1e1) * factor([2, 3, 6, 7], 1e2) * factor([4, 5, 6, 7], 1e4)
 }
 
-/// Reads `numerals` into `values`, as many, with `mark` as decimal mark: bit for bit as `str::parse`. Those that are not
-/// `-?[0-9]*mark?[0-9]*` of at most eight bytes with at least one digit are added to `others`, by index, and have anything as value.
+/// Parses `numerals` into `values`, of the same length, with `mark` as decimal mark: bit for bit as `str::parse`. Those that are not
+/// `-?[0-9]*mark?[0-9]*` of at most eight bytes with at least one digit are added to `others`, by index, and get an arbitrary value.
 pub fn read(numerals: &[Numeral], mark: u8, values: &mut [f64], others: &mut Vec<u32>) {
     #[cfg(target_arch = "x86_64")]
     {
@@ -107,7 +107,7 @@ pub fn read(numerals: &[Numeral], mark: u8, values: &mut [f64], others: &mut Vec
     read_by::<1>(numerals, mark, values, others);
 }
 
-/// The same, so many side by side.
+/// The same with this many lanes.
 #[inline(always)]
 fn read_by<const LANES: usize>(numerals: &[Numeral], mark: u8, values: &mut [f64], others: &mut Vec<u32>) {
     let marks = ONES * u64::from(mark);
@@ -123,7 +123,7 @@ fn read_by<const LANES: usize>(numerals: &[Numeral], mark: u8, values: &mut [f64
     }
 }
 
-/// Reads numbers of which the first has this index.
+/// Parses one group; `first` is the index of its first number.
 #[inline(always)]
 fn read_group<const LANES: usize>(
     group: &[Numeral; LANES],
@@ -154,13 +154,13 @@ mod x86 {
             && is_x86_feature_detected!("avx512vl")
     }
 
-    /// Needs what [`has_avx512`] asks for.
+    /// Requires [`has_avx512`].
     #[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl")]
     pub(super) fn read_avx512(numerals: &[Numeral], mark: u8, values: &mut [f64], others: &mut Vec<u32>) {
         read_by::<8>(numerals, mark, values, others);
     }
 
-    /// Needs AVX2.
+    /// Requires AVX2.
     #[target_feature(enable = "avx2")]
     pub(super) fn read_avx2(numerals: &[Numeral], mark: u8, values: &mut [f64], others: &mut Vec<u32>) {
         read_by::<8>(numerals, mark, values, others);
@@ -186,7 +186,7 @@ mod tests {
         ways
     }
 
-    /// What `str::parse` says to each, where it is this kernel's to say.
+    /// The result of `str::parse` for texts that this kernel handles.
     fn expected(text: &str) -> Option<f64> {
         let digits = text.strip_prefix('-').unwrap_or(text);
         let is_plain = digits.bytes().all(|byte| byte == b'.' || byte.is_ascii_digit());

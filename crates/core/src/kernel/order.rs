@@ -1,6 +1,6 @@
 //! The order of finite floats, in which −0 is less than +0 (clause 16).
 
-/// The value's bits, so turned that keys compare as values do.
+/// The value's bits, transformed so that keys compare like values.
 #[inline]
 pub(super) fn key_of(value: f64) -> u64 {
     let bits = value.to_bits();
@@ -13,14 +13,14 @@ pub(super) fn value_of(key: u64) -> f64 {
     f64::from_bits(if key >> 63 == 1 { key & !(1 << 63) } else { !key })
 }
 
-/// The lesser of two numbers, neither of which is NaN.
+/// The minimum of two numbers, neither of which is NaN.
 #[inline]
 pub fn lesser(a: f64, b: f64) -> f64 {
-    // Equal numbers have equal bits, except for zeros: of those, one with a sign wins.
+    // Equal numbers have equal bits, except zeros: −0 wins.
     f64::from_bits((if a < b { a } else { b }).to_bits() | (if b < a { b } else { a }).to_bits())
 }
 
-/// The greater of two numbers, neither of which is NaN.
+/// The maximum of two numbers, neither of which is NaN.
 #[inline]
 pub fn greater(a: f64, b: f64) -> f64 {
     f64::from_bits((if a > b { a } else { b }).to_bits() & (if b > a { b } else { a }).to_bits())

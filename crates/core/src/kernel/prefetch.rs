@@ -1,4 +1,4 @@
-//! Hints to the memory.
+//! Prefetch hints.
 
 #![cfg_attr(
     target_arch = "x86_64",
@@ -8,11 +8,11 @@
     )
 )]
 
-/// What the memory hands over at once, in bytes.
+/// The size of a cache line in bytes.
 const LINE: usize = 64;
 
-/// Asks for `values` to be brought near, without waiting for them: worth it where they will be used a few hundred
-/// instructions later and are in no cache. A hint, that changes nothing but the time.
+/// Prefetches `values` without waiting: useful if they are accessed a few hundred instructions later and are in no cache. Affects nothing
+/// but the time.
 #[inline]
 pub fn prefetch<T>(values: &[T]) {
     let Some(last) = values.last() else { return };
@@ -22,7 +22,7 @@ pub fn prefetch<T>(values: &[T]) {
         fetch(first.wrapping_add(at));
         at += LINE;
     }
-    // What does not begin with a line ends in one more.
+    // Values that are not aligned to a cache line span one more.
     fetch(std::ptr::from_ref(last).cast());
 }
 

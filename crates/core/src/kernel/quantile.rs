@@ -14,7 +14,7 @@ pub fn quantile_sorted(sorted: &[f64], q: f64) -> Option<f64> {
     Some(interpolate(sorted[low], sorted[(low + 1).min(sorted.len() - 1)], part))
 }
 
-/// Rank below quantile `q` of `count` values, and how far on the way to the next.
+/// The rank below quantile `q` of `count` values, and the fraction of the distance to the next one.
 pub(super) fn place(count: u64, q: f64) -> Option<(u64, f64)> {
     let h = count.checked_sub(1)? as f64 * q;
     Some((h.floor() as u64, h - h.floor()))
@@ -24,22 +24,22 @@ pub(super) fn interpolate(low: f64, high: f64, part: f64) -> f64 {
     match high - low {
         _ if part == 0.0 => low,
         distance if distance.is_finite() => low + part * distance,
-        // They are farther apart than the largest number.
+        // The difference would overflow.
         _ => low * (1.0 - part) + high * part,
     }
 }
 
 /// Order statistics of a multiset of finite values, over one pass or several.
 ///
-/// A pass counts keys: values in an order-preserving form, cut to their top bits so that at most
-/// `limit` distinct ones are kept. Few distinct values need one pass. Otherwise every further pass looks into
-/// those cells only that hold a wanted rank, and there at the full resolution again.
+/// A pass counts keys: values in an order-preserving form, truncated to their top bits so that at most `limit` distinct ones are kept. With
+/// few distinct values one pass is enough. Otherwise each further pass examines only the cells that contain a wanted rank, again with
+/// `limit` distinct keys each.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ExactQuantiles {
     wanted: Vec<f64>,
     limit: usize,
     count: u64,
-    /// Zoomed-in parts of the number line, by their first key; the first pass has one: all of it.
+    /// The parts of the number line under examination, by their first key; in the first pass a single one, all of it.
     cells: Vec<Cell>,
     passes: u32,
 }
@@ -49,7 +49,7 @@ pub struct ExactQuantiles {
 struct Cell {
     first: u64,
     last: u64,
-    /// How many values lie below it.
+    /// The number of values below it.
     below: u64,
     /// Keys are counted without their lowest `dropped` bits.
     dropped: u32,
@@ -57,13 +57,13 @@ struct Cell {
 }
 
 impl ExactQuantiles {
-    /// Will find the quantiles `wanted`, each 0 to 1, with about `limit` counters a wanted one.
+    /// Searches the quantiles `wanted`, each from 0 to 1, with about `limit` counters per quantile.
     pub fn new(wanted: &[f64], limit: usize) -> Self {
         let all = Cell { first: 0, last: u64::MAX, below: 0, dropped: 0, counts: BTreeMap::new() };
         Self { wanted: wanted.to_vec(), limit: limit.max(2), count: 0, cells: vec![all], passes: 0 }
     }
 
-    /// Takes in a finite value; every pass must see the same ones, in any order.
+    /// Adds a finite value; every pass must see the same ones, in any order.
     pub fn add(&mut self, value: f64) {
         self.count += u64::from(self.passes == 0);
         let key = key_of(value);
@@ -73,7 +73,7 @@ impl ExactQuantiles {
         }
     }
 
-    /// The same search, nothing seen yet in this pass.
+    /// A copy of the search with no values seen in this pass.
     pub fn fork(&self) -> Self {
         let empty = |cell: &Cell| Cell { dropped: 0, counts: BTreeMap::new(), ..*cell };
         let cells = self.cells.iter().map(empty).collect();
@@ -85,7 +85,7 @@ impl ExactQuantiles {
         }
     }
 
-    /// Takes over what a fork has seen in this pass.
+    /// Adds the values that a fork has seen in this pass.
     pub fn merge(&mut self, fork: Self) {
         self.count += if self.passes == 0 { fork.count } else { 0 };
         for (cell, more) in self.cells.iter_mut().zip(fork.cells) {
@@ -93,12 +93,38 @@ impl ExactQuantiles {
         }
     }
 
-    /// How many values there are.
+    /// Whether `other`, which may have been read from anywhere, looks for the same in the same pass, so that the two can be merged.
+    pub fn is_same_search(&self, other: &Self) -> bool {
+        let is_same = |(mine, theirs): (&Cell, &Cell)| {
+            (mine.first, mine.last, mine.below) == (theirs.first, theirs.last, theirs.below)
+        };
+        (&self.wanted, self.limit, self.passes) == (&other.wanted, other.limit, other.passes)
+            && (self.passes == 0 || self.count == other.count)
+            && self.cells.len() == other.cells.len()
+            && self.cells.iter().zip(&other.cells).all(is_same)
+            && other.is_sound()
+    }
+
+    /// Whether it is one that can have come about.
+    fn is_sound(&self) -> bool {
+        let are_apart = self.cells.is_sorted_by(|a, b| a.last < b.first);
+        are_apart
+            && self.passes <= u64::BITS
+            && self.count < MOST
+            && self.cells.iter().all(|cell| cell.is_sound(self.limit))
+    }
+
+    /// Whether it looks for the same as `other` in whatever pass: one that has seen nothing can go on with it.
+    pub fn is_of_same_kind(&self, other: &Self) -> bool {
+        (&self.wanted, self.limit) == (&other.wanted, other.limit) && other.is_sound()
+    }
+
+    /// The number of values.
     pub fn count(&self) -> u64 {
         self.count
     }
 
-    /// Ends a pass; whether another is needed.
+    /// Ends a pass; returns whether another one is needed.
     pub fn finish_pass(&mut self) -> bool {
         self.passes += 1;
         let ranks = self.ranks();
@@ -109,13 +135,13 @@ impl ExactQuantiles {
                 next.insert(zoomed.first, zoomed);
             }
         }
-        // A cell of one key has nothing left to find.
+        // A cell with a single key is resolved.
         let is_done = next.values().all(|cell| cell.first == cell.last);
         self.cells = next.into_values().collect();
         !is_done
     }
 
-    /// The quantile `q`, one of those wanted, after the last pass; `None` for no values.
+    /// The quantile `q`, one of the wanted ones, after the last pass; `None` without values.
     pub fn value(&self, q: f64) -> Option<f64> {
         let (low, part) = place(self.count, q)?;
         let high = (low + 1).min(self.count - 1);
@@ -127,7 +153,7 @@ impl ExactQuantiles {
         Some(value_of(cell.first))
     }
 
-    /// The ranks that the wanted quantiles lie between, ascending.
+    /// The ranks around the wanted quantiles, ascending.
     fn ranks(&self) -> Vec<u64> {
         let places = self.wanted.iter().filter_map(|&q| place(self.count, q));
         let mut ranks: Vec<u64> = places.flat_map(|(low, _)| [low, (low + 1).min(self.count - 1)]).collect();
@@ -137,7 +163,20 @@ impl ExactQuantiles {
     }
 }
 
+/// More values than any machine has seen.
+const MOST: u64 = 1 << 56;
+
 impl Cell {
+    fn is_sound(&self, limit: usize) -> bool {
+        let is_inside = |key: &u64| self.first >> self.dropped <= *key && *key <= self.last >> self.dropped;
+        let total = self.counts.values().try_fold(self.below, |all, count| all.checked_add(*count));
+        self.first <= self.last
+            && self.dropped < u64::BITS
+            && self.counts.len() <= limit
+            && self.counts.keys().all(is_inside)
+            && total.is_some_and(|total| total < MOST)
+    }
+
     fn add(&mut self, key: u64, limit: usize) {
         *self.counts.entry(key >> self.dropped).or_insert(0) += 1;
         while self.counts.len() > limit {
@@ -167,7 +206,7 @@ impl Cell {
         }
     }
 
-    /// The part of this cell that holds the value of rank `rank`.
+    /// The part of this cell that contains the value of rank `rank`.
     fn zoom(&self, rank: u64) -> Option<Self> {
         let mut below = self.below;
         for (&key, &count) in &self.counts {
@@ -191,7 +230,7 @@ mod tests {
         let wanted = [0.25, 0.5, 0.75];
         let mut exact = ExactQuantiles::new(&wanted, limit);
         loop {
-            // Half of them by another worker.
+            // Half of them counted by another worker.
             let (mine, others) = values.split_at(values.len() / 2);
             let mut fork = exact.fork();
             mine.iter().for_each(|&value| exact.add(value));

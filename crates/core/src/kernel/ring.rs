@@ -1,13 +1,13 @@
-//! The ring buffer behind every window.
+//! The ring buffer of every window.
 
 use serde::{Deserialize, Serialize};
 
 use super::prefetch::prefetch;
 
-/// A ring of at most so many values is made in full at once: to grow once more would leave a hole behind for every one.
+/// A ring of at most this many values is allocated in full at once: growing it would fragment the heap.
 const SHORT: usize = 32;
 
-/// A queue in one piece of memory: pushes at the back, pops at the front.
+/// A queue in contiguous memory: pushes at the back, pops at the front.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(
     from = "Vec<T>",
@@ -15,7 +15,7 @@ const SHORT: usize = 32;
     bound = "T: Copy + Default + Serialize + serde::de::DeserializeOwned"
 )]
 pub struct Ring<T: Copy + Default> {
-    /// All memory there is; slots in use are those from `front` on, wrapping at the end.
+    /// The allocated memory; slots in use begin at `front` and wrap around.
     slots: Box<[T]>,
     front: u32,
     len: u32,
@@ -40,22 +40,22 @@ impl<T: Copy + Default> From<Ring<T>> for Vec<T> {
 }
 
 impl<T: Copy + Default> Ring<T> {
-    /// An empty ring; takes no memory yet.
+    /// An empty ring; does not allocate.
     pub fn new() -> Self {
         Self { slots: Box::default(), front: 0, len: 0 }
     }
 
-    /// How many values there are.
+    /// The number of values.
     pub fn len(&self) -> usize {
         self.len as usize
     }
 
-    /// Whether there are none.
+    /// Whether there are no values.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// The value `at` places behind the oldest.
+    /// The value at index `at` from the oldest.
     pub fn get(&self, at: usize) -> Option<T> {
         (at < self.len()).then(|| self.slots[self.place(at)])
     }
@@ -70,7 +70,7 @@ impl<T: Copy + Default> Ring<T> {
         self.get(self.len().wrapping_sub(1))
     }
 
-    /// Appends a value and removes the oldest, which is given back; `None`, and nothing is done, where there is none.
+    /// Appends a value, and removes and returns the oldest; does nothing and returns `None` if the ring is empty.
     #[inline]
     pub fn exchange(&mut self, value: T) -> Option<T> {
         let oldest = self.front()?;
@@ -80,7 +80,7 @@ impl<T: Copy + Default> Ring<T> {
         Some(oldest)
     }
 
-    /// Appends a value. `most` is how many there will ever be, as far as known: no more memory is taken than for those.
+    /// Appends a value. `most` is the expected maximum number of values: no more memory than that is allocated.
     pub fn push(&mut self, value: T, most: usize) {
         if self.len() == self.slots.len() {
             self.grow(self.len() + 1, most);
@@ -107,24 +107,24 @@ impl<T: Copy + Default> Ring<T> {
         self.len += values.len() as u32;
     }
 
-    /// Appends values, and removes as many of the oldest.
+    /// Appends values and removes the same number of oldest ones.
     pub fn slide(&mut self, values: &[T]) {
-        // Of more values than there are places, all but the last leave again.
+        // If there are more values than slots, only the last ones remain.
         let lasting = &values[values.len().saturating_sub(self.len())..];
         self.write(lasting);
         self.front = self.place(lasting.len()) as u32;
     }
 
-    /// What [`Ring::slide`] would do: pieces of `values`, each with what leaves for it (and, at times, more behind that).
+    /// The effect of [`Ring::slide`]: parts of `values`, each with the values that it replaces (which may be followed by more).
     pub fn exchanges<'a>(&'a self, values: &'a [T]) -> [(&'a [T], &'a [T]); 3] {
         let (first, second) = self.as_slices();
         let (for_first, rest) = values.split_at(values.len().min(first.len()));
         let (for_second, rest) = rest.split_at(rest.len().min(second.len()));
-        // When all that was there has left, the new values themselves are the oldest.
+        // Once all original values have left, the new ones are the oldest.
         [(for_first, first), (for_second, second), (rest, values)]
     }
 
-    /// Asks the memory for what changes when `count` values come and as many leave.
+    /// Prefetches the slots that change when `count` values are pushed and as many popped.
     pub fn prefetch(&self, count: usize) {
         let back = self.place(self.len());
         if back != self.front as usize {
@@ -133,7 +133,7 @@ impl<T: Copy + Default> Ring<T> {
         self.prefetch_from(back, count);
     }
 
-    /// Asks for `count` slots from `place` on.
+    /// Prefetches `count` slots from `place` on.
     fn prefetch_from(&self, place: usize, count: usize) {
         let (before, behind) = self.slots.split_at(place);
         prefetch(&behind[..count.min(behind.len())]);
@@ -142,13 +142,13 @@ impl<T: Copy + Default> Ring<T> {
         }
     }
 
-    /// All values, the oldest first, in two pieces.
+    /// All values, the oldest first, in two slices.
     pub fn as_slices(&self) -> (&[T], &[T]) {
         let (first, second) = self.pieces();
         (&self.slots[self.front as usize..][..first], &self.slots[..second])
     }
 
-    /// The same, to be changed.
+    /// The same, mutable.
     pub fn as_mut_slices(&mut self) -> (&mut [T], &mut [T]) {
         let (first, second) = self.pieces();
         let (low, high) = self.slots.split_at_mut(self.front as usize);
@@ -161,13 +161,13 @@ impl<T: Copy + Default> Ring<T> {
         first.iter().chain(second).copied()
     }
 
-    /// How many values lie before and behind the wrap.
+    /// The number of values before and after the wrap.
     fn pieces(&self) -> (usize, usize) {
         let first = self.len().min(self.slots.len() - self.front as usize);
         (first, self.len() - first)
     }
 
-    /// Writes values behind the newest, over the oldest where there is no room.
+    /// Writes values after the newest, overwriting the oldest if the ring is full.
     fn write(&mut self, values: &[T]) {
         let back = self.place(self.len());
         if let [value] = *values {
@@ -180,8 +180,7 @@ impl<T: Copy + Default> Ring<T> {
         self.slots[..second.len()].copy_from_slice(second);
     }
 
-    /// Makes room for `len` values: from 16 on twice as much each time, but never more than for `most`, and all of that where it is
-    /// not much.
+    /// Makes room for `len` values: from 16 on, doubling each time, but never more than for `most`, and all of that if it is small.
     #[cold]
     fn grow(&mut self, len: usize, most: usize) {
         let target = if most <= SHORT { most } else { (self.slots.len() * 2).max(16) };
@@ -193,7 +192,7 @@ impl<T: Copy + Default> Ring<T> {
         self.front = 0;
     }
 
-    /// Where the value `at` places behind the oldest is, or will be: at most one round away.
+    /// The slot of the value at index `at` from the oldest, at most one lap away.
     fn place(&self, at: usize) -> usize {
         let place = self.front as usize + at;
         if place >= self.slots.len() { place - self.slots.len() } else { place }

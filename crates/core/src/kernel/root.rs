@@ -1,8 +1,8 @@
-//! The square root, rounded once wherever it lies.
+//! The square root, rounded once over the whole range.
 
 use super::wide::decompose;
 
-/// √`square` · 2^`power`, correctly rounded: as a subnormal number too, where rounding the root and shifting it would round twice.
+/// √`square` · 2^`power`, correctly rounded: also for subnormal results, where rounding the root and then shifting it would round twice.
 pub(super) fn root(square: f64, power: i32) -> f64 {
     let (root, halves) = (square.sqrt(), [power / 2, power - power / 2]);
     let rounded = halves.iter().fold(root, |root, &half| root * 2f64.powi(half));
@@ -10,13 +10,13 @@ pub(super) fn root(square: f64, power: i32) -> f64 {
         return rounded;
     }
     let (_, mantissa, exponent) = decompose(square);
-    // In units of the least subnormal number.
+    // In units of the smallest subnormal number.
     f64::from_bits(integer_root(mantissa, exponent + 2 * power + 2 * 1074))
 }
 
 /// √(`mantissa` · 2^`shift`) rounded to an integer, ties to even; for roots of at most 2^54.
 fn integer_root(mantissa: u64, shift: i32) -> u64 {
-    // Quartered, the next half of an integer squared is one too.
+    // Scaled by four, the square of the next half-integer is an integer too.
     let (floor, rounds_up) = match shift {
         0.. => {
             let square = u128::from(mantissa) << shift;

@@ -1,4 +1,4 @@
-//! Quantiles of many values in little room, within a stated error.
+//! Quantiles of many values in little memory, with a bounded error.
 
 use std::collections::BTreeMap;
 
@@ -6,41 +6,42 @@ use serde::{Deserialize, Serialize};
 
 use super::quantile::{interpolate, place};
 
-/// Cells an octave: values in one cell share sign, power of two and this many bits behind the leading one.
+/// Cells per octave: values in one cell share the sign, the power of two and this many bits after the leading one.
 const CELLS: usize = 1 << CELL_BITS;
 const CELL_BITS: u32 = 7;
-/// Values of an octave that are kept one by one.
+/// The maximum number of values of an octave that are stored individually.
 const FEW: usize = 14;
-/// Bits of a mantissa below those that choose the cell.
+/// Bits of a mantissa below those that select the cell.
 const DROPPED: u32 = 52 - CELL_BITS;
-/// Octaves of subnormal numbers, between that of zero and those of normal numbers.
+/// Octaves of subnormal numbers, between zero and the normal numbers.
 const SUBNORMAL: u32 = 52;
-/// The cell of +0; that of −0 is the one before it.
+/// The cell of +0; that of −0 precedes it.
 const ZERO: u32 = END << CELL_BITS;
-/// Octaves on either side of zero: its own, the subnormal ones, and 2,046 of normal numbers.
+/// Octaves on either side of zero: zero itself, the subnormal ones, and 2,046 of normal numbers.
 const END: u32 = 1 + SUBNORMAL + 2046;
 
-/// How far a value that a [`QuantileSketch`] gives may be from the true order statistic, as a share of it: half a cell.
+/// The maximum relative error of a value that a [`QuantileSketch`] returns for an order statistic: half a cell.
 pub const QUANTILE_ERROR: f64 = 1.0 / (2 * CELLS) as f64;
 
-/// Counts finite values by sign, power of two and the first bits behind the leading one: a histogram whose cells grow with the values, as in
-/// HdrHistogram and DDSketch (Masson, Rim and Lee, 2019). Counts are whole numbers, so it depends on nothing but which values
-/// went in: not on their order, nor on who counted which.
+/// Counts finite values by sign, power of two and the first bits after the leading one: a histogram whose cells grow with the values, as in
+/// HdrHistogram and DDSketch (Masson, Rim and Lee, 2019). Counts are integers, so the sketch depends only on the values added, not on their
+/// order or on how they were merged.
 ///
-/// The value of a rank is the middle of its cell, at most [`QUANTILE_ERROR`] (0.39 %) off, subnormal numbers included; zeros keep their sign.
-/// Each octave that occurs takes 16 bytes, 128 more once it has more than 14 values, and 1 KiB once a cell of it has more than 255.
+/// The value of a rank is the middle of its cell, with an error of at most [`QUANTILE_ERROR`] (0.39 %), including subnormal numbers; zeros
+/// keep their sign. Each octave that occurs takes 16 bytes, 128 more if it has more than 14 values, and 1 KiB if one of its cells has more
+/// than 255.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "Saved", into = "Saved")]
+#[serde(try_from = "SavedSketch", into = "SavedSketch")]
 pub struct QuantileSketch {
     count: u64,
-    /// In ascending order of the values: how many lie in each cell.
+    /// By octave, in ascending order of the values: the number of values in each cell.
     octaves: BTreeMap<u16, Octave>,
 }
 
-/// How many values lie in each cell of an octave. Which kind it is depends on the counts alone.
+/// The number of values in each cell of an octave. The representation depends on the counts alone.
 #[derive(Clone, Debug, PartialEq)]
 enum Octave {
-    /// So few values that a table would be empty for the most part: the cell of each, in order, then zeros.
+    /// Few values, for which a table would be mostly empty: the cell of each, in order, then zeros.
     Few {
         len: u8,
         cells: [u8; FEW],
@@ -75,7 +76,7 @@ impl Octave {
         }
     }
 
-    /// Adds what there is no room for, in the next larger kind that has it.
+    /// Switches to the next larger representation that has room for `more` values.
     #[cold]
     fn grow(&mut self, cell: usize, more: u64) {
         let mut wide = Box::new([0; CELLS]);
@@ -86,7 +87,7 @@ impl Octave {
             if is_narrow { Self::Narrow(Box::new(wide.map(|count| count as u8))) } else { Self::Wide(wide) };
     }
 
-    /// The cells that have any values, in order.
+    /// The non-empty cells, in order.
     fn counts(&self) -> impl Iterator<Item = (u32, u64)> + '_ {
         let (few, tabled) = match self {
             Self::Few { len, cells } => (&cells[..usize::from(*len)], 0),
@@ -102,25 +103,25 @@ impl Octave {
     }
 }
 
-/// The cells that have any values, in order, and how many. Not believed yet when it is read.
+/// The non-empty cells, in order, with their counts: the serialised form, validated when it is read.
 #[derive(Serialize, Deserialize)]
-struct Saved(Vec<(u32, u64)>);
+struct SavedSketch(Vec<(u32, u64)>);
 
-impl From<QuantileSketch> for Saved {
+impl From<QuantileSketch> for SavedSketch {
     fn from(sketch: QuantileSketch) -> Self {
         Self(sketch.cells().collect())
     }
 }
 
-impl TryFrom<Saved> for QuantileSketch {
+impl TryFrom<SavedSketch> for QuantileSketch {
     type Error = &'static str;
 
-    fn try_from(Saved(cells): Saved) -> Result<Self, Self::Error> {
+    fn try_from(SavedSketch(cells): SavedSketch) -> Result<Self, Self::Error> {
         let mut sketch = Self::default();
         let mut next = 0;
         for (cell, count) in cells {
             if cell < next || cell >= 2 * ZERO || count == 0 {
-                return Err("cells are those of numbers, in order");
+                return Err("cells are out of range or not in order");
             }
             sketch.count = sketch.count.checked_add(count).ok_or("more values than can be counted")?;
             sketch.octave(cell).add(cell as usize % CELLS, count);
@@ -131,7 +132,7 @@ impl TryFrom<Saved> for QuantileSketch {
 }
 
 impl QuantileSketch {
-    /// How many values there are.
+    /// The number of values.
     pub fn count(&self) -> u64 {
         self.count
     }
@@ -143,7 +144,7 @@ impl QuantileSketch {
         self.count += 1;
     }
 
-    /// Counts all that `other` has counted.
+    /// Adds the counts of `other`.
     pub fn merge(&mut self, other: Self) {
         self.count += other.count;
         for (at, octave) in other.octaves {
@@ -152,14 +153,14 @@ impl QuantileSketch {
         }
     }
 
-    /// About the quantile `q`, 0 to 1, by linear interpolation between order statistics; `None` for no values.
+    /// The approximate quantile `q`, 0 to 1, by linear interpolation between order statistics; `None` without values.
     pub fn quantile(&self, q: f64) -> Option<f64> {
         let (low, part) = place(self.count, q)?;
         let high = (low + 1).min(self.count - 1);
         Some(interpolate(self.at_rank(low)?, self.at_rank(high)?, part))
     }
 
-    /// The middle of the cell that holds the value of rank `rank`, from 0.
+    /// The middle of the cell that contains the value of rank `rank`, from 0.
     fn at_rank(&self, rank: u64) -> Option<f64> {
         let mut below = 0;
         let mut holds = |&(_, count): &(u32, u64)| {
@@ -169,7 +170,7 @@ impl QuantileSketch {
         self.cells().find(|cell| holds(cell)).map(|(cell, _)| middle_of(cell))
     }
 
-    /// The cells that have any values, in order.
+    /// The non-empty cells, in order.
     fn cells(&self) -> impl Iterator<Item = (u32, u64)> + '_ {
         self.octaves.iter().flat_map(|(&at, octave)| {
             octave.counts().map(move |(cell, count)| (u32::from(at) << CELL_BITS | cell, count))
@@ -181,7 +182,7 @@ impl QuantileSketch {
     }
 }
 
-/// The cell of a finite value; cells compare as values do.
+/// The cell of a finite value; cells compare like values.
 #[inline]
 fn cell_of(value: f64) -> u32 {
     let magnitude = value.to_bits() & !(1 << 63);
@@ -192,20 +193,20 @@ fn cell_of(value: f64) -> u32 {
     if value.is_sign_negative() { ZERO - 1 - cell } else { ZERO + cell }
 }
 
-/// That of `units` of the least subnormal number, as far from the one of zero.
+/// The distance in cells from zero of `units` of the smallest subnormal number.
 fn cell_of_subnormal(units: u64) -> u32 {
     let Some(power) = units.checked_ilog2() else { return 0 };
     let leading = if power < CELL_BITS { units << (CELL_BITS - power) } else { units >> (power - CELL_BITS) };
     (1 + power) << CELL_BITS | (leading as u32 % CELLS as u32)
 }
 
-/// The value in the middle of a cell.
+/// The middle value of a cell.
 fn middle_of(cell: u32) -> f64 {
     let (is_negative, cell) = if cell < ZERO { (true, ZERO - 1 - cell) } else { (false, cell - ZERO) };
     let leading = (u64::from(cell) % CELLS as u64) | CELLS as u64;
     let magnitude = match cell >> CELL_BITS {
         0 => 0,
-        // No more numbers than cells: each is exact.
+        // As many cells as numbers: each is exact.
         octave @ ..=8 => leading >> (8 - octave),
         octave @ ..=SUBNORMAL => (2 * leading + 1) << (octave - 9),
         _ => u64::from(cell - (SUBNORMAL << CELL_BITS)) << DROPPED | 1 << (DROPPED - 1),
@@ -291,7 +292,7 @@ mod tests {
             None => 3,
         };
         assert_eq!([0, 1, 14, 15, 255, 256].map(kind), [3, 0, 0, 1, 1, 2]);
-        // However they came together.
+        // However they were merged.
         for (first, second) in [(7, 7), (7, 8), (14, 241), (14, 242), (255, 1)] {
             let values: Vec<f64> = (0..first + second).map(|at| 1.0 + f64::from(at % 2) / 2.0).collect();
             let mut parts = sketch(&values[first as usize..]);
@@ -307,7 +308,7 @@ mod tests {
         let bytes = postcard::to_stdvec(&sketch).expect("saved");
         assert_eq!(postcard::from_bytes::<QuantileSketch>(&bytes).expect("restored"), sketch);
         for cells in [vec![(2 * ZERO, 1)], vec![(7, 0)], vec![(7, 1), (7, 1)], vec![(1, u64::MAX), (2, 1)]] {
-            let bytes = postcard::to_stdvec(&Saved(cells)).expect("saved");
+            let bytes = postcard::to_stdvec(&SavedSketch(cells)).expect("saved");
             assert!(postcard::from_bytes::<QuantileSketch>(&bytes).is_err());
         }
     }
@@ -340,7 +341,7 @@ mod tests {
             values.sort_by(f64::total_cmp);
             for (rank, &truth) in values.iter().enumerate() {
                 let got = sketch.at_rank(rank as u64).expect("a rank");
-                // Both scaled up, where the difference of subnormal numbers loses nothing.
+                // Both scaled up, where the difference of subnormal numbers is exact.
                 let [got, truth] = [got, truth].map(|value| if truth.is_normal() { value } else { value * 2f64.powi(1000) });
                 prop_assert!((got - truth).abs() <= truth.abs() * QUANTILE_ERROR, "rank {}: {:e} instead of {:e}", rank, got, truth);
             }

@@ -1,22 +1,21 @@
-//! Keys in order, in blocks: one comes or goes in a few dozen steps, however many there are.
+//! Sorted keys in blocks: insertion and removal take a few dozen steps, however many keys there are.
 
 use super::prefetch::prefetch;
 
-/// Keys a block has at most; a full one is cut into halves. Few, as with many long windows each block that is touched has to come
-/// from far away.
+/// The maximum number of keys in a block; a full one is split. Small, since with many long windows each accessed block is a cache miss.
 const FULL: usize = 64;
-/// Neighbours with no more than this together become one.
+/// Adjacent blocks with at most this many keys together are merged.
 const SPARSE: usize = 24;
 
-/// A multiset of keys in order, with a mark on its middle: of an even number, on the lower one of the two.
+/// A sorted multiset of keys that tracks its middle: for an even number, the lower one of the two.
 #[derive(Clone, Debug)]
 pub(super) struct Sorted {
-    /// At least one; none is empty if there are others.
+    /// At least one block; none is empty if there are others.
     blocks: Vec<Vec<u64>>,
-    /// The first key of each block but the first.
+    /// The first key of each block except the first.
     bounds: Vec<u64>,
     len: usize,
-    /// The block with the middle, and how many keys lie before it.
+    /// The block with the middle, and the number of keys before it.
     marked: usize,
     before: usize,
 }
@@ -28,12 +27,12 @@ impl Default for Sorted {
 }
 
 impl Sorted {
-    /// Asks the memory for where `keys` are, or will be.
+    /// Prefetches the positions of `keys`.
     pub(super) fn prefetch(&self, keys: impl Iterator<Item = u64>) {
         keys.for_each(|key| prefetch(&self.blocks[self.block_of(key)]));
     }
 
-    /// Puts in a key.
+    /// Inserts a key.
     pub(super) fn insert(&mut self, key: u64) {
         let at = self.block_of(key);
         let block = &mut self.blocks[at];
@@ -48,7 +47,7 @@ impl Sorted {
         self.mark();
     }
 
-    /// Takes out a key, which has to be there.
+    /// Removes a key, which must exist.
     pub(super) fn remove(&mut self, key: u64) {
         let at = self.block_of(key);
         let block = &mut self.blocks[at];
@@ -66,7 +65,7 @@ impl Sorted {
         self.mark();
     }
 
-    /// The lower one of the keys in the middle, and the upper one: the same for an odd number. Not for no keys.
+    /// The lower and the upper middle key: the same for an odd number. Must not be empty.
     pub(super) fn middle(&self) -> (u64, u64) {
         let place = (self.len - 1) / 2 - self.before;
         let block = &self.blocks[self.marked];
@@ -77,7 +76,7 @@ impl Sorted {
         (block[place], upper)
     }
 
-    /// The key of a rank from 0 up; `None` beyond the last.
+    /// The key of a rank from 0; `None` beyond the last.
     pub(super) fn get(&self, rank: usize) -> Option<u64> {
         let mut before = 0;
         for block in &self.blocks {
@@ -94,14 +93,14 @@ impl Sorted {
         self.bounds.partition_point(|&bound| bound <= key)
     }
 
-    /// Brings the bound of block `at` up to date.
+    /// Updates the bound of block `at`.
     fn bound(&mut self, at: usize) {
         if let (1.., Some(&first)) = (at, self.blocks[at].first()) {
             self.bounds[at - 1] = first;
         }
     }
 
-    /// Cuts block `at` into halves.
+    /// Splits block `at` into halves.
     #[cold]
     fn cut(&mut self, at: usize) {
         let half = self.blocks[at].split_off(FULL / 2);
@@ -110,7 +109,7 @@ impl Sorted {
         self.marked += usize::from(at < self.marked);
     }
 
-    /// Joins block `at` with a neighbour if they have few keys.
+    /// Merges block `at` with a neighbour if they have few keys.
     fn merge(&mut self, at: usize) {
         let left = at.min(self.blocks.len() - 2);
         let (first, second) = (self.blocks[left].len(), self.blocks[left + 1].len());
@@ -160,7 +159,7 @@ mod tests {
         for (bound, block) in sorted.bounds.iter().zip(&sorted.blocks[1..]) {
             prop_assert_eq!(*bound, block[0]);
         }
-        // Any two neighbours have enough keys for the number of blocks to stay small.
+        // Any two adjacent blocks have enough keys to keep the number of blocks small.
         prop_assert!(
             sorted.blocks.len() <= 3 + 4 * plain.len() / 32,
             "{} blocks for {}",
@@ -180,7 +179,7 @@ mod tests {
                 for at in 0..count as u64 {
                     let key = (seed + at * 7919) % distinct;
                     match kind {
-                        // More come than go, as long as there are few; some go in order, some at random.
+                        // More keys are inserted than removed, as long as there are few; some in order, some at random.
                         0..5 => { sorted.insert(key); plain.insert(plain.partition_point(|&other| other < key), key); }
                         5 if !plain.is_empty() => sorted.remove(plain.remove(0)),
                         6 if !plain.is_empty() => sorted.remove(plain.pop().expect("a key")),

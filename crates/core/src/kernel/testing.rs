@@ -1,5 +1,5 @@
-//! What the tests of kernels share: exact arithmetic to judge by, numbers that are hard on sums, and all the ways of
-//! taking records through a window.
+//! Helpers for tests of kernels: exact arithmetic as the oracle, numbers that are difficult for sums, and all ways to move records through
+//! a window.
 
 use num_bigint::BigInt;
 use num_rational::BigRational;
@@ -12,7 +12,7 @@ pub(super) fn rational(value: f64) -> BigRational {
     BigRational::from_float(value).expect("finite")
 }
 
-/// The nearest `f64`, ties to even, found by trying both neighbours of an estimate: plain, slow and sure.
+/// The nearest `f64`, ties to even, found by trying both neighbours of an estimate: simple, slow and reliable.
 pub(super) fn nearest(value: &BigRational) -> f64 {
     let half_step = BigRational::new(BigInt::from(1) << 970, BigInt::from(1));
     let largest = rational(f64::MAX);
@@ -22,7 +22,7 @@ pub(super) fn nearest(value: &BigRational) -> f64 {
     if value <= &-(&largest + &half_step) {
         return f64::NEG_INFINITY;
     }
-    // Bisect over the order-preserving integer form of all finite floats.
+    // Bisects over the order-preserving integer form of all finite floats.
     let (mut low, mut high) = (order(-f64::MAX), order(f64::MAX));
     while low < high {
         let middle = ((i128::from(low) + i128::from(high) + 1).div_euclid(2)) as i64;
@@ -56,7 +56,7 @@ pub(super) fn mean(values: &[f64]) -> f64 {
     nearest(&(sum / scale)) / count * 2f64.powi(200)
 }
 
-/// The exact variance, for a divisor of n − `freedom`.
+/// The exact variance with the divisor n − `freedom`.
 pub(super) fn variance(values: &[f64], freedom: u32) -> BigRational {
     let (count, freedom) = (BigInt::from(values.len()), BigInt::from(freedom));
     let sum: BigRational = values.iter().map(|&v| rational(v)).sum();
@@ -64,7 +64,7 @@ pub(super) fn variance(values: &[f64], freedom: u32) -> BigRational {
     (squares - &sum * &sum / &count) / (count - freedom)
 }
 
-/// Any finite number; the worst ones often.
+/// Any finite number; difficult ones are frequent.
 pub(super) fn any_finite() -> impl Strategy<Value = f64> {
     const ADVERSARIAL: [f64; 15] = [
         1e16,
@@ -87,19 +87,19 @@ pub(super) fn any_finite() -> impl Strategy<Value = f64> {
     prop_oneof![proptest::sample::select(&ADVERSARIAL[..]), decimal(), anything]
 }
 
-/// A reading as sensors have it.
+/// A typical sensor reading.
 fn decimal() -> impl Strategy<Value = f64> {
     (-4_000_000..4_000_000i32).prop_map(|v| f64::from(v) / 1000.0)
 }
 
-/// A number whose last bit is worth 2^`power`, or less by some powers of two.
+/// A number whose last bit is worth 2^`power`, or some powers of two less.
 pub(super) fn near_power(power: i32) -> impl Strategy<Value = f64> {
     let scale =
         move |places: i32| 2f64.powi((power - places) / 2) * 2f64.powi(power - places - (power - places) / 2);
     (any::<i64>(), 0..12i32).prop_map(move |(bits, places)| (bits >> 10) as f64 * scale(places))
 }
 
-/// What is just on the first grid of a window or just beyond it, or halfway between two high parts.
+/// Numbers at the limit of the first grid of a window or just beyond it, or halfway between two high parts.
 pub(super) fn at_the_edge() -> impl Strategy<Value = f64> {
     let largest = 2f64.powi(25) - 2f64.powi(-28);
     let (high, half) = (2f64.powi(-19), 2f64.powi(-20));
@@ -118,7 +118,7 @@ pub(super) fn at_the_edge() -> impl Strategy<Value = f64> {
     prop_oneof![proptest::sample::select(edges.to_vec()), halfway]
 }
 
-/// The values of a series, in stretches of one kind each: so windows see ordinary numbers for long, then others.
+/// The values of a series, in stretches of one kind each: windows see ordinary numbers for a while, then others.
 pub(super) fn any_series(longest: usize) -> impl Strategy<Value = Vec<Option<f64>>> {
     let of =
         move |value: BoxedStrategy<f64>| proptest::collection::vec(value.prop_map(Some), 0..longest).boxed();
@@ -135,16 +135,16 @@ pub(super) fn any_series(longest: usize) -> impl Strategy<Value = Vec<Option<f64
     proptest::collection::vec(stretch, 1..6).prop_map(|stretches| stretches.concat())
 }
 
-/// What a window has to say: `None` where less than `least` values count.
+/// The expected result of a window: `None` if fewer than `least` values count.
 struct Judge<F> {
     non_finite: NonFinite,
     least: usize,
-    /// The result for values that count, at least one.
+    /// The result over the values that count, at least one.
     plain: F,
 }
 
 impl<F: Fn(&[f64]) -> f64> Judge<F> {
-    /// Holds what the window says to its content.
+    /// Checks the window's result against its content.
     fn check<A: Aggregate>(
         &self,
         window: &Window<A>,
@@ -164,14 +164,14 @@ impl<F: Fn(&[f64]) -> f64> Judge<F> {
     }
 }
 
-/// For comparisons: NaN is NaN.
+/// For comparisons: all NaNs are equal.
 fn bits(value: Option<f64>) -> Option<u64> {
     value.map(|value| if value.is_nan() { f64::NAN.to_bits() } else { value.to_bits() })
 }
 
-/// Takes `values` through a window in several ways, and holds each result to what `plain` makes of the values that count,
-/// `least` (1 or more) or more of them: record by record; in pieces of the lengths `pieces` and through saved states;
-/// with any number of records leaving for each that enters, as in a window of a duration.
+/// Moves `values` through a window in several ways, and checks each result against `plain` of the values that count, if there are at least
+/// `least` (1 or more): record by record; in pieces of the lengths `pieces` and through saved states; with any number of records leaving
+/// for each that enters, as in a window of a duration.
 pub(super) fn check_windows<A: Aggregate + Clone>(
     values: &[Option<f64>],
     rows: usize,
@@ -208,7 +208,7 @@ pub(super) fn check_windows<A: Aggregate + Clone>(
     Ok(())
 }
 
-/// The results of windows that take in records in pieces of the lengths `pieces`, where records and window are finite.
+/// The results of windows that take records in pieces of the lengths `pieces`, where records and window are finite.
 fn in_pieces<A: Aggregate + Clone>(
     values: &[Option<f64>],
     rows: usize,
@@ -250,7 +250,7 @@ fn in_pieces<A: Aggregate + Clone>(
     results
 }
 
-/// How long pieces are: those of a chunk, mostly.
+/// Lengths of pieces: mostly those of a chunk.
 pub(super) fn any_pieces() -> impl Strategy<Value = Vec<usize>> {
     proptest::collection::vec(prop_oneof![3 => 1..40usize, 1 => 1..300usize], 1..8)
 }

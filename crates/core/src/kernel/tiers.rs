@@ -1,30 +1,30 @@
-//! Sums over a window in two tiers: quick ones on a grid, general ones for whatever does not fit.
+//! Sums over a window in two tiers: fast ones on a grid, general ones for numbers that are not on it.
 
 use super::grid::Grid;
-use super::window::Slots;
+use super::ring::Ring;
 
-/// Sums of numbers on a grid: exact, and quick.
+/// Sums of numbers on a grid: exact and fast.
 pub(super) trait Quick: Sized {
-    /// What takes over where a number is not on the grid.
+    /// The fallback for numbers that are not on the grid.
     type General: General<Self>;
 
-    /// Sums of nothing.
+    /// An empty sum.
     fn on(grid: Grid) -> Self;
 
-    /// Where its numbers have to be.
+    /// The grid of its numbers.
     fn grid(&self) -> Grid;
 
-    /// Whether a block of steps is safe.
+    /// Whether a block of steps cannot overflow.
     fn has_room(&self) -> bool;
 
     /// Adds a number on the grid.
     fn add(&mut self, value: f64);
 
-    /// Takes out a number that was added before.
+    /// Removes a number that was added before.
     fn remove(&mut self, value: f64);
 }
 
-/// Sums of any finite numbers: as exact, but slower.
+/// Sums of any finite numbers: exact too, but slower.
 pub(super) trait General<Q> {
     /// The same sums as `quick`.
     fn from_quick(quick: &Q) -> Self;
@@ -32,19 +32,19 @@ pub(super) trait General<Q> {
     /// Adds a finite number.
     fn add(&mut self, value: f64);
 
-    /// Takes out a number that was added before.
+    /// Removes a number that was added before.
     fn remove(&mut self, value: f64);
 
-    /// Starts over with `values`, where that makes it quicker.
+    /// Rebuilds the sums from `values` if that makes them faster.
     fn settle(&mut self, values: impl Iterator<Item = f64> + Clone);
 }
 
-/// Sums that are quick while the window's numbers are on one grid, and general otherwise. What they are never shows in a result.
+/// Sums that are fast while the window's numbers are on one grid, and general otherwise. Which tier is used never affects a result.
 #[derive(Clone, Debug)]
 pub(super) enum Tiers<Q: Quick> {
     Quick {
         sums: Q,
-        /// Steps until the window may be looked through again, for a grid that fits: so that costs no more than a step a step.
+        /// Steps until the window may be scanned again for a suitable grid, so that scanning costs at most one step per step.
         patience: u32,
     },
     General {
@@ -60,9 +60,9 @@ impl<Q: Quick> Default for Tiers<Q> {
 }
 
 impl<Q: Quick> Tiers<Q> {
-    /// Takes in a finite value, the newest of `slots`.
+    /// Adds a finite value, the newest of `slots`.
     #[inline]
-    pub(super) fn enter(&mut self, value: f64, slots: &Slots) {
+    pub(super) fn enter(&mut self, value: f64, slots: &Ring<f64>) {
         match self {
             Self::Quick { sums, patience } if sums.has_room() && sums.grid().has_all(&[value]) => {
                 sums.add(value);
@@ -72,9 +72,9 @@ impl<Q: Quick> Tiers<Q> {
         }
     }
 
-    /// Takes out a finite value, which is no longer in `slots`.
+    /// Removes a finite value, which is no longer in `slots`.
     #[inline]
-    pub(super) fn leave(&mut self, value: f64, slots: &Slots) {
+    pub(super) fn leave(&mut self, value: f64, slots: &Ring<f64>) {
         match self {
             Self::Quick { sums, .. } => {
                 sums.remove(value);
@@ -84,7 +84,7 @@ impl<Q: Quick> Tiers<Q> {
         }
     }
 
-    /// The quick sums, if `entering` may be added to them: at most as many as a block has.
+    /// The fast sums if `entering`, at most one block, can be added to them.
     #[inline]
     pub(super) fn quick_for(&mut self, entering: &[f64]) -> Option<&mut Q> {
         match self {
@@ -96,9 +96,9 @@ impl<Q: Quick> Tiers<Q> {
         }
     }
 
-    /// To be called after a block of steps: finds another grid if the sums have become large.
+    /// Call after a block of steps: switches to another grid if the sums have become large.
     #[inline]
-    pub(super) fn keep_room(&mut self, slots: &Slots) {
+    pub(super) fn keep_room(&mut self, slots: &Ring<f64>) {
         if let Self::Quick { sums, .. } = self
             && !sums.has_room()
         {
@@ -107,7 +107,7 @@ impl<Q: Quick> Tiers<Q> {
     }
 
     #[cold]
-    fn enter_slowly(&mut self, value: f64, slots: &Slots) {
+    fn enter_slowly(&mut self, value: f64, slots: &Ring<f64>) {
         match self {
             Self::Quick { sums, patience } => {
                 let mut general = Q::General::from_quick(sums);
@@ -120,15 +120,15 @@ impl<Q: Quick> Tiers<Q> {
     }
 
     #[cold]
-    fn leave_grid(&mut self, slots: &Slots) {
+    fn leave_grid(&mut self, slots: &Ring<f64>) {
         if let Self::Quick { sums, patience } = self {
             *self = Self::General { sums: Box::new(Q::General::from_quick(sums)), patience: *patience };
             self.settle(slots);
         }
     }
 
-    /// Goes back to a grid, once patience has run out and if there is one.
-    fn settle(&mut self, slots: &Slots) {
+    /// Returns to a grid if one suits and enough steps have passed.
+    fn settle(&mut self, slots: &Ring<f64>) {
         let Self::General { sums, patience } = self else { return };
         *patience = patience.saturating_sub(1);
         if *patience > 0 {
@@ -143,7 +143,7 @@ impl<Q: Quick> Tiers<Q> {
     }
 }
 
-/// Adds all `values`; `None` if they are too many.
+/// Adds all `values`; `None` if they are too large.
 fn summed<Q: Quick>(mut sums: Q, mut values: impl Iterator<Item = f64>) -> Option<Q> {
     values.try_for_each(|value| sums.has_room().then(|| sums.add(value)))?;
     sums.has_room().then_some(sums)

@@ -3,12 +3,12 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Limbs that hold sums of `f64`: 2^−1074 … 2^1024, a sign and 77 bits for carries.
+/// Limbs for sums of `f64`: 2^−1074 … 2^1024, a sign and 77 bits for carries.
 pub(super) const SUM_LIMBS: usize = 34;
-/// Limbs that hold sums of squares: 2^−2148 … 2^2048, a sign and 91 bits for carries.
+/// Limbs for sums of squares: 2^−2148 … 2^2048, a sign and 91 bits for carries.
 pub(super) const SQUARE_LIMBS: usize = 67;
 
-/// An integer in two's complement, least significant limb first. What one unit is worth is the owner's business.
+/// An integer in two's complement, least significant limb first. The caller defines its unit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Vec<u64>", into = "Vec<u64>")]
 pub(super) struct Wide(Box<[u64]>);
@@ -35,7 +35,7 @@ impl Wide {
         Self(vec![0; limbs].into())
     }
 
-    /// Whether it has so many limbs.
+    /// Whether it has this many limbs.
     pub(super) fn has(&self, limbs: usize) -> bool {
         self.0.len() == limbs
     }
@@ -57,7 +57,7 @@ impl Wide {
         }
     }
 
-    /// Adds another number of as many limbs.
+    /// Adds another number with the same number of limbs.
     pub(super) fn add_wide(&mut self, other: &Self) {
         let mut carry = false;
         for (limb, &term) in self.0.iter_mut().zip(&other.0) {
@@ -70,12 +70,12 @@ impl Wide {
         &self.0
     }
 
-    /// Whether it is below zero.
+    /// Whether it is negative.
     pub(super) fn is_negative(&self) -> bool {
         self.0.last().is_some_and(|&top| top >> 63 == 1)
     }
 
-    /// Whether it is below zero, and its magnitude.
+    /// Whether it is negative, and its absolute value.
     pub(super) fn magnitude(&self) -> (bool, Vec<u64>) {
         let is_negative = self.is_negative();
         let mut limbs = self.0.to_vec();
@@ -113,11 +113,11 @@ pub(super) fn decompose(x: f64) -> (bool, u64, i32) {
     }
 }
 
-/// The `f64` nearest to `magnitude · 2^exponent`, ties to even; infinity where that is too large.
+/// The `f64` nearest to `magnitude · 2^exponent`, ties to even; infinity on overflow.
 pub(super) fn round(magnitude: &[u64], exponent: i32) -> f64 {
     let Some(top) = magnitude.iter().rposition(|&limb| limb != 0) else { return 0.0 };
     let highest = top as i32 * 64 + 63 - magnitude[top].leading_zeros() as i32;
-    // The weight of the result's last bit: 53 bits below the highest, but never below the least subnormal.
+    // The weight of the result's last bit: 53 bits below the highest, but not below the smallest subnormal.
     let last = (exponent + highest - 52).max(-1074);
     let dropped = last - exponent;
     let mut mantissa = if dropped <= 0 {
@@ -139,7 +139,7 @@ pub(super) fn round(magnitude: &[u64], exponent: i32) -> f64 {
     }
 }
 
-/// The 64 bits from bit `from` up.
+/// The 64 bits from bit `from` upwards.
 fn bits_from(magnitude: &[u64], from: usize) -> u64 {
     let (limb, bit) = (from / 64, from % 64);
     let low = magnitude[limb] >> bit;
@@ -147,7 +147,7 @@ fn bits_from(magnitude: &[u64], from: usize) -> u64 {
     low | high
 }
 
-/// Whether dropping the lowest `dropped` bits rounds up: above one half, or one half and `is_odd`.
+/// Whether dropping the lowest `dropped` bits rounds up: above one half, or exactly one half and `is_odd`.
 fn rounds_up(magnitude: &[u64], dropped: usize, is_odd: bool) -> bool {
     let half = dropped - 1;
     let (limb, bit) = (half / 64, half % 64);

@@ -1,4 +1,4 @@
-//! What a moving stage looks back on: the last records of a series.
+//! The window of a moving stage: the last records of a series.
 
 use std::fmt::Debug;
 
@@ -6,42 +6,40 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::ring::Ring;
 
-/// The records of a window, the oldest first: numbers, and a NaN of its own kind for each missing one.
-pub type Slots = Ring<f64>;
-
-/// What becomes of NaN and infinities in a window.
+/// How a window handles NaN and infinities.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NonFinite {
-    /// They are skipped, not counted.
+    /// They are skipped and not counted.
     #[default]
     Skip,
-    /// They count, and the result of a window that contains one is what IEEE 754 makes of it.
+    /// They count; the result of a window that contains one follows IEEE 754.
     Propagate,
 }
 
-/// What is computed over a window, and kept up to date as records come and go.
+/// A statistic over the window of one series, updated as records enter and leave. `slots` has the records of the window, the oldest first: numbers, with a
+/// special NaN for each missing one. Calls come from one thread at a time.
 pub trait Aggregate: Default {
-    /// What the result depends on besides the values.
+    /// Parameters of the result.
     type Options: Copy;
 
-    /// Takes in a finite value; it is the newest of `slots` by now.
-    fn enter(&mut self, value: f64, slots: &mut Slots);
+    /// Adds a finite value, which is already the newest of `slots`.
+    fn enter(&mut self, value: f64, slots: &mut Ring<f64>);
 
-    /// Notes that a record has left `slots`. One that is not finite, or missing, never entered.
-    fn leave(&mut self, slot: f64, slots: &mut Slots);
+    /// Updates after a record has left `slots`. A value that is not finite, or missing, was never added.
+    fn leave(&mut self, slot: f64, slots: &mut Ring<f64>);
 
     /// The result over the window's finite values: `samples` of them, at least one.
-    fn finite(&self, slots: &Slots, samples: u64, options: Self::Options) -> f64;
+    fn finite(&self, slots: &Ring<f64>, samples: u64, options: Self::Options) -> f64;
 
-    /// The result of a window with NaN or infinities, where they count.
-    fn unusual(&self, slots: &Slots, counts: &Counts, options: Self::Options) -> f64;
+    /// The result of a window with NaN or infinities, if they count.
+    fn unusual(&self, slots: &Ring<f64>, counts: &Counts, options: Self::Options) -> f64;
 
-    /// Takes in finite values, none of which makes another leave; appends the result after each. All records are finite.
-    /// There will be at most `most` records.
+    /// Adds finite values without removing any; appends the result after each. All records are finite. There will be at most `most`
+    /// records.
     fn fill(
         &mut self,
-        slots: &mut Slots,
+        slots: &mut Ring<f64>,
         most: usize,
         entering: &[f64],
         options: Self::Options,
@@ -50,16 +48,22 @@ pub trait Aggregate: Default {
         self.fill_singly(slots, most, entering, options, results);
     }
 
-    /// Takes in finite values, each of which makes the oldest record leave; appends the result after each. All records are
-    /// finite, and there is at least one.
-    fn slide(&mut self, slots: &mut Slots, entering: &[f64], options: Self::Options, results: &mut Vec<f64>) {
+    /// Adds finite values, each of which replaces the oldest record; appends the result after each. All records are finite, and there is at
+    /// least one.
+    fn slide(
+        &mut self,
+        slots: &mut Ring<f64>,
+        entering: &[f64],
+        options: Self::Options,
+        results: &mut Vec<f64>,
+    ) {
         self.slide_singly(slots, entering, options, results);
     }
 
     /// [`Aggregate::fill`], value by value.
     fn fill_singly(
         &mut self,
-        slots: &mut Slots,
+        slots: &mut Ring<f64>,
         most: usize,
         entering: &[f64],
         options: Self::Options,
@@ -75,7 +79,7 @@ pub trait Aggregate: Default {
     /// [`Aggregate::slide`], value by value.
     fn slide_singly(
         &mut self,
-        slots: &mut Slots,
+        slots: &mut Ring<f64>,
         entering: &[f64],
         options: Self::Options,
         results: &mut Vec<f64>,
@@ -91,21 +95,21 @@ pub trait Aggregate: Default {
     }
 }
 
-/// How many values of each kind are in a window; missing ones are of none.
+/// The number of values of each kind in a window; missing ones have no kind.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Counts {
-    /// Finite numbers.
+    /// Finite values.
     pub finite: u32,
     /// NaN.
     pub nan: u32,
-    /// Infinity.
+    /// Positive infinity.
     pub plus_infinity: u32,
-    /// Minus infinity.
+    /// Negative infinity.
     pub minus_infinity: u32,
 }
 
 impl Counts {
-    /// Adds `one` (or takes it away: minus one, wrapping) to the count of the slot's kind.
+    /// Adds `one` to the count of the slot's kind; minus one, wrapping, to remove it.
     #[inline]
     fn change(&mut self, slot: f64, one: u32) {
         let counter = match slot {
@@ -118,13 +122,13 @@ impl Counts {
         *counter = counter.wrapping_add(one);
     }
 
-    /// How many are not finite.
+    /// The number of values that are not finite.
     fn unusual(&self) -> u64 {
         [self.nan, self.plus_infinity, self.minus_infinity].map(u64::from).iter().sum()
     }
 }
 
-/// The slot of a missing value: a NaN that arithmetic does not give.
+/// The slot of a missing value: a NaN that no arithmetic produces.
 const NULL: u64 = 0x7ff8_dead_0000_0001;
 
 /// A number or a missing one, in eight bytes.
@@ -137,21 +141,21 @@ fn slot(value: Option<f64>) -> f64 {
     }
 }
 
-/// Records of a series, missing values among them, and what is computed over them.
+/// The records of a series, including missing values, and the statistic over them.
 #[derive(Clone, Debug, Default)]
 pub struct Window<A> {
-    slots: Slots,
+    slots: Ring<f64>,
     counts: Counts,
     aggregate: A,
 }
 
 impl<A: Aggregate> Window<A> {
-    /// How many records there are.
+    /// The number of records.
     pub fn len(&self) -> usize {
         self.slots.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no records.
     pub fn is_empty(&self) -> bool {
         self.slots.is_empty()
     }
@@ -167,12 +171,12 @@ impl<A: Aggregate> Window<A> {
         self.slots.iter().map(|slot| (slot.to_bits() != NULL).then_some(slot))
     }
 
-    /// Asks the memory for what the next `records` records will change.
+    /// Prefetches what the next `records` records will change.
     pub fn prefetch(&self, records: usize) {
         self.slots.prefetch(records);
     }
 
-    /// Takes in the next record. There will be at most `most`.
+    /// Adds the next record. There will be at most `most`.
     pub fn enter(&mut self, value: Option<f64>, most: usize) {
         let slot = slot(value);
         self.slots.push(slot, most);
@@ -182,7 +186,7 @@ impl<A: Aggregate> Window<A> {
         }
     }
 
-    /// Lets the oldest record go, if there is one.
+    /// Removes the oldest record, if there is one.
     pub fn leave(&mut self) {
         if let Some(slot) = self.slots.pop() {
             self.counts.change(slot, u32::MAX);
@@ -190,20 +194,20 @@ impl<A: Aggregate> Window<A> {
         }
     }
 
-    /// Takes in finite values, none of which makes another leave, and appends the result after each.
-    /// All records have to be finite; there will be at most `most`.
+    /// Adds finite values without removing any, and appends the result after each. All records must be finite; there will be at most
+    /// `most`.
     pub fn fill(&mut self, most: usize, entering: &[f64], options: A::Options, results: &mut Vec<f64>) {
         self.aggregate.fill(&mut self.slots, most, entering, options, results);
         self.counts.finite += entering.len() as u32;
     }
 
-    /// Takes in finite values, each of which makes the oldest record leave, and appends the result after each.
-    /// All records have to be finite, and there has to be one.
+    /// Adds finite values, each of which replaces the oldest record, and appends the result after each. All records must be finite, and
+    /// there must be one.
     pub fn slide(&mut self, entering: &[f64], options: A::Options, results: &mut Vec<f64>) {
         self.aggregate.slide(&mut self.slots, entering, options, results);
     }
 
-    /// How many values count.
+    /// The number of values that count.
     pub fn samples(&self, non_finite: NonFinite) -> u64 {
         let others = if non_finite == NonFinite::Propagate { self.counts.unusual() } else { 0 };
         u64::from(self.counts.finite) + others
@@ -219,7 +223,7 @@ impl<A: Aggregate> Window<A> {
     }
 }
 
-/// A window is its records: whatever else it keeps follows from them.
+/// Only the records are serialised: everything else is derived from them.
 impl<A> Serialize for Window<A> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_seq(self.slots.iter())

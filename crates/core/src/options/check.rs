@@ -1,4 +1,4 @@
-//! What a JSON Schema says about the names in a table, looked up before any value is read.
+//! Checks the names in a table against its JSON Schema, before any value is deserialised.
 
 use serde_json::Value;
 use toml::de::{DeTable, DeValue};
@@ -15,18 +15,18 @@ pub(super) fn properties(schema: &Value) -> Vec<String> {
         .unwrap_or_default()
 }
 
-/// The names of the options that must be there.
+/// The names of the required options.
 pub(super) fn required(schema: &Value) -> impl Iterator<Item = &str> {
     schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
 }
 
-/// What an option is for, in one line.
+/// The description of an option, in one line.
 pub(super) fn description(schema: &Value, name: &str) -> Option<String> {
     let text = schema.get("properties")?.get(name)?.get("description")?.as_str()?;
     Some(text.split("\n\n").next().unwrap_or(text).replace('\n', " "))
 }
 
-/// Takes the names out of the tables inside `table` that their schemas do not know, and notes each.
+/// Removes names that are unknown to their schemas from the tables inside `table`, and reports each.
 pub(super) fn remove_unknown(root: &Value, table: &mut DeTable<'_>, diagnostics: &mut Vec<Diagnostic>) {
     for (key, value) in table.iter_mut() {
         let schema = root.get("properties").and_then(|properties| properties.get(&**key.get_ref()));
@@ -61,7 +61,7 @@ fn check_table(root: &Value, schema: &Value, table: &mut DeTable<'_>, diagnostic
                 let inner = properties.and_then(|known| known.get(&**key.get_ref())).or(others);
                 check(root, inner.unwrap_or(&Value::Null), value.get_mut(), diagnostics);
             }
-            // Without a list of names there is nothing to hold a name against.
+            // Without a list of names, there is nothing to check against.
             _ if properties.is_none() => {}
             _ => unknown.push(key.clone()),
         }
@@ -75,7 +75,7 @@ fn check_table(root: &Value, schema: &Value, table: &mut DeTable<'_>, diagnostic
     }
 }
 
-/// The schema behind a reference, or behind "this or nothing"; of several kinds of value, the table.
+/// Resolves references and optional schemas; of several kinds of value, the table.
 fn follow<'s>(root: &'s Value, schema: &'s Value) -> &'s Value {
     if let Some(path) = schema.get("$ref").and_then(Value::as_str) {
         let target = path.strip_prefix('#').and_then(|pointer| root.pointer(pointer));
@@ -90,7 +90,7 @@ fn follow<'s>(root: &'s Value, schema: &'s Value) -> &'s Value {
         .filter(|choice| choice.get("properties").is_some() || choice.get("items").is_some());
     match (tables.next(), tables.next()) {
         (Some(only), None) => only,
-        // Of several tables, which one is meant is not for names to say.
+        // Names cannot tell which one of several tables is meant.
         _ => &Value::Null,
     }
 }

@@ -1,7 +1,8 @@
-//! Options of components, read from a pipeline file: everything wrong with them is found in one go, each with its place.
+//! Options of components, read from a pipeline file: all problems are reported at once, each with its position.
 
 mod check;
 mod diagnostic;
+mod differences;
 mod table;
 mod untyped;
 mod words;
@@ -10,30 +11,31 @@ use schemars::{JsonSchema, Schema};
 use serde::de::DeserializeOwned;
 
 pub use self::diagnostic::Diagnostic;
+pub use self::differences::{Difference, differences};
 pub use self::table::Options;
 pub use self::untyped::Untyped;
 pub use self::words::list;
 
-/// What stands under a name in a pipeline file, and makes a `P` (a source, a stage, a sink) of its options. Each of the three protocols
-/// has a `Component` of its own around it, to be submitted to the registry.
+/// A component type in a pipeline file: builds a `P` (a source, a stage, a sink) from its options. Each of the three protocols wraps it in
+/// its own `Component`, to be submitted to the registry.
 pub struct Named<P: ?Sized> {
     /// Its `type` in the file.
     pub name: &'static str,
-    /// What it does, in one line.
+    /// Its purpose, in one line.
     pub help: &'static str,
-    /// How to make one of its options; `None` where they were wrong, which they have noted.
+    /// Builds it from its options; `None` if they are invalid, which is reported in the options' diagnostics.
     pub make: fn(&mut Options) -> Option<Box<P>>,
     /// The JSON Schemas whose properties are its options.
     pub schemas: fn() -> Vec<Schema>,
 }
 
-/// Options that can be read from a pipeline file. Whatever deserialises and has a JSON Schema
-/// is one; a component with several groups of options implements it by reading them in turn.
+/// A group of options that can be read from a pipeline file. Every type that implements `DeserializeOwned` and `JsonSchema` is one; a
+/// component with several groups implements it by reading them in turn.
 pub trait Configure: Sized + 'static {
     /// The schemas whose properties are the options.
     fn schemas() -> Vec<Schema>;
 
-    /// Reads them; `None` where some were wrong, which `options` has noted.
+    /// Reads the options; `None` if any is invalid, which is reported in `options`.
     fn configure(options: &mut Options) -> Option<Self>;
 }
 
@@ -52,7 +54,7 @@ pub fn parameters_of(value: &impl serde::Serialize) -> serde_json::Value {
     serde_json::to_value(value).unwrap_or_else(|error| serde_json::Value::String(error.to_string()))
 }
 
-/// The parameters of a component with several groups of options.
+/// The combined parameters of a component with several groups of options.
 pub fn merged(groups: impl IntoIterator<Item = serde_json::Value>) -> serde_json::Value {
     let fields = groups.into_iter().filter_map(|group| match group {
         serde_json::Value::Object(fields) => Some(fields),

@@ -1,5 +1,4 @@
-//! The options of one component as they stand in a pipeline file, with the place of each, so that
-//! everything wrong with them is found in one go and can be pointed at.
+//! The options of one component in a pipeline file, with their positions, so that all problems are reported at once with a location.
 
 use std::ops::Range;
 
@@ -13,54 +12,65 @@ use super::diagnostic::Diagnostic;
 use super::untyped::{self, Untyped};
 use super::words::{known_help, plain, suggestion};
 
-/// One component's table. Groups of options are taken out one by one; what is left at the end is unknown.
+/// One component's table. Groups of options are removed one by one; what is left at the end is unknown.
 pub struct Options<'a> {
     table: DeTable<'a>,
     span: Range<usize>,
     known: Vec<String>,
     untyped: &'a [Untyped],
-    /// What has been found wrong so far.
+    /// The problems found so far.
     pub diagnostics: Vec<Diagnostic>,
 }
 
 impl<'a> Options<'a> {
-    /// The options in `table`, which stands at `span`.
+    /// The options in `table`, located at `span`.
     pub fn new(table: DeTable<'a>, span: Range<usize>) -> Self {
         Self { table, span, known: Vec::new(), untyped: &[], diagnostics: Vec::new() }
     }
 
-    /// The same options, some of whose values are `untyped`.
+    /// The same options, with the values in `untyped` to be converted.
     pub fn with_untyped(mut self, untyped: &'a [Untyped]) -> Self {
         self.untyped = untyped;
         self
     }
 
-    /// Where the table stands.
+    /// The location of the table.
     pub fn span(&self) -> Range<usize> {
         self.span.clone()
     }
 
-    /// Whether the option called `name` is given.
+    /// Whether the option `name` is present.
     pub fn has(&self, name: &str) -> bool {
         self.table.contains_key(name)
     }
 
-    /// Takes out the option called `name` as it stands.
+    /// Removes and returns the option `name`, unconverted.
     pub fn remove(&mut self, name: &str) -> Option<Spanned<DeValue<'a>>> {
         self.known.push(name.to_owned());
         self.table.remove(name)
     }
 
-    /// Takes out the option called `name`, which others of its kind have and which has no meaning here, and notes why.
+    /// Sets the option `name`, as if the file had it.
+    pub fn insert(&mut self, name: &str, value: Spanned<DeValue<'a>>) {
+        self.table.insert(Spanned::new(value.span(), name.to_owned().into()), value);
+    }
+
+    /// Removes and returns all options that are left, for a component whose options only it knows. `None` if one has no equivalent in JSON, which is
+    /// reported.
+    pub fn take_rest(&mut self) -> Option<serde_json::Map<String, serde_json::Value>> {
+        let rest = std::mem::take(&mut self.table);
+        self.read(rest)
+    }
+
+    /// Removes the option `name`, which does not apply here, and reports why.
     pub fn refuse(&mut self, name: &str, why: &str, help: &str) {
         if let Some((key, _)) = self.table.remove_entry(name) {
-            let message = format!("the option `{name}` has no meaning here: {why}");
+            let message = format!("the option `{name}` does not apply here: {why}");
             self.diagnostics.push(Diagnostic::new(key.span(), message).with_help(help));
         }
     }
 
-    /// Takes out the options that `T` has and reads them. Every option that is wrong is noted, not only the first;
-    /// then the result is `None`.
+    /// Removes and deserialises the options of `T`. All invalid options are reported, not only the first one; then the result is `None`.
     pub fn take<T: DeserializeOwned + JsonSchema>(&mut self) -> Option<T> {
         let schema = schemars::schema_for!(T);
         let names = check::properties(schema.as_value());
@@ -86,7 +96,7 @@ impl<'a> Options<'a> {
         }
     }
 
-    /// Deserialises again and again, each time without the options found wrong, until nothing new turns up.
+    /// Deserialises repeatedly, each time without the options found invalid, until no new problem appears.
     fn read<T: DeserializeOwned>(&mut self, mut table: DeTable<'a>) -> Option<T> {
         let before = self.diagnostics.len();
         loop {
@@ -96,7 +106,7 @@ impl<'a> Options<'a> {
                 Err(error) => error,
             };
             let at = error.span().filter(|span| *span != self.span);
-            // A missing option has no place of its own: it has been noted, or follows from a wrong one taken out.
+            // A missing option has no location: it is reported already, or is a consequence of a removed invalid one.
             if at.is_some() || self.diagnostics.len() == before {
                 self.note(&error, at.clone().unwrap_or_else(|| self.span()));
             }
@@ -109,14 +119,14 @@ impl<'a> Options<'a> {
     fn note(&mut self, error: &toml::de::Error, span: Range<usize>) {
         let help = suggestion(error.message());
         let message = plain(error.message());
-        // What a missing required option leads to is noted already.
+        // The consequences of a missing required option are covered by its report.
         if self.diagnostics.iter().any(|known| known.span == span && known.message == message) {
             return;
         }
         self.diagnostics.push(Diagnostic { span, message, help });
     }
 
-    /// Notes what is left over as unknown, with the nearest known name.
+    /// Reports the remaining options as unknown, with the most similar known name.
     pub fn finish(mut self) -> Vec<Diagnostic> {
         for key in self.table.keys() {
             let message = format!("unknown option `{}`", key.get_ref());
@@ -127,7 +137,7 @@ impl<'a> Options<'a> {
     }
 }
 
-/// Removes the innermost entry whose key or value stands at `span`; whether there was one.
+/// Removes the innermost entry whose key or value is at `span`; returns whether there was one.
 fn remove_at(table: &mut DeTable<'_>, span: &Range<usize>) -> bool {
     let key = table.iter().find(|(key, value)| key.span() == *span || value.span() == *span);
     if let Some(key) = key.map(|(key, _)| key.clone()) {
@@ -136,7 +146,7 @@ fn remove_at(table: &mut DeTable<'_>, span: &Range<usize>) -> bool {
     if table.iter_mut().map(|(_, value)| value).any(|value| remove_inside(value.get_mut(), span)) {
         return true;
     }
-    // Something that cannot be taken out alone, such as an element of a list: the option goes as a whole.
+    // An element that cannot be removed alone, such as one of a list: the whole option is removed.
     let around = |outer: Range<usize>| outer.start <= span.start && span.end <= outer.end;
     let key = table.iter().find(|(_, value)| around(value.span())).map(|(key, _)| key.clone());
     key.is_some_and(|key| table.remove(&key).is_some())

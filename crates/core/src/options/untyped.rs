@@ -1,4 +1,4 @@
-//! Values that are written without a type: they are what their option wants, a number, a boolean or text.
+//! Values written without a type: they get the type that their option expects, a number, a boolean or text.
 
 use std::ops::Range;
 
@@ -6,16 +6,16 @@ use serde_json::Value;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-/// Text with what variables say, such as `"${LIMIT}"`, which there is no other way to write; or a value that `--set` gives without quotes.
+/// Text with variables, such as `"${LIMIT}"`, which TOML can only write as text; or a value given by `--set` without quotes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Untyped {
-    /// Where it stands.
+    /// Its location.
     pub span: Range<usize>,
-    /// What it came to.
+    /// The resulting text.
     pub text: String,
 }
 
-/// What an option may be.
+/// The types that an option accepts.
 #[derive(Clone, Copy, Debug, Default)]
 struct Wanted {
     text: bool,
@@ -24,7 +24,7 @@ struct Wanted {
     number: bool,
 }
 
-/// Makes of all values in `table` that are `untyped` what the schema `root` wants them to be.
+/// Converts all values in `table` that are `untyped` to the types in the schema `root`.
 pub(super) fn settle<'a>(root: &Value, table: &mut DeTable<'a>, untyped: &'a [Untyped]) {
     if !untyped.is_empty() {
         Settling { root, untyped }.table(&[root], table);
@@ -48,7 +48,7 @@ impl<'s, 'a> Settling<'s, 'a> {
         }
     }
 
-    /// A value that is to be as one of `schemas` says.
+    /// Converts a value to one of `schemas`.
     fn value(&self, schemas: Vec<&'s Value>, value: &mut Spanned<DeValue<'a>>) {
         let mut choices = Vec::new();
         schemas.into_iter().for_each(|schema| self.choices(schema, &mut choices));
@@ -61,7 +61,7 @@ impl<'s, 'a> Settling<'s, 'a> {
                     self.value(items.clone(), element);
                 }
             }
-            // What was put in last counts.
+            // The last one set takes precedence.
             scalar => {
                 if let Some(untyped) = self.untyped.iter().rev().find(|untyped| untyped.span == span) {
                     settle_scalar(Wanted::of(&choices), &untyped.text, scalar);
@@ -70,7 +70,7 @@ impl<'s, 'a> Settling<'s, 'a> {
         }
     }
 
-    /// The schemas that a value may be of, behind references and choices.
+    /// The alternative schemas of a value, with references and choices resolved.
     fn choices(&self, schema: &'s Value, choices: &mut Vec<&'s Value>) {
         choices.push(schema);
         let reference = schema.get("$ref").and_then(Value::as_str).and_then(|path| path.strip_prefix('#'));
@@ -107,7 +107,7 @@ impl Wanted {
         wanted
     }
 
-    /// Whether a value is what is wanted; where that can be no text, a number of another kind is better than none.
+    /// Whether a value has an accepted type; if that cannot be text, a number of another kind is better than none.
     fn takes(self, value: &DeValue<'_>) -> bool {
         let is_number = self.number || self.integer && !self.text;
         value.is_bool() && self.boolean

@@ -1,8 +1,8 @@
-//! The deserialiser's sentences in the project's words.
+//! Translates messages of the deserialiser to plain language.
 
 use crate::error::nearest;
 
-/// A message of the deserialiser, for people.
+/// A message of the deserialiser in plain language.
 pub(super) fn plain(message: &str) -> String {
     let message = message.trim();
     let wrong = ["invalid type: ", "invalid value: ", "invalid length "];
@@ -55,7 +55,7 @@ fn found_words(found: &str) -> String {
     kind.map_or_else(|| found.to_owned(), |(ours, rest)| format!("{ours}{rest}"))
 }
 
-/// For a message of the deserialiser that lists what is known: the nearest, or all.
+/// A suggestion for a message that lists known names: the most similar one, or all.
 pub(super) fn suggestion(message: &str) -> Option<String> {
     if !message.starts_with("unknown ") {
         return None;
@@ -70,12 +70,12 @@ pub(super) fn suggestion(message: &str) -> Option<String> {
     }
 }
 
-/// Names in quotes, with commas.
+/// Quoted names, separated by commas.
 pub fn list<S: AsRef<str>>(names: &[S]) -> String {
     names.iter().map(|name| format!("`{}`", name.as_ref())).collect::<Vec<_>>().join(", ")
 }
 
-/// What to say next to an unknown option.
+/// The help for an unknown option.
 pub(super) fn known_help(name: &str, known: &[String]) -> String {
     match nearest(name, known.iter().map(String::as_str)) {
         Some(known) => format!("did you mean `{known}`?"),

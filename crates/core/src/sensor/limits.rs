@@ -1,39 +1,39 @@
-//! How many sensors a run takes, and how much room their names may need.
+//! Limits on the number of sensors and the size of their names.
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
-/// Bytes of a sensor's name. A longer one is no name: its record is rejected.
+/// The maximum length of a sensor's name in bytes. A record with a longer one is rejected.
 pub const MAX_NAME: usize = 1 << 10;
 
-/// How many sensors a run takes unless `max_sensors` says otherwise.
+/// The maximum number of sensors, unless `max_sensors` is set.
 pub const DEFAULT_MAX_SENSORS: usize = 1_000_000;
 
-/// Bytes of the names of all sensors, unless `max_sensor_bytes` says otherwise.
+/// The maximum total length of all sensor names in bytes, unless `max_sensor_bytes` is set.
 pub const DEFAULT_MAX_SENSOR_BYTES: usize = 128 << 20;
 
-/// Characters of a name that a message shows.
+/// The number of characters of a name shown in messages.
 const SHOWN: usize = 60;
 
-/// What a table of sensors takes.
+/// The limits of a table of sensors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SensorLimits {
-    /// How many sensors.
+    /// The maximum number of sensors.
     pub sensors: usize,
-    /// Bytes of their names, together.
+    /// The maximum total length of their names, in bytes.
     pub bytes: usize,
-    /// What happens with one more.
+    /// What to do with a sensor beyond the limits.
     pub surplus: Surplus,
 }
 
-/// What happens with a sensor beyond the limits.
+/// What to do with a sensor beyond the limits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Surplus {
-    /// The run ends with an error: the input is not what the pipeline was written for.
+    /// The run ends with an error: the input is not what the pipeline is made for.
     #[default]
     Error,
-    /// Its records are set aside: anybody may send, and must not end the run.
+    /// Its records are rejected: with open inputs, a sender must not be able to end the run.
     Aside,
 }
 
@@ -43,17 +43,17 @@ impl Default for SensorLimits {
     }
 }
 
-/// The limit that a sensor is beyond.
+/// The limit that a sensor exceeds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Beyond {
-    /// More sensors than this.
+    /// The maximum number of sensors.
     Sensors(usize),
-    /// More bytes of names than this.
+    /// The maximum number of bytes of names.
     Bytes(usize),
 }
 
 impl SensorLimits {
-    /// Whether there is room for `name` beside `sensors` others, whose names have `bytes` bytes.
+    /// Checks whether `name` fits beside `sensors` others, whose names have `bytes` bytes.
     pub fn check(&self, sensors: usize, bytes: usize, name: &str) -> Result<(), Beyond> {
         if sensors >= self.sensors {
             return Err(Beyond::Sensors(self.sensors));
@@ -66,7 +66,7 @@ impl SensorLimits {
 }
 
 impl Beyond {
-    /// Whether what was beyond it would be beyond `limits` too: those of a run that goes on may have been raised.
+    /// Whether a sensor that exceeded it still exceeds `limits`: a resumed run may have higher ones.
     pub fn holds(self, limits: &SensorLimits) -> bool {
         match self {
             Self::Sensors(limit) => limits.sensors <= limit,
@@ -74,18 +74,18 @@ impl Beyond {
         }
     }
 
-    /// What a record of such a sensor is set aside for.
+    /// The rejection reason for records of such a sensor.
     pub fn reason(self) -> String {
         match self {
-            Self::Sensors(limit) => format!("a new sensor, where `max_sensors` = {limit} are known"),
+            Self::Sensors(limit) => format!("a new sensor beyond `max_sensors` = {limit}"),
             Self::Bytes(limit) => {
-                format!("a new sensor, where the names of those known fill `max_sensor_bytes` = {limit}")
+                format!("a new sensor beyond `max_sensor_bytes` = {limit}")
             }
         }
     }
 
     pub(super) fn into_error(self, name: &str) -> Error {
-        // Which one comes to be one too many depends on the threads. A name may be long, and the message is for people.
+        // Which sensor exceeds the limit first depends on the threads. A name may be long, and the message is for people.
         let shown: String = name.chars().take(SHOWN).collect();
         let name = if shown.len() < name.len() { format!("{shown}…") } else { shown };
         match self {
@@ -101,10 +101,10 @@ impl Beyond {
     }
 }
 
-/// Why a record is refused whose sensor's name has `bytes` bytes, more than [`MAX_NAME`].
+/// The rejection reason for a sensor name of `bytes` bytes, more than [`MAX_NAME`].
 #[cold]
 pub fn long_name(bytes: usize) -> String {
-    format!("the sensor's name has {bytes} bytes; at most {MAX_NAME} are taken")
+    format!("the sensor's name has {bytes} bytes; at most {MAX_NAME} are allowed")
 }
 
 #[cfg(test)]

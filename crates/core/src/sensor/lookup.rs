@@ -1,4 +1,4 @@
-//! From names to ids: the protocol, and a worker's way to a table that it shares with others.
+//! Lookup of sensor ids by name: the protocol, and each worker's cache of the shared table.
 
 use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,20 +11,20 @@ use super::{SensorId, SensorLimits, SensorNames, Sensors};
 use crate::error::Result;
 use crate::kernel::prefetch::prefetch;
 
-/// Gives ids to sensors' names.
+/// Assigns ids to sensor names. Each worker has its own instance, so calls are not concurrent.
 pub trait SensorLookup {
-    /// The id of `name`, new or known.
+    /// The id of `name`; a new name gets a new id.
     ///
     /// # Errors
-    /// A data error when `name` would be one sensor too many.
+    /// A data error if `name` exceeds the limits on sensors.
     fn id(&mut self, name: &str) -> Result<SensorId>;
 
-    /// Appends the id of each name in `names`, given as start and length in `text`, to `ids`;
-    /// [`SensorId::UNKNOWN`] where it is not at hand and [`SensorLookup::id`] has to be asked.
+    /// Appends the id of each name in `names`, given as start and length in `text`, to `ids`; [`SensorId::UNKNOWN`] if it is not cached and
+    /// [`SensorLookup::id`] has to be called.
     fn known_ids(&mut self, text: &[u8], names: &[(u32, u32)], ids: &mut Vec<SensorId>);
 }
 
-/// The table itself, for whoever has it alone.
+/// The table itself, with exclusive access.
 impl SensorLookup for Sensors {
     fn id(&mut self, name: &str) -> Result<SensorId> {
         Self::id(self, name)
@@ -39,29 +39,29 @@ impl SensorLookup for Sensors {
     }
 }
 
-/// A table of sensors that several workers share. Ids are given as names come, so with several workers their order
-/// differs from run to run: nothing that leaves a run may depend on it.
+/// A table of sensors shared by several workers. Ids are assigned in the order of lookups, so with several workers they differ from run to
+/// run: no output may depend on them.
 #[derive(Debug, Default)]
 pub struct SharedSensors {
     table: RwLock<Sensors>,
-    /// Whether ids stay what they are, because somebody has given some to records that wait.
+    /// Whether ids must not be reused, because buffered records carry some.
     keeps_ids: AtomicBool,
 }
 
 impl SharedSensors {
-    /// An empty table that takes sensors up to `limits`.
+    /// An empty table with these limits.
     pub fn new(limits: SensorLimits) -> Self {
         Self { table: RwLock::new(Sensors::new(limits)), keeps_ids: AtomicBool::new(false) }
     }
 
-    /// An empty table that refuses more than `limit` sensors.
+    /// An empty table for at most `limit` sensors.
     pub fn with_limit(limit: usize) -> Self {
         Self::new(SensorLimits { sensors: limit, ..SensorLimits::default() })
     }
 
-    /// The table, as it is. New sensors wait until the guard is gone.
+    /// Read access to the table. New sensors wait until the guard is dropped.
     pub fn read(&self) -> RwLockReadGuard<'_, Sensors> {
-        // The table is whole after every call, also after a panic elsewhere.
+        // The table is consistent after every call, also after a panic in another thread.
         self.table.read().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
@@ -69,16 +69,17 @@ impl SharedSensors {
         self.table.write().unwrap_or_else(std::sync::PoisonError::into_inner).id(name)
     }
 
-    /// Takes over the names of a checkpoint; see `Sensors::restore`.
+    /// Restores the names of a checkpoint; see `Sensors::restore`.
     pub fn restore(&self, names: &SensorNames) {
         self.table.write().unwrap_or_else(std::sync::PoisonError::into_inner).restore(names);
     }
 
-    /// Forgets the names of `ids`, see `Sensors::forget`, unless ids have to stay what they are; whether it did. Every [`SensorIds`] that may
-    /// have met them must be made anew then.
+    /// Frees `ids`, see `Sensors::forget`, unless ids must not be reused; returns whether it did. Then every [`SensorIds`] that may have
+    /// cached them must be replaced.
     pub fn forget(&self, ids: &[SensorId]) -> bool {
         let mut table = self.table.write().unwrap_or_else(std::sync::PoisonError::into_inner);
-        // Said before a name is looked up ahead, for which the table is locked too: either it is seen here, or that finds nobody of these.
+        // The flag is set before a name is looked up in advance, which locks the table too: either it is visible here, or that lookup does
+        // not find these ids.
         let is_free = !self.keeps_ids.load(Ordering::Relaxed);
         if is_free {
             table.forget(ids);
@@ -86,35 +87,35 @@ impl SharedSensors {
         is_free
     }
 
-    /// Takes no new sensors any more.
+    /// Stops accepting new sensors.
     pub fn close(&self) {
         self.table.write().unwrap_or_else(std::sync::PoisonError::into_inner).close();
     }
 
-    /// The id of `name`, if it is known or cannot become so.
+    /// The id of `name`, if it is known or cannot be added.
     fn find(&self, name: &str) -> Option<SensorId> {
         let sensors = self.read();
         sensors.find(name).or_else(|| sensors.is_closed().then_some(SensorId::SURPLUS))
     }
 }
 
-/// A worker's way to the shared table: it remembers what it has looked up, and asks with a lock held only for the rest.
+/// A worker's cache of the shared table: locks the table only for names that are not cached.
 #[derive(Debug)]
 pub struct SensorIds {
     shared: Arc<SharedSensors>,
-    /// Whether what it gives ids to may wait while others are forgotten.
+    /// Whether records with its ids may be buffered while other ids are freed.
     is_ahead: bool,
     short: ShortNames,
     long: LongNames,
 }
 
 impl SensorIds {
-    /// A way to `shared` that remembers nothing yet.
+    /// An empty cache of `shared`.
     pub fn new(shared: Arc<SharedSensors>) -> Self {
         Self { shared, is_ahead: false, short: ShortNames::new(), long: LongNames::default() }
     }
 
-    /// The same for records that wait until somebody takes them on: once one of them has an id, all ids stay what they are.
+    /// The same for records that are buffered before they are processed: once one of them has an id, no id is reused.
     pub fn ahead(shared: Arc<SharedSensors>) -> Self {
         Self { is_ahead: true, ..Self::new(shared) }
     }
@@ -153,7 +154,7 @@ impl SensorLookup for SensorIds {
 }
 
 impl SensorIds {
-    /// Writes the ids of those of `names` that are remembered.
+    /// Writes the cached ids of `names`.
     fn search(&mut self, text: &[u8], names: &[(u32, u32)], ids: &mut [SensorId]) {
         if names.len() > 1 && self.short.is_far() {
             self.prefetch(text, names);
@@ -167,7 +168,7 @@ impl SensorIds {
         }
     }
 
-    /// Asks the memory for what looking up `names` will need: first all slots, then all keys.
+    /// Prefetches the memory for looking up `names`: first all slots, then all keys.
     fn prefetch(&self, text: &[u8], names: &[(u32, u32)]) {
         let keys = || names.iter().filter_map(|&(start, len)| short_key(text, start as usize, len as usize));
         keys().for_each(|key| self.short.slots.prefetch(key));
@@ -175,28 +176,28 @@ impl SensorIds {
     }
 }
 
-/// Names of which more are known than a cache near the processor has room for.
+/// The number of names from which they exceed the processor's near caches.
 const FAR: usize = 1 << 12;
 
-/// Names that are looked up together: either they come in the order of before, or their places are asked for at once.
+/// The number of names looked up together: either they are in the previous order, or their memory is prefetched at once.
 const AHEAD: usize = 32;
 
-/// Names up to this many bytes are one number, compared at once.
+/// Names of up to this many bytes are compared as one integer.
 const SHORT: usize = 15;
 
-/// A worker remembers this many names at most of either kind.
+/// The maximum number of cached names of either kind.
 const REMEMBERED: usize = 1 << 17;
 
-/// Bytes of long names that a worker remembers at most.
+/// The maximum total length of cached long names, in bytes.
 const LONG_BYTES: usize = 8 << 20;
 
-/// The bits of a slot that say where the key is: enough for [`REMEMBERED`], counted from 1.
+/// The bits of a slot with the index of the key: enough for [`REMEMBERED`], counted from 1.
 const PLACE: u32 = (1 << 18) - 1;
 
-/// The key of the empty name, which is never remembered.
+/// The key of the empty name, which is never cached.
 const EMPTY: u128 = 0;
 
-/// A short name as a number: its bytes, then zeros, its length in the highest byte. Never 0 unless empty.
+/// A short name as an integer: its bytes, then zeros, its length in the highest byte. 0 only for the empty name.
 #[inline]
 fn short_key(text: &[u8], start: usize, len: usize) -> Option<u128> {
     if len > SHORT {
@@ -213,14 +214,13 @@ fn short_key(text: &[u8], start: usize, len: usize) -> Option<u128> {
     Some(bytes & ((1 << (8 * len)) - 1) | (len as u128) << 120)
 }
 
-/// Short names, in the order in which they were first met. Sensors tend to report in turn, so the next name is mostly the one that came
-/// next before: it is looked at first, and only another one is searched for. With many sensors that is the difference between
-/// memory read from end to end and memory jumped about in.
+/// Short names, in order of first occurrence. Sensors tend to report in turn, so the next name is usually the same as in the last round: it
+/// is compared first, and a search is only needed if it differs. With many sensors, this makes memory access sequential instead of random.
 #[derive(Debug)]
 struct ShortNames {
     keys: Vec<u128>,
     ids: Vec<SensorId>,
-    /// Where the name behind the last one found is.
+    /// The index of the name after the last one found.
     next: usize,
     slots: Slots,
 }
@@ -230,12 +230,12 @@ impl ShortNames {
         Self { keys: Vec::new(), ids: Vec::new(), next: 0, slots: Slots::new() }
     }
 
-    /// Whether looking up a name is worth asking the memory ahead.
+    /// Whether prefetching pays off for a lookup.
     fn is_far(&self) -> bool {
         self.keys.len() >= FAR
     }
 
-    /// Writes the ids of `names` as long as they come in the order of before; how many did.
+    /// Writes the ids of `names` as long as they are in the previous order; returns how many were.
     fn follow(&mut self, text: &[u8], names: &[(u32, u32)], ids: &mut [SensorId]) -> usize {
         let known = self.keys[self.next..].iter().zip(&self.ids[self.next..]);
         let mut count = 0;
@@ -250,7 +250,7 @@ impl ShortNames {
         count
     }
 
-    /// The id of `key`, wherever it is.
+    /// The id of `key`.
     #[inline]
     fn get(&mut self, key: u128) -> SensorId {
         match self.slots.find(key, &self.keys) {
@@ -272,7 +272,7 @@ impl ShortNames {
         self.slots.insert(&self.keys);
     }
 
-    /// Asks for where `key` most likely is.
+    /// Prefetches the likely position of `key`.
     fn prefetch(&self, key: u128) {
         if let Some(place) = self.slots.likely(key) {
             prefetch(&self.keys[place..=place]);
@@ -281,8 +281,8 @@ impl ShortNames {
     }
 }
 
-/// Where keys are in a list of them: open addressing, at most half full. A slot is 0, or holds the place of a key, counted from 1, and
-/// above it some bits of the key's hash, so that another key is hardly ever looked at.
+/// The positions of keys in a list: open addressing, at most half full. A slot is 0, or the index of a key, counted from 1, with some bits
+/// of the key's hash above it, so that other keys are rarely compared.
 #[derive(Debug)]
 struct Slots {
     slots: Vec<u32>,
@@ -303,14 +303,14 @@ impl Slots {
         product as u64 ^ (product >> 64) as u64
     }
 
-    /// Where to begin, and the bits of the hash that a slot has.
+    /// The first slot to probe, and the hash bits of a slot.
     #[inline]
     fn begin(&self, key: u128) -> (usize, u32) {
         let hash = self.hash(key);
         (hash as usize & (self.slots.len() - 1), (hash >> 32) as u32 & !PLACE)
     }
 
-    /// The place of `key` in `keys`.
+    /// The index of `key` in `keys`.
     #[inline]
     fn find(&self, key: u128, keys: &[u128]) -> Option<usize> {
         let (mut at, mark) = self.begin(key);
@@ -327,7 +327,7 @@ impl Slots {
         }
     }
 
-    /// Takes in the last of `keys`.
+    /// Inserts the last of `keys`.
     fn insert(&mut self, keys: &[u128]) {
         if 2 * keys.len() <= self.slots.len() {
             return self.put(keys.len(), keys);
@@ -336,7 +336,7 @@ impl Slots {
         (1..=keys.len()).for_each(|count| self.put(count, keys));
     }
 
-    /// Puts the key number `count`, counted from 1, into a free slot.
+    /// Inserts the key number `count`, counted from 1, into a free slot.
     fn put(&mut self, count: usize, keys: &[u128]) {
         let (mut at, mark) = self.begin(keys[count - 1]);
         while self.slots[at] != 0 {
@@ -345,14 +345,14 @@ impl Slots {
         self.slots[at] = mark | count as u32;
     }
 
-    /// Where `key` is most likely.
+    /// The likely index of `key`.
     fn likely(&self, key: u128) -> Option<usize> {
         let (at, mark) = self.begin(key);
         let slot = self.slots[at];
         (slot != 0 && slot & !PLACE == mark).then(|| (slot & PLACE) as usize - 1)
     }
 
-    /// Asks for the first slot where `key` may be.
+    /// Prefetches the first slot of `key`.
     fn prefetch(&self, key: u128) {
         let (at, _) = self.begin(key);
         prefetch(&self.slots[at..=at]);
@@ -396,12 +396,12 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// The names called `numbers`, all in one text, and where each stands in it.
+    /// The names for `numbers`, concatenated, and the range of each.
     fn text_of(numbers: impl Iterator<Item = usize>) -> (String, Vec<(u32, u32)>) {
         let (mut text, mut places) = (String::new(), Vec::new());
         for number in numbers {
             let start = text.len();
-            // Some are too long to be short.
+            // Some exceed the length of short names.
             text += &if number % 50 == 7 { format!("sensor-in-hall-{number}") } else { format!("s{number}") };
             places.push((start as u32, (text.len() - start) as u32));
         }

@@ -1,6 +1,6 @@
-//! Sensor names and the dense ids that stand for them, in order of first appearance. Where sensors are given up, their ids are given to
-//! others.
+//! Sensor names and their dense ids, in order of first occurrence. The ids of forgotten sensors are reused.
 
+mod index;
 mod limits;
 mod lookup;
 mod names;
@@ -9,18 +9,18 @@ mod rules;
 use std::hash::BuildHasher;
 
 use foldhash::fast::RandomState;
-use hashbrown::HashTable;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
+use index::NameIndex;
 pub use limits::{Beyond, long_name};
 pub use limits::{DEFAULT_MAX_SENSOR_BYTES, DEFAULT_MAX_SENSORS, MAX_NAME, SensorLimits, Surplus};
 pub use lookup::{SensorIds, SensorLookup, SharedSensors};
 pub use names::SensorNames;
 pub use rules::{OfSensors, PerSensor, Rules, matcher};
 
-/// A sensor's ordinal by first appearance: an index into whatever is kept per sensor.
+/// A sensor's ordinal by first occurrence: an index into state per sensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct SensorId(pub u32);
@@ -29,7 +29,7 @@ impl SensorId {
     /// No sensor.
     pub const UNKNOWN: Self = Self(u32::MAX);
 
-    /// A sensor beyond the limits of a run that sets the records of such sensors aside ([`Surplus::Aside`]).
+    /// A sensor beyond the limits of a run that rejects the records of such sensors ([`Surplus::Aside`]).
     pub const SURPLUS: Self = Self(u32::MAX - 1);
 
     /// The id as an index.
@@ -38,23 +38,22 @@ impl SensorId {
     }
 }
 
-/// All sensors seen so far. Names lie in few buffers; the table is seeded at random, since names
-/// come from outside.
+/// All sensors seen so far. Names are stored in few buffers; the hash table has a random seed, since names are external input.
 #[derive(Debug)]
 pub struct Sensors {
     names: SensorNames,
-    table: HashTable<u32>,
+    index: NameIndex,
     hasher: RandomState,
     limits: SensorLimits,
     is_closed: bool,
-    /// Ids of sensors that were forgotten, to be given to others.
+    /// Ids of forgotten sensors, to be reused.
     free: Vec<u32>,
-    /// Those that have been given to others since, in that order, behind so many before.
+    /// The ids reused since, in order, after earlier ones that were dropped from this list.
     reused: Vec<u32>,
     reused_before: u64,
-    /// How often anything has changed.
+    /// The number of changes.
     changes: u64,
-    /// Whether it is a [snapshot](Self::snapshot), which has no table.
+    /// Whether it is a [snapshot](Self::snapshot), which has no hash table.
     is_snapshot: bool,
 }
 
@@ -65,11 +64,11 @@ impl Default for Sensors {
 }
 
 impl Sensors {
-    /// An empty table that takes sensors up to `limits`.
+    /// An empty table with these limits.
     pub fn new(limits: SensorLimits) -> Self {
         Self {
             names: SensorNames::default(),
-            table: HashTable::new(),
+            index: NameIndex::default(),
             hasher: RandomState::default(),
             limits,
             is_closed: false,
@@ -81,33 +80,33 @@ impl Sensors {
         }
     }
 
-    /// An empty table that refuses more than `limit` sensors.
+    /// An empty table for at most `limit` sensors.
     pub fn with_limit(limit: usize) -> Self {
         Self::new(SensorLimits { sensors: limit, ..SensorLimits::default() })
     }
 
-    /// What it takes.
+    /// Its limits.
     pub fn limits(&self) -> SensorLimits {
         self.limits
     }
 
-    /// Takes no new sensors any more: they are [`SensorId::SURPLUS`].
+    /// Stops accepting new sensors: they become [`SensorId::SURPLUS`].
     pub fn close(&mut self) {
         self.is_closed = true;
     }
 
-    /// Whether it takes no new sensors any more.
+    /// Whether it no longer accepts new sensors.
     pub fn is_closed(&self) -> bool {
         self.is_closed
     }
 
-    /// The id of `name`, new or known.
+    /// The id of `name`; a new name gets a new id.
     ///
     /// # Errors
-    /// A data error when `name` would be one sensor too many, unless such sensors are set aside.
+    /// A data error if `name` exceeds the limits, unless the records of such sensors are rejected.
     pub fn id(&mut self, name: &str) -> Result<SensorId> {
         let hash = self.hasher.hash_one(name);
-        if let Some(&id) = self.table.find(hash, |&id| self.names.get(id as usize) == name) {
+        if let Some(id) = self.index.find(hash, |id| self.names.get(id as usize) == name) {
             return Ok(SensorId(id));
         }
         self.insert(hash, name)
@@ -118,7 +117,7 @@ impl Sensors {
         if self.is_closed {
             return Ok(SensorId::SURPLUS);
         }
-        // Where surplus sensors are set aside, that is decided in the order of the input, which is not known here.
+        // If surplus sensors are rejected, that is decided in input order, which is unknown here.
         if self.limits.surplus == Surplus::Error {
             self.limits
                 .check(self.names.len(), self.names.bytes(), name)
@@ -131,22 +130,22 @@ impl Sensors {
         }
         let id = self.names.len() as u32;
         if id == SensorId::SURPLUS.0 {
-            return Err(Error::data("more sensors than can be numbered"));
+            return Err(Error::data("more sensors than ids"));
         }
         self.names.push(name);
         Ok(self.enter(hash, id))
     }
 
-    /// Puts `id`, whose name has that `hash`, into the table.
+    /// Inserts `id`, whose name has this `hash`, into the table.
     fn enter(&mut self, hash: u64, id: u32) -> SensorId {
         let (names, hasher) = (&self.names, &self.hasher);
-        self.table.insert_unique(hash, id, |&id| hasher.hash_one(names.get(id as usize)));
+        self.index.insert(hash, id, |id| hasher.hash_one(names.get(id as usize)));
         self.changes += 1;
         SensorId(id)
     }
 
-    /// Takes over the names of an empty table's checkpoint under their ids; those that were free there are to be [forgotten](Self::forget)
-    /// before anything is looked up.
+    /// Restores the names of a checkpoint with their ids into an empty table; ids that were free then have to be [forgotten](Self::forget)
+    /// before the first lookup.
     pub(crate) fn restore(&mut self, names: &SensorNames) {
         self.names = names.clone();
         for (id, name) in (0..).zip(names.iter()) {
@@ -154,12 +153,11 @@ impl Sensors {
         }
     }
 
-    /// Forgets the names of `ids`, each of which is known: others will be given them. Nobody may have kept anything under them.
+    /// Frees `ids`, each of which is in use: they will be reused. No state may be left under them.
     pub(crate) fn forget(&mut self, ids: &[SensorId]) {
         for id in ids {
             let hash = self.hasher.hash_one(self.names.get(id.index()));
-            if let Ok(entry) = self.table.find_entry(hash, |&known| known == id.0) {
-                entry.remove();
+            if self.index.remove(hash, id.0) {
                 self.names.set(id.index(), "");
                 self.free.push(id.0);
             }
@@ -169,12 +167,12 @@ impl Sensors {
         self.changes += 1;
     }
 
-    /// The same sensors, as they are now: they stay so for whoever looks at them later, when new ones have come and ids have been given to
-    /// others. The names are shared, so it costs little; it takes no new ones, and [`find`](Self::find) goes through all of them.
+    /// An immutable copy: it stays the same while new sensors are added and ids reused. The names are shared, so it is cheap; it accepts no
+    /// new sensors, and [`find`](Self::find) is a linear search.
     pub fn snapshot(&self) -> Self {
         Self {
             names: self.names.clone(),
-            table: HashTable::new(),
+            index: NameIndex::default(),
             hasher: self.hasher.clone(),
             limits: self.limits,
             is_closed: true,
@@ -186,22 +184,22 @@ impl Sensors {
         }
     }
 
-    /// How often they have changed: the snapshot of as many changes is the same.
+    /// The number of changes: snapshots with the same number are equal.
     pub fn changes(&self) -> u64 {
         self.changes
     }
 
-    /// How often an id has been given to another sensor.
+    /// How many times an id has been reused.
     pub(super) fn reused(&self) -> u64 {
         self.reused_before + self.reused.len() as u64
     }
 
-    /// The ids that have been, behind the first `before` times; `None` where that is too long ago.
+    /// The ids reused since the first `before` times; `None` if that is too long ago.
     pub(super) fn reused_since(&self, before: u64) -> Option<&[u32]> {
         self.reused.get(usize::try_from(before.checked_sub(self.reused_before)?).ok()?..)
     }
 
-    /// The ids that are nobody's.
+    /// The free ids.
     pub fn free(&self) -> &[u32] {
         &self.free
     }
@@ -213,32 +211,32 @@ impl Sensors {
             return ids.find(|&id| self.names.get(id as usize) == name).map(SensorId);
         }
         let hash = self.hasher.hash_one(name);
-        self.table.find(hash, |&id| self.names.get(id as usize) == name).map(|&id| SensorId(id))
+        self.index.find(hash, |id| self.names.get(id as usize) == name).map(SensorId)
     }
 
-    /// The name behind an id of this table.
+    /// The name of an id of this table.
     pub fn name(&self, id: SensorId) -> &str {
         self.names.get(id.index())
     }
 
-    /// How many ids there are: one more than the highest.
+    /// The number of ids: one more than the highest.
     pub fn len(&self) -> usize {
         self.names.len()
     }
 
-    /// Whether none has been seen.
+    /// Whether there are no sensors.
     pub fn is_empty(&self) -> bool {
         self.names.is_empty()
     }
 
-    /// All names, in order of first appearance.
+    /// All names, in order of first occurrence.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         let free: std::collections::HashSet<u32> = self.free.iter().copied().collect();
         let names = self.names.iter().enumerate();
         names.filter(move |(id, _)| free.is_empty() || !free.contains(&(*id as u32))).map(|(_, name)| name)
     }
 
-    /// The names by id, to be kept; those of ids that are free mean nothing.
+    /// The names by id, for checkpoints; those of free ids are meaningless.
     pub fn all_names(&self) -> &SensorNames {
         &self.names
     }
@@ -269,7 +267,7 @@ mod tests {
         sensors.forget(&[SensorId(2), SensorId(0)]);
         assert_eq!((sensors.find("a"), sensors.find(""), sensors.len()), (None, Some(SensorId(1)), 3));
         assert_eq!(sensors.names().collect::<Vec<_>>(), [""]);
-        // As a checkpoint has them.
+        // As in a checkpoint.
         let mut restored = Sensors::default();
         restored.restore(sensors.all_names());
         restored.forget(&sensors.free().iter().map(|&id| SensorId(id)).collect::<Vec<_>>());
@@ -282,7 +280,7 @@ mod tests {
         }
         let names: Vec<_> = (0..4).map(|id| sensors.name(SensorId(id)).to_owned()).collect();
         assert_eq!(known.of(&sensors, str::to_owned), names);
-        // Whoever has not looked for a while knows it too.
+        // A cache that was not used for a while sees it too.
         let other = sensors.find("d").expect("known");
         sensors.forget(&[other]);
         sensors.id("f").expect("room");

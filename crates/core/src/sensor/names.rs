@@ -1,5 +1,6 @@
-//! Many names in few texts: a million of them are a thousand blocks, which a copy for a checkpoint shares with the table.
+//! Many names in few buffers: a million of them are a thousand blocks, which a copy for a checkpoint shares with the table.
 
+use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
@@ -7,10 +8,10 @@ use std::sync::Arc;
 use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Names in a block.
+/// The number of names in a block.
 const BLOCK: usize = 1 << 10;
 
-/// Names of sensors, by id. A copy shares the names: of either, only the blocks that change afterwards are copied.
+/// Names of sensors by id. Copying is cheap: blocks are shared until one of the copies changes them.
 #[derive(Clone, Debug, Default)]
 pub struct SensorNames {
     blocks: Vec<Arc<Block>>,
@@ -18,13 +19,13 @@ pub struct SensorNames {
     bytes: usize,
 }
 
-/// Names with consecutive ids; all blocks but the last are full.
+/// Names with consecutive ids; all blocks except the last are full.
 #[derive(Clone, Debug, Default)]
 struct Block {
     text: String,
-    /// Where each name ends.
+    /// The end of each name.
     ends: Vec<usize>,
-    /// Those that have been given other names since: few, unless sensors come and go.
+    /// Those that were replaced by other names: few, unless sensors come and go.
     others: HashMap<usize, Box<str>>,
 }
 
@@ -39,7 +40,7 @@ impl Block {
 
     fn set(&mut self, at: usize, name: &str) {
         self.others.insert(at, name.into());
-        // Names that are no longer in use take no more room than those that are.
+        // Replaced names must not take more memory than names in use.
         if 2 * self.others.len() > self.ends.len() {
             let mut anew = Self::default();
             (0..self.ends.len()).for_each(|at| anew.push(self.get(at)));
@@ -80,26 +81,46 @@ impl SensorNames {
         self.bytes += name.len();
     }
 
-    /// Gives the one with this ordinal another name.
+    /// Replaces the name with this ordinal.
     ///
     /// # Panics
-    /// When there are not so many.
+    /// If the ordinal is out of range.
     pub(super) fn set(&mut self, at: usize, name: &str) {
         self.bytes = self.bytes - self.get(at).len() + name.len();
         Arc::make_mut(&mut self.blocks[at / BLOCK]).set(at % BLOCK, name);
     }
 
-    /// How many there are.
+    /// Gives the name with this ordinal, or the next one, to a sensor; returns whether there is such an ordinal.
+    pub fn put(&mut self, at: usize, name: &str) -> bool {
+        match at.cmp(&self.len) {
+            Ordering::Less => self.set(at, name),
+            Ordering::Equal => self.push(name),
+            Ordering::Greater => return false,
+        }
+        true
+    }
+
+    /// The names that `before`, an earlier copy of these, does not have at their ordinals, each with that, in order. What both share is not looked at.
+    pub fn since(&self, before: &Self) -> impl Iterator<Item = (usize, &str)> {
+        let shares =
+            move |at: usize| before.blocks.get(at).is_some_and(|old| Arc::ptr_eq(old, &self.blocks[at]));
+        let blocks = (0..self.blocks.len()).filter(move |&at| !shares(at));
+        let ordinals = blocks.flat_map(move |at| at * BLOCK..self.len.min((at + 1) * BLOCK));
+        let names = ordinals.map(move |at| (at, self.get(at)));
+        names.filter(move |&(at, name)| at >= before.len || before.get(at) != name)
+    }
+
+    /// The number of names.
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether there are none.
+    /// Whether there are no names.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// Bytes that they have together.
+    /// Their total length in bytes.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
@@ -107,13 +128,13 @@ impl SensorNames {
     /// The name with this ordinal.
     ///
     /// # Panics
-    /// When there are not so many.
+    /// If the ordinal is out of range.
     #[inline]
     pub fn get(&self, at: usize) -> &str {
         self.blocks[at / BLOCK].get(at % BLOCK)
     }
 
-    /// All of them, in order.
+    /// All names, in order.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
         (0..self.len()).map(|at| self.get(at))
     }
@@ -127,7 +148,7 @@ impl<T: AsRef<str>> FromIterator<T> for SensorNames {
     }
 }
 
-/// As a sequence of texts.
+/// Serialises them as a sequence of strings.
 impl Serialize for SensorNames {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_seq((0..self.len()).map(|at| self.get(at)))
@@ -206,6 +227,22 @@ mod tests {
         let kept: usize = names.blocks.iter().map(kept).sum();
         assert!(kept <= 151 * BLOCK, "{kept} bytes");
         assert!(names.iter().enumerate().all(|(at, name)| name == format!("004{at:097}")));
+    }
+
+    #[test]
+    fn what_an_earlier_copy_does_not_have_is_found() {
+        let mut names: SensorNames = (0..3 * BLOCK).map(|at| format!("s{at}")).collect();
+        let before = names.clone();
+        assert_eq!(names.since(&before).count(), 0);
+        assert!(names.since(&SensorNames::default()).eq(names.iter().enumerate()));
+        names.set(BLOCK + 1, "other");
+        names.set(5, "s5");
+        assert!(names.put(7, "again") && names.put(3 * BLOCK, "new") && !names.put(3 * BLOCK + 2, "later"));
+        let found: Vec<_> = names.since(&before).collect();
+        assert_eq!(found, [(7, "again"), (BLOCK + 1, "other"), (3 * BLOCK, "new")]);
+        let mut again = before.clone();
+        assert!(found.iter().all(|&(at, name)| again.put(at, name)));
+        assert_eq!(again, names);
     }
 
     #[test]

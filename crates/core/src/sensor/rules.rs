@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 use super::{SensorId, Sensors};
 use crate::error::{Error, Result};
 
-/// One rule for all sensors, and others for those whose name fits a pattern.
+/// A rule for all sensors, with exceptions for those whose name matches a pattern.
 #[derive(Clone, Debug)]
 pub struct Rules<R> {
     base: R,
@@ -14,10 +14,10 @@ pub struct Rules<R> {
 }
 
 impl<R> Rules<R> {
-    /// `base` for all sensors but those that fit a pattern of `exceptions`; `merge` lays an exception over the base.
+    /// `base` for all sensors except those that match a pattern of `exceptions`; `merge` combines an exception with the base.
     ///
     /// # Errors
-    /// A configuration error that names a pattern that is none.
+    /// A configuration error that names an invalid pattern.
     pub fn new<E>(base: R, exceptions: &IndexMap<String, E>, merge: impl Fn(&R, &E) -> R) -> Result<Self> {
         let exceptions = exceptions
             .iter()
@@ -26,7 +26,7 @@ impl<R> Rules<R> {
         Ok(Self { base, exceptions })
     }
 
-    /// The rule for the sensor called `name`.
+    /// The rule for the sensor `name`.
     pub fn of(&self, name: &str) -> &R {
         self.exceptions
             .iter()
@@ -35,7 +35,7 @@ impl<R> Rules<R> {
             .map_or(&self.base, |(_, rule)| rule)
     }
 
-    /// The rule for all sensors, where there are no exceptions.
+    /// The rule for all sensors, if there are no exceptions.
     pub fn single(&self) -> Option<&R> {
         self.exceptions.is_empty().then_some(&self.base)
     }
@@ -53,24 +53,22 @@ impl<R> Rules<R> {
     }
 }
 
-/// A matcher for sensor names: `*` stands for any text (slashes too), `?` for one character, `[a-c]`
-/// and `{a,b}` for one of several.
+/// A matcher for sensor names: `*` matches any text (including slashes), `?` one character, `[a-c]` and `{a,b}` one of several.
 ///
 /// # Errors
 /// A configuration error that names the pattern.
 pub fn matcher(pattern: &str) -> Result<GlobMatcher> {
     GlobBuilder::new(pattern).build().map(|glob| glob.compile_matcher()).map_err(|error| {
-        Error::config(format!("`{pattern}` is no sensor pattern: {}", error.kind())).with_help(
-            "`*` stands for any text, `?` for one character, `[a-c]` and `{a,b}` for one of several",
-        )
+        Error::config(format!("`{pattern}` is not a valid sensor pattern: {}", error.kind()))
+            .with_help("`*` matches any text, `?` one character, `[a-c]` and `{a,b}` one of several")
     })
 }
 
-/// Something known of every sensor, by id: small, the same for all of a run, looked up once a record.
+/// A small derived value per sensor, by id: constant within a run, accessed once per record.
 #[derive(Clone, Debug)]
 pub struct OfSensors<T> {
     known: Vec<T>,
-    /// How many ids had been given to other sensors when this was last looked at.
+    /// The number of reused ids at the last call.
     reused: u64,
 }
 
@@ -81,7 +79,7 @@ impl<T> Default for OfSensors<T> {
 }
 
 impl<T> OfSensors<T> {
-    /// What is known of each sensor in `sensors`; `make` says it of those that are new.
+    /// The value of each sensor in `sensors`; `make` computes it for new ones.
     pub fn of(&mut self, sensors: &Sensors, make: impl Fn(&str) -> T) -> &[T] {
         let of = |id: usize| make(sensors.name(SensorId(id as u32)));
         if sensors.reused() != self.reused {
@@ -101,7 +99,7 @@ impl<T> OfSensors<T> {
     }
 }
 
-/// Something kept per sensor, made when the sensor is first met.
+/// State per sensor, created when the sensor first occurs.
 #[derive(Clone, Debug)]
 pub struct PerSensor<T>(Vec<Option<T>>);
 
@@ -112,7 +110,7 @@ impl<T> Default for PerSensor<T> {
 }
 
 impl<T> PerSensor<T> {
-    /// What is kept for sensor `id`; `make` makes it the first time.
+    /// The state of sensor `id`; `make` creates it the first time.
     pub fn get_or_insert_with(&mut self, id: SensorId, make: impl FnOnce() -> T) -> &mut T {
         if id.index() >= self.0.len() {
             self.0.resize_with(id.index() + 1, || None);
@@ -120,48 +118,48 @@ impl<T> PerSensor<T> {
         self.0[id.index()].get_or_insert_with(make)
     }
 
-    /// What is kept for sensor `id`, if anything.
+    /// The state of sensor `id`, if it has any.
     pub fn get(&self, id: SensorId) -> Option<&T> {
         self.0.get(id.index())?.as_ref()
     }
 
-    /// What is kept for sensor `id`, if anything, to be changed.
+    /// The mutable state of sensor `id`, if it has any.
     #[inline]
     pub fn get_mut(&mut self, id: SensorId) -> Option<&mut T> {
         self.0.get_mut(id.index())?.as_mut()
     }
 
-    /// Keeps nothing for sensor `id` any more; gives what there was.
+    /// Removes and returns the state of sensor `id`.
     pub fn remove(&mut self, id: SensorId) -> Option<T> {
         self.0.get_mut(id.index())?.take()
     }
 
-    /// All that is kept, by id.
+    /// All states, by id.
     pub fn iter(&self) -> impl Iterator<Item = (SensorId, &T)> {
         self.0.iter().enumerate().filter_map(|(id, kept)| Some((SensorId(id as u32), kept.as_ref()?)))
     }
 
-    /// All that is kept, by id, to be changed.
+    /// All states, by id, mutable.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
         self.0.iter_mut().flatten()
     }
 
-    /// The same with the ids.
+    /// The same with ids.
     pub fn enumerate_mut(&mut self) -> impl Iterator<Item = (SensorId, &mut T)> {
         self.0.iter_mut().enumerate().filter_map(|(id, kept)| Some((SensorId(id as u32), kept.as_mut()?)))
     }
 
-    /// The same sensors with other things.
+    /// The same sensors with transformed states.
     pub fn map<U>(&self, change: impl Fn(&T) -> U) -> PerSensor<U> {
         PerSensor(self.0.iter().map(|place| place.as_ref().map(&change)).collect())
     }
 
-    /// All that is kept, by id, out of here.
+    /// All states, by id, by value.
     pub fn into_kept(self) -> impl Iterator<Item = (SensorId, T)> {
         self.0.into_iter().enumerate().filter_map(|(id, kept)| Some((SensorId(id as u32), kept?)))
     }
 
-    /// The list behind it: one place an id.
+    /// The underlying list: one element per id.
     pub fn as_slice(&self) -> &[Option<T>] {
         &self.0
     }

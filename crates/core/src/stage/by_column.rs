@@ -1,4 +1,4 @@
-//! Which measurements a stage works on, and rules for them.
+//! The selection of a stage's measurements, and rules for them.
 
 use indexmap::IndexMap;
 use schemars::JsonSchema;
@@ -7,13 +7,13 @@ use serde::{Deserialize, Serialize};
 use crate::batch::{Pattern, Schema};
 use crate::error::{Error, Result};
 
-/// The measurements that a stage works on, by name or glob, perhaps with a rule for each.
+/// The measurements that a stage processes, by name or glob, optionally with a rule for each.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged, expecting = "expected a list of columns, or a table of rules by column")]
 pub enum ByColumn<R> {
-    /// These.
+    /// A list of names or globs.
     Names(Vec<String>),
-    /// These, each with a rule; of several that fit, the last wins.
+    /// Names or globs with a rule each; the last match wins.
     Rules(IndexMap<String, R>),
 }
 
@@ -24,10 +24,10 @@ impl<R> From<Vec<String>> for ByColumn<R> {
 }
 
 impl<R> ByColumn<R> {
-    /// The measurements of `input` that are meant, each with its rule; all of them, without rules, where `columns` is `None`.
+    /// The selected measurements of `input`, each with its rule; all of them, without rules, if `columns` is `None`.
     ///
     /// # Errors
-    /// A configuration error for a name that is no measurement, or a glob that fits none.
+    /// A configuration error for a name that is not a measurement, or a glob without a match.
     pub fn select<'r>(columns: Option<&'r Self>, input: &Schema) -> Result<Vec<(usize, Option<&'r R>)>> {
         let without = |at| (at, None);
         match columns {
@@ -71,6 +71,6 @@ mod tests {
         let globs = ByColumn::from(vec!["PI1".to_owned(), "*1".to_owned()]);
         assert_eq!(select(&globs).expect("good"), [(3, None), (2, None)]);
         let error = select(&rules(&[("TI*", 1), ("FI*", 2)])).expect_err("no such column").to_string();
-        assert!(error.contains("`FI*` fits no measurement") && error.contains("`PI1`"), "{error}");
+        assert!(error.contains("`FI*` matches no measurement") && error.contains("`PI1`"), "{error}");
     }
 }

@@ -1,4 +1,4 @@
-//! `dedupe`: leaves out records that say again what their sensor's last one has said (clause 30).
+//! `dedupe`: filters records that repeat the values of their sensor's last kept record (clause 30).
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -9,21 +9,21 @@ use crate::error::{Error, Result};
 use crate::stage::Component;
 use crate::time::{Timestamp, parse_duration};
 
-/// Leaves out a record whose measurements say again what the last record of its sensor that was kept has said. The first record of a sensor is
-/// kept. Nulls are like nulls, NaN like NaN.
+/// Filters a record whose measurements repeat those of its sensor's last kept record. The first record of a sensor is kept. Null equals
+/// null, NaN equals NaN.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Dedupe {
-    /// The measurements to look at, by name or glob; all if not given. A record is left out when all of them say the same again.
+    /// The measurements to compare, by name or glob; all if not given. A record is filtered if all of them are unchanged.
     pub columns: Option<Vec<String>>,
-    /// How far a value may be from the one that was kept and still say the same.
+    /// The maximum difference of an unchanged value from the last kept one.
     pub tolerance: f64,
-    /// A record is kept anyway this long, in event time, behind the last one that was kept, such as "10m": so a sensor that changes nothing can be told
-    /// from one that is silent.
+    /// The maximum time, in event time, between kept records, such as "10m": after it, a record is kept even if it is unchanged, which
+    /// distinguishes a constant sensor from a silent one.
     pub heartbeat: Option<String>,
 }
 
-inventory::submit! { Component::sensor::<Dedupe>("dedupe", "leaves out records that repeat the values of their sensor's last one") }
+inventory::submit! { Component::sensor::<Dedupe>("dedupe", "filters records that repeat the values of their sensor's last one") }
 
 impl Dedupe {
     /// With a heartbeat such as "10m".
@@ -31,7 +31,7 @@ impl Dedupe {
         Self { heartbeat: Some(every.into()), ..Self::default() }
     }
 
-    /// How far a value may be from the one that was kept and still say the same.
+    /// The maximum difference of an unchanged value from the last kept one.
     pub fn tolerance(mut self, tolerance: f64) -> Self {
         self.tolerance = tolerance;
         self
@@ -48,7 +48,7 @@ impl Dedupe {
     }
 }
 
-/// How far two numbers are apart: integers by all their digits.
+/// The distance of two numbers, exact for integers.
 fn distance(a: Number, b: Number) -> f64 {
     match a.as_integer().zip(b.as_integer()) {
         Some((a, b)) => a.abs_diff(b) as f64,
@@ -56,7 +56,7 @@ fn distance(a: Number, b: Number) -> f64 {
     }
 }
 
-/// What the options mean.
+/// The options, bound to the input columns.
 #[derive(Debug)]
 pub struct Compared {
     columns: Vec<ReadColumn>,
@@ -64,15 +64,15 @@ pub struct Compared {
     heartbeat: Option<i64>,
 }
 
-/// The last record of a sensor that was kept.
+/// The last kept record of a sensor.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Kept {
+pub struct LastKept {
     time: Timestamp,
     values: Vec<Option<Number>>,
 }
 
 impl SensorStage for Dedupe {
-    type State = Option<Kept>;
+    type State = Option<LastKept>;
     type Bound = Compared;
 
     fn name(&self) -> &str {
@@ -81,7 +81,7 @@ impl SensorStage for Dedupe {
 
     fn bind(&self, columns: &mut Columns<'_>) -> Result<Compared> {
         if self.tolerance.is_nan() || self.tolerance < 0.0 {
-            return Err(Error::config(format!("`tolerance` is {}, which is no distance", self.tolerance))
+            return Err(Error::config(format!("`tolerance` is {}, which is not a distance", self.tolerance))
                 .with_help("it is 0 or more"));
         }
         let heartbeat = self.heartbeat.as_deref().map(parse_duration).transpose();
@@ -110,13 +110,18 @@ impl SensorStage for Dedupe {
             kept.values.clear();
             kept.values.extend(values);
         } else {
-            *last = Some(Kept { time, values: values.collect() });
+            *last = Some(LastKept { time, values: values.collect() });
         }
         Ok(())
     }
 
+    /// What was kept of a sensor has the values of its columns: these stay.
+    fn reloads(&self, option: &str) -> bool {
+        ["tolerance", "heartbeat"].contains(&option)
+    }
+
     fn memory(&self) -> String {
-        "the values of the last record that was kept, a sensor".into()
+        "the values of the last kept record per sensor".into()
     }
 }
 
@@ -134,7 +139,7 @@ mod tests {
         rows.iter().enumerate().fold(Table::new(&["v", "row"]), row)
     }
 
-    /// Clause 30 in the plainest words.
+    /// Clause 30 as a plain loop.
     fn plain(rows: &[(u8, i64, Option<f64>)], tolerance: f64, heartbeat: Option<i64>) -> Vec<usize> {
         let mut kept: Vec<usize> = Vec::new();
         for (at, &(sensor, time, value)) in rows.iter().enumerate() {
@@ -171,8 +176,8 @@ mod tests {
             let mut columns = Columns::new(&schema);
             stage.bind(&mut columns).expect_err("refused").to_string()
         };
-        assert!(refused(Dedupe::default().tolerance(-1.0)).contains("no distance"));
-        assert!(refused(Dedupe::default().tolerance(f64::NAN)).contains("no distance"));
+        assert!(refused(Dedupe::default().tolerance(-1.0)).contains("not a distance"));
+        assert!(refused(Dedupe::default().tolerance(f64::NAN)).contains("not a distance"));
         assert!(refused(Dedupe::heartbeat("soon")).contains("`heartbeat`"));
     }
 

@@ -1,13 +1,13 @@
-//! What a stage will do with records that nobody has read yet, so that a source that has statistics can leave them unread.
+//! Predicts what a stage does with unread records, so that a source with statistics can skip them.
 
-/// What becomes of all of some records in a stage.
+/// What a stage does with all records of a range.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Foresight {
-    /// Nobody knows without reading them.
+    /// Unknown without reading them.
     #[default]
     Unknown,
-    /// They go on as they are, and leave nothing behind.
+    /// They are emitted unchanged, and do not affect state.
     Kept,
-    /// They are filtered, and leave nothing behind: later records fare as if these had never come.
+    /// They are filtered, and do not affect state: later records are processed as if these did not exist.
     Filtered,
 }

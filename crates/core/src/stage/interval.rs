@@ -1,5 +1,4 @@
-//! One record for many, interval by interval: what is said of each is an [`IntervalStatistic`]. Intervals, their ends and what is late are those of
-//! `aggregate` (clause 21).
+//! Summarises records by interval with an [`IntervalStatistic`]. Intervals, their ends and lateness are those of `aggregate` (clause 21).
 
 use std::fmt::Debug;
 
@@ -7,84 +6,90 @@ use schemars::{JsonSchema, Schema as JsonSchemaOf};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::series::described;
 use super::{Columns, Last, ReadColumn, Record, SensorStage, Timer, Value, WriteColumn};
 use crate::batch::Field;
 use crate::error::{Error, Result};
 use crate::options::{Configure, Options};
 use crate::time::{Timestamp, format_duration, parse_duration};
 
-/// What is said of the values of an interval, with the options that only it has. [`Interval`] makes a stage of it, registered by
+/// A statistic over the values of an interval, with its own options. [`Interval`] makes a stage of it, registered by
 /// `Component::sensor::<Interval<Mine>>("mine", "…")`.
 ///
 /// ```text
-/// outputs                     before the run, several times, any thread, once a measurement
-/// for every series, as its records come:
-///   begin                     of its first interval that has a record
-///   add, add …                its finite values in that interval, in order; nulls, NaN and infinities are passed over
-///   end                       once, when the interval leaves
-///   next, add, add … end      of the next interval that has a record
+/// outputs                     before the run, several times, any thread, for every measurement
+/// for every series, in record order:
+///   begin                     its first interval with a record
+///   add, add …                its finite values in that interval, in order; nulls, NaN and infinities are skipped
+///   end                       once, when the interval is emitted
+///   next, add, add … end      its next interval with a record
 /// ```
-/// One series is with one thread at a time; different ones are with different threads at once, which share the statistic. A summary is written into
-/// checkpoints (postcard). A panic ends the run, and names the stage.
+/// A series is processed by one thread at a time; different series concurrently by different threads, which share the statistic. Summaries
+/// are part of checkpoints (encoded with postcard). A panic ends the run with an error that names the stage.
 pub trait IntervalStatistic:
     Clone + Debug + Default + PartialEq + Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'static
 {
     /// The name of the stage.
     const NAME: &'static str;
 
-    /// What a series keeps, for `explain`.
+    /// The state of a series, for `explain`.
     const KEEPS: &'static str;
 
     /// The version of [`IntervalStatistic::Summary`]: see [`SensorStage::VERSION`].
     const VERSION: u32 = 1;
 
-    /// What is kept of the open interval of a series.
+    /// The state of a series' open interval.
     type Summary: Clone + Serialize + DeserializeOwned + Send + 'static;
 
-    /// The columns that are made of measurement `column`.
+    /// The columns made of measurement `column`.
     fn outputs(&self, column: &str) -> Vec<Field>;
 
-    /// The summary of an interval without values that begins at `start`.
+    /// The unit of its output measurements for an input in `unit`: by default the same; `None` for no unit.
+    fn output_unit(&self, unit: &str) -> Option<String> {
+        Some(unit.to_owned())
+    }
+
+    /// The empty summary of an interval that begins at `start`.
     fn begin(&self, start: Timestamp) -> Self::Summary;
 
-    /// Takes in a finite value.
+    /// Adds a finite value.
     fn add(&self, summary: &mut Self::Summary, time: Timestamp, value: f64);
 
-    /// What is said of the interval that ends at `end`: a value for each of [`IntervalStatistic::outputs`].
+    /// The results of the interval that ends at `end` (exclusive): a value for each of [`IntervalStatistic::outputs`].
     fn end(&self, summary: &Self::Summary, end: Timestamp) -> Vec<Value<'static>>;
 
-    /// The summary of an interval without values that begins at `start`, of a series that has had `before`.
+    /// The empty summary of an interval that begins at `start`, after `before` of the same series.
     fn next(&self, _before: Self::Summary, start: Timestamp) -> Self::Summary {
         self.begin(start)
     }
 }
 
-/// A stage that gives one record a sensor and interval that has records, whose time is the interval's start. Other columns than the time, the sensor and
-/// those that the statistic makes do not go on.
+/// A stage that emits one record per sensor and interval that has records, with the interval's start as time. Other columns than the time,
+/// the sensor and those of the statistic are removed.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(bound = "")]
 pub struct Interval<S: IntervalStatistic> {
-    /// Which intervals of which measurements.
+    /// The selection of intervals and measurements.
     #[serde(flatten)]
     pub of: Intervals,
-    /// What is said of them.
+    /// The statistic.
     #[serde(flatten)]
     pub statistic: S,
 }
 
-/// The options that all stages by interval have.
+/// The options shared by all stages over intervals.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Intervals {
     /// The length of an interval such as "1h", counted from 1970-01-01 UTC.
     pub every: String,
-    /// The measurements to look at, by name or glob; all if not given.
+    /// The measurements to summarise, by name or glob; all if not given.
     #[serde(default)]
     pub columns: Option<Vec<String>>,
 }
 
 impl<S: IntervalStatistic> Interval<S> {
-    /// One record a sensor and interval of this length, such as "1h".
+    /// One record per sensor and interval of this length, such as "1h".
     pub fn every(every: impl Into<String>) -> Self {
         Self { of: Intervals { every: every.into(), columns: None }, statistic: S::default() }
     }
@@ -96,13 +101,13 @@ impl<S: IntervalStatistic> Configure for Interval<S> {
     }
 
     fn configure(options: &mut Options) -> Option<Self> {
-        // Both are read before either is missed, so that everything wrong is found.
+        // Both are read before a missing one is reported, so that all problems are reported at once.
         let (of, statistic) = (options.take(), options.take());
         Some(Self { of: of?, statistic: statistic? })
     }
 }
 
-/// What the options mean.
+/// The options, bound to the input columns.
 #[derive(Debug)]
 pub struct Summarised {
     /// Nanoseconds.
@@ -110,7 +115,7 @@ pub struct Summarised {
     columns: Vec<(ReadColumn, Vec<WriteColumn>)>,
 }
 
-/// What is kept of a sensor: its newest interval that has had a record.
+/// The state of a sensor: its newest interval with records.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct OpenInterval<T> {
     start: i64,
@@ -120,13 +125,13 @@ pub struct OpenInterval<T> {
 }
 
 impl Summarised {
-    /// The start of the interval that `time` is in.
+    /// The start of the interval that contains `time`.
     fn start(&self, time: Timestamp) -> i64 {
         let nanos = time.as_nanos();
         nanos.saturating_sub(nanos.rem_euclid(self.every))
     }
 
-    /// Where the interval ends that `start` begins: the first one of all may begin before there are times.
+    /// The end of the interval that begins at `start`, which may precede the range of timestamps.
     fn end(&self, start: i64) -> Timestamp {
         let since = start.rem_euclid(self.every);
         Timestamp::from_nanos(start.saturating_add(self.every - since))
@@ -134,7 +139,7 @@ impl Summarised {
 }
 
 impl<S: IntervalStatistic> Interval<S> {
-    /// Begins the interval from `start`.
+    /// Begins the interval at `start`.
     fn begin(&self, bound: &Summarised, open: &mut Option<OpenInterval<S::Summary>>, start: i64) {
         let from = Timestamp::from_nanos(start);
         let summaries = match open.take() {
@@ -146,7 +151,7 @@ impl<S: IntervalStatistic> Interval<S> {
         *open = Some(OpenInterval { start, is_open: true, summaries });
     }
 
-    /// What is said of an interval: the columns, each with its value.
+    /// The results of an interval: the columns, each with its value.
     fn said(
         &self,
         bound: &Summarised,
@@ -155,7 +160,7 @@ impl<S: IntervalStatistic> Interval<S> {
         let (end, columns) = (bound.end(open.start), bound.columns.iter().zip(&open.summaries));
         let said = columns.flat_map(|((_, outputs), summary)| {
             let values = self.statistic.end(summary, end);
-            assert_eq!(values.len(), outputs.len(), "one value for each column that is made");
+            assert_eq!(values.len(), outputs.len(), "one value for each output column");
             outputs.iter().copied().zip(values)
         });
         said.collect()
@@ -178,7 +183,9 @@ impl<S: IntervalStatistic> SensorStage for Interval<S> {
         columns.only_new()?;
         let mut bound = Summarised { every, columns: Vec::new() };
         for column in columns.read_all(self.of.columns.as_deref())? {
-            let outputs = self.statistic.outputs(&columns.name(column)).into_iter();
+            let of = columns.field(column).clone();
+            let outputs = self.statistic.outputs(&of.name).into_iter();
+            let outputs = outputs.map(|field| described(field, &of, |unit| self.statistic.output_unit(unit)));
             bound.columns.push((column, outputs.map(|field| columns.write(field)).collect::<Result<_>>()?));
         }
         Ok(bound)
@@ -244,17 +251,17 @@ impl<S: IntervalStatistic> SensorStage for Interval<S> {
     }
 
     fn memory(&self) -> String {
-        format!("{} of the open interval a series", S::KEEPS)
+        format!("{} of the open interval per series", S::KEEPS)
     }
 }
 
-/// Why a record of the interval from `start` is late.
+/// Why a record of the interval at `start` is late.
 fn lateness<T>(open: &OpenInterval<T>, start: i64, every: i64) -> String {
     let interval =
         format!("the interval of {} from {}", format_duration(every), Timestamp::from_nanos(open.start));
     match start < open.start {
         true => format!("late: its sensor is already in {interval}"),
-        false => format!("late: its sensor was quiet, so that {interval} has left"),
+        false => format!("late: its sensor was quiet, so {interval} has been emitted"),
     }
 }
 
@@ -263,11 +270,12 @@ pub(super) mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::batch::Schema;
     use crate::kernel::exact_sum::ExactSum;
     use crate::stage::testing::{Outcome, Table, run, said};
-    use crate::stage::{Aggregate, Statistic};
+    use crate::stage::{Aggregate, IntoStage, Statistic};
 
-    /// What `aggregate` says too.
+    /// The same results as `aggregate`.
     #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
     pub(crate) struct CountAndMean {}
 
@@ -298,6 +306,16 @@ pub(super) mod tests {
         let records = result.batches.iter().flat_map(|batch| said(batch, &result.sensors)).collect();
         let flow = &result.flow;
         (records, format!("{:?}", flow.rejections), [flow.made, flow.folded, flow.filtered])
+    }
+
+    #[test]
+    fn what_is_made_has_the_unit_of_what_it_is_made_of() {
+        let measurement = Field::measurement("v").with_unit("V").with_metadata("k", "x");
+        let input = Schema::new(vec![Field::time("t"), Field::sensor("s"), measurement]).expect("a schema");
+        let output = Interval::<CountAndMean>::every("1h").into_stage().output(&input).expect("columns");
+        let said: Vec<_> =
+            output.fields().iter().map(|field| (field.unit.as_deref(), field.metadata.len())).collect();
+        assert_eq!(said, [(None, 0), (None, 0), (None, 0), (Some("V"), 1)]);
     }
 
     proptest! {

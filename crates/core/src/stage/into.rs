@@ -1,13 +1,14 @@
-//! Whatever can be made a stage.
+//! Conversion to a stage.
 
 use std::sync::Arc;
 
 use super::Stage;
 
-/// What can stand as a stage: a [`Stage`], or what is written for one sensor, one series or one record ([`SensorStage`](super::SensorStage),
-/// [`SeriesStage`](super::SeriesStage), [`RowStage`](super::RowStage)). `P` says by which of these, and is found by itself.
+/// Types that can be used as a stage: a [`Stage`], or an implementation for one sensor, one series or one record
+/// ([`SensorStage`](super::SensorStage), [`SeriesStage`](super::SeriesStage), [`RowStage`](super::RowStage)). `P` identifies the protocol
+/// and is inferred.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is no stage",
+    message = "`{Self}` is not a stage",
     label = "implement `Stage`, `SensorStage`, `SeriesStage` or `RowStage` for it"
 )]
 pub trait IntoStage<P: ?Sized> {

@@ -1,17 +1,17 @@
-//! The stages that there are, for the tests that hold lists of them to being complete: those that are registered, and those that only options of
-//! a source ask for.
+//! The existing stages, for tests that check that lists of them are complete: the registered ones, and those enabled only by options of a
+//! source.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use crate::stage::{Component, Stage};
 
-/// All stages but those that tests register.
+/// All stages except those registered by tests.
 pub(super) fn registered() -> impl Iterator<Item = &'static str> {
     inventory::iter::<Component>().map(|component| component.0.name).filter(|name| !name.starts_with("test_"))
 }
 
-/// The stages of the core that are not registered: the type, and the option that asks for it, which is its name.
+/// The unregistered stages of the core: the type, and the option that enables it, which is its name.
 pub(super) fn implicit() -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     for text in sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../core/src/stage")) {
@@ -37,7 +37,7 @@ fn sources(folder: &Path) -> Vec<String> {
     texts.flatten().collect()
 }
 
-/// What tells a stage from all others: two that one option asks for have its words behind the name.
+/// The identity of a stage: two stages of the same option are distinguished by the words after the name.
 fn identity(stage: &dyn Stage) -> String {
     let parameters = stage.parameters();
     let word = parameters.get(stage.name()).and_then(|value| value.as_str());
@@ -45,7 +45,7 @@ fn identity(stage: &dyn Stage) -> String {
     [stage.name()].into_iter().chain(word.filter(is_word)).collect::<Vec<_>>().join(" ")
 }
 
-/// All of `stages` that are not registered are as many as there are, by their names.
+/// Checks that `stages` contains all unregistered stages, by their names.
 pub(super) fn check_implicit<'s>(stages: impl IntoIterator<Item = &'s dyn Stage>, list: &str) {
     let seen: BTreeSet<String> = stages.into_iter().map(identity).collect();
     for (kind, name) in implicit() {

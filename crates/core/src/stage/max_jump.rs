@@ -1,6 +1,6 @@
-//! `max_jump`: a clock that jumps ahead, judged by its series and not by the clock on the wall (clause 25).
+//! `max_jump`: detects a clock that jumps ahead by its series, not by the wall clock (clause 25).
 //!
-//! A record that is ahead of its series' newest by more than the bound waits for the series' next record, which confirms it or
+//! A record that is ahead of its series' newest time by more than the bound is buffered until the series' next record, which confirms or
 //! contradicts it.
 
 use std::sync::Arc;
@@ -8,27 +8,27 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::waiting::{ROOM, check_room, detached};
-use super::{Flow, PerSensor, Process, Reach, Stage, state};
+use super::waiting::{ROOM, SensorRecords, Together, by_sensor, check_room, detached};
+use super::{Flow, PerSensor, Process, Reach, SensorStates, Stage, state};
 use crate::batch::{Batch, SavedBatch, Schema};
 use crate::error::{Error, RejectionKind, Result};
 use crate::sensor::{SensorId, Sensors};
 use crate::time::{Timestamp, format_duration};
 
-/// Sets records aside whose time is ahead of their series.
+/// Rejects records whose time is ahead of their series.
 #[derive(Clone, Debug)]
 pub struct MaxJump {
     /// How far ahead of its series' newest a record may be, in nanoseconds.
     bound: i64,
-    /// Bytes of text that the store may have.
+    /// The maximum size of the buffered text, in bytes.
     room: usize,
 }
 
-/// How many records that have left may lie in the store beside as many as wait. In tests few, so that it is often compacted.
+/// How many emitted records may remain in the store besides as many buffered ones. Few in tests, so that it is often compacted.
 const SLACK: usize = if cfg!(test) { 4 } else { 1024 };
 
 impl MaxJump {
-    /// Believes jumps of up to `bound` nanoseconds.
+    /// Accepts jumps of up to `bound` nanoseconds.
     pub fn new(bound: i64) -> Self {
         Self { bound, room: ROOM }
     }
@@ -80,52 +80,52 @@ impl Stage for MaxJump {
     }
 
     fn memory(&self) -> String {
-        "the newest time of each sensor, and a record of those that have jumped".into()
+        "the newest time of each sensor, and one record of those that have jumped".into()
     }
 }
 
-/// The stage in use.
+/// The running stage.
 struct Judging {
     bound: i64,
     room: usize,
-    /// The records that wait, at most one a sensor, in the order of the input, among others that have left. Text is copied, so that
-    /// chunks can go.
+    /// The buffered records, at most one per sensor, in input order, among others that have been emitted. Text is copied, so that chunks
+    /// can be freed.
     store: Batch,
-    /// How many of them wait.
+    /// The number of buffered records.
     live: usize,
     series: PerSensor<Series>,
 }
 
-/// How far a series is.
+/// The progress of a series.
 #[derive(Clone, Copy, Debug)]
 struct Series {
     newest: Timestamp,
-    /// The time of the record that waits, and its row in the store.
+    /// The time of the buffered record, and its row in the store.
     waiting: Option<(Timestamp, u32)>,
 }
 
-/// The stage at rest.
+/// The saved state.
 #[derive(Serialize, Deserialize)]
-struct Saved {
+struct MaxJumpState {
     /// The newest time, by sensor.
     newest: Vec<Option<Timestamp>>,
     records: SavedBatch,
 }
 
-/// What becomes of the records of one batch, and of those that waited, by row: those of the store come first.
+/// What happens to the records of one batch, and to buffered ones, by row: those of the store come first.
 #[derive(Default)]
 struct Fate {
     leaving: Vec<u32>,
-    /// By record that leaves: the row that lets it go.
+    /// By emitted record: the row that triggered it.
     by: Vec<u32>,
     /// Contradicted: the row, how far it was ahead, and the row that contradicts it.
     aside: Vec<(u32, i64, u32)>,
-    /// Sensors of which a record has begun to wait.
+    /// Sensors with a newly buffered record.
     jumped: Vec<SensorId>,
 }
 
 impl Series {
-    /// A record at `time`, which is `row`, comes; whether it has to wait.
+    /// Processes a record at `time`, which is `row`; returns whether it has to be buffered.
     fn judge(&mut self, time: Timestamp, row: u32, bound: i64, fate: &mut Fate) -> bool {
         if let Some((other, waiting)) = self.waiting.take() {
             if time < other.saturating_sub(bound) {
@@ -148,8 +148,8 @@ impl Series {
 }
 
 impl Fate {
-    /// Moves the rows of a batch of `len` records from behind the `stored` rows of the store to the front, and those rows of the store
-    /// that leave or are set aside behind them: which rows these are, in that order.
+    /// Moves the rows of a batch of `len` records from after the `stored` rows of the store to the front, followed by those rows of the
+    /// store that are emitted or rejected; returns those rows in that order.
     fn move_rows(&mut self, stored: u32, len: u32) -> Vec<u32> {
         let mut gone = Vec::new();
         let mut place = |row: &mut u32| match row.checked_sub(stored) {
@@ -166,7 +166,7 @@ impl Fate {
 }
 
 impl Judging {
-    /// Which rows of the store wait.
+    /// The buffered rows of the store.
     fn waiting(&self) -> Vec<u32> {
         let rows = self.store.sensors().iter().zip(0..);
         let waits = |&(&sensor, row): &(&SensorId, u32)| {
@@ -176,13 +176,13 @@ impl Judging {
         rows.filter(waits).map(|(_, row)| row).collect()
     }
 
-    /// Says which row of the store it is of which the sensor's series waits for the next record.
+    /// Records the row in the store of the sensor's buffered record.
     fn set_row(&mut self, sensor: SensorId, row: usize) {
         let waiting = self.series.get_mut(sensor).and_then(|series| series.waiting.as_mut());
         waiting.into_iter().for_each(|waiting| waiting.1 = row as u32);
     }
 
-    /// Keeps those records of `batch` that wait at its end: of the sensors that have `jumped` in it.
+    /// Buffers those records of `batch` that wait at its end: of the sensors that have `jumped` in it.
     fn keep(&mut self, batch: &Batch, jumped: Vec<SensorId>) {
         let stored = self.store.len();
         let waits = |sensor| self.series.get(sensor)?.waiting.map(|(_, row)| (row - stored as u32, sensor));
@@ -194,7 +194,7 @@ impl Judging {
         rows.into_iter().enumerate().for_each(|(at, (_, sensor))| self.set_row(sensor, stored + at));
     }
 
-    /// Drops the rows of the store that have left, once they are the larger part, or its text has no room.
+    /// Drops the emitted rows of the store, once they are the larger part, or its text has no room.
     fn compact(&mut self) -> Result<()> {
         let is_full = self.store.text.len() >= self.room;
         if !is_full && self.store.len() < 2 * self.live + SLACK {
@@ -206,8 +206,8 @@ impl Judging {
         if !is_full {
             return Ok(());
         }
-        // Half of the room: else a store that is nearly full would be compacted for every batch.
-        let waiting = format!("the {} records that wait to be confirmed", self.live);
+        // Half of the room: otherwise a store that is nearly full would be compacted for every batch.
+        let waiting = format!("the {} records buffered to be confirmed", self.live);
         let help = "raise `max_jump` in [source] above the time between two records of a sensor";
         check_room(&self.store, 0, self.room / 2, &waiting, help)
     }
@@ -235,29 +235,29 @@ impl Process for Judging {
         self.compact()?;
         for (row, ahead, by) in aside {
             let reason = format!(
-                "ahead: {} later than the newest record of its sensor, whose next one goes on from before",
+                "ahead: {} later than the newest record of its sensor, and contradicted by the next one",
                 format_duration(ahead)
             );
             flow.reject(&batch, row as usize, RejectionKind::Ahead, reason);
-            // It is known only now, however the input was cut.
+            // It is decided only here, however the input was cut.
             let decided = batch.origins.as_ref().map(|origins| origins.trigger(by as usize));
             flow.rejections.last_mut().into_iter().for_each(|rejection| rejection.decided = decided);
         }
         let mut judged = batch.take(&leaving);
         if let Some((judged, all)) = judged.origins.as_mut().zip(batch.origins.as_ref()) {
-            judged.let_go_by(all.triggers(&by));
+            judged.set_triggers(all.triggers(&by));
         }
         Ok(judged)
     }
 
-    /// What nothing has contradicted is believed.
+    /// Without a contradiction, buffered records are accepted.
     fn finish(&mut self, _sensors: &Sensors, _flow: &mut Flow) -> Result<Option<Batch>> {
         let believed = self.store.take(&self.waiting());
         (self.store, self.live) = (Batch::empty(Arc::clone(self.store.schema())), 0);
         Ok(Some(believed))
     }
 
-    /// What nothing has contradicted is believed.
+    /// Without a contradiction, buffered records are accepted.
     fn give_up(&mut self, gone: &[SensorId], _sensors: &Sensors, _flow: &mut Flow) -> Result<Option<Batch>> {
         let waited = gone.iter().filter_map(|&sensor| self.series.remove(sensor)?.waiting);
         let mut rows: Vec<u32> = waited.map(|(_, row)| row).collect();
@@ -277,13 +277,42 @@ impl Process for Judging {
 
     fn save(&self) -> Result<Vec<u8>> {
         let newest = self.series.as_slice().iter().map(|series| series.map(|series| series.newest)).collect();
-        state::to_bytes(&Saved { newest, records: SavedBatch::from(&self.store.take(&self.waiting())) })
+        state::to_bytes(&MaxJumpState {
+            newest,
+            records: SavedBatch::from(&self.store.take(&self.waiting())),
+        })
     }
 
     fn restore(&mut self, state: &[u8], sensors: &Sensors) -> Result<()> {
-        let Saved { newest, records } = state::from_bytes(state)?;
-        let wrong = || Error::data("the saved state is not one of records that wait to be confirmed");
+        let MaxJumpState { newest, records } = state::from_bytes(state)?;
         let store = records.into_batch(Arc::clone(self.store.schema()), sensors)?;
+        self.take_over(newest, store, sensors)
+    }
+
+    fn save_sensors(&self) -> Result<Option<SensorStates>> {
+        let mut waiting = by_sensor(&self.store, (0..).zip(self.waiting()));
+        let mut all = SensorStates::default();
+        for (sensor, series) in self.series.iter() {
+            all.push(sensor, &(series.newest, waiting.remove(&sensor)))?;
+        }
+        Ok(Some(all))
+    }
+
+    fn restore_sensors(&mut self, states: &SensorStates, sensors: &Sensors) -> Result<()> {
+        let (mut newest, mut waiting) = (vec![None; sensors.len()], Together::new(self.store.schema()));
+        for read in states.read::<(Timestamp, Option<SensorRecords>)>() {
+            let (sensor, (time, records)) = read?;
+            newest[sensor.index()] = Some(time);
+            records.map_or(Ok(()), |records| waiting.add(sensor, records, sensors))?;
+        }
+        self.take_over(newest, waiting.in_order().1, sensors)
+    }
+}
+
+impl Judging {
+    /// Goes on from what was kept: the newest time by sensor, and the records that wait, which are those of `store`.
+    fn take_over(&mut self, newest: Vec<Option<Timestamp>>, store: Batch, sensors: &Sensors) -> Result<()> {
+        let wrong = || Error::data("the saved state does not contain records to be confirmed");
         if newest.len() > sensors.len() {
             return Err(wrong());
         }
@@ -315,7 +344,7 @@ mod tests {
         })
     }
 
-    /// The records that leave, in order, and those set aside.
+    /// The emitted records, in order, and the rejected ones.
     fn judged(rows: &[(u8, i64)], bound: i64, size: usize) -> (Vec<usize>, Vec<usize>) {
         let result = run(&MaxJump::new(bound), &table(rows), size);
         let left = result.measurement("v").into_iter().flatten().map(|at| at as usize).collect();
@@ -336,9 +365,9 @@ mod tests {
     #[test]
     fn clause_25_a_gap_is_confirmed_by_the_next_record() {
         assert_eq!(judged(&[(0, 0), (0, 1000), (0, 1001), (0, 1002)], 10, 1), (vec![0, 1, 2, 3], vec![]));
-        // Near is near from either side.
+        // Within the bound in either direction.
         assert_eq!(judged(&[(0, 0), (0, 1000), (0, 995)], 10, 1), (vec![0, 1, 2], vec![]));
-        // A series that reports seldom: each record waits for the next one.
+        // A series that reports rarely: each record is buffered until the next one.
         assert_eq!(judged(&[(0, 0), (0, 100), (0, 200), (0, 300)], 10, 2), (vec![0, 1, 2, 3], vec![]));
         // A gap, and then a clock ahead.
         assert_eq!(
@@ -357,7 +386,7 @@ mod tests {
         );
     }
 
-    /// The same in the plainest words: each record is looked at with the one after it in its series.
+    /// The same as a plain loop: each record is compared with the next one of its series.
     fn plain(rows: &[(u8, i64)], bound: i64) -> (Vec<usize>, Vec<usize>) {
         let (mut left, mut aside) = (Vec::new(), Vec::new());
         for sensor in 0..3 {
@@ -380,7 +409,7 @@ mod tests {
         (left, aside)
     }
 
-    /// One sensor that reports seldom, among `others` of which a record waits all the time, record by record.
+    /// One sensor that reports rarely, among `others` with a record buffered all the time, record by record.
     fn seldom(others: usize, turns: i64) -> Table {
         let table = Table::new(&[]).with_text();
         let names =
@@ -418,7 +447,7 @@ mod tests {
         fed(&seldom(10, 2000)).expect("room for few");
         let error = fed(&seldom(2000, 0)).expect_err("no room");
         assert!(error.to_string().contains("raise `max_jump`"), "{error}");
-        assert!(error.to_string().contains("records that wait to be confirmed"), "{error}");
+        assert!(error.to_string().contains("records buffered to be confirmed"), "{error}");
     }
 
     proptest! {

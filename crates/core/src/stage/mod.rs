@@ -1,8 +1,8 @@
-//! What happens to records on their way, one stage a file.
+//! The stages, one per file.
 //!
-//! A [`Stage`] is an immutable description; each worker asks it for private state, a [`Process`]. Whoever writes a stage says what one sensor
-//! does ([`SensorStage`]), one measurement of one ([`SeriesStage`]) or one record ([`RowStage`]); what is computed over windows or intervals is a
-//! [`WindowStatistic`] or an [`IntervalStatistic`]. Threads, order, checkpoints and scheduling are the engine's.
+//! A [`Stage`] is an immutable description; each worker gets private state from it, a [`Process`]. A stage author implements what happens
+//! to one sensor ([`SensorStage`]), one measurement of a sensor ([`SeriesStage`]) or one record ([`RowStage`]); statistics over windows or
+//! intervals implement [`WindowStatistic`] or [`IntervalStatistic`]. Threads, order, checkpoints and scheduling are up to the engine.
 
 mod aggregate;
 mod by_column;
@@ -10,6 +10,7 @@ mod dedupe;
 mod each;
 mod fate;
 mod foresight;
+mod identity;
 mod interval;
 mod into;
 #[cfg(test)]
@@ -29,12 +30,13 @@ mod pivot;
 mod rate;
 mod reorder;
 #[cfg(test)]
-mod restarts;
+pub(crate) mod restarts;
 mod second_showing;
+mod sensor_states;
 mod series;
 mod shards;
 mod silence;
-mod state;
+pub(crate) mod state;
 #[cfg(test)]
 pub(crate) mod testing;
 mod threshold;
@@ -51,7 +53,7 @@ use crate::error::{Error, Result};
 use crate::options::{Configure, Named, Options};
 use crate::paths::{Base, FilePath};
 use crate::sensor::{SensorId, Sensors};
-use crate::time::Agreement;
+use crate::time::{Agreement, Watermark};
 
 pub use crate::options::parameters_of;
 pub use crate::sensor::{OfSensors, PerSensor, Rules, matcher};
@@ -64,6 +66,7 @@ pub use each::{
 };
 pub use fate::Flow;
 pub use foresight::Foresight;
+pub(crate) use identity::Identity;
 pub use interval::{Interval, IntervalStatistic, Intervals};
 pub use into::IntoStage;
 pub use max_jump::MaxJump;
@@ -76,95 +79,99 @@ pub use moving_std::{MovingStd, Std};
 pub use newest_first::NewestFirst;
 pub use normalize::{Exception, Method, Normalize, Unknown};
 pub use period::InPeriod;
-pub use pieces::{Pieces, in_one_piece};
+pub use pieces::{Cut, CutKind, Pieces, in_one_piece};
 pub use pivot::Pivot;
 pub use rate::{Change, Rate};
 pub use reorder::Reorder;
 pub use second_showing::SecondShowing;
+pub use sensor_states::SensorStates;
 pub use series::{EachSeries, Output, Run, SeriesStage};
 pub use shards::{Groups, Made, Shards, Share};
-pub use silence::{Keep, Silence};
+pub use silence::{Keep, Silence, TimeBasis};
 pub use threshold::{Action, Bounds, Nulls, Threshold};
 pub use time_of_day::TimeOfDay;
 
-/// What a stage must have seen to handle a record (clause 17).
+/// What a stage must have seen to process a record (clause 17).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reach {
-    /// Nothing but the record: batches may be processed in any order, by any worker.
+    /// Only the record: batches may be processed in any order, by any worker.
     Row,
-    /// All earlier records of its sensor, in order: a sensor stays with one worker.
+    /// All earlier records of its sensor, in order: one worker at a time processes a sensor.
     Series,
-    /// The whole input: a first pass comes before ([`Stage::fit`]).
+    /// The whole input: a first pass is made before ([`Stage::fit`]).
     Global,
 }
 
-/// A stage that can stand in a pipeline file, under a name: `inventory::submit! { Component::sensor::<Mine>("mine", "…") }`. Which function it is says by
-/// which trait it is written.
+/// The registration of a stage under a name, for use in pipeline files: `inventory::submit! { Component::sensor::<Mine>("mine", "…") }`.
+/// The function depends on the trait that the stage implements.
 pub struct Component(pub Named<dyn Stage>);
 
 inventory::collect!(Component);
 
 impl Component {
-    /// A [`Stage`] `T` under `name`; `help` says in one line what it does.
+    /// A [`Stage`] `T` under `name`; `help` describes it in one line.
     pub const fn of<T: Configure + Stage>(name: &'static str, help: &'static str) -> Self {
         let make: Make = |options| Some(Box::new(T::configure(options)?));
         Self(Named { name, help, make, schemas: T::schemas })
     }
 
-    /// The same of a [`SensorStage`].
+    /// A [`SensorStage`] `T`.
     pub const fn sensor<T: Configure + SensorStage>(name: &'static str, help: &'static str) -> Self {
         let make: Make = |options| Some(Box::new(EachSensor::new(T::configure(options)?)));
         Self(Named { name, help, make, schemas: T::schemas })
     }
 
-    /// The same of a [`SeriesStage`].
+    /// A [`SeriesStage`] `T`.
     pub const fn series<T: Configure + SeriesStage>(name: &'static str, help: &'static str) -> Self {
         let make: Make = |options| Some(Box::new(EachSeries(T::configure(options)?)));
         Self(Named { name, help, make, schemas: T::schemas })
     }
 
-    /// The same of a [`RowStage`].
+    /// A [`RowStage`] `T`.
     pub const fn row<T: Configure + RowStage>(name: &'static str, help: &'static str) -> Self {
         let make: Make = |options| Some(Box::new(EachRow(T::configure(options)?)));
         Self(Named { name, help, make, schemas: T::schemas })
     }
 }
 
-/// How a stage is made of its options.
+/// Builds a stage from its options.
 type Make = fn(&mut Options<'_>) -> Option<Box<dyn Stage>>;
 
-/// A stage as written in a pipeline: immutable, shared by all workers.
+/// A stage as configured in a pipeline: immutable, shared by all workers.
 pub trait Stage: Send + Sync {
-    /// The name it is registered under.
+    /// The name under which it is registered.
     fn name(&self) -> &str;
 
     /// Its options with their defaults, for `explain` and the report.
     fn parameters(&self) -> serde_json::Value;
 
-    /// What it must have seen.
+    /// What it must have seen to process a record.
     fn reach(&self) -> Reach;
 
-    /// Whether it keeps anything between records that a checkpoint must have ([`Process::save`]); constants that it was given or has learnt are
-    /// nothing of that kind. A stage of reach [`Reach::Row`] that does is run by one worker at a time where there are checkpoints.
+    /// Whether it has state that belongs in a checkpoint ([`Process::save`]); constants, given or learnt, do not. With checkpoints, a stage
+    /// of reach [`Reach::Row`] with state is run by one worker at a time.
     fn keeps_state(&self) -> bool;
 
-    /// The columns that leave it when `input` comes in. Called before the run; says all that is
-    /// wrong with the options.
+    /// The output columns for the columns `input`. Called before the run; reports all problems of the options.
     ///
     /// # Errors
-    /// A configuration error: a column that is not there, options that exclude one another.
+    /// A configuration error: a missing column, options that are mutually exclusive.
     fn output(&self, input: &Schema) -> Result<Schema>;
 
-    /// Private state for one worker. A `Row` stage is given any batches, a `Series` stage all
-    /// batches of its share of the sensors, in order.
+    /// The version of its state: raise it with every change of what [`Process::save`] or [`Process::save_sensors`] writes. A state of another version is refused by name.
+    fn state_version(&self) -> u32 {
+        1
+    }
+
+    /// Private state for one worker. A `Row` stage gets any batches, a `Series` stage all batches of its share of the sensors, in order.
     ///
     /// # Errors
     /// As [`Stage::output`].
     fn start(&self, input: &Arc<Schema>) -> Result<Box<dyn Process>>;
 
-    /// The same, split into `count` shards of sensors that several workers can be at; `None` where the stage cannot be split:
-    /// then one worker at a time gives it whole batches, in order.
+    /// The same, split into `count` shards of sensors that several workers can process concurrently; `None` if the stage cannot be split:
+    /// then one worker at a time passes it whole batches, in order.
     ///
     /// # Errors
     /// As [`Stage::output`].
@@ -172,7 +179,7 @@ pub trait Stage: Send + Sync {
         Ok(None)
     }
 
-    /// What becomes of records of which no more is known than `records`; their columns are those of `input`.
+    /// Predicts what happens to records of which only `records` is known; their columns are those of `input`.
     fn foresee(&self, _input: &Schema, _records: &Extent) -> Foresight {
         Foresight::Unknown
     }
@@ -185,166 +192,237 @@ pub trait Stage: Send + Sync {
         Ok(None)
     }
 
-    /// What its first pass has learnt, as the text of a file that `load` takes; `None` for stages that learn nothing.
+    /// The constants learnt in its first pass, as the text of a file that `load` accepts; `None` for stages that learn nothing.
     fn fitted(&self) -> Option<String> {
         None
     }
 
-    /// The patterns of sensor names that its options have: one that fits no sensor of a run is said at its end.
+    /// The patterns of sensor names in its options: one without a match in a run is reported at its end.
     fn sensor_patterns(&self) -> Vec<String> {
         Vec::new()
     }
 
-    /// The file that it loads.
+    /// The file that it loads before the run.
     fn loads(&self) -> Option<&FilePath> {
         None
     }
 
-    /// The same stage with `text`, which is what the file has that it [loads](Stage::loads). Called before [`Stage::output`].
+    /// The stage with `text`, the content of the file that it [loads](Stage::loads). Called before [`Stage::output`].
     ///
     /// # Errors
-    /// A configuration error where that is nothing for this stage.
+    /// A configuration error if the content is invalid.
     fn load(&self, _text: &str) -> Result<Arc<dyn Stage>> {
         Err(Error::internal(format!("`{}` loads nothing", self.name())))
     }
 
-    /// The file for what its first pass learns ([`Stage::fitted`]).
+    /// The file to which the constants learnt in its first pass ([`Stage::fitted`]) are saved.
     fn saves(&self) -> Option<&FilePath> {
         None
     }
 
-    /// The same stage, whose relative paths start from `base`; `None` for one that has no paths.
+    /// The stage with its relative paths resolved against `base`; `None` if it has no paths.
     fn with_base(&self, _base: &Base) -> Option<Arc<dyn Stage>> {
         None
     }
 
-    /// Whether it may set records aside, so that batches must say where their records came from.
+    /// Whether it may reject records, so that batches must carry origins.
     fn needs_origins(&self) -> bool {
         false
     }
 
-    /// The same stage, for which `agreement` says how many sensors must have reached a time for it to count (clause 22). `None` for a
-    /// stage that does not go by how far the source has come.
+    /// The stage with the number of sensors that must have reached a time for the watermark to advance (clause 22). `None` for a stage that
+    /// does not use the watermark.
     fn with_agreement(&self, _agreement: Agreement) -> Option<Arc<dyn Stage>> {
         None
     }
 
-    /// Whether sensors can be given up (clause 27): what is kept of them can be forgotten, see [`Process::give_up`], and nothing is kept under
-    /// an id besides.
+    /// Whether sensors can be given up (clause 27): their state can be removed, see [`Process::give_up`], and nothing else is stored by id.
     fn gives_up(&self) -> bool {
         self.reach() == Reach::Row
     }
 
-    /// What it keeps between records and how much, for `explain`.
+    /// Whether `option` may have another value while a run goes on ([`Running::reload`](https://docs.rs/tidemill/latest/tidemill/runtime/struct.Running.html)). The columns that leave
+    /// the stage stay the same then, and what it keeps between records ([`Process::save`]) is what a stage with the other value goes on with.
+    fn reloads(&self, _option: &str) -> bool {
+        false
+    }
+
+    /// For a stage that goes by the clock: after how many nanoseconds without input it needs a tick, which is a batch without records that was
+    /// [received](Batch::received) then. `None` for all others.
+    fn ticks(&self) -> Option<i64> {
+        None
+    }
+
+    /// Its state and its size, for `explain`.
     fn memory(&self) -> String {
         "nothing".into()
     }
 }
 
-/// A stage in use: what one worker keeps.
+/// A running stage: the state of one worker. Calls come from one thread at a time, which may change between calls: first `restore`, if
+/// at all, then `process` repeatedly, with `save` and `give_up` between batches, finally `merge`, `finish` and `remarks`.
 pub trait Process: Any + Send {
-    /// Handles the records of `batch`, in order, and gives back those that go on. What does not go
-    /// on is told to `flow`. A stage that holds records, or makes some, says whose arrival let them go
-    /// ([`Origins::let_go_by`](crate::batch::Origins::let_go_by)): what later stages set aside is ordered by that.
+    /// Processes the records of `batch`, in order, and returns those that are emitted. Others are reported to `flow`. A stage that buffers
+    /// or makes records sets which input record triggered each of them ([`Origins::set_triggers`](crate::batch::Origins::set_triggers)):
+    /// rejections of later stages are ordered by that.
     ///
     /// # Errors
-    /// What ends the run.
+    /// Only errors that end the run.
     fn process(&mut self, batch: Batch, sensors: &Sensors, flow: &mut Flow) -> Result<Batch>;
 
-    /// The input has ended: gives back what was held.
+    /// The input has ended: returns the buffered records.
     ///
     /// # Errors
-    /// What ends the run.
+    /// Only errors that end the run.
     fn finish(&mut self, _sensors: &Sensors, _flow: &mut Flow) -> Result<Option<Batch>> {
         Ok(None)
     }
 
-    /// Forgets these sensors: the next record of any of them is the first of its series. Gives back what was held of them, as at the end of the
-    /// input. Called where [`Stage::gives_up`] says that it can.
+    /// Removes the state of these sensors: the next record of any of them is the first of its series. Returns their buffered records, as at
+    /// the end of the input. Only called if [`Stage::gives_up`].
     ///
     /// # Errors
-    /// What ends the run.
+    /// Only errors that end the run.
     fn give_up(&mut self, _gone: &[SensorId], _sensors: &Sensors, _flow: &mut Flow) -> Result<Option<Batch>> {
         Ok(None)
     }
 
-    /// Takes over what the process of another worker has kept; only of `Row` stages, which several workers
-    /// run. Called before [`Process::finish`].
+    /// Merges the state of another worker's process; only for `Row` stages, which several workers run. Called before [`Process::finish`].
     ///
     /// # Errors
-    /// An internal error where `other` is not of the same stage.
+    /// An internal error if `other` belongs to another stage.
     fn merge(&mut self, _other: Box<dyn Process>) -> Result<()> {
         Ok(())
     }
 
-    /// How many records are held inside.
+    /// The number of buffered records.
     fn held(&self) -> u64 {
         0
     }
 
-    /// What is worth knowing at the end of a run. Not asked of stages that are split or run by several workers.
+    /// Remarks for the end of a run. Not called for stages that are split or run by several workers.
     fn remarks(&self) -> Vec<String> {
         Vec::new()
     }
 
-    /// Everything that it keeps, as bytes. Sensors are written by id.
+    /// The complete state as bytes. Sensors are identified by id.
     ///
     /// # Errors
-    /// An internal error where the state cannot be written.
+    /// An internal error if the state cannot be serialised.
     fn save(&self) -> Result<Vec<u8>> {
         Ok(Vec::new())
     }
 
-    /// Goes on from what [`Process::save`] gave, under the same ids. To be called before anything else; what was kept until then is
-    /// gone. Where it fails, nothing has changed.
+    /// Restores the state saved by [`Process::save`], under the same ids. Called before anything else; replaces the current state. If it
+    /// fails, nothing has changed.
     ///
     /// # Errors
-    /// A data error where the bytes are not such a state.
+    /// A data error if the bytes are not such a state.
     fn restore(&mut self, state: &[u8], _sensors: &Sensors) -> Result<()> {
         match state {
             [] => Ok(()),
-            _ => Err(Error::data("the saved state is of another stage: this one keeps nothing")),
+            _ => Err(Error::data("the saved state belongs to another stage: this one has no state")),
         }
+    }
+
+    /// Its state, sensor by sensor, so that each sensor can continue in another process, under another id. `None` if the state can only be saved as a
+    /// whole ([`Process::save`]).
+    ///
+    /// # Errors
+    /// An internal error where the state cannot be written.
+    fn save_sensors(&self) -> Result<Option<SensorStates>> {
+        Ok(None)
+    }
+
+    /// Resumes from what [`Process::save_sensors`] returned in one process, or in several that had different sensors; every sensor of `states` is in
+    /// `sensors`. Called before anything else. After an error the process must not be used.
+    ///
+    /// # Errors
+    /// A data error if these are not such states, or cannot be merged.
+    fn restore_sensors(&mut self, states: &SensorStates, _sensors: &Sensors) -> Result<()> {
+        match states.is_empty() {
+            true => Ok(()),
+            false => {
+                Err(Error::data("the saved state is of another stage: this one keeps nothing by sensor"))
+            }
+        }
+    }
+
+    /// What its results for a sensor depend on besides the records of that sensor, such as "the watermark": then a process that has only some of the sensors gives other
+    /// results. `None` if sensors are independent.
+    fn goes_by(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// Advances to `watermark`, which comes from outside ([`Agreement::Given`]), and returns the records that are due. An earlier watermark than before has no effect.
+    ///
+    /// # Errors
+    /// What ends the run.
+    fn advance(
+        &mut self,
+        _watermark: Watermark,
+        _sensors: &Sensors,
+        _flow: &mut Flow,
+    ) -> Result<Option<Batch>> {
+        Ok(None)
     }
 }
 
-/// Most `Row` stages keep nothing: a closure will do.
+/// Most `Row` stages have no state: a closure is enough.
 impl<F: FnMut(Batch, &Sensors, &mut Flow) -> Result<Batch> + Send + 'static> Process for F {
     fn process(&mut self, batch: Batch, sensors: &Sensors, flow: &mut Flow) -> Result<Batch> {
         self(batch, sensors, flow)
     }
 }
 
-/// The first pass of a `Global` stage: sees all records that will reach it, in any order, and perhaps by several workers:
-/// each is given a fork, and what the forks have seen is merged. The result must not depend on who saw what.
+/// The first pass of a `Global` stage: gets all records that reach the stage, in any order, possibly on several workers: each gets a fork,
+/// and the forks are merged. The result must not depend on the distribution of records.
 pub trait Fit: Any + Send {
-    /// One that has seen nothing in this pass yet, for another worker.
+    /// An empty copy in this pass, for another worker.
     fn fork(&self) -> Box<dyn Fit>;
 
-    /// Takes over what a fork of this one has seen.
+    /// Merges a fork of this one.
     ///
     /// # Errors
-    /// An internal error where `fork` is none.
+    /// An internal error if `fork` belongs to another stage.
     fn merge(&mut self, fork: Box<dyn Fit>) -> Result<()>;
 
-    /// Takes note of the records of `batch`.
+    /// Processes the records of `batch`.
     ///
     /// # Errors
-    /// What ends the run.
+    /// Only errors that end the run.
     fn observe(&mut self, batch: &Batch, sensors: &Sensors) -> Result<()>;
 
-    /// The input has ended. `None` asks for one more pass over it; otherwise the stage with what it has learnt,
-    /// ready to be started, and remarks for the report.
+    /// The input has ended. `None` requests another pass; otherwise returns the stage with the learnt constants, ready to start, and
+    /// remarks for the report.
     ///
     /// # Errors
-    /// What ends the run.
+    /// Only errors that end the run.
     fn finish(&mut self, sensors: &Sensors) -> Result<Option<Fitted>>;
+
+    /// What it has observed in this pass, and what the pass looks for, as bytes for [`Fit::merge_saved`] in another process. Sensors are written by name.
+    ///
+    /// # Errors
+    /// A configuration error if it cannot be saved.
+    fn save(&self, _sensors: &Sensors) -> Result<Vec<u8>> {
+        Err(Error::config("what this first pass has seen cannot leave its process")
+            .with_help("let one process see the whole input"))
+    }
+
+    /// Merges what another process has observed in the same pass of the same stage ([`Fit::save`]); the result does not depend on the order of merges. A fit that has observed nothing
+    /// also takes over what a later pass looks for. New sensor names are added to `sensors`.
+    ///
+    /// # Errors
+    /// A data error if the bytes are damaged, or are of another stage, other options, columns or another pass.
+    fn merge_saved(&mut self, _saved: &[u8], _sensors: &mut Sensors) -> Result<()> {
+        Err(Error::config("this first pass cannot take over what another process has seen"))
+    }
 }
 
-/// What a first pass gives.
+/// The result of a first pass.
 pub struct Fitted {
     /// The stage with its constants.
     pub stage: Box<dyn Stage>,
-    /// Remarks for the report: a series that never changes, for one.
+    /// Remarks for the report, such as a constant series.
     pub remarks: Vec<String>,
 }

@@ -8,12 +8,12 @@ use crate::kernel::integers::IntegerMean;
 use crate::kernel::mean::Mean;
 use crate::stage::Component;
 
-/// The mean of what is in the window: the correctly rounded sum, divided by the number of samples.
+/// The mean of the values in the window: the correctly rounded sum, divided by the number of samples.
 pub type MovingAverage = Moving<Average>;
 
 inventory::submit! { Component::series::<MovingAverage>("moving_average", "the exact mean over the last records, or over a duration") }
 
-/// What [`MovingAverage`] computes.
+/// The statistic of [`MovingAverage`].
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Average {}

@@ -1,4 +1,4 @@
-//! `moving_max`: the greatest value of the last records of a series, or of a duration (clauses 15 and 16).
+//! `moving_max`: the maximum of the last records of a series, or of a duration (clauses 15 and 16).
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -8,12 +8,12 @@ use crate::kernel::extreme::{Greatest, High};
 use crate::kernel::integers::IntegerExtreme;
 use crate::stage::Component;
 
-/// The greatest value in the window; +0 is greater than −0.
+/// The maximum of the window; +0 is greater than −0.
 pub type MovingMax = Moving<Max>;
 
 inventory::submit! { Component::series::<MovingMax>("moving_max", "the greatest value of the last records, or of a duration") }
 
-/// What [`MovingMax`] computes.
+/// The statistic of [`MovingMax`].
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Max {}

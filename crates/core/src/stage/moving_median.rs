@@ -8,12 +8,12 @@ use crate::kernel::integers::IntegerMedian;
 use crate::kernel::median::Median;
 use crate::stage::Component;
 
-/// The value in the middle of those in the window; of an even number of values, the mean of the two in the middle.
+/// The median of the window; for an even number of values, the mean of the two middle ones.
 pub type MovingMedian = Moving<Middle>;
 
 inventory::submit! { Component::series::<MovingMedian>("moving_median", "the median of the last records, or of a duration") }
 
-/// What [`MovingMedian`] computes.
+/// The statistic of [`MovingMedian`].
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Middle {}

@@ -1,4 +1,4 @@
-//! `moving_min`: the least value of the last records of a series, or of a duration (clauses 15 and 16).
+//! `moving_min`: the minimum of the last records of a series, or of a duration (clauses 15 and 16).
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -8,12 +8,12 @@ use crate::kernel::extreme::{Least, Low};
 use crate::kernel::integers::IntegerExtreme;
 use crate::stage::Component;
 
-/// The least value in the window; −0 is less than +0.
+/// The minimum of the window; −0 is less than +0.
 pub type MovingMin = Moving<Min>;
 
 inventory::submit! { Component::series::<MovingMin>("moving_min", "the least value of the last records, or of a duration") }
 
-/// What [`MovingMin`] computes.
+/// The statistic of [`MovingMin`].
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Min {}

@@ -8,17 +8,17 @@ use crate::kernel::deviation::Deviation;
 use crate::kernel::integers::IntegerDeviation;
 use crate::stage::Component;
 
-/// The standard deviation of what is in the window, from exact sums of values and squares.
+/// The standard deviation of the values in the window, from exact sums of values and squares.
 pub type MovingStd = Moving<Std>;
 
 inventory::submit! { Component::series::<MovingStd>("moving_std", "the standard deviation of the last records, or of a duration") }
 
-/// What [`MovingStd`] computes.
+/// The statistic of [`MovingStd`].
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Std {
-    /// Degrees of freedom that are taken off the number of samples in the divisor: 0 for the deviation of a population, 1 for that of
-    /// a sample. With no more samples than this, the result is null.
+    /// Degrees of freedom subtracted from the number of samples in the divisor: 0 for the deviation of a population, 1 for that of a
+    /// sample. With no more samples than this, the result is null.
     #[serde(default)]
     pub ddof: u32,
 }
@@ -40,7 +40,7 @@ impl WindowStatistic for Std {
 }
 
 impl MovingStd {
-    /// Degrees of freedom that are taken off the number of samples.
+    /// Degrees of freedom subtracted from the number of samples.
     pub fn ddof(mut self, ddof: u32) -> Self {
         self.statistic.ddof = ddof;
         self

@@ -1,21 +1,21 @@
-//! `order = "newest_first"`: sorts input whose newest records come first (clause 9). Whatever comes last may have to leave first, so all
-//! of it waits.
+//! `order = "newest_first"`: sorts input whose newest records come first (clause 9). The last record may have to be emitted first, so all
+//! records are buffered.
 
 use std::cmp::Reverse;
 use std::sync::Arc;
 
 use serde_json::json;
 
-use super::waiting::{ROOM, check_room};
-use super::{Flow, Process, Reach, Stage, state};
+use super::waiting::{ROOM, SensorRecords, Together, by_sensor, check_room};
+use super::{Flow, Process, Reach, SensorStates, Stage, state};
 use crate::batch::{Batch, SavedBatch, Schema};
 use crate::error::{Error, Result};
 use crate::sensor::Sensors;
 
-/// Sorts the whole input by time; of records of one time, the last one of the input leaves first.
+/// Sorts the whole input by time; of records with equal times, the last one of the input is emitted first.
 #[derive(Clone, Debug)]
 pub struct NewestFirst {
-    /// Bytes of text that may wait.
+    /// The maximum size of the buffered text, in bytes.
     room: usize,
 }
 
@@ -67,11 +67,11 @@ impl Stage for NewestFirst {
     }
 
     fn memory(&self) -> String {
-        "all records, until the input has ended".into()
+        "all records, until the end of the input".into()
     }
 }
 
-/// The stage in use.
+/// The running stage.
 struct Turning {
     room: usize,
     store: Batch,
@@ -79,12 +79,12 @@ struct Turning {
 
 impl Process for Turning {
     fn process(&mut self, batch: Batch, _sensors: &Sensors, _flow: &mut Flow) -> Result<Batch> {
-        let waiting = format!("the {} records that wait to be sorted", self.store.len());
-        let help = "read fewer files at a time, or a shorter stretch of time with `from` and `until`";
+        let waiting = format!("the {} records buffered to be sorted", self.store.len());
+        let help = "read fewer files at a time, or a shorter time range with `from` and `until`";
         check_room(&self.store, batch.len(), self.room, &waiting, help)?;
         self.store.append(&batch);
         let mut none = Batch::empty(Arc::clone(batch.schema()));
-        none.sequence = batch.sequence;
+        (none.sequence, none.received) = (batch.sequence, batch.received);
         Ok(none)
     }
 
@@ -108,6 +108,25 @@ impl Process for Turning {
     fn restore(&mut self, state: &[u8], sensors: &Sensors) -> Result<()> {
         let saved: SavedBatch = state::from_bytes(state)?;
         self.store = saved.into_batch(Arc::clone(self.store.schema()), sensors)?;
+        Ok(())
+    }
+
+    fn save_sensors(&self) -> Result<Option<SensorStates>> {
+        let mut all = SensorStates::default();
+        let rows = (0..self.store.len()).map(|row| (row as u64, row as u32));
+        for (sensor, records) in by_sensor(&self.store, rows) {
+            all.push(sensor, &records)?;
+        }
+        Ok(Some(all))
+    }
+
+    fn restore_sensors(&mut self, states: &SensorStates, sensors: &Sensors) -> Result<()> {
+        let mut all = Together::new(self.store.schema());
+        for read in states.read::<SensorRecords>() {
+            let (sensor, records) = read?;
+            all.add(sensor, records, sensors)?;
+        }
+        (_, self.store) = all.in_order();
         Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! `from` and `until`: only the records of a stretch of time (clause 24).
+//! `from` and `until`: only the records of a time range (clause 24).
 
 use std::sync::Arc;
 
@@ -10,12 +10,12 @@ use crate::error::{Error, Result};
 use crate::sensor::Sensors;
 use crate::time::Period;
 
-/// Keeps the records of a period.
+/// Keeps the records in a time range.
 #[derive(Clone, Debug)]
 pub struct InPeriod(Period);
 
 impl InPeriod {
-    /// Keeps the records of `period`.
+    /// Keeps the records in `period`.
     pub fn new(period: Period) -> Self {
         Self(period)
     }

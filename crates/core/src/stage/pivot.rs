@@ -1,4 +1,4 @@
-//! `pivot`: records of one sensor and time, each with one value, joined into one with a measurement for each (clause 26).
+//! `pivot`: joins the records of one sensor and time, each with one value, into one record with a measurement for each (clause 26).
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Component, Flow, PerSensor, Process, Reach, Stage, parameters_of, state};
+use super::{Component, Flow, PerSensor, Process, Reach, SensorStates, Stage, parameters_of, state};
 use crate::batch::{
     Batch, Column, Field, FieldRole, FieldType, Number, Origins, Schema, Span, Text, TimeColumn,
 };
@@ -15,17 +15,17 @@ use crate::format::columns::shown;
 use crate::sensor::{SensorId, Sensors};
 use crate::time::Timestamp;
 
-/// Long to wide. A record leaves when the next of its sensor has another time, or says again what it has already; those that are left
-/// at the end leave in the order in which they began. Other columns than time, sensor and the new measurements do not go on.
+/// Long to wide. A joined record is emitted when its sensor's next record has another time, or repeats a key; those left at the end are
+/// emitted in the order in which they began. Other columns than time, sensor and the new measurements are removed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Pivot {
-    /// The text column that says which measurement a record is of.
+    /// The text column that names the measurement of a record.
     pub key: String,
-    /// The measurements to make: what `key` may say, to the letter. Records that say something else are left out, as filtered; a name that
-    /// no record says is told at the end.
+    /// The measurements to make: exact values of `key`. Records with other values are filtered; names that never occur are reported at the
+    /// end.
     pub names: Vec<String>,
-    /// The measurement with the values: one, by its name.
+    /// The measurement with the values: a single name.
     #[serde(default = "value")]
     pub value: String,
 }
@@ -37,7 +37,7 @@ fn value() -> String {
 inventory::submit! { Component::of::<Pivot>("pivot", "joins records of one sensor and time, each with one value, into one") }
 
 impl Pivot {
-    /// Joins what the column `key` says into the measurements `names`.
+    /// Joins the values of the column `key` named in `names`.
     pub fn new(key: impl Into<String>, names: &[&str]) -> Self {
         Self { key: key.into(), names: names.iter().map(|&name| name.to_owned()).collect(), value: value() }
     }
@@ -52,19 +52,18 @@ impl Pivot {
                 .iter()
                 .filter(|field| field.role == FieldRole::Tag && field.ty == FieldType::Text);
             let texts: Vec<_> = texts.map(|field| format!("`{}`", field.name)).collect();
-            Error::config(format!("there is no text column `{}` here", self.key))
-                .with_help(format!("the text columns here are: {}", texts.join(", ")))
+            Error::config(format!("no text column `{}`", self.key))
+                .with_help(format!("the text columns are: {}", texts.join(", ")))
         })?;
         let value = input.measurement(&self.value)?;
         if self.names.is_empty() {
-            return Err(Error::config("`names` is empty").with_help("name what `key` may say"));
+            return Err(Error::config("`names` is empty").with_help("list the values of `key` to join"));
         }
         let own = [input.time(), Some(input.sensor())].into_iter().flatten();
         let own = own.map(|at| input.fields()[at].clone());
-        let new = self
-            .names
-            .iter()
-            .map(|name| Field::measurement(name.as_str()).with_type(input.fields()[value].ty));
+        let of = &input.fields()[value];
+        let new = self.names.iter();
+        let new = new.map(|name| Field::measurement(name.as_str()).with_type(of.ty).described_as(of));
         let schema = Schema::new(own.chain(new).collect())
             .map_err(|error| error.with_help("name each measurement once in `names`"))?;
         let places = self.names.iter().enumerate().map(|(place, name)| (name.as_bytes().into(), place));
@@ -74,7 +73,7 @@ impl Pivot {
             places: places.collect(),
             schema: Arc::new(schema),
             names: self.names.clone(),
-            keys: Keys { are_said: vec![false; self.names.len()], others: BTreeSet::new() },
+            keys: Keys::new(self.names.len()),
             next: 0,
             open: PerSensor::default(),
         })
@@ -111,56 +110,70 @@ impl Stage for Pivot {
     }
 
     fn memory(&self) -> String {
-        format!("one record of {} values a sensor", self.names.len())
+        format!("one record of {} values per sensor", self.names.len())
     }
 }
 
-/// The stage in use.
+/// The running stage.
 struct Joining {
     key: usize,
     value: usize,
     places: HashMap<Box<[u8]>, usize>,
     schema: Arc<Schema>,
-    /// By place.
+    /// By index of the measurement.
     names: Vec<String>,
     keys: Keys,
-    /// The ordinal of the next record that begins.
+    /// The ordinal of the next joined record.
     next: u64,
     open: PerSensor<Option<Joined>>,
 }
 
-/// So many keys that are no names are kept, to be shown, and so many bytes of each.
+/// How many unknown keys are kept for a message, and how many bytes of each.
 const MOST_OTHERS: usize = 5;
 const LONGEST_OTHER: usize = 200;
 
-/// What `key` has said.
+/// The keys that occurred.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Keys {
-    /// By place.
+    /// By index of the measurement.
     are_said: Vec<bool>,
-    /// The first few that are none of the names.
+    /// The first few keys that are not in `names`.
     others: BTreeSet<Box<[u8]>>,
 }
 
-/// A record to which more values may come.
+/// A record that may get more values.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Joined {
     ordinal: u64,
     time: Option<i64>,
-    /// By place: the value, and whether one was said, be it null.
+    /// By index of the measurement: the value, and whether it was given, possibly as null.
     values: Vec<Option<Option<Number>>>,
 }
 
-/// The stage at rest.
+/// The saved state.
 #[derive(Serialize, Deserialize)]
-struct Saved {
+struct PivotState {
     keys: Keys,
     next: u64,
     /// By sensor.
     open: Vec<Option<Joined>>,
 }
 
+/// What is kept of all sensors together: what `key` has said, and the ordinal of the next record that begins.
+type Shared = (Keys, u64);
+
 impl Keys {
+    fn new(names: usize) -> Self {
+        Self { are_said: vec![false; names], others: BTreeSet::new() }
+    }
+
+    /// Takes over what was said to another process.
+    fn merge(&mut self, more: Self) {
+        self.are_said.resize(self.are_said.len().max(more.are_said.len()), false);
+        self.are_said.iter_mut().zip(more.are_said).for_each(|(said, more)| *said |= more);
+        more.others.iter().for_each(|key| self.note_other(key));
+    }
+
     fn note_other(&mut self, key: &[u8]) {
         let key = &key[..key.len().min(LONGEST_OTHER)];
         if self.others.len() < MOST_OTHERS && !self.others.contains(key) {
@@ -170,7 +183,7 @@ impl Keys {
 }
 
 impl Joining {
-    /// Takes in one value; gives the record that leaves for it.
+    /// Adds one value; returns the joined record that is complete then.
     fn take(
         &mut self,
         sensor: SensorId,
@@ -179,8 +192,8 @@ impl Joining {
         value: Option<Number>,
     ) -> Option<Joined> {
         let open = self.open.get_or_insert_with(sensor, || None);
-        let goes_on = open.as_ref().is_some_and(|open| open.time == time && open.values[place].is_none());
-        let left = if goes_on { None } else { open.take() };
+        let has_room = open.as_ref().is_some_and(|open| open.time == time && open.values[place].is_none());
+        let left = if has_room { None } else { open.take() };
         let joined = open.get_or_insert_with(|| {
             self.next += 1;
             Joined { ordinal: self.next - 1, time, values: vec![None; self.places.len()] }
@@ -189,9 +202,9 @@ impl Joining {
         left
     }
 
-    /// Those that nothing more comes to, in the order in which they began.
+    /// Emits joined records that get no more values, in the order in which they began.
     fn leave(&self, mut left: Vec<(SensorId, Joined)>, flow: &mut Flow) -> Batch {
-        left.sort_unstable_by_key(|(_, joined)| joined.ordinal);
+        left.sort_unstable_by_key(|(sensor, joined)| (joined.ordinal, *sensor));
         flow.made += left.len() as u64;
         self.batch(&left)
     }
@@ -217,7 +230,7 @@ impl Process for Joining {
     fn process(&mut self, batch: Batch, _sensors: &Sensors, flow: &mut Flow) -> Result<Batch> {
         let (mut leaving, mut by) = (Vec::new(), Vec::new());
         let Column::Text(keys) = &batch.columns()[self.key] else {
-            return Err(Error::internal("the key of `pivot` is no text"));
+            return Err(Error::internal("the key of `pivot` is not text"));
         };
         let keys: &[Span] = keys;
         for (row, (&sensor, &key)) in batch.sensors().iter().zip(keys).enumerate() {
@@ -239,7 +252,7 @@ impl Process for Joining {
         flow.made += leaving.len() as u64;
         let mut joined = self.batch(&leaving);
         joined.origins = batch.origins.as_ref().map(|origins| Origins::made_by(origins.triggers(&by)));
-        joined.sequence = batch.sequence;
+        (joined.sequence, joined.received) = (batch.sequence, batch.received);
         Ok(joined)
     }
 
@@ -265,17 +278,45 @@ impl Process for Joining {
         }
         let others: Vec<_> = self.keys.others.iter().map(|key| shown(key)).collect();
         let others =
-            if others.is_empty() { String::new() } else { format!("; others say {}", others.join(", ")) };
-        vec![format!("no record says {}, which `names` has{others}", missing.join(", "))]
+            if others.is_empty() { String::new() } else { format!("; other keys are {}", others.join(", ")) };
+        vec![format!("{} in `names` never occurs{others}", missing.join(", "))]
     }
 
     fn save(&self) -> Result<Vec<u8>> {
         let open = self.open.as_slice().iter().map(|open| open.clone().flatten()).collect();
-        state::to_bytes(&Saved { keys: self.keys.clone(), next: self.next, open })
+        state::to_bytes(&PivotState { keys: self.keys.clone(), next: self.next, open })
     }
 
     fn restore(&mut self, state: &[u8], sensors: &Sensors) -> Result<()> {
-        let Saved { keys, next, open } = state::from_bytes(state)?;
+        self.take_over(state::from_bytes(state)?, sensors)
+    }
+
+    fn save_sensors(&self) -> Result<Option<SensorStates>> {
+        let shared: Shared = (self.keys.clone(), self.next);
+        let mut all = SensorStates { shared: vec![state::to_bytes(&shared)?], ..SensorStates::default() };
+        let mut open = self.open.iter().filter_map(|(sensor, joined)| Some((sensor, joined.as_ref()?)));
+        open.try_for_each(|(sensor, joined)| all.push(sensor, joined))?;
+        Ok(Some(all))
+    }
+
+    fn restore_sensors(&mut self, states: &SensorStates, sensors: &Sensors) -> Result<()> {
+        let (mut keys, mut next) = (Keys::new(self.names.len()), 0);
+        for (more, behind) in states.read_shared::<Shared>()? {
+            keys.merge(more);
+            next = next.max(behind);
+        }
+        let mut open = vec![None; sensors.len()];
+        for read in states.read::<Joined>() {
+            let (sensor, joined) = read?;
+            open[sensor.index()] = Some(joined);
+        }
+        self.take_over(PivotState { keys, next, open }, sensors)
+    }
+}
+
+impl Joining {
+    fn take_over(&mut self, saved: PivotState, sensors: &Sensors) -> Result<()> {
+        let PivotState { keys, next, open } = saved;
         let ty = self.schema.fields().last().map(|value| value.ty);
         let is_sound = |joined: &Joined| {
             let mut values = joined.values.iter().flatten().flatten();
@@ -285,7 +326,7 @@ impl Process for Joining {
         };
         let has_keys = keys.are_said.len() == self.names.len();
         if !has_keys || open.len() > sensors.len() || !open.iter().flatten().all(is_sound) {
-            return Err(Error::data("the saved state is not one of records that are joined"));
+            return Err(Error::data("the saved state does not contain joined records"));
         }
         let open: Vec<Option<Option<Joined>>> = open.into_iter().map(|joined| joined.map(Some)).collect();
         (self.keys, self.next, self.open) = (keys, next, PerSensor::from(open));
@@ -341,10 +382,11 @@ mod tests {
         let mut process = stage.start(input.schema()).expect("started");
         let open = |value| Some(Joined { ordinal: 0, time: Some(1), values: vec![Some(Some(value))] });
         let keys = Keys { are_said: vec![true], others: BTreeSet::new() };
-        let state = |value| state::to_bytes(&Saved { keys: keys.clone(), next: 1, open: vec![open(value)] });
+        let state =
+            |value| state::to_bytes(&PivotState { keys: keys.clone(), next: 1, open: vec![open(value)] });
         process.restore(&state(Number::F64(1.0)).expect("saved"), &sensors).expect("of its type");
         let other = process.restore(&state(Number::I64(1)).expect("saved"), &sensors);
-        assert!(other.expect_err("of another type").to_string().contains("records that are joined"));
+        assert!(other.expect_err("of another type").to_string().contains("joined records"));
     }
 
     #[test]
@@ -385,10 +427,7 @@ mod tests {
         assert!(error(Pivot::new("what", &[])).contains("`names` is empty"));
         assert!(error(Pivot::new("what", &["x", "x"])).contains("two columns are called `x`"));
         let glob = Pivot { value: "val*".into(), ..Pivot::new("what", &["x"]) };
-        assert!(
-            error(glob).contains("there is no column `val*` here"),
-            "a glob would take the first that fits"
-        );
+        assert!(error(glob).contains("no column `val*`"), "a glob would take the first that fits");
     }
 
     #[test]
@@ -407,7 +446,7 @@ mod tests {
             process.remarks()
         };
         let rows = [("a", 1, "temp", Some(20.0)), ("a", 1, "hum", None), ("a", 1, "volt", Some(3.0))];
-        assert_eq!(told(&rows), ["no record says \"hu*\", which `names` has; others say \"hum\", \"volt\""]);
+        assert_eq!(told(&rows), ["\"hu*\" in `names` never occurs; other keys are \"hum\", \"volt\""]);
         assert_eq!(told(&[("a", 1, "temp", None), ("a", 1, "hu*", None)]), [""; 0]);
     }
 }

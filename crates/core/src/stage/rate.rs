@@ -1,4 +1,4 @@
-//! `rate`: how fast a measurement changes: its derivative in time, or the difference from one record to the next (clause 29).
+//! `rate`: the derivative of a measurement in time, or the difference between records (clause 29).
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -10,34 +10,34 @@ use crate::error::{Error, Result};
 use crate::stage::Component;
 use crate::time::{Timestamp, format_duration, parse_duration};
 
-/// How much each measurement has changed since the last record of its series that has a finite value, by time or by record. The first one has
-/// no rate; a null, NaN or infinity has none and is passed over.
+/// The change of each measurement since the last record of its series with a finite value, per time or per record. The first one has no
+/// rate; a null, NaN or infinity has none and is skipped.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Rate {
     /// `derivative`: the difference, divided by the time between the two records; `difference`: new − old.
     pub method: Change,
-    /// The unit of time of a derivative, such as "1h": a meter of kWh gives kW then.
+    /// The time unit of a derivative, such as "1h": with it, a meter in kWh gives kW.
     pub per: String,
-    /// Whether it counts upwards: a value below the last one means that it has begun at 0 again, as a meter does that was exchanged or a
-    /// device that was restarted.
+    /// Whether the measurement is a counter: a value below the last one means that it restarted at 0, as after the exchange of a meter or
+    /// the restart of a device.
     pub counter: bool,
-    /// The measurements to look at, by name or glob; all if not given.
+    /// The measurements to process, by name or glob; all if not given.
     pub columns: Option<Vec<String>>,
-    /// The name of the new column; {column} stands for the measurement's.
+    /// The name of the new column; {column} is replaced by the measurement's name.
     pub into: String,
 }
 
-inventory::submit! { Component::series::<Rate>("rate", "how fast a measurement changes: by time, or from record to record; of counters too") }
+inventory::submit! { Component::series::<Rate>("rate", "how fast a measurement changes, in time or between records; also for counters") }
 
-/// What a change is divided by.
+/// The kind of rate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Change {
-    /// The time between the two records.
+    /// Divided by the time between the two records.
     #[default]
     Derivative,
-    /// Nothing.
+    /// Not divided.
     Difference,
 }
 
@@ -54,17 +54,17 @@ impl Default for Rate {
 }
 
 impl Rate {
-    /// The derivative by a unit of time such as "1s".
+    /// The derivative per time unit, such as "1s".
     pub fn per(unit: impl Into<String>) -> Self {
         Self { per: unit.into(), ..Self::default() }
     }
 
-    /// The difference from one record to the next.
+    /// The difference between consecutive records.
     pub fn difference() -> Self {
         Self { method: Change::Difference, ..Self::default() }
     }
 
-    /// Whether it counts upwards and may begin at 0 again.
+    /// Whether the measurement is a counter, which may restart at 0.
     pub fn counter(mut self, counter: bool) -> Self {
         self.counter = counter;
         self
@@ -74,8 +74,22 @@ impl Rate {
         parse_duration(&self.per).map_err(|why| Error::config(format!("`per`: {why}")))
     }
 
-    /// How much a value has changed: integers by all their digits.
-    fn change(&self, last: Last, new: f64, integer: Option<i128>) -> f64 {
+    /// The symbol of `per` if it is one unit of time.
+    fn symbol(&self) -> Option<&'static str> {
+        Some(match self.unit().ok()? {
+            1 => "ns",
+            1_000 => "us",
+            1_000_000 => "ms",
+            1_000_000_000 => "s",
+            60_000_000_000 => "min",
+            3_600_000_000_000 => "h",
+            86_400_000_000_000 => "d",
+            _ => return None,
+        })
+    }
+
+    /// The change of a value, exact for integers.
+    fn change(&self, last: LastValue, new: f64, integer: Option<i128>) -> f64 {
         match (last.integer, integer) {
             (None, None) if self.counter && new < last.value => new,
             (None, None) => new - last.value,
@@ -86,13 +100,13 @@ impl Rate {
         }
     }
 
-    /// The rate behind the last record, which has one if any time has gone by.
-    fn rate(&self, last: Last, next: Last, unit: f64) -> Option<f64> {
+    /// The rate since the last record; `None` if no time has passed.
+    fn rate(&self, last: LastValue, next: LastValue, unit: f64) -> Option<f64> {
         let change = self.change(last, next.value, next.integer);
         if self.method == Change::Difference {
             return Some(change);
         }
-        // Wider integers take longer.
+        // Wider integers are slower.
         let elapsed = match next.time.checked_sub(last.time) {
             Some(nanos) => nanos as f64,
             None => (i128::from(next.time) - i128::from(last.time)) as f64,
@@ -101,19 +115,19 @@ impl Rate {
     }
 }
 
-/// The last record of a series that has a finite value.
+/// The last record of a series with a finite value.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub struct Last {
-    /// Nanoseconds since 1970; 0 where records have no times.
+pub struct LastValue {
+    /// Nanoseconds since 1970; 0 without a time column.
     time: i64,
     value: f64,
-    /// The value, where it is an integer that may be no float.
+    /// The value if it is an integer that f64 may not represent.
     integer: Option<i128>,
 }
 
 impl SeriesStage for Rate {
-    type State = Option<Last>;
-    /// Nanoseconds of the unit of time.
+    type State = Option<LastValue>;
+    /// The time unit in nanoseconds.
     type Bound = f64;
 
     fn name(&self) -> &str {
@@ -126,6 +140,13 @@ impl SeriesStage for Rate {
 
     fn outputs(&self, column: &str) -> Vec<Field> {
         vec![Field::measurement(self.into.replace("{column}", column))]
+    }
+
+    fn output_unit(&self, unit: &str) -> Option<String> {
+        match self.method {
+            Change::Difference => Some(unit.to_owned()),
+            Change::Derivative => self.symbol().map(|per| format!("{unit}/{per}")),
+        }
     }
 
     fn bind(&self, input: &Schema) -> Result<f64> {
@@ -152,7 +173,7 @@ impl SeriesStage for Rate {
             let is_late = last.is_some_and(|last| time < last.time) && self.method == Change::Derivative;
             let value = run.value(at).filter(|value| value.is_finite() && !is_late);
             let integer = run.integers().map(|integers| integers[at]);
-            let next = value.map(|value| Last { time, value, integer });
+            let next = value.map(|value| LastValue { time, value, integer });
             run.push(0, last.zip(next).and_then(|(last, next)| self.rate(last, next, *unit)));
             if let (Some(last), true) = (*last, is_late) {
                 let before = format_duration(last.time.saturating_sub(time));
@@ -168,7 +189,7 @@ impl SeriesStage for Rate {
     }
 
     fn memory(&self) -> String {
-        "the last value and its time a series".into()
+        "the last value and its time per series".into()
     }
 }
 
@@ -179,9 +200,9 @@ mod tests {
     use super::*;
     use crate::stage::testing::{Table, run};
 
-    type Row = (u8, i64, Option<f64>);
+    type RateRow = (u8, i64, Option<f64>);
 
-    fn table(rows: &[Row]) -> Table {
+    fn table(rows: &[RateRow]) -> Table {
         rows.iter().enumerate().fold(Table::new(&["v", "row"]), |table, (at, &(sensor, time, value))| {
             table.row(&format!("s{sensor}"), time, &[value, Some(at as f64)])
         })
@@ -191,8 +212,8 @@ mod tests {
         Rate { columns: Some(vec!["v".into()]), ..rate }
     }
 
-    /// Clause 29 in the plainest words: for each row its rate, or that it is late.
-    fn plain(rate: &Rate, unit: f64, rows: &[Row]) -> Vec<Option<Option<f64>>> {
+    /// Clause 29 as a plain loop: for each row its rate, or that it is late.
+    fn plain(rate: &Rate, unit: f64, rows: &[RateRow]) -> Vec<Option<Option<f64>>> {
         let is_by_time = rate.method == Change::Derivative;
         let mut used: Vec<usize> = Vec::new();
         let mut rates = Vec::new();
@@ -238,7 +259,7 @@ mod tests {
         assert_eq!(rates(Rate::per("1m")), [none, Some(120.0), none, Some(-30.0), none, none, Some(120.0)]);
         let differences = [none, Some(4.0), none, Some(-1.0), Some(5.0), none, Some(20.0)];
         assert_eq!(rates(Rate::difference()), differences);
-        // Begun at 0 again.
+        // Restarted at 0.
         let counted = [none, Some(4.0), none, Some(4.0), Some(5.0), none, Some(20.0)];
         assert_eq!(rates(Rate::difference().counter(true)), counted);
     }
@@ -264,12 +285,12 @@ mod tests {
 
     #[test]
     fn clause_29_integers_that_are_no_floats_differ_by_all_their_digits() {
-        let last = |value: i128| Last { time: 0, value: value as f64, integer: Some(value) };
+        let last = |value: i128| LastValue { time: 0, value: value as f64, integer: Some(value) };
         let large = i128::from(u64::MAX) - 1;
         let change = |old, new: i128| Rate::difference().change(last(old), new as f64, Some(new));
         assert_eq!((change(large, large + 1), change(large + 1, large)), (1.0, -1.0));
         assert_eq!(
-            Rate::difference().change(Last { integer: None, ..last(1 << 53) }, 0.0, Some((1 << 53) + 1)),
+            Rate::difference().change(LastValue { integer: None, ..last(1 << 53) }, 0.0, Some((1 << 53) + 1)),
             1.0
         );
         let again = Rate::difference().counter(true);
@@ -286,7 +307,7 @@ mod tests {
             is_by_time in any::<bool>(), counter in any::<bool>(), size in 1..30usize,
         ) {
             let mut now = 0;
-            let rows: Vec<Row> = rows.into_iter().map(|(sensor, step, value)| {
+            let rows: Vec<RateRow> = rows.into_iter().map(|(sensor, step, value)| {
                 now += step;
                 (sensor, now, value)
             }).collect();

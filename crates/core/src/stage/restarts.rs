@@ -1,4 +1,4 @@
-//! Every stage, stopped anywhere and gone on with by a new process: the bits are those of a run in one go.
+//! Every stage, stopped anywhere and resumed by a new process: the bits equal those of an uninterrupted run.
 
 use std::sync::Arc;
 
@@ -10,8 +10,8 @@ use super::*;
 use crate::sensor::SensorId;
 use crate::time::{Period, TimeFormat, TimeParser, Timestamp};
 
-/// All stages that can be started without a first pass, each in the ways that keep something different.
-fn stages() -> Vec<Arc<dyn Stage>> {
+/// All stages that can be started without a first pass, in every configuration with a different state.
+pub(crate) fn stages() -> Vec<Arc<dyn Stage>> {
     let every = |statistics: Vec<Statistic>, quantiles: Vec<f64>| Aggregate {
         statistics,
         quantiles,
@@ -46,6 +46,7 @@ fn stages() -> Vec<Arc<dyn Stage>> {
         Rate::difference().into_stage(),
         Dedupe::heartbeat("9ns").tolerance(20.0).into_stage(),
         Silence::after("8ns").into_stage(),
+        Silence::after("8ns").by_clock().into_stage(),
         Silence::after("3ns").keep(Keep::Changes).into_stage(),
         each::tests::Odds.into_stage(),
         Interval::<interval::tests::CountAndMean>::every("7ns").into_stage(),
@@ -64,8 +65,8 @@ fn stages() -> Vec<Arc<dyn Stage>> {
     ]
 }
 
-/// Records of two measurements as time goes on, out of order, of some sensors seldom, with carried text and origins.
-fn tables(most: usize) -> impl Strategy<Value = Table> {
+/// Records of two measurements with advancing times, out of order, of some sensors rarely, with carried text and origins.
+pub(crate) fn tables(most: usize) -> impl Strategy<Value = Table> {
     let sensor = prop_oneof![6 => 0..3u8, 1 => 3..6u8];
     let value = prop_oneof![
         6 => (-9999..9999i32).prop_map(|v| Some(f64::from(v) / 100.0)),
@@ -80,8 +81,8 @@ fn tables(most: usize) -> impl Strategy<Value = Table> {
     })
 }
 
-/// A stage in use, and all that has come of it.
-struct Running<'a> {
+/// A running stage, and its complete output.
+struct RestartedStage<'a> {
     stage: &'a dyn Stage,
     schema: Arc<Schema>,
     process: Box<dyn Process>,
@@ -89,7 +90,7 @@ struct Running<'a> {
     out: Vec<String>,
 }
 
-impl<'a> Running<'a> {
+impl<'a> RestartedStage<'a> {
     fn new(stage: &'a dyn Stage, schema: Arc<Schema>) -> Self {
         let process = stage.start(&schema).expect("started");
         Self { stage, schema, process, flow: Flow::default(), out: Vec::new() }
@@ -105,7 +106,7 @@ impl<'a> Running<'a> {
         self.out.extend(left.iter().flat_map(|batch| said(batch, sensors)));
     }
 
-    /// Another process goes on from what this one has saved.
+    /// Resumes in another process from the saved state.
     fn restart(&mut self, sensors: &Sensors) {
         let state = self.process.save().expect("saved");
         self.process = self.stage.start(&self.schema).expect("started");
@@ -113,7 +114,7 @@ impl<'a> Running<'a> {
         assert_eq!(self.process.save().expect("saved"), state, "{} at once", self.stage.name());
     }
 
-    /// Ends it: all that has come of it, and of those that were set aside.
+    /// Ends it; returns its output and rejections.
     fn end(mut self, sensors: &Sensors) -> (Vec<String>, String, [u64; 4]) {
         let held = self.process.held();
         let last = self.process.finish(sensors, &mut self.flow).expect("finished");
@@ -131,11 +132,11 @@ proptest! {
         let mut sensors = Sensors::default();
         let batches = table.batches(size, &mut sensors);
         for stage in stages() {
-            let mut whole = Running::new(&*stage, table.schema());
+            let mut whole = RestartedStage::new(&*stage, table.schema());
             batches.iter().for_each(|batch| whole.take(batch, &sensors));
             let whole = whole.end(&sensors);
             for split in 0..=batches.len() {
-                let mut running = Running::new(&*stage, table.schema());
+                let mut running = RestartedStage::new(&*stage, table.schema());
                 batches[..split].iter().for_each(|batch| running.take(batch, &sensors));
                 running.restart(&sensors);
                 batches[split..].iter().for_each(|batch| running.take(batch, &sensors));
@@ -152,7 +153,7 @@ proptest! {
         for stage in stages().into_iter().filter(|stage| stage.gives_up()) {
             for split in 0..=batches.len() {
                 let run = |restarts: [bool; 2]| {
-                    let mut running = Running::new(&*stage, table.schema());
+                    let mut running = RestartedStage::new(&*stage, table.schema());
                     batches[..split].iter().for_each(|batch| running.take(batch, &sensors));
                     if restarts[0] {
                         running.restart(&sensors);
@@ -161,7 +162,7 @@ proptest! {
                     if restarts[1] {
                         running.restart(&sensors);
                     }
-                    // Nothing is held of it any more, and nothing known.
+                    // Nothing is buffered or stored for it any more.
                     let left = running.process.give_up(&gone, &sensors, &mut Flow::default()).expect("given up");
                     assert_eq!(left.map_or(0, |batch| batch.len()), 0, "{}", stage.name());
                     batches[split..].iter().for_each(|batch| running.take(batch, &sensors));
@@ -180,12 +181,12 @@ proptest! {
         let mut sensors = Sensors::default();
         let (single, whole) = (table.batches(1, &mut sensors), table.batches(1000, &mut sensors));
         for stage in stages() {
-            let mut running = Running::new(&*stage, table.schema());
+            let mut running = RestartedStage::new(&*stage, table.schema());
             for batch in &single {
                 running.take(batch, &sensors);
                 running.restart(&sensors);
             }
-            let mut at_once = Running::new(&*stage, table.schema());
+            let mut at_once = RestartedStage::new(&*stage, table.schema());
             whole.iter().for_each(|batch| at_once.take(batch, &sensors));
             prop_assert_eq!(running.end(&sensors), at_once.end(&sensors), "{}", stage.name());
         }
@@ -197,7 +198,7 @@ proptest! {
         let batches = table.batches(size, &mut sensors);
         let split = split.min(batches.len());
         for stage in stages() {
-            let mut one = Running::new(&*stage, table.schema());
+            let mut one = RestartedStage::new(&*stage, table.schema());
             if stage.shards(&table.schema(), 1).expect("started").is_none() {
                 continue;
             }
@@ -211,17 +212,54 @@ proptest! {
                 through(&*first, &batches[..split], &sensors);
                 let in_one = |shards: &dyn Shards| {
                     let mut one = stage.shards(&table.schema(), 1).expect("started").expect("shards");
-                    one.restore(&mut shards.cut().expect("a cut"), &sensors).expect("restored");
-                    one.cut().expect("a cut").flat_map(|piece| piece.expect("saved")).collect::<Vec<_>>()
+                    one.restore(vec![all_of(shards)], &sensors).expect("restored");
+                    all_of(&*one).flat_map(|piece| piece.expect("saved")).collect::<Vec<_>>()
                 };
                 prop_assert_eq!(&in_one(&*first), &middle, "{} in {}", stage.name(), before);
-                let cut = first.cut().expect("a cut");
-                // What comes behind the cut is not in it.
+                let cut = all_of(&*first);
+                // Records after the cut are not part of it.
                 through(&*first, &batches[split..], &sensors);
-                second.restore(&mut { cut }, &sensors).expect("restored");
+                second.restore(vec![cut], &sensors).expect("restored");
                 prop_assert_eq!(&in_one(&*second), &middle, "{} in {}", stage.name(), after);
                 prop_assert_eq!(&through(&*second, &batches[split..], &sensors), &one.out);
             }
+        }
+    }
+
+    #[test]
+    fn changes_over_a_complete_state_are_the_state(
+        table in tables(60), size in 1..9usize, cuts in proptest::collection::vec(0..4u8, 60), bits in 0..3u32,
+    ) {
+        let mut sensors = Sensors::default();
+        let batches = table.batches(size, &mut sensors);
+        for stage in stages() {
+            let start = || stage.shards(&table.schema(), 1 << bits).expect("started");
+            let Some(shards) = start() else { continue };
+            let (mut chain, mut gone) = (Vec::new(), 0);
+            for (batch, cut) in batches.iter().zip(&cuts) {
+                through(&*shards, std::slice::from_ref(batch), &sensors);
+                if *cut == 0 && stage.gives_up() {
+                    // Its state is removed, and may come anew.
+                    gone = (gone + 1) % sensors.len() as u32;
+                    shards.give_up(&[SensorId(gone)], &sensors, &mut Flow::default()).expect("given up");
+                }
+                let kind = if *cut == 1 { CutKind::Complete } else { CutKind::Changes };
+                let Cut { kind, pieces } = shards.cut(kind).expect("a cut");
+                if kind == CutKind::Complete {
+                    chain.clear();
+                }
+                chain.push(pieces.collect::<Result<Vec<_>>>().expect("saved"));
+            }
+            let cuts = chain.into_iter().map(|cut| Box::new(cut.into_iter().map(Ok)) as Pieces).collect();
+            let mut restored = start().expect("shards");
+            restored.restore(cuts, &sensors).expect("restored");
+            // In one shard, and restored once more, they are the same bytes.
+            let bytes = |shards: &dyn Shards| {
+                let mut one = stage.shards(&table.schema(), 1).expect("started").expect("shards");
+                one.restore(vec![all_of(shards)], &sensors).expect("restored");
+                all_of(&*one).flat_map(|piece| piece.expect("saved")).collect::<Vec<_>>()
+            };
+            prop_assert_eq!(bytes(&*restored), bytes(&*shards), "{}", stage.name());
         }
     }
 
@@ -233,7 +271,7 @@ proptest! {
         let mut sensors = Sensors::default();
         let batches = table.batches(9, &mut sensors);
         for stage in stages() {
-            let mut running = Running::new(&*stage, table.schema());
+            let mut running = RestartedStage::new(&*stage, table.schema());
             batches.iter().for_each(|batch| running.take(batch, &sensors));
             let state = running.process.save().expect("saved");
             let damaged = damage.iter().map(|(at, byte, way)| {
@@ -247,7 +285,7 @@ proptest! {
             });
             for state in damaged.chain([garbage.clone()]) {
                 let mut process = stage.start(&table.schema()).expect("started");
-                // Either it is refused, or what is gone on with is some state; it never panics.
+                // Either it is refused or some valid state is restored; it never panics.
                 if process.restore(&state, &sensors).is_ok() {
                     for batch in &batches {
                         let _ = process.process(batch.clone(), &sensors, &mut Flow::default());
@@ -259,7 +297,12 @@ proptest! {
     }
 }
 
-/// Puts batches through all shards; what comes out.
+/// The complete state of all shards.
+fn all_of(shards: &dyn Shards) -> Pieces {
+    shards.cut(CutKind::Complete).expect("a cut").pieces
+}
+
+/// Passes batches through all shards; returns the output.
 fn through(shards: &dyn Shards, batches: &[Batch], sensors: &Sensors) -> Vec<String> {
     let (mut groups, mut out) = (Groups::default(), Vec::new());
     for batch in batches {

@@ -1,36 +1,36 @@
-//! The hour that the clocks of a zone show twice: which of the two a record is of (clause 4).
+//! Disambiguates local times that occur twice when clocks are set back (clause 4).
 //!
-//! A time without an offset is read as the first showing. That is right for a series until its times would run back: then it is
-//! the second one. Only the order of its records tells.
+//! A time without an offset is parsed as the first occurrence. That is correct for a series until its times would decrease: then it is the
+//! second one. Only the order of its records can tell.
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{Flow, PerSensor, Process, Reach, Stage, state};
+use super::{Flow, PerSensor, Process, Reach, SensorStates, Stage, state};
 use crate::batch::{Batch, Column, Schema, TimeColumn};
 use crate::error::{Error, Result};
 use crate::sensor::{SensorId, Sensors};
 use crate::time::{Folds, TimeParser, Timestamp};
 
-/// Tells the second showing of a doubled hour from the first.
+/// Distinguishes the second occurrence of a repeated hour from the first.
 #[derive(Clone, Debug)]
 pub struct SecondShowing {
     times: TimeParser,
-    /// How far back a record may come, in nanoseconds.
+    /// How far out of order a record may be, in nanoseconds.
     disorder: i64,
-    /// The newest record comes first.
+    /// Whether the newest record comes first.
     runs_back: bool,
 }
 
 impl SecondShowing {
-    /// For times that `times` reads on the clocks of its zone, out of order by `disorder` nanoseconds at most.
+    /// For local times parsed by `times`, out of order by at most `disorder` nanoseconds.
     pub fn new(times: TimeParser, disorder: i64) -> Self {
         Self { times, disorder, runs_back: false }
     }
 
-    /// The same for series of which the newest record comes first.
+    /// The same for series whose newest record comes first.
     pub fn newest_first(self) -> Self {
         Self { runs_back: true, ..self }
     }
@@ -79,17 +79,17 @@ impl Stage for SecondShowing {
     }
 }
 
-/// The stage in use.
+/// The running stage.
 struct Telling {
     stage: SecondShowing,
     folds: Folds,
     time: Option<usize>,
-    /// Whether times that have no text are those of clocks.
+    /// Whether times without text are local times.
     is_local: bool,
     series: PerSensor<Last>,
-    /// How many records were taken for the second showing.
+    /// The number of records assigned to the second occurrence.
     taken: u64,
-    /// How many may be of either, as far as the order of their series can tell.
+    /// The number of ambiguous records: the order of their series is consistent with both.
     doubtful: u64,
 }
 
@@ -97,13 +97,13 @@ struct Telling {
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Last {
     time: Timestamp,
-    /// Whether the series has had two records of one time one after the other: then one more tells nothing.
+    /// Whether the series has had two consecutive records with the same time: then another one proves nothing.
     repeats: bool,
 }
 
-/// The stage at rest.
+/// The saved state.
 #[derive(Serialize, Deserialize)]
-struct Saved {
+struct SecondShowingState {
     taken: u64,
     doubtful: u64,
     /// By sensor.
@@ -111,15 +111,15 @@ struct Saved {
 }
 
 impl Last {
-    /// Before the first record.
+    /// The state before the first record.
     fn new(runs_back: bool) -> Self {
         Self { time: if runs_back { Timestamp::MAX } else { Timestamp::MIN }, repeats: false }
     }
 
-    /// Which of two times the next record is of.
+    /// The time of the next record: `first` or `second`.
     fn choose(&self, first: Timestamp, second: Timestamp, stage: &SecondShowing) -> Timestamp {
-        // The showing that comes first in this order is believed unless the series would run against it, or stand still where it
-        // never did: the readings of every hour.
+        // The occurrence that comes first in this order is assumed unless the series would run against it, or repeat a time if it never
+        // has: hourly readings.
         let (believed, other) = if stage.runs_back { (second, first) } else { (first, second) };
         let runs_against = match stage.runs_back {
             true => believed > self.time.saturating_add(stage.disorder),
@@ -136,7 +136,7 @@ impl Last {
 }
 
 impl Telling {
-    /// Whether record `row` has the time that clocks showed.
+    /// Whether record `row` has a local time.
     fn is_local(&self, time: &TimeColumn, batch: &Batch, row: usize) -> bool {
         let text = time.text.get(row).and_then(|&span| batch.text.get(span));
         text.map_or(self.is_local, |text| self.stage.times.is_local(text))
@@ -154,7 +154,7 @@ impl Process for Telling {
             let second = self.folds.second(first).filter(|_| self.is_local(time, &batch, row));
             let last = self.series.get_or_insert_with(sensor, || Last::new(runs_back));
             let chosen = second.map_or(first, |second| last.choose(first, second, &self.stage));
-            // A series that may run back by the whole hour does not tell.
+            // In a series that may be out of order by the whole hour, the order proves nothing.
             let covers = |second: Timestamp| {
                 second.checked_since(first).is_some_and(|hour| hour <= self.stage.disorder)
             };
@@ -169,7 +169,8 @@ impl Process for Telling {
         }
         self.taken += changed.len() as u64;
         let mut column = time.clone();
-        changed.into_iter().for_each(|(row, time)| column.values[row] = time);
+        let values = column.values.to_mut();
+        changed.into_iter().for_each(|(row, time)| values[row] = time);
         let schema = Arc::clone(batch.schema());
         Ok(batch.with_columns(schema, vec![(at, Column::Time(column))]))
     }
@@ -204,7 +205,7 @@ impl Process for Telling {
     }
 
     fn save(&self) -> Result<Vec<u8>> {
-        state::to_bytes(&Saved {
+        state::to_bytes(&SecondShowingState {
             taken: self.taken,
             doubtful: self.doubtful,
             series: self.series.as_slice().to_vec(),
@@ -212,11 +213,27 @@ impl Process for Telling {
     }
 
     fn restore(&mut self, state: &[u8], sensors: &Sensors) -> Result<()> {
-        let Saved { taken, doubtful, series } = state::from_bytes(state)?;
+        let SecondShowingState { taken, doubtful, series } = state::from_bytes(state)?;
         if series.len() > sensors.len() {
-            return Err(Error::data("the saved state has more sensors than there are"));
+            return Err(Error::data("the saved state has more sensors than exist"));
         }
         (self.taken, self.doubtful, self.series) = (taken, doubtful, PerSensor::from(series));
+        Ok(())
+    }
+
+    fn save_sensors(&self) -> Result<Option<SensorStates>> {
+        let counts = vec![self.taken, self.doubtful];
+        let mut all = SensorStates { counts, ..SensorStates::default() };
+        self.series.iter().try_for_each(|(sensor, last)| all.push(sensor, last))?;
+        Ok(Some(all))
+    }
+
+    fn restore_sensors(&mut self, states: &SensorStates, _sensors: &Sensors) -> Result<()> {
+        for read in states.read() {
+            let (sensor, last) = read?;
+            self.series.get_or_insert_with(sensor, || last);
+        }
+        (self.taken, self.doubtful) = (states.count(0)?, states.count(1)?);
         Ok(())
     }
 }
@@ -231,8 +248,7 @@ mod tests {
         TimeParser::new(TimeFormat::Rfc3339, Some("Europe/Zurich")).expect("a zone")
     }
 
-    /// Records at these minutes of the night of 27 October 2013 as clocks showed them, each with the minutes since midnight UTC that
-    /// have to come out.
+    /// Records at these local times in the night of 27 October 2013, each with the expected minutes since midnight UTC.
     fn check(stage: &SecondShowing, rows: &[(&str, &str, i64)]) {
         let parser = times();
         let midnight = parser.parse(b"2013-10-27T00:00:00Z").expect("a time").as_nanos();

@@ -1,4 +1,4 @@
-//! `silence`: tells when a sensor reports no more, and when it does again (clause 31).
+//! `silence`: reports when a sensor stops reporting, and when it resumes (clause 31).
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -7,19 +7,23 @@ use super::{Columns, Record, SensorStage, Timer, WriteColumn};
 use crate::batch::Field;
 use crate::error::{Error, Result};
 use crate::stage::Component;
-use crate::time::{Timestamp, parse_duration};
+use crate::time::{Timestamp, Watermark, parse_duration};
 
-/// Tells when a sensor reports no more: a record of it is made then whose new column is 1, whose time is that of its newest record, and all else of
-/// which is null. In all other records the new column is 0, so that an alert on it is raised and cleared.
+/// Reports when a sensor stops reporting: emits a record whose new column is 1, whose time is that of the sensor's newest record, and all
+/// other columns of which are null. In all other records the new column is 0, so that an alert on it is raised and cleared.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Silence {
-    /// How long, in event time, a sensor may report nothing, such as "10m", while others do.
+    /// How long, in event time, a sensor may be silent, such as "10m", while others report.
     pub after: String,
+    /// What measures the silence: the `watermark` (the default), which advances as other sensors report, or the `clock` of the machine that receives live input, which is
+    /// recorded with it.
+    #[serde(default)]
+    pub by: Option<TimeBasis>,
     /// The name of the new column.
     #[serde(default = "default_into")]
     pub into: String,
-    /// Which records go on: `all`, or only `changes`: those that tell of a silence, and the first one behind each.
+    /// Which records are emitted: `all`, or only `changes`: those that report a silence, and the first one after each.
     #[serde(default)]
     pub keep: Keep,
 }
@@ -28,41 +32,76 @@ fn default_into() -> String {
     "silent".into()
 }
 
-/// Which records go on.
+/// What measures a silence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TimeBasis {
+    /// The records of other sensors.
+    Watermark,
+    /// The clock of the machine that receives the records.
+    Clock,
+}
+
+/// Which records are emitted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Keep {
     /// All of them.
     #[default]
     All,
-    /// Those that tell of a silence, and the first one behind each; the others are filtered.
+    /// Those that report a silence, and the first one after each; the others are filtered.
     Changes,
 }
 
-inventory::submit! { Component::sensor::<Silence>("silence", "tells when a sensor reports no more, and when it does again") }
+inventory::submit! { Component::sensor::<Silence>("silence", "reports when a sensor stops reporting, and when it resumes") }
 
 impl Silence {
-    /// After a time such as "10m".
+    /// With the maximum silence, such as "10m".
     pub fn after(after: impl Into<String>) -> Self {
-        Self { after: after.into(), into: default_into(), keep: Keep::default() }
+        Self { after: after.into(), by: None, into: default_into(), keep: Keep::default() }
     }
 
-    /// Which records go on.
+    /// The same by the clock.
+    pub fn by_clock(mut self) -> Self {
+        self.by = Some(TimeBasis::Clock);
+        self
+    }
+
+    /// Which records are emitted.
     pub fn keep(mut self, keep: Keep) -> Self {
         self.keep = keep;
         self
     }
+
+    fn is_by_clock(&self) -> bool {
+        self.by == Some(TimeBasis::Clock)
+    }
 }
 
-/// What the options mean.
+/// When the timer is due of a sensor that reported before the clock was known: at once when it is.
+const UNKNOWN: Timestamp = Timestamp::MIN;
+
+/// How many ticks there are, where nothing comes, until a sensor is silent.
+const TICKS: i64 = 10;
+
+/// Nanoseconds between two ticks, at least and at most.
+const OFTENEST: i64 = 50_000_000;
+const SELDOMEST: i64 = 1_000_000_000;
+
+/// When a sensor is silent that has reported when the clock showed this.
+fn due_by_clock(clock: Watermark, bound: &BoundSilence) -> Option<Timestamp> {
+    clock.get().map_or(Some(UNKNOWN), |now| now.checked_add(bound.after))
+}
+
+/// The options, bound to the input columns.
 #[derive(Debug)]
-pub struct Bound {
+pub struct BoundSilence {
     /// Nanoseconds.
     after: i64,
     silent: WriteColumn,
 }
 
-/// What is known of a sensor.
+/// The state of a sensor.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct SensorStatus {
     newest: Timestamp,
@@ -71,32 +110,37 @@ pub struct SensorStatus {
 
 impl SensorStage for Silence {
     type State = Option<SensorStatus>;
-    type Bound = Bound;
+    type Bound = BoundSilence;
 
     fn name(&self) -> &str {
         "silence"
     }
 
-    fn bind(&self, columns: &mut Columns<'_>) -> Result<Bound> {
+    fn bind(&self, columns: &mut Columns<'_>) -> Result<BoundSilence> {
         columns.need_time("`silence`")?;
         let after = parse_duration(&self.after).map_err(|why| Error::config(format!("`after`: {why}")))?;
-        // What stands there would be lost: readings, or what another `silence` says.
+        // An existing column would be overwritten: readings, or the output of another `silence`.
         if columns.input().index_of(&self.into).is_some() {
-            return Err(Error::config(format!("there is a column `{}` already (option `into`)", self.into))
+            return Err(Error::config(format!("column `{}` already exists (option `into`)", self.into))
                 .with_help("choose another name with `into`"));
         }
-        Ok(Bound { after, silent: columns.write(Field::measurement(&*self.into))? })
+        Ok(BoundSilence { after, silent: columns.write(Field::measurement(&*self.into))? })
     }
 
-    fn state(&self, _bound: &Bound, _sensor: &str) -> Self::State {
+    fn state(&self, _bound: &BoundSilence, _sensor: &str) -> Self::State {
         None
     }
 
-    fn record(&self, bound: &Bound, seen: &mut Self::State, record: &mut Record<'_>) -> Result<()> {
+    fn record(&self, bound: &BoundSilence, seen: &mut Self::State, record: &mut Record<'_>) -> Result<()> {
         let (time, mut was_silent) = (record.time(), seen.is_some_and(|seen| seen.is_silent));
-        // The watermark may have stood still meanwhile, as it does where all sensors were silent.
+        // The watermark may not have advanced meanwhile, as when all sensors were silent.
         if let Some(SensorStatus { newest, is_silent: false }) = *seen
-            && newest.checked_add(bound.after).is_some_and(|due| due <= time)
+            && match self.is_by_clock() {
+                false => newest.checked_add(bound.after).is_some_and(|due| due <= time),
+                true => {
+                    record.timer().is_some_and(|due| due != UNKNOWN && record.watermark().has_reached(due))
+                }
+            }
         {
             record.emit(newest).set(bound.silent, 1.0);
             was_silent = true;
@@ -106,11 +150,19 @@ impl SensorStage for Silence {
             record.filter();
         }
         *seen = Some(SensorStatus { newest: record.newest(), is_silent: false });
-        record.set_timer(record.quiet_at(bound.after));
+        record.set_timer(match self.is_by_clock() {
+            false => record.quiet_at(bound.after),
+            true => due_by_clock(record.watermark(), bound),
+        });
         Ok(())
     }
 
-    fn timer(&self, bound: &Bound, seen: &mut Self::State, timer: &mut Timer<'_>) -> Result<()> {
+    fn timer(&self, bound: &BoundSilence, seen: &mut Self::State, timer: &mut Timer<'_>) -> Result<()> {
+        if self.is_by_clock() && timer.time() == UNKNOWN {
+            // It was known before the clock was: from now on, it may be silent for so long.
+            timer.set_timer(due_by_clock(timer.watermark(), bound));
+            return Ok(());
+        }
         if let Some(seen) = seen {
             seen.is_silent = true;
             timer.emit(seen.newest).set(bound.silent, 1.0);
@@ -118,12 +170,17 @@ impl SensorStage for Silence {
         Ok(())
     }
 
-    fn timers(&self, bound: &Bound) -> Option<i64> {
+    fn timers(&self, bound: &BoundSilence) -> Option<i64> {
         Some(bound.after)
     }
 
+    fn ticks(&self) -> Option<i64> {
+        let after = parse_duration(&self.after).ok()?;
+        self.is_by_clock().then(|| (after / TICKS).clamp(OFTENEST, SELDOMEST))
+    }
+
     fn memory(&self) -> String {
-        "the newest time and a timer a sensor".into()
+        "the newest time and a timer per sensor".into()
     }
 }
 
@@ -142,10 +199,10 @@ mod tests {
         })
     }
 
-    /// What leaves: the row or none, the sensor, the time, and whether it tells of a silence.
+    /// An output record: its row, if any, the sensor, the time, and whether it reports a silence.
     type Told = (Option<usize>, u8, i64, bool);
 
-    /// Clause 31 in the plainest words.
+    /// Clause 31 as a plain loop.
     fn plain(rows: &[(u8, i64)], after: i64, keep: Keep) -> Vec<Told> {
         let (mut newest, mut deadline, mut silent) = ([None; 6], [None; 6], [false; 6]);
         let (mut watermark, mut told) = (None, Vec::new());
@@ -193,7 +250,7 @@ mod tests {
         let silent = (None, 0, 0, true);
         let mut expected: Vec<Told> =
             rows.iter().enumerate().map(|(row, &(sensor, time))| (Some(row), sensor, time, false)).collect();
-        // With the record by which two sensors have come to 10.
+        // With the record by which two sensors have reached 10.
         expected.insert(7, silent);
         assert_eq!(told(&result), expected);
         assert_eq!((result.flow.made, result.flow.filtered), (1, 0));
@@ -217,10 +274,10 @@ mod tests {
             assert!(stage(after).output(&schema).expect_err("no duration").to_string().contains("`after`"));
         }
         assert!(stage("1s").with_agreement(Agreement::Sensors(3)).is_some());
-        // A second one says what it has to say in a column of its own.
+        // A second stage writes to its own column.
         let silent = stage("1s").output(&schema).expect("columns");
         let message = stage("5s").output(&silent).expect_err("the same column").to_string();
-        assert!(message.contains("a column `silent` already"), "{message}");
+        assert!(message.contains("column `silent` already exists"), "{message}");
     }
 
     proptest! {
@@ -230,7 +287,7 @@ mod tests {
             is_all in any::<bool>(),
         ) {
             let mut now = 0;
-            // Some report seldom.
+            // Some sensors report rarely.
             let rows: Vec<(u8, i64)> = steps.into_iter().map(|(sensor, step, apart)| {
                 now += step;
                 (sensor * sensor % 6, now + apart)

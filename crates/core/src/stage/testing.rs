@@ -16,7 +16,7 @@ pub(crate) struct Table {
     is_local: bool,
 }
 
-/// What a stage made of a table.
+/// The output of a stage for a table.
 pub(crate) struct Outcome {
     pub(crate) batches: Vec<Batch>,
     pub(crate) flow: Flow,
@@ -33,13 +33,13 @@ impl Table {
         }
     }
 
-    /// The same with times that clocks showed.
+    /// The same with local times.
     pub(crate) fn local(mut self) -> Self {
         self.is_local = true;
         self
     }
 
-    /// The same with times as they came in, and a column of text; raw records too.
+    /// The same with original texts of times, a column of text, and raw records.
     pub(crate) fn with_text(mut self) -> Self {
         self.has_text = true;
         self
@@ -71,7 +71,7 @@ impl Table {
                 };
                 (line..line + rows.len() as u64).map(&mut span).collect()
             };
-            // Some batches have no text of times, as if another source had given them.
+            // Some batches have no text of times, as from another source.
             let mut time_text = spans("at", |line| line / 5 % 3 != 1);
             if time_text.iter().all(|span| span.is_null()) {
                 time_text.clear();
@@ -117,7 +117,7 @@ impl Outcome {
 
     pub(crate) fn counts(&self, name: &str) -> Vec<u64> {
         self.column(name, |column| match column {
-            Column::U64(counts) => counts.values.clone(),
+            Column::U64(counts) => counts.values.to_vec(),
             _ => Vec::new(),
         })
     }
@@ -142,7 +142,7 @@ impl Outcome {
     }
 }
 
-/// Everything that each record of a batch says, floats as bits, sensors by name, spans as what they stand for.
+/// The content of each record of a batch, floats as bits, sensors by name, spans as their text.
 pub(crate) fn said(batch: &Batch, sensors: &Sensors) -> Vec<String> {
     let text = |span: Option<&Span>| {
         span.and_then(|&span| batch.text.get(span)).map(|text| text.escape_ascii().to_string())

@@ -1,4 +1,4 @@
-//! `threshold`: what lies outside the bounds is dropped, masked or flagged (clause 13).
+//! `threshold`: values outside the bounds are dropped, masked or flagged (clause 13).
 
 use std::sync::Arc;
 
@@ -19,37 +19,39 @@ pub struct Threshold {
     pub min: Option<f64>,
     /// The highest value that passes; no upper bound if not given.
     pub max: Option<f64>,
-    /// What happens to what fails: `drop` removes the record if any of its values fails, `mask` makes the value null,
-    /// `flag` adds a column that tells whether it passes.
+    /// What to do with a value that fails: `drop` removes the record if any of its values fails, `mask` makes the value null, `flag` adds a
+    /// boolean column that is true if it passes.
     pub action: Action,
-    /// What a null counts as: `drop` as failing, `keep` as passing.
+    /// How nulls are treated: `drop` as failing, `keep` as passing.
     pub nulls: Nulls,
-    /// The measurements to look at, by name or glob; all if not given. As a table, such as "TI*" = { min = -40.0, max = 150.0 }, with bounds of
-    /// their own: of several that fit, the last wins, and a bound that is not given there is that of the stage.
+    /// The measurements to check, by name or glob; all if not given. As a table, such as "TI*" = { min = -40.0, max = 150.0 }, with their
+    /// own bounds: the last match wins, and a bound that is missing there is that of the stage.
     pub columns: Option<ByColumn<Bounds>>,
-    /// With `action = "flag"`: the name of the new column, where {column} stands for the measurement's; "{column}_ok" if not given.
+    /// With `action = "flag"`: the name of the new column, where {column} is replaced by the measurement's name; "{column}_ok" if not
+    /// given.
     pub into: Option<String>,
-    /// Other bounds for some sensors, by name or glob; the last match wins. A bound that is not given here is that of the column, or of
-    /// the stage.
+    /// Other bounds for some sensors, by name or glob; the last match wins. A bound that is missing here is that of the column, or of the
+    /// stage.
     pub sensors: IndexMap<String, Bounds>,
 }
 
-inventory::submit! { Component::of::<Threshold>("threshold", "drops, masks or flags what lies outside the bounds") }
+inventory::submit! { Component::of::<Threshold>("threshold", "drops, masks or flags values outside the bounds") }
 
-/// What happens to a value that fails.
+/// What to do with a value that fails.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Action {
     /// The record is removed.
     #[default]
     Drop,
     /// The value becomes null.
     Mask,
-    /// A boolean column tells.
+    /// A boolean column is added.
     Flag,
 }
 
-/// What a null counts as.
+/// How nulls are treated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Nulls {
@@ -60,7 +62,7 @@ pub enum Nulls {
     Keep,
 }
 
-/// Lowest and highest value that pass.
+/// The lowest and the highest value that pass.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Bounds {
@@ -71,13 +73,13 @@ pub struct Bounds {
 }
 
 impl Bounds {
-    /// These bounds where they are given, those of `base` elsewhere.
+    /// These bounds where given, otherwise those of `base`.
     fn over(&self, base: &Self) -> Self {
         Self { min: self.min.or(base.min), max: self.max.or(base.max) }
     }
 
-    fn interval(&self) -> Interval {
-        Interval { min: self.min.unwrap_or(f64::NEG_INFINITY), max: self.max.unwrap_or(f64::INFINITY) }
+    fn interval(&self) -> ValueRange {
+        ValueRange { min: self.min.unwrap_or(f64::NEG_INFINITY), max: self.max.unwrap_or(f64::INFINITY) }
     }
 
     fn check(&self) -> Result<()> {
@@ -94,20 +96,20 @@ impl Bounds {
     }
 }
 
-/// Bounds with infinities for those not given.
+/// Bounds with infinities for missing ones.
 #[derive(Clone, Copy, Debug)]
-struct Interval {
+struct ValueRange {
     min: f64,
     max: f64,
 }
 
-impl Interval {
+impl ValueRange {
     #[inline]
     fn contains(self, value: f64) -> bool {
         (self.min <= value) & (value <= self.max)
     }
 
-    /// The same for an integer with all its digits: integers are not below a bound if they are not below the next integer.
+    /// The same for an exact integer: an integer is below a bound if it is below the next integer.
     #[inline]
     fn contains_integer<T: Into<i128>>(self, value: T) -> bool {
         let value = value.into();
@@ -121,21 +123,21 @@ impl Threshold {
         Self { min: Some(min), max: Some(max), ..Self::default() }
     }
 
-    /// The same, with another action.
+    /// With another action.
     pub fn action(mut self, action: Action) -> Self {
         self.action = action;
         self
     }
 
-    /// The same, with other bounds for the sensors that fit `pattern`.
+    /// With other bounds for the sensors that match `pattern`.
     pub fn sensor(mut self, pattern: impl Into<String>, bounds: Bounds) -> Self {
         self.sensors.insert(pattern.into(), bounds);
         self
     }
 
-    fn bind(&self, input: &Schema) -> Result<Bound> {
+    fn bind(&self, input: &Schema) -> Result<RunningThreshold> {
         if self.into.is_some() && self.action != Action::Flag {
-            return Err(Error::config("`into` has no meaning without `action = \"flag\"`"));
+            return Err(Error::config("`into` has no effect without `action = \"flag\"`"));
         }
         let stage = Bounds { min: self.min, max: self.max };
         let (mut schema, mut flags) = (input.clone(), Vec::new());
@@ -153,9 +155,8 @@ impl Threshold {
                 .with_help("drop the records, or flag them"));
         }
         if columns.len() > 1 && self.into.as_ref().is_some_and(|into| !into.contains("{column}")) {
-            return Err(
-                Error::config("`into` gives several columns one name").with_help("let it contain {column}")
-            );
+            return Err(Error::config("`into` gives several columns the same name")
+                .with_help("let it contain {column}"));
         }
         if self.action == Action::Flag {
             for &at in &columns {
@@ -169,7 +170,7 @@ impl Threshold {
                 flags.push(flag);
             }
         }
-        Ok(Bound {
+        Ok(RunningThreshold {
             action: self.action,
             keeps_nulls: self.nulls == Nulls::Keep,
             known: vec![OfSensors::default(); columns.len()],
@@ -180,13 +181,13 @@ impl Threshold {
         })
     }
 
-    /// Whether a column is outside the bounds in all of `records`, whatever their sensors: one suffices. NaN is outside of any.
+    /// Whether a column is outside the bounds in all of `records`, whatever their sensors: one column is enough. NaN is always outside.
     fn filters_all(&self, input: &Schema, records: &Extent) -> Result<bool> {
         let stage = Bounds { min: self.min, max: self.max };
         for (at, bounds) in ByColumn::select(self.columns.as_ref(), input)? {
             let Some(Range { numbers, has_nulls }) = records.measurements[at] else { continue };
             let is_outside = |bounds: &Bounds| {
-                let Interval { min, max } = bounds.interval();
+                let ValueRange { min, max } = bounds.interval();
                 numbers.is_none_or(|(lowest, highest)| highest < min || max < lowest)
             };
             let rules = self.rules(bounds.map_or(stage, |bounds| bounds.over(&stage)))?;
@@ -197,7 +198,7 @@ impl Threshold {
         Ok(false)
     }
 
-    /// The bounds of a column: `base`, and others for some sensors.
+    /// The bounds of a column: `base`, and exceptions for some sensors.
     fn rules(&self, base: Bounds) -> Result<Rules<Bounds>> {
         let rules = Rules::new(base, &self.sensors, |base, exception| exception.over(base))?;
         let is_base_used = self.sensors.is_empty() || base.min.or(base.max).is_some();
@@ -232,6 +233,10 @@ impl Stage for Threshold {
         if is_filtered { Foresight::Filtered } else { Foresight::Unknown }
     }
 
+    fn reloads(&self, option: &str) -> bool {
+        ["min", "max", "nulls", "columns", "sensors"].contains(&option)
+    }
+
     fn sensor_patterns(&self) -> Vec<String> {
         self.sensors.keys().cloned().collect()
     }
@@ -241,27 +246,31 @@ impl Stage for Threshold {
     }
 }
 
-/// The stage in use.
-struct Bound {
+/// The running stage.
+struct RunningThreshold {
     action: Action,
     keeps_nulls: bool,
     columns: Vec<usize>,
     /// By column.
     rules: Vec<Rules<Bounds>>,
-    known: Vec<OfSensors<Interval>>,
+    known: Vec<OfSensors<ValueRange>>,
     flags: Vec<usize>,
     schema: Arc<Schema>,
 }
 
-impl Process for Bound {
+impl Process for RunningThreshold {
     fn process(&mut self, mut batch: Batch, sensors: &Sensors, flow: &mut Flow) -> Result<Batch> {
         let passing: Vec<Mask> =
             (0..self.columns.len()).map(|column| self.passing(&batch, column, sensors)).collect();
         match self.action {
             Action::Drop => {
-                let mut keep = Mask::filled(batch.len(), true);
-                passing.iter().for_each(|passes| keep.and(passes));
-                flow.filter(&mut batch, &keep);
+                let both = |mut keep: Mask, passes| {
+                    keep.and(&passes);
+                    keep
+                };
+                if let Some(keep) = passing.into_iter().reduce(both) {
+                    flow.filter(&mut batch, &keep);
+                }
                 Ok(batch)
             }
             Action::Mask => {
@@ -279,29 +288,29 @@ impl Process for Bound {
     }
 }
 
-impl Bound {
-    /// For each record, whether its value in the `column`th of the columns passes.
+impl RunningThreshold {
+    /// For each record, whether its value in the `column`th selected column passes.
     fn passing(&mut self, batch: &Batch, column: usize, sensors: &Sensors) -> Mask {
         let Self { columns, known, rules, keeps_nulls, .. } = self;
         let (known, rules) = (&mut known[column], &rules[column]);
         let ids = batch.sensors();
         let bounds = match rules.single() {
-            Some(bounds) => Intervals::One(bounds.interval()),
-            None => Intervals::BySensor(known.of(sensors, |name| rules.of(name).interval())),
+            Some(bounds) => ValueRanges::One(bounds.interval()),
+            None => ValueRanges::BySensor(known.of(sensors, |name| rules.of(name).interval())),
         };
         let (mut passing, valid) = match &batch.columns()[columns[column]] {
             Column::I64(Numbers { values, valid }) => {
-                (bounds.passing(values, ids, Interval::contains_integer), valid)
+                (bounds.passing(values, ids, ValueRange::contains_integer), valid)
             }
             Column::U64(Numbers { values, valid }) => {
-                (bounds.passing(values, ids, Interval::contains_integer), valid)
+                (bounds.passing(values, ids, ValueRange::contains_integer), valid)
             }
             Column::Bool(booleans) => {
                 let values = booleans.to_numbers().values;
-                (bounds.passing(&values, ids, Interval::contains), &booleans.valid)
+                (bounds.passing(&values, ids, ValueRange::contains), &booleans.valid)
             }
             Column::F64(Numbers { values, valid }) => {
-                (bounds.passing(values, ids, Interval::contains), valid)
+                (bounds.passing(values, ids, ValueRange::contains), valid)
             }
             Column::Time(_) | Column::Sensor(_) | Column::Text(_) => {
                 unreachable!("columns of numbers are selected")
@@ -316,18 +325,18 @@ impl Bound {
 }
 
 /// The bounds of a column.
-enum Intervals<'k> {
-    One(Interval),
-    BySensor(&'k [Interval]),
+enum ValueRanges<'k> {
+    One(ValueRange),
+    BySensor(&'k [ValueRange]),
 }
 
-impl Intervals<'_> {
-    /// Which values pass.
+impl ValueRanges<'_> {
+    /// The values that pass.
     fn passing<T: Copy>(
         &self,
         values: &[T],
         ids: &[SensorId],
-        contains: impl Fn(Interval, T) -> bool,
+        contains: impl Fn(ValueRange, T) -> bool,
     ) -> Mask {
         match *self {
             Self::One(interval) => Mask::of(values, |value| contains(interval, value)),

@@ -1,27 +1,27 @@
-//! Times of day without a date, from a `start` on: a new day begins where a series' times would run back (clause 4).
+//! Times of day without a date, from a `start` on: a new day begins when a series' times would decrease (clause 4).
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{Flow, PerSensor, Process, Reach, Stage, state};
+use super::{Flow, PerSensor, Process, Reach, SensorStates, Stage, state};
 use crate::batch::{Batch, Column, Mask, Schema, TimeColumn};
 use crate::error::{Error, RejectionKind, Result};
 use crate::sensor::Sensors;
 use crate::time::{DayClock, Timestamp};
 
-/// Gives times of day their dates.
+/// Adds dates to times of day.
 #[derive(Clone, Debug)]
 pub struct TimeOfDay {
     clock: DayClock,
     start: Timestamp,
-    /// How far back a record may come, in nanoseconds.
+    /// How far out of order a record may be, in nanoseconds.
     disorder: i64,
 }
 
 impl TimeOfDay {
-    /// Of times on `clock` that begin at `start` and are out of order by `disorder` nanoseconds at most.
+    /// For times of day on `clock` that begin at `start` and are out of order by at most `disorder` nanoseconds.
     pub fn new(clock: DayClock, start: Timestamp, disorder: i64) -> Self {
         Self { clock, start, disorder }
     }
@@ -57,16 +57,16 @@ impl Stage for TimeOfDay {
     }
 }
 
-/// The stage in use.
+/// The running stage.
 struct Dating {
     stage: TimeOfDay,
     time: Option<usize>,
     newest: PerSensor<Timestamp>,
 }
 
-/// The stage at rest: the newest time by sensor.
+/// The saved state: the newest time by sensor.
 #[derive(Serialize, Deserialize)]
-struct Saved(Vec<Option<Timestamp>>);
+struct TimeOfDayState(Vec<Option<Timestamp>>);
 
 impl Process for Dating {
     fn process(&mut self, batch: Batch, _sensors: &Sensors, flow: &mut Flow) -> Result<Batch> {
@@ -79,9 +79,9 @@ impl Process for Dating {
         for (row, (&sensor, &shown)) in batch.sensors().iter().zip(&time.values).enumerate() {
             let newest = self.newest.get_or_insert_with(sensor, || *start);
             let earliest = newest.saturating_sub(*disorder).max(*start);
-            // Whoever sends midnight after midnight must not end a run in which others report.
+            // A sensor that sends midnight repeatedly must not end a run in which others report.
             let Some(time) = clock.next_like(shown, earliest) else {
-                let reason = format!("its day, counted since {start}, would be behind the year 2262");
+                let reason = format!("its day, counted since {start}, would be after the year 2262");
                 flow.reject(&batch, row, RejectionKind::Malformed, reason);
                 keep.set(row, false);
                 values.push(shown);
@@ -90,7 +90,7 @@ impl Process for Dating {
             *newest = time.max(*newest);
             values.push(time);
         }
-        let column = Column::Time(TimeColumn { values, text: Vec::new() });
+        let column = Column::Time(TimeColumn { values: values.into(), text: Vec::new() });
         let schema = Arc::clone(batch.schema());
         let mut dated = batch.with_columns(schema, vec![(at, column)]);
         dated.retain(&keep);
@@ -98,14 +98,36 @@ impl Process for Dating {
     }
 
     fn save(&self) -> Result<Vec<u8>> {
-        state::to_bytes(&Saved(self.newest.as_slice().to_vec()))
+        state::to_bytes(&TimeOfDayState(self.newest.as_slice().to_vec()))
     }
 
     fn restore(&mut self, state: &[u8], sensors: &Sensors) -> Result<()> {
-        let Saved(newest) = state::from_bytes(state)?;
+        let TimeOfDayState(newest) = state::from_bytes(state)?;
+        self.take_over(newest, sensors)
+    }
+
+    fn save_sensors(&self) -> Result<Option<SensorStates>> {
+        let mut all = SensorStates::default();
+        self.newest.iter().try_for_each(|(sensor, newest)| all.push(sensor, newest))?;
+        Ok(Some(all))
+    }
+
+    fn restore_sensors(&mut self, states: &SensorStates, sensors: &Sensors) -> Result<()> {
+        let mut newest = vec![None; sensors.len()];
+        for read in states.read() {
+            let (sensor, time) = read?;
+            newest[sensor.index()] = Some(time);
+        }
+        self.take_over(newest, sensors)
+    }
+}
+
+impl Dating {
+    /// Goes on from the newest time by sensor.
+    fn take_over(&mut self, newest: Vec<Option<Timestamp>>, sensors: &Sensors) -> Result<()> {
         let is_early = |newest: &Timestamp| *newest < self.stage.start;
         if newest.len() > sensors.len() || newest.iter().flatten().any(is_early) {
-            return Err(Error::data("the saved state is not one of times of day that begin at that start"));
+            return Err(Error::data("the saved state does not contain times of day with this start"));
         }
         self.newest = PerSensor::from(newest);
         Ok(())
@@ -118,7 +140,7 @@ mod tests {
     use crate::stage::testing::{Table, run};
     use crate::time::{TimeFormat, TimeParser};
 
-    /// What becomes of these times of day, one after the other.
+    /// The result for these times of day, in order.
     fn dated(zone: Option<&str>, start: &str, disorder: i64, rows: &[(&str, &str)]) -> Vec<String> {
         let parser = TimeParser::new(TimeFormat::parse("%H:%M").expect("a pattern"), zone).expect("a zone");
         let parser = parser.with_start(start).expect("a start");

@@ -1,5 +1,5 @@
-//! The clock on the wall, in one place. Results depend on the input alone: it decides which live records are believed
-//! ([`max_ahead`](crate::pipeline::InputOptions::max_ahead)), and dates what is kept for people.
+//! The wall clock, in one place. Results depend on the input alone: the clock only decides which live records are rejected as too far ahead
+//! ([`max_ahead`](crate::pipeline::InputOptions::max_ahead)), and dates reports.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -12,12 +12,12 @@ use super::Timestamp;
 pub struct Clock(Option<Arc<AtomicI64>>);
 
 impl Clock {
-    /// One that shows `time` until it is [set](Clock::set).
+    /// A clock that shows `time` until it is [set](Clock::set).
     pub fn simulated(time: Timestamp) -> Self {
         Self(Some(Arc::new(AtomicI64::new(time.as_nanos()))))
     }
 
-    /// What it shows.
+    /// The current time.
     pub fn read(&self) -> Timestamp {
         match &self.0 {
             Some(nanos) => Timestamp::from_nanos(nanos.load(Ordering::Relaxed)),
@@ -25,7 +25,7 @@ impl Clock {
         }
     }
 
-    /// Sets a simulated one; nothing sets the machine's.
+    /// Sets a simulated clock; the machine's cannot be set.
     pub fn set(&self, time: Timestamp) {
         if let Some(nanos) = &self.0 {
             nanos.store(time.as_nanos(), Ordering::Relaxed);

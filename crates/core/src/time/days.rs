@@ -1,29 +1,29 @@
-//! Times of day that follow one another over days.
+//! Times of day that continue over several days.
 
 use jiff::civil::{Date, Time};
 use jiff::tz::TimeZone;
 
 use super::Timestamp;
 
-/// The clocks of a zone, as far as they show a time of day without a date.
+/// The local time of day in a zone.
 #[derive(Clone, Debug)]
 pub struct DayClock {
     zone: TimeZone,
 }
 
 impl DayClock {
-    /// The clocks of `zone`, or of UTC.
+    /// The local time of `zone`, or UTC.
     pub(super) fn new(zone: Option<TimeZone>) -> Self {
         Self { zone: zone.unwrap_or(TimeZone::UTC) }
     }
 
-    /// The first time from `earliest` on at which clocks show what they show at `like`; `None` behind the end of time.
+    /// The first time from `earliest` on with the local time of day of `like`; `None` beyond the range of timestamps.
     pub fn next_like(&self, like: Timestamp, earliest: Timestamp) -> Option<Timestamp> {
         let shown = self.zone.to_datetime(instant(like)?);
         self.next(shown.time(), earliest)
     }
 
-    /// The first time from `earliest` on at which clocks show `time`. Where they skip it, they show it later by the length of the jump.
+    /// The first time from `earliest` on with the local time of day `time`. If clocks skip it, it is later by the length of the jump.
     pub(super) fn next(&self, time: Time, earliest: Timestamp) -> Option<Timestamp> {
         let day = self.zone.to_datetime(instant(earliest)?).date();
         let tomorrow = day.tomorrow().ok();
@@ -31,7 +31,7 @@ impl DayClock {
         showings.flatten().find(|&shown| shown >= earliest)
     }
 
-    /// When clocks show `time` on `day`, for the first and for the last time.
+    /// The times at which clocks show `time` on `day`: the first and the second occurrence.
     fn showings(&self, day: Date, time: Time) -> [Option<Timestamp>; 2] {
         let shown = self.zone.to_ambiguous_timestamp(day.to_datetime(time));
         let timestamp = |shown: jiff::Timestamp| Timestamp::from_wide_nanos(shown.as_nanosecond()).ok();

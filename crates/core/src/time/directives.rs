@@ -1,4 +1,4 @@
-//! What a `strptime` pattern asks for, as far as the calendar library does not read it as the field writes it.
+//! Preprocesses texts for directives of a `strptime` pattern that the calendar library does not parse as needed.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -6,18 +6,18 @@ use std::ops::Range;
 use super::TimeError;
 use super::zones::Zones;
 
-/// What has to be done to a text before the library reads it.
+/// The preprocessing of a text before the library parses it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Directives {
-    /// `%z`, `%Z`, `%Q` or `%s`: what is read says itself how far it is from UTC.
+    /// `%z`, `%Z`, `%Q` or `%s`: the text includes its offset from UTC.
     pub(super) has_offset: bool,
     /// `%Z`.
     pub(super) has_zone_name: bool,
-    /// How `%z` writes an offset: with colons or without.
+    /// The notation of offsets for `%z`: with colons or without.
     offset: Option<Colons>,
-    /// `%.f`, and no comma stands in the pattern.
+    /// `%.f`, and the pattern contains no comma.
     has_fraction: bool,
-    /// Directives of digits that nothing stands between.
+    /// Numeric directives without a separator between them.
     adjacent: Vec<Adjacent>,
 }
 
@@ -25,34 +25,34 @@ pub(super) struct Directives {
 enum Colons {
     None,
     One,
-    /// More, or with seconds: as the library has it.
+    /// More, or with seconds: as the library parses it.
     Other,
 }
 
 /// Several directives in one run of digits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Adjacent {
-    /// How many runs of digits come before it.
+    /// The number of digit runs before it.
     run: usize,
-    /// How many digits it has.
+    /// The number of its digits.
     width: usize,
     /// Whether leading zeros may be missing: an hour comes first.
     pads: bool,
 }
 
-/// A run of digits while the pattern is looked at.
+/// A run of digits while the pattern is scanned.
 #[derive(Default)]
-struct Run {
+struct DigitRun {
     parts: usize,
-    /// `None` where it cannot be known.
+    /// `None` if it is unknown.
     width: Option<usize>,
     pads: bool,
 }
 
-/// What a pattern asks for, and the pattern for the library.
+/// Scans a pattern; also returns the pattern for the library.
 pub(super) fn scan(pattern: &str) -> (String, Directives) {
     let mut compiled = String::with_capacity(pattern.len());
-    let mut scan = Scan { directives: Directives::default(), run: None, runs: Some(0) };
+    let mut scan = PatternScan { directives: Directives::default(), run: None, runs: Some(0) };
     let mut has_comma = false;
     let mut rest = pattern.chars().peekable();
     while let Some(letter) = rest.next() {
@@ -86,15 +86,15 @@ pub(super) fn scan(pattern: &str) -> (String, Directives) {
     (compiled, scan.directives)
 }
 
-struct Scan {
+struct PatternScan {
     directives: Directives,
-    /// The run of digits that is open.
-    run: Option<Run>,
-    /// How many have been closed, while that is known.
+    /// The current run of digits.
+    run: Option<DigitRun>,
+    /// The number of completed runs, while it is known.
     runs: Option<usize>,
 }
 
-impl Scan {
+impl PatternScan {
     fn literal(&mut self, letter: char) {
         match letter.is_ascii_digit() {
             true => self.digits(None, false),
@@ -140,7 +140,7 @@ impl Scan {
         }
     }
 
-    /// Directives that stand for others.
+    /// Directives that abbreviate several others.
     fn several(&mut self, letters: &str) {
         for letter in letters.chars() {
             match letter.is_ascii_alphabetic() {
@@ -152,7 +152,7 @@ impl Scan {
 
     fn digits(&mut self, width: Option<usize>, is_hour: bool) {
         match &mut self.run {
-            None => self.run = Some(Run { parts: 1, width, pads: is_hour }),
+            None => self.run = Some(DigitRun { parts: 1, width, pads: is_hour }),
             Some(run) => {
                 run.parts += 1;
                 run.width = run.width.zip(width).map(|(before, width)| before + width);
@@ -169,7 +169,7 @@ impl Scan {
         *runs += 1;
     }
 
-    /// How many runs of digits come of what follows is not known.
+    /// From here on, the number of digit runs is unknown.
     fn unknown(&mut self) {
         self.close();
         self.runs = None;
@@ -177,7 +177,7 @@ impl Scan {
 }
 
 impl Directives {
-    /// The text as the library reads it.
+    /// The text in the form that the library parses.
     pub(super) fn adapt<'t>(&self, text: &'t [u8], zones: &Zones) -> Result<Cow<'t, [u8]>, TimeError> {
         let mut text = Cow::Borrowed(text);
         for adjacent in &self.adjacent {
@@ -203,7 +203,7 @@ impl Directives {
         Ok(text)
     }
 
-    /// The text with an offset as `%z` has it, if it has one that is written in another way.
+    /// The text with its offset in the form of `%z`, if it has one in another form.
     pub(super) fn with_whole_offset<'t>(&self, text: &'t [u8]) -> Cow<'t, [u8]> {
         let colon: &[u8] = match self.offset {
             Some(Colons::None) => b"",
@@ -218,7 +218,7 @@ impl Directives {
     }
 }
 
-/// The run of digits behind `before` others.
+/// The run of digits after `before` others.
 fn digits(text: &[u8], before: usize) -> Option<Range<usize>> {
     let mut end = 0;
     for _ in 0..before {
@@ -241,7 +241,7 @@ fn decimal_comma(text: &[u8]) -> Option<usize> {
     text.windows(3).rposition(is_comma).map(|at| at + 1)
 }
 
-/// The last word that is the abbreviation of a zone, and its offset.
+/// The last word that is a time zone abbreviation, and its offset.
 fn zone_name(text: &[u8], zones: &Zones) -> Option<(Range<usize>, i32)> {
     let mut end = text.len();
     loop {
@@ -254,13 +254,13 @@ fn zone_name(text: &[u8], zones: &Zones) -> Option<(Range<usize>, i32)> {
     }
 }
 
-/// An offset in seconds as `%:z` reads it.
+/// An offset in seconds in the form of `%:z`.
 fn written(offset: i32) -> String {
     let minutes = offset.unsigned_abs() / 60;
     format!("{}{:02}:{:02}", if offset < 0 { '-' } else { '+' }, minutes / 60, minutes % 60)
 }
 
-/// The last thing that could be an offset: where it stands, its digits and its sign.
+/// The last text that may be an offset: its range, digits and sign.
 fn last_offset(text: &[u8]) -> Option<(Range<usize>, [u8; 4], u8)> {
     let is_letter = |at: usize| text.get(at).is_some_and(u8::is_ascii_alphabetic);
     for name in ["UTC", "GMT"] {

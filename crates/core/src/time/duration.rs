@@ -13,8 +13,8 @@ const UNITS: [(&str, u64); 7] = [
     ("ns", 1),
 ];
 
-/// Reads a duration: whole numbers, each with one of the units `d`, `h`, `m`, `s`, `ms`, `us`, `ns`, largest first.
-/// Spaces are free. A day is 24 hours. Gives nanoseconds, more than zero.
+/// Parses a duration in nanoseconds: integers, each with one of the units `d`, `h`, `m`, `s`, `ms`, `us`, `ns`, largest first. Spaces are
+/// ignored. A day is 24 hours. The result is positive.
 ///
 /// ```
 /// assert_eq!(tidemill_core::time::parse_duration("1h30m"), Ok(5_400_000_000_000));
@@ -22,7 +22,7 @@ const UNITS: [(&str, u64); 7] = [
 ///
 /// # Errors
 ///
-/// A sentence that names the units, if the text is anything else, is zero, or passes 292 years.
+/// A message with the valid units if the text is not a duration, is zero, or exceeds 292 years.
 pub fn parse_duration(text: &str) -> Result<i64, String> {
     let fail = |why: &str| {
         format!(
@@ -41,7 +41,7 @@ pub fn parse_duration(text: &str) -> Result<i64, String> {
         rest = after.trim_start();
     }
     match i64::try_from(total) {
-        Ok(0) => Err(fail("it has to be longer than nothing")),
+        Ok(0) => Err(fail("it must be greater than zero")),
         Ok(nanos) => Ok(nanos),
         Err(_) => Err(fail("it is too long")),
     }
@@ -54,7 +54,7 @@ fn split_part(text: &str) -> Option<(&str, &str, &str)> {
     (!count.is_empty()).then_some((count, name, rest))
 }
 
-/// Splits off the longest start whose characters are all `wanted`.
+/// Splits off the longest prefix whose characters are all `wanted`.
 fn split_while(text: &str, wanted: impl Fn(char) -> bool) -> (&str, &str) {
     text.split_at(text.find(|c| !wanted(c)).unwrap_or(text.len()))
 }
@@ -70,8 +70,8 @@ fn unit_problem(name: &str) -> String {
     }
 }
 
-/// Writes a duration in nanoseconds the way [`parse_duration`] reads it, without parts that are zero: `1h30m`.
-/// Zero is `0s`, and a negative one gets a minus in front; neither is read back.
+/// Formats a duration in nanoseconds in the notation of [`parse_duration`], without zero parts: `1h30m`. Zero is `0s`, and negative
+/// durations have a minus sign; [`parse_duration`] rejects both.
 #[must_use]
 pub fn format_duration(nanos: i64) -> String {
     let mut out = String::new();
@@ -121,8 +121,8 @@ mod tests {
     #[test]
     fn refuses_and_says_why() {
         let cases = [
-            ("", "longer than nothing"),
-            ("0s", "longer than nothing"),
+            ("", "greater than zero"),
+            ("0s", "greater than zero"),
             ("5", "no unit"),
             ("1h30", "no unit"),
             ("m", "whole number"),

@@ -1,16 +1,16 @@
-//! Timestamps written as a count of units since 1970-01-01 UTC, read in decimal arithmetic, never through a float.
+//! Timestamps as numbers of units since 1970-01-01 UTC, parsed in decimal arithmetic, without floats.
 
 use super::{TimeError, Timestamp};
 
-/// Reads an optional sign, digits, optionally a point or a comma and more digits, and optionally an exponent, counted in units of ten
-/// to the power `places` nanoseconds. Digits past the nanosecond have to be zeros.
+/// Parses an optional sign, digits, an optional point or comma with more digits, and an optional exponent, in units of ten to the power
+/// `places` nanoseconds. Digits below the nanosecond must be zeros.
 pub(super) fn parse(text: &[u8], places: usize) -> Result<Timestamp, TimeError> {
     let (is_negative, number) = match text.split_first() {
         Some((b'-', rest)) => (true, rest),
         Some((b'+', rest)) => (false, rest),
         _ => (false, text),
     };
-    let Number { whole, fraction, exponent } = Number::read(number)?;
+    let EpochNumber { whole, fraction, exponent } = EpochNumber::read(number)?;
     let nanos = match exponent {
         0 => fixed(whole, fraction, places),
         _ => scientific(whole, fraction, exponent + places as i32),
@@ -18,16 +18,16 @@ pub(super) fn parse(text: &[u8], places: usize) -> Result<Timestamp, TimeError> 
     Timestamp::from_wide_nanos(if is_negative { -i128::from(nanos) } else { i128::from(nanos) })
 }
 
-/// The parts of a number, all of them digits only.
-struct Number<'t> {
+/// The parts of a number, as digits.
+struct EpochNumber<'t> {
     whole: &'t [u8],
     fraction: &'t [u8],
     exponent: i32,
 }
 
-impl<'t> Number<'t> {
-    /// There are digits before the mark, and behind it where there is one: a mark without is taken for garbage.
-    fn read(number: &'t [u8]) -> Result<Number<'t>, TimeError> {
+impl<'t> EpochNumber<'t> {
+    /// There must be digits before the mark and, if there is one, after it.
+    fn read(number: &'t [u8]) -> Result<EpochNumber<'t>, TimeError> {
         let (whole, rest) = digits(number);
         let (fraction, rest) = match rest.split_first() {
             Some((b'.' | b',', rest)) if rest.first().is_some_and(u8::is_ascii_digit) => digits(rest),
@@ -41,11 +41,11 @@ impl<'t> Number<'t> {
             Some((b'e' | b'E', rest)) => exponent(rest)?,
             Some(_) => return Err(TimeError::NotANumber),
         };
-        Ok(Number { whole, fraction, exponent })
+        Ok(EpochNumber { whole, fraction, exponent })
     }
 }
 
-/// The digits at the start, and what follows them.
+/// The leading digits, and the text after them.
 fn digits(text: &[u8]) -> (&[u8], &[u8]) {
     text.split_at(text.iter().take_while(|byte| byte.is_ascii_digit()).count())
 }
@@ -65,7 +65,7 @@ fn exponent(text: &[u8]) -> Result<i32, TimeError> {
     }
 }
 
-/// The number that these digits write, in units of ten to the power −`places`.
+/// The number with these digits, in units of ten to the power −`places`.
 fn fixed(whole: &[u8], fraction: &[u8], places: usize) -> Result<u64, TimeError> {
     let (kept, excess) = fraction.split_at(fraction.len().min(places));
     if excess.iter().any(|&b| b != b'0') {
@@ -75,7 +75,7 @@ fn fixed(whole: &[u8], fraction: &[u8], places: usize) -> Result<u64, TimeError>
     magnitude(whole.iter().chain(kept).chain(padding)).ok_or(TimeError::OutOfRange)
 }
 
-/// The same with the point `shift` places to the right, or to the left where it is negative.
+/// The same with the decimal mark moved `shift` digits to the right, or to the left if negative.
 #[cold]
 fn scientific(whole: &[u8], fraction: &[u8], shift: i32) -> Result<u64, TimeError> {
     let digits = [whole, fraction].concat();
@@ -84,13 +84,13 @@ fn scientific(whole: &[u8], fraction: &[u8], shift: i32) -> Result<u64, TimeErro
     if digits.is_empty() {
         return Ok(0);
     }
-    // Where the point stands among the digits that are left.
+    // The index of the decimal mark in the remaining digits.
     let point = whole.len() as i64 - first as i64 + i64::from(shift);
     let kept = usize::try_from(point).unwrap_or(0).min(digits.len());
     if digits[kept..].iter().any(|&digit| digit != b'0') {
         return Err(TimeError::TooFine);
     }
-    // 64 bits have 20 digits at most.
+    // 64 bits have at most 20 digits.
     let zeros = usize::try_from(point).unwrap_or(0) - kept;
     if kept + zeros > 20 {
         return Err(TimeError::OutOfRange);
@@ -99,7 +99,7 @@ fn scientific(whole: &[u8], fraction: &[u8], shift: i32) -> Result<u64, TimeErro
     magnitude(digits[..kept].iter().chain(padding)).ok_or(TimeError::OutOfRange)
 }
 
-/// The number these digits write, `None` if it passes 64 bits.
+/// The number with these digits, `None` if it exceeds 64 bits.
 fn magnitude<'d>(digits: impl Iterator<Item = &'d u8>) -> Option<u64> {
     let mut value = 0_u64;
     for digit in digits {

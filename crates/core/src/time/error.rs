@@ -1,45 +1,45 @@
-//! Why a field is not a timestamp.
+//! Why a text is not a timestamp.
 
 use std::fmt;
 
-/// Why a field could not be read as a timestamp. Costs one byte; the text and its position are the caller's.
+/// Why a text is not a timestamp. One byte; the caller knows the text and its position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TimeError {
-    /// Not of the form `YYYY-MM-DDTHH:MM:SS[.fraction][offset]`, nor of those that stand for it.
+    /// Not of the form `YYYY-MM-DDTHH:MM:SS[.fraction][offset]`, or one of its accepted variants.
     NotRfc3339,
-    /// Not a plain decimal number, where the format is an epoch.
+    /// Not a plain decimal number, as the epoch format requires.
     NotANumber,
-    /// Does not match the `strptime` pattern, or a part is outside what its directive takes.
+    /// Does not match the `strptime` pattern, or a part is out of its directive's range.
     NotThePattern,
     /// The month is not 01 to 12.
     Month,
     /// The day is not 01 to 31.
     Day,
-    /// The day is one that its month does not have that year, such as 30 February.
+    /// The month does not have this day in that year, such as 30 February.
     NoSuchDay,
-    /// The hour is not 00 to 23, nor is it the end of the day, 24:00:00.
+    /// The hour is not 00 to 23, nor is it 24:00:00, the end of the day.
     Hour,
     /// The minute is not 00 to 59.
     Minute,
     /// The second is above 60.
     Second,
-    /// The second is 60. The Unix time line has no leap seconds, so it has no place there.
+    /// The second is 60. Unix time has no leap seconds.
     LeapSecond,
-    /// What follows the time of day is not `Z`, an offset with an hour to 23 and a minute to 59, a known abbreviation, or nothing.
+    /// The text after the time of day is not `Z`, an offset with an hour up to 23 and a minute up to 59, or a known abbreviation.
     Offset,
-    /// More fractional digits than a nanosecond holds.
+    /// More fractional digits than nanoseconds.
     TooFine,
     /// Before 1677-09-21T00:12:43.145224192Z or after 2262-04-11T23:47:16.854775807Z.
     OutOfRange,
-    /// A negative number of days, where they are counted from a day zero.
+    /// A negative number of days in a day count.
     NegativeDay,
-    /// The text names a time zone that doesn't exist, or an offset that the zone it names doesn't have then.
+    /// An unknown time zone, or an offset that the named zone does not have at that time.
     Zone,
 }
 
 impl TimeError {
-    /// One line for a person: what is wrong, and where it helps, what would be right.
+    /// A message in one line: what is wrong and, if it helps, what is expected.
     #[must_use]
     pub const fn message(self) -> &'static str {
         match self {
@@ -54,15 +54,15 @@ impl TimeError {
             TimeError::Hour => "hour out of range 00 to 23, and not the end of the day, 24:00",
             TimeError::Minute => "minute out of range 00 to 59",
             TimeError::Second => "second out of range 00 to 59",
-            TimeError::LeapSecond => "second 60: leap seconds are not on the Unix time line",
+            TimeError::LeapSecond => "second 60: Unix time has no leap seconds",
             TimeError::Offset => {
-                "after the time of day expected Z, an offset from -23:59 to +23:59, an abbreviation that `zones` names, or nothing"
+                "expected Z, an offset from -23:59 to +23:59, an abbreviation defined in `zones`, or nothing after the time of day"
             }
             TimeError::TooFine => "finer than a nanosecond",
             TimeError::OutOfRange => "timestamp outside the years 1677 to 2262",
             TimeError::NegativeDay => "a negative number of days",
             TimeError::Zone => {
-                "unknown time zone, or an offset that this time zone does not have then; abbreviations are named in `zones`"
+                "unknown time zone, or an offset that this time zone does not have at that time; abbreviations are defined in `zones`"
             }
         }
     }

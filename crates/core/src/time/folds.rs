@@ -1,14 +1,14 @@
-//! Hours that the clocks of a zone show twice.
+//! Local times that occur twice.
 
 use jiff::tz::TimeZone;
 
 use super::{NANOS_PER_SECOND, Timestamp};
 
-/// Which times the clocks of a zone show twice, and when they do so for the second time.
+/// The local times of a zone that occur twice, with their second occurrence.
 #[derive(Clone, Debug)]
 pub struct Folds {
     zone: TimeZone,
-    /// The first time and the one after the last of a stretch in which none is shown twice.
+    /// A cached range, from inclusive to exclusive, without such times.
     calm: (i64, i64),
 }
 
@@ -17,7 +17,7 @@ impl Folds {
         Self { zone, calm: (0, 0) }
     }
 
-    /// When clocks show again what they show at `first`, if they do, and if `first` is not that second time.
+    /// The second occurrence of the local time at `first`; `None` if there is none, or if `first` is the second one.
     #[inline]
     pub fn second(&mut self, first: Timestamp) -> Option<Timestamp> {
         let nanos = first.as_nanos();
@@ -33,7 +33,7 @@ impl Folds {
         let nanos = |instant: jiff::Timestamp| {
             Timestamp::from_wide_nanos(instant.as_nanosecond()).map(Timestamp::as_nanos).ok()
         };
-        // A transition at `at` itself is the one before.
+        // A transition at `at` itself is the previous one.
         let inside = at.checked_add(jiff::Span::new().nanoseconds(1)).unwrap_or(at);
         let before = self.zone.preceding(inside).next().and_then(|transition| nanos(transition.timestamp()));
         let next = self.zone.following(at).next();

@@ -1,10 +1,10 @@
-//! What ISO 8601 and the field allow beyond RFC 3339. Looked at only where [`rfc3339`] refuses a text, so that it costs nothing elsewhere.
+//! Variants of ISO 8601 that RFC 3339 does not allow. Tried only if [`rfc3339`] rejects a text, so that other texts do not pay for it.
 
 use super::rfc3339::{self, Civil};
 use super::zones::Zones;
 use super::{SECONDS_PER_DAY, TimeError};
 
-/// The text as RFC 3339 would write it.
+/// A text in the form of RFC 3339.
 struct Rewritten {
     bytes: [u8; 40],
     len: usize,
@@ -22,9 +22,9 @@ impl Rewritten {
     }
 }
 
-/// Reads what [`rfc3339::parse`] has refused as `refusal`, if it is one of the other forms: `2020-07-19T23:06`, `20200719T230640` or the
-/// digits alone, a fraction behind a comma, an offset `+0100` or `+01`, a space before the offset, the abbreviation of a zone
-/// instead of it, and `24:00:00`, the end of the day.
+/// Parses a text that [`rfc3339::parse`] rejected with `refusal`, in one of these forms: `2020-07-19T23:06`, `20200719T230640` or only its
+/// digits, a fraction after a comma, an offset `+0100` or `+01`, a space before the offset, a time zone abbreviation instead of it, and
+/// `24:00:00`, the end of the day.
 #[cold]
 #[inline(never)]
 pub(super) fn parse(
@@ -54,7 +54,7 @@ pub(super) fn parse(
     Ok((civil, named.or(offset)))
 }
 
-/// Date and time of day, and what follows them.
+/// Date and time of day, and the text after them.
 fn rewrite_clock(text: &[u8]) -> Option<(Rewritten, &[u8])> {
     let mut canonical = Rewritten { bytes: [0; 40], len: 0 };
     if text.get(4) == Some(&b'-') {
@@ -73,7 +73,7 @@ fn rewrite_clock(text: &[u8]) -> Option<(Rewritten, &[u8])> {
         _ => rest,
     };
     let (clock, rest) = rest.split_at_checked(6)?;
-    // A number with a point, such as an epoch, is no date.
+    // A number with a point, such as an epoch, is not a date.
     if !date.iter().chain(clock).all(u8::is_ascii_digit) || rest.first().is_some_and(u8::is_ascii_digit) {
         return None;
     }
@@ -88,7 +88,7 @@ fn rewrite_clock(text: &[u8]) -> Option<(Rewritten, &[u8])> {
     Some((canonical, rest))
 }
 
-/// A date and a time of day without seconds, `length` bytes of `text`; and what follows: nothing, or a zone.
+/// A date and a time of day without seconds, `length` bytes of `text`; nothing or a zone must follow.
 fn whole_minutes(text: &[u8], length: usize) -> Option<(&[u8], &[u8])> {
     let (minutes, rest) = text.split_at_checked(length)?;
     let is_more =
@@ -96,7 +96,7 @@ fn whole_minutes(text: &[u8], length: usize) -> Option<(&[u8], &[u8])> {
     (!is_more).then_some((minutes, rest))
 }
 
-/// The fraction of a second with a point; what follows it.
+/// Rewrites the fraction of a second with a point; returns the text after it.
 fn rewrite_fraction<'t>(text: &'t [u8], canonical: &mut Rewritten) -> Option<&'t [u8]> {
     let Some((b'.' | b',', digits)) = text.split_first() else { return Some(text) };
     let length = digits.iter().take_while(|byte| byte.is_ascii_digit()).count();
@@ -105,7 +105,7 @@ fn rewrite_fraction<'t>(text: &'t [u8], canonical: &mut Rewritten) -> Option<&'t
     Some(&digits[length..])
 }
 
-/// The offset as RFC 3339 would write it, or in seconds where a zone is named.
+/// The offset in the form of RFC 3339, or in seconds for a named zone.
 fn zone(text: &[u8], zones: &Zones) -> Option<(Rewritten, Option<i32>)> {
     let mut canonical = Rewritten { bytes: [0; 40], len: 0 };
     let text = match text {

@@ -1,10 +1,9 @@
-//! Event time: reading it, ordering by it, writing it.
+//! Event time: parsing, ordering, formatting.
 //!
-//! Everything inside a pipeline is a [`Timestamp`]: nanoseconds since 1970-01-01 UTC. Text becomes one through a
-//! [`TimeParser`], built once from a [`TimeFormat`] and used for every record; it becomes text again through
-//! [`Timestamp::write_rfc3339`]. Durations are plain `i64` nanoseconds, written as `5m` or `1h30m`
-//! ([`parse_duration`], [`format_duration`]). A [`Watermark`] is the
-//! time that a source has come to, [`Reached`] how that follows from its records.
+//! Inside a pipeline, every time is a [`Timestamp`]: nanoseconds since 1970-01-01 UTC. A [`TimeParser`], built once from a [`TimeFormat`]
+//! and used for every record, parses text; [`Timestamp::write_rfc3339`] formats it. Durations are plain `i64` nanoseconds, written as `5m`
+//! or `1h30m` ([`parse_duration`], [`format_duration`]). A [`Watermark`] is the time that a source has reached; [`Reached`] derives
+//! it from the records.
 //!
 //! ```
 //! use tidemill_core::time::{TimeFormat, TimeParser};
@@ -15,7 +14,7 @@
 //! # Ok::<(), String>(())
 //! ```
 //!
-//! Nothing here reads the clock, the environment or the machine's time zone files.
+//! Nothing here reads the clock (except [`Clock`]), the environment or the machine's time zone files.
 
 mod civil;
 mod clock;

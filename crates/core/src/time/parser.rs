@@ -1,4 +1,4 @@
-//! From the text of a field to a timestamp.
+//! Parses the text of a field to a timestamp.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,32 +12,34 @@ use super::{DayCount, Pattern, TimeError, Timestamp, epoch, iso8601, rfc3339, zo
 
 /// How the timestamps of an input are written.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum TimeFormat {
-    /// `2024-02-29T12:00:00.25+01:00`; see [`TimeParser::parse`] for what is taken.
+    /// `2024-02-29T12:00:00.25+01:00`; see [`TimeParser::parse`] for accepted variants.
     Rfc3339,
-    /// A `strptime` pattern, of a date with or without a time of day, or of a time of day alone.
+    /// A `strptime` pattern: of a date with or without a time of day, or of a time of day alone.
     Pattern(Pattern),
     /// A decimal number of units since 1970-01-01 UTC, or since another start.
     Epoch(EpochUnit),
-    /// A number of days, the time of day being its fraction.
+    /// A number of days, with the time of day as fraction.
     Days(DayCount),
 }
 
-/// The unit of timestamps written as numbers.
+/// The unit of numeric timestamps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum EpochUnit {
     /// Seconds.
     Seconds,
-    /// Thousandths of a second.
+    /// Milliseconds.
     Millis,
-    /// Millionths of a second.
+    /// Microseconds.
     Micros,
-    /// Thousand-millionths of a second.
+    /// Nanoseconds.
     Nanos,
 }
 
 impl EpochUnit {
-    /// Decimal places down to the nanosecond.
+    /// Decimal digits from the unit down to the nanosecond.
     const fn places(self) -> usize {
         match self {
             EpochUnit::Seconds => 9,
@@ -49,11 +51,12 @@ impl EpochUnit {
 }
 
 impl TimeFormat {
-    /// Reads a format's name: `rfc3339`, `s`, `ms`, `us`, `ns`, `excel`, `excel1904`, `julian`, `mjd`, or a `strptime` pattern, which contains a `%`.
+    /// Parses a format's name: `rfc3339`, `s`, `ms`, `us`, `ns`, `excel`, `excel1904`, `julian`, `mjd`, or a `strptime` pattern, which
+    /// contains a `%`.
     ///
     /// # Errors
     ///
-    /// A sentence that names what is allowed, or what is wrong with the pattern.
+    /// A message with the valid names, or what is wrong with the pattern.
     pub fn parse(text: &str) -> Result<TimeFormat, String> {
         match text {
             "rfc3339" => Ok(TimeFormat::Rfc3339),
@@ -74,7 +77,7 @@ impl TimeFormat {
     }
 }
 
-/// Writes the name that [`TimeFormat::parse`] reads.
+/// Formats the name that [`TimeFormat::parse`] parses.
 impl fmt::Display for TimeFormat {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
@@ -92,7 +95,7 @@ impl fmt::Display for TimeFormat {
     }
 }
 
-/// Reads the time column: built once for an input, shared by all its threads.
+/// Parses the time column: built once per input, shared by all threads.
 #[derive(Clone, Debug)]
 pub struct TimeParser {
     format: TimeFormat,
@@ -102,28 +105,28 @@ pub struct TimeParser {
 }
 
 impl TimeParser {
-    /// A parser of this format. Dates and times without an offset are in the zone `timezone`, an IANA name or an offset, by default UTC;
+    /// A parser of this format. Dates and times without an offset are local times in `timezone`, an IANA name or an offset, by default UTC;
     /// an epoch counts from 1970-01-01 UTC in every zone.
     ///
     /// # Errors
     ///
-    /// A sentence for a person if there is no such zone.
+    /// A message if there is no such zone.
     pub fn new(format: TimeFormat, timezone: Option<&str>) -> Result<TimeParser, String> {
         let zone = timezone.map(zone::find).transpose()?;
         Ok(TimeParser { format, zone, zones: Zones::default(), start: None })
     }
 
-    /// A parser of RFC 3339, where times without an offset are those of UTC.
+    /// A parser of RFC 3339 in which times without an offset are in UTC.
     #[must_use]
     pub fn utc() -> TimeParser {
         TimeParser { format: TimeFormat::Rfc3339, zone: None, zones: Zones::default(), start: None }
     }
 
-    /// The same, which knows what abbreviations of zones stand for: offsets such as `+01:00`.
+    /// Adds the offsets of time zone abbreviations, such as `+01:00`.
     ///
     /// # Errors
     ///
-    /// A sentence for a person if an offset is none, or the format has no place for abbreviations.
+    /// A message if an offset is invalid, or the format cannot contain abbreviations.
     pub fn with_zones(mut self, zones: &BTreeMap<String, String>) -> Result<TimeParser, String> {
         self.zones = Zones::new(zones)?;
         let names_zones = match &self.format {
@@ -134,18 +137,18 @@ impl TimeParser {
         match names_zones || self.zones.is_empty() {
             true => Ok(self),
             false => Err(format!(
-                "the time format `{}` has no abbreviations of zones; in a pattern they are `%Z`",
+                "the time format `{}` has no time zone abbreviations; in a pattern they are `%Z`",
                 self.format
             )),
         }
     }
 
-    /// The same for times that count from `start`: units since then, or times of day from then on. `start` is as
-    /// [`TimeParser::moment`] reads it.
+    /// Adds the start of relative times: numbers of units since `start`, or times of day from then on. `start` is parsed by
+    /// [`TimeParser::moment`].
     ///
     /// # Errors
     ///
-    /// A sentence for a person if `start` is no time, or the format gives whole times without it.
+    /// A message if `start` is not a time, or the format has absolute times.
     pub fn with_start(mut self, start: &str) -> Result<TimeParser, String> {
         let is_relative = match &self.format {
             TimeFormat::Epoch(_) => true,
@@ -153,17 +156,17 @@ impl TimeParser {
             TimeFormat::Rfc3339 | TimeFormat::Days(_) => false,
         };
         if !is_relative {
-            return Err(format!("the time format `{}` gives whole times, which need no start", self.format));
+            return Err(format!("the time format `{}` has absolute times, which need no start", self.format));
         }
         self.start = Some(self.moment(start)?);
         Ok(self)
     }
 
-    /// Whether nothing that its format needs is missing.
+    /// Checks that nothing required by the format is missing.
     ///
     /// # Errors
     ///
-    /// A sentence for a person if times of day have no start.
+    /// A message if times of day have no start.
     pub fn check(&self) -> Result<(), String> {
         match self.is_time_of_day() && self.start.is_none() {
             true => Err(format!(
@@ -175,35 +178,36 @@ impl TimeParser {
         }
     }
 
-    /// The format this parser reads.
+    /// The format of this parser.
     #[must_use]
     pub fn format(&self) -> &TimeFormat {
         &self.format
     }
 
-    /// The name of the parser's zone, where it has one.
+    /// The name of the parser's time zone, if it has one.
     #[must_use]
     pub fn timezone(&self) -> Option<&str> {
         self.zone.as_ref()?.iana_name()
     }
 
-    /// Whether its texts are times of day without a date. What [`TimeParser::parse`] gives then is the first such time from the start on;
-    /// later days follow from the order of the records.
+    /// Whether its texts are times of day without a date. [`TimeParser::parse`] then returns the first such time from the start on; later
+    /// days follow from the order of the records.
     #[must_use]
     pub fn is_time_of_day(&self) -> bool {
         matches!(&self.format, TimeFormat::Pattern(pattern) if pattern.is_time_of_day())
     }
 
-    /// Reads one field, which holds the timestamp and nothing else: no spaces around it.
+    /// Parses one field that contains nothing but the timestamp, without surrounding spaces.
     ///
-    /// RFC 3339 is `YYYY-MM-DD`, then `T`, `t` or one space, `HH:MM:SS`, optionally `.` and 1 to 9 digits, then
-    /// `Z`, `z`, `±HH:MM` or nothing. Without an offset the time is that of the parser's zone: a time that the clocks
-    /// skip there is moved on by the length of the jump (02:30 becomes 03:30), one that they show twice is the first. Taken as well are
-    /// `HH:MM` without seconds; `YYYYMMDD` and `HHMMSS` without marks, with a `T`, a space or nothing between them; a comma before the fraction; `±HHMM` and `±HH`, `UTC`, `GMT` and
-    /// the abbreviations that the parser knows, with or without a space before them; and `24:00:00`, which is 00:00:00 of the next day.
+    /// RFC 3339 is `YYYY-MM-DD`, then `T`, `t` or one space, `HH:MM:SS`, optionally `.` and 1 to 9 digits, then `Z`, `z`, `±HH:MM` or
+    /// nothing. Without an offset it is a local time in the parser's zone: a time that the clocks skip is moved forward by the length of
+    /// the jump (02:30 becomes 03:30), and one that occurs twice is the first occurrence. Also accepted are `HH:MM` without seconds;
+    /// `YYYYMMDD` and `HHMMSS` without separators, with a `T`, a space or nothing between them; a comma before the fraction; `±HHMM` and
+    /// `±HH`, `UTC`, `GMT` and the abbreviations that the parser knows, with or without a space before them; and `24:00:00`, which is
+    /// 00:00:00 of the next day.
     ///
-    /// An epoch is an optional sign, digits, optionally `.` or `,` and more digits, and optionally an exponent such as `e+09`. It is exact: digits
-    /// finer than a nanosecond are refused unless they are zeros. Days are the same without sign and exponent, rounded to the millisecond.
+    /// An epoch is an optional sign, digits, optionally `.` or `,` and more digits, and optionally an exponent such as `e+09`. It is exact:
+    /// non-zero digits below the nanosecond are rejected. Days are the same without sign and exponent, rounded to the millisecond.
     ///
     /// # Errors
     ///
@@ -216,7 +220,7 @@ impl TimeParser {
         }
     }
 
-    /// Apart, so that the usual format is read without a choice among all.
+    /// Separate, so that the usual format is parsed without matching all others.
     #[inline(never)]
     fn parse_other(&self, format: &TimeFormat, text: &[u8]) -> Result<Timestamp, TimeError> {
         match format {
@@ -235,23 +239,22 @@ impl TimeParser {
         }
     }
 
-    /// The timestamp at which clocks in the parser's zone show what clocks in UTC show at `clock`: for inputs that
-    /// store dates and times without a zone as if they were UTC. Jumps of the clocks are treated as by
-    /// [`TimeParser::parse`].
+    /// Reinterprets the UTC date and time of `clock` as local time in the parser's zone: for inputs that store local dates and times
+    /// without a zone as if they were UTC. Clock changes are handled as in [`TimeParser::parse`].
     ///
     /// # Errors
     ///
-    /// [`TimeError::OutOfRange`] where that lies outside the covered range.
+    /// [`TimeError::OutOfRange`] if the result is outside the range of timestamps.
     pub fn local(&self, clock: Timestamp) -> Result<Timestamp, TimeError> {
         self.zone.as_ref().map_or(Ok(clock), |zone| zone::resolve_clock(clock, zone))
     }
 
-    /// Reads a time that a person wrote among the options: as in the format `rfc3339`, whatever the parser's own is, or a date alone,
-    /// which is its midnight in the parser's zone.
+    /// Parses a time in an option: in the format `rfc3339`, whatever the parser's own format is, or a date alone, which is its midnight in
+    /// the parser's zone.
     ///
     /// # Errors
     ///
-    /// A sentence for a person.
+    /// A message.
     pub fn moment(&self, text: &str) -> Result<Timestamp, String> {
         let written = text.trim();
         let midnight = || self.parse_rfc3339(format!("{written}T00:00:00").as_bytes()).ok();
@@ -261,7 +264,7 @@ impl TimeParser {
         })
     }
 
-    /// Which times the clocks of the parser's zone show twice; `None` where there are none, or no text is read by those clocks.
+    /// The local times of the parser's zone that occur twice; `None` if there are none, or no text is a local time.
     #[must_use]
     pub fn folds(&self) -> Option<Folds> {
         let zone =
@@ -269,15 +272,14 @@ impl TimeParser {
         Some(Folds::new(zone.clone()))
     }
 
-    /// How times of day follow one another in the parser's zone, from the start on; `None` where the format is another.
+    /// How times of day continue in the parser's zone, and the start; `None` for other formats.
     #[must_use]
     pub fn day_clock(&self) -> Option<(DayClock, Timestamp)> {
         let start = self.start.filter(|_| self.is_time_of_day())?;
         Some((DayClock::new(self.zone.clone()), start))
     }
 
-    /// Whether `text`, which [`TimeParser::parse`] reads, is what clocks in the parser's zone show: it does not say itself how far it is
-    /// from UTC.
+    /// Whether `text`, which [`TimeParser::parse`] accepts, is a local time in the parser's zone: without an offset of its own.
     #[must_use]
     pub fn is_local(&self, text: &[u8]) -> bool {
         match &self.format {
@@ -286,7 +288,7 @@ impl TimeParser {
         }
     }
 
-    /// Whether the format has times without an offset.
+    /// Whether the format allows times without an offset.
     #[must_use]
     pub fn may_be_local(&self) -> bool {
         match &self.format {
@@ -297,7 +299,7 @@ impl TimeParser {
         }
     }
 
-    /// Reads RFC 3339, and what else is taken for it.
+    /// Parses RFC 3339 and its accepted variants.
     #[inline]
     fn parse_rfc3339(&self, text: &[u8]) -> Result<Timestamp, TimeError> {
         match rfc3339::parse(text) {
@@ -306,7 +308,7 @@ impl TimeParser {
         }
     }
 
-    /// Reads the less usual forms, out of the way of the usual one.
+    /// Parses the less usual forms, out of the way of the usual one.
     #[cold]
     #[inline(never)]
     fn parse_iso8601(&self, text: &[u8], refusal: TimeError) -> Result<Timestamp, TimeError> {
@@ -314,7 +316,7 @@ impl TimeParser {
         self.placed(&civil, offset)
     }
 
-    /// Only a time without an offset asks for the zone.
+    /// Only a time without an offset needs the zone.
     #[inline]
     fn placed(&self, civil: &rfc3339::Civil, offset: Option<i32>) -> Result<Timestamp, TimeError> {
         match (offset, &self.zone) {

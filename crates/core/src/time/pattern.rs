@@ -1,4 +1,4 @@
-//! Timestamps described by a `strptime` pattern.
+//! Timestamps in the form of a `strptime` pattern.
 
 use std::borrow::Cow;
 
@@ -11,39 +11,39 @@ use super::directives::{Directives, scan};
 use super::zones::Zones;
 use super::{TimeError, Timestamp, zone};
 
-/// 2024-11-22T13:44:55.123456789Z: every part has all its digits, and the hour tells a 12-hour clock from a 24-hour one.
+/// 2024-11-22T13:44:55.123456789Z: every part has all its digits, and the hour distinguishes a 12-hour clock from a 24-hour one.
 const SAMPLE_NANOS: i128 = 1_732_283_095_123_456_789;
 
-/// Bytes of a time, at most. What is read by trying takes as many tries as it has digits, each as long as it is.
+/// The maximum length of a time in bytes. Some texts are parsed by trial, which takes quadratic time.
 const LONGEST: usize = 256;
 
-/// A `strptime` pattern that is known to give a whole date, such as `%d.%m.%Y %H:%M:%S`, or a time of day alone, such as `%H:%M`.
+/// A `strptime` pattern that always gives a complete date, such as `%d.%m.%Y %H:%M:%S`, or a time of day alone, such as `%H:%M`.
 ///
-/// The directives are those of [`jiff::fmt::strtime`]. A missing time of day is midnight, `24:00` is that of the next day; a two-digit
-/// year (`%y`) is 1969 to 2068; a space matches any amount of space. Beyond those: `%Z` is an abbreviation that the options name;
-/// `%z` takes `+0100`, `+01:00`, `+01` and `Z`; `%.f` takes a comma too. Directives of digits without anything between them
-/// have all their digits, but that an hour that comes first needs no leading zeros: `%H%M` reads 930 as 09:30.
+/// The directives are those of [`jiff::fmt::strtime`]. A missing time of day is midnight, `24:00` is that of the next day; a two-digit year
+/// (`%y`) is 1969 to 2068; a space matches any amount of whitespace. In addition, `%Z` is an abbreviation defined by the options; `%z`
+/// accepts `+0100`, `+01:00`, `+01` and `Z`; `%.f` accepts a comma too. Numeric directives without a separator between them have all their
+/// digits, except that an hour that comes first needs no leading zeros: `%H%M` parses 930 as 09:30.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pattern {
     text: Box<str>,
-    /// As the calendar library reads it.
+    /// The pattern in the form for the calendar library.
     compiled: Box<str>,
     directives: Directives,
     is_time_of_day: bool,
 }
 
-/// The parts of a text, on the day that they name or on the one after it.
-struct Read {
+/// The parsed parts of a text, on the date that they name or on the next day.
+struct ParsedText {
     parts: BrokenDownTime,
     days: i32,
 }
 
 impl Pattern {
-    /// Checks a pattern by writing and reading back a sample.
+    /// Checks a pattern by formatting and parsing a sample.
     ///
     /// # Errors
     ///
-    /// A sentence saying why no timestamp could ever be read with it.
+    /// Why the pattern cannot give timestamps.
     pub fn new(text: &str) -> Result<Pattern, String> {
         let (compiled, directives) = scan(text);
         match check(&compiled) {
@@ -66,17 +66,17 @@ impl Pattern {
         self.is_time_of_day
     }
 
-    /// Whether what it reads says itself how far it is from UTC.
+    /// Whether its texts include their offset from UTC.
     pub(super) fn is_absolute(&self) -> bool {
         self.directives.has_offset
     }
 
-    /// Whether it reads abbreviations of zones.
+    /// Whether it contains time zone abbreviations.
     pub(super) fn names_zones(&self) -> bool {
         self.directives.has_zone_name
     }
 
-    /// Reads `text`; a date and time without offset or zone is in `zone`, or in UTC.
+    /// Parses `text`; a date and time without offset or zone is in `zone`, or in UTC.
     pub(super) fn parse(
         &self,
         text: &[u8],
@@ -87,13 +87,13 @@ impl Pattern {
         self.read(&text)?.timestamp(zone)
     }
 
-    /// Reads `text`, a time of day; 24:00 is 00:00.
+    /// Parses `text`, a time of day; 24:00 is 00:00.
     pub(super) fn time_of_day(&self, text: &[u8], zones: &Zones) -> Result<Time, TimeError> {
         let text = self.directives.adapt(text, zones)?;
         self.read(&text)?.parts.to_time().map_err(|_| TimeError::NotThePattern)
     }
 
-    fn read(&self, text: &[u8]) -> Result<Read, TimeError> {
+    fn read(&self, text: &[u8]) -> Result<ParsedText, TimeError> {
         if text.len() > LONGEST {
             return Err(TimeError::NotThePattern);
         }
@@ -101,26 +101,26 @@ impl Pattern {
         if parts.second() == Some(59) && self.is_leap_second(text) {
             return Err(TimeError::LeapSecond);
         }
-        Ok(Read { parts, days: 0 })
+        Ok(ParsedText { parts, days: 0 })
     }
 
     fn parts(&self, text: &[u8]) -> Result<BrokenDownTime, TimeError> {
         BrokenDownTime::parse(self.compiled.as_bytes(), text).map_err(|_| TimeError::NotThePattern)
     }
 
-    /// Reads what the library does not: other forms of offsets, and the end of a day.
+    /// Parses what the library does not: other forms of offsets, and the end of a day.
     #[cold]
-    fn read_otherwise(&self, text: &[u8]) -> Result<Read, TimeError> {
+    fn read_otherwise(&self, text: &[u8]) -> Result<ParsedText, TimeError> {
         let text = self.directives.with_whole_offset(text);
         if let Cow::Owned(text) = &text
             && let Ok(parts) = self.parts(text)
         {
-            return Ok(Read { parts, days: 0 });
+            return Ok(ParsedText { parts, days: 0 });
         }
-        self.end_of_day(&text).map(|parts| Read { parts, days: 1 }).ok_or(TimeError::NotThePattern)
+        self.end_of_day(&text).map(|parts| ParsedText { parts, days: 1 }).ok_or(TimeError::NotThePattern)
     }
 
-    /// The parts of a text whose hour is 24, at hour 0. It is if some `24`, changed to 00 and to 01, makes that the hour.
+    /// The parts of a text whose hour is 24, with hour 0. It is 24 if replacing some `24` by 00 and by 01 changes the hour accordingly.
     fn end_of_day(&self, text: &[u8]) -> Option<BrokenDownTime> {
         let with = |at: usize, hour: &[u8; 2]| {
             let mut changed = text.to_vec();
@@ -139,8 +139,8 @@ impl Pattern {
         midnights.next().filter(is_midnight)
     }
 
-    /// Whether the second of `text`, read as 59, is written 60: the library takes one for the other. It is if
-    /// some `60`, changed to 58, changes the second. Only ever asked of second 59, so its price is not felt.
+    /// Whether the second of `text`, parsed as 59, is written as 60, which the library maps to 59. It is if replacing some `60` by 58
+    /// changes the second. Only called for second 59, so its cost does not matter.
     #[cold]
     fn is_leap_second(&self, text: &[u8]) -> bool {
         let mut places = text.windows(2).enumerate().filter(|(_, two)| two == b"60");
@@ -152,13 +152,13 @@ impl Pattern {
     }
 }
 
-impl Read {
+impl ParsedText {
     fn timestamp(&self, zone: Option<&TimeZone>) -> Result<Timestamp, TimeError> {
         let parts = &self.parts;
         if let Some(name) = parts.iana_time_zone() {
             let datetime = self.datetime()?;
             return match parts.offset() {
-                // Both have to agree: the library knows how.
+                // Both have to match: the library validates that.
                 Some(_) => instant(
                     parts.to_zoned_with(zone::database()).map(|zoned| zoned.timestamp()),
                     TimeError::Zone,
@@ -179,7 +179,7 @@ impl Read {
         }
     }
 
-    /// Date and time of day as a clock shows them.
+    /// The local date and time.
     fn datetime(&self) -> Result<DateTime, TimeError> {
         let datetime = self.parts.to_datetime().map_err(|_| date_error(&self.parts))?;
         match self.days {
@@ -193,7 +193,7 @@ fn instant(instant: Result<Instant, jiff::Error>, error: TimeError) -> Result<Ti
     Timestamp::from_wide_nanos(instant.map_err(|_| error)?.as_nanosecond())
 }
 
-/// Why these parts, each in its own range, make no date.
+/// Why these parts, each within its range, are not a date.
 fn date_error(parts: &BrokenDownTime) -> TimeError {
     let (Some(year), Some(month), Some(day)) = (parts.year(), parts.month(), parts.day()) else {
         return TimeError::NotThePattern;
@@ -204,7 +204,7 @@ fn date_error(parts: &BrokenDownTime) -> TimeError {
     }
 }
 
-/// Says what keeps a pattern from giving timestamps, or whether it gives times of day.
+/// Why a pattern cannot give timestamps, or whether it gives times of day.
 fn check(text: &str) -> Result<bool, String> {
     let instant = Instant::from_nanosecond(SAMPLE_NANOS).map_err(|e| e.to_string())?;
     let sample = instant.to_zoned(TimeZone::UTC);
@@ -232,7 +232,7 @@ fn check(text: &str) -> Result<bool, String> {
     }
 }
 
-/// Whether anything says which day, or a part of it.
+/// Whether any part of a date is given.
 fn has_date(parts: &BrokenDownTime) -> bool {
     parts.year().is_some()
         || parts.month().is_some()

@@ -1,24 +1,24 @@
-//! A stretch of time.
+//! A range of time.
 
 use super::Timestamp;
 
-/// The times from one on, until before another; without bounds, all of them.
+/// A half-open range of times; unbounded where a bound is missing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Period {
     /// The first time.
     pub from: Option<Timestamp>,
-    /// The time behind the last one.
+    /// The end, exclusive.
     pub until: Option<Timestamp>,
 }
 
 impl Period {
-    /// Whether it has no bounds.
+    /// Whether it is unbounded on both sides.
     #[must_use]
     pub fn is_all(&self) -> bool {
         self.from.is_none() && self.until.is_none()
     }
 
-    /// Whether `time` is in it.
+    /// Whether it contains `time`.
     #[inline]
     #[must_use]
     pub fn contains(&self, time: Timestamp) -> bool {

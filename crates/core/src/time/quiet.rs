@@ -1,71 +1,70 @@
-//! Who has fallen silent, as the records alone say (clause 22).
+//! Detects sensors that no longer report, from the records alone (clause 22).
 //!
-//! Everything here follows from the records, one after the other: no clock on the wall, no batches. A stage tells a
-//! [`Reached`](super::Reached) of each record; [`quiet_at`] says from when on a sensor is quiet, and [`Deadlines`] which sensors have
-//! become so.
+//! Everything here is a function of the records in order: no wall clock, no batches. A stage passes each record to
+//! [`Reached`](super::Reached); [`quiet_at`] gives the watermark at which a sensor is quiet, and [`Deadlines`] the sensors that have become
+//! quiet.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 
 use super::{Timestamp, Watermark};
 
-/// The watermark at which a sensor is quiet: `bound` nanoseconds past its `newest` time, and past `seen`, the watermark when it last
-/// reported. So a sensor that merely lags behind is not quiet as long as it reports. `None` if that is beyond all times.
+/// The watermark at which a sensor is quiet: `bound` nanoseconds after its `newest` time, and after `seen`, the watermark when it last
+/// reported. So a sensor that merely lags is not quiet as long as it reports. `None` if that exceeds the range of timestamps.
 #[inline]
 #[must_use]
 pub fn quiet_at(newest: Timestamp, seen: Watermark, bound: i64) -> Option<Timestamp> {
     seen.get().map_or(newest, |seen| seen.max(newest)).checked_add(bound)
 }
 
-/// Looks after sensors that may fall quiet, with one deadline each. Deadlines move on with every record, so they are brought up to date
-/// only when they come near: until then a sensor is in a drawer with others of about its time, and it is put into another one
-/// without being sorted.
+/// Tracks one deadline for each sensor that may become quiet. Deadlines advance with every record, so they are updated lazily, when they
+/// come near: until then a sensor is in an unsorted bucket of about its time.
 #[derive(Clone, Debug)]
 pub struct Deadlines<K> {
-    /// Nanoseconds that a drawer is for.
+    /// The width of a bucket in nanoseconds.
     width: i64,
-    /// By the ordinal of their time.
-    drawers: BTreeMap<i64, Vec<K>>,
-    /// The last drawer that was opened; those who were in it, or would be, and have still some time.
+    /// The buckets by the ordinal of their time.
+    buckets: BTreeMap<i64, Vec<K>>,
+    /// The last bucket that was opened; its sensors, and later ones for it, that have time left.
     opened: i64,
     near: BinaryHeap<Reverse<(Timestamp, K)>>,
-    /// When to look again.
+    /// When to check again.
     next: Option<Timestamp>,
 }
 
-/// How many drawers there are for the bound by which sensors are quiet.
-const DRAWERS: i64 = 8;
+/// The number of buckets per bound of quietness.
+const BUCKETS: i64 = 8;
 
 impl<K: Copy + Ord> Deadlines<K> {
-    /// For sensors that are quiet by about `bound` nanoseconds.
+    /// For sensors that are quiet after about `bound` nanoseconds.
     #[must_use]
     pub fn new(bound: i64) -> Self {
-        let (width, opened) = ((bound / DRAWERS).max(1), i64::MIN);
-        Self { width, drawers: BTreeMap::new(), opened, near: BinaryHeap::new(), next: None }
+        let (width, opened) = ((bound / BUCKETS).max(1), i64::MIN);
+        Self { width, buckets: BTreeMap::new(), opened, near: BinaryHeap::new(), next: None }
     }
 
-    /// Looks after `sensor`, which is not looked after yet, from `deadline` on.
+    /// Starts tracking `sensor`, which is not tracked yet, with `deadline`.
     pub fn set(&mut self, deadline: Timestamp, sensor: K) {
-        let drawer = deadline.as_nanos().div_euclid(self.width);
-        let look = if drawer <= self.opened {
+        let bucket = deadline.as_nanos().div_euclid(self.width);
+        let look = if bucket <= self.opened {
             self.near.push(Reverse((deadline, sensor)));
             deadline
         } else {
-            self.drawers.entry(drawer).or_default().push(sensor);
-            self.start(drawer)
+            self.buckets.entry(bucket).or_default().push(sensor);
+            self.start(bucket)
         };
         self.next = Some(self.next.map_or(look, |next| next.min(look)));
     }
 
-    /// Whether it is time to look who is quiet.
+    /// Whether it is time to check for quiet sensors.
     #[inline]
     #[must_use]
     pub fn is_due(&self, watermark: Watermark) -> bool {
         self.next.is_some_and(|next| watermark.has_reached(next))
     }
 
-    /// Appends all sensors that are quiet to `quiet`, in no particular order, and looks after them no longer. `deadline` gives a sensor's
-    /// deadline as it is now, which is no earlier than it was; `None` where it need not be looked after any more.
+    /// Appends all quiet sensors to `quiet`, in no particular order, and stops tracking them. `deadline` returns a sensor's current
+    /// deadline, which is no earlier than before; `None` to stop tracking it.
     pub fn take_quiet(
         &mut self,
         watermark: Watermark,
@@ -83,20 +82,20 @@ impl<K: Copy + Ord> Deadlines<K> {
             self.near.pop();
             look(self, sensor);
         }
-        while let Some(drawer) = self.drawers.first_entry().filter(|drawer| {
-            watermark.has_reached(Timestamp::from_nanos(drawer.key().saturating_mul(self.width)))
+        while let Some(bucket) = self.buckets.first_entry().filter(|bucket| {
+            watermark.has_reached(Timestamp::from_nanos(bucket.key().saturating_mul(self.width)))
         }) {
-            self.opened = *drawer.key();
-            drawer.remove().into_iter().for_each(|sensor| look(self, sensor));
+            self.opened = *bucket.key();
+            bucket.remove().into_iter().for_each(|sensor| look(self, sensor));
         }
-        let drawer = self.drawers.keys().next().map(|&drawer| self.start(drawer));
+        let bucket = self.buckets.keys().next().map(|&bucket| self.start(bucket));
         let near = self.near.peek().map(|Reverse((deadline, _))| *deadline);
-        self.next = drawer.into_iter().chain(near).min();
+        self.next = bucket.into_iter().chain(near).min();
     }
 
-    /// The time from which on a drawer is opened: no later than any deadline in it.
-    fn start(&self, drawer: i64) -> Timestamp {
-        Timestamp::from_nanos(drawer.saturating_mul(self.width))
+    /// The time at which a bucket is opened: no later than any deadline in it.
+    fn start(&self, bucket: i64) -> Timestamp {
+        Timestamp::from_nanos(bucket.saturating_mul(self.width))
     }
 }
 

@@ -1,4 +1,4 @@
-//! How far a source has come, as its records alone say (clause 22).
+//! Derives the watermark of a source from its records alone (clause 22).
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap, VecDeque};
@@ -7,20 +7,31 @@ use serde::{Deserialize, Serialize};
 
 use super::{Timestamp, Watermark};
 
-/// How many sensors must have reached a time for it to count.
+/// The number of sensors that must have reached a time for the watermark to advance to it.
 ///
-/// Clocks that run ahead move nobody else as long as they are fewer.
+/// As long as fewer clocks than this run ahead, they do not affect other sensors.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Agreement {
-    /// A tenth of those seen so far, rounded up, and at least two.
+    /// A tenth of the sensors seen so far, rounded up, and at least two.
     #[default]
     Tenth,
-    /// So many, at least one.
+    /// This number, at least one.
     Sensors(usize),
+    /// No number of sensors: the watermark comes from outside ([`Reached::advance_to`]), because other processes have other sensors of the same source.
+    Given,
 }
 
 impl Agreement {
-    /// How many of `seen` sensors it takes.
+    /// What a stage that goes by the watermark depends on besides its own sensors, if anything.
+    #[must_use]
+    pub(crate) const fn goes_by(self) -> Option<&'static str> {
+        match self {
+            Self::Given => None,
+            Self::Tenth | Self::Sensors(_) => Some("the watermark, which all sensors decide together"),
+        }
+    }
+
+    /// The number needed if `seen` sensors have been seen.
     #[must_use]
     pub const fn needed(self, seen: usize) -> usize {
         match self {
@@ -28,30 +39,31 @@ impl Agreement {
             Self::Tenth => 2,
             Self::Sensors(0) => 1,
             Self::Sensors(sensors) => sensors,
+            Self::Given => usize::MAX,
         }
     }
 }
 
-/// How far a source has come: its watermark is the newest time that as many of its sensors have reached as must agree. It never
-/// decreases, though more may have to agree as more are seen.
+/// The progress of a source: its watermark is the newest time that the required number of its sensors have reached. It never decreases,
+/// although the required number may grow as more sensors are seen.
 ///
-/// A record costs a few comparisons as long as times come about in order, and the logarithm of the number of sensors otherwise.
+/// A record costs a few comparisons while times are roughly in order, and otherwise the logarithm of the number of sensors.
 #[derive(Clone, Debug)]
 pub struct Reached {
     agreement: Agreement,
     watermark: Watermark,
-    /// By sensor; the beginning of time where it has not been seen.
+    /// By sensor; the minimum time if it has not been seen.
     newest: Vec<Timestamp>,
-    /// Those that have been seen, but at the beginning of time only.
+    /// Sensors that have been seen, but only at the minimum time.
     at_beginning: BTreeSet<u32>,
-    /// How many have been seen, and how many of them must agree.
+    /// The number of sensors seen, and the number required.
     seen: usize,
     needed: usize,
     ahead: Ahead,
 }
 
-/// The sensors whose newest time the watermark has not reached: always fewer than must agree. Each is there once, by a time that it had
-/// when it came here; its newest is looked up when that time is the least of all.
+/// The sensors whose newest time is beyond the watermark: always fewer than required. Each has one entry, with a time that it had when
+/// added; its newest time is looked up when that is the minimum.
 #[derive(Clone, Debug, Default)]
 struct Ahead {
     in_order: VecDeque<(Timestamp, u32)>,
@@ -71,14 +83,14 @@ impl Ahead {
         }
     }
 
-    /// The least.
+    /// The minimum.
     #[inline]
     fn first(&self) -> Option<(Timestamp, u32)> {
         let (first, other) = (self.in_order.front().copied(), self.others.peek().map(|other| other.0));
         first.into_iter().chain(other).min()
     }
 
-    /// Takes out the least, which is `first`.
+    /// Removes the minimum, which is `first`.
     #[inline]
     fn pop(&mut self, first: (Timestamp, u32)) {
         match self.in_order.front() {
@@ -95,7 +107,7 @@ impl Default for Reached {
 }
 
 impl Reached {
-    /// Of a source that has not begun.
+    /// For a source without records.
     #[must_use]
     pub fn new(agreement: Agreement) -> Self {
         Self {
@@ -109,7 +121,7 @@ impl Reached {
         }
     }
 
-    /// As it was: the watermark, and by sensor the newest time, `None` where it has not been seen.
+    /// Restores the watermark and, by sensor, the newest time, `None` if it has not been seen.
     #[must_use]
     pub fn restored(
         agreement: Agreement,
@@ -136,7 +148,7 @@ impl Reached {
         reached
     }
 
-    /// Takes note of a record of sensor number `sensor` at `time`; gives the watermark after it.
+    /// Processes a record of sensor number `sensor` at `time`; returns the watermark after it.
     #[inline]
     pub fn note(&mut self, sensor: u32, time: Timestamp) -> Watermark {
         match self.newest.get(sensor as usize) {
@@ -147,7 +159,7 @@ impl Reached {
         self.watermark
     }
 
-    /// Takes note of a record of a sensor that has not been seen, or at the beginning of time only.
+    /// Processes a record of a sensor that has not been seen, or only at the minimum time.
     #[cold]
     fn meet(&mut self, sensor: u32, time: Timestamp) {
         if sensor as usize >= self.newest.len() {
@@ -164,7 +176,7 @@ impl Reached {
         self.raise(sensor, is_known.then_some(Timestamp::MIN), time);
     }
 
-    /// The newest time of `sensor`, which was `before`, is `time` now.
+    /// Raises the newest time of `sensor` from `before` to `time`.
     #[inline]
     fn raise(&mut self, sensor: u32, before: Option<Timestamp>, time: Timestamp) {
         self.newest[sensor as usize] = time;
@@ -177,7 +189,7 @@ impl Reached {
         }
     }
 
-    /// Enough agree: the watermark goes on to the least time of the newest ones that do.
+    /// Enough sensors have reached a later time: advances the watermark to the minimum of their newest times.
     fn advance(&mut self) {
         while let Some((time, sensor)) = self.ahead.first() {
             let newest = self.newest[sensor as usize];
@@ -195,7 +207,14 @@ impl Reached {
         }
     }
 
-    /// Forgets what is known of `sensors`: they count no more among those seen.
+    /// Advances to `watermark`, which comes from outside; an earlier one has no effect. Returns the watermark after that.
+    pub fn advance_to(&mut self, watermark: Watermark) -> Watermark {
+        self.watermark = self.watermark.max(watermark);
+        self.advance();
+        self.watermark
+    }
+
+    /// Forgets `sensors`: they no longer count as seen.
     pub fn forget(&mut self, sensors: impl IntoIterator<Item = u32>) {
         let mut was_any_ahead = false;
         for sensor in sensors {
@@ -206,7 +225,7 @@ impl Reached {
                 self.seen -= 1;
             }
         }
-        // Nobody looks through those that are ahead, as many as a tenth of all, for sensors that have long been quiet.
+        // Searching those ahead, up to a tenth of all, for sensors that have long been quiet would be too slow.
         if was_any_ahead {
             self.forget_ahead();
         }
@@ -267,7 +286,7 @@ mod tests {
 
     #[test]
     fn a_million_sensors_cost_a_few_comparisons_each() {
-        // 20 rounds of all sensors, some of which lag behind, some jump ahead: it would take hours if a record cost more than that.
+        // 20 rounds of all sensors, some of which lag behind and some jump ahead: with a higher cost per record it would take hours.
         const SENSORS: u32 = 1_000_000;
         let mut reached = Reached::default();
         for round in 0..3_i64 {

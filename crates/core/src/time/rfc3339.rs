@@ -1,4 +1,4 @@
-//! RFC 3339, read and written by hand: it is on the path of every record.
+//! RFC 3339, parsed and formatted by hand: it is needed for every record.
 //!
 //! Days and dates are converted by `days_from_civil` and `civil_from_days` of Howard Hinnant,
 //! "chrono-Compatible Low-Level Date Algorithms" (2014): years begin in March, so that the leap day comes last,
@@ -28,14 +28,14 @@ pub(super) struct Civil {
 }
 
 impl Civil {
-    /// Seconds since 1970-01-01 of this date and time, read as UTC; the nanoseconds aside.
+    /// Seconds since 1970-01-01 of this date and time, interpreted as UTC; without the nanoseconds.
     #[inline]
     pub(super) fn seconds(&self) -> i64 {
         let clock = (i64::from(self.hour) * 60 + i64::from(self.minute)) * 60 + i64::from(self.second);
         days_from_civil(self.year, self.month, self.day) * SECONDS_PER_DAY + clock
     }
 
-    /// Refuses a part that is out of range, the largest part first.
+    /// Rejects a part that is out of range, the largest part first.
     #[inline]
     fn check(self) -> Result<Civil, TimeError> {
         if self.month.wrapping_sub(1) >= 12 {
@@ -58,8 +58,8 @@ impl Civil {
     }
 }
 
-/// Reads `YYYY-MM-DD`, `T`, `t` or a space, `HH:MM:SS`, optionally `.` and 1 to 9 digits, then `Z`, `z`, `±HH:MM`
-/// or nothing. Gives the date and time as written, and the seconds that the offset puts them ahead of UTC.
+/// Parses `YYYY-MM-DD`, `T`, `t` or a space, `HH:MM:SS`, optionally `.` and 1 to 9 digits, then `Z`, `z`, `±HH:MM` or nothing. Returns the
+/// date and time as written, and the offset in seconds ahead of UTC.
 #[inline]
 pub(super) fn parse(text: &[u8]) -> Result<(Civil, Option<i32>), TimeError> {
     let (head, rest) = text.split_first_chunk::<19>().ok_or(TimeError::NotRfc3339)?;
@@ -69,7 +69,7 @@ pub(super) fn parse(text: &[u8]) -> Result<(Civil, Option<i32>), TimeError> {
     Ok((civil, read_offset(rest)?))
 }
 
-/// Reads the fixed part, `YYYY-MM-DDTHH:MM:SS`, without looking at ranges.
+/// Parses the fixed part, `YYYY-MM-DDTHH:MM:SS`, without checking ranges.
 #[inline]
 fn read_head(head: &[u8; 19]) -> Result<Civil, TimeError> {
     let has_marks = head[4] == b'-' && head[7] == b'-' && head[13] == b':' && head[16] == b':';
@@ -88,14 +88,14 @@ fn read_head(head: &[u8; 19]) -> Result<Civil, TimeError> {
     })
 }
 
-/// The number two digits write, `None` unless both are digits.
+/// The value of two digits, `None` unless both are digits.
 #[inline]
 fn pair(tens: u8, ones: u8) -> Option<u8> {
     let (tens, ones) = (tens.wrapping_sub(b'0'), ones.wrapping_sub(b'0'));
     (tens <= 9 && ones <= 9).then(|| tens * 10 + ones)
 }
 
-/// Reads an optional fraction of a second; gives it in nanoseconds, and what follows it.
+/// Parses an optional fraction of a second; returns nanoseconds, and the text after it.
 #[inline]
 fn read_fraction(text: &[u8]) -> Result<(u32, &[u8]), TimeError> {
     let Some((b'.', digits)) = text.split_first() else {
@@ -118,8 +118,8 @@ fn read_fraction(text: &[u8]) -> Result<(u32, &[u8]), TimeError> {
     Ok((nanos * SCALE[count], &digits[count..]))
 }
 
-/// Reads the offset that ends a timestamp, in seconds ahead of UTC; `None` where there is nothing. Always in line: it has more than one
-/// caller, and a call would be 3 % of reading a time.
+/// Parses the offset at the end of a timestamp, in seconds ahead of UTC; `None` if there is none. Always inlined: it has several callers,
+/// and a call would take 3 % of the time to parse a timestamp.
 #[inline(always)]
 pub(super) fn read_offset(text: &[u8]) -> Result<Option<i32>, TimeError> {
     match *text {
@@ -135,7 +135,7 @@ pub(super) fn read_offset(text: &[u8]) -> Result<Option<i32>, TimeError> {
     }
 }
 
-/// Refuses day 0, and days after the 28th that the month (1 to 12) doesn't have.
+/// Rejects day 0, and days after the 28th that the month (1 to 12) does not have.
 fn check_late_day(year: u16, month: u8, day: u8) -> Result<(), TimeError> {
     let is_leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
     let last = match month {
@@ -178,7 +178,7 @@ pub(super) fn civil_from_days(days: i64) -> (i64, i64, i64) {
     (era * 400 + year_of_era + i64::from(month <= 2), month, day)
 }
 
-/// Writes the shortest form of the timestamp `nanos` to the start of `out` and gives its length.
+/// Writes the shortest form of the timestamp `nanos` to the start of `out`; returns its length.
 #[inline]
 pub(super) fn encode(nanos: i64, out: &mut [u8; MAX_LEN]) -> usize {
     let seconds = nanos.div_euclid(NANOS_PER_SECOND);
@@ -198,7 +198,7 @@ pub(super) fn encode(nanos: i64, out: &mut [u8; MAX_LEN]) -> usize {
     end + 1
 }
 
-/// Writes a fraction of a second, given in nanoseconds, behind the seconds; gives its length: 0, 4, 7 or 10.
+/// Writes a fraction of a second, given in nanoseconds, after the seconds; returns its length: 0, 4, 7 or 10.
 #[inline]
 fn put_fraction(out: &mut [u8; MAX_LEN], nanos: i64) -> usize {
     if nanos == 0 {

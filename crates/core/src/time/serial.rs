@@ -1,13 +1,13 @@
-//! Days counted from a day zero, the time of day being their fraction: as spreadsheets and astronomers do.
+//! Days counted from a day zero, with the time of day as fraction: as in spreadsheets and astronomy.
 
 use super::{TimeError, Timestamp};
 
-/// Which day is zero.
+/// The day zero of a day count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DayCount {
-    /// 1899-12-30 00:00 on the clocks of the input's zone: Excel and OLE.
+    /// 1899-12-30 00:00 in local time of the input's zone: Excel and OLE.
     Excel,
-    /// 1904-01-01 00:00 on the clocks of the input's zone: Excel files that were begun on an old Macintosh.
+    /// 1904-01-01 00:00 in local time of the input's zone: Excel files created on an old Macintosh.
     Excel1904,
     /// Noon of 1 January 4713 BC (in the Julian calendar), UTC: Julian days.
     Julian,
@@ -18,7 +18,7 @@ pub enum DayCount {
 /// Milliseconds in a day.
 const DAY: i128 = 86_400_000;
 
-/// Decimal places of a day that are looked at: more than any change a millisecond.
+/// The decimal digits of a day that are used: more would not change the milliseconds.
 const PLACES: usize = 18;
 
 /// 10 to the power [`PLACES`].
@@ -35,13 +35,13 @@ impl DayCount {
         }
     }
 
-    /// Whether a day begins when the clocks of the input's zone show midnight.
+    /// Whether days begin at local midnight in the input's zone.
     pub(super) fn is_local(self) -> bool {
         matches!(self, DayCount::Excel | DayCount::Excel1904)
     }
 
-    /// Reads digits, and optionally a point or a comma and more digits, exactly; the result is rounded to the millisecond, half away
-    /// from zero: a day in double precision is no finer, and spreadsheets show no more.
+    /// Parses digits, and optionally a point or a comma with more digits, exactly; the result is rounded to the millisecond, half away from
+    /// zero: a day in double precision is no finer, and spreadsheets display no more.
     pub(super) fn parse(self, text: &[u8]) -> Result<Timestamp, TimeError> {
         if text.first() == Some(&b'-') {
             return Err(TimeError::NegativeDay);

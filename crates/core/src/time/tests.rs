@@ -1,4 +1,4 @@
-//! The fast paths against tables of nasty cases, and against the calendar library as a judge.
+//! The fast paths against tables of difficult cases, and with the calendar library as the oracle.
 
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
@@ -10,7 +10,7 @@ fn parser(format: &str, zone: Option<&str>) -> TimeParser {
     TimeParser::new(TimeFormat::parse(format).expect(format), zone).expect("a known zone")
 }
 
-/// Checks a table of inputs with what they read as: RFC 3339 in UTC, or an error.
+/// Checks a table of inputs and results: RFC 3339 in UTC, or an error.
 fn check(format: &str, zone: Option<&str>, cases: &[(&str, Result<&str, TimeError>)]) {
     let parser = parser(format, zone);
     for (text, expected) in cases {
@@ -185,11 +185,11 @@ fn abbreviations_of_zones() {
     let refused = |format: &str, table: &[(&str, &str)]| {
         parser(format, None).with_zones(&zones(table)).expect_err("no such zones")
     };
-    assert!(refused("rfc3339", &[("CET", "+1")]).contains("`CET`: `+1` is no offset"));
+    assert!(refused("rfc3339", &[("CET", "+1")]).contains("`CET`: `+1` is not an offset"));
     assert!(refused("rfc3339", &[("CET", "+24:00")]).contains("`+24:00`"));
     assert!(refused("rfc3339", &[("C T", "Z")]).contains("`C T`"));
     for format in ["s", "excel", "%F %T"] {
-        assert!(refused(format, &[("CET", "+01:00")]).contains("no abbreviations"), "{format}");
+        assert!(refused(format, &[("CET", "+01:00")]).contains("no time zone abbreviations"), "{format}");
     }
 }
 
@@ -243,8 +243,8 @@ fn zone_names() {
     let error = |zone| TimeParser::new(TimeFormat::Rfc3339, Some(zone)).expect_err(zone);
     assert_eq!(error("Berlin"), "unknown time zone `Berlin`; did you mean `Europe/Berlin`?");
     assert!(error("new york").contains("`America/New_York`"));
-    assert!(error("+1").contains("is no offset from UTC"));
-    assert!(error("+25:00").contains("is no offset from UTC"));
+    assert!(error("+1").contains("is not an offset from UTC"));
+    assert!(error("+25:00").contains("is not an offset from UTC"));
     assert!(error("").contains("IANA"));
 }
 
@@ -358,7 +358,7 @@ fn days_with_fractions() {
         ("+45674", Err(NotANumber)),
     ];
     check("excel", None, &excel);
-    // What a spreadsheet shows is what the clocks showed.
+    // A spreadsheet shows local time.
     check("excel", Some("Europe/Berlin"), &[("45474.5", Ok("2024-07-01T10:00:00Z"))]);
     check(
         "%F %T %z",
@@ -434,7 +434,7 @@ fn times_shown_twice() {
     let second = |zone: &str, text: &str| {
         let mut folds = parser("rfc3339", Some(zone)).folds().expect(zone);
         let alone = folds.second(at(text));
-        // Nor does it matter what was asked before.
+        // The result does not depend on earlier queries.
         for other in
             ["2013-01-01T00:00:00Z", "2013-10-27T00:30:00Z", "2100-01-01T00:00:00Z", "1800-01-01T00:00:00Z"]
         {
@@ -508,7 +508,7 @@ fn patterns_read() {
     check("%F %H:%M %Q", None, &[("2024-03-30 24:00 Europe/Berlin", Ok("2024-03-30T23:00:00Z"))]);
     check("%d/%b/%Y:%H:%M:%S%.f", None, &[("04/Jul/2024:12:00:00,25", Ok("2024-07-04T12:00:00.250Z"))]);
     check("%F %H:%M:%S,%f", None, &[("2024-07-04 12:00:00,25", Ok("2024-07-04T12:00:00.250Z"))]);
-    // Any amount of blanks, as long as no text takes as many tries as it is long.
+    // Any amount of whitespace, within the limit on the length.
     let [wide, wider] = [200, 300].map(|blanks| format!("2024-07-04{}24:00", " ".repeat(blanks)));
     check("%F %H:%M", None, &[(&wide, Ok("2024-07-05T00:00:00Z")), (&wider, Err(NotThePattern))]);
     let offsets = [
@@ -638,7 +638,8 @@ fn timestamp_arithmetic_and_text() {
     );
 }
 
-/// What the calendar library reads, in nanoseconds; a time without an offset is UTC. It does not know 24:00, nor a space before the offset.
+/// The result of the calendar library in nanoseconds; a time without an offset is UTC. It supports neither 24:00 nor a space before the
+/// offset.
 fn judge(text: &str) -> Option<i128> {
     let is_end_of_day = text.get(11..19) == Some("24:00:00")
         && !text[19..].split(['Z', 'z', '+', '-']).next()?.contains(|c| ('1'..='9').contains(&c));
@@ -656,7 +657,7 @@ fn judge(text: &str) -> Option<i128> {
     Some(instant.as_nanosecond())
 }
 
-/// RFC 3339 of our form, mostly valid: every part may be just out of its range.
+/// RFC 3339 in our form, mostly valid: every part may be just out of range.
 fn rfc3339_text() -> impl Strategy<Value = String> {
     let date = (prop_oneof![8 => 1677..=2262_u32, 1 => 0..=9999_u32], 0..=13_u32, 0..=32_u32);
     let clock = (0..=24_u32, 0..=60_u32, 0..=59_u32);
@@ -676,7 +677,8 @@ proptest! {
         prop_assert_eq!(ours, theirs, "{}", text);
     }
 
-    /// Of texts near RFC 3339 ours takes less (no leap second, no shorter forms, offsets below 24 hours), never something else.
+    /// For texts close to RFC 3339 our parser accepts fewer (no leap second, no shorter forms, offsets below 24 hours), but never with
+    /// another result.
     #[test]
     fn garbage_is_refused_or_read_alike(text in rfc3339_text(), changes in prop::collection::vec((0..40_usize, "[ -~]?"), 1..4)) {
         let mut text = text;
@@ -742,7 +744,7 @@ proptest! {
 
     #[test]
     fn numbers_with_exponents_are_those_without(nanos in any::<i64>(), shift in -8..12_i32) {
-        // The point moved by `shift` places, and moved back by the exponent.
+        // The point moved by `shift` digits, and moved back by the exponent.
         let digits = format!("{:0>40}", nanos.unsigned_abs());
         let point = (digits.len() as i32 - 9 - shift) as usize;
         let sign = if nanos < 0 { "-" } else { "" };
@@ -769,7 +771,7 @@ proptest! {
 
     #[test]
     fn days_are_the_nearest_millisecond(days in 1..130_000_i64, millis in 0..86_400_000_i64) {
-        // As a float prints it: the shortest text that reads back to it.
+        // As a float is displayed: the shortest text that parses to it.
         let serial = days as f64 + millis as f64 / 86_400_000.0;
         let time = parser("excel", None).parse(serial.to_string().as_bytes()).expect("a day");
         prop_assert_eq!(time.as_nanos(), ((days - 25_569) * 86_400_000 + millis) * 1_000_000, "{}", serial);
@@ -779,7 +781,7 @@ proptest! {
     fn what_is_shown_twice_is_what_the_calendar_says(seconds in -3_000_000_000..7_000_000_000_i64, near in any::<bool>()) {
         let zone = TimeZone::get("America/New_York").expect("compiled in");
         let at = jiff::Timestamp::new(seconds, 0).expect("in range");
-        // Most times are far from any turn of the clocks.
+        // Most times are far from any clock change.
         let turn = zone.following(at).next().map(|next| next.timestamp()).expect("there is always one more");
         let at = if near { turn + jiff::Span::new().seconds(seconds % 7_200) } else { at };
         let shown = zone.to_ambiguous_timestamp(zone.to_datetime(at));

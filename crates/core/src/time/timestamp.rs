@@ -1,17 +1,33 @@
-//! The point in time every record carries.
+//! The timestamp of a record.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use super::{NANOS_PER_SECOND, TimeError, rfc3339};
 
-/// Event time: nanoseconds since 1970-01-01T00:00:00 UTC, leap seconds not counted.
+/// Event time: nanoseconds since 1970-01-01T00:00:00 UTC, without leap seconds.
 ///
-/// Covers 1677-09-21T00:12:43.145224192Z to 2262-04-11T23:47:16.854775807Z. Shows as RFC 3339 in UTC and
-/// serialises as the bare number of nanoseconds.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+/// Covers 1677-09-21T00:12:43.145224192Z to 2262-04-11T23:47:16.854775807Z. Displays as RFC 3339 in UTC and serialises as the plain number
+/// of nanoseconds, which is also its representation in memory.
+#[derive(
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    FromBytes,
+    Immutable,
+    IntoBytes,
+    KnownLayout,
+)]
 #[serde(transparent)]
+#[repr(transparent)]
 pub struct Timestamp(i64);
 
 impl Timestamp {
@@ -35,7 +51,7 @@ impl Timestamp {
         self.0
     }
 
-    /// This timestamp moved by `nanos` nanoseconds towards the future; `None` outside the covered range.
+    /// This timestamp plus `nanos` nanoseconds; `None` on overflow.
     #[inline]
     #[must_use]
     pub const fn checked_add(self, nanos: i64) -> Option<Timestamp> {
@@ -45,7 +61,7 @@ impl Timestamp {
         }
     }
 
-    /// This timestamp moved by `nanos` nanoseconds towards the past; `None` outside the covered range.
+    /// This timestamp minus `nanos` nanoseconds; `None` on overflow.
     #[inline]
     #[must_use]
     pub const fn checked_sub(self, nanos: i64) -> Option<Timestamp> {
@@ -55,29 +71,28 @@ impl Timestamp {
         }
     }
 
-    /// As [`checked_add`](Self::checked_add), stopping at [`MIN`](Self::MIN) or [`MAX`](Self::MAX).
+    /// As [`checked_add`](Self::checked_add), saturating at [`MIN`](Self::MIN) or [`MAX`](Self::MAX).
     #[inline]
     #[must_use]
     pub const fn saturating_add(self, nanos: i64) -> Timestamp {
         Timestamp(self.0.saturating_add(nanos))
     }
 
-    /// As [`checked_sub`](Self::checked_sub), stopping at [`MIN`](Self::MIN) or [`MAX`](Self::MAX).
+    /// As [`checked_sub`](Self::checked_sub), saturating at [`MIN`](Self::MIN) or [`MAX`](Self::MAX).
     #[inline]
     #[must_use]
     pub const fn saturating_sub(self, nanos: i64) -> Timestamp {
         Timestamp(self.0.saturating_sub(nanos))
     }
 
-    /// Nanoseconds from `earlier` to `self`, negative if `self` comes first; `None` if they don't fit an `i64`.
+    /// Nanoseconds from `earlier` to `self`, negative if `self` is earlier; `None` if they don't fit an `i64`.
     #[inline]
     #[must_use]
     pub const fn checked_since(self, earlier: Timestamp) -> Option<i64> {
         self.0.checked_sub(earlier.0)
     }
 
-    /// Appends the shortest RFC 3339 form in UTC: `2024-02-29T12:00:00Z`, with 3, 6 or 9 fractional digits
-    /// only where they are needed to say the same timestamp.
+    /// Appends the shortest RFC 3339 form in UTC: `2024-02-29T12:00:00Z`, with 3, 6 or 9 fractional digits only if needed.
     #[inline]
     pub fn write_rfc3339(self, out: &mut Vec<u8>) {
         let mut buffer = [0; rfc3339::MAX_LEN];
@@ -92,7 +107,7 @@ impl Timestamp {
     /// [`TimeError::OutOfRange`] if that is before [`MIN`](Self::MIN) or after [`MAX`](Self::MAX).
     #[inline]
     pub(super) fn from_parts(seconds: i64, nanos: u32) -> Result<Timestamp, TimeError> {
-        // 128 bits, because the whole seconds of `MIN` alone lie below it.
+        // 128 bits, since the whole seconds of `MIN` alone would overflow.
         let total = i128::from(seconds) * i128::from(NANOS_PER_SECOND) + i128::from(nanos);
         Timestamp::from_wide_nanos(total)
     }

@@ -1,24 +1,24 @@
-//! How far a source has come.
+//! The watermark of a source.
 
 use serde::{Deserialize, Serialize};
 
 use super::Timestamp;
 
-/// The time that a source has come to; never decreases. What is strictly earlier is behind.
+/// The time that a source has reached, according to its records; never decreases. Strictly earlier times are past.
 ///
-/// Starts with none. Watermarks order by their times, none below all others, so that of several sources together is their minimum.
+/// Initially none. Watermarks compare by time, with none as the minimum, so the watermark of several sources is their minimum.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Watermark(Option<Timestamp>);
 
 impl Watermark {
-    /// No time yet.
+    /// A watermark without a time.
     #[must_use]
     pub const fn new() -> Watermark {
         Watermark(None)
     }
 
-    /// Raises it to `time` and says whether that changed it; an older or equal `time` changes nothing.
+    /// Raises it to `time`; returns whether that changed it: an older or equal `time` does not.
     #[inline]
     pub fn advance(&mut self, time: Timestamp) -> bool {
         let is_newer = self.0 < Some(time);
@@ -28,21 +28,21 @@ impl Watermark {
         is_newer
     }
 
-    /// The time that it stands for, or `None` as long as there is none.
+    /// The time, or `None` initially.
     #[inline]
     #[must_use]
     pub const fn get(self) -> Option<Timestamp> {
         self.0
     }
 
-    /// Whether a record of this time is behind, that is, lies strictly before it.
+    /// Whether `time` is strictly before it.
     #[inline]
     #[must_use]
     pub fn is_past(self, time: Timestamp) -> bool {
         self.0 > Some(time)
     }
 
-    /// Whether it stands at `time` or later.
+    /// Whether it is at `time` or later.
     #[inline]
     #[must_use]
     pub fn has_reached(self, time: Timestamp) -> bool {

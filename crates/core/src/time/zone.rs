@@ -1,7 +1,7 @@
-//! IANA time zones, from the database compiled in.
+//! IANA time zones, from the bundled database.
 //!
-//! The machine's own database is never asked: the same input has to give the same output on every machine, so
-//! the rules of a zone are those of the release, and a new rule comes with a new release.
+//! The machine's own database is never used: the same input must give the same output on every machine, so the rules of time zones change
+//! only with a release.
 
 use std::sync::LazyLock;
 
@@ -11,24 +11,24 @@ use jiff::tz::{Offset, TimeZone, TimeZoneDatabase};
 use super::rfc3339::Civil;
 use super::{TimeError, Timestamp, zones};
 
-/// The database compiled in.
+/// The bundled database.
 static BUNDLED: LazyLock<TimeZoneDatabase> = LazyLock::new(TimeZoneDatabase::bundled);
 
-/// The database that every zone comes from.
+/// The database of all zones.
 pub(super) fn database() -> &'static TimeZoneDatabase {
     &BUNDLED
 }
 
-/// The zone of this IANA name, in any case, or of an offset such as `+05:30`, in which clocks never change.
+/// The zone with this IANA name, case-insensitive, or with a fixed offset such as `+05:30`.
 ///
 /// # Errors
 ///
-/// A sentence naming what was meant, or what a name looks like.
+/// A message with a suggestion, or the form of valid names.
 pub(super) fn find(name: &str) -> Result<TimeZone, String> {
     if name.starts_with(['+', '-']) {
         let offset = zones::seconds(name.as_bytes()).and_then(|seconds| Offset::from_seconds(seconds).ok());
         return offset.map(TimeZone::fixed).ok_or_else(|| {
-            format!("`{name}` is no offset from UTC; write `+01:00` or `-0330`, or an IANA name such as `Europe/Berlin`")
+            format!("`{name}` is not an offset from UTC; write `+01:00` or `-0330`, or an IANA name such as `Europe/Berlin`")
         });
     }
     database().get(name).map_err(|_| match similar(name) {
@@ -37,7 +37,7 @@ pub(super) fn find(name: &str) -> Result<TimeZone, String> {
     })
 }
 
-/// A zone whose city is `name`, so that `berlin` leads to `Europe/Berlin`.
+/// A zone whose city is `name`: `berlin` suggests `Europe/Berlin`.
 fn similar(name: &str) -> Option<String> {
     let wanted = name.trim().replace(' ', "_");
     let city = wanted.rsplit('/').next().filter(|city| !city.is_empty())?;
@@ -46,8 +46,8 @@ fn similar(name: &str) -> Option<String> {
     database().available().map(|known| known.as_str().to_owned()).find(|known| is_city(known))
 }
 
-/// When this date and time was in `zone`. Skipped by the clocks: the later reading, as far after the jump as it
-/// is written after its start. Shown twice: the earlier one.
+/// The timestamp of this local date and time in `zone`. If clocks skip it, it is moved forward by the length of the jump; if it occurs
+/// twice, it is the first occurrence.
 pub(super) fn resolve(civil: &Civil, zone: &TimeZone) -> Result<Timestamp, TimeError> {
     let [month, day, hour, minute, second] =
         [civil.month, civil.day, civil.hour, civil.minute, civil.second].map(u8::cast_signed);
@@ -56,7 +56,7 @@ pub(super) fn resolve(civil: &Civil, zone: &TimeZone) -> Result<Timestamp, TimeE
     resolve_datetime(datetime.map_err(|_| TimeError::OutOfRange)?, zone)
 }
 
-/// As [`resolve`], for the date and time that clocks in UTC show at `clock`.
+/// As [`resolve`], for the UTC date and time of `clock`.
 pub(super) fn resolve_clock(clock: Timestamp, zone: &TimeZone) -> Result<Timestamp, TimeError> {
     let instant = jiff::Timestamp::from_nanosecond(i128::from(clock.as_nanos()));
     let instant = instant.map_err(|_| TimeError::OutOfRange)?;

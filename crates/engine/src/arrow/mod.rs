@@ -1,16 +1,46 @@
-//! Arrow's arrays and columns: what becomes of which, both ways. Values and validity lie in memory as Arrow's do, so that whole buffers are copied and
-//! no value is looked at where the types are the same.
+//! Arrow arrays and polars columns from and to columns. Nothing else converts between them.
+//!
+//! | | |
+//! |---|---|
+//! | `read` | arrays of the same type as the column, whose memory the column shares |
+//! | `convert`, `typed` | all other arrays: narrower numbers, decimals, dates, dictionaries, numbers in text |
+//! | `fields`, `records` | record batches as the columns of a source |
+//! | `write`, `dictionary` | columns to arrays |
+//! | `decode`, `encode` | the same for users of the library |
+//! | `shared` | the shared memory |
+//! | `polars` | the same for polars |
+//!
+//! The memory layout of values and validity is Arrow's. `docs/decisions/buffers.md` says what is copied all the same.
 
+pub(crate) mod convert;
+mod decode;
 mod dictionary;
+mod encode;
+pub(crate) mod fields;
+#[cfg(feature = "polars")]
+pub(crate) mod polars;
 mod read;
+pub(crate) mod records;
+mod shared;
+pub(crate) mod typed;
 mod write;
+
+use std::collections::BTreeMap;
 
 use arrow_schema::{DataType, Field as ArrowField, Schema as ArrowSchema, TimeUnit};
 
-pub(crate) use read::column;
-pub(crate) use write::array;
+pub use decode::Decoder;
+pub use encode::Encoder;
+pub(crate) use write::records;
 
 use crate::batch::{Field, FieldRole, FieldType, Schema};
+
+/// The key of the unit in the metadata of Arrow fields.
+const UNIT: &str = "unit";
+/// The key that others use.
+const UNITS: &str = "units";
+/// Prefixes of keys that libraries use among themselves.
+const LIBRARIES: [&str; 2] = ["ARROW:", "PARQUET:"];
 
 /// The type that values of Arrow's type have as they are: narrower ones widen.
 pub(crate) fn field_type(kind: &DataType) -> FieldType {
@@ -41,8 +71,24 @@ fn field(field: &Field) -> ArrowField {
     };
     // A record that a stage makes, such as one of `silence`, has a time and a sensor.
     let is_nullable = !matches!(field.role, FieldRole::Time | FieldRole::Sensor);
-    ArrowField::new(&*field.name, ty, is_nullable)
+    let unit = field.unit.iter().map(|unit| (UNIT.to_owned(), unit.to_string()));
+    let metadata = field.metadata.iter().map(|(key, value)| (key.clone(), value.clone())).chain(unit);
+    ArrowField::new(&*field.name, ty, is_nullable).with_metadata(metadata.collect())
 }
+
+/// Unit and metadata of an Arrow field, as a measurement of that name.
+pub(crate) fn description(field: &ArrowField) -> Field {
+    let mut metadata: BTreeMap<String, String> = field.metadata().clone().into_iter().collect();
+    let unit = [UNIT, UNITS].iter().find_map(|&key| Some((key, metadata.get(key)?.trim().to_owned())));
+    let unit = unit.filter(|(_, unit)| !unit.is_empty());
+    unit.iter().for_each(|(key, _)| drop(metadata.remove(*key)));
+    // Those are about the file, not about the values.
+    metadata.retain(|key, _| !LIBRARIES.iter().any(|prefix| key.starts_with(prefix)));
+    Field { unit: unit.map(|(_, unit)| unit.into()), metadata, ..Field::measurement(field.name().as_str()) }
+}
+
+#[cfg(test)]
+mod shared_tests;
 
 #[cfg(test)]
 mod tests {
@@ -50,6 +96,8 @@ mod tests {
 
     use proptest::prelude::*;
 
+    use super::read::column;
+    use super::write::array;
     use super::*;
     use crate::batch::{Batch, Column, Numbers, Text};
     use crate::sensor::{SensorId, Sensors};
@@ -78,7 +126,7 @@ mod tests {
             let own = std::iter::once(Field::sensor("s"));
             let all = Arc::new(Schema::new(own.chain(fields).collect()).expect("a schema"));
             let mut sensors = Sensors::default();
-            crate::sensor::SensorLookup::id(&mut sensors, "a").expect("room");
+            sensors.id("a").expect("room");
             let batch = Batch::new(Arc::clone(&all), columns, Text::default());
             let arrow = schema(&all);
             for (at, ty) in types.into_iter().enumerate() {
@@ -99,7 +147,7 @@ mod tests {
         let numbers = Column::F64(Numbers::all(vec![1.0]));
         let all = Arc::new(Schema::new(vec![Field::sensor("s"), Field::measurement("v")]).expect("a schema"));
         let mut sensors = Sensors::default();
-        crate::sensor::SensorLookup::id(&mut sensors, "a").expect("room");
+        sensors.id("a").expect("room");
         let batch = Batch::new(all, vec![Column::Sensor(vec![SensorId(0)]), numbers], Text::default());
         let array = array(&batch, &batch.columns()[1], &sensors).expect("an array");
         assert!(column(&array, FieldType::I64).is_none() && column(&array, FieldType::Text).is_none());

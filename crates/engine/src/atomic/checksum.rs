@@ -1,17 +1,17 @@
-//! What tells whether a file in the making is still what was written: the CRC-32C of all of it, and that of its end. The end alone is
-//! read when a run goes on with it, however long it is.
+//! Checksums of a part file, to find out whether it still has what was written: the CRC-32C of all its bytes, and that of its last ones. When a run resumes a
+//! part file it reads only the last bytes, however long the file is.
 
 use std::io;
 
 use crate::files::FileHandle;
 
-/// Bytes of the end.
+/// The number of last bytes that have a checksum of their own.
 const END: usize = 4 << 10;
 
-/// Bytes that are read at once.
+/// Bytes read at once.
 const BLOCK: usize = 256 << 10;
 
-/// That of a file that is being written.
+/// The checksums of a file that is being written.
 #[derive(Debug, Default)]
 pub(super) struct Checksum {
     all: u32,
@@ -19,7 +19,7 @@ pub(super) struct Checksum {
 }
 
 impl Checksum {
-    /// Goes on behind bytes whose checksum is `all` and that end so.
+    /// The checksums of bytes written before: `all` is that of all of them, `end` the last of them.
     pub(super) fn behind(all: u32, end: Vec<u8>) -> Self {
         Self { all, end }
     }
@@ -40,7 +40,7 @@ impl Checksum {
     }
 }
 
-/// The end of the first `length` bytes of a file; what there is of it, where it has fewer.
+/// The last bytes of the first `length` bytes of a file; fewer of them if the file is shorter.
 pub(super) fn end(file: &dyn FileHandle, length: u64) -> io::Result<Vec<u8>> {
     let wanted = length.min(END as u64);
     let (mut bytes, mut filled) = (vec![0; wanted as usize], 0);
@@ -54,7 +54,7 @@ pub(super) fn end(file: &dyn FileHandle, length: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The CRC-32C of the first `length` bytes of a file, or of all, where it has fewer.
+/// The CRC-32C of the first `length` bytes of a file; of the whole file if it is shorter.
 pub(super) fn all(file: &dyn FileHandle, length: u64) -> io::Result<u32> {
     let (mut buffer, mut at, mut crc) = (vec![0; BLOCK], 0, 0);
     while at < length {

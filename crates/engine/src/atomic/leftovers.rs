@@ -1,24 +1,23 @@
-//! What earlier runs have left of a file in the making, and who may remove it.
+//! Part files that earlier runs left, and who may remove them.
 //!
-//! A file in the making is held as long as its process lives, also where that is killed. So one that nobody holds is nobody's, unless it
-//! belongs to a run that goes on after a restart: those have other names, and only the same run removes them, or, where their [mark](marks)
-//! says that its state folder is gone, any other.
+//! A process holds a lock on each of its part files until it ends, even if it is killed. So a part file without a lock is a leftover, unless it belongs to a run
+//! that can resume: the names of those are different. Only the run itself removes them, or any other run if their [mark](marks) shows that the state
+//! folder no longer exists.
 
 use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use super::hidden::{ONCE, PART, beside};
 use super::marks::{self, MARK};
-use super::{Outset, PART, beside};
+use super::outset::Outset;
 use crate::files::{FileHandle, FileSystem, folder};
 use crate::notes::say;
 
-/// What the name of a file begins with that no run will go on with, behind `.part-`; names of runs are hexadecimal.
-pub(super) const ONCE: &str = "p";
-
-/// Removes what an earlier try of the run of `outset` has begun of the file at `path`, but for what `is_kept`. No checkpoint speaks of it.
-pub(super) fn remove_of_run(outset: &Outset, run: &str, path: &Path, is_kept: impl Fn(&Path) -> bool) {
+/// Removes the part files of the file at `path` that the run `run` began before it was restarted, except those that are kept according to `is_kept`: no
+/// checkpoint refers to them.
+pub(crate) fn remove_of_run(outset: &Outset, run: &str, path: &Path, is_kept: impl Fn(&Path) -> bool) {
     let files = &*outset.files;
     remove(files, path, PART, &format!("{run}-"), |part| {
         let is_other = !is_kept(part);
@@ -29,12 +28,12 @@ pub(super) fn remove_of_run(outset: &Outset, run: &str, path: &Path, is_kept: im
     });
 }
 
-/// Removes what killed runs have left of the file at `path`.
-pub(super) fn remove_of_killed(files: &dyn FileSystem, path: &Path) {
+/// Removes the part files of the file at `path` that were left by killed runs which cannot resume.
+pub(crate) fn remove_of_killed(files: &dyn FileSystem, path: &Path) {
     remove(files, path, PART, ONCE, |part| may_be_held(files, part).is_ok());
 }
 
-/// Removes what runs have left of the file at `path` whose state folder is gone, and gives its names.
+/// Removes the part files of the file at `path` whose run has lost its state folder; returns their paths.
 fn remove_of_lost(files: &dyn FileSystem, path: &Path) -> Vec<PathBuf> {
     let mut removed = Vec::new();
     let is_free = |mark: &Path| {
@@ -49,8 +48,8 @@ fn remove_of_lost(files: &dyn FileSystem, path: &Path) -> Vec<PathBuf> {
     removed
 }
 
-/// The same, and says what was removed.
-pub(super) fn say_of_lost(outset: &Outset, path: &Path) {
+/// The same; reports what was removed.
+pub(crate) fn say_of_lost(outset: &Outset, path: &Path) {
     for part in remove_of_lost(&*outset.files, path) {
         let part = part.display();
         let said = format!("{part} is removed: the state folder is gone from which a run went on with it");
@@ -58,8 +57,8 @@ pub(super) fn say_of_lost(outset: &Outset, path: &Path) {
     }
 }
 
-/// The file beside which the hidden file at `path` lies.
-pub(super) fn base(path: &Path) -> Option<PathBuf> {
+/// The final name of the part file, or of the mark, at `path`.
+pub(crate) fn base(path: &Path) -> Option<PathBuf> {
     let name = path.file_name()?.as_bytes().strip_prefix(b".")?;
     let end = [PART, MARK]
         .iter()
@@ -67,21 +66,21 @@ pub(super) fn base(path: &Path) -> Option<PathBuf> {
     Some(path.with_file_name(OsStr::from_bytes(&name[..end.max()?])))
 }
 
-/// Whether nobody works on the file at `part`.
+/// Acquires the lock of the part file at `part`, for as long as the call lasts: an error if a process holds it, or if it cannot be known.
 fn may_be_held(files: &dyn FileSystem, part: &Path) -> io::Result<()> {
     files.open_own(part)?.hold()
 }
 
-/// Holds a file that has just been made; whether it is still there: somebody may have taken it for a leftover before it was held.
+/// Locks a part file that was just created; returns whether it still exists: before it was locked, another process may have taken it for a leftover.
 pub(super) fn hold(file: &dyn FileHandle, part: &Path) -> bool {
     match file.hold() {
         Ok(()) => file.has_name(part).unwrap_or(true),
-        // Where files cannot be held, none is removed.
+        // If the file system has no locks, no other process removes it.
         Err(error) => error.kind() != io::ErrorKind::WouldBlock,
     }
 }
 
-/// Removes what lies beside the file at `path` under a name of this kind that begins so, where it may.
+/// Removes the hidden files of this `kind` beside the file at `path` for which `may` is true; `distinct` is the beginning of what distinguishes them.
 fn remove(
     files: &dyn FileSystem,
     path: &Path,
@@ -95,7 +94,7 @@ fn remove(
     for name in names.iter().filter(|name| name.as_encoded_bytes().starts_with(begun)) {
         let left = folder(path).join(name);
         if may(&left) {
-            // What cannot be removed is in nobody's way: the new one has another name.
+            // One that cannot be removed does no harm: the new part file has another name.
             let _left = files.remove(&left);
         }
     }

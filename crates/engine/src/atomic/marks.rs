@@ -1,43 +1,43 @@
-//! Marks of files in the making that outlive their process: whether the state folder is still there that a run could go on from with them.
+//! Marks beside part files that a run could resume: they show whether the state folder of that run still exists.
 //!
-//! A mark is a file with two names, one beside the file in the making and one in the state folder. As long as the folder is there, wherever it
-//! was moved to, the mark has both; when it is removed, one is left. Where the folder is on another file system, there is none.
+//! A mark is a file with two hard links, one beside the part file and one in the state folder. As long as the folder exists, even if it was moved, the mark has
+//! both; when the folder is removed, one is left. If the state folder is on another file system, there is no mark.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use super::PART;
+use super::hidden::PART;
 use crate::files::{FileSystem, kind_if_there};
 
-/// What stands in its name where the file in the making has [`PART`].
+/// Stands in the name of a mark where the part file has [`PART`].
 pub(super) const MARK: &str = ".state-";
 
-/// What its name in the state folder begins with.
+/// The beginning of a mark's name in the state folder.
 pub(super) const TWIN: &str = "made-";
 
-/// Marks the file in the making at `part`, which may be marked already, as one of the folder `state`.
+/// Marks the part file at `part` as one of the state folder `state`, unless it is marked already.
 pub(super) fn add(files: &dyn FileSystem, part: &Path, state: Option<&Path>) {
     let (Some(state), Some((mark, distinct))) = (state, of(part)) else { return };
     if lost(files, &mark).is_some() {
-        // Both folders were copied, each by itself.
+        // Output and state folder were copied separately: the copies are no longer hard links.
         let _gone = files.remove(&mark);
     }
     if matches!(kind_if_there(files, &mark), Ok(None)) {
-        // Without one, it stays where its folder is gone.
+        // Without a mark, no other run removes the part file, even if the state folder no longer exists.
         let _impossible = files.create_twin([&twin(state, &distinct), &mark], distinct.as_bytes());
     }
 }
 
-/// Takes the mark away: what was in the making gets another name.
+/// Removes the mark of the part file at `part`, which is about to be renamed or removed.
 pub(crate) fn remove(files: &dyn FileSystem, part: &Path, state: &Path) {
     if let Some((mark, distinct)) = of(part) {
-        // Most have one; and what stays is removed with the folder.
+        // Some have no mark. What cannot be removed from the state folder goes with the folder.
         let _gone = (files.remove(&mark), files.remove(&twin(state, &distinct)));
     }
 }
 
-/// Removes what is left in the folder `state` of marks whose files in the making are gone.
+/// Removes the marks in the state folder `state` whose other link is gone.
 pub(crate) fn tidy(files: &dyn FileSystem, state: &Path) {
     let names = files.names(state).unwrap_or_default();
     for name in names.iter().filter(|name| name.as_bytes().starts_with(TWIN.as_bytes())) {
@@ -48,7 +48,7 @@ pub(crate) fn tidy(files: &dyn FileSystem, state: &Path) {
     }
 }
 
-/// The file in the making whose mark is at `mark`, if its state folder is gone for sure.
+/// The part file of the mark at `mark`, if the mark shows that its state folder no longer exists.
 pub(super) fn lost(files: &dyn FileSystem, mark: &Path) -> Option<PathBuf> {
     let (part, distinct) = named_like(mark, MARK, PART)?;
     let is_mark =
@@ -56,23 +56,24 @@ pub(super) fn lost(files: &dyn FileSystem, mark: &Path) -> Option<PathBuf> {
     is_mark.then_some(part)
 }
 
-/// Where the mark of a file in the making is, and what tells that one from others.
+/// The path of a part file's mark, and what distinguishes the two from others.
 fn of(part: &Path) -> Option<(PathBuf, OsString)> {
     named_like(part, PART, MARK)
 }
 
+/// The path of a mark in the state folder.
 fn twin(state: &Path, distinct: &OsStr) -> PathBuf {
     let mut name = OsString::from(TWIN);
     name.push(distinct);
     state.join(name)
 }
 
-/// Whether this user's file at `path` has no other name.
+/// Whether the file at `path` belongs to this user and has no other hard link.
 fn has_one_name(files: &dyn FileSystem, path: &Path) -> bool {
     files.open_own(path).is_ok()
 }
 
-/// The path of a file whose name has `to` where that of `path` has `from`, and what stands behind that.
+/// `path` with the last `from` in its name replaced by `to`, and what follows it in the name.
 fn named_like(path: &Path, from: &str, to: &str) -> Option<(PathBuf, OsString)> {
     let name = path.file_name()?.as_bytes();
     let at = name.windows(from.len()).rposition(|bytes| bytes == from.as_bytes())?;

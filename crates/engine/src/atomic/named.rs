@@ -1,4 +1,4 @@
-//! Whether what is being written still has its name: a file that was removed takes bytes all the same, and they are gone at its end.
+//! Whether a file that is being written still has its name: one that was removed accepts bytes all the same, which are lost when it is closed.
 
 use std::path::Path;
 use std::{fmt, io};
@@ -6,7 +6,7 @@ use std::{fmt, io};
 use crate::error::Error;
 use crate::files::FileHandle;
 
-/// Why an open file has its name no more.
+/// The cause of an I/O error: an open file no longer has its name.
 #[derive(Debug)]
 struct Gone;
 
@@ -18,15 +18,15 @@ impl fmt::Display for Gone {
 
 impl std::error::Error for Gone {}
 
-/// Checks that `file`, which is being written, is still there under `name`.
+/// Checks that `file`, which is being written, is still the file at `name`.
 ///
 /// # Errors
-/// When it is not: somebody may have removed or moved it, with its folder for one.
+/// If it was removed or moved, by itself or with its folder.
 pub(crate) fn check_named(file: &dyn FileHandle, name: &Path) -> io::Result<()> {
     if file.has_name(name)? { Ok(()) } else { Err(io::Error::other(Gone)) }
 }
 
-/// An error of writing the file at `path`.
+/// The error to report when writing the file at `path` failed.
 pub(crate) fn cannot_write(path: &Path, error: &io::Error) -> Error {
     let failed = Error::io("write", path.display(), error);
     match error.get_ref() {

@@ -1,4 +1,4 @@
-//! The files that a run writes, under all names that they have: what looks for input leaves them out.
+//! The files that a run writes, under all their names: sources that search for input leave them out.
 
 use std::fs::{File, Metadata};
 use std::os::fd::AsFd;
@@ -6,33 +6,34 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use super::UNTIL;
+use super::hidden::PART;
 use super::marks::{MARK, TWIN};
 use super::template::Template;
-use super::{PART, UNTIL};
 use crate::files::{folder, where_link_leads};
 
-/// Which files a run writes.
+/// The files that a run writes.
 #[derive(Clone, Debug, Default)]
 pub struct Outputs {
-    all: Vec<Output>,
-    /// How those are called of which nobody knows how many there will be.
+    all: Vec<Known>,
+    /// The names of rolled files, whose number is not known in advance.
     rolled: Vec<Template>,
-    /// Device and inode of standard output, where that is a file and a sink writes there.
+    /// Device and inode of standard output, if it is a file and a sink writes to it.
     stdout: Option<(u64, u64)>,
 }
 
 /// Files of one kind in one folder.
 #[derive(Clone, Debug)]
-struct Output {
+struct Known {
     folder: PathBuf,
-    name: Name,
+    names: Names,
 }
 
 #[derive(Clone, Debug)]
-enum Name {
-    /// A file of this name, while it is made and when it is kept beside.
+enum Names {
+    /// The file of this name, its part files and their marks, and files that were [kept](UNTIL).
     File(Vec<u8>),
-    /// What a state folder holds.
+    /// The files of a state folder.
     State,
 }
 
@@ -48,34 +49,34 @@ impl Outputs {
 
     fn add_name(&mut self, path: &Path) {
         let name = path.file_name().unwrap_or_default().as_bytes().to_vec();
-        self.all.push(Output { folder: folder(path).to_owned(), name: Name::File(name) });
+        self.all.push(Known { folder: folder(path).to_owned(), names: Names::File(name) });
     }
 
-    /// Adds all files that are called as `template` says.
+    /// Adds all files whose names fit `template`.
     pub fn add_rolled(&mut self, template: Template) {
         self.rolled.push(template);
     }
 
     /// Adds the state folder at `path`.
     pub fn add_state(&mut self, path: &Path) {
-        self.all.push(Output { folder: path.to_owned(), name: Name::State });
+        self.all.push(Known { folder: path.to_owned(), names: Names::State });
     }
 
-    /// Adds what standard output is.
+    /// Adds the file that standard output is, if it is one.
     pub fn add_stdout(&mut self) {
         let file = std::io::stdout().as_fd().try_clone_to_owned().map(File::from);
         let meta = file.and_then(|file| file.metadata()).ok().filter(Metadata::is_file);
         self.stdout = meta.map(|meta| (meta.dev(), meta.ino()));
     }
 
-    /// Adds what `others` are.
+    /// Adds all of `others`.
     pub fn extend(&mut self, others: &Self) {
         self.all.extend(others.all.iter().cloned());
         self.rolled.extend(others.rolled.iter().cloned());
         self.stdout = self.stdout.or(others.stdout);
     }
 
-    /// Whether the file at `path` is one of them, in the making or complete.
+    /// Whether the file at `path` is one of them, complete or not.
     pub fn has(&self, path: &Path) -> bool {
         let is_stdout = || path.metadata().is_ok_and(|meta| Some((meta.dev(), meta.ino())) == self.stdout);
         let is_link = !(self.all.is_empty() && self.rolled.is_empty()) && path.is_symlink();
@@ -89,16 +90,16 @@ impl Outputs {
 
     fn has_name(&self, path: &Path) -> bool {
         let Some(name) = path.file_name() else { return false };
-        // Folders are looked up only where the name fits.
-        self.all.iter().filter(|output| output.name.is(name.as_bytes())).any(|output| {
+        // Folders are resolved only if the name fits, because that takes system calls.
+        self.all.iter().filter(|known| known.names.is(name.as_bytes())).any(|known| {
             let place = |folder: &Path| folder.canonicalize().ok();
-            output.folder == folder(path)
-                || place(&output.folder).is_some_and(|ours| Some(ours) == place(folder(path)))
+            known.folder == folder(path)
+                || place(&known.folder).is_some_and(|ours| Some(ours) == place(folder(path)))
         })
     }
 }
 
-impl Name {
+impl Names {
     fn is(&self, name: &[u8]) -> bool {
         match self {
             Self::File(own) => {
@@ -110,9 +111,10 @@ impl Name {
             }
             Self::State => {
                 let begins = |start: &str| name.starts_with(start.as_bytes());
-                name == b"lock"
-                    || name == b"id"
-                    || ["checkpoint-", ".checkpoint", ".id.", TWIN].into_iter().any(begins)
+                [&b"lock"[..], b"id", b"run"].contains(&name)
+                    || ["checkpoint-", ".checkpoint", ".id.", ".run.", "outbox-", "rows-", TWIN]
+                        .into_iter()
+                        .any(begins)
             }
         }
     }
@@ -141,6 +143,9 @@ mod tests {
             "state/lock",
             "state/checkpoint-1",
             "state/id",
+            "state/run",
+            "state/rows-0123-1-0-0000000001",
+            "state/outbox-0123-1-1-0000000001",
             "state/made-1-2",
         ];
         known.iter().for_each(|name| assert!(outputs.has(&path(name)), "{name}"));

@@ -6,30 +6,28 @@
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
+use super::UNTIL;
+use super::hidden::PART;
 use super::marks::MARK;
-use super::{PART, UNTIL};
 use crate::error::{Error, Result};
 use crate::files::{FilePath, FileSystem, Kind, kind_if_there};
 use crate::time::Timestamp;
 
-/// What stands behind the name of a file in the making, before the number of a part of its log of rows.
-pub(crate) const ROWS: &str = ".rows-";
-
-/// Digits of an epoch's number at least, so that names sort.
+/// The minimum number of digits of an epoch's number, so that names sort.
 const DIGITS: usize = 10;
 
-/// Digits of an epoch's number at most.
+/// The maximum number of digits of an epoch's number.
 const MOST_DIGITS: usize = 20;
 
-/// Says what a path that rolls looks like.
+/// What the path of rolled files looks like.
 const HELP: &str = "write `out/{date}/{hour}-{epoch}.csv`, for one: {epoch} is the number that tells files apart, {date} and {hour} are the time of a file's first record";
 
-/// A path with placeholders: how the files of a rolling sink are called.
+/// A path with placeholders: the names of the files of a rolling sink.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Template {
-    /// The folder in front of the first name with a placeholder.
+    /// The folder above the first name with a placeholder.
     root: PathBuf,
-    /// The names below it, the file's last.
+    /// The names of the folders below it, and last that of the file.
     names: Vec<Vec<Piece>>,
 }
 
@@ -42,7 +40,7 @@ enum Piece {
     Epoch,
 }
 
-/// A file that is called as a template says.
+/// A file whose name fits a template.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Rolled {
     pub(crate) path: PathBuf,
@@ -50,20 +48,20 @@ pub(crate) struct Rolled {
     pub(crate) epoch: u64,
 }
 
-/// What lies where a template says.
+/// The files that fit a template.
 #[derive(Debug, Default)]
-pub(crate) struct Lying {
+pub(crate) struct FoundFiles {
     /// The rolled files.
     pub(crate) files: Vec<Rolled>,
-    /// The hidden files beside them: in the making, the logs of their rows, their marks.
+    /// The hidden files beside them, part files and their marks, and files that were [kept](UNTIL).
     pub(crate) hidden: Vec<PathBuf>,
 }
 
 impl Template {
-    /// The template that `path` is.
+    /// Parses `path`.
     ///
     /// # Errors
-    /// A configuration error that says what to write.
+    /// A configuration error with a path to write instead.
     pub fn new(path: &FilePath) -> Result<Self> {
         let written = path.written();
         let wrong = |what: &str| Error::config(format!("`path` \"{written}\" {what}")).with_help(HELP);
@@ -101,19 +99,19 @@ impl Template {
         }
     }
 
-    /// The folder in front of the first name with a placeholder.
+    /// The folder above the first name with a placeholder.
     pub(crate) fn root(&self) -> &Path {
         &self.root
     }
 
-    /// Whether a file's name tells the time of its first record.
+    /// Whether the names have the time of a file's first record.
     pub(crate) fn tells_time(&self) -> bool {
         self.names.iter().flatten().any(|piece| matches!(piece, Piece::Date | Piece::Hour))
     }
 
-    /// Below the root, the file of `epoch` whose first record has the time `first`.
+    /// The path, below the root, of the file of `epoch` whose first record has the time `first`.
     pub(crate) fn name(&self, first: Option<Timestamp>, epoch: u64) -> PathBuf {
-        // Its first ten characters are the date, in every year that there is.
+        // The first ten characters are the date: every year of a `Timestamp` has four digits.
         let time = first.unwrap_or(Timestamp::from_nanos(0)).to_string();
         let piece = |piece: &Piece| match piece {
             Piece::Text(text) => text.clone(),
@@ -124,7 +122,7 @@ impl Template {
         self.names.iter().map(|name| name.iter().map(piece).collect::<String>()).collect()
     }
 
-    /// As it is written, below the root.
+    /// The part below the root, with its placeholders.
     fn written(&self) -> PathBuf {
         let piece = |piece: &Piece| match piece {
             Piece::Text(text) => text.clone(),
@@ -135,16 +133,16 @@ impl Template {
         self.names.iter().map(|name| name.iter().map(piece).collect::<String>()).collect()
     }
 
-    /// As a path, for people.
+    /// The path with its placeholders, for messages.
     #[must_use]
     pub fn path(&self) -> PathBuf {
         self.root.join(self.written())
     }
 
-    /// Whether the file at `path` is called so, in the making or complete.
+    /// Whether the path of a file fits, complete or not.
     pub(crate) fn has(&self, path: &Path) -> bool {
         let Some(name) = path.file_name() else { return false };
-        // Folders are looked up only where the name fits.
+        // Folders are resolved only if the name fits, because that takes system calls.
         let (own, folders) = self.own();
         if epoch(own, name.as_bytes()).is_none() && !is_beside(own, name.as_bytes()) {
             return false;
@@ -165,13 +163,13 @@ impl Template {
             || place(folder).zip(place(root)).is_some_and(|(folder, root)| is_below(&folder, &root))
     }
 
-    /// Whether a file may be called as both say.
+    /// Whether a name can fit both templates.
     pub(crate) fn overlaps(&self, other: &Self) -> bool {
         let (own, others) = (self.whole(), other.whole());
         own.len() == others.len() && own.iter().zip(&others).all(|(own, other)| may_be_alike(own, other))
     }
 
-    /// All names on the way to a file, from the top.
+    /// All names of the path, from the root of the file system.
     fn whole(&self) -> Vec<Vec<Piece>> {
         let root = if self.root.as_os_str().is_empty() { Path::new(".") } else { &self.root };
         let root = root.canonicalize().ok().or_else(|| std::path::absolute(root).ok());
@@ -181,17 +179,17 @@ impl Template {
         fixed.chain(self.names.iter().cloned()).collect()
     }
 
-    /// The file's name, and those of the folders.
+    /// The name of the file, and those of the folders.
     fn own(&self) -> (&[Piece], &[Vec<Piece>]) {
         self.names.split_last().map_or((&[], &[]), |(own, folders)| (own, folders))
     }
 
-    /// What lies where it says. A folder that is not there has nothing.
+    /// Finds the files that fit. A folder that does not exist has none.
     ///
     /// # Errors
-    /// What the system says.
-    pub(crate) fn look(&self, files: &dyn FileSystem) -> std::io::Result<Lying> {
-        let mut lying = Lying::default();
+    /// An I/O error.
+    pub(crate) fn look(&self, files: &dyn FileSystem) -> std::io::Result<FoundFiles> {
+        let mut found_files = FoundFiles::default();
         let (own, folders) = self.own();
         let mut places = vec![self.root.clone()];
         for name in folders {
@@ -208,18 +206,18 @@ impl Template {
             for name in names(files, &place)? {
                 let path = place.join(&name);
                 match epoch(own, name.as_bytes()) {
-                    Some(epoch) => lying.files.push(Rolled { path, epoch }),
-                    None if is_beside(own, name.as_bytes()) => lying.hidden.push(path),
+                    Some(epoch) => found_files.files.push(Rolled { path, epoch }),
+                    None if is_beside(own, name.as_bytes()) => found_files.hidden.push(path),
                     None => {}
                 }
             }
         }
-        lying.files.sort_by(|a, b| (a.epoch, &a.path).cmp(&(b.epoch, &b.path)));
-        Ok(lying)
+        found_files.files.sort_by(|a, b| (a.epoch, &a.path).cmp(&(b.epoch, &b.path)));
+        Ok(found_files)
     }
 }
 
-/// The names in a folder; none where it is no folder.
+/// The names in a folder; none if it does not exist or is not a folder.
 fn names(files: &dyn FileSystem, folder: &Path) -> std::io::Result<Vec<std::ffi::OsString>> {
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     match kind_if_there(files, folder)? {
@@ -228,7 +226,7 @@ fn names(files: &dyn FileSystem, folder: &Path) -> std::io::Result<Vec<std::ffi:
     }
 }
 
-/// A name, taken apart; what is wrong with it.
+/// Parses a name; the error says what is wrong with it.
 fn pieces(name: &str) -> std::result::Result<Vec<Piece>, String> {
     let (mut pieces, mut rest) = (Vec::new(), name);
     let text = |text: &str| match text.contains('}') {
@@ -250,17 +248,17 @@ fn pieces(name: &str) -> std::result::Result<Vec<Piece>, String> {
     Ok(pieces)
 }
 
-/// Whether a name is one of these.
+/// Whether `name` fits `pieces`.
 fn fits(pieces: &[Piece], name: &[u8]) -> bool {
     numbers(pieces, name).is_some()
 }
 
-/// The number of the epoch that a name has, where it is one of these.
+/// The number of the epoch in `name`, if it fits `pieces` and has one.
 fn epoch(pieces: &[Piece], name: &[u8]) -> Option<u64> {
     numbers(pieces, name).flatten()
 }
 
-/// Whether a name is one of these, and the number of the epoch if it has one.
+/// If `name` fits `pieces`: the number of the epoch in it, if there is one.
 fn numbers(pieces: &[Piece], name: &[u8]) -> Option<Option<u64>> {
     let Some((first, rest)) = pieces.split_first() else { return name.is_empty().then_some(None) };
     match first {
@@ -279,18 +277,18 @@ fn numbers(pieces: &[Piece], name: &[u8]) -> Option<Option<u64>> {
         }
         Piece::Epoch => {
             let digits = name.iter().take_while(|byte| byte.is_ascii_digit()).count();
-            // Digits behind it may be of the next placeholder.
+            // The last digits may belong to the next placeholder.
             (DIGITS..=digits.min(MOST_DIGITS)).rev().find_map(|length| {
                 numbers(rest, &name[length..])?;
                 let number: u64 = std::str::from_utf8(&name[..length]).ok()?.parse().ok()?;
-                // One that has more digits than it needs is somebody else's.
+                // A longer number with leading zeros was not written by a sink.
                 (length == DIGITS || name[0] != b'0').then_some(Some(number))
             })
         }
     }
 }
 
-/// Whether a name is that of a file in the making, of what belongs to one, or of one that is kept beside.
+/// Whether `name` is that of a part file, of its mark, or of a file that was [kept](UNTIL).
 fn is_beside(own: &[Piece], name: &[u8]) -> bool {
     let fits_before = |name: &[u8], kind: &str| {
         let kind = kind.as_bytes();
@@ -299,10 +297,10 @@ fn is_beside(own: &[Piece], name: &[u8]) -> bool {
     };
     let hidden = name.strip_prefix(b".");
     fits_before(name, UNTIL)
-        || hidden.is_some_and(|name| [PART, MARK, ROWS].into_iter().any(|kind| fits_before(name, kind)))
+        || hidden.is_some_and(|name| [PART, MARK].into_iter().any(|kind| fits_before(name, kind)))
 }
 
-/// Whether one name may be called as both say: a placeholder is so many digits.
+/// Whether a name can fit both; each placeholder counts as a fixed number of digits.
 fn may_be_alike(one: &[Piece], other: &[Piece]) -> bool {
     let shape = |pieces: &[Piece]| {
         let shape = pieces.iter().flat_map(|piece| match piece {
@@ -392,8 +390,6 @@ mod tests {
             "15-12345678901.csv",
             ".15-0000000007.csv.part-1-2",
             ".15-0000000007.csv.state-1-2",
-            ".15-0000000007.csv.rows-0000000007.part-1-2",
-            ".15-0000000007.csv.rows-0000000007.state-1-2",
             "15-0000000007.csv.until-30",
         ] {
             assert!(all.has(Path::new(&format!("{day}/{name}"))), "{name}");
@@ -449,10 +445,10 @@ mod tests {
         }
         let path = FilePath::from(at("{date}/{hour}-{epoch}.csv").to_str().expect("UTF-8"));
         let all = Template::new(&path).expect("a template");
-        let lying = all.look(&Disk).expect("looked");
-        let found: Vec<_> = lying.files.iter().map(|file| (file.epoch, file.path.clone())).collect();
+        let found_files = all.look(&Disk).expect("looked");
+        let found: Vec<_> = found_files.files.iter().map(|file| (file.epoch, file.path.clone())).collect();
         assert_eq!(found, [(3, at("2024-05-01/15-0000000003.csv")), (7, at("2024-04-30/16-0000000007.csv"))]);
-        assert_eq!(lying.hidden, [at("2024-05-01/.15-0000000008.csv.part-1-2")]);
+        assert_eq!(found_files.hidden, [at("2024-05-01/.15-0000000008.csv.part-1-2")]);
         let nowhere = template("nowhere/{date}/{epoch}.csv");
         assert!(nowhere.look(&Disk).expect("looked").files.is_empty());
     }

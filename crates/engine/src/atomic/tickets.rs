@@ -1,15 +1,15 @@
-//! Who waits for jobs that somebody else does.
+//! Waiting for jobs that other threads do.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-/// Counts jobs that were handed out, and those that are done.
+/// Counts the jobs that were handed out, and those that are done.
 #[derive(Debug, Default)]
 pub(super) struct Tickets {
     taken: u64,
     shared: Arc<Shared>,
 }
 
-/// One job; given up when it is dropped before it is [done](Ticket::done).
+/// One job. If it is dropped before it is [done](Ticket::done), the job counts as abandoned.
 #[derive(Debug)]
 pub(super) struct Ticket {
     number: u64,
@@ -26,28 +26,28 @@ pub(super) struct Promised {
 
 #[derive(Debug, Default)]
 struct Shared {
-    state: Mutex<State>,
+    done: Mutex<Done>,
     changed: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct State {
-    /// How many of the first jobs are done, without a gap.
+struct Done {
+    /// All jobs before this number are done.
     first: u64,
-    /// Those done behind a gap.
+    /// The numbers of later jobs that are done.
     others: Vec<u64>,
-    /// Whether one was given up.
+    /// Whether one was abandoned.
     is_broken: bool,
 }
 
 impl Tickets {
-    /// For one more job.
+    /// The ticket of another job.
     pub(super) fn take(&mut self) -> Ticket {
         self.taken += 1;
         Ticket { number: self.taken - 1, is_done: false, shared: Arc::clone(&self.shared) }
     }
 
-    /// Those taken so far.
+    /// All jobs whose tickets have been taken so far.
     pub(super) fn promised(&self) -> Promised {
         Promised { taken: self.taken, shared: Arc::clone(&self.shared) }
     }
@@ -62,14 +62,14 @@ impl Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        let mut state = self.shared.lock();
-        state.is_broken |= !self.is_done;
-        state.others.push(self.number);
-        while let Some(at) = state.others.iter().position(|&number| number == state.first) {
-            state.others.swap_remove(at);
-            state.first += 1;
+        let mut done = self.shared.lock();
+        done.is_broken |= !self.is_done;
+        done.others.push(self.number);
+        while let Some(at) = done.others.iter().position(|&number| number == done.first) {
+            done.others.swap_remove(at);
+            done.first += 1;
         }
-        drop(state);
+        drop(done);
         self.shared.changed.notify_all();
     }
 }
@@ -78,18 +78,18 @@ impl Promised {
     /// Waits until all of them are done.
     ///
     /// # Errors
-    /// When one was given up.
+    /// If one was abandoned.
     pub(super) fn wait(self) -> Result<(), ()> {
-        let state = self.shared.lock();
-        let is_open = |state: &mut State| state.first < self.taken && !state.is_broken;
-        let state = self.shared.changed.wait_while(state, is_open).unwrap_or_else(PoisonError::into_inner);
-        if state.is_broken { Err(()) } else { Ok(()) }
+        let done = self.shared.lock();
+        let is_open = |done: &mut Done| done.first < self.taken && !done.is_broken;
+        let done = self.shared.changed.wait_while(done, is_open).unwrap_or_else(PoisonError::into_inner);
+        if done.is_broken { Err(()) } else { Ok(()) }
     }
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Done> {
+        self.done.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,8 +1,7 @@
 //! What has changed between the pipeline of a checkpoint and the one that is to go on with it.
 
-use serde_json::Value;
-
 use super::PartSpec;
+use crate::options::{Difference, differences};
 
 /// One part that is not what it was.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,12 +10,12 @@ pub enum Change {
     Options {
         /// How messages name it.
         place: String,
-        /// The options that differ: name, before, now.
-        options: Vec<(String, String, String)>,
+        /// The options that differ.
+        options: Vec<Difference>,
     },
-    /// It was not there.
+    /// It was added.
     Added(String),
-    /// It is there no more.
+    /// It was removed.
     Removed(String),
     /// It stands behind others than before.
     Moved(String),
@@ -26,12 +25,12 @@ impl std::fmt::Display for Change {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Added(place) => write!(f, "{place} is new"),
-            Self::Removed(place) => write!(f, "{place} is gone"),
+            Self::Removed(place) => write!(f, "{place} was removed from the pipeline"),
             Self::Moved(place) => write!(f, "{place} has another place in the order"),
             Self::Options { place, options } => {
                 let options: Vec<_> = options
                     .iter()
-                    .map(|(name, before, now)| format!("`{name}` was {before}, is {now}"))
+                    .map(|Difference { name, before, now }| format!("`{name}` was {before}, is {now}"))
                     .collect();
                 write!(f, "{place}: {}", options.join(", "))
             }
@@ -41,7 +40,7 @@ impl std::fmt::Display for Change {
 
 /// Whether two parts are the same. An option that only one of them has, and that is off there, came with another version.
 fn same(a: &PartSpec, b: &PartSpec) -> bool {
-    a.name == b.name && (a.options == b.options || options(&a.options, &b.options).is_empty())
+    a.name == b.name && (a.options == b.options || differences(&a.options, &b.options).is_empty())
 }
 
 /// For every part of `now`, the part of `before` whose state it may go on with: the same options, first at the same place, then at
@@ -61,6 +60,17 @@ pub(crate) fn matches(before: &[PartSpec], now: &[PartSpec]) -> Vec<Option<usize
     matched
 }
 
+/// The same, and for every part of `now` that has changed, the one of `before` that it was: the one at the same place, of the same name, or the only one
+/// of its kind. For sources, which go on where they were whatever their options.
+pub(crate) fn successors(before: &[PartSpec], now: &[PartSpec]) -> Vec<Option<usize>> {
+    let matched = matches(before, now);
+    let is_only = before.len() == 1 && now.len() == 1;
+    let was = |at: usize| is_only || before.get(at).is_some_and(|before| before.name == now[at].name);
+    let free = |at: usize| !matched.contains(&Some(at));
+    let of = |(at, found): (usize, &Option<usize>)| found.or_else(|| (free(at) && was(at)).then_some(at));
+    matched.iter().enumerate().map(of).collect()
+}
+
 /// What differs, for people.
 pub(crate) fn changes(before: &[PartSpec], now: &[PartSpec]) -> Vec<Change> {
     let matched = matches(before, now);
@@ -71,7 +81,7 @@ pub(crate) fn changes(before: &[PartSpec], now: &[PartSpec]) -> Vec<Change> {
         changes.push(match was {
             None => Change::Added(part.place.clone()),
             Some(was) => {
-                let options = options(&before[gone.remove(was)].options, &part.options);
+                let options = differences(&before[gone.remove(was)].options, &part.options);
                 Change::Options { place: part.place.clone(), options }
             }
         });
@@ -94,34 +104,6 @@ pub(crate) fn moved(before: &[PartSpec], now: &[PartSpec]) -> Vec<Change> {
     moved
 }
 
-fn options(before: &str, now: &str) -> Vec<(String, String, String)> {
-    let table = |text: &str| serde_json::from_str::<serde_json::Map<_, _>>(text).unwrap_or_default();
-    let (before, now) = (table(before), table(now));
-    let shown = |value: Option<&Value>| value.map_or("not given".to_owned(), ToString::to_string);
-    let differ = |name: &str| match (before.get(name), now.get(name)) {
-        (Some(one), None) | (None, Some(one)) => !is_off(one),
-        (before, now) => before != now,
-    };
-    let mut names: Vec<&String> = before.keys().chain(now.keys()).collect();
-    names.sort_unstable();
-    names.dedup();
-    names
-        .into_iter()
-        .filter(|name| differ(name))
-        .map(|name| (name.clone(), shown(before.get(name)), shown(now.get(name))))
-        .collect()
-}
-
-fn is_off(option: &Value) -> bool {
-    match option {
-        Value::Null => true,
-        Value::Bool(is_on) => !is_on,
-        Value::Array(list) => list.is_empty(),
-        Value::Object(table) => table.is_empty(),
-        Value::Number(_) | Value::String(_) => false,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -136,7 +118,10 @@ mod tests {
         let now = [part("c", "{}"), part("b", "{\"min\":2}")];
         assert_eq!(matches(&before, &now), [Some(2), None]);
         let shown: Vec<_> = changes(&before, &now).iter().map(ToString::to_string).collect();
-        assert_eq!(shown, ["b: `min` was 1, is 2", "a is gone"]);
+        assert_eq!(shown, ["b: `min` was 1, is 2", "a was removed from the pipeline"]);
+        assert_eq!(successors(&before, &now), [Some(2), Some(1)]);
+        assert_eq!(successors(&before[..2], &[before[1].clone(), part("new", "{}")]), [Some(1), None]);
+        assert_eq!(successors(&before[..1], &[part("other", "{}")]), [Some(0)]);
         assert!(changes(&before, &before).is_empty());
     }
 

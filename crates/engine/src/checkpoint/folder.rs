@@ -1,10 +1,12 @@
-//! The folder of a run's checkpoints: one run at a time, three checkpoints.
+//! The folder of a run's checkpoints: one run at a time, and the last checkpoints.
 //!
 //! | file | |
 //! |---|---|
-//! | `lock` | held by the run that uses the folder; where it is another one by now, so is the folder |
+//! | `lock` | held by the run that uses the folder, and says which that is; where it is another one by now, so is the folder |
+//! | `take-over` | held by a run that ends the one that uses the folder, to go on in its place |
+//! | `run` | the number of the run that uses the folder, which grows with each: see [`Fence`] |
 //! | `id` | made when the folder is first used: it tells this folder's files in the making from those of others |
-//! | `checkpoint-…` | the last three, by ordinal |
+//! | `checkpoint-…` | the last ones, by ordinal: two that stand alone and those behind them, and three at least |
 //! | `made-…` | the mark of a file in the making: see [`marks`] |
 
 use std::collections::hash_map::RandomState;
@@ -16,20 +18,27 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Manifest, Unwritten, holder};
-use crate::atomic::{Output, UNTIL, marks};
+use super::chain::{Chain, Link, SMALL};
+use super::fence::{Fence, LOCK};
+use super::holder::{self, Holder};
+use super::manifest::stands_alone;
+use super::small_file::{self, create_anew};
+use super::{Checkpoints, Ending, Manifest, Unwritten};
+use crate::atomic::{SavedPart, UNTIL, marks};
 use crate::error::{Error, ErrorKind, Masks, Result, plain};
-use crate::files::{
-    Access, FileHandle, FileSystem, folder, kind_if_there, make_lasting_folder, path_bytes, write_all_at,
-};
+use crate::files::{FileHandle, FileSystem, folder, kind_if_there, make_lasting_folder, path_bytes};
 use crate::notes::say;
-use crate::stage::Pieces;
+use crate::stage::{Cut, CutKind};
+use crate::time::Clock;
 
-/// How many checkpoints are kept: where the newest is damaged, the one before will do.
-const KEPT: usize = 3;
+/// How many checkpoints are kept at least: where the newest is damaged, the one before will do.
+pub(super) const KEPT: usize = 3;
 
-/// The file that says that a run is using the folder.
-const LOCK: &str = "lock";
+/// And how many of those that stand alone: where the newest of them is damaged, so are all that stand on it.
+const KEPT_ALONE: usize = 2;
+
+/// The file that says that a run is taking the folder over.
+const TURN: &str = "take-over";
 
 /// The file that has the folder's id.
 const ID: &str = "id";
@@ -37,8 +46,9 @@ const ID: &str = "id";
 /// Hexadecimal digits of an id.
 const DIGITS: usize = 16;
 
-/// Where a checkpoint is written before it gets its name.
-const ASIDE: &str = ".checkpoint.new";
+/// What the name begins with under which a checkpoint is written before it gets its own, in front of the run's number: what another run has left, or still
+/// writes, is not taken for it.
+const ASIDE: &str = ".checkpoint-";
 
 /// And the id.
 const ID_ASIDE: &str = ".id.new";
@@ -54,7 +64,11 @@ pub struct StateFolder {
     /// That of the one that was loaded, which may be older: newer ones are damaged then.
     loaded: u64,
     /// Those that are whole as far as is known, the newest last; no more than are kept.
-    whole: VecDeque<u64>,
+    whole: VecDeque<Kept>,
+    /// On what the next one may stand: the newest that this run has written.
+    chain: Option<Chain>,
+    /// Up to how many bytes a checkpoint has everything.
+    pub(super) small: u64,
     /// Files of which older checkpoints speak and the next one does not.
     orphans: Vec<Orphan>,
     /// What is not to be said of them.
@@ -65,18 +79,18 @@ pub struct StateFolder {
     fence: Fence,
 }
 
-/// Tells whether a run still holds its state folder: one that does not must neither write a checkpoint nor deliver anything.
-#[derive(Clone, Debug)]
-pub(crate) struct Fence {
-    folder: PathBuf,
-    lock: Arc<dyn FileHandle>,
+/// A checkpoint that is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Kept {
+    ordinal: u64,
+    stands_alone: bool,
 }
 
 /// A file in the making that nobody goes on with: what is in it is kept under another name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Orphan {
     /// The file.
-    pub output: Output,
+    pub output: SavedPart,
     /// How many records had come until then.
     pub records: u64,
     /// Its name from then on.
@@ -84,31 +98,9 @@ pub struct Orphan {
     pub aside: PathBuf,
 }
 
-impl Fence {
-    /// Checks that the folder is the one that was taken into use, and not another one in its place.
-    ///
-    /// # Errors
-    /// When it is another one, or cannot be looked at.
-    pub(crate) fn check(&self) -> Result<()> {
-        let path = self.folder.display();
-        match self.lock.has_name(&self.folder.join(LOCK)) {
-            Ok(true) => Ok(()),
-            Ok(false) => {
-                let what = format!(
-                    "the state folder {path} is not the one that this run uses: that was removed or moved"
-                );
-                Err(Error::new(ErrorKind::Io, what).with_help(
-                    "leave it where it is while the run goes on; bring it back to go on from its last checkpoint, or start anew",
-                ))
-            }
-            Err(error) => Err(Error::io("look at", path, &error)),
-        }
-    }
-}
-
 impl Orphan {
     /// What was written until `records` records had come and is in `output`, with a name that is free.
-    pub(crate) fn of(files: &dyn FileSystem, output: &Output, records: u64) -> Self {
+    pub(crate) fn of(files: &dyn FileSystem, output: &SavedPart, records: u64) -> Self {
         let name = |suffix: String| {
             let mut name = output.path.clone().into_os_string();
             name.push(format!("{UNTIL}{records}{suffix}"));
@@ -129,8 +121,8 @@ impl Orphan {
         matches!(kind_if_there(files, &self.output.part), Ok(Some(_)) | Err(_))
     }
 
-    /// Gives it its name; a second time is harmless.
-    fn set_aside(&self, files: &dyn FileSystem, state: &Path) -> io::Result<()> {
+    /// Renames it to the name under which it is preserved; a second time is harmless.
+    fn preserve(&self, files: &dyn FileSystem, state: &Path) -> io::Result<()> {
         let file = match files.open_own(&self.output.part) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             opened => opened?,
@@ -149,7 +141,7 @@ pub struct Found {
     /// The newest checkpoint that is whole, and its file.
     pub manifest: Option<(Manifest, PathBuf)>,
     /// Newer ones that are not: file, and what is wrong.
-    pub damaged: Vec<(PathBuf, String)>,
+    pub damaged: Vec<(PathBuf, Error)>,
 }
 
 impl StateFolder {
@@ -158,54 +150,82 @@ impl StateFolder {
     /// # Errors
     /// When another run uses it, or the system refuses.
     pub fn open(files: Arc<dyn FileSystem>, path: &Path) -> Result<Self> {
+        make_own(&*files, path)?;
+        let holder = Holder::this(Clock::default().read(), false);
+        Self::acquire(&files, path, &holder)?.ok_or_else(|| {
+            let who =
+                Holder::of(&*files, &path.join(LOCK)).map_or_else(String::new, |who| format!(": {who}"));
+            Error::unavailable(format!("another run is using the state folder {}{who}", path.display()))
+                .with_help("wait for it, stop it, end it with --take-over, or give this run its own --state")
+        })
+    }
+
+    /// Takes the folder into use for `holder`; `None` where another run uses it.
+    fn acquire(files: &Arc<dyn FileSystem>, path: &Path, holder: &Holder) -> Result<Option<Self>> {
         let failed = |error: io::Error| Error::io("use the state folder", path.display(), &error);
-        make_lasting_folder(&*files, path, true).map_err(failed)?;
-        // Whoever can write to it could have this run write anywhere.
-        files.check_own_folder(path).map_err(|error| {
-            failed(error).with_help(format!(
-                "`chmod 700 {}` as its owner, or name a folder of your own as --state",
-                path.display()
-            ))
-        })?;
-        let lock = files.lock(&path.join(LOCK)).map_err(|error| match error.kind() {
-            io::ErrorKind::WouldBlock => {
-                Error::unavailable(format!("another run is using the state folder {}", path.display()))
-                    .with_help(
-                        "wait for it, stop it, end it with --take-over, or give this run its own --state",
-                    )
-            }
-            _ => failed(error),
-        })?;
+        let lock = match files.lock(&path.join(LOCK)) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+            locked => locked.map_err(failed)?,
+        };
+        holder.tell(&*lock);
+        let files = Arc::clone(files);
+        let fence = Fence::raise(&files, path, lock)?;
         let mut folder = Self {
             files,
             path: path.to_owned(),
             newest: 0,
             loaded: 0,
             whole: VecDeque::new(),
+            chain: None,
+            small: SMALL,
             orphans: Vec::new(),
             masks: Arc::default(),
             said: BTreeSet::new(),
             id: "".into(),
-            fence: Fence { folder: path.to_owned(), lock },
+            fence,
         };
-        folder.fence.check()?;
+        folder.remove_aside();
         folder.id = folder.known_or_new_id().map_err(failed)?;
         marks::tidy(&*folder.files, path);
-        Ok(folder)
+        Ok(Some(folder))
     }
 
     /// The same; a run that uses it is ended first. It may stand still, and would go on to write, once it is let go on, as if it were alone: so it is
     /// not enough to take its lock away. Gives whether there was one.
     ///
+    /// Of several that do this at the same time, the first has the folder; the others end nobody.
+    ///
     /// # Errors
-    /// As [`StateFolder::open`]; when that run cannot be found or ended.
+    /// As [`StateFolder::open`]; when that run cannot be found or ended; when another one has taken the folder over meanwhile.
     pub fn take_over(files: Arc<dyn FileSystem>, path: &Path) -> Result<(Self, bool)> {
-        let is_held =
-            matches!(files.lock(&path.join(LOCK)), Err(error) if error.kind() == io::ErrorKind::WouldBlock);
-        if is_held {
-            holder::end(&path.join(LOCK))?;
+        let begun = Clock::default().read();
+        make_own(&*files, path)?;
+        let lock = path.join(LOCK);
+        let taken = |who: Option<Holder>| {
+            let who = who.map_or_else(String::new, |who| format!(": {who}"));
+            Error::unavailable(format!("another run has taken over the state folder {}{who}", path.display()))
+                .with_help("leave that one at work; or give --take-over once more, which ends it")
+        };
+        // They end one another otherwise.
+        let turn = files.lock(&path.join(TURN)).map_err(|error| match error.kind() {
+            io::ErrorKind::WouldBlock => taken(Holder::of(&*files, &path.join(TURN))),
+            _ => Error::io("use the state folder", path.display(), &error),
+        })?;
+        let own = Holder::this(Clock::default().read(), true);
+        own.tell(&*turn);
+        if let Some(folder) = Self::acquire(&files, path, &own)? {
+            return Ok((folder, false));
         }
-        Self::open(files, path).map(|folder| (folder, is_held))
+        let other = Holder::of(&*files, &lock);
+        if other.as_ref().is_some_and(|other| other.has_taken_over_since(begun)) {
+            return Err(taken(other));
+        }
+        // It may have ended by itself meanwhile.
+        let ended = holder::end(&lock);
+        match Self::acquire(&files, path, &own)? {
+            Some(folder) => Ok((folder, ended.is_ok())),
+            None => ended.and_then(|()| Err(taken(Holder::of(&*files, &lock)))),
+        }
     }
 
     /// Something that tells this folder's run from others, wherever the folder is moved: for the names of its files in the making.
@@ -232,12 +252,8 @@ impl StateFolder {
         }
         // Seeded by the system, and new each time.
         let id = format!("{:0DIGITS$x}", RandomState::new().build_hasher().finish());
-        let aside = self.path.join(ID_ASIDE);
-        let file = self.create_anew(&aside)?;
-        write_all_at(&*file, id.as_bytes(), 0)?;
-        file.sync()?;
-        self.files.rename(&aside, &self.path.join(ID))?;
-        self.files.sync_folder(&self.path)?;
+        let (path, aside) = (self.path.join(ID), self.path.join(ID_ASIDE));
+        small_file::replace(&*self.files, &path, &aside, id.as_bytes())?;
         Ok(id.into())
     }
 
@@ -258,10 +274,9 @@ impl StateFolder {
             .map_err(|error| Error::io("make durable", self.path.display(), &error))?;
         let found = look(&*self.files, &self.path)?;
         self.newest = newest(&*self.files, &self.path)?;
-        if let (None, [.., (path, why)]) = (&found.manifest, &found.damaged[..]) {
-            return Err(Error::data(format!("no checkpoint in {} is whole", self.path.display()))
-                .with_context(format!("{}: {why}", path.display()))
-                .with_help("start anew with another --state, or bring back a copy of this one"));
+        if found.manifest.is_none() && !found.damaged.is_empty() {
+            let damaged = found.damaged.iter().map(|(path, why)| (&**path, why));
+            return Err(none_intact(&self.path, damaged));
         }
         if let Some((_, path)) = &found.manifest {
             let mut whole = ordinals(&*self.files, &self.path).unwrap_or_default();
@@ -269,20 +284,24 @@ impl StateFolder {
             // Older ones are whole as far as is known.
             let last = whole.iter().position(|(_, other)| other == path).map_or(0, |at| at + 1);
             self.loaded = whole[..last].last().map_or(0, |(ordinal, _)| *ordinal);
-            self.whole = whole[last.saturating_sub(KEPT)..last].iter().map(|(ordinal, _)| *ordinal).collect();
+            let kept = |(ordinal, path): &(u64, PathBuf)| Kept {
+                ordinal: *ordinal,
+                stands_alone: stands_alone(&*self.files, path),
+            };
+            self.whole = whole[..last].iter().map(kept).collect();
         }
         self.remove_old();
         Ok(found)
     }
 
-    /// Sets these files aside with the next checkpoint, which needs them no more.
-    pub(crate) fn let_go(&mut self, orphans: Vec<Orphan>, masks: &Arc<Masks>) {
+    /// Preserves these files under other names at the next checkpoint, which does not refer to them.
+    pub(crate) fn preserve_orphans(&mut self, orphans: Vec<Orphan>, masks: &Arc<Masks>) {
         self.masks = Arc::clone(masks);
         self.orphans.extend(orphans);
     }
 
-    /// Sets aside what a run that was killed just behind its checkpoint had left to do; gives what was there.
-    pub(crate) fn let_go_at_once(&mut self, orphans: &[Orphan]) -> Vec<Orphan> {
+    /// Preserves the files that a run could not, as it was killed just after its checkpoint; returns those that existed.
+    pub(crate) fn preserve_orphans_now(&mut self, orphans: &[Orphan]) -> Vec<Orphan> {
         let mut left: Vec<_> =
             orphans.iter().filter(|orphan| orphan.is_there(&*self.files)).cloned().collect();
         for orphan in &mut left {
@@ -291,9 +310,8 @@ impl StateFolder {
                 orphan.aside = Orphan::of(&*self.files, &orphan.output, orphan.records).aside;
             }
         }
-        self.orphans.extend(
-            left.iter().filter(|orphan| orphan.set_aside(&*self.files, &self.path).is_err()).cloned(),
-        );
+        self.orphans
+            .extend(left.iter().filter(|orphan| orphan.preserve(&*self.files, &self.path).is_err()).cloned());
         left
     }
 
@@ -307,18 +325,26 @@ impl StateFolder {
         self.loaded
     }
 
+    /// How much of the stages' state the next checkpoint should have; it may always have more.
+    pub fn next_kind(&self) -> CutKind {
+        match &self.chain {
+            Some(chain) if !chain.is_long(self.small) => CutKind::Changes,
+            _ => CutKind::Complete,
+        }
+    }
+
     /// Keeps `manifest` as the checkpoint `ordinal`, the newest, with `stages` as what the stages keep; when this returns, it is durable. Before it
     /// can be found, `complete` adds what the sinks have made, and makes durable what it speaks of; before that, all of `stages` is written: while
     /// it is not, it has to be kept as it was.
     ///
     /// # Errors
     /// When the folder is not the one any more that was taken into use; what the system, a stage or `complete` says; then the checkpoint before
-    /// is still the newest.
+    /// is still the newest. An internal error where `stages` has changes and the cut before was not kept.
     pub fn keep(
         &mut self,
         ordinal: u64,
         mut manifest: Manifest,
-        stages: Vec<Pieces>,
+        stages: Vec<Cut>,
         complete: impl FnOnce(&mut Manifest) -> Result<()>,
     ) -> Result<()> {
         manifest.orphans.clone_from(&self.orphans);
@@ -326,27 +352,45 @@ impl StateFolder {
             let newest = self.newest;
             return Err(Error::internal(format!("checkpoint {ordinal} comes behind checkpoint {newest}")));
         }
-        let path = self.path.join(format!("{PREFIX}{ordinal:010}"));
+        let path = self.path.join(name(ordinal));
         self.fence.check()?;
-        self.write(manifest, stages, complete, &path).map_err(|unwritten| match unwritten {
-            Unwritten::Disk(error) => Error::io("keep the checkpoint", path.display(), &error),
-            Unwritten::Run(error) => error,
-        })?;
+        // Where it is not written, nothing stands on what may be there.
+        let chain = self.stand(ordinal, manifest.ending, &stages)?;
+        let names = manifest.sensors.clone();
+        let link =
+            self.write(manifest, chain.as_ref(), stages, complete, &path).map_err(
+                |unwritten| match unwritten {
+                    Unwritten::Disk(error) => Error::io("keep the checkpoint", path.display(), &error),
+                    Unwritten::Run(error) => error,
+                },
+            )?;
         self.newest = ordinal;
-        self.whole.push_back(ordinal);
-        while self.whole.len() > KEPT {
-            self.whole.pop_front();
-        }
+        self.whole.push_back(Kept { ordinal, stands_alone: chain.is_none() });
+        self.chain = Some(Chain::new(chain, Link { ordinal, ..link }, names));
         // The new one is durable: nobody goes on with these. What cannot be done now will be the next time.
-        self.set_aside();
+        self.preserve_pending();
         self.remove_old();
         Ok(())
     }
 
-    /// Sets aside what no checkpoint needs.
-    fn set_aside(&mut self) {
+    /// Takes that on which the checkpoint `ordinal` stands, with `stages` as what the stages keep; `None` where it stands alone.
+    fn stand(&mut self, ordinal: u64, ending: Ending, stages: &[Cut]) -> Result<Option<Chain>> {
+        let has_changes = stages.iter().any(|cut| cut.kind == CutKind::Changes);
+        // That a run is over does not depend on what it had before.
+        let is_due = ending != Ending::Running || self.next_kind() == CutKind::Complete;
+        match self.chain.take() {
+            // What has changed has changed since the last cut.
+            chain if has_changes && chain.as_ref().is_none_or(|chain| chain.last.ordinal + 1 != ordinal) => {
+                Err(Error::internal(format!("checkpoint {ordinal} has changes since one that was not kept")))
+            }
+            chain => Ok(chain.filter(|_| has_changes || !is_due)),
+        }
+    }
+
+    /// Preserves files that no checkpoint refers to.
+    fn preserve_pending(&mut self) {
         for orphan in std::mem::take(&mut self.orphans) {
-            let Err(error) = orphan.set_aside(&*self.files, &self.path) else { continue };
+            let Err(error) = orphan.preserve(&*self.files, &self.path) else { continue };
             let what = format!("cannot be kept as {}", orphan.aside.display());
             self.say_once(&orphan.output.part, &what, &error);
             self.orphans.push(orphan);
@@ -362,12 +406,17 @@ impl StateFolder {
         }
     }
 
-    /// Removes checkpoints that are older than those to be kept; a run that was killed may have left one too many. Damaged ones that are
+    /// Removes checkpoints that are older than those to be kept; a run that was killed may have left some too many. Damaged ones that are
     /// newer do not count: they must not push out the one that is gone on from.
     fn remove_old(&mut self) {
-        let Some(&oldest) = self.whole.front().filter(|_| self.whole.len() == KEPT) else { return };
-        let all = ordinals(&*self.files, &self.path).unwrap_or_default();
-        for (_, path) in all.into_iter().filter(|(ordinal, _)| *ordinal < oldest) {
+        let Some(first) = first_kept(&self.whole) else { return };
+        self.whole.drain(..first);
+        let Some(&Kept { ordinal: oldest, .. }) = self.whole.front() else { return };
+        let mut all = ordinals(&*self.files, &self.path).unwrap_or_default();
+        all.retain(|(ordinal, _)| *ordinal < oldest);
+        // The newest of them first, so that each that is left is intact, with all on which it stands.
+        all.sort_unstable_by(|a, b| b.cmp(a));
+        for (_, path) in all {
             match self.files.remove(&path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     self.say_once(&path, "cannot be removed", &error);
@@ -377,48 +426,74 @@ impl StateFolder {
         }
     }
 
+    /// Removes checkpoints that runs which were killed have not finished.
+    fn remove_aside(&self) {
+        let names = self.files.names(&self.path).unwrap_or_default();
+        for name in names.iter().filter(|name| name.as_encoded_bytes().starts_with(ASIDE.as_bytes())) {
+            let _nobody_reads_it = self.files.remove(&self.path.join(name));
+        }
+    }
+
     fn write(
         &self,
         manifest: Manifest,
-        stages: Vec<Pieces>,
+        chain: Option<&Chain>,
+        stages: Vec<Cut>,
         complete: impl FnOnce(&mut Manifest) -> Result<()>,
         path: &Path,
-    ) -> std::result::Result<(), Unwritten> {
-        let aside = self.path.join(ASIDE);
-        let written = self.write_aside(manifest, stages, complete, &aside);
+    ) -> std::result::Result<Link, Unwritten> {
+        let aside = self.path.join(format!("{ASIDE}{:010}.new", self.fence.number()));
+        let written = self.write_aside(manifest, chain, stages, complete, &aside);
         // Writing may have taken a while.
         self.fence.check()?;
-        let named = written.and_then(|()| Ok(self.files.rename(&aside, path)?));
+        let named = written.and_then(|link| {
+            self.files.rename(&aside, path)?;
+            Ok(link)
+        });
         if named.is_err() {
             // On a full disk, every byte counts.
             let _gone_already = self.files.remove(&aside);
         }
-        named?;
-        Ok(self.files.sync_folder(&self.path)?)
+        let link = named?;
+        self.files.sync_folder(&self.path)?;
+        Ok(link)
     }
 
     fn write_aside(
         &self,
         mut manifest: Manifest,
-        stages: Vec<Pieces>,
+        chain: Option<&Chain>,
+        stages: Vec<Cut>,
         complete: impl FnOnce(&mut Manifest) -> Result<()>,
         aside: &Path,
-    ) -> std::result::Result<(), Unwritten> {
-        let file = self.create_anew(aside)?;
-        manifest.write_completed(FromStart { file: &*file, place: 0 }, stages, complete)?;
-        Ok(file.sync()?)
+    ) -> std::result::Result<Link, Unwritten> {
+        let file = create_anew(&*self.files, aside)?;
+        let out = FromStart { file: &*file, place: 0 };
+        let link = manifest.write_completed(out, chain, stages, complete)?;
+        file.sync()?;
+        Ok(link)
     }
+}
 
-    /// Makes an empty file in place of one that a run which was killed has left.
-    fn create_anew(&self, path: &Path) -> io::Result<Arc<dyn FileHandle>> {
-        match self.files.create(path, Access::Private) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                self.files.remove(path)?;
-                self.files.create(path, Access::Private)
-            }
-            created => created,
-        }
-    }
+/// Which of these, the newest last, is the oldest to be kept; `None` where none is to be removed. It stands alone.
+fn first_kept(whole: &VecDeque<Kept>) -> Option<usize> {
+    let latest = whole.len().checked_sub(KEPT)?;
+    let alone = |&at: &usize| whole[at].stands_alone;
+    let second = (0..whole.len()).rev().filter(alone).nth(KEPT_ALONE - 1)?;
+    (0..=second.min(latest)).rev().find(alone)
+}
+
+/// Makes the folder at `path` where it is not there; it is the user's own.
+fn make_own(files: &dyn FileSystem, path: &Path) -> Result<()> {
+    let failed = |error: io::Error| Error::io("use the state folder", path.display(), &error);
+    make_lasting_folder(files, path, true).map_err(failed)?;
+    // Whoever can write to it could have this run write anywhere.
+    files.check_own_folder(path).map_err(|error| {
+        failed(error).with_help(format!(
+            "`chmod 700 {}` as its owner, or name a folder of your own as --state",
+            path.display()
+        ))
+    })
 }
 
 /// A file that is written from its beginning on.
@@ -448,33 +523,52 @@ pub fn look(files: &dyn FileSystem, path: &Path) -> Result<Found> {
     let mut all = ordinals(files, path)
         .map_err(|error| Error::io("look into the state folder", path.display(), &error))?;
     all.sort_unstable_by(|a, b| b.cmp(a));
+    let mut checkpoints = Checkpoints::new(files);
     for (_, path) in all {
-        match read(files, &path) {
+        match checkpoints.read(&path) {
             Ok(manifest) => {
                 found.manifest = Some((manifest, path));
                 break;
             }
-            Err(error) if error.kind() == ErrorKind::Data => found.damaged.push((path, error.to_string())),
+            Err(error) if error.kind() == ErrorKind::Data => found.damaged.push((path, error)),
             Err(error) => return Err(error),
         }
     }
     Ok(found)
 }
 
-/// The checkpoint in one file.
+/// The error if no checkpoint in `folder` is intact: what is wrong with one of the `damaged` ones, and what to do.
+pub fn none_intact<'a>(folder: &Path, damaged: impl Iterator<Item = (&'a Path, &'a Error)>) -> Error {
+    let none = Error::data(format!("no checkpoint in {} is intact", folder.display()));
+    // One that says what to do, as one of another version does, says more than a damaged one.
+    let Some((path, why)) = damaged.max_by_key(|(_, why)| why.help().is_some()) else { return none };
+    none.with_context(format!("{}: {}", path.display(), why.message())).with_help(
+        why.help().unwrap_or("start anew with another --state, or restore this folder from a backup"),
+    )
+}
+
+/// The checkpoint at one path.
 ///
 /// # Errors
-/// When it cannot be read, or is not whole.
+/// When it cannot be read, or it or one on which it stands is not whole.
 pub fn read(files: &dyn FileSystem, path: &Path) -> Result<Manifest> {
-    let file = files.open(path).map_err(|error| Error::io("read", path.display(), &error))?;
-    Manifest::read(&file, path)
+    Checkpoints::new(files).read(path)
+}
+
+/// The name of the checkpoint with this ordinal.
+pub(super) fn name(ordinal: u64) -> String {
+    format!("{PREFIX}{ordinal:010}")
+}
+
+/// The ordinal of the checkpoint at `path`; `None` where it has another name.
+pub(super) fn ordinal(path: &Path) -> Option<u64> {
+    path.file_name()?.to_str()?.strip_prefix(PREFIX)?.parse().ok()
 }
 
 /// The checkpoints that are there, by ordinal.
 pub fn ordinals(files: &dyn FileSystem, path: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
-    let names = files.names(path)?;
-    let ordinal = |name: &str| name.strip_prefix(PREFIX)?.parse().ok();
-    Ok(names.iter().filter_map(|name| Some((ordinal(name.to_str()?)?, path.join(name)))).collect())
+    let paths = files.names(path)?.into_iter().map(|name| path.join(name));
+    Ok(paths.filter_map(|path| Some((ordinal(&path)?, path))).collect())
 }
 
 fn newest(files: &dyn FileSystem, path: &Path) -> Result<u64> {

@@ -1,19 +1,30 @@
-//! Checkpoints: what a run needs to go on where it was, in files that are whole or are not taken.
+//! Checkpoints: what a run needs to resume, in files that are either intact or not used.
 //!
-//! A [`Manifest`] says where the source was, what every stage kept and how much every sink had written, all at one cut between two
-//! pieces of the input. A [`StateFolder`] keeps the last three of them. The order of a checkpoint: the sinks' output is durable →
-//! the manifest is written aside, made durable, renamed, the folder made durable → older ones go.
+//! A [`Manifest`] contains the positions of the sources, the state of every stage and the length of every output, all at one cut between two chunks. It contains
+//! everything, or what changed since the previous one, to which it refers then (`chain`). A [`StateFolder`] keeps the last ones. The order of a checkpoint: the
+//! sinks' output is durable → the manifest is written under a temporary name, synced, renamed, the folder synced → older ones are removed.
 
+mod chain;
 mod changes;
+mod checkpoints;
+mod fence;
 mod folder;
+#[cfg(test)]
+mod folder_tests;
 mod holder;
+mod listing;
+#[cfg(test)]
+mod listing_tests;
 mod manifest;
 mod pieces;
 mod reader;
+mod small_file;
 
 pub use changes::Change;
-pub(crate) use changes::{changes, matches, moved};
-pub(crate) use folder::Fence;
-pub use folder::{Found, Orphan, StateFolder, look, ordinals, read};
+pub(crate) use changes::{changes, matches, moved, successors};
+pub use checkpoints::Checkpoints;
+pub(crate) use fence::Fence;
+pub use folder::{Found, Orphan, StateFolder, look, none_intact, ordinals, read};
+pub use listing::{Listed, list};
 pub use manifest::{Ending, Manifest, PartSpec, Unwritten};
 pub use pieces::StageState;

@@ -106,7 +106,8 @@ impl Reader {
     }
 }
 
-fn damaged(what: impl ToString) -> io::Error {
+/// The error of a file that is not as it was written.
+pub(super) fn damaged(what: impl ToString) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what.to_string())
 }
 

@@ -1,5 +1,5 @@
-//! Every stage is tested like all others: in the lists of equivalence and of fuzzing; those that are registered, and those that only options of
-//! the source ask for. The list of restarts is held in the core.
+//! Checks that every stage, whether registered or inserted by options of the source, is in the lists of the equivalence tests and the fuzz
+//! target. The list for restarts is checked in the core.
 
 #[path = "../../../core/src/stage/listed.rs"]
 mod listed;
@@ -9,10 +9,10 @@ use crate::Pipeline;
 use crate::pipeline::plan;
 use crate::stage::Stage;
 
-/// The pipelines that are fuzzed.
+/// The source of the fuzz target.
 const FUZZED: &str = include_str!("../../../../fuzz/src/run.rs");
 
-/// Those of them that `is_there` does not know.
+/// The stages that `is_there` does not know.
 fn missing(is_there: impl Fn(&str) -> bool) -> Vec<&'static str> {
     registered().filter(|name| !is_there(name)).collect()
 }
@@ -37,7 +37,7 @@ fn a_stage_that_is_in_no_list_is_found() {
     assert_eq!(missing(|name| name != "threshold"), ["threshold"]);
 }
 
-/// The stages that options of the source ask for; none where they do not go by themselves.
+/// The stages that options of the source insert; none if the options are not valid on their own.
 fn asked_for(options: &str) -> Vec<std::sync::Arc<dyn Stage>> {
     let is_new = |line: &&&str| !options.starts_with(line.split('=').next().unwrap_or_default());
     let base = ["time = 't'", "sensor = 's'", "measurements = ['v']"];
@@ -50,7 +50,7 @@ fn asked_for(options: &str) -> Vec<std::sync::Arc<dyn Stage>> {
     pipeline.and_then(|pipeline| plan::stages(&pipeline).ok()).unwrap_or_default()
 }
 
-/// The options of the source that the fuzz target `run` chooses from.
+/// The source options that the fuzz target `run` chooses from.
 fn fuzzed_options() -> Vec<String> {
     let chosen = FUZZED.split("\n    choose(").skip(1).filter_map(|call| call.split_once(");"));
     let option = |(call, _): (&str, &str)| call.rsplit('"').nth(1).map(|text| text.replace("\\n", "\n"));

@@ -1,4 +1,4 @@
-//! Sinks that deliver by epochs: each record arrives once, whatever fails and is tried again, and whichever run it is.
+//! Sinks that deliver by epochs: each record arrives once, whatever fails and is retried, in whichever run.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
@@ -14,24 +14,24 @@ use crate::runtime::StateOptions;
 use crate::sensor::Sensors;
 use crate::sink::{Block, Outset, Prepare, Repeat, Sink, SinkSpec};
 use crate::source::OpenOptions;
-use crate::{Pipeline, Report, outbox};
+use crate::{Pipeline, Report, rows};
 
-/// What goes wrong with a delivery.
+/// What goes wrong in a delivery.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Fault {
     Nothing,
-    /// It is not there for a moment.
+    /// A transient error.
     Away,
-    /// It has taken the rows, and then is not there for a moment.
+    /// The rows were stored, then a transient error.
     Unanswered,
-    /// It has taken the rows, and says that it will take no more.
+    /// The rows were stored, then a permanent error.
     Taken,
-    /// It will not take them.
+    /// A permanent error.
     Refuses,
     Panics,
 }
 
-/// Where rows are delivered to.
+/// The target of deliveries.
 #[derive(Default)]
 struct Remote {
     rows: Vec<String>,
@@ -117,7 +117,7 @@ impl Sink for Open {
 
 const RECORDS: usize = 60;
 
-/// A run over as many sensors as records, a checkpoint before each chunk.
+/// A run with as many sensors as records, and a checkpoint before each chunk.
 fn go(folder: &Path, sink: &Remotely, has_state: bool) -> Result<Report> {
     let path = folder.join("in.csv");
     let lines: String = (0..RECORDS).map(|at| format!("s{at},{at}\n")).collect();
@@ -152,7 +152,7 @@ fn clause_20_a_run_that_goes_on_delivers_under_the_same_name() {
     let folder = tempfile::tempdir().expect("a folder");
     let sink = Remotely::default();
     for _ in 0..3 {
-        // Taken, and the run ends before it knows that: these come again.
+        // Stored, but the run ends before it knows that: these are delivered again.
         sink.remote().faults = [Fault::Nothing, Fault::Taken].into();
         go(folder.path(), &sink, true).expect_err("it has failed");
     }
@@ -175,12 +175,12 @@ fn clause_20_what_fails_for_a_while_is_delivered_again_and_arrives_once() {
     assert!(writer.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-'), "{writer}");
     assert!(remote.calls as u64 > 3 && *last > 3, "several epochs");
     assert!(
-        report.remarks.iter().any(|remark| remark.contains("could not deliver 3 times")),
+        report.remarks.iter().any(|remark| remark.contains("delivery failed 3 times")),
         "{:?}",
         report.remarks
     );
     assert!(
-        outbox::look(&Disk, &folder.path().join("state")).expect("a folder").is_empty(),
+        rows::look(&Disk, &folder.path().join("state")).expect("a folder").is_empty(),
         "all is delivered"
     );
 }
@@ -199,9 +199,29 @@ fn clause_20_what_a_run_could_not_deliver_the_next_one_does_first() {
         go(folder.path(), &sink, true).expect("the next run delivers it");
         check(folder.path(), &sink);
         let over = go(folder.path(), &sink, true).expect("it is over");
-        assert!(over.remarks.iter().any(|remark| remark.contains("over already")), "{:?}", over.remarks);
+        assert!(over.remarks.iter().any(|remark| remark.contains("ended already")), "{:?}", over.remarks);
         check(folder.path(), &sink);
     }
+}
+
+#[test]
+fn what_a_run_killed_in_the_end_leaves_of_its_outbox_the_next_one_removes() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let sink = Remotely::default();
+    let outbox = || rows::look(&Disk, &folder.path().join("state")).expect("a folder");
+    sink.remote().faults = [Fault::Refuses].into();
+    go(folder.path(), &sink, true).expect_err("it is refused");
+    let left = outbox().into_iter().map(|(path, ..)| (std::fs::read(&path).expect("read"), path));
+    let left: Vec<_> = left.collect();
+    assert!(!left.is_empty());
+    go(folder.path(), &sink, true).expect("the next run delivers it");
+    assert!(outbox().is_empty());
+    // As if that run had been killed between its last checkpoint and their removal.
+    left.iter().for_each(|(bytes, path)| std::fs::write(path, bytes).expect("written"));
+    let over = go(folder.path(), &sink, true).expect("it is over");
+    assert!(over.remarks.iter().any(|remark| remark.contains("ended already")), "{:?}", over.remarks);
+    assert!(outbox().is_empty(), "what was delivered is gone");
+    check(folder.path(), &sink);
 }
 
 #[test]
@@ -210,7 +230,7 @@ fn what_was_not_delivered_and_is_gone_is_an_error() {
     let sink = Remotely::default();
     sink.remote().faults = [Fault::Refuses].into();
     go(folder.path(), &sink, true).expect_err("it is refused");
-    let files = outbox::look(&Disk, &folder.path().join("state")).expect("a folder");
+    let files = rows::look(&Disk, &folder.path().join("state")).expect("a folder");
     // Later ones are of no checkpoint.
     let (first, ..) = files.iter().min_by_key(|(.., epoch)| *epoch).expect("an epoch");
     std::fs::remove_file(first).expect("removed");
@@ -245,7 +265,7 @@ fn without_a_state_folder_rows_are_delivered_as_they_come_and_that_is_said() {
     let report = go(folder.path(), &sink, false).expect("delivered");
     check(folder.path(), &sink);
     assert!(
-        report.remarks.iter().any(|remark| remark.contains("delivered as it came")),
+        report.remarks.iter().any(|remark| remark.contains("delivered without checkpoints")),
         "{:?}",
         report.remarks
     );

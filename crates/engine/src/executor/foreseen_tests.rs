@@ -1,5 +1,5 @@
-//! Row groups that statistics show to be filtered are left unread, and nothing else changes: every output, every ledger, every remark is that of
-//! a run that reads them all.
+//! Row groups that are filtered according to their statistics are not read, and nothing else changes: outputs, ledgers and remarks equal
+//! those of a run that reads everything.
 
 use std::fs::File;
 use std::path::Path;
@@ -22,7 +22,7 @@ use crate::{Pipeline, Report};
 /// 1 March 2026 in milliseconds.
 const START: i64 = 1_772_323_200_000;
 
-/// A file of several row groups, each of one kind of values; most of them in the order of time.
+/// A file of several row groups, each with one kind of values; most of them in order of time.
 fn file(random: &mut StdRng, path: &Path, groups: usize) {
     let is_dictionary = random.random();
     let statistics = match random.random_range(0..6) {
@@ -106,7 +106,7 @@ fn group(random: &mut StdRng, at: &mut i64, is_dictionary: bool) -> RecordBatch 
         .expect("records")
 }
 
-/// The options of `[source]`, and the stages, of a random pipeline.
+/// The `[source]` options and the stages of a random pipeline.
 fn pipeline(random: &mut StdRng) -> (String, String) {
     let one_of = |random: &mut StdRng, all: &[&str]| all[random.random_range(0..all.len())].to_owned();
     let time = |random: &mut StdRng| format!("2026-03-01T00:{:02}:00Z", random.random_range(0..14));
@@ -159,7 +159,7 @@ fn pipeline(random: &mut StdRng) -> (String, String) {
     (source.join("\n"), leading + &last)
 }
 
-/// What a run gives: its outputs, its ledgers and remarks; and how many records it left unread.
+/// The result of a run: outputs, ledgers and remarks; and the number of records not read.
 fn outcome(folder: &Path, text: &str, options: &RunOptions) -> (String, usize) {
     let pipeline = Pipeline::from_toml(text).unwrap_or_else(|error| panic!("{error}\n{text}"));
     let report = match run(&pipeline, options, &mut ()) {
@@ -171,7 +171,7 @@ fn outcome(folder: &Path, text: &str, options: &RunOptions) -> (String, usize) {
         entries.iter().map(|entry| format!("{} {:?}\n", entry.name, entry.ledger)).collect::<String>()
     };
     let (unread, remarks): (Vec<_>, Vec<_>) =
-        remarks.iter().partition(|remark| remark.contains("not read: their statistics"));
+        remarks.iter().partition(|remark| remark.contains("not read: according to their statistics"));
     let unread = unread.first().map_or(0, |remark| {
         let words: Vec<&str> = remark.split(' ').collect();
         let at = words.iter().position(|word| *word == "with").expect("a number of records");
@@ -193,7 +193,7 @@ fn leaving_records_unread_changes_nothing_but_the_time() {
     let seed = rand::random::<u64>();
     println!("seed {seed}");
     let mut random = StdRng::seed_from_u64(seed);
-    // Hundreds of small outputs, each made durable: in memory, where there is such a place.
+    // Hundreds of small outputs are made durable, so in memory if possible.
     let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a folder");
     let place = folder.path();
     let (mut with_unread, mut failed) = (0, 0);
@@ -259,13 +259,13 @@ fn a_period_and_a_threshold_leave_whole_row_groups_unread_and_say_so() {
         ("from = \"2026-03-01T00:00:50Z\"", "", 5, 50, 10),
         ("until = \"2026-03-01T00:00:10Z\"", "", 5, 50, 10),
         ("", threshold, 4, 40, 20),
-        // Of those from the fifth second on, the first group is read for its time, the second for its values.
+        // Of the groups from the fifth second on, the first is read because of its times, the second because of its values.
         ("from = \"2026-03-01T00:00:05Z\"", threshold, 4, 40, 15),
         ("until = \"2026-03-01T00:00:30Z\"", threshold, 4, 40, 20),
     ] {
         let report = run_with(options, stages);
         let remark = format!(
-            "{groups} row groups with {records} of 60 records were not read: their statistics show that all of those are filtered"
+            "{groups} row groups with {records} of 60 records were not read: according to their statistics, all of those are filtered"
         );
         assert_eq!(report.remarks, [remark], "{options} {stages}");
         let last = report.stages.last().expect("a stage").ledger;

@@ -1,4 +1,4 @@
-//! `idle_sensors`: sensors are given up behind the same records in every way of running, begin anew, and make room for others.
+//! `idle_sensors`: in every way of running, sensors are given up after the same records, start anew, and make room for others.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -18,7 +18,7 @@ use crate::runtime::StateOptions;
 use crate::sensor::SensorLookup;
 use crate::source::{Input, OpenOptions, Progress, Source, SourceSpec, Traits};
 
-/// A run over records of second, sensor and value; what it wrote.
+/// A run over records of second, sensor and value; returns its output.
 fn go(
     folder: &Path,
     records: &[(u32, &str, f64)],
@@ -43,7 +43,7 @@ fn go(
     Ok((report, std::fs::read_to_string(path("out.csv")).expect("written")))
 }
 
-/// The same in all ways, each of which must give the same.
+/// The same in all ways, which must agree.
 fn in_all_ways(records: &[(u32, &str, f64)], options: &str, stages: &str) -> (Report, String) {
     let folder = tempfile::tempdir().expect("folder");
     let (report, plain) = go(
@@ -76,7 +76,7 @@ fn in_all_ways(records: &[(u32, &str, f64)], options: &str, stages: &str) -> (Re
     (report, plain)
 }
 
-/// `a` reports three times, is idle while `b` goes on, and comes again.
+/// `a` reports three times, is idle while `b` continues, and reports again.
 fn come_again() -> Vec<(u32, &'static str, f64)> {
     let first = [(0, "a", 1.0), (1, "a", 2.0), (2, "a", 3.0)];
     let meanwhile = (3..40).map(|second| (second, "b", 0.0));
@@ -103,7 +103,7 @@ fn clause_27_what_is_open_of_a_sensor_is_written_when_it_is_given_up() {
     let (_, text) = in_all_ways(&come_again(), "idle_sensors = \"10s\"", hourly);
     let hour = "2026-01-01T00:00:00Z";
     assert_eq!(text, format!("t,sensor,v_count,v_max\n{hour},a,3,3\n{hour},a,1,7\n{hour},b,38,0\n"));
-    // Behind the record with which it is known, and before the next one: what waits of `a` leaves between two records of `b`.
+    // After the record that decides it and before the next one: held records of `a` are released between two records of `b`.
     let sorted = "idle_sensors = \"10s\"\norder = \"time\"\ndisorder = \"1m\"";
     let (report, text) = in_all_ways(&come_again(), sorted, "");
     let order: Vec<_> = text.lines().skip(1).take(3).map(|line| &line[17..]).collect();
@@ -147,7 +147,7 @@ fn clause_27_ever_new_sensors_take_no_more_room_than_those_in_use() {
     let found = crate::checkpoint::look(&Disk, &folder.path().join("state")).expect("a folder");
     let (manifest, _) = found.manifest.expect("a checkpoint");
     assert!(manifest.sensors.len() < 60, "{} names", manifest.sensors.len());
-    // Whoever has an id that another one had before is held to its own rules.
+    // A sensor with a reassigned id follows its own rules.
     let kept = |line: &&str| line.split(',').nth(2) == Some("2");
     let two: BTreeSet<_> = text.lines().filter(kept).filter_map(|line| line.split(',').nth(1)).collect();
     let expected = |name: &&String| !name.ends_with('7');
@@ -183,16 +183,16 @@ fn what_forgets_no_sensor_is_named() {
     };
     let fitted = "[[stage]]\ntype = \"normalize\"\nfit = true\n";
     let message = error("idle_sensors = \"10s\"", fitted);
-    assert!(message.contains("`idle_sensors` does not go with stage 0 (normalize)"), "{message}");
+    assert!(message.contains("`idle_sensors` cannot be combined with stage 0 (normalize)"), "{message}");
     let message = error("idle_sensors = \"10s\"\norder = \"newest_first\"", "");
-    assert!(message.contains("does not go with order"), "{message}");
+    assert!(message.contains("cannot be combined with order"), "{message}");
     for wrong in ["0s", "ten"] {
         let message = error(&format!("idle_sensors = \"{wrong}\""), "");
         assert!(message.contains("`idle_sensors`: ") && message.contains("such as"), "{message}");
     }
 }
 
-/// A source whose file changes when a piece of it has been looked at so many times.
+/// A source whose file changes after a piece has been checked a number of times.
 struct Changing(Arc<dyn SourceSpec>, usize);
 
 struct ChangingFile(Box<dyn Source>, Arc<Looks>);
@@ -257,7 +257,7 @@ impl Source for ChangingFile {
 fn every_part_of_a_piece_is_looked_at_before_it_is_handed_over() {
     let folder = tempfile::tempdir().expect("folder");
     let path = |name: &str| folder.path().join(name).display().to_string();
-    // One piece, and a part behind every record: the sensors of the one before are idle by then.
+    // One piece, with a part after every record, since the sensor of the previous one is idle by then.
     let line = |at: u32| format!("2026-01-01T{at:02}:00:00Z,a{at},1\n2026-01-01T{at:02}:00:00Z,b{at},1\n");
     let text: String = std::iter::once("t,sensor,v\n".to_owned()).chain((0..10).map(line)).collect();
     std::fs::write(path("in.csv"), text).expect("written");

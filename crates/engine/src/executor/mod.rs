@@ -1,7 +1,7 @@
-//! The bounded runtime: reads the input to its end, once for every `Global` stage and once for the output.
+//! The bounded runtime: reads the input to its end, once per `Global` stage and once for the output.
 //!
-//! `parallel` runs on all cores; `sequential` is the loop that judges it. Both hand what comes out to a
-//! `Drain`. Memory does not grow with the input: one chunk a worker is in flight.
+//! `parallel` runs on all cores; `sequential` is the one-thread loop that serves as its reference. Both pass records to a `Drain`. Memory
+//! does not grow with the input: each worker has one chunk in flight.
 
 #[cfg(test)]
 mod coverage;
@@ -14,9 +14,9 @@ mod foreseen_tests;
 #[cfg(test)]
 mod idle_tests;
 mod parallel;
-mod sequential;
 #[cfg(test)]
-mod set_aside_tests;
+mod rejection_tests;
+mod sequential;
 #[cfg(test)]
 mod sink_threads_tests;
 #[cfg(test)]
@@ -32,7 +32,8 @@ use std::time::Instant;
 
 use crate::atomic::AtomicFile;
 use crate::batch::Schema;
-use crate::checkpoint::Ending;
+use crate::checkpoint::{Ending, Fence};
+use crate::cuts::CutRequest;
 use crate::error::guard::{caught, guarded};
 use crate::error::{Error, Result};
 use crate::files::patient::Patient;
@@ -43,6 +44,7 @@ use crate::runtime::effects::without_effect;
 use crate::runtime::inlets::Inlets;
 use crate::runtime::outlet::Outlets;
 use crate::runtime::over::after_the_end;
+use crate::runtime::reload::{Reloads, Taking};
 use crate::runtime::state::{State, open_state};
 use crate::sensor::SharedSensors;
 use crate::sink::Outset;
@@ -51,18 +53,18 @@ use crate::stage::{Reach, Stage};
 
 pub use crate::runtime::{FirstPassReport, Observer, Rejects, Report, RunOptions, Shown};
 
-/// Runs `pipeline` to the end of its input.
+/// Runs `pipeline` to the end of its input. Blocks the calling thread.
 ///
 /// # Errors
-/// Whatever ends the run early; then no sink has made anything visible.
+/// Any error that ends the run early; then no sink has made anything visible.
 pub fn run(
     pipeline: &Pipeline,
     options: &RunOptions,
     observer: &mut (dyn Observer + Send),
 ) -> Result<Report> {
     if options.sequential && options.state.is_some() {
-        return Err(Error::usage("the one-thread loop keeps no checkpoints")
-            .with_help("run without `sequential`, on one thread where that is wanted"));
+        return Err(Error::usage("the one-thread loop does not support checkpoints")
+            .with_help("run without `sequential`, with one thread if necessary"));
     }
     options.check()?;
     let options = &options.of(pipeline);
@@ -72,10 +74,10 @@ pub fn run(
     })
 }
 
-/// Runs the first passes of `pipeline` and gives its stages, the `Global` ones with their constants.
+/// Runs the first passes of `pipeline` and returns its stages, with the `Global` ones fitted.
 ///
 /// # Errors
-/// Whatever ends a pass early.
+/// Any error that ends a pass early.
 pub fn fit(
     pipeline: &Pipeline,
     options: &RunOptions,
@@ -93,9 +95,9 @@ pub fn fit(
     Ok((stages, report))
 }
 
-/// One reading of the input through some of the stages.
-trait Reading: Sized {
-    /// Opens the sources and gets `stages` ready, the first ones of `pipeline`, all of them checked before, for what comes out of the ports `asked`.
+/// One pass over the input through some of the stages.
+trait InputPass: Sized {
+    /// Opens the sources and starts `stages`, a prefix of those of `pipeline` that was checked before, for the output of the ports `asked`.
     fn open(
         pipeline: &Pipeline,
         stages: &[Arc<dyn Stage>],
@@ -104,15 +106,20 @@ trait Reading: Sized {
         sensors: &Arc<SharedSensors>,
     ) -> Result<Self>;
 
-    /// What runs, with its columns.
+    /// The plan that is run.
     fn plan(&self) -> &Plan;
 
-    /// Goes on from the checkpoint that `outlets` have, if they have one, and keeps more of them; then the sinks are ready to be handed to.
+    /// Resumes from the checkpoint in `outlets`, if any, and starts making checkpoints; then the sinks are ready.
     fn begin(&mut self, _outlets: &mut Outlets, _options: &RunOptions) -> Result<()> {
         Ok(())
     }
 
-    /// Makes the output visible, behind the last record.
+    /// Lets the reading take other options, until what is given is dropped; `None` where it takes none.
+    fn take_reloads(&self, _pipeline: &Pipeline) -> Option<Taking> {
+        None
+    }
+
+    /// Makes the output visible at the end.
     fn conclude(
         &mut self,
         outlets: Outlets,
@@ -130,24 +137,24 @@ trait Reading: Sized {
         drain: &mut D,
     ) -> Result<()>;
 
-    /// Writes the ledgers into `report`.
+    /// Writes the ledgers to `report`.
     ///
     /// # Errors
-    /// When the source cannot say what it has done.
+    /// If the source cannot report what it has read.
     fn close(self, report: &mut Report) -> Result<()>;
 }
 
-/// Runs `act` in a pool of the threads that `options` ask for.
+/// Runs `act` in a pool with the number of threads in `options`.
 pub fn on_threads<T: Send>(options: &RunOptions, act: impl FnOnce() -> Result<T> + Send) -> Result<T> {
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(options.threads.unwrap_or(0))
         .build()
-        .map_err(|error| Error::internal(format!("no threads to work with: {error}")))?;
-    // What no guard has caught, a getter of a part for one, ends the run and not the caller.
+        .map_err(|error| Error::internal(format!("cannot start worker threads: {error}")))?;
+    // A panic outside of all guards, such as in a getter of a component, ends the run and not the caller.
     pool.install(|| caught("the run", act))
 }
 
-fn run_by<R: Reading>(
+fn run_by<R: InputPass>(
     pipeline: &Pipeline,
     options: &RunOptions,
     observer: &mut (dyn Observer + Send),
@@ -156,11 +163,13 @@ fn run_by<R: Reading>(
     let sensors = Arc::new(SharedSensors::new(pipeline.sensor_limits()));
     let mut report = Report::default();
     let mut options = options.clone();
+    options.open.cuts = CutRequest::default();
     if let Some(state) = &mut options.state
         && pipeline.sinks.iter().any(|sink| sink.on_failure == Some(OnFailure::Wait))
     {
         // It is mostly the same disk.
-        state.files = Arc::new(Patient::new(Arc::clone(&state.files), &options.stop));
+        let (files, masks) = (Arc::clone(&state.files), pipeline.secrets.masks());
+        state.files = Arc::new(Patient::new(files, &options.stop, "the state folder", masks));
     }
     let state = open_state(pipeline, &options, &sensors)?;
     match state.as_ref().and_then(State::ending) {
@@ -168,25 +177,40 @@ fn run_by<R: Reading>(
         Some(ending) => return after_the_end(pipeline, &options, state, ending),
     }
     options.resume = state.as_ref().map(State::resumptions).unwrap_or_default();
-    let options = &options;
-    let (early, state) = outlets_before_first_pass(pipeline, options, state)?;
-    let stages = fit_stages::<R>(pipeline, options, &sensors, observer, &mut report)?;
-    let graph = Graph::new(pipeline)?;
-    let mut reading = R::open(pipeline, &stages, &graph.asked(), options, &sensors)?;
-    let mut outlets =
-        early.map_or_else(|| Outlets::open(pipeline, reading.plan(), state, &plain(options)), Ok)?;
-    reading.begin(&mut outlets, options)?;
-    reading.drive("run", observer, &mut outlets)?;
-    reading.conclude(outlets, observer, &mut report)?;
-    reading.close(&mut report)?;
+    let fence = state.as_ref().map(State::fence);
+    passes::<R>(pipeline, &options, &sensors, state, observer, &mut report)
+        .map_err(|error| Fence::cause(fence.as_ref(), error))?;
     report.remarks.extend(without_effect(pipeline, &sensors.read()));
     report.elapsed = start.elapsed();
-    report.check(&graph)?;
+    report.check(&Graph::new(pipeline)?)?;
     Ok(report)
 }
 
-/// The sinks of a run that reads its input more than once: one that cannot be opened should not be noticed only at
-/// the last reading. Other inputs, which may not be readable twice, are looked at once.
+/// Runs the first passes and the last one.
+fn passes<R: InputPass>(
+    pipeline: &Pipeline,
+    options: &RunOptions,
+    sensors: &Arc<SharedSensors>,
+    state: Option<State>,
+    observer: &mut (dyn Observer + Send),
+    report: &mut Report,
+) -> Result<()> {
+    let (early, state) = outlets_before_first_pass(pipeline, options, state)?;
+    let stages = fit_stages::<R>(pipeline, options, sensors, observer, report)?;
+    let asked = Graph::new(pipeline)?.asked();
+    let mut reading = R::open(pipeline, &stages, &asked, options, sensors)?;
+    let mut outlets =
+        early.map_or_else(|| Outlets::open(pipeline, reading.plan(), state, &plain(options)), Ok)?;
+    reading.begin(&mut outlets, options)?;
+    let taking = reading.take_reloads(pipeline);
+    reading.drive("run", observer, &mut outlets)?;
+    drop(taking);
+    reading.conclude(outlets, observer, report)?;
+    reading.close(report)
+}
+
+/// Opens the sinks before the first pass, so that an error in opening them is reported at once and not before the last pass. If there is
+/// one pass only, they are opened with it.
 fn outlets_before_first_pass(
     pipeline: &Pipeline,
     options: &RunOptions,
@@ -199,16 +223,18 @@ fn outlets_before_first_pass(
     Ok((Some(Outlets::open(pipeline, &plan, state, &plain(options))?), None))
 }
 
-/// What sinks begin with.
+/// The outset of sinks in a run without checkpoints.
 fn plain(options: &RunOptions) -> Outset {
-    let (stop, clock) = (Arc::clone(&options.stop), options.open.clock.clone());
-    Outset { stop, clock, ..Outset::default() }
+    let (stop, clock, cuts) =
+        (Arc::clone(&options.stop), options.open.clock.clone(), options.open.cuts.clone());
+    Outset { stop, clock, cuts, ..Outset::default() }
 }
 
-/// `pipeline` with what its stages learn in first passes, so that one pass is enough, by either runtime; and what is to be said of those.
+/// Runs the first passes. Returns `pipeline` with the fitted stages, so that one pass on either runtime is enough, and the report of the
+/// first passes.
 ///
 /// # Errors
-/// Whatever ends a pass early.
+/// Any error that ends a pass early.
 pub(crate) fn learnt(
     pipeline: &Pipeline,
     options: &RunOptions,
@@ -221,7 +247,7 @@ pub(crate) fn learnt(
     Ok((learnt, report))
 }
 
-fn fit_stages<R: Reading>(
+fn fit_stages<R: InputPass>(
     pipeline: &Pipeline,
     options: &RunOptions,
     sensors: &Arc<SharedSensors>,
@@ -229,9 +255,10 @@ fn fit_stages<R: Reading>(
     report: &mut Report,
 ) -> Result<Vec<Arc<dyn Stage>>> {
     let mut stages = plan::stages(pipeline)?;
-    // A first pass is whole or it is nothing: it keeps no checkpoints, and a stop is a failure. Its input comes again, and is recorded then.
+    // A first pass has no checkpoints, so a stop is a failure. Its input is read again later, and recorded then.
     let open = OpenOptions { record: None, ..options.open.clone() };
-    let options = &RunOptions { state: None, open, resume: Vec::new(), ..options.clone() };
+    let reloads = Reloads::default();
+    let options = &RunOptions { state: None, open, resume: Vec::new(), reloads, ..options.clone() };
     for at in 0..stages.len() {
         if stages[at].reach() != Reach::Global {
             continue;
@@ -247,7 +274,7 @@ fn fit_stages<R: Reading>(
             let mut reading = R::open(pipeline, &stages[..at], asked, options, sensors)?;
             reading.drive("fit", observer, &mut fit)?;
             reading.close(report)?;
-            // Constants of a part of the input would be wrong and look right.
+            // Constants fitted to part of the input would be wrong without looking wrong.
             report.check_complete()?;
             report.end_first_pass(fit.take_entry(), start.elapsed());
             if let Some(fitted) = fit.finish(&sensors.read())? {
@@ -261,7 +288,7 @@ fn fit_stages<R: Reading>(
     Ok(stages)
 }
 
-/// Writes what the first pass of `stage` has learnt to the file that is for it.
+/// Writes the fitted constants of `stage` to its `save` file.
 fn save(stage: &dyn Stage, fitted: &dyn Stage) -> Result<()> {
     let (Some(path), Some(text)) = (stage.saves(), fitted.fitted()) else { return Ok(()) };
     let mut file = AtomicFile::create(path.place())?;
@@ -281,15 +308,15 @@ fn check_replayable(pipeline: &Pipeline, stage: &dyn Stage) -> Result<()> {
 /// Checks `pipeline` against its input without running it.
 ///
 /// # Errors
-/// A configuration error, or what keeps a source from being opened.
+/// A configuration error, or an error in opening a source.
 pub fn plan(pipeline: &Pipeline, options: &OpenOptions) -> Result<Plan> {
     Plan::new(pipeline, columns(pipeline, options)?)
 }
 
-/// The columns that each source of `pipeline` gives.
+/// The columns of each source of `pipeline`.
 ///
 /// # Errors
-/// What keeps a source from being opened.
+/// An error in opening a source.
 pub fn columns(pipeline: &Pipeline, options: &OpenOptions) -> Result<Vec<Arc<Schema>>> {
     let open = pipeline.opening(options);
     Inlets::open(pipeline, |_| Ok(open.clone()))?.schemas()

@@ -1,13 +1,13 @@
-//! One reading of the input by several workers, each of which takes the next chunk from the sources when it is done with one.
+//! One pass over the input by several workers, each of which claims the next chunk from the sources when it has finished one.
 //!
-//! The workers run on a rayon pool, one for each of its threads, from the first claim to the end of the input. Nothing of
-//! rayon's is called on the way, so none can be stuck under another.
+//! The workers occupy a rayon pool, one per thread, from the first claim to the end of the input. They call nothing of rayon's meanwhile,
+//! so that no worker blocks inside another one's task.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use super::Reading;
+use super::InputPass;
 use crate::error::Result;
 use crate::pipeline::{Pipeline, Plan};
 use crate::runtime::chunks::check_stop;
@@ -15,37 +15,42 @@ use crate::runtime::crew::{Claim, Crew, Dropped, Feed, Piece, Spent};
 use crate::runtime::drain::Drain;
 use crate::runtime::inlet::Arrived;
 use crate::runtime::inlets::Inlets;
-use crate::runtime::outlet::{Around, Outlets};
+use crate::runtime::outlet::{Outlets, RunControl};
+use crate::runtime::reload::{Reload, Reloads, Taking};
 use crate::runtime::schedule::Schedule;
 use crate::runtime::setup::Setup;
 use crate::runtime::snapshot::Positions;
 use crate::runtime::{Observer, Report, RunOptions};
 use crate::sensor::{SensorIds, SharedSensors};
-use crate::source::{Input, Progress};
+use crate::source::{Foresee, Progress};
 use crate::stage::Stage;
 
-/// The sources and the workers of one reading.
+/// The sources and the workers of one pass.
 pub(super) struct Pass {
     crew: Crew,
     sources: SharedSources,
     plan: Plan,
+    foresees: Vec<Foresee>,
 }
 
-/// The sources, given to one worker after the other.
+/// The sources, used by one worker at a time.
 struct SharedSources {
     claims: Mutex<Claims>,
     stop: Arc<AtomicBool>,
-    /// Whether the run goes on after a restart, so that a stop is no failure.
-    goes_on: bool,
-    /// Nothing is read any more.
+    /// Whether the run can resume, so that a stop is not a failure.
+    can_resume: bool,
+    /// The run only finishes earlier input: nothing is read.
     finishes: bool,
+    reloads: Reloads,
 }
 
 /// What is to be claimed next.
-enum Next {
-    Arrived(Box<Arrived>),
+enum NextClaim {
+    Arrived(Arrived),
     /// A cut for a checkpoint: where the sources go on.
     Cut(Positions),
+    /// Other options for what comes behind.
+    Reload(Arc<Reload>),
 }
 
 struct Claims {
@@ -54,11 +59,11 @@ struct Claims {
     has_ended: bool,
     is_stopped: bool,
     schedule: Schedule,
-    /// Whether anything has been claimed since the last cut.
+    /// Whether anything was claimed since the last cut.
     is_dirty: bool,
 }
 
-impl Reading for Pass {
+impl InputPass for Pass {
     fn open(
         pipeline: &Pipeline,
         stages: &[Arc<dyn Stage>],
@@ -82,10 +87,12 @@ impl Reading for Pass {
             sources: SharedSources {
                 claims,
                 stop: Arc::clone(&options.stop),
-                goes_on: options.state.is_some(),
+                can_resume: options.state.is_some(),
                 finishes: options.state.as_ref().is_some_and(|state| state.finishes),
+                reloads: options.reloads.clone(),
             },
             plan: setup.plan,
+            foresees: setup.foresees,
         })
     }
 
@@ -93,7 +100,7 @@ impl Reading for Pass {
         &self.plan
     }
 
-    /// Works on all threads of the pool that this thread is in.
+    /// Works on all threads of the current pool.
     fn drive<D: Drain>(
         &mut self,
         name: &str,
@@ -108,13 +115,17 @@ impl Reading for Pass {
 
     fn begin(&mut self, outlets: &mut Outlets, options: &RunOptions) -> Result<()> {
         let claims = self.sources.claims.get_mut().unwrap_or_else(PoisonError::into_inner);
-        claims.schedule = outlets.schedule();
+        claims.schedule = outlets.schedule(&options.open.cuts);
         self.crew.resume(&mut claims.sources, outlets)?;
         self.crew.begin(&claims.sources, outlets, options)?;
-        // A run that goes on later hands all over when it is stopped.
-        let stop = (!self.sources.goes_on).then(|| Arc::clone(&options.stop));
+        // A run that can resume delivers everything to the sinks when it is stopped.
+        let stop = (!self.sources.can_resume).then(|| Arc::clone(&options.stop));
         let (cancelled, workers) = (self.crew.cancelled(), rayon::current_num_threads());
-        outlets.start(Around { cancelled, stop, workers })
+        outlets.start(RunControl { cancelled, stop, workers })
+    }
+
+    fn take_reloads(&self, pipeline: &Pipeline) -> Option<Taking> {
+        Some(self.sources.reloads.take(pipeline, &self.plan, self.foresees.clone()))
     }
 
     fn conclude(
@@ -145,31 +156,36 @@ impl Reading for Pass {
 }
 
 impl SharedSources {
-    /// Whether the reading ended before the input did.
+    /// Whether the pass ended before the input.
     fn is_stopped(&self) -> bool {
         self.claims.lock().unwrap_or_else(PoisonError::into_inner).is_stopped
     }
 
-    /// The next piece, where the run is not to stop.
-    fn next(&self, claims: &mut Claims, ids: &mut SensorIds) -> Result<Option<Next>> {
+    /// The next piece, unless the run is to stop.
+    fn next(&self, claims: &mut Claims, ids: &mut SensorIds) -> Result<Option<NextClaim>> {
         if self.finishes {
             return Ok(None);
         }
         loop {
-            if self.goes_on && self.stop.load(Ordering::Relaxed) {
+            if self.can_resume && self.stop.load(Ordering::Relaxed) {
                 claims.is_stopped = true;
                 return Ok(None);
             }
             check_stop(&self.stop)?;
+            if let Some(reload) = self.reloads.next(claims.next) {
+                // The checkpoint behind it knows of it.
+                claims.is_dirty = true;
+                return Ok(Some(NextClaim::Reload(reload)));
+            }
             if claims.schedule.is_due(claims.is_dirty) {
                 claims.is_dirty = false;
-                return claims.sources.save().map(Next::Cut).map(Some);
+                return claims.sources.save().map(NextClaim::Cut).map(Some);
             }
             match claims.sources.next(ids)? {
-                Some(Arrived { input: Input::Nothing, .. }) => {}
+                Some(arrived) if arrived.is_nothing() => {}
                 arrived => {
                     claims.is_dirty = true;
-                    return Ok(arrived.map(|arrived| Next::Arrived(Box::new(arrived))));
+                    return Ok(arrived.map(NextClaim::Arrived));
                 }
             }
         }
@@ -187,15 +203,17 @@ impl Feed for SharedSources {
         spent.claiming += claimed - start;
         let next = self.next(&mut claims, ids);
         spent.decoding += claimed.elapsed();
-        // No source is called again after the end or an error.
+        // No source is called again after its end or an error.
         claims.has_ended = !matches!(next, Ok(Some(_)));
-        let (piece, source, latest, progress) = match next {
-            Err(error) => (Piece::Failed(error), 0, None, Progress::default()),
+        let (piece, source, progress) = match next {
+            Err(error) => (Piece::Failed(error), 0, Progress::default()),
             Ok(next) => match next? {
-                Next::Cut(positions) => (Piece::Cut(positions), 0, None, Progress::default()),
-                Next::Arrived(arrived) => {
-                    let Arrived { input, source, latest, progress } = *arrived;
-                    (Piece::Input(input), source, latest, progress)
+                NextClaim::Cut(positions) => (Piece::Cut(positions), 0, Progress::default()),
+                NextClaim::Reload(reload) => (Piece::Reload(reload), 0, Progress::default()),
+                NextClaim::Arrived(arrived) => {
+                    let source = arrived.source();
+                    let Arrived { shares, progress } = arrived;
+                    (Piece::Input(shares), source, progress)
                 }
             },
         };
@@ -208,7 +226,6 @@ impl Feed for SharedSources {
             progress,
             arrived: None,
             dropped: Dropped::default(),
-            latest,
             place: None,
         })
     }

@@ -1,25 +1,25 @@
-//! One reading of the input on one thread, in a loop that is plainly right: chunk by chunk, decode, every stage, every
-//! sink. It judges the parallel one: the same input gives the same bits.
+//! One pass over the input on one thread, in a simple loop: for each chunk, decode, every stage, every sink. It is the reference for the
+//! parallel runtime: the same input gives the same bits.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-use super::Reading;
+use super::InputPass;
 use crate::batch::Batch;
-use crate::chain::{Chain, LetGo, pieces};
+use crate::chain::{Chain, Released, give_up, pieces};
 use crate::error::guard::{asked, caught};
 use crate::error::{Error, Rejection, Result};
 use crate::format::Decoded;
 use crate::metrics::Entry;
 use crate::pipeline::{Pipeline, Plan};
-use crate::runtime::admission::{Admission, Part};
+use crate::runtime::admission::{Admission, InputPart};
 use crate::runtime::chunks::{
-    LineCount, check_stop, enter_foreseen, foreseen, rows_of, set_ahead_aside, set_aside,
+    LineCount, Refused, check_stop, drain_rejections, enter_foreseen, foreseen, reject_ahead, rows_of,
 };
 use crate::runtime::drain::Drain;
 use crate::runtime::idle::Idle;
-use crate::runtime::inlet::Arrived;
+use crate::runtime::inlet::Share;
 use crate::runtime::inlets::Inlets;
 use crate::runtime::limit::RejectLimit;
 use crate::runtime::odd_times::OddTimes;
@@ -29,7 +29,7 @@ use crate::sensor::{SensorId, SensorIds, SharedSensors};
 use crate::source::Input;
 use crate::stage::Stage;
 
-/// The sources and the stages of one reading.
+/// The sources and the stages of one pass.
 pub(super) struct Pass {
     sources: Inlets,
     source_entries: Vec<Entry>,
@@ -44,11 +44,21 @@ pub(super) struct Pass {
     stop: Arc<AtomicBool>,
     chunk_size: usize,
     odd_times: OddTimes,
-    /// What stages have to say at the end.
+    /// Remarks of stages at the end.
     remarks: Vec<String>,
 }
 
-impl Reading for Pass {
+/// What has become of the share of one source in a piece of the input, besides its records.
+struct Decoding {
+    source: usize,
+    rejections: Vec<Rejection>,
+    aside: Vec<Rejection>,
+    records: u64,
+    /// How many of them were left unread.
+    unread: u64,
+}
+
+impl InputPass for Pass {
     fn open(
         pipeline: &Pipeline,
         stages: &[Arc<dyn Stage>],
@@ -59,7 +69,8 @@ impl Reading for Pass {
         let setup = Setup::open(pipeline, stages, options)?;
         let route = setup.plan.graph.route(stages.len(), asked);
         let parts = stages.iter().zip(&setup.labels).enumerate();
-        let parts = parts.map(|(at, (stage, label))| (label.clone(), &**stage, setup.plan.into_stage(at)));
+        let parts =
+            parts.map(|(at, (stage, label))| (label.clone(), Arc::clone(stage), setup.plan.into_stage(at)));
         Ok(Self {
             stages: Chain::of(parts, route)?,
             source_entries: pipeline.sources.iter().map(|source| Entry::new(source.spec.name())).collect(),
@@ -91,18 +102,14 @@ impl Reading for Pass {
             check_stop(&self.stop)?;
             let start = Instant::now();
             let Some(arrived) = self.sources.next(&mut self.ids)? else { break };
-            let (source, progress) = (arrived.source, arrived.progress);
-            if matches!(arrived.input, Input::Nothing) {
+            if arrived.is_nothing() {
                 continue;
             }
-            let parts = self.decode(arrived)?;
+            let (source, progress) = (arrived.source(), arrived.progress);
+            let shares =
+                arrived.shares.into_iter().map(|share| self.decode(share)).collect::<Result<Vec<_>>>()?;
             self.source_entries[source].time += start.elapsed();
-            for Part { batch, rejections, aside, gone, .. } in parts {
-                self.forward(source, batch, rejections, aside, drain)?;
-                if !gone.is_empty() {
-                    self.give_up(&gone, drain)?;
-                }
-            }
+            self.process(shares, drain)?;
             self.forget();
             let records = self.source_entries.iter().map(|entry| entry.ledger.input).sum();
             asked("the observer", || observer.progress(name, progress, records))?;
@@ -127,13 +134,13 @@ impl Reading for Pass {
 }
 
 impl Pass {
-    /// Bytes to records, with the ledger of the source, its rejections, and the records whose time is not believed.
-    fn decode(&mut self, Arrived { input, source, latest, .. }: Arrived) -> Result<Vec<Part>> {
+    /// Bytes to records, with what the source has refused, and the records whose time is not believed.
+    fn decode(&mut self, Share { source, input, latest }: Share) -> Result<(Batch, Decoding)> {
         let foreseen = foreseen(&input);
         let route = self.stages.route().clone();
         enter_foreseen(foreseen, &route, self.stages.entries_mut());
         let (mut decoded, lines) = match input {
-            Input::Nothing => return Err(Error::internal("nothing was to be decoded")),
+            Input::Nothing => return Err(Error::internal("records that need not be decoded")),
             Input::Records(decoded) => (decoded, LineCount::Final),
             Input::Foreseen(foreseen) => {
                 (Decoded { batch: foreseen.none, rejections: Vec::new(), lines: 0 }, LineCount::Final)
@@ -143,41 +150,73 @@ impl Pass {
                     let decoded = chunk.decode_by_reference(&mut self.ids)?;
                     chunk.check_unchanged().map(|()| decoded)
                 })?;
-                decoded.batch.sequence = chunk.sequence;
+                (decoded.batch.sequence, decoded.batch.received) = (chunk.sequence, chunk.received);
                 let lines = LineCount::of(&chunk, &decoded);
                 (decoded, lines)
             }
         };
         let base = lines.pass(&mut self.lines[source]);
         decoded.batch.origins.iter_mut().for_each(|origins| origins.shift_lines(base));
-        let ledger = &mut self.source_entries[source].ledger;
+        let Decoded { mut batch, mut rejections, .. } = decoded;
+        rejections.iter_mut().for_each(|rejection| rejection.position.line += base);
         let unread = foreseen.map_or(0, |(records, _)| records);
-        let records = (decoded.batch.len() + decoded.rejections.len()) as u64 + unread;
-        let aside = latest.map_or_else(Vec::new, |latest| set_ahead_aside(&mut decoded.batch, latest));
-        for rejection in &mut decoded.rejections {
-            rejection.position.line += base;
-            rejection.record += ledger.input;
+        let records = (batch.len() + rejections.len()) as u64 + unread;
+        let aside = latest.map_or_else(Vec::new, |latest| reject_ahead(&mut batch, latest));
+        Ok((batch, Decoding { source, rejections, aside, records, unread }))
+    }
+
+    /// Counts the shares of the sources in a piece, and takes them to `drain`.
+    fn process<D: Drain>(&mut self, shares: Vec<(Batch, Decoding)>, drain: &mut D) -> Result<()> {
+        let (mut batches, mut shares): (Vec<_>, Vec<_>) = shares.into_iter().unzip();
+        let (mut refused, mut aside) = (Refused::default(), Vec::new());
+        for Decoding { source, rejections, aside: more, records, .. } in &mut shares {
+            refused.add(*records, std::mem::take(rejections), self.source_entries[*source].ledger.input);
+            aside.append(more);
         }
-        self.limit.pass(records, ledger.input, &decoded.rejections)?;
-        let parts = self.admission.parts(decoded.batch, decoded.rejections, aside, &self.sensors);
-        let output = parts.iter().map(|part| part.batch.len() as u64).sum::<u64>() + unread;
+        self.limit.pass(&refused)?;
+        let rejections = refused.rejections;
+        if batches.len() == 1 {
+            let (batch, share) = (batches.remove(0), &shares[0]);
+            let parts = self.admission.parts(batch, rejections, aside, &self.sensors);
+            self.enter(share, parts.iter().map(|part| &part.batch));
+            for InputPart { batch, rejections, aside, gone, .. } in parts {
+                self.forward(vec![(share.source, batch)], rejections, aside, drain)?;
+                if !gone.is_empty() {
+                    self.give_up(&gone, drain)?;
+                }
+            }
+            return Ok(());
+        }
+        aside.extend(self.admission.admit(&mut batches, &self.sensors).into_iter().flatten());
+        shares.iter().zip(&batches).for_each(|(share, batch)| self.enter(share, [batch]));
+        let batches = shares.iter().map(|share| share.source).zip(batches).collect();
+        self.forward(batches, rejections, aside, drain)
+    }
+
+    /// Enters the share of a source, of which the records in `batches`, and those that were left unread, go on.
+    fn enter<'b>(&mut self, share: &Decoding, batches: impl IntoIterator<Item = &'b Batch>) {
+        let &Decoding { source, records, unread, .. } = share;
+        let mut output = unread;
+        for batch in batches {
+            output += batch.len() as u64;
+            self.odd_times.add(OddTimes::of(batch));
+        }
+        let ledger = &mut self.source_entries[source].ledger;
         ledger.input += records;
         ledger.output += output;
         ledger.rejected += records - output;
-        parts.iter().for_each(|part| self.odd_times.add(OddTimes::of(&part.batch)));
-        Ok(parts)
     }
 
-    /// Lets all stages, then `drain`, forget the sensors that are `gone`; what a stage held of them goes through those after it first.
+    /// Gives up sensors in all stages, then in `drain`; records that a stage held for them pass through the stages after it first.
     fn give_up<D: Drain>(&mut self, gone: &[SensorId], drain: &mut D) -> Result<()> {
         for at in 0..self.stages.len() {
-            let last = self.stages.give_up(at, gone, &self.sensors.read())?;
-            self.let_go(at, last, drain)?;
+            let last = give_up(&mut self.stages, at, gone, &self.sensors.read())?;
+            self.release(at, last, drain)?;
         }
         drain.give_up(gone)
     }
 
-    /// Forgets the names of sensors that are given up or were refused.
+    /// Frees the names of sensors that were given up or refused.
     fn forget(&mut self) {
         let forgotten = self.admission.forgotten();
         if !forgotten.is_empty() {
@@ -186,41 +225,41 @@ impl Pass {
         }
     }
 
-    /// What stage `at` let go goes through those after it.
-    fn let_go<D: Drain>(&mut self, at: usize, gone: LetGo, drain: &mut D) -> Result<()> {
-        self.limit.note(&gone.rejections)?;
-        set_aside(gone.rejections, drain)?;
+    /// Passes what stage `at` released to the stages after it.
+    fn release<D: Drain>(&mut self, at: usize, released: Released, drain: &mut D) -> Result<()> {
+        self.limit.note(&released.rejections)?;
+        drain_rejections(released.rejections, drain)?;
         let rows = rows_of(self.chunk_size);
-        for piece in gone.batch.iter().flat_map(|batch| pieces(batch, rows)) {
-            self.forward(self.stages.route().out_of_stage(at), piece, Vec::new(), Vec::new(), drain)?;
+        for piece in released.batch.iter().flat_map(|batch| pieces(batch, rows)) {
+            let piece = vec![(self.stages.route().out_of_stage(at), piece)];
+            self.forward(piece, Vec::new(), Vec::new(), drain)?;
         }
         Ok(())
     }
 
-    /// Hands `batch`, which has come out of `port`, to the stages behind it, then to `drain`, with the `rejections` of its chunk, and what was
-    /// set `aside` besides.
+    /// Hands `batches`, each of which has come out of a port, to the stages behind those, then to `drain`, with the `rejections` of their chunk, and what
+    /// was set `aside` besides.
     fn forward<D: Drain>(
         &mut self,
-        port: usize,
-        batch: Batch,
+        batches: Vec<(usize, Batch)>,
         mut rejections: Vec<Rejection>,
         mut aside: Vec<Rejection>,
         drain: &mut D,
     ) -> Result<()> {
-        let emitted = self.stages.push_out_of(port, batch, &self.sensors.read())?;
+        let emitted = self.stages.push_out_of_each(batches, &self.sensors.read())?;
         aside.extend(emitted.rejections);
         self.limit.note(&aside)?;
         rejections.extend(aside);
-        set_aside(rejections, drain)?;
+        drain_rejections(rejections, drain)?;
         drain.records(&emitted.ports, &self.sensors.read())
     }
 
-    /// Lets every stage give back what it holds, each through those after it.
+    /// Finishes every stage; records that it held pass through those after it.
     fn finish<D: Drain>(&mut self, drain: &mut D) -> Result<()> {
         for at in 0..self.stages.len() {
             let last = self.stages.finish_stage(at, &self.sensors.read())?;
             self.remarks.extend(self.stages.remarks(at)?);
-            self.let_go(at, last, drain)?;
+            self.release(at, last, drain)?;
         }
         Ok(())
     }

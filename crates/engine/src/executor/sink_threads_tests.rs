@@ -1,5 +1,7 @@
-//! Sinks are called on threads of their own: one that stands still keeps no other waiting, and what goes wrong first is told, whoever is faster.
+//! Sinks run on threads of their own: a blocked sink does not block the others, and the first error in order is reported, whichever occurs
+//! first in time.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
@@ -11,7 +13,7 @@ use crate::sink::{Outset, Repeat, Sink, SinkSpec};
 use crate::source::OpenOptions;
 use crate::{Pipeline, Report, streaming};
 
-/// How many records have come to a sink, and who waits for that.
+/// Counts the records that a sink has received, and wakes those that wait for a count.
 #[derive(Default)]
 struct Gate {
     records: Mutex<u64>,
@@ -24,7 +26,7 @@ impl Gate {
         self.changed.notify_all();
     }
 
-    /// Waits until there are so many.
+    /// Waits for a number of records.
     fn wait_for(&self, records: u64) {
         let there = self.records.lock().unwrap_or_else(PoisonError::into_inner);
         let there = self.changed.wait_while(there, |there| *there < records);
@@ -32,17 +34,20 @@ impl Gate {
     }
 }
 
-/// Takes records; first it waits until `awaited` has so many, then it fails where it is to.
+/// A sink that first waits until `awaited` has received a number of records, then fails if told to.
 #[derive(Clone, Default)]
 struct Waiting {
     taken: Arc<Gate>,
     awaited: Arc<Gate>,
     until: u64,
     fails: bool,
-    /// How often it was called.
+    /// Counts its calls.
     calls: Arc<AtomicU64>,
-    /// The names that it has seen.
+    /// The sensor names seen.
     names: Arc<Mutex<Vec<String>>>,
+    is_prompt: bool,
+    /// The threads that have called it.
+    threads: Arc<Mutex<BTreeSet<String>>>,
 }
 
 impl SinkSpec for Waiting {
@@ -66,6 +71,8 @@ impl SinkSpec for Waiting {
 impl Sink for Waiting {
     fn write(&mut self, batch: &Batch, sensors: &Sensors) -> Result<()> {
         self.calls.fetch_add(1, Ordering::Relaxed);
+        let thread = std::thread::current().name().unwrap_or_default().to_owned();
+        self.threads.lock().expect("no panic").insert(thread);
         self.awaited.wait_for(self.until);
         if self.fails {
             return Err(Error::unavailable("it takes nothing"));
@@ -76,12 +83,16 @@ impl Sink for Waiting {
         Ok(())
     }
 
+    fn is_prompt(&self) -> bool {
+        self.is_prompt
+    }
+
     fn flush(&mut self) -> Result<()> {
         Ok(())
     }
 }
 
-/// `records` records of as many sensors, the text behind them, and sinks, to the end or to what goes wrong.
+/// A run over `records` records of as many sensors, followed by the text `last`, into two sinks.
 fn go(records: u64, last: &str, sinks: [&Waiting; 2], is_live: bool) -> Result<Report> {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("in.csv");
@@ -105,12 +116,12 @@ fn go(records: u64, last: &str, sinks: [&Waiting; 2], is_live: bool) -> Result<R
 fn clause_20_a_sink_that_stands_still_keeps_no_other_waiting() {
     for is_live in [false, true] {
         let quick = Waiting::default();
-        // It goes on when the other one has everything.
+        // It continues when the other one has everything.
         let slow = Waiting { awaited: Arc::clone(&quick.taken), until: 1000, ..Waiting::default() };
         let report = go(1000, "", [&slow, &quick], is_live).expect("both get everything");
         for (sink, entry) in [&slow, &quick].into_iter().zip(&report.sinks) {
             assert_eq!((entry.ledger.input, entry.ledger.output), (1000, 1000));
-            // Names are those of when the records were handed over, and come in order.
+            // Names are those at the time when the records were passed on, and arrive in order.
             let names: Vec<_> = (0..1000).map(|at| format!("s{at}")).collect();
             assert_eq!(*sink.names.lock().expect("no panic"), names);
         }
@@ -120,7 +131,7 @@ fn clause_20_a_sink_that_stands_still_keeps_no_other_waiting() {
 #[test]
 fn clause_20_what_goes_wrong_first_is_told_whoever_notices_it_first() {
     for is_live in [false, true] {
-        // All that comes before the last line, which ends the run, is with the other sink before this one fails with its first record.
+        // The other sink receives everything before the last line, which ends the run, before this one fails at its first record.
         let quick = Waiting::default();
         let failing =
             Waiting { awaited: Arc::clone(&quick.taken), until: 500, fails: true, ..Waiting::default() };
@@ -130,4 +141,21 @@ fn clause_20_what_goes_wrong_first_is_told_whoever_notices_it_first() {
             assert_eq!(failing.calls.swap(0, Ordering::Relaxed), 1, "it is not called again");
         }
     }
+}
+
+#[test]
+fn clause_20_a_prompt_sink_is_called_by_the_workers_of_a_bounded_run() {
+    let (prompt, other) = (Waiting { is_prompt: true, ..Waiting::default() }, Waiting::default());
+    go(1000, "", [&prompt, &other], false).expect("both get everything");
+    let names: Vec<_> = (0..1000).map(|at| format!("s{at}")).collect();
+    for sink in [&prompt, &other] {
+        assert_eq!(*sink.names.lock().expect("no panic"), names, "in order");
+    }
+    let threads = |sink: &Waiting| sink.threads.lock().expect("no panic").clone();
+    assert!(!threads(&prompt).contains("sink 0"), "{:?}", threads(&prompt));
+    assert_eq!(threads(&other), BTreeSet::from(["sink 1".to_owned()]));
+    let failing = Waiting { fails: true, is_prompt: true, ..Waiting::default() };
+    let error = go(1000, "", [&failing, &other], false).expect_err("it fails");
+    assert!(error.message().contains("it takes nothing"), "{error}");
+    assert_eq!(failing.calls.load(Ordering::Relaxed), 1, "it is not called again");
 }

@@ -1,4 +1,4 @@
-//! The parallel runtime gives what the one-thread loop gives, to the bit: outputs, ledgers, rejections, errors.
+//! The parallel runtime gives bit for bit the result of the one-thread loop: outputs, ledgers, rejections, errors.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::sink::{CsvFile, Null};
 use crate::source::{Csv, Io, OpenOptions, Progress, Synthetic};
 use crate::stage::{Fit, Fitted, Flow, MovingAverage, Process, Reach, Stage};
 
-/// Stages of every reach, in pieces of a pipeline file.
+/// Stages of every reach, as fragments of a pipeline file.
 pub(crate) const STAGES: [&str; 18] = [
     "type = \"threshold\"\nmin = -50.0\nmax = 90.0",
     "type = \"threshold\"\nmin = 0.0\naction = \"mask\"\nsensors.\"s1*\" = { min = 10.0 }",
@@ -36,14 +36,14 @@ pub(crate) const STAGES: [&str; 18] = [
     "type = \"silence\"\nafter = \"2s\"\ninto = \"gone\"\nkeep = \"changes\"",
 ];
 
-/// What may stand behind them.
+/// Stages that may follow them.
 pub(crate) const LAST: [&str; 3] = [
     "",
     "[[stage]]\ntype = \"aggregate\"\nquantiles = [0.5]\nstatistics = [\"std\", \"mean\", \"max\"]\n",
     "[[stage]]\ntype = \"pivot\"\nkey = \"w\"\nnames = [\"v\", \"x\"]\nvalue = \"v\"\n",
 ];
 
-/// Options of the source that ask for stages before those written, or for other records.
+/// Options of the source that insert stages or make other records.
 pub(crate) const LEADING: [&str; 13] = [
     "",
     "order = \"time\"\ndisorder = \"3s\"",
@@ -64,9 +64,9 @@ pub(crate) const LEADING: [&str; 13] = [
 pub(crate) struct Case {
     rows: Vec<(u8, i64, String)>,
     stages: Vec<usize>,
-    /// Which options of the source there are that ask for stages before those written.
+    /// An index into [`LEADING`].
     leading: usize,
-    /// Which stage comes last.
+    /// An index into [`LAST`].
     last: usize,
     max_rejects: u64,
 }
@@ -74,7 +74,7 @@ pub(crate) struct Case {
 impl Case {
     pub(crate) fn text(&self) -> String {
         let mut clock = 0;
-        // Times that clocks show twice, where that is asked for.
+        // Times that the clocks of the zone show twice, if there is a zone.
         let is_local = LEADING[self.leading].contains("timezone");
         let (hour, zone) = if is_local { ("2026-10-25T02", "") } else { ("2026-01-01T00", "Z") };
         let row = |(sensor, step, value): &(u8, i64, String)| {
@@ -119,7 +119,7 @@ pub(crate) fn case() -> impl Strategy<Value = Case> {
     )
 }
 
-/// Everything that a run leaves behind: its files, its ledgers without the times, or its error.
+/// Everything that a run leaves behind: its files, its ledgers without durations, or its error.
 fn outcome(folder: &Path, out: &str, result: Result<Report>) -> Vec<String> {
     let file = |kind: &str| {
         let bytes = std::fs::read(folder.join(out).join(kind)).unwrap_or_default();
@@ -182,7 +182,7 @@ impl Fit for Learning {
     }
 }
 
-/// Panics when a run tells how far it has come.
+/// Panics when it observes progress.
 struct Shy;
 
 impl Observer for Shy {
@@ -191,7 +191,7 @@ impl Observer for Shy {
     }
 }
 
-/// Panics at the value 13, in its first pass where it has one.
+/// Panics at the value 13, in its first pass if it has one.
 #[derive(Clone, Copy)]
 struct Superstitious {
     reach: Reach,

@@ -1,5 +1,5 @@
-//! `unfold` and `unpivot`, of which a line gives many records, beside `idle_sensors`, which divides the input behind any of them: what is set
-//! aside, counted and given up is the same however the input is cut.
+//! `unfold` and `unpivot`, which make many records of one line, combined with `idle_sensors`, which splits the input after any of them:
+//! rejections, counts and given-up sensors do not depend on how the input is cut.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -10,10 +10,10 @@ use super::{RunOptions, run};
 use crate::Pipeline;
 use crate::source::OpenOptions;
 
-/// An element of a line's array: sensor, seconds since the one before, whether its value is one.
+/// An element of a line's array: sensor, seconds since the previous one, whether its value is valid.
 type Element = (u8, u32, bool);
 
-/// Lines whose arrays give records; one without elements has no array, and is refused.
+/// Lines whose arrays give records; a line without elements has no array and is rejected.
 fn unfolded(lines: &[Vec<Element>]) -> String {
     let (mut text, mut now) = (String::new(), 0);
     for line in lines {
@@ -30,7 +30,7 @@ fn unfolded(lines: &[Vec<Element>]) -> String {
     text
 }
 
-/// All that a run says and writes: its counts, or why it failed, its output and what it set aside.
+/// The result of a run: its counts or its error, its output and its rejections.
 fn said(folder: &Path, source: &str, how: &RunOptions) -> [String; 3] {
     let path = |name: &str| folder.join(name).display().to_string();
     let pipeline = Pipeline::from_toml(&format!(
@@ -54,7 +54,7 @@ fn said(folder: &Path, source: &str, how: &RunOptions) -> [String; 3] {
     [said, text("out.csv"), text("rejects.jsonl")]
 }
 
-/// Runs `text` in all ways, each of which must say the same.
+/// Runs `text` in all ways, which must agree.
 fn check_all_ways(text: &str, source: &str) -> Result<(), TestCaseError> {
     let folder = tempfile::tempdir().expect("folder");
     std::fs::write(folder.path().join("in"), text).expect("written");
@@ -73,7 +73,7 @@ fn check_all_ways(text: &str, source: &str) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// Beyond the limits, records are set aside where sensors are given up.
+/// Beyond the limits, records are rejected where sensors are given up.
 fn options() -> impl Strategy<Value = String> {
     let rejects = proptest::sample::select(vec!["1.0", "3", "12"]);
     let idle = (3..20u32, proptest::sample::select(vec![2, 4, 1000]))

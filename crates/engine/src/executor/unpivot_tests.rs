@@ -1,4 +1,4 @@
-//! `unpivot`: the limit of rejects counts the records it makes, however the input is cut.
+//! `unpivot`: the limit of rejects applies to the records it makes, however the input is cut.
 
 use std::fmt::Write as _;
 
@@ -9,7 +9,7 @@ use crate::source::OpenOptions;
 
 const MEASUREMENTS: usize = 20;
 
-/// One record a second with 20 measurements, some of them null; those seconds that are bad have no time. The last third is of another site.
+/// One record per second with 20 measurements, some of them null; bad seconds have no time. The last third is from another site.
 fn wide(seconds: usize, is_bad: fn(usize) -> bool) -> String {
     let names: Vec<_> = (0..MEASUREMENTS).map(|at| format!("m{at}")).collect();
     let mut text = format!("t,site,{}\n", names.join(","));
@@ -23,7 +23,7 @@ fn wide(seconds: usize, is_bad: fn(usize) -> bool) -> String {
     text
 }
 
-/// What all ways of running say, which must be the same: how many records came and how many were refused, or why the run failed.
+/// The result of all ways of running, which must agree: the numbers of records and rejections, or the error.
 fn in_all_ways(text: &str, options: &str) -> Result<(u64, u64), String> {
     let folder = tempfile::tempdir().expect("folder");
     let path = folder.path().join("in.csv").display().to_string();

@@ -1,17 +1,17 @@
-//! How long is waited between two tries of what may succeed later.
+//! Exponential back-off between attempts.
 
 use std::time::{Duration, Instant};
 
-/// Before the second try.
+/// Pause before the second attempt.
 const FIRST: Duration = Duration::from_millis(100);
 
-/// Between two tries at most.
+/// Maximum pause.
 const LONGEST: Duration = Duration::from_secs(5);
 
-/// How often it is looked whether waiting is still of use.
+/// Interval between checks whether to go on waiting.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// The waits between the tries of one thing: each is twice as long as the one before.
+/// The pauses between attempts; each is twice as long as the one before.
 #[derive(Debug)]
 pub(crate) struct Backoff {
     next: Duration,
@@ -24,15 +24,15 @@ impl Default for Backoff {
 }
 
 impl Backoff {
-    /// Whether nothing has been waited for yet.
+    /// Whether there was no pause yet.
     pub(crate) fn is_first(&self) -> bool {
         self.next == FIRST
     }
 
-    /// Waits until the next try is due; `false` as soon as nobody `goes_on`.
-    pub(crate) fn wait(&mut self, goes_on: impl Fn() -> bool) -> bool {
+    /// Waits until the next attempt is due; `false` as soon as `may_continue` returns false.
+    pub(crate) fn wait(&mut self, may_continue: impl Fn() -> bool) -> bool {
         let begun = Instant::now();
-        while goes_on() {
+        while may_continue() {
             let left = self.next.saturating_sub(begun.elapsed());
             if left.is_zero() {
                 self.next = (2 * self.next).min(LONGEST);

@@ -1,4 +1,4 @@
-//! Paths in checkpoints: as bytes, since a name need not be UTF-8. In the format of checkpoints they look as text does.
+//! Paths in checkpoints, serialized as bytes since a name need not be UTF-8; the encoding is that of text.
 
 use std::ffi::OsString;
 use std::fmt;

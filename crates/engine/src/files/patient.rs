@@ -1,19 +1,21 @@
-//! A file system that waits while it is full: a run goes on by itself when there is room again. A run whose input does not end has it, and any
-//! sink with `on_failure = "wait"`; none with `"stop"`.
+//! A file system that waits while the disk is full, so that a run continues when there is space again. Used in a run with unbounded input,
+//! and for any sink with `on_failure = "wait"`; never with `"stop"`.
 
 use std::ffi::OsString;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use super::backoff::Backoff;
 use super::{Access, FileHandle, FileSystem, Kind};
+use crate::error::{Masks, plain};
 use crate::notes::say;
-use crate::time::Timestamp;
+use crate::time::{Timestamp, format_duration};
 
-/// Another file system, whose calls are made again while there is no room, until the run is to stop. A `sync` is not: what one that failed
-/// has written cannot be relied on.
+/// Wraps a file system; calls are retried while there is no space, until the run is to stop. `sync` is not: after a failed one, what was
+/// written is undefined.
 #[derive(Debug)]
 pub(crate) struct Patient {
     inner: Arc<dyn FileSystem>,
@@ -23,86 +25,130 @@ pub(crate) struct Patient {
 #[derive(Debug)]
 struct PatientFile {
     inner: Arc<dyn FileHandle>,
+    path: PathBuf,
     wait: Wait,
 }
 
-/// What all that wait have in common.
+/// What all that wait for the same writer have in common.
 #[derive(Clone, Debug)]
 struct Wait {
     stop: Arc<AtomicBool>,
+    /// Who writes, as messages name it.
+    writer: Arc<str>,
+    masks: Arc<Masks>,
     outage: Arc<Outage>,
 }
 
-/// Whether there is room, as far as is known.
+/// Whether there is space, as far as is known.
 #[derive(Debug, Default)]
 struct Outage {
-    /// How many wait for room; some write less than others, and find it while those wait still.
-    waiting: Mutex<usize>,
+    state: Mutex<Waiting>,
     /// Whether there was none when it was last said how things stand.
     is_said: AtomicBool,
 }
 
+#[derive(Debug, Default)]
+struct Waiting {
+    /// How many wait for room; some write less than others, and find it while those wait still.
+    count: usize,
+    /// Since when, as it was said.
+    since: Option<Instant>,
+}
+
 impl Outage {
-    /// Somebody finds no room, and waits; whether that is news.
+    /// A call starts to wait; returns whether to note it.
     fn waits(&self) -> bool {
-        *self.waiting() += 1;
-        !self.is_said.swap(true, Ordering::Relaxed)
+        let mut state = self.state();
+        state.count += 1;
+        let is_news = !self.is_said.swap(true, Ordering::Relaxed);
+        if is_news {
+            state.since = Some(Instant::now());
+        }
+        is_news
     }
 
-    /// Somebody waits no more.
-    fn goes_on(&self) {
-        *self.waiting() -= 1;
+    /// A call stops waiting.
+    fn stops_waiting(&self) {
+        self.state().count -= 1;
     }
 
-    /// Somebody found room without having waited for it; whether that is news. It is none as long as others wait, and whoever has waited for
-    /// the last bytes of a disk may have to wait for the next ones.
-    fn is_over(&self) -> bool {
+    /// Somebody found room without having waited for it; where that is news, how long there was none. It is no news as long as others wait, and whoever
+    /// has waited for the last bytes of a disk may have to wait for the next ones.
+    fn is_over(&self) -> Option<Duration> {
         // Nearly always there is room: that must cost nothing.
         if !self.is_said.load(Ordering::Relaxed) {
-            return false;
+            return None;
         }
-        let waiting = self.waiting();
-        *waiting == 0 && self.is_said.swap(false, Ordering::Relaxed)
+        let mut state = self.state();
+        let is_news = state.count == 0 && self.is_said.swap(false, Ordering::Relaxed);
+        is_news.then(|| state.since.take().map_or(Duration::ZERO, |since| since.elapsed()))
     }
 
-    fn waiting(&self) -> MutexGuard<'_, usize> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, Waiting> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Patient {
-    /// `inner`, with patience until `stop` is set.
-    pub(crate) fn new(inner: Arc<dyn FileSystem>, stop: &Arc<AtomicBool>) -> Self {
-        Self { inner, wait: Wait { stop: Arc::clone(stop), outage: Arc::default() } }
+    /// `inner` for whom messages call `writer`, with patience until `stop` is set.
+    pub(crate) fn new(
+        inner: Arc<dyn FileSystem>,
+        stop: &Arc<AtomicBool>,
+        writer: impl Into<Arc<str>>,
+        masks: &Arc<Masks>,
+    ) -> Self {
+        let (stop, masks) = (Arc::clone(stop), Arc::clone(masks));
+        Self { inner, wait: Wait { stop, writer: writer.into(), masks, outage: Arc::default() } }
     }
 
-    fn file(&self, inner: Arc<dyn FileHandle>) -> Arc<dyn FileHandle> {
-        Arc::new(PatientFile { inner, wait: self.wait.clone() })
+    fn file(&self, path: &Path, inner: Arc<dyn FileHandle>) -> Arc<dyn FileHandle> {
+        Arc::new(PatientFile { inner, path: path.to_owned(), wait: self.wait.clone() })
     }
 }
 
 impl Wait {
-    fn until_there_is_room<T>(&self, mut act: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    /// Does what `act` does at `path`, as often as it takes.
+    fn until_there_is_room<T>(&self, path: &Path, mut act: impl FnMut() -> io::Result<T>) -> io::Result<T> {
         let is_to_wait =
             |done: &io::Result<T>| done.as_ref().is_err_and(is_full) && !self.stop.load(Ordering::Relaxed);
         let mut done = act();
         if !is_to_wait(&done) {
-            if done.is_ok() && self.outage.is_over() {
-                say("there is space again: the run goes on");
+            if done.is_ok()
+                && let Some(waited) = self.outage.is_over()
+            {
+                let waited = waited_for(waited);
+                self.say(&format!(
+                    "{} goes on: there is space again at {}, after {waited}",
+                    self.writer,
+                    path.display()
+                ));
             }
             return done;
         }
-        if self.outage.waits() {
-            say("no space is left to write to: the run waits until there is some, and then goes on");
+        if let Err(error) = &done
+            && self.outage.waits()
+        {
+            let (path, why) = (path.display(), plain(error));
+            let writer = &self.writer;
+            self.say(&format!("{writer} waits, and the run with it: cannot write {path}: {why}; it goes on when there is space"));
         }
         let mut backoff = Backoff::default();
         while is_to_wait(&done) {
             backoff.wait(|| !self.stop.load(Ordering::Relaxed));
             done = act();
         }
-        self.outage.goes_on();
+        self.outage.stops_waiting();
         done
     }
+
+    fn say(&self, what: &str) {
+        say(&self.masks.hide(what));
+    }
+}
+
+/// How long was waited, for people: in whole seconds.
+pub(crate) fn waited_for(time: Duration) -> String {
+    format_duration(i64::try_from(time.as_secs().max(1)).unwrap_or(i64::MAX).saturating_mul(1_000_000_000))
 }
 
 fn is_full(error: &io::Error) -> bool {
@@ -115,19 +161,21 @@ impl FileSystem for Patient {
     }
 
     fn make_folder(&self, path: &Path, is_private: bool) -> io::Result<()> {
-        self.wait.until_there_is_room(|| self.inner.make_folder(path, is_private))
+        self.wait.until_there_is_room(path, || self.inner.make_folder(path, is_private))
     }
 
     fn create(&self, path: &Path, access: Access) -> io::Result<Arc<dyn FileHandle>> {
-        self.wait.until_there_is_room(|| self.inner.create(path, access)).map(|file| self.file(file))
+        self.wait
+            .until_there_is_room(path, || self.inner.create(path, access))
+            .map(|file| self.file(path, file))
     }
 
     fn open(&self, path: &Path) -> io::Result<Arc<dyn FileHandle>> {
-        self.inner.open(path).map(|file| self.file(file))
+        self.inner.open(path).map(|file| self.file(path, file))
     }
 
     fn open_own(&self, path: &Path) -> io::Result<Arc<dyn FileHandle>> {
-        self.inner.open_own(path).map(|file| self.file(file))
+        self.inner.open_own(path).map(|file| self.file(path, file))
     }
 
     fn check_own_folder(&self, path: &Path) -> io::Result<()> {
@@ -139,11 +187,11 @@ impl FileSystem for Patient {
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.wait.until_there_is_room(|| self.inner.rename(from, to))
+        self.wait.until_there_is_room(to, || self.inner.rename(from, to))
     }
 
     fn rename_new(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.wait.until_there_is_room(|| self.inner.rename_new(from, to))
+        self.wait.until_there_is_room(to, || self.inner.rename_new(from, to))
     }
 
     fn create_twin(&self, names: [&Path; 2], bytes: &[u8]) -> io::Result<()> {
@@ -163,7 +211,7 @@ impl FileSystem for Patient {
     }
 
     fn lock(&self, path: &Path) -> io::Result<Arc<dyn FileHandle>> {
-        self.wait.until_there_is_room(|| self.inner.lock(path))
+        self.wait.until_there_is_room(path, || self.inner.lock(path))
     }
 
     fn sync_folder(&self, folder: &Path) -> io::Result<()> {
@@ -177,7 +225,7 @@ impl FileSystem for Patient {
 
 impl FileHandle for PatientFile {
     fn write_at(&self, bytes: &[u8], place: u64) -> io::Result<usize> {
-        self.wait.until_there_is_room(|| self.inner.write_at(bytes, place))
+        self.wait.until_there_is_room(&self.path, || self.inner.write_at(bytes, place))
     }
 
     fn read_at(&self, buffer: &mut [u8], place: u64) -> io::Result<usize> {
@@ -189,7 +237,7 @@ impl FileHandle for PatientFile {
     }
 
     fn truncate(&self, size: u64) -> io::Result<()> {
-        self.wait.until_there_is_room(|| self.inner.truncate(size))
+        self.wait.until_there_is_room(&self.path, || self.inner.truncate(size))
     }
 
     fn sync(&self) -> io::Result<()> {
@@ -209,162 +257,81 @@ impl FileHandle for PatientFile {
 mod tests {
     use super::*;
     use crate::files::Disk;
+    use crate::files::of_disk::of_disk;
     use crate::runtime::StateOptions;
     use crate::source::Recorder;
     use crate::{Pipeline, RunOptions, executor, streaming};
     use std::sync::atomic::AtomicU32;
 
-    /// A disk that is full for so many more writes.
+    /// A disk that is full for a number of writes, of all files or of those with a name.
     #[derive(Clone, Debug)]
-    struct Filled(Arc<AtomicU32>);
+    struct Filled {
+        left: Arc<AtomicU32>,
+        name: String,
+    }
 
     #[derive(Debug)]
     struct FilledFile(Filled, Arc<dyn FileHandle>);
 
     impl Filled {
-        fn is_full(&self) -> bool {
-            self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok()
+        fn new(name: &str) -> Self {
+            Self { left: Arc::new(3.into()), name: name.to_owned() }
         }
 
-        fn file(&self, file: io::Result<Arc<dyn FileHandle>>) -> io::Result<Arc<dyn FileHandle>> {
-            Ok(Arc::new(FilledFile(self.clone(), file?)))
+        fn is_full(&self) -> bool {
+            self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok()
+        }
+
+        fn file(
+            &self,
+            path: &Path,
+            file: io::Result<Arc<dyn FileHandle>>,
+        ) -> io::Result<Arc<dyn FileHandle>> {
+            let is_its = path.file_name().is_some_and(|name| name.to_string_lossy().contains(&self.name));
+            Ok(if is_its { Arc::new(FilledFile(self.clone(), file?)) } else { file? })
         }
     }
 
     impl FileSystem for Filled {
-        fn kind(&self, path: &Path) -> io::Result<Kind> {
-            Disk.kind(path)
-        }
-        fn make_folder(&self, path: &Path, is_private: bool) -> io::Result<()> {
-            Disk.make_folder(path, is_private)
-        }
+        of_disk! { kind make_folder check_own_folder read rename rename_new remove names lock sync_folder }
+
         fn create(&self, path: &Path, access: Access) -> io::Result<Arc<dyn FileHandle>> {
-            self.file(Disk.create(path, access))
+            self.file(path, Disk.create(path, access))
         }
         fn open(&self, path: &Path) -> io::Result<Arc<dyn FileHandle>> {
-            self.file(Disk.open(path))
+            self.file(path, Disk.open(path))
         }
         fn open_own(&self, path: &Path) -> io::Result<Arc<dyn FileHandle>> {
-            self.file(Disk.open_own(path))
-        }
-        fn check_own_folder(&self, path: &Path) -> io::Result<()> {
-            Disk.check_own_folder(path)
-        }
-        fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-            Disk.read(path)
-        }
-        fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-            Disk.rename(from, to)
-        }
-        fn rename_new(&self, from: &Path, to: &Path) -> io::Result<()> {
-            Disk.rename_new(from, to)
-        }
-        fn remove(&self, path: &Path) -> io::Result<()> {
-            Disk.remove(path)
-        }
-        fn names(&self, folder: &Path) -> io::Result<Vec<OsString>> {
-            Disk.names(folder)
-        }
-        fn lock(&self, path: &Path) -> io::Result<Arc<dyn FileHandle>> {
-            Disk.lock(path)
-        }
-        fn sync_folder(&self, folder: &Path) -> io::Result<()> {
-            Disk.sync_folder(folder)
-        }
-    }
-
-    /// A disk that is full for the files of one name.
-    #[derive(Clone, Debug)]
-    struct FilledFrom {
-        inner: Filled,
-        name: String,
-    }
-
-    impl FileSystem for FilledFrom {
-        fn kind(&self, path: &Path) -> io::Result<Kind> {
-            Disk.kind(path)
-        }
-        fn make_folder(&self, path: &Path, is_private: bool) -> io::Result<()> {
-            Disk.make_folder(path, is_private)
-        }
-        fn create(&self, path: &Path, access: Access) -> io::Result<Arc<dyn FileHandle>> {
-            let is_its = path.file_name().is_some_and(|name| name.to_string_lossy().contains(&self.name));
-            if is_its { self.inner.create(path, access) } else { Disk.create(path, access) }
-        }
-        fn open(&self, path: &Path) -> io::Result<Arc<dyn FileHandle>> {
-            Disk.open(path)
-        }
-        fn open_own(&self, path: &Path) -> io::Result<Arc<dyn FileHandle>> {
-            Disk.open_own(path)
-        }
-        fn check_own_folder(&self, path: &Path) -> io::Result<()> {
-            Disk.check_own_folder(path)
-        }
-        fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-            Disk.read(path)
-        }
-        fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-            Disk.rename(from, to)
-        }
-        fn rename_new(&self, from: &Path, to: &Path) -> io::Result<()> {
-            Disk.rename_new(from, to)
-        }
-        fn remove(&self, path: &Path) -> io::Result<()> {
-            Disk.remove(path)
-        }
-        fn names(&self, folder: &Path) -> io::Result<Vec<OsString>> {
-            Disk.names(folder)
-        }
-        fn lock(&self, path: &Path) -> io::Result<Arc<dyn FileHandle>> {
-            Disk.lock(path)
-        }
-        fn sync_folder(&self, folder: &Path) -> io::Result<()> {
-            Disk.sync_folder(folder)
+            self.file(path, Disk.open_own(path))
         }
     }
 
     impl FileHandle for FilledFile {
+        of_disk! { 1: read_at size truncate sync hold has_name }
+
         fn write_at(&self, bytes: &[u8], place: u64) -> io::Result<usize> {
             match self.0.is_full() {
                 true => Err(io::ErrorKind::StorageFull.into()),
-                // Some of it fits in.
+                // Some of it fits.
                 false => self.1.write_at(&bytes[..bytes.len().min(10)], place),
             }
-        }
-        fn read_at(&self, buffer: &mut [u8], place: u64) -> io::Result<usize> {
-            self.1.read_at(buffer, place)
-        }
-        fn size(&self) -> io::Result<u64> {
-            self.1.size()
-        }
-        fn truncate(&self, size: u64) -> io::Result<()> {
-            self.1.truncate(size)
-        }
-        fn sync(&self) -> io::Result<()> {
-            self.1.sync()
-        }
-        fn hold(&self) -> io::Result<()> {
-            self.1.hold()
-        }
-        fn has_name(&self, name: &Path) -> io::Result<bool> {
-            self.1.has_name(name)
         }
     }
 
     #[test]
     fn an_outage_is_said_once_whoever_finds_room_meanwhile() {
         let outage = Outage::default();
-        assert!(!outage.is_over(), "there was none");
+        assert!(outage.is_over().is_none(), "there was none");
         assert!(outage.waits(), "the first one says it");
         assert!(!outage.waits());
         // Others write less, and those who wait go on and wait again.
-        assert!(!outage.is_over());
-        outage.goes_on();
-        assert!(!outage.is_over());
-        outage.goes_on();
+        assert!(outage.is_over().is_none());
+        outage.stops_waiting();
+        assert!(outage.is_over().is_none());
+        outage.stops_waiting();
         assert!(!outage.waits(), "it is the same one");
-        outage.goes_on();
-        assert!(outage.is_over() && !outage.is_over(), "the end is said once");
+        outage.stops_waiting();
+        assert!(outage.is_over().is_some() && outage.is_over().is_none(), "the end is said once");
         assert!(outage.waits(), "another one is news");
     }
 
@@ -380,7 +347,7 @@ mod tests {
         );
         let pipeline = Pipeline::from_toml(&toml).expect("a pipeline");
         let run = |name: &str, is_live: bool, is_stopped: bool| {
-            let files = Arc::new(Filled(Arc::new(3.into())));
+            let files = Arc::new(Filled::new(""));
             let state = Some(StateOptions { files, ..StateOptions::new(path(name)) });
             let options = RunOptions { state, stop: Arc::new(is_stopped.into()), ..RunOptions::default() };
             match is_live {
@@ -409,7 +376,7 @@ mod tests {
                 path(name)
             );
             let pipeline = Pipeline::from_toml(&toml).expect("a pipeline");
-            let files = Arc::new(FilledFrom { inner: Filled(Arc::new(3.into())), name: name.to_owned() });
+            let files = Arc::new(Filled::new(name));
             let state = Some(StateOptions { files, ..StateOptions::new(path(&format!("{name}.state"))) });
             let options = RunOptions { state, ..RunOptions::default() };
             match is_live {
@@ -439,7 +406,7 @@ mod tests {
         let pipeline = Pipeline::from_toml(&toml).expect("a pipeline");
         let recorded = |name: &str| {
             let recorder = Recorder::create(&path(name)).expect("a recording");
-            let recorder = recorder.on(|_| Arc::new(Filled(Arc::new(3.into()))));
+            let recorder = recorder.on(|_| Arc::new(Filled::new("")));
             let mut options = RunOptions::default();
             options.open.record = Some(recorder.clone());
             (recorder, options)

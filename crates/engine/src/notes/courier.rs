@@ -1,8 +1,8 @@
-//! Lines on their way to somebody who may not take them: on a thread of their own, so that nobody else waits for that.
+//! Lines for a recipient that may be slow to read them: written on a thread of its own, so that nothing else blocks.
 //!
 //! | thread | started by | waits for | ends |
 //! |---|---|---|---|
-//! | courier | [`Courier::start`] | the next line; whoever takes them | when nobody sends any more and all are taken, or nobody takes them any more |
+//! | courier | [`Courier::start`] | the next line; the recipient | when all lines are read and no more will be sent, or the recipient is closed |
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -13,17 +13,17 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
 
-/// Whoever takes lines.
+/// A recipient of lines.
 pub(crate) trait Recipient: Write + Send {
-    /// How many bytes of what was handed over are not taken yet, as far as that can be known.
+    /// Bytes written but not read yet, as far as that is known.
     ///
     /// # Errors
-    /// When they never will be.
+    /// If they will never be read.
     fn untaken(&self) -> io::Result<u64> {
         Ok(0)
     }
 
-    /// How long it is waited for at the end of the input while nothing goes on.
+    /// How long to wait at the end without progress.
     fn patience(&self) -> Duration {
         UNREAD
     }
@@ -33,48 +33,48 @@ impl Recipient for File {}
 
 impl Recipient for io::Sink {}
 
-/// Bytes that are handed over at once: the fewer, the sooner it is seen that somebody takes them.
+/// Bytes per write: smaller writes reveal progress sooner.
 const PIECE: usize = 4 << 10;
 
-/// How long somebody is waited for who does not read, at the end of the input.
+/// Wait at the end for a recipient that does not read.
 const UNREAD: Duration = Duration::from_secs(5);
 
-/// How long a program is, which may be at work.
+/// Wait at the end for a program, which may be busy.
 pub(crate) const AT_WORK: Duration = Duration::from_secs(60);
 
-/// The same for both, where the run was asked to stop, or has failed.
+/// Wait at the end after a stop or a failure, for both.
 const HURRY: Duration = Duration::from_secs(2);
 
-/// How often it is looked whether anything goes on.
+/// Interval between checks for progress.
 pub(crate) const LOOK: Duration = Duration::from_millis(20);
 
-/// The thread, and what waits for it.
+/// The thread and its queue.
 pub(crate) struct Courier {
-    shared: Arc<Shared>,
+    shared: Arc<CourierShared>,
     thread: Option<JoinHandle<()>>,
     stop: Arc<AtomicBool>,
     patience: Duration,
-    /// Bytes that may wait; what there is no room for is dropped and counted.
+    /// Capacity in bytes; lines that do not fit are dropped and counted.
     room: usize,
     dropped: u64,
-    /// How far it had come when it was last waited for in vain.
+    /// The progress at the last wait that timed out.
     stuck_at: Option<u64>,
 }
 
 #[derive(Default)]
-struct Shared {
-    state: Mutex<State>,
+struct CourierShared {
+    state: Mutex<CourierState>,
     changed: Condvar,
 }
 
 #[derive(Default)]
-struct State {
+struct CourierState {
     waiting: Vec<u8>,
-    /// How much has happened: bytes handed over, and that some of them were taken.
+    /// Counts events: bytes written, and bytes seen to be read.
     progress: u64,
-    /// When that was last so, or lines began to wait.
+    /// Time of the last progress, or when lines began to queue.
     moved: Option<Instant>,
-    /// Lines that are not handed over as a whole.
+    /// Lines not written completely.
     lines: u64,
     is_closed: bool,
     has_ended: bool,
@@ -82,9 +82,9 @@ struct State {
 }
 
 impl Courier {
-    /// Starts the thread, which writes to `out` and closes it in the end. `stop` is set when the run is to stop.
+    /// Starts the thread, which writes to `out` and finally closes it. `stop` is set when the run is to stop.
     pub(crate) fn start(mut out: Box<dyn Recipient>, stop: &Arc<AtomicBool>, room: usize) -> Result<Self> {
-        let (shared, patience) = (Arc::new(Shared::default()), out.patience());
+        let (shared, patience) = (Arc::new(CourierShared::default()), out.patience());
         let its = Arc::clone(&shared);
         let work = move || {
             let end = its.deliver(&mut *out);
@@ -95,16 +95,17 @@ impl Courier {
             its.changed.notify_all();
         };
         let thread = std::thread::Builder::new().name("courier".into()).spawn(work);
-        let thread =
-            thread.map_err(|error| Error::internal(format!("no thread for alerts and notes: {error}")))?;
+        let thread = thread.map_err(|error| {
+            Error::internal(format!("cannot start the thread for alerts and notes: {error}"))
+        })?;
         let stop = Arc::clone(stop);
         Ok(Self { shared, thread: Some(thread), stop, patience, room, dropped: 0, stuck_at: None })
     }
 
-    /// Sends lines on their way, each with its end; drops them where too many wait. Whether they are the first that were dropped.
+    /// Queues lines, each ending in a line feed; drops them if the queue is full. Returns whether they are the first to be dropped.
     ///
     /// # Errors
-    /// When nobody takes any more; they count as dropped.
+    /// If the recipient is closed; the lines count as dropped.
     pub(crate) fn send(&mut self, lines: &[u8]) -> io::Result<bool> {
         let count = count(lines);
         let mut state = self.shared.lock();
@@ -127,7 +128,8 @@ impl Courier {
         Ok(false)
     }
 
-    /// Waits until all is handed over, or nothing has happened for `patience`; not at all where nothing has since it was last waited for in vain.
+    /// Waits until everything is written, or there was no progress for `patience`; returns at once if there was none since the last wait
+    /// that timed out.
     pub(crate) fn settle(&mut self, patience: Duration) {
         let mut state = self.shared.lock();
         let (mut progress, mut since) = (state.progress, Instant::now());
@@ -142,14 +144,14 @@ impl Courier {
         }
     }
 
-    /// There are no more: waits as long as somebody takes them, not for long where the run `ends_early`. Gives whether it was
-    /// worth waiting, or what went wrong; those that were not taken count as dropped.
+    /// Ends the queue: waits while the recipient keeps reading, only briefly if the run `ends_early`. Returns whether the recipient kept
+    /// up, or its error; unread lines count as dropped.
     pub(crate) fn finish(&mut self, ends_early: bool) -> io::Result<bool> {
         let mut state = self.shared.lock();
         state.is_closed = true;
         self.shared.changed.notify_all();
-        let mut limit = Limit::new(&self.stop, self.patience, ends_early);
-        // Several that nobody reads are waited for at the same time.
+        let mut limit = ProgressLimit::new(&self.stop, self.patience, ends_early);
+        // Several stuck recipients share one waiting period.
         limit.last = state.moved.filter(|_| state.lines > 0).unwrap_or(limit.last);
         while !state.has_ended && !limit.is_reached(state.progress) {
             let waited = self.shared.changed.wait_timeout(state, LOOK);
@@ -157,7 +159,7 @@ impl Courier {
         }
         self.dropped += std::mem::take(&mut state.lines);
         if !state.has_ended {
-            // It is stuck with whoever does not take them, and is left to that.
+            // The thread is blocked in a write and is abandoned.
             state.waiting.clear();
             self.thread = None;
             return Ok(false);
@@ -165,16 +167,16 @@ impl Courier {
         let failure = state.failure.map(io::Error::from);
         drop(state);
         let joined = self.thread.take().map_or(Ok(()), JoinHandle::join);
-        let panicked = joined.map_err(|_| io::Error::other("the thread of a courier panicked"));
+        let panicked = joined.map_err(|_| io::Error::other("the thread for alerts and notes panicked"));
         failure.map_or(panicked, Err).map(|()| true)
     }
 
-    /// How many were not taken.
+    /// Lines that were dropped.
     pub(crate) fn dropped(&self) -> u64 {
         self.dropped
     }
 
-    /// The same, with those that wait.
+    /// Lines that were dropped or are still queued.
     pub(crate) fn untaken(&self) -> u64 {
         self.dropped + self.shared.lock().lines
     }
@@ -189,19 +191,19 @@ impl Drop for Courier {
     }
 }
 
-impl State {
-    fn go_on(&mut self, progress: u64) {
+impl CourierState {
+    fn advance(&mut self, progress: u64) {
         self.progress += progress;
         self.moved = Some(Instant::now());
     }
 }
 
-impl Shared {
-    /// The life of the thread.
+impl CourierShared {
+    /// The main loop of the thread.
     fn deliver(&self, out: &mut dyn Recipient) -> io::Result<()> {
         loop {
             let mut state = self.lock();
-            let is_idle = |state: &mut State| state.waiting.is_empty() && !state.is_closed;
+            let is_idle = |state: &mut CourierState| state.waiting.is_empty() && !state.is_closed;
             state = self.changed.wait_while(state, is_idle).unwrap_or_else(PoisonError::into_inner);
             if state.waiting.is_empty() {
                 drop(state);
@@ -216,7 +218,7 @@ impl Shared {
         }
     }
 
-    /// Like `write_all`, but what was taken before an error is known.
+    /// Like `write_all`, but reports progress made before an error.
     fn hand_over(&self, mut piece: &[u8], out: &mut dyn Recipient) -> io::Result<()> {
         while !piece.is_empty() {
             let taken = match out.write(piece) {
@@ -226,7 +228,7 @@ impl Shared {
                 Err(error) => return Err(error),
             };
             let mut state = self.lock();
-            state.go_on(taken as u64);
+            state.advance(taken as u64);
             state.lines -= count(&piece[..taken]);
             drop(state);
             self.changed.notify_all();
@@ -235,7 +237,7 @@ impl Shared {
         Ok(())
     }
 
-    /// Waits until what was handed over is taken.
+    /// Waits until everything written has been read.
     fn see_taken(&self, out: &dyn Recipient) -> io::Result<()> {
         let mut before = u64::MAX;
         loop {
@@ -243,7 +245,7 @@ impl Shared {
                 0 => return Ok(()),
                 untaken if untaken != before => {
                     before = untaken;
-                    self.lock().go_on(1);
+                    self.lock().advance(1);
                 }
                 _ => {}
             }
@@ -251,7 +253,7 @@ impl Shared {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, CourierState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -260,8 +262,8 @@ fn count(lines: &[u8]) -> u64 {
     memchr::memchr_iter(b'\n', lines).count() as u64
 }
 
-/// How long nothing may happen at the end.
-pub(crate) struct Limit<'a> {
+/// A limit on the time without progress at the end.
+pub(crate) struct ProgressLimit<'a> {
     stop: &'a AtomicBool,
     patience: Duration,
     ends_early: bool,
@@ -270,14 +272,14 @@ pub(crate) struct Limit<'a> {
     progress: Option<u64>,
 }
 
-impl<'a> Limit<'a> {
-    /// `patience`, and not for long where the run `ends_early` or is asked to `stop`.
+impl<'a> ProgressLimit<'a> {
+    /// A limit of `patience`, shorter if the run `ends_early` or `stop` is set.
     pub(crate) fn new(stop: &'a AtomicBool, patience: Duration, ends_early: bool) -> Self {
         let now = Instant::now();
         Self { stop, patience, ends_early, start: now, last: now, progress: None }
     }
 
-    /// Whether nothing has happened for too long, where `progress` says how much has.
+    /// Whether there was no progress for too long; `progress` is the count so far.
     pub(crate) fn is_reached(&mut self, progress: u64) -> bool {
         if self.progress.replace(progress).is_some_and(|before| before != progress) {
             self.last = Instant::now();
@@ -294,7 +296,7 @@ mod tests {
     use super::*;
     use std::sync::mpsc;
 
-    /// Takes nothing until it is told to.
+    /// Blocks until it receives a message.
     struct Slow(mpsc::Receiver<()>, Arc<Mutex<Vec<u8>>>);
 
     impl Write for Slow {
@@ -320,7 +322,7 @@ mod tests {
         line
     }
 
-    /// Takes so many bytes, and no more.
+    /// Accepts a number of bytes, and no more.
     struct Sated(usize);
 
     impl Write for Sated {
@@ -353,7 +355,7 @@ mod tests {
         assert_eq!(courier.dropped(), 91);
     }
 
-    /// Has taken all but what is said here.
+    /// Reports the received numbers as unread bytes.
     struct Reading(mpsc::Receiver<io::Result<u64>>);
 
     impl Write for Reading {

@@ -1,9 +1,8 @@
-//! What is said to people on standard error, where an error or the summary would come too late, and those too: nobody waits for somebody
-//! who does not read.
+//! Notes on standard error during a run, for what cannot wait for the summary or an error. A reader that does not keep up blocks nothing.
 //!
 //! | thread | started by | waits for | ends |
 //! |---|---|---|---|
-//! | notes | the first note | the next note; whoever reads standard error | with the process |
+//! | notes | the first note | the next note; the reader of standard error | with the process |
 
 pub(crate) mod courier;
 
@@ -15,40 +14,40 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use self::courier::{Courier, Recipient};
-use crate::error::visible;
+use crate::error::{hide_secrets, visible};
 
-/// Bytes of notes that may wait; what there is no room for is dropped and counted.
+/// Capacity of the queue in bytes; notes that do not fit are dropped and counted.
 const ROOM: usize = 64 << 10;
 
-/// How long a note is waited for: so that it stands before what is written after it, and the run goes on without it where nobody reads.
+/// How long to wait for a note to be written, so that it precedes later output; if nobody reads, the run continues without it.
 const PATIENCE: Duration = Duration::from_millis(100);
 
-/// The thread that writes notes, once there was one.
+/// The thread that writes notes, started by the first one.
 static NOTES: Mutex<Option<Courier>> = Mutex::new(None);
 
-/// Says a line to whoever looks at a run that goes on. That nobody does is no error.
+/// Writes a line to standard error, escaping control characters. Never fails and never blocks for long.
 pub fn say(text: &str) {
     write(&format!("{}\n", visible(text)));
 }
 
-/// Writes lines that are fit to be read, likewise.
+/// Writes lines that need no escaping; otherwise like [`say`].
 pub fn write(lines: &str) {
     let mut notes = notes();
     if notes.is_none() {
         *notes = Courier::start(standard_error(), &Arc::new(AtomicBool::new(true)), ROOM).ok();
     }
-    // Without a thread there are no notes.
+    // Without a thread, notes are lost.
     let Some(courier) = &mut *notes else { return };
-    let _nobody_reads = courier.send(lines.as_bytes());
+    let _nobody_reads = courier.send(hide_secrets(lines).as_bytes());
     courier.settle(PATIENCE);
 }
 
-/// How many notes nobody has read so far.
+/// The number of notes not read yet or dropped.
 pub fn unread() -> u64 {
     notes().as_ref().map_or(0, Courier::untaken)
 }
 
-/// The process ends: waits for those who still read.
+/// Waits at the end of the process while notes are still being read.
 pub fn finish() {
     let courier = notes().take();
     if let Some(mut courier) = courier {
@@ -56,7 +55,7 @@ pub fn finish() {
     }
 }
 
-/// Standard error, written past the lock of this process on it, which others must not wait for.
+/// Standard error without the process-wide lock, on which other threads would block.
 pub(crate) fn standard_error() -> Box<dyn Recipient> {
     match io::stderr().as_fd().try_clone_to_owned() {
         Ok(log) => Box::new(File::from(log)),

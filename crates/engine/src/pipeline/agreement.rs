@@ -1,4 +1,4 @@
-//! How many sensors say how far the source has come (clause 22): what `agree` tells the stages.
+//! The number of sensors that determine the watermark (clause 22): passes `agree` to the stages.
 
 use std::sync::Arc;
 
@@ -8,10 +8,10 @@ use crate::error::{Error, Part, Result};
 use crate::stage::Stage;
 use crate::time::Agreement;
 
-/// Tells those of `stages` that go by how far the source has come.
+/// Passes `agree` to those of `stages` that depend on the watermark.
 ///
 /// # Errors
-/// A configuration error where `agree` is 0, or no stage goes by it.
+/// A configuration error if `agree` is 0, or no stage depends on the watermark.
 pub(super) fn apply(pipeline: &Pipeline, stages: &mut [Arc<dyn Stage>]) -> Result<()> {
     let given =
         pipeline.sources.iter().enumerate().filter_map(|(at, source)| Some((at, source.input.agree?)));
@@ -32,17 +32,17 @@ pub(super) fn apply(pipeline: &Pipeline, stages: &mut [Arc<dyn Stage>]) -> Resul
     for stage in joined {
         let is_told = tell(stage, agree);
         has_effect |= is_told;
-        // One stage has one watermark, whatever sources feed it.
+        // A stage has one watermark, whatever sources feed it.
         let other = given.iter().find(|(_, other)| *other != agree);
         if let Some((at, other)) = other.filter(|_| is_told) {
             return Err(Error::config(format!("`agree` is {agree} for one source and {other} for another"))
-                .with_help("give both the same: `aggregate` goes by the records of all of them")
+                .with_help("give both the same: `aggregate` has one watermark for all of them")
                 .with_part(Part::Source(*at)));
         }
     }
     match has_effect {
         true => Ok(()),
-        false => Err(Error::config("`agree` has no effect: no stage goes by how far the source has come")
+        false => Err(Error::config("`agree` has no effect: no stage depends on the watermark")
             .with_help(
                 "leave it out; it is for `order = \"time\"`, `aggregate` with `every` and `idle_sensors`",
             )
@@ -53,7 +53,7 @@ pub(super) fn apply(pipeline: &Pipeline, stages: &mut [Arc<dyn Stage>]) -> Resul
 fn check(agree: usize) -> Result<()> {
     match agree {
         0 => {
-            let what = "`agree` is 0, but it takes at least 1 sensor to say how far the source has come";
+            let what = "`agree` is 0, but at least 1 sensor must determine the watermark";
             Err(Error::config(what)
                 .with_help("write 1 or more; leave it out for a tenth of the sensors, and at least 2"))
         }
@@ -61,7 +61,7 @@ fn check(agree: usize) -> Result<()> {
     }
 }
 
-/// Tells a stage, if it goes by that; whether it does.
+/// Passes `agree` to a stage, if it depends on the watermark; returns whether it does.
 fn tell(stage: &mut Arc<dyn Stage>, agree: usize) -> bool {
     let agreeing = stage.with_agreement(Agreement::Sensors(agree));
     let goes_by_it = agreeing.is_some();

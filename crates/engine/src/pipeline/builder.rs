@@ -1,4 +1,4 @@
-//! A pipeline in code. It gives the same [`Pipeline`] as a file does.
+//! Building a pipeline in code. The result is the same [`Pipeline`] as from a file.
 
 use super::{InputOptions, Pipeline, Secrets, SinkEntry, SourceEntry, StageEntry};
 use crate::error::{Error, Result};
@@ -8,24 +8,24 @@ use crate::source::SourceSpec;
 use crate::stage::IntoStage;
 use std::path::PathBuf;
 
-/// Collects sources, stages and sinks.
+/// Collects sources, stages and sinks, in the order of the calls. Mistakes are reported by [`Builder::build`].
 #[derive(Clone, Default)]
 pub struct Builder {
     sources: Vec<SourceEntry>,
-    /// What was said of a source before there was one.
+    /// Options for the first source, given before it.
     input: InputOptions,
     stages: Vec<StageEntry>,
     sinks: Vec<SinkEntry>,
-    /// Which part was added last.
-    last: Option<Added>,
-    /// What was said of no part.
+    /// The kind of part that was added last.
+    last: Option<AddedPart>,
+    /// The first method that was called before there was a part for it.
     misplaced: Option<&'static str>,
     base: Option<PathBuf>,
 }
 
 /// A kind of part.
 #[derive(Clone, Copy)]
-enum Added {
+enum AddedPart {
     Source,
     Stage,
     Sink,
@@ -36,11 +36,11 @@ impl Builder {
     pub fn source(mut self, source: impl SourceSpec + 'static) -> Self {
         let input = std::mem::take(&mut self.input);
         self.sources.push(SourceEntry { input, ..SourceEntry::new(source) });
-        self.last = Some(Added::Source);
+        self.last = Some(AddedPart::Source);
         self
     }
 
-    /// The options that hold for any source, such as its order and limits, of the source that was added last. A name that it was given stays.
+    /// Sets the options common to all sources, such as order and limits, for the source that was added last. Its name is kept.
     pub fn input(mut self, options: InputOptions) -> Self {
         let input = self.sources.last_mut().map_or(&mut self.input, |source| &mut source.input);
         let name = options.name.clone().or(input.name.take());
@@ -51,14 +51,14 @@ impl Builder {
     /// Adds a stage after those added before.
     pub fn stage<P: ?Sized>(mut self, stage: impl IntoStage<P>) -> Self {
         self.stages.push(StageEntry::new(stage));
-        self.last = Some(Added::Stage);
+        self.last = Some(AddedPart::Stage);
         self
     }
 
     /// Adds a sink for all sensors.
     pub fn sink(mut self, sink: impl SinkSpec + 'static) -> Self {
         self.sinks.push(SinkEntry::new(sink));
-        self.last = Some(Added::Sink);
+        self.last = Some(AddedPart::Sink);
         self
     }
 
@@ -66,25 +66,25 @@ impl Builder {
     pub fn name(mut self, name: impl Into<String>) -> Self {
         let name = Some(name.into());
         match (self.last, self.sources.last_mut(), self.stages.last_mut()) {
-            (Some(Added::Source), Some(entry), _) => entry.input.name = name,
-            (Some(Added::Stage), _, Some(entry)) => entry.name = name,
-            _ => self.misplaced = Some("`name` is of a source or a stage: call it behind one"),
+            (Some(AddedPart::Source), Some(entry), _) => entry.input.name = name,
+            (Some(AddedPart::Stage), _, Some(entry)) => entry.name = name,
+            _ => self.misplaced = Some("`name` applies to a source or a stage: call it after one"),
         }
         self
     }
 
-    /// Lets the stage or sink that was added last take its records from the parts of these names.
+    /// Makes the stage or sink that was added last take its records from the parts with these names.
     pub fn from<P: Into<String>>(mut self, names: impl IntoIterator<Item = P>) -> Self {
         let names = Some(Names::Many(names.into_iter().map(Into::into).collect()));
         match (self.last, self.stages.last_mut(), self.sinks.last_mut()) {
-            (Some(Added::Stage), Some(entry), _) => entry.from = names,
-            (Some(Added::Sink), _, Some(entry)) => entry.from = names,
-            _ => self.misplaced = Some("`from` is of a stage or a sink: call it behind one"),
+            (Some(AddedPart::Stage), Some(entry), _) => entry.from = names,
+            (Some(AddedPart::Sink), _, Some(entry)) => entry.from = names,
+            _ => self.misplaced = Some("`from` applies to a stage or a sink: call it after one"),
         }
         self
     }
 
-    /// Adds a sink for the sensors whose names fit one of `patterns`.
+    /// Adds a sink for the sensors whose names match one of `patterns` (globs).
     pub fn sink_for<P: Into<String>>(
         mut self,
         patterns: impl IntoIterator<Item = P>,
@@ -92,20 +92,20 @@ impl Builder {
     ) -> Self {
         let sensors = Some(patterns.into_iter().map(Into::into).collect());
         self.sinks.push(SinkEntry { sensors, ..SinkEntry::new(sink) });
-        self.last = Some(Added::Sink);
+        self.last = Some(AddedPart::Sink);
         self
     }
 
-    /// Where relative paths start; from the current folder if not given.
+    /// The folder against which relative paths are resolved; the current folder by default.
     pub fn base(mut self, folder: impl Into<PathBuf>) -> Self {
         self.base = Some(folder.into());
         self
     }
 
-    /// The pipeline.
+    /// Builds the pipeline.
     ///
     /// # Errors
-    /// A configuration error without a source, or without a sink; where a name was given to no part.
+    /// A configuration error if there is no source or no sink, or if a name was given to no part.
     pub fn build(self) -> Result<Pipeline> {
         if let Some(what) = self.misplaced {
             return Err(Error::config(what));
@@ -114,7 +114,9 @@ impl Builder {
             return Err(Error::config("the pipeline has no source"));
         }
         if self.sinks.is_empty() {
-            return Err(Error::config("the pipeline has no sink").with_help("add one; `null` only counts"));
+            return Err(
+                Error::config("the pipeline has no sink").with_help("add one; `null` discards records")
+            );
         }
         let pipeline = Pipeline {
             sources: self.sources,

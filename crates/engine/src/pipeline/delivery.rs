@@ -1,4 +1,4 @@
-//! What a run with a state folder promises of each sink's output.
+//! Delivery guarantees: what a run with a state folder guarantees for the output of each sink.
 
 use std::fmt;
 
@@ -6,21 +6,21 @@ use super::{Pipeline, SinkEntry};
 use crate::sink::Repeat;
 use crate::source::Traits;
 
-/// How often a record is in a sink's output, whatever was killed and started again.
+/// The delivery guarantee of a sink's output, across kills and restarts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Delivery {
-    /// Once: the source can be read again, and the sink goes on where it was.
+    /// Exactly once: the source can be read again, and the sink resumes where it was.
     ExactlyOnce,
-    /// Once, and what was handed over after the last checkpoint once more.
+    /// At least once: records after the last checkpoint are written again.
     AtLeastOnce,
-    /// Once, but for what was read after the last checkpoint: it cannot be read again.
+    /// At most once: records read after the last checkpoint are lost, since they cannot be read again.
     AtMostOnce,
-    /// Some records are missing, and others are there twice: neither end can go back.
+    /// No guarantee: some records may be lost, and others duplicated.
     AnyNumber,
 }
 
 impl Delivery {
-    /// That of one sink.
+    /// The guarantee of one sink.
     #[must_use]
     pub fn of(source: Traits, sink: &SinkEntry) -> Self {
         match (source.is_kept, sink.spec.repeat() == Repeat::Harmless) {
@@ -31,15 +31,15 @@ impl Delivery {
         }
     }
 
-    /// What it means.
+    /// An explanation.
     #[must_use]
     pub fn meaning(self) -> &'static str {
         match self {
-            Self::ExactlyOnce => "nothing lost, nothing twice",
-            Self::AtLeastOnce => "what was handed over after the last checkpoint comes again",
-            Self::AtMostOnce => "what was read after the last checkpoint is gone when the process dies",
+            Self::ExactlyOnce => "nothing is lost, nothing is duplicated",
+            Self::AtLeastOnce => "records written after the last checkpoint are written again",
+            Self::AtMostOnce => "records read after the last checkpoint are lost if the process is killed",
             Self::AnyNumber => {
-                "what was read after the last checkpoint is gone when the process dies, what was handed over may come again"
+                "records after the last checkpoint may be lost or duplicated if the process is killed"
             }
         }
     }
@@ -57,7 +57,7 @@ impl fmt::Display for Delivery {
 }
 
 impl Pipeline {
-    /// What a run with a state folder promises of each sink, in order.
+    /// The guarantee of each sink for a run with a state folder, in order.
     pub fn deliveries(&self) -> impl Iterator<Item = Delivery> {
         let source = self.traits();
         self.sinks.iter().map(move |sink| Delivery::of(source, sink))

@@ -1,10 +1,11 @@
-//! All that is wrong with a pipeline, not only what is met first: it is checked again and again, each time without what was found wrong.
+//! Finds all mistakes in a pipeline, not only the first: plans it repeatedly, each time without the parts and options found wrong so far.
 
 use std::sync::Arc;
 
 use super::parts::{Fault, LeftOut, NOWHERE};
 use super::places::Places;
 use super::secrets::Secrets;
+use super::sources::check_exclusive;
 use super::spec::{Attempt, Spec};
 use super::written::SpecError;
 use super::{Pipeline, Plan, Resolved};
@@ -15,22 +16,22 @@ use crate::options::Diagnostic;
 /// Why a pipeline cannot be planned.
 #[derive(Debug)]
 pub enum Wrong {
-    /// What is wrong with it as it is written, each at its place.
+    /// Mistakes in the pipeline file, each with its position.
     Written(SpecError),
-    /// Something else: its input is not there, for one.
+    /// Another error, such as a missing input.
     Other(Error),
 }
 
 impl Spec {
-    /// Checks everything, and plans what will happen to the columns that `look` finds in the input of each source.
+    /// Checks everything, and plans which columns each part gets, given the columns of each source that `look` determines from its input.
     ///
     /// # Errors
-    /// All that is wrong. What comes into the parts behind one that is wrong is not known: what would be said of its columns there is left out.
+    /// All mistakes. The columns behind a wrong part are not known, so mistakes that concern them are not reported.
     pub fn plan(
         &self,
         look: impl Fn(&Pipeline) -> Result<Vec<Arc<Schema>>>,
     ) -> Result<(Resolved, Plan), Wrong> {
-        let mut search = Search::default();
+        let mut search = MistakeSearch::default();
         loop {
             let attempt = self.attempt(&search.left_out);
             if search.note_diagnostics(&attempt) {
@@ -39,43 +40,48 @@ impl Spec {
             let Attempt { pipeline: Some(pipeline), places, secrets, .. } = attempt else {
                 return Err(search.wrong(self, &attempt.secrets, &attempt.places));
             };
-            let goes_on = match search.plan(&pipeline, &look) {
+            // None is opened: one might be waited for.
+            if let Err(error) = check_exclusive(&pipeline) {
+                search.note_error(error, &pipeline, &places);
+                return Err(search.wrong(self, &secrets, &places));
+            }
+            let has_more = match search.plan(&pipeline, &look) {
                 Ok(plan) if search.found.is_empty() => return Ok((self.resolved(pipeline, places), plan)),
                 Ok(_) => false,
                 Err(error) => search.note_error(error, &pipeline, &places),
             };
-            if !goes_on {
+            if !has_more {
                 return Err(search.wrong(self, &secrets, &places));
             }
         }
     }
 }
 
-/// Something that is wrong.
+/// A mistake.
 struct Finding {
     diagnostic: Diagnostic,
     fault: Option<Fault>,
-    /// Where it is no mistake in the options.
+    /// Set unless it is a mistake in the options.
     error: Option<Error>,
 }
 
-/// The search for all that is wrong.
+/// The search for all mistakes.
 #[derive(Default)]
-struct Search {
+struct MistakeSearch {
     found: Vec<Finding>,
     left_out: LeftOut,
-    /// What may have been meant by options that are unknown.
+    /// The probably intended names of unknown options.
     meant: Vec<(Part, String)>,
-    /// Parts behind which other columns come than were meant.
+    /// Parts behind which the columns differ from those intended.
     blurred: Vec<Part>,
-    /// Whether a source may read other columns than with an option that was meant.
+    /// Whether a source may read other columns than with an intended option.
     reads_otherwise: bool,
-    /// The columns of each source, once all could be looked at.
+    /// The columns of each source, once all were inspected.
     columns: Option<Vec<Arc<Schema>>>,
 }
 
-impl Search {
-    /// Takes note of what is wrong with options as they are written; whether something else can be left out now.
+impl MistakeSearch {
+    /// Records mistakes in options; returns whether anything more can be left out now.
     fn note_diagnostics(&mut self, attempt: &Attempt) -> bool {
         let Attempt { diagnostics, places, .. } = attempt;
         let finding = |diagnostic: &Diagnostic| {
@@ -86,14 +92,14 @@ impl Search {
         let new = diagnostics.iter().map(finding).filter(|new| !is_known(new) && !self.leads_to(new));
         let new: Vec<_> = new.collect();
         self.found.extend(new);
-        let mut goes_on = !places.has_source() && self.leave_out((Part::Source(0), None), places);
+        let mut has_more = !places.has_source() && self.leave_out((Part::Source(0), None), places);
         for diagnostic in diagnostics {
             let Some(fault) = places.at(&diagnostic.span) else { continue };
             self.reads_otherwise |= matches!(fault.0, Part::Source(_));
             self.meant.extend(meant(diagnostic).map(|name| (fault.0, name)));
-            goes_on |= self.leave_out(fault, places);
+            has_more |= self.leave_out(fault, places);
         }
-        goes_on
+        has_more
     }
 
     /// The same for an error of planning.
@@ -103,11 +109,11 @@ impl Search {
         let is_input = self.columns.is_none() && matches!(error.part(), Some(Part::Source(_)));
         let finding = Finding { diagnostic, fault: fault.clone(), error: Some(error) };
         // What belongs to no part may come of any other.
-        if !self.leads_to(&finding) && (fault.is_some() || self.found.is_empty()) {
+        if !self.leads_to(&finding) && !self.is_said(&finding) && (fault.is_some() || self.found.is_empty()) {
             self.found.push(finding);
         }
         let Some((part, option)) = fault else { return false };
-        // What does not lie in files may not be there to be looked at again.
+        // An input that is not replayable may not be available for another inspection.
         let can_look_again = !is_input || pipeline.traits().is_replayable;
         self.leave_out((part, option.filter(|_| can_look_again)), places)
     }
@@ -124,9 +130,10 @@ impl Search {
         Plan::new(pipeline, self.columns.insert(columns).clone())
     }
 
-    /// Leaves an option out, or the part where it is not known which, or that was not enough; whether anything more is left out now.
+    /// Leaves an option out, or the whole part if the option is not known or that was not enough; returns whether anything more is left out
+    /// now.
     fn leave_out(&mut self, (part, option): Fault, places: &Places) -> bool {
-        // Behind a sink comes nothing, and an input that has been looked at stays as it is.
+        // Nothing follows a sink, and an input that was inspected does not change.
         let changes_columns = match part {
             Part::Source(_) => self.columns.is_none(),
             Part::Stage(_) => true,
@@ -147,13 +154,13 @@ impl Search {
         true
     }
 
-    /// Whether it may be wrong only because something is left out.
+    /// Whether it may be a mistake only because something is left out.
     fn leads_to(&self, finding: &Finding) -> bool {
         let Finding { diagnostic, fault, .. } = finding;
         let Some((part, own)) = fault else { return false };
         let speaks_of_it = |(of, name): &(Part, String)| {
             let may_matter = of == part || !matches!((of, part), (Part::Sink(_), Part::Sink(_)));
-            // An option is named by what is wrong with itself.
+            // An option is named by its own mistake.
             let is_itself = own.as_ref() == Some(name) && !self.is_left_out(*part, name);
             may_matter && !is_itself && diagnostic.speaks_of(name)
         };
@@ -162,11 +169,23 @@ impl Search {
             || is_of_columns && self.is_blurred(*part)
     }
 
+    /// Whether the same has been said of the same columns: another part that takes them is not wrong besides.
+    fn is_said(&self, finding: &Finding) -> bool {
+        // In front of that stands the part.
+        let said = |finding: &Finding| {
+            let of_columns =
+                Some(&finding.diagnostic.message).filter(|message| message.contains("columns"))?;
+            of_columns.split_once('`').map(|(_, said)| said.to_owned())
+        };
+        let own = said(finding);
+        own.is_some() && self.found.iter().any(|known| said(known) == own)
+    }
+
     fn is_left_out(&self, part: Part, option: &String) -> bool {
         self.left_out.options.iter().any(|(of, name)| *of == part && name == option)
     }
 
-    /// Whether other columns come into a part than were meant.
+    /// Whether the columns of a part differ from those intended.
     fn is_blurred(&self, part: Part) -> bool {
         let place = |part| match part {
             Part::Source(_) => (0, 0),
@@ -177,7 +196,7 @@ impl Search {
             || self.blurred.iter().any(|before| place(*before) < place(part))
     }
 
-    /// All that was found.
+    /// All mistakes found.
     fn wrong(mut self, spec: &Spec, secrets: &Secrets, places: &Places) -> Wrong {
         let mistake = |finding: &Finding| {
             finding
@@ -201,7 +220,7 @@ impl Search {
     }
 }
 
-/// The option that is proposed in place of an unknown one.
+/// The option suggested in place of an unknown one.
 fn meant(wrong: &Diagnostic) -> Option<String> {
     let (_, name) = wrong.help.as_ref()?.split_once("did you mean `")?;
     Some(name.split('`').next().unwrap_or_default().to_owned())

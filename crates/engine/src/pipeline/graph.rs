@@ -1,6 +1,6 @@
-//! How the parts of a pipeline are joined: what feeds each stage and each sink (clause 11).
+//! The graph of a pipeline: what feeds each stage and each sink (clause 11).
 //!
-//! Records come out of *ports*: first those of the sources, in order, then those of all stages that run. A part takes from ports before its own only, so
+//! Records leave through *ports*: first those of the sources, in order, then those of all stages. A part is only fed by earlier ports, so
 //! the order of the stages is a topological order.
 
 use super::Pipeline;
@@ -11,28 +11,28 @@ use crate::format::columns::Names;
 use crate::options::list;
 use crate::sink::Takes;
 
-/// What `from` calls the only source, where it has no name of its own.
+/// The name of the only source in `from`, if it has no other.
 const SOURCE: &str = "source";
 
 /// The ports that feed each part.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Graph {
-    /// How many sources there are.
+    /// The number of sources.
     pub sources: usize,
-    /// By stage, those that options of sources ask for first.
+    /// By stage; those that options of sources insert come first.
     pub stages: Vec<Vec<usize>>,
-    /// By sink; none for a sink that takes what was set aside.
+    /// By sink; empty for a sink that takes rejections.
     pub sinks: Vec<Vec<usize>>,
 }
 
 impl Graph {
-    /// That of `pipeline`.
+    /// The graph of `pipeline`.
     ///
     /// # Errors
-    /// A configuration error: a name that stands twice, or that nothing before the part has; a stage that nothing takes from.
+    /// A configuration error: a duplicate name, a name that no earlier part has, or a stage that feeds nothing.
     pub fn new(pipeline: &Pipeline) -> Result<Self> {
         let count = pipeline.sources.len();
-        let mut known = Known { names: Vec::new(), has_one_source: count == 1 };
+        let mut known = KnownPorts { names: Vec::new(), has_one_source: count == 1 };
         let (mut stages, mut begin) = (Vec::new(), Vec::new());
         for (at, source) in pipeline.sources.iter().enumerate() {
             let mut port = at;
@@ -46,7 +46,7 @@ impl Graph {
                 .map_err(|error| error.with_part(Part::Source(at)))?;
         }
         let first = stages.len();
-        // What feeds the next part, where that does not say it.
+        // What feeds the next part by default.
         let mut before = begin;
         for (at, entry) in pipeline.stages.iter().enumerate() {
             let part = Part::Stage(at);
@@ -62,7 +62,7 @@ impl Graph {
                 (Takes::Records, from) => known.ports(from.as_ref(), &before, &[]),
                 (Takes::Rejections, None) => Ok(Vec::new()),
                 (Takes::Rejections, Some(_)) => Err(Error::config(
-                    "`from` has no effect here: what was set aside is given to this sink, whichever part did it",
+                    "`from` has no effect here: this sink receives the rejections of all parts",
                 )
                 .with_help("leave `from` out")),
             };
@@ -78,17 +78,17 @@ impl Graph {
         self.sources + at
     }
 
-    /// From the sources through the first `count` stages to the ports `asked`.
+    /// The route from the sources through the first `count` stages to the ports `asked`.
     pub(crate) fn route(&self, count: usize, asked: &[usize]) -> Route {
         Route::new(self.sources, &self.stages[..count], asked.iter().copied())
     }
 
-    /// The ports that sinks take from.
+    /// The ports that feed sinks.
     pub(crate) fn asked(&self) -> Vec<usize> {
         self.sinks.iter().flatten().copied().collect()
     }
 
-    /// Whether a part takes records of one source in several ways: then they are told apart by where they came from.
+    /// Whether records of one source reach a part in several ways: then origins are needed to order them.
     pub(crate) fn joins(&self) -> bool {
         let mut sources: Vec<Vec<usize>> = (0..self.sources).map(|source| vec![source]).collect();
         for ports in self.stages.iter().chain(&self.sinks) {
@@ -104,7 +104,7 @@ impl Graph {
         false
     }
 
-    /// The stage that alone takes what comes out of `port`, and takes nothing else.
+    /// The stage fed by `port`, if that is the only part it feeds, and the stage's only input.
     pub(crate) fn goes_on_alone(&self, port: usize) -> Option<usize> {
         let mut takers = self.stages.iter().chain(&self.sinks).filter(|ports| ports.contains(&port));
         let (only, none) = (takers.next()?, takers.next());
@@ -112,47 +112,49 @@ impl Graph {
         self.stages.iter().position(|ports| ports.contains(&port)).filter(|_| is_alone)
     }
 
-    /// A stage that nothing takes from does its work in vain, and so does a source.
+    /// Checks that every source and stage feeds something.
     fn check_taken(&self, pipeline: &Pipeline, first: usize) -> Result<()> {
         let is_taken =
             |port: usize| self.stages.iter().chain(&self.sinks).flatten().any(|&taken| taken == port);
         let mut port_of_leading = self.sources;
-        // Of one source, a stage or sink is at fault that takes from nothing else.
+        // With a single source, the part to blame is one that takes only from elsewhere.
         let sources = pipeline.sources.iter().enumerate().filter(|_| self.sources > 1);
         for (at, source) in sources {
             let count = leading(source).map_or(0, |stages| stages.len());
             port_of_leading += count;
             let port = if count == 0 { at } else { port_of_leading - 1 };
             if !is_taken(port) {
-                return Err(Error::config("nothing takes the records of this source")
-                    .with_help("give it a `name`, and a stage or sink `from` with that name; or leave it out")
+                return Err(Error::config("this source feeds no part")
+                    .with_help(
+                        "give it a `name` and use it in the `from` of a stage or sink; or leave it out",
+                    )
                     .with_part(Part::Source(at)));
             }
         }
         match (first..self.stages.len()).find(|&at| !is_taken(self.out_of_stage(at))) {
             None => Ok(()),
-            Some(at) => Err(Error::config("nothing takes the records of this stage")
+            Some(at) => Err(Error::config("this stage feeds no part")
                 .with_help(
-                    "give it a `name`, and a stage or sink behind it `from` with that name; or leave it out",
+                    "give it a `name` and use it in the `from` of a later stage or sink; or leave it out",
                 )
                 .with_part(Part::Stage(at - first))),
         }
     }
 }
 
-/// The names of the stages from `at` on, which nothing before them can take from.
+/// The names of the stages from `at` on, which earlier parts cannot refer to.
 fn later(pipeline: &Pipeline, at: usize) -> Vec<&str> {
     pipeline.stages[at..].iter().filter_map(|entry| entry.name.as_deref()).collect()
 }
 
-/// What may be taken from, by name.
-struct Known<'p> {
-    /// Whether the first of them is that of the only source.
+/// The ports that can be referred to, by name.
+struct KnownPorts<'p> {
+    /// Whether the first one is that of the only source.
     has_one_source: bool,
     names: Vec<(&'p str, usize)>,
 }
 
-impl<'p> Known<'p> {
+impl<'p> KnownPorts<'p> {
     fn add(&mut self, name: &'p str, port: usize) -> Result<()> {
         if name.is_empty() {
             return Err(
@@ -160,7 +162,7 @@ impl<'p> Known<'p> {
             );
         }
         if self.names.first().is_some_and(|(source, _)| *source == name) && self.has_one_source {
-            return Err(Error::config(format!("the source is called {name:?} already"))
+            return Err(Error::config(format!("the source is named {name:?} already"))
                 .with_help("give this part another name"));
         }
         if self.find(name).is_some() {
@@ -175,7 +177,7 @@ impl<'p> Known<'p> {
         self.names.iter().find(|(known, _)| *known == name).map(|&(_, port)| port)
     }
 
-    /// The ports that `from` names; those `before` the part where it is not given. `later` are names of parts that stand behind.
+    /// The ports that `from` names; `before` by default. `later` are names of later parts, for messages.
     fn ports(&self, from: Option<&Names>, before: &[usize], later: &[&str]) -> Result<Vec<usize>> {
         let Some(from) = from else { return Ok(before.to_vec()) };
         let mut ports = Vec::new();
@@ -183,14 +185,13 @@ impl<'p> Known<'p> {
             let port = self.find(name).ok_or_else(|| self.unknown(name, later))?;
             if ports.contains(&port) {
                 return Err(Error::config(format!("`from` names {name:?} twice"))
-                    .with_help("a part takes each record once: name it once"));
+                    .with_help("each record reaches a part once: name it once"));
             }
             ports.push(port);
         }
         match ports.is_empty() {
             true => {
-                Err(Error::config("`from` names nothing")
-                    .with_help("leave it out to take from the part before"))
+                Err(Error::config("`from` is empty").with_help("leave it out to take from the previous part"))
             }
             false => Ok(ports),
         }
@@ -198,8 +199,8 @@ impl<'p> Known<'p> {
 
     fn unknown(&self, name: &str, later: &[&str]) -> Error {
         if later.contains(&name) {
-            return Error::config(format!("`from` = {name:?} does not stand before this part"))
-                .with_help("move this part behind the one that it takes from");
+            return Error::config(format!("`from` = {name:?} is not before this part"))
+                .with_help("move this part after the one that feeds it");
         }
         let names: Vec<_> = self.names.iter().map(|(name, _)| *name).collect();
         let error = Error::config(format!("`from` = {name:?}: no part before this one has that `name`"));

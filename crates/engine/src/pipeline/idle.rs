@@ -1,4 +1,4 @@
-//! Sensors that are given up when they have been idle: what `idle_sensors` asks for (clause 27).
+//! Giving up idle sensors, as `idle_sensors` says (clause 27).
 
 use std::sync::Arc;
 
@@ -9,10 +9,10 @@ use crate::error::{Error, Result};
 use crate::stage::Stage;
 use crate::time::parse_duration;
 
-/// By how much a sensor is quiet before it is given up, in nanoseconds.
+/// How long a sensor is quiet before it is given up, in nanoseconds.
 ///
 /// # Errors
-/// A configuration error where that is no duration.
+/// A configuration error if it is not a duration.
 pub(crate) fn bound(pipeline: &Pipeline) -> Result<Option<i64>> {
     let Some(text) = pipeline.idle_sensors() else { return Ok(None) };
     let help = "say how long a sensor may be idle, such as `idle_sensors = \"7d\"`";
@@ -20,10 +20,10 @@ pub(crate) fn bound(pipeline: &Pipeline) -> Result<Option<i64>> {
     bound.map(Some).map_err(|why| Error::config(format!("`idle_sensors`: {why}")).with_help(help))
 }
 
-/// Checks that all stages can forget a sensor.
+/// Checks that all stages can discard the state of a sensor.
 ///
 /// # Errors
-/// A configuration error that names the one that cannot, or where there is no time to go by.
+/// A configuration error that names a stage that cannot, or if there is no time column.
 pub(super) fn check(pipeline: &Pipeline, stages: &[Arc<dyn Stage>], input: &Schema) -> Result<()> {
     if bound(pipeline)?.is_none() {
         return Ok(());
@@ -37,8 +37,10 @@ pub(super) fn check(pipeline: &Pipeline, stages: &[Arc<dyn Stage>], input: &Sche
         None => Ok(()),
         Some((at, stage)) => {
             let label = stage_label(pipeline, at, &**stage);
-            Err(Error::config(format!("`idle_sensors` does not go with {label}, which forgets no sensor"))
-                .with_help("leave one of them out"))
+            Err(Error::config(format!(
+                "`idle_sensors` cannot be combined with {label}, which cannot discard the state of a sensor"
+            ))
+            .with_help("leave one of them out"))
         }
     }
 }

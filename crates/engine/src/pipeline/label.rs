@@ -1,10 +1,10 @@
-//! What a stage is called in messages.
+//! Names of stages in messages.
 
 use super::Pipeline;
 use crate::stage::Stage;
 
-/// How messages name stage `at` of all that run: counted as `--set` does, from the first one written; by its name alone if
-/// it runs before that.
+/// The name of stage `at` of all stages: numbered as in `--set`, from the first one in the file; its name alone if it is inserted before
+/// those.
 pub(crate) fn stage_label(pipeline: &Pipeline, at: usize, stage: &dyn Stage) -> String {
     match at.checked_sub(pipeline.stages_before()) {
         None => stage.name().to_owned(),

@@ -1,4 +1,4 @@
-//! The stages that run before those written, because options of a source ask for them: in the order in which they stand here.
+//! The stages that options of a source insert before those in the file, in their order.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::stage::{InPeriod, MaxJump, NewestFirst, Reorder, SecondShowing, Stage, TimeOfDay};
 use crate::time::{Period, TimeParser, parse_duration};
 
-/// Those of one source.
+/// The stages for one source.
 ///
 /// # Errors
 /// A configuration error that names the option.
@@ -16,7 +16,7 @@ pub(crate) fn leading(source: &SourceEntry) -> Result<Vec<Arc<dyn Stage>>> {
     let times = source.spec.times()?;
     let period = period_of(source, times.as_ref())?;
     let mut stages: Vec<Arc<dyn Stage>> = Vec::new();
-    // What a time is must be known before anything goes by it.
+    // The time of a record must be final before any stage uses it.
     stages.extend(times.map(|times| clocks(source, times, disorder)).transpose()?.flatten());
     if !period.is_all() {
         stages.push(Arc::new(InPeriod::new(period)));
@@ -33,16 +33,16 @@ pub(crate) fn leading(source: &SourceEntry) -> Result<Vec<Arc<dyn Stage>>> {
 fn newest_first(source: &SourceEntry) -> Result<Arc<dyn Stage>> {
     match source.spec.traits().is_bounded {
         true => Ok(Arc::new(NewestFirst::new())),
-        false => Err(Error::config("`order = \"newest_first\"` needs an input that ends").with_help(
-            "what comes last leaves first; for live input sort within a bound: order = \"time\" and `disorder`",
+        false => Err(Error::config("`order = \"newest_first\"` needs a bounded input").with_help(
+            "the last record is the first of the output; for live input sort within a bound: order = \"time\" and `disorder`",
         )),
     }
 }
 
-/// The times that are asked for.
+/// The requested range of times.
 ///
 /// # Errors
-/// A configuration error where `from` or `until` is no time, or nothing lies between them.
+/// A configuration error if `from` or `until` is not a time, or the range is empty.
 pub(crate) fn period(source: &SourceEntry) -> Result<Period> {
     period_of(source, source.spec.times()?.as_ref())
 }
@@ -60,16 +60,16 @@ fn period_of(source: &SourceEntry, times: Option<&TimeParser>) -> Result<Period>
     let until = moment("until", &source.input.until)?;
     match from.zip(until).filter(|(from, until)| from >= until) {
         None => Ok(Period { from, until }),
-        Some((from, until)) => {
-            Err(Error::config(format!("`from` is {from} and `until` is {until}: no time lies between them"))
-                .with_help("`until` has to be later than `from`"))
-        }
+        Some((from, until)) => Err(Error::config(format!(
+            "`from` is {from} and `until` is {until}: there is no time between them"
+        ))
+        .with_help("`until` must be later than `from`")),
     }
 }
 
-/// How far back a record may come, in nanoseconds: not at all, where order is the input's.
+/// By how much a record may be out of order, in nanoseconds; 0 if the order is that of the input.
 fn disorder(source: &SourceEntry) -> Result<i64> {
-    let help = "say how far back a record may come, such as `disorder = \"5m\"` in [source]";
+    let help = "give a bound for out-of-order records, such as `disorder = \"5m\"` in [source]";
     let only = |order: &str| {
         Err(Error::config("`disorder` has no meaning without `order = \"time\"`")
             .with_help(format!("leave it out, or write order = \"time\" instead of \"{order}\"")))
@@ -84,13 +84,13 @@ fn disorder(source: &SourceEntry) -> Result<i64> {
     }
 }
 
-/// What tells which day, or which of two hours, a clock was read.
+/// The stage that determines the day, or which of two hours, of a local time.
 fn clocks(source: &SourceEntry, times: TimeParser, disorder: i64) -> Result<Option<Arc<dyn Stage>>> {
     let newest_first = source.input.order == Order::NewestFirst;
     if let Some((clock, start)) = times.day_clock() {
         return match newest_first {
-            true => Err(Error::config("times of day do not go with `order = \"newest_first\"`")
-                .with_help("where the last day ends cannot be known: turn the file round first")),
+            true => Err(Error::config("times of day cannot be combined with `order = \"newest_first\"`")
+                .with_help("the end of the last day is not known: reverse the file first")),
             false => Ok(Some(Arc::new(TimeOfDay::new(clock, start, disorder)))),
         };
     }
@@ -104,12 +104,12 @@ fn clocks(source: &SourceEntry, times: TimeParser, disorder: i64) -> Result<Opti
 fn max_jump(source: &SourceEntry) -> Result<Option<Arc<dyn Stage>>> {
     let Some(text) = &source.input.max_jump else { return Ok(None) };
     if source.input.order == Order::NewestFirst {
-        return Err(Error::config("`max_jump` does not go with `order = \"newest_first\"`")
-            .with_help("a jump ahead shows in the order in which records were made"));
+        return Err(Error::config("`max_jump` cannot be combined with `order = \"newest_first\"`")
+            .with_help("a jump can only be detected in the order in which records were made"));
     }
     let bound = parse_duration(text).map_err(|why| {
         Error::config(format!("`max_jump`: {why}"))
-            .with_help("say how far a clock may go ahead, such as `max_jump = \"1h\"`")
+            .with_help("give a bound for jumps, such as `max_jump = \"1h\"`")
     })?;
     Ok(Some(Arc::new(MaxJump::new(bound))))
 }

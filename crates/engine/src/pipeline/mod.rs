@@ -1,10 +1,8 @@
-//! From what the user wrote to what will run: [`spec`] (as written) → [`resolve`] (checked) →
-//! [`plan`] (what will happen to the columns, and why).
+//! From the pipeline as written to what will run: [`spec`] (as written) → [`resolve`] (checked) → [`plan`] (the columns of every part).
 
 pub mod agreement;
 mod builder;
 pub mod delivery;
-pub mod environment;
 mod findings;
 pub mod graph;
 pub(crate) mod idle;
@@ -55,30 +53,30 @@ pub use spec::Spec;
 pub use touched::Touched;
 pub use written::SpecError;
 
-/// A pipeline: one or more sources, any stages, one or more sinks. Immutable; can be run again and again.
+/// A pipeline: one or more sources, any number of stages, one or more sinks. Immutable; can be run any number of times.
 #[derive(Clone)]
 pub struct Pipeline {
-    /// Where records come from.
+    /// Where records come from, in order.
     pub sources: Vec<SourceEntry>,
-    /// What happens to them (clause 11).
+    /// How they are processed, in order (clause 11).
     pub stages: Vec<StageEntry>,
-    /// Where they go.
+    /// Where they go, in order.
     pub sinks: Vec<SinkEntry>,
-    /// What came from the environment.
+    /// The values that came from the environment.
     pub secrets: Secrets,
 }
 
-/// A source, with the options that hold for any.
+/// A source with its common options.
 #[derive(Clone)]
 pub struct SourceEntry {
     /// The source.
     pub spec: Arc<dyn SourceSpec>,
-    /// The options that hold for any source.
+    /// The options common to all sources.
     pub input: InputOptions,
 }
 
 impl SourceEntry {
-    /// A source with the defaults of the options that hold for any.
+    /// A source with default common options.
     pub fn new(spec: impl SourceSpec + 'static) -> Self {
         Self { spec: Arc::new(spec), input: InputOptions::default() }
     }
@@ -89,14 +87,14 @@ impl SourceEntry {
 pub struct StageEntry {
     /// The stage.
     pub stage: Arc<dyn Stage>,
-    /// What `from` of later parts calls it.
+    /// Its name in `from` of later parts.
     pub name: Option<String>,
-    /// The parts that it takes records from, by name; `None` means the part before it.
+    /// The names of the parts that feed it; `None`: the previous part.
     pub from: Option<Names>,
 }
 
 impl StageEntry {
-    /// A stage that takes from the part before it.
+    /// A stage that is fed by the previous part.
     pub fn new<P: ?Sized>(stage: impl IntoStage<P>) -> Self {
         Self { stage: stage.into_stage(), name: None, from: None }
     }
@@ -107,80 +105,84 @@ impl StageEntry {
 pub struct SinkEntry {
     /// The sink.
     pub spec: Arc<dyn SinkSpec>,
-    /// Patterns of sensor names; `None` means all.
+    /// Patterns (globs) for sensor names; `None`: all sensors.
     pub sensors: Option<Vec<String>>,
-    /// The parts that it takes records from, by name; `None` means the last stage.
+    /// The names of the parts that feed it; `None`: the last stage.
     pub from: Option<Names>,
-    /// What a failure that may pass does to the run. `None`: input that ends is stopped by it, and live input waits while a disk is full.
+    /// What the run does after a transient failure of this sink. `None`: bounded input stops, and live input waits while a disk is full.
     pub on_failure: Option<OnFailure>,
 }
 
-/// What becomes of a run where a sink fails with something that may pass by itself.
+/// What a run does after a transient failure of a sink.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum OnFailure {
-    /// The run ends with that error.
+    /// End with the error.
     Stop,
-    /// It is tried again until it succeeds.
+    /// Retry until it succeeds.
     Wait,
 }
 
 impl SinkEntry {
-    /// A sink that is given all records that leave the last stage.
+    /// A sink for all records that leave the last stage.
     pub fn new(spec: impl SinkSpec + 'static) -> Self {
         Self { spec: Arc::new(spec), sensors: None, from: None, on_failure: None }
     }
 
-    /// Checks the patterns.
+    /// Compiles the patterns.
     ///
     /// # Errors
-    /// A configuration error that names the pattern that is none.
+    /// A configuration error that names an invalid pattern.
     pub fn matchers(&self) -> Result<Option<Vec<globset::GlobMatcher>>> {
         self.sensors.as_ref().map(|patterns| patterns.iter().map(|p| matcher(p)).collect()).transpose()
     }
 }
 
-/// How far ahead of the clock a live record is believed to be unless `max_ahead` says otherwise.
+/// The default of `max_ahead`.
 const MAX_AHEAD: &str = "5m";
 
-/// Options of a source that hold for any.
+/// Options common to all sources.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct InputOptions {
-    /// What `from` of stages and sinks calls it; "source" if not given and there is no other source.
+    /// Its name in `from` of stages and sinks; "source" by default if it is the only source.
     pub name: Option<String>,
-    /// `input` keeps the order of the input; `time` sorts each series by time within `disorder`; `newest_first` sorts an input that ends, and whose newest
-    /// records come first: all of it is kept in memory.
+    /// `input` keeps the order of the input; `time` sorts each series by time within `disorder`; `newest_first` sorts a bounded input
+    /// whose newest records come first: all of it is kept in memory.
     pub order: Order,
-    /// Not given, a source that ends is read behind those written before it. With "time", those that have it are read together: of the records that come next in each, the earliest goes first.
+    /// By default, a bounded source is read after those before it in the file. With "time", the sources that have this option are merged:
+    /// of their next records, the earliest goes first.
     pub merge: Option<Merge>,
-    /// How far back in time a record may come and still be sorted in, such as "5m". Needed with `order = "time"`.
+    /// By how much a record may be out of order and still be sorted in, such as "5m". Required with `order = "time"`.
     pub disorder: Option<String>,
     /// Only records from this time on: RFC 3339, or a date, which begins at midnight in `timezone`.
     pub from: Option<String>,
     /// Only records before this time, written like `from`.
     pub until: Option<String>,
-    /// How far ahead of its sensor's newest record a record's time may be, such as "1h". One further ahead waits for the sensor's next record: if that goes
-    /// on from before, the clock had jumped, and the record is set aside.
+    /// How far a record's time may be ahead of its sensor's previous newest record, such as "1h". A record further ahead is held until the
+    /// sensor's next record: if that continues from before, the clock had jumped, and the held record is rejected.
     pub max_jump: Option<String>,
-    /// How many records a run sets aside, for whatever reason, before it fails: a count (100), or a share of the records (0.02), which
-    /// is looked at from the 1,000th record on and at the end. If not given, a run that ends fails above 10 records and 1 %, or above
-    /// half; any number where anybody may send.
+    /// How many records may be rejected, for any reason, before the run fails: a count (100), or a fraction of the records (0.02), which is
+    /// checked from the 1,000th record on and at the end. By default, a bounded run fails above 10 records and 1 %, or above half; there is
+    /// no limit where anyone may send.
     pub max_rejects: Option<MaxRejects>,
-    /// How far ahead of the machine's clock a record's time may be, where the input is live; "5m" if not given. One further ahead is set
-    /// aside: its sensor's clock is wrong.
+    /// How far a live record's time may be ahead of the machine's clock; "5m" by default. A record further ahead is rejected, since its
+    /// sensor's clock is wrong.
     pub max_ahead: Option<String>,
-    /// What happens to input that comes faster than it can be handled: `wait` lets whoever sends it wait, `drop` drops and counts it.
+    /// What happens when input arrives faster than it is processed: `wait` makes the sender wait, `drop` drops and counts it.
     pub when_full: WhenFull,
-    /// How many sensors must have reached a time before others that lag behind it can be taken for quiet. If not given, a tenth of the
-    /// sensors seen so far, and at least 2. For `order = "time"`, and for `aggregate` by intervals.
+    /// How many sensors must have reached a time before the watermark does. By default, a tenth of the sensors seen so far, and at least 2.
+    /// Used by `order = "time"` and by `aggregate` with intervals.
     pub agree: Option<usize>,
-    /// How long a sensor may be idle, in event time, such as "7d": one that has been quiet for longer is given up, so that it makes room for others. What
-    /// is open of it is written then, and if it comes again it begins anew. Takes one thread. If not given, no sensor is given up.
+    /// How long a sensor may be idle, in event time, such as "7d": a sensor that has been quiet for longer is given up, so that it makes
+    /// room for others. Its open results are written then, and if it reports again, it starts anew. Uses one thread. By default, no sensor
+    /// is given up.
     pub idle_sensors: Option<String>,
-    /// How many distinct sensors a run takes. One more ends the run; where anybody may send, or with `idle_sensors`, its records are set aside.
+    /// How many distinct sensors a run accepts. One more ends the run; where anyone may send, or with `idle_sensors`, its records are
+    /// rejected.
     pub max_sensors: usize,
-    /// How many bytes the names of all sensors may have together; beyond that, as with `max_sensors`. A name may have 1,024.
+    /// How many bytes the names of all sensors may have in total; more are handled as with `max_sensors`. A single name may have 1,024.
     pub max_sensor_bytes: usize,
 }
 
@@ -205,22 +207,23 @@ impl Default for InputOptions {
     }
 }
 
-/// What happens to live input that comes faster than it can be handled.
+/// What happens when live input arrives faster than it is processed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum WhenFull {
-    /// Whoever sends has to wait.
+    /// The sender waits.
     #[default]
     Wait,
-    /// It is dropped, and counted.
+    /// Input is dropped and counted.
     Drop,
 }
 
 impl InputOptions {
-    /// How far ahead of the clock a live record may be, in nanoseconds.
+    /// How far a live record may be ahead of the clock, in nanoseconds.
     ///
     /// # Errors
-    /// A configuration error where it is no duration.
+    /// A configuration error if it is not a duration.
     pub(crate) fn max_ahead(&self) -> Result<i64> {
         let max_ahead = self.max_ahead.as_deref().unwrap_or(MAX_AHEAD);
         parse_duration(max_ahead).map_err(|why| Error::config(format!("`max_ahead`: {why}")))
@@ -230,46 +233,49 @@ impl InputOptions {
 /// The order in which records are processed (clauses 8 and 9).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Order {
-    /// As they come.
+    /// The order of the input.
     #[default]
     Input,
     /// Each series by time.
     Time,
-    /// The whole input by time, where its newest records come first.
+    /// The whole input by time; its newest records come first.
     NewestFirst,
 }
 
-/// How several sources that end are read together (clause 33).
+/// How several bounded sources are read together (clause 33).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Merge {
     /// By the times of their records.
     Time,
 }
 
-/// How many rejects a run takes (clause 7).
+/// The limit of rejected records (clause 7).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(untagged, expecting = "expected a count such as 100, or a share such as 0.01")]
+#[serde(untagged, expecting = "expected a count such as 100, or a fraction such as 0.01")]
+#[non_exhaustive]
 pub enum MaxRejects {
     /// A number of records.
     Count(u64),
-    /// A share of the records, 0 to 1, looked at from the 1,000th record on and at the end.
+    /// A fraction of the records, 0 to 1, checked from the 1,000th record on and at the end.
     Share(f64),
 }
 
 impl Pipeline {
-    /// Starts a pipeline in code.
+    /// Starts building a pipeline in code.
     pub fn builder() -> Builder {
         Builder::default()
     }
 
-    /// How many stages run before those written, because options of sources ask for them.
+    /// The number of stages that options of sources insert before those in the file.
     pub fn stages_before(&self) -> usize {
         self.sources.iter().map(|source| leading::leading(source).map_or(0, |stages| stages.len())).sum()
     }
 
-    /// What its sources promise together: each of them does.
+    /// The guarantees that all of its sources give.
     pub fn traits(&self) -> Traits {
         let all = |holds: fn(Traits) -> bool| self.sources.iter().all(|source| holds(source.spec.traits()));
         Traits {
@@ -280,14 +286,14 @@ impl Pipeline {
         }
     }
 
-    /// Whether every source can go on where a checkpoint found it.
+    /// Whether every source can resume from a checkpoint.
     pub fn can_resume(&self) -> bool {
         self.sources.iter().all(|source| source.spec.can_resume())
     }
 
-    /// How many sensors a run takes: its sources have them in common, and their limits add up.
+    /// The limits of sensors: shared by all sources, whose limits add up.
     pub(crate) fn sensor_limits(&self) -> SensorLimits {
-        // Whether there is room is known in the order of the input where sensors are given up.
+        // With `idle_sensors`, whether there is room is decided in the order of the input.
         let is_aside = self.traits().is_open || self.idle_sensors().is_some();
         let surplus = if is_aside { Surplus::Aside } else { Surplus::Error };
         let sum = |limit: fn(&InputOptions) -> usize| {
@@ -300,12 +306,12 @@ impl Pipeline {
         }
     }
 
-    /// How long a sensor may be idle, where sensors are given up; then there is one source.
+    /// How long a sensor may be idle, if sensors are given up; then there is one source.
     pub(crate) fn idle_sensors(&self) -> Option<&str> {
         self.sources.iter().find_map(|source| source.input.idle_sensors.as_deref())
     }
 
-    /// The same pipeline, whose relative paths start from `folder`: those of sources, stages and sinks, and the commands of alerts.
+    /// The same pipeline with relative paths resolved against `folder`: those of sources, stages and sinks, and the commands of alerts.
     #[must_use]
     pub fn with_base(mut self, folder: impl AsRef<Path>) -> Self {
         let base = Base::new(folder);
@@ -321,7 +327,7 @@ impl Pipeline {
         self
     }
 
-    /// Whether a stage has to see all of the input first.
+    /// Whether a stage must see all of the input first.
     pub(crate) fn has_first_pass(&self) -> bool {
         self.stages.iter().any(|entry| entry.stage.reach() == Reach::Global)
     }

@@ -1,4 +1,4 @@
-//! `--set stage.0.max=90`: single values laid over a pipeline file.
+//! `--set stage.0.max=90`: overrides of single options.
 
 use std::ops::Range;
 
@@ -7,7 +7,7 @@ use toml::de::{DeTable, DeValue};
 
 use crate::options::{Diagnostic, Untyped};
 
-/// Lays `text` (`path=value`), whose first byte is at `start`, over `table`; what stands in it without quotes is `untyped`.
+/// Applies `text` (`path=value`), whose first byte is at position `start`, to `table`; values without quotes are added to `untyped`.
 pub(super) fn set<'t>(
     table: &mut DeTable<'t>,
     text: &'t str,
@@ -15,15 +15,14 @@ pub(super) fn set<'t>(
     untyped: &mut Vec<Untyped>,
 ) -> Result<(), Diagnostic> {
     let whole = start..start + text.len();
-    let help =
-        "write it as `stage.0.max=90`: the table, the place from 0 where there are several, the option";
+    let help = "write it as `stage.0.max=90`: the table, the index from 0 if there are several, the option";
     let Some((path, value)) = text.split_once('=') else {
         return Err(Diagnostic::new(whole, "there is no `=`").with_help(help));
     };
     let mut keys = keys(path, start).ok_or_else(|| {
-        Diagnostic::new(start..start + path.len(), "this is no path to an option").with_help(help)
+        Diagnostic::new(start..start + path.len(), "this is not a path to an option").with_help(help)
     })?;
-    // Whoever names an option of the only source need not know whether it is written as a list.
+    // For the only source, the index may be omitted.
     if let [first, second, ..] = &keys[..]
         && *first.get_ref() == "source"
         && second.get_ref().parse::<usize>().is_err()
@@ -36,13 +35,13 @@ pub(super) fn set<'t>(
     let value = value_of(value_text, value_start);
     note_untyped(&value, value_text, value_start, untyped);
     let Some((first, rest)) = keys.split_first() else {
-        return Err(Diagnostic::new(whole, "this is no path to an option").with_help(help));
+        return Err(Diagnostic::new(whole, "this is not a path to an option").with_help(help));
     };
     let mut path = Path { keys: rest, done: first.get_ref().to_string() };
     path.set(entry(table, first), value)
 }
 
-/// The value as TOML has it; what is none is text.
+/// The value parsed as TOML; if that fails, text.
 fn value_of(text: &str, start: usize) -> Spanned<DeValue<'_>> {
     match DeValue::parse(text) {
         Ok(value) => moved(value, start),
@@ -50,7 +49,7 @@ fn value_of(text: &str, start: usize) -> Spanned<DeValue<'_>> {
     }
 }
 
-/// Takes note of what stands without quotes in a value, which `text` from `start` on is.
+/// Records the values without quotes in a value that was parsed from `text`.
 fn note_untyped(value: &Spanned<DeValue<'_>>, text: &str, start: usize, untyped: &mut Vec<Untyped>) {
     let span = value.span();
     let written = text.get(span.start - start..span.end - start).unwrap_or_default();
@@ -62,7 +61,7 @@ fn note_untyped(value: &Spanned<DeValue<'_>>, text: &str, start: usize, untyped:
     }
 }
 
-/// The same value, all its places moved by `start`.
+/// The same value with all positions shifted by `start`.
 fn moved(value: Spanned<DeValue<'_>>, start: usize) -> Spanned<DeValue<'_>> {
     let place = |span: Range<usize>| span.start + start..span.end + start;
     let span = place(value.span());
@@ -81,7 +80,7 @@ fn moved(value: Spanned<DeValue<'_>>, start: usize) -> Spanned<DeValue<'_>> {
     Spanned::new(span, value)
 }
 
-/// The keys of a path: parts between dots, in quotes where they hold dots themselves.
+/// The keys of a path, separated by dots; quoted if they contain dots.
 fn keys(path: &str, start: usize) -> Option<Vec<Spanned<&str>>> {
     let mut keys = Vec::new();
     let mut at = 0;
@@ -111,8 +110,8 @@ fn keys(path: &str, start: usize) -> Option<Vec<Spanned<&str>>> {
     }
 }
 
-/// The place for `key` in `table`, made if it is not there. A value that is there is given the place of the key, so
-/// that what is wrong with it from now on points at what was set.
+/// The entry for `key` in `table`, created if necessary. An existing value gets the position of the key, so that errors about it point to
+/// the override.
 fn entry<'e, 't>(table: &'e mut DeTable<'t>, key: &Spanned<&'t str>) -> &'e mut Spanned<DeValue<'t>> {
     let name = Spanned::new(key.span(), (*key.get_ref()).into());
     let empty = || Spanned::new(key.span(), DeValue::Table(DeTable::new()));
@@ -121,7 +120,7 @@ fn entry<'e, 't>(table: &'e mut DeTable<'t>, key: &Spanned<&'t str>) -> &'e mut 
 
 struct Path<'p, 't> {
     keys: &'p [Spanned<&'t str>],
-    /// What has been walked so far.
+    /// The path walked so far.
     done: String,
 }
 
@@ -156,7 +155,7 @@ impl<'t> Path<'_, 't> {
             }
             other => Err(Diagnostic::new(
                 key.span(),
-                format!("`{outer}` is a {}, there is nothing inside", other.type_str()),
+                format!("`{outer}` is a {}, which has no options", other.type_str()),
             )),
         }
     }
@@ -205,8 +204,8 @@ mod tests {
         for (text, expected) in [
             ("stage.7.max=90", "there is no `stage.7`: 7"),
             ("stage.x=90", "there is no `stage.x`: x"),
-            ("source.type.x=1", "`source.type` is a string, there is nothing inside: x"),
-            ("stage..max=1", "this is no path to an option: stage..max"),
+            ("source.type.x=1", "`source.type` is a string, which has no options: x"),
+            ("stage..max=1", "this is not a path to an option: stage..max"),
             ("stage.0.max", "there is no `=`: stage.0.max"),
         ] {
             assert_eq!(set_in(text), Err(expected.to_owned()));

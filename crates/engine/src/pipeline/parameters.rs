@@ -1,4 +1,4 @@
-//! The options of all parts of a pipeline, as reports, explanations and checkpoints have them.
+//! The options of all parts of a pipeline, for reports, `explain` and checkpoints.
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -6,25 +6,25 @@ use serde_json::{Value, json};
 use super::named::named;
 use super::secrets::Key;
 use super::{Pipeline, SinkEntry, SourceEntry, StageEntry};
-use crate::error::{Error, Part};
+use crate::error::{Error, Part, without_secrets};
 use crate::options::merged;
 
-/// The options of every part, defaults included; those that came from the environment as they are written.
+/// The options of every part, including defaults; values from the environment are shown as written.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Parameters {
-    /// Of the sources, in order, with those that hold for any.
+    /// Of the sources, in order, with the common options.
     pub sources: Vec<Value>,
     /// Of the stages, in order.
     pub stages: Vec<Value>,
-    /// Of the sinks, in order, with those that hold for any.
+    /// Of the sinks, in order, with the common options.
     pub sinks: Vec<Value>,
 }
 
 impl Pipeline {
-    /// An error of this pipeline, without what came from the environment.
+    /// An error of this pipeline with values from the environment masked.
     pub(crate) fn hide_error(&self, error: Error) -> Error {
         if self.secrets.is_empty() {
-            return error;
+            return without_secrets(error);
         }
         let options = match error.part() {
             Some(Part::Source(at)) => self.sources.get(at).map(source_options),
@@ -41,7 +41,7 @@ impl Pipeline {
         self.parameters_with(None)
     }
 
-    /// The same; with a `key`, with something that tells whether a value from the environment is another.
+    /// The same; with a `key`, including fingerprints of values from the environment.
     pub(crate) fn parameters_with(&self, key: Option<&Key>) -> Parameters {
         let masked = |path: &[&str], options| self.secrets.masked(path, options, key);
         let sources = self.sources.iter().enumerate();
@@ -59,15 +59,15 @@ impl Pipeline {
     }
 }
 
-fn source_options(SourceEntry { spec, input }: &SourceEntry) -> Value {
+pub(crate) fn source_options(SourceEntry { spec, input }: &SourceEntry) -> Value {
     merged([spec.parameters(), serde_json::to_value(input).unwrap_or_default()])
 }
 
-fn stage_options(StageEntry { stage, name, from }: &StageEntry) -> Value {
+pub(crate) fn stage_options(StageEntry { stage, name, from }: &StageEntry) -> Value {
     merged([stage.parameters(), given("name", name.as_ref()), given("from", from.as_ref())])
 }
 
-fn sink_options(SinkEntry { spec, sensors, from, on_failure }: &SinkEntry) -> Value {
+pub(crate) fn sink_options(SinkEntry { spec, sensors, from, on_failure }: &SinkEntry) -> Value {
     merged([
         spec.parameters(),
         given("sensors", sensors.as_ref()),
@@ -76,7 +76,7 @@ fn sink_options(SinkEntry { spec, sensors, from, on_failure }: &SinkEntry) -> Va
     ])
 }
 
-/// An option that holds for any part, where it is given.
+/// A common option, if it is given.
 fn given(name: &str, value: Option<&impl Serialize>) -> Value {
     value.map_or(Value::Null, |value| json!({ name: value }))
 }

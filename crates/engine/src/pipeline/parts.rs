@@ -1,4 +1,4 @@
-//! The parts of a pipeline file: its sources, stages and sinks as tables. Nothing here knows any component.
+//! The parts of a pipeline file: its sources, stages and sinks as tables. Independent of the components.
 
 use std::ops::Range;
 
@@ -10,20 +10,20 @@ use super::written::Written;
 use crate::error::{self, nearest};
 use crate::options::{Diagnostic, Untyped, list};
 
-/// The place of what is not there.
+/// The position of something that is missing.
 pub(super) const NOWHERE: Range<usize> = 0..0;
 
 /// The tables of a pipeline file.
 const TABLES: [&str; 3] = ["source", "stage", "sink"];
 
-/// A part of which something is wrong, and its option, where it is known which.
+/// A part with a mistake, and its option, if known.
 pub(super) type Fault = (error::Part, Option<String>);
 
-/// What is left out of a pipeline, to see what else is wrong with it.
+/// What is left out of a pipeline to find further mistakes.
 #[derive(Default)]
 pub(super) struct LeftOut {
     pub(super) options: Vec<(error::Part, String)>,
-    /// Something else stands in their place.
+    /// Parts that are replaced by placeholders.
     pub(super) parts: Vec<error::Part>,
 }
 
@@ -33,16 +33,16 @@ pub(super) struct Part<'t> {
     pub(super) span: Range<usize>,
 }
 
-/// The parts of a pipeline, and the values in them that came whole from a variable.
+/// The parts of a pipeline, and the values that consist of a single variable.
 #[derive(Default)]
-pub(super) struct Parts<'t> {
+pub(super) struct PartTables<'t> {
     pub(super) sources: Vec<Part<'t>>,
     pub(super) stages: Vec<Part<'t>>,
     pub(super) sinks: Vec<Part<'t>>,
 }
 
-impl Parts<'_> {
-    /// The same without these options.
+impl PartTables<'_> {
+    /// Removes these options.
     pub(super) fn leave_out(&mut self, options: &[(error::Part, String)]) {
         for (part, name) in options {
             let part = match *part {
@@ -55,7 +55,7 @@ impl Parts<'_> {
     }
 }
 
-/// The file as a table, with what was laid over it, and the values of that which have no type; `None` where it is no TOML.
+/// Parses the file as a table and applies the overrides; returns values without a type as well. `None` if it is not valid TOML.
 pub(super) fn parse<'t>(
     written: &'t Written,
     diagnostics: &mut Vec<Diagnostic>,
@@ -65,7 +65,13 @@ pub(super) fn parse<'t>(
     let (table, errors) = DeTable::parse_recoverable(text);
     diagnostics.extend(errors.iter().map(|error| {
         let span = error.span().unwrap_or(0..0);
-        Diagnostic::new(span, error.message().trim().lines().collect::<Vec<_>>().join(", "))
+        let message = error.message().trim().lines().collect::<Vec<_>>().join(", ");
+        let twice = message.contains("duplicate key").then(|| text.get(span.clone())).flatten();
+        let diagnostic = Diagnostic::new(span, message);
+        match twice {
+            Some(key) => diagnostic.with_help(written_twice(key)),
+            None => diagnostic,
+        }
     }));
     if !diagnostics.is_empty() {
         return None;
@@ -77,9 +83,17 @@ pub(super) fn parse<'t>(
     Some((table, untyped))
 }
 
+/// What to do about a key that stands twice.
+fn written_twice(key: &str) -> String {
+    match TABLES.into_iter().find(|table| *table == key.trim_matches(['[', ']', ' '])) {
+        Some(table) => format!("write `[[{table}]]`, in double brackets, for each of several {table}s"),
+        None => "a table has each key once: leave one of them out".into(),
+    }
+}
+
 /// The parts; what is no part is noted.
-pub(super) fn split<'t>(mut table: DeTable<'t>, diagnostics: &mut Vec<Diagnostic>) -> Parts<'t> {
-    let mut parts = Parts::default();
+pub(super) fn split<'t>(mut table: DeTable<'t>, diagnostics: &mut Vec<Diagnostic>) -> PartTables<'t> {
+    let mut parts = PartTables::default();
     let is_none =
         |value: &Spanned<DeValue<'_>>| matches!(value.get_ref(), DeValue::Array(list) if list.is_empty());
     match table.remove("source").filter(|value| !is_none(value)) {
@@ -92,7 +106,7 @@ pub(super) fn split<'t>(mut table: DeTable<'t>, diagnostics: &mut Vec<Diagnostic
         Some(value) => parts.sources = several("source", Some(value), diagnostics),
         None => {
             let help =
-                "say where the records come from: `[source]` with `type = \"csv\"` and a `path`, for one";
+                "add the source of the records, for example `[source]` with `type = \"csv\"` and a `path`";
             diagnostics.push(Diagnostic::new(NOWHERE, "there is no `[source]`").with_help(help));
         }
     }
@@ -100,8 +114,7 @@ pub(super) fn split<'t>(mut table: DeTable<'t>, diagnostics: &mut Vec<Diagnostic
     parts.stages = several("stage", table.remove("stage"), diagnostics);
     parts.sinks = several("sink", table.remove("sink"), diagnostics);
     if is_sink_missing {
-        let help =
-            "say where the records go: `[[sink]]` with `type = \"console\"`, for one; `null` only counts";
+        let help = "add a sink for the records, for example `[[sink]]` with `type = \"console\"`; `null` discards them";
         diagnostics.push(Diagnostic::new(NOWHERE, "there is no `[[sink]]`").with_help(help));
     }
     diagnostics.extend(table.keys().map(unknown_table));

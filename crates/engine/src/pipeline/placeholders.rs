@@ -1,4 +1,4 @@
-//! What stands in place of a part that cannot be made, so that the others can be checked.
+//! Placeholders for parts that cannot be made, so that the others can be checked.
 
 use std::sync::Arc;
 
@@ -9,17 +9,17 @@ use crate::sink::{Null, SinkSpec};
 use crate::source::{SourceSpec, Synthetic};
 use crate::stage::{Flow, Process, Reach, Stage};
 
-/// A source whose columns are not those that were meant.
+/// A source with unknown columns.
 pub(super) fn source() -> Box<dyn SourceSpec> {
     Box::new(Synthetic::default())
 }
 
-/// A stage that lets all records pass, without the columns that would have been added.
+/// A stage that passes all records and adds no columns.
 pub(super) fn stage() -> Box<dyn Stage> {
     Box::new(Passing)
 }
 
-/// A sink that takes records.
+/// A sink for records.
 pub(super) fn sink() -> Box<dyn SinkSpec> {
     Box::new(Null::default())
 }

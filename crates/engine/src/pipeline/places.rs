@@ -1,4 +1,4 @@
-//! Where the parts of a pipeline and their options are written, and which of them an error is about.
+//! The positions of the parts of a pipeline and their options in the file, and which of them an error is about.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -7,22 +7,22 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::named::named;
-use super::parts::{Fault, NOWHERE, Part, Parts};
+use super::parts::{Fault, NOWHERE, Part, PartTables};
 use super::secrets::Secrets;
 use crate::error::{self, Error};
 use crate::options::Diagnostic;
 
-/// The places of all parts.
+/// The positions of all parts.
 #[derive(Clone, Default)]
 pub(super) struct Places {
-    sources: Vec<Place>,
-    stages: Vec<Place>,
-    sinks: Vec<Place>,
+    sources: Vec<PartPlace>,
+    stages: Vec<PartPlace>,
+    sinks: Vec<PartPlace>,
 }
 
-/// Where a part stands, and the options in it.
+/// The position of a part, and of its options.
 #[derive(Clone)]
-struct Place {
+struct PartPlace {
     span: Range<usize>,
     options: Vec<OptionPlace>,
 }
@@ -32,15 +32,17 @@ struct OptionPlace {
     name: String,
     key: Range<usize>,
     value: Range<usize>,
+    /// Of a table: the options in it.
+    inner: Vec<OptionPlace>,
 }
 
 impl Places {
-    pub(super) fn of(parts: &Parts<'_>) -> Self {
-        let places = |parts: &[Part<'_>]| parts.iter().map(Place::of).collect();
+    pub(super) fn of(parts: &PartTables<'_>) -> Self {
+        let places = |parts: &[Part<'_>]| parts.iter().map(PartPlace::of).collect();
         Self { sources: places(&parts.sources), stages: places(&parts.stages), sinks: places(&parts.sinks) }
     }
 
-    fn part(&self, part: error::Part) -> Option<&Place> {
+    fn part(&self, part: error::Part) -> Option<&PartPlace> {
         match part {
             error::Part::Source(at) => self.sources.get(at),
             error::Part::Stage(at) => self.stages.get(at),
@@ -57,23 +59,23 @@ impl Places {
         self.part(part).into_iter().flat_map(|place| place.options.iter().map(|option| &option.name))
     }
 
-    /// An error that belongs to a part, as what it says of the option that it is about, or of that part.
+    /// An error of a part as a diagnostic about its option, or about the part.
     pub(super) fn diagnose(&self, error: &Error) -> Option<Diagnostic> {
         let place = self.part(error.part()?)?;
-        let span = place.option(error).map_or(&place.span, |option| &option.value);
+        let span = place.option(error).map_or(&place.span, |(_, place)| place);
         let at = error.position().map_or_else(String::new, |position| format!(" ({position})"));
         let mut diagnostic = Diagnostic::new(span.clone(), format!("{}{at}", error.message()));
         diagnostic.help = error.help().map(str::to_owned);
         Some(diagnostic)
     }
 
-    /// The part that an error belongs to, and its option, if it is about one.
+    /// The part that an error belongs to, and the option that it is about, if any.
     pub(super) fn fault(&self, error: &Error) -> Option<Fault> {
         let part = error.part()?;
-        Some((part, self.part(part)?.option(error).map(|option| option.name.clone())))
+        Some((part, self.part(part)?.option(error).map(|(option, _)| option.name.clone())))
     }
 
-    /// What was found, without what came from the environment.
+    /// The diagnostics with values from the environment masked.
     pub(super) fn hide(&self, mut found: Vec<Diagnostic>, secrets: &Secrets) -> Vec<Diagnostic> {
         for Diagnostic { message, help, span } in &mut found {
             let fault = self.at(span);
@@ -96,14 +98,14 @@ impl Places {
         let stages = self.stages.iter().enumerate().map(|(at, place)| (error::Part::Stage(at), place));
         let sinks = self.sinks.iter().enumerate().map(|(at, place)| (error::Part::Sink(at), place));
         let mut all = sources.chain(stages).chain(sinks);
-        // What was laid over the file stands outside of its part.
+        // An override is outside of its part.
         let in_option =
             all.clone().find_map(|(part, place)| Some((part, Some(place.option_at(span)?.name.clone()))));
         in_option.or_else(|| all.find(|(_, place)| is_in(span, &place.span)).map(|(part, _)| (part, None)))
     }
 }
 
-impl Place {
+impl PartPlace {
     fn of(part: &Part<'_>) -> Self {
         Self { span: part.span.clone(), options: part.table.iter().map(OptionPlace::of).collect() }
     }
@@ -112,15 +114,29 @@ impl Place {
         self.options.iter().find(|option| is_in(span, &option.key) || is_in(span, &option.value))
     }
 
-    /// The option that an error is about.
-    fn option(&self, error: &Error) -> Option<&OptionPlace> {
-        named(error).find_map(|name| self.options.iter().find(|option| option.name == name))
+    /// The option that an error is about, and the place of its value, or of the one in it (`roll.every`).
+    fn option(&self, error: &Error) -> Option<(&OptionPlace, &Range<usize>)> {
+        named(error)
+            .find_map(|name| self.options.iter().find_map(|option| Some((option, option.find(&name)?))))
     }
 }
 
 impl OptionPlace {
     fn of((key, value): (&Spanned<Cow<'_, str>>, &Spanned<DeValue<'_>>)) -> Self {
-        Self { name: key.get_ref().to_string(), key: key.span(), value: value.span() }
+        let inner = match value.get_ref() {
+            DeValue::Table(table) => table.iter().map(Self::of).collect(),
+            _ => Vec::new(),
+        };
+        Self { name: key.get_ref().to_string(), key: key.span(), value: value.span(), inner }
+    }
+
+    /// The place of the value that `name` means: its own, or that of one in it, with a dot between the names; where that is not there, its own.
+    fn find(&self, name: &str) -> Option<&Range<usize>> {
+        let rest = match name.strip_prefix(self.name.as_str())? {
+            "" => return Some(&self.value),
+            rest => rest.strip_prefix('.')?,
+        };
+        Some(self.inner.iter().find_map(|option| option.find(rest)).unwrap_or(&self.value))
     }
 }
 

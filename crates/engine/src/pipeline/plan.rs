@@ -1,4 +1,4 @@
-//! What will run: every stage with the columns that come in and go out, checked before anything starts.
+//! The plan of a run: every stage with the columns of its input and output, checked before anything starts.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use super::graph::Graph;
 use super::idle;
 use super::label::stage_label;
 use super::leading::leading;
-use super::{Pipeline, SinkEntry, sources};
+use super::{OnFailure, Pipeline, SinkEntry, sources};
 use crate::batch::Schema;
 use crate::error::guard::{caught, guarded};
 use crate::error::{Error, Part, Result, visible};
@@ -17,12 +17,16 @@ use crate::stage::Stage;
 /// A pipeline bound to the columns of its sources.
 #[derive(Clone)]
 pub struct Plan {
-    /// The stages in order, those that options of sources ask for first.
+    /// The stages in order, starting with those that options of sources insert.
     pub stages: Vec<Arc<dyn Stage>>,
-    /// How they are joined.
+    /// How they are connected.
     pub graph: Graph,
-    /// The columns of what comes out of each port.
+    /// The columns of each port.
     pub schemas: Vec<Arc<Schema>>,
+    /// The columns that come into each stage.
+    into_stages: Vec<Arc<Schema>>,
+    /// The columns that come into each sink; into one that takes what was set aside, those of the last stage.
+    into_sinks: Vec<Arc<Schema>>,
 }
 
 impl Plan {
@@ -37,17 +41,23 @@ impl Plan {
         idle::check(pipeline, &stages, &inputs[0]).map_err(|error| error.with_part(Part::Source(0)))?;
         let graph = Graph::new(pipeline)?;
         let first = pipeline.stages_before();
-        let mut plan = Self { stages: Vec::new(), graph, schemas: inputs };
+        let (into_stages, into_sinks) = (Vec::new(), Vec::new());
+        let mut plan = Self { stages: Vec::new(), graph, schemas: inputs, into_stages, into_sinks };
         for (at, stage) in stages.iter().enumerate() {
             let label = stage_label(pipeline, at, &**stage);
             let output = || {
-                let input = plan.joined(&plan.graph.stages[at])?;
-                caught(&label, || stage.output(input)).map_err(|error| match at < first {
+                let input = plan.joined(pipeline, &plan.graph.stages[at])?;
+                if stage.ticks().is_some() {
+                    check_clock(pipeline, &plan.graph, at)?;
+                }
+                let output = caught(&label, || stage.output(&input)).map_err(|error| match at < first {
                     true => error,
                     false => error.with_context(&label),
-                })
+                });
+                Ok((input, output?))
             };
-            let output = output().map_err(|error| error.with_part(part_of(pipeline, at)))?;
+            let (input, output) = output().map_err(|error: Error| error.with_part(part_of(pipeline, at)))?;
+            plan.into_stages.push(input);
             plan.schemas.push(Arc::new(output));
         }
         plan.stages = stages;
@@ -55,50 +65,74 @@ impl Plan {
             let label = format!("sink {at} ({})", sink.spec.name());
             let check = || {
                 check_sensors(sink)?;
-                plan.joined(&plan.graph.sinks[at])?;
-                sink.spec.check(plan.into_sink(at))
+                check_waiting(sink)?;
+                check_placeholders(sink)?;
+                let input = plan.joined(pipeline, &plan.graph.sinks[at])?;
+                sink.spec.check(&input)?;
+                Ok(input)
             };
-            guarded(&label, check).map_err(|error| error.with_part(Part::Sink(at)))?;
+            let input = guarded(&label, check).map_err(|error| error.with_part(Part::Sink(at)))?;
+            plan.into_sinks.push(input);
         }
         pipeline.check_touched(&[])?;
         check_sinks(pipeline)?;
         Ok(plan)
     }
 
-    /// The columns that come into stage `at`.
+    /// The columns of the input of stage `at`.
     pub fn into_stage(&self, at: usize) -> &Arc<Schema> {
-        &self.schemas[self.graph.stages[at][0]]
+        &self.into_stages[at]
     }
 
-    /// The columns that leave stage `at`.
+    /// The columns of the output of stage `at`.
     pub fn out_of_stage(&self, at: usize) -> &Arc<Schema> {
         &self.schemas[self.graph.out_of_stage(at)]
     }
 
-    /// The columns that come into sink `at`; of one that takes what was set aside, those of the last stage.
+    /// The columns of the input of sink `at`; for a sink that takes rejections, those of the last stage.
     pub fn into_sink(&self, at: usize) -> &Arc<Schema> {
-        &self.schemas[self.graph.sinks[at].first().copied().unwrap_or(self.schemas.len() - 1)]
+        &self.into_sinks[at]
     }
 
-    /// The columns of what comes out of all of `ports`.
-    fn joined(&self, ports: &[usize]) -> Result<&Schema> {
-        let schema = ports.first().map_or(&self.schemas[0], |&port| &self.schemas[port]);
-        match ports.iter().find(|&&port| self.schemas[port] != *schema) {
-            None => Ok(schema),
-            Some(&other) => Err(other_columns(schema, &self.schemas[other])),
+    /// The columns of what comes out of all of `ports`; of none, those of the last stage.
+    fn joined(&self, pipeline: &Pipeline, ports: &[usize]) -> Result<Arc<Schema>> {
+        let first = ports.first().copied().unwrap_or(self.schemas.len() - 1);
+        let mut schema = Arc::clone(&self.schemas[first]);
+        for &port in ports.iter().skip(1) {
+            let other = &self.schemas[port];
+            if !schema.is_like(other) {
+                return Err(other_columns(&schema, other));
+            }
+            let of = (&*self.port_name(pipeline, first), &*self.port_name(pipeline, port));
+            schema = Arc::new(Schema::clone(&schema).with_units_of(other, of)?);
+        }
+        Ok(schema)
+    }
+
+    /// What gives the records that come out of `port`: of a stage that an option of a source asks for, that source.
+    fn port_name(&self, pipeline: &Pipeline, port: usize) -> String {
+        let written = |kind: &str, at: usize, name: Option<&String>| match name {
+            Some(name) => format!("{kind} `{name}`"),
+            None => format!("{kind} {at}"),
+        };
+        let first = pipeline.stages_before();
+        match port.checked_sub(pipeline.sources.len()) {
+            None => written("source", port, pipeline.sources[port].input.name.as_ref()),
+            Some(at) if at < first => self.port_name(pipeline, self.graph.stages[at][0]),
+            Some(at) => written("stage", at - first, pipeline.stages[at - first].name.as_ref()),
         }
     }
 
-    /// Whether batches must say where their records came from.
+    /// Whether batches must carry the origins of their records.
     pub fn needs_origins(stages: &[Arc<dyn Stage>]) -> bool {
         stages.iter().any(|stage| stage.needs_origins())
     }
 }
 
-/// All stages that will run: those written, behind those that options of the source ask for, with what lies in their files.
+/// All stages: those that options of sources insert, then those in the file, with their files loaded.
 ///
 /// # Errors
-/// A configuration error that names the option; an I/O error where a file cannot be read.
+/// A configuration error that names the option; an I/O error if a file cannot be read.
 pub fn stages(pipeline: &Pipeline) -> Result<Vec<Arc<dyn Stage>>> {
     let mut stages = as_written(pipeline)?;
     let first = pipeline.stages_before();
@@ -115,7 +149,7 @@ pub fn stages(pipeline: &Pipeline) -> Result<Vec<Arc<dyn Stage>>> {
     Ok(stages)
 }
 
-/// The same stages, whose files nobody has looked at.
+/// The same stages without loading files.
 ///
 /// # Errors
 /// A configuration error that names the option.
@@ -129,7 +163,7 @@ pub fn as_written(pipeline: &Pipeline) -> Result<Vec<Arc<dyn Stage>>> {
     Ok(stages)
 }
 
-/// The part that asks for stage `at` of all that run.
+/// The part that stage `at` comes from.
 fn part_of(pipeline: &Pipeline, at: usize) -> Part {
     let mut before = 0;
     for (source, entry) in pipeline.sources.iter().enumerate() {
@@ -141,7 +175,7 @@ fn part_of(pipeline: &Pipeline, at: usize) -> Part {
     Part::Stage(at - before)
 }
 
-/// Two parts that one takes from have different columns.
+/// The error if a part is fed by ports with different columns.
 fn other_columns(one: &Schema, other: &Schema) -> Error {
     let names = |schema: &Schema| {
         let fields: Vec<_> = schema
@@ -152,32 +186,71 @@ fn other_columns(one: &Schema, other: &Schema) -> Error {
         fields.join(", ")
     };
     let what = format!("`from` joins records of different columns: {}; and: {}", names(one), names(other));
-    Error::config(what)
-        .with_help("a part takes records of one kind: take from parts that have the same columns")
+    Error::config(what).with_help("all input of a part must have the same columns")
 }
 
-/// Which sensors a sink is given is a question of records: what was set aside may be of no sensor.
+/// A stage that goes by the clock is of use only where some of its input is received live, or was when it was recorded.
+fn check_clock(pipeline: &Pipeline, graph: &Graph, at: usize) -> Result<()> {
+    let (sources, mut ports) = (pipeline.sources.len(), graph.stages[at].clone());
+    while let Some(port) = ports.pop() {
+        match port.checked_sub(sources) {
+            None if pipeline.sources[port].spec.ticks() => return Ok(()),
+            None => {}
+            Some(before) => ports.extend(&graph.stages[before]),
+        }
+    }
+    Err(Error::config("it goes by the clock, and its input has none: it is not received live, nor was it recorded")
+        .with_help("let it go by the times of the records, or read from a socket, a pipe, a file with `follow = true`, or a recording of such input"))
+}
+
+/// Rejects `sensors` for sinks of rejections, which may belong to no sensor.
 fn check_sensors(sink: &SinkEntry) -> Result<()> {
     match (sink.matchers()?, sink.spec.takes()) {
         (Some(_), Takes::Rejections) => {
-            Err(Error::config("`sensors` has no effect here: what was set aside is given to this sink whole")
+            Err(Error::config("`sensors` has no effect here: this sink receives all rejections")
                 .with_help("leave `sensors` out"))
         }
         _ => Ok(()),
     }
 }
 
+/// What is handed over as it comes is not handed over again.
+fn check_waiting(sink: &SinkEntry) -> Result<()> {
+    let address = sink.spec.stream().map(|path| path.display().to_string());
+    let address = address.or_else(|| sink.spec.is_stdout().then(|| "standard output".to_owned()));
+    match address.filter(|_| sink.on_failure == Some(OnFailure::Wait)) {
+        None => Ok(()),
+        Some(address) => Err(Error::config(format!(
+            "`on_failure` has no effect here: no failure of {address} passes by itself, for it is no file"
+        ))
+        .with_help("leave it out: whoever reads slowly is waited for anyway; a `path` of a file waits while its disk is full")),
+    }
+}
+
+/// What stands for something else where files roll is hardly meant as it is written.
+fn check_placeholders(sink: &SinkEntry) -> Result<()> {
+    let Some(path) = sink.spec.file() else { return Ok(()) };
+    let path = path.display().to_string();
+    match ["{epoch}", "{date}", "{hour}"].into_iter().find(|placeholder| path.contains(placeholder)) {
+        None => Ok(()),
+        Some(placeholder) => {
+            Err(Error::config(format!("`path` \"{path}\" has {placeholder}, and the sink does not `roll`"))
+                .with_help("let it roll: `roll = { every = \"1h\" }`, for one; or leave the placeholder out"))
+        }
+    }
+}
+
 /// One sink at most writes to standard output, and one at least takes the records.
 fn check_sinks(pipeline: &Pipeline) -> Result<()> {
     let mut writes = pipeline.sinks.iter().enumerate().filter(|(_, sink)| sink.spec.is_stdout());
-    if let Some((second, _)) = writes.nth(1) {
-        return Err(Error::config("two sinks write to standard output")
-            .with_help("give one of them a `path`")
-            .with_part(Part::Sink(second)));
+    if let (Some((first, one)), Some((second, other))) = (writes.next(), writes.next()) {
+        let (one, other) = (one.spec.name(), other.spec.name());
+        let what = format!("sink {first} ({one}) and sink {second} ({other}) both write to standard output");
+        return Err(Error::config(what).with_help("give one of them a `path`").with_part(Part::Sink(second)));
     }
     if pipeline.sinks.iter().all(|sink| sink.spec.takes() == Takes::Rejections) {
-        return Err(Error::config("no sink takes the records")
-            .with_help("add one; `null` only counts")
+        return Err(Error::config("no sink takes records")
+            .with_help("add one; `null` discards records")
             .with_part(Part::Sink(0)));
     }
     Ok(())

@@ -1,12 +1,14 @@
-//! From parts as written to a [`Pipeline`]: every component found by name and made from its options.
+//! Resolves parts to a [`Pipeline`]: looks up every component by name and makes it from its options.
 
 use std::ops::Range;
 use std::sync::Arc;
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema};
 use serde::Deserialize;
+use toml::Spanned;
+use toml::de::DeValue;
 
-use super::parts::{Part, Parts};
+use super::parts::{Part, PartTables};
 use super::placeholders;
 use super::places::Places;
 use super::secrets::Secrets;
@@ -21,29 +23,29 @@ use crate::sink::SinkSpec;
 use crate::source::SourceSpec;
 use crate::stage::{Stage, matcher};
 
-/// Options of a `[[stage]]` that hold for any stage.
+/// Options common to all stages.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct StageOptions {
-    /// What `from` of later stages and sinks calls it.
+    /// Its name in `from` of later stages and sinks.
     pub name: Option<String>,
-    /// The `name` of the part that it takes records from, or a list of them: a stage before it, or a source. If not given, the stage before it; the first stage takes from all sources.
+    /// The `name` of the part that feeds it, or a list of names: earlier stages or sources. By default, the previous stage; the first stage is fed by all sources.
     pub from: Option<Names>,
 }
 
-/// Options of a `[[sink]]` that hold for any sink.
+/// Options common to all sinks.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct OutputOptions {
-    /// The sensors whose records it is given, by name or glob; all where absent.
+    /// The sensors whose records it receives, by name or glob; by default, all.
     pub sensors: Option<Vec<String>>,
-    /// The `name` of the part that it takes records from, or a list of them: a stage, or a source. If not given, the last stage; all sources where there is no stage.
+    /// The `name` of the part that feeds it, or a list of names: stages or sources. By default, the last stage, or all sources if there is no stage.
     pub from: Option<Names>,
-    /// What a failure does that may pass by itself, such as a full disk: `stop` ends the run, `wait` tries again until it succeeds. If not given, a run over input that ends stops, and one over input that does not waits while a disk is full.
+    /// What happens after a transient failure, such as a full disk: `stop` ends the run, `wait` retries until it succeeds. By default, a run over bounded input stops, and a run over unbounded input waits while a disk is full.
     pub on_failure: Option<OnFailure>,
 }
 
-/// A pipeline ready to be planned and run, which remembers where it was written.
+/// A pipeline ready to be planned and run, with its position in the file.
 #[derive(Clone)]
 pub struct Resolved {
     /// The pipeline.
@@ -57,31 +59,32 @@ impl Resolved {
         Self { pipeline, written, places }
     }
 
-    /// A configuration error that belongs to one part, as an error that points at the option which it is about, or at that part.
+    /// Attributes an error to the option it is about, or to its part.
     ///
     /// # Errors
-    /// Any other error is given back.
+    /// Returns the error unchanged if it is not a configuration error of one part.
     pub fn locate(&self, error: Error) -> Result<SpecError> {
         match self.places.diagnose(&error) {
             Some(diagnostic) if error.kind() == ErrorKind::Config => {
                 let found = self.places.hide(vec![diagnostic], &self.pipeline.secrets);
-                Ok(SpecError::new(Arc::clone(&self.written), found))
+                let written = self.written.without(&self.pipeline.secrets.found.inline);
+                Ok(SpecError::new(Arc::new(written), found))
             }
             _ => Err(self.pipeline.hide_error(error)),
         }
     }
 }
 
-/// Makes all components, with something else in place of the parts that are `left_out`; what is wrong is noted.
+/// Makes all components, with placeholders for the parts in `left_out`; mistakes are reported.
 pub(super) fn resolve<'t>(
-    parts: Parts<'t>,
+    parts: PartTables<'t>,
     left_out: &[error::Part],
     untyped: &'t [Untyped],
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Option<Pipeline> {
     let mut maker = Maker { untyped, diagnostics };
     let is_left_out = |part| left_out.contains(&part);
-    // Everything is tried before anything is given up, so that all errors come at once.
+    // Everything is tried before returning, so that all errors are reported at once.
     let sources =
         parts.sources.into_iter().enumerate().map(|(at, part)| match is_left_out(error::Part::Source(at)) {
             true => Some(maker.source_options(part)),
@@ -135,21 +138,21 @@ impl<'t> Maker<'_, 't> {
         Some(SourceEntry { spec: Arc::from(source?), input: input? })
     }
 
-    /// Something in place of a source that cannot be made, with the options that hold for any.
+    /// A placeholder for a source that cannot be made, with the common options.
     fn source_options(&mut self, part: Part<'t>) -> SourceEntry {
         let mut options = Options::new(part.table, part.span).with_untyped(self.untyped);
         let input = options.take::<InputOptions>().unwrap_or_default();
         SourceEntry { spec: Arc::from(placeholders::source()), input }
     }
 
-    /// Something in place of a stage that cannot be made, joined to others as that would be.
+    /// A placeholder for a stage that cannot be made, with the same inputs.
     fn stage_options(&mut self, part: Part<'t>) -> StageEntry {
         let mut options = Options::new(part.table, part.span).with_untyped(self.untyped);
         let StageOptions { name, from } = options.take::<StageOptions>().unwrap_or_default();
         StageEntry { stage: Arc::from(placeholders::stage()), name, from }
     }
 
-    /// Something in place of a sink that cannot be made, likewise.
+    /// A placeholder for a sink that cannot be made, with the same inputs.
     fn sink_options(&mut self, part: Part<'t>) -> SinkEntry {
         let mut options = Options::new(part.table, part.span).with_untyped(self.untyped);
         let from = options.take::<OutputOptions>().unwrap_or_default().from;
@@ -195,7 +198,17 @@ impl<'t> Maker<'_, 't> {
             Some(value) => match value.get_ref().as_str() {
                 None => Err(Diagnostic::new(value.span(), "expected the name of a component")
                     .with_help(known_types(kind))),
-                Some(name) => find(kind, name).ok_or_else(|| unknown_type(kind, name, value.span())),
+                Some(name) => match (find(kind, name), name.split_once(':')) {
+                    (Some(component), _) => Ok(component),
+                    (None, Some((prefix, rest))) if let Some(component) = found_by_prefix(kind, prefix) => {
+                        options.insert(
+                            "type",
+                            Spanned::new(value.span(), DeValue::String(rest.to_owned().into())),
+                        );
+                        Ok(component)
+                    }
+                    _ => Err(unknown_type(kind, name, value.span())),
+                },
             },
         };
         match found {
@@ -208,6 +221,12 @@ impl<'t> Maker<'_, 't> {
     }
 }
 
+/// The component that stands for all types `prefix:…`: one with an option `type`, which gets what follows the prefix.
+fn found_by_prefix(kind: ComponentKind, prefix: &str) -> Option<&'static Component> {
+    let has_type = |schema: &Schema| schema.pointer("/properties/type").is_some();
+    find(kind, prefix).filter(|component| (component.schemas)().iter().any(has_type))
+}
+
 fn names(kind: ComponentKind) -> Vec<&'static str> {
     components().iter().filter(|component| component.kind() == kind).map(|component| component.name).collect()
 }
@@ -218,6 +237,10 @@ fn known_types(kind: ComponentKind) -> String {
 
 fn unknown_type(kind: ComponentKind, name: &str, span: Range<usize>) -> Diagnostic {
     let message = format!("there is no {} `{name}`", kind.as_str());
+    if name.starts_with("python:") {
+        let help = "components written in Python need the Python package: run `python -m tidemill` instead";
+        return Diagnostic::new(span, message).with_help(help);
+    }
     let other = components().iter().find(|component| component.name == name);
     let near = nearest(name, names(kind));
     let help = match (near, other) {

@@ -1,4 +1,4 @@
-//! The JSON Schema of pipeline files, put together from those of the registered components.
+//! The JSON Schema of pipeline files, assembled from those of the registered components.
 
 use serde_json::{Map, Value, json};
 
@@ -32,7 +32,7 @@ pub fn of_pipeline() -> Value {
     })
 }
 
-/// The schema of one component's table, with the options that its kind has in common.
+/// The schema of one component's table, including the options common to its kind.
 pub fn of_component(component: &Component) -> Value {
     let mut definitions = Map::new();
     let mut schema = table(component, &mut definitions);
@@ -78,7 +78,7 @@ fn table(component: &Component, definitions: &mut Map<String, Value>) -> Value {
     })
 }
 
-/// Two components may each have a `Method`: references name the component as well.
+/// Prefixes references with the component, since two components may each have a type of the same name, such as `Method`.
 fn rename(schema: &mut Value, prefix: &str) {
     match schema {
         Value::Object(fields) => {

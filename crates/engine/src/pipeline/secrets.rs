@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::error::{Error, Masks, Part, Spelling, each_text};
+use crate::error::{Error, Masks, Part, Spelling, each_text, without_secrets};
+use crate::secret::Found;
 
 /// What fingerprints of values depend on: they can be compared under one key, and tell nothing without it.
 pub(crate) type Key = [u8; 32];
@@ -19,6 +20,8 @@ pub(crate) type Key = [u8; 32];
 pub struct Secrets {
     places: Vec<Place>,
     masks: Arc<Masks>,
+    /// Those of options that hold a secret: they are hidden for as long as the pipeline is there.
+    pub(super) found: Arc<Found>,
 }
 
 /// An option with a value from the environment, or the key of one.
@@ -48,7 +51,18 @@ pub(crate) fn new_key() -> Key {
 impl Secrets {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.places.is_empty()
+        self.places.is_empty() && self.found.hidden.is_empty()
+    }
+
+    /// What is worth knowing about the options that hold a secret.
+    pub fn remarks(&self) -> &[String] {
+        &self.found.remarks
+    }
+
+    /// All text with values: what it came to, and how it is written.
+    pub(super) fn values(&self) -> Vec<(String, String)> {
+        let texts = self.places.iter().filter(|place| !place.is_key);
+        texts.map(|place| (place.value.clone(), place.written.clone())).collect()
     }
 
     /// The option at `path`, which is `written` so and came to `value`, in these pieces.
@@ -135,7 +149,7 @@ impl Secrets {
     /// The same for all text of an error about `option` of its part, if it is known, and for the file that it is about.
     pub(super) fn hide_error(&self, error: Error, option: Option<&str>) -> Error {
         if self.is_empty() {
-            return error;
+            return without_secrets(error);
         }
         let part = error.part();
         let error = error.map_text(|text| match part {
@@ -159,7 +173,7 @@ impl Secrets {
             };
             let is_there = match is_key {
                 true => rename(&mut options, inside, &shown) || rename_anywhere(&mut options, value, &shown),
-                false => replace(&mut options, inside, &shown),
+                false => replace(&mut options, inside, written, &shown),
             };
             if !is_there {
                 elsewhere.push((self.masks.hide_value(&inside.join(".")).into_owned(), shown));
@@ -186,10 +200,15 @@ fn variables(written: &str) -> impl Iterator<Item = &str> {
     written.split("${").skip(1).filter_map(|rest| rest.split(['}', ':']).next())
 }
 
-/// Puts `shown` in the place `inside` the options; whether it is there.
-fn replace(options: &mut Value, inside: &[String], shown: &str) -> bool {
+/// Puts `shown` in the place `inside` the options; whether it is there. What is shown as it is `written` already holds a secret, which may change.
+fn replace(options: &mut Value, inside: &[String], written: &str, shown: &str) -> bool {
     let place = inside.iter().try_fold(options, |value, name| step(value, name));
-    place.map(|option| *option = shown.into()).is_some()
+    place.is_some_and(|option| {
+        if option.as_str() != Some(written) {
+            *option = shown.into();
+        }
+        true
+    })
 }
 
 /// The same for the key there.

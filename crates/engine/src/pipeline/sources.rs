@@ -1,12 +1,13 @@
-//! What the sources of a pipeline have to agree on, and what each is called.
+//! Checks across the sources of a pipeline, and their names.
 
 use std::sync::Arc;
 
 use super::{MaxRejects, Order, Pipeline, SourceEntry};
 use crate::batch::Schema;
 use crate::error::{Error, Part, Result};
+use crate::source::exclude;
 
-/// How messages name source `at`: by its name, if there are several.
+/// The name of source `at` in messages: includes its own name if there are several.
 pub(crate) fn source_label(pipeline: &Pipeline, at: usize) -> String {
     let SourceEntry { spec, input } = &pipeline.sources[at];
     match (&input.name, pipeline.sources.len()) {
@@ -16,16 +17,16 @@ pub(crate) fn source_label(pipeline: &Pipeline, at: usize) -> String {
     }
 }
 
-/// What the recording of source `at` is called, where several are recorded: after the source, where its name can be that of a file.
+/// The file name for the recording of source `at`, if several are recorded: the name of the source, if it is usable.
 pub fn recording_name(pipeline: &Pipeline, at: usize) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     let name = pipeline.sources[at].input.name.as_deref();
-    // A number stands for a source without a name.
+    // A source without a usable name gets its number.
     let fits = |name: &&str| name.len() <= 100 && name.chars().all(is_plain) && name.parse::<u64>().is_err();
     name.filter(fits).map_or_else(|| at.to_string(), str::to_owned)
 }
 
-/// Checks the options that hold for any source, each by itself and all together.
+/// Checks the common options of all sources.
 ///
 /// # Errors
 /// A configuration error that names the source.
@@ -41,22 +42,22 @@ pub(super) fn check(pipeline: &Pipeline) -> Result<()> {
 fn check_one(SourceEntry { input, .. }: &SourceEntry) -> Result<()> {
     input.max_ahead()?;
     match input.max_rejects {
-        // A share of rejects is one: from 0 to 1.
+        // A fraction is between 0 and 1.
         Some(MaxRejects::Share(share)) if !(0.0..=1.0).contains(&share) => {
-            Err(Error::config(format!("`max_rejects` {share} is neither a count nor a share"))
-                .with_help("write a count such as 100, or a share from 0.0 to 1.0 such as 0.01"))
+            Err(Error::config(format!("`max_rejects` {share} is neither a count nor a fraction"))
+                .with_help("write a count such as 100, or a fraction from 0.0 to 1.0 such as 0.01"))
         }
         _ => Ok(()),
     }
 }
 
-/// The sources that are read together by time.
+/// The sources that are merged by time.
 pub(crate) fn merged(pipeline: &Pipeline) -> impl Iterator<Item = usize> {
     let sources = pipeline.sources.iter().enumerate();
     sources.filter(|(_, source)| source.input.merge.is_some()).map(|(at, _)| at)
 }
 
-/// Checks that sources, the records of which have the columns `inputs`, can be read together by time where that is asked for.
+/// Checks that the sources with `merge`, whose records have the columns `inputs`, can be merged.
 ///
 /// # Errors
 /// A configuration error that names the source.
@@ -67,26 +68,46 @@ pub(super) fn check_merged(pipeline: &Pipeline, inputs: &[Arc<Schema>]) -> Resul
             let SourceEntry { spec, input } = &pipeline.sources[at];
             let wrong = |why: &str, help: &str| Err(Error::config(format!("`merge` {why}")).with_help(help));
             match spec.times()? {
-                _ if all.len() == 1 => wrong(
-                    "needs another source that has it",
-                    "write it in each of those that are read together",
-                ),
+                _ if all.len() == 1 => {
+                    wrong("needs another source with this option", "give it to each source to be merged")
+                }
                 _ if !spec.traits().is_bounded => wrong(
-                    "needs an input that ends",
-                    "sources that do not end are read together as their records come",
+                    "needs a bounded input",
+                    "unbounded sources are read together in the order of arrival",
                 ),
                 _ if inputs[at].time().is_none() => wrong("needs a time column", "name it in `time`"),
                 _ if input.order == Order::NewestFirst => {
-                    wrong("does not go with `order = \"newest_first\"`", "leave one of them out")
+                    wrong("cannot be combined with `order = \"newest_first\"`", "leave one of them out")
                 }
                 Some(times) if times.day_clock().is_some() => wrong(
-                    "does not go with times of day",
-                    "which day they are of is known when they have been read: leave it out",
+                    "cannot be combined with times of day",
+                    "their day is only known when they have been read: leave it out",
                 ),
                 _ => Ok(()),
             }
         };
         check().map_err(|error| error.with_part(Part::Source(at)))?;
+    }
+    Ok(())
+}
+
+/// Checks that no two sources read what only one can: to be known before any is opened, for an address may be taken and standard input waited for.
+///
+/// # Errors
+/// A configuration error that names both.
+pub(crate) fn check_exclusive(pipeline: &Pipeline) -> Result<()> {
+    let all = pipeline.sources.iter().enumerate();
+    let all = all.flat_map(|(at, source)| source.spec.exclusive().into_iter().map(move |what| (at, what)));
+    let all: Vec<_> = all.collect();
+    for (place, (at, what)) in all.iter().enumerate() {
+        let before = all[..place].iter().find(|(before, other)| before != at && exclude(other, what));
+        if let Some((before, _)) = before {
+            let (one, other) = (source_label(pipeline, *before), source_label(pipeline, *at));
+            let what = if what == "-" { "standard input" } else { what };
+            return Err(Error::config(format!("{one} and {other} both read {what}"))
+                .with_help("only one can have what comes in there: give one of them another `path`; several parts may take `from` one source")
+                .with_part(Part::Source(*at)));
+        }
     }
     Ok(())
 }
@@ -99,10 +120,8 @@ fn check_beside_others(pipeline: &Pipeline, SourceEntry { input, .. }: &SourceEn
     }
     let limits = pipeline.sources.iter().filter_map(|other| other.input.max_rejects);
     match input.max_rejects.zip(limits.clone().next()) {
-        Some((own, first)) if own != first => {
-            Err(Error::config("`max_rejects` is not the same for all sources that have it")
-                .with_help("it limits the run as a whole: write it once, or the same in each"))
-        }
+        Some((own, first)) if own != first => Err(Error::config("`max_rejects` differs between sources")
+            .with_help("it limits the run as a whole: write it once, or the same for each")),
         _ => Ok(()),
     }
 }

@@ -1,4 +1,4 @@
-//! What a user reads when a pipeline file is wrong. The components here exist for these tests alone.
+//! Messages for wrong pipeline files. The components here exist for these tests alone.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ inventory::submit! { crate::sink::Component::of::<Nowhere>("test_nowhere", "drop
 
 #[derive(Serialize, Deserialize, JsonSchema)]
 struct Nothing {
-    /// Where it would read.
+    /// The path that it would read.
     path: String,
     #[serde(default)]
     header: bool,
@@ -136,7 +136,7 @@ fn resolve(text: &str) -> Result<Resolved, SpecError> {
     spec(text).resolve()
 }
 
-/// What is said about a stage with these lines.
+/// The messages for a stage with these lines.
 fn stage_errors(lines: &str) -> String {
     let text = format!("{SOURCE}[[stage]]\ntype = 'test_limit'\n{lines}\n{SINK}");
     resolve(&text).err().map(|error| error.to_string()).unwrap_or_default()
@@ -202,7 +202,7 @@ sensors = 'a'
         [
             "1 the option `path` is missing",
             "3 expected true or false, found text \"yes\"",
-            "4 expected a count such as 100, or a share such as 0.01",
+            "4 expected a count such as 100, or a fraction such as 0.01",
             "7 expected a number, found text \"hot\"",
             "8 unknown value `min_mx`",
             "9 unknown option `windw`",
@@ -329,17 +329,17 @@ fn an_error_of_the_plan_points_at_its_stage() {
     assert_eq!(
         error.to_string(),
         "\
-error: stage 0 (test_limit): there is no column `flow` here
+error: stage 0 (test_limit): no column `flow`
  --> p.toml:4:1
   |
 4 | [[stage]]
   | ^^^^^^^^^
   |
-  = help: the measurements here are `value`"
+  = help: the measurements are `value`"
     );
 }
 
-/// What the plan says to a pipeline with these lines in its source and these sinks.
+/// The error of planning a pipeline with these lines in its source and these sinks.
 fn plan_error(source: &str, sinks: &str) -> String {
     let text = format!("{SOURCE}{source}\n{sinks}");
     let resolved = resolve(&text).expect("written well");
@@ -365,7 +365,7 @@ fn two_sinks_of_one_file_are_found_however_its_path_is_written() {
 fn a_share_of_rejects_is_from_nothing_to_all() {
     for share in ["-0.5", "1.5", "nan"] {
         let error = plan_error(&format!("max_rejects = {share}"), SINK);
-        assert!(error.contains("is neither a count nor a share"), "{error}");
+        assert!(error.contains("is neither a count nor a fraction"), "{error}");
         assert!(error.contains(&format!("| max_rejects = {share}")), "{error}");
     }
 }

@@ -1,4 +1,4 @@
-//! Everything that a run reads or writes: nothing is written over what is read, and nothing is written twice.
+//! Files that a run reads or writes: checks that none is written twice, or written while it is read.
 
 use std::collections::HashMap;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
@@ -10,18 +10,18 @@ use crate::atomic::{Outputs, Template};
 use crate::error::{Error, Part, Result};
 use crate::source::OpenOptions;
 
-/// Standard output, as a file that others may name too.
+/// Standard output as a path, which other parts may name too.
 const STDOUT: &str = "/dev/stdout";
 
-/// One file or folder that a run reads or writes.
+/// A file or folder that a run reads or writes.
 #[derive(Clone, Debug)]
 pub struct Touched {
     path: PathBuf,
-    /// What it is to the run.
+    /// Its role in the run.
     role: String,
     access: Access,
     part: Option<Part>,
-    /// How the files are called that it is, where they roll.
+    /// The template of rolling files.
     template: Option<Template>,
 }
 
@@ -29,28 +29,28 @@ pub struct Touched {
 enum Access {
     Read,
     Write,
-    /// A folder of checkpoints.
+    /// A state folder.
     State,
 }
 
 impl Touched {
-    /// A file that is read as `role`.
+    /// A file that is read in this role.
     pub fn read(path: impl Into<PathBuf>, role: impl Into<String>) -> Self {
         Self { path: path.into(), role: role.into(), access: Access::Read, part: None, template: None }
     }
 
-    /// A file that is written as `role`.
+    /// A file that is written in this role.
     pub fn written(path: impl Into<PathBuf>, role: impl Into<String>) -> Self {
         Self { path: path.into(), role: role.into(), access: Access::Write, part: None, template: None }
     }
 
-    /// A folder that checkpoints are kept in.
+    /// A state folder.
     pub fn state(path: impl Into<PathBuf>) -> Self {
         let (role, access) = ("the state folder".into(), Access::State);
         Self { path: path.into(), role, access, part: None, template: None }
     }
 
-    /// The files that are called as `template` says, which are written as `role`.
+    /// Files named by `template` that are written in this role.
     fn rolled(template: Template, role: String) -> Self {
         Self { template: Some(template.clone()), ..Self::written(template.path(), role) }
     }
@@ -59,8 +59,8 @@ impl Touched {
         Self { part: Some(part), ..self }
     }
 
-    /// Whether it matters who else writes there. A device such as a terminal or a serial line may be read and written at once; those of
-    /// memory, such as /dev/null, keep nothing apart.
+    /// Whether it must not be shared. A device such as a terminal or a serial line may be read and written at once; those of memory, such
+    /// as /dev/null, keep nothing.
     fn minds_others(&self) -> bool {
         let driver = |path: &Path| rustix::fs::stat(path).ok().map(|stat| rustix::fs::major(stat.st_rdev));
         if crate::atomic::is_stdout(&self.path) {
@@ -81,7 +81,7 @@ impl Pipeline {
         self.sources.iter().flat_map(|source| source.spec.files(outputs))
     }
 
-    /// What it writes: globs and folders do not take that for input.
+    /// Its outputs: globs and folders do not match them as input.
     pub fn outputs(&self) -> Outputs {
         let mut outputs = Outputs::default();
         self.sinks.iter().filter_map(|sink| sink.spec.file()).for_each(|file| outputs.add(&file));
@@ -93,18 +93,17 @@ impl Pipeline {
         outputs
     }
 
-    /// How its sources are opened, in a run that may write more than the pipeline says.
+    /// The options for opening its sources, in a run that may write other files than the pipeline's.
     pub(crate) fn opening(&self, options: &OpenOptions) -> OpenOptions {
         let mut outputs = self.outputs();
         outputs.extend(&options.outputs);
         OpenOptions { outputs: outputs.into(), masks: Arc::clone(self.secrets.masks()), ..options.clone() }
     }
 
-    /// Checks that a run writes nothing over what it reads, and nothing twice; `others` is what it reads and writes beside what the
-    /// pipeline says.
+    /// Checks that the run does not write to a file that it reads or writes already; `others` are its files besides those of the pipeline.
     ///
     /// # Errors
-    /// A configuration error that names the file and what it would be.
+    /// A configuration error that names the file and both roles.
     pub fn check_touched(&self, others: &[Touched]) -> Result<()> {
         let mut outputs = self.outputs();
         outputs.extend(&written(others));
@@ -112,7 +111,7 @@ impl Pipeline {
         for (at, StageEntry { stage, .. }) in self.stages.iter().enumerate() {
             let role = |what: &str| format!("{what} of stage {at} ({})", stage.name());
             let part = Part::Stage(at);
-            let loaded = stage.loads().map(|file| Touched::read(file.place(), role("what is loaded")));
+            let loaded = stage.loads().map(|file| Touched::read(file.place(), role("the constants to load")));
             let saved = stage.saves().map(|file| Touched::written(file.place(), role("the saved constants")));
             all.extend(loaded.into_iter().chain(saved).map(|touched| touched.of(part)));
         }
@@ -147,12 +146,12 @@ pub fn written(all: &[Touched]) -> Outputs {
     outputs
 }
 
-/// Checks that nothing in `all` is written over something else in it.
+/// Checks that no file in `all` is written in addition to another use.
 ///
 /// # Errors
-/// A configuration error that names the file and what it would be.
+/// A configuration error that names the file and both roles.
 pub fn check(all: &[Touched]) -> Result<()> {
-    let mut known: HashMap<Key, &Touched> = HashMap::new();
+    let mut known: HashMap<FileKey, &Touched> = HashMap::new();
     for touched in all.iter().filter(|touched| touched.minds_others()) {
         for key in keys(&touched.path) {
             match known.get(&key) {
@@ -186,7 +185,7 @@ pub fn check(all: &[Touched]) -> Result<()> {
 }
 
 fn conflict(one: &Touched, other: &Touched) -> Error {
-    // What is written is at fault.
+    // The written one is to blame.
     let (first, second) = if other.access == Access::Read { (other, one) } else { (one, other) };
     let name = second.path.display();
     let error = Error::config(format!("`{name}` is both {} and {}", first.role, second.role))
@@ -197,20 +196,20 @@ fn conflict(one: &Touched, other: &Touched) -> Error {
     }
 }
 
-/// What tells whether two paths are one file.
+/// The identity of a file.
 #[derive(PartialEq, Eq, Hash)]
-enum Key {
+enum FileKey {
     Place(PathBuf),
     /// Device and inode: a file may have several names.
     Inode(u64, u64),
 }
 
-fn keys(path: &Path) -> Vec<Key> {
-    let inode = path.metadata().ok().map(|meta| Key::Inode(meta.dev(), meta.ino()));
-    [Some(Key::Place(place(path))), inode].into_iter().flatten().collect()
+fn keys(path: &Path) -> Vec<FileKey> {
+    let inode = path.metadata().ok().map(|meta| FileKey::Inode(meta.dev(), meta.ino()));
+    [Some(FileKey::Place(place(path))), inode].into_iter().flatten().collect()
 }
 
-/// Where a file is, or will be, however its path is written.
+/// The canonical path of a file, which may not exist yet.
 fn place(path: &Path) -> PathBuf {
     let path = &crate::files::where_link_leads(path);
     let folder = crate::files::folder(path);

@@ -12,19 +12,19 @@ use super::written::Written;
 use crate::error::Spelling;
 use crate::options::{Diagnostic, Untyped};
 
-/// Where the values of variables come from.
+/// Looks up the value of a variable.
 pub(super) type Lookup<'a> = dyn Fn(&str) -> Option<String> + 'a;
 
-/// What was put in.
+/// The result of an expansion.
 #[derive(Default)]
 pub(super) struct Expanded {
-    /// The text with what variables say, whose type its option says.
+    /// Texts that came from variables, whose type the option determines.
     pub(super) untyped: Vec<Untyped>,
-    /// All text with values from the environment.
+    /// All texts with values from the environment.
     pub(super) secrets: Secrets,
 }
 
-/// Puts the variables' values into all text and all keys in `table`; what cannot be put in is noted.
+/// Replaces the variables in all text and all keys of `table`; mistakes are reported.
 pub(super) fn expand(
     table: &mut DeTable<'_>,
     written: &Written,
@@ -41,22 +41,22 @@ struct Expansion<'e> {
     written: &'e Written,
     lookup: &'e Lookup<'e>,
     diagnostics: &'e mut Vec<Diagnostic>,
-    /// Where the value in hand is: tables, options, places in lists.
+    /// The path of the current value: tables, options, list indices.
     path: Vec<String>,
     expanded: Expanded,
 }
 
-/// Where a value comes from.
+/// The origin of a value.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Origin {
     Environment,
-    /// It is the default that the pipeline file gives.
+    /// The default in the pipeline file.
     File,
 }
 
 /// A piece of text with variables.
 #[derive(Debug, PartialEq)]
-enum Piece<'t> {
+enum TextPiece<'t> {
     Plain(&'t str),
     Variable { name: &'t str, default: Option<&'t str> },
     Unclosed,
@@ -86,7 +86,7 @@ impl Expansion<'_> {
         }
     }
 
-    /// Keys are filled in as values are; those of a table must differ then, too.
+    /// Keys are expanded like values, and must differ afterwards.
     fn keys(&mut self, table: &mut DeTable<'_>) {
         let has_variable = |key: &Spanned<Cow<'_, str>>| key.get_ref().contains("${");
         let plain: HashSet<String> =
@@ -99,9 +99,9 @@ impl Expansion<'_> {
             let (span, written) = (key.span(), key.into_inner());
             let name = self.key(&written, span.clone());
             if plain.contains(&*name) || table.contains_key(&*name) {
-                // Which other one it is would tell the value.
-                let message = format!("the key `{written}` comes to another one of its table");
-                let help = "the keys of a table must differ once their variables are filled in: give one of them another name";
+                // Naming the other key would reveal the value.
+                let message = format!("the key `{written}` is the same as another one of its table");
+                let help = "the keys of a table must differ after variables are replaced: rename one of them";
                 self.diagnostics.push(Diagnostic::new(span, message).with_help(help));
             } else {
                 table.insert(Spanned::new(span, name), value);
@@ -130,19 +130,19 @@ impl Expansion<'_> {
         if spellings.iter().any(|piece| piece.is_secret) {
             self.expanded.secrets.add(&self.path, text, &result, spellings);
         }
-        if split(text).iter().any(|piece| matches!(piece, Piece::Variable { .. })) {
+        if split(text).iter().any(|piece| matches!(piece, TextPiece::Variable { .. })) {
             self.expanded.untyped.push(Untyped { span, text: result.clone() });
         }
         result
     }
 
-    /// What `text` comes to, also piece by piece. A variable that has no value stands there as it is written.
+    /// Expands `text`, also piece by piece. A variable without a value is left as it is.
     fn spelt(&mut self, text: &str, span: &Range<usize>) -> (String, Vec<Spelling>) {
         let mut spellings = Vec::new();
         for piece in split(text) {
             match piece {
-                Piece::Plain(plain) => spellings.push(spelling(plain, plain, Origin::File)),
-                Piece::Variable { name, default } => {
+                TextPiece::Plain(plain) => spellings.push(spelling(plain, plain, Origin::File)),
+                TextPiece::Variable { name, default } => {
                     let written = format!("${{{name}}}");
                     match self.lookup(name, default) {
                         Ok((value, origin)) => spellings.push(spelling(&value, &written, origin)),
@@ -153,7 +153,7 @@ impl Expansion<'_> {
                         }
                     }
                 }
-                Piece::Unclosed => {
+                TextPiece::Unclosed => {
                     let place = self.place(span, "${");
                     let help = "write `$${` for the two characters themselves";
                     self.diagnostics.push(Diagnostic::new(place, "`${` without its `}`").with_help(help));
@@ -165,10 +165,10 @@ impl Expansion<'_> {
 
     fn lookup(&self, name: &str, default: Option<&str>) -> Result<(String, Origin), (String, String)> {
         if !is_name(name) {
-            let message = format!("`{name}` is no name of a variable");
+            let message = format!("`{name}` is not a variable name");
             return Err((message, "names are letters, digits and `_`, and do not begin with a digit".into()));
         }
-        // As in a shell, a default also stands in for a variable that is set to nothing.
+        // As in a shell, a default also replaces an empty value.
         match ((self.lookup)(name), default) {
             (Some(value), None) => Ok((value, Origin::Environment)),
             (Some(value), Some(_)) if !value.is_empty() => Ok((value, Origin::Environment)),
@@ -180,7 +180,7 @@ impl Expansion<'_> {
         }
     }
 
-    /// Where `what` is written within `span`; all of `span` where it is written with escapes.
+    /// The position of `what` within `span`; all of `span` if it is written with escapes.
     fn place(&self, span: &Range<usize>, what: &str) -> Range<usize> {
         let at = self.written.get(span).and_then(|text| {
             let start = text.find(what)?;
@@ -191,7 +191,7 @@ impl Expansion<'_> {
     }
 }
 
-/// A piece of text, `written` so, that came to `value`; one that does not come from the environment is no secret.
+/// A piece of text, `written` so, with this `value`; it is secret only if it came from the environment.
 fn spelling(value: &str, written: &str, origin: Origin) -> Spelling {
     let is_secret = origin == Origin::Environment;
     Spelling {
@@ -206,31 +206,31 @@ fn is_name(name: &str) -> bool {
     is_first_fine && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
-fn split(text: &str) -> Vec<Piece<'_>> {
+fn split(text: &str) -> Vec<TextPiece<'_>> {
     let mut pieces = Vec::new();
     let mut rest = text;
     while let Some(at) = rest.find("${") {
         if rest[..at].ends_with('$') {
-            pieces.push(Piece::Plain(&rest[..at - 1]));
-            pieces.push(Piece::Plain("${"));
+            pieces.push(TextPiece::Plain(&rest[..at - 1]));
+            pieces.push(TextPiece::Plain("${"));
             rest = &rest[at + 2..];
             continue;
         }
         if at > 0 {
-            pieces.push(Piece::Plain(&rest[..at]));
+            pieces.push(TextPiece::Plain(&rest[..at]));
         }
         let Some((inside, after)) = rest[at + 2..].split_once('}') else {
-            pieces.push(Piece::Unclosed);
+            pieces.push(TextPiece::Unclosed);
             return pieces;
         };
         pieces.push(match inside.split_once(":-") {
-            Some((name, default)) => Piece::Variable { name, default: Some(default) },
-            None => Piece::Variable { name: inside, default: None },
+            Some((name, default)) => TextPiece::Variable { name, default: Some(default) },
+            None => TextPiece::Variable { name: inside, default: None },
         });
         rest = after;
     }
     if !rest.is_empty() {
-        pieces.push(Piece::Plain(rest));
+        pieces.push(TextPiece::Plain(rest));
     }
     pieces
 }
@@ -239,7 +239,7 @@ fn split(text: &str) -> Vec<Piece<'_>> {
 mod tests {
     use super::*;
 
-    /// What the tables of a file come to, or what is wrong and where.
+    /// The expanded tables of a file, or the mistakes and their positions.
     fn filled(toml: &str) -> Result<(DeTable<'_>, Expanded), Vec<String>> {
         let mut written = Written::default();
         written.push("p.toml", toml);
@@ -278,7 +278,8 @@ mod tests {
 
     #[test]
     fn keys_that_come_to_one_are_pointed_at_and_not_told_which() {
-        let wrong = |key: &str| vec![format!("the key `{key}` comes to another one of its table: '{key}'")];
+        let wrong =
+            |key: &str| vec![format!("the key `{key}` is the same as another one of its table: '{key}'")];
         assert_eq!(filled("data-x = 1\n'${DIR}-x' = 2").err(), Some(wrong("${DIR}-x")));
         assert_eq!(filled("'${DIR}-x' = 2\ndata-x = 1").err(), Some(wrong("${DIR}-x")));
         assert_eq!(filled("a.'${DIR}' = 2\na.'${EMPTY}${DIR}' = 1").err(), Some(wrong("${EMPTY}${DIR}")));
@@ -303,6 +304,6 @@ mod tests {
             ])
         );
         assert_eq!(expanded("x${DIR"), Err(vec!["`${` without its `}`: ${".to_owned()]));
-        assert_eq!(expanded("${1 2}"), Err(vec!["`1 2` is no name of a variable: ${1 2}".to_owned()]));
+        assert_eq!(expanded("${1 2}"), Err(vec!["`1 2` is not a variable name: ${1 2}".to_owned()]));
     }
 }

@@ -1,4 +1,4 @@
-//! The text a pipeline was written in, and what is wrong with it.
+//! The text of a pipeline, and its mistakes.
 
 use std::fmt;
 use std::ops::Range;
@@ -6,33 +6,32 @@ use std::sync::Arc;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
-use crate::error::{Error, ErrorKind, visible, visible_lines};
+use crate::error::{Error, ErrorKind, Hidden, visible, visible_lines};
 use crate::options::Diagnostic;
 
-/// All text of a pipeline: the file, then what was laid over it. One address space: a place is a range of bytes
-/// from the beginning of the file on, through all pieces.
+/// All text of a pipeline: the file, then the overrides. One address space: a position is a byte offset over all pieces.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Written {
-    pieces: Vec<Piece>,
+    pieces: Vec<WrittenPiece>,
 }
 
 #[derive(Clone, Debug)]
-struct Piece {
+struct WrittenPiece {
     name: String,
     text: String,
     start: usize,
 }
 
 impl Written {
-    /// Adds a piece; gives the place of its first byte.
+    /// Appends a piece; returns the position of its first byte.
     pub(super) fn push(&mut self, name: impl Into<String>, text: impl Into<String>) -> usize {
-        // One byte between pieces, so that the end of one is not the beginning of the next.
+        // One byte between pieces, so that the end of one differs from the beginning of the next.
         let start = self.pieces.last().map_or(0, |last| last.start + last.text.len() + 1);
-        self.pieces.push(Piece { name: name.into(), text: text.into(), start });
+        self.pieces.push(WrittenPiece { name: name.into(), text: text.into(), start });
         start
     }
 
-    /// The pieces in order: the place of the first byte, and the text.
+    /// The pieces in order: the position of the first byte, and the text.
     pub(super) fn pieces(&self) -> impl Iterator<Item = (usize, &str)> {
         self.pieces.iter().map(|piece| (piece.start, piece.text.as_str()))
     }
@@ -43,7 +42,16 @@ impl Written {
         piece.text.get(span.start - piece.start..span.end.checked_sub(piece.start)?)
     }
 
-    fn piece(&self, span: &Range<usize>) -> Option<&Piece> {
+    /// The same text, with every place where it is, and stars where these values are written.
+    pub(super) fn without<'h>(&self, secrets: impl IntoIterator<Item = &'h Hidden>) -> Self {
+        let mut without = self.clone();
+        for secret in secrets {
+            without.pieces.iter_mut().for_each(|piece| piece.text = secret.blank(&piece.text));
+        }
+        without
+    }
+
+    fn piece(&self, span: &Range<usize>) -> Option<&WrittenPiece> {
         self.pieces.iter().rev().find(|piece| piece.start <= span.start)
     }
 
@@ -56,13 +64,16 @@ impl Written {
         if let Some(help) = &diagnostic.help {
             group = group.element(Level::HELP.message(visible(help)));
         }
-        // The renderer shows most of what a terminal would obey as something else; the escapes that are left are its own styles.
+        // The renderer escapes most control characters in the text; the remaining escapes are its own styles.
         let text = renderer.render(&[group]);
         text.split('\u{1b}').map(visible_lines).collect::<Vec<_>>().join("\u{1b}")
     }
 }
 
-fn snippet<'p>(piece: &'p Piece, span: &Range<usize>) -> Snippet<'p, annotate_snippets::Annotation<'p>> {
+fn snippet<'p>(
+    piece: &'p WrittenPiece,
+    span: &Range<usize>,
+) -> Snippet<'p, annotate_snippets::Annotation<'p>> {
     let within = |at: usize| piece.text.floor_char_boundary(at.saturating_sub(piece.start));
     let (start, end) = (within(span.start), within(span.end));
     let end = end.max(start);
@@ -71,13 +82,13 @@ fn snippet<'p>(piece: &'p Piece, span: &Range<usize>) -> Snippet<'p, annotate_sn
         .annotation(AnnotationKind::Primary.span(start..end))
 }
 
-/// A file with more errors than this is hardly a pipeline.
+/// A file with more errors than this is probably not a pipeline.
 const SHOWN: usize = 20;
 
-/// Everything that is wrong with a pipeline as written, each with its place.
+/// All mistakes in a pipeline as written, each with its position.
 #[derive(Clone)]
 pub struct SpecError {
-    /// What is wrong, in the order of the text.
+    /// The mistakes, in the order of the text.
     pub diagnostics: Vec<Diagnostic>,
     written: Arc<Written>,
     kind: ErrorKind,
@@ -89,17 +100,17 @@ impl SpecError {
         Self { diagnostics, written, kind: ErrorKind::Config }
     }
 
-    /// The same, where it is an error of another kind.
+    /// The same error with another kind.
     pub(super) fn of_kind(self, kind: ErrorKind) -> Self {
         Self { kind, ..self }
     }
 
-    /// The class of the error: [`ErrorKind::Config`], unless all that is wrong is of another one.
+    /// The kind of the error: [`ErrorKind::Config`], unless all mistakes are of another kind.
     pub fn kind(&self) -> ErrorKind {
         self.kind
     }
 
-    /// The diagnostics with the lines that they are about; in colour where `is_styled`.
+    /// Renders the diagnostics with the lines that they are about; in colour if `is_styled`.
     pub fn render(&self, is_styled: bool) -> String {
         let renderer = if is_styled { Renderer::styled() } else { Renderer::plain() };
         let shown = self.diagnostics.iter().take(SHOWN);

@@ -1,70 +1,70 @@
-//! Which sensors a run takes where anybody may send: the first ones, in the order of the input, up to its limits. Records of others are
-//! set aside.
+//! Limits on sensors where anyone may send: a run accepts the first ones, in the order of the input, up to its limits. Records of other
+//! sensors are rejected.
 //!
-//! Ids are given while chunks are decoded, by several workers at once, so they say nothing about the order of the input, and some are
-//! given beyond the limits. What decides is the turn of the chunk: a sensor is taken with its first record, as long as there is room.
-//! Once one has been refused none is taken any more, and the table of sensors is closed, so that names do not pile up there.
+//! Ids are assigned while chunks are decoded, by several workers concurrently, so they say nothing about the order of the input, and some
+//! are assigned beyond the limits. The decision is made in the turn of the chunk: a sensor is accepted with its first record, as long as
+//! there is room. Once one has been refused no other is accepted, and the table of sensors is closed, so that names do not accumulate.
 //!
-//! With `idle_sensors` there is one worker, and sensors that have been idle make room for others: a piece of the input is divided behind
-//! the records with which that is known. The table is not closed then: what was refused, or is given up, is forgotten behind each piece.
+//! With `idle_sensors` there is one worker, and idle sensors make room for others: a piece of the input is split after each record that
+//! makes sensors idle for long enough. The table is not closed then: names that were refused or given up are freed after each piece.
 
 use serde::{Deserialize, Serialize};
 
-use super::chunks::until;
+use super::chunks::take_until;
 use super::idle::{self, Idle};
 use crate::batch::{Batch, Mask};
 use crate::error::{Error, Rejection, RejectionKind, Result};
 use crate::sensor::{Beyond, SensorId, SensorLimits, Sensors, SharedSensors, Surplus};
 use crate::stage::Flow;
 
-/// Takes sensors in the order of the input.
+/// Accepts sensors in the order of the input.
 pub(crate) struct Admission {
-    /// `None` where the table itself refuses what is too much.
+    /// `None` if the table itself enforces the limits.
     limits: Option<SensorLimits>,
-    /// All sensors with ids below this one are taken.
+    /// All sensors with smaller ids are accepted.
     all_below: u32,
     /// By id.
     taken: Mask,
     count: usize,
-    /// Of the names of those taken.
+    /// Total length of the names of accepted sensors.
     bytes: usize,
-    /// What the first one that was refused was beyond.
+    /// The limit that the first refused sensor exceeded.
     closed: Option<Beyond>,
-    /// Who looks for sensors that have been idle.
+    /// Detects idle sensors.
     idle: Option<Idle>,
-    /// Those that have been refused or given up and are in the table still.
+    /// Sensors that were refused or given up and are still in the table.
     gone: Vec<SensorId>,
 }
 
-/// The rows at which parts end, and the sensors that are given up there.
+/// The rows at which parts end, and the sensors given up there.
 type Ends = Vec<(usize, Vec<SensorId>)>;
 
 /// A part of a piece of the input.
-pub(crate) struct Part {
+pub(crate) struct InputPart {
     pub(crate) batch: Batch,
-    /// How many records there are, with those set aside.
+    /// The number of records, including rejected ones.
     pub(crate) records: u64,
-    /// Those that could not be read.
+    /// Records that could not be decoded.
     pub(crate) rejections: Vec<Rejection>,
-    /// Those that were set aside for what is known besides the record.
+    /// Records that were rejected for another reason.
     pub(crate) aside: Vec<Rejection>,
-    /// The sensors that are given up behind it.
+    /// The sensors given up after it.
     pub(crate) gone: Vec<SensorId>,
 }
 
 /// An [`Admission`] in a checkpoint.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Counted {
+pub(crate) struct AdmissionState {
     /// By id.
     taken: Mask,
     closed: Option<Beyond>,
-    idle: Option<idle::Saved>,
-    /// Ids that are nobody's.
+    idle: Option<idle::IdleState>,
+    /// Unused ids.
     free: Vec<u32>,
 }
 
-impl Counted {
-    /// Forgets the ids that were nobody's, which stand among the names of a checkpoint.
+impl AdmissionState {
+    /// Frees the unused ids, which are in the table of names of a checkpoint.
     pub(crate) fn forget_free(&self, sensors: &SharedSensors) {
         sensors.forget(&self.free.iter().copied().map(SensorId).collect::<Vec<_>>());
     }
@@ -77,37 +77,38 @@ impl Admission {
         Self { limits, all_below: 0, taken, count: 0, bytes: 0, closed: None, idle, gone: Vec::new() }
     }
 
-    /// Divides a piece of the input behind the records with which sensors are given up, and sets records aside as [`Admission::admit`] does.
-    /// `aside` has been set aside before.
+    /// Splits a piece of the input after the records at which sensors are given up, and rejects records as [`Admission::admit`] does.
+    /// `aside` was rejected before.
     pub(crate) fn parts(
         &mut self,
         mut batch: Batch,
         mut rejections: Vec<Rejection>,
         mut aside: Vec<Rejection>,
         sensors: &SharedSensors,
-    ) -> Vec<Part> {
+    ) -> Vec<InputPart> {
         if self.idle.is_none() {
-            aside.extend(self.admit(&mut batch, sensors));
-            return vec![Part::new(batch, rejections, aside, Vec::new())];
+            aside.extend(self.admit(std::slice::from_mut(&mut batch), sensors).into_iter().flatten());
+            return vec![InputPart::new(batch, rejections, aside, Vec::new())];
         }
         let (keep, refused, ends) = self.look(&batch, &sensors.read());
         aside.extend(refused);
         let (mut parts, mut first) = (Vec::new(), 0);
         for (end, gone) in ends {
             let trigger = batch.origins.as_ref().map(|origins| origins.trigger(end - 1)).unwrap_or_default();
-            let (rejections, aside) = (until(&mut rejections, trigger), until(&mut aside, trigger));
+            let (rejections, aside) = (take_until(&mut rejections, trigger), take_until(&mut aside, trigger));
             let rows = (first..end).filter(|&row| keep.get(row)).map(|row| row as u32);
             let part = batch.take(&rows.collect::<Vec<_>>());
-            parts.push(Part::new(part, rejections, aside, gone));
+            parts.push(InputPart::new(part, rejections, aside, gone));
             first = end;
         }
         let rest: Mask = (0..batch.len()).map(|row| row >= first && keep.get(row)).collect();
         batch.retain(&rest);
-        parts.push(Part::new(batch, rejections, aside, Vec::new()));
+        parts.push(InputPart::new(batch, rejections, aside, Vec::new()));
         parts
     }
 
-    /// Which records of `batch` go on, the others as rejections, and the rows at which parts end, with those that are given up there.
+    /// A mask of the accepted records of `batch`, rejections of the others, and the rows at which parts end, with the sensors given up
+    /// there.
     fn look(&mut self, batch: &Batch, table: &Sensors) -> (Mask, Vec<Rejection>, Ends) {
         let (mut flow, mut keep, mut ends) = (Flow::default(), Mask::filled(batch.len(), true), Vec::new());
         let Some(limits) = self.limits else { return (keep, Vec::new(), ends) };
@@ -120,7 +121,7 @@ impl Admission {
             }
             let gone = self.idle.as_mut().map_or_else(Vec::new, |idle| idle.note(id, time));
             if !gone.is_empty() {
-                gone.iter().for_each(|&id| self.let_go(id, table.name(id)));
+                gone.iter().for_each(|&id| self.evict(id, table.name(id)));
                 ends.push((row + 1, gone));
             }
         }
@@ -128,15 +129,15 @@ impl Admission {
         (keep, flow.rejections, ends)
     }
 
-    /// Makes room for others in the place of `id`.
-    fn let_go(&mut self, id: SensorId, name: &str) {
+    /// Makes room for another sensor in place of `id`.
+    fn evict(&mut self, id: SensorId, name: &str) {
         self.taken.set(id.index(), false);
         self.all_below = self.all_below.min(id.0);
         (self.count, self.bytes, self.closed) = (self.count - 1, self.bytes - name.len(), None);
         self.gone.push(id);
     }
 
-    /// Those that have been refused or given up since this was last asked, and have not come again: nothing is kept of them.
+    /// The sensors refused or given up since the last call that have not come back: no state is kept for them.
     pub(crate) fn forgotten(&mut self) -> Vec<SensorId> {
         let mut gone = std::mem::take(&mut self.gone);
         gone.sort_unstable();
@@ -145,36 +146,43 @@ impl Admission {
         gone
     }
 
-    /// How often a sensor has been given up; `None` where none can be.
+    /// How often sensors were given up; `None` if the run does not do that.
     pub(crate) fn given_up(&self) -> Option<u64> {
         self.idle.as_ref().map(Idle::given_up)
     }
 
-    /// Sets the records of `batch` aside whose sensors are beyond the limits. To be called in the order of the input.
-    pub(crate) fn admit(&mut self, batch: &mut Batch, sensors: &SharedSensors) -> Vec<Rejection> {
+    /// Sets the records of `batches` aside whose sensors are beyond the limits: by batch. To be called in the order of the input; of several batches, the
+    /// origins say which record comes first.
+    pub(crate) fn admit(&mut self, batches: &mut [Batch], sensors: &SharedSensors) -> Vec<Vec<Rejection>> {
         let Some(limits) = self.limits else { return Vec::new() };
         // Nearly always all are known.
-        if batch.sensors().iter().max().is_none_or(|most| most.0 < self.all_below) {
+        let ids = batches.iter().flat_map(|batch| batch.sensors());
+        if ids.max().is_none_or(|most| most.0 < self.all_below) {
             return Vec::new();
         }
         let table = sensors.read();
-        let (mut flow, mut keep) = (Flow::default(), Mask::filled(batch.len(), true));
-        for (row, &id) in batch.sensors().iter().enumerate() {
-            if let Err(beyond) = self.take(id, &limits, &table) {
-                flow.reject(batch, row, RejectionKind::Malformed, beyond.reason());
+        let of_batch = |batch: &Batch| (Flow::default(), Mask::filled(batch.len(), true));
+        let mut looked_at: Vec<_> = batches.iter().map(of_batch).collect();
+        for (at, row) in in_order(batches) {
+            if let Err(beyond) = self.take(batches[at].sensors()[row], &limits, &table) {
+                let (flow, keep) = &mut looked_at[at];
+                flow.reject(&batches[at], row, RejectionKind::Malformed, beyond.reason());
                 keep.set(row, false);
             }
         }
         drop(table);
-        if !flow.rejections.is_empty() {
-            sensors.close();
-            name_column(&mut flow, batch);
-            batch.retain(&keep);
-        }
-        flow.rejections
+        let refused = batches.iter_mut().zip(looked_at).map(|(batch, (mut flow, keep))| {
+            if !flow.rejections.is_empty() {
+                sensors.close();
+                name_column(&mut flow, batch);
+                batch.retain(&keep);
+            }
+            flow.rejections
+        });
+        refused.collect()
     }
 
-    /// Takes `id`, if it is taken already or there is room.
+    /// Accepts `id`, if it was accepted before or there is room.
     fn take(&mut self, id: SensorId, limits: &SensorLimits, table: &Sensors) -> Result<(), Beyond> {
         let at = id.index();
         if id.0 < self.all_below || id != SensorId::SURPLUS && at < self.taken.len() && self.taken.get(at) {
@@ -183,7 +191,7 @@ impl Admission {
         if let Some(beyond) = self.closed {
             return Err(beyond);
         }
-        // Only a table that is closed gives that.
+        // Only a closed table returns this id.
         if id == SensorId::SURPLUS {
             return Err(Beyond::Sensors(limits.sensors));
         }
@@ -200,28 +208,33 @@ impl Admission {
         Ok(())
     }
 
-    /// How many sensors have been taken, those that were given up too; `None` where all of the table are.
+    /// The number of accepted sensors, including those given up; `None` if all in the table are accepted.
     pub(crate) fn count(&self) -> Option<usize> {
         self.limits.map(|_| self.count + self.given_up().unwrap_or(0) as usize)
     }
 
-    /// For a checkpoint.
-    pub(crate) fn counted(&self, sensors: &SharedSensors) -> Counted {
+    /// Its state for a checkpoint.
+    pub(crate) fn counted(&self, sensors: &SharedSensors) -> AdmissionState {
         let idle = self.idle.as_ref().map(Idle::saved);
-        Counted { taken: self.taken.clone(), closed: self.closed, idle, free: sensors.read().free().to_vec() }
+        AdmissionState {
+            taken: self.taken.clone(),
+            closed: self.closed,
+            idle,
+            free: sensors.read().free().to_vec(),
+        }
     }
 
-    /// Goes on from a checkpoint, whose sensors `sensors` has. Limits that were raised since count.
+    /// Resumes from a checkpoint whose sensors are in `sensors`. Raised limits apply at once.
     ///
     /// # Errors
-    /// When that is not of these sensors.
-    pub(crate) fn restore(&mut self, counted: Counted, sensors: &SharedSensors) -> Result<()> {
+    /// If the state does not fit these sensors.
+    pub(crate) fn restore(&mut self, counted: AdmissionState, sensors: &SharedSensors) -> Result<()> {
         counted.forget_free(sensors);
-        let Counted { taken, closed, idle, .. } = counted;
+        let AdmissionState { taken, closed, idle, .. } = counted;
         let Some(limits) = self.limits else { return Ok(()) };
         let table = sensors.read();
         if taken.len() > table.len() {
-            return Err(Error::data("the saved counts are of more sensors than there are"));
+            return Err(Error::data("the saved counts refer to more sensors than exist"));
         }
         if let Some((mine, saved)) = self.idle.as_mut().zip(idle) {
             mine.restore(saved);
@@ -239,7 +252,7 @@ impl Admission {
     }
 }
 
-impl Part {
+impl InputPart {
     pub(crate) fn new(
         batch: Batch,
         rejections: Vec<Rejection>,
@@ -249,6 +262,16 @@ impl Part {
         let records = (batch.len() + rejections.len() + aside.len()) as u64;
         Self { batch, records, rejections, aside, gone }
     }
+}
+
+/// The batch and the row of each record, in the order of the input.
+fn in_order(batches: &[Batch]) -> Vec<(usize, usize)> {
+    let rows = |(at, batch): (usize, &Batch)| (0..batch.len()).map(move |row| (at, row));
+    let mut all: Vec<_> = batches.iter().enumerate().flat_map(rows).collect();
+    if batches.len() > 1 {
+        all.sort_by_key(|&(at, row)| batches[at].origins.as_ref().map(|origins| origins.trigger(row)));
+    }
+    all
 }
 
 /// Says of records that were refused for their sensor that this is the column at fault.
@@ -265,7 +288,7 @@ mod tests {
     use crate::runtime::testing::readings;
     use crate::sensor::{SensorIds, SensorLookup};
 
-    /// The names of those taken, batch by batch, and the reasons of those set aside.
+    /// The names of accepted sensors, batch by batch, and the reasons of rejections.
     fn admit(limits: SensorLimits, names: &[&str], first: &[&str]) -> (Vec<String>, Vec<String>) {
         let sensors = Arc::new(SharedSensors::new(limits));
         let mut ids = SensorIds::new(Arc::clone(&sensors));
@@ -279,8 +302,8 @@ mod tests {
             let saved = admission.counted(&sensors);
             admission = Admission::new(limits, None);
             admission.restore(saved, &sensors).expect("as it was");
-            let aside = admission.admit(&mut batch, &sensors);
-            reasons.extend(aside.into_iter().map(|rejection| rejection.reason));
+            let aside = admission.admit(std::slice::from_mut(&mut batch), &sensors);
+            reasons.extend(aside.into_iter().flatten().map(|rejection| rejection.reason));
             let table = sensors.read();
             taken.extend(batch.sensors().iter().map(|&id| table.name(id).to_owned()));
         }
@@ -297,7 +320,7 @@ mod tests {
         for first in [&[][..], &["c", "d"], &["d", "c", "b", "a"], &["e"]] {
             let (taken, reasons) = admit(limits(2, 100), &names, first);
             assert_eq!(taken, ["a", "b", "a", "b", "a"], "{first:?}");
-            assert_eq!(reasons, vec!["a new sensor, where `max_sensors` = 2 are known"; 4]);
+            assert_eq!(reasons, vec!["a new sensor beyond `max_sensors` = 2"; 4]);
         }
     }
 
@@ -321,7 +344,7 @@ mod tests {
         for batch in 0..50 {
             let names: Vec<_> = (0..20).map(|row| format!("s{batch}-{row}")).collect();
             let rows: Vec<_> = names.iter().map(|name| (&**name, 0)).collect();
-            admission.admit(&mut readings(&rows, &mut ids), &sensors);
+            admission.admit(&mut [readings(&rows, &mut ids)], &sensors);
         }
         assert_eq!((sensors.read().len(), admission.count()), (20, Some(3)));
     }

@@ -1,4 +1,4 @@
-//! What is done with a chunk and its records however it is run: counted, entered, set aside, cut.
+//! Steps common to all ways of running: counting lines, entering ledgers, ordering rejections, splitting.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -22,13 +22,13 @@ pub(crate) fn check_stop(stop: &AtomicBool) -> Result<()> {
     Ok(())
 }
 
-/// How the lines of a chunk are counted.
+/// How the lines of a chunk are numbered.
 #[derive(Clone, Copy)]
 pub(crate) enum LineCount {
-    /// They are final: the source counts them itself.
+    /// Final: numbered by the source.
     Final,
-    /// The chunk has `lines` lines. Its first is `first`, or, where that is 0, the one `skipped` lines after the previous chunk's last:
-    /// then lines were counted from 0.
+    /// The chunk has `lines` lines. Its first line is `first`; if that is 0, it is `skipped` lines after the last line of the previous
+    /// chunk, and lines in the chunk are numbered from 0.
     Counted { first: u64, lines: u64, skipped: u64 },
 }
 
@@ -37,8 +37,8 @@ impl LineCount {
         Self::Counted { first: chunk.offset.line, lines: decoded.lines, skipped: 0 }
     }
 
-    /// The same, where `dropped` lines before it never came here.
-    pub(crate) fn behind(self, dropped: u64) -> Self {
+    /// The same, after `dropped` lines that were not decoded.
+    pub(crate) fn after_dropped(self, dropped: u64) -> Self {
         match self {
             Self::Final => self,
             Self::Counted { first, lines, skipped } => {
@@ -47,7 +47,7 @@ impl LineCount {
         }
     }
 
-    /// The same for lines that have been moved by `base`, as [`LineCount::pass`] said.
+    /// The same for lines that were shifted by `base`, the result of [`LineCount::pass`].
     pub(crate) fn moved_by(self, base: u64) -> Self {
         match self {
             Self::Final => self,
@@ -55,8 +55,8 @@ impl LineCount {
         }
     }
 
-    /// Goes on from `line`, the line after the previous chunk's last, to the one after this chunk's; gives what has to be added
-    /// to the lines in the chunk.
+    /// Advances `line`, the line after the previous chunk, to the one after this chunk; returns the number to add to the lines in the
+    /// chunk.
     pub(crate) fn pass(self, line: &mut u64) -> u64 {
         let Self::Counted { first, lines, skipped } = self else { return 0 };
         let base = if first == 0 { *line + skipped } else { 0 };
@@ -65,9 +65,9 @@ impl LineCount {
     }
 }
 
-/// Hands over the rejections of a chunk in the order of the records that decided them, then of the stages: so no cut between chunks can
-/// change it.
-pub(crate) fn set_aside<D: Drain>(mut rejections: Vec<Rejection>, drain: &mut D) -> Result<()> {
+/// Passes the rejections of a chunk on, ordered by the record that decided them, then by stage, so that the order does not depend on
+/// chunks.
+pub(crate) fn drain_rejections<D: Drain>(mut rejections: Vec<Rejection>, drain: &mut D) -> Result<()> {
     if rejections.is_empty() {
         return Ok(());
     }
@@ -75,15 +75,48 @@ pub(crate) fn set_aside<D: Drain>(mut rejections: Vec<Rejection>, drain: &mut D)
     drain.rejections(rejections)
 }
 
-/// Those of `rejections` that were decided with the record `last`, or before it, out of there.
-pub(crate) fn until(rejections: &mut Vec<Rejection>, last: Trigger) -> Vec<Rejection> {
+/// Removes and returns those `rejections` that were decided by the record `last` or earlier.
+pub(crate) fn take_until(rejections: &mut Vec<Rejection>, last: Trigger) -> Vec<Rejection> {
     let (before, behind) = std::mem::take(rejections).into_iter().partition(|it| it.trigger() <= last);
     *rejections = behind;
     before
 }
 
+/// What the sources have refused of a piece of the input.
+#[derive(Default)]
+pub(crate) struct Refused {
+    /// How many records the piece has.
+    pub(crate) records: u64,
+    /// In the order of the input, as soon as all shares are added.
+    pub(crate) rejections: Vec<Rejection>,
+    /// Which record of the piece each is, from 1.
+    pub(crate) ordinals: Vec<u64>,
+}
+
+impl Refused {
+    /// Adds the share of a source that has given `before` records until then: `records`, of which it has refused these, numbered from the beginning of
+    /// the share.
+    pub(crate) fn add(&mut self, records: u64, rejections: Vec<Rejection>, before: u64) {
+        let is_first = self.records == 0;
+        self.records += records;
+        self.ordinals.extend(rejections.iter().map(|rejection| rejection.record));
+        let numbered = rejections.into_iter().map(|mut rejection| {
+            rejection.record += before;
+            rejection
+        });
+        self.rejections.extend(numbered);
+        if !is_first && !self.rejections.is_empty() {
+            // Of several sources: by their places among the records of all.
+            self.rejections.sort_by_key(Rejection::trigger);
+            let ordinals =
+                self.rejections.iter().zip(1..).map(|(rejection, at)| rejection.trigger().line + at);
+            self.ordinals = ordinals.collect();
+        }
+    }
+}
+
 /// Sets the records aside whose time is behind `latest`: a clock that is so far ahead is wrong.
-pub(crate) fn set_ahead_aside(batch: &mut Batch, latest: Timestamp) -> Vec<Rejection> {
+pub(crate) fn reject_ahead(batch: &mut Batch, latest: Timestamp) -> Vec<Rejection> {
     let is_ahead = |time: &Timestamp| *time > latest;
     let Some(times) = batch.times().filter(|times| times.iter().any(is_ahead)) else { return Vec::new() };
     let (mut flow, mut keep) = (Flow::default(), Mask::filled(batch.len(), true));
@@ -96,19 +129,19 @@ pub(crate) fn set_ahead_aside(batch: &mut Batch, latest: Timestamp) -> Vec<Rejec
     flow.rejections
 }
 
-/// Why a record is set aside whose time is so many nanoseconds behind the latest that is believed; of a long time, in whole seconds.
+/// The reason for rejecting a record that is `nanos` after the latest accepted time; long durations in whole seconds.
 fn too_far_ahead(nanos: i64) -> String {
     const SECOND: i64 = 1_000_000_000;
     let shown = if nanos < SECOND { nanos } else { nanos - nanos % SECOND };
     format!("ahead: its time is {} beyond what `max_ahead` allows", format_duration(shown))
 }
 
-/// How many records go on together of those that the end of the input has let go: about as many as a chunk has.
+/// How many of the records released at the end of the input are passed on together: about as many as a chunk has.
 pub(crate) fn rows_of(chunk_size: usize) -> usize {
     (chunk_size / 32).max(1)
 }
 
-/// Enters records that were left unread, because one of the stages filters them: those between the source and that one let them pass.
+/// Enters records that were not read, because one of the stages filters them: the stages before that one pass them.
 pub(crate) fn enter_foreseen<'e>(
     foreseen: Option<(u64, usize)>,
     route: &Route,
@@ -125,7 +158,7 @@ pub(crate) fn enter_foreseen<'e>(
     }
 }
 
-/// How many records were left unread, and the ordinal of the stage that filters them.
+/// The number of records that were not read, and the ordinal of the stage that filters them.
 pub(crate) fn foreseen(input: &Input) -> Option<(u64, usize)> {
     match input {
         Input::Foreseen(Foreseen { records, stage, .. }) => Some((*records, *stage)),

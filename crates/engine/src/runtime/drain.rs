@@ -1,7 +1,8 @@
-//! Where the records of a reading go: into the sinks, or into a first pass.
+//! The destination of a pass: the sinks, or a first pass.
 
 use std::time::Instant;
 
+use super::reload::Reload;
 use super::snapshot::Snapshot;
 use crate::chain::Ports;
 use crate::error::guard::{asked, guarded};
@@ -11,63 +12,68 @@ use crate::sensor::{SensorId, Sensors, SharedSensors};
 use crate::sink::Job;
 use crate::stage::{Fit, Fitted};
 
-/// What the last stage's records, and all records set aside, are handed to.
+/// Receives the records of the last stage and all rejections.
 ///
-/// One worker alone calls `records`. Several of them ask for a `local` each, `prepare` batches with it in any order,
-/// hand over what came of it with `accept` in the order of the batches, `work` off what that has left to do, and `close` their `local` at the end.
+/// A single worker only calls `records`. Several workers each get a `local`, `prepare` batches with it in any order, pass the result to
+/// `accept` in the order of the batches, run the remaining jobs with `work`, and `close` their `local` at the end.
 pub(crate) trait Drain: Send {
-    /// What one worker keeps.
+    /// State of one worker.
     type Local: Send;
-    /// What a worker made of a batch.
+    /// A prepared batch.
     type Ready: Send;
 
-    /// Takes what has come out of its ports for a piece of the input.
+    /// Takes the output of its ports for a piece of the input.
     fn records(&mut self, ports: &Ports, sensors: &Sensors) -> Result<()>;
 
-    /// A cut between two pieces of the input: everything before it has been taken, nothing behind it.
+    /// A cut between two pieces of the input: everything before it has been accepted, nothing after it.
     fn cut(&mut self, _snapshot: Snapshot<'_>) -> Result<()> {
         Ok(())
     }
 
-    /// Takes records set aside, in this order.
+    /// From here on, behind `records` records, other options hold.
+    fn reload(&mut self, _reload: &Reload, _records: u64) -> Result<()> {
+        Ok(())
+    }
+
+    /// Takes rejections, in this order.
     fn rejections(&mut self, rejections: Vec<Rejection>) -> Result<()>;
 
-    /// These sensors are given up: what comes under their ids from now on is of others, or of the same ones as if they were new.
+    /// These sensors are given up: from now on their ids refer to other sensors, or to the same ones starting anew.
     fn give_up(&mut self, _gone: &[SensorId]) -> Result<()> {
         Ok(())
     }
 
-    /// What a worker needs to prepare batches.
+    /// Creates the state of a worker that prepares batches.
     fn local(&self) -> Result<Self::Local>;
 
-    /// Does with a piece whatever can be done before its turn; `None` where nothing has come out of its ports.
+    /// Does all work for a piece that does not depend on its turn; `None` if its ports have no output.
     fn prepare(local: &mut Self::Local, ports: &Ports, sensors: &Sensors) -> Result<Option<Self::Ready>>;
 
-    /// Takes what was prepared of records that came in at `arrived`, where that is known.
+    /// Takes a prepared batch; `arrived` is the time of arrival of its records, if known.
     fn accept(&mut self, ready: Self::Ready, arrived: Option<Instant>, sensors: &SharedSensors)
     -> Result<()>;
 
-    /// Does what is left to do with what was accepted, if there is anything: by any worker, at any time before the end. What goes wrong is
-    /// seen by whoever hands over next, or at the end.
+    /// Runs jobs left by accepted batches, if there are any: on any worker, at any time before the end. Errors are reported by the next
+    /// call of `accept`, or at the end.
     fn work(_local: &mut Self::Local) {}
 
-    /// All workers have ended, with this `failure` or with none: gives what the run has failed of, which may be something that went wrong
-    /// with what was handed over before.
+    /// All workers have ended, possibly with this `failure`: returns the error of the run, which may be an earlier one from accepted
+    /// batches.
     fn ended(&mut self, failure: Option<Error>) -> Option<Error> {
         failure
     }
 
-    /// Takes back what a worker kept.
+    /// Ends the state of a worker.
     fn close(&mut self, local: Self::Local) -> Result<()>;
 }
 
-/// A job, and which part of the pipeline it is of.
+/// A job, and the part of the pipeline it belongs to.
 pub(crate) struct PartJob {
     pub(crate) label: String,
     pub(crate) part: Part,
-    /// Which sink's.
+    /// The index of the sink.
     pub(crate) sink: usize,
-    /// What it is left of: the number of the message to the sink.
+    /// The number of the message to the sink that left it.
     pub(crate) sequence: u64,
     pub(crate) job: Job,
 }
@@ -78,29 +84,29 @@ impl PartJob {
     }
 }
 
-/// The first pass of a stage: it has eyes for records only, and their order means nothing to it.
+/// The first pass of a stage: takes records only, in any order.
 pub(crate) struct FirstPass {
     label: String,
-    /// What feeds the stage.
+    /// The ports that feed the stage.
     ports: Vec<usize>,
     fit: Box<dyn Fit>,
-    /// Records seen, and the time that took.
+    /// The number of records, and the time spent.
     entry: Entry,
 }
 
 impl FirstPass {
-    /// That of the stage `name`, which messages call `label` and `ports` feed.
+    /// For the stage `name`, called `label` in messages and fed by `ports`.
     pub(crate) fn new(name: &str, label: String, ports: &[usize], fit: Box<dyn Fit>) -> Self {
         Self { label, ports: ports.to_vec(), fit, entry: Entry::new(name) }
     }
 
-    /// What was entered since this was asked the last time.
+    /// The entries since the last call.
     pub(crate) fn take_entry(&mut self) -> Entry {
         let empty = Entry::new(&*self.entry.name);
         std::mem::replace(&mut self.entry, empty)
     }
 
-    /// The input has ended; see [`Fit::finish`].
+    /// Ends the input; see [`Fit::finish`].
     pub(crate) fn finish(&mut self, sensors: &Sensors) -> Result<Option<Fitted>> {
         guarded(&self.label, || self.fit.finish(sensors))
     }

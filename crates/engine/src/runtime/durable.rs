@@ -1,13 +1,13 @@
-//! How far each source is durable: set by the thread that keeps checkpoints, looked at by whoever reads the source.
+//! The durable positions of the sources: set by the checkpoint thread, read by whichever thread reads the source.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-/// The newest checkpoint that is durable.
+/// The newest durable checkpoint.
 #[derive(Debug, Default)]
 pub(crate) struct Durable {
     epoch: AtomicU64,
-    /// Where each source was; `None` for those that begin anew.
+    /// The position of each source; `None` for those that start anew.
     positions: Mutex<Vec<Option<Vec<u8>>>>,
 }
 
@@ -19,9 +19,9 @@ impl Durable {
         self.epoch.store(epoch, Ordering::Release);
     }
 
-    /// The newest epoch that is durable, if it is newer than `known`, and where the source at `at` was then.
+    /// The newest durable epoch, if it is newer than `known`, and the position of source `at` in it.
     pub(crate) fn newer_than(&self, known: u64, at: usize) -> Option<(u64, Option<Vec<u8>>)> {
-        // It is asked for with every piece, and seldom there.
+        // The fast path: called for every piece, and seldom true.
         if self.epoch.load(Ordering::Acquire) <= known {
             return None;
         }

@@ -1,4 +1,4 @@
-//! What was asked for and had no effect: said at the end of a run, so that nobody relies on it.
+//! Remarks about options that had no effect, so that no user relies on them.
 
 use std::sync::Arc;
 
@@ -10,38 +10,37 @@ use crate::pipeline::{Pipeline, SourceEntry, StageEntry, WhenFull};
 use crate::sensor::{Sensors, matcher};
 use crate::source::is_recording;
 
-/// One remark for every option of `pipeline` that had no effect on a run that met these sensors.
+/// One remark for every option of `pipeline` that had no effect on a run with these sensors.
 pub(crate) fn without_effect(pipeline: &Pipeline, sensors: &Sensors) -> Vec<String> {
     let mut remarks = at_rest(pipeline);
     remarks.extend(unmatched(pipeline, sensors));
     remarks
 }
 
-/// Options for live input, where the input is at rest. One pipeline may serve both, so they are no error.
+/// Options for live input, if the input is at rest. Not an error, since one pipeline may serve both.
 fn at_rest(pipeline: &Pipeline) -> Vec<String> {
     let bounded = pipeline.sources.iter().filter(|source| source.spec.traits().is_bounded);
     let mut remarks = Vec::new();
     for SourceEntry { spec, input } in bounded {
         let is_recorded = || spec.files(&pipeline.outputs()).iter().any(|file| is_recording(file));
         if input.max_ahead.is_some() && !is_recorded() {
-            remarks
-                .push("`max_ahead` had no effect: what lies in files is not held against the clock".into());
+            remarks.push("`max_ahead` had no effect: it does not apply to files at rest".into());
         }
         if input.when_full == WhenFull::Drop {
-            remarks.push("`when_full` had no effect: what lies in files waits".into());
+            remarks.push("`when_full` had no effect: files at rest wait".into());
         }
     }
     remarks
 }
 
-/// What holds live records against the clock, where the records of a source, which have the columns `inputs`, have no times.
+/// `max_ahead`, if the records of a source (with the columns `inputs`) have no times.
 pub(crate) fn untimed(pipeline: &Pipeline, inputs: &[Arc<Schema>]) -> Option<String> {
     let mut sources = pipeline.sources.iter().zip(inputs);
     let is_idle = sources.any(|(source, input)| source.input.max_ahead.is_some() && input.time().is_none());
     is_idle.then(|| "`max_ahead` had no effect: the records have no times".into())
 }
 
-/// Patterns of sensor names that fit none.
+/// Patterns that match no sensor.
 fn unmatched(pipeline: &Pipeline, sensors: &Sensors) -> Vec<String> {
     let all = patterns(pipeline);
     let Some(set) = set(all.iter().map(|(_, pattern)| &**pattern)).filter(|_| !sensors.is_empty()) else {
@@ -58,10 +57,10 @@ fn unmatched(pipeline: &Pipeline, sensors: &Sensors) -> Vec<String> {
         }
     }
     let unmet = all.into_iter().zip(is_met).filter(|(_, is_met)| !is_met);
-    unmet.map(|((label, pattern), _)| format!("{label}: `{pattern}` fits the name of no sensor")).collect()
+    unmet.map(|((label, pattern), _)| format!("{label}: `{pattern}` matches no sensor")).collect()
 }
 
-/// All patterns of sensor names, and whose they are.
+/// All patterns for sensor names, and the parts that have them.
 fn patterns(pipeline: &Pipeline) -> Vec<(String, String)> {
     let first = pipeline.stages_before();
     let mut all = Vec::new();
@@ -77,7 +76,7 @@ fn patterns(pipeline: &Pipeline) -> Vec<(String, String)> {
     all
 }
 
-/// All of them at once; they have been checked before.
+/// All of them as one set; they were checked before.
 fn set<'p>(patterns: impl Iterator<Item = &'p str>) -> Option<GlobSet> {
     let mut set = GlobSetBuilder::new();
     for pattern in patterns {
@@ -119,9 +118,9 @@ mod tests {
             sensors.id(name).expect("room");
         }
         let expected = [
-            "stage 0 (threshold): `tmep-*` fits the name of no sensor",
-            "sink 0 (null): `temp-2` fits the name of no sensor",
-            "sink 1 (alert): `nobody` fits the name of no sensor",
+            "stage 0 (threshold): `tmep-*` matches no sensor",
+            "sink 0 (null): `temp-2` matches no sensor",
+            "sink 1 (alert): `nobody` matches no sensor",
         ];
         assert_eq!(without_effect(&pipeline, &sensors), expected);
     }

@@ -1,4 +1,4 @@
-//! Sensors that have been idle, as the records alone say: those that `idle_sensors` gives up (clause 27).
+//! Detects idle sensors by the records alone: those that `idle_sensors` gives up (clause 27).
 
 use serde::{Deserialize, Serialize};
 
@@ -8,27 +8,27 @@ use crate::pipeline::idle::bound;
 use crate::sensor::SensorId;
 use crate::time::{Agreement, Deadlines, Reached, Timestamp, Watermark, quiet_at};
 
-/// Which sensors are in use, and when they last reported.
+/// The sensors in use, and when they last reported.
 pub(crate) struct Idle {
-    /// By how much a sensor is quiet before it is given up, in nanoseconds.
+    /// How long a sensor is quiet before it is given up, in nanoseconds.
     bound: i64,
     agreement: Agreement,
     reached: Reached,
     /// By sensor: the watermark when it last reported.
     seen: Vec<Watermark>,
-    /// When each sensor in use is quiet, but for those that were found to be.
+    /// When each sensor in use becomes quiet, except those that are.
     deadlines: Deadlines<u32>,
-    /// Those: they are given up at the end of the span, unless they report until then.
+    /// Quiet sensors: given up at the end of the span, unless they report before.
     quiet: Vec<u32>,
-    /// The watermark behind the last record, and which span of time as long as the bound that is in, counted from 1970.
+    /// The watermark after the last record, and the span that it is in. Spans are as long as the bound, counted from 1970.
     last: Watermark,
     span: Option<i64>,
     given_up: u64,
 }
 
-/// The same at rest.
+/// Its state in a checkpoint.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Saved {
+pub(crate) struct IdleState {
     watermark: Watermark,
     /// By sensor: its newest time, if it is in use, and the watermark when it last reported.
     sensors: Vec<(Option<Timestamp>, Watermark)>,
@@ -37,10 +37,10 @@ pub(crate) struct Saved {
 }
 
 impl Idle {
-    /// What `pipeline` asks for.
+    /// The one that `pipeline` configures.
     ///
     /// # Errors
-    /// A configuration error where that is no duration.
+    /// A configuration error if the option is not a duration.
     pub(crate) fn of(pipeline: &Pipeline) -> Result<Option<Self>> {
         let agree = pipeline.sources.first().and_then(|source| source.input.agree);
         let agreement = agree.map_or_else(Agreement::default, Agreement::Sensors);
@@ -54,13 +54,13 @@ impl Idle {
         Self { bound, agreement, reached, seen, deadlines, quiet, last, span: None, given_up: 0 }
     }
 
-    /// How often a sensor has been given up.
+    /// How often sensors were given up.
     pub(crate) fn given_up(&self) -> u64 {
         self.given_up
     }
 
-    /// Takes note of a record; gives the sensors that are given up behind it. A sensor is looked at when it comes into use, and then about once
-    /// in each time as long as the bound, a part of them at a time: at the end of a span there is nothing to be done but for those that are quiet.
+    /// Observes a record; returns the sensors that are given up after it. A sensor is checked when it comes into use, and then about once
+    /// per span, a few sensors at a time: so the end of a span only costs time for quiet sensors.
     #[inline]
     pub(crate) fn note(&mut self, sensor: SensorId, time: Timestamp) -> Vec<SensorId> {
         let is_new = self.reached.newest(sensor.0).is_none();
@@ -70,13 +70,13 @@ impl Idle {
         }
         self.seen[sensor.index()] = watermark;
         if is_new {
-            self.look_after(sensor.0);
+            self.watch(sensor.0);
         }
         match watermark.get() {
             Some(now) if watermark != self.last => {
                 self.last = watermark;
                 if self.deadlines.is_due(watermark) {
-                    self.look();
+                    self.find_quiet();
                 }
                 let span = now.as_nanos().div_euclid(self.bound);
                 let before = self.span.replace(span);
@@ -86,43 +86,43 @@ impl Idle {
         }
     }
 
-    /// When a sensor is quiet; never, where that is beyond all times.
+    /// When a sensor becomes quiet; `None` if that is out of range.
     fn deadline(&self, sensor: u32) -> Option<Timestamp> {
         quiet_at(self.reached.newest(sensor)?, self.seen[sensor as usize], self.bound)
     }
 
-    /// Looks after a sensor that is in use and is not looked after.
-    fn look_after(&mut self, sensor: u32) {
+    /// Starts to watch a sensor that is in use and not watched.
+    fn watch(&mut self, sensor: u32) {
         if let Some(deadline) = self.deadline(sensor) {
             self.deadlines.set(deadline, sensor);
         }
     }
 
-    /// Finds those that have fallen quiet.
+    /// Finds sensors that have become quiet.
     #[cold]
-    fn look(&mut self) {
+    fn find_quiet(&mut self) {
         let Self { deadlines, reached, seen, quiet, .. } = self;
         let deadline = |sensor| quiet_at(reached.newest(sensor)?, seen[sensor as usize], self.bound);
         deadlines.take_quiet(self.last, deadline, quiet);
     }
 
-    /// Gives those up that are quiet at the end of a span.
+    /// Gives up the sensors that are quiet at the end of a span.
     #[cold]
     fn give_up(&mut self) -> Vec<SensorId> {
         let mut gone = std::mem::take(&mut self.quiet);
         let is_quiet =
             |&sensor: &u32| self.deadline(sensor).is_some_and(|deadline| self.last.has_reached(deadline));
         let reported: Vec<u32> = gone.extract_if(.., |sensor| !is_quiet(sensor)).collect();
-        reported.into_iter().for_each(|sensor| self.look_after(sensor));
+        reported.into_iter().for_each(|sensor| self.watch(sensor));
         gone.sort_unstable();
         self.reached.forget(gone.iter().copied());
         self.given_up += gone.len() as u64;
         gone.into_iter().map(SensorId).collect()
     }
 
-    pub(crate) fn saved(&self) -> Saved {
+    pub(crate) fn saved(&self) -> IdleState {
         let sensors = self.seen.iter().zip(0..).map(|(&seen, sensor)| (self.reached.newest(sensor), seen));
-        Saved {
+        IdleState {
             watermark: self.reached.watermark(),
             sensors: sensors.collect(),
             span: self.span,
@@ -130,13 +130,13 @@ impl Idle {
         }
     }
 
-    pub(crate) fn restore(&mut self, saved: Saved) {
-        let Saved { watermark, sensors, span, given_up } = saved;
+    pub(crate) fn restore(&mut self, saved: IdleState) {
+        let IdleState { watermark, sensors, span, given_up } = saved;
         let newest = sensors.iter().map(|(newest, _)| *newest);
         self.reached = Reached::restored(self.agreement, watermark, newest);
         self.seen = sensors.into_iter().map(|(_, seen)| seen).collect();
         (self.deadlines, self.quiet) = (Deadlines::new(self.bound), Vec::new());
-        (0..self.seen.len() as u32).for_each(|sensor| self.look_after(sensor));
+        (0..self.seen.len() as u32).for_each(|sensor| self.watch(sensor));
         (self.last, self.span, self.given_up) = (Watermark::new(), span, given_up);
     }
 }
@@ -147,7 +147,7 @@ mod tests {
 
     use super::*;
 
-    /// The records behind which sensors are given up, and which.
+    /// The records after which sensors are given up, and which sensors.
     fn gone(bound: i64, records: &[(u32, i64)], restart: usize) -> Vec<(usize, Vec<u32>)> {
         gone_by(Agreement::Sensors(1), bound, records, restart)
     }
@@ -174,8 +174,12 @@ mod tests {
         all
     }
 
-    /// The same by a look at all sensors at the end of every span.
-    fn gone_by_look(agreement: Agreement, bound: i64, records: &[(u32, i64)]) -> Vec<(usize, Vec<u32>)> {
+    /// The same, by checking all sensors at the end of every span.
+    fn gone_by_all_sensors(
+        agreement: Agreement,
+        bound: i64,
+        records: &[(u32, i64)],
+    ) -> Vec<(usize, Vec<u32>)> {
         let (mut reached, mut seen) = (Reached::new(agreement), vec![Watermark::new(); 60]);
         let (mut span, mut all) = (None, Vec::new());
         for (row, &(sensor, time)) in records.iter().enumerate() {
@@ -216,12 +220,12 @@ mod tests {
         ) {
             let agreement = if agree == 0 { Agreement::Tenth } else { Agreement::Sensors(agree) };
             let mut now = 0;
-            // Some sensors report seldom, some clocks are wrong.
+            // Some sensors report seldom, and some clocks are wrong.
             let records: Vec<_> = steps.into_iter().map(|(sensor, apart, step)| {
                 now += step;
                 (sensor * sensor % 60, now + apart)
             }).collect();
-            prop_assert_eq!(gone_by(agreement, bound, &records, restart), gone_by_look(agreement, bound, &records));
+            prop_assert_eq!(gone_by(agreement, bound, &records, restart), gone_by_all_sensors(agreement, bound, &records));
         }
 
         #[test]

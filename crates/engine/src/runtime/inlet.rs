@@ -1,4 +1,4 @@
-//! A source of a run, every call of which is guarded: a panic in it becomes an error that names it.
+//! One source of a run. Every call is guarded: a panic becomes an error that names the source.
 
 use std::sync::Arc;
 
@@ -12,30 +12,48 @@ use crate::sensor::SensorIds;
 use crate::source::{Input, OpenOptions, Progress, Recorder, Source};
 use crate::time::Timestamp;
 
-/// A source in use.
+/// A running source.
 pub(crate) struct Inlet {
     label: String,
-    /// Which source of the pipeline it is.
+    /// Its index in the pipeline.
     at: usize,
     source: Box<dyn Source>,
-    /// What is believed of the times of what was received, in nanoseconds ahead of then.
+    /// Maximum time of a record ahead of its arrival, in nanoseconds.
     max_ahead: i64,
-    /// Keeps what it gives, beside those of other sources.
+    /// Records its input, among several sources.
     recorder: Option<Recorder>,
-    /// Says how far it is durable, where there are checkpoints.
+    /// The durable positions, if there are checkpoints.
     durable: Option<Arc<Durable>>,
-    /// The last epoch that it was told is.
+    /// The last epoch that the source was told is durable.
     told: u64,
 }
 
-/// A piece of the input, and what its source says of it.
+/// A piece of the input: of one source, or of several that are merged by time.
 pub(crate) struct Arrived {
-    pub(crate) input: Input,
-    /// Which source gave it.
+    /// At least one. Where there are more, each has decoded records, the triggers of which are their places among those of all
+    /// ([`Trigger::merged`](crate::offset::Trigger::merged)).
+    pub(crate) shares: Vec<Share>,
+    pub(crate) progress: Progress,
+}
+
+/// The share that one source has in a piece, and what it says of that.
+pub(crate) struct Share {
     pub(crate) source: usize,
+    pub(crate) input: Input,
     /// The latest time that is believed of its records, where it was received live.
     pub(crate) latest: Option<Timestamp>,
-    pub(crate) progress: Progress,
+}
+
+impl Arrived {
+    /// The first source that has a share.
+    pub(crate) fn source(&self) -> usize {
+        self.shares.first().map_or(0, |share| share.source)
+    }
+
+    /// Whether no source had anything.
+    pub(crate) fn is_nothing(&self) -> bool {
+        self.shares.iter().all(|share| matches!(share.input, Input::Nothing))
+    }
 }
 
 impl Inlet {
@@ -48,16 +66,14 @@ impl Inlet {
         let max_ahead = entry.input.max_ahead().map_err(in_part)?;
         let recorder = options.record.clone();
         if recorder.as_ref().is_some_and(|recorder| !recorder.is_taken()) {
-            return Err(in_part(
-                Error::config(format!("the {label} cannot be recorded")).with_help(
-                    "text is, from files, pipes and sockets; what else there is can be read again",
-                ),
-            ));
+            return Err(in_part(Error::config(format!("the {label} cannot be recorded")).with_help(
+                "only text from files, pipes and sockets can be recorded; other input can be read again",
+            )));
         }
         Ok(Self { label, at, source, max_ahead, recorder, durable: None, told: 0 })
     }
 
-    /// Which source of the pipeline it is.
+    /// Its index in the pipeline.
     pub(crate) fn at(&self) -> usize {
         self.at
     }
@@ -78,8 +94,8 @@ impl Inlet {
     }
 
     /// As [`Source::drain`].
-    pub(crate) fn drain(&mut self, goes_on: bool) -> Result<Option<Arrived>> {
-        self.arrived(|source| source.drain(goes_on))
+    pub(crate) fn drain(&mut self, can_resume: bool) -> Result<Option<Arrived>> {
+        self.arrived(|source| source.drain(can_resume))
     }
 
     fn arrived(
@@ -91,18 +107,20 @@ impl Inlet {
         caught(label, || {
             let input = give(&mut **source)?;
             let latest = || source.received().map(|received| received.saturating_add(*max_ahead));
-            let arrived =
-                |input| Arrived { input, source: *at, latest: latest(), progress: source.progress() };
+            let arrived = |input| {
+                let share = Share { source: *at, input, latest: latest() };
+                Arrived { shares: vec![share], progress: source.progress() }
+            };
             Ok(input.map(arrived))
         })
     }
 
-    /// From now on it is told what is durable.
+    /// From now on the source is told which positions are durable.
     pub(crate) fn acknowledge_by(&mut self, durable: &Arc<Durable>) {
         self.durable = Some(Arc::clone(durable));
     }
 
-    /// Tells the source what is durable, if more is than it was told.
+    /// Tells the source its durable position, if it is newer than the last one.
     pub(crate) fn acknowledge(&mut self) -> Result<()> {
         let Self { label, at, source, durable, told, .. } = self;
         let newer = durable.as_ref().and_then(|durable| durable.newer_than(*told, *at));
@@ -118,22 +136,22 @@ impl Inlet {
         caught(label, || source.arrival())
     }
 
-    /// From now on, what it gives is recorded only when it is [taken on](Inlet::accept).
+    /// From now on, its pieces are recorded only when they are [accepted](Inlet::accept).
     pub(crate) fn hold(&self) {
         self.recorder.iter().for_each(Recorder::hold);
     }
 
-    /// The piece that it gave last is taken on, as the one with this ordinal among those of all sources.
+    /// Accepts the last piece, with this ordinal among those of all sources.
     pub(crate) fn accept(&self, arrival: u64) -> Result<()> {
         self.recorder.as_ref().map_or(Ok(()), |recorder| recorder.accept(arrival))
     }
 
-    /// Nobody has room for the piece that it gave last.
+    /// Drops the last piece, for which there was no room.
     pub(crate) fn drop_piece(&self) {
         self.recorder.iter().for_each(Recorder::drop_held);
     }
 
-    /// The ordinal behind those of its pieces that have been recorded, among those of all sources.
+    /// The ordinal after its last recorded piece, among those of all sources.
     pub(crate) fn recorded(&self) -> u64 {
         self.recorder.as_ref().map_or(0, Recorder::next)
     }

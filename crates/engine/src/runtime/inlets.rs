@@ -1,5 +1,5 @@
-//! All sources of a run. Those that end are read one after the other, in the order in which they are written; recordings of sources that were recorded
-//! together in the order in which their pieces came.
+//! All sources of a run. Bounded ones are read one after the other in the order of the pipeline; recordings of sources that were recorded
+//! together are read in the order in which their pieces arrived.
 
 use std::sync::Arc;
 
@@ -11,26 +11,27 @@ use super::snapshot::Positions;
 use crate::batch::Schema;
 use crate::error::Result;
 use crate::pipeline::Pipeline;
-use crate::pipeline::sources::merged;
+use crate::pipeline::sources::{check_exclusive, merged};
 use crate::sensor::SensorIds;
 use crate::source::{OpenOptions, Progress};
 
-/// Sources of a run, open.
+/// The open sources of a run.
 pub(crate) struct Inlets {
     inlets: Vec<Inlet>,
     /// Which of them have ended.
     has_ended: Vec<bool>,
     /// Which of them are recordings that were made together with others.
     is_recorded: Vec<bool>,
-    /// Those that are read together by time.
+    /// Those that are merged by time.
     merged: Merged,
-    /// The ordinal of the next piece, where they are recorded together.
+    /// The ordinal of the next piece, if they are recorded together.
     arrival: u64,
 }
 
 impl Inlets {
-    /// Opens all sources of `pipeline`, each as `options` say.
+    /// Opens all sources of `pipeline`, with `options` for each.
     pub(crate) fn open(pipeline: &Pipeline, options: impl Fn(usize) -> Result<OpenOptions>) -> Result<Self> {
+        check_exclusive(pipeline)?;
         let mut keeps_place = false;
         let inlets = (0..pipeline.sources.len()).map(|at| {
             let options = options(at)?;
@@ -41,23 +42,23 @@ impl Inlets {
         Ok(Self { merged: Merged::new(merged(pipeline), keeps_place), ..Self::of(inlets) })
     }
 
-    /// Sources that have not been read.
+    /// Sources at their beginning.
     pub(crate) fn of(mut inlets: Vec<Inlet>) -> Self {
         inlets.sort_by_key(Inlet::at);
         let none = vec![false; inlets.len()];
         Self { has_ended: none.clone(), is_recorded: none, inlets, merged: Merged::default(), arrival: 0 }
     }
 
-    /// Those of which `is_among` is true, and the others, each alone.
-    pub(crate) fn apart(self, is_among: impl Fn(usize) -> bool) -> (Self, Vec<Self>) {
+    /// Splits off the sources for which `is_among` is true; returns the others separately.
+    pub(crate) fn split(self, is_among: impl Fn(usize) -> bool) -> (Self, Vec<Self>) {
         let (these, others): (Vec<_>, Vec<_>) =
             self.inlets.into_iter().partition(|inlet| is_among(inlet.at()));
         let these = Self { merged: self.merged, ..Self::of(these) };
         (these, others.into_iter().map(|inlet| Self::of(vec![inlet])).collect())
     }
 
-    /// All of them together again, behind their reading.
-    pub(crate) fn together(parts: impl IntoIterator<Item = Self>) -> Self {
+    /// Joins them again after they were read.
+    pub(crate) fn join(parts: impl IntoIterator<Item = Self>) -> Self {
         let (mut inlets, mut merged) = (Vec::new(), Merged::default());
         for part in parts {
             inlets.extend(part.inlets);
@@ -88,20 +89,20 @@ impl Inlets {
         self.inlets.iter().map(Inlet::schema).collect()
     }
 
-    /// Acquires what only one run can have, for all of them.
+    /// Acquires exclusive resources for all of them.
     pub(crate) fn begin(&mut self) -> Result<()> {
         self.inlets.iter_mut().try_for_each(Inlet::begin)
     }
 
-    /// The next piece of the source that is to be read, taken on.
+    /// The next piece of the source to be read, accepted.
     pub(crate) fn next(&mut self, ids: &mut SensorIds) -> Result<Option<Arrived>> {
         let Some(arrived) = self.look(ids)? else { return Ok(None) };
-        self.inlet(arrived.source).map_or(Ok(()), |inlet| inlet.accept(self.arrival))?;
+        self.inlet(arrived.source()).map_or(Ok(()), |inlet| inlet.accept(self.arrival))?;
         self.arrival += 1;
         Ok(Some(arrived))
     }
 
-    /// The same, where it is not known yet whether it is taken on.
+    /// The same, before it is known whether the piece is accepted.
     pub(crate) fn look(&mut self, ids: &mut SensorIds) -> Result<Option<Arrived>> {
         while let Some(next) = self.current()? {
             let is_merged = self.merged.has(self.inlets[next].at());
@@ -121,13 +122,13 @@ impl Inlets {
         Ok(None)
     }
 
-    /// What the source that is read has taken in already; it takes no more.
-    pub(crate) fn drain(&mut self, goes_on: bool) -> Result<Option<Arrived>> {
+    /// What the current source has received already; it reads no more.
+    pub(crate) fn drain(&mut self, can_resume: bool) -> Result<Option<Arrived>> {
         let Some(next) = self.current()? else { return Ok(None) };
-        self.inlets[next].drain(goes_on)
+        self.inlets[next].drain(can_resume)
     }
 
-    /// The same of all sources, one after the other: nothing is read of any of them.
+    /// The same for all sources, one after the other, without reading anything.
     pub(crate) fn finish(&mut self) -> Result<Option<Arrived>> {
         for (inlet, has_ended) in
             self.inlets.iter_mut().zip(&mut self.has_ended).filter(|(_, has_ended)| !**has_ended)
@@ -140,14 +141,14 @@ impl Inlets {
         Ok(None)
     }
 
-    /// The source that is to be read next; `None` when all have ended.
+    /// The source to read next; `None` when all have ended.
     fn current(&mut self) -> Result<Option<usize>> {
         let left: Vec<_> = (0..self.inlets.len()).filter(|&at| !self.has_ended[at]).collect();
         let [first, _, ..] = left[..] else { return Ok(left.first().copied()) };
         let mut next = None;
         for at in left {
             let Some(arrival) = self.inlets[at].arrival()? else {
-                // One that was not recorded with others comes before all that is behind it; of the others, this is the end.
+                // A source that was not recorded with others precedes all later ones; for the others, this is the end.
                 let is_over = self.is_recorded[at];
                 return Ok(Some(next.filter(|_| !is_over).map_or(at, |(_, next)| next)));
             };
@@ -159,7 +160,7 @@ impl Inlets {
         Ok(Some(next.map_or(first, |(_, next)| next)))
     }
 
-    /// How far they have come together.
+    /// Their total progress.
     fn progress(&self) -> Result<Progress> {
         let mut sum = Progress { done: 0, total: Some(0) };
         for inlet in &self.inlets {
@@ -170,27 +171,27 @@ impl Inlets {
         Ok(sum)
     }
 
-    /// The ordinal of the next piece, where they are recorded together.
+    /// The ordinal of the next piece, if they are recorded together.
     pub(crate) fn arrival(&self) -> u64 {
         self.arrival
     }
 
-    /// Where each of them is.
+    /// The positions of all of them.
     pub(crate) fn save(&self) -> Result<Positions> {
         self.inlets.iter().map(|inlet| Ok(self.merged.place(inlet.at(), inlet.save()?))).collect()
     }
 
-    /// From now on they are told what is durable.
+    /// From now on they are told which positions are durable.
     pub(crate) fn acknowledge_by(&mut self, durable: &Arc<Durable>) {
         self.inlets.iter_mut().for_each(|inlet| inlet.acknowledge_by(durable));
     }
 
-    /// Tells them what is durable, at the end.
+    /// Tells them their durable positions, at the end.
     pub(crate) fn acknowledge(&mut self) -> Result<()> {
         self.inlets.iter_mut().try_for_each(Inlet::acknowledge)
     }
 
-    /// Takes each of them to where it was.
+    /// Restores the positions of all of them.
     pub(crate) fn restore(&mut self, positions: &[Option<Vec<u8>>]) -> Result<()> {
         for (inlet, place) in self.inlets.iter_mut().zip(positions) {
             let Some(place) = place else { continue };
@@ -200,7 +201,7 @@ impl Inlets {
         Ok(())
     }
 
-    /// Adds to `report` what they say at the end.
+    /// Adds their final remarks to `report`.
     pub(crate) fn close(&self, report: &mut Report) -> Result<()> {
         report.missing = None;
         for inlet in &self.inlets {

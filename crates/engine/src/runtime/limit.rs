@@ -1,95 +1,96 @@
-//! How many records a run sets aside before it fails (clause 7).
+//! The limit of rejected records (clause 7).
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::chunks::Refused;
 use crate::error::{Error, Rejection, RejectionKind, Result};
 use crate::pipeline::{MaxRejects, Pipeline};
 
-/// A share is looked at while the run goes on from this record on.
+/// A fraction is checked during the run from this record on.
 const FIRST_CHECK: u64 = 1000;
-/// Set aside in an input of any size, these are no reason to fail.
+/// So many rejections never fail a run, however small its input.
 const FEW: u64 = 10;
 
-/// What a limit has counted, for a checkpoint.
+/// The counts of a limit, for a checkpoint.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub(crate) struct Counted {
+pub(crate) struct LimitState {
     records: u64,
-    malformed: Pile,
-    others: Pile,
+    malformed: RejectCounts,
+    others: RejectCounts,
 }
 
-/// Records set aside.
+/// Counts of rejected records.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-struct Pile {
+struct RejectCounts {
     count: u64,
     first: Option<Rejection>,
     by_column: BTreeMap<String, u64>,
 }
 
-/// Which rule a run is held to.
+/// The limit.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Rule {
-    /// Anybody may send: none.
+enum RejectRule {
+    /// No limit: anyone may send.
     Any,
-    /// At the end, neither more than 10 and 1 %, nor more than half.
+    /// The default, checked at the end: at most 10 or 1 %, and at most half.
     Usual,
     /// `max_rejects`.
     Given(MaxRejects),
 }
 
-/// Counts what was set aside. While the run goes on, the verdict is on what the source has refused, record by record, and at the end on
-/// everything: so it does not depend on chunks.
+/// Counts rejections. During the run, the check applies to records rejected by the source, record by record, and at the end to all: so the
+/// result does not depend on chunks.
 #[derive(Clone)]
 pub(crate) struct RejectLimit {
-    rule: Rule,
-    /// Whether no end may come: what stages set aside is looked at as it comes.
+    rule: RejectRule,
+    /// Whether the input may never end: then rejections by stages are checked as they come.
     is_endless: bool,
-    counted: Counted,
+    counted: LimitState,
 }
 
 impl RejectLimit {
-    /// That of `pipeline`.
+    /// The limit of `pipeline`.
     pub(crate) fn new(pipeline: &Pipeline) -> Self {
         let traits = pipeline.traits();
         let given = pipeline.sources.iter().find_map(|source| source.input.max_rejects);
         let rule = match given {
-            Some(limit) => Rule::Given(limit),
-            None if traits.is_open => Rule::Any,
-            None => Rule::Usual,
+            Some(limit) => RejectRule::Given(limit),
+            None if traits.is_open => RejectRule::Any,
+            None => RejectRule::Usual,
         };
-        Self { rule, is_endless: !traits.is_bounded, counted: Counted::default() }
+        Self { rule, is_endless: !traits.is_bounded, counted: LimitState::default() }
     }
 
-    /// For a checkpoint.
-    pub(crate) fn counted(&self) -> &Counted {
+    /// Its state for a checkpoint.
+    pub(crate) fn counted(&self) -> &LimitState {
         &self.counted
     }
 
-    /// Goes on from a checkpoint.
-    pub(crate) fn restore(&mut self, counted: Counted) {
+    /// Resumes from a checkpoint.
+    pub(crate) fn restore(&mut self, counted: LimitState) {
         self.counted = counted;
     }
 
-    /// Takes note of `records` more records of a source that has given `before`, of which it has refused those of `rejections`.
-    pub(crate) fn pass(&mut self, records: u64, before: u64, rejections: &[Rejection]) -> Result<()> {
+    /// Takes note of a piece of the input, of which this was refused.
+    pub(crate) fn pass(&mut self, refused: &Refused) -> Result<()> {
         let start = self.counted.records;
-        for rejection in rejections {
+        for (rejection, ordinal) in refused.rejections.iter().zip(&refused.ordinals) {
             if rejection.kind == RejectionKind::OtherHeader {
                 return Err(other_header(rejection));
             }
             // Of all sources together.
-            let record = start + rejection.record.saturating_sub(before);
+            let record = start + ordinal;
             self.advance(record.saturating_sub(1))?;
             self.counted.malformed.note(rejection);
             self.counted.records = record;
             self.check()?;
         }
-        self.advance(start + records)
+        self.advance(start + refused.records)
     }
 
-    /// Takes note of records that were set aside for other reasons.
+    /// Counts records that were rejected for other reasons.
     pub(crate) fn note(&mut self, rejections: &[Rejection]) -> Result<()> {
         let others = &mut self.counted.others;
         if others.first.is_none() {
@@ -99,8 +100,8 @@ impl RejectLimit {
         if self.is_endless && !rejections.is_empty() { self.check() } else { Ok(()) }
     }
 
-    /// Only good records come until there have been `records`. They make the share smaller: of all of them, only the one
-    /// from which on it is looked at can fail.
+    /// Advances the count of good records to `records`. They make the fraction smaller, so only the record at which checking starts can
+    /// fail.
     fn advance(&mut self, records: u64) -> Result<()> {
         let is_first_check = self.counted.records < FIRST_CHECK && FIRST_CHECK <= records;
         if is_first_check {
@@ -111,57 +112,59 @@ impl RejectLimit {
         Ok(())
     }
 
-    /// The verdict while the run goes on: on what the source has refused, and on all where no end may come.
+    /// The check during the run: on rejections by the source, and on all if the input may never end.
     fn check(&self) -> Result<()> {
-        let Counted { records, malformed, others } = &self.counted;
+        let LimitState { records, malformed, others } = &self.counted;
         let count = malformed.count + if self.is_endless { others.count } else { 0 };
-        let pile = || if self.is_endless { self.counted.all() } else { malformed.clone() };
+        let counts = || if self.is_endless { self.counted.all() } else { malformed.clone() };
         let is_looked_at = *records >= FIRST_CHECK;
         match self.rule {
-            Rule::Usual if is_looked_at && 2 * count > *records => {
-                Err(pile().error(*records, "more than half"))
+            RejectRule::Usual if is_looked_at && 2 * count > *records => {
+                Err(counts().error(*records, "more than half"))
             }
-            Rule::Given(MaxRejects::Share(_)) if !is_looked_at => Ok(()),
-            Rule::Given(limit) => held_to(limit, *records, count, pile),
-            Rule::Usual | Rule::Any => Ok(()),
+            RejectRule::Given(MaxRejects::Share(_)) if !is_looked_at => Ok(()),
+            RejectRule::Given(limit) => check_limit(limit, *records, count, counts),
+            RejectRule::Usual | RejectRule::Any => Ok(()),
         }
     }
 
-    /// The input has ended: the verdict on all that was set aside.
+    /// The check on all rejections, at the end of the input.
     pub(crate) fn finish(&self) -> Result<()> {
-        let Counted { records, malformed, others } = &self.counted;
+        let LimitState { records, malformed, others } = &self.counted;
         let (records, count) = (*records, malformed.count + others.count);
         let all = || self.counted.all();
         match self.rule {
-            Rule::Usual if 2 * count > records => Err(all().error(records, "more than half")),
-            Rule::Usual if count > FEW && 100 * count > records => Err(all().error(records, "more than 1 %")),
-            Rule::Given(limit) => held_to(limit, records, count, all),
-            Rule::Usual | Rule::Any => Ok(()),
+            RejectRule::Usual if 2 * count > records => Err(all().error(records, "more than half")),
+            RejectRule::Usual if count > FEW && 100 * count > records => {
+                Err(all().error(records, "more than 1 %"))
+            }
+            RejectRule::Given(limit) => check_limit(limit, records, count, all),
+            RejectRule::Usual | RejectRule::Any => Ok(()),
         }
     }
 }
 
-/// Holds `count` of `records`, which are set aside on `pile`, to a limit.
-fn held_to(limit: MaxRejects, records: u64, count: u64, pile: impl Fn() -> Pile) -> Result<()> {
+/// Checks `count` rejections among `records` against a limit; `counts` has them for the error.
+fn check_limit(limit: MaxRejects, records: u64, count: u64, counts: impl Fn() -> RejectCounts) -> Result<()> {
     match limit {
-        MaxRejects::Count(most) if count > most => Err(pile().error(records, &format!("more than {most}"))),
+        MaxRejects::Count(most) if count > most => Err(counts().error(records, &format!("more than {most}"))),
         MaxRejects::Share(share) if count as f64 > share * records as f64 => {
-            Err(pile().error(records, &format!("more than {share}")))
+            Err(counts().error(records, &format!("more than {share}")))
         }
         _ => Ok(()),
     }
 }
 
-/// What is behind such a line is not read: no limit has a say in that.
+/// The input after such a line cannot be read, whatever the limit.
 fn other_header(rejection: &Rejection) -> Error {
     Error::data(rejection.reason.clone()).with_position(rejection.position.clone()).with_help(
-        "split the file at this line: the files of one input may have their columns in any order, and `unknown_columns` says what becomes of other columns",
+        "split the file at this line: the files of one input may have their columns in any order, and `unknown_columns` determines the treatment of other columns",
     )
 }
 
-impl Counted {
-    /// All that was set aside.
-    fn all(&self) -> Pile {
+impl LimitState {
+    /// All rejections.
+    fn all(&self) -> RejectCounts {
         let Self { malformed, others, .. } = self;
         let mut all = malformed.clone();
         all.count += others.count;
@@ -173,7 +176,7 @@ impl Counted {
     }
 }
 
-impl Pile {
+impl RejectCounts {
     fn note(&mut self, rejection: &Rejection) {
         self.count += 1;
         self.first.get_or_insert_with(|| rejection.clone());
@@ -185,7 +188,7 @@ impl Pile {
         }
     }
 
-    /// The error of a run of so many records, of which more than a limit are here.
+    /// The error of a run with so many records, of which these exceed a limit.
     fn error(&self, records: u64, than: &str) -> Error {
         let mut message = format!("{} of {records} records were refused, {than}", self.count);
         if let Some((column, _)) = self.by_column.iter().find(|&(_, &count)| count == self.count) {
@@ -198,13 +201,13 @@ impl Pile {
         }
         error.with_help(match self.first.as_ref().map(|first| first.kind) {
             Some(RejectionKind::Late) => {
-                "allow for more `disorder`, or raise `max_rejects`: then a `dead_letter` sink has what was refused"
+                "allow more `disorder`, or raise `max_rejects` and collect the rejected records in a `dead_letter` sink"
             }
             Some(RejectionKind::Ahead) => {
-                "see `max_ahead` and `max_jump`, or raise `max_rejects`: then a `dead_letter` sink has what was refused"
+                "see `max_ahead` and `max_jump`, or raise `max_rejects` and collect the rejected records in a `dead_letter` sink"
             }
             _ => {
-                "mend the [source] options, or raise `max_rejects`: then a `dead_letter` sink has what was refused"
+                "correct the [source] options, or raise `max_rejects` and collect the rejected records in a `dead_letter` sink"
             }
         })
     }
@@ -217,8 +220,15 @@ mod tests {
     use super::*;
     use crate::offset::Position;
 
-    fn limit(rule: Rule, is_endless: bool) -> RejectLimit {
-        RejectLimit { rule, is_endless, counted: Counted::default() }
+    /// A piece of so many records of one source, of which it has refused these.
+    fn refused(records: u64, rejections: &[Rejection]) -> Refused {
+        let mut refused = Refused::default();
+        refused.add(records, rejections.to_vec(), 0);
+        refused
+    }
+
+    fn limit(rule: RejectRule, is_endless: bool) -> RejectLimit {
+        RejectLimit { rule, is_endless, counted: LimitState::default() }
     }
 
     fn rejection(record: u64) -> Rejection {
@@ -234,12 +244,14 @@ mod tests {
     }
 
     /// Passes records, each good or refused, in pieces, to the end; the error's message.
-    fn verdict(rule: Rule, refused: &[bool], pieces: impl Fn(usize) -> usize) -> Option<String> {
+    fn verdict(rule: RejectRule, is_refused: &[bool], pieces: impl Fn(usize) -> usize) -> Option<String> {
         let (mut limit, mut start) = (limit(rule, false), 0);
-        while start < refused.len() {
-            let end = refused.len().min(start + pieces(start).max(1));
-            let records = (start..end).filter(|&at| refused[at]).map(|at| rejection(at as u64 + 1));
-            if let Err(error) = limit.pass((end - start) as u64, start as u64, &records.collect::<Vec<_>>()) {
+        while start < is_refused.len() {
+            let end = is_refused.len().min(start + pieces(start).max(1));
+            let of_piece =
+                (start..end).filter(|&at| is_refused[at]).map(|at| rejection((at - start) as u64 + 1));
+            let piece = refused((end - start) as u64, &of_piece.collect::<Vec<_>>());
+            if let Err(error) = limit.pass(&piece) {
                 return Some(error.message().to_owned());
             }
             start = end;
@@ -247,44 +259,48 @@ mod tests {
         limit.finish().err().map(|error| error.message().to_owned())
     }
 
-    /// The verdict on so many records of which the last ones are refused by the source, and as many more by others.
-    fn of(rule: Rule, records: u64, malformed: u64, others: u64) -> Option<String> {
+    /// The result for a number of records of which the last ones are rejected by the source, and as many more by others.
+    fn of(rule: RejectRule, records: u64, malformed: u64, others: u64) -> Option<String> {
         let mut limit = limit(rule, false);
-        let pile: Vec<_> = (records - malformed..records).map(|at| rejection(at + 1)).collect();
+        let rejections: Vec<_> = (records - malformed..records).map(|at| rejection(at + 1)).collect();
         let late: Vec<_> = (0..others).map(|_| rejection(0)).collect();
-        let result =
-            limit.pass(records, 0, &pile).and_then(|()| limit.note(&late)).and_then(|()| limit.finish());
+        let result = limit
+            .pass(&refused(records, &rejections))
+            .and_then(|()| limit.note(&late))
+            .and_then(|()| limit.finish());
         result.err().map(|error| error.message().to_owned())
     }
 
     #[test]
     fn clause_7_a_run_that_ends_fails_above_ten_and_one_percent_or_above_half() {
-        let is_refused = |records, malformed, others| of(Rule::Usual, records, malformed, others).is_some();
+        let is_refused =
+            |records, malformed, others| of(RejectRule::Usual, records, malformed, others).is_some();
         assert!(!is_refused(8, 4, 0) && is_refused(8, 5, 0) && is_refused(8, 7, 0) && is_refused(1, 1, 0));
         assert!(!is_refused(500, 10, 0) && is_refused(500, 11, 0) && is_refused(900, 450, 0));
         assert!(!is_refused(5000, 50, 0) && is_refused(5000, 51, 0));
-        // Whatever the reason.
+        // For any reason.
         assert!(!is_refused(5000, 25, 25) && is_refused(5000, 25, 26) && is_refused(10_000, 0, 9999));
         assert!(!is_refused(0, 0, 0));
     }
 
     #[test]
     fn clause_7_max_rejects_overrides_the_rule() {
-        let is_refused =
-            |limit, records, malformed, others| of(Rule::Given(limit), records, malformed, others).is_some();
+        let is_refused = |limit, records, malformed, others| {
+            of(RejectRule::Given(limit), records, malformed, others).is_some()
+        };
         assert!(!is_refused(MaxRejects::Count(8), 8, 8, 0) && is_refused(MaxRejects::Count(8), 80, 8, 1));
         assert!(!is_refused(MaxRejects::Share(1.0), 8, 8, 0) && !is_refused(MaxRejects::Share(0.5), 8, 2, 2));
         assert!(
             is_refused(MaxRejects::Share(0.5), 8, 2, 3) && is_refused(MaxRejects::Share(0.0), 8000, 0, 1)
         );
-        assert_eq!(of(Rule::Any, 8, 8, 0), None);
+        assert_eq!(of(RejectRule::Any, 8, 8, 0), None);
     }
 
     #[test]
     fn clause_7_where_no_end_may_come_all_is_looked_at_as_it_comes() {
-        let mut limit = limit(Rule::Given(MaxRejects::Count(2)), true);
+        let mut limit = limit(RejectRule::Given(MaxRejects::Count(2)), true);
         let late = |count| vec![rejection(0); count];
-        limit.pass(10, 0, &[rejection(4)]).and_then(|()| limit.note(&late(1))).expect("two");
+        limit.pass(&refused(10, &[rejection(4)])).and_then(|()| limit.note(&late(1))).expect("two");
         let error = limit.note(&late(1)).expect_err("three");
         assert_eq!(error.message(), "3 of 10 records were refused, more than 2; the first: bad");
     }
@@ -293,16 +309,16 @@ mod tests {
     fn clause_7_few_rejects_among_many_records_are_no_matter_where_they_stand() {
         let at = |places: &[usize]| (0..50_000).map(|at| places.contains(&at)).collect::<Vec<_>>();
         let spread: Vec<usize> = (1..40).map(|n| n * 1200).collect();
-        assert_eq!(verdict(Rule::Usual, &at(&spread), |_| 50_000), None);
+        assert_eq!(verdict(RejectRule::Usual, &at(&spread), |_| 50_000), None);
         let early: Vec<usize> = (0..500).collect();
-        assert_eq!(verdict(Rule::Usual, &at(&early), |_| 50_000), None);
-        // More than half of the first thousand: nobody has to wait for the end.
+        assert_eq!(verdict(RejectRule::Usual, &at(&early), |_| 50_000), None);
+        // More than half of the first thousand fails at once.
         let early: Vec<usize> = (0..501).collect();
         let message = "501 of 1000 records were refused, more than half; the first: bad";
-        assert_eq!(verdict(Rule::Usual, &at(&early), |_| 50_000).as_deref(), Some(message));
+        assert_eq!(verdict(RejectRule::Usual, &at(&early), |_| 50_000).as_deref(), Some(message));
         let early: Vec<usize> = (0..11).collect();
         let message = "11 of 1000 records were refused, more than 0.01; the first: bad";
-        let share = Rule::Given(MaxRejects::Share(0.01));
+        let share = RejectRule::Given(MaxRejects::Share(0.01));
         assert_eq!(verdict(share, &at(&early), |_| 50_000).as_deref(), Some(message));
     }
 
@@ -312,8 +328,8 @@ mod tests {
             places in proptest::collection::vec(0..3000usize, 0..60), length in 900..3000usize, size in 1..3000usize,
         ) {
             let refused: Vec<bool> = (0..length).map(|at| places.contains(&at)).collect();
-            let given = [MaxRejects::Share(0.01), MaxRejects::Share(0.02), MaxRejects::Count(20)].map(Rule::Given);
-            for rule in given.into_iter().chain([Rule::Usual]) {
+            let given = [MaxRejects::Share(0.01), MaxRejects::Share(0.02), MaxRejects::Count(20)].map(RejectRule::Given);
+            for rule in given.into_iter().chain([RejectRule::Usual]) {
                 let one_by_one = verdict(rule, &refused, |_| 1);
                 prop_assert_eq!(&verdict(rule, &refused, |_| length), &one_by_one);
                 prop_assert_eq!(&verdict(rule, &refused, |start| 1 + (start * 7919) % size), &one_by_one);

@@ -1,7 +1,7 @@
-//! What both runtimes are made of: everything about a run that is not about *when* a chunk is taken on.
+//! What both runtimes share: everything about a run except *when* a chunk is claimed.
 //!
-//! `executor` reads an input that ends, `streaming` one that does not. Either gives its `crew` of workers a `feed` of chunks, in
-//! order; the crew takes every chunk through decoding and the stages (`lane`) to the sinks (`outlet`).
+//! `executor` reads bounded input, `streaming` unbounded input. Each gives its `crew` of workers a `feed` of chunks in order; the crew
+//! takes every chunk through decoding and the stages (`lane`) to the sinks (`outlet`).
 
 pub(crate) mod admission;
 pub(crate) mod chunks;
@@ -18,6 +18,7 @@ mod merged;
 pub(crate) mod odd_times;
 pub(crate) mod outlet;
 pub(crate) mod over;
+pub(crate) mod reload;
 mod report;
 pub(crate) mod room;
 pub(crate) mod schedule;
@@ -36,47 +37,50 @@ use crate::error::{Error, Result};
 use crate::pipeline::Pipeline;
 use crate::source::{OpenOptions, Progress, Resumption};
 
+pub use reload::Reloads;
 pub use report::{FirstPassReport, Rejects, Report, Shown};
 pub use state::StateOptions;
 
-/// How a pipeline is run, as opposed to what it does: nothing here changes the output.
+/// How a pipeline is run. Nothing here affects the output.
 #[derive(Clone, Debug, Default)]
 pub struct RunOptions {
-    /// How many threads work; the machine's cores (or `RAYON_NUM_THREADS`) where `None`.
+    /// The number of worker threads; `None`: the number of cores (or `RAYON_NUM_THREADS`).
     pub threads: Option<usize>,
-    /// Whether to run the one-thread loop that judges the parallel runtime, with the decoders that judge the fast ones, instead.
+    /// Whether to run the one-thread loop with the reference decoders, which the parallel runtime is tested against.
     pub sequential: bool,
     /// How the input is opened.
     pub open: OpenOptions,
-    /// Set it to stop the run: at the next chunk, where its input ends; behind the last chunk that has come in, where it does not.
+    /// Set this to stop the run: at the next chunk if the input is bounded, after the last chunk that has arrived if not.
     pub stop: Arc<AtomicBool>,
-    /// Where checkpoints are kept, for a run that goes on after a restart.
+    /// Where checkpoints are kept, for a run that can be resumed.
     pub state: Option<StateOptions>,
-    /// By source: what is known of its input from the checkpoint that the run goes on from. The run looks that up itself.
+    /// By source: what the checkpoint being resumed says about its input. Set by the run itself.
     pub resume: Vec<Option<Resumption>>,
+    /// Changes options while the run is in progress.
+    pub reloads: Reloads,
 }
 
 impl RunOptions {
     /// # Errors
-    /// A configuration error where nothing could run.
+    /// A configuration error if no worker could run.
     pub(crate) fn check(&self) -> Result<()> {
         match self.threads {
-            Some(0) => Err(Error::config("`threads` is 0, and nobody would work")
-                .with_help("give a number from 1 on, or leave it out for as many as the machine has cores")),
+            Some(0) => Err(Error::config("`threads` must be at least 1")
+                .with_help("give a number from 1 on, or leave it out to use all cores")),
             _ => Ok(()),
         }
     }
 }
 
 impl RunOptions {
-    /// The same for a run of `pipeline`: on one thread where sensors are given up, for which they are has to be known before the next record is
-    /// looked at.
+    /// The options for a run of `pipeline`: with one thread if sensors are given up, since that must be decided before the next record is
+    /// processed.
     pub(crate) fn of(&self, pipeline: &Pipeline) -> Self {
         let one = has_one_thread(pipeline).map(|_| 1);
         Self { threads: one.or(self.threads), ..self.clone() }
     }
 
-    /// What is worth knowing where the number of threads that was asked for is not that of a run of `pipeline`.
+    /// A remark if a run of `pipeline` does not use the requested number of threads.
     pub(crate) fn remark(&self, pipeline: &Pipeline) -> Option<String> {
         let threads = self.threads.filter(|&threads| threads > 1)?;
         let option = has_one_thread(pipeline)?;
@@ -84,19 +88,20 @@ impl RunOptions {
     }
 }
 
-/// The option of `pipeline` that leaves a run with one thread, if one does.
+/// The option of `pipeline` that limits a run to one thread, if any.
 pub fn has_one_thread(pipeline: &Pipeline) -> Option<&'static str> {
     pipeline.idle_sensors().map(|_| "idle_sensors")
 }
 
-/// Is told how a run goes on.
+/// Receives progress during a run. Called from the run's threads, one call at a time.
 pub trait Observer {
-    /// A piece of the input has been processed. `pass` counts from 0 of `passes` (at least).
+    /// A piece of the input has been processed. `pass` names the current pass, `progress` is that of the sources, and `records` counts the
+    /// records so far in this pass.
     fn progress(&mut self, _pass: &str, _progress: Progress, _records: u64) {}
 
-    /// All output has been handed to the system. What comes now, making it durable and visible, is not to be cut off.
+    /// All output has been passed to the operating system; what remains is to make it durable and visible, which should not be interrupted.
     fn committing(&mut self) {}
 }
 
-/// Whoever does not want to know.
+/// Ignores all progress.
 impl Observer for () {}

@@ -1,12 +1,12 @@
-//! Times that are seldom meant: counts read in another unit than they were written in land in January 1970, or at the end of time, in 2262; so do
-//! clocks that were never set.
+//! Suspicious times: counts read in the wrong unit end up in January 1970, or in 2262 at the end of the range; so do clocks that were never
+//! set.
 
 use serde::{Deserialize, Serialize};
 
 use crate::batch::Batch;
 use crate::time::Timestamp;
 
-/// How many records have such times.
+/// The number of records with such times.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct OddTimes {
     in_1970: u64,
@@ -16,14 +16,14 @@ pub(crate) struct OddTimes {
 /// A day in nanoseconds.
 const DAY: i64 = 86_400_000_000_000;
 
-/// Behind the days of January 1970: until 2037, seconds read as anything finer lie before.
+/// End of January 1970: until 2037, seconds read as any finer unit lie before.
 const FEBRUARY_1970: i64 = 31 * DAY;
 
 /// 1 January 2262.
 const YEAR_2262: i64 = 106_651 * DAY;
 
 impl OddTimes {
-    /// Those of a batch.
+    /// Counts those of a batch.
     pub(crate) fn of(batch: &Batch) -> Self {
         let times = batch.times().unwrap_or_default();
         let (mut in_1970, mut in_2262) = (0, 0);
@@ -35,7 +35,7 @@ impl OddTimes {
         Self { in_1970, in_2262 }
     }
 
-    /// Whether any time from `first` to `last` is one.
+    /// Whether a range of times includes suspicious ones.
     pub(crate) fn may_lie_in(first: Timestamp, last: Timestamp) -> bool {
         let (first, last) = (first.as_nanos(), last.as_nanos());
         first < FEBRUARY_1970 && last >= 0 || last >= YEAR_2262
@@ -46,13 +46,13 @@ impl OddTimes {
         self.in_2262 += more.in_2262;
     }
 
-    /// What to say of them, among `records`.
+    /// The remarks, given the total number of `records`.
     pub(crate) fn remarks(&self, records: u64) -> Vec<String> {
         let counts = [(self.in_1970, "January 1970"), (self.in_2262, "2262")];
         let odd = counts.into_iter().filter(|(count, _)| *count > 0);
         odd.map(|(count, when)| {
             format!(
-                "{count} of {records} records have times in {when}: is the unit of the times right (`time_format`, `precision`), and was the clock set?"
+                "{count} of {records} records have times in {when}: check the unit of the times (`time_format`, `precision`), and whether the clock was set"
             )
         })
         .collect()
@@ -84,7 +84,7 @@ mod tests {
         let odd = |rows: &[(&str, i64)]| OddTimes::of(&readings(rows, &mut Sensors::default()));
         assert_eq!(odd(&right), OddTimes::default());
         assert!(odd(&right).remarks(8).is_empty());
-        // What is read in a coarser unit is out of range.
+        // A coarser unit is out of range.
         assert_eq!(odd(&wrong), OddTimes { in_1970: 12, in_2262: 0 });
         let (text, last) = (odd(&wrong).remarks(12), [("a", i64::MAX)]);
         assert!(text[0].starts_with("12 of 12 records have times in January 1970"), "{text:?}");

@@ -1,65 +1,86 @@
-//! All sinks of a run: each is given every batch (clause 20).
+//! All sinks of a run: each receives every batch (clause 20).
 //!
-//! At rest they are called by whoever has them: the one-thread loop, the beginning of a run and its end. While workers hand over, each has a
-//! [thread](threads) of its own.
+//! At rest they are called directly: by the one-thread loop, at the beginning and at the end of a run. While workers pass batches on, each
+//! sink has a [thread](threads) of its own, which handles its queue; a prompt sink whose queue is empty is called by the worker.
 
 mod delivering;
 mod delivery;
 mod door;
 mod failures;
 mod local;
+mod message;
+mod open;
 mod ready;
 mod threads;
+mod watch;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use super::Observer;
 use super::drain::Drain;
 use super::durable::Durable;
+use super::reload::Reload;
 use super::report::{Rejects, Report};
 use super::schedule::Schedule;
 use super::snapshot::{Awaited, Draft, Resume, Snapshot};
 use super::state::State;
-use crate::atomic::Output;
+use crate::atomic::SavedPart;
 use crate::chain::Ports;
 use crate::checkpoint::{Ending, Manifest};
+use crate::cuts::CutRequest;
 use crate::error::guard::{asked, guarded};
-use crate::error::{Error, ErrorKind, Part, Rejection, RejectionKind, Result};
+use crate::error::{Error, ErrorKind, Masks, Part, Rejection, RejectionKind, Result};
 use crate::files::patient::Patient;
 use crate::metrics::{Entry, Latencies, Ledger};
 use crate::pipeline::{OnFailure, Pipeline, Plan};
 use crate::sensor::{SensorId, Sensors, SharedSensors};
-use crate::sink::{Outset, Prepare, Sink, Takes};
+use crate::sink::{Outset, Prepare, Sink, SinkSpec, Takes};
 
 use delivering::{Beginning, Delivering};
-use door::{Door, Message, Outlet};
+use delivery::Delivery;
+use door::Door;
+use message::Message;
+use open::Outlet;
 use ready::{Content, Filter, ReadyBatch};
 use threads::Threads;
 
-pub(crate) use local::Local;
-pub(crate) use threads::Around;
+pub(crate) use local::OutletsLocal;
+pub(crate) use threads::RunControl;
 
-/// The sinks of a run, open, and what was set aside.
+/// Where a sink writes to, for messages; `None` if it does not say.
+fn address(spec: &dyn SinkSpec) -> Option<String> {
+    let path = spec.stream().or_else(|| spec.file());
+    let path = path.or_else(|| spec.rolls().map(|template| template.path()));
+    let path = path.map(|path| path.display().to_string());
+    path.or_else(|| spec.is_stdout().then(|| "standard output".to_owned()))
+}
+
+/// The open sinks of a run, and its rejected records.
 pub(crate) struct Outlets {
     doors: Vec<Arc<Door>>,
-    /// The sinks, where they are at rest.
+    /// The sinks, while they are at rest.
     outlets: Vec<Outlet>,
-    /// Where they are not.
+    /// Their threads, while they are not.
     threads: Option<Threads>,
-    /// By sink: what can be done with batches before their turn.
+    /// By sink: the part that may run out of order.
     preparers: Vec<Option<Arc<dyn Prepare>>>,
     /// By sink: time that workers have spent for it.
     times: Vec<Duration>,
-    /// The sensors as a sink was last told of them.
+    /// The sensor names that sinks were given last.
     sensors: Option<Arc<Sensors>>,
-    /// The checkpoints of a run that goes on after a restart.
+    /// The checkpoints of a run that can be resumed.
     state: Option<State>,
     rejects: Rejects,
+    /// The secrets to mask in messages about the sinks.
+    masks: Arc<Masks>,
+    /// Remarks about where new options took effect.
+    remarks: Vec<String>,
 }
 
 impl Outlets {
-    /// Opens all sinks, as `plain` says; with `state`, each where the checkpoint found it.
+    /// Opens all sinks with the outset `plain`; with `state`, each resumes from the checkpoint.
     pub(crate) fn open(
         pipeline: &Pipeline,
         plan: &Plan,
@@ -68,8 +89,6 @@ impl Outlets {
     ) -> Result<Self> {
         let plain = &Outset { masks: Arc::clone(pipeline.secrets.masks()), ..plain.clone() };
         let otherwise = if plain.files.impatient().is_some() { OnFailure::Wait } else { OnFailure::Stop };
-        // Of all that wait: that a disk is full is said once.
-        let mut patient = None;
         let outlets = pipeline.sinks.iter().enumerate().map(|(at, entry)| {
             let (spec, part) = (&*entry.spec, Part::Sink(at));
             let name = asked(&format!("sink {at}"), || spec.name().to_owned())?;
@@ -77,45 +96,49 @@ impl Outlets {
             let (takes, can_resume, delivers) =
                 asked(&label, || (spec.takes(), spec.can_resume(), spec.delivers()))?;
             let mut outset = state.as_ref().map_or_else(|| plain.clone(), |state| state.outset(at, plain));
-            match (entry.on_failure.unwrap_or(otherwise), outset.files.impatient()) {
-                (OnFailure::Stop, Some(files)) => outset.files = files,
-                (OnFailure::Wait, None) => {
-                    let waits = || Arc::new(Patient::new(Arc::clone(&outset.files), &outset.stop));
-                    outset.files = Arc::clone(patient.get_or_insert_with(waits)) as _;
+            outset.label = label.as_str().into();
+            let on_failure = entry.on_failure.unwrap_or(otherwise);
+            let files = outset.files.impatient().unwrap_or_else(|| Arc::clone(&outset.files));
+            outset.files = match on_failure {
+                OnFailure::Stop => files,
+                OnFailure::Wait => {
+                    Arc::new(Patient::new(files, &outset.stop, Arc::clone(&outset.label), &outset.masks))
                 }
-                _ => {}
-            }
+            };
             let door = Door {
                 at,
+                address: address(spec),
                 label,
                 part,
                 takes,
                 ports: plan.graph.sinks[at].clone(),
                 filter: entry.matchers()?.map(Filter::new),
-                begins_anew: !can_resume && !delivers,
-                delivers,
+                restarts: !can_resume && !delivers,
             };
             let door = Arc::new(door);
             let open = |outset: &Outset| spec.open(plan.into_sink(at), outset);
-            let fence = state.as_ref().map(State::fence);
+            let retries = delivers || on_failure == OnFailure::Wait;
+            let delivery = state
+                .as_ref()
+                .map(|state| Delivery::new(&door, &outset, state.fence(), retries, state.waits()));
             let opened = guarded(&door.label, || match delivers {
                 false => Ok((open(&outset)?, None)),
                 true => {
-                    let beginning = Beginning::of(at, &outset)?;
+                    let beginning = Beginning::of(&outset)?;
                     let sink = open(&beginning.outset(&outset))?;
                     let waits = entry.on_failure == Some(OnFailure::Wait);
-                    let (sink, outbox) = Delivering::begin(&door, sink, beginning, &outset, fence, waits)?;
+                    let (sink, outbox) =
+                        Delivering::begin(&door, sink, beginning, &outset, delivery.as_ref(), waits)?;
                     Ok((Box::new(sink) as Box<dyn Sink>, outbox))
                 }
             });
             let (sink, outbox) = opened.map_err(|error| error.with_part(part))?;
             let (entry, latencies) = (Entry::new(name), Latencies::default());
             let filter = door.filter.clone();
-            Ok(Outlet { door, sink, outbox, filter, entry, latencies, is_live: false })
+            Ok(Outlet { door, sink, delivery, outbox, filter, entry, latencies, is_live: false })
         });
         let outlets: Vec<_> = outlets.collect::<Result<_>>()?;
-        let outboxes: Vec<_> = outlets.iter().filter_map(|outlet| outlet.outbox.as_ref()).collect();
-        state.iter_mut().for_each(|state| state.remark_left(&outboxes));
+        state.iter_mut().for_each(State::remark_left);
         Ok(Self {
             doors: outlets.iter().map(|outlet| Arc::clone(&outlet.door)).collect(),
             times: vec![Duration::ZERO; outlets.len()],
@@ -125,42 +148,44 @@ impl Outlets {
             sensors: None,
             state,
             rejects: Rejects::default(),
+            masks: Arc::clone(&plain.masks),
+            remarks: Vec::new(),
         })
     }
 
-    /// Gives each sink its thread: from now on it is called there, until the run ends.
-    pub(crate) fn start(&mut self, around: Around) -> Result<()> {
+    /// Starts the thread of each sink. From now until the run ends the sinks are called by these threads, and the prompt ones also by workers.
+    pub(crate) fn start(&mut self, control: RunControl) -> Result<()> {
         let preparers =
             self.outlets.iter().map(|outlet| asked(&outlet.door.label, || outlet.sink.preparer()));
         self.preparers = preparers.collect::<Result<_>>()?;
-        self.threads = Some(Threads::start(std::mem::take(&mut self.outlets), around)?);
+        self.threads = Some(Threads::start(std::mem::take(&mut self.outlets), control, &self.masks)?);
         Ok(())
     }
 
-    /// Waits until the sinks have taken all that was handed over, and has them back; where that is `abandoned`, they take no more.
+    /// Waits until the sinks have taken everything, and ends their threads; if the run `is_abandoned`, what is queued is discarded.
     ///
     /// # Errors
-    /// What went wrong with them first.
-    fn rest(&mut self, is_abandoned: bool) -> Result<()> {
+    /// The first error of a sink.
+    fn join(&mut self, is_abandoned: bool) -> Result<()> {
         let Some(threads) = self.threads.take() else { return Ok(()) };
-        let (outlets, failure) = threads.rest(is_abandoned);
+        let (outlets, failure) = threads.join(is_abandoned);
         self.outlets = outlets;
         failure.map_or(Ok(()), Err)
     }
 
-    /// Hands `message` to sink `at`.
+    /// Sends `message` to sink `at`.
     fn send(&mut self, at: usize, message: Message) -> Result<()> {
         let Some(threads) = &mut self.threads else {
-            return Err(Error::internal("a sink at rest was given what workers have prepared"));
+            return Err(Error::internal("a prepared batch for a sink that has no thread"));
         };
         if threads.send(at, message)? {
             return Ok(());
         }
-        self.rest(false)?;
-        Err(Error::internal("a sink takes no more, and nothing went wrong with it"))
+        self.join(false)?;
+        Err(Error::internal("a sink has ended without an error"))
     }
 
-    /// The sensors as they are, for a sink that looks at them later.
+    /// The current sensor names, for sinks that use them later.
     fn sensors(&mut self, sensors: &SharedSensors) -> Arc<Sensors> {
         let now = sensors.read();
         let known = self.sensors.take().filter(|known| known.changes() == now.changes());
@@ -169,7 +194,7 @@ impl Outlets {
         known
     }
 
-    /// The run begins, and somebody waits for every batch, and for the header first.
+    /// The run begins, and readers wait for every batch, and for the header first.
     pub(crate) fn go_live(&mut self) -> Result<()> {
         self.outlets.iter_mut().try_for_each(|outlet| {
             outlet.is_live = true;
@@ -177,12 +202,12 @@ impl Outlets {
         })
     }
 
-    /// The checkpoint from which the run goes on; it is kept no longer than it is needed.
+    /// Takes the checkpoint to resume from; it is kept no longer than necessary.
     pub(crate) fn take_resume(&mut self) -> Option<Resume> {
         self.state.as_mut()?.take_resume()
     }
 
-    /// Keeps a checkpoint at once, before the run begins.
+    /// Makes a checkpoint at once, before the run begins.
     pub(crate) fn keep(&mut self, first: Snapshot<'_>) -> Result<()> {
         let draft = self.draft(first, Ending::Running)?;
         match (&mut self.state, draft) {
@@ -191,17 +216,22 @@ impl Outlets {
         }
     }
 
-    /// What says how far the sources are durable, where there is a folder for checkpoints.
+    /// The durable positions of the sources, if there is a state folder.
     pub(crate) fn durable(&self) -> Option<&Arc<Durable>> {
         self.state.as_ref().map(State::durable)
     }
 
-    /// When checkpoints are due; never where there is no folder for them.
-    pub(crate) fn schedule(&self) -> Schedule {
-        self.state.as_ref().map_or_else(Schedule::never, State::schedule)
+    /// Whether the next checkpoint has only what has changed since the last one.
+    pub(crate) fn takes_changes(&self) -> Arc<AtomicBool> {
+        self.state.as_ref().map(State::takes_changes).unwrap_or_default()
     }
 
-    /// Counts on from a checkpoint.
+    /// When checkpoints are due, and when because somebody asks for one by `cuts`; never where there is no folder for them.
+    pub(crate) fn schedule(&self, cuts: &CutRequest) -> Schedule {
+        self.state.as_ref().map_or_else(Schedule::never, |state| state.schedule(cuts))
+    }
+
+    /// Restores the counts from a checkpoint.
     pub(crate) fn restore(&mut self, counts: &[u8], before: &[Option<usize>]) -> Result<()> {
         let damaged = |error| Error::data(format!("the counts of the checkpoint cannot be read: {error}"));
         let (rejects, sinks): (Rejects, Vec<Ledger>) = postcard::from_bytes(counts).map_err(damaged)?;
@@ -213,12 +243,12 @@ impl Outlets {
         Ok(())
     }
 
-    /// Starts keeping checkpoints, where there is a folder for them.
+    /// Starts making checkpoints, if there is a state folder.
     pub(crate) fn keep_checkpoints(&mut self) -> Result<()> {
         self.state.as_mut().map_or(Ok(()), State::begin)
     }
 
-    /// A checkpoint of all sinks, at rest.
+    /// A checkpoint of all sinks at rest.
     fn draft(&mut self, snapshot: Snapshot<'_>, ending: Ending) -> Result<Option<Draft>> {
         let Some(state) = &mut self.state else { return Ok(None) };
         let mut draft = state.draft(snapshot, ending);
@@ -228,15 +258,15 @@ impl Outlets {
         Ok(Some(draft))
     }
 
-    /// Hands everything to the system; then makes all of it visible and tells `report`. A run that goes on after a restart
-    /// keeps that in its folder: first that all is complete, then that it is published.
+    /// Flushes all sinks, then makes their output visible and fills in `report`. A run that can be resumed keeps checkpoints of that: first
+    /// that the output is complete, then that it is published.
     pub(crate) fn finish(
         mut self,
         last: Option<Snapshot<'_>>,
         observer: &mut (dyn Observer + Send),
         report: &mut Report,
     ) -> Result<()> {
-        self.rest(false)?;
+        self.join(false)?;
         for outlet in &mut self.outlets {
             outlet.timed(|sink| sink.flush())?;
         }
@@ -262,7 +292,7 @@ impl Outlets {
         Ok(())
     }
 
-    /// Makes visible what a run had completed when it was cut off.
+    /// Publishes what a run had completed before it was killed.
     pub(crate) fn publish(mut self, report: &mut Report) -> Result<()> {
         for outlet in &mut self.outlets {
             report.remarks.extend(outlet.commit()?);
@@ -273,35 +303,48 @@ impl Outlets {
         Ok(())
     }
 
-    /// Whether the run goes on after a restart.
+    /// Removes the outboxes of a run that is over: a run that was killed when its output was published may have left them.
+    pub(crate) fn clear(pipeline: &Pipeline, state: &State) -> Result<()> {
+        for (at, entry) in pipeline.sinks.iter().enumerate() {
+            if asked(&format!("sink {at}"), || entry.spec.delivers())? {
+                delivering::clear(&state.outset(at, &Outset::default()))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the run can be resumed.
     pub(crate) fn has_state(&self) -> bool {
         self.state.is_some()
     }
 
-    /// Hands everything to the system and keeps a checkpoint: the run will go on from here.
+    /// Flushes all sinks and makes a checkpoint to resume from.
     pub(crate) fn pause(
         mut self,
         last: Snapshot<'_>,
         observer: &mut (dyn Observer + Send),
         report: &mut Report,
     ) -> Result<()> {
-        self.rest(false)?;
+        self.join(false)?;
         for outlet in &mut self.outlets {
             outlet.timed(|sink| sink.push())?;
         }
         asked("the observer", || observer.committing())?;
         let draft = self.draft(last, Ending::Running)?;
-        for outlet in self.outlets.iter_mut().filter(|outlet| outlet.door.begins_anew) {
+        for outlet in self.outlets.iter_mut().filter(|outlet| outlet.door.restarts) {
             report.remarks.extend(outlet.timed(|sink| sink.flush().and_then(|()| sink.commit()))?);
         }
         if let (Some(state), Some(draft)) = (&mut self.state, draft) {
             let outputs: Vec<_> = draft.manifest.outputs.iter().flatten().cloned().collect();
             state.conclude(draft)?;
+            for delivery in self.outlets.iter().filter_map(|outlet| outlet.delivery.as_ref()) {
+                report.remarks.extend(delivery.pause()?);
+            }
             // Those that have been delivered are not.
             let in_the_making = outputs.iter().filter(|output| state.is_in_the_making(output));
-            report.remarks.extend(in_the_making.map(|Output { path, part, .. }| {
+            report.remarks.extend(in_the_making.map(|SavedPart { path, part, .. }| {
                 let (path, part) = (path.display(), part.display());
-                format!("{path} is still {part}: the same command goes on with it, and with --finish gives it its name")
+                format!("{path} is still {part}: the same command resumes it, and --finish publishes it")
             }));
         }
         for outlet in &mut self.outlets {
@@ -322,6 +365,7 @@ impl Outlets {
         });
         report.sinks = entries.collect();
         report.rejects = self.rejects;
+        report.remarks.extend(self.remarks);
         report
             .remarks
             .extend(self.state.into_iter().flat_map(|mut state| std::mem::take(&mut state.remarks)));
@@ -329,8 +373,8 @@ impl Outlets {
 }
 
 impl Drain for Outlets {
-    type Local = Local;
-    /// By sink; `None` where no record has come for it.
+    type Local = OutletsLocal;
+    /// By sink; `None` if there are no records for it.
     type Ready = Vec<Option<ReadyBatch>>;
 
     fn records(&mut self, ports: &Ports, sensors: &Sensors) -> Result<()> {
@@ -353,6 +397,17 @@ impl Drain for Outlets {
         }
         draft.awaited = Some(awaited);
         self.state.as_ref().map_or(Ok(()), |state| state.submit(draft))
+    }
+
+    fn reload(&mut self, reload: &Reload, records: u64) -> Result<()> {
+        for (at, spec) in reload.sinks.iter().enumerate() {
+            let Some(spec) = spec else { continue };
+            self.send(at, Message::Reload(Arc::clone(spec)))?;
+        }
+        self.state.iter_mut().for_each(|state| state.reload(&reload.pipeline));
+        let options = reload.options.join(", ");
+        self.remarks.push(format!("other options after {records} records: {options}"));
+        Ok(())
     }
 
     fn rejections(&mut self, rejections: Vec<Rejection>) -> Result<()> {
@@ -385,13 +440,14 @@ impl Drain for Outlets {
         (0..self.doors.len()).try_for_each(|at| self.send(at, Message::GiveUp(Arc::clone(&gone))))
     }
 
-    fn local(&self) -> Result<Local> {
-        let threads = self.threads.as_ref().ok_or_else(|| Error::internal("workers for sinks at rest"))?;
+    fn local(&self) -> Result<OutletsLocal> {
+        let threads =
+            self.threads.as_ref().ok_or_else(|| Error::internal("workers for sinks that have no threads"))?;
         let (jobs, failures) = (threads.jobs().clone(), Arc::clone(threads.failures()));
-        Ok(Local::new(&self.doors, &self.preparers, jobs, failures))
+        Ok(OutletsLocal::new(&self.doors, &self.preparers, jobs, failures))
     }
 
-    fn prepare(local: &mut Local, ports: &Ports, sensors: &Sensors) -> Result<Option<Self::Ready>> {
+    fn prepare(local: &mut OutletsLocal, ports: &Ports, sensors: &Sensors) -> Result<Option<Self::Ready>> {
         local.prepare(ports, sensors)
     }
 
@@ -410,7 +466,7 @@ impl Drain for Outlets {
         Ok(())
     }
 
-    fn work(local: &mut Local) {
+    fn work(local: &mut OutletsLocal) {
         local.work();
     }
 
@@ -419,12 +475,12 @@ impl Drain for Outlets {
         if failure.is_none() && !has_failed {
             return None;
         }
-        // What was handed over before may fail too. Who asked for the end wants it now.
+        // Earlier batches may still fail. If the user asked to stop, the run ends at once.
         let is_abandoned = failure.as_ref().is_some_and(|error| error.kind() == ErrorKind::Interrupted);
-        self.rest(is_abandoned).err().or(failure)
+        self.join(is_abandoned).err().or(failure)
     }
 
-    fn close(&mut self, local: Local) -> Result<()> {
+    fn close(&mut self, local: OutletsLocal) -> Result<()> {
         self.times.iter_mut().zip(local.times()).for_each(|(time, more)| *time += more);
         Ok(())
     }

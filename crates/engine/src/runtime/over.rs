@@ -1,4 +1,4 @@
-//! A run that is over and is called again: its output is published, if that was cut off, or it is said that nothing is left to do.
+//! Calling a run again that has ended: publishes its output if that was interrupted, or reports that nothing is left to do.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use super::snapshot::Resume;
 use super::state::State;
 use super::tally::Tally;
 use super::{Rejects, Report, RunOptions};
-use crate::atomic::Output;
+use crate::atomic::SavedPart;
 use crate::checkpoint::Ending;
 use crate::error::{Error, ErrorKind, Result};
 use crate::metrics::{Entry, Ledger};
@@ -18,7 +18,7 @@ use crate::sensor::{SensorIds, SharedSensors};
 use crate::sink::Outset;
 use crate::source::OpenOptions;
 
-/// A run that is called again when its input has ended: the output is published, unless it has been.
+/// A run that is called again after its input has ended: publishes the output unless that was done.
 pub(crate) fn after_the_end(
     pipeline: &Pipeline,
     options: &RunOptions,
@@ -29,7 +29,7 @@ pub(crate) fn after_the_end(
     let counted = state.as_ref().and_then(|state| state.resume.clone()).unwrap_or_default();
     for (at, place) in counted.sources.iter().enumerate() {
         if let (Some(recorder), Some(place)) = (&options.open.record, place) {
-            recorder_of(pipeline, at, recorder)?.go_on(place)?;
+            recorder_of(pipeline, at, recorder)?.finish_from(place)?;
         }
     }
     if ending == Ending::Complete {
@@ -42,24 +42,25 @@ pub(crate) fn after_the_end(
         let (stop, clock) = (Arc::clone(&options.stop), options.open.clock.clone());
         let plain = Outset { stop, clock, ..Outset::default() };
         Outlets::open(pipeline, &plan, state, &plain)?.publish(&mut report)?;
-        report.remarks.push("the output of a run that was cut off at its end was published".into());
+        report.remarks.push("published the output of a run that was interrupted while publishing".into());
     } else {
+        state.as_ref().map_or(Ok(()), |state| Outlets::clear(pipeline, state))?;
         state.as_ref().map_or(Ok(()), |state| state.check_over(pipeline, options))?;
         report.remarks.extend(state.into_iter().flat_map(|mut state| std::mem::take(&mut state.remarks)));
-        report.remarks.push("this run was over already: there was nothing left to do".into());
+        report.remarks.push("this run had ended already: there was nothing to do".into());
     }
     recount(pipeline, &counted, &mut report)?;
     Ok(report)
 }
 
-/// Fills in what a run that is over had counted at its end.
+/// Fills in the counts of the ended run.
 fn recount(pipeline: &Pipeline, resume: &Resume, report: &mut Report) -> Result<()> {
     let damaged = |error| Error::data(format!("the counts of the checkpoint cannot be read: {error}"));
     let (own, rest): (Vec<u8>, Vec<u8>) = postcard::from_bytes(&resume.counts).map_err(damaged)?;
     let (counted, _) = postcard::take_from_bytes(&own).map_err(damaged)?;
     let (rejects, sinks): (Rejects, Vec<Ledger>) = postcard::from_bytes(&rest).map_err(damaged)?;
     let mut tally = Tally::new(pipeline, &plan::as_written(pipeline)?);
-    tally.restore(counted, &resume.sources_before, true);
+    tally.restore(counted, &resume.sources_before, &resume.stages_before, true);
     (report.sources, report.stages, report.records_before) = (tally.sources, tally.stages, tally.before);
     let sinks = pipeline.sinks.iter().zip(sinks);
     report.sinks = sinks.map(|(sink, ledger)| Entry { ledger, ..Entry::new(sink.spec.name()) }).collect();
@@ -68,23 +69,23 @@ fn recount(pipeline: &Pipeline, resume: &Resume, report: &mut Report) -> Result<
 }
 
 impl State {
-    /// A run that is over, is called again, and has nothing left to do: that must be so. An input that has changed since its end was
-    /// reached is not one that is done with; one that is there no more is, and one of which nothing is to be read does not matter. An output that
-    /// is gone is not there again by itself.
+    /// Checks that there is indeed nothing to do. Input that has changed since the end is an error; input that was removed is not. Output
+    /// that was removed is an error, since it is not written again.
     fn check_over(&self, pipeline: &Pipeline, options: &RunOptions) -> Result<()> {
         let anew = "start anew with another --state";
         let traits = pipeline.traits();
         if !traits.is_kept && !self.options.finishes {
-            let what = format!("the run in {} is over: its input has ended", self.options.folder.display());
-            let help = format!("what comes in now cannot be added to output that has its name: {anew}");
+            let what =
+                format!("the run in {} has ended, because its input has", self.options.folder.display());
+            let help = format!("input that arrives now cannot be added to output that is published: {anew}");
             return Err(Error::config(what).with_help(help));
         }
         let outputs = self.found.iter().flat_map(|found| &found.outputs);
         for (sink, outputs) in pipeline.sinks.iter().zip(outputs) {
-            // Its folder may have been moved with all that is in it. Files that roll may have been taken away as they were delivered.
+            // The state folder may have been moved with its output. Rolled files may have been moved away after delivery.
             let Some(path) = sink.spec.file() else { continue };
             for output in outputs {
-                let output = Output { path: path.clone(), ..output.clone() };
+                let output = SavedPart { path: path.clone(), ..output.clone() };
                 output.check_published(&*self.options.files)?;
             }
         }
@@ -94,9 +95,9 @@ impl State {
         };
         let open = OpenOptions { record: None, ..pipeline.opening(&options.open) };
         let Ok(mut sources) = Inlets::open(pipeline, |_| Ok(open.clone())) else { return Ok(()) };
-        let over = "this run was over already, and its input is no longer what it was";
-        // What has changed is not for this run to read any more, whatever is accepted.
-        let help = format!("bring the input back as it was, or {anew}");
+        let over = "this run had ended already, but its input has changed since";
+        // The run does not read anything any more, whatever changes are accepted.
+        let help = format!("restore the input, or {anew}");
         sources.restore(&resume.sources).map_err(|error| match error.kind() {
             ErrorKind::Data => error.with_context(over).with_help(help),
             _ => error,
@@ -104,7 +105,7 @@ impl State {
         let sensors = Arc::new(SharedSensors::new(pipeline.sensor_limits()));
         match sources.next(&mut SensorIds::new(sensors))? {
             None => Ok(()),
-            Some(_) => Err(Error::data(format!("{over}: more has come behind its end")).with_help(anew)),
+            Some(_) => Err(Error::data(format!("{over}: its input has grown since")).with_help(anew)),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What a run tells at its end.
+//! The report of a run.
 
 use std::time::Duration;
 
@@ -8,56 +8,56 @@ use crate::error::{Error, Masks, Rejection, Result};
 use crate::metrics::{Entry, Latency, seconds};
 use crate::pipeline::Graph;
 
-/// How many rejects a report shows.
+/// The number of rejections shown.
 const SHOWN: usize = 5;
 
-/// The ledger of every part of a run, and how long it took. Wherever it has the value of a variable that is secret, `${NAME}` stands in its place.
+/// The ledger of every part of a run, and its duration. The values of secret variables are replaced by `${NAME}`.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Report {
-    /// The sources, in order; where they are written out, as `source`, which is no list where there is one.
+    /// The sources, in order. Serialized as `source`: an object if there is one source, otherwise a list.
     #[serde(rename = "source", serialize_with = "one_or_more")]
     pub sources: Vec<Entry>,
     /// The stages, in order.
     pub stages: Vec<Entry>,
     /// The sinks, in order.
     pub sinks: Vec<Entry>,
-    /// What was set aside.
+    /// The rejected records.
     pub rejects: Rejects,
-    /// How many distinct sensors there were; one that was given up and came again counts again.
+    /// The number of distinct sensors; one that was given up and reported again counts again.
     pub sensors: u64,
-    /// How many of them were given up (clause 27).
+    /// How often sensors were given up (clause 27).
     #[serde(skip_serializing_if = "is_zero")]
     pub sensors_given_up: u64,
-    /// Records that were counted before this run went on: ledgers have them, times have not.
+    /// Records counted before this run resumed: included in ledgers, but not in durations.
     pub records_before: u64,
     /// Bytes read, over all passes.
     pub bytes: u64,
-    /// How often the input was read.
+    /// The number of passes over the input.
     pub passes: u64,
-    /// The readings before the last one, for stages that learn something first.
+    /// The passes before the last one, for stages that are fitted to the input first.
     pub first_passes: Vec<FirstPassReport>,
-    /// How many threads worked.
+    /// The number of worker threads.
     pub threads: u64,
-    /// Time that threads waited to hand chunks to the sinks in their order.
+    /// Total time that workers waited for their turn to pass chunks to the sinks.
     #[serde(serialize_with = "seconds", rename = "handing_over_seconds")]
     pub handing_over: Duration,
-    /// Whether the run was stopped before the end of its input, and will go on from its checkpoint.
+    /// Whether the run was stopped before the end of its input, and can be resumed from its checkpoint.
     pub is_paused: bool,
-    /// From the arrival of records to each stage's end and each sink's output, of live input.
+    /// Latencies of live input, from the arrival of records to each stage's end and each sink's output.
     pub latencies: Vec<Latency>,
-    /// What of the input could not be read, though the run went on without it: then the output is not of all of it.
+    /// Input that could not be read, though the run continued: then the output is incomplete.
     pub missing: Option<String>,
-    /// What else is worth knowing.
+    /// Other remarks.
     pub remarks: Vec<String>,
-    /// Wall time.
+    /// Wall-clock duration.
     #[serde(serialize_with = "seconds", rename = "seconds")]
     pub elapsed: Duration,
-    /// Whether the counts begin behind the beginning of the input, where stages may have held records already.
+    /// Whether some parts have begun to count behind the beginning of the input: they have counted other records than those that feed them.
     #[serde(skip)]
     pub is_partial: bool,
 }
 
-/// As in a pipeline file: one without a list.
+/// Serializes a single entry without a list, as in a pipeline file.
 fn one_or_more<S: Serializer>(entries: &[Entry], to: S) -> std::result::Result<S::Ok, S::Error> {
     match entries {
         [one] => one.serialize(to),
@@ -69,48 +69,51 @@ fn is_zero(count: &u64) -> bool {
     *count == 0
 }
 
-/// One reading of the input for a stage that learns something first.
+/// One pass over the input for a stage that is fitted to it.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct FirstPassReport {
-    /// The sources, in order; where they are written out, as `source`, which is no list where there is one.
+    /// The sources, in order. Serialized as `source`: an object if there is one source, otherwise a list.
     #[serde(rename = "source", serialize_with = "one_or_more")]
     pub sources: Vec<Entry>,
-    /// The stages before the one that learns.
+    /// The stages before the fitted one.
     pub stages: Vec<Entry>,
-    /// The stage that learns.
+    /// The fitted stage.
     pub fit: Entry,
-    /// Wall time.
+    /// Wall-clock duration.
     #[serde(serialize_with = "seconds", rename = "seconds")]
     pub elapsed: Duration,
 }
 
-/// The records set aside, the first of them in full.
+/// Counts of rejected records, and the first of them.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Rejects {
-    /// How many could not be read.
+    /// Records that could not be decoded.
     pub malformed: u64,
-    /// How many came too late.
+    /// Late records.
     pub late: u64,
-    /// How many had a time further ahead than is believed.
+    /// Records whose time was too far ahead of the clock.
     pub ahead: u64,
-    /// The first five: position, column and reason, raw text.
+    /// The first five, in the order of the input.
     pub first: Vec<Shown>,
 }
 
-/// A reject as the summary shows it.
+/// A rejection as shown in the summary.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Shown {
     /// The file.
     pub file: String,
-    /// The line, from 1.
+    /// The line number, from 1.
     pub line: u64,
-    /// The byte, from 0.
+    /// The byte offset in the file, from 0.
     pub offset: u64,
-    /// The column at fault.
+    /// The faulty column, if it is known.
     pub column: Option<String>,
-    /// What is wrong.
+    /// The reason for the rejection.
     pub reason: String,
-    /// The record as it came, undecodable bytes replaced.
+    /// The raw record, with undecodable bytes replaced.
     pub raw: String,
 }
 
@@ -130,14 +133,14 @@ impl Rejects {
 }
 
 impl Report {
-    /// Hides what is not to be said in all text that may have come from options.
+    /// Masks secrets in all text that may contain options.
     pub(crate) fn hide(&mut self, masks: &Masks) {
         for Shown { file, column, reason, raw, .. } in &mut self.rejects.first {
             for name in std::iter::once(file).chain(column) {
                 *name = masks.hide_value(name).into_owned();
             }
             *reason = masks.hide(reason).into_owned();
-            // It is data, and quotes nothing of the pipeline.
+            // Data, which contains no text of the pipeline.
             *raw = masks.hide_long(raw).into_owned();
         }
         for text in self.missing.iter_mut().chain(&mut self.remarks) {
@@ -145,12 +148,12 @@ impl Report {
         }
     }
 
-    /// How many records the sources gave.
+    /// The total number of records of the sources.
     pub fn records(&self) -> u64 {
         self.sources.iter().map(|entry| entry.ledger.input).sum()
     }
 
-    /// Adds what is to be said of the first passes before.
+    /// Adds the report of the first passes.
     pub(crate) fn follows(&mut self, first: Self) {
         let Self { bytes, passes, first_passes, remarks, .. } = first;
         self.bytes += bytes;
@@ -160,7 +163,7 @@ impl Report {
         self.remark(own);
     }
 
-    /// Adds remarks that it does not have yet: an input may be read more than once.
+    /// Adds remarks that are not there yet, since an input may be read more than once.
     pub(crate) fn remark(&mut self, remarks: impl IntoIterator<Item = String>) {
         for remark in remarks {
             if !self.remarks.contains(&remark) {
@@ -169,7 +172,7 @@ impl Report {
         }
     }
 
-    /// Says how often a sensor has been given up, where that was asked for.
+    /// Reports how often sensors were given up, if the run does that.
     pub(crate) fn give_up(&mut self, times: Option<u64>) {
         let Some(times) = times else { return };
         self.sensors_given_up = times;
@@ -179,33 +182,37 @@ impl Report {
         }
     }
 
-    /// Moves what was entered in a first pass aside; its bytes stay.
+    /// Moves the entries of a first pass to [`Report::first_passes`]; the bytes stay.
     pub(crate) fn end_first_pass(&mut self, fit: Entry, elapsed: Duration) {
         let (sources, stages) = (std::mem::take(&mut self.sources), std::mem::take(&mut self.stages));
         self.first_passes.push(FirstPassReport { sources, stages, fit, elapsed });
     }
 
     /// # Errors
-    /// A data error where a part of the input could not be read.
+    /// Checks that all input could be read.
+    ///
+    /// # Errors
+    /// A data error if part of the input could not be read.
     pub fn check_complete(&self) -> Result<()> {
         let Some(missing) = &self.missing else { return Ok(()) };
-        Err(Error::data(missing.clone())
-            .with_help("what could be read was written; bring back a whole copy of it for the rest"))
+        Err(Error::data(missing.clone()).with_help(
+            "everything that could be read was written; restore an intact copy of the input for the rest",
+        ))
     }
 
-    /// Whether all ledgers add up, and each stage's goes on where those of the parts that feed it left off.
+    /// Checks that all ledgers balance, and that each part received what the parts that feed it produced.
     pub(crate) fn check(&self, graph: &Graph) -> Result<()> {
-        if self.is_partial {
-            return Ok(());
-        }
         let balanced = self.sources.iter().chain(&self.stages).chain(&self.sinks);
         for entry in balanced {
             if !entry.ledger.is_balanced() {
                 return Err(Error::internal(format!(
-                    "the ledger of `{}` does not add up: {:?}",
+                    "the ledger of `{}` does not balance: {:?}",
                     entry.name, entry.ledger
                 )));
             }
+        }
+        if self.is_partial {
+            return Ok(());
         }
         let ports: Vec<_> = self.sources.iter().chain(&self.stages).collect();
         for (stage, from) in self.stages.iter().zip(&graph.stages) {

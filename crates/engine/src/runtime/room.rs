@@ -1,9 +1,9 @@
-//! A bound, in bytes and in pieces, on what waits between threads.
+//! A bound, in bytes and in pieces, on what is queued between threads.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// So many bytes in so many pieces may be on their way at once; one piece that has more may be alone.
+/// Bounds the bytes and pieces in flight; a larger piece is accepted if it is alone.
 #[derive(Debug)]
 pub(crate) struct Room {
     bytes: usize,
@@ -18,9 +18,9 @@ struct Used {
     pieces: usize,
 }
 
-/// The room that one piece takes; given back when it is dropped.
+/// The room of one piece; released on drop.
 #[derive(Debug)]
-pub(crate) struct Place {
+pub(crate) struct RoomGuard {
     room: Arc<Room>,
     bytes: usize,
 }
@@ -30,8 +30,8 @@ impl Room {
         Arc::new(Self { bytes, pieces, used: Mutex::default(), freed: Condvar::new() })
     }
 
-    /// Waits for room for `bytes`, `patience` at most.
-    pub(crate) fn take(self: &Arc<Self>, bytes: usize, patience: Duration) -> Option<Place> {
+    /// Waits for room for `bytes`, for `patience` at most.
+    pub(crate) fn take(self: &Arc<Self>, bytes: usize, patience: Duration) -> Option<RoomGuard> {
         let is_full = |used: &mut Used| {
             used.pieces > 0 && (used.bytes + bytes > self.bytes || used.pieces >= self.pieces)
         };
@@ -43,7 +43,7 @@ impl Room {
             return None;
         }
         (used.bytes, used.pieces) = (used.bytes + bytes, used.pieces + 1);
-        Some(Place { room: Arc::clone(self), bytes })
+        Some(RoomGuard { room: Arc::clone(self), bytes })
     }
 
     fn lock(&self) -> MutexGuard<'_, Used> {
@@ -51,7 +51,7 @@ impl Room {
     }
 }
 
-impl Drop for Place {
+impl Drop for RoomGuard {
     fn drop(&mut self) {
         let mut used = self.room.lock();
         (used.bytes, used.pieces) = (used.bytes - self.bytes, used.pieces - 1);

@@ -1,34 +1,44 @@
-//! When checkpoints are due.
+//! The schedule of checkpoints.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// Says when the next checkpoint is due.
+use crate::cuts::CutRequest;
+
+/// The least time between two requested checkpoints, so that requests cannot keep the run from its work.
+const LEAST: Duration = Duration::from_millis(50);
+
+/// Schedules checkpoints.
 #[derive(Debug)]
 pub(crate) struct Schedule {
     pub(super) every: Option<Duration>,
     pub(super) last: Instant,
-    /// Whether one is on its way, which is waited for: two of them would be in memory at once.
+    /// Requests for a checkpoint by sources and sinks.
+    pub(super) cuts: CutRequest,
+    /// Whether a checkpoint is being made; then no other is due, so that only one is in memory.
     pub(super) is_busy: Option<Arc<AtomicBool>>,
 }
 
 impl Schedule {
-    /// Where there is no state folder.
+    /// For a run without a state folder.
     pub(crate) fn never() -> Self {
-        Self { every: None, last: Instant::now(), is_busy: None }
+        Self { every: None, last: Instant::now(), cuts: CutRequest::default(), is_busy: None }
     }
 
-    /// Whether one is due, where something has come since the last one if it `is_dirty`; if so, it is on its way, and the next one is due that
-    /// much later.
+    /// Whether a checkpoint is due: by time, if input arrived since the last one (`is_dirty`), or because one was requested. If it returns true, the interval
+    /// starts again.
     pub(crate) fn is_due(&mut self, is_dirty: bool) -> bool {
         let Some(every) = self.every else { return false };
-        if !is_dirty || self.last.elapsed() < every {
+        let waited = self.last.elapsed();
+        let is_asked = self.cuts.is_asked() && waited >= every.min(LEAST);
+        if !is_asked && (!is_dirty || waited < every) {
             return false;
         }
         let is_busy = self.is_busy.as_ref().is_some_and(|is_busy| is_busy.swap(true, Ordering::Acquire));
         if !is_busy {
             self.last = Instant::now();
+            self.cuts.begin();
         }
         !is_busy
     }
@@ -38,17 +48,53 @@ impl Schedule {
 mod tests {
     use super::*;
 
+    fn every(every: Duration) -> Schedule {
+        Schedule { every: Some(every), ..Schedule::never() }
+    }
+
     #[test]
     fn while_a_checkpoint_is_on_its_way_no_other_is_due() {
         let is_busy = Arc::new(AtomicBool::new(false));
-        let busy = Some(Arc::clone(&is_busy));
-        let mut schedule = Schedule { every: Some(Duration::ZERO), last: Instant::now(), is_busy: busy };
+        let mut schedule = Schedule { is_busy: Some(Arc::clone(&is_busy)), ..every(Duration::ZERO) };
         assert!(!schedule.is_due(false), "nothing has come");
         assert_eq!([schedule.is_due(true), schedule.is_due(true)], [true, false]);
         is_busy.store(false, Ordering::Release);
         assert!(schedule.is_due(true));
-        let mut of_who_waits = Schedule { every: Some(Duration::ZERO), last: Instant::now(), is_busy: None };
+        let mut of_who_waits = every(Duration::ZERO);
         assert_eq!([of_who_waits.is_due(true), of_who_waits.is_due(true)], [true, true]);
         assert!(!Schedule::never().is_due(true));
+    }
+
+    #[test]
+    fn a_checkpoint_that_is_asked_for_is_due_before_its_time_and_not_at_once_behind_another() {
+        let hour = Duration::from_secs(3600);
+        let is_busy = Arc::new(AtomicBool::new(false));
+        let mut schedule = Schedule { is_busy: Some(Arc::clone(&is_busy)), ..every(hour) };
+        let before =
+            |schedule: &mut Schedule, time| schedule.last = schedule.last.checked_sub(time).expect("a time");
+        before(&mut schedule, LEAST);
+        assert!(!schedule.is_due(true), "nobody has asked");
+        schedule.cuts.ask();
+        schedule.cuts.ask();
+        assert!(schedule.is_due(false), "it is asked for, though nothing has come");
+        schedule.cuts.ask();
+        assert!(!schedule.is_due(true), "one has just begun");
+        before(&mut schedule, LEAST);
+        assert!(!schedule.is_due(true), "it is still on its way");
+        is_busy.store(false, Ordering::Release);
+        assert!(schedule.is_due(true), "the request has waited for that");
+        is_busy.store(false, Ordering::Release);
+        before(&mut schedule, LEAST);
+        assert!(!schedule.is_due(true), "one checkpoint answers all requests before it");
+        // Whoever wants more of them has them.
+        let mut often = every(Duration::ZERO);
+        often.cuts.ask();
+        assert!(often.is_due(false));
+        let asked = CutRequest::default();
+        asked.ask();
+        assert!(
+            !Schedule { cuts: asked, ..Schedule::never() }.is_due(true),
+            "without a folder there are none"
+        );
     }
 }

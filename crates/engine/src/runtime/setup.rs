@@ -1,6 +1,7 @@
-//! What a reading of the input begins with, however it is run.
+//! The start of a pass, common to all runtimes.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::RunOptions;
 use super::inlets::Inlets;
@@ -13,18 +14,20 @@ use crate::pipeline::{Graph, Pipeline, Plan};
 use crate::source::{Changes, Foresee, OpenOptions, Recorder};
 use crate::stage::{Foresight, Stage};
 
-/// The sources, open, and what is known of the stages.
+/// The open sources, and what is known of the stages.
 pub(crate) struct Setup {
     pub(crate) sources: Inlets,
     pub(crate) plan: Plan,
-    /// How messages name each stage.
+    /// The name of each stage in messages.
     pub(crate) labels: Vec<String>,
-    /// Whether batches say where their records came from.
+    /// Whether batches carry the origins of their records.
     pub(crate) has_origins: bool,
+    /// Those that leave records unread, by source.
+    pub(crate) foresees: Vec<Foresee>,
 }
 
 impl Setup {
-    /// Opens the sources for a reading through `stages`, the first ones of `pipeline`, all of them checked before.
+    /// Opens the sources for a pass through `stages`, a prefix of those of `pipeline` that was checked before.
     pub(crate) fn open(pipeline: &Pipeline, stages: &[Arc<dyn Stage>], options: &RunOptions) -> Result<Self> {
         let mut open = pipeline.opening(&options.open);
         if let Some(state) = &options.state {
@@ -37,18 +40,24 @@ impl Setup {
             };
         }
         (open.waits, open.stop) = (true, Arc::clone(&options.stop));
-        // Of what was sent by anybody, a record whose time is not believed is set aside in full.
+        let ticks = stages.iter().filter_map(|stage| stage.ticks()).min();
+        open.ticks = ticks.map(|nanos| Duration::from_nanos(nanos.unsigned_abs()));
+        // Where anyone may send, a record ahead of the clock is rejected with its raw text.
         let gives_up = pipeline.idle_sensors().is_some();
         let graph = Graph::new(pipeline)?;
         open.origins |= Plan::needs_origins(stages) || pipeline.traits().is_open || gives_up || graph.joins();
-        // What was refused goes between the records beside which it stood.
+        // Rejections must be ordered among the records beside them.
         open.origins |= merged(pipeline).next().is_some();
-        // What is left unread would be a report of its sensor.
-        let foresees = !open.reads_all && !gives_up;
+        // A record that is not read would have been a report of its sensor.
+        let foresee_of = |at| foresee(at, stages.to_vec(), graph.clone());
+        let foresees: Vec<_> = match open.reads_all || gives_up {
+            true => Vec::new(),
+            false => (0..pipeline.sources.len()).map(foresee_of).collect(),
+        };
         let sources = Inlets::open(pipeline, |at| {
             let source = &pipeline.sources[at];
             let period = period(source).map_err(|error| error.with_part(Part::Source(at)))?;
-            let foresee = foresees.then(|| foresee(at, stages.to_vec(), graph.clone()));
+            let foresee = foresees.get(at).cloned();
             let resume = options.resume.get(at).cloned().flatten();
             let record =
                 open.record.as_ref().map(|recorder| recorder_of(pipeline, at, recorder)).transpose()?;
@@ -57,11 +66,11 @@ impl Setup {
         let plan = Plan::new(pipeline, sources.schemas()?)?;
         let labels =
             stages.iter().enumerate().map(|(at, stage)| stage_label(pipeline, at, &**stage)).collect();
-        Ok(Self { sources, plan, labels, has_origins: open.origins })
+        Ok(Self { sources, plan, labels, has_origins: open.origins, foresees })
     }
 }
 
-/// The one that keeps what source `at` gives.
+/// The recorder of source `at`.
 pub(super) fn recorder_of(pipeline: &Pipeline, at: usize, recorder: &Recorder) -> Result<Recorder> {
     match pipeline.sources.len() {
         1 => Ok(recorder.clone()),
@@ -69,11 +78,11 @@ pub(super) fn recorder_of(pipeline: &Pipeline, at: usize, recorder: &Recorder) -
     }
 }
 
-/// What these stages do with records of a source that nobody has read yet: the first that filters them, behind others that let them pass, before the
-/// first branch.
+/// Predicts what these stages do with records of a source before they are read: finds the first stage that filters them, after others that
+/// pass them, before the first branch.
 fn foresee(source: usize, stages: Vec<Arc<dyn Stage>>, graph: Graph) -> Foresee {
     Foresee::new(move |schema, extent| {
-        // Those are counted.
+        // Suspicious times must be counted.
         if extent.times.is_some_and(|(first, last)| OddTimes::may_lie_in(first, last)) {
             return None;
         }

@@ -1,4 +1,4 @@
-//! What a checkpoint is made of, and what a run goes on from.
+//! The content of a checkpoint, and the state that a run resumes from.
 
 use crossbeam::channel::{Receiver, Sender, bounded};
 
@@ -8,77 +8,81 @@ use crate::checkpoint::{Ending, Manifest, StageState};
 use crate::error::{Error, Result};
 use crate::metrics::Ledger;
 use crate::sensor::{SensorNames, SharedSensors};
-use crate::sink::{Job, Saved};
-use crate::stage::Pieces;
+use crate::sink::{Job, SinkCheckpoint};
+use crate::stage::Cut;
 
-/// Where each source of a run is; `None` for those that begin anew.
+/// The position of each source of a run; `None` for those that start anew.
 pub(crate) type Positions = Vec<Option<Vec<u8>>>;
 
-/// What a run goes on from.
+/// The state that a run resumes from.
 #[derive(Clone, Default)]
 pub(crate) struct Resume {
     pub(crate) ending: Option<Ending>,
-    /// By source; `None` where it begins anew.
+    /// By source; `None` if it starts anew.
     pub(crate) sources: Positions,
-    /// Which source of the checkpoint each was.
+    /// The index of each source in the checkpoint.
     pub(crate) sources_before: Vec<Option<usize>>,
     pub(crate) sensors: SensorNames,
-    /// By stage; `None` where it begins anew.
+    /// By stage; `None` if it starts anew.
     pub(crate) stages: Vec<Option<StageState>>,
-    /// Whether the sources and stages are all those of the checkpoint, so that their counts go on too.
+    /// Which stage of the checkpoint each was.
+    pub(crate) stages_before: Vec<Option<usize>>,
+    /// Whether the sources and stages are all those of the checkpoint.
     pub(crate) is_whole: bool,
-    /// By sink; likewise.
+    /// By sink; `None` if it starts anew.
     pub(crate) sinks: Vec<Option<Vec<u8>>>,
-    /// Which sink of the checkpoint each was.
+    /// The index of each sink in the checkpoint.
     pub(crate) sinks_before: Vec<Option<usize>>,
     pub(crate) counts: Vec<u8>,
 }
 
-/// One cut through a run, between two pieces of its input.
+/// A cut through a run, between two pieces of its input.
 pub(crate) struct Snapshot<'a> {
     pub(crate) sources: Positions,
-    /// What the stages keep at the cut, though they may be past it when it is written.
-    pub(crate) stages: Vec<Pieces>,
+    /// The state of the stages at the cut, though they may be past it when it is written.
+    pub(crate) stages: Vec<Cut>,
     pub(crate) tally: &'a Tally,
     pub(crate) counts: Vec<u8>,
     pub(crate) sensors: &'a SharedSensors,
 }
 
-/// What a checkpoint is made of, of one sink.
+/// The part of a checkpoint that comes from one sink.
 pub(crate) struct SinkCut {
     /// `None` where it begins anew after a restart.
-    pub(crate) saved: Option<Saved>,
+    pub(crate) saved: Option<SinkCheckpoint>,
+    /// Hands what it delivers to its delivery, once the checkpoint is durable.
+    pub(crate) release: Option<Job>,
     pub(crate) ledger: Ledger,
 }
 
-/// A checkpoint to be kept, what must be durable before, and what becomes visible behind it.
+/// A checkpoint to be written, what must be durable before, and what is delivered after.
 pub(crate) struct Draft {
-    /// The number of the epoch that it closes, which will be the checkpoint's.
+    /// The number of the epoch that it closes, and of the checkpoint.
     pub(crate) epoch: u64,
     pub(crate) manifest: Manifest,
-    pub(super) stages: Vec<Pieces>,
+    pub(super) stages: Vec<Cut>,
     pub(crate) settle: Vec<Job>,
-    /// What every sink does once the checkpoint is durable ([`Saved::deliver`](crate::sink::Saved::deliver)).
-    pub(crate) deliver: Vec<Job>,
+    /// What hands to the deliveries of all sinks what they make visible, once the checkpoint is durable.
+    pub(crate) release: Vec<Job>,
     /// What sinks that are at work will say; nothing where they have.
     pub(crate) awaited: Option<Awaited>,
-    /// Hangs up when it has been kept, or cannot be.
+    /// Dropped when the checkpoint was written or has failed.
     pub(super) kept: Option<Sender<()>>,
 }
 
-/// The answers of sinks to which a cut is on its way.
+/// Pending answers of sinks to a cut.
 pub(crate) struct Awaited {
     answers: Vec<Receiver<SinkCut>>,
     rejects: Rejects,
 }
 
 impl Awaited {
-    /// Of a cut until which these were set aside.
+    /// For a cut with these rejections so far.
     pub(crate) fn new(rejects: Rejects) -> Self {
         Self { answers: Vec::new(), rejects }
     }
 
-    /// Where the next sink is to answer.
+    /// The sender for the answer of the next sink.
     pub(crate) fn ask(&mut self) -> Sender<SinkCut> {
         let (asked, answer) = bounded(1);
         self.answers.push(answer);
@@ -87,59 +91,59 @@ impl Awaited {
 }
 
 impl Draft {
-    /// The checkpoint `epoch` of a run that is over: everything is durable and delivered, and no stage goes on.
+    /// The checkpoint `epoch` of an ended run: everything is durable and delivered, and no stage resumes.
     pub(crate) fn over(epoch: u64, manifest: Manifest) -> Self {
         Self {
             epoch,
             manifest,
             stages: Vec::new(),
             settle: Vec::new(),
-            deliver: Vec::new(),
+            release: Vec::new(),
             awaited: None,
             kept: None,
         }
     }
 
-    /// Adds what all sinks have said, and what was set aside.
+    /// Adds the parts of all sinks, and the rejections.
     pub(crate) fn add(&mut self, cuts: Vec<SinkCut>, rejects: &Rejects) -> Result<()> {
         let mut jobs = add(&mut self.manifest, cuts, rejects)?;
         self.settle.append(&mut jobs.settle);
-        self.deliver.append(&mut jobs.deliver);
+        self.release.append(&mut jobs.release);
         Ok(())
     }
 }
 
-/// What is to be done for a checkpoint by its sinks: before it is durable, and behind that.
+/// The jobs of the sinks for a checkpoint: before it is durable, and after that.
 #[derive(Default)]
 struct Jobs {
     settle: Vec<Job>,
-    deliver: Vec<Job>,
+    release: Vec<Job>,
 }
 
 impl Awaited {
-    /// Waits for the sinks that are at work, adds what they say to `manifest`, and makes durable what that speaks of; gives what they do once
-    /// the checkpoint is durable.
+    /// Waits for the answers of running sinks, adds them to `manifest`, and makes durable what it refers to; returns the jobs for when the
+    /// checkpoint is durable.
     ///
     /// # Errors
-    /// What keeps that from being done; when a sink has failed, which its run tells.
+    /// If something cannot be made durable, or if a sink has failed, whose error its run reports.
     pub(super) fn complete(self, manifest: &mut Manifest) -> Result<Vec<Job>> {
-        let gone = |_| Error::internal("a sink has ended before it could say how far it had come");
+        let gone = |_| Error::internal("a sink has ended before it reported its state");
         let cuts =
             self.answers.into_iter().map(|answer| answer.recv().map_err(gone)).collect::<Result<_>>()?;
-        let Jobs { settle, deliver } = add(manifest, cuts, &self.rejects)?;
+        let Jobs { settle, release } = add(manifest, cuts, &self.rejects)?;
         settle.into_iter().try_for_each(|settle| settle())?;
-        Ok(deliver)
+        Ok(release)
     }
 }
 
 fn add(manifest: &mut Manifest, cuts: Vec<SinkCut>, rejects: &Rejects) -> Result<Jobs> {
     let (mut jobs, mut ledgers) = (Jobs::default(), Vec::new());
-    for SinkCut { saved, ledger } in cuts {
+    for SinkCut { saved, release, ledger } in cuts {
+        jobs.release.extend(release);
         let (state, outputs) = match saved {
             None => (None, Vec::new()),
             Some(saved) => {
                 jobs.settle.push(saved.settle);
-                jobs.deliver.extend(saved.deliver);
                 (Some(saved.state), saved.outputs)
             }
         };

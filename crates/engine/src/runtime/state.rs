@@ -1,4 +1,4 @@
-//! A run that goes on after a restart: its state folder, and the thread that keeps checkpoints while the run goes on.
+//! A run that can resume after a restart: its state folder, and the thread that writes checkpoints while the run continues.
 //!
 //! | thread | started by | waits for | ends |
 //! |---|---|---|---|
@@ -16,39 +16,42 @@ use super::RunOptions;
 use super::durable::Durable;
 use super::schedule::Schedule;
 use super::snapshot::{Draft, Resume, Snapshot};
-use crate::atomic::Output;
+use crate::atomic::SavedPart;
 use crate::checkpoint::{
     Change, Ending, Fence, Found, Manifest, Orphan, PartSpec, StateFolder, changes, matches, moved,
+    successors,
 };
+use crate::cuts::CutRequest;
 use crate::error::guard::caught;
-use crate::error::{Error, Masks, Result};
+use crate::error::{Error, Result};
 use crate::files::{Disk, FileSystem, kind_if_there};
-use crate::outbox::{self, OutboxReader};
 use crate::pipeline::leading::leading;
 use crate::pipeline::secrets::{Key, new_key};
 use crate::pipeline::sources::source_label;
 use crate::pipeline::{Parameters, Pipeline, SourceEntry};
+use crate::rows;
 use crate::sensor::SharedSensors;
 use crate::sink::{Outset, Repeat};
 use crate::source::Resumption;
+use crate::stage::CutKind;
 use crate::time::Clock;
 
-/// How a run that goes on after a restart keeps its checkpoints.
+/// Where and when a run writes the checkpoints from which it resumes after a restart.
 #[derive(Clone, Debug)]
 pub struct StateOptions {
     /// The folder of the checkpoints.
     pub folder: PathBuf,
-    /// How often one is made, at most.
+    /// The minimum time between two checkpoints, requested ones excepted.
     pub every: Duration,
-    /// Whether a pipeline that is not the one of the checkpoint goes on with what it can use of it.
+    /// Whether the run resumes if the pipeline or its input differs from that of the checkpoint: unchanged parts resume, the others start without state.
     pub accept_changes: bool,
-    /// Whether the run ends where its checkpoint is: it reads nothing more, and its output gets its names.
+    /// Whether the run ends at its checkpoint: it reads nothing more, and publishes its output.
     pub finishes: bool,
-    /// Whether a run that uses the folder is ended, and this one goes on in its place.
+    /// Whether another run that uses the folder is killed, and this one resumes in its place.
     pub takes_over: bool,
-    /// Whether the run waits until a checkpoint is kept. Otherwise it goes on, and leaves out those that are due before.
+    /// Whether the run waits until each checkpoint is durable and its epoch is delivered. Otherwise it continues, and starts no other checkpoint meanwhile.
     pub waits: bool,
-    /// Where the folder and the output are.
+    /// The file system of the folder and of the output.
     pub files: Arc<dyn FileSystem>,
 }
 
@@ -83,6 +86,8 @@ pub(crate) struct State {
     keeper: Option<Keeper>,
     /// Whether a cut is on its way to become a checkpoint.
     is_busy: Arc<AtomicBool>,
+    /// Whether the next one has only what has changed since the last one.
+    takes_changes: Arc<AtomicBool>,
     /// How far the sources are durable.
     durable: Arc<Durable>,
     /// The number of the epoch that is open: the next cut closes it.
@@ -124,6 +129,7 @@ impl State {
             found: None,
             keeper: None,
             is_busy: Arc::default(),
+            takes_changes: Arc::default(),
             durable: Arc::default(),
             epoch,
         };
@@ -132,11 +138,11 @@ impl State {
                 .remarks
                 .push("the run that used the state folder was ended: this one goes on in its place".into());
         }
-        state.take_up(found, pipeline.secrets.masks())?;
+        state.resume_from(found, pipeline)?;
         Ok(state)
     }
 
-    fn take_up(&mut self, found: Found, masks: &Arc<Masks>) -> Result<()> {
+    fn resume_from(&mut self, found: Found, pipeline: &Pipeline) -> Result<()> {
         for (path, why) in &found.damaged {
             self.remarks.push(format!("{} was left out: {why}", path.display()));
         }
@@ -155,9 +161,9 @@ impl State {
         if !changed.is_empty() && (is_over || !self.options.accept_changes) {
             return Err(self.changed(&changed, manifest.ending));
         }
-        let resume = self.matched(manifest.clone());
+        let resume = self.matched(manifest.clone(), pipeline);
         let orphans = self.orphans(&manifest, &resume);
-        let before = lock(&self.folder).let_go_at_once(&manifest.orphans);
+        let before = lock(&self.folder).preserve_orphans_now(&manifest.orphans);
         self.remarks.extend(changed.iter().map(|change| format!("not as at the checkpoint: {change}")));
         self.remarks.extend(before.iter().chain(&orphans).map(|Orphan { output, aside, .. }| {
             let (path, aside) = (output.path.display(), aside.display());
@@ -167,8 +173,8 @@ impl State {
             1 => "1 record".into(),
             records => format!("{records} records"),
         };
-        self.remarks.push(format!("went on from {}, behind {records}", path.display()));
-        lock(&self.folder).let_go(orphans, masks);
+        self.remarks.push(format!("resumed from {}, after {records}", path.display()));
+        lock(&self.folder).preserve_orphans(orphans, pipeline.secrets.masks());
         self.resume = Some(resume);
         self.found = Some(manifest);
         Ok(())
@@ -195,35 +201,35 @@ impl State {
         let message =
             format!("the pipeline is not the one of the checkpoint in {}:", self.options.folder.display());
         Error::config(message).with_lines(list).with_help(match ending {
-            Ending::Running => "undo that, or give `--accept changes`: unchanged parts go on, changed ones begin anew with the next record; or start anew with another --state",
+            Ending::Running => "undo that, or give `--accept changes`: unchanged parts go on, and so do those whose options may change while a run goes on; other changed ones begin anew with the next record; or start anew with another --state",
             Ending::Complete => "that run was cut off when its output was complete: undo the changes and run it again to publish that, or start anew with another --state",
             Ending::Published => "that run is over: start anew with another --state",
         })
     }
 
-    /// The files in the making with which no sink goes on.
+    /// The unfinished files that no sink resumes.
     fn orphans(&self, manifest: &Manifest, resume: &Resume) -> Vec<Orphan> {
-        let goes_on = |at: usize| resume.sinks_before.contains(&Some(at));
-        let outputs = manifest.outputs.iter().enumerate().filter(|(at, _)| !goes_on(*at));
-        let orphan = |output: &Output| Orphan::of(&*self.options.files, output, manifest.records);
+        let is_resumed = |at: usize| resume.sinks_before.contains(&Some(at));
+        let outputs = manifest.outputs.iter().enumerate().filter(|(at, _)| !is_resumed(*at));
+        let orphan = |output: &SavedPart| Orphan::of(&*self.options.files, output, manifest.records);
         let orphans = outputs.flat_map(|(_, outputs)| outputs.iter().map(orphan));
         orphans.filter(|orphan| orphan.is_there(&*self.options.files)).collect()
     }
 
-    /// What each part of the pipeline goes on with.
-    fn matched(&self, manifest: Manifest) -> Resume {
-        let kind = |parts: &[PartSpec], kind: &str| of_kind(parts, kind).cloned().collect::<Vec<_>>();
+    /// What each part of the pipeline goes on with; one whose options may change while a run goes on, with what it had under others.
+    fn matched(&self, manifest: Manifest, pipeline: &Pipeline) -> Resume {
+        let kind = |parts: &[PartSpec], kind: &str| {
+            of_kind(parts, kind).map(|part| without_reloads(part, kind, pipeline)).collect::<Vec<_>>()
+        };
         let of = |name: &str| matches(&kind(&manifest.pipeline, name), &kind(&self.pipeline, name));
-        let (mut sources_before, stages_before, sinks_before) = (of("source"), of("stage"), of("sink"));
-        // One that has changed goes on where the one before it was.
-        if let ([before], 1) = (&mut sources_before[..], manifest.sources.len()) {
-            *before = Some(0);
-        }
+        // A source that has changed goes on where it was.
+        let sources_before = successors(&kind(&manifest.pipeline, "source"), &kind(&self.pipeline, "source"));
+        let (stages_before, sinks_before) = (of("stage"), of("sink"));
         let is_all = |before: &[Option<usize>], count: usize| before.iter().copied().eq((0..count).map(Some));
         let is_whole =
             is_all(&sources_before, manifest.sources.len()) && is_all(&stages_before, manifest.stages.len());
         let sources = sources_before.iter().map(|&at| manifest.sources.get(at?).cloned().flatten()).collect();
-        let stages = stages_before.into_iter().map(|at| manifest.stages.get(at?).cloned()).collect();
+        let stages = stages_before.iter().map(|&at| manifest.stages.get(at?).cloned()).collect();
         let sinks = sinks_before.iter().map(|&at| manifest.sinks.get(at?).cloned().flatten()).collect();
         Resume {
             ending: Some(manifest.ending),
@@ -231,6 +237,7 @@ impl State {
             sources_before,
             sensors: manifest.sensors,
             stages,
+            stages_before,
             is_whole,
             sinks,
             sinks_before,
@@ -282,13 +289,28 @@ impl State {
         &self.durable
     }
 
-    /// Says what sinks had not delivered that are in the pipeline no more; `outboxes` are those of the sinks that are.
-    pub(crate) fn remark_left(&mut self, outboxes: &[&OutboxReader]) {
-        let found = outbox::look(&*self.options.files, &self.options.folder).unwrap_or_default();
-        let left = found.iter().filter(|(_, name, _)| !outboxes.iter().any(|outbox| outbox.name() == name));
+    /// Reports what was not delivered by sinks that were removed from the pipeline.
+    pub(crate) fn remark_left(&mut self) {
+        let found = rows::look(&*self.options.files, &self.options.folder).unwrap_or_default();
+        let resumed: Vec<&[u8]> = self
+            .resume
+            .iter()
+            .flat_map(|resume| resume.sinks.iter().flatten())
+            .map(|kept| &kept[..])
+            .collect();
+        // The state of a resumed sink contains the name of its log.
+        let is_its = |name: &str| {
+            resumed.iter().any(|kept| kept.windows(name.len()).any(|bytes| bytes == name.as_bytes()))
+        };
+        let left = found.iter().filter(|(_, name, _)| !is_its(name));
         self.remarks.extend(left.map(|(path, ..)| {
             format!("{} has what was not delivered by a sink that has changed or is gone", path.display())
         }));
+    }
+
+    /// Whether the next cut has only what has changed since the last one; known as soon as that is kept.
+    pub(crate) fn takes_changes(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.takes_changes)
     }
 
     /// What tells whether the run still holds its folder.
@@ -301,7 +323,9 @@ impl State {
         let folder = Some(self.options.folder.clone());
         let (files, epoch) = (Arc::clone(&self.options.files), self.epoch);
         let resumed = lock(&self.folder).loaded();
-        let plain = Outset { files, state: folder, epoch, resumed, ..plain.clone() };
+        // Nothing else in the folder is called so.
+        let writer = Some(format!("{}-{epoch}-{at}", self.run).into());
+        let plain = Outset { files, state: folder, epoch, resumed, writer, ..plain.clone() };
         let Some(resume) = &self.resume else {
             return Outset { run: Some(Arc::clone(&self.run)), resume: None, ..plain };
         };
@@ -310,11 +334,16 @@ impl State {
         Outset { run: Some(run.into()), resume: resume.sinks.get(at).cloned().flatten(), ..plain }
     }
 
-    /// When checkpoints are due, from now on.
-    pub(crate) fn schedule(&self) -> Schedule {
+    /// When checkpoints are due, from now on: by time, and when somebody asks for one by `cuts`.
+    pub(crate) fn schedule(&self, cuts: &CutRequest) -> Schedule {
         // Whoever waits for each wants all of them.
         let is_busy = (!self.options.waits).then(|| Arc::clone(&self.is_busy));
-        Schedule { every: Some(self.options.every), last: Instant::now(), is_busy }
+        Schedule { every: Some(self.options.every), last: Instant::now(), cuts: cuts.clone(), is_busy }
+    }
+
+    /// Whether the run waits for each checkpoint, and for what it delivers.
+    pub(crate) fn waits(&self) -> bool {
+        self.options.waits
     }
 
     /// Starts the thread that keeps checkpoints.
@@ -322,12 +351,12 @@ impl State {
         let (sender, drafts) = bounded::<Draft>(1);
         let (folder, failure) = (Arc::clone(&self.folder), Arc::new(Mutex::new(None)));
         let (failed, is_busy) = (Arc::clone(&failure), Arc::clone(&self.is_busy));
-        let durable = Arc::clone(&self.durable);
+        let (durable, takes_changes) = (Arc::clone(&self.durable), Arc::clone(&self.takes_changes));
         let work = move || {
             for mut draft in drafts {
                 // Hangs up at the end of this turn, when a failure can be seen.
                 let _kept = draft.kept.take();
-                let is_kept = caught("a checkpoint", || keep(&folder, &durable, draft));
+                let is_kept = caught("a checkpoint", || keep(&folder, &durable, &takes_changes, draft));
                 let has_failed = is_kept.is_err();
                 *lock(&failed) = is_kept.err();
                 // Whoever makes the next cut sees a failure.
@@ -349,7 +378,7 @@ impl State {
     /// # Errors
     /// When an earlier one could not be kept: then nothing later may be either.
     pub(crate) fn submit(&self, draft: Draft) -> Result<()> {
-        let Some(keeper) = &self.keeper else { return Err(nobody_keeps()) };
+        let Some(keeper) = &self.keeper else { return Err(keeper_has_ended()) };
         if self.options.waits {
             // The thread waits for the sinks, and those for nobody but jobs that other workers have begun.
             let (kept, is_kept) = bounded(1);
@@ -361,14 +390,19 @@ impl State {
         }
         match lock(&keeper.failure).take() {
             Some(error) => Err(error),
-            None if keeper.thread.is_finished() => Err(nobody_keeps()),
+            None if keeper.thread.is_finished() => Err(keeper_has_ended()),
             None => Ok(()),
         }
     }
 
     /// Whether a file of a checkpoint is still in the making.
-    pub(crate) fn is_in_the_making(&self, output: &Output) -> bool {
+    pub(crate) fn is_in_the_making(&self, output: &SavedPart) -> bool {
         matches!(kind_if_there(&*self.options.files, &output.part), Ok(Some(_)))
+    }
+
+    /// From here on, the run is one of `pipeline`: it goes on from later checkpoints with that.
+    pub(crate) fn reload(&mut self, pipeline: &Pipeline) {
+        self.pipeline = parts(pipeline, &self.key);
     }
 
     /// Waits for the thread, and keeps a last checkpoint.
@@ -376,12 +410,12 @@ impl State {
     /// # Errors
     /// When this one or an earlier one could not be kept.
     pub(crate) fn conclude(&mut self, draft: Draft) -> Result<()> {
-        self.rest()?;
-        keep(&self.folder, &self.durable, draft)
+        self.join()?;
+        keep(&self.folder, &self.durable, &self.takes_changes, draft)
     }
 
     /// Waits for the thread.
-    fn rest(&mut self) -> Result<()> {
+    fn join(&mut self) -> Result<()> {
         let Some(Keeper { sender, thread, failure }) = self.keeper.take() else { return Ok(()) };
         drop(sender);
         let joined = thread.join();
@@ -414,16 +448,17 @@ impl State {
             outputs: Vec::new(),
             counts: snapshot.counts,
             orphans: Vec::new(),
+            base: None,
         };
-        let (epoch, settle, deliver) = (self.next_epoch(), Vec::new(), Vec::new());
-        Draft { epoch, manifest, stages, settle, deliver, awaited: None, kept: None }
+        let epoch = self.next_epoch();
+        Draft { stages, ..Draft::over(epoch, manifest) }
     }
 }
 
 impl Drop for State {
     fn drop(&mut self) {
         // A run that failed lets the checkpoint in hand be finished.
-        let _failed_already = self.rest();
+        let _failed_already = self.join();
     }
 }
 
@@ -439,22 +474,30 @@ pub(crate) fn open_state(
     Ok(Some(state))
 }
 
-fn nobody_keeps() -> Error {
+fn keeper_has_ended() -> Error {
     Error::internal("the thread that keeps checkpoints is gone")
         .with_help("the same command goes on from the last checkpoint; please report this")
 }
 
-/// First what the manifest speaks of is made durable, then the manifest: that decides. Then the epoch is delivered.
-fn keep(folder: &Mutex<StateFolder>, durable: &Durable, draft: Draft) -> Result<()> {
-    let Draft { epoch, manifest, stages, settle, mut deliver, awaited, .. } = draft;
+/// First what the manifest speaks of is made durable, then the manifest: that decides. Then the epoch is handed to the deliveries.
+fn keep(
+    folder: &Mutex<StateFolder>,
+    durable: &Durable,
+    takes_changes: &AtomicBool,
+    draft: Draft,
+) -> Result<()> {
+    let Draft { epoch, manifest, stages, settle, mut release, awaited, .. } = draft;
     let positions = manifest.sources.clone();
-    lock(folder).keep(epoch, manifest, stages, |manifest| {
+    let mut folder = lock(folder);
+    folder.keep(epoch, manifest, stages, |manifest| {
         settle.into_iter().try_for_each(|settle| settle())?;
-        deliver.extend(awaited.map_or_else(|| Ok(Vec::new()), |awaited| awaited.complete(manifest))?);
+        release.extend(awaited.map_or_else(|| Ok(Vec::new()), |awaited| awaited.complete(manifest))?);
         Ok(())
     })?;
+    takes_changes.store(folder.next_kind() == CutKind::Changes, Ordering::Release);
+    drop(folder);
     durable.set(epoch, positions);
-    deliver.into_iter().try_for_each(|deliver| deliver())
+    release.into_iter().try_for_each(|release| release())
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -497,6 +540,22 @@ fn parts(pipeline: &Pipeline, key: &Key) -> Vec<PartSpec> {
 /// Those that run as this kind: `source`, `stage` or `sink`.
 fn of_kind<'a>(parts: &'a [PartSpec], kind: &'a str) -> impl Iterator<Item = &'a PartSpec> {
     parts.iter().filter(move |part| part.place.starts_with(kind))
+}
+
+/// A part of this `kind` but for the options that may change while a run goes on.
+fn without_reloads(part: &PartSpec, kind: &str, pipeline: &Pipeline) -> PartSpec {
+    let stages = pipeline.stages.iter().map(|entry| &entry.stage);
+    let stage = stages.filter(|_| kind == "stage").find(|stage| stage.name() == part.name);
+    let sinks = pipeline.sinks.iter().map(|entry| &entry.spec);
+    let sink = sinks.filter(|_| kind == "sink").find(|sink| sink.name() == part.name);
+    let reloads = |option: &str| {
+        stage.is_some_and(|stage| stage.reloads(option)) || sink.is_some_and(|sink| sink.reloads(option))
+    };
+    let Ok(mut options) = serde_json::from_str::<serde_json::Map<_, _>>(&part.options) else {
+        return part.clone();
+    };
+    options.retain(|option, _| !reloads(option));
+    PartSpec { options: serde_json::Value::Object(options).to_string(), ..part.clone() }
 }
 
 /// A source that would give everything once more, to sinks that go on, cannot take part.

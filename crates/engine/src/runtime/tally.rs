@@ -1,4 +1,4 @@
-//! What has been counted so far, in the order of the input.
+//! Counts so far, in the order of the input.
 
 use std::sync::Arc;
 
@@ -11,32 +11,32 @@ use crate::stage::Stage;
 
 /// A tally in a checkpoint.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Counted {
+pub(crate) struct TallyState {
     sources: Vec<Ledger>,
     stages: Vec<Ledger>,
     lines: Vec<u64>,
     odd_times: OddTimes,
 }
 
-/// The ledgers of the sources and the stages, and the lines that come next.
+/// The ledgers of the sources and the stages, and the line counts.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tally {
     pub(crate) sources: Vec<Entry>,
     pub(crate) stages: Vec<Entry>,
     /// By source: the line after its last chunk.
     pub(crate) lines: Vec<u64>,
-    /// Records whose time is seldom meant.
+    /// The number of suspicious times.
     pub(crate) odd_times: OddTimes,
-    /// From arrival to the end of each stage, of live input.
+    /// Latencies from arrival to the end of each stage, for live input.
     pub(crate) latencies: Vec<Latencies>,
-    /// Records that earlier runs have counted.
+    /// Records counted by earlier runs.
     pub(crate) before: u64,
-    /// Whether it began behind the beginning of the input, where stages may have held records already.
+    /// Whether some of the parts have begun behind the beginning of the input, so that they have counted other records than those that feed them.
     pub(crate) is_partial: bool,
 }
 
 impl Tally {
-    /// Of a run of `pipeline`, all whose stages are `stages`, that has not begun.
+    /// For a run of `pipeline` with all its `stages`, at its beginning.
     pub(crate) fn new(pipeline: &Pipeline, stages: &[Arc<dyn Stage>]) -> Self {
         let sources = &pipeline.sources;
         Self {
@@ -50,9 +50,9 @@ impl Tally {
         }
     }
 
-    /// As bytes, for a checkpoint.
-    pub(crate) fn counted(&self) -> Counted {
-        Counted {
+    /// Its state for a checkpoint.
+    pub(crate) fn counted(&self) -> TallyState {
+        TallyState {
             sources: self.sources.iter().map(|entry| entry.ledger).collect(),
             stages: self.stages.iter().map(|entry| entry.ledger).collect(),
             lines: self.lines.clone(),
@@ -60,27 +60,38 @@ impl Tally {
         }
     }
 
-    /// Goes on from a checkpoint, in which source `before[at]` is what source `at` is now. Where not all parts do, the counts begin anew: they would not
-    /// add up.
-    pub(crate) fn restore(&mut self, counted: Counted, before: &[Option<usize>], is_whole: bool) {
-        self.is_partial = !is_whole;
-        let counted_lines = before.iter().map(|at| counted.lines.get((*at)?).copied());
-        self.lines.iter_mut().zip(counted_lines).for_each(|(line, counted)| *line = counted.unwrap_or(1));
-        if is_whole {
-            self.before = counted.sources.iter().map(|ledger| ledger.input).sum();
-            self.sources.iter_mut().zip(counted.sources).for_each(|(entry, ledger)| entry.ledger = ledger);
-            self.odd_times = counted.odd_times;
-            self.stages.iter_mut().zip(counted.stages).for_each(|(entry, ledger)| entry.ledger = ledger);
+    /// Goes on from a checkpoint, of which `sources` and `stages` say what each is now: the counts of each part go on that goes on itself, and those of the
+    /// run as a whole. Where they are all parts, and in their places, it `is_whole`.
+    pub(crate) fn restore(
+        &mut self,
+        counted: TallyState,
+        sources: &[Option<usize>],
+        stages: &[Option<usize>],
+        is_whole: bool,
+    ) {
+        (self.is_partial, self.odd_times) = (!is_whole, counted.odd_times);
+        for (line, before) in self.lines.iter_mut().zip(sources) {
+            *line = before.and_then(|at| counted.lines.get(at)).copied().unwrap_or(1);
         }
+        resume(&mut self.sources, &counted.sources, sources);
+        resume(&mut self.stages, &counted.stages, stages);
+        self.before = self.records();
     }
 
-    /// How many records all sources have given.
+    /// The total number of records of all sources.
     pub(crate) fn records(&self) -> u64 {
         self.sources.iter().map(|entry| entry.ledger.input).sum()
     }
 
-    /// Adds what was entered for one chunk, stage by stage.
+    /// Adds the entries of one chunk, stage by stage.
     pub(crate) fn add(&mut self, stages: &[Entry]) {
         self.stages.iter_mut().zip(stages).for_each(|(entry, more)| entry.add(more));
+    }
+}
+
+/// Continues the counts of `counted`: part `before[at]` there is what part `at` is now.
+fn resume(entries: &mut [Entry], counted: &[Ledger], before: &[Option<usize>]) {
+    for (entry, before) in entries.iter_mut().zip(before) {
+        entry.ledger = before.and_then(|at| counted.get(at)).copied().unwrap_or_default();
     }
 }

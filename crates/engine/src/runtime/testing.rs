@@ -1,4 +1,4 @@
-//! Batches of readings for the tests of the runtime.
+//! Batches for the tests of the runtime.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use crate::batch::{Batch, Column, Field, Origins, Schema, Span, Text, TimeColumn
 use crate::sensor::SensorLookup;
 use crate::time::Timestamp;
 
-/// One reading by sensor and time in nanoseconds each, with where it came from.
+/// One record per sensor and time in nanoseconds, with origins.
 pub(super) fn readings(rows: &[(&str, i64)], sensors: &mut dyn SensorLookup) -> Batch {
     let schema = Schema::new(vec![Field::time("time"), Field::sensor("sensor")]).expect("distinct names");
     let times = rows.iter().map(|row| Timestamp::from_nanos(row.1)).collect();

@@ -1,4 +1,4 @@
-//! What is done by one worker at a time, in the order of the chunks.
+//! Exclusive access in the order of the chunks.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -7,26 +7,26 @@ use std::time::{Duration, Instant};
 
 use crossbeam::utils::Backoff;
 
-/// Most waits are shorter than going to sleep and being woken, which takes about this long.
+/// Time to spin before sleeping: most waits are shorter than falling asleep and waking up, which takes about this long.
 const PATIENCE: Duration = Duration::from_micros(100);
 
-/// Something that chunk 0 has first, then chunk 1, and so on.
+/// A value that chunk 0 accesses first, then chunk 1, and so on.
 ///
-/// Whoever waits for chunk `k` waits for the worker of chunk `k − 1`, which was claimed before and waits for
-/// earlier ones only: the earliest chunk in flight waits for nobody, so there is always one that goes on.
+/// Waiting for chunk `k` means waiting for the worker of chunk `k − 1`, which was claimed before and only waits for earlier ones: the
+/// earliest chunk in flight waits for none, so there is always progress.
 pub(crate) struct Turn<T> {
     next: AtomicU64,
     inner: Mutex<T>,
     changed: Condvar,
-    /// How many sleep. Changed with `inner` locked only.
+    /// The number of sleeping threads. Only changed with `inner` locked.
     sleepers: AtomicUsize,
 }
 
-/// A turn that has come; when it is dropped, the next one has. Not so where it is dropped by a panic: what the turn was for has not been
-/// done, and whoever went on behind it, a checkpoint for one, would miss it. Then the run ends, and all who wait are [woken](Turn::wake).
+/// Access to the value; dropping it passes the turn on. Not so if a panic drops it: the work of the turn is not done, and later chunks,
+/// such as a checkpoint, must not miss it. Then the run ends, and all waiting threads are [woken](Turn::wake).
 pub(crate) struct Taken<'a, T> {
     turn: &'a Turn<T>,
-    /// There until the drop.
+    /// `None` only during drop.
     guard: Option<MutexGuard<'a, T>>,
 }
 
@@ -40,13 +40,12 @@ impl<T> Turn<T> {
         }
     }
 
-    /// Whether the turn of `ordinal` has come.
+    /// Whether it is the turn of `ordinal`.
     pub(crate) fn has_come(&self, ordinal: u64) -> bool {
         self.next.load(Ordering::Acquire) == ordinal
     }
 
-    /// Waits until the turn of `ordinal` has come; `None` once `cancelled` is set, see [`Turn::wake`]. How long it took is added
-    /// to `waiting`.
+    /// Waits for the turn of `ordinal`; `None` once `cancelled` is set, see [`Turn::wake`]. The time waited is added to `waiting`.
     pub(crate) fn take(
         &self,
         ordinal: u64,
@@ -65,12 +64,12 @@ impl<T> Turn<T> {
         taken
     }
 
-    /// Waits until the turn of `ordinal` has come, and lets it go by; `None` once `cancelled` is set.
+    /// Waits for the turn of `ordinal` and passes it on; `None` once `cancelled` is set.
     pub(crate) fn pass(&self, ordinal: u64, cancelled: &AtomicBool) -> Option<()> {
         self.take(ordinal, cancelled, &mut Duration::default()).map(drop)
     }
 
-    /// Sleeps until the turn of `ordinal` has come.
+    /// Sleeps until it is the turn of `ordinal`.
     fn wait(&self, ordinal: u64, cancelled: &AtomicBool) -> Option<Taken<'_, T>> {
         let mut guard = self.lock();
         loop {
@@ -86,18 +85,18 @@ impl<T> Turn<T> {
         }
     }
 
-    /// Makes it the turn of `ordinal`.
+    /// Sets the turn to `ordinal`.
     pub(crate) fn skip_to(&mut self, ordinal: u64) {
         *self.next.get_mut() = ordinal;
     }
 
-    /// Lets everybody who waits look at `cancelled` again.
+    /// Wakes all waiting threads to check `cancelled`.
     pub(crate) fn wake(&self) {
         let _guard = self.lock();
         self.changed.notify_all();
     }
 
-    /// What it is about, when nobody else is there.
+    /// The value, while no other thread has access.
     pub(crate) fn get_mut(&mut self) -> &mut T {
         self.inner.get_mut().unwrap_or_else(PoisonError::into_inner)
     }
@@ -106,7 +105,7 @@ impl<T> Turn<T> {
         self.inner.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Panics are caught where foreign code is called; what one leaves behind is never published.
+    /// Ignores poisoning: panics are caught where foreign code is called, and what one leaves behind is never published.
     fn lock(&self) -> MutexGuard<'_, T> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -119,7 +118,7 @@ impl<T> Drop for Taken<'_, T> {
             return;
         }
         self.turn.next.fetch_add(1, Ordering::Release);
-        // Whoever comes for the lock from here on sees the new turn. To wake nobody is a call of the system all the same.
+        // A thread that locks from here on sees the new turn. Waking is a system call even without sleepers.
         let anybody = self.turn.sleepers.load(Ordering::Relaxed) > 0;
         self.guard = None;
         if anybody {

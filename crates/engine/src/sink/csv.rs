@@ -1,39 +1,36 @@
 //! `csv`: delimited text.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::file::EncodedFile;
-use super::roll::{self, Roll};
-use super::rolling::RollingFile;
-use super::{Component, Outset, Repeat, Sink, SinkSpec, Template};
-use crate::atomic;
+use super::encoded::EncodedText;
+use super::{Component, FileTarget, Outset, Repeat, Roll, Sink, SinkSpec};
 use crate::batch::Schema;
 use crate::error::Result;
 use crate::files::{Base, FilePath};
 use crate::format::csv::{CsvEncoder, delimiter_of};
 use crate::options::parameters_of;
 
-/// A file of delimited text as RFC 4180, with a header.
+/// Delimited text according to RFC 4180, with a header.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CsvFile {
-    /// The file; "-" is standard output. Folders on the way are made.
+    /// The file; "-" is standard output. Missing folders are created.
     pub path: FilePath,
     /// The byte between fields, such as ",", ";" or "\t".
     #[serde(default = "default_delimiter")]
     pub delimiter: String,
-    /// Digits behind the decimal point; the shortest text that reads back to the same bits if not given.
+    /// Digits after the decimal point; by default, the shortest text that reads back to the same bits.
     #[serde(default)]
     pub decimals: Option<u8>,
-    /// Whether text that begins with = + - @, a tab or a line end gets an apostrophe in front, so that spreadsheets do not run it.
+    /// Whether to put an apostrophe before text that begins with = + - @, a tab or a line end, so that spreadsheets do not run it as a
+    /// formula.
     #[serde(default)]
     pub csv_safe: bool,
-    /// When a file ends and another begins, and how long they stay: `{ every = "1h", size = "256MiB", keep = "30d" }`. `path` says then how they
-    /// are called: "out/{date}/{hour}-{epoch}.csv".
+    /// When to end a file and begin another, and how long to keep files: `{ every = "1h", size = "256MiB", keep = "30d" }`. `path` is then
+    /// a template: "out/{date}/{hour}-{epoch}.csv".
     #[serde(default)]
     pub roll: Option<Roll>,
 }
@@ -45,7 +42,7 @@ fn default_delimiter() -> String {
 }
 
 impl CsvFile {
-    /// The file `path`, with commas.
+    /// A file at `path`, delimited by commas.
     pub fn new(path: impl Into<FilePath>) -> Self {
         Self {
             path: path.into(),
@@ -54,6 +51,10 @@ impl CsvFile {
             csv_safe: false,
             roll: None,
         }
+    }
+
+    fn written(&self) -> FileTarget {
+        FileTarget::new(self.path.clone(), self.roll.clone())
     }
 
     fn encoder(&self) -> Result<CsvEncoder> {
@@ -72,35 +73,20 @@ impl SinkSpec for CsvFile {
     }
 
     fn repeat(&self) -> Repeat {
-        Repeat::of(&self.path)
+        self.written().repeat()
     }
 
-    fn file(&self) -> Option<PathBuf> {
-        self.roll.is_none().then(|| atomic::file(&self.path)).flatten()
-    }
-
-    fn rolls(&self) -> Option<Template> {
-        roll::template(&self.path, self.roll.as_ref())
-    }
-
-    fn stream(&self) -> Option<PathBuf> {
-        self.roll.is_none().then(|| atomic::stream(&self.path)).flatten()
+    fn target(&self) -> Option<FileTarget> {
+        Some(self.written())
     }
 
     fn with_base(&self, base: &Base) -> Option<Arc<dyn SinkSpec>> {
         Some(Arc::new(Self { path: self.path.with_base(base), ..self.clone() }))
     }
 
-    fn is_stdout(&self) -> bool {
-        atomic::is_stdout(&self.path)
-    }
-
     fn check(&self, schema: &Schema) -> Result<()> {
         self.encoder()?;
-        match &self.roll {
-            Some(roll) => roll.check(&self.path, Some(schema)),
-            None => atomic::check(&self.path),
-        }
+        self.written().check(Some(schema))
     }
 
     fn can_resume(&self) -> bool {
@@ -108,10 +94,6 @@ impl SinkSpec for CsvFile {
     }
 
     fn open(&self, schema: &Arc<Schema>, outset: &Outset) -> Result<Box<dyn Sink>> {
-        let (path, encoder) = (&self.path, self.encoder()?);
-        Ok(match &self.roll {
-            Some(roll) => Box::new(RollingFile::open(path, roll, encoder, schema, outset)?),
-            None => Box::new(EncodedFile::create(path, encoder, schema, outset)?),
-        })
+        Ok(Box::new(EncodedText::open(&self.written(), self.encoder()?, schema, outset)?))
     }
 }

@@ -1,41 +1,41 @@
-//! `dead_letter`: the records that were set aside, with position, reason and raw text (clause 7).
+//! `dead_letter`: rejected records with position, reason and raw text (clause 7).
 
-use std::io::Write;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::roll::{self, Roll};
-use super::rolling::RollingText;
-use super::{Component, Outset, Repeat, Saved, Sink, SinkSpec, Takes, Template};
-use crate::atomic::{self, AtomicFile};
+use super::text::Text;
+use super::{Component, FileTarget, Outset, Repeat, Roll, Sink, SinkCheckpoint, SinkSpec, Takes};
 use crate::batch::{Batch, Schema};
 use crate::error::{Error, Rejection, RejectionKind, Result};
 use crate::files::{Base, FilePath};
 use crate::options::parameters_of;
 use crate::sensor::Sensors;
 
-/// A file of JSON Lines: file, line, offset, column, kind (malformed, late or ahead), reason, raw; `raw_hex` too where the
-/// raw bytes are not UTF-8.
+/// A file of JSON Lines: file, line, offset, column, kind (malformed, late or ahead), reason, raw; also `raw_hex` if the raw bytes are not
+/// UTF-8.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DeadLetter {
-    /// The file; "-" is standard output. Folders on the way are made.
+    /// The file; "-" is standard output. Missing folders are created.
     pub path: FilePath,
-    /// When a file ends and another begins, and how long they stay: `{ every = "1h", size = "256MiB", keep = "30d" }`. `path` says then how they
-    /// are called: "rejects/{epoch}.jsonl".
+    /// When to end a file and begin another, and how long to keep files: `{ every = "1h", size = "256MiB", keep = "30d" }`. `path` is then
+    /// a template: "rejects/{epoch}.jsonl".
     #[serde(default)]
     pub roll: Option<Roll>,
 }
 
-inventory::submit! { Component::of::<DeadLetter>("dead_letter", "the records that were set aside, and why") }
+inventory::submit! { Component::of::<DeadLetter>("dead_letter", "rejected and late records, with the reason") }
 
 impl DeadLetter {
-    /// The file `path`.
+    /// A file at `path`.
     pub fn new(path: impl Into<FilePath>) -> Self {
         Self { path: path.into(), roll: None }
+    }
+
+    fn written(&self) -> FileTarget {
+        FileTarget::new(self.path.clone(), self.roll.clone())
     }
 }
 
@@ -53,35 +53,20 @@ impl SinkSpec for DeadLetter {
     }
 
     fn repeat(&self) -> Repeat {
-        Repeat::of(&self.path)
+        self.written().repeat()
     }
 
-    fn file(&self) -> Option<PathBuf> {
-        self.roll.is_none().then(|| atomic::file(&self.path)).flatten()
-    }
-
-    fn rolls(&self) -> Option<Template> {
-        roll::template(&self.path, self.roll.as_ref())
-    }
-
-    fn stream(&self) -> Option<PathBuf> {
-        self.roll.is_none().then(|| atomic::stream(&self.path)).flatten()
+    fn target(&self) -> Option<FileTarget> {
+        Some(self.written())
     }
 
     fn with_base(&self, base: &Base) -> Option<Arc<dyn SinkSpec>> {
         Some(Arc::new(Self { path: self.path.with_base(base), ..self.clone() }))
     }
 
-    fn is_stdout(&self) -> bool {
-        atomic::is_stdout(&self.path)
-    }
-
     fn check(&self, _schema: &Schema) -> Result<()> {
-        match &self.roll {
-            // What was set aside may have no time.
-            Some(roll) => roll.check(&self.path, None),
-            None => atomic::check(&self.path),
-        }
+        // What was set aside may have no time.
+        self.written().check(None)
     }
 
     fn can_resume(&self) -> bool {
@@ -89,21 +74,16 @@ impl SinkSpec for DeadLetter {
     }
 
     fn open(&self, _schema: &Arc<Schema>, outset: &Outset) -> Result<Box<dyn Sink>> {
-        Ok(match &self.roll {
-            Some(roll) => Box::new(Rolling(RollingText::open(&self.path, roll, Vec::new(), outset)?)),
-            None => Box::new(Open(AtomicFile::begin(&self.path, outset)?.0)),
-        })
+        Ok(Box::new(DeadLetterFile(self.written().open_text(Vec::new(), outset)?)))
     }
 }
 
-struct Open(AtomicFile);
-
-/// The same in files that roll.
-struct Rolling(RollingText);
+/// The sink in use.
+struct DeadLetterFile(Text);
 
 /// One line of the file.
 #[derive(Serialize)]
-struct Letter<'a> {
+struct DeadLetterLine<'a> {
     file: &'a str,
     line: u64,
     offset: u64,
@@ -115,12 +95,12 @@ struct Letter<'a> {
     raw_hex: Option<String>,
 }
 
-impl Letter<'_> {
-    /// The line for a record that was set aside.
+impl DeadLetterLine<'_> {
+    /// The line for a rejected record.
     fn line(rejection: &Rejection) -> Result<Vec<u8>> {
         let raw = String::from_utf8_lossy(&rejection.raw);
         let is_utf8 = std::str::from_utf8(&rejection.raw).is_ok();
-        let letter = Letter {
+        let letter = DeadLetterLine {
             file: &rejection.position.file,
             line: rejection.position.line,
             offset: rejection.position.offset,
@@ -140,40 +120,13 @@ impl Letter<'_> {
     }
 }
 
-impl Sink for Open {
+impl Sink for DeadLetterFile {
     fn write(&mut self, _batch: &Batch, _sensors: &Sensors) -> Result<()> {
         Ok(())
     }
 
     fn reject(&mut self, rejection: &Rejection) -> Result<()> {
-        self.0.write_all(&Letter::line(rejection)?).map_err(|error| self.0.failed(&error))
-    }
-
-    fn push(&mut self) -> Result<()> {
-        self.0.finish()
-    }
-
-    fn flush(&mut self) -> Result<()> {
-        self.0.finish()
-    }
-
-    fn save(&mut self, _epoch: u64) -> Result<Option<Saved>> {
-        self.0.save()
-    }
-
-    fn commit(&mut self) -> Result<Vec<String>> {
-        self.0.commit()?;
-        Ok(Vec::new())
-    }
-}
-
-impl Sink for Rolling {
-    fn write(&mut self, _batch: &Batch, _sensors: &Sensors) -> Result<()> {
-        Ok(())
-    }
-
-    fn reject(&mut self, rejection: &Rejection) -> Result<()> {
-        self.0.write(&Letter::line(rejection)?)
+        self.0.write(None, &DeadLetterLine::line(rejection)?)
     }
 
     fn push(&mut self) -> Result<()> {
@@ -184,7 +137,7 @@ impl Sink for Rolling {
         self.0.flush()
     }
 
-    fn save(&mut self, epoch: u64) -> Result<Option<Saved>> {
+    fn save(&mut self, epoch: u64) -> Result<Option<SinkCheckpoint>> {
         self.0.save(epoch)
     }
 

@@ -1,21 +1,22 @@
-//! Where records go, one sink a file.
+//! Sinks: where records go. One file per kind of sink.
 //!
-//! A [`SinkSpec`] is what the pipeline says; [`SinkSpec::open`] makes the running [`Sink`]. The runtime calls
-//! [`Sink::write`] (or [`Sink::reject`]) in order, then [`Sink::flush`] on all sinks, then [`Sink::commit`] on all.
-//! A sink dropped without `commit` leaves nothing behind that looks finished (clause 19).
+//! A [`SinkSpec`] describes a sink as the pipeline declares it; [`SinkSpec::open`] makes the running [`Sink`], whose documentation gives
+//! the order of calls. A sink that is dropped without [`Sink::commit`] leaves no file under its final name (clause 19).
 
 mod alert;
+mod checkpoint;
 mod console;
 mod csv;
 mod dead_letter;
-mod file;
+mod encoded;
 mod jsonl;
 mod null;
 mod parquet;
 #[cfg(feature = "polars")]
 mod polars;
 mod roll;
-mod rolling;
+mod target;
+mod text;
 
 use std::any::Any;
 use std::path::PathBuf;
@@ -25,12 +26,13 @@ use serde::Serialize;
 
 use crate::batch::{Batch, Schema};
 use crate::error::{Error, Rejection, Result};
-use crate::files::{Base, FilePath};
+use crate::files::Base;
 use crate::options::{Configure, Named, Options};
 use crate::sensor::{SensorId, Sensors};
 
-pub use crate::atomic::{Job, Outset, Saved, Template};
+pub use crate::atomic::{Job, Outset, Template};
 pub use alert::{Alert, Thresholds, end_alert_commands};
+pub use checkpoint::SinkCheckpoint;
 pub use console::Console;
 pub use csv::CsvFile;
 pub use dead_letter::DeadLetter;
@@ -40,31 +42,25 @@ pub use parquet::ParquetFile;
 #[cfg(feature = "polars")]
 pub use polars::{Frame, FrameHandle};
 pub use roll::Roll;
+pub use target::FileTarget;
 
-/// What a sink is given.
+/// What a sink receives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Takes {
     /// The records that leave the last stage.
     Records,
-    /// The records that were set aside.
+    /// The rejected records, including late ones.
     Rejections,
 }
 
-/// What happens when a batch is written a second time, after a restart.
+/// What happens if a batch is written again after a restart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Repeat {
-    /// Nothing: uncommitted output is thrown away first.
+    /// No effect: uncommitted output is discarded first.
     Harmless,
-    /// It is there twice.
+    /// The records are duplicated.
     Duplicates,
-}
-
-impl Repeat {
-    /// That of what is written to a path: a file appears when it is complete, and a stream keeps what it was given.
-    pub(crate) fn of(path: &FilePath) -> Self {
-        if crate::atomic::is_stream(path) { Self::Duplicates } else { Self::Harmless }
-    }
 }
 
 /// A sink that can stand in a pipeline file, under a name: `inventory::submit! { Component::of::<Mine>("mine", "…") }`.
@@ -73,7 +69,7 @@ pub struct Component(pub(crate) Named<dyn SinkSpec>);
 inventory::collect!(Component);
 
 impl Component {
-    /// `T` under `name`; `help` says in one line what it does.
+    /// Registers `T` under `name`; `help` describes it in one line.
     pub const fn of<T: Configure + SinkSpec>(name: &'static str, help: &'static str) -> Self {
         let make: fn(&mut Options<'_>) -> Option<Box<dyn SinkSpec>> =
             |options| Some(Box::new(T::configure(options)?));
@@ -81,195 +77,225 @@ impl Component {
     }
 }
 
-/// A sink as written in a pipeline: immutable, checked, nothing opened yet.
-pub trait SinkSpec: Send + Sync {
-    /// The name it is registered under.
+/// A sink as declared in a pipeline: immutable and checked; nothing is opened yet. Shared between threads.
+pub trait SinkSpec: Any + Send + Sync {
+    /// The name under which it is registered.
     fn name(&self) -> &str;
 
-    /// Its options with their defaults, for `explain` and the report.
+    /// Its options, including defaults, for `explain` and the report.
     fn parameters(&self) -> serde_json::Value;
 
-    /// Records, or rejections.
+    /// Whether it receives records or rejections.
     fn takes(&self) -> Takes {
         Takes::Records
     }
 
-    /// What a repeat of the same batch does.
+    /// What happens if the same batch is written twice.
     fn repeat(&self) -> Repeat;
+
+    /// Where it writes, for a sink of files or a stream.
+    fn target(&self) -> Option<FileTarget> {
+        None
+    }
 
     /// The file that it will write, if it writes one; none for files that roll, nor for standard output, named pipes and devices.
     fn file(&self) -> Option<PathBuf> {
-        None
+        self.target()?.file()
     }
 
-    /// How the files are called that it writes one after the other, if it does: then it has no [`SinkSpec::file`].
+    /// The name template of the rolling files that it writes; such a sink has no [`SinkSpec::file`].
     fn rolls(&self) -> Option<Template> {
-        None
+        self.target()?.rolls()
     }
 
-    /// The named pipe or device that it writes to, where it is one.
+    /// The named pipe or device that it writes to, if any.
     fn stream(&self) -> Option<PathBuf> {
-        None
+        self.target()?.stream()
     }
 
-    /// Whether its records go to standard output.
+    /// Whether it writes to standard output.
     fn is_stdout(&self) -> bool {
-        false
+        self.target().is_some_and(|target| target.is_stdout())
     }
 
-    /// The patterns of sensor names that its options have: one that fits no sensor of a run is said at its end.
+    /// The patterns for sensor names in its options. A pattern that matches no sensor is reported at the end of the run.
     fn sensor_patterns(&self) -> Vec<String> {
         Vec::new()
     }
 
-    /// The same sink, whose relative paths start from `base`; `None` for one that has no paths.
+    /// The same sink with relative paths resolved against `base`; `None` if it has no paths.
     fn with_base(&self, _base: &Base) -> Option<Arc<dyn SinkSpec>> {
         None
     }
 
-    /// Checks the options against the columns that will come in.
+    /// Checks its options against the columns that it will receive.
     ///
     /// # Errors
-    /// A configuration error.
+    /// A configuration error if they do not fit.
     fn check(&self, _schema: &Schema) -> Result<()> {
         Ok(())
     }
 
-    /// Whether it can go on where a checkpoint found it ([`Sink::save`]). Others may only take part in a run that goes on after a
-    /// restart where a repeat is [`Repeat::Duplicates`]: they begin anew then.
+    /// Whether it can resume from a checkpoint ([`Sink::save`]). A sink that cannot starts anew after a restart; it is allowed in a run
+    /// with checkpoints only if its [`SinkSpec::repeat`] is [`Repeat::Duplicates`].
     fn can_resume(&self) -> bool {
         false
     }
 
-    /// Whether it delivers by epochs, as what is no file does: a database, a broker, a server. Then its [`Sink::preparer`] makes bytes
-    /// (`Vec<u8>`) of batches, which the run keeps in its state folder; when the checkpoint that closes an epoch is durable, they are handed to
-    /// [`Sink::deliver`]. Without a state folder, each batch is delivered as it comes. Such a sink needs no [`Sink::save`]: it is told by the
-    /// numbers of epochs, and by [`Outset::writer`], what it has already.
+    /// Whether it delivers by epochs, as sinks other than files do: databases, brokers, servers. Its [`Sink::preparer`] then encodes
+    /// batches to bytes (`Vec<u8>`), which the run keeps in the outbox in its state folder; once the checkpoint that closes an epoch is
+    /// durable, it passes them to [`Sink::deliver`]. Without a state folder, each batch is delivered as it comes. Such a sink needs no
+    /// [`Sink::save`]: epoch numbers and [`Outset::writer`] identify what it already has.
     fn delivers(&self) -> bool {
         false
     }
 
-    /// Opens it; where `outset` says so, it goes on where a checkpoint found it. Nothing appears under the final name yet.
+    /// Whether `option` may change during a run; [`Sink::reload`] then applies the new value.
+    fn reloads(&self, _option: &str) -> bool {
+        false
+    }
+
+    /// Opens the sink, resuming from a checkpoint if `outset` has one. Nothing appears under the final name yet.
     ///
     /// # Errors
-    /// What keeps the run from starting: a folder that is not there, a command that cannot be run.
+    /// Anything that prevents the run from starting: a missing folder, a command that cannot be run.
     fn open(&self, schema: &Arc<Schema>, outset: &Outset) -> Result<Box<dyn Sink>>;
 }
 
-/// What a sink's [`Prepare`] made of a batch, for its [`Sink::accept`].
+/// A batch prepared by a sink's [`Prepare`], for its [`Sink::accept`].
 pub type Block = Box<dyn Any + Send>;
+
+/// The bytes that a block takes, where they are known: most are text.
+pub(crate) fn size_of_block(block: &Block) -> Option<usize> {
+    let encoded = || block.downcast_ref::<encoded::Encoded>().map(encoded::Encoded::size);
+    block.downcast_ref::<Vec<u8>>().map(Vec::capacity).or_else(encoded)
+}
 
 /// The part of a sink that does not depend on order: encoding, for one. Shared by all workers.
 pub trait Prepare: Send + Sync {
-    /// Does with a batch whatever can be done before its turn.
+    /// Does all work for a batch that does not depend on earlier batches. Called by any worker, in any order.
     ///
     /// # Errors
-    /// What ends the run.
+    /// Any error ends the run.
     fn prepare(&self, batch: &Batch, sensors: &Sensors) -> Result<Block>;
 }
 
-/// A sink in use. A run calls either [`Sink::write`], or [`Sink::accept`] with what its [`Sink::preparer`] made; of a sink that
-/// [delivers by epochs](SinkSpec::delivers), neither, but [`Sink::deliver`].
+/// A running sink. A run calls either [`Sink::write`], or [`Sink::accept`] with batches from its [`Sink::preparer`]; if the sink [delivers
+/// by epochs](SinkSpec::delivers), it calls only [`Sink::deliver`].
 ///
 /// ```text
-/// at rest              the sink's own thread                                             at rest
-/// open → preparer →  { accept | write | reject | give_up → push (live) | save } …  →  flush → save → commit
-///                                                                                       or: push → save → pause
-/// by epochs: open → preparer → { deliver (thread of its own, behind the checkpoint) } … → commit
+/// at rest              the sink's own thread, for a prompt one also a worker               at rest
+/// open → preparer →  { accept | write | reject | give_up | reload → push (live) | save } … →  flush → save → commit
+///                                                                                          or: push → save → pause
+/// by epochs: open → preparer → { deliver (thread of its own, once the checkpoint is durable) } … → commit
 /// ```
 ///
-/// All calls are one after the other. After an error it is not called again.
+/// Calls never overlap. A sink is not called again after an error.
 pub trait Sink: Send {
-    /// Takes the records of `batch`, after those of all earlier calls.
+    /// Writes the records of `batch`, which follow those of all earlier calls.
     ///
     /// # Errors
-    /// What ends the run.
+    /// Any error ends the run.
     fn write(&mut self, _batch: &Batch, _sensors: &Sensors) -> Result<()> {
-        Err(Error::internal("a sink was given records, but takes only what it has prepared"))
+        Err(Error::internal("a sink that accepts only prepared batches was given records"))
     }
 
-    /// These sensors are given up (clause 27): what comes under their ids from now on is of others, or of the same ones as if they were new. A
-    /// sink that keeps anything by id forgets it.
+    /// These sensors are given up (clause 27): from now on their ids refer to other sensors, or to the same ones starting anew. A sink that
+    /// keeps state by id discards theirs.
     ///
     /// # Errors
-    /// What ends the run.
+    /// Any error ends the run.
     fn give_up(&mut self, _gone: &[SensorId]) -> Result<()> {
         Ok(())
     }
 
-    /// Takes a record that was set aside; only sinks that take [`Takes::Rejections`] are given any.
+    /// Writes a rejected record; called only for sinks that take [`Takes::Rejections`].
     ///
     /// # Errors
-    /// What ends the run.
+    /// Any error ends the run.
     fn reject(&mut self, _rejection: &Rejection) -> Result<()> {
         Ok(())
     }
 
-    /// What can be done with batches before their turn; `None` where [`Sink::write`] does it all.
+    /// The part of the sink that may run out of order on any worker; `None` if [`Sink::write`] does everything.
     fn preparer(&self) -> Option<Arc<dyn Prepare>> {
         None
     }
 
-    /// Takes a prepared batch, after those of all earlier calls; gives what is left to do, if anything.
-    ///
-    /// # Errors
-    /// What ends the run.
-    fn accept(&mut self, _block: Block) -> Result<Option<Job>> {
-        Err(Error::internal("a sink was given a prepared batch, but prepares none"))
+    /// Whether [`Sink::write`] and [`Sink::accept`] return at once, since anything that takes time is left as a job. While nothing is queued
+    /// for such a sink, a worker calls it directly, in order: that saves waking the sink's own thread for every batch.
+    fn is_prompt(&self) -> bool {
+        false
     }
 
-    /// Hands what it has gathered to whoever reads along: called after every batch of an input that does not end.
+    /// Writes a prepared batch, which follows those of all earlier calls. May return a job, which any worker may run.
     ///
     /// # Errors
-    /// What ends the run.
+    /// Any error ends the run.
+    fn accept(&mut self, _block: Block) -> Result<Option<Job>> {
+        Err(Error::internal("a sink that prepares no batches was given a prepared batch"))
+    }
+
+    /// Passes everything gathered so far to the readers of the output: called after every batch of unbounded input, and from time to time while none arrives.
+    ///
+    /// # Errors
+    /// Any error ends the run.
     fn push(&mut self) -> Result<()> {
         Ok(())
     }
 
-    /// Nothing more will come: hands everything to the operating system.
+    /// No more records will come: passes everything to the operating system.
     ///
     /// # Errors
-    /// What ends the run: a full disk, for one.
+    /// Any error ends the run, for example a full disk.
     fn flush(&mut self) -> Result<()> {
         Ok(())
     }
 
-    /// Makes `rows` visible where they belong: all that was prepared in `epoch`, in order, as it was prepared. Called for one epoch after the
-    /// other, with numbers that grow and may have gaps, on a thread of its own, when the checkpoint that closes the epoch is durable.
+    /// Delivers `rows`: everything that was prepared in `epoch`, in order. Called for one epoch after the other, with increasing numbers
+    /// that may have gaps, on a thread of its own, once the checkpoint that closes the epoch is durable.
     ///
-    /// An epoch may come again, after a failure and after a run was killed, with the same rows; of the epochs that were delivered no other does.
-    /// That must be harmless: whoever can, writes [`Outset::writer`] and the number in the transaction of the rows, and does nothing where they
-    /// are there. A sink that cannot says [`Repeat::Duplicates`].
+    /// An epoch may be delivered again with the same rows, after a failure or after the run was killed; only the most recent epoch can be.
+    /// That must be idempotent: if the target has transactions, write [`Outset::writer`] and the epoch number in the same transaction as
+    /// the rows, and do nothing if they are already there. A sink that cannot do this returns [`Repeat::Duplicates`].
     ///
     /// # Errors
-    /// One that is [transient](Error::is_transient) has the epoch delivered once more, after a while, for as long as it takes; any other ends
-    /// the run, and the next run begins with this epoch.
+    /// After a [transient](Error::is_transient) error the same epoch is retried with a delay, without limit; any other error ends the run,
+    /// and the next run starts with this epoch.
     fn deliver(&mut self, _epoch: u64, _rows: &mut dyn Iterator<Item = Result<Vec<u8>>>) -> Result<()> {
-        Err(Error::internal("a sink that delivers by epochs, and does not deliver"))
+        Err(Error::internal("a sink that delivers by epochs does not implement `deliver`"))
     }
 
-    /// What it has taken so far, for the checkpoint that closes `epoch`: called between two batches, with numbers that grow. `None` where it
-    /// begins anew after a restart. Behind [`Sink::flush`] it is the last one: what is to be delivered at the end of the run, is with this epoch.
+    /// Applies the options of `spec` from the next record on. It has the same type, and differs only in options that [may change](SinkSpec::reloads).
     ///
     /// # Errors
-    /// What ends the run.
-    fn save(&mut self, _epoch: u64) -> Result<Option<Saved>> {
+    /// Any error ends the run.
+    fn reload(&mut self, _spec: &Arc<dyn SinkSpec>) -> Result<()> {
+        Err(Error::internal("a sink whose options may change, and which takes over none"))
+    }
+
+    /// The state for the checkpoint that closes `epoch`: called between two batches, with increasing numbers. `None` if the sink starts
+    /// anew after a restart. The call after [`Sink::flush`] is the last one: output that remains is delivered with this epoch.
+    ///
+    /// # Errors
+    /// Any error ends the run.
+    fn save(&mut self, _epoch: u64) -> Result<Option<SinkCheckpoint>> {
         Ok(None)
     }
 
-    /// The run has been stopped, and will go on from the checkpoint that was made: what cannot wait until then is to be done now. Gives remarks
-    /// for the summary.
+    /// The run was stopped and will resume from the checkpoint just made: finish anything that cannot wait until then. Returns remarks for
+    /// the summary.
     ///
     /// # Errors
-    /// What lets the run fail, which goes on from that checkpoint all the same.
+    /// An error makes the run fail; the next run still resumes from that checkpoint.
     fn pause(&mut self) -> Result<Vec<String>> {
         Ok(Vec::new())
     }
 
-    /// Makes the output visible under its final name. Gives remarks for the summary.
+    /// Makes the output visible under its final name. Returns remarks for the summary.
     ///
     /// # Errors
-    /// What ends the run.
+    /// Any error makes the run fail.
     fn commit(&mut self) -> Result<Vec<String>> {
         Ok(Vec::new())
     }

@@ -1,4 +1,4 @@
-//! `null`: counts, and nothing else.
+//! `null`: discards records.
 
 use std::sync::Arc;
 
@@ -11,12 +11,12 @@ use crate::error::Result;
 use crate::options::parameters_of;
 use crate::sensor::Sensors;
 
-/// Takes records and keeps none: for measuring everything before it.
+/// Discards all records, for measuring the stages before it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Null {}
 
-inventory::submit! { Component::of::<Null>("null", "counts records and keeps none, for measuring") }
+inventory::submit! { Component::of::<Null>("null", "discards all records, for measuring") }
 
 impl SinkSpec for Null {
     fn name(&self) -> &str {
@@ -45,7 +45,7 @@ impl Sink for Null {
         Ok(())
     }
 
-    fn flush(&mut self) -> Result<()> {
-        Ok(())
+    fn is_prompt(&self) -> bool {
+        true
     }
 }

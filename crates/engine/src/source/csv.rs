@@ -1,42 +1,37 @@
 //! `csv` and `tsv`: delimited text.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use schemars::Schema;
 
 use super::file::FileOptions;
-use super::{Component, OpenOptions, Source, SourceSpec, Traits};
-use crate::atomic::Outputs;
+use super::text::TextSource;
+use super::{Component, OpenOptions};
 use crate::error::Result;
-use crate::files::Base;
+use crate::format::Format;
 use crate::format::columns::{ColumnOptions, Names};
 use crate::format::csv::{Csv as CsvFormat, Dialect};
 use crate::format::encoding::{Encoded, EncodingOptions};
-use crate::format::unpivoted;
 use crate::options::{Configure, Options, merged, parameters_of};
 use crate::time::TimeParser;
 
 /// Files of delimited text.
 #[derive(Clone, Debug)]
 pub struct Csv {
-    /// Which files.
+    /// The files to read.
     pub files: FileOptions,
-    /// What the columns are.
+    /// The columns.
     pub columns: ColumnOptions,
-    /// How the text is laid out.
+    /// Delimiter, quoting and lines to skip.
     pub dialect: Dialect,
-    /// How its characters are written.
+    /// The character encoding.
     pub encoding: EncodingOptions,
 }
 
 inventory::submit! { Component::of::<Csv>("csv", "delimited text: one file or many, plain or compressed") }
 
-/// The extensions that a directory's files are known by.
-const EXTENSIONS: [&str; 3] = ["csv", "tsv", "txt"];
-
 impl Csv {
-    /// The file, glob or directory `path`.
+    /// Reads `path`: a file, glob or folder.
     pub fn new(path: impl Into<String>) -> Self {
         Self {
             files: FileOptions::from(path.into()),
@@ -58,7 +53,7 @@ impl Csv {
         self
     }
 
-    /// The columns with numbers.
+    /// The columns of numbers.
     pub fn measurements<N: Into<String>>(mut self, columns: impl IntoIterator<Item = N>) -> Self {
         self.columns.measurements = Some(columns.into_iter().map(Into::into).collect());
         self
@@ -76,55 +71,40 @@ impl Configure for Csv {
     }
 
     fn configure(options: &mut Options) -> Option<Self> {
-        // All are read before any is missed, so that everything wrong is found.
+        // All options are read before any error returns, so that every mistake is reported.
         let (files, columns) = (options.take(), options.take());
         let (dialect, encoding) = (options.take(), options.take());
         Some(Self { files: files?, columns: columns?, dialect: dialect?, encoding: encoding? })
     }
 }
 
-impl SourceSpec for Csv {
-    fn name(&self) -> &str {
-        "csv"
+impl TextSource for Csv {
+    const NAME: &'static str = "csv";
+    const EXTENSIONS: &'static [&'static str] = &["csv", "tsv", "txt"];
+
+    fn file_options(&self) -> &FileOptions {
+        &self.files
     }
 
-    fn parameters(&self) -> serde_json::Value {
-        merged([
-            parameters_of(&self.files),
-            parameters_of(&self.columns),
-            parameters_of(&self.dialect),
-            parameters_of(&self.encoding),
-        ])
+    fn with_files(&self, files: FileOptions) -> Self {
+        Self { files, ..self.clone() }
     }
 
-    fn traits(&self) -> Traits {
-        self.files.traits()
+    fn format_parameters(&self) -> serde_json::Value {
+        merged([parameters_of(&self.columns), parameters_of(&self.dialect), parameters_of(&self.encoding)])
     }
 
-    fn can_resume(&self) -> bool {
-        true
-    }
-
-    fn files(&self, outputs: &Outputs) -> Vec<PathBuf> {
-        self.files.paths(&EXTENSIONS, outputs)
-    }
-
-    fn with_base(&self, base: &Base) -> Option<Arc<dyn SourceSpec>> {
-        Some(Arc::new(Self { files: self.files.with_base(base), ..self.clone() }))
-    }
-
-    fn times(&self) -> Result<Option<TimeParser>> {
+    fn time_parser(&self) -> Result<Option<TimeParser>> {
         self.columns.times().map(Some)
     }
 
-    fn open(&self, options: &OpenOptions) -> Result<Box<dyn Source>> {
+    fn format(&self, options: &OpenOptions) -> Result<Arc<dyn Format>> {
         let format = CsvFormat::new(&self.dialect, &self.columns)?.with_origins(options.origins);
-        let format = Encoded::new(format, &self.encoding)?;
-        Ok(Box::new(self.files.open(unpivoted(Arc::new(format)), &EXTENSIONS, options)?))
+        Ok(Arc::new(Encoded::new(format, &self.encoding)?))
     }
 }
 
-/// Files of tab-separated text: `csv` with another default.
+/// Files of tab-separated text: `csv` with another default delimiter.
 #[derive(Clone, Debug)]
 pub struct Tsv(pub Csv);
 
@@ -153,37 +133,27 @@ impl Configure for Tsv {
     }
 }
 
-impl SourceSpec for Tsv {
-    fn name(&self) -> &str {
-        "tsv"
+impl TextSource for Tsv {
+    const NAME: &'static str = "tsv";
+    const EXTENSIONS: &'static [&'static str] = Csv::EXTENSIONS;
+
+    fn file_options(&self) -> &FileOptions {
+        self.0.file_options()
     }
 
-    fn parameters(&self) -> serde_json::Value {
-        self.0.parameters()
+    fn with_files(&self, files: FileOptions) -> Self {
+        Self(self.0.with_files(files))
     }
 
-    fn traits(&self) -> Traits {
-        self.0.traits()
+    fn format_parameters(&self) -> serde_json::Value {
+        self.0.format_parameters()
     }
 
-    fn can_resume(&self) -> bool {
-        true
+    fn time_parser(&self) -> Result<Option<TimeParser>> {
+        self.0.time_parser()
     }
 
-    fn files(&self, outputs: &Outputs) -> Vec<PathBuf> {
-        SourceSpec::files(&self.0, outputs)
-    }
-
-    fn with_base(&self, base: &Base) -> Option<Arc<dyn SourceSpec>> {
-        let csv = Csv { files: self.0.files.with_base(base), ..self.0.clone() };
-        Some(Arc::new(Self(csv)))
-    }
-
-    fn times(&self) -> Result<Option<TimeParser>> {
-        self.0.times()
-    }
-
-    fn open(&self, options: &OpenOptions) -> Result<Box<dyn Source>> {
-        self.0.open(options)
+    fn format(&self, options: &OpenOptions) -> Result<Arc<dyn Format>> {
+        self.0.format(options)
     }
 }

@@ -1,26 +1,59 @@
-//! Records that a source need not read, because it is known from statistics what becomes of them.
+//! Predicting from statistics which records a stage filters, so that a source need not read them.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::batch::{Batch, Extent, Schema};
 
-/// Which stage filters all records of which an extent is known.
+/// The ordinal of the stage that filters all records of an extent.
 type FilteredBy = dyn Fn(&Schema, &Extent) -> Option<usize> + Send + Sync;
 
-/// Knows which records are going to be filtered.
+/// Predicts which records will be filtered.
 #[derive(Clone)]
-pub struct Foresee(Arc<FilteredBy>);
+pub struct Foresee(Arc<Inner>);
+
+struct Inner {
+    filtered_by: Box<FilteredBy>,
+    said: Mutex<Said>,
+}
+
+/// What has been said so far.
+#[derive(Clone, Copy, PartialEq)]
+enum Said {
+    /// That nothing is filtered, if anything.
+    Nothing,
+    /// That some records are.
+    Filtered,
+    /// From now on nothing is known: stages have other options than they had.
+    Unknown,
+}
 
 impl Foresee {
-    /// `filtered_by` gives the ordinal of the stage that filters all records of which that is known; `None` where none does for sure.
+    /// `filtered_by` returns the ordinal of the stage that certainly filters all records of an extent; `None` if no stage does.
     pub fn new(filtered_by: impl Fn(&Schema, &Extent) -> Option<usize> + Send + Sync + 'static) -> Self {
-        Self(Arc::new(filtered_by))
+        Self(Arc::new(Inner { filtered_by: Box::new(filtered_by), said: Mutex::new(Said::Nothing) }))
     }
 
-    /// Which stage filters all records of which `extent` is known.
+    /// The ordinal of the stage that filters all records of `extent`.
     pub fn filtered_by(&self, schema: &Schema, extent: &Extent) -> Option<usize> {
-        (self.0)(schema, extent)
+        let mut said = self.0.said.lock().unwrap_or_else(PoisonError::into_inner);
+        if *said == Said::Unknown {
+            return None;
+        }
+        let filtered_by = (self.0.filtered_by)(schema, extent);
+        if filtered_by.is_some() {
+            *said = Said::Filtered;
+        }
+        filtered_by
+    }
+
+    /// From now on, nothing is known any more; `false` where records are left unread already, perhaps some that come behind this.
+    pub(crate) fn forget(&self) -> bool {
+        let mut said = self.0.said.lock().unwrap_or_else(PoisonError::into_inner);
+        if *said == Said::Nothing {
+            *said = Said::Unknown;
+        }
+        *said == Said::Unknown
     }
 }
 
@@ -30,13 +63,13 @@ impl fmt::Debug for Foresee {
     }
 }
 
-/// Records that were left unread. Their sensors have ids; all of them are good, and the stage `stage` filters them all.
+/// Records that were not read. Their sensors have ids, none of them would be rejected, and the stage `stage` filters all of them.
 #[derive(Clone, Debug)]
 pub struct Foreseen {
-    /// How many.
+    /// The number of records.
     pub records: u64,
     /// The ordinal of the stage.
     pub stage: usize,
-    /// None of them, in their columns: what the stages see.
+    /// An empty batch with their columns, for the stages.
     pub none: Batch,
 }

@@ -1,42 +1,37 @@
 //! `jsonl`: JSON Lines.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use schemars::Schema;
 
 use super::file::FileOptions;
-use super::{Component, OpenOptions, Source, SourceSpec, Traits};
-use crate::atomic::Outputs;
+use super::text::TextSource;
+use super::{Component, OpenOptions};
 use crate::error::Result;
-use crate::files::Base;
+use crate::format::Format;
 use crate::format::columns::ColumnOptions;
 use crate::format::encoding::{Encoded, EncodingOptions};
 use crate::format::jsonl::{JsonLines as JsonFormat, JsonOptions};
-use crate::format::unpivoted;
 use crate::options::{Configure, Options, merged, parameters_of};
 use crate::time::TimeParser;
 
 /// Files of JSON Lines.
 #[derive(Clone, Debug)]
 pub struct JsonLines {
-    /// Which files.
+    /// The files to read.
     pub files: FileOptions,
-    /// What the columns are.
+    /// The columns.
     pub columns: ColumnOptions,
-    /// What is done with unknown fields.
+    /// The treatment of unknown fields.
     pub json: JsonOptions,
-    /// How its characters are written.
+    /// The character encoding.
     pub encoding: EncodingOptions,
 }
 
-inventory::submit! { Component::of::<JsonLines>("jsonl", "JSON: one object a record, one a line or otherwise") }
-
-/// The extensions that a directory's files are known by.
-const EXTENSIONS: [&str; 4] = ["jsonl", "ndjson", "json", "json-seq"];
+inventory::submit! { Component::of::<JsonLines>("jsonl", "JSON: one object per record, on one line or several") }
 
 impl JsonLines {
-    /// The file, glob or directory `path`, with these columns.
+    /// Reads `path`, a file, glob or folder, with these columns.
     pub fn new(path: impl Into<String>, columns: ColumnOptions) -> Self {
         Self {
             files: FileOptions::from(path.into()),
@@ -58,50 +53,35 @@ impl Configure for JsonLines {
     }
 
     fn configure(options: &mut Options) -> Option<Self> {
-        // All are read before any is missed, so that everything wrong is found.
+        // All options are read before any error returns, so that every mistake is reported.
         let (files, columns) = (options.take(), options.take());
         let (json, encoding) = (options.take(), options.take());
         Some(Self { files: files?, columns: columns?, json: json?, encoding: encoding? })
     }
 }
 
-impl SourceSpec for JsonLines {
-    fn name(&self) -> &str {
-        "jsonl"
+impl TextSource for JsonLines {
+    const NAME: &'static str = "jsonl";
+    const EXTENSIONS: &'static [&'static str] = &["jsonl", "ndjson", "json", "json-seq"];
+
+    fn file_options(&self) -> &FileOptions {
+        &self.files
     }
 
-    fn parameters(&self) -> serde_json::Value {
-        merged([
-            parameters_of(&self.files),
-            parameters_of(&self.columns),
-            parameters_of(&self.json),
-            parameters_of(&self.encoding),
-        ])
+    fn with_files(&self, files: FileOptions) -> Self {
+        Self { files, ..self.clone() }
     }
 
-    fn traits(&self) -> Traits {
-        self.files.traits()
+    fn format_parameters(&self) -> serde_json::Value {
+        merged([parameters_of(&self.columns), parameters_of(&self.json), parameters_of(&self.encoding)])
     }
 
-    fn can_resume(&self) -> bool {
-        true
-    }
-
-    fn files(&self, outputs: &Outputs) -> Vec<PathBuf> {
-        self.files.paths(&EXTENSIONS, outputs)
-    }
-
-    fn with_base(&self, base: &Base) -> Option<Arc<dyn SourceSpec>> {
-        Some(Arc::new(Self { files: self.files.with_base(base), ..self.clone() }))
-    }
-
-    fn times(&self) -> Result<Option<TimeParser>> {
+    fn time_parser(&self) -> Result<Option<TimeParser>> {
         self.columns.times().map(Some)
     }
 
-    fn open(&self, options: &OpenOptions) -> Result<Box<dyn Source>> {
+    fn format(&self, options: &OpenOptions) -> Result<Arc<dyn Format>> {
         let format = JsonFormat::new(&self.json, &self.columns)?.with_origins(options.origins);
-        let format = Encoded::new(format, &self.encoding)?;
-        Ok(Box::new(self.files.open(unpivoted(Arc::new(format)), &EXTENSIONS, options)?))
+        Ok(Arc::new(Encoded::new(format, &self.encoding)?))
     }
 }

@@ -1,7 +1,11 @@
-//! Where records come from, one source a file.
+//! Sources: where records come from. One file per kind of source.
 //!
-//! A [`SourceSpec`] is what the pipeline says; [`SourceSpec::open`] makes the running [`Source`].
-//! The runtime calls [`Source::next`] until it gives `None`; after an error it is not called again.
+//! A [`SourceSpec`] describes a source as the pipeline declares it; [`SourceSpec::open`] makes the running [`Source`].
+//!
+//! Call order: [`SourceSpec::open`] → [`Source::begin`] (in an unbounded run) → [`Source::restore`] (when resuming) →
+//! { [`Source::next`] | [`Source::save`] | [`Source::durable`] }… → [`Source::drain`] (when an unbounded run is stopped).
+//! [`Source::next`] returns `None` at the end of the input. One thread at a time makes these calls, not always the same one. A source is not
+//! called again after an error.
 
 mod csv;
 mod file;
@@ -11,17 +15,21 @@ mod jsonl;
 mod parquet;
 #[cfg(feature = "polars")]
 mod polars;
+mod sockets;
+mod stream;
 mod synthetic;
-mod typed;
+mod text;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::atomic::Outputs;
 use crate::batch::{Batch, Schema};
+use crate::cuts::CutRequest;
 use crate::error::{Error, Masks, Result};
 use crate::files::Base;
 use crate::format::{Chunk, Decoded};
@@ -32,14 +40,14 @@ use crate::time::{Clock, Period, TimeParser, Timestamp};
 
 pub use csv::{Csv, Tsv};
 pub use file::{
-    Address, FileOptions, FileSource, InputFile, Member, OneOrMany, Recorder, beginning, is_recording,
+    FileOptions, FileSource, InputFile, Member, OneOrMany, Recorder, beginning, is_recording,
     packed_extensions,
 };
 pub use file::{MappedFile, is_local};
 pub use foresee::{Foresee, Foreseen};
 pub use influx::Influx;
 
-/// Where a source was when it gave `state` ([`Source::save`]), for people; `None` where it is not one of files.
+/// The position in `state` (from [`Source::save`]), as text for people; `None` if the source does not read files.
 pub fn place(state: &[u8]) -> Option<String> {
     file::place(state)
 }
@@ -47,80 +55,95 @@ pub use jsonl::JsonLines;
 pub use parquet::{Parquet, sample as parquet_sample};
 #[cfg(feature = "polars")]
 pub use polars::Frame;
+pub use sockets::Address;
+pub(crate) use sockets::exclude;
 pub use synthetic::{Kind, Shape, Synthetic};
 
 /// How files are read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Io {
-    /// Map where that is safe (regular, local, uncompressed files), read otherwise.
+    /// Memory-map where that is safe (regular, local, uncompressed files), otherwise read.
     #[default]
     Auto,
-    /// Map; an error where that cannot be done.
+    /// Memory-map; an error where that is not possible.
     Mmap,
-    /// Read.
+    /// Read into buffers.
     Read,
 }
 
-/// What a run asks of its source.
+/// How a run opens its sources.
 #[derive(Clone, Debug)]
 pub struct OpenOptions {
     /// How files are read.
     pub io: Io,
-    /// Bytes a chunk, about; a record longer than that makes a longer chunk.
+    /// Target size of a chunk in bytes; a longer record makes a longer chunk.
     pub chunk_size: usize,
-    /// Whether batches must say where each record came from ([`Batch::origins`]).
+    /// Whether batches must carry the origin of each record ([`Batch::origins`]).
     pub origins: bool,
-    /// Plain files are read as live input is, in pieces of random sizes, of which this is the seed: what comes out must not depend on
-    /// that.
+    /// Seed for reading plain files as if they were live input, in pieces of random sizes. For `verify`: the output must not depend on it.
     pub shred: Option<u64>,
-    /// The times that are asked for: what is outside counts as filtered. A source need not look at it.
+    /// The requested range of event times; records outside it count as filtered. A source may ignore it.
     pub period: Period,
-    /// What is known of records before they are read. A source need not ask.
+    /// Predicts what happens to records before they are read, so that the source can skip them. A source may ignore it.
     pub foresee: Option<Foresee>,
-    /// Whether records are read too of which it is known that a stage filters them.
+    /// Whether to read records even if it is known that a stage filters them.
     pub reads_all: bool,
-    /// Keeps what comes in as it came, to be played again.
+    /// Records the raw input, so that it can be replayed.
     pub record: Option<Recorder>,
-    /// How many times as fast as it was received a recording is played; as fast as possible where `None`.
+    /// Replay speed of a recording, as a multiple of the original speed; `None`: as fast as possible.
     pub speed: Option<f64>,
-    /// Whether files that grow are waited for until they say what their columns are: a run does that, and whoever only looks at a pipeline
-    /// does not.
+    /// Whether to wait until growing files contain enough to determine their columns. True in a run, false when a pipeline is only
+    /// inspected.
     pub waits: bool,
-    /// Set when the run is to stop: whoever waits for input looks at it.
+    /// Set when the run is to stop. Every wait for input must check it.
     pub stop: Arc<AtomicBool>,
-    /// The clock by which live records are believed, and by which a recording says when they came.
+    /// A source of live input that [ticks](SourceSpec::ticks) gives a batch without records when nothing has come for so long, [received](Batch::received) then.
+    pub ticks: Option<Duration>,
+    /// The clock for `max_ahead` and for arrival times in recordings.
     pub clock: Clock,
-    /// The checkpoint from which the run goes on: [`Source::restore`] will be called with its place.
+    /// The checkpoint to resume from: [`Source::restore`] will be called with its position.
     pub resume: Option<Resumption>,
-    /// Whether the run asks for its place in the input ([`Source::save`]): what lies ahead is looked at once, to be known again.
+    /// Whether the run will call [`Source::save`]: the source then fingerprints its input when it opens it.
     pub keeps_place: bool,
-    /// What happens where the input is not what it was at that checkpoint.
+    /// What to do if the input has changed since that checkpoint.
     pub changes: Changes,
-    /// What the run writes: globs and folders do not take it for input.
+    /// Files that the run writes: globs and folders do not match them.
     pub outputs: Arc<Outputs>,
-    /// What whoever says something by itself, past the errors and the report, must not say.
+    /// Requests a checkpoint before the next one is due, for a source that receives no more until earlier records are durable.
+    pub cuts: CutRequest,
+    /// Secrets to mask in anything that the source prints itself, other than errors and the report.
     pub masks: Arc<Masks>,
 }
 
-/// What a run does that goes on where its input is not what it was.
+impl OpenOptions {
+    /// Records a batch of sources that have columns: fewer where chunks are to be small.
+    fn batch_rows(&self) -> usize {
+        const MOST: usize = 16_384;
+        MOST.min(self.chunk_size / 16).max(1)
+    }
+}
+
+/// What a resuming run does if its input has changed since the checkpoint.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Changes {
-    /// It says what has changed, and ends.
+    /// Report the change and end the run.
     #[default]
     Refused,
-    /// It says what has changed, and goes on with what is there.
+    /// Report the change and resume with the input as it is now.
     Accepted,
-    /// It ends whatever the user accepts: a first pass has learnt from all of the input, and what is written goes by that.
+    /// End the run whatever the user accepts: a first pass was fitted to the whole input, and the output depends on the fit.
     Unacceptable,
 }
 
-/// What is known of an input from a checkpoint, before it is opened again.
+/// What a checkpoint says about an input, available before the input is opened again.
 #[derive(Clone, Debug)]
 pub struct Resumption {
-    /// What [`Source::save`] gave.
+    /// The state returned by [`Source::save`].
     pub place: Arc<[u8]>,
-    /// Whether nothing is read any more: then the input need not be there.
+    /// Whether the input was read to its end: then it need not exist any more.
     pub finishes: bool,
 }
 
@@ -138,36 +161,38 @@ impl Default for OpenOptions {
             speed: None,
             waits: false,
             stop: Arc::default(),
+            ticks: None,
             clock: Clock::default(),
             resume: None,
             keeps_place: false,
             changes: Changes::Refused,
             outputs: Arc::default(),
+            cuts: CutRequest::default(),
             masks: Arc::default(),
         }
     }
 }
 
-/// What a source promises.
+/// The guarantees of a source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Traits {
     /// The input ends.
     pub is_bounded: bool,
     /// It can be read again from the start, with the same result.
     pub is_replayable: bool,
-    /// Anybody may send, at any time: what one of them sends must not end the run.
+    /// Anyone may send to it at any time, so bad data from one sender must not end the run.
     pub is_open: bool,
-    /// What was read can be read again after a restart: it lies in files.
+    /// Input that was read once can be read again after a restart, because it is stored in files.
     pub is_kept: bool,
 }
 
-/// A source that can stand in a pipeline file, under a name: `inventory::submit! { Component::of::<Mine>("mine", "…") }`.
+/// A source that pipeline files can name in `type`: `inventory::submit! { Component::of::<Mine>("mine", "…") }`.
 pub struct Component(pub(crate) Named<dyn SourceSpec>);
 
 inventory::collect!(Component);
 
 impl Component {
-    /// `T` under `name`; `help` says in one line what it does.
+    /// Registers `T` under `name`; `help` describes it in one line.
     pub const fn of<T: Configure + SourceSpec>(name: &'static str, help: &'static str) -> Self {
         let make: fn(&mut Options<'_>) -> Option<Box<dyn SourceSpec>> =
             |options| Some(Box::new(T::configure(options)?));
@@ -175,20 +200,25 @@ impl Component {
     }
 }
 
-/// A source as written in a pipeline: immutable, checked, nothing opened yet.
+/// A source as declared in a pipeline: immutable and checked; nothing is opened yet. Shared between threads.
 pub trait SourceSpec: Send + Sync {
-    /// The name it is registered under.
+    /// The name under which it is registered.
     fn name(&self) -> &str;
 
-    /// Its options with their defaults, for `explain` and the report.
+    /// Its options, including defaults, for `explain` and the report.
     fn parameters(&self) -> serde_json::Value;
 
-    /// What it promises.
+    /// Its guarantees.
     fn traits(&self) -> Traits;
 
-    /// The files that it will read, for people and for refusing to overwrite an input, in a run that writes `outputs`; empty for sources
-    /// without files.
+    /// The files that it will read in a run that writes `outputs`: for display, and to refuse a run that would overwrite its own input.
+    /// Empty for sources without files.
     fn files(&self, _outputs: &Outputs) -> Vec<PathBuf> {
+        Vec::new()
+    }
+
+    /// What it reads that no other source of the same run can read: standard input (`-`), a named pipe, an address that it listens at.
+    fn exclusive(&self) -> Vec<String> {
         Vec::new()
     }
 
@@ -197,37 +227,42 @@ pub trait SourceSpec: Send + Sync {
         None
     }
 
-    /// Who reads the times of its records; `None` for sources that make them.
+    /// The parser for the times of its records; `None` for sources that generate times.
     ///
     /// # Errors
-    /// A configuration error: options that say how times are written, and make no sense.
+    /// A configuration error if the options that describe the time format contradict one another.
     fn times(&self) -> Result<Option<TimeParser>> {
         Ok(None)
     }
 
-    /// Whether it can go on where a checkpoint found it ([`Source::save`]). One that can be read again and cannot do that takes no
-    /// part in a run that goes on after a restart.
+    /// Whether it supports [`Source::save`] and [`Source::restore`]. A replayable source that does not cannot be used in a run with
+    /// checkpoints.
     fn can_resume(&self) -> bool {
         false
     }
 
-    /// Opens it at its start.
+    /// Whether its batches say when they were received, and it gives [ticks](OpenOptions::ticks), or was recorded with both.
+    fn ticks(&self) -> bool {
+        false
+    }
+
+    /// Opens the source at its start, without acquiring exclusive resources (see [`Source::begin`]).
     ///
     /// # Errors
-    /// What keeps the run from starting: a missing file, a missing column.
+    /// Anything that prevents the run from starting: a missing file, a missing column.
     fn open(&self, options: &OpenOptions) -> Result<Box<dyn Source>>;
 }
 
-/// One step of a source.
+/// One item of input.
 #[derive(Debug)]
 pub enum Input {
-    /// Bytes, to be decoded by whoever has time.
+    /// Undecoded bytes; any worker decodes them.
     Chunk(Chunk),
-    /// Records, from a source that decodes them itself; the lines of its rejections are final.
+    /// Decoded records, from a source that decodes them itself; the line numbers of its rejections are final.
     Records(Decoded),
-    /// Records that need not be read.
+    /// Records that need not be read, because their fate is known.
     Foreseen(Foreseen),
-    /// Nothing has come for a while, though the input has not ended: ask again.
+    /// No input arrived within a short wait, but the input has not ended: call again.
     Nothing,
 }
 
@@ -237,111 +272,113 @@ impl From<Batch> for Input {
     }
 }
 
-/// How far a source has come.
+/// The progress of a source.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
-    /// Bytes read (of the file as it lies there), or records made.
+    /// Bytes read (as stored, before decompression), or records generated.
     pub done: u64,
-    /// How many there will be, where that is known.
+    /// The total in the same unit, where it is known.
     pub total: Option<u64>,
 }
 
-/// A source in use.
+/// A running source. See the [module](self) for the order of calls.
 pub trait Source: Send {
     /// The columns of its records.
     fn schema(&self) -> &Arc<Schema>;
 
-    /// The run is about to begin: takes what only one can have, such as the port that it listens at. It is opened without, because
-    /// looking at a pipeline must disturb nobody.
+    /// Acquires exclusive resources, such as a listening port, when the run begins. [`SourceSpec::open`] must not, since inspecting a
+    /// pipeline must not affect others.
     ///
     /// # Errors
-    /// When it cannot be had; then nothing has been written yet.
+    /// If the resource is not available. Nothing has been written yet.
     fn begin(&mut self) -> Result<()> {
         Ok(())
     }
 
-    /// The next piece of the input; `None` at its end. Where the input may keep its reader waiting, it gives what is there, and
-    /// [`Input::Nothing`] after a wait that a stop can bear. Sources of batches give ids to sensors from `sensors`; an id may mean another sensor
-    /// in the next call, where sensors are given up.
+    /// Returns the next item of input; `None` at its end. If input may be slow to arrive, it returns what is there, or [`Input::Nothing`]
+    /// after a wait short enough not to delay a stop. Sources of batches get sensor ids from `sensors`; when sensors are given up, an id may
+    /// refer to another sensor in the next call.
     ///
     /// # Errors
-    /// What ends the run. [`Source::next`] is not called after an error.
+    /// Any error ends the run; the source is not called again.
     fn next(&mut self, sensors: &mut dyn SensorLookup) -> Result<Option<Input>>;
 
-    /// The run leaves an input that has not ended: piece by piece, what has come in already and not been given out; then `None`. A record
-    /// of which only a part has come is a rejection, unless the run `goes_on` later from [`Source::save`] and can read it again then.
+    /// Called when a run stops before the end of the input: returns, item by item, input that was received but not returned yet; then
+    /// `None`. An incomplete record is rejected, unless the run can resume from [`Source::save`] (`can_resume`) and read it again.
     ///
     /// # Errors
     /// As [`Source::next`].
-    fn drain(&mut self, _goes_on: bool) -> Result<Option<Input>> {
+    fn drain(&mut self, _can_resume: bool) -> Result<Option<Input>> {
         Ok(None)
     }
 
-    /// Where the next piece begins.
+    /// The offset of the next item.
     fn offset(&self) -> Offset;
 
-    /// Goes to a place that [`Source::offset`] gave, in the same input.
+    /// Moves to an offset returned by [`Source::offset`] for the same input.
     ///
     /// # Errors
-    /// When the source cannot go back, or the input is not what it was.
+    /// If the source cannot move back, or the input has changed.
     fn seek(&mut self, offset: Offset) -> Result<()>;
 
-    /// Where it is, for a checkpoint, with what tells whether the input is still the same. `None` for an input that cannot be read
-    /// again: what was read when the process died is gone then.
+    /// The position for a checkpoint, with a fingerprint of the input. `None` if the input cannot be read again: what was read is lost if
+    /// the process is killed.
     ///
     /// # Errors
-    /// When the input cannot be looked at.
+    /// If the input cannot be inspected.
     fn save(&self) -> Result<Option<Vec<u8>>> {
         Ok(None)
     }
 
-    /// Goes to the place that [`Source::save`] gave, in the same input.
+    /// Moves to the position returned by [`Source::save`] for the same input.
     ///
     /// # Errors
-    /// When the input is not what it was.
+    /// If the input has changed.
     fn restore(&mut self, _state: &[u8]) -> Result<()> {
-        Err(Error::internal("a source that saves nothing was to be restored"))
+        Err(Error::internal("cannot restore a source that saves no position"))
     }
 
-    /// All that it gave before `position`, which [`Source::save`] gave, is durable with the checkpoint that closes `epoch`: whoever acknowledges what it
-    /// has been sent does so now, or commits its offsets. Called by the thread that reads it, before a later [`Source::next`] and at the end, for
-    /// the newest of several checkpoints only; after a kill, the run that goes on calls it for its next one.
+    /// Everything that the source returned before `position` (from [`Source::save`]) is durable with the checkpoint that closes `epoch`:
+    /// acknowledge messages or commit offsets now. Called on the reading thread, before a later [`Source::next`] and at the end of the run,
+    /// only for the newest of several checkpoints. A run that is killed before this call makes it up at the next checkpoint after it
+    /// resumes. A source that waits for this call requests a cut ([`OpenOptions::cuts`]) and returns [`Input::Nothing`] until then.
     ///
     /// # Errors
-    /// What ends the run.
+    /// Any error ends the run.
     fn durable(&mut self, _epoch: u64, _position: &[u8]) -> Result<()> {
         Ok(())
     }
 
-    /// When the piece given last came in, if it is live: a record that is far ahead of that is not believed
-    /// (`max_ahead`). History is believed as it is: then `None`.
+    /// When the last item arrived, if the input is live: records further ahead of that than `max_ahead` are rejected. `None` for historical
+    /// input, which is not checked.
     fn received(&self) -> Option<Timestamp> {
         None
     }
 
-    /// Of a recording of several sources: the place of the next piece among those of all of them. Others are read one after the other.
+    /// In a recording of several sources: the ordinal of the next item among the items of all sources. `None` for sources that are read one
+    /// after the other.
     ///
     /// # Errors
-    /// When the recording cannot be read.
+    /// If the recording cannot be read.
     fn arrival(&mut self) -> Result<Option<u64>> {
         Ok(None)
     }
 
-    /// What is worth knowing at the end: who has sent, who was sent away.
+    /// Remarks for the end of the run, such as the number of senders and refused connections.
     fn remarks(&self) -> Vec<String> {
         Vec::new()
     }
 
-    /// What of the input could not be read, though the rest was: a damaged part of a recording. The run goes on to its end and publishes
-    /// what it has, and then says that it is not all.
+    /// Input that could not be read while the rest could, such as a damaged part of a recording. The run continues to its end, publishes
+    /// its output, and then fails with this message.
     fn missing(&self) -> Option<String> {
         None
     }
 
-    /// How far it has come.
+    /// The progress so far.
     fn progress(&self) -> Progress;
 
-    /// How many bytes of files, as they lie there, it has read; 0 for sources of something else.
+    /// Bytes read from files, as stored; 0 for sources without files.
     fn bytes(&self) -> u64 {
         0
     }

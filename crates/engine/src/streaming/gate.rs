@@ -1,8 +1,8 @@
-//! What the threads of several sources share: the channel to the workers, in which their pieces get their order, and the cut that is being made.
+//! Shared by the threads of several sources: the channel to the workers, in which their pieces are ordered, and the cut being made.
 //!
-//! A cut is made when every thread that still reads has come to it: each notes where its sources are and waits, and the last one sends the cut. So all
-//! pieces of before are in front of it, and all others behind. A thread whose source has nothing to give notes that beforehand and rests: nobody waits
-//! for it, and what it sends next is behind the cut.
+//! A cut is made once every reading thread has reached it: each records the positions of its sources and waits, and the last one sends the
+//! cut. So all earlier pieces precede it in the channel, and all later ones follow it. A thread whose source has nothing to read records
+//! its positions in advance and rests: the others do not wait for it, and what it sends next follows the cut.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -13,54 +13,57 @@ use crossbeam::channel::Sender;
 use crate::error::Result;
 use crate::runtime::crew::{Claim, Dropped, Piece};
 use crate::runtime::inlets::Inlets;
+use crate::runtime::reload::Reloads;
 use crate::runtime::schedule::Schedule;
 use crate::runtime::snapshot::Positions;
 use crate::source::Progress;
 
-/// How long a thread waits for the others before it looks whether the run has failed.
+/// How long a thread waits for the others before it checks whether the run has failed.
 const PATIENCE: Duration = Duration::from_millis(50);
 
-/// Where the threads of all sources meet.
+/// Synchronizes the threads of all sources.
 pub(super) struct Gate {
-    state: Mutex<State>,
+    state: Mutex<GateState>,
     moved: Condvar,
     /// Set when the run has failed.
     cancelled: Arc<AtomicBool>,
-    /// The ordinal of the first piece among those that have been recorded, of before too.
+    /// The ordinal of the first piece among all recorded pieces, including those of earlier runs.
     arrival: u64,
+    reloads: Reloads,
 }
 
-struct State {
-    /// There until all sources have been read.
+struct GateState {
+    /// `None` once all sources have been read.
     sender: Option<Sender<Claim>>,
     /// The ordinal of the next piece.
     next: u64,
-    /// Says when a checkpoint is due.
+    /// Schedules checkpoints.
     schedule: Schedule,
-    /// Whether anything has come since the last one, be it a part of a record.
+    /// Whether input, even part of a record, has arrived since the last cut.
     is_dirty: bool,
-    /// Where each source was when it was asked last.
+    /// The positions last recorded for each source.
     positions: Positions,
-    /// How many threads read.
+    /// The number of reading threads.
     reading: usize,
-    /// How many of them have come to the cut that is being made.
+    /// The number of threads that have reached the current cut.
     waiting: usize,
-    /// How many of them rest.
+    /// The number of resting threads.
     resting: usize,
-    /// How many cuts have been made.
+    /// The number of cuts made.
     cuts: u64,
 }
 
 impl Gate {
-    /// Before sources that stand at `positions`.
+    /// A gate for sources that are at `positions`.
     pub(super) fn new(
         sender: Sender<Claim>,
         schedule: Schedule,
         positions: Positions,
         cancelled: Arc<AtomicBool>,
         arrival: u64,
+        reloads: Reloads,
     ) -> Self {
-        let state = State {
+        let state = GateState {
             sender: Some(sender),
             next: 0,
             schedule,
@@ -71,15 +74,15 @@ impl Gate {
             resting: 0,
             cuts: 0,
         };
-        Self { state: Mutex::new(state), moved: Condvar::new(), cancelled, arrival }
+        Self { state: Mutex::new(state), moved: Condvar::new(), cancelled, arrival, reloads }
     }
 
-    /// One more thread reads.
+    /// Registers a reading thread.
     pub(super) fn enter(&self) {
         self.lock().reading += 1;
     }
 
-    /// A thread that has read `inlets` reads no more.
+    /// Deregisters a thread that has read `inlets`.
     pub(super) fn leave(&self, inlets: &Inlets) -> Result<()> {
         let mut state = self.lock();
         state.reading -= 1;
@@ -89,10 +92,10 @@ impl Gate {
         noted
     }
 
-    /// The sources of a thread have nothing to give: cuts are made without it until it [wakes](Gate::wake).
+    /// The sources of a thread have nothing to read: cuts are made without it until it [wakes](Gate::wake).
     ///
     /// # Errors
-    /// When a source cannot say where it is.
+    /// If the position of a source cannot be saved.
     pub(super) fn rest(&self, inlets: &Inlets) -> Result<()> {
         let mut state = self.lock();
         state.note(inlets)?;
@@ -102,28 +105,28 @@ impl Gate {
         Ok(())
     }
 
-    /// A thread rests no longer.
+    /// Ends the rest of a thread.
     pub(super) fn wake(&self) {
         self.lock().resting -= 1;
     }
 
-    /// Whether there are other threads that read.
+    /// Whether other threads are reading.
     pub(super) fn has_others(&self) -> bool {
         self.lock().reading > 1
     }
 
-    /// Nothing more will be sent: the workers end when they have taken what there is.
+    /// Closes the channel: the workers end once they have taken what is in it.
     pub(super) fn close(&self) {
         self.lock().sender = None;
     }
 
-    /// Something has come that is no piece yet.
+    /// Input has arrived that is not a piece yet.
     pub(super) fn mark(&self) {
         self.lock().is_dirty = true;
     }
 
-    /// Gives a piece its place behind all others, and says which that is among the pieces of all sources that have been recorded together; `None` where
-    /// there is nobody to take it.
+    /// Sends a piece after all others, built by `claim` from its ordinal, and returns its ordinal among the pieces of all sources recorded
+    /// together; `None` if the workers have ended.
     pub(super) fn send(&self, claim: impl FnOnce(u64) -> Claim) -> Option<u64> {
         let mut state = self.lock();
         state.is_dirty = true;
@@ -131,12 +134,13 @@ impl Gate {
         state.send(claim).then_some(arrival)
     }
 
-    /// Makes a cut with the other threads, if one is due or has been begun; whether the run goes on.
+    /// Makes a cut together with the other threads, if one is due or has been started; returns whether the run continues.
     ///
     /// # Errors
-    /// When a source cannot say where it is.
+    /// If the position of a source cannot be saved.
     pub(super) fn cut(&self, inlets: &Inlets) -> Result<bool> {
         let mut state = self.lock();
+        state.reload(&self.reloads);
         let is_dirty = state.is_dirty;
         if state.waiting == 0 && !state.schedule.is_due(is_dirty) {
             return Ok(true);
@@ -156,12 +160,12 @@ impl Gate {
         Ok(true)
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, GateState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl GateState {
     fn note(&mut self, inlets: &Inlets) -> Result<()> {
         for (inlet, place) in inlets.iter().zip(inlets.save()?) {
             self.positions[inlet.at()] = place;
@@ -176,21 +180,34 @@ impl State {
         (self.waiting, self.is_dirty) = (0, false);
         self.cuts += 1;
         let piece = Piece::Cut(self.positions.clone());
-        self.send(|ordinal| Claim {
-            ordinal,
-            piece,
-            source: 0,
-            progress: Progress::default(),
-            arrived: None,
-            dropped: Dropped::default(),
-            latest: None,
-            place: None,
-        });
+        self.send(|ordinal| between(ordinal, piece));
+    }
+
+    /// Sends other options, if somebody wants them, between two pieces: what a source has not given yet is behind them.
+    fn reload(&mut self, reloads: &Reloads) {
+        while let Some(reload) = reloads.next(self.next) {
+            // The checkpoint behind it knows of it.
+            self.is_dirty = true;
+            self.send(|ordinal| between(ordinal, Piece::Reload(reload)));
+        }
     }
 
     fn send(&mut self, claim: impl FnOnce(u64) -> Claim) -> bool {
         let is_sent = self.sender.as_ref().is_some_and(|sender| sender.send(claim(self.next)).is_ok());
         self.next += u64::from(is_sent);
         is_sent
+    }
+}
+
+/// What goes between two pieces of the input.
+fn between(ordinal: u64, piece: Piece) -> Claim {
+    Claim {
+        ordinal,
+        piece,
+        source: 0,
+        progress: Progress::default(),
+        arrived: None,
+        dropped: Dropped::default(),
+        place: None,
     }
 }

@@ -1,4 +1,4 @@
-//! The threads of the sources, and the channel from which workers take what they have read.
+//! The threads of the sources, and the channel to the workers.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,94 +10,86 @@ use super::gate::Gate;
 use crate::error::Result;
 use crate::pipeline::WhenFull;
 use crate::runtime::crew::{Claim, Dropped, Feed, Piece, Spent};
-use crate::runtime::inlet::{Arrived, Inlet};
+use crate::runtime::inlet::{Arrived, Inlet, Share};
 use crate::runtime::inlets::Inlets;
 use crate::runtime::room::Room;
 use crate::sensor::SensorIds;
 use crate::source::{Input, Progress};
-use crate::time::Timestamp;
 
-/// Bytes that the sources of one thread may have given that have not been handed to the sinks.
+/// Maximum bytes in flight from the sources of one thread: sent, but not passed to the sinks yet.
 const ROOM: usize = 4 << 20;
 
-/// Pieces of them.
+/// Maximum pieces in flight.
 const PIECES: usize = 64;
 
-/// How long a thread waits for the workers before it looks whether the run has failed.
+/// How long a thread waits for the workers before it checks whether the run has failed.
 const PATIENCE: Duration = Duration::from_millis(50);
 
-/// A thread that reads sources: those that end one after the other, one that does not alone.
-pub(super) struct Reader {
+/// A thread that reads sources: either all that end, one after the other, or one that does not.
+pub(super) struct SourceReader {
     inlets: Inlets,
     /// The source that was read last.
     source: usize,
     ids: SensorIds,
     gate: Arc<Gate>,
     room: Arc<Room>,
-    /// How far the source was when it was asked last.
+    /// Its progress when last queried.
     reached: u64,
     policy: Policy,
-    /// Whether the others make cuts without it.
+    /// Whether cuts are made without this thread.
     is_resting: bool,
     /// What was dropped since the last piece.
     dropped: Dropped,
 }
 
-/// How live input is taken on.
+/// How live input is accepted.
 #[derive(Clone)]
 pub(super) struct Policy {
     /// By source.
     pub(super) when_full: Vec<WhenFull>,
-    /// Nothing is read any more.
+    /// The run only finishes earlier input: nothing is read.
     pub(super) finishes: bool,
-    /// Where it is stopped, it goes on later.
-    pub(super) goes_on: bool,
+    /// If stopped, the run can resume.
+    pub(super) can_resume: bool,
     /// Set when the run is to stop.
     pub(super) stop: Arc<AtomicBool>,
     /// Set when the run has failed.
     pub(super) cancelled: Arc<AtomicBool>,
 }
 
-/// What workers take pieces from.
+/// The receiving end of the channel, shared by the workers.
 pub(super) struct Intake {
     receiver: Receiver<Claim>,
 }
 
 impl Intake {
-    /// What comes out of a channel that is bounded by the room of those who send.
+    /// Wraps a channel whose content is bounded by the senders.
     pub(super) fn new(receiver: Receiver<Claim>) -> Self {
         Self { receiver }
     }
 }
 
-/// What a thread gives back.
-pub(super) struct Read {
-    pub(super) ended: Ended,
-    /// Of the source that was read last: records dropped behind its last piece.
+/// The result of a thread.
+pub(super) struct ReadResult {
+    pub(super) ended: ReadEnd,
+    /// For the source that was read last: records dropped after its last piece.
     pub(super) dropped: (usize, u64),
     pub(super) inlets: Inlets,
 }
 
-/// What the source says of a piece.
-#[derive(Default)]
-struct About {
-    latest: Option<Timestamp>,
-    progress: Progress,
-}
-
 /// Why a thread has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Ended {
-    /// There is no more input.
+pub(super) enum ReadEnd {
+    /// The input has ended.
     Over,
-    /// The run was asked to stop; what had come in is on its way.
+    /// The run was stopped; what had arrived has been sent.
     Stopped,
     /// A source or a worker has failed.
     Failed,
 }
 
-impl Reader {
-    /// Will read `inlets` through `gate`.
+impl SourceReader {
+    /// A thread that reads `inlets` and sends through `gate`.
     pub(super) fn new(inlets: Inlets, ids: SensorIds, gate: Arc<Gate>, policy: Policy) -> Self {
         let drops = |inlet: &&Inlet| policy.when_full[inlet.at()] == WhenFull::Drop;
         inlets.iter().filter(drops).for_each(Inlet::hold);
@@ -117,31 +109,31 @@ impl Reader {
         }
     }
 
-    /// The life of the thread: it waits for its sources, and for room among what waits for the workers; it ends with the
-    /// input, when the run is asked to stop, or when the run has failed. The workers end when the channel is empty and all these are gone.
-    pub(super) fn read(mut self) -> Read {
+    /// The main loop of the thread. It waits for its sources, and for room in the channel; it ends with the input, at a stop, or when the
+    /// run has failed. The workers end when the channel is empty and all senders are gone.
+    pub(super) fn read(mut self) -> ReadResult {
         let ended = self.read_all();
         let noted = self.gate.leave(&self.inlets);
         let ended = if noted.is_ok() { ended } else { self.fail(noted) };
         let dropped = (self.source, self.dropped.records);
-        Read { ended, dropped, inlets: self.inlets }
+        ReadResult { ended, dropped, inlets: self.inlets }
     }
 
-    fn read_all(&mut self) -> Ended {
+    fn read_all(&mut self) -> ReadEnd {
         let mut is_idle = false;
         loop {
             if self.is_cancelled() {
-                return Ended::Failed;
+                return ReadEnd::Failed;
             }
             if self.policy.finishes {
-                return self.drain(Ended::Over, false);
+                return self.drain(ReadEnd::Over, false);
             }
             if self.policy.stop.load(Ordering::Relaxed) {
-                return self.drain(Ended::Stopped, self.policy.goes_on);
+                return self.drain(ReadEnd::Stopped, self.policy.can_resume);
             }
             match self.gate.cut(&self.inlets) {
                 Ok(true) => {}
-                Ok(false) => return Ended::Failed,
+                Ok(false) => return ReadEnd::Failed,
                 Err(error) => return self.fail(Err(error)),
             }
             if std::mem::take(&mut is_idle) && self.gate.has_others() {
@@ -155,12 +147,13 @@ impl Reader {
                 self.gate.wake();
             }
             let next = match next {
-                Ok(None) => return Ended::Over,
-                Ok(Some(Arrived { input: Input::Nothing, progress, .. })) => {
-                    if progress.done != self.reached {
+                Ok(None) => return ReadEnd::Over,
+                Ok(Some(arrived)) if arrived.is_nothing() => {
+                    let done = arrived.progress.done;
+                    if done != self.reached {
                         self.gate.mark();
                     }
-                    self.reached = progress.done;
+                    self.reached = done;
                     is_idle = true;
                     continue;
                 }
@@ -171,17 +164,17 @@ impl Reader {
                 Err(error) => Err(error),
             };
             if !self.hand_on(next) {
-                return Ended::Failed;
+                return ReadEnd::Failed;
             }
         }
     }
 
-    /// Hands on what the source has taken in already, and takes no more; then the reading has `ended`.
-    fn drain(&mut self, ended: Ended, goes_on: bool) -> Ended {
+    /// Sends what the source has received already, without reading more; then the thread has `ended`.
+    fn drain(&mut self, ended: ReadEnd, can_resume: bool) -> ReadEnd {
         loop {
             let given = match self.policy.finishes {
                 true => self.inlets.finish(),
-                false => self.inlets.drain(goes_on),
+                false => self.inlets.drain(can_resume),
             };
             let next = match given {
                 Ok(None) => return ended,
@@ -189,38 +182,39 @@ impl Reader {
                 Err(error) => Err(error),
             };
             if !self.hand_on(next) {
-                return Ended::Failed;
+                return ReadEnd::Failed;
             }
         }
     }
 
-    /// Lets the run fail.
-    fn fail(&mut self, failed: Result<()>) -> Ended {
+    /// Makes the run fail.
+    fn fail(&mut self, failed: Result<()>) -> ReadEnd {
         if let Err(error) = failed {
-            self.send(Piece::Failed(error), About::default());
+            self.send(Piece::Failed(error), Progress::default());
         }
-        Ended::Failed
+        ReadEnd::Failed
     }
 
-    /// Hands on what the source gave; whether more may follow.
+    /// Sends what the source returned; returns whether more may follow.
     fn hand_on(&mut self, next: Result<Arrived>) -> bool {
         match next {
             Err(error) => {
                 self.fail(Err(error));
                 false
             }
-            Ok(Arrived { input, source, latest, progress }) => {
-                self.source = source;
-                self.send(Piece::Input(input), About { latest, progress })
+            Ok(arrived) => {
+                self.source = arrived.source();
+                let Arrived { shares, progress } = arrived;
+                self.send(Piece::Input(shares), progress)
             }
         }
     }
 
     /// Hands a piece to the workers as soon as they have room for it; whether it did. Where the pipeline says so, what there is no
     /// room for is dropped.
-    fn send(&mut self, piece: Piece, About { latest, progress }: About) -> bool {
+    fn send(&mut self, piece: Piece, progress: Progress) -> bool {
         let (arrived, source) = (Instant::now(), self.source);
-        let may_drop = self.policy.when_full[source] == WhenFull::Drop && matches!(piece, Piece::Input(_));
+        let may_drop = self.policy.when_full[source] == WhenFull::Drop && is_of_one_source(&piece);
         let patience = if may_drop { Duration::ZERO } else { PATIENCE };
         let place = loop {
             match self.room.take(size(&piece), patience) {
@@ -238,7 +232,6 @@ impl Reader {
             progress,
             arrived: Some(arrived),
             dropped,
-            latest,
             place: Some(place),
         };
         let Some(ordinal) = self.gate.send(claim) else { return false };
@@ -251,7 +244,7 @@ impl Reader {
         }
     }
 
-    /// Counts a piece that there is no room for; the run goes on.
+    /// Counts a dropped piece; the run continues.
     fn drop_piece(&mut self, piece: &Piece) -> bool {
         self.inlets.inlet(self.source).into_iter().for_each(Inlet::drop_piece);
         let Dropped { records, lines } = size_of_dropped(piece);
@@ -265,32 +258,46 @@ impl Reader {
     }
 }
 
+fn is_of_one_source(piece: &Piece) -> bool {
+    matches!(piece, Piece::Input(shares) if shares.len() == 1)
+}
+
 /// The bytes that a piece takes, about.
 fn size(piece: &Piece) -> usize {
     match piece {
-        Piece::Input(Input::Chunk(chunk)) => chunk.bytes.len(),
-        Piece::Input(Input::Records(decoded)) => {
-            let batch = &decoded.batch;
-            batch.len() * 8 * batch.schema().fields().len() + batch.text.len()
-        }
-        Piece::Input(Input::Nothing | Input::Foreseen(_)) | Piece::Failed(_) | Piece::Cut(_) => 0,
+        Piece::Input(shares) => shares.iter().map(size_of_share).sum(),
+        Piece::Failed(_) | Piece::Cut(_) | Piece::Reload(_) => 0,
     }
 }
 
-/// How much a piece has that is dropped unread: a record for each of its lines.
+fn size_of_share(share: &Share) -> usize {
+    match &share.input {
+        Input::Chunk(chunk) => chunk.bytes.len(),
+        Input::Records(decoded) => {
+            let batch = &decoded.batch;
+            batch.len() * 8 * batch.schema().fields().len() + batch.text.len()
+        }
+        Input::Nothing | Input::Foreseen(_) => 0,
+    }
+}
+
+/// The size of a dropped piece: one record per line, since it is not decoded.
 fn size_of_dropped(piece: &Piece) -> Dropped {
-    match piece {
-        Piece::Input(Input::Chunk(chunk)) => {
+    let Piece::Input(shares) = piece else { return Dropped::default() };
+    // What may be dropped comes live, and is of one source.
+    let [Share { input, .. }] = &shares[..] else { return Dropped::default() };
+    match input {
+        Input::Chunk(chunk) => {
             let lines = chunk.decoder.lines(chunk.bytes.as_slice());
-            // A chunk that knows where it stands, as those of connections do, is followed by others that do.
+            // Chunks with their own line numbers, such as those of connections, do not need the count.
             let is_counted = chunk.offset.line == 0;
             Dropped { records: lines, lines: if is_counted { lines } else { 0 } }
         }
-        Piece::Input(Input::Records(decoded)) => {
+        Input::Records(decoded) => {
             Dropped { records: (decoded.batch.len() + decoded.rejections.len()) as u64, lines: 0 }
         }
-        Piece::Input(Input::Foreseen(foreseen)) => Dropped { records: foreseen.records, lines: 0 },
-        _ => Dropped::default(),
+        Input::Foreseen(foreseen) => Dropped { records: foreseen.records, lines: 0 },
+        Input::Nothing => Dropped::default(),
     }
 }
 

@@ -1,4 +1,4 @@
-//! `idle_sensors` over every kind of source: an id means another sensor only where nothing under way has it, whoever gives ids, and when.
+//! `idle_sensors` over every kind of source: an id is reassigned only when no data in flight uses it, whoever assigns ids, and when.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -21,12 +21,12 @@ const SENSORS: usize = 47;
 
 const IDLE: &str = "idle_sensors = \"10s\"\nagree = 1\n";
 
-/// Sensors in turn, so that each is given up before it comes again, in ever other orders.
+/// Sensors in turn, so that each is given up before it reports again, in changing orders.
 fn records() -> Vec<(usize, usize)> {
     (0..2000).map(|at| (at, at * (1 + at / SENSORS % 5) % SENSORS)).collect()
 }
 
-/// The same as a file of every kind; the options that read it.
+/// The same as a file of every kind, with the options that read it.
 fn sources(folder: &Path) -> Vec<(&'static str, String)> {
     let path = |name: &str| folder.join(name).display().to_string();
     let (mut csv, mut json) = ("t,sensor,v\n".to_owned(), String::new());
@@ -68,13 +68,13 @@ fn pipeline(folder: &Path, source: &str, idle: &str) -> Pipeline {
         .expect("a pipeline")
 }
 
-/// At rest in one go, by each runtime, and with a checkpoint behind every piece.
+/// At rest in one run, on each runtime, and with a checkpoint after every piece.
 fn ways(folder: &Path, can_resume: bool) -> Vec<(&'static str, RunOptions, bool)> {
     let open = || OpenOptions { chunk_size: 1000, ..OpenOptions::default() };
     let how = || RunOptions { open: open(), ..RunOptions::default() };
     let kept = |name: &str| {
         let folder = folder.join(name);
-        // A run that is over is not begun again.
+        // A finished run is not started again.
         let _none_before = std::fs::remove_dir_all(&folder);
         let state = StateOptions { every: Duration::ZERO, waits: true, ..StateOptions::new(folder) };
         RunOptions { state: Some(state), ..how() }
@@ -91,7 +91,7 @@ fn ways(folder: &Path, can_resume: bool) -> Vec<(&'static str, RunOptions, bool)
     ways
 }
 
-/// Runs `pipeline` in a way; what it wrote, and how often a sensor was given up.
+/// Runs `pipeline` in one way; returns its output, and how often a sensor was given up.
 fn go(folder: &Path, pipeline: &Pipeline, how: &RunOptions, is_live: bool) -> (String, u64) {
     let report = match is_live {
         true => streaming::run(pipeline, how, &mut ()),
@@ -116,7 +116,7 @@ fn clause_27_every_source_names_the_sensors_that_it_means() {
     }
 }
 
-/// Gives text and records in turn, as no source of this crate does.
+/// Returns text and records alternately, as no source of this crate does.
 struct Mixed(Csv);
 
 struct Mixing {

@@ -1,5 +1,5 @@
-//! Whether a pipeline gives the same bytes however it is run: by the plain loop, on any number of threads, in chunks of any size, live,
-//! record by record, stopped and resumed anywhere.
+//! Verifies that a pipeline gives the same bytes however it is run: on the one-thread loop, on any number of threads, with chunks of any
+//! size, live, record by record, stopped and resumed anywhere.
 
 #[cfg(test)]
 mod idle_tests;
@@ -25,42 +25,44 @@ use crate::streaming;
 use crate::random::Random;
 use shredded::Shredded;
 
-/// How often and by what chance.
+/// Settings of a verification.
 #[derive(Clone, Copy, Debug)]
 pub struct VerifyOptions {
-    /// What the random sizes and places depend on.
+    /// The seed of all random sizes and positions.
     pub seed: u64,
-    /// How many random ways of each kind.
+    /// The number of random runs of each kind.
     pub rounds: u64,
 }
 
-/// What came of it.
+/// The result of a verification.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Verdict {
-    /// How many ways there were, with the plain one.
+    /// The number of runs, including the reference run.
     pub ways: u64,
-    /// The records that the source gave.
+    /// The number of records of the source.
     pub records: u64,
-    /// The names of the files that were compared.
+    /// The names of the compared files.
     pub files: Vec<String>,
     /// The first difference.
     pub difference: Option<Difference>,
-    /// What went wrong in the plain run, and, where there is no difference, in all others.
+    /// The error of the reference run, and, if there is no difference, of all others.
     pub failure: Option<String>,
 }
 
-/// Two ways of running that did not give the same.
+/// The first difference between two ways of running.
 #[derive(Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Difference {
-    /// The way that differs from the plain loop.
+    /// The way that differs from the reference run.
     pub way: String,
-    /// The file, or `the end` where one failed.
+    /// The file, or `the end` if one of the runs failed.
     pub file: String,
-    /// The line, from 1.
+    /// The line number, from 1.
     pub line: u64,
-    /// That line by the plain loop.
+    /// The line in the reference run.
     pub plain: String,
-    /// That line this way.
+    /// The line in the other run.
     pub other: String,
 }
 
@@ -71,11 +73,13 @@ impl fmt::Display for Difference {
     }
 }
 
-/// Runs the pipeline that `make` gives, with its files in the folder that it is told, in many ways in folders under `scratch`. Sinks that
-/// write no file are left out; all records and all that was set aside are written and compared in any case.
+/// Runs the pipeline in many ways. `make` is called with a folder for its files, under `scratch`, and returns the pipeline. Sinks that
+/// write no files are replaced; all records and all rejections are written and compared in any case. Blocks the calling thread, possibly
+/// for long.
 ///
 /// # Errors
-/// When the pipeline cannot be made, or its input cannot be read twice. That it fails while it runs is a result that must be the same.
+/// If the pipeline cannot be built, or its input cannot be read twice. A failing run is not an error: it is a result that must be the same
+/// for all.
 pub fn verify(
     make: &dyn Fn(&Path) -> Result<Pipeline>,
     scratch: &Path,
@@ -111,9 +115,9 @@ enum Kind {
 
 /// What a run leaves behind.
 struct Outcome {
-    /// The files by name; what cannot go on after a restart is missing where that was tried.
+    /// The files by name; sinks that cannot resume are missing in resumed runs.
     files: BTreeMap<String, Vec<u8>>,
-    /// How it ended: what went wrong, or the ledgers.
+    /// How it ended: the error, or the ledgers.
     end: String,
     has_failed: bool,
     records: u64,
@@ -124,7 +128,7 @@ struct Ways<'a> {
     scratch: &'a Path,
     random: Random,
     count: u64,
-    /// Whether the source can go on after a restart.
+    /// Whether the source can resume.
     can_resume: bool,
 }
 
@@ -146,7 +150,7 @@ impl Ways<'_> {
         let folder = self.scratch.join(format!("way-{}", self.count));
         let mut pipeline = (self.make)(&folder)?;
         let path = |name: &str| folder.join(name).to_string_lossy().into_owned();
-        // What a sink was given that writes no file is written to one.
+        // Input of sinks that write no file is written to a file instead.
         for (at, sink) in pipeline.sinks.iter_mut().enumerate().filter(|(_, sink)| sink.spec.file().is_none())
         {
             sink.spec = match sink.spec.takes() {
@@ -171,7 +175,7 @@ impl Ways<'_> {
             Kind::Bounded => (format!("bounded, {how}"), executor::run(&pipeline, &options, &mut ())),
             Kind::Live => {
                 let (seed, mut options) = (self.random.next(), options.clone());
-                // What is read is of random size, and so is what is made of it.
+                // Both the input pieces and the chunks made of them have random sizes.
                 options.open.shred = Some(seed);
                 let live = |mut pipeline: Pipeline| {
                     for source in &mut pipeline.sources {
@@ -193,7 +197,7 @@ impl Ways<'_> {
         Ok((way, outcome(&folder, &written, result)?))
     }
 
-    /// Runs `pipeline` with stops at random places, by either runtime in turn.
+    /// Runs `pipeline` with stops at random points, on alternating runtimes.
     fn resumed(
         &mut self,
         folder: &Path,
@@ -207,7 +211,7 @@ impl Ways<'_> {
         };
         let (mut stops, mut reached) = (0, 0);
         loop {
-            // Of a run that fails, it is not known how many records it has.
+            // The number of records of a failing run is not known.
             let step = if records > 0 { records / 3 } else { reached };
             reached += 1 + self.random.below(step + 1);
             let stop = Arc::new(AtomicBool::new(false));
@@ -219,7 +223,7 @@ impl Ways<'_> {
                 _ => streaming::run(pipeline, &options, &mut stopper),
             };
             let is_over = result.as_ref().map_or(true, |report| !report.is_paused);
-            // A stop that comes before any progress must not go on for ever.
+            // Stops before any progress must not repeat forever.
             if is_over || stops > records + 100 {
                 return (stops, result);
             }
@@ -228,7 +232,7 @@ impl Ways<'_> {
     }
 }
 
-/// Sets a flag when so many records have come.
+/// Sets a flag after a number of records.
 struct Stopper {
     stop: Arc<AtomicBool>,
     at: u64,
@@ -242,7 +246,7 @@ impl Observer for Stopper {
     }
 }
 
-/// Stages that have to see all of the input first have seen it.
+/// The pipeline with its first passes done.
 fn learnt(pipeline: Pipeline) -> Result<Pipeline> {
     match pipeline.has_first_pass() {
         true => executor::learnt(&pipeline, &RunOptions::default(), &mut ()).map(|(learnt, _)| learnt),
@@ -265,7 +269,7 @@ fn outcome(folder: &Path, pipeline: &Pipeline, result: Result<crate::Report>) ->
     for entry in std::fs::read_dir(folder).into_iter().flatten() {
         let path = entry.map_err(failed)?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        // A run that failed keeps what it had, for another try.
+        // A failed run keeps its unfinished output to resume from.
         if path.is_file() && !name.starts_with('.') {
             files.insert(name, std::fs::read(&path).map_err(failed)?);
         }
@@ -279,7 +283,7 @@ impl Outcome {
         self.files.keys().cloned().collect()
     }
 
-    /// The first difference of `other`; a file that is missing there is none where it `may_lack` some.
+    /// The first difference from `other`; a file missing there is not a difference if it `may_lack` some.
     fn difference(&self, way: &str, other: &Self, may_lack: bool) -> Option<Difference> {
         if let Some(difference) = unlike(way, "the end", self.end.as_bytes(), other.end.as_bytes()) {
             return Some(difference);

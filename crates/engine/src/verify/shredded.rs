@@ -1,4 +1,4 @@
-//! A source whose pieces are cut again, at random record ends.
+//! A source whose pieces are cut again at random record ends.
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -39,6 +39,10 @@ impl SourceSpec for Shredded {
         self.inner.traits()
     }
 
+    fn ticks(&self) -> bool {
+        self.inner.ticks()
+    }
+
     fn files(&self, outputs: &Outputs) -> Vec<PathBuf> {
         self.inner.files(outputs)
     }
@@ -65,7 +69,7 @@ struct Shreds {
 }
 
 impl Shreds {
-    /// Cuts a chunk where a random number of its bytes ends a record.
+    /// Cuts a chunk at the first record end after a random number of bytes.
     fn cut(&mut self, mut chunk: Chunk) {
         loop {
             let bytes = chunk.bytes.as_slice();
@@ -87,7 +91,7 @@ impl Shreds {
         }
     }
 
-    /// Cuts records that carry no rejections, whose places would have to be counted anew.
+    /// Cuts records that come without rejections, whose positions would have to be recomputed.
     fn part(&mut self, decoded: Decoded) {
         let rows = decoded.batch.len() as u32;
         if !decoded.rejections.is_empty() || rows < 2 {

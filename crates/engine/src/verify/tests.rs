@@ -13,13 +13,13 @@ use crate::source::Synthetic;
 use crate::stage::Reach;
 use crate::stage::{Flow, Process, Stage};
 
-/// In memory where that can be had: what is made durable hundreds of times is not what is looked at here.
+/// In memory if possible: these tests make files durable hundreds of times, which is not what they test.
 fn folder() -> tempfile::TempDir {
     tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("folder")
 }
 
 proptest! {
-    // 256 pipelines, or as many as PROPTEST_CASES says.
+    // 256 pipelines, or PROPTEST_CASES.
     #![proptest_config(ProptestConfig::default())]
 
     #[test]
@@ -36,7 +36,7 @@ proptest! {
     }
 }
 
-/// Writes how many batches it has seen: what must not matter.
+/// Writes how many batches it has seen, which must not affect the output.
 struct Counting(Arc<AtomicU64>);
 
 impl Stage for Counting {
@@ -65,7 +65,7 @@ impl Stage for Counting {
         Ok(Box::new(move |mut batch: Batch, _: &Sensors, _: &mut Flow| {
             let at = batch.schema().index_of("value").expect("a column");
             if let Column::F64(numbers) = batch.column_mut(at) {
-                numbers.values.fill(seen.fetch_add(1, Ordering::Relaxed) as f64);
+                numbers.values.to_mut().fill(seen.fetch_add(1, Ordering::Relaxed) as f64);
             }
             Ok(batch)
         }))

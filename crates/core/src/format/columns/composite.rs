@@ -1,27 +1,27 @@
-//! Texts that are put together from several fields: a time from date and time of day, a sensor's name from model and number.
+//! Texts composed of several fields: a time from date and time of day, a sensor name from model and number.
 
-/// How the fields of a record become one text.
+/// How the fields of a record are composed into one text.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Composite {
     /// The columns, in order.
     names: Vec<String>,
-    /// What stands before each of them.
+    /// The literal text before each column.
     before: Vec<String>,
-    /// What stands behind the last.
+    /// The literal text after the last column.
     after: String,
 }
 
 impl Composite {
-    /// The texts of these columns with a blank between them.
+    /// These columns, separated by a space.
     pub(super) fn joined(names: &[String]) -> Self {
         let before = (0..names.len()).map(|at| if at == 0 { String::new() } else { " ".into() });
         Self { names: names.to_vec(), before: before.collect(), after: String::new() }
     }
 
-    /// What a template such as "{model}-{id}" says; `None` for a text without braces, which is a column's name.
+    /// Parses a template such as "{model}-{id}"; `None` for a text without braces, which is a column name.
     ///
     /// # Errors
-    /// Why it is no template.
+    /// Why it is not a valid template.
     pub(super) fn template(text: &str) -> Result<Option<Self>, String> {
         let (mut names, mut before) = (Vec::new(), Vec::new());
         let mut rest = text;
@@ -43,12 +43,12 @@ impl Composite {
         &self.names
     }
 
-    /// Which part the column called `name` is.
+    /// The index of the part that the column `name` provides.
     pub(super) fn part(&self, name: &str) -> Option<usize> {
         self.names.iter().position(|known| known == name)
     }
 
-    /// Appends the text that the fields `parts` give, in the order of the columns.
+    /// Appends the composed text of the fields `parts`, given in the order of the columns.
     pub fn write<'t>(&self, parts: impl IntoIterator<Item = &'t [u8]>, out: &mut Vec<u8>) {
         for (before, part) in self.before.iter().zip(parts) {
             out.extend_from_slice(before.as_bytes());

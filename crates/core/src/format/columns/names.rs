@@ -1,4 +1,4 @@
-//! The names of a file's fields: each has one, no two the same, and as the options rename them.
+//! The names of a file's fields: unique, and renamed as the options say.
 
 use std::collections::{HashMap, HashSet};
 
@@ -6,8 +6,8 @@ use super::{Columns, UnknownColumns, listed};
 use crate::error::{Error, Result, nearest};
 
 impl Columns {
-    /// The names by which all other options know the fields that a file calls `names`.
-    pub(super) fn own_names(&self, file: &str, names: &[String]) -> Result<Vec<String>> {
+    /// The names, after renaming, of the fields that a file calls `names`.
+    pub fn own_names(&self, file: &str, names: &[String]) -> Result<Vec<String>> {
         let mut own = names.to_vec();
         for name in &mut own {
             if let Some(new) = self.options.rename.get(name.as_str()) {
@@ -18,24 +18,24 @@ impl Columns {
         Ok(own)
     }
 
-    /// The name by which records that name their own fields know column `name`.
+    /// The name that self-describing records use for column `name`.
     pub fn written_name(&self, name: &str) -> String {
         let old = self.options.rename.iter().find(|(_, new)| *new == name).map(|(old, _)| old.as_str());
         old.unwrap_or(name).to_owned()
     }
 
-    /// What records call the column of the time, or the first that it is put together from.
+    /// The name that records use for the time column, or for the first column that the time is composed of.
     pub(in crate::format) fn written_time(&self) -> Option<String> {
         let time = self.options.time.as_ref()?.as_slice().first()?;
         Some(self.written_name(time))
     }
 
-    /// The name of a column that records call `name`.
+    /// The column name of the field that records call `name`.
     pub(super) fn renamed<'n>(&'n self, name: &'n str) -> &'n str {
         self.options.rename.get(name).map_or(name, String::as_str)
     }
 
-    /// The names of a header with numbers for those that stand there again, and for those that are none; what was numbered is remarked.
+    /// The names of a header, with a number appended to duplicates and to empty names; each change is remarked.
     pub fn distinct(&self, names: &[String]) -> Vec<String> {
         let mut seen: HashSet<&str> = HashSet::with_capacity(names.len());
         let is_odd: Vec<bool> = names.iter().map(|name| name.is_empty() || !seen.insert(name)).collect();
@@ -62,7 +62,7 @@ impl Columns {
             }
             self.remark(match name.is_empty() {
                 true => format!("column {place} has no name: it is called `{new}`"),
-                false => format!("the name `{name}` stands in the header again at column {place}: that one is called `{new}`"),
+                false => format!("duplicate column name `{name}` at column {place}: renamed to `{new}`"),
             });
             taken.insert(new.clone());
             own.push(new);
@@ -70,7 +70,7 @@ impl Columns {
         own
     }
 
-    /// Every column that is to be renamed is there, in a file whose fields are called `names`.
+    /// Checks that every column to be renamed exists in a file whose fields are called `names`.
     pub(super) fn check_renamed(&self, file: &str, names: &[String]) -> Result<()> {
         if self.options.unknown_columns != UnknownColumns::Error || self.options.rename.is_empty() {
             return Ok(());
@@ -82,19 +82,19 @@ impl Columns {
     }
 }
 
-/// Two columns must not be renamed to one.
+/// Checks that no two columns are renamed to the same name.
 pub(super) fn check_renames(options: &super::ColumnOptions) -> Result<()> {
     let mut seen = HashSet::new();
     match options.rename.values().find(|&new| new.is_empty() || !seen.insert(new)) {
         None => Ok(()),
-        Some(new) if new.is_empty() => Err(Error::config("`rename` gives a column no name")
-            .with_help("to leave a column out, name the others in `columns`")),
-        Some(new) => Err(Error::config(format!("`rename` calls two columns `{new}`"))
-            .with_help("give each a name of its own")),
+        Some(new) if new.is_empty() => Err(Error::config("`rename` gives a column an empty name")
+            .with_help("to leave a column out, list the others in `columns`")),
+        Some(new) => Err(Error::config(format!("`rename` gives two columns the name `{new}`"))
+            .with_help("give each a unique name")),
     }
 }
 
-/// The options name a column that is not there.
+/// The error for an option that names a missing column.
 pub(super) fn no_column(file: &str, name: &str, option: &str, names: &[String]) -> Error {
     let help = match nearest(name, names.iter().map(String::as_str)) {
         Some(known) => format!("did you mean `{known}`?"),
@@ -143,7 +143,7 @@ mod tests {
         assert_eq!(
             remarks,
             [
-                "the name `a` stands in the header again at column 2: that one is called `a_2`",
+                "duplicate column name `a` at column 2: renamed to `a_2`",
                 "column 3 has no name: it is called `column_3`"
             ]
         );

@@ -1,4 +1,4 @@
-//! What was understood of the input that a user may not expect: each said once, however many files have it.
+//! Remarks about the input that a user may not expect: each is reported once, however many files it applies to.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -6,21 +6,21 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::Columns;
 use crate::batch::FieldType;
 
-/// So many are kept; files may all be odd in ways of their own.
+/// The maximum number of remarks: every file may be odd in its own way.
 const MOST: usize = 16;
 
-/// Remarks that all copies of the same columns share.
+/// Remarks, shared by all clones of the same columns.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Remarks(Arc<Mutex<Kept>>);
+pub(super) struct Remarks(Arc<Mutex<RemarkLog>>);
 
 #[derive(Debug, Default)]
-struct Kept {
+struct RemarkLog {
     remarks: Vec<String>,
-    /// By column: how many whole numbers were rounded, and the type that would have kept them.
+    /// By column: the number of integers that were rounded, and the type that would have kept them.
     rounded: BTreeMap<String, (u64, FieldType)>,
 }
 
-/// The name of a column as a key of TOML.
+/// A column name as a TOML key.
 fn key(name: &str) -> String {
     let is_bare = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     match !name.is_empty() && name.chars().all(is_bare) {
@@ -30,38 +30,38 @@ fn key(name: &str) -> String {
 }
 
 impl Remarks {
-    fn kept(&self) -> MutexGuard<'_, Kept> {
+    fn kept(&self) -> MutexGuard<'_, RemarkLog> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Columns {
-    /// Keeps a remark, unless it is known.
+    /// Adds a remark unless it is known already.
     pub fn remark(&self, remark: String) {
         let remarks = &mut self.remarks.kept().remarks;
         if remarks.len() < MOST && !remarks.contains(&remark) {
             remarks.push(remark);
         } else if remarks.len() == MOST && !remarks.contains(&remark) {
-            remarks.push("other files have columns that are remarkable too".into());
+            remarks.push("more remarks about the columns are omitted".into());
         }
     }
 
-    /// What was remarkable about the columns so far.
+    /// The remarks so far.
     pub fn remarks(&self) -> Vec<String> {
         let kept = self.remarks.kept();
         let rounded = kept.rounded.iter().map(|(column, (count, ty))| {
             let (numbers, they) = match count {
-                1 => ("1 whole number", "it is the nearest one"),
-                _ => (&*format!("{count} whole numbers"), "they are the nearest ones"),
+                1 => ("1 integer", "it was rounded"),
+                _ => (&*format!("{count} integers"), "they were rounded"),
             };
-            let condition = if *ty == FieldType::U64 { ", where no number is negative" } else { "" };
+            let condition = if *ty == FieldType::U64 { " if none is negative" } else { "" };
             let (key, ty) = (key(column), ty.as_str());
-            format!("column `{column}` has {numbers} that no f64 is equal to: {they}; types = {{ {key} = \"{ty}\" }} keeps all digits{condition}")
+            format!("column `{column}` has {numbers} that f64 cannot represent: {they}; types = {{ {key} = \"{ty}\" }} keeps all digits{condition}")
         });
         kept.remarks.iter().cloned().chain(rounded).collect()
     }
 
-    /// Counts whole numbers of a column that no float is equal to, the largest of which is near `largest`.
+    /// Counts integers of a column that f64 cannot represent; the largest is near `largest`.
     pub fn note_rounded(&self, column: &str, count: u64, largest: f64) {
         if count == 0 {
             return;

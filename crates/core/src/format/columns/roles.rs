@@ -1,11 +1,11 @@
-//! What the fields of a file are in the schema of the input: files may have their columns in any order.
+//! Maps the fields of a file to the columns of the input's schema: files may have their columns in any order.
 
 use super::selection::Use;
 use super::{Columns, UnknownColumns};
 use crate::batch::{Field, FieldRole, Schema};
 use crate::error::{Error, Result};
 
-/// What a field of the input becomes: the index of its column in the schema.
+/// What a field of the input becomes, with the index of its column in the schema.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// The event time.
@@ -16,11 +16,11 @@ pub enum Role {
     Measurement(usize),
     /// Carried text.
     Text(usize),
-    /// One part of a time, or of a sensor's name, that is put together.
+    /// One part of a composite time or sensor name.
     Part {
-        /// The column.
+        /// The index of the composite column.
         at: usize,
-        /// Which part it is.
+        /// The index of the part.
         part: usize,
     },
     /// The field is not read.
@@ -28,7 +28,7 @@ pub enum Role {
 }
 
 impl Role {
-    /// The column's index in the schema; `None` where there is no column.
+    /// The index of the column in the schema; `None` for a skipped field.
     pub fn column(self) -> Option<usize> {
         match self {
             Self::Time(at) | Self::Sensor(at) | Self::Measurement(at) | Self::Text(at) => Some(at),
@@ -37,7 +37,7 @@ impl Role {
         }
     }
 
-    /// The role of a field that has column `at` to itself.
+    /// The role of a field that is column `at` by itself.
     fn whole(at: usize, role: FieldRole) -> Self {
         match role {
             FieldRole::Time => Self::Time(at),
@@ -53,12 +53,12 @@ impl Role {
 pub struct Roles {
     /// By field.
     pub fields: Vec<Role>,
-    /// The columns that the file does not have: null in all its records.
+    /// The columns that the file does not have: null in all of its records.
     pub missing: Vec<Role>,
 }
 
 impl Roles {
-    /// The fields that column `at` comes from, in order: none where the file does not have it, several where it is put together.
+    /// The fields that column `at` is read from, in order: none if the file does not have it, several if it is composite.
     pub fn sources(&self, at: usize) -> Vec<usize> {
         let parts = self.fields.iter().enumerate().filter_map(|(field, role)| match *role {
             Role::Part { at: column, part } if column == at => Some((part, field)),
@@ -72,16 +72,16 @@ impl Roles {
 }
 
 impl Columns {
-    /// What the fields called `names` of a file are in `schema`.
+    /// The roles of the fields `names` of a file, in `schema`.
     ///
     /// # Errors
-    /// A data error when the file has other columns than the schema, and the options do not say what to do then.
+    /// A data error if the file's columns differ from the schema and `unknown_columns` does not allow it.
     pub fn roles(&self, file: &str, names: &[String], schema: &Schema) -> Result<Roles> {
         let own = self.own_names(file, names)?;
         let fields: Vec<Role> =
             own.iter().map(|name| self.role(file, name, schema)).collect::<Result<_>>()?;
         let is_met = |at| fields.iter().any(|role| role.column() == Some(at));
-        // The sensor column that was put in is no column of any file.
+        // The generated sensor column is not a column of any file.
         let is_made = |at| self.options.sensor.is_none() && at == schema.sensor();
         let absent = schema.fields().iter().enumerate().filter(|&(at, _)| !is_met(at) && !is_made(at));
         let missing = absent.map(|(at, field)| self.missing(file, at, field)).collect::<Result<_>>()?;
@@ -90,7 +90,7 @@ impl Columns {
         Ok(roles)
     }
 
-    /// By what names records that name their own fields know the columns of `schema`, and what these are.
+    /// The names that self-describing records use for the columns of `schema`, with their roles.
     pub fn keys(&self, schema: &Schema) -> Vec<(String, Role)> {
         let mut keys = Vec::new();
         for (at, field) in schema.fields().iter().enumerate() {
@@ -135,7 +135,8 @@ impl Columns {
                 Ok(Role::Skip)
             }
             (None, unknown) => {
-                let what = format!("`{file}` has a column `{name}` that the first file of the input has not");
+                let what =
+                    format!("`{file}` has a column `{name}` that the first file of the input does not have");
                 Err(Error::data(what).with_help(different(unknown)))
             }
         }
@@ -153,11 +154,11 @@ impl Columns {
                     .with_help(different(unknown)))
             }
             _ => Err(Error::data(format!("`{file}` has no column `{}`", field.name))
-                .with_help("a file without it has no records: time and sensor are never missing")),
+                .with_help("every record needs a time and a sensor")),
         }
     }
 
-    /// A column that is put together has all its parts.
+    /// Checks that the file has all parts of each composite column.
     fn check_parts(&self, file: &str, names: &[String], schema: &Schema, roles: &Roles) -> Result<()> {
         let made =
             [(self.made_time.as_ref(), schema.time()), (self.made_sensor.as_ref(), Some(schema.sensor()))];
@@ -167,7 +168,7 @@ impl Columns {
                 let lost = made.names().iter().find(|name| !names.contains(name));
                 let name = lost.map_or("", String::as_str);
                 return Err(Error::data(format!("`{file}` has no column `{name}`")).with_help(format!(
-                    "`{}` is put together from {}",
+                    "`{}` is composed of {}",
                     schema.fields()[at].name,
                     super::listed(made.names())
                 )));
@@ -177,7 +178,7 @@ impl Columns {
     }
 }
 
-/// What to do where the files of an input differ.
+/// Help text for files with different columns.
 fn different(unknown: UnknownColumns) -> &'static str {
     match unknown {
         UnknownColumns::Null => {

@@ -1,4 +1,4 @@
-//! The columns of an input, from the names of its first file's fields and what is in its first records.
+//! The columns of an input, derived from the field names and the first records of its first file.
 
 use std::borrow::Cow;
 
@@ -8,15 +8,15 @@ use super::{Columns, UnknownColumns};
 use crate::batch::{Field, FieldRole, FieldType, Pattern, Schema};
 use crate::error::{Error, Result};
 
-/// What the time and the sensor are called where they are put together, or made.
+/// The name of a composite time column.
 const TIME: &str = "time";
 const SENSOR: &str = "sensor";
 
 impl Columns {
-    /// The columns of an input whose first file has fields called `names` and begins with the records `sample`.
+    /// The columns of an input whose first file has the fields `names` and begins with the records `sample`.
     ///
     /// # Errors
-    /// When a column that the options name is not there, or two have one name.
+    /// If a column that the options name is missing, or two columns have the same name.
     pub fn schema(&self, file: &str, names: &[String], sample: &[Vec<Cow<'_, [u8]>>]) -> Result<Schema> {
         let own = self.own_names(file, names)?;
         self.schema_of(file, names, |at| match self.is_number(at, &own[at], sample) {
@@ -25,7 +25,7 @@ impl Columns {
         })
     }
 
-    /// The columns of an input that says itself what its fields called `names` are: `ty` tells by index.
+    /// The columns of an input that declares the types of its fields `names`; `ty` gives them by index.
     ///
     /// # Errors
     /// As for [`Columns::schema`].
@@ -46,7 +46,7 @@ impl Columns {
                 Use::Value if self.selection.measurements.is_none() && is_measured(ty(at)) => {
                     self.measurement_of(name, ty(at))
                 }
-                // What is carried along is text, but for booleans, which say what they are.
+                // Carried columns are text, except booleans, which keep their type.
                 Use::Value if ty(at) == FieldType::Bool => {
                     Field::text(name.as_str()).with_type(FieldType::Bool)
                 }
@@ -64,7 +64,7 @@ impl Columns {
     }
 
     fn measurement_of(&self, name: &str, ty: FieldType) -> Field {
-        Field::measurement(name).with_type(self.measured_type(name, ty))
+        self.in_unit(Field::measurement(name).with_type(self.measured_type(name, ty)))
     }
 
     /// Whether the files of an input may have other columns than its first.
@@ -72,12 +72,12 @@ impl Columns {
         self.options.unknown_columns != UnknownColumns::Error
     }
 
-    /// Whether the columns of an input are those of all its files.
+    /// Whether the columns of an input are the union of those of all files.
     pub fn are_joined(&self) -> bool {
         self.options.unknown_columns == UnknownColumns::Null
     }
 
-    /// The columns that files have whose schemas are `first` and, later, `second`: what a column is, the first that has it says.
+    /// The union of `first` and `second`, the schemas of an earlier and a later file; the first one that has a column defines it.
     pub fn joined(first: &Schema, second: &Schema) -> Result<Schema> {
         let is_new = |field: &&Field| first.index_of(&field.name).is_none();
         let more = second.fields().iter().filter(is_new).cloned();
@@ -85,13 +85,13 @@ impl Columns {
         Ok(schema.with_local_times(first.has_local_times()))
     }
 
-    /// `schema` with the columns besides that the options name: files that have them may come later.
+    /// `schema` with the columns that the options name in addition: later files may have them.
     pub fn declared(&self, schema: &Schema) -> Result<Schema> {
         if self.options.unknown_columns == UnknownColumns::Error {
             return Ok(schema.clone());
         }
         let measurements = match self.options.unpivot {
-            // They are sensors, which come as they come.
+            // Unpivoted measurements become sensors, which need no declaration.
             Some(_) => Vec::new(),
             None => self.selection.measurements.iter().flatten().chain(self.types.patterns()).collect(),
         };
@@ -111,7 +111,7 @@ impl Columns {
         Ok(Schema::new(fields)?.with_local_times(schema.has_local_times()))
     }
 
-    /// Whether there is something in field `at`, called `name`, of the records, and nothing but numbers.
+    /// Whether field `at`, called `name`, has values in the sample, and all of them are numbers.
     fn is_number(&self, at: usize, name: &str, sample: &[Vec<Cow<'_, [u8]>>]) -> bool {
         let suffix = self.suffix(name);
         let fields = || sample.iter().filter_map(|record| record.get(at)).map(|field| Self::trim(field));
@@ -120,7 +120,7 @@ impl Columns {
         present.peek().is_some() && present.all(is_number)
     }
 
-    /// Every column that the options name is there. A glob that fits none is said.
+    /// Checks that every column that the options name exists. A glob without a match is remarked.
     fn check_named(&self, file: &str, names: &[String]) -> Result<()> {
         let options = &self.options;
         let time = options.time.iter().flat_map(|time| time.as_slice()).map(|name| ("time", name.as_str()));
@@ -135,12 +135,13 @@ impl Columns {
             .flat_map(|(option, patterns)| patterns.iter().flatten().map(move |pattern| (option, pattern)));
         let suffixes = self.suffixes.patterns().map(|pattern| ("unit_suffixes", pattern));
         let types = self.types.patterns().map(|pattern| ("types", pattern));
-        for (option, pattern) in selected.chain(suffixes).chain(types) {
+        let units = self.units.patterns().map(|pattern| ("units", pattern));
+        for (option, pattern) in selected.chain(suffixes).chain(types).chain(units) {
             if names.iter().any(|name| pattern.fits(name)) {
                 continue;
             }
             if pattern.is_glob() {
-                self.remark(format!("`{}` in `{option}` fits no column", pattern.as_str()));
+                self.remark(format!("`{}` in `{option}` matches no column", pattern.as_str()));
             } else if options.unknown_columns == UnknownColumns::Error {
                 return Err(no_column(file, pattern.as_str(), option, names));
             }
@@ -148,7 +149,7 @@ impl Columns {
         Ok(())
     }
 
-    /// What the options say of numbers has no effect where there are none; files that come later may have some, where files differ.
+    /// Remarks numeric options without effect; unless files may differ, since later files may have such columns.
     fn remark_idle(&self, names: &[String], fields: &[Field]) {
         if self.may_differ() {
             return;
@@ -157,9 +158,11 @@ impl Columns {
         let is_idle = |pattern: &&Pattern| {
             names.iter().any(|name| pattern.fits(name)) && !numbers().any(|field| pattern.fits(&field.name))
         };
-        for pattern in self.suffixes.patterns().filter(is_idle) {
+        let suffixes = self.suffixes.patterns().map(|pattern| ("unit_suffixes", pattern));
+        let units = self.units.patterns().map(|pattern| ("units", pattern));
+        for (option, pattern) in suffixes.chain(units).filter(|(_, pattern)| is_idle(pattern)) {
             self.remark(format!(
-                "`unit_suffixes` has no effect on `{}`: that is no measurement",
+                "`{option}` has no effect on `{}`: it is not a measurement",
                 pattern.as_str()
             ));
         }
@@ -169,22 +172,20 @@ impl Columns {
         }
     }
 
-    /// No column has the name of one that is put together or made.
+    /// Checks that no column has the name of a composite or generated one.
     fn check_made(&self, file: &str, fields: &[Field]) -> Result<()> {
         let clashes = |name: &str| {
             fields.iter().any(|field| {
                 &*field.name == name && !matches!(field.role, FieldRole::Time | FieldRole::Sensor)
             })
         };
-        let rename = |name: &str| format!("call it something else: rename = {{ {name} = \"…\" }}");
+        let rename = |name: &str| format!("choose another name: rename = {{ {name} = \"…\" }}");
         if self.made_time.is_some() && clashes(TIME) {
-            let what =
-                format!("`{file}` has a column `{TIME}`, as the one that `time` puts together is called");
+            let what = format!("`{file}` has a column `{TIME}`, the name of the composite time column");
             return Err(Error::config(what).with_help(rename(TIME)));
         }
         if self.made_sensor.is_some() && clashes(SENSOR) {
-            let what =
-                format!("`{file}` has a column `{SENSOR}`, as the one that `sensor` puts together is called");
+            let what = format!("`{file}` has a column `{SENSOR}`, the name of the composite sensor column");
             return Err(Error::config(what).with_help(rename(SENSOR)));
         }
         if self.options.sensor.is_none() && clashes(SENSOR) {
@@ -201,7 +202,7 @@ fn has(names: &[String], name: &str) -> bool {
     names.iter().any(|known| known == name)
 }
 
-/// Whether a column with values of this type is a measurement without being named. Booleans tell of measurements more often.
+/// Whether a column of this type is a measurement by default. Booleans are excluded: they mostly describe measurements.
 fn is_measured(ty: FieldType) -> bool {
     ty == FieldType::F64 || ty.is_integer()
 }

@@ -1,24 +1,24 @@
-//! What the options want a column for, by its name.
+//! What the options use a column for, by its name.
 
 use super::{ColumnOptions, Columns, Composite};
 use crate::batch::{FieldType, Pattern};
 
-/// What a column of the input is for.
+/// What a column of the input is used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Use {
-    /// It is the time.
+    /// The time.
     Time,
-    /// It is this part of the time.
+    /// A part of the time.
     TimePart(usize),
-    /// It is the sensor.
+    /// The sensor.
     Sensor,
-    /// It is this part of the sensor's name.
+    /// A part of the sensor's name.
     SensorPart(usize),
-    /// It is a measurement, because the options say so.
+    /// A measurement, declared by the options.
     Measurement,
-    /// It is text, because the options say so.
+    /// Text, declared by the options.
     Text,
-    /// It is a measurement or text, as its values say, or as the options do.
+    /// A measurement or text, depending on its values or declared type.
     Value,
     /// It is not read.
     Skip,
@@ -45,7 +45,7 @@ fn any(patterns: Option<&Vec<Pattern>>, name: &str) -> bool {
 }
 
 impl Columns {
-    /// What the column called `name` is for.
+    /// What the column `name` is used for.
     pub(super) fn use_of(&self, name: &str) -> Use {
         let part = |made: &Option<Composite>| made.as_ref().and_then(|made| made.part(name));
         let is = |single: Option<&str>| single == Some(name);
@@ -68,12 +68,12 @@ impl Columns {
         }
     }
 
-    /// Whether the options make a measurement of the field that records call `name`.
+    /// Whether the options declare the field that records call `name` as a measurement.
     pub fn names_measurement(&self, name: &str) -> bool {
         self.use_of(self.renamed(name)) == Use::Measurement
     }
 
-    /// Whether a field that records call `name` is left out because nobody asks for it.
+    /// Whether the field that records call `name` is left out because no option selects it.
     pub fn leaves_out(&self, name: &str) -> bool {
         self.selection.columns.is_some() && self.use_of(self.renamed(name)) == Use::Skip
     }

@@ -1,6 +1,6 @@
-//! Names and fields as messages show them.
+//! Names and fields in messages.
 
-/// Names as a message shows them: on one line, and not a whole screen of them.
+/// Names for a message: on one line, shortened.
 pub(in crate::format) fn listed(names: &[String]) -> String {
     const MOST: usize = 20;
     let shown = names.iter().take(MOST).map(|name| {
@@ -15,7 +15,7 @@ pub(in crate::format) fn listed(names: &[String]) -> String {
     }
 }
 
-/// A field as a message shows it: quoted, shortened, undecodable bytes replaced.
+/// A field for a message: quoted, shortened, undecodable bytes replaced.
 pub fn shown(field: &[u8]) -> String {
     const LONGEST: usize = 40;
     let text = String::from_utf8_lossy(&field[..field.len().min(4 * LONGEST)]);

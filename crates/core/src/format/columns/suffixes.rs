@@ -1,14 +1,14 @@
-//! Units that stand behind numbers, by column.
+//! Unit suffixes of numbers, by column.
 
 use super::{ColumnOptions, Columns};
 use crate::batch::Pattern;
 use crate::error::{Error, Result};
 
-/// The unit that may stand behind the numbers of a column; the last match wins.
+/// The unit that may follow the numbers of a column; the last match wins.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Suffixes(Vec<(Pattern, Suffix)>);
 
-/// A unit as it stands behind numbers.
+/// A unit as it is written after numbers.
 pub type Suffix = Box<[u8]>;
 
 impl Suffixes {
@@ -29,17 +29,17 @@ impl Suffixes {
 }
 
 impl Columns {
-    /// The unit that may stand behind the numbers of the column called `name`.
+    /// The unit that may follow the numbers of the column `name`.
     pub fn suffix(&self, name: &str) -> Option<Suffix> {
         let mut fitting = self.suffixes.0.iter().rev().filter(|(pattern, _)| pattern.fits(name));
         fitting.next().map(|(_, suffix)| suffix.clone())
     }
 
-    /// A trimmed field without the unit behind its number, where it has one.
+    /// A trimmed field without its unit suffix, if it has one.
     pub fn without_suffix<'t>(field: &'t [u8], suffix: Option<&Suffix>) -> &'t [u8] {
         let rest = suffix.and_then(|suffix| field.strip_suffix(&**suffix)).map(Self::trim);
         let rest = rest.map(|rest| rest.strip_suffix("\u{a0}".as_bytes()).unwrap_or(rest));
-        // A unit alone is no number, and not a missing one either.
+        // A unit alone is neither a number nor a missing value.
         rest.filter(|rest| !rest.is_empty()).unwrap_or(field)
     }
 }

@@ -1,14 +1,14 @@
-//! How the options say that times are written.
+//! Builds the time parser from the options.
 
 use super::ColumnOptions;
 use crate::error::{Error, Result};
 use crate::time::{TimeFormat, TimeParser};
 
 impl ColumnOptions {
-    /// Who reads the times of such an input.
+    /// The parser for the input's times.
     ///
     /// # Errors
-    /// A configuration error that names the option: a time format or a zone that is none, options that do not go together.
+    /// A configuration error that names the option: an invalid time format or time zone, or options that contradict each other.
     pub fn times(&self) -> Result<TimeParser> {
         let of = |option: &'static str| move |why| Error::config(format!("`{option}`: {why}"));
         let format = TimeFormat::parse(&self.time_format).map_err(of("time_format"))?;
@@ -16,7 +16,7 @@ impl ColumnOptions {
         times = times.with_zones(&self.zones).map_err(of("zones"))?;
         if let Some(start) = &self.start {
             times = times.with_start(start).map_err(of("start")).map_err(|error| {
-                error.with_help("a moment, such as \"2024-01-01T00:00:00Z\", from which epochs or times of day count; leave it out for whole times")
+                error.with_help("a timestamp, such as \"2024-01-01T00:00:00Z\", from which epochs or times of day are counted; leave it out if times are complete")
             })?;
         }
         times.check().map_err(of("time_format"))?;
@@ -24,7 +24,7 @@ impl ColumnOptions {
         Ok(times)
     }
 
-    /// Nothing is said of times that there are none of, and no zone of times that are the same everywhere.
+    /// Rejects time options without a time column, and a time zone for times that do not depend on one.
     fn check_use(&self, times: &TimeParser) -> Result<()> {
         let said = [
             ("start", self.start.is_some()),
@@ -38,7 +38,7 @@ impl ColumnOptions {
         }
         if self.timezone.is_some() && self.start.is_none() && matches!(times.format(), TimeFormat::Epoch(_)) {
             let message =
-                format!("`timezone` has no effect: `{}` counts from one moment everywhere", times.format());
+                format!("`timezone` has no effect: `{}` does not depend on a time zone", times.format());
             return Err(Error::config(message).with_help("leave `timezone` out"));
         }
         Ok(())

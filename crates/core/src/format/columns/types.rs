@@ -1,10 +1,10 @@
-//! The types that the options declare, by column.
+//! The column types that the options declare.
 
 use super::{ColumnOptions, Columns};
 use crate::batch::{FieldType, Pattern};
 use crate::error::{Error, Result};
 
-/// The type of a column's values; the last match wins.
+/// The declared type by column pattern; the last match wins.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Types(Vec<(Pattern, FieldType)>);
 
@@ -16,13 +16,13 @@ impl Types {
         match options.measurements.iter().flatten().find(is_text) {
             None => Ok(types),
             Some(name) => {
-                Err(Error::config(format!("`types` makes text of `{name}`, which `measurements` names"))
-                    .with_help("name it in one of them only, or give it a type of numbers"))
+                Err(Error::config(format!("`types` declares `{name}` as text, but `measurements` lists it"))
+                    .with_help("list it in only one of them, or give it a numeric type"))
             }
         }
     }
 
-    /// The type that is declared for the column called `name`.
+    /// The type declared for the column `name`.
     pub(super) fn of(&self, name: &str) -> Option<FieldType> {
         self.0.iter().rev().find(|(pattern, _)| pattern.fits(name)).map(|&(_, ty)| ty)
     }
@@ -32,7 +32,7 @@ impl Types {
     }
 }
 
-/// What a value of a measurement is not, behind "is".
+/// The predicate for a value that is not of type `ty`, to follow "is" in a message.
 pub fn not_of_type(ty: FieldType) -> &'static str {
     match ty {
         FieldType::I64 => "not an i64: a whole number from -9223372036854775808 to 9223372036854775807",
@@ -43,13 +43,13 @@ pub fn not_of_type(ty: FieldType) -> &'static str {
 }
 
 impl Columns {
-    /// The type of a measurement called `name`, where the input says `ty`: what it calls text is read as floats.
+    /// The type of a measurement `name` whose input type is `ty`: text is parsed as f64.
     pub(super) fn measured_type(&self, name: &str, ty: FieldType) -> FieldType {
         let own = if ty == FieldType::Text { FieldType::F64 } else { ty };
         self.types.of(name).unwrap_or(own)
     }
 
-    /// The one type that measurements of all these types can have; said where they lose theirs.
+    /// The common type of measurements of these types; a loss of type is remarked.
     pub(in crate::format) fn common_type(&self, types: impl Iterator<Item = FieldType>) -> FieldType {
         let mut types = types.collect::<Vec<_>>();
         types.dedup();

@@ -1,4 +1,4 @@
-//! The option that makes a sensor of every measurement.
+//! The `unpivot` option.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -6,15 +6,15 @@ use serde::{Deserialize, Serialize};
 use super::{ColumnOptions, Columns};
 use crate::error::{Error, Result};
 
-/// How the measurements of a record become records of their own: wide to long.
+/// How the measurements of a wide record become records of their own.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Unpivot {
-    /// The sensor of a measurement's records: {column} stands for the measurement's name, {sensor} for the sensor of the wide record.
+    /// The sensor of a measurement's records: {column} is replaced by the measurement's name, {sensor} by the sensor of the wide record.
     pub sensor: String,
     /// The name of the column with the values.
     pub value: String,
-    /// What becomes of nulls: `drop` makes no record of them, `keep` makes one with a null.
+    /// Whether a null makes no record (`drop`) or a record with null (`keep`).
     pub nulls: UnpivotNulls,
 }
 
@@ -24,28 +24,28 @@ impl Default for Unpivot {
     }
 }
 
-/// What becomes of the nulls of wide records.
+/// What to do with the nulls of wide records.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum UnpivotNulls {
     /// They make no record.
     #[default]
     Drop,
-    /// They make a record with a null.
+    /// They make a record with null.
     Keep,
 }
 
 impl Unpivot {
-    /// The records of several sensors stay apart.
+    /// Checks that records of different sensors stay distinct.
     ///
     /// # Errors
-    /// A configuration error where the sensors that are made say nothing of them.
+    /// A configuration error if the new sensor names do not contain the old ones.
     pub fn check_sensors(&self) -> Result<()> {
         if self.sensor.contains("{sensor}") {
             return Ok(());
         }
         wrong(
-            "the columns of all sensors would become the same sensors",
+            "the sensors of different records would get the same name",
             "let `sensor` contain {sensor}, such as \"{sensor}.{column}\"",
         )
     }
@@ -55,7 +55,7 @@ fn wrong(what: &str, help: &str) -> Result<()> {
     Err(Error::config(format!("`unpivot`: {what}")).with_help(help))
 }
 
-/// What the options must say with it.
+/// Checks the options that `unpivot` depends on.
 pub(super) fn check(options: &ColumnOptions) -> Result<()> {
     let Some(unpivot) = &options.unpivot else { return Ok(()) };
     if options.measurements.is_none() {
@@ -69,7 +69,7 @@ pub(super) fn check(options: &ColumnOptions) -> Result<()> {
     }
     let rest = unpivot.sensor.replacen("{column}", "", 1);
     if rest == unpivot.sensor {
-        return wrong("`sensor` does not say which column a record is of", "let it contain {column}");
+        return wrong("`sensor` does not contain {column}", "let it contain {column}");
     }
     if options.sensor.is_some() {
         unpivot.check_sensors()?;
@@ -84,10 +84,10 @@ pub(super) fn check(options: &ColumnOptions) -> Result<()> {
 }
 
 impl Columns {
-    /// These columns, for a `source` that cannot unpivot.
+    /// These columns, for a `source` that does not support `unpivot`.
     ///
     /// # Errors
-    /// A configuration error where the options ask for it.
+    /// A configuration error if the options ask for `unpivot`.
     pub fn without_unpivot(self, source: &str) -> Result<Self> {
         match self.options.unpivot {
             None => Ok(self),

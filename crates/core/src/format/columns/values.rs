@@ -1,4 +1,4 @@
-//! What the text of a field means: nothing, a number, or what stands there (clauses 2 and 3).
+//! Parses the text of a field: missing, a number, or text (clauses 2 and 3).
 
 use std::borrow::Cow;
 use std::str::FromStr;
@@ -8,23 +8,23 @@ use crate::batch::{FieldType, Number};
 use crate::error::{Error, Result};
 use crate::kernel::number::{parse_decimal_comma, parse_f64};
 
-/// What the options say about texts, made ready.
+/// The options about values, compiled.
 #[derive(Clone, Debug)]
-pub(super) struct Values {
+pub(super) struct ValueRules {
     decimal: Decimal,
     nulls: Vec<Box<[u8]>>,
-    /// Those of the nulls that are numbers.
+    /// The null values that are numbers.
     null_numbers: Vec<f64>,
-    /// What may stand between groups of three digits.
+    /// The accepted separators between groups of three digits.
     separators: Vec<Box<[u8]>>,
-    /// What is read as 1, and what as 0.
+    /// The words read as 1 and as 0.
     words: [Vec<String>; 2],
-    /// Whether the options say what the words are.
+    /// Whether the options define the words.
     has_own_words: bool,
 }
 
-impl Values {
-    /// Checks the options.
+impl ValueRules {
+    /// Validates the options.
     pub(super) fn new(options: &ColumnOptions) -> Result<Self> {
         let words = |words: &Option<Vec<String>>, default: &str| {
             words.clone().unwrap_or_else(|| vec![default.to_owned()])
@@ -44,7 +44,7 @@ impl Values {
         Ok(values)
     }
 
-    /// The null values that look like numbers and are none with this decimal mark: they stand for their own text alone.
+    /// Null values that look like numbers but are not with this decimal mark: they match only their exact text.
     pub(super) fn odd_nulls<'o>(&self, options: &'o ColumnOptions) -> impl Iterator<Item = &'o String> {
         let with_other_mark = |text: &[u8]| match self.decimal {
             Decimal::Point => parse_decimal_comma(text),
@@ -64,9 +64,9 @@ impl Values {
             if self.numeral(word.as_bytes()).is_some() {
                 Some(format!("{word:?} is a number, not a word"))
             } else if word.is_empty() || options.null_values.contains(word) {
-                Some(format!("{word:?} stands for a missing value"))
+                Some(format!("{word:?} is a null value"))
             } else {
-                twice.then(|| format!("{word:?} stands there twice"))
+                twice.then(|| format!("{word:?} is listed twice"))
             }
         };
         match all().find_map(wrong) {
@@ -77,7 +77,7 @@ impl Values {
         }
     }
 
-    /// The number in a text, however it is written.
+    /// Parses a number in any supported notation.
     fn number(&self, text: &[u8]) -> Option<f64> {
         self.numeral(text).or_else(|| self.word(text))
     }
@@ -100,7 +100,7 @@ impl Values {
         }
     }
 
-    /// A double of Fortran, `1.0D+01`. Without a decimal mark or a sign it would be a name, such as `2D4`.
+    /// Parses a Fortran double, `1.0D+01`. It needs a decimal mark or a sign, since `2D4` may be a name.
     #[cold]
     fn with_fortran_exponent(&self, text: &[u8]) -> Option<f64> {
         let at = text.iter().position(|byte| matches!(byte, b'd' | b'D'))?;
@@ -113,13 +113,13 @@ impl Values {
         self.plain(&usual)
     }
 
-    /// A number with groups of three digits before the decimal mark, `1,234,567.5`.
+    /// Parses a number with groups of three digits before the decimal mark, `1,234,567.5`.
     #[cold]
     fn grouped(&self, text: &[u8]) -> Option<f64> {
         self.plain(&self.ungrouped(text)?)
     }
 
-    /// The same without its separators. Any other grouping is no number.
+    /// The number without its separators; `None` for any other grouping.
     fn ungrouped(&self, text: &[u8]) -> Option<Vec<u8>> {
         let mut separators = self.separators.iter();
         let separator = separators.find(|separator| memchr::memmem::find(text, separator).is_some())?;
@@ -145,7 +145,7 @@ impl Values {
         Some(plain)
     }
 
-    /// A whole number, written as one: digits, with a sign or without, and nothing but zeros behind the decimal mark.
+    /// Parses an integer: digits with an optional sign, and only zeros after the decimal mark.
     fn whole<T: FromStr>(&self, text: &[u8]) -> Option<T> {
         let text = match self.ungrouped(text) {
             Some(plain) => Cow::Owned(plain),
@@ -154,14 +154,14 @@ impl Values {
         let end = text.iter().position(|&byte| byte == self.mark()).unwrap_or(text.len());
         let is_zero = text[end..].iter().skip(1).all(|&byte| byte == b'0');
         let digits = std::str::from_utf8(&text[..end]).ok().filter(|_| is_zero)?;
-        // The language takes no sign before unsigned zeros.
+        // `parse` does not accept a sign for unsigned types.
         digits
             .parse()
             .ok()
             .or_else(|| digits.strip_prefix('-').filter(|digits| is_zeros(digits))?.parse().ok())
     }
 
-    /// Whether a whole number stands there, however large: digits, in groups or not, and nothing but zeros behind the decimal mark.
+    /// Whether the text is an integer of any size: digits, possibly grouped, and only zeros after the decimal mark.
     fn is_whole(&self, text: &[u8]) -> bool {
         let digits = text.strip_prefix(b"-").or_else(|| text.strip_prefix(b"+")).unwrap_or(text);
         let mut parts = digits.splitn(2, |&byte| byte == self.mark());
@@ -171,7 +171,7 @@ impl Values {
             && parts.next().is_none_or(|part| part.iter().all(|&byte| byte == b'0'))
     }
 
-    /// A value of type `ty`.
+    /// Parses a value of type `ty`.
     fn typed(&self, ty: FieldType, text: &[u8]) -> Option<Number> {
         match ty {
             FieldType::I64 => self.whole(text).map(Number::I64),
@@ -184,7 +184,7 @@ impl Values {
         }
     }
 
-    /// 1 or 0 for a word that stands for it.
+    /// 1 or 0 for a word that means it.
     fn word(&self, text: &[u8]) -> Option<f64> {
         let is_one_of =
             |words: &[String]| words.iter().any(|word| word.as_bytes().eq_ignore_ascii_case(text));
@@ -197,7 +197,7 @@ fn is_zeros(digits: &str) -> bool {
     !digits.is_empty() && digits.bytes().all(|digit| digit == b'0')
 }
 
-/// What `thousands` stands for.
+/// The separators that `thousands` allows.
 fn separators(options: &ColumnOptions) -> Result<Vec<Box<[u8]>>> {
     let Some(thousands) = &options.thousands else { return Ok(Vec::new()) };
     let mark = match options.decimal {
@@ -221,7 +221,7 @@ fn separators(options: &ColumnOptions) -> Result<Vec<Box<[u8]>>> {
 }
 
 impl Columns {
-    /// The text of a field without the spaces around it.
+    /// The field without surrounding spaces.
     pub fn trim(field: &[u8]) -> &[u8] {
         let is_space = |byte: &u8| matches!(byte, b' ' | b'\t');
         if let [first, .., last] = field
@@ -235,27 +235,27 @@ impl Columns {
         &field[first..=last]
     }
 
-    /// Whether a trimmed field stands for a missing value, by its text.
+    /// Whether the text of a trimmed field means a missing value.
     pub fn is_null(&self, field: &[u8]) -> bool {
         field.is_empty() || self.values.nulls.iter().any(|null| **null == *field)
     }
 
-    /// Whether texts besides the empty one stand for a missing value.
+    /// Whether any text other than the empty one means a missing value.
     pub fn has_null_values(&self) -> bool {
         !self.values.nulls.is_empty()
     }
 
-    /// Whether some of these texts are no numbers, so that comparing numbers does not do.
+    /// Whether some null values are not numbers, so that comparing numbers is not enough.
     pub fn has_null_texts(&self) -> bool {
         self.values.nulls.len() > self.values.null_numbers.len()
     }
 
-    /// The numbers that stand for a missing value.
+    /// The numbers that mean a missing value.
     pub fn null_numbers(&self) -> &[f64] {
         &self.values.null_numbers
     }
 
-    /// Whether a number stands for a missing value.
+    /// Whether a number means a missing value.
     #[inline]
     pub fn is_null_number(&self, number: f64) -> bool {
         let is_same = |null: &f64| *null == number || null.is_nan() && number.is_nan();
@@ -267,7 +267,7 @@ impl Columns {
         self.values.mark()
     }
 
-    /// What a trimmed field of a measurement says: a number, or `Some(None)` for a missing value; `None` where it is neither.
+    /// Parses a trimmed measurement field: a number, or `Some(None)` for a missing value; `None` if it is neither.
     #[inline]
     pub fn measurement(&self, field: &[u8]) -> Option<Option<f64>> {
         if self.is_null(field) {
@@ -277,7 +277,7 @@ impl Columns {
         Some(Some(number).filter(|&number| !self.is_null_number(number)))
     }
 
-    /// What a trimmed field of a measurement of type `ty` says, as [`Columns::measurement`].
+    /// Parses a trimmed measurement field of type `ty`, as [`Columns::measurement`].
     pub fn value(&self, ty: FieldType, field: &[u8]) -> Option<Option<Number>> {
         if self.is_null(field) {
             return Some(None);
@@ -286,10 +286,10 @@ impl Columns {
         Some(Some(value).filter(|&value| !self.is_null_value(value)))
     }
 
-    /// Whether a value stands for a missing one.
+    /// Whether a value means a missing one.
     pub fn is_null_value(&self, value: Number) -> bool {
         match value.as_integer() {
-            // The nearest float of an integer may be that of others.
+            // Different integers may round to the same float.
             Some(integer) => {
                 self.values.null_numbers.iter().any(|&null| null as i128 == integer && null.fract() == 0.0)
             }
@@ -297,30 +297,30 @@ impl Columns {
         }
     }
 
-    /// Whether `value`, read of a trimmed field, is another number than the whole one that stands there.
+    /// Whether `value`, parsed from a trimmed field, differs from the integer written there.
     pub fn is_rounded(&self, field: &[u8], value: f64) -> bool {
         may_be_rounded(value)
             && self.values.is_whole(field)
             && self.values.whole::<i128>(field) != Some(value as i128)
     }
 
-    /// 1 or 0 for a word that the options name.
+    /// 1 or 0 for a word that the options define.
     pub fn own_word(&self, text: &[u8]) -> Option<f64> {
         self.values.word(text).filter(|_| self.values.has_own_words)
     }
 
-    /// Whether a text that no format takes for a number shows that its field is one of numbers all the same; `None` where it is missing.
+    /// Whether a text that is not a number still shows that its column is numeric; `None` if it is missing.
     pub fn word_shows_number(&self, text: &[u8]) -> Option<bool> {
         (!self.is_null(text)).then(|| self.own_word(text).is_some())
     }
 
-    /// Whether a trimmed field that is not null shows that its column is one of numbers. A word does only if the options say so.
+    /// Whether a trimmed field that is not null shows that its column is numeric. A word does so only if the options define it.
     pub(super) fn shows_number(&self, field: &[u8]) -> bool {
         self.values.numeral(field).is_some() || self.own_word(field).is_some()
     }
 }
 
-/// Whether a float may be the nearest one of a whole number that no float is equal to.
+/// Whether a float may be the rounded value of an integer that f64 cannot represent.
 #[inline]
 pub fn may_be_rounded(value: f64) -> bool {
     const EXACT: f64 = 9_007_199_254_740_992.0;
@@ -396,7 +396,7 @@ mod tests {
                 ColumnOptions { null_values: vec![null.into()], decimal, ..ColumnOptions::default() };
             Columns::new(&options).expect("good options").remarks()
         };
-        let why = "is no number with decimal = \",\", and stands for nothing but that text";
+        let why = "is not a number with decimal = \",\", so it matches only that exact text";
         assert_eq!(told(Decimal::Comma, "-999.0"), [format!("\"-999.0\" in `null_values` {why}")]);
         assert_eq!(told(Decimal::Point, "-999,0").len(), 1);
         for null in ["-999", "-999,0", "n/a", "-1.#IND", "nan"] {
@@ -418,11 +418,11 @@ mod tests {
             [Some(Some(1.0)), Some(Some(0.0)), None, Some(Some(1.0))]
         );
         let twice = ColumnOptions { false_words: words("ON"), ..own.clone() };
-        assert!(error(&twice).contains("\"on\" stands there twice"), "{}", error(&twice));
+        assert!(error(&twice).contains("\"on\" is listed twice"), "{}", error(&twice));
         let number = ColumnOptions { true_words: words("1"), ..own.clone() };
         assert!(error(&number).contains("\"1\" is a number"), "{}", error(&number));
         let null = ColumnOptions { null_values: vec!["off".into()], ..own };
-        assert!(error(&null).contains("stands for a missing value"), "{}", error(&null));
+        assert!(error(&null).contains("is a null value"), "{}", error(&null));
     }
 
     #[test]

@@ -1,6 +1,6 @@
-//! A header in the middle of a file, where files were put together or a logger began anew. The file's own is set aside. One with
-//! other columns, or with the same in another order, ends the reading: whoever reads a later part of the file has not seen it, and values
-//! would change columns in silence.
+//! Repeated headers in the middle of a file, where files were concatenated or a logger restarted. The file's own header is rejected as a
+//! record. A header with other columns, or the same in another order, ends decoding: whoever reads a later part of the file has not seen
+//! it, and values would silently change columns.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -10,15 +10,15 @@ use memchr::{memchr2_iter, memmem};
 use super::BOM;
 use crate::format::columns::{Columns, listed};
 
-/// Why such a line is refused: it is no record, even where all columns are text.
-pub(super) const REASON: &str = "the header stands here again";
+/// Why such a line is rejected: it is not a record, even if all columns are text.
+pub(super) const REASON: &str = "repeated header line";
 
-/// The lines of a file's header: names, units.
+/// The lines of a file's header: names and units.
 #[derive(Clone, Debug, Default)]
 pub(super) struct HeaderLines(Vec<Box<[u8]>>);
 
 impl HeaderLines {
-    /// All lines of `text` that have something.
+    /// All lines of `text` that are not empty.
     pub(super) fn of(text: &[u8]) -> Self {
         let lines = text.split(|byte| matches!(byte, b'\n' | b'\r')).filter(|line| !line.is_empty());
         Self(lines.map(Into::into).collect())
@@ -28,7 +28,7 @@ impl HeaderLines {
         self.0.push(record.into());
     }
 
-    /// Whether a record, without its line end, is one of them. The byte order mark of a file that was appended means nothing.
+    /// Whether a record, without its line end, is one of them. A byte order mark, as in a concatenated file, is ignored.
     #[inline]
     pub(super) fn has(&self, record: &[u8]) -> bool {
         let is = |record: &[u8]| self.0.iter().any(|line| **line == *record);
@@ -44,46 +44,46 @@ impl HeaderLines {
     }
 }
 
-/// The names of a file's fields as they are written there, by which another header is known. The letters A to Z count as a to z, unless
-/// that would make one name of two.
+/// A file's field names as written, to recognise another header. Letters are compared case-insensitively (A to Z), unless that would make
+/// two names equal.
 #[derive(Clone, Debug, Default)]
 pub(super) struct WrittenNames {
-    /// Those that are not empty, in the case in which they are compared.
+    /// The names that are not empty, in the case used for comparison.
     names: Vec<Vec<u8>>,
-    /// The same as they are written.
+    /// The names as written.
     written: Vec<String>,
-    /// The name without which a line is no header: that of the time, or the longest.
-    key: Key,
+    /// The name that every header contains: that of the time, or the longest one.
+    key: HeaderKey,
     has_time: bool,
     is_exact: bool,
 }
 
-/// A name that is looked for in text.
+/// A name to search for in text.
 #[derive(Clone, Debug, Default)]
-struct Key {
+struct HeaderKey {
     name: Vec<u8>,
-    /// Which of its bytes is looked for first: one that seldom stands in records.
+    /// The index of the byte to search for first: one that is rare in records.
     rare: usize,
 }
 
-/// What a record is beside the header of its file.
+/// How a record relates to the header of its file.
 #[derive(Debug, PartialEq)]
 pub(super) enum Again {
-    /// The same header, be it written otherwise.
+    /// The same header, possibly formatted differently.
     Same,
-    /// Another one: what is to be said of it.
+    /// Another header, with the message about it.
     Other(String),
 }
 
-impl Key {
+impl HeaderKey {
     fn new(name: Vec<u8>) -> Self {
-        // Digits and these letters stand in numbers and times.
+        // Digits and these letters are common in numbers and times.
         let is_rare = |byte: &u8| byte.is_ascii_alphabetic() && !b"tzeTZE".contains(byte);
         let rare = name.iter().position(is_rare).unwrap_or(0);
         Self { name, rare }
     }
 
-    /// Whether it stands in a text; a letter in any case where it is not `is_exact`.
+    /// Whether it occurs in a text, case-insensitively unless `is_exact`.
     fn is_in(&self, text: &[u8], is_exact: bool) -> bool {
         let Some(&rare) = self.name.get(self.rare) else { return false };
         if is_exact {
@@ -107,18 +107,18 @@ impl WrittenNames {
         let folded: HashSet<String> = exact.iter().map(|name| name.to_ascii_lowercase()).collect();
         let is_exact = folded.len() < exact.len();
         let key = time.unwrap_or_else(longest);
-        let key = Key::new(compared(key.as_bytes(), is_exact).into_owned());
+        let key = HeaderKey::new(compared(key.as_bytes(), is_exact).into_owned());
         let names = written.iter().map(|name| compared(name.as_bytes(), is_exact).into_owned()).collect();
         Self { names, written, key, has_time, is_exact }
     }
 
-    /// Whether a text may have a header: quick, and seldom so of records.
+    /// Whether a text may contain a header: a fast test that is rarely true for records.
     pub(super) fn may_be_in(&self, text: &[u8]) -> bool {
         self.key.is_in(text, self.is_exact)
     }
 
-    /// What a record with these fields, which cannot be read as one, is: a header where the time's name is in it and nothing
-    /// reads as a value, or where most of its fields are names of the file.
+    /// Classifies a record with these fields, which could not be decoded: a header if it contains the time's name and no field parses as a
+    /// value, or if most of its fields are names of the file.
     pub(super) fn look(&self, fields: &[Cow<'_, [u8]>], columns: &Columns) -> Option<Again> {
         let fields = fields.iter().map(|field| Columns::trim(field.strip_prefix(BOM).unwrap_or(field)));
         let written: Vec<&[u8]> = fields.filter(|field| !field.is_empty()).collect();
@@ -145,12 +145,14 @@ impl WrittenNames {
                 written.iter().map(|field| String::from_utf8_lossy(field).into_owned()).collect();
             let how = if is_reordered { "in another order" } else { "with other columns" };
             let (found, own) = (listed(&found), listed(&self.written));
-            Again::Other(format!("a header {how} stands here: {found}; the columns of the file are {own}"))
+            Again::Other(format!(
+                "a header {how} where a record is expected: {found}; the columns of the file are {own}"
+            ))
         })
     }
 }
 
-/// A name as it is compared: in small letters, unless it `is_exact`.
+/// A name in the form used for comparison: lower case unless it `is_exact`.
 fn compared(name: &[u8], is_exact: bool) -> Cow<'_, [u8]> {
     match is_exact || !name.iter().any(u8::is_ascii_uppercase) {
         true => Cow::Borrowed(name),
@@ -185,10 +187,10 @@ mod tests {
         for line in ["time", "time,1,2", "oops,a,b", "oops,1,2", "timer,b,a", ""] {
             assert_eq!(look("time,a,b", Some("time"), line), None, "{line}");
         }
-        // Names that are numbers, and names that stand there twice.
+        // Names that are numbers, and duplicate names.
         assert!(is_other(look("time,1,2,3", Some("time"), "time,2,1,3")));
         assert!(is_other(look("time,T,T,U", Some("time"), "time,T,U,T")));
-        // Names that differ in the case of their letters alone are told apart.
+        // Names that differ only in case stay distinct.
         assert_eq!(look("time,T,t", Some("time"), "time,T,t"), Some(Again::Same));
         assert!(is_other(look("time,T,t", Some("time"), "time,t,T")));
         assert_eq!(look("time,T,t", Some("time"), "TIME,t,T"), None);

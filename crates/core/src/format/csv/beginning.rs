@@ -1,9 +1,9 @@
-//! What stands before the first record of a file: a byte order mark, `sep=;`, a preamble, the header, units.
+//! The lines before the first record of a file: a byte order mark, `sep=;`, a preamble, the header, units.
 
 use super::BOM;
 use super::Csv;
 use super::again::{HeaderLines, WrittenNames};
-use super::dialect::Rows;
+use super::dialect::LeadingRows;
 use super::scan::{FieldSpan, Scan, line};
 use super::split::Splitter;
 use crate::batch::Schema;
@@ -11,48 +11,49 @@ use crate::error::{Error, Result};
 use crate::format::columns::{Columns, listed};
 use crate::format::{Head, MAX_FIELDS};
 
-/// What Excel writes into the first line before the delimiter of the file.
+/// The prefix of the first line with which Excel declares the delimiter.
 pub(super) const SEPARATOR: &[u8] = b"sep=";
 
-/// Files of loggers that say in their first field how they begin.
-pub(super) const LOGGERS: [(&str, Rows); 2] = [
+/// Logger formats that are recognised by their first field, with the layout of their first lines.
+pub(super) const LOGGERS: [(&str, LeadingRows); 2] = [
     // Station; names; units; aggregation.
-    ("TOA5", Rows { before: 1, said_by: "the first field, TOA5,", units: Some(3), data: Some(5) }),
+    ("TOA5", LeadingRows { before: 1, said_by: "the first field, TOA5,", units: Some(3), data: Some(5) }),
     // Station; names.
-    ("TOACI1", Rows { before: 1, said_by: "the first field, TOACI1,", units: None, data: None }),
+    ("TOACI1", LeadingRows { before: 1, said_by: "the first field, TOACI1,", units: None, data: None }),
 ];
 
-/// What a file says before its first record.
+/// The content of a file before its first record.
 #[derive(Clone, Debug)]
-pub(super) struct Beginning {
+pub(super) struct CsvBeginning {
     pub(super) splitter: Splitter,
-    /// The names of the fields, in the order of the file.
+    /// The names of the fields, in file order.
     pub(super) names: Vec<String>,
-    /// Their units, where a line has them.
+    /// The units of the fields, if a line has them.
     pub(super) units: Option<Vec<String>>,
-    /// Whether the header ends in a delimiter that no column is behind, so that records may.
+    /// Whether the header ends with a delimiter without a column after it, so that records may too.
     pub(super) has_trailing: bool,
-    /// The lines of the header, which may stand again where files were put together.
+    /// The lines of the header, to recognise repeated ones.
     pub(super) header: HeaderLines,
-    /// Its names, by which another header is known.
+    /// Its names, to recognise another header.
     pub(super) written: WrittenNames,
     pub(super) skip_bytes: usize,
     pub(super) skip_lines: u64,
 }
 
 impl Csv {
-    /// What the file with this `head` says before its first record; `None` where more of it has to come.
+    /// Parses the lines before the first record from `head`; `None` if more input is needed.
     ///
     /// # Errors
-    /// What makes the file unusable: no header, one that is not what `names` says.
-    pub(super) fn beginning(&self, head: Head<'_>) -> Result<Option<Beginning>> {
-        // A stream that nobody has written to: the options say it all.
+    /// What makes the file unusable: a missing header, or one that contradicts `names`.
+    pub(super) fn beginning(&self, head: Head<'_>) -> Result<Option<CsvBeginning>> {
+        // A stream without data yet: the options define all columns.
         if let Some(names) = self.names.as_ref().filter(|_| head.bytes.is_empty() && head.is_whole) {
             return Ok(Some(self.unseen(names)));
         }
-        let mut cursor = Cursor { head, at: 0, line: 0, passed: 0 };
+        let mut cursor = HeadCursor { head, at: 0, line: 0, passed: 0 };
         let Some(splitter) = cursor.opening(&self.splitter) else { return Ok(None) };
-        let mut beginning = Beginning { splitter, ..self.unseen(self.names.as_deref().unwrap_or_default()) };
+        let mut beginning =
+            CsvBeginning { splitter, ..self.unseen(self.names.as_deref().unwrap_or_default()) };
         let has_come = match self.header {
             true => self.header(&mut cursor, &mut beginning)?,
             false => cursor.skip_to(self.rows.unwrap_or_default().before, "`skip_lines`")?,
@@ -61,8 +62,8 @@ impl Csv {
         Ok(has_come.then_some(beginning))
     }
 
-    /// Reads the header, and what stands between it and the records; whether all of it has come.
-    fn header(&self, cursor: &mut Cursor<'_>, beginning: &mut Beginning) -> Result<bool> {
+    /// Reads the header and the lines up to the first record; returns whether they are complete.
+    fn header(&self, cursor: &mut HeadCursor<'_>, beginning: &mut CsvBeginning) -> Result<bool> {
         let start = cursor.at;
         let logger = if self.rows.is_none() { cursor.logger(&beginning.splitter) } else { None };
         let rows = self.rows.or(logger).unwrap_or_default();
@@ -86,12 +87,12 @@ impl Csv {
         }
         if self.names.is_none() && cursor.record_is_like(&beginning.splitter, &names) {
             self.columns.remark(format!(
-                "the first line of {} looks like a record ({}) and was taken for the header: for files without one give `header = false` and `names`",
+                "the first line of {} looks like a record ({}) but was used as the header: for files without a header set `header = false` and `names`",
                 cursor.head.name,
                 listed(&names)
             ));
         }
-        // A last column without a name is none, unless the first record has something there.
+        // A last column without a name does not count, unless the first record has a value there.
         let own = self.names.as_ref().map_or(0, Vec::len);
         beginning.has_trailing = names.len() > 1.max(own) && names.last().is_some_and(String::is_empty);
         if beginning.has_trailing && self.names.is_none() {
@@ -114,9 +115,9 @@ impl Csv {
         Ok(true)
     }
 
-    /// What the options say of a file that has not begun.
-    fn unseen(&self, names: &[String]) -> Beginning {
-        Beginning {
+    /// The beginning that the options define for a file without data yet.
+    fn unseen(&self, names: &[String]) -> CsvBeginning {
+        CsvBeginning {
             splitter: self.splitter.clone(),
             names: names.to_vec(),
             units: None,
@@ -129,8 +130,8 @@ impl Csv {
     }
 }
 
-impl Beginning {
-    /// Takes the last column for one, though it has no name, where the input has it from another file.
+impl CsvBeginning {
+    /// Counts the last, unnamed column if the input has it from another file.
     pub(super) fn join(mut self, schema: &Schema) -> Self {
         let name = format!("column_{}", self.names.len() + 1);
         if self.has_trailing && schema.index_of(&name).is_some() {
@@ -141,15 +142,15 @@ impl Beginning {
     }
 }
 
-/// What a field looks like, as far as a header can be told from a record.
+/// What a field looks like, to tell a header from a record.
 #[derive(Debug, PartialEq, Eq)]
-enum Looks {
+enum FieldClass {
     Number,
     Time,
     Text,
 }
 
-impl Looks {
+impl FieldClass {
     fn of(text: &str) -> Self {
         let is_of_time = |letter: char| letter.is_ascii_digit() || "-/:.,+ TZ".contains(letter);
         let has_parts = || text.matches(['-', '/', ':']).count() >= 2;
@@ -166,17 +167,17 @@ impl Looks {
     }
 }
 
-/// A place at the beginning of a file.
-struct Cursor<'h> {
+/// A read position at the beginning of a file.
+struct HeadCursor<'h> {
     head: Head<'h>,
     at: usize,
-    /// How many lines lie before it, and how many of them were passed over unread.
+    /// The number of lines before it, and how many of them were skipped.
     line: u64,
     passed: u64,
 }
 
-impl Cursor<'_> {
-    /// Passes a byte order mark and `sep=;`; gives how lines are split then, or nothing where one of them may be on its way.
+impl HeadCursor<'_> {
+    /// Skips a byte order mark and `sep=;`; returns the resulting splitter, or `None` if one of them may be incomplete.
     fn opening(&mut self, splitter: &Splitter) -> Option<Splitter> {
         let Head { bytes, is_whole, .. } = self.head;
         let is_start_of =
@@ -192,7 +193,7 @@ impl Cursor<'_> {
         let own = rest.strip_prefix(SEPARATOR).map(<[u8]>::split_first);
         match own {
             None => Some(splitter.clone()),
-            // The delimiter, or the end of its line, may be on its way.
+            // The delimiter or the line end may not have arrived yet.
             Some(None | Some((_, [] | [b'\r']))) if !is_whole => None,
             Some(Some((&own, [] | [b'\r' | b'\n', ..]))) => match splitter.with_delimiter(own) {
                 Some(own) => self.pass_line().then_some(own),
@@ -202,8 +203,8 @@ impl Cursor<'_> {
         }
     }
 
-    /// How files of the logger begin that the first field names.
-    fn logger(&self, splitter: &Splitter) -> Option<Rows> {
+    /// The logger format that the first field names.
+    fn logger(&self, splitter: &Splitter) -> Option<LeadingRows> {
         let mut fields = Vec::new();
         let Scan::Record { .. } = splitter.scan(self.head.bytes, self.at, self.head.is_whole, &mut fields)
         else {
@@ -213,13 +214,13 @@ impl Cursor<'_> {
         LOGGERS.into_iter().find(|(name, _)| first[0] == *name).map(|(_, rows)| rows)
     }
 
-    /// Whether the next record, where it has come, is like `names`: numbers and times stand in the same places, and there are some.
+    /// Whether the next record, if complete, resembles `names`: numbers and times in the same fields, at least one.
     fn record_is_like(&self, splitter: &Splitter, names: &[String]) -> bool {
         let Head { bytes, is_whole, .. } = self.head;
         let (mut place, mut fields) = (self.at, Vec::new());
-        let kinds = |texts: &[String]| texts.iter().map(|text| Looks::of(text)).collect::<Vec<_>>();
+        let kinds = |texts: &[String]| texts.iter().map(|text| FieldClass::of(text)).collect::<Vec<_>>();
         let of_names = kinds(names);
-        if of_names.iter().all(|looks| *looks == Looks::Text) {
+        if of_names.iter().all(|looks| *looks == FieldClass::Text) {
             return false;
         }
         loop {
@@ -231,7 +232,7 @@ impl Cursor<'_> {
         }
     }
 
-    /// Whether the next record has something in field `at`; nothing where it has not come.
+    /// Whether the next record has a value in field `at`; `None` if it is incomplete.
     fn has_value(&self, splitter: &Splitter, at: usize) -> Option<bool> {
         let Head { bytes, is_whole, .. } = self.head;
         let (mut place, mut fields) = (self.at, Vec::new());
@@ -248,7 +249,7 @@ impl Cursor<'_> {
         }
     }
 
-    /// Passes one line; whether it has come.
+    /// Skips one line; returns whether it was complete.
     fn pass_line(&mut self) -> bool {
         let Head { bytes, is_whole, .. } = self.head;
         let Some((_, next)) = line(bytes, self.at, is_whole) else { return false };
@@ -256,12 +257,12 @@ impl Cursor<'_> {
         true
     }
 
-    /// Passes lines until `lines` have been, as `said_by` says; whether they have come.
+    /// Skips to line `lines`, which `said_by` requires; returns whether the lines were complete.
     fn skip_to(&mut self, lines: u64, said_by: &str) -> Result<bool> {
         let Head { name, bytes, is_whole, .. } = self.head;
         if self.line > lines && lines > 0 {
             let message =
-                format!("`{name}` has its header up to line {}, beyond what {said_by} says", self.line);
+                format!("`{name}` has header lines up to line {}, beyond what {said_by} says", self.line);
             return Err(Error::config(message).with_help("count the lines of the file from 1"));
         }
         while self.line < lines {
@@ -278,8 +279,11 @@ impl Cursor<'_> {
         Ok(true)
     }
 
-    /// Passes the next record of the header, and blank lines and comments before it; gives its fields, or nothing where it has not come.
-    fn record(&mut self, Beginning { splitter, header, .. }: &mut Beginning) -> Result<Option<Vec<String>>> {
+    /// Reads the next record of the header after skipping blank lines and comments; `None` if it is incomplete.
+    fn record(
+        &mut self,
+        CsvBeginning { splitter, header, .. }: &mut CsvBeginning,
+    ) -> Result<Option<Vec<String>>> {
         let Head { name, bytes, is_whole, .. } = self.head;
         let mut fields = Vec::new();
         loop {
@@ -292,7 +296,7 @@ impl Cursor<'_> {
                 Scan::Record { end, next, lines } => {
                     let names = names(splitter, bytes, &fields);
                     check_text(name, &names)?;
-                    // A line of empty fields could be a record as well.
+                    // A line of empty fields could also be a record.
                     if names.iter().any(|name| !name.is_empty()) {
                         header.push(&bytes[self.at..end]);
                     }
@@ -305,10 +309,10 @@ impl Cursor<'_> {
                     )));
                 }
                 Scan::Incomplete if is_whole => {
-                    // Lines that were passed over are no comments and no blank lines.
+                    // Skipped lines are neither comments nor blank lines.
                     let why = match self.passed {
                         0 => "it is empty".to_owned(),
-                        passed => format!("behind the {passed} lines that are passed over, nothing stands"),
+                        passed => format!("nothing follows the {passed} skipped lines"),
                     };
                     return Err(no_header(name, &why));
                 }
@@ -323,13 +327,13 @@ fn names(splitter: &Splitter, text: &[u8], fields: &[FieldSpan]) -> Vec<String> 
     splitter.fields(text, fields).iter().map(|field| name(field)).collect()
 }
 
-/// Names that no text has are those of an archive or another binary file, all of which could pass for one header.
+/// Rejects names with control characters: they come from an archive or another binary file, which could pass as one long header.
 fn check_text(file: &str, names: &[String]) -> Result<()> {
     let is_binary = |c: &char| c.is_control() && !c.is_whitespace();
     match names.iter().find_map(|name| name.chars().find(is_binary)) {
         None => Ok(()),
         Some(found) => Err(Error::data(format!(
-            "the header of `{file}` is no text: it has the control character {:#04x}",
+            "the header of `{file}` is not text: it has the control character {:#04x}",
             u32::from(found)
         ))
         .with_help(
@@ -338,14 +342,14 @@ fn check_text(file: &str, names: &[String]) -> Result<()> {
     }
 }
 
-/// A file that does not say what its columns are.
+/// The error for a file that does not name its columns.
 pub(super) fn no_header(file: &str, why: &str) -> Error {
     Error::data(format!("`{file}` has no header: {why}"))
-        .with_help("check the file, or give the columns with `header = false` and `names`")
+        .with_help("check the file, or name the columns with `header = false` and `names`")
 }
 
-/// Holds that the header has the names that the options give, in any order: a line that is thrown away unlooked at may be a record,
-/// and columns in another order would be swapped. Where files `may_differ`, it has some of them at least.
+/// Checks that the header has the names that the options give, in any order: a line that is skipped unseen may be a record, and columns in
+/// another order would be swapped. If files `may_differ`, at least one name must match.
 fn compare(file: &str, found: &[String], names: &[String], may_differ: bool) -> Result<()> {
     let (missing, unknown) = (others(names, found), others(found, names));
     let is_same = missing.is_empty() && unknown.is_empty() && found.len() == names.len();
@@ -354,34 +358,34 @@ fn compare(file: &str, found: &[String], names: &[String], may_differ: bool) -> 
     }
     let message = if missing.len() == names.len() {
         format!(
-            "the first line of `{file}` is no header: it has none of the `names`, but {}",
+            "the first line of `{file}` is not a header: it has none of the `names`, but {}",
             listed(&unknown)
         )
     } else if !missing.is_empty() {
-        format!("the header of `{file}` has no {}, which `names` has", listed(&missing))
+        format!("the header of `{file}` has no {}, which `names` lists", listed(&missing))
     } else if !unknown.is_empty() {
-        format!("the header of `{file}` has {}, which `names` has not", listed(&unknown))
+        format!("the header of `{file}` has {}, which `names` does not list", listed(&unknown))
     } else {
         format!("the header of `{file}` has {} columns, `names` has {}", found.len(), names.len())
     };
     Err(Error::data(message).with_help(
-        "`names` are those of the header, in any order; for files without one give `header = false`, and to replace one `skip_lines` as well",
+        "`names` must be those of the header, in any order; for files without a header set `header = false`, to replace a header set `skip_lines` as well",
     ))
 }
 
-/// What of `names` is not in `known`.
+/// The names in `names` that are not in `known`.
 fn others(names: &[String], known: &[String]) -> Vec<String> {
     names.iter().filter(|name| !known.contains(name)).cloned().collect()
 }
 
-/// The lines of the header and of the first record, counted from 1, in the files of a logger that `first`, their first field, names.
+/// The lines of the header and of the first record, counted from 1, in the logger format that the field `first` names.
 pub fn logger_rows(first: &str) -> Option<(usize, usize)> {
     let (_, rows) = LOGGERS.into_iter().find(|(name, _)| *name == first)?;
     let header = rows.before as usize + 1;
     Some((header, rows.data.map_or(header + 1, |data| data as usize)))
 }
 
-/// The delimiter that a first line such as `sep=;` tells.
+/// The delimiter declared by a first line such as `sep=;`.
 pub fn separator_of(line: &[u8]) -> Option<u8> {
     let line = line.strip_prefix(BOM).unwrap_or(line);
     match line.strip_prefix(SEPARATOR)? {

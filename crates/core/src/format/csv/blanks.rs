@@ -1,4 +1,4 @@
-//! Fields between runs of spaces and tabs; those at the ends of a line mean nothing.
+//! Fields separated by runs of spaces and tabs; those at the ends of a line are ignored.
 
 use memchr::memchr;
 
@@ -58,7 +58,7 @@ pub(super) fn scan(marks: &Marks, text: &[u8], at: usize, at_end: bool, fields: 
     }
 }
 
-/// The field that begins at `start`; `None` where its quote is never closed.
+/// The field that begins at `start`; `None` if its quote is not closed.
 fn field(marks: &Marks, text: &[u8], start: usize, record: usize) -> Option<FieldSpan> {
     let is_quoted = marks.quote.is_some() && text.get(start).copied() == marks.quote;
     let from = if is_quoted { marks.closing_quote(text, start, record)? } else { start };

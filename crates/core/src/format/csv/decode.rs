@@ -1,14 +1,14 @@
-//! Chunks of CSV to columns: quickly where the text is regular, otherwise record by record.
+//! Decodes chunks of CSV: column by column where the text is regular, otherwise record by record.
 
 use super::decoder::CsvDecoder;
 use super::split::Splitter;
 use super::tiles::Tiles;
 use crate::error::Result;
-use crate::format::rows::Rows;
+use crate::format::rows::ChunkRows;
 use crate::format::{Chunk, Decode, Decoded, LineFormat};
 use crate::sensor::SensorLookup;
 
-/// Bytes a tile: text, places and columns of it stay in the first cache. A fuzzer's inputs are small, and should have tiles too.
+/// Bytes per tile: its text, separators and columns fit in the first-level cache. Smaller for fuzzing, where inputs are small.
 const TILE: usize = if cfg!(fuzzing) { 128 } else { 16 << 10 };
 
 impl Decode for CsvDecoder {
@@ -41,7 +41,7 @@ impl Decode for CsvDecoder {
 }
 
 impl CsvDecoder {
-    /// Quickly where the text is regular; the same as [`Decode::decode_by_reference`] for any size of tiles.
+    /// The fast decoder; gives the same result as [`Decode::decode_by_reference`] for any tile size.
     pub(super) fn decode_by_tiles(
         &self,
         chunk: &Chunk,
@@ -51,7 +51,7 @@ impl CsvDecoder {
         let Splitter::Marks(marks) = &self.splitter else {
             return self.by_reference(chunk, sensors);
         };
-        let mut rows = Rows::new(&self.layout, chunk, sensors);
+        let mut rows = ChunkRows::new(&self.layout, chunk, sensors);
         let lines = Tiles::new(self, marks, chunk.bytes.as_slice(), &mut rows).decode(tile)?;
         Ok(rows.finish(lines))
     }

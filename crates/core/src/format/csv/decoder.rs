@@ -1,9 +1,9 @@
-//! What a decoder knows of its file: how records are split, what their fields are, and which lines are headers.
+//! The state of a decoder bound to its file: how records are split, their fields, and the header lines.
 
 use std::sync::Arc;
 
 use super::again::{self, Again, HeaderLines, WrittenNames};
-use super::beginning::Beginning;
+use super::beginning::CsvBeginning;
 use super::ragged::Fitting;
 use super::scan::Scan;
 use super::split::Splitter;
@@ -13,26 +13,26 @@ use crate::format::rows::{FileColumns, Refusal};
 use crate::offset::Offset;
 use crate::sensor::Sensors;
 
-/// Reads the chunks of one file.
+/// Decodes the chunks of one file.
 #[derive(Clone, Debug)]
 pub(super) struct CsvDecoder {
     pub(super) splitter: Splitter,
     pub(super) fitting: Fitting,
     header: HeaderLines,
     written: WrittenNames,
-    /// The file's bytes before its first record.
+    /// The bytes before the first record.
     pub(super) beginning: Arc<[u8]>,
-    /// Whether a header that stands again could be taken for a record.
+    /// Whether a repeated header could be taken for a record.
     pub(super) has_likely_header: bool,
-    /// Whether the line with the units reads as a record, and the header above it does not.
+    /// Whether the units line decodes as a record while the header above it does not.
     pub(super) are_units_likely_record: bool,
     pub(super) layout: FileColumns,
 }
 
 impl CsvDecoder {
-    /// For a file that begins with `head` and says `beginning` there.
-    pub(super) fn new(head: &[u8], beginning: Beginning, fitting: Fitting, layout: FileColumns) -> Self {
-        let Beginning { splitter, header, written, skip_bytes, .. } = beginning;
+    /// A decoder for a file that begins with `head`, parsed as `beginning`.
+    pub(super) fn new(head: &[u8], beginning: CsvBeginning, fitting: Fitting, layout: FileColumns) -> Self {
+        let CsvBeginning { splitter, header, written, skip_bytes, .. } = beginning;
         let mut decoder = Self {
             splitter,
             fitting,
@@ -50,7 +50,7 @@ impl CsvDecoder {
         decoder
     }
 
-    /// Whether a line is a good record.
+    /// Whether a line decodes as a valid record.
     fn reads(&self, line: &[u8]) -> bool {
         let chunk = Chunk {
             sequence: 0,
@@ -65,7 +65,7 @@ impl CsvDecoder {
         decoded.is_ok_and(|decoded| !decoded.batch.is_empty())
     }
 
-    /// Whether a record, without its line end, is the header again.
+    /// Whether a record, without its line end, is the repeated header.
     #[inline]
     pub(super) fn is_header(&self, record: &[u8]) -> bool {
         !self.header.is_empty() && self.header.has(record)
@@ -76,7 +76,7 @@ impl CsvDecoder {
         self.is_header(record) || self.written.may_be_in(record)
     }
 
-    /// Which header the record `at..end` is, if it is none of a sensor.
+    /// Whether the record `at..end` is a header, and which one; `None` if it is a sensor's record.
     #[cold]
     fn header_at(&self, text: &[u8], at: usize, end: usize) -> Option<Again> {
         if !self.written.may_be_in(&text[at..end]) {
@@ -87,17 +87,17 @@ impl CsvDecoder {
         self.written.look(&self.splitter.fields(text, &fields), &self.layout.columns)
     }
 
-    /// Why the record `at..end` is refused if it is a header.
+    /// The rejection of the record `at..end` if it is a header.
     pub(super) fn header_refused(&self, text: &[u8], at: usize, end: usize) -> Option<Refusal> {
         match self.header_at(text, at, end)? {
-            // Where the options have the names, it is the first one.
+            // If the options give the names, it is the first header.
             Again::Same if self.header.is_empty() => None,
             Again::Same => Some(Refusal::record(again::REASON)),
             Again::Other(why) => Some(Refusal::header(why)),
         }
     }
 
-    /// Where in `text` a header other than the file's stands, and what it is.
+    /// The position in `text` of a header other than the file's, and a message about it.
     pub(super) fn find_other_header(&self, text: &[u8]) -> Option<(usize, String)> {
         if !self.written.may_be_in(text) {
             return None;

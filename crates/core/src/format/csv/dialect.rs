@@ -1,4 +1,4 @@
-//! How delimited text is laid out, as the options say it.
+//! The dialect of delimited text, as the options define it.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -9,33 +9,33 @@ use super::split::{Splitter, is_of_values};
 use super::widths::Widths;
 use crate::error::{Error, Result};
 
-/// How the text is laid out. A first line `sep=;`, as Excel writes it, sets the delimiter of its file.
+/// The dialect of the text. A first line `sep=;`, as Excel writes it, sets the delimiter of its file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Dialect {
     /// The byte between fields, such as ",", ";", "|" or "\t"; "blanks" for any number of spaces and tabs.
     pub delimiter: String,
-    /// The widths of the fields, in characters, where fields have fixed places; instead of a delimiter. There are no quotes then. What stands
-    /// behind the last one is one more field.
+    /// The widths of the fields, in characters, for fixed-width text; instead of a delimiter. There are no quotes then. Text after the last
+    /// field is one more field.
     pub widths: Option<Vec<usize>>,
     /// The byte around fields that contain delimiters, quotes or line ends; "" if there is none.
     pub quote: String,
     /// The byte that begins a comment line; no comments if not given.
     pub comment: Option<String>,
-    /// Whether the first record has the names of the columns.
+    /// Whether the first record contains the column names.
     pub header: bool,
-    /// The names of the columns, in order: needed without a header. With one, it must have the same names, in any order.
+    /// The column names, in order: required without a header. With a header, it must have the same names, in any order.
     pub names: Option<Vec<String>>,
-    /// How many lines at the beginning of each file are passed over unread.
+    /// The number of lines to skip at the beginning of each file.
     pub skip_lines: usize,
-    /// The line that has the names of the columns, counted from 1 at the beginning of each file; lines before it are passed over.
+    /// The line with the column names, counted from 1 in each file; lines before it are skipped.
     pub header_row: Option<usize>,
-    /// The line below the header that has the units of the columns; it is no record.
+    /// The line below the header with the units of the columns; it is not a record.
     pub units_row: Option<usize>,
-    /// The line of the first record; lines between the header and it are passed over.
+    /// The line of the first record; lines between the header and it are skipped.
     pub data_row: Option<usize>,
-    /// What happens to a record with too few or too many fields: `reject` it; `trim` leaves out empty fields too many at its end; `fill` takes
-    /// missing ones for nulls; `cut` leaves out fields too many, whatever they have; `fit` does as `fill` and `cut` do.
+    /// What to do with a record with too few or too many fields: `reject` it; `trim` removes surplus empty fields at its end; `fill` reads
+    /// missing fields as null; `cut` removes surplus fields, whatever they contain; `fit` does both `fill` and `cut`.
     pub ragged: Ragged,
 }
 
@@ -59,38 +59,39 @@ impl Default for Dialect {
 
 const COMMA: &str = ",";
 const QUOTE: &str = "\"";
-/// The delimiter that is a run of spaces and tabs.
+/// The delimiter that matches runs of spaces and tabs.
 const BLANKS: &str = "blanks";
 
-/// Which lines come before the records: numbers of lines count from 1.
+/// The lines before the records; line numbers count from 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Rows {
-    /// Lines that are passed over before the header, or before the records where there is none.
+pub(super) struct LeadingRows {
+    /// The number of lines skipped before the header, or before the records if there is no header.
     pub(super) before: u64,
-    /// Who says that: an option, or the file itself.
+    /// The origin of that number, for messages: an option, or the file itself.
     pub(super) said_by: &'static str,
     pub(super) units: Option<u64>,
     pub(super) data: Option<u64>,
 }
 
 impl Dialect {
-    /// How lines are split into fields.
+    /// The splitter of lines into fields.
     ///
     /// # Errors
-    /// A configuration error that names the option: a mark that is no single byte, two that are the same, no width.
+    /// A configuration error that names the option: a delimiter, quote or comment that is not a single byte, two that are equal, an invalid
+    /// width.
     pub fn splitter(&self) -> Result<Splitter> {
         match &self.widths {
             None if self.delimiter == BLANKS => Ok(Splitter::Blanks(self.marks_but(" ")?)),
             None => Ok(Splitter::Marks(self.marks_but(&self.delimiter)?)),
             Some(_) if self.delimiter != COMMA || !matches!(self.quote.as_str(), QUOTE | "") => {
-                Err(Error::config("fields of fixed `widths` have no `delimiter` and no `quote`")
+                Err(Error::config("`widths` cannot be combined with `delimiter` or `quote`")
                     .with_help("give one or the other"))
             }
             Some(widths) => Ok(Splitter::Widths(Widths::new(widths, self.comment()?)?)),
         }
     }
 
-    /// The bytes that mean something, `delimiter` between fields.
+    /// The special bytes, with `delimiter` between fields.
     fn marks_but(&self, delimiter: &str) -> Result<Marks> {
         let delimiter = if delimiter == "tab" { "\t" } else { delimiter };
         let marks = Marks {
@@ -108,11 +109,11 @@ impl Dialect {
         self.comment.as_deref().map(|comment| byte("comment", comment)).transpose()
     }
 
-    /// Which lines come before the records; `None` where no option says so.
+    /// The lines before the records; `None` if no option defines them.
     ///
     /// # Errors
-    /// A configuration error where two options contradict one another, or have no effect.
-    pub(super) fn rows(&self) -> Result<Option<Rows>> {
+    /// A configuration error if two options contradict each other, or one has no effect.
+    pub(super) fn rows(&self) -> Result<Option<LeadingRows>> {
         let Self { skip_lines, header_row, units_row, data_row, .. } = *self;
         if !self.header {
             let lines = [("header_row", header_row), ("units_row", units_row), ("data_row", data_row)];
@@ -122,19 +123,19 @@ impl Dialect {
             }
         }
         if skip_lines > 0 && header_row.is_some() {
-            return Err(Error::config("`skip_lines` and `header_row` exclude one another")
-                .with_help("the lines before `header_row` are passed over anyway"));
+            return Err(Error::config("`skip_lines` and `header_row` are mutually exclusive")
+                .with_help("the lines before `header_row` are skipped anyway"));
         }
         let header = header_row.unwrap_or(skip_lines.saturating_add(1));
         let by = match (header_row, skip_lines) {
             (Some(_), _) => "`header_row`",
             (None, 0) => "the header",
-            (None, _) => "the header (behind `skip_lines`)",
+            (None, _) => "the header (after `skip_lines`)",
         };
         check_order([(by, Some(header)), ("`units_row`", units_row), ("`data_row`", data_row)])?;
         let is_said = skip_lines > 0 || header_row.is_some() || units_row.is_some() || data_row.is_some();
         let line = |row: usize| row as u64;
-        Ok(is_said.then_some(Rows {
+        Ok(is_said.then_some(LeadingRows {
             before: line(header) - 1,
             said_by: if header_row.is_some() { "`header_row`" } else { "`skip_lines`" },
             units: units_row.map(line),
@@ -143,12 +144,12 @@ impl Dialect {
     }
 }
 
-/// Those of these rows that are given must ascend from 1.
+/// Checks that the rows that are given ascend from 1.
 fn check_order(rows: [(&str, Option<usize>); 3]) -> Result<()> {
     let help = "they are numbers of lines, from 1: the header, then the units, then the first record";
     let given: Vec<_> = rows.into_iter().filter_map(|(name, row)| Some((name, row?))).collect();
     if let Some((name, _)) = given.iter().find(|(_, row)| *row == 0) {
-        return Err(Error::config(format!("{name} is 0, and lines count from 1")).with_help(help));
+        return Err(Error::config(format!("{name} is 0, but lines are counted from 1")).with_help(help));
     }
     let Some(pair) = given.windows(2).find(|pair| pair[0].1 >= pair[1].1) else { return Ok(()) };
     let [(before, first), (behind, second)] = [pair[0], pair[1]];
@@ -156,10 +157,10 @@ fn check_order(rows: [(&str, Option<usize>); 3]) -> Result<()> {
     Err(Error::config(what).with_help(help))
 }
 
-/// The byte between fields. Numbers, flags and times stand there without quotes: what is in those cannot be between them.
+/// The byte between fields. Numbers, booleans and times are written without quotes, so their characters cannot separate fields.
 ///
 /// # Errors
-/// A configuration error where it is not one byte, or one of those.
+/// A configuration error if it is not a single byte, or may occur in a value.
 pub fn delimiter_of(text: &str) -> Result<u8> {
     match byte("delimiter", text)? {
         delimiter if is_of_values(delimiter) => {

@@ -4,35 +4,35 @@ use std::ops::Range;
 
 use crate::batch::{Batch, Column, Numbers, Schema, Span, TimeColumn};
 use crate::format::Encode;
-use crate::format::pieces::{Made, Pieces, Records, blocks};
+use crate::format::pieces::{MadeTexts, RecordWriter, TextPieces, blocks};
 use crate::format::text::{write_boolean, write_float, write_integer, write_time};
 use crate::kernel::shortest::Slot;
 use crate::sensor::Sensors;
 
-/// Writes CSV as RFC 4180, with a header and LF line ends.
+/// Writes CSV as in RFC 4180, with a header and LF line ends.
 #[derive(Clone, Debug)]
 pub struct CsvEncoder {
-    /// Between fields.
+    /// The byte between fields.
     pub delimiter: u8,
-    /// Digits behind the decimal point; the shortest text that reads back if `None`.
+    /// Digits after the decimal point; `None` for the shortest text that reads back.
     pub decimals: Option<u8>,
-    /// Whether text that a spreadsheet would take for a formula is escaped with an apostrophe.
+    /// Whether text that a spreadsheet would interpret as a formula is escaped with an apostrophe.
     pub safe: bool,
 }
 
 impl CsvEncoder {
-    /// Whether a byte means something in a field that has no quotes around it.
+    /// Whether a byte needs quotes around its field.
     #[inline]
     fn is_special(&self, byte: u8) -> bool {
         byte == self.delimiter || matches!(byte, b'"' | b'\n' | b'\r')
     }
 
-    /// Whether a text needs no quotes for what is in it.
+    /// Whether a text needs no quotes.
     fn is_plain(&self, text: &[u8]) -> bool {
         !text.iter().any(|&byte| self.is_special(byte))
     }
 
-    /// Whether that holds for all of the times' texts. Most are the same as the one before: sensors are read together.
+    /// Whether no text of the times needs quotes. Most equal the previous one: sensors are read together.
     fn are_plain(&self, chunk: &[u8], spans: &[Span]) -> bool {
         let mut last: &[u8] = &[];
         spans.iter().all(|span| {
@@ -43,7 +43,7 @@ impl CsvEncoder {
         })
     }
 
-    /// A time is no formula, whatever it begins with, and has no spaces around it.
+    /// Writes a time, which is never a formula and has no surrounding spaces.
     fn time(&self, batch: &Batch, times: &TimeColumn, row: usize, out: &mut Vec<u8>) {
         let mut text = Vec::new();
         write_time(batch, times, row, &mut text);
@@ -72,21 +72,21 @@ impl CsvEncoder {
         }
     }
 
-    /// The texts of `column` at `rows`, with `null` for what is missing.
+    /// The texts of `column` at `rows`, with `null` for missing values.
     fn pieces<'a>(
         &self,
         batch: &'a Batch,
         sensors: &Sensors,
         (column, null): (&'a Column, &[u8]),
         rows: Range<usize>,
-        made: &'a mut Made,
-    ) -> Pieces<'a> {
+        made: &'a mut MadeTexts,
+    ) -> TextPieces<'a> {
         match column {
             Column::Time(times) => {
                 let spans = times.text.get(rows.clone()).unwrap_or_default();
                 let chunk = batch.text.chunk_of(spans).filter(|_| !spans.is_empty());
                 match chunk.filter(|chunk| self.are_plain(chunk, spans)) {
-                    Some(chunk) => Pieces::Spans(chunk, spans),
+                    Some(chunk) => TextPieces::Spans(chunk, spans),
                     None => made.each(rows, |row, out| self.time(batch, times, row, out)),
                 }
             }
@@ -126,7 +126,7 @@ impl CsvEncoder {
     }
 }
 
-/// Whether two texts are the same; for those of a timestamp's usual length without a call.
+/// Whether two texts are equal; without a call for the usual length of a timestamp.
 #[inline(always)]
 fn is_same(a: &[u8], b: &[u8]) -> bool {
     let halves = |text: &[u8]| {
@@ -141,7 +141,7 @@ fn is_same(a: &[u8], b: &[u8]) -> bool {
     }
 }
 
-/// Quotes around it, and doubled within.
+/// Writes a text in quotes, with quotes inside doubled.
 fn write_quoted(text: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
     for &byte in text {
@@ -161,15 +161,15 @@ impl Encode for CsvEncoder {
     }
 
     fn encode(&self, batch: &Batch, sensors: &Sensors, out: &mut Vec<u8>) {
-        // About what times, names and shortest numbers take.
+        // The typical length of times, names and shortest numbers.
         out.reserve(batch.len() * batch.columns().len() * 18);
         let columns = batch.columns();
-        // A record of one null would be a blank line, which no reader counts.
+        // A record of a single null would be a blank line, which readers skip.
         let null: &[u8] = if columns.len() == 1 { b"\"\"" } else { b"" };
         let delimiter = [self.delimiter];
         let before = (0..columns.len()).map(|at| if at == 0 { &[][..] } else { &delimiter[..] });
-        let mut records = Records::new(before, b"\n", out);
-        let mut made: Vec<Made> = columns.iter().map(|_| Made::default()).collect();
+        let mut records = RecordWriter::new(before, b"\n", out);
+        let mut made: Vec<MadeTexts> = columns.iter().map(|_| MadeTexts::default()).collect();
         for rows in blocks(batch.len()) {
             let pieces = |(column, made)| self.pieces(batch, sensors, (column, null), rows.clone(), made);
             records.write(rows.len(), &columns.iter().zip(&mut made).map(pieces).collect::<Vec<_>>());
@@ -226,10 +226,10 @@ mod tests {
         let schema = Arc::new(Schema::new(fields).expect("a schema"));
         let encoder = CsvEncoder { delimiter: b',', decimals: None, safe: true };
         for at in 0..times.len() {
-            // With the plain ones alone, and with one more.
+            // With the plain columns only, and with one more.
             let rows: Vec<usize> = [1, 2, at].into();
             let column = TimeColumn {
-                values: vec![Timestamp::from_nanos(0); rows.len()],
+                values: vec![Timestamp::from_nanos(0); rows.len()].into(),
                 text: rows.iter().map(|&row| spans[row]).collect(),
             };
             let columns = vec![Column::Time(column), Column::Sensor(vec![id; rows.len()])];

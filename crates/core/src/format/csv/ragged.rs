@@ -1,4 +1,4 @@
-//! Records with more or fewer fields than there are columns.
+//! Records with more or fewer fields than columns.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -7,34 +7,34 @@ use super::scan::FieldSpan;
 use crate::format::MAX_FIELDS;
 use crate::format::columns::Columns;
 
-/// What happens to a record with too few or too many fields.
+/// What to do with a record with too few or too many fields.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Ragged {
-    /// It is refused.
+    /// It is rejected.
     #[default]
     Reject,
-    /// Empty fields too many at its end are left out; otherwise it is refused.
+    /// Surplus empty fields at its end are removed; any other mismatch is rejected.
     Trim,
-    /// Fields that are missing at its end are null; one with too many is refused.
+    /// Fields missing at its end are null; a record with too many is rejected.
     Fill,
-    /// Fields too many at its end are left out, whatever they have; one with too few is refused.
+    /// Surplus fields at its end are removed, whatever they contain; a record with too few is rejected.
     Cut,
-    /// Missing fields are null, and fields too many are left out.
+    /// Missing fields are null, surplus fields are removed.
     Fit,
 }
 
-/// How many fields a record of a file has, and what is done with others.
+/// The number of fields of a file's records, and what to do with other numbers.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Fitting {
     pub(super) fields: usize,
-    /// Whether records may end in a delimiter, as the header does.
+    /// Whether records may end with a delimiter, as the header does.
     pub(super) has_trailing: bool,
     pub(super) ragged: Ragged,
 }
 
 impl Fitting {
-    /// Makes the fields of a record that ends at `end` as many as they should be, where that is allowed.
+    /// Adjusts the fields of a record that ends at `end` to the expected number, if that is allowed.
     pub(super) fn fit(&self, text: &[u8], end: usize, fields: &mut Vec<FieldSpan>) {
         let expected = self.fields;
         if fields.len() == expected || fields.len() > MAX_FIELDS {

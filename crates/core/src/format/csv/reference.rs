@@ -1,11 +1,11 @@
-//! The reference decoder: record by record, in a way that is plainly right. It judges the decoder by tiles, which leaves to it whatever is not
-//! regular.
+//! The reference decoder: record by record, simple enough to be obviously right. It is the oracle of the tile decoder, which delegates
+//! irregular text to it.
 
 use super::again;
 use super::decoder::CsvDecoder;
 use super::scan::{FieldSpan, Scan, plain_quoted, unquote};
 use crate::error::Result;
-use crate::format::rows::{Refusal, Rows};
+use crate::format::rows::{ChunkRows, Refusal};
 use crate::format::{Chunk, Decoded, MAX_FIELD, MAX_FIELDS, MAX_RECORD, TOO_LONG};
 use crate::sensor::SensorLookup;
 
@@ -20,7 +20,7 @@ impl CsvDecoder {
     /// Decodes a chunk record by record.
     pub(super) fn by_reference(&self, chunk: &Chunk, sensors: &mut dyn SensorLookup) -> Result<Decoded> {
         let text = chunk.bytes.as_slice();
-        let mut rows = Rows::new(&self.layout, chunk, sensors);
+        let mut rows = ChunkRows::new(&self.layout, chunk, sensors);
         let (mut at, mut line, mut scratch) = (0, 0, ReferenceBuffers::default());
         while at < text.len() {
             let (next, lines) = self.one(text, at, line, &mut rows, &mut scratch)?;
@@ -29,14 +29,13 @@ impl CsvDecoder {
         Ok(rows.finish(line))
     }
 
-    /// Takes in the record, or the blank line or comment, that begins at `at`, in line `line`; gives the byte after it, and the
-    /// number of its lines.
+    /// Decodes the record, blank line or comment that begins at `at`, on line `line`; returns the next byte and the number of its lines.
     pub(super) fn one(
         &self,
         text: &[u8],
         at: usize,
         line: u64,
-        rows: &mut Rows<'_>,
+        rows: &mut ChunkRows<'_>,
         scratch: &mut ReferenceBuffers,
     ) -> Result<(usize, u64)> {
         let ReferenceBuffers { fields, unquoted } = scratch;
@@ -49,7 +48,7 @@ impl CsvDecoder {
             }
             Scan::Skipped { next } => (next, 1),
             Scan::Unclosed { end, next } => {
-                let refusal = Refusal::record("a quote is opened here and never closed");
+                let refusal = Refusal::record("unclosed quote");
                 rows.refuse(at, line, end - at, refusal);
                 (next, 1)
             }
@@ -63,7 +62,7 @@ impl CsvDecoder {
         at: usize,
         end: usize,
         fields: &mut Vec<FieldSpan>,
-        rows: &mut Rows<'_>,
+        rows: &mut ChunkRows<'_>,
         unquoted: &mut Vec<u8>,
     ) -> Result<(), Refusal> {
         if self.is_header(&text[at..end]) {

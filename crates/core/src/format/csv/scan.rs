@@ -1,43 +1,43 @@
-//! Where the records and fields of CSV text lie (clause 5). Takes slices, returns positions: no I/O, no
-//! allocation but the caller's list of fields.
+//! Finds records and fields in CSV text (clause 5). Takes slices, returns positions: no I/O, and no allocation except the caller's list of
+//! fields.
 
 use memchr::{memchr, memchr2, memrchr, memrchr2};
 
 use crate::format::{MAX_FIELDS, MAX_RECORD};
 use crate::kernel::separators::{Separators, survey};
 
-/// The bytes that mean something.
+/// The special bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Marks {
-    /// Between fields.
+    /// The byte between fields.
     pub delimiter: u8,
-    /// Around fields.
+    /// The byte around fields.
     pub quote: Option<u8>,
-    /// Begins a line that is no record.
+    /// The byte that begins a comment line.
     pub comment: Option<u8>,
 }
 
-/// A field's bytes, as `start..end` of the text.
+/// A field as the byte range `start..end` of the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FieldSpan {
     /// The first byte.
     pub start: usize,
     /// The byte after the last.
     pub end: usize,
-    /// Whether it begins with a quote: the bytes mean what [`unquote`] makes of them.
+    /// Whether it begins with a quote: [`unquote`] gives its content.
     pub is_quoted: bool,
 }
 
-/// What stands at a place in the text.
+/// What begins at a position of the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scan {
-    /// A record: it ends (its line end excluded) at `end`, the next line begins at `next`, and `lines` line ends lie between.
+    /// A record: it ends (excluding its line end) at `end`, the next line begins at `next`, and it has `lines` line ends.
     Record {
         /// The byte after the record.
         end: usize,
         /// The byte after its line end.
         next: usize,
-        /// Line ends from its first byte to `next`.
+        /// Line ends between its first byte and `next`.
         lines: u64,
     },
     /// A blank line or a comment; the next line begins at `next`.
@@ -45,7 +45,7 @@ pub enum Scan {
         /// The byte after its line end.
         next: usize,
     },
-    /// A line whose quote is never closed, or is closed more than [`MAX_RECORD`] bytes later.
+    /// A line with a quote that is not closed within [`MAX_RECORD`] bytes.
     Unclosed {
         /// The byte after the line.
         end: usize,
@@ -57,8 +57,8 @@ pub enum Scan {
 }
 
 impl Marks {
-    /// The length of the longest prefix of `text` that ends at a record end, or, where there are quotes, of the longest whose last record ends
-    /// with a line feed; 0 if there is none.
+    /// The length of the longest prefix of `text` that ends at a record end; with quotes, of the longest one whose last record ends with
+    /// LF; 0 if there is none.
     pub fn complete(&self, text: &[u8], at_end: bool) -> usize {
         if at_end {
             return text.len();
@@ -79,17 +79,16 @@ impl Marks {
         }
     }
 
-    /// Whether every line feed ends a record, as [`Marks::scan`] would have it, as far as the parity of quotes can tell. It cannot where
-    /// a carriage return between quotes ends a line all the same: that of a comment, and that of a quote which is closed more than
-    /// [`MAX_RECORD`] later.
+    /// Whether every LF ends a record, as in [`Marks::scan`], according to the parity of quotes. Parity is not enough if a CR between
+    /// quotes ends a line: in a comment, or after a quote that is closed more than [`MAX_RECORD`] bytes later.
     fn line_feeds_end_records(&self, text: &[u8]) -> bool {
         let found = survey(text, Separators { delimiter: self.delimiter, quote: self.quote });
         let returns_are_harmless = !found.has_returns || self.comment.is_none() && text.len() <= MAX_RECORD;
         found.has_plain_lines() && returns_are_harmless
     }
 
-    /// Looks at the line that begins at `at`, and puts the fields of a record into `fields`: one more than
-    /// [`MAX_FIELDS`] of them at most, so that a line of delimiters does not fill the memory.
+    /// Scans the line that begins at `at`, and puts the fields of a record into `fields`: at most one more than [`MAX_FIELDS`], so that a
+    /// line of delimiters does not exhaust memory.
     pub fn scan(&self, text: &[u8], at: usize, at_end: bool, fields: &mut Vec<FieldSpan>) -> Scan {
         if let Some(skipped) = self.skipped(text, at, at_end, fields) {
             return skipped;
@@ -125,7 +124,7 @@ impl Marks {
         }
     }
 
-    /// What [`Marks::scan`] gives where no record begins at `at`: nothing is there, a blank line or a comment.
+    /// The result of [`Marks::scan`] if no record begins at `at`: the end, a blank line or a comment.
     #[inline]
     pub(super) fn skipped(
         &self,
@@ -147,8 +146,8 @@ impl Marks {
         }
     }
 
-    /// Where the first field of the record at `at` begins: behind the NULs that a logger which lost power leaves before the
-    /// next reading. NULs that are all there is of a field are its content.
+    /// The start of the first field of the record at `at`: after the NULs that a logger leaves when it loses power. NULs that are the whole
+    /// field are its content.
     #[inline]
     pub(super) fn first_byte(&self, text: &[u8], at: usize) -> usize {
         if text.get(at) != Some(&0) {
@@ -162,14 +161,14 @@ impl Marks {
         }
     }
 
-    /// Whether no two marks are the same, and none is a line end.
+    /// Whether all special bytes differ, and none is a line end.
     pub(super) fn are_distinct(&self) -> bool {
         let all = [Some(self.delimiter), self.quote, self.comment, Some(b'\n'), Some(b'\r')];
         let set: Vec<u8> = all.into_iter().flatten().collect();
         (1..set.len()).all(|at| !set[..at].contains(&set[at]))
     }
 
-    /// The byte after the quote that closes the one at `open`; `None` where there is none near enough to the record's start.
+    /// The position after the closing quote of the one at `open`; `None` if there is none within the maximum record length.
     pub(super) fn closing_quote(&self, text: &[u8], open: usize, record: usize) -> Option<usize> {
         let quote = self.quote?;
         let limit = text.len().min(record + MAX_RECORD);
@@ -191,13 +190,13 @@ impl Marks {
     }
 }
 
-/// Where the field ends that `text` begins with: at the delimiter or a line end. Fields are short: eight bytes at a
-/// time, without a call, are quicker than any search that is made for long texts.
+/// The end of the field at the start of `text`: a delimiter or line end. Fields are short: comparing eight bytes at a time inline is faster
+/// than a search built for long texts.
 #[inline]
 fn find_end(text: &[u8], delimiter: u8) -> Option<usize> {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGH: u64 = ONES << 7;
-    // The lowest high bit that is set marks the first zero byte; those above it may be wrong.
+    // The lowest high bit marks the first zero byte; higher ones may be wrong.
     let zeros = |word: u64| word.wrapping_sub(ONES) & !word & HIGH;
     let (words, rest) = text.as_chunks::<8>();
     for (at, word) in words.iter().enumerate() {
@@ -212,7 +211,7 @@ fn find_end(text: &[u8], delimiter: u8) -> Option<usize> {
     rest.iter().position(is_end).map(|at| words.len() * 8 + at)
 }
 
-/// The bytes that a quoted field means: `raw` has its quotes still. What follows the closing quote belongs to it, as it stands.
+/// The content of a quoted field; `raw` includes the quotes. Text after the closing quote is kept as it is.
 pub fn unquote(raw: &[u8], quote: u8, out: &mut Vec<u8>) {
     out.clear();
     let mut at = 1;
@@ -227,13 +226,13 @@ pub fn unquote(raw: &[u8], quote: u8, out: &mut Vec<u8>) {
     }
 }
 
-/// The bytes between the quotes, where [`unquote`] would give just those.
+/// The bytes between the quotes, if they equal the result of [`unquote`].
 pub fn plain_quoted(raw: &[u8], quote: u8) -> Option<&[u8]> {
     let inner = raw.strip_prefix(&[quote])?.strip_suffix(&[quote])?;
     memchr(quote, inner).is_none().then_some(inner)
 }
 
-/// How many line ends there are: LF, CR LF, and CR alone count one each.
+/// The number of line ends: LF, CR LF and a lone CR count one each.
 pub fn line_ends(text: &[u8]) -> u64 {
     let mut count = 0;
     let mut at = 0;
@@ -245,7 +244,7 @@ pub fn line_ends(text: &[u8]) -> u64 {
     count
 }
 
-/// The end of the line that `at` is in, and the byte after its line end.
+/// The end of the line that contains `at`, and the start of the next line.
 pub(super) fn line(text: &[u8], at: usize, at_end: bool) -> Option<(usize, usize)> {
     match memchr2(b'\n', b'\r', &text[at..]) {
         Some(length) => Some((at + length, line_end(text, at + length, at_end)?)),
@@ -253,7 +252,7 @@ pub(super) fn line(text: &[u8], at: usize, at_end: bool) -> Option<(usize, usize
     }
 }
 
-/// The byte after the line end at `at`, which is a byte of the text. A CR at the end of the text may be half a CR LF.
+/// The position after the line end at `at`, which is a byte of the text. A CR at the end of the text may be half of a CR LF.
 pub(super) fn line_end(text: &[u8], at: usize, at_end: bool) -> Option<usize> {
     match (text[at], text.get(at + 1)) {
         (b'\r', Some(b'\n')) => Some(at + 2),
@@ -263,7 +262,7 @@ pub(super) fn line_end(text: &[u8], at: usize, at_end: bool) -> Option<usize> {
 }
 
 pub(super) fn last_line_end(text: &[u8]) -> usize {
-    // A CR that ends the text says nothing yet.
+    // A CR at the end of the text is undecided.
     let text = text.strip_suffix(b"\r").unwrap_or(text);
     memrchr2(b'\n', b'\r', text).map_or(0, |at| at + 1)
 }

@@ -1,4 +1,4 @@
-//! How delimited text seems to be laid out, by its beginning: for whoever guesses what is in a file.
+//! Guesses the dialect of delimited text from its beginning.
 
 use super::BOM;
 use super::beginning::{LOGGERS, SEPARATOR};
@@ -8,20 +8,20 @@ use super::scan::{Scan, line};
 use crate::format::MAX_FIELDS;
 use crate::format::columns::Columns;
 
-/// Delimiters, the surest sign first: a comma may be a decimal mark, and blanks stand in every text.
+/// Candidate delimiters, the most reliable first: a comma may be a decimal mark, and spaces occur in every text.
 const DELIMITERS: [&str; 5] = ["\t", ";", "|", ",", "blanks"];
 
-/// Records that are looked at.
+/// The number of records to examine.
 const MOST: usize = 500;
 
-/// A record with its line, from 1.
-struct Row {
+/// A record and its line number, from 1.
+struct SampleRow {
     line: usize,
     fields: Vec<String>,
 }
 
-/// The layout that UTF-8 text seems to have: delimiter, quote, comments; which lines stand before the records, the header and the units
-/// among them; whether records end in a delimiter. What it does not say itself, it gets by default.
+/// The dialect that UTF-8 text seems to have: delimiter, quote, comments, the lines before the records with header and units, and whether
+/// records end with a delimiter. Everything else has its default.
 pub fn sketch(text: &[u8], is_whole: bool) -> Dialect {
     let text = text.strip_prefix(BOM).unwrap_or(text);
     let comment = text.trim_ascii_start().starts_with(b"#").then(|| "#".to_owned());
@@ -42,21 +42,21 @@ pub fn sketch(text: &[u8], is_whole: bool) -> Dialect {
     }
 }
 
-/// The delimiter that the first line says.
+/// The delimiter that the first line declares.
 fn separator(text: &[u8]) -> Option<String> {
     let (end, _) = line(text, 0, true)?;
     let own = text[..end].strip_prefix(SEPARATOR)?;
     (own.len() == 1).then(|| String::from_utf8_lossy(own).into_owned())
 }
 
-/// The single quote where fields stand in it, the double quote otherwise.
+/// The single quote if fields are quoted with it, otherwise the double quote.
 fn quote(text: &[u8]) -> &'static str {
     let is_end = |byte: &u8| matches!(byte, b'\t' | b';' | b'|' | b',' | b'\n' | b'\r');
     let is_quoted = |field: &&[u8]| field.len() > 1 && field.starts_with(b"'") && field.ends_with(b"'");
     if !text.contains(&b'"') && text.split(is_end).filter(is_quoted).count() > 1 { "'" } else { "\"" }
 }
 
-fn rows(text: &[u8], is_whole: bool, dialect: &Dialect, has_separator: bool) -> Vec<Row> {
+fn rows(text: &[u8], is_whole: bool, dialect: &Dialect, has_separator: bool) -> Vec<SampleRow> {
     let Ok(splitter) = dialect.splitter() else { return Vec::new() };
     let (mut at, mut number) = (0, 1);
     if has_separator && let Some((_, next)) = line(text, 0, true) {
@@ -70,7 +70,7 @@ fn rows(text: &[u8], is_whole: bool, dialect: &Dialect, has_separator: bool) -> 
                 let mut fields: Vec<_> =
                     splitter.fields(text, &spans).iter().map(|text| field(text)).collect();
                 fields.truncate(MAX_FIELDS);
-                rows.push(Row { line: number, fields });
+                rows.push(SampleRow { line: number, fields });
                 (next, number + lines as usize)
             }
             Scan::Skipped { next } | Scan::Unclosed { next, .. } => (next, number + 1),
@@ -80,7 +80,7 @@ fn rows(text: &[u8], is_whole: bool, dialect: &Dialect, has_separator: bool) -> 
     rows
 }
 
-/// The number that stands there most often; the first of those.
+/// The most frequent number; the first one of several.
 fn usual(numbers: impl Iterator<Item = usize> + Clone) -> Option<usize> {
     let count = |number: usize| numbers.clone().filter(|&other| other == number).count();
     numbers
@@ -92,10 +92,10 @@ fn usual(numbers: impl Iterator<Item = usize> + Clone) -> Option<usize> {
         .map(|(number, _)| number)
 }
 
-/// The layout with what its rows, most of which have `width` fields, say of the lines before the records.
-fn with_rows(dialect: Dialect, mut rows: Vec<Row>, width: usize) -> Dialect {
+/// The dialect with the lines before the records, derived from its rows, most of which have `width` fields.
+fn with_rows(dialect: Dialect, mut rows: Vec<SampleRow>, width: usize) -> Dialect {
     let Some(top) = rows.first() else { return dialect };
-    // Such a file says itself how it begins.
+    // Such a file declares its own layout.
     if LOGGERS.iter().any(|(name, _)| top.fields[0] == *name) {
         return dialect;
     }
@@ -108,8 +108,8 @@ fn with_rows(dialect: Dialect, mut rows: Vec<Row>, width: usize) -> Dialect {
         let skip_lines = if line(0) > top { line(0) - 1 } else { 0 };
         return Dialect { header: false, skip_lines, ..dialect };
     }
-    // The header is the first row with a name for every column, of those right before the records or before their units.
-    let is_named = |row: &&Row| row.fields.len() == columns && !row.fields.iter().any(String::is_empty);
+    // The header is the first row with a name for every column, among the rows right before the records or their units.
+    let is_named = |row: &&SampleRow| row.fields.len() == columns && !row.fields.iter().any(String::is_empty);
     let last = rows[..first].iter().rposition(|row| is_named(&row)).unwrap_or(first - 1);
     let header = last - rows[..last].iter().rev().take_while(is_named).count();
     Dialect {
@@ -120,36 +120,36 @@ fn with_rows(dialect: Dialect, mut rows: Vec<Row>, width: usize) -> Dialect {
     }
 }
 
-/// Leaves the rows that have as many fields as there are columns, without the empty ones behind a delimiter that ends their lines.
-fn trim(rows: &mut Vec<Row>, width: usize) -> (usize, Ragged) {
-    let ends_in_delimiter = |row: &Row| row.fields.last().is_some_and(String::is_empty);
+/// Keeps the rows with as many fields as columns, not counting empty ones after a trailing delimiter.
+fn trim(rows: &mut Vec<SampleRow>, width: usize) -> (usize, Ragged) {
+    let ends_in_delimiter = |row: &SampleRow| row.fields.last().is_some_and(String::is_empty);
     let is_trailing = width > 2 && rows.iter().all(|row| row.fields.len() != width || ends_in_delimiter(row));
     let columns = width - usize::from(is_trailing);
     rows.retain(|row| row.fields.len() == width || row.fields.len() == columns);
-    // Where the header ends in a delimiter, nothing has to be said.
+    // If the header ends with a delimiter, no option is needed.
     let is_said = rows.first().is_some_and(|row| row.fields.len() > columns);
     rows.iter_mut().for_each(|row| row.fields.truncate(columns));
     (columns, if is_trailing && !is_said { Ragged::Trim } else { Ragged::Reject })
 }
 
-/// The first row that looks as the last ones do: numbers and times where those have them.
-fn first_record(rows: &[Row]) -> Option<usize> {
-    let valued = |row: &Row| -> Vec<usize> {
+/// The first row that resembles the last ones: numbers and times in the same fields.
+fn first_record(rows: &[SampleRow]) -> Option<usize> {
+    let valued = |row: &SampleRow| -> Vec<usize> {
         (0..row.fields.len()).filter(|&at| begins_as_value(&row.fields[at])).collect()
     };
     let pattern = rows.iter().rev().take(3).map(valued).max_by_key(Vec::len)?;
     let Some(&key) = pattern.first() else {
-        // Nothing but words: the first row has the names.
+        // Only words: the first row has the names.
         return (rows.len() > 1).then_some(1);
     };
-    let is_record = |row: &Row| {
+    let is_record = |row: &SampleRow| {
         let values = pattern.iter().filter(|&&at| begins_as_value(&row.fields[at])).count();
         begins_as_value(&row.fields[key]) && values * 2 >= pattern.len()
     };
     rows.iter().position(is_record)
 }
 
-/// Whether a field begins as numbers and times do.
+/// Whether a field begins like a number or a time.
 fn begins_as_value(field: &str) -> bool {
     let digits = field.trim_start_matches(['-', '+']).trim_start_matches(['.', ',']);
     digits.starts_with(|c: char| c.is_ascii_digit())

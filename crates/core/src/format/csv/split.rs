@@ -1,4 +1,4 @@
-//! The ways to split a line into fields.
+//! Ways to split a line into fields.
 
 use std::borrow::Cow;
 
@@ -6,12 +6,12 @@ use super::blanks;
 use super::scan::{FieldSpan, Marks, Scan, unquote};
 use super::widths::Widths;
 
-/// How lines are split into fields.
+/// How to split lines into fields.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Splitter {
     /// At every delimiter.
     Marks(Marks),
-    /// At runs of spaces and tabs; the delimiter is a space.
+    /// At runs of spaces and tabs; `delimiter` is a space.
     Blanks(Marks),
     /// At fixed places.
     Widths(Widths),
@@ -36,7 +36,7 @@ impl Splitter {
         }
     }
 
-    /// The byte around fields.
+    /// The quote byte, if fields may be quoted.
     pub fn quote(&self) -> Option<u8> {
         match self {
             Self::Marks(marks) | Self::Blanks(marks) => marks.quote,
@@ -44,7 +44,7 @@ impl Splitter {
         }
     }
 
-    /// What the fields at `spans` mean.
+    /// The contents of the fields at `spans`.
     pub fn fields<'t>(&self, text: &'t [u8], spans: &[FieldSpan]) -> Vec<Cow<'t, [u8]>> {
         spans.iter().map(|&span| self.field(text, span)).collect()
     }
@@ -61,7 +61,7 @@ impl Splitter {
         }
     }
 
-    /// The same, with the delimiter that a file says it has; `None` where it cannot be one.
+    /// The same splitter with the delimiter that a file declares; `None` if that cannot be a delimiter.
     pub(super) fn with_delimiter(&self, delimiter: u8) -> Option<Self> {
         match self {
             Self::Marks(marks) => {
@@ -73,7 +73,7 @@ impl Splitter {
     }
 }
 
-/// Whether a byte cannot be between fields, because it stands in them.
+/// Whether a byte cannot separate fields, because it occurs in values.
 pub(super) fn is_of_values(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"+-.\"\r\n".contains(&byte)
 }

@@ -10,29 +10,28 @@ use crate::format::{Chunk, Decoded, columns::Decimal};
 use crate::offset::Offset;
 use crate::sensor::Sensors;
 
-/// One record as text: each column's value; or what was refused.
+/// One record as text, the value of each column; or its rejection.
 #[derive(Debug, PartialEq, Clone)]
-enum Outcome {
+enum RecordOutcome {
     Record(Vec<String>),
     Refused { line: u64, offset: u64, record: u64, reason: String, raw: Vec<u8> },
 }
 
-/// All that a text gives, as its chunks give it.
+/// The records and rejections of a text.
 #[derive(Debug, Default, PartialEq)]
 struct Decode {
-    /// The good records, encoded.
+    /// The valid records, encoded.
     records: Vec<u8>,
-    /// The bad ones; `record` counts both from the start of the text.
+    /// The rejected ones; `record` counts both from the start of the text.
     rejections: Vec<Rejection>,
     count: u64,
     lines: u64,
 }
 
-/// What separates columns in what a test looks at.
+/// Separates columns in the output that a test compares.
 const SEPARATOR: u8 = 0x1f;
 
-/// What a text gives that comes in pieces which end at `cuts`, ascending, and at its end; nothing where its
-/// header is none.
+/// Decodes a text in pieces that end at `cuts`, ascending, and at its end; `None` if its header is invalid.
 fn decode_cut(format: &Csv, text: &[u8], cuts: impl IntoIterator<Item = usize>) -> Option<Decode> {
     let head = Head { name: "t.csv", stem: "t", bytes: text, is_whole: true };
     let schema = Arc::new(format.schema(head).ok()?);
@@ -72,32 +71,31 @@ impl Decode {
     }
 
     /// Records and rejections in the order of the input.
-    fn in_order(self) -> Vec<Outcome> {
+    fn in_order(self) -> Vec<RecordOutcome> {
         let mut rejections = self.rejections.into_iter().peekable();
         let mut records = oracle(&self.records, &Dialect { delimiter: "\x1f".into(), ..Dialect::default() })
             .into_iter()
             .map(|record| record.into_iter().map(|field| String::from_utf8(field).expect("text")).collect());
         let outcome = |record| match rejections.next_if(|r| r.record == record) {
             Some(Rejection { position, reason, raw, .. }) => {
-                Outcome::Refused { line: position.line, offset: position.offset, record, reason, raw }
+                RecordOutcome::Refused { line: position.line, offset: position.offset, record, reason, raw }
             }
-            None => Outcome::Record(records.next().expect("a record")),
+            None => RecordOutcome::Record(records.next().expect("a record")),
         };
         (1..=self.count).map(outcome).collect()
     }
 }
 
-/// What a text gives that comes `step` bytes at a time.
-fn decode(format: &Csv, text: &[u8], step: usize) -> Vec<Outcome> {
+/// Decodes a text `step` bytes at a time.
+fn decode(format: &Csv, text: &[u8], step: usize) -> Vec<RecordOutcome> {
     decode_cut(format, text, (step..).step_by(step).take_while(|&cut| cut < text.len()))
         .expect("a header")
         .in_order()
 }
 
-/// Holds that no cut changes what a text gives: every one; in short texts every two; and every size of pieces
-/// up to that of a long line.
+/// Checks that the result does not depend on cuts: every one; in short texts every two; and every piece size up to that of a long line.
 fn check_cuts(format: &Csv, text: &[u8]) -> Result<(), TestCaseError> {
-    /// Texts up to this length are cut at two places too.
+    /// Texts up to this length are also cut at every two positions.
     const SHORT: usize = 32;
     let whole = decode_cut(format, text, []);
     for first in 0..=text.len() {
@@ -125,7 +123,7 @@ fn two_columns(measurement: bool) -> Csv {
     two_columns_of(Dialect { comment: Some("#".into()), ..Dialect::default() }, measurement)
 }
 
-/// The fields of every record, as the scanner sees them; `None` for a line whose quote is never closed.
+/// The fields of every record, as the scanner finds them; `None` for a line whose quote is not closed.
 fn scanned(format: &Csv, text: &[u8]) -> Vec<Option<Vec<Vec<u8>>>> {
     let (mut at, mut fields, mut records) =
         (if text.starts_with(BOM) { 3 } else { 0 }, Vec::new(), Vec::new());
@@ -147,7 +145,7 @@ fn scanned(format: &Csv, text: &[u8]) -> Vec<Option<Vec<Vec<u8>>>> {
     }
 }
 
-/// The ends of the records, as the scanner sees them where the text may go on.
+/// The ends of the records, as the scanner finds them if the text may continue.
 fn ends(format: &Csv, text: &[u8]) -> Vec<usize> {
     let (mut ends, mut fields) = (vec![0], Vec::new());
     loop {
@@ -160,7 +158,7 @@ fn ends(format: &Csv, text: &[u8]) -> Vec<usize> {
     }
 }
 
-/// The same by the `csv` crate.
+/// The same with the `csv` crate.
 fn oracle(text: &[u8], dialect: &Dialect) -> Vec<Vec<Vec<u8>>> {
     let byte = |text: &str| text.as_bytes()[0];
     let mut reader = ::csv::ReaderBuilder::new();
@@ -176,7 +174,7 @@ fn oracle(text: &[u8], dialect: &Dialect) -> Vec<Vec<Vec<u8>>> {
         .collect()
 }
 
-/// What a record of two columns should give by the language's own means: its text and its number, or nothing.
+/// The expected text and number of a record of two columns by the standard library; `None` if it should be rejected.
 fn by_the_language(record: &[Vec<u8>], measurement: bool) -> Option<(String, Option<f64>)> {
     let [a, b] = record else { return None };
     let text = |field| std::str::from_utf8(field).ok().map(|text: &str| text.trim_matches([' ', '\t']));
@@ -188,7 +186,7 @@ fn by_the_language(record: &[Vec<u8>], measurement: bool) -> Option<(String, Opt
     }
 }
 
-/// Every combination of marks, and whether there is a header.
+/// Every combination of special bytes, with or without a header.
 fn any_dialect() -> impl Strategy<Value = Dialect> {
     let choose = |marks: &'static [&'static str]| proptest::sample::select(marks);
     (choose(&[",", ";", "\t", "|", " "]), choose(&["\"", "'", ""]), choose(&["", "#", "%"]), any::<bool>())
@@ -201,7 +199,7 @@ fn any_dialect() -> impl Strategy<Value = Dialect> {
         })
 }
 
-/// Every way to split lines, and to take records that have other fields than they should.
+/// Every way to split lines, and to handle records with other numbers of fields.
 fn any_layout() -> impl Strategy<Value = Dialect> {
     let ragged = vec![Ragged::Reject, Ragged::Trim, Ragged::Fill, Ragged::Cut, Ragged::Fit];
     (any_dialect(), 0..4u8, proptest::sample::select(ragged)).prop_map(|(dialect, kind, ragged)| match kind {
@@ -214,7 +212,7 @@ fn any_layout() -> impl Strategy<Value = Dialect> {
     })
 }
 
-/// A text of at most 256 bytes, made of what matters in this dialect; every second one begins with a good header.
+/// A text of at most 256 bytes, made of what matters in this dialect; every second one begins with a valid header.
 fn nasty_in(dialect: &Dialect) -> impl Strategy<Value = Vec<u8>> + use<> {
     let Dialect { delimiter, quote, comment, .. } = dialect.clone();
     let delimiter =
@@ -255,8 +253,8 @@ fn any_laid_out() -> impl Strategy<Value = (Dialect, Vec<u8>)> {
     any_layout().prop_flat_map(|dialect| nasty_in(&dialect).prop_map(move |text| (dialect.clone(), text)))
 }
 
-/// The text changed where the crate is of another mind: to it a CR alone ends no comment, a comment at the end of the
-/// text is a record, NULs before a record are part of it, and `sep=` is one.
+/// Changes the text where the crate differs: for the crate, a lone CR ends no comment, a comment at the end of the text is a record, NULs
+/// before a record are part of it, and `sep=` is a record.
 fn agreed(dialect: &Dialect, text: Vec<u8>) -> Vec<u8> {
     let start = if text.starts_with(BOM) { BOM.len() } else { 0 };
     let (mut text, mut is_start) = (text, true);
@@ -284,7 +282,7 @@ fn clause_5_quoting_as_rfc_4180() {
     let records = decode(&two_columns(true), text, 7);
     let expected = [["t", "a,b", "1"], ["t", "say \"hi\"", "2"], ["t", "two\nlines", "3"], ["t", "xy", "4"]];
     let expected: Vec<_> =
-        expected.iter().map(|r| Outcome::Record(r.iter().map(|&f| f.to_owned()).collect())).collect();
+        expected.iter().map(|r| RecordOutcome::Record(r.iter().map(|&f| f.to_owned()).collect())).collect();
     assert_eq!(records, expected);
 }
 
@@ -294,10 +292,10 @@ fn clause_5_a_quote_never_closed_costs_its_line_only() {
     let records = decode(&two_columns(true), text, 1000);
     assert_eq!(records.len(), 3);
     assert!(
-        matches!(&records[1], Outcome::Refused { line: 2, offset: 4, raw, .. } if raw == b"\"b,2"),
+        matches!(&records[1], RecordOutcome::Refused { line: 2, offset: 4, raw, .. } if raw == b"\"b,2"),
         "{records:?}"
     );
-    assert!(matches!(&records[2], Outcome::Record(fields) if fields[2] == "3"));
+    assert!(matches!(&records[2], RecordOutcome::Record(fields) if fields[2] == "3"));
 }
 
 #[test]
@@ -306,8 +304,8 @@ fn clause_5_wrong_number_of_fields_is_a_reject_with_its_place() {
     let shown: Vec<_> = records
         .iter()
         .map(|r| match r {
-            Outcome::Refused { line, offset, reason, .. } => format!("{line} {offset} {reason}"),
-            Outcome::Record(_) => "record".into(),
+            RecordOutcome::Refused { line, offset, reason, .. } => format!("{line} {offset} {reason}"),
+            RecordOutcome::Record(_) => "record".into(),
         })
         .collect();
     assert_eq!(shown, ["3 8 3 fields where 2 are expected", "5 17 1 field where 2 are expected"]);
@@ -319,7 +317,7 @@ proptest! {
         let text = agreed(&dialect, text);
         let format = two_columns_of(dialect.clone(), false);
         let (records, oracle) = (scanned(&format, &text), oracle(&text, &dialect));
-        // The crate takes an unclosed quote for closed by the end of the input.
+        // The crate treats an unclosed quote as closed by the end of the input.
         let agreed = records.iter().position(Option::is_none).unwrap_or(records.len().max(oracle.len()));
         let records: Vec<_> = records.into_iter().flatten().take(agreed).collect();
         prop_assert_eq!(&records[..], &oracle[..agreed]);
@@ -339,7 +337,7 @@ proptest! {
         for outcome in outcomes {
             let expected = oracle.next().and_then(|record| by_the_language(&record, measurement));
             match outcome {
-                Outcome::Record(fields) if is_agreed => {
+                RecordOutcome::Record(fields) if is_agreed => {
                     let (text, number) = match fields.as_slice() {
                         [_, a, b] if !measurement && !b.is_empty() => (format!("{a}|{b}"), None),
                         [_, a, b] if measurement && !b.is_empty() => (a.clone(), b.parse::<f64>().ok()),
@@ -349,9 +347,9 @@ proptest! {
                     let (text_by, number_by) = expected.expect("a record");
                     prop_assert_eq!((text, same(number)), (text_by, same(number_by)));
                 }
-                Outcome::Record(_) => {}
-                Outcome::Refused { line, offset, reason, raw, .. } => {
-                    is_agreed &= !reason.contains("never closed");
+                RecordOutcome::Record(_) => {}
+                RecordOutcome::Refused { line, offset, reason, raw, .. } => {
+                    is_agreed &= !reason.contains("unclosed");
                     prop_assert!(!is_agreed || expected.is_none(), "{} for {:?}", reason, raw);
                     prop_assert!(text[offset as usize..].starts_with(&raw));
                     prop_assert_eq!(line, 1 + line_ends(&text[..offset as usize]));
@@ -381,12 +379,12 @@ proptest! {
         for (outcome, text) in decode(&two_columns(true), text.as_bytes(), 11).iter().zip(&texts) {
             let trimmed = text.trim_matches(' ');
             match (outcome, trimmed.parse::<f64>()) {
-                (Outcome::Record(fields), Ok(value)) => {
+                (RecordOutcome::Record(fields), Ok(value)) => {
                     let back: f64 = fields[2].parse().expect("a number");
                     prop_assert!(back.to_bits() == value.to_bits() || back.is_nan() && value.is_nan());
                 }
-                (Outcome::Record(fields), Err(_)) => prop_assert!(trimmed.is_empty() && fields[2].is_empty()),
-                (Outcome::Refused { .. }, parsed) => prop_assert!(parsed.is_err() && !trimmed.is_empty(), "{}", text),
+                (RecordOutcome::Record(fields), Err(_)) => prop_assert!(trimmed.is_empty() && fields[2].is_empty()),
+                (RecordOutcome::Refused { .. }, parsed) => prop_assert!(parsed.is_err() && !trimmed.is_empty(), "{}", text),
             }
         }
     }

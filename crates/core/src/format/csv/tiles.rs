@@ -1,6 +1,6 @@
-//! Regular CSV, quickly: a tile of some kilobytes at a time, first the places of all separators, then column by column,
-//! so that rows need not wait for one another. Whatever is not regular goes to the reference decoder, record by
-//! record, or tile by tile where quotes or line ends are odd. So records, rejections and places are always those of the reference decoder.
+//! Fast decoder for regular CSV: a tile of some kilobytes at a time, first the positions of all separators, then column by column, so that
+//! rows do not depend on each other. Irregular text goes to the reference decoder, record by record, or tile by tile if its quotes or line
+//! ends are irregular. So records, rejections and positions always equal those of the reference decoder.
 
 use super::decoder::CsvDecoder;
 use super::reference::ReferenceBuffers;
@@ -9,8 +9,8 @@ use crate::batch::Span;
 use crate::error::Result;
 use crate::format::blank::blank_lines;
 use crate::format::columns::Role;
-use crate::format::rows::Rows;
-use crate::format::run::{FieldOfRun, NumberScratch, Run, SensorsOfRun, trimmed};
+use crate::format::rows::ChunkRows;
+use crate::format::run::{FieldOfRun, NumberScratch, RecordRun, SensorsOfRun, trimmed};
 use crate::kernel::separators::{self, Separators, Survey};
 
 /// Decodes a chunk into rows.
@@ -18,33 +18,33 @@ pub(super) struct Tiles<'d, 'r, 'c> {
     decoder: &'d CsvDecoder,
     comment: Option<u8>,
     text: &'c [u8],
-    rows: &'r mut Rows<'c>,
+    rows: &'r mut ChunkRows<'c>,
     by: Separators,
-    /// The byte and the line that come next.
+    /// The next byte and its line.
     at: usize,
     line: u64,
-    /// Of the tile: delimiters and line feeds outside quotes, up to the last line feed.
+    /// The delimiters and line feeds outside quotes in the tile, up to the last line feed.
     places: Vec<u32>,
     scratch: RunBuffers,
     reference: ReferenceBuffers,
 }
 
-/// Buffers of one run of records.
+/// Buffers for one run of records.
 #[derive(Default)]
 struct RunBuffers {
     sensors: SensorsOfRun,
-    /// Records that the reference decoder has to look at.
+    /// Records left to the reference decoder.
     odd: Vec<u32>,
     numbers: NumberScratch,
 }
 
 /// How the fields of a tile are delimited.
 #[derive(Clone, Copy)]
-struct Shape {
+struct TileShape {
     fields: usize,
-    /// Line feeds outside quotes.
+    /// The number of line feeds outside quotes.
     records: usize,
-    /// Whether every line feed has a carriage return in front.
+    /// Whether every line feed follows a carriage return.
     has_returns: bool,
     quote: Option<u8>,
     has_doubled: bool,
@@ -63,7 +63,7 @@ impl<'d, 'r, 'c> Tiles<'d, 'r, 'c> {
         decoder: &'d CsvDecoder,
         marks: &Marks,
         text: &'c [u8],
-        rows: &'r mut Rows<'c>,
+        rows: &'r mut ChunkRows<'c>,
     ) -> Self {
         Self {
             decoder,
@@ -79,7 +79,7 @@ impl<'d, 'r, 'c> Tiles<'d, 'r, 'c> {
         }
     }
 
-    /// Decodes the whole text; gives the number of its lines.
+    /// Decodes the whole text; returns the number of its lines.
     pub(super) fn decode(mut self, tile: usize) -> Result<u64> {
         while self.at < self.text.len() {
             let end = self.text.len().min(self.at + tile);
@@ -90,22 +90,22 @@ impl<'d, 'r, 'c> Tiles<'d, 'r, 'c> {
                 None => self.by_reference(end)?,
             }
             if is_first {
-                // The rest will be like the first tile.
+                // The rest is likely to resemble the first tile.
                 self.rows.reserve(self.rows.len() * (self.text.len() / self.at.max(1)));
             }
         }
         Ok(self.line)
     }
 
-    /// How the fields of the tile are delimited; `None` where that is for the reference decoder to say.
-    fn shape(&self, found: &Survey) -> Option<Shape> {
+    /// How the fields of the tile are delimited; `None` if the reference decoder has to decide.
+    fn shape(&self, found: &Survey) -> Option<TileShape> {
         let has_returns = found.has_returns;
         let line_feeds = found.line_feeds;
         let is_regular = found.has_plain_lines();
         let fields = self.decoder.layout.roles.len();
         let is_text = found.is_ascii || std::str::from_utf8(&self.text[self.at..self.complete()]).is_ok();
         (is_regular && line_feeds > 0 && fields > 0 && is_text && !self.may_begin_with_nuls()).then_some(
-            Shape {
+            TileShape {
                 fields,
                 records: line_feeds,
                 has_returns,
@@ -115,22 +115,21 @@ impl<'d, 'r, 'c> Tiles<'d, 'r, 'c> {
         )
     }
 
-    /// Whether a record of the tile may begin with NULs that mean nothing, and be read all the same: numbers and times with NULs are odd
-    /// anyway.
+    /// Whether a record of the tile may begin with NULs to be ignored and still decode: numbers and times with NULs are odd anyway.
     fn may_begin_with_nuls(&self) -> bool {
         let first = self.decoder.layout.roles.first();
         matches!(first, Some(Role::Text(_) | Role::Sensor(_)))
             && memchr::memchr(0, &self.text[self.at..self.complete()]).is_some()
     }
 
-    /// The byte after the last whole record of the tile.
+    /// The end of the last complete record of the tile.
     fn complete(&self) -> usize {
         let last = self.places.iter().rfind(|&&place| self.text[place as usize] == b'\n');
         last.map_or(self.at, |&place| place as usize + 1)
     }
 
-    /// Decodes the whole records of a tile.
-    fn tile(&mut self, shape: Shape) -> Result<()> {
+    /// Decodes the complete records of a tile.
+    fn tile(&mut self, shape: TileShape) -> Result<()> {
         let complete = self.complete();
         self.places.truncate(self.places.partition_point(|&place| (place as usize) < complete));
         if shape.has_returns && !self.has_returns_at_line_ends(complete) {
@@ -151,14 +150,14 @@ impl<'d, 'r, 'c> Tiles<'d, 'r, 'c> {
         Ok(())
     }
 
-    /// Skips the blank lines that come next, each of which is one separator; how many there are.
+    /// Skips the blank lines that come next, each of which is one separator; returns their number.
     fn blank_lines(&mut self, complete: usize) -> usize {
         let (lines, bytes) = blank_lines(&self.text[self.at..complete]);
         (self.at, self.line) = (self.at + bytes, self.line + lines as u64);
         lines
     }
 
-    /// Whether carriage returns stand in front of all line feeds, and nowhere else.
+    /// Whether carriage returns occur before every line feed, and nowhere else.
     fn has_returns_at_line_ends(&self, complete: usize) -> bool {
         let ends = self.places.iter().map(|&place| place as usize).filter(|&place| self.text[place] == b'\n');
         let mut count = 0;
@@ -169,8 +168,8 @@ impl<'d, 'r, 'c> Tiles<'d, 'r, 'c> {
         all && memchr::memchr_iter(b'\r', &self.text[self.at..complete]).count() == count
     }
 
-    /// How many records from separator `first` on have as many fields as they should, and are neither blank nor comments.
-    fn regular(&self, first: usize, shape: Shape) -> usize {
+    /// The number of records from separator `first` on that have the expected number of fields and are neither blank nor comments.
+    fn regular(&self, first: usize, shape: TileShape) -> usize {
         let mut start = self.at;
         let comment = self.comment;
         if first == 0 && comment.is_none() && self.is_regular_throughout(shape) {
@@ -190,16 +189,16 @@ impl<'d, 'r, 'c> Tiles<'d, 'r, 'c> {
         self.places[first..].chunks_exact(shape.fields).take_while(is_regular).count()
     }
 
-    /// Whether all of the tile is regular, where there are no comments. Every last separator being a line feed, and there being no more
-    /// of those, all others are delimiters; with two fields or more, no line is blank then.
-    fn is_regular_throughout(&self, shape: Shape) -> bool {
+    /// Whether the whole tile is regular, without comments. If every last separator is a line feed and there are no other line feeds, all
+    /// others are delimiters; with two or more fields, no line is blank then.
+    fn is_regular_throughout(&self, shape: TileShape) -> bool {
         let records = self.places.chunks_exact(shape.fields);
         shape.fields > 1
             && self.places.len() == shape.fields * shape.records
             && records.into_iter().all(|places| self.text[places[shape.fields - 1] as usize] == b'\n')
     }
 
-    /// Lets the reference decoder take records until `until` is reached.
+    /// Decodes records with the reference decoder until `until` is reached.
     fn by_reference(&mut self, until: usize) -> Result<()> {
         while self.at < until {
             self.one_by_reference()?;
@@ -214,12 +213,12 @@ impl<'d, 'r, 'c> Tiles<'d, 'r, 'c> {
     }
 
     /// Decodes a run of regular records, column by column.
-    fn run(&mut self, run: Stretch, shape: Shape) -> Result<()> {
+    fn run(&mut self, run: Stretch, shape: TileShape) -> Result<()> {
         if run.records == 0 {
             return Ok(());
         }
         let decoder = self.decoder;
-        let fields = Fields { text: self.text, places: &self.places, run, shape };
+        let fields = RunFields { text: self.text, places: &self.places, run, shape };
         let end = fields.end(run.records - 1);
         let RunBuffers { sensors, odd, numbers } = &mut self.scratch;
         odd.clear();
@@ -232,7 +231,7 @@ impl<'d, 'r, 'c> Tiles<'d, 'r, 'c> {
                 Role::Time(at) => self.rows.times(at, |last, times| column.times(last, times)),
                 Role::Text(at) => self.rows.texts(at, |spans| fields.spans(field, spans)),
                 Role::Sensor(_) => column.sensors(sensors, self.rows.sensors()),
-                // Parts are for the reference decoder alone.
+                // Composite columns are left to the reference decoder.
                 Role::Skip | Role::Part { .. } => continue,
             }
             fields.mark_doubled(field, odd);
@@ -253,8 +252,8 @@ impl<'d, 'r, 'c> Tiles<'d, 'r, 'c> {
         self.piecewise(run, shape, from)
     }
 
-    /// Takes the records between odd ones as they were decoded, and the odd ones by the reference decoder.
-    fn piecewise(&mut self, run: Stretch, shape: Shape, from: usize) -> Result<()> {
+    /// Keeps the decoded records between odd ones, and decodes the odd ones with the reference decoder.
+    fn piecewise(&mut self, run: Stretch, shape: TileShape, from: usize) -> Result<()> {
         let decoded = self.rows.split_off(from);
         let scratch = std::mem::take(&mut self.scratch);
         let mut next = 0;
@@ -263,7 +262,7 @@ impl<'d, 'r, 'c> Tiles<'d, 'r, 'c> {
             self.rows.accept_run(next..stop, &scratch.sensors, self.text)?;
             self.origins(run, shape, next, stop);
             self.line += (stop - next) as u64;
-            let fields = Fields { text: self.text, places: &self.places, run, shape };
+            let fields = RunFields { text: self.text, places: &self.places, run, shape };
             self.at = fields.begin(stop);
             if stop < run.records {
                 self.one_by_reference()?;
@@ -274,10 +273,10 @@ impl<'d, 'r, 'c> Tiles<'d, 'r, 'c> {
         Ok(())
     }
 
-    /// Notes where the records `from..to` of a run came from; the first of them is at line `self.line`.
-    fn origins(&mut self, run: Stretch, shape: Shape, from: usize, to: usize) {
+    /// Records the origins of the records `from..to` of a run; the first of them is at line `self.line`.
+    fn origins(&mut self, run: Stretch, shape: TileShape, from: usize, to: usize) {
         if self.rows.has_origins() {
-            let fields = Fields { text: self.text, places: &self.places, run, shape };
+            let fields = RunFields { text: self.text, places: &self.places, run, shape };
             for record in from..to {
                 let (start, end) = (fields.begin(record), fields.line_end(record));
                 self.rows.origin(start, self.line + (record - from) as u64, end - start);
@@ -286,15 +285,15 @@ impl<'d, 'r, 'c> Tiles<'d, 'r, 'c> {
     }
 }
 
-/// Where the fields of a run are.
-struct Fields<'a> {
+/// The positions of a run's fields.
+struct RunFields<'a> {
     text: &'a [u8],
     places: &'a [u32],
     run: Stretch,
-    shape: Shape,
+    shape: TileShape,
 }
 
-impl Fields<'_> {
+impl RunFields<'_> {
     /// The first byte of a record.
     #[inline]
     fn begin(&self, record: usize) -> usize {
@@ -306,13 +305,13 @@ impl Fields<'_> {
         self.places[self.run.first_place + (record + 1) * self.shape.fields - 1] as usize + 1
     }
 
-    /// The byte after a record's last.
+    /// The end of a record without its line end.
     fn line_end(&self, record: usize) -> usize {
         self.end(record) - 1 - usize::from(self.shape.has_returns)
     }
 }
 
-impl Run for Fields<'_> {
+impl RecordRun for RunFields<'_> {
     fn text(&self) -> &[u8] {
         self.text
     }
@@ -322,7 +321,7 @@ impl Run for Fields<'_> {
     }
 
     fn bounds(&self, field: usize, record: usize) -> (usize, usize) {
-        let Shape { fields, .. } = self.shape;
+        let TileShape { fields, .. } = self.shape;
         let place = self.run.first_place + record * fields + field;
         let start = if field == 0 { self.begin(record) } else { self.places[place - 1] as usize + 1 };
         self.within_quotes(start, self.places[place] as usize - self.returns(field))
@@ -330,7 +329,7 @@ impl Run for Fields<'_> {
 
     #[inline(always)]
     fn each(&self, field: usize, mut each: impl FnMut(usize, usize, usize)) {
-        let Shape { fields, .. } = self.shape;
+        let TileShape { fields, .. } = self.shape;
         let places = &self.places[self.run.first_place..][..self.run.records * fields];
         let returns = self.returns(field);
         let mut before = self.run.start;
@@ -343,13 +342,13 @@ impl Run for Fields<'_> {
     }
 }
 
-impl Fields<'_> {
-    /// Carriage returns between a field and the separator behind it.
+impl RunFields<'_> {
+    /// The number of carriage returns between a field and the next separator.
     fn returns(&self, field: usize) -> usize {
         usize::from(self.shape.has_returns && field + 1 == self.shape.fields)
     }
 
-    /// What is between the quotes; what is doubled there is odd, and looked at again.
+    /// The range between the quotes; doubled quotes in it are odd, and decoded again.
     #[inline(always)]
     fn within_quotes(&self, start: usize, end: usize) -> (usize, usize) {
         let is_quoted = self.shape.quote.is_some_and(|quote| end - start >= 2 && self.text[start] == quote);
@@ -363,7 +362,7 @@ impl Fields<'_> {
         });
     }
 
-    /// A header has nothing that is odd where all columns are text.
+    /// If all columns are text, a header decodes like a record, so it has to be found here.
     #[inline(never)]
     fn mark_headers(&self, decoder: &CsvDecoder, odd: &mut Vec<u32>) {
         let is_header =
@@ -371,8 +370,8 @@ impl Fields<'_> {
         odd.extend((0..self.run.records).filter(is_header).map(|record| record as u32));
     }
 
-    /// Fields with quotes inside mean something else than they say: the reference decoder has to look at them. Not in line: that takes registers
-    /// from the loops beside it (counted).
+    /// Fields with quotes inside have to be unquoted: the reference decoder does that. Not inlined: it would take registers from the loops
+    /// beside it (measured).
     #[inline(never)]
     fn mark_doubled(&self, field: usize, odd: &mut Vec<u32>) {
         let Some(quote) = self.shape.quote.filter(|_| self.shape.has_doubled) else { return };

@@ -1,4 +1,4 @@
-//! Tiles of any size give what the reference decoder gives: records, rejections, places, sensors.
+//! Tiles of any size give the same records, rejections, positions and sensors as the reference decoder.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::format::{Decode, Format, Head, testing};
 use crate::offset::Offset;
 use crate::sensor::{SensorIds, SharedSensors};
 
-/// Everything that a chunk gives, as text.
+/// The complete result of a chunk, as text.
 fn outcome(decoded: crate::error::Result<Decoded>, sensors: &SharedSensors) -> String {
     testing::outcome(decoded, sensors, |_| CsvEncoder { delimiter: b'|', decimals: None, safe: false })
 }
@@ -128,7 +128,7 @@ proptest! {
     fn clause_5_tiles_of_regular_text(
         setting in setting(), rows in proptest::collection::vec((0..9u8, -99_999..99_999i32, 0..200u8), 1..60), quoted in any::<bool>(),
     ) {
-        // Now and then a row is odd.
+        // Occasionally a row is odd.
         let row = |&(sensor, value, odd): &(u8, i32, u8)| {
             let value = match odd { 0 => "odd".to_owned(), 1 => String::new(), _ => (f64::from(value) / 100.0).to_string() };
             let fields = ["2026-01-01T00:00:00.000Z".to_owned(), format!("temp-{sensor}"), value, "w".to_owned()];

@@ -1,15 +1,15 @@
-//! Fields at fixed places of a line.
+//! Fixed-width fields.
 
 use super::scan::{FieldSpan, Marks, Scan, last_line_end};
 use crate::error::{Error, Result};
 use crate::format::MAX_FIELDS;
 use crate::format::columns::Columns;
 
-/// The widths of the fields of a line, in characters: bytes that continue a character of UTF-8 do not count.
+/// The widths of the fields of a line, in characters: continuation bytes of UTF-8 do not count.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Widths {
     widths: Vec<usize>,
-    /// What is known of lines.
+    /// How lines are delimited.
     lines: Marks,
 }
 
@@ -29,8 +29,7 @@ impl Widths {
         if at_end { text.len() } else { last_line_end(text) }
     }
 
-    /// As [`Marks::scan`]: a field that begins behind the end of its line is missing; what stands behind the last one is a
-    /// field too many.
+    /// As [`Marks::scan`]: a field that begins after the end of its line is missing; text after the last field is a surplus field.
     pub fn scan(&self, text: &[u8], at: usize, at_end: bool, fields: &mut Vec<FieldSpan>) -> Scan {
         if let Some(skipped) = self.lines.skipped(text, at, at_end, fields) {
             return skipped;
@@ -55,7 +54,7 @@ impl Widths {
     }
 }
 
-/// How many bytes the first `count` characters of `text` have.
+/// The length in bytes of the first `count` characters of `text`.
 fn characters(text: &[u8], count: usize) -> usize {
     let starts = text.iter().enumerate().filter(|(_, byte)| (**byte as i8) >= -64);
     starts.map(|(at, _)| at).nth(count).unwrap_or(text.len())

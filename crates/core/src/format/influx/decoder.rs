@@ -1,34 +1,34 @@
-//! What a decoder knows of its file: the keys that have columns, and what the options say.
+//! The state of a decoder bound to its file: the keys with columns, and the options.
 
 use super::MissingTime;
 use crate::format::columns::Role;
 use crate::format::rows::FileColumns;
 
-/// Reads the chunks of one file.
+/// Decodes the chunks of one file.
 pub(super) struct InfluxDecoder {
     /// The tags and fields that have a column.
     pub(super) keys: Vec<Box<[u8]>>,
     pub(super) ignore_unknown: bool,
     pub(super) missing_time: MissingTime,
-    /// Nanoseconds a unit of the timestamps.
+    /// Nanoseconds per unit of the timestamps.
     pub(super) unit: i64,
-    /// The time's column, which is the layout's role behind those of the keys.
+    /// The index of the time's role in the layout, after those of the keys.
     pub(super) time: usize,
-    /// The sensor's column, if the whole series is the sensor: the layout's role behind that of the time.
+    /// The index of the sensor's role in the layout, after that of the time, if the whole series is the sensor.
     pub(super) series: Option<usize>,
-    /// What the table is, if it is anything: the layout's last role.
+    /// The role of the table's name, if it is used: the last one of the layout.
     pub(super) table: Option<Role>,
     pub(super) layout: FileColumns,
 }
 
 impl InfluxDecoder {
-    /// Whether a text, which is not empty, stands for a missing value: seldom does any.
+    /// Whether a text that is not empty means a missing value; rarely true.
     #[inline]
     pub(super) fn is_null(&self, text: &[u8]) -> bool {
         self.layout.columns.has_null_values() && self.layout.columns.is_null(text)
     }
 
-    /// Whether a tag or field that has no column is no fault of its record.
+    /// Whether a tag or field without a column is ignored instead of rejecting its record.
     pub(super) fn leaves_out(&self, key: &[u8]) -> bool {
         self.ignore_unknown || std::str::from_utf8(key).is_ok_and(|key| self.layout.columns.leaves_out(key))
     }

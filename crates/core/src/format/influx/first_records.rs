@@ -1,29 +1,29 @@
-//! Whether a text is line protocol, and what its first records have: for whoever wants to guess what is in a file.
+//! Recognises line protocol by its first records, and describes them, to guess the content of a file.
 
 use super::line::parse;
 use super::reference::{is_no_record, line_at};
 use crate::format::Refused;
 use crate::format::rows::Refusal;
 
-/// What the first records have.
+/// A summary of the first records.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FirstRecords {
-    /// How many records there are.
+    /// The number of records.
     pub records: usize,
-    /// The names of the fields that are numbers wherever they stand.
+    /// The names of the fields that are always numbers.
     pub numbers: Vec<String>,
     /// The names of the tags and of all other fields.
     pub texts: Vec<String>,
-    /// The largest of the times, as it is written; `None` where none has one.
+    /// The largest timestamp, in the file's unit; `None` if no record has one.
     pub latest: Option<u64>,
-    /// How many records have no time.
+    /// The number of records without a timestamp.
     pub timeless: usize,
-    /// The lines that are no line protocol.
+    /// The lines that are not line protocol.
     pub refused: Refused,
 }
 
-/// The first records of `text`, whose last line may be cut off; `None` where no more lines are line protocol than are not. Hardly any other
-/// text has one line that could be.
+/// The first records of `text`, whose last line may be incomplete; `None` unless most lines are line protocol. Other texts rarely have even
+/// one valid line.
 pub fn first_records(text: &[u8], is_whole: bool) -> Option<FirstRecords> {
     let (mut sample, mut at, mut number) = (FirstRecords::default(), 0, 0);
     while at < text.len() {
@@ -84,7 +84,7 @@ mod tests {
             first("a v=1 99999999999999999999\na v=2 2\na v=3 3\n"),
             Some((2, refused(1, 1, "the timestamp has more than 64 bits")))
         );
-        // As many as are: another text.
+        // Not a majority: another kind of text.
         assert_eq!(first("a v=1 1\nv,w\n"), None);
         assert_eq!(first("time,v\n1,2\n"), None);
     }

@@ -1,7 +1,7 @@
-//! One line of line protocol, taken apart byte by byte: `table,tag=value field=value time`.
+//! Parses one line of line protocol byte by byte: `table,tag=value field=value time`.
 //!
-//! The syntax is that of the published reference of line protocol (versions 2 and 3); where that is silent, a line is refused rather than
-//! guessed at.
+//! The syntax is that of the published reference of line protocol (versions 2 and 3); where the reference is silent, a line is rejected
+//! rather than guessed at.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -12,38 +12,38 @@ use crate::format::rows::Refusal;
 use crate::format::{MAX_FIELD, MAX_FIELDS};
 use crate::kernel::number::parse_f64;
 
-/// The words for true and false, those before their beginnings.
+/// The words for true and false; longer ones before their prefixes.
 const WORDS: [&[u8]; 10] = [b"true", b"True", b"TRUE", b"t", b"T", b"false", b"False", b"FALSE", b"f", b"F"];
 
 /// The parts of a line.
 pub(super) struct Line<'t> {
-    /// Where the table and the tags stand.
+    /// The range of the table and the tags.
     pub(super) series: Range<usize>,
     pub(super) table: Token<'t>,
     /// Keys and values.
     pub(super) tags: Vec<(Token<'t>, Token<'t>)>,
     /// Keys and values.
-    pub(super) fields: Vec<(Token<'t>, Value<'t>)>,
-    /// Where the timestamp stands, if there is one.
+    pub(super) fields: Vec<(Token<'t>, FieldValue<'t>)>,
+    /// The range of the timestamp, if there is one.
     pub(super) time: Option<Range<usize>>,
 }
 
-/// A name or a text: where it stands in the line, quotes included, and what it says.
+/// A name or a text: its range in the line, including quotes, and its content.
 pub(super) struct Token<'t> {
     pub(super) place: Range<usize>,
     pub(super) content: Cow<'t, [u8]>,
 }
 
 /// The value of a field.
-pub(super) struct Value<'t> {
-    /// Where it stands, and what it says as text: a string's content, everything else as it stands.
+pub(super) struct FieldValue<'t> {
+    /// Its range and its content as text: a string without quotes and escapes, everything else as written.
     pub(super) text: Token<'t>,
     /// The number, if it is one.
     pub(super) number: Option<Number>,
 }
 
-impl Value<'_> {
-    /// The boolean, if it is one: a word that is no string.
+impl FieldValue<'_> {
+    /// The boolean, if it is one: a bare word, not a string.
     pub(super) fn boolean(&self) -> Option<Number> {
         let is_string = self.text.place.len() > self.text.content.len();
         let at = WORDS.iter().position(|word| **word == *self.text.content).filter(|_| !is_string)?;
@@ -51,7 +51,7 @@ impl Value<'_> {
     }
 }
 
-/// What ends a name, what it never has, and what a backslash in it takes the meaning from.
+/// The bytes that end a name, those that it must not contain, and those that a backslash escapes.
 struct Syntax {
     what: &'static str,
     ends: &'static [u8],
@@ -64,9 +64,9 @@ const TAG_KEY: Syntax = Syntax { what: "tag key", ends: b"=", never: b", \t", es
 const TAG_VALUE: Syntax = Syntax { what: "tag value", ends: b", ", never: b"=\t", escapes: b",= \\" };
 const FIELD_KEY: Syntax = Syntax { what: "field key", ends: b"=", never: b", \t", escapes: b",= \\" };
 
-/// Takes a line apart that is neither blank nor a comment.
+/// Parses a line that is neither blank nor a comment.
 pub(super) fn parse(line: &[u8]) -> Result<Line<'_>, Refusal> {
-    let mut rest = Cursor { line, at: blanks(line) };
+    let mut rest = LineCursor { line, at: blanks(line) };
     let start = rest.at;
     let table = rest.name(&TABLE)?;
     let mut tags = Vec::new();
@@ -93,23 +93,23 @@ pub(super) fn parse(line: &[u8]) -> Result<Line<'_>, Refusal> {
     Ok(Line { series, table, tags, fields, time })
 }
 
-/// How many spaces and tabs a line begins with.
+/// The number of spaces and tabs at the start of a line.
 pub(super) fn blanks(line: &[u8]) -> usize {
     line.iter().take_while(|&&byte| matches!(byte, b' ' | b'\t')).count()
 }
 
-/// The byte after the boolean that begins at `at`.
+/// The position after the boolean that begins at `at`.
 pub(super) fn word(text: &[u8], at: usize) -> Option<usize> {
     let rest = text.get(at..)?;
     WORDS.iter().find(|word| rest.starts_with(word)).map(|word| at + word.len())
 }
 
-struct Cursor<'t> {
+struct LineCursor<'t> {
     line: &'t [u8],
     at: usize,
 }
 
-impl<'t> Cursor<'t> {
+impl<'t> LineCursor<'t> {
     fn peek(&self) -> Option<u8> {
         self.line.get(self.at).copied()
     }
@@ -126,7 +126,7 @@ impl<'t> Cursor<'t> {
         self.at - start
     }
 
-    /// Digits, of which there is at least one.
+    /// Skips digits; returns whether there was at least one.
     fn digits(&mut self) -> bool {
         let start = self.at;
         while self.peek().is_some_and(|byte| byte.is_ascii_digit()) {
@@ -139,7 +139,7 @@ impl<'t> Cursor<'t> {
         if self.eat(b'=') {
             return Ok(());
         }
-        Err(Refusal::record(format!("no `=` behind {}", shown(&key.content))))
+        Err(Refusal::record(format!("no `=` after {}", shown(&key.content))))
     }
 
     fn name(&mut self, syntax: &Syntax) -> Result<Token<'t>, Refusal> {
@@ -148,7 +148,7 @@ impl<'t> Cursor<'t> {
         while let Some(byte) = self.peek().filter(|byte| !syntax.ends.contains(byte)) {
             if syntax.never.contains(&byte) {
                 let (what, byte) = (syntax.what, shown(&[byte]));
-                return Err(Refusal::record(format!("{byte} in a {what}, without a backslash")));
+                return Err(Refusal::record(format!("{byte} in a {what}, not escaped with a backslash")));
             }
             if byte == b'\\' {
                 self.escaped(syntax, made.get_or_insert_with(|| self.line[start..self.at].to_vec()));
@@ -162,12 +162,12 @@ impl<'t> Cursor<'t> {
         check_length(&place)?;
         match content.last() {
             None => Err(Refusal::record(format!("empty {}", syntax.what))),
-            Some(b'\\') => Err(Refusal::record(format!("{} that ends in a backslash", syntax.what))),
+            Some(b'\\') => Err(Refusal::record(format!("{} ends with a backslash", syntax.what))),
             Some(_) => Ok(Token { place, content }),
         }
     }
 
-    /// A backslash takes the meaning from some bytes; before any other it means itself, and the other has no meaning either.
+    /// A backslash escapes some bytes; before any other byte it is a literal backslash.
     fn escaped(&mut self, syntax: &Syntax, made: &mut Vec<u8>) {
         let next = self.line.get(self.at + 1);
         if !next.is_some_and(|next| syntax.escapes.contains(next)) {
@@ -177,30 +177,30 @@ impl<'t> Cursor<'t> {
         self.at += 1 + usize::from(next.is_some());
     }
 
-    fn value(&mut self, key: &Token<'_>) -> Result<Value<'t>, Refusal> {
+    fn value(&mut self, key: &Token<'_>) -> Result<FieldValue<'t>, Refusal> {
         let start = self.at;
         let what = |what: &str| Refusal::record(format!("field {}: {what}", shown(&key.content)));
         if self.eat(b'"') {
-            let content = self.string().ok_or_else(|| what("a string without an end"))?;
+            let content = self.string().ok_or_else(|| what("unclosed string"))?;
             check_length(&(start..self.at))?;
-            return Ok(Value { text: Token { place: start..self.at, content }, number: None });
+            return Ok(FieldValue { text: Token { place: start..self.at, content }, number: None });
         }
         let number = match word(self.line, start) {
             Some(end) => {
                 self.at = end;
                 None
             }
-            None => Some(self.number().ok_or_else(|| what("no number, boolean or string in quotes"))?),
+            None => Some(self.number().ok_or_else(|| what("not a number, boolean or quoted string"))?),
         };
         if !matches!(self.peek(), None | Some(b',' | b' ')) {
-            return Err(what("no number, boolean or string in quotes"));
+            return Err(what("not a number, boolean or quoted string"));
         }
         let place = start..self.at;
         check_length(&place)?;
-        Ok(Value { text: Token { content: Cow::Borrowed(&self.line[place.clone()]), place }, number })
+        Ok(FieldValue { text: Token { content: Cow::Borrowed(&self.line[place.clone()]), place }, number })
     }
 
-    /// What stands up to the quote that closes. A backslash takes the meaning from a quote and a backslash, and is itself elsewhere.
+    /// The content up to the closing quote. A backslash escapes a quote or a backslash, and is literal elsewhere.
     fn string(&mut self) -> Option<Cow<'t, [u8]>> {
         let start = self.at;
         let mut made: Option<Vec<u8>> = None;
@@ -236,7 +236,7 @@ impl<'t> Cursor<'t> {
             return text.parse().ok().map(Number::I64);
         }
         if self.eat(b'u') {
-            // The language would take `-0`.
+            // `parse` would accept `-0`.
             let value = text.parse().ok().filter(|_| !text.starts_with('-'));
             return value.map(Number::U64);
         }
@@ -252,7 +252,7 @@ impl<'t> Cursor<'t> {
         parse_f64(&self.line[start..self.at]).map(Number::F64)
     }
 
-    /// What is left: spaces, a timestamp, spaces; or nothing but spaces.
+    /// The rest of the line: spaces, a timestamp, spaces; or only spaces.
     fn time(&mut self) -> Result<Option<Range<usize>>, Refusal> {
         let is_apart = self.spaces() > 0;
         if self.peek().is_none() {
@@ -266,7 +266,7 @@ impl<'t> Cursor<'t> {
         if is_apart && is_number && self.peek().is_none() {
             return Ok(Some(start..end));
         }
-        Err(Refusal::record(format!("{} behind the fields is no timestamp", shown(&self.line[start..]))))
+        Err(Refusal::record(format!("{} after the fields is not a timestamp", shown(&self.line[start..]))))
     }
 }
 

@@ -1,5 +1,5 @@
-//! Line protocol beside a published parser, the crate `influxdb-line-protocol`: what it takes is taken, with the same values, and what it
-//! refuses is refused. The exceptions are narrow, and each has its reason here.
+//! Line protocol compared with a published parser, the crate `influxdb-line-protocol`: both accept the same lines, with the same values,
+//! and reject the same lines. Each exception is narrow and explained here.
 
 use influxdb_line_protocol::{FieldValue, ParsedLine, parse_lines};
 use proptest::prelude::*;
@@ -8,7 +8,7 @@ use proptest::sample::select;
 use super::line::{Line, blanks, parse};
 use crate::batch::Number;
 
-/// What a line says: its table, tags, fields and time, as text.
+/// The content of a line as text: its table, tags, fields and time.
 type Said = (String, Vec<(String, String)>, Vec<(String, String)>, Option<i64>);
 
 fn by_published(line: &ParsedLine<'_>) -> Said {
@@ -47,8 +47,8 @@ fn by_us(text: &[u8], line: &Line<'_>) -> Said {
     (string(&line.table.content), tags, fields.collect(), time)
 }
 
-/// The published parser takes commas in keys and equals signs in the values of tags also without a backslash, and one comma behind the
-/// only field, against the published syntax; here such a line is refused.
+/// The published parser accepts unescaped commas in keys, unescaped equals signs in tag values, and one comma after the only field,
+/// contrary to the published syntax; here such a line is rejected.
 fn is_lax(said: &Said, text: &str, why: &str) -> bool {
     let (_, tags, fields, _) = said;
     let has_comma = tags.iter().chain(fields).any(|(key, _)| key.contains(','));
@@ -70,7 +70,7 @@ fn check(text: &str) -> std::result::Result<(), TestCaseError> {
         (Ok(published), Err(why)) => {
             prop_assert!(is_lax(&published, text, &why), "refused {:?}: {}", text, why)
         }
-        // A line may have spaces behind its fields and no time, or one that does not fit: both are refused later, as a record.
+        // A line may have trailing spaces and no time, or a time that overflows: both are rejected later, as a record.
         (Err(_), Ok(ours)) => {
             let is_too_long = |time: &str| time.parse::<i64>().is_err();
             let is_bad_time = ours.time.clone().is_none_or(|time| is_too_long(&text[time]));

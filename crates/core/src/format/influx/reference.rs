@@ -1,5 +1,5 @@
-//! The reference decoder: line by line, in a way that is plainly right. It judges the decoder of lines that are written alike, which leaves to it
-//! whatever is not.
+//! The reference decoder: line by line, simple enough to be obviously right. It is the oracle of the decoder for lines of the same shape,
+//! which delegates irregular lines to it.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -8,44 +8,32 @@ use memchr::memchr;
 
 use super::MissingTime;
 use super::decoder::InfluxDecoder;
-use super::line::{Line, Token, Value, blanks, parse};
+use super::line::{FieldValue, Line, Token, blanks, parse};
+use super::shapes::Shapes;
 use crate::batch::{Number, Span};
 use crate::error::Result;
 use crate::format::columns::{Role, shown};
 use crate::format::keys::place_of;
-use crate::format::rows::{Refusal, Rows};
-use crate::format::{Chunk, Decoded, MAX_RECORD, TOO_LONG};
-use crate::sensor::SensorLookup;
+use crate::format::lines::LineDecoder;
+use crate::format::rows::{ChunkRows, FileColumns, Refusal};
+use crate::format::{MAX_RECORD, TOO_LONG};
 
-/// A value that a line has for a key.
+/// A line's value for a key.
 #[derive(Clone, Copy)]
-enum Given<'l, 't> {
+enum GivenValue<'l, 't> {
     Tag(&'l Token<'t>),
-    Field(&'l Value<'t>),
+    Field(&'l FieldValue<'t>),
 }
 
-impl InfluxDecoder {
-    /// Decodes a chunk line by line.
-    pub(super) fn by_reference(&self, chunk: &Chunk, sensors: &mut dyn SensorLookup) -> Result<Decoded> {
-        let text = chunk.bytes.as_slice();
-        let mut rows = Rows::new(&self.layout, chunk, sensors);
-        let (mut at, mut number) = (0, 0);
-        while at < text.len() {
-            (_, at) = self.one(text, at, number, &mut rows)?;
-            number += 1;
-        }
-        Ok(rows.finish(number))
+impl LineDecoder for InfluxDecoder {
+    type Shapes = Shapes;
+
+    fn layout(&self) -> &FileColumns {
+        &self.layout
     }
 
-    /// Takes in the record, blank line or comment that begins at `at` and is line `number`; gives where it ends, and where the next
-    /// line begins.
-    pub(super) fn one(
-        &self,
-        text: &[u8],
-        at: usize,
-        number: u64,
-        rows: &mut Rows<'_>,
-    ) -> Result<(usize, usize)> {
+    /// The line is a record, blank or a comment.
+    fn line(&self, text: &[u8], at: usize, number: u64, rows: &mut ChunkRows<'_>) -> Result<(usize, usize)> {
         let (end, next) = line_at(text, at);
         if !is_no_record(&text[at..end]) {
             let taken = self.record(text, at, end, rows);
@@ -53,8 +41,10 @@ impl InfluxDecoder {
         }
         Ok((end, next))
     }
+}
 
-    fn record(&self, text: &[u8], start: usize, end: usize, rows: &mut Rows<'_>) -> Result<(), Refusal> {
+impl InfluxDecoder {
+    fn record(&self, text: &[u8], start: usize, end: usize, rows: &mut ChunkRows<'_>) -> Result<(), Refusal> {
         if end - start > MAX_RECORD {
             return Err(Refusal::record(TOO_LONG.to_owned()));
         }
@@ -86,37 +76,45 @@ impl InfluxDecoder {
         &self,
         text: &[u8],
         role: Role,
-        given: Option<Given<'_, '_>>,
-        rows: &mut Rows<'_>,
+        given: Option<GivenValue<'_, '_>>,
+        rows: &mut ChunkRows<'_>,
     ) -> Result<(), Refusal> {
         let refusal = |at, reason: String| Err(Refusal::field(at, reason));
         match (role, given) {
             (Role::Measurement(at), None) => rows.push_number(at, None),
-            (Role::Measurement(at), Some(Given::Field(value))) => self.measurement(at, value, rows)?,
-            (Role::Measurement(at), Some(Given::Tag(value))) => {
+            (Role::Measurement(at), Some(GivenValue::Field(value))) => self.measurement(at, value, rows)?,
+            (Role::Measurement(at), Some(GivenValue::Tag(value))) => {
                 return refusal(at, format!("{} is a tag's value, not a number", shown(&value.content)));
             }
-            (Role::Sensor(at), Some(Given::Tag(value))) => {
+            (Role::Sensor(at), Some(GivenValue::Tag(value))) => {
                 check_utf8(at, &value.content)?;
                 rows.field(role, &value.content, place(text, value))?;
             }
-            (Role::Part { .. }, Some(Given::Tag(value))) => part_of_sensor(role, value, rows)?,
-            (Role::Sensor(at) | Role::Part { at, .. }, Some(Given::Field(value))) => {
+            (Role::Part { .. }, Some(GivenValue::Tag(value))) => part_of_sensor(role, value, rows)?,
+            (Role::Sensor(at) | Role::Part { at, .. }, Some(GivenValue::Field(value))) => {
                 return refusal(at, format!("{} is a field; a sensor is a tag", shown(&value.text.content)));
             }
             (Role::Text(at), None) => rows.push_text(at, Span::NULL),
-            (Role::Text(at), Some(Given::Tag(token) | Given::Field(Value { text: token, .. }))) => {
+            (
+                Role::Text(at),
+                Some(GivenValue::Tag(token) | GivenValue::Field(FieldValue { text: token, .. })),
+            ) => {
                 carried(text, at, token, rows)?;
             }
             (Role::Sensor(_) | Role::Part { .. }, None) => rows.field(role, b"", None)?,
-            // Follow the roles of the keys, and have no values among them.
+            // These roles follow those of the keys, and have no values among them.
             (Role::Time(_) | Role::Skip, _) => {}
         }
         Ok(())
     }
 
-    /// Takes in the field of a measurement, as the type that its column has.
-    fn measurement(&self, at: usize, value: &Value<'_>, rows: &mut Rows<'_>) -> Result<(), Refusal> {
+    /// Appends a measurement field in the type of its column.
+    fn measurement(
+        &self,
+        at: usize,
+        value: &FieldValue<'_>,
+        rows: &mut ChunkRows<'_>,
+    ) -> Result<(), Refusal> {
         let ty = self.layout.schema.fields()[at].ty;
         let number = self.number(value).and_then(|number| match number {
             None => Some(None),
@@ -133,9 +131,9 @@ impl InfluxDecoder {
         Ok(())
     }
 
-    /// What the field of a measurement says: a number, or `Some(None)` for a missing value; `None` where it is neither. Numbers and booleans are
-    /// what line protocol says that they are; what a string stands for is for the options to say.
-    fn number(&self, value: &Value<'_>) -> Option<Option<Number>> {
+    /// Parses a measurement field: a number, or `Some(None)` for a missing value; `None` if it is neither. Numbers and booleans have the
+    /// type of line protocol; the options define the meaning of strings.
+    fn number(&self, value: &FieldValue<'_>) -> Option<Option<Number>> {
         let columns = &self.layout.columns;
         match value.number {
             Some(number) => Some(Some(number).filter(|&number| !columns.is_null_value(number))),
@@ -144,21 +142,21 @@ impl InfluxDecoder {
         }
     }
 
-    fn word(&self, value: &Value<'_>) -> Option<Number> {
+    fn word(&self, value: &FieldValue<'_>) -> Option<Number> {
         let word = self.layout.columns.own_word(&value.text.content)?;
         Some(Number::Bool(word > 0.0))
     }
 
-    /// What a line has for each key.
-    fn values<'l, 't>(&self, line: &'l Line<'t>) -> Result<Vec<Option<Given<'l, 't>>>, Refusal> {
-        let tags = line.tags.iter().map(|(key, value)| ("tag", key, Given::Tag(value)));
-        let fields = line.fields.iter().map(|(key, value)| ("field", key, Given::Field(value)));
+    /// The line's value for each key.
+    fn values<'l, 't>(&self, line: &'l Line<'t>) -> Result<Vec<Option<GivenValue<'l, 't>>>, Refusal> {
+        let tags = line.tags.iter().map(|(key, value)| ("tag", key, GivenValue::Tag(value)));
+        let fields = line.fields.iter().map(|(key, value)| ("field", key, GivenValue::Field(value)));
         let mut values = vec![None; self.keys.len()];
         for (order, (what, key, given)) in tags.chain(fields).enumerate() {
             let name = || shown(&key.content);
             match place_of(&self.keys, &key.content, order) {
                 Some(at) if values[at].is_none() => values[at] = Some(given),
-                Some(_) => return Err(Refusal::record(format!("{what} {} stands twice", name()))),
+                Some(_) => return Err(Refusal::record(format!("duplicate {what} {}", name()))),
                 None if self.leaves_out(&key.content) => {}
                 None => return Err(Refusal::record(format!("unknown {what} {}", name()))),
             }
@@ -167,7 +165,7 @@ impl InfluxDecoder {
     }
 }
 
-/// The next line from `at`: its end, and the start of the one after. Only a line feed ends a line, quoted or not: so says the syntax.
+/// The end of the line at `at`, and the start of the next one. Only LF ends a line, even in quotes, as the syntax requires.
 pub(super) fn line_at(text: &[u8], at: usize) -> (usize, usize) {
     let (end, next) = match memchr(b'\n', &text[at..]) {
         None => (text.len(), text.len()),
@@ -181,8 +179,8 @@ pub(super) fn is_no_record(line: &[u8]) -> bool {
     matches!(line.get(blanks(line)), None | Some(b'#'))
 }
 
-/// A part of the sensor's name.
-fn part_of_sensor(role: Role, token: &Token<'_>, rows: &mut Rows<'_>) -> Result<(), Refusal> {
+/// Adds a part of the sensor's name.
+fn part_of_sensor(role: Role, token: &Token<'_>, rows: &mut ChunkRows<'_>) -> Result<(), Refusal> {
     check_utf8(role.column().unwrap_or_default(), &token.content)?;
     rows.field(role, &token.content, None)
 }
@@ -195,8 +193,8 @@ fn check_utf8(at: usize, content: &[u8]) -> Result<(), Refusal> {
     }
 }
 
-/// Text is carried as it is, spaces and all.
-fn carried(text: &[u8], at: usize, token: &Token<'_>, rows: &mut Rows<'_>) -> Result<(), Refusal> {
+/// Text is carried unchanged, including spaces.
+fn carried(text: &[u8], at: usize, token: &Token<'_>, rows: &mut ChunkRows<'_>) -> Result<(), Refusal> {
     let content = &token.content;
     check_utf8(at, content)?;
     let span = rows.span(content, place(text, token));
@@ -204,7 +202,7 @@ fn carried(text: &[u8], at: usize, token: &Token<'_>, rows: &mut Rows<'_>) -> Re
     Ok(())
 }
 
-/// Where in `text` the content of the token lies; `None` where it had to be made anew.
+/// The position in `text` of the token's content; `None` if the content was unescaped into a new string.
 fn place(text: &[u8], token: &Token<'_>) -> Option<usize> {
     match token.content {
         Cow::Borrowed(content) => content.as_ptr().addr().checked_sub(text.as_ptr().addr()),

@@ -1,9 +1,9 @@
-//! Timestamps of line protocol, eight digits at a time.
+//! Timestamps of line protocol, parsed eight digits at a time.
 
 const ONES: u64 = 0x0101_0101_0101_0101;
 
-/// The integer that stands at `start` of `text`, with or without a minus, and the byte after it. `None` where there is none, or one of
-/// more than eighteen digits that does not fit.
+/// The integer at `start` of `text`, with an optional minus, and the position after it. `None` if there is none, or if it has more than
+/// eighteen digits and does not fit.
 #[inline]
 pub(super) fn integer(text: &[u8], start: usize) -> Option<(i64, usize)> {
     let is_negative = text.get(start) == Some(&b'-');
@@ -22,7 +22,7 @@ pub(super) fn integer(text: &[u8], start: usize) -> Option<(i64, usize)> {
     (at > first).then_some((if is_negative { -value } else { value }, at))
 }
 
-/// Their value, if all eight bytes are digits: pairs, then fours, then all are put together (Lemire, "Number parsing at a gigabyte per
+/// The value of eight bytes if all are digits: combined to pairs, then fours, then eight (Lemire, "Number parsing at a gigabyte per
 /// second", 2021).
 #[inline]
 fn eight_digits(bytes: &[u8]) -> Option<i64> {
@@ -49,7 +49,7 @@ mod tests {
             let expected: Option<i64> = std::str::from_utf8(&all[before.len()..before.len() + length]).expect("text").parse().ok();
             let got = integer(&all, before.len());
             prop_assert!(got.is_none() || got == expected.map(|value| (value, before.len() + length)));
-            // All but the least one.
+            // All but the smallest one.
             prop_assert!(got.is_some() || expected.is_none_or(|value| value == i64::MIN));
         }
     }

@@ -1,4 +1,4 @@
-//! What line protocol decodes to, with the messages that a user sees.
+//! Decoding of line protocol, with the messages that a user sees.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::format::{Chunk, Decoded, Encode, Format, Head};
 use crate::offset::Offset;
 use crate::sensor::Sensors;
 
-/// What a file decodes to: its columns, its records as JSON, its rejections.
+/// The decoded content of a file: its columns, its records as JSON, its rejections.
 #[derive(Debug, Default, PartialEq)]
 struct Read {
     columns: Vec<String>,
@@ -24,7 +24,7 @@ struct Read {
     lines: u64,
 }
 
-/// What a file decodes to that is handed over in pieces which end at `cuts`, ascending, and at its end.
+/// Decodes a file in pieces that end at `cuts`, ascending, and at its end.
 fn read_cut(options: &InfluxOptions, text: &[u8], cuts: &[usize]) -> Result<Read> {
     let format = Influx::new(options)?.with_origins(true);
     let head = Head { name: "a.lp", stem: "a", bytes: text, is_whole: true };
@@ -134,7 +134,7 @@ fn clause_23_the_columns_may_be_known_before_there_is_a_line() {
     let format = Influx::new(&options).expect("good options");
     let all = ["time: time", "host: sensor", "table: text", "dc: text", "v: measurement"];
     assert_eq!(columns(&format), all);
-    // With all columns named, what the first lines have makes no difference.
+    // If all columns are named, the first lines make no difference.
     assert_eq!(read(&options, "cpu,rack=1 w=1 5\n").columns, all);
     let error = Influx::new(&by_host()).expect("good options").schema(head).expect_err("nothing known");
     assert!(error.to_string().contains("`socket` has no line protocol"), "{error}");
@@ -175,25 +175,25 @@ fn clause_23_lines_that_do_not_fit_are_rejects() {
         ("t,host=a v=1", "column `time`: no timestamp"),
         ("t,host=a v=1 ", "no timestamp"),
         ("t,host=a v=1 99999999999999999999", "is not a time"),
-        ("t,host=a v=1 5 6", "\"5 6\" behind the fields is no timestamp"),
-        ("t,host=a v=1 now", "\"now\" behind the fields is no timestamp"),
+        ("t,host=a v=1 5 6", "\"5 6\" after the fields is not a timestamp"),
+        ("t,host=a v=1 now", "\"now\" after the fields is not a timestamp"),
         ("t v=1 5", "column `host`: no sensor"),
         ("t v=1,host=\"a\" 5", "\"a\" is a field; a sensor is a tag"),
         ("t,host=a v=\"1\" 5", "column `v`: \"1\" is not a number"),
         ("t,host=a,v=1 w=\"x\" 5", "column `v`: \"1\" is a tag's value, not a number"),
-        ("t,host=a v=NaN 5", "field \"v\": no number, boolean or string in quotes"),
-        ("t,host=a v=inf 5", "field \"v\": no number"),
-        ("t,host=a v=9223372036854775808i 5", "field \"v\": no number"),
-        ("t,host=a v=1,v=2 5", "field \"v\" stands twice"),
-        ("t,host=a,host=b v=1 5", "tag \"host\" stands twice"),
+        ("t,host=a v=NaN 5", "field \"v\": not a number, boolean or quoted string"),
+        ("t,host=a v=inf 5", "field \"v\": not a number"),
+        ("t,host=a v=9223372036854775808i 5", "field \"v\": not a number"),
+        ("t,host=a v=1,v=2 5", "duplicate field \"v\""),
+        ("t,host=a,host=b v=1 5", "duplicate tag \"host\""),
         ("t,host=a,rack=1 v=1 5", "unknown tag \"rack\""),
         ("t,host=a x=1 5", "unknown field \"x\""),
         ("t,host=a", "no fields"),
         ("t,host= v=1 5", "empty tag value"),
         (",host=a v=1 5", "empty table name"),
-        ("t,host=a v 5", "\" \" in a field key, without a backslash"),
-        ("t,host=a w=\"open 5", "field \"w\": a string without an end"),
-        ("t,host=a\\\\ v=1 5", "tag value that ends in a backslash"),
+        ("t,host=a v 5", "\" \" in a field key, not escaped with a backslash"),
+        ("t,host=a w=\"open 5", "field \"w\": unclosed string"),
+        ("t,host=a\\\\ v=1 5", "tag value ends with a backslash"),
     ];
     let options = InfluxOptions { measurements: names(&["v"]), texts: names(&["w"]), ..by_host() };
     for (line, why) in cases {
@@ -233,7 +233,7 @@ fn clause_23_options_that_do_not_fit_say_so() {
     assert!(error(&series, "t,sensor=a v=1 5\n").contains("sensor = \"sensor\""));
 }
 
-/// Lines, whole and broken.
+/// Lines, valid and broken.
 fn nasty() -> impl Strategy<Value = Vec<u8>> {
     let pieces: [&[u8]; 20] = [
         b"t,host=a v=1 5\n",
@@ -306,7 +306,7 @@ fn clause_23_a_glob_stands_for_fields_with_numbers_and_takes_no_column_away() {
         few.columns[3..],
         ["note: text", "t: measurement", "h: i64 measurement"].map(String::from).to_vec()[..]
     );
-    // Booleans are measurements where their field is named, strings are not. What is known before there is a record is f64.
+    // Booleans are measurements if their field is named; strings are not. If the columns are known before the first record, they are f64.
     let ok = read(&with(&["ok", "t"], Some(&[]), ignore), text);
     assert!(ok.rows[0].contains(r#""ok":1"#) && ok.rows[1].contains(r#""ok":0"#), "{ok:?}");
     let string = read(&with(&["t"], Some(&[]), ignore), "weather,room=a t=\"true\" 1\n");
@@ -330,12 +330,15 @@ fn what_no_record_has_is_said() {
     };
     assert_eq!(
         remarks(&["tt"], Some(&["room"])),
-        ["`tt` in `measurements` is no tag or field of the first records"]
+        ["`tt` in `measurements` is not a tag or field of the first records"]
     );
-    assert_eq!(remarks(&["t"], Some(&["rom"])), ["`rom` in `texts` is no tag or field of the first records"]);
+    assert_eq!(
+        remarks(&["t"], Some(&["rom"])),
+        ["`rom` in `texts` is not a tag or field of the first records"]
+    );
     assert_eq!(
         remarks(&["x*"], None),
-        ["`x*` in `measurements` fits no field with numbers of the first records"]
+        ["`x*` in `measurements` matches no numeric field of the first records"]
     );
     assert_eq!(remarks(&["t", "h"], Some(&["room"])), [""; 0]);
 }
@@ -368,7 +371,7 @@ fn clause_1_the_sensor_is_what_the_options_or_the_file_are_called() {
     assert_eq!(found.sensors, ["press"]);
     assert_eq!(found.columns[1..4], ["sensor: sensor", "table: text", "host: text"]);
     let both = InfluxOptions { sensor: Some("host".into()), ..named };
-    assert!(error(&both, TEXT).contains("`sensor` and `sensor_name` exclude one another"));
+    assert!(error(&both, TEXT).contains("`sensor` and `sensor_name` are mutually exclusive"));
     let of_file = Influx::new(&InfluxOptions::default()).expect("good").with_sensors_of_files();
     assert!(of_file.names_sensors_after_files());
     let of_tag = Influx::new(&by_host()).expect("good").with_sensors_of_files();
@@ -416,7 +419,7 @@ fn clause_2_values_that_are_missing_and_words_are_for_the_options_to_say() {
         assert_eq!((found.rows.len(), found.rejections.len()), (1, 2), "{line}: {found:?}");
         assert!(found.rejections.iter().all(|rejection| rejection.contains(why)), "{line}: {found:?}");
     }
-    // Without the options, strings are none of this.
+    // Without the options, strings are neither words nor nulls.
     let plain = InfluxOptions { measurements: names(&["v"]), ..by_host() };
     assert!(read(&plain, "t,host=a v=\"on\" 5\n").rejections[0].contains("\"on\" is not a number"));
 }
@@ -438,10 +441,10 @@ fn clause_1_measurements_become_sensors_that_still_say_whose_they_are() {
     let options = InfluxOptions { measurements: names(&["*"]), ..InfluxOptions::default() };
     let check = |options: InfluxOptions| Influx::new(&options).and_then(|format| format.check_unpivot());
     let series = check(InfluxOptions { unpivot: unpivot("{column}"), ..options.clone() });
-    assert!(series.expect_err("mixed").to_string().contains("would become the same sensors"));
+    assert!(series.expect_err("mixed").to_string().contains("would get the same name"));
     let of_tag =
         check(InfluxOptions { sensor: Some("host".into()), unpivot: unpivot("{column}"), ..options.clone() });
-    assert!(of_tag.expect_err("mixed").to_string().contains("would become the same sensors"));
+    assert!(of_tag.expect_err("mixed").to_string().contains("would get the same name"));
     check(InfluxOptions { unpivot: unpivot("{sensor}.{column}"), ..options.clone() }).expect("told apart");
     let one = InfluxOptions { sensor_name: Some("x".into()), unpivot: unpivot("{column}"), ..options };
     check(one).expect("one sensor");
@@ -471,5 +474,5 @@ fn some_tags_and_fields_are_read_and_called_otherwise_and_the_others_do_not_matt
     let named = read(&InfluxOptions { columns: names(&[]), measurements: None, ..options.clone() }, text);
     assert_eq!(named.columns, ["time: time", "room: sensor"]);
     let both = InfluxOptions { texts: names(&[]), ..options };
-    assert!(error(&both, text).contains("`columns` and `texts` exclude one another"));
+    assert!(error(&both, text).contains("`columns` and `texts` are mutually exclusive"));
 }

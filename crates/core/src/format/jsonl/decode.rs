@@ -1,17 +1,13 @@
-//! Chunks of JSON to columns: quickly where lines are written alike, otherwise object by object.
+//! Decodes chunks of JSON: column by column for lines of the same shape, otherwise object by object.
 
 use memchr::memrchr2;
 
 use super::decoder::JsonDecoder;
-use super::lines::Lines;
 use super::structure::{Next, piece};
 use crate::error::Result;
-use crate::format::rows::Rows;
+use crate::format::lines::{LINES_AT_ONCE, LineDecoder};
 use crate::format::{Chunk, Decode, Decoded, LineFormat};
 use crate::sensor::SensorLookup;
-
-/// Lines decoded at a time: text, places and columns of them stay near. A fuzzer's inputs are small, and should have several such pieces too.
-const LINES: usize = if cfg!(fuzzing) { 4 } else { 256 };
 
 impl Decode for JsonDecoder {
     fn complete(&self, bytes: &[u8], at_end: bool) -> usize {
@@ -26,18 +22,18 @@ impl Decode for JsonDecoder {
     }
 
     fn beginning(&self) -> &[u8] {
-        // The bracket stands for all that shows that lines mean nothing.
+        // A bracket represents any text that shows that lines do not matter.
         if self.is_values { b"[" } else { b"" }
     }
 
     fn line_format(&self) -> LineFormat {
-        // Between objects that are told apart by their structure, a carriage return is a blank.
+        // Between objects that are delimited by their structure, a carriage return is whitespace.
         if self.is_values { LineFormat::LINE_FEEDS } else { LineFormat::ANY_END }
     }
 
     fn lines(&self, bytes: &[u8]) -> u64 {
         let lines = self.line_format();
-        // Behind an object, its line may go on.
+        // The line may continue after an object.
         let is_open = !self.is_values && !bytes.is_empty() && !lines.ends_line(bytes);
         lines.line_ends(bytes) + u64::from(is_open)
     }
@@ -47,7 +43,7 @@ impl Decode for JsonDecoder {
         let is_plain =
             has_point && self.layout.is_plain() && self.objects.unfold.is_none() && !self.is_values;
         match is_plain {
-            true => self.decode_by_lines(chunk, sensors, LINES),
+            true => self.lines_by_shape(chunk, sensors, LINES_AT_ONCE),
             false => self.by_reference(chunk, sensors),
         }
     }
@@ -57,7 +53,7 @@ impl Decode for JsonDecoder {
     }
 }
 
-/// The length of the objects that have ended, and of what stands between them. Nothing is cut off that reads otherwise without what stands behind.
+/// The length of the complete objects and the text between them. A cut never changes the meaning of the text before it.
 fn whole_values(bytes: &[u8]) -> usize {
     let (mut at, mut whole, mut seen) = (0, 0, 0);
     loop {
@@ -72,19 +68,5 @@ fn whole_values(bytes: &[u8]) -> usize {
             Next::Open(_) => return whole,
             Next::End => return bytes.len(),
         }
-    }
-}
-
-impl JsonDecoder {
-    /// Quickly where lines are written alike; the same as [`Decode::decode_by_reference`] for any number of lines at a time.
-    pub(super) fn decode_by_lines(
-        &self,
-        chunk: &Chunk,
-        sensors: &mut dyn SensorLookup,
-        most: usize,
-    ) -> Result<Decoded> {
-        let mut rows = Rows::new(&self.layout, chunk, sensors);
-        let lines = Lines::new(self, chunk.bytes.as_slice(), &mut rows).decode(most)?;
-        Ok(rows.finish(lines))
     }
 }

@@ -1,16 +1,16 @@
-//! Columns to JSON Lines.
+//! Encodes columns as JSON Lines.
 
 use std::ops::Range;
 
 use crate::batch::{Batch, Column, Schema};
 use crate::format::Encode;
-use crate::format::pieces::{Made, Pieces, Records, blocks};
+use crate::format::pieces::{MadeTexts, RecordWriter, TextPieces, blocks};
 use crate::format::text::{push_short, time_text, write_boolean, write_float, write_integer};
 use crate::kernel::shortest::Slot;
 use crate::sensor::Sensors;
 
-/// Writes JSON Lines. NaN and infinities are the strings "NaN", "inf", "-inf", since JSON has no
-/// numbers for them; null is for missing values only.
+/// Writes JSON Lines. NaN and infinities are the strings "NaN", "inf" and "-inf", since JSON has no such numbers; null is only for missing
+/// values.
 #[derive(Clone, Debug)]
 pub struct JsonEncoder {
     /// `{"name":` of the first column, `,"name":` of the others.
@@ -19,7 +19,7 @@ pub struct JsonEncoder {
 }
 
 impl JsonEncoder {
-    /// An encoder for batches of this schema; the shortest float texts unless `decimals` is given.
+    /// An encoder for batches of this schema; floats have their shortest text unless `decimals` is given.
     pub fn new(schema: &Schema, decimals: Option<u8>) -> Self {
         let key = |(at, name): (usize, &str)| {
             let mut key = vec![if at == 0 { b'{' } else { b',' }];
@@ -38,8 +38,8 @@ impl JsonEncoder {
         sensors: &Sensors,
         column: &'a Column,
         rows: Range<usize>,
-        made: &'a mut Made,
-    ) -> Pieces<'a> {
+        made: &'a mut MadeTexts,
+    ) -> TextPieces<'a> {
         match column {
             Column::Time(times) => made.each(rows, |row, out| match time_text(batch, times, row) {
                 Some(text) => write_string(text, out),
@@ -86,7 +86,7 @@ impl JsonEncoder {
     }
 }
 
-/// What stands for a number that JSON cannot write, or that is missing.
+/// The replacement for a missing number, or one that JSON cannot represent.
 fn replacement(value: Option<f64>) -> Option<&'static [u8]> {
     match value {
         None => Some(b"null"),
@@ -97,10 +97,11 @@ fn replacement(value: Option<f64>) -> Option<&'static [u8]> {
     }
 }
 
-/// Text as a JSON string; what is no UTF-8 becomes U+FFFD.
+/// Writes text as a JSON string; invalid UTF-8 becomes U+FFFD.
 fn write_string(text: &[u8], out: &mut Vec<u8>) {
-    let is_plain = |&byte: &u8| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\';
-    if text.iter().all(is_plain) {
+    let is_plain = |byte: u8| matches!(byte, b' '..=b'~') & (byte != b'"') & (byte != b'\\');
+    // Without a way out of the loop, which makes it a loop over vectors.
+    if text.iter().fold(true, |plain, &byte| plain & is_plain(byte)) {
         out.push(b'"');
         push_short(text, out);
         out.push(b'"');
@@ -115,8 +116,8 @@ impl Encode for JsonEncoder {
 
     fn encode(&self, batch: &Batch, sensors: &Sensors, out: &mut Vec<u8>) {
         let columns = batch.columns();
-        let mut records = Records::new(&self.keys, b"}\n", out);
-        let mut made: Vec<Made> = columns.iter().map(|_| Made::default()).collect();
+        let mut records = RecordWriter::new(&self.keys, b"}\n", out);
+        let mut made: Vec<MadeTexts> = columns.iter().map(|_| MadeTexts::default()).collect();
         for rows in blocks(batch.len()) {
             let pieces = |(column, made)| self.pieces(batch, sensors, column, rows.clone(), made);
             records.write(rows.len(), &columns.iter().zip(&mut made).map(pieces).collect::<Vec<_>>());

@@ -1,26 +1,26 @@
-//! The first records of a file, in whatever way they lie in it.
+//! The first records of a file, in any layout.
 
-use super::object::{Entry, elements, line};
+use super::object::{FieldEntry, elements, line};
 use super::objects::Objects;
 use super::reference::fields;
-use super::sample::Sample;
+use super::sample::FieldSample;
 use super::structure::{Next, next};
 use super::unfolded::Swap;
 use crate::format::MAX_FIELDS;
 use crate::format::columns::SAMPLE;
 
-/// The beginning of a file, behind its byte order mark.
+/// The beginning of a file, after its byte order mark.
 #[derive(Clone, Copy)]
-pub(super) struct Beginning<'t> {
+pub(super) struct JsonBeginning<'t> {
     pub(super) bytes: &'t [u8],
     pub(super) is_whole: bool,
-    /// Whether objects are told apart by their structure, not by lines.
+    /// Whether objects are delimited by their structure, not by lines.
     pub(super) is_values: bool,
 }
 
-impl<'t> Beginning<'t> {
-    /// Whether it has so many `records`, at most [`SAMPLE`], or all fields that are `sought`; or twice as many values or lines, so that many
-    /// are none.
+impl<'t> JsonBeginning<'t> {
+    /// Whether it has enough: `records`, at most [`SAMPLE`], or all fields that are `sought`; or twice as many values or lines, so that
+    /// many are invalid.
     pub(super) fn has(self, records: usize, objects: &Objects, sought: Option<&[String]>) -> bool {
         let (mut at, mut count) = (0, 0);
         while count < 2 * records
@@ -29,13 +29,13 @@ impl<'t> Beginning<'t> {
             (at, count) = (next, count + usize::from(!text.trim_ascii().is_empty()));
         }
         let may_be = count >= records || count > 0 && sought.is_some();
-        let is_enough = |sample: Sample<'_>| sample.len() >= records || sample.has_all(sought);
+        let is_enough = |sample: FieldSample<'_>| sample.len() >= records || sample.has_all(sought);
         count >= 2 * records || may_be && is_enough(self.sample(objects, sought))
     }
 
-    /// Its first records, up to the one with which all fields that are `sought` have been seen; those that are none are passed over.
-    pub(super) fn sample(self, objects: &Objects, sought: Option<&[String]>) -> Sample<'t> {
-        let mut sample = Sample::default();
+    /// Samples its first records, up to the one that completes the fields that are `sought`; invalid ones are skipped.
+    pub(super) fn sample(self, objects: &Objects, sought: Option<&[String]>) -> FieldSample<'t> {
+        let mut sample = FieldSample::default();
         let mut at = 0;
         while sample.len() < SAMPLE && sample.names.len() <= MAX_FIELDS && !sample.has_all(sought) {
             let Some((text, next)) = self.value(at) else { break };
@@ -50,7 +50,7 @@ impl<'t> Beginning<'t> {
         sample.without_null_objects(|name| objects.paths.has(name))
     }
 
-    /// The value, or the line, at `at`, and what comes behind it.
+    /// The value or line at `at`, and the position after it.
     pub(super) fn value(self, at: usize) -> Option<(&'t [u8], usize)> {
         if self.is_values {
             return match next(self.bytes, at) {
@@ -62,7 +62,7 @@ impl<'t> Beginning<'t> {
         (at < self.bytes.len() && (end < next || self.is_whole)).then(|| (&self.bytes[at..end], next))
     }
 
-    /// What is behind the last value or line, which ends at `at`: one that is cut off.
+    /// The incomplete text after the last value or line, which ends at `at`.
     pub(super) fn cut(self, at: usize) -> Option<&'t [u8]> {
         match next(self.bytes, at) {
             Next::Open(start) if self.is_values => Some(&self.bytes[start..]),
@@ -72,8 +72,8 @@ impl<'t> Beginning<'t> {
     }
 }
 
-/// Adds the records that an object of `length` bytes gives, as long as there is room.
-fn add<'t>(fields: &[Entry<'t>], length: usize, objects: &Objects, sample: &mut Sample<'t>) {
+/// Adds the records of an object of `length` bytes, up to the size of the sample.
+fn add<'t>(fields: &[FieldEntry<'t>], length: usize, objects: &Objects, sample: &mut FieldSample<'t>) {
     let Some(path) = &objects.unfold else { return add_one(fields, None, objects, sample) };
     let Ok(unfolded) = objects.unfolded(path, fields, length) else { return };
     for swap in unfolded.swaps() {
@@ -84,7 +84,12 @@ fn add<'t>(fields: &[Entry<'t>], length: usize, objects: &Objects, sample: &mut 
     }
 }
 
-fn add_one<'t>(fields: &[Entry<'t>], swap: Option<Swap<'_, 't>>, objects: &Objects, sample: &mut Sample<'t>) {
+fn add_one<'t>(
+    fields: &[FieldEntry<'t>],
+    swap: Option<Swap<'_, 't>>,
+    objects: &Objects,
+    sample: &mut FieldSample<'t>,
+) {
     let mut record = Vec::new();
     let taken = objects.paths.each(fields, swap, &mut |name, depth, value| {
         record.push((name.to_owned(), depth, value));

@@ -1,31 +1,31 @@
-//! The first values of a text, as a source tells them apart: for whoever wants to guess what is in a file.
+//! The first values of a text, delimited as a source does it, to guess the content of a file.
 
 use memchr::memchr_iter;
 
 use super::Layout;
-use super::first::Beginning;
+use super::first::JsonBeginning;
 use super::object::elements;
 use super::reference::fields;
 use crate::format::Refused;
 use crate::format::keys::byte_order_mark;
 use crate::format::rows::Refusal;
 
-/// What the first values are.
+/// A summary of the first values.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FirstValues<'t> {
-    /// The texts of objects, and of arrays where one has its own line.
+    /// The texts of objects, and of arrays that have their own line.
     pub records: Vec<&'t [u8]>,
     /// The lines or values that are neither.
     pub refused: Refused,
-    /// The value at the end that is cut off.
+    /// The incomplete value at the end.
     pub cut: Option<&'t [u8]>,
 }
 
-/// The first values of `text`, which lie in it as `layout` says; the last may be cut off.
+/// The first values of `text` in this `layout`; the last may be incomplete.
 pub fn first_values(text: &[u8], is_whole: bool, layout: Layout) -> FirstValues<'_> {
     let bytes = &text[byte_order_mark(text)..];
     let is_values = layout.is_values(bytes, is_whole).or_else(|| layout.is_values(bytes, true));
-    let beginning = Beginning { bytes, is_whole, is_values: is_values.unwrap_or_default() };
+    let beginning = JsonBeginning { bytes, is_whole, is_values: is_values.unwrap_or_default() };
     let line_ends = |from: usize, to: usize| memchr_iter(b'\n', &bytes[from..to]).count();
     let (mut found, mut at, mut line) = (FirstValues::default(), 0, 1);
     while let Some((value, next)) = beginning.value(at) {
@@ -41,7 +41,7 @@ pub fn first_values(text: &[u8], is_whole: bool, layout: Layout) -> FirstValues<
     }
     found.cut = beginning.cut(at);
     if let Some(cut) = found.cut.filter(|_| is_whole) {
-        found.refused.add(line + line_ends(at, bytes.len() - cut.len()), "it has no end".to_owned());
+        found.refused.add(line + line_ends(at, bytes.len() - cut.len()), "it is incomplete".to_owned());
     }
     found
 }

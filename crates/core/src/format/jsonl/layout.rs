@@ -1,4 +1,4 @@
-//! How objects lie in a file: one a line, or told apart by their structure.
+//! How objects are delimited in a file: by lines or by their structure.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -6,22 +6,23 @@ use serde::{Deserialize, Serialize};
 use super::structure::{NoEnd, object_end};
 use crate::format::MAX_RECORD;
 
-/// How objects lie in a file.
+/// How objects are delimited in a file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Layout {
-    /// As the beginning of the file says: `values` where it is an array, where its first object goes over several lines, or where another one
-    /// follows on the same line; `lines` otherwise.
+    /// Detected at the beginning of the file: `values` if it is an array, if its first object spans several lines, or if another object
+    /// follows on the same line; otherwise `lines`.
     #[default]
     Auto,
-    /// One object, or one array of objects, a line.
+    /// One object, or one array of objects, per line.
     Lines,
-    /// Objects one after the other, in arrays or not, whatever line ends there are.
+    /// Consecutive objects, optionally in arrays, regardless of line ends.
     Values,
 }
 
 impl Layout {
-    /// Whether objects are told apart by their structure in a file that begins with `bytes`; `None` where more of it is needed to say.
+    /// Whether a file that begins with `bytes` is delimited by structure; `None` if more input is needed.
     pub(super) fn is_values(self, bytes: &[u8], is_whole: bool) -> Option<bool> {
         match self {
             Self::Auto => looks_like_values(

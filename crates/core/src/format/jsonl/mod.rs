@@ -1,4 +1,4 @@
-//! JSON: one object a record, one a line or told apart by their structure. Numbers go through the same parser as those of CSV.
+//! JSON: one object per record, delimited by lines or by structure. Numbers use the same parser as those of CSV.
 
 mod decode;
 mod decoder;
@@ -6,12 +6,12 @@ mod encode;
 mod first;
 mod first_values;
 mod layout;
-mod lines;
 mod object;
 mod objects;
 mod paths;
 mod reference;
 mod sample;
+mod shapes;
 mod structure;
 mod unfolded;
 
@@ -29,7 +29,7 @@ use crate::error::{Error, Result};
 
 use decoder::JsonDecoder;
 pub use encode::JsonEncoder;
-use first::Beginning;
+use first::JsonBeginning;
 pub use first_values::{FirstValues, first_values};
 pub use layout::Layout;
 use objects::Objects;
@@ -39,34 +39,35 @@ use paths::Paths;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct JsonOptions {
-    /// What happens to a record with a field that the first 1,000 records, as far as they lie in
-    /// the first MiB, did not have: `reject` it, or `ignore` the field.
+    /// What to do with a record with a field that does not occur in the first 1,000 records, within the first MiB: `reject` it, or `ignore`
+    /// the field.
     pub unknown_fields: UnknownFields,
-    /// How objects lie in a file: `auto` looks at its beginning, `lines` (one object, or one array of objects, a line), or `values` (objects
-    /// told apart by their structure: over several lines, many on one, in an array over the whole file).
+    /// How objects are delimited: `auto` detects it at the beginning of a file, `lines` (one object, or one array of objects, per line), or
+    /// `values` (by their structure: over several lines, many on one line, in an array over the whole file).
     pub layout: Layout,
-    /// The array of objects or values, by its name or path, whose elements become a record each, with the fields around it. The fields of an
-    /// element are named as if it stood in place of the array: with "readings", they are `readings.time`, `readings.temp` and so on.
+    /// The array whose elements become one record each, by its name or path; the fields around the array are repeated in each record. The
+    /// fields of an element are named as if it replaced the array: with "readings", they are `readings.time`, `readings.temp` and so on.
     pub unfold: Option<String>,
 }
 
-/// What happens to a record with an unknown field.
+/// What to do with a record with an unknown field.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum UnknownFields {
-    /// The record is refused.
+    /// The record is rejected.
     #[default]
     Reject,
-    /// The field is left out.
+    /// The field is ignored.
     Ignore,
 }
 
-/// The format.
+/// The JSON format.
 #[derive(Clone, Debug)]
 pub struct JsonLines {
     options: JsonOptions,
     columns: Columns,
-    /// The columns that the options name, where they name the measurements.
+    /// The columns that the options define, if they name the measurements.
     named: Option<Vec<String>>,
     /// The fields that have to be seen before all columns are known.
     sought: Option<Vec<String>>,
@@ -74,7 +75,7 @@ pub struct JsonLines {
 }
 
 impl JsonLines {
-    /// Checks the options.
+    /// Validates the options.
     ///
     /// # Errors
     /// A configuration error that names the option.
@@ -85,13 +86,13 @@ impl JsonLines {
         Ok(Self { options: options.clone(), columns, named, sought, origins: false })
     }
 
-    /// Whether batches say where their records came from.
+    /// Whether batches carry the origin of their records.
     pub fn with_origins(mut self, origins: bool) -> Self {
         self.origins = origins;
         self
     }
 
-    /// What is asked of objects before it is known what they have.
+    /// How objects are read before the columns are known.
     fn asked(&self) -> Objects {
         let paths = Paths::new(self.columns.asked_fields());
         Objects { paths, unfold: self.options.unfold.clone() }
@@ -123,7 +124,7 @@ impl Format for JsonLines {
     }
 
     fn can_bind(&self, head: Head<'_>) -> bool {
-        // A byte order mark may be on its way.
+        // A byte order mark may be incomplete.
         head.bytes.len() >= 3 && beginning(self.options.layout, head).is_some()
     }
 
@@ -150,7 +151,7 @@ impl Format for JsonLines {
             return Ok(schema);
         }
         let objects = self.asked();
-        // What cannot be said yet is said of what there is.
+        // Questions that need more input are answered from the input so far.
         let beginning = beginning(self.options.layout, head)
             .or_else(|| beginning(self.options.layout, Head { is_whole: true, ..head }));
         let sample =
@@ -164,7 +165,7 @@ impl Format for JsonLines {
                 Some(path) => (format!(" with an array `{path}`"), "check the path in `unfold`"),
                 None => (
                     String::new(),
-                    "records are objects: one or an array of them a line, or one behind the other (see `layout`)",
+                    "records are objects: one object, or one array of objects, per line, or consecutive objects (see `layout`)",
                 ),
             };
             let what = format!("`{}` has no JSON objects{what} among its first lines", head.name);
@@ -183,11 +184,11 @@ impl Format for JsonLines {
     }
 }
 
-/// What the beginning of a file is behind its byte order mark; `None` where more of it is needed to say.
-fn beginning(layout: Layout, head: Head<'_>) -> Option<Beginning<'_>> {
+/// The beginning of a file after its byte order mark; `None` if more input is needed.
+fn beginning(layout: Layout, head: Head<'_>) -> Option<JsonBeginning<'_>> {
     let bytes = &head.bytes[byte_order_mark(head.bytes)..];
     let is_values = layout.is_values(bytes, head.is_whole)?;
-    Some(Beginning { bytes, is_whole: head.is_whole, is_values })
+    Some(JsonBeginning { bytes, is_whole: head.is_whole, is_values })
 }
 
 #[cfg(test)]

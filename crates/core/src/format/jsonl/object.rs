@@ -1,4 +1,4 @@
-//! An object, its fields, and what they say.
+//! Parses an object into its fields and their contents.
 
 use std::borrow::Cow;
 
@@ -11,19 +11,19 @@ use crate::error::Result;
 use crate::format::MAX_FIELD;
 use crate::format::rows::Refusal;
 
-/// Arrays and objects may lie this deep in one another.
+/// The maximum nesting depth of arrays and objects.
 pub(super) const MAX_NESTING: usize = 64;
 
 /// One field's name and value.
-pub(super) type Entry<'t> = (Cow<'t, str>, &'t RawValue);
+pub(super) type FieldEntry<'t> = (Cow<'t, str>, &'t RawValue);
 
 /// The fields of one object, in order.
-pub(super) struct Object<'t>(pub(super) Vec<Entry<'t>>);
+pub(super) struct Object<'t>(pub(super) Vec<FieldEntry<'t>>);
 
 impl<'t> Deserialize<'t> for Object<'t> {
     fn deserialize<D: Deserializer<'t>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Fields;
-        impl<'t> Visitor<'t> for Fields {
+        struct FieldsVisitor;
+        impl<'t> Visitor<'t> for FieldsVisitor {
             type Value = Object<'t>;
 
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -32,25 +32,25 @@ impl<'t> Deserialize<'t> for Object<'t> {
 
             fn visit_map<A: MapAccess<'t>>(self, mut map: A) -> Result<Object<'t>, A::Error> {
                 let mut fields = Vec::new();
-                while let Some(Key(key)) = map.next_key()? {
+                while let Some(BorrowedText(key)) = map.next_key()? {
                     fields.push((key, map.next_value()?));
                 }
                 Ok(Object(fields))
             }
         }
-        deserializer.deserialize_map(Fields)
+        deserializer.deserialize_map(FieldsVisitor)
     }
 }
 
 #[derive(Deserialize)]
-struct Key<'t>(#[serde(borrow)] Cow<'t, str>);
+struct BorrowedText<'t>(#[serde(borrow)] Cow<'t, str>);
 
-/// The fields of the object that `text` is.
+/// The fields of the object `text`.
 pub(super) fn parse(text: &[u8]) -> std::result::Result<Object<'_>, Refusal> {
     serde_json::from_slice(text).map_err(|error| not_json("object", &error))
 }
 
-/// The elements of the array that `text` is.
+/// The elements of the array `text`.
 pub(super) fn elements(text: &[u8]) -> std::result::Result<Vec<&RawValue>, Refusal> {
     serde_json::from_slice(text).map_err(|error| not_json("array", &error))
 }
@@ -68,18 +68,18 @@ pub(super) fn is_nested(value: &RawValue) -> bool {
     matches!(value.get().as_bytes(), [b'{' | b'[', ..])
 }
 
-/// The refusal of what lies too deep.
+/// The rejection of an object that is nested too deeply.
 pub(super) fn too_deep() -> Refusal {
-    Refusal::record(format!("arrays and objects more than {MAX_NESTING} deep in one another"))
+    Refusal::record(format!("arrays and objects nested more than {MAX_NESTING} deep"))
 }
 
-/// What is wrong, without the line, which counts from the start of the record.
+/// The error without its line, which counts from the start of the record.
 fn without_place(error: &serde_json::Error) -> String {
     let text = error.to_string();
     text.rsplit_once(" at line ").map_or(&*text, |(what, _)| what).to_owned()
 }
 
-/// A value as the field of a record: a string's content, nothing for null, and everything else as it stands.
+/// A value as the field of a record: a string's content, `None` for null, everything else as written.
 pub(super) fn field(value: &RawValue) -> std::result::Result<Option<Cow<'_, str>>, Refusal> {
     match value.get().as_bytes() {
         b"null" => Ok(None),
@@ -87,7 +87,7 @@ pub(super) fn field(value: &RawValue) -> std::result::Result<Option<Cow<'_, str>
             Err(Refusal::record(format!("field of {} bytes; {MAX_FIELD} are allowed", text.len())))
         }
         [b'"', ..] => {
-            let text: Key<'_> = serde_json::from_str(value.get())
+            let text: BorrowedText<'_> = serde_json::from_str(value.get())
                 .map_err(|error| Refusal::record(format!("not a string: {}", without_place(&error))))?;
             Ok(Some(text.0))
         }
@@ -96,7 +96,7 @@ pub(super) fn field(value: &RawValue) -> std::result::Result<Option<Cow<'_, str>
     }
 }
 
-/// How deep arrays and objects lie in one another. `text` is valid JSON.
+/// The nesting depth of arrays and objects. `text` is valid JSON.
 fn nesting(text: &str) -> usize {
     let (mut depth, mut deepest) = (0usize, 0);
     let mut bytes = text.bytes();
@@ -112,7 +112,7 @@ fn nesting(text: &str) -> usize {
     deepest
 }
 
-/// Goes behind the quote that closes the string begun.
+/// Skips to after the quote that closes the current string.
 fn skip_string(bytes: &mut std::str::Bytes<'_>) {
     while let Some(byte) = bytes.next() {
         match byte {
@@ -123,7 +123,7 @@ fn skip_string(bytes: &mut std::str::Bytes<'_>) {
     }
 }
 
-/// The next line from `at`: its end, and the start of the one after.
+/// The end of the line at `at`, and the start of the next one.
 pub(super) fn line(text: &[u8], at: usize) -> (usize, usize) {
     match memchr2(b'\n', b'\r', &text[at..]) {
         None => (text.len(), text.len()),
@@ -134,12 +134,12 @@ pub(super) fn line(text: &[u8], at: usize) -> (usize, usize) {
 
 #[cfg(test)]
 thread_local! {
-    /// How many bytes were taken apart.
+    /// The number of bytes parsed.
     pub(super) static TAKEN_APART: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }
 
-/// What an object or an array consists of: elements are called by their place, from 0 on.
-pub(super) fn parts(value: &RawValue) -> Result<Vec<Entry<'_>>, Refusal> {
+/// The entries of an object or array; elements are named by their index, from 0.
+pub(super) fn parts(value: &RawValue) -> Result<Vec<FieldEntry<'_>>, Refusal> {
     let text = value.get().as_bytes();
     #[cfg(test)]
     TAKEN_APART.set(TAKEN_APART.get() + text.len());

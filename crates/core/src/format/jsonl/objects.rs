@@ -1,46 +1,48 @@
-//! How objects become records: what their fields are called, and whether one gives many.
+//! How objects become records: the names of their fields, and whether an object unfolds to several records.
 
-use super::object::{Entry, elements};
+use super::object::{FieldEntry, elements};
 use super::paths::{Paths, at_path};
 use super::unfolded::Unfolded;
 use crate::format::rows::Refusal;
 
-/// The fields around an array, which every element of it has, may come to this many bytes in all.
+/// The maximum total size in bytes of the fields around an array, which are repeated in every record.
 const MOST_AROUND: usize = 16 << 20;
 
 /// How objects become records.
 #[derive(Clone, Debug)]
 pub(super) struct Objects {
     pub(super) paths: Paths,
-    /// The path of the array whose elements become a record each.
+    /// The path of the array whose elements become one record each.
     pub(super) unfold: Option<String>,
 }
 
 impl Objects {
-    /// The array whose elements become records, of an object of `length` bytes.
+    /// Finds the array to unfold in an object of `length` bytes.
     ///
     /// # Errors
-    /// Why the object has to be refused.
+    /// Why the object is rejected.
     pub(super) fn unfolded<'t>(
         &self,
         path: &str,
-        fields: &[Entry<'t>],
+        fields: &[FieldEntry<'t>],
         length: usize,
     ) -> Result<Unfolded<'t>, Refusal> {
         let mut around = Vec::new();
         let array = match at_path(fields, path, &mut around)? {
             Some(value) if value.get().starts_with('[') => value,
-            Some(_) => return Err(Refusal::record(format!("`{path}` is no array that could be unfolded"))),
-            None => return Err(Refusal::record(format!("there is no array `{path}` to be unfolded"))),
+            Some(_) => {
+                return Err(Refusal::record(format!("`{path}` is not an array, as `unfold` requires")));
+            }
+            None => return Err(Refusal::record(format!("there is no array `{path}` to unfold"))),
         };
         let elements = elements(array.get().as_bytes())?;
-        // An object that is a field as a whole has the array in it.
+        // A field that is an object as a whole would contain the array.
         let is_carried = path.match_indices('.').any(|(end, _)| self.paths.has(&path[..end]));
         let carried = if is_carried { length } else { length.saturating_sub(array.get().len()) };
         let carried = carried.saturating_mul(elements.len());
         if carried > MOST_AROUND {
             return Err(Refusal::record(format!(
-                "unfolded, the fields around `{path}` come to {carried} bytes; {MOST_AROUND} are allowed"
+                "the fields around `{path}` take {carried} bytes when unfolded; {MOST_AROUND} are allowed"
             )));
         }
         Ok(Unfolded { array, elements, around })

@@ -2,31 +2,32 @@
 
 use serde_json::value::RawValue;
 
-use super::object::{Entry, MAX_NESTING, is_nested, parts, too_deep};
+use super::object::{FieldEntry, MAX_NESTING, is_nested, parts, too_deep};
 use super::unfolded::{Swap, TakenApart};
 use crate::format::rows::Refusal;
 
-/// A name that is put together may have this many bytes.
+/// The maximum length of a dotted name, in bytes.
 const MAX_PATH: usize = 1024;
 
-/// The names that are asked for. What is nested and not among them gives its parts: an object all of them, an array those that are asked for.
+/// The names that are asked for. A nested value that is not among them is split: an object into all of its fields, an array into those that
+/// are asked for.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Paths {
-    /// In ascending order.
+    /// Sorted.
     asked: Vec<String>,
 }
 
-/// What is being taken apart.
+/// The position of a nested value.
 struct Nested<'u, 't> {
-    /// How many objects and arrays it lies in.
+    /// The number of objects and arrays around it.
     depth: usize,
-    /// Whether only what is asked for is given.
+    /// Whether only names that are asked for are reported.
     is_strict: bool,
     swap: Option<Swap<'u, 't>>,
 }
 
 impl Paths {
-    /// Of these names.
+    /// Asks for these names.
     pub(super) fn new(names: impl IntoIterator<Item = String>) -> Self {
         let mut asked: Vec<String> = names.into_iter().collect();
         asked.sort_unstable();
@@ -39,21 +40,21 @@ impl Paths {
         self.asked.binary_search_by(|asked| asked.as_str().cmp(name)).is_ok()
     }
 
-    /// Whether something in what is called `name` is asked for.
+    /// Whether anything nested in `name` is asked for.
     pub(super) fn has_below(&self, name: &str) -> bool {
         let is_before = |asked: &String| asked.bytes().lt(name.bytes().chain([b'.']));
         let next = self.asked.get(self.asked.partition_point(is_before));
         next.and_then(|asked| asked.strip_prefix(name)).is_some_and(|rest| rest.starts_with('.'))
     }
 
-    /// Calls `each` for every field of a record: its name, in how many objects and arrays it lies, and its value. Two may have one name:
-    /// that which lies in fewer counts, so that a key with dots wins over a path.
+    /// Calls `each` for every field of a record with its name, nesting depth and value. If two have the same name, the one with the smaller
+    /// depth counts, so that a key with dots wins over a path.
     ///
     /// # Errors
-    /// Those of `each`, and why the record has to be refused.
+    /// Those of `each`, and why the record is rejected.
     pub(super) fn each<'t>(
         &self,
-        fields: &[Entry<'t>],
+        fields: &[FieldEntry<'t>],
         swap: Option<Swap<'_, 't>>,
         each: &mut impl FnMut(&str, usize, &'t RawValue) -> Result<(), Refusal>,
     ) -> Result<(), Refusal> {
@@ -108,13 +109,13 @@ impl Paths {
     }
 }
 
-/// The value at `path` of an object: that of the key which is called so, or of one in it. Arrays are not looked into. `around` is given the
-/// objects in this one that the value lies in.
+/// The value at `path` of an object: that of the key with this name, or of one nested in it. Arrays are not searched. `around` is called
+/// with the nested objects that contain the value.
 ///
 /// # Errors
-/// Why the record has to be refused.
+/// Why the record is rejected.
 pub(super) fn at_path<'t>(
-    fields: &[Entry<'t>],
+    fields: &[FieldEntry<'t>],
     path: &str,
     around: &mut Vec<TakenApart<'t>>,
 ) -> Result<Option<&'t RawValue>, Refusal> {

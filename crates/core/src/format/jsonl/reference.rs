@@ -1,5 +1,5 @@
-//! The reference decoder: object by object, in a way that is plainly right. It judges the decoder of lines that are written alike, which leaves to
-//! it whatever is not.
+//! The reference decoder: object by object, simple enough to be obviously right. It is the oracle of the decoder for lines of the same
+//! shape, which delegates irregular lines to it.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -8,43 +8,28 @@ use memchr::memchr_iter;
 use serde_json::value::RawValue;
 
 use super::decoder::JsonDecoder;
-use super::object::{Entry, elements, field, line, parse};
+use super::object::{FieldEntry, elements, field, line, parse};
+use super::shapes::Shapes;
 use super::structure::{Next, next, trimmed_end};
 use super::unfolded::Swap;
 use crate::batch::Span;
 use crate::error::Result;
 use crate::format::columns::{Columns, Role};
 use crate::format::keys::place_of;
-use crate::format::rows::{Refusal, Rows};
+use crate::format::lines::LineDecoder;
+use crate::format::rows::{ChunkRows, FileColumns, Refusal};
 use crate::format::{Chunk, Decoded, MAX_FIELDS, MAX_RECORD, TOO_LONG};
 use crate::sensor::SensorLookup;
 
-impl JsonDecoder {
-    /// Decodes a chunk object by object.
-    pub(super) fn by_reference(&self, chunk: &Chunk, sensors: &mut dyn SensorLookup) -> Result<Decoded> {
-        let text = chunk.bytes.as_slice();
-        let mut rows = Rows::new(&self.layout, chunk, sensors);
-        if self.is_values {
-            self.values(text, &mut rows)?;
-            return Ok(rows.finish(line_feeds(text)));
-        }
-        let (mut at, mut number) = (0, 0);
-        while at < text.len() {
-            (_, at) = self.one(text, at, number, &mut rows)?;
-            number += 1;
-        }
-        Ok(rows.finish(number))
+impl LineDecoder for JsonDecoder {
+    type Shapes = Shapes;
+
+    fn layout(&self) -> &FileColumns {
+        &self.layout
     }
 
-    /// Takes in the records, or the blank line, that begin at `at` and are line `number`; gives where it ends, and where the next
-    /// line begins.
-    pub(super) fn one(
-        &self,
-        text: &[u8],
-        at: usize,
-        number: u64,
-        rows: &mut Rows<'_>,
-    ) -> Result<(usize, usize)> {
+    /// The line is blank, an object, or an array of objects.
+    fn line(&self, text: &[u8], at: usize, number: u64, rows: &mut ChunkRows<'_>) -> Result<(usize, usize)> {
         let (end, next) = line(text, at);
         match text[at..end].trim_ascii_start().first() {
             None => {}
@@ -53,9 +38,22 @@ impl JsonDecoder {
         }
         Ok((end, next))
     }
+}
 
-    /// Takes in the objects of a text that are told apart by their structure.
-    fn values(&self, text: &[u8], rows: &mut Rows<'_>) -> Result<()> {
+impl JsonDecoder {
+    /// Decodes a chunk object by object.
+    pub(super) fn by_reference(&self, chunk: &Chunk, sensors: &mut dyn SensorLookup) -> Result<Decoded> {
+        if !self.is_values {
+            return self.lines_by_reference(chunk, sensors);
+        }
+        let text = chunk.bytes.as_slice();
+        let mut rows = ChunkRows::new(&self.layout, chunk, sensors);
+        self.values(text, &mut rows)?;
+        Ok(rows.finish(line_feeds(text)))
+    }
+
+    /// Decodes the objects of a text that are delimited by their structure.
+    fn values(&self, text: &[u8], rows: &mut ChunkRows<'_>) -> Result<()> {
         let (mut at, mut line, mut counted) = (0, 0, 0);
         loop {
             let (start, end) = match next(text, at) {
@@ -70,8 +68,8 @@ impl JsonDecoder {
         }
     }
 
-    /// Takes in the objects of an array that is a line.
-    fn array(&self, text: &[u8], at: Range<usize>, number: u64, rows: &mut Rows<'_>) -> Result<()> {
+    /// Decodes the objects of an array that has its own line.
+    fn array(&self, text: &[u8], at: Range<usize>, number: u64, rows: &mut ChunkRows<'_>) -> Result<()> {
         match elements(&text[at.clone()]) {
             Err(refusal) => rows.end(Err(refusal), at.start, number, at.len()),
             Ok(elements) => elements.into_iter().try_for_each(|element| {
@@ -81,8 +79,8 @@ impl JsonDecoder {
         }
     }
 
-    /// Takes in the record that the object at `at` is, on line `number`, or the records that it unfolds to.
-    fn object(&self, text: &[u8], at: Range<usize>, number: u64, rows: &mut Rows<'_>) -> Result<()> {
+    /// Decodes the object at `at`, on line `number`: one record, or those that it unfolds to.
+    fn object(&self, text: &[u8], at: Range<usize>, number: u64, rows: &mut ChunkRows<'_>) -> Result<()> {
         let fields = match fields(&text[at.clone()]) {
             Ok(fields) => fields,
             Err(refusal) => return rows.end(Err(refusal), at.start, number, at.len()),
@@ -110,9 +108,9 @@ impl JsonDecoder {
     fn record<'t>(
         &self,
         text: &[u8],
-        fields: &[Entry<'t>],
+        fields: &[FieldEntry<'t>],
         swap: Option<Swap<'_, 't>>,
-        rows: &mut Rows<'_>,
+        rows: &mut ChunkRows<'_>,
     ) -> Result<(), Refusal> {
         let mut values: Vec<Option<(usize, &RawValue)>> = vec![None; self.names.len()];
         let mut order = 0;
@@ -123,12 +121,12 @@ impl JsonDecoder {
             if order > MAX_FIELDS {
                 return Err(too_many_fields());
             }
-            // Nothing stands where other records have an object.
+            // This record has null where others have an object.
             let is_no_object = || value.get() == "null" && paths.has_below(name);
             match place.map(|at| &mut values[at]) {
                 Some(known @ None) => *known = Some((depth, value)),
                 Some(Some((known, _))) if *known == depth => {
-                    return Err(Refusal::record(format!("field `{name}` stands twice")));
+                    return Err(Refusal::record(format!("duplicate field `{name}`")));
                 }
                 Some(Some((known, _))) if *known < depth => {}
                 Some(Some(known)) => *known = (depth, value),
@@ -148,13 +146,13 @@ impl JsonDecoder {
         text: &[u8],
         role: Role,
         value: Option<&RawValue>,
-        rows: &mut Rows<'_>,
+        rows: &mut ChunkRows<'_>,
     ) -> Result<(), Refusal> {
         let content = value.map_or(Ok(None), field);
         let content = content.map_err(|refusal| Refusal { column: role.column(), ..refusal })?;
         match (role, content) {
             (Role::Text(at), None) => rows.push_text(at, Span::NULL),
-            // Text is carried as it is, spaces and all.
+            // Text is carried unchanged, including spaces.
             (Role::Text(at), Some(content)) => {
                 let span = rows.span(content.as_bytes(), place(text, &content));
                 rows.push_text(at, span);
@@ -174,7 +172,7 @@ fn line_feeds(bytes: &[u8]) -> u64 {
     memchr_iter(b'\n', bytes).count() as u64
 }
 
-/// What a value says, with the decimal mark of the options: numbers of JSON itself have a point, whatever it is in texts.
+/// A value's text with the decimal mark of the options: JSON numbers have a point, strings have the mark already.
 pub(super) fn measured<'t>(value: Option<&RawValue>, content: &'t [u8], columns: &Columns) -> Cow<'t, [u8]> {
     let mark = columns.decimal_mark();
     let is_text = value.is_some_and(|value| value.get().starts_with('"'));
@@ -185,7 +183,7 @@ pub(super) fn measured<'t>(value: Option<&RawValue>, content: &'t [u8], columns:
 }
 
 /// The fields of an object, within the limits.
-pub(super) fn fields(text: &[u8]) -> Result<Vec<Entry<'_>>, Refusal> {
+pub(super) fn fields(text: &[u8]) -> Result<Vec<FieldEntry<'_>>, Refusal> {
     if text.len() > MAX_RECORD {
         return Err(Refusal::record(TOO_LONG.to_owned()));
     }
@@ -200,7 +198,7 @@ fn too_many_fields() -> Refusal {
     Refusal::record(format!("more than {MAX_FIELDS} fields"))
 }
 
-/// Where in `text` the content lies; `None` where it had to be made anew.
+/// The position in `text` of the content; `None` if the content was unescaped into a new string.
 fn place(text: &[u8], content: &str) -> Option<usize> {
     let start = content.as_ptr().addr().checked_sub(text.as_ptr().addr())?;
     (start + content.len() <= text.len()).then_some(start)

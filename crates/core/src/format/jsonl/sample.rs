@@ -1,4 +1,4 @@
-//! What the first records of an input have: the names of their fields, and the fields themselves.
+//! The first records of an input: the names of their fields, and their values.
 
 use std::borrow::Cow;
 
@@ -9,23 +9,23 @@ use super::reference::measured;
 use crate::format::columns::Columns;
 use crate::format::keys::place_of;
 
-/// One record: by name, in how many objects its field lies, and the value.
-type Values<'t> = Vec<Option<(usize, &'t RawValue)>>;
+/// One record: by name, the nesting depth and value of its field.
+type SampledValues<'t> = Vec<Option<(usize, &'t RawValue)>>;
 
-/// The records that were looked at.
+/// The sampled records.
 #[derive(Default)]
-pub(super) struct Sample<'t> {
+pub(super) struct FieldSample<'t> {
     pub(super) names: Vec<String>,
-    records: Vec<Values<'t>>,
+    records: Vec<SampledValues<'t>>,
 }
 
-impl<'t> Sample<'t> {
-    /// How many records there are.
+impl<'t> FieldSample<'t> {
+    /// The number of records.
     pub(super) fn len(&self) -> usize {
         self.records.len()
     }
 
-    /// Whether it is known which fields are `sought`, and each has been seen.
+    /// Whether the fields `sought` are known and have all been seen.
     pub(super) fn has_all(&self, sought: Option<&[String]>) -> bool {
         let is_seen = |name| self.names.contains(name);
         !self.records.is_empty() && sought.is_some_and(|sought| sought.iter().all(is_seen))
@@ -33,7 +33,7 @@ impl<'t> Sample<'t> {
 
     /// Adds a record with these fields: name, depth and value.
     pub(super) fn add(&mut self, fields: Vec<(String, usize, &'t RawValue)>) {
-        let mut record: Values<'t> = Vec::new();
+        let mut record: SampledValues<'t> = Vec::new();
         for (order, (name, depth, value)) in fields.into_iter().enumerate() {
             let at = place_of(&self.names, &name, order).unwrap_or_else(|| {
                 self.names.push(name);
@@ -50,7 +50,7 @@ impl<'t> Sample<'t> {
         self.records.push(record);
     }
 
-    /// Takes away the names that are null where they stand, and that other records have objects for, unless one `is_asked` for.
+    /// Removes names that are null where other records have objects, unless one `is_asked` for.
     pub(super) fn without_null_objects(mut self, is_asked: impl Fn(&str) -> bool) -> Self {
         let has_parts = |name: &str| {
             let is_part = |other: &String| other.strip_prefix(name).is_some_and(|rest| rest.starts_with('.'));
@@ -67,7 +67,7 @@ impl<'t> Sample<'t> {
         self
     }
 
-    /// The texts of the fields; empty for null and what is not there.
+    /// The texts of the fields; empty for null and missing ones.
     pub(super) fn texts(&self, columns: &Columns) -> Vec<Vec<Cow<'t, [u8]>>> {
         let said = |value: &Option<(usize, &'t RawValue)>| value.map(|(_, value)| (value, field(value)));
         let text = |value| match said(value) {

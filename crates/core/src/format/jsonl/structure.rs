@@ -1,49 +1,49 @@
-//! Where objects begin and end, by their structure, whatever line ends there are: one over several lines, many on one line, or in an array.
-//! It needs no memory of what came before: brackets of arrays and commas between objects are blanks. A string, number or word among them is
-//! found too, for it is no record.
+//! Delimits objects by their structure, regardless of line ends: over several lines, many on one line, or in an array. It needs no state:
+//! brackets of arrays and commas between objects are treated as whitespace. A string, number or word among the objects is found too, since
+//! it is not a record.
 
 use memchr::{memchr, memchr3};
 
 use crate::format::MAX_RECORD;
 use crate::kernel::number::parse_f64;
 
-/// What comes next in a text.
+/// The next item in a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Next {
-    /// An object, or what is none: its first byte and the byte behind it.
+    /// An object, or an invalid value: its first byte and the position after it.
     Piece(usize, usize),
-    /// The same, and its end is not there.
+    /// One that begins here and is incomplete.
     Open(usize),
-    /// Nothing.
+    /// No more items.
     End,
 }
 
 /// Why an object has no end.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum NoEnd {
-    /// It has not come yet.
+    /// It is incomplete.
     Open,
-    /// It is broken, as this byte shows.
+    /// It is broken at this byte.
     Broken(usize),
-    /// It is no value from its first byte on, as this byte shows.
+    /// It is not a value at all, as this byte shows.
     NoValue(usize),
 }
 
-/// What RFC 7464 puts before every value; no value has it.
+/// The prefix of every value in RFC 7464; no value contains it.
 const RECORD_SEPARATOR: u8 = 0x1e;
 
-/// Whether a byte may stand between objects: blanks, commas, brackets of arrays, and the record separator of RFC 7464.
+/// Whether a byte may occur between objects: whitespace, commas, brackets of arrays, and the record separator of RFC 7464.
 fn is_between(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\r' | b'\n' | b',' | b'[' | b']' | RECORD_SEPARATOR)
 }
 
-/// What comes in `text` from `at` on. What is broken ends where the next object may begin: at the beginning of a line, behind
-/// another object, or behind a record separator.
+/// The next item in `text` from `at` on. A broken one ends where the next object may begin: at the start of a line, after another object,
+/// or after a record separator.
 pub(super) fn next(text: &[u8], at: usize) -> Next {
     piece(text, at).0
 }
 
-/// The same, and how much of the text it takes to see that: where what comes is no value, a byte far behind it may show that.
+/// The same, and how much of the text was needed: a byte far ahead may show that the item is not a value.
 pub(super) fn piece(text: &[u8], at: usize) -> (Next, usize) {
     let Some(start) = text[at..].iter().position(|&byte| !is_between(byte)).map(|more| at + more) else {
         return (Next::End, at);
@@ -58,12 +58,12 @@ pub(super) fn piece(text: &[u8], at: usize) -> (Next, usize) {
     }
 }
 
-/// The end of `text[start..]` without the blanks behind it.
+/// The end of `text[start..]` without trailing whitespace.
 pub(super) fn trimmed_end(text: &[u8], start: usize) -> usize {
     start + text[start..].trim_ascii_end().len().max(1)
 }
 
-/// Where what began at `start` and broke at `at` ends: behind it, another object may begin.
+/// The end of an item that begins at `start` and is broken at `at`: another object may begin after it.
 fn after_broken(text: &[u8], start: usize, at: usize) -> Option<usize> {
     let mut from = at;
     while let Some(brace) = memchr(b'{', &text[from..]).map(|more| from + more) {
@@ -78,7 +78,7 @@ fn after_broken(text: &[u8], start: usize, at: usize) -> Option<usize> {
     None
 }
 
-/// What may come next in an object or array.
+/// What may follow in an object or array.
 #[derive(Clone, Copy, PartialEq)]
 enum Expected {
     Key,
@@ -88,9 +88,9 @@ enum Expected {
     More,
 }
 
-/// The arrays and objects that are open, the innermost last.
+/// The open arrays and objects, the innermost last.
 struct Nesting {
-    /// A bit each, set for objects.
+    /// One bit each, set for objects.
     kinds: u128,
     depth: u32,
 }
@@ -106,7 +106,7 @@ impl Nesting {
         self.kinds & 1 == 1
     }
 
-    /// Whether it was the outermost.
+    /// Closes the innermost one; returns whether it was the outermost.
     fn pop(&mut self) -> bool {
         self.kinds >>= 1;
         self.depth -= 1;
@@ -114,8 +114,8 @@ impl Nesting {
     }
 }
 
-/// The byte behind the string, number or word that begins at `start`, and behind those that only blanks part from it. What follows shows that
-/// it is one, and no piece of something broken: a comma, a bracket, a line end, a record separator.
+/// The position after the string, number or word that begins at `start`, and after further ones separated only by whitespace. The next byte
+/// shows that it is a scalar and not part of a broken object: a comma, a bracket, a line end, a record separator.
 fn scalar_end(text: &[u8], start: usize) -> Result<usize, NoEnd> {
     let most = (start + MAX_RECORD).min(text.len());
     let no_end = || if most < text.len() { NoEnd::Broken(most) } else { NoEnd::Open };
@@ -140,12 +140,13 @@ fn scalar_end(text: &[u8], start: usize) -> Result<usize, NoEnd> {
     }
 }
 
-/// Whether a text is a string, or looks like a number or a word of JSON.
+/// Whether a text is a string, or resembles a number or a word of JSON.
 fn is_scalar(text: &[u8]) -> bool {
     text.starts_with(b"\"") || matches!(text, b"true" | b"false" | b"null") || parse_f64(text).is_some()
 }
 
-/// The byte behind the object that begins at `start`. One that lasts for more than a record may is broken. Numbers and words are not looked at closely.
+/// The position after the object that begins at `start`. One that exceeds the maximum record length is broken. Numbers and words are not
+/// validated.
 pub(super) fn object_end(text: &[u8], start: usize) -> Result<usize, NoEnd> {
     let most = (start + MAX_RECORD).min(text.len());
     let no_end = if most < text.len() { NoEnd::Broken(most) } else { NoEnd::Open };
@@ -170,7 +171,7 @@ pub(super) fn object_end(text: &[u8], start: usize) -> Result<usize, NoEnd> {
                 open.push(byte == b'{').ok_or(broken)?;
                 if byte == b'{' { Expected::Key } else { Expected::Value }
             }
-            // A comma before the end is for the parser to refuse.
+            // A comma before the end is left to the parser to reject.
             (b'}', Expected::Key | Expected::More) if open.is_object() => {
                 if open.pop() {
                     return Ok(at);
@@ -194,12 +195,13 @@ pub(super) fn object_end(text: &[u8], start: usize) -> Result<usize, NoEnd> {
     Err(no_end)
 }
 
-/// Whether a byte may be one of a number or a word.
+/// Whether a byte may be part of a number or a word.
 fn is_of_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'+' | b'.' | b'_')
 }
 
-/// The byte behind the quote that closes the string of which `at` is the first byte. A line feed or a record separator in it shows that none does.
+/// The position after the closing quote of the string whose first byte is `at`. A line feed or a record separator in it shows that it is
+/// not closed.
 fn string_end(text: &[u8], start: usize) -> Result<usize, NoEnd> {
     let end = quote_or_line_end(text, start);
     let most = match end {
@@ -275,7 +277,7 @@ mod tests {
             }
             assert_eq!(pieces(&format!("[{scalar} {object}")), [scalar, object]);
         }
-        // What is no value of JSON is broken, and so is what a colon shows to be a piece of something.
+        // Invalid JSON values are broken, and so is a text that a colon shows to be part of an object.
         assert_eq!(pieces("[tru, {\"a\":1}\n{}"), ["tru, {\"a\":1}", "{}"]);
         assert_eq!(pieces("\"a\": 1, \"b\": {}}\n{}"), ["\"a\": 1, \"b\": {}}", "{}"]);
         assert_eq!(pieces("5}\n{}"), ["5}", "{}"]);

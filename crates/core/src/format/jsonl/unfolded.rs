@@ -1,25 +1,25 @@
-//! An array whose elements become records: what it lies in is taken apart once for all of them.
+//! An array whose elements become records: the objects around it are parsed once for all of them.
 
 use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use super::object::{Entry, parts};
+use super::object::{FieldEntry, parts};
 use crate::error::Result;
 use crate::format::rows::Refusal;
 
-/// An object, and its fields.
-pub(super) type TakenApart<'t> = (&'t RawValue, Vec<Entry<'t>>);
+/// An object and its fields.
+pub(super) type TakenApart<'t> = (&'t RawValue, Vec<FieldEntry<'t>>);
 
-/// An array that gives records.
+/// An array whose elements become records.
 pub(super) struct Unfolded<'t> {
     pub(super) array: &'t RawValue,
     pub(super) elements: Vec<&'t RawValue>,
-    /// The objects that it lies in, but for the record itself.
+    /// The objects that contain it, except the record itself.
     pub(super) around: Vec<TakenApart<'t>>,
 }
 
-/// An element that stands in place of its array.
+/// The replacement of an array by one of its elements.
 #[derive(Clone, Copy)]
 pub(super) struct Swap<'u, 't> {
     of: &'u Unfolded<'t>,
@@ -27,21 +27,24 @@ pub(super) struct Swap<'u, 't> {
 }
 
 impl<'t> Unfolded<'t> {
-    /// What stands in place of the array, for each record.
+    /// The replacement of the array for each record.
     pub(super) fn swaps(&self) -> impl Iterator<Item = Swap<'_, 't>> {
         self.elements.iter().map(|element| Swap { of: self, element })
     }
 }
 
 impl<'u, 't> Swap<'u, 't> {
-    /// The value, or what stands in its place.
+    /// The value, or its replacement.
     pub(super) fn apply(swap: Option<Self>, value: &'t RawValue) -> &'t RawValue {
         swap.filter(|swap| is_same(swap.of.array, value)).map_or(value, |swap| swap.element)
     }
 
-    /// What an object or an array consists of. What the array lies in is not read again for each element, which would take time with the
-    /// square of their number.
-    pub(super) fn parts(swap: Option<Self>, value: &'t RawValue) -> Result<Cow<'u, [Entry<'t>]>, Refusal> {
+    /// The entries of an object or array. The objects around the array are not parsed again for each element, which would take quadratic
+    /// time.
+    pub(super) fn parts(
+        swap: Option<Self>,
+        value: &'t RawValue,
+    ) -> Result<Cow<'u, [FieldEntry<'t>]>, Refusal> {
         let around = swap.map_or(&[][..], |swap| &swap.of.around[..]);
         match around.iter().find(|(object, _)| is_same(object, value)) {
             Some((_, fields)) => Ok(Cow::Borrowed(fields)),
@@ -50,7 +53,7 @@ impl<'u, 't> Swap<'u, 't> {
     }
 }
 
-/// Whether they are one place of one text.
+/// Whether both are the same position of the same text.
 fn is_same(value: &RawValue, other: &RawValue) -> bool {
     std::ptr::eq(value.get(), other.get())
 }
@@ -67,7 +70,7 @@ mod tests {
     use crate::offset::Offset;
     use crate::sensor::{SensorIds, SharedSensors};
 
-    /// How many bytes `read` takes apart.
+    /// The number of bytes that `read` parses.
     fn taken_apart<T>(read: impl FnOnce() -> T) -> (usize, T) {
         let before = TAKEN_APART.get();
         let read = read();

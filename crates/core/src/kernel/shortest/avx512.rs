@@ -1,15 +1,14 @@
-//! Eight numbers at a time, by AVX-512.
+//! Formats eight numbers at a time with AVX-512.
 //!
-//! The search is that of Giulietti, "The Schubfach way to render doubles" (2020), in the variant that asks for the digit before
-//! the last first: a number c·2^q with 2^52 ≤ c < 2^53 is scaled by the power of ten 10^n that brings the distance to its
-//! neighbours, 2^q, to between a tenth and one. At most one integer is then nearer to it than half of that distance: it is the
-//! shortest text if there is one, once its zeros at the end are taken off. If there is none, one more digit is needed, and the
-//! nearest is right.
+//! The search is that of Giulietti, "The Schubfach way to render doubles" (2020), in the variant that tests the shorter text first: a
+//! number c·2^q with 2^52 ≤ c < 2^53 is scaled by the power of ten 10^n that brings the distance to its neighbours, 2^q, to between a tenth
+//! and one. At most one integer is then within half of that distance: if there is one, it is the shortest text, once its trailing zeros are
+//! removed. Otherwise one more digit is needed, and the nearest one is correct.
 //!
-//! Only numbers of 1e-5 to below 2^52 and zeros are written so: those without an exponent in their text, but for the largest.
-//! There 10^n has n of 0 to 20, which an integer of 52 bits times a power of two holds exactly. So nothing is rounded anywhere:
-//! the scaled number has 105 bits, of which at most 49 behind the point are not zero, and every comparison is exact.
-//! Powers of two, whose lower neighbour is nearer, need no care either: in this range they are integers when scaled.
+//! Only zeros and numbers from 1e-5 to below 2^52 are formatted here: those without an exponent in their text, except for the largest. For
+//! these, n is 0 to 20, and an integer of 52 bits times a power of two represents 10^n exactly. So nothing is rounded: the scaled number
+//! has 105 bits, of which at most 49 after the binary point are not zero, and every comparison is exact. Powers of two, whose lower
+//! neighbour is nearer, are no special case: in this range they are integers when scaled.
 
 #![expect(
     unsafe_code,
@@ -33,7 +32,7 @@ pub(super) fn is_there() -> bool {
 /// As [`super::write_all`], with as many slots as values.
 ///
 /// # Panics
-/// Where the processor does not have what [`is_there`] asks for.
+/// If the processor does not support what [`is_there`] checks.
 pub(super) fn write_all(values: &[f64], slots: &mut [Slot]) {
     assert!(is_there(), "AVX-512");
     // SAFETY: the processor has all that is needed, as was just asked.
@@ -57,7 +56,7 @@ unsafe fn write_eights(values: &[f64], slots: &mut [Slot]) {
     }
 }
 
-/// One by one, those of the numbers whose bit is set: they are out of range here.
+/// Formats the numbers whose bit is set one by one: they are out of range here.
 #[inline]
 fn write_others(mut others: u8, values: &[f64; 8], slots: &mut [Slot; 8]) {
     while others != 0 {
@@ -73,10 +72,10 @@ const MANTISSA: u64 = (1 << 52) - 1;
 /// Numbers below 1e-5 have an exponent in their text.
 const LEAST: u64 = 1e-5_f64.to_bits();
 
-/// From here on, numbers are scaled by a tenth or less, which no integer holds.
+/// From here on, numbers are scaled by a tenth or less, which no integer represents.
 const BOUND: u64 = ((1_u64 << 52) as f64).to_bits();
 
-/// Powers of ten that are asked for: 10^0 to 10^20.
+/// The number of powers of ten used: 10^0 to 10^20.
 const POWERS: usize = 21;
 
 /// 10^n = p·2^-t with 2^51 ≤ p < 2^52: p, and above its 52 bits t plus the bias of an `f64`'s exponent.
@@ -93,20 +92,20 @@ static SCALES: [u64; 24] = {
     scales
 };
 
-/// Where the bytes of a text come from: 0 to 15 are digits but the first, then come that and what else there is.
+/// The source of the bytes of a text: 0 to 15 are the digits except the first, followed by the first and the other characters.
 const FIRST: u8 = 16;
 const POINT: u8 = 17;
 const ZERO: u8 = 18;
 const MINUS: u8 = 19;
 const LENGTH: u8 = 20;
 
-/// Rows of [`PLACES`] with a sign come that much later.
+/// The offset of the rows of [`PLACES`] with a sign.
 const SIGNED: usize = 32;
 
-/// The row of [`PLACES`] for numbers whose point is behind the first digit.
+/// The row of [`PLACES`] for numbers with the point after the first digit.
 const UNITS: usize = 5;
 
-/// For each power of ten of the first digit, from 10^-5 on, without and with a sign: where each byte of the slot comes from.
+/// By power of ten of the first digit, from 10^-5 on, without and with a sign: the source of each byte of the slot.
 static PLACES: [[u8; Slot::SIZE]; 2 * SIGNED] = {
     let mut places = [[LENGTH; Slot::SIZE]; 2 * SIGNED];
     let mut row = 0;
@@ -118,7 +117,7 @@ static PLACES: [[u8; Slot::SIZE]; 2 * SIGNED] = {
     places
 };
 
-/// The same for one: all 17 digits, and a point with zeros where they are needed.
+/// One row: all 17 digits, with a point and zeros where needed.
 const fn text_places(row: usize, is_negative: bool) -> [u8; Slot::SIZE] {
     let mut places = [LENGTH; Slot::SIZE];
     let mut end = 0;
@@ -126,7 +125,7 @@ const fn text_places(row: usize, is_negative: bool) -> [u8; Slot::SIZE] {
         places[end] = MINUS;
         end += 1;
     }
-    // Digits in front of the point; zeros, where the first digit is behind it.
+    // Digits before the point; leading zeros if the first digit is after it.
     let mut zeros = UNITS.saturating_sub(row);
     let mut point = if zeros > 0 { end + 1 } else { end + row - UNITS + 1 };
     let mut digit = 0;
@@ -146,7 +145,7 @@ const fn text_places(row: usize, is_negative: bool) -> [u8; Slot::SIZE] {
     places
 }
 
-/// Writes the numbers in range. Gives the others, a bit each; what their slots have then is not their text.
+/// Formats the numbers in range. Returns a mask of the others, whose slots have an arbitrary content.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512cd,avx512dq,avx512ifma,avx512vbmi")]
 fn write_eight(values: &[f64; 8], slots: &mut [Slot; 8]) -> u8 {
@@ -161,11 +160,11 @@ fn write_eight(values: &[f64; 8], slots: &mut [Slot; 8]) -> u8 {
     nonzero & !regular
 }
 
-/// Seventeen decimal digits each, zeros at the end included.
+/// Seventeen decimal digits each, including trailing zeros.
 struct Digits {
     /// As an integer.
     all: __m512i,
-    /// The power of ten of the first of them, as a row of [`PLACES`].
+    /// The power of ten of the first digit, as a row of [`PLACES`].
     row: __m512i,
 }
 
@@ -175,26 +174,26 @@ struct Digits {
 fn shortest(bits: __m512i, magnitude: __m512i, regular: __mmask8) -> Digits {
     let exponent = _mm512_srli_epi64::<52>(magnitude);
     let q = _mm512_sub_epi64(exponent, all(1075));
-    // n = -1 - k with k = ⌊q·log10(2)⌋: that is k with all bits turned.
+    // n = -1 - k with k = ⌊q·log10(2)⌋: the bitwise complement of k.
     let k = _mm512_srai_epi64::<20>(_mm512_mul_epi32(q, all(315_653)));
     let n = _mm512_xor_si512(k, all(u64::MAX));
     let scale = scales(n, regular);
     let p = _mm512_and_si512(scale, all(MANTISSA));
-    // The product c·p in two parts of 52 bits; the multiplication looks at these many bits alone, so c comes without its highest.
+    // The product c·p in two parts of 52 bits; the multiplication uses only the lowest 52 bits, so c is given without its highest one.
     let high = _mm512_madd52hi_epu64(p, magnitude, p);
     let low = _mm512_madd52lo_epu64(all(0), magnitude, p);
-    // The point is 0 to 3 bits above the border of the parts.
+    // The point is 0 to 3 bits above the boundary of the parts.
     let shift = _mm512_sub_epi64(_mm512_srli_epi64::<52>(scale), exponent);
     let integer = _mm512_srlv_epi64(high, shift);
     let spill = _mm512_sllv_epi64(high, _mm512_sub_epi64(all(52), shift));
     let fraction = _mm512_or_si512(_mm512_and_si512(spill, all(MANTISSA)), _mm512_srlv_epi64(low, shift));
-    // Half of the distance to the neighbours. What is exactly there reads back to the even one.
+    // Half of the distance to the neighbours. A number at exactly that distance reads back to the even one.
     let half = _mm512_srlv_epi64(p, _mm512_add_epi64(shift, all(1)));
     let odd = _mm512_and_si512(bits, all(1));
     let up = _mm512_cmpgt_epu64_mask(_mm512_add_epi64(fraction, half), _mm512_add_epi64(all(MANTISSA), odd));
     let down = _mm512_cmple_epu64_mask(_mm512_add_epi64(fraction, odd), half);
     let integer = _mm512_mask_add_epi64(integer, up, integer, all(1));
-    // The nearest tenth. Two of them are as near only at a quarter and at three quarters: the even ones are 2 and 8.
+    // The nearest tenth. Two are equally near only at one and three quarters: the even ones are 2 and 8.
     let tenth = _mm512_srli_epi64::<52>(_mm512_add_epi64(times_ten(fraction), all(1 << 51)));
     let quarter = _mm512_cmpeq_epi64_mask(fraction, all(1 << 50));
     let tenth = _mm512_mask_mov_epi64(tenth, quarter, all(2));
@@ -221,7 +220,7 @@ fn scales(n: __m512i, regular: __mmask8) -> __m512i {
     _mm512_mask_permutexvar_epi64(scale, above, n, high)
 }
 
-/// Puts digits, sign and point where they belong.
+/// Writes digits, sign and point to their positions.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512cd,avx512dq,avx512ifma,avx512vbmi")]
 fn write_digits(digits: Digits, negative: __mmask8, slots: &mut [Slot; 8]) {
@@ -238,7 +237,7 @@ fn write_digits(digits: Digits, negative: __mmask8, slots: &mut [Slot; 8]) {
     let first = _mm512_srli_epi64::<57>(_mm512_mul_epu32(upper, all((1 << 57) / EIGHT + 1)));
     let middle = _mm512_sub_epi64(upper, _mm512_mul_epu32(first, all(EIGHT)));
     let (middle, last) = (eight_digits(middle), eight_digits(last));
-    // Zeros at the end: the last digits are the highest bytes.
+    // Trailing zeros: the last digits are the highest bytes.
     let more = _mm512_testn_epi64_mask(last, last);
     let zeros = _mm512_lzcnt_epi64(last);
     let zeros = _mm512_mask_add_epi64(zeros, more, zeros, _mm512_lzcnt_epi64(middle));
@@ -251,11 +250,11 @@ fn write_digits(digits: Digits, negative: __mmask8, slots: &mut [Slot; 8]) {
     place([_mm512_or_si512(middle, ascii), _mm512_or_si512(last, ascii), others], row, slots);
 }
 
-/// How long the text of `count` digits is, with the point at `row`.
+/// The length of the text of `count` digits, with the point at `row`.
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn length(count: __m512i, row: __m512i, negative: __mmask8) -> __m512i {
-    // Digits in front of the point, if the first digit is there.
+    // Digits before the point, if the first digit is before it.
     let front = _mm512_sub_epi64(row, all(UNITS as u64 - 1));
     let has_point = _mm512_cmpgt_epi64_mask(count, front);
     let length = _mm512_mask_add_epi64(front, has_point, count, all(1));
@@ -283,7 +282,7 @@ fn eight_digits(numbers: __m512i) -> __m512i {
     _mm512_or_si512(upper, _mm512_slli_epi16::<8>(lower))
 }
 
-/// Brings the bytes of each number together, two numbers at a time, and each to its place.
+/// Gathers the bytes of each number, two numbers at a time, and moves each to its position.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
 fn place([middle, last, others]: [__m512i; 3], row: __m512i, slots: &mut [Slot; 8]) {

@@ -1,37 +1,37 @@
-//! The shortest texts of doubles that read back to the same bits (clause 18), whole columns of them: eight at a time where the
-//! processor has AVX-512, otherwise one by one. All ways give the same bytes.
+//! The shortest texts of doubles that read back to the same bits (clause 18), for whole columns: eight at a time if the processor has
+//! AVX-512, otherwise one by one. All implementations give the same bytes.
 
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 #[cfg(test)]
 mod tests;
 
-/// The text of one number in a place of fixed size, so that it can be copied without a look at its length.
+/// The text of one number in a slot of fixed size, so that it can be copied without checking its length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C, align(32))]
 pub struct Slot([u8; Slot::SIZE]);
 
 impl Slot {
-    /// Bytes of a slot: the text, whatever there was before, and the text's length in the last.
+    /// Bytes of a slot: the text, padding with arbitrary content, and the text's length in the last byte.
     pub const SIZE: usize = 32;
 
-    /// The longest text.
+    /// The maximum length of a text, in bytes.
     pub const MOST: usize = Self::SIZE - 1;
 
-    /// No text.
+    /// A slot without text.
     pub const EMPTY: Self = Self([0; Self::SIZE]);
 
-    /// This text.
+    /// A slot with this text.
     ///
     /// # Panics
-    /// When it has more than [`Slot::MOST`] bytes.
+    /// If it has more than [`Slot::MOST`] bytes.
     pub fn new(text: &[u8]) -> Self {
         let mut slot = Self::EMPTY;
         slot.push(text);
         slot
     }
 
-    /// How many bytes the text has: [`Slot::MOST`] at most.
+    /// The length of the text in bytes, at most [`Slot::MOST`].
     #[inline]
     pub fn len(&self) -> usize {
         usize::from(self.0[Self::MOST]) % Self::SIZE
@@ -48,7 +48,7 @@ impl Slot {
         &self.0[..self.len()]
     }
 
-    /// The text and what is behind it.
+    /// The text and its padding.
     #[inline]
     pub fn bytes(&self) -> &[u8; Self::SIZE] {
         &self.0
@@ -64,10 +64,10 @@ impl Slot {
     }
 }
 
-/// Puts the shortest text of each of `values` into the slot at the same place: `NaN`, `inf` and `-inf` where it is no number.
+/// Writes the shortest text of each of `values` into the slot at the same index: `NaN`, `inf` and `-inf` for non-finite ones.
 ///
 /// # Panics
-/// When there are fewer slots than values.
+/// If there are fewer slots than values.
 pub fn write_all(values: &[f64], slots: &mut [Slot]) {
     let slots = &mut slots[..values.len()];
     #[cfg(target_arch = "x86_64")]
@@ -77,14 +77,14 @@ pub fn write_all(values: &[f64], slots: &mut [Slot]) {
     write_each(values, slots);
 }
 
-/// The same one by one, on any processor: what judges the others.
+/// The same one by one, on any processor: the oracle of the others.
 fn write_each(values: &[f64], slots: &mut [Slot]) {
     for (value, slot) in values.iter().zip(slots) {
         *slot = write_one(*value);
     }
 }
 
-/// The text of one.
+/// The text of one number.
 #[inline]
 fn write_one(value: f64) -> Slot {
     let mut slot = Slot::EMPTY;
@@ -92,7 +92,7 @@ fn write_one(value: f64) -> Slot {
     slot
 }
 
-/// Hands the shortest text of `value` to `push`, in two parts if need be.
+/// Calls `push` with the shortest text of `value`, in two parts if necessary.
 #[inline]
 pub fn with_shortest(value: f64, mut push: impl FnMut(&[u8])) {
     if !value.is_finite() {

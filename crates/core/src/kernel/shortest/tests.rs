@@ -1,11 +1,11 @@
 use super::*;
 use proptest::prelude::*;
 
-/// All ways, for numbers side by side, against one by one.
+/// All implementations, for several numbers at once, against one by one.
 fn check(values: &[f64]) -> Result<(), TestCaseError> {
     let mut expected = vec![Slot::EMPTY; values.len()];
     write_each(values, &mut expected);
-    // What was there before does not matter.
+    // The previous content does not matter.
     let mut slots = vec![Slot::new(b"something else"); values.len()];
     write_all(values, &mut slots);
     for ((value, slot), expected) in values.iter().zip(&slots).zip(&expected) {
@@ -15,7 +15,7 @@ fn check(values: &[f64]) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// The double that is `steps` steps from `value`.
+/// The double `steps` steps away from `value`.
 fn neighbour(value: f64, steps: i64) -> f64 {
     f64::from_bits(value.to_bits().wrapping_add_signed(steps))
 }
@@ -64,7 +64,7 @@ fn powers_of_ten_and_their_neighbours() {
 
 #[test]
 fn ties_between_two_last_digits() {
-    // Numbers with a quarter: sixteen digits in front, and a 2 or an 8 behind.
+    // Numbers ending in a quarter: sixteen digits before it, and a 2 or an 8 after.
     let wholes = (0..200).map(|at| (1_u64 << 50) + 10_000_000_019 * at);
     checked(wholes.flat_map(|whole| [0.0, 0.25, 0.5, 0.75].map(|part| whole as f64 + part)));
 }
@@ -75,7 +75,7 @@ fn whole_numbers_and_what_is_not_finite() {
     checked([f64::MAX, f64::MIN_POSITIVE, 5e-324, f64::INFINITY, f64::NAN, 4_503_599_627_370_495.5]);
 }
 
-/// Far more than the others, in a few seconds when optimised.
+/// Far more numbers than the other tests, in a few seconds with optimisation.
 #[test]
 #[ignore = "takes minutes without optimisation"]
 fn a_hundred_million_numbers() {

@@ -1,4 +1,4 @@
-//! `aggregate`: one record for many: count, mean, extremes, deviation, quantiles (clause 21).
+//! `aggregate`: summarises records: count, mean, minimum, maximum, deviation, quantiles (clause 21).
 
 mod process;
 mod summary;
@@ -17,45 +17,46 @@ use crate::error::{Error, Result};
 use crate::stage::Component;
 use crate::time::{Agreement, parse_duration};
 
-/// One record a sensor, for the whole input or for every interval of a duration. Nulls, NaN and infinities are skipped.
-/// Other columns than the time, the sensor and the measurements do not go on.
+/// One record per sensor, for the whole input or for every interval of a duration. Nulls, NaN and infinities are skipped. Other columns
+/// than the time, the sensor and the measurements are removed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Aggregate {
     /// The length of an interval such as "1h", counted from 1970-01-01 UTC; the whole input if not given.
     pub every: Option<String>,
-    /// What is said of each measurement, in this order.
+    /// The statistics of each measurement, in this order.
     pub statistics: Vec<Statistic>,
-    /// Which quantiles, 0 to 1, are said of each measurement after that: 0.5 becomes "p50", 0.999 "p99.9". They are
-    /// approximate: each order statistic is within 0.4 % of the true one.
+    /// The quantiles of each measurement, 0 to 1, after the statistics: 0.5 becomes "p50", 0.999 "p99.9". They are approximate: each order
+    /// statistic has a relative error of at most 0.4 %.
     pub quantiles: Vec<f64>,
     /// The measurements to aggregate, by name or glob; all if not given.
     pub columns: Option<Vec<String>>,
-    /// The names of the new columns; {column} stands for the measurement's, {statistic} for what is said of it.
+    /// The names of the new columns; {column} is replaced by the measurement's name, {statistic} by the statistic's.
     pub into: String,
-    /// How many sensors must have reached a time for others to be quiet by it: what `agree` in the source's options says.
+    /// How many sensors must have reached a time for others to be quiet: `agree` of the source's options.
     #[serde(skip)]
     #[schemars(skip)]
     pub agreement: Agreement,
 }
 
-inventory::submit! { Component::of::<Aggregate>("aggregate", "one record a sensor, or a sensor and interval: count, mean, extremes, quantiles") }
+inventory::submit! { Component::of::<Aggregate>("aggregate", "one record per sensor, or per sensor and interval: count, mean, extremes, quantiles") }
 
-/// What can be said of a series' finite values.
+/// A statistic of a series' finite values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Statistic {
-    /// How many there are.
+    /// The number of values.
     Count,
-    /// Their correctly rounded sum.
+    /// The correctly rounded sum.
     Sum,
     /// The correctly rounded sum divided by the count.
     Mean,
-    /// The least.
+    /// The minimum.
     Min,
-    /// The greatest.
+    /// The maximum.
     Max,
-    /// The deviation of the population.
+    /// The population deviation.
     Std,
 }
 
@@ -72,12 +73,12 @@ impl Default for Aggregate {
     }
 }
 
-/// What the options mean for the columns that come in.
-struct Bound {
+/// The options, bound to the input columns.
+struct BoundAggregate {
     output: Arc<Schema>,
     /// The selected measurements.
     columns: Vec<usize>,
-    /// Nanoseconds of an interval; `None` for the whole input.
+    /// The length of an interval in nanoseconds; `None` for the whole input.
     every: Option<i64>,
     statistics: Vec<Statistic>,
     quantiles: Vec<f64>,
@@ -85,12 +86,12 @@ struct Bound {
 }
 
 impl Aggregate {
-    /// One record a sensor and interval of this length, such as "1h".
+    /// One record per sensor and interval of this length, such as "1h".
     pub fn every(interval: impl Into<String>) -> Self {
         Self { every: Some(interval.into()), ..Self::default() }
     }
 
-    fn bind(&self, input: &Schema) -> Result<Bound> {
+    fn bind(&self, input: &Schema) -> Result<BoundAggregate> {
         self.check()?;
         let every = self.every.as_deref().map(parse_duration).transpose();
         let every = every.map_err(|why| Error::config(format!("`every`: {why}")))?;
@@ -107,17 +108,17 @@ impl Aggregate {
             fields.extend(self.fields_of(&input.fields()[at]));
         }
         let output = Schema::new(fields).map_err(|error| {
-            error.with_help("let `into` contain {column} and {statistic}, and name nothing twice")
+            error.with_help("let `into` contain {column} and {statistic}, and list nothing twice")
         })?;
         let (statistics, quantiles) = (self.statistics.clone(), self.quantiles.clone());
         let agreement = self.agreement;
-        Ok(Bound { output: Arc::new(output), columns, every, statistics, quantiles, agreement })
+        Ok(BoundAggregate { output: Arc::new(output), columns, every, statistics, quantiles, agreement })
     }
 
     fn check(&self) -> Result<()> {
         if self.statistics.is_empty() && self.quantiles.is_empty() {
-            return Err(Error::config("there is nothing to say of the measurements")
-                .with_help("name something in `statistics` or `quantiles`"));
+            return Err(Error::config("no statistics are selected")
+                .with_help("list some in `statistics` or `quantiles`"));
         }
         match self.quantiles.iter().find(|quantile| !(0.0..=1.0).contains(*quantile)) {
             Some(quantile) => Err(Error::config(format!("the quantile {quantile} is not between 0 and 1"))
@@ -126,7 +127,7 @@ impl Aggregate {
         }
     }
 
-    /// The columns that are made of measurement `column`.
+    /// The columns made of measurement `column`.
     fn fields_of(&self, column: &Field) -> impl Iterator<Item = Field> {
         let name =
             |statistic: &str| self.into.replace("{column}", &column.name).replace("{statistic}", statistic);
@@ -134,11 +135,14 @@ impl Aggregate {
             let name = name(statistic.as_str());
             match statistic {
                 Statistic::Count => Field::count(name),
-                Statistic::Min | Statistic::Max => Field::measurement(name).with_type(column.ty),
-                _ => Field::measurement(name),
+                Statistic::Min | Statistic::Max => {
+                    Field::measurement(name).with_type(column.ty).described_as(column)
+                }
+                _ => Field::measurement(name).described_as(column),
             }
         });
-        statistics.chain(self.quantiles.iter().map(move |&q| Field::measurement(name(&percentile(q)))))
+        let quantile = move |&q| Field::measurement(name(&percentile(q))).described_as(column);
+        statistics.chain(self.quantiles.iter().map(quantile))
     }
 }
 
@@ -155,7 +159,7 @@ impl Statistic {
     }
 }
 
-/// The name of a quantile: "p50", "p99.9". Of the digits after the point no more than one would write.
+/// The name of a quantile: "p50", "p99.9". Without superfluous digits.
 fn percentile(quantile: f64) -> String {
     format!("p{}", (quantile * 100.0 * 1e9).round() / 1e9)
 }
@@ -169,7 +173,7 @@ impl Stage for Aggregate {
         parameters_of(self)
     }
 
-    /// Over the whole input any worker may take any record. Where an interval ends depends on the order.
+    /// Over the whole input, any worker may process any record. The end of an interval depends on the order.
     fn reach(&self) -> Reach {
         if self.every.is_some() { Reach::Series } else { Reach::Row }
     }
@@ -202,11 +206,11 @@ impl Stage for Aggregate {
         let sketch = if self.quantiles.is_empty() {
             ""
         } else {
-            ", and 16 B to 1 KiB for each octave of its values, by how many there are"
+            ", and 16 B to 1 KiB for each octave of its values, depending on their number"
         };
         match self.every {
-            Some(_) => format!("one summary of the open interval a series{sketch}"),
-            None => format!("one summary a series and worker{sketch}"),
+            Some(_) => format!("one summary of the open interval per series{sketch}"),
+            None => format!("one summary per series and worker{sketch}"),
         }
     }
 }

@@ -1,7 +1,7 @@
-//! The stage in use: the summaries of all series, and the interval that each sensor is in.
+//! The running stage: the summaries of all series, and the interval of each sensor.
 //!
-//! An interval leaves with its sensor's first later record, or when its sensor is [quiet](crate::time::quiet_at): a whole interval
-//! late. Both depend on the records alone, one after the other.
+//! An interval is emitted with its sensor's first later record, or when its sensor is [quiet](crate::time::quiet_at) for a whole interval.
+//! Both depend only on the sequence of records.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -9,64 +9,65 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::summary::Summary;
-use super::{Bound, Statistic};
+use super::{BoundAggregate, Statistic};
 use crate::batch::{Batch, Column, FieldRole, Number, Numbers, Origins, Text, TimeColumn};
 use crate::error::{Error, RejectionKind, Result};
 use crate::sensor::{SensorId, Sensors};
-use crate::stage::{Flow, Process, state};
+use crate::stage::sensor_states::agreed;
+use crate::stage::{Flow, Process, SensorStates, state};
 use crate::time::{Deadlines, Reached, Timestamp, Watermark, format_duration, quiet_at};
 
-/// Puts records into summaries.
+/// Aggregates records into summaries.
 pub(super) struct Aggregating {
-    bound: Bound,
+    bound: BoundAggregate,
     /// By sensor.
     places: Vec<SensorProgress>,
     /// By sensor, then by measurement.
     summaries: Vec<Summary>,
     reached: Reached,
-    /// Of sensors with an open interval.
+    /// For sensors with an open interval.
     deadlines: Deadlines<SensorId>,
 }
 
-/// Where a sensor is.
+/// The progress of a sensor.
 #[derive(Clone, Copy, Debug)]
 struct SensorProgress {
     state: IntervalState,
     /// The interval of its newest record.
-    interval: Interval,
+    interval: TimeRange,
     /// The watermark when it last reported.
     seen: Watermark,
-    /// Whether it is among the deadlines.
+    /// Whether it has a deadline.
     is_looked_after: bool,
 }
 
-/// A [`SensorProgress`] at rest: its state, the start of its interval, the watermark when its sensor last reported, and the newest time of its
-/// sensor, if that has been noted.
+/// The saved form of a [`SensorProgress`]: its state, the start of its interval, the watermark when its sensor last reported, and the
+/// newest time of its sensor, if known.
 type SavedProgress = (IntervalState, i64, Watermark, Option<Timestamp>);
 
-/// What is to be said of a sensor's interval.
+/// The state of a sensor's interval.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum IntervalState {
-    /// There is none yet.
+    /// There is no interval yet.
     None,
     /// Its summaries are open.
     Open,
-    /// They have left.
+    /// It has been emitted.
     Left,
 }
 
 /// The times `first ..= last`, in nanoseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Interval {
+struct TimeRange {
     first: i64,
     last: i64,
 }
 
-/// All that there is: without `every` nothing ever closes.
-const ALWAYS: Interval = Interval { first: i64::MIN, last: i64::MAX };
+/// The whole range of time: without `every`, an interval never closes.
+const ALWAYS: TimeRange = TimeRange { first: i64::MIN, last: i64::MAX };
 
-impl Interval {
-    /// The interval of length `every` that `time` is in, counted from 1970-01-01 UTC.
+impl TimeRange {
+    /// The interval of length `every` that contains `time`, counted from 1970-01-01 UTC.
     fn around(time: i64, every: i64) -> Self {
         let since = time.rem_euclid(every);
         Self { first: time.saturating_sub(since), last: time.saturating_add(every - 1 - since) }
@@ -74,11 +75,11 @@ impl Interval {
 }
 
 impl SensorProgress {
-    /// Of a sensor without records. Without `every`, the interval is what it will be.
+    /// For a sensor without records. Without `every`, the interval is final.
     const NEW: Self =
         Self { state: IntervalState::None, interval: ALWAYS, seen: Watermark::new(), is_looked_after: false };
 
-    /// The watermark at which its sensor is quiet, if anything is open and that can be.
+    /// The watermark at which its sensor becomes quiet, if an interval is open and that is possible.
     fn deadline(&self, every: i64) -> Option<Timestamp> {
         let end = self.interval.last.checked_add(1).filter(|_| self.state == IntervalState::Open)?;
         quiet_at(Timestamp::from_nanos(end), self.seen, every)
@@ -88,10 +89,10 @@ impl SensorProgress {
         (self.state, self.interval.first, self.seen, newest)
     }
 
-    /// `None` where it does not begin an interval of length `every`.
+    /// `None` unless it begins an interval of length `every`.
     fn restored((state, first, seen, _): SavedProgress, every: Option<i64>) -> Option<Self> {
         let interval = match every {
-            Some(every) if state != IntervalState::None => Interval::around(first, every),
+            Some(every) if state != IntervalState::None => TimeRange::around(first, every),
             _ => ALWAYS,
         };
         (interval.first == first).then_some(Self { state, interval, seen, is_looked_after: false })
@@ -102,9 +103,9 @@ impl SensorProgress {
         (self.interval.first..=self.interval.last).contains(&time) && self.state == IntervalState::Open
     }
 
-    /// Why a record at `time`, for which no interval is open, is late, if it is.
+    /// Why a record at `time`, for which no interval is open, is late; `None` if it is not.
     fn lateness(&self, time: i64, every: i64) -> Option<String> {
-        let Interval { first, last } = self.interval;
+        let TimeRange { first, last } = self.interval;
         let interval =
             || format!("the interval of {} from {}", format_duration(every), Timestamp::from_nanos(first));
         match self.state {
@@ -112,7 +113,7 @@ impl SensorProgress {
                 Some(format!("late: its sensor is already in {}", interval()))
             }
             IntervalState::Left if time <= last => {
-                Some(format!("late: its sensor was quiet, so that {} has left", interval()))
+                Some(format!("late: its sensor was quiet, so {} has been emitted", interval()))
             }
             _ => None,
         }
@@ -120,7 +121,7 @@ impl SensorProgress {
 }
 
 impl Aggregating {
-    pub(super) fn new(bound: Bound) -> Self {
+    pub(super) fn new(bound: BoundAggregate) -> Self {
         Self {
             places: Vec::new(),
             summaries: Vec::new(),
@@ -130,7 +131,7 @@ impl Aggregating {
         }
     }
 
-    /// Makes room for sensors up to `most`.
+    /// Reserves space for sensors up to `most`.
     fn reserve(&mut self, most: Option<&SensorId>) {
         let sensors = most.map_or(0, |most| most.index() + 1);
         if sensors > self.places.len() {
@@ -140,7 +141,7 @@ impl Aggregating {
         }
     }
 
-    /// Takes in whole columns, whatever the time.
+    /// Aggregates whole columns, regardless of time.
     fn fold(&mut self, batch: &Batch) {
         let width = self.bound.columns.len();
         for id in batch.sensors() {
@@ -162,8 +163,8 @@ impl Aggregating {
         }
     }
 
-    /// Takes in record by record. A record after its sensor's interval closes it; one before it, or in one that has left, is late.
-    /// After each record the intervals of quiet sensors leave.
+    /// Aggregates record by record. A record after its sensor's interval closes that; one before it, or in an emitted one, is late. After
+    /// each record, the intervals of quiet sensors are emitted.
     fn fold_by_interval(&mut self, every: i64, batch: &Batch, sensors: &Sensors, flow: &mut Flow) -> Batch {
         let (mut leaving, mut by) = (Leaving::new(&self.bound), Vec::new());
         let times = batch.times().unwrap_or_default();
@@ -192,12 +193,12 @@ impl Aggregating {
         closed
     }
 
-    /// Opens the interval around `time`; closes an earlier one.
+    /// Opens the interval that contains `time`; closes an earlier one.
     fn enter(&mut self, id: SensorId, time: i64, every: i64, leaving: &mut Leaving) {
         let place = &mut self.places[id.index()];
         let before = *place;
         *place =
-            SensorProgress { state: IntervalState::Open, interval: Interval::around(time, every), ..before };
+            SensorProgress { state: IntervalState::Open, interval: TimeRange::around(time, every), ..before };
         if !place.is_looked_after {
             let deadline = place.deadline(every);
             deadline.into_iter().for_each(|deadline| self.deadlines.set(deadline, id));
@@ -208,7 +209,7 @@ impl Aggregating {
         }
     }
 
-    /// Sets the deadlines of all sensors anew.
+    /// Sets the deadlines of all sensors again.
     fn look_after_all(&mut self) {
         let Some(every) = self.bound.every else { return };
         for (id, place) in self.places.iter_mut().enumerate() {
@@ -218,7 +219,7 @@ impl Aggregating {
         }
     }
 
-    /// Lets the intervals of quiet sensors leave, in the order of their starts, then of the sensors' names.
+    /// Emits the intervals of quiet sensors, ordered by start, then by sensor name.
     #[cold]
     fn close_quiet(&mut self, watermark: Watermark, every: i64, sensors: &Sensors, leaving: &mut Leaving) {
         let Self { places, deadlines, .. } = self;
@@ -231,7 +232,7 @@ impl Aggregating {
         };
         deadlines.take_quiet(watermark, deadline, &mut quiet);
         quiet.sort_unstable_by_key(|&id| (places[id.index()].interval, sensors.name(id)));
-        // One that was given up and has come again is there twice.
+        // A sensor that was given up and has reported again occurs twice.
         quiet.dedup();
         for id in quiet {
             let place = &mut self.places[id.index()];
@@ -248,7 +249,7 @@ impl Aggregating {
         }
     }
 
-    /// What is open of `ids`, in the order of the intervals' starts, then of the sensors' names.
+    /// The open intervals of `ids`, ordered by start, then by sensor name.
     fn close_open(&mut self, ids: &[SensorId], sensors: &Sensors, flow: &mut Flow) -> Batch {
         let place = |&id: &SensorId| Some((self.places.get(id.index())?, id));
         let open = ids.iter().filter_map(place).filter(|(place, _)| place.state == IntervalState::Open);
@@ -262,7 +263,7 @@ impl Aggregating {
     }
 
     /// Moves the summaries of a sensor to `leaving`.
-    fn close(&mut self, id: SensorId, interval: Interval, leaving: &mut Leaving) {
+    fn close(&mut self, id: SensorId, interval: TimeRange, leaving: &mut Leaving) {
         let width = self.bound.columns.len();
         let summaries = &mut self.summaries[id.index() * width..][..width];
         leaving.push(id, interval.first, summaries, &self.bound);
@@ -281,7 +282,7 @@ impl Process for Aggregating {
                 Batch::empty(Arc::clone(&self.bound.output))
             }
         };
-        closed.sequence = batch.sequence;
+        (closed.sequence, closed.received) = (batch.sequence, batch.received);
         Ok(closed)
     }
 
@@ -323,22 +324,81 @@ impl Process for Aggregating {
     }
 
     fn restore(&mut self, state: &[u8], sensors: &Sensors) -> Result<()> {
-        let (watermark, places, summaries): (_, Vec<SavedProgress>, Vec<Summary>) = state::from_bytes(state)?;
+        let (watermark, places, summaries) = state::from_bytes(state)?;
+        self.take_over(watermark, places, summaries, sensors)
+    }
+
+    fn save_sensors(&self) -> Result<Option<SensorStates>> {
+        let mut all = SensorStates::default();
+        let width = self.bound.columns.len();
+        for (id, place) in self.places.iter().enumerate() {
+            let newest = self.reached.newest(id as u32);
+            if place.state != IntervalState::None || newest.is_some() {
+                let summaries = &self.summaries[id * width..][..width];
+                all.push(SensorId(id as u32), &(place.saved(newest), summaries))?;
+            }
+        }
+        if self.bound.every.is_some() {
+            all.shared.push(state::to_bytes(&self.reached.watermark())?);
+        }
+        Ok(Some(all))
+    }
+
+    fn restore_sensors(&mut self, states: &SensorStates, sensors: &Sensors) -> Result<()> {
+        let watermark = agreed(states.read_shared()?, "how far the watermark has come")?.unwrap_or_default();
+        let (width, empty) = (self.bound.columns.len(), Summary::new(&self.bound));
+        let ids = states.states.iter().map(|(sensor, _)| sensor.index() + 1).max().unwrap_or(0);
+        let mut places = vec![SensorProgress::NEW.saved(None); ids];
+        let mut summaries = vec![empty; ids * width];
+        for read in states.read::<(SavedProgress, Vec<Summary>)>() {
+            let (sensor, (place, mut of_sensor)) = read?;
+            if of_sensor.len() != width {
+                return Err(Error::data("the saved state is of other measurements"));
+            }
+            places[sensor.index()] = place;
+            summaries[sensor.index() * width..][..width].swap_with_slice(&mut of_sensor);
+        }
+        self.take_over(watermark, places, summaries, sensors)
+    }
+
+    fn goes_by(&self) -> Option<&'static str> {
+        self.bound.every.and_then(|_| self.bound.agreement.goes_by())
+    }
+
+    fn advance(&mut self, watermark: Watermark, sensors: &Sensors, flow: &mut Flow) -> Result<Option<Batch>> {
+        let Some(every) = self.bound.every else { return Ok(None) };
+        let (watermark, mut leaving) = (self.reached.advance_to(watermark), Leaving::new(&self.bound));
+        if self.deadlines.is_due(watermark) {
+            self.close_quiet(watermark, every, sensors, &mut leaving);
+        }
+        Ok(Some(leaving.into_batch(&self.bound, flow)))
+    }
+}
+
+impl Aggregating {
+    /// Goes on from what was kept, by sensor.
+    fn take_over(
+        &mut self,
+        watermark: Watermark,
+        places: Vec<SavedProgress>,
+        summaries: Vec<Summary>,
+        sensors: &Sensors,
+    ) -> Result<()> {
         let empty = Summary::new(&self.bound);
         if summaries.len() != places.len() * self.bound.columns.len()
             || !summaries.iter().all(|summary| summary.is_like(&empty))
         {
-            return Err(Error::data("the saved state is of other measurements or statistics"));
+            return Err(Error::data("the saved state has other measurements or statistics"));
         }
         if places.len() > sensors.len() {
-            return Err(Error::data("the saved state is of more sensors than there are"));
+            return Err(Error::data("the saved state has more sensors than exist"));
         }
         let every = self.bound.every;
         let newest = places.iter().map(|&(_, _, _, newest)| newest);
         let reached = Reached::restored(self.bound.agreement, watermark, newest);
         let places: Option<Vec<_>> =
             places.into_iter().map(|saved| SensorProgress::restored(saved, every)).collect();
-        self.places = places.ok_or_else(|| Error::data("the saved state is of other intervals"))?;
+        self.places = places.ok_or_else(|| Error::data("the saved state has other intervals"))?;
         (self.reached, self.summaries, self.deadlines) =
             (reached, summaries, Deadlines::new(self.bound.every.unwrap_or(0)));
         self.look_after_all();
@@ -346,7 +406,7 @@ impl Process for Aggregating {
     }
 }
 
-/// The records that summaries become.
+/// The records made of summaries.
 struct Leaving {
     times: Vec<Timestamp>,
     sensors: Vec<SensorId>,
@@ -355,20 +415,20 @@ struct Leaving {
 }
 
 impl Leaving {
-    fn new(bound: &Bound) -> Self {
+    fn new(bound: &BoundAggregate) -> Self {
         let fields = bound.output.fields().iter();
         let made = fields.filter(|field| !matches!(field.role, FieldRole::Time | FieldRole::Sensor));
         Self { times: Vec::new(), sensors: Vec::new(), columns: made.map(Column::empty).collect() }
     }
 
-    fn push(&mut self, id: SensorId, start: i64, summaries: &[Summary], bound: &Bound) {
+    fn push(&mut self, id: SensorId, start: i64, summaries: &[Summary], bound: &BoundAggregate) {
         self.times.push(Timestamp::from_nanos(start));
         self.sensors.push(id);
         let mut columns = self.columns.iter_mut();
         for summary in summaries {
             for (&statistic, column) in bound.statistics.iter().zip(&mut columns) {
                 column.push_number(match statistic {
-                    // Not by way of a float, which is exact to 2^53 only.
+                    // Not via f64, which is exact up to 2^53 only.
                     Statistic::Count => Some(Number::U64(summary.count())),
                     Statistic::Min | Statistic::Max => summary.extreme(statistic, column.value_type()),
                     _ => summary.statistic(statistic).map(Number::F64),
@@ -380,9 +440,9 @@ impl Leaving {
         }
     }
 
-    fn into_batch(self, bound: &Bound, flow: &mut Flow) -> Batch {
+    fn into_batch(self, bound: &BoundAggregate, flow: &mut Flow) -> Batch {
         flow.made += self.sensors.len() as u64;
-        let time = TimeColumn { values: self.times, text: Vec::new() };
+        let time = TimeColumn { values: self.times.into(), text: Vec::new() };
         let time = bound.output.time().map(|_| Column::Time(time));
         let columns = time.into_iter().chain([Column::Sensor(self.sensors)]).chain(self.columns).collect();
         Batch::new(Arc::clone(&bound.output), columns, Text::default())

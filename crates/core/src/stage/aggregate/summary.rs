@@ -1,15 +1,15 @@
-//! What is kept of the values of one series: enough for all that can be said of them, in any order.
+//! The summary of the values of one series, from which all statistics are computed; independent of their order.
 
 use serde::{Deserialize, Serialize};
 
-use super::{Bound, Statistic};
+use super::{BoundAggregate, Statistic};
 use crate::batch::{FieldType, Number};
 use crate::kernel::exact_sum::{ExactSquares, ExactSum, population_deviation};
 use crate::kernel::integers::is_float;
 use crate::kernel::order::{greater, lesser};
 use crate::kernel::sketch::QuantileSketch;
 
-/// The finite values of one series. The costlier parts are kept only where they are asked for.
+/// The finite values of one series. The expensive parts exist only if a statistic needs them.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Summary {
     count: u64,
@@ -18,13 +18,13 @@ pub(super) struct Summary {
     sum: Option<ExactSum>,
     squares: Option<Box<ExactSquares>>,
     sketch: Option<Box<QuantileSketch>>,
-    /// The least and the greatest, where integers are among the values that are no floats.
+    /// Minimum and maximum, if the values include integers that f64 cannot represent.
     integers: Option<Box<(i128, i128)>>,
 }
 
 impl Summary {
-    /// Of no values yet, with the parts that `bound` asks for.
-    pub(super) fn new(bound: &Bound) -> Self {
+    /// A summary of no values, with the parts that `bound` needs.
+    pub(super) fn new(bound: &BoundAggregate) -> Self {
         let has = |wanted: &[Statistic]| bound.statistics.iter().any(|statistic| wanted.contains(statistic));
         Self {
             count: 0,
@@ -37,7 +37,7 @@ impl Summary {
         }
     }
 
-    /// Whether it is one of some values, with the same parts as `other`.
+    /// Whether it is a summary of at least one value, with the same parts as `other`.
     pub(super) fn is_like(&self, other: &Self) -> bool {
         let parts = |of: &Self| (of.sum.is_some(), of.squares.is_some(), of.sketch.is_some());
         let is_range = self.min.is_finite() && self.max.is_finite() && self.min <= self.max;
@@ -47,7 +47,7 @@ impl Summary {
             && self.sketch.as_ref().is_none_or(|sketch| has_counted(sketch))
     }
 
-    /// Takes in a value, unless it is NaN or infinite.
+    /// Adds a value, unless it is NaN or infinite.
     #[inline]
     pub(super) fn add(&mut self, value: f64) {
         if !value.is_finite() {
@@ -67,7 +67,7 @@ impl Summary {
         }
     }
 
-    /// Takes in a number of any type, if there is one.
+    /// Adds a number of any type, if there is one.
     #[inline]
     pub(super) fn add_number(&mut self, value: Option<Number>) {
         match value {
@@ -95,13 +95,13 @@ impl Summary {
         self.sketch.iter_mut().for_each(|sketch| sketch.add(nearest));
     }
 
-    /// The least and the greatest of values that are all integers; `None` for no values.
+    /// Minimum and maximum of values that are all integers; `None` for no values.
     fn integer_extremes(&self) -> Option<(i128, i128)> {
         let of_floats = || (self.count > 0).then_some((self.min as i128, self.max as i128));
         self.integers.as_ref().map_or_else(of_floats, |integers| Some(**integers))
     }
 
-    /// The least or the greatest value, of type `ty`; `None` for no values.
+    /// The minimum or maximum, of type `ty`; `None` for no values.
     pub(super) fn extreme(&self, statistic: Statistic, ty: FieldType) -> Option<Number> {
         let is_least = statistic == Statistic::Min;
         if ty.is_integer() {
@@ -111,7 +111,7 @@ impl Summary {
         Number::F64(self.statistic(statistic)?).to_type(ty)
     }
 
-    /// Takes in all that `other`, of the same kind, has taken in.
+    /// Adds the values of `other`, which has the same parts.
     pub(super) fn merge(&mut self, other: Self) {
         if self.integers.is_some() || other.integers.is_some() {
             let both = [self.integer_extremes(), other.integer_extremes()].into_iter().flatten();
@@ -132,12 +132,12 @@ impl Summary {
         }
     }
 
-    /// How many values there are.
+    /// The number of values.
     pub(super) fn count(&self) -> u64 {
         self.count
     }
 
-    /// What `statistic` says; `None` for no values. The count as a number.
+    /// The result of `statistic`; `None` for no values. The count is a float here.
     pub(super) fn statistic(&self, statistic: Statistic) -> Option<f64> {
         if self.count == 0 {
             return None;
@@ -155,7 +155,7 @@ impl Summary {
         }
     }
 
-    /// About the quantile `q`: never outside the extremes, which are known.
+    /// The approximate quantile `q`, clamped to the minimum and maximum.
     pub(super) fn quantile(&self, q: f64) -> Option<f64> {
         let about = self.sketch.as_ref()?.quantile(q)?;
         Some(match q {

@@ -16,7 +16,7 @@ fn table(rows: &[(u8, i64, Option<f64>)]) -> Table {
     })
 }
 
-/// Everything that an outcome says, floats as bits.
+/// The complete outcome, floats as bits.
 fn bits(outcome: &Outcome, stage: &Aggregate) -> Vec<(String, Vec<Option<u64>>)> {
     let column = Field::measurement("v");
     let names = stage.fields_of(&column).map(|field| (field.name.to_string(), field.ty));
@@ -114,7 +114,7 @@ fn clause_21_an_interval_leaves_when_its_sensor_is_past_it() {
 
 #[test]
 fn clause_21_an_interval_leaves_when_its_sensor_is_quiet() {
-    // 0 and 1 are past the end of the first interval by another with the seventh record; 2 reports again after that.
+    // The seventh record is a whole interval past the end of the first interval of 0 and 1; 2 reports again after that.
     let rows =
         [(2, 3), (3, 9), (0, 5), (1, 18), (0, 19), (1, 20), (0, 21), (2, 9), (2, 11), (1, 40), (0, 39)];
     let outcome = run(&Aggregate::every("10ns"), &table(&rows.map(|(s, t)| (s, t, Some(1.0)))), 3);
@@ -134,7 +134,7 @@ fn clause_21_an_interval_leaves_when_its_sensor_is_quiet() {
     let late = &outcome.flow.rejections[0];
     assert_eq!((late.kind, late.position.line), (crate::error::RejectionKind::Late, 8));
     let reason =
-        "late: its sensor was quiet, so that the interval of 10ns from 1970-01-01T00:00:00Z has left";
+        "late: its sensor was quiet, so the interval of 10ns from 1970-01-01T00:00:00Z has been emitted";
     assert_eq!(late.reason, reason);
     assert_eq!((outcome.flow.folded, outcome.flow.made), (10, 10));
 }
@@ -154,7 +154,7 @@ fn wrong_options_are_configuration_errors() {
     let schema = table(&[]).schema();
     let error = |stage: Aggregate| stage.output(&schema).expect_err("wrong").to_string();
     assert!(error(Aggregate { quantiles: vec![99.0], ..Aggregate::default() }).contains("0.99"));
-    assert!(error(Aggregate { statistics: vec![], ..Aggregate::default() }).contains("nothing to say"));
+    assert!(error(Aggregate { statistics: vec![], ..Aggregate::default() }).contains("no statistics"));
     assert!(error(Aggregate { into: "{column}".into(), ..Aggregate::default() }).contains("{statistic}"));
     assert!(error(Aggregate::every("1 week")).contains("`every`"));
     let without = Schema::new(vec![Field::sensor("s"), Field::measurement("v")]).expect("schema");
@@ -174,8 +174,8 @@ fn value() -> impl Strategy<Value = Option<f64>> {
     ]
 }
 
-/// Intervals of clause 21 in the plainest words: which leave, in which order, and which records are late. In 128 bits there
-/// is no end of time. Intervals are given by their ordinals and sensors.
+/// Clause 21 as a plain loop: which intervals are emitted, in which order, and which records are late. With 128 bits, times do not
+/// overflow. Intervals are identified by ordinal and sensor.
 fn plain(rows: &[(u8, i64, Option<f64>)], every: i128) -> (Vec<(i128, u8)>, Vec<u64>) {
     let time = |at: usize| i128::from(rows[at].1);
     let of = |sensor: u8, at: usize| (0..=at).filter(move |&row| rows[row].0 == sensor);
@@ -211,7 +211,7 @@ fn plain(rows: &[(u8, i64, Option<f64>)], every: i128) -> (Vec<(i128, u8)>, Vec<
     (left, late)
 }
 
-/// Records as time goes on, some sensors seldom, one far behind; and some at both ends of time.
+/// Records with advancing times, some sensors rare, one far behind; and some at the limits of the time range.
 fn rows() -> impl Strategy<Value = Vec<(u8, i64, Option<f64>)>> {
     let sensor = prop_oneof![6 => 0..3u8, 1 => 3..6u8];
     let going_on = proptest::collection::vec((sensor, 0..5i64, -9..5i64, value()), 1..120).prop_map(|rows| {
@@ -277,7 +277,7 @@ proptest! {
         prop_assert_eq!(restarted.keys(), intervals.keys());
         prop_assert_eq!(restarted.flow.rejections.len(), intervals.flow.rejections.len());
 
-        // Several workers take turns; what they have is merged.
+        // Several workers take turns; their summaries are merged.
         let (mut sensors, mut flow) = (Sensors::default(), Flow::default());
         let mut workers: Vec<_> =
             (0..parts).map(|_| all().start(&table(&rows).schema()).expect("started")).collect();

@@ -1,4 +1,4 @@
-//! What makes a [`Stage`] of a [`SensorStage`].
+//! Adapts a [`SensorStage`] to a [`Stage`].
 
 use std::sync::Arc;
 
@@ -52,6 +52,10 @@ impl<S: SensorStage> Stage for EachSensor<S> {
         true
     }
 
+    fn state_version(&self) -> u32 {
+        S::VERSION
+    }
+
     fn output(&self, input: &Schema) -> Result<Schema> {
         let mut columns = Columns::new(input);
         self.stage.bind(&mut columns)?;
@@ -74,8 +78,17 @@ impl<S: SensorStage> Stage for EachSensor<S> {
         true
     }
 
+    fn reloads(&self, option: &str) -> bool {
+        self.stage.reloads(option)
+    }
+
+    fn ticks(&self) -> Option<i64> {
+        self.stage.ticks()
+    }
+
     fn with_agreement(&self, agreement: Agreement) -> Option<Arc<dyn Stage>> {
-        Some(Arc::new(Self { agreement, ..self.clone() }))
+        // The clock needs nobody to agree.
+        self.ticks().is_none().then(|| Arc::new(Self { agreement, ..self.clone() }) as Arc<dyn Stage>)
     }
 
     fn memory(&self) -> String {

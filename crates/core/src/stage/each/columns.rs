@@ -1,11 +1,11 @@
-//! Which columns a stage reads and writes, told before the run.
+//! Declares which columns a stage reads and writes, before the run.
 
 use std::sync::Arc;
 
 use crate::batch::{Field, FieldRole, FieldType, Schema};
 use crate::error::{Error, Result};
 
-/// The columns that come in; a stage says in its `bind` which of them it reads, and which it adds or changes.
+/// The input columns; in its `bind`, a stage declares which of them it reads, and which columns it adds or changes.
 #[derive(Debug)]
 pub struct Columns<'a> {
     input: &'a Schema,
@@ -23,24 +23,24 @@ pub struct ReadColumn(pub(super) usize);
 pub struct WriteColumn {
     /// Its index in the output.
     pub(super) at: usize,
-    /// Its ordinal among those that the stage writes.
+    /// Its ordinal among the written columns.
     pub(super) slot: usize,
     pub(super) ty: FieldType,
-    /// Whether it has come in: then a record has what it had, unless the stage writes something else.
+    /// Whether it exists in the input: then a record keeps its value unless the stage writes another one.
     pub(super) is_changed: bool,
 }
 
-/// What a stage does to the columns.
+/// The effect of a stage on the columns.
 #[derive(Clone, Debug)]
 pub(super) struct StageColumns {
     pub(super) output: Arc<Schema>,
     pub(super) written: Vec<WriteColumn>,
-    /// Whether only records that the stage adds go on.
+    /// Whether only records added by the stage are emitted.
     pub(super) is_of_new: bool,
 }
 
 impl<'a> Columns<'a> {
-    /// Nothing is read or written yet of the columns that come in.
+    /// Declares nothing yet for the input columns.
     pub fn new(input: &'a Schema) -> Self {
         Self { input, output: input.clone(), written: Vec::new(), is_of_new: false }
     }
@@ -49,7 +49,7 @@ impl<'a> Columns<'a> {
         StageColumns { output: Arc::new(self.output), written: self.written, is_of_new: self.is_of_new }
     }
 
-    /// All columns that come in.
+    /// All input columns.
     pub fn input(&self) -> &Schema {
         self.input
     }
@@ -59,10 +59,15 @@ impl<'a> Columns<'a> {
         Arc::clone(&self.input.fields()[column.0].name)
     }
 
-    /// Checks that records have a time; `what` needs it, as in "`every`".
+    /// The field of a column: its type, its unit.
+    pub fn field(&self, column: ReadColumn) -> &Field {
+        &self.input.fields()[column.0]
+    }
+
+    /// Checks that records have a time, which `what` needs, such as "`every`".
     ///
     /// # Errors
-    /// A configuration error where they have none.
+    /// A configuration error if there is no time column.
     pub fn need_time(&self, what: &str) -> Result<()> {
         match self.input.time() {
             Some(_) => Ok(()),
@@ -76,12 +81,12 @@ impl<'a> Columns<'a> {
     /// The measurement called `name`.
     ///
     /// # Errors
-    /// A configuration error where there is none.
+    /// A configuration error if there is none.
     pub fn read(&self, name: &str) -> Result<ReadColumn> {
         self.input.measurement(name).map(ReadColumn)
     }
 
-    /// The measurements that `names` names, or that fit its globs; all where it is `None` (clause 12).
+    /// The measurements selected by `names`, by name or glob; all if it is `None` (clause 12).
     ///
     /// # Errors
     /// A configuration error: see [`Schema::select`].
@@ -89,10 +94,10 @@ impl<'a> Columns<'a> {
         Ok(self.input.select(names)?.into_iter().map(ReadColumn).collect())
     }
 
-    /// The column called `name`, of any type; [`Row::value`](super::Row::value) reads it.
+    /// The column `name`, of any type; read with [`Row::value`](super::Row::value).
     ///
     /// # Errors
-    /// A configuration error where there is none, or where it is the time or the sensor.
+    /// A configuration error if there is none, or if it is the time or the sensor.
     pub fn read_any(&self, name: &str) -> Result<ReadColumn> {
         let at = self
             .input
@@ -100,16 +105,16 @@ impl<'a> Columns<'a> {
             .filter(|&at| !matches!(self.input.fields()[at].role, FieldRole::Time | FieldRole::Sensor));
         at.map(ReadColumn).ok_or_else(|| {
             let has = self.input.fields().iter().map(|field| &*field.name).collect::<Vec<_>>().join("`, `");
-            Error::config(format!("there is no column `{name}` to read here"))
-                .with_help(format!("the columns are `{has}`; those of times and sensors are not read so"))
+            Error::config(format!("no readable column `{name}`"))
+                .with_help(format!("the columns are `{has}`; time and sensor have their own accessors"))
         })
     }
 
-    /// Only records that the stage adds go on: they have the time, the sensor and the columns that are written from here on. Those that come in are folded, unless they
-    /// are filtered or late. To be called before anything is written.
+    /// Emits only records added by the stage, with the time, the sensor and the columns written from here on. Input records are counted as
+    /// folded, unless they are filtered or late. Must be called before `write`.
     ///
     /// # Errors
-    /// An internal error where something was.
+    /// An internal error after `write`.
     pub fn only_new(&mut self) -> Result<()> {
         if !self.written.is_empty() {
             return Err(Error::internal("columns were written before `only_new`"));
@@ -121,16 +126,22 @@ impl<'a> Columns<'a> {
         Ok(())
     }
 
-    /// Adds a column, which is null where nothing is written to it. One that has the name of a column of the same role is that one: it has what came in
-    /// where nothing is written, as the nearest floats if it is of floats from now on.
+    /// Adds a column, which is null unless the stage writes to it. If a column of the same name and role exists, it is changed: it keeps
+    /// the input's value unless the stage writes to it, converted to the nearest float if it becomes an f64 column, and its unit unless
+    /// `field` has another.
     ///
     /// # Errors
-    /// A configuration error where the name is none, or that of a column of another role, or of another type but floats.
+    /// A configuration error if the name is empty, or belongs to a column of another role, or of another type and the new one is not f64.
     pub fn write(&mut self, field: Field) -> Result<WriteColumn> {
         if matches!(field.role, FieldRole::Time | FieldRole::Sensor) {
             return Err(Error::internal(format!("a stage cannot write the {} column", field.description())));
         }
         let (ty, name) = (field.ty, Arc::clone(&field.name));
+        let same = self.output.fields().iter().find(|known| known.name == name);
+        let field = match same.filter(|_| field.unit.is_none()) {
+            Some(known) => field.described_as(known),
+            None => field,
+        };
         let (output, at) = self.output.clone().with(field)?;
         let before = self.output.fields().get(at);
         if before.is_some_and(|before| before.ty != ty && !(ty == FieldType::F64 && before.ty.is_number())) {
@@ -145,5 +156,26 @@ impl<'a> Columns<'a> {
         let column = WriteColumn { at, slot: self.written.len(), ty, is_changed };
         self.written.push(column);
         Ok(column)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_column_that_a_stage_changes_keeps_its_unit_unless_the_stage_gives_another() {
+        let fields = vec![Field::sensor("s"), Field::measurement("v").with_unit("V").with_metadata("k", "x")];
+        let input = Schema::new(fields).expect("a schema");
+        let written = |field: Field| {
+            let mut columns = Columns::new(&input);
+            columns.write(field).expect("a column");
+            let output = columns.into_layout().output;
+            let last = output.fields().last().expect("some").clone();
+            (last.unit, last.metadata.len())
+        };
+        assert_eq!(written(Field::measurement("v")), (Some("V".into()), 1));
+        assert_eq!(written(Field::measurement("v").with_unit("mV")), (Some("mV".into()), 0));
+        assert_eq!(written(Field::measurement("new")), (None, 0));
     }
 }

@@ -8,54 +8,55 @@ use super::columns::{Columns, StageColumns};
 use super::effects::{Effects, apply, last};
 use super::record::{Last, Record, Row, Timer};
 use super::sensor::SensorStage;
-use super::watermarks::Watermarks;
+use super::watermarks::{Measure, Watermarks};
 use crate::batch::{Batch, Schema};
 use crate::error::{Error, Result};
 use crate::kernel::prefetch::prefetch;
 use crate::sensor::{SensorId, Sensors};
+use crate::stage::sensor_states::agreed;
 use crate::stage::shards::{Shard, Table};
-use crate::stage::{Flow, Groups, Made, Pieces, Shards, Share, state};
-use crate::time::{Agreement, Deadlines, Reached, Timestamp, Watermark};
+use crate::stage::{Cut, CutKind, Flow, Groups, Made, Pieces, SensorStates, Shards, Share, state};
+use crate::time::{Agreement, Deadlines, Timestamp, Watermark};
 
-/// How many groups before its own a sensor's state is asked for.
+/// How many groups ahead a sensor's state is prefetched.
 const AHEAD: usize = 8;
 
-/// A sensor stage in use.
+/// A running sensor stage.
 pub(super) struct BySensor<S: SensorStage> {
     stage: S,
     bound: S::Bound,
     layout: StageColumns,
     agreement: Agreement,
-    /// About how far ahead timers are set; `None` where none are.
+    /// The approximate distance of timers in nanoseconds; `None` without timers.
     timers: Option<i64>,
     watermarks: Option<Watermarks>,
-    /// Whoever writes a cut has it too.
+    /// Shared with the writer of a cut.
     table: Arc<Table<Kept<S::State>, Own>>,
 }
 
-/// What is kept of one sensor.
+/// The state of one sensor.
 #[derive(Serialize, Deserialize)]
 struct Kept<T> {
     state: T,
-    /// Its newest time; none where nobody follows the watermark.
+    /// Its newest time; `None` for a stage without timers.
     newest: Option<Timestamp>,
     timer: Option<Timestamp>,
-    /// Under which number it is looked after, and when at the latest: no later than its timer.
+    /// The id of its entry in the deadlines, and its deadline, which is not after its timer.
     #[serde(skip)]
     watched: Option<(u32, Timestamp)>,
     #[serde(skip)]
     watches: u32,
 }
 
-/// What a shard has besides the states of its sensors.
+/// The state of a shard besides those of its sensors.
 struct Own {
-    /// How many batches it has been through.
+    /// The number of batches it has processed.
     batches: u64,
-    /// Of sensors that have a timer, each with the number under which it is looked after.
+    /// Of sensors with a timer, each with the id of its entry.
     deadlines: Deadlines<(SensorId, u32)>,
 }
 
-/// What a state begins with.
+/// The header of a saved state.
 #[derive(Serialize, Deserialize)]
 struct Header {
     name: String,
@@ -74,7 +75,7 @@ impl<T> Kept<T> {
         Self { state, newest: None, timer: None, watched: None, watches: 0 }
     }
 
-    /// Sees to it that the sensor is looked after no later than when its timer is due.
+    /// Ensures that the sensor has a deadline no later than its timer.
     fn watch(&mut self, sensor: SensorId, deadlines: &mut Deadlines<(SensorId, u32)>) {
         let Some(due) = self.timer else { return };
         if self.watched.is_none_or(|(_, watched)| due < watched) {
@@ -84,7 +85,7 @@ impl<T> Kept<T> {
         }
     }
 
-    /// When the timer is due of a sensor that is looked after under `watch`; `None` where it is under another number by now.
+    /// When the timer of the entry `watch` is due; `None` if the entry is outdated.
     fn deadline(&mut self, watch: u32) -> Option<Timestamp> {
         self.watched.filter(|&(known, _)| known == watch)?;
         self.watched = self.timer.map(|due| (watch, due));
@@ -92,19 +93,19 @@ impl<T> Kept<T> {
     }
 }
 
-/// A batch on its way through a shard.
+/// A batch being processed by a shard.
 struct Pass<'a, S: SensorStage> {
     of: &'a BySensor<S>,
     batch: &'a Batch,
     times: &'a [Timestamp],
     sensors: &'a Sensors,
-    /// By record; none where nobody follows them.
+    /// By record; empty for a stage without timers.
     watermarks: &'a [Watermark],
     effects: Effects,
 }
 
 impl<S: SensorStage> Pass<'_, S> {
-    /// The records of one sensor, which are at `rows`, the first of which is at place `first` of the share.
+    /// Processes the records of one sensor, at `rows`, the first of which is at index `first` of the share.
     #[inline]
     fn records(
         &mut self,
@@ -139,7 +140,7 @@ impl<S: SensorStage> Pass<'_, S> {
         of.stage.record(&of.bound, &mut kept.state, &mut record)
     }
 
-    /// The timers of a sensor that are due behind the records `rows`.
+    /// Calls the timers of a sensor that are due after the records `rows`.
     fn timers(
         &mut self,
         sensor: SensorId,
@@ -157,7 +158,7 @@ impl<S: SensorStage> Pass<'_, S> {
             let mut timer = Timer { due, watermark: self.watermarks[at], next: &mut kept.timer, last };
             self.of.stage.timer(&self.of.bound, &mut kept.state, &mut timer)?;
             if kept.timer.is_some_and(|next| next <= due) {
-                return Err(Error::internal(format!("a timer of {due} was set again for no later time")));
+                return Err(Error::internal(format!("a timer of {due} was set again without a later time")));
             }
         }
         Ok(())
@@ -170,7 +171,7 @@ impl<S: SensorStage> BySensor<S> {
         let bound = stage.bind(&mut columns)?;
         let timers = stage.timers(&bound);
         if timers.is_some() {
-            columns.need_time("a stage that goes by the watermark")?;
+            columns.need_time("a stage that uses the watermark")?;
         }
         let table = Table::new(1, shards, || Own::new(timers));
         let shards = table.deal().shards();
@@ -180,7 +181,8 @@ impl<S: SensorStage> BySensor<S> {
             layout: columns.into_layout(),
             agreement,
             timers,
-            watermarks: timers.map(|_| Watermarks::new(shards, Reached::new(agreement))),
+            watermarks: timers
+                .map(|_| Watermarks::new(shards, Measure::new(stage.ticks().is_some(), agreement))),
             table: Arc::new(table),
         })
     }
@@ -189,7 +191,7 @@ impl<S: SensorStage> BySensor<S> {
         self.watermarks.as_ref().map_or(Watermark::new(), Watermarks::last)
     }
 
-    /// Calls the timers of the sensors of a shard that have no record in this batch: those of the others have been.
+    /// Calls the timers of the shard's sensors that have no record in this batch: those of the others have been called.
     fn call_quiet(&self, shard: usize, pass: &mut Pass<'_, S>) -> Result<()> {
         let Some(&watermark) = pass.watermarks.last() else { return Ok(()) };
         let deal = self.table.deal();
@@ -213,7 +215,7 @@ impl<S: SensorStage> BySensor<S> {
         Ok(())
     }
 
-    /// Lets each of `sensors` say its last word; nothing is kept of them any more.
+    /// Calls `last` for each of `sensors`, and removes its state.
     fn call_last(
         &self,
         of: impl Iterator<Item = SensorId>,
@@ -295,26 +297,75 @@ impl<S: SensorStage> Shards for BySensor<S> {
         Ok(last(&self.layout, effects, sensors, flow))
     }
 
-    fn cut(&self) -> Result<Pieces> {
+    fn cut(&self, kind: CutKind) -> Result<Cut> {
         let (name, version) = (self.stage.name().to_owned(), S::VERSION);
         let header = state::to_bytes(&Header { name, version, watermark: self.watermark() });
-        Ok(Box::new(std::iter::once(header).chain(self.table.cut())))
+        let Cut { kind, pieces } = self.table.cut(kind);
+        Ok(Cut { kind, pieces: Box::new(std::iter::once(header).chain(pieces)) })
     }
 
-    fn restore(
-        &mut self,
-        pieces: &mut dyn Iterator<Item = Result<Vec<u8>>>,
-        sensors: &Sensors,
-    ) -> Result<()> {
-        let first = pieces.next().unwrap_or_else(|| Ok(Vec::new()))?;
-        let (header, rest): (Header, _) = state::take_from_bytes(&first)?;
-        self.check_header(&header)?;
-        let shards = self.table.deal().shards();
-        let mut table: Table<Kept<S::State>, Own> = Table::new(1, shards, || Own::new(self.timers));
-        table.restore(rest, sensors)?;
-        for piece in pieces {
-            table.restore(&piece?, sensors)?;
+    fn restore(&mut self, cuts: Vec<Pieces>, sensors: &Sensors) -> Result<()> {
+        let (mut table, mut watermark) = (self.empty_table(), Watermark::new());
+        for mut pieces in cuts {
+            let first = pieces.next().unwrap_or_else(|| Ok(Vec::new()))?;
+            let (header, rest): (Header, _) = state::take_from_bytes(&first)?;
+            self.check_header(&header)?;
+            watermark = header.watermark;
+            table.restore(rest, sensors)?;
+            for piece in pieces {
+                table.restore(&piece?, sensors)?;
+            }
         }
+        self.take_over(table, watermark, sensors);
+        Ok(())
+    }
+
+    fn save_sensors(&self) -> Result<Option<SensorStates>> {
+        let mut all = self.table.save_sensors()?;
+        if self.timers.is_some() {
+            all.shared.push(state::to_bytes(&self.watermark())?);
+        }
+        Ok(Some(all))
+    }
+
+    fn restore_sensors(&mut self, states: &SensorStates, sensors: &Sensors) -> Result<()> {
+        let watermark = agreed(states.read_shared()?, "how far the watermark has come")?;
+        let mut table = self.empty_table();
+        table.restore_sensors(states, sensors)?;
+        self.take_over(table, watermark.unwrap_or_default(), sensors);
+        Ok(())
+    }
+
+    fn goes_by(&self) -> Option<&'static str> {
+        // The clock needs no other sensors.
+        self.timers.filter(|_| self.stage.ticks().is_none()).and_then(|_| self.agreement.goes_by())
+    }
+
+    fn advance(&self, watermark: Watermark, sensors: &Sensors, flow: &mut Flow) -> Result<Option<Batch>> {
+        let Some(watermarks) = &self.watermarks else { return Ok(None) };
+        let watermark = watermarks.advance_to(watermark);
+        let mut pass = Pass {
+            of: self,
+            batch: &Batch::empty(Arc::clone(&self.layout.output)),
+            times: &[],
+            sensors,
+            watermarks: &[watermark],
+            effects: Effects::none(),
+        };
+        for shard in 0..self.count() {
+            self.call_quiet(shard, &mut pass)?;
+        }
+        Ok(last(&self.layout, pass.effects, sensors, flow))
+    }
+}
+
+impl<S: SensorStage> BySensor<S> {
+    fn empty_table(&self) -> Table<Kept<S::State>, Own> {
+        Table::new(1, self.table.deal().shards(), || Own::new(self.timers))
+    }
+
+    /// Goes on with the states in `table`, from `watermark` on.
+    fn take_over(&mut self, mut table: Table<Kept<S::State>, Own>, watermark: Watermark, sensors: &Sensors) {
         let mut newest = vec![None; sensors.len()];
         table.for_each_mut(0, |sensor, kept, own| {
             newest[sensor.index()] = kept.newest;
@@ -323,14 +374,13 @@ impl<S: SensorStage> Shards for BySensor<S> {
             }
             kept.watch(sensor, &mut own.deadlines);
         });
-        self.watermarks =
-            self.timers.map(|_| Watermarks::restored(shards, self.agreement, header.watermark, newest));
+        let (shards, is_clock) = (table.deal().shards(), self.stage.ticks().is_some());
+        self.watermarks = self
+            .timers
+            .map(|_| Watermarks::new(shards, Measure::restored(is_clock, self.agreement, watermark, newest)));
         self.table = Arc::new(table);
-        Ok(())
     }
-}
 
-impl<S: SensorStage> BySensor<S> {
     fn check_header(&self, header: &Header) -> Result<()> {
         let (name, version) = (self.stage.name(), S::VERSION);
         if header.name == name && header.version == version {
@@ -341,6 +391,6 @@ impl<S: SensorStage> BySensor<S> {
             header.version,
             header.name.escape_debug()
         ))
-        .with_help("go on with the release that wrote it, or start anew with another --state"))
+        .with_help("resume with the release that wrote it, or start again with another --state"))
     }
 }

@@ -1,4 +1,4 @@
-//! What a stage has said of the records of a batch, and what the batch becomes by it.
+//! The effects that a stage requested for the records of a batch, and their application to the batch.
 
 use std::sync::Arc;
 
@@ -7,50 +7,51 @@ use super::columns::StageColumns;
 use super::value::{Value, Written, copied, write};
 use crate::batch::{Batch, Column, Mask, Origins, Text, TimeColumn};
 use crate::error::RejectionKind;
+use crate::offset::Trigger;
 use crate::sensor::{SensorId, Sensors};
 use crate::stage::Flow;
 use crate::time::Timestamp;
 
-/// Everything that was said by one shard.
+/// The effects requested by one shard.
 pub(super) struct Effects {
     /// By column that the stage writes.
     written: Vec<Column>,
-    /// The text that was written.
+    /// The written text.
     text: Text,
-    /// What becomes of records that do not go on, by row.
+    /// The fate of records that are not emitted, by row.
     fates: Vec<(u32, Fate)>,
     emitted: Vec<New>,
-    /// The values of those, one after the other.
+    /// The values of the new records, one after the other.
     values: Vec<(WriteColumn, Written)>,
 }
 
-/// Why a record does not go on.
+/// Why a record is not emitted.
 pub(super) enum Fate {
     Filtered,
     Folded,
     Late(String),
 }
 
-/// Where a new record stands, beside the record of the input that let it go.
+/// The position of a new record relative to the input record that triggered it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Side {
     Before,
-    /// Since a timer was due.
+    /// Triggered by a timer.
     Behind,
 }
 
-/// A record that the stage has added.
+/// A record added by the stage.
 struct New {
     row: u32,
     place: Side,
     time: Timestamp,
     sensor: SensorId,
-    /// Where its values end among all; they begin where those of the one before end.
+    /// The end of its values in the list; they begin where those of the previous record end.
     end: usize,
 }
 
 impl Effects {
-    /// Nothing was said yet of the records at `rows` of `batch`.
+    /// No effects on the records at `rows` of `batch`.
     pub(super) fn new(layout: &StageColumns, batch: &Batch, rows: &[u32]) -> Self {
         let mut text = Text::default();
         let mut written = |column: &WriteColumn| match column.is_changed {
@@ -64,7 +65,7 @@ impl Effects {
         Self { written, text, ..Self::none() }
     }
 
-    /// Of no records.
+    /// No effects on no records.
     pub(super) fn none() -> Self {
         Self {
             written: Vec::new(),
@@ -80,7 +81,7 @@ impl Effects {
         write(&mut self.written[column.slot], at, Written::of(value, &mut self.text));
     }
 
-    /// The first word counts.
+    /// The first call takes effect.
     pub(super) fn end(&mut self, row: u32, fate: Fate) {
         if self.fates.last().is_none_or(|(last, _)| *last != row) {
             self.fates.push((row, fate));
@@ -91,14 +92,14 @@ impl Effects {
         self.emitted.push(New { row, place, time, sensor, end: self.values.len() });
     }
 
-    /// A value of the record that was emitted last.
+    /// Sets a value of the last emitted record.
     pub(super) fn set_emitted(&mut self, column: WriteColumn, value: Value<'_>) {
         self.values.push((column, Written::of(value, &mut self.text)));
         self.emitted.last_mut().into_iter().for_each(|new| new.end = self.values.len());
     }
 }
 
-/// What `batch` becomes, of which each part of `all` was said of as many rows, in the order of `order`.
+/// Applies the effects `all` to `batch`; each part covers as many rows, in the order of `order`.
 pub(super) fn apply(
     layout: &StageColumns,
     mut batch: Batch,
@@ -115,13 +116,13 @@ pub(super) fn apply(
     if layout.is_of_new {
         flow.folded += (batch.len() - fates.len()) as u64;
         take_out(&mut batch, fates, flow);
-        added.sequence = batch.sequence;
+        (added.sequence, added.received) = (batch.sequence, batch.received);
         return added;
     }
     let places = inverse(order);
     let column = |column: &WriteColumn| (column.at, put_together(*column, &mut batch.text, &places, &all));
     let mut columns: Vec<_> = layout.written.iter().map(column).collect();
-    // Those that are added come in the order of the schema; those that are changed may stand anywhere among them.
+    // Added columns come in the order of the schema; changed ones may be anywhere among them.
     columns.sort_by_key(|&(at, _)| at);
     let mut batch = batch.with_columns(Arc::clone(&layout.output), columns);
     let kept = take_out(&mut batch, fates, flow);
@@ -133,7 +134,7 @@ pub(super) fn apply(
     batch.take(&places)
 }
 
-/// The records that were emitted behind all others, by time, then by name.
+/// The records emitted after all others, by time, then by sensor name.
 pub(super) fn last(
     layout: &StageColumns,
     effects: Effects,
@@ -146,14 +147,14 @@ pub(super) fn last(
     (!new.0.is_empty()).then(|| new.to_batch(layout, &all, None))
 }
 
-/// By row: its place in `order`.
+/// By row: its position in `order`.
 fn inverse(order: &[u32]) -> Vec<u32> {
     let mut places = vec![0; order.len()];
     order.iter().zip(0..).for_each(|(&row, place)| places[row as usize] = place);
     places
 }
 
-/// The column that all parts have written, one after the other, each record's value at its place.
+/// Combines a column written by all parts, with each record's value at its position.
 fn put_together(written: WriteColumn, text: &mut Text, places: &[u32], all: &[Effects]) -> Column {
     let mut column = Column::missing(written.ty, 0);
     for effects in all {
@@ -162,7 +163,7 @@ fn put_together(written: WriteColumn, text: &mut Text, places: &[u32], all: &[Ef
     column.take(places)
 }
 
-/// Takes out the records that do not go on; the rows of the others, where they are not all.
+/// Removes the records that are not emitted; returns the remaining rows, unless all remain.
 fn take_out(batch: &mut Batch, fates: Vec<(u32, Fate)>, flow: &mut Flow) -> Option<Vec<u32>> {
     if fates.is_empty() {
         return None;
@@ -180,7 +181,7 @@ fn take_out(batch: &mut Batch, fates: Vec<(u32, Fate)>, flow: &mut Flow) -> Opti
     Some(keep.ones().map(|row| row as u32).collect())
 }
 
-/// The records that were emitted by all parts, in order, each with the part's ordinal and the place of its values.
+/// The records emitted by all parts, in order, each with the part's ordinal and the index of its values.
 struct Emissions<'a>(Vec<((usize, usize), &'a New)>);
 
 impl<'a> Emissions<'a> {
@@ -193,13 +194,13 @@ impl<'a> Emissions<'a> {
                 first = record.end;
             }
         }
-        // Those before a record are of its sensor, and stay as they came.
+        // Those before a record belong to its sensor, and keep their order.
         let time = |new: &New| (new.place == Side::Behind).then_some(new.time);
         new.sort_by_key(|(_, new)| (new.row, new.place, time(new), sensors.name(new.sensor)));
         Self(new)
     }
 
-    /// The records; `origins` are those of the records that let them go.
+    /// The new records; `origins` are those of the records that triggered them.
     fn to_batch(&self, layout: &StageColumns, all: &[Effects], origins: Option<&Origins>) -> Batch {
         if self.0.is_empty() {
             return Batch::empty(Arc::clone(&layout.output));
@@ -222,11 +223,16 @@ impl<'a> Emissions<'a> {
         columns[schema.sensor()] = Column::Sensor(self.0.iter().map(|(_, new)| new.sensor).collect());
         let by: Vec<u32> = self.0.iter().map(|(_, new)| new.row).collect();
         let mut batch = Batch::new(Arc::clone(schema), columns, text);
-        batch.origins = origins.map(|origins| Origins::made_by(origins.triggers(&by)));
+        batch.origins = origins.map(|origins| match origins.is_empty() {
+            // By a tick of the clock: nothing else is in its piece.
+            true => Origins::made_by(vec![Trigger::default(); rows]),
+            false => Origins::made_by(origins.triggers(&by)),
+        });
         batch
     }
 
-    /// The order of all records, where those of the input (their rows are `kept`; all of them, if that is `None`) come before the new ones.
+    /// The order of all records: input records (their rows are `kept`; all of them, if that is `None`) come before the new ones at the same
+    /// position.
     fn merged_with(&self, kept: Option<&[u32]>, len: usize) -> Vec<u32> {
         let row = |at: usize| kept.map_or(at as u32, |kept| kept[at]);
         let (mut order, mut next) = (Vec::with_capacity(len + self.0.len()), 0);

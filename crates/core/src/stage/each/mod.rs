@@ -1,4 +1,4 @@
-//! Stages that are written for one sensor or for one record: their author says what these do, this module does the rest.
+//! Stages written for one sensor or one record: the author implements those, this module does the rest.
 //!
 //! ```text
 //! SensorStage  ─ EachSensor ─┐  state by sensor, in order, shards of sensors on any number of threads

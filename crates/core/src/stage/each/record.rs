@@ -1,4 +1,4 @@
-//! What a stage sees of a record, and what it says of it.
+//! The view of a record in a stage, and its effects.
 
 use std::ops::{Deref, DerefMut};
 
@@ -9,29 +9,29 @@ use crate::batch::{Batch, Number};
 use crate::sensor::{SensorId, Sensors};
 use crate::time::{Timestamp, Watermark, quiet_at};
 
-/// A record that a stage is at.
+/// The current record of a stage.
 pub struct Row<'a> {
     pub(super) batch: &'a Batch,
-    /// Empty where there is no time column.
+    /// Empty without a time column.
     pub(super) times: &'a [Timestamp],
     pub(super) row: u32,
-    /// Its place in the order in which the stage goes through the batch.
+    /// Its position in the order in which the stage processes the batch.
     pub(super) at: usize,
     pub(super) sensor: SensorId,
     pub(super) sensors: &'a Sensors,
     pub(super) effects: &'a mut Effects,
 }
 
-/// A record of a sensor whose state a stage keeps: a [`Row`], and how far the source has come.
+/// A record of a sensor with state: a [`Row`] with the watermark.
 pub struct Record<'a> {
     pub(super) row: Row<'a>,
     pub(super) newest: Timestamp,
     pub(super) watermark: Watermark,
-    /// `None` where the stage has said that it sets none.
+    /// `None` if the stage declares no timers.
     pub(super) timer: Option<&'a mut Option<Timestamp>>,
 }
 
-/// A timer that a stage has set and that is due.
+/// A due timer set by a stage.
 pub struct Timer<'a> {
     pub(super) due: Timestamp,
     pub(super) watermark: Watermark,
@@ -39,16 +39,16 @@ pub struct Timer<'a> {
     pub(super) last: Last<'a>,
 }
 
-/// A sensor whose last record has come: the input has ended, or the sensor is given up (clause 27).
+/// The end of a sensor: the input has ended, or the sensor has been given up (clause 27).
 pub struct Last<'a> {
     pub(super) sensor: SensorId,
     pub(super) sensors: &'a Sensors,
     pub(super) effects: &'a mut Effects,
-    /// The record behind which this is, and what lets new records go.
+    /// The last input record, which triggers new records.
     pub(super) row: u32,
 }
 
-/// A record that a stage adds: null in all columns but its time, its sensor and what is set.
+/// A record added by a stage: null in all columns except its time, its sensor and the values set.
 pub struct Emitted<'a>(&'a mut Effects);
 
 impl Row<'_> {
@@ -57,56 +57,55 @@ impl Row<'_> {
         self.sensors.name(self.sensor)
     }
 
-    /// The record's time; [`Timestamp::MIN`] where records have none ([`Columns::need_time`](super::Columns::need_time) refuses such input).
+    /// The record's time; [`Timestamp::MIN`] without a time column ([`Columns::need_time`](super::Columns::need_time) rejects such input).
     #[inline]
     pub fn time(&self) -> Timestamp {
         self.times.get(self.row as usize).copied().unwrap_or(Timestamp::MIN)
     }
 
-    /// The value of a measurement as it came in, as the nearest float; `None` for null.
+    /// The input value of a measurement as the nearest float; `None` for null.
     #[inline]
     pub fn number(&self, column: ReadColumn) -> Option<f64> {
         value::number(self.batch, column.0, self.row as usize)
     }
 
-    /// The same with all its digits.
+    /// The input value of a measurement, exact; `None` for null.
     #[inline]
     pub fn exact(&self, column: ReadColumn) -> Option<Number> {
         self.batch.columns()[column.0].number(self.row as usize)
     }
 
-    /// The value of a column of any type as it came in.
+    /// The input value of a column of any type.
     #[inline]
     pub fn value(&self, column: ReadColumn) -> Value<'_> {
         value::value(self.batch, column.0, self.row as usize)
     }
 
-    /// Writes a value.
+    /// Writes a value to a column.
     ///
     /// # Panics
-    /// When the column is of another type; the engine turns it into an error that names the stage.
+    /// If the column has another type; the engine turns the panic into an error that names the stage.
     #[inline]
     pub fn set<'v>(&mut self, column: WriteColumn, value: impl Into<Value<'v>>) {
         self.effects.set(column, self.at, value.into());
     }
 
-    /// The record does not go on, because the stage is told to leave such records out: it counts as filtered.
+    /// Removes the record, as the stage is configured to: it is counted as filtered.
     pub fn filter(&mut self) {
         self.effects.end(self.row, Fate::Filtered);
     }
 
-    /// The record does not go on, because it has gone into a summary that is emitted later: it counts as folded.
+    /// Removes the record, because it is part of a summary that is emitted later: it is counted as folded.
     pub fn fold(&mut self) {
         self.effects.end(self.row, Fate::Folded);
     }
 
-    /// The record does not go on, because what would have had to wait for it has left: it goes to the dead letter, and counts as late. The stage
-    /// must have said that it sets records aside.
+    /// Rejects the record as late: it goes to the dead letter. Requires that the stage's `sets_aside` returns true.
     pub fn set_late(&mut self, reason: impl Into<String>) {
         self.effects.end(self.row, Fate::Late(reason.into()));
     }
 
-    /// Adds a record of this sensor before this one. `time` means nothing where records have none.
+    /// Adds a record of this sensor before this one. `time` is ignored without a time column.
     pub fn emit(&mut self, time: Timestamp) -> Emitted<'_> {
         self.effects.emit(self.row, Side::Before, self.sensor, time);
         Emitted(self.effects)
@@ -128,31 +127,38 @@ impl DerefMut for Record<'_> {
 }
 
 impl Record<'_> {
-    /// How far the source has come with this record (clause 22); not at all for a stage that sets no timers.
+    /// The watermark after this record (clause 22); none for a stage without timers.
     pub fn watermark(&self) -> Watermark {
         self.watermark
     }
 
-    /// The newest time that the sensor has had, this record's included; as [`Record::watermark`] for a stage that sets no timers.
+    /// The newest time of the sensor, including this record. Only for a stage with timers, as [`Record::watermark`].
     pub fn newest(&self) -> Timestamp {
         self.newest
     }
 
-    /// The watermark at which the sensor is quiet by `bound` nanoseconds if no record of it comes (clause 22); `None` beyond the end of time.
+    /// The watermark at which the sensor becomes quiet after `bound` nanoseconds without a record (clause 22); `None` beyond the range of
+    /// timestamps.
     pub fn quiet_at(&self, bound: i64) -> Option<Timestamp> {
         quiet_at(self.newest, self.watermark, bound)
     }
 
-    /// Asks for a call of [`SensorStage::timer`](super::SensorStage::timer) behind the record with which the watermark reaches `due`: this one, where
-    /// it has. A sensor has one timer: this takes the place of the one before. `None` takes that away.
+    /// When the timer of the sensor is due that was set last and has not been called, if there is one.
+    pub fn timer(&self) -> Option<Timestamp> {
+        self.timer.as_ref().and_then(|timer| **timer)
+    }
+
+    /// Sets the timer of the sensor: [`SensorStage::timer`](super::SensorStage::timer) is called after the record with which the watermark
+    /// reaches `due`, which may be this one. A sensor has a single timer: this replaces it. `None` cancels it.
     ///
     /// # Panics
-    /// When the stage has not said that it sets timers ([`SensorStage::timers`](super::SensorStage::timers)); the engine turns it into an error that names the stage.
+    /// If the stage does not declare timers ([`SensorStage::timers`](super::SensorStage::timers)); the engine turns the panic into an error
+    /// that names the stage.
     #[inline]
     pub fn set_timer(&mut self, due: Option<Timestamp>) {
         match &mut self.timer {
             Some(timer) => **timer = due,
-            None => panic!("a timer was set by a stage that says that it sets none"),
+            None => panic!("a timer was set by a stage that declares none"),
         }
     }
 }
@@ -163,23 +169,23 @@ impl Timer<'_> {
         self.last.sensor()
     }
 
-    /// When the timer was due.
+    /// The time for which the timer was set.
     pub fn time(&self) -> Timestamp {
         self.due
     }
 
-    /// How far the source has come: to the timer's time or further.
+    /// The watermark: at the timer's time or later.
     pub fn watermark(&self) -> Watermark {
         self.watermark
     }
 
-    /// As [`Record::set_timer`]; `due` must be later than this timer was. One that is due already is called at once.
+    /// As [`Record::set_timer`]; `due` must be later than this timer's time. A timer that is already due is called at once.
     pub fn set_timer(&mut self, due: Option<Timestamp>) {
         *self.next = due;
     }
 
-    /// Adds a record of this sensor behind the one with which the watermark has come to the timer; of all that is added behind that one, by all sensors, it stands by
-    /// its time, then by its sensor's name.
+    /// Adds a record of this sensor after the record with which the watermark reached the timer. Records added there by all sensors are
+    /// ordered by time, then by sensor name.
     pub fn emit(&mut self, time: Timestamp) -> Emitted<'_> {
         self.last.emit(time)
     }
@@ -191,7 +197,7 @@ impl Last<'_> {
         self.sensors.name(self.sensor)
     }
 
-    /// Adds a record of this sensor, behind all others: of all sensors, by time, then by name.
+    /// Adds a record of this sensor after all others. Records added there by all sensors are ordered by time, then by sensor name.
     pub fn emit(&mut self, time: Timestamp) -> Emitted<'_> {
         self.effects.emit(self.row, Side::Behind, self.sensor, time);
         Emitted(self.effects)
@@ -199,7 +205,7 @@ impl Last<'_> {
 }
 
 impl Emitted<'_> {
-    /// Writes a value of the new record.
+    /// Sets a value of the new record.
     ///
     /// # Panics
     /// As [`Row::set`].

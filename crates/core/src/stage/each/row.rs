@@ -1,4 +1,4 @@
-//! A stage that needs nothing but the record.
+//! A stage for single records.
 
 use std::sync::Arc;
 
@@ -12,36 +12,41 @@ use crate::error::Result;
 use crate::sensor::Sensors;
 use crate::stage::{Flow, IntoStage, Process, Reach, Stage, parameters_of};
 
-/// A stage that needs nothing but the record: it may drop and change it, and add columns and records. [`EachRow`] makes a [`Stage`] of reach
-/// [`Reach::Row`] of it; it is registered by [`Component::row`](crate::stage::Component::row).
+/// A stage that processes each record by itself: it may drop and change it, and add columns and records. [`EachRow`] makes it a [`Stage`]
+/// of reach [`Reach::Row`]; it is registered by [`Component::row`](crate::stage::Component::row).
 ///
 /// ```text
 /// bind                  before the run, several times, any thread
-/// record, record …      every record once, in any order, by any number of threads at once, which share the stage and what it has bound
+/// record, record …      every record once, in any order, concurrently by any number of threads, which share the stage and its bound options
 /// ```
-/// An error of any of these ends the run, and names the stage; so does a panic. As it is serialised, it is shown by `explain` and the report, and compared with that of
-/// a checkpoint: its options with their defaults.
+/// An error or a panic in any of these ends the run with an error that names the stage. Its serialised form, the options with their
+/// defaults, is shown by `explain` and the report, and compared with that of a checkpoint.
 pub trait RowStage: Clone + Serialize + Send + Sync + 'static {
-    /// What the options mean for the columns that come in.
+    /// The options, bound to the input columns.
     type Bound: Send + Sync + 'static;
 
     /// The name it is registered under.
     fn name(&self) -> &str;
 
-    /// Checks the options against the columns that come in, and says which of these it reads and writes.
+    /// Validates the options against the input columns, and declares which of these it reads and writes.
     ///
     /// # Errors
     /// A configuration error: what is wrong with the options.
     fn bind(&self, columns: &mut Columns<'_>) -> Result<Self::Bound>;
 
-    /// Handles a record.
+    /// Processes a record.
     ///
     /// # Errors
-    /// What ends the run.
+    /// Only errors that end the run.
     fn record(&self, bound: &Self::Bound, record: &mut Row<'_>) -> Result<()>;
 
     /// Whether it may call [`Row::set_late`].
     fn sets_aside(&self) -> bool {
+        false
+    }
+
+    /// Whether `option` may have another value while a run goes on: as [`Stage::reloads`](crate::stage::Stage::reloads).
+    fn reloads(&self, _option: &str) -> bool {
         false
     }
 }
@@ -88,14 +93,18 @@ impl<S: RowStage> Stage for EachRow<S> {
     fn needs_origins(&self) -> bool {
         self.0.sets_aside()
     }
+
+    fn reloads(&self, option: &str) -> bool {
+        self.0.reloads(option)
+    }
 }
 
-/// The stage in use.
+/// The running stage.
 struct ByRow<S: RowStage> {
     stage: S,
     bound: S::Bound,
     layout: StageColumns,
-    /// 0, 1, 2 …, as many as a batch has had records.
+    /// 0, 1, 2 …, up to the largest batch so far.
     order: Vec<u32>,
 }
 

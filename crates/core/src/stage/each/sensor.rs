@@ -1,4 +1,4 @@
-//! A stage whose state belongs to one sensor.
+//! A stage with state per sensor.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -7,38 +7,39 @@ use super::columns::Columns;
 use super::record::{Last, Record, Timer};
 use crate::error::Result;
 
-/// A stage whose state belongs to one sensor, all measurements of which it sees, record by record. It may drop, change and add records and
-/// columns, and be called when a time has come, without a record of its sensor. [`EachSensor`](super::EachSensor) makes a [`Stage`](crate::stage::Stage) of reach [`Reach::Series`](crate::stage::Reach::Series) of it; it
-/// is registered by [`Component::sensor`](crate::stage::Component::sensor).
+/// A stage with state per sensor, which processes records with all measurements one by one. It may drop, change and add records and
+/// columns, and set timers that fire without a record of the sensor. [`EachSensor`](super::EachSensor) makes it a
+/// [`Stage`](crate::stage::Stage) of reach [`Reach::Series`](crate::stage::Reach::Series); it is registered by
+/// [`Component::sensor`](crate::stage::Component::sensor).
 ///
 /// ```text
 /// bind                                   before the run, several times, any thread
-/// for every sensor, as its records come:
+/// for every sensor, in record order:
 ///   state                                before its first record
-///   record, record, timer, record …      its records in order; a timer behind the record with which the watermark has come to it
-///   last                                 the input has ended, or the sensor is given up
+///   record, record, timer, record …      its records in order; a timer after the record with which the watermark reaches it
+///   last                                 the input has ended, or the sensor has been given up
 /// ```
-/// One sensor is with one thread at a time; different ones are with different threads at once, which share the stage and what it has
-/// bound. What a sensor says depends on its own records and on the watermark alone, so it is the same on any number of threads. A state moves
-/// between threads, is written into checkpoints (by sensor, with the stage's name and [`SensorStage::VERSION`]) and read by the next run: what is
-/// not in it is lost there.
+/// A sensor is processed by one thread at a time; different sensors concurrently by different threads, which share the stage and its bound
+/// options. The results for a sensor must depend only on its own records and the watermark, so that they are the same on any number of
+/// threads. A state moves between threads, is part of checkpoints (by sensor, with the stage's name and [`SensorStage::VERSION`]) and is
+/// restored by the next run: anything not in it is lost then.
 ///
-/// An error of any of these ends the run, and names the stage; so does a panic. As it is serialised, it is shown by `explain` and the report, and compared with that of
-/// a checkpoint: its options with their defaults.
+/// An error or a panic in any of these ends the run with an error that names the stage. Its serialised form, the options with their
+/// defaults, is shown by `explain` and the report, and compared with that of a checkpoint.
 pub trait SensorStage: Clone + Serialize + Send + Sync + 'static {
-    /// What one sensor remembers. It is written with postcard: every field, in order, without names.
+    /// The state of one sensor. It is encoded with postcard: every field, in order, without names.
     type State: Serialize + DeserializeOwned + Send + 'static;
 
-    /// What the options mean for the columns that come in: where they are, durations in nanoseconds.
+    /// The options, bound to the input columns: indices, durations in nanoseconds.
     type Bound: Send + Sync + 'static;
 
-    /// The version of [`SensorStage::State`]; whoever changes what that is raises it. A checkpoint of another version is refused by name.
+    /// The version of [`SensorStage::State`], to be raised with every change of it. A checkpoint of another version is refused by name.
     const VERSION: u32 = 1;
 
     /// The name it is registered under.
     fn name(&self) -> &str;
 
-    /// Checks the options against the columns that come in, and says which of these it reads and writes.
+    /// Validates the options against the input columns, and declares which of these it reads and writes.
     ///
     /// # Errors
     /// A configuration error: what is wrong with the options.
@@ -47,32 +48,38 @@ pub trait SensorStage: Clone + Serialize + Send + Sync + 'static {
     /// The state of a sensor before its first record.
     fn state(&self, bound: &Self::Bound, sensor: &str) -> Self::State;
 
-    /// Handles the next record of a sensor.
+    /// Processes the next record of a sensor.
     ///
     /// # Errors
-    /// What ends the run.
+    /// Only errors that end the run.
     fn record(&self, bound: &Self::Bound, state: &mut Self::State, record: &mut Record<'_>) -> Result<()>;
 
-    /// The timer that the sensor had set ([`Record::set_timer`]) is due: the watermark has come to it. It is called behind the record of the input with
-    /// which that was so, whichever sensor's that is, and before the next record of this sensor. It is set no more, unless this sets it again.
+    /// The sensor's timer ([`Record::set_timer`]) is due: the watermark has reached it. Called after the input record, of any sensor, with
+    /// which that happened, and before the next record of this sensor. A timer fires once, unless it is set again.
     ///
     /// # Errors
-    /// What ends the run.
+    /// Only errors that end the run.
     fn timer(&self, _bound: &Self::Bound, _state: &mut Self::State, _timer: &mut Timer<'_>) -> Result<()> {
         Ok(())
     }
 
-    /// No record of the sensor comes any more: the input has ended, or the sensor is given up (clause 27). What is not emitted now is lost.
+    /// The sensor has no more records: the input has ended, or the sensor has been given up (clause 27). Its state is dropped afterwards.
     ///
     /// # Errors
-    /// What ends the run.
+    /// Only errors that end the run.
     fn last(&self, _bound: &Self::Bound, _state: Self::State, _last: &mut Last<'_>) -> Result<()> {
         Ok(())
     }
 
-    /// For a stage that sets timers: how many nanoseconds behind a record they are about, which need not be exact. `None` for all others: for them nobody
-    /// follows the watermark.
+    /// Declares that the stage sets timers: their approximate distance from a record, in nanoseconds. `None` for all others, for which no
+    /// watermark is computed.
     fn timers(&self, _bound: &Self::Bound) -> Option<i64> {
+        None
+    }
+
+    /// For a stage whose timers are set by the clock and not by the watermark: after how many nanoseconds without input the clock has to tick. Then [`Record::watermark`] is when the
+    /// record was received, and timers are due by that. Ticks are input: they are recorded, and input that was not received live has none. `None` for all others.
+    fn ticks(&self) -> Option<i64> {
         None
     }
 
@@ -81,8 +88,13 @@ pub trait SensorStage: Clone + Serialize + Send + Sync + 'static {
         false
     }
 
-    /// What a sensor keeps, for `explain`.
+    /// Whether `option` may have another value while a run goes on: as [`Stage::reloads`](crate::stage::Stage::reloads).
+    fn reloads(&self, _option: &str) -> bool {
+        false
+    }
+
+    /// The state of a sensor, for `explain`.
     fn memory(&self) -> String {
-        format!("{} bytes a sensor", size_of::<Self::State>())
+        format!("{} bytes per sensor", size_of::<Self::State>())
     }
 }

@@ -1,4 +1,4 @@
-//! A stage of one sensor that does everything it may gives what a plain loop gives, whatever the batches and shards.
+//! A stage of one sensor that uses every feature gives the results of a plain loop, for any batches and shards.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use crate::stage::testing::{Outcome, Table, run};
 use crate::stage::{Flow, Groups, IntoStage};
 use crate::time::{Timestamp, Watermark};
 
-/// What a sensor is to say at an event: a bit of everything, by chance that its own records alone decide.
+/// The effects of a stage at an event: a bit of everything, pseudo-random but a function of its own records.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Odd {
     records: u64,
@@ -21,17 +21,17 @@ pub(crate) struct Odd {
     sum: i64,
 }
 
-/// What it says.
+/// The effects.
 #[derive(Debug, Default)]
 struct Said {
     fate: Option<&'static str>,
     /// The time of a new record.
     emitted: Option<i64>,
-    /// What is written.
+    /// The written value.
     count: Option<u64>,
     label: Option<String>,
     value: Option<Option<f64>>,
-    /// The timer that is set, if any is.
+    /// The timer to set, if any.
     timer: Option<Option<i64>>,
 }
 
@@ -48,7 +48,7 @@ impl Odd {
             value: (chance(6) < 2).then(|| (chance(6) == 0).then_some(0.5)),
             timer: match chance(7) {
                 0 => Some(None),
-                // Earlier than the one before, perhaps, or due already.
+                // May be earlier than the previous one, or due already.
                 1 => Some(watermark),
                 2..5 => Some(Some(time.max(watermark.unwrap_or(time)) + chance(11))),
                 _ => None,
@@ -64,12 +64,12 @@ impl Odd {
     }
 }
 
-/// The stage of it.
+/// The stage with these effects.
 #[derive(Clone, Serialize)]
 pub(crate) struct Odds;
 
-/// Where it reads and writes.
-pub(crate) struct Bound {
+/// The columns that it reads and writes.
+pub(crate) struct OddColumns {
     v: ReadColumn,
     changed: WriteColumn,
     count: WriteColumn,
@@ -79,14 +79,14 @@ pub(crate) struct Bound {
 
 impl SensorStage for Odds {
     type State = Odd;
-    type Bound = Bound;
+    type Bound = OddColumns;
 
     fn name(&self) -> &str {
         "test_odds"
     }
 
-    fn bind(&self, columns: &mut Columns<'_>) -> Result<Bound> {
-        Ok(Bound {
+    fn bind(&self, columns: &mut Columns<'_>) -> Result<OddColumns> {
+        Ok(OddColumns {
             v: columns.read("v")?,
             count: columns.write(Field::count("count"))?,
             changed: columns.write(Field::measurement("v"))?,
@@ -95,11 +95,11 @@ impl SensorStage for Odds {
         })
     }
 
-    fn state(&self, _bound: &Bound, _sensor: &str) -> Odd {
+    fn state(&self, _bound: &OddColumns, _sensor: &str) -> Odd {
         Odd::default()
     }
 
-    fn record(&self, bound: &Bound, odd: &mut Odd, record: &mut Record<'_>) -> Result<()> {
+    fn record(&self, bound: &OddColumns, odd: &mut Odd, record: &mut Record<'_>) -> Result<()> {
         let watermark = record.watermark().get().map(Timestamp::as_nanos);
         let said = odd.on_record(record.time().as_nanos(), record.number(bound.v), watermark);
         match said.fate {
@@ -118,7 +118,7 @@ impl SensorStage for Odds {
         Ok(())
     }
 
-    fn timer(&self, bound: &Bound, odd: &mut Odd, timer: &mut Timer<'_>) -> Result<()> {
+    fn timer(&self, bound: &OddColumns, odd: &mut Odd, timer: &mut Timer<'_>) -> Result<()> {
         let said = odd.on_timer(timer.time().as_nanos());
         if let (Some(time), Some(count)) = (said.emitted, said.count) {
             let emitted = timer.emit(Timestamp::from_nanos(time)).set(bound.is_made, true);
@@ -128,12 +128,12 @@ impl SensorStage for Odds {
         Ok(())
     }
 
-    fn last(&self, bound: &Bound, odd: Odd, last: &mut Last<'_>) -> Result<()> {
+    fn last(&self, bound: &OddColumns, odd: Odd, last: &mut Last<'_>) -> Result<()> {
         last.emit(Timestamp::from_nanos(odd.sum % 5)).set(bound.is_made, true).set(bound.count, odd.calls);
         Ok(())
     }
 
-    fn timers(&self, _bound: &Bound) -> Option<i64> {
+    fn timers(&self, _bound: &OddColumns) -> Option<i64> {
         Some(8)
     }
 
@@ -142,21 +142,21 @@ impl SensorStage for Odds {
     }
 }
 
-type Rows = [(u8, i64, Option<f64>)];
+type OddRows = [(u8, i64, Option<f64>)];
 
-fn table(rows: &Rows) -> Table {
+fn table(rows: &OddRows) -> Table {
     rows.iter().fold(Table::new(&["v"]).with_text(), |table, &(sensor, time, value)| {
         table.row(&format!("s{sensor}"), time, &[value])
     })
 }
 
-/// What a record says: sensor, time, value, count, label, whether it was made.
+/// A record as text: sensor, time, value, count, label, whether it was made.
 fn line(sensor: u8, time: i64, value: Option<f64>, count: u64, label: Option<&str>, is_made: bool) -> String {
     format!("s{sensor} {time} {value:?} {count} {label:?} {is_made}")
 }
 
-/// The stage in the plainest words: all records in order, and behind each of them the timers that are due.
-fn plain(rows: &Rows) -> (Vec<String>, [u64; 4]) {
+/// The stage as a plain loop: all records in order, and after each of them the timers that are due.
+fn plain(rows: &OddRows) -> (Vec<String>, [u64; 4]) {
     let (mut odds, mut timers) = (BTreeMap::<u8, Odd>::new(), BTreeMap::<u8, i64>::new());
     let (mut newest, mut watermark, mut out, mut counts) = ([None; 6], None, Vec::new(), [0; 4]);
     for &(sensor, time, value) in rows {
@@ -206,7 +206,7 @@ fn plain(rows: &Rows) -> (Vec<String>, [u64; 4]) {
     (out, counts)
 }
 
-/// The lines of a batch that the stage gave.
+/// The lines of an output batch.
 fn lines(batch: &Batch, sensors: &Sensors) -> Vec<String> {
     let column = |name: &str| &batch.columns()[batch.schema().index_of(name).expect("a column")];
     let (Column::U64(counts), Column::Bool(made), Column::Text(labels)) =
@@ -266,7 +266,7 @@ proptest! {
         let batches = table.batches(size, &mut sensors);
         let shards = Odds.into_stage().shards(&table.schema(), 1 << bits).expect("started").expect("shards");
         let mut made: Vec<Vec<_>> = batches.iter().map(|_| Vec::new()).collect();
-        // Each shard goes through all batches, others having been through none or all of them.
+        // Each shard processes all batches while others have processed none or all of them.
         let first = order.index(shards.count());
         let groups: Vec<_> = batches.iter().map(|batch| {
             let mut groups = Groups::default();
@@ -291,7 +291,7 @@ proptest! {
     }
 }
 
-/// Sets timers that it should not.
+/// Sets invalid timers.
 #[derive(Clone, Serialize)]
 struct Wrong {
     says_so: bool,
@@ -333,11 +333,11 @@ fn a_timer_that_would_be_due_for_ever_is_an_error() {
     let batch = table.batches(2, &mut sensors).remove(0);
     let mut process = Wrong { says_so: true }.into_stage().start(&table.schema()).expect("started");
     let error = process.process(batch, &sensors, &mut Flow::default()).expect_err("for ever");
-    assert!(error.to_string().contains("was set again for no later time"), "{error}");
+    assert!(error.to_string().contains("was set again without a later time"), "{error}");
 }
 
 #[test]
-#[should_panic(expected = "a timer was set by a stage that says that it sets none")]
+#[should_panic(expected = "a timer was set by a stage that declares none")]
 fn a_timer_of_a_stage_that_says_that_it_sets_none_is_a_bug() {
     run(&Wrong { says_so: false }, &table(&[(0, 5, None)]), 1);
 }

@@ -1,4 +1,4 @@
-//! Values of columns, whatever their type: the one place of these protocols that knows how columns are laid out.
+//! Values of columns of any type: the only part of these protocols that depends on the layout of columns.
 
 use crate::batch::{Batch, Column, FieldType, Number, Span, Text};
 
@@ -6,11 +6,11 @@ use crate::batch::{Batch, Column, FieldType, Number, Span, Text};
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Value<'a> {
-    /// There is none.
+    /// Null.
     Null,
     /// A number of any type, or a boolean.
     Number(Number),
-    /// Text, as it came in: mostly, but not always UTF-8.
+    /// Text of the input: mostly, but not always UTF-8.
     Text(&'a [u8]),
 }
 
@@ -50,7 +50,7 @@ impl<'a, T: Into<Value<'a>>> From<Option<T>> for Value<'a> {
     }
 }
 
-/// A value that was written: its text is in a [`Text`].
+/// A written value, whose text is in a [`Text`].
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Written {
     Null,
@@ -59,7 +59,7 @@ pub(super) enum Written {
 }
 
 impl Written {
-    /// Of a value, whose text goes into `text`.
+    /// Copies the text of a value into `text`.
     #[inline]
     pub(super) fn of(value: Value<'_>, text: &mut Text) -> Self {
         match value {
@@ -69,7 +69,7 @@ impl Written {
         }
     }
 
-    /// The same in another text.
+    /// The same with its text copied into another buffer.
     pub(super) fn carried(self, from: &Text, to: &mut Text) -> Self {
         match self {
             Self::Text(span) => Self::Text(to.push_from(from, span)),
@@ -78,7 +78,7 @@ impl Written {
     }
 }
 
-/// The value of column `at` in record `row`. That of a time or a sensor is none: they are told otherwise.
+/// The value of column `at` in record `row`. Null for the time and the sensor, which have their own accessors.
 #[inline]
 pub(super) fn value(batch: &Batch, at: usize, row: usize) -> Value<'_> {
     match &batch.columns()[at] {
@@ -96,23 +96,23 @@ pub(super) fn number(batch: &Batch, at: usize, row: usize) -> Option<f64> {
     }
 }
 
-/// Writes the value at `row` of a column; an integer or boolean to a column of floats as the nearest one.
+/// Writes a value to `row` of a column; an integer or boolean is converted to the nearest float in a column of floats.
 ///
 /// # Panics
-/// When the column is of another type.
+/// If the column has another type.
 #[inline]
 pub(super) fn write(column: &mut Column, row: usize, value: Written) {
     match (column, value) {
         (Column::F64(numbers), Written::Number(number)) => {
-            numbers.values[row] = number.as_f64();
+            numbers.values.to_mut()[row] = number.as_f64();
             numbers.valid.set(row, true);
         }
         (Column::I64(numbers), Written::Number(Number::I64(number))) => {
-            numbers.values[row] = number;
+            numbers.values.to_mut()[row] = number;
             numbers.valid.set(row, true);
         }
         (Column::U64(numbers), Written::Number(Number::U64(number))) => {
-            numbers.values[row] = number;
+            numbers.values.to_mut()[row] = number;
             numbers.valid.set(row, true);
         }
         (Column::Bool(booleans), Written::Number(Number::Bool(value))) => {
@@ -126,19 +126,19 @@ pub(super) fn write(column: &mut Column, row: usize, value: Written) {
     }
 }
 
-/// What is missing is 0 or false.
+/// Sets a missing value to 0 or false.
 fn clear(column: &mut Column, row: usize) {
     match column {
-        Column::F64(numbers) => numbers.values[row] = 0.0,
-        Column::I64(numbers) => numbers.values[row] = 0,
-        Column::U64(numbers) => numbers.values[row] = 0,
+        Column::F64(numbers) => numbers.values.to_mut()[row] = 0.0,
+        Column::I64(numbers) => numbers.values.to_mut()[row] = 0,
+        Column::U64(numbers) => numbers.values.to_mut()[row] = 0,
         Column::Bool(booleans) => booleans.values.set(row, false),
         Column::Text(_) | Column::Time(_) | Column::Sensor(_) => {}
     }
     column.valid_mut().into_iter().for_each(|valid| valid.set(row, false));
 }
 
-/// What column `at` has in the records at `rows`, as values of type `ty`: the same, or the nearest floats. Text goes into `text`.
+/// Copies column `at` of the records at `rows` as type `ty`, unchanged or as nearest floats. Text goes into `text`.
 pub(super) fn copied(batch: &Batch, at: usize, ty: FieldType, rows: &[u32], text: &mut Text) -> Column {
     let column = &batch.columns()[at];
     match column {

@@ -1,5 +1,5 @@
-//! What the moving stages have in common: their options, and how a window goes over the records of a series (clause 15).
-//! What is computed over the window is a [`WindowStatistic`]; each stands in a file of its own.
+//! The common part of the moving stages: their options, and how a window moves over the records of a series (clause 15). The statistic over
+//! the window is a [`WindowStatistic`]; each has its own file.
 
 mod state;
 
@@ -20,72 +20,72 @@ use crate::kernel::window::{self, Aggregate, NonFinite};
 use crate::options::{Configure, Options};
 use crate::time::{format_duration, parse_duration};
 
-/// What a moving stage computes over its windows, with the options that only it has.
+/// A statistic over the windows of a moving stage, with its own options.
 pub trait WindowStatistic:
     Clone + Debug + Default + PartialEq + Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'static
 {
     /// The name of the stage.
     const NAME: &'static str;
 
-    /// What the name of the new column ends in.
+    /// The suffix of the new column's name.
     const SUFFIX: &'static str;
 
-    /// What a series keeps besides the records of its window, for `explain`.
+    /// The state of a series besides the records of its window, for `explain`.
     const KEEPS: &'static str;
 
-    /// What computes it.
+    /// The implementation for floats.
     type Aggregate: Aggregate + Send;
 
-    /// What computes it of integers that are no floats.
+    /// The implementation for integers that f64 cannot represent.
     type OfIntegers: OfIntegers<Options = <Self::Aggregate as Aggregate>::Options> + Send;
 
     /// Whether the result is one of the values, and has their type.
     const KEEPS_TYPE: bool = false;
 
-    /// What the aggregate has to know.
+    /// The parameters of the implementation.
     fn options(&self) -> <Self::Aggregate as Aggregate>::Options;
 
-    /// With fewer samples than this, there is no result.
+    /// The minimum number of samples for a result.
     fn least_samples(&self) -> u64 {
         1
     }
 }
 
-/// A stage that computes a statistic over the last records of each series, or over a duration.
+/// A stage that computes a statistic over the last records of each series, by number or duration.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(bound = "")]
 pub struct Moving<S: WindowStatistic> {
-    /// Where it looks, and what it makes of it.
+    /// The window, and how its results are emitted.
     #[serde(flatten)]
     pub look: Look<S>,
-    /// What it computes.
+    /// The statistic.
     #[serde(flatten)]
     pub statistic: S,
 }
 
-/// The options that all moving stages have.
+/// The options shared by all moving stages.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, bound = "")]
 #[schemars(bound = "", rename = "Look")]
 pub struct Look<S: WindowStatistic> {
-    /// How far to look back: a number of records (20), or a duration ("5m"): then the half-open interval (t − 5 min, t].
+    /// The window: a number of records (20), or a duration ("5m"), which is the half-open interval (t − 5 min, t].
     pub window: Window,
-    /// The measurements to look at, by name or glob; all if not given.
+    /// The measurements to process, by name or glob; all if not given.
     #[serde(default)]
     pub columns: Option<Vec<String>>,
-    /// The name of the new column; {column} stands for the measurement's.
+    /// The name of the new column; {column} is replaced by the measurement's name.
     #[serde(default = "default_into::<S>")]
     pub into: String,
-    /// With fewer samples than this in the window, the result is null.
+    /// The minimum number of samples in the window; with fewer, the result is null.
     #[serde(default = "default_min_samples")]
     pub min_samples: u64,
-    /// Whether to add the number of samples, as a column named like the new one with _count behind.
+    /// Whether to add the number of samples, as a column named like the new one with the suffix _count.
     #[serde(default)]
     pub count: bool,
-    /// NaN and infinities: `skip` leaves them out, `propagate` lets them decide, `error` ends the run.
+    /// What to do with NaN and infinities: `skip` ignores them, `propagate` includes them, `error` ends the run.
     #[serde(default)]
     pub non_finite: Unusual,
-    /// Whose default names these are.
+    /// The statistic with the default names.
     #[serde(skip)]
     statistic: PhantomData<fn() -> S>,
 }
@@ -98,36 +98,36 @@ fn default_min_samples() -> u64 {
     1
 }
 
-/// How far a window reaches back.
+/// The length of a window.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged, expecting = "expected a number of records such as 20, or a duration such as \"5m\"")]
 pub enum Window {
-    /// This many records, the newest included.
+    /// A number of records, including the newest.
     Rows(u32),
-    /// This long, in event time.
+    /// A duration in event time, such as "5m".
     Duration(String),
 }
 
-/// What becomes of NaN and infinities.
+/// What to do with NaN and infinities.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Unusual {
     /// They are skipped, not counted.
     #[default]
     Skip,
-    /// They count, and the result is what IEEE 754 makes of them.
+    /// They count; the result follows IEEE 754.
     Propagate,
     /// They end the run.
     Error,
 }
 
 impl<S: WindowStatistic> Moving<S> {
-    /// Over the last `rows` records.
+    /// A window of `rows` records.
     pub fn rows(rows: u32) -> Self {
         Self::over(Window::Rows(rows))
     }
 
-    /// Over a duration such as "5m".
+    /// A window of a duration such as "5m".
     pub fn duration(duration: impl Into<String>) -> Self {
         Self::over(Window::Duration(duration.into()))
     }
@@ -151,13 +151,13 @@ impl<S: WindowStatistic> Moving<S> {
         self
     }
 
-    /// With fewer samples than this, the result is null.
+    /// The minimum number of samples; with fewer, the result is null.
     pub fn min_samples(mut self, samples: u64) -> Self {
         self.look.min_samples = samples;
         self
     }
 
-    /// What becomes of NaN and infinities.
+    /// What to do with NaN and infinities.
     pub fn non_finite(mut self, unusual: Unusual) -> Self {
         self.look.non_finite = unusual;
         self
@@ -170,14 +170,14 @@ impl<S: WindowStatistic> Configure for Moving<S> {
     }
 
     fn configure(options: &mut Options) -> Option<Self> {
-        // Both are read before either is missed, so that everything wrong is found.
+        // Both are read before a missing one is reported, so that all problems are reported at once.
         let (look, statistic) = (options.take(), options.take());
         Some(Self { look: look?, statistic: statistic? })
     }
 }
 
 impl<S: WindowStatistic> Moving<S> {
-    /// How many records a window has at most, as far as known.
+    /// The maximum number of records in a window, if known.
     fn most(&self) -> usize {
         match self.look.window {
             Window::Rows(rows) => rows as usize,
@@ -193,7 +193,7 @@ impl<S: WindowStatistic> Moving<S> {
         if self.look.non_finite == Unusual::Propagate { NonFinite::Propagate } else { NonFinite::Skip }
     }
 
-    /// Handles records all at once, if there is nothing special about any of them or the window; whether it did.
+    /// Processes many records at once if neither they nor the window contain special values; returns whether it did.
     fn at_once(
         &self,
         window: &mut window::Window<S::Aggregate>,
@@ -250,7 +250,7 @@ impl<S: WindowStatistic> Moving<S> {
         }
     }
 
-    /// Handles records of which some, or some that are still in the window, are integers that are no floats.
+    /// Processes records if some of them, or of those in the window, are integers that f64 cannot represent.
     #[cold]
     fn step_integers(&self, state: &mut WindowState<S::Aggregate, S::OfIntegers>, run: &mut Run<'_>) {
         state.with_integers();
@@ -301,7 +301,8 @@ impl<S: WindowStatistic> Moving<S> {
             Some(bad) => {
                 let time = run.time(at).map_or_else(String::new, |time| format!(" at {time}"));
                 let what = format!("sensor `{}` has {bad} in `{}`{time}", run.sensor(), run.column());
-                Err(Error::data(what).with_help("put a `threshold` before, or set `non_finite = \"skip\"`"))
+                Err(Error::data(what)
+                    .with_help("add a `threshold` before it, or set `non_finite = \"skip\"`"))
             }
         }
     }
@@ -310,7 +311,7 @@ impl<S: WindowStatistic> Moving<S> {
         match &self.look.window {
             Window::Rows(0) => Err(Error::config("`window` must be at least 1 record")),
             Window::Rows(rows) if self.least_samples() > u64::from(*rows) => Err(Error::config(format!(
-                "a result needs {} samples, more than `window` {rows} ever has",
+                "a result needs {} samples, more than the `window` of {rows} records",
                 self.least_samples()
             ))
             .with_help("make `window` larger, or `min_samples` smaller")),
@@ -393,23 +394,23 @@ impl<S: WindowStatistic> SeriesStage for Moving<S> {
 
     fn memory(&self) -> String {
         match &self.look.window {
-            Window::Rows(rows) => format!("a ring of {rows} numbers and {} a series", S::KEEPS),
-            Window::Duration(text) => format!("a ring of the records of {text} and {} a series", S::KEEPS),
+            Window::Rows(rows) => format!("a ring of {rows} numbers and {} per series", S::KEEPS),
+            Window::Duration(text) => format!("a ring of the records of {text} and {} per series", S::KEEPS),
         }
     }
 }
 
-/// Checks that `into` gives each of `columns` columns a name of its own.
+/// Checks that `into` gives each of `columns` columns a unique name.
 pub(super) fn check_into(into: &str, columns: usize) -> Result<()> {
     if columns > 1 && !into.contains("{column}") {
         return Err(
-            Error::config("`into` gives several columns one name").with_help("let it contain {column}")
+            Error::config("`into` gives several columns the same name").with_help("let it contain {column}")
         );
     }
     Ok(())
 }
 
-/// How far behind its series' newest a record is.
+/// The reason for a record behind the newest one of its series.
 pub(super) fn late_by(newest: i64, time: i64) -> String {
     let behind = newest.saturating_sub(time).max(1);
     format!("late: {} behind the newest record of its sensor", format_duration(behind))
@@ -429,7 +430,7 @@ mod tests {
         prop_oneof![6 => decimal, 1 => proptest::sample::select(odd.to_vec())]
     }
 
-    /// Holds what comes of batches of `size` records, of saved states and of single records to what comes of all at once.
+    /// Checks that batches of `size` records, saved states and single records give the same results as everything at once.
     fn check<S: WindowStatistic>(
         table: &Table,
         window: &Window,

@@ -1,4 +1,4 @@
-//! What a series remembers of its records, and how its window goes over the next ones.
+//! The state of a series, and how its window moves.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,34 +9,34 @@ use crate::kernel::window::{self, Aggregate};
 use crate::stage::Run;
 use crate::time::parse_duration;
 
-/// Records that are handled at once at most: if one of them is special, they are handled one by one.
+/// The maximum number of records processed at once: if one of them is special, they are processed one by one.
 const BLOCK: usize = 256;
 
-/// What one series remembers.
+/// The state of one series.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(
     bound(serialize = "I: OfIntegers", deserialize = "A: Aggregate, I: OfIntegers"),
     try_from = "(window::Window<A>, Option<Box<Rest<I>>>)"
 )]
 pub struct WindowState<A, I> {
-    /// The records of the window, unless some are integers that are no floats.
+    /// The records of the window, unless some are integers that f64 cannot represent.
     pub(super) window: window::Window<A>,
     rest: Option<Box<Rest<I>>>,
 }
 
-/// What few series have: most have neither.
+/// State that few series need.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(bound(serialize = "I: OfIntegers", deserialize = "I: OfIntegers"))]
 struct Rest<I> {
     times: Option<Times>,
-    /// The records of the window where some are integers that are no floats.
+    /// The records of the window if some are integers that f64 cannot represent.
     integers: Option<Box<IntegerWindow<I>>>,
 }
 
 /// The times of the records in a window of a duration.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Times {
-    /// In nanoseconds; one a record of the window.
+    /// In nanoseconds; one per record of the window.
     ring: Ring<i64>,
     duration: i64,
 }
@@ -53,19 +53,19 @@ impl<A: Aggregate, I: OfIntegers> TryFrom<(window::Window<A>, Option<Box<Rest<I>
     }
 }
 
-/// What the next records of a series do to its window.
+/// How the next records of a series move its window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Stretch {
-    /// How many of the oldest records leave before any of them enters.
+    /// The number of oldest records that leave before any of them enters.
     pub(super) forget: usize,
-    /// How many records enter.
+    /// The number of records that enter.
     pub(super) len: usize,
     /// Whether each of them makes another one leave.
     pub(super) slides: bool,
 }
 
 impl Times {
-    /// What the records from `at` on do, as long as they do the same; `None` if the first one is late.
+    /// The effect of the records from `at` on, as long as it is the same; `None` if the first one is late.
     fn stretch(&mut self, run: &Run<'_>, at: usize) -> Option<Stretch> {
         let time = time_of(run, at);
         if self.ring.back().is_some_and(|newest| time < newest) {
@@ -83,7 +83,7 @@ impl Times {
         Some(Stretch { forget: leaving.max(1) - 1, len: 1 + same, slides })
     }
 
-    /// Whether a record at `time` makes exactly one other leave (`slides`) or none; if so, it has entered.
+    /// Whether a record at `time` makes exactly one other record leave (`slides`) or none; if so, its time is added.
     fn does_same(&mut self, slides: bool, time: i64) -> bool {
         let is_same = self.ring.back().is_some_and(|newest| time >= newest)
             && self.expires(0, time) == slides
@@ -96,9 +96,9 @@ impl Times {
         is_same
     }
 
-    /// Whether the record `at` places behind the oldest is outside the window that ends at `time`.
+    /// Whether the record at index `at` from the oldest is outside the window that ends at `time`.
     fn expires(&self, at: usize, time: i64) -> bool {
-        // At the lower end of time nothing lies before the window.
+        // At the lower limit of time, nothing precedes the window.
         let start = time.checked_sub(self.duration);
         self.ring.get(at).zip(start).is_some_and(|(at, start)| at <= start)
     }
@@ -109,11 +109,11 @@ pub(super) fn time_of(run: &Run<'_>, at: usize) -> i64 {
 }
 
 impl<A: Aggregate, I: OfIntegers> WindowState<A, I> {
-    /// Of a series before its first record.
+    /// The state before the first record of a series.
     pub(super) fn new(look: &Window) -> Self {
         let times = match look {
             Window::Rows(_) => None,
-            // `check` has seen that it is one.
+            // Validated by `check`.
             Window::Duration(text) => {
                 Some(Times { duration: parse_duration(text).unwrap_or(i64::MAX), ..Times::default() })
             }
@@ -126,13 +126,13 @@ impl<A: Aggregate, I: OfIntegers> WindowState<A, I> {
         self.rest.as_ref()?.times.as_ref()
     }
 
-    /// Whether there is one.
+    /// Whether there is a window of integers.
     #[inline]
     pub(super) fn has_integers(&self) -> bool {
         self.rest.as_ref().is_some_and(|rest| rest.integers.is_some())
     }
 
-    /// The window of integers; made of that of floats, if there is none.
+    /// The window of integers; converted from that of floats, if necessary.
     pub(super) fn with_integers(&mut self) -> &mut IntegerWindow<I> {
         let rest = self.rest.get_or_insert_with(|| Box::new(Rest { times: None, integers: None }));
         rest.integers.get_or_insert_with(|| {
@@ -143,7 +143,7 @@ impl<A: Aggregate, I: OfIntegers> WindowState<A, I> {
         })
     }
 
-    /// Goes back to the window of floats, if all records are floats.
+    /// Returns to the window of floats if f64 represents all records.
     pub(super) fn without_integers(&mut self) {
         let Some(rest) = &mut self.rest else { return };
         if let Some(integers) = rest.integers.take_if(|integers| integers.has_floats()) {
@@ -155,7 +155,7 @@ impl<A: Aggregate, I: OfIntegers> WindowState<A, I> {
         }
     }
 
-    /// How many records the window has.
+    /// The number of records in the window.
     fn records(&self) -> usize {
         let integers = self.rest.as_ref().and_then(|rest| rest.integers.as_ref());
         integers.map_or(self.window.len(), |integers| integers.len())
@@ -166,9 +166,9 @@ impl<A: Aggregate, I: OfIntegers> WindowState<A, I> {
         self.times()?.ring.back()
     }
 
-    /// Asks the memory for what the next records need.
+    /// Prefetches what the next records need.
     pub(super) fn prefetch(&self, records: usize) {
-        // Behind the first block the processor sees for itself where this goes.
+        // After the first block, the processor predicts the access pattern.
         let records = records.min(BLOCK);
         self.window.prefetch(records);
         if let Some(times) = self.times() {
@@ -176,7 +176,7 @@ impl<A: Aggregate, I: OfIntegers> WindowState<A, I> {
         }
     }
 
-    /// What the records from `at` on do, as long as they do the same; `None` if the first one is late.
+    /// The effect of the records from `at` on, as long as it is the same; `None` if the first one is late.
     pub(super) fn stretch(&mut self, look: &Window, run: &Run<'_>, at: usize) -> Option<Stretch> {
         if let Some(times) = self.rest.as_mut().and_then(|rest| rest.times.as_mut()) {
             return times.stretch(run, at);

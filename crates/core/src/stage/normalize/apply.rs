@@ -1,4 +1,4 @@
-//! Applies constants: a matter of one row.
+//! Applies constants to single records.
 
 use std::sync::Arc;
 
@@ -9,11 +9,11 @@ use crate::error::{Error, Result};
 use crate::sensor::{SensorId, Sensors};
 use crate::stage::{Flow, OfSensors, Process};
 
-/// Constants looked up once a series, by `lookup(sensor, column)`.
+/// Constants, looked up once per series by `lookup(sensor, column)`.
 pub(super) struct Apply<L> {
     options: Normalize,
     schema: Arc<Schema>,
-    /// For each measurement: where it is, where its result goes, its name, and what is known of its series.
+    /// By measurement: the index of its input and of its result, its name, and the constants of each sensor's series.
     columns: Vec<SelectedColumn>,
     lookup: L,
 }
@@ -51,30 +51,53 @@ impl<L: Fn(&str, &str) -> Option<Constants> + Send + 'static> Process for Apply<
     }
 }
 
-/// Brings the values to scale, in place. Gives the first sensor without constants where that ends the run.
+/// Scales the values in place. Returns the first sensor without constants, if that ends the run.
 fn scale(
     column: &mut Numbers<f64>,
     ids: &[SensorId],
     known: &[Option<Constants>],
     options: &Normalize,
 ) -> Option<SensorId> {
-    let scale = Scale::of(options);
+    let unknown = options.unknown;
+    // A loop for each scale, so that none asks for it at each value.
+    match Scale::of(options) {
+        Scale::Distance => scale_by(column, ids, known, unknown, Constants::distance),
+        Scale::Range { low, high } => {
+            scale_by(column, ids, known, unknown, |constants, value| constants.in_range(value, low, high))
+        }
+        Scale::Clipped { low, high } => {
+            scale_by(column, ids, known, unknown, |constants, value| constants.clipped(value, low, high))
+        }
+    }
+}
+
+#[inline]
+fn scale_by(
+    column: &mut Numbers<f64>,
+    ids: &[SensorId],
+    known: &[Option<Constants>],
+    unknown: Unknown,
+    scaled: impl Fn(Constants, f64) -> f64,
+) -> Option<SensorId> {
     let Numbers { values, valid } = column;
-    for (row, (value, id)) in values.iter_mut().zip(ids).enumerate() {
-        match (&known[id.index()], options.unknown) {
-            (Some(constants), _) => *value = constants.apply(*value, scale),
-            (None, Unknown::Keep) => {}
-            (None, Unknown::Null) => {
+    for (row, (value, id)) in values.to_mut().iter_mut().zip(ids).enumerate() {
+        if let Some(constants) = known[id.index()] {
+            *value = scaled(constants, *value);
+            continue;
+        }
+        match unknown {
+            Unknown::Keep => {}
+            Unknown::Null => {
                 valid.set(row, false);
                 *value = 0.0;
             }
-            (None, Unknown::Error) => return Some(*id),
+            Unknown::Error => return Some(*id),
         }
     }
     None
 }
 
 fn unknown(sensor: &str, column: &str) -> Error {
-    Error::data(format!("there are no constants for `{column}` of sensor `{sensor}`"))
+    Error::data(format!("no constants for `{column}` of sensor `{sensor}`"))
         .with_help("fit again with data of that sensor, or set `unknown` to \"null\" or \"keep\"")
 }

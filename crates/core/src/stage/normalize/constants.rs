@@ -1,4 +1,4 @@
-//! The two constants of a series, and the file that keeps those of many.
+//! The two constants of a series, and the file for those of many.
 
 use std::collections::BTreeMap;
 
@@ -9,19 +9,19 @@ use crate::error::{Error, Result};
 use crate::kernel::json_number;
 use crate::paths::FilePath;
 
-/// What a value is compared with: its distance from `zero` is divided by `unit`.
+/// The scale of a series: the distance of a value from `zero` is divided by `unit`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Constants {
     /// Minimum, mean or median.
     #[serde(with = "json_number")]
     pub(super) zero: f64,
-    /// Range, deviation or distance between the quartiles; 0 for a series that never changes.
+    /// Range, deviation or interquartile range; 0 for a constant series.
     #[serde(with = "json_number")]
     pub(super) unit: f64,
 }
 
 impl Constants {
-    /// Constants as a person gives them: for min_max, minimum and maximum.
+    /// Constants as written in the options: for min_max, minimum and maximum.
     pub(super) fn new(method: Method, first: f64, second: f64) -> Result<Self> {
         if !first.is_finite() || !second.is_finite() {
             return Err(Error::config("a constant is not finite"));
@@ -35,32 +35,55 @@ impl Constants {
         Ok(Self { zero: first, unit })
     }
 
-    /// The value on the common scale; 0 for a series that never changes.
+    /// The scaled value; 0 for a constant series.
     #[inline]
     pub(super) fn apply(self, value: f64, scale: Scale) -> f64 {
+        match scale {
+            Scale::Distance => self.distance(value),
+            Scale::Range { low, high } => self.in_range(value, low, high),
+            Scale::Clipped { low, high } => self.clipped(value, low, high),
+        }
+    }
+
+    /// The scaled value for [`Scale::Distance`].
+    #[inline]
+    pub(super) fn distance(self, value: f64) -> f64 {
+        self.map(value, |distance| distance)
+    }
+
+    /// The scaled value for [`Scale::Range`].
+    #[inline]
+    pub(super) fn in_range(self, value: f64, low: f64, high: f64) -> f64 {
+        self.map(value, |distance| low + distance * (high - low))
+    }
+
+    /// The scaled value for [`Scale::Clipped`].
+    #[inline]
+    pub(super) fn clipped(self, value: f64, low: f64, high: f64) -> f64 {
+        self.map(value, |distance| (low + distance * (high - low)).clamp(low, high))
+    }
+
+    /// `scaled` of the distance from `zero` in units.
+    #[inline]
+    fn map(self, value: f64, scaled: impl FnOnce(f64) -> f64) -> f64 {
         if value.is_nan() {
             return value;
         }
         if self.unit == 0.0 {
             return 0.0;
         }
-        let scaled = (value - self.zero) / self.unit;
-        match scale {
-            Scale::Distance => scaled,
-            Scale::Range { low, high } => low + scaled * (high - low),
-            Scale::Clipped { low, high } => (low + scaled * (high - low)).clamp(low, high),
-        }
+        scaled((value - self.zero) / self.unit)
     }
 }
 
-/// What the distance from `zero`, in units, becomes.
+/// How the distance from `zero`, in units, is mapped.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Scale {
-    /// Itself.
+    /// Unchanged.
     Distance,
-    /// 0 becomes the low end, 1 the high end.
+    /// 0 is mapped to `low`, 1 to `high`.
     Range { low: f64, high: f64 },
-    /// The same, and what lies outside the range its nearer end.
+    /// The same, clamped to the range.
     Clipped { low: f64, high: f64 },
 }
 
@@ -79,7 +102,7 @@ impl Scale {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct FitFile {
-    /// Says what the file is.
+    /// Identifies the file format.
     tidemill: String,
     version: u32,
     pub(super) method: Method,
@@ -90,9 +113,9 @@ pub(super) struct FitFile {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Summary {
-    /// How many finite values there were.
+    /// The number of finite values.
     pub(super) count: u64,
-    /// What they gave; nothing for a series without finite values.
+    /// Their constants; `None` for a series without finite values.
     pub(super) constants: Option<Constants>,
 }
 
@@ -113,12 +136,12 @@ impl FitFile {
             .map_err(|error| Error::internal(format!("constants cannot be written: {error}")))
     }
 
-    /// Reads and checks the text of the file at `path`.
+    /// Parses and validates the text of the file at `path`.
     pub(super) fn parse(text: &str, path: &FilePath, method: Method) -> Result<Self> {
         let wrong =
-            |what: String| Error::config(format!("`{path}` {what}")).with_help("make it anew with `fit`");
-        let file: Self =
-            serde_json::from_str(text).map_err(|error| wrong(format!("is no file of constants: {error}")))?;
+            |what: String| Error::config(format!("`{path}` {what}")).with_help("create it again with `fit`");
+        let file: Self = serde_json::from_str(text)
+            .map_err(|error| wrong(format!("is not a file of constants: {error}")))?;
         if file.tidemill != "fit" || file.version != VERSION {
             return Err(wrong(format!("is of version {}, not {VERSION}", file.version)));
         }

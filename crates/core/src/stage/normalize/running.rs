@@ -1,4 +1,4 @@
-//! `running`: a value is compared with what came before it in its series, and with nothing else.
+//! `running`: a value is scaled by the preceding values of its series only.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +14,7 @@ use crate::stage::{ByColumn, Run, SeriesStage};
 #[derive(Clone, Serialize)]
 pub(super) struct Running(Normalize);
 
-/// The finite values that a series has had.
+/// The preceding finite values of a series.
 #[derive(Serialize, Deserialize)]
 pub(super) enum Past {
     Extremes { count: u64, min: f64, max: f64 },
@@ -66,13 +66,18 @@ impl SeriesStage for Running {
     fn columns(&self) -> Option<&[String]> {
         match self.0.columns.as_ref()? {
             ByColumn::Names(names) => Some(names),
-            // Constants that are given exclude `running`.
+            // Constants in the options exclude `running`.
             ByColumn::Rules(_) => None,
         }
     }
 
     fn outputs(&self, column: &str) -> Vec<Field> {
         vec![Field::measurement(self.0.output_name(column))]
+    }
+
+    /// Normalised values have none.
+    fn output_unit(&self, _unit: &str) -> Option<String> {
+        None
     }
 
     fn bind(&self, _input: &Schema) -> Result<()> {

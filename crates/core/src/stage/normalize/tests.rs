@@ -15,7 +15,7 @@ fn table(values: &[Option<f64>]) -> Table {
     })
 }
 
-/// The stage after its first pass over the table in batches of `size`, and what it remarked.
+/// The stage after its first pass over the table in batches of `size`, with its remarks.
 fn fit(stage: &Normalize, table: &Table, size: usize) -> (Box<dyn Stage>, Vec<String>) {
     let mut fit = stage.fit(&table.schema()).expect("fit").expect("a first pass");
     loop {
@@ -67,7 +67,7 @@ fn clause_12_constants_per_sensor() {
     );
 }
 
-/// Rules by column: minimum and maximum where they are given.
+/// Rules by column: minimum and maximum where given.
 fn by_column(rules: &[(&str, Option<f64>, Option<f64>)]) -> Option<ByColumn<Exception>> {
     let rule = |&(pattern, min, max): &(&str, _, _)| {
         (pattern.to_owned(), Exception { min, max, ..Exception::default() })
@@ -96,7 +96,7 @@ fn clause_14_constants_by_column_and_those_of_sensors_over_them() {
     assert_eq!(scaled.measurement("TI1"), [Some(0.25), Some(0.625)]);
     assert_eq!(scaled.measurement("PI1"), [Some(0.5), Some(0.625)]);
     assert_eq!(scaled.measurement("TI2"), [Some(0.5), Some(0.25)]);
-    // What no rule fits stays as it is.
+    // Measurements without a rule are unchanged.
     let some = Normalize { columns: by_column(&[("PI1", Some(0.0), Some(10.0))]), ..Normalize::default() };
     let scaled = run(&some, &values, 1);
     assert_eq!((scaled.measurement("TI1")[0], scaled.measurement("PI1")[0]), (Some(5.0), Some(0.5)));
@@ -119,7 +119,7 @@ fn clause_14_a_column_without_constants_of_its_own_may_have_sensors_that_are_unk
     let all = by_column(&[("*", Some(0.0), Some(1.0))]);
     assert!(error(Normalize { columns: all.clone(), ..stage.clone() }).contains("`unknown` has no effect"));
     assert!(
-        error(Normalize { columns: all, fit: true, ..Normalize::default() }).contains("exclude one another")
+        error(Normalize { columns: all, fit: true, ..Normalize::default() }).contains("mutually exclusive")
     );
     assert!(
         error(Normalize { columns: by_column(&[("x", None, Some(1.0))]), ..Normalize::default() })
@@ -138,8 +138,8 @@ fn clause_14_a_constant_series_gives_0_and_is_named() {
         let (stage, remarks) = fit(&Normalize::fitted(method), &values, 2);
         let scaled = run_any(&*stage, &values, 2).measurement("v");
         assert_eq!((scaled[0], scaled[1], scaled[2], scaled[3]), (Some(0.0), Some(0.0), None, Some(0.0)));
-        assert_eq!(remarks[0], "normalize: never changes, becomes 0: `v` of `a`");
-        assert_eq!(remarks[1], "normalize: has no finite value, becomes null: `v` of `b`");
+        assert_eq!(remarks[0], "normalize: constant, becomes 0: `v` of `a`");
+        assert_eq!(remarks[1], "normalize: no finite value, becomes null: `v` of `b`");
     }
 }
 
@@ -188,7 +188,7 @@ fn senseless_options_are_refused() {
     let schema = table(&[None]).schema();
     let error = |stage: Normalize| stage.output(&schema).expect_err("senseless").to_string();
     assert!(error(Normalize::default()).contains("no constants"));
-    assert!(error(Normalize { fit: true, ..Normalize::min_max(0.0, 1.0) }).contains("exclude one another"));
+    assert!(error(Normalize { fit: true, ..Normalize::min_max(0.0, 1.0) }).contains("mutually exclusive"));
     assert!(error(Normalize::min_max(2.0, 1.0)).contains("wrong order"));
     assert!(error(Normalize { min: Some(1.0), ..Normalize::default() }).contains("missing"));
     assert!(
@@ -198,7 +198,7 @@ fn senseless_options_are_refused() {
     assert!(error(Normalize { save: Some("x".into()), ..Normalize::min_max(0.0, 1.0) }).contains("`save`"));
 }
 
-/// Mean and deviation of the finite values, by exact arithmetic.
+/// Mean and deviation of the finite values, in exact arithmetic.
 fn exact(values: &[f64]) -> (f64, f64) {
     let rational = |v: f64| BigRational::from_float(v).expect("finite");
     let count = BigRational::from_integer(values.len().into());
@@ -247,6 +247,118 @@ proptest! {
             let whole = run(&stage, &table, 1000).measurement("v");
             prop_assert_eq!(&run(&stage, &table, size).measurement("v"), &whole);
             prop_assert_eq!(&run_with_restarts(&stage, &table, size).measurement("v"), &whole);
+        }
+    }
+}
+
+/// The names of sensors in another order.
+fn in_another_order(salt: usize) -> Sensors {
+    let mut sensors = Sensors::default();
+    ["b", "x", "a"].iter().cycle().skip(salt).take(salt % 4).for_each(|name| drop(sensors.id(name)));
+    sensors
+}
+
+/// The text of what is learnt of the table by processes that see its records in turn, and what all of them have seen put together in another order.
+fn fit_apart(stage: &Normalize, table: &Table, size: usize, processes: usize) -> Option<String> {
+    let schema = table.schema();
+    let new = || stage.fit(&schema).expect("fit").expect("a first pass");
+    let (mut all, mut known) = (new(), in_another_order(processes));
+    loop {
+        let looks_for = all.save(&known).expect("saved");
+        let mut seen: Vec<Vec<u8>> = (0..processes)
+            .map(|process| {
+                let (mut fit, mut sensors) = (new(), in_another_order(process));
+                fit.merge_saved(&looks_for, &mut sensors).expect("taken over");
+                for batch in table.batches(size, &mut sensors).iter().skip(process).step_by(processes) {
+                    fit.observe(batch, &sensors).expect("observed");
+                }
+                fit.save(&sensors).expect("saved")
+            })
+            .collect();
+        seen.rotate_left(processes / 2);
+        for saved in &seen {
+            all.merge_saved(saved, &mut known).expect("merged");
+        }
+        if let Some(fitted) = all.finish(&known).expect("finished") {
+            return fitted.stage.fitted();
+        }
+        // What was seen in the pass before is refused.
+        let error = all.merge_saved(&seen[0], &mut known).expect_err("another pass").to_string();
+        assert!(error.contains("another pass"), "{error}");
+    }
+}
+
+#[test]
+fn clause_14_what_processes_have_seen_over_several_passes_is_put_together() {
+    let value = |at: i32| f64::from(at * 7919 % 10_007) / 3.0;
+    let values = (0..10_007).fold(Table::new(&["v", "w"]), |table, at| {
+        table.row(if at % 5 == 0 { "b" } else { "a" }, i64::from(at), &[Some(value(at)), Some(1.0)])
+    });
+    let stage = Normalize::fitted(Method::Robust);
+    assert_eq!(fit_apart(&stage, &values, 500, 3), fit(&stage, &values, 500).0.fitted());
+}
+
+#[test]
+fn clause_14_what_another_first_pass_has_seen_is_refused() {
+    let values = table(&[Some(1.0), Some(2.0)]);
+    let saved = |stage: &Normalize, table: &Table| {
+        let (mut fit, mut sensors) =
+            (stage.fit(&table.schema()).expect("fit").expect("a pass"), Sensors::default());
+        let batches = table.batches(9, &mut sensors);
+        batches.iter().for_each(|batch| fit.observe(batch, &sensors).expect("observed"));
+        fit.save(&sensors).expect("saved")
+    };
+    let stage = Normalize::fitted(Method::ZScore);
+    let refused = |saved: &[u8]| {
+        let mut fit = stage.fit(&values.schema()).expect("fit").expect("a pass");
+        fit.merge_saved(saved, &mut Sensors::default()).expect_err("refused").to_string()
+    };
+    let other = refused(&saved(&Normalize::fitted(Method::Robust), &values));
+    assert!(other.contains("`method` was \"robust\", is \"z_score\""), "{other}");
+    let other = refused(&saved(&stage, &Table::new(&["w"]).row("a", 1, &[Some(1.0)])));
+    assert!(other.contains("the columns were Measurement F64 w"), "{other}");
+    let whole = saved(&stage, &values);
+    for at in 0..whole.len() {
+        let mut damaged = whole.clone();
+        damaged[at] ^= 1;
+        refused(&damaged);
+        refused(&whole[..at]);
+    }
+}
+
+proptest! {
+    #[test]
+    fn clause_14_what_processes_have_seen_is_put_together_exactly(
+        values in proptest::collection::vec(proptest::option::of(prop_oneof![-9.0..9.0f64, any::<f64>()]), 1..60), size in 1..9usize, processes in 1..5usize,
+    ) {
+        let table = table(&values);
+        for method in [Method::MinMax, Method::ZScore, Method::Robust] {
+            let stage = Normalize::fitted(method);
+            prop_assert_eq!(fit_apart(&stage, &table, size, processes), fit(&stage, &table, size).0.fitted());
+        }
+    }
+
+    #[test]
+    fn clause_14_a_forged_first_pass_is_an_error_or_a_first_pass(
+        values in proptest::collection::vec(proptest::option::of(any::<f64>()), 1..20), at in any::<proptest::sample::Index>(), byte in any::<u8>(),
+    ) {
+        let table = table(&values);
+        for method in [Method::MinMax, Method::ZScore, Method::Robust] {
+            let new = || Normalize::fitted(method).fit(&table.schema()).expect("fit").expect("a pass");
+            let (mut first, mut sensors) = (new(), Sensors::default());
+            let batches = table.batches(9, &mut sensors);
+            batches.iter().for_each(|batch| first.observe(batch, &sensors).expect("observed"));
+            let mut saved = first.save(&sensors).expect("saved");
+            let end = saved.len() - 8;
+            saved[at.index(end)] = byte;
+            let hash = crate::kernel::stable_hash::stable_hash(&saved[..end]);
+            saved.truncate(end);
+            saved.extend(hash.to_le_bytes());
+            let mut second = new();
+            if second.merge_saved(&saved, &mut sensors).is_ok() && first.merge_saved(&saved, &mut sensors).is_ok() {
+                let _ = second.finish(&sensors);
+                let _ = first.finish(&sensors);
+            }
         }
     }
 }

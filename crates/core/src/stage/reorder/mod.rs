@@ -1,8 +1,8 @@
 //! `order = "time"`: sorts the records of each sensor by time, within a bound (clause 9).
 //!
-//! A record leaves once its sensor's newest time is ahead of it by the bound: then nothing earlier can come any more
-//! but what is late. Those of a sensor that is [quiet](crate::time::quiet_at) leave without waiting for a newer one. Both depend
-//! on the records alone, one after the other, so neither chunks nor clocks change the order of leaving.
+//! A record is emitted once its sensor's newest time is ahead of it by the bound: then any earlier record is late. Those of a sensor that
+//! is [quiet](crate::time::quiet_at) are emitted without waiting for a newer one. Both depend only on the sequence of records, so neither
+//! chunks nor clocks change the output order.
 
 mod series;
 
@@ -12,8 +12,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use self::series::{Progress, Series, Waiting};
-use super::waiting::{ROOM, check_room, detached};
-use super::{Flow, PerSensor, Process, Reach, Stage, state};
+use super::sensor_states::agreed;
+use super::waiting::{ROOM, SensorRecords, Together, by_sensor, check_room, detached};
+use super::{Flow, PerSensor, Process, Reach, SensorStates, Stage, state};
 use crate::batch::{Batch, SavedBatch, Schema};
 use crate::error::{Error, RejectionKind, Result};
 use crate::kernel::prefetch::prefetch;
@@ -23,15 +24,15 @@ use crate::time::{Agreement, Deadlines, Reached, Watermark, format_duration};
 /// Sorts each series by (timestamp, input order).
 #[derive(Clone, Debug)]
 pub struct Reorder {
-    /// How far back a record may come, in nanoseconds.
+    /// How far out of order a record may be, in nanoseconds.
     disorder: i64,
-    /// Bytes of text that may wait.
+    /// The maximum size of the buffered text, in bytes.
     room: usize,
-    /// How many sensors must agree on how far the source has come.
+    /// How many sensors must agree on the watermark.
     agreement: Agreement,
 }
 
-/// How many records before its own a series' memory is asked for.
+/// How many records ahead a series' memory is prefetched.
 const AHEAD: usize = 8;
 
 impl Reorder {
@@ -98,26 +99,26 @@ impl Stage for Reorder {
     }
 }
 
-/// The stage in use.
+/// The running stage.
 struct Sorting {
     disorder: i64,
     room: usize,
-    /// The records that wait, among others that have left; text is copied, so that chunks can go.
+    /// The buffered records, among others that have been emitted; text is copied, so that chunks can be freed.
     store: Batch,
-    /// How many of them wait.
+    /// The number of buffered records.
     live: usize,
     series: PerSensor<Series>,
     /// The ordinal of the next record.
     next: u64,
     reached: Reached,
     agreement: Agreement,
-    /// Of sensors that have records waiting.
+    /// For sensors with buffered records.
     deadlines: Deadlines<SensorId>,
 }
 
-/// The stage at rest. Only records that wait are kept, in the order of the input.
+/// The saved state. Contains only buffered records, in input order.
 #[derive(Serialize, Deserialize)]
-struct Saved {
+struct ReorderState {
     next: u64,
     watermark: Watermark,
     /// By sensor.
@@ -127,9 +128,12 @@ struct Saved {
     records: SavedBatch,
 }
 
+/// What is kept of all sensors together: the ordinal of the next record, and the watermark.
+type Shared = (u64, Watermark);
+
 impl Sorting {
-    /// Takes in a record of `sensor`; appends those that may leave to `leaving`: first those of its own series, then those of sensors
-    /// that are quiet by now. Gives the reason if it is late.
+    /// Adds a record of `sensor`; appends those that can be emitted to `leaving`: first those of its own series, then those of sensors that
+    /// have become quiet. Returns the reason if it is late.
     #[inline]
     fn admit(&mut self, sensor: SensorId, record: Waiting, leaving: &mut Vec<u32>) -> Option<String> {
         let watermark = self.reached.note(sensor.0, record.0);
@@ -148,7 +152,7 @@ impl Sorting {
         late
     }
 
-    /// Asks the memory for what a record of `sensor` will need: among many sensors it is in no cache.
+    /// Prefetches the memory for a record of `sensor`: with many sensors it is in no cache.
     #[inline]
     fn prefetch(&self, sensor: Option<&SensorId>) {
         if let Some(series) = sensor.and_then(|sensor| self.series.as_slice().get(sensor.index())) {
@@ -156,7 +160,7 @@ impl Sorting {
         }
     }
 
-    /// Lets all leave that waits of sensors that are quiet, in the order of time, then of the input.
+    /// Emits all buffered records of quiet sensors, ordered by time, then by input order.
     #[inline(never)]
     fn release_quiet(&mut self, watermark: Watermark, leaving: &mut Vec<u32>) {
         let Self { series, deadlines, disorder, .. } = self;
@@ -171,24 +175,32 @@ impl Sorting {
         leaving.extend(waiting.into_iter().map(|(_, _, place)| place));
     }
 
-    fn saved(&self) -> Saved {
+    /// The records that wait, each by its ordinal and its row, in the order of the input.
+    fn waiting(&self) -> Vec<(u64, u32)> {
         let waiting = self.series.iter().flat_map(|(_, series)| series.waiting());
         let mut waiting: Vec<_> = waiting.map(|&(_, ordinal, place)| (ordinal, place)).collect();
         waiting.sort_unstable();
-        let (ordinals, places): (Vec<_>, Vec<_>) = waiting.into_iter().unzip();
+        waiting
+    }
+
+    fn saved(&self) -> ReorderState {
+        let (ordinals, places): (Vec<_>, Vec<_>) = self.waiting().into_iter().unzip();
         let series = self.series.as_slice().iter();
         let series = series.map(|place| place.as_ref().map(Series::progress)).collect();
         let records = SavedBatch::from(&self.store.take(&places));
-        Saved { next: self.next, watermark: self.reached.watermark(), series, ordinals, records }
+        ReorderState { next: self.next, watermark: self.reached.watermark(), series, ordinals, records }
     }
 
-    /// Goes on from what was saved.
-    fn take_over(&mut self, saved: Saved, sensors: &Sensors) -> Result<()> {
-        let Saved { next, watermark, series, ordinals, records } = saved;
-        let wrong = || Error::data("the saved state is not one of records that wait to be put in order");
-        let store = records.into_batch(Arc::clone(self.store.schema()), sensors)?;
-        let are_ascending =
-            ordinals.is_sorted_by(|a, b| a < b) && ordinals.last().is_none_or(|&last| last < next);
+    /// Goes on from what was kept: by sensor how far it is, and the records that wait with their ordinals.
+    fn take_over(
+        &mut self,
+        (next, watermark): Shared,
+        series: Vec<Option<Progress>>,
+        (ordinals, store): (Vec<u64>, Batch),
+        sensors: &Sensors,
+    ) -> Result<()> {
+        let wrong = || Error::data("the saved state does not contain records to be sorted");
+        let are_ascending = ordinals.is_sorted() && ordinals.last().is_none_or(|&last| last < next);
         if ordinals.len() != store.len() || !are_ascending || series.len() > sensors.len() {
             return Err(wrong());
         }
@@ -210,16 +222,16 @@ impl Sorting {
         Ok(())
     }
 
-    /// A bound so wide that all of a large input would have to wait is an error.
+    /// If the bound is so large that all of a large input would be buffered, that is an error.
     fn check_room(&self, more: usize) -> Result<()> {
-        let waiting = format!("the {} records that wait to be put in order", self.live);
-        let help = "lower `disorder` in [source], or sort the files before";
+        let waiting = format!("the {} records buffered to be sorted", self.live);
+        let help = "lower `disorder` in [source], or sort the files first";
         check_room(&self.store, more, self.room, &waiting, help)
     }
 
-    /// Drops the rows of the store that have left, once they are the larger part.
+    /// Drops the emitted rows of the store, once they are the larger part.
     fn compact(&mut self) {
-        // Every series is looked at then, which must not cost more than the rows that go.
+        // Compacting scans every series, which must not cost more than the dropped rows.
         if self.store.len() < 2 * self.live + self.series.as_slice().len().max(1024) {
             return;
         }
@@ -248,9 +260,9 @@ impl Process for Sorting {
         }
         let mut sorted = detached(&self.store, &leaving);
         if let Some((sorted, came)) = sorted.origins.as_mut().zip(batch.origins.as_ref()) {
-            sorted.let_go_by(came.triggers(&by));
+            sorted.set_triggers(came.triggers(&by));
         }
-        sorted.sequence = batch.sequence;
+        (sorted.sequence, sorted.received) = (batch.sequence, batch.received);
         self.compact();
         Ok(sorted)
     }
@@ -283,7 +295,51 @@ impl Process for Sorting {
     }
 
     fn restore(&mut self, state: &[u8], sensors: &Sensors) -> Result<()> {
-        self.take_over(state::from_bytes(state)?, sensors)
+        let ReorderState { next, watermark, series, ordinals, records } = state::from_bytes(state)?;
+        let store = records.into_batch(Arc::clone(self.store.schema()), sensors)?;
+        self.take_over((next, watermark), series, (ordinals, store), sensors)
+    }
+
+    fn save_sensors(&self) -> Result<Option<SensorStates>> {
+        let mut waiting = by_sensor(&self.store, self.waiting());
+        let shared: Shared = (self.next, self.reached.watermark());
+        let mut all = SensorStates { shared: vec![state::to_bytes(&shared)?], ..SensorStates::default() };
+        for (sensor, series) in self.series.iter() {
+            all.push(sensor, &(series.progress(), waiting.remove(&sensor)))?;
+        }
+        Ok(Some(all))
+    }
+
+    fn restore_sensors(&mut self, states: &SensorStates, sensors: &Sensors) -> Result<()> {
+        let (nexts, watermarks): (Vec<u64>, Vec<_>) = states.read_shared::<Shared>()?.into_iter().unzip();
+        let watermark = agreed(watermarks, "how far the watermark has come")?.unwrap_or_default();
+        let (mut series, mut waiting) = (vec![None; sensors.len()], Together::new(self.store.schema()));
+        for read in states.read::<(Progress, Option<SensorRecords>)>() {
+            let (sensor, (progress, records)) = read?;
+            series[sensor.index()] = Some(progress);
+            records.map_or(Ok(()), |records| waiting.add(sensor, records, sensors))?;
+        }
+        let next = nexts.into_iter().max().unwrap_or(0);
+        self.take_over((next, watermark), series, waiting.in_order(), sensors)
+    }
+
+    fn goes_by(&self) -> Option<&'static str> {
+        self.agreement.goes_by()
+    }
+
+    fn advance(
+        &mut self,
+        watermark: Watermark,
+        _sensors: &Sensors,
+        _flow: &mut Flow,
+    ) -> Result<Option<Batch>> {
+        let (watermark, mut leaving) = (self.reached.advance_to(watermark), Vec::new());
+        if self.deadlines.is_due(watermark) {
+            self.release_quiet(watermark, &mut leaving);
+        }
+        let left = detached(&self.store, &leaving);
+        self.compact();
+        Ok(Some(left))
     }
 }
 
@@ -299,7 +355,7 @@ mod tests {
         })
     }
 
-    /// Clause 9 in the plainest words: which records leave, in which order, and which are late. In 128 bits there is no end of time.
+    /// Clause 9 as a plain loop: which records are emitted, in which order, and which are late. With 128 bits, times do not overflow.
     fn plain(rows: &[(u8, i64)], bound: i64) -> (Vec<usize>, Vec<usize>) {
         let time = |at: usize| i128::from(rows[at].1);
         let of = |sensor: u8, at: usize| (0..=at).filter(move |&row| rows[row].0 == sensor);
@@ -367,7 +423,7 @@ mod tests {
         let (mut sensors, mut flow) = (Sensors::default(), Flow::default());
         let batches = table.batches(10, &mut sensors);
         let came = batches.iter().map(|batch| batch.text.len()).max().expect("batches");
-        // All are under way until the end, as on many threads: each holds no more than it brought.
+        // All are in progress until the end, as on many threads: each holds only its own text.
         let left: Vec<_> = batches
             .into_iter()
             .map(|batch| stage.process(batch, &sensors, &mut flow).expect("processed"))
@@ -389,14 +445,14 @@ mod tests {
 
     #[test]
     fn clause_9_what_waits_of_a_quiet_sensor_leaves() {
-        // Sensor 2 reports once; 0 and 1 go on, and are both past it by the bound with the fifth record.
+        // Sensor 2 reports once; 0 and 1 continue, and are both past it by the bound with the fifth record.
         let rows = [(2, 7), (2, 3), (0, 5), (1, 17), (0, 17), (2, 8), (2, 6), (1, 30), (0, 29)];
         let result = run(&Reorder::new(10), &table(&rows), 2);
         assert_eq!(result.measurement("v"), [2, 1, 0, 3, 4, 5, 8, 7].map(|at| Some(f64::from(at))));
         let late = &result.flow.rejections[0];
         assert_eq!((late.kind, late.position.line), (RejectionKind::Late, 7));
         assert!(
-            late.reason.contains("was quiet, so that the records up to 1970-01-01T00:00:00.000000007Z"),
+            late.reason.contains("was quiet, so the records up to 1970-01-01T00:00:00.000000007Z"),
             "{late:?}"
         );
     }
@@ -424,7 +480,7 @@ mod tests {
                 .collect();
             let result = run(&Reorder::new(20), &table(&rows), 7);
             assert!(result.flow.rejections.is_empty(), "{:?}", result.flow.rejections[0]);
-            // Where two are enough, they make others late.
+            // If two are enough, they make others late.
             let two = Reorder::new(20).with_agreement(Agreement::Sensors(2)).expect("one with a watermark");
             assert!(!run_any(&*two, &table(&rows), 7).flow.rejections.is_empty());
         }
@@ -432,7 +488,7 @@ mod tests {
 
     #[test]
     fn clause_9_a_sensor_that_lags_behind_is_not_quiet() {
-        // One file a sensor, read one after the other, each out of order within the bound.
+        // One file per sensor, read one after the other, each out of order within the bound.
         let rows: Vec<(u8, i64)> =
             (0..5).flat_map(|sensor| (0..88).map(move |time| (sensor, time ^ 3))).collect();
         let result = run(&Reorder::new(4), &table(&rows), 7);
@@ -443,7 +499,7 @@ mod tests {
         (0..5).for_each(|sensor| assert_eq!(times(&format!("s{sensor}")), (0..88).collect::<Vec<_>>()));
     }
 
-    /// Sensors that report as time goes on, some of them seldom, some behind or far ahead; and times at both ends.
+    /// Sensors with advancing times, some of them rare, some behind or far ahead; and times at both limits.
     fn rows() -> impl Strategy<Value = Vec<(u8, i64)>> {
         let sensor = prop_oneof![6 => 0..3u8, 1 => 3..6u8];
         let going_on = proptest::collection::vec((sensor, 0..4i64, -9..5i64), 1..120).prop_map(|rows| {

@@ -1,4 +1,4 @@
-//! What is kept of one sensor: the records that wait, and how far it is.
+//! The state of one sensor: its buffered records, and its progress.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -7,26 +7,25 @@ use crate::sensor::SensorId;
 use crate::stage::moving::late_by;
 use crate::time::{Deadlines, Timestamp, Watermark, quiet_at};
 
-/// A record that waits: its time, its ordinal in the input, and its row in the store.
+/// A buffered record: its time, its ordinal in the input, and its row in the store.
 pub(super) type Waiting = (Timestamp, u64, u32);
 
-/// How far a series is: its newest time, the watermark when it last reported, and the newest time when it was last quiet.
+/// The progress of a series: its newest time, the watermark when it last reported, and the newest time when it was last quiet.
 pub(super) type Progress = (Timestamp, Watermark, Timestamp);
 
-/// What is kept of one sensor.
+/// The state of one sensor.
 pub(super) struct Series {
     newest: Timestamp,
     /// The watermark when it last reported.
     seen: Watermark,
-    /// The newest time when it was last quiet: all up to then have left.
+    /// The newest time when it was last quiet: all records up to then have been emitted.
     left: Timestamp,
     waiting: Queue,
-    /// Whether it is among the deadlines.
+    /// Whether it has a deadline.
     is_looked_after: bool,
 }
 
-/// Records in the order of time, then of the input. One that comes in that order, as most do, is appended to the others; one that does not
-/// goes to a heap beside them.
+/// Records ordered by time, then by input order. Records in that order, as most are, are appended to a queue; others go to a heap.
 #[derive(Default)]
 struct Queue {
     in_order: VecDeque<Waiting>,
@@ -42,7 +41,7 @@ impl Queue {
         }
     }
 
-    /// Takes out the first record, if it is not after `due`.
+    /// Removes the first record, if it is not after `due`.
     #[inline]
     fn pop_until(&mut self, due: Timestamp) -> Option<Waiting> {
         let front = self.in_order.front();
@@ -60,7 +59,7 @@ impl Queue {
 }
 
 impl From<Progress> for Series {
-    /// Without records that wait.
+    /// The state without buffered records.
     fn from((newest, seen, left): Progress) -> Self {
         Self { newest, seen, left, waiting: Queue::default(), is_looked_after: false }
     }
@@ -75,7 +74,7 @@ impl Series {
         (self.newest, self.seen, self.left)
     }
 
-    /// Takes note of a record at `time`, after which the watermark is `watermark`; up to which time records may leave now.
+    /// Processes the time of a record, after which the watermark is `watermark`; returns the time up to which records may be emitted now.
     #[inline]
     pub(super) fn note(&mut self, time: Timestamp, watermark: Watermark, disorder: i64) -> Option<Timestamp> {
         self.newest = self.newest.max(time);
@@ -83,28 +82,28 @@ impl Series {
         self.newest.checked_sub(disorder)
     }
 
-    /// Whether a record at `time` is late, where all up to `due` may have left.
+    /// Whether a record at `time` is late, if all up to `due` may have been emitted.
     #[inline]
     pub(super) fn is_late(&self, time: Timestamp, due: Option<Timestamp>) -> bool {
         time < self.left || due.is_some_and(|due| time < due)
     }
 
-    /// Why it is.
+    /// Why it is late.
     #[cold]
     pub(super) fn lateness(&self, time: Timestamp, due: Option<Timestamp>) -> String {
         match due {
             Some(due) if time < due => late_by(self.newest.as_nanos(), time.as_nanos()),
-            _ => format!("late: its sensor was quiet, so that the records up to {} have left", self.left),
+            _ => format!("late: its sensor was quiet, so the records up to {} have been emitted", self.left),
         }
     }
 
-    /// Lets a record wait.
+    /// Buffers a record.
     #[inline]
     pub(super) fn push(&mut self, record: Waiting) {
         self.waiting.push(record);
     }
 
-    /// Takes out the records up to `due`, in order; how many there were.
+    /// Removes the records up to `due`, in order; returns their number.
     #[inline]
     pub(super) fn release(&mut self, due: Option<Timestamp>, leaving: &mut Vec<u32>) -> usize {
         let (Some(due), before) = (due, leaving.len()) else { return 0 };
@@ -114,25 +113,25 @@ impl Series {
         leaving.len() - before
     }
 
-    /// All records that wait, in no particular order.
+    /// All buffered records, in no particular order.
     pub(super) fn waiting(&self) -> impl Iterator<Item = &Waiting> {
         let others = self.waiting.others.iter().map(|Reverse(record)| record);
         self.waiting.in_order.iter().chain(others)
     }
 
-    /// Takes them out.
+    /// Removes all buffered records.
     pub(super) fn drain(&mut self) -> impl Iterator<Item = Waiting> + '_ {
         let others = self.waiting.others.drain().map(|Reverse(record)| record);
         self.waiting.in_order.drain(..).chain(others)
     }
 
-    /// Takes them out since the sensor is quiet.
+    /// Removes all buffered records because the sensor is quiet.
     pub(super) fn drain_quiet(&mut self) -> impl Iterator<Item = Waiting> + '_ {
         (self.left, self.is_looked_after) = (self.newest, false);
         self.drain()
     }
 
-    /// Gives the records that wait other places in the store.
+    /// Updates the rows of the buffered records in the store.
     pub(super) fn move_places(&mut self, mut place: impl FnMut(u32) -> u32) {
         self.waiting.in_order.iter_mut().for_each(|record| record.2 = place(record.2));
         let others = std::mem::take(&mut self.waiting.others).into_iter();
@@ -140,7 +139,7 @@ impl Series {
         self.waiting.others = moved.collect();
     }
 
-    /// Sees to it that it has a deadline, if anything waits.
+    /// Sets a deadline if records are buffered and none is set.
     #[inline]
     pub(super) fn look_after(
         &mut self,
@@ -154,7 +153,7 @@ impl Series {
         }
     }
 
-    /// The watermark at which it is quiet, if anything waits and that can be: it is looked after then.
+    /// The watermark at which it becomes quiet, if records are buffered and that is possible; marks it as having a deadline.
     pub(super) fn deadline(&mut self, disorder: i64) -> Option<Timestamp> {
         let quiet_at = quiet_at(self.newest, self.seen, disorder).filter(|_| !self.waiting.is_empty());
         self.is_looked_after = quiet_at.is_some();

@@ -4,48 +4,53 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{Output, Run, SeriesStage};
-use crate::batch::{Batch, Column, Field, FieldRole, FieldType, Mask, Schema};
+use crate::batch::{Batch, Column, Field, FieldRole, FieldType, Mask, Numbers, Schema};
 use crate::error::{Error, RejectionKind, Result};
 use crate::kernel::integers::is_float;
 use crate::kernel::prefetch::prefetch;
 use crate::sensor::{SensorId, Sensors};
 use crate::stage::shards::{Shard, Table};
-use crate::stage::{Flow, Groups, Made, Pieces, Shards, Share};
+use crate::stage::{Cut, CutKind, Flow, Groups, Made, Pieces, SensorStates, Shards, Share};
 
-/// What a shard made of its share of a batch.
-struct Values {
+/// The result of a shard for its share of a batch.
+struct ShardValues {
     /// The values of the new columns, in the order of [`Share::rows`].
     outputs: Vec<Output>,
-    /// Records that are late: their rows, and why.
+    /// Late records: their rows, with reasons.
     late: Vec<(u32, String)>,
 }
 
 /// The values of a column in the order of a share.
 #[derive(Default)]
 struct ColumnBuffers {
-    /// As floats; integers as the nearest.
+    /// As floats; integers are rounded to the nearest.
     values: Vec<f64>,
-    /// Empty where all are valid.
+    /// Empty if all are valid.
     valid: Vec<bool>,
-    /// Empty unless some are integers that are no floats.
+    /// Empty unless f64 cannot represent some integers.
     integers: Vec<i128>,
 }
 
 impl ColumnBuffers {
-    /// Takes over the values at `rows`.
+    /// Copies the values at `rows`.
     fn gather(&mut self, column: &Column, rows: &[u32]) {
         self.values.clear();
         self.valid.clear();
         self.integers.clear();
         match column {
-            Column::F64(numbers) => self.fill(&numbers.valid, rows, |row| numbers.values[row]),
-            Column::I64(numbers) => {
-                self.fill(&numbers.valid, rows, |row| numbers.values[row] as f64);
-                self.keep_digits(rows, |row| numbers.values[row].into());
+            Column::F64(Numbers { values, valid }) => {
+                let values = &**values;
+                self.fill(valid, rows, |row| values[row]);
             }
-            Column::U64(numbers) => {
-                self.fill(&numbers.valid, rows, |row| numbers.values[row] as f64);
-                self.keep_digits(rows, |row| numbers.values[row].into());
+            Column::I64(Numbers { values, valid }) => {
+                let values = &**values;
+                self.fill(valid, rows, |row| values[row] as f64);
+                self.keep_digits(rows, |row| values[row].into());
+            }
+            Column::U64(Numbers { values, valid }) => {
+                let values = &**values;
+                self.fill(valid, rows, |row| values[row] as f64);
+                self.keep_digits(rows, |row| values[row].into());
             }
             Column::Bool(booleans) => {
                 self.fill(&booleans.valid, rows, |row| f64::from(u8::from(booleans.values.get(row))));
@@ -64,7 +69,7 @@ impl ColumnBuffers {
         }
     }
 
-    /// Keeps the integers themselves where the floats nearest to some of them are others.
+    /// Keeps the exact integers if f64 cannot represent some of them.
     fn keep_digits(&mut self, rows: &[u32], value: impl Fn(usize) -> i128) {
         if rows.iter().any(|&row| !is_float(value(row as usize))) {
             self.integers.extend(rows.iter().map(|&row| value(row as usize)));
@@ -72,7 +77,7 @@ impl ColumnBuffers {
     }
 }
 
-/// What a series stage does to the schema: which columns it reads, which it writes.
+/// The effect of a series stage on the schema: which columns it reads and writes.
 pub(super) struct Binding<B> {
     pub(super) schema: Arc<Schema>,
     bound: B,
@@ -84,7 +89,7 @@ struct SelectedColumn {
     /// Its index.
     at: usize,
     name: Arc<str>,
-    /// Index of each column made of it, and the column.
+    /// The index of each column made of it, and the column.
     outputs: Vec<(usize, Field)>,
 }
 
@@ -98,6 +103,7 @@ pub(super) fn bind<S: SeriesStage>(stage: &S, input: &Schema) -> Result<Binding<
         for field in stage.outputs(&name) {
             let keeps_type = stage.keeps_type() && field.role == FieldRole::Measurement;
             let field = if keeps_type { field.with_type(input.fields()[at].ty) } else { field };
+            let field = described(field, &input.fields()[at], |unit| stage.output_unit(unit));
             let (wider, index) = schema.with(field.clone())?;
             schema = wider;
             outputs.push((index, field));
@@ -107,15 +113,27 @@ pub(super) fn bind<S: SeriesStage>(stage: &S, input: &Schema) -> Result<Binding<
     Ok(Binding { schema: Arc::new(schema), bound, columns })
 }
 
-/// How many groups before its own a group's memory is asked for: far enough for the memory to answer in time, near enough for the
-/// answers to stay in the cache.
+/// The measurement `made` with the unit that `unit` gives it for that of its input `from`, and with the input's metadata if the unit is the same: metadata may
+/// depend on the scale. A unit that the stage has set stays.
+pub(in crate::stage) fn described(made: Field, from: &Field, unit: impl Fn(&str) -> Option<String>) -> Field {
+    if made.role != FieldRole::Measurement || made.unit.is_some() {
+        return made;
+    }
+    let unit: Option<Arc<str>> = from.unit.as_deref().and_then(unit).map(Into::into);
+    match unit == from.unit {
+        true => made.described_as(from),
+        false => Field { unit, ..made },
+    }
+}
+
+/// How many groups ahead a group's memory is prefetched: far enough for the latency of memory, near enough for the data to remain in cache.
 const AHEAD: usize = 8;
 
-/// A series stage in use.
+/// A running series stage.
 pub(super) struct PerSeries<S: SeriesStage> {
     stage: S,
     binding: Binding<S::Bound>,
-    /// Whoever writes a cut has it too.
+    /// Shared with the writer of a cut.
     table: Arc<Table<S::State, ColumnBuffers>>,
 }
 
@@ -126,7 +144,12 @@ impl<S: SeriesStage> PerSeries<S> {
         Ok(Self { stage: stage.clone(), binding, table })
     }
 
-    /// Asks the memory for what groups some way behind group `at` will need: first a state, later what the state points to.
+    /// A table without series, of as many columns and shards.
+    fn empty_table(&self) -> Table<S::State, ColumnBuffers> {
+        Table::new(self.binding.columns.len(), self.table.deal().shards(), ColumnBuffers::default)
+    }
+
+    /// Prefetches what groups after group `at` need: first a state, later the memory that the state refers to.
     #[inline]
     fn prefetch(&self, states: &[Option<S::State>], share: Share<'_>, at: usize) {
         let state = |sensor| states.get(self.table.deal().place(sensor).index());
@@ -177,7 +200,7 @@ impl<S: SeriesStage> Shards for PerSeries<S> {
                 check_outputs(&made[first..], range.end)?;
             }
         }
-        Ok(Made::new(Values { outputs: made, late }))
+        Ok(Made::new(ShardValues { outputs: made, late }))
     }
 
     fn assemble(
@@ -188,13 +211,13 @@ impl<S: SeriesStage> Shards for PerSeries<S> {
         _sensors: &Sensors,
         flow: &mut Flow,
     ) -> Result<Batch> {
-        let mut made = made.into_iter().map(Made::into).collect::<Result<Vec<Values>>>()?;
+        let mut made = made.into_iter().map(Made::into).collect::<Result<Vec<ShardValues>>>()?;
         let outputs = self.binding.columns.iter().flat_map(|bound| &bound.outputs);
         let mut columns: Vec<(usize, Column)> = outputs
             .enumerate()
             .map(|(slot, (index, field))| (*index, scatter(field.ty, groups, &made, slot)))
             .collect();
-        // New columns are appended in the schema's order; replaced ones may come at any time.
+        // New columns are appended in schema order; replaced ones may come at any time.
         columns.sort_by_key(|&(index, _)| index);
         let mut batch = batch.with_columns(Arc::clone(&self.binding.schema), columns);
         let late = made.iter_mut().flat_map(|made| std::mem::take(&mut made.late)).collect();
@@ -211,27 +234,33 @@ impl<S: SeriesStage> Shards for PerSeries<S> {
         Ok(None)
     }
 
-    fn cut(&self) -> Result<Pieces> {
-        Ok(self.table.cut())
+    fn cut(&self, kind: CutKind) -> Result<Cut> {
+        Ok(self.table.cut(kind))
     }
 
-    fn restore(
-        &mut self,
-        pieces: &mut dyn Iterator<Item = Result<Vec<u8>>>,
-        sensors: &Sensors,
-    ) -> Result<()> {
-        let mut table =
-            Table::new(self.binding.columns.len(), self.table.deal().shards(), ColumnBuffers::default);
-        for piece in pieces {
+    fn restore(&mut self, cuts: Vec<Pieces>, sensors: &Sensors) -> Result<()> {
+        let mut table = self.empty_table();
+        for piece in cuts.into_iter().flatten() {
             table.restore(&piece?, sensors)?;
         }
         self.table = Arc::new(table);
         Ok(())
     }
+
+    fn save_sensors(&self) -> Result<Option<SensorStates>> {
+        self.table.save_sensors().map(Some)
+    }
+
+    fn restore_sensors(&mut self, states: &SensorStates, sensors: &Sensors) -> Result<()> {
+        let mut table = self.empty_table();
+        table.restore_sensors(states, sensors)?;
+        self.table = Arc::new(table);
+        Ok(())
+    }
 }
 
-/// The column that the shards' outputs at `slot` make.
-fn scatter(ty: FieldType, groups: &Groups, made: &[Values], slot: usize) -> Column {
+/// Combines the shards' outputs at `slot` to a column.
+fn scatter(ty: FieldType, groups: &Groups, made: &[ShardValues], slot: usize) -> Column {
     let mut column = Column::filled(ty, groups.rows());
     let mut first = 0;
     for made in made {
@@ -253,8 +282,8 @@ fn check_outputs(outputs: &[Output], expected: usize) -> Result<()> {
 
 #[cold]
 fn wrong_output(slot: usize, values: usize, expected: usize) -> Error {
-    Error::internal(format!("output {slot} has {values} values where {expected} are due"))
-        .with_help("the stage must push one value a record to every output")
+    Error::internal(format!("output {slot} has {values} values, expected {expected}"))
+        .with_help("the stage must push one value per record to every output")
 }
 
 fn set_late_aside(batch: &mut Batch, late: BTreeMap<u32, String>, flow: &mut Flow) {

@@ -1,4 +1,4 @@
-//! Stages with state per series: their author says what one series does, this module does the rest.
+//! Stages with state per series: the author implements one series, this module does the rest.
 
 mod driver;
 
@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+pub(super) use self::driver::described;
 use self::driver::{PerSeries, bind};
 use super::shards::InOne;
 use super::{IntoStage, Process, Reach, Shards, Stage, parameters_of};
@@ -15,43 +16,50 @@ use crate::error::Result;
 use crate::sensor::{SensorId, Sensors};
 use crate::time::Timestamp;
 
-/// A stage whose state belongs to one series: one measurement of one sensor. [`EachSeries`] makes a [`Stage`] of reach [`Reach::Series`] of
-/// it; it is registered by [`Component::series`](super::Component::series).
+/// A stage with state per series: one measurement of one sensor. [`EachSeries`] makes it a [`Stage`] of reach [`Reach::Series`]; it is
+/// registered by [`Component::series`](super::Component::series).
 ///
 /// ```text
-/// bind, outputs (once a measurement)           before the run, several times, any thread
-/// for every series, as its records come:
+/// bind, outputs (for every measurement)        before the run, several times, any thread
+/// for every series, in record order:
 ///   state                                      before its first record
-///   step, step, step …                         its records in order, as many at a time as a batch has
+///   step, step, step …                         its records in order, those of a batch at once
 /// ```
-/// One series is with one thread at a time; different ones are with different threads at once, which share the stage. A state moves between threads,
-/// is written into checkpoints (postcard) and read by the next run: what is not in it is lost there. As the stage is serialised, it is shown by `explain` and the report,
-/// and compared with that of a checkpoint: its options with their defaults.
+/// A series is processed by one thread at a time; different series concurrently by different threads, which share the stage. A state moves
+/// between threads, is part of checkpoints (encoded with postcard) and is restored by the next run: anything not in it is lost then. The
+/// stage's serialised form, the options with their defaults, is shown by `explain` and the report, and compared with that of a checkpoint.
 pub trait SeriesStage: Clone + Serialize + Send + Sync + 'static {
-    /// What one series remembers.
+    /// The state of one series.
     type State: Serialize + DeserializeOwned + Send;
 
-    /// What the options mean for the columns that come in: durations in nanoseconds, for one.
+    /// The options, bound to the input columns, such as durations in nanoseconds.
     type Bound: Send + Sync + 'static;
+
+    /// The version of [`SeriesStage::State`]: raise it with every change of that type. A state of another version is refused by name.
+    const VERSION: u32 = 1;
 
     /// The name it is registered under.
     fn name(&self) -> &str;
 
-    /// The measurements it works on; `None` means all.
+    /// The measurements it processes, by name or glob; `None` means all.
     fn columns(&self) -> Option<&[String]> {
         None
     }
 
-    /// The columns that it makes of measurement `column`. One that has the name of a column of the
-    /// same kind takes its place.
+    /// The columns made of measurement `column`. One with the name of a column of the same role replaces it.
     fn outputs(&self, column: &str) -> Vec<Field>;
 
-    /// Whether the measurements that it makes have the type of that which they are made of: what is pushed are values of the series.
+    /// Whether the measurements that it makes have the type of their source: the pushed numbers are values of the series.
     fn keeps_type(&self) -> bool {
         false
     }
 
-    /// Checks the options against the columns that come in.
+    /// The unit of its output measurements for an input in `unit`: by default the same; `None` for no unit.
+    fn output_unit(&self, unit: &str) -> Option<String> {
+        Some(unit.to_owned())
+    }
+
+    /// Validates the options against the input columns.
     ///
     /// # Errors
     /// A configuration error: what is wrong with the options.
@@ -60,15 +68,14 @@ pub trait SeriesStage: Clone + Serialize + Send + Sync + 'static {
     /// The state of a series before its first record.
     fn state(&self, bound: &Self::Bound, sensor: &str, column: &str) -> Self::State;
 
-    /// Handles the next records of one series, in order: pushes one value a record to every output.
+    /// Processes the next records of one series, in order: pushes one value per record to every output.
     ///
     /// # Errors
-    /// What ends the run.
+    /// Only errors that end the run.
     fn step(&self, bound: &Self::Bound, state: &mut Self::State, run: &mut Run<'_>) -> Result<()>;
 
-    /// Asks the memory for what the next `records` records of a series will need
-    /// ([`prefetch`](crate::kernel::prefetch::prefetch)). Called some series ahead of [`SeriesStage::step`]: among many series,
-    /// or long windows, next to nothing is in a cache.
+    /// Prefetches what the next `records` records of a series need ([`prefetch`](crate::kernel::prefetch::prefetch)). Called some series
+    /// ahead of [`SeriesStage::step`]: with many series, or long windows, hardly anything is in cache.
     fn prefetch(&self, _state: &Self::State, _records: usize) {}
 
     /// Whether it may call [`Run::late`].
@@ -76,40 +83,45 @@ pub trait SeriesStage: Clone + Serialize + Send + Sync + 'static {
         false
     }
 
-    /// What a series keeps, for `explain`.
+    /// Whether `option` may have another value while a run goes on: as [`Stage::reloads`](crate::stage::Stage::reloads).
+    fn reloads(&self, _option: &str) -> bool {
+        false
+    }
+
+    /// The state of a series, for `explain`.
     fn memory(&self) -> String {
-        format!("{} bytes a series", size_of::<Self::State>())
+        format!("{} bytes per series", size_of::<Self::State>())
     }
 }
 
-/// Consecutive records of one series, and where its results go.
+/// Consecutive records of one series, and their outputs.
 pub struct Run<'a> {
     sensor: SensorId,
     sensors: &'a Sensors,
     column: &'a str,
-    /// Those of the whole batch, of which the run has `rows`: few stages look at times.
+    /// The times of the whole batch, of which the run has `rows`: few stages need them.
     times: Option<&'a [Timestamp]>,
     rows: &'a [u32],
     values: &'a [f64],
-    /// `None` where all are valid.
+    /// `None` if all are valid.
     valid: Option<&'a [bool]>,
-    /// `None` where all integers are floats.
+    /// `None` if f64 represents all integers.
     integers: Option<&'a [i128]>,
     outputs: &'a mut [Output],
-    /// Records of the batch that are late: their rows, and why.
+    /// Late records of the batch: their rows, with reasons.
     late: &'a mut Vec<(u32, String)>,
 }
 
-/// The values made so far for one output column.
+/// The values pushed so far for one output column.
 #[derive(Debug)]
 pub enum Output {
-    /// Numbers, and which of them (by place, ascending) stand for null.
+    /// Numbers, and the indices (ascending) of nulls.
     Measurement {
         /// The numbers; 0 for null.
         values: Vec<f64>,
-        /// The places of nulls.
+        /// The indices of nulls.
         nulls: Vec<u32>,
-        /// The places of integers that are no floats, and these.
+        /// Integers that f64 cannot represent, with their indices.
         integers: Vec<(u32, i128)>,
     },
     /// Counts.
@@ -129,12 +141,12 @@ impl Run<'_> {
         self.column
     }
 
-    /// How many records there are.
+    /// The number of records.
     pub fn len(&self) -> usize {
         self.values.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no records.
     pub fn is_empty(&self) -> bool {
         self.values.is_empty()
     }
@@ -144,31 +156,31 @@ impl Run<'_> {
         self.valid.is_none_or(|valid| valid[at]).then_some(self.values[at])
     }
 
-    /// The integers themselves, where some of them are no floats; 0 for null.
+    /// The exact integers, if f64 cannot represent some of them; 0 for null.
     pub fn integers(&self) -> Option<&[i128]> {
         self.integers
     }
 
-    /// The value of record `at` as an integer, where it is one; `None` for null.
+    /// The value of record `at` as an integer, if it is one; `None` for null.
     pub fn integer(&self, at: usize) -> Option<i128> {
         let value = self.value(at)?;
         Some(self.integers.map_or(value as i128, |integers| integers[at]))
     }
 
-    /// All values, where none of them is null.
+    /// All values, if none of them is null.
     pub fn values(&self) -> Option<&[f64]> {
         self.valid.is_none().then_some(self.values)
     }
 
-    /// The time of record `at`; `None` where the input has no time column.
+    /// The time of record `at`; `None` without a time column.
     pub fn time(&self, at: usize) -> Option<Timestamp> {
         self.times.map(|times| times[self.rows[at] as usize])
     }
 
-    /// Appends a number to output `slot`: its place in [`SeriesStage::outputs`].
+    /// Appends a number to output `slot`: its index in [`SeriesStage::outputs`].
     ///
     /// # Panics
-    /// When that output is no measurement; the engine turns it into an error that names the stage.
+    /// If that output is not a measurement; the engine turns the panic into an error that names the stage.
     pub fn push(&mut self, slot: usize, value: Option<f64>) {
         match &mut self.outputs[slot] {
             Output::Measurement { values, nulls, .. } => {
@@ -181,7 +193,7 @@ impl Run<'_> {
         }
     }
 
-    /// Appends an integer with all its digits to output `slot`, which has the type of the series ([`SeriesStage::keeps_type`]).
+    /// Appends an exact integer to output `slot`, which has the type of the series ([`SeriesStage::keeps_type`]).
     ///
     /// # Panics
     /// As [`Run::push`].
@@ -195,8 +207,8 @@ impl Run<'_> {
         }
     }
 
-    /// The values of the run, if none is null, and where to append the numbers of output `slot`, none of
-    /// which is null: for stages that handle many records at once.
+    /// The values of the run, if none is null, and the list to which to append the numbers of output `slot`, none of them null: for stages
+    /// that process many records at once.
     ///
     /// # Panics
     /// As [`Run::push`].
@@ -229,7 +241,7 @@ impl Run<'_> {
         }
     }
 
-    /// Sets record `at` aside as late. Its outputs must still be pushed; they go with it.
+    /// Rejects record `at` as late. Its outputs must still be pushed; they are removed with it.
     pub fn late(&mut self, at: usize, reason: String) {
         self.late.push((self.rows[at], reason));
     }
@@ -256,22 +268,27 @@ impl Output {
         }
     }
 
-    /// Puts the `i`-th value at row `rows[i]` of `column`, which is all valid, 0 or false so far.
+    /// Writes the `i`-th value to row `rows[i]` of `column`, which is all valid, 0 or false so far.
     fn scatter(&self, rows: &[u32], column: &mut Column) {
         match (self, column) {
             (Self::Measurement { values, nulls, integers }, column) => {
                 let pairs = || rows.iter().map(|&row| row as usize).zip(values.iter().copied());
                 let exact = integers.iter().map(|&(at, value)| (rows[at as usize] as usize, value));
                 match column {
-                    Column::F64(column) => pairs().for_each(|(row, value)| column.values[row] = value),
-                    // The floats that are pushed are values of the series: integers, too.
+                    Column::F64(column) => {
+                        let to = column.values.to_mut();
+                        pairs().for_each(|(row, value)| to[row] = value);
+                    }
+                    // The pushed floats are values of the series, integers too.
                     Column::I64(column) => {
-                        pairs().for_each(|(row, value)| column.values[row] = value as i64);
-                        exact.for_each(|(row, value)| column.values[row] = value as i64);
+                        let to = column.values.to_mut();
+                        pairs().for_each(|(row, value)| to[row] = value as i64);
+                        exact.for_each(|(row, value)| to[row] = value as i64);
                     }
                     Column::U64(column) => {
-                        pairs().for_each(|(row, value)| column.values[row] = value as u64);
-                        exact.for_each(|(row, value)| column.values[row] = value as u64);
+                        let to = column.values.to_mut();
+                        pairs().for_each(|(row, value)| to[row] = value as u64);
+                        exact.for_each(|(row, value)| to[row] = value as u64);
                     }
                     Column::Bool(column) => {
                         pairs().for_each(|(row, value)| column.values.set(row, value != 0.0))
@@ -284,7 +301,8 @@ impl Output {
                 });
             }
             (Self::Count(counts), Column::U64(column)) => {
-                rows.iter().zip(counts).for_each(|(&row, &count)| column.values[row as usize] = count);
+                let to = column.values.to_mut();
+                rows.iter().zip(counts).for_each(|(&row, &count)| to[row as usize] = count);
             }
             (Self::Flag(flags), Column::Bool(column)) => {
                 rows.iter().zip(flags).for_each(|(&row, &flag)| column.values.set(row as usize, flag));
@@ -321,6 +339,10 @@ impl<S: SeriesStage> Stage for EachSeries<S> {
         true
     }
 
+    fn state_version(&self) -> u32 {
+        S::VERSION
+    }
+
     fn output(&self, input: &Schema) -> Result<Schema> {
         bind(&self.0, input).map(|binding| Arc::unwrap_or_clone(binding.schema))
     }
@@ -339,6 +361,10 @@ impl<S: SeriesStage> Stage for EachSeries<S> {
 
     fn gives_up(&self) -> bool {
         true
+    }
+
+    fn reloads(&self, option: &str) -> bool {
+        self.0.reloads(option)
     }
 
     fn memory(&self) -> String {

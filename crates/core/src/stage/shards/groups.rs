@@ -1,32 +1,32 @@
-//! The rows of a batch, put together by sensor, and the sensors by shard.
+//! Groups the rows of a batch by sensor, and the sensors by shard.
 
 use std::ops::Range;
 
 use crate::sensor::SensorId;
 
-/// How sensors are dealt out to shards, so that workers can share a batch: one after the other, round and round. There are as many
-/// shards as some power of two: both questions are asked of every sensor of every batch, and are no divisions then.
+/// The assignment of sensors to shards, round-robin, so that workers can share a batch. The number of shards is a power of two: shard and
+/// index are computed for every sensor of every batch, without division.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::stage) struct Deal {
     bits: u32,
 }
 
-/// The rows of a batch by sensor: a stable counting sort over the sensors that occur, and those by shard. What it costs depends on the
-/// rows, not on how many sensors or shards there are.
+/// The rows of a batch by sensor and shard: a stable counting sort over the sensors that occur. Its cost depends on the number of rows, not
+/// of sensors or shards.
 #[derive(Clone, Debug, Default)]
 pub struct Groups {
-    /// All rows; those of a shard lie together, and in it those of a sensor, in the batch's order.
+    /// All rows; those of a shard are contiguous, and within it those of a sensor, in batch order.
     order: Vec<u32>,
     groups: Vec<Group>,
-    /// By shard: where its part of `groups` begins, and its part of `order`; last, where both end.
+    /// By shard: the start of its part of `groups` and of `order`; finally, the end of both.
     shards: Vec<(u32, u32)>,
-    /// By sensor: the row count, then the place of its next row. All 0 between calls.
+    /// By sensor: the row count, then the position of its next row. All 0 between calls.
     places: Vec<u32>,
-    /// The sensors of the batch, in order of appearance; kept for its memory.
+    /// The sensors of the batch, in order of occurrence; kept to reuse its memory.
     met: Vec<SensorId>,
 }
 
-/// The rows of one sensor: a part of [`Groups::order`].
+/// The rows of one sensor: a range of [`Groups::order`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::stage) struct Group {
     pub(in crate::stage) sensor: SensorId,
@@ -34,46 +34,46 @@ pub(in crate::stage) struct Group {
     end: u32,
 }
 
-/// The part of a batch that one shard works on.
+/// The part of a batch for one shard.
 #[derive(Clone, Copy, Debug)]
 pub struct Share<'a> {
     /// The rows, sensor by sensor.
     pub rows: &'a [u32],
-    /// Each sensor, and its part of `rows`.
+    /// Each sensor, and its range of `rows`.
     pub(in crate::stage) groups: &'a [Group],
-    /// Where `rows` begins among all rows of the batch: what `groups` count from.
+    /// The start of `rows` among all rows of the batch, to which the ranges of `groups` refer.
     first: u32,
 }
 
 impl Deal {
-    /// Among at least `shards`.
+    /// An assignment to at least `shards` shards.
     pub(in crate::stage) fn among(shards: usize) -> Self {
         Self { bits: shards.next_power_of_two().trailing_zeros() }
     }
 
-    /// Of a shard, the next sensor's id is two to the power of this behind.
+    /// The binary logarithm of the distance between consecutive sensor ids of a shard.
     pub(in crate::stage) fn bits(self) -> u32 {
         self.bits
     }
 
-    /// How many shards there are.
+    /// The number of shards.
     pub(in crate::stage) fn shards(self) -> usize {
         1 << self.bits
     }
 
-    /// Whose `sensor` is.
+    /// The shard of `sensor`.
     #[inline]
     pub(in crate::stage) fn shard(self, sensor: SensorId) -> usize {
         sensor.index() & (self.shards() - 1)
     }
 
-    /// Its ordinal among the sensors of its shard.
+    /// The index of `sensor` within its shard.
     #[inline]
     pub(in crate::stage) fn place(self, sensor: SensorId) -> SensorId {
         SensorId(sensor.0 >> self.bits)
     }
 
-    /// The sensor at `place` of shard `shard`.
+    /// The sensor at index `place` of shard `shard`.
     pub(in crate::stage) fn sensor(self, shard: usize, place: SensorId) -> SensorId {
         SensorId(place.0 << self.bits | shard as u32)
     }
@@ -82,7 +82,7 @@ impl Deal {
 impl Group {
     const NONE: Self = Self { sensor: SensorId::UNKNOWN, start: 0, end: 0 };
 
-    /// How many rows there are.
+    /// The number of rows.
     #[inline]
     pub(in crate::stage) fn len(self) -> usize {
         (self.end - self.start) as usize
@@ -90,7 +90,7 @@ impl Group {
 }
 
 impl Share<'_> {
-    /// The place of `group` in [`Share::rows`].
+    /// The range of `group` in [`Share::rows`].
     #[inline]
     pub(in crate::stage) fn range(&self, group: Group) -> Range<usize> {
         (group.start - self.first) as usize..(group.end - self.first) as usize
@@ -98,7 +98,7 @@ impl Share<'_> {
 }
 
 impl Groups {
-    /// Sorts the rows of a batch whose sensors are `sensors`, for `shards` shards, a power of two.
+    /// Groups the rows of a batch whose sensors are `sensors`, for `shards` shards, a power of two.
     pub fn sort(&mut self, sensors: &[SensorId], shards: usize) {
         debug_assert!(shards.is_power_of_two(), "{shards} shards");
         self.count(sensors);
@@ -113,7 +113,7 @@ impl Groups {
         self.met.iter().for_each(|id| self.places[id.index()] = 0);
     }
 
-    /// How many rows there are.
+    /// The number of rows.
     pub fn rows(&self) -> usize {
         self.order.len()
     }
@@ -123,7 +123,7 @@ impl Groups {
         &self.order
     }
 
-    /// What shard `shard` works on.
+    /// The part of shard `shard`.
     pub fn share(&self, shard: usize) -> Share<'_> {
         let (first_group, first) = self.shards[shard];
         let (end_group, end) = self.shards[shard + 1];
@@ -148,7 +148,7 @@ impl Groups {
         }
     }
 
-    /// Gives each sensor that was met its place, shard after shard: a counting sort too.
+    /// Assigns a position to each sensor, shard by shard: a counting sort too.
     fn deal(&mut self, deal: Deal) {
         self.shards.clear();
         self.shards.resize(deal.shards() + 1, (0, 0));
@@ -169,7 +169,7 @@ impl Groups {
             self.groups[*group as usize] = Group { sensor: id, start: *start, end };
             (*group, *start) = (*group + 1, end);
         }
-        // Every shard has moved on to where the next one began.
+        // Every shard has advanced to the start of the next one.
         self.shards.rotate_right(1);
         self.shards[0] = (0, 0);
     }

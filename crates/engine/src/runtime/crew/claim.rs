@@ -1,61 +1,63 @@
-//! What a worker claims, and from whom.
+//! What workers claim, and from where.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::error::Error;
-use crate::runtime::room::Place;
+use crate::runtime::inlet::Share;
+use crate::runtime::reload::Reload;
+use crate::runtime::room::RoomGuard;
 use crate::runtime::snapshot::Positions;
 use crate::sensor::SensorIds;
-use crate::source::{Input, Progress};
-use crate::time::Timestamp;
+use crate::source::Progress;
 
-/// Where workers get the pieces of the input from.
+/// The origin of the pieces of the input.
 pub(crate) trait Feed: Sync {
-    /// Waits for the next piece; `None` when no more will come. Time with the source is added to `decoding`, time waited for it
-    /// to `claiming`.
+    /// Waits for the next piece; `None` when no more will come. Time spent in the source is added to `decoding`, time waiting for it to
+    /// `claiming`.
     fn claim(&self, ids: &mut SensorIds, spent: &mut Spent) -> Option<Claim>;
 }
 
-/// What a worker has claimed. Ordinals count from the first one on, without gaps.
+/// A claimed piece. Ordinals count from the first claim on, without gaps.
 pub(crate) struct Claim {
     pub(crate) ordinal: u64,
     pub(crate) piece: Piece,
-    /// Which source gave it.
+    /// Which source gave it; the first of several.
     pub(crate) source: usize,
     pub(crate) progress: Progress,
-    /// When it came in.
+    /// When it arrived.
     pub(crate) arrived: Option<Instant>,
-    /// What was dropped since the claim before, because nobody had room for it.
+    /// What was dropped of that source since the claim before, because nobody had room for it.
     pub(crate) dropped: Dropped,
-    /// Times behind this are not believed.
-    pub(crate) latest: Option<Timestamp>,
     /// What it takes of a bound in bytes, until it has been handed over.
-    pub(crate) place: Option<Place>,
+    pub(crate) place: Option<RoomGuard>,
 }
 
-/// What nobody had room for.
+/// What was dropped for lack of room.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Dropped {
     pub(crate) records: u64,
-    /// They are not numbered anew: what comes behind them stands where it stands.
+    /// Lines dropped; later lines keep their numbers.
     pub(crate) lines: u64,
 }
 
-/// A piece of the input, or what goes between two of them.
+/// A piece of the input, or an event between two pieces.
 pub(crate) enum Piece {
-    Input(Input),
+    Input(Vec<Share>),
     /// The source has failed here.
     Failed(Error),
-    /// A cut for a checkpoint: where the sources go on.
+    /// A cut for a checkpoint: the positions of the sources.
     Cut(Positions),
+    /// From here on, other options hold.
+    Reload(Arc<Reload>),
 }
 
-/// The time of one worker around the source.
+/// The time that one worker spent on the source.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Spent {
-    /// With the source, or decoding.
+    /// Time in the source, or decoding.
     pub(crate) decoding: Duration,
-    /// Waiting for the source.
+    /// Time waiting for the source.
     pub(crate) claiming: Duration,
 }
 

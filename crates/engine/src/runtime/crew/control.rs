@@ -1,15 +1,15 @@
-//! How a run ends early.
+//! Ending a run early.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::error::Error;
 
-/// How a run ends early.
+/// Ends a run early.
 #[derive(Default)]
 pub(super) struct Control {
     pub(super) cancelled: Arc<AtomicBool>,
-    /// The first thing that went wrong, by chunk.
+    /// The first error by chunk.
     pub(super) failure: Mutex<Option<(u64, Error)>>,
 }
 
@@ -28,7 +28,7 @@ impl Control {
     }
 }
 
-/// Panics are caught where foreign code is called; what one leaves behind is never published.
+/// Ignores poisoning: panics are caught where foreign code is called, and what one leaves behind is never published.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

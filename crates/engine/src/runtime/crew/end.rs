@@ -1,17 +1,17 @@
-//! How a reading ends: what stages hold is given back, and the ledgers are written.
+//! The end of a pass: held records are released, and the ledgers are written.
 
 use super::{Crew, Worker};
 use crate::batch::Batch;
 use crate::chain::{account, pieces};
 use crate::error::{Error, Result};
 use crate::runtime::Report;
-use crate::runtime::chunks::{rows_of, set_aside};
+use crate::runtime::chunks::{drain_rejections, rows_of};
 use crate::runtime::drain::Drain;
 use crate::runtime::lane::Stopped;
 use crate::stage::{Flow, Process};
 
 impl Crew {
-    /// Writes the ledgers into `report`.
+    /// Writes the ledgers to `report`.
     pub(crate) fn close(mut self, report: &mut Report) {
         let admission = self.before_stages.as_mut().map(|turn| &turn.get_mut().admission);
         let taken = admission.and_then(|admission| admission.count());
@@ -37,19 +37,19 @@ impl Crew {
         report.threads = self.workers as u64;
     }
 
-    /// Ends the reading. With `is_over`, the input has ended, and every stage gives back what it holds, each through those after it;
-    /// otherwise what is held stays held.
+    /// Ends the pass. With `is_over`, the input has ended, and every stage releases the records that it holds, which pass through the
+    /// stages after it; otherwise they stay held.
     pub(crate) fn finish<D: Drain>(
         &mut self,
         workers: Vec<Worker<D::Local>>,
         is_over: bool,
         drain: &mut D,
     ) -> Result<()> {
-        let finished = self.let_go(workers, is_over, drain);
+        let finished = self.finish_stages(workers, is_over, drain);
         drain.ended(finished.err()).map_or(Ok(()), Err)
     }
 
-    fn let_go<D: Drain>(
+    fn finish_stages<D: Drain>(
         &mut self,
         mut workers: Vec<Worker<D::Local>>,
         is_over: bool,
@@ -77,8 +77,8 @@ impl Crew {
             entry.ledger.held = lane.held(&processes[at])?;
             self.remarks.extend(lane.remarks()?);
             self.limit.note(&flow.rejections)?;
-            set_aside(flow.rejections, drain)?;
-            // What was held goes on with one worker, which has the stages still to come.
+            drain_rejections(flow.rejections, drain)?;
+            // Held records continue on one worker, which has the remaining stages.
             let worker = &mut workers[0];
             worker.processes = processes.iter_mut().map(Vec::pop).collect();
             let result = self.forward(self.route.out_of_stage(at), last.as_ref(), worker, drain);
@@ -92,7 +92,7 @@ impl Crew {
         workers.into_iter().try_for_each(|worker| drain.close(worker.drain))
     }
 
-    /// Takes what a stage held, out of `port`, through the stages behind it, in pieces of about a chunk.
+    /// Passes the records that a stage held, from `port`, through the stages behind it, in pieces of about a chunk.
     fn forward<D: Drain>(
         &mut self,
         port: usize,
@@ -105,14 +105,16 @@ impl Crew {
             let ordinal = self.next;
             self.next += 1;
             self.lanes[self.route.behind(port)..].iter_mut().for_each(|lane| lane.skip_to(ordinal));
-            let passed = match self.stages::<D>(port, piece, ordinal, worker) {
+            let passed = match self.stages::<D>(vec![(port, piece)], ordinal, worker) {
                 Ok(passed) => passed,
                 Err(Stopped::Failed(error)) => return Err(error),
-                Err(Stopped::Cancelled) => return Err(Error::internal("cancelled by nobody")),
+                Err(Stopped::Cancelled) => {
+                    return Err(Error::internal("a turn was cancelled without a failure"));
+                }
             };
             self.tally.add(&passed.entries);
             self.limit.note(&passed.rejections)?;
-            set_aside(passed.rejections, drain)?;
+            drain_rejections(passed.rejections, drain)?;
             if let Some(ready) = passed.ready {
                 drain.accept(ready, None, &self.sensors)?;
                 D::work(&mut worker.drain);

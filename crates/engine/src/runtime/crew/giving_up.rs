@@ -1,47 +1,48 @@
-//! Pieces of the input behind whose records sensors are given up (clause 27). There is one worker then: it takes one part of a piece after
-//! the other to the sinks, and between them lets every stage forget.
+//! Pieces of input after whose records sensors are given up (clause 27). There is one worker then: it takes one part of a piece after the
+//! other to the sinks, and between them lets every stage discard state.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::ordered::{About, Finished, Ordered, Passed};
+use super::ordered::{ChunkMetadata, Finished, OfSource, Ordered, Passed};
 use super::{Crew, Dropped, Worker, decode};
 use crate::batch::Batch;
 use crate::chain::{account, pieces};
 use crate::error::{Error, Result};
 use crate::format::Decoded;
 use crate::metrics::Entry;
-use crate::runtime::admission::Part;
-use crate::runtime::chunks::{LineCount, rows_of, set_ahead_aside, set_aside};
+use crate::runtime::admission::InputPart;
+use crate::runtime::chunks::{LineCount, drain_rejections, reject_ahead, rows_of};
 use crate::runtime::drain::Drain;
+use crate::runtime::inlet::Share;
 use crate::runtime::lane::Stopped;
 use crate::runtime::odd_times::OddTimes;
 use crate::runtime::turn::Turn;
 use crate::sensor::{SensorId, SensorIds, SharedSensors};
-use crate::source::Input;
 use crate::stage::Flow;
 
 impl Crew {
-    /// Takes a piece all the way, part by part; each part, and what is done between them, has an ordinal.
-    pub(super) fn through_in_parts<D: Drain>(
+    /// Takes a piece all the way, part by part; each part, and each step between two parts, has an ordinal.
+    pub(super) fn process_in_parts<D: Drain>(
         &self,
-        mut about: About,
-        input: Input,
+        mut about: ChunkMetadata,
+        share: Share,
         worker: &mut Worker<D::Local>,
         ordered: &Turn<Ordered<'_, D>>,
     ) -> Result<(), Stopped> {
         let first = about.ordinal;
+        let Share { source, input, latest } = share;
         let (decoded, mut lines, chunk) = decode(input, &about, worker)?;
         let Decoded { mut batch, mut rejections, .. } = decoded;
-        let turn = self.before_stages.as_ref().ok_or_else(|| Error::internal("nobody admits sensors"))?;
+        let turn = self.before_stages.as_ref().ok_or_else(|| Error::internal("no admission of sensors"))?;
         let mut before =
             turn.take(first, &self.control.cancelled, &mut Duration::default()).ok_or(Stopped::Cancelled)?;
-        let base = lines.pass(&mut before.lines[about.source]);
+        let base = lines.pass(&mut before.lines[source]);
         batch.origins.iter_mut().for_each(|origins| origins.shift_lines(base));
         rejections.iter_mut().for_each(|rejection| rejection.position.line += base);
         lines = lines.moved_by(base);
-        let ahead = about.latest.map_or_else(Vec::new, |latest| set_ahead_aside(&mut batch, latest));
+        let ahead = latest.map_or_else(Vec::new, |latest| reject_ahead(&mut batch, latest));
         let parts = before.admission.parts(batch, rejections, ahead, &self.sensors);
         let forgotten = before.admission.forgotten();
         drop(before);
@@ -50,19 +51,19 @@ impl Crew {
             if about.ordinal > first {
                 turn.pass(about.ordinal, &self.control.cancelled).ok_or(Stopped::Cancelled)?;
             }
-            let Part { batch, records: more, mut rejections, aside, gone } = part;
+            let InputPart { batch, records: more, mut rejections, aside, gone } = part;
             rejections.iter_mut().for_each(|rejection| rejection.record -= records);
             records += more;
             let odd_times = OddTimes::of(&batch);
-            let rest = match self.stages::<D>(about.source, batch, about.ordinal, worker) {
+            let rest = match self.stages::<D>(vec![(source, batch)], about.ordinal, worker) {
                 Ok(rest) => Ok(rest),
                 Err(Stopped::Failed(error)) => Err(error),
                 Err(Stopped::Cancelled) => return Err(Stopped::Cancelled),
             };
-            // The text of every part lies in the chunk.
+            // The text of every part is in the chunk.
             let chunk = chunk.clone();
-            let finished =
-                Finished { about, chunk, records: more, rejections, aside, odd_times, lines, rest };
+            let share = OfSource { source, chunk, records: more, rejections, aside, lines };
+            let finished = Finished { about, sources: vec![share], odd_times, rest };
             self.hand_over(about.ordinal, Ok(finished), ordered, &mut worker.handing_over);
             D::work(&mut worker.drain);
             if self.control.is_cancelled() {
@@ -81,7 +82,7 @@ impl Crew {
         Ok(())
     }
 
-    /// Lets all stages, then the sinks, forget the sensors that are `gone`; what a stage held of them goes through those after it first.
+    /// Gives up sensors in all stages, then in the sinks; records that a stage held for them pass through the stages after it first.
     fn give_up<D: Drain>(
         &self,
         gone: &[SensorId],
@@ -100,7 +101,8 @@ impl Crew {
             self.hand_over_held(ordinal, passed, worker, ordered)?;
             for piece in last.iter().flat_map(|batch| pieces(batch, rows_of(self.chunk_size))) {
                 self.pass(*ordinal, |other| other <= at)?;
-                let passed = self.stages::<D>(self.route.out_of_stage(at), piece, *ordinal, worker)?;
+                let piece = vec![(self.route.out_of_stage(at), piece)];
+                let passed = self.stages::<D>(piece, *ordinal, worker)?;
                 self.hand_over_held(ordinal, passed, worker, ordered)?;
             }
         }
@@ -110,7 +112,7 @@ impl Crew {
         Ok(ordered.drain.give_up(gone)?)
     }
 
-    /// Lets the turn of `ordinal` go by at the stages that `which` names, and where sensors are admitted.
+    /// Skips the turn of `ordinal` at the stages selected by `which`, and at the admission of sensors.
     fn pass(&self, ordinal: u64, which: impl Fn(usize) -> bool) -> Result<(), Stopped> {
         let turn = self.before_stages.iter();
         turn.map(|turn| turn.pass(ordinal, &self.control.cancelled))
@@ -131,7 +133,7 @@ impl Crew {
         Ok(taken)
     }
 
-    /// Hands over what a stage held; then it is the turn of the next ordinal.
+    /// Passes the records that a stage held to the sinks; then it is the turn of the next ordinal.
     fn hand_over_held<D: Drain>(
         &self,
         ordinal: &mut u64,
@@ -150,7 +152,7 @@ impl<D: Drain> Ordered<'_, D> {
     fn accept_held(&mut self, passed: Passed<D::Ready>, sensors: &SharedSensors) -> Result<()> {
         self.tally.add(&passed.entries);
         self.limit.note(&passed.rejections)?;
-        set_aside(passed.rejections, self.drain)?;
+        drain_rejections(passed.rejections, self.drain)?;
         passed.ready.map_or(Ok(()), |ready| self.drain.accept(ready, None, sensors))
     }
 }

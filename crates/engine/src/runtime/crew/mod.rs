@@ -5,21 +5,20 @@
 //!  one at a time  └──────── each worker by itself ────────┘  each shard in chunk order   itself  in chunk order
 //! ```
 //!
-//! Every worker takes a chunk all the way, then claims the next: one chunk a worker is in flight, so memory does not grow
-//! with the input. Whatever depends on order is done in [`Turn`]s, which come in the order of the chunks; so the bits
-//! that leave are those of the one-thread loop of the executor, whatever the number of workers. A worker waits only for
-//! workers of earlier chunks.
+//! Every worker takes a chunk all the way, then claims the next: each worker has one chunk in flight, so memory does not grow with the
+//! input. Everything that depends on order is done in a [`Turn`], in the order of the chunks; so the output is bit for bit that of the
+//! executor's one-thread loop, whatever the number of workers. A worker only waits for workers of earlier chunks.
 //!
-//! A barrier travels like a chunk: in its turn it finds every stage and every sink as all earlier chunks have left them and no
-//! later one has touched them. What it sees on its way is a checkpoint; nobody else has to stop for it.
+//! A cut travels like a chunk: in its turn it finds every stage and every sink in the state after all earlier chunks and before all
+//! later ones. The states that it collects are a checkpoint; no other worker has to stop for it.
 //!
-//! | `claim` | what a worker takes on, and from whom |
+//! | `claim` | what a worker claims, and from where |
 //! |---|---|
-//! | this file | the life of a worker: claim, decode, stages, hand over |
-//! | `ordered` | what is done with the chunks in their order |
-//! | `cuts` | checkpoints, and going on from one |
-//! | `giving_up` | pieces behind whose records sensors are given up |
-//! | `end`, `control` | the end of the input; the end for another reason |
+//! | this file | the main loop of a worker: claim, decode, stages, hand over |
+//! | `ordered` | steps in the order of the chunks |
+//! | `cuts` | checkpoints, and resuming from one |
+//! | `giving_up` | pieces after whose records sensors are given up |
+//! | `end`, `control` | the end of the input; an early end |
 
 mod claim;
 mod control;
@@ -27,18 +26,21 @@ mod cuts;
 mod end;
 mod giving_up;
 mod ordered;
+mod reload;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::admission::Admission;
-use super::chunks::{LineCount, enter_foreseen, foreseen, set_ahead_aside};
+use super::chunks::{LineCount, enter_foreseen, foreseen, reject_ahead};
 use super::drain::Drain;
 use super::idle::Idle;
+use super::inlet::Share;
 use super::lane::{Lane, Moment, Stopped};
 use super::limit::RejectLimit;
 use super::odd_times::OddTimes;
+use super::reload::Reloads;
 use super::setup::Setup;
 use super::tally::Tally;
 use super::turn::Turn;
@@ -55,59 +57,64 @@ use crate::source::Input;
 use crate::stage::{Flow, Groups, Process, Stage};
 
 use control::{Control, lock};
-use ordered::{About, Finished, Ordered, Passed};
+use ordered::{ChunkMetadata, Finished, OfSource, Ordered, Passed};
 
 pub(crate) use claim::{Claim, Dropped, Feed, Piece, Spent};
 
-/// The stages of one reading, and what its workers share.
+/// The stages of one pass, and what its workers share.
 pub(crate) struct Crew {
     lanes: Vec<Lane>,
-    /// Through the lanes to the drain.
+    /// From the lanes to the drain.
     route: Route,
     sensors: Arc<SharedSensors>,
-    /// How many sources there are.
+    /// The number of sources.
     sources: usize,
-    /// What has to be known of earlier chunks before the stages see one.
+    /// State over earlier chunks that must be updated before the stages see a chunk.
     before_stages: Option<Turn<BeforeStages>>,
     control: Control,
     limit: RejectLimit,
     chunk_size: usize,
     workers: usize,
-    /// The ordinal after the last one.
+    /// The next ordinal.
     next: u64,
-    /// Whether sensors are given up: then there is one worker, and there are more ordinals than pieces are claimed.
+    /// Whether sensors are given up: then there is one worker, and there are more ordinals than claimed pieces.
     gives_up: bool,
-    /// So many more.
+    /// The number of additional ordinals.
     more: AtomicU64,
-    /// What has been counted.
+    /// The counts so far.
     tally: Tally,
-    /// Time waited to hand chunks over in their order.
+    /// Time waited for the turn to hand chunks over.
     handing_over: Duration,
-    /// What stages have to say at the end.
+    /// Remarks of stages at the end.
     remarks: Vec<String>,
+    reloads: Reloads,
+    /// Whether the next cut has only the changes of the stages' state.
+    takes_changes: Arc<AtomicBool>,
 }
 
-/// What is known of the chunks so far when the records of one go to the stages.
+/// State over the chunks so far, before the stages.
 struct BeforeStages {
     /// By source: the line after its last chunk.
     lines: Vec<u64>,
     admission: Admission,
 }
 
-/// What one worker keeps.
+/// The state of one worker.
 pub(crate) struct Worker<L> {
     ids: SensorIds,
     processes: Vec<Option<Box<dyn Process>>>,
     groups: Groups,
     /// By source.
     spent: Vec<Spent>,
-    /// Time waited to hand chunks over in their order.
+    /// Time waited for the turn to hand chunks over.
     handing_over: Duration,
+    /// How many reloads its processes know.
+    reloads: usize,
     drain: L,
 }
 
 impl Crew {
-    /// `workers` workers for the stages in `setup`, `stages` of `pipeline`, and for what comes out of the ports `asked`.
+    /// `workers` workers for the stages in `setup`, which are `stages` of `pipeline`, and for the output of the ports `asked`.
     pub(crate) fn new(
         pipeline: &Pipeline,
         stages: &[Arc<dyn Stage>],
@@ -121,7 +128,7 @@ impl Crew {
         let idle = Idle::of(pipeline)?;
         let gives_up = idle.is_some();
         if gives_up && workers != 1 {
-            return Err(Error::internal("several workers where sensors are given up"));
+            return Err(Error::internal("several workers in a run that gives up sensors"));
         }
         let lanes = stages.iter().zip(&setup.labels).enumerate();
         let lanes = lanes.map(|(at, (stage, label))| {
@@ -146,16 +153,18 @@ impl Crew {
             tally: Tally::new(pipeline, stages),
             handing_over: Duration::ZERO,
             remarks: Vec::new(),
+            reloads: options.reloads.clone(),
+            takes_changes: Arc::default(),
         })
     }
 
-    /// Set when the run has failed, so that nobody should take on more.
+    /// Set when the run has failed, so that nothing more is claimed.
     pub(crate) fn cancelled(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.control.cancelled)
     }
 
-    /// Takes everything that `feed` gives through the stages to `drain`. `spawn` runs what it is given once for every
-    /// worker, at the same time, and waits for all of them.
+    /// Takes everything from `feed` through the stages to `drain`. `spawn` runs its argument once for every worker, concurrently, and waits
+    /// for all of them.
     pub(crate) fn drive<F: Feed, D: Drain>(
         &mut self,
         name: &str,
@@ -171,7 +180,7 @@ impl Crew {
         let this = &*self;
         spawn(&|index| {
             let mut worker = lock(&workers[index]);
-            // A worker that is gone must not be waited for, whatever it fell over.
+            // The other workers must not wait for one that panicked.
             let end = caught("a worker", || {
                 this.work(feed, &mut worker, &ordered);
                 Ok(())
@@ -190,9 +199,12 @@ impl Crew {
         if let Some(error) = drain.ended(failure) {
             return Err(error);
         }
-        let workers =
-            workers.into_iter().map(|worker| worker.into_inner().unwrap_or_else(PoisonError::into_inner));
-        Ok(workers.collect())
+        let workers = workers.into_iter().map(|worker| {
+            let mut worker = worker.into_inner().unwrap_or_else(PoisonError::into_inner);
+            // What stages hold comes behind all that was claimed.
+            self.replace_own(u64::MAX, &mut worker).map(|()| worker)
+        });
+        workers.collect()
     }
 
     fn worker<D: Drain>(&self, drain: &D) -> Result<Worker<D::Local>> {
@@ -202,11 +214,12 @@ impl Crew {
             groups: Groups::default(),
             spent: vec![Spent::default(); self.sources],
             handing_over: Duration::ZERO,
+            reloads: 0,
             drain: drain.local()?,
         })
     }
 
-    /// The life of a worker: it ends with the input, or when the run is cancelled.
+    /// The main loop of a worker: ends with the input, or when the run is cancelled.
     fn work<F: Feed, D: Drain>(
         &self,
         feed: &F,
@@ -217,30 +230,35 @@ impl Crew {
             && let Some(claim) = claim(feed, worker)
         {
             let ordinal = claim.ordinal + self.more.load(Ordering::Relaxed);
+            if let Err(error) = self.replace_own(claim.ordinal, worker) {
+                self.control.fail(ordinal, error);
+                return;
+            }
             match claim.piece {
                 Piece::Failed(error) => {
                     self.hand_over(ordinal, Err(error), ordered, &mut worker.handing_over);
                 }
                 Piece::Cut(sources) => self.cut(ordinal, sources, ordered, &mut worker.handing_over),
-                Piece::Input(input) => {
-                    let about = About {
+                Piece::Reload(reload) => self.reload(ordinal, &reload, ordered, &mut worker.handing_over),
+                Piece::Input(shares) => {
+                    let about = ChunkMetadata {
                         ordinal,
                         source: claim.source,
                         progress: claim.progress,
                         arrived: claim.arrived,
                         dropped: claim.dropped,
-                        latest: claim.latest,
                     };
                     if self.gives_up {
-                        match self.through_in_parts(about, input, worker, ordered) {
+                        let share = shares.into_iter().next().ok_or_else(|| nothing_to_decode().into());
+                        match share.and_then(|share| self.process_in_parts(about, share, worker, ordered)) {
                             Ok(()) => continue,
-                            // Nobody else waits for a turn.
+                            // No other worker waits for a turn.
                             Err(Stopped::Failed(error)) => self.control.fail(ordinal, error),
                             Err(Stopped::Cancelled) => {}
                         }
                         return;
                     }
-                    let finished = match self.through::<D>(about, input, worker) {
+                    let finished = match self.process_chunk::<D>(about, shares, worker) {
                         Ok(finished) => Ok(finished),
                         Err(Stopped::Failed(error)) => Err(error),
                         Err(Stopped::Cancelled) => return,
@@ -253,55 +271,65 @@ impl Crew {
         }
     }
 
-    /// Lets everybody who waits look whether the run was cancelled.
+    /// Wakes all waiting workers to check whether the run was cancelled.
     fn wake<D>(&self, ordered: &Turn<Ordered<'_, D>>) {
         self.lanes.iter().for_each(Lane::wake);
         self.before_stages.iter().for_each(Turn::wake);
         ordered.wake();
     }
 
-    /// Takes a chunk through decoding and all stages, to where the drain can take it.
-    fn through<D: Drain>(
+    /// Takes a chunk through decoding and all stages, up to the drain.
+    fn process_chunk<D: Drain>(
         &self,
-        about: About,
-        input: Input,
+        about: ChunkMetadata,
+        shares: Vec<Share>,
         worker: &mut Worker<D::Local>,
     ) -> Result<Finished<D::Ready>, Stopped> {
         let ordinal = about.ordinal;
         let start = Instant::now();
-        let foreseen = foreseen(&input);
-        let (decoded, lines, chunk) = decode(input, &about, worker)?;
+        let foreseen: Vec<_> = shares.iter().map(|share| foreseen(&share.input)).collect();
+        let latest: Vec<_> = shares.iter().map(|share| share.latest).collect();
+        let (mut batches, mut sources) = (Vec::new(), Vec::new());
+        for (share, foreseen) in shares.into_iter().zip(&foreseen) {
+            let source = share.source;
+            let (Decoded { batch, rejections, .. }, lines, chunk) = decode(share.input, &about, worker)?;
+            let unread = foreseen.map_or(0, |(records, _)| records);
+            let records = (batch.len() + rejections.len()) as u64 + unread;
+            batches.push(batch);
+            sources.push(OfSource { source, chunk, records, rejections, aside: Vec::new(), lines });
+        }
         worker.spent[about.source].decoding += start.elapsed();
-        let Decoded { mut batch, rejections, .. } = decoded;
-        let records = (batch.len() + rejections.len()) as u64 + foreseen.map_or(0, |(records, _)| records);
-        let mut aside = Vec::new();
         if let Some(turn) = &self.before_stages {
             let mut before = turn
                 .take(ordinal, &self.control.cancelled, &mut worker.spent[about.source].claiming)
                 .ok_or(Stopped::Cancelled)?;
-            let base = lines.pass(&mut before.lines[about.source]);
-            batch.origins.iter_mut().for_each(|origins| origins.shift_lines(base));
-            // A record that is not believed takes no sensor's place.
-            aside.extend(about.latest.into_iter().flat_map(|latest| set_ahead_aside(&mut batch, latest)));
-            aside.extend(before.admission.admit(&mut batch, &self.sensors));
+            for ((batch, share), latest) in batches.iter_mut().zip(&mut sources).zip(latest) {
+                let base = share.lines.pass(&mut before.lines[share.source]);
+                batch.origins.iter_mut().for_each(|origins| origins.shift_lines(base));
+                // A record that is not believed takes no sensor's place.
+                share.aside.extend(latest.into_iter().flat_map(|latest| reject_ahead(batch, latest)));
+            }
+            let refused = before.admission.admit(&mut batches, &self.sensors);
+            sources.iter_mut().zip(refused).for_each(|(share, refused)| share.aside.extend(refused));
         }
-        let odd_times = OddTimes::of(&batch);
-        let rest = match self.stages::<D>(about.source, batch, ordinal, worker) {
+        let mut odd_times = OddTimes::default();
+        batches.iter().for_each(|batch| odd_times.add(OddTimes::of(batch)));
+        let batches = sources.iter().map(|share| share.source).zip(batches).collect();
+        let rest = match self.stages::<D>(batches, ordinal, worker) {
             Ok(mut rest) => {
-                enter_foreseen(foreseen, &self.route, &mut rest.entries);
+                foreseen.into_iter().for_each(|it| enter_foreseen(it, &self.route, &mut rest.entries));
                 Ok(rest)
             }
             Err(Stopped::Failed(error)) => Err(error),
             Err(Stopped::Cancelled) => return Err(Stopped::Cancelled),
         };
-        Ok(Finished { about, chunk, records, rejections, aside, odd_times, lines, rest })
+        Ok(Finished { about, sources, odd_times, rest })
     }
 
-    /// Takes a batch that has come out of `port` through the stages behind it.
+    /// Takes batches, each of which has come out of a port, through the stages behind those.
     fn stages<D: Drain>(
         &self,
-        port: usize,
-        batch: Batch,
+        batches: Vec<(usize, Batch)>,
         ordinal: u64,
         worker: &mut Worker<D::Local>,
     ) -> Result<Passed<D::Ready>, Stopped> {
@@ -309,8 +337,9 @@ impl Crew {
         let mut done = Vec::with_capacity(self.lanes.len());
         let Worker { processes, groups, drain, .. } = worker;
         let moment = self.moment(ordinal);
-        let mut ports = self.route.begin(port, batch);
-        for (at, lane) in self.lanes.iter().enumerate().skip(self.route.behind(port)) {
+        let first = batches.iter().map(|(port, _)| self.route.behind(*port)).min().unwrap_or(0);
+        let mut ports = self.route.begin(batches);
+        for (at, lane) in self.lanes.iter().enumerate().skip(first) {
             let start = Instant::now();
             let Some(batch) = ports.take(self.route.into_stage(at)) else {
                 lane.pass(moment)?;
@@ -337,7 +366,7 @@ impl Crew {
         Moment { ordinal, sensors: &self.sensors, cancelled: &self.control.cancelled }
     }
 
-    /// Hands what became of a chunk over in its turn.
+    /// Hands the result of a chunk over in its turn.
     fn hand_over<D: Drain>(
         &self,
         ordinal: u64,
@@ -348,12 +377,12 @@ impl Crew {
         let Some(mut ordered) = ordered.take(ordinal, &self.control.cancelled, waiting) else { return };
         ordered.next = ordinal + 1;
         if let Err(error) = finished.and_then(|finished| ordered.accept(finished, &self.sensors)) {
-            // Still in this chunk's turn, so that no later one is handed over.
+            // Still in the turn of this chunk, so that no later one is handed over.
             self.control.fail(ordinal, error);
         }
     }
 
-    /// Counts records of a source that were dropped behind its last piece.
+    /// Counts records of a source that were dropped after its last piece.
     pub(crate) fn note_dropped(&mut self, source: usize, dropped: u64) {
         let ledger = &mut self.tally.sources[source].ledger;
         ledger.input += dropped;
@@ -361,7 +390,7 @@ impl Crew {
     }
 }
 
-/// Claims the next piece, and notes the time that took.
+/// Claims the next piece, and measures the time.
 fn claim<F: Feed, L>(feed: &F, worker: &mut Worker<L>) -> Option<Claim> {
     let mut spent = Spent::default();
     let claim = feed.claim(&mut worker.ids, &mut spent);
@@ -369,22 +398,26 @@ fn claim<F: Feed, L>(feed: &F, worker: &mut Worker<L>) -> Option<Claim> {
     claim
 }
 
+fn nothing_to_decode() -> Error {
+    Error::internal("nothing was to be decoded")
+}
+
 /// Bytes to records; the chunk is given back.
 fn decode<L>(
     input: Input,
-    about: &About,
+    about: &ChunkMetadata,
     worker: &mut Worker<L>,
 ) -> Result<(Decoded, LineCount, Option<Chunk>)> {
     match input {
-        Input::Nothing => Err(Error::internal("nothing was to be decoded")),
+        Input::Nothing => Err(nothing_to_decode()),
         Input::Records(decoded) => Ok((decoded, LineCount::Final, None)),
         Input::Foreseen(foreseen) => {
             Ok((Decoded { batch: foreseen.none, rejections: Vec::new(), lines: 0 }, LineCount::Final, None))
         }
         Input::Chunk(chunk) => {
             let mut decoded = caught("source", || chunk.decode(&mut worker.ids))?;
-            decoded.batch.sequence = chunk.sequence;
-            let lines = LineCount::of(&chunk, &decoded).behind(about.dropped.lines);
+            (decoded.batch.sequence, decoded.batch.received) = (chunk.sequence, chunk.received);
+            let lines = LineCount::of(&chunk, &decoded).after_dropped(about.dropped.lines);
             Ok((decoded, lines, Some(chunk)))
         }
     }

@@ -1,4 +1,4 @@
-//! What is done with the chunks in their order.
+//! Steps in the order of the chunks.
 
 use std::time::Instant;
 
@@ -9,19 +9,19 @@ use crate::format::Chunk;
 use crate::metrics::Entry;
 use crate::runtime::Observer;
 use crate::runtime::admission;
-use crate::runtime::chunks::{LineCount, set_aside};
+use crate::runtime::chunks::{LineCount, Refused, drain_rejections};
 use crate::runtime::drain::Drain;
 use crate::runtime::limit::RejectLimit;
 use crate::runtime::odd_times::OddTimes;
+use crate::runtime::reload::Reload;
 use crate::runtime::snapshot::Positions;
 use crate::runtime::snapshot::Snapshot;
 use crate::runtime::tally::Tally;
 use crate::sensor::SharedSensors;
 use crate::source::Progress;
-use crate::stage::Pieces;
-use crate::time::Timestamp;
+use crate::stage::Cut;
 
-/// What is done with the chunks in their order.
+/// State that is updated in the order of the chunks.
 pub(super) struct Ordered<'a, D> {
     pub(super) name: &'a str,
     pub(super) drain: &'a mut D,
@@ -31,34 +31,40 @@ pub(super) struct Ordered<'a, D> {
     pub(super) next: u64,
 }
 
-/// A chunk that came all the way.
+/// A processed chunk.
 pub(super) struct Finished<R> {
-    /// Its bytes, where it had any.
-    pub(super) chunk: Option<Chunk>,
-    pub(super) about: About,
-    pub(super) records: u64,
-    pub(super) rejections: Vec<Rejection>,
-    /// Those that were set aside for what is known besides the record: whose time is not believed, whose sensor is one too many.
-    pub(super) aside: Vec<Rejection>,
+    pub(super) about: ChunkMetadata,
+    /// What became of it in the sources that have a share in it.
+    pub(super) sources: Vec<OfSource>,
     pub(super) odd_times: OddTimes,
-    pub(super) lines: LineCount,
     /// What the stages set aside, and what goes to the drain; or what went wrong after decoding.
     pub(super) rest: Result<Passed<R>>,
 }
 
+/// What has become of the share of one source, besides its records.
+pub(super) struct OfSource {
+    pub(super) source: usize,
+    /// Its bytes, where it had any.
+    pub(super) chunk: Option<Chunk>,
+    pub(super) records: u64,
+    pub(super) rejections: Vec<Rejection>,
+    /// Rejections for reasons other than the record's text: its time is ahead of the clock, or its sensor is beyond the limits.
+    pub(super) aside: Vec<Rejection>,
+    pub(super) lines: LineCount,
+}
+
 /// What is known of a chunk before it is decoded.
 #[derive(Clone, Copy)]
-pub(super) struct About {
+pub(super) struct ChunkMetadata {
     pub(super) ordinal: u64,
-    /// Which source gave it.
+    /// Which source gave it; the first of several.
     pub(super) source: usize,
     pub(super) progress: Progress,
     pub(super) arrived: Option<Instant>,
     pub(super) dropped: Dropped,
-    pub(super) latest: Option<Timestamp>,
 }
 
-/// What became of a batch in the stages.
+/// The result of the stages for a batch.
 pub(super) struct Passed<R> {
     pub(super) entries: Vec<Entry>,
     pub(super) rejections: Vec<Rejection>,
@@ -71,30 +77,31 @@ impl<D: Drain> Ordered<'_, D> {
     pub(super) fn cut(
         &mut self,
         sources: Positions,
-        stages: Vec<Pieces>,
-        admission: Option<admission::Counted>,
+        stages: Vec<Cut>,
+        admission: Option<admission::AdmissionState>,
         sensors: &SharedSensors,
     ) -> Result<()> {
         let counts = counts(&self.tally, &self.limit, admission)?;
         self.drain.cut(Snapshot { sources, stages, tally: &self.tally, counts, sensors })
     }
 
+    /// From here on, other options hold.
+    pub(super) fn reload(&mut self, reload: &Reload) -> Result<()> {
+        self.drain.reload(reload, self.tally.records())
+    }
+
     pub(super) fn accept(&mut self, finished: Finished<D::Ready>, sensors: &SharedSensors) -> Result<()> {
-        let Finished { about, chunk, records, mut rejections, mut aside, odd_times, lines, rest } = finished;
-        chunk.iter().try_for_each(|chunk| caught("source", || chunk.check_unchanged()))?;
+        let Finished { about, sources, odd_times, rest } = finished;
+        let chunks = sources.iter().filter_map(|source| source.chunk.as_ref());
+        chunks.into_iter().try_for_each(|chunk| caught("source", || chunk.check_unchanged()))?;
         self.tally.odd_times.add(odd_times);
-        let ledger = &mut self.tally.sources[about.source].ledger;
-        let (before, base) = (ledger.input, lines.pass(&mut self.tally.lines[about.source]));
-        for rejection in &mut rejections {
-            rejection.position.line += base;
-            rejection.record += before;
+        let (mut refused, mut aside) = (Refused::default(), Vec::new());
+        for source in sources {
+            let dropped = if source.source == about.source { about.dropped.records } else { 0 };
+            aside.extend(self.count(source, dropped, &mut refused));
         }
-        let rejected = (rejections.len() + aside.len()) as u64;
-        ledger.input += records + about.dropped.records;
-        ledger.dropped += about.dropped.records;
-        ledger.rejected += rejected;
-        ledger.output += records - rejected;
-        self.limit.pass(records, before, &rejections)?;
+        self.limit.pass(&refused)?;
+        let mut rejections = refused.rejections;
         let passed = rest?;
         self.tally.add(&passed.entries);
         if let Some(arrived) = about.arrived {
@@ -107,18 +114,33 @@ impl<D: Drain> Ordered<'_, D> {
         aside.extend(passed.rejections);
         self.limit.note(&aside)?;
         rejections.extend(aside);
-        set_aside(rejections, self.drain)?;
+        drain_rejections(rejections, self.drain)?;
         passed.ready.map_or(Ok(()), |ready| self.drain.accept(ready, about.arrived, sensors))?;
         let Self { observer, name, tally, .. } = self;
         asked("the observer", || observer.progress(name, about.progress, tally.records()))
     }
+
+    /// Counts the share of a source and what was `dropped` before it; adds what it has refused, and gives what was set aside besides.
+    fn count(&mut self, share: OfSource, dropped: u64, refused: &mut Refused) -> Vec<Rejection> {
+        let OfSource { source, records, mut rejections, aside, lines, .. } = share;
+        let ledger = &mut self.tally.sources[source].ledger;
+        let (before, base) = (ledger.input, lines.pass(&mut self.tally.lines[source]));
+        rejections.iter_mut().for_each(|rejection| rejection.position.line += base);
+        let rejected = (rejections.len() + aside.len()) as u64;
+        ledger.input += records + dropped;
+        ledger.dropped += dropped;
+        ledger.rejected += rejected;
+        ledger.output += records - rejected;
+        refused.add(records, rejections, before);
+        aside
+    }
 }
 
-/// What has been counted, for a checkpoint.
+/// The counts for a checkpoint.
 pub(super) fn counts(
     tally: &Tally,
     limit: &RejectLimit,
-    admission: Option<admission::Counted>,
+    admission: Option<admission::AdmissionState>,
 ) -> Result<Vec<u8>> {
     postcard::to_stdvec(&(tally.counted(), limit.counted(), admission))
         .map_err(|error| Error::internal(format!("the counts cannot be saved: {error}")))

@@ -1,63 +1,85 @@
-//! A sink that delivers by epochs, as the run calls it: what is prepared goes to its [outbox](crate::outbox); once the checkpoint that closes an epoch
-//! is durable, a [thread](super::delivery) delivers it. Without a state folder there is no outbox, and every batch is delivered as it comes.
+//! A sink that delivers by epochs, as the run calls it: prepared rows go to its outbox, a [log of rows](crate::rows). Once the checkpoint
+//! that closes an epoch is durable, the sink's [delivery](super::delivery) delivers the epoch. Without a state folder there is no outbox, and
+//! every batch is delivered at once.
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-use super::delivery::{AsItComes, Delivery, Recipient, Retry};
+use super::delivery::{Delivery, Immediate, Retry, Task};
 use super::door::Door;
 use crate::batch::Batch;
-use crate::checkpoint::Fence;
+use crate::cuts::CutRequest;
 use crate::error::guard::asked;
 use crate::error::{Error, Result};
-use crate::outbox::{Kept, Outbox, OutboxReader};
+use crate::rows::{Purpose, RowLog, RowReader, Segment};
 use crate::sensor::Sensors;
-use crate::sink::{Block, Job, Outset, Prepare, Saved, Sink};
+use crate::sink::{Block, Job, Outset, Prepare, Sink, SinkCheckpoint};
+
+/// A cut is requested when an epoch has so many bytes, since an epoch is delivered as a whole, for example in one transaction of a database.
+const EPOCH: u64 = 64 << 20;
 
 /// The sink as the run calls it.
 pub(super) struct Delivering {
     preparer: Arc<dyn Prepare>,
-    way: Way,
+    mode: Mode,
 }
 
-enum Way {
-    /// With a state folder.
-    Kept { outbox: Outbox, name: Arc<str>, epoch: u64, delivery: Delivery },
-    /// Without one.
-    AsItComes { recipient: AsItComes, epoch: u64 },
+enum Mode {
+    /// With a state folder: epochs.
+    Kept(Kept),
+    /// Without one: each batch at once.
+    Immediate { recipient: Immediate, epoch: u64 },
 }
 
-/// What a checkpoint keeps.
+/// Rows that are delivered after a checkpoint.
+struct Kept {
+    /// One segment per epoch.
+    outbox: RowLog,
+    name: Arc<str>,
+    /// The current epoch.
+    epoch: u64,
+    recipient: Arc<Recipient>,
+    cuts: CutRequest,
+    /// Whether a cut was requested since the last one.
+    has_requested: bool,
+}
+
+/// The sink itself, called on the delivery thread.
+struct Recipient {
+    sink: Mutex<Box<dyn Sink>>,
+    reader: RowReader,
+    /// The last delivered epoch.
+    delivered: AtomicU64,
+}
+
+/// The state in a checkpoint.
 #[derive(Serialize, Deserialize)]
 struct Memory {
     name: Arc<str>,
-    /// What may not have been delivered.
-    kept: Vec<Kept>,
+    /// The epochs that may not have been delivered.
+    kept: Vec<Segment>,
 }
 
-/// How a sink that delivers by epochs begins.
+/// The state that a sink that delivers by epochs starts from.
 pub(super) struct Beginning {
-    memory: Option<Memory>,
-    /// What tells its epochs from those of others.
-    name: Arc<str>,
+    memory: Memory,
 }
 
 impl Beginning {
-    /// That of sink `at`, which begins as `outset` says.
+    /// The state in `outset`, or that of a new sink.
     ///
     /// # Errors
-    /// A data error where its epochs cannot be told from those that were delivered already.
-    pub(super) fn of(at: usize, outset: &Outset) -> Result<Self> {
+    /// A data error if newer checkpoints exist but cannot be read: their epochs may have been delivered.
+    pub(super) fn of(outset: &Outset) -> Result<Self> {
         let Some(state) = &outset.resume else {
-            let name = match outset.run {
-                Some(_) => format!("{}-{at}", outset.epoch),
-                // Seeded by the system, and new each time.
-                None => format!("once-{:016x}", RandomState::new().build_hasher().finish()),
-            };
-            return Ok(Self { memory: None, name: name.into() });
+            // Seeded by the system, and new each time.
+            let once = || format!("once-{:016x}", RandomState::new().build_hasher().finish()).into();
+            let name = outset.writer.clone().unwrap_or_else(once);
+            return Ok(Self { memory: Memory { name, kept: Vec::new() } });
         };
         if outset.epoch != outset.resumed + 1 {
             let (first, last) = (outset.resumed + 1, outset.epoch - 1);
@@ -66,75 +88,133 @@ impl Beginning {
             } else {
                 format!("checkpoints {first} to {last}")
             };
-            return Err(Error::data(format!("{which} cannot be read, and what came before may have been delivered"))
-                .with_help("rows would be delivered twice: bring back a whole copy of the state folder, or start anew with another --state"));
+            return Err(Error::data(format!("{which} cannot be read, and their rows may have been delivered"))
+                .with_help("rows could be delivered twice: restore an intact copy of the state folder, or start anew with another --state"));
         }
-        let memory: Memory = postcard::from_bytes(state)
-            .map_err(|error| Error::data(format!("the saved state cannot be read: {error}")))?;
-        Ok(Self { name: Arc::clone(&memory.name), memory: Some(memory) })
+        Ok(Self { memory: Memory::read(state)? })
     }
 
-    /// What the sink itself begins with.
+    /// The outset of the sink itself.
     pub(super) fn outset(&self, outset: &Outset) -> Outset {
-        let writer = match &outset.run {
-            // Behind its id stands the checkpoint from which the run goes on, which is another after each restart.
-            Some(run) => format!("{}-{}", run.split('-').next().unwrap_or(run), self.name),
-            None => self.name.to_string(),
-        };
-        Outset { resume: None, writer: Some(writer.into()), ..outset.clone() }
+        Outset { resume: None, writer: Some(Arc::clone(&self.memory.name)), ..outset.clone() }
     }
 }
 
+impl Memory {
+    fn read(state: &[u8]) -> Result<Self> {
+        postcard::from_bytes(state)
+            .map_err(|error| Error::data(format!("the saved state cannot be read: {error}")))
+    }
+}
+
+/// Removes the outbox of a sink in a run that is over: everything is delivered.
+///
+/// # Errors
+/// A data error if the state in `outset` cannot be read.
+pub(super) fn clear(outset: &Outset) -> Result<()> {
+    let (Some(folder), Some(state)) = (&outset.state, &outset.resume) else { return Ok(()) };
+    let name = Memory::read(state)?.name;
+    RowReader::new(&outset.files, folder, Purpose::Outbox, &name).clear();
+    Ok(())
+}
+
 impl Delivering {
-    /// Takes over `sink`, which is open. What a run before had not delivered is first.
+    /// Wraps `sink`, which is open. `delivery` first delivers what an earlier run had not.
     ///
     /// # Errors
-    /// When it prepares nothing; when its outbox cannot be used, or is not what it was.
+    /// If the sink prepares nothing; if its outbox cannot be used, or differs from the checkpoint.
     pub(super) fn begin(
         door: &Arc<Door>,
         sink: Box<dyn Sink>,
         beginning: Beginning,
         outset: &Outset,
-        fence: Option<Fence>,
+        delivery: Option<&Delivery>,
         waits: bool,
-    ) -> Result<(Self, Option<OutboxReader>)> {
+    ) -> Result<(Self, Option<RowReader>)> {
         let preparer = asked(&door.label, || sink.preparer())?
-            .ok_or_else(|| Error::internal("a sink that delivers by epochs and prepares nothing"))?;
-        let (Some(folder), Some(fence)) = (&outset.state, fence) else {
-            let retry = Retry::new(door, outset);
-            let recipient = AsItComes { sink, retry, waits };
-            return Ok((Self { preparer, way: Way::AsItComes { recipient, epoch: 0 } }, None));
+            .ok_or_else(|| Error::internal("a sink that delivers by epochs prepares nothing"))?;
+        let (Some(folder), Some(delivery)) = (&outset.state, delivery) else {
+            let recipient = Immediate { sink, retry: Retry::new(door, outset), waits };
+            return Ok((Self { preparer, mode: Mode::Immediate { recipient, epoch: 0 } }, None));
         };
-        let kept = beginning.memory.map_or_else(Vec::new, |memory| memory.kept);
-        let outbox = Outbox::open(&outset.files, folder, &beginning.name, kept)?;
-        let recipient = Recipient {
-            door: Arc::clone(door),
-            sink,
-            reader: outbox.reader(),
-            fence,
-            retry: Retry::new(door, outset),
-        };
-        let delivery = Delivery::start(recipient)?;
-        outbox.kept().iter().for_each(|kept| delivery.deliver(*kept));
-        let reader = outbox.reader();
-        let way = Way::Kept { outbox, name: beginning.name, epoch: outset.epoch, delivery };
-        Ok((Self { preparer, way }, Some(reader)))
+        let Memory { name, kept } = beginning.memory;
+        let outbox = RowLog::open(&outset.files, folder, Purpose::Outbox, &name, kept)?;
+        let (reader, delivered) = (outbox.reader(), AtomicU64::new(0));
+        let recipient = Arc::new(Recipient { sink: Mutex::new(sink), reader: reader.clone(), delivered });
+        let epochs = delivery.epochs();
+        outbox.kept().iter().for_each(|kept| epochs.deliver(recipient.task(Some(*kept), None::<fn()>)));
+        let (epoch, cuts) = (outset.epoch, outset.cuts.clone());
+        let kept = Kept { outbox, name, epoch, recipient, cuts, has_requested: false };
+        Ok((Self { preparer, mode: Mode::Kept(kept) }, Some(reader)))
     }
 
     fn take(&mut self, bytes: Vec<u8>) -> Result<()> {
         if bytes.is_empty() {
             return Ok(());
         }
-        match &mut self.way {
-            Way::Kept { outbox, epoch, delivery, .. } => {
-                delivery.check()?;
-                outbox.append(*epoch, &bytes)
-            }
-            Way::AsItComes { recipient, epoch } => {
+        match &mut self.mode {
+            Mode::Kept(kept) => kept.take(&bytes),
+            Mode::Immediate { recipient, epoch } => {
                 *epoch += 1;
                 recipient.deliver(*epoch, &bytes)
             }
         }
+    }
+}
+
+impl Kept {
+    fn take(&mut self, bytes: &[u8]) -> Result<()> {
+        self.outbox.append(self.epoch, bytes)?;
+        if !self.has_requested && self.outbox.open_bytes(self.epoch) >= EPOCH {
+            self.cuts.ask();
+            self.has_requested = true;
+        }
+        Ok(())
+    }
+
+    fn save(&mut self, epoch: u64) -> Result<SinkCheckpoint> {
+        (self.epoch, self.has_requested) = (epoch + 1, false);
+        let settle = self.outbox.close();
+        let closed = settle.is_some().then(|| self.outbox.kept().last().copied()).flatten();
+        // Their files are kept until this checkpoint, which no longer refers to them, is durable.
+        let forget = self.outbox.forget(self.recipient.delivered.load(Ordering::Acquire));
+        let memory = Memory { name: Arc::clone(&self.name), kept: self.outbox.kept().to_vec() };
+        let state = postcard::to_stdvec(&memory)
+            .map_err(|error| Error::internal(format!("the state cannot be saved: {error}")))?;
+        let settle: Job = match settle {
+            Some(settle) => Box::new(settle),
+            None => Box::new(|| Ok(())),
+        };
+        let has_work = closed.is_some() || forget.is_some();
+        let deliver = has_work.then(|| self.recipient.task(closed, forget));
+        Ok(SinkCheckpoint { state, outputs: Vec::new(), settle, deliver })
+    }
+}
+
+impl Recipient {
+    /// Removes the files of epochs that no checkpoint refers to, and delivers the epoch just closed.
+    fn task(
+        self: &Arc<Self>,
+        closed: Option<Segment>,
+        mut forget: Option<impl FnOnce() + Send + 'static>,
+    ) -> Task {
+        let recipient = Arc::clone(self);
+        Box::new(move || {
+            forget.take().into_iter().for_each(|forget| forget());
+            closed.map_or(Ok(()), |closed| recipient.deliver(closed))
+        })
+    }
+
+    fn deliver(&self, closed: Segment) -> Result<()> {
+        let mut rows = self.reader.rows(closed)?.map(|frame| frame.map(|(_, rows)| rows));
+        self.sink().deliver(closed.first, &mut rows)?;
+        self.delivered.store(closed.first, Ordering::Release);
+        Ok(())
+    }
+
+    fn sink(&self) -> MutexGuard<'_, Box<dyn Sink>> {
+        // One that has panicked is not called again.
+        self.sink.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -152,63 +232,38 @@ impl Sink for Delivering {
         match block.downcast::<Vec<u8>>() {
             Ok(bytes) => self.take(*bytes).map(|()| None),
             Err(_) => {
-                Err(Error::internal("a sink that delivers by epochs has prepared a block that is no bytes"))
+                Err(Error::internal("a sink that delivers by epochs has prepared a block that is not bytes"))
             }
         }
     }
 
-    /// Nobody reads along; but what went wrong with the delivery is seen here.
-    fn push(&mut self) -> Result<()> {
-        match &self.way {
-            Way::Kept { delivery, .. } => delivery.check(),
-            Way::AsItComes { .. } => Ok(()),
-        }
-    }
-
     fn flush(&mut self) -> Result<()> {
-        match &mut self.way {
-            Way::Kept { delivery, .. } => delivery.check(),
-            Way::AsItComes { recipient, .. } => recipient.sink.flush(),
+        match &mut self.mode {
+            Mode::Kept(_) => Ok(()),
+            Mode::Immediate { recipient, .. } => recipient.sink.flush(),
         }
     }
 
-    fn save(&mut self, epoch: u64) -> Result<Option<Saved>> {
-        let Way::Kept { outbox, name, epoch: open, delivery } = &mut self.way else { return Ok(None) };
-        delivery.check()?;
-        *open = epoch + 1;
-        let settle = outbox.close();
-        let closed = settle.is_some().then(|| outbox.kept().last().copied()).flatten();
-        // Their files stay until this checkpoint, which does not speak of them, is durable.
-        let forget = outbox.forget(delivery.delivered());
-        let memory = Memory { name: Arc::clone(name), kept: outbox.kept().to_vec() };
-        let state = postcard::to_stdvec(&memory)
-            .map_err(|error| Error::internal(format!("the state cannot be saved: {error}")))?;
-        let to = delivery.sender();
-        let deliver = move || {
-            closed.into_iter().for_each(|kept| to.deliver(kept));
-            forget();
-            Ok(())
-        };
-        let settle: Job = match settle {
-            Some(settle) => Box::new(settle),
-            None => Box::new(|| Ok(())),
-        };
-        Ok(Some(Saved { state, outputs: Vec::new(), settle, deliver: Some(Box::new(deliver)) }))
+    fn save(&mut self, epoch: u64) -> Result<Option<SinkCheckpoint>> {
+        match &mut self.mode {
+            Mode::Kept(kept) => kept.save(epoch).map(Some),
+            Mode::Immediate { .. } => Ok(None),
+        }
     }
 
     fn pause(&mut self) -> Result<Vec<String>> {
-        match &mut self.way {
-            Way::Kept { delivery, .. } => delivery.pause(),
-            Way::AsItComes { recipient, .. } => recipient.sink.pause(),
+        match &mut self.mode {
+            Mode::Kept(_) => Ok(Vec::new()),
+            Mode::Immediate { recipient, .. } => recipient.sink.pause(),
         }
     }
 
     fn commit(&mut self) -> Result<Vec<String>> {
-        match &mut self.way {
-            Way::Kept { delivery, .. } => delivery.finish(),
-            Way::AsItComes { recipient, .. } => {
+        match &mut self.mode {
+            Mode::Kept(kept) => kept.recipient.sink().commit(),
+            Mode::Immediate { recipient, .. } => {
                 let mut remarks = vec![
-                    "delivered as it came: without --state, what was on its way when a run is killed is lost or there twice"
+                    "delivered without checkpoints: without --state, rows in flight are lost or duplicated if the run is killed"
                         .to_owned(),
                 ];
                 remarks.extend(recipient.sink.commit()?);

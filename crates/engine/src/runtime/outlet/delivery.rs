@@ -1,230 +1,265 @@
-//! The thread that delivers the epochs of one sink, in order, each until that succeeds.
+//! The thread that delivers the epochs of one sink, in order, each until it succeeds: it writes rows to a database, or renames closed files.
 //!
 //! | thread | started by | waits for | ends |
 //! |---|---|---|---|
-//! | `deliver <n>` | [`Delivery::start`] | the next epoch whose checkpoint is durable; whoever the sink delivers to; where that fails for a while, between two tries | when the run lets go of it and all is delivered; at a failure that will not pass; at a stop, at the next failure of any kind |
+//! | `deliver <n>` | the first epoch to deliver ([`Epochs::deliver`]) | the next epoch whose checkpoint is durable; the target of the sink; the delay between two attempts | when the run has closed its queue and everything is delivered; at a permanent failure; after a stop, at the next failure of any kind |
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-
-use crossbeam::channel::{Receiver, Sender, unbounded};
+use std::time::Instant;
 
 use super::door::Door;
 use crate::checkpoint::Fence;
 use crate::error::guard::caught;
 use crate::error::{Error, ErrorKind, Masks, Result};
 use crate::files::backoff::Backoff;
+use crate::files::patient::waited_for;
 use crate::notes::say;
-use crate::outbox::{Kept, OutboxReader};
 use crate::sink::{Outset, Sink};
 
-/// What the thread needs.
-pub(super) struct Recipient {
-    pub(super) door: Arc<Door>,
-    pub(super) sink: Box<dyn Sink>,
-    pub(super) reader: OutboxReader,
-    pub(super) fence: Fence,
-    pub(super) retry: Retry,
-}
-
-/// A sink without an outbox, which each batch is delivered to as it comes.
-pub(super) struct AsItComes {
+/// A sink without an outbox: each batch is delivered at once.
+pub(super) struct Immediate {
     pub(super) sink: Box<dyn Sink>,
     pub(super) retry: Retry,
-    /// Whether what may pass by itself is waited for.
+    /// Whether transient errors are retried.
     pub(super) waits: bool,
 }
 
-/// How a delivery is tried again: the seat of whatever decides when, and when not.
+/// When a failed delivery is retried.
 pub(super) struct Retry {
     label: String,
     stop: Arc<AtomicBool>,
     masks: Arc<Masks>,
 }
 
-/// The thread.
-pub(super) struct Delivery {
-    sender: Option<Sender<Kept>>,
-    shared: Arc<Shared>,
-    thread: Option<JoinHandle<Box<dyn Sink>>>,
+/// Delivers an epoch; may be called again.
+pub(super) type Task = Box<dyn FnMut() -> Result<()> + Send>;
+
+/// The delivery of one sink, in a run with a state folder.
+pub(super) struct Delivery(Arc<Shared>);
+
+/// The queue of epochs whose checkpoint is durable.
+pub(super) struct Epochs(Arc<Shared>);
+
+struct Shared {
+    door: Arc<Door>,
+    fence: Fence,
+    retry: Retry,
+    /// Whether transient errors are retried.
+    retries: bool,
+    /// Whether the caller of [`Epochs::deliver`] waits until the epoch is delivered.
+    waits: bool,
+    queue: Mutex<Queue>,
+    moved: Condvar,
 }
 
-/// Where epochs are handed to the thread.
-pub(super) struct Epochs(Option<Sender<Kept>>, Arc<Shared>);
-
 #[derive(Default)]
-struct Shared {
-    /// All up to this epoch has been delivered.
-    delivered: AtomicU64,
-    /// Whether nothing is to be waited for any more.
-    is_ending: AtomicBool,
-    /// Epochs that are handed over and not delivered.
-    waiting: AtomicU64,
-    /// How often it was tried in vain.
-    failures: AtomicU64,
-    /// What ended it.
-    failure: Mutex<Option<Error>>,
+struct Queue {
+    tasks: VecDeque<Task>,
+    /// The number of epochs not delivered yet, including the current one.
+    left: u64,
+    /// The number of failed attempts.
+    failures: u64,
+    /// The error that ended the delivery.
+    failure: Option<Error>,
+    /// Whether no more epochs will come.
+    is_closed: bool,
+    /// Whether failed deliveries are no longer retried.
+    is_ending: bool,
+    /// Whether the thread has ended before everything was delivered.
+    has_stopped: bool,
+    /// Started with the first epoch.
+    thread: Option<JoinHandle<()>>,
 }
 
 impl Delivery {
-    pub(super) fn start(recipient: Recipient) -> Result<Self> {
-        let (sender, epochs) = unbounded();
-        let shared = Arc::new(Shared::default());
-        let its = Arc::clone(&shared);
-        let name = format!("deliver {}", recipient.door.at);
-        let thread = std::thread::Builder::new().name(name).spawn(move || recipient.run(&epochs, &its));
-        let thread = thread.map_err(|error| Error::internal(format!("no thread to deliver: {error}")))?;
-        Ok(Self { sender: Some(sender), shared, thread: Some(thread) })
+    /// The delivery of the sink behind `door`. Its thread is started with the first epoch.
+    pub(super) fn new(door: &Arc<Door>, outset: &Outset, fence: Fence, retries: bool, waits: bool) -> Self {
+        Self(Arc::new(Shared {
+            door: Arc::clone(door),
+            fence,
+            retry: Retry::new(door, outset),
+            retries,
+            waits,
+            queue: Mutex::default(),
+            moved: Condvar::new(),
+        }))
     }
 
-    /// Has an epoch delivered, whose checkpoint is durable.
-    pub(super) fn deliver(&self, kept: Kept) {
-        self.sender().deliver(kept);
+    /// The queue.
+    pub(super) fn epochs(&self) -> Epochs {
+        Epochs(Arc::clone(&self.0))
     }
 
-    /// Where epochs are handed over by others; they let go of it soon.
-    pub(super) fn sender(&self) -> Epochs {
-        Epochs(self.sender.clone(), Arc::clone(&self.shared))
-    }
-
-    /// The last epoch up to which all has been delivered.
-    pub(super) fn delivered(&self) -> u64 {
-        self.shared.delivered.load(Ordering::Acquire)
-    }
-
+    /// Reports the error that ended the delivery, once.
+    ///
     /// # Errors
-    /// What ended the delivery.
+    /// That error.
     pub(super) fn check(&self) -> Result<()> {
-        self.shared.failure().take().map_or(Ok(()), Err)
+        self.0.queue().failure.take().map_or(Ok(()), Err)
     }
 
-    /// The run goes on later: what cannot be delivered now stays in the outbox. Gives remarks.
+    /// The run is paused: what cannot be delivered now is left for the run that resumes. Returns remarks.
     ///
     /// # Errors
-    /// What ended the delivery.
-    pub(super) fn pause(&mut self) -> Result<Vec<String>> {
-        self.shared.is_ending.store(true, Ordering::Release);
-        let _sink = self.join()?;
-        Ok(self.left().into_iter().chain(self.tries()).collect())
+    /// The error that ended the delivery.
+    pub(super) fn pause(&self) -> Result<Vec<String>> {
+        self.0.queue().is_ending = true;
+        self.join()?;
+        Ok(self.backlog_remark().into_iter().chain(self.retry_remark()).collect())
     }
 
-    /// No more epochs will come: waits until all are delivered. Gives remarks.
+    /// No more epochs will come: waits until all are delivered, and checks that the run still holds its state folder. Returns remarks.
     ///
     /// # Errors
-    /// What ended the delivery; that it was stopped before all was delivered.
-    pub(super) fn finish(&mut self) -> Result<Vec<String>> {
-        let sink = self.join()?;
-        if let Some(left) = self.left() {
+    /// The error that ended the delivery; an error if it was stopped before everything was delivered, or if another run holds the folder.
+    pub(super) fn finish(&self) -> Result<Vec<String>> {
+        self.join()?;
+        if let Some(left) = self.backlog_remark() {
             return Err(Error::new(ErrorKind::Interrupted, left).with_help("the same command delivers it"));
         }
-        let mut remarks: Vec<_> = self.tries().collect();
-        if let Some(mut sink) = sink {
-            remarks.extend(sink.commit()?);
-        }
-        Ok(remarks)
+        self.0.fence.check()?;
+        Ok(self.retry_remark().into_iter().collect())
     }
 
-    fn join(&mut self) -> Result<Option<Box<dyn Sink>>> {
-        self.sender = None;
-        let Some(thread) = self.thread.take() else { return Ok(None) };
-        let sink = thread.join().map_err(|_| Error::internal("the thread that delivers panicked"))?;
-        self.check().map(|()| Some(sink))
+    fn join(&self) -> Result<()> {
+        let thread = {
+            let mut queue = self.0.queue();
+            queue.is_closed = true;
+            queue.thread.take()
+        };
+        self.0.moved.notify_all();
+        let joined = thread.map_or(Ok(()), JoinHandle::join);
+        self.check()?;
+        joined.map_err(|_| Error::internal("the delivery thread panicked"))
     }
 
-    /// How much is left.
-    fn left(&self) -> Option<String> {
-        match self.shared.waiting.load(Ordering::Acquire) {
+    /// A remark about epochs not delivered yet.
+    fn backlog_remark(&self) -> Option<String> {
+        match self.0.queue().left {
             0 => None,
             1 => Some(
-                "what came until one checkpoint is not delivered yet: it is kept in the state folder".into(),
+                "the rows of one checkpoint are not delivered yet: they are kept in the state folder".into(),
             ),
             left => Some(format!(
-                "what came until {left} checkpoints is not delivered yet: it is kept in the state folder"
+                "the rows of {left} checkpoints are not delivered yet: they are kept in the state folder"
             )),
         }
     }
 
-    /// How often it was tried in vain.
-    fn tries(&self) -> impl Iterator<Item = String> + use<> {
-        let failures = self.shared.failures.load(Ordering::Relaxed);
+    /// A remark about failed attempts.
+    fn retry_remark(&self) -> Option<String> {
+        let failures = self.0.queue().failures;
         let times = if failures == 1 { "once".to_owned() } else { format!("{failures} times") };
-        (failures > 0).then(|| format!("could not deliver {times}, and tried again")).into_iter()
+        (failures > 0).then(|| format!("delivery failed {times} and was retried"))
     }
 }
 
 impl Drop for Delivery {
     fn drop(&mut self) {
-        // Of a run that has failed: what is left is for the next one.
-        self.shared.is_ending.store(true, Ordering::Release);
+        // The run has failed: the rest is left for the next run.
+        self.0.queue().is_ending = true;
         let _failed_already = self.join();
     }
 }
 
 impl Epochs {
-    /// Has an epoch delivered, whose checkpoint is durable.
-    pub(super) fn deliver(&self, kept: Kept) {
-        self.1.waiting.fetch_add(1, Ordering::AcqRel);
-        // A thread that has failed is asked what of, later.
-        let _ended = self.0.as_ref().map(|epochs| epochs.send(kept));
+    /// Queues an epoch whose checkpoint is durable.
+    pub(super) fn deliver(&self, task: Task) {
+        let mut queue = self.0.queue();
+        queue.left += 1;
+        queue.tasks.push_back(task);
+        if queue.thread.is_none() && !queue.has_stopped {
+            queue.start(&self.0);
+        }
+        self.0.moved.notify_all();
+        if self.0.waits {
+            let is_busy = |queue: &mut Queue| queue.left > 0 && !queue.has_stopped;
+            drop(self.0.moved.wait_while(queue, is_busy));
+        }
     }
 }
 
-impl Shared {
-    fn failure(&self) -> MutexGuard<'_, Option<Error>> {
-        self.failure.lock().unwrap_or_else(PoisonError::into_inner)
+impl Queue {
+    fn start(&mut self, shared: &Arc<Shared>) {
+        let its = Arc::clone(shared);
+        let thread = std::thread::Builder::new().name(format!("deliver {}", shared.door.at));
+        match thread.spawn(move || its.run()) {
+            Ok(thread) => self.thread = Some(thread),
+            Err(error) => {
+                self.stop(Some(Error::internal(format!("cannot start the delivery thread: {error}"))))
+            }
+        }
+    }
+
+    /// Ends the delivery; `failure` is reported by [`Delivery::check`].
+    fn stop(&mut self, failure: Option<Error>) {
+        (self.failure, self.has_stopped) = (failure, true);
     }
 }
 
-/// What came of a try.
+/// The result of an attempt.
 enum Tried {
     Delivered,
-    /// It is left for the next run.
+    /// The epoch is left for the next run.
     Left,
 }
 
-impl Recipient {
-    /// The life of the thread.
-    fn run(mut self, epochs: &Receiver<Kept>, shared: &Shared) -> Box<dyn Sink> {
-        for kept in epochs {
-            match caught("a delivery", || self.deliver(kept, shared)) {
-                Ok(Tried::Delivered) => {
-                    shared.delivered.store(kept.epoch, Ordering::Release);
-                    shared.waiting.fetch_sub(1, Ordering::AcqRel);
-                }
-                Ok(Tried::Left) => break,
-                Err(error) => {
-                    *shared.failure() = Some(error);
-                    break;
-                }
+impl Shared {
+    /// The main loop of the thread.
+    fn run(&self) {
+        while let Some(mut task) = self.next() {
+            let tried = caught("a delivery", || self.deliver(&mut task));
+            let mut queue = self.queue();
+            match tried {
+                Ok(Tried::Delivered) => queue.left -= 1,
+                Ok(Tried::Left) => queue.stop(None),
+                Err(error) => queue.stop(Some(error)),
+            }
+            let has_stopped = queue.has_stopped;
+            drop(queue);
+            self.moved.notify_all();
+            if has_stopped {
+                return;
             }
         }
-        self.sink
     }
 
-    /// Delivers an epoch, as often as it takes.
-    fn deliver(&mut self, kept: Kept, shared: &Shared) -> Result<Tried> {
-        let Self { door, sink, reader, fence, retry } = self;
-        let goes_on = || {
-            shared.failures.fetch_add(1, Ordering::Relaxed);
-            !shared.is_ending.load(Ordering::Acquire)
+    /// Waits for the next epoch; `None` when no more will come.
+    fn next(&self) -> Option<Task> {
+        let is_idle = |queue: &mut Queue| queue.tasks.is_empty() && !queue.is_closed;
+        let queue = self.moved.wait_while(self.queue(), is_idle);
+        queue.unwrap_or_else(PoisonError::into_inner).tasks.pop_front()
+    }
+
+    /// Delivers an epoch, with retries.
+    fn deliver(&self, task: &mut Task) -> Result<Tried> {
+        let may_retry = || {
+            let mut queue = self.queue();
+            queue.failures += u64::from(self.retries);
+            self.retries && !queue.is_ending
         };
-        let delivered = retry.until_it_succeeds(goes_on, || {
-            // A run that another one has taken over from must not.
-            fence.check()?;
-            let mut rows = reader.entries(kept)?;
-            door.named(|| sink.deliver(kept.epoch, &mut rows))
+        let delivered = self.retry.until_it_succeeds(may_retry, || {
+            // A run that was replaced must not deliver.
+            self.fence.check()?;
+            self.door.named(&mut *task)
         });
         match delivered {
             Ok(()) => Ok(Tried::Delivered),
-            Err(error) if error.is_transient() => Ok(Tried::Left),
+            Err(error) if error.is_transient() && self.retries => Ok(Tried::Left),
             Err(error) => Err(error),
         }
     }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
-impl AsItComes {
-    /// Delivers what came at once.
+impl Immediate {
+    /// Delivers one batch.
     pub(super) fn deliver(&mut self, epoch: u64, bytes: &[u8]) -> Result<()> {
         let Self { sink, retry, waits } = self;
         retry.until_it_succeeds(|| *waits, || sink.deliver(epoch, &mut std::iter::once(Ok(bytes.to_vec()))))
@@ -237,31 +272,32 @@ impl Retry {
         Self { label: door.label.clone(), stop, masks }
     }
 
-    /// Calls `act` until it succeeds: again only where what fails may pass by itself, somebody `goes_on`, and the run is not to stop. That it waits
-    /// and that it goes on is said, once each.
+    /// Calls `act` until it succeeds. Retries only after transient errors, while `may_retry` and until the run is to stop. Notes the first
+    /// failure and the success after it.
     fn until_it_succeeds(
         &self,
-        goes_on: impl Fn() -> bool,
+        may_retry: impl Fn() -> bool,
         mut act: impl FnMut() -> Result<()>,
     ) -> Result<()> {
-        let mut backoff = Backoff::default();
+        let (mut backoff, begun) = (Backoff::default(), Instant::now());
         loop {
             let error = match act() {
                 Ok(()) => break,
                 Err(error) => error,
             };
-            if !error.is_transient() || !goes_on() {
+            if !error.is_transient() || !may_retry() {
                 return Err(error);
             }
             if backoff.is_first() {
-                self.say(&format!("{error}: it is tried again until it succeeds"));
+                self.say(&format!("{error}: retrying until it succeeds"));
             }
             if !backoff.wait(|| !self.stop.load(Ordering::Relaxed)) {
                 return Err(error);
             }
         }
         if !backoff.is_first() {
-            self.say(&format!("{}: it is delivered again", self.label));
+            let waited = waited_for(begun.elapsed());
+            self.say(&format!("{}: it is delivered again, after {waited}", self.label));
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! What has gone wrong with sinks, on whichever thread.
+//! Errors of sinks, on any thread.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -6,22 +6,22 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::error::Error;
 use crate::runtime::drain::PartJob;
 
-/// The first thing that went wrong, in the order in which messages were handed to sinks: so it is the same whoever is faster.
+/// Keeps the first error in the order of messages, so that it does not depend on timing.
 pub(super) struct Failures {
     first: Mutex<Option<(u64, Error)>>,
-    /// Messages behind this one are for nobody any more.
+    /// Messages after this one are discarded.
     until: AtomicU64,
-    /// Set when something has: the run is to end.
+    /// Set at the first error: the run is to end.
     cancelled: Arc<AtomicBool>,
 }
 
 impl Failures {
-    /// `cancelled` is set when something goes wrong.
+    /// `cancelled` is set at the first error.
     pub(super) fn new(cancelled: Arc<AtomicBool>) -> Self {
         Self { first: Mutex::default(), until: AtomicU64::new(u64::MAX), cancelled }
     }
 
-    /// Ends the run with `error` of message `sequence`, unless an earlier one has failed too.
+    /// Ends the run with the `error` of message `sequence`, unless an earlier message has failed too.
     pub(super) fn fail(&self, sequence: u64, error: Error) {
         let mut first = self.lock();
         if first.as_ref().is_none_or(|(earlier, _)| sequence < *earlier) {
@@ -31,22 +31,22 @@ impl Failures {
         self.cancelled.store(true, Ordering::Release);
     }
 
-    /// No message is for anybody any more.
+    /// Discards all messages from now on.
     pub(super) fn abandon(&self) {
         self.until.store(0, Ordering::Release);
     }
 
-    /// Whether message `sequence` is still to be taken: those before the first that failed are, for they may fail too.
+    /// Whether message `sequence` must still be handled: those before the first failed one are, since they may fail too.
     pub(super) fn is_wanted(&self, sequence: u64) -> bool {
         sequence <= self.until.load(Ordering::Acquire)
     }
 
-    /// Whether anything has gone wrong.
+    /// Whether there is an error.
     pub(super) fn is_any(&self) -> bool {
         self.until.load(Ordering::Acquire) < u64::MAX
     }
 
-    /// Does a job.
+    /// Runs a job.
     pub(super) fn run(&self, job: PartJob) {
         let sequence = job.sequence;
         if self.is_wanted(sequence)
@@ -56,7 +56,7 @@ impl Failures {
         }
     }
 
-    /// What has gone wrong first.
+    /// The first error.
     pub(super) fn take(&self) -> Option<Error> {
         self.lock().take().map(|(_, error)| error)
     }

@@ -1,4 +1,4 @@
-//! What a worker does for the sinks, before the turn of its chunk comes: it chooses and prepares.
+//! Work for the sinks that a worker does before the turn of its chunk: filtering and preparing.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,25 +16,25 @@ use crate::runtime::drain::PartJob;
 use crate::sensor::Sensors;
 use crate::sink::Prepare;
 
-/// What a worker keeps of all sinks.
-pub(crate) struct Local {
+/// The state of a worker for all sinks.
+pub(crate) struct OutletsLocal {
     /// By sink; `None` for those that take rejections.
     outlets: Vec<Option<LocalOutlet>>,
-    /// What sinks have left to do.
+    /// Jobs left by sinks.
     jobs: Receiver<PartJob>,
     failures: Arc<Failures>,
 }
 
-/// What a worker keeps of one sink.
+/// The state of a worker for one sink.
 struct LocalOutlet {
     door: Arc<Door>,
     filter: Option<Filter>,
     preparer: Option<Arc<dyn Prepare>>,
-    /// Time spent in preparing and in jobs.
+    /// Time spent on preparing and jobs.
     time: Duration,
 }
 
-impl Local {
+impl OutletsLocal {
     pub(super) fn new(
         doors: &[Arc<Door>],
         preparers: &[Option<Arc<dyn Prepare>>],
@@ -52,7 +52,7 @@ impl Local {
         Self { outlets: doors.iter().zip(preparers).map(local).collect(), jobs, failures }
     }
 
-    /// By sink: what has come out of its ports, prepared; `None` where no record has come for any.
+    /// By sink: the output of its ports, prepared; `None` if there are no records.
     pub(super) fn prepare(
         &mut self,
         ports: &Ports,
@@ -68,7 +68,7 @@ impl Local {
         Ok(ready.iter().any(Option::is_some).then_some(ready))
     }
 
-    /// Does what sinks have left to do.
+    /// Runs jobs left by sinks.
     pub(super) fn work(&mut self) {
         while let Ok(job) = self.jobs.try_recv() {
             let (start, sink) = (Instant::now(), job.sink);
@@ -79,7 +79,7 @@ impl Local {
         }
     }
 
-    /// By sink: the time that was spent for it.
+    /// By sink: the time spent for it.
     pub(super) fn times(&self) -> impl Iterator<Item = Duration> {
         self.outlets.iter().map(|local| local.as_ref().map_or(Duration::ZERO, |local| local.time))
     }

@@ -1,4 +1,4 @@
-//! What is handed to a sink: chosen, and prepared where the sink prepares.
+//! Batches for sinks: filtered, and prepared if the sink prepares.
 
 use std::sync::Arc;
 
@@ -6,9 +6,9 @@ use globset::GlobMatcher;
 
 use crate::batch::Batch;
 use crate::sensor::{OfSensors, Sensors};
-use crate::sink::Block;
+use crate::sink::{Block, size_of_block};
 
-/// A batch on its way to one sink.
+/// A batch for one sink.
 pub(crate) struct ReadyBatch {
     pub(super) input: u64,
     pub(super) output: u64,
@@ -16,13 +16,13 @@ pub(crate) struct ReadyBatch {
 }
 
 pub(super) enum Content {
-    /// To be written when its turn comes.
+    /// To be written in its turn.
     Records(Arc<Batch>),
-    /// Prepared.
+    /// Prepared, with its number of records.
     Block(Block, usize),
 }
 
-/// Which sensors a sink is given.
+/// Selects the sensors of a sink.
 #[derive(Clone)]
 pub(super) struct Filter {
     patterns: Vec<GlobMatcher>,
@@ -31,12 +31,12 @@ pub(super) struct Filter {
 
 impl Content {
     pub(super) fn of_block(block: Block, batch: &Batch) -> Self {
-        // Most are text; of others only that they are of so many numbers is known.
-        let text = block.downcast_ref::<Vec<u8>>().map(Vec::capacity);
-        Self::Block(block, text.unwrap_or_else(|| numbers(batch)))
+        // Of others only that they are of so many numbers is known.
+        let size = size_of_block(&block).unwrap_or_else(|| numbers(batch));
+        Self::Block(block, size)
     }
 
-    /// The bytes that it takes, about.
+    /// Its approximate size in bytes.
     pub(super) fn size(&self) -> usize {
         match self {
             Self::Records(batch) => numbers(batch) + batch.text.len(),
@@ -45,7 +45,7 @@ impl Content {
     }
 }
 
-/// The bytes of the numbers in `batch`.
+/// The size of the numbers in `batch` in bytes.
 fn numbers(batch: &Batch) -> usize {
     8 * batch.len() * batch.schema().fields().len()
 }
@@ -55,7 +55,7 @@ impl Filter {
         Self { patterns, known: OfSensors::default() }
     }
 
-    /// The records of the sensors that fit; `None` where all do.
+    /// The records of the selected sensors; `None` if all are.
     pub(super) fn select(&mut self, batch: &Batch, sensors: &Sensors) -> Option<Batch> {
         let Self { patterns, known } = self;
         let fits = known.of(sensors, |name| patterns.iter().any(|pattern| pattern.is_match(name)));

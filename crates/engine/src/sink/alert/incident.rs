@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::time::Timestamp;
 
-/// Where incidents begin and end.
+/// The thresholds at which incidents begin and end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Thresholds {
@@ -14,9 +14,9 @@ pub struct Thresholds {
     pub above: Option<f64>,
     /// An incident begins when a value is below this.
     pub below: Option<f64>,
-    /// An incident above is over when a value is at or below this.
+    /// An incident above ends when a value is at or below this.
     pub clear_above: Option<f64>,
-    /// An incident below is over when a value is at or above this.
+    /// An incident below ends when a value is at or above this.
     pub clear_below: Option<f64>,
 }
 
@@ -52,13 +52,13 @@ impl Thresholds {
             return Err(Error::config("a threshold is not a number"));
         }
         if is_wrong(self.clear_above, self.above, 1.0) || is_wrong(self.clear_below, self.below, -1.0) {
-            return Err(Error::config("an incident would be over before it begins")
+            return Err(Error::config("an incident would end before it begins")
                 .with_help("`clear_above` is at most `above`, `clear_below` at least `below`"));
         }
         Ok(())
     }
 
-    /// The threshold that `value` is beyond, if any.
+    /// The threshold that `value` exceeds, if any.
     fn beyond(&self, value: f64) -> Option<Side> {
         if self.above.is_some_and(|above| value > above) {
             Some(Side::Above)
@@ -82,7 +82,7 @@ impl Thresholds {
     }
 }
 
-/// Which threshold a value is beyond.
+/// The side on which a value exceeds a threshold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Side {
@@ -90,33 +90,33 @@ pub(super) enum Side {
     Below,
 }
 
-/// How things stand with one sensor.
+/// The state of one sensor.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) enum Incident {
     #[default]
     Quiet,
-    /// Beyond since this time, not yet for long enough.
+    /// Beyond the threshold since this time, but not for `hold` yet.
     Pending(Side, Option<Timestamp>),
-    /// Raised; the condition began at this time.
+    /// Raised; the value has been beyond the threshold since this time.
     Raised(Side, Option<Timestamp>),
 }
 
-/// What a value does to an incident.
+/// A transition caused by a value.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Change {
+pub(super) enum IncidentChange {
     Raised(Side),
     Cleared(Side, Option<Timestamp>),
 }
 
 impl Incident {
-    /// Takes note of a value at `time`; at most one change a value.
+    /// Updates the state with a value at `time`; at most one transition per value.
     pub(super) fn observe(
         &mut self,
         thresholds: &Thresholds,
         hold: i64,
         time: Option<Timestamp>,
         value: f64,
-    ) -> Option<Change> {
+    ) -> Option<IncidentChange> {
         if value.is_nan() {
             return None;
         }
@@ -124,9 +124,9 @@ impl Incident {
             if !thresholds.clears(side, value) {
                 return None;
             }
-            // A value that ends one incident may begin the other kind, which its next value will raise.
+            // A value that ends one incident may begin one on the other side, which the next value raises.
             *self = thresholds.beyond(value).map_or(Self::Quiet, |other| Self::Pending(other, time));
-            return Some(Change::Cleared(side, since));
+            return Some(IncidentChange::Cleared(side, since));
         }
         let Some(side) = thresholds.beyond(value) else {
             *self = Self::Quiet;
@@ -142,7 +142,7 @@ impl Incident {
             return None;
         }
         *self = Self::Raised(side, since);
-        Some(Change::Raised(side))
+        Some(IncidentChange::Raised(side))
     }
 }
 
@@ -155,7 +155,7 @@ mod tests {
         let mut incident = Incident::default();
         let observe = |(at, &(time, value)): (usize, &(i64, f64))| {
             let change = incident.observe(&thresholds, hold, Some(Timestamp::from_nanos(time)), value)?;
-            Some((at, matches!(change, Change::Raised(_))))
+            Some((at, matches!(change, IncidentChange::Raised(_))))
         };
         values.iter().enumerate().filter_map(observe).collect()
     }

@@ -1,30 +1,30 @@
-//! `alert`: tells when a measurement goes too high or too low, once per incident.
+//! `alert`: notifies when a measurement is too high or too low, once per incident.
 //!
-//! For every measurement of every sensor: quiet → (beyond the threshold) pending → (for as long as `hold`) raised → (back over the clearing
-//! threshold) quiet. Nulls and NaN neither raise nor clear.
+//! State of each measurement of each sensor: quiet → (beyond the threshold) pending → (for `hold`) raised → (past the clearing threshold)
+//! quiet. Nulls and NaN neither raise nor clear.
 
 mod incident;
 mod program;
 mod target;
 mod watched;
 
+use std::any::Any;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use self::incident::{Change, Incident};
-use self::target::{Message, Target};
+use self::incident::{Incident, IncidentChange};
+use self::target::{AlertMessage, AlertTarget};
 use self::watched::{Incidents, Watched};
-use super::{Job, Outset, Repeat, Saved, Sink, SinkSpec};
-use crate::atomic::{self, AtomicFile};
+use super::{FileTarget, Outset, Repeat, Sink, SinkCheckpoint, SinkSpec};
 use crate::batch::{Batch, Schema};
 use crate::error::{Error, Masks, Result};
 use crate::files::{Base, FilePath};
 use crate::options::parameters_of;
+use crate::secret::Secret;
 use crate::sensor::{Rules, SensorId, Sensors};
 use crate::sink::Component;
 use crate::time::parse_duration;
@@ -32,13 +32,13 @@ use crate::time::parse_duration;
 pub use self::incident::Thresholds;
 pub use self::program::end_alert_commands;
 
-/// Tells when a measurement goes above or below a threshold: once when the incident begins, once when it is over.
+/// Notifies when a measurement exceeds a threshold: once when the incident begins and once when it ends.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Alert {
-    /// The measurement to watch; a glob watches all that fit it, each by itself.
+    /// The measurement to watch. A glob watches every measurement that it matches, each separately.
     pub column: String,
-    /// The rule's name in messages; that of the measurement if not given.
+    /// The name of the rule in messages; defaults to the name of the measurement.
     #[serde(default)]
     pub name: Option<String>,
     /// An incident begins when a value is above this.
@@ -47,32 +47,34 @@ pub struct Alert {
     /// An incident begins when a value is below this.
     #[serde(default)]
     pub below: Option<f64>,
-    /// An incident above is over when a value is at or below this; `above` if not given.
+    /// An incident above ends when a value is at or below this; defaults to `above`.
     #[serde(default)]
     pub clear_above: Option<f64>,
-    /// An incident below is over when a value is at or above this; `below` if not given.
+    /// An incident below ends when a value is at or above this; defaults to `below`.
     #[serde(default)]
     pub clear_below: Option<f64>,
-    /// Other thresholds for some sensors, by name or glob; the last match wins. One not given here is that of the sink.
+    /// Thresholds for particular sensors, by name or glob; the last match wins. A threshold that is not given here is taken from the sink.
     #[serde(default)]
     pub rules: IndexMap<String, Thresholds>,
     /// How long, in event time, values must stay beyond the threshold before the alert is raised, such as "30s".
     #[serde(default)]
     pub hold: Option<String>,
-    /// Writes alerts to this file, as JSON Lines; "-" is standard output. They go to the log (standard error) if neither this nor
-    /// `command` is given.
+    /// Writes alerts to this file as JSON Lines; "-" is standard output. Without this and `command`, alerts go to the log (standard error).
     #[serde(default)]
     pub path: Option<FilePath>,
-    /// Starts this program, with its arguments, and writes alerts to its standard input, as JSON Lines. It runs in the folder from which the
-    /// pipeline's relative paths start; a name without a slash is looked for where the system looks for programs.
+    /// Starts this program with its arguments and writes alerts to its standard input as JSON Lines. It runs in the folder against which
+    /// the pipeline's relative paths are resolved; a name without a slash is searched for in `PATH`.
     #[serde(default)]
     pub command: Option<Vec<String>>,
-    /// Where the command runs.
+    /// Variables of the environment that `command` is given besides those of this process, such as `{ TOKEN = { file = "token" } }`. They are secrets.
+    #[serde(default)]
+    pub environment: IndexMap<String, Secret>,
+    /// The working folder of the command.
     #[serde(skip)]
     base: Base,
 }
 
-inventory::submit! { Component::of::<Alert>("alert", "tells when a measurement goes too high or too low, once per incident") }
+inventory::submit! { Component::of::<Alert>("alert", "notifies when a measurement is too high or too low, once per incident") }
 
 impl Alert {
     /// Watches `column`, a name or a glob, for values above `above`.
@@ -88,14 +90,20 @@ impl Alert {
             hold: None,
             path: None,
             command: None,
+            environment: IndexMap::new(),
             base: Base::default(),
         }
     }
 
-    /// The same, written to a file.
+    /// Writes the alerts to a file.
     pub fn to_file(mut self, path: impl Into<FilePath>) -> Self {
         self.path = Some(path.into());
         self
+    }
+
+    /// Where alerts are written, unless they go to the log or to a command.
+    fn written(&self) -> Option<FileTarget> {
+        Some(FileTarget::new(self.path.clone()?, None))
     }
 
     fn thresholds(&self) -> Result<Rules<Thresholds>> {
@@ -117,7 +125,21 @@ impl Alert {
         self.hold.as_ref().map_or(Ok(0), parse)
     }
 
-    /// The measurements to watch.
+    /// What the system takes for a variable.
+    fn check_environment(&self) -> Result<()> {
+        let wrong = |what: String| Err(Error::config(format!("`environment`: {what}")));
+        for (name, value) in &self.environment {
+            if name.is_empty() || name.contains(['=', '\0']) {
+                return wrong(format!("`{name}` is no name of a variable"));
+            }
+            if value.reveal().contains('\0') {
+                return wrong(format!("the value of `{name}` has a zero byte, which no variable can have"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The indices of the measurements to watch.
     fn watched(&self, schema: &Schema) -> Result<Vec<usize>> {
         schema.select(Some(std::slice::from_ref(&self.column)))
     }
@@ -133,19 +155,11 @@ impl SinkSpec for Alert {
     }
 
     fn repeat(&self) -> Repeat {
-        if self.file().is_some() { Repeat::Harmless } else { Repeat::Duplicates }
+        self.written().map_or(Repeat::Duplicates, |target| target.repeat())
     }
 
-    fn file(&self) -> Option<PathBuf> {
-        atomic::file(self.path.as_ref()?)
-    }
-
-    fn stream(&self) -> Option<PathBuf> {
-        atomic::stream(self.path.as_ref()?)
-    }
-
-    fn is_stdout(&self) -> bool {
-        self.path.as_ref().is_some_and(atomic::is_stdout)
+    fn target(&self) -> Option<FileTarget> {
+        self.written()
     }
 
     fn sensor_patterns(&self) -> Vec<String> {
@@ -160,14 +174,17 @@ impl SinkSpec for Alert {
     fn check(&self, schema: &Schema) -> Result<()> {
         self.watched(schema)?;
         self.thresholds()?;
+        self.check_environment()?;
         if self.hold()? > 0 && schema.time().is_none() {
             return Err(Error::config("`hold` needs a time column").with_help("name it in [source] `time`"));
         }
         match (&self.path, &self.command) {
-            (Some(_), Some(_)) => Err(Error::config("`path` and `command` exclude one another")),
+            (Some(_), Some(_)) => Err(Error::config("`path` and `command` cannot be used together")),
             (_, Some(command)) if command.is_empty() => Err(Error::config("`command` is empty")),
-            (Some(path), None) => atomic::check(path),
-            _ => Ok(()),
+            (_, None) if !self.environment.is_empty() => {
+                Err(Error::config("`environment` is that of a `command`, and there is none"))
+            }
+            _ => self.written().map_or(Ok(()), |target| target.check(None)),
         }
     }
 
@@ -175,25 +192,29 @@ impl SinkSpec for Alert {
         true
     }
 
+    fn reloads(&self, option: &str) -> bool {
+        ["above", "below", "clear_above", "clear_below", "rules", "hold"].contains(&option)
+    }
+
     fn open(&self, schema: &Arc<Schema>, outset: &Outset) -> Result<Box<dyn Sink>> {
         let mut memory = match &outset.resume {
-            None => Memory::default(),
+            None => AlertState::default(),
             Some(state) => postcard::from_bytes(state)
                 .map_err(|error| Error::data(format!("the saved state cannot be read: {error}")))?,
         };
-        let target = match (&self.path, &self.command) {
-            (Some(path), _) => {
+        let target = match (self.written(), &self.command) {
+            (Some(target), _) => {
                 let outset = Outset { resume: memory.file.take(), ..outset.clone() };
-                Target::File(AtomicFile::begin(path, &outset)?.0)
+                AlertTarget::File(target.open_text(Vec::new(), &outset)?)
             }
-            (None, Some(command)) => Target::start(command, &self.base, outset)?,
-            (None, None) => Target::log(outset)?,
+            (None, Some(command)) => AlertTarget::start(command, &self.environment, &self.base, outset)?,
+            (None, None) => AlertTarget::log(outset)?,
         };
         let watched = self.watched(schema)?.into_iter().map(|at| {
             let before = memory.incidents.remove(&*schema.fields()[at].name);
             Watched::new(schema, at, before.unwrap_or_default())
         });
-        Ok(Box::new(Watch {
+        Ok(Box::new(OpenAlert {
             watched: watched.collect(),
             thresholds: self.thresholds()?,
             hold: self.hold()?,
@@ -207,31 +228,31 @@ impl SinkSpec for Alert {
     }
 }
 
-/// What is kept of the sink at a checkpoint.
+/// The state of the sink in a checkpoint.
 #[derive(Default, Serialize, Deserialize)]
-struct Memory {
+struct AlertState {
     /// By measurement.
     incidents: BTreeMap<String, Incidents>,
     raised: u64,
-    /// That of the file, if there is one.
+    /// The state of the file, if there is one.
     file: Option<Vec<u8>>,
 }
 
-/// The sink in use.
-struct Watch {
+/// The running sink.
+struct OpenAlert {
     options: Alert,
     masks: Arc<Masks>,
     watched: Vec<Watched>,
     thresholds: Rules<Thresholds>,
     hold: i64,
-    target: Target,
+    target: AlertTarget,
     raised: u64,
-    /// What is worth knowing of those who took alerts.
+    /// Remarks about the recipients of alerts.
     remarks: Vec<String>,
     is_finished: bool,
 }
 
-impl Sink for Watch {
+impl Sink for OpenAlert {
     fn write(&mut self, batch: &Batch, sensors: &Sensors) -> Result<()> {
         for (row, &id) in batch.sensors().iter().enumerate() {
             let time = batch.times().map(|times| times[row]);
@@ -242,12 +263,12 @@ impl Sink for Watch {
                     watched.observe((id, sensors), &self.thresholds, self.hold, time, value.as_f64());
                 let Some((thresholds, change)) = change else { continue };
                 let (state, side, since) = match change {
-                    Change::Raised(side) => ("raised", side, None),
-                    Change::Cleared(side, since) => ("cleared", side, since),
+                    IncidentChange::Raised(side) => ("raised", side, None),
+                    IncidentChange::Cleared(side, since) => ("cleared", side, since),
                 };
                 self.raised += u64::from(state == "raised");
                 let lasted = time.zip(since).and_then(|(time, since)| time.checked_since(since));
-                self.target.send(&Message {
+                self.target.send(&AlertMessage {
                     state,
                     rule: self.options.name.as_deref().unwrap_or(&name),
                     sensor: sensors.name(id),
@@ -270,27 +291,38 @@ impl Sink for Watch {
 
     fn push(&mut self) -> Result<()> {
         match &mut self.target {
-            Target::File(file) => file.finish(),
-            Target::Log(..) | Target::Command(..) => Ok(()),
+            AlertTarget::File(text) => text.push(),
+            AlertTarget::Log(..) | AlertTarget::Command(..) => Ok(()),
         }
     }
 
-    fn save(&mut self, _epoch: u64) -> Result<Option<Saved>> {
-        let saved = match &mut self.target {
-            Target::File(file) => file.save()?,
-            Target::Log(..) | Target::Command(..) => None,
+    fn reload(&mut self, spec: &Arc<dyn SinkSpec>) -> Result<()> {
+        let spec: &dyn Any = &**spec;
+        let Some(options) = spec.downcast_ref::<Alert>() else {
+            return Err(Error::internal("an alert was given the options of another sink"));
         };
-        let (file, outputs, settle) = match saved {
-            Some(saved) => (Some(saved.state), saved.outputs, saved.settle),
-            None => (None, Vec::new(), Box::new(|| Ok(())) as Job),
+        (self.thresholds, self.hold) = (options.thresholds()?, options.hold()?);
+        self.watched.iter_mut().for_each(Watched::reload);
+        self.options = options.clone();
+        Ok(())
+    }
+
+    fn save(&mut self, epoch: u64) -> Result<Option<SinkCheckpoint>> {
+        let saved = match &mut self.target {
+            AlertTarget::File(text) => text.save(epoch)?,
+            AlertTarget::Log(..) | AlertTarget::Command(..) => None,
+        };
+        let (file, saved) = match saved {
+            Some(mut saved) => (Some(std::mem::take(&mut saved.state)), saved),
+            None => (None, SinkCheckpoint::of_state(Vec::new())),
         };
         let incidents =
             self.watched.iter().map(|watched| (watched.name.to_string(), watched.open().collect()));
         let incidents = incidents.collect();
-        let memory = Memory { incidents, raised: self.raised, file };
+        let memory = AlertState { incidents, raised: self.raised, file };
         let state = postcard::to_stdvec(&memory)
             .map_err(|error| Error::internal(format!("the state cannot be saved: {error}")))?;
-        Ok(Some(Saved { state, outputs, settle, deliver: None }))
+        Ok(Some(SinkCheckpoint { state, ..saved }))
     }
 
     fn flush(&mut self) -> Result<()> {
@@ -301,8 +333,8 @@ impl Sink for Watch {
 
     fn pause(&mut self) -> Result<Vec<String>> {
         match &mut self.target {
-            Target::File(_) => Ok(Vec::new()),
-            Target::Log(..) | Target::Command(..) => {
+            AlertTarget::File(text) => Ok(text.pause()),
+            AlertTarget::Log(..) | AlertTarget::Command(..) => {
                 self.is_finished = true;
                 self.target.finish(true)
             }
@@ -310,8 +342,8 @@ impl Sink for Watch {
     }
 
     fn commit(&mut self) -> Result<Vec<String>> {
-        if let Target::File(file) = &mut self.target {
-            file.commit()?;
+        if let AlertTarget::File(text) = &mut self.target {
+            self.remarks.extend(text.commit()?);
         }
         let open = self.watched.iter().flat_map(Watched::open);
         let open = open.filter(|(_, incident)| matches!(incident, Incident::Raised(..))).count();
@@ -322,10 +354,10 @@ impl Sink for Watch {
     }
 }
 
-impl Drop for Watch {
+impl Drop for OpenAlert {
     fn drop(&mut self) {
-        // A run that ends early has alerts on their way; a file is as it was written.
-        if !self.is_finished && !matches!(self.target, Target::File(_)) {
+        // If the run ends early, alerts may still be queued; a file needs nothing.
+        if !self.is_finished && !matches!(self.target, AlertTarget::File(_)) {
             let _ends_anyway = self.target.finish(true);
         }
     }

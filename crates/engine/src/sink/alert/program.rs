@@ -1,4 +1,4 @@
-//! The command that alerts go to: a process with a group of its own, which ends with the run.
+//! The command that receives alerts: a process in its own process group, which ends with the run.
 
 use std::io::{self, Write};
 use std::os::fd::AsFd;
@@ -9,6 +9,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use indexmap::IndexMap;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::ioctl_fionread;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
@@ -16,34 +17,35 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, wa
 use crate::atomic::Outset;
 use crate::error::{Error, Result};
 use crate::files::Base;
-use crate::notes::courier::{AT_WORK, LOOK, Limit, Recipient};
+use crate::notes::courier::{AT_WORK, LOOK, ProgressLimit, Recipient};
+use crate::secret::Secret;
 
-/// How long a command that was asked to end may take for it.
+/// Time between asking a command to end and killing it.
 const GRACE: Duration = Duration::from_millis(500);
 
-/// The groups of all commands that run.
+/// The process groups of all running commands.
 static RUNNING: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
 
 /// The pipe to a command.
-pub(super) struct Input(ChildStdin);
+pub(super) struct CommandInput(ChildStdin);
 
-/// A command that was started.
+/// A started command.
 pub(super) struct Program {
-    /// What was started, as messages show it: quoted, and without what must not be said.
+    /// The command for messages: quoted, with secrets masked.
     pub(super) name: String,
     child: Child,
     group: Pid,
     stop: Arc<AtomicBool>,
 }
 
-/// Ends all alert commands at once: for whoever ends the process without waiting for its runs.
+/// Ends all alert commands at once, for a process that exits without waiting for its runs.
 pub fn end_alert_commands() {
     for group in running().drain(..) {
         let _gone_already = kill_process_group(group, Signal::KILL);
     }
 }
 
-/// What is started: a path as all paths of the pipeline, a name as it is.
+/// The program to start: a path is resolved like all paths of the pipeline, a bare name is left as it is.
 fn executable(name: &str, base: &Base) -> PathBuf {
     let path = base.join(name);
     if name.contains('/') { std::path::absolute(&path).unwrap_or(path) } else { name.into() }
@@ -53,7 +55,7 @@ fn running() -> std::sync::MutexGuard<'static, Vec<Pid>> {
     RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Write for Input {
+impl Write for CommandInput {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.write(bytes)
     }
@@ -63,8 +65,8 @@ impl Write for Input {
     }
 }
 
-impl Recipient for Input {
-    /// What is in the pipe; nobody will read it once nobody has the other end.
+impl Recipient for CommandInput {
+    /// Unread bytes in the pipe; an error once the other end is closed.
     fn untaken(&self) -> io::Result<u64> {
         let untaken = ioctl_fionread(&self.0)?;
         let mut pipes = [PollFd::new(&self.0, PollFlags::empty())];
@@ -82,9 +84,14 @@ impl Recipient for Input {
 }
 
 impl Program {
-    /// Starts `command` in the folder of `base`; what it says goes to standard error, for standard output may be a sink's. An interrupt of
-    /// the terminal does not reach it: the run that is interrupted has alerts for it still.
-    pub(super) fn start(command: &[String], base: &Base, outset: &Outset) -> Result<(Self, Input)> {
+    /// Starts `command` in the folder of `base`. Its output goes to standard error, since standard output may belong to a sink. It does not
+    /// receive the terminal's interrupts: an interrupted run still has alerts to deliver.
+    pub(super) fn start(
+        command: &[String],
+        environment: &IndexMap<String, Secret>,
+        base: &Base,
+        outset: &Outset,
+    ) -> Result<(Self, CommandInput)> {
         let name = format!("`{}`", outset.masks.hide_value(&command.join(" ")));
         let failed = |error: &io::Error| {
             let why = crate::error::plain(error);
@@ -98,26 +105,27 @@ impl Program {
         let said = io::stderr().as_fd().try_clone_to_owned().map_or_else(|_| Stdio::null(), Stdio::from);
         let mut started = Command::new(executable(&command[0], base));
         started.args(&command[1..]).stdin(Stdio::piped()).stdout(said).process_group(0);
+        started.envs(environment.iter().map(|(name, value)| (name, value.reveal())));
         if base != &Base::default() {
             started.current_dir(base.folder());
         }
         let mut child = started.spawn().map_err(|error| failed(&error))?;
         let (Some(input), Some(group)) = (child.stdin.take(), Pid::from_raw(child.id() as i32)) else {
-            return Err(Error::internal("an alert command without an input"));
+            return Err(Error::internal("an alert command has no standard input"));
         };
         running().push(group);
-        Ok((Self { name, child, group, stop: Arc::clone(&outset.stop) }, Input(input)))
+        Ok((Self { name, child, group, stop: Arc::clone(&outset.stop) }, CommandInput(input)))
     }
 
-    /// Waits until it has ended, which it is told by the end of its input, not for long where the run `ends_early`, and not at all where it `is_stuck`;
-    /// `None` where it had to be ended.
+    /// Waits until the command ends after its input is closed: only briefly if the run `ends_early`, and not at all if it `is_stuck`.
+    /// `None` if it had to be killed.
     pub(super) fn wait(&mut self, ends_early: bool, is_stuck: bool) -> Result<Option<ExitStatus>> {
         self.wait_for(ends_early, is_stuck).map_err(|error| Error::io("wait for", &self.name, &error))
     }
 
     fn wait_for(&mut self, ends_early: bool, is_stuck: bool) -> io::Result<Option<ExitStatus>> {
         let stop = Arc::clone(&self.stop);
-        let mut limit = Limit::new(&stop, AT_WORK, ends_early);
+        let mut limit = ProgressLimit::new(&stop, AT_WORK, ends_early);
         loop {
             if let Some(status) = self.status()? {
                 return Ok(Some(status));
@@ -130,7 +138,7 @@ impl Program {
         }
     }
 
-    /// How it has ended, if it has. It does not count as running from the moment on at which the system may give its number to another.
+    /// Its exit status, if it has ended. It is removed from the running commands before the system may reuse its process id.
     fn status(&mut self) -> io::Result<Option<ExitStatus>> {
         let mut running = running();
         let status = self.child.try_wait()?;
@@ -140,21 +148,21 @@ impl Program {
         Ok(status)
     }
 
-    /// Ends it: first it is asked to.
+    /// Ends the command: first asks, then kills.
     fn end(&mut self) -> io::Result<()> {
         let _gone_already = kill_process_group(self.group, Signal::TERM);
         let asked = std::time::Instant::now();
         while !self.has_ended()? && asked.elapsed() < GRACE {
             std::thread::sleep(LOOK);
         }
-        // Those that it has started, too: its number stays its own until it is waited for.
+        // Including its child processes: the process id is not reused until it is waited for.
         let mut running = running();
         let _gone_already = kill_process_group(self.group, Signal::KILL);
         running.retain(|group| *group != self.group);
         self.child.wait().map(drop)
     }
 
-    /// Whether it has ended, without waiting for it: its number stays its own.
+    /// Whether it has ended, without reaping it, so that its process id is not reused.
     fn has_ended(&self) -> io::Result<bool> {
         let ended = waitid(
             WaitId::Pid(self.group),
@@ -181,10 +189,11 @@ mod tests {
     fn a_command_that_was_waited_for_in_vain_is_ended_at_once() {
         let command = ["sleep".to_owned(), "1000".to_owned()];
         let (mut program, _input) =
-            Program::start(&command, &Base::default(), &Outset::default()).expect("it runs");
+            Program::start(&command, &IndexMap::new(), &Base::default(), &Outset::default())
+                .expect("it runs");
         let start = Instant::now();
         assert!(program.wait(false, true).expect("ended").is_none());
-        // The system may give its number to another.
+        // The system may reuse its process id.
         assert!(!running().contains(&program.group));
         assert!(start.elapsed() < Duration::from_secs(30), "the patience of a run that ends is 60 s");
     }

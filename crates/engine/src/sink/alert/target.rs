@@ -1,14 +1,13 @@
-//! Where alerts go: the log, a file, a command.
+//! Targets of alerts: the log, a file, a command.
 
-use std::io::Write;
 use std::process::ExitStatus;
 use std::sync::Arc;
 
+use indexmap::IndexMap;
 use serde::{Serialize, Serializer};
 
 use super::incident::Side;
 use super::program::Program;
-use crate::atomic::{AtomicFile, Outset};
 use crate::batch::Number;
 use crate::error::{Error, Masks, Result, visible};
 use crate::files::Base;
@@ -16,22 +15,26 @@ use crate::kernel::json_number;
 use crate::kernel::shortest::with_shortest;
 use crate::notes::courier::Courier;
 use crate::notes::{say, standard_error};
+use crate::secret::Secret;
+use crate::sink::Outset;
+use crate::sink::text::Text;
 use crate::time::format_duration;
 
-/// Bytes of alerts that may wait.
+/// Capacity of the queue of alerts in bytes.
 const ROOM: usize = 16 << 20;
 
-/// Where alerts go.
-pub(super) enum Target {
-    /// Standard error. That nobody reads it ends no run.
+/// The target of alerts.
+pub(super) enum AlertTarget {
+    /// Standard error. If it is not read, the run continues.
     Log(Courier, Arc<Masks>),
-    File(AtomicFile),
+    /// A file or a stream.
+    File(Text),
     Command(Courier, Program),
 }
 
 /// One alert, as JSON.
 #[derive(Serialize)]
-pub(super) struct Message<'a> {
+pub(super) struct AlertMessage<'a> {
     pub(super) state: &'static str,
     pub(super) rule: &'a str,
     pub(super) sensor: &'a str,
@@ -46,18 +49,23 @@ pub(super) struct Message<'a> {
     pub(super) seconds: Option<f64>,
 }
 
-impl Target {
+impl AlertTarget {
     pub(super) fn log(outset: &Outset) -> Result<Self> {
         let courier = Courier::start(standard_error(), &outset.stop, ROOM)?;
         Ok(Self::Log(courier, Arc::clone(&outset.masks)))
     }
 
-    pub(super) fn start(command: &[String], base: &Base, outset: &Outset) -> Result<Self> {
-        let (program, input) = Program::start(command, base, outset)?;
+    pub(super) fn start(
+        command: &[String],
+        environment: &IndexMap<String, Secret>,
+        base: &Base,
+        outset: &Outset,
+    ) -> Result<Self> {
+        let (program, input) = Program::start(command, environment, base, outset)?;
         Ok(Self::Command(Courier::start(Box::new(input), &outset.stop, ROOM)?, program))
     }
 
-    pub(super) fn send(&mut self, message: &Message<'_>) -> Result<()> {
+    pub(super) fn send(&mut self, message: &AlertMessage<'_>) -> Result<()> {
         let line = || -> Result<Vec<u8>> {
             let mut line = serde_json::to_vec(message).map_err(|error| Error::internal(error.to_string()))?;
             line.push(b'\n');
@@ -65,19 +73,17 @@ impl Target {
         };
         match self {
             Self::Log(courier, masks) => {
-                // Those that cannot be written are counted at the end.
+                // Alerts that cannot be written are counted at the end.
                 let _nobody_reads =
                     courier.send(format!("{}\n", visible(&sentence(message, masks))).as_bytes());
                 Ok(())
             }
-            Self::File(file) => file.write_all(&line()?).map_err(|error| file.failed(&error)),
+            Self::File(text) => text.write(None, &line()?),
             Self::Command(courier, program) => match courier.send(&line()?) {
                 Ok(false) => Ok(()),
                 Ok(true) => {
                     let name = &program.name;
-                    say(&format!(
-                        "the alert command {name} does not take alerts as they come: some are dropped"
-                    ));
+                    say(&format!("the alert command {name} does not keep up: some alerts are dropped"));
                     Ok(())
                 }
                 Err(_) => {
@@ -88,24 +94,23 @@ impl Target {
         }
     }
 
-    /// Hands everything over; a command is told that there is no more, and waited for; not for long where the
-    /// run `ends_early`. Gives what is worth knowing.
+    /// Delivers what is queued; closes the input of a command and waits for it, only briefly if the run `ends_early`. Returns remarks.
     pub(super) fn finish(&mut self, ends_early: bool) -> Result<Vec<String>> {
         match self {
             Self::Log(courier, _) => {
                 let _nobody_reads = courier.finish(ends_early);
                 Ok(dropped(courier, "the log").into_iter().collect())
             }
-            Self::File(file) => file.finish().map(|()| Vec::new()),
+            Self::File(text) => text.flush().map(|()| Vec::new()),
             Self::Command(courier, program) => {
                 let delivered = courier.finish(ends_early);
-                // Whoever was waited for in vain is not waited for once more.
+                // A recipient whose wait timed out is not waited for again.
                 let is_stuck = matches!(delivered, Ok(false));
                 let ended = program.wait(ends_early, is_stuck)?;
                 let name = format!("the command {}", program.name);
                 let mut remarks: Vec<_> = dropped(courier, &name).into_iter().collect();
                 match ended {
-                    None => remarks.push(format!("{name} did not end when it should have: it was ended")),
+                    None => remarks.push(format!("{name} did not end in time and was killed")),
                     Some(status) if delivered.is_err() || !status.success() => {
                         return Err(gone(&program.name, Some(status)));
                     }
@@ -119,21 +124,20 @@ impl Target {
 
 fn dropped(courier: &Courier, by: &str) -> Option<String> {
     let dropped = courier.dropped();
-    (dropped > 0).then(|| format!("{dropped} alerts were dropped: {by} did not take them"))
+    (dropped > 0).then(|| format!("{dropped} alerts were dropped because {by} did not read them"))
 }
 
-/// A command that takes no more alerts, and ended so, if it did by itself.
+/// The error for a command that no longer reads alerts, with its exit status if it has ended.
 fn gone(name: &str, status: Option<ExitStatus>) -> Error {
     let what = match status {
         None => "no longer takes alerts".to_owned(),
         Some(status) if status.success() => format!("ended before it had read all alerts: {status}"),
         Some(status) => format!("failed: {status}"),
     };
-    Error::unavailable(format!("the alert command {name} {what}"))
-        .with_help("see what it says, and run again")
+    Error::unavailable(format!("the alert command {name} {what}")).with_help("check its output and run again")
 }
 
-/// A value as JSON has it, integers with all their digits.
+/// A number in JSON, integers with all their digits.
 fn number<S: Serializer>(value: &Number, serializer: S) -> std::result::Result<S::Ok, S::Error> {
     match *value {
         Number::I64(value) => serializer.serialize_i64(value),
@@ -143,16 +147,16 @@ fn number<S: Serializer>(value: &Number, serializer: S) -> std::result::Result<S
     }
 }
 
-/// A number for people: as short as it is in files, and not with hundreds of digits.
+/// A number for people: the shortest exact text, but in exponent form where that has hundreds of digits.
 fn shown(value: f64) -> String {
     let mut text = String::new();
     with_shortest(value, |bytes| text += &String::from_utf8_lossy(bytes));
     text
 }
 
-fn sentence(message: &Message<'_>, masks: &Masks) -> String {
-    let Message { value, .. } = message;
-    // The name of a sensor is data, which an option may have given all the same.
+fn sentence(message: &AlertMessage<'_>, masks: &Masks) -> String {
+    let AlertMessage { value, .. } = message;
+    // A sensor name is data, but may contain the value of a secret.
     let sensor = masks.hide_long(message.sensor);
     let [rule, column] = [message.rule, message.column].map(|option| masks.hide_value(option));
     let side = if message.side == Side::Above { "above" } else { "below" };

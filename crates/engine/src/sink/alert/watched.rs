@@ -1,28 +1,28 @@
-//! One measurement that is watched, and how things stand with it, by sensor.
+//! The incidents of one watched measurement, by sensor.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::incident::{Change, Incident, Thresholds};
+use super::incident::{Incident, IncidentChange, Thresholds};
 use crate::batch::Schema;
 use crate::sensor::{PerSensor, Rules, SensorId, Sensors};
 use crate::time::Timestamp;
 
-/// A measurement in the eyes of an alert.
+/// A watched measurement.
 pub(super) struct Watched {
     /// Its index in the schema.
     pub(super) at: usize,
     pub(super) name: Arc<str>,
     incidents: PerSensor<(Thresholds, Incident)>,
-    /// Those of before a restart whose sensors have not reported since.
+    /// Incidents from before a restart, of sensors that have not reported since.
     before: BTreeMap<SensorId, Incident>,
 }
 
-/// Sensors that are not quiet, by id.
+/// Sensors that are pending or raised, by id.
 pub(super) type Incidents = Vec<(u32, Incident)>;
 
 impl Watched {
-    /// Column `at` of `schema`, which had these incidents `before`.
+    /// Watches column `at` of `schema`, with the incidents from `before` a restart.
     pub(super) fn new(schema: &Schema, at: usize, before: Incidents) -> Self {
         Self {
             at,
@@ -32,7 +32,7 @@ impl Watched {
         }
     }
 
-    /// Takes note of a value of sensor `id`; gives the thresholds that hold for it, and what has changed, if anything.
+    /// Observes a value of sensor `id`; returns the thresholds that apply to it and the transition, if any.
     pub(super) fn observe(
         &mut self,
         (id, sensors): (SensorId, &Sensors),
@@ -40,7 +40,7 @@ impl Watched {
         hold: i64,
         time: Option<Timestamp>,
         value: f64,
-    ) -> Option<(&Thresholds, Change)> {
+    ) -> Option<(&Thresholds, IncidentChange)> {
         let before = &mut self.before;
         let (thresholds, incident) = self
             .incidents
@@ -49,7 +49,13 @@ impl Watched {
         Some((thresholds, change))
     }
 
-    /// Forgets these sensors.
+    /// Other thresholds hold from now on: incidents go on, as behind a restart.
+    pub(super) fn reload(&mut self) {
+        self.before = self.open().map(|(id, incident)| (SensorId(id), incident)).collect();
+        self.incidents = PerSensor::default();
+    }
+
+    /// Discards the state of these sensors.
     pub(super) fn give_up(&mut self, gone: &[SensorId]) {
         for &id in gone {
             self.incidents.remove(id);
@@ -57,7 +63,7 @@ impl Watched {
         }
     }
 
-    /// The sensors that are not quiet.
+    /// The sensors that are pending or raised.
     pub(super) fn open(&self) -> impl Iterator<Item = (u32, Incident)> {
         let now = self.incidents.iter().map(|(id, (_, incident))| (id, *incident));
         let before = self.before.iter().map(|(&id, &incident)| (id, incident));

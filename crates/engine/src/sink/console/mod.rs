@@ -1,4 +1,4 @@
-//! `console`: a table that people can read.
+//! `console`: a table for people.
 
 mod number;
 mod table;
@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use self::table::Table;
-use super::{Outset, Repeat, Sink, SinkSpec};
+use super::{FileTarget, Outset, Repeat, Sink, SinkSpec};
 use crate::batch::Schema;
 use crate::error::{Error, Result};
 use crate::options::parameters_of;
@@ -19,12 +19,12 @@ use crate::sink::Component;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Console {
-    /// How many records are shown; all if not given. The others are counted.
+    /// How many records to show; by default, all. The others are counted.
     pub limit: Option<u64>,
-    /// Digits behind the decimal point; six significant digits in all if not given.
+    /// Digits after the decimal point; by default, six significant digits.
     pub decimals: Option<u8>,
-    /// Characters a line; as many as the terminal has if not given, any number where there is none. Columns that do not fit in are
-    /// left out, and named below the table.
+    /// Width in characters; by default, that of the terminal, unlimited without one. Columns that do not fit are left out and listed below
+    /// the table.
     pub width: Option<u16>,
 }
 
@@ -50,8 +50,8 @@ impl SinkSpec for Console {
         Repeat::Duplicates
     }
 
-    fn is_stdout(&self) -> bool {
-        true
+    fn target(&self) -> Option<FileTarget> {
+        Some(FileTarget::stdout())
     }
 
     fn check(&self, _schema: &Schema) -> Result<()> {

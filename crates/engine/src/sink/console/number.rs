@@ -1,10 +1,10 @@
-//! A number as a person wants to see it.
+//! Formatting numbers for people.
 
-/// Digits that are shown.
+/// Significant digits shown.
 const SIGNIFICANT: usize = 6;
 
-/// Six significant digits, without zeros at the end. Digits before the point are all shown; very large and very small numbers have a
-/// power of ten.
+/// Six significant digits without trailing zeros. All digits before the point are shown; very large and very small numbers are in exponent
+/// form.
 pub(super) fn short(value: f64) -> String {
     if value.is_nan() {
         return "NaN".into();
@@ -23,7 +23,7 @@ pub(super) fn short(value: f64) -> String {
     }
 }
 
-/// Without zeros behind the point that say nothing.
+/// Removes trailing zeros after the point.
 fn trimmed(digits: &str) -> &str {
     if digits.contains('.') { digits.trim_end_matches('0').trim_end_matches('.') } else { digits }
 }

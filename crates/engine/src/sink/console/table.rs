@@ -1,4 +1,4 @@
-//! The table in the making.
+//! Building the table.
 
 use std::fmt::Write as _;
 use std::io::{IsTerminal, Write};
@@ -15,27 +15,27 @@ use crate::format::text::{write_boolean, write_float, write_integer, write_time}
 use crate::sensor::Sensors;
 use crate::sink::Sink;
 
-/// Records that decide how wide the columns are.
+/// Records that determine the column widths.
 const MEASURED: usize = 1000;
-/// Longer texts are cut.
+/// Longer texts are truncated.
 const LONGEST: usize = 40;
-/// Between columns.
+/// Blanks between columns.
 const GAP: usize = 2;
-/// In place of the columns that are left out.
+/// Shown in place of omitted columns.
 const LEFT_OUT: &str = "…";
 
-/// The sink in use.
+/// The running sink.
 pub(super) struct Table {
     options: Console,
     schema: Arc<Schema>,
     output: AtomicFile,
-    /// Characters a line; any number where `None`.
+    /// Width in characters; unlimited if `None`.
     room: Option<usize>,
     widths: Vec<usize>,
-    /// The columns that are shown, and how many of them stand before those left out; empty before the header.
+    /// The columns shown, and how many of them come before the omitted ones; empty before the header is written.
     shown: Vec<usize>,
     first: usize,
-    /// Lines that wait for the widths.
+    /// Lines held until the widths are known.
     pending: Vec<Vec<String>>,
     records: u64,
 }
@@ -99,7 +99,7 @@ impl Table {
         line
     }
 
-    /// Writes what has been waiting, under the header.
+    /// Determines the widths; writes the header and the pending lines.
     fn settle(&mut self) -> Result<()> {
         let pending = std::mem::take(&mut self.pending);
         for cells in &pending {
@@ -117,13 +117,13 @@ impl Table {
         self.print(&lines)
     }
 
-    /// The names of the columns that are left out, on as many lines as they need.
+    /// The names of the omitted columns, wrapped to the width.
     fn left_out(&self) -> String {
         let names = self.schema.fields().iter().enumerate().filter(|(at, _)| !self.shown.contains(at));
         let mut lines = vec!["columns left out:".to_owned()];
         let mut names = names.map(|(_, field)| cut(&field.name)).peekable();
         while let Some(mut name) = names.next() {
-            // Names may have blanks.
+            // Names may contain blanks, so they are separated by commas.
             name += if names.peek().is_some() { "," } else { "" };
             match lines.last_mut() {
                 Some(last) if last.width() + 1 + name.width() <= self.room.unwrap_or(usize::MAX) => {
@@ -144,8 +144,8 @@ impl Table {
     }
 }
 
-/// The columns that fit into a line, and how many of them stand before those left out: all, or the last one and as many of the first
-/// as have room, but at least the first.
+/// The columns that fit into a line, and how many of them come before the omitted ones: all, or the last one and as many of the first as
+/// fit, at least one.
 fn fitting(widths: &[usize], room: Option<usize>) -> (Vec<usize>, usize) {
     let all: usize = widths.iter().map(|width| width + GAP).sum();
     let room = room.map_or(usize::MAX, |room| room.saturating_add(GAP));
@@ -161,14 +161,14 @@ fn fitting(widths: &[usize], room: Option<usize>) -> (Vec<usize>, usize) {
     ((0..count).chain([widths.len() - 1]).collect(), count)
 }
 
-/// How many characters a line of the terminal has, if there is one.
+/// The width of the terminal in characters, if there is one.
 fn terminal() -> Option<usize> {
     let output = std::io::stdout();
     let size = rustix::termios::tcgetwinsize(&output).ok().filter(|_| output.is_terminal())?;
     Some(usize::from(size.ws_col)).filter(|&columns| columns > 0)
 }
 
-/// On one line, with what cannot be seen made visible, and not too long.
+/// The text on one line, truncated, with invisible characters escaped.
 fn cut(text: &str) -> String {
     let text = visible(text);
     if text.width() <= LONGEST {

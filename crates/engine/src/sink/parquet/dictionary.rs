@@ -1,5 +1,5 @@
-//! Columns with few distinct values: each value once, and for every record its index there (Parquet's dictionary encoding). The
-//! way to the indices is ours, since that of `arrow-rs` hashes every value of every record.
+//! Dictionary encoding of columns with few distinct values: each value once, and an index per record. The indices are computed here,
+//! because `arrow-rs` hashes every value of every record.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -18,24 +18,24 @@ use super::pages::{
 };
 use crate::kernel::distinct::Distinct;
 
-/// The longest text of which the smallest and the largest are told whole.
+/// Texts up to this length appear in the statistics untruncated.
 pub(super) const LONGEST: usize = 64;
-/// Bytes of a dictionary of numbers.
+/// Maximum size of a dictionary of numbers in bytes.
 pub(super) const LARGEST: usize = 2 << 20;
 
 /// Values as indices of entries.
 struct Indexed<E> {
-    /// The entries as the dictionary page has them.
+    /// The entries as they are in the dictionary page.
     plain: Vec<u8>,
     entries: E,
     indices: Vec<u32>,
 }
 
-/// Distinct values that can be compared.
+/// Distinct comparable values.
 trait Entries {
     fn len(&self) -> usize;
 
-    /// The extremes of those at `indices`.
+    /// The extremes of the entries at `indices`.
     fn extremes(&self, indices: &[u32]) -> Extremes;
 
     fn statistics(extremes: Extremes, nulls: u64) -> Statistics;
@@ -52,7 +52,7 @@ impl<E: Entries> Values for Indexed<E> {
         Some((&self.plain, self.entries.len()))
     }
 
-    /// The width of an index in bits, and the indices.
+    /// The width of an index in bits, then the indices.
     fn write(&self, values: Range<usize>, out: &mut Vec<u8>) {
         let width = usize::BITS - self.entries.len().saturating_sub(1).leading_zeros();
         out.push(width as u8);
@@ -104,7 +104,7 @@ impl Entries for Vec<&str> {
     }
 }
 
-/// Encodes a column of numbers; `None` where too many of them are distinct.
+/// Encodes a column of numbers; `None` if too many of them are distinct.
 pub(super) fn numbers(
     column: &ColumnDescPtr,
     level: ZstdLevel,
@@ -122,7 +122,7 @@ pub(super) fn numbers(
     encode(column, level, &Indexed { plain, entries, indices }, &validity(parts)).map(Some)
 }
 
-/// Encodes a column of sensors' names, whose parts have dictionaries already; `None` where a name is long.
+/// Encodes a column of sensor names, whose parts are dictionary arrays already; `None` if a name is too long.
 pub(super) fn names(
     column: &ColumnDescPtr,
     level: ZstdLevel,
@@ -131,7 +131,7 @@ pub(super) fn names(
     let (mut known, mut entries, mut indices) = (HashMap::new(), Vec::new(), Vec::new());
     for part in parts {
         let Some(names) = part.values().as_any().downcast_ref::<StringArray>() else { return Ok(None) };
-        // By key of the part. A name gets its index where it is first used: a part may be cut from one with more names.
+        // By key of the part. A name gets its index at its first use: a part may be sliced from one with more names.
         let mut places = vec![None; names.len()];
         indices.reserve(part.len());
         for &key in part.keys().values() {

@@ -1,4 +1,4 @@
-//! Records gathered to whole row groups, whatever pieces they come in.
+//! Gathers records to whole row groups.
 
 use std::sync::Arc;
 
@@ -6,10 +6,10 @@ use arrow_array::RecordBatch;
 use arrow_schema::{ArrowError, Schema};
 use arrow_select::concat::concat_batches;
 
-/// Pieces of so many rows stay as they are.
+/// Pieces of at least this many rows are not merged.
 const LARGE: usize = 8192;
 
-/// Records that do not fill a row group yet.
+/// Records of an incomplete row group.
 pub(super) struct Gathered {
     schema: Arc<Schema>,
     row_group: usize,
@@ -18,12 +18,12 @@ pub(super) struct Gathered {
 }
 
 impl Gathered {
-    /// For row groups of so many rows.
+    /// Gathers to row groups of `row_group` rows.
     pub(super) fn new(schema: Arc<Schema>, row_group: usize) -> Self {
         Self { schema, row_group, pieces: Vec::new(), rows: 0 }
     }
 
-    /// Takes records in; gives the row groups that are full by now, in pieces.
+    /// Adds records; returns the row groups that are now complete, in pieces.
     pub(super) fn add(&mut self, mut records: RecordBatch) -> Result<Vec<Vec<RecordBatch>>, ArrowError> {
         let mut full = Vec::new();
         while self.rows + records.num_rows() >= self.row_group {
@@ -41,14 +41,14 @@ impl Gathered {
         Ok(full)
     }
 
-    /// What does not fill a row group.
+    /// Removes the records of the incomplete row group.
     pub(super) fn take(&mut self) -> Vec<RecordBatch> {
         self.rows = 0;
         std::mem::take(&mut self.pieces)
     }
 
-    /// Live input comes in pieces of a record or two, each of which takes the room of many: small ones become larger ones, as the digits of
-    /// a binary number do, so that a record is copied a few times at most.
+    /// Live input comes in pieces of one or two records, whose arrays have a large overhead: merges small pieces into larger ones as in a
+    /// binary counter, so that each record is copied only a few times.
     fn join(&mut self) -> Result<(), ArrowError> {
         while let [.., before, last] = &self.pieces[..]
             && before.num_rows() < LARGE

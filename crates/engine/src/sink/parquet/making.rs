@@ -1,5 +1,5 @@
-//! One Parquet file in the making. Records are gathered to whole row groups, whatever batches they came in; each is encoded by whoever has time,
-//! and appended in order.
+//! One Parquet file being written. Records are gathered to whole row groups, independent of batches; each is encoded by any worker and
+//! appended in order.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -25,38 +25,38 @@ use crate::atomic::{AtomicFile, Job};
 use crate::error::{Error, Result};
 use crate::files::FilePath;
 
-/// Numbers of a row group that are looked at to choose its encoding.
+/// Numbers sampled from a row group to choose its encoding.
 const SAMPLE: usize = 4096;
 
-/// What all files of a sink have in common.
-pub(super) struct Layout {
+/// What all files of a sink share.
+pub(super) struct ParquetLayout {
     pub(super) path: FilePath,
     pub(super) schema: Arc<ArrowSchema>,
     pub(super) level: ZstdLevel,
-    /// For columns that are not encoded here, and for the file as a whole.
+    /// For columns encoded by `arrow-rs`, and for the file.
     pub(super) properties: WriterProperties,
-    /// Records of a row group.
+    /// Records per row group.
     pub(super) row_group: usize,
 }
 
-/// A file in the making.
-pub(super) struct Making {
+/// A file being written.
+pub(super) struct ParquetWriter {
     gathered: Gathered,
     /// The ordinal of the next row group.
     next: usize,
-    shared: Arc<Shared>,
+    shared: Arc<WriterShared>,
 }
 
-/// What all workers use.
-struct Shared {
-    layout: Arc<Layout>,
+/// State shared by all workers.
+struct WriterShared {
+    layout: Arc<ParquetLayout>,
     columns: Vec<ColumnDescPtr>,
-    /// For columns that are not encoded here.
+    /// For columns encoded by `arrow-rs`.
     writers: ArrowRowGroupWriterFactory,
-    /// Row groups that nobody has begun to encode.
+    /// Row groups that no worker has started to encode.
     waiting: Mutex<BTreeMap<usize, Vec<RecordBatch>>>,
     appender: Mutex<Appender>,
-    /// Something was appended, or never will be.
+    /// Notified when a row group was appended, or never will be.
     changed: Condvar,
 }
 
@@ -66,19 +66,19 @@ enum EncodedColumn {
     Theirs(ArrowColumnChunk),
 }
 
-/// The file, and the row groups that are encoded but not in turn yet.
+/// The file, and encoded row groups that wait for earlier ones.
 struct Appender {
     next: usize,
     encoded: BTreeMap<usize, Vec<EncodedColumn>>,
-    /// Whether a row group was begun that will never be appended.
+    /// Whether the encoding of a row group was abandoned.
     is_broken: bool,
-    /// Until the end is written.
+    /// `None` once the footer is written.
     writer: Option<SerializedFileWriter<AtomicFile>>,
 }
 
-/// A row group that is being encoded; what stands behind it waits in vain where that is given up.
+/// A row group being encoded. If it is dropped before it is appended, those that wait for it are woken with an error.
 struct Begun<'a> {
-    shared: &'a Shared,
+    shared: &'a WriterShared,
     is_done: bool,
 }
 
@@ -91,19 +91,19 @@ impl Drop for Begun<'_> {
 
 impl Drop for Appender {
     fn drop(&mut self) {
-        // A run that fails before its first row group gives a stream nothing, not even what the file begins with.
+        // A run that fails before its first row group writes nothing to a stream, not even the magic number.
         if let (0, Some(writer)) = (self.next, &mut self.writer) {
             writer.inner_mut().discard();
         }
     }
 }
 
-impl Making {
-    /// Begins it in `file`, which is empty.
+impl ParquetWriter {
+    /// Begins a Parquet file in `file`, which is empty.
     ///
     /// # Errors
-    /// What the system says.
-    pub(super) fn begin(layout: &Arc<Layout>, file: AtomicFile) -> Result<Self> {
+    /// An I/O error.
+    pub(super) fn begin(layout: &Arc<ParquetLayout>, file: AtomicFile) -> Result<Self> {
         let schema = Arc::clone(&layout.schema);
         let (writer, writers) =
             ArrowWriter::try_new(file, Arc::clone(&schema), Some(layout.properties.clone()))
@@ -111,7 +111,7 @@ impl Making {
                 .map_err(|error| layout.failed(error))?;
         let columns = writer.schema_descr().columns().to_vec();
         let appender = Appender { next: 0, encoded: BTreeMap::new(), is_broken: false, writer: Some(writer) };
-        let shared = Shared {
+        let shared = WriterShared {
             layout: Arc::clone(layout),
             columns,
             writers,
@@ -123,38 +123,38 @@ impl Making {
         Ok(Self { gathered, next: 0, shared: Arc::new(shared) })
     }
 
-    /// Takes records in; what is left to do with the row groups that are full.
+    /// Adds records; returns a job that encodes the row groups that are now complete.
     ///
     /// # Errors
-    /// Records of other columns are an internal error.
+    /// An internal error if the records have other columns.
     pub(super) fn add(&mut self, records: RecordBatch) -> Result<Option<Job>> {
         let full = self.gathered.add(records).map_err(|error| unfit(&error))?;
         let jobs: Vec<Job> = full.into_iter().map(|group| self.row_group(group)).collect();
         Ok((!jobs.is_empty()).then(|| -> Job { Box::new(|| jobs.into_iter().try_for_each(|job| job())) }))
     }
 
-    /// What is left to do with a row group.
+    /// A job that encodes a row group.
     fn row_group(&mut self, records: Vec<RecordBatch>) -> Job {
         let (ordinal, shared) = (self.next, Arc::clone(&self.shared));
         self.next += 1;
         shared.waiting().insert(ordinal, records);
         Box::new(move || {
-            // Whoever ends the file may have done it.
+            // `finish` may have encoded it already.
             let records = shared.waiting().remove(&ordinal);
             records.map_or(Ok(()), |records| shared.work(ordinal, records))
         })
     }
 
-    /// Bytes of the row groups that are encoded so far.
+    /// The encoded size so far in bytes.
     pub(super) fn bytes(&self) -> u64 {
         self.shared.appender().writer.as_ref().map_or(0, |writer| writer.bytes_written() as u64)
     }
 
-    /// Nothing more will come: encodes what nobody has begun to encode, and writes the end; gives the file, which is complete. Waits for jobs
-    /// that others have begun; those wait for nobody.
+    /// Encodes the row groups that no worker has started, writes the footer, and returns the complete file. Waits for running jobs, which
+    /// do not wait for anything else.
     ///
     /// # Errors
-    /// What the system says; an internal error where a job was given up, or it is complete already.
+    /// An I/O error; an internal error if a job was abandoned or the file is complete already.
     pub(super) fn finish(&mut self) -> Result<AtomicFile> {
         let rest = self.gathered.take();
         if !rest.is_empty() {
@@ -180,8 +180,8 @@ impl Making {
     }
 }
 
-impl Shared {
-    /// Encodes the row group `ordinal` and appends it in its turn.
+impl WriterShared {
+    /// Encodes row group `ordinal` and appends it in order.
     fn work(&self, ordinal: usize, records: Vec<RecordBatch>) -> Result<()> {
         let mut begun = Begun { shared: self, is_done: false };
         let chunks = self.encode(ordinal, &records)?;
@@ -209,8 +209,8 @@ impl Shared {
         Ok(chunks)
     }
 
-    /// Encodes column `at` if it is of sensors or of numbers: by a dictionary, or with their bytes split where too many are distinct. An
-    /// instrument has few numbers.
+    /// Encodes column `at` with the encoders of this module, if it is of sensors or numbers: dictionary-encoded, or byte-stream split if
+    /// too many values are distinct. Instruments usually have few distinct values.
     fn by_ours(
         &self,
         at: usize,
@@ -228,7 +228,7 @@ impl Shared {
         chunk.map_or_else(|| split::numbers(column, self.layout.level, &parts), Ok).map(Some)
     }
 
-    /// Encodes any column.
+    /// Encodes any column with `arrow-rs`.
     fn by_theirs(
         &self,
         at: usize,
@@ -236,7 +236,7 @@ impl Shared {
         mut writer: ArrowColumnWriter,
     ) -> Result<ArrowColumnChunk> {
         let failed = |error| self.layout.failed(error);
-        // In one piece, so that pages end where the records say and not the batches.
+        // In one piece, so that page boundaries do not depend on batches.
         let whole = concat(parts).map_err(|error| unfit(&error))?;
         for leaf in compute_leaves(self.layout.schema.field(at), &whole).map_err(failed)? {
             writer.write(&leaf).map_err(failed)?;
@@ -244,7 +244,7 @@ impl Shared {
         writer.close().map_err(failed)
     }
 
-    /// Appends the row group `ordinal`, and those that waited for it.
+    /// Appends row group `ordinal`, and those that waited for it.
     fn append(&self, ordinal: usize, chunks: Vec<EncodedColumn>) -> Result<()> {
         let Appender { next, encoded, writer, .. } = &mut *self.appender();
         let writer = writer.as_mut().ok_or_else(is_complete)?;
@@ -264,16 +264,16 @@ impl Shared {
         Ok(())
     }
 
-    /// A job that panicked ends the run: nobody looks at what it left.
+    /// A job that panicked ends the run, so the state it left does not matter.
     fn appender(&self) -> MutexGuard<'_, Appender> {
         self.appender.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Whether a column of numbers has so few distinct ones that a dictionary pays: fewer than half as many as there are rows.
+/// Whether a column has so few distinct numbers that a dictionary is smaller: fewer than half the number of rows.
 ///
-/// Judged by how many of a sample are alike: of `n` drawn from `d` equally likely values, n²/2d are one that was drawn before (the
-/// birthday problem). A wrong guess costs room, never a value.
+/// Estimated from repeats in a sample: among `n` draws from `d` equally likely values, n²/2d are expected to repeat (the birthday problem).
+/// A wrong estimate costs space, never a value.
 pub(super) fn has_few_values(parts: &[&Float64Array]) -> bool {
     let rows: usize = parts.iter().map(|part| part.len()).sum();
     let step = rows.div_ceil(SAMPLE).max(4);
@@ -290,7 +290,7 @@ fn downcast<'a, A: Array + 'static>(parts: &[&'a dyn Array]) -> Option<Vec<&'a A
     parts.iter().map(|part| part.as_any().downcast_ref()).collect()
 }
 
-impl Layout {
+impl ParquetLayout {
     fn failed(&self, error: ParquetError) -> Error {
         let path = &self.path;
         match error {
@@ -308,5 +308,5 @@ fn is_complete() -> Error {
 }
 
 fn unfit(error: &ArrowError) -> Error {
-    Error::internal(format!("parts that do not fit: {error}"))
+    Error::internal(format!("arrays that do not fit together: {error}"))
 }

@@ -1,11 +1,11 @@
-//! `parquet`: columns, compressed, with statistics.
+//! `parquet`: compressed columns with statistics.
 //!
 //! | | |
 //! |---|---|
-//! | `making` | one file in the making: row groups, encoded by whoever has time |
-//! | `gathered` | records on their way to a row group |
-//! | `dictionary`, `split`, `pages` | encodings of our own |
-//! | `rolling` | files that roll, and what a run goes on from with them |
+//! | `making` | one file being written: row groups, encoded by any worker |
+//! | `gathered` | gathers records to row groups |
+//! | `dictionary`, `split`, `pages` | encoders implemented here |
+//! | `rolling` | rolling files, and how they resume |
 
 mod dictionary;
 mod gathered;
@@ -14,7 +14,6 @@ mod pages;
 mod rolling;
 mod split;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
@@ -25,12 +24,11 @@ use parquet::schema::types::ColumnPath;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use self::making::{Layout, Making};
+use self::making::{ParquetLayout, ParquetWriter};
 use self::rolling::RollingParquet;
-use super::roll::{self, Roll};
-use super::{Block, Job, Outset, Prepare, Repeat, Sink, SinkSpec, Template};
+use super::{Block, FileTarget, Job, Outset, Prepare, Repeat, Roll, Sink, SinkSpec};
 use crate::arrow;
-use crate::atomic::{self, AtomicFile};
+use crate::atomic::AtomicFile;
 use crate::batch::{Batch, FieldRole, FieldType, Schema};
 use crate::error::{Error, Result};
 use crate::files::{Base, FilePath};
@@ -38,20 +36,20 @@ use crate::options::parameters_of;
 use crate::sensor::Sensors;
 use crate::sink::Component;
 
-/// A Parquet file: times as timestamps in UTC, sensors as a dictionary, measurements as doubles; zstd, with statistics.
+/// A Parquet file: times as UTC timestamps, sensors dictionary-encoded, measurements as doubles; zstd, with statistics.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ParquetFile {
-    /// The file. Folders on the way are made.
+    /// The file. Missing folders are created.
     pub path: FilePath,
-    /// The level of zstd, 1 (fast) to 22 (small).
+    /// The zstd level, from 1 (fast) to 22 (small).
     #[serde(default = "default_level")]
     pub level: i32,
-    /// Records a row group: what a reader can skip as a whole, and what is kept in memory while writing.
+    /// Records per row group: the unit that readers can skip, and that is held in memory while writing.
     #[serde(default = "default_row_group")]
     pub row_group: usize,
-    /// When a file ends and another begins, and how long they stay: `{ every = "1h", size = "256MiB", keep = "30d" }`. `path` says then how they
-    /// are called: "out/{date}/{hour}-{epoch}.parquet".
+    /// When to end a file and begin another, and how long to keep files: `{ every = "1h", size = "256MiB", keep = "30d" }`. `path` is then
+    /// a template: "out/{date}/{hour}-{epoch}.parquet".
     #[serde(default)]
     pub roll: Option<Roll>,
 }
@@ -67,9 +65,13 @@ fn default_row_group() -> usize {
 }
 
 impl ParquetFile {
-    /// The file `path`.
+    /// A file at `path`.
     pub fn new(path: impl Into<FilePath>) -> Self {
         Self { path: path.into(), level: default_level(), row_group: default_row_group(), roll: None }
+    }
+
+    fn written(&self) -> FileTarget {
+        FileTarget::new(self.path.clone(), self.roll.clone())
     }
 
     fn level(&self) -> Result<ZstdLevel> {
@@ -77,7 +79,7 @@ impl ParquetFile {
             .map_err(|_| Error::config(format!("`level` {} is not from 1 to 22", self.level)))
     }
 
-    /// How columns are encoded, but for those that are encoded here.
+    /// Encodings of the columns that `arrow-rs` encodes.
     fn properties(&self, schema: &Schema) -> Result<WriterProperties> {
         let level = self.level()?;
         if self.row_group == 0 {
@@ -89,7 +91,7 @@ impl ParquetFile {
             .set_max_row_group_row_count(Some(self.row_group))
             .set_statistics_enabled(EnabledStatistics::Page);
         for field in schema.fields() {
-            // Integers that are measured have more often few values than even steps.
+            // Measured integers more often have few distinct values than even steps.
             let is_even = field.role == FieldRole::Time || field.ty == FieldType::U64;
             let encoding = if is_even { Encoding::DELTA_BINARY_PACKED } else { continue };
             let path = ColumnPath::from(&*field.name);
@@ -111,19 +113,11 @@ impl SinkSpec for ParquetFile {
     }
 
     fn repeat(&self) -> Repeat {
-        Repeat::of(&self.path)
+        self.written().repeat()
     }
 
-    fn file(&self) -> Option<PathBuf> {
-        self.roll.is_none().then(|| atomic::file(&self.path)).flatten()
-    }
-
-    fn rolls(&self) -> Option<Template> {
-        roll::template(&self.path, self.roll.as_ref())
-    }
-
-    fn stream(&self) -> Option<PathBuf> {
-        self.roll.is_none().then(|| atomic::stream(&self.path)).flatten()
+    fn target(&self) -> Option<FileTarget> {
+        Some(self.written())
     }
 
     fn with_base(&self, base: &Base) -> Option<Arc<dyn SinkSpec>> {
@@ -131,24 +125,21 @@ impl SinkSpec for ParquetFile {
     }
 
     fn check(&self, schema: &Schema) -> Result<()> {
-        if self.roll.is_none() && atomic::is_stdout(&self.path) {
+        if self.roll.is_none() && self.is_stdout() {
             return Err(Error::config("Parquet cannot be written to standard output")
                 .with_help("name a file in `path`"));
         }
         self.properties(schema)?;
-        match &self.roll {
-            Some(roll) => roll.check(&self.path, Some(schema)),
-            None => atomic::check(&self.path),
-        }
+        self.written().check(Some(schema))
     }
 
-    /// A file that rolls is made again from the rows of its outbox; one that does not may be too long for that.
+    /// A file that rolls is made again from its rows in the state folder; one that does not may be too long for that.
     fn can_resume(&self) -> bool {
         self.roll.is_some()
     }
 
     fn open(&self, schema: &Arc<Schema>, outset: &Outset) -> Result<Box<dyn Sink>> {
-        let layout = Layout {
+        let layout = ParquetLayout {
             path: self.path.clone(),
             schema: Arc::new(arrow::schema(schema)),
             level: self.level()?,
@@ -159,21 +150,20 @@ impl SinkSpec for ParquetFile {
             Some(roll) => Box::new(RollingParquet::open(layout, roll, outset)?),
             None => {
                 let arrays = Arc::new(Arrays(Arc::clone(&layout.schema)));
-                let making = Making::begin(&Arc::new(layout), AtomicFile::begin(&self.path, outset)?.0)?;
-                Box::new(Open { arrays, making, file: None })
+                let making =
+                    ParquetWriter::begin(&Arc::new(layout), AtomicFile::begin(&self.path, outset)?.0)?;
+                Box::new(OpenParquetFile { arrays, making, file: None })
             }
         })
     }
 }
 
-/// Makes arrays of a batch's columns.
+/// Converts batches to Arrow arrays.
 struct Arrays(Arc<ArrowSchema>);
 
 impl Arrays {
     fn of(&self, batch: &Batch, sensors: &Sensors) -> Result<RecordBatch> {
-        let columns = batch.columns().iter().map(|column| arrow::array(batch, column, sensors));
-        let records = RecordBatch::try_new(Arc::clone(&self.0), columns.collect::<Result<_>>()?);
-        records.map_err(|error| Error::internal(format!("columns that do not fit: {error}")))
+        arrow::records(batch, &self.0, sensors)
     }
 }
 
@@ -183,15 +173,15 @@ impl Prepare for Arrays {
     }
 }
 
-/// One file, from the beginning of the run to its end.
-struct Open {
+/// A single file for the whole run.
+struct OpenParquetFile {
     arrays: Arc<Arrays>,
-    making: Making,
-    /// Once it is complete.
+    making: ParquetWriter,
+    /// Set when it is complete.
     file: Option<AtomicFile>,
 }
 
-impl Sink for Open {
+impl Sink for OpenParquetFile {
     fn write(&mut self, batch: &Batch, sensors: &Sensors) -> Result<()> {
         self.making.add(self.arrays.of(batch, sensors)?)?.map_or(Ok(()), |job| job())
     }
@@ -200,10 +190,14 @@ impl Sink for Open {
         Some(Arc::clone(&self.arrays) as _)
     }
 
+    fn is_prompt(&self) -> bool {
+        true
+    }
+
     fn accept(&mut self, block: Block) -> Result<Option<Job>> {
         match block.downcast::<RecordBatch>() {
             Ok(records) => self.making.add(*records),
-            Err(_) => Err(Error::internal("a block that is no batch of arrays")),
+            Err(_) => Err(Error::internal("a prepared block is not a batch of arrays")),
         }
     }
 
@@ -234,7 +228,7 @@ mod tests {
 
     #[test]
     fn an_instrument_has_few_values_and_a_mean_has_many() {
-        // Readings with three decimals, scattered; and numbers without end.
+        // Readings with three decimals, scattered; and numbers with many digits.
         let scattered = |at: u64| {
             let mixed = (at ^ at >> 7).wrapping_mul(0xbf58_476d_1ce4_e5b9);
             ((mixed ^ mixed >> 31).wrapping_mul(0x94d0_49bb_1331_11eb) >> 20) as f64

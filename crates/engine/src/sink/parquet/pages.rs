@@ -1,5 +1,5 @@
-//! The pages of a column of one row group: levels, sizes, statistics and indexes, whatever the encoding of the values. Headers and
-//! the file's metadata are the `parquet` crate's.
+//! Pages of a column of one row group: levels, sizes, statistics and indexes, for any value encoding. Headers and the file's metadata are
+//! written by the `parquet` crate.
 
 use std::ops::Range;
 
@@ -16,42 +16,42 @@ use parquet::file::statistics::Statistics;
 use parquet::file::writer::{SerializedPageWriter, SerializedRowGroupWriter, TrackedWrite};
 use parquet::schema::types::ColumnDescPtr;
 
-/// Records a page: what a reader can skip. Tests are small, and should have several.
+/// Records per page, the smallest unit that readers can skip. Small in tests, so that they have several pages.
 pub(super) const PAGE: usize = if cfg!(test) { 100 } else { 20_000 };
 
-/// The smallest and the largest value, as bytes; `None` where none can be compared.
+/// The smallest and the largest value, as bytes; `None` if no values are comparable.
 pub(super) type Extremes = Option<[Vec<u8>; 2]>;
 
-/// The values of a column that are there, in order.
+/// The non-null values of a column, in order.
 pub(super) trait Values {
-    /// How they are encoded in data pages.
+    /// The encoding in data pages.
     const ENCODING: Encoding;
 
-    /// How many there are.
+    /// The number of values.
     fn len(&self) -> usize;
 
-    /// What the dictionary page has, and how many values that is.
+    /// The dictionary page and its number of entries.
     fn dictionary(&self) -> Option<(&[u8], usize)> {
         None
     }
 
-    /// Appends some of them, encoded.
+    /// Appends a range of encoded values.
     fn write(&self, values: Range<usize>, out: &mut Vec<u8>);
 
-    /// The extremes of some of them.
+    /// The extremes of a range of values.
     fn extremes(&self, values: Range<usize>) -> Extremes;
 
     /// The statistics of the whole column.
     fn statistics(&self, nulls: u64) -> Statistics;
 }
 
-/// The extremes of numbers. NaN is compared with nothing; zeros have no sign.
+/// The extremes of numbers. NaN is ignored; the sign of zero too.
 pub(super) fn extremes_of_numbers(numbers: impl Iterator<Item = f64>) -> Extremes {
     let [min, max] = numbers.fold([f64::INFINITY, f64::NEG_INFINITY], |[min, max], number| {
         // The comparison is false for NaN.
         [if number < min { number } else { min }, if number > max { number } else { max }]
     });
-    // As the format wants it: a reader cannot know which zero it was.
+    // Required by the format: a reader cannot know the sign of the zero.
     let min = if min == 0.0 { -0.0 } else { min };
     let max = if max == 0.0 { 0.0 } else { max };
     (min <= max).then(|| [min, max].map(|number: f64| number.to_le_bytes().to_vec()))
@@ -64,7 +64,7 @@ pub(super) fn statistics_of_numbers(extremes: Extremes, nulls: u64) -> Statistic
     Statistics::new(min, max, None, Some(nulls), false)
 }
 
-/// Whether each record of the parts has a value; empty where all have.
+/// Whether each record of the parts has a value; empty if all do.
 pub(super) fn validity(parts: &[&Float64Array]) -> Vec<bool> {
     match parts.iter().all(|part| part.null_count() == 0) {
         true => Vec::new(),
@@ -72,7 +72,7 @@ pub(super) fn validity(parts: &[&Float64Array]) -> Vec<bool> {
     }
 }
 
-/// The numbers of a part that are there.
+/// Calls `each` with the non-null numbers of a part.
 pub(super) fn each_number(part: &Float64Array, mut each: impl FnMut(f64)) {
     let values = part.values().iter().copied();
     match part.nulls() {
@@ -88,7 +88,7 @@ pub(super) struct ColumnChunk {
 }
 
 impl ColumnChunk {
-    /// Appends it to the row group.
+    /// Appends the column to the row group.
     pub(super) fn append_to_row_group<W: std::io::Write + Send>(
         self,
         group: &mut SerializedRowGroupWriter<'_, W>,
@@ -97,7 +97,7 @@ impl ColumnChunk {
     }
 }
 
-/// What is known of a chunk while its pages are written.
+/// What is accumulated while the pages of a column are written.
 struct Pages<'a, W: std::io::Write> {
     writer: SerializedPageWriter<'a, W>,
     compressor: zstd::bulk::Compressor<'static>,
@@ -106,7 +106,7 @@ struct Pages<'a, W: std::io::Write> {
 }
 
 impl<W: std::io::Write + Send> Pages<'_, W> {
-    /// Writes a page, of whose bytes `page` makes one; gives where it begins, and its length.
+    /// Writes a page built by `page` from `bytes`; returns its offset and length.
     fn write(&mut self, bytes: &[u8], page: impl FnOnce(Bytes) -> Page) -> Result<(i64, i32)> {
         let packed =
             self.compressor.compress(bytes).map_err(|error| ParquetError::External(Box::new(error)))?;
@@ -117,7 +117,7 @@ impl<W: std::io::Write + Send> Pages<'_, W> {
     }
 }
 
-/// Encodes a column. `valid` says of every record whether it has a value; it is empty where all have.
+/// Encodes a column. `valid` says for each record whether it has a value; it is empty if all do.
 pub(super) fn encode<V: Values>(
     column: &ColumnDescPtr,
     level: ZstdLevel,
@@ -199,7 +199,7 @@ fn encoding_stats<V: Values>(has_dictionary: bool, data_pages: i32) -> Vec<PageE
     dictionary.into_iter().chain([stats(PageType::DATA_PAGE, V::ENCODING, data_pages)]).collect()
 }
 
-/// Notes the smallest and the largest value of the next page. A page of which nothing is known makes the whole index useless.
+/// Appends the extremes of a page to the index. One page without extremes invalidates the whole index.
 fn append_extremes(index: &mut ColumnIndexBuilder, extremes: Extremes, is_null: bool, nulls: usize) {
     match extremes {
         Some([min, max]) => index.append(false, min, max, nulls as i64),
@@ -208,7 +208,7 @@ fn append_extremes(index: &mut ColumnIndexBuilder, extremes: Extremes, is_null: 
     }
 }
 
-/// Appends which of `records` records have a value, their length in front. All have one where `valid` is empty.
+/// Appends the definition levels of `records` records, preceded by their length. `valid` is empty if all have a value.
 fn levels(valid: &[bool], records: usize, out: &mut Vec<u8>) {
     let start = out.len();
     out.extend([0; 4]);
@@ -221,7 +221,7 @@ fn levels(valid: &[bool], records: usize, out: &mut Vec<u8>) {
     out[start..start + 4].copy_from_slice(&length.to_le_bytes());
 }
 
-/// Appends numbers of `width` bits in Parquet's hybrid of repeated and packed runs: one run, repeated where they are all the same.
+/// Appends numbers of `width` bits in Parquet's hybrid of run-length and bit-packing encoding: one run, run-length if all are the same.
 pub(super) fn write_hybrid(numbers: &[u32], width: u32, out: &mut Vec<u8>) {
     match numbers {
         [] => {}
@@ -237,7 +237,7 @@ fn write_repeated(number: u32, times: usize, width: u32, out: &mut Vec<u8>) {
     out.extend_from_slice(&number.to_le_bytes()[..width.div_ceil(8) as usize]);
 }
 
-/// Packed in groups of eight, the first number in the lowest bits.
+/// Bit-packed in groups of eight, the first number in the lowest bits.
 fn write_packed(numbers: &[u32], width: u32, out: &mut Vec<u8>) {
     let groups = numbers.len().div_ceil(8);
     write_varint((groups as u64) << 1 | 1, out);

@@ -1,4 +1,4 @@
-//! What is written here is read again by `arrow-rs`, and has the statistics and page indexes that it writes by itself.
+//! Pages written here are read by `arrow-rs` and have the statistics and page indexes that `arrow-rs` itself writes.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use super::*;
 use crate::sink::parquet::dictionary::{self, LARGEST, LONGEST};
 use crate::sink::parquet::split;
 
-/// A column of numbers or names, in parts; whole, as what reads it again makes it.
+/// A column of numbers or names, in parts.
 enum Parts {
     Numbers(Vec<Float64Array>),
     Split(Vec<Float64Array>),
@@ -41,7 +41,7 @@ impl Parts {
     }
 }
 
-/// A file of one column, with our chunk in it or by `arrow-rs` alone: its metadata, and the column as text.
+/// Writes a file of one column, with our encoder or `arrow-rs` alone; returns its metadata and the column as text.
 fn read_back(parts: &Parts, is_ours: bool) -> (Arc<ParquetMetaData>, Vec<String>) {
     let batch = RecordBatch::try_from_iter([("v", parts.whole())]).expect("a batch");
     let properties =
@@ -79,7 +79,7 @@ fn shown(array: &ArrayRef, row: usize) -> String {
     }
 }
 
-/// Of every page: where it begins, its extremes, and how many nulls it has.
+/// For each page: its offset, extremes and number of nulls.
 fn pages(metadata: &ParquetMetaData) -> Vec<String> {
     let rows = metadata.offset_index().expect("an index")[0][0].page_locations().iter();
     let rows: Vec<_> = rows.map(|page| page.first_row_index).collect();
@@ -156,7 +156,7 @@ proptest! {
         let array = |names: &[String]| names.iter().map(|name| &**name).collect::<DictionaryArray<Int32Type>>();
         let whole = array(&names);
         let (front, back) = (whole.slice(0, at), whole.slice(at, names.len() - at));
-        // Each is as if nobody had seen the other.
+        // Neither depends on the other.
         prop_assert_eq!(bytes(Parts::Names(vec![front.clone()])), bytes(Parts::Names(vec![array(&names[..at])])));
         prop_assert_eq!(bytes(Parts::Names(vec![back.clone()])), bytes(Parts::Names(vec![array(&names[at..])])));
         prop_assert_eq!(bytes(Parts::Names(vec![front, back])), bytes(Parts::Names(vec![whole])));

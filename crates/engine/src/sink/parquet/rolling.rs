@@ -1,11 +1,10 @@
 //! Parquet files that roll.
 //!
-//! What a Parquet file has in memory until its end cannot be gone on with. So, where a run keeps checkpoints, all rows of the file in the making
-//! are in a [log](crate::rows) beside it too, as streams of Arrow IPC, one a batch. A run that goes on throws the file away and makes it
-//! again from those: the same rows give the same bytes, whatever batches they come in. When the file is complete and a checkpoint says so, the
-//! log goes.
+//! What a Parquet file has in memory until its end cannot be resumed. So, where a run keeps checkpoints, all rows of the file in the making
+//! are in a [log](crate::rows) in the state folder too, as streams of Arrow IPC, one a batch. A run that goes on throws the file away and makes it
+//! again from those: the same rows give the same bytes, whatever batches they come in. When the file is complete and a checkpoint says so, its rows
+//! go.
 
-use std::ffi::{OsStr, OsString};
 use std::io::Cursor;
 use std::sync::Arc;
 
@@ -13,33 +12,43 @@ use arrow_array::RecordBatch;
 use arrow_ipc::reader::StreamReader;
 use arrow_ipc::writer::StreamWriter;
 use arrow_schema::{ArrowError, Schema as ArrowSchema};
+use serde::{Deserialize, Serialize};
 
 use super::Arrays;
-use super::making::{Layout, Making};
-use crate::atomic::RollingFiles;
+use super::making::{ParquetLayout, ParquetWriter};
 use crate::batch::Batch;
 use crate::error::{Error, Result};
-use crate::rows::{Place, RowLog, SavedRows};
+use crate::rows::{Purpose, RowLog, Segment};
 use crate::sensor::Sensors;
-use crate::sink::roll::Roll;
-use crate::sink::{Block, Job, Outset, Prepare, Saved, Sink};
+use crate::sink::roll::{Roll, RollingFiles};
+use crate::sink::{Block, Job, Outset, Prepare, Sink, SinkCheckpoint};
 use crate::time::Timestamp;
 
 /// A sink of Parquet files, one after the other.
 pub(super) struct RollingParquet {
     files: RollingFiles,
-    layout: Arc<Layout>,
+    layout: Arc<ParquetLayout>,
     rows: Arc<Rows>,
-    current: Option<Current>,
+    /// The unfinished file.
+    current: Option<ParquetWriter>,
+    /// Its rows, in a run that keeps checkpoints.
+    log: Option<Log>,
     /// Whether nothing more will come.
     is_over: bool,
 }
 
-/// The file in the making.
-struct Current {
-    making: Making,
-    /// Its rows, in a run that keeps checkpoints.
-    log: Option<RowLog>,
+/// The log, and what it is called.
+struct Log {
+    name: Arc<str>,
+    rows: RowLog,
+}
+
+/// What a checkpoint keeps of the log.
+#[derive(Serialize, Deserialize)]
+struct SavedLog {
+    name: Arc<str>,
+    /// Of the rows of the unfinished file.
+    kept: Vec<Segment>,
 }
 
 /// Makes of batches what the file and its log take.
@@ -58,58 +67,54 @@ struct Prepared {
 }
 
 impl RollingParquet {
-    /// The files of a sink that begins as `outset` says; the one in the making is made again.
+    /// The files of a sink; rebuilds the unfinished one if `outset` has a state.
     ///
     /// # Errors
     /// As [`RollingFiles::open`]; a data error where its rows are not what they were.
-    pub(super) fn open(layout: Layout, roll: &Roll, outset: &Outset) -> Result<Self> {
+    pub(super) fn open(layout: ParquetLayout, roll: &Roll, outset: &Outset) -> Result<Self> {
         let (mut files, kept) = roll.open(&layout.path, outset)?;
-        let arrays = Arrays(Arc::clone(&layout.schema));
-        let rows = Arc::new(Rows { arrays, has_log: files.has_checkpoints() });
-        let place: Option<Place> = kept
-            .map(|kept| postcard::from_bytes(&kept))
-            .transpose()
+        let saved = kept.map(|kept| postcard::from_bytes(&kept)).transpose();
+        let saved = saved
             .map_err(|error| Error::data(format!("the checkpoint of {} is damaged: {error}", layout.path)))?;
-        let kept: Vec<OsString> = place.as_ref().map(Place::names).unwrap_or_default();
-        files.tidy(&kept.iter().map(OsString::as_os_str).collect::<Vec<&OsStr>>(), outset.resume.is_some());
-        let mut sink = Self { files, layout: Arc::new(layout), rows, current: None, is_over: false };
-        if let Some(place) = place {
-            let log = RowLog::resume(&sink.files.begun_place()?, outset, place)?;
-            sink.current = Some(sink.again(log)?);
+        let log = Log::open(outset, saved)?;
+        // Its file is made again.
+        files.tidy(&[], outset.resume.is_some());
+        let arrays = Arrays(Arc::clone(&layout.schema));
+        let rows = Arc::new(Rows { arrays, has_log: log.is_some() });
+        let mut sink = Self { files, layout: Arc::new(layout), rows, current: None, log, is_over: false };
+        if sink.files.is_begun() {
+            sink.current = Some(sink.make_again()?);
         }
         Ok(sink)
     }
 
-    /// Makes the file of these rows again, a frame at a time.
-    fn again(&self, mut log: RowLog) -> Result<Current> {
-        let mut making = Making::begin(&self.layout, self.files.begin_again()?)?;
-        for rows in log.read(0)? {
-            let (_, rows) = rows?;
-            for records in records_of(&self.layout, &rows)? {
-                making.add(records.map_err(|error| unreadable(&error))?)?.map_or(Ok(()), |job| job())?;
+    /// Rebuilds the unfinished file from its rows, one frame at a time.
+    fn make_again(&self) -> Result<ParquetWriter> {
+        let mut making = ParquetWriter::begin(&self.layout, self.files.begin_again()?)?;
+        let segments =
+            self.log.iter().flat_map(|log| log.rows.kept().iter().map(|kept| log.rows.reader().rows(*kept)));
+        for frames in segments {
+            for frame in frames? {
+                let (_, rows) = frame?;
+                for records in records_of(&self.layout, &rows)? {
+                    let job = making.add(records.map_err(|error| unreadable(&error))?)?;
+                    job.map_or(Ok(()), |job| job())?;
+                }
             }
         }
-        Ok(Current { making, log: Some(log) })
+        Ok(making)
     }
 
     /// The file for what comes next, whose first record has the time `first`.
-    fn current(&mut self, first: Option<Timestamp>) -> Result<&mut Current> {
+    fn current(&mut self, first: Option<Timestamp>) -> Result<&mut ParquetWriter> {
         if !self.files.has_checkpoints()
-            && let Some(mut current) =
-                self.current.take_if(|current| self.files.is_due(current.making.bytes()))
+            && let Some(mut current) = self.current.take_if(|current| self.files.is_due(current.bytes()))
         {
-            self.files.close_now(current.making.finish()?)?;
+            self.files.close_now(current.finish()?)?;
         }
         let current = match self.current.take() {
             Some(current) => current,
-            None => {
-                let making = Making::begin(&self.layout, self.files.begin(first)?)?;
-                let log = match self.files.has_checkpoints() {
-                    true => Some(RowLog::new(&self.files.begun_place()?, self.files.outset())),
-                    false => None,
-                };
-                Current { making, log }
-            }
+            None => ParquetWriter::begin(&self.layout, self.files.begin(first)?)?,
         };
         Ok(self.current.insert(current))
     }
@@ -120,39 +125,60 @@ impl RollingParquet {
             return Ok(None);
         }
         let epoch = self.files.number();
-        let current = self.current(first)?;
-        current.log.as_mut().map_or(Ok(()), |log| log.append(epoch, &rows))?;
-        current.making.add(records)
+        let job = self.current(first)?.add(records)?;
+        self.log.as_mut().map_or(Ok(()), |log| log.rows.append(epoch, &rows))?;
+        self.request_if_due();
+        Ok(job)
     }
 
-    /// The file in the making is complete: what a checkpoint keeps of that, and the log, which is needed no more behind it.
-    fn close(&mut self, epoch: u64, mut current: Current) -> Result<Option<Saved>> {
-        let saved = current.making.finish()?.save()?;
-        let saved = self.files.save(epoch, saved, true)?;
-        Ok(saved.map(|Saved { state, outputs, settle, deliver }| {
-            let forget = move || {
-                // The file is complete, and a checkpoint says so. That the rows are gone is durable once the name is: both are in one folder.
-                current.log.iter_mut().for_each(|log| log.forget(u64::MAX));
-                deliver.map_or(Ok(()), |deliver| deliver())
-            };
-            Saved { state, outputs, settle, deliver: Some(Box::new(forget)) }
-        }))
+    /// With checkpoints, a file ends at a cut.
+    fn request_if_due(&mut self) {
+        if let Some(current) = &self.current {
+            self.files.request_if_due(current.bytes());
+        }
     }
 
-    /// What a checkpoint keeps of the file in the making: its rows.
-    fn keep(&mut self, epoch: u64) -> Result<Option<Saved>> {
-        let log = self.current.as_mut().and_then(|current| current.log.as_mut());
-        let saved = match log {
-            None => None,
-            Some(log) => {
-                let SavedRows { place, outputs, settle } = log.save()?;
-                let state = postcard::to_stdvec(&place).map_err(|error| {
-                    Error::internal(format!("the place in an log cannot be saved: {error}"))
-                })?;
-                Some(Saved { state, outputs, settle, deliver: None })
-            }
+    /// The file is complete: once a checkpoint says so, its rows are no longer needed.
+    fn close(&mut self, epoch: u64, mut current: ParquetWriter) -> Result<Option<SinkCheckpoint>> {
+        let (Some(saved), Some(log)) = (current.finish()?.save()?, &mut self.log) else { return Ok(None) };
+        // What was appended is not made durable any more.
+        let _settle = log.rows.close();
+        let mut forget = log.rows.forget(epoch);
+        let checkpoint = self.files.close(epoch, log.saved()?, saved)?;
+        let mut deliver = checkpoint.deliver;
+        let deliver = move || {
+            forget.take().into_iter().for_each(|forget| forget());
+            deliver.as_mut().map_or(Ok(()), |deliver| deliver())
         };
-        self.files.save(epoch, saved, false)
+        Ok(Some(SinkCheckpoint { deliver: Some(Box::new(deliver)), ..checkpoint }))
+    }
+
+    /// The state of the unfinished file in a checkpoint: its rows.
+    fn keep(&mut self, epoch: u64) -> Result<Option<SinkCheckpoint>> {
+        let Some(log) = &mut self.log else { return Ok(None) };
+        let settle: Job = match log.rows.close() {
+            Some(settle) => Box::new(settle),
+            None => Box::new(|| Ok(())),
+        };
+        self.files.keep(epoch, log.saved()?, Vec::new(), settle).map(Some)
+    }
+}
+
+impl Log {
+    /// That of a sink that begins as `outset` says, which had `saved` at a checkpoint; `None` in a run that keeps none.
+    fn open(outset: &Outset, saved: Option<SavedLog>) -> Result<Option<Self>> {
+        let (Some(folder), Some(writer)) = (&outset.state, &outset.writer) else { return Ok(None) };
+        let new = || SavedLog { name: Arc::clone(writer), kept: Vec::new() };
+        let SavedLog { name, kept } = saved.unwrap_or_else(new);
+        let rows = RowLog::open(&outset.files, folder, Purpose::File, &name, kept)?;
+        Ok(Some(Self { name, rows }))
+    }
+
+    /// What a checkpoint keeps.
+    fn saved(&self) -> Result<Vec<u8>> {
+        let saved = SavedLog { name: Arc::clone(&self.name), kept: self.rows.kept().to_vec() };
+        postcard::to_stdvec(&saved)
+            .map_err(|error| Error::internal(format!("the state of a log cannot be saved: {error}")))
     }
 }
 
@@ -191,13 +217,18 @@ impl Sink for RollingParquet {
         }
     }
 
+    fn push(&mut self) -> Result<()> {
+        self.request_if_due();
+        Ok(())
+    }
+
     fn flush(&mut self) -> Result<()> {
         self.is_over = true;
         Ok(())
     }
 
-    fn save(&mut self, epoch: u64) -> Result<Option<Saved>> {
-        let is_due = |current: &mut Current| self.is_over || self.files.is_due(current.making.bytes());
+    fn save(&mut self, epoch: u64) -> Result<Option<SinkCheckpoint>> {
+        let is_due = |current: &mut ParquetWriter| self.is_over || self.files.is_due(current.bytes());
         match self.current.take_if(is_due) {
             Some(current) => self.close(epoch, current),
             None => self.keep(epoch),
@@ -210,7 +241,7 @@ impl Sink for RollingParquet {
 
     fn commit(&mut self) -> Result<Vec<String>> {
         if let Some(mut current) = self.current.take().filter(|_| !self.files.has_checkpoints()) {
-            self.files.close_now(current.making.finish()?)?;
+            self.files.close_now(current.finish()?)?;
         }
         Ok(self.files.remarks())
     }
@@ -224,7 +255,7 @@ fn rows_of(schema: &ArrowSchema, records: &RecordBatch) -> std::result::Result<V
 }
 
 /// The records of such a stream.
-fn records_of<'r>(layout: &Layout, rows: &'r [u8]) -> Result<StreamReader<Cursor<&'r [u8]>>> {
+fn records_of<'r>(layout: &ParquetLayout, rows: &'r [u8]) -> Result<StreamReader<Cursor<&'r [u8]>>> {
     let reader = StreamReader::try_new(Cursor::new(rows), None).map_err(|error| unreadable(&error))?;
     match reader.schema() == layout.schema {
         true => Ok(reader),
@@ -234,5 +265,5 @@ fn records_of<'r>(layout: &Layout, rows: &'r [u8]) -> Result<StreamReader<Cursor
 }
 
 fn unreadable(error: &ArrowError) -> Error {
-    Error::data(format!("the rows of a file in the making cannot be read: {error}"))
+    Error::data(format!("the rows of an unfinished file cannot be read: {error}"))
 }

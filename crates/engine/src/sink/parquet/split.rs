@@ -1,5 +1,5 @@
-//! Columns of numbers that were computed: the first bytes of all, then the second bytes, and so on (Parquet's byte-stream split), since
-//! signs and exponents are alike and digits are not.
+//! Byte-stream split encoding for columns of computed numbers: the first bytes of all values, then the second bytes, and so on, since signs
+//! and exponents are similar and digits are not.
 
 use std::ops::Range;
 
@@ -49,7 +49,7 @@ pub(super) fn numbers(
     encode(column, level, &Numbers(numbers), &validity(parts))
 }
 
-/// Appends eight streams of bytes.
+/// Appends the eight byte streams.
 fn split(numbers: &[f64], out: &mut Vec<u8>) {
     let (start, count) = (out.len(), numbers.len());
     out.resize(start + 8 * count, 0);
@@ -68,7 +68,7 @@ fn split(numbers: &[f64], out: &mut Vec<u8>) {
     }
 }
 
-/// Rows of eight bytes as columns: squares of four by four bytes change places, then of two by two, then single bytes (Warren, "Hacker's
+/// Transposes eight rows of eight bytes: swaps blocks of four by four bytes, then two by two, then single bytes (Warren, "Hacker's
 /// Delight", 7.3, for bytes).
 fn transposed(mut rows: [u64; 8]) -> [u64; 8] {
     for (distance, mask) in

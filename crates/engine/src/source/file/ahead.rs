@@ -1,5 +1,5 @@
-//! The files of an input that have not been begun, as they lay there when the run started: one that goes on after a restart must find
-//! the same ones, or it would write something else than an uninterrupted one.
+//! Fingerprints of the input files not begun yet, taken when the run starts. A resumed run must find the same files, or its output would
+//! differ from that of an uninterrupted run.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -8,63 +8,63 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::changes::Change;
+use super::changes::FileChange;
 use super::input_file::InputFile;
 use super::seen::Seen;
 use crate::error::{Error, Result};
 
-/// What lies ahead, in order. It is looked at once: a checkpoint opens none of these files, and copies none of their names but into its
-/// own bytes.
+/// The files ahead, in order. They are inspected once: a checkpoint opens none of them, and only serializes this.
 #[derive(Clone, Debug)]
 pub(in crate::source) struct Ahead {
-    all: Arc<[Lying]>,
+    all: Arc<[FileAhead]>,
     from: usize,
 }
 
-/// A file, or an archive with those that are meant in it.
+/// A file, or an archive with its selected members.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct Lying {
+struct FileAhead {
     seen: Seen,
-    members: Option<Members>,
-    /// The ordinals that its files have in the input.
+    members: Option<MembersAhead>,
+    /// The ordinals of its files in the input.
     #[serde(skip)]
     ordinals: Range<usize>,
 }
 
-/// The files that are meant in an archive.
+/// The selected members of an archive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Members {
+struct MembersAhead {
     count: u64,
-    /// CRC-32C of what the archive's directory says of them: names, lengths, checksums.
+    /// CRC-32C over their entries in the archive's directory: names, lengths, checksums.
     directory: u32,
 }
 
 impl Ahead {
-    /// What there is of `files` from `from` on.
+    /// Inspects `files` from ordinal `from` on.
     ///
     /// # Errors
-    /// When one of them cannot be read.
+    /// If one of them cannot be read.
     pub(in crate::source) fn look(files: &[InputFile], from: usize) -> Result<Self> {
         let mut start = from.min(files.len());
         let mut all = Vec::new();
         for several in files[start..].chunk_by(InputFile::is_beside) {
-            all.push(Lying::look(several, start)?);
+            all.push(FileAhead::look(several, start)?);
             start += several.len();
         }
         Ok(all.into())
     }
 
-    /// The same, seen from within the file `at`: a plain file that is being read lies ahead no more, what is left of an archive does.
+    /// What is ahead while file `at` is being read: a plain file that is being read is no longer ahead, but the rest of an archive is.
     pub(in crate::source) fn behind(&self, at: usize) -> Self {
-        let is_passed = |lying: &Lying| match lying.members {
-            Some(_) => lying.ordinals.end <= at,
-            None => lying.ordinals.start <= at,
+        let is_passed = |file: &FileAhead| match file.members {
+            Some(_) => file.ordinals.end <= at,
+            None => file.ordinals.start <= at,
         };
         let from = self.from + self.all[self.from..].partition_point(is_passed);
         Self { all: Arc::clone(&self.all), from }
     }
 
-    /// Where what lies ahead of the place at the file `at` of `files`, which may have been begun, begins among them: see [`Ahead::behind`].
+    /// The ordinal at which the files ahead begin, for a position in file `at` of `files`, which may have been begun: see
+    /// [`Ahead::behind`].
     pub(super) fn start(files: &[InputFile], at: usize, is_begun: bool) -> usize {
         match files.get(at) {
             Some(current) if current.member.is_some() => {
@@ -76,8 +76,8 @@ impl Ahead {
         }
     }
 
-    /// What has become of it, where `now` is there.
-    pub(super) fn changes(&self, now: &Self) -> Vec<Change> {
+    /// The differences between these files and the files that are there `now`.
+    pub(super) fn changes(&self, now: &Self) -> Vec<FileChange> {
         let (known, there) = (self.names(), now.names());
         let (mut before, mut now) = (self.left().iter().peekable(), now.left().iter().peekable());
         let mut changes = Vec::new();
@@ -86,38 +86,38 @@ impl Ahead {
                 (None, None) => return changes,
                 (Some(was), Some(is)) if was.name() == is.name() => {
                     if (&was.seen, was.members) != (&is.seen, is.members) {
-                        changes.push(Change::Other(was.name().to_owned()));
+                        changes.push(FileChange::Other(was.name().to_owned()));
                     }
                     before.next();
                     now.next();
                 }
                 (Some(was), _) if !there.contains(was.name()) => {
-                    changes.push(Change::Gone(was.name().to_owned()));
+                    changes.push(FileChange::Gone(was.name().to_owned()));
                     before.next();
                 }
                 (_, Some(is)) if !known.contains(is.name()) => {
-                    changes.push(Change::New(is.name().to_owned(), is.ordinals.clone()));
+                    changes.push(FileChange::New(is.name().to_owned(), is.ordinals.clone()));
                     now.next();
                 }
-                (Some(lying), _) | (None, Some(lying)) => {
-                    changes.push(Change::Moved(lying.name().to_owned()));
+                (Some(file), _) | (None, Some(file)) => {
+                    changes.push(FileChange::Moved(file.name().to_owned()));
                     return changes;
                 }
             }
         }
     }
 
-    fn left(&self) -> &[Lying] {
+    fn left(&self) -> &[FileAhead] {
         &self.all[self.from..]
     }
 
     fn names(&self) -> HashSet<&str> {
-        self.left().iter().map(Lying::name).collect()
+        self.left().iter().map(FileAhead::name).collect()
     }
 }
 
-impl Lying {
-    /// One file, or several of one archive, of which the first is the input's file `start`.
+impl FileAhead {
+    /// One file, or several members of one archive; the first is file `start` of the input.
     fn look(files: &[InputFile], start: usize) -> Result<Self> {
         let (name, path) = (files[0].container(), files[0].regular());
         let seen = match path {
@@ -127,7 +127,7 @@ impl Lying {
                 Seen::file(&name, &file, None)?
             }
         };
-        Ok(Self { seen, members: Members::of(files), ordinals: start..start + files.len() })
+        Ok(Self { seen, members: MembersAhead::of(files), ordinals: start..start + files.len() })
     }
 
     fn name(&self) -> &str {
@@ -135,8 +135,8 @@ impl Lying {
     }
 }
 
-impl Members {
-    /// Those of `files` that are in an archive.
+impl MembersAhead {
+    /// The members among `files`, if they are in an archive.
     fn of(files: &[InputFile]) -> Option<Self> {
         let mut members = files.iter().filter_map(|file| file.member.as_ref()).peekable();
         members.peek()?;
@@ -146,8 +146,8 @@ impl Members {
     }
 }
 
-impl From<Vec<Lying>> for Ahead {
-    fn from(all: Vec<Lying>) -> Self {
+impl From<Vec<FileAhead>> for Ahead {
+    fn from(all: Vec<FileAhead>) -> Self {
         Self { all: all.into(), from: 0 }
     }
 }
@@ -160,7 +160,7 @@ impl Serialize for Ahead {
 
 impl<'de> Deserialize<'de> for Ahead {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Vec::<Lying>::deserialize(deserializer).map(Self::from)
+        Vec::<FileAhead>::deserialize(deserializer).map(Self::from)
     }
 }
 
@@ -185,17 +185,20 @@ mod tests {
         let before: Ahead = postcard::from_bytes(&bytes).expect("as it was");
         let changes = |names: &[&str]| before.changes(&look(names));
         assert_eq!(changes(&["a", "b", "c"]), []);
-        assert_eq!(changes(&["a", "c"]), [Change::Gone("b".into())]);
-        assert_eq!(changes(&["a", "b"]), [Change::Gone("c".into())]);
-        assert_eq!(changes(&["d", "a", "b", "c"]), [Change::New("d".into(), 0..1)]);
-        assert_eq!(changes(&["a", "b", "c", "d"]), [Change::New("d".into(), 3..4)]);
-        assert_eq!(changes(&["a", "d", "c"]), [Change::Gone("b".into()), Change::New("d".into(), 1..2)]);
-        assert_eq!(changes(&["b", "a", "c"]), [Change::Moved("a".into())]);
-        assert_eq!(changes(&["a", "b", "c", "a"]), [Change::Moved("a".into())]);
+        assert_eq!(changes(&["a", "c"]), [FileChange::Gone("b".into())]);
+        assert_eq!(changes(&["a", "b"]), [FileChange::Gone("c".into())]);
+        assert_eq!(changes(&["d", "a", "b", "c"]), [FileChange::New("d".into(), 0..1)]);
+        assert_eq!(changes(&["a", "b", "c", "d"]), [FileChange::New("d".into(), 3..4)]);
+        assert_eq!(
+            changes(&["a", "d", "c"]),
+            [FileChange::Gone("b".into()), FileChange::New("d".into(), 1..2)]
+        );
+        assert_eq!(changes(&["b", "a", "c"]), [FileChange::Moved("a".into())]);
+        assert_eq!(changes(&["a", "b", "c", "a"]), [FileChange::Moved("a".into())]);
         write("b", "B");
-        assert_eq!(changes(&["a", "b", "c"]), [Change::Other("b".into())]);
+        assert_eq!(changes(&["a", "b", "c"]), [FileChange::Other("b".into())]);
         write("b", "bb");
-        assert_eq!(changes(&["a", "b", "c"]), [Change::Other("b".into())]);
+        assert_eq!(changes(&["a", "b", "c"]), [FileChange::Other("b".into())]);
     }
 
     #[test]
@@ -206,7 +209,7 @@ mod tests {
         let files = files(folder.path(), &names);
         let all = Ahead::look(&files, 0).expect("there");
         for at in 0..4 {
-            let left: Vec<_> = all.behind(at).left().iter().map(|lying| lying.name().to_owned()).collect();
+            let left: Vec<_> = all.behind(at).left().iter().map(|file| file.name().to_owned()).collect();
             assert_eq!(left, names[names.len().min(at + 1)..]);
             let now = Ahead::look(&files, Ahead::start(&files, at, true)).expect("there");
             assert_eq!(all.behind(at).changes(&now), []);

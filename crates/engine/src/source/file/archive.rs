@@ -1,7 +1,7 @@
-//! Zip archives: their members are files.
+//! Zip archives, whose members are read as files.
 //!
-//! The directory at the end of an archive says where each member lies; it is read when files are looked for, and the member when its
-//! turn comes. Nothing is written to disk, so that a member may be called what it likes.
+//! The directory at the end of an archive gives the offset of each member; it is read when files are listed, and a member when its turn
+//! comes. Nothing is written to disk, so the names of members cannot do any harm.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -18,14 +18,14 @@ use rawzip::{
     ZipArchive, ZipArchiveEntryWayfinder, ZipFileHeaderRecord,
 };
 
-use super::decompress::{self, Pieces, Unpacked};
+use super::decompress::{self, PieceSize, Unpacked};
 use super::naming::shown;
 use super::packing::{ARCHIVE, Packing, has_extension};
 use super::wildcards::has_wildcards;
 use crate::error::{Error, Result};
 use crate::files::Base;
 
-/// Members that an archive may have: each is remembered.
+/// Maximum number of members in an archive, since each takes memory.
 const MOST: usize = 1_000_000;
 
 /// A file in an archive.
@@ -35,16 +35,16 @@ pub struct Member {
     pub(super) name: PathBuf,
     place: ZipArchiveEntryWayfinder,
     method: CompressionMethod,
-    /// That of its content, as the archive's directory has it.
+    /// The CRC-32 of its content, from the archive's directory.
     checksum: u32,
 }
 
-/// Whether the bytes at `start` are the first of an archive.
+/// Whether `start` has the magic number of an archive.
 pub(super) fn begins(start: &[u8]) -> bool {
     matches!(start, [b'P', b'K', 3, 4, ..] | [b'P', b'K', 5, 6, ..] | [b'P', b'K', 7, 8, ..])
 }
 
-/// Whether the file at `path` is an archive: by its first bytes, and by its name too where those are cut off.
+/// Whether the file at `path` is an archive: by its magic number, or by its name if the file is truncated.
 pub(super) fn is_archive(path: &Path) -> bool {
     let mut start = Vec::new();
     let is_read = path.metadata().is_ok_and(|meta| meta.is_file())
@@ -54,7 +54,7 @@ pub(super) fn is_archive(path: &Path) -> bool {
     is_read && (begins(&start) || is_cut())
 }
 
-/// What an archive is called by whose files cannot be read, as far as its name says so.
+/// The kind of an archive whose files cannot be read, judged by its name.
 pub(super) fn other_kind(path: &Path) -> Option<&'static str> {
     let kinds = [
         ("tar", "a tar"),
@@ -74,10 +74,10 @@ pub(super) fn other_kind(path: &Path) -> Option<&'static str> {
         .map(|kind| kind.1)
 }
 
-/// The files in the archive at `path`, which messages call `archive`, in the order of their names, without those whose names begin with a dot.
+/// The files in the archive at `path`, called `archive` in messages, sorted by name, without hidden files.
 ///
 /// # Errors
-/// When it cannot be read, or one of its members could not be; when two members have one name.
+/// If the archive or one of its members cannot be read, or two members have the same name.
 pub(super) fn members(path: &Path, archive: &str) -> Result<Vec<Member>> {
     let file = File::open(path).map_err(|error| Error::io("read", archive, &error))?;
     let (zip, mut members) = (open(file, archive)?, Vec::new());
@@ -98,19 +98,18 @@ pub(super) fn members(path: &Path, archive: &str) -> Result<Vec<Member>> {
     members.sort_by(|a, b| a.name.cmp(&b.name));
     match members.windows(2).find(|pair| pair[0].name == pair[1].name) {
         None => Ok(members),
-        Some(pair) => {
-            Err(Error::data(format!("`{archive}` has two files called `{}`", shown(&pair[0].name)))
-                .with_help("unpack it first, and keep the one that is meant"))
-        }
+        Some(pair) => Err(Error::data(format!("`{archive}` has two files named `{}`", shown(&pair[0].name)))
+            .with_help("unpack it first, and keep the right one")),
     }
 }
 
-/// What an entry of an archive's directory means; `None` for folders and hidden files.
+/// The member for an entry of an archive's directory; `None` for folders and hidden files.
 fn member(archive: &str, entry: &ZipFileHeaderRecord<'_>) -> Result<Option<Member>> {
     let raw = entry.file_path();
     if raw.as_bytes() == b"[Content_Types].xml" {
-        return Err(Error::data(format!("`{archive}` is a document of an office program"))
-            .with_help("export its sheet as CSV"));
+        return Err(
+            Error::data(format!("`{archive}` is an office document")).with_help("export its sheet as CSV")
+        );
     }
     let name = path_of(raw.as_bytes());
     let is_hidden = name.iter().any(|part| part.as_bytes().starts_with(b"."));
@@ -124,7 +123,7 @@ fn member(archive: &str, entry: &ZipFileHeaderRecord<'_>) -> Result<Option<Membe
         "it is a link".to_owned()
     } else if !METHODS.contains(&method) {
         let method = method.name().map_or_else(|| method.as_u16().to_string(), str::to_owned);
-        format!("it is packed by the method {method}")
+        format!("it uses the compression method {method}")
     } else {
         return Ok(Some(Member { name, place: entry.wayfinder(), method, checksum: entry.crc32() }));
     };
@@ -132,7 +131,7 @@ fn member(archive: &str, entry: &ZipFileHeaderRecord<'_>) -> Result<Option<Membe
         .with_help("unpack the archive first, or leave that file out of it"))
 }
 
-/// The path that a member's name means: below the archive, wherever it says that it lies.
+/// The path for the name of a member, always below the archive.
 fn path_of(name: &[u8]) -> PathBuf {
     let parts = name.split(|byte| matches!(byte, b'/' | b'\\'));
     parts.filter(|part| !matches!(*part, b"" | b"." | b"..")).map(OsStr::from_bytes).collect()
@@ -146,12 +145,12 @@ fn open(file: File, archive: &str) -> Result<ZipArchive<FileReader>> {
 fn damaged(archive: &str, error: &rawzip::Error) -> Error {
     match error.kind() {
         rawzip::ErrorKind::IO(error) if error.raw_os_error().is_some() => Error::io("read", archive, error),
-        _ => Error::data(format!("`{archive}` cannot be read as a zip archive, or it is cut short: {error}"))
+        _ => Error::data(format!("`{archive}` is not a valid zip archive, or it is truncated: {error}"))
             .with_help("fetch the file again"),
     }
 }
 
-/// The ways of packing that can be read.
+/// The supported compression methods.
 const METHODS: [CompressionMethod; 5] = [
     CompressionMethod::STORE,
     CompressionMethod::DEFLATE,
@@ -161,7 +160,7 @@ const METHODS: [CompressionMethod; 5] = [
 ];
 
 impl Member {
-    /// How many bytes it has as it lies in the archive.
+    /// Its compressed length in bytes.
     pub(super) fn len(&self) -> u64 {
         self.place.compressed_size_hint()
     }
@@ -171,19 +170,19 @@ impl Member {
         self.place.uncompressed_size_hint() == 0
     }
 
-    /// Adds to a CRC-32C what the archive's directory says of it: name, lengths, checksum.
+    /// Extends a CRC-32C with its entry in the archive's directory: name, lengths, checksum.
     pub(super) fn add_to_checksum(&self, crc: u32) -> u32 {
         let crc = crc32c::crc32c_append(crc, self.name.as_os_str().as_bytes());
         let (packed, plain) = (self.place.compressed_size_hint(), self.place.uncompressed_size_hint());
         let numbers = [packed, plain, u64::from(self.checksum)];
-        // A name has no zeros: what is behind it cannot be one more letter of it.
+        // The zero byte terminates the name, which cannot contain one.
         numbers.iter().fold(crc32c::crc32c_append(crc, &[0]), |crc, number| {
             crc32c::crc32c_append(crc, &number.to_le_bytes())
         })
     }
 
-    /// Unpacks it from the archive `file`; `name` is that of the member as messages show it, `consumed` counts packed bytes. What comes
-    /// out is checked against the sizes and the checksum in the archive's directory.
+    /// Decompresses it from the archive `file`; `name` is its name in messages, `consumed` counts compressed bytes. The result is checked
+    /// against the size and the checksum in the archive's directory.
     pub(super) fn unpack(&self, file: &File, name: &str, consumed: Arc<AtomicU64>) -> Result<Unpacked> {
         let failed = |error| Error::io("read", name, &error);
         let twin = || file.try_clone().map_err(failed);
@@ -194,7 +193,7 @@ impl Member {
         let packed = decompress::counted(Box::new(packed), consumed);
         let content = self.content(packed).map_err(failed)?;
         let checked = entry.verifying_reader(content);
-        decompress::spawn(move || Ok(Box::new(checked)), Pieces::Full, Arc::default()).map_err(failed)
+        decompress::spawn(move || Ok(Box::new(checked)), PieceSize::Full, Arc::default()).map_err(failed)
     }
 
     fn content(&self, packed: impl io::BufRead + Send + 'static) -> io::Result<Box<dyn Read + Send>> {
@@ -208,19 +207,19 @@ impl Member {
     }
 }
 
-/// Which files in an archive are meant: a path or a glob.
+/// The selected files in an archive: a path or a glob.
 pub(super) struct Inside {
     written: String,
     pattern: Pattern,
-    /// What stands before the first name with a wildcard.
+    /// The part before the first name with a wildcard.
     pub(super) fixed: PathBuf,
 }
 
 impl Inside {
-    /// A pattern that goes on behind the name of an archive: that of the archive, and what is meant in it.
+    /// Splits a pattern that continues after the name of an archive into the archive's path and the selection in it.
     ///
     /// # Errors
-    /// A configuration error where it is no glob.
+    /// A configuration error if the selection is not a valid glob.
     pub(super) fn split<'a>(written: &'a str, base: &Base) -> Result<Option<(&'a str, Self)>> {
         let parts = written.match_indices('/').map(|(at, _)| (&written[..at], &written[at + 1..]));
         let is_archive = |path: &str| has_extension(Path::new(path), ARCHIVE) && !base.join(path).is_dir();
@@ -229,8 +228,8 @@ impl Inside {
         else {
             return Ok(None);
         };
-        let pattern =
-            Pattern::new(inside).map_err(|error| Error::config(format!("`{inside}` is no glob: {error}")))?;
+        let pattern = Pattern::new(inside)
+            .map_err(|error| Error::config(format!("`{inside}` is not a valid glob: {error}")))?;
         let folders = Path::new(inside).parent().into_iter().flat_map(Path::iter);
         let fixed = folders.take_while(|name| !has_wildcards(&name.to_string_lossy())).collect();
         Ok(Some((archive, Self { written: inside.to_owned(), pattern, fixed })))

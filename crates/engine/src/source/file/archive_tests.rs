@@ -50,7 +50,7 @@ fn zip(files: &[(&str, CompressionMethod, &[u8])]) -> Vec<u8> {
 const STORE: CompressionMethod = CompressionMethod::STORE;
 const DEFLATE: CompressionMethod = CompressionMethod::DEFLATE;
 
-/// What reading `path` gives; or the error.
+/// The records of `path`, or the error.
 fn outcome(path: &str) -> Vec<String> {
     read(&Csv::new(path), 1 << 20, Io::Auto).unwrap_or_else(|error| vec![error.to_string()])
 }
@@ -82,7 +82,7 @@ fn an_archive_that_is_cut_or_damaged_anywhere_never_gives_something_else_in_sile
     let files: [(&str, _, &[u8]); 2] =
         [("a.csv", STORE, b"value,other\n1,2\n"), ("b.csv", DEFLATE, whole.as_bytes())];
     let bytes = zip(&files);
-    // A name that is damaged is another one, and may come at another place.
+    // A damaged name is another name, and may sort elsewhere.
     let values = |lines: &[String]| {
         let value = |line: &String| line.rsplit(' ').next().unwrap_or_default().to_owned();
         let mut values: Vec<String> = lines[..lines.len() - 1].iter().map(value).collect();
@@ -98,7 +98,7 @@ fn an_archive_that_is_cut_or_damaged_anywhere_never_gives_something_else_in_sile
     for at in 0..bytes.len() {
         let mut damaged = bytes.clone();
         damaged[at] ^= 0x10;
-        // A byte that says nothing about the content, such as the time, may be any.
+        // Any value of a byte that does not affect the content, such as the time, is accepted.
         if let Ok(found) = of(&damaged) {
             assert_eq!(values(&found), expected, "byte {at}");
         }
@@ -124,7 +124,7 @@ fn some_files_of_an_archive_are_named_behind_it() {
     assert_eq!(sensors("a.zip/**/*.csv"), ["plant/x-2 1.0", "x-1 1.0"]);
     assert_eq!(sensors("*.zip/*.csv"), ["a.zip/x-1 1.0", "b.zip/x-1 1.0"]);
     let none = sensors("a.zip/y*");
-    assert!(none[0].contains("no file fits") && none[0].contains("a.zip/y*"), "{none:?}");
+    assert!(none[0].contains("no file matches") && none[0].contains("a.zip/y*"), "{none:?}");
     assert!(sensors("c.zip/*")[0].contains("c.zip"));
 }
 
@@ -147,15 +147,15 @@ fn what_cannot_be_read_of_an_archive_is_refused_by_name() {
         (
             "x.zip",
             with("b.csv", CompressionMethod::LZMA, b"junk"),
-            "x.zip/b.csv` cannot be read: it is packed by the method",
+            "x.zip/b.csv` cannot be read: it uses the compression method",
         ),
-        ("x.zip", with("./a.csv", STORE, b"value\n2\n"), "x.zip` has two files called `a.csv`"),
+        ("x.zip", with("./a.csv", STORE, b"value\n2\n"), "x.zip` has two files named `a.csv`"),
         (
             "x.zip",
             with("b.zip", STORE, b"PK\x03\x04junk"),
             "x.zip/b.zip` cannot be unpacked: it is a zip archive",
         ),
-        ("x.xlsx", with("[Content_Types].xml", STORE, b"<x/>"), "x.xlsx` is a document of an office program"),
+        ("x.xlsx", with("[Content_Types].xml", STORE, b"<x/>"), "x.xlsx` is an office document"),
         ("x.zip", zip(&[]), "x.zip` has no files"),
         ("x.zip", with("b.csv", STORE, b""), "x.zip/b.csv` has no header: it is empty"),
         ("x.tar.gz", packed(Packing::Gzip, b"value\n1\n"), "x.tar.gz` is a tar archive"),
@@ -211,16 +211,16 @@ fn a_place_in_a_file_of_an_archive_is_found_again() {
     write(&folder, "x.zip", &zip(&[files[0], ("b.csv", STORE, whole.as_bytes())]));
     let mut other = Csv::new(&path).open(&options).expect("open");
     let error = other.restore(&state).expect_err("another file");
-    assert!(error.to_string().contains("x.zip/a.csv` is another file than it was"), "{error}");
+    assert!(error.to_string().contains("x.zip/a.csv` is a different file than at the checkpoint"), "{error}");
 }
 
 #[test]
 fn an_archive_ahead_is_known_by_its_directory() {
     use super::ahead::Ahead;
-    use super::changes::Change;
+    use super::changes::FileChange;
     let folder = folder();
     let write = |first: &[u8], name: &str| {
-        // More than is looked at of the beginning and the end, and as long whatever is in it.
+        // Longer than the compared beginning and end, with the same length whatever the content.
         let rest = vec![b'1'; 3000];
         write(
             &folder,
@@ -234,12 +234,12 @@ fn an_archive_ahead_is_known_by_its_directory() {
     };
     let path = write(b"value\n1\n", "b.csv");
     let before = look(&path, 0);
-    // All of it, wherever in it the run was.
+    // All of it, wherever in it the run stopped.
     for at in 0..3 {
         assert_eq!(before.behind(at).changes(&look(&path, at)), [], "{at}");
     }
     assert_eq!(before.behind(3).changes(&look(&path, 3)), []);
-    let is_other = |path: &str| before.changes(&look(path, 1)) == [Change::Other(path.into())];
+    let is_other = |path: &str| before.changes(&look(path, 1)) == [FileChange::Other(path.into())];
     assert!(is_other(&write(b"value\n2\n", "b.csv")), "another checksum");
     assert!(is_other(&write(b"value\n1\n", "c.csv")), "another name");
     assert!(!is_other(&write(b"value\n1\n", "b.csv")));

@@ -1,4 +1,4 @@
-//! Files that grow, and whose first lines come in two pieces, cut at every byte: what is read is what is read of the whole file at rest.
+//! Followed files whose first lines arrive in two pieces, cut at every byte: the result is the same as for the complete file at rest.
 
 use std::fs::OpenOptions as FileOpenOptions;
 use std::io::Write;
@@ -9,7 +9,6 @@ use std::sync::atomic::Ordering;
 use serde_json::{Value, json};
 
 use super::FileSource;
-use super::odd_text::Came;
 use super::options::FileOptions;
 use crate::batch::Schema;
 use crate::error::{Error, ErrorKind};
@@ -19,16 +18,17 @@ use crate::format::encoding::{Encoded, EncodingOptions};
 use crate::format::influx::{Influx, InfluxOptions};
 use crate::format::jsonl::JsonLines;
 use crate::sensor::Sensors;
+use crate::source::stream::odd_text::Came;
 use crate::source::{Input, OpenOptions, Resumption, Source};
 
 const ENDS: [&str; 3] = ["csv", "jsonl", "lp"];
 
-/// A file as it is when it is whole.
+/// A complete file.
 struct Case {
     what: String,
     format: Arc<dyn Format>,
     bytes: Vec<u8>,
-    /// Whether the options say all columns, so that nothing is waited for.
+    /// Whether the options determine all columns, so that the run does not wait.
     is_declared: bool,
 }
 
@@ -135,7 +135,7 @@ impl Case {
         (came, Arc::clone(source.schema()))
     }
 
-    /// Begins to follow the files that fit `path`.
+    /// Starts to follow the files that match `path`.
     fn follow(&self, path: &Path, open: &OpenOptions) -> Result<FileSource, Error> {
         let options = FileOptions { follow: true, ..options(path) };
         let there = options.growing(&ENDS, &open.outputs).expect("looked for");
@@ -152,7 +152,7 @@ fn append(path: &Path, bytes: &[u8]) {
     file.expect("opened").write_all(bytes).expect("written");
 }
 
-/// Takes in what there is.
+/// Reads everything available.
 fn read(source: &mut FileSource, came: &mut Came) {
     let mut nothing = 0;
     while nothing < 2 {
@@ -163,7 +163,7 @@ fn read(source: &mut FileSource, came: &mut Came) {
     }
 }
 
-/// A file of a case that has `length` of its bytes.
+/// A file with the first `length` bytes of a case.
 fn begun(case: &Case, length: usize) -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("x.csv");
@@ -222,7 +222,9 @@ fn clause_5_so_is_one_that_appears_later() {
             let later = folder.path().join("y.csv");
             append(&later, &case.bytes[..cut]);
             let mut came = Came::default();
-            let super::Open::Growing(follower) = source.open.as_mut().expect("open") else { unreachable!() };
+            let super::OpenInput::Growing(follower) = source.open.as_mut().expect("open") else {
+                unreachable!()
+            };
             follower.look_for_files_now();
             read(&mut source, &mut came);
             append(&later, &case.bytes[cut..]);

@@ -1,15 +1,15 @@
-//! The beginning of a file, for whoever wants to guess what is in it.
+//! The beginning of a file, for detecting its format.
 
 use super::blocks::Blocks;
 use super::input_file::InputFile;
-use super::wait::Arrival;
 use crate::error::Result;
+use crate::source::stream::wait::Arrival;
 use crate::source::{Io, OpenOptions};
 
-/// The first `length` bytes of `file`, decompressed where it is packed.
+/// The first `length` bytes of `file`, decompressed if necessary.
 ///
 /// # Errors
-/// When it cannot be read.
+/// If the file cannot be read.
 pub fn beginning(file: &InputFile, length: usize) -> Result<Vec<u8>> {
     let mut blocks = Blocks::open(file, &OpenOptions { io: Io::Read, ..OpenOptions::default() })?;
     while blocks.is_live() && blocks.there().0.len() < length {

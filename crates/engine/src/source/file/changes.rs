@@ -1,4 +1,4 @@
-//! What has become of the files of an input since a checkpoint, and what is said of it.
+//! Differences between the files of an input and those of a checkpoint, and their messages.
 
 use std::ops::Range;
 
@@ -6,71 +6,73 @@ use super::seen::changed;
 use crate::error::Error;
 use crate::source::Changes;
 
-/// One file that is not what it was.
+/// A difference in one file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Change {
-    /// One that was read is there no more.
+pub(super) enum FileChange {
+    /// A file that was read no longer exists.
     ReadGone(String),
-    /// One that was read has another length or other bytes.
+    /// A file that was read has another length or content.
     ReadOther(String),
-    /// The one that was being read is there no more; how far it was read.
+    /// The file that was being read no longer exists; the offset up to which it was read.
     OpenGone(String, u64),
-    /// One that had not been begun is there no more.
+    /// A file that was not begun no longer exists.
     Gone(String),
-    /// It was not there; what it is among the files that are there.
+    /// A new file; its ordinals among the files that are there now.
     New(String, Range<usize>),
-    /// It was not there, and its name sorts before the place.
+    /// A new file whose name sorts before the position.
     Behind(String),
-    /// One that had not been begun has another length or other bytes.
+    /// A file that was not begun has another length or content.
     Other(String),
-    /// The order is another from here on.
+    /// From this file on, the order is different.
     Moved(String),
 }
 
-impl Change {
-    /// What is said of it where it is accepted.
+impl FileChange {
+    /// The remark if the change is accepted.
     pub(super) fn remark(&self) -> String {
         match self {
-            Self::ReadGone(name) => format!("{name}: was read until the checkpoint, and is gone since"),
+            Self::ReadGone(name) => {
+                format!("{name}: was read before the checkpoint and has been removed since")
+            }
             Self::ReadOther(name) => {
-                format!("{name}: is not read again, though it is another file than it was when it was read")
+                format!("{name}: is not read again, though it was replaced after it was read")
             }
             Self::OpenGone(name, at) => {
-                format!("{name}: is not read from byte {at} on, because it is gone since the checkpoint")
+                format!("{name}: is not read from byte {at} on, because it was removed after the checkpoint")
             }
-            Self::Gone(name) => format!("{name}: is not read, because it is gone since the checkpoint"),
-            Self::New(name, _) => format!("{name}: is read though it has come since the checkpoint"),
+            Self::Gone(name) => format!("{name}: is not read, because it was removed after the checkpoint"),
+            Self::New(name, _) => format!("{name}: is read though it is new since the checkpoint"),
             Self::Behind(name) => format!(
-                "{name}: is read next though it has come since the checkpoint, and comes before what was read by then"
+                "{name}: is read next though it is new since the checkpoint and sorts before files that were read by then"
             ),
             Self::Other(name) => {
-                format!("{name}: is read as it is now; at the checkpoint it was another file")
+                format!("{name}: is read as it is now; it was a different file at the checkpoint")
             }
             Self::Moved(name) => {
-                format!("{name}: from there on, files are read in another order than at the checkpoint")
+                format!("{name}: from here on, files are read in a different order than at the checkpoint")
             }
         }
     }
 
-    /// What is wrong where `changes` are not accepted.
+    /// The error if `changes` are not accepted.
     pub(super) fn error(&self, changes: Changes) -> Error {
         let (name, what, first) = match self {
             Self::ReadGone(name) | Self::OpenGone(name, _) | Self::Gone(name) => {
-                (name, "is no longer part of the input", "bring it back")
+                (name, "is no longer part of the input", "restore it")
             }
             Self::New(name, _) | Self::Behind(name) => {
-                (name, "has come since", "move it away until this run is over")
+                (name, "is new since the checkpoint", "move it away until this run has ended")
             }
             Self::ReadOther(name) | Self::Other(name) => {
-                (name, "is another file than it was", "bring it back as it was")
+                (name, "is a different file than at the checkpoint", "restore the original")
             }
-            Self::Moved(name) => (name, "comes at another turn", "name the files in the order that they had"),
+            Self::Moved(name) => (name, "is in a different position", "list the files in the original order"),
         };
         let or = match changes {
             Changes::Unacceptable => {
-                "a first pass learns from all of the input, and what is written already goes by what it was"
+                "a first pass was fitted to the whole input, and the output so far depends on it"
             }
-            _ => "or give `--accept changes` to go on with the files as they are now",
+            _ => "or give `--accept changes` to resume with the files as they are now",
         };
         changed(name, what).with_help(format!("{first}; {or}; or start anew with another --state"))
     }

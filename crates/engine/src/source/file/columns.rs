@@ -1,4 +1,4 @@
-//! The columns of an input whose files may differ.
+//! The columns of an input whose files may have different columns.
 
 use super::Blocks;
 use super::input_file::InputFile;
@@ -9,11 +9,11 @@ use crate::format::Format;
 use crate::format::columns::Columns;
 use crate::source::OpenOptions;
 
-/// `first`, the columns of the first file, with those of the other `files` where the options join them, and with those that the
+/// The columns of the first file (`first`), merged with those of the other `files` if the options ask for that, and with those that the
 /// options name.
 ///
 /// # Errors
-/// When one of the files cannot be read, or is not of the format.
+/// If one of the files cannot be read or has another format.
 pub(super) fn joined(
     format: &dyn Format,
     first: Schema,
@@ -22,7 +22,7 @@ pub(super) fn joined(
 ) -> Result<Schema> {
     let mut schema = first;
     if format.columns().are_joined() {
-        // What has not come yet cannot be looked at.
+        // Live inputs cannot be inspected in advance.
         for file in files.iter().filter(|file| file.regular().is_some() && !file.is_empty()) {
             let mut blocks = Blocks::open(file, options)?;
             let (bytes, is_whole) = blocks.head()?;

@@ -1,8 +1,8 @@
 //! Decompression on a thread of its own.
 //!
-//! The thread `decompress` is started when a compressed file is opened. It waits for room in a channel of
-//! [`QUEUE`] blocks, and for the file. It ends at the end of the file, at the first error, which it hands over, or
-//! when the reader is dropped, which waits for it: then it finds the channel closed, and a live input gone.
+//! The thread `decompress` is started when a compressed file is opened. It blocks when the channel of [`QUEUE`] blocks is full, and on
+//! reading the file. It ends at the end of the file, at the first error, which it sends, or when the reader is dropped and the channel is
+//! closed; dropping the reader joins it.
 
 use std::io::{self, Read};
 use std::sync::Arc;
@@ -12,47 +12,46 @@ use std::thread::JoinHandle;
 use crossbeam::channel::{Receiver, RecvTimeoutError, bounded};
 
 use super::packing::{Packing, error_of};
-use super::wait::Arrival;
-use super::wait::PATIENCE;
+use crate::source::stream::wait::{Arrival, PATIENCE};
 
-/// Blocks that may wait: enough to keep both sides busy, little enough to be forgotten.
+/// Blocks queued: enough to keep both sides busy, few enough not to matter for memory.
 const QUEUE: usize = 4;
-/// Bytes a block.
+/// Bytes per block.
 const BLOCK: usize = 256 << 10;
 
-/// How much is handed over at once.
+/// How much is sent at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Pieces {
-    /// Whole blocks.
+pub(super) enum PieceSize {
+    /// Full blocks.
     Full,
-    /// What there is: somebody waits for it.
+    /// What is available, for live input.
     AsTheyCome,
 }
 
-/// Starts the thread over something packed; `consumed` counts packed bytes.
+/// Starts the thread for compressed data; `consumed` counts compressed bytes.
 pub(super) fn start(
     packing: Packing,
     packed: Box<dyn Read + Send>,
     consumed: Arc<AtomicU64>,
-    pieces: Pieces,
+    pieces: PieceSize,
     is_gone: Arc<AtomicBool>,
 ) -> io::Result<Unpacked> {
     let packed = counted(packed, consumed);
     spawn(move || packing.reader(packed), pieces, is_gone)
 }
 
-/// `packed`, for a decoder; `consumed` counts its bytes.
+/// The `packed` bytes for a decoder, counted in `consumed`.
 pub(super) fn counted(
     packed: Box<dyn Read + Send>,
     consumed: Arc<AtomicU64>,
 ) -> io::BufReader<impl Read + Send> {
-    io::BufReader::with_capacity(BLOCK, Counted { inner: packed, consumed })
+    io::BufReader::with_capacity(BLOCK, CountedReader { inner: packed, consumed })
 }
 
-/// Starts the thread over what a decoder gives, which `begin` makes there.
+/// Starts the thread with the decoder that `begin` creates on it.
 pub(super) fn spawn(
     begin: impl FnOnce() -> io::Result<Box<dyn Read + Send>> + Send + 'static,
-    pieces: Pieces,
+    pieces: PieceSize,
     is_gone: Arc<AtomicBool>,
 ) -> io::Result<Unpacked> {
     let (sender, blocks) = bounded(QUEUE);
@@ -64,12 +63,12 @@ pub(super) fn spawn(
         loop {
             let mut block = Vec::with_capacity(BLOCK);
             let result = match pieces {
-                Pieces::Full => reader.by_ref().take(BLOCK as u64).read_to_end(&mut block),
-                Pieces::AsTheyCome => read_some(&mut reader, &mut block),
+                PieceSize::Full => reader.by_ref().take(BLOCK as u64).read_to_end(&mut block),
+                PieceSize::AsTheyCome => read_some(&mut reader, &mut block),
             };
             let has_ended = block.is_empty();
             let error = result.err();
-            // What was read before an error is good still.
+            // Bytes read before an error are valid.
             if !has_ended && sender.send(Ok(block)).is_err() {
                 return;
             }
@@ -98,9 +97,9 @@ fn read_some(reader: &mut dyn Read, block: &mut Vec<u8>) -> io::Result<usize> {
     }
 }
 
-/// The unpacked bytes.
+/// The decompressed bytes.
 pub(super) struct Unpacked {
-    /// There until the drop.
+    /// `None` once dropped.
     blocks: Option<Receiver<io::Result<Vec<u8>>>>,
     block: io::Cursor<Vec<u8>>,
     thread: Option<JoinHandle<()>>,
@@ -108,7 +107,7 @@ pub(super) struct Unpacked {
 }
 
 impl Unpacked {
-    /// What has been unpacked, in `block`; waits for a moment where there is nothing.
+    /// The next decompressed bytes, in `block`; waits briefly if there are none.
     pub(super) fn next(&mut self, block: &mut Vec<u8>) -> io::Result<Arrival> {
         let Some(blocks) = &self.blocks else { return Ok(Arrival::End) };
         match blocks.recv_timeout(PATIENCE) {
@@ -121,11 +120,11 @@ impl Unpacked {
         }
     }
 
-    /// Waits for the thread, which has ended or is about to.
+    /// Joins the thread, which has ended or is about to.
     fn join(&mut self) -> io::Result<()> {
         let joined = self.thread.take().map_or(Ok(()), JoinHandle::join);
-        // What it would still have given must not be missing in silence.
-        joined.map_err(|_| io::Error::other("the thread that decompresses it panicked"))
+        // If the thread panicked, its remaining output must not be lost silently.
+        joined.map_err(|_| io::Error::other("the decompression thread panicked"))
     }
 }
 
@@ -151,14 +150,14 @@ impl Read for Unpacked {
     }
 }
 
-struct Counted {
+struct CountedReader {
     inner: Box<dyn Read + Send>,
     consumed: Arc<AtomicU64>,
 }
 
-impl Read for Counted {
+impl Read for CountedReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        // Not every decoder can go on where a signal came between.
+        // Not every decoder can resume after a read interrupted by a signal.
         let read = loop {
             match self.inner.read(buffer) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -175,9 +174,9 @@ mod tests {
     use std::fs::File;
 
     use super::*;
-    use crate::source::file::wait::Patient;
+    use crate::source::stream::wait::Patient;
 
-    /// Tells when it is dropped.
+    /// Records that it was dropped.
     struct Told<R>(R, Arc<AtomicBool>);
 
     impl<R: Read> Read for Told<R> {
@@ -198,7 +197,7 @@ mod tests {
         let (is_gone, is_dropped) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
         let file = File::from(std::os::fd::OwnedFd::from(reader));
         let silent = Told(Patient { file, is_gone: Arc::clone(&is_gone) }, Arc::clone(&is_dropped));
-        let pieces = Pieces::AsTheyCome;
+        let pieces = PieceSize::AsTheyCome;
         let unpacked = start(Packing::Gzip, Box::new(silent), Arc::default(), pieces, is_gone);
         drop(unpacked.expect("started"));
         assert!(is_dropped.load(Ordering::Acquire), "the thread is there still");
@@ -215,7 +214,8 @@ mod tests {
 
     #[test]
     fn a_panic_of_a_decoder_is_no_end_of_its_input() {
-        let unpacked = start(Packing::Zstd, Box::new(Panics), Arc::default(), Pieces::Full, Arc::default());
+        let unpacked =
+            start(Packing::Zstd, Box::new(Panics), Arc::default(), PieceSize::Full, Arc::default());
         let read = unpacked.expect("started").read(&mut [0; 10]);
         assert!(read.expect_err("a panic").to_string().contains("panicked"));
     }

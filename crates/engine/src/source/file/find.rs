@@ -1,11 +1,11 @@
-//! Where the place of a checkpoint is among the files that are there now, and whether they are still those files.
+//! Locating the position of a checkpoint among the current files, and checking that they have not changed.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
 use super::ahead::Ahead;
-use super::changes::Change;
+use super::changes::FileChange;
 use super::input_file::InputFile;
 use super::open_file::head;
 use super::resume::InFiles;
@@ -15,42 +15,41 @@ use crate::format::Format;
 use crate::offset::Offset;
 use crate::source::Changes;
 
-/// Where to go on in a list of files.
+/// Where to resume in a list of files.
 pub(in crate::source) struct Continuation {
-    /// Those that are there, in the order in which they are read: those that were, the one that was being read, the others.
+    /// The current files in the order of reading: those that were read, the one being read, the others.
     pub(in crate::source) files: Vec<InputFile>,
-    /// Which of them to go on in.
+    /// The index of the file to resume in.
     pub(in crate::source) at: usize,
-    /// The place in that.
+    /// The offset in that file.
     pub(in crate::source) offset: Offset,
-    /// Those that were read, as the next checkpoint has them.
+    /// The files that were read, for the next checkpoint.
     pub(in crate::source) read: Vec<Seen>,
-    /// What lies ahead from there on, where it was looked at.
+    /// The files ahead from there on, if they were inspected.
     pub(in crate::source) ahead: Option<Ahead>,
     pub(in crate::source) remarks: Vec<String>,
 }
 
-/// Looks for the files of a checkpoint among those that are there.
-struct Search<'a> {
+/// Searches for the files of a checkpoint among the current files.
+struct ResumeSearch<'a> {
     files: &'a [InputFile],
-    /// That of the lines in them; `None` for files that are complete when they are begun.
+    /// The format of their lines; `None` for files that are complete when they are begun.
     format: Option<&'a dyn Format>,
     changes: Changes,
-    /// Ordinals of those that were not found yet, by their names: of one that is named several times, the first is the last.
+    /// Ordinals of files not matched yet, by name; for a file that is listed several times, the first ordinal is last.
     left: HashMap<&'a str, Vec<usize>>,
-    /// Ordinals of those that were found, in the order of the checkpoint.
+    /// Ordinals of matched files, in the order of the checkpoint.
     order: Vec<usize>,
-    /// The last of them in the order of the names.
+    /// The matched file whose name sorts last.
     passed: Option<usize>,
     read: Vec<Seen>,
     remarks: Vec<String>,
 }
 
 impl InFiles {
-    /// Where it is in `files`, if they are still those. Where `changes` are accepted, the run goes on with what is there, but not within a file
-    /// that is another by now; what has come with a name that sorts before the place is read next. Where what comes last is live, files in
-    /// front of it that were not there at the start are left out, unless they are accepted; once it has begun, those in front of it are not
-    /// needed any more.
+    /// Locates the position in `files`, checking that they are the same. If `changes` are accepted, the run resumes with the current files,
+    /// but never within a replaced file; a new file whose name sorts before the position is read next. If the last input is live, new files
+    /// before it are skipped unless accepted; once the live input has begun, the files before it are not needed.
     pub(in crate::source) fn find(
         &self,
         files: &[InputFile],
@@ -61,7 +60,7 @@ impl InFiles {
         if let (true, Some(feed)) = (is_feed, self.current().filter(|current| current.file.is_none())) {
             return self.find_feed(files, feed);
         }
-        let mut search = Search::among(files, format, changes);
+        let mut search = ResumeSearch::among(files, format, changes);
         self.files[..self.done()].iter().try_for_each(|was| search.take_read(was))?;
         let at = search.order.len();
         let is_begun = self.current().map_or(Ok(false), |was| search.take_open(was, self.offset.at))?;
@@ -80,7 +79,7 @@ impl InFiles {
         Ok(Continuation { files, at, offset, read: search.read, ahead, remarks: search.remarks })
     }
 
-    /// Goes on with live input that has begun.
+    /// Resumes a live input that has begun.
     fn find_feed(&self, files: &[InputFile], feed: &Seen) -> Result<Continuation> {
         let at = files.iter().position(|file| *file.name == *feed.name);
         let at = at.ok_or_else(|| changed(&feed.name, "is no longer part of the input"))?;
@@ -92,18 +91,18 @@ impl InFiles {
         Ok(Continuation { files: files.to_vec(), at, offset, read, ahead: None, remarks })
     }
 
-    /// How many files are done.
+    /// The number of files that are done.
     fn done(&self) -> usize {
         (self.offset.file as usize).min(self.files.len())
     }
 
-    /// The one that was being read.
+    /// The file that was being read.
     fn current(&self) -> Option<&Seen> {
         self.files.get(self.done())
     }
 }
 
-impl<'a> Search<'a> {
+impl<'a> ResumeSearch<'a> {
     fn among(files: &'a [InputFile], format: Option<&'a dyn Format>, changes: Changes) -> Self {
         let mut left: HashMap<&str, Vec<usize>> = HashMap::new();
         for (ordinal, file) in files.iter().enumerate().rev() {
@@ -113,18 +112,18 @@ impl<'a> Search<'a> {
         Self { files, format, changes, left, order, passed: None, read, remarks }
     }
 
-    /// Finds one that was read.
+    /// Matches a file that was read.
     fn take_read(&mut self, was: &Seen) -> Result<()> {
         let seen = match self.take(&was.name) {
             Some(file) if difference(was, file, false, self.format)?.is_none() => was.clone(),
             Some(file) => {
-                self.note(&Change::ReadOther(was.name.clone()))?;
+                self.note(&FileChange::ReadOther(was.name.clone()))?;
                 Seen::of(file)?
             }
-            // A pipe that was read is needed no more; nor is a file that was missed already.
+            // A pipe that was read is not needed any more; nor is a file that was missing before.
             None if was.file.is_none() => was.clone(),
             None => {
-                self.note(&Change::ReadGone(was.name.clone()))?;
+                self.note(&FileChange::ReadGone(was.name.clone()))?;
                 Seen::stream(&was.name)
             }
         };
@@ -132,21 +131,21 @@ impl<'a> Search<'a> {
         Ok(())
     }
 
-    /// Finds the one that was read up to byte `at`; whether it is there.
+    /// Matches the file that was read up to byte `at`; returns whether it exists.
     fn take_open(&mut self, was: &Seen, at: u64) -> Result<bool> {
         let Some(file) = self.take(&was.name) else {
             let is_read = was.file.is_some_and(|file| file.length == at);
             self.note(&if is_read {
-                Change::ReadGone(was.name.clone())
+                FileChange::ReadGone(was.name.clone())
             } else {
-                Change::OpenGone(was.name.clone(), at)
+                FileChange::OpenGone(was.name.clone(), at)
             })?;
             self.read.push(Seen::stream(&was.name));
             return Ok(false);
         };
         let Some(what) = difference(was, file, true, self.format)? else { return Ok(true) };
         Err(changed(&was.name, what).with_help(
-            "its place is lost: bring it back as it was; or move it away and give `--accept changes` to leave out the rest of it, or start anew with another --state",
+            "its position is lost: restore the original; or move it away and give `--accept changes` to skip the rest of it, or start anew with another --state",
         ))
     }
 
@@ -156,7 +155,7 @@ impl<'a> Search<'a> {
         Some(&self.files[ordinal])
     }
 
-    /// All files in the order in which they are read: those that were found, what is left of the archive that the last of them is in, the others.
+    /// All files in the order of reading: the matched ones, the rest of the archive of the last one, the others.
     fn take_others(&mut self) -> Vec<InputFile> {
         self.passed = self.order.iter().copied().max();
         let found: HashSet<_> = self.order.iter().copied().collect();
@@ -168,12 +167,12 @@ impl<'a> Search<'a> {
         self.order.iter().map(|&ordinal| self.files[ordinal].clone()).collect()
     }
 
-    /// Compares what lies ahead `now` with what lay there `before`; gives which of all files are to be left out, because they have come in
-    /// front of a feed.
+    /// Compares what is ahead `now` with what was ahead `before`; returns the files to skip, because they are new and come before a live
+    /// input.
     fn compare(&mut self, before: &Ahead, now: &Ahead, is_feed: bool) -> Result<HashSet<usize>> {
         let mut left_out = HashSet::new();
         for change in before.changes(now) {
-            let Change::New(name, which) = change else {
+            let FileChange::New(name, which) = change else {
                 self.note(&change)?;
                 continue;
             };
@@ -183,15 +182,15 @@ impl<'a> Search<'a> {
                     self.remarks.push(if is_behind { is_late(&name) } else { is_new(&name) });
                     left_out.extend(which);
                 }
-                (false, true) => self.note(&Change::Behind(name))?,
-                (false, false) => self.note(&Change::New(name, which))?,
+                (false, true) => self.note(&FileChange::Behind(name))?,
+                (false, false) => self.note(&FileChange::New(name, which))?,
             }
         }
         Ok(left_out)
     }
 
-    /// Takes note of what has changed.
-    fn note(&mut self, change: &Change) -> Result<()> {
+    /// Records a change.
+    fn note(&mut self, change: &FileChange) -> Result<()> {
         if self.changes != Changes::Accepted {
             return Err(change.error(self.changes));
         }
@@ -201,23 +200,23 @@ impl<'a> Search<'a> {
 }
 
 fn is_late(name: &str) -> String {
-    format!("{name}: is not read, because it came when its turn was over")
+    format!("{name}: is not read, because it is new and its turn is over")
 }
 
 fn is_new(name: &str) -> String {
-    format!("{name}: is not read, because it was not there when the run began")
+    format!("{name}: is not read, because it did not exist when the run began")
 }
 
-/// What makes `input` another file than `seen` was, if anything does; it may have grown where it `is_open`.
+/// How `input` differs from `seen`, if it does; it may have grown if it `is_open`.
 fn difference(
     seen: &Seen,
     input: &InputFile,
     is_open: bool,
     format: Option<&dyn Format>,
 ) -> Result<Option<&'static str>> {
-    const ANOTHER: Option<&str> = Some("is another file than it was");
+    const ANOTHER: Option<&str> = Some("is a different file than at the checkpoint");
     let path = input.regular();
-    // A pipe begins anew, a file goes on: one cannot stand for the other.
+    // A pipe starts anew, a file resumes: one cannot replace the other.
     if path.is_some() != seen.file.is_some() {
         return Ok(ANOTHER);
     }
@@ -239,14 +238,15 @@ fn difference(
     Ok(None)
 }
 
-/// Whether a file that has grown has a whole line before `place`: its last one may have had no end yet. Packed files do not grow.
+/// Whether a file that has grown has a complete line before `place`: its last line may not have ended at the checkpoint. Compressed files
+/// do not grow.
 fn is_behind_a_line(
     file: &File,
     place: u64,
     input: &InputFile,
     format: &dyn Format,
 ) -> std::io::Result<bool> {
-    // A byte order mark says how wide characters are.
+    // A byte order mark gives the width of characters.
     let mut mark = [0; 4];
     let mark = &mut mark[..place.min(4) as usize];
     file.read_exact_at(mark, 0)?;
@@ -262,10 +262,10 @@ mod tests {
     use std::io::Write;
     use std::path::Path;
 
-    use super::super::testing::layout_in;
     use super::super::{FileOptions, OneOrMany};
     use super::*;
     use crate::atomic::Outputs;
+    use crate::source::stream::testing::layout_in;
 
     #[test]
     fn files_in_front_of_a_feed_that_were_not_there_are_left_out_and_those_that_were_are_missed() {

@@ -1,12 +1,12 @@
-//! Files that grow: what is appended is read as it comes; files that appear are read from their beginning.
+//! Followed files: appended data is read as it arrives; new files are read from their beginning.
 //!
-//! A file is known by device, inode, when it was made and what was read of it ([`fingerprint`](super::fingerprint)), not by its name. So one that was renamed
-//! is read to its end and not again under its new name, and one that was cut off and written anew begins anew. Nothing is mapped: whoever
-//! writes may cut it off at any time.
+//! A file is identified by device, inode, creation time and a [`fingerprint`](crate::source::stream::fingerprint) of what was read of it, not by its name.
+//! So a renamed file is read to its end and not again under its new name, and a truncated file starts anew. Nothing is mapped, since the
+//! writer may truncate a file at any time.
 //!
-//! Files that are found together begin in the order in which they were written to last, each when those before it have been read as far
-//! as they were then: so logs which were rotated several times meanwhile come in the order of their records. Those that have begun are
-//! read [by turns](super::turns), so that one to which much is written keeps no other waiting.
+//! Files found together are begun in the order of their modification times, each when those before it have been read up to their length at
+//! that moment: so logs that were rotated several times in the meantime are read in the order of their records. Files that have been begun
+//! are read [in turns](crate::source::stream::turns), so that a busy file does not starve the others.
 
 mod awaited;
 mod gone;
@@ -23,108 +23,108 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub(super) use self::awaited::Awaited;
-use self::left::Left;
+use self::left::Leftovers;
 pub(super) use self::place::Following;
 #[cfg(test)]
-pub(super) use self::scan::{MEANWHILE, Step};
-use self::turn::Turn;
-use super::descriptors;
-use super::fingerprint::Fingerprint;
-use super::framing::{Half, Layout};
+pub(super) use self::scan::{MEANWHILE, ScanStep};
+use self::turn::TurnResult;
 use super::looks::{Looks, PAUSE, REST};
 use super::naming::Naming;
 use super::options::FileOptions;
-use super::tail::{Identity, Seen, Tail};
-use super::turns::Turns;
+use super::tail::{Identity, SeenTail, Tail};
 use crate::atomic::Outputs;
 use crate::error::Result;
 use crate::files::Base;
 use crate::offset::Sequence;
 use crate::source::Input;
+use crate::source::stream::fingerprint::Fingerprint;
+use crate::source::stream::partial::PartialRecord;
+use crate::source::stream::turns::Turns;
+use crate::source::stream::{StreamLayout, descriptors};
 
-/// How long to wait at least, and at most, before it is seen who has grown. Tests do not wait.
+/// Bounds of the pause between checks for growth. Tests do not wait.
 const SHORTEST_PAUSE: Duration = if cfg!(test) { Duration::ZERO } else { PAUSE };
 const LONGEST_PAUSE: Duration = if cfg!(test) { Duration::ZERO } else { Duration::from_millis(100) };
 
-/// Bytes that are read of one file before the next one has its turn.
+/// Bytes read from one file per turn.
 const TURN: usize = 256 << 10;
 
-/// So many bytes may be read at a time without a whole record among them: whoever asks for one may have to stop.
+/// Maximum bytes read per call without a complete record, so that a stop is noticed.
 const SILENT: u64 = 16 * TURN as u64;
 
 #[cfg(test)]
 thread_local! {
-    /// How many turns there were.
+    /// Counts turns, for tests.
     pub(super) static TURNS: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }
 
-/// All files that fit some patterns, now and later.
+/// All files that match some patterns, now and later.
 pub(super) struct Follower {
     base: Base,
     patterns: Vec<String>,
     extensions: Vec<String>,
     outputs: Arc<Outputs>,
     naming: Naming,
-    layout: Layout,
-    /// The first `begun` are being read; the others wait until they may begin, one after the other.
+    layout: StreamLayout,
+    /// The first `begun` files are being read; the others wait for their turn to begin.
     tails: Vec<Tail>,
     begun: usize,
-    /// Of those that have begun, so many have been read as far as they must be before others begin.
+    /// The number of begun files that have been read as far as necessary before others may begin.
     done: usize,
-    /// Of those that have begun, by their ordinal: who may have something to read.
+    /// The begun files that may have something to read, by ordinal.
     turns: Turns<usize>,
-    /// Which one was read last.
+    /// The file that was read last.
     last: usize,
-    /// Whom to look at next, and when, while some have something to read.
+    /// Schedules checks for growth while some files have something to read.
     looks: Looks,
     next_look: Instant,
-    /// How often new files have been looked for, and at which of these times it was noted how far the begun ones were.
+    /// The number of scans for new files, and the scan after which the lengths of the begun files were last recorded.
     scans: u64,
     noted: u64,
-    /// Those that are to be let go.
+    /// The files to release.
     over: Vec<usize>,
-    /// Bytes of unfinished records.
+    /// Bytes of incomplete records.
     waiting: usize,
-    /// When to look for new files again.
+    /// Time of the next scan.
     next_scan: Instant,
     scratch: Vec<u8>,
     bytes: u64,
-    /// Files that were let go, where each was read to; the oldest first.
-    gone: HashMap<Identity, Seen>,
+    /// Released files with the offset up to which each was read, oldest first.
+    gone: HashMap<Identity, SeenTail>,
     gone_order: VecDeque<Identity>,
-    /// Files that cannot be followed: they are packed, and hold what was read before they were; or they may not be opened.
+    /// Files that cannot be followed: compressed ones, whose content was read before they were compressed, and ones that cannot be opened.
     packed: BTreeSet<PathBuf>,
     closed: BTreeSet<PathBuf>,
-    /// Files that fit and are written by this run; and those in whose path there is no sensor.
+    /// Matching files that this run writes; and matching files without a sensor in their path.
     own: BTreeSet<PathBuf>,
     unnamed: BTreeSet<PathBuf>,
-    /// What happened, for the summary.
+    /// Events for the summary.
     notes: Vec<String>,
     more_notes: u64,
-    /// Files that were cut off, each with what it began with.
+    /// Truncated files, each with the fingerprint of its former beginning.
     cut: Vec<(Fingerprint, PathBuf)>,
-    /// What is left where following ends.
-    left: Left,
-    /// What had come of records that had not ended before a restart, and that are not there any more.
-    missed: VecDeque<Half>,
-    /// The folders of the sensors that are named after files; none where they are not, or where an option says how.
+    /// What remains when following ends.
+    left: Leftovers,
+    /// Incomplete records from before a restart that no longer exist in any file.
+    missed: VecDeque<PartialRecord>,
+    /// The folder of each sensor that is named after files; `None` if sensors are named otherwise or `sensor_from` is given.
     homes: Option<HashMap<Arc<str>, PathBuf>>,
 }
 
 impl Follower {
-    /// Follows what the paths of `options` fit, but for `outputs`.
+    /// Follows the files that match the paths of `options`, except `outputs`.
     ///
     /// # Errors
-    /// When a folder cannot be looked into.
+    /// If a folder cannot be read.
     pub(super) fn open(
         options: &FileOptions,
         extensions: &[&str],
         outputs: Arc<Outputs>,
-        layout: Layout,
+        layout: StreamLayout,
     ) -> Result<Self> {
         let are_named = layout.format.names_sensors_after_files() && options.sensor_from.is_none();
         let homes = are_named.then(HashMap::new);
-        // Every file takes a descriptor.
+        // Every followed file takes a descriptor.
         descriptors::raise_limit();
         let mut follower = Self {
             base: options.base.clone(),
@@ -156,7 +156,7 @@ impl Follower {
             notes: Vec::new(),
             more_notes: 0,
             cut: Vec::new(),
-            left: Left::default(),
+            left: Leftovers::default(),
             missed: VecDeque::new(),
             homes,
         };
@@ -164,15 +164,15 @@ impl Follower {
         Ok(follower)
     }
 
-    /// What was appended, or nothing after a while.
+    /// The next appended data, or [`Input::Nothing`] after a short wait.
     ///
     /// # Errors
-    /// When a file cannot be read.
+    /// If a file cannot be read.
     pub(super) fn next(&mut self, sequence: Sequence) -> Result<Input> {
         if let Some(missed) = self.next_missed() {
             return Ok(missed);
         }
-        self.let_go();
+        self.release();
         let start = Instant::now();
         if start >= self.next_scan {
             self.scan()?;
@@ -189,7 +189,7 @@ impl Follower {
                 return Ok(Input::Nothing);
             }
             let Some((at, most)) = self.turns.begin() else { break };
-            let Turn { input, read, has_more } = self.turn(at, most, sequence)?;
+            let TurnResult { input, read, has_more } = self.turn(at, most, sequence)?;
             if read > 0 {
                 self.bytes += read as u64;
                 self.looks.has_grown(at, start);
@@ -208,28 +208,28 @@ impl Follower {
         Ok(Input::Nothing)
     }
 
-    /// The stem of the file that was read last, and what stands before its first record.
+    /// The stem of the file that was read last, and the bytes before its first record.
     pub(super) fn stream(&self) -> (&str, &[u8]) {
         self.tails.get(self.last).map_or(("", &[]), |tail| tail.framing.stream())
     }
 
-    /// Whether no file is there.
+    /// Whether there are no files.
     pub(super) fn is_empty(&self) -> bool {
         self.tails.is_empty()
     }
 
-    /// Bytes that have been read.
+    /// Bytes read.
     pub(super) fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// Bytes of unfinished records that are kept.
+    /// Bytes of incomplete records in memory.
     #[cfg(test)]
     pub(super) fn waiting(&self) -> usize {
         self.waiting
     }
 
-    /// Looks for new files with the next piece.
+    /// Makes the next call scan for new files.
     #[cfg(test)]
     pub(super) fn look_for_files_now(&mut self) {
         self.next_scan = Instant::now();

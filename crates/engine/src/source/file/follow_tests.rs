@@ -1,4 +1,4 @@
-//! Who is read when, of files that grow: nothing here depends on a clock.
+//! Scheduling of followed files; nothing here depends on a clock.
 
 use std::collections::BTreeMap;
 use std::fs::OpenOptions;
@@ -7,17 +7,17 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::follow::{Follower, MEANWHILE, Step, TURNS};
-use super::framing::MAX_WAITING;
-use super::odd_text::{Came, in_all_encodings};
+use super::follow::{Follower, MEANWHILE, ScanStep, TURNS};
 use super::options::FileOptions;
 use super::tail::ASKED;
-use super::testing::plain;
 use crate::source::Input;
+use crate::source::stream::framing::MAX_WAITING;
+use crate::source::stream::odd_text::{Came, in_all_encodings};
+use crate::source::stream::testing::plain;
 
 const LINE: &[u8] = b"2026-01-01T00:00:00Z,a,1\n";
 
-/// A folder of `files` empty files, all of them followed.
+/// A folder of `files` empty files, all followed.
 fn following(files: usize) -> (tempfile::TempDir, Vec<PathBuf>, Follower) {
     let folder = tempfile::tempdir().expect("a folder");
     let paths: Vec<_> = (0..files).map(|at| folder.path().join(format!("{at:02}.csv"))).collect();
@@ -27,7 +27,7 @@ fn following(files: usize) -> (tempfile::TempDir, Vec<PathBuf>, Follower) {
     (folder, paths, follower)
 }
 
-/// Follows what is in a folder.
+/// Follows the files of a folder.
 fn follow(folder: &tempfile::TempDir) -> Follower {
     let pattern = folder.path().join("*.csv").to_str().expect("UTF-8").to_owned();
     Follower::open(&FileOptions::from(pattern), &["csv"], Arc::default(), plain()).expect("followed")
@@ -38,7 +38,7 @@ fn append(path: &PathBuf, bytes: &[u8]) {
     file.write_all(bytes).expect("written");
 }
 
-/// The next piece: of which file, and how many bytes; `None` where nothing came.
+/// The next item: its file and number of bytes; `None` if there was none.
 fn next(follower: &mut Follower) -> Option<(String, usize)> {
     match follower.next(0).expect("read") {
         Input::Chunk(chunk) => {
@@ -55,7 +55,7 @@ fn of_twenty_files_that_always_have_more_the_least_served_gets_half_of_the_mean(
     let (_folder, paths, mut follower) = following(20);
     let most = LINE.repeat((2 << 20) / LINE.len());
     paths.iter().for_each(|path| append(path, &most));
-    // One has far more than the others.
+    // One has far more data than the others.
     (0..10).for_each(|_| append(&paths[0], &most));
     let mut served: BTreeMap<String, usize> = BTreeMap::new();
     while served.values().sum::<usize>() < 20 << 20 {
@@ -75,7 +75,7 @@ fn a_file_that_is_found_later_begins_behind_what_was_there_and_not_behind_what_c
     assert!(next(&mut follower).is_some());
     append(&folder.path().join("late.csv"), LINE);
     append(&folder.path().join("later.csv"), LINE);
-    // It has to be noticed; until then, and after that, the first one grows faster than it is read.
+    // The new file must be found; meanwhile, the first one grows faster than it is read.
     follower.look_for_files_now();
     let (mut order, mut of_first) = (Vec::new(), 0);
     while order.len() < 2 {
@@ -98,7 +98,7 @@ fn a_file_that_has_the_inode_of_an_empty_one_of_before_is_another_one() {
     let mut place = serde_json::to_value(follower.save()).expect("JSON");
     drop(follower);
     std::fs::remove_file(&paths[0]).expect("removed");
-    // Written in this order, but for what the inode would say.
+    // Written in this order, which differs from that of the inodes.
     for name in ["older.csv", "newer.csv"] {
         append(&folder.path().join(name), LINE);
         std::thread::sleep(std::time::Duration::from_millis(20));
@@ -135,7 +135,7 @@ fn unfinished_records_of_many_files_are_bounded_and_come_whole() {
     assert!(came.values().all(|&bytes| bytes == text.len() + 1), "{came:?}");
 }
 
-/// What comes until there is nothing left.
+/// Everything until nothing is left.
 fn came_of(follower: &mut Follower, came: &mut Came) {
     loop {
         match follower.next(0).expect("read") {
@@ -208,7 +208,10 @@ fn a_file_is_read_up_to_a_header_in_another_order() {
         }
     }
     assert_eq!((bytes, reasons.len()), (2 * LINE.len(), 1), "{reasons:?}");
-    assert!(reasons[0].starts_with("line 2: a header in another order stands here"), "{reasons:?}");
+    assert!(
+        reasons[0].starts_with("line 2: a header in another order where a record is expected"),
+        "{reasons:?}"
+    );
     assert!(follower.remarks().iter().any(|remark| remark.contains("is not read: line 2")));
     append(&paths[0], LINE);
     assert!((0..20).all(|_| next(&mut follower).is_none()), "nothing behind it is read");
@@ -228,8 +231,8 @@ fn records_that_come_at_once_in_many_files_are_not_forgotten_for_ever() {
     assert!(came.values().all(|&bytes| bytes == text.len()), "{came:?}");
 }
 
-/// A folder of one log, which is rotated before the first `times` steps of this kind; and the records in the order in which they are to come.
-fn rotated(folder: &tempfile::TempDir, step: Step, times: usize) -> Vec<String> {
+/// A folder of one log, which is rotated before the first `times` steps of this kind; returns the records in the expected order.
+fn rotated(folder: &tempfile::TempDir, step: ScanStep, times: usize) -> Vec<String> {
     let at = |name: &str| folder.path().join(name);
     let record = |number: usize| format!("2026-01-01T00:00:{number:02}Z,a,{number}\n");
     append(&at("log.csv"), record(0).as_bytes());
@@ -238,7 +241,7 @@ fn rotated(folder: &tempfile::TempDir, step: Step, times: usize) -> Vec<String> 
         if now == step && left < times {
             left += 1;
             std::fs::rename(&log, aside.join(format!("old{left}.csv"))).expect("renamed");
-            // A tick of the file system's clock apart, as rotations are.
+            // More than the resolution of the file system's clock apart, as rotations are.
             std::thread::sleep(std::time::Duration::from_millis(20));
             append(&log, record(left).as_bytes());
         }
@@ -246,7 +249,7 @@ fn rotated(folder: &tempfile::TempDir, step: Step, times: usize) -> Vec<String> 
     (0..=times).map(record).collect()
 }
 
-/// All records that come.
+/// All records read.
 fn records(follower: &mut Follower) -> Vec<String> {
     let mut records = Vec::new();
     for _ in 0..20 {
@@ -262,8 +265,8 @@ fn records(follower: &mut Follower) -> Vec<String> {
 
 #[test]
 fn a_log_that_is_rotated_while_files_are_looked_for_comes_in_the_order_of_its_records() {
-    for step in [Step::Look, Step::Open] {
-        // More often than is looked at all, the order is not known; nothing is missed, nor does a run wait for ever.
+    for step in [ScanStep::Look, ScanStep::Open] {
+        // If rotations outnumber scans, the order is undefined; but nothing is lost, and the run does not wait forever.
         for times in [1, 2, 5, 40] {
             let folder = tempfile::tempdir().expect("a folder");
             let due = rotated(&folder, step, times);
@@ -291,14 +294,14 @@ fn a_log_that_is_rotated_while_it_is_found_again_goes_on_at_its_place() {
     assert_eq!(records(&mut follower), [record(0)]);
     let place = postcard::to_stdvec(&follower.save()).expect("saved");
     drop(follower);
-    // It fits no more, and is known by its inode alone.
+    // It matches no more, and is found by its inode.
     append(&at("log.csv"), record(1).as_bytes());
     std::fs::rename(at("log.csv"), at("log.1")).expect("renamed");
     append(&at("log.csv"), record(2).as_bytes());
     let mut follower = follow(&folder);
     let (first, second) = (at("log.1"), at("log.2"));
     MEANWHILE.set(Some(Box::new(move |step| {
-        if step == Step::Reopen && first.exists() {
+        if step == ScanStep::Reopen && first.exists() {
             std::fs::rename(&first, &second).expect("renamed");
         }
     })));

@@ -1,27 +1,27 @@
-//! One file of an input: what messages call it, and where it is.
+//! One file of an input: its name in messages and its location.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::address::Address;
 use super::archive::Member;
 use super::naming::{Naming, shown};
 use crate::files::Base;
+use crate::source::sockets::Address;
 
 /// One file of an input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InputFile {
-    /// The name as messages show it.
+    /// The name in messages.
     pub name: Arc<str>,
-    /// The sensor of a file without a sensor column: its name without folder and extension, or what `sensor_from` says.
+    /// The sensor of a file without a sensor column: its name without folder and extension, or as `sensor_from` says.
     pub stem: Arc<str>,
-    /// Where it is, or the archive that has it; `None` for standard input and addresses.
+    /// The path of the file, or of its archive; `None` for standard input and addresses.
     pub path: Option<PathBuf>,
-    /// Which of an archive's files it is.
+    /// The member of an archive.
     pub member: Option<Member>,
-    /// Its path as the pipeline has it: relative where its pattern is.
+    /// The path as the pipeline has it: relative if its pattern is.
     pub(super) written: PathBuf,
-    /// Where its records come in, where that is over a socket.
+    /// The socket address, if records come over one.
     pub address: Option<Address>,
 }
 
@@ -31,7 +31,7 @@ impl InputFile {
         Self::written(path, path)
     }
 
-    /// The file at `path`, which messages call `written`.
+    /// The file at `path`, called `written` in messages.
     pub(super) fn written(path: &Path, written: &Path) -> Self {
         let own = Path::new(path.file_name().unwrap_or_default());
         let stem = Naming::Stem.sensor(path, own).unwrap_or_default();
@@ -58,12 +58,12 @@ impl InputFile {
         Self { name, stem, path: None, member: None, written: PathBuf::new(), address }
     }
 
-    /// The file `member` of the archive at `path`, which messages call `archive`.
+    /// The file `member` of the archive at `path`, called `archive` in messages.
     pub(super) fn in_archive(path: &Path, archive: &Path, member: Member) -> Self {
         Self { member: Some(member.clone()), ..Self::written(path, &archive.join(&member.name)) }
     }
 
-    /// What messages call the file itself: of one in an archive, that archive.
+    /// The name of the file itself in messages; of a member, its archive.
     pub(super) fn container(&self) -> String {
         let Some(member) = &self.member else { return self.name.to_string() };
         let archive = self.written.ancestors().nth(member.name.components().count());
@@ -75,7 +75,7 @@ impl InputFile {
         self.member.is_some() && other.member.is_some() && self.path == other.path
     }
 
-    /// The path of a regular file, which standard input may be too.
+    /// The path of a regular file; standard input may be one too.
     pub(super) fn regular(&self) -> Option<PathBuf> {
         let path = match (&self.path, &self.address) {
             (Some(path), _) => path.clone(),
@@ -85,7 +85,7 @@ impl InputFile {
         path.metadata().is_ok_and(|meta| meta.is_file()).then_some(path)
     }
 
-    /// How many bytes it has, as it lies there, if that is known.
+    /// The length in bytes as stored, if known.
     pub fn len(&self) -> Option<u64> {
         if let Some(member) = &self.member {
             return Some(member.len());
@@ -94,11 +94,11 @@ impl InputFile {
         meta.is_file().then_some(meta.len())
     }
 
-    /// Whether it is known to have none.
+    /// Whether it is known to be empty.
     pub fn is_empty(&self) -> bool {
         self.member.as_ref().map_or_else(|| self.len() == Some(0), Member::is_empty)
     }
 }
 
-/// Standard input, to be opened once more: then whoever reads it has its own place in it.
+/// Reopens standard input, for a file offset of its own.
 pub(super) const STDIN: &str = "/dev/fd/0";

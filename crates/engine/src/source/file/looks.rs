@@ -1,45 +1,45 @@
-//! When to look at which of many files whether it has grown: those that grew a moment ago first, all others by and by.
+//! Schedules checks for growth over many files: files that grew recently first, all others in rotation.
 //!
-//! A look costs a call of the system, and most files are quiet: so all of them are gone through in a period that is longer the more they
-//! are, a few at a time, and those that grew lately once more in a period of their own.
+//! A check costs a system call, and most files are quiet: so all files are checked over a period that grows with their number, a few at a
+//! time, and recently grown ones in an additional, shorter period.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-/// How long to wait at least before looking again.
+/// Minimum pause between checks.
 pub(super) const PAUSE: Duration = Duration::from_millis(5);
 
-/// How long a tour of all files takes at most, however many there are.
+/// Maximum time for checking all files, however many there are.
 const LONGEST: Duration = Duration::from_secs(1);
 
-/// Looking is left out for so many times as long as it takes: it costs 2 % of a core, about, as long as a tour need not be shorter.
+/// Pause after a check, as a multiple of its duration: about 2 % of a core, unless that makes the period longer than [`LONGEST`].
 pub(super) const REST: u32 = 50;
 
-/// How long it takes to look at a file, about.
+/// Approximate duration of a check.
 const LOOK: Duration = Duration::from_micros(2);
 
-/// A file that has not grown for this long is one of many.
+/// How long a file counts as recently grown.
 const LATELY: Duration = Duration::from_secs(2);
 
-/// Whom to look at, by ordinal.
+/// The files to check, by ordinal.
 pub(super) struct Looks {
     pause: Duration,
     all: Tour,
     lately: Tour,
-    /// When those that have grown lately did.
+    /// The times of the last growth of recently grown files.
     grown: BTreeMap<usize, Instant>,
 }
 
-/// Where a tour of some files is.
+/// A rotation over some files.
 #[derive(Default)]
 struct Tour {
     next: usize,
-    /// The moment for which those before `next` were looked at; nothing before the first tour.
+    /// The time up to which the files before `next` were due; `None` before the first rotation.
     reached: Option<Instant>,
 }
 
 impl Looks {
-    /// Tours take a multiple of `pause`; with none, everybody is looked at every time.
+    /// Periods are multiples of `pause`; if it is zero, every call checks all files.
     pub(super) fn every(pause: Duration) -> Self {
         Self { pause, all: Tour::default(), lately: Tour::default(), grown: BTreeMap::new() }
     }
@@ -49,7 +49,7 @@ impl Looks {
         self.grown.insert(at, now);
     }
 
-    /// Whom of so many `files` to look at now.
+    /// The files to check now, of `files` in all.
     pub(super) fn due(&mut self, files: usize, now: Instant) -> Vec<usize> {
         self.grown.retain(|at, since| *at < files && now.duration_since(*since) < LATELY);
         let lately: Vec<usize> = self.grown.keys().copied().collect();
@@ -57,14 +57,14 @@ impl Looks {
         lately_due.chain(self.all.due(files, self.pause, now)).collect()
     }
 
-    /// The files have other ordinals: all are looked at the next time.
+    /// The ordinals have changed: all files are due.
     pub(super) fn clear(&mut self) {
         *self = Self::every(self.pause);
     }
 }
 
 impl Tour {
-    /// The next ones of `count` files: as many as the time that has passed is a part of the whole tour.
+    /// The next of `count` files: a share that corresponds to the elapsed part of the period.
     fn due(&mut self, count: usize, pause: Duration, now: Instant) -> impl Iterator<Item = usize> + use<> {
         let each = if pause.is_zero() { pause } else { (LOOK * REST).min(LONGEST / count.max(1) as u32) };
         let tour = (each * count as u32).max(pause);
@@ -75,7 +75,7 @@ impl Tour {
             count
         } else {
             let due = (count as u128 * passed.as_nanos() / tour.as_nanos()) as usize;
-            // What is left of the time counts the next time.
+            // The remaining time counts for the next call.
             self.reached = self.reached.map(|reached| reached + tour * due as u32 / count.max(1) as u32);
             due
         };
@@ -88,7 +88,7 @@ impl Tour {
 mod tests {
     use super::*;
 
-    /// How often each of `files` is looked at in `seconds`, with a call every pause; `busy` ones grow all the time.
+    /// How often each of `files` is checked in `seconds`, with a call per pause; `busy` ones grow all the time.
     fn looked(files: usize, busy: std::ops::Range<usize>, seconds: u32) -> Vec<usize> {
         let (mut looks, mut counts, mut now) = (Looks::every(PAUSE), vec![0; files], Instant::now());
         for _ in 0..seconds * 200 {
@@ -121,7 +121,7 @@ mod tests {
         let counts = looked(5000, 100..110, 10);
         assert!(counts[100..110].iter().all(|count| *count > 1800), "{:?}", &counts[95..115]);
         assert!(counts.iter().sum::<usize>() < 10 * 2200 + 5000 * 22);
-        // Where all grow, it costs twice as much as where none does.
+        // If all grow, the cost is twice that of no growth.
         assert!(looked(5000, 0..5000, 10).iter().all(|count| *count <= 44));
     }
 

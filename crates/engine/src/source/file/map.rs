@@ -1,8 +1,8 @@
-//! Files mapped into memory, a window at a time. The one file of the sources with `unsafe` in it.
+//! Memory-mapped files, one window at a time. The only file of the sources with `unsafe` code, other than system calls.
 //!
-//! A mapped file that another process truncates gives SIGBUS on the next touch of the missing pages. A handler
-//! puts zero pages there instead, so that the reader goes on and then meets the check of the
-//! file's size (`Blocks::check_unchanged`), which ends the run with an error before anything is published.
+//! If another process truncates a mapped file, touching the missing pages raises SIGBUS. A handler maps zero pages there, so that the
+//! reader continues until it checks the file's size (`Blocks::check_unchanged`), which ends the run with an error before anything is
+//! published.
 
 #![expect(unsafe_code, reason = "mapping files and handling SIGBUS is done here and nowhere else")]
 
@@ -17,22 +17,22 @@ use memmap2::{Mmap, MmapOptions};
 
 use crate::batch::Bytes;
 
-/// Bytes mapped at once: large enough that mapping costs nothing, small enough that unmapping does not stall.
+/// Bytes mapped at once: large enough to make the cost of mapping negligible, small enough that unmapping does not stall.
 const WINDOW: usize = 64 << 20;
-/// Where windows may begin.
+/// Alignment of windows.
 const PAGE: u64 = 64 << 10;
 
-/// A regular file, mapped where it is being read.
+/// A regular file of which the window being read is mapped.
 pub struct MappedFile {
     file: File,
     size: u64,
     position: u64,
     window: Bytes,
-    /// Where in the file the window begins.
+    /// The offset of the window in the file.
     start: u64,
 }
 
-/// A map that the SIGBUS handler knows.
+/// A mapping registered with the SIGBUS handler.
 struct Watched {
     map: Mmap,
     slot: &'static Slot,
@@ -52,20 +52,20 @@ impl Drop for Watched {
 }
 
 impl MappedFile {
-    /// Takes over a regular local file of `size` bytes.
+    /// Maps a regular local file of `size` bytes.
     ///
     /// # Errors
-    /// When the file cannot be shared.
+    /// If the descriptor cannot be duplicated.
     pub fn open(file: &File, size: u64) -> io::Result<Self> {
         static HANDLER: Once = Once::new();
         HANDLER.call_once(install_handler);
         Ok(Self { file: file.try_clone()?, size, position: 0, window: Bytes::default(), start: 0 })
     }
 
-    /// The next `wanted` bytes, fewer at the end of the file, and whether they reach it.
+    /// The next `wanted` bytes, fewer at the end of the file, and whether these are the last.
     ///
     /// # Errors
-    /// When the file cannot be mapped.
+    /// If the file cannot be mapped.
     pub fn peek(&mut self, wanted: usize) -> io::Result<(&[u8], bool)> {
         let wanted = (self.size - self.position).min(wanted as u64) as usize;
         let end = self.position + wanted as u64;
@@ -78,7 +78,7 @@ impl MappedFile {
         Ok((&self.window.as_slice()[from..from + wanted], end == self.size))
     }
 
-    /// Takes the next `length` bytes, which have been [peeked](Self::peek) at.
+    /// Takes the next `length` bytes, which were [peeked](Self::peek) at.
     pub fn take(&mut self, length: usize) -> Bytes {
         let from = (self.position - self.start) as usize;
         self.position += length as u64;
@@ -103,8 +103,8 @@ fn map(file: &File, start: u64, length: usize) -> io::Result<Watched> {
     Ok(Watched { map, slot })
 }
 
-/// Whether the file lies on a file system of this machine: on others its bytes can change without a trace. Where the system does not say, a
-/// file is not taken for local, and is read instead of mapped.
+/// Whether the file is on a local file system: on remote ones its bytes can change undetected. If the system does not say, the file counts
+/// as remote, and is read instead of mapped.
 pub fn is_local(file: &File) -> bool {
     // SAFETY: `statfs` is plain data, for which all zeros are valid; the descriptor is open and the pointer
     // is to a local that lives through the call.
@@ -120,7 +120,7 @@ fn is_on_local(stat: &libc::statfs) -> bool {
     /// `f_type` of NFS, SMB, SMB2, CIFS, FUSE, Ceph, AFS, 9P.
     const REMOTE: [u32; 8] =
         [0x6969, 0x517b, 0xfe53_4d42, 0xff53_4d42, 0x6573_5546, 0x00c3_6400, 0x5346_414f, 0x0102_1997];
-    // Its type differs between C libraries and processors; the numbers have 32 bits.
+    // The type differs between C libraries and processors; the values have 32 bits.
     !REMOTE.contains(&(stat.f_type as u32))
 }
 
@@ -140,8 +140,7 @@ struct Slot {
     end: AtomicUsize,
 }
 
-/// Slots, and those that were needed besides: never fewer than there are windows, and never given back, so that the handler can go
-/// through them at any time.
+/// A list of slots that only grows: the handler can walk it at any time.
 struct Slots {
     slots: [Slot; 256],
     more: AtomicPtr<Slots>,
@@ -149,10 +148,10 @@ struct Slots {
 
 static SLOTS: Slots = Slots::new();
 
-/// What handled the signal before.
+/// The previous handler of the signal.
 static PREVIOUS: AtomicPtr<libc::sigaction> = AtomicPtr::new(ptr::null_mut());
 
-/// Bytes a page of memory.
+/// The size of a memory page in bytes.
 static PAGE_SIZE: AtomicUsize = AtomicUsize::new(4096);
 
 impl Slots {
@@ -161,7 +160,7 @@ impl Slots {
         Self { slots, more: AtomicPtr::new(ptr::null_mut()) }
     }
 
-    /// Those that come next, if there are any. Nothing is allocated here: the handler calls it.
+    /// The next block of slots, if any. Must not allocate: called by the handler.
     fn next(&self) -> Option<&'static Self> {
         let more = self.more.load(Ordering::Acquire);
         // SAFETY: null, or from the `Box::leak` in `next_or_new`: alive for ever, and only ever shared.
@@ -176,7 +175,7 @@ impl Slots {
         match self.more.compare_exchange(ptr::null_mut(), new, Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) => new,
             Err(_) => {
-                // SAFETY: nobody else has seen it, and it came from a box just now.
+                // SAFETY: no other thread has a reference to it, and it was created from a box above.
                 drop(unsafe { Box::from_raw(new) });
                 self.next().unwrap_or(&SLOTS)
             }
@@ -184,7 +183,7 @@ impl Slots {
     }
 }
 
-/// Tells the handler of a map.
+/// Registers a mapping with the handler.
 fn watch(map: &Mmap) -> &'static Slot {
     let start = map.as_ptr().addr();
     let take =
@@ -201,7 +200,7 @@ fn watch(map: &Mmap) -> &'static Slot {
 
 fn install_handler() {
     // SAFETY: `sigaction` is plain data; the handler has the signature that SA_SIGINFO asks for and does nothing
-    // that is not async-signal-safe: it reads atomics and calls mmap and signal, or whoever handled the signal before.
+    // that is not async-signal-safe: it reads atomics and calls mmap and signal, or the previous handler.
     unsafe {
         let size = libc::sysconf(libc::_SC_PAGESIZE);
         PAGE_SIZE.store(usize::try_from(size).unwrap_or(4096), Ordering::SeqCst);
@@ -211,15 +210,14 @@ fn install_handler() {
         let mut previous: libc::sigaction = std::mem::zeroed();
         let asked = libc::sigaction(libc::SIGBUS, ptr::null(), &raw mut previous);
         if asked == 0 && previous.sa_sigaction != action.sa_sigaction {
-            // Known before it can be needed, and never freed: a handler may be reading it.
+            // Stored before it can be needed, and never freed: a handler may be reading it.
             PREVIOUS.store(Box::into_raw(Box::new(previous)), Ordering::SeqCst);
         }
         libc::sigaction(libc::SIGBUS, &raw const action, ptr::null_mut());
     }
 }
 
-/// Puts zero pages from the fault to the end of its window. A fault elsewhere is for whoever handled the signal before; by default the
-/// process dies.
+/// Maps zero pages from the fault to the end of its window. A fault elsewhere goes to the previous handler; by default the process dies.
 extern "C" fn on_bus_error(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
     // SAFETY: the kernel passes a valid `siginfo_t` for SIGBUS.
     let fault = unsafe { (*info).si_addr() }.addr();
@@ -250,7 +248,7 @@ extern "C" fn on_bus_error(signal: libc::c_int, info: *mut libc::siginfo_t, cont
     }
 }
 
-/// Lets whoever handled the signal before handle it.
+/// Passes the signal to the previous handler.
 fn hand_on(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
     type WithInfo = extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void);
     type Plain = extern "C" fn(libc::c_int);

@@ -1,6 +1,5 @@
-//! Records from files (clause 6): one, many, globs, directories, standard input; plain or compressed.
+//! File sources (clause 6): one file, several, globs, folders, standard input; plain or compressed.
 
-mod address;
 mod ahead;
 mod archive;
 #[cfg(test)]
@@ -12,21 +11,14 @@ mod blocks;
 mod changes;
 mod columns;
 mod decompress;
-mod descriptors;
 mod find;
-mod fingerprint;
 mod follow;
 #[cfg(test)]
 mod follow_tests;
-mod framing;
-#[cfg(test)]
-mod framing_tests;
 mod input_file;
 mod looks;
 mod map;
 mod naming;
-#[cfg(test)]
-mod odd_text;
 mod open;
 mod open_file;
 mod options;
@@ -37,49 +29,42 @@ mod recording;
 mod rejoin;
 mod resume;
 mod seen;
-mod sockets;
 mod tail;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
-mod turns;
-mod wait;
 mod wildcards;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-pub use self::address::Address;
 pub(super) use self::ahead::Ahead;
 pub use self::archive::Member;
 pub use self::beginning::beginning;
 use self::blocks::Blocks;
 use self::follow::Follower;
-use self::framing::Layout;
 pub use self::input_file::InputFile;
 pub use self::map::{MappedFile, is_local};
-use self::open_file::{Next, OpenFile};
+use self::open_file::{NextChunk, OpenFile};
 pub use self::options::{FileOptions, OneOrMany};
 pub use self::packing::packed_extensions;
 use self::recording::{Played, Recording};
 pub use self::recording::{Recorder, is_recording};
-pub(super) use self::resume::{InFiles, Place, Reading, place};
+pub(super) use self::resume::{InFiles, ReadPosition, ResumePosition, place};
 pub(super) use self::seen::Seen;
-use self::sockets::Sockets;
+use super::sockets::Sockets;
+use super::stream::StreamLayout;
 use super::{Input, OpenOptions, Progress, Source};
-use crate::batch::Schema;
+use crate::batch::{Batch, Schema};
 use crate::error::{Error, Result};
-use crate::format::Format;
+use crate::format::{Decoded, Format};
 use crate::notes::say;
 use crate::offset::{Offset, Sequence};
 use crate::sensor::SensorLookup;
 use crate::time::Timestamp;
 
-/// Bytes of a file that its format may look at before the first record is read.
-const HEAD: usize = 1 << 20;
-
-/// A record may keep a reader waiting for its end for this many bytes; then it is no record.
+/// Maximum length of a record; longer input without a record end is rejected.
 const MAX_WAIT: usize = 16 << 20;
 
 /// Reads files of one format, one after the other.
@@ -88,38 +73,40 @@ pub struct FileSource {
     files: Vec<InputFile>,
     schema: Arc<Schema>,
     options: OpenOptions,
-    /// The ordinal of the file that is open, or of the one after the last.
+    /// The ordinal of the open file; after the last one, the number of files.
     at: usize,
-    open: Option<Open>,
+    open: Option<OpenInput>,
     sequence: Sequence,
-    /// When the last piece came in, if it was live.
+    /// Arrival time of the last item, if it was live.
     received: Option<Timestamp>,
-    /// Bytes of the files that are done, as they lie there.
+    /// When it gave a piece last, or a tick.
+    given: Option<Timestamp>,
+    /// Bytes of finished files, as stored.
     done: u64,
     total: Option<u64>,
-    /// The files that are done, for a checkpoint.
+    /// The finished files, for a checkpoint.
     read: Vec<Seen>,
-    /// The files that had not been begun when the run started, where checkpoints are kept.
+    /// The files not begun when the run started, if the run has checkpoints.
     ahead: Option<Ahead>,
-    /// The place of a run that only finishes what it has read.
+    /// The position of a run that only finishes earlier input.
     finishes: Option<Vec<u8>>,
-    /// What that run had not set aside, because it could have been read again.
+    /// Incomplete records that the earlier run had not rejected, because they could be read again.
     unfinished: VecDeque<Input>,
-    /// What is worth knowing about how it goes on after a restart.
+    /// Remarks about resuming.
     remarks: Vec<String>,
 }
 
-/// What is being read.
-enum Open {
+/// The input being read.
+enum OpenInput {
     File(Box<OpenFile>),
-    /// An address that nobody listens at before the run begins: looking at a pipeline must not take its port.
+    /// An address before the run begins: inspecting a pipeline must not take its port.
     Unbound,
     Sockets(Box<Sockets>),
     Growing(Box<Follower>),
     Recording(Box<Recording>),
 }
 
-impl Open {
+impl OpenInput {
     /// Whether it is an input that cannot be read twice.
     fn is_live(&self) -> bool {
         match self {
@@ -139,7 +126,7 @@ impl Open {
         }
     }
 
-    /// How many bytes, as they lie there or came in, have been read.
+    /// Bytes read, as stored or received.
     fn consumed(&self) -> u64 {
         match self {
             Self::File(file) => file.blocks.consumed(),
@@ -152,35 +139,35 @@ impl Open {
 }
 
 impl FileSource {
-    /// The next piece, of whatever is open.
+    /// The next item of the open input.
     fn step(&mut self) -> Result<Option<Input>> {
         while let Some(open) = &mut self.open {
             let next = match open {
-                Open::File(file) => file.chunk(self.options.chunk_size, self.sequence)?,
-                Open::Unbound => {
+                OpenInput::File(file) => file.chunk(self.options.chunk_size, self.sequence)?,
+                OpenInput::Unbound => {
                     self.begin()?;
                     continue;
                 }
-                Open::Sockets(sockets) => {
+                OpenInput::Sockets(sockets) => {
                     self.sequence += 1;
                     return sockets.next(self.sequence - 1).map(Some);
                 }
-                Open::Growing(follower) => {
+                OpenInput::Growing(follower) => {
                     self.sequence += 1;
                     return follower.next(self.sequence - 1).map(Some);
                 }
-                Open::Recording(recording) => {
+                OpenInput::Recording(recording) => {
                     self.sequence += 1;
                     return recording.next(self.sequence - 1);
                 }
             };
             match next {
-                Next::Nothing => return Ok(Some(Input::Nothing)),
-                Next::Chunk(chunk) => {
+                NextChunk::Nothing => return Ok(Some(Input::Nothing)),
+                NextChunk::Chunk(chunk) => {
                     self.sequence += 1;
                     return Ok(Some(Input::Chunk(chunk)));
                 }
-                Next::End => {}
+                NextChunk::End => {}
             }
             self.done += open.consumed();
             self.read.push(self.seen(None)?);
@@ -198,38 +185,38 @@ impl FileSource {
         Ok(())
     }
 
-    fn open_at(&self, at: usize) -> Result<Open> {
+    fn open_at(&self, at: usize) -> Result<OpenInput> {
         let file = &self.files[at];
         let Some(address) = &file.address else {
             return self.bind(at, Blocks::open(file, &self.options)?);
         };
-        Ok(Open::Sockets(Box::new(Sockets::open(address, at as u64, self.layout())?)))
+        Ok(OpenInput::Sockets(Box::new(Sockets::open(address, at as u64, self.layout())?)))
     }
 
-    /// Makes the opened file `at` ready to be read from its first record.
-    fn bind(&self, at: usize, blocks: Blocks) -> Result<Open> {
+    /// Prepares the opened file `at` to be read from its first record.
+    fn bind(&self, at: usize, blocks: Blocks) -> Result<OpenInput> {
         let file = OpenFile::bind(&self.files[at], at, blocks, &self.layout())?;
-        Ok(Open::File(Box::new(file)))
+        Ok(OpenInput::File(Box::new(file)))
     }
 
-    /// What is remembered of what is open, when everything before `at` has been read; all of it where `None`.
+    /// The state of the open input for a checkpoint, once everything before `at` has been read; all of it if `None`.
     fn seen(&self, at: Option<u64>) -> Result<Seen> {
         let name = self.files.get(self.at).map_or("", |file| &file.name);
         match &self.open {
-            Some(Open::File(file)) => file.blocks.seen(at),
-            Some(Open::Recording(recording)) => recording.seen(name),
+            Some(OpenInput::File(file)) => file.blocks.seen(at),
+            Some(OpenInput::Recording(recording)) => recording.seen(name),
             _ => Ok(Seen::stream(name)),
         }
     }
 
-    /// Goes to byte `at` of file `file`.
-    fn go_to(&mut self, file: usize, offset: Offset) -> Result<()> {
-        if let Some(Open::Recording(recording)) = &mut self.open {
-            recording.go_to(Played::of_byte(offset.at));
+    /// Seeks to byte `at` of file `file`.
+    fn seek_to(&mut self, file: usize, offset: Offset) -> Result<()> {
+        if let Some(OpenInput::Recording(recording)) = &mut self.open {
+            recording.seek(Played::of_byte(offset.at));
             return Ok(());
         }
-        // An input that cannot be read twice is as it was opened: it begins anew.
-        if file == self.at && self.open.as_ref().is_some_and(Open::is_live) {
+        // An input that cannot be read twice starts as it was opened.
+        if file == self.at && self.open.as_ref().is_some_and(OpenInput::is_live) {
             return Ok(());
         }
         (self.at, self.open) = (file, None);
@@ -237,7 +224,7 @@ impl FileSource {
             return Ok(());
         }
         let mut open = self.open_at(file)?;
-        if let Open::File(open) = &mut open
+        if let OpenInput::File(open) = &mut open
             && offset.at > open.offset.at
             && !open.blocks.is_live()
         {
@@ -248,62 +235,89 @@ impl FileSource {
         Ok(())
     }
 
-    /// Goes to the place of a checkpoint, in the same input.
-    fn go_on(&mut self, reading: Reading) -> Result<()> {
+    /// Seeks to the position of a checkpoint in the same input.
+    fn resume(&mut self, reading: ReadPosition) -> Result<()> {
         let (format, changes) = (Arc::clone(&self.format), self.options.changes);
         match (reading, &mut self.open) {
-            (Reading::Played(place, played), Some(Open::Recording(recording))) => {
+            (ReadPosition::Played(place, played), Some(OpenInput::Recording(recording))) => {
                 place.find(&self.files, Some(&*format), changes)?;
-                recording.go_to(played);
+                recording.seek(played);
                 Ok(())
             }
-            (Reading::Growing(place), Some(Open::Growing(follower))) => follower.restore(place),
-            (Reading::Columns(_) | Reading::Made(_), _) => Err(another_kind()),
-            (Reading::Files(_), Some(Open::Growing(_))) | (Reading::Growing(_) | Reading::Played(..), _) => Err(Error::config(
-                "what was read of the input cannot be found again: at the checkpoint, `follow` was another",
-            )
-            .with_help("undo that, or start anew with another --state")),
-            (Reading::Files(place), _) => {
+            (ReadPosition::Growing(place), Some(OpenInput::Growing(follower))) => follower.restore(place),
+            (ReadPosition::Columns(_) | ReadPosition::Made(_), _) => Err(another_kind()),
+            (ReadPosition::Files(_), Some(OpenInput::Growing(_)))
+            | (ReadPosition::Growing(_) | ReadPosition::Played(..), _) => {
+                Err(Error::config("the input cannot be resumed: `follow` was different at the checkpoint")
+                    .with_help("undo that, or start anew with another --state"))
+            }
+            (ReadPosition::Files(place), _) => {
                 let found = place.find(&self.files, Some(&*format), changes)?;
                 (self.files, self.read, self.ahead) = (found.files, found.read, found.ahead);
                 self.remarks.extend(found.remarks);
-                self.go_to(found.at, found.offset)
+                self.seek_to(found.at, found.offset)
             }
         }
     }
 
-    fn layout(&self) -> Layout {
+    fn layout(&self) -> StreamLayout {
         let (format, schema) = (Arc::clone(&self.format), Arc::clone(&self.schema));
-        Layout { format, schema, chunk_size: self.options.chunk_size }
+        StreamLayout { format, schema, chunk_size: self.options.chunk_size }
+    }
+
+    /// When the piece in hand came in, where it is live, or was.
+    fn receives(&self) -> Option<Timestamp> {
+        match &self.open {
+            Some(OpenInput::Recording(recording)) => recording.received(),
+            // History is believed as it is.
+            Some(OpenInput::File(file)) if !file.blocks.is_live() || self.options.shred.is_some() => None,
+            _ => Some(self.options.clock.read()),
+        }
+    }
+
+    /// A tick of the clock, where one is due: nothing has come for so long.
+    fn tick(&self) -> Option<Input> {
+        let every = i64::try_from(self.options.ticks?.as_nanos()).ok()?;
+        if matches!(self.open, None | Some(OpenInput::Recording(_))) {
+            return None;
+        }
+        let now = self.receives()?;
+        let is_due =
+            |given: Timestamp| now.checked_since(given).is_none_or(|since| !(0..every).contains(&since));
+        self.given.is_none_or(is_due).then(|| Batch::empty(Arc::clone(&self.schema)).into())
     }
 
     /// Takes note of when a piece came in, in the recording too, if there is one.
     fn note(&mut self, mut input: Option<&mut Input>) -> Result<()> {
-        self.received = match &self.open {
-            Some(Open::Recording(recording)) => recording.received(),
-            // History is believed as it is.
-            Some(Open::File(file)) if !file.blocks.is_live() || self.options.shred.is_some() => None,
-            _ => Some(self.options.clock.read()),
-        };
-        if let Some(Input::Chunk(chunk)) = &mut input {
-            chunk.received = self.received;
+        self.received = self.receives();
+        match &mut input {
+            Some(Input::Chunk(chunk)) => chunk.received = self.received,
+            Some(Input::Records(Decoded { batch, .. })) => {
+                batch.received = self.received;
+                // What a stage makes by a tick has them.
+                if self.options.origins && batch.is_empty() {
+                    batch.origins.get_or_insert_default();
+                }
+            }
+            _ => {}
+        }
+        if !matches!(input, None | Some(Input::Nothing)) {
+            self.given = self.received;
         }
         if let (Some(recorder), Some(input)) = (&self.options.record, input.as_deref()) {
             recorder.begin(&self.schema)?;
-            // Every stream may have a header of its own.
+            // Every stream may have its own header.
             let head = if let Input::Chunk(chunk) = input { chunk.decoder.beginning() } else { &[] };
-            recorder.add(input, self.received, self.open.as_ref().map_or("", Open::stem), head)?;
+            recorder.add(input, self.received, self.open.as_ref().map_or("", OpenInput::stem), head)?;
         }
         Ok(())
     }
 }
 
-/// That a place is that of a source of another kind.
+/// The error for a position of another kind of source.
 pub(super) fn another_kind() -> Error {
-    Error::config(
-        "what was read of the input cannot be found again: at the checkpoint, another kind of source read it",
-    )
-    .with_help("undo that, or start anew with another --state")
+    Error::config("the input cannot be resumed: at the checkpoint, a different kind of source read it")
+        .with_help("undo that, or start anew with another --state")
 }
 
 impl Source for FileSource {
@@ -312,13 +326,13 @@ impl Source for FileSource {
     }
 
     fn begin(&mut self) -> Result<()> {
-        if matches!(self.open, Some(Open::Unbound)) {
+        if matches!(self.open, Some(OpenInput::Unbound)) {
             self.open = Some(self.open_at(self.at)?);
         }
-        if let Some(Open::Growing(follower)) = &self.open
+        if let Some(OpenInput::Growing(follower)) = &self.open
             && follower.is_empty()
         {
-            say("no file is there yet that could be followed: those that fit are read when they come");
+            say("there is no file to follow yet: matching files are read when they appear");
         }
         Ok(())
     }
@@ -326,16 +340,19 @@ impl Source for FileSource {
     fn next(&mut self, _sensors: &mut dyn SensorLookup) -> Result<Option<Input>> {
         self.options.record.as_ref().map_or(Ok(()), |recorder| recorder.begin(&self.schema))?;
         let mut input = self.step()?;
+        if matches!(input, Some(Input::Nothing)) {
+            input = self.tick().or(input);
+        }
         self.note(input.as_mut())?;
         Ok(input)
     }
 
-    fn drain(&mut self, goes_on: bool) -> Result<Option<Input>> {
+    fn drain(&mut self, can_resume: bool) -> Result<Option<Input>> {
         let layout = self.layout();
         let mut left = match &mut self.open {
-            Some(Open::Sockets(sockets)) => sockets.drain(self.sequence),
-            Some(Open::File(file)) => file.drain(&layout, self.sequence)?,
-            Some(Open::Growing(follower)) => follower.drain(self.sequence, goes_on)?,
+            Some(OpenInput::Sockets(sockets)) => sockets.drain(self.sequence),
+            Some(OpenInput::File(file)) => file.drain(&layout, self.sequence)?,
+            Some(OpenInput::Growing(follower)) => follower.drain(self.sequence, can_resume)?,
             None => self.unfinished.pop_front(),
             _ => None,
         };
@@ -346,7 +363,7 @@ impl Source for FileSource {
 
     fn arrival(&mut self) -> Result<Option<u64>> {
         match &mut self.open {
-            Some(Open::Recording(recording)) => recording.arrival(),
+            Some(OpenInput::Recording(recording)) => recording.arrival(),
             _ => Ok(None),
         }
     }
@@ -357,22 +374,22 @@ impl Source for FileSource {
 
     fn offset(&self) -> Offset {
         match &self.open {
-            Some(Open::File(open)) => open.offset,
-            Some(Open::Recording(recording)) => Offset { file: 0, at: recording.played(), line: 1 },
+            Some(OpenInput::File(open)) => open.offset,
+            Some(OpenInput::Recording(recording)) => Offset { file: 0, at: recording.played(), line: 1 },
             _ => Offset { file: self.at as u64, at: 0, line: 1 },
         }
     }
 
     fn seek(&mut self, offset: Offset) -> Result<()> {
-        self.go_to(offset.file as usize, offset)
+        self.seek_to(offset.file as usize, offset)
     }
 
     fn remarks(&self) -> Vec<String> {
         let mut remarks = self.remarks.clone();
         remarks.extend(self.format.columns().remarks());
         match &self.open {
-            Some(Open::Sockets(sockets)) => remarks.push(sockets.remark()),
-            Some(Open::Growing(follower)) => remarks.extend(follower.remarks()),
+            Some(OpenInput::Sockets(sockets)) => remarks.push(sockets.remark()),
+            Some(OpenInput::Growing(follower)) => remarks.extend(follower.remarks()),
             _ => {}
         }
         remarks
@@ -380,7 +397,7 @@ impl Source for FileSource {
 
     fn missing(&self) -> Option<String> {
         match &self.open {
-            Some(Open::Recording(recording)) => recording.missing(),
+            Some(OpenInput::Recording(recording)) => recording.missing(),
             _ => None,
         }
     }
@@ -390,7 +407,7 @@ impl Source for FileSource {
             return Ok(self.finishes.clone());
         }
         let reading = match &self.open {
-            Some(Open::Growing(follower)) => Reading::Growing(follower.save()),
+            Some(OpenInput::Growing(follower)) => ReadPosition::Growing(follower.save()),
             open => {
                 let offset = Offset { file: self.read.len() as u64, ..self.offset() };
                 let mut files = self.read.clone();
@@ -400,12 +417,12 @@ impl Source for FileSource {
                 let ahead = self.ahead.as_ref().map(|ahead| ahead.behind(self.at));
                 let files = InFiles { offset, files, ahead };
                 match open {
-                    Some(Open::Recording(recording)) => Reading::Played(files, recording.place()),
-                    _ => Reading::Files(files),
+                    Some(OpenInput::Recording(recording)) => ReadPosition::Played(files, recording.place()),
+                    _ => ReadPosition::Files(files),
                 }
             }
         };
-        let mut place = Place::new(&self.schema, reading);
+        let mut place = ResumePosition::new(&self.schema, reading);
         if let Some(recorder) = &self.options.record {
             recorder.begin(&self.schema)?;
             place.recorded = Some(recorder.reached()?);
@@ -414,11 +431,11 @@ impl Source for FileSource {
     }
 
     fn restore(&mut self, state: &[u8]) -> Result<()> {
-        let Place { reading, recorded, .. } = Place::from_bytes(state)?;
+        let ResumePosition { reading, recorded, .. } = ResumePosition::from_bytes(state)?;
         if self.finishes.is_none() {
-            self.go_on(reading)?;
+            self.resume(reading)?;
         }
-        // A run that is refused has cut nothing off.
+        // A run that is refused must not have truncated the recording.
         match (&self.options.record, &recorded) {
             (Some(recorder), Some(reached)) => recorder.resume(reached),
             _ => Ok(()),
@@ -426,7 +443,7 @@ impl Source for FileSource {
     }
 
     fn progress(&self) -> Progress {
-        let open = self.open.as_ref().map_or(0, Open::consumed);
+        let open = self.open.as_ref().map_or(0, OpenInput::consumed);
         Progress { done: self.done + open, total: self.total }
     }
 

@@ -1,24 +1,24 @@
-//! The sensor of a file that has no column for it.
+//! The sensor of a file without a sensor column.
 
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path};
 
 use crate::error::{Error, Result};
 
-/// How a file's sensor is found.
+/// Where a file's sensor is found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Naming {
-    /// By the path from the pattern's first wildcard on, without extension.
+    /// The path from the pattern's first wildcard on, without extension.
     Relative,
-    /// By the file's name, without extension.
+    /// The file's name, without extension.
     Stem,
-    /// By the path as it is written, without extension.
+    /// The path as written, without extension.
     Path,
-    /// By what stands for `{sensor}` in a pattern, one a name.
+    /// The text matched by `{sensor}` in a pattern; one list of tokens per name.
     Pattern { written: String, names: Vec<Vec<Token>> },
 }
 
-/// A part of a pattern for one name.
+/// A token of a pattern for one name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Token {
     Text(String),
@@ -31,10 +31,10 @@ pub(super) enum Token {
 const SENSOR: &str = "{sensor}";
 
 impl Naming {
-    /// What `sensor_from` says.
+    /// Parses `sensor_from`.
     ///
     /// # Errors
-    /// A configuration error where it is no word and no pattern.
+    /// A configuration error if it is neither a known word nor a pattern.
     pub(super) fn parse(written: Option<&str>) -> Result<Self> {
         match written {
             None => Ok(Self::Relative),
@@ -49,19 +49,20 @@ impl Naming {
         }
     }
 
-    /// The sensor of the file at `path`, of which `relative` is what lies behind the fixed part of the pattern that found it.
+    /// The sensor of the file at `path`; `relative` is the part of the path after the fixed part of the pattern that found it.
     ///
     /// # Errors
-    /// A configuration error where the pattern does not fit.
+    /// A configuration error if the pattern does not match.
     pub(super) fn sensor(&self, path: &Path, relative: &Path) -> Result<String> {
         match self {
             Self::Relative => Ok(without_extension(relative)),
             Self::Stem => Ok(without_extension(Path::new(path.file_name().unwrap_or_default()))),
             Self::Path => Ok(without_extension(path)),
             Self::Pattern { written, names } => find(names, path).ok_or_else(|| {
-                Error::config(format!("`sensor_from` {written:?} does not fit `{}`", shown(path))).with_help(
-                    "it must fit the end of every file's path, or one of its names where it has no slash",
-                )
+                Error::config(format!("`sensor_from` {written:?} does not match `{}`", shown(path)))
+                    .with_help(
+                        "it must match the end of every file's path, or one of its names if it has no slash",
+                    )
             }),
         }
     }
@@ -84,7 +85,7 @@ fn tokens(mut name: &str) -> Vec<Token> {
     tokens
 }
 
-/// The sensor in the last names of `path`; with one name alone, in the innermost that fits.
+/// The sensor in the last names of `path`; for a pattern of one name, in the innermost name that matches.
 fn find(pattern: &[Vec<Token>], path: &Path) -> Option<String> {
     let names: Vec<String> = path.components().map(|name| escaped(name.as_os_str().as_bytes())).collect();
     let (file, folders) = names.split_last()?;
@@ -102,7 +103,7 @@ fn find(pattern: &[Vec<Token>], path: &Path) -> Option<String> {
     above.into_iter().chain([own]).find(|sensor| !sensor.is_empty()).map(str::to_owned)
 }
 
-/// Whether a name fits, and what stands for the sensor in it: empty where the pattern has none. Everything is as short as it can be.
+/// Whether a name matches, and the text for the sensor: empty if the pattern has none. Matches are as short as possible.
 fn matched<'n>(tokens: &[Token], name: &'n str) -> Option<&'n str> {
     let ends =
         |from: usize| name.char_indices().map(|(at, _)| at).chain([name.len()]).filter(move |&at| at >= from);
@@ -116,7 +117,7 @@ fn matched<'n>(tokens: &[Token], name: &'n str) -> Option<&'n str> {
     }
 }
 
-/// The names of a path with slashes between them, the last one without its extension, and without that of its packing.
+/// The names of a path joined by slashes, the last one without its extension and its compression suffix.
 fn without_extension(path: &Path) -> String {
     let name = path.file_name().unwrap_or_default();
     let plain = Path::new(name);
@@ -130,7 +131,7 @@ fn without_extension(path: &Path) -> String {
     folders.chain([escaped(stem.as_bytes())]).collect::<Vec<_>>().join("/")
 }
 
-/// A path as text: bytes that are none are written `\xff`, so that two paths never look alike.
+/// A path as text: bytes that are not UTF-8 are written as `\xff`, so that different paths look different.
 pub(super) fn shown(path: &Path) -> String {
     escaped(path.as_os_str().as_bytes())
 }
@@ -175,8 +176,8 @@ mod tests {
         assert_eq!(found("{sensor}/*", "data/valve1/0.csv"), "valve1");
         assert_eq!(found("*/{sensor}/*/*.csv", "a/b/c/d.csv"), "b");
         assert_eq!(found("{sensor}", "a.csv"), "a");
-        assert!(found("plant-{sensor}", "x/other.csv").contains("does not fit `x/other.csv`"));
-        assert!(found("{sensor}/*/*", "a.csv").contains("does not fit"));
+        assert!(found("plant-{sensor}", "x/other.csv").contains("does not match `x/other.csv`"));
+        assert!(found("{sensor}/*/*", "a.csv").contains("does not match"));
         for wrong in ["name", "{sensor}{sensor}", ""] {
             assert!(Naming::parse(Some(wrong)).is_err(), "{wrong}");
         }

@@ -1,4 +1,4 @@
-//! How reading begins: at the first file, or, after a restart, with the columns that the input had.
+//! Opening file sources: at the first file or, after a restart, with the columns from the checkpoint.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -10,8 +10,8 @@ use super::input_file::InputFile;
 use super::open_file::{await_head, head};
 use super::options::FileOptions;
 use super::recording::{self, Recording};
-use super::resume::{Place, Reading};
-use super::{Blocks, FileSource, Open};
+use super::resume::{ReadPosition, ResumePosition};
+use super::{Blocks, FileSource, OpenInput};
 use crate::batch::Schema;
 use crate::error::{Error, Result};
 use crate::format::Format;
@@ -22,7 +22,7 @@ impl FileSource {
         format: Arc<dyn Format>,
         files: Vec<InputFile>,
         schema: Arc<Schema>,
-        open: Option<Open>,
+        open: Option<OpenInput>,
         options: &OpenOptions,
     ) -> Self {
         Self {
@@ -34,6 +34,7 @@ impl FileSource {
             open,
             sequence: 0,
             received: None,
+            given: None,
             done: 0,
             total: None,
             read: Vec::new(),
@@ -44,23 +45,30 @@ impl FileSource {
         }
     }
 
-    /// Opens the first of `files`; the columns of the first that is not empty are those of the whole input; after a restart, they are those of before.
+    /// Opens the first of `files`. The columns of the input are those of the first file that is not empty; after a restart, those of the
+    /// checkpoint.
     ///
     /// # Errors
-    /// When the file cannot be read, or is not of the format.
+    /// If the file cannot be read or has another format.
     pub fn open(format: Arc<dyn Format>, files: Vec<InputFile>, options: &OpenOptions) -> Result<Self> {
-        let first = files.first().ok_or_else(|| Error::config("`path` names no file"))?;
+        let first = files.first().ok_or_else(|| Error::config("`path` is empty"))?;
         if let Some(path) = first.path.as_ref().filter(|path| recording::is_recording(path)) {
             let recording = Recording::open(path, Arc::clone(&format), options.speed)?;
             let (schema, files) = (Arc::clone(recording.schema()), vec![first.clone()]);
-            return Ok(Self::new(format, files, schema, Some(Open::Recording(Box::new(recording))), options));
+            return Ok(Self::new(
+                format,
+                files,
+                schema,
+                Some(OpenInput::Recording(Box::new(recording))),
+                options,
+            ));
         }
         let total = files.iter().map(InputFile::len).sum();
         let is_address = first.address.is_some();
         let before = options.resume.as_ref().map(|resume| columns_before(resume, &*format)).transpose()?;
         let (schema, blocks) = match before {
             Some(schema) => (schema, None),
-            // Nobody has sent anything yet: the options have to say it all.
+            // Nothing has been sent yet: the options must determine the columns.
             None if is_address => {
                 format.check_streams()?;
                 let schema =
@@ -68,7 +76,7 @@ impl FileSource {
                 (Arc::new(format.columns().declared(&schema)?), None)
             }
             None => {
-                // One that is empty says nothing of columns.
+                // An empty file says nothing about the columns.
                 let telling = files.iter().position(|file| !file.is_empty()).unwrap_or(0);
                 let mut blocks = Blocks::open(&files[telling], options)?;
                 await_head(&files[telling], &mut blocks, options, &*format)?;
@@ -79,9 +87,9 @@ impl FileSource {
                 (Arc::new(schema), Some(blocks))
             }
         };
-        let mut source = Self::new(format, files, schema, is_address.then_some(Open::Unbound), options);
+        let mut source = Self::new(format, files, schema, is_address.then_some(OpenInput::Unbound), options);
         source.total = total;
-        // After a restart, it is compared with what lay there.
+        // After a restart, this is compared with the checkpoint instead.
         if options.keeps_place && options.resume.is_none() {
             source.ahead = Some(Ahead::look(&source.files, 0)?);
         }
@@ -91,11 +99,11 @@ impl FileSource {
         Ok(source)
     }
 
-    /// Follows the files of `options`, which grow, and of which `files` are there. The columns are those of the first whose beginning is there,
-    /// or what the options say; where neither says them, they are waited for. After a restart, they are those of before.
+    /// Follows the files of `options`, which grow; `files` are those that exist. The columns are those of the options or of the first file
+    /// whose beginning is complete; if neither is available, waits for them. After a restart, they are those of the checkpoint.
     ///
     /// # Errors
-    /// When a file is not of the format; when the run is to stop before the columns are known.
+    /// If a file has another format; if the run is to stop before the columns are known.
     pub fn follow(
         format: Arc<dyn Format>,
         options: &FileOptions,
@@ -113,14 +121,14 @@ impl FileSource {
         };
         let mut source = Self::new(format, Vec::new(), schema, None, open);
         let follower = Follower::open(options, extensions, Arc::clone(&open.outputs), source.layout())?;
-        source.open = Some(Open::Growing(Box::new(follower)));
+        source.open = Some(OpenInput::Growing(Box::new(follower)));
         Ok(source)
     }
 
-    /// A source of which nothing is read any more: its input need not be there.
+    /// A source of an input that was read to its end: the input need not exist any more.
     ///
     /// # Errors
-    /// When the place cannot be read.
+    /// If the position cannot be decoded.
     pub(super) fn finished(
         format: Arc<dyn Format>,
         resume: &Resumption,
@@ -128,7 +136,7 @@ impl FileSource {
     ) -> Result<Self> {
         let schema = columns_before(resume, &*format)?;
         let mut source = Self::new(format, Vec::new(), schema, None, options);
-        if let Reading::Growing(following) = Place::from_bytes(&resume.place)?.reading {
+        if let ReadPosition::Growing(following) = ResumePosition::from_bytes(&resume.place)?.reading {
             source.unfinished = following.unfinished(&source.layout()).into();
         }
         source.finishes = Some(resume.place.to_vec());
@@ -136,13 +144,13 @@ impl FileSource {
     }
 }
 
-/// The columns that a checkpoint has, whose times are read as the options say.
+/// The columns from a checkpoint, with times parsed as the options say.
 fn columns_before(resume: &Resumption, format: &dyn Format) -> Result<Arc<Schema>> {
-    let schema = Place::from_bytes(&resume.place)?.schema()?;
+    let schema = ResumePosition::from_bytes(&resume.place)?.schema()?;
     Ok(Arc::new(schema.with_local_times(format.columns().may_be_local())))
 }
 
 fn unnamed(why: &str) -> Error {
-    Error::config(format!("the columns of what is still to come must be named: {why}"))
+    Error::config(format!("the columns must be given, because nothing has arrived yet: {why}"))
         .with_help("give `measurements`, and for csv `header = false` with `names`")
 }

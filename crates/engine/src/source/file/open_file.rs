@@ -1,46 +1,47 @@
-//! One file, or what else is read from one end to the other: a pipe, standard input.
+//! One file or other input that is read from start to end: a pipe, standard input.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use super::MAX_WAIT;
 use super::blocks::Blocks;
-use super::framing::{Layout, STOPPED, set_aside};
 use super::input_file::InputFile;
-use super::wait::Arrival;
-use super::{HEAD, MAX_WAIT};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::columns::SAMPLE;
 use crate::format::{BoundFormat, Chunk, Format, Head, LineFormat};
 use crate::notes::say;
 use crate::offset::{Offset, Sequence};
+use crate::source::stream::rejected::{STOPPED, reject};
+use crate::source::stream::wait::Arrival;
+use crate::source::stream::{HEAD, StreamLayout};
 use crate::source::{Input, OpenOptions};
 
-/// A file that is being read.
+/// A file being read.
 pub(super) struct OpenFile {
     name: Arc<str>,
     pub(super) stem: Arc<str>,
-    layout: Layout,
-    /// Known once the beginning has come: of input that keeps its reader waiting, nothing may have come yet.
+    layout: StreamLayout,
+    /// Known once the beginning is complete; of a live input, nothing may have arrived yet.
     bound: Option<BoundFormat>,
     pub(super) blocks: Blocks,
-    /// Where the next chunk begins; its line, or 0 if that is not known.
+    /// The offset and line of the next chunk; line 0 if it is not known.
     pub(super) offset: Offset,
-    /// The line at which the next chunk begins, by line feeds; of live input only.
+    /// The line of the next chunk, counted by line feeds; for live input only.
     line: u64,
 }
 
 /// What comes next in a file.
-pub(super) enum Next {
+pub(super) enum NextChunk {
     Chunk(Chunk),
     Nothing,
     End,
 }
 
-/// How long the beginning of an input is waited for in silence.
+/// How long to wait before a note says what the run is waiting for.
 const SILENCE: Duration = Duration::from_secs(1);
 
-/// Waits until the beginning of an input that keeps its reader waiting says what the columns are, or the run is to stop.
+/// Waits until the beginning of a live input determines the columns, or the run is to stop.
 pub(super) fn await_head(
     file: &InputFile,
     blocks: &mut Blocks,
@@ -55,7 +56,7 @@ pub(super) fn await_head(
             break;
         }
         if options.stop.load(Ordering::Relaxed) {
-            // What has come by then is not lost, where it says what the columns are.
+            // What arrived before the stop is used, if it determines the columns.
             return if format.knows_columns(head, 0) { Ok(()) } else { Err(stopped()) };
         }
         if options.waits && start.elapsed() >= SILENCE {
@@ -70,35 +71,35 @@ pub(super) fn await_head(
     Ok(())
 }
 
-/// What is said to people who wonder why nothing happens.
+/// The note shown while waiting.
 fn waits_for(head: Head<'_>, format: &dyn Format) -> String {
     let name = head.name;
     if !format.records_name_fields() && !format.knows_columns(head, 0) {
-        return format!("waiting until `{name}` has its first lines, which say what the columns are");
+        return format!("waiting until `{name}` has its first lines, which determine the columns");
     }
-    let enough = format!("{SAMPLE} records or {} MiB have come, or its end", HEAD >> 20);
+    let enough = format!("{SAMPLE} records or {} MiB have arrived, or its end", HEAD >> 20);
     let options = format.naming_options();
     match format.columns().sought_fields() {
         Some(_) => format!("waiting until `{name}` has had all fields that the options name, or {enough}"),
         None => format!(
-            "waiting until of `{name}` {enough}: they say what the columns are; with {options}, and no globs in them, the run begins as soon as what they name has come"
+            "waiting until of `{name}` {enough}: they determine the columns; with {options} and no globs in them, the run begins as soon as the named fields have arrived"
         ),
     }
 }
 
-/// The run is to stop, and nobody knows what the columns are.
+/// The error if the run is to stop before the columns are known.
 pub(super) fn stopped() -> Error {
     Error::new(ErrorKind::Interrupted, "stopped before the input began")
 }
 
-/// What the format may look at.
+/// The beginning, for the format to inspect.
 pub(super) fn head<'a>(file: &'a InputFile, bytes: &'a [u8], is_whole: bool) -> Head<'a> {
     Head { name: &file.name, stem: &file.stem, bytes, is_whole }
 }
 
 impl OpenFile {
-    /// Makes `file`, the input's `at`th, ready to be read from its first record.
-    pub(super) fn bind(file: &InputFile, at: usize, blocks: Blocks, layout: &Layout) -> Result<Self> {
+    /// Prepares `file`, the input's `at`th, to be read from its first record.
+    pub(super) fn bind(file: &InputFile, at: usize, blocks: Blocks, layout: &StreamLayout) -> Result<Self> {
         let mut open = Self {
             name: Arc::clone(&file.name),
             stem: Arc::clone(&file.stem),
@@ -112,7 +113,7 @@ impl OpenFile {
         Ok(open)
     }
 
-    /// Leaves out what comes before the first record, once it is there.
+    /// Skips what precedes the first record, once it is complete.
     fn begin(&mut self) -> Result<()> {
         let is_live = self.blocks.is_live();
         let (bytes, is_whole) = self.blocks.head()?;
@@ -129,56 +130,56 @@ impl OpenFile {
         Ok(())
     }
 
-    /// The next whole records, about `chunk_size` bytes; `None` at the end of the file.
-    pub(super) fn chunk(&mut self, chunk_size: usize, sequence: Sequence) -> Result<Next> {
+    /// The next complete records, about `chunk_size` bytes; `None` at the end of the file.
+    pub(super) fn chunk(&mut self, chunk_size: usize, sequence: Sequence) -> Result<NextChunk> {
         if self.blocks.is_live() {
             return self.live_chunk(chunk_size, sequence);
         }
         self.blocks.check_unchanged(self.offset.at)?;
-        // Whether a record is too long to wait for must not depend on the size of the chunks.
+        // Whether a record is too long must not depend on the chunk size.
         let mut wanted = chunk_size.clamp(1, MAX_WAIT);
         let length = loop {
             let (bytes, at_end) = self.blocks.peek(wanted)?;
             if bytes.is_empty() {
-                // A file that was cut off just now ends here too.
+                // A file that was just truncated ends here too.
                 self.blocks.check_unchanged(self.offset.at)?;
-                return Ok(Next::End);
+                return Ok(NextChunk::End);
             }
-            let Some(bound) = &self.bound else { return Ok(Next::End) };
+            let Some(bound) = &self.bound else { return Ok(NextChunk::End) };
             match bound.decoder.complete(bytes, at_end) {
                 0 if wanted == MAX_WAIT => return Err(self.endless()),
                 0 => wanted = MAX_WAIT.min(wanted * 2),
                 length => break length,
             }
         };
-        Ok(self.cut(length, sequence)?.map_or(Next::End, Next::Chunk))
+        Ok(self.cut(length, sequence)?.map_or(NextChunk::End, NextChunk::Chunk))
     }
 
-    /// The whole records that are there; waits for a moment where there are none.
-    fn live_chunk(&mut self, chunk_size: usize, sequence: Sequence) -> Result<Next> {
+    /// The complete records that have arrived; waits briefly if there are none.
+    fn live_chunk(&mut self, chunk_size: usize, sequence: Sequence) -> Result<NextChunk> {
         loop {
             if self.bound.is_none() {
                 self.begin()?;
             }
             let length = self.complete(chunk_size);
             if let Some(chunk) = self.cut(length, sequence)? {
-                return Ok(Next::Chunk(chunk));
+                return Ok(NextChunk::Chunk(chunk));
             }
             if self.blocks.there().0.len() >= MAX_WAIT {
                 return Err(self.endless());
             }
             match self.blocks.more()? {
                 Arrival::Bytes(_) => {}
-                Arrival::Nothing => return Ok(Next::Nothing),
+                Arrival::Nothing => return Ok(NextChunk::Nothing),
                 Arrival::End if self.bound.is_some() && self.blocks.there().0.is_empty() => {
-                    return Ok(Next::End);
+                    return Ok(NextChunk::End);
                 }
                 Arrival::End => {}
             }
         }
     }
 
-    /// The length of the whole records that have come in already, about `chunk_size`.
+    /// The length of the complete records that have arrived, about `chunk_size`.
     fn complete(&self, chunk_size: usize) -> usize {
         let Some(BoundFormat { decoder, .. }) = &self.bound else { return 0 };
         let (bytes, has_ended) = self.blocks.there();
@@ -189,8 +190,8 @@ impl OpenFile {
         }
     }
 
-    /// What has come in already of live input, which is to be left: whole records, then what has come of one more.
-    pub(super) fn drain(&mut self, layout: &Layout, sequence: Sequence) -> Result<Option<Input>> {
+    /// Returns what has arrived of a live input when the run stops: complete records, then the incomplete one.
+    pub(super) fn drain(&mut self, layout: &StreamLayout, sequence: Sequence) -> Result<Option<Input>> {
         if !self.blocks.is_live() || self.blocks.there().0.is_empty() {
             return Ok(None);
         }
@@ -200,10 +201,10 @@ impl OpenFile {
         }
         let offset = Offset { line: self.line, ..self.offset };
         let rest = self.blocks.take(self.blocks.there().0.len())?;
-        Ok(Some(set_aside(&self.name, offset, rest.as_slice(), self.lines(), STOPPED, layout)))
+        Ok(Some(reject(&self.name, offset, rest.as_slice(), self.lines(), STOPPED, layout)))
     }
 
-    /// The next `length` bytes, whole records; nothing where there are none.
+    /// The next `length` bytes, which are complete records; `None` if there are none.
     fn cut(&mut self, length: usize, sequence: Sequence) -> Result<Option<Chunk>> {
         let Some(bound) = self.bound.as_ref().filter(|_| length > 0) else { return Ok(None) };
         let bytes = self.blocks.take(length)?;
@@ -225,7 +226,7 @@ impl OpenFile {
         }))
     }
 
-    /// How its lines are written, as far as that is known.
+    /// The encoding and line ends, as far as they are known.
     fn lines(&self) -> LineFormat {
         self.bound.as_ref().map_or(LineFormat::LINE_FEEDS, |bound| bound.decoder.line_format())
     }
@@ -237,6 +238,6 @@ impl OpenFile {
             MAX_WAIT >> 20,
             self.offset.at
         );
-        Error::data(message).with_help("is it the right file, and of the right type?")
+        Error::data(message).with_help("check that it is the right file and of the right type")
     }
 }

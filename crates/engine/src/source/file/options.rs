@@ -1,6 +1,7 @@
-//! Which files, or what else text comes from.
+//! The options that name the input of text sources.
 
 use std::collections::HashMap;
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -8,34 +9,36 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::FileSource;
-use super::address::Address;
 use super::input_file::InputFile;
 use super::naming::Naming;
 use super::packing::is_packed;
-use super::paths::{self, Found, Search};
+use super::paths::{self, FoundFiles, PathSearch};
 use super::recording::{is_of_open_input, is_recording};
 use crate::atomic::Outputs;
 use crate::error::{Error, ErrorKind, Result};
 use crate::files::Base;
 use crate::format::Format;
+use crate::source::sockets::Address;
 use crate::source::{OpenOptions, Traits};
 
-/// Which files.
+/// The files to read.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct FileOptions {
-    /// A file, a glob, a directory, or a list of them; "-" is standard input. Text packed as .gz, .zst, .xz, .bz2 or .lz4
-    /// is decompressed. A .zip stands for the files in it, "a.zip/x.csv" and "a.zip/*.csv" for some of them. Parquet needs files. A list may end with an address from which records go on coming in:
-    /// "tcp-listen://host:port", "tcp://host:port", "udp://host:port", "unix-listen:///path" or "unix:///path".
+    /// A file, a glob, a folder, or a list of them; "-" is standard input. Text compressed as .gz, .zst, .xz, .bz2 or .lz4 is decompressed.
+    /// A .zip stands for the files in it, "a.zip/x.csv" and "a.zip/*.csv" for some of them. Parquet needs files. A list may end with an
+    /// address from which records keep arriving: "tcp-listen://host:port", "tcp://host:port", "udp://host:port", "unix-listen:///path" or
+    /// "unix:///path".
     pub path: OneOrMany,
-    /// Whether files are read on as they grow, and new ones that fit are read too: such as logs that are rotated.
+    /// Whether to keep reading files as they grow, and to read new files that match: for example rotated logs.
     #[serde(default)]
     pub follow: bool,
-    /// Where the sensor is in a file's path, where no column has it: "stem" (the name without folder and extension), "path" (as it is written, without
-    /// extension), or a pattern with {sensor} such as "plant-{sensor}-*", "device={sensor}" or "{sensor}/*", which fits the end of the path (or, without a
-    /// slash, one of its names); * stands for any part of a name. If not given, the path from the first wildcard on, without extension.
+    /// Where the sensor is in a file's path, if no column has it: "stem" (the name without folder and extension), "path" (as written,
+    /// without extension), or a pattern with {sensor} such as "plant-{sensor}-*", "device={sensor}" or "{sensor}/*", which matches the end
+    /// of the path (or, without a slash, one of its names); * matches any part of a name. By default, the path from the first wildcard on,
+    /// without extension.
     #[serde(default)]
     pub sensor_from: Option<String>,
-    /// Where relative paths start.
+    /// The folder against which relative paths are resolved.
     #[serde(skip)]
     pub base: Base,
 }
@@ -44,9 +47,9 @@ pub struct FileOptions {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged, expecting = "expected a path or a list of paths")]
 pub enum OneOrMany {
-    /// One.
+    /// One text.
     One(String),
-    /// Many, in this order.
+    /// Several texts, in this order.
     Many(Vec<String>),
 }
 
@@ -64,26 +67,37 @@ impl FileOptions {
         }
     }
 
+    /// What of it no other source can read at the same time.
+    pub(in crate::source) fn exclusive(&self) -> Vec<String> {
+        let of = |text: &String| match Address::parse(text) {
+            Ok(Some(address)) => address.is_listened_at().then(|| address.with_base(&self.base).to_string()),
+            Ok(None) if matches!(&**text, "-" | "/dev/stdin") => Some("-".to_owned()),
+            Ok(None) => pipe(&self.base.join(text)),
+            Err(_) => None,
+        };
+        self.patterns().iter().filter_map(of).collect()
+    }
+
     /// The same files, whose relative paths start from `base`.
     pub(in crate::source) fn with_base(&self, base: &Base) -> Self {
         Self { base: base.clone(), ..self.clone() }
     }
 
-    /// All files, in order; of directories those with one of these `extensions` (what says that they are packed may follow). What is in `outputs` is not
-    /// taken by globs and directories.
+    /// All files, in order; in folders, those with one of these `extensions` (a compression suffix may follow). Globs and folders skip what
+    /// is in `outputs`.
     ///
     /// # Errors
-    /// When a file is not there, a pattern fits none, or a file has no sensor where `sensor_from` looks for it.
+    /// If a file does not exist, a pattern matches none, or a file has no sensor where `sensor_from` looks for it.
     pub fn files(&self, extensions: &[&str], outputs: &Outputs) -> Result<Vec<InputFile>> {
         self.find(self.patterns(), extensions, outputs).map(|found| found.files)
     }
 
-    /// The same, of files that grow: archives do not. One that is not there may come.
+    /// The same for followed files, which may appear later and cannot be archives.
     ///
     /// # Errors
-    /// What can never come right: a pattern that is none, a pipe, only files without a sensor where `sensor_from` looks for it.
+    /// Permanent errors: an invalid pattern, a pipe, only files without a sensor where `sensor_from` looks for it.
     pub(super) fn growing(&self, extensions: &[&str], outputs: &Outputs) -> Result<Vec<InputFile>> {
-        let mut all = Found::default();
+        let mut all = FoundFiles::default();
         for pattern in self.patterns().chunks(1) {
             let found = match self.look(pattern, extensions, outputs, false) {
                 Err(error) if error.kind() != ErrorKind::Config => continue,
@@ -98,7 +112,7 @@ impl FileOptions {
         }
     }
 
-    fn find(&self, patterns: &[String], extensions: &[&str], outputs: &Outputs) -> Result<Found> {
+    fn find(&self, patterns: &[String], extensions: &[&str], outputs: &Outputs) -> Result<FoundFiles> {
         self.search(patterns, extensions, outputs, true)
     }
 
@@ -108,7 +122,7 @@ impl FileOptions {
         extensions: &[&str],
         outputs: &Outputs,
         archives: bool,
-    ) -> Result<Found> {
+    ) -> Result<FoundFiles> {
         let mut found = self.look(patterns, extensions, outputs, archives)?;
         match found.unnamed.pop() {
             None => Ok(found),
@@ -122,18 +136,18 @@ impl FileOptions {
         extensions: &[&str],
         outputs: &Outputs,
         archives: bool,
-    ) -> Result<Found> {
+    ) -> Result<FoundFiles> {
         let naming = Naming::parse(self.sensor_from.as_deref())?;
-        Search { base: &self.base, extensions, outputs, naming: &naming, archives }.expand(patterns)
+        PathSearch { base: &self.base, extensions, outputs, naming: &naming, archives }.expand(patterns)
     }
 
-    /// The same; where a run goes on, some may be gone: what that means is said when its place is looked for.
-    fn there(&self, extensions: &[&str], options: &OpenOptions) -> Result<Found> {
+    /// The same; a resumed run may lack some files, which is handled when its position is located.
+    fn there(&self, extensions: &[&str], options: &OpenOptions) -> Result<FoundFiles> {
         let (patterns, outputs) = (self.patterns(), &options.outputs);
         if !options.keeps_place || options.resume.is_none() {
             return self.find(patterns, extensions, outputs);
         }
-        let (mut found, mut missing) = (Found::default(), None);
+        let (mut found, mut missing) = (FoundFiles::default(), None);
         for pattern in patterns.chunks(1) {
             match self.find(pattern, extensions, outputs) {
                 Err(error) if error.kind() == ErrorKind::Unavailable => missing = missing.or(Some(error)),
@@ -146,16 +160,16 @@ impl FileOptions {
         }
         match missing.filter(|_| found.files.is_empty()) {
             Some(error) => Err(error.with_help(
-                "bring it back; or give `--finish` to end the run with what it had read until the checkpoint",
+                "restore it; or give `--finish` to end the run with what it had read before the checkpoint",
             )),
             None => Ok(found),
         }
     }
 
-    /// Checks that files by which sensors are named, where they are, name different ones.
+    /// Checks that files after which sensors are named have different sensors.
     ///
     /// # Errors
-    /// A configuration error where two files would be one sensor, or `sensor_from` has no effect.
+    /// A configuration error if two files have the same sensor, or `sensor_from` has no effect.
     pub(in crate::source) fn check_sensors(&self, files: &[InputFile], are_named: bool) -> Result<()> {
         let is_file = |file: &&InputFile| file.path.is_some();
         if let Some(from) = &self.sensor_from
@@ -164,12 +178,12 @@ impl FileOptions {
             return Err(Error::config(format!(
                 "`sensor_from` {from:?} has no effect: no sensor is named after a file"
             ))
-            .with_help("leave it out, or leave out what else names the sensor"));
+            .with_help("leave it out, or leave out the option that names the sensor"));
         }
         if !are_named || self.sensor_from.is_some() {
             return Ok(());
         }
-        // One that is rotated lies beside those before.
+        // A rotated file is in the same folder as its predecessors.
         let is_rotated = |one: &InputFile, other: &InputFile| {
             self.follow && crate::files::folder(&one.written) == crate::files::folder(&other.written)
         };
@@ -178,19 +192,19 @@ impl FileOptions {
             let other = known.insert(&file.stem, file);
             if let Some(other) = other.filter(|other| other.name != file.name && !is_rotated(other, file)) {
                 let message =
-                    format!("`{}` and `{}` would both be the sensor `{}`", other.name, file.name, file.stem);
+                    format!("`{}` and `{}` both have the sensor `{}`", other.name, file.name, file.stem);
                 return Err(Error::config(message).with_help(
-                    "`sensor_from = \"path\"` tells them apart, `sensor_from = \"stem\"` makes them one; or name the column that has the sensor",
+                "`sensor_from = \"path\"` keeps them apart, `sensor_from = \"stem\"` merges them; or name the column that has the sensor",
                 ));
             }
         }
         Ok(())
     }
 
-    /// Opens what the options name, of one format.
+    /// Opens the files that the options name, of one format.
     ///
     /// # Errors
-    /// When a file is not there, or not of the format.
+    /// If a file does not exist or has another format.
     pub fn open(
         &self,
         format: Arc<dyn Format>,
@@ -203,7 +217,7 @@ impl FileOptions {
             _ if self.follow => {
                 check_growing(self)?;
                 let there = self.growing(extensions, &options.outputs)?;
-                // A run that goes on knows whose files came first.
+                // A resumed run knows the owners of sensors already.
                 let is_new = options.resume.is_none();
                 self.check_sensors(if is_new { &there } else { &[] }, are_named)?;
                 FileSource::follow(format, self, there, extensions, options)?
@@ -212,7 +226,7 @@ impl FileOptions {
                 let found = self.there(extensions, options)?;
                 self.check_sensors(&found.files, are_named)?;
                 let mut source = FileSource::open(format, found.files, options)?;
-                source.remarks.extend(Found::remark(&found.own));
+                source.remarks.extend(FoundFiles::remark(&found.own));
                 source
             }
         };
@@ -222,34 +236,40 @@ impl FileOptions {
         Ok(source)
     }
 
-    /// The files that there are, for people.
+    /// The existing files, for display.
     pub fn paths(&self, extensions: &[&str], outputs: &Outputs) -> Vec<PathBuf> {
         let files = if self.follow {
             self.growing(extensions, outputs).unwrap_or_default()
         } else {
-            // A run that goes on may do without some.
+            // A resumed run may do without some.
             let found = |pattern| self.find(pattern, extensions, outputs).unwrap_or_default().files;
             self.patterns().chunks(1).flat_map(found).collect()
         };
         let mut paths: Vec<_> = files.into_iter().filter_map(|file| file.path).collect();
-        // Those of the files in an archive.
+        // Members of an archive share its path.
         paths.dedup();
         paths
     }
 
-    /// The first path of what lies in files, so that nobody knows when it came: no pipe, no socket, no recording.
-    pub(in crate::source) fn lying(&self) -> Option<&str> {
+    /// The first path of a file at rest, whose records have no arrival time: not a pipe, a socket or a recording.
+    pub(in crate::source) fn at_rest(&self) -> Option<&str> {
         let comes =
             |path: &str| !self.follow && (paths::may_wait(path, &self.base) || self.is_recording(path));
         self.patterns().iter().map(String::as_str).find(|path| !comes(path))
     }
 
-    /// Whether it is live input that was recorded.
+    /// Whether it is received live, or was when it was recorded, in any part.
+    pub(in crate::source) fn ticks(&self) -> bool {
+        let comes = |path: &String| paths::may_wait(path, &self.base) || self.is_recording(path);
+        self.follow || self.patterns().iter().any(comes)
+    }
+
+    /// Whether it is a recording of live input.
     fn is_recording(&self, path: &str) -> bool {
         is_recording(&self.base.join(path))
     }
 
-    /// Files end and can be read again; standard input and named pipes cannot, and whether they end is known when they have.
+    /// Files end and can be read again; standard input and named pipes cannot, and whether they end is only known when they do.
     pub fn traits(&self) -> Traits {
         let patterns = self.patterns();
         let is_bounded = !self.follow && !patterns.iter().any(|path| paths::may_wait(path, &self.base));
@@ -262,26 +282,32 @@ impl FileOptions {
     }
 }
 
-/// Only plain files grow.
+/// Checks that the input consists of plain files, since only those grow.
 fn check_growing(options: &FileOptions) -> Result<()> {
     if let Some(path) =
         options.patterns().iter().find(|path| *path == "-" || !matches!(Address::parse(path), Ok(None)))
     {
-        return Err(Error::config(format!("`{path}` is no file that could be followed"))
-            .with_help("leave `follow` out: what comes in there is read as it comes anyway"));
+        return Err(Error::config(format!("`{path}` is not a file and cannot be followed"))
+            .with_help("leave out `follow`: data that arrives there is read as it arrives anyway"));
     }
     if let Some(path) = options.patterns().iter().find(|path| is_packed(Path::new(path))) {
-        return Err(Error::config(format!("`{path}` is packed, and packed files do not grow"))
-            .with_help("leave `follow` out to read it as it is, or follow the file before it is packed"));
+        return Err(Error::config(format!("`{path}` is compressed, and compressed files do not grow"))
+            .with_help(
+                "leave out `follow` to read it as it is, or follow the file before it is compressed",
+            ));
     }
     let is_stream = |path: &&String| {
         options.base.join(path).metadata().is_ok_and(|meta| !meta.is_file() && !meta.is_dir())
     };
     if let Some(path) = options.patterns().iter().find(is_stream) {
-        return Err(Error::config(format!(
-            "`{path}` is a pipe or a device, and no file that could be followed"
-        ))
-        .with_help("leave `follow` out: what comes in there is read as it comes anyway"));
+        return Err(Error::config(format!("`{path}` is a pipe or a device and cannot be followed"))
+            .with_help("leave out `follow`: data that arrives there is read as it arrives anyway"));
     }
     Ok(())
+}
+/// The place of a named pipe, whatever it is called; `None` for anything else.
+fn pipe(path: &Path) -> Option<String> {
+    let is_pipe = path.metadata().is_ok_and(|meta| meta.file_type().is_fifo());
+    let place = is_pipe.then(|| path.canonicalize().ok()).flatten()?;
+    Some(place.display().to_string())
 }

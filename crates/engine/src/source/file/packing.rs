@@ -1,4 +1,4 @@
-//! How files are packed: what their names end in, what they begin with, who unpacks them.
+//! Compression formats: file name suffixes, magic numbers and decoders.
 
 use std::fs::File;
 use std::io::{self, BufRead, Read, Seek};
@@ -7,9 +7,9 @@ use std::path::Path;
 
 use flate2::bufread::GzDecoder;
 
-use super::parts::{Lz4Frame, Parts, XzStream, skip_frames};
+use super::parts::{Lz4Frame, MultipartDecoder, XzStream, skip_frames};
 
-/// How a file is packed.
+/// A compression format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Packing {
     Gzip,
@@ -19,21 +19,21 @@ pub(super) enum Packing {
     Lz4,
 }
 
-/// What a byte of a magic number may be.
+/// The allowed values of one byte of a magic number.
 type Byte = RangeInclusive<u8>;
 
 const fn is(byte: u8) -> Byte {
     byte..=byte
 }
 
-/// By packing, what names end in, and what the content begins with.
+/// Per format: the suffix of file names, and the magic number.
 const KINDS: [(Packing, &str, &[Byte]); 7] = [
     (Packing::Gzip, "gz", &[is(0x1f), is(0x8b)]),
     (Packing::Zstd, "zst", &[is(0x28), is(0xb5), is(0x2f), is(0xfd)]),
-    // A frame that is to be skipped, with which some tools begin; those of lz4 are the same.
+    // A skippable frame, with which some tools begin; lz4 has the same.
     (Packing::Zstd, "zst", &[0x50..=0x5f, is(0x2a), is(0x4d), is(0x18)]),
     (Packing::Xz, "xz", &[is(0xfd), is(b'7'), is(b'z'), is(b'X'), is(b'Z'), is(0)]),
-    // `BZh` and a digit could be text: a block, or the end of nothing, has to follow.
+    // `BZh` and a digit could be text: a block header or an end mark must follow.
     (
         Packing::Bzip2,
         "bz2",
@@ -69,22 +69,22 @@ const KINDS: [(Packing, &str, &[Byte]); 7] = [
     (Packing::Lz4, "lz4", &[is(0x04), is(0x22), is(0x4d), is(0x18)]),
 ];
 
-/// What the names of archives end in.
+/// The suffix of archives.
 pub(super) const ARCHIVE: &str = "zip";
 
-/// Bytes at the start of a file that tell how it is packed, at most.
+/// Maximum length of a magic number in bytes.
 pub(super) const MAGIC: usize = 10;
 
-/// A file that ends within a magic number has been cut, if that much of it is there or its name says that it is packed so.
+/// A file that ends within a magic number counts as truncated if it has at least this many of its bytes, or the matching suffix.
 const TELLING: usize = 3;
 
-/// What the names of files end in that are packed, each alone or as the members of an archive.
+/// The suffixes of compressed files and of archives.
 pub fn packed_extensions() -> impl Iterator<Item = &'static str> {
     let alone = KINDS.iter().enumerate().filter(|(at, kind)| *at == 0 || KINDS[at - 1].1 != kind.1);
     alone.map(|(_, kind)| kind.1).chain([ARCHIVE])
 }
 
-/// Whether the name of the file at `path` says that it is packed.
+/// Whether the suffix of `path` is that of a compressed file.
 pub(super) fn is_packed(path: &Path) -> bool {
     packed_extensions().any(|packed| has_extension(path, packed))
 }
@@ -93,25 +93,25 @@ pub(super) fn has_extension(path: &Path, extension: &str) -> bool {
     path.extension().is_some_and(|own| own.eq_ignore_ascii_case(extension))
 }
 
-/// A name in lower case without what says that it is packed.
+/// A name in lower case without its compression suffix.
 pub(super) fn without_packing(name: &str) -> &str {
     let plain = |packed: &str| name.strip_suffix(packed)?.strip_suffix('.');
     packed_extensions().find_map(plain).unwrap_or(name)
 }
 
-/// Whether the bytes at `start` are the first of a magic number, or all of it.
+/// Whether `start` is the beginning of a magic number, or contains all of it.
 fn agree(start: &[u8], magic: &[Byte]) -> bool {
     start.iter().zip(magic).all(|(byte, may_be)| may_be.contains(byte))
 }
 
 impl Packing {
-    /// What the first bytes of a file say.
+    /// Detects the format by the first bytes of a file.
     pub(super) fn of(start: &[u8]) -> Option<Self> {
         let is_whole = |magic: &[Byte]| start.len() >= magic.len() && agree(start, magic);
         KINDS.iter().find(|(_, _, magic)| is_whole(magic)).map(|kind| kind.0)
     }
 
-    /// What the first bytes of `file` say, whose reading then starts at the beginning again.
+    /// Detects the format of `file` and rewinds it.
     pub(super) fn of_file(file: &mut File) -> io::Result<Option<Self>> {
         let mut start = Vec::new();
         file.take(MAGIC as u64).read_to_end(&mut start)?;
@@ -119,7 +119,7 @@ impl Packing {
         Ok(Self::of(&start))
     }
 
-    /// Whether `start`, which is all of the file called `name`, was more.
+    /// Whether `start`, the whole content of the file `name`, is a truncated magic number.
     pub(super) fn is_cut(start: &[u8], name: &str) -> bool {
         let is_cut = |(_, extension, magic): &(Self, &str, &[Byte])| {
             let is_telling = start.len() >= TELLING || has_extension(Path::new(name), extension);
@@ -128,29 +128,31 @@ impl Packing {
         KINDS.iter().any(is_cut)
     }
 
-    /// What is packed in `packed`. It takes a few MiB of memory, and as many as the packer looked back on: 128 MiB at most.
+    /// A decoder for `packed`. It needs a few MiB of memory and the window of the encoder: 128 MiB at most.
     pub(super) fn reader<'a>(
         self,
         mut packed: impl BufRead + Send + 'a,
     ) -> io::Result<Box<dyn Read + Send + 'a>> {
         Ok(match self {
-            Self::Gzip => Box::new(Parts::<_, GzDecoder<_>>::new(packed)?),
-            Self::Bzip2 => Box::new(Parts::<_, bzip2::bufread::BzDecoder<_>>::new(packed)?),
-            Self::Xz => Box::new(Parts::<_, XzStream<_>>::new(packed)?),
-            Self::Lz4 => Box::new(Parts::<_, Lz4Frame<_>>::new(packed)?),
+            Self::Gzip => Box::new(MultipartDecoder::<_, GzDecoder<_>>::new(packed)?),
+            Self::Bzip2 => Box::new(MultipartDecoder::<_, bzip2::bufread::BzDecoder<_>>::new(packed)?),
+            Self::Xz => Box::new(MultipartDecoder::<_, XzStream<_>>::new(packed)?),
+            Self::Lz4 => Box::new(MultipartDecoder::<_, Lz4Frame<_>>::new(packed)?),
             Self::Zstd => {
                 skip_frames(&mut packed)?;
                 match packed.fill_buf()?.first() {
                     Some(0x04) => return Self::Lz4.reader(packed),
-                    _ => Box::new(Parts::<_, zstd::stream::read::Decoder<'static, _>>::new(packed)?),
+                    _ => {
+                        Box::new(MultipartDecoder::<_, zstd::stream::read::Decoder<'static, _>>::new(packed)?)
+                    }
                 }
             }
         })
     }
 }
 
-/// An error of a decoder, as one of what is packed: `InvalidData` where it is damaged, `UnexpectedEof` where it is cut short,
-/// `Unsupported` where it is well and cannot be unpacked here.
+/// Normalizes the error of a decoder: `InvalidData` for damaged input, `UnexpectedEof` for truncated input, `Unsupported` for valid input
+/// that cannot be decompressed here.
 pub(super) fn error_of(error: io::Error) -> io::Error {
     let is_of_system = error.raw_os_error().is_some();
     let text = error.to_string();
@@ -164,10 +166,7 @@ pub(super) fn error_of(error: io::Error) -> io::Error {
 }
 
 fn too_much_memory() -> io::Error {
-    io::Error::new(
-        io::ErrorKind::Unsupported,
-        "it was packed so that unpacking it takes more than 128 MiB of memory",
-    )
+    io::Error::new(io::ErrorKind::Unsupported, "decompressing it would take more than 128 MiB of memory")
 }
 
 #[cfg(test)]

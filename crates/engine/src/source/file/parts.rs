@@ -1,5 +1,5 @@
-//! Packed files of several parts, as files have them that were put together or written in turns: the members of gzip, the streams of
-//! xz and bzip2, the frames of lz4 and zstd. Each is unpacked by itself, one after the other.
+//! Compressed files of several parts, which result from concatenation or from appending: gzip members, xz and bzip2 streams, lz4 and zstd
+//! frames. Each part is decompressed separately, in order.
 
 use std::io::{self, BufRead, Read};
 
@@ -9,56 +9,56 @@ use lz4_flex::frame::FrameDecoder;
 use lzma_rust2::XzReader;
 use zstd::stream::read::Decoder as ZstdDecoder;
 
-/// Who unpacks one part, and gives its input back at the part's end.
-pub(super) trait Part<R: BufRead>: Read + Sized {
-    /// What a part begins with.
+/// A decoder for one part, which returns its input at the end of the part.
+pub(super) trait PartDecoder<R: BufRead>: Read + Sized {
+    /// The magic number of a part.
     const MAGIC: &[u8];
 
     fn begin(packed: R) -> io::Result<Self>;
     fn end(self) -> R;
 
-    /// Skips what may lie between parts and means nothing; whether something else follows.
+    /// Skips meaningless bytes between parts; returns whether anything follows.
     fn skip(packed: &mut R) -> io::Result<bool> {
         skip_zeros(packed)
     }
 }
 
-/// Unpacks all parts of a file. Zeros behind one are no error: tapes and block devices leave them there, and xz pads with them.
-/// Anything else that is no part is.
-pub(super) struct Parts<R, P>(State<R, P>);
+/// Decompresses all parts of a file. Zeros after a part are ignored, since tapes and block devices leave them there and xz uses them as
+/// padding. Anything else that is not a part is an error.
+pub(super) struct MultipartDecoder<R, P>(PartsState<R, P>);
 
-enum State<R, P> {
+enum PartsState<R, P> {
     Part(Box<P>),
-    /// Behind a part.
+    /// Between two parts.
     Between(R),
     End,
 }
 
-impl<R: BufRead, P: Part<R>> Parts<R, P> {
+impl<R: BufRead, P: PartDecoder<R>> MultipartDecoder<R, P> {
     /// Reads `packed`, which begins with a part.
     pub(super) fn new(packed: R) -> io::Result<Self> {
-        Ok(Self(State::Part(Box::new(P::begin(packed)?))))
+        Ok(Self(PartsState::Part(Box::new(P::begin(packed)?))))
     }
 }
 
-impl<R: BufRead, P: Part<R>> Read for Parts<R, P> {
+impl<R: BufRead, P: PartDecoder<R>> Read for MultipartDecoder<R, P> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
-            match std::mem::replace(&mut self.0, State::End) {
-                State::End => return Ok(0),
-                State::Between(mut packed) => {
+            match std::mem::replace(&mut self.0, PartsState::End) {
+                PartsState::End => return Ok(0),
+                PartsState::Between(mut packed) => {
                     if P::skip(&mut packed)? {
-                        // As much of it as there is: what is cut within it is cut, and not something else.
+                        // Compares what is there: a truncated magic number is reported as truncation, not as other data.
                         if packed.fill_buf()?.iter().zip(P::MAGIC).any(|(byte, magic)| byte != magic) {
                             return Err(no_part());
                         }
-                        self.0 = State::Part(Box::new(P::begin(packed)?));
+                        self.0 = PartsState::Part(Box::new(P::begin(packed)?));
                     }
                 }
-                State::Part(mut part) => match part.read(buffer) {
-                    Ok(0) if !buffer.is_empty() => self.0 = State::Between(part.end()),
+                PartsState::Part(mut part) => match part.read(buffer) {
+                    Ok(0) if !buffer.is_empty() => self.0 = PartsState::Between(part.end()),
                     read => {
-                        self.0 = State::Part(part);
+                        self.0 = PartsState::Part(part);
                         return read;
                     }
                 },
@@ -67,7 +67,7 @@ impl<R: BufRead, P: Part<R>> Read for Parts<R, P> {
     }
 }
 
-impl<R: BufRead> Part<R> for GzDecoder<R> {
+impl<R: BufRead> PartDecoder<R> for GzDecoder<R> {
     const MAGIC: &[u8] = b"\x1f\x8b";
 
     fn begin(packed: R) -> io::Result<Self> {
@@ -79,7 +79,7 @@ impl<R: BufRead> Part<R> for GzDecoder<R> {
     }
 }
 
-impl<R: BufRead> Part<R> for BzDecoder<R> {
+impl<R: BufRead> PartDecoder<R> for BzDecoder<R> {
     const MAGIC: &[u8] = b"BZh";
 
     fn begin(packed: R) -> io::Result<Self> {
@@ -91,7 +91,7 @@ impl<R: BufRead> Part<R> for BzDecoder<R> {
     }
 }
 
-impl<R: BufRead> Part<R> for ZstdDecoder<'static, R> {
+impl<R: BufRead> PartDecoder<R> for ZstdDecoder<'static, R> {
     const MAGIC: &[u8] = b"\x28\xb5\x2f\xfd";
 
     fn begin(packed: R) -> io::Result<Self> {
@@ -107,13 +107,13 @@ impl<R: BufRead> Part<R> for ZstdDecoder<'static, R> {
     }
 }
 
-/// A stream of xz.
+/// An xz stream.
 pub(super) struct XzStream<R: Read>(XzReader<R>);
 
-/// KiB that a stream may take: a window of 128 MiB, as zstd allows it too, and what else the decoder needs.
+/// Memory limit of a stream in KiB: a window of 128 MiB, as for zstd, and the decoder's own needs.
 const XZ_MEMORY: u32 = (129 << 20) >> 10;
 
-impl<R: BufRead> Part<R> for XzStream<R> {
+impl<R: BufRead> PartDecoder<R> for XzStream<R> {
     const MAGIC: &[u8] = b"\xfd7zXZ\0";
 
     fn begin(packed: R) -> io::Result<Self> {
@@ -131,10 +131,11 @@ impl<R: Read> Read for XzStream<R> {
     }
 }
 
-/// A frame of lz4. Its decoder takes the end of the input between two blocks for the end of the frame, which has a mark of its own.
+/// An lz4 frame. The decoder takes the end of the input between two blocks for the end of the frame, which has a mark of its own, so that
+/// truncation is detected here.
 pub(super) struct Lz4Frame<R: Read>(FrameDecoder<ToTheEnd<R>>);
 
-impl<R: BufRead> Part<R> for Lz4Frame<R> {
+impl<R: BufRead> PartDecoder<R> for Lz4Frame<R> {
     const MAGIC: &[u8] = b"\x04\x22\x4d\x18";
 
     fn begin(packed: R) -> io::Result<Self> {
@@ -159,7 +160,7 @@ impl<R: Read> Read for Lz4Frame<R> {
     }
 }
 
-/// Knows whether somebody has tried to read behind the end.
+/// Records whether a read reached the end of the input.
 struct ToTheEnd<R> {
     packed: R,
     has_ended: bool,
@@ -173,14 +174,14 @@ impl<R: Read> Read for ToTheEnd<R> {
     }
 }
 
-/// Skips what may lie between frames; whether something else follows.
+/// Skips meaningless bytes between frames; returns whether anything follows.
 fn skip_between_frames(packed: &mut impl BufRead) -> io::Result<bool> {
     skip_zeros(packed)?;
     skip_frames(packed)?;
     skip_zeros(packed)
 }
 
-/// Skips zeros; whether something else follows.
+/// Skips zeros; returns whether anything follows.
 fn skip_zeros(packed: &mut impl BufRead) -> io::Result<bool> {
     loop {
         let bytes = packed.fill_buf()?;
@@ -196,7 +197,7 @@ fn skip_zeros(packed: &mut impl BufRead) -> io::Result<bool> {
     }
 }
 
-/// Skips the frames that zstd and lz4 mean to be skipped: a magic number from 0x184D2A50 to 0x184D2A5F, the length, the content.
+/// Skips skippable frames of zstd and lz4: a magic number from 0x184D2A50 to 0x184D2A5F, the length, the content.
 pub(super) fn skip_frames(packed: &mut impl BufRead) -> io::Result<()> {
     while matches!(packed.fill_buf()?.first(), Some(0x50..=0x5f)) {
         let mut header = [0; 8];
@@ -213,7 +214,7 @@ pub(super) fn skip_frames(packed: &mut impl BufRead) -> io::Result<()> {
 }
 
 fn no_part() -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, "behind what is packed lies something else")
+    io::Error::new(io::ErrorKind::InvalidData, "the compressed data is followed by something else")
 }
 
 #[cfg(test)]
@@ -225,7 +226,7 @@ mod tests {
 
     const ALL: [Packing; 5] = [Packing::Gzip, Packing::Zstd, Packing::Xz, Packing::Bzip2, Packing::Lz4];
 
-    /// What comes out of `bytes`, which come in pieces of `piece` bytes, and how that ends.
+    /// The output for `bytes` that arrive in pieces of `piece` bytes, and how it ends.
     fn unpacked(packing: Packing, bytes: &[u8], piece: usize) -> (Vec<u8>, io::Result<()>) {
         let mut text = Vec::new();
         let packed = io::BufReader::with_capacity(piece, bytes);
@@ -288,7 +289,7 @@ mod tests {
             for at in 0..whole.len() {
                 let mut damaged = whole.clone();
                 damaged[at] ^= 0x10;
-                // A byte that says nothing about the content, such as the time in a header, may be any.
+                // Any value of a byte that does not affect the content, such as the time in a header, is accepted.
                 let (found, end) = unpacked(packing, &damaged, 4096);
                 assert!(end.is_err() || found == text, "{packing:?}, byte {at}");
             }
@@ -300,7 +301,7 @@ mod tests {
         for packing in [Packing::Zstd, Packing::Lz4] {
             let (skipped, one) = (b"\x5e\x2a\x4d\x18\x03\0\0\0abc", packed(packing, b"one\n"));
             let mixed = [&skipped[..], skipped, &one, skipped, &one, skipped].concat();
-            // Which of the two it is shows behind the first ones.
+            // The first bytes do not tell the two apart.
             assert_eq!(Packing::of(&mixed), Some(Packing::Zstd));
             for piece in [1, 4096] {
                 let (text, end) = unpacked(Packing::Zstd, &mixed, piece);
@@ -314,7 +315,8 @@ mod tests {
 
     #[test]
     fn a_window_larger_than_the_limit_is_refused_and_not_taken() {
-        // Behind the 12 bytes of the stream's header, that of the block: its size, flags, the filter and the code of its window, a checksum.
+        // After the 12 bytes of the stream's header comes that of the block: its size, flags, the filter and the code of its window, a
+        // checksum.
         let mut bytes = packed(Packing::Xz, b"one\n");
         let length = (usize::from(bytes[12]) + 1) * 4;
         assert_eq!(bytes[13..16], [0, 0x21, 1]);

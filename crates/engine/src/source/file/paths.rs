@@ -1,21 +1,22 @@
-//! From what the user wrote to the files that are meant (clause 6).
+//! Resolving the paths, globs and folders that the user gave to files (clause 6).
 
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
-use super::address::Address;
 use super::archive::{self, Inside};
 use super::input_file::InputFile;
 use super::naming::{Naming, shown};
 use super::packing::without_packing;
-use super::wildcards::{self, Fit, has_wildcards};
+use super::wildcards::{self, GlobMatch, has_wildcards};
 use crate::atomic::Outputs;
 use crate::error::{Error, Result};
 use crate::files::Base;
+use crate::source::sockets::Address;
+use crate::source::stream::wait;
 
-/// Whether a pattern means something that may keep its reader waiting.
+/// Whether a pattern names a live input, from which reads may block.
 pub(super) fn may_wait(pattern: &str, base: &Base) -> bool {
     if !matches!(Address::parse(pattern), Ok(None)) {
         return true;
@@ -24,52 +25,52 @@ pub(super) fn may_wait(pattern: &str, base: &Base) -> bool {
         "-" => std::io::stdin().as_fd().try_clone_to_owned().and_then(|stdin| File::from(stdin).metadata()),
         path => base.join(path).metadata(),
     };
-    meta.is_ok_and(|meta| super::wait::may_wait(&meta))
+    meta.is_ok_and(|meta| wait::may_wait(&meta))
 }
 
-/// How files are looked for.
-pub(super) struct Search<'a> {
-    /// Where relative paths start.
+/// How files are searched for.
+pub(super) struct PathSearch<'a> {
+    /// The folder against which relative paths are resolved.
     pub(super) base: &'a Base,
-    /// Of a folder's files, those with one of these extensions are meant; what says that they are packed may follow.
+    /// Extensions of the files to read in a folder; a compression suffix may follow.
     pub(super) extensions: &'a [&'a str],
-    /// What globs and folders must not take.
+    /// Files that globs and folders skip.
     pub(super) outputs: &'a Outputs,
     pub(super) naming: &'a Naming,
-    /// Whether the files of an archive are meant by it.
+    /// Whether an archive stands for the files in it.
     pub(super) archives: bool,
 }
 
-/// What is looked for.
+/// What a pattern selects.
 #[derive(Clone, Copy)]
-struct Wanted<'a> {
+struct Selection<'a> {
     pattern: &'a str,
-    /// Of archives, some files only.
+    /// The selection within archives.
     inside: Option<&'a Inside>,
 }
 
-/// What was found.
+/// The result of a search.
 #[derive(Debug, Default)]
-pub(super) struct Found {
+pub(super) struct FoundFiles {
     pub(super) files: Vec<InputFile>,
-    /// Files that fit and are the run's own output.
+    /// Matching files that are the run's own output.
     pub(super) own: BTreeSet<PathBuf>,
-    /// Files that fit and have no sensor, and why.
+    /// Matching files without a sensor, and the reason.
     pub(super) unnamed: Vec<(PathBuf, Error)>,
 }
 
-impl Search<'_> {
-    /// All files that `patterns` mean, in order.
-    pub(super) fn expand(&self, patterns: &[String]) -> Result<Found> {
+impl PathSearch<'_> {
+    /// All files that `patterns` select, in order.
+    pub(super) fn expand(&self, patterns: &[String]) -> Result<FoundFiles> {
         check_order(patterns)?;
-        let mut found = Found::default();
+        let mut found = FoundFiles::default();
         for pattern in patterns {
-            self.one(Wanted { pattern, inside: None }, &mut found)?;
+            self.one(Selection { pattern, inside: None }, &mut found)?;
         }
         Ok(found)
     }
 
-    fn one(&self, wanted: Wanted<'_>, found: &mut Found) -> Result<()> {
+    fn one(&self, wanted: Selection<'_>, found: &mut FoundFiles) -> Result<()> {
         let pattern = wanted.pattern;
         if pattern == "-" {
             found.files.push(InputFile::stdin());
@@ -95,44 +96,43 @@ impl Search<'_> {
             && !path.exists()
             && let Some((archive, inside)) = Inside::split(pattern, self.base)?
         {
-            return self.inside(pattern, Wanted { pattern: archive, inside: Some(&inside) }, found);
+            return self.inside(pattern, Selection { pattern: archive, inside: Some(&inside) }, found);
         }
         if path.exists() || !has_wildcards(pattern) {
-            // The last of a hundred files should not be missed only when the others have been read.
+            // A missing file must be reported at the start, not when its turn comes.
             path.metadata().map_err(|error| self.base.path(pattern).cannot_read(&error))?;
             return self.named(wanted, path, None, found);
         }
         self.take(wanted, wildcards::matches(pattern, self.base)?, found, |but| {
             let is_here = wildcards::matches(pattern, &Base::default()).is_ok_and(|fits| !fits.is_empty());
-            Error::unavailable(format!("no file fits `{pattern}`{but}"))
+            Error::unavailable(format!("no file matches `{pattern}`{but}"))
                 .with_help(self.base.path(pattern).looked_for(is_here))
         })
     }
 
-    /// Adds the files in archives that `pattern` means, which is `wanted` in two parts.
-    fn inside(&self, pattern: &str, wanted: Wanted<'_>, found: &mut Found) -> Result<()> {
+    /// Adds the files in archives that `pattern` selects; `wanted` is the pattern split at the archive.
+    fn inside(&self, pattern: &str, wanted: Selection<'_>, found: &mut FoundFiles) -> Result<()> {
         let before = found.files.len();
         self.one(wanted, found)?;
         if self.archives && found.files.len() == before {
-            return Err(Error::unavailable(format!("no file fits `{pattern}`")).with_help(
-                "check the path behind the archive's name; `*` stands for a part of one name there",
-            ));
+            return Err(Error::unavailable(format!("no file matches `{pattern}`"))
+                .with_help("check the path after the archive's name; `*` matches a part of one name there"));
         }
         Ok(())
     }
 
-    /// Takes what fits a glob or lies in a folder, but for what the run writes itself.
+    /// Adds the files that match a glob or are in a folder, except the run's own output.
     fn take(
         &self,
-        wanted: Wanted<'_>,
-        fits: Vec<Fit>,
-        found: &mut Found,
+        wanted: Selection<'_>,
+        fits: Vec<GlobMatch>,
+        found: &mut FoundFiles,
         none: impl FnOnce(&str) -> Error,
     ) -> Result<()> {
         let (mut is_none, mut but) = (true, "");
-        for Fit { path, fixed } in fits {
+        for GlobMatch { path, fixed } in fits {
             if self.outputs.has(&path) {
-                but = " but for those that this run writes";
+                but = " except those that this run writes";
                 found.own.insert(path);
                 continue;
             }
@@ -142,14 +142,14 @@ impl Search<'_> {
         if is_none { Err(none(but)) } else { Ok(()) }
     }
 
-    /// Takes the file at `path`, of which `relative` is what lies behind the fixed part of the pattern, if that has another one; or those
-    /// in it, where it is an archive.
+    /// Adds the file at `path`, or those in it if it is an archive. `relative` is the part of the path after the fixed part of the pattern,
+    /// if the pattern has one.
     fn named(
         &self,
-        wanted: Wanted<'_>,
+        wanted: Selection<'_>,
         path: &Path,
         relative: Option<&Path>,
-        found: &mut Found,
+        found: &mut FoundFiles,
     ) -> Result<()> {
         let written = self.base.as_written(path, wanted.pattern);
         if self.archives && archive::is_archive(path) {
@@ -160,7 +160,7 @@ impl Search<'_> {
                 "`{}` is {kind} archive, which cannot be read",
                 shown(written)
             ))
-            .with_help("unpack it and name its files, or pack them as zip"));
+            .with_help("unpack it and name its files, or repack them as zip"));
         }
         let own = || Path::new(path.file_name().unwrap_or_default());
         let sensor = self.naming.sensor(written, relative.unwrap_or_else(own));
@@ -168,14 +168,14 @@ impl Search<'_> {
         Ok(())
     }
 
-    /// Takes the files of the archive at `path`, as if it were a folder.
+    /// Adds the files of the archive at `path`, as if it were a folder.
     fn members(
         &self,
         path: &Path,
         written: &Path,
         relative: Option<&Path>,
         inside: Option<&Inside>,
-        found: &mut Found,
+        found: &mut FoundFiles,
     ) -> Result<()> {
         let mut all = archive::members(path, &shown(written))?;
         all.retain(|member| inside.is_none_or(|inside| inside.fits(member)));
@@ -192,19 +192,19 @@ impl Search<'_> {
     }
 }
 
-impl Found {
+impl FoundFiles {
     fn add(&mut self, file: InputFile, sensor: Result<String>) {
         let is_recording =
             |file: &InputFile| file.path.as_deref().is_some_and(super::recording::is_recording);
         match sensor {
             Ok(sensor) => self.files.push(InputFile { stem: sensor.into(), ..file }),
-            // It brings the sensors with it.
+            // A recording contains the names of its sensors.
             Err(_) if is_recording(&file) => self.files.push(file),
             Err(error) => self.unnamed.extend(file.path.map(|path| (path, error))),
         }
     }
 
-    /// What is worth knowing of the run's own output.
+    /// The remark about the run's own output.
     pub(super) fn remark(own: &BTreeSet<PathBuf>) -> Option<String> {
         let more = own.len().checked_sub(1)?;
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
@@ -212,29 +212,29 @@ impl Found {
     }
 }
 
-/// What stands behind an address would never be read: nothing ends there.
+/// Rejects patterns after an address, which would never be read because an address has no end.
 fn check_order(patterns: &[String]) -> Result<()> {
     let Some((_, before)) = patterns.split_last() else { return Ok(()) };
     for pattern in before {
         if Address::parse(pattern)?.is_some() {
             return Err(Error::config(format!(
-                "`{pattern}` does not end, so what `path` names behind it is never read"
+                "`{pattern}` does not end, so what follows it in `path` would never be read"
             ))
-            .with_help("name files first and one address last; a second address needs a run of its own"));
+            .with_help("list files first and one address last; a second address needs a source of its own"));
         }
     }
     Ok(())
 }
 
-/// The files of a folder that look like data, in name order.
-fn folder(path: &Path, extensions: &[&str]) -> Result<Vec<Fit>> {
+/// The data files of a folder, sorted by name.
+fn folder(path: &Path, extensions: &[&str]) -> Result<Vec<GlobMatch>> {
     let shown = path.display();
     let entries = std::fs::read_dir(path).map_err(|error| Error::io("read the folder", shown, &error))?;
     let mut fits = Vec::new();
     for entry in entries {
         let file = entry.map_err(|error| Error::io("read the folder", path.display(), &error))?.path();
         if is_wanted(&file, extensions) && file.is_file() {
-            fits.push(Fit { path: file, fixed: path.to_owned() });
+            fits.push(GlobMatch { path: file, fixed: path.to_owned() });
         }
     }
     fits.sort_by(|a, b| a.path.cmp(&b.path));

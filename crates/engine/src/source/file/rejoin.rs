@@ -1,21 +1,21 @@
-//! Where a file of before may be now: under its name, or under another one in its folder.
+//! Locating a file of a checkpoint: under its name, or under another one in its folder.
 
 use std::collections::HashMap;
 use std::os::unix::fs::DirEntryExt;
 use std::path::{Path, PathBuf};
 
-use super::tail::{Seen, identity};
+use super::tail::{SeenTail, identity};
 use crate::files::Base;
 
-/// Files by folder and inode; each folder is read once, however many files have another name.
+/// Files by folder and inode; each folder is read once, however many files were renamed.
 #[derive(Default)]
 pub(super) struct Candidates(HashMap<PathBuf, HashMap<u64, Vec<PathBuf>>>);
 
 impl Candidates {
-    /// The paths at which `seen` may be, its old one first: those with its device and inode.
-    pub(super) fn of(&mut self, seen: &Seen, base: &Base) -> Vec<PathBuf> {
+    /// The paths with the device and inode of `seen`, its old path first.
+    pub(super) fn of(&mut self, seen: &SeenTail, base: &Base) -> Vec<PathBuf> {
         let path = base.join(seen.written());
-        // Others with its name may be pipes, which must not be opened.
+        // Other files may be pipes, which must not be opened.
         let is_it = |path: &Path| {
             path.metadata().is_ok_and(|meta| meta.is_file() && identity(&meta) == seen.identity)
         };
@@ -29,7 +29,7 @@ impl Candidates {
     }
 }
 
-/// The names in a folder, by inode; none where it cannot be read.
+/// The names in a folder by inode; empty if it cannot be read.
 fn inodes(folder: &Path) -> HashMap<u64, Vec<PathBuf>> {
     let mut inodes: HashMap<u64, Vec<PathBuf>> = HashMap::new();
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {

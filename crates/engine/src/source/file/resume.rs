@@ -1,4 +1,4 @@
-//! The place in an input, as a checkpoint has it.
+//! The position in an input as stored in a checkpoint.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,55 +10,55 @@ use crate::batch::{Field, Schema};
 use crate::error::{Error, Result};
 use crate::offset::Offset;
 
-/// The place in an input.
+/// The position in an input.
 #[derive(Debug, Serialize, Deserialize)]
-pub(in crate::source) struct Place {
-    /// Its columns, for one that is not there when the run goes on.
+pub(in crate::source) struct ResumePosition {
+    /// Its columns, for when the input does not exist at resume.
     fields: Vec<Field>,
-    pub(in crate::source) reading: Reading,
-    /// How far the recording reached that was made of it.
+    pub(in crate::source) reading: ReadPosition,
+    /// The length of the recording made of it.
     pub(super) recorded: Option<Reached>,
 }
 
-/// The place by how the input is read.
+/// The position by kind of input.
 #[derive(Debug, Serialize, Deserialize)]
-pub(in crate::source) enum Reading {
+pub(in crate::source) enum ReadPosition {
     /// Files, one after the other.
     Files(InFiles),
-    /// Files that grow.
+    /// Followed files.
     Growing(Following),
-    /// A recording, and where in it.
+    /// A recording, and the frame in it.
     Played(InFiles, Played),
-    /// Files of columns, of which a place is a record.
+    /// Parquet files, whose offsets count records.
     Columns(InFiles),
-    /// Nothing but records that are made: how many have been.
+    /// The number of generated records.
     Made(u64),
 }
 
-/// A place in a list of files, and what they looked like.
+/// A position in a list of files, with fingerprints.
 #[derive(Debug, Serialize, Deserialize)]
 pub(in crate::source) struct InFiles {
-    /// Its file is an ordinal among `files`.
+    /// Its `file` is an index into `files`.
     pub(in crate::source) offset: Offset,
-    /// Those that were read, wholly or, the last one, in part.
+    /// Files that were read; the last one possibly in part.
     pub(in crate::source) files: Vec<Seen>,
-    /// Those that had not been begun; `None` where nobody looked.
+    /// Files that were not begun; `None` if they were not inspected.
     pub(in crate::source) ahead: Option<Ahead>,
 }
 
-impl Place {
-    pub(in crate::source) fn new(schema: &Schema, reading: Reading) -> Self {
+impl ResumePosition {
+    pub(in crate::source) fn new(schema: &Schema, reading: ReadPosition) -> Self {
         Self { fields: schema.fields().to_vec(), reading, recorded: None }
     }
 
     pub(in crate::source) fn to_bytes(&self) -> Result<Vec<u8>> {
         postcard::to_stdvec(self)
-            .map_err(|error| Error::internal(format!("the place in the input cannot be saved: {error}")))
+            .map_err(|error| Error::internal(format!("the position in the input cannot be saved: {error}")))
     }
 
     pub(in crate::source) fn from_bytes(state: &[u8]) -> Result<Self> {
         postcard::from_bytes(state)
-            .map_err(|error| Error::data(format!("the place in the input cannot be read: {error}")))
+            .map_err(|error| Error::data(format!("the position in the input cannot be decoded: {error}")))
     }
 
     /// The columns of the input.
@@ -67,27 +67,27 @@ impl Place {
     }
 }
 
-/// The place that `state` says, for people.
+/// The position in `state`, as text for people.
 pub(in crate::source) fn place(state: &[u8]) -> Option<String> {
-    let (InFiles { offset, files, .. }, unit) = match Place::from_bytes(state).ok()?.reading {
-        Reading::Files(place) | Reading::Played(place, _) => (place, "byte"),
-        Reading::Columns(place) => (place, "record"),
-        Reading::Made(records) => return Some(format!("behind reading {records}")),
-        Reading::Growing(_) => return None,
+    let (InFiles { offset, files, .. }, unit) = match ResumePosition::from_bytes(state).ok()?.reading {
+        ReadPosition::Files(place) | ReadPosition::Played(place, _) => (place, "byte"),
+        ReadPosition::Columns(place) => (place, "record"),
+        ReadPosition::Made(records) => return Some(format!("after reading {records}")),
+        ReadPosition::Growing(_) => return None,
     };
     Some(match files.get(offset.file as usize) {
         Some(file) => format!("{}, {unit} {}", file.name, offset.at),
-        None => format!("behind {}, the last one", files.last()?.name),
+        None => format!("after {}, the last one", files.last()?.name),
     })
 }
 
 impl Recorder {
-    /// Goes on as a run that is over has left it, whose `place` in the input a checkpoint has: it may have been killed before it said that the
-    /// recording is complete.
+    /// Finishes the recording of a run that has ended, whose input position `place` is in a checkpoint: the run may have been killed before
+    /// it marked the recording as complete.
     ///
     /// # Errors
-    /// When the place cannot be read, or the recording is another one.
-    pub(crate) fn go_on(&self, place: &[u8]) -> Result<()> {
-        Place::from_bytes(place)?.recorded.map_or(Ok(()), |reached| self.resume(&reached))
+    /// If the position cannot be decoded, or the recording is a different one.
+    pub(crate) fn finish_from(&self, place: &[u8]) -> Result<()> {
+        ResumePosition::from_bytes(place)?.recorded.map_or(Ok(()), |reached| self.resume(&reached))
     }
 }

@@ -1,39 +1,39 @@
-//! What a file looked like when it was read, and how far that was.
+//! The identity of a file that was read, and how far.
 
 use std::fs::File;
 
 use serde::{Deserialize, Serialize};
 
-use super::fingerprint::Fingerprint;
 use super::input_file::InputFile;
 use crate::error::{Error, Result};
+use crate::source::stream::fingerprint::Fingerprint;
 
-/// A file that has been read, and how far.
+/// A file that was read, and how far.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::source) struct Seen {
     pub(in crate::source) name: String,
-    /// `None` for what is no regular file, or was gone when the run went on.
+    /// `None` for anything but a regular file, and for a file that did not exist at resume.
     pub(in crate::source) file: Option<SeenFile>,
 }
 
-/// A regular file that has been read.
+/// A regular file that was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::source) struct SeenFile {
     pub(super) length: u64,
     pub(super) beginning: Fingerprint,
-    /// Where what was read of it ends: of a packed file, always at its end.
+    /// The offset up to which it was read; its length if it is compressed.
     pub(super) end: u64,
-    /// Of the bytes before that.
+    /// The fingerprint of the bytes before that offset.
     pub(super) before: Fingerprint,
 }
 
 impl Seen {
-    /// What is no regular file.
+    /// An input that is not a regular file.
     pub(super) fn stream(name: &str) -> Self {
         Self { name: name.to_owned(), file: None }
     }
 
-    /// The regular file `name`, of which everything before `end` was read; of all of it where `None`.
+    /// The regular file `name`, read up to `end`; completely if `None`.
     pub(super) fn file(name: &str, file: &File, end: Option<u64>) -> Result<Self> {
         let failed = |error| Error::io("look at", name, &error);
         let length = file.metadata().map_err(failed)?.len();
@@ -43,7 +43,7 @@ impl Seen {
         Ok(Self { name: name.to_owned(), file: Some(SeenFile { length, beginning, end, before }) })
     }
 
-    /// `input` as it is now, as if all of it had been read.
+    /// The current state of `input`, as if it had been read completely.
     pub(in crate::source) fn of(input: &InputFile) -> Result<Self> {
         let Some(path) = input.regular() else { return Ok(Self::stream(&input.name)) };
         let file = File::open(path).map_err(|error| Error::io("read", &input.name, &error))?;
@@ -55,8 +55,8 @@ impl Seen {
     }
 }
 
-/// That the input's file `name` is not what it was.
+/// The error that the file `name` of the input has changed.
 pub(super) fn changed(name: &str, what: &str) -> Error {
-    Error::data(format!("the input is not what it was at the checkpoint: `{name}` {what}"))
-        .with_help("bring back the files as they were, or start anew with another --state")
+    Error::data(format!("the input has changed since the checkpoint: `{name}` {what}"))
+        .with_help("restore the original files, or start anew with another --state")
 }

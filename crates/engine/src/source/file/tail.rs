@@ -1,4 +1,4 @@
-//! One file that grows, read from where it was read to before.
+//! One followed file, read from the offset reached before.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -12,112 +12,115 @@ use std::time::{Duration, Instant, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use super::fingerprint::{Fingerprint, Trail};
-use super::framing::{Begun, Framing, Half, Layout, Rest};
 use super::input_file::InputFile;
 use super::naming::shown;
 use crate::error::{Error, Result};
 use crate::files::folder;
 use crate::format::SHOWN;
 use crate::offset::Offset;
+use crate::source::stream::StreamLayout;
+use crate::source::stream::fingerprint::{Fingerprint, Trail};
+use crate::source::stream::framing::{Begun, Framing, PendingRest};
+use crate::source::stream::partial::PartialRecord;
 
-/// A file that has lost its name is read on until it has not grown for this long: its writer may not have noticed yet.
+/// A file that lost its name is read until it has not grown for this long: the writer may not have reopened its log yet.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// One file.
+/// One followed file.
 pub(super) struct Tail {
     pub(super) path: PathBuf,
-    /// The same, as messages and checkpoints have it.
+    /// The path in messages and checkpoints.
     pub(super) written: PathBuf,
     stem: Arc<str>,
     file: File,
     pub(super) identity: Identity,
     born: Option<u64>,
-    /// Of the first bytes that were read.
+    /// The fingerprint of the first bytes read.
     beginning: Fingerprint,
     pub(super) framing: Framing,
-    /// Where the next read begins.
+    /// The offset of the next read.
     pub(super) at: u64,
-    /// Up to where it has been read: behind `at` where an unfinished record was forgotten, and is read again when there is more of it.
+    /// The offset up to which it was read: greater than `at` if an incomplete record was dropped from memory, to be read again when there
+    /// is more.
     pub(super) read_to: u64,
-    /// Up to where it has to be read before files that were found later may begin.
+    /// The offset up to which it must be read before files that were found later may begin.
     due: u64,
-    /// Which look for new files found it.
+    /// The scan that found it.
     pub(super) scan: u64,
-    /// Length and time of the last change, when it was looked at last.
+    /// Length and modification time at the last check.
     looked: Option<(u64, SystemTime)>,
-    /// Whether it has a name that fits.
+    /// Whether it has a name that matches.
     pub(super) is_named: bool,
-    /// Since when it has not grown, or has its name.
+    /// The time since which it has not grown, or has lost its name.
     still: Instant,
-    /// It has other columns than the input, and is not read until it is written anew.
+    /// It has other columns than the input, and is skipped until it is rewritten.
     pub(super) is_refused: bool,
 }
 
 #[cfg(test)]
 thread_local! {
-    /// How often it was asked whether others may begin.
+    /// Counts how often files were asked whether others may begin.
     pub(super) static ASKED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }
 
 /// Device and inode.
 pub(super) type Identity = (u64, u64);
 
-/// What a look at a file shows.
+/// The result of checking a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Look {
-    /// Nothing that was not there before.
+pub(super) enum TailCheck {
+    /// No new data.
     Same,
-    /// Something behind what was read.
+    /// Data was appended.
     Grown,
-    /// What was read is not there any more: it was truncated or written anew.
+    /// Data that was read is gone: the file was truncated or rewritten.
     Anew,
 }
 
-/// A file as a checkpoint has it.
+/// A file in a checkpoint.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Seen {
-    /// Its name, which may be any bytes.
+pub(super) struct SeenTail {
+    /// Its path, in any encoding.
     path: Vec<u8>,
-    /// The sensor that it is of where it has no sensor column: it stays so under another name.
+    /// The sensor after which it is named, if it has no sensor column: kept when the file is renamed.
     stem: String,
     pub(super) identity: Identity,
     born: Option<u64>,
     beginning: Fingerprint,
-    /// Of the bytes before `offset`.
+    /// The fingerprint of the bytes before `offset`.
     before: Fingerprint,
     pub(super) offset: Offset,
-    rest: Rest,
-    /// Bytes before the first record.
+    rest: PendingRest,
+    /// Length of the bytes before the first record.
     head: u64,
-    /// What it takes to bind a decoder again, where it is not these bytes.
+    /// The bytes to bind a decoder again, if they are not those before the first record.
     shown: Option<Vec<u8>>,
     is_refused: bool,
-    /// What had come of a record that had not ended.
-    pub(super) half: Option<Half>,
+    /// The incomplete record.
+    pub(super) half: Option<PartialRecord>,
 }
 
-impl Seen {
-    /// Its path where it was, as the pipeline has it.
+impl SeenTail {
+    /// Its path in the pipeline's terms.
     pub(super) fn written(&self) -> PathBuf {
         OsString::from_vec(self.path.clone()).into()
     }
 
-    /// Its sensor, and the folder of that sensor's files, where any of it was read.
+    /// Its sensor and the folder of that sensor's files, if any of it was read.
     pub(super) fn home(&self) -> Option<(Arc<str>, PathBuf)> {
         let is_read = self.offset.at > 0 && !self.is_refused;
         is_read.then(|| (self.stem.as_str().into(), folder(&self.written()).to_owned()))
     }
 
-    /// What it begins with, where anything of it was read.
+    /// The fingerprint of its beginning, if any of it was read.
     pub(super) fn fingerprint(&self) -> Option<Fingerprint> {
         Some(self.beginning).filter(|beginning| *beginning != Fingerprint::default())
     }
 
-    /// The same, of which the record that had not ended is done with: its rest is, too.
+    /// The same, with its incomplete record already rejected, so that the rest of the record is skipped.
     pub(super) fn without_half(mut self) -> Self {
         if self.half.take().is_some() {
-            self.rest = Rest::OfRefused;
+            self.rest = PendingRest::OfRefused;
         }
         self
     }
@@ -152,8 +155,8 @@ impl Tail {
         }
     }
 
-    /// Goes to where a checkpoint or this run has left it; whether it is still that file.
-    pub(super) fn go_to(&mut self, seen: &Seen, layout: &Layout) -> Result<bool> {
+    /// Seeks to the offset that a checkpoint or this run had reached; returns whether it is still that file.
+    pub(super) fn seek(&mut self, seen: &SeenTail, layout: &StreamLayout) -> Result<bool> {
         if self.identity != seen.identity || !self.is_known(seen).map_err(|error| self.failed(&error))? {
             return Ok(false);
         }
@@ -164,7 +167,7 @@ impl Tail {
         self.file.read_exact_at(&mut head, 0).map_err(failed)?;
         let mut framing = Framing::of_file(shown(&self.written).into(), seen.stem.as_str().into());
         let is_begun = place.at > 0 && !seen.is_refused;
-        framing.go_on(
+        framing.resume(
             place,
             seen.rest,
             trail,
@@ -176,8 +179,8 @@ impl Tail {
         Ok(true)
     }
 
-    fn is_known(&self, seen: &Seen) -> io::Result<bool> {
-        // An inode is given to another file when the one that had it is gone, which nothing tells where nothing was read of it.
+    fn is_known(&self, seen: &SeenTail) -> io::Result<bool> {
+        // The inode of a deleted file may be reused, which cannot be detected if nothing of it was read.
         let is_another = self.born.zip(seen.born).is_some_and(|(now, then)| now != then);
         Ok(!is_another
             && self.file.metadata()?.len() >= seen.offset.at
@@ -186,9 +189,9 @@ impl Tail {
             && seen.before.ends(&self.file, seen.offset.at)?)
     }
 
-    /// What a checkpoint has to know of it.
-    pub(super) fn seen(&self) -> Seen {
-        Seen {
+    /// Its state for a checkpoint.
+    pub(super) fn seen(&self) -> SeenTail {
+        SeenTail {
             path: self.written.as_os_str().as_bytes().to_vec(),
             stem: self.stem.to_string(),
             identity: self.identity,
@@ -204,54 +207,54 @@ impl Tail {
         }
     }
 
-    /// Checks that no file of another folder is its sensor: one that is rotated is in the folder of those before.
+    /// Checks that no file of another folder has the same sensor: a rotated file is in the folder of its predecessors.
     ///
     /// # Errors
-    /// A configuration error where there is one.
-    pub(super) fn take_home(&self, homes: &mut HashMap<Arc<str>, PathBuf>) -> Result<()> {
+    /// A configuration error if there is one.
+    pub(super) fn check_home(&self, homes: &mut HashMap<Arc<str>, PathBuf>) -> Result<()> {
         let own = folder(&self.written);
         let home = homes.entry(Arc::clone(&self.stem)).or_insert_with(|| own.to_owned());
         if home == own {
             return Ok(());
         }
         Err(Error::config(format!(
-            "it would be the sensor `{}`, which a file in {} is already; `sensor_from` tells them apart, or makes them one",
+            "it has the same sensor `{}` as a file in {}; `sensor_from` can keep them apart or merge them",
             self.stem,
             home.display()
         )))
     }
 
-    /// What it begins with, where anything of it was read.
+    /// The fingerprint of its beginning, if any of it was read.
     pub(super) fn fingerprint(&self) -> Option<Fingerprint> {
         Some(self.beginning).filter(|beginning| *beginning != Fingerprint::default())
     }
 
-    /// Whether it has lost its name, and has not grown for a while.
+    /// Whether it lost its name and has not grown for a while.
     pub(super) fn is_left(&self) -> bool {
         !self.is_named && self.still.elapsed() >= GRACE
     }
 
-    /// Looks whether there is more of it, or something else in its place.
-    pub(super) fn look(&mut self) -> Result<Look> {
+    /// Checks whether it has grown or was replaced.
+    pub(super) fn look(&mut self) -> Result<TailCheck> {
         let meta = self.file.metadata().map_err(|error| self.failed(&error))?;
         let looked = meta.modified().ok().map(|modified| (meta.len(), modified));
         let is_touched = looked.is_none() || std::mem::replace(&mut self.looked, looked) != looked;
         if self.is_named || is_touched {
             self.still = Instant::now();
         }
-        // What was forgotten is worth reading again only if there is more, or if there will never be.
+        // A dropped record is worth reading again only if there is more of it, or never will be.
         let is_longer = meta.len() > if self.is_left() { self.at } else { self.read_to };
-        // Where nobody has written to it, it is as it was. Before anything of it is taken, it is looked at once more.
+        // An untouched file has not changed. Before anything is taken from it, it is checked once more.
         if meta.len() < self.read_to || is_touched && !self.is_as_read()? {
-            return Ok(Look::Anew);
+            return Ok(TailCheck::Anew);
         }
-        Ok(if is_longer { Look::Grown } else { Look::Same })
+        Ok(if is_longer { TailCheck::Grown } else { TailCheck::Same })
     }
 
-    /// Reads on into `scratch`; how many bytes, or `None` where they do not belong to what was read before.
+    /// Reads into `scratch`; returns the number of bytes, or `None` if they do not continue what was read before.
     fn read(&mut self, scratch: &mut [u8]) -> Result<Option<usize>> {
         let read = self.file.read_at(scratch, self.at).map_err(|error| self.failed(&error))?;
-        // It may have been written anew since it was looked at.
+        // It may have been rewritten since it was checked.
         if !self.is_as_read()? {
             return Ok(None);
         }
@@ -262,8 +265,8 @@ impl Tail {
         Ok(Some(read))
     }
 
-    /// Reads what was forgotten once more, and on into `scratch`: of what is new, `most` bytes; how many. So every turn gets further, however
-    /// often what it has read is forgotten.
+    /// Reads what was dropped from memory again, and continues into `scratch` with at most `most` new bytes; returns the number of bytes.
+    /// So every turn makes progress, however often its result is dropped.
     pub(super) fn read_on(&mut self, scratch: &mut [u8], most: usize) -> Result<Option<usize>> {
         while self.at < self.read_to {
             let again = scratch.len().min((self.read_to - self.at) as usize);
@@ -283,52 +286,52 @@ impl Tail {
         is_there().map_err(|error: io::Error| self.failed(&error))
     }
 
-    /// Forgets what was read: another file has been written in its place.
-    pub(super) fn begin_anew(&mut self) {
+    /// Starts anew: another file was written in its place.
+    pub(super) fn restart(&mut self) {
         self.framing = Framing::of_file(shown(&self.written).into(), Arc::clone(&self.stem));
         (self.at, self.read_to, self.due) = (0, 0, 0);
         (self.beginning, self.is_refused) = (Fingerprint::default(), false);
-        // What is there may have been written a moment ago, in the same tick of the clock.
+        // It may have been written a moment ago, within the resolution of the clock.
         self.looked = None;
     }
 
-    /// Forgets the record that has not ended, to make room: it is read again when there is more.
+    /// Drops the incomplete record from memory, to make room: it is read again when there is more of it.
     pub(super) fn forget(&mut self) {
         self.at = self.framing.offset().at;
         self.framing.forget();
     }
 
-    /// What has come of a record that has not ended.
-    pub(super) fn half(&self) -> Option<Half> {
+    /// The incomplete record.
+    pub(super) fn half(&self) -> Option<PartialRecord> {
         if self.is_refused {
             return None;
         }
         if self.at == self.read_to {
             return self.framing.half(self.framing.buffered());
         }
-        // It was forgotten, to make room for others.
+        // It was dropped from memory to make room for others.
         let mut bytes = vec![0; SHOWN.min((self.read_to - self.at) as usize)];
         let read = self.file.read_at(&mut bytes, self.at).unwrap_or_default();
         self.framing.half(&bytes[..read])
     }
 
-    /// Whether what had come of a record is where it was.
-    pub(super) fn has(&self, half: &Half) -> Result<bool> {
+    /// Whether an incomplete record is still at its offset.
+    pub(super) fn has(&self, half: &PartialRecord) -> Result<bool> {
         half.is_in(&self.file).map_err(|error| self.failed(&error))
     }
 
-    /// Whether a record has begun that has not ended.
+    /// Whether it ends in an incomplete record.
     pub(super) fn is_unfinished(&self) -> bool {
         self.framing.waiting() > 0 || self.at < self.read_to
     }
 
-    /// How many bytes are there that have not been read; none where that cannot be seen.
+    /// Unread bytes; 0 if that cannot be determined.
     pub(super) fn unread(&self) -> u64 {
         let length = self.file.metadata().map_or(0, |meta| meta.len());
         length.saturating_sub(self.at.max(self.read_to))
     }
 
-    /// Files that are found from now on may begin when it has been read as far as it is now.
+    /// Files found from now on may begin when this file has been read up to its current length.
     pub(super) fn set_due(&mut self) -> Result<()> {
         self.due = self.file.metadata().map_err(|error| self.failed(&error))?.len();
         Ok(())
@@ -346,7 +349,7 @@ impl Tail {
     }
 }
 
-/// When a file was made, in nanoseconds since 1970, where its file system says so: renamed or cut off, it is still that one.
+/// The creation time in nanoseconds since 1970, if the file system has it: it survives renaming and truncation.
 fn born(meta: &Metadata) -> Option<u64> {
     let since = meta.created().ok()?.duration_since(SystemTime::UNIX_EPOCH).ok()?;
     since.as_nanos().try_into().ok()

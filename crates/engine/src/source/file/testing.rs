@@ -1,40 +1,10 @@
-//! What the tests of several kinds of input have in common.
+//! Shared by the tests of compressed files.
 
 use std::io::Write;
-use std::sync::Arc;
 
-use serde_json::json;
-
-use super::framing::Layout;
 use super::packing::Packing;
-use crate::format::csv::Csv;
-use crate::format::encoding::{Encoded, EncodingOptions};
-use crate::format::{Format, Head};
 
-/// Streams of records with the columns t, s and v, laid out as `dialect` says.
-pub(super) fn layout(dialect: serde_json::Value) -> Layout {
-    layout_in("utf-8", dialect)
-}
-
-/// The same in another encoding.
-pub(super) fn layout_in(encoding: &str, dialect: serde_json::Value) -> Layout {
-    let columns = json!({ "time": "t", "sensor": "s", "measurements": ["v"] });
-    let columns = serde_json::from_value(columns).expect("columns");
-    let format = Csv::new(&serde_json::from_value(dialect).expect("a dialect"), &columns).expect("a format");
-    let options = EncodingOptions { encoding: Some(encoding.into()) };
-    let format = format.with_origins(true);
-    let head = Head { name: "x", stem: "x", bytes: b"t,s,v\n", is_whole: true };
-    let schema = Arc::new(format.schema(head).expect("columns"));
-    let format = Encoded::new(format, &options).expect("an encoding");
-    Layout { format: Arc::new(format), schema, chunk_size: 1 << 20 }
-}
-
-/// The same without a header.
-pub(super) fn plain() -> Layout {
-    layout(json!({ "header": false, "names": ["t", "s", "v"] }))
-}
-
-/// `text`, packed in one part.
+/// `text`, compressed as one part.
 pub(super) fn packed(packing: Packing, text: &[u8]) -> Vec<u8> {
     let packed = match packing {
         Packing::Gzip => {
@@ -56,7 +26,7 @@ pub(super) fn packed(packing: Packing, text: &[u8]) -> Vec<u8> {
             encoder.write_all(text).and_then(|()| encoder.finish())
         }
         Packing::Lz4 => {
-            // As the command does it: blocks that lean on one another, checksums.
+            // As the command-line tool does it: linked blocks, checksums.
             let info = lz4_flex::frame::FrameInfo::new().content_checksum(true).block_checksums(true);
             let mut encoder = lz4_flex::frame::FrameEncoder::with_frame_info(info, Vec::new());
             encoder.write_all(text).map(|()| encoder.finish().expect("packed"))

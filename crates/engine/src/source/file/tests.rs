@@ -1,4 +1,4 @@
-//! Clause 6, and the file that changes under its reader.
+//! Clause 6, and files that change while they are read.
 
 use std::io::Write;
 
@@ -142,7 +142,7 @@ fn what_is_not_there_is_named() {
     let missing = error("no/such/file.csv");
     assert_eq!(missing.kind(), ErrorKind::Unavailable);
     assert!(missing.to_string().contains("no/such/file.csv: no such file"), "{missing}");
-    assert!(error("no/such/*.csv").to_string().contains("no file fits `no/such/*.csv`"));
+    assert!(error("no/such/*.csv").to_string().contains("no file matches `no/such/*.csv`"));
     assert_eq!(error(folder.path().to_str().expect("UTF-8")).kind(), ErrorKind::Unavailable);
     assert!(error(&write(&folder, "empty.csv", b"")).to_string().contains("it is empty"));
 }
@@ -235,7 +235,7 @@ fn clause_6_packed_input_that_comes_in_pieces_is_told_by_its_first_bytes_too() {
                 });
                 match is_whole {
                     true => assert_eq!(read.expect("read"), 300, "{packing:?}, seed {seed}"),
-                    // Cut off, also within the first bytes.
+                    // Truncated, also within the magic number.
                     false => assert!(read.is_err(), "{packing:?}, {length} bytes, seed {seed}"),
                 }
             }

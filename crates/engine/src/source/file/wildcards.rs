@@ -1,7 +1,7 @@
-//! The files that fit a glob.
+//! Files that match a glob.
 //!
-//! `*`, `?` and `[…]` stand for parts of a name, `**` for any folders on the way. What begins with a dot fits only a pattern that
-//! begins with one there. Names that are not UTF-8 fit as if their odd bytes were one odd character each.
+//! `*`, `?` and `[…]` match parts of a name, `**` any number of folders. A name that begins with a dot only matches a pattern that begins
+//! with one. In names that are not UTF-8, each invalid byte counts as one character.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,48 +11,49 @@ use glob::{MatchOptions, Pattern};
 use crate::error::{Error, Result};
 use crate::files::Base;
 
-/// A file that fits, and how much of its path stands before the first name that has a wildcard.
-pub(super) struct Fit {
+/// A file that matches, and the length of its path before the first name with a wildcard.
+pub(super) struct GlobMatch {
     pub(super) path: PathBuf,
     pub(super) fixed: PathBuf,
 }
 
-/// Whether a text has wildcards.
+/// Whether a text contains wildcards.
 pub(super) fn has_wildcards(text: &str) -> bool {
     text.contains(['*', '?', '['])
 }
 
 /// One name of a pattern.
-enum Name {
+enum NamePattern {
     Fixed(String),
     Wild(Pattern),
     /// `**`
     Folders,
 }
 
-/// The files that fit `pattern`, which starts from `base` where it is relative, in the order of their paths.
+/// The files that match `pattern`, resolved against `base` if it is relative, sorted by path.
 ///
 /// # Errors
-/// A configuration error where it is no glob; what the system says of a folder that cannot be read.
-pub(super) fn matches(pattern: &str, base: &Base) -> Result<Vec<Fit>> {
-    let is_no_glob = |error: &glob::PatternError| Error::config(format!("`{pattern}` is no glob: {error}"));
-    // Looked at as a whole, for the places in the message.
+/// A configuration error if it is not a valid glob; an I/O error if a folder cannot be read.
+pub(super) fn matches(pattern: &str, base: &Base) -> Result<Vec<GlobMatch>> {
+    let is_no_glob =
+        |error: &glob::PatternError| Error::config(format!("`{pattern}` is not a valid glob: {error}"));
+    // Parsed as a whole, so that positions in the message are right.
     Pattern::new(pattern).map_err(|error| is_no_glob(&error))?;
     let mut names = Vec::new();
     for name in pattern.split('/').filter(|name| !name.is_empty()) {
         names.push(match name {
-            "**" => Name::Folders,
+            "**" => NamePattern::Folders,
             name if has_wildcards(name) => {
-                Name::Wild(Pattern::new(name).map_err(|error| is_no_glob(&error))?)
+                NamePattern::Wild(Pattern::new(name).map_err(|error| is_no_glob(&error))?)
             }
-            name => Name::Fixed(name.to_owned()),
+            name => NamePattern::Fixed(name.to_owned()),
         });
     }
-    if matches!(names.last(), Some(Name::Folders)) {
-        names.push(Name::Wild(Pattern::new("*").map_err(|error| is_no_glob(&error))?));
+    if matches!(names.last(), Some(NamePattern::Folders)) {
+        names.push(NamePattern::Wild(Pattern::new("*").map_err(|error| is_no_glob(&error))?));
     }
     let fixed = names.iter().map_while(|name| match name {
-        Name::Fixed(name) => Some(name.as_str()),
+        NamePattern::Fixed(name) => Some(name.as_str()),
         _ => None,
     });
     let root = if pattern.starts_with('/') { Path::new("/") } else { base.folder() };
@@ -61,16 +62,16 @@ pub(super) fn matches(pattern: &str, base: &Base) -> Result<Vec<Fit>> {
     walk(root, &names, &mut paths).map_err(|(path, error)| Error::io("look at", path.display(), &error))?;
     paths.sort();
     paths.dedup();
-    Ok(paths.into_iter().map(|path| Fit { path, fixed: fixed.clone() }).collect())
+    Ok(paths.into_iter().map(|path| GlobMatch { path, fixed: fixed.clone() }).collect())
 }
 
 type Failure = (PathBuf, io::Error);
 
-/// Adds the files below `folder` that fit `names`.
-fn walk(folder: &Path, names: &[Name], found: &mut Vec<PathBuf>) -> std::result::Result<(), Failure> {
+/// Adds the files below `folder` that match `names`.
+fn walk(folder: &Path, names: &[NamePattern], found: &mut Vec<PathBuf>) -> std::result::Result<(), Failure> {
     let Some((name, rest)) = names.split_first() else { return Ok(()) };
     match name {
-        Name::Fixed(name) => {
+        NamePattern::Fixed(name) => {
             let path = folder.join(name);
             match rest {
                 [] if path.is_file() => found.push(path),
@@ -78,7 +79,7 @@ fn walk(folder: &Path, names: &[Name], found: &mut Vec<PathBuf>) -> std::result:
                 rest => walk(&path, rest, found)?,
             }
         }
-        Name::Wild(pattern) => {
+        NamePattern::Wild(pattern) => {
             for entry in entries(folder, |name| fits(pattern, name))? {
                 match rest {
                     [] if entry.is_file => found.push(entry.path),
@@ -88,9 +89,9 @@ fn walk(folder: &Path, names: &[Name], found: &mut Vec<PathBuf>) -> std::result:
                 }
             }
         }
-        Name::Folders => {
+        NamePattern::Folders => {
             walk(folder, rest, found)?;
-            // Links to folders could lead round in circles.
+            // Links to folders could form cycles.
             for entry in entries(folder, |name| !name.starts_with('.'))? {
                 if entry.is_folder && !entry.is_link {
                     walk(&entry.path, names, found)?;
@@ -106,15 +107,15 @@ fn fits(pattern: &Pattern, name: &str) -> bool {
     pattern.matches_with(name, options)
 }
 
-struct Entry {
+struct FolderEntry {
     path: PathBuf,
     is_file: bool,
     is_folder: bool,
     is_link: bool,
 }
 
-/// What is in `folder` and has a name that fits; nothing where there is no such folder.
-fn entries(folder: &Path, fits: impl Fn(&str) -> bool) -> std::result::Result<Vec<Entry>, Failure> {
+/// The entries of `folder` with a matching name; empty if there is no such folder.
+fn entries(folder: &Path, fits: impl Fn(&str) -> bool) -> std::result::Result<Vec<FolderEntry>, Failure> {
     let read = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     let failed = |error| (read.to_owned(), error);
     let all = match std::fs::read_dir(read) {
@@ -135,7 +136,7 @@ fn entries(folder: &Path, fits: impl Fn(&str) -> bool) -> std::result::Result<Ve
             true => (path.is_file(), path.is_dir()),
             false => (kind.is_file(), kind.is_dir()),
         };
-        entries.push(Entry { path, is_file, is_folder, is_link: kind.is_symlink() });
+        entries.push(FolderEntry { path, is_file, is_folder, is_link: kind.is_symlink() });
     }
     Ok(entries)
 }
@@ -159,9 +160,10 @@ mod tests {
         let found = |pattern: &str| -> Vec<String> {
             let fits = matches(pattern, &Base::new(root)).expect("a glob");
             let whole = matches(&format!("{}/{pattern}", root.display()), &Base::default());
-            let paths = |fits: &[Fit]| fits.iter().map(|fit| fit.path.clone()).collect::<Vec<_>>();
+            let paths = |fits: &[GlobMatch]| fits.iter().map(|fit| fit.path.clone()).collect::<Vec<_>>();
             assert_eq!(paths(&fits), paths(&whole.expect("a glob")));
-            let own = |fit: Fit| fit.path.strip_prefix(root).expect("below").to_string_lossy().into_owned();
+            let own =
+                |fit: GlobMatch| fit.path.strip_prefix(root).expect("below").to_string_lossy().into_owned();
             fits.into_iter().map(own).collect()
         };
         assert_eq!(found("*"), ["a.csv", "b.txt"]);

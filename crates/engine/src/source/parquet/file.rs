@@ -1,10 +1,9 @@
-//! One Parquet file: what its footer says, and which of its columns have one plain value a record.
+//! One Parquet file: its footer, and which of its columns are flat (one plain value per record).
 
 use std::fs::File;
 use std::sync::Arc;
 
-use arrow_cast::can_cast_types;
-use arrow_schema::{DataType, FieldRef};
+use arrow_schema::DataType;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
 use parquet::arrow::arrow_reader::{
@@ -13,38 +12,26 @@ use parquet::arrow::arrow_reader::{
 use parquet::basic::Type as PhysicalType;
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, RowGroupMetaData};
 
-use super::convert::{can_be_numbers, clock};
 use super::library::{damaged, library};
-use crate::arrow;
+use crate::arrow::fields::Fields;
 use crate::batch::Schema;
 use crate::error::{Error, Result};
-use crate::format::columns::{Columns, Role};
+use crate::format::columns::Columns;
 use crate::source::file::InputFile;
-use crate::time::TimeFormat;
 
-/// A file whose footer has been read.
+/// A file whose footer was read.
 pub(super) struct ParquetFile {
     name: Arc<str>,
     handle: File,
     metadata: ArrowReaderMetadata,
-    /// The columns that can be read.
-    flat: Vec<FlatColumn>,
-    /// The names of those that cannot, each with its type.
-    left_out: Vec<(String, DataType)>,
-}
-
-/// A column with one plain value a record.
-struct FlatColumn {
-    /// Its place among all columns of the file.
-    root: usize,
-    field: FieldRef,
+    fields: Fields,
 }
 
 impl ParquetFile {
     /// Reads the footer of `file`.
     ///
     /// # Errors
-    /// When the file cannot be read, or is not Parquet.
+    /// If the file cannot be read, or is not Parquet.
     pub(super) fn open(file: &InputFile) -> Result<Self> {
         let Some(path) = &file.path else {
             return Err(Error::config("Parquet cannot be read from standard input")
@@ -67,87 +54,52 @@ impl ParquetFile {
             }
         })?;
         check_counts(&file.name, metadata.metadata())?;
-        let (mut flat, mut left_out) = (Vec::new(), Vec::new());
-        for (root, field) in metadata.schema().fields().iter().enumerate() {
-            if is_flat(field.data_type()) {
-                flat.push(FlatColumn { root, field: Arc::clone(field) });
-            } else {
-                left_out.push((field.name().clone(), field.data_type().clone()));
-            }
-        }
-        Ok(Self { name: Arc::clone(&file.name), handle, metadata, flat, left_out })
+        let fields = Fields::of(&file.name, metadata.schema());
+        Ok(Self { name: Arc::clone(&file.name), handle, metadata, fields })
     }
 
-    /// How many records it has.
+    /// The number of records.
     pub(super) fn records(&self) -> u64 {
         u64::try_from(self.metadata.metadata().file_metadata().num_rows()).unwrap_or(0)
     }
 
-    /// The names of the columns that can be read.
+    /// The names of the flat columns.
     pub(super) fn names(&self, columns: &Columns) -> Vec<String> {
-        let names: Vec<String> = self.flat.iter().map(|column| column.field.name().clone()).collect();
-        columns.distinct(&names)
+        self.fields.names(columns)
     }
 
-    /// The columns of an input of which this is the first file.
+    /// The columns of an input whose first file this is.
     pub(super) fn schema(&self, columns: &Columns) -> Result<Schema> {
-        let asked = columns.named_fields().unwrap_or_default();
-        for (name, kind) in &self.left_out {
-            if columns.own_columns().contains(&name.as_str()) || asked.contains(name) {
-                return Err(Error::config(format!("column `{name}` of `{}` is nested: {kind}", self.name))
-                    .with_help("flatten it first"));
-            }
-            if !columns.leaves_out(name) {
-                columns
-                    .remark(format!("column `{name}` is left out: it has no plain value a record ({kind})"));
-            }
-        }
-        let (names, kind) = (self.names(columns), |at: usize| self.flat[at].field.data_type());
-        let schema = columns.schema_of(&self.name, &names, |at| arrow::field_type(kind(at)))?;
-        let roles = columns.roles(&self.name, &names, &schema)?;
-        for (at, role) in roles.fields.iter().enumerate() {
-            if let (Role::Measurement(_), false) = (role, can_be_numbers(kind(at))) {
-                let (name, kind) = (&names[at], kind(at));
-                return Err(Error::config(format!(
-                    "column `{name}` of `{}` has no numbers: {kind}",
-                    self.name
-                ))
-                .with_help("leave it out of `measurements`: then it is carried along as text"));
-            }
-        }
-        let time = roles.fields.iter().position(|role| matches!(role, Role::Time(_)));
-        let clock = time.and_then(|at| clock(kind(at)));
-        if clock.is_some() && *columns.times.format() != TimeFormat::Rfc3339 {
-            columns.remark(
-                "`time_format` has no effect: the column of the time has times, not texts or numbers".into(),
-            );
-        }
-        let is_local = clock.map_or(schema.has_local_times(), |clock| clock.is_local);
-        Ok(schema.with_local_times(is_local))
+        self.fields.schema(columns)
     }
 
-    /// The types of the columns that can be read, in the order of [`ParquetFile::names`].
+    /// `schema`, that of the files before it, with the units that only this one says; `of` has the names of the first of those and of this one.
+    pub(super) fn with_units(&self, schema: Schema, of: (&str, &str), columns: &Columns) -> Result<Schema> {
+        self.fields.with_units(schema, of, columns)
+    }
+
+    /// The type of the flat column `at`, an index into [`ParquetFile::names`].
     pub(super) fn kind(&self, at: usize) -> &DataType {
-        self.flat[at].field.data_type()
+        self.fields.kind(at)
     }
 
     pub(super) fn groups(&self) -> &[RowGroupMetaData] {
         self.metadata.metadata().row_groups()
     }
 
-    /// Statistics of the column `at` by its place among [`ParquetFile::names`]; `None` where they could not be believed.
+    /// Statistics of the column `at`, an index into [`ParquetFile::names`]; `None` if they are not reliable.
     pub(super) fn statistics(&self, at: usize) -> Option<StatisticsConverter<'_>> {
-        let (column, schema) = (&self.flat[at], self.metadata.parquet_schema());
-        let leaf = (0..schema.num_columns()).find(|&leaf| schema.get_column_root_idx(leaf) == column.root)?;
-        // Those of twelve bytes have no order that all writers agree on.
+        let (root, schema) = (self.fields.index(at), self.metadata.parquet_schema());
+        let leaf = (0..schema.num_columns()).find(|&leaf| schema.get_column_root_idx(leaf) == root)?;
+        // Writers disagree on the order of 12-byte timestamps.
         if schema.column(leaf).physical_type() == PhysicalType::INT96 {
             return None;
         }
-        let statistics = StatisticsConverter::from_column_index(leaf, &column.field, schema).ok()?;
+        let statistics = StatisticsConverter::from_column_index(leaf, self.fields.field(at), schema).ok()?;
         Some(statistics.with_missing_null_counts_as_zero(false))
     }
 
-    /// The records of all row groups from number `from` on, as [`ParquetFile::records_of`].
+    /// The records of all row groups from `from` on; as [`ParquetFile::records_of`].
     pub(super) fn records_from(
         &self,
         from: u64,
@@ -157,8 +109,8 @@ impl ParquetFile {
         self.records_of((0..self.groups().len()).collect(), from, wanted, batch)
     }
 
-    /// The records of some row groups, without their first `skipped`, of the columns `wanted` by their places among
-    /// [`ParquetFile::names`], in that order.
+    /// The records of some row groups, without the first `skipped`, with the columns `wanted` (indices into [`ParquetFile::names`]), in
+    /// that order.
     pub(super) fn records_of(
         &self,
         groups: Vec<usize>,
@@ -168,7 +120,7 @@ impl ParquetFile {
     ) -> Result<ParquetRecordBatchReader> {
         let handle = self.handle.try_clone().map_err(|error| Error::io("read", &self.name, &error))?;
         library(&self.name, || {
-            let roots = wanted.iter().map(|&at| self.flat[at].root);
+            let roots = wanted.iter().map(|&at| self.fields.index(at));
             let mask = ProjectionMask::roots(self.metadata.parquet_schema(), roots);
             let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(handle, self.metadata.clone());
             let builder = builder.with_row_groups(groups).with_projection(mask).with_batch_size(batch);
@@ -177,13 +129,7 @@ impl ParquetFile {
     }
 }
 
-/// Records have one value of this type each, or none, and it can be shown as text.
-fn is_flat(kind: &DataType) -> bool {
-    !kind.is_nested()
-        && (matches!(kind, DataType::FixedSizeBinary(_)) || can_cast_types(kind, &DataType::Utf8))
-}
-
-/// The footer says the number of records twice.
+/// Checks that the two record counts of the footer agree.
 fn check_counts(name: &str, metadata: &ParquetMetaData) -> Result<()> {
     let (all, groups) = (metadata.file_metadata().num_rows(), metadata.row_groups());
     let counts = groups.iter().map(RowGroupMetaData::num_rows);
@@ -192,10 +138,10 @@ fn check_counts(name: &str, metadata: &ParquetMetaData) -> Result<()> {
         return Ok(());
     }
     let sum = sum.map_or_else(|| "more than can be counted".to_owned(), |sum| sum.to_string());
-    Err(damaged(name, &format!("it says that it has {all} records, and its row groups have {sum}")))
+    Err(damaged(name, &format!("it claims to have {all} records, but its row groups have {sum}")))
 }
 
-/// Some writers say of columns without a dictionary that it lies at the beginning of the file: where the magic number is.
+/// Some writers give offset 0 for the dictionary of columns that have none: that is where the magic number is.
 fn without_zero_offsets(metadata: &ParquetMetaData) -> parquet::errors::Result<Option<ParquetMetaData>> {
     let is_zero = |column: &ColumnChunkMetaData| column.dictionary_page_offset() == Some(0);
     if !metadata.row_groups().iter().any(|group| group.columns().iter().any(is_zero)) {

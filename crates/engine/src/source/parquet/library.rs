@@ -1,9 +1,9 @@
-//! The Parquet library, and what it does over damaged files.
+//! Calls of the Parquet library, which may panic on damaged files.
 
 use crate::error::guard::survived;
 use crate::error::{Error, Result};
 
-/// Calls the Parquet library, which panics over some damaged files, for the file called `name`.
+/// Calls the Parquet library for the file `name`, turning panics into errors.
 pub(super) fn library<T, E: std::fmt::Display>(
     name: &str,
     act: impl FnOnce() -> std::result::Result<T, E>,
@@ -16,5 +16,5 @@ pub(super) fn library<T, E: std::fmt::Display>(
 
 pub(super) fn damaged(name: &str, error: &dyn std::fmt::Display) -> Error {
     Error::data(format!("`{name}` cannot be read as Parquet: {error}"))
-        .with_help("check that it is a whole Parquet file")
+        .with_help("check that the file is complete")
 }

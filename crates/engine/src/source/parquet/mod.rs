@@ -1,6 +1,5 @@
-//! `parquet`: columns in files.
+//! `parquet`: Parquet files.
 
-mod convert;
 mod file;
 mod library;
 mod reader;
@@ -16,9 +15,9 @@ use std::sync::Arc;
 use schemars::Schema as JsonSchema;
 
 use self::file::ParquetFile;
-use self::reader::Reader;
+use self::reader::ParquetReader;
 pub use self::sample::sample;
-use super::file::{FileOptions, Place};
+use super::file::{FileOptions, ResumePosition};
 use super::{OpenOptions, Resumption, Source, SourceSpec, Traits};
 use crate::atomic::Outputs;
 use crate::error::{Error, Result};
@@ -28,34 +27,35 @@ use crate::options::{Configure, Options, merged, parameters_of};
 use crate::source::Component;
 use crate::time::TimeParser;
 
-/// Parquet files. `null_values` and `decimal` are for columns of text; `time_format` is for times that are stored as integers or
-/// text, `timezone` for those stored without a zone. Columns that have lists or fields in a record are left out.
+/// Parquet files. `null_values` and `decimal` apply to text columns; `time_format` to times stored as integers or text, `timezone` to those
+/// stored without a zone. Nested columns (lists or structs) are left out.
 #[derive(Clone, Debug)]
 pub struct Parquet {
-    /// Which files.
+    /// The files to read.
     pub files: FileOptions,
-    /// What the columns are.
+    /// The columns.
     pub columns: ColumnOptions,
 }
 
 inventory::submit! { Component::of::<Parquet>("parquet", "Parquet files: one or many") }
 
-/// The extensions that a directory's files are known by.
+/// The extensions of files read in a folder.
 const EXTENSIONS: [&str; 2] = ["parquet", "pq"];
 
 impl Parquet {
-    /// The file, glob or directory `path`, with these columns.
+    /// Reads `path`, a file, glob or folder, with these columns.
     pub fn new(path: impl Into<String>, columns: ColumnOptions) -> Self {
         Self { files: FileOptions::from(path.into()), columns }
     }
 }
 
 impl Parquet {
-    /// A source of which nothing is read any more: its files need not be there.
+    /// A source that was read to its end: its files need not exist any more.
     fn finished(&self, resume: &Resumption, options: &OpenOptions) -> Result<Box<dyn Source>> {
         let columns = Columns::new(&self.columns)?.without_unpivot("parquet")?;
-        let schema = Place::from_bytes(&resume.place)?.schema()?.with_local_times(columns.may_be_local());
-        let reader = Reader::new(Vec::new(), columns, Arc::new(schema), 0, options)?;
+        let schema =
+            ResumePosition::from_bytes(&resume.place)?.schema()?.with_local_times(columns.may_be_local());
+        let reader = ParquetReader::new(Vec::new(), columns, Arc::new(schema), 0, options)?;
         Ok(Box::new(reader.finished(&resume.place)))
     }
 }
@@ -105,20 +105,21 @@ impl SourceSpec for Parquet {
             return self.finished(resume, options);
         }
         let files = self.files.files(&EXTENSIONS, &options.outputs)?;
-        let (first, rest) = files.split_first().ok_or_else(|| Error::config("`path` names no file"))?;
+        let (first, rest) = files.split_first().ok_or_else(|| Error::config("`path` is empty"))?;
         let columns = Columns::new(&self.columns)?.without_unpivot("parquet")?;
         self.files.check_sensors(&files, columns.are_sensors_files())?;
         let first = ParquetFile::open(first)?;
         let (mut schema, mut total) = (first.schema(&columns)?, first.records());
-        // A file that cannot be read should be known before the others have been.
+        // An unreadable file must be reported at the start, not when its turn comes.
         for file in rest {
-            let file = ParquetFile::open(file)?;
+            let (name, file) = (&file.name, ParquetFile::open(file)?);
             total = total.saturating_add(file.records());
             if columns.are_joined() {
                 schema = Columns::joined(&schema, &file.schema(&columns)?)?;
             }
+            schema = file.with_units(schema, (&*files[0].name, &**name), &columns)?;
         }
         let schema = Arc::new(columns.declared(&schema)?);
-        Ok(Box::new(Reader::new(files, columns, schema, total, options)?))
+        Ok(Box::new(ParquetReader::new(files, columns, schema, total, options)?))
     }
 }

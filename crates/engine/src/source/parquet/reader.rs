@@ -1,80 +1,79 @@
-//! The source in use: file after file, only the columns that are wanted.
+//! The running source: file after file, only the columns that are needed.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, RecordBatch};
+use arrow_array::RecordBatch;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 
-use super::convert::{carried, joined, measurement, texts, times};
 use super::file::ParquetFile;
 use super::library::library;
 use super::segments::{Segment, segments, take_sensors};
 use super::statistics::Statistics;
+use crate::arrow::records::RecordArrays;
+use crate::arrow::typed::Typed;
 use crate::batch::Schema;
 use crate::error::Result;
 use crate::format::Decoded;
-use crate::format::columns::{Columns, Composite, Roles};
+use crate::format::columns::{Columns, Roles};
 use crate::offset::Offset;
 use crate::sensor::SensorLookup;
-use crate::source::file::{Ahead, InFiles, InputFile, Place, Reading, Seen, another_kind};
-use crate::source::typed::{Arrays, Typed, batch_rows};
+use crate::source::file::{Ahead, InFiles, InputFile, ReadPosition, ResumePosition, Seen, another_kind};
 use crate::source::{Changes, Foresee, Foreseen, Input, OpenOptions, Progress, Source};
 
 /// Reads Parquet files.
-pub(super) struct Reader {
+pub(super) struct ParquetReader {
     files: Vec<InputFile>,
     schema: Arc<Schema>,
     columns: Columns,
     origins: bool,
     batch: usize,
     offset: Offset,
-    open: Option<Open>,
+    open: Option<OpenParquet>,
     done: u64,
     total: u64,
     foresee: Option<Foresee>,
-    unread: Unread,
+    unread: UnreadCounts,
     changes: Changes,
-    /// Files that are done, as a checkpoint has them, in a run that keeps its place; and what lies ahead, as it lay there at first.
+    /// The files done and the files ahead, for checkpoints.
     read: Vec<Seen>,
     ahead: Option<Ahead>,
-    /// The place of a run that only finishes what it has read.
+    /// The position of a run that only finishes earlier input.
     finishes: Option<Vec<u8>>,
     remarks: Vec<String>,
 }
 
-/// What was left unread.
+/// Counts of what was not read.
 #[derive(Debug, Default)]
-struct Unread {
+struct UnreadCounts {
     records: u64,
     groups: u64,
 }
 
-/// The file that is being read.
-struct Open {
+/// The file being read.
+struct OpenParquet {
     file: ParquetFile,
-    /// What is still to come.
+    /// The segments ahead.
     segments: VecDeque<Segment>,
-    /// What is being read.
+    /// The segment being read.
     batches: Option<ParquetRecordBatchReader>,
-    /// By column of the schema: where among those of the file its values are. None for a column that the file does not have, several
-    /// for one that is put together.
+    /// For each column of the schema: its columns in the file. None if the file does not have it, several if it is composed.
     in_file: Vec<Vec<usize>>,
-    /// Where among those read.
+    /// The same as indices into `wanted`.
     sources: Vec<Vec<usize>>,
-    /// Those that are read.
+    /// The columns that are read.
     wanted: Vec<usize>,
 }
 
-/// What comes next.
-enum Step {
+/// The next step of reading.
+enum ReadStep {
     Records(RecordBatch),
-    /// So many that need not be read, for a stage filters them.
+    /// This many records need not be read, because a stage filters them.
     Foreseen(u64, usize),
 }
 
-impl Reader {
-    /// Reads `files`, which have `total` records, from their beginning.
+impl ParquetReader {
+    /// Reads `files`, which have `total` records, from the beginning.
     pub(super) fn new(
         files: Vec<InputFile>,
         columns: Columns,
@@ -82,9 +81,9 @@ impl Reader {
         total: u64,
         options: &OpenOptions,
     ) -> Result<Self> {
-        let (origins, batch) = (options.origins, batch_rows(options));
+        let (origins, batch) = (options.origins, options.batch_rows());
         let (offset, foresee) = (Offset::default(), options.foresee.clone());
-        let unread = Unread::default();
+        let unread = UnreadCounts::default();
         let ahead = if options.keeps_place { Some(Ahead::look(&files, 0)?) } else { None };
         Ok(Self {
             files,
@@ -106,7 +105,7 @@ impl Reader {
         })
     }
 
-    /// The same, of which nothing is read any more: it stays at `place`.
+    /// A reader that was read to its end and stays at `place`.
     pub(super) fn finished(self, place: &[u8]) -> Self {
         Self { finishes: Some(place.to_vec()), ..self }
     }
@@ -115,28 +114,28 @@ impl Reader {
         self.files.get(self.offset.file as usize)
     }
 
-    fn open(&self, file: &InputFile) -> Result<Open> {
+    fn open(&self, file: &InputFile) -> Result<OpenParquet> {
         let file_name = Arc::clone(&file.name);
         let file = ParquetFile::open(file)?;
         let roles = self.columns.roles(&file_name, &file.names(&self.columns), &self.schema)?;
         let sources = |at| roles.sources(at);
         let in_file: Vec<Vec<usize>> = (0..self.schema.fields().len()).map(sources).collect();
         let (wanted, mut sources) = (wanted(&roles), in_file.clone());
-        // What is not wanted is not read: the columns move up.
+        // Columns that are not needed are not read, so indices shift.
         for at in sources.iter_mut().flatten() {
             *at = wanted.partition_point(|wanted| wanted < at);
         }
         let statistics = self.statistics(&file, &in_file);
         let segments = segments(&statistics, self.foresee.as_ref(), self.offset.at);
-        Ok(Open { file, segments, batches: None, in_file, sources, wanted })
+        Ok(OpenParquet { file, segments, batches: None, in_file, sources, wanted })
     }
 
     fn statistics<'a>(&'a self, file: &'a ParquetFile, sources: &'a [Vec<usize>]) -> Statistics<'a> {
         Statistics { file, columns: &self.columns, schema: &self.schema, sources }
     }
 
-    /// The next step in the file that is open, or in the one after.
-    fn step(&mut self, sensors: &mut dyn SensorLookup) -> Result<Option<Step>> {
+    /// The next step in the open file, or in the one after.
+    fn step(&mut self, sensors: &mut dyn SensorLookup) -> Result<Option<ReadStep>> {
         while let Some(file) = self.file().cloned() {
             let mut open = match self.open.take() {
                 Some(open) => open,
@@ -157,14 +156,14 @@ impl Reader {
     /// The next step in `open`; `None` at its end.
     fn step_in(
         &self,
-        open: &mut Open,
+        open: &mut OpenParquet,
         file: &InputFile,
         sensors: &mut dyn SensorLookup,
-    ) -> Result<Option<Step>> {
+    ) -> Result<Option<ReadStep>> {
         loop {
             if let Some(batches) = &mut open.batches {
                 if let Some(records) = library(&file.name, || batches.next().transpose())? {
-                    return Ok(Some(Step::Records(records)));
+                    return Ok(Some(ReadStep::Records(records)));
                 }
                 open.batches = None;
             }
@@ -173,7 +172,7 @@ impl Reader {
                 Some(Segment::Read { groups, skipped }) => (groups, skipped),
                 Some(Segment::Foreseen { group, skipped, records, stage }) => {
                     if self.take_sensors(open, file, (group, skipped), sensors)? {
-                        return Ok(Some(Step::Foreseen(records, stage)));
+                        return Ok(Some(ReadStep::Foreseen(records, stage)));
                     }
                     (vec![group], skipped)
                 }
@@ -182,10 +181,10 @@ impl Reader {
         }
     }
 
-    /// Gives ids to the sensors of a row group that is not to be read; not where one of its records would be refused for its sensor.
+    /// Assigns ids to the sensors of a row group that is not read; fails if one of its records would be rejected for its sensor.
     fn take_sensors(
         &self,
-        open: &Open,
+        open: &OpenParquet,
         file: &InputFile,
         group: (usize, u64),
         sensors: &mut dyn SensorLookup,
@@ -206,57 +205,8 @@ impl Reader {
     ) -> Result<Decoded> {
         let mut typed = Typed::new(&self.columns, &self.schema, records.num_rows());
         let sources = self.open.as_ref().map_or(&[][..], |open| &open.sources);
-        typed.fill(&Records { records, sources, file_name: &file.name }, &file.stem, sensors)?;
+        typed.fill(&RecordArrays { records, sources, name: &file.name }, &file.stem, sensors)?;
         Ok(typed.finish(&file.name, self.offset.at, self.origins))
-    }
-}
-
-/// The columns of a batch, as the file has them.
-struct Records<'r> {
-    records: &'r RecordBatch,
-    /// As [`Open::sources`].
-    sources: &'r [Vec<usize>],
-    file_name: &'r Arc<str>,
-}
-
-impl Arrays for Records<'_> {
-    type Array = ArrayRef;
-
-    fn of(&self, at: usize) -> Vec<&ArrayRef> {
-        self.sources[at].iter().map(|&at| self.records.column(at)).collect()
-    }
-
-    fn joined(
-        &self,
-        typed: &mut Typed<'_>,
-        at: usize,
-        made: &Composite,
-        arrays: &[&ArrayRef],
-    ) -> Result<Vec<Option<String>>> {
-        joined(typed, at, made, arrays, self.file_name)
-    }
-
-    fn times(&self, typed: &mut Typed<'_>, at: usize, array: &ArrayRef) -> Result<()> {
-        times(typed, at, array, self.file_name)
-    }
-
-    fn sensors(
-        &self,
-        typed: &mut Typed<'_>,
-        at: usize,
-        array: &ArrayRef,
-        sensors: &mut dyn SensorLookup,
-    ) -> Result<()> {
-        let names = texts(typed, at, array, self.file_name)?;
-        typed.sensors(names.iter(), sensors)
-    }
-
-    fn measurement(&self, typed: &mut Typed<'_>, at: usize, array: &ArrayRef) -> Result<()> {
-        measurement(typed, at, array, self.file_name)
-    }
-
-    fn carried(&self, typed: &mut Typed<'_>, at: usize, array: &ArrayRef) -> Result<()> {
-        carried(typed, at, array, self.file_name)
     }
 }
 
@@ -266,7 +216,7 @@ fn wanted(roles: &Roles) -> Vec<usize> {
     fields.filter(|(_, role)| role.column().is_some()).map(|(field, _)| field).collect()
 }
 
-impl Source for Reader {
+impl Source for ParquetReader {
     fn schema(&self) -> &Arc<Schema> {
         &self.schema
     }
@@ -275,10 +225,10 @@ impl Source for Reader {
         let Some(step) = self.step(sensors)? else { return Ok(None) };
         let Some(file) = self.file() else { return Ok(None) };
         let (records, input) = match step {
-            Step::Records(records) => {
+            ReadStep::Records(records) => {
                 (records.num_rows() as u64, Input::Records(self.decode(&records, file, sensors)?))
             }
-            Step::Foreseen(records, stage) => {
+            ReadStep::Foreseen(records, stage) => {
                 let none = Typed::new(&self.columns, &self.schema, 0);
                 let none = none.finish(&file.name, self.offset.at, self.origins).batch;
                 self.unread.records += records;
@@ -314,12 +264,14 @@ impl Source for Reader {
             files.push(Seen::of(file)?);
         }
         let ahead = self.ahead.as_ref().map(|ahead| ahead.behind(self.offset.file as usize));
-        let place = Reading::Columns(InFiles { offset: self.offset, files, ahead });
-        Place::new(&self.schema, place).to_bytes().map(Some)
+        let place = ReadPosition::Columns(InFiles { offset: self.offset, files, ahead });
+        ResumePosition::new(&self.schema, place).to_bytes().map(Some)
     }
 
     fn restore(&mut self, state: &[u8]) -> Result<()> {
-        let Reading::Columns(place) = Place::from_bytes(state)?.reading else { return Err(another_kind()) };
+        let ReadPosition::Columns(place) = ResumePosition::from_bytes(state)?.reading else {
+            return Err(another_kind());
+        };
         if self.finishes.is_some() {
             return Ok(());
         }
@@ -330,10 +282,10 @@ impl Source for Reader {
     }
 
     fn remarks(&self) -> Vec<String> {
-        let Unread { records, groups } = self.unread;
+        let UnreadCounts { records, groups } = self.unread;
         let unread = (groups > 0).then(|| {
             let groups = if groups == 1 { "1 row group".to_owned() } else { format!("{groups} row groups") };
-            format!("{groups} with {records} of {} records were not read: their statistics show that all of those are filtered", self.total)
+            format!("{groups} with {records} of {} records were not read: according to their statistics, all of those are filtered", self.total)
         });
         self.columns.remarks().into_iter().chain(unread).chain(self.remarks.iter().cloned()).collect()
     }
@@ -342,7 +294,7 @@ impl Source for Reader {
         Progress { done: self.done, total: Some(self.total) }
     }
 
-    /// Which part of a file its records took up so far is not known: files count when they are begun.
+    /// The share of a file that was read is not known in bytes: files count when they are begun.
     fn bytes(&self) -> u64 {
         let begun = self.offset.file as usize + usize::from(self.offset.at > 0);
         self.files.iter().take(begun).filter_map(InputFile::len).sum()

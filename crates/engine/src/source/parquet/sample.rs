@@ -1,13 +1,13 @@
-//! The first records of a file as text, for whoever wants to guess what its columns are.
+//! The first records of a file as text, for detecting its columns.
 
 use std::path::Path;
 
 use arrow_array::Array;
 use arrow_schema::DataType;
 
-use super::convert::{is_bytes, texts_of};
 use super::file::ParquetFile;
 use super::library::library;
+use crate::arrow::convert::{is_bytes, texts_of};
 use crate::error::Result;
 use crate::format::columns::{ColumnOptions, Columns};
 use crate::source::file::InputFile;
@@ -15,18 +15,18 @@ use crate::source::file::InputFile;
 /// The beginning of a Parquet file.
 #[derive(Debug, Default)]
 pub struct Sample {
-    /// The names of the columns that can be read.
+    /// The names of the flat columns.
     pub names: Vec<String>,
-    /// What they have in each record; null is the empty text.
+    /// Their texts in each record; null is empty.
     pub records: Vec<Vec<String>>,
-    /// Columns of bytes that are no text: a record that has some is refused where they are read.
+    /// Columns with bytes that are not UTF-8, whose records would be rejected.
     pub unreadable: Vec<String>,
 }
 
 /// Up to `records` of the first records of the Parquet file at `path`.
 ///
 /// # Errors
-/// When the file cannot be read, or is not Parquet.
+/// If the file cannot be read, or is not Parquet.
 pub fn sample(path: &Path, records: usize) -> Result<Sample> {
     let file = InputFile::new(path);
     let (name, parquet) = (&file.name, ParquetFile::open(&file)?);
@@ -42,7 +42,7 @@ pub fn sample(path: &Path, records: usize) -> Result<Sample> {
         }
         let is_fixed = |at: usize| matches!(batch.column(at).data_type(), DataType::FixedSizeBinary(_));
         let text = |at: usize, row: usize| match texts[at].is_valid(row) {
-            // Some hexadecimal digits look like a number.
+            // Hexadecimal digits may look like a number.
             true if is_fixed(at) => format!("0x{}", texts[at].value(row)),
             true => texts[at].value(row).to_owned(),
             false => String::new(),

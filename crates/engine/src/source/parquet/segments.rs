@@ -1,4 +1,4 @@
-//! A file in parts: row groups that are read, and those that need not be.
+//! Splitting a file into segments: row groups that are read, and those that need not be.
 
 use std::collections::{HashSet, VecDeque};
 
@@ -6,25 +6,25 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::Int32Type;
 use arrow_array::{Array, ArrayRef};
 
-use super::convert::texts_of;
 use super::file::ParquetFile;
 use super::library::library;
 use super::statistics::{Statistics, is_always_good};
+use crate::arrow::convert::texts_of;
 use crate::error::Result;
 use crate::error::guard::survived;
 use crate::sensor::{MAX_NAME, SensorLookup};
 use crate::source::Foresee;
 
-/// A part of a file.
+/// A segment of a file.
 #[derive(Debug, PartialEq)]
 pub(super) enum Segment {
-    /// Row groups, without the first `skipped` records.
+    /// Row groups to read, without the first `skipped` records.
     Read { groups: Vec<usize>, skipped: u64 },
-    /// A row group, without the first `skipped` of its records, of which the stage `stage` filters the `records` others.
+    /// A row group that need not be read: without its first `skipped` records, the stage `stage` filters the remaining `records`.
     Foreseen { group: usize, skipped: u64, records: u64, stage: usize },
 }
 
-/// The parts of a file from record `from` on.
+/// The segments of a file from record `from` on.
 pub(super) fn segments(
     statistics: &Statistics<'_>,
     foresee: Option<&Foresee>,
@@ -51,8 +51,8 @@ pub(super) fn segments(
     segments
 }
 
-/// Gives ids to the sensors of a row group without its first `skipped` records, in their order; none where one of the names refuses its
-/// record. `source` is the column that they are in.
+/// Assigns ids to the sensors of a row group without its first `skipped` records, in their order; returns false if one of the names would
+/// be rejected. `source` is the sensor column.
 pub(super) fn take_sensors(
     statistics: &Statistics<'_>,
     (group, skipped): (usize, u64),
@@ -80,7 +80,7 @@ pub(super) fn take_sensors(
     Ok(true)
 }
 
-/// The names in a column, each once, in the order of the records; `None` where one is null.
+/// The distinct names in a column, in the order of the records; `None` if one is null.
 fn names(
     file: &ParquetFile,
     (group, skipped): (usize, u64),
@@ -101,7 +101,7 @@ fn names(
     Ok(Some(names))
 }
 
-/// The texts of an array in their order, hardly any of them more than once; `None` where one is null.
+/// The texts of an array in order, mostly without repeats; `None` if one is null.
 fn distinct(array: &ArrayRef, name: &str) -> Result<Option<Vec<String>>> {
     let (mut texts, mut last) = (Vec::new(), None);
     if let Some(dictionary) = array.as_dictionary_opt::<Int32Type>() {

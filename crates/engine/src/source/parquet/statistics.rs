@@ -1,4 +1,4 @@
-//! What the statistics of a row group say of its records, where all of them are surely good: one that would be refused has to be read.
+//! What the statistics of a row group say about its records, if none of them can be rejected: otherwise they must be read.
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type};
@@ -7,27 +7,27 @@ use arrow_schema::DataType;
 use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
 use parquet::file::metadata::RowGroupMetaData;
 
-use super::convert::{cast, clock, is_text};
 use super::file::ParquetFile;
+use crate::arrow::convert::{cast, clock, is_text};
 use crate::arrow::field_type;
 use crate::batch::{Extent, FieldRole, FieldType, Range, Schema};
 use crate::format::columns::Columns;
 use crate::time::Timestamp;
 
-/// Whole numbers up to here are `f64`s.
+/// Integers up to this magnitude are exact in an `f64`.
 const EXACT: f64 = 9_007_199_254_740_992.0;
 
-/// The columns of a file whose statistics are looked at.
+/// The columns of a file, for evaluating statistics.
 pub(super) struct Statistics<'a> {
     pub(super) file: &'a ParquetFile,
     pub(super) columns: &'a Columns,
     pub(super) schema: &'a Schema,
-    /// By column of the schema: where among those of the file its values are.
+    /// For each column of the schema: its columns in the file.
     pub(super) sources: &'a [Vec<usize>],
 }
 
 impl Statistics<'_> {
-    /// What is known of the records of `group`; `None` where one of them might be refused, or be worth a remark.
+    /// What is known of the records of `group`; `None` if one of them might be rejected, or cause a remark.
     pub(super) fn extent(&self, group: &RowGroupMetaData) -> Option<Extent> {
         let mut extent = Extent::default();
         for (at, field) in self.schema.fields().iter().enumerate() {
@@ -42,7 +42,7 @@ impl Statistics<'_> {
                     extent.times = Some(self.times(group, source)?);
                 }
                 (FieldRole::Time, _) => return None,
-                // Whoever reads no records looks at the names.
+                // The names are evaluated when sensors are assigned ids.
                 (FieldRole::Sensor, _) if self.columns.made_sensor().is_some() => return None,
                 (FieldRole::Sensor, _) => {}
                 (FieldRole::Measurement, None) => {
@@ -59,17 +59,17 @@ impl Statistics<'_> {
         Some(extent)
     }
 
-    /// Whether no value of a column refuses its record when it is carried along as one of type `ty`.
+    /// Whether no value of a column can be rejected when it is carried as type `ty`.
     fn is_good(&self, source: usize, ty: FieldType) -> bool {
         let kind = self.file.kind(source);
         match ty {
-            // Not all bytes are text.
+            // Not all bytes are UTF-8.
             FieldType::Text => is_always_good(kind),
             ty => ty == field_type(kind),
         }
     }
 
-    /// The first and the last time, where every record has one.
+    /// The first and the last time, if every record has one.
     fn times(&self, group: &RowGroupMetaData, source: usize) -> Option<(Timestamp, Timestamp)> {
         let clock = clock(self.file.kind(source))?;
         let statistics = self.file.statistics(source)?;
@@ -86,11 +86,11 @@ impl Statistics<'_> {
         (first <= last).then_some((first, last))
     }
 
-    /// What is known of a column of measurements: nothing inside, where its values are good and no more is known of them.
+    /// The range of a measurement column; empty if its values cannot be rejected but nothing more is known.
     fn range(&self, group: &RowGroupMetaData, source: usize, ty: FieldType) -> Option<Option<Range>> {
         let kind = self.file.kind(source);
         if ty != FieldType::F64 && ty != field_type(kind) {
-            // One that is none of its type would be refused.
+            // A number outside the type would be rejected.
             return None;
         }
         if !kind.is_numeric()
@@ -106,7 +106,7 @@ impl Statistics<'_> {
         }
         let range = self.file.statistics(source).and_then(|statistics| self.numbers(&statistics, group));
         let beyond = |(lowest, highest): (f64, f64)| lowest < -EXACT || highest > EXACT;
-        // That such numbers are rounded is said of those that are read.
+        // Rounding is reported, so the records must be read.
         let may_be_rounded = ty == FieldType::F64
             && matches!(kind, DataType::Int64 | DataType::UInt64)
             && range.is_none_or(|range| range.numbers.is_some_and(beyond));
@@ -125,11 +125,11 @@ impl Statistics<'_> {
             numbers.is_valid(0).then(|| numbers.as_primitive::<Float64Type>().value(0))
         };
         let (lowest, highest) = (number(&lowest)?, number(&highest)?);
-        // NaN is neither.
+        // NaN compares false.
         (lowest <= highest).then_some(Range { numbers: Some((lowest, highest)), has_nulls })
     }
 
-    /// The name of the sensor of all records of `group`, where the statistics say that they have one.
+    /// The name of the sensor, if the statistics show that all records of `group` have the same one.
     pub(super) fn only_sensor(&self, group: &RowGroupMetaData, source: usize) -> Option<String> {
         let statistics = self.file.statistics(source)?;
         let is_exact = |exact: parquet::errors::Result<arrow_array::BooleanArray>| {
@@ -162,7 +162,7 @@ fn bounds(statistics: &StatisticsConverter<'_>, group: &RowGroupMetaData) -> Opt
     (lowest.len() == 1 && highest.len() == 1).then_some((lowest, highest))
 }
 
-/// Whether no value of the type can refuse its record.
+/// Whether no value of the type can be rejected.
 pub(super) fn is_always_good(kind: &DataType) -> bool {
     match kind {
         DataType::Dictionary(_, values) => is_always_good(values),

@@ -213,7 +213,7 @@ fn what_is_no_parquet_is_said_so() {
     assert!(error.to_string().contains("did you mean `at`?"), "{error}");
 }
 
-/// All records and remarks, or what ended the reading.
+/// All records and remarks, or the error.
 fn read_all(spec: &Parquet) -> Result<(Vec<Decoded>, Vec<String>)> {
     let (mut source, mut sensors) = (spec.open(&OpenOptions::default())?, Sensors::default());
     let mut all = Vec::new();
@@ -313,8 +313,8 @@ fn clause_28_numbers_keep_their_type_unless_another_is_declared() {
     assert_eq!(numbers(1), texts.map(|text| text.parse::<f64>().expect("a number")));
     assert_eq!(numbers(2), [18_446_744_073_709_551_616.0, 9_007_199_254_740_992.0, 9_007_199_254_740_992.0]);
     assert_eq!(numbers(3), [-9_223_372_036_854_775_808.0, 1.0, 2.0]);
-    let rounded: Vec<_> = remarks.iter().filter(|remark| remark.contains("no f64")).collect();
-    assert!(rounded.len() == 1 && rounded[0].contains("`u` has 2 whole numbers"), "{remarks:?}");
+    let rounded: Vec<_> = remarks.iter().filter(|remark| remark.contains("f64 cannot represent")).collect();
+    assert!(rounded.len() == 1 && rounded[0].contains("`u` has 2 integers"), "{remarks:?}");
 }
 
 #[test]
@@ -347,7 +347,7 @@ fn bytes_that_are_no_text_are_told_from_none() {
     assert_eq!(found.records, [["ok"], [""]]);
 }
 
-/// Single bytes changed, cut and repeated: some of that makes the library panic.
+/// Single bytes changed, cut and repeated, which makes the library panic in some cases.
 #[test]
 fn damaged_files_are_errors_that_name_them_and_never_panics() {
     let folder = tempfile::tempdir().expect("folder");

@@ -1,4 +1,4 @@
-//! `synthetic`: readings like those of a plant, made from a seed.
+//! `synthetic`: simulated plant readings, generated from a seed.
 
 mod random;
 mod signal;
@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use self::signal::Signal;
-use super::file::{Place, Reading, another_kind};
+use super::file::{ReadPosition, ResumePosition, another_kind};
 use super::{Input, OpenOptions, Progress, Source, SourceSpec, Traits};
 use crate::batch::{Batch, Column, Field, Numbers, Schema, Text, TimeColumn};
 use crate::error::{Error, Result};
@@ -20,56 +20,57 @@ use crate::sensor::{SensorId, SensorLookup};
 use crate::source::Component;
 use crate::time::{TimeFormat, TimeParser, Timestamp, parse_duration};
 
-/// Temperatures, pressures and flows of a plant: a daily wave with noise, and faults at the given rates. The same options give the
-/// same bits, on any machine.
+/// Simulated temperatures, pressures and flows of a plant: a daily wave with noise, and faults at the given rates. The same options give
+/// the same bits on any machine.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Synthetic {
-    /// How many readings are made (those that `gaps` leaves out are counted too).
+    /// The number of readings (including those left out by `gaps`).
     pub records: u64,
-    /// How many sensors take turns.
+    /// The number of sensors, which read in turn.
     pub sensors: u64,
-    /// What they measure, in turn.
+    /// What the sensors measure, in turn.
     pub kinds: Vec<Kind>,
-    /// `long`: one value a record; `wide`: one record a unit, with `measurements` columns.
+    /// `long`: one value per record; `wide`: one record per unit, with `measurements` columns.
     pub shape: Shape,
-    /// With `shape = "wide"`: how many measurements a record has, 4,096 at most.
+    /// With `shape = "wide"`: the number of measurements per record, 4,096 at most.
     pub measurements: u64,
     /// The time of the first reading, in RFC 3339.
     pub start: String,
     /// The time between two readings of a sensor, such as "1s".
     pub interval: String,
-    /// Makes one data set different from another.
+    /// Different seeds give different data.
     pub seed: u64,
-    /// How strong the noise is: 1 is ordinary, 0 none.
+    /// The strength of the noise: 1 is ordinary, 0 none.
     pub noise: f64,
-    /// How much values rise a day, in their unit.
+    /// The rise of values per day, in their unit.
     pub drift: f64,
-    /// The share of readings that jump far away.
+    /// The fraction of readings that are far off.
     pub spikes: f64,
-    /// The share of readings that are left out.
+    /// The fraction of readings that are left out.
     pub gaps: f64,
-    /// The share of time in which a sensor repeats its last value.
+    /// The fraction of time in which a sensor repeats its last value.
     pub stuck: f64,
-    /// The share of readings that are NaN.
+    /// The fraction of readings that are NaN.
     pub nan: f64,
-    /// The share of readings that are null.
+    /// The fraction of readings that are null.
     pub nulls: f64,
-    /// Digits behind the decimal point, 9 at most.
+    /// Digits after the decimal point, 9 at most.
     pub decimals: u8,
 }
 
-inventory::submit! { Component::of::<Synthetic>("synthetic", "readings like those of a plant, made from a seed") }
+inventory::submit! { Component::of::<Synthetic>("synthetic", "simulated plant readings, generated from a seed") }
 
 /// What a sensor measures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Kind {
     /// Degrees Celsius.
     Temperature,
     /// Kilopascal.
     Pressure,
-    /// Litres a minute.
+    /// Litres per minute.
     Flow,
 }
 
@@ -91,9 +92,10 @@ impl Kind {
     }
 }
 
-/// How records are laid out.
+/// The layout of records.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Shape {
     /// `timestamp, sensor, value`.
     #[default]
@@ -126,19 +128,19 @@ impl Default for Synthetic {
 }
 
 impl Synthetic {
-    /// The same with this many readings.
+    /// Sets the number of readings.
     pub fn records(mut self, records: u64) -> Self {
         self.records = records;
         self
     }
 
-    /// The same with this many sensors.
+    /// Sets the number of sensors.
     pub fn sensors(mut self, sensors: u64) -> Self {
         self.sensors = sensors;
         self
     }
 
-    /// The same from another seed.
+    /// Sets the seed.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
         self
@@ -148,11 +150,11 @@ impl Synthetic {
         let rates = [self.spikes, self.gaps, self.stuck, self.nan, self.nulls];
         if rates.iter().any(|rate| !(0.0..=1.0).contains(rate)) {
             return Err(Error::config(
-                "`spikes`, `gaps`, `stuck`, `nan` and `nulls` are shares: from 0 to 1",
+                "`spikes`, `gaps`, `stuck`, `nan` and `nulls` are fractions from 0 to 1",
             ));
         }
         if self.sensors == 0 || self.kinds.is_empty() {
-            return Err(Error::config("`sensors` and `kinds` need one at least"));
+            return Err(Error::config("`sensors` and `kinds` need at least one"));
         }
         if !(1..=MAX_FIELDS as u64).contains(&self.measurements) {
             return Err(Error::config(format!("`measurements` is from 1 to {MAX_FIELDS}")));
@@ -161,10 +163,10 @@ impl Synthetic {
             return Err(Error::config("`measurements` has no meaning without `shape = \"wide\"`"));
         }
         if self.decimals > 9 {
-            return Err(Error::config("`decimals` is 9 at most"));
+            return Err(Error::config("`decimals` must be at most 9"));
         }
         if !self.noise.is_finite() || !self.drift.is_finite() {
-            return Err(Error::config("`noise` and `drift` are finite numbers"));
+            return Err(Error::config("`noise` and `drift` must be finite numbers"));
         }
         let parser = TimeParser::new(TimeFormat::Rfc3339, None).map_err(Error::internal)?;
         let start =
@@ -203,7 +205,7 @@ impl Synthetic {
         Schema::new(fields)
     }
 
-    /// The name of the sensor, or unit, that has this turn.
+    /// The name of the sensor, or unit, with this turn.
     fn sensor_name(&self, turn: u64) -> String {
         match self.shape {
             Shape::Long => format!("{}-{turn:05}", self.kind(turn).prefix()),
@@ -244,25 +246,26 @@ impl SourceSpec for Synthetic {
     }
 }
 
-/// The source in use.
+/// The running source.
 struct Generator {
     options: Synthetic,
     signal: Signal,
     schema: Arc<Schema>,
     start: Timestamp,
     interval: i64,
-    /// Readings a batch.
+    /// Readings per batch.
     batch: u64,
     /// The next reading.
     next: u64,
-    /// By turn, as far as they have been met in this batch: behind it, some may be given to others.
+    /// Ids by turn, as far as they are known in this batch: after it, some may be reassigned.
     ids: Vec<Option<SensorId>>,
 }
 
 impl Generator {
     /// The readings `from..to`.
     fn batch(&mut self, from: u64, to: u64, sensors: &mut dyn SensorLookup) -> Result<Batch> {
-        let (mut times, mut ids, mut text) = (TimeColumn::default(), Vec::new(), Text::default());
+        let (mut times, mut texts, mut ids) = (Vec::new(), Vec::new(), Vec::new());
+        let mut text = Text::default();
         let mut columns = vec![Numbers::default(); self.schema.measurements().len()];
         let (mut at, mut span) = (None, None);
         self.ids.clear();
@@ -272,17 +275,18 @@ impl Generator {
                 continue;
             }
             let time = self.start.saturating_add(k as i64 * self.interval);
-            // All sensors read at the same time: its text is written once.
+            // All sensors read at the same time, whose text is written once.
             if at != Some(time) {
                 (at, span) = (Some(time), Some(text.push(&millis(time))));
             }
-            times.values.push(time);
-            times.text.extend(span);
+            times.push(time);
+            texts.extend(span);
             ids.push(self.id(turn, sensors)?);
             for (column, values) in columns.iter_mut().enumerate() {
                 values.push(self.value(turn, column as u64, k));
             }
         }
+        let times = TimeColumn { values: times.into(), text: texts };
         let mut all = vec![Column::Time(times), Column::Sensor(ids)];
         all.extend(columns.into_iter().map(Column::F64));
         Ok(Batch::new(Arc::clone(&self.schema), all, text))
@@ -311,7 +315,7 @@ impl Generator {
     }
 }
 
-/// RFC 3339 in UTC, with three digits behind the second at least.
+/// RFC 3339 in UTC, with at least three fractional digits.
 fn millis(time: Timestamp) -> Vec<u8> {
     let mut text = Vec::new();
     time.write_rfc3339(&mut text);
@@ -345,11 +349,13 @@ impl Source for Generator {
     }
 
     fn save(&self) -> Result<Option<Vec<u8>>> {
-        Place::new(&self.schema, Reading::Made(self.next)).to_bytes().map(Some)
+        ResumePosition::new(&self.schema, ReadPosition::Made(self.next)).to_bytes().map(Some)
     }
 
     fn restore(&mut self, state: &[u8]) -> Result<()> {
-        let Reading::Made(records) = Place::from_bytes(state)?.reading else { return Err(another_kind()) };
+        let ReadPosition::Made(records) = ResumePosition::from_bytes(state)?.reading else {
+            return Err(another_kind());
+        };
         self.next = records;
         Ok(())
     }

@@ -1,5 +1,5 @@
-//! Random numbers by counter: the n-th number of a stream is a function of seed, stream and n alone, so
-//! that any part of the data can be made on its own, on any machine, with the same bits.
+//! Counter-based random numbers: the n-th number of a stream depends on seed, stream and n alone, so that any part of the data can be
+//! generated independently, with the same bits on any machine.
 
 /// A family of streams.
 #[derive(Clone, Copy, Debug)]
@@ -12,22 +12,22 @@ impl Random {
         Self { seed: mix(seed) }
     }
 
-    /// The `n`-th number of `stream`: 64 even bits.
+    /// The `n`-th number of `stream`: 64 uniformly distributed bits.
     pub(super) fn bits(self, stream: u64, n: u64) -> u64 {
         mix(self.seed ^ mix(stream.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ mix(n)))
     }
 
-    /// Even between 0 and 1, 1 excluded.
+    /// Uniform in [0, 1).
     pub(super) fn uniform(self, stream: u64, n: u64) -> f64 {
         (self.bits(stream, n) >> 11) as f64 / (1u64 << 53) as f64
     }
 
-    /// About normal, mean 0, deviation 1: the sum of four even numbers (Irwin and Hall), scaled. Additions and one
-    /// multiplication of exact values, so the same bits everywhere.
+    /// Approximately normal, mean 0, standard deviation 1: the scaled sum of four uniform numbers (Irwin and Hall). Additions and one
+    /// multiplication of exact values, so the bits are the same everywhere.
     pub(super) fn normal(self, stream: u64, n: u64) -> f64 {
         let bits = self.bits(stream, n);
         let sum: u64 = (0..4).map(|part| bits >> (16 * part) & 0xffff).sum();
-        // Four even numbers of 0 … 65535 have the mean 131070 and the deviation 65536 / √3, nearly.
+        // Four uniform numbers of 0 … 65535 have the mean 131070 and a standard deviation of about 65536 / √3.
         (sum as f64 - 131_070.0) * (1.732_050_807_568_877_2 / 65_536.0)
     }
 

@@ -1,14 +1,14 @@
-//! What a sensor reads at its k-th reading: a pure function of the options.
+//! The value of a sensor's k-th reading: a pure function of the options.
 
 use super::random::Random;
 use super::{Kind, Synthetic};
 
-/// Readings of a stuck sensor stay the same for this many.
+/// Readings for which a stuck sensor stays the same.
 const STUCK_FOR: u64 = 16;
 const DAY: f64 = 86_400e9;
 
-/// Streams of random numbers, one a purpose.
-enum Stream {
+/// Streams of random numbers, one per purpose.
+enum RandomStream {
     Noise = 1,
     Spike,
     SpikeSign,
@@ -19,7 +19,7 @@ enum Stream {
     Phase,
 }
 
-/// Level, daily swing and noise of a kind of sensor, in its unit.
+/// Level, daily amplitude and noise of a kind of sensor, in its unit.
 struct Profile {
     level: f64,
     swing: f64,
@@ -32,7 +32,7 @@ fn profile(kind: Kind) -> Profile {
         Kind::Temperature => Profile { level: 60.0, swing: 25.0, noise: 3.0 },
         // Kilopascal.
         Kind::Pressure => Profile { level: 100.0, swing: 8.0, noise: 1.0 },
-        // Litres a minute.
+        // Litres per minute.
         Kind::Flow => Profile { level: 40.0, swing: 15.0, noise: 2.0 },
     }
 }
@@ -52,21 +52,21 @@ impl Signal {
         Self { options: options.clone(), random: Random::new(options.seed), interval, scale }
     }
 
-    /// Whether reading `k` of series `series` is missing altogether.
+    /// Whether reading `k` of series `series` is left out.
     pub(super) fn is_gap(&self, series: u64, k: u64) -> bool {
-        self.random.happens(self.options.gaps, stream(Stream::Gap, series), k)
+        self.random.happens(self.options.gaps, stream(RandomStream::Gap, series), k)
     }
 
     /// The value of reading `k`; `None` for null.
     pub(super) fn value(&self, kind: Kind, series: u64, k: u64) -> Option<f64> {
         let (random, options) = (self.random, &self.options);
-        if random.happens(options.nulls, stream(Stream::Null, series), k) {
+        if random.happens(options.nulls, stream(RandomStream::Null, series), k) {
             return None;
         }
-        if random.happens(options.nan, stream(Stream::Nan, series), k) {
+        if random.happens(options.nan, stream(RandomStream::Nan, series), k) {
             return Some(f64::NAN);
         }
-        let is_stuck = random.happens(options.stuck, stream(Stream::Stuck, series), k / STUCK_FOR);
+        let is_stuck = random.happens(options.stuck, stream(RandomStream::Stuck, series), k / STUCK_FOR);
         let k = if is_stuck { k - k % STUCK_FOR } else { k };
         Some((self.smooth(kind, series, k) * self.scale).round() / self.scale)
     }
@@ -74,23 +74,23 @@ impl Signal {
     fn smooth(&self, kind: Kind, series: u64, k: u64) -> f64 {
         let (random, options, profile) = (self.random, &self.options, profile(kind));
         let days = k as f64 * self.interval as f64 / DAY;
-        let phase = random.uniform(stream(Stream::Phase, series), 0);
-        let noise = options.noise * profile.noise * random.normal(stream(Stream::Noise, series), k);
+        let phase = random.uniform(stream(RandomStream::Phase, series), 0);
+        let noise = options.noise * profile.noise * random.normal(stream(RandomStream::Noise, series), k);
         let value = profile.level + profile.swing * wave(days + phase) + options.drift * days + noise;
-        if !random.happens(options.spikes, stream(Stream::Spike, series), k) {
+        if !random.happens(options.spikes, stream(RandomStream::Spike, series), k) {
             return value;
         }
-        let sign = if random.bits(stream(Stream::SpikeSign, series), k) & 1 == 0 { 1.0 } else { -1.0 };
+        let sign = if random.bits(stream(RandomStream::SpikeSign, series), k) & 1 == 0 { 1.0 } else { -1.0 };
         value + sign * 4.0 * profile.level
     }
 }
 
-/// One stream a purpose and series.
-fn stream(purpose: Stream, series: u64) -> u64 {
+/// One stream per purpose and series.
+fn stream(purpose: RandomStream, series: u64) -> u64 {
     series << 4 | purpose as u64
 }
 
-/// Nearly a sine of period 1, of two parabolas: additions and multiplications only, so the same bits everywhere.
+/// Approximately a sine of period 1, made of two parabolas: additions and multiplications only, so the bits are the same everywhere.
 fn wave(x: f64) -> f64 {
     let x = x - x.floor();
     if x < 0.5 { 8.0 * x * (1.0 - 2.0 * x) } else { -8.0 * (x - 0.5) * (2.0 - 2.0 * x) }

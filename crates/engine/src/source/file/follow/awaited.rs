@@ -1,7 +1,7 @@
-//! The columns of files that grow, where neither the options nor a checkpoint say them: those of the first file whose beginning is there.
+//! The columns of followed files where neither the options nor a checkpoint give them: those of the first file whose beginning is complete.
 //!
-//! Whoever writes a file may be in the middle of its header or of its first record: what has come of a line says nothing until the line
-//! has ended. So a run waits for it, as it waits for a file that is not there yet.
+//! The writer of a file may be in the middle of its header or first record, and an incomplete line says nothing. So a run waits for it, as
+//! it waits for a file that does not exist yet.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -17,21 +17,21 @@ use crate::format::Format;
 use crate::format::columns::Columns;
 use crate::notes::say;
 use crate::source::OpenOptions;
-use crate::source::file::HEAD;
 use crate::source::file::input_file::InputFile;
 use crate::source::file::looks::REST;
 use crate::source::file::open_file::{head, stopped};
 use crate::source::file::options::FileOptions;
 use crate::source::file::packing::is_packed;
-use crate::source::file::wait::PATIENCE;
+use crate::source::stream::HEAD;
+use crate::source::stream::wait::PATIENCE;
 
-/// How many records have to be there, where the columns are known by what records have.
+/// Records needed where they determine the columns.
 const RECORDS: usize = 1;
 
-/// How long to wait at least before looking again. Tests do not wait.
+/// Minimum wait before checking again. Tests do not wait.
 const LEAST: Duration = if cfg!(test) { Duration::ZERO } else { PATIENCE };
 
-/// Looks at files until one of them says what the columns are.
+/// Waits for files until one of them determines the columns.
 pub(in crate::source::file) struct Awaited<'a> {
     pub(in crate::source::file) format: &'a Arc<dyn Format>,
     pub(in crate::source::file) options: &'a FileOptions,
@@ -40,10 +40,10 @@ pub(in crate::source::file) struct Awaited<'a> {
 }
 
 impl Awaited<'_> {
-    /// The columns, as `there`, the files that are there, say them, or the options, or files that come later.
+    /// The columns, determined by the files in `there`, the options, or files that appear later.
     ///
     /// # Errors
-    /// When a file is not what the options say; when the run is to stop, or nobody wants to wait, before anything says what the columns are.
+    /// If a file does not fit the options; if the run is to stop, or does not wait, before the columns are known.
     pub(in crate::source::file) fn columns(&self, mut there: Vec<InputFile>) -> Result<Schema> {
         let mut is_said = false;
         loop {
@@ -61,12 +61,12 @@ impl Awaited<'_> {
                 say(&self.open.masks.hide(&self.waits_for(&there)));
             }
             pause((start.elapsed() * REST).max(LEAST), &self.open.stop)?;
-            // What cannot be found now may be the next time: what can never be has been told at the start.
+            // A failing search may succeed next time; permanent errors were reported at the start.
             there = self.options.growing(self.extensions, &self.open.outputs).unwrap_or_default();
         }
     }
 
-    /// The columns of the first of `files` that says them, with those of others where the options join them.
+    /// The columns of the first of `files` that determines them, merged with those of others if the options ask for that.
     fn of_files(&self, files: &[InputFile]) -> Result<Option<Schema>> {
         let mut all: Option<Schema> = None;
         for file in files {
@@ -79,7 +79,7 @@ impl Awaited<'_> {
         Ok(all)
     }
 
-    /// The columns of a file, where its beginning is there; the first one `is_to_fit` the options in all it says there.
+    /// The columns of a file, if its beginning is complete; everything in the first one `is_to_fit` the options.
     fn of_file(&self, file: &InputFile, is_to_fit: bool) -> Result<Option<Schema>> {
         let is_packed = file.path.as_ref().is_some_and(|path| is_packed(path));
         let Some(path) = file.path.as_ref().filter(|_| !is_packed && !file.is_empty()) else {
@@ -102,33 +102,34 @@ impl Awaited<'_> {
         self.options.patterns().first().map_or("", String::as_str)
     }
 
-    /// What is said to people who wonder why nothing happens.
+    /// The note shown while waiting.
     fn waits_for(&self, there: &[InputFile]) -> String {
         let begun = there.iter().find(|file| !file.is_empty());
         let what = match begun {
-            Some(file) => format!("`{}` has its first lines, up to a whole record", file.name),
-            None => format!("a file that fits `{}` has its first record", self.pattern()),
+            Some(file) => format!("`{}` has its first lines, including a complete record", file.name),
+            None => format!("a file that matches `{}` has its first record", self.pattern()),
         };
-        format!("waiting until {what}: they say what the columns are; {NAMED}, the run begins at once")
+        format!("waiting until {what}: they determine the columns; {NAMED}, the run begins at once")
     }
 
-    /// Nobody waits.
+    /// The error if the run does not wait.
     fn unknown(&self) -> Error {
         let what = format!(
-            "the columns are not known yet: no file that fits `{}` has its first lines, up to a whole record",
+            "the columns are not known yet: no file that matches `{}` has its first lines, including a complete record",
             self.pattern()
         );
-        Error::unavailable(what)
-            .with_help(format!("`tidemill run` waits for one; {NAMED}, the columns are known without"))
+        Error::unavailable(what).with_help(format!(
+            "`tidemill run` waits for one; {NAMED}, the columns are known from the options"
+        ))
     }
 }
 
-/// What says which columns there are.
+/// The options that determine the columns.
 const NAMED: &str = "with `measurements`, and for csv `names` too";
 
-/// The first bytes of the file at `path`; nothing where it is gone again, or no file.
+/// The first bytes of the file at `path`; `None` if it was removed or is not a regular file.
 fn beginning(path: &Path) -> io::Result<Option<Vec<u8>>> {
-    // What has taken its place since it was looked for may be a pipe.
+    // The file may have been replaced by a pipe since the scan.
     let file = match File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         file => file?,
@@ -144,7 +145,7 @@ fn beginning(path: &Path) -> io::Result<Option<Vec<u8>>> {
 /// Waits for `length`.
 ///
 /// # Errors
-/// As soon as the run is to stop.
+/// If the run is to stop.
 fn pause(length: Duration, stop: &AtomicBool) -> Result<()> {
     let end = Instant::now() + length;
     loop {

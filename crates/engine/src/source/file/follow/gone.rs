@@ -1,17 +1,17 @@
-//! Files that are let go: nobody writes to them any more. They are remembered, for they may come back.
+//! Releasing files that are no longer written to. They are remembered, since they may come back.
 
 use std::collections::HashSet;
 
 use super::Follower;
-use crate::source::file::tail::Seen;
+use crate::source::file::tail::SeenTail;
 
-/// Files that are let go are remembered, so that they are known if they come back: so many.
+/// Number of released files remembered.
 const REMEMBERED: usize = 1000;
 
 impl Follower {
-    /// Lets files go that have been read to their end, and to which nobody writes any more: all at once, for the others have other ordinals
-    /// then, and who has something to read is looked for anew.
-    pub(super) fn let_go(&mut self) {
+    /// Releases files that were read to their end and are no longer written to. All at once, since it changes the ordinals of the others,
+    /// so that all must be checked for growth again.
+    pub(super) fn release(&mut self) {
         let over: HashSet<usize> = std::mem::take(&mut self.over).into_iter().collect();
         if over.is_empty() {
             return;
@@ -29,7 +29,7 @@ impl Follower {
         self.looks.clear();
     }
 
-    pub(super) fn remember(&mut self, seen: Seen) {
+    pub(super) fn remember(&mut self, seen: SeenTail) {
         self.gone_order.retain(|gone| *gone != seen.identity);
         self.gone_order.push_back(seen.identity);
         self.gone.insert(seen.identity, seen);

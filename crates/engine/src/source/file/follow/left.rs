@@ -1,5 +1,5 @@
-//! How following ends: what has been read goes on its way, and what has come of a record that has not ended is set aside, unless the run
-//! goes on later and reads it again.
+//! The end of following: data that was read is returned, and incomplete records are rejected, unless the run resumes later and reads them
+//! again.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -8,28 +8,29 @@ use super::{Follower, Following, TURN};
 use crate::error::Result;
 use crate::offset::Sequence;
 use crate::source::Input;
-use crate::source::file::framing::{Layout, STOPPED};
+use crate::source::stream::StreamLayout;
+use crate::source::stream::rejected::STOPPED;
 
-/// Why what had come of a record is set aside when the run goes on without its file.
-const GONE: &str = "the file was removed or written anew before the record ended";
+/// Reason for rejecting an incomplete record when the run resumes without its file.
+const GONE: &str = "the file was removed or rewritten before the record was complete";
 
-/// What is left in files when following ends.
+/// What remains in files when following ends.
 #[derive(Default)]
-pub(super) struct Left {
-    /// The first so many that have begun are done with.
+pub(super) struct Leftovers {
+    /// The number of begun files that are finished.
     done: usize,
-    /// Bytes that nobody has read, and in which files.
+    /// Unread bytes, and the files that have them.
     unread: u64,
     files: BTreeSet<PathBuf>,
 }
 
 impl Follower {
-    /// What has been read and not been given out, piece by piece: whole records, then what has come of others. Where the run `goes_on`
-    /// later, that is left where it is.
+    /// Returns, item by item, what was read and not returned yet: complete records, then incomplete ones. If the run `can_resume` later,
+    /// incomplete records are left in their files.
     pub(in crate::source::file) fn drain(
         &mut self,
         sequence: Sequence,
-        goes_on: bool,
+        can_resume: bool,
     ) -> Result<Option<Input>> {
         if let Some(missed) = self.next_missed() {
             return Ok(Some(missed));
@@ -37,13 +38,13 @@ impl Follower {
         while self.left.done < self.begun {
             let at = self.left.done;
             self.last = at;
-            if !goes_on {
+            if !can_resume {
                 self.tails[at].framing.expect_no_more();
             }
             if let Some(input) = self.take(at, false, sequence)? {
                 return Ok(Some(input));
             }
-            // What was forgotten to make room for others.
+            // An incomplete record may have been dropped from memory to make room for others.
             if self.tails[at].at < self.tails[at].read_to && !self.tails[at].is_refused {
                 let turn = self.read_on(at, TURN, sequence)?;
                 match turn.input {
@@ -53,7 +54,7 @@ impl Follower {
                 }
             }
             self.left.done += 1;
-            if let Some(input) = self.leave(at, goes_on) {
+            if let Some(input) = self.leave(at, can_resume) {
                 return Ok(Some(input));
             }
         }
@@ -61,17 +62,17 @@ impl Follower {
         Ok(None)
     }
 
-    /// Leaves the record of file `at` that has not ended.
-    fn leave(&mut self, at: usize, goes_on: bool) -> Option<Input> {
+    /// Ends the incomplete record of file `at`.
+    fn leave(&mut self, at: usize, can_resume: bool) -> Option<Input> {
         let tail = &mut self.tails[at];
         if tail.is_refused {
             return None;
         }
-        if goes_on {
+        if can_resume {
             let half = tail.half()?;
             let (path, byte) = (tail.path.display(), half.offset.at);
             let note = format!(
-                "{path}: the record at byte {byte} has not ended: the same command reads it again, and --finish sets it aside"
+                "{path}: the record at byte {byte} is incomplete: the same command reads it again, --finish rejects it"
             );
             self.note(note);
             return None;
@@ -80,12 +81,12 @@ impl Follower {
         tail.framing.leave(&self.layout)
     }
 
-    /// Sets aside what had come of a record that nobody will end: its file is gone, or is another.
+    /// Rejects an incomplete record whose file was removed or rewritten.
     pub(super) fn next_missed(&mut self) -> Option<Input> {
-        Some(self.missed.pop_front()?.set_aside(GONE, &self.layout))
+        Some(self.missed.pop_front()?.reject(GONE, &self.layout))
     }
 
-    /// What nobody has read is said: it was there when the run was stopped.
+    /// Counts data that exists but has not been read.
     fn look_at_the_rest(&mut self) {
         for tail in self.tails.iter().filter(|tail| !tail.is_refused) {
             let unread = tail.unread();
@@ -96,21 +97,21 @@ impl Follower {
         }
     }
 
-    /// What is worth knowing of the rest.
+    /// The remark about unread data.
     pub(super) fn remark_of_rest(&self) -> Option<String> {
-        let Left { unread, files, .. } = &self.left;
+        let Leftovers { unread, files, .. } = &self.left;
         let first = files.first()?.display();
         let more = files.len() - 1;
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        Some(format!("stopped before {unread} bytes were read that are there: of {first}{more}"))
+        Some(format!("stopped with {unread} bytes unread: of {first}{more}"))
     }
 }
 
 impl Following {
-    /// The records that had not ended: the run that only finishes what was read sets them aside.
-    pub(in crate::source::file) fn unfinished(&self, layout: &Layout) -> Vec<Input> {
-        let missed = self.missed.iter().map(|half| half.set_aside(GONE, layout));
+    /// The incomplete records, which a run that only finishes earlier input rejects.
+    pub(in crate::source::file) fn unfinished(&self, layout: &StreamLayout) -> Vec<Input> {
+        let missed = self.missed.iter().map(|half| half.reject(GONE, layout));
         let open = self.open.iter().filter_map(|seen| seen.half.as_ref());
-        missed.chain(open.map(|half| half.set_aside(STOPPED, layout))).collect()
+        missed.chain(open.map(|half| half.reject(STOPPED, layout))).collect()
     }
 }

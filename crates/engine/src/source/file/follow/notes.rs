@@ -1,16 +1,16 @@
-//! What is worth knowing at the end.
+//! Remarks for the end of the run.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::Follower;
-use crate::source::file::paths::Found;
+use crate::source::file::paths::FoundFiles;
 
-/// What happened is told at the end, so many times; the rest is counted.
+/// Maximum number of events reported one by one; the rest are counted.
 pub(super) const TOLD: usize = 20;
 
 impl Follower {
-    /// What is worth knowing at the end.
+    /// Remarks for the end of the run.
     pub(in crate::source::file) fn remarks(&self) -> Vec<String> {
         let mut remarks = self.notes.clone();
         let listed = |paths: &BTreeSet<PathBuf>| {
@@ -23,12 +23,12 @@ impl Follower {
         }
         if !self.packed.is_empty() {
             let packed = listed(&self.packed);
-            remarks.push(format!("not followed, because packed files do not grow: {packed}"));
+            remarks.push(format!("not followed, because compressed files do not grow: {packed}"));
         }
-        remarks.extend(Found::remark(&self.own));
+        remarks.extend(FoundFiles::remark(&self.own));
         if !self.unnamed.is_empty() {
             let unnamed = listed(&self.unnamed);
-            remarks.push(format!("not read, because `sensor_from` does not fit: {unnamed}"));
+            remarks.push(format!("not read, because `sensor_from` does not match: {unnamed}"));
         }
         if !self.closed.is_empty() {
             remarks.push(format!("not read, because it cannot be opened: {}", listed(&self.closed)));
@@ -38,7 +38,8 @@ impl Follower {
         remarks
     }
 
-    /// What was copied before it was cut off is read twice where the copy fits too: one file cannot be told from the other by what is in it.
+    /// If the copy of a file that was then truncated matches the patterns too, its records are read twice: the two cannot be told apart by
+    /// content.
     fn remarks_of_copies(&self) -> Vec<String> {
         let open = self.tails.iter().filter_map(|tail| Some((tail.fingerprint()?, tail.path.clone())));
         let gone = self.gone.values().filter_map(|seen| Some((seen.fingerprint()?, seen.written())));
@@ -49,7 +50,7 @@ impl Follower {
         });
         copies
             .map(|(copy, path)| {
-                format!("{copy} begins as {path} did before it was cut off: the records of a copy come once more; let `path` fit no copies")
+                format!("{copy} begins as {path} did before it was truncated: the records of a copy are read twice; let `path` match no copies")
             })
             .collect()
     }

@@ -1,12 +1,12 @@
-//! The order in which files begin that were found together: one after the other, each when those before it have been read as far as they were
-//! when it was found.
+//! The order in which files found together are begun: one after the other, each when those before it have been read up to their length at
+//! the time of the scan.
 
 use super::Follower;
 use crate::error::Result;
 use crate::source::file::tail::Tail;
 
 impl Follower {
-    /// Lets those begin whose time has come: when all that have begun have been read as far as they were when it was found.
+    /// Begins files that are due: when all begun files have been read up to their length at the time of the scan.
     pub(super) fn begin_files(&mut self) -> Result<()> {
         while let Some(next) = self.tails.get(self.begun) {
             if next.scan > self.noted {
@@ -14,7 +14,7 @@ impl Follower {
                 self.tails[..self.begun].iter_mut().try_for_each(Tail::set_due)?;
                 self.done = 0;
             }
-            // Whoever is done stays so, and is not asked again.
+            // Files that are done stay done and are not asked again.
             while self.tails[..self.begun].get(self.done).is_some_and(Tail::is_done_with_due) {
                 self.done += 1;
             }

@@ -1,31 +1,31 @@
-//! Where a follower is, for a checkpoint, and how it goes on from one.
+//! Saving the position of a follower in a checkpoint, and resuming from it.
 
 use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
 use super::Follower;
-use super::scan::{Step, meanwhile};
+use super::scan::{ScanStep, meanwhile};
 use crate::error::Result;
-use crate::source::file::framing::Half;
 use crate::source::file::rejoin::Candidates;
-use crate::source::file::tail::{Identity, Seen, Tail};
+use crate::source::file::tail::{Identity, SeenTail, Tail};
+use crate::source::stream::partial::PartialRecord;
 
-/// Looks for a file that may be getting another name, at most; each reads its folder.
+/// Maximum number of searches for a file that may be being renamed; each search reads its folder.
 const LOOKS: usize = 2;
 
-/// Where a follower is, for a checkpoint.
+/// The position of a follower in a checkpoint.
 #[derive(Debug, Serialize, Deserialize)]
 pub(in crate::source) struct Following {
-    pub(super) open: Vec<Seen>,
-    /// Those that were let go.
-    pub(super) gone: Vec<Seen>,
-    /// What is still to be set aside of files that are gone.
-    pub(super) missed: Vec<Half>,
+    pub(super) open: Vec<SeenTail>,
+    /// Released files.
+    pub(super) gone: Vec<SeenTail>,
+    /// Incomplete records of removed files, not rejected yet.
+    pub(super) missed: Vec<PartialRecord>,
 }
 
 impl Follower {
-    /// Where it is in all files.
+    /// The position in all files.
     pub(in crate::source::file) fn save(&self) -> Following {
         let gone = self.gone_order.iter().filter_map(|gone| self.gone.get(gone));
         Following {
@@ -35,7 +35,7 @@ impl Follower {
         }
     }
 
-    /// Goes on in all files, under whatever names they have now.
+    /// Resumes all files, under whatever names they have now.
     pub(in crate::source::file) fn restore(&mut self, place: Following) -> Result<()> {
         let there = std::mem::take(&mut self.tails);
         let order: Vec<Identity> = there.iter().map(|tail| tail.identity).collect();
@@ -43,7 +43,7 @@ impl Follower {
             there.into_iter().map(|tail| (tail.identity, tail)).collect();
         let mut candidates = Candidates::default();
         if let Some(homes) = &mut self.homes {
-            let known = place.open.iter().chain(&place.gone).filter_map(Seen::home);
+            let known = place.open.iter().chain(&place.gone).filter_map(SeenTail::home);
             homes.extend(known);
         }
         self.missed.extend(place.missed);
@@ -61,7 +61,7 @@ impl Follower {
                     self.missed.extend(seen.half.clone());
                     let path = seen.written();
                     self.note(format!(
-                        "{}: the file that was read to byte {} is gone; what was appended to it since is missing",
+                        "{}: the file was removed after it was read to byte {}; data appended since then is missing",
                         path.display(),
                         seen.offset.at
                     ));
@@ -70,15 +70,15 @@ impl Follower {
             }
         }
         for seen in place.gone {
-            // One that was let go may have come back.
+            // A released file may have come back.
             let back = there.get_mut(&seen.identity);
-            if !back.map_or(Ok(false), |tail| tail.go_to(&seen, &self.layout))? {
+            if !back.map_or(Ok(false), |tail| tail.seek(&seen, &self.layout))? {
                 self.remember(seen);
             }
         }
-        // Those that came since are read from their beginning.
+        // New files are read from their beginning.
         self.tails.extend(order.iter().filter_map(|identity| there.remove(identity)));
-        // All begin again, in their order.
+        // All files begin again in their order.
         (self.begun, self.done, self.waiting) = (0, 0, 0);
         self.over.clear();
         self.turns.clear();
@@ -86,15 +86,15 @@ impl Follower {
         Ok(())
     }
 
-    /// A file of before, wherever it is now, at its place.
+    /// Finds a file of the checkpoint wherever it is now, and seeks to its offset.
     fn find(
         &mut self,
-        seen: &Seen,
+        seen: &SeenTail,
         there: &mut HashMap<Identity, Tail>,
         candidates: &mut Candidates,
     ) -> Result<Option<Tail>> {
         if let Some(tail) = there.get_mut(&seen.identity) {
-            return Ok(match tail.go_to(seen, &self.layout)? {
+            return Ok(match tail.seek(seen, &self.layout)? {
                 true => there.remove(&seen.identity),
                 false => None,
             });
@@ -104,15 +104,15 @@ impl Follower {
             if paths.is_empty() {
                 break;
             }
-            meanwhile(Step::Reopen);
+            meanwhile(ScanStep::Reopen);
             for path in paths {
                 if let Some(mut tail) = self.open_tail(&seen.at(&path), &path)?
-                    && tail.go_to(seen, &self.layout)?
+                    && tail.seek(seen, &self.layout)?
                 {
                     return Ok(Some(tail));
                 }
             }
-            // It may have got another name between the look and the opening.
+            // It may have been renamed between the search and the opening.
             *candidates = Candidates::default();
         }
         Ok(None)

@@ -1,4 +1,4 @@
-//! Looking for new files, and for files that have another name, or none any more.
+//! Scanning for new files, and for files that were renamed or removed.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{File, Metadata};
@@ -9,54 +9,54 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::Follower;
 use crate::error::{Error, ErrorKind, Result};
-use crate::source::file::descriptors;
 use crate::source::file::input_file::InputFile;
 use crate::source::file::looks::REST;
 use crate::source::file::packing::is_packed;
-use crate::source::file::paths::Search;
+use crate::source::file::paths::PathSearch;
 use crate::source::file::tail::{Identity, Tail, identity};
+use crate::source::stream::descriptors;
 
-/// How often to look for new files, and for files that have another name.
+/// Interval between scans.
 const SCAN: Duration = Duration::from_millis(200);
 
-/// Looks at files that get other names all the time, at most.
+/// Maximum number of scans in a row while files keep being renamed.
 const LOOKS: usize = 10;
 
-/// The steps between which a file may get another name.
+/// Points between which a file may be renamed, for tests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::source::file) enum Step {
-    /// From the names of a folder to what the system says of each.
+pub(in crate::source::file) enum ScanStep {
+    /// Between listing a folder and reading each file's metadata.
     Look,
-    /// From that to opening them.
+    /// Between that and opening the files.
     Open,
-    /// From where a file of before may be to opening it there.
+    /// Between locating a file of the checkpoint and opening it.
     Reopen,
 }
 
-/// What a test does before a step.
+/// A test's action before a step.
 #[cfg(test)]
-type Meanwhile = Box<dyn FnMut(Step)>;
+type Meanwhile = Box<dyn FnMut(ScanStep)>;
 
 #[cfg(test)]
 thread_local! {
-    /// What happens before each step.
+    /// Runs before each step.
     pub(in crate::source::file) static MEANWHILE: std::cell::RefCell<Option<Meanwhile>> = const { std::cell::RefCell::new(None) };
 }
 
-/// A step begins: a test may have something happen before.
-pub(super) fn meanwhile(step: Step) {
+/// Runs the action of a test before a step.
+pub(super) fn meanwhile(step: ScanStep) {
     #[cfg(test)]
     MEANWHILE.with_borrow_mut(|act| act.iter_mut().for_each(|act| act(step)));
     #[cfg(not(test))]
     let _ = step;
 }
 
-/// A file that fits, where it is, and what the system says of it.
+/// A matching file, its path and its metadata.
 type Fitting = (InputFile, PathBuf, Metadata);
 
 /// A file that is not known yet.
-struct New {
-    /// When it was written to last, when it was made: the order in which those found together are read.
+struct NewFile {
+    /// Times of modification and creation: the order in which files found together are read.
     written: [Option<SystemTime>; 2],
     identity: Identity,
     file: InputFile,
@@ -64,43 +64,44 @@ struct New {
 }
 
 impl Follower {
-    /// Looks for new files, and for files that have lost their name.
+    /// Scans for new files, and for files that lost their name.
     pub(super) fn scan(&mut self) -> Result<()> {
         let start = Instant::now();
         self.scans += 1;
-        // A file that gets another name between a look and its opening may be missed, and the one made under its old name be found in its place.
+        // A file that is renamed between listing and opening may be missed, and its replacement found instead.
         let mut attempts = 0..LOOKS;
         while attempts.next().is_some() && !self.look(attempts.is_empty())? {}
         self.next_scan = Instant::now() + (start.elapsed() * REST).max(SCAN);
         Ok(())
     }
 
-    /// Looks once, and takes up what is new; whether what was opened is what was seen, which does not matter where it `is_last`.
+    /// Scans once and starts to follow new files. Returns whether the opened files are those that were listed, which is ignored if it
+    /// `is_last`.
     fn look(&mut self, is_last: bool) -> Result<bool> {
         let known: HashMap<Identity, usize> =
             self.tails.iter().enumerate().map(|(at, tail)| (tail.identity, at)).collect();
         let (files, is_all) = self.settled(&known);
         let (mut named, mut found) = (HashSet::new(), Vec::new());
         for (file, path, meta) in files {
-            // One file may have several names that fit: the first one counts.
+            // A file may match under several names: the first one counts.
             let is_first = named.insert(identity(&meta));
             match known.get(&identity(&meta)) {
                 _ if !is_first => {}
                 Some(&at) => (self.tails[at].path, self.tails[at].written) = (path, file.written),
                 None => {
                     let written = [meta.modified().ok(), meta.created().ok()];
-                    found.push(New { written, identity: identity(&meta), file, path });
+                    found.push(NewFile { written, identity: identity(&meta), file, path });
                 }
             }
         }
-        // What cannot be looked at now has not lost its name.
+        // A file that cannot be inspected now has not lost its name.
         let has_lost = |tail: &Tail| is_all && !named.contains(&tail.identity);
         self.tails.iter_mut().for_each(|tail| tail.is_named = !has_lost(tail));
-        self.take_up(found, is_last)
+        self.open_found(found, is_last)
     }
 
-    /// The files that fit, as two looks in turn have shown them where there are new ones. A file that gets another name during a look may be
-    /// missed by it, and the one that is made under its old name be found: that would begin before the records that come first.
+    /// The matching files, listed twice if there are new ones. A single listing may miss a file that is being renamed and find its
+    /// replacement, which would then begin before records that precede it.
     fn settled(&mut self, known: &HashMap<Identity, usize>) -> (Vec<Fitting>, bool) {
         let seen = |files: &[Fitting]| -> Vec<(PathBuf, Identity)> {
             files.iter().map(|(_, path, meta)| (path.clone(), identity(meta))).collect()
@@ -118,12 +119,12 @@ impl Follower {
         look
     }
 
-    /// The files that fit, and whether those are all: a folder may not be readable now.
+    /// The matching files, and whether the list is complete: a folder may be unreadable at the moment.
     fn fitting(&mut self) -> (Vec<Fitting>, bool) {
         let extensions: Vec<&str> = self.extensions.iter().map(String::as_str).collect();
         let (mut all, mut is_all) = (Vec::new(), true);
         for pattern in &self.patterns {
-            let search = Search {
+            let search = PathSearch {
                 base: &self.base,
                 extensions: &extensions,
                 outputs: &self.outputs,
@@ -136,14 +137,14 @@ impl Follower {
                     self.own.extend(found.own);
                     self.unnamed.extend(found.unnamed.into_iter().map(|(path, _)| path));
                 }
-                // Nothing is there: it may be the next time.
+                // There is nothing yet, but there may be next time.
                 Err(error) => is_all &= error.kind() == ErrorKind::Unavailable,
             }
         }
         let (packed, plain): (Vec<_>, Vec<_>) = all.into_iter().partition(|(_, path)| is_packed(path));
         self.packed.extend(packed.into_iter().map(|(_, path)| path));
-        meanwhile(Step::Look);
-        // Pipes and whatever else is no file must not be opened.
+        meanwhile(ScanStep::Look);
+        // Pipes and other special files must not be opened.
         let regular = |(file, path): (InputFile, PathBuf)| {
             let meta = path.metadata().ok().filter(Metadata::is_file)?;
             Some((file, path, meta))
@@ -151,12 +152,12 @@ impl Follower {
         (plain.into_iter().filter_map(regular).collect(), is_all)
     }
 
-    /// Begins to follow new files, those first that were written to first; none, where one of them is another by now, unless it `is_last`.
-    fn take_up(&mut self, mut found: Vec<New>, is_last: bool) -> Result<bool> {
+    /// Starts to follow new files, least recently modified first; none if one of them has been replaced, unless it `is_last`.
+    fn open_found(&mut self, mut found: Vec<NewFile>, is_last: bool) -> Result<bool> {
         found.sort_by(|a, b| (a.written, &a.path).cmp(&(b.written, &b.path)));
         let mut opened = Vec::with_capacity(found.len());
-        meanwhile(Step::Open);
-        for New { file, path, identity, .. } in found {
+        meanwhile(ScanStep::Open);
+        for NewFile { file, path, identity, .. } in found {
             match self.open_tail(&file, &path)? {
                 Some(tail) if is_last || tail.identity == identity => opened.push(tail),
                 None if is_last || self.closed.contains(&path) => {}
@@ -164,10 +165,10 @@ impl Follower {
             }
         }
         for mut tail in opened {
-            // One that was let go may have come back.
+            // A released file may have come back.
             if let Some(seen) = self.gone.remove(&tail.identity) {
                 self.gone_order.retain(|gone| *gone != tail.identity);
-                tail.go_to(&seen, &self.layout)?;
+                tail.seek(&seen, &self.layout)?;
             }
             tail.scan = self.scans;
             self.tails.push(tail);
@@ -175,15 +176,14 @@ impl Follower {
         Ok(true)
     }
 
-    /// The file of `input` at `path`, to be read from its beginning; `None` where it cannot be opened, or is gone again.
+    /// The file of `input` at `path`, to be read from its beginning; `None` if it cannot be opened or was removed.
     pub(super) fn open_tail(&mut self, input: &InputFile, path: &Path) -> Result<Option<Tail>> {
-        // What has taken its place since it was looked at may be a pipe.
+        // The file may have been replaced by a pipe since it was listed.
         let file = match File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path) {
             Ok(file) => file,
             Err(error) if descriptors::are_used_up(&error) => {
-                return Err(Error::io("follow", path.display(), &error).with_help(
-                    "every file that is followed takes a descriptor: raise the limit with `ulimit -n`",
-                ));
+                return Err(Error::io("follow", path.display(), &error)
+                    .with_help("every followed file needs a descriptor: raise the limit with `ulimit -n`"));
             }
             Err(error) => {
                 if error.kind() != io::ErrorKind::NotFound {

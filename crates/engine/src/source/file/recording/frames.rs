@@ -1,4 +1,4 @@
-//! The frames of a recording, one after the other; behind a damaged one, from the next that is whole.
+//! The frames of a recording in order; after a damaged frame, from the next valid one.
 
 use std::fs::File;
 use std::io;
@@ -8,54 +8,54 @@ use std::path::{Path, PathBuf};
 use memchr::memmem;
 use serde::{Deserialize, Serialize};
 
-use super::{BEGINNING, Frame, HEADER, MAGIC, MARK, MAX_FRAME, VERSION, checksum};
+use super::{BEGINNING, HEADER, MAGIC, MARK, MAX_FRAME, RecordingFrame, VERSION, checksum};
 use crate::error::{Error, Result};
 use crate::source::file::seen::Seen;
 
-/// Bytes that are looked through at once for the next frame.
+/// Bytes searched at once for the next frame.
 const WINDOW: usize = 1 << 20;
 
-/// A recording that is read.
+/// A recording being read.
 pub(super) struct Frames {
     path: PathBuf,
     file: File,
     size: u64,
-    /// Where the next frame begins.
+    /// The offset of the next frame.
     at: u64,
-    /// The ordinal of the next frame, where that is known.
+    /// The ordinal of the next frame, if known.
     ordinal: Option<u64>,
     has_ended: bool,
-    lost: Lost,
+    lost: LostFrames,
 }
 
 /// What could not be read.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
-pub(in crate::source::file) struct Lost {
-    /// Where it begins.
+pub(in crate::source::file) struct LostFrames {
+    /// The offset of the first unreadable byte.
     first: u64,
     bytes: u64,
-    /// Frames, as far as that is known.
+    /// The number of frames, as far as it is known.
     frames: u64,
-    /// Whether nothing says that the recording is complete.
+    /// Whether the mark of completeness is missing.
     is_cut_off: bool,
 }
 
-/// A place between two frames.
+/// A position between two frames.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub(in crate::source) struct Place {
+pub(in crate::source) struct FramePosition {
     at: u64,
     ordinal: Option<u64>,
     has_ended: bool,
-    lost: Lost,
+    lost: LostFrames,
 }
 
-impl Place {
-    /// The byte `at` in the file, of which nothing else is known.
+impl FramePosition {
+    /// The byte offset `at`, of which nothing else is known.
     pub(in crate::source::file) fn of_byte(at: u64) -> Self {
-        Self { at, ordinal: None, has_ended: false, lost: Lost::default() }
+        Self { at, ordinal: None, has_ended: false, lost: LostFrames::default() }
     }
 
-    /// The byte in the file.
+    /// The byte offset in the file.
     pub(super) fn at(self) -> u64 {
         self.at
     }
@@ -65,7 +65,7 @@ impl Frames {
     /// Opens the recording at `path`.
     ///
     /// # Errors
-    /// When it cannot be read, or is of another version.
+    /// If it cannot be read, or has another version.
     pub(super) fn open(path: &Path) -> Result<Self> {
         let failed = |error: io::Error| Error::io("read", path.display(), &error);
         let file = File::open(path).map_err(failed)?;
@@ -74,14 +74,16 @@ impl Frames {
         file.read_exact_at(&mut version, MAGIC.len() as u64).map_err(failed)?;
         if version != [VERSION] {
             let what = format!(
-                "{} is a recording of version {}, and this reads version {}",
+                "{} is a recording of version {}, but only version {} is supported",
                 path.display(),
                 version.escape_ascii(),
                 [VERSION].escape_ascii()
             );
-            return Err(Error::data(what).with_help("play it with the version of tidemill that made it"));
+            return Err(
+                Error::data(what).with_help("replay it with the version of tidemill that recorded it")
+            );
         }
-        let lost = Lost::default();
+        let lost = LostFrames::default();
         Ok(Self {
             path: path.to_owned(),
             file,
@@ -93,37 +95,37 @@ impl Frames {
         })
     }
 
-    /// How many bytes have been read.
+    /// Bytes read.
     pub(super) fn bytes(&self) -> u64 {
         self.at
     }
 
-    /// What is remembered of the file, which the input calls `name`.
+    /// The state of the file for a checkpoint, under the name `name` in the input.
     pub(super) fn seen(&self, name: &str) -> Result<Seen> {
         Seen::file(name, &self.file, None)
     }
 
-    pub(super) fn place(&self) -> Place {
-        Place { at: self.at, ordinal: self.ordinal, has_ended: self.has_ended, lost: self.lost }
+    pub(super) fn place(&self) -> FramePosition {
+        FramePosition { at: self.at, ordinal: self.ordinal, has_ended: self.has_ended, lost: self.lost }
     }
 
-    /// Goes to a place that [`Frames::place`] gave.
-    pub(super) fn go_to(&mut self, place: Place) {
-        let Place { at, ordinal, has_ended, lost } = place;
+    /// Moves to a position returned by [`Frames::place`].
+    pub(super) fn seek(&mut self, place: FramePosition) {
+        let FramePosition { at, ordinal, has_ended, lost } = place;
         (self.at, self.ordinal, self.has_ended, self.lost) = (at, ordinal, has_ended, lost);
     }
 
-    /// The next whole one; `None` at the end.
+    /// The next valid frame; `None` at the end.
     ///
     /// # Errors
-    /// What the system says. Damage is none: see [`Frames::missing`].
-    pub(super) fn next(&mut self) -> Result<Option<Frame>> {
+    /// An I/O error. Damage is not an error: see [`Frames::missing`].
+    pub(super) fn next(&mut self) -> Result<Option<RecordingFrame>> {
         if self.has_ended {
             return Ok(None);
         }
         let found = self.find().map_err(|error| Error::io("read", self.path.display(), &error))?;
         match found {
-            Some(Frame::End) => {
+            Some(RecordingFrame::End) => {
                 self.has_ended = true;
                 Ok(None)
             }
@@ -136,25 +138,27 @@ impl Frames {
         }
     }
 
-    /// What of the recording could not be read, for people; once it has been read to its end.
+    /// What could not be read, as text for people; once the end was reached.
     pub(super) fn missing(&self) -> Option<String> {
-        let Lost { first, bytes, frames, is_cut_off } = self.lost;
+        let LostFrames { first, bytes, frames, is_cut_off } = self.lost;
         let path = self.path.display();
         let what = match (bytes, frames) {
             (0, 0) => String::new(),
-            (_, 0) => format!("; {bytes} bytes from byte {first} on were not played"),
-            (_, 1) => format!("; {bytes} bytes in 1 piece, from byte {first} on, were not played"),
-            _ => format!("; {bytes} bytes in {frames} pieces, from byte {first} on, were not played"),
+            (_, 0) => format!("; {bytes} bytes from byte {first} on were not replayed"),
+            (_, 1) => format!("; {bytes} bytes in 1 piece, from byte {first} on, were not replayed"),
+            _ => format!("; {bytes} bytes in {frames} pieces, from byte {first} on, were not replayed"),
         };
         match is_cut_off {
-            true => Some(format!("the recording {path} was cut off: nothing says that it is complete{what}")),
+            true => {
+                Some(format!("the recording {path} is truncated: the mark of completeness is missing{what}"))
+            }
             false if what.is_empty() => None,
             false => Some(format!("the recording {path} is damaged{what}")),
         }
     }
 
-    /// The next whole frame, and what lies before it counted as lost.
-    fn find(&mut self) -> io::Result<Option<Frame>> {
+    /// Finds the next valid frame, and counts what precedes it as lost.
+    fn find(&mut self) -> io::Result<Option<RecordingFrame>> {
         let from = self.at;
         let mut at = Some(from);
         while let Some(place) = at {
@@ -179,8 +183,8 @@ impl Frames {
         self.lost.frames += frames;
     }
 
-    /// The frame at `at`, its ordinal and its end; `None` where no whole one is that comes behind those that were read.
-    fn read(&self, at: u64) -> io::Result<Option<(Frame, u64, u64)>> {
+    /// The frame at `at`, its ordinal and its end; `None` unless it is valid and follows those that were read.
+    fn read(&self, at: u64) -> io::Result<Option<(RecordingFrame, u64, u64)>> {
         let mut header = [0; HEADER];
         if self.size.saturating_sub(at) < HEADER as u64 {
             return Ok(None);
@@ -201,7 +205,7 @@ impl Frames {
         Ok(postcard::from_bytes(&content).ok().map(|frame| (frame, ordinal, end)))
     }
 
-    /// Where the next mark is, from `at` on.
+    /// The offset of the next marker from `at` on.
     fn next_mark(&self, mut at: u64) -> io::Result<Option<u64>> {
         let mut window = vec![0; WINDOW.min(self.size.saturating_sub(at) as usize)];
         while self.size.saturating_sub(at) >= MARK.len() as u64 {
@@ -210,7 +214,7 @@ impl Frames {
             if let Some(found) = memmem::find(&window[..length], &MARK) {
                 return Ok(Some(at + found as u64));
             }
-            // One that lies across the end of the window is seen the next time.
+            // A marker across the end of the window is found in the next one.
             at += (length + 1 - MARK.len()) as u64;
         }
         Ok(None)

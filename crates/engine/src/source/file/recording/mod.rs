@@ -1,18 +1,18 @@
-//! Input as it came, kept in a file; of several sources, in a folder with a file for each. It has what was received, when, and by whom it was sent. Played again, it gives the bits that the
-//! live run gave.
+//! Recordings: raw input kept in a file, or, for several sources, in a folder with one file per source. They contain what was received,
+//! when, and from whom. A replay gives the same bits as the live run.
 //!
-//! The file: magic and version, then frames. A frame is
+//! The file: magic number and version, then frames. A frame is
 //!
 //! | bytes | |
 //! |---|---|
-//! | 4 | a mark, by which the next frame is found behind a damaged one |
+//! | 4 | a marker, by which the next frame is found after a damaged one |
 //! | 4 | the length of the content |
-//! | 8 | the ordinal of the frame, from 0: it tells how many are missing |
-//! | 4 | CRC-32C of all that and of the content |
+//! | 8 | the ordinal of the frame, from 0: it reveals how many are missing |
+//! | 4 | CRC-32C of all of the above and the content |
 //! | … | the content |
 //!
-//! The first says what the columns are, the second of what kind the input is, the last that the recording is complete. Every frame is handed to the system in one piece as soon
-//! as its input has been taken on, so a kill loses none.
+//! The first frame has the columns, the second the kind of input, the last marks the recording as complete. Every frame is written in one
+//! piece as soon as its input was accepted, so a kill loses none.
 
 mod frames;
 mod player;
@@ -30,54 +30,55 @@ use crate::batch::Field;
 use crate::error::{Error, Rejection, Result};
 use crate::offset::Offset;
 
+pub(super) use frames::FramePosition as Played;
 use frames::Frames;
-pub(super) use frames::Place as Played;
 pub(super) use player::Recording;
 pub(super) use recorder::Reached;
 pub use recorder::Recorder;
 
-/// What a recording begins with; the version follows.
+/// The magic number; the version follows.
 const MAGIC: &[u8; 15] = b"tidemill-record";
 
-/// How the frames are laid out. A recording of another version is refused.
-const VERSION: u8 = b'5';
+/// The version of the frame layout. A recording of another version is refused.
+const VERSION: u8 = b'6';
 
-/// Bytes before the first frame.
+/// Offset of the first frame.
 const BEGINNING: u64 = MAGIC.len() as u64 + 1;
 
-/// What a frame begins with: no UTF-8 text has these bytes.
+/// The marker of a frame: not valid in UTF-8.
 const MARK: [u8; 4] = [0xff, 0xfb, 0x74, 0xfe];
 
 /// Bytes of a frame before its content.
 const HEADER: usize = 4 + 4 + 8 + 4;
 
-/// A frame has this many bytes at most: a chunk and what is said of it.
+/// Maximum length of a frame: a chunk and its metadata.
 const MAX_FRAME: usize = 64 << 20;
 
-/// What a frame holds.
+/// The content of a frame.
 #[derive(Debug, Serialize, Deserialize)]
-enum Frame {
+enum RecordingFrame {
     Columns(Vec<Field>),
-    Piece(Piece),
+    Piece(RecordedPiece),
     /// The recording is complete.
     End,
-    /// Behind the columns: of input with one sender, such as a file or a pipe. It was held to limits, and so it is when it is played.
+    /// Second frame: input with one sender, such as a file or a pipe. Limits were enforced when it was recorded, and are enforced in a
+    /// replay.
     Limited,
 }
 
-/// What came at one time.
+/// A piece of input received at one time.
 #[derive(Debug, Serialize, Deserialize)]
-struct Piece {
-    /// When, in nanoseconds since 1970, by the clock of the machine that received it; `None` for history that lay there.
+struct RecordedPiece {
+    /// The time of arrival in nanoseconds since 1970, by the clock of the receiving machine; `None` for historical input.
     received: Option<i64>,
-    /// The stream as messages name it, and the sensor that it is of where it has no sensor column.
+    /// The name of the stream in messages, and its sensor if it has no sensor column.
     file: String,
     stem: String,
-    /// What stood before its first record: a header.
+    /// The bytes before its first record: a header.
     head: Vec<u8>,
     offset: Offset,
     content: Content,
-    /// Of several sources that were recorded together: its ordinal among the pieces of all of them.
+    /// Its ordinal among the pieces of all sources, if several were recorded together.
     arrival: Option<u64>,
 }
 
@@ -87,7 +88,7 @@ enum Content {
     Rejections(Vec<Rejection>),
 }
 
-impl Frame {
+impl RecordingFrame {
     /// The bytes of the frame with this ordinal.
     fn to_bytes(&self, ordinal: u64) -> Result<Vec<u8>> {
         let mut bytes = vec![0; HEADER];
@@ -95,7 +96,7 @@ impl Frame {
             .map_err(|error| Error::internal(format!("the recording cannot be written: {error}")))?;
         let length = bytes.len() - HEADER;
         if length > MAX_FRAME {
-            return Err(Error::data(format!("{length} bytes came at once, more than a recording takes"))
+            return Err(Error::data(format!("a piece of {length} bytes is too long for a recording"))
                 .with_help("run without recording"));
         }
         bytes[..4].copy_from_slice(&MARK);
@@ -107,22 +108,22 @@ impl Frame {
     }
 }
 
-/// That of a frame, whose header this is without it.
+/// The checksum of a frame; `header` excludes the checksum itself.
 fn checksum(header: &[u8], content: &[u8]) -> u32 {
     crc32c::crc32c_append(crc32c::crc32c(header), content)
 }
 
-/// Whether the file at `path` is a recording of what anybody could send to.
+/// Whether the file at `path` is a recording of an input that anyone could send to.
 pub(super) fn is_of_open_input(path: &Path) -> bool {
     let is_limited = |mut frames: Frames| {
-        // Behind the columns.
+        // The second frame says so.
         let [_, second] = [frames.next(), frames.next()];
-        matches!(second, Ok(Some(Frame::Limited)))
+        matches!(second, Ok(Some(RecordingFrame::Limited)))
     };
     is_recording(path) && !Frames::open(path).is_ok_and(is_limited)
 }
 
-/// Whether the file at `path` is a recording, of whatever version, by its first bytes.
+/// Whether the file at `path` is a recording of any version, by its magic number.
 pub fn is_recording(path: &Path) -> bool {
     let mut start = [0; MAGIC.len()];
     let is_file = path.metadata().is_ok_and(|meta| meta.is_file());

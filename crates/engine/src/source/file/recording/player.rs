@@ -1,65 +1,65 @@
-//! Plays a recording.
+//! Replaying a recording.
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::frames::{Frames, Place};
-use super::{Content, Frame, Piece};
+use super::frames::{FramePosition, Frames};
+use super::{Content, RecordedPiece, RecordingFrame};
 use crate::batch::{Batch, Bytes, Schema};
 use crate::error::{Error, Result};
 use crate::format::{Chunk, Decode, Decoded, Format, Head};
 use crate::offset::Sequence;
 use crate::source::Input;
 use crate::source::file::seen::Seen;
-use crate::source::file::wait::PATIENCE;
+use crate::source::stream::wait::PATIENCE;
 use crate::time::Timestamp;
 
-/// The stream of a piece, and what reads it.
-struct Stream {
+/// The stream of a piece, and its decoder.
+struct ReplayStream {
     file: String,
     stem: String,
     head: Vec<u8>,
     decoder: Arc<dyn Decode>,
 }
 
-/// A recording that is played.
+/// A recording being replayed.
 pub(in crate::source::file) struct Recording {
     frames: Frames,
     format: Arc<dyn Format>,
     schema: Arc<Schema>,
-    /// That of the stream of the piece before: mostly the next one is of the same.
-    bound: Option<Stream>,
-    /// How many times as fast as it was received; as fast as possible where `None`.
+    /// The stream of the previous piece, which is mostly that of the next one too.
+    bound: Option<ReplayStream>,
+    /// Speed as a multiple of the original; `None`: as fast as possible.
     speed: Option<f64>,
-    /// When the first piece was received, and when it was played.
+    /// When the first piece was received, and when it was replayed.
     start: Option<(i64, Instant)>,
-    /// What is to be played next, when its time has come.
-    next: Option<Piece>,
+    /// The next piece, held until it is due.
+    next: Option<RecordedPiece>,
     received: Option<Timestamp>,
-    /// Behind what has been played.
-    played: Place,
+    /// The position after the last piece that was replayed.
+    played: FramePosition,
 }
 
 impl Recording {
     /// Opens the recording at `path`.
     ///
     /// # Errors
-    /// When it is none, or cannot be read.
+    /// If it is not a recording, or cannot be read.
     pub(in crate::source::file) fn open(
         path: &Path,
         format: Arc<dyn Format>,
         speed: Option<f64>,
     ) -> Result<Self> {
         let mut frames = Frames::open(path)?;
-        let Some(Frame::Columns(fields)) = frames.next()? else {
+        let Some(RecordingFrame::Columns(fields)) = frames.next()? else {
             let what = match frames.missing() {
                 Some(missing) => {
-                    format!("{missing}; without its beginning nothing says what its columns are")
+                    format!("{missing}; without its beginning, its columns are unknown")
                 }
                 None => format!("`{}` is an empty recording", path.display()),
             };
-            return Err(Error::data(what).with_help("bring back a copy of it, or record again"));
+            return Err(Error::data(what).with_help("restore a copy of it, or record again"));
         };
         let schema = Arc::new(Schema::new(fields)?);
         let played = frames.place();
@@ -76,41 +76,42 @@ impl Recording {
         })
     }
 
-    /// What is remembered of it, which the input calls `name`: a recording does not change.
+    /// Its state for a checkpoint, under the name `name` in the input: a recording does not change.
     pub(in crate::source::file) fn seen(&self, name: &str) -> Result<Seen> {
         self.frames.seen(name)
     }
 
-    /// Behind what has been played.
-    pub(in crate::source::file) fn place(&self) -> Place {
+    /// The position after the last piece that was replayed.
+    pub(in crate::source::file) fn place(&self) -> FramePosition {
         self.played
     }
 
-    /// How many bytes that is.
+    /// The number of bytes replayed.
     pub(in crate::source::file) fn played(&self) -> u64 {
         self.played.at()
     }
 
-    /// Goes on at a place that [`Recording::place`] gave.
-    pub(in crate::source::file) fn go_to(&mut self, place: Place) {
-        self.frames.go_to(place);
+    /// Moves to a position returned by [`Recording::place`].
+    pub(in crate::source::file) fn seek(&mut self, place: FramePosition) {
+        self.frames.seek(place);
         (self.played, self.next, self.start) = (place, None, None);
     }
 
-    /// The columns of what was recorded.
+    /// The columns of the recorded input.
     pub(in crate::source::file) fn schema(&self) -> &Arc<Schema> {
         &self.schema
     }
 
-    /// The place of the next piece among those of all sources that were recorded together; `None` for a source that was recorded alone, and at the end.
+    /// The ordinal of the next piece among those of all sources that were recorded together; `None` for a source that was recorded alone,
+    /// and at the end.
     ///
     /// # Errors
-    /// When it cannot be read.
+    /// If it cannot be read.
     pub(in crate::source::file) fn arrival(&mut self) -> Result<Option<u64>> {
         while self.next.is_none() {
             match self.frames.next()? {
-                Some(Frame::Piece(piece)) => self.next = Some(piece),
-                // The columns, once more: of a frame that was copied here.
+                Some(RecordingFrame::Piece(piece)) => self.next = Some(piece),
+                // A repeated header, from a concatenated copy.
                 Some(_) => {}
                 None => return Ok(None),
             }
@@ -118,13 +119,13 @@ impl Recording {
         Ok(self.next.as_ref().and_then(|piece| piece.arrival))
     }
 
-    /// What came next, when its time has come; `None` at the end.
+    /// The next piece, once it is due; `None` at the end.
     pub(in crate::source::file) fn next(&mut self, sequence: Sequence) -> Result<Option<Input>> {
         let piece = match self.next.take() {
             Some(piece) => piece,
             None => match self.frames.next()? {
-                Some(Frame::Piece(piece)) => piece,
-                // The columns, once more: of a frame that was copied here.
+                Some(RecordingFrame::Piece(piece)) => piece,
+                // A repeated header, from a concatenated copy.
                 Some(_) => return Ok(Some(Input::Nothing)),
                 None => {
                     self.played = self.frames.place();
@@ -142,22 +143,22 @@ impl Recording {
         self.play(piece, sequence).map(Some)
     }
 
-    /// When what was given last was received.
+    /// When the last piece was received.
     pub(in crate::source::file) fn received(&self) -> Option<Timestamp> {
         self.received
     }
 
-    /// Bytes that have been read.
+    /// Bytes read.
     pub(in crate::source::file) fn bytes(&self) -> u64 {
         self.frames.bytes()
     }
 
-    /// What of it could not be played, once it has been played to its end.
+    /// What could not be replayed, once the end was reached.
     pub(in crate::source::file) fn missing(&self) -> Option<String> {
         self.frames.missing()
     }
 
-    /// How long it is until what was received then is due.
+    /// Time until a piece received at `received` is due.
     fn wait(&mut self, received: i64) -> Option<Duration> {
         let speed = self.speed?;
         let (first, start) = *self.start.get_or_insert_with(|| (received, Instant::now()));
@@ -165,8 +166,8 @@ impl Recording {
         after.checked_sub(start.elapsed()).filter(|wait| !wait.is_zero())
     }
 
-    fn play(&mut self, piece: Piece, sequence: Sequence) -> Result<Input> {
-        let Piece { file, stem, head, offset, content, .. } = piece;
+    fn play(&mut self, piece: RecordedPiece, sequence: Sequence) -> Result<Input> {
+        let RecordedPiece { file, stem, head, offset, content, .. } = piece;
         Ok(match content {
             Content::Rejections(rejections) => {
                 let batch = Batch::empty(Arc::clone(&self.schema));
@@ -190,7 +191,7 @@ impl Recording {
     }
 
     fn decoder(&mut self, file: String, stem: String, head: Vec<u8>) -> Result<Arc<dyn Decode>> {
-        let is_of = |known: &&Stream| (&known.file, &known.stem, &known.head) == (&file, &stem, &head);
+        let is_of = |known: &&ReplayStream| (&known.file, &known.stem, &known.head) == (&file, &stem, &head);
         if let Some(known) = self.bound.as_ref().filter(is_of) {
             return Ok(Arc::clone(&known.decoder));
         }
@@ -198,7 +199,7 @@ impl Recording {
             .format
             .bind(Head { name: &file, stem: &stem, bytes: &head, is_whole: true }, &self.schema)?;
         let decoder = Arc::clone(&bound.decoder);
-        self.bound = Some(Stream { file, stem, head, decoder: Arc::clone(&decoder) });
+        self.bound = Some(ReplayStream { file, stem, head, decoder: Arc::clone(&decoder) });
         Ok(decoder)
     }
 }

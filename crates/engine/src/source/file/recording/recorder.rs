@@ -1,4 +1,4 @@
-//! Writes a recording while its input is read.
+//! Records input while it is read.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde::{Deserialize, Serialize};
 
 use super::frames::Frames;
-use super::{BEGINNING, Content, Frame, MAGIC, Piece, VERSION};
+use super::{BEGINNING, Content, MAGIC, RecordedPiece, RecordingFrame, VERSION};
 use crate::atomic::{cannot_write, check_named, is_stdout};
 use crate::batch::Schema;
 use crate::error::{Error, Result};
@@ -18,41 +18,41 @@ use crate::offset::Offset;
 use crate::source::Input;
 use crate::time::Timestamp;
 
-/// What the recordings of several sources are called in their folder, behind the name of the source.
+/// Extension of the recording of one source among several, after the name of the source.
 const EXTENSION: &str = ".rec";
 
-/// Writes a recording while its input is read; whoever has a clone writes to the same one.
+/// Records input while it is read. Clones write to the same recording.
 #[derive(Clone)]
 pub struct Recorder {
     path: Arc<Path>,
-    /// Where it is begun, or gone on with.
+    /// The file system to write to.
     files: Arc<dyn FileSystem>,
-    state: Arc<Mutex<State>>,
+    state: Arc<Mutex<RecorderState>>,
 }
 
 #[derive(Default)]
-struct State {
-    /// There once the recording has begun.
+struct RecorderState {
+    /// Set once the recording has begun.
     file: Option<Arc<dyn FileHandle>>,
-    /// How far it reaches.
+    /// Its length in bytes.
     length: u64,
     frames: u64,
     /// Whether a source writes to it.
     is_taken: bool,
-    /// Whether anybody may send to that.
+    /// Whether anyone may send to that source.
     is_open: bool,
-    /// Whether a piece waits until it is known that the run takes it on.
+    /// Whether pieces are held until the run accepts them.
     is_held: bool,
-    held: Option<Piece>,
+    held: Option<RecordedPiece>,
     /// The ordinal of the next piece among those of all sources that are recorded together.
     next: u64,
-    /// Those of each source, where several are recorded.
+    /// The recordings of the individual sources, if there are several.
     parts: Vec<Recorder>,
-    /// Whether this is one of those.
+    /// Whether this is the recording of one among several sources.
     is_part: bool,
 }
 
-/// How far a recording reached at a checkpoint.
+/// The length of a recording at a checkpoint.
 #[derive(Debug, Serialize, Deserialize)]
 pub(in crate::source::file) struct Reached {
     #[serde(with = "path_bytes")]
@@ -72,17 +72,17 @@ impl Recorder {
     /// A recording at `path`, which begins with the input.
     ///
     /// # Errors
-    /// A usage error where a file is there already: recordings are not made twice.
+    /// A usage error if a file exists already: recordings are never overwritten.
     pub fn create(path: &Path) -> Result<Self> {
         Self::check(path)?;
         let recorder = Self::resumable(path);
         if path.exists() && !is_empty(path) { Err(recorder.is_there()) } else { Ok(recorder) }
     }
 
-    /// Checks that a recording can be at `path`.
+    /// Checks that `path` can be the path of a recording.
     ///
     /// # Errors
-    /// A usage error where that means standard output.
+    /// A usage error if it is standard output.
     pub fn check(path: &Path) -> Result<()> {
         match is_stdout(path) {
             true => {
@@ -92,52 +92,53 @@ impl Recorder {
         }
     }
 
-    /// The same, for a run that goes on after a restart: a recording that its checkpoint knows is gone on with.
+    /// The same for a run that may resume: a recording that is part of its checkpoint is continued.
     pub fn resumable(path: &Path) -> Self {
         Self { path: path.into(), files: Arc::new(Disk), state: Arc::default() }
     }
 
-    /// The same one, on the file system that `change` makes of its own.
+    /// The same recording on a file system derived from its own.
     pub(crate) fn on(self, change: impl FnOnce(Arc<dyn FileSystem>) -> Arc<dyn FileSystem>) -> Self {
         Self { files: change(self.files), ..self }
     }
 
-    /// Says that the input is complete, and makes everything durable.
+    /// Marks the recording as complete and makes it durable.
     ///
     /// # Errors
-    /// What the system says.
+    /// An I/O error.
     pub fn finish(&self) -> Result<()> {
         let mut state = self.lock();
         state.parts.iter().try_for_each(Self::finish)?;
         if state.file.is_none() {
             return Ok(());
         }
-        self.write(&mut state, &Frame::End)?;
+        self.write(&mut state, &RecordingFrame::End)?;
         self.sync(&state)
     }
 
-    /// A source will write to it, to which anybody may send if it `is_open`; others cannot be recorded.
+    /// Registers a source that will write to it; anyone may send to that source if it `is_open`. A source that is not registered cannot be
+    /// recorded.
     pub(in crate::source::file) fn take(&self, is_open: bool) {
         let mut state = self.lock();
         (state.is_taken, state.is_open) = (true, is_open);
     }
 
-    /// Whether a source will write to it.
+    /// Whether a source has been registered.
     pub(crate) fn is_taken(&self) -> bool {
         self.lock().is_taken
     }
 
-    /// From now on every piece waits until it is [accepted](Recorder::accept) or [dropped](Recorder::drop_held).
+    /// From now on every piece is held until it is [accepted](Recorder::accept) or [dropped](Recorder::drop_held).
     pub(crate) fn hold(&self) {
         self.lock().is_held = true;
     }
 
-    /// Where the recording of one of several sources is that were recorded at `path`.
+    /// The path of the recording of one source among several that were recorded at `path`.
     pub fn part_of(path: &Path, name: &str) -> PathBuf {
         path.join(format!("{name}{EXTENSION}"))
     }
 
-    /// The recording of one of several sources, which is called `name`: a file in a folder at the path of this one, which is made with it.
+    /// The recording of the source `name` among several: a file in a folder at the path of this recording, which is created with it.
     pub(crate) fn part(&self, name: &str) -> Self {
         let path = Self::part_of(&self.path, name);
         let part = Self { path: path.into(), files: Arc::clone(&self.files), state: Arc::default() };
@@ -152,21 +153,21 @@ impl Recorder {
         self.lock().next
     }
 
-    /// The run has taken on the piece that waits, as the one with this ordinal among those of all sources.
+    /// The run accepted the held piece, with this ordinal among those of all sources.
     pub(crate) fn accept(&self, arrival: u64) -> Result<()> {
         let mut state = self.lock();
         let Some(piece) = state.held.take() else { return Ok(()) };
         state.next = arrival + 1;
         let arrival = state.is_part.then_some(arrival);
-        self.write(&mut state, &Frame::Piece(Piece { arrival, ..piece }))
+        self.write(&mut state, &RecordingFrame::Piece(RecordedPiece { arrival, ..piece }))
     }
 
-    /// The run has no room for the piece that waits: played again, it is not there.
+    /// The run dropped the held piece: it does not become part of the recording.
     pub(crate) fn drop_held(&self) {
         self.lock().held = None;
     }
 
-    /// Begins the file with what the columns are, unless that was done.
+    /// Begins the file with the columns, unless that is done.
     pub(in crate::source::file) fn begin(&self, schema: &Schema) -> Result<()> {
         let mut state = self.lock();
         if state.file.is_some() {
@@ -178,7 +179,7 @@ impl Recorder {
         }
         let opened = self.files.create(path, Access::Private);
         let file = match opened {
-            // Nothing is lost of one that holds nothing: a run that was killed at once leaves it.
+            // An empty recording may be overwritten: a run that was killed at once leaves one.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && is_empty(path) => {
                 self.files.open_own(path).and_then(|file| file.truncate(0).map(|()| file))
             }
@@ -189,11 +190,11 @@ impl Recorder {
         let beginning = [MAGIC.as_slice(), &[VERSION]].concat();
         write_all_at(&*file, &beginning, 0).map_err(|error| self.failed(&error))?;
         (state.file, state.length, state.frames, state.held) = (Some(file), BEGINNING, 0, None);
-        self.write(&mut state, &Frame::Columns(schema.fields().to_vec()))?;
-        if state.is_open { Ok(()) } else { self.write(&mut state, &Frame::Limited) }
+        self.write(&mut state, &RecordingFrame::Columns(schema.fields().to_vec()))?;
+        if state.is_open { Ok(()) } else { self.write(&mut state, &RecordingFrame::Limited) }
     }
 
-    /// Goes on behind what a checkpoint knows of: what came later comes again, or was not taken on.
+    /// Continues after what a checkpoint contains: later pieces will be received again, or were not accepted.
     pub(in crate::source::file) fn resume(&self, reached: &Reached) -> Result<()> {
         if reached.path != self.lasting_path() {
             return Ok(());
@@ -218,20 +219,20 @@ impl Recorder {
         Ok(())
     }
 
-    /// How far it reaches, for a checkpoint; that much is durable.
+    /// Its length for a checkpoint; that much is durable.
     pub(in crate::source::file) fn reached(&self) -> Result<Reached> {
         let state = self.lock();
         self.sync(&state)?;
-        let State { length, frames, next, .. } = *state;
+        let RecorderState { length, frames, next, .. } = *state;
         Ok(Reached { path: self.lasting_path(), length, frames, next })
     }
 
-    /// Where it is, seen from any folder.
+    /// Its absolute path.
     fn lasting_path(&self) -> PathBuf {
         std::path::absolute(&self.path).unwrap_or_else(|_| self.path.to_path_buf())
     }
 
-    /// Adds what came in, at `received` where it was live, of a stream with this `stem` and `head`.
+    /// Adds a piece of input of a stream with this `stem` and `head`, `received` at this time if it is live.
     pub(in crate::source::file) fn add(
         &self,
         input: &Input,
@@ -252,18 +253,18 @@ impl Recorder {
         };
         let (stem, head) = (stem.to_owned(), head.to_vec());
         let received = received.map(Timestamp::as_nanos);
-        let piece = Piece { received, file, stem, head, offset, content, arrival: None };
+        let piece = RecordedPiece { received, file, stem, head, offset, content, arrival: None };
         let mut state = self.lock();
         if state.is_held {
             state.held = Some(piece);
             return Ok(());
         }
-        self.write(&mut state, &Frame::Piece(piece))
+        self.write(&mut state, &RecordingFrame::Piece(piece))
     }
 
-    /// Hands a frame to the system in one piece, where the recording is still there.
-    fn write(&self, state: &mut State, frame: &Frame) -> Result<()> {
-        let State { file: Some(file), length, frames, .. } = state else {
+    /// Writes a frame in one piece, if the recording still exists.
+    fn write(&self, state: &mut RecorderState, frame: &RecordingFrame) -> Result<()> {
+        let RecorderState { file: Some(file), length, frames, .. } = state else {
             return Err(Error::internal("a recording that has not begun"));
         };
         let bytes = frame.to_bytes(*frames)?;
@@ -274,19 +275,19 @@ impl Recorder {
         Ok(())
     }
 
-    fn sync(&self, state: &State) -> Result<()> {
+    fn sync(&self, state: &RecorderState) -> Result<()> {
         let Some(file) = &state.file else { return Ok(()) };
         let synced = file.sync().and_then(|()| check_named(&**file, &self.path));
         synced.map_err(|error| self.failed(&error))
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, RecorderState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn is_there(&self) -> Error {
-        Error::usage(format!("{} is there already", self.path.display()))
-            .with_help("a recording cannot be made again: give this one another name")
+        Error::usage(format!("{} exists already", self.path.display()))
+            .with_help("recordings are not overwritten: choose another name")
     }
 
     fn failed(&self, error: &io::Error) -> Error {
@@ -294,12 +295,12 @@ impl Recorder {
     }
 }
 
-/// Whether the file at `path` is a recording of nothing.
+/// Whether the file at `path` is a recording without input.
 fn is_empty(path: &Path) -> bool {
     let holds_nothing = |mut frames: Frames| {
         loop {
             match frames.next() {
-                Ok(Some(Frame::Columns(_) | Frame::Limited)) => {}
+                Ok(Some(RecordingFrame::Columns(_) | RecordingFrame::Limited)) => {}
                 end => return matches!(end, Ok(None)),
             }
         }

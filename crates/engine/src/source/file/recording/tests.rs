@@ -1,10 +1,10 @@
-//! Whatever happens to a recording is noticed.
+//! All damage to a recording is detected.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use super::frames::Frames;
-use super::{Content, Frame, Recorder};
+use super::{Content, Recorder, RecordingFrame};
 use crate::batch::{Batch, Field, Schema};
 use crate::error::{Rejection, RejectionKind};
 use crate::format::Decoded;
@@ -36,13 +36,16 @@ fn recording(path: &Path) -> Vec<u8> {
     std::fs::read(path).expect("bytes")
 }
 
-/// The pieces that can be read of these bytes, and what is said of the others; nothing where it is no recording any more.
+/// The pieces that can be read from these bytes, and the message about the others; `None` if it is not a recording any more.
 fn read(path: &Path, bytes: &[u8]) -> Option<(Vec<usize>, Option<String>)> {
     std::fs::write(path, bytes).expect("written");
     let mut frames = super::is_recording(path).then(|| Frames::open(path).ok()).flatten()?;
     let mut pieces = Vec::new();
     while let Some(frame) = frames.next().expect("readable") {
-        if let Frame::Piece(super::Piece { content: Content::Rejections(rejections), .. }) = frame {
+        if let RecordingFrame::Piece(super::RecordedPiece {
+            content: Content::Rejections(rejections), ..
+        }) = frame
+        {
             assert!(rejections[0].reason.starts_with("bad "), "{rejections:?}");
             pieces.push(rejections[0].position.line as usize);
         }
@@ -60,7 +63,7 @@ fn a_whole_recording_says_nothing_and_a_cut_one_says_so_wherever_it_was_cut() {
         let Some((pieces, missing)) = read(&path, &bytes[..length]) else { continue };
         assert_eq!(pieces, (0..pieces.len()).collect::<Vec<_>>(), "cut at {length}");
         let missing = missing.unwrap_or_else(|| panic!("cut at {length}: nothing is said"));
-        assert!(missing.contains("was cut off"), "{missing}");
+        assert!(missing.contains("is truncated"), "{missing}");
     }
 }
 
@@ -72,7 +75,7 @@ fn every_flipped_bit_is_said_and_what_follows_is_played() {
     for (at, bit) in (0..bytes.len()).flat_map(|at| (0..8).map(move |bit| (at, bit))) {
         let mut damaged = bytes.clone();
         damaged[at] ^= 1 << bit;
-        // Nobody takes one that begins otherwise for a recording of this version.
+        // One that begins otherwise is not taken for a recording of this version.
         let Some((pieces, missing)) = read(&path, &damaged) else { continue };
         assert!(missing.is_some(), "byte {at}, bit {bit}: nothing is said");
         assert!(pieces.len() >= PIECES - 1, "byte {at}, bit {bit}: {pieces:?}");
@@ -86,7 +89,7 @@ fn pieces_that_are_missing_are_counted() {
     let path = folder.path().join("a.rec");
     let bytes = recording(&path);
     let marks: Vec<_> = memchr::memmem::find_iter(&bytes, &super::MARK).collect();
-    // The columns, that it was held to limits, the pieces, the end.
+    // The columns, the kind of input, the pieces, the end.
     assert_eq!(marks.len(), PIECES + 3);
     let without = [&bytes[..marks[3]], &bytes[marks[5]..]].concat();
     let (pieces, missing) = read(&path, &without).expect("a recording");
@@ -101,9 +104,9 @@ fn a_recording_is_not_made_twice_unless_it_holds_nothing() {
     Recorder::create(&path).expect("a recording").begin(&schema()).expect("begun");
     recording(&path);
     let error = Recorder::create(&path).expect_err("it is there");
-    assert!(error.message().contains("is there already"), "{error}");
+    assert!(error.message().contains("exists already"), "{error}");
     let error = Recorder::resumable(&path).begin(&schema()).expect_err("nothing knows it");
-    assert!(error.message().contains("is there already"), "{error}");
+    assert!(error.message().contains("exists already"), "{error}");
 }
 
 #[test]

@@ -1,0 +1,74 @@
+//! What tells whether a saved state is one of this stage.
+
+use serde::{Deserialize, Serialize};
+
+use super::Stage;
+use crate::batch::{Field, Schema};
+use crate::error::{Error, Result};
+use crate::kernel::stable_hash::stable_hash;
+use crate::options::differences;
+
+/// What a state begins with: its stage, and the records that come to it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Identity {
+    pub(crate) name: String,
+    /// [`Stage::state_version`].
+    version: u32,
+    /// As JSON.
+    options: String,
+    /// The columns that come in: role, type and name.
+    columns: Vec<String>,
+    /// A hash of the constants that it has learnt.
+    learnt: Option<u64>,
+}
+
+impl Identity {
+    /// Of `stage` where `input` comes in.
+    pub(crate) fn of(stage: &dyn Stage, input: &Schema) -> Self {
+        Self::with_columns(stage, input.fields().iter())
+    }
+
+    /// The same where only some of the columns count.
+    pub(crate) fn with_columns<'f>(stage: &dyn Stage, columns: impl Iterator<Item = &'f Field>) -> Self {
+        let column = |field: &Field| format!("{:?} {:?} {}", field.role, field.ty, field.name);
+        Self {
+            name: stage.name().to_owned(),
+            version: stage.state_version(),
+            options: stage.parameters().to_string(),
+            columns: columns.map(column).collect(),
+            learnt: stage.fitted().map(|text| stable_hash(text.as_bytes())),
+        }
+    }
+
+    /// Checks that a state which says that it is of `saved` is one of this stage.
+    ///
+    /// # Errors
+    /// A data error that says what differs.
+    pub(crate) fn check(&self, saved: &Self) -> Result<()> {
+        let differs = |what: String| {
+            let help = "make the same stages of the same records as when it was saved, or begin anew";
+            Err(Error::data(format!("the saved state is another one: {what}")).with_help(help))
+        };
+        if self.name != saved.name {
+            return differs(format!("it is of `{}`, and this is `{}`", saved.name.escape_debug(), self.name));
+        }
+        if self.version != saved.version {
+            let what = format!("its version is {}, and this release has {}", saved.version, self.version);
+            return Err(Error::data(format!("the saved state is another one: {what}"))
+                .with_help("go on with the release that saved it, or begin anew"));
+        }
+        let options = differences(&saved.options, &self.options);
+        if !options.is_empty() {
+            let option = options.iter().map(|it| format!("`{}` was {}, is {}", it.name, it.before, it.now));
+            return differs(option.collect::<Vec<_>>().join(", "));
+        }
+        if self.columns != saved.columns {
+            let (then, now) = (saved.columns.join(", "), self.columns.join(", "));
+            return differs(format!("the columns were {then}; they are {now}"));
+        }
+        if self.learnt != saved.learnt {
+            return differs("the constants that it has learnt are others".into());
+        }
+        Ok(())
+    }
+}

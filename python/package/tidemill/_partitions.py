@@ -1,0 +1,178 @@
+"""What runs on the workers of a cluster: one chain for each partition, which has all records of its sensors in the order of their times."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from .chain import Chain
+from .component import Component
+from .errors import SpecError
+
+if TYPE_CHECKING:
+    import pyarrow
+
+__all__ = ["Kernel", "empty", "warn_of_rejected"]
+
+_BEGINNING = -(2**63)
+"""The earliest watermark, in nanoseconds since 1970: nothing is due."""
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """Stages, and the columns of their records: a description, which is sent to the workers.
+
+    Make it by `Kernel.of`, which checks it.
+    """
+
+    stages: tuple[Component, ...]
+    time: str
+    sensor: str
+    measurements: tuple[str, ...] | None
+    constants: tuple[str | None, ...]
+    output: pyarrow.Schema
+    """The columns that leave the last stage, in types that clusters know: text, signed integers, microseconds."""
+
+    @classmethod
+    def of(
+        cls,
+        stages: Iterable[Component],
+        columns: pyarrow.Schema,
+        *,
+        time: str,
+        sensor: str,
+        measurements: Sequence[str] | None,
+        constants: Sequence[str | None],
+        has_end: bool,
+    ) -> Kernel:
+        """The kernel of `stages` for records of `columns`; `has_end`: whether the input ends.
+
+        Raises:
+            SpecError: A stage does not fit the columns, or needs the records of other sensors.
+        """
+        stages = tuple(stages)
+        chosen = None if measurements is None else tuple(measurements)
+        plan = cls(stages, time, sensor, chosen, tuple(constants), columns)
+        plan._refuse(has_end)
+        plan._refuse_dependent(empty(columns), has_end)
+        made = _record_batch(plan.chain().push(empty(columns))).schema
+        return replace(plan, output=_plain(made, columns))
+
+    def chain(self) -> Chain:
+        """A chain that has been given nothing yet."""
+        return Chain(
+            self.stages,
+            time=self.time,
+            sensor=self.sensor,
+            measurements=self.measurements,
+            partitioned=True,
+            constants=self.constants,
+        )
+
+    def run(self, batches: Iterable[pyarrow.RecordBatch]) -> Iterator[pyarrow.RecordBatch]:
+        """Processes all record batches of a partition: `self.output` is the schema of the results."""
+        chain = None
+        for batch in batches:
+            chain = chain or self.chain()
+            yield self.plain(chain.push(batch))
+        if chain is not None:
+            yield self.plain(chain.finish())
+            warn_of_rejected(chain.rejected)
+
+    def plain(self, batch: object) -> pyarrow.RecordBatch:
+        """What a chain gave, in the types of `self.output`; an error if that would change a value."""
+        return _record_batch(batch).cast(self.output)
+
+    def ordered(self, records: pyarrow.Table) -> pyarrow.Table:
+        """The same records, sorted by `self.order_of` their columns."""
+        from pyarrow import compute
+
+        # NaN after all numbers, and nulls at the end.
+        keys: list[tuple[str, Literal["ascending", "descending"]]] = [(name, "ascending") for name in self.order_of(records.schema)]
+        return records.take(compute.sort_indices(records, sort_keys=keys))
+
+    def order_of(self, columns: pyarrow.Schema) -> list[str]:
+        """The columns to sort by: the time, then all others, so that records of one time have an order that the cluster does not decide."""
+        from pyarrow import types
+
+        others = [field.name for field in columns if field.name not in (self.time, self.sensor) and not types.is_nested(field.type)]
+        return [self.time, *others]
+
+    def _refuse(self, has_end: bool) -> None:
+        """Refuses stages that cannot work on some of the sensors, with what to do instead."""
+        for at, stage in enumerate(self.stages):
+            where = f"stage {at} ({getattr(stage, 'type', type(stage).__name__)})"
+            match getattr(stage, "type", None):
+                case "normalize" if stage.options.get("fit") and self._constants_of(at) is None:
+                    raise SpecError(
+                        f"{where} needs a first pass over the whole input",
+                        help="learn its constants by `tidemill.Fit`, and give them as `constants`",
+                    )
+                case "silence":
+                    raise SpecError(
+                        f"{where} depends on other sensors: their records tell that time has gone by",
+                        help="run it in a `Pipeline`, on the results of the cluster",
+                    )
+                case "aggregate" if not has_end:
+                    raise SpecError(
+                        f"{where} depends on other sensors: the interval of a quiet sensor ends when they have passed it",
+                        help="aggregate the results in another query, by Spark's `window`, or run a `Pipeline`",
+                    )
+
+    def _refuse_dependent(self, records: pyarrow.RecordBatch, has_end: bool) -> None:
+        """Asks every stage, on the records that the stages before it give, whether it depends on other sensors."""
+        measurements = self.measurements
+        for at, stage in enumerate(self.stages):
+            try:
+                chain = Chain([stage], time=self.time, sensor=self.sensor, measurements=measurements, constants=[self._constants_of(at)])
+                records = _record_batch(chain.push(records))
+                # The intervals of all sensors end with the input at the latest, and no record is late: they are sorted by time.
+                if not (has_end and stage.type == "aggregate"):
+                    chain.advance(_BEGINNING)
+            except SpecError as error:
+                raise SpecError(str(error).replace("stage 0 ", f"stage {at} ", 1), help=error.help) from None
+            measurements = None
+
+    def _constants_of(self, at: int) -> str | None:
+        return self.constants[at] if at < len(self.constants) else None
+
+
+def empty(columns: pyarrow.Schema) -> pyarrow.RecordBatch:
+    """A record batch without rows, from which a chain learns its columns."""
+    import pyarrow
+
+    return pyarrow.RecordBatch.from_pylist([], schema=columns)
+
+
+def warn_of_rejected(count: int) -> None:
+    """Says in the log of the worker how many records were rejected."""
+    if count:
+        logging.getLogger("tidemill").warning("%d records were rejected: they have no time, no sensor, or a value that is none", count)
+
+
+def _plain(made: pyarrow.Schema, given: pyarrow.Schema) -> pyarrow.Schema:
+    """The schema `made` by a chain, in the types that clusters know; times that were `given` keep their type."""
+    import pyarrow
+    from pyarrow import types
+
+    def plain(field: pyarrow.Field[Any]) -> pyarrow.Field[Any]:
+        kind: pyarrow.DataType = field.type
+        if types.is_dictionary(kind):
+            kind = pyarrow.string()
+        elif types.is_timestamp(kind):
+            known = given.field(field.name).type if field.name in given.names else None
+            local = known is not None and types.is_timestamp(known) and known.tz is None
+            kind = pyarrow.timestamp("us") if local else pyarrow.timestamp("us", "UTC")
+        elif types.is_uint64(kind):
+            kind = pyarrow.int64()
+        return pyarrow.field(field.name, kind)
+
+    return pyarrow.schema([plain(field) for field in made])
+
+
+def _record_batch(batch: Any) -> pyarrow.RecordBatch:
+    import pyarrow
+
+    return pyarrow.record_batch(batch)

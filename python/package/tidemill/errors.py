@@ -1,0 +1,60 @@
+"""Exceptions. What a component written in Python raises is raised as it is, with a note that names the component."""
+
+from __future__ import annotations
+
+__all__ = [
+    "DataError",
+    "InternalError",
+    "SpecError",
+    "StoppedError",
+    "TidemillError",
+    "TransferError",
+    "UnavailableError",
+]
+
+
+class TidemillError(Exception):
+    """Why a pipeline could not be made, or its run failed. The message says what happened, where, and what to do next.
+
+    Attributes:
+        help: What to do next, if that is known.
+        position: File, line (from 1) and byte (from 0) of the input where it happened, if that is known.
+    """
+
+    help: str | None
+    position: tuple[str, int, int] | None
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        help: str | None = None,
+        position: tuple[str, int, int] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.help = help
+        self.position = position
+
+
+class SpecError(TidemillError, ValueError):
+    """The pipeline is wrong: an unknown option, a missing column, a stage that cannot run here. Names all mistakes."""
+
+
+class DataError(TidemillError, ValueError):
+    """The input does not have the form that the pipeline declares."""
+
+
+class UnavailableError(TidemillError):
+    """A file or command does not exist."""
+
+
+class TransferError(TidemillError):
+    """Reading or writing failed."""
+
+
+class StoppedError(TidemillError):
+    """The run was stopped before its end."""
+
+
+class InternalError(TidemillError):
+    """A component broke its protocol: a bug, please report it."""

@@ -1,0 +1,209 @@
+"""Pipelines: made of parts or read from a file, run, and looked at."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from . import _native
+from ._native import Running, Stream, Table
+from .component import Component
+from .errors import SpecError
+
+if TYPE_CHECKING:
+    import pandas
+    import polars
+    import pyarrow
+
+__all__ = ["Pipeline"]
+
+
+class Pipeline:
+    """Sources, stages and sinks, checked and ready to run, any number of times.
+
+    A part is one of the engine's own components, or an object of yours:
+
+    - a source has `stream()`, which gives records; a DataFrame, a table or any iterable of records is a source, too;
+    - a stage has `process(stream)`, which gives records;
+    - a sink has `consume(stream)`.
+
+    >>> from tidemill import MovingAverage, Pipeline, Threshold
+    >>> readings = [{"sensor": "a", "value": value} for value in (1.0, 3.0, 500.0)]
+    >>> pipeline = Pipeline([readings, Threshold(max=100), MovingAverage(window=2)])
+    >>> [record.value_avg for record in pipeline.stream()]
+    [1.0, 2.0]
+
+    Args:
+        parts: Sources, then stages, then sinks, each in order. Without a sink, `to_arrow`, `to_polars`, `to_pandas` and `stream` give the
+            records to the program.
+
+    Raises:
+        SpecError: The parts are wrong; it names all mistakes.
+    """
+
+    _pipeline: _native.Pipeline
+    _has_sink: bool
+
+    def __init__(self, parts: Iterable[Any]) -> None:
+        tables, objects = _tables(parts)
+        self._has_sink = "sink" in tables
+        tables.setdefault("sink", [{"type": "null"}])
+        self._pipeline = _native.Pipeline.of_parts(json.dumps(tables, default=_plain), objects)
+
+    @classmethod
+    def from_file(cls, path: str | os.PathLike[str], *, set: Sequence[str] = ()) -> Pipeline:
+        """The pipeline in a file. Relative paths in it start from its folder.
+
+        Args:
+            path: The pipeline file.
+            set: Options to override, such as `stage.0.max=90`.
+
+        Raises:
+            SpecError: The file is wrong; it names all mistakes, each with its line.
+            UnavailableError: There is no such file.
+        """
+        self = cls.__new__(cls)
+        self._pipeline = _native.Pipeline.of_file(os.fspath(path), list(set))
+        self._has_sink = True
+        return self
+
+    def run(
+        self,
+        *,
+        threads: int | None = None,
+        state: str | os.PathLike[str] | None = None,
+        state_every: float | None = None,
+        accept_changes: bool = False,
+        take_over: bool = False,
+    ) -> dict[str, Any]:
+        """Runs it to the end of its input, and gives the report: the ledger of every part, as in `tidemill run --report`.
+
+        Args:
+            threads: Worker threads; by default, one for each core.
+            state: The folder of checkpoints: a run that was interrupted resumes from the newest.
+            state_every: Seconds between two checkpoints.
+            accept_changes: Resume although the pipeline or its input has changed since the checkpoint.
+            take_over: End another run that uses `state`, and go on in its place.
+
+        Raises:
+            TidemillError: What ended the run early; what a component in Python raised is raised as it is.
+            KeyboardInterrupt: Ctrl-C was pressed; the run has stopped.
+        """
+        if not self._has_sink:
+            raise SpecError("the pipeline has no sink", help="add one, or call `to_arrow`, `to_polars`, `to_pandas` or `stream`")
+        settings = _settings(threads, state, state_every, accept_changes, take_over)
+        report: dict[str, Any] = self._pipeline.run_with(settings)
+        return report
+
+    def start(
+        self,
+        *,
+        threads: int | None = None,
+        state: str | os.PathLike[str] | None = None,
+        state_every: float | None = None,
+        accept_changes: bool = False,
+        take_over: bool = False,
+    ) -> Running:
+        """Runs it in the background: the result has `status()`, `stop()` and `join()`, and stops at the end of a `with` block.
+
+        Args: as for `run`.
+        """
+        if not self._has_sink:
+            raise SpecError("the pipeline has no sink", help="add one, or call `stream`")
+        return self._pipeline.start_with(_settings(threads, state, state_every, accept_changes, take_over))
+
+    def to_table(self, *, threads: int | None = None) -> Table:
+        """Runs it, and gives what leaves its last stage: a table in memory, which anything that knows Arrow's C interface takes without a copy.
+
+        Its own sinks are not run.
+        """
+        return self._pipeline.table(_settings(threads))
+
+    def to_arrow(self, *, threads: int | None = None) -> pyarrow.Table:
+        """The same as a `pyarrow.Table`; needs pyarrow."""
+        import pyarrow
+
+        return pyarrow.table(self.to_table(threads=threads))
+
+    def to_polars(self, *, threads: int | None = None) -> polars.DataFrame:
+        """The same as a `polars.DataFrame`; needs polars."""
+        import polars
+
+        return polars.DataFrame(self.to_table(threads=threads))
+
+    def to_pandas(self, *, threads: int | None = None) -> pandas.DataFrame:
+        """The same as a `pandas.DataFrame`; needs pandas and pyarrow."""
+        frame: pandas.DataFrame = self.to_arrow(threads=threads).to_pandas()
+        return frame
+
+    def stream(self, *, threads: int | None = None) -> Stream:
+        """Runs it in the background, and gives what leaves its last stage as it comes, in constant memory.
+
+        Its own sinks are not run. The run stops when the stream is dropped.
+        """
+        return self._pipeline.stream_with(_settings(threads))
+
+    def explain(self) -> dict[str, Any]:
+        """The options of all parts, with their defaults."""
+        parameters: dict[str, Any] = self._pipeline.parameters()
+        return parameters
+
+
+def _settings(
+    threads: int | None = None,
+    state: str | os.PathLike[str] | None = None,
+    state_every: float | None = None,
+    accept_changes: bool = False,
+    take_over: bool = False,
+) -> dict[str, Any]:
+    return {
+        "threads": threads,
+        "state": None if state is None else os.fspath(state),
+        "state_every": state_every,
+        "accept_changes": accept_changes,
+        "take_over": take_over,
+    }
+
+
+def _tables(parts: Iterable[Any]) -> tuple[dict[str, list[dict[str, Any]]], list[Any]]:
+    """The tables of a pipeline file for these parts, and the objects that they refer to."""
+    tables: dict[str, list[dict[str, Any]]] = {}
+    objects: list[Any] = []
+    for at, part in enumerate(parts):
+        if isinstance(part, Component):
+            tables.setdefault(part.kind, []).append({"type": part.type, **part.options})
+        else:
+            tables.setdefault(_kind(part, at), []).append({"type": "python:", "object": len(objects)})
+            objects.append(part)
+    return tables, objects
+
+
+def _kind(part: Any, at: int) -> str:
+    if isinstance(part, type):
+        raise SpecError(f"part {at} is the class {part.__name__}", help=f"give an object: {part.__name__}()")
+    methods = {"stream": "source", "process": "stage", "consume": "sink"}
+    kinds = [kind for method, kind in methods.items() if callable(getattr(part, method, None))]
+    if len(kinds) == 1:
+        return kinds[0]
+    if len(kinds) > 1:
+        raise SpecError(f"part {at} ({part!r:.80}) is a {' and a '.join(kinds)}", help="give it one of the methods only")
+    gives = ("__arrow_c_stream__", "__arrow_c_array__", "__iter__", "__aiter__")
+    if not isinstance(part, str | bytes | Mapping) and any(hasattr(part, name) for name in gives):
+        return "source"
+    raise SpecError(
+        f"part {at} ({part!r:.80}) is no source, stage or sink",
+        help="a source has `stream()`, a stage `process(stream)`, a sink `consume(stream)`",
+    )
+
+
+def _plain(value: Any) -> Any:
+    """Options that JSON does not know: paths, sets, numbers of numpy."""
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if hasattr(value, "item"):
+        return value.item()
+    if isinstance(value, Iterable):
+        return list(value)
+    return str(value)

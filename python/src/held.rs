@@ -1,0 +1,27 @@
+//! The interpreter, held for calls that come from outside Python.
+#![expect(
+    unsafe_code,
+    reason = "calls the interpreter's own functions for threads that it did not call us from"
+)]
+
+use pyo3::ffi::{PyGILState_Ensure, PyGILState_Release, PyGILState_STATE};
+
+/// Holds the interpreter as long as it exists.
+///
+/// `Python::attach` alone is not enough where a library such as pyarrow has let the interpreter go and then calls back: pyo3 counts its own calls on
+/// this thread, and takes the interpreter for held.
+pub(crate) struct Held(PyGILState_STATE);
+
+impl Held {
+    pub(crate) fn take() -> Self {
+        // SAFETY: may be called from any thread, in any state, as long as the interpreter is there; it outlives the objects that call this.
+        Self(unsafe { PyGILState_Ensure() })
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // SAFETY: once for each `PyGILState_Ensure`, on the same thread, in reverse order: the guard cannot be sent elsewhere, and is a local variable.
+        unsafe { PyGILState_Release(self.0) }
+    }
+}

@@ -1,0 +1,202 @@
+//! Records in turn, for Python: what a stage processes, a sink consumes, or a run gives.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow_array::{RecordBatch, RecordBatchReader};
+use arrow_schema::{ArrowError, Schema, SchemaRef};
+use parking_lot::Mutex;
+use pyo3::exceptions::{PyGeneratorExit, PyRuntimeError};
+use pyo3::prelude::*;
+use pyo3::types::PyCapsule;
+use tidemill::arrow::Encoder;
+
+use crate::capsule::{Batch, stream_capsule};
+use crate::errors::exception;
+use crate::held::Held;
+use crate::records::{Layout, Record, Rows};
+
+/// Where the records of a stream come from.
+pub(crate) trait Feed: Send {
+    /// Waits for more, for about [`LOOK`]. Called without the interpreter; not called again after anything but rows and [`Fed::Nothing`].
+    fn next(&mut self) -> Fed;
+}
+
+/// How long a stream waits before it looks whether Ctrl-C was pressed.
+pub(crate) const LOOK: Duration = Duration::from_millis(100);
+
+/// What a [`Feed`] gives.
+pub(crate) enum Fed {
+    /// The next records: at least one.
+    Rows(Arc<Rows>),
+    /// Nothing has come yet.
+    Nothing,
+    /// There are no more.
+    End,
+    /// The run has ended early: nobody takes what the component gives.
+    Stopped,
+    /// The run has failed.
+    Failed(tidemill::Error),
+    /// A component in Python raised this.
+    Raised(PyErr),
+}
+
+/// A stream of records: an iterator, read once, in constant memory. `batches()` gives Arrow record batches instead, and anything that knows Arrow's
+/// C interface reads the rest of the stream at once: `pyarrow.table(stream)`, `polars.DataFrame(stream)`.
+#[pyclass(frozen, module = "tidemill")]
+pub(crate) struct Stream {
+    encoder: Encoder,
+    source: Arc<StreamSource>,
+}
+
+/// What a stream and its readers share.
+pub(crate) struct StreamSource {
+    feed: Mutex<Option<Box<dyn Feed>>>,
+    /// The records under way, and the first that was not given yet.
+    current: Mutex<Option<(Arc<Rows>, u32)>>,
+}
+
+impl Stream {
+    /// The stream of what `feed` gives, with columns as in `layout`.
+    pub(crate) fn new(layout: &Layout, feed: impl Feed + 'static) -> Self {
+        let source = StreamSource { feed: Mutex::new(Some(Box::new(feed))), current: Mutex::default() };
+        Self { encoder: Encoder::new(&layout.schema), source: Arc::new(source) }
+    }
+
+    /// What the stream reads, to close it while Python may still refer to the stream.
+    pub(crate) fn source(&self) -> Arc<StreamSource> {
+        Arc::clone(&self.source)
+    }
+}
+
+impl StreamSource {
+    /// Nothing more is read.
+    pub(crate) fn close(&self) {
+        *self.current.lock() = None;
+        if let Some(mut feed) = self.feed.try_lock() {
+            *feed = None;
+        }
+    }
+
+    /// The next records that nobody has got.
+    fn rows(&self, py: Python<'_>) -> PyResult<Option<(Arc<Rows>, u32)>> {
+        if let Some(current) = self.current.lock().take() {
+            return Ok(Some(current));
+        }
+        // Somebody who waits here has let the interpreter go, so that others can come.
+        let Some(mut place) = self.feed.try_lock() else {
+            return Err(PyRuntimeError::new_err("another thread is reading this stream"));
+        };
+        let Some(feed) = place.as_mut() else { return Ok(None) };
+        let fed = loop {
+            match py.detach(|| feed.next()) {
+                Fed::Nothing => py.check_signals()?,
+                fed => break fed,
+            }
+        };
+        if !matches!(fed, Fed::Rows(_)) {
+            *place = None;
+        }
+        match fed {
+            Fed::Rows(rows) => Ok(Some((rows, 0))),
+            Fed::End | Fed::Nothing => Ok(None),
+            Fed::Stopped => Err(PyGeneratorExit::new_err("the run has ended")),
+            Fed::Failed(error) => Err(exception(py, &error)),
+            Fed::Raised(raised) => Err(raised),
+        }
+    }
+
+    fn batch(&self, py: Python<'_>, encoder: &Encoder) -> PyResult<Option<RecordBatch>> {
+        let Some((rows, from)) = self.rows(py)? else { return Ok(None) };
+        let records =
+            encoder.encode(rows.batch.clone(), &rows.sensors).map_err(|error| exception(py, &error))?;
+        Ok(Some(records.slice(from as usize, records.num_rows() - from as usize)))
+    }
+}
+
+#[pymethods]
+impl Stream {
+    fn __iter__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    fn __next__(&self, py: Python<'_>) -> PyResult<Option<Record>> {
+        let Some((rows, row)) = self.source.rows(py)? else { return Ok(None) };
+        let record = Record::new(&rows, row);
+        if row as usize + 1 < rows.batch.len() {
+            *self.source.current.lock() = Some((rows, row + 1));
+        }
+        Ok(Some(record))
+    }
+
+    fn __aiter__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        slf.py().import("tidemill._async")?.getattr("records_of")?.call1((slf,))
+    }
+
+    /// The rest of the stream as an iterator of Arrow record batches, which share memory with the engine.
+    fn batches(&self) -> Batches {
+        Batches { encoder: self.encoder.clone(), source: Arc::clone(&self.source) }
+    }
+
+    #[getter]
+    fn column_names(&self) -> Vec<String> {
+        self.encoder.schema().fields().iter().map(|field| field.name().clone()).collect()
+    }
+
+    #[pyo3(signature = (requested_schema=None))]
+    fn __arrow_c_stream__<'py>(
+        &self,
+        py: Python<'py>,
+        requested_schema: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyCapsule>> {
+        drop(requested_schema);
+        stream_capsule(py, Box::new(Lent(Some(self.batches()))))
+    }
+}
+
+/// The record batches of a stream.
+#[pyclass(frozen, module = "tidemill")]
+pub(crate) struct Batches {
+    encoder: Encoder,
+    source: Arc<StreamSource>,
+}
+
+#[pymethods]
+impl Batches {
+    fn __iter__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    fn __next__(&self, py: Python<'_>) -> PyResult<Option<Batch>> {
+        Ok(self.source.batch(py, &self.encoder)?.map(Batch))
+    }
+}
+
+/// The record batches of a stream for a library, which may have let the interpreter go.
+struct Lent(Option<Batches>);
+
+impl Iterator for Lent {
+    type Item = Result<RecordBatch, ArrowError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let _held = Held::take();
+        let Batches { encoder, source } = self.0.as_ref()?;
+        let batch = Python::attach(|py| source.batch(py, encoder));
+        batch.map_err(|error| ArrowError::ExternalError(Box::new(error))).transpose()
+    }
+}
+
+impl RecordBatchReader for Lent {
+    fn schema(&self) -> SchemaRef {
+        self.0
+            .as_ref()
+            .map_or_else(|| Arc::new(Schema::empty()), |batches| Arc::clone(batches.encoder.schema()))
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        let _held = Held::take();
+        self.0 = None;
+    }
+}

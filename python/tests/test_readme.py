@@ -1,0 +1,20 @@
+"""The programs of the README run."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+README = Path(__file__).parents[1] / "README.md"
+# That for a cluster is run by the tests of Spark.
+PROGRAMS = [program for program in re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL) if "tidemill.spark" not in program]
+
+
+@pytest.mark.parametrize("at", range(len(PROGRAMS)))
+def test_the_readme(at, capsys):
+    # Later programs go on with what earlier ones have imported.
+    names = {"__name__": "readme"}
+    for program in PROGRAMS[: at + 1]:
+        exec(compile(program, "README.md", "exec"), names)
+    if at == 0:
+        assert re.search(r"[0-9]+ records, the hottest of pump-[0-3]", capsys.readouterr().out)

@@ -1,0 +1,54 @@
+//! SIGHUP. A live run reads its pipeline file again and continues with its options; what cannot change, or is wrong, is reported, and the run continues as before. A
+//! bounded run stops, and so does a live one whose terminal has hung up.
+
+use std::fs::File;
+use std::io::{self, IsTerminal};
+use std::path::Path;
+
+use super::args::FileArgs;
+use super::failure::Outcome;
+use super::load::{self, locate};
+use super::output::{self, TerminalText};
+use super::{exit, interrupt, signals};
+use tidemill_engine::pipeline::Pipeline;
+use tidemill_engine::runtime::{Reloads, RunOptions};
+
+/// Handles SIGHUP for the run of `pipeline`, which was read from a file, with these options.
+pub(super) fn on_hangup(args: &FileArgs, pipeline: &Pipeline, options: &RunOptions) {
+    if args.file == Path::new("-") || pipeline.traits().is_bounded {
+        return;
+    }
+    let (args, reloads, stop) = (args.clone(), options.reloads.clone(), std::sync::Arc::clone(&options.stop));
+    let has_terminal = io::stdin().is_terminal() || io::stdout().is_terminal() || io::stderr().is_terminal();
+    let act = move || match has_terminal && File::open("/dev/tty").is_err() {
+        true => interrupt::interrupt(&stop),
+        false => output::notes(&reloaded(&args, &reloads)),
+    };
+    // Without a handler, SIGHUP stops the run.
+    let _unhandled = signals::on_hangup(act);
+}
+
+/// Reads the file again; returns the note about it.
+fn reloaded(args: &FileArgs, reloads: &Reloads) -> TerminalText {
+    let file = args.file.display();
+    match reload(args, reloads) {
+        Ok(options) if options.is_empty() => {
+            TerminalText::from(&*format!("read {file} again: no option has changed"))
+        }
+        Ok(options) => {
+            TerminalText::from(&*format!("read {file} again: the run goes on with {}", options.join(", ")))
+        }
+        Err(failure) => {
+            let mut page = exit::message_of(&failure);
+            page.rendered(&format!(
+                "\nthe run goes on as before: {file} was read again, and is not what it could go on with"
+            ));
+            page
+        }
+    }
+}
+
+fn reload(args: &FileArgs, reloads: &Reloads) -> Outcome<Vec<String>> {
+    let resolved = load::pipeline(args)?;
+    reloads.request(&resolved.pipeline).map_err(|error| locate(&resolved, error))
+}

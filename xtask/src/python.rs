@@ -1,0 +1,125 @@
+//! `cargo xtask python`: the Python package: its types, its tests, its examples.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::{Outcome, cargo, root, run, target, tools};
+
+const PACKAGE: &str = "python/package/tidemill";
+const GENERATOR: &str = "python/generate.py";
+/// What the package runs on besides its own runtime: each has tests in a folder of its own, with its requirements.
+const CLUSTERS: [&str; 2] = ["spark", "dask"];
+/// The system that wheels are built for.
+const WHEEL_TARGET: &str = "x86_64-unknown-linux-gnu";
+/// A pipeline that needs nothing but the wheel.
+const TRIAL: &str = "\
+from tidemill import Pipeline, Threshold
+records = [{'sensor': 'a', 'value': value} for value in (1.0, 500.0)]
+assert [record.value for record in Pipeline([records, Threshold(max=100)]).stream()] == [1.0]
+";
+
+/// Builds the package, and tests it.
+pub(crate) fn python() -> Outcome {
+    let package = Package::build()?;
+    let interpreter = package.python.display().to_string();
+    package.run(&[GENERATOR, "--check"])?;
+    package.run(&["-m", "ruff", "check", "--quiet", "--no-cache", "python"])?;
+    package.run(&["-m", "mypy", "--strict", "--cache-dir=/dev/null", PACKAGE, GENERATOR])?;
+    package.run(&["-m", "pyright", "--pythonpath", &interpreter, PACKAGE])?;
+    let others = CLUSTERS.map(|name| format!("--ignore=python/tests/{name}"));
+    let mut tests = vec!["--doctest-modules", "--pyargs", "tidemill", "python/tests"];
+    tests.extend(others.iter().map(String::as_str));
+    package.test(&tests)?;
+    // Spark runs on it.
+    tools::installed("java", "default-jre-headless")?;
+    CLUSTERS.into_iter().try_for_each(|name| package.test_with(name))
+}
+
+/// Writes the modules of components from their schemas.
+pub(crate) fn write_types() -> Outcome {
+    Package::build()?.run(&[GENERATOR])
+}
+
+/// Builds the wheel, installs it into an empty environment, and runs a pipeline and the command from there.
+pub(crate) fn wheel() -> Outcome {
+    run(Command::new("rustup").args(["target", "add", WHEEL_TARGET]))?;
+    let python = tools::python_with("wheel", &root().join("python/wheel-requirements.txt"))?;
+    let (folder, tried) = (target()?.join("wheels"), target()?.join("wheel-tried"));
+    drop(fs::remove_dir_all(&folder));
+    let bin = python.parent().unwrap_or(Path::new(""));
+    let mut build = Command::new(bin.join("maturin"));
+    build.args(["build", "--release", "--locked", "--zig", "--compatibility", "manylinux2014"]);
+    build.args(["--manifest-path", "python/Cargo.toml", "--out"]).arg(&folder);
+    // Where it looks for zig, and where cargo builds.
+    let mut path = bin.as_os_str().to_owned();
+    path.push(":");
+    path.push(crate::variable("PATH").unwrap_or_default());
+    build.env("PATH", path).env("CARGO_TARGET_DIR", target()?);
+    run(&mut build)?;
+    let wheel =
+        fs::read_dir(&folder).ok().and_then(|mut all| all.next()?.ok()).ok_or("no wheel was built")?;
+    run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&tried))?;
+    let python = tried.join("bin/python");
+    run(Command::new(&python).args(["-m", "pip", "install", "--quiet", "--no-index"]).arg(wheel.path()))?;
+    run(Command::new(&python).args(["-c", TRIAL]))?;
+    run(Command::new(tried.join("bin/tidemill")).arg("--version"))
+}
+
+/// The package as it is installed, in a folder of its own.
+struct Package {
+    python: PathBuf,
+    /// The folder that `tidemill` is imported from.
+    installed: PathBuf,
+}
+
+impl Package {
+    fn build() -> Result<Self, String> {
+        let python = tools::python_with("python", &root().join("python/tests/requirements.txt"))?;
+        // With the tests of the whole workspace, which are built already: alone it would have other features, and so would all below it.
+        cargo(&["build", "--workspace", "--lib", "--tests", "--locked"])?;
+        let installed = target()?.join("python");
+        let package = installed.join("tidemill");
+        drop(fs::remove_dir_all(&package));
+        copy_folder(&root().join(PACKAGE), &package)?;
+        let library = if cfg!(target_os = "macos") { "lib_native.dylib" } else { "lib_native.so" };
+        copy(&target()?.join("debug").join(library), &package.join("_native.abi3.so"))?;
+        Ok(Self { python, installed })
+    }
+
+    /// Runs the tests in `python/tests/NAME`, in an environment of their own: their requirements contradict those of other tests.
+    fn test_with(&self, name: &str) -> Outcome {
+        let folder = format!("python/tests/{name}");
+        let python = tools::python_with(name, &root().join(&folder).join("requirements.txt"))?;
+        Self { python, installed: self.installed.clone() }.test(&[&folder])
+    }
+
+    fn test(&self, arguments: &[&str]) -> Outcome {
+        self.run(&[&["-m", "pytest", "-q", "-p", "no:cacheprovider"][..], arguments].concat())
+    }
+
+    /// Runs Python, for which the package is installed.
+    fn run(&self, arguments: &[&str]) -> Outcome {
+        let mut command = Command::new(&self.python);
+        command.args(arguments).env("PYTHONPATH", &self.installed);
+        // Leaves no files in the checkout.
+        run(command.env("PYTHONDONTWRITEBYTECODE", "1"))
+    }
+}
+
+fn copy_folder(from: &Path, to: &Path) -> Outcome {
+    let failed = |error: std::io::Error| format!("{}: {error}", from.display());
+    fs::create_dir_all(to).map_err(failed)?;
+    for entry in fs::read_dir(from).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        let Some(name) = path.file_name() else { continue };
+        if path.is_file() {
+            copy(&path, &to.join(name))?;
+        }
+    }
+    Ok(())
+}
+
+fn copy(from: &Path, to: &Path) -> Outcome {
+    fs::copy(from, to).map(drop).map_err(|error| format!("{}: {error}", from.display()))
+}
