@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from . import _native
@@ -45,8 +45,12 @@ class Pipeline:
 
     _pipeline: _native.Pipeline
     _has_sink: bool
+    _made_by: tuple[Callable[..., Pipeline], tuple[Any, ...]]
+    """The function that makes it once more, and what that is called with."""
 
     def __init__(self, parts: Iterable[Any]) -> None:
+        parts = list(parts)
+        self._made_by = (type(self), (parts,))
         tables, objects = _tables(parts)
         self._has_sink = "sink" in tables
         tables.setdefault("sink", [{"type": "null"}])
@@ -67,7 +71,12 @@ class Pipeline:
         self = cls.__new__(cls)
         self._pipeline = _native.Pipeline.of_file(os.fspath(path), list(set))
         self._has_sink = True
+        self._made_by = (_from_file, (cls, path, list(set)))
         return self
+
+    def __reduce__(self) -> tuple[Callable[..., Pipeline], tuple[Any, ...]]:
+        # Made anew by the process that gets it, from its parts or its file.
+        return self._made_by
 
     def run(
         self,
@@ -149,6 +158,10 @@ class Pipeline:
         """The options of all parts, with their defaults."""
         parameters: dict[str, Any] = self._pipeline.parameters()
         return parameters
+
+
+def _from_file(cls: type[Pipeline], path: str | os.PathLike[str], set: Sequence[str]) -> Pipeline:
+    return cls.from_file(path, set=set)
 
 
 def _settings(
