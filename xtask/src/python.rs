@@ -8,8 +8,16 @@ use crate::{Outcome, cargo, root, run, target, tools};
 
 const PACKAGE: &str = "python/package/tidemill";
 const GENERATOR: &str = "python/generate.py";
-/// What the package runs on besides its own runtime: each has tests in a folder of its own, with its requirements.
-const CLUSTERS: [&str; 2] = ["spark", "dask"];
+/// What the package works with, each in a module of this name: each has tests in a folder of its own, with its requirements.
+const INTEGRATIONS: [&str; 3] = ["spark", "dask", "torch"];
+/// Examples of programs that use the package: each has tests in a folder of its own, with its requirements.
+const EXAMPLES: [&str; 5] = [
+    "service",
+    "orchestrators/airflow",
+    "orchestrators/prefect",
+    "orchestrators/luigi",
+    "orchestrators/kedro",
+];
 /// The system that wheels are built for.
 const WHEEL_TARGET: &str = "x86_64-unknown-linux-gnu";
 /// A pipeline that needs nothing but the wheel.
@@ -27,13 +35,22 @@ pub(crate) fn python() -> Outcome {
     package.run(&["-m", "ruff", "check", "--quiet", "--no-cache", "python"])?;
     package.run(&["-m", "mypy", "--strict", "--cache-dir=/dev/null", PACKAGE, GENERATOR])?;
     package.run(&["-m", "pyright", "--pythonpath", &interpreter, PACKAGE])?;
-    let others = CLUSTERS.map(|name| format!("--ignore=python/tests/{name}"));
+    let module = package.installed.join("tidemill");
+    let others = INTEGRATIONS.iter().flat_map(|name| {
+        let module = module.join(name).display().to_string();
+        [format!("python/tests/{name}"), format!("{module}.py"), module]
+    });
+    let others = others.chain(EXAMPLES.iter().map(|name| format!("python/tests/{name}")));
+    let others: Vec<_> = others.map(|path| format!("--ignore={path}")).collect();
     let mut tests = vec!["--doctest-modules", "--pyargs", "tidemill", "python/tests"];
     tests.extend(others.iter().map(String::as_str));
     package.test(&tests)?;
     // Spark runs on it.
     tools::installed("java", "default-jre-headless")?;
-    CLUSTERS.into_iter().try_for_each(|name| package.test_with(name))
+    for name in INTEGRATIONS {
+        package.test_with(name, &["--doctest-modules", "--pyargs", &format!("tidemill.{name}")])?;
+    }
+    EXAMPLES.into_iter().try_for_each(|name| package.test_with(name, &[]))
 }
 
 /// Writes the modules of components from their schemas.
@@ -87,11 +104,11 @@ impl Package {
         Ok(Self { python, installed })
     }
 
-    /// Runs the tests in `python/tests/NAME`, in an environment of their own: their requirements contradict those of other tests.
-    fn test_with(&self, name: &str) -> Outcome {
+    /// Runs the tests in `python/tests/NAME`, and `others`, in an environment of their own: their requirements contradict those of other tests.
+    fn test_with(&self, name: &str, others: &[&str]) -> Outcome {
         let folder = format!("python/tests/{name}");
         let python = tools::python_with(name, &root().join(&folder).join("requirements.txt"))?;
-        Self { python, installed: self.installed.clone() }.test(&[&folder])
+        Self { python, installed: self.installed.clone() }.test(&[others, &[&folder]].concat())
     }
 
     fn test(&self, arguments: &[&str]) -> Outcome {

@@ -12,8 +12,8 @@ same records. Environment:
 | `STATE` | the file that keeps the state while the service is stopped; without it, all sensors begin anew |
 | `MAX_BODY` | the largest body in bytes; 1 MiB by default |
 
-The state is in this process: run one, or let a proxy choose the process by the sensor. Readings of one sensor must be posted one request after
-the other, since their order matters.
+A request has at most `MAX_READINGS` readings, of sensors whose names match `SENSOR`. The state is in this process: run one, or let a proxy choose
+the process by the sensor. Readings of one sensor must be posted one request after the other, since their order matters.
 """
 
 import os

@@ -1,1 +1,3 @@
-"""Settings of the project: the defaults of Kedro."""
+"""Settings of the project: it has one environment."""
+
+CONFIG_LOADER_ARGS = {"base_env": "base", "default_run_env": "base"}
