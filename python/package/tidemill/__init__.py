@@ -6,10 +6,16 @@
 | choose its parts | `sources`, stages such as `Threshold` (all in `stages`), `sinks` |
 | write a part | `Pipeline`: any object with `stream()`, `process(stream)` or `consume(stream)` |
 | push record batches through stages yourself | `Chain` |
+| see what a part is, and its parameters | `describe` |
+| measure, retry or audit a part that is used alone | `measured`, `retry`, `audited` |
+| run a stage in Python on all cores | `parallel` |
+| check types | `protocols`, `schemas` |
 | know what went wrong | `errors` |
 """
 
 import atexit
+import importlib
+from typing import TYPE_CHECKING, Any
 
 from . import _native, errors, sinks, sources, stages
 from ._native import Batch, Record, Running, Stream, Table
@@ -28,16 +34,47 @@ from .pipeline import Pipeline
 from .records import Reading
 from .stages import *  # noqa: F403
 
+if TYPE_CHECKING:
+    from . import protocols, schemas
+    from .auditing import audited
+    from .description import Description, describe
+    from .measuring import Measurement, measured
+    from .processes import parallel
+    from .retrying import retry
+
 # No thread of a run may use the interpreter once it has ended.
 atexit.register(_native.shut_down)
+
+# Imported when they are asked for: most programs need none of them.
+_LATER = {
+    "Description": "description",
+    "Measurement": "measuring",
+    "audited": "auditing",
+    "describe": "description",
+    "measured": "measuring",
+    "parallel": "processes",
+    "protocols": None,
+    "retry": "retrying",
+    "schemas": None,
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module `tidemill` has no attribute `{name}`")
+    module = importlib.import_module(f".{_LATER[name] or name}", __name__)
+    return getattr(module, name) if _LATER[name] else module
+
 
 __all__ = [
     "Batch",
     "Chain",
     "Component",
     "DataError",
+    "Description",
     "Fit",
     "InternalError",
+    "Measurement",
     "Pipeline",
     "Reading",
     "Record",
@@ -49,7 +86,14 @@ __all__ = [
     "TidemillError",
     "TransferError",
     "UnavailableError",
+    "audited",
+    "describe",
     "errors",
+    "measured",
+    "parallel",
+    "protocols",
+    "retry",
+    "schemas",
     "sinks",
     "sources",
     "stages",

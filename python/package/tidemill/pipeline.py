@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     import polars
     import pyarrow
 
+    from .protocols import Part
+    from .schemas import Report
+
 __all__ = ["Pipeline"]
 
 
@@ -48,7 +51,7 @@ class Pipeline:
     _made_by: tuple[Callable[..., Pipeline], tuple[Any, ...]]
     """The function that makes it once more, and what that is called with."""
 
-    def __init__(self, parts: Iterable[Any]) -> None:
+    def __init__(self, parts: Iterable[Part]) -> None:
         parts = list(parts)
         self._made_by = (type(self), (parts,))
         tables, objects = _tables(parts)
@@ -86,7 +89,7 @@ class Pipeline:
         state_every: float | None = None,
         accept_changes: bool = False,
         take_over: bool = False,
-    ) -> dict[str, Any]:
+    ) -> Report:
         """Runs it to the end of its input, and gives the report: the ledger of every part, as in `tidemill run --report`.
 
         Args:
@@ -103,8 +106,7 @@ class Pipeline:
         if not self._has_sink:
             raise SpecError("the pipeline has no sink", help="add one, or call `to_arrow`, `to_polars`, `to_pandas` or `stream`")
         settings = _settings(threads, state, state_every, accept_changes, take_over)
-        report: dict[str, Any] = self._pipeline.run_with(settings)
-        return report
+        return self._pipeline.run_with(settings)
 
     def start(
         self,
@@ -180,7 +182,7 @@ def _settings(
     }
 
 
-def _tables(parts: Iterable[Any]) -> tuple[dict[str, list[dict[str, Any]]], list[Any]]:
+def _tables(parts: Iterable[Part]) -> tuple[dict[str, list[dict[str, Any]]], list[Any]]:
     """The tables of a pipeline file for these parts, and the objects that they refer to."""
     tables: dict[str, list[dict[str, Any]]] = {}
     objects: list[Any] = []

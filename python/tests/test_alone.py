@@ -1,0 +1,394 @@
+"""Components that are used alone: measured, tried again, audited."""
+
+import logging
+import random
+import time
+
+import pyarrow as pa
+import pytest
+import tidemill
+from tidemill import DataError, Pipeline, SpecError, Threshold, audited, describe, measured, retry
+
+
+def readings(count):
+    return [{"sensor": "a", "value": float(at)} for at in range(count)]
+
+
+class Doubled:
+    def __init__(self, factor=2.0):
+        self.factor = factor
+
+    def process(self, stream):
+        for record in stream:
+            yield {**record, "value": record["value"] * self.factor}
+
+
+@pytest.fixture
+def pauses(monkeypatch):
+    """The pauses before attempts, which are not waited for."""
+    seen = []
+    monkeypatch.setattr(time, "sleep", seen.append)
+    return seen
+
+
+# measured
+
+
+def test_a_stage_is_measured_without_its_neighbours(monkeypatch):
+    clock = iter(range(10**6))
+    # Each look at the clock is a second after the one before.
+    monkeypatch.setattr(time, "perf_counter", lambda: float(next(clock)))
+    stage = measured(Doubled())
+    assert [record["value"] for record in stage.process(readings(3))] == [0, 2, 4]
+    measurement = stage.measurement
+    assert (measurement.input, measurement.output) == (3, 3)
+    # Of every four looks, one second is the input's: while it makes three records and ends, and one for `process` itself.
+    assert measurement.seconds == 4 * (3 - 1) + 1
+    assert measurement.seconds_per_record == 3
+    assert str(measurement).startswith("`Doubled`: 3 records in, 3 out, 9.000 s, 3000000.00 µs a record")
+
+
+def test_sources_sinks_and_batches_are_measured():
+    class Source:
+        def stream(self):
+            yield pa.record_batch({"value": [1.0, 2.0, 3.0]})
+            yield {"value": 4.0}
+
+    class Sink:
+        async def consume(self, stream):
+            async for _ in stream:
+                pass
+
+    source, sink = measured(Source()), measured(Sink())
+    assert len(list(source.stream())) == 2
+    sink.consume(readings(5))
+    assert (source.measurement.output, source.measurement.input, sink.measurement.input) == (4, 0, 5)
+    assert measured(Sink()).measurement.seconds_per_record is None
+
+
+def test_what_is_measured_works_in_a_pipeline_and_reads_record_batches():
+    class ByBatch:
+        fields = {"ok": bool}
+
+        def process(self, stream):
+            for batch in stream.batches():
+                batch = pa.record_batch(batch)
+                yield batch.append_column("ok", pa.array([True] * len(batch)))
+
+    class Table:
+        def consume(self, stream):
+            self.table = pa.table(stream)
+
+    stage, sink = measured(ByBatch()), measured(Table())
+    Pipeline([readings(1000), stage, sink]).run()
+    assert sink.table["ok"].to_pylist() == [True] * 1000
+    assert (stage.measurement.input, stage.measurement.output, sink.measurement.input) == (1000, 1000, 1000)
+
+
+def test_decorators_take_classes_and_keep_attributes():
+    @measured
+    class Scaled(Doubled):
+        pass
+
+    scaled = Scaled(factor=3.0)
+    assert [record["value"] for record in scaled.process(readings(2))] == [0, 3]
+    scaled.factor = 5.0
+    assert scaled.__wrapped__.factor == scaled.factor == 5.0
+    assert describe(scaled)["factor"].value == 5.0
+    with pytest.raises(SpecError, match="in a pipeline only"):
+        measured(Threshold(max=1))
+    with pytest.raises(SpecError, match="is no source, stage or sink"):
+        measured(5)
+
+
+def test_wrappers_enter_and_leave_and_end_generators():
+    calls = []
+
+    class Source:
+        def __enter__(self):
+            calls.append("enter")
+
+        def __exit__(self, *error):
+            calls.append("exit")
+
+        def stream(self):
+            try:
+                yield from readings(10)
+            finally:
+                calls.append("end")
+
+    for wrap in (measured, retry, audited):
+        with wrap(Source()) as source:
+            items = source.stream()
+            next(items)
+            items.close()
+        assert calls == ["enter", "end", "exit"]
+        calls.clear()
+
+
+# retry
+
+
+def test_pauses_grow_up_to_the_longest(pauses):
+    class Down:
+        def stream(self):
+            raise ConnectionError("down")
+            yield
+
+    with pytest.raises(ConnectionError, match="down") as raised:
+        list(retry(Down(), attempts=6, delay=1.0, max_delay=5.0, jitter=False).stream())
+    assert pauses == [1.0, 2.0, 4.0, 5.0, 5.0]
+    assert raised.value.__notes__ == ["`Down` failed 6 times in a row"]
+    pauses.clear()
+    with pytest.raises(ConnectionError):
+        list(retry(Down(), attempts=50, delay=1.0, max_delay=8.0).stream())
+    assert all(0 <= pause <= min(8.0, 2.0**at) for at, pause in enumerate(pauses))
+    assert len(set(pauses)) > 40, "they are random"
+
+
+def test_other_exceptions_are_not_tried_again(pauses):
+    class Wrong:
+        def stream(self):
+            raise KeyError("a bug")
+            yield
+
+    with pytest.raises(KeyError):
+        list(retry(Wrong()).stream())
+    with pytest.raises(SpecError, match="at least"):
+        retry(Wrong(), attempts=0)
+    assert pauses == []
+
+
+class Flaky:
+    """Fails at random."""
+
+    def __init__(self, seed, share=0.3):
+        self.random, self.share = random.Random(seed), share
+
+    def try_it(self):
+        if self.random.random() < self.share:
+            raise OSError("flaky")
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_source_that_can_resume_neither_repeats_nor_loses(pauses, seed):
+    class Source(Flaky):
+        at = 0
+
+        def position(self):
+            return self.at
+
+        def resume(self, position):
+            self.at = position
+
+        def stream(self):
+            while self.at < 200:
+                self.try_it()
+                self.at += 1
+                yield self.at
+
+    assert list(retry(Source(seed), attempts=100).stream()) == list(range(1, 201))
+    assert len(pauses) > 20
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_source_goes_on_as_it_says(pauses, seed):
+    class File(Flaky):
+        def stream(self):
+            for at in range(50):
+                self.try_it()
+                yield at
+
+    class Queue(Flaky):
+        waiting = list(range(50))
+
+        def stream(self):
+            waiting = self.waiting
+            while waiting:
+                self.try_it()
+                yield waiting.pop(0)
+
+    Queue.waiting = list(range(50))
+    assert list(retry(File(seed, 0.03), attempts=100, restart="beginning").stream()) == list(range(50))
+    assert list(retry(Queue(seed), attempts=100, restart="next").stream()) == list(range(50))
+    with pytest.raises(OSError) as raised:
+        list(retry(File(seed, 0.2), attempts=100).stream())
+    assert any("it is not known where it would go on" in note for note in raised.value.__notes__)
+
+
+def test_a_source_that_shrinks_is_told(pauses):
+    class Shrinks:
+        length = 10
+
+        def stream(self):
+            yield from range(self.length)
+            if self.length == 10:
+                self.length = 5
+                raise OSError("gone")
+
+    with pytest.raises(DataError, match="ended after 5 records where it had given 10"):
+        list(retry(Shrinks(), restart="beginning").stream())
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_stage_neither_repeats_nor_loses(pauses, seed):
+    class Stage(Flaky):
+        def process(self, stream):
+            for record in stream:
+                # It may fail before, between and after what it gives for a record, and has changed the record by then.
+                record["value"] += 1
+                self.try_it()
+                yield record["value"]
+                self.try_it()
+                yield -record["value"]
+                self.try_it()
+
+    given = readings(100)
+    expected = [sign * (record["value"] + 1) for record in given for sign in (1, -1)]
+    assert list(retry(Stage(seed), attempts=1000).process(given)) == expected
+    assert given == readings(100), "its input is as it was"
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_stage_with_state_is_restored(pauses, seed):
+    class Sums(Flaky):
+        total = 0.0
+
+        def save(self):
+            return str(self.total).encode()
+
+        def restore(self, state):
+            self.total = float(state)
+
+        def process(self, stream):
+            for record in stream:
+                self.total += record["value"]
+                self.try_it()
+                yield self.total
+            self.try_it()
+            yield "end"
+
+    assert list(retry(Sums(seed), attempts=1000).process(readings(4))) == [0, 1, 3, 6, "end"]
+
+
+def test_a_stage_by_batch_neither_repeats_nor_loses(pauses):
+    class Stage(Flaky):
+        def process(self, stream):
+            for batch in stream.batches():
+                self.try_it()
+                yield batch
+                self.try_it()
+
+    assert Pipeline([readings(5000), retry(Stage(1), attempts=1000)]).to_arrow()["value"].to_pylist() == [float(at) for at in range(5000)]
+
+
+def test_records_of_the_engine_are_not_changed_twice(pauses):
+    class Stage(Flaky):
+        def process(self, stream):
+            for record in stream:
+                record.value += 1
+                self.try_it()
+                yield record
+
+    values = [record.value for record in Pipeline([readings(200), retry(Stage(1), attempts=1000)]).stream()]
+    assert values == [float(at + 1) for at in range(200)]
+
+
+def test_failures_of_the_input_are_not_tried_again(pauses):
+    def broken():
+        yield {"value": 1.0}
+        raise OSError("the input")
+
+    class Hides:
+        def process(self, stream):
+            try:
+                yield from stream
+            except OSError as error:
+                raise ConnectionError("hidden") from error
+
+    with pytest.raises(OSError, match="the input"):
+        list(retry(Doubled()).process(broken()))
+    with pytest.raises(ConnectionError, match="hidden"):
+        list(retry(Hides()).process(broken()))
+    assert pauses == []
+
+
+def test_a_sink_loses_nothing(pauses):
+    class Sink(Flaky):
+        written = []
+
+        def consume(self, stream):
+            for record in stream:
+                self.try_it()
+                self.written.append(record["value"])
+            self.try_it()
+
+    sink = Sink(3)
+    retry(sink, attempts=1000).consume(readings(100))
+    assert sink.written == [float(at) for at in range(100)]
+    assert len(pauses) > 20
+
+
+# audited
+
+
+def test_settings_and_their_changes_are_logged(caplog):
+    class Scaled:
+        def __init__(self, factor, limits, token="x"):
+            self.factor, self.limits, self.token, self.seen = factor, limits, token, 0
+
+        def process(self, stream):
+            for record in stream:
+                self.seen += 1
+                if self.seen == 3:
+                    self.factor = 7.0
+                yield record["value"] * self.factor
+
+    caplog.set_level(logging.INFO, "tidemill.audit")
+    stage = audited(Scaled(2.0, limits={"a": 1}))
+    results = stage.process(readings(6))
+    assert next(results) == 0.0
+    stage.token = "s3cret"
+    stage.limits["a"] = 5
+    assert list(results) == [2.0, 14.0, 21.0, 28.0, 35.0]
+    assert [(change.name, change.before, change.after, change.records) for change in stage.changes] == [
+        ("token", "***", "***", 1),
+        ("limits", {"a": 1}, {"a": 5}, 1),
+        ("factor", 2.0, 7.0, 3),
+    ]
+    assert caplog.messages == [
+        "`Scaled` starts: factor=2.0, limits={'a': 1}, token=***",
+        "`Scaled`: token changed from *** to *** after 1 record",
+        "`Scaled`: limits changed from {'a': 1} to {'a': 5} after 1 record",
+        "`Scaled`: factor changed from 2.0 to 7.0 after 3 records",
+    ]
+
+
+def test_sources_and_sinks_are_audited(caplog):
+    class Source:
+        def __init__(self, count):
+            self.count = count
+
+        def stream(self):
+            yield from readings(self.count)
+            self.count = 0
+
+    class Sink:
+        rate = 1
+
+        def consume(self, stream):
+            self.values = [record["value"] for record in stream]
+            self.rate = 2
+
+    caplog.set_level(logging.INFO, "tidemill.audit")
+    source, sink = audited(Source(3)), audited(Sink(), settings=["rate"])
+    sink.consume(source.stream())
+    assert sink.values == [0.0, 1.0, 2.0]
+    assert [(change.name, change.after, change.records) for change in [*source.changes, *sink.changes]] == [("count", 0, 3), ("rate", 2, 3)]
+
+
+def test_wrappers_can_be_stacked():
+    stage = measured(retry(audited(Doubled())))
+    assert [record["value"] for record in stage.process(readings(2))] == [0, 2]
+    assert stage.measurement.output == 2
+    assert tidemill.describe(stage).name == "Doubled"
