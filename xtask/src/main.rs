@@ -10,6 +10,7 @@ mod platforms;
 mod python;
 mod release;
 mod tools;
+mod wheel;
 mod zig;
 
 use std::ffi::OsString;
@@ -34,7 +35,7 @@ usage: cargo xtask <task>
   python test the Python package, with the libraries that it works with (--types: write its modules of components anew)
   wheel  build the wheel of the Python package for any Linux of this processor (installs maturin and zig), and try it out; in target/wheels
   release
-         build static binaries (x86-64 and Arm, musl) with checksums and Debian packages, and test them; files in target/release-files
+         build static binaries (x86-64 and Arm, musl), Debian packages and wheels, with checksums, and test them; files in target/release-files
          (--light: only this processor, without optimisation; installs zig, needs rustup)
   instructions
          count the instructions of the kernels under valgrind, fail if they grew (--record: keep the counts)
@@ -58,7 +59,7 @@ fn main() -> ExitCode {
         ["instructions", "--record"] => instructions::record(),
         ["python"] => python::python(),
         ["python", "--types"] => python::write_types(),
-        ["wheel"] => python::wheel(),
+        ["wheel"] => wheel::wheel(),
         ["platforms"] => platforms::platforms(),
         ["release"] => release::release(false),
         ["release", "--light"] => release::release(true),

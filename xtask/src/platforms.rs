@@ -12,6 +12,7 @@ pub(crate) fn platforms() -> Outcome {
     run(Command::new("rustup").args(["target", "add", WEB_ASSEMBLY, MACOS]))?;
     cargo(&["clippy", "--package", "tidemill-core", "--target", WEB_ASSEMBLY, "--", "-D", "warnings"])?;
     // The engine contains C code (zstd); zig provides a compiler and the headers of macOS.
-    let packages = ["--package", "tidemill-core", "--package", "tidemill-engine", "--package", "tidemill"];
+    let packages = ["tidemill-core", "tidemill-engine", "tidemill", "tidemill-python"];
+    let packages = packages.iter().flat_map(|package| ["--package", package]);
     run(zig::cargo_zigbuild()?.arg("clippy").args(packages).args(["--target", MACOS, "--", "-D", "warnings"]))
 }

@@ -18,14 +18,6 @@ const EXAMPLES: [&str; 5] = [
     "orchestrators/luigi",
     "orchestrators/kedro",
 ];
-/// The system that wheels are built for.
-const WHEEL_TARGET: &str = "x86_64-unknown-linux-gnu";
-/// A pipeline that needs nothing but the wheel.
-const TRIAL: &str = "\
-from tidemill import Pipeline, Threshold
-records = [{'sensor': 'a', 'value': value} for value in (1.0, 500.0)]
-assert [record.value for record in Pipeline([records, Threshold(max=100)]).stream()] == [1.0]
-";
 
 /// Builds the package, and tests it.
 pub(crate) fn python() -> Outcome {
@@ -56,31 +48,6 @@ pub(crate) fn python() -> Outcome {
 /// Writes the modules of components from their schemas.
 pub(crate) fn write_types() -> Outcome {
     Package::build()?.run(&[GENERATOR])
-}
-
-/// Builds the wheel, installs it into an empty environment, and runs a pipeline and the command from there.
-pub(crate) fn wheel() -> Outcome {
-    run(Command::new("rustup").args(["target", "add", WHEEL_TARGET]))?;
-    let python = tools::python_with("wheel", &root().join("python/wheel-requirements.txt"))?;
-    let (folder, tried) = (target()?.join("wheels"), target()?.join("wheel-tried"));
-    drop(fs::remove_dir_all(&folder));
-    let bin = python.parent().unwrap_or(Path::new(""));
-    let mut build = Command::new(bin.join("maturin"));
-    build.args(["build", "--release", "--locked", "--zig", "--compatibility", "manylinux2014"]);
-    build.args(["--manifest-path", "python/Cargo.toml", "--out"]).arg(&folder);
-    // Where it looks for zig, and where cargo builds.
-    let mut path = bin.as_os_str().to_owned();
-    path.push(":");
-    path.push(crate::variable("PATH").unwrap_or_default());
-    build.env("PATH", path).env("CARGO_TARGET_DIR", target()?);
-    run(&mut build)?;
-    let wheel =
-        fs::read_dir(&folder).ok().and_then(|mut all| all.next()?.ok()).ok_or("no wheel was built")?;
-    run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&tried))?;
-    let python = tried.join("bin/python");
-    run(Command::new(&python).args(["-m", "pip", "install", "--quiet", "--no-index"]).arg(wheel.path()))?;
-    run(Command::new(&python).args(["-c", TRIAL]))?;
-    run(Command::new(tried.join("bin/tidemill")).arg("--version"))
 }
 
 /// The package as it is installed, in a folder of its own.

@@ -1,4 +1,4 @@
-//! `cargo xtask release`: the files of a release: static binaries in archives, a Debian package each, and their checksums.
+//! `cargo xtask release`: the files of a release: static binaries in archives, a Debian package and a wheel each, and their checksums.
 //!
 //! Everything is built from the lock file, and stamped with the time of the commit: the same commit and tools give the same archives.
 
@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::{Outcome, cargo, line, run, tools, zig};
+use crate::{Outcome, cargo, line, run, tools, wheel, zig};
 
 /// One system that a release is built for.
 struct System {
@@ -61,6 +61,7 @@ pub(crate) fn release(is_light: bool) -> Outcome {
         let package = release.package(system, &binary)?;
         release.try_out(system, &package)?;
         files.push(package);
+        files.push(release.wheel(system)?);
     }
     release.write_checksums(&files)?;
     eprintln!("in {}:", release.folder.display());
@@ -155,6 +156,15 @@ impl Release {
         run(build.env("SOURCE_DATE_EPOCH", &self.time).stdout(Stdio::null()))?;
         fs::remove_dir_all(&root).map_err(|error| format!("{}: {error}", root.display()))?;
         Ok(package)
+    }
+
+    /// The wheel of the Python package, tried out where this machine can.
+    fn wheel(&self, system: &System) -> Result<PathBuf, String> {
+        let built = wheel::build(system.processor, self.profile, &self.folder)?;
+        if system.is_this() {
+            wheel::try_out(&built)?;
+        }
+        Ok(built)
     }
 
     /// Installs the package into a folder, and runs the installed command: `--version`, and a pipeline over the sample data, to Parquet and back.
