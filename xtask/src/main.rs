@@ -103,8 +103,7 @@ fn test() -> Outcome {
 /// The reference of all components, from their schemas.
 fn docs(check: bool) -> Outcome {
     let file = root().join("docs/reference.md");
-    cargo(&["build", "--quiet", "--workspace", "--bin", "tidemill"])?;
-    let mut command = Command::new(target()?.join("debug/tidemill"));
+    let mut command = Command::new(built_command()?);
     let output = command.args(["schema", "--markdown"]).output();
     let output = output.map_err(|error| format!("`{}` cannot be run: {error}", line(&command)))?;
     if !output.status.success() {
@@ -122,6 +121,12 @@ fn docs(check: bool) -> Outcome {
     } else {
         Err("docs/reference.md is out of date: run `cargo xtask docs`".into())
     }
+}
+
+/// The command, built with the tests: alone, its dependencies would have other features, and be built once more.
+pub(crate) fn built_command() -> Result<PathBuf, String> {
+    cargo(&["build", "--quiet", "--workspace", "--bins", "--tests"])?;
+    Ok(target()?.join("debug/tidemill"))
 }
 
 fn deny() -> Outcome {
