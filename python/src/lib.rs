@@ -60,4 +60,6 @@ mod _native {
     use super::run::Running;
     #[pymodule_export]
     use super::stream::Stream;
+    #[pymodule_export]
+    use super::values::toml_of;
 }

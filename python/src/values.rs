@@ -32,6 +32,7 @@ pub(crate) fn keywords<'py>(py: Python<'py>, entries: &Map<String, Value>) -> Py
 }
 
 /// JSON text as TOML text.
+#[pyfunction]
 pub(crate) fn toml_of(json: &str) -> PyResult<String> {
     let value: Value =
         serde_json::from_str(json).map_err(|error| PyValueError::new_err(error.to_string()))?;

@@ -7,7 +7,7 @@ import pytest
 
 README = Path(__file__).parents[1] / "README.md"
 # These are run by the tests of what they import.
-ELSEWHERE = ["tidemill.spark", "tidemill.torch"]
+ELSEWHERE = ["tidemill.sklearn", "tidemill.spark", "tidemill.torch"]
 PROGRAMS = [text for text in re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL) if not any(name in text for name in ELSEWHERE)]
 
 

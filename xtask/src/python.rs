@@ -9,7 +9,7 @@ use crate::{Outcome, cargo, root, run, target, tools};
 const PACKAGE: &str = "python/package/tidemill";
 const GENERATOR: &str = "python/generate.py";
 /// What the package works with, each in a module of this name: each has tests in a folder of its own, with its requirements.
-const INTEGRATIONS: [&str; 3] = ["spark", "dask", "torch"];
+const INTEGRATIONS: [&str; 4] = ["spark", "dask", "torch", "sklearn"];
 /// Examples of programs that use the package: each has tests in a folder of its own, with its requirements.
 const EXAMPLES: [&str; 5] = [
     "service",
@@ -99,6 +99,8 @@ fn copy_folder(from: &Path, to: &Path) -> Outcome {
         let Some(name) = path.file_name() else { continue };
         if path.is_file() {
             copy(&path, &to.join(name))?;
+        } else if name != "__pycache__" {
+            copy_folder(&path, &to.join(name))?;
         }
     }
     Ok(())
