@@ -286,6 +286,23 @@ fn module_of(file: &Path, root: &Path) -> Module {
     names
 }
 
+#[test]
+fn examples_need_nothing_but_tidemill() {
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+    let mut folders = vec![examples];
+    while let Some(folder) = folders.pop() {
+        for path in fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path()) {
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let text = fs::read_to_string(&path).expect("text").replace('_', "-");
+            let inner = ["tidemill-core", "tidemill-engine"].into_iter().find(|inner| text.contains(inner));
+            assert_eq!(inner, None, "{}", path.display());
+        }
+    }
+}
+
 /// All sources but those of tests alone, which are named after them.
 fn files(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).expect("readable folder").map(|entry| entry.expect("entry").path());

@@ -185,6 +185,27 @@ fn a_first_pass_is_whole_or_nothing() {
 }
 
 #[test]
+fn constants_that_are_loaded_are_those_of_the_checkpoint() {
+    let (fitted, folder) = (folder(), folder());
+    let stage = |option: &str| format!("[[stage]]\ntype = 'normalize'\nmethod = 'z_score'\n{option}");
+    run(fitted.path(), &stage("fit = true\nsave = '@/fit.json'"), OUT, u64::MAX, false, false)
+        .expect("a run");
+    let (loads, path) = (stage("load = '@/fit.json'"), folder.path().join("fit.json"));
+    let constants = std::fs::read_to_string(fitted.path().join("fit.json")).expect("constants");
+    std::fs::write(&path, &constants).expect("written");
+    run(folder.path(), &loads, OUT, 300, false, false).expect("a run");
+    let others = constants.replacen("\"unit\": ", "\"unit\": 1", 1);
+    std::fs::write(&path, others).expect("written");
+    let error = run(folder.path(), &loads, OUT, u64::MAX, false, false).expect_err("other constants");
+    assert!(error.to_string().contains("not the one of the checkpoint"), "{error}");
+    assert!(error.to_string().contains("stage 0 (normalize): `CRC-32C of "), "{error}");
+    run(folder.path(), &loads, OUT, 600, true, false).expect("accepted");
+    run(folder.path(), &loads, OUT, 700, false, false).expect("they are those of the checkpoint now");
+    std::fs::write(&path, constants).expect("written");
+    run(folder.path(), &loads, OUT, u64::MAX, false, false).expect_err("changed back");
+}
+
+#[test]
 fn files_that_are_followed_from_now_on_are_not_read_again() {
     let folder = folder();
     run(folder.path(), "", OUT, 300, false, false).expect("a run");

@@ -1,4 +1,5 @@
-//! Killed at a named point: before, after or in the midst of a call by which output, outbox or checkpoint changes on the disk, or of a delivery.
+//! Killed at a named point: before, after or in the midst of a call by which output, outbox or checkpoint changes on the disk, or of a delivery; or at
+//! any moment. The run has plain files, files that roll, and sinks that deliver, of which one is slow and one fails and comes back.
 //!
 //! The run is a process of this test binary, over a file system that counts the calls of one kind and kills its process at one of them. The
 //! process that resumes is killed too, then one runs to its end. Its outputs are those of a run that was not disturbed.
@@ -30,6 +31,8 @@ enum Call {
     Remove,
     SyncFolder,
     Deliver,
+    /// None in particular: whoever has started the process kills it.
+    Any,
 }
 
 /// What it is done to.
@@ -58,7 +61,7 @@ const fn point(name: &'static str, call: Call, part: Part) -> Point {
     Point { name, call, part }
 }
 
-const POINTS: [Point; 21] = [
+const POINTS: [Point; 22] = [
     point("part file created", Call::Create, Part::Output),
     point("part file written", Call::Write, Part::Output),
     point("part file truncated", Call::Truncate, Part::Output),
@@ -80,7 +83,18 @@ const POINTS: [Point; 21] = [
     point("checkpoint renamed", Call::Rename, Part::Checkpoint),
     point("state folder synced", Call::SyncFolder, Part::StateFolder),
     point("epoch delivered", Call::Deliver, Part::Outbox),
+    point("any moment", Call::Any, Part::Output),
 ];
+
+impl Point {
+    /// How many times as many kills as others it has.
+    const fn weight(self) -> u64 {
+        match self.call {
+            Call::Any => 4,
+            _ => 1,
+        }
+    }
+}
 
 /// When in a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

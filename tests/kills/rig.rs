@@ -59,8 +59,13 @@ pub(crate) fn add(count: &AtomicU64) {
 }
 
 /// `share` percent of all kills.
-pub(crate) fn wanted(share: u64) -> u64 {
-    (variable("TIDEMILL_KILLS").unwrap_or(KILLS) * share).div_ceil(100)
+fn wanted(share: u64) -> u64 {
+    (kills(KILLS) * share).div_ceil(100)
+}
+
+/// How many kills there are, `usual` ones if `TIDEMILL_KILLS` does not say otherwise.
+pub(crate) fn kills(usual: u64) -> u64 {
+    variable("TIDEMILL_KILLS").unwrap_or(usual)
 }
 
 /// Calls `story` with other seeds until `share` percent of all kills have happened, from `at_a_time` threads, each with a folder of its own.

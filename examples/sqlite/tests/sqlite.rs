@@ -34,15 +34,15 @@ fn variable(name: &str) -> Option<u64> {
 }
 
 /// The command of this crate in `folder`, with its state there.
-fn command(folder: &Path) -> Command {
+fn command(folder: &Path, threads: u64) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tidemill-example-sqlite"));
-    let arguments = ["run", "p.toml", "--state", "state", "--checkpoint-every", "1ms", "--threads", "2"];
-    command.current_dir(folder).args(arguments).stdin(Stdio::null());
+    let arguments = ["run", "p.toml", "--state", "state", "--checkpoint-every", "1ms", "--threads"];
+    command.current_dir(folder).args(arguments).arg(threads.to_string()).stdin(Stdio::null());
     command
 }
 
-fn start(folder: &Path) -> Child {
-    command(folder).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("started")
+fn start(folder: &Path, threads: u64) -> Child {
+    command(folder, threads).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("started")
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -108,7 +108,7 @@ fn campaign(wanted: u64, prepare: impl Fn(&Path), check: impl Fn(&Path, &Output)
                 }
             }
             for _ in 0..PATIENCE {
-                let mut run = start(folder.path());
+                let mut run = start(folder.path(), 1 + next(3));
                 std::thread::sleep(Duration::from_millis(next(400)));
                 if run.try_wait().expect("a process").is_some() {
                     break;
@@ -117,7 +117,7 @@ fn campaign(wanted: u64, prepare: impl Fn(&Path), check: impl Fn(&Path, &Output)
                 run.wait().expect("an end");
                 kills += 1;
             }
-            let ended = command(folder.path()).output().expect("it runs");
+            let ended = command(folder.path(), 1 + next(3)).output().expect("it runs");
             check(folder.path(), &ended);
         });
         assert!(begun.elapsed() < LIMIT, "it comes no further");
@@ -190,7 +190,7 @@ fn a_database_that_somebody_else_holds_costs_no_data_and_is_said_once() {
     prepare(folder.path());
     let database = make(&folder.path().join("out.db"));
     database.execute_batch("BEGIN IMMEDIATE").expect("held");
-    let run = start(folder.path());
+    let run = start(folder.path(), 2);
     // Held until the run has read everything: its rows wait in the outbox.
     let begun = Instant::now();
     let has_files = || {
@@ -213,7 +213,7 @@ fn behind_a_damaged_checkpoint_no_run_resumes_and_verify_says_so() {
     let pipeline = std::fs::read_to_string(folder.path().join("p.toml")).expect("text");
     let (only, _) = pipeline.split_once("[[sink]]\ntype = 'csv'").expect("two sinks");
     std::fs::write(folder.path().join("p.toml"), only).expect("written");
-    let ended = command(folder.path()).output().expect("a run");
+    let ended = command(folder.path(), 2).output().expect("a run");
     assert!(ended.status.success(), "{}", text(&ended.stderr));
     let entries = std::fs::read_dir(folder.path().join("state")).expect("a folder");
     let paths = entries.map(|entry| entry.expect("an entry").path());
@@ -233,7 +233,7 @@ fn behind_a_damaged_checkpoint_no_run_resumes_and_verify_says_so() {
         .expect("the command runs");
     let said = text(&verified.stderr);
     assert!(said.contains("no run resumes") && said.contains("sink 0 (sqlite) may have delivered"), "{said}");
-    let refused = text(&command(folder.path()).output().expect("a run").stderr);
+    let refused = text(&command(folder.path(), 2).output().expect("a run").stderr);
     assert!(refused.contains("cannot be read, and their rows may have been delivered"), "{refused}");
 }
 

@@ -70,16 +70,15 @@ fn every_way_of_running_gives_what_the_plain_loop_gives() {
     }
 }
 
-/// Starts the command of this crate in `folder`.
-fn start(folder: &Path, arguments: &[&str]) -> Child {
+/// The command of this crate in `folder`.
+fn command(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tidemill-example-stages"));
+    command.current_dir(folder).args(arguments).stdin(Stdio::null());
     command
-        .current_dir(folder)
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped());
-    command.spawn().expect("started")
+}
+
+fn start(folder: &Path, arguments: &[&str]) -> Child {
+    command(folder, arguments).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("started")
 }
 
 fn run(folder: &Path, arguments: &[&str]) {
@@ -87,16 +86,18 @@ fn run(folder: &Path, arguments: &[&str]) {
     assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
 }
 
+/// How many records the newest checkpoint has; `None` before the first.
+fn checkpointed(folder: &Path) -> Option<u64> {
+    let inspected = command(folder, &["state", "inspect", "state", "--json"]).output().expect("it runs");
+    let state: serde_json::Value = serde_json::from_slice(&inspected.stdout).ok()?;
+    state["newest"]["records"].as_u64()
+}
+
 /// Kills a run that follows a file once a checkpoint has `records` records.
 fn kill_behind(folder: &Path, records: u64) {
     let live = ["run", "live.toml", "--state", "state", "--checkpoint-every", "1ms", "--threads", "3"];
     let (mut child, start) = (start(folder, &live), Instant::now());
-    let found = || {
-        let state =
-            tidemill_engine::checkpoint::look(&tidemill_engine::files::Disk, &folder.join("state")).ok()?;
-        Some(state.manifest?.0.records)
-    };
-    while found().is_none_or(|found| found < records) {
+    while checkpointed(folder).is_none_or(|found| found < records) {
         assert!(start.elapsed() < Duration::from_secs(60) && child.try_wait().expect("a child").is_none());
         std::thread::sleep(Duration::from_millis(2));
     }

@@ -13,7 +13,7 @@ use tidemill::{Pipeline, Result};
 use tidemill_engine::pipeline::SinkEntry;
 
 use super::disk::Deadly;
-use super::sink::Delivered;
+use super::sink::{Delivered, Manner};
 use super::{Killer, Moment, POINTS, Point};
 use crate::rolled;
 
@@ -37,6 +37,8 @@ pub(super) struct Order {
     /// Where it is killed: the point, the moment, and at which such call.
     pub(super) kill: Option<(Point, Moment, u64)>,
     pub(super) threads: usize,
+    /// Behind how many deliveries the target of a sink is away for a while.
+    pub(super) outage: u64,
     /// It ends where its checkpoint is.
     pub(super) finishes: bool,
 }
@@ -47,12 +49,13 @@ impl Order {
             None => ("-", Moment::Before, 0),
             Some((point, moment, call)) => (point.name, moment, call),
         };
-        format!("{:?}/{at}/{moment:?}/{call}/{}/{}", self.input, self.threads, self.finishes)
+        let Self { input, threads, outage, finishes, .. } = self;
+        format!("{input:?}/{at}/{moment:?}/{call}/{threads}/{outage}/{finishes}")
     }
 
     fn parse(text: &str) -> Self {
-        let [input, at, moment, call, threads, finishes] =
-            text.split('/').collect::<Vec<_>>().try_into().expect("six fields");
+        let [input, at, moment, call, threads, outage, finishes] =
+            text.split('/').collect::<Vec<_>>().try_into().expect("seven fields");
         let moment = match moment {
             "Before" => Moment::Before,
             "Midway" => Moment::Midway,
@@ -63,15 +66,26 @@ impl Order {
             input: if input == "AtRest" { Input::AtRest } else { Input::Followed },
             kill: point.map(|point| (point, moment, call.parse().expect("a number"))),
             threads: threads.parse().expect("a number"),
+            outage: outage.parse().expect("a number"),
             finishes: finishes == "true",
         }
     }
 }
 
-/// The pipeline in `folder`: three kinds of output, files that roll and one that delivers.
-fn pipeline(folder: &Path, input: Input, killer: &Arc<Killer>) -> Pipeline {
+/// The sinks that deliver.
+fn delivering(outage: u64) -> [Manner; 3] {
+    [Manner::AtOnce, Manner::Slowly, Manner::WithAnOutage(outage)]
+}
+
+/// The names of their folders.
+pub(super) fn delivered() -> [&'static str; 3] {
+    delivering(0).map(Manner::name)
+}
+
+/// The pipeline in `folder`: three kinds of output, files that roll and sinks that deliver.
+fn pipeline(folder: &Path, order: Order, killer: &Arc<Killer>) -> Pipeline {
     let folder = folder.display();
-    let follow = input == Input::Followed;
+    let follow = order.input == Input::Followed;
     let sinks = rolled::SINKS.replace("'rolled/", &format!("'{folder}/rolled/"));
     let toml = format!(
         "[source]\ntype = 'csv'\npath = '{folder}/in.csv'\nfollow = {follow}\ntime = 't'\nsensor = 's'\nmeasurements = ['v']\nmax_rejects = 0.9\n\
@@ -84,8 +98,10 @@ fn pipeline(folder: &Path, input: Input, killer: &Arc<Killer>) -> Pipeline {
          [[sink]]\ntype = 'dead_letter'\npath = '{folder}/out/rejects.jsonl'\n{sinks}"
     );
     let mut pipeline = Pipeline::from_toml(&toml).expect("a pipeline");
-    let delivered = format!("{folder}/delivered").into();
-    pipeline.sinks.push(SinkEntry::new(Delivered { folder: delivered, killer: Arc::clone(killer) }));
+    for manner in delivering(order.outage) {
+        let (folder, killer) = (format!("{folder}/{}", manner.name()).into(), Arc::clone(killer));
+        pipeline.sinks.push(SinkEntry::new(Delivered { folder, manner, killer }));
+    }
     pipeline
 }
 
@@ -93,7 +109,7 @@ fn pipeline(folder: &Path, input: Input, killer: &Arc<Killer>) -> Pipeline {
 pub(super) fn run(folder: &Path, order: Order, with_state: bool) -> Result<()> {
     let (point, moment, call) = order.kill.unwrap_or((POINTS[0], Moment::Before, 0));
     let killer = Arc::new(Killer { point, moment, left: AtomicU64::new(call) });
-    let pipeline = pipeline(folder, order.input, &killer);
+    let pipeline = pipeline(folder, order, &killer);
     let state = StateOptions {
         every: Duration::ZERO,
         waits: order.threads != 2,

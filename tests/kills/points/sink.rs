@@ -1,8 +1,9 @@
-//! A sink that delivers by epochs, in which a process is killed.
+//! Sinks that deliver by epochs, in which a process is killed.
 
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tidemill::batch::{Batch, Schema};
 use tidemill::sensor::Sensors;
@@ -11,17 +12,49 @@ use tidemill::{Error, Result};
 
 use super::{Call, Killer, Part};
 
+/// How a sink delivers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Manner {
+    AtOnce,
+    /// Each delivery takes a while.
+    Slowly,
+    /// Two attempts fail behind so many others.
+    WithAnOutage(u64),
+}
+
+impl Manner {
+    /// The name of the sink and of its folder.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::AtOnce => "prompt",
+            Self::Slowly => "slow",
+            Self::WithAnOutage(_) => "away",
+        }
+    }
+}
+
+/// How long a slow delivery takes.
+const SLOW: Duration = Duration::from_millis(5);
+
 /// A sink that delivers: a file for each epoch.
+#[derive(Clone)]
 pub(super) struct Delivered {
     pub(super) folder: PathBuf,
+    pub(super) manner: Manner,
     pub(super) killer: Arc<Killer>,
+}
+
+/// The sink in use.
+struct Open {
+    sink: Delivered,
+    attempts: u64,
 }
 
 struct Names;
 
 impl SinkSpec for Delivered {
     fn name(&self) -> &str {
-        "delivered"
+        self.manner.name()
     }
     fn parameters(&self) -> serde_json::Value {
         serde_json::json!({})
@@ -33,7 +66,7 @@ impl SinkSpec for Delivered {
         true
     }
     fn open(&self, _schema: &Arc<Schema>, _outset: &Outset) -> Result<Box<dyn Sink>> {
-        Ok(Box::new(Self { folder: self.folder.clone(), killer: Arc::clone(&self.killer) }))
+        Ok(Box::new(Open { sink: self.clone(), attempts: 0 }))
     }
 }
 
@@ -44,13 +77,30 @@ impl Prepare for Names {
     }
 }
 
-impl Sink for Delivered {
+impl Open {
+    /// What an attempt to deliver meets.
+    fn attempt(&mut self) -> Result<()> {
+        self.attempts += 1;
+        match self.sink.manner {
+            Manner::Slowly => std::thread::sleep(SLOW),
+            Manner::WithAnOutage(behind) if (1..=2).contains(&self.attempts.saturating_sub(behind)) => {
+                return Err(Error::unavailable("nobody is there").transient());
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+impl Sink for Open {
     fn preparer(&self) -> Option<Arc<dyn Prepare>> {
         Some(Arc::new(Names))
     }
     fn deliver(&mut self, epoch: u64, rows: &mut dyn Iterator<Item = Result<Vec<u8>>>) -> Result<()> {
+        self.attempt()?;
+        let Delivered { folder, killer, .. } = &self.sink;
         let bytes: Vec<_> = rows.collect::<Result<Vec<_>>>()?.concat();
-        let (path, aside) = (self.folder.join(format!("{epoch:010}")), self.folder.join("aside"));
+        let (path, aside) = (folder.join(format!("{epoch:010}")), folder.join("aside"));
         let failed = |error: io::Error| Error::io("deliver", path.display(), &error);
         let act = || match std::fs::read(&path) {
             // Delivered again, it is the same.
@@ -61,6 +111,6 @@ impl Sink for Delivered {
             Err(_) => std::fs::write(&aside, &bytes).and_then(|()| std::fs::rename(&aside, &path)),
         };
         let midway = || drop(std::fs::write(&aside, &bytes[..bytes.len() / 2]));
-        self.killer.at(Call::Deliver, Some(Part::Outbox), midway, act).map_err(failed)
+        killer.at(Call::Deliver, Some(Part::Outbox), midway, act).map_err(failed)
     }
 }

@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use super::process::{Input, Order, run, spawn};
-use super::{Moment, POINTS, Point};
+use super::process::{Input, Order, delivered, run, spawn};
+use super::{Call, Moment, POINTS, Point};
 use crate::command::{self, text};
 use crate::rig::{self, Count, Files, files, newest};
 use crate::rolled;
@@ -30,20 +30,26 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// How often a story may miss its point, in a row.
 const MISSES: u32 = 60;
 
-/// Kills runs at each point until each has had its share.
-pub(crate) fn campaign(share: u64) {
-    let seed = rig::seed();
-    let wanted = (rig::wanted(share) / POINTS.len() as u64).max(1);
-    println!("TIDEMILL_SEED={seed}, {wanted} kills at each of {} points", POINTS.len());
+/// How many deliveries a run has, about.
+const DELIVERIES: u64 = 20;
+
+/// How many milliseconds a run takes, about.
+const RUN: u64 = 400;
+
+/// Kills runs at each point until each has had its share of all `kills`.
+pub(crate) fn campaign(kills: u64) {
+    let (seed, inputs) = (rig::seed(), [Input::AtRest, Input::Followed]);
+    let share = (kills / inputs.len() as u64 / POINTS.iter().map(|point| point.weight()).sum::<u64>()).max(1);
+    println!("TIDEMILL_SEED={seed}, {share} kills at each of {} points", POINTS.len());
     std::thread::scope(|scope| {
-        for input in [Input::AtRest, Input::Followed] {
+        for input in inputs {
             scope.spawn(move || {
                 let (folder, count) = (command::folder(), Count::default());
                 let mut story = Story::new(folder.path(), input, seed);
                 let mut met = BTreeMap::<_, u64>::new();
                 for point in POINTS {
                     let mut misses = 0;
-                    while met.get(point.name).copied().unwrap_or(0) < wanted {
+                    while met.get(point.name).copied().unwrap_or(0) < share * point.weight() {
                         let hit = story.tell(point, &mut met, &count);
                         misses = if hit { 0 } else { misses + 1 };
                         assert!(misses < MISSES, "{input:?}: a run never comes to `{}`", point.name);
@@ -73,7 +79,7 @@ impl<'a> Story<'a> {
         let mut story = Self { folder, input, random, expected: Files::new(), text, written: 0 };
         story.clear();
         story.write(RECORDS);
-        let plain = Order { input: Input::AtRest, kill: None, threads: 1, finishes: false };
+        let plain = Order { input: Input::AtRest, kill: None, threads: 1, outage: u64::MAX, finishes: false };
         run(folder, plain, false).expect("a run");
         story.expected = files(&folder.join("out"));
         assert!(story.expected.len() == 3 && story.expected.values().all(|bytes| bytes.len() > 500));
@@ -82,11 +88,10 @@ impl<'a> Story<'a> {
 
     /// Removes what runs have left.
     fn clear(&mut self) {
-        for left in ["out", "state", "rolled", "delivered"] {
-            let _not_there = std::fs::remove_dir_all(self.folder.join(left));
-        }
-        for made in ["out", "rolled", "delivered"] {
-            std::fs::create_dir(self.folder.join(made)).expect("a folder");
+        let _not_there = std::fs::remove_dir_all(self.folder.join("state"));
+        for name in ["out", "rolled"].into_iter().chain(delivered()) {
+            let _not_there = std::fs::remove_dir_all(self.folder.join(name));
+            std::fs::create_dir(self.folder.join(name)).expect("a folder");
         }
         File::create(self.folder.join("in.csv"))
             .and_then(|mut file| file.write_all(b"t,s,v\n"))
@@ -140,7 +145,8 @@ impl<'a> Story<'a> {
         let most = [1, 4, 16][random.random_range(0..3)];
         let kill =
             point.map(|point| (point, moments[random.random_range(0..3)], random.random_range(1..=most)));
-        Order { input: self.input, kill, threads: random.random_range(1..=3), finishes }
+        let (threads, outage) = (random.random_range(1..=3), random.random_range(0..DELIVERIES));
+        Order { input: self.input, kill, threads, outage, finishes }
     }
 
     /// Has a run that nobody kills come to its end.
@@ -160,6 +166,11 @@ impl<'a> Story<'a> {
         if is_followed {
             let records = self.random.random_range(100..600);
             self.write(records);
+        }
+        if order.kill.is_some_and(|(point, ..)| point.call == Call::Any) {
+            std::thread::sleep(Duration::from_millis(self.random.random_range(0..RUN)));
+            child.kill().expect("killed");
+        } else if is_followed {
             self.settle(&mut child, told);
         }
         drop(child.stdin.take());
@@ -197,16 +208,17 @@ impl<'a> Story<'a> {
             assert!(found[name] == *bytes, "{told}: {name} differs\n{}", text(&found[name]));
         }
         rolled::check(self.folder, &found["all.csv"], &found["rejects.jsonl"], told);
-        let delivered = files(&self.folder.join("delivered"));
-        let delivered: Vec<_> = delivered.iter().filter(|(name, _)| *name != "aside").collect();
-        let delivered: String = delivered.iter().map(|(_, bytes)| text(bytes)).collect();
         let all = text(&found["all.csv"]);
         let sensors: String = all
             .lines()
             .skip(1)
             .map(|line| format!("{}\n", line.split(',').nth(1).expect("a sensor")))
             .collect();
-        assert!(delivered == sensors, "{told}: delivered is\n{delivered}");
+        for name in delivered() {
+            let epochs = files(&self.folder.join(name)).into_iter().filter(|(name, _)| name != "aside");
+            let rows: String = epochs.map(|(_, bytes)| text(&bytes)).collect();
+            assert!(rows == sensors, "{told}: {name} has\n{rows}");
+        }
         let kept = files(&self.folder.join("state")).into_keys();
         let left: Vec<_> =
             kept.filter(|name| name.starts_with("outbox-") || name.starts_with("rows-")).collect();

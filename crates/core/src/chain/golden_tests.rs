@@ -181,6 +181,26 @@ fn those_of_other_versions_are_refused_by_name() {
     }
 }
 
+#[test]
+fn versions_that_are_too_old_or_too_new_and_damaged_bytes_are_refused() {
+    /// Where the version stands.
+    const VERSION: Range<usize> = 4..6;
+    for (kind, version) in CURRENT {
+        for (file, bytes) in files(&folder(kind, version)) {
+            for other in [version - 1, version + 1] {
+                let mut forged = bytes.clone();
+                forged[VERSION].copy_from_slice(&other.to_le_bytes());
+                let error = refusal(kind, &file, forged);
+                assert!(error.contains(&format!("is of version {other}")), "{file}: {error}");
+            }
+            let mut damaged = bytes.clone();
+            damaged[bytes.len() / 2] ^= 1;
+            let error = refusal(kind, &file, damaged);
+            assert!(error.contains("they are damaged"), "{file}: {error}");
+        }
+    }
+}
+
 /// Adds the folders of the versions that are written now, where they are not there.
 #[test]
 #[ignore = "writes into the source tree: see CONTRIBUTING.md"]

@@ -15,8 +15,14 @@ use super::Segment;
 use crate::error::{Error, Result};
 use crate::files::{FileHandle, FileSystem};
 
-/// The beginning of a segment: magic, and version 2. (Version 1 had one file per epoch, with other names.)
+/// The beginning of a segment: magic, and the version.
 pub(super) const BEGINNING: [u8; 12] = *b"tide-row\x02\0\0\0";
+
+/// The length of the magic.
+const MAGIC: usize = 8;
+
+/// The version that this release reads. (Version 1 had one file per epoch, with other names.)
+const VERSION: u32 = version(BEGINNING);
 
 /// The length of a frame before its rows, in bytes.
 const HEAD: usize = 4 + 8 + 4;
@@ -59,9 +65,14 @@ impl Frames {
         })?;
         let place = BEGINNING.len() as u64;
         let frames = Self { file, path, segment, place, has_failed: false };
-        match frames.bytes(0, BEGINNING.len())? == BEGINNING {
-            true => Ok(frames),
-            false => Err(wrong(&frames.path, "it does not begin like one of this version")),
+        let mut beginning = [0; BEGINNING.len()];
+        beginning.copy_from_slice(&frames.bytes(0, BEGINNING.len())?);
+        match version(beginning) {
+            _ if beginning[..MAGIC] != BEGINNING[..MAGIC] => {
+                Err(wrong(&frames.path, "it does not begin like a log of rows"))
+            }
+            VERSION => Ok(frames),
+            version => Err(of_version(&frames.path, version)),
         }
     }
 
@@ -120,6 +131,21 @@ pub(super) fn gone(path: &Path) -> Error {
 /// The error for a segment that is damaged at `place`.
 pub(super) fn damaged(path: &Path, place: u64) -> Error {
     wrong(path, &format!("the rows at byte {place} are damaged"))
+}
+
+const fn version(beginning: [u8; BEGINNING.len()]) -> u32 {
+    let [.., a, b, c, d] = beginning;
+    u32::from_le_bytes([a, b, c, d])
+}
+
+/// The error for a segment of another version.
+fn of_version(path: &Path, version: u32) -> Error {
+    let path = path.display();
+    let what =
+        format!("{path} is a log of rows of version {version}, and this goes on from version {VERSION}");
+    Error::data(what).with_help(
+        "rows in it have not been delivered: go on with the version of tidemill that wrote it, or start anew with another --state",
+    )
 }
 
 fn wrong(path: &Path, what: &str) -> Error {

@@ -33,7 +33,7 @@ use crate::rows;
 use crate::sensor::SharedSensors;
 use crate::sink::{Outset, Repeat};
 use crate::source::Resumption;
-use crate::stage::CutKind;
+use crate::stage::{CutKind, Stage};
 use crate::time::Clock;
 
 /// Where and when a run writes the checkpoints from which it resumes after a restart.
@@ -76,6 +76,7 @@ pub(crate) struct State {
     folder: Arc<Mutex<StateFolder>>,
     pipeline: Vec<PartSpec>,
     key: Key,
+    loaded: Vec<Option<Loaded>>,
     run: Arc<str>,
     /// The checkpoint from which the run goes on, its parts in the order of the pipeline.
     pub(crate) resume: Option<Resume>,
@@ -118,12 +119,14 @@ impl State {
         let found = folder.load()?;
         let key = found.manifest.as_ref().map_or_else(new_key, |(manifest, _)| manifest.key);
         let epoch = folder.newest() + 1;
+        let loaded: Vec<_> = pipeline.stages.iter().map(|entry| Loaded::by(&*entry.stage)).collect();
         let mut state = Self {
             options: options.clone(),
             run: folder.id(),
             folder: Arc::new(Mutex::new(folder)),
-            pipeline: parts(pipeline, &key),
+            pipeline: parts(pipeline, &key, &loaded),
             key,
+            loaded,
             resume: None,
             remarks: Vec::new(),
             found: None,
@@ -402,7 +405,7 @@ impl State {
 
     /// From here on, the run is one of `pipeline`: it goes on from later checkpoints with that.
     pub(crate) fn reload(&mut self, pipeline: &Pipeline) {
-        self.pipeline = parts(pipeline, &self.key);
+        self.pipeline = parts(pipeline, &self.key, &self.loaded);
     }
 
     /// Waits for the thread, and keeps a last checkpoint.
@@ -504,14 +507,35 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The parts of a pipeline as they are written into a checkpoint; values from the environment as fingerprints under `key`.
-fn parts(pipeline: &Pipeline, key: &Key) -> Vec<PartSpec> {
+/// The content of a file that a stage loads before the run: a run with another one is a changed pipeline.
+struct Loaded {
+    /// What it is called among the options of the stage.
+    name: String,
+    crc: u32,
+}
+
+impl Loaded {
+    /// `None` where `stage` loads none, or where it cannot be read, which ends the run later.
+    fn by(stage: &dyn Stage) -> Option<Self> {
+        let path = stage.loads()?;
+        let crc = crc32c::crc32c(&std::fs::read(path).ok()?);
+        Some(Self { name: format!("CRC-32C of {}", path.written()), crc })
+    }
+}
+
+/// The parts of a pipeline as they are written into a checkpoint; values from the environment as fingerprints under `key`, with what the stages have `loaded`.
+fn parts(pipeline: &Pipeline, key: &Key, loaded: &[Option<Loaded>]) -> Vec<PartSpec> {
     let part = |place: String, name: &str, options: &serde_json::Value| PartSpec {
         place,
         name: name.to_owned(),
         options: options.to_string(),
     };
-    let Parameters { sources, stages, sinks } = pipeline.parameters_with(Some(key));
+    let Parameters { sources, mut stages, sinks } = pipeline.parameters_with(Some(key));
+    for (options, loaded) in stages.iter_mut().zip(loaded) {
+        if let (Some(options), Some(Loaded { name, crc })) = (options.as_object_mut(), loaded) {
+            options.insert(name.clone(), format!("{crc:08x}").into());
+        }
+    }
     let mut parts = Vec::new();
     for (at, (entry, options)) in pipeline.sources.iter().zip(&sources).enumerate() {
         let place = if sources.len() == 1 { "source".into() } else { source_label(pipeline, at) };

@@ -109,6 +109,13 @@ pub(super) struct FitFile {
     pub(super) series: BTreeMap<String, BTreeMap<String, Summary>>,
 }
 
+/// What such a file of any version has.
+#[derive(Deserialize)]
+struct AnyVersion {
+    tidemill: String,
+    version: u32,
+}
+
 /// One series in the file.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -140,11 +147,15 @@ impl FitFile {
     pub(super) fn parse(text: &str, path: &FilePath, method: Method) -> Result<Self> {
         let wrong =
             |what: String| Error::config(format!("`{path}` {what}")).with_help("create it again with `fit`");
-        let file: Self = serde_json::from_str(text)
-            .map_err(|error| wrong(format!("is not a file of constants: {error}")))?;
-        if file.tidemill != "fit" || file.version != VERSION {
-            return Err(wrong(format!("is of version {}, not {VERSION}", file.version)));
+        let other = |error: serde_json::Error| wrong(format!("is not a file of constants: {error}"));
+        let AnyVersion { tidemill, version } = serde_json::from_str(text).map_err(other)?;
+        if tidemill != "fit" {
+            return Err(wrong(format!("is not a file of constants, but of `{}`", tidemill.escape_debug())));
         }
+        if version != VERSION {
+            return Err(wrong(format!("is of version {version}, and this release reads version {VERSION}")));
+        }
+        let file: Self = serde_json::from_str(text).map_err(other)?;
         if file.method != method {
             return Err(wrong(format!(
                 "has the constants of `{}`, not of `{}`",

@@ -7,6 +7,7 @@ use super::constants::FitFile;
 use super::options::Normalize;
 use crate::batch::Schema;
 use crate::error::Result;
+use crate::paths::FilePath;
 use crate::stage::{Process, Reach, Stage};
 
 /// The stage after its first pass, or with constants from a file.
@@ -46,6 +47,14 @@ impl Stage for FixedNormalize {
         let file = Arc::clone(&self.file);
         let lookup = move |sensor: &str, column: &str| file.get(sensor, column);
         Ok(Box::new(Apply::new(&self.options, input, lookup)?))
+    }
+
+    fn loads(&self) -> Option<&FilePath> {
+        self.options.load.as_ref()
+    }
+
+    fn load(&self, text: &str) -> Result<Arc<dyn Stage>> {
+        self.options.load(text)
     }
 
     fn fitted(&self) -> Option<String> {
