@@ -183,6 +183,12 @@ impl Chain {
         self.act(py, advance).map(Batch)
     }
 
+    /// The watermark (nanoseconds since 1970) at which `advance` may give records, if none are pushed before; None if it gives none.
+    fn due(&self, py: Python<'_>) -> PyResult<Option<i64>> {
+        let due = self.act(py, |state| state.begun()?.0.chain.due())?;
+        Ok(due.map(Timestamp::as_nanos))
+    }
+
     /// The state of all sensors.
     fn save<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
         let saved = self.act(py, |state| {

@@ -12,7 +12,7 @@
 //! ```text
 //! save_groups(n) → n × bytes            sensors by Chain::group_of(name, n)
 //! restore([bytes, …])                   of one group or several, whichever process saved them, in a chain that has been given nothing yet
-//! advance(watermark)                    if the watermark of the source is known; without it no sensor is quiet
+//! advance(watermark)                    if the watermark of the source is known; without it no sensor is quiet; due() says from which watermark on it has an effect
 //! ```
 //!
 //! Each sensor gets the same records, to the bit, as from one partitioned chain that is given everything. Between sensors, the order is that of the process that they
@@ -224,6 +224,15 @@ impl Chain {
         let mut watermark = Watermark::new();
         watermark.advance(to);
         self.release_all(rows, sensors, |process, flow| process.advance(watermark, sensors, flow))
+    }
+
+    /// The watermark at which [`Chain::advance`] may emit records, if none are pushed before: it emits none at an earlier one. `None` if it emits none at all.
+    ///
+    /// # Errors
+    /// An internal error if a stage panics.
+    pub fn due(&self) -> Result<Option<Timestamp>> {
+        let due = self.steps.iter().map(|step| asked(&step.label, || step.process.due()));
+        Ok(due.collect::<Result<Vec<_>>>()?.into_iter().flatten().min())
     }
 
     /// Every stage in turn releases what `act` returns, through the stages after it.

@@ -53,7 +53,7 @@ use crate::error::{Error, Result};
 use crate::options::{Configure, Named, Options};
 use crate::paths::{Base, FilePath};
 use crate::sensor::{SensorId, Sensors};
-use crate::time::{Agreement, Watermark};
+use crate::time::{Agreement, Timestamp, Watermark};
 
 pub use crate::options::parameters_of;
 pub use crate::sensor::{OfSensors, PerSensor, Rules, matcher};
@@ -351,6 +351,11 @@ pub trait Process: Any + Send {
     /// What its results for a sensor depend on besides the records of that sensor, such as "the watermark": then a process that has only some of the sensors gives other
     /// results. `None` if sensors are independent.
     fn goes_by(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// The watermark at which [`Process::advance`] may return records, if no more come before: it returns none at an earlier one. `None` if it returns none at all.
+    fn due(&self) -> Option<Timestamp> {
         None
     }
 

@@ -63,6 +63,12 @@ impl<K: Copy + Ord> Deadlines<K> {
         self.next.is_some_and(|next| watermark.has_reached(next))
     }
 
+    /// The watermark at which it is time to check again: no later than any deadline.
+    #[must_use]
+    pub fn next(&self) -> Option<Timestamp> {
+        self.next
+    }
+
     /// Appends all quiet sensors to `quiet`, in no particular order, and stops tracking them. `deadline` returns a sensor's current
     /// deadline, which is no earlier than before; `None` to stop tracking it.
     pub fn take_quiet(
@@ -138,6 +144,8 @@ mod tests {
                 let is_due = deadlines.is_due(watermark);
                 deadlines.take_quiet(watermark, |sensor| times[sensor].map(at), &mut quiet);
                 prop_assert!(!deadlines.is_due(watermark));
+                let next = times.iter().flatten().copied().filter(|&deadline| deadline > now).min();
+                prop_assert!(next.is_none_or(|next| deadlines.next().is_some_and(|look| look <= at(next))));
                 quiet.sort();
                 let expected: Vec<usize> =
                     (0..5).filter(|&sensor| times[sensor].is_some_and(|deadline| deadline <= now)).collect();

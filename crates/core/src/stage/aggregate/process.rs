@@ -365,6 +365,10 @@ impl Process for Aggregating {
         self.bound.every.and_then(|_| self.bound.agreement.goes_by())
     }
 
+    fn due(&self) -> Option<Timestamp> {
+        self.deadlines.next()
+    }
+
     fn advance(&mut self, watermark: Watermark, sensors: &Sensors, flow: &mut Flow) -> Result<Option<Batch>> {
         let Some(every) = self.bound.every else { return Ok(None) };
         let (watermark, mut leaving) = (self.reached.advance_to(watermark), Leaving::new(&self.bound));

@@ -341,6 +341,11 @@ impl<S: SensorStage> Shards for BySensor<S> {
         self.timers.filter(|_| self.stage.ticks().is_none()).and_then(|_| self.agreement.goes_by())
     }
 
+    fn due(&self) -> Option<Timestamp> {
+        let next = |shard| self.table.change(shard, std::iter::empty()).own.deadlines.next();
+        (0..self.count()).filter_map(next).min()
+    }
+
     fn advance(&self, watermark: Watermark, sensors: &Sensors, flow: &mut Flow) -> Result<Option<Batch>> {
         let Some(watermarks) = &self.watermarks else { return Ok(None) };
         let watermark = watermarks.advance_to(watermark);

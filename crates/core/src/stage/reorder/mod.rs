@@ -19,7 +19,7 @@ use crate::batch::{Batch, SavedBatch, Schema};
 use crate::error::{Error, RejectionKind, Result};
 use crate::kernel::prefetch::prefetch;
 use crate::sensor::{SensorId, Sensors};
-use crate::time::{Agreement, Deadlines, Reached, Watermark, format_duration};
+use crate::time::{Agreement, Deadlines, Reached, Timestamp, Watermark, format_duration};
 
 /// Sorts each series by (timestamp, input order).
 #[derive(Clone, Debug)]
@@ -325,6 +325,10 @@ impl Process for Sorting {
 
     fn goes_by(&self) -> Option<&'static str> {
         self.agreement.goes_by()
+    }
+
+    fn due(&self) -> Option<Timestamp> {
+        self.deadlines.next()
     }
 
     fn advance(

@@ -10,7 +10,7 @@ use super::{Cut, CutKind, Flow, Pieces, Process, SensorStates};
 use crate::batch::Batch;
 use crate::error::{Error, Result};
 use crate::sensor::{SensorId, Sensors};
-use crate::time::Watermark;
+use crate::time::{Timestamp, Watermark};
 
 pub use groups::{Groups, Share};
 pub(in crate::stage) use table::{Shard, Table};
@@ -87,6 +87,11 @@ pub trait Shards: Send + Sync {
 
     /// As [`Process::goes_by`].
     fn goes_by(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// As [`Process::due`]. Called when every shard has been through the same batches.
+    fn due(&self) -> Option<Timestamp> {
         None
     }
 
@@ -171,6 +176,10 @@ impl<S: Shards + 'static> Process for InOne<S> {
 
     fn goes_by(&self) -> Option<&'static str> {
         self.shards.goes_by()
+    }
+
+    fn due(&self) -> Option<Timestamp> {
+        self.shards.due()
     }
 
     fn advance(&mut self, watermark: Watermark, sensors: &Sensors, flow: &mut Flow) -> Result<Option<Batch>> {
