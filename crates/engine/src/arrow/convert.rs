@@ -78,6 +78,10 @@ pub(crate) fn carried(typed: &mut Typed<'_>, at: usize, array: &ArrayRef, file: 
 
 /// Fills column `at` with texts that stay where they are; gives whether that can be.
 fn share(typed: &mut Typed<'_>, at: usize, texts: &StringArray) -> bool {
+    // The offsets of an empty piece of an array may be those of bytes that did not come along.
+    if texts.is_empty() {
+        return false;
+    }
     let offsets = texts.value_offsets();
     let (Some(&first), Some(&last)) = (offsets.first(), offsets.last()) else { return false };
     let bytes = texts.values().slice_with_length(first as usize, (last - first) as usize);
