@@ -18,6 +18,7 @@ const EXAMPLES: [&str; 5] = [
     "orchestrators/luigi",
     "orchestrators/kedro",
 ];
+const PYTEST: [&str; 5] = ["-m", "pytest", "-q", "-p", "no:cacheprovider"];
 
 /// Builds the package, and tests it.
 pub(crate) fn python() -> Outcome {
@@ -75,19 +76,30 @@ impl Package {
     fn test_with(&self, name: &str, others: &[&str]) -> Outcome {
         let folder = format!("python/tests/{name}");
         let python = tools::python_with(name, &root().join(&folder).join("requirements.txt"))?;
-        Self { python, installed: self.installed.clone() }.test(&[others, &[&folder]].concat())
+        let package = Self { python, installed: self.installed.clone() };
+        let mut command = package.command(&[&PYTEST[..], others, &[&folder]].concat());
+        let project = root().join(&folder).join("pom.xml");
+        if project.exists() {
+            command.env("TIDEMILL_JARS", tools::jars_with(&format!("{name}-jars"), &project)?);
+        }
+        run(&mut command)
     }
 
     fn test(&self, arguments: &[&str]) -> Outcome {
-        self.run(&[&["-m", "pytest", "-q", "-p", "no:cacheprovider"][..], arguments].concat())
+        self.run(&[&PYTEST[..], arguments].concat())
     }
 
     /// Runs Python, for which the package is installed.
     fn run(&self, arguments: &[&str]) -> Outcome {
+        run(&mut self.command(arguments))
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.python);
         command.args(arguments).env("PYTHONPATH", &self.installed);
         // Leaves no files in the checkout.
-        run(command.env("PYTHONDONTWRITEBYTECODE", "1"))
+        command.env("PYTHONDONTWRITEBYTECODE", "1");
+        command
     }
 }
 

@@ -34,6 +34,24 @@ pub(crate) fn python_with(name: &str, requirements: &Path) -> Result<PathBuf, St
     Ok(python)
 }
 
+/// The folder, named `name`, with the jars that the Maven project in `project` depends on.
+pub(crate) fn jars_with(name: &str, project: &Path) -> Result<PathBuf, String> {
+    let folder = cache().join(name);
+    let copied = folder.join("pom.xml");
+    let wanted = std::fs::read(project).map_err(|error| format!("{}: {error}", project.display()))?;
+    if std::fs::read(&copied).is_ok_and(|found| found == wanted) {
+        return Ok(folder);
+    }
+    installed("mvn", "maven")?;
+    drop(std::fs::remove_dir_all(&folder));
+    let copy = ["--quiet", "--batch-mode", "dependency:copy-dependencies", "-DexcludeTransitive=true", "--file"];
+    let to = format!("-DoutputDirectory={}", folder.display());
+    run(Command::new("mvn").args(copy).arg(project).arg(to))?;
+    // Last, so that an interrupted download is repeated.
+    std::fs::write(&copied, wanted).map_err(|error| format!("{}: {error}", copied.display()))?;
+    Ok(folder)
+}
+
 /// Whether `program` can be run with these arguments, and succeeds.
 pub(crate) fn works(program: &str, arguments: &[&str]) -> bool {
     let mut command = Command::new(program);
