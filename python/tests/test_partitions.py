@@ -5,7 +5,7 @@ from datetime import datetime
 import pyarrow as pa
 import pytest
 from tidemill import Aggregate, MovingAverage, SpecError
-from tidemill._partitions import Kernel
+from tidemill._partitions import Kernel, ordered
 
 COLUMNS = pa.schema([("at", pa.timestamp("us")), ("pump", pa.int32()), ("value", pa.float64()), ("parts", pa.list_(pa.int8()))])
 
@@ -35,7 +35,7 @@ def test_records_are_sorted_by_time_and_then_by_value():
         [{"at": datetime(2026, 1, 1, 0, 0, time), "pump": 7, "value": value} for time, value in [(2, 1.0), (1, 3.0), (1, None), (1, 2.0)]],
         schema=COLUMNS,
     )
-    assert kernel().ordered(table)["value"].to_pylist() == [2.0, 3.0, None, 1.0]
+    assert ordered(table, "at", "pump")["value"].to_pylist() == [2.0, 3.0, None, 1.0]
 
 
 def test_rejected_records_are_in_the_log(caplog):

@@ -44,7 +44,8 @@ pub(crate) fn jars_with(name: &str, project: &Path) -> Result<PathBuf, String> {
     }
     installed("mvn", "maven")?;
     drop(std::fs::remove_dir_all(&folder));
-    let copy = ["--quiet", "--batch-mode", "dependency:copy-dependencies", "-DexcludeTransitive=true", "--file"];
+    let copy =
+        ["--quiet", "--batch-mode", "dependency:copy-dependencies", "-DexcludeTransitive=true", "--file"];
     let to = format!("-DoutputDirectory={}", folder.display());
     run(Command::new("mvn").args(copy).arg(project).arg(to))?;
     // Last, so that an interrupted download is repeated.

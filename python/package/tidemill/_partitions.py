@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
 from .chain import Chain
 from .component import Component
@@ -14,7 +15,9 @@ from .errors import SpecError
 if TYPE_CHECKING:
     import pyarrow
 
-__all__ = ["Kernel", "empty", "warn_of_rejected"]
+__all__ = ["Kernel", "empty", "nanoseconds", "order_of", "ordered", "warn_of_rejected"]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 _BEGINNING = -(2**63)
 """The earliest watermark, in nanoseconds since 1970: nothing is due."""
@@ -34,6 +37,10 @@ class Kernel:
     constants: tuple[str | None, ...]
     output: pyarrow.Schema
     """The columns that leave the last stage, in types that clusters know: text, signed integers, microseconds."""
+    has_watermark: bool = False
+    """Whether the watermark is given, for stages that depend on other sensors."""
+    watermark: int | None = None
+    """The one that an input that ends has reached, in nanoseconds since 1970."""
 
     @classmethod
     def of(
@@ -46,17 +53,18 @@ class Kernel:
         measurements: Sequence[str] | None,
         constants: Sequence[str | None],
         has_end: bool,
+        has_watermark: bool = False,
     ) -> Kernel:
-        """The kernel of `stages` for records of `columns`; `has_end`: whether the input ends.
+        """The kernel of `stages` for records of `columns`; `has_end`: whether the input ends; `has_watermark`: whether its watermark is given.
 
         Raises:
             SpecError: A stage does not fit the columns, or needs the records of other sensors.
         """
         stages = tuple(stages)
         chosen = None if measurements is None else tuple(measurements)
-        plan = cls(stages, time, sensor, chosen, tuple(constants), columns)
+        plan = cls(stages, time, sensor, chosen, tuple(constants), columns, has_watermark)
         plan._refuse(has_end)
-        plan._refuse_dependent(empty(columns), has_end)
+        plan._check(empty(columns), has_end)
         made = _record_batch(plan.chain().push(empty(columns))).schema
         return replace(plan, output=_plain(made, columns))
 
@@ -78,6 +86,8 @@ class Kernel:
             chain = chain or self.chain()
             yield self.plain(chain.push(batch))
         if chain is not None:
+            if self.watermark is not None:
+                yield self.plain(chain.advance(self.watermark))
             yield self.plain(chain.finish())
             warn_of_rejected(chain.rejected)
 
@@ -85,58 +95,80 @@ class Kernel:
         """What a chain gave, in the types of `self.output`; an error if that would change a value."""
         return _record_batch(batch).cast(self.output)
 
-    def ordered(self, records: pyarrow.Table) -> pyarrow.Table:
-        """The same records, sorted by `self.order_of` their columns."""
-        from pyarrow import compute
-
-        # NaN after all numbers, and nulls at the end.
-        keys: list[tuple[str, Literal["ascending", "descending"]]] = [(name, "ascending") for name in self.order_of(records.schema)]
-        return records.take(compute.sort_indices(records, sort_keys=keys))
-
-    def order_of(self, columns: pyarrow.Schema) -> list[str]:
-        """The columns to sort by: the time, then all others, so that records of one time have an order that the cluster does not decide."""
-        from pyarrow import types
-
-        others = [field.name for field in columns if field.name not in (self.time, self.sensor) and not types.is_nested(field.type)]
-        return [self.time, *others]
-
     def _refuse(self, has_end: bool) -> None:
-        """Refuses stages that cannot work on some of the sensors, with what to do instead."""
+        """Refuses stages that cannot work on a cluster, with what to do instead."""
         for at, stage in enumerate(self.stages):
-            where = f"stage {at} ({getattr(stage, 'type', type(stage).__name__)})"
             match getattr(stage, "type", None):
                 case "normalize" if stage.options.get("fit") and self._constants_of(at) is None:
                     raise SpecError(
-                        f"{where} needs a first pass over the whole input",
-                        help="learn its constants by `tidemill.Fit`, and give them as `constants`",
+                        f"{_name(at, stage)} needs a first pass over the whole input",
+                        help="learn its constants from past records by `fit`, and give them as `constants`",
                     )
-                case "silence":
+                case "silence" if stage.options.get("by") == "clock":
                     raise SpecError(
-                        f"{where} depends on other sensors: their records tell that time has gone by",
-                        help="run it in a `Pipeline`, on the results of the cluster",
+                        f"{_name(at, stage)} goes by the clock of the machine that receives the records",
+                        help='leave out `by="clock"`, or run it in a `Pipeline`',
                     )
-                case "aggregate" if not has_end:
+                case "aggregate" if stage.options.get("every") is None and not has_end:
                     raise SpecError(
-                        f"{where} depends on other sensors: the interval of a quiet sensor ends when they have passed it",
-                        help="aggregate the results in another query, by Spark's `window`, or run a `Pipeline`",
+                        f"{_name(at, stage)} waits for the end of the input, which a stream does not have",
+                        help='set `every`, such as `every="1h"`',
                     )
 
-    def _refuse_dependent(self, records: pyarrow.RecordBatch, has_end: bool) -> None:
-        """Asks every stage, on the records that the stages before it give, whether it depends on other sensors."""
+    def _check(self, records: pyarrow.RecordBatch, has_end: bool) -> None:
+        """Asks every stage, on the records that the stages before it give, whether they fit, and whether it depends on other sensors."""
         measurements = self.measurements
         for at, stage in enumerate(self.stages):
             try:
                 chain = Chain([stage], time=self.time, sensor=self.sensor, measurements=measurements, constants=[self._constants_of(at)])
                 records = _record_batch(chain.push(records))
-                # The intervals of all sensors end with the input at the latest, and no record is late: they are sorted by time.
-                if not (has_end and stage.type == "aggregate"):
-                    chain.advance(_BEGINNING)
             except SpecError as error:
                 raise SpecError(str(error).replace("stage 0 ", f"stage {at} ", 1), help=error.help) from None
             measurements = None
+            # The intervals of all sensors end with the input at the latest, and no record is late: they are sorted by time.
+            if not (self.has_watermark or (has_end and stage.type == "aggregate")):
+                self._check_alone(at, chain, has_end)
+
+    def _check_alone(self, at: int, chain: Chain, has_end: bool) -> None:
+        """Refuses stage `at`, which is that of `chain`, if it depends on other sensors."""
+        try:
+            chain.advance(_BEGINNING)
+        except SpecError:
+            given = "the time that the input has reached as `watermark`" if has_end else "the stream a watermark, by `withWatermark`"
+            raise SpecError(
+                f"{_name(at, self.stages[at])} depends on other sensors: their records tell how far time has come",
+                help=f"give {given}",
+            ) from None
 
     def _constants_of(self, at: int) -> str | None:
         return self.constants[at] if at < len(self.constants) else None
+
+
+def ordered(records: pyarrow.Table, time: str, sensor: str) -> pyarrow.Table:
+    """The same records, sorted by `order_of` their columns."""
+    from pyarrow import compute
+
+    # NaN after all numbers, and nulls at the end.
+    # By index, since Arrow takes a name that begins with a dot for a path.
+    keys: Any = [(records.column_names.index(name), "ascending") for name in order_of(records.schema, time, sensor)]
+    return records.take(compute.sort_indices(records, sort_keys=keys))
+
+
+def order_of(columns: pyarrow.Schema, time: str, sensor: str) -> list[str]:
+    """The columns to sort by: the time, then all others, so that records of one time have an order that the cluster does not decide."""
+    from pyarrow import types
+
+    return [time, *(field.name for field in columns if field.name not in (time, sensor) and not types.is_nested(field.type))]
+
+
+def _name(at: int, stage: Component) -> str:
+    return f"stage {at} ({stage.type})"
+
+
+def nanoseconds(time: datetime) -> int:
+    """Nanoseconds since 1970; a time without a zone is one of UTC, as in columns."""
+    zoned = time if time.tzinfo else time.replace(tzinfo=UTC)
+    return (zoned - _EPOCH) // timedelta(microseconds=1) * 1000
 
 
 def empty(columns: pyarrow.Schema) -> pyarrow.RecordBatch:

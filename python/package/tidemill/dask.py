@@ -6,9 +6,13 @@ Needs `dask[dataframe]`, which brings pandas and pyarrow: the extra `tidemill[da
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from ._partitions import Kernel
+from . import _passes
+from ._partitions import Kernel, ordered
+from ._passes import Pass, fitted
 from .component import Component
 
 if TYPE_CHECKING:
@@ -17,7 +21,7 @@ if TYPE_CHECKING:
     from dask.dataframe import DataFrame  # type: ignore[import-not-found, unused-ignore]
     from dask.delayed import Delayed  # type: ignore[import-not-found, unused-ignore]
 
-__all__ = ["run"]
+__all__ = ["fit", "run"]
 
 
 def run(
@@ -28,12 +32,14 @@ def run(
     sensor: str = "sensor",
     measurements: Sequence[str] | None = None,
     constants: Sequence[str | None] = (),
+    watermark: datetime | None = None,
     partitions: int | None = None,
 ) -> DataFrame:
     """Runs `stages` over all records of `frame`: each sensor gets what one chain over all its records, sorted by time, gives it, bit for bit.
 
     All records of a sensor go to one partition; there they are sorted by time, and those of one time by their other columns. The index is left
-    out. Nothing is computed until the result is, and a task that is repeated gives the same.
+    out. Nothing is computed until the result is, and a task that is repeated gives the same. Only for stages with `fit=True`, the first pass is
+    run at once: then `frame` is computed again for the result, so persist one that is expensive.
 
     Args:
         frame: The records, one row for each sensor and time: a DataFrame of Dask, or delayed ones of pandas.
@@ -41,7 +47,9 @@ def run(
         time: The column of the event time.
         sensor: The column of the sensor's name: text in the result.
         measurements: The columns of numbers; by default, all that have numbers.
-        constants: By stage, what `tidemill.Fit` gave for those with `fit=True`; None for all others.
+        constants: By stage, what `fit` gave for those with `fit=True` that are not to be fitted to `frame`; None for all others.
+        watermark: The time that the whole input has reached, for `Silence`: sensors that were silent by then are reported. Without a time
+            zone, it is in UTC.
         partitions: The number of partitions; by default, as many as `frame` has.
 
     Returns:
@@ -49,24 +57,94 @@ def run(
         signed.
 
     Raises:
-        SpecError: The stages do not fit the columns; or one needs a first pass over the whole input, which `constants` lacks, or
-            the records of other sensors.
+        SpecError: The stages do not fit the columns; or one depends on other sensors, and there is no `watermark`.
     """
-    from dask.dataframe import from_delayed  # type: ignore[import-not-found, unused-ignore]
+    records = _Records.of(frame, time, sensor, partitions)
+    roles: Any = {"time": time, "sensor": sensor, "measurements": measurements}
+    kernel = fitted(stages, records.columns, records.observe, **roles, constants=constants, watermark=watermark)
+    meta = _frame(kernel.output.empty_table())
+    return records.together().map_partitions(_partition, kernel, records.columns, meta=meta)
 
-    frames: Any = frame if hasattr(frame, "map_partitions") else from_delayed(list(frame))
-    columns = _columns(frames._meta)
-    kernel = Kernel.of(stages, columns, time=time, sensor=sensor, measurements=measurements, constants=constants, has_end=True)
-    parts = frames.shuffle(sensor, npartitions=partitions or frames.npartitions)
-    return parts.map_partitions(_partition, kernel, columns, meta=_frame(kernel.output.empty_table()))
+
+def fit(
+    frame: DataFrame | Sequence[Delayed],
+    stages: Iterable[Component],
+    *,
+    time: str = "time",
+    sensor: str = "sensor",
+    measurements: Sequence[str] | None = None,
+    constants: Sequence[str | None] = (),
+    partitions: int | None = None,
+) -> list[str | None]:
+    """Learns the constants of stages with `fit=True`: every partition is summarised where it is, and the summaries are merged exactly.
+
+    The records are shuffled only if a stage before depends on earlier records. With `method="robust"`, there may be several passes. A file
+    that `save` names is written where this is called.
+
+    Args: as for `run`.
+
+    Returns:
+        The constants by stage, as `run` takes them; None for stages that are not fitted.
+
+    Raises:
+        SpecError: The stages do not fit the columns.
+    """
+    records = _Records.of(frame, time, sensor, partitions)
+    stages = list(stages)
+    roles: Any = {"time": time, "sensor": sensor, "measurements": measurements}
+    learnt = _passes.fit(stages, records.columns, records.observe, **roles, constants=constants)
+    _passes.save(stages, learnt)
+    return learnt
+
+
+@dataclass(frozen=True)
+class _Records:
+    """The records of a DataFrame, and how they are divided."""
+
+    frame: DataFrame
+    columns: pyarrow.Schema
+    time: str
+    sensor: str
+    partitions: int
+
+    @classmethod
+    def of(cls, frame: DataFrame | Sequence[Delayed], time: str, sensor: str, partitions: int | None) -> _Records:
+        from dask.dataframe import from_delayed  # type: ignore[import-not-found, unused-ignore]
+
+        whole: Any = frame if hasattr(frame, "map_partitions") else from_delayed(list(frame))
+        return cls(whole, _columns(whole._meta), time, sensor, partitions or whole.npartitions)
+
+    def together(self) -> DataFrame:
+        """All records of a sensor in one partition."""
+        return self.frame.shuffle(self.sensor, npartitions=self.partitions)
+
+    def observe(self, one: Pass) -> list[bytes]:
+        """The summaries of all partitions for a first pass."""
+        from dask.base import compute  # type: ignore[import-not-found, unused-ignore]
+        from dask.delayed import delayed  # type: ignore[import-not-found, unused-ignore]
+
+        frame = self.together() if one.is_ordered else self.frame
+        summary = delayed(_summary)
+        return list(compute(*(summary(part, one) for part in frame.to_delayed())))
 
 
 def _partition(frame: pandas.DataFrame, kernel: Kernel, columns: pyarrow.Schema) -> pandas.DataFrame:
     import pyarrow
 
-    records = kernel.ordered(pyarrow.Table.from_pandas(frame, schema=columns, preserve_index=False))
-    made = kernel.run(records.combine_chunks().to_batches())
+    made = kernel.run(_batches(frame, columns, kernel.time, kernel.sensor))
     return _frame(pyarrow.Table.from_batches(list(made), kernel.output))
+
+
+def _summary(frame: pandas.DataFrame, one: Pass) -> bytes:
+    return one.observe(_batches(frame, one.columns, one.time, one.sensor))
+
+
+def _batches(frame: pandas.DataFrame, columns: pyarrow.Schema, time: str, sensor: str) -> list[pyarrow.RecordBatch]:
+    """The records of a partition, sorted."""
+    import pyarrow
+
+    records = pyarrow.Table.from_pandas(frame, schema=columns, preserve_index=False)
+    return ordered(records, time, sensor).combine_chunks().to_batches()
 
 
 def _columns(frame: pandas.DataFrame) -> pyarrow.Schema:

@@ -12,9 +12,12 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 import tidemill.dask
+import ways
 from dask import dataframe
 from distributed import Client, LocalCluster
-from tidemill import Aggregate, Chain, MovingAverage, MovingMedian, Normalize, Silence, SpecError, Threshold
+from hypothesis import given
+from hypothesis import strategies as st
+from tidemill import Aggregate, Chain, MovingAverage, MovingMedian, Normalize, Pipeline, Silence, SpecError, Threshold
 
 STAGES = [Threshold(columns=["value"], min=-150, max=150), MovingAverage(window=20, columns=["value"]), MovingMedian(window="20s", columns=["value"])]
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -99,10 +102,40 @@ def test_a_worker_that_is_killed_changes_nothing(cluster):
     assert rows(computed(made)) == rows(one_chain(frame, STAGES))
 
 
+@pytest.mark.parametrize("first", [Threshold(columns=["value"], max=50), MovingAverage(window=3, columns=["value"])])
+def test_stages_are_fitted_where_the_records_are(cluster, first, tmp_path):
+    frame, saved = readings(3000), tmp_path / "constants.json"
+    stages = [first, Normalize(columns=["value"], fit=True), Normalize(method="robust", columns=["value"], fit=True, save=str(saved))]
+    parts = dataframe.from_pandas(frame, npartitions=3)
+    table = pa.Table.from_pandas(frame, preserve_index=False).sort_by("time")
+    expected = rows(Pipeline([table, *stages]).to_arrow())
+    assert rows(computed(tidemill.dask.run(parts, stages))) == expected
+    constants = tidemill.dask.fit(parts, stages)
+    assert constants[0] is None and constants[2] == saved.read_text()
+    assert rows(computed(tidemill.dask.run(parts, stages, constants=constants))) == expected
+
+
+@given(table=ways.inputs(), stages=ways.pipelines(), partitions=st.sampled_from([1, 2, 4]), pieces=st.sampled_from([1, 3]))
+@ways.examples(8)
+def test_random_pipelines(cluster, table, stages, partitions, pieces):
+    frame = dataframe.from_pandas(ways.shuffled(table).to_pandas(types_mapper=pd.ArrowDtype), npartitions=pieces)
+    made = computed(tidemill.dask.run(frame, stages, partitions=partitions))
+    assert ways.rows(made) == ways.rows(ways.one_process(table, stages))
+
+
+def test_silence_by_the_time_that_the_input_has_reached(cluster):
+    table = ways.readings(500)
+    reached = table["time"][-1].as_py() + timedelta(days=1)
+    frame = dataframe.from_pandas(table.to_pandas(types_mapper=pd.ArrowDtype), npartitions=2)
+    chain = Chain([Silence(after="10m")], time="time", partitioned=True)
+    parts = [chain.push(table.combine_chunks().to_batches()[0]), chain.advance(int(reached.timestamp()) * 10**9)]
+    expected = pa.Table.from_batches([pa.record_batch(part) for part in parts])
+    assert ways.rows(computed(tidemill.dask.run(frame, [Silence(after="10m")], watermark=reached))) == ways.rows(expected)
+
+
 @pytest.mark.parametrize(
     ("stages", "message"),
     [
-        ([Threshold(min=0), Normalize(method="z_score", fit=True)], r"stage 1 \(normalize\) needs a first pass"),
         ([Threshold(min=0), Silence(after="1m")], r"stage 1 \(silence\) depends on other sensors"),
         ([Threshold(columns=["valve"], min=0)], "valve"),
     ],

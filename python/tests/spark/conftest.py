@@ -4,10 +4,25 @@ import os
 import sys
 from pathlib import Path
 
+import pyarrow as pa
 import pyspark
 import pytest
+import tidemill.spark
 
 JAVA = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1"
+
+
+def delta():
+    """What Delta Lake needs, where there are its jars: `cargo xtask python` brings them."""
+    jars = os.environ.get("TIDEMILL_JARS")
+    if jars is None:
+        return {}
+    return {
+        "spark.jars": ",".join(map(str, Path(jars).glob("*.jar"))),
+        "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+        "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+        "spark.databricks.delta.snapshotPartitions": "1",
+    }
 
 
 def settings(folder):
@@ -28,6 +43,7 @@ def settings(folder):
         "spark.sql.shuffle.partitions": "2",
         # Each partition comes in several record batches.
         "spark.sql.execution.arrow.maxRecordsPerBatch": "500",
+        **delta(),
         "spark.sql.streaming.stateStore.providerClass": "org.apache.spark.sql.execution.streaming.state.RocksDBStateStoreProvider",
     }
 
@@ -48,3 +64,23 @@ def spark(tmp_path_factory):
     session.sparkContext.setLogLevel("ERROR")
     yield session
     session.stop()
+
+
+@pytest.fixture(scope="session")
+def shipped(spark):
+    """The session, whose executors have not had the package before."""
+
+    def find(batches):
+        import importlib.util
+
+        for _ in batches:
+            yield pa.RecordBatch.from_pydict({"found": [importlib.util.find_spec("tidemill") is not None]})
+
+    def found():
+        return {row.found for row in spark.range(0, 100, numPartitions=4).mapInArrow(find, "found boolean").collect()}
+
+    assert found() == {False}
+    for _ in range(2):
+        tidemill.spark.ship(spark)
+        assert found() == {True}
+    return spark

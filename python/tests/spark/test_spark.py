@@ -14,7 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import tidemill.spark
-from tidemill import Aggregate, Chain, Fit, MovingAverage, MovingMedian, Normalize, Pivot, Rate, Silence, SpecError, Threshold
+from cluster import collect, executors
+from tidemill import Aggregate, Chain, Fit, MovingAverage, MovingMedian, Normalize, Pipeline, Pivot, Rate, Silence, SpecError, Threshold
 
 STAGES = [Threshold(columns=["value"], min=-150, max=150), MovingAverage(window=20, columns=["value"]), MovingMedian(window="20s", columns=["value"])]
 # In Berlin, the time zone of the session, the clocks are put back a minute later: local times are ambiguous.
@@ -68,40 +69,6 @@ def one_chain(table, stages, **options):
     return pa.Table.from_batches([pa.record_batch(batch) for batch in [*made, chain.finish()]])
 
 
-def executors(spark):
-    """The processes of the executors of this session."""
-    application = spark.sparkContext.applicationId.encode()
-    commands = {int(path.parent.name): command(path) for path in Path("/proc").glob("[0-9]*/cmdline")}
-    return [process for process, words in commands.items() if application in words and b"CoarseGrainedExecutorBackend" in words]
-
-
-def command(path):
-    try:
-        return path.read_bytes()
-    except OSError:
-        return b""
-
-
-@pytest.fixture(scope="session")
-def shipped(spark):
-    """The session, whose executors have not had the package before."""
-
-    def find(batches):
-        import importlib.util
-
-        for _ in batches:
-            yield pa.RecordBatch.from_pydict({"found": [importlib.util.find_spec("tidemill") is not None]})
-
-    def found():
-        return {row.found for row in spark.range(0, 100, numPartitions=4).mapInArrow(find, "found boolean").collect()}
-
-    assert found() == {False}
-    for _ in range(2):
-        tidemill.spark.ship(spark)
-        assert found() == {True}
-    return spark
-
-
 @pytest.mark.parametrize("partitions", [1, 2, 4])
 def test_a_table_gives_what_one_chain_gives(shipped, partitions):
     table = readings(10_000)
@@ -118,21 +85,41 @@ def test_other_stages_give_the_same(shipped, stages):
     assert rows(made, *order) == rows(one_chain(table, stages, measurements=["value", "count"]), *order)
 
 
-def test_a_fitted_stage_gets_its_constants(shipped):
+@pytest.mark.parametrize("first", [Threshold(columns=["value"], max=50), MovingAverage(window=3, columns=["value"])])
+def test_stages_are_fitted_where_the_records_are(shipped, first, tmp_path):
+    table, saved = readings(3000), tmp_path / "constants.json"
+    stages = [first, Normalize(columns=["value"], fit=True), Normalize(method="robust", columns=["value"], fit=True, save=str(saved))]
+    frame = shipped.createDataFrame(table).repartition(5)
+    made = tidemill.spark.run(frame, stages)
+    expected = rows(Pipeline([table.sort_by("time"), *stages]).to_arrow())
+    assert rows(made.toArrow()) == expected
+    constants = tidemill.spark.fit(frame, stages)
+    assert constants[0] is None and constants[2] == saved.read_text()
+    assert rows(tidemill.spark.run(frame, stages, constants=constants).toArrow()) == expected
+
+
+def test_constants_are_learnt_from_other_records(shipped):
     table, stages = readings(3000), [Threshold(columns=["value"], max=50), Normalize(columns=["value"], fit=True)]
     fit = Fit(stages, time="time")
     for batch in table.to_batches():
         fit.observe(batch)
     constants = [None, fit.finish()]
-    made = tidemill.spark.run(shipped.createDataFrame(table), stages, constants=constants)
-    assert rows(made.toArrow()) == rows(one_chain(table, stages, constants=constants))
+    made = tidemill.spark.run(shipped.createDataFrame(table.slice(0, 1000)), stages, constants=constants)
+    assert rows(made.toArrow()) == rows(one_chain(table.slice(0, 1000), stages, constants=constants))
 
 
 def test_names_and_types_of_columns(shipped):
-    frame = shipped.sql("SELECT 7 AS `pump no`, TIMESTAMP_NTZ '2026-01-01 00:00:00.000001' AS `in situ`, CAST(1 AS FLOAT) AS v, array(1) AS list")
-    made = tidemill.spark.run(frame, [MovingAverage(window=2, count=True)], time="in situ", sensor="pump no")
-    assert dict(made.dtypes) == {"pump no": "string", "in situ": "timestamp_ntz", "v": "double", "v_avg": "double", "v_avg_count": "bigint"}
-    assert [tuple(row) for row in made.collect()] == [("7", datetime(2026, 1, 1, microsecond=1), 1.0, 1.0, 1)]
+    at = "TIMESTAMP_NTZ '2026-01-01 00:00:00.000001'"
+    frame = shipped.sql(f"SELECT 7 AS `pump no.`, {at} AS `.in situ`, CAST(1 AS FLOAT) AS `a.v`, array(1) AS list")
+    made = tidemill.spark.run(frame, [Normalize(fit=True), MovingAverage(window=2, count=True)], time=".in situ", sensor="pump no.")
+    assert dict(made.dtypes) == {
+        "pump no.": "string",
+        ".in situ": "timestamp_ntz",
+        "a.v": "double",
+        "a.v_avg": "double",
+        "a.v_avg_count": "bigint",
+    }
+    assert [tuple(row) for row in made.collect()] == [("7", datetime(2026, 1, 1, microsecond=1), 0.0, 0.0, 1)]
 
 
 def test_records_of_one_time_have_an_order(shipped):
@@ -178,9 +165,7 @@ def test_a_stream_goes_on_from_its_checkpoint(shipped, tmp_path):
     def query():
         source = shipped.readStream.schema(shipped.createDataFrame(arrived[0]).schema).option("maxFilesPerTrigger", 1).parquet(str(tmp_path / "in"))
         made = tidemill.spark.stream(source, STAGES)
-        sink = made.writeStream.format("parquet").option("path", str(tmp_path / "out")).option("checkpointLocation", str(tmp_path / "state"))
-        running = sink.trigger(availableNow=True).start()
-        running.awaitTermination()
+        collect(made, tmp_path)
 
     arrive(0)
     arrive(1)
@@ -189,6 +174,21 @@ def test_a_stream_goes_on_from_its_checkpoint(shipped, tmp_path):
     query()
     made = shipped.read.parquet(str(tmp_path / "out")).toArrow()
     assert rows(made) == rows(one_chain(pa.concat_tables(arrived), STAGES))
+
+
+def test_a_stream_whose_columns_have_dots(shipped, tmp_path):
+    names = {"sensor": "pump.no", "time": "the.time", "value": "a.v", "count": "a.n", "is_open": "is.open", "note": "`note`"}
+    table = readings(500).rename_columns(list(names.values()))
+    (tmp_path / "in").mkdir()
+    pq.write_table(table, tmp_path / "in" / "0.parquet")
+    source = shipped.readStream.schema(shipped.createDataFrame(table).schema).parquet(str(tmp_path / "in"))
+    roles = {"time": "the.time", "sensor": "pump.no"}
+    made = tidemill.spark.stream(source, [MovingAverage(window=3)], **roles)
+    collect(made, tmp_path)
+    chain = Chain([MovingAverage(window=3)], **roles)
+    expected = pa.table(pa.record_batch(chain.push(table.sort_by("the.time").combine_chunks().to_batches()[0])))
+    order = ("pump.no", "the.time")
+    assert rows(shipped.read.parquet(str(tmp_path / "out")).toArrow(), *order) == rows(expected, *order)
 
 
 def test_the_readme(shipped):
@@ -203,9 +203,8 @@ def test_the_readme(shipped):
 @pytest.mark.parametrize(
     ("stages", "message"),
     [
-        ([Threshold(min=0), Normalize(method="z_score", fit=True)], r"stage 1 \(normalize\) needs a first pass"),
         ([Threshold(min=0), Silence(after="1m")], r"stage 1 \(silence\) depends on other sensors"),
-        ([Silence(after="1m", by="clock")], r"stage 0 \(silence\)"),
+        ([Silence(after="1m", by="clock")], r"stage 0 \(silence\) goes by the clock"),
         ([Threshold(columns=["valve"], min=0)], "valve"),
         ([Pivot(key="note", names=["a"], value="valve")], "valve"),
         (["threshold"], "none of the engine's stages"),
@@ -219,8 +218,16 @@ def test_what_cannot_run_is_refused_by_name(spark, stages, message):
         tidemill.spark.stream(frame, stages)
 
 
-def test_a_stream_refuses_what_waits_for_its_end(spark):
-    for stage in (Aggregate(), Aggregate(every="1m")):
-        with pytest.raises(SpecError, match=r"stage 1 \(aggregate\)") as raised:
-            tidemill.spark.stream(spark.createDataFrame(readings(1)), [Threshold(min=0), stage])
-        assert raised.value.help
+@pytest.mark.parametrize(
+    ("stage", "message", "help"),
+    [
+        (Normalize(method="z_score", fit=True), r"stage 1 \(normalize\) needs a first pass", "`fit`"),
+        (Aggregate(), r"stage 1 \(aggregate\) waits for the end", "`every`"),
+        (Aggregate(every="1m"), r"stage 1 \(aggregate\) depends on other sensors", "`withWatermark`"),
+        (Silence(after="1m"), r"stage 1 \(silence\) depends on other sensors", "`withWatermark`"),
+    ],
+)
+def test_a_stream_refuses_what_waits_for_its_end(spark, stage, message, help):
+    with pytest.raises(SpecError, match=message) as raised:
+        tidemill.spark.stream(spark.createDataFrame(readings(1)), [Threshold(min=0), stage])
+    assert help in raised.value.help

@@ -74,8 +74,14 @@ impl Worker {
         let due = self.chain.due().expect("asked");
         let emitted = self.chain.advance(to, 3, &self.sensors).expect("advanced");
         let records: usize = emitted.iter().filter_map(|it| it.output().map(|batch| batch.len())).sum();
-        assert!(records == 0 || due.is_some_and(|due| due <= to), "{records} records, due at {due:?}, at {to}");
-        assert!(self.chain.due().expect("asked").is_none_or(|due| due > to), "what was due at {to} has been emitted");
+        assert!(
+            records == 0 || due.is_some_and(|due| due <= to),
+            "{records} records, due at {due:?}, at {to}"
+        );
+        assert!(
+            self.chain.due().expect("asked").is_none_or(|due| due > to),
+            "what was due at {to} has been emitted"
+        );
         out.add(&emitted, &self.sensors);
     }
 

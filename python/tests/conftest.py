@@ -1,0 +1,1 @@
+"""Makes `ways` known to the tests in the folders below."""
