@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use crate::{Outcome, cargo, cargo_command, line, root, target, tools};
+use crate::{Outcome, built, cargo, cargo_command, line, root, tools};
 
 /// The version of gungraun, library and runner.
 const GUNGRAUN: &str = "0.20.0";
@@ -32,8 +32,7 @@ pub(crate) fn record() -> Outcome {
 fn compare(arguments: &[&str]) -> Outcome {
     tools::installed("valgrind", "valgrind")?;
     let counts = counted(&runner()?)?;
-    cargo(&["build", "--quiet", "--workspace", "--bin", "tidemill-instructions"])?;
-    let mut command = Command::new(target()?.join("debug/tidemill-instructions"));
+    let mut command = Command::new(built("tidemill-instructions")?);
     command.args(arguments);
     let mut child = command
         .current_dir(root())

@@ -103,7 +103,7 @@ fn test() -> Outcome {
 /// The reference of all components, from their schemas.
 fn docs(check: bool) -> Outcome {
     let file = root().join("docs/reference.md");
-    let mut command = Command::new(built_command()?);
+    let mut command = Command::new(built("tidemill")?);
     let output = command.args(["schema", "--markdown"]).output();
     let output = output.map_err(|error| format!("`{}` cannot be run: {error}", line(&command)))?;
     if !output.status.success() {
@@ -123,10 +123,10 @@ fn docs(check: bool) -> Outcome {
     }
 }
 
-/// The command, built with the tests: alone, its dependencies would have other features, and be built once more.
-pub(crate) fn built_command() -> Result<PathBuf, String> {
+/// A program of the workspace, built with the tests: alone, its dependencies would have other features, and be built once more.
+pub(crate) fn built(program: &str) -> Result<PathBuf, String> {
     cargo(&["build", "--quiet", "--workspace", "--bins", "--tests"])?;
-    Ok(target()?.join("debug/tidemill"))
+    Ok(target()?.join("debug").join(program))
 }
 
 fn deny() -> Outcome {
