@@ -5,10 +5,12 @@ use std::ffi::CStr;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
-use arrow_array::ffi::{FFI_ArrowArray, FFI_ArrowSchema, from_ffi, to_ffi};
-use arrow_array::ffi_stream::{ArrowArrayStreamReader, FFI_ArrowArrayStream};
-use arrow_array::{Array, RecordBatch, RecordBatchIterator, RecordBatchReader, StructArray, make_array};
-use arrow_schema::{ArrowError, SchemaRef};
+use arrow_array::ffi::{FFI_ArrowArray, FFI_ArrowSchema, from_ffi, from_ffi_and_data_type, to_ffi};
+use arrow_array::ffi_stream::FFI_ArrowArrayStream;
+use arrow_array::{
+    Array, RecordBatch, RecordBatchIterator, RecordBatchOptions, RecordBatchReader, StructArray, make_array,
+};
+use arrow_schema::{ArrowError, DataType, Schema, SchemaRef};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyCapsule, PyTuple};
@@ -34,11 +36,87 @@ pub(crate) fn reader_of(object: &Bound<'_, PyAny>) -> PyResult<Box<dyn RecordBat
     Ok(Box::new(RecordBatchIterator::new([Ok(batch)], schema)))
 }
 
-fn stream_of(object: &Bound<'_, PyAny>) -> PyResult<ArrowArrayStreamReader> {
+fn stream_of(object: &Bound<'_, PyAny>) -> PyResult<Imported> {
     let capsule = object.call_method0("__arrow_c_stream__")?;
     let stream = capsule.cast::<PyCapsule>()?.pointer_checked(Some(STREAM))?.cast::<FFI_ArrowArrayStream>();
     // SAFETY: the capsule's name says that it has a stream, which is alive as long as the capsule; `from_raw` moves it out and leaves a released one.
-    unsafe { ArrowArrayStreamReader::from_raw(stream.as_ptr()) }.map_err(|error| bad(&error))
+    let stream = unsafe { FFI_ArrowArrayStream::from_raw(stream.as_ptr()) };
+    Imported::new(stream).map_err(|error| bad(&error))
+}
+
+/// A stream of another library.
+struct Imported {
+    stream: FFI_ArrowArrayStream,
+    schema: SchemaRef,
+}
+
+impl Imported {
+    fn new(mut stream: FFI_ArrowArrayStream) -> Result<Self, ArrowError> {
+        let released =
+            || ArrowError::CDataInterface("this stream has been taken from its capsule already".into());
+        let get_schema = stream.get_schema.filter(|_| stream.release.is_some()).ok_or_else(released)?;
+        let mut schema = FFI_ArrowSchema::empty();
+        // SAFETY: the stream is not released, and belongs to this function; the schema is a place to write to.
+        match unsafe { get_schema(&raw mut stream, &raw mut schema) } {
+            0 => Ok(Self { stream, schema: Arc::new(Schema::try_from(&schema)?) }),
+            _ => Err(last_error(&mut stream)),
+        }
+    }
+
+    /// The next array; `None` at the end.
+    fn array(&mut self) -> Result<Option<FFI_ArrowArray>, ArrowError> {
+        let Some(get_next) = self.stream.get_next else { return Ok(None) };
+        let mut array = FFI_ArrowArray::empty();
+        // SAFETY: the stream is not released before it is dropped; the array is a place to write to.
+        match unsafe { get_next(&raw mut self.stream, &raw mut array) } {
+            0 => Ok((!array.is_released()).then_some(array)),
+            _ => Err(last_error(&mut self.stream)),
+        }
+    }
+
+    fn records(&self, array: FFI_ArrowArray) -> Result<RecordBatch, ArrowError> {
+        let kind = DataType::Struct(self.schema.fields().clone());
+        let array = without_buffers_of_nulls(array, &self.schema);
+        // SAFETY: the stream says that its arrays are of its schema.
+        let data = unsafe { from_ffi_and_data_type(array, kind) }?;
+        let options = RecordBatchOptions::new().with_row_count(Some(data.len()));
+        let (_, columns, _) = StructArray::from(data).into_parts();
+        RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options)
+    }
+}
+
+impl Iterator for Imported {
+    type Item = Result<RecordBatch, ArrowError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let array = self.array().transpose()?;
+        Some(array.and_then(|array| self.records(array)))
+    }
+}
+
+impl RecordBatchReader for Imported {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+}
+
+fn last_error(stream: &mut FFI_ArrowArrayStream) -> ArrowError {
+    // SAFETY: the stream is not released; the text is valid until it is called again.
+    let text = stream.get_last_error.and_then(|get| unsafe {
+        let text = get(&raw mut *stream);
+        (!text.is_null()).then(|| CStr::from_ptr(text).to_string_lossy().into_owned())
+    });
+    ArrowError::CDataInterface(text.unwrap_or_else(|| "it does not say why".into()))
+}
+
+/// polars gives an empty buffer with each column of nulls, which has none by the specification.
+fn without_buffers_of_nulls(array: FFI_ArrowArray, schema: &Schema) -> FFI_ArrowArray {
+    let nulls = schema.fields().iter().enumerate().filter(|(_, field)| field.data_type().is_null());
+    for (at, _) in nulls.filter(|(at, _)| *at < array.num_children()) {
+        // SAFETY: the array has so many children, which belong to it, and it belongs to this function. What releases them has pointers of its own.
+        unsafe { (**array.children.add(at)).n_buffers = 0 }
+    }
+    array
 }
 
 /// The record batch of `object`.
@@ -68,8 +146,16 @@ pub(crate) fn batch_of(object: &Bound<'_, PyAny>) -> PyResult<RecordBatch> {
     if unsafe { array.as_ref() }.is_released() {
         return Err(PyValueError::new_err("this record batch has been taken from its capsule already"));
     }
-    // SAFETY: the capsules' names say what they have, which is alive as long as they are; the array is moved out, which leaves a released one.
-    let data = unsafe { from_ffi(FFI_ArrowArray::from_raw(array.as_ptr()), schema.as_ref()) };
+    // SAFETY: the capsule's name says that it has a schema, which is alive as long as it is.
+    let schema = unsafe { schema.as_ref() };
+    // SAFETY: the capsule's name says that it has an array, which is alive as long as it is; it is moved out, which leaves a released one.
+    let array = unsafe { FFI_ArrowArray::from_raw(array.as_ptr()) };
+    let array = match Schema::try_from(schema) {
+        Ok(schema) => without_buffers_of_nulls(array, &schema),
+        Err(_) => array,
+    };
+    // SAFETY: both are of the same object, which says that the array is of this schema.
+    let data = unsafe { from_ffi(array, schema) };
     let array = make_array(data.map_err(|error| bad(&error))?);
     let records =
         array.as_struct_opt().ok_or_else(|| PyTypeError::new_err("expected a record batch, not an array"))?;

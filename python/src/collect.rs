@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
-use crossbeam_channel::{SendTimeoutError, Sender};
+use crossbeam_channel::Sender;
 use parking_lot::Mutex;
 use pyo3::prelude::*;
 use serde_json::{Value, json};
@@ -14,9 +14,8 @@ use tidemill::sink::{Block, Job, Outset, Prepare, Repeat, Sink, SinkSpec};
 use tidemill::{Error, ErrorKind, Result};
 
 use crate::capsule::Table;
-use crate::exit::{closing, is_closing};
 use crate::records::{Layout, Rows};
-use crate::stream::LOOK;
+use crate::wait::send;
 
 /// Keeps all records, as Arrow record batches.
 #[derive(Clone, Default)]
@@ -132,16 +131,9 @@ impl Sink for Handing {
         }
         let mut batch = batch.clone();
         batch.share();
-        let mut rows = Rows::new(batch, &self.layout, sensors);
-        loop {
-            match self.to.send_timeout(rows, LOOK) {
-                Ok(()) => return Ok(()),
-                Err(SendTimeoutError::Timeout(_)) if is_closing() => return Err(closing()),
-                Err(SendTimeoutError::Timeout(again)) => rows = again,
-                Err(SendTimeoutError::Disconnected(_)) => {
-                    return Err(Error::new(ErrorKind::Interrupted, "the stream was closed before its end"));
-                }
-            }
+        match send(&self.to, Rows::new(batch, &self.layout, sensors), || Ok(()))? {
+            true => Ok(()),
+            false => Err(Error::new(ErrorKind::Interrupted, "the stream was closed before its end")),
         }
     }
 }

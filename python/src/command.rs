@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use pyo3::prelude::*;
 
-use crate::errors::show_traces;
+use crate::runs::show_traces;
 
 /// Runs the command `tidemill` with these arguments, the first of which is the program's name; gives its exit code.
 #[pyfunction]

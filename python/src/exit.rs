@@ -1,10 +1,11 @@
-//! The end of the interpreter: no thread may use it any more, so runs are stopped, and threads are waited for.
+//! The end of the interpreter: no thread may use it any more, so runs are stopped, and threads are waited for. Forks, which have none of them.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use tidemill::{Error, ErrorKind};
 
@@ -17,6 +18,8 @@ static IS_CLOSING: AtomicBool = AtomicBool::new(false);
 static THREADS: AtomicUsize = AtomicUsize::new(0);
 /// The runs that go on: what stops each.
 static RUNS: Mutex<Vec<Weak<AtomicBool>>> = Mutex::new(Vec::new());
+/// How often the process has been forked on the way to this one.
+static FORKS: AtomicU32 = AtomicU32::new(0);
 
 /// Whether the interpreter ends: every wait must look.
 pub(crate) fn is_closing() -> bool {
@@ -74,4 +77,35 @@ pub(crate) fn shut_down(py: Python<'_>) {
             std::thread::sleep(Duration::from_millis(1));
         }
     });
+}
+
+/// Called in the child after a fork.
+#[pyfunction]
+pub(crate) fn forked() {
+    FORKS.fetch_add(1, Ordering::Relaxed);
+    THREADS.store(0, Ordering::Relaxed);
+    // Whoever had it locked is not there any more.
+    if let Some(mut runs) = RUNS.try_lock() {
+        runs.clear();
+    }
+}
+
+/// The process in which something was started.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Process(u32);
+
+impl Process {
+    pub(crate) fn this() -> Self {
+        Self(FORKS.load(Ordering::Relaxed))
+    }
+
+    /// Fails in a child of the process, where nobody goes on with `what`.
+    pub(crate) fn check(self, what: &str) -> PyResult<()> {
+        match self == Self::this() {
+            true => Ok(()),
+            false => Err(PyRuntimeError::new_err(format!(
+                "{what} belongs to the process that this one was forked from: run the pipeline here, or start processes by \"spawn\""
+            ))),
+        }
+    }
 }

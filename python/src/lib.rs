@@ -1,24 +1,27 @@
-//! The native part of the Python package `tidemill`: a thin binding, with no logic of its own.
+//! The native part of the Python package `tidemill`: pipelines and chains of the library as Python objects, and components written in Python as
+//! components of the library.
 //!
 //! | file | what |
 //! |---|---|
 //! | `pipeline`, `run` | building pipelines, running them, their results |
-//! | `chain`, `fit` | stages without a runtime, and the first pass of those that are fitted |
+//! | `chain`, `fit`, `direct` | stages without a runtime, the first pass of those that are fitted, and what these two share |
 //! | `object`, `source`, `stage`, `sink` | components written in Python, by the protocols of the library |
-//! | `records`, `stream`, `build` | records as Python sees them: one, many in turn, and back into columns |
+//! | `runs`, `saved` | what runs and components know of each other; positions and states in checkpoints |
+//! | `records`, `stream`, `columns` | records as Python sees them: one, many in turn, and back into columns |
 //! | `command` | the command line |
 //! | `collect` | the sink behind `to_arrow` and `stream` |
 //! | `capsule`, `held` | Arrow's C interface, in capsules; the interpreter for calls from there |
 //! | `errors`, `values` | errors to exceptions, JSON to Python values |
-//! | `exit` | the end of the interpreter |
+//! | `exit`, `wait` | the end of the interpreter, and forks; waits that notice it |
 //!
 //! No thread holds the interpreter while Rust works or waits. Components in Python run on threads of their own, which are started here.
 
-mod build;
 mod capsule;
 mod chain;
 mod collect;
+mod columns;
 mod command;
+mod direct;
 mod errors;
 mod exit;
 mod fit;
@@ -27,11 +30,14 @@ mod object;
 mod pipeline;
 mod records;
 mod run;
+mod runs;
+mod saved;
 mod sink;
 mod source;
 mod stage;
 mod stream;
 mod values;
+mod wait;
 
 use pyo3::prelude::*;
 
@@ -46,6 +52,8 @@ mod _native {
     use super::chain::Chain;
     #[pymodule_export]
     use super::command::command;
+    #[pymodule_export]
+    use super::exit::forked;
     #[pymodule_export]
     use super::exit::shut_down;
     #[pymodule_export]

@@ -1,20 +1,25 @@
 //! Pipelines: from a file or a program, and everything that can be done with one.
 
 use std::path::PathBuf;
+use std::sync::{Arc, Weak};
 
 use crossbeam_channel::{RecvTimeoutError, bounded};
+use parking_lot::Mutex;
 use pyo3::exceptions::PyRuntimeError;
+use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use tidemill::pipeline::{Pipeline as EnginePipeline, Spec};
 use tidemill::registry;
 
 use crate::capsule::Table;
 use crate::collect::{Collect, Hand};
-use crate::errors::{Raised, exception, spec_exception};
-use crate::object::with_objects;
-use crate::run::{RunFeed, Running, Settings, Started, report};
+use crate::errors::{exception, spec_exception};
+use crate::object::{Making, Object, with_objects};
+use crate::run::{RunFeed, Running, Settings, Started, report, warn_of_rejected};
+use crate::runs::Runs;
 use crate::stream::Stream;
 use crate::values::{to_python, toml_of};
+use crate::wait::LOOK;
 
 /// Batches between a run and the program that reads its stream.
 const QUEUE: usize = 4;
@@ -22,18 +27,32 @@ const QUEUE: usize = 4;
 /// A pipeline: sources, stages and sinks, checked. See `tidemill.Pipeline`.
 #[pyclass(frozen, subclass, module = "tidemill._native")]
 pub(crate) struct Pipeline {
-    pipeline: EnginePipeline,
-    raised: Raised,
+    /// `None` once the garbage collector has taken it apart.
+    pipeline: Mutex<Option<EnginePipeline>>,
+    /// Its components in Python.
+    objects: Vec<Weak<Object>>,
+    runs: Runs,
 }
 
 impl Pipeline {
     fn resolve(py: Python<'_>, spec: &Spec, objects: Vec<Py<PyAny>>) -> PyResult<Self> {
-        let raised = Raised::default();
-        let resolved = with_objects(objects, &raised, || spec.resolve());
+        let (resolved, making) = with_objects(Making { objects, ..Making::default() }, || spec.resolve());
         match resolved {
-            Ok(resolved) => Ok(Self { pipeline: resolved.pipeline, raised }),
-            Err(error) => Err(spec_exception(py, &error)),
+            Ok(resolved) => {
+                let pipeline = Mutex::new(Some(resolved.pipeline));
+                Ok(Self { pipeline, objects: making.made, runs: making.runs })
+            }
+            Err(error) => {
+                let raised = spec_exception(py, &error);
+                raised.set_cause(py, making.raised);
+                Err(raised)
+            }
         }
+    }
+
+    fn engine(&self) -> PyResult<EnginePipeline> {
+        let pipeline = self.pipeline.lock();
+        pipeline.clone().ok_or_else(|| PyRuntimeError::new_err("this pipeline has been taken apart"))
     }
 
     /// The same pipeline with one sink instead of its own: it takes what leaves the last stage.
@@ -44,7 +63,7 @@ impl Pipeline {
             .build()
             .map_err(|error| PyRuntimeError::new_err(error.to_string()))?
             .sinks;
-        Ok(EnginePipeline { sinks: sink, ..self.pipeline.clone() })
+        Ok(EnginePipeline { sinks: sink, ..self.engine()? })
     }
 }
 
@@ -66,26 +85,26 @@ impl Pipeline {
 
     /// The options of all parts, with their defaults.
     fn parameters<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let all = self.pipeline.parameters();
+        let all = self.engine()?.parameters();
         to_python(py, &serde_json::json!({ "source": all.sources, "stage": all.stages, "sink": all.sinks }))
     }
 
     /// Runs it to its end, and gives its report.
     fn run_with<'py>(&self, py: Python<'py>, settings: Settings) -> PyResult<Bound<'py, PyAny>> {
-        let started = Started::new(self.pipeline.clone(), &settings, &self.raised)?;
+        let started = Started::new(self.engine()?, &settings, &self.runs)?;
         report(py, &started.wait(py)?)
     }
 
     /// Runs it in the background.
     fn start_with(&self, settings: Settings) -> PyResult<Running> {
-        Ok(Running::new(Started::new(self.pipeline.clone(), &settings, &self.raised)?))
+        Ok(Running::new(Started::new(self.engine()?, &settings, &self.runs)?))
     }
 
     /// Runs it, and gives what leaves its last stage.
     fn table(&self, py: Python<'_>, settings: Settings) -> PyResult<Table> {
         let collect = Collect::default();
-        let started = Started::new(self.into(collect.clone())?, &settings, &self.raised)?;
-        started.wait(py)?;
+        let started = Started::new(self.into(collect.clone())?, &settings, &self.runs)?;
+        warn_of_rejected(py, &started.wait(py)?)?;
         collect.take().ok_or_else(|| PyRuntimeError::new_err("the run gave no table"))
     }
 
@@ -93,9 +112,9 @@ impl Pipeline {
     fn stream_with(&self, py: Python<'_>, settings: Settings) -> PyResult<Stream> {
         let (to, rows) = bounded(QUEUE);
         let (layout, columns) = bounded(1);
-        let started = Started::new(self.into(Hand { to, layout })?, &settings, &self.raised)?;
+        let started = Started::new(self.into(Hand { to, layout })?, &settings, &self.runs)?;
         loop {
-            match py.detach(|| columns.recv_timeout(std::time::Duration::from_millis(100))) {
+            match py.detach(|| columns.recv_timeout(LOOK)) {
                 Ok(layout) => return Ok(Stream::new(&layout, RunFeed { rows, started })),
                 Err(RecvTimeoutError::Timeout) => py.check_signals()?,
                 // It has ended before its sink was opened.
@@ -105,6 +124,27 @@ impl Pipeline {
                 }
             }
         }
+    }
+
+    /// Components may refer to the pipeline that they are part of.
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        // While a run goes on, it has them too.
+        if !self.runs.are_over() {
+            return Ok(());
+        }
+        for object in &self.objects {
+            let Some(object) = object.upgrade() else { continue };
+            // One is this, the other is the pipeline's.
+            if Arc::strong_count(&object) == 2 {
+                visit.call(object.as_python())?;
+            }
+        }
+        Ok(())
+    }
+
+    fn __clear__(&self) {
+        let taken = self.pipeline.lock().take();
+        drop(taken);
     }
 }
 

@@ -13,7 +13,7 @@ use tidemill::batch::{Batch, Column, Schema};
 use tidemill::sensor::{SensorId, Sensors};
 use tidemill::time::Timestamp;
 
-use crate::build::Cell;
+use crate::columns::Cell;
 
 /// The columns of a stream of records, by name.
 pub(crate) struct Layout {

@@ -4,24 +4,25 @@
 //! |---|---|---|---|
 //! | run | `run`, `start`, `to_arrow`, `stream` | what its runtime waits for | with the run |
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 use parking_lot::Mutex;
-use pyo3::exceptions::PyRuntimeError;
+use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use tidemill::runtime::{Observer, StateOptions};
 use tidemill::source::Progress;
 use tidemill::{Error, Report, RunOptions};
 
-use crate::errors::Raised;
-use crate::exit::{is_closing, note_run, start_thread};
+use crate::exit::{Process, is_closing, note_run, start_thread};
 use crate::records::Rows;
-use crate::stream::{Fed, Feed, LOOK};
+use crate::runs::{Ongoing, Runs};
+use crate::stream::{Fed, Feed};
 use crate::values::to_python;
+use crate::wait::LOOK;
 
 /// How long a run that was interrupted is waited for: a component that sleeps may not notice.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -38,27 +39,31 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    pub(crate) fn options(&self) -> RunOptions {
+    fn options(&self) -> PyResult<RunOptions> {
+        let every = self.state_every.map(Duration::try_from_secs_f64).transpose();
+        let every = every.map_err(|error| PyValueError::new_err(format!("`state_every`: {error}")))?;
         let state = self.state.as_ref().map(|folder| {
             let mut state = StateOptions::new(folder);
             state.accept_changes = self.accept_changes;
             state.takes_over = self.take_over;
-            if let Some(seconds) = self.state_every {
-                state.every = Duration::try_from_secs_f64(seconds).unwrap_or(state.every);
-            }
+            state.every = every.unwrap_or(state.every);
             state
         });
         let mut options = RunOptions { threads: self.threads, state, ..RunOptions::default() };
         options.open.stop = Arc::clone(&options.stop);
-        options
+        Ok(options)
     }
 }
 
 /// A run that has been started.
 pub(crate) struct Started {
+    /// The threads of the run are in this process alone.
+    process: Process,
     stop: Arc<AtomicBool>,
     done: Receiver<Result<Report, Error>>,
-    raised: Raised,
+    runs: Runs,
+    /// What its components see of it, while it goes on.
+    ongoing: Weak<Ongoing>,
     seen: Arc<Seen>,
 }
 
@@ -82,20 +87,27 @@ impl Observer for Watch {
 }
 
 impl Started {
-    pub(crate) fn new(pipeline: tidemill::Pipeline, settings: &Settings, raised: &Raised) -> PyResult<Self> {
-        let options = settings.options();
+    pub(crate) fn new(pipeline: tidemill::Pipeline, settings: &Settings, runs: &Runs) -> PyResult<Self> {
+        let options = settings.options()?;
         let (stop, seen) = (Arc::clone(&options.stop), Arc::new(Seen::default()));
         let (outbox, done) = bounded(1);
         let mut observer = Watch(Arc::clone(&seen));
         note_run(&stop);
-        // If nobody waits for the result, it is dropped.
-        let run = move || drop(outbox.send(pipeline.run_with(&options, &mut observer)));
+        let run = runs.begin(&stop);
+        let ongoing = Arc::downgrade(&run);
+        let run = move || {
+            let result = pipeline.run_with(&options, &mut observer);
+            drop((run, pipeline));
+            // If nobody waits for the result, it is dropped.
+            drop(outbox.send(result));
+        };
         start_thread("run", run).map_err(|error| PyRuntimeError::new_err(error.to_string()))?;
-        Ok(Self { stop, done, raised: raised.clone(), seen })
+        Ok(Self { process: Process::this(), stop, done, runs: runs.clone(), ongoing, seen })
     }
 
     /// Waits for its end. Ctrl-C stops it, and is raised when it has stopped.
     pub(crate) fn wait(&self, py: Python<'_>) -> PyResult<Report> {
+        self.process.check("this run")?;
         let mut interrupt: Option<(PyErr, Instant)> = None;
         loop {
             match py.detach(|| self.done.recv_timeout(LOOK)) {
@@ -125,17 +137,21 @@ impl Started {
         result: Result<Report, Error>,
         interrupt: Option<PyErr>,
     ) -> PyResult<Report> {
-        match (result, interrupt) {
+        let result = match (result, interrupt) {
             (_, Some(interrupt)) => Err(interrupt),
             (Ok(report), None) => Ok(report),
-            (Err(error), None) => Err(self.raised.exception(py, &error)),
-        }
+            (Err(error), None) => Err(self.runs.exception(py, &error)),
+        };
+        self.runs.forget();
+        result
     }
 }
 
 impl Drop for Started {
     fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
+        if let Some(ongoing) = self.ongoing.upgrade() {
+            ongoing.abandon();
+        }
     }
 }
 
@@ -215,10 +231,35 @@ impl Feed for RunFeed {
             Ok(rows) => Fed::Rows(rows),
             Err(RecvTimeoutError::Timeout) => Fed::Nothing,
             Err(RecvTimeoutError::Disconnected) => match self.started.done.recv() {
-                Ok(Ok(_)) => Fed::End,
-                Ok(Err(error)) => Fed::Raised(Python::attach(|py| self.started.raised.exception(py, &error))),
+                Ok(result) => Python::attach(|py| self.ended(py, result)),
                 Err(_) => Fed::Failed(Error::internal("the run's thread is gone")),
             },
         }
     }
+}
+
+impl RunFeed {
+    fn ended(&self, py: Python<'_>, result: Result<Report, Error>) -> Fed {
+        let ended = match self.started.result(py, result, None) {
+            Ok(report) => warn_of_rejected(py, &report),
+            Err(raised) => Err(raised),
+        };
+        ended.map_or_else(Fed::Raised, |()| Fed::End)
+    }
+}
+
+/// Warns of records that were rejected, for callers who do not get the report.
+pub(crate) fn warn_of_rejected(py: Python<'_>, report: &Report) -> PyResult<()> {
+    let rejected = report.rejects.malformed + report.rejects.late + report.rejects.ahead;
+    if rejected == 0 {
+        return Ok(());
+    }
+    let first = report.rejects.first.first();
+    let first =
+        first.map_or(String::new(), |first| format!(", such as record {}: {}", first.line, first.reason));
+    let number = if rejected == 1 { "1 record was".into() } else { format!("{rejected} records were") };
+    py.import("tidemill.errors")?
+        .getattr("warn_of_rejected")?
+        .call1((format!("{number} rejected{first}"),))?;
+    Ok(())
 }

@@ -1,10 +1,10 @@
 //! Records in turn, for Python: what a stage processes, a sink consumes, or a run gives.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use arrow_array::{RecordBatch, RecordBatchReader};
 use arrow_schema::{ArrowError, Schema, SchemaRef};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use parking_lot::Mutex;
 use pyo3::exceptions::{PyGeneratorExit, PyRuntimeError};
 use pyo3::prelude::*;
@@ -13,17 +13,16 @@ use tidemill::arrow::Encoder;
 
 use crate::capsule::{Batch, stream_capsule};
 use crate::errors::exception;
+use crate::exit::{Process, is_closing};
 use crate::held::Held;
 use crate::records::{Layout, Record, Rows};
+use crate::wait::LOOK;
 
 /// Where the records of a stream come from.
 pub(crate) trait Feed: Send {
     /// Waits for more, for about [`LOOK`]. Called without the interpreter; not called again after anything but rows and [`Fed::Nothing`].
     fn next(&mut self) -> Fed;
 }
-
-/// How long a stream waits before it looks whether Ctrl-C was pressed.
-pub(crate) const LOOK: Duration = Duration::from_millis(100);
 
 /// What a [`Feed`] gives.
 pub(crate) enum Fed {
@@ -41,6 +40,29 @@ pub(crate) enum Fed {
     Raised(PyErr),
 }
 
+/// What the engine gives to a sink.
+pub(crate) enum Item {
+    Rows(Arc<Rows>),
+    /// The sender is dropped when more is asked for: everything before has been processed.
+    Reached(#[expect(dead_code, reason = "held to be dropped")] Sender<()>),
+    End,
+}
+
+/// The records that a sink reads.
+pub(crate) struct ItemFeed(pub(crate) Receiver<Item>);
+
+impl Feed for ItemFeed {
+    fn next(&mut self) -> Fed {
+        match self.0.recv_timeout(LOOK) {
+            _ if is_closing() => Fed::Stopped,
+            Ok(Item::Rows(rows)) => Fed::Rows(rows),
+            Ok(Item::Reached(_)) | Err(RecvTimeoutError::Timeout) => Fed::Nothing,
+            Ok(Item::End) => Fed::End,
+            Err(RecvTimeoutError::Disconnected) => Fed::Stopped,
+        }
+    }
+}
+
 /// A stream of records: an iterator, read once, in constant memory. `batches()` gives Arrow record batches instead, and anything that knows Arrow's
 /// C interface reads the rest of the stream at once: `pyarrow.table(stream)`, `polars.DataFrame(stream)`.
 #[pyclass(frozen, module = "tidemill")]
@@ -51,6 +73,8 @@ pub(crate) struct Stream {
 
 /// What a stream and its readers share.
 pub(crate) struct StreamSource {
+    /// The threads that give the records are in this process alone.
+    process: Process,
     feed: Mutex<Option<Box<dyn Feed>>>,
     /// The records under way, and the first that was not given yet.
     current: Mutex<Option<(Arc<Rows>, u32)>>,
@@ -59,7 +83,8 @@ pub(crate) struct StreamSource {
 impl Stream {
     /// The stream of what `feed` gives, with columns as in `layout`.
     pub(crate) fn new(layout: &Layout, feed: impl Feed + 'static) -> Self {
-        let source = StreamSource { feed: Mutex::new(Some(Box::new(feed))), current: Mutex::default() };
+        let (feed, current) = (Mutex::new(Some(Box::new(feed) as Box<dyn Feed>)), Mutex::default());
+        let source = StreamSource { process: Process::this(), feed, current };
         Self { encoder: Encoder::new(&layout.schema), source: Arc::new(source) }
     }
 
@@ -83,6 +108,7 @@ impl StreamSource {
         if let Some(current) = self.current.lock().take() {
             return Ok(Some(current));
         }
+        self.process.check("this stream")?;
         // Somebody who waits here has let the interpreter go, so that others can come.
         let Some(mut place) = self.feed.try_lock() else {
             return Err(PyRuntimeError::new_err("another thread is reading this stream"));
@@ -106,6 +132,15 @@ impl StreamSource {
         }
     }
 
+    /// The record at `row`; those behind it come next.
+    fn record(&self, rows: Arc<Rows>, row: u32) -> Record {
+        let record = Record::new(&rows, row);
+        if row as usize + 1 < rows.batch.len() {
+            *self.current.lock() = Some((rows, row + 1));
+        }
+        record
+    }
+
     fn batch(&self, py: Python<'_>, encoder: &Encoder) -> PyResult<Option<RecordBatch>> {
         let Some((rows, from)) = self.rows(py)? else { return Ok(None) };
         let records =
@@ -121,16 +156,17 @@ impl Stream {
     }
 
     fn __next__(&self, py: Python<'_>) -> PyResult<Option<Record>> {
-        let Some((rows, row)) = self.source.rows(py)? else { return Ok(None) };
-        let record = Record::new(&rows, row);
-        if row as usize + 1 < rows.batch.len() {
-            *self.source.current.lock() = Some((rows, row + 1));
-        }
-        Ok(Some(record))
+        Ok(self.source.rows(py)?.map(|(rows, row)| self.source.record(rows, row)))
     }
 
     fn __aiter__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        slf.py().import("tidemill._async")?.getattr("records_of")?.call1((slf,))
+        slf.py().import("tidemill._async")?.getattr("Records")?.call1((slf,))
+    }
+
+    /// The next record if it has come already, or None.
+    fn at_hand(&self) -> Option<Record> {
+        let (rows, row) = self.source.current.lock().take()?;
+        Some(self.source.record(rows, row))
     }
 
     /// The rest of the stream as an iterator of Arrow record batches, which share memory with the engine.

@@ -12,7 +12,9 @@ PROGRAMS = [text for text in re.findall(r"```python\n(.*?)```", README.read_text
 
 
 @pytest.mark.parametrize("at", range(len(PROGRAMS)))
-def test_the_readme(at, capsys):
+def test_the_readme(at, capsys, tmp_path, monkeypatch):
+    # Programs write files.
+    monkeypatch.chdir(tmp_path)
     # Later programs go on with what earlier ones have imported.
     names = {"__name__": "readme"}
     for program in PROGRAMS[: at + 1]:

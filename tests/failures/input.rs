@@ -150,6 +150,6 @@ fn standard_input_cannot_be_read_twice() {
         "[[stage]]\ntype = 'normalize'\nfit = true",
         78,
         "error: `normalize` needs a first pass, and this source cannot be read twice\n  \
-        help: read from files, or load constants that an earlier `tidemill fit` saved",
+        help: read what can be read twice, such as a file or a table, or load constants that an earlier `tidemill fit` saved",
     );
 }

@@ -15,6 +15,7 @@
 
 import atexit
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
 from . import _native, errors, sinks, sources, stages
@@ -24,13 +25,14 @@ from .component import Component
 from .errors import (
     DataError,
     InternalError,
+    RejectedWarning,
     SpecError,
     StoppedError,
     TidemillError,
     TransferError,
     UnavailableError,
 )
-from .pipeline import Pipeline
+from .pipeline import Pipeline, Settings
 from .records import Reading
 from .stages import *  # noqa: F403
 
@@ -44,6 +46,9 @@ if TYPE_CHECKING:
 
 # No thread of a run may use the interpreter once it has ended.
 atexit.register(_native.shut_down)
+# A child has no threads of its parent.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_native.forked)
 
 # Imported when they are asked for: most programs need none of them.
 _LATER = {
@@ -78,7 +83,9 @@ __all__ = [
     "Pipeline",
     "Reading",
     "Record",
+    "RejectedWarning",
     "Running",
+    "Settings",
     "SpecError",
     "StoppedError",
     "Stream",

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from . import _native
+from ._options import plain_options
 from .component import Component
 from .errors import SpecError
-from .pipeline import _plain
 
 __all__ = ["Chain", "Fit"]
 
@@ -79,11 +79,11 @@ def _tables(stages: Iterable[Component], constants: Sequence[str | None]) -> str
     for at, stage in enumerate(stages):
         if not isinstance(stage, Component) or stage.kind != "stage":
             raise SpecError(f"{stage!r} is none of the engine's stages", help="a chain runs the engine's own stages")
-        options = dict(stage.options)
+        options = plain_options(stage)
         if at < len(constants) and constants[at] is not None:
             # Given as the text of the file that the stage would load.
             options = {name: value for name, value in options.items() if name not in ("fit", "save")}
             options["load"] = "constants"
-        tables.append({"type": stage.type, **options})
+        tables.append(options)
     spec = {"source": {"type": "synthetic"}, "stage": tables, "sink": [{"type": "null"}]}
-    return json.dumps(spec, default=_plain)
+    return json.dumps(spec)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import sys
+import warnings
+
 __all__ = [
     "DataError",
     "InternalError",
+    "RejectedWarning",
     "SpecError",
     "StoppedError",
     "TidemillError",
@@ -58,3 +63,15 @@ class StoppedError(TidemillError):
 
 class InternalError(TidemillError):
     """A component broke its protocol: a bug, please report it."""
+
+
+class RejectedWarning(UserWarning):
+    """Records were rejected: the result does not have them. `Pipeline.run` gives them in its report instead, and a `dead_letter` sink keeps them."""
+
+
+def warn_of_rejected(message: str) -> None:
+    """Warns at the line that called the package."""
+    level, frame = 1, sys._getframe()
+    while frame.f_back is not None and os.path.dirname(frame.f_code.co_filename) == os.path.dirname(__file__):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, RejectedWarning, stacklevel=level)

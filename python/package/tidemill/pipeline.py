@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from . import _native
 from ._native import Running, Stream, Table
+from ._options import plain_options
 from .component import Component
 from .errors import SpecError
 
@@ -20,7 +22,25 @@ if TYPE_CHECKING:
     from .protocols import Part
     from .schemas import Report
 
-__all__ = ["Pipeline"]
+__all__ = ["Pipeline", "Settings"]
+
+
+class Settings(TypedDict, total=False):
+    """How a pipeline is run: keywords of `Pipeline.run` and `Pipeline.start`.
+
+    Args:
+        threads: Worker threads; by default, one for each core.
+        state: The folder of checkpoints: a run that was interrupted resumes from the newest.
+        state_every: Seconds between two checkpoints; by default, one.
+        accept_changes: Resume although the pipeline or its input has changed since the checkpoint.
+        take_over: End another run that uses `state`, and go on in its place.
+    """
+
+    threads: int | None
+    state: str | os.PathLike[str] | None
+    state_every: float | timedelta | None
+    accept_changes: bool
+    take_over: bool
 
 
 class Pipeline:
@@ -30,7 +50,20 @@ class Pipeline:
 
     - a source has `stream()`, which gives records; a DataFrame, a table or any iterable of records is a source, too;
     - a stage has `process(stream)`, which gives records;
-    - a sink has `consume(stream)`.
+    - a sink has `consume(stream)`, or `deliver(epoch, stream, writer)`.
+
+    In a run with checkpoints (`state`), parts of yours go on after a restart, too:
+
+    - a source has `position()`, which says how far the records go that it has given so far, and `resume(position)`, called before `stream()`.
+      `durable(position)`, if it has that, is told what it need not give again. Lists and tables need none of this; `at_most_once = True`
+      says that records may be lost.
+    - a stage has `save()`, which returns what it keeps between records, and `restore(state)`, called before `process`; `stateless = True` says
+      that it keeps nothing.
+    - a sink has `deliver(epoch, stream, writer)`: it gets the records of an epoch, those between two checkpoints, once the checkpoint is
+      durable. After a restart it may get the last epoch again. `writer` stays the same for all runs from one `state`. `at_least_once = True`
+      says that a sink with `consume` may get records again.
+
+    Positions and states are bytes, or what JSON can hold.
 
     >>> from tidemill import MovingAverage, Pipeline, Threshold
     >>> readings = [{"sensor": "a", "value": value} for value in (1.0, 3.0, 500.0)]
@@ -57,47 +90,36 @@ class Pipeline:
         tables, objects = _tables(parts)
         self._has_sink = "sink" in tables
         tables.setdefault("sink", [{"type": "null"}])
-        self._pipeline = _native.Pipeline.of_parts(json.dumps(tables, default=_plain), objects)
+        self._pipeline = _native.Pipeline.of_parts(json.dumps(tables), objects)
 
     @classmethod
-    def from_file(cls, path: str | os.PathLike[str], *, set: Sequence[str] = ()) -> Pipeline:
+    def from_file(cls, path: str | os.PathLike[str], *, set: str | Sequence[str] = ()) -> Pipeline:
         """The pipeline in a file. Relative paths in it start from its folder.
 
         Args:
             path: The pipeline file.
-            set: Options to override, such as `stage.0.max=90`.
+            set: Options to override, such as `stage.0.max=90`: one, or several.
 
         Raises:
             SpecError: The file is wrong; it names all mistakes, each with its line.
             UnavailableError: There is no such file.
         """
         self = cls.__new__(cls)
-        self._pipeline = _native.Pipeline.of_file(os.fspath(path), list(set))
+        overrides = [set] if isinstance(set, str) else list(set)
+        self._pipeline = _native.Pipeline.of_file(os.fspath(path), overrides)
         self._has_sink = True
-        self._made_by = (_from_file, (cls, path, list(set)))
+        self._made_by = (_from_file, (cls, path, overrides))
         return self
 
     def __reduce__(self) -> tuple[Callable[..., Pipeline], tuple[Any, ...]]:
         # Made anew by the process that gets it, from its parts or its file.
         return self._made_by
 
-    def run(
-        self,
-        *,
-        threads: int | None = None,
-        state: str | os.PathLike[str] | None = None,
-        state_every: float | None = None,
-        accept_changes: bool = False,
-        take_over: bool = False,
-    ) -> Report:
+    def run(self, **settings: Unpack[Settings]) -> Report:
         """Runs it to the end of its input, and gives the report: the ledger of every part, as in `tidemill run --report`.
 
         Args:
-            threads: Worker threads; by default, one for each core.
-            state: The folder of checkpoints: a run that was interrupted resumes from the newest.
-            state_every: Seconds between two checkpoints.
-            accept_changes: Resume although the pipeline or its input has changed since the checkpoint.
-            take_over: End another run that uses `state`, and go on in its place.
+            settings: See `Settings`.
 
         Raises:
             TidemillError: What ended the run early; what a component in Python raised is raised as it is.
@@ -105,30 +127,22 @@ class Pipeline:
         """
         if not self._has_sink:
             raise SpecError("the pipeline has no sink", help="add one, or call `to_arrow`, `to_polars`, `to_pandas` or `stream`")
-        settings = _settings(threads, state, state_every, accept_changes, take_over)
-        return self._pipeline.run_with(settings)
+        return self._pipeline.run_with(_settings(**settings))
 
-    def start(
-        self,
-        *,
-        threads: int | None = None,
-        state: str | os.PathLike[str] | None = None,
-        state_every: float | None = None,
-        accept_changes: bool = False,
-        take_over: bool = False,
-    ) -> Running:
+    def start(self, **settings: Unpack[Settings]) -> Running:
         """Runs it in the background: the result has `status()`, `stop()` and `join()`, and stops at the end of a `with` block.
 
-        Args: as for `run`.
+        Args:
+            settings: See `Settings`.
         """
         if not self._has_sink:
             raise SpecError("the pipeline has no sink", help="add one, or call `stream`")
-        return self._pipeline.start_with(_settings(threads, state, state_every, accept_changes, take_over))
+        return self._pipeline.start_with(_settings(**settings))
 
     def to_table(self, *, threads: int | None = None) -> Table:
         """Runs it, and gives what leaves its last stage: a table in memory, which anything that knows Arrow's C interface takes without a copy.
 
-        Its own sinks are not run.
+        Its own sinks are not run. Records that were rejected are told by a `RejectedWarning`.
         """
         return self._pipeline.table(_settings(threads))
 
@@ -169,14 +183,14 @@ def _from_file(cls: type[Pipeline], path: str | os.PathLike[str], set: Sequence[
 def _settings(
     threads: int | None = None,
     state: str | os.PathLike[str] | None = None,
-    state_every: float | None = None,
+    state_every: float | timedelta | None = None,
     accept_changes: bool = False,
     take_over: bool = False,
 ) -> dict[str, Any]:
     return {
         "threads": threads,
         "state": None if state is None else os.fspath(state),
-        "state_every": state_every,
+        "state_every": state_every.total_seconds() if isinstance(state_every, timedelta) else state_every,
         "accept_changes": accept_changes,
         "take_over": take_over,
     }
@@ -188,7 +202,7 @@ def _tables(parts: Iterable[Part]) -> tuple[dict[str, list[dict[str, Any]]], lis
     objects: list[Any] = []
     for at, part in enumerate(parts):
         if isinstance(part, Component):
-            tables.setdefault(part.kind, []).append({"type": part.type, **part.options})
+            tables.setdefault(part.kind, []).append(plain_options(part))
         else:
             tables.setdefault(_kind(part, at), []).append({"type": "python:", "object": len(objects)})
             objects.append(part)
@@ -198,8 +212,8 @@ def _tables(parts: Iterable[Part]) -> tuple[dict[str, list[dict[str, Any]]], lis
 def _kind(part: Any, at: int) -> str:
     if isinstance(part, type):
         raise SpecError(f"part {at} is the class {part.__name__}", help=f"give an object: {part.__name__}()")
-    methods = {"stream": "source", "process": "stage", "consume": "sink"}
-    kinds = [kind for method, kind in methods.items() if callable(getattr(part, method, None))]
+    methods = {"stream": "source", "process": "stage", "consume": "sink", "deliver": "sink"}
+    kinds = sorted({kind for method, kind in methods.items() if callable(getattr(part, method, None))})
     if len(kinds) == 1:
         return kinds[0]
     if len(kinds) > 1:
@@ -209,16 +223,5 @@ def _kind(part: Any, at: int) -> str:
         return "source"
     raise SpecError(
         f"part {at} ({part!r:.80}) is no source, stage or sink",
-        help="a source has `stream()`, a stage `process(stream)`, a sink `consume(stream)`",
+        help="a source has `stream()`, a stage `process(stream)`, a sink `consume(stream)` or `deliver(epoch, stream, writer)`",
     )
-
-
-def _plain(value: Any) -> Any:
-    """Options that JSON does not know: paths, sets, numbers of numpy."""
-    if isinstance(value, os.PathLike):
-        return os.fspath(value)
-    if hasattr(value, "item"):
-        return value.item()
-    if isinstance(value, Iterable):
-        return list(value)
-    return str(value)

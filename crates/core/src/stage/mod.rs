@@ -153,6 +153,14 @@ pub trait Stage: Send + Sync {
     /// of reach [`Reach::Row`] with state is run by one worker at a time.
     fn keeps_state(&self) -> bool;
 
+    /// Checks that it can go on after a restart. Called before a run with checkpoints.
+    ///
+    /// # Errors
+    /// A configuration error if it cannot.
+    fn check_resumable(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// The output columns for the columns `input`. Called before the run; reports all problems of the options.
     ///
     /// # Errors

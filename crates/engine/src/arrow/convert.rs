@@ -18,6 +18,14 @@ use crate::format::columns::Composite;
 use crate::kernel::number::parse_f64;
 use crate::sensor::SensorLookup;
 
+/// A run-end encoded array as one of its values; any other array as it is.
+pub(super) fn unfolded(array: &ArrayRef, file: &str) -> Result<ArrayRef> {
+    match array.data_type() {
+        DataType::RunEndEncoded(_, values) => cast(array, values.data_type(), file),
+        _ => Ok(Arc::clone(array)),
+    }
+}
+
 /// The clock of a column of dates or times.
 pub(crate) fn clock(kind: &DataType) -> Option<ColumnClock> {
     match kind {
@@ -240,6 +248,7 @@ pub(crate) fn texts_of(array: &ArrayRef, file: &str) -> Result<StringArray> {
             Ok(numbers.map(|number| number.map(single_text)).collect())
         }
         DataType::Float16 => texts_of(&cast(array, &DataType::Float32, file)?, file),
+        DataType::RunEndEncoded(..) => texts_of(&unfolded(array, file)?, file),
         DataType::Dictionary(_, values) if values.is_floating() => {
             texts_of(&cast(array, values, file)?, file)
         }

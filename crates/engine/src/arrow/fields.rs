@@ -35,7 +35,7 @@ impl Fields {
         let (mut flat, mut left_out) = (Vec::new(), Vec::new());
         for (index, field) in schema.fields().iter().enumerate() {
             if is_flat(field.data_type()) {
-                flat.push(FlatField { index, field: Arc::clone(field) });
+                flat.push(FlatField { index, field: unfolded(field) });
             } else {
                 left_out.push((field.name().clone(), field.data_type().clone()));
             }
@@ -124,6 +124,16 @@ impl Fields {
             Some(description(self.field(at)))
         };
         schema.clone().with_units_of(&columns.described(schema, said), of)
+    }
+}
+
+/// A field whose values are run-end encoded, as a field of the values.
+fn unfolded(field: &FieldRef) -> FieldRef {
+    match field.data_type() {
+        DataType::RunEndEncoded(_, values) => {
+            Arc::new(field.as_ref().clone().with_data_type(values.data_type().clone()))
+        }
+        _ => Arc::clone(field),
     }
 }
 

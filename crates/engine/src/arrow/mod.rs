@@ -46,6 +46,7 @@ const LIBRARIES: [&str; 2] = ["ARROW:", "PARQUET:"];
 pub(crate) fn field_type(kind: &DataType) -> FieldType {
     match kind {
         DataType::Dictionary(_, values) => field_type(values),
+        DataType::RunEndEncoded(_, values) => field_type(values.data_type()),
         DataType::Boolean => FieldType::Bool,
         kind if kind.is_signed_integer() => FieldType::I64,
         kind if kind.is_unsigned_integer() => FieldType::U64,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow_array::{ArrayRef, RecordBatch};
 
-use super::convert::{carried, joined, measurement, sensors, times};
+use super::convert::{carried, joined, measurement, sensors, times, unfolded};
 use super::typed::{Arrays, Typed};
 use crate::error::Result;
 use crate::format::columns::Composite;
@@ -38,7 +38,7 @@ impl Arrays for RecordArrays<'_> {
     }
 
     fn times(&self, typed: &mut Typed<'_>, at: usize, array: &ArrayRef) -> Result<()> {
-        times(typed, at, array, self.name)
+        times(typed, at, &unfolded(array, self.name)?, self.name)
     }
 
     fn sensors(
@@ -48,14 +48,14 @@ impl Arrays for RecordArrays<'_> {
         array: &ArrayRef,
         lookup: &mut dyn SensorLookup,
     ) -> Result<()> {
-        sensors(typed, at, array, self.name, lookup)
+        sensors(typed, at, &unfolded(array, self.name)?, self.name, lookup)
     }
 
     fn measurement(&self, typed: &mut Typed<'_>, at: usize, array: &ArrayRef) -> Result<()> {
-        measurement(typed, at, array, self.name)
+        measurement(typed, at, &unfolded(array, self.name)?, self.name)
     }
 
     fn carried(&self, typed: &mut Typed<'_>, at: usize, array: &ArrayRef) -> Result<()> {
-        carried(typed, at, array, self.name)
+        carried(typed, at, &unfolded(array, self.name)?, self.name)
     }
 }

@@ -94,8 +94,8 @@ impl Inlet {
     }
 
     /// As [`Source::drain`].
-    pub(crate) fn drain(&mut self, can_resume: bool) -> Result<Option<Arrived>> {
-        self.arrived(|source| source.drain(can_resume))
+    pub(crate) fn drain(&mut self, can_resume: bool, ids: &mut SensorIds) -> Result<Option<Arrived>> {
+        self.arrived(|source| source.drain(can_resume, ids))
     }
 
     fn arrived(

@@ -123,17 +123,17 @@ impl Inlets {
     }
 
     /// What the current source has received already; it reads no more.
-    pub(crate) fn drain(&mut self, can_resume: bool) -> Result<Option<Arrived>> {
+    pub(crate) fn drain(&mut self, can_resume: bool, ids: &mut SensorIds) -> Result<Option<Arrived>> {
         let Some(next) = self.current()? else { return Ok(None) };
-        self.inlets[next].drain(can_resume)
+        self.inlets[next].drain(can_resume, ids)
     }
 
     /// The same for all sources, one after the other, without reading anything.
-    pub(crate) fn finish(&mut self) -> Result<Option<Arrived>> {
+    pub(crate) fn finish(&mut self, ids: &mut SensorIds) -> Result<Option<Arrived>> {
         for (inlet, has_ended) in
             self.inlets.iter_mut().zip(&mut self.has_ended).filter(|(_, has_ended)| !**has_ended)
         {
-            match inlet.drain(false)? {
+            match inlet.drain(false, ids)? {
                 Some(arrived) => return Ok(Some(arrived)),
                 None => *has_ended = true,
             }

@@ -103,9 +103,15 @@ impl State {
             _ => error,
         })?;
         let sensors = Arc::new(SharedSensors::new(pipeline.sensor_limits()));
-        match sources.next(&mut SensorIds::new(sensors))? {
-            None => Ok(()),
-            Some(_) => Err(Error::data(format!("{over}: its input has grown since")).with_help(anew)),
+        let mut ids = SensorIds::new(sensors);
+        loop {
+            match sources.next(&mut ids)? {
+                None => return Ok(()),
+                Some(arrived) if arrived.is_nothing() => {}
+                Some(_) => {
+                    return Err(Error::data(format!("{over}: its input has grown since")).with_help(anew));
+                }
+            }
         }
     }
 }

@@ -22,8 +22,8 @@ use crate::checkpoint::{
     successors,
 };
 use crate::cuts::CutRequest;
-use crate::error::guard::caught;
-use crate::error::{Error, Result};
+use crate::error::guard::{caught, guarded};
+use crate::error::{Error, Part, Result};
 use crate::files::{Disk, FileSystem, kind_if_there};
 use crate::pipeline::leading::leading;
 use crate::pipeline::secrets::{Key, new_key};
@@ -109,7 +109,8 @@ impl State {
     /// When it cannot be used; when its checkpoint is of another pipeline and that was not accepted; when a part of the pipeline
     /// cannot go on after a restart.
     pub(crate) fn open(options: &StateOptions, pipeline: &Pipeline) -> Result<Self> {
-        check_source(pipeline)?;
+        check_sources(pipeline)?;
+        check_stages(pipeline)?;
         check_sinks(pipeline)?;
         let files = Arc::clone(&options.files);
         let (mut folder, has_ended_one) = match options.takes_over {
@@ -583,23 +584,36 @@ fn without_reloads(part: &PartSpec, kind: &str, pipeline: &Pipeline) -> PartSpec
 }
 
 /// A source that would give everything once more, to sinks that go on, cannot take part.
-fn check_source(pipeline: &Pipeline) -> Result<()> {
+fn check_sources(pipeline: &Pipeline) -> Result<()> {
     for (at, SourceEntry { spec, .. }) in pipeline.sources.iter().enumerate() {
+        let label = source_label(pipeline, at);
+        resumable(&label, Part::Source(at), || spec.check_resumable())?;
         if spec.traits().is_replayable && !spec.can_resume() {
-            let what =
-                format!("the {} cannot go on where it was after a restart", source_label(pipeline, at));
-            return Err(Error::config(what)
+            return Err(Error::config(format!("the {label} cannot go on where it was after a restart"))
                 .with_help("read csv or jsonl, or run without --state")
-                .with_part(crate::error::Part::Source(at)));
+                .with_part(Part::Source(at)));
         }
     }
     Ok(())
+}
+
+fn check_stages(pipeline: &Pipeline) -> Result<()> {
+    let stages = pipeline.stages.iter().enumerate();
+    stages.map(|(at, entry)| (at, &entry.stage)).try_for_each(|(at, stage)| {
+        resumable(&format!("stage {at} ({})", stage.name()), Part::Stage(at), || stage.check_resumable())
+    })
+}
+
+/// Whether a part can take part in a run with checkpoints, as it says itself.
+fn resumable(label: &str, part: Part, check: impl FnOnce() -> Result<()>) -> Result<()> {
+    guarded(label, check).map_err(|error| error.with_part(part))
 }
 
 /// A sink whose output would be lost or torn by a restart cannot take part.
 fn check_sinks(pipeline: &Pipeline) -> Result<()> {
     for (at, sink) in pipeline.sinks.iter().enumerate() {
         let name = sink.spec.name();
+        resumable(&format!("sink {at} ({name})"), Part::Sink(at), || sink.spec.check_resumable())?;
         if !sink.spec.can_resume() && !sink.spec.delivers() && sink.spec.repeat() == Repeat::Harmless {
             return Err(Error::config(format!(
                 "sink {at} ({name}) cannot go on with its file after a restart"
@@ -608,7 +622,7 @@ fn check_sinks(pipeline: &Pipeline) -> Result<()> {
                 "parquet" => "let it roll: `roll = { every = \"1h\" }` with a path such as `out/{date}/{hour}-{epoch}.parquet`; or run without --state",
                 _ => "write csv or jsonl, or run without --state",
             })
-            .with_part(crate::error::Part::Sink(at)));
+            .with_part(Part::Sink(at)));
         }
     }
     Ok(())

@@ -142,6 +142,14 @@ pub trait SinkSpec: Any + Send + Sync {
         false
     }
 
+    /// Checks that it can take part in a run with checkpoints, in addition to what [`SinkSpec::can_resume`] and [`SinkSpec::repeat`] say.
+    ///
+    /// # Errors
+    /// A configuration error if it cannot.
+    fn check_resumable(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// Whether it delivers by epochs, as sinks other than files do: databases, brokers, servers. Its [`Sink::preparer`] then encodes
     /// batches to bytes (`Vec<u8>`), which the run keeps in the outbox in its state folder; once the checkpoint that closes an epoch is
     /// durable, it passes them to [`Sink::deliver`]. Without a state folder, each batch is delivered as it comes. Such a sink needs no

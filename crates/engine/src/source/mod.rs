@@ -241,6 +241,14 @@ pub trait SourceSpec: Send + Sync {
         false
     }
 
+    /// Checks that it can take part in a run with checkpoints, in addition to what its [`SourceSpec::traits`] say.
+    ///
+    /// # Errors
+    /// A configuration error if it cannot.
+    fn check_resumable(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// Whether its batches say when they were received, and it gives [ticks](OpenOptions::ticks), or was recorded with both.
     fn ticks(&self) -> bool {
         false
@@ -308,7 +316,7 @@ pub trait Source: Send {
     ///
     /// # Errors
     /// As [`Source::next`].
-    fn drain(&mut self, _can_resume: bool) -> Result<Option<Input>> {
+    fn drain(&mut self, _can_resume: bool, _sensors: &mut dyn SensorLookup) -> Result<Option<Input>> {
         Ok(None)
     }
 

@@ -173,8 +173,8 @@ impl SourceReader {
     fn drain(&mut self, ended: ReadEnd, can_resume: bool) -> ReadEnd {
         loop {
             let given = match self.policy.finishes {
-                true => self.inlets.finish(),
-                false => self.inlets.drain(can_resume),
+                true => self.inlets.finish(&mut self.ids),
+                false => self.inlets.drain(can_resume, &mut self.ids),
             };
             let next = match given {
                 Ok(None) => return ended,

@@ -301,5 +301,5 @@ fn check_one_pass(stage: &dyn Stage) -> Result<()> {
     }
     let name = stage.name();
     Err(Error::config(format!("`{name}` needs a first pass, and this source cannot be read twice"))
-        .with_help("read from files, or load constants that an earlier `tidemill fit` saved"))
+        .with_help("read what can be read twice, such as a file or a table, or load constants that an earlier `tidemill fit` saved"))
 }

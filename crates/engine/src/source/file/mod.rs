@@ -347,7 +347,7 @@ impl Source for FileSource {
         Ok(input)
     }
 
-    fn drain(&mut self, can_resume: bool) -> Result<Option<Input>> {
+    fn drain(&mut self, can_resume: bool, _sensors: &mut dyn SensorLookup) -> Result<Option<Input>> {
         let layout = self.layout();
         let mut left = match &mut self.open {
             Some(OpenInput::Sockets(sockets)) => sockets.drain(self.sequence),

@@ -1,0 +1,114 @@
+//! Single values of Python's, numpy's and pandas' types.
+
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyString, PyType};
+
+/// Above this, not every whole number is a float.
+const EXACT: i64 = 1 << 53;
+
+/// Whether it stands for a missing value: NaN, and pandas' `NaT` and `NA`.
+pub(super) fn is_missing(value: &Bound<'_, PyAny>) -> PyResult<bool> {
+    match value.extract::<f64>() {
+        Ok(number) => Ok(number.is_nan()),
+        Err(_) => Ok(matches!(&*type_name(value)?, "NaTType" | "NAType")),
+    }
+}
+
+/// Python's or numpy's.
+pub(super) fn is_bool(value: &Bound<'_, PyAny>) -> PyResult<bool> {
+    Ok(value.is_instance_of::<PyBool>() || matches!(&*type_name(value)?, "bool" | "bool_"))
+}
+
+pub(super) fn type_name(value: &Bound<'_, PyAny>) -> PyResult<String> {
+    Ok(value.get_type().name()?.to_string())
+}
+
+pub(super) fn is_time(value: &Bound<'_, PyAny>) -> PyResult<bool> {
+    let datetime = datetime_type(value.py())?;
+    Ok(value.is_instance(datetime)? || type_name(value)? == "datetime64")
+}
+
+fn datetime_type(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
+    static DATETIME: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    DATETIME.import(py, "datetime", "datetime")
+}
+
+pub(super) fn has_zone(value: &Bound<'_, PyAny>) -> PyResult<bool> {
+    Ok(value.getattr_opt("tzinfo")?.is_some_and(|zone| !zone.is_none()))
+}
+
+/// A text; a number is its text, so that sensors may have numbers as names.
+pub(super) fn text(value: &Bound<'_, PyAny>) -> PyResult<String> {
+    match value.cast::<PyString>() {
+        Ok(text) => Ok(text.to_str()?.to_owned()),
+        Err(_) => Ok(value.str()?.to_str()?.to_owned()),
+    }
+}
+
+pub(super) fn number(value: &Bound<'_, PyAny>) -> PyResult<f64> {
+    if let Ok(float) = value.cast::<PyFloat>() {
+        return Ok(float.value());
+    }
+    if value.is_instance_of::<PyString>() {
+        return Err(PyTypeError::new_err(format!("{} is no number", value.repr()?)));
+    }
+    if value.is_instance_of::<PyInt>() || value.hasattr("__index__")? {
+        let whole: i64 = value.extract().unwrap_or(i64::MAX);
+        if whole.unsigned_abs() > EXACT as u64 && (whole as f64) as i128 != i128::from(whole) {
+            return Err(PyValueError::new_err(format!(
+                "{} is no float to the last digit: declare the column as int in `fields`",
+                value.repr()?
+            )));
+        }
+    }
+    value.extract()
+}
+
+/// Nanoseconds since 1970 of a `datetime`, a pandas `Timestamp` or a numpy `datetime64`; `None` for "not a time".
+pub(super) fn nanos(value: &Bound<'_, PyAny>, wants_zone: bool) -> PyResult<Option<i64>> {
+    static EPOCH: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let py = value.py();
+    let datetime = datetime_type(py)?;
+    if !value.is_instance(datetime)? {
+        if type_name(value)? == "datetime64" {
+            let count =
+                value.call_method1("astype", ("datetime64[ns]",))?.call_method1("astype", ("int64",))?;
+            // numpy's `NaT` is the least of all.
+            return Ok(Some(count.extract()?).filter(|&nanos: &i64| nanos != i64::MIN));
+        }
+        return Err(PyTypeError::new_err(format!("{} is no datetime", value.repr()?)));
+    }
+    if has_zone(value)? != wants_zone {
+        return Err(PyValueError::new_err(format!(
+            "{} {} a time zone, unlike the times before it: give all of them one, or none",
+            value.repr()?,
+            if wants_zone { "lacks" } else { "has" }
+        )));
+    }
+    let zone = py.import("datetime")?.getattr("timezone")?.getattr("utc")?;
+    let epoch =
+        EPOCH.get_or_try_init(py, || datetime.call1((1970, 1, 1, 0, 0, 0, 0, &zone)).map(Bound::unbind))?;
+    let aware = if wants_zone { value.clone() } else { replaced_zone(value, &zone)? };
+    let since = aware.sub(epoch.bind(py))?;
+    let part = |name: &str| since.getattr(name)?.extract::<i64>();
+    let below = if value.get_type().is(datetime) {
+        0
+    } else {
+        value.getattr_opt("nanosecond")?.map_or(Ok(0), |nanos| nanos.extract())?
+    };
+    let micros = (part("days")? * 86_400 + part("seconds")?)
+        .checked_mul(1_000_000)
+        .and_then(|micros| micros.checked_add(part("microseconds").ok()?));
+    micros
+        .and_then(|micros| micros.checked_mul(1000)?.checked_add(below))
+        .map(Some)
+        .ok_or_else(|| PyValueError::new_err(format!("{value} is outside 1677 to 2262")))
+}
+
+fn replaced_zone<'py>(value: &Bound<'py, PyAny>, zone: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let keywords = PyDict::new(value.py());
+    keywords.set_item("tzinfo", zone)?;
+    value.call_method("replace", (), Some(&keywords))
+}
