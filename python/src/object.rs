@@ -122,7 +122,7 @@ impl Object {
     /// Fails if it has neither of `methods`.
     pub(crate) fn check(&self, object: &Bound<'_, PyAny>, methods: &[&str]) -> PyResult<()> {
         for method in methods {
-            if object.hasattr(*method)? {
+            if has_method(object, method)? {
                 return Ok(());
             }
         }
@@ -136,7 +136,7 @@ impl Object {
     /// A `TypeError` if it has one of them.
     pub(crate) fn has_both(&self, object: &Bound<'_, PyAny>, methods: [&str; 2]) -> PyResult<bool> {
         let [first, second] = methods;
-        match (object.hasattr(first)?, object.hasattr(second)?) {
+        match (has_method(object, first)?, has_method(object, second)?) {
             (true, true) => Ok(true),
             (false, false) => Ok(false),
             (has_first, _) => {
@@ -185,7 +185,7 @@ impl Object {
         let object = self.bind(py);
         let pairs = [("__enter__", "__exit__"), ("__aenter__", "__aexit__")];
         let is_there = |(enter, exit): &(&str, &str)| {
-            object.hasattr(*enter).unwrap_or(false) && object.hasattr(*exit).unwrap_or(false)
+            has_method(object, enter).unwrap_or(false) && has_method(object, exit).unwrap_or(false)
         };
         let Some((enter, exit)) = pairs.into_iter().find(is_there) else { return act(object) };
         // What it returns is most often the object itself; where it is something else, the methods are still the object's.
@@ -201,6 +201,11 @@ impl Object {
             }
         }
     }
+}
+
+/// Whether it has a method `name`. A column of a DataFrame is an attribute as well, and is none.
+pub(crate) fn has_method(object: &Bound<'_, PyAny>, name: &str) -> PyResult<bool> {
+    Ok(object.getattr_opt(name)?.is_some_and(|method| method.is_callable()))
 }
 
 /// Whether the component declares `name`, such as `stateless = True`.

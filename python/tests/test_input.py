@@ -77,6 +77,12 @@ def test_nan_that_a_stage_computes_is_a_number():
     assert math.isnan(Pipeline([numbers(1), Stage()]).to_arrow()["value"][0].as_py())
 
 
+def test_columns_may_have_the_names_of_methods():
+    names = ("stream", "position", "bounded", "fields", "at_most_once", "durable")
+    frame = pandas.DataFrame({"sensor": ["a"], "value": [1.0], **{name: [2.0] for name in names}})
+    assert Pipeline([frame]).to_arrow()["position"].to_pylist() == [2.0]
+
+
 @pytest.mark.parametrize("make", [pa.table, polars.DataFrame, pandas.DataFrame])
 def test_a_column_of_nulls_is_carried(make):
     table = make({"sensor": ["a", "b"], "value": [1.0, 2.0], "nothing": [None, None]})

@@ -18,7 +18,7 @@ use tidemill::options::{Configure, Options};
 use tidemill::sink::{Component, Outset, Repeat, Sink, SinkSpec};
 use tidemill::{Error, Result};
 
-use crate::object::{self, Object, declares};
+use crate::object::{self, Object, declares, has_method};
 use crate::sink::consume::Consuming;
 use crate::sink::deliver::Delivering;
 
@@ -41,7 +41,7 @@ impl Configure for PySink {
     fn configure(options: &mut Options<'_>) -> Option<Self> {
         let (object, (delivers, is_at_least_once)) = Object::configure(options, |object, own| {
             object.check(own, &["consume", "deliver"])?;
-            Ok((own.hasattr("deliver")?, declares(own, "at_least_once")?))
+            Ok((has_method(own, "deliver")?, declares(own, "at_least_once")?))
         })?;
         Some(Self { object, delivers, is_at_least_once })
     }

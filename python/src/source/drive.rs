@@ -11,7 +11,7 @@ use pyo3::prelude::*;
 
 use crate::capsule::{bad, is_arrow, reader_of};
 use crate::columns::{Builder, declared_schema, schema_like};
-use crate::object::{Object, items};
+use crate::object::{Object, has_method, items};
 use crate::records::Record;
 use crate::saved::{Snapshot, decode};
 use crate::source::shared::{Shared, State};
@@ -79,7 +79,7 @@ impl Thread<'_> {
     }
 
     fn stream(&self, py: Python<'_>, own: &Bound<'_, PyAny>) -> PyResult<()> {
-        let stream = if own.hasattr("stream")? { own.call_method0("stream")? } else { own.clone() };
+        let stream = if has_method(own, "stream")? { own.call_method0("stream")? } else { own.clone() };
         let result = items(&stream, |item| self.take(item));
         if let Some(close) =
             stream.getattr_opt("close")?.filter(|_| stream.hasattr("__next__").unwrap_or(false))

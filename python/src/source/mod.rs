@@ -29,7 +29,7 @@ use tidemill::{Error, ErrorKind, Result};
 use crate::capsule::is_arrow;
 use crate::columns::declared;
 use crate::exit::start_thread;
-use crate::object::{self, Object, declares};
+use crate::object::{self, Object, declares, has_method};
 use crate::source::drive::{Drive, drive};
 use crate::source::place::Place;
 use crate::source::running::Running;
@@ -74,6 +74,43 @@ enum Resumes {
     Unknown,
 }
 
+/// What its object says.
+struct Look {
+    fields: Vec<(String, DataType)>,
+    is_bounded: bool,
+    gives_once: bool,
+    resumes: Resumes,
+    is_told: bool,
+}
+
+impl Look {
+    fn at(object: &Object, own: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let gives_once = own.hasattr("__next__")?;
+        let has_stream = has_method(own, "stream")?;
+        if !has_stream {
+            if !is_iterable(own)? {
+                object.check(own, &["stream"])?;
+            }
+            if is_arrow(own)? && !gives_once {
+                // Its attributes are its columns.
+                let resumes = Resumes::ByCount;
+                return Ok(Self {
+                    fields: Vec::new(),
+                    is_bounded: true,
+                    gives_once,
+                    resumes,
+                    is_told: false,
+                });
+            }
+        }
+        let fields = own.getattr_opt("fields")?.filter(|_| has_stream);
+        let fields = fields.map_or(Ok(Vec::new()), |fields| declared(&fields))?;
+        let is_bounded = own.getattr_opt("bounded")?.map_or(Ok(true), |bounded| bounded.is_truthy())?;
+        let resumes = Resumes::of(object, own)?;
+        Ok(Self { fields, is_bounded, gives_once, resumes, is_told: has_method(own, "durable")? })
+    }
+}
+
 impl Resumes {
     fn of(object: &Object, own: &Bound<'_, PyAny>) -> PyResult<Self> {
         if object.has_both(own, ["position", "resume"])? {
@@ -83,8 +120,7 @@ impl Resumes {
             return Ok(Self::WithLoss);
         }
         let is_list = own.is_instance_of::<PyList>() || own.is_instance_of::<PyTuple>();
-        let is_table = !own.hasattr("stream")? && !own.hasattr("__next__")? && is_arrow(own)?;
-        Ok(if is_list || is_table { Self::ByCount } else { Self::Unknown })
+        Ok(if is_list { Self::ByCount } else { Self::Unknown })
     }
 }
 
@@ -97,23 +133,8 @@ impl Configure for PySource {
 
     fn configure(options: &mut Options<'_>) -> Option<Self> {
         let columns = options.take::<InputColumns>();
-        let (object, look) = Object::configure(options, |object, own| {
-            let has_stream = own.hasattr("stream")?;
-            if !has_stream && !is_iterable(own)? {
-                object.check(own, &["stream"])?;
-            }
-            let fields = own.getattr_opt("fields")?.filter(|_| has_stream);
-            let fields = fields.map_or(Ok(Vec::new()), |fields| declared(&fields))?;
-            let is_bounded = own.getattr_opt("bounded")?.map_or(Ok(true), |bounded| bounded.is_truthy())?;
-            Ok((
-                fields,
-                is_bounded,
-                own.hasattr("__next__")?,
-                Resumes::of(object, own)?,
-                own.hasattr("durable")?,
-            ))
-        })?;
-        let (fields, is_bounded, gives_once, resumes, is_told) = look;
+        let (object, look) = Object::configure(options, Look::at)?;
+        let Look { fields, is_bounded, gives_once, resumes, is_told } = look;
         let (columns, looked) = (columns?.input, Mutex::default());
         Some(Self(Arc::new(Declared {
             object,
