@@ -161,7 +161,7 @@ impl Object {
             return Ok(result);
         }
         HAS_LOOP.set(true);
-        py.import("tidemill._async")?.getattr("wait")?.call1((result,))
+        py.import("tidemill._async")?.getattr("wait")?.call1((result, true))
     }
 
     /// Calls `act` with the object, entered before and left afterwards if it is a context manager. The thread's event loop ends with it.
@@ -241,7 +241,7 @@ pub(crate) fn items<'py>(
     let iterable = match result.hasattr("__aiter__")? || result.hasattr("__await__")? {
         true => {
             HAS_LOOP.set(true);
-            py.import("tidemill._async")?.getattr("iterate")?.call1((result,))?
+            py.import("tidemill._async")?.getattr("iterate")?.call1((result, true))?
         }
         false => result.clone(),
     };

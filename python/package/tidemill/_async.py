@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 import threading
 from collections.abc import AsyncIterator, Iterator
@@ -11,43 +12,48 @@ from typing import Any
 _of_thread = threading.local()
 
 
-def _runner() -> asyncio.Runner:
+@contextlib.contextmanager
+def _loop(keep: bool) -> Iterator[asyncio.Runner]:
+    """The event loop of this thread, if one is kept for it; otherwise a new one, which is kept, or ends after its use."""
     runner: asyncio.Runner | None = getattr(_of_thread, "runner", None)
-    if runner is None:
+    if runner is None and keep:
         runner = _of_thread.runner = asyncio.Runner()
-    return runner
+    with contextlib.nullcontext(runner) if runner is not None else asyncio.Runner() as used:
+        yield used
 
 
-def wait(awaitable: Any) -> Any:
-    """Runs a coroutine to its end, in the event loop of this thread."""
-    return _runner().run(_awaited(awaitable))
+def wait(awaitable: Any, keep: bool = False) -> Any:
+    """Runs a coroutine to its end."""
+    with _loop(keep) as loop:
+        return loop.run(_awaited(awaitable))
 
 
 def close() -> None:
-    """Ends the event loop of this thread, if there is one."""
+    """Ends the event loop that is kept for this thread, if there is one."""
     runner = _of_thread.__dict__.pop("runner", None)
     if runner is not None:
         runner.close()
 
 
-def iterate(source: Any) -> Iterator[Any]:
+def iterate(source: Any, keep: bool = False) -> Iterator[Any]:
     """The items of an asynchronous iterable, or of a coroutine that returns an iterable."""
-    if inspect.isawaitable(source):
-        source = wait(source)
-    if not hasattr(source, "__aiter__"):
-        yield from source
-        return
-    items = source.__aiter__()
-    try:
-        while True:
-            try:
-                yield wait(items.__anext__())
-            except StopAsyncIteration:
-                return
-    finally:
-        end = getattr(items, "aclose", None)
-        if end is not None:
-            wait(end())
+    with _loop(keep) as loop:
+        if inspect.isawaitable(source):
+            source = loop.run(_awaited(source))
+        if not hasattr(source, "__aiter__"):
+            yield from source
+            return
+        items = source.__aiter__()
+        try:
+            while True:
+                try:
+                    yield loop.run(_awaited(items.__anext__()))
+                except StopAsyncIteration:
+                    return
+        finally:
+            end = getattr(items, "aclose", None)
+            if end is not None:
+                loop.run(_awaited(end()))
 
 
 async def _awaited(awaitable: Any) -> Any:

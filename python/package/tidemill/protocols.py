@@ -5,8 +5,9 @@
 | `Source`, `Stage`, `Sink` | `stream()`, `process(stream)`, `consume(stream)` | records |
 | `BatchSource`, `BatchStage` | the same | Arrow record batches, or a table |
 | `AsyncSource`, `AsyncStage`, `AsyncSink` | the same, as coroutines or asynchronous generators | both |
+| `ResumableSource`, `ResumableStage`, `DeliveringSink` | besides: `position()` and `resume(…)`, `save()` and `restore(…)`; `deliver(…)` | both |
 
-A sink reads records or, by `stream.batches()`, record batches: one protocol is enough for it.
+A sink reads records or, by `stream.batches()`, record batches: one protocol is enough for it. The last row is for runs with checkpoints.
 
 >>> from collections.abc import Iterator
 >>> from tidemill import Record, Stream
@@ -23,7 +24,7 @@ True
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Awaitable, Iterable, Mapping
+from collections.abc import AsyncIterable, Awaitable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Protocol, TypeAlias, runtime_checkable
 
 from ._native import Stream
@@ -37,12 +38,16 @@ __all__ = [
     "AsyncStage",
     "BatchSource",
     "BatchStage",
+    "DeliveringSink",
     "Part",
     "RecordBatches",
     "RecordLike",
+    "ResumableSource",
+    "ResumableStage",
     "Sink",
     "Source",
     "Stage",
+    "State",
 ]
 
 
@@ -78,9 +83,9 @@ RecordBatches: TypeAlias = ArrowStream | Iterable[ArrowArray | ArrowStream]
 
 @runtime_checkable
 class Source(Protocol):
-    """Gives records. `bounded = False` says that they never end; `fields`, which columns they have."""
+    """Gives records, and None while it waits for more. `bounded = False` says that they never end; `fields`, which columns they have."""
 
-    def stream(self) -> Iterable[RecordLike]: ...
+    def stream(self) -> Iterable[RecordLike | None]: ...
 
 
 @runtime_checkable
@@ -94,7 +99,7 @@ class BatchSource(Protocol):
 class AsyncSource(Protocol):
     """Gives records or record batches from an asynchronous generator, or from a coroutine."""
 
-    def stream(self) -> AsyncIterable[RecordLike | ArrowArray] | Awaitable[Iterable[RecordLike | ArrowArray]]: ...
+    def stream(self) -> AsyncIterable[RecordLike | ArrowArray | None] | Awaitable[Iterable[RecordLike | ArrowArray]]: ...
 
 
 @runtime_checkable
@@ -132,6 +137,46 @@ class AsyncSink(Protocol):
     def consume(self, stream: Stream, /) -> Awaitable[None]: ...
 
 
+State: TypeAlias = bytes | str | float | bool | None | Sequence[Any] | Mapping[str, Any]
+"""Positions and states: bytes, or what JSON can hold."""
+
+
+@runtime_checkable
+class ResumableSource(Protocol):
+    """A source that goes on where it was. `durable(position)`, if it has that too, is told what it need not give again."""
+
+    def stream(self) -> Any: ...
+
+    def position(self) -> State:
+        """How far the items go that it has given so far."""
+
+    def resume(self, position: Any, /) -> object:
+        """Called before `stream`."""
+
+
+@runtime_checkable
+class ResumableStage(Protocol):
+    """A stage that goes on with what it kept between records."""
+
+    def process(self, stream: Stream, /) -> Any: ...
+
+    def save(self) -> State:
+        """Called while it waits for its next record."""
+
+    def restore(self, state: Any, /) -> object:
+        """Called before `process`."""
+
+
+@runtime_checkable
+class DeliveringSink(Protocol):
+    """Takes the records of each epoch, those between two checkpoints, once the second one is durable.
+
+    It may get the last epoch again after a restart: then `epoch` and `writer` are the same.
+    """
+
+    def deliver(self, epoch: int, stream: Stream, writer: str, /) -> object: ...
+
+
 Part: TypeAlias = (
     Component
     | Source
@@ -142,6 +187,7 @@ Part: TypeAlias = (
     | AsyncStage
     | Sink
     | AsyncSink
+    | DeliveringSink
     | ArrowArray
     | ArrowStream
     | Iterable[RecordLike]

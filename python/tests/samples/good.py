@@ -24,7 +24,19 @@ from tidemill import (
     sources,
 )
 from tidemill.auditing import Change
-from tidemill.protocols import AsyncSink, AsyncSource, BatchStage, Part, RecordLike, Sink, Source, Stage
+from tidemill.protocols import (
+    AsyncSink,
+    AsyncSource,
+    BatchStage,
+    DeliveringSink,
+    Part,
+    RecordLike,
+    ResumableSource,
+    ResumableStage,
+    Sink,
+    Source,
+    Stage,
+)
 from tidemill.schemas import RecordDict, Report
 
 
@@ -53,6 +65,41 @@ class Pressures:
 class Dicts:
     def stream(self) -> list[dict[str, object]]:
         return [{"sensor": "a", "value": 1.0}]
+
+
+class Lasting:
+    """All parts of a run with checkpoints."""
+
+    def __init__(self) -> None:
+        self.next, self.counts = 0, dict[str, int]()
+
+    def position(self) -> int:
+        return self.next
+
+    def resume(self, position: int) -> None:
+        self.next = position
+
+    def stream(self) -> Iterator[dict[str, object] | None]:
+        yield {"sensor": "a", "value": 1.0}
+        yield None
+
+    def save(self) -> dict[str, int]:
+        return self.counts
+
+    def restore(self, state: dict[str, int]) -> None:
+        self.counts = state
+
+    def process(self, stream: Stream) -> Iterator[Record]:
+        yield from stream
+
+    def deliver(self, epoch: int, stream: Stream, writer: str) -> None:
+        pass
+
+
+lasting_source: ResumableSource = Lasting()
+lasting_source_too: Source = Lasting()
+lasting_stage: ResumableStage = Lasting()
+lasting_sink: DeliveringSink = Lasting()
 
 
 class Table:
