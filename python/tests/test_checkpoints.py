@@ -19,6 +19,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+import tidemill
 from tidemill import MovingAverage, Pipeline, SpecError, sinks
 
 RECORDS = 20_000
@@ -243,50 +244,58 @@ def test_half_a_protocol_is_refused():
         Pipeline([Half()])
 
 
-class Fails:
-    """A stage that raises once a checkpoint is there."""
+class Holds:
+    """A stage that holds its run up at one record, once."""
 
     stateless = True
 
-    def __init__(self, state, at):
-        self.state, self.at = state, at
+    def __init__(self):
+        self.reached, self.go_on = threading.Event(), threading.Event()
 
     def process(self, stream):
         for record in stream:
-            if self.at is not None and record.value == self.at:
-                # Written by another thread; every batch is longer than the time between two checkpoints.
-                while not list(self.state.glob("checkpoint-*")):
-                    time.sleep(0.001)
-                raise ValueError("as it should")
+            if record.value == 50_000 and not self.go_on.is_set():
+                self.reached.set()
+                self.go_on.wait(60)
             yield record
 
 
-@pytest.mark.parametrize(
-    "make", [Counter, lambda count: list(Counter(count).stream()), lambda count: pa.Table.from_pylist(list(Counter(count).stream()))]
-)
+# Fewer are under way at once.
+MANY = 120_000
+
+
+def run_half(parts, holds, state):
+    """A run that is stopped in the middle."""
+    running = Pipeline(parts).start(state=state, threads=1)
+    assert holds.reached.wait(60)
+    running.stop()
+    holds.go_on.set()
+    assert running.join()["is_paused"]
+
+
+def records(count):
+    return list(Counter(count).stream())
+
+
+@pytest.mark.parametrize("make", [Counter, records, lambda count: pa.Table.from_pylist(records(count))])
 def test_sources_go_on_where_they_were(tmp_path, make):
-    count, state = 60_000, tmp_path / "state"
-    sink, fails = sinks.Csv(path=str(tmp_path / "out.csv")), Fails(state, 50_000.0)
-    with pytest.raises(ValueError, match="as it should"):
-        Pipeline([make(count), fails, sink]).run(state=state, state_every=0.0001)
-    fails.at = None
-    source = make(count)
-    report = Pipeline([source, fails, sink]).run(state=state)
-    assert 0 < report["records_before"] < count
+    state, holds, sink = tmp_path / "state", Holds(), sinks.Csv(path=str(tmp_path / "out.csv"))
+    run_half([make(MANY), holds, sink], holds, state)
+    source = make(MANY)
+    report = Pipeline([source, holds, sink]).run(state=state)
+    assert 50_000 <= report["records_before"] < MANY
     if isinstance(source, Counter):
         assert source.resumed == [report["records_before"]]
     lines = (tmp_path / "out.csv").read_text().splitlines()
-    assert lines[1:] == [f"a,{at}" for at in range(1, count + 1)]
-    assert any("had ended already" in remark for remark in Pipeline([make(count), fails, sink]).run(state=state)["remarks"])
+    assert lines[1:] == [f"a,{at}" for at in range(1, MANY + 1)]
+    assert any("had ended already" in remark for remark in Pipeline([make(MANY), holds, sink]).run(state=state)["remarks"])
 
 
 def test_a_table_that_has_become_shorter_is_refused(tmp_path):
-    state, fails = tmp_path / "state", Fails(tmp_path / "state", 50_000.0)
-    sink = sinks.Csv(path=str(tmp_path / "out.csv"))
-    with pytest.raises(ValueError, match="as it should"):
-        Pipeline([list(Counter(60_000).stream()), fails, sink]).run(state=state, state_every=0.0001)
-    with pytest.raises(Exception, match="fewer than when the checkpoint was made"):
-        Pipeline([list(Counter(10).stream()), fails, sink]).run(state=state)
+    state, holds, sink = tmp_path / "state", Holds(), sinks.Csv(path=str(tmp_path / "out.csv"))
+    run_half([records(MANY), holds, sink], holds, state)
+    with pytest.raises(tidemill.DataError, match="has 10 records, fewer than when the checkpoint was made"):
+        Pipeline([records(10), holds, sink]).run(state=state)
 
 
 def test_a_source_at_its_end_knows_its_columns(tmp_path):
@@ -419,19 +428,16 @@ def test_a_stage_that_has_returned_takes_nothing_after_a_restart(tmp_path):
             for _ in range(10):
                 yield next(stream)
 
-    state, sink = tmp_path / "state", sinks.Csv(path=str(tmp_path / "out.csv"))
-    fails = Fails(state, 50_000.0)
-    with pytest.raises(ValueError, match="as it should"):
-        Pipeline([Counter(60_000), fails, First(), sink]).run(state=state, state_every=0.0001)
-    fails.at = None
-    Pipeline([Counter(60_000), fails, First(), sink]).run(state=state)
+    state, holds, sink = tmp_path / "state", Holds(), sinks.Csv(path=str(tmp_path / "out.csv"))
+    run_half([Counter(MANY), holds, First(), sink], holds, state)
+    Pipeline([Counter(MANY), holds, First(), sink]).run(state=state)
     assert (tmp_path / "out.csv").read_text() == "sensor,value\n" + "".join(f"a,{at}\n" for at in range(1, 11))
 
 
 def test_native_stages_between_keep_their_state(tmp_path):
-    state, fails, sink = tmp_path / "state", Fails(tmp_path / "state", 50_000.0), Kept()
-    with pytest.raises(ValueError, match="as it should"):
-        Pipeline([Counter(60_000), MovingAverage(window=5), fails, sink]).run(state=state, state_every=0.0001)
-    fails.at = None
-    Pipeline([Counter(60_000), MovingAverage(window=5), fails, sink]).run(state=state)
-    assert sink.values == [float(at) for at in range(1, 60_001)]
+    state, holds, sink = tmp_path / "state", Holds(), sinks.Csv(path=str(tmp_path / "out.csv"))
+    stages = [MovingAverage(window=3), holds]
+    run_half([Counter(MANY), *stages, sink], holds, state)
+    Pipeline([Counter(MANY), *stages, sink]).run(state=state)
+    lines = (tmp_path / "out.csv").read_text().splitlines()
+    assert lines[3:] == [f"a,{at},{at - 1}" for at in range(3, MANY + 1)]
