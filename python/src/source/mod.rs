@@ -196,7 +196,9 @@ impl SourceSpec for PySource {
             // It is opened where it goes on, when that is known to be needed.
             return Ok(Box::new(Running::resuming(declared, Place::decode(&resumption.place)?, options)?));
         }
-        let opened = looked.map_or_else(|| self.0.opened(&options.stop, None), Ok)?;
+        // If it is only looked at, the run that goes on with it may have checkpoints.
+        let has_checkpoints = options.keeps_place || !options.waits;
+        let opened = looked.map_or_else(|| self.0.opened(&options.stop, has_checkpoints, None), Ok)?;
         Ok(Box::new(Running::new(declared, opened, options)?))
     }
 }
@@ -209,7 +211,7 @@ struct Opened {
 
 impl Declared {
     /// Starts the thread, where it goes on at `place`; otherwise waits for the columns.
-    fn opened(&self, stop: &AtomicBool, place: Option<&Place>) -> Result<Opened> {
+    fn opened(&self, stop: &AtomicBool, has_checkpoints: bool, place: Option<&Place>) -> Result<Opened> {
         let shared = Arc::new(Shared::default());
         let (first, columns) = bounded(1);
         let (object, own, sensor) = (Arc::clone(&self.object), Arc::clone(&shared), self.sensor());
@@ -218,7 +220,7 @@ impl Declared {
             sensor,
             schema: place.map(|place| Arc::clone(&place.schema)),
             position: place.and_then(|place| place.position.clone()),
-            gives_position: self.resumes == Resumes::AtPosition,
+            gives_position: has_checkpoints && self.resumes == Resumes::AtPosition,
             is_told: self.is_told,
         };
         start_thread("python source", move || drive(&object, driven, &own, &first))?;

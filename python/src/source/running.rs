@@ -102,7 +102,7 @@ impl Running {
     fn given(&mut self) -> Result<Option<RecordBatch>> {
         self.is_read = true;
         if self.opened.is_none() {
-            self.opened = Some(self.declared.opened(&self.stop, Some(&self.place))?);
+            self.opened = Some(self.declared.opened(&self.stop, true, Some(&self.place))?);
         }
         let Some(opened) = &self.opened else { return Ok(None) };
         match opened.shared.0.take()? {
