@@ -10,7 +10,6 @@ mod deliver;
 
 use std::sync::Arc;
 
-use pyo3::prelude::*;
 use schemars::Schema as JsonSchema;
 use serde_json::Value;
 use tidemill::batch::Schema;
