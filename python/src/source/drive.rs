@@ -136,7 +136,7 @@ impl Thread<'_> {
     /// Takes record batches; false if nobody reads them.
     fn batches(&self, item: &Bound<'_, PyAny>) -> PyResult<bool> {
         let py = item.py();
-        let mut reader = reader_of(item)?;
+        let reader = reader_of(item)?;
         let schema = reader.schema();
         drop(self.first.try_send(Arc::clone(&schema)));
         if self.drive.gives_position {
@@ -147,7 +147,7 @@ impl Thread<'_> {
             let position = self.position(py)?;
             return self.shared.give(py, |state| state.add(records, position));
         }
-        while let Some(records) = reader.next() {
+        for records in reader {
             let records = records.map_err(|error| bad(&error))?;
             if !self.shared.give(py, |state| state.add(records, None))? {
                 return Ok(false);
