@@ -90,9 +90,9 @@ impl Source for Trapped<dyn Source> {
         self.trap.pass("source.next");
         self.inner.next(sensors)
     }
-    fn drain(&mut self, goes_on: bool) -> Result<Option<Input>> {
+    fn drain(&mut self, goes_on: bool, sensors: &mut dyn SensorLookup) -> Result<Option<Input>> {
         self.trap.pass("source.drain");
-        self.inner.drain(goes_on)
+        self.inner.drain(goes_on, sensors)
     }
     fn offset(&self) -> Offset {
         self.inner.offset()
