@@ -12,10 +12,10 @@ from sklearn.pipeline import Pipeline as Steps  # type: ignore[import-not-found,
 from sklearn.utils.validation import check_is_fitted  # type: ignore[import-not-found, import-untyped, unused-ignore]
 
 from .. import _native
+from .._options import plain_options
 from ..chain import _tables
 from ..component import Component
 from ..errors import SpecError
-from ..pipeline import _plain
 from ._estimator import Estimator
 from ._rows import check_unique
 
@@ -106,7 +106,7 @@ def export(
         if text is not None:
             spec["stage"][at]["load"] = f"{path.stem}-{at}.json"
             _write(path.with_name(f"{path.stem}-{at}.json"), text)
-    _write(path, _native.toml_of(json.dumps(spec, default=_plain)))
+    _write(path, _native.toml_of(json.dumps(spec)))
 
 
 def _steps(model: Any) -> Iterator[Estimator]:
@@ -128,7 +128,7 @@ def _steps(model: Any) -> Iterator[Estimator]:
 def _table(part: Component, kind: str) -> dict[str, Any]:
     if not isinstance(part, Component) or part.kind != kind:
         raise SpecError(f"{part!r:.80} is no {kind} of the engine", help=f"take one of `tidemill.{kind}s`")
-    return {"type": part.type, **part.options}
+    return plain_options(part)
 
 
 def _listed(several: Any) -> list[Any]:
