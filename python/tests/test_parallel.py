@@ -1,5 +1,6 @@
 """Stages in several processes."""
 
+import csv
 import os
 import signal
 import subprocess
@@ -10,7 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 from parallel_stages import ByBatch, Entered, Even, Fails, Refused, Squared
-from tidemill import InternalError, MovingAverage, Pipeline, SpecError, Threshold, parallel
+from tidemill import InternalError, MovingAverage, Pipeline, SpecError, Threshold, parallel, sinks
 
 
 def readings(count):
@@ -122,10 +123,24 @@ def test_records_under_way_are_in_the_state():
             return iter(())
 
     second.restore(state[0])
+    assert second.save() == state[0]
     rest = [value for batch in second.process(Empty()) for value in batch["value"].to_pylist()]
     # Those that had been given before the state was saved are not in it.
     assert rest == given[count - len(rest) :]
     assert second.save() == b""
+
+
+def test_a_run_that_was_stopped_goes_on(tmp_path):
+    count = 60_000
+    table = pa.table({"sensor": pa.array(["a"] * count), "value": pa.array(range(count), pa.float64())})
+    pipeline = Pipeline([table, parallel(Squared(), workers=2), sinks.Csv(path=str(tmp_path / "out.csv"))])
+    with pipeline.start(state=tmp_path / "state", state_every=0.001) as running:
+        # Some batches have come back by then, others have not.
+        while not running.status()["is_over"] and not list(tmp_path.glob("state/checkpoint-*")):
+            pass
+    pipeline.run(state=tmp_path / "state")
+    with open(tmp_path / "out.csv") as file:
+        assert [float(row["value"]) for row in csv.DictReader(file)] == [float(at) ** 2 for at in range(count)]
 
 
 @pytest.mark.parametrize("to", ["all", "one"])

@@ -116,7 +116,9 @@ def close(items: Iterator[Any] | None) -> None:
 
 
 def size_of(item: Any) -> int:
-    """The number of records of an item."""
+    """The number of records of an item; a source that waits gives None."""
+    if item is None:
+        return 0
     is_batch = not isinstance(item, Record) and (hasattr(item, "__arrow_c_array__") or hasattr(item, "__arrow_c_stream__"))
     return len(item) if is_batch else 1
 

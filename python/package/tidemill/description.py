@@ -17,7 +17,7 @@ from .errors import SpecError
 
 __all__ = ["Description", "Parameter", "describe"]
 
-_METHODS = {"stream": "source", "process": "stage", "consume": "sink"}
+_METHODS = {"stream": "source", "process": "stage", "consume": "sink", "deliver": "sink"}
 _MISSING = inspect.Parameter.empty
 
 
@@ -125,7 +125,7 @@ def _identity(component: object, cls: type[Any]) -> tuple[str, str]:
     """Its kind and type."""
     if issubclass(cls, Component):
         return cls.kind, cls.type
-    kinds = [kind for method, kind in _METHODS.items() if callable(getattr(cls, method, None))]
+    kinds = dict.fromkeys(kind for method, kind in _METHODS.items() if callable(getattr(cls, method, None)))
     if not kinds:
         raise SpecError(
             f"{component!r:.80} is no source, stage or sink",

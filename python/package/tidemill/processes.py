@@ -92,7 +92,7 @@ class Parallel:
 
     def save(self) -> bytes:
         """The records that are in the processes, for a checkpoint."""
-        batches = [task.data for task in self._pending if task.data is not None]
+        batches = [*self._restored, *(task.data for task in self._pending if task.data is not None)]
         return b"".join(struct.pack("<Q", len(data)) + data for data in batches)
 
     def restore(self, state: bytes) -> None:

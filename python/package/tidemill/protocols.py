@@ -77,8 +77,8 @@ class _HasSensor(Protocol):
 RecordLike: TypeAlias = Mapping[str, Any] | _Dataclass | _HasSensor
 """What components give as a record: one of the stream, a mapping such as a dict, a dataclass, or another object with attributes."""
 
-RecordBatches: TypeAlias = ArrowStream | Iterable[ArrowArray | ArrowStream]
-"""What components give as record batches."""
+RecordBatches: TypeAlias = ArrowStream | Iterable[ArrowArray | ArrowStream | None]
+"""What components give as record batches; a source that waits gives None."""
 
 
 @runtime_checkable

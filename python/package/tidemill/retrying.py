@@ -76,7 +76,8 @@ class RetriedSource(Retried):
                     item = next(items, _NOTHING)
                     if item is _NOTHING:
                         return
-                    position = self.__wrapped__.position() if self._resumes() else position
+                    # A copy: it may be an object that the source goes on with.
+                    position = copy.deepcopy(self.__wrapped__.position()) if self._resumes() else position
                 except self._policy.on as error:
                     close(items)
                     items = None
@@ -84,7 +85,8 @@ class RetriedSource(Retried):
                     self._failed(error)
                     continue
                 self._failures = 0
-                given += 1
+                # None says that it waits.
+                given += item is not None
                 yield item
         finally:
             close(items)
@@ -104,15 +106,18 @@ class RetriedSource(Retried):
     def _begun(self, given: int, position: Any) -> Iterator[Any]:
         """Its items after those that were given."""
         if position is not _NOTHING:
-            self.__wrapped__.resume(position)
+            self.__wrapped__.resume(copy.deepcopy(position))
             return items_of(self.__wrapped__.stream())
         items = items_of(self.__wrapped__.stream())
-        for at in range(given if self._policy.restart == "beginning" else 0):
-            if next(items, _NOTHING) is _NOTHING:
+        repeated = 0
+        while repeated < given and self._policy.restart == "beginning":
+            item = next(items, _NOTHING)
+            if item is _NOTHING:
                 raise DataError(
-                    f"{label(self.__wrapped__)} was read again, and ended after {at} records where it had given {given}",
+                    f"{label(self.__wrapped__)} was read again, and ended after {repeated} records where it had given {given}",
                     help='restart="beginning" is for sources that give the same records every time',
                 )
+            repeated += item is not None
         return items
 
 
@@ -160,11 +165,12 @@ class _Replay:
         """The component starts again."""
         self._is_due = self._item is not _NOTHING
         if self._has_state:
-            self._component.restore(self._state)
+            self._component.restore(copy.deepcopy(self._state))
 
     def _save(self) -> None:
         if self._has_state:
-            self._state = self._component.save()
+            # A copy: it may be what the component goes on with.
+            self._state = copy.deepcopy(self._component.save())
 
 
 def _copy(item: Any) -> Any:

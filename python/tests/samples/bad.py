@@ -4,7 +4,7 @@
 from collections.abc import Iterator
 
 from tidemill import Pipeline, Record, Stream, Threshold
-from tidemill.protocols import Sink, Source, Stage
+from tidemill.protocols import ResumableStage, Sink, Source, Stage
 from tidemill.schemas import RecordDict, Report
 
 
@@ -54,6 +54,7 @@ def checked() -> None:
     source: Source = GivesText()  # wrong
     stage: Stage = ReturnsNothing()  # wrong
     sink: Sink = TakesNoStream()  # wrong
+    resumable: ResumableStage = TakesRecords()  # wrong
     record: RecordDict = {"sensor": 5}  # wrong
     report: Report = Pipeline([readings]).run()
     print(report["sink"])  # wrong
