@@ -50,6 +50,7 @@
 
 /// Pipelines: built in code ([`Builder`](pipeline::Builder)), or read from a file ([`Spec`](pipeline::Spec)) and checked with all mistakes reported at once.
 pub mod pipeline {
+    pub use tidemill_engine::explain::Explanation;
     pub use tidemill_engine::pipeline::{
         Builder, InputOptions, MaxRejects, Merge, Order, Pipeline, Spec, SpecError, WhenFull, Wrong,
     };

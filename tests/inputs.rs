@@ -240,7 +240,7 @@ fn init_and_run_read_the_files_of_an_archive() {
         assert!(dead.contains("\"file\":\"in.zip/a.csv\",\"line\":3"), "{dead}");
     }
     let said = text(&run(place, &["explain", "p.toml"]).stdout);
-    assert!(said.contains("reads in.zip\n"), "{said}");
+    assert!(said.contains("reads: in.zip\n"), "{said}");
     write(place, "path = 'in.zip/*.csv'", "[[sink]]\ntype = 'csv'\npath = 'in.zip'");
     assert!(refused(place, &["run", "p.toml"]).contains(" is both "));
 }

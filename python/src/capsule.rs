@@ -15,6 +15,8 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyCapsule, PyTuple};
 
+use crate::pandas::without_index;
+
 const SCHEMA: &CStr = c"arrow_schema";
 const ARRAY: &CStr = c"arrow_array";
 const STREAM: &CStr = c"arrow_array_stream";
@@ -29,7 +31,7 @@ pub(crate) fn is_arrow(object: &Bound<'_, PyAny>) -> PyResult<bool> {
 /// The record batches of `object`: a stream, or one batch.
 pub(crate) fn reader_of(object: &Bound<'_, PyAny>) -> PyResult<Box<dyn RecordBatchReader + Send>> {
     if object.hasattr("__arrow_c_stream__")? {
-        return Ok(Box::new(stream_of(object)?));
+        return Ok(without_index(Box::new(stream_of(object)?)));
     }
     let batch = batch_of(object)?;
     let schema = batch.schema();

@@ -4,6 +4,7 @@
 //! | file | what |
 //! |---|---|
 //! | `pipeline`, `run` | building pipelines, running them, their results |
+//! | `look` | explaining and verifying pipelines |
 //! | `chain`, `fit`, `direct` | stages without a runtime, the first pass of those that are fitted, and what these two share |
 //! | `object`, `source`, `stage`, `sink` | components written in Python, by the protocols of the library |
 //! | `runs`, `saved` | what runs and components know of each other; positions and states in checkpoints |
@@ -11,6 +12,7 @@
 //! | `command` | the command line |
 //! | `collect` | the sink behind `to_arrow` and `stream` |
 //! | `capsule`, `held` | Arrow's C interface, in capsules; the interpreter for calls from there |
+//! | `pandas` | what is peculiar to tables of pandas |
 //! | `errors`, `values` | errors to exceptions, JSON to Python values |
 //! | `exit`, `wait` | the end of the interpreter, and forks; waits that notice it |
 //!
@@ -26,7 +28,9 @@ mod errors;
 mod exit;
 mod fit;
 mod held;
+mod look;
 mod object;
+mod pandas;
 mod pipeline;
 mod records;
 mod run;

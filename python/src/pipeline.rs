@@ -8,12 +8,15 @@ use parking_lot::Mutex;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
+use tidemill::format::Names;
 use tidemill::pipeline::{Pipeline as EnginePipeline, Spec};
 use tidemill::registry;
+use tidemill::verify::VerifyOptions;
 
 use crate::capsule::Table;
 use crate::collect::{Collect, Hand};
 use crate::errors::{exception, spec_exception};
+use crate::look::{explain, verify};
 use crate::object::{Making, Object, with_objects};
 use crate::run::{RunFeed, Running, Settings, Started, report, warn_of_rejected};
 use crate::runs::Runs;
@@ -77,16 +80,47 @@ impl Pipeline {
         Self::resolve(py, &spec, Vec::new())
     }
 
-    /// Makes a pipeline of the tables of a pipeline file, as JSON; `objects` are its components in Python.
+    /// Makes a pipeline of the tables of a pipeline file, as JSON; `objects` are its components in Python, `set` has overrides.
     #[staticmethod]
-    fn of_parts(py: Python<'_>, json: &str, objects: Vec<Py<PyAny>>) -> PyResult<Self> {
-        Self::resolve(py, &Spec::new("pipeline", toml_of(json)?), objects)
+    fn of_parts(py: Python<'_>, json: &str, objects: Vec<Py<PyAny>>, set: Vec<String>) -> PyResult<Self> {
+        let spec = Spec::new("pipeline", toml_of(json)?);
+        Self::resolve(py, &set.into_iter().fold(spec, Spec::with_set), objects)
     }
 
-    /// The options of all parts, with their defaults.
-    fn parameters<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let all = self.engine()?.parameters();
-        to_python(py, &serde_json::json!({ "source": all.sources, "stage": all.stages, "sink": all.sinks }))
+    /// What it would do: as values, and as text. Opens its sources.
+    fn explain<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, String)> {
+        let explanation = explain(py, self.engine()?)?.map_err(|error| self.runs.exception(py, &error))?;
+        let values = serde_json::to_value(&explanation);
+        let values = values.map_err(|error| PyRuntimeError::new_err(error.to_string()))?;
+        Ok((to_python(py, &values)?, explanation.to_string()))
+    }
+
+    /// Runs it in many ways, with its files below `scratch`. `make` is given overrides, and makes the same pipeline with them.
+    fn verify<'py>(
+        &self,
+        py: Python<'py>,
+        make: Py<PyAny>,
+        scratch: PathBuf,
+        seed: u64,
+        rounds: u64,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let options = VerifyOptions { seed, rounds };
+        let remake = move |set| {
+            Python::attach(|py| {
+                let made = make.call1(py, (set,))?;
+                made.bind(py).cast::<Self>()?.get().engine()
+            })
+        };
+        let verdict = verify(py, self.engine()?, remake, scratch, options)?;
+        let verdict = verdict.map_err(|error| self.runs.exception(py, &error))?;
+        let values = serde_json::json!({
+            "ways": verdict.ways,
+            "records": verdict.records,
+            "files": verdict.files,
+            "difference": verdict.difference.map(|difference| difference.to_string()),
+            "failure": verdict.failure,
+        });
+        to_python(py, &values)
     }
 
     /// Runs it to its end, and gives its report.
@@ -106,6 +140,24 @@ impl Pipeline {
         let started = Started::new(self.into(collect.clone())?, &settings, &self.runs)?;
         warn_of_rejected(py, &started.wait(py)?)?;
         collect.take().ok_or_else(|| PyRuntimeError::new_err("the run gave no table"))
+    }
+
+    /// Runs it, and gives what leaves its sources and what leaves its last stage.
+    fn tables(&self, py: Python<'_>, settings: Settings) -> PyResult<(Table, Table)> {
+        let (before, after) = (Collect::default(), Collect::default());
+        let mut pipeline = self.into(before.clone())?;
+        pipeline.sinks.extend(self.into(after.clone())?.sinks);
+        let names = pipeline.sources.iter_mut().enumerate().map(|(at, source)| {
+            source
+                .input
+                .name
+                .get_or_insert_with(|| if at > 0 { format!("source {at}") } else { "source".into() })
+                .clone()
+        });
+        pipeline.sinks[0].from = Some(Names::Many(names.collect()));
+        Started::new(pipeline, &settings, &self.runs)?.wait(py)?;
+        let taken = before.take().zip(after.take());
+        taken.ok_or_else(|| PyRuntimeError::new_err("the run gave no table"))
     }
 
     /// Runs it in the background, and gives what leaves its last stage as it comes.

@@ -218,7 +218,8 @@ impl Iterator for Lent {
         let _held = Held::take();
         let Batches { encoder, source } = self.0.as_ref()?;
         let batch = Python::attach(|py| source.batch(py, encoder));
-        batch.map_err(|error| ArrowError::ExternalError(Box::new(error))).transpose()
+        // As text: an exception must not be dropped once the interpreter is let go.
+        batch.map_err(|error| ArrowError::ExternalError(error.to_string().into())).transpose()
     }
 }
 

@@ -160,7 +160,7 @@ class Limit(Enum):
 
 
 def options(part):
-    return json.loads(json.dumps(Pipeline([numbers(), part]).explain()))["stage"][0]
+    return json.loads(json.dumps(Pipeline([numbers(), part]).explain().to_dict()))["stage"][0]["options"]
 
 
 def test_options_are_what_python_has(tmp_path):

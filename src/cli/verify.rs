@@ -9,28 +9,14 @@ use super::output;
 use super::summary::{count, plural};
 use tidemill_core::error::{Error, Result, visible};
 use tidemill_core::time::Clock;
-use tidemill_engine::pipeline::{Pipeline, Spec, StageEntry};
+use tidemill_engine::pipeline::{Pipeline, Spec};
 use tidemill_engine::verify::{VerifyOptions, verify as run};
 
 pub(super) fn verify(args: &VerifyArgs) -> Outcome {
     let scratch = tempfile::tempdir().map_err(|error| Error::io("make", "a temporary folder", &error))?;
     let made = pipeline(args, std::iter::empty())?;
     output::hide(&made.secrets);
-    let sinks: Vec<_> = made.sinks.iter().map(|sink| sink.spec.file()).collect();
-    let make = |folder: &Path| {
-        // Every output goes to the folder of this run; the sink's number keeps equal names apart.
-        let place = |(at, file): (usize, &Option<std::path::PathBuf>)| {
-            let name = file.as_ref()?.file_name()?.to_string_lossy().into_owned();
-            Some(format!("sink.{at}.path={:?}", folder.join(format!("sink {at} {name}")).to_string_lossy()))
-        };
-        // Fitted constants are compared too, and do not overwrite those saved by an earlier run.
-        let learnt = |(at, _): (usize, &StageEntry)| {
-            format!("stage.{at}.save={:?}", folder.join(format!("stage {at} learnt")).to_string_lossy())
-        };
-        let saves =
-            made.stages.iter().enumerate().filter(|(_, entry)| entry.stage.parameters()["save"].is_string());
-        pipeline(args, sinks.iter().enumerate().filter_map(place).chain(saves.map(learnt)))
-    };
+    let make = |folder: &Path| pipeline(args, made.overrides_into(folder).into_iter());
     let seed = args.seed.unwrap_or_else(|| Clock::default().read().as_nanos().unsigned_abs() % 1_000_000_007);
     let verdict = run(&make, scratch.path(), &VerifyOptions { seed, rounds: args.rounds })?;
     match verdict.difference {

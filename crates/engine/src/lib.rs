@@ -11,7 +11,7 @@
 //! | 5 | [`pipeline`] | the pipeline as written, checked and planned |
 //! | 6 | [`runtime`] | what both runtimes share: workers that take chunks through the stages to the sinks |
 //! | 7 | [`executor`], [`streaming`], `run`, `running` | runs a bounded input; an unbounded one; whichever fits; on a thread of its own |
-//! | 8 | [`verify`] | checks that all ways of running give the same output |
+//! | 8 | [`explain`], [`verify`] | describes what a pipeline would do; checks that all ways of running give the same output |
 
 pub use tidemill_core::{
     batch, chain, error, format, kernel, metrics, offset, options, random, sensor, stage, time,
@@ -50,7 +50,8 @@ pub mod streaming;
 mod run;
 mod running;
 
-// Verification.
+// Explanation and verification.
+pub mod explain;
 pub mod verify;
 
 pub use error::{Error, ErrorKind, Rejection, Result};

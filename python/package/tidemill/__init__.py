@@ -32,7 +32,8 @@ from .errors import (
     TransferError,
     UnavailableError,
 )
-from .pipeline import Pipeline, Settings
+from .pipeline import Pipeline, Settings, Verdict
+from .plan import Plan
 from .records import Reading
 from .stages import *  # noqa: F403
 
@@ -81,6 +82,7 @@ __all__ = [
     "InternalError",
     "Measurement",
     "Pipeline",
+    "Plan",
     "Reading",
     "Record",
     "RejectedWarning",
@@ -93,6 +95,7 @@ __all__ = [
     "TidemillError",
     "TransferError",
     "UnavailableError",
+    "Verdict",
     "audited",
     "describe",
     "errors",

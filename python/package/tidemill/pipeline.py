@@ -6,23 +6,26 @@ import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict, Unpack
 
 from . import _native
 from ._native import Running, Stream, Table
 from ._options import plain_options
 from .component import Component
-from .errors import SpecError
+from .errors import DataError, InternalError, SpecError
+from .plan import Plan
+from .progress import watch
 
 if TYPE_CHECKING:
     import pandas
     import polars
     import pyarrow
+    from matplotlib.figure import Figure
 
     from .protocols import Part
     from .schemas import Report
 
-__all__ = ["Pipeline", "Settings"]
+__all__ = ["Pipeline", "Settings", "Verdict"]
 
 
 class Settings(TypedDict, total=False):
@@ -80,6 +83,8 @@ class Pipeline:
     """
 
     _pipeline: _native.Pipeline
+    _make: Callable[[list[str]], _native.Pipeline]
+    """Makes the same again, with some overrides."""
     _has_sink: bool
     _made_by: tuple[Callable[..., Pipeline], tuple[Any, ...]]
     """The function that makes it once more, and what that is called with."""
@@ -90,7 +95,9 @@ class Pipeline:
         tables, objects = _tables(parts)
         self._has_sink = "sink" in tables
         tables.setdefault("sink", [{"type": "null"}])
-        self._pipeline = _native.Pipeline.of_parts(json.dumps(tables), objects)
+        text = json.dumps(tables)
+        self._make = lambda set: _native.Pipeline.of_parts(text, objects, set)
+        self._pipeline = self._make([])
 
     @classmethod
     def from_file(cls, path: str | os.PathLike[str], *, set: str | Sequence[str] = ()) -> Pipeline:
@@ -106,7 +113,8 @@ class Pipeline:
         """
         self = cls.__new__(cls)
         overrides = [set] if isinstance(set, str) else list(set)
-        self._pipeline = _native.Pipeline.of_file(os.fspath(path), overrides)
+        self._make = lambda set: _native.Pipeline.of_file(os.fspath(path), [*overrides, *set])
+        self._pipeline = self._make([])
         self._has_sink = True
         self._made_by = (_from_file, (cls, path, overrides))
         return self
@@ -115,10 +123,11 @@ class Pipeline:
         # Made anew by the process that gets it, from its parts or its file.
         return self._made_by
 
-    def run(self, **settings: Unpack[Settings]) -> Report:
+    def run(self, *, progress: bool = False, **settings: Unpack[Settings]) -> Report:
         """Runs it to the end of its input, and gives the report: the ledger of every part, as in `tidemill run --report`.
 
         Args:
+            progress: Show how far it is: a bar in a notebook or terminal, and otherwise lines on standard error.
             settings: See `Settings`.
 
         Raises:
@@ -127,7 +136,8 @@ class Pipeline:
         """
         if not self._has_sink:
             raise SpecError("the pipeline has no sink", help="add one, or call `to_arrow`, `to_polars`, `to_pandas` or `stream`")
-        return self._pipeline.run_with(_settings(**settings))
+        own = _settings(**settings)
+        return watch(self._pipeline.start_with(own)) if progress else self._pipeline.run_with(own)
 
     def start(self, **settings: Unpack[Settings]) -> Running:
         """Runs it in the background: the result has `status()`, `stop()` and `join()`, and stops at the end of a `with` block.
@@ -170,10 +180,99 @@ class Pipeline:
         """
         return self._pipeline.stream_with(_settings(threads))
 
-    def explain(self) -> dict[str, Any]:
-        """The options of all parts, with their defaults."""
-        parameters: dict[str, Any] = self._pipeline.parameters()
-        return parameters
+    def explain(self) -> Plan:
+        """What it would do, part by part, and what it guarantees: in notebooks a table, as text what `tidemill explain` prints.
+
+        Opens its sources to see their columns; no record is lost by that.
+
+        >>> from tidemill import MovingAverage, Pipeline
+        >>> plan = Pipeline([[{"sensor": "a", "value": 1.0}], MovingAverage(window=2)]).explain()
+        >>> plan.stages[0]["facts"]["adds"]
+        'value_avg (measurement)'
+
+        Raises:
+            TidemillError: A source cannot be opened, or the parts do not fit its columns.
+        """
+        values, text = self._pipeline.explain()
+        return Plan(values, text)
+
+    def verify(self, *, rounds: int = 8, seed: int | None = None) -> Verdict:
+        """Runs it in many ways (on several threads, live, in pieces of any size, stopped and resumed), and checks that all give the same bytes.
+
+        Its own outputs are not touched: each run writes to a folder of its own, which is removed. Its sources must be such that can be read again:
+        files, tables, DataFrames.
+
+        Args:
+            rounds: How many random runs of each kind.
+            seed: Repeats a verification.
+
+        Raises:
+            InternalError: Two ways gave different output: a bug, or a part whose result depends on more than its input.
+            DataError: All ways failed, in the same way.
+            SpecError: The input cannot be read twice.
+        """
+        import random
+        import tempfile
+
+        seed = random.randrange(10**9) if seed is None else seed
+        with tempfile.TemporaryDirectory(prefix="tidemill-", ignore_cleanup_errors=True) as folder:
+            told = self._pipeline.verify(self._make, folder, seed, rounds)
+        if told["difference"] is not None:
+            raise InternalError(
+                f"not all ways of running give the same output:\n{told['difference']}",
+                help=f"this is a bug, or a part whose result depends on more than its input; seed={seed} repeats this test",
+            )
+        if told["failure"] is not None:
+            raise DataError(f"{told['ways']} ways of running failed in the same way: {told['failure']}", help="mend what makes `run` fail")
+        return Verdict(told["ways"], told["records"], tuple(told["files"]), seed)
+
+    def plot(
+        self,
+        column: str | None = None,
+        *,
+        sensors: Sequence[str] | None = None,
+        anomalies: str | None = None,
+        max_points: int = 2000,
+        threads: int | None = None,
+    ) -> Figure:
+        """Runs it, and draws what leaves its sources and what leaves its last stage, side by side for each sensor.
+
+        Records that the stages have filtered, or whose value they have masked, are marked on the left, if the times of the others are those of the
+        input. Anomalies are marked on the right. Where there are more points than can be seen, the least and the greatest of each stretch are
+        drawn, so that no extreme is missed. Its own sinks are not run. Needs `pip install tidemill[plot]`.
+
+        Args:
+            column: The measurement to draw; by default, the first one.
+            sensors: The sensors to draw, by name or glob; by default, the first eight.
+            anomalies: The boolean column that is true for anomalies; by default, what `Threshold(action="flag")` has flagged.
+            max_points: Points of a line, at most.
+            threads: As for `run`.
+
+        Returns:
+            The figure: `figure.savefig("plot.png")` writes it.
+
+        Raises:
+            SpecError: There is no such column.
+            DataError: There is no such sensor.
+        """
+        import pyarrow
+
+        from .plotting import plot
+
+        before, after = (pyarrow.table(table) for table in self._pipeline.tables(_settings(threads)))
+        return plot(before, after, column=column, sensors=sensors, anomalies=anomalies, max_points=max_points)
+
+
+class Verdict(NamedTuple):
+    """All ways of running gave the same bytes."""
+
+    ways: int
+    """How many runs there were."""
+    records: int
+    """Of the input."""
+    files: tuple[str, ...]
+    """The outputs that were compared."""
+    seed: int
 
 
 def _from_file(cls: type[Pipeline], path: str | os.PathLike[str], set: Sequence[str]) -> Pipeline:

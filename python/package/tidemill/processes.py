@@ -263,7 +263,7 @@ def _of_batch(data: bytes) -> bytes:
     stage = {"type": "python:", "object": 1}
     bare = type(type(_stage).__qualname__, (_Bare,), {})()
     tables = {"source": source, "stage": [stage], "sink": [{"type": "null"}]}
-    pipeline = _native.Pipeline.of_parts(json.dumps(tables), [pyarrow.table(batch), bare])
+    pipeline = _native.Pipeline.of_parts(json.dumps(tables), [pyarrow.table(batch), bare], [])
     settings = {"threads": 1, "state": None, "state_every": None, "accept_changes": False, "take_over": False}
     made = pyarrow.table(pipeline.table(settings)).combine_chunks().to_batches()
     return _written(made[0] if made else batch.slice(0, 0))

@@ -10,12 +10,14 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import NotRequired, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 __all__ = [
     "FirstPass",
     "Latency",
     "PartReport",
+    "PlanDict",
+    "PlanPart",
     "RecordDict",
     "Rejection",
     "Rejects",
@@ -119,6 +121,28 @@ class Report(TypedDict):
     """Input that could not be read."""
     remarks: list[str]
     seconds: float
+
+
+class PlanPart(TypedDict):
+    """What a source, stage or sink would do."""
+
+    name: str
+    """Its type, as in a pipeline file."""
+    label: str
+    """What messages call it."""
+    options: dict[str, Any] | None
+    """All of them, with defaults."""
+    facts: dict[str, str]
+    """By topic: `columns`, `reach`, `keeps`, `delivery` and others."""
+
+
+class PlanDict(TypedDict):
+    """What a pipeline would do."""
+
+    source: list[PlanPart]
+    stage: list[PlanPart]
+    sink: list[PlanPart]
+    facts: dict[str, str]
 
 
 class Status(TypedDict):

@@ -73,6 +73,25 @@ impl fmt::Display for Difference {
     }
 }
 
+impl Pipeline {
+    /// The overrides of its file, such as `sink.0.path="…"`, that put all files that it writes into `folder`: for [`verify`].
+    pub fn overrides_into(&self, folder: &Path) -> Vec<String> {
+        let place =
+            |option: String, name: String| format!("{option}={:?}", folder.join(name).to_string_lossy());
+        // The sink's number keeps equal names apart.
+        let sinks = self.sinks.iter().enumerate().filter_map(|(at, sink)| {
+            let file = sink.spec.file()?;
+            let name = file.file_name()?.to_string_lossy();
+            Some(place(format!("sink.{at}.path"), format!("sink {at} {name}")))
+        });
+        // Fitted constants are compared too, and do not overwrite those saved by an earlier run.
+        let stages = self.stages.iter().enumerate();
+        let saves = stages.filter(|(_, entry)| entry.stage.parameters()["save"].is_string());
+        let saves = saves.map(|(at, _)| place(format!("stage.{at}.save"), format!("stage {at} learnt")));
+        sinks.chain(saves).collect()
+    }
+}
+
 /// Runs the pipeline in many ways. `make` is called with a folder for its files, under `scratch`, and returns the pipeline. Sinks that
 /// write no files are replaced; all records and all rejections are written and compared in any case. Blocks the calling thread, possibly
 /// for long.
@@ -139,7 +158,7 @@ impl Ways<'_> {
             return Err(Error::config("the input cannot be read twice")
                 .with_help("verify with files, such as a recording"));
         }
-        self.can_resume = pipeline.can_resume();
+        self.can_resume = can_resume(&pipeline);
         let options = RunOptions { sequential: true, ..RunOptions::default() };
         outcome(&folder, &pipeline, executor::run(&pipeline, &options, &mut ()))
     }
@@ -244,6 +263,13 @@ impl Observer for Stopper {
             self.stop.store(true, Ordering::Relaxed);
         }
     }
+}
+
+/// Whether its sources and stages can go on from a checkpoint. Sinks that cannot are left out.
+fn can_resume(pipeline: &Pipeline) -> bool {
+    let sources = || pipeline.sources.iter().all(|source| source.spec.check_resumable().is_ok());
+    let stages = || pipeline.stages.iter().all(|entry| entry.stage.check_resumable().is_ok());
+    pipeline.can_resume() && sources() && stages()
 }
 
 /// The pipeline with its first passes done.
