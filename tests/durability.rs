@@ -319,7 +319,7 @@ fn a_run_goes_on_from_the_checkpoint_before_a_damaged_one_and_refuses_where_all_
                 }
                 let report = end.unwrap_or_else(|error| panic!("byte {at}, {damaged_ones} damaged: {error}"));
                 let remarks = report.remarks.join("\n");
-                assert_eq!(remarks.matches("was left out").count(), damaged_ones, "{remarks}");
+                assert_eq!(remarks.matches("was skipped").count(), damaged_ones, "{remarks}");
                 assert!(
                     remarks.contains(&format!("resumed from {STATE}/{}", names[2 - damaged_ones])),
                     "{remarks}"

@@ -86,7 +86,7 @@ fn a_run_that_was_stopped_and_replaced_writes_nothing_more() {
     signal(&second, Signal::INT);
     let ended = second.wait_with_output().expect("an end");
     assert!(
-        text(&ended.stderr).contains("was ended: this one goes on in its place"),
+        text(&ended.stderr).contains("ended the run that was using the state folder"),
         "{}",
         text(&ended.stderr)
     );

@@ -254,7 +254,7 @@ fn what_a_sink_that_is_gone_had_not_delivered_is_said() {
     let options = RunOptions { state: Some(state), ..RunOptions::default() };
     let report = run(&pipeline, &options, &mut ()).expect("the other sink goes on");
     let is_said =
-        |remark: &String| remark.contains("has what was not delivered by a sink that has changed or is gone");
+        |remark: &String| remark.contains("has undelivered rows of a sink that was changed or removed");
     assert!(report.remarks.iter().any(is_said), "{:?}", report.remarks);
 }
 

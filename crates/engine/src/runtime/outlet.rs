@@ -24,8 +24,8 @@ use super::durable::Durable;
 use super::reload::Reload;
 use super::report::{Rejects, Report};
 use super::schedule::Schedule;
-use super::snapshot::{Awaited, Draft, Resume, Snapshot};
-use super::state::State;
+use super::snapshot::{Awaited, Draft, Snapshot};
+use super::state::{Resume, State};
 use crate::atomic::SavedPart;
 use crate::chain::Ports;
 use crate::checkpoint::{Ending, Manifest};
@@ -138,7 +138,7 @@ impl Outlets {
             Ok(Outlet { door, sink, delivery, outbox, filter, entry, latencies, is_live: false })
         });
         let outlets: Vec<_> = outlets.collect::<Result<_>>()?;
-        state.iter_mut().for_each(State::remark_left);
+        state.iter_mut().for_each(State::remark_undelivered);
         Ok(Self {
             doors: outlets.iter().map(|outlet| Arc::clone(&outlet.door)).collect(),
             times: vec![Duration::ZERO; outlets.len()],
@@ -341,8 +341,8 @@ impl Outlets {
                 report.remarks.extend(delivery.pause()?);
             }
             // Those that have been delivered are not.
-            let in_the_making = outputs.iter().filter(|output| state.is_in_the_making(output));
-            report.remarks.extend(in_the_making.map(|SavedPart { path, part, .. }| {
+            let unpublished = outputs.iter().filter(|output| state.is_unpublished(output));
+            report.remarks.extend(unpublished.map(|SavedPart { path, part, .. }| {
                 let (path, part) = (path.display(), part.display());
                 format!("{path} is still {part}: the same command resumes it, and --finish publishes it")
             }));

@@ -1,40 +1,18 @@
-//! The content of a checkpoint, and the state that a run resumes from.
+//! The content of a checkpoint on its way from the run to the state folder.
 
 use crossbeam::channel::{Receiver, Sender, bounded};
 
 use super::report::Rejects;
 use super::tally::Tally;
-use crate::checkpoint::{Ending, Manifest, StageState};
+use crate::checkpoint::Manifest;
 use crate::error::{Error, Result};
 use crate::metrics::Ledger;
-use crate::sensor::{SensorNames, SharedSensors};
+use crate::sensor::SharedSensors;
 use crate::sink::{Job, SinkCheckpoint};
 use crate::stage::Cut;
 
-/// The position of each source of a run; `None` for those that start anew.
+/// The position of each source of a run; `None` for one without a position.
 pub(crate) type Positions = Vec<Option<Vec<u8>>>;
-
-/// The state that a run resumes from.
-#[derive(Clone, Default)]
-pub(crate) struct Resume {
-    pub(crate) ending: Option<Ending>,
-    /// By source; `None` if it starts anew.
-    pub(crate) sources: Positions,
-    /// The index of each source in the checkpoint.
-    pub(crate) sources_before: Vec<Option<usize>>,
-    pub(crate) sensors: SensorNames,
-    /// By stage; `None` if it starts anew.
-    pub(crate) stages: Vec<Option<StageState>>,
-    /// Which stage of the checkpoint each was.
-    pub(crate) stages_before: Vec<Option<usize>>,
-    /// Whether the sources and stages are all those of the checkpoint.
-    pub(crate) is_whole: bool,
-    /// By sink; `None` if it starts anew.
-    pub(crate) sinks: Vec<Option<Vec<u8>>>,
-    /// The index of each sink in the checkpoint.
-    pub(crate) sinks_before: Vec<Option<usize>>,
-    pub(crate) counts: Vec<u8>,
-}
 
 /// A cut through a run, between two pieces of its input.
 pub(crate) struct Snapshot<'a> {
@@ -67,7 +45,7 @@ pub(crate) struct Draft {
     /// What sinks that are at work will say; nothing where they have.
     pub(crate) awaited: Option<Awaited>,
     /// Dropped when the checkpoint was written or has failed.
-    pub(super) kept: Option<Sender<()>>,
+    pub(super) written: Option<Sender<()>>,
 }
 
 /// Pending answers of sinks to a cut.
@@ -100,7 +78,7 @@ impl Draft {
             settle: Vec::new(),
             release: Vec::new(),
             awaited: None,
-            kept: None,
+            written: None,
         }
     }
 

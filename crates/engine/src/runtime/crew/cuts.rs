@@ -13,8 +13,8 @@ use crate::runtime::drain::Drain;
 use crate::runtime::inlets::Inlets;
 use crate::runtime::lane::Stopped;
 use crate::runtime::outlet::Outlets;
-use crate::runtime::snapshot::Positions;
-use crate::runtime::snapshot::{Resume, Snapshot};
+use crate::runtime::snapshot::{Positions, Snapshot};
+use crate::runtime::state::Resume;
 use crate::runtime::turn::Turn;
 use crate::stage::CutKind;
 
