@@ -133,7 +133,7 @@ fn encoded(encoder: &dyn Encode, batch: &Batch, sensors: &Sensors) -> Vec<u8> {
 
 /// Writes a file of `batch`; gives how many records it has.
 fn written(spec: &ParquetFile, batch: &Batch, sensors: &Sensors) -> usize {
-    let mut sink = spec.open(batch.schema(), &tidemill::sink::Outset::default()).expect("a sink");
+    let mut sink = spec.open(batch.schema(), &tidemill::sink::SinkContext::default()).expect("a sink");
     sink.write(batch, sensors).expect("written");
     sink.flush().expect("flushed");
     sink.commit().expect("committed");

@@ -98,8 +98,9 @@ pub mod stage {
 /// Sinks: where records go. Implement [`SinkSpec`](sink::SinkSpec) for a new one.
 pub mod sink {
     pub use tidemill_engine::sink::{
-        Alert, Block, Component, Console, CsvFile, DeadLetter, FileTarget, Job, JsonLinesFile, Null, Outset,
-        ParquetFile, Prepare, Repeat, Roll, Sink, SinkCheckpoint, SinkSpec, Takes, Template, Thresholds,
+        Alert, Block, Component, Console, CsvFile, DeadLetter, FileTarget, Job, JsonLinesFile, Null,
+        ParquetFile, Prepare, Repeat, Roll, Sink, SinkCheckpoint, SinkContext, SinkSpec, Takes, Template,
+        Thresholds,
     };
     #[cfg(feature = "polars")]
     pub use tidemill_engine::sink::{Frame, FrameHandle};

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tidemill::batch::{Batch, Schema};
 use tidemill::runtime::{Observer, StateOptions};
 use tidemill::sensor::Sensors;
-use tidemill::sink::{Outset, Repeat, Sink, SinkCheckpoint, SinkSpec};
+use tidemill::sink::{Repeat, Sink, SinkCheckpoint, SinkContext, SinkSpec};
 use tidemill::source::Progress;
 use tidemill::{Error, Result, RunOptions};
 use tidemill_engine::pipeline::{Pipeline, SinkEntry};
@@ -38,8 +38,11 @@ impl SinkSpec for Telling {
     fn can_resume(&self) -> bool {
         true
     }
-    fn open(&self, _schema: &Arc<Schema>, outset: &Outset) -> Result<Box<dyn Sink>> {
-        self.told.lock().expect("told").push(format!("opened in {} behind {}", outset.epoch, outset.resumed));
+    fn open(&self, _schema: &Arc<Schema>, context: &SinkContext) -> Result<Box<dyn Sink>> {
+        self.told
+            .lock()
+            .expect("told")
+            .push(format!("opened in {} behind {}", context.epoch, context.resumed));
         Ok(Box::new(Self { told: Arc::clone(&self.told), state: self.state.clone(), ..*self }))
     }
 }

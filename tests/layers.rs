@@ -24,7 +24,7 @@ const CRATES: [(&str, &[&[&str]]); 3] = [
     (
         "crates/engine/src",
         &[
-            &["notes", "cuts", "files", "arrow", "environment"],
+            &["notes", "cuts", "files", "context", "arrow", "environment"],
             &["atomic", "checkpoint", "rows", "secret"],
             &["source", "sink"],
             &["registry"],

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use tidemill::batch::{Batch, Field, Schema};
 use tidemill::options::Secret;
 use tidemill::sensor::Sensors;
-use tidemill::sink::{self, Block, Outset, Prepare, Repeat, Sink, SinkSpec};
+use tidemill::sink::{self, Block, Prepare, Repeat, Sink, SinkContext, SinkSpec};
 use tidemill::stage::{self, Columns, Row, RowStage, WriteColumn};
 use tidemill::{Error, Result};
 
@@ -104,7 +104,7 @@ impl SinkSpec for TalkingSink {
         true
     }
 
-    fn open(&self, _schema: &Arc<Schema>, _outset: &Outset) -> Result<Box<dyn Sink>> {
+    fn open(&self, _schema: &Arc<Schema>, _outset: &SinkContext) -> Result<Box<dyn Sink>> {
         match &*self.at {
             "open" => Err(Error::unavailable(format!("nobody takes {}", self.password.reveal()))),
             _ => Ok(Box::new(Talking(self.clone()))),

@@ -14,7 +14,7 @@ use tidemill::pipeline::{InputOptions, MaxRejects};
 use tidemill::runtime::{Observer, StateOptions};
 use tidemill::sensor::{SensorId, SensorLookup, Sensors};
 use tidemill::sink::{
-    Block, CsvFile, DeadLetter, Job, Outset, Prepare, Repeat, Sink, SinkCheckpoint, SinkSpec,
+    Block, CsvFile, DeadLetter, Job, Prepare, Repeat, Sink, SinkCheckpoint, SinkContext, SinkSpec,
 };
 use tidemill::source::{Csv, Input, OpenOptions, Progress, Source, SourceSpec, Traits};
 use tidemill::{Error, Pipeline, Report};
@@ -317,9 +317,9 @@ impl SinkSpec for Trapped<dyn SinkSpec> {
         self.trap.pass("sink.can_resume");
         self.inner.can_resume()
     }
-    fn open(&self, schema: &Arc<Schema>, outset: &Outset) -> Result<Box<dyn Sink>> {
+    fn open(&self, schema: &Arc<Schema>, context: &SinkContext) -> Result<Box<dyn Sink>> {
         self.trap.pass("sink.open");
-        Ok(Box::new(trapped(&self.trap, self.inner.open(schema, outset)?)))
+        Ok(Box::new(trapped(&self.trap, self.inner.open(schema, context)?)))
     }
 }
 

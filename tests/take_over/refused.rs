@@ -13,7 +13,7 @@ use tidemill::batch::{Batch, Schema};
 use tidemill::files::{Access, FileHandle, FileSystem, Kind};
 use tidemill::runtime::StateOptions;
 use tidemill::sensor::Sensors;
-use tidemill::sink::{Block, Outset, Prepare, Repeat, Sink, SinkSpec};
+use tidemill::sink::{Block, Prepare, Repeat, Sink, SinkContext, SinkSpec};
 use tidemill::{Error, Pipeline, Result, RunOptions};
 use tidemill_engine::files::Disk;
 use tidemill_engine::pipeline::SinkEntry;
@@ -102,7 +102,7 @@ impl SinkSpec for Noting {
     fn delivers(&self) -> bool {
         true
     }
-    fn open(&self, _schema: &Arc<Schema>, _outset: &Outset) -> Result<Box<dyn Sink>> {
+    fn open(&self, _schema: &Arc<Schema>, _outset: &SinkContext) -> Result<Box<dyn Sink>> {
         Ok(Box::new(self.clone()))
     }
 }

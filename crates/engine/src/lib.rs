@@ -4,7 +4,7 @@
 //!
 //! | layer | modules | what they are |
 //! |---|---|---|
-//! | 1 | [`notes`], [`cuts`], [`environment`], [`files`], [`arrow`] | notes on standard error during a run; requests for cuts; environment variables; the file system; conversion between columns and Arrow arrays |
+//! | 1 | [`notes`], [`cuts`], [`environment`], [`files`], [`context`], [`arrow`] | notes on standard error during a run; requests for cuts; environment variables; the file system; what a sink opens with; conversion between columns and Arrow arrays |
 //! | 2 | [`secret`], `rows`, [`atomic`], [`checkpoint`] | options that hold a secret; logs of undelivered rows by epoch; files that appear when complete; checkpoints |
 //! | 3 | [`source`], [`sink`] | where records come from and go to |
 //! | 4 | [`registry`] | all components by name |
@@ -28,6 +28,7 @@ pub mod secret;
 // Output and state on disk.
 pub mod atomic;
 pub mod checkpoint;
+pub mod context;
 pub mod files;
 mod rows;
 

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use tidemill::batch::{Batch, Schema};
 use tidemill::files::{Base, FilePath};
 use tidemill::sensor::Sensors;
-use tidemill::sink::{Block, Component, Outset, Prepare, Repeat, Sink, SinkSpec};
+use tidemill::sink::{Block, Component, Prepare, Repeat, Sink, SinkContext, SinkSpec};
 use tidemill::{Error, Result};
 
 use rows::{Row, rows_of};
@@ -66,7 +66,7 @@ impl SinkSpec for Sqlite {
         }
     }
 
-    fn open(&self, schema: &Arc<Schema>, outset: &Outset) -> Result<Box<dyn Sink>> {
+    fn open(&self, schema: &Arc<Schema>, context: &SinkContext) -> Result<Box<dyn Sink>> {
         let path = self.path.as_ref().to_path_buf();
         let failed = |error: rusqlite::Error| error_of(&path, &error);
         let connection = Connection::open(&path).map_err(failed)?;
@@ -82,7 +82,7 @@ impl SinkSpec for Sqlite {
         let values = vec!["?"; columns.len()].join(", ");
         let insert = format!("INSERT INTO {table} ({}) VALUES ({values})", columns.join(", "));
         // Identifies this writer among others.
-        let writer = outset.writer.clone().unwrap_or_default();
+        let writer = context.writer.clone().unwrap_or_default();
         Ok(Box::new(Open { path, connection, insert, writer }))
     }
 }

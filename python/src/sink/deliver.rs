@@ -14,7 +14,7 @@ use pyo3::prelude::*;
 use tidemill::arrow::{Decoder, Encoder};
 use tidemill::batch::{Batch, Schema};
 use tidemill::sensor::Sensors;
-use tidemill::sink::{Block, Outset, Prepare, Sink};
+use tidemill::sink::{Block, SinkContext, Prepare, Sink};
 use tidemill::{Error, Result};
 
 use crate::exit::{closing, start_thread};
@@ -82,7 +82,7 @@ pub(super) struct Delivering {
 }
 
 impl Delivering {
-    pub(super) fn open(object: &Arc<Object>, schema: &Arc<Schema>, outset: &Outset) -> Result<Self> {
+    pub(super) fn open(object: &Arc<Object>, schema: &Arc<Schema>, outset: &SinkContext) -> Result<Self> {
         let layout = Python::attach(|py| Layout::new(py, schema));
         let (calls, inbox) = bounded(1);
         let (outbox, left) = bounded(1);

@@ -14,7 +14,7 @@ use schemars::Schema as JsonSchema;
 use serde_json::Value;
 use tidemill::batch::Schema;
 use tidemill::options::{Configure, Options};
-use tidemill::sink::{Component, Outset, Repeat, Sink, SinkSpec};
+use tidemill::sink::{Component, SinkContext, Repeat, Sink, SinkSpec};
 use tidemill::{Error, Result};
 
 use crate::object::{self, Object, declares, has_method};
@@ -72,7 +72,7 @@ impl SinkSpec for PySink {
         ))
     }
 
-    fn open(&self, schema: &Arc<Schema>, outset: &Outset) -> Result<Box<dyn Sink>> {
+    fn open(&self, schema: &Arc<Schema>, outset: &SinkContext) -> Result<Box<dyn Sink>> {
         match self.delivers {
             true => Ok(Box::new(Delivering::open(&self.object, schema, outset)?)),
             false => Ok(Box::new(Consuming::open(&self.object, schema)?)),

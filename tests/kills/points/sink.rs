@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tidemill::batch::{Batch, Schema};
 use tidemill::sensor::Sensors;
-use tidemill::sink::{Block, Outset, Prepare, Repeat, Sink, SinkSpec};
+use tidemill::sink::{Block, Prepare, Repeat, Sink, SinkContext, SinkSpec};
 use tidemill::{Error, Result};
 
 use super::{Call, Killer, Part};
@@ -65,7 +65,7 @@ impl SinkSpec for Delivered {
     fn delivers(&self) -> bool {
         true
     }
-    fn open(&self, _schema: &Arc<Schema>, _outset: &Outset) -> Result<Box<dyn Sink>> {
+    fn open(&self, _schema: &Arc<Schema>, _outset: &SinkContext) -> Result<Box<dyn Sink>> {
         Ok(Box::new(Open { sink: self.clone(), attempts: 0 }))
     }
 }

@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 
 use super::Job;
 use super::named::cannot_write;
-use super::outset::Outset;
 use super::part::PartFile;
 use super::paths::{check, is_stdout};
 use super::saved_part::{SavedPart, check_link};
 use super::stream::Stream;
+use crate::context::SinkContext;
 use crate::error::{Error, Result};
 use crate::files::{Access, FileSystem, Kind, folder, kind_if_there, make_lasting_folder, where_link_leads};
 
@@ -35,7 +35,7 @@ enum Destination {
 
 /// What a checkpoint records of a file.
 pub(crate) struct SavedFile {
-    /// For [`Outset::resume`].
+    /// For [`SinkContext::resume`].
     pub(crate) state: Vec<u8>,
     /// What `state` encodes.
     pub(crate) part: SavedPart,
@@ -49,7 +49,7 @@ impl AtomicFile {
     /// # Errors
     /// A configuration error if `path` is a folder; an I/O error.
     pub fn create(path: impl AsRef<Path>) -> Result<Self> {
-        Self::begin(path, &Outset::default()).map(|(file, _)| file)
+        Self::begin(path, &SinkContext::default()).map(|(file, _)| file)
     }
 
     /// The same for a file that only this user can read.
@@ -57,18 +57,18 @@ impl AtomicFile {
     /// # Errors
     /// As for [`AtomicFile::create`].
     pub fn create_private(path: impl AsRef<Path>) -> Result<Self> {
-        Self::begin_with(path, &Outset::default(), Access::Private).map(|(file, _)| file)
+        Self::begin_with(path, &SinkContext::default(), Access::Private).map(|(file, _)| file)
     }
 
-    /// Begins the file at `path`, or resumes it if `outset` has its state; returns whether it was resumed.
+    /// Begins the file at `path`, or resumes it if `context` has its state; returns whether it was resumed.
     ///
     /// # Errors
     /// As for [`AtomicFile::create`]; a data error if the file to resume has changed since the checkpoint.
-    pub fn begin(path: impl AsRef<Path>, outset: &Outset) -> Result<(Self, bool)> {
-        Self::begin_with(path, outset, Access::Shared)
+    pub fn begin(path: impl AsRef<Path>, context: &SinkContext) -> Result<(Self, bool)> {
+        Self::begin_with(path, context, Access::Shared)
     }
 
-    fn begin_with(path: impl AsRef<Path>, outset: &Outset, access: Access) -> Result<(Self, bool)> {
+    fn begin_with(path: impl AsRef<Path>, context: &SinkContext, access: Access) -> Result<(Self, bool)> {
         let written = path.as_ref();
         check(written)?;
         if is_stdout(written) {
@@ -76,28 +76,28 @@ impl AtomicFile {
         }
         let path = where_link_leads(written);
         let failed = |error: io::Error| Error::io("write", path.display(), &error);
-        let there = kind_if_there(&*outset.files, &path).map_err(failed)?;
+        let there = kind_if_there(&*context.files, &path).map_err(failed)?;
         if there.is_some_and(|kind| kind != Kind::File) {
-            let stream = Stream::open(&path, outset)?;
+            let stream = Stream::open(&path, context)?;
             return Ok((Self::of_stream(path, stream), false));
         }
-        if let Some(state) = &outset.resume {
-            return Self::resume(written, path, outset, state).map(|file| (file, true));
+        if let Some(state) = &context.resume {
+            return Self::resume(written, path, context, state).map(|file| (file, true));
         }
         let folder = folder(&path);
-        make_lasting_folder(&*outset.files, folder, false).map_err(|error| failed(not_a_folder(error)))?;
-        let part = PartFile::create(&path, outset, access).map_err(failed)?;
+        make_lasting_folder(&*context.files, folder, false).map_err(|error| failed(not_a_folder(error)))?;
+        let part = PartFile::create(&path, context, access).map_err(failed)?;
         let destination = Destination::Part(part);
         Ok((Self { path, destination, buffer: Vec::new(), length: 0 }, false))
     }
 
     /// Resumes the part file that `state` describes. `written` is the path in the pipeline file, `path` is where it leads.
-    fn resume(written: &Path, path: PathBuf, outset: &Outset, state: &[u8]) -> Result<Self> {
+    fn resume(written: &Path, path: PathBuf, context: &SinkContext, state: &[u8]) -> Result<Self> {
         let made: SavedPart = postcard::from_bytes(state).map_err(|error| {
             Error::data(format!("the checkpoint of {} is damaged: {error}", path.display()))
         })?;
-        check_link(&*outset.files, written, &path, &made)?;
-        let (part, length) = PartFile::resume(&path, outset, made)?;
+        check_link(&*context.files, written, &path, &made)?;
+        let (part, length) = PartFile::resume(&path, context, made)?;
         Ok(Self { path, destination: Destination::Part(part), buffer: Vec::new(), length })
     }
 
@@ -169,7 +169,7 @@ impl AtomicFile {
         part.begins_with(bytes).map_err(|error| self.failed(&error))
     }
 
-    /// The state of the file for [`Outset::resume`]; `None` for a stream, and in a run that cannot resume.
+    /// The state of the file for [`SinkContext::resume`]; `None` for a stream, and in a run that cannot resume.
     ///
     /// # Errors
     /// An I/O error.

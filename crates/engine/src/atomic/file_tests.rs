@@ -86,14 +86,14 @@ fn a_folder_in_place_of_the_file_is_said_so() {
 fn a_file_is_gone_on_with_without_reading_all_of_it_and_a_change_of_its_end_is_noticed() {
     let folder = tempfile::tempdir().expect("folder");
     let path = folder.path().join("out.csv");
-    let outset = Outset { run: Some("run".into()), ..Outset::default() };
-    let mut file = AtomicFile::begin(&path, &outset).expect("begun").0;
+    let context = SinkContext { run: Some("run".into()), ..SinkContext::default() };
+    let mut file = AtomicFile::begin(&path, &context).expect("begun").0;
     (0..100_000).for_each(|at| writeln!(file, "{at}").expect("written"));
     let saved = file.save().expect("saved").expect("a file");
     (saved.settle)().expect("durable");
     let output = saved.part.clone();
     drop(file);
-    let outset = Outset { resume: Some(saved.state), ..outset };
+    let context = SinkContext { resume: Some(saved.state), ..context };
     let change = |at: u64| {
         let part = std::fs::File::options().write(true).open(&output.part).expect("open");
         std::os::unix::fs::FileExt::write_at(&part, b"x", at).expect("written");
@@ -101,10 +101,10 @@ fn a_file_is_gone_on_with_without_reading_all_of_it_and_a_change_of_its_end_is_n
     // Its beginning is not looked at; whoever wants to know asks for all of it.
     assert!(output.check(&Disk).is_ok());
     change(0);
-    AtomicFile::begin(&path, &outset).expect("gone on with");
+    AtomicFile::begin(&path, &context).expect("gone on with");
     let error = output.check(&Disk).expect_err("another beginning");
     assert!(error.message().contains("is not what it was at the checkpoint"), "{error}");
     change(output.length - 1);
-    let error = AtomicFile::begin(&path, &outset).err().expect("another end");
+    let error = AtomicFile::begin(&path, &context).err().expect("another end");
     assert!(error.message().contains("its end has CRC-32C"), "{error}");
 }

@@ -11,17 +11,17 @@ use std::path::{Path, PathBuf};
 
 use super::hidden::{ONCE, PART, beside};
 use super::marks::{self, MARK};
-use super::outset::Outset;
+use crate::context::SinkContext;
 use crate::files::{FileHandle, FileSystem, folder};
 use crate::notes::say;
 
 /// Removes the part files of the file at `path` that the run `run` began before it was restarted, except those that are kept according to `is_kept`: no
 /// checkpoint refers to them.
-pub(crate) fn remove_of_run(outset: &Outset, run: &str, path: &Path, is_kept: impl Fn(&Path) -> bool) {
-    let files = &*outset.files;
+pub(crate) fn remove_of_run(context: &SinkContext, run: &str, path: &Path, is_kept: impl Fn(&Path) -> bool) {
+    let files = &*context.files;
     remove(files, path, PART, &format!("{run}-"), |part| {
         let is_other = !is_kept(part);
-        if let Some(state) = outset.state.as_ref().filter(|_| is_other) {
+        if let Some(state) = context.state.as_ref().filter(|_| is_other) {
             marks::remove(files, part, state);
         }
         is_other
@@ -49,11 +49,11 @@ fn remove_of_lost(files: &dyn FileSystem, path: &Path) -> Vec<PathBuf> {
 }
 
 /// The same; reports what was removed.
-pub(crate) fn say_of_lost(outset: &Outset, path: &Path) {
-    for part in remove_of_lost(&*outset.files, path) {
+pub(crate) fn say_of_lost(context: &SinkContext, path: &Path) {
+    for part in remove_of_lost(&*context.files, path) {
         let part = part.display();
         let said = format!("{part} is removed: the state folder is gone from which a run went on with it");
-        say(&outset.masks.hide(&said));
+        say(&context.masks.hide(&said));
     }
 }
 

@@ -88,7 +88,7 @@ fn named_like(path: &Path, from: &str, to: &str) -> Option<(PathBuf, OsString)> 
 mod tests {
     use std::io::Write;
 
-    use super::super::{AtomicFile, Outset};
+    use super::super::AtomicFile;
     use super::*;
 
     /// A folder with a state folder in it, and the names of what is there.
@@ -109,12 +109,12 @@ mod tests {
             std::fs::create_dir(self.at(name)).expect("made");
         }
 
-        fn outset(&self, run: &str, state: &str) -> Outset {
-            Outset { run: Some(run.into()), state: Some(self.at(state)), ..Outset::default() }
+        fn context(&self, run: &str, state: &str) -> SinkContext {
+            SinkContext { run: Some(run.into()), state: Some(self.at(state)), ..SinkContext::default() }
         }
 
-        fn begin(&self, outset: &Outset) -> AtomicFile {
-            let mut file = AtomicFile::begin(self.at("out.csv"), outset).expect("begun").0;
+        fn begin(&self, context: &SinkContext) -> AtomicFile {
+            let mut file = AtomicFile::begin(self.at("out.csv"), context).expect("begun").0;
             file.write_all(b"some").and_then(|()| file.flush()).expect("written");
             file
         }
@@ -129,9 +129,9 @@ mod tests {
 
     #[test]
     fn what_a_run_has_left_goes_with_the_next_one_once_its_state_folder_is_gone() {
-        for next in [Outset::default(), Place::new().outset("b", "state")] {
+        for next in [SinkContext::default(), Place::new().context("b", "state")] {
             let place = Place::new();
-            drop(place.begin(&place.outset("a", "state")));
+            drop(place.begin(&place.context("a", "state")));
             assert_eq!(place.left("a"), 2);
             // It may go on, from wherever its folder is.
             drop(place.begin(&next));
@@ -148,26 +148,26 @@ mod tests {
     #[test]
     fn what_a_living_run_works_on_stays_though_its_state_folder_is_gone_and_so_does_what_is_no_mark() {
         let place = Place::new();
-        let at_work = place.begin(&place.outset("a", "state"));
+        let at_work = place.begin(&place.context("a", "state"));
         std::fs::remove_dir_all(place.at("state")).expect("removed");
         let others = [".out.csv.state-b-1", ".out.csv.state-", ".out.csv.statement", ".out.csv.part-b-1"];
         others.iter().for_each(|name| std::fs::write(place.at(name), "b-2").expect("written"));
-        drop(place.begin(&Outset::default()));
+        drop(place.begin(&SinkContext::default()));
         assert_eq!(place.left("a"), 2);
         assert!(others.iter().all(|name| place.at(name).exists()));
         drop(at_work);
-        drop(place.begin(&Outset::default()));
+        drop(place.begin(&SinkContext::default()));
         assert_eq!(place.left("a"), 0);
     }
 
     #[test]
     fn nothing_is_left_of_a_mark_when_its_file_is_complete() {
         let place = Place::new();
-        let outset = place.outset("a", "state");
-        let mut file = place.begin(&outset);
+        let context = place.context("a", "state");
+        let mut file = place.begin(&context);
         let state = file.save().expect("saved").expect("a file").state;
         drop(file);
-        let outset = Outset { resume: Some(state), ..outset };
+        let context = SinkContext { resume: Some(state), ..context };
         // Whoever copies both folders, each by itself, takes the names from one another.
         let mark =
             std::fs::read_dir(place.0.path()).expect("a folder").map(|entry| entry.expect("an entry").path());
@@ -175,8 +175,8 @@ mod tests {
         let bytes = std::fs::read(&mark).expect("read");
         std::fs::remove_file(&mark).and_then(|()| std::fs::write(&mark, bytes)).expect("written");
         tidy(&crate::files::Disk, &place.at("state"));
-        let mut file = place.begin(&outset);
-        drop(place.begin(&Outset::default()));
+        let mut file = place.begin(&context);
+        drop(place.begin(&SinkContext::default()));
         assert_eq!(
             (place.left("a"), std::fs::read_dir(place.at("state")).expect("a folder").count()),
             (2, 1)
@@ -192,9 +192,9 @@ mod tests {
     fn what_is_left_of_a_mark_is_removed_from_its_state_folder() {
         let place = Place::new();
         let twins = || std::fs::read_dir(place.at("state")).expect("a folder").count();
-        drop(place.begin(&place.outset("a", "state")));
+        drop(place.begin(&place.context("a", "state")));
         // A run that begins again removes what its earlier try has left.
-        drop(place.begin(&place.outset("a", "state")));
+        drop(place.begin(&place.context("a", "state")));
         assert_eq!((place.left("a"), twins()), (2, 1));
         std::fs::write(place.at("state/made-a-1"), "a-1").expect("written");
         tidy(&crate::files::Disk, &place.at("state"));

@@ -6,7 +6,6 @@
 //! | `file` | [`AtomicFile`]: a file that appears when it is complete, or a stream |
 //! | `part`, `stream`, `pipe` | a part file; an open stream; a named pipe that is waited for |
 //! | `saved_part` | what a checkpoint records of a part file |
-//! | `outset` | what a sink is given to open |
 //! | `paths` | what the path of an output stands for: a file, a stream, standard output |
 //! | `hidden`, `leftovers`, `marks` | the names of part files; part files that earlier runs left; whether the state folder of such a run still exists |
 //! | `checksum`, `tickets`, `named` | checksums of what was written; waiting for jobs that write; whether an open file still has its name |
@@ -21,7 +20,6 @@ pub(crate) mod leftovers;
 pub(crate) mod marks;
 mod named;
 mod outputs;
-mod outset;
 mod part;
 mod paths;
 mod pipe;
@@ -34,7 +32,6 @@ pub use file::AtomicFile;
 pub(crate) use file::SavedFile;
 pub(crate) use named::{cannot_write, check_named};
 pub use outputs::Outputs;
-pub use outset::Outset;
 pub use paths::{check, file, is_stdout, is_stream, stream};
 pub use saved_part::{Phase, SavedPart};
 pub use template::Template;

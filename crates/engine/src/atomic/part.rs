@@ -9,10 +9,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::checksum::Checksum;
 use super::hidden::{PART, beside, distinct};
 use super::named::{cannot_write, check_named};
-use super::outset::Outset;
 use super::saved_part::{Phase, SavedPart};
 use super::tickets::{Ticket, Tickets};
 use super::{Job, leftovers, marks};
+use crate::context::SinkContext;
 use crate::error::{Error, Result};
 use crate::files::{Access, FileHandle, FileSystem, folder, write_all_at};
 
@@ -39,15 +39,15 @@ struct Lasting {
 }
 
 impl PartFile {
-    pub(super) fn create(path: &Path, outset: &Outset, access: Access) -> io::Result<Self> {
-        let files = Arc::clone(&outset.files);
-        match &outset.run {
-            Some(run) => leftovers::remove_of_run(outset, run, path, |_| false),
+    pub(super) fn create(path: &Path, context: &SinkContext, access: Access) -> io::Result<Self> {
+        let files = Arc::clone(&context.files);
+        match &context.run {
+            Some(run) => leftovers::remove_of_run(context, run, path, |_| false),
             None => leftovers::remove_of_killed(&*files, path),
         }
-        leftovers::say_of_lost(outset, path);
+        leftovers::say_of_lost(context, path);
         let (handle, part) = loop {
-            let part = beside(path, PART, &distinct(outset.run.as_deref()));
+            let part = beside(path, PART, &distinct(context.run.as_deref()));
             let handle = match files.create(&part, access) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
                 created => created?,
@@ -56,31 +56,31 @@ impl PartFile {
                 break (handle, part);
             }
         };
-        marks::add(&*files, &part, outset.state.as_deref());
-        let state = outset.state.clone();
-        let lasting = outset.run.is_some().then(|| Lasting { state, ..Lasting::default() });
+        marks::add(&*files, &part, context.state.as_deref());
+        let state = context.state.clone();
+        let lasting = context.run.is_some().then(|| Lasting { state, ..Lasting::default() });
         Ok(Self { files, handle, path: part, phase: Phase::InTheMaking, lasting })
     }
 
     /// Resumes the part file `made`, whose final name is `path` now; returns the number of bytes that belong to the checkpoint.
-    pub(super) fn resume(path: &Path, outset: &Outset, made: SavedPart) -> Result<(Self, u64)> {
-        let files = Arc::clone(&outset.files);
+    pub(super) fn resume(path: &Path, context: &SinkContext, made: SavedPart) -> Result<(Self, u64)> {
+        let files = Arc::clone(&context.files);
         // The folder may have been moved with all its files.
         let part = folder(path).join(made.part.file_name().unwrap_or_default());
         let made = SavedPart { path: path.to_owned(), part, ..made };
-        if let Some(run) = &outset.run {
-            leftovers::remove_of_run(outset, run, path, |part| part == made.part);
+        if let Some(run) = &context.run {
+            leftovers::remove_of_run(context, run, path, |part| part == made.part);
         }
         let (handle, phase, end) = made.find(&*files)?;
         if phase == Phase::InTheMaking {
-            marks::add(&*files, &made.part, outset.state.as_deref());
+            marks::add(&*files, &made.part, context.state.as_deref());
             // This run holds the lock of the state folder, so no other one writes to the file.
             let _held = leftovers::hold(&*handle, &made.part);
             handle.truncate(made.length).map_err(|error| Error::io("cut", made.part.display(), &error))?;
         }
         let lasting = Some(Lasting {
             checksum: Checksum::behind(made.crc, end),
-            state: outset.state.clone(),
+            state: context.state.clone(),
             is_named: Arc::new(true.into()),
             ..Lasting::default()
         });

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 
-use super::Outset;
+use crate::context::SinkContext;
 use crate::error::{Error, ErrorKind, Result};
 use crate::files::patient::waited_for;
 use crate::notes::say;
@@ -25,14 +25,14 @@ pub(super) fn is_there(path: &Path) -> bool {
     path.metadata().is_ok_and(|meta| meta.file_type().is_fifo())
 }
 
-/// Opens the named pipe at `path` for the sink of `outset`, as soon as a process reads it. Reports once that it waits, and once that it has been opened after a
+/// Opens the named pipe at `path` for the sink of `context`, as soon as a process reads it. Reports once that it waits, and once that it has been opened after a
 /// wait that was reported.
 ///
 /// # Errors
 /// If the run is to stop before that; an I/O error.
-pub(super) fn open(path: &Path, outset: &Outset) -> Result<File> {
+pub(super) fn open(path: &Path, context: &SinkContext) -> Result<File> {
     let failed = |error: io::Error| Error::io("write", path.display(), &error);
-    let tell = |what: &str| say(&outset.masks.hide(&format!("{}: {what}", outset.label)));
+    let tell = |what: &str| say(&context.masks.hide(&format!("{}: {what}", context.label)));
     let (begun, mut is_said) = (Instant::now(), false);
     loop {
         match File::options().write(true).custom_flags(libc::O_NONBLOCK).open(path) {
@@ -48,7 +48,7 @@ pub(super) fn open(path: &Path, outset: &Outset) -> Result<File> {
             Err(error) if error.raw_os_error() == Some(libc::ENXIO) => {}
             Err(error) => return Err(failed(error)),
         }
-        if outset.stop.load(Ordering::Relaxed) {
+        if context.stop.load(Ordering::Relaxed) {
             let what = format!("stopped while nobody read the pipe {}", path.display());
             return Err(Error::new(ErrorKind::Interrupted, what).with_help("start its reader first"));
         }

@@ -4,7 +4,8 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
 
-use super::{Outset, pipe};
+use super::pipe;
+use crate::context::SinkContext;
 use crate::error::{Error, Result};
 
 /// A stream that is open.
@@ -16,14 +17,14 @@ impl Stream {
         Self(Box::new(io::stdout()))
     }
 
-    /// The named pipe or device at `path`, for the sink of `outset`.
+    /// The named pipe or device at `path`, for the sink of `context`.
     ///
     /// # Errors
     /// An I/O error; for a pipe, if the run is to stop before a process reads it.
-    pub(super) fn open(path: &Path, outset: &Outset) -> Result<Self> {
+    pub(super) fn open(path: &Path, context: &SinkContext) -> Result<Self> {
         let failed = |error: io::Error| Error::io("write", path.display(), &error);
         let file = match pipe::is_there(path) {
-            true => pipe::open(path, outset)?,
+            true => pipe::open(path, context)?,
             false => File::options().write(true).open(path).map_err(failed)?,
         };
         Ok(Self(Box::new(file)))

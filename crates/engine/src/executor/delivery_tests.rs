@@ -12,7 +12,7 @@ use crate::files::Disk;
 use crate::pipeline::SinkEntry;
 use crate::runtime::StateOptions;
 use crate::sensor::Sensors;
-use crate::sink::{Block, Outset, Prepare, Repeat, Sink, SinkSpec};
+use crate::sink::{Block, Prepare, Repeat, Sink, SinkContext, SinkSpec};
 use crate::source::OpenOptions;
 use crate::{Pipeline, Report, rows};
 
@@ -71,8 +71,8 @@ impl SinkSpec for Remotely {
         true
     }
 
-    fn open(&self, _schema: &Arc<Schema>, outset: &Outset) -> Result<Box<dyn Sink>> {
-        let writer = outset.writer.as_ref().expect("a writer").to_string();
+    fn open(&self, _schema: &Arc<Schema>, context: &SinkContext) -> Result<Box<dyn Sink>> {
+        let writer = context.writer.as_ref().expect("a writer").to_string();
         Ok(Box::new(Open(self.clone(), writer)))
     }
 }

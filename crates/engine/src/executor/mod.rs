@@ -47,7 +47,7 @@ use crate::runtime::over::after_the_end;
 use crate::runtime::reload::{Reloads, Taking};
 use crate::runtime::state::{State, open_state};
 use crate::sensor::SharedSensors;
-use crate::sink::Outset;
+use crate::sink::SinkContext;
 use crate::source::OpenOptions;
 use crate::stage::{Reach, Stage};
 
@@ -223,11 +223,11 @@ fn outlets_before_first_pass(
     Ok((Some(Outlets::open(pipeline, &plan, state, &plain(options))?), None))
 }
 
-/// The outset of sinks in a run without checkpoints.
-fn plain(options: &RunOptions) -> Outset {
+/// The context of sinks in a run without checkpoints.
+fn plain(options: &RunOptions) -> SinkContext {
     let (stop, clock, cuts) =
         (Arc::clone(&options.stop), options.open.clock.clone(), options.open.cuts.clone());
-    Outset { stop, clock, cuts, ..Outset::default() }
+    SinkContext { stop, clock, cuts, ..SinkContext::default() }
 }
 
 /// Runs the first passes. Returns `pipeline` with the fitted stages, so that one pass on either runtime is enough, and the report of the

@@ -9,7 +9,7 @@ use super::{RunOptions, run};
 use crate::batch::{Batch, Schema};
 use crate::error::{Error, Result};
 use crate::sensor::Sensors;
-use crate::sink::{Outset, Repeat, Sink, SinkSpec};
+use crate::sink::{Repeat, Sink, SinkContext, SinkSpec};
 use crate::source::OpenOptions;
 use crate::{Pipeline, Report, streaming};
 
@@ -63,7 +63,7 @@ impl SinkSpec for Waiting {
         Repeat::Duplicates
     }
 
-    fn open(&self, _schema: &Arc<Schema>, _outset: &Outset) -> Result<Box<dyn Sink>> {
+    fn open(&self, _schema: &Arc<Schema>, _outset: &SinkContext) -> Result<Box<dyn Sink>> {
         Ok(Box::new(self.clone()))
     }
 }

@@ -36,7 +36,7 @@ use crate::files::patient::Patient;
 use crate::metrics::{Entry, Latencies, Ledger};
 use crate::pipeline::{OnFailure, Pipeline, Plan};
 use crate::sensor::{SensorId, Sensors, SharedSensors};
-use crate::sink::{Outset, Prepare, Sink, SinkSpec, Takes};
+use crate::sink::{Prepare, Sink, SinkContext, SinkSpec, Takes};
 
 use delivering::{Beginning, Delivering};
 use delivery::Delivery;
@@ -80,14 +80,14 @@ pub(crate) struct Outlets {
 }
 
 impl Outlets {
-    /// Opens all sinks with the outset `plain`; with `state`, each resumes from the checkpoint.
+    /// Opens all sinks with the context `plain`; with `state`, each resumes from the checkpoint.
     pub(crate) fn open(
         pipeline: &Pipeline,
         plan: &Plan,
         mut state: Option<State>,
-        plain: &Outset,
+        plain: &SinkContext,
     ) -> Result<Self> {
-        let plain = &Outset { masks: Arc::clone(pipeline.secrets.masks()), ..plain.clone() };
+        let plain = &SinkContext { masks: Arc::clone(pipeline.secrets.masks()), ..plain.clone() };
         let otherwise = if plain.files.impatient().is_some() { OnFailure::Wait } else { OnFailure::Stop };
         let outlets = pipeline.sinks.iter().enumerate().map(|(at, entry)| {
             let (spec, part) = (&*entry.spec, Part::Sink(at));
@@ -95,14 +95,14 @@ impl Outlets {
             let label = format!("sink {at} ({name})");
             let (takes, can_resume, delivers) =
                 asked(&label, || (spec.takes(), spec.can_resume(), spec.delivers()))?;
-            let mut outset = state.as_ref().map_or_else(|| plain.clone(), |state| state.outset(at, plain));
-            outset.label = label.as_str().into();
+            let mut context = state.as_ref().map_or_else(|| plain.clone(), |state| state.context(at, plain));
+            context.label = label.as_str().into();
             let on_failure = entry.on_failure.unwrap_or(otherwise);
-            let files = outset.files.impatient().unwrap_or_else(|| Arc::clone(&outset.files));
-            outset.files = match on_failure {
+            let files = context.files.impatient().unwrap_or_else(|| Arc::clone(&context.files));
+            context.files = match on_failure {
                 OnFailure::Stop => files,
                 OnFailure::Wait => {
-                    Arc::new(Patient::new(files, &outset.stop, Arc::clone(&outset.label), &outset.masks))
+                    Arc::new(Patient::new(files, &context.stop, Arc::clone(&context.label), &context.masks))
                 }
             };
             let door = Door {
@@ -116,19 +116,19 @@ impl Outlets {
                 restarts: !can_resume && !delivers,
             };
             let door = Arc::new(door);
-            let open = |outset: &Outset| spec.open(plan.into_sink(at), outset);
+            let open = |context: &SinkContext| spec.open(plan.into_sink(at), context);
             let retries = delivers || on_failure == OnFailure::Wait;
             let delivery = state
                 .as_ref()
-                .map(|state| Delivery::new(&door, &outset, state.fence(), retries, state.waits()));
+                .map(|state| Delivery::new(&door, &context, state.fence(), retries, state.waits()));
             let opened = guarded(&door.label, || match delivers {
-                false => Ok((open(&outset)?, None)),
+                false => Ok((open(&context)?, None)),
                 true => {
-                    let beginning = Beginning::of(&outset)?;
-                    let sink = open(&beginning.outset(&outset))?;
+                    let beginning = Beginning::of(&context)?;
+                    let sink = open(&beginning.context(&context))?;
                     let waits = entry.on_failure == Some(OnFailure::Wait);
                     let (sink, outbox) =
-                        Delivering::begin(&door, sink, beginning, &outset, delivery.as_ref(), waits)?;
+                        Delivering::begin(&door, sink, beginning, &context, delivery.as_ref(), waits)?;
                     Ok((Box::new(sink) as Box<dyn Sink>, outbox))
                 }
             });
@@ -307,7 +307,7 @@ impl Outlets {
     pub(crate) fn clear(pipeline: &Pipeline, state: &State) -> Result<()> {
         for (at, entry) in pipeline.sinks.iter().enumerate() {
             if asked(&format!("sink {at}"), || entry.spec.delivers())? {
-                delivering::clear(&state.outset(at, &Outset::default()))?;
+                delivering::clear(&state.context(at, &SinkContext::default()))?;
             }
         }
         Ok(())

@@ -14,7 +14,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::metrics::{Entry, Ledger};
 use crate::pipeline::{Pipeline, Plan, plan};
 use crate::sensor::{SensorIds, SharedSensors};
-use crate::sink::Outset;
+use crate::sink::SinkContext;
 use crate::source::OpenOptions;
 
 /// A run that is called again after its input has ended: publishes the output unless that was done.
@@ -39,7 +39,7 @@ pub(crate) fn after_the_end(
         })?;
         let plan = Plan::new(pipeline, sources.schemas()?)?;
         let (stop, clock) = (Arc::clone(&options.stop), options.open.clock.clone());
-        let plain = Outset { stop, clock, ..Outset::default() };
+        let plain = SinkContext { stop, clock, ..SinkContext::default() };
         Outlets::open(pipeline, &plan, state, &plain)?.publish(&mut report)?;
         report.remarks.push("published the output of a run that was interrupted while publishing".into());
     } else {

@@ -5,7 +5,7 @@ use crate::error::Result;
 
 /// What a sink has written so far, for a checkpoint, and what it does before and after the checkpoint is durable.
 pub struct SinkCheckpoint {
-    /// For [`Outset::resume`](super::Outset::resume).
+    /// For [`SinkContext::resume`](super::SinkContext::resume).
     pub state: Vec<u8>,
     /// The unfinished files that `state` refers to.
     pub outputs: Vec<SavedPart>,

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::encoded::EncodedText;
-use super::{Component, FileTarget, Outset, Repeat, Roll, Sink, SinkSpec};
+use super::{Component, FileTarget, Repeat, Roll, Sink, SinkContext, SinkSpec};
 use crate::batch::Schema;
 use crate::error::Result;
 use crate::files::{Base, FilePath};
@@ -93,7 +93,7 @@ impl SinkSpec for CsvFile {
         true
     }
 
-    fn open(&self, schema: &Arc<Schema>, outset: &Outset) -> Result<Box<dyn Sink>> {
-        Ok(Box::new(EncodedText::open(&self.written(), self.encoder()?, schema, outset)?))
+    fn open(&self, schema: &Arc<Schema>, context: &SinkContext) -> Result<Box<dyn Sink>> {
+        Ok(Box::new(EncodedText::open(&self.written(), self.encoder()?, schema, context)?))
     }
 }

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::text::Text;
-use super::{Component, FileTarget, Outset, Repeat, Roll, Sink, SinkCheckpoint, SinkSpec, Takes};
+use super::{Component, FileTarget, Repeat, Roll, Sink, SinkCheckpoint, SinkContext, SinkSpec, Takes};
 use crate::batch::{Batch, Schema};
 use crate::error::{Error, Rejection, RejectionKind, Result};
 use crate::files::{Base, FilePath};
@@ -73,8 +73,8 @@ impl SinkSpec for DeadLetter {
         true
     }
 
-    fn open(&self, _schema: &Arc<Schema>, outset: &Outset) -> Result<Box<dyn Sink>> {
-        Ok(Box::new(DeadLetterFile(self.written().open_text(Vec::new(), outset)?)))
+    fn open(&self, _schema: &Arc<Schema>, context: &SinkContext) -> Result<Box<dyn Sink>> {
+        Ok(Box::new(DeadLetterFile(self.written().open_text(Vec::new(), context)?)))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::text::Text;
-use super::{Block, FileTarget, Job, Outset, Prepare, Sink, SinkCheckpoint};
+use super::{Block, FileTarget, Job, Prepare, Sink, SinkCheckpoint, SinkContext};
 use crate::batch::{Batch, Schema};
 use crate::error::{Error, Result};
 use crate::format::Encode;
@@ -38,10 +38,15 @@ impl<E: Encode + 'static> EncodedText<E> {
     ///
     /// # Errors
     /// As [`FileTarget::open_text`].
-    pub(super) fn open(target: &FileTarget, encoder: E, schema: &Schema, outset: &Outset) -> Result<Self> {
+    pub(super) fn open(
+        target: &FileTarget,
+        encoder: E,
+        schema: &Schema,
+        context: &SinkContext,
+    ) -> Result<Self> {
         let mut header = Vec::new();
         encoder.header(schema, &mut header);
-        let text = target.open_text(header, outset)?;
+        let text = target.open_text(header, context)?;
         Ok(Self { encoder: Arc::new(Encoder(encoder)), text })
     }
 }

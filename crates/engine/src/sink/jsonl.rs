@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::encoded::EncodedText;
-use super::{Component, FileTarget, Outset, Repeat, Roll, Sink, SinkSpec};
+use super::{Component, FileTarget, Repeat, Roll, Sink, SinkContext, SinkSpec};
 use crate::batch::Schema;
 use crate::error::Result;
 use crate::files::{Base, FilePath};
@@ -70,8 +70,8 @@ impl SinkSpec for JsonLinesFile {
         true
     }
 
-    fn open(&self, schema: &Arc<Schema>, outset: &Outset) -> Result<Box<dyn Sink>> {
+    fn open(&self, schema: &Arc<Schema>, context: &SinkContext) -> Result<Box<dyn Sink>> {
         let encoder = JsonEncoder::new(schema, self.decimals);
-        Ok(Box::new(EncodedText::open(&self.written(), encoder, schema, outset)?))
+        Ok(Box::new(EncodedText::open(&self.written(), encoder, schema, context)?))
     }
 }

@@ -30,7 +30,8 @@ use crate::files::Base;
 use crate::options::{Configure, Named, Options};
 use crate::sensor::{SensorId, Sensors};
 
-pub use crate::atomic::{Job, Outset, Template};
+pub use crate::atomic::{Job, Template};
+pub use crate::context::SinkContext;
 pub use alert::{Alert, Thresholds, end_alert_commands};
 pub use checkpoint::SinkCheckpoint;
 pub use console::Console;
@@ -153,7 +154,7 @@ pub trait SinkSpec: Any + Send + Sync {
     /// Whether it delivers by epochs, as sinks other than files do: databases, brokers, servers. Its [`Sink::preparer`] then encodes
     /// batches to bytes (`Vec<u8>`), which the run keeps in the outbox in its state folder; once the checkpoint that closes an epoch is
     /// durable, it passes them to [`Sink::deliver`]. Without a state folder, each batch is delivered as it comes. Such a sink needs no
-    /// [`Sink::save`]: epoch numbers and [`Outset::writer`] identify what it already has.
+    /// [`Sink::save`]: epoch numbers and [`SinkContext::writer`] identify what it already has.
     fn delivers(&self) -> bool {
         false
     }
@@ -163,11 +164,11 @@ pub trait SinkSpec: Any + Send + Sync {
         false
     }
 
-    /// Opens the sink, resuming from a checkpoint if `outset` has one. Nothing appears under the final name yet.
+    /// Opens the sink, resuming from a checkpoint if `context` has one. Nothing appears under the final name yet.
     ///
     /// # Errors
     /// Anything that prevents the run from starting: a missing folder, a command that cannot be run.
-    fn open(&self, schema: &Arc<Schema>, outset: &Outset) -> Result<Box<dyn Sink>>;
+    fn open(&self, schema: &Arc<Schema>, context: &SinkContext) -> Result<Box<dyn Sink>>;
 }
 
 /// A batch prepared by a sink's [`Prepare`], for its [`Sink::accept`].
@@ -264,7 +265,7 @@ pub trait Sink: Send {
     /// that may have gaps, on a thread of its own, once the checkpoint that closes the epoch is durable.
     ///
     /// An epoch may be delivered again with the same rows, after a failure or after the run was killed; only the most recent epoch can be.
-    /// That must be idempotent: if the target has transactions, write [`Outset::writer`] and the epoch number in the same transaction as
+    /// That must be idempotent: if the target has transactions, write [`SinkContext::writer`] and the epoch number in the same transaction as
     /// the rows, and do nothing if they are already there. A sink that cannot do this returns [`Repeat::Duplicates`].
     ///
     /// # Errors

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Component, Outset, Repeat, Sink, SinkSpec};
+use super::{Component, Repeat, Sink, SinkContext, SinkSpec};
 use crate::batch::{Batch, Schema};
 use crate::error::Result;
 use crate::options::parameters_of;
@@ -35,7 +35,7 @@ impl SinkSpec for Null {
         true
     }
 
-    fn open(&self, _schema: &Arc<Schema>, _outset: &Outset) -> Result<Box<dyn Sink>> {
+    fn open(&self, _schema: &Arc<Schema>, _outset: &SinkContext) -> Result<Box<dyn Sink>> {
         Ok(Box::new(self.clone()))
     }
 }

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use polars::prelude::DataFrame;
 
-use super::{Outset, Repeat, Sink, SinkSpec};
+use super::{Repeat, Sink, SinkContext, SinkSpec};
 use crate::arrow::polars::{ColumnBuilder, broken};
 use crate::batch::{Batch, Schema};
 use crate::error::Result;
@@ -67,7 +67,7 @@ impl SinkSpec for Frame {
         Repeat::Harmless
     }
 
-    fn open(&self, schema: &Arc<Schema>, _outset: &Outset) -> Result<Box<dyn Sink>> {
+    fn open(&self, schema: &Arc<Schema>, _outset: &SinkContext) -> Result<Box<dyn Sink>> {
         let columns = schema.fields().iter().map(ColumnBuilder::new).collect();
         Ok(Box::new(OpenFrame { columns, rows: 0, finished: None, result: self.handle() }))
     }

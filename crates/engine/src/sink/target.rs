@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::roll::{Roll, RollingText};
 use super::text::{OneText, Text};
-use super::{Outset, Repeat, Template};
+use super::{Repeat, SinkContext, Template};
 use crate::atomic;
 use crate::batch::Schema;
 use crate::error::Result;
@@ -69,14 +69,14 @@ impl FileTarget {
         }
     }
 
-    /// Opens it for text, each file of which begins with `header`; resumes the unfinished file if `outset` has a state.
+    /// Opens it for text, each file of which begins with `header`; resumes the unfinished file if `context` has a state.
     ///
     /// # Errors
     /// A configuration error if the file to resume has another header; otherwise an error of the system.
-    pub(super) fn open_text(&self, header: Vec<u8>, outset: &Outset) -> Result<Text> {
+    pub(super) fn open_text(&self, header: Vec<u8>, context: &SinkContext) -> Result<Text> {
         Ok(match &self.roll {
-            Some(roll) => Text::Rolling(Box::new(RollingText::open(&self.path, roll, header, outset)?)),
-            None => Text::One(Box::new(OneText::open(&self.path, header, outset)?)),
+            Some(roll) => Text::Rolling(Box::new(RollingText::open(&self.path, roll, header, context)?)),
+            None => Text::One(Box::new(OneText::open(&self.path, header, context)?)),
         })
     }
 }

@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use super::roll::RollingText;
-use super::{Job, Outset, SinkCheckpoint};
+use super::{Job, SinkCheckpoint, SinkContext};
 use crate::atomic::AtomicFile;
 use crate::error::{Error, Result};
 use crate::files::FilePath;
@@ -106,8 +106,8 @@ impl OneText {
     ///
     /// # Errors
     /// A configuration error if the file to resume has another header; otherwise an error of the system.
-    pub(super) fn open(path: &FilePath, header: Vec<u8>, outset: &Outset) -> Result<Self> {
-        let (file, is_resumed) = AtomicFile::begin(path, outset)?;
+    pub(super) fn open(path: &FilePath, header: Vec<u8>, context: &SinkContext) -> Result<Self> {
+        let (file, is_resumed) = AtomicFile::begin(path, context)?;
         let mut one = Self { file, header };
         match is_resumed {
             true => one.check_header(path)?,

@@ -41,7 +41,7 @@ use crate::runtime::setup::Setup;
 use crate::runtime::state::{State, open_state};
 use crate::runtime::{Observer, Report, RunOptions};
 use crate::sensor::{SensorIds, SharedSensors};
-use crate::sink::Outset;
+use crate::sink::SinkContext;
 use crate::stage::{Reach, Stage};
 
 use gate::Gate;
@@ -91,7 +91,7 @@ fn read_and_run(
     pipeline: &Pipeline,
     stages: &[Arc<dyn Stage>],
     options: &RunOptions,
-    plain: &Outset,
+    plain: &SinkContext,
     state: Option<State>,
     sensors: &Arc<SharedSensors>,
     observer: &mut (dyn Observer + Send),
@@ -159,7 +159,7 @@ fn read_and_run(
 }
 
 /// The same options for a run that waits while a disk is full, and what its sinks begin with.
-fn patient(pipeline: &Pipeline, options: &RunOptions) -> (RunOptions, Outset) {
+fn patient(pipeline: &Pipeline, options: &RunOptions) -> (RunOptions, SinkContext) {
     let mut options = options.clone();
     let stop = Arc::clone(&options.stop);
     let patient = |files, writer: &str| {
@@ -173,7 +173,7 @@ fn patient(pipeline: &Pipeline, options: &RunOptions) -> (RunOptions, Outset) {
     let files = patient(Arc::new(Disk), "a sink");
     options.open.cuts = CutRequest::default();
     let (clock, cuts) = (options.open.clock.clone(), options.open.cuts.clone());
-    (options, Outset { files, stop, clock, cuts, ..Outset::default() })
+    (options, SinkContext { files, stop, clock, cuts, ..SinkContext::default() })
 }
 
 /// Closes the channel when the sources have been read, even after a panic, so that the workers end.

@@ -17,7 +17,7 @@ use crate::error::guard::asked;
 use crate::error::{Error, Result};
 use crate::rows::{Purpose, RowLog, RowReader, Segment};
 use crate::sensor::Sensors;
-use crate::sink::{Block, Job, Outset, Prepare, Sink, SinkCheckpoint};
+use crate::sink::{Block, Job, Prepare, Sink, SinkCheckpoint, SinkContext};
 
 /// A cut is requested when an epoch has so many bytes, since an epoch is delivered as a whole, for example in one transaction of a database.
 const EPOCH: u64 = 64 << 20;
@@ -70,19 +70,19 @@ pub(super) struct Beginning {
 }
 
 impl Beginning {
-    /// The state in `outset`, or that of a new sink.
+    /// The state in `context`, or that of a new sink.
     ///
     /// # Errors
     /// A data error if newer checkpoints exist but cannot be read: their epochs may have been delivered.
-    pub(super) fn of(outset: &Outset) -> Result<Self> {
-        let Some(state) = &outset.resume else {
+    pub(super) fn of(context: &SinkContext) -> Result<Self> {
+        let Some(state) = &context.resume else {
             // Seeded by the system, and new each time.
             let once = || format!("once-{:016x}", RandomState::new().build_hasher().finish()).into();
-            let name = outset.writer.clone().unwrap_or_else(once);
+            let name = context.writer.clone().unwrap_or_else(once);
             return Ok(Self { memory: Memory { name, kept: Vec::new() } });
         };
-        if outset.epoch != outset.resumed + 1 {
-            let (first, last) = (outset.resumed + 1, outset.epoch - 1);
+        if context.epoch != context.resumed + 1 {
+            let (first, last) = (context.resumed + 1, context.epoch - 1);
             let which = if first == last {
                 format!("checkpoint {last}")
             } else {
@@ -94,9 +94,9 @@ impl Beginning {
         Ok(Self { memory: Memory::read(state)? })
     }
 
-    /// The outset of the sink itself.
-    pub(super) fn outset(&self, outset: &Outset) -> Outset {
-        Outset { resume: None, writer: Some(Arc::clone(&self.memory.name)), ..outset.clone() }
+    /// The context of the sink itself.
+    pub(super) fn context(&self, context: &SinkContext) -> SinkContext {
+        SinkContext { resume: None, writer: Some(Arc::clone(&self.memory.name)), ..context.clone() }
     }
 }
 
@@ -110,11 +110,11 @@ impl Memory {
 /// Removes the outbox of a sink in a run that is over: everything is delivered.
 ///
 /// # Errors
-/// A data error if the state in `outset` cannot be read.
-pub(super) fn clear(outset: &Outset) -> Result<()> {
-    let (Some(folder), Some(state)) = (&outset.state, &outset.resume) else { return Ok(()) };
+/// A data error if the state in `context` cannot be read.
+pub(super) fn clear(context: &SinkContext) -> Result<()> {
+    let (Some(folder), Some(state)) = (&context.state, &context.resume) else { return Ok(()) };
     let name = Memory::read(state)?.name;
-    RowReader::new(&outset.files, folder, Purpose::Outbox, &name).clear();
+    RowReader::new(&context.files, folder, Purpose::Outbox, &name).clear();
     Ok(())
 }
 
@@ -127,23 +127,23 @@ impl Delivering {
         door: &Arc<Door>,
         sink: Box<dyn Sink>,
         beginning: Beginning,
-        outset: &Outset,
+        context: &SinkContext,
         delivery: Option<&Delivery>,
         waits: bool,
     ) -> Result<(Self, Option<RowReader>)> {
         let preparer = asked(&door.label, || sink.preparer())?
             .ok_or_else(|| Error::internal("a sink that delivers by epochs prepares nothing"))?;
-        let (Some(folder), Some(delivery)) = (&outset.state, delivery) else {
-            let recipient = Immediate { sink, retry: Retry::new(door, outset), waits };
+        let (Some(folder), Some(delivery)) = (&context.state, delivery) else {
+            let recipient = Immediate { sink, retry: Retry::new(door, context), waits };
             return Ok((Self { preparer, mode: Mode::Immediate { recipient, epoch: 0 } }, None));
         };
         let Memory { name, kept } = beginning.memory;
-        let outbox = RowLog::open(&outset.files, folder, Purpose::Outbox, &name, kept)?;
+        let outbox = RowLog::open(&context.files, folder, Purpose::Outbox, &name, kept)?;
         let (reader, delivered) = (outbox.reader(), AtomicU64::new(0));
         let recipient = Arc::new(Recipient { sink: Mutex::new(sink), reader: reader.clone(), delivered });
         let epochs = delivery.epochs();
         outbox.kept().iter().for_each(|kept| epochs.deliver(recipient.task(Some(*kept), None::<fn()>)));
-        let (epoch, cuts) = (outset.epoch, outset.cuts.clone());
+        let (epoch, cuts) = (context.epoch, context.cuts.clone());
         let kept = Kept { outbox, name, epoch, recipient, cuts, has_requested: false };
         Ok((Self { preparer, mode: Mode::Kept(kept) }, Some(reader)))
     }

@@ -17,7 +17,7 @@ use crate::error::{Error, ErrorKind, Masks, Result};
 use crate::files::backoff::Backoff;
 use crate::files::patient::waited_for;
 use crate::notes::say;
-use crate::sink::{Outset, Sink};
+use crate::sink::{Sink, SinkContext};
 
 /// A sink without an outbox: each batch is delivered at once.
 pub(super) struct Immediate {
@@ -76,11 +76,17 @@ struct Queue {
 
 impl Delivery {
     /// The delivery of the sink behind `door`. Its thread is started with the first epoch.
-    pub(super) fn new(door: &Arc<Door>, outset: &Outset, fence: Fence, retries: bool, waits: bool) -> Self {
+    pub(super) fn new(
+        door: &Arc<Door>,
+        context: &SinkContext,
+        fence: Fence,
+        retries: bool,
+        waits: bool,
+    ) -> Self {
         Self(Arc::new(Shared {
             door: Arc::clone(door),
             fence,
-            retry: Retry::new(door, outset),
+            retry: Retry::new(door, context),
             retries,
             waits,
             queue: Mutex::default(),
@@ -267,8 +273,8 @@ impl Immediate {
 }
 
 impl Retry {
-    pub(super) fn new(door: &Door, outset: &Outset) -> Self {
-        let (stop, masks) = (Arc::clone(&outset.stop), Arc::clone(&outset.masks));
+    pub(super) fn new(door: &Door, context: &SinkContext) -> Self {
+        let (stop, masks) = (Arc::clone(&context.stop), Arc::clone(&context.masks));
         Self { label: door.label.clone(), stop, masks }
     }
 

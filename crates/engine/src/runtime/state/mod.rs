@@ -36,7 +36,7 @@ use crate::pipeline::Pipeline;
 use crate::pipeline::secrets::{Key, new_key};
 use crate::rows;
 use crate::sensor::SharedSensors;
-use crate::sink::Outset;
+use crate::sink::SinkContext;
 use crate::time::Clock;
 
 pub use options::StateOptions;
@@ -148,19 +148,19 @@ impl State {
     }
 
     /// What sink `at` opens with: `plain`, the state folder, and the state of the sink.
-    pub(crate) fn outset(&self, at: usize, plain: &Outset) -> Outset {
+    pub(crate) fn context(&self, at: usize, plain: &SinkContext) -> SinkContext {
         let folder = Some(self.options.folder.clone());
         let (files, epoch) = (Arc::clone(&self.options.files), self.epoch);
         let resumed = self.checkpointer.folder().loaded();
         // Unique in the folder.
         let writer = Some(format!("{}-{epoch}-{at}", self.run).into());
-        let plain = Outset { files, state: folder, epoch, resumed, writer, ..plain.clone() };
+        let plain = SinkContext { files, state: folder, epoch, resumed, writer, ..plain.clone() };
         let Some(resume) = &self.resume else {
-            return Outset { run: Some(Arc::clone(&self.run)), resume: None, ..plain };
+            return SinkContext { run: Some(Arc::clone(&self.run)), resume: None, ..plain };
         };
         // A sink that starts without state must not touch a file of that name to which the checkpoint refers.
         let run = format!("{}-{}", self.run, self.checkpointer.folder().newest());
-        Outset { run: Some(run.into()), resume: resume.sinks.get(at).cloned().flatten(), ..plain }
+        SinkContext { run: Some(run.into()), resume: resume.sinks.get(at).cloned().flatten(), ..plain }
     }
 
     /// The schedule of checkpoints from now on: by time, and on request by `cuts`.

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use self::incident::{Incident, IncidentChange};
 use self::target::{AlertMessage, AlertTarget};
 use self::watched::{Incidents, Watched};
-use super::{FileTarget, Outset, Repeat, Sink, SinkCheckpoint, SinkSpec};
+use super::{FileTarget, Repeat, Sink, SinkCheckpoint, SinkContext, SinkSpec};
 use crate::batch::{Batch, Schema};
 use crate::error::{Error, Masks, Result};
 use crate::files::{Base, FilePath};
@@ -196,19 +196,19 @@ impl SinkSpec for Alert {
         ["above", "below", "clear_above", "clear_below", "rules", "hold"].contains(&option)
     }
 
-    fn open(&self, schema: &Arc<Schema>, outset: &Outset) -> Result<Box<dyn Sink>> {
-        let mut memory = match &outset.resume {
+    fn open(&self, schema: &Arc<Schema>, context: &SinkContext) -> Result<Box<dyn Sink>> {
+        let mut memory = match &context.resume {
             None => AlertState::default(),
             Some(state) => postcard::from_bytes(state)
                 .map_err(|error| Error::data(format!("the saved state cannot be read: {error}")))?,
         };
         let target = match (self.written(), &self.command) {
             (Some(target), _) => {
-                let outset = Outset { resume: memory.file.take(), ..outset.clone() };
-                AlertTarget::File(target.open_text(Vec::new(), &outset)?)
+                let context = SinkContext { resume: memory.file.take(), ..context.clone() };
+                AlertTarget::File(target.open_text(Vec::new(), &context)?)
             }
-            (None, Some(command)) => AlertTarget::start(command, &self.environment, &self.base, outset)?,
-            (None, None) => AlertTarget::log(outset)?,
+            (None, Some(command)) => AlertTarget::start(command, &self.environment, &self.base, context)?,
+            (None, None) => AlertTarget::log(context)?,
         };
         let watched = self.watched(schema)?.into_iter().map(|at| {
             let before = memory.incidents.remove(&*schema.fields()[at].name);
@@ -220,7 +220,7 @@ impl SinkSpec for Alert {
             hold: self.hold()?,
             target,
             options: self.clone(),
-            masks: Arc::clone(&outset.masks),
+            masks: Arc::clone(&context.masks),
             raised: memory.raised,
             remarks: Vec::new(),
             is_finished: false,

@@ -14,7 +14,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::ioctl_fionread;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
-use crate::atomic::Outset;
+use crate::context::SinkContext;
 use crate::error::{Error, Result};
 use crate::files::Base;
 use crate::notes::courier::{AT_WORK, LOOK, ProgressLimit, Recipient};
@@ -90,9 +90,9 @@ impl Program {
         command: &[String],
         environment: &IndexMap<String, Secret>,
         base: &Base,
-        outset: &Outset,
+        context: &SinkContext,
     ) -> Result<(Self, CommandInput)> {
-        let name = format!("`{}`", outset.masks.hide_value(&command.join(" ")));
+        let name = format!("`{}`", context.masks.hide_value(&command.join(" ")));
         let failed = |error: &io::Error| {
             let why = crate::error::plain(error);
             Error::unavailable(format!("the alert command {name} cannot be started: {why}")).with_help(
@@ -114,7 +114,7 @@ impl Program {
             return Err(Error::internal("an alert command has no standard input"));
         };
         running().push(group);
-        Ok((Self { name, child, group, stop: Arc::clone(&outset.stop) }, CommandInput(input)))
+        Ok((Self { name, child, group, stop: Arc::clone(&context.stop) }, CommandInput(input)))
     }
 
     /// Waits until the command ends after its input is closed: only briefly if the run `ends_early`, and not at all if it `is_stuck`.
@@ -189,7 +189,7 @@ mod tests {
     fn a_command_that_was_waited_for_in_vain_is_ended_at_once() {
         let command = ["sleep".to_owned(), "1000".to_owned()];
         let (mut program, _input) =
-            Program::start(&command, &IndexMap::new(), &Base::default(), &Outset::default())
+            Program::start(&command, &IndexMap::new(), &Base::default(), &SinkContext::default())
                 .expect("it runs");
         let start = Instant::now();
         assert!(program.wait(false, true).expect("ended").is_none());

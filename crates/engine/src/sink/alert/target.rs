@@ -16,7 +16,7 @@ use crate::kernel::shortest::with_shortest;
 use crate::notes::courier::Courier;
 use crate::notes::{say, standard_error};
 use crate::secret::Secret;
-use crate::sink::Outset;
+use crate::sink::SinkContext;
 use crate::sink::text::Text;
 use crate::time::format_duration;
 
@@ -50,19 +50,19 @@ pub(super) struct AlertMessage<'a> {
 }
 
 impl AlertTarget {
-    pub(super) fn log(outset: &Outset) -> Result<Self> {
-        let courier = Courier::start(standard_error(), &outset.stop, ROOM)?;
-        Ok(Self::Log(courier, Arc::clone(&outset.masks)))
+    pub(super) fn log(context: &SinkContext) -> Result<Self> {
+        let courier = Courier::start(standard_error(), &context.stop, ROOM)?;
+        Ok(Self::Log(courier, Arc::clone(&context.masks)))
     }
 
     pub(super) fn start(
         command: &[String],
         environment: &IndexMap<String, Secret>,
         base: &Base,
-        outset: &Outset,
+        context: &SinkContext,
     ) -> Result<Self> {
-        let (program, input) = Program::start(command, environment, base, outset)?;
-        Ok(Self::Command(Courier::start(Box::new(input), &outset.stop, ROOM)?, program))
+        let (program, input) = Program::start(command, environment, base, context)?;
+        Ok(Self::Command(Courier::start(Box::new(input), &context.stop, ROOM)?, program))
     }
 
     pub(super) fn send(&mut self, message: &AlertMessage<'_>) -> Result<()> {

@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use self::table::Table;
-use super::{FileTarget, Outset, Repeat, Sink, SinkSpec};
+use super::{FileTarget, Repeat, Sink, SinkContext, SinkSpec};
 use crate::batch::Schema;
 use crate::error::{Error, Result};
 use crate::options::parameters_of;
@@ -61,7 +61,7 @@ impl SinkSpec for Console {
         }
     }
 
-    fn open(&self, schema: &Arc<Schema>, _outset: &Outset) -> Result<Box<dyn Sink>> {
+    fn open(&self, schema: &Arc<Schema>, _outset: &SinkContext) -> Result<Box<dyn Sink>> {
         Ok(Box::new(Table::new(self.clone(), schema)?))
     }
 }

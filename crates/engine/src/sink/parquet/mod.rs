@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 
 use self::making::{ParquetLayout, ParquetWriter};
 use self::rolling::RollingParquet;
-use super::{Block, FileTarget, Job, Outset, Prepare, Repeat, Roll, Sink, SinkSpec};
+use super::{Block, FileTarget, Job, Prepare, Repeat, Roll, Sink, SinkContext, SinkSpec};
 use crate::arrow;
 use crate::atomic::AtomicFile;
 use crate::batch::{Batch, FieldRole, FieldType, Schema};
@@ -138,7 +138,7 @@ impl SinkSpec for ParquetFile {
         self.roll.is_some()
     }
 
-    fn open(&self, schema: &Arc<Schema>, outset: &Outset) -> Result<Box<dyn Sink>> {
+    fn open(&self, schema: &Arc<Schema>, context: &SinkContext) -> Result<Box<dyn Sink>> {
         let layout = ParquetLayout {
             path: self.path.clone(),
             schema: Arc::new(arrow::schema(schema)),
@@ -147,11 +147,11 @@ impl SinkSpec for ParquetFile {
             row_group: self.row_group,
         };
         Ok(match &self.roll {
-            Some(roll) => Box::new(RollingParquet::open(layout, roll, outset)?),
+            Some(roll) => Box::new(RollingParquet::open(layout, roll, context)?),
             None => {
                 let arrays = Arc::new(Arrays(Arc::clone(&layout.schema)));
                 let making =
-                    ParquetWriter::begin(&Arc::new(layout), AtomicFile::begin(&self.path, outset)?.0)?;
+                    ParquetWriter::begin(&Arc::new(layout), AtomicFile::begin(&self.path, context)?.0)?;
                 Box::new(OpenParquetFile { arrays, making, file: None })
             }
         })
@@ -249,7 +249,7 @@ mod tests {
         let write = |size: usize| {
             let path = folder.path().join(format!("{size}.parquet"));
             let sink = ParquetFile { row_group: 300, ..ParquetFile::new(path.display().to_string()) };
-            let mut open = sink.open(&schema, &Outset::default()).expect("open");
+            let mut open = sink.open(&schema, &SinkContext::default()).expect("open");
             for rows in (0..1000).collect::<Vec<usize>>().chunks(size) {
                 let mut text = Text::default();
                 let values: Numbers<f64> =
@@ -278,7 +278,7 @@ mod tests {
         let mut sensors = Sensors::default();
         let id = sensors.id("a").expect("room");
         let sink = ParquetFile { row_group: 1000, ..ParquetFile::new(&*path) };
-        let mut open = sink.open(&schema, &Outset::default()).expect("open");
+        let mut open = sink.open(&schema, &SinkContext::default()).expect("open");
         let values = (0..2000).map(|at| if at < 1000 { f64::from(at % 10) } else { f64::from(at).sqrt() });
         let values: Numbers<f64> = values.map(Some).collect();
         let columns = vec![Column::Sensor(vec![id; 2000]), Column::F64(values)];

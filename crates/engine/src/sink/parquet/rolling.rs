@@ -21,7 +21,7 @@ use crate::error::{Error, Result};
 use crate::rows::{Purpose, RowLog, Segment};
 use crate::sensor::Sensors;
 use crate::sink::roll::{Roll, RollingFiles};
-use crate::sink::{Block, Job, Outset, Prepare, Sink, SinkCheckpoint};
+use crate::sink::{Block, Job, Prepare, Sink, SinkCheckpoint, SinkContext};
 use crate::time::Timestamp;
 
 /// A sink of Parquet files, one after the other.
@@ -67,18 +67,18 @@ struct Prepared {
 }
 
 impl RollingParquet {
-    /// The files of a sink; rebuilds the unfinished one if `outset` has a state.
+    /// The files of a sink; rebuilds the unfinished one if `context` has a state.
     ///
     /// # Errors
     /// As [`RollingFiles::open`]; a data error where its rows are not what they were.
-    pub(super) fn open(layout: ParquetLayout, roll: &Roll, outset: &Outset) -> Result<Self> {
-        let (mut files, kept) = roll.open(&layout.path, outset)?;
+    pub(super) fn open(layout: ParquetLayout, roll: &Roll, context: &SinkContext) -> Result<Self> {
+        let (mut files, kept) = roll.open(&layout.path, context)?;
         let saved = kept.map(|kept| postcard::from_bytes(&kept)).transpose();
         let saved = saved
             .map_err(|error| Error::data(format!("the checkpoint of {} is damaged: {error}", layout.path)))?;
-        let log = Log::open(outset, saved)?;
+        let log = Log::open(context, saved)?;
         // Its file is made again.
-        files.tidy(&[], outset.resume.is_some());
+        files.tidy(&[], context.resume.is_some());
         let arrays = Arrays(Arc::clone(&layout.schema));
         let rows = Arc::new(Rows { arrays, has_log: log.is_some() });
         let mut sink = Self { files, layout: Arc::new(layout), rows, current: None, log, is_over: false };
@@ -165,12 +165,12 @@ impl RollingParquet {
 }
 
 impl Log {
-    /// That of a sink that begins as `outset` says, which had `saved` at a checkpoint; `None` in a run that keeps none.
-    fn open(outset: &Outset, saved: Option<SavedLog>) -> Result<Option<Self>> {
-        let (Some(folder), Some(writer)) = (&outset.state, &outset.writer) else { return Ok(None) };
+    /// That of a sink that begins as `context` says, which had `saved` at a checkpoint; `None` in a run that keeps none.
+    fn open(context: &SinkContext, saved: Option<SavedLog>) -> Result<Option<Self>> {
+        let (Some(folder), Some(writer)) = (&context.state, &context.writer) else { return Ok(None) };
         let new = || SavedLog { name: Arc::clone(writer), kept: Vec::new() };
         let SavedLog { name, kept } = saved.unwrap_or_else(new);
-        let rows = RowLog::open(&outset.files, folder, Purpose::File, &name, kept)?;
+        let rows = RowLog::open(&context.files, folder, Purpose::File, &name, kept)?;
         Ok(Some(Self { name, rows }))
     }
 

@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-use crate::atomic::{Outset, SavedPart, Template, marks};
+use crate::atomic::{SavedPart, Template, marks};
+use crate::context::SinkContext;
 use crate::error::{Error, Result, plain};
 use crate::files::{FileSystem, folder, kind_if_there, path_bytes};
 use crate::time::{Clock, format_duration};
@@ -56,16 +57,16 @@ impl ClosedFiles {
     pub(super) fn new(
         template: &Template,
         keep: Option<i64>,
-        outset: &Outset,
+        context: &SinkContext,
         closed: Vec<Closed>,
         count: u64,
     ) -> Self {
         Self {
-            files: Arc::clone(&outset.files),
+            files: Arc::clone(&context.files),
             template: template.clone(),
-            state: outset.state.clone(),
+            state: context.state.clone(),
             keep,
-            clock: outset.clock.clone(),
+            clock: context.clock.clone(),
             inner: Mutex::new(Delivered { closed: closed.into(), count, ..Delivered::default() }),
         }
     }

@@ -17,7 +17,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::closed::{Closed, ClosedFiles};
-use crate::atomic::{AtomicFile, Job, Outset, SavedFile, SavedPart, Template, leftovers};
+use crate::atomic::{AtomicFile, Job, SavedFile, SavedPart, Template, leftovers};
+use crate::context::SinkContext;
 use crate::error::{Error, Result};
 use crate::files::folder;
 use crate::sink::SinkCheckpoint;
@@ -38,7 +39,7 @@ pub(crate) struct Policy {
 pub(crate) struct RollingFiles {
     template: Template,
     policy: Policy,
-    outset: Outset,
+    context: SinkContext,
     /// The number of the next file: that of the current epoch, or of the file.
     number: u64,
     begun: Option<Begun>,
@@ -81,9 +82,9 @@ impl RollingFiles {
     pub(crate) fn open(
         template: Template,
         policy: Policy,
-        outset: &Outset,
+        context: &SinkContext,
     ) -> Result<(Self, Option<Vec<u8>>)> {
-        let state = match &outset.resume {
+        let state = match &context.resume {
             None => RollingState::default(),
             Some(state) => postcard::from_bytes(state).map_err(|error| {
                 Error::data(format!("the checkpoint of {} is damaged: {error}", template.path().display()))
@@ -91,15 +92,15 @@ impl RollingFiles {
         };
         let shown = template.path();
         let found = template
-            .look(&*outset.files)
+            .look(&*context.files)
             .map_err(|error| Error::io("look for the files of", shown.display(), &error))?;
         let mut remarks = Vec::new();
-        let number = match outset.run {
+        let number = match context.run {
             Some(_) => {
-                if let Some(file) = found.files.last().filter(|file| file.epoch > outset.resumed) {
-                    return Err(not_of_this_run(&file.path, outset.resumed));
+                if let Some(file) = found.files.last().filter(|file| file.epoch > context.resumed) {
+                    return Err(not_of_this_run(&file.path, context.resumed));
                 }
-                outset.epoch
+                context.epoch
             }
             None => {
                 let number = match found.files.last() {
@@ -117,12 +118,12 @@ impl RollingFiles {
             }
         };
         let RollingState { begun, kept, closed, delivered } = state;
-        let closed = ClosedFiles::new(&template, policy.keep, outset, closed, delivered);
+        let closed = ClosedFiles::new(&template, policy.keep, context, closed, delivered);
         closed.deliver(u64::MAX)?;
         let files = Self {
             template,
             policy,
-            outset: Outset { resume: None, ..outset.clone() },
+            context: SinkContext { resume: None, ..context.clone() },
             number,
             begun,
             has_requested: false,
@@ -130,7 +131,7 @@ impl RollingFiles {
             hidden: found.hidden,
             remarks,
         };
-        Ok((files, outset.resume.is_some().then_some(kept)))
+        Ok((files, context.resume.is_some().then_some(kept)))
     }
 
     /// Whether there is an unfinished file.
@@ -140,7 +141,7 @@ impl RollingFiles {
 
     /// Whether the run keeps checkpoints.
     pub(crate) fn has_checkpoints(&self) -> bool {
-        self.outset.run.is_some()
+        self.context.run.is_some()
     }
 
     /// Removes unfinished files of earlier runs, except those that are resumed: the files named `kept`.
@@ -149,18 +150,18 @@ impl RollingFiles {
             std::mem::take(&mut self.hidden).iter().filter_map(|path| leftovers::base(path)).collect();
         bases.sort();
         bases.dedup();
-        let files = &*self.outset.files;
+        let files = &*self.context.files;
         let is_kept = |part: &Path| part.file_name().is_some_and(|name| kept.contains(&name));
         for base in bases {
-            match &self.outset.run {
+            match &self.context.run {
                 // A run that resumes knows all its files; another may only remove those of its own earlier attempts.
                 Some(run) => {
                     let id = run.split('-').next().filter(|_| is_resumed).unwrap_or(run);
-                    leftovers::remove_of_run(&self.outset, id, &base, is_kept);
+                    leftovers::remove_of_run(&self.context, id, &base, is_kept);
                 }
                 None => leftovers::remove_of_killed(files, &base),
             }
-            leftovers::say_of_lost(&self.outset, &base);
+            leftovers::say_of_lost(&self.context, &base);
             // No later run looks for them: their removal must be durable before this run ends. A failure leaves harmless files.
             let _as_it_is = files.sync_folder(folder(&base));
         }
@@ -171,8 +172,8 @@ impl RollingFiles {
     /// # Errors
     /// As [`AtomicFile::begin`].
     pub(crate) fn begin(&mut self, first: Option<Timestamp>) -> Result<AtomicFile> {
-        let begun = Begun { first, number: self.number, since: self.outset.clock.read() };
-        let (file, _) = AtomicFile::begin(self.place(&begun), &self.outset)?;
+        let begun = Begun { first, number: self.number, since: self.context.clock.read() };
+        let (file, _) = AtomicFile::begin(self.place(&begun), &self.context)?;
         self.begun = Some(begun);
         Ok(file)
     }
@@ -182,7 +183,7 @@ impl RollingFiles {
     /// # Errors
     /// As [`AtomicFile::begin`].
     pub(crate) fn begin_again(&self) -> Result<AtomicFile> {
-        Ok(AtomicFile::begin(self.begun_place()?, &self.outset)?.0)
+        Ok(AtomicFile::begin(self.begun_place()?, &self.context)?.0)
     }
 
     /// The number of the next file: that of the current epoch, or of the file.
@@ -195,8 +196,8 @@ impl RollingFiles {
     /// # Errors
     /// As [`AtomicFile::begin`].
     pub(crate) fn resume(&self, kept: Vec<u8>) -> Result<AtomicFile> {
-        let outset = Outset { resume: Some(kept), ..self.outset.clone() };
-        Ok(AtomicFile::begin(self.begun_place()?, &outset)?.0)
+        let context = SinkContext { resume: Some(kept), ..self.context.clone() };
+        Ok(AtomicFile::begin(self.begun_place()?, &context)?.0)
     }
 
     /// The path of the unfinished file by the name that it was begun with.
@@ -215,7 +216,7 @@ impl RollingFiles {
     /// Whether the unfinished file, which has `length` bytes, is due to end.
     pub(crate) fn is_due(&self, length: u64) -> bool {
         let Some(begun) = &self.begun else { return false };
-        let age = || self.outset.clock.read().as_nanos().saturating_sub(begun.since.as_nanos());
+        let age = || self.context.clock.read().as_nanos().saturating_sub(begun.since.as_nanos());
         self.policy.size.is_some_and(|size| length >= size)
             || self.policy.every.is_some_and(|every| age() >= every)
     }
@@ -223,7 +224,7 @@ impl RollingFiles {
     /// Requests a cut, once, if files end at cuts and the unfinished one, which has `length` bytes, is due.
     pub(crate) fn request_if_due(&mut self, length: u64) {
         if self.has_checkpoints() && !self.has_requested && self.is_due(length) {
-            self.outset.cuts.ask();
+            self.context.cuts.ask();
             self.has_requested = true;
         }
     }

@@ -14,7 +14,7 @@ mod text;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Outset, Result};
+use super::{Result, SinkContext};
 use crate::atomic::Template;
 use crate::batch::Schema;
 use crate::error::Error;
@@ -87,8 +87,12 @@ impl Roll {
     }
 
     /// The files that a sink writes to `path`, and its state in the checkpoint that it resumes from.
-    pub(super) fn open(&self, path: &FilePath, outset: &Outset) -> Result<(RollingFiles, Option<Vec<u8>>)> {
-        RollingFiles::open(Template::new(path)?, self.policy()?, outset)
+    pub(super) fn open(
+        &self,
+        path: &FilePath,
+        context: &SinkContext,
+    ) -> Result<(RollingFiles, Option<Vec<u8>>)> {
+        RollingFiles::open(Template::new(path)?, self.policy()?, context)
     }
 }
 

@@ -7,7 +7,7 @@ use super::files::RollingFiles;
 use crate::atomic::{AtomicFile, SavedFile};
 use crate::error::{Error, Result};
 use crate::files::FilePath;
-use crate::sink::{Job, Outset, SinkCheckpoint};
+use crate::sink::{Job, SinkCheckpoint, SinkContext};
 use crate::time::Timestamp;
 
 /// Text in files that roll, each with the same beginning.
@@ -21,7 +21,7 @@ pub(in crate::sink) struct RollingText {
 }
 
 impl RollingText {
-    /// The files at `path`, each of which begins with `header`; resumes the unfinished one if `outset` has a state.
+    /// The files at `path`, each of which begins with `header`; resumes the unfinished one if `context` has a state.
     ///
     /// # Errors
     /// A configuration error if the file to resume has another header; otherwise as [`RollingFiles::open`].
@@ -29,9 +29,9 @@ impl RollingText {
         path: &FilePath,
         roll: &Roll,
         header: Vec<u8>,
-        outset: &Outset,
+        context: &SinkContext,
     ) -> Result<Self> {
-        let (mut files, kept) = roll.open(path, outset)?;
+        let (mut files, kept) = roll.open(path, context)?;
         let mut current = None;
         if let Some(kept) = kept.filter(|_| files.is_begun()) {
             let file = files.resume(kept)?;
@@ -45,7 +45,7 @@ impl RollingText {
             current = Some(file);
         }
         let kept = current.as_ref().and_then(AtomicFile::part_name);
-        files.tidy(kept.as_slice(), outset.resume.is_some());
+        files.tidy(kept.as_slice(), context.resume.is_some());
         Ok(Self { files, header, current, is_over: false })
     }
 

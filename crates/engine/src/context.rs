@@ -1,4 +1,4 @@
-//! What a sink is given to open.
+//! What the run gives to a sink when it opens.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::time::Clock;
 
 /// Everything a sink needs to open: the file system, the run's id, and its state from the checkpoint being resumed.
 #[derive(Clone, Debug)]
-pub struct Outset {
+pub struct SinkContext {
     /// The name of the sink in messages.
     pub label: Arc<str>,
     /// The file system.
@@ -21,7 +21,7 @@ pub struct Outset {
     pub run: Option<Arc<str>>,
     /// The state folder of that run. Once it no longer exists, the run cannot resume, and the next run removes its part files.
     pub state: Option<PathBuf>,
-    /// What `Sink::save` returned at the checkpoint from which the run resumes.
+    /// The state that `Sink::save` returned at the checkpoint from which the run resumes; `None` if the sink starts without state.
     pub resume: Option<Vec<u8>>,
     /// The number of the epoch that is open when the run begins, which the next checkpoint closes. 0 for a run without checkpoints.
     pub epoch: u64,
@@ -40,7 +40,7 @@ pub struct Outset {
     pub masks: Arc<Masks>,
 }
 
-impl Default for Outset {
+impl Default for SinkContext {
     fn default() -> Self {
         Self {
             label: "a sink".into(),
