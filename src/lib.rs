@@ -42,6 +42,7 @@
 //!
 //! # Cargo features
 //!
+//! - `cli`, on by default: the command `tidemill`, and [`cli`]. With `default-features = false`, the library is built without what only the command needs, such as clap.
 //! - `polars`, off by default: `source::Frame` reads a polars `DataFrame` or `LazyFrame`, `sink::Frame` makes a `DataFrame`.
 //!
 //! The exact meaning of a pipeline is defined in `docs/semantics.md`; clause numbers in this documentation
@@ -191,6 +192,7 @@ pub mod metrics {
     pub use tidemill_core::metrics::{Entry, Latency, Ledger};
 }
 
+#[cfg(feature = "cli")]
 pub mod cli;
 
 pub use error::{Error, ErrorKind, Rejection, Result};

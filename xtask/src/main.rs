@@ -31,7 +31,7 @@ usage: cargo xtask <task>
   fuzz   fuzz each target for this many seconds (default: 60; needs rustup)
   arm    run the library's tests on 64-bit Arm, under an emulator (installs the tools; needs rustup)
   platforms
-         check that the core compiles for WebAssembly, and everything for macOS (installs zig; needs rustup)
+         check that the core compiles for WebAssembly, everything for macOS, and the library without the command (installs zig; needs rustup)
   python test the Python package, with the libraries that it works with (--types: write its modules of components anew)
   wheel  build the wheel of the Python package for any Linux of this processor (installs maturin and zig), and try it out; in target/wheels
   release
