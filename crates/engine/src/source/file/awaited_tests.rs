@@ -222,10 +222,7 @@ fn clause_5_so_is_one_that_appears_later() {
             let later = folder.path().join("y.csv");
             append(&later, &case.bytes[..cut]);
             let mut came = Came::default();
-            let super::OpenInput::Growing(follower) = source.open.as_mut().expect("open") else {
-                unreachable!()
-            };
-            follower.look_for_files_now();
+            source.input.look_for_files_now();
             read(&mut source, &mut came);
             append(&later, &case.bytes[cut..]);
             read(&mut source, &mut came);

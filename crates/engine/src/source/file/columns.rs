@@ -1,6 +1,6 @@
 //! The columns of an input whose files may have different columns.
 
-use super::Blocks;
+use super::blocks::Blocks;
 use super::input_file::InputFile;
 use super::open_file::head;
 use crate::batch::Schema;

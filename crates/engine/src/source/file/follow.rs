@@ -10,6 +10,7 @@
 
 mod awaited;
 mod gone;
+mod input;
 mod left;
 mod notes;
 mod order;
@@ -168,7 +169,7 @@ impl Follower {
     ///
     /// # Errors
     /// If a file cannot be read.
-    pub(super) fn next(&mut self, sequence: Sequence) -> Result<Input> {
+    pub(super) fn poll(&mut self, sequence: Sequence) -> Result<Input> {
         if let Some(missed) = self.next_missed() {
             return Ok(missed);
         }
@@ -208,16 +209,6 @@ impl Follower {
         Ok(Input::Nothing)
     }
 
-    /// The stem of the file that was read last, and the bytes before its first record.
-    pub(super) fn stream(&self) -> (&str, &[u8]) {
-        self.tails.get(self.last).map_or(("", &[]), |tail| tail.framing.stream())
-    }
-
-    /// Whether there are no files.
-    pub(super) fn is_empty(&self) -> bool {
-        self.tails.is_empty()
-    }
-
     /// Bytes read.
     pub(super) fn bytes(&self) -> u64 {
         self.bytes
@@ -227,11 +218,5 @@ impl Follower {
     #[cfg(test)]
     pub(super) fn waiting(&self) -> usize {
         self.waiting
-    }
-
-    /// Makes the next call scan for new files.
-    #[cfg(test)]
-    pub(super) fn look_for_files_now(&mut self) {
-        self.next_scan = Instant::now();
     }
 }

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::follow::{Follower, MEANWHILE, ScanStep, TURNS};
+use super::input::TextInput;
 use super::options::FileOptions;
 use super::tail::ASKED;
 use crate::source::Input;
@@ -23,7 +24,7 @@ fn following(files: usize) -> (tempfile::TempDir, Vec<PathBuf>, Follower) {
     let paths: Vec<_> = (0..files).map(|at| folder.path().join(format!("{at:02}.csv"))).collect();
     paths.iter().for_each(|path| append(path, b""));
     let mut follower = follow(&folder);
-    assert!(matches!(follower.next(0).expect("read"), Input::Nothing));
+    assert!(matches!(follower.poll(0).expect("read"), Input::Nothing));
     (folder, paths, follower)
 }
 
@@ -40,7 +41,7 @@ fn append(path: &PathBuf, bytes: &[u8]) {
 
 /// The next item: its file and number of bytes; `None` if there was none.
 fn next(follower: &mut Follower) -> Option<(String, usize)> {
-    match follower.next(0).expect("read") {
+    match follower.poll(0).expect("read") {
         Input::Chunk(chunk) => {
             let name = chunk.file.rsplit('/').next().unwrap_or_default().to_owned();
             Some((name, chunk.bytes.len()))
@@ -95,7 +96,7 @@ fn a_file_that_is_found_later_begins_behind_what_was_there_and_not_behind_what_c
 #[test]
 fn a_file_that_has_the_inode_of_an_empty_one_of_before_is_another_one() {
     let (folder, paths, follower) = following(1);
-    let mut place = serde_json::to_value(follower.save()).expect("JSON");
+    let mut place = serde_json::to_value(follower.position()).expect("JSON");
     drop(follower);
     std::fs::remove_file(&paths[0]).expect("removed");
     // Written in this order, which differs from that of the inodes.
@@ -106,7 +107,7 @@ fn a_file_that_has_the_inode_of_an_empty_one_of_before_is_another_one() {
     let newer = folder.path().join("newer.csv").metadata().expect("a file");
     place["open"][0]["identity"] = serde_json::json!([newer.dev(), newer.ino()]);
     let mut follower = follow(&folder);
-    follower.restore(serde_json::from_value(place).expect("a place")).expect("restored");
+    follower.resume(serde_json::from_value(place).expect("a place")).expect("restored");
     let order = [next(&mut follower), next(&mut follower)];
     let names: Vec<_> = order.iter().flatten().map(|(name, _)| &**name).collect();
     assert_eq!(names, ["older.csv", "newer.csv"]);
@@ -138,7 +139,7 @@ fn unfinished_records_of_many_files_are_bounded_and_come_whole() {
 /// Everything until nothing is left.
 fn came_of(follower: &mut Follower, came: &mut Came) {
     loop {
-        match follower.next(0).expect("read") {
+        match follower.poll(0).expect("read") {
             Input::Nothing | Input::Foreseen(_) => return,
             input => came.add(input),
         }
@@ -160,9 +161,9 @@ fn clause_5_a_followed_file_goes_on_at_every_byte() {
             let (mut came, mut follower) = (Came::default(), open());
             came_of(&mut follower, &mut came);
             // A checkpoint, and a restart from it.
-            let place = postcard::to_stdvec(&follower.save()).expect("saved");
+            let place = postcard::to_stdvec(&follower.position()).expect("saved");
             let mut follower = open();
-            follower.restore(postcard::from_bytes(&place).expect("whole")).expect("found");
+            follower.resume(postcard::from_bytes(&place).expect("whole")).expect("found");
             append(&path, &written.bytes[cut..]);
             came_of(&mut follower, &mut came);
             assert_eq!(came, whole, "stopped at {cut}");
@@ -199,7 +200,7 @@ fn a_file_is_read_up_to_a_header_in_another_order() {
     append(&paths[1], LINE);
     let (mut bytes, mut reasons) = (0, Vec::new());
     for _ in 0..20 {
-        match follower.next(0).expect("read") {
+        match follower.poll(0).expect("read") {
             Input::Chunk(chunk) => bytes += chunk.bytes.len(),
             Input::Records(decoded) => {
                 reasons.extend(decoded.rejections.into_iter().map(|rejection| rejection.reason));
@@ -212,7 +213,7 @@ fn a_file_is_read_up_to_a_header_in_another_order() {
         reasons[0].starts_with("line 2: a header in another order where a record is expected"),
         "{reasons:?}"
     );
-    assert!(follower.remarks().iter().any(|remark| remark.contains("is not read: line 2")));
+    assert!(follower.summary().iter().any(|remark| remark.contains("is not read: line 2")));
     append(&paths[0], LINE);
     assert!((0..20).all(|_| next(&mut follower).is_none()), "nothing behind it is read");
 }
@@ -254,7 +255,7 @@ fn records(follower: &mut Follower) -> Vec<String> {
     let mut records = Vec::new();
     for _ in 0..20 {
         follower.look_for_files_now();
-        if let Input::Chunk(chunk) = follower.next(0).expect("read") {
+        if let Input::Chunk(chunk) = follower.poll(0).expect("read") {
             records.extend(
                 String::from_utf8_lossy(chunk.bytes.as_slice()).split_inclusive('\n').map(str::to_owned),
             );
@@ -292,7 +293,7 @@ fn a_log_that_is_rotated_while_it_is_found_again_goes_on_at_its_place() {
     append(&at("log.csv"), record(0).as_bytes());
     let mut follower = follow(&folder);
     assert_eq!(records(&mut follower), [record(0)]);
-    let place = postcard::to_stdvec(&follower.save()).expect("saved");
+    let place = postcard::to_stdvec(&follower.position()).expect("saved");
     drop(follower);
     // It matches no more, and is found by its inode.
     append(&at("log.csv"), record(1).as_bytes());
@@ -305,8 +306,8 @@ fn a_log_that_is_rotated_while_it_is_found_again_goes_on_at_its_place() {
             std::fs::rename(&first, &second).expect("renamed");
         }
     })));
-    follower.restore(postcard::from_bytes(&place).expect("whole")).expect("found");
+    follower.resume(postcard::from_bytes(&place).expect("whole")).expect("found");
     MEANWHILE.set(None);
     assert!(at("log.2").exists());
-    assert_eq!(records(&mut follower), [record(1), record(2)], "{:?}", follower.remarks());
+    assert_eq!(records(&mut follower), [record(1), record(2)], "{:?}", follower.summary());
 }

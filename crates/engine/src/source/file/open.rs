@@ -1,9 +1,9 @@
-//! Opening file sources: at the first file or, after a restart, with the columns from the checkpoint.
+//! Opening a source of text: its columns, which the first file, the options or the checkpoint determine, and its input.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::ahead::Ahead;
+use super::blocks::Blocks;
 use super::columns::joined;
 use super::follow::{Awaited, Follower};
 use super::input_file::InputFile;
@@ -11,34 +11,22 @@ use super::open_file::{await_head, head};
 use super::options::FileOptions;
 use super::recording::{self, Recording};
 use super::resume::{ReadPosition, ResumePosition};
-use super::{Blocks, FileSource, OpenInput};
+use super::{Concatenated, FileSource, TextInput};
 use crate::batch::Schema;
 use crate::error::{Error, Result};
 use crate::format::Format;
+use crate::source::stream::StreamLayout;
 use crate::source::{OpenOptions, Resumption};
 
 impl FileSource {
-    fn new(
-        format: Arc<dyn Format>,
-        files: Vec<InputFile>,
-        schema: Arc<Schema>,
-        open: Option<OpenInput>,
-        options: &OpenOptions,
-    ) -> Self {
+    fn new(layout: StreamLayout, options: &OpenOptions, input: impl TextInput + 'static) -> Self {
         Self {
-            format,
-            files,
-            schema,
+            layout,
             options: options.clone(),
-            at: 0,
-            open,
+            input: Box::new(input),
             sequence: 0,
             received: None,
             given: None,
-            done: 0,
-            total: None,
-            read: Vec::new(),
-            ahead: None,
             finishes: None,
             unfinished: VecDeque::new(),
             remarks: Vec::new(),
@@ -53,50 +41,17 @@ impl FileSource {
     pub fn open(format: Arc<dyn Format>, files: Vec<InputFile>, options: &OpenOptions) -> Result<Self> {
         let first = files.first().ok_or_else(|| Error::config("`path` is empty"))?;
         if let Some(path) = first.path.as_ref().filter(|path| recording::is_recording(path)) {
-            let recording = Recording::open(path, Arc::clone(&format), options.speed)?;
-            let (schema, files) = (Arc::clone(recording.schema()), vec![first.clone()]);
-            return Ok(Self::new(
-                format,
-                files,
-                schema,
-                Some(OpenInput::Recording(Box::new(recording))),
-                options,
-            ));
+            let recording = Recording::open(first, path, Arc::clone(&format), options)?;
+            let layout = layout(format, Arc::clone(recording.schema()), options);
+            return Ok(Self::new(layout, options, recording));
         }
-        let total = files.iter().map(InputFile::len).sum();
-        let is_address = first.address.is_some();
-        let before = options.resume.as_ref().map(|resume| columns_before(resume, &*format)).transpose()?;
-        let (schema, blocks) = match before {
-            Some(schema) => (schema, None),
-            // Nothing has been sent yet: the options must determine the columns.
-            None if is_address => {
-                format.check_streams()?;
-                let schema =
-                    format.schema(head(first, &[], true)).map_err(|error| unnamed(error.message()))?;
-                (Arc::new(format.columns().declared(&schema)?), None)
-            }
-            None => {
-                // An empty file says nothing about the columns.
-                let telling = files.iter().position(|file| !file.is_empty()).unwrap_or(0);
-                let mut blocks = Blocks::open(&files[telling], options)?;
-                await_head(&files[telling], &mut blocks, options, &*format)?;
-                let (bytes, is_whole) = blocks.head()?;
-                let schema = format.schema(head(&files[telling], bytes, is_whole))?;
-                let schema = joined(&*format, schema, &files[telling + 1..], options)?;
-                let blocks = if telling == 0 { blocks } else { Blocks::open(first, options)? };
-                (Arc::new(schema), Some(blocks))
-            }
+        let (schema, blocks) = match &options.resume {
+            Some(resume) => (columns_before(resume, &*format)?, None),
+            None => columns_of(&*format, &files, options)?,
         };
-        let mut source = Self::new(format, files, schema, is_address.then_some(OpenInput::Unbound), options);
-        source.total = total;
-        // After a restart, this is compared with the checkpoint instead.
-        if options.keeps_place && options.resume.is_none() {
-            source.ahead = Some(Ahead::look(&source.files, 0)?);
-        }
-        if let Some(blocks) = blocks {
-            source.open = Some(source.bind(0, blocks)?);
-        }
-        Ok(source)
+        let layout = layout(format, schema, options);
+        let input = Concatenated::open(files, blocks, layout.clone(), options)?;
+        Ok(Self::new(layout, options, input))
     }
 
     /// Follows the files of `options`, which grow; `files` are those that exist. The columns are those of the options or of the first file
@@ -119,10 +74,9 @@ impl FileSource {
                 Arc::new(awaited.columns(files)?)
             }
         };
-        let mut source = Self::new(format, Vec::new(), schema, None, open);
-        let follower = Follower::open(options, extensions, Arc::clone(&open.outputs), source.layout())?;
-        source.open = Some(OpenInput::Growing(Box::new(follower)));
-        Ok(source)
+        let layout = layout(format, schema, open);
+        let follower = Follower::open(options, extensions, Arc::clone(&open.outputs), layout.clone())?;
+        Ok(Self::new(layout, open, follower))
     }
 
     /// A source of an input that was read to its end: the input need not exist any more.
@@ -135,13 +89,42 @@ impl FileSource {
         options: &OpenOptions,
     ) -> Result<Self> {
         let schema = columns_before(resume, &*format)?;
-        let mut source = Self::new(format, Vec::new(), schema, None, options);
+        let layout = layout(format, schema, options);
+        let mut source = Self::new(layout.clone(), options, Concatenated::without_files(layout, options));
         if let ReadPosition::Growing(following) = ResumePosition::from_bytes(&resume.place)?.reading {
-            source.unfinished = following.unfinished(&source.layout()).into();
+            source.unfinished = following.unfinished(&source.layout).into();
         }
         source.finishes = Some(resume.place.to_vec());
         Ok(source)
     }
+}
+
+fn layout(format: Arc<dyn Format>, schema: Arc<Schema>, options: &OpenOptions) -> StreamLayout {
+    StreamLayout { format, schema, chunk_size: options.chunk_size }
+}
+
+/// The columns of `files`, and the bytes of the first one if it was opened for them.
+fn columns_of(
+    format: &dyn Format,
+    files: &[InputFile],
+    options: &OpenOptions,
+) -> Result<(Arc<Schema>, Option<Blocks>)> {
+    let first = &files[0];
+    if first.address.is_some() {
+        // Nothing has been sent yet: the options must determine the columns.
+        format.check_streams()?;
+        let schema = format.schema(head(first, &[], true)).map_err(|error| unnamed(error.message()))?;
+        return Ok((Arc::new(format.columns().declared(&schema)?), None));
+    }
+    // An empty file says nothing about the columns.
+    let telling = files.iter().position(|file| !file.is_empty()).unwrap_or(0);
+    let mut blocks = Blocks::open(&files[telling], options)?;
+    await_head(&files[telling], &mut blocks, options, format)?;
+    let (bytes, is_whole) = blocks.head()?;
+    let schema = format.schema(head(&files[telling], bytes, is_whole))?;
+    let schema = joined(format, schema, &files[telling + 1..], options)?;
+    let blocks = if telling == 0 { blocks } else { Blocks::open(first, options)? };
+    Ok((Arc::new(schema), Some(blocks)))
 }
 
 /// The columns from a checkpoint, with times parsed as the options say.

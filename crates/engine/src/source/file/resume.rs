@@ -35,6 +35,28 @@ pub(in crate::source) enum ReadPosition {
     Made(u64),
 }
 
+impl ReadPosition {
+    /// The error if another kind of input is to resume from it.
+    pub(super) fn of_another_input(&self) -> Error {
+        not_resumed(match self {
+            Self::Files(_) => "at the checkpoint, its files were neither followed nor recordings",
+            Self::Growing(_) => "at the checkpoint, its files were followed",
+            Self::Played(..) => "at the checkpoint, it was a recording",
+            Self::Columns(_) | Self::Made(_) => return another_kind(),
+        })
+    }
+}
+
+/// The error for a position of another kind of source.
+pub(in crate::source) fn another_kind() -> Error {
+    not_resumed("at the checkpoint, a different kind of source read it")
+}
+
+fn not_resumed(why: &str) -> Error {
+    Error::config(format!("the input cannot be resumed: {why}"))
+        .with_help("undo the change, or start a new run with another --state")
+}
+
 /// A position in a list of files, with fingerprints.
 #[derive(Debug, Serialize, Deserialize)]
 pub(in crate::source) struct InFiles {

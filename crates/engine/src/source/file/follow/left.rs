@@ -27,11 +27,7 @@ pub(super) struct Leftovers {
 impl Follower {
     /// Returns, item by item, what was read and not returned yet: complete records, then incomplete ones. If the run `can_resume` later,
     /// incomplete records are left in their files.
-    pub(in crate::source::file) fn drain(
-        &mut self,
-        sequence: Sequence,
-        can_resume: bool,
-    ) -> Result<Option<Input>> {
+    pub(super) fn drain_tails(&mut self, sequence: Sequence, can_resume: bool) -> Result<Option<Input>> {
         if let Some(missed) = self.next_missed() {
             return Ok(Some(missed));
         }

@@ -11,7 +11,7 @@ pub(super) const TOLD: usize = 20;
 
 impl Follower {
     /// Remarks for the end of the run.
-    pub(in crate::source::file) fn remarks(&self) -> Vec<String> {
+    pub(in crate::source::file) fn summary(&self) -> Vec<String> {
         let mut remarks = self.notes.clone();
         let listed = |paths: &BTreeSet<PathBuf>| {
             let first = paths.first().map(|path| path.display().to_string()).unwrap_or_default();

@@ -26,7 +26,7 @@ pub(in crate::source) struct Following {
 
 impl Follower {
     /// The position in all files.
-    pub(in crate::source::file) fn save(&self) -> Following {
+    pub(in crate::source::file) fn position(&self) -> Following {
         let gone = self.gone_order.iter().filter_map(|gone| self.gone.get(gone));
         Following {
             open: self.tails.iter().map(Tail::seen).collect(),
@@ -36,7 +36,7 @@ impl Follower {
     }
 
     /// Resumes all files, under whatever names they have now.
-    pub(in crate::source::file) fn restore(&mut self, place: Following) -> Result<()> {
+    pub(in crate::source::file) fn resume(&mut self, place: Following) -> Result<()> {
         let there = std::mem::take(&mut self.tails);
         let order: Vec<Identity> = there.iter().map(|tail| tail.identity).collect();
         let mut there: HashMap<Identity, Tail> =

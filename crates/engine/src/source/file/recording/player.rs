@@ -9,11 +9,13 @@ use super::{Content, RecordedPiece, RecordingFrame};
 use crate::batch::{Batch, Bytes, Schema};
 use crate::error::{Error, Result};
 use crate::format::{Chunk, Decode, Decoded, Format, Head};
-use crate::offset::Sequence;
-use crate::source::Input;
-use crate::source::file::seen::Seen;
+use crate::offset::{Offset, Sequence};
+use crate::source::file::input::TextInput;
+use crate::source::file::input_file::InputFile;
+use crate::source::file::resume::{InFiles, ReadPosition};
 use crate::source::stream::wait::PATIENCE;
-use crate::time::Timestamp;
+use crate::source::{Changes, Input, OpenOptions, Progress};
+use crate::time::{Clock, Timestamp};
 
 /// The stream of a piece, and its decoder.
 struct ReplayStream {
@@ -25,6 +27,7 @@ struct ReplayStream {
 
 /// A recording being replayed.
 pub(in crate::source::file) struct Recording {
+    file: InputFile,
     frames: Frames,
     format: Arc<dyn Format>,
     schema: Arc<Schema>,
@@ -39,17 +42,20 @@ pub(in crate::source::file) struct Recording {
     received: Option<Timestamp>,
     /// The position after the last piece that was replayed.
     played: FramePosition,
+    /// Whether the run resumes if the recording has changed.
+    changes: Changes,
 }
 
 impl Recording {
-    /// Opens the recording at `path`.
+    /// Opens the recording `file` at `path`.
     ///
     /// # Errors
     /// If it is not a recording, or cannot be read.
     pub(in crate::source::file) fn open(
+        file: &InputFile,
         path: &Path,
         format: Arc<dyn Format>,
-        speed: Option<f64>,
+        options: &OpenOptions,
     ) -> Result<Self> {
         let mut frames = Frames::open(path)?;
         let Some(RecordingFrame::Columns(fields)) = frames.next()? else {
@@ -64,37 +70,18 @@ impl Recording {
         let schema = Arc::new(Schema::new(fields)?);
         let played = frames.place();
         Ok(Self {
+            file: file.clone(),
             frames,
             format,
             schema,
             bound: None,
-            speed,
+            speed: options.speed,
             start: None,
             next: None,
             received: None,
             played,
+            changes: options.changes,
         })
-    }
-
-    /// Its state for a checkpoint, under the name `name` in the input: a recording does not change.
-    pub(in crate::source::file) fn seen(&self, name: &str) -> Result<Seen> {
-        self.frames.seen(name)
-    }
-
-    /// The position after the last piece that was replayed.
-    pub(in crate::source::file) fn place(&self) -> FramePosition {
-        self.played
-    }
-
-    /// The number of bytes replayed.
-    pub(in crate::source::file) fn played(&self) -> u64 {
-        self.played.at()
-    }
-
-    /// Moves to a position returned by [`Recording::place`].
-    pub(in crate::source::file) fn seek(&mut self, place: FramePosition) {
-        self.frames.seek(place);
-        (self.played, self.next, self.start) = (place, None, None);
     }
 
     /// The columns of the recorded input.
@@ -102,60 +89,9 @@ impl Recording {
         &self.schema
     }
 
-    /// The ordinal of the next piece among those of all sources that were recorded together; `None` for a source that was recorded alone,
-    /// and at the end.
-    ///
-    /// # Errors
-    /// If it cannot be read.
-    pub(in crate::source::file) fn arrival(&mut self) -> Result<Option<u64>> {
-        while self.next.is_none() {
-            match self.frames.next()? {
-                Some(RecordingFrame::Piece(piece)) => self.next = Some(piece),
-                // A repeated header, from a concatenated copy.
-                Some(_) => {}
-                None => return Ok(None),
-            }
-        }
-        Ok(self.next.as_ref().and_then(|piece| piece.arrival))
-    }
-
-    /// The next piece, once it is due; `None` at the end.
-    pub(in crate::source::file) fn next(&mut self, sequence: Sequence) -> Result<Option<Input>> {
-        let piece = match self.next.take() {
-            Some(piece) => piece,
-            None => match self.frames.next()? {
-                Some(RecordingFrame::Piece(piece)) => piece,
-                // A repeated header, from a concatenated copy.
-                Some(_) => return Ok(Some(Input::Nothing)),
-                None => {
-                    self.played = self.frames.place();
-                    return Ok(None);
-                }
-            },
-        };
-        if let Some(wait) = piece.received.and_then(|received| self.wait(received)) {
-            std::thread::sleep(wait.min(PATIENCE));
-            self.next = Some(piece);
-            return Ok(Some(Input::Nothing));
-        }
-        self.received = piece.received.map(Timestamp::from_nanos);
-        self.played = self.frames.place();
-        self.play(piece, sequence).map(Some)
-    }
-
-    /// When the last piece was received.
-    pub(in crate::source::file) fn received(&self) -> Option<Timestamp> {
-        self.received
-    }
-
-    /// Bytes read.
-    pub(in crate::source::file) fn bytes(&self) -> u64 {
-        self.frames.bytes()
-    }
-
-    /// What could not be replayed, once the end was reached.
-    pub(in crate::source::file) fn missing(&self) -> Option<String> {
-        self.frames.missing()
+    fn move_to(&mut self, place: FramePosition) {
+        self.frames.seek(place);
+        (self.played, self.next, self.start) = (place, None, None);
     }
 
     /// Time until a piece received at `received` is due.
@@ -201,5 +137,88 @@ impl Recording {
         let decoder = Arc::clone(&bound.decoder);
         self.bound = Some(ReplayStream { file, stem, head, decoder: Arc::clone(&decoder) });
         Ok(decoder)
+    }
+}
+
+impl TextInput for Recording {
+    fn next(&mut self, sequence: Sequence) -> Result<Option<Input>> {
+        let piece = match self.next.take() {
+            Some(piece) => piece,
+            None => match self.frames.next()? {
+                Some(RecordingFrame::Piece(piece)) => piece,
+                // A repeated header, from a concatenated copy.
+                Some(_) => return Ok(Some(Input::Nothing)),
+                None => {
+                    self.played = self.frames.place();
+                    return Ok(None);
+                }
+            },
+        };
+        if let Some(wait) = piece.received.and_then(|received| self.wait(received)) {
+            std::thread::sleep(wait.min(PATIENCE));
+            self.next = Some(piece);
+            return Ok(Some(Input::Nothing));
+        }
+        self.received = piece.received.map(Timestamp::from_nanos);
+        self.played = self.frames.place();
+        self.play(piece, sequence).map(Some)
+    }
+
+    fn drain(&mut self, _sequence: Sequence, _can_resume: bool) -> Result<Option<Input>> {
+        Ok(None)
+    }
+
+    fn received(&self, _clock: &Clock) -> Option<Timestamp> {
+        self.received
+    }
+
+    fn has_ticks(&self) -> bool {
+        true
+    }
+
+    /// `None` for a source that was recorded alone, and at the end.
+    fn arrival(&mut self) -> Result<Option<u64>> {
+        while self.next.is_none() {
+            match self.frames.next()? {
+                Some(RecordingFrame::Piece(piece)) => self.next = Some(piece),
+                // A repeated header, from a concatenated copy.
+                Some(_) => {}
+                None => return Ok(None),
+            }
+        }
+        Ok(self.next.as_ref().and_then(|piece| piece.arrival))
+    }
+
+    fn stem(&self) -> &str {
+        ""
+    }
+
+    fn offset(&self) -> Offset {
+        Offset { file: 0, at: self.played.at(), line: 1 }
+    }
+
+    fn seek(&mut self, offset: Offset) -> Result<()> {
+        self.move_to(FramePosition::of_byte(offset.at));
+        Ok(())
+    }
+
+    fn save(&self) -> Result<ReadPosition> {
+        let files = vec![self.frames.seen(&self.file.name)?];
+        Ok(ReadPosition::Played(InFiles { offset: self.offset(), files, ahead: None }, self.played))
+    }
+
+    fn restore(&mut self, position: ReadPosition) -> Result<Vec<String>> {
+        let ReadPosition::Played(files, played) = position else { return Err(position.of_another_input()) };
+        files.find(std::slice::from_ref(&self.file), Some(&*self.format), self.changes)?;
+        self.move_to(played);
+        Ok(Vec::new())
+    }
+
+    fn progress(&self) -> Progress {
+        Progress { done: self.frames.bytes(), total: None }
+    }
+
+    fn missing(&self) -> Option<String> {
+        self.frames.missing()
     }
 }
