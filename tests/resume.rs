@@ -147,10 +147,10 @@ fn a_run_that_is_over_needs_its_output() {
     let text = std::fs::read_to_string(&path).expect("an output");
     std::fs::write(&path, text + "more\n").expect("written");
     let error = run(folder.path(), "", OUT, u64::MAX, false, false).expect_err("another output");
-    assert!(error.to_string().contains("bytes where"), "{error}");
+    assert!(error.to_string().contains("bytes instead of"), "{error}");
     std::fs::remove_file(&path).expect("removed");
     let error = run(folder.path(), "", OUT, u64::MAX, false, false).expect_err("no output");
-    assert!(error.to_string().contains("is not there"), "{error}");
+    assert!(error.to_string().contains("does not exist"), "{error}");
 }
 
 #[test]

@@ -162,7 +162,7 @@ fn what_cannot_be_set_aside_is_said_once() {
     assert!(output.status.success(), "{said}");
     // It is tried with each of the two checkpoints at the end.
     let lines =
-        said.lines().filter(|line| line.contains("cannot be kept as") && line.contains("out.csv.until-"));
+        said.lines().filter(|line| line.contains("cannot be renamed to") && line.contains("out.csv.until-"));
     assert_eq!(lines.count(), 1, "{said}");
     assert_eq!(fs::read_to_string(folder.path().join("victim")).expect("there"), "precious");
 }
@@ -196,7 +196,7 @@ fn a_link_at_the_path_of_an_output_is_followed_from_the_beginning_or_not_at_all(
             let said = text(&output.stderr);
             assert_eq!(output.status.code(), Some(69), "{said}");
             assert!(
-                said.contains("out.csv is a link to ") && said.contains("help: remove the link, or put back"),
+                said.contains("out.csv is a link to ") && said.contains("help: remove the link, or restore"),
                 "{said}"
             );
         }

@@ -71,7 +71,7 @@ fn a_folder_of_an_older_version_gets_the_same_error_from_all_commands() {
         assert_eq!(inspected.status.code(), Some(65), "{version}");
         let said = error(&inspected);
         assert!(said.contains(&format!("a checkpoint of version {version}")), "{said}");
-        assert!(said.contains("help: go on with the version of tidemill that wrote it"), "{said}");
+        assert!(said.contains("help: resume with the release of tidemill that wrote it"), "{said}");
         assert_eq!(error(&state(folder.path(), "verify")), said);
         assert_eq!(error(&run(folder.path(), &["run", "p.toml", "--state", "state"])), said);
     }
@@ -85,7 +85,7 @@ fn a_folder_without_an_intact_checkpoint_gets_the_same_error_from_all_commands()
         damage(&folder.path().join(format!("state/checkpoint-{ordinal:010}")));
     }
     let said = error(&state(folder.path(), "inspect"));
-    assert!(said.contains("no checkpoint in state is intact\n  help: start anew"), "{said}");
+    assert!(said.contains("no checkpoint in state is intact\n  help: start a new run"), "{said}");
     assert_eq!(error(&state(folder.path(), "verify")), said);
     assert_eq!(error(&run(folder.path(), &["run", "p.toml", "--state", "state"])), said);
 }
@@ -113,7 +113,7 @@ fn behind_a_damaged_checkpoint_the_one_is_named_from_which_a_run_resumes() {
     assert_eq!(text(&output.stderr), help);
     let listed = text(&output.stdout);
     assert!(
-        listed.contains("checkpoint-0000000002: ") && listed.contains("it is no whole checkpoint"),
+        listed.contains("checkpoint-0000000002: ") && listed.contains("not an intact checkpoint"),
         "{listed}"
     );
     assert!(state(folder.path(), "inspect").status.success());

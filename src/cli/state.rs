@@ -51,7 +51,7 @@ fn verify(args: &VerifyStateArgs) -> Outcome {
     for output in newest.into_iter().flat_map(|(_, manifest)| manifest.outputs.iter().flatten()) {
         let checked = output.check(&Disk);
         let shown = match &checked {
-            Ok(Phase::InTheMaking) => "as at the checkpoint, unfinished".to_owned(),
+            Ok(Phase::Unpublished) => "as at the checkpoint, unfinished".to_owned(),
             Ok(Phase::Published) => "as at the checkpoint, published".to_owned(),
             Err(error) => error.message().to_owned(),
         };

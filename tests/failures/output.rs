@@ -53,14 +53,14 @@ fn a_pipe_that_nobody_reads_is_waited_for_and_that_is_said_once() {
     let mut child = command.args(run()).stderr(Stdio::piped()).spawn().expect("the command runs");
     let mut said = BufReader::new(child.stderr.take().expect("piped")).lines();
     let line = said.next().expect("a line").expect("text");
-    assert_eq!(line, "sink 0 (csv): nobody reads the pipe pipe: the run waits until somebody does");
+    assert_eq!(line, "sink 0 (csv): the pipe pipe has no reader: the run waits for one");
     let mut written = String::new();
     File::open(&pipe).expect("a pipe").read_to_string(&mut written).expect("read");
     assert!(child.wait().expect("an end").success());
     assert_eq!(written, "sensor,t,s,v,note\nin,1,a,1.5,x\nin,2,a,2.5,y\n");
     let rest: Vec<_> = said.map(|line| line.expect("text")).collect();
     assert!(
-        matches!(&rest[..], [line] if line.starts_with("sink 0 (csv): pipe is read now, after ")),
+        matches!(&rest[..], [line] if line.starts_with("sink 0 (csv): pipe has a reader after ")),
         "{rest:?}"
     );
     // One that nobody comes to read is stopped as any other.

@@ -37,5 +37,5 @@ fn a_feed_that_is_over_takes_nothing_more_and_can_be_finished_twice() {
     assert_eq!(out.lines().count(), 2);
     std::fs::remove_file(folder.path().join("out.csv")).expect("removed");
     let gone = run(folder.path(), &["run", "p.toml", "--state", "state", "--finish"]);
-    assert!(text(&gone.stderr).contains("is not there"), "{}", text(&gone.stderr));
+    assert!(text(&gone.stderr).contains("does not exist"), "{}", text(&gone.stderr));
 }

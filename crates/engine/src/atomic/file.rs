@@ -232,7 +232,7 @@ impl AtomicFile {
             Destination::Stream(_) => Ok(()),
         };
         published.map_err(|error| match error.kind() {
-            io::ErrorKind::AlreadyExists => Error::usage(format!("{} is there already", self.path.display())),
+            io::ErrorKind::AlreadyExists => Error::usage(format!("{} exists already", self.path.display())),
             _ => self.failed(&error),
         })
     }

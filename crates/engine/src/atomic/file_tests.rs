@@ -103,8 +103,8 @@ fn a_file_is_gone_on_with_without_reading_all_of_it_and_a_change_of_its_end_is_n
     change(0);
     AtomicFile::begin(&path, &context).expect("gone on with");
     let error = output.check(&Disk).expect_err("another beginning");
-    assert!(error.message().contains("is not what it was at the checkpoint"), "{error}");
+    assert!(error.message().contains("has changed since the checkpoint"), "{error}");
     change(output.length - 1);
     let error = AtomicFile::begin(&path, &context).err().expect("another end");
-    assert!(error.message().contains("its end has CRC-32C"), "{error}");
+    assert!(error.message().contains("the last of them with CRC-32C"), "{error}");
 }

@@ -52,7 +52,7 @@ fn remove_of_lost(files: &dyn FileSystem, path: &Path) -> Vec<PathBuf> {
 pub(crate) fn say_of_lost(context: &SinkContext, path: &Path) {
     for part in remove_of_lost(&*context.files, path) {
         let part = part.display();
-        let said = format!("{part} is removed: the state folder is gone from which a run went on with it");
+        let said = format!("removed {part}: no run can resume it, because its state folder no longer exists");
         say(&context.masks.hide(&said));
     }
 }

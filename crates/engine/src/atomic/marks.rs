@@ -90,6 +90,7 @@ mod tests {
 
     use super::super::AtomicFile;
     use super::*;
+    use crate::context::SinkContext;
 
     /// A folder with a state folder in it, and the names of what is there.
     struct Place(tempfile::TempDir);

@@ -12,7 +12,7 @@ struct Gone;
 
 impl fmt::Display for Gone {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("it was removed or moved while it was written, or the folder that it is in")
+        f.write_str("it, or its folder, was removed or moved while it was being written")
     }
 }
 
@@ -31,7 +31,7 @@ pub(crate) fn cannot_write(path: &Path, error: &io::Error) -> Error {
     let failed = Error::io("write", path.display(), error);
     match error.get_ref() {
         Some(why) if why.is::<Gone>() => {
-            failed.with_help("leave it where it is while the run goes on, and run again")
+            failed.with_help("run again, and leave it where it is until the run has ended")
         }
         _ => failed,
     }

@@ -59,7 +59,7 @@ impl PartFile {
         marks::add(&*files, &part, context.state.as_deref());
         let state = context.state.clone();
         let lasting = context.run.is_some().then(|| Lasting { state, ..Lasting::default() });
-        Ok(Self { files, handle, path: part, phase: Phase::InTheMaking, lasting })
+        Ok(Self { files, handle, path: part, phase: Phase::Unpublished, lasting })
     }
 
     /// Resumes the part file `made`, whose final name is `path` now; returns the number of bytes that belong to the checkpoint.
@@ -72,11 +72,13 @@ impl PartFile {
             leftovers::remove_of_run(context, run, path, |part| part == made.part);
         }
         let (handle, phase, end) = made.find(&*files)?;
-        if phase == Phase::InTheMaking {
+        if phase == Phase::Unpublished {
             marks::add(&*files, &made.part, context.state.as_deref());
             // This run holds the lock of the state folder, so no other one writes to the file.
             let _held = leftovers::hold(&*handle, &made.part);
-            handle.truncate(made.length).map_err(|error| Error::io("cut", made.part.display(), &error))?;
+            handle
+                .truncate(made.length)
+                .map_err(|error| Error::io("truncate", made.part.display(), &error))?;
         }
         let lasting = Some(Lasting {
             checksum: Checksum::behind(made.crc, end),
@@ -142,10 +144,10 @@ impl PartFile {
     /// The job that makes all bytes so far durable, and the name of the file.
     fn settle(&self, lasting: &Lasting, path: PathBuf, part: PathBuf) -> Job {
         let (files, handle) = (Arc::clone(&self.files), Arc::clone(&self.handle));
-        let name = (self.phase == Phase::InTheMaking).then_some(part);
+        let name = (self.phase == Phase::Unpublished).then_some(part);
         let (promised, is_named) = (lasting.tickets.promised(), Arc::clone(&lasting.is_named));
         Box::new(move || {
-            promised.wait().map_err(|()| Error::internal("a part of a file was never written"))?;
+            promised.wait().map_err(|()| Error::internal("a job that was to write to a file was dropped"))?;
             let failed = |error: io::Error| Error::io("make durable", path.display(), &error);
             handle.sync().map_err(failed)?;
             // A checkpoint must not refer to a file that was removed.
@@ -167,8 +169,8 @@ impl PartFile {
     /// Checks that it may be written to: it is not complete, and still has its name, without which the bytes would be lost.
     fn check_there(&self) -> io::Result<()> {
         match self.phase {
-            Phase::Published => Err(io::Error::other("it is complete already")),
-            Phase::InTheMaking => check_named(&*self.handle, &self.path),
+            Phase::Published => Err(io::Error::other("it is already complete")),
+            Phase::Unpublished => check_named(&*self.handle, &self.path),
         }
     }
 
@@ -178,7 +180,7 @@ impl PartFile {
         path: &Path,
         rename: impl FnOnce(&dyn FileSystem, &Path, &Path) -> io::Result<()>,
     ) -> io::Result<()> {
-        if self.phase == Phase::InTheMaking {
+        if self.phase == Phase::Unpublished {
             self.handle.sync()?;
             check_named(&*self.handle, &self.path)?;
             if let Some(Lasting { state: Some(state), .. }) = &self.lasting {
@@ -194,7 +196,7 @@ impl PartFile {
 
 impl Drop for PartFile {
     fn drop(&mut self) {
-        if self.phase == Phase::InTheMaking && self.lasting.is_none() {
+        if self.phase == Phase::Unpublished && self.lasting.is_none() {
             // It may have been removed already, for example with its folder.
             let _gone = self.files.remove(&self.path);
         }

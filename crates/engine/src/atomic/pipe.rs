@@ -41,7 +41,7 @@ pub(super) fn open(path: &Path, context: &SinkContext) -> Result<File> {
                 fcntl_setfl(&pipe, flags - OFlags::NONBLOCK).map_err(|error| failed(error.into()))?;
                 if is_said {
                     let waited = waited_for(begun.elapsed());
-                    tell(&format!("{} is read now, after {waited}: the run goes on", path.display()));
+                    tell(&format!("{} has a reader after {waited}: the run continues", path.display()));
                 }
                 return Ok(pipe);
             }
@@ -49,12 +49,12 @@ pub(super) fn open(path: &Path, context: &SinkContext) -> Result<File> {
             Err(error) => return Err(failed(error)),
         }
         if context.stop.load(Ordering::Relaxed) {
-            let what = format!("stopped while nobody read the pipe {}", path.display());
+            let what = format!("stopped before the pipe {} had a reader", path.display());
             return Err(Error::new(ErrorKind::Interrupted, what).with_help("start its reader first"));
         }
         if !is_said && begun.elapsed() >= SILENCE {
             is_said = true;
-            tell(&format!("nobody reads the pipe {}: the run waits until somebody does", path.display()));
+            tell(&format!("the pipe {} has no reader: the run waits for one", path.display()));
         }
         std::thread::sleep(LOOK);
     }

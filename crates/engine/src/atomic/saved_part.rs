@@ -31,7 +31,7 @@ pub struct SavedPart {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
     /// Its temporary name.
-    InTheMaking,
+    Unpublished,
     /// Its final name: it is complete.
     Published,
 }
@@ -53,13 +53,13 @@ impl SavedPart {
     pub fn check_published(&self, files: &dyn FileSystem) -> Result<()> {
         let (path, length) = (self.path.display(), self.length);
         let wrong = |what: &str| {
-            Error::unavailable(format!("the run is over, and {path}, which it wrote, {what}"))
-                .with_help("bring it back, or start anew with another --state")
+            Error::unavailable(format!("the run has ended, but {path}, which it wrote, {what}"))
+                .with_help("restore it, or start a new run with another --state")
         };
         match files.open(&self.path).and_then(|file| file.size()) {
             Ok(size) if size == length => Ok(()),
-            Ok(size) => Err(wrong(&format!("has {size} bytes where {length} were written"))),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(wrong("is not there")),
+            Ok(size) => Err(wrong(&format!("has {size} bytes instead of {length}"))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(wrong("does not exist")),
             Err(error) => Err(Error::io("look at", path, &error)),
         }
     }
@@ -72,11 +72,11 @@ impl SavedPart {
         let end = checksum::end(&*handle, self.length).map_err(failed)?;
         match phase {
             Phase::Published => self.check_all(&*handle, phase)?,
-            Phase::InTheMaking => {
+            Phase::Unpublished => {
                 let size = handle.size().map_err(failed)?;
                 let found = crc32c::crc32c(&end);
                 if size < self.length || found != self.end {
-                    return Err(self.changed(phase, "its end has", self.end, size, found));
+                    return Err(self.changed(phase, "the last of them with", self.end, size, found));
                 }
             }
         }
@@ -90,7 +90,7 @@ impl SavedPart {
         let (size, found) = looked.map_err(|error| Error::io("read", self.part.display(), &error))?;
         match size == self.length && found == self.end {
             true => Ok(()),
-            false => Err(self.changed(Phase::InTheMaking, "its end has", self.end, size, found)),
+            false => Err(self.changed(Phase::Unpublished, "the last of them with", self.end, size, found)),
         }
     }
 
@@ -100,7 +100,7 @@ impl SavedPart {
         let (size, found) = looked.map_err(|error| Error::io("read", self.name(phase).display(), &error))?;
         let is_longer = phase == Phase::Published && size != self.length;
         if size < self.length || found != self.crc || is_longer {
-            return Err(self.changed(phase, "it has", self.crc, size, found));
+            return Err(self.changed(phase, "with", self.crc, size, found));
         }
         Ok(())
     }
@@ -112,15 +112,16 @@ impl SavedPart {
     fn changed(&self, phase: Phase, what: &str, crc: u32, size: u64, found: u32) -> Error {
         let (name, length) = (self.name(phase).display(), self.length);
         let message = format!(
-            "{name} is not what it was at the checkpoint: of {length} bytes {what} CRC-32C {crc:08x}, and now of {size} {found:08x}"
+            "{name} has changed since the checkpoint: then it had {length} bytes, {what} CRC-32C {crc:08x}; now it has {size}, CRC-32C {found:08x}"
         );
-        Error::data(message).with_help("something else has written to it; start anew with another --state")
+        Error::data(message)
+            .with_help("something else has written to it: start a new run with another --state")
     }
 
     fn open(&self, files: &dyn FileSystem) -> Result<(Arc<dyn FileHandle>, Phase)> {
-        let failed = |path: &Path, error: &io::Error| Error::io("go on with", path.display(), error);
+        let failed = |path: &Path, error: &io::Error| Error::io("resume", path.display(), error);
         match files.open_own(&self.part) {
-            Ok(handle) => return Ok((handle, Phase::InTheMaking)),
+            Ok(handle) => return Ok((handle, Phase::Unpublished)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(failed(&self.part, &error)),
         }
@@ -128,8 +129,8 @@ impl SavedPart {
             Ok(handle) => Ok((handle, Phase::Published)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let (part, path) = (self.part.display(), self.path.display());
-                Err(Error::unavailable(format!("{part} is gone, and {path} is not there")).with_help(
-                    "the checkpoint goes on with that file: bring it back, or start anew with another --state",
+                Err(Error::unavailable(format!("neither {part} nor {path} exists")).with_help(
+                    "the checkpoint refers to that file: restore it, or start a new run with another --state",
                 ))
             }
             Err(error) => Err(failed(&self.path, &error)),
@@ -152,9 +153,9 @@ pub(super) fn check_link(
     }
     let (written, path, part) = (written.display(), path.display(), made.part.display());
     Err(Error::unavailable(format!(
-        "{written} is a link to {path} now: the checkpoint goes on with {part}, which is not there"
+        "{written} is a link to {path} now, but the checkpoint refers to {part}, which does not exist"
     ))
     .with_help(
-        "remove the link, or put back what was there when the run began; or start anew with another --state",
+        "remove the link, or restore what was there when the run began; or start a new run with another --state",
     ))
 }

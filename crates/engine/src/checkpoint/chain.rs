@@ -1,17 +1,17 @@
-//! Checkpoints that have what has changed since the one before, and stand on that; now and then one has everything, and stands alone.
+//! Incremental checkpoints: most contain what has changed since the one before, their base; now and then one is complete.
 //!
-//! Each names the file on which it stands, with its length and checksum: as that has named the one before it, a checkpoint is intact only if all files on which it
-//! stands are those on which it was written.
+//! Each has the ordinal, length and checksum of its base, which has those of its own base: a checkpoint is intact only if all these files are the ones that it was
+//! written for.
 
 use crate::sensor::SensorNames;
 
-/// Up to so many bytes, a checkpoint has everything.
+/// The size in bytes up to which a checkpoint is always complete.
 pub(super) const SMALL: u64 = 64 << 10;
 
-/// How many checkpoints in a row have only changes, at most: a run that resumes reads all of them.
+/// Maximum number of incremental checkpoints in a row: a run that resumes reads all of them.
 const LONGEST: u32 = 64;
 
-/// What tells the file of a checkpoint from any other.
+/// Identifies the file of a checkpoint.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Link {
     pub(super) ordinal: u64,
@@ -21,7 +21,7 @@ pub(super) struct Link {
 }
 
 impl Link {
-    /// How many bytes it has.
+    /// Its length in bytes.
     pub(super) const SIZE: usize = 8 + 8 + 4;
 
     pub(super) fn to_bytes(self) -> [u8; Self::SIZE] {
@@ -44,21 +44,21 @@ impl Link {
     }
 }
 
-/// The newest checkpoint, on which the next one may stand.
+/// The newest checkpoint, the possible base of the next one.
 #[derive(Clone, Debug)]
 pub(super) struct Chain {
     pub(super) last: Link,
-    /// The sensors that it has, those on which it stands included.
+    /// Its sensors.
     pub(super) names: SensorNames,
-    /// The length of the one that stands alone.
+    /// The length of the complete checkpoint that the chain begins with.
     complete: u64,
-    /// Those of the others together.
+    /// The length of all others.
     changes: u64,
     count: u32,
 }
 
 impl Chain {
-    /// With the checkpoint `last`, which stands on `before` or alone.
+    /// Ends with the checkpoint `last`, which follows `before` or is complete.
     pub(super) fn new(before: Option<Self>, last: Link, names: SensorNames) -> Self {
         match before {
             None => Self { last, names, complete: last.length, changes: 0, count: 0 },
@@ -68,8 +68,8 @@ impl Chain {
         }
     }
 
-    /// Whether the next checkpoint should have everything: up to `small` bytes it always has, and when the changes would have filled one. So a checkpoint and all on which
-    /// it stands are never much more than twice as long as one that has everything, and at most half of what is written is not a change.
+    /// Whether the next checkpoint should be complete: if the last complete one has at most `small` bytes, or the changes since are as long. So a checkpoint and its bases
+    /// together are never much more than twice as long as a complete one, and at most half of all bytes written are not changes.
     pub(super) fn is_long(&self, small: u64) -> bool {
         self.complete <= small || self.changes >= self.complete || self.count >= LONGEST
     }

@@ -1,14 +1,14 @@
-//! What has changed between the pipeline of a checkpoint and the one that is to go on with it.
+//! Differences between the pipeline of a checkpoint and the one that is to resume from it.
 
 use super::PartSpec;
 use crate::options::{Difference, differences};
 
-/// One part that is not what it was.
+/// A difference in one part.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
     /// It has other options.
     Options {
-        /// How messages name it.
+        /// Its name in messages.
         place: String,
         /// The options that differ.
         options: Vec<Difference>,
@@ -17,7 +17,7 @@ pub enum Change {
     Added(String),
     /// It was removed.
     Removed(String),
-    /// It stands behind others than before.
+    /// Its place in the order has changed.
     Moved(String),
 }
 
@@ -38,13 +38,13 @@ impl std::fmt::Display for Change {
     }
 }
 
-/// Whether two parts are the same. An option that only one of them has, and that is off there, came with another version.
+/// Whether two parts are the same. An option that only one of them has and that is off there was added by another version.
 fn same(a: &PartSpec, b: &PartSpec) -> bool {
     a.name == b.name && (a.options == b.options || differences(&a.options, &b.options).is_empty())
 }
 
-/// For every part of `now`, the part of `before` whose state it may go on with: the same options, first at the same place, then at
-/// any. Parts are compared among their own kind by the caller.
+/// For every part of `now`, the index of the part of `before` whose state it resumes: one with the same options, preferably at the same index. All parts
+/// are of one kind.
 pub(crate) fn matches(before: &[PartSpec], now: &[PartSpec]) -> Vec<Option<usize>> {
     let mut matched: Vec<Option<usize>> = now
         .iter()
@@ -60,8 +60,8 @@ pub(crate) fn matches(before: &[PartSpec], now: &[PartSpec]) -> Vec<Option<usize
     matched
 }
 
-/// The same, and for every part of `now` that has changed, the one of `before` that it was: the one at the same place, of the same name, or the only one
-/// of its kind. For sources, which go on where they were whatever their options.
+/// The same; for a part of `now` that has changed, the one of `before` at the same index with the same name, or the only one. For sources, which resume
+/// at their position whatever their options.
 pub(crate) fn successors(before: &[PartSpec], now: &[PartSpec]) -> Vec<Option<usize>> {
     let matched = matches(before, now);
     let is_only = before.len() == 1 && now.len() == 1;
@@ -71,7 +71,7 @@ pub(crate) fn successors(before: &[PartSpec], now: &[PartSpec]) -> Vec<Option<us
     matched.iter().enumerate().map(of).collect()
 }
 
-/// What differs, for people.
+/// The differences, for messages.
 pub(crate) fn changes(before: &[PartSpec], now: &[PartSpec]) -> Vec<Change> {
     let matched = matches(before, now);
     let mut changes = Vec::new();
@@ -90,7 +90,7 @@ pub(crate) fn changes(before: &[PartSpec], now: &[PartSpec]) -> Vec<Change> {
     changes
 }
 
-/// Those that stand behind others than before, for kinds of parts whose order has a meaning.
+/// The parts whose place in the order has changed, for kinds of parts whose order has a meaning.
 pub(crate) fn moved(before: &[PartSpec], now: &[PartSpec]) -> Vec<Change> {
     let mut last = 0;
     let mut moved = Vec::new();

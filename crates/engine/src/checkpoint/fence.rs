@@ -11,13 +11,13 @@ use super::small_file;
 use crate::error::{Error, ErrorKind, Result};
 use crate::files::{FileHandle, FileSystem};
 
-/// The file that says that a run is using the folder.
+/// Locked by the run that uses the folder.
 pub(super) const LOCK: &str = "lock";
 
-/// The file that has the number of the run that took the folder last.
+/// The file with the number of the newest run.
 const RUN: &str = "run";
 
-/// Where it is written before it gets its name.
+/// Its temporary name.
 const RUN_ASIDE: &str = ".run.new";
 
 /// Tells whether a run still holds its state folder.
@@ -30,10 +30,10 @@ pub(crate) struct Fence {
 }
 
 impl Fence {
-    /// Takes the folder, whose `lock` is held: with a number above that of all runs before, which is durable when this returns.
+    /// Acquires the folder, whose `lock` is held, with a number above that of all earlier runs; the number is durable when this returns.
     ///
     /// # Errors
-    /// When the folder is another one by now; a data error where the number is none; what the system says.
+    /// If the folder was replaced; a data error if the file has no number; an I/O error.
     pub(super) fn raise(
         files: &Arc<dyn FileSystem>,
         folder: &Path,
@@ -58,16 +58,16 @@ impl Fence {
         self.number
     }
 
-    /// Checks that the folder is the one that was taken into use, and that no other run has taken it since.
+    /// Checks that the folder is the one that was acquired, and that no other run has acquired it since.
     ///
     /// # Errors
-    /// When it is another one, another run has taken it, or it cannot be looked at.
+    /// If it was replaced, another run has acquired it, or it cannot be inspected.
     pub(crate) fn check(&self) -> Result<()> {
         self.check_lock()?;
         self.check_number()
     }
 
-    /// Why the run with this fence failed: another run has taken the folder, if it has, since that may be the cause of any other error; else `error`.
+    /// The cause of `error`: that another run has acquired the folder, if so, since any other error may follow from that.
     pub(crate) fn cause(fence: Option<&Self>, error: Error) -> Error {
         match fence.map(Self::check_number) {
             Some(Err(taken)) => taken,
@@ -85,7 +85,7 @@ impl Fence {
                 Err(Error::unavailable(what)
                     .with_help("that run resumes in its place; give another pipeline its own --state"))
             }
-            // It was removed with the folder's other files, or by somebody for an unknown reason.
+            // The file was removed, with the others of the folder or by itself.
             _ => Ok(()),
         }
     }
@@ -95,11 +95,9 @@ impl Fence {
         match self.lock.has_name(&self.folder.join(LOCK)) {
             Ok(true) => Ok(()),
             Ok(false) => {
-                let what = format!(
-                    "the state folder {path} is not the one that this run uses: that was removed or moved"
-                );
+                let what = format!("the state folder {path} of this run was removed, moved or replaced");
                 Err(Error::new(ErrorKind::Io, what).with_help(
-                    "leave it where it is while the run goes on; bring it back to go on from its last checkpoint, or start anew",
+                    "restore it, and run again to resume from the last checkpoint; leave it where it is until the run has ended",
                 ))
             }
             Err(error) => Err(Error::io("look at", path, &error)),
@@ -107,7 +105,7 @@ impl Fence {
     }
 }
 
-/// The number of the run that took a folder last; `None` where none has.
+/// The number of the newest run; `None` if there was none.
 fn number(files: &dyn FileSystem, folder: &Path) -> Result<Option<u64>> {
     let path = folder.join(RUN);
     let bytes = match files.read(&path) {
@@ -117,7 +115,7 @@ fn number(files: &dyn FileSystem, folder: &Path) -> Result<Option<u64>> {
     };
     let number = std::str::from_utf8(&bytes).ok().and_then(|text| text.trim_end().parse().ok());
     number.map(Some).ok_or_else(|| {
-        Error::data(format!("{} does not have the number of a run", path.display()))
+        Error::data(format!("{} does not contain the number of a run", path.display()))
             .with_help("make sure that no run uses the folder, remove that file, and run again")
     })
 }

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::chain::SMALL;
-use super::folder::{KEPT, name};
+use super::names::name;
+use super::retention::KEPT;
 use super::*;
 use crate::files::of_disk::of_disk;
 use crate::files::{Access, Disk, FileHandle, FileSystem, Kind};
@@ -185,7 +186,7 @@ impl Bench {
                 Err(error) => {
                     assert!(!self.is_intact(path), "{}: {error}", path.display());
                     let is_own = self.damaged.contains(path);
-                    assert!(is_own || error.message().contains("it stands on"), "{error}");
+                    assert!(is_own || error.message().contains("its base"), "{error}");
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! The process that holds a lock: what it says of itself in the file, for people; found by the file that it has open, and ended.
+//! The process that holds a lock: its description in the file, for messages; how it is found by the file that it has open, and killed.
 
 use std::fmt;
 use std::os::unix::fs::MetadataExt;
@@ -12,21 +12,21 @@ use crate::error::{Error, Result, visible};
 use crate::files::{FileHandle, FileSystem, write_all_at};
 use crate::time::Timestamp;
 
-/// How long a process may take to be gone.
+/// Time within which a killed process must have ended.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Between two looks.
+/// Pause between two checks.
 const LOOK: Duration = Duration::from_millis(10);
 
-/// By how much a run that takes a folder over may come later than another one that is asked for at the same time, in nanoseconds.
+/// Two runs that take over the folder within this time in nanoseconds count as simultaneous.
 const AT_ONCE: i64 = 1_000_000_000;
 
-/// What a run says of itself in the lock that it holds. Nothing is decided by it but what people are told, and who of several came first.
+/// The description of a run in the file that it has locked. Used for messages, and to find out which of several runs was first.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Holder {
     process: u32,
     host: String,
-    /// When it took the lock, in nanoseconds.
+    /// The time of locking, in nanoseconds since 1970.
     since: i64,
     /// Whether it did so with --take-over.
     has_taken_over: bool,
@@ -40,18 +40,18 @@ impl Holder {
         Self { process: std::process::id(), host, since: now.as_nanos(), has_taken_over }
     }
 
-    /// Writes it into the lock that it holds; that it cannot, as on a full disk, keeps nobody from working.
+    /// Writes the description into the locked file. The run continues if that fails, for example on a full disk.
     pub(super) fn tell(&self, lock: &dyn FileHandle) {
         let said = serde_json::to_vec(self).unwrap_or_default();
         let _only_for_people = lock.truncate(0).and_then(|()| write_all_at(lock, &said, 0));
     }
 
-    /// What the holder of the lock at `path` has said; `None` where it has said nothing that can be read.
+    /// The holder of the lock at `path`; `None` if it has no readable description.
     pub(super) fn of(files: &dyn FileSystem, path: &Path) -> Option<Self> {
         serde_json::from_slice(&files.read(path).ok()?).ok()
     }
 
-    /// Whether it has taken the folder over from another run while one that began at `begun` was about to do the same.
+    /// Whether it took over the folder while a run that began at `begun` was about to do the same.
     pub(super) fn has_taken_over_since(&self, begun: Timestamp) -> bool {
         self.has_taken_over && self.since >= begun.as_nanos().saturating_sub(AT_ONCE)
     }
@@ -67,17 +67,16 @@ impl fmt::Display for Holder {
     }
 }
 
-/// Ends the process that holds `lock`, and waits until it is gone. What a process does that is ended so, it does not do half, nor later:
-/// all that it has written is there, and nothing more comes.
+/// Kills the process that holds `lock`, and waits until it has ended: everything that it has written is there then, and nothing more is written.
 ///
 /// # Errors
-/// When none is found, as on another machine, or one cannot be ended.
+/// If none is found, for example because it is on another machine, or if it cannot be killed.
 pub(super) fn end(lock: &Path) -> Result<()> {
     let path = &lock.display();
-    let by_hand = "end that run by hand, on the machine on which it is";
+    let by_hand = "end that run yourself, on the machine on which it runs";
     let holders = holders(lock).map_err(|error| Error::io("find out who holds", path, &error))?;
     if holders.is_empty() {
-        return Err(Error::unavailable(format!("no process is found that holds {path}")).with_help(by_hand));
+        return Err(Error::unavailable(format!("no process that holds {path} was found")).with_help(by_hand));
     }
     for &holder in &holders {
         kill_process(holder, Signal::KILL).or_else(|error| match error {
@@ -88,17 +87,16 @@ pub(super) fn end(lock: &Path) -> Result<()> {
     let begun = Instant::now();
     while self::holders(lock).is_ok_and(|there| there.iter().any(|holder| holders.contains(holder))) {
         if begun.elapsed() > PATIENCE {
-            return Err(
-                Error::unavailable(format!("the run that holds {path} does not end")).with_help(by_hand)
-            );
+            return Err(Error::unavailable(format!("the run that holds {path} does not end after SIGKILL"))
+                .with_help(by_hand));
         }
         std::thread::sleep(LOOK);
     }
     Ok(())
 }
 
-/// The processes that hold the lock of `file`: those that the system names as the ones that have locked a file of its number, and that have it open. Whoever
-/// only reads it is none.
+/// The processes that hold the lock of `file`: those that have locked a file with its inode according to the system, and have `file` open. A process that
+/// only reads it is not one of them.
 #[cfg(target_os = "linux")]
 fn holders(file: &Path) -> std::io::Result<Vec<Pid>> {
     let meta = file.metadata()?;
@@ -113,7 +111,7 @@ fn holders(file: &Path) -> std::io::Result<Vec<Pid>> {
     };
     let mut found = Vec::new();
     for number in std::fs::read_to_string("/proc/locks")?.lines().filter_map(locker) {
-        // It may end meanwhile.
+        // The process may have ended meanwhile.
         let Ok(open) = std::fs::read_dir(format!("/proc/{number}/fd")) else { continue };
         if number as u32 != std::process::id() && open.flatten().any(|open| is_it(&open.path())) {
             found.extend(Pid::from_raw(number));
@@ -122,7 +120,7 @@ fn holders(file: &Path) -> std::io::Result<Vec<Pid>> {
     Ok(found)
 }
 
-/// Who has a file open is not told here.
+/// This system does not say which processes have a file open.
 #[cfg(not(target_os = "linux"))]
 fn holders(file: &Path) -> std::io::Result<Vec<Pid>> {
     file.metadata().map(|meta| {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::folder::ordinals;
+use super::names::in_order;
 use super::{Checkpoints, Manifest};
 use crate::error::{Error, ErrorKind, Result};
 use crate::files::{FileSystem, kind_if_there};
@@ -28,11 +28,8 @@ pub struct Listed {
 /// What the system says; an error that may pass if all are removed each time before they are read.
 pub fn list(files: &dyn FileSystem, folder: &Path) -> Result<Vec<Listed>> {
     for _ in 0..TRIES {
-        let mut paths = ordinals(files, folder)
-            .map_err(|error| Error::io("look into the state folder", folder.display(), &error))?;
-        paths.sort_unstable();
         let mut checkpoints = Checkpoints::closing(files);
-        let all = paths.into_iter().map(|(_, path)| listed(files, path, &mut checkpoints));
+        let all = in_order(files, folder)?.into_iter().map(|(_, path)| listed(files, path, &mut checkpoints));
         let all = all.collect::<Result<Vec<_>>>()?;
         let are_removed = all.iter().any(Option::is_none);
         let all: Vec<_> = all.into_iter().flatten().collect();

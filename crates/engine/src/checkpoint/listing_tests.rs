@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::folder::name;
 use super::listing::TRIES;
+use super::names::name;
 use super::*;
 use crate::error::{Error, ErrorKind};
 use crate::files::of_disk::of_disk;

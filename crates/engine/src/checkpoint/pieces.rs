@@ -1,5 +1,5 @@
-//! What a stage keeps, piece by piece: a million sensors keep more than should be in memory twice. It is made while it is written, and read
-//! when somebody goes on from it.
+//! The state of a stage, piece by piece: that of a million sensors should not be in memory twice. It is made while it is written, and read when
+//! a run resumes from it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,47 +9,47 @@ use crate::error::Error;
 use crate::files::FileHandle;
 use crate::stage::Pieces;
 
-/// What a stage kept at a checkpoint, in the file of that and of those on which it stands.
+/// The state of a stage at a checkpoint, in the files of the checkpoint and its bases.
 #[derive(Clone, Debug, Default)]
 pub struct StageState {
-    /// A complete cut, and those of changes that followed.
+    /// A complete cut, then those that contain changes.
     cuts: Vec<SavedCut>,
 }
 
-/// What a stage kept at a cut, in one file.
+/// The state of a stage in one file.
 #[derive(Clone)]
 pub(super) struct SavedCut {
     /// `None` if it was closed: then the pieces cannot be read.
     pub(super) file: Option<Arc<dyn FileHandle>>,
-    /// Where its first piece begins, and where its last one ends.
+    /// The offsets at which its first piece begins and its last piece ends.
     pub(super) start: u64,
     pub(super) end: u64,
-    /// How long its pieces are together.
+    /// The length of all pieces.
     pub(super) bytes: u64,
 }
 
 impl StageState {
-    /// The state that was complete at a cut.
+    /// The state in a complete cut.
     pub(super) fn complete(cut: SavedCut) -> Self {
         Self { cuts: vec![cut] }
     }
 
-    /// The state when `changes` has followed.
+    /// The same, followed by `changes`.
     pub(super) fn followed_by(&self, changes: SavedCut) -> Self {
         Self { cuts: self.cuts.iter().cloned().chain([changes]).collect() }
     }
 
-    /// Closes its files: how many bytes it has is still known.
+    /// Closes its files; its length is still known.
     pub(super) fn close(&mut self) {
         self.cuts.iter_mut().for_each(|cut| cut.file = None);
     }
 
-    /// How many bytes it has, those that were replaced since included: so many are read by a run that goes on from it.
+    /// The number of bytes that a run reads to resume from it; later pieces replace some of them.
     pub fn bytes(&self) -> u64 {
         self.cuts.iter().map(|cut| cut.bytes).sum()
     }
 
-    /// The pieces of the complete cut, then those of each one that followed, as they were written.
+    /// The pieces of the complete cut, then those of each cut with changes, as they were written.
     pub fn cuts(&self) -> Vec<Pieces> {
         self.cuts.iter().map(SavedCut::pieces).collect()
     }

@@ -1,5 +1,5 @@
-//! Reads the parts of a checkpoint's file one after the other, each of which says how long it is. What is longer than the file is not
-//! believed, and takes no memory.
+//! Reads the parts of a checkpoint's file, each of which begins with its length. A length beyond the end of the file is an error before memory is
+//! allocated for it.
 
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::sync::Arc;
@@ -8,38 +8,38 @@ use serde::de::DeserializeOwned;
 
 use crate::files::FileHandle;
 
-/// Bytes that are read at once.
+/// Bytes read at once.
 const BUFFER: usize = 256 << 10;
 
-/// The bytes of a number take no more than this.
+/// Maximum length of a number in bytes.
 const LONGEST_NUMBER: usize = 10;
 
-/// A part of a file that is read from its beginning on.
+/// Reads a part of a file from its start.
 pub(super) struct Reader {
     input: BufReader<Handle>,
-    /// Where the next byte is read, and where there are no more.
+    /// The offsets of the next byte and of the end.
     place: u64,
     end: u64,
 }
 
 impl Reader {
-    /// Of the bytes of `file` from `start` to `end`.
+    /// Reads the bytes of `file` from `start` to `end`.
     pub(super) fn between(file: &Arc<dyn FileHandle>, start: u64, end: u64) -> Self {
         let input = BufReader::with_capacity(BUFFER, Handle { file: Arc::clone(file), place: start });
         Self { input, place: start, end }
     }
 
-    /// Where the next byte is read.
+    /// The offset of the next byte.
     pub(super) fn place(&self) -> u64 {
         self.place
     }
 
-    /// Whether there are no more.
+    /// Whether all bytes were read.
     pub(super) fn is_at_end(&self) -> bool {
         self.place == self.end
     }
 
-    /// A number, as postcard writes it.
+    /// Reads a number, as postcard encodes it.
     pub(super) fn number(&mut self) -> io::Result<u64> {
         let (mut bytes, mut length) = ([0; LONGEST_NUMBER], 0);
         loop {
@@ -51,7 +51,7 @@ impl Reader {
         }
     }
 
-    /// A length, and so many bytes.
+    /// Reads a length and as many bytes.
     pub(super) fn bytes(&mut self, bytes: &mut Vec<u8>) -> io::Result<()> {
         let length = self.length()?;
         bytes.clear();
@@ -65,12 +65,12 @@ impl Reader {
         self.bytes(&mut bytes)?;
         match postcard::take_from_bytes(&bytes) {
             Ok((part, [])) => Ok(part),
-            Ok(_) => Err(damaged("something follows a part of it")),
+            Ok(_) => Err(damaged("bytes follow one of its parts")),
             Err(error) => Err(damaged(error)),
         }
     }
 
-    /// A piece; `None` where no more follow.
+    /// Reads a piece; `None` at the end.
     pub(super) fn piece(&mut self) -> io::Result<Option<Vec<u8>>> {
         if self.is_at_end() {
             return Ok(None);
@@ -80,7 +80,7 @@ impl Reader {
         Ok(Some(piece))
     }
 
-    /// Passes a piece by; how long it is, 0 where it says that no more follow.
+    /// Skips a piece; returns its length, which is 0 for the end of a list.
     pub(super) fn pass(&mut self) -> io::Result<u64> {
         let length = self.length()?;
         self.input.seek_relative(length.cast_signed())?;
@@ -91,7 +91,7 @@ impl Reader {
     fn length(&mut self) -> io::Result<u64> {
         let length = self.number()?;
         if length > self.end - self.place {
-            Err(damaged("a part of it is longer than all"))
+            Err(damaged("one of its parts is longer than the file"))
         } else {
             Ok(length)
         }
@@ -99,19 +99,19 @@ impl Reader {
 
     fn fill(&mut self, bytes: &mut [u8]) -> io::Result<()> {
         if bytes.len() as u64 > self.end - self.place {
-            return Err(damaged("it ends too early"));
+            return Err(damaged("it is truncated"));
         }
         self.place += bytes.len() as u64;
         self.input.read_exact(bytes)
     }
 }
 
-/// The error of a file that is not as it was written.
+/// The error for a file that is not what was written.
 pub(super) fn damaged(what: impl ToString) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what.to_string())
 }
 
-/// A file, read from a place on.
+/// A file and the offset of the next byte.
 struct Handle {
     file: Arc<dyn FileHandle>,
     place: u64,
@@ -132,7 +132,7 @@ impl Seek for Handle {
             SeekFrom::Current(by) => self.place.checked_add_signed(by),
             SeekFrom::End(by) => self.file.size()?.checked_add_signed(by),
         };
-        self.place = place.ok_or_else(|| damaged("a place before its beginning"))?;
+        self.place = place.ok_or_else(|| damaged("an offset before its start"))?;
         Ok(self.place)
     }
 }

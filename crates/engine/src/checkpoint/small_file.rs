@@ -1,4 +1,4 @@
-//! Small files of a state folder, which are replaced as a whole: whoever reads one has what it was or what it is.
+//! Small files of a state folder, which are replaced atomically: a reader gets the old or the new content.
 
 use std::io;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::files::{Access, FileHandle, FileSystem, folder, write_all_at};
 
-/// Gives the file at `path` the content `bytes`, by way of `aside`; when this returns, it is durable.
+/// Replaces the content of the file at `path` by `bytes`, via the temporary name `aside`; it is durable when this returns.
 pub(super) fn replace(files: &dyn FileSystem, path: &Path, aside: &Path, bytes: &[u8]) -> io::Result<()> {
     let file = create_anew(files, aside)?;
     write_all_at(&*file, bytes, 0)?;
@@ -15,7 +15,7 @@ pub(super) fn replace(files: &dyn FileSystem, path: &Path, aside: &Path, bytes: 
     files.sync_folder(folder(path))
 }
 
-/// Makes an empty file in place of one that a run which was killed has left.
+/// Creates an empty file, and replaces one that a killed run has left.
 pub(super) fn create_anew(files: &dyn FileSystem, path: &Path) -> io::Result<Arc<dyn FileHandle>> {
     match files.create(path, Access::Private) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {

@@ -74,6 +74,6 @@ impl FileChange {
             }
             _ => "or give `--accept changes` to resume with the files as they are now",
         };
-        changed(name, what).with_help(format!("{first}; {or}; or start anew with another --state"))
+        changed(name, what).with_help(format!("{first}; {or}; or start a new run with another --state"))
     }
 }

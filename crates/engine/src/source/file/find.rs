@@ -145,7 +145,7 @@ impl<'a> ResumeSearch<'a> {
         };
         let Some(what) = difference(was, file, true, self.format)? else { return Ok(true) };
         Err(changed(&was.name, what).with_help(
-            "its position is lost: restore the original; or move it away and give `--accept changes` to skip the rest of it, or start anew with another --state",
+            "its position is lost: restore the original; or move it away and give `--accept changes` to skip the rest of it, or start a new run with another --state",
         ))
     }
 

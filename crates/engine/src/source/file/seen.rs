@@ -58,5 +58,5 @@ impl Seen {
 /// The error that the file `name` of the input has changed.
 pub(super) fn changed(name: &str, what: &str) -> Error {
     Error::data(format!("the input has changed since the checkpoint: `{name}` {what}"))
-        .with_help("restore the original files, or start anew with another --state")
+        .with_help("restore the original files, or start a new run with another --state")
 }
