@@ -17,3 +17,5 @@ mod output;
 mod panics;
 #[path = "failures/rig.rs"]
 mod rig;
+#[path = "failures/traps.rs"]
+mod traps;

@@ -17,6 +17,8 @@ pub mod encoding;
 mod encoding_tests;
 mod glue;
 pub mod influx;
+#[cfg(test)]
+mod json_tests;
 pub mod jsonl;
 mod keys;
 mod last_time;

@@ -16,27 +16,39 @@
 //!
 //! Nothing here reads the clock (except [`Clock`]), the environment or the machine's time zone files.
 
+#[cfg(test)]
+mod calendar_tests;
 mod civil;
 mod clock;
 mod days;
 mod directives;
 mod duration;
 mod epoch;
+#[cfg(test)]
+mod epoch_tests;
 mod error;
 mod folds;
 mod iso8601;
 mod parser;
 mod pattern;
+#[cfg(test)]
+mod pattern_tests;
 mod period;
 mod quiet;
 mod reached;
 mod rfc3339;
+#[cfg(test)]
+mod rfc3339_tests;
 mod serial;
 #[cfg(test)]
-mod tests;
+mod testing;
 mod timestamp;
+#[cfg(test)]
+mod timestamp_tests;
 mod watermark;
 mod zone;
+#[cfg(test)]
+mod zone_tests;
 mod zones;
 
 pub use civil::write_civil;
