@@ -4,7 +4,8 @@
 
 use super::blank::blank_lines;
 use super::columns::Role;
-use super::rows::{ChunkRows, FileColumns};
+use super::file_columns::FileColumns;
+use super::rows::ChunkRows;
 use super::run::{FieldOfRun, NumberScratch, RecordRun, SensorsOfRun};
 use super::{Chunk, Decoded};
 use crate::batch::Span;

@@ -15,6 +15,7 @@ mod encode_tests;
 pub mod encoding;
 #[cfg(test)]
 mod encoding_tests;
+mod file_columns;
 mod glue;
 pub mod influx;
 #[cfg(test)]
@@ -25,7 +26,9 @@ mod last_time;
 mod line_format;
 mod lines;
 mod pieces;
+mod refusal;
 mod refused;
+mod rounded;
 mod rows;
 mod run;
 #[cfg(test)]

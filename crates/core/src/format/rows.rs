@@ -1,92 +1,20 @@
 //! Collects the records of a chunk column by column; an invalid record leaves nothing but its rejection.
 
-use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::columns::{Columns, Composite, Role, Roles, Suffix, not_of_type, shown};
+use super::columns::{Columns, Composite, Role, shown};
+use super::file_columns::FileColumns;
 use super::last_time::LastTime;
+use super::refusal::Refusal;
+use super::rounded::Rounded;
 use super::run::{FieldOfRun, NumberScratch, RecordRun, SensorsOfRun};
 use super::{MAX_RECORD, SHOWN};
-use crate::batch::{
-    Batch, Column, FieldRole, FieldType, Number, Numbers, Origins, Schema, Span, Text, TimeColumn,
-};
-use crate::error::{Rejection, RejectionKind, Result};
+use crate::batch::{Batch, Column, FieldRole, Number, Numbers, Origins, Span, Text, TimeColumn};
+use crate::error::{Rejection, Result};
 use crate::format::{Chunk, Decoded};
 use crate::offset::Position;
 use crate::sensor::{MAX_NAME, SensorId, SensorLookup, long_name};
-
-/// Why a record is rejected: the index of the column at fault, if any, and the reason.
-pub(super) struct Refusal {
-    pub(super) column: Option<usize>,
-    pub(super) reason: String,
-    pub(super) kind: RejectionKind,
-}
-
-impl Refusal {
-    pub(super) fn record(reason: impl Into<String>) -> Self {
-        Self { column: None, reason: reason.into(), kind: RejectionKind::Malformed }
-    }
-
-    pub(super) fn field(column: usize, reason: impl Into<String>) -> Self {
-        Self { column: Some(column), ..Self::record(reason) }
-    }
-
-    /// The field is not a value of type `ty`.
-    pub(super) fn of_type(column: usize, field: &[u8], ty: FieldType) -> Self {
-        Self::field(column, format!("{} is {}", shown(field), not_of_type(ty)))
-    }
-
-    /// It is a header other than the file's.
-    pub(super) fn header(reason: impl Into<String>) -> Self {
-        Self { kind: RejectionKind::OtherHeader, ..Self::record(reason) }
-    }
-}
-
-/// What all chunks of a file share.
-#[derive(Clone, Debug)]
-pub(super) struct FileColumns {
-    pub(super) columns: Columns,
-    pub(super) schema: Arc<Schema>,
-    /// By field of the file.
-    pub(super) roles: Vec<Role>,
-    /// Columns that the file does not have: null in all records.
-    pub(super) missing: Vec<Role>,
-    /// By column of the schema: the unit that may follow its numbers; empty if no column has one.
-    pub(super) suffixes: Vec<Option<Suffix>>,
-    /// The sensor of the whole file, if no column has it.
-    pub(super) sensor: Option<String>,
-    pub(super) origins: bool,
-}
-
-impl FileColumns {
-    /// The columns of `schema` in a file whose stem is `stem`.
-    pub(super) fn new(
-        columns: &Columns,
-        schema: &Arc<Schema>,
-        roles: Roles,
-        stem: &str,
-        origins: bool,
-    ) -> Self {
-        let suffixes: Vec<_> = schema.fields().iter().map(|field| columns.suffix(&field.name)).collect();
-        let has_suffix = suffixes.iter().any(Option::is_some);
-        Self {
-            sensor: columns.file_sensor(stem).map(str::to_owned),
-            columns: columns.clone(),
-            schema: Arc::clone(schema),
-            roles: roles.fields,
-            missing: roles.missing,
-            suffixes: if has_suffix { suffixes } else { Vec::new() },
-            origins,
-        }
-    }
-
-    /// Whether every column is a single field, as the fast decoders require.
-    pub(super) fn is_plain(&self) -> bool {
-        let has_parts = self.roles.iter().any(|role| matches!(role, Role::Part { .. }));
-        self.suffixes.is_empty() && !has_parts
-    }
-}
 
 /// The rejection reason for text that is not UTF-8.
 fn not_utf8(field: &[u8]) -> String {
@@ -109,45 +37,6 @@ pub(super) struct ChunkRows<'a> {
     /// The parts of the record's time and sensor name, if they are composite.
     parts: [Vec<Vec<u8>>; 2],
     rounded: Rounded,
-}
-
-/// Integers that f64 cannot represent, in columns of type f64, with their rounded values.
-#[derive(Default)]
-struct Rounded {
-    /// Those of the current record, by column.
-    of_record: Vec<(usize, f64)>,
-    /// Those of a run of records, by record and column.
-    of_run: Vec<(u32, usize, f64)>,
-    /// By column: their number, and the largest.
-    accepted: BTreeMap<usize, (u64, f64)>,
-}
-
-impl Rounded {
-    fn accept(&mut self, at: usize, value: f64) {
-        let (count, largest) = self.accepted.entry(at).or_insert((0, value));
-        *count += 1;
-        *largest = largest.max(value);
-    }
-
-    fn accept_record(&mut self) {
-        while let Some((at, value)) = self.of_record.pop() {
-            self.accept(at, value);
-        }
-    }
-
-    /// Accepts the records `records` of a run; those before them in the run were rejected.
-    fn accept_run(&mut self, records: Range<usize>) {
-        if self.of_run.is_empty() {
-            return;
-        }
-        for (record, at, value) in std::mem::take(&mut self.of_run) {
-            match record as usize {
-                record if records.contains(&record) => self.accept(at, value),
-                later if later >= records.end => self.of_run.push((record, at, value)),
-                _ => {}
-            }
-        }
-    }
 }
 
 impl<'a> ChunkRows<'a> {

@@ -9,7 +9,8 @@ use super::scan::Scan;
 use super::split::Splitter;
 use crate::batch::Bytes;
 use crate::format::Chunk;
-use crate::format::rows::{FileColumns, Refusal};
+use crate::format::file_columns::FileColumns;
+use crate::format::refusal::Refusal;
 use crate::offset::Offset;
 use crate::sensor::Sensors;
 

@@ -28,7 +28,7 @@ use self::ragged::Fitting;
 use self::scan::Scan;
 use self::split::Splitter;
 use super::columns::{ColumnOptions, Columns, SAMPLE};
-use super::rows::FileColumns;
+use super::file_columns::FileColumns;
 use super::{BoundFormat, Format, Head, LineFormat};
 use crate::batch::{Field, Schema};
 use crate::error::{Error, Result};

@@ -5,7 +5,8 @@ use super::again;
 use super::decoder::CsvDecoder;
 use super::scan::{FieldSpan, Scan, plain_quoted, unquote};
 use crate::error::Result;
-use crate::format::rows::{ChunkRows, Refusal};
+use crate::format::refusal::Refusal;
+use crate::format::rows::ChunkRows;
 use crate::format::{Chunk, Decoded, MAX_FIELD, MAX_FIELDS, MAX_RECORD, TOO_LONG};
 use crate::sensor::SensorLookup;
 

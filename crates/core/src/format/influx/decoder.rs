@@ -2,7 +2,7 @@
 
 use super::MissingTime;
 use crate::format::columns::Role;
-use crate::format::rows::FileColumns;
+use crate::format::file_columns::FileColumns;
 
 /// Decodes the chunks of one file.
 pub(super) struct InfluxDecoder {

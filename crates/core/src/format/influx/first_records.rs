@@ -3,7 +3,7 @@
 use super::line::parse;
 use super::reference::{is_no_record, line_at};
 use crate::format::Refused;
-use crate::format::rows::Refusal;
+use crate::format::refusal::Refusal;
 
 /// A summary of the first records.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

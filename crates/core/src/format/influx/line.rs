@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use crate::batch::Number;
 use crate::format::columns::shown;
-use crate::format::rows::Refusal;
+use crate::format::refusal::Refusal;
 use crate::format::{MAX_FIELD, MAX_FIELDS};
 use crate::kernel::number::parse_f64;
 

@@ -21,9 +21,9 @@ mod tests;
 use std::sync::Arc;
 
 use super::columns::{ColumnOptions, Columns, Role, Roles, SAMPLE};
+use super::file_columns::FileColumns;
 use super::jsonl::UnknownFields;
 use super::keys::byte_order_mark;
-use super::rows::FileColumns;
 use super::{BoundFormat, Format, Head};
 use crate::batch::Schema;
 use crate::error::{Error, Result};

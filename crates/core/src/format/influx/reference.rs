@@ -13,9 +13,11 @@ use super::shapes::Shapes;
 use crate::batch::{Number, Span};
 use crate::error::Result;
 use crate::format::columns::{Role, shown};
+use crate::format::file_columns::FileColumns;
 use crate::format::keys::place_of;
 use crate::format::lines::LineDecoder;
-use crate::format::rows::{ChunkRows, FileColumns, Refusal};
+use crate::format::refusal::Refusal;
+use crate::format::rows::ChunkRows;
 use crate::format::{MAX_RECORD, TOO_LONG};
 
 /// A line's value for a key.

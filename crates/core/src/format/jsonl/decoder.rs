@@ -1,7 +1,7 @@
 //! The state of a decoder bound to its file: the fields with columns, and the options.
 
 use super::objects::Objects;
-use crate::format::rows::FileColumns;
+use crate::format::file_columns::FileColumns;
 
 /// Decodes the chunks of one file.
 pub(super) struct JsonDecoder {

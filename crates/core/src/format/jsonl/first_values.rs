@@ -8,7 +8,7 @@ use super::object::elements;
 use super::reference::fields;
 use crate::format::Refused;
 use crate::format::keys::byte_order_mark;
-use crate::format::rows::Refusal;
+use crate::format::refusal::Refusal;
 
 /// A summary of the first values.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -21,8 +21,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::columns::{ColumnOptions, Columns, Roles};
+use super::file_columns::FileColumns;
 use super::keys::byte_order_mark;
-use super::rows;
 use super::{BoundFormat, Format, Head, LineFormat, MAX_FIELDS};
 use crate::batch::{FieldType, Schema};
 use crate::error::{Error, Result};
@@ -101,7 +101,7 @@ impl JsonLines {
     fn decoder(&self, head: Head<'_>, schema: &Arc<Schema>) -> JsonDecoder {
         let (names, fields) = self.columns.keys(schema).into_iter().unzip();
         let roles = Roles { fields, missing: Vec::new() };
-        let layout = rows::FileColumns::new(&self.columns, schema, roles, head.stem, self.origins);
+        let layout = FileColumns::new(&self.columns, schema, roles, head.stem, self.origins);
         let ignore_unknown = self.options.unknown_fields == UnknownFields::Ignore;
         let names: Vec<String> = names;
         let paths = Paths::new(names.iter().cloned());

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use crate::error::Result;
 use crate::format::MAX_FIELD;
-use crate::format::rows::Refusal;
+use crate::format::refusal::Refusal;
 
 /// The maximum nesting depth of arrays and objects.
 pub(super) const MAX_NESTING: usize = 64;

@@ -3,7 +3,7 @@
 use super::object::{FieldEntry, elements};
 use super::paths::{Paths, at_path};
 use super::unfolded::Unfolded;
-use crate::format::rows::Refusal;
+use crate::format::refusal::Refusal;
 
 /// The maximum total size in bytes of the fields around an array, which are repeated in every record.
 const MOST_AROUND: usize = 16 << 20;

@@ -4,7 +4,7 @@ use serde_json::value::RawValue;
 
 use super::object::{FieldEntry, MAX_NESTING, is_nested, parts, too_deep};
 use super::unfolded::{Swap, TakenApart};
-use crate::format::rows::Refusal;
+use crate::format::refusal::Refusal;
 
 /// The maximum length of a dotted name, in bytes.
 const MAX_PATH: usize = 1024;

@@ -15,9 +15,11 @@ use super::unfolded::Swap;
 use crate::batch::Span;
 use crate::error::Result;
 use crate::format::columns::{Columns, Role};
+use crate::format::file_columns::FileColumns;
 use crate::format::keys::place_of;
 use crate::format::lines::LineDecoder;
-use crate::format::rows::{ChunkRows, FileColumns, Refusal};
+use crate::format::refusal::Refusal;
+use crate::format::rows::ChunkRows;
 use crate::format::{Chunk, Decoded, MAX_FIELDS, MAX_RECORD, TOO_LONG};
 use crate::sensor::SensorLookup;
 

@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use super::object::{FieldEntry, parts};
 use crate::error::Result;
-use crate::format::rows::Refusal;
+use crate::format::refusal::Refusal;
 
 /// An object and its fields.
 pub(super) type TakenApart<'t> = (&'t RawValue, Vec<FieldEntry<'t>>);
