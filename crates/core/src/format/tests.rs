@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::columns::{ColumnOptions, Decimal};
 use super::csv::{Csv, Dialect};
-use super::jsonl::{JsonLines, JsonOptions, Layout, UnknownFields};
+use super::jsonl::{JsonLines, JsonOptions};
 use super::{Decode, Format, Head};
 use crate::batch::{Batch, Bytes, Column};
 use crate::error::Result;

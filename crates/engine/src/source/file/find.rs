@@ -19,9 +19,7 @@ use crate::source::Changes;
 pub(in crate::source) struct Continuation {
     /// The current files in the order of reading: those that were read, the one being read, the others.
     pub(in crate::source) files: Vec<InputFile>,
-    /// The index of the file to resume in.
-    pub(in crate::source) at: usize,
-    /// The offset in that file.
+    /// The file to resume in, as an index into `files`, and the offset in it.
     pub(in crate::source) offset: Offset,
     /// The files that were read, for the next checkpoint.
     pub(in crate::source) read: Vec<Seen>,
@@ -76,7 +74,7 @@ impl InFiles {
         }
         let (place, line) = if is_begun { (self.offset.at, self.offset.line) } else { (0, 1) };
         let offset = Offset { file: at as u64, at: place, line };
-        Ok(Continuation { files, at, offset, read: search.read, ahead, remarks: search.remarks })
+        Ok(Continuation { files, offset, read: search.read, ahead, remarks: search.remarks })
     }
 
     /// Resumes a live input that has begun.
@@ -88,7 +86,7 @@ impl InFiles {
         let late = files[..at].iter().filter(|file| !known.contains(&*file.name));
         let remarks = late.map(|file| is_late(&file.name)).collect();
         let offset = Offset { file: at as u64, ..self.offset };
-        Ok(Continuation { files: files.to_vec(), at, offset, read, ahead: None, remarks })
+        Ok(Continuation { files: files.to_vec(), offset, read, ahead: None, remarks })
     }
 
     /// The number of files that are done.

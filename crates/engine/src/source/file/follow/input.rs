@@ -1,7 +1,7 @@
 //! Followed files as the input of a source.
 
 use super::Follower;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::notes::say;
 use crate::offset::{Offset, Sequence};
 use crate::source::file::input::TextInput;
