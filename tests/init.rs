@@ -7,6 +7,7 @@ mod folders;
 #[path = "init/odd.rs"]
 mod odd;
 #[path = "common/packers.rs"]
+#[expect(dead_code, reason = "archives alone are packed here")]
 mod packers;
 #[path = "init/refused.rs"]
 mod refused;
