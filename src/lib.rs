@@ -77,8 +77,8 @@ pub mod source {
     #[cfg(feature = "polars")]
     pub use tidemill_engine::source::Frame;
     pub use tidemill_engine::source::{
-        Changes, Component, Csv, FileOptions, Influx, Input, Io, JsonLines, Kind, OneOrMany, OpenOptions,
-        Parquet, Progress, Recorder, Resumption, Shape, Source, SourceSpec, Synthetic, Traits, Tsv,
+        Changes, Component, Csv, FileOptions, Influx, Input, Io, JsonLines, OneOrMany, OpenOptions, Parquet,
+        Progress, Quantity, Recorder, Resumption, Shape, Source, SourceSpec, Synthetic, Traits, Tsv,
     };
 }
 
@@ -86,12 +86,12 @@ pub mod source {
 /// [`WindowStatistic`](stage::WindowStatistic) or [`IntervalStatistic`](stage::IntervalStatistic) for a new one; [`Stage`](stage::Stage) itself where whole columns are needed.
 pub mod stage {
     pub use tidemill_core::stage::{
-        Action, Aggregate, Average, Bounds, ByColumn, Change, Columns, Component, Dedupe, EachRow,
-        EachSensor, EachSeries, Emitted, Exception, Fit, Fitted, Flow, Foresight, Interval,
-        IntervalStatistic, Intervals, IntoStage, Keep, Last, Look, Max, Method, Middle, Min, Moving,
-        MovingAverage, MovingMax, MovingMedian, MovingMin, MovingStd, Normalize, Nulls, Pivot, Process, Rate,
-        Reach, ReadColumn, Record, Row, RowStage, Run, SensorStage, SensorStates, SeriesStage, Silence,
-        Stage, Statistic, Std, Threshold, TimeBasis, Timer, Unknown, Unusual, Value, Window, WindowStatistic,
+        Action, Aggregate, Average, Bounds, ByColumn, Columns, Component, Dedupe, EachRow, EachSensor,
+        EachSeries, Emitted, Exception, Fit, Fitted, Flow, Foresight, Interval, IntervalStatistic, Intervals,
+        IntoStage, Keep, Last, Look, Max, Method, Middle, Min, Moving, MovingAverage, MovingMax,
+        MovingMedian, MovingMin, MovingStd, Normalize, Nulls, Pivot, Process, Rate, RateMethod, Reach,
+        ReadColumn, Record, Row, RowStage, Run, SensorStage, SensorStates, SeriesStage, Silence, Stage,
+        Statistic, Std, Threshold, TimeBasis, Timer, Unknown, Unusual, Value, Window, WindowStatistic,
         WriteColumn,
     };
 }
@@ -120,7 +120,7 @@ pub mod options {
 
 /// Failures: an [`Error`] ends the run; a [`Rejection`] rejects one record, and the run continues.
 pub mod error {
-    pub use tidemill_core::error::{Error, ErrorKind, Part, Rejection, RejectionKind, Result};
+    pub use tidemill_core::error::{Error, ErrorKind, PartIndex, Rejection, RejectionKind, Result};
 }
 
 /// Timestamps (nanoseconds since 1970, UTC), durations, watermarks.
@@ -163,7 +163,7 @@ pub mod format {
     pub use tidemill_core::format::csv::{Csv, CsvEncoder, Dialect, Ragged};
     pub use tidemill_core::format::encoding::EncodingOptions;
     pub use tidemill_core::format::influx::{Influx, InfluxOptions, MissingTime, Precision};
-    pub use tidemill_core::format::jsonl::{JsonEncoder, JsonLines, JsonOptions, Layout, UnknownFields};
+    pub use tidemill_core::format::jsonl::{JsonEncoder, JsonLayout, JsonLines, JsonOptions, UnknownFields};
     pub use tidemill_core::format::{
         BoundFormat, Chunk, Decode, Decoded, Encode, Format, Head, LineFormat, Refused, Witness,
     };
@@ -184,7 +184,7 @@ pub mod chain {
 /// Files: paths of a pipeline file, and the file system that sinks write to.
 pub mod files {
     pub use tidemill_engine::atomic::Outputs;
-    pub use tidemill_engine::files::{Access, Base, FileHandle, FilePath, FileSystem, Kind};
+    pub use tidemill_engine::files::{Access, Base, FileHandle, FilePath, FileSystem, FileType};
 }
 
 /// Ledgers (counts of records by outcome) and latencies.

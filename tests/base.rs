@@ -204,7 +204,7 @@ fn a_run_that_goes_on_is_the_same_from_any_folder_and_after_a_move() {
     // It is over, which it says from anywhere.
     let output = run(place.path(), &["run", "moved/p.toml", "--state", "moved/state"]);
     good(&output);
-    assert!(text(&output.stderr).contains("had ended already"), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("had already ended"), "{}", text(&output.stderr));
 }
 
 #[test]

@@ -173,7 +173,7 @@ fn input_without_a_clock_is_refused() {
         let output = run(folder.path(), &[verb, "p.toml"]);
         let said = text(&output.stderr);
         assert_eq!(output.status.code(), Some(78), "{said}");
-        assert!(said.contains("it goes by the clock, and its input has none"), "{said}");
+        assert!(said.contains("it uses the time at which records are received"), "{said}");
         assert!(!folder.path().join("out.csv").exists());
     }
 }

@@ -166,7 +166,7 @@ fn go(folder: &Path, follow: bool, options: RunOptions, ask_at: u64, stop_at: u6
 
 /// The number of records before the new options took effect.
 fn split(report: &Report) -> usize {
-    let remark = report.remarks.iter().find_map(|remark| remark.strip_prefix("other options after "));
+    let remark = report.remarks.iter().find_map(|remark| remark.strip_prefix("options changed after "));
     let remark = remark.unwrap_or_else(|| panic!("none in {:?}", report.remarks));
     assert!(remark.contains("records: stage 0 (dedupe) `tolerance`"), "{remark}");
     remark.split(' ').next().expect("a number").parse().expect("a number")
@@ -352,7 +352,7 @@ fn a_hangup_reads_the_file_again_and_ends_no_run() {
     write("p.toml", &toml("20"));
     child.signal("-HUP");
     let told = said.wait_for("read p.toml again");
-    assert!(told.contains("the run goes on with stage 0 (threshold) `max`"), "{told}");
+    assert!(told.contains("the run continues with new values of stage 0 (threshold) `max`"), "{told}");
     add("16\n26\n");
     assert_eq!(lines(folder.path(), 3), "sensor,v\nin,5\nin,16\n");
 
@@ -360,18 +360,18 @@ fn a_hangup_reads_the_file_again_and_ends_no_run() {
     said.wait_for("no option has changed");
     write("p.toml", &toml("'much'"));
     child.signal("-HUP");
-    let told = said.wait_for("the run goes on as before");
+    let told = said.wait_for("the run continues with the previous options");
     assert!(told.contains("expected a number"), "{told}");
     write("p.toml", &toml("30").replace("out.csv", "other.csv"));
     child.signal("-HUP");
-    let told = said.wait_for("the run goes on as before");
+    let told = said.wait_for("the run continues with the previous options");
     assert!(told.contains("`path` cannot change"), "{told}");
     add("27\n17\n");
     assert_eq!(lines(folder.path(), 4), "sensor,v\nin,5\nin,16\nin,17\n");
 
     write("p.toml", &toml("20"));
     child.signal("-TERM");
-    let told = said.wait_for("other options after 3 records");
+    let told = said.wait_for("options changed after 3 records");
     assert!(child.0.wait().expect("an end").success(), "{told}");
     // What goes on later goes on with the options that held.
     let output = run(folder.path(), &["run", "p.toml", "--state", "state", "--finish"]);

@@ -116,7 +116,7 @@ fn clause_7_too_many_rejects_end_the_run_with_a_data_error() {
         run("all.csv", "")
             .expect_err("none is good")
             .to_string()
-            .contains("1 of 1 records were refused, more than half")
+            .contains("1 of 1 records were rejected, more than half")
     );
     assert!(run("all.csv", "max_rejects = 100").is_ok());
 }

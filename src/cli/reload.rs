@@ -33,16 +33,15 @@ fn reloaded(args: &FileArgs, reloads: &Reloads) -> TerminalText {
     let file = args.file.display();
     match reload(args, reloads) {
         Ok(options) if options.is_empty() => {
-            TerminalText::from(&*format!("read {file} again: no option has changed"))
+            TerminalText::from(&*format!("reloaded {file}: no option has changed"))
         }
-        Ok(options) => {
-            TerminalText::from(&*format!("read {file} again: the run goes on with {}", options.join(", ")))
-        }
+        Ok(options) => TerminalText::from(&*format!(
+            "reloaded {file}: the run continues with new values of {}",
+            options.join(", ")
+        )),
         Err(failure) => {
             let mut page = exit::message_of(&failure);
-            page.rendered(&format!(
-                "\nthe run goes on as before: {file} was read again, and is not what it could go on with"
-            ));
+            page.rendered(&format!("\n{file} was not reloaded: the run continues with the previous options"));
             page
         }
     }

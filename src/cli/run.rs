@@ -14,7 +14,7 @@ use super::progress::Display;
 use super::reload;
 use super::summary::{plural, summary};
 use super::timings::timings;
-use tidemill_core::error::{Error, ErrorKind, Part};
+use tidemill_core::error::{Error, ErrorKind, PartIndex};
 use tidemill_core::time::parse_duration;
 use tidemill_engine::atomic;
 use tidemill_engine::notes;
@@ -153,7 +153,9 @@ fn unread() -> Option<String> {
 fn failure(resolved: &Resolved, error: Error) -> Failure {
     let sinks = &resolved.pipeline.sinks;
     match error.part() {
-        Some(Part::Sink(0)) if error.is_broken_pipe() && sinks.len() == 1 && sinks[0].spec.is_stdout() => {
+        Some(PartIndex::Sink(0))
+            if error.is_broken_pipe() && sinks.len() == 1 && sinks[0].spec.is_stdout() =>
+        {
             Failure::Closed
         }
         _ => locate(resolved, error),

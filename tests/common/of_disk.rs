@@ -4,7 +4,7 @@
 /// Where it is used, the types that occur in the methods, `Disk` and `io` are in scope.
 macro_rules! of_disk {
     (kind) => {
-        fn kind(&self, path: &Path) -> io::Result<Kind> {
+        fn kind(&self, path: &Path) -> io::Result<FileType> {
             Disk.kind(path)
         }
     };

@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex};
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use tidemill::files::{Access, FileHandle, FileSystem, Kind};
+use tidemill::files::{Access, FileHandle, FileSystem, FileType};
 
 /// What is written or lost in one piece.
 const BLOCK: usize = 16;
@@ -314,12 +314,16 @@ pub(crate) fn random(seed: u64) -> StdRng {
 }
 
 impl FileSystem for Model {
-    fn kind(&self, path: &Path) -> io::Result<Kind> {
+    fn kind(&self, path: &Path) -> io::Result<FileType> {
         self.with(
             || format!("kind {}", path.display()),
             |disk, _| {
                 let node = disk.find(path)?;
-                Ok(if matches!(disk.nodes[node], Node::File { .. }) { Kind::File } else { Kind::Folder })
+                Ok(if matches!(disk.nodes[node], Node::File { .. }) {
+                    FileType::File
+                } else {
+                    FileType::Folder
+                })
             },
         )
     }

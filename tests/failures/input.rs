@@ -79,7 +79,7 @@ fn a_column_that_is_never_a_number() {
         &format!("{CSV}\nmeasurements = ['note']"),
         "",
         65,
-        "error: 2 of 2 records were refused, more than half, all for column `note`; the first: \"x\" is not a number (in.csv, line 2, byte 11)\n  \
+        "error: 2 of 2 records were rejected, more than half, all for column `note`; the first: \"x\" is not a number (in.csv, line 2, byte 11)\n  \
         help: correct the [source] options, or raise `max_rejects` and collect the rejected records in a `dead_letter` sink",
     );
     let message = "\
@@ -100,7 +100,7 @@ fn more_rejects_than_the_run_may_have() {
         &format!("{CSV}\nmeasurements = ['v', 'note']\nmax_rejects = 1"),
         "",
         65,
-        "error: 2 of 2 records were refused, more than 1, all for column `note`; the first: \"x\" is not a number (in.csv, line 2, byte 11)\n  \
+        "error: 2 of 2 records were rejected, more than 1, all for column `note`; the first: \"x\" is not a number (in.csv, line 2, byte 11)\n  \
         help: correct the [source] options, or raise `max_rejects` and collect the rejected records in a `dead_letter` sink",
     );
 }

@@ -236,11 +236,11 @@ fn what_was_held_to_a_limit_is_held_to_it_when_it_is_played() {
         (output.status.code(), text(&output.stderr))
     };
     let (code, why) = said(&["run", "p.toml"]);
-    assert!(code == Some(65) && why.contains("7 of 8 records were refused"), "{why}");
+    assert!(code == Some(65) && why.contains("7 of 8 records were rejected"), "{why}");
     let (code, why) = said(&["run", "p.toml", "--set", "source.max_rejects=7", "--record", "day.rec"]);
     assert_eq!(code, Some(0), "{why}");
     let (code, why) = said(&["replay", "p.toml", "--from", "day.rec"]);
-    assert!(code == Some(65) && why.contains("7 of 8 records were refused"), "{why}");
+    assert!(code == Some(65) && why.contains("7 of 8 records were rejected"), "{why}");
     // Where anybody may send, nothing was held to one.
     std::fs::write(folder.path().join("p.toml"), pipeline("follow = true")).expect("written");
     let mut live = Run::start(folder.path(), &["--record", "grown.rec"]);

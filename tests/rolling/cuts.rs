@@ -112,7 +112,7 @@ fn clause_19_without_checkpoints_a_file_has_its_name_when_the_next_one_begins() 
         let after = place.files("out");
         before.iter().for_each(|(name, bytes)| assert_eq!(after.get(name), Some(bytes), "{name}"));
         assert_eq!(after.len(), before.len() * 2);
-        assert!(report.remarks.join("\n").contains("were there already"), "{:?}", report.remarks);
+        assert!(report.remarks.join("\n").contains("files from earlier runs"), "{:?}", report.remarks);
     }
 }
 

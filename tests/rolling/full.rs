@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use tidemill::files::{Access, FileHandle, FileSystem, Kind};
+use tidemill::files::{Access, FileHandle, FileSystem, FileType};
 use tidemill_engine::files::Disk;
 
 use super::of_disk::of_disk;

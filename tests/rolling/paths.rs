@@ -91,5 +91,5 @@ fn a_file_with_the_highest_number_there_is_is_said() {
     let toml = "[source]\ntype = 'synthetic'\nrecords = 10\n[[sink]]\ntype = 'csv'\npath = '{epoch}.csv'\nroll = { size = '1KiB' }\n";
     let error = Pipeline::from_toml(toml).expect("a pipeline").with_base(folder.path()).run();
     let error = error.expect_err("no number is left").to_string();
-    assert!(error.contains("18446744073709551615.csv has the highest number there is"), "{error}");
+    assert!(error.contains("18446744073709551615.csv has the highest possible number"), "{error}");
 }

@@ -15,7 +15,7 @@ fn a_run_that_begins_anew_does_not_write_among_the_files_of_another() {
     let error = place.run(&sinks, &Way { state: Some("other"), ..KEPT }).expect_err("another run's files");
     assert_eq!(error.kind(), ErrorKind::Data);
     assert!(
-        error.to_string().contains("this run begins anew") && error.to_string().contains("another `path`"),
+        error.to_string().contains("this run starts anew") && error.to_string().contains("another `path`"),
         "{error}"
     );
     assert_eq!(place.files("out"), before);
@@ -82,7 +82,7 @@ fn what_a_run_was_killed_before_it_delivered_is_delivered_by_the_next_one() {
     let taken = 5..50;
     let way = Way { taken: taken.clone(), ..KEPT };
     let error = place.run(&sinks, &way).expect_err("its name is taken").to_string();
-    assert!(error.contains("is there already, and is not what this run wrote"), "{error}");
+    assert!(error.contains("another file has that name"), "{error}");
     let files = place.files("out");
     let names: Vec<_> = taken.map(|epoch| format!("{epoch:010}.jsonl")).collect();
     let is_undelivered = |name: &&String| files.keys().any(|file| file.starts_with(&format!(".{name}")));

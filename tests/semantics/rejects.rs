@@ -61,7 +61,7 @@ fn clause_7_what_is_late_counts_like_what_is_malformed() {
         assert_eq!(kind, ErrorKind::Data);
         assert!(
             message.starts_with(
-                "99 of 100 records were refused, more than half, all for column `t`; the first: late: "
+                "99 of 100 records were rejected, more than half, all for column `t`; the first: late: "
             ),
             "{message}"
         );
@@ -71,7 +71,7 @@ fn clause_7_what_is_late_counts_like_what_is_malformed() {
     }
     for result in late(9800) {
         assert!(
-            result.expect_err("99 of 9,899").1.starts_with("99 of 9899 records were refused, more than 1 %")
+            result.expect_err("99 of 9,899").1.starts_with("99 of 9899 records were rejected, more than 1 %")
         );
     }
 }

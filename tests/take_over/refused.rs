@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tidemill::batch::{Batch, Schema};
-use tidemill::files::{Access, FileHandle, FileSystem, Kind};
+use tidemill::files::{Access, FileHandle, FileSystem, FileType};
 use tidemill::runtime::StateOptions;
 use tidemill::sensor::Sensors;
 use tidemill::sink::{Block, Prepare, Repeat, Sink, SinkContext, SinkSpec};

@@ -27,7 +27,7 @@ pub trait FileSystem: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// An I/O error; `NotFound` if nothing is there.
-    fn kind(&self, path: &Path) -> io::Result<Kind>;
+    fn kind(&self, path: &Path) -> io::Result<FileType>;
 
     /// Creates the folder `path` and its missing parents. If `is_private`, other users have no access.
     ///
@@ -173,7 +173,7 @@ pub trait FileHandle: fmt::Debug + Send + Sync {
 /// The kind of a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Kind {
+pub enum FileType {
     /// A regular file.
     File,
     /// A folder.
@@ -269,7 +269,7 @@ pub fn make_lasting_folder(files: &dyn FileSystem, path: &Path, is_private: bool
 ///
 /// # Errors
 /// An I/O error; being unable to inspect a path does not mean that nothing is there.
-pub fn kind_if_there(files: &dyn FileSystem, path: &Path) -> io::Result<Option<Kind>> {
+pub fn kind_if_there(files: &dyn FileSystem, path: &Path) -> io::Result<Option<FileType>> {
     match files.kind(path) {
         Ok(kind) => Ok(Some(kind)),
         Err(error) if is_nothing(&error) => Ok(None),
@@ -313,12 +313,12 @@ pub fn folder(path: &Path) -> &Path {
 }
 
 impl FileSystem for Disk {
-    fn kind(&self, path: &Path) -> io::Result<Kind> {
+    fn kind(&self, path: &Path) -> io::Result<FileType> {
         let meta = path.metadata()?;
         Ok(match (meta.is_file(), meta.is_dir()) {
-            (true, _) => Kind::File,
-            (_, true) => Kind::Folder,
-            _ => Kind::Stream,
+            (true, _) => FileType::File,
+            (_, true) => FileType::Folder,
+            _ => FileType::Stream,
         })
     }
 
@@ -340,12 +340,12 @@ impl FileSystem for Disk {
         let file =
             options.read(true).write(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path);
         let file = file.map_err(|error| match error.raw_os_error() {
-            Some(libc::ELOOP) => refused("it is a link now and leads elsewhere"),
+            Some(libc::ELOOP) => refused("it is now a link to another file"),
             _ => error,
         })?;
         let meta = file.metadata()?;
         match () {
-            () if !meta.is_file() => Err(refused("it is not a file any more")),
+            () if !meta.is_file() => Err(refused("it is no longer a regular file")),
             () if meta.uid() != user() => Err(refused("it belongs to another user")),
             () if meta.nlink() > 1 => Err(refused("it has another hard link")),
             () => Ok(Arc::new(file)),

@@ -36,6 +36,7 @@ pub enum Make {
 
 /// The kind of a component.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+// Exhaustive: a pipeline has no other parts.
 pub enum ComponentKind {
     /// Gives records.
     Source,

@@ -18,7 +18,7 @@ use crate::source::Progress;
 pub struct Running {
     stop: Arc<AtomicBool>,
     reloads: Reloads,
-    seen: Arc<Seen>,
+    status: Arc<SharedStatus>,
     /// `None` once the run was joined.
     thread: Option<JoinHandle<Result<Report>>>,
 }
@@ -41,7 +41,7 @@ pub struct Status {
 
 /// The progress, written by the run's thread and read by any thread.
 #[derive(Debug, Default)]
-struct Seen {
+struct SharedStatus {
     records: AtomicU64,
     done: AtomicU64,
     /// [`UNKNOWN`] if it is not known.
@@ -58,13 +58,14 @@ impl Pipeline {
     /// An internal error if the thread cannot be started. Errors of the run are returned by [`Running::join`].
     pub fn start(&self, options: &RunOptions) -> Result<Running> {
         let (pipeline, options) = (self.clone(), options.clone());
-        let (stop, seen) = (Arc::clone(&options.stop), Arc::new(Seen::default()));
+        let (stop, status) = (Arc::clone(&options.stop), Arc::new(SharedStatus::default()));
         let reloads = options.reloads.clone();
-        let mut observer = Arc::clone(&seen);
+        let mut observer = Arc::clone(&status);
         let run = move || pipeline.run_with(&options, &mut observer);
         let thread = std::thread::Builder::new().name("run".into()).spawn(run);
-        let thread = thread.map_err(|error| Error::internal(format!("no thread to run on: {error}")))?;
-        Ok(Running { stop, reloads, seen, thread: Some(thread) })
+        let thread =
+            thread.map_err(|error| Error::internal(format!("cannot start the run's thread: {error}")))?;
+        Ok(Running { stop, reloads, status, thread: Some(thread) })
     }
 }
 
@@ -74,10 +75,10 @@ impl Running {
     pub fn status(&self) -> Status {
         let load = |number: &AtomicU64| number.load(Ordering::Relaxed);
         Status {
-            records: load(&self.seen.records),
-            done: load(&self.seen.done),
-            total: Some(load(&self.seen.total)).filter(|&total| total != UNKNOWN),
-            is_committing: self.seen.is_committing.load(Ordering::Relaxed),
+            records: load(&self.status.records),
+            done: load(&self.status.done),
+            total: Some(load(&self.status.total)).filter(|&total| total != UNKNOWN),
+            is_committing: self.status.is_committing.load(Ordering::Relaxed),
             is_over: self.thread.as_ref().is_none_or(JoinHandle::is_finished),
         }
     }
@@ -100,7 +101,9 @@ impl Running {
     /// # Errors
     /// The error that ended the run early.
     pub fn join(mut self) -> Result<Report> {
-        let Some(thread) = self.thread.take() else { return Err(Error::internal("a run that is over")) };
+        let Some(thread) = self.thread.take() else {
+            return Err(Error::internal("the run has been joined already"));
+        };
         thread.join().unwrap_or_else(|_| Err(Error::internal("the run's thread panicked")))
     }
 }
@@ -113,7 +116,7 @@ impl Drop for Running {
     }
 }
 
-impl Observer for Arc<Seen> {
+impl Observer for Arc<SharedStatus> {
     fn progress(&mut self, _pass: &str, progress: Progress, records: u64) {
         let store = |number: &AtomicU64, value| number.store(value, Ordering::Relaxed);
         store(&self.records, records);

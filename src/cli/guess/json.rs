@@ -7,7 +7,7 @@ use super::formats::is_time;
 use super::sample::shown;
 use super::table::{FileKind, SampleTable};
 use tidemill_core::format::Refused;
-use tidemill_core::format::jsonl::{FirstValues, Layout, first_values};
+use tidemill_core::format::jsonl::{FirstValues, JsonLayout, first_values};
 
 /// The objects of a text, and the values that are not objects.
 pub(super) struct JsonFound {
@@ -21,11 +21,11 @@ pub(super) struct JsonFound {
 
 /// The content of a text that is JSON: it begins like JSON, or most of its lines are.
 pub(super) fn find(bytes: &[u8], is_whole: bool) -> Option<JsonFound> {
-    let first = first_values(bytes, is_whole, Layout::Auto);
+    let first = first_values(bytes, is_whole, JsonLayout::Auto);
     let is_more = |values: &FirstValues<'_>| {
         values.records.len() > first.records.len() && values.refused.count < first.refused.count
     };
-    let values = begins(bytes).then(|| first_values(bytes, is_whole, Layout::Values)).filter(is_more);
+    let values = begins(bytes).then(|| first_values(bytes, is_whole, JsonLayout::Values)).filter(is_more);
     let layout = values.is_some().then_some("values");
     let FirstValues { records, refused, cut } = values.unwrap_or(first);
     let mut objects = Vec::new();

@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use tidemill::files::{Access, FileHandle, FileSystem, Kind};
+use tidemill::files::{Access, FileHandle, FileSystem, FileType};
 use tidemill::time::Timestamp;
 use tidemill_engine::files::Disk;
 

@@ -12,6 +12,7 @@ use crate::time::Timestamp;
 
 /// The values of one field, one per record.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+// Exhaustive: whoever writes columns must handle every type, and the compiler shows where one is missing.
 pub enum Column {
     /// Event times.
     Time(TimeColumn),

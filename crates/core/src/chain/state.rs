@@ -82,13 +82,13 @@ impl Chain {
     /// or restored under other ids; then the chain must not be used. The error of `sensors` if they are too many.
     pub fn restore(&mut self, states: &[impl AsRef<[u8]>], sensors: &mut Sensors) -> Result<()> {
         if self.steps.iter().any(|step| step.entry.ledger != Ledger::default()) {
-            return Err(Error::config("a state is restored in a chain that has been in use")
-                .with_help("make another chain of the same stages"));
+            return Err(Error::config("a state cannot be restored into a chain that has been used")
+                .with_help("make a new chain of the same stages"));
         }
         if states.len() > 1 {
             self.steps.iter().try_for_each(Step::check_partitioned)?;
         }
-        let mut parts: Vec<Vec<Part>> = self.steps.iter().map(|_| Vec::new()).collect();
+        let mut parts: Vec<Vec<OpenedStage>> = self.steps.iter().map(|_| Vec::new()).collect();
         for (at, bytes) in states.iter().enumerate() {
             let opened = self.open(bytes.as_ref(), sensors);
             let opened = opened.map_err(|error| match states.len() {
@@ -115,14 +115,14 @@ impl Chain {
     }
 
     /// What a state has of each stage, under the ids of `sensors`.
-    fn open(&self, bytes: &[u8], sensors: &mut Sensors) -> Result<Vec<Part>> {
+    fn open(&self, bytes: &[u8], sensors: &mut Sensors) -> Result<Vec<OpenedStage>> {
         let saved: SavedChain = ENVELOPE.open(bytes)?;
         self.check_names(&saved.stages)?;
         for (step, stage) in self.steps.iter().zip(&saved.stages) {
             step.check(stage)?;
         }
         let ids = saved.sensors.iter().map(|name| known(name, sensors)).collect::<Result<Vec<_>>>()?;
-        saved.stages.into_iter().map(|stage| stage.into_part(&ids)).collect()
+        saved.stages.into_iter().map(|stage| stage.into_opened(&ids)).collect()
     }
 
     fn check_names(&self, saved: &[SavedStage]) -> Result<()> {
@@ -132,24 +132,24 @@ impl Chain {
             return Ok(());
         }
         Err(Error::data(format!(
-            "the state is of other stages: {}; not of {}",
+            "the state was saved by a chain with other stages: {}; this one has {}",
             then.join(", "),
             now.join(", ")
         ))
-        .with_help("build the chain with the same stages, or start again"))
+        .with_help("build the chain with the same stages, or start anew"))
     }
 }
 
 fn known(name: &str, sensors: &mut Sensors) -> Result<SensorId> {
     match sensors.id(name)? {
         id if id.index() < sensors.len() => Ok(id),
-        _ => Err(Error::data(format!("sensor `{}` is one too many", name.escape_debug()))
-            .with_help("let `sensors` take all those of the state")),
+        _ => Err(Error::data(format!("sensor `{}` exceeds the limit of sensors", name.escape_debug()))
+            .with_help("raise the limit of `sensors`, so that it can hold all sensors of the state")),
     }
 }
 
 /// What one state has of a stage.
-enum Part {
+enum OpenedStage {
     /// Whether the sensors have the ids that they had.
     Whole(Ledger, Vec<u8>, bool),
     BySensor(Ledger, SensorStates),
@@ -157,12 +157,12 @@ enum Part {
 
 impl SavedStage {
     /// The same under the ids of the sensors that are called as the names of the state.
-    fn into_part(self, ids: &[SensorId]) -> Result<Part> {
+    fn into_opened(self, ids: &[SensorId]) -> Result<OpenedStage> {
         let Self { ledger, kept, .. } = self;
         match kept {
             Kept::Whole(state) => {
                 let is_alike = (0..).map(SensorId).zip(ids).all(|(then, now)| then == *now);
-                Ok(Part::Whole(ledger, state, is_alike))
+                Ok(OpenedStage::Whole(ledger, state, is_alike))
             }
             Kept::BySensor { states, shared, counts } => {
                 let state = |(place, state): (u32, Vec<u8>)| {
@@ -172,7 +172,7 @@ impl SavedStage {
                     })
                 };
                 let states = states.into_iter().map(state).collect::<Result<_>>()?;
-                Ok(Part::BySensor(ledger, SensorStates { states, shared, counts }))
+                Ok(OpenedStage::BySensor(ledger, SensorStates { states, shared, counts }))
             }
         }
     }
@@ -204,7 +204,7 @@ impl Step {
             return divided(SensorStates::default(), places, groups);
         }
         if groups > 1 || places.has_gaps() {
-            return Err(Error::config(format!("{} keeps its state in one piece", self.label)).with_help(
+            return Err(Error::config(format!("the state of {} cannot be divided by sensors", self.label)).with_help(
                 "let its process implement `save_sensors` and `restore_sensors`, or move all sensors together",
             ));
         }
@@ -217,37 +217,37 @@ impl Step {
         guarded(&self.label, || {
             self.identity().check(&saved.identity)?;
             if saved.goes_by.as_deref() != goes_by {
-                let shown = |what: Option<&str>| what.unwrap_or("what it is given").to_owned();
+                let shown = |what: Option<&str>| what.unwrap_or("a watermark that is given to it").to_owned();
                 let (then, now) = (shown(saved.goes_by.as_deref()), shown(goes_by));
                 return Err(Error::data(format!(
-                    "the saved state is another one: it went by {then}, and this goes by {now}"
+                    "the saved state does not fit: it depends on {then}, and this chain on {now}"
                 ))
                 .with_help(
-                    "restore it in a chain that is partitioned, or not, as the one was that saved it",
+                    "restore a state of `Chain::partitioned` with `Chain::partitioned`, and one of `Chain::new` with `Chain::new`",
                 ));
             }
             Ok(())
         })
     }
 
-    fn restore(&mut self, parts: Vec<Part>, sensors: &Sensors) -> Result<()> {
+    fn restore(&mut self, parts: Vec<OpenedStage>, sensors: &Sensors) -> Result<()> {
         let Self { label, process, entry, .. } = self;
         let (mut all, mut ledger) = (SensorStates::default(), Ledger::default());
         let count = parts.len();
         for part in parts {
             let (more, states) = match part {
-                Part::Whole(ledger, state, true) if count == 1 => {
+                OpenedStage::Whole(ledger, state, true) if count == 1 => {
                     guarded(label, || process.restore(&state, sensors))?;
                     entry.ledger = ledger;
                     return Ok(());
                 }
-                Part::Whole(..) => {
+                OpenedStage::Whole(..) => {
                     return Err(Error::data(format!(
-                        "{label} keeps its state in one piece, with sensors by their ids"
+                        "the state of {label} cannot be divided by sensors, and refers to them by their ids"
                     ))
-                    .with_help("restore that state alone, where `sensors` is empty"));
+                    .with_help("restore that state alone, with `sensors` still empty"));
                 }
-                Part::BySensor(ledger, states) => (ledger, states),
+                OpenedStage::BySensor(ledger, states) => (ledger, states),
             };
             add_ledger(&mut ledger, more)
                 .ok_or_else(|| Error::data(format!("the ledger of {label} is damaged")))?;
@@ -260,7 +260,7 @@ impl Step {
         if let Some(pair) = all.states.windows(2).find(|pair| pair[0].0 == pair[1].0) {
             let name = sensors.name(pair[0].0).escape_debug();
             return Err(Error::data(format!(
-                "two of the states have sensor `{name}`: {label} can have one of it"
+                "two of the states contain sensor `{name}`: {label} accepts one per sensor"
             ))
             .with_help("restore states of different sensors together"));
         }
@@ -277,7 +277,7 @@ fn divided(kept: SensorStates, places: &GroupPlaces, groups: usize) -> Result<Ve
     let SensorStates { states, shared, counts } = kept;
     let mut by_group: Vec<Vec<(u32, Vec<u8>)>> = (0..groups).map(|_| Vec::new()).collect();
     for (sensor, state) in states {
-        let nameless = || Error::internal("a state is kept of a sensor that has no name");
+        let nameless = || Error::internal("a state belongs to a sensor that has no name");
         let (group, place) = places.of(sensor).ok_or_else(nameless)?;
         by_group[group].push((place, state));
     }

@@ -117,5 +117,8 @@ fn the_state_of_other_stages_is_refused_by_name() {
     let chain = |kinds: &[u8]| Chain::new(&stages(kinds), &table.schema()).expect("a chain");
     let state = chain(&[1]).save(&Sensors::default()).expect("saved");
     let message = restored(&mut chain(&[3]), &state).expect_err("others").to_string();
-    assert!(message.contains("moving_average, aggregate; not of moving_median, aggregate"), "{message}");
+    assert!(
+        message.contains("moving_average, aggregate; this one has moving_median, aggregate"),
+        "{message}"
+    );
 }

@@ -37,7 +37,7 @@ struct Inner {
     /// Additional lines of the message.
     lines: Vec<String>,
     position: Option<Position>,
-    part: Option<Part>,
+    part: Option<PartIndex>,
     help: Option<String>,
     is_broken_pipe: bool,
     is_transient: bool,
@@ -65,7 +65,8 @@ pub enum ErrorKind {
 
 /// A part of a pipeline, counted from 0 as in messages and in `--set`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Part {
+// Exhaustive: a pipeline has no other parts.
+pub enum PartIndex {
     /// A source.
     Source(usize),
     /// A stage.
@@ -220,13 +221,13 @@ impl Error {
     }
 
     /// Adds the component of the pipeline that caused it.
-    pub fn with_part(mut self, part: Part) -> Self {
+    pub fn with_part(mut self, part: PartIndex) -> Self {
         self.0.part = Some(part);
         self
     }
 
     /// The component of the pipeline that caused it.
-    pub fn part(&self) -> Option<Part> {
+    pub fn part(&self) -> Option<PartIndex> {
         self.0.part
     }
 
@@ -309,6 +310,7 @@ impl std::error::Error for Error {}
 
 /// Why a record was rejected: its content, or its time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[non_exhaustive]
 pub enum RejectionKind {
     /// The record does not have the form that the pipeline declares (clauses 2–5).
     Malformed,
@@ -318,6 +320,17 @@ pub enum RejectionKind {
     Ahead,
     /// It is a header other than the file's: the records after it have other columns. That ends the run (clause 5).
     OtherHeader,
+}
+
+impl RejectionKind {
+    /// The kind as the dead letter has it: "malformed", "late" or "ahead". Another header counts as malformed.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Malformed | Self::OtherHeader => "malformed",
+            Self::Late => "late",
+            Self::Ahead => "ahead",
+        }
+    }
 }
 
 /// A rejected record: it is written to the dead letter and counted (clause 7).

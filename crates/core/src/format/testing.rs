@@ -71,15 +71,15 @@ pub(super) fn check_lines<D: LineDecoder + Decode + 'static>(
 }
 
 /// Where a text is changed, the byte there, and whether it is inserted.
-pub(super) type Change = (Index, u8, bool);
+pub(super) type Edit = (Index, u8, bool);
 
 /// A few changes of a text, each to one of `bytes`.
-pub(super) fn changes(bytes: &'static [u8]) -> impl Strategy<Value = Vec<Change>> {
+pub(super) fn changes(bytes: &'static [u8]) -> impl Strategy<Value = Vec<Edit>> {
     proptest::collection::vec((any::<Index>(), select(bytes), any::<bool>()), 1..6)
 }
 
 /// The text with these changes.
-pub(super) fn changed(text: String, changes: Vec<Change>) -> Vec<u8> {
+pub(super) fn changed(text: String, changes: Vec<Edit>) -> Vec<u8> {
     let mut text = text.into_bytes();
     for (at, byte, is_inserted) in changes.into_iter().take(text.len()) {
         let at = at.index(text.len());

@@ -12,6 +12,7 @@ use super::extreme::End;
 
 /// The result of a statistic over integers.
 #[derive(Clone, Copy, Debug, PartialEq)]
+// Exhaustive: a statistic is one of its integers or a quotient or root, which is a float.
 pub enum Outcome {
     /// One of the integers.
     Integer(i128),

@@ -29,6 +29,7 @@ pub struct SensorLimits {
 
 /// What to do with a sensor beyond the limits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Surplus {
     /// The run ends with an error: the input is not what the pipeline is made for.
     #[default]
@@ -45,6 +46,7 @@ impl Default for SensorLimits {
 
 /// The limit that a sensor exceeds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub enum Beyond {
     /// The maximum number of sensors.
     Sensors(usize),

@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 /// The measurements that a stage processes, by name or glob, optionally with a rule for each.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged, expecting = "expected a list of columns, or a table of rules by column")]
+// Exhaustive: names, with or without rules.
 pub enum ByColumn<R> {
     /// A list of names or globs.
     Names(Vec<String>),

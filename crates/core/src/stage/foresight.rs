@@ -2,6 +2,7 @@
 
 /// What a stage does with all records of a range.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+// Exhaustive: yes, no and unknown.
 pub enum Foresight {
     /// Unknown without reading them.
     #[default]

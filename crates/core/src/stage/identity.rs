@@ -46,16 +46,20 @@ impl Identity {
     /// A data error that says what differs.
     pub(crate) fn check(&self, saved: &Self) -> Result<()> {
         let differs = |what: String| {
-            let help = "make the same stages of the same records as when it was saved, or begin anew";
-            Err(Error::data(format!("the saved state is another one: {what}")).with_help(help))
+            let help = "use the same stages with the same columns as when it was saved, or start anew";
+            Err(Error::data(format!("the saved state does not fit: {what}")).with_help(help))
         };
         if self.name != saved.name {
-            return differs(format!("it is of `{}`, and this is `{}`", saved.name.escape_debug(), self.name));
+            return differs(format!(
+                "it was saved by `{}`, and this stage is `{}`",
+                saved.name.escape_debug(),
+                self.name
+            ));
         }
         if self.version != saved.version {
-            let what = format!("its version is {}, and this release has {}", saved.version, self.version);
-            return Err(Error::data(format!("the saved state is another one: {what}"))
-                .with_help("go on with the release that saved it, or begin anew"));
+            let what = format!("its version is {}, this release reads {}", saved.version, self.version);
+            return Err(Error::data(format!("the saved state does not fit: {what}"))
+                .with_help("use the release that saved it, or start anew"));
         }
         let options = differences(&saved.options, &self.options);
         if !options.is_empty() {
@@ -64,10 +68,10 @@ impl Identity {
         }
         if self.columns != saved.columns {
             let (then, now) = (saved.columns.join(", "), self.columns.join(", "));
-            return differs(format!("the columns were {then}; they are {now}"));
+            return differs(format!("the columns were {then}, are {now}"));
         }
         if self.learnt != saved.learnt {
-            return differs("the constants that it has learnt are others".into());
+            return differs("the learnt constants differ".into());
         }
         Ok(())
     }

@@ -81,7 +81,7 @@ pub use normalize::{Exception, Method, Normalize, Unknown};
 pub use period::InPeriod;
 pub use pieces::{Cut, CutKind, Pieces, in_one_piece};
 pub use pivot::Pivot;
-pub use rate::{Change, Rate};
+pub use rate::{Rate, RateMethod};
 pub use reorder::Reorder;
 pub use second_showing::SecondShowing;
 pub use sensor_states::SensorStates;
@@ -94,6 +94,7 @@ pub use time_of_day::TimeOfDay;
 /// What a stage must have seen to process a record (clause 17).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
+// Exhaustive: every runtime must know how to schedule each.
 pub enum Reach {
     /// Only the record: batches may be processed in any order, by any worker.
     Row,
@@ -418,8 +419,8 @@ pub trait Fit: Any + Send {
     /// # Errors
     /// A configuration error if it cannot be saved.
     fn save(&self, _sensors: &Sensors) -> Result<Vec<u8>> {
-        Err(Error::config("what this first pass has seen cannot leave its process")
-            .with_help("let one process see the whole input"))
+        Err(Error::config("this first pass cannot be divided among processes")
+            .with_help("let one process read the whole input"))
     }
 
     /// Merges what another process has observed in the same pass of the same stage ([`Fit::save`]); the result does not depend on the order of merges. A fit that has observed nothing
@@ -428,7 +429,7 @@ pub trait Fit: Any + Send {
     /// # Errors
     /// A data error if the bytes are damaged, or are of another stage, other options, columns or another pass.
     fn merge_saved(&mut self, _saved: &[u8], _sensors: &mut Sensors) -> Result<()> {
-        Err(Error::config("this first pass cannot take over what another process has seen"))
+        Err(Error::config("this first pass cannot be merged with that of another process"))
     }
 }
 

@@ -16,7 +16,7 @@ use crate::time::{Timestamp, format_duration, parse_duration};
 #[serde(default, deny_unknown_fields)]
 pub struct Rate {
     /// `derivative`: the difference, divided by the time between the two records; `difference`: new − old.
-    pub method: Change,
+    pub method: RateMethod,
     /// The time unit of a derivative, such as "1h": with it, a meter in kWh gives kW.
     pub per: String,
     /// Whether the measurement is a counter: a value below the last one means that it restarted at 0, as after the exchange of a meter or
@@ -33,7 +33,8 @@ inventory::submit! { Component::series::<Rate>("rate", "how fast a measurement c
 /// The kind of rate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Change {
+#[non_exhaustive]
+pub enum RateMethod {
     /// Divided by the time between the two records.
     #[default]
     Derivative,
@@ -44,7 +45,7 @@ pub enum Change {
 impl Default for Rate {
     fn default() -> Self {
         Self {
-            method: Change::default(),
+            method: RateMethod::default(),
             per: "1s".into(),
             counter: false,
             columns: None,
@@ -61,7 +62,7 @@ impl Rate {
 
     /// The difference between consecutive records.
     pub fn difference() -> Self {
-        Self { method: Change::Difference, ..Self::default() }
+        Self { method: RateMethod::Difference, ..Self::default() }
     }
 
     /// Whether the measurement is a counter, which may restart at 0.
@@ -103,7 +104,7 @@ impl Rate {
     /// The rate since the last record; `None` if no time has passed.
     fn rate(&self, last: LastValue, next: LastValue, unit: f64) -> Option<f64> {
         let change = self.change(last, next.value, next.integer);
-        if self.method == Change::Difference {
+        if self.method == RateMethod::Difference {
             return Some(change);
         }
         // Wider integers are slower.
@@ -144,18 +145,18 @@ impl SeriesStage for Rate {
 
     fn output_unit(&self, unit: &str) -> Option<String> {
         match self.method {
-            Change::Difference => Some(unit.to_owned()),
-            Change::Derivative => self.symbol().map(|per| format!("{unit}/{per}")),
+            RateMethod::Difference => Some(unit.to_owned()),
+            RateMethod::Derivative => self.symbol().map(|per| format!("{unit}/{per}")),
         }
     }
 
     fn bind(&self, input: &Schema) -> Result<f64> {
         let unit = self.unit()?;
-        if self.method == Change::Difference && self.per != Self::default().per {
+        if self.method == RateMethod::Difference && self.per != Self::default().per {
             return Err(Error::config("`per` has no effect on a difference, which is not divided by time")
                 .with_help("leave it out, or set `method = \"derivative\"`"));
         }
-        if self.method == Change::Derivative && input.time().is_none() {
+        if self.method == RateMethod::Derivative && input.time().is_none() {
             return Err(Error::config("a derivative needs a time column")
                 .with_help("name it in [source] `time`, or set `method = \"difference\"`"));
         }
@@ -170,7 +171,7 @@ impl SeriesStage for Rate {
     fn step(&self, unit: &f64, last: &mut Self::State, run: &mut Run<'_>) -> Result<()> {
         for at in 0..run.len() {
             let time = run.time(at).map_or(0, Timestamp::as_nanos);
-            let is_late = last.is_some_and(|last| time < last.time) && self.method == Change::Derivative;
+            let is_late = last.is_some_and(|last| time < last.time) && self.method == RateMethod::Derivative;
             let value = run.value(at).filter(|value| value.is_finite() && !is_late);
             let integer = run.integers().map(|integers| integers[at]);
             let next = value.map(|value| LastValue { time, value, integer });
@@ -185,7 +186,7 @@ impl SeriesStage for Rate {
     }
 
     fn may_be_late(&self) -> bool {
-        self.method == Change::Derivative
+        self.method == RateMethod::Derivative
     }
 
     fn memory(&self) -> String {
@@ -214,7 +215,7 @@ mod tests {
 
     /// Clause 29 as a plain loop: for each row its rate, or that it is late.
     fn plain(rate: &Rate, unit: f64, rows: &[RateRow]) -> Vec<Option<Option<f64>>> {
-        let is_by_time = rate.method == Change::Derivative;
+        let is_by_time = rate.method == RateMethod::Derivative;
         let mut used: Vec<usize> = Vec::new();
         let mut rates = Vec::new();
         for (row, &(sensor, time, value)) in rows.iter().enumerate() {

@@ -185,7 +185,7 @@ impl Process for Telling {
     fn remarks(&self) -> Vec<String> {
         let remark = || {
             format!(
-                "{} {} from an hour that the clocks of {} showed twice, and taken for its second showing: the times of {} would run back",
+                "{} {} from an hour that the clocks of {} show twice, and read as its second occurrence: otherwise the times of {} would run backwards",
                 self.taken,
                 if self.taken == 1 { "record is" } else { "records are" },
                 self.stage.times.timezone().unwrap_or("the zone"),
@@ -194,8 +194,7 @@ impl Process for Telling {
         };
         let doubt = || {
             format!(
-                "{} of an hour that the clocks of {} showed twice may be of either showing: `disorder` lets a series run back by \
-                 that much; times with an offset, or a smaller `disorder`, would tell",
+                "{} from an hour that the clocks of {} show twice may be of either occurrence, because `disorder` allows a series to run backwards by that much: use times with an offset, or a smaller `disorder`",
                 if self.doubtful == 1 { "1 record".into() } else { format!("{} records", self.doubtful) },
                 self.stage.times.timezone().unwrap_or("the zone"),
             )

@@ -69,7 +69,7 @@ pub(super) fn agreed<T: PartialEq>(all: Vec<T>, what: &str) -> Result<Option<T>>
     let first = all.next();
     match all.all(|other| Some(&other) == first.as_ref()) {
         true => Ok(first),
-        false => Err(Error::data(format!("the states that are put together differ in {what}"))
-            .with_help("put states together that are of the same moment")),
+        false => Err(Error::data(format!("the states to be merged differ in {what}"))
+            .with_help("merge states that were saved at the same point of the input")),
     }
 }

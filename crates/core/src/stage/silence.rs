@@ -35,6 +35,7 @@ fn default_into() -> String {
 /// What measures a silence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum TimeBasis {
     /// The records of other sensors.
     Watermark,
@@ -45,6 +46,7 @@ pub enum TimeBasis {
 /// Which records are emitted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Keep {
     /// All of them.
     #[default]

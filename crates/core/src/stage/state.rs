@@ -66,13 +66,13 @@ impl Envelope {
         let what = self.what;
         let damaged = |why: &str| {
             Error::data(format!("these bytes are not {what}: {why}"))
-                .with_help("give back what was saved, whole")
+                .with_help("pass the saved bytes, complete and unchanged")
         };
         let content = bytes.len().checked_sub(TAIL).filter(|&end| end >= HEAD);
-        let (sealed, hash) = bytes.split_at(content.ok_or_else(|| damaged("they are too few"))?);
+        let (sealed, hash) = bytes.split_at(content.ok_or_else(|| damaged("they are too short"))?);
         let (head, content) = sealed.split_at(HEAD);
         if !head.starts_with(&self.magic) {
-            return Err(damaged("they do not begin like it"));
+            return Err(damaged("they do not have its header"));
         }
         let version = u16::from_le_bytes([head[4], head[5]]);
         if version != self.version {
@@ -80,7 +80,7 @@ impl Envelope {
                 "{what} is of version {version}; this release reads version {}",
                 self.version
             ))
-            .with_help("go on with the release that saved it, or begin anew"));
+            .with_help("use the release that saved it, or start anew"));
         }
         if stable_hash(sealed).to_le_bytes() != hash {
             return Err(damaged("they are damaged"));

@@ -54,6 +54,7 @@ pub enum Action {
 /// How nulls are treated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Nulls {
     /// It fails.
     #[default]

@@ -11,6 +11,7 @@ use super::{Timestamp, Watermark};
 ///
 /// As long as fewer clocks than this run ahead, they do not affect other sensors.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub enum Agreement {
     /// A tenth of the sensors seen so far, rounded up, and at least two.
     #[default]

@@ -275,7 +275,7 @@ pub(crate) fn cast(array: &ArrayRef, to: &DataType, file: &str) -> Result<ArrayR
     }
     let broken = |why: &dyn std::fmt::Display| {
         Error::data(format!("a column of `{file}` cannot be read: {why}"))
-            .with_help("check that the file is whole")
+            .with_help("check that the file is complete")
     };
     survived(|| arrow_cast::cast(array, to)).map_err(|panic| broken(&panic))?.map_err(|error| broken(&error))
 }

@@ -26,7 +26,7 @@ pub(super) fn dictionary(
         keys.push(*place);
     }
     DictionaryArray::try_new(Int32Array::from(keys), Arc::new(StringArray::from(names)))
-        .map_err(|error| Error::internal(format!("sensors that do not fit: {error}")))
+        .map_err(|error| Error::internal(format!("cannot build the dictionary of sensors: {error}")))
 }
 
 /// Where each sensor's name stands among those of a batch; negative where it does not yet.

@@ -23,7 +23,7 @@ use crate::sensor::Sensors;
 pub(crate) fn records(batch: &Batch, schema: &Arc<ArrowSchema>, sensors: &Sensors) -> Result<RecordBatch> {
     let columns = batch.columns().iter().map(|column| array(batch, column, sensors));
     let records = RecordBatch::try_new(Arc::clone(schema), columns.collect::<Result<_>>()?);
-    records.map_err(|error| Error::internal(format!("columns that do not fit: {error}")))
+    records.map_err(|error| Error::internal(format!("cannot build a record batch: {error}")))
 }
 
 /// `column` of `batch` as an array. It refers to the memory of values and validity if they are shared

@@ -12,7 +12,9 @@ use super::saved_part::{SavedPart, check_link};
 use super::stream::Stream;
 use crate::context::SinkContext;
 use crate::error::{Error, Result};
-use crate::files::{Access, FileSystem, Kind, folder, kind_if_there, make_lasting_folder, where_link_leads};
+use crate::files::{
+    Access, FileSystem, FileType, folder, kind_if_there, make_lasting_folder, where_link_leads,
+};
 
 /// The size of the buffer, in bytes.
 const BUFFER: usize = 256 << 10;
@@ -77,7 +79,7 @@ impl AtomicFile {
         let path = where_link_leads(written);
         let failed = |error: io::Error| Error::io("write", path.display(), &error);
         let there = kind_if_there(&*context.files, &path).map_err(failed)?;
-        if there.is_some_and(|kind| kind != Kind::File) {
+        if there.is_some_and(|kind| kind != FileType::File) {
             let stream = Stream::open(&path, context)?;
             return Ok((Self::of_stream(path, stream), false));
         }

@@ -10,7 +10,7 @@ use super::UNTIL;
 use super::hidden::PART;
 use super::marks::MARK;
 use crate::error::{Error, Result};
-use crate::files::{FilePath, FileSystem, Kind, kind_if_there};
+use crate::files::{FilePath, FileSystem, FileType, kind_if_there};
 use crate::time::Timestamp;
 
 /// The minimum number of digits of an epoch's number, so that names sort.
@@ -221,7 +221,7 @@ impl Template {
 fn names(files: &dyn FileSystem, folder: &Path) -> std::io::Result<Vec<std::ffi::OsString>> {
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     match kind_if_there(files, folder)? {
-        Some(Kind::Folder) => files.names(folder),
+        Some(FileType::Folder) => files.names(folder),
         _ => Ok(Vec::new()),
     }
 }

@@ -13,7 +13,7 @@ use super::names::name;
 use super::retention::KEPT;
 use super::*;
 use crate::files::of_disk::of_disk;
-use crate::files::{Access, Disk, FileHandle, FileSystem, Kind};
+use crate::files::{Access, Disk, FileHandle, FileSystem, FileType};
 use crate::sensor::SensorNames;
 use crate::stage::{Cut, CutKind, Pieces, in_one_piece};
 

@@ -11,7 +11,7 @@ use super::names::name;
 use super::*;
 use crate::error::{Error, ErrorKind};
 use crate::files::of_disk::of_disk;
-use crate::files::{Access, Disk, FileHandle, FileSystem, Kind};
+use crate::files::{Access, Disk, FileHandle, FileSystem, FileType};
 use crate::stage::in_one_piece;
 
 /// The disk, where a run does something in the folder just after it was listed.

@@ -44,7 +44,7 @@ use crate::runtime::effects::without_effect;
 use crate::runtime::inlets::Inlets;
 use crate::runtime::outlet::Outlets;
 use crate::runtime::over::after_the_end;
-use crate::runtime::reload::{Reloads, Taking};
+use crate::runtime::reload::{AcceptsReloads, Reloads};
 use crate::runtime::state::{State, open_state};
 use crate::sensor::SharedSensors;
 use crate::sink::SinkContext;
@@ -115,7 +115,7 @@ trait InputPass: Sized {
     }
 
     /// Lets the reading take other options, until what is given is dropped; `None` where it takes none.
-    fn take_reloads(&self, _pipeline: &Pipeline) -> Option<Taking> {
+    fn take_reloads(&self, _pipeline: &Pipeline) -> Option<AcceptsReloads> {
         None
     }
 

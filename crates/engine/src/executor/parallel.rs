@@ -16,7 +16,7 @@ use crate::runtime::drain::Drain;
 use crate::runtime::inlet::Arrived;
 use crate::runtime::inlets::Inlets;
 use crate::runtime::outlet::{Outlets, RunControl};
-use crate::runtime::reload::{Reload, Reloads, Taking};
+use crate::runtime::reload::{AcceptsReloads, Reload, Reloads};
 use crate::runtime::schedule::Schedule;
 use crate::runtime::setup::Setup;
 use crate::runtime::snapshot::Positions;
@@ -124,7 +124,7 @@ impl InputPass for Pass {
         outlets.start(RunControl { cancelled, stop, workers })
     }
 
-    fn take_reloads(&self, pipeline: &Pipeline) -> Option<Taking> {
+    fn take_reloads(&self, pipeline: &Pipeline) -> Option<AcceptsReloads> {
         Some(self.sources.reloads.take(pipeline, &self.plan, self.foresees.clone()))
     }
 

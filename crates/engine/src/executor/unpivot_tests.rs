@@ -58,9 +58,9 @@ fn clause_7_a_share_of_rejects_is_one_of_the_records_that_are_made_whatever_the_
             in_all_ways(&now_and_then, &format!("{idle}max_rejects = 0.02")).expect("few");
         assert!((refused, records > 20_000) == (75, true), "{refused} of {records}");
         let why = in_all_ways(&now_and_then, &format!("{idle}max_rejects = 0.001")).expect_err("too many");
-        assert!(why.contains(" of 1000 records were refused, more than 0.001"), "{why}");
+        assert!(why.contains(" of 1000 records were rejected, more than 0.001"), "{why}");
         // 1,100 wide records make 18,857 long ones, of which 95 more are half a percent.
         let why = in_all_ways(&at_last, &format!("{idle}max_rejects = 0.005")).expect_err("too many");
-        assert!(why.contains("95 of 18952 records were refused, more than 0.005"), "{why}");
+        assert!(why.contains("95 of 18952 records were rejected, more than 0.005"), "{why}");
     }
 }

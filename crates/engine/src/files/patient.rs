@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::backoff::Backoff;
-use super::{Access, FileHandle, FileSystem, Kind};
+use super::{Access, FileHandle, FileSystem, FileType};
 use crate::error::{Masks, plain};
 use crate::notes::say;
 use crate::time::{Timestamp, format_duration};
@@ -29,7 +29,7 @@ struct PatientFile {
     wait: Wait,
 }
 
-/// What all that wait for the same writer have in common.
+/// The wait for space, shared by all files of one writer.
 #[derive(Clone, Debug)]
 struct Wait {
     stop: Arc<AtomicBool>,
@@ -43,15 +43,15 @@ struct Wait {
 #[derive(Debug, Default)]
 struct Outage {
     state: Mutex<Waiting>,
-    /// Whether there was none when it was last said how things stand.
+    /// Whether the last note said that there was none.
     is_said: AtomicBool,
 }
 
 #[derive(Debug, Default)]
 struct Waiting {
-    /// How many wait for room; some write less than others, and find it while those wait still.
+    /// The number of calls that wait: a smaller write may succeed while a larger one still waits.
     count: usize,
-    /// Since when, as it was said.
+    /// The begin of the wait that the note is about.
     since: Option<Instant>,
 }
 
@@ -72,10 +72,10 @@ impl Outage {
         self.state().count -= 1;
     }
 
-    /// Somebody found room without having waited for it; where that is news, how long there was none. It is no news as long as others wait, and whoever
-    /// has waited for the last bytes of a disk may have to wait for the next ones.
+    /// A call found space without waiting: returns how long there was none, if that is to be noted. It is not while other calls still wait, nor for a call
+    /// that has waited, because it may have got the last bytes of the disk.
     fn is_over(&self) -> Option<Duration> {
-        // Nearly always there is room: that must cost nothing.
+        // Nearly always there is space: that must cost nothing.
         if !self.is_said.load(Ordering::Relaxed) {
             return None;
         }
@@ -90,7 +90,7 @@ impl Outage {
 }
 
 impl Patient {
-    /// `inner` for whom messages call `writer`, with patience until `stop` is set.
+    /// `inner`, with waiting until `stop` is set; messages name the `writer`.
     pub(crate) fn new(
         inner: Arc<dyn FileSystem>,
         stop: &Arc<AtomicBool>,
@@ -107,18 +107,18 @@ impl Patient {
 }
 
 impl Wait {
-    /// Does what `act` does at `path`, as often as it takes.
-    fn until_there_is_room<T>(&self, path: &Path, mut act: impl FnMut() -> io::Result<T>) -> io::Result<T> {
-        let is_to_wait =
+    /// Calls `act`, which writes at `path`, until there is space or the run is to stop.
+    fn until_there_is_space<T>(&self, path: &Path, mut act: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+        let must_wait =
             |done: &io::Result<T>| done.as_ref().is_err_and(is_full) && !self.stop.load(Ordering::Relaxed);
         let mut done = act();
-        if !is_to_wait(&done) {
+        if !must_wait(&done) {
             if done.is_ok()
                 && let Some(waited) = self.outage.is_over()
             {
                 let waited = waited_for(waited);
                 self.say(&format!(
-                    "{} goes on: there is space again at {}, after {waited}",
+                    "{} continues after {waited}: there is space again at {}",
                     self.writer,
                     path.display()
                 ));
@@ -130,10 +130,10 @@ impl Wait {
         {
             let (path, why) = (path.display(), plain(error));
             let writer = &self.writer;
-            self.say(&format!("{writer} waits, and the run with it: cannot write {path}: {why}; it goes on when there is space"));
+            self.say(&format!("{writer} is waiting for space: cannot write {path}: {why}; the run continues when there is space"));
         }
         let mut backoff = Backoff::default();
-        while is_to_wait(&done) {
+        while must_wait(&done) {
             backoff.wait(|| !self.stop.load(Ordering::Relaxed));
             done = act();
         }
@@ -156,17 +156,17 @@ fn is_full(error: &io::Error) -> bool {
 }
 
 impl FileSystem for Patient {
-    fn kind(&self, path: &Path) -> io::Result<Kind> {
+    fn kind(&self, path: &Path) -> io::Result<FileType> {
         self.inner.kind(path)
     }
 
     fn make_folder(&self, path: &Path, is_private: bool) -> io::Result<()> {
-        self.wait.until_there_is_room(path, || self.inner.make_folder(path, is_private))
+        self.wait.until_there_is_space(path, || self.inner.make_folder(path, is_private))
     }
 
     fn create(&self, path: &Path, access: Access) -> io::Result<Arc<dyn FileHandle>> {
         self.wait
-            .until_there_is_room(path, || self.inner.create(path, access))
+            .until_there_is_space(path, || self.inner.create(path, access))
             .map(|file| self.file(path, file))
     }
 
@@ -187,11 +187,11 @@ impl FileSystem for Patient {
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.wait.until_there_is_room(to, || self.inner.rename(from, to))
+        self.wait.until_there_is_space(to, || self.inner.rename(from, to))
     }
 
     fn rename_new(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.wait.until_there_is_room(to, || self.inner.rename_new(from, to))
+        self.wait.until_there_is_space(to, || self.inner.rename_new(from, to))
     }
 
     fn create_twin(&self, names: [&Path; 2], bytes: &[u8]) -> io::Result<()> {
@@ -211,7 +211,7 @@ impl FileSystem for Patient {
     }
 
     fn lock(&self, path: &Path) -> io::Result<Arc<dyn FileHandle>> {
-        self.wait.until_there_is_room(path, || self.inner.lock(path))
+        self.wait.until_there_is_space(path, || self.inner.lock(path))
     }
 
     fn sync_folder(&self, folder: &Path) -> io::Result<()> {
@@ -225,7 +225,7 @@ impl FileSystem for Patient {
 
 impl FileHandle for PatientFile {
     fn write_at(&self, bytes: &[u8], place: u64) -> io::Result<usize> {
-        self.wait.until_there_is_room(&self.path, || self.inner.write_at(bytes, place))
+        self.wait.until_there_is_space(&self.path, || self.inner.write_at(bytes, place))
     }
 
     fn read_at(&self, buffer: &mut [u8], place: u64) -> io::Result<usize> {
@@ -237,7 +237,7 @@ impl FileHandle for PatientFile {
     }
 
     fn truncate(&self, size: u64) -> io::Result<()> {
-        self.wait.until_there_is_room(&self.path, || self.inner.truncate(size))
+        self.wait.until_there_is_space(&self.path, || self.inner.truncate(size))
     }
 
     fn sync(&self) -> io::Result<()> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Pipeline;
 use super::leading::leading;
-use crate::error::{Error, Part, Result};
+use crate::error::{Error, PartIndex, Result};
 use crate::stage::Stage;
 use crate::time::Agreement;
 
@@ -18,7 +18,7 @@ pub(super) fn apply(pipeline: &Pipeline, stages: &mut [Arc<dyn Stage>]) -> Resul
     let given: Vec<_> = given.collect();
     given
         .iter()
-        .try_for_each(|&(at, agree)| check(agree).map_err(|error| error.with_part(Part::Source(at))))?;
+        .try_for_each(|&(at, agree)| check(agree).map_err(|error| error.with_part(PartIndex::Source(at))))?;
     let Some(&(first, agree)) = given.first() else { return Ok(()) };
     let (own, joined) = stages.split_at_mut(pipeline.stages_before());
     let mut own = own.iter_mut();
@@ -37,7 +37,7 @@ pub(super) fn apply(pipeline: &Pipeline, stages: &mut [Arc<dyn Stage>]) -> Resul
         if let Some((at, other)) = other.filter(|_| is_told) {
             return Err(Error::config(format!("`agree` is {agree} for one source and {other} for another"))
                 .with_help("give both the same: `aggregate` has one watermark for all of them")
-                .with_part(Part::Source(*at)));
+                .with_part(PartIndex::Source(*at)));
         }
     }
     match has_effect {
@@ -46,7 +46,7 @@ pub(super) fn apply(pipeline: &Pipeline, stages: &mut [Arc<dyn Stage>]) -> Resul
             .with_help(
                 "leave it out; it is for `order = \"time\"`, `aggregate` with `every` and `idle_sensors`",
             )
-            .with_part(Part::Source(first))),
+            .with_part(PartIndex::Source(first))),
     }
 }
 

@@ -10,11 +10,12 @@ use super::spec::{Attempt, Spec};
 use super::written::SpecError;
 use super::{Pipeline, Plan, Resolved};
 use crate::batch::Schema;
-use crate::error::{Error, ErrorKind, Part, Result};
+use crate::error::{Error, ErrorKind, PartIndex, Result};
 use crate::options::Diagnostic;
 
 /// Why a pipeline cannot be planned.
 #[derive(Debug)]
+// Exhaustive: `Other` is everything without a position in the file.
 pub enum Wrong {
     /// Mistakes in the pipeline file, each with its position.
     Written(SpecError),
@@ -71,9 +72,9 @@ struct MistakeSearch {
     found: Vec<Finding>,
     left_out: LeftOut,
     /// The probably intended names of unknown options.
-    meant: Vec<(Part, String)>,
+    meant: Vec<(PartIndex, String)>,
     /// Parts behind which the columns differ from those intended.
-    blurred: Vec<Part>,
+    blurred: Vec<PartIndex>,
     /// Whether a source may read other columns than with an intended option.
     reads_otherwise: bool,
     /// The columns of each source, once all were inspected.
@@ -92,10 +93,10 @@ impl MistakeSearch {
         let new = diagnostics.iter().map(finding).filter(|new| !is_known(new) && !self.leads_to(new));
         let new: Vec<_> = new.collect();
         self.found.extend(new);
-        let mut has_more = !places.has_source() && self.leave_out((Part::Source(0), None), places);
+        let mut has_more = !places.has_source() && self.leave_out((PartIndex::Source(0), None), places);
         for diagnostic in diagnostics {
             let Some(fault) = places.at(&diagnostic.span) else { continue };
-            self.reads_otherwise |= matches!(fault.0, Part::Source(_));
+            self.reads_otherwise |= matches!(fault.0, PartIndex::Source(_));
             self.meant.extend(meant(diagnostic).map(|name| (fault.0, name)));
             has_more |= self.leave_out(fault, places);
         }
@@ -106,7 +107,7 @@ impl MistakeSearch {
     fn note_error(&mut self, error: Error, pipeline: &Pipeline, places: &Places) -> bool {
         let fault = places.fault(&error);
         let diagnostic = places.diagnose(&error).unwrap_or_else(|| Diagnostic::new(NOWHERE, error.message()));
-        let is_input = self.columns.is_none() && matches!(error.part(), Some(Part::Source(_)));
+        let is_input = self.columns.is_none() && matches!(error.part(), Some(PartIndex::Source(_)));
         let finding = Finding { diagnostic, fault: fault.clone(), error: Some(error) };
         // What belongs to no part may come of any other.
         if !self.leads_to(&finding) && !self.is_said(&finding) && (fault.is_some() || self.found.is_empty()) {
@@ -135,9 +136,9 @@ impl MistakeSearch {
     fn leave_out(&mut self, (part, option): Fault, places: &Places) -> bool {
         // Nothing follows a sink, and an input that was inspected does not change.
         let changes_columns = match part {
-            Part::Source(_) => self.columns.is_none(),
-            Part::Stage(_) => true,
-            Part::Sink(_) => false,
+            PartIndex::Source(_) => self.columns.is_none(),
+            PartIndex::Stage(_) => true,
+            PartIndex::Sink(_) => false,
         };
         if changes_columns {
             self.blurred.push(part);
@@ -158,8 +159,8 @@ impl MistakeSearch {
     fn leads_to(&self, finding: &Finding) -> bool {
         let Finding { diagnostic, fault, .. } = finding;
         let Some((part, own)) = fault else { return false };
-        let speaks_of_it = |(of, name): &(Part, String)| {
-            let may_matter = of == part || !matches!((of, part), (Part::Sink(_), Part::Sink(_)));
+        let speaks_of_it = |(of, name): &(PartIndex, String)| {
+            let may_matter = of == part || !matches!((of, part), (PartIndex::Sink(_), PartIndex::Sink(_)));
             // An option is named by its own mistake.
             let is_itself = own.as_ref() == Some(name) && !self.is_left_out(*part, name);
             may_matter && !is_itself && diagnostic.speaks_of(name)
@@ -181,18 +182,18 @@ impl MistakeSearch {
         own.is_some() && self.found.iter().any(|known| said(known) == own)
     }
 
-    fn is_left_out(&self, part: Part, option: &String) -> bool {
+    fn is_left_out(&self, part: PartIndex, option: &String) -> bool {
         self.left_out.options.iter().any(|(of, name)| *of == part && name == option)
     }
 
     /// Whether the columns of a part differ from those intended.
-    fn is_blurred(&self, part: Part) -> bool {
+    fn is_blurred(&self, part: PartIndex) -> bool {
         let place = |part| match part {
-            Part::Source(_) => (0, 0),
-            Part::Stage(at) => (1, at),
-            Part::Sink(at) => (2, at),
+            PartIndex::Source(_) => (0, 0),
+            PartIndex::Stage(at) => (1, at),
+            PartIndex::Sink(at) => (2, at),
         };
-        matches!(part, Part::Source(_)) && self.reads_otherwise
+        matches!(part, PartIndex::Source(_)) && self.reads_otherwise
             || self.blurred.iter().any(|before| place(*before) < place(part))
     }
 

@@ -6,7 +6,7 @@
 use super::Pipeline;
 use super::leading::leading;
 use crate::chain::Route;
-use crate::error::{Error, Part, Result, nearest};
+use crate::error::{Error, PartIndex, Result, nearest};
 use crate::format::columns::Names;
 use crate::options::list;
 use crate::sink::Takes;
@@ -43,13 +43,13 @@ impl Graph {
             begin.push(port);
             let name = source.input.name.as_deref().or((count == 1).then_some(SOURCE));
             name.map_or(Ok(()), |name| known.add(name, port))
-                .map_err(|error| error.with_part(Part::Source(at)))?;
+                .map_err(|error| error.with_part(PartIndex::Source(at)))?;
         }
         let first = stages.len();
         // What feeds the next part by default.
         let mut before = begin;
         for (at, entry) in pipeline.stages.iter().enumerate() {
-            let part = Part::Stage(at);
+            let part = PartIndex::Stage(at);
             let ports = known.ports(entry.from.as_ref(), &before, &later(pipeline, at));
             stages.push(ports.map_err(|error| error.with_part(part))?);
             before = vec![count + first + at];
@@ -66,7 +66,7 @@ impl Graph {
                 )
                 .with_help("leave `from` out")),
             };
-            ports.map_err(|error| error.with_part(Part::Sink(at)))
+            ports.map_err(|error| error.with_part(PartIndex::Sink(at)))
         });
         let graph = Self { sources: count, sinks: sinks.collect::<Result<_>>()?, stages };
         graph.check_taken(pipeline, first)?;
@@ -128,7 +128,7 @@ impl Graph {
                     .with_help(
                         "give it a `name` and use it in the `from` of a stage or sink; or leave it out",
                     )
-                    .with_part(Part::Source(at)));
+                    .with_part(PartIndex::Source(at)));
             }
         }
         match (first..self.stages.len()).find(|&at| !is_taken(self.out_of_stage(at))) {
@@ -137,7 +137,7 @@ impl Graph {
                 .with_help(
                     "give it a `name` and use it in the `from` of a later stage or sink; or leave it out",
                 )
-                .with_part(Part::Stage(at - first))),
+                .with_part(PartIndex::Stage(at - first))),
         }
     }
 }

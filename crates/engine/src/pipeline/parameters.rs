@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::named::named;
 use super::secrets::Key;
 use super::{Pipeline, SinkEntry, SourceEntry, StageEntry};
-use crate::error::{Error, Part, without_secrets};
+use crate::error::{Error, PartIndex, without_secrets};
 use crate::options::merged;
 
 /// The options of every part, including defaults; values from the environment are shown as written.
@@ -27,9 +27,9 @@ impl Pipeline {
             return without_secrets(error);
         }
         let options = match error.part() {
-            Some(Part::Source(at)) => self.sources.get(at).map(source_options),
-            Some(Part::Stage(at)) => self.stages.get(at).map(stage_options),
-            Some(Part::Sink(at)) => self.sinks.get(at).map(sink_options),
+            Some(PartIndex::Source(at)) => self.sources.get(at).map(source_options),
+            Some(PartIndex::Stage(at)) => self.stages.get(at).map(stage_options),
+            Some(PartIndex::Sink(at)) => self.sinks.get(at).map(sink_options),
             None => None,
         };
         let option = options.and_then(|options| named(&error).find(|name| options.get(name).is_some()));

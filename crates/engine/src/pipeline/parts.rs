@@ -17,18 +17,18 @@ pub(super) const NOWHERE: Range<usize> = 0..0;
 const TABLES: [&str; 3] = ["source", "stage", "sink"];
 
 /// A part with a mistake, and its option, if known.
-pub(super) type Fault = (error::Part, Option<String>);
+pub(super) type Fault = (error::PartIndex, Option<String>);
 
 /// What is left out of a pipeline to find further mistakes.
 #[derive(Default)]
 pub(super) struct LeftOut {
-    pub(super) options: Vec<(error::Part, String)>,
+    pub(super) options: Vec<(error::PartIndex, String)>,
     /// Parts that are replaced by placeholders.
-    pub(super) parts: Vec<error::Part>,
+    pub(super) parts: Vec<error::PartIndex>,
 }
 
 /// One `[source]`, `[[stage]]` or `[[sink]]`.
-pub(super) struct Part<'t> {
+pub(super) struct PartTable<'t> {
     pub(super) table: DeTable<'t>,
     pub(super) span: Range<usize>,
 }
@@ -36,19 +36,19 @@ pub(super) struct Part<'t> {
 /// The parts of a pipeline, and the values that consist of a single variable.
 #[derive(Default)]
 pub(super) struct PartTables<'t> {
-    pub(super) sources: Vec<Part<'t>>,
-    pub(super) stages: Vec<Part<'t>>,
-    pub(super) sinks: Vec<Part<'t>>,
+    pub(super) sources: Vec<PartTable<'t>>,
+    pub(super) stages: Vec<PartTable<'t>>,
+    pub(super) sinks: Vec<PartTable<'t>>,
 }
 
 impl PartTables<'_> {
     /// Removes these options.
-    pub(super) fn leave_out(&mut self, options: &[(error::Part, String)]) {
+    pub(super) fn leave_out(&mut self, options: &[(error::PartIndex, String)]) {
         for (part, name) in options {
             let part = match *part {
-                error::Part::Source(at) => self.sources.get_mut(at),
-                error::Part::Stage(at) => self.stages.get_mut(at),
-                error::Part::Sink(at) => self.sinks.get_mut(at),
+                error::PartIndex::Source(at) => self.sources.get_mut(at),
+                error::PartIndex::Stage(at) => self.stages.get_mut(at),
+                error::PartIndex::Sink(at) => self.sinks.get_mut(at),
             };
             part.map(|part| part.table.remove(name.as_str()));
         }
@@ -100,7 +100,7 @@ pub(super) fn split<'t>(mut table: DeTable<'t>, diagnostics: &mut Vec<Diagnostic
         Some(value) if matches!(value.get_ref(), DeValue::Table(_)) => {
             let span = value.span();
             if let DeValue::Table(table) = value.into_inner() {
-                parts.sources.push(Part { table, span });
+                parts.sources.push(PartTable { table, span });
             }
         }
         Some(value) => parts.sources = several("source", Some(value), diagnostics),
@@ -125,7 +125,7 @@ fn several<'t>(
     name: &str,
     value: Option<Spanned<DeValue<'t>>>,
     diagnostics: &mut Vec<Diagnostic>,
-) -> Vec<Part<'t>> {
+) -> Vec<PartTable<'t>> {
     let Some(value) = value else { return Vec::new() };
     let span = value.span();
     let mut wrong = |span| {
@@ -142,7 +142,7 @@ fn several<'t>(
     for element in list {
         let span = element.span();
         match element.into_inner() {
-            DeValue::Table(table) => parts.push(Part { table, span }),
+            DeValue::Table(table) => parts.push(PartTable { table, span }),
             _ => wrong(span),
         }
     }

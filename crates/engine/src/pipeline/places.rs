@@ -7,7 +7,7 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::named::named;
-use super::parts::{Fault, NOWHERE, Part, PartTables};
+use super::parts::{Fault, NOWHERE, PartTable, PartTables};
 use super::secrets::Secrets;
 use crate::error::{self, Error};
 use crate::options::Diagnostic;
@@ -38,15 +38,15 @@ struct OptionPlace {
 
 impl Places {
     pub(super) fn of(parts: &PartTables<'_>) -> Self {
-        let places = |parts: &[Part<'_>]| parts.iter().map(PartPlace::of).collect();
+        let places = |parts: &[PartTable<'_>]| parts.iter().map(PartPlace::of).collect();
         Self { sources: places(&parts.sources), stages: places(&parts.stages), sinks: places(&parts.sinks) }
     }
 
-    fn part(&self, part: error::Part) -> Option<&PartPlace> {
+    fn part(&self, part: error::PartIndex) -> Option<&PartPlace> {
         match part {
-            error::Part::Source(at) => self.sources.get(at),
-            error::Part::Stage(at) => self.stages.get(at),
-            error::Part::Sink(at) => self.sinks.get(at),
+            error::PartIndex::Source(at) => self.sources.get(at),
+            error::PartIndex::Stage(at) => self.stages.get(at),
+            error::PartIndex::Sink(at) => self.sinks.get(at),
         }
     }
 
@@ -55,7 +55,7 @@ impl Places {
     }
 
     /// The names of a part's options.
-    pub(super) fn options(&self, part: error::Part) -> impl Iterator<Item = &String> {
+    pub(super) fn options(&self, part: error::PartIndex) -> impl Iterator<Item = &String> {
         self.part(part).into_iter().flat_map(|place| place.options.iter().map(|option| &option.name))
     }
 
@@ -94,9 +94,10 @@ impl Places {
         if *span == NOWHERE {
             return None;
         }
-        let sources = self.sources.iter().enumerate().map(|(at, place)| (error::Part::Source(at), place));
-        let stages = self.stages.iter().enumerate().map(|(at, place)| (error::Part::Stage(at), place));
-        let sinks = self.sinks.iter().enumerate().map(|(at, place)| (error::Part::Sink(at), place));
+        let sources =
+            self.sources.iter().enumerate().map(|(at, place)| (error::PartIndex::Source(at), place));
+        let stages = self.stages.iter().enumerate().map(|(at, place)| (error::PartIndex::Stage(at), place));
+        let sinks = self.sinks.iter().enumerate().map(|(at, place)| (error::PartIndex::Sink(at), place));
         let mut all = sources.chain(stages).chain(sinks);
         // An override is outside of its part.
         let in_option =
@@ -106,7 +107,7 @@ impl Places {
 }
 
 impl PartPlace {
-    fn of(part: &Part<'_>) -> Self {
+    fn of(part: &PartTable<'_>) -> Self {
         Self { span: part.span.clone(), options: part.table.iter().map(OptionPlace::of).collect() }
     }
 

@@ -10,7 +10,7 @@ use super::leading::leading;
 use super::{OnFailure, Pipeline, SinkEntry, sources};
 use crate::batch::Schema;
 use crate::error::guard::{caught, guarded};
-use crate::error::{Error, Part, Result, visible};
+use crate::error::{Error, PartIndex, Result, visible};
 use crate::sink::Takes;
 use crate::stage::Stage;
 
@@ -38,7 +38,7 @@ impl Plan {
         let stages = stages(pipeline)?;
         sources::check(pipeline)?;
         sources::check_merged(pipeline, &inputs)?;
-        idle::check(pipeline, &stages, &inputs[0]).map_err(|error| error.with_part(Part::Source(0)))?;
+        idle::check(pipeline, &stages, &inputs[0]).map_err(|error| error.with_part(PartIndex::Source(0)))?;
         let graph = Graph::new(pipeline)?;
         let first = pipeline.stages_before();
         let (into_stages, into_sinks) = (Vec::new(), Vec::new());
@@ -71,7 +71,7 @@ impl Plan {
                 sink.spec.check(&input)?;
                 Ok(input)
             };
-            let input = guarded(&label, check).map_err(|error| error.with_part(Part::Sink(at)))?;
+            let input = guarded(&label, check).map_err(|error| error.with_part(PartIndex::Sink(at)))?;
             plan.into_sinks.push(input);
         }
         pipeline.check_touched(&[])?;
@@ -144,7 +144,7 @@ pub fn stages(pipeline: &Pipeline) -> Result<Vec<Arc<dyn Stage>>> {
             stage.load(&text)
         };
         let loaded = guarded(&label, load);
-        *stage = loaded.map_err(|error| error.with_part(Part::Stage(at.saturating_sub(first))))?;
+        *stage = loaded.map_err(|error| error.with_part(PartIndex::Stage(at.saturating_sub(first))))?;
     }
     Ok(stages)
 }
@@ -156,7 +156,7 @@ pub fn stages(pipeline: &Pipeline) -> Result<Vec<Arc<dyn Stage>>> {
 pub fn as_written(pipeline: &Pipeline) -> Result<Vec<Arc<dyn Stage>>> {
     let mut stages = Vec::new();
     for (at, source) in pipeline.sources.iter().enumerate() {
-        stages.extend(leading(source).map_err(|error| error.with_part(Part::Source(at)))?);
+        stages.extend(leading(source).map_err(|error| error.with_part(PartIndex::Source(at)))?);
     }
     stages.extend(pipeline.stages.iter().map(|entry| Arc::clone(&entry.stage)));
     agreement::apply(pipeline, &mut stages)?;
@@ -164,15 +164,15 @@ pub fn as_written(pipeline: &Pipeline) -> Result<Vec<Arc<dyn Stage>>> {
 }
 
 /// The part that stage `at` comes from.
-fn part_of(pipeline: &Pipeline, at: usize) -> Part {
+fn part_of(pipeline: &Pipeline, at: usize) -> PartIndex {
     let mut before = 0;
     for (source, entry) in pipeline.sources.iter().enumerate() {
         before += leading(entry).map_or(0, |stages| stages.len());
         if at < before {
-            return Part::Source(source);
+            return PartIndex::Source(source);
         }
     }
-    Part::Stage(at - before)
+    PartIndex::Stage(at - before)
 }
 
 /// The error if a part is fed by ports with different columns.
@@ -199,8 +199,8 @@ fn check_clock(pipeline: &Pipeline, graph: &Graph, at: usize) -> Result<()> {
             Some(before) => ports.extend(&graph.stages[before]),
         }
     }
-    Err(Error::config("it goes by the clock, and its input has none: it is not received live, nor was it recorded")
-        .with_help("let it go by the times of the records, or read from a socket, a pipe, a file with `follow = true`, or a recording of such input"))
+    Err(Error::config("it uses the time at which records are received, but its input is neither received live nor a recording of such input")
+        .with_help("use the times of the records instead, or read from a socket, a pipe, a file with `follow = true`, or a recording of such input"))
 }
 
 /// Rejects `sensors` for sinks of rejections, which may belong to no sensor.
@@ -221,9 +221,9 @@ fn check_waiting(sink: &SinkEntry) -> Result<()> {
     match address.filter(|_| sink.on_failure == Some(OnFailure::Wait)) {
         None => Ok(()),
         Some(address) => Err(Error::config(format!(
-            "`on_failure` has no effect here: no failure of {address} passes by itself, for it is no file"
+            "`on_failure` has no effect here: writing to {address} has no transient errors, because it is not a file"
         ))
-        .with_help("leave it out: whoever reads slowly is waited for anyway; a `path` of a file waits while its disk is full")),
+        .with_help("leave it out: the run waits for a slow reader anyway; with a file as `path` it would wait while the disk is full")),
     }
 }
 
@@ -234,8 +234,8 @@ fn check_placeholders(sink: &SinkEntry) -> Result<()> {
     match ["{epoch}", "{date}", "{hour}"].into_iter().find(|placeholder| path.contains(placeholder)) {
         None => Ok(()),
         Some(placeholder) => {
-            Err(Error::config(format!("`path` \"{path}\" has {placeholder}, and the sink does not `roll`"))
-                .with_help("let it roll: `roll = { every = \"1h\" }`, for one; or leave the placeholder out"))
+            Err(Error::config(format!("`path` \"{path}\" has {placeholder}, but the sink does not `roll`"))
+                .with_help("set `roll`, such as `roll = { every = \"1h\" }`; or remove the placeholder"))
         }
     }
 }
@@ -246,12 +246,14 @@ fn check_sinks(pipeline: &Pipeline) -> Result<()> {
     if let (Some((first, one)), Some((second, other))) = (writes.next(), writes.next()) {
         let (one, other) = (one.spec.name(), other.spec.name());
         let what = format!("sink {first} ({one}) and sink {second} ({other}) both write to standard output");
-        return Err(Error::config(what).with_help("give one of them a `path`").with_part(Part::Sink(second)));
+        return Err(Error::config(what)
+            .with_help("give one of them a `path`")
+            .with_part(PartIndex::Sink(second)));
     }
     if pipeline.sinks.iter().all(|sink| sink.spec.takes() == Takes::Rejections) {
         return Err(Error::config("no sink takes records")
             .with_help("add one; `null` discards records")
-            .with_part(Part::Sink(0)));
+            .with_part(PartIndex::Sink(0)));
     }
     Ok(())
 }

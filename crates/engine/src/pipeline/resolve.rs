@@ -8,7 +8,7 @@ use serde::Deserialize;
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::parts::{Part, PartTables};
+use super::parts::{PartTable, PartTables};
 use super::placeholders;
 use super::places::Places;
 use super::secrets::Secrets;
@@ -78,33 +78,35 @@ impl Resolved {
 /// Makes all components, with placeholders for the parts in `left_out`; mistakes are reported.
 pub(super) fn resolve<'t>(
     parts: PartTables<'t>,
-    left_out: &[error::Part],
+    left_out: &[error::PartIndex],
     untyped: &'t [Untyped],
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Option<Pipeline> {
     let mut maker = Maker { untyped, diagnostics };
     let is_left_out = |part| left_out.contains(&part);
     // Everything is tried before returning, so that all errors are reported at once.
-    let sources =
-        parts.sources.into_iter().enumerate().map(|(at, part)| match is_left_out(error::Part::Source(at)) {
+    let sources = parts.sources.into_iter().enumerate().map(|(at, part)| {
+        match is_left_out(error::PartIndex::Source(at)) {
             true => Some(maker.source_options(part)),
             false => maker.source(part),
-        });
+        }
+    });
     let mut sources: Vec<_> = sources.collect();
-    if sources.is_empty() && is_left_out(error::Part::Source(0)) {
+    if sources.is_empty() && is_left_out(error::PartIndex::Source(0)) {
         sources.push(Some(SourceEntry {
             spec: Arc::from(placeholders::source()),
             input: InputOptions::default(),
         }));
     }
-    let stages =
-        parts.stages.into_iter().enumerate().map(|(at, part)| match is_left_out(error::Part::Stage(at)) {
+    let stages = parts.stages.into_iter().enumerate().map(|(at, part)| {
+        match is_left_out(error::PartIndex::Stage(at)) {
             true => Some(maker.stage_options(part)),
             false => maker.stage(part),
-        });
+        }
+    });
     let stages: Vec<_> = stages.collect();
     let sinks =
-        parts.sinks.into_iter().enumerate().map(|(at, part)| match is_left_out(error::Part::Sink(at)) {
+        parts.sinks.into_iter().enumerate().map(|(at, part)| match is_left_out(error::PartIndex::Sink(at)) {
             true => Some(maker.sink_options(part)),
             false => maker.sink(part),
         });
@@ -127,7 +129,7 @@ struct Maker<'m, 't> {
 }
 
 impl<'t> Maker<'_, 't> {
-    fn source(&mut self, part: Part<'t>) -> Option<SourceEntry> {
+    fn source(&mut self, part: PartTable<'t>) -> Option<SourceEntry> {
         let (component, mut options) = self.open(ComponentKind::Source, part)?;
         let input = options.take::<InputOptions>();
         let source: Option<Box<dyn SourceSpec>> = match component.make {
@@ -139,27 +141,27 @@ impl<'t> Maker<'_, 't> {
     }
 
     /// A placeholder for a source that cannot be made, with the common options.
-    fn source_options(&mut self, part: Part<'t>) -> SourceEntry {
+    fn source_options(&mut self, part: PartTable<'t>) -> SourceEntry {
         let mut options = Options::new(part.table, part.span).with_untyped(self.untyped);
         let input = options.take::<InputOptions>().unwrap_or_default();
         SourceEntry { spec: Arc::from(placeholders::source()), input }
     }
 
     /// A placeholder for a stage that cannot be made, with the same inputs.
-    fn stage_options(&mut self, part: Part<'t>) -> StageEntry {
+    fn stage_options(&mut self, part: PartTable<'t>) -> StageEntry {
         let mut options = Options::new(part.table, part.span).with_untyped(self.untyped);
         let StageOptions { name, from } = options.take::<StageOptions>().unwrap_or_default();
         StageEntry { stage: Arc::from(placeholders::stage()), name, from }
     }
 
     /// A placeholder for a sink that cannot be made, with the same inputs.
-    fn sink_options(&mut self, part: Part<'t>) -> SinkEntry {
+    fn sink_options(&mut self, part: PartTable<'t>) -> SinkEntry {
         let mut options = Options::new(part.table, part.span).with_untyped(self.untyped);
         let from = options.take::<OutputOptions>().unwrap_or_default().from;
         SinkEntry { spec: Arc::from(placeholders::sink()), sensors: None, from, on_failure: None }
     }
 
-    fn stage(&mut self, part: Part<'t>) -> Option<StageEntry> {
+    fn stage(&mut self, part: PartTable<'t>) -> Option<StageEntry> {
         let (component, mut options) = self.open(ComponentKind::Stage, part)?;
         let joined = options.take::<StageOptions>();
         let stage: Option<Box<dyn Stage>> = match component.make {
@@ -171,7 +173,7 @@ impl<'t> Maker<'_, 't> {
         Some(StageEntry { stage: Arc::from(stage?), name, from })
     }
 
-    fn sink(&mut self, part: Part<'t>) -> Option<SinkEntry> {
+    fn sink(&mut self, part: PartTable<'t>) -> Option<SinkEntry> {
         let place = part.table.get("sensors").map(toml::Spanned::span);
         let (component, mut options) = self.open(ComponentKind::Sink, part)?;
         let output = options.take::<OutputOptions>();
@@ -190,7 +192,11 @@ impl<'t> Maker<'_, 't> {
     }
 
     /// The component that a part names, and the part's options.
-    fn open(&mut self, kind: ComponentKind, part: Part<'t>) -> Option<(&'static Component, Options<'t>)> {
+    fn open(
+        &mut self,
+        kind: ComponentKind,
+        part: PartTable<'t>,
+    ) -> Option<(&'static Component, Options<'t>)> {
         let mut options = Options::new(part.table, part.span).with_untyped(self.untyped);
         let found = match options.remove("type") {
             None => Err(Diagnostic::new(options.span(), format!("this {} has no `type`", kind.as_str()))

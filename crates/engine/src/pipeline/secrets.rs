@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::error::{Error, Masks, Part, Spelling, each_text, without_secrets};
-use crate::secret::Found;
+use crate::error::{Error, Masks, PartIndex, Spelling, each_text, without_secrets};
+use crate::secret::FoundSecrets;
 
 /// What fingerprints of values depend on: they can be compared under one key, and tell nothing without it.
 pub(crate) type Key = [u8; 32];
@@ -21,7 +21,7 @@ pub struct Secrets {
     places: Vec<Place>,
     masks: Arc<Masks>,
     /// Those of options that hold a secret: they are hidden for as long as the pipeline is there.
-    pub(super) found: Arc<Found>,
+    pub(super) found: Arc<FoundSecrets>,
 }
 
 /// An option with a value from the environment, or the key of one.
@@ -130,11 +130,11 @@ impl Secrets {
     }
 
     /// The same for what is said of a part, or of one of its options: no piece of a value that it was given is said either.
-    pub(super) fn hide_about(&self, text: &str, part: Part, option: Option<&str>) -> String {
+    pub(super) fn hide_about(&self, text: &str, part: PartIndex, option: Option<&str>) -> String {
         let (kind, at) = match part {
-            Part::Source(at) => ("source", at.to_string()),
-            Part::Stage(at) => ("stage", at.to_string()),
-            Part::Sink(at) => ("sink", at.to_string()),
+            PartIndex::Source(at) => ("source", at.to_string()),
+            PartIndex::Stage(at) => ("stage", at.to_string()),
+            PartIndex::Sink(at) => ("sink", at.to_string()),
         };
         let path: Vec<_> = [kind, &at].into_iter().chain(option).collect();
         let before = path.len() - usize::from(option.is_some());

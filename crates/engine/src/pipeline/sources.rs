@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{MaxRejects, Order, Pipeline, SourceEntry};
 use crate::batch::Schema;
-use crate::error::{Error, Part, Result};
+use crate::error::{Error, PartIndex, Result};
 use crate::source::exclude;
 
 /// The name of source `at` in messages: includes its own name if there are several.
@@ -34,7 +34,7 @@ pub(super) fn check(pipeline: &Pipeline) -> Result<()> {
     for (at, source) in pipeline.sources.iter().enumerate() {
         check_one(source)
             .and_then(|()| check_beside_others(pipeline, source))
-            .map_err(|error| error.with_part(Part::Source(at)))?;
+            .map_err(|error| error.with_part(PartIndex::Source(at)))?;
     }
     Ok(())
 }
@@ -86,7 +86,7 @@ pub(super) fn check_merged(pipeline: &Pipeline, inputs: &[Arc<Schema>]) -> Resul
                 _ => Ok(()),
             }
         };
-        check().map_err(|error| error.with_part(Part::Source(at)))?;
+        check().map_err(|error| error.with_part(PartIndex::Source(at)))?;
     }
     Ok(())
 }
@@ -105,8 +105,8 @@ pub(crate) fn check_exclusive(pipeline: &Pipeline) -> Result<()> {
             let (one, other) = (source_label(pipeline, *before), source_label(pipeline, *at));
             let what = if what == "-" { "standard input" } else { what };
             return Err(Error::config(format!("{one} and {other} both read {what}"))
-                .with_help("only one can have what comes in there: give one of them another `path`; several parts may take `from` one source")
-                .with_part(Part::Source(*at)));
+                .with_help("what arrives there can be read only once: give one of them another `path`; or use one source, which several parts name in `from`")
+                .with_part(PartIndex::Source(*at)));
         }
     }
     Ok(())

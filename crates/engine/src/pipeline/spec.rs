@@ -18,7 +18,7 @@ use crate::environment;
 use crate::error::{Error, Result};
 use crate::files::Base;
 use crate::options::{Diagnostic, Untyped};
-use crate::secret::{Found, Reading};
+use crate::secret::{FoundSecrets, Reading};
 
 /// A pipeline as written, not yet checked.
 pub struct Spec {
@@ -26,7 +26,7 @@ pub struct Spec {
     base: PathBuf,
     lookup: Rc<Lookup<'static>>,
     /// All secrets that were met, also in options that are left out when the rest is looked at.
-    met: RefCell<Vec<Arc<Found>>>,
+    met: RefCell<Vec<Arc<FoundSecrets>>>,
 }
 
 impl Spec {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::{Pipeline, StageEntry};
 use crate::atomic::{Outputs, Template};
-use crate::error::{Error, Part, Result};
+use crate::error::{Error, PartIndex, Result};
 use crate::source::OpenOptions;
 
 /// Standard output as a path, which other parts may name too.
@@ -20,7 +20,7 @@ pub struct Touched {
     /// Its role in the run.
     role: String,
     access: Access,
-    part: Option<Part>,
+    part: Option<PartIndex>,
     /// The template of rolling files.
     template: Option<Template>,
 }
@@ -55,7 +55,7 @@ impl Touched {
         Self { template: Some(template.clone()), ..Self::written(template.path(), role) }
     }
 
-    fn of(self, part: Part) -> Self {
+    fn of(self, part: PartIndex) -> Self {
         Self { part: Some(part), ..self }
     }
 
@@ -110,7 +110,7 @@ impl Pipeline {
         let mut all: Vec<_> = self.files(&outputs).map(|file| Touched::read(file, "the input")).collect();
         for (at, StageEntry { stage, .. }) in self.stages.iter().enumerate() {
             let role = |what: &str| format!("{what} of stage {at} ({})", stage.name());
-            let part = Part::Stage(at);
+            let part = PartIndex::Stage(at);
             let loaded = stage.loads().map(|file| Touched::read(file.place(), role("the constants to load")));
             let saved = stage.saves().map(|file| Touched::written(file.place(), role("the saved constants")));
             all.extend(loaded.into_iter().chain(saved).map(|touched| touched.of(part)));
@@ -123,7 +123,7 @@ impl Pipeline {
                 Some(template) => Some(Touched::rolled(template, role)),
                 None => path.map(|path| Touched::written(path, role)),
             };
-            all.extend(written.map(|touched| touched.of(Part::Sink(at))));
+            all.extend(written.map(|touched| touched.of(PartIndex::Sink(at))));
         }
         all.extend_from_slice(others);
         check(&all)

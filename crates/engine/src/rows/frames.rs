@@ -33,7 +33,9 @@ const HEAD: usize = 4 + 8 + 4;
 /// A data error if there are more than 4 GiB.
 pub(super) fn head(epoch: u64, place: u64, rows: &[u8]) -> Result<[u8; HEAD]> {
     let length = u32::try_from(rows.len());
-    let length = length.map_err(|_| Error::data("more than 4 GiB of rows at once, which no log can keep"))?;
+    let length = length.map_err(|_| {
+        Error::data("more than 4 GiB of rows in one block, which exceeds the limit of the log")
+    })?;
     let mut head = [0; HEAD];
     head[..4].copy_from_slice(&length.to_le_bytes());
     head[4..12].copy_from_slice(&epoch.to_le_bytes());
@@ -69,7 +71,7 @@ impl Frames {
         beginning.copy_from_slice(&frames.bytes(0, BEGINNING.len())?);
         match version(beginning) {
             _ if beginning[..MAGIC] != BEGINNING[..MAGIC] => {
-                Err(wrong(&frames.path, "it does not begin like a log of rows"))
+                Err(wrong(&frames.path, "it does not have the header of a log of rows"))
             }
             VERSION => Ok(frames),
             version => Err(of_version(&frames.path, version)),
@@ -124,8 +126,8 @@ impl Iterator for Frames {
 
 /// The error for a missing segment.
 pub(super) fn gone(path: &Path) -> Error {
-    Error::unavailable(format!("{} is not there: rows in it have not been delivered", path.display()))
-        .with_help("bring it back, or start anew with another --state")
+    Error::unavailable(format!("{} is missing, and rows in it have not been delivered", path.display()))
+        .with_help("restore it, or start anew with another --state")
 }
 
 /// The error for a segment that is damaged at `place`.
@@ -142,14 +144,14 @@ const fn version(beginning: [u8; BEGINNING.len()]) -> u32 {
 fn of_version(path: &Path, version: u32) -> Error {
     let path = path.display();
     let what =
-        format!("{path} is a log of rows of version {version}, and this goes on from version {VERSION}");
+        format!("{path} is a log of rows of version {version}; this release reads version {VERSION}");
     Error::data(what).with_help(
-        "rows in it have not been delivered: go on with the version of tidemill that wrote it, or start anew with another --state",
+        "rows in it have not been delivered: use the version of tidemill that wrote it, or start anew with another --state",
     )
 }
 
 fn wrong(path: &Path, what: &str) -> Error {
-    Error::data(format!("{} is not what was written: {what}", path.display())).with_help(
-        "rows in it have not been delivered: bring back a copy of it, or start anew with another --state",
+    Error::data(format!("{} is damaged: {what}", path.display())).with_help(
+        "rows in it have not been delivered: restore a copy of it, or start anew with another --state",
     )
 }

@@ -6,7 +6,7 @@ use super::reload::Reload;
 use super::snapshot::Snapshot;
 use crate::chain::Ports;
 use crate::error::guard::{asked, guarded};
-use crate::error::{Error, Part, Rejection, Result};
+use crate::error::{Error, PartIndex, Rejection, Result};
 use crate::metrics::Entry;
 use crate::sensor::{SensorId, Sensors, SharedSensors};
 use crate::sink::Job;
@@ -70,7 +70,7 @@ pub(crate) trait Drain: Send {
 /// A job, and the part of the pipeline it belongs to.
 pub(crate) struct PartJob {
     pub(crate) label: String,
-    pub(crate) part: Part,
+    pub(crate) part: PartIndex,
     /// The index of the sink.
     pub(crate) sink: usize,
     /// The number of the message to the sink that left it.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::durable::Durable;
 use crate::batch::Schema;
 use crate::error::guard::{asked, caught};
-use crate::error::{Error, Part, Result};
+use crate::error::{Error, PartIndex, Result};
 use crate::pipeline::Pipeline;
 use crate::pipeline::sources::source_label;
 use crate::sensor::SensorIds;
@@ -61,7 +61,7 @@ impl Inlet {
     pub(crate) fn open(pipeline: &Pipeline, at: usize, options: &OpenOptions) -> Result<Self> {
         let entry = &pipeline.sources[at];
         let label = asked("source", || source_label(pipeline, at))?;
-        let in_part = |error: Error| error.with_part(Part::Source(at));
+        let in_part = |error: Error| error.with_part(PartIndex::Source(at));
         let source = caught(&label, || entry.spec.open(options)).map_err(in_part)?;
         let max_ahead = entry.input.max_ahead().map_err(in_part)?;
         let recorder = options.record.clone();
@@ -85,7 +85,8 @@ impl Inlet {
 
     /// As [`Source::begin`].
     pub(crate) fn begin(&mut self) -> Result<()> {
-        caught(&self.label, || self.source.begin()).map_err(|error| error.with_part(Part::Source(self.at)))
+        caught(&self.label, || self.source.begin())
+            .map_err(|error| error.with_part(PartIndex::Source(self.at)))
     }
 
     /// As [`Source::next`].
@@ -127,7 +128,8 @@ impl Inlet {
         let Some((epoch, position)) = newer else { return Ok(()) };
         *told = epoch;
         let Some(position) = position else { return Ok(()) };
-        caught(label, || source.durable(epoch, &position)).map_err(|error| error.with_part(Part::Source(*at)))
+        caught(label, || source.durable(epoch, &position))
+            .map_err(|error| error.with_part(PartIndex::Source(*at)))
     }
 
     /// As [`Source::arrival`].

@@ -292,9 +292,9 @@ impl Lane {
             LaneKind::Rows { constants, .. } => match concatenated(cuts)? == *constants {
                 true => Ok(()),
                 false => Err(Error::data(format!(
-                    "{label} has other constants than at the checkpoint: its input or its file has changed"
+                    "the constants of {label} differ from those at the checkpoint: the input or file that they come from has changed"
                 ))
-                .with_help("restore what they were fitted to, or start anew with another --state")),
+                .with_help("restore that input or file, or start anew with another --state")),
             },
             LaneKind::Whole(turn) => {
                 let state = concatenated(cuts)?;
@@ -304,7 +304,7 @@ impl Lane {
                 let shards = shards.get_mut().unwrap_or_else(PoisonError::into_inner);
                 // No worker is there.
                 let shards =
-                    Arc::get_mut(shards).ok_or_else(|| Error::internal("shards that somebody else has"))?;
+                    Arc::get_mut(shards).ok_or_else(|| Error::internal("shards that are in use"))?;
                 guarded(label, || shards.restore(cuts, &sensors.read()))
             }
         }
@@ -335,7 +335,7 @@ fn current(shards: &RwLock<Arc<dyn Shards>>) -> Arc<dyn Shards> {
 }
 
 fn not_split() -> Error {
-    Error::internal("with other options it is not split as it was")
+    Error::internal("a stage with other options is divided differently")
 }
 
 /// A complete state in one piece.

@@ -190,7 +190,7 @@ impl RejectCounts {
 
     /// The error of a run with so many records, of which these exceed a limit.
     fn error(&self, records: u64, than: &str) -> Error {
-        let mut message = format!("{} of {records} records were refused, {than}", self.count);
+        let mut message = format!("{} of {records} records were rejected, {than}", self.count);
         if let Some((column, _)) = self.by_column.iter().find(|&(_, &count)| count == self.count) {
             message += &format!(", all for column `{column}`");
         }
@@ -302,7 +302,7 @@ mod tests {
         let late = |count| vec![rejection(0); count];
         limit.pass(&refused(10, &[rejection(4)])).and_then(|()| limit.note(&late(1))).expect("two");
         let error = limit.note(&late(1)).expect_err("three");
-        assert_eq!(error.message(), "3 of 10 records were refused, more than 2; the first: bad");
+        assert_eq!(error.message(), "3 of 10 records were rejected, more than 2; the first: bad");
     }
 
     #[test]
@@ -314,10 +314,10 @@ mod tests {
         assert_eq!(verdict(RejectRule::Usual, &at(&early), |_| 50_000), None);
         // More than half of the first thousand fails at once.
         let early: Vec<usize> = (0..501).collect();
-        let message = "501 of 1000 records were refused, more than half; the first: bad";
+        let message = "501 of 1000 records were rejected, more than half; the first: bad";
         assert_eq!(verdict(RejectRule::Usual, &at(&early), |_| 50_000).as_deref(), Some(message));
         let early: Vec<usize> = (0..11).collect();
-        let message = "11 of 1000 records were refused, more than 0.01; the first: bad";
+        let message = "11 of 1000 records were rejected, more than 0.01; the first: bad";
         let share = RejectRule::Given(MaxRejects::Share(0.01));
         assert_eq!(verdict(share, &at(&early), |_| 50_000).as_deref(), Some(message));
     }

@@ -132,7 +132,7 @@ impl Merged {
         let Some(member) = self.members.iter_mut().find(|member| member.source == source) else {
             return Ok(place);
         };
-        let damaged = || Error::data("the place of a merged source in the checkpoint is damaged");
+        let damaged = || Error::data("the position of a merged source in the checkpoint is damaged");
         let (place, tail) = place.split_at_checked(place.len().wrapping_sub(TAIL)).ok_or_else(damaged)?;
         let number = |at: usize| Some(u64::from_le_bytes(tail.get(at..at + 8)?.try_into().ok()?));
         let (line, skip) = number(0).zip(number(8)).ok_or_else(damaged)?;

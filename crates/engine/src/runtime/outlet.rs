@@ -31,7 +31,7 @@ use crate::chain::Ports;
 use crate::checkpoint::{Ending, Manifest};
 use crate::cuts::CutRequest;
 use crate::error::guard::{asked, guarded};
-use crate::error::{Error, ErrorKind, Masks, Part, Rejection, RejectionKind, Result};
+use crate::error::{Error, ErrorKind, Masks, PartIndex, Rejection, RejectionKind, Result};
 use crate::files::patient::Patient;
 use crate::metrics::{Entry, Latencies, Ledger};
 use crate::pipeline::{OnFailure, Pipeline, Plan};
@@ -90,7 +90,7 @@ impl Outlets {
         let plain = &SinkContext { masks: Arc::clone(pipeline.secrets.masks()), ..plain.clone() };
         let otherwise = if plain.files.impatient().is_some() { OnFailure::Wait } else { OnFailure::Stop };
         let outlets = pipeline.sinks.iter().enumerate().map(|(at, entry)| {
-            let (spec, part) = (&*entry.spec, Part::Sink(at));
+            let (spec, part) = (&*entry.spec, PartIndex::Sink(at));
             let name = asked(&format!("sink {at}"), || spec.name().to_owned())?;
             let label = format!("sink {at} ({name})");
             let (takes, can_resume, delivers) =
@@ -344,7 +344,7 @@ impl Outlets {
             let unpublished = outputs.iter().filter(|output| state.is_unpublished(output));
             report.remarks.extend(unpublished.map(|SavedPart { path, part, .. }| {
                 let (path, part) = (path.display(), part.display());
-                format!("{path} is still {part}: the same command resumes it, and --finish publishes it")
+                format!("{path} is not complete: its records so far are in {part}; the same command resumes it, and --finish publishes it")
             }));
         }
         for outlet in &mut self.outlets {
@@ -406,16 +406,16 @@ impl Drain for Outlets {
         }
         self.state.iter_mut().for_each(|state| state.reload(&reload.pipeline));
         let options = reload.options.join(", ");
-        self.remarks.push(format!("other options after {records} records: {options}"));
+        self.remarks.push(format!("options changed after {records} records: {options}"));
         Ok(())
     }
 
     fn rejections(&mut self, rejections: Vec<Rejection>) -> Result<()> {
         for rejection in &rejections {
             match rejection.kind {
-                RejectionKind::Malformed | RejectionKind::OtherHeader => self.rejects.malformed += 1,
                 RejectionKind::Late => self.rejects.late += 1,
                 RejectionKind::Ahead => self.rejects.ahead += 1,
+                _ => self.rejects.malformed += 1,
             }
             self.rejects.note(rejection);
         }

@@ -46,7 +46,7 @@ pub(crate) fn after_the_end(
         state.as_ref().map_or(Ok(()), |state| Outlets::clear(pipeline, state))?;
         state.as_ref().map_or(Ok(()), |state| state.check_over(pipeline, options))?;
         report.remarks.extend(state.into_iter().flat_map(|mut state| std::mem::take(&mut state.remarks)));
-        report.remarks.push("this run had ended already: there was nothing to do".into());
+        report.remarks.push("this run had already ended: there was nothing to do".into());
     }
     recount(pipeline, &counted, &mut report)?;
     Ok(report)
@@ -74,9 +74,8 @@ impl State {
         let anew = "start anew with another --state";
         let traits = pipeline.traits();
         if !traits.is_kept && !self.options.finishes {
-            let what =
-                format!("the run in {} has ended, because its input has", self.options.folder.display());
-            let help = format!("input that arrives now cannot be added to output that is published: {anew}");
+            let what = format!("the run in {} has ended with its input", self.options.folder.display());
+            let help = format!("new input cannot be added to published output: {anew}");
             return Err(Error::config(what).with_help(help));
         }
         let outputs = self.found.iter().flat_map(|found| &found.outputs);
@@ -94,7 +93,7 @@ impl State {
         };
         let open = OpenOptions { record: None, ..pipeline.opening(&options.open) };
         let Ok(mut sources) = Inlets::open(pipeline, |_| Ok(open.clone())) else { return Ok(()) };
-        let over = "this run had ended already, but its input has changed since";
+        let over = "this run had already ended, but its input has changed since";
         // The run does not read anything any more, whatever changes are accepted.
         let help = format!("restore the input, or {anew}");
         sources.restore(&resume.sources).map_err(|error| match error.kind() {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::RunOptions;
 use super::inlets::Inlets;
 use super::odd_times::OddTimes;
-use crate::error::{Part, Result};
+use crate::error::{PartIndex, Result};
 use crate::pipeline::label::stage_label;
 use crate::pipeline::leading::period;
 use crate::pipeline::sources::{merged, recording_name};
@@ -56,7 +56,7 @@ impl Setup {
         };
         let sources = Inlets::open(pipeline, |at| {
             let source = &pipeline.sources[at];
-            let period = period(source).map_err(|error| error.with_part(Part::Source(at)))?;
+            let period = period(source).map_err(|error| error.with_part(PartIndex::Source(at)))?;
             let foresee = foresees.get(at).cloned();
             let resume = options.resume.get(at).cloned().flatten();
             let record =

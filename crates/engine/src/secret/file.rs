@@ -31,7 +31,7 @@ pub(super) fn read(path: &FilePath) -> Result<Contents> {
     let file = options.read(true).custom_flags(libc::O_NONBLOCK).open(path.place()).map_err(failed)?;
     let meta = file.metadata().map_err(failed)?;
     if !meta.is_file() {
-        return Err(wrong("is no regular file").with_help("a secret is a file of text"));
+        return Err(wrong("is not a regular file").with_help("a secret is in a text file"));
     }
     let mut bytes = Vec::with_capacity(LARGEST + 1);
     file.take(LARGEST as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
@@ -41,7 +41,7 @@ pub(super) fn read(path: &FilePath) -> Result<Contents> {
     }
     let mut text = String::from_utf8(bytes).map_err(|error| {
         error.into_bytes().zeroize();
-        wrong("is not UTF-8").with_help("a secret is a file of text")
+        wrong("is not UTF-8").with_help("a secret is in a text file")
     })?;
     let length =
         text.strip_suffix('\n').map_or(text.len(), |text| text.strip_suffix('\r').unwrap_or(text).len());
@@ -102,8 +102,8 @@ mod tests {
         assert_eq!(full.text.len(), LARGEST);
         for (path, wrong) in [
             ("/nowhere/at/all", "no such file"),
-            ("/dev", "is no regular file"),
-            ("/dev/null", "is no regular file"),
+            ("/dev", "is not a regular file"),
+            ("/dev/null", "is not a regular file"),
         ] {
             let error = read(&FilePath::from(path)).err().expect("no secret");
             assert!(error.message().contains(wrong), "{error}");

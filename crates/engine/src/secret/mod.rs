@@ -17,7 +17,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::error::{Error, Hidden, Result};
 use crate::files::FilePath;
 
-pub(crate) use reading::{Found, Reading};
+pub(crate) use reading::{FoundSecrets, Reading};
 
 /// What stands in place of a secret that is written in the pipeline itself.
 const INLINE: &str = "(secret)";

@@ -14,7 +14,7 @@ use crate::files::Base;
 type Lookup = dyn Fn(&str) -> Option<String>;
 
 thread_local! {
-    static OPEN: RefCell<Option<(Reading, Found)>> = const { RefCell::new(None) };
+    static OPEN: RefCell<Option<(Reading, FoundSecrets)>> = const { RefCell::new(None) };
 }
 
 /// How the secrets of a pipeline file are read.
@@ -28,7 +28,7 @@ pub(crate) struct Reading {
 
 /// The secrets of a pipeline file.
 #[derive(Clone, Default)]
-pub(crate) struct Found {
+pub(crate) struct FoundSecrets {
     /// Their values, which are hidden for as long as these live.
     pub(crate) hidden: Vec<Hidden>,
     /// What is worth knowing about them.
@@ -49,15 +49,15 @@ impl Reading {
     }
 
     /// Makes secrets in `act` those of this file; gives what it gave, and the secrets.
-    pub(crate) fn around<T>(self, act: impl FnOnce() -> T) -> (T, Found) {
+    pub(crate) fn around<T>(self, act: impl FnOnce() -> T) -> (T, FoundSecrets) {
         /// Puts back what was there, after a panic too.
-        struct Closes(Option<(Reading, Found)>);
+        struct Closes(Option<(Reading, FoundSecrets)>);
         impl Drop for Closes {
             fn drop(&mut self) {
                 OPEN.replace(self.0.take());
             }
         }
-        let _at_the_end = Closes(OPEN.replace(Some((self, Found::default()))));
+        let _at_the_end = Closes(OPEN.replace(Some((self, FoundSecrets::default()))));
         let result = act();
         let found = OPEN.take().map(|(_, found)| found);
         (result, found.unwrap_or_default())

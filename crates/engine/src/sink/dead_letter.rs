@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::text::Text;
 use super::{Component, FileTarget, Repeat, Roll, Sink, SinkCheckpoint, SinkContext, SinkSpec, Takes};
 use crate::batch::{Batch, Schema};
-use crate::error::{Error, Rejection, RejectionKind, Result};
+use crate::error::{Error, Rejection, Result};
 use crate::files::{Base, FilePath};
 use crate::options::parameters_of;
 use crate::sensor::Sensors;
@@ -105,11 +105,7 @@ impl DeadLetterLine<'_> {
             line: rejection.position.line,
             offset: rejection.position.offset,
             column: rejection.column.as_deref(),
-            kind: match rejection.kind {
-                RejectionKind::Malformed | RejectionKind::OtherHeader => "malformed",
-                RejectionKind::Late => "late",
-                RejectionKind::Ahead => "ahead",
-            },
+            kind: rejection.kind.as_str(),
             reason: &rejection.reason,
             raw: &raw,
             raw_hex: (!is_utf8).then(|| rejection.raw.iter().map(|byte| format!("{byte:02x}")).collect()),

@@ -47,6 +47,7 @@ pub use target::FileTarget;
 
 /// What a sink receives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+// Exhaustive: a record is passed on or rejected.
 pub enum Takes {
     /// The records that leave the last stage.
     Records,
@@ -57,6 +58,7 @@ pub enum Takes {
 /// What happens if a batch is written again after a restart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
+// Exhaustive: it has an effect or none.
 pub enum Repeat {
     /// No effect: uncommitted output is discarded first.
     Harmless,
@@ -280,7 +282,7 @@ pub trait Sink: Send {
     /// # Errors
     /// Any error ends the run.
     fn reload(&mut self, _spec: &Arc<dyn SinkSpec>) -> Result<()> {
-        Err(Error::internal("a sink whose options may change, and which takes over none"))
+        Err(Error::internal("a sink declares options that may change, but does not implement `reload`"))
     }
 
     /// The state for the checkpoint that closes `epoch`: called between two batches, with increasing numbers. `None` if the sink starts

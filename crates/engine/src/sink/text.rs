@@ -125,12 +125,10 @@ impl OneText {
         }
         let header = String::from_utf8_lossy(&header);
         Err(Error::config(format!(
-            "the file for {path} was begun with columns other than `{}`",
+            "the unfinished file for {path} has other columns than `{}`",
             header.trim_end()
         ))
-        .with_help(
-            "give the sink another `path` to keep what was written; or undo the change of the columns",
-        ))
+        .with_help("undo the change of the columns, or give the sink another `path`"))
     }
 
     /// Writes the header, if that has not been done.

@@ -57,7 +57,7 @@ pub use parquet::{Parquet, sample as parquet_sample};
 pub use polars::Frame;
 pub use sockets::Address;
 pub(crate) use sockets::exclude;
-pub use synthetic::{Kind, Shape, Synthetic};
+pub use synthetic::{Quantity, Shape, Synthetic};
 
 /// How files are read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -263,6 +263,7 @@ pub trait SourceSpec: Send + Sync {
 
 /// One item of input.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Input {
     /// Undecoded bytes; any worker decodes them.
     Chunk(Chunk),

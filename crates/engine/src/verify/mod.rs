@@ -110,13 +110,13 @@ pub fn verify(
     let failure = plain.has_failed.then(|| plain.end.clone());
     let mut verdict = Verdict { ways: 1, records, files, difference: None, failure };
     for round in 0..options.rounds {
-        for kind in [Kind::Bounded, Kind::Live, Kind::Resumed] {
-            if kind == Kind::Resumed && !ways.can_resume {
+        for kind in [RunMode::Bounded, RunMode::Live, RunMode::Resumed] {
+            if kind == RunMode::Resumed && !ways.can_resume {
                 continue;
             }
             let (way, outcome) = ways.run(kind, round, plain.records)?;
             verdict.ways += 1;
-            verdict.difference = plain.difference(&way, &outcome, kind == Kind::Resumed);
+            verdict.difference = plain.difference(&way, &outcome, kind == RunMode::Resumed);
             if verdict.difference.is_some() {
                 return Ok(verdict);
             }
@@ -126,7 +126,7 @@ pub fn verify(
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum RunMode {
     Bounded,
     Live,
     Resumed,
@@ -182,7 +182,7 @@ impl Ways<'_> {
         Ok((folder, pipeline))
     }
 
-    fn run(&mut self, kind: Kind, round: u64, records: u64) -> Result<(String, Outcome)> {
+    fn run(&mut self, kind: RunMode, round: u64, records: u64) -> Result<(String, Outcome)> {
         let (folder, mut pipeline) = self.pipeline()?;
         let written = pipeline.clone();
         let threads = [1, 2, 3, 7][(round % 4) as usize];
@@ -191,8 +191,8 @@ impl Ways<'_> {
         let options = RunOptions { threads: Some(threads), open, ..RunOptions::default() };
         let how = format!("{threads} threads, chunks of {chunk_size} bytes");
         let (way, result) = match kind {
-            Kind::Bounded => (format!("bounded, {how}"), executor::run(&pipeline, &options, &mut ())),
-            Kind::Live => {
+            RunMode::Bounded => (format!("bounded, {how}"), executor::run(&pipeline, &options, &mut ())),
+            RunMode::Live => {
                 let (seed, mut options) = (self.random.next(), options.clone());
                 // Both the input pieces and the chunks made of them have random sizes.
                 options.open.shred = Some(seed);
@@ -204,7 +204,7 @@ impl Ways<'_> {
                 };
                 (format!("live, {how}, read and cut again at random"), learnt(pipeline).and_then(live))
             }
-            Kind::Resumed => {
+            RunMode::Resumed => {
                 pipeline.sinks.retain(|sink| sink.spec.can_resume());
                 let (stops, result) = match learnt(pipeline) {
                     Ok(pipeline) => self.resumed(&folder, &pipeline, &options, records),

@@ -159,6 +159,7 @@ pub enum UnknownColumns {
 
 /// A decimal mark.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[non_exhaustive]
 pub enum Decimal {
     /// 19.5
     #[default]

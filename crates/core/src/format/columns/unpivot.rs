@@ -27,6 +27,7 @@ impl Default for Unpivot {
 /// What to do with the nulls of wide records.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum UnpivotNulls {
     /// They make no record.
     #[default]

@@ -10,6 +10,7 @@ use crate::format::columns::Columns;
 /// What to do with a record with too few or too many fields.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Ragged {
     /// It is rejected.
     #[default]

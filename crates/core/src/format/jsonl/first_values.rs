@@ -2,7 +2,7 @@
 
 use memchr::memchr_iter;
 
-use super::Layout;
+use super::JsonLayout;
 use super::first::JsonBeginning;
 use super::object::elements;
 use super::reference::fields;
@@ -22,7 +22,7 @@ pub struct FirstValues<'t> {
 }
 
 /// The first values of `text` in this `layout`; the last may be incomplete.
-pub fn first_values(text: &[u8], is_whole: bool, layout: Layout) -> FirstValues<'_> {
+pub fn first_values(text: &[u8], is_whole: bool, layout: JsonLayout) -> FirstValues<'_> {
     let bytes = &text[byte_order_mark(text)..];
     let is_values = layout.is_values(bytes, is_whole).or_else(|| layout.is_values(bytes, true));
     let beginning = JsonBeginning { bytes, is_whole, is_values: is_values.unwrap_or_default() };
@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     fn first(text: &str, is_whole: bool) -> (Vec<&str>, usize, Option<usize>, Option<&str>) {
-        let found = first_values(text.as_bytes(), is_whole, Layout::Auto);
+        let found = first_values(text.as_bytes(), is_whole, JsonLayout::Auto);
         let as_text = |bytes| std::str::from_utf8(bytes).expect("UTF-8");
         let line = found.refused.first.map(|(line, _)| line);
         (found.records.into_iter().map(as_text).collect(), found.refused.count, line, found.cut.map(as_text))

@@ -10,7 +10,7 @@ use crate::format::MAX_RECORD;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
-pub enum Layout {
+pub enum JsonLayout {
     /// Detected at the beginning of the file: `values` if it is an array, if its first object spans several lines, or if another object
     /// follows on the same line; otherwise `lines`.
     #[default]
@@ -21,7 +21,7 @@ pub enum Layout {
     Values,
 }
 
-impl Layout {
+impl JsonLayout {
     /// Whether a file that begins with `bytes` is delimited by structure; `None` if more input is needed.
     pub(super) fn is_values(self, bytes: &[u8], is_whole: bool) -> Option<bool> {
         match self {
@@ -80,8 +80,8 @@ mod tests {
             (" \n", None, false),
         ];
         for (text, open, whole) in cases {
-            assert_eq!(Layout::Auto.is_values(text.as_bytes(), false), open, "{text:?}");
-            assert_eq!(Layout::Auto.is_values(text.as_bytes(), true), Some(whole), "{text:?}");
+            assert_eq!(JsonLayout::Auto.is_values(text.as_bytes(), false), open, "{text:?}");
+            assert_eq!(JsonLayout::Auto.is_values(text.as_bytes(), true), Some(whole), "{text:?}");
         }
     }
 }

@@ -31,7 +31,7 @@ use decoder::JsonDecoder;
 pub use encode::JsonEncoder;
 use first::JsonBeginning;
 pub use first_values::{FirstValues, first_values};
-pub use layout::Layout;
+pub use layout::JsonLayout;
 use objects::Objects;
 use paths::Paths;
 
@@ -44,7 +44,7 @@ pub struct JsonOptions {
     pub unknown_fields: UnknownFields,
     /// How objects are delimited: `auto` detects it at the beginning of a file, `lines` (one object, or one array of objects, per line), or
     /// `values` (by their structure: over several lines, many on one line, in an array over the whole file).
-    pub layout: Layout,
+    pub layout: JsonLayout,
     /// The array whose elements become one record each, by its name or path; the fields around the array are repeated in each record. The
     /// fields of an element are named as if it replaced the array: with "readings", they are `readings.time`, `readings.temp` and so on.
     pub unfold: Option<String>,
@@ -185,7 +185,7 @@ impl Format for JsonLines {
 }
 
 /// The beginning of a file after its byte order mark; `None` if more input is needed.
-fn beginning(layout: Layout, head: Head<'_>) -> Option<JsonBeginning<'_>> {
+fn beginning(layout: JsonLayout, head: Head<'_>) -> Option<JsonBeginning<'_>> {
     let bytes = &head.bytes[byte_order_mark(head.bytes)..];
     let is_values = layout.is_values(bytes, head.is_whole)?;
     Some(JsonBeginning { bytes, is_whole: head.is_whole, is_values })

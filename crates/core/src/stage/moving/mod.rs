@@ -101,6 +101,7 @@ fn default_min_samples() -> u64 {
 /// The length of a window.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged, expecting = "expected a number of records such as 20, or a duration such as \"5m\"")]
+#[non_exhaustive]
 pub enum Window {
     /// A number of records, including the newest.
     Rows(u32),
@@ -111,6 +112,7 @@ pub enum Window {
 /// What to do with NaN and infinities.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Unusual {
     /// They are skipped, not counted.
     #[default]

@@ -33,7 +33,7 @@ pub(super) struct FirstPass {
     names: Vec<String>,
 }
 
-const ENVELOPE: Envelope = Envelope { magic: *b"tmft", version: 1, what: "what a first pass has seen" };
+const ENVELOPE: Envelope = Envelope { magic: *b"tmft", version: 1, what: "a partial first pass" };
 
 /// What is known of all series, for other processes.
 #[derive(Serialize, Deserialize)]
@@ -176,8 +176,8 @@ impl FirstPass {
             None => more.is_of(new),
         };
         if !is_sound {
-            return Err(Error::data("what a first pass has seen is damaged, or of another pass")
-                .with_help("merge what was seen in the same pass of the same stage"));
+            return Err(Error::data("the partial first pass is damaged, or of another pass")
+                .with_help("merge partial first passes of the same pass of the same stage"));
         }
         match known.get_mut(id) {
             Some(mine) => mine.merge(more),
@@ -269,8 +269,7 @@ impl Fit for FirstPass {
         let FitState { identity, sensors: names, columns } = ENVELOPE.open(saved)?;
         self.identity.check(&identity)?;
         let ids = names.iter().map(|name| sensors.id(name)).collect::<Result<Vec<_>>>()?;
-        let damaged =
-            || Error::data("what a first pass has seen is damaged: a series has no sensor or column");
+        let damaged = || Error::data("the partial first pass is damaged: a series has no sensor or column");
         if columns.len() != self.columns.len() || ids.iter().any(|id| id.index() >= sensors.len()) {
             return Err(damaged());
         }

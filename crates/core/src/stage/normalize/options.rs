@@ -71,6 +71,7 @@ pub enum Method {
 /// What to do with a series without constants.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Unknown {
     /// The run ends with an error.
     #[default]

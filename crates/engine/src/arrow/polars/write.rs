@@ -68,7 +68,7 @@ impl ColumnBuilder {
             }
             (_, column) => {
                 return Err(Error::internal(format!(
-                    "a {} column that was not announced",
+                    "a column of type {} that was not declared",
                     column.value_type().as_str()
                 )));
             }
@@ -182,5 +182,5 @@ impl SensorColumn {
 }
 
 pub(crate) fn broken(error: PolarsError) -> Error {
-    Error::internal(format!("the frame cannot be made: {error}"))
+    Error::internal(format!("cannot build a DataFrame: {error}"))
 }

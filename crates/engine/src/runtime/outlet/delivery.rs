@@ -295,7 +295,7 @@ impl Retry {
                 return Err(error);
             }
             if backoff.is_first() {
-                self.say(&format!("{error}: retrying until it succeeds"));
+                self.say(&format!("{error}: retrying until delivery succeeds"));
             }
             if !backoff.wait(|| !self.stop.load(Ordering::Relaxed)) {
                 return Err(error);
@@ -303,7 +303,7 @@ impl Retry {
         }
         if !backoff.is_first() {
             let waited = waited_for(begun.elapsed());
-            self.say(&format!("{}: it is delivered again, after {waited}", self.label));
+            self.say(&format!("{}: delivery succeeded after {waited}", self.label));
         }
         Ok(())
     }

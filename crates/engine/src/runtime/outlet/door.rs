@@ -2,7 +2,7 @@
 
 use super::ready::Filter;
 use crate::error::guard::guarded;
-use crate::error::{Part, Result};
+use crate::error::{PartIndex, Result};
 use crate::sink::Takes;
 
 /// A sink of the pipeline, without the sink itself.
@@ -12,7 +12,7 @@ pub(super) struct Door {
     pub(super) label: String,
     /// Where it writes to, for messages.
     pub(super) address: Option<String>,
-    pub(super) part: Part,
+    pub(super) part: PartIndex,
     pub(super) takes: Takes,
     /// The ports that feed it.
     pub(super) ports: Vec<usize>,

@@ -34,7 +34,7 @@ impl Watch {
     pub(super) fn resumes(&mut self) {
         let Some((_, since)) = self.stands.take() else { return };
         if std::mem::take(&mut self.is_said) {
-            self.say(&format!("takes records again, after {}", waited_for(since.elapsed())));
+            self.say(&format!("accepts records again, after {}", waited_for(since.elapsed())));
         }
     }
 
@@ -45,7 +45,7 @@ impl Watch {
                 if is_news {
                     self.is_said = true;
                     let waited = waited_for(now.saturating_duration_since(since));
-                    self.say(&format!("has taken nothing for {waited}: the run waits for it"));
+                    self.say(&format!("has accepted no records for {waited}: the run is waiting for it"));
                 }
                 is_news
             }
@@ -69,7 +69,7 @@ impl Watch {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Part;
+    use crate::error::PartIndex;
     use crate::sink::Takes;
 
     #[test]
@@ -78,7 +78,7 @@ mod tests {
             at: 0,
             label: "sink 0 (csv)".into(),
             address: Some("standard output".into()),
-            part: Part::Sink(0),
+            part: PartIndex::Sink(0),
             takes: Takes::Records,
             ports: Vec::new(),
             filter: None,

@@ -52,7 +52,7 @@ impl Thresholds {
             return Err(Error::config("a threshold is not a number"));
         }
         if is_wrong(self.clear_above, self.above, 1.0) || is_wrong(self.clear_below, self.below, -1.0) {
-            return Err(Error::config("an incident would end before it begins")
+            return Err(Error::config("a clear threshold is beyond its alarm threshold")
                 .with_help("`clear_above` is at most `above`, `clear_below` at least `below`"));
         }
         Ok(())

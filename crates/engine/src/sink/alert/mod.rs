@@ -130,10 +130,10 @@ impl Alert {
         let wrong = |what: String| Err(Error::config(format!("`environment`: {what}")));
         for (name, value) in &self.environment {
             if name.is_empty() || name.contains(['=', '\0']) {
-                return wrong(format!("`{name}` is no name of a variable"));
+                return wrong(format!("`{name}` is not the name of an environment variable"));
             }
             if value.reveal().contains('\0') {
-                return wrong(format!("the value of `{name}` has a zero byte, which no variable can have"));
+                return wrong(format!("the value of `{name}` contains a NUL byte"));
             }
         }
         Ok(())
@@ -182,7 +182,7 @@ impl SinkSpec for Alert {
             (Some(_), Some(_)) => Err(Error::config("`path` and `command` cannot be used together")),
             (_, Some(command)) if command.is_empty() => Err(Error::config("`command` is empty")),
             (_, None) if !self.environment.is_empty() => {
-                Err(Error::config("`environment` is that of a `command`, and there is none"))
+                Err(Error::config("`environment` has no effect without a `command`"))
             }
             _ => self.written().map_or(Ok(()), |target| target.check(None)),
         }
@@ -299,7 +299,7 @@ impl Sink for OpenAlert {
     fn reload(&mut self, spec: &Arc<dyn SinkSpec>) -> Result<()> {
         let spec: &dyn Any = &**spec;
         let Some(options) = spec.downcast_ref::<Alert>() else {
-            return Err(Error::internal("an alert was given the options of another sink"));
+            return Err(Error::internal("an alert was given the options of another type of sink"));
         };
         (self.thresholds, self.hold) = (options.thresholds()?, options.hold()?);
         self.watched.iter_mut().for_each(Watched::reload);

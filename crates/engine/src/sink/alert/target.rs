@@ -130,7 +130,7 @@ fn dropped(courier: &Courier, by: &str) -> Option<String> {
 /// The error for a command that no longer reads alerts, with its exit status if it has ended.
 fn gone(name: &str, status: Option<ExitStatus>) -> Error {
     let what = match status {
-        None => "no longer takes alerts".to_owned(),
+        None => "no longer reads alerts".to_owned(),
         Some(status) if status.success() => format!("ended before it had read all alerts: {status}"),
         Some(status) => format!("failed: {status}"),
     };

@@ -308,5 +308,5 @@ fn is_complete() -> Error {
 }
 
 fn unfit(error: &ArrowError) -> Error {
-    Error::internal(format!("arrays that do not fit together: {error}"))
+    Error::internal(format!("cannot build a row group: {error}"))
 }

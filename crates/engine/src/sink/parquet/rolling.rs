@@ -213,7 +213,7 @@ impl Sink for RollingParquet {
     fn accept(&mut self, block: Block) -> Result<Option<Job>> {
         match block.downcast::<Prepared>() {
             Ok(prepared) => self.take(*prepared),
-            Err(_) => Err(Error::internal("a block that is no batch of arrays")),
+            Err(_) => Err(Error::internal("a prepared block is not a batch of arrays")),
         }
     }
 
@@ -259,8 +259,8 @@ fn records_of<'r>(layout: &ParquetLayout, rows: &'r [u8]) -> Result<StreamReader
     let reader = StreamReader::try_new(Cursor::new(rows), None).map_err(|error| unreadable(&error))?;
     match reader.schema() == layout.schema {
         true => Ok(reader),
-        false => Err(Error::config(format!("the file for {} was begun with other columns", layout.path))
-            .with_help("undo what changed the columns, or give the sink another `path`")),
+        false => Err(Error::config(format!("the unfinished file for {} has other columns", layout.path))
+            .with_help("undo the change of the columns, or give the sink another `path`")),
     }
 }
 

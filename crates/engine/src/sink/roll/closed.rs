@@ -103,9 +103,9 @@ impl ClosedFiles {
                 if is_there(&path)? {
                     let (shown, part) = (path.display(), part.display());
                     return Err(Error::unavailable(format!(
-                        "{shown} is there already, and is not what this run wrote, which is {part}"
+                        "cannot deliver {part} as {shown}: another file has that name"
                     ))
-                    .with_help("move it away: the same command goes on, and gives it its name"));
+                    .with_help("move that file away, then run the same command again"));
                 }
                 if let Some(state) = &self.state {
                     marks::remove(files, &part, state);
@@ -173,9 +173,10 @@ impl ClosedFiles {
             remarks.push(format!("{shown}: {} delivered{last}", files(inner.count)));
         }
         remarks.extend(
-            inner.taken.iter().map(|path| {
-                format!("{} was delivered before, and somebody has taken it away", path.display())
-            }),
+            inner
+                .taken
+                .iter()
+                .map(|path| format!("{} has been moved or removed since it was delivered", path.display())),
         );
         if let Some(keep) = self.keep.filter(|_| inner.removed > 0) {
             remarks.push(format!(
@@ -184,9 +185,8 @@ impl ClosedFiles {
                 format_duration(keep)
             ));
         }
-        remarks.extend(
-            inner.kept.iter().map(|why| format!("{shown}: what is older could not be removed: {why}")),
-        );
+        remarks
+            .extend(inner.kept.iter().map(|why| format!("{shown}: older files could not be removed: {why}")));
         remarks
     }
 

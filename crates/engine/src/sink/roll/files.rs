@@ -110,7 +110,7 @@ impl RollingFiles {
                 if number > 0 {
                     let count = found.files.len();
                     remarks.push(format!(
-                        "{}: {count} were there already; this run's begin with number {number}",
+                        "{}: {count} files from earlier runs; this run numbers its files from {number}",
                         shown.display()
                     ));
                 }
@@ -291,7 +291,7 @@ impl RollingFiles {
 
 /// The error if a file that fits the template has the highest possible number.
 fn no_number_left(path: &Path) -> Error {
-    Error::usage(format!("{} has the highest number there is: no file can follow it", path.display()))
+    Error::usage(format!("{} has the highest possible number: no file can follow it", path.display()))
         .with_help("move it elsewhere")
 }
 
@@ -299,11 +299,11 @@ fn no_number_left(path: &Path) -> Error {
 fn not_of_this_run(path: &Path, resumed: u64) -> Error {
     let path = path.display();
     let why = match resumed {
-        0 => format!(
-            "{path} is there, and this run begins anew: its files would stand among those of another run"
-        ),
+        0 => {
+            format!("{path} exists, but this run starts anew: its files would mix with those of another run")
+        }
         _ => format!(
-            "{path} is there, and the run goes on from checkpoint {resumed}, which is older: what it has would be written twice"
+            "{path} exists, but the run resumes from checkpoint {resumed}, which is older: the records of that file would be written twice"
         ),
     };
     Error::data(why).with_help(

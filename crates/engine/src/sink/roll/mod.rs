@@ -63,7 +63,7 @@ impl Roll {
             Policy { every: duration("every", &self.every)?, size, keep: duration("keep", &self.keep)? };
         match (policy.every, policy.size) {
             (None, None) => {
-                Err(Error::config("`roll` says neither `every` nor `size`: no file would ever end")
+                Err(Error::config("`roll` has neither `every` nor `size`, so no file would ever end")
                     .with_help("write `roll = { every = \"1h\" }` or `roll = { size = \"256MiB\" }`"))
             }
             _ => Ok(policy),
@@ -76,11 +76,11 @@ impl Roll {
         let template = Template::new(path)?;
         if template.tells_time() && schema.is_none_or(|schema| schema.time().is_none()) {
             return Err(Error::config(format!(
-                "`path` \"{}\" has a date or an hour, and what comes in has no time column",
+                "`path` \"{}\" has {{date}} or {{hour}}, but the records have no time column",
                 path.written()
             ))
             .with_help(
-                "name the column in [source] `time`, or write {epoch} alone, as in `out/{epoch}.csv`",
+                "name the column in [source] `time`, or use {epoch} alone, such as `out/{epoch}.csv`",
             ));
         }
         Ok(())
@@ -129,7 +129,7 @@ fn parse_size(text: &str) -> std::result::Result<u64, String> {
     }
     let size = count.parse::<u64>().ok().and_then(|count| count.checked_mul(*bytes));
     match size {
-        Some(0) => Err(fail("it has to be more than nothing")),
+        Some(0) => Err(fail("it must be greater than zero")),
         Some(size) => Ok(size),
         None => Err(fail("it is too large")),
     }

@@ -38,9 +38,9 @@ impl RollingText {
             if !file.begins_with(&header)? {
                 let header = String::from_utf8_lossy(&header);
                 let what =
-                    format!("the file for {path} was begun with other columns than `{}`", header.trim_end());
+                    format!("the unfinished file for {path} has other columns than `{}`", header.trim_end());
                 return Err(Error::config(what)
-                    .with_help("undo what changed the columns, or give the sink another `path`"));
+                    .with_help("undo the change of the columns, or give the sink another `path`"));
             }
             current = Some(file);
         }

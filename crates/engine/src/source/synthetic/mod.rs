@@ -30,7 +30,7 @@ pub struct Synthetic {
     /// The number of sensors, which read in turn.
     pub sensors: u64,
     /// What the sensors measure, in turn.
-    pub kinds: Vec<Kind>,
+    pub kinds: Vec<Quantity>,
     /// `long`: one value per record; `wide`: one record per unit, with `measurements` columns.
     pub shape: Shape,
     /// With `shape = "wide"`: the number of measurements per record, 4,096 at most.
@@ -65,7 +65,7 @@ inventory::submit! { Component::of::<Synthetic>("synthetic", "simulated plant re
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
-pub enum Kind {
+pub enum Quantity {
     /// Degrees Celsius.
     Temperature,
     /// Kilopascal.
@@ -74,7 +74,7 @@ pub enum Kind {
     Flow,
 }
 
-impl Kind {
+impl Quantity {
     fn column(self) -> &'static str {
         match self {
             Self::Temperature => "temperature",
@@ -109,7 +109,7 @@ impl Default for Synthetic {
         Self {
             records: 10_000,
             sensors: 12,
-            kinds: vec![Kind::Temperature, Kind::Pressure, Kind::Flow],
+            kinds: vec![Quantity::Temperature, Quantity::Pressure, Quantity::Flow],
             shape: Shape::Long,
             measurements: 3,
             start: "2026-01-01T00:00:00Z".into(),
@@ -183,7 +183,7 @@ impl Synthetic {
         }
     }
 
-    fn kind(&self, index: u64) -> Kind {
+    fn kind(&self, index: u64) -> Quantity {
         self.kinds[(index % self.kinds.len() as u64) as usize]
     }
 

@@ -1,7 +1,7 @@
 //! The value of a sensor's k-th reading: a pure function of the options.
 
 use super::random::Random;
-use super::{Kind, Synthetic};
+use super::{Quantity, Synthetic};
 
 /// Readings for which a stuck sensor stays the same.
 const STUCK_FOR: u64 = 16;
@@ -26,14 +26,14 @@ struct Profile {
     noise: f64,
 }
 
-fn profile(kind: Kind) -> Profile {
+fn profile(kind: Quantity) -> Profile {
     match kind {
         // Degrees Celsius.
-        Kind::Temperature => Profile { level: 60.0, swing: 25.0, noise: 3.0 },
+        Quantity::Temperature => Profile { level: 60.0, swing: 25.0, noise: 3.0 },
         // Kilopascal.
-        Kind::Pressure => Profile { level: 100.0, swing: 8.0, noise: 1.0 },
+        Quantity::Pressure => Profile { level: 100.0, swing: 8.0, noise: 1.0 },
         // Litres per minute.
-        Kind::Flow => Profile { level: 40.0, swing: 15.0, noise: 2.0 },
+        Quantity::Flow => Profile { level: 40.0, swing: 15.0, noise: 2.0 },
     }
 }
 
@@ -58,7 +58,7 @@ impl Signal {
     }
 
     /// The value of reading `k`; `None` for null.
-    pub(super) fn value(&self, kind: Kind, series: u64, k: u64) -> Option<f64> {
+    pub(super) fn value(&self, kind: Quantity, series: u64, k: u64) -> Option<f64> {
         let (random, options) = (self.random, &self.options);
         if random.happens(options.nulls, stream(RandomStream::Null, series), k) {
             return None;
@@ -71,7 +71,7 @@ impl Signal {
         Some((self.smooth(kind, series, k) * self.scale).round() / self.scale)
     }
 
-    fn smooth(&self, kind: Kind, series: u64, k: u64) -> f64 {
+    fn smooth(&self, kind: Quantity, series: u64, k: u64) -> f64 {
         let (random, options, profile) = (self.random, &self.options, profile(kind));
         let days = k as f64 * self.interval as f64 / DAY;
         let phase = random.uniform(stream(RandomStream::Phase, series), 0);
