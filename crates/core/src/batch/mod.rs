@@ -148,7 +148,7 @@ impl Batch {
         self
     }
 
-    /// From now on clones of this batch, and Arrow arrays made of it, refer to the same memory; whoever changes values copies them first.
+    /// From now on clones of this batch, and Arrow arrays made of it, refer to the same memory; values are copied before they are changed.
     pub fn share(&mut self) {
         self.columns.iter_mut().for_each(Column::share);
     }

@@ -2,7 +2,7 @@
 
 use crate::sensor::{SensorId, SensorNames, Sensors};
 
-/// Where each sensor is: its group, and the place of its name among those of the group. By id; `None` for ids that are nobody's.
+/// Where each sensor is: its group, and the place of its name among those of the group. By id; `None` for unused ids.
 pub(super) struct GroupPlaces(Vec<Option<(usize, u32)>>);
 
 impl GroupPlaces {
@@ -31,7 +31,7 @@ impl GroupPlaces {
         *self.0.get(sensor.index())?
     }
 
-    /// Whether some ids are nobody's.
+    /// Whether some ids are unused.
     pub(super) fn has_gaps(&self) -> bool {
         self.0.iter().any(Option::is_none)
     }

@@ -1,5 +1,5 @@
-//! Secrets in use: whatever is written for people has the reference in place of the value, whoever wrote it. This is the second wall: the first is that
-//! a secret prints as its reference.
+//! Secrets in use: all text for people has the reference in place of the value. This is the second line of defence; the first is that a secret prints as its
+//! reference.
 
 use std::borrow::Cow;
 use std::sync::{Arc, PoisonError, RwLock, Weak};
@@ -12,10 +12,10 @@ use super::forms::{SHORTEST, forms};
 /// A line of a longer secret, such as a key in PEM, that is looked for by itself.
 const SHORTEST_LINE: usize = 8;
 
-/// All values that somebody holds. Weak: a value that nobody holds any more is wiped.
+/// The values of all secrets in use. Weak, so that the last owner of a value wipes it.
 static IN_USE: RwLock<Vec<Weak<Value>>> = RwLock::new(Vec::new());
 
-/// A value that no text for people has in it, as long as this or a clone of it lives. The last one wipes it from memory.
+/// A value that is masked in all text for people as long as this or a clone of it lives. The last one wipes it from memory.
 #[derive(Clone)]
 pub struct Hidden(Arc<Value>);
 

@@ -114,7 +114,7 @@ impl ExactQuantiles {
             && self.cells.iter().all(|cell| cell.is_sound(self.limit))
     }
 
-    /// Whether it looks for the same as `other` in whatever pass: one that has seen nothing can go on with it.
+    /// Whether `other` seeks the same quantiles, in whatever pass: an empty one can continue from it.
     pub fn is_of_same_kind(&self, other: &Self) -> bool {
         (&self.wanted, self.limit) == (&other.wanted, other.limit) && other.is_sound()
     }

@@ -250,13 +250,13 @@ pub trait Stage: Send + Sync {
         self.reach() == Reach::Row
     }
 
-    /// Whether `option` may have another value while a run goes on ([`Running::reload`](https://docs.rs/tidemill/latest/tidemill/runtime/struct.Running.html)). The columns that leave
-    /// the stage stay the same then, and what it keeps between records ([`Process::save`]) is what a stage with the other value goes on with.
+    /// Whether `option` may change during a run ([`Running::reload`](https://docs.rs/tidemill/latest/tidemill/runtime/struct.Running.html)). The output columns
+    /// must not depend on it, and a stage with the new value must be able to continue from the state of the old one ([`Process::save`]).
     fn reloads(&self, _option: &str) -> bool {
         false
     }
 
-    /// For a stage that goes by the clock: after how many nanoseconds without input it needs a tick, which is a batch without records that was
+    /// For a stage that uses the receiver's clock: after how many nanoseconds without input it needs a tick, which is a batch without records that was
     /// [received](Batch::received) then. `None` for all others.
     fn ticks(&self) -> Option<i64> {
         None

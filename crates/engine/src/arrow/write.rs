@@ -19,7 +19,7 @@ use crate::sensor::Sensors;
 /// A batch as Arrow records; `schema` is [`schema`](super::schema) of the batch's.
 ///
 /// # Errors
-/// An internal error where the schema is another one.
+/// An internal error if the schema is not that of the batch.
 pub(crate) fn records(batch: &Batch, schema: &Arc<ArrowSchema>, sensors: &Sensors) -> Result<RecordBatch> {
     let columns = batch.columns().iter().map(|column| array(batch, column, sensors));
     let records = RecordBatch::try_new(Arc::clone(schema), columns.collect::<Result<_>>()?);

@@ -1,5 +1,5 @@
-//! What came from the environment by `${NAME}`: it is used, and neither said nor kept. Whether it is a password is not for a name to say, so
-//! all of it is taken for one.
+//! Values from the environment (`${NAME}`): used, but neither shown nor stored. A name does not tell whether its value is a password, so all are treated as
+//! secrets.
 
 use std::borrow::Cow;
 use std::collections::hash_map::RandomState;
@@ -38,7 +38,7 @@ struct Place {
     pieces: Vec<Spelling>,
 }
 
-/// A key that nobody knows yet.
+/// A new random key.
 pub(crate) fn new_key() -> Key {
     let mut key = Key::default();
     for part in key.chunks_exact_mut(8) {

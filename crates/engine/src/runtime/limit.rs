@@ -188,7 +188,7 @@ impl RejectCounts {
         }
     }
 
-    /// The error of a run with so many records, of which these exceed a limit.
+    /// The error of a run with this number of records, whose rejections are more `than` allowed.
     fn error(&self, records: u64, than: &str) -> Error {
         let mut message = format!("{} of {records} records were rejected, {than}", self.count);
         if let Some((column, _)) = self.by_column.iter().find(|&(_, &count)| count == self.count) {
@@ -220,7 +220,7 @@ mod tests {
     use super::*;
     use crate::offset::Position;
 
-    /// A piece of so many records of one source, of which it has refused these.
+    /// A piece of `records` records of one source, with these rejections.
     fn refused(records: u64, rejections: &[Rejection]) -> Refused {
         let mut refused = Refused::default();
         refused.add(records, rejections.to_vec(), 0);

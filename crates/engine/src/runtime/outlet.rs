@@ -226,7 +226,7 @@ impl Outlets {
         self.state.as_ref().map(State::takes_changes).unwrap_or_default()
     }
 
-    /// When checkpoints are due, and when because somebody asks for one by `cuts`; never where there is no folder for them.
+    /// When checkpoints are due: by time, and when one is requested by `cuts`; never in a run without a state folder.
     pub(crate) fn schedule(&self, cuts: &CutRequest) -> Schedule {
         self.state.as_ref().map_or_else(Schedule::never, |state| state.schedule(cuts))
     }

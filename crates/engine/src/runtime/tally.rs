@@ -60,8 +60,8 @@ impl Tally {
         }
     }
 
-    /// Goes on from a checkpoint, of which `sources` and `stages` say what each is now: the counts of each part go on that goes on itself, and those of the
-    /// run as a whole. Where they are all parts, and in their places, it `is_whole`.
+    /// Resumes from the counts of a checkpoint. `sources` and `stages` have the index of each part in the checkpoint, `None` for a part that starts anew;
+    /// `is_whole` if no part does.
     pub(crate) fn restore(
         &mut self,
         counted: TallyState,

@@ -28,8 +28,8 @@ const EXPECTED: &str = "a secret: { env = \"NAME\" }, { file = \"path\" }, or th
 /// An option that holds a secret. In a pipeline file it is `{ env = "NAME" }` (a variable of the environment), `{ file = "path" }` (a file of text, at most 64 KiB,
 /// without its last line end), or the text itself.
 ///
-/// It serialises, compares and prints as that reference, never as the value, so that a new value is no other pipeline. As long as a secret or a clone of
-/// it lives, errors, reports and notes have the reference wherever somebody wrote the value; behind that, the value is wiped from memory.
+/// It serialises, compares and prints as that reference, never as the value, so that a new value does not make another pipeline. As long as a secret or a clone of
+/// it lives, its value is replaced by the reference in errors, reports and notes; then it is wiped from memory.
 #[derive(Clone)]
 pub struct Secret {
     reference: Reference,
@@ -62,12 +62,12 @@ impl Secret {
     /// The text of the file at `path`, a relative one from the current folder, without the line end behind it.
     ///
     /// # Errors
-    /// Where it is not there, cannot be read, is no regular file, is empty, larger than 64 KiB or not UTF-8.
+    /// If it does not exist, cannot be read, is not a regular file, is empty, larger than 64 KiB or not UTF-8.
     pub fn from_file(path: impl Into<FilePath>) -> Result<Self> {
         reading::read(Reference::File(path.into()))
     }
 
-    /// The value, for whatever needs it: it is the caller's duty to pass it on to nobody else.
+    /// The value. The caller must not pass it on.
     pub fn reveal(&self) -> &str {
         self.hidden.value()
     }

@@ -183,7 +183,7 @@ impl GateState {
         self.send(|ordinal| between(ordinal, piece));
     }
 
-    /// Sends other options, if somebody wants them, between two pieces: what a source has not given yet is behind them.
+    /// Sends the requested reloads between two pieces: they precede everything that the sources have not given yet.
     fn reload(&mut self, reloads: &Reloads) {
         while let Some(reload) = reloads.next(self.next) {
             // The checkpoint behind it knows of it.

@@ -88,7 +88,7 @@ pub trait SensorStage: Clone + Serialize + Send + Sync + 'static {
         false
     }
 
-    /// Whether `option` may have another value while a run goes on: as [`Stage::reloads`](crate::stage::Stage::reloads).
+    /// Whether `option` may change during a run: as [`Stage::reloads`](crate::stage::Stage::reloads).
     fn reloads(&self, _option: &str) -> bool {
         false
     }

@@ -83,7 +83,7 @@ pub trait SeriesStage: Clone + Serialize + Send + Sync + 'static {
         false
     }
 
-    /// Whether `option` may have another value while a run goes on: as [`Stage::reloads`](crate::stage::Stage::reloads).
+    /// Whether `option` may change during a run: as [`Stage::reloads`](crate::stage::Stage::reloads).
     fn reloads(&self, _option: &str) -> bool {
         false
     }

@@ -27,7 +27,7 @@ pub(crate) struct Claim {
     pub(crate) progress: Progress,
     /// When it arrived.
     pub(crate) arrived: Option<Instant>,
-    /// What was dropped of that source since the claim before, because nobody had room for it.
+    /// What was dropped of that source since the claim before, for lack of room.
     pub(crate) dropped: Dropped,
     /// What it takes of a bound in bytes, until it has been handed over.
     pub(crate) place: Option<RoomGuard>,

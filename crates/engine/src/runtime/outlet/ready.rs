@@ -31,7 +31,7 @@ pub(super) struct Filter {
 
 impl Content {
     pub(super) fn of_block(block: Block, batch: &Batch) -> Self {
-        // Of others only that they are of so many numbers is known.
+        // The size of other blocks is not known: the number of values stands for it.
         let size = size_of_block(&block).unwrap_or_else(|| numbers(batch));
         Self::Block(block, size)
     }

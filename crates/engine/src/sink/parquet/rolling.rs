@@ -1,9 +1,8 @@
 //! Parquet files that roll.
 //!
-//! What a Parquet file has in memory until its end cannot be resumed. So, where a run keeps checkpoints, all rows of the file in the making
-//! are in a [log](crate::rows) in the state folder too, as streams of Arrow IPC, one a batch. A run that goes on throws the file away and makes it
-//! again from those: the same rows give the same bytes, whatever batches they come in. When the file is complete and a checkpoint says so, its rows
-//! go.
+//! What a Parquet file has in memory until its end cannot be resumed. With checkpoints, all rows of the unfinished file are therefore also kept in a
+//! [log](crate::rows) in the state folder, as streams of Arrow IPC, one per batch. A resumed run discards the file and rebuilds it from the log: the same rows
+//! give the same bytes, however they are divided into batches. The rows are removed once the file is complete and a checkpoint records that.
 
 use std::io::Cursor;
 use std::sync::Arc;
