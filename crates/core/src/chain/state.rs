@@ -27,22 +27,22 @@ struct SavedChain {
 #[derive(Serialize, Deserialize)]
 struct SavedStage {
     identity: Identity,
-    /// What it went by that other sensors decide.
+    /// What it depends on besides its own sensors: see [`Process::goes_by`](crate::stage::Process::goes_by).
     goes_by: Option<String>,
-    /// Of divided states, the first has that of all.
+    /// If the state is divided: the first part has the ledger of all.
     ledger: Ledger,
     kept: Kept,
 }
 
 #[derive(Serialize, Deserialize)]
 enum Kept {
-    /// In one piece, which has sensors by their ids.
+    /// The state as a whole, which refers to sensors by their ids.
     Whole(Vec<u8>),
     BySensor {
-        /// Each with the place of its name.
+        /// The state of each sensor, with the index of its name.
         states: Vec<(u32, Vec<u8>)>,
         shared: Vec<Vec<u8>>,
-        /// Of divided states, the first has those of all, the others zeros.
+        /// If the state is divided: the first part has the counts of all, the others zeros.
         counts: Vec<u64>,
     },
 }
@@ -114,7 +114,7 @@ impl Chain {
         all.iter().map(|saved| ENVELOPE.seal(saved)).collect()
     }
 
-    /// What a state has of each stage, under the ids of `sensors`.
+    /// The states of the stages, with the ids of `sensors`.
     fn open(&self, bytes: &[u8], sensors: &mut Sensors) -> Result<Vec<OpenedStage>> {
         let saved: SavedChain = ENVELOPE.open(bytes)?;
         self.check_names(&saved.stages)?;
@@ -148,7 +148,7 @@ fn known(name: &str, sensors: &mut Sensors) -> Result<SensorId> {
     }
 }
 
-/// What one state has of a stage.
+/// The state of one stage, with the ids of this chain's sensors.
 enum OpenedStage {
     /// Whether the sensors have the ids that they had.
     Whole(Ledger, Vec<u8>, bool),
@@ -156,7 +156,7 @@ enum OpenedStage {
 }
 
 impl SavedStage {
-    /// The same under the ids of the sensors that are called as the names of the state.
+    /// Replaces the indices of names by `ids`, which are in the order of the names.
     fn into_opened(self, ids: &[SensorId]) -> Result<OpenedStage> {
         let Self { ledger, kept, .. } = self;
         match kept {
@@ -179,7 +179,7 @@ impl SavedStage {
 }
 
 impl Step {
-    /// What it keeps, divided by the groups of the sensors.
+    /// Its state, divided by groups of sensors.
     fn save(&self, places: &GroupPlaces, groups: usize) -> Result<Vec<SavedStage>> {
         let kept = match guarded(&self.label, || self.process.save_sensors())? {
             Some(states) => divided(states, places, groups)?,
@@ -197,7 +197,7 @@ impl Step {
         Ok(saved.collect())
     }
 
-    /// What it keeps in one piece, which cannot be divided unless it is nothing.
+    /// Its state as a whole, which can be divided only if it is empty.
     fn save_whole(&self, places: &GroupPlaces, groups: usize) -> Result<Vec<Kept>> {
         let state = guarded(&self.label, || self.process.save())?;
         if state.is_empty() {

@@ -41,7 +41,7 @@ impl Spec {
             let Attempt { pipeline: Some(pipeline), places, secrets, .. } = attempt else {
                 return Err(search.wrong(self, &attempt.secrets, &attempt.places));
             };
-            // None is opened: one might be waited for.
+            // Before any source is opened, which may wait.
             if let Err(error) = check_exclusive(&pipeline) {
                 search.note_error(error, &pipeline, &places);
                 return Err(search.wrong(self, &secrets, &places));
@@ -170,9 +170,9 @@ impl MistakeSearch {
             || is_of_columns && self.is_blurred(*part)
     }
 
-    /// Whether the same has been said of the same columns: another part that takes them is not wrong besides.
+    /// Whether the same message about the same columns is known already: it is not repeated for each part that receives them.
     fn is_said(&self, finding: &Finding) -> bool {
-        // In front of that stands the part.
+        // The message begins with the part; the rest is compared.
         let said = |finding: &Finding| {
             let of_columns =
                 Some(&finding.diagnostic.message).filter(|message| message.contains("columns"))?;

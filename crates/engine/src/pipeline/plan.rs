@@ -189,7 +189,7 @@ fn other_columns(one: &Schema, other: &Schema) -> Error {
     Error::config(what).with_help("all input of a part must have the same columns")
 }
 
-/// A stage that goes by the clock is of use only where some of its input is received live, or was when it was recorded.
+/// Checks that a stage that uses the receiver's clock has a source with such times: live input, or a recording of it.
 fn check_clock(pipeline: &Pipeline, graph: &Graph, at: usize) -> Result<()> {
     let (sources, mut ports) = (pipeline.sources.len(), graph.stages[at].clone());
     while let Some(port) = ports.pop() {
@@ -214,7 +214,7 @@ fn check_sensors(sink: &SinkEntry) -> Result<()> {
     }
 }
 
-/// What is handed over as it comes is not handed over again.
+/// Rejects `on_failure = "wait"` for a sink that writes to a stream: what was written cannot be taken back for a retry.
 fn check_waiting(sink: &SinkEntry) -> Result<()> {
     let address = sink.spec.stream().map(|path| path.display().to_string());
     let address = address.or_else(|| sink.spec.is_stdout().then(|| "standard output".to_owned()));
@@ -227,7 +227,7 @@ fn check_waiting(sink: &SinkEntry) -> Result<()> {
     }
 }
 
-/// What stands for something else where files roll is hardly meant as it is written.
+/// Rejects placeholders in the path of a sink that does not roll: they would be part of the name.
 fn check_placeholders(sink: &SinkEntry) -> Result<()> {
     let Some(path) = sink.spec.file() else { return Ok(()) };
     let path = path.display().to_string();

@@ -91,7 +91,7 @@ pub(super) fn check_merged(pipeline: &Pipeline, inputs: &[Arc<Schema>]) -> Resul
     Ok(())
 }
 
-/// Checks that no two sources read what only one can: to be known before any is opened, for an address may be taken and standard input waited for.
+/// Checks that no two sources read an input that only one can read. Called before any source is opened: opening may take an address, or wait for standard input.
 ///
 /// # Errors
 /// A configuration error that names both.
@@ -112,7 +112,7 @@ pub(crate) fn check_exclusive(pipeline: &Pipeline) -> Result<()> {
     Ok(())
 }
 
-/// What holds for the run as a whole cannot be another for each source.
+/// Checks options that apply to the run as a whole, and so cannot differ between sources.
 fn check_beside_others(pipeline: &Pipeline, SourceEntry { input, .. }: &SourceEntry) -> Result<()> {
     if pipeline.sources.len() > 1 && input.idle_sensors.is_some() {
         return Err(Error::config("`idle_sensors` needs a pipeline of one source")

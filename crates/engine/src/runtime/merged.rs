@@ -27,19 +27,19 @@ const TAIL: usize = 8 + 8;
 #[derive(Default)]
 pub(super) struct Merged {
     members: Vec<Member>,
-    /// Whether their places are asked for.
+    /// Whether positions are needed, to resume from.
     keeps_place: bool,
 }
 
 /// One of them.
 struct Member {
-    /// Which source of the pipeline it is.
+    /// The index of the source.
     source: usize,
-    /// Where its piece in hand begins: the source's place, and the line.
+    /// Where its current piece begins: the source's position, and the line.
     before: (Option<Vec<u8>>, u64),
     /// The line behind that piece.
     line: u64,
-    /// What of the next piece has gone before a restart.
+    /// The number of records of the next piece that were processed before a restart.
     skip: u64,
     ready: Option<Ready>,
     has_ended: bool,
@@ -47,22 +47,22 @@ struct Member {
 
 /// What is left of a piece.
 struct Ready {
-    /// Which source gave it.
+    /// The index of the source.
     source: usize,
     /// Its bytes, which must not have changed.
     chunk: Option<Chunk>,
     batch: Batch,
     rejections: Vec<Rejection>,
     latest: Option<Timestamp>,
-    /// How many rows it has, and how many of them have gone.
+    /// The number of its rows, and how many of them were passed on.
     length: usize,
     rows: usize,
-    /// How many records, rejections among them.
+    /// The number of records, including rejections.
     records: u64,
 }
 
 impl Merged {
-    /// Of these sources of the pipeline; with `keeps_place`, they can go on after a restart.
+    /// Merges these sources of the pipeline; with `keeps_place`, they can resume after a restart.
     pub(super) fn new(sources: impl Iterator<Item = usize>, keeps_place: bool) -> Self {
         let member =
             |source| Member { source, before: (None, 1), line: 1, skip: 0, ready: None, has_ended: false };
@@ -232,7 +232,7 @@ impl Ready {
         if rows < length { 0 } else { consumed - length }
     }
 
-    /// What was refused before row `end`, which is out of here then; all of it at the end.
+    /// Takes the rejections before row `end`; all of them at the end.
     fn refused_before(&mut self, end: usize) -> Vec<Rejection> {
         match self.batch.origins.as_ref().filter(|_| end < self.length) {
             Some(origins) => take_until(&mut self.rejections, origins.trigger(end)),
@@ -240,7 +240,7 @@ impl Ready {
         }
     }
 
-    /// That the file is what it was when this was read.
+    /// Checks that the file has not changed since this piece was read.
     fn check_unchanged(&self) -> Result<()> {
         self.chunk.iter().try_for_each(|chunk| caught("source", || chunk.check_unchanged()))
     }

@@ -40,9 +40,9 @@ pub(crate) struct Draft {
     pub(crate) manifest: Manifest,
     pub(super) stages: Vec<Cut>,
     pub(crate) settle: Vec<Job>,
-    /// What hands to the deliveries of all sinks what they make visible, once the checkpoint is durable.
+    /// Called once the checkpoint is durable: hands each sink's delivery what to make visible.
     pub(crate) release: Vec<Job>,
-    /// What sinks that are at work will say; nothing where they have.
+    /// The answers of sinks that are still at work; `None` once all have answered.
     pub(crate) awaited: Option<Awaited>,
     /// Dropped when the checkpoint was written or has failed.
     pub(super) written: Option<Sender<()>>,

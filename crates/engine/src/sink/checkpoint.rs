@@ -19,14 +19,14 @@ pub struct SinkCheckpoint {
 }
 
 impl SinkCheckpoint {
-    /// That of a sink without files.
+    /// The checkpoint of a sink without files.
     pub(super) fn of_state(state: Vec<u8>) -> Self {
         Self { state, outputs: Vec::new(), settle: Box::new(|| Ok(())), deliver: None }
     }
 }
 
 impl From<SavedFile> for SinkCheckpoint {
-    /// That of a sink whose whole state is its file.
+    /// The checkpoint of a sink whose whole state is its file.
     fn from(SavedFile { state, part, settle }: SavedFile) -> Self {
         Self { state, outputs: vec![part], settle, deliver: None }
     }

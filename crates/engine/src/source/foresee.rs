@@ -14,46 +14,46 @@ pub struct Foresee(Arc<Inner>);
 
 struct Inner {
     filtered_by: Box<FilteredBy>,
-    said: Mutex<Said>,
+    answers: Mutex<Answers>,
 }
 
-/// What has been said so far.
+/// The answers given so far.
 #[derive(Clone, Copy, PartialEq)]
-enum Said {
-    /// That nothing is filtered, if anything.
-    Nothing,
-    /// That some records are.
+enum Answers {
+    /// No records are filtered, or no question was asked.
+    Kept,
+    /// Some records are filtered.
     Filtered,
-    /// From now on nothing is known: stages have other options than they had.
+    /// Nothing is known any more: options of stages have changed.
     Unknown,
 }
 
 impl Foresee {
     /// `filtered_by` returns the ordinal of the stage that certainly filters all records of an extent; `None` if no stage does.
     pub fn new(filtered_by: impl Fn(&Schema, &Extent) -> Option<usize> + Send + Sync + 'static) -> Self {
-        Self(Arc::new(Inner { filtered_by: Box::new(filtered_by), said: Mutex::new(Said::Nothing) }))
+        Self(Arc::new(Inner { filtered_by: Box::new(filtered_by), answers: Mutex::new(Answers::Kept) }))
     }
 
     /// The ordinal of the stage that filters all records of `extent`.
     pub fn filtered_by(&self, schema: &Schema, extent: &Extent) -> Option<usize> {
-        let mut said = self.0.said.lock().unwrap_or_else(PoisonError::into_inner);
-        if *said == Said::Unknown {
+        let mut answers = self.0.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        if *answers == Answers::Unknown {
             return None;
         }
         let filtered_by = (self.0.filtered_by)(schema, extent);
         if filtered_by.is_some() {
-            *said = Said::Filtered;
+            *answers = Answers::Filtered;
         }
         filtered_by
     }
 
-    /// From now on, nothing is known any more; `false` where records are left unread already, perhaps some that come behind this.
+    /// Answers that nothing is known from now on. `false` if some records were filtered already: the source may have skipped records that follow this point.
     pub(crate) fn forget(&self) -> bool {
-        let mut said = self.0.said.lock().unwrap_or_else(PoisonError::into_inner);
-        if *said == Said::Nothing {
-            *said = Said::Unknown;
+        let mut answers = self.0.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        if *answers == Answers::Kept {
+            *answers = Answers::Unknown;
         }
-        *said == Said::Unknown
+        *answers == Answers::Unknown
     }
 }
 

@@ -25,17 +25,17 @@ const NAMED: usize = 5;
 /// Summarises all finite values.
 pub(super) struct FirstPass {
     options: Normalize,
-    /// What tells whether what another process has seen was for the same.
+    /// Tells whether a partial pass of another process belongs to the same pass.
     identity: Identity,
     /// By measurement: its index, and the summary of each sensor's series.
     columns: Vec<(usize, PerSensor<Summing>)>,
-    /// Of the measurements.
+    /// The names of the measurements.
     names: Vec<String>,
 }
 
 const ENVELOPE: Envelope = Envelope { magic: *b"tmft", version: 1, what: "a partial first pass" };
 
-/// What is known of all series, for other processes.
+/// A partial pass, as other processes read it.
 #[derive(Serialize, Deserialize)]
 struct FitState {
     identity: Identity,
