@@ -262,9 +262,13 @@ fn what_cannot_change_is_refused_and_the_run_goes_on_as_before() {
         ),
         ("tolerance = 0.0", "tolerance = -1.0", "`tolerance` is -1, which is not a distance"),
         ("path = 'out.csv'", "path = 'other.csv'", "sink 0 (csv): `path` cannot change"),
-        ("above = 80.0", "above = 80.0\nclear_above = 90.0", "would end before it begins"),
+        ("above = 80.0", "above = 80.0\nclear_above = 90.0", "is beyond its alarm threshold"),
         ("type = 'dedupe'\ncolumns = ['v']\ntolerance = 0.0", "type = 'threshold'\nmax = 3", "`dedupe`"),
-        ("[[sink]]\ntype = 'alert'", "[[sink]]\ntype = 'null'\n[[sink]]\ntype = 'alert'", "other parts"),
+        (
+            "[[sink]]\ntype = 'alert'",
+            "[[sink]]\ntype = 'null'\n[[sink]]\ntype = 'alert'",
+            "parts were added or removed",
+        ),
     ] {
         let changed = text.replace(from, to);
         assert_ne!(changed, text, "{from}");
@@ -351,7 +355,7 @@ fn a_hangup_reads_the_file_again_and_ends_no_run() {
 
     write("p.toml", &toml("20"));
     child.signal("-HUP");
-    let told = said.wait_for("read p.toml again");
+    let told = said.wait_for("reloaded p.toml");
     assert!(told.contains("the run continues with new values of stage 0 (threshold) `max`"), "{told}");
     add("16\n26\n");
     assert_eq!(lines(folder.path(), 3), "sensor,v\nin,5\nin,16\n");

@@ -90,7 +90,7 @@ fn a_file_is_not_gone_on_with_by_other_columns() {
     let folder = folder();
     assert!(run(folder.path(), "", OUT, 300, false, false).expect("a run").is_paused);
     let error = run(folder.path(), MEAN, OUT, u64::MAX, true, false).expect_err("other columns");
-    assert!(error.to_string().contains("begun with columns other than `t,sensor,v,v_avg`"), "{error}");
+    assert!(error.to_string().contains("has other columns than `t,sensor,v,v_avg`"), "{error}");
     // Nothing is lost by that.
     assert!(!run(folder.path(), "", OUT, u64::MAX, false, false).expect("a run").is_paused);
     assert_eq!(lines(&folder.path().join("out.csv")).len(), 1 + RECORDS);
@@ -142,7 +142,7 @@ fn a_run_that_is_over_needs_its_output() {
     let folder = folder();
     run(folder.path(), "", OUT, u64::MAX, false, false).expect("a run");
     let again = run(folder.path(), "", OUT, u64::MAX, false, false).expect("nothing to do");
-    assert!(again.remarks.iter().any(|remark| remark.contains("ended already")));
+    assert!(again.remarks.iter().any(|remark| remark.contains("already ended")));
     let path = folder.path().join("out.csv");
     let text = std::fs::read_to_string(&path).expect("an output");
     std::fs::write(&path, text + "more\n").expect("written");
@@ -479,7 +479,7 @@ fn what_a_run_that_is_over_has_not_begun_is_not_for_it_to_accept() {
     several.write("d", 50);
     for accept in [false, true] {
         let error = several.run(u64::MAX, accept, false).expect_err("another input");
-        assert!(error.message().contains("ended already") && error.message().contains("/in/d`"), "{error}");
+        assert!(error.message().contains("already ended") && error.message().contains("/in/d`"), "{error}");
         assert_eq!(error.help(), Some("restore the input, or start anew with another --state"));
     }
 }

@@ -293,7 +293,7 @@ fn what_cannot_be_read_is_said() {
     for (secret, wrong) in [
         ("{ env = 'NOT_SET' }", "the variable `NOT_SET` is not set"),
         ("{ file = 'keys/none' }", "cannot read keys/none: no such file"),
-        ("{ file = 'keys' }", "keys is no regular file"),
+        ("{ file = 'keys' }", "keys is not a regular file"),
         ("{ file = 'keys/large' }", "keys/large is larger than 64 KiB"),
         ("{ file = 'keys/latin' }", "keys/latin is not UTF-8"),
         ("{ file = 'keys/empty' }", "keys/empty is empty"),

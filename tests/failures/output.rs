@@ -82,7 +82,7 @@ fn what_cannot_wait_is_not_told_to() {
             let output =
                 run(folder.path(), &[command, "p.toml", "--set", &set, "--set", "sink.0.on_failure=wait"]);
             let (said, expected) =
-                (text(&output.stderr), format!("no failure of {address} passes by itself"));
+                (text(&output.stderr), format!("writing to {address} has no transient errors"));
             assert_eq!(output.status.code(), Some(78), "{said}");
             assert!(said.contains("`on_failure` has no effect here") && said.contains(&expected), "{said}");
         }

@@ -29,7 +29,7 @@ fn a_feed_that_is_over_takes_nothing_more_and_can_be_finished_twice() {
     // Nothing is read then: whoever was killed at the very end may ask once more.
     let again = run(folder.path(), &["run", "p.toml", "--state", "state", "--finish"]);
     assert!(
-        again.status.success() && text(&again.stderr).contains("ended already"),
+        again.status.success() && text(&again.stderr).contains("already ended"),
         "{}",
         text(&again.stderr)
     );

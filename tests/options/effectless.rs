@@ -110,7 +110,7 @@ fn what_is_wrong_with_how_files_roll_is_said_at_its_line() {
         ("path = 'out/{epoch}.csv'\nroll.size = '1MiB'\nroll.keep = 'ever'\n", "`roll.keep`", "roll.keep"),
         ("path = 'out/{epoch}.csv'\n[sink.roll]\nevery = '1h'\nsize = 'much'\n", "`roll.size`", "size ="),
         ("path = 'out/{epoch}.csv'\nroll = { keep = '1d' }\n", "neither `every` nor `size`", "roll ="),
-        ("path = 'out/{date}-{epoch}.csv'\n", "has {epoch}, and the sink does not `roll`", "path = 'out"),
+        ("path = 'out/{date}-{epoch}.csv'\n", "has {epoch}, but the sink does not `roll`", "path = 'out"),
     ] {
         let (said, pipeline) = said("validate", sink);
         let at = 1 + pipeline.lines().position(|written| written.starts_with(line)).expect("a line");
@@ -118,4 +118,19 @@ fn what_is_wrong_with_how_files_roll_is_said_at_its_line() {
     }
     let (explained, _) = said("explain", "path = 'out/{epoch}.csv'\nroll = { every = '1h' }\n");
     assert!(explained.contains("  roll = { every = \"1h\" }\n"), "{explained}");
+}
+
+#[test]
+fn columns_that_differ_are_said_once_however_many_parts_take_them() {
+    let folder = folder();
+    write_inputs(folder.path(), "csv", INPUT);
+    let source = format!("[source]\ntype = 'csv'\npath = 'in.csv'\n{COLUMNS}");
+    let stage = "[[stage]]\nname = 'smooth'\ntype = 'moving_average'\nwindow = 2\n";
+    let sink =
+        |name: &str| format!("[[sink]]\ntype = 'csv'\npath = '{name}.csv'\nfrom = ['source', 'smooth']\n");
+    let pipeline = format!("{source}\n{stage}{}{}", sink("one"), sink("two"));
+    fs::write(folder.path().join("p.toml"), pipeline).expect("written");
+    let said = text(&run(folder.path(), &["validate", "p.toml"]).stderr);
+    assert_eq!(said.matches("`from` joins records of different columns").count(), 1, "{said}");
+    assert_eq!(said.matches("error:").count(), 1, "{said}");
 }

@@ -40,7 +40,10 @@ fn behind_a_damaged_checkpoint_nothing_is_delivered_twice() {
     }
     let before = place.files("out");
     let error = place.run(&sinks, &KEPT).expect_err("its files are there");
-    assert!(error.to_string().contains("which is older: what it has would be written twice"), "{error}");
+    assert!(
+        error.to_string().contains("which is older: the records of that file would be written twice"),
+        "{error}"
+    );
     assert_eq!(place.files("out"), before);
     // `tidemill state verify` does not promise more.
     let verified = std::process::Command::new(env!("CARGO_BIN_EXE_tidemill"))
@@ -101,7 +104,7 @@ fn a_run_that_was_stopped_is_finished_and_what_it_had_is_visible() {
     let place = Place::new();
     let sinks = rolled("{ every = '1d' }");
     let report = place.run(&sinks, &Way { until: 100, ..KEPT }).expect("a run");
-    assert!(report.remarks.join("\n").contains(".csv is still "), "{:?}", report.remarks);
+    assert!(report.remarks.join("\n").contains(".csv is not complete: "), "{:?}", report.remarks);
     assert!(place.joined("out", "", ".jsonl", "").is_empty());
     place.run(&sinks, &Way { finishes: true, ..KEPT }).expect("finished");
     let files = place.files("out");

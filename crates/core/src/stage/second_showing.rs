@@ -309,7 +309,7 @@ mod tests {
         };
         assert!(told(0)[0].starts_with("2 records are from an hour") && told(0).len() == 1);
         let doubt = told(120);
-        assert!(doubt.len() == 1 && doubt[0].starts_with("4 records of an hour"), "{doubt:?}");
+        assert!(doubt.len() == 1 && doubt[0].starts_with("4 records from an hour"), "{doubt:?}");
     }
 
     #[test]

@@ -199,7 +199,7 @@ fn clause_20_what_a_run_could_not_deliver_the_next_one_does_first() {
         go(folder.path(), &sink, true).expect("the next run delivers it");
         check(folder.path(), &sink);
         let over = go(folder.path(), &sink, true).expect("it is over");
-        assert!(over.remarks.iter().any(|remark| remark.contains("ended already")), "{:?}", over.remarks);
+        assert!(over.remarks.iter().any(|remark| remark.contains("already ended")), "{:?}", over.remarks);
         check(folder.path(), &sink);
     }
 }
@@ -219,7 +219,7 @@ fn what_a_run_killed_in_the_end_leaves_of_its_outbox_the_next_one_removes() {
     // As if that run had been killed between its last checkpoint and their removal.
     left.iter().for_each(|(bytes, path)| std::fs::write(path, bytes).expect("written"));
     let over = go(folder.path(), &sink, true).expect("it is over");
-    assert!(over.remarks.iter().any(|remark| remark.contains("ended already")), "{:?}", over.remarks);
+    assert!(over.remarks.iter().any(|remark| remark.contains("already ended")), "{:?}", over.remarks);
     assert!(outbox().is_empty(), "what was delivered is gone");
     check(folder.path(), &sink);
 }

@@ -143,8 +143,7 @@ const fn version(beginning: [u8; BEGINNING.len()]) -> u32 {
 /// The error for a segment of another version.
 fn of_version(path: &Path, version: u32) -> Error {
     let path = path.display();
-    let what =
-        format!("{path} is a log of rows of version {version}; this release reads version {VERSION}");
+    let what = format!("{path} is a log of rows of version {version}; this release reads version {VERSION}");
     Error::data(what).with_help(
         "rows in it have not been delivered: use the version of tidemill that wrote it, or start anew with another --state",
     )

@@ -106,5 +106,5 @@ fn a_run_that_fails_for_its_rejects_fails_in_every_way() {
     let options = VerifyOptions { seed: 1, rounds: 1 };
     let verdict = verify(&make, folder.path(), &options).expect("verified");
     assert_eq!(verdict.difference, None);
-    assert!(verdict.failure.expect("too many are late").contains("were refused"));
+    assert!(verdict.failure.expect("too many are late").contains("were rejected"));
 }

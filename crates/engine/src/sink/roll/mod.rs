@@ -156,7 +156,7 @@ mod tests {
             ("1.5GiB", "unknown unit"),
             ("-1B", "a whole number"),
             ("1mb", "unknown unit `mb`"),
-            ("0B", "more than nothing"),
+            ("0B", "greater than zero"),
             ("99999999999TiB", "too large"),
         ] {
             let error = parse_size(text).expect_err(text);
