@@ -14,7 +14,7 @@ use pyo3::prelude::*;
 use tidemill::arrow::{Decoder, Encoder};
 use tidemill::batch::{Batch, Schema};
 use tidemill::sensor::Sensors;
-use tidemill::sink::{Block, SinkContext, Prepare, Sink};
+use tidemill::sink::{Block, Prepare, Sink, SinkContext};
 use tidemill::{Error, Result};
 
 use crate::exit::{closing, start_thread};

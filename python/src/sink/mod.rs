@@ -14,7 +14,7 @@ use schemars::Schema as JsonSchema;
 use serde_json::Value;
 use tidemill::batch::Schema;
 use tidemill::options::{Configure, Options};
-use tidemill::sink::{Component, SinkContext, Repeat, Sink, SinkSpec};
+use tidemill::sink::{Component, Repeat, Sink, SinkContext, SinkSpec};
 use tidemill::{Error, Result};
 
 use crate::object::{self, Object, declares, has_method};
