@@ -5,7 +5,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::columns::{ColumnOptions, Decimal};
-use super::jsonl::{JsonLines, JsonOptions, Layout, UnknownFields};
+use super::jsonl::{JsonLayout, JsonLines, JsonOptions, UnknownFields};
 use super::tests::{chunk, json, named, read, read_cut, read_in_blocks};
 use super::{Format, Head};
 use crate::sensor::Sensors;
@@ -278,7 +278,7 @@ fn nasty_values() -> impl Strategy<Value = Vec<u8>> {
 #[test]
 fn clause_5_what_is_broken_between_values_ends_at_the_same_place_wherever_it_is_cut() {
     for unfold in [None, Some("w".to_owned())] {
-        let options = JsonOptions { layout: Layout::Values, unfold, ..JsonOptions::default() };
+        let options = JsonOptions { layout: JsonLayout::Values, unfold, ..JsonOptions::default() };
         let columns = ColumnOptions { time: None, sensor: Some("s".into()), ..ColumnOptions::default() };
         let format = JsonLines::new(&options, &columns).expect("good options").with_origins(true);
         let text = br#""{}{}{"s":"a","v":1}"#;
@@ -317,7 +317,7 @@ proptest! {
     fn clause_5_values_cut_anywhere_are_the_same(
         text in nasty_values(), is_auto in any::<bool>(), unfold in any::<bool>(),
     ) {
-        let layout = if is_auto { Layout::Auto } else { Layout::Values };
+        let layout = if is_auto { JsonLayout::Auto } else { JsonLayout::Values };
         let options = JsonOptions { layout, unfold: unfold.then(|| "w".into()), ..JsonOptions::default() };
         let columns = ColumnOptions { time: None, sensor: Some("s".into()), ..ColumnOptions::default() };
         let format = JsonLines::new(&options, &columns).expect("good options").with_origins(true);
