@@ -90,7 +90,7 @@ impl Chain {
 
     /// The watermark (nanoseconds since 1970) at which `advance` may give records, if none are pushed before; None if it gives none.
     fn due(&self, py: Python<'_>) -> PyResult<Option<i64>> {
-        let due = self.act(py, |state| state.begun()?.0.chain.due())?;
+        let due = self.0.act(py, |state| state.begun()?.0.chain.due())?;
         Ok(due.map(Timestamp::as_nanos))
     }
 
