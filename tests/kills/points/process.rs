@@ -121,16 +121,17 @@ pub(super) fn run(folder: &Path, order: Order, with_state: bool) -> Result<()> {
         threads: Some(order.threads),
         open: OpenOptions { chunk_size: 4096, ..OpenOptions::default() },
         state: with_state.then_some(state),
-        stop: stop_at_end_of_input(order.input),
+        stop: stop_at_end_of_input(order),
         ..RunOptions::default()
     };
     pipeline.run_with(&options, &mut ()).map(drop)
 }
 
-/// A run that follows files is stopped when standard input ends.
-fn stop_at_end_of_input(input: Input) -> Arc<AtomicBool> {
+/// A run that follows files is stopped when standard input ends. One that finishes ends by itself: stopped while a target is away, it would leave rows
+/// to the next one.
+fn stop_at_end_of_input(order: Order) -> Arc<AtomicBool> {
     let stop = Arc::<AtomicBool>::default();
-    if input == Input::Followed {
+    if order.input == Input::Followed && !order.finishes {
         let stop = Arc::clone(&stop);
         // Ends with standard input, or with the process.
         let thread = std::thread::Builder::new().spawn(move || {
