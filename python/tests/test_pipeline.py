@@ -357,6 +357,21 @@ def test_no_value_is_lost_or_guessed():
     assert Pipeline([Mixed()]).to_arrow()["value"].to_pylist() == [1.0, 2.0, 3.0]
 
 
+def test_a_stage_that_fails_is_not_asked_again():
+    class Failing:
+        def process(self, stream):
+            for _ in stream:
+                raise ValueError("at once")
+                yield
+
+    # Other workers come with the batches behind the first one.
+    table = pa.table({"sensor": ["a"] * 100, "value": [1.0] * 100})
+    for _ in range(50):
+        source = pa.Table.from_batches(table.to_batches() * 20)
+        with pytest.raises(ValueError, match="at once"):
+            Pipeline([source, Failing()]).to_table(threads=4)
+
+
 def test_a_failure_is_told_as_it_is_whatever_components_in_python_do_meanwhile():
     readings = [{"sensor": "a", "value": float(at)} for at in range(1000)]
 

@@ -189,14 +189,15 @@ impl Running {
             let restored = restored.take();
             self.start(restored)?;
         }
-        match self.ask(turn)? {
-            Some(Reply::Output(pieces)) => Ok(pieces),
-            Some(Reply::Over(pieces)) => {
-                self.state = State::Over;
-                Ok(pieces)
-            }
-            _ => Ok(Vec::new()),
+        let reply = self.ask(turn);
+        // Of one that has failed, too: another worker may come with the next batch before the run ends, and nobody would answer.
+        if matches!(reply, Err(_) | Ok(Some(Reply::Over(_)))) {
+            self.state = State::Over;
         }
+        Ok(match reply? {
+            Some(Reply::Output(pieces) | Reply::Over(pieces)) => pieces,
+            _ => Vec::new(),
+        })
     }
 
     /// The pieces as one batch.
