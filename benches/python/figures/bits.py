@@ -57,7 +57,7 @@ def main(options: Namespace) -> None:
         all_: dict[str, Callable[[], pa.Table]] = {
             "by batch, 2 threads": lambda: ways.by_batch(given, STAGES, 2),
             "by batch, 4 threads": lambda: ways.by_batch(given, STAGES, 4),
-            "by record": lambda: ways.by_record(given, STAGES),
+            "by record": lambda: ways.by_record(given, learnt),
             "live, by record": lambda: ways.live(given, learnt),
             "live, resumed twice": resumed,
             "moved between processes": lambda: ways.moved(given, STAGES, constants, rows // 20),

@@ -30,7 +30,7 @@ max = 120.0
 type = "moving_average"
 window = 20
 
-[sink]
+[[sink]]
 type = "{sink}"
 {path}
 """

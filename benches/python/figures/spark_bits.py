@@ -53,19 +53,23 @@ def main(options: Namespace) -> None:
             start = time.perf_counter()
             what = f"{partitions} partitions an executor" + (", one executor killed" if is_killed else "")
             killed: list[int] = []
-            timer = threading.Timer(5, lambda killed=killed: killed.append(_kill(spark)))
+            killer = threading.Thread(target=_kill, args=(spark, killed), daemon=True)
             if is_killed:
-                timer.start()
+                killer.start()
             made = tidemill.spark.run(df, STAGES, partitions=2 * partitions)
             found = digest(_written(made, folder / f"made-{partitions}-{is_killed}"))
-            timer.cancel()
+            if is_killed:
+                killer.join()
             print(f"{what}: {found}, {time.perf_counter() - start:.0f} s", flush=True)
             assert found == expected, what
-            assert bool(killed) == is_killed, "the run ended before the executor was killed"
+            assert len(killed) == is_killed
     print("all the same")
 
 
-def _kill(spark: SparkSession) -> int:
-    process = _executors(spark)[0]
-    os.kill(process, signal.SIGKILL)
-    return process
+def _kill(spark: SparkSession, killed: list[int]) -> None:
+    """Kills an executor as soon as there are tasks."""
+    tracker = spark.sparkContext.statusTracker()
+    while not any(tracker.getStageInfo(stage).numActiveTasks for stage in tracker.getActiveStageIds()):
+        time.sleep(0.05)
+    killed.append(_executors(spark)[0])
+    os.kill(killed[0], signal.SIGKILL)
