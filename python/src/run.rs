@@ -111,7 +111,11 @@ impl Started {
         let mut interrupt: Option<(PyErr, Instant)> = None;
         loop {
             match py.detach(|| self.done.recv_timeout(LOOK)) {
-                Ok(result) => return self.result(py, result, interrupt.map(|(error, _)| error)),
+                Ok(result) => {
+                    // Ctrl-C may have ended it, in processes of a component.
+                    let interrupt = interrupt.map(|(error, _)| error).or_else(|| py.check_signals().err());
+                    return self.result(py, result, interrupt);
+                }
                 Err(RecvTimeoutError::Disconnected) => {
                     return Err(PyRuntimeError::new_err("the run's thread is gone"));
                 }
