@@ -4,7 +4,23 @@
     reason = "calls the interpreter's own functions for threads that it did not call us from"
 )]
 
-use pyo3::ffi::{PyGILState_Ensure, PyGILState_Release, PyGILState_STATE};
+use pyo3::exceptions::PyImportError;
+use pyo3::ffi::{
+    PyGILState_Ensure, PyGILState_Release, PyGILState_STATE, PyInterpreterState_Get, PyInterpreterState_GetID,
+};
+use pyo3::prelude::*;
+
+/// Refuses to be imported by a subinterpreter: threads that come from outside Python get the main interpreter, and would wait for the other one for ever.
+pub(crate) fn check_interpreter(_py: Python<'_>) -> PyResult<()> {
+    const MAIN: i64 = 0;
+    // SAFETY: the token shows that this thread holds an interpreter, which exists as long as the call.
+    match unsafe { PyInterpreterState_GetID(PyInterpreterState_Get()) } {
+        MAIN => Ok(()),
+        _ => Err(PyImportError::new_err(
+            "tidemill does not support subinterpreters: import it in the main interpreter, or use processes",
+        )),
+    }
+}
 
 /// Holds the interpreter as long as it exists.
 ///

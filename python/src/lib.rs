@@ -74,4 +74,11 @@ mod _native {
     use super::stream::Stream;
     #[pymodule_export]
     use super::values::toml_of;
+
+    use super::*;
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        held::check_interpreter(module.py())
+    }
 }
