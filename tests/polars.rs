@@ -386,7 +386,7 @@ impl SinkSpec for Full {
     fn open(
         &self,
         _schema: &Arc<tidemill::batch::Schema>,
-        _outset: &tidemill::sink::SinkContext,
+        _context: &tidemill::sink::SinkContext,
     ) -> Result<Box<dyn Sink>, Error> {
         Ok(Box::new(Self))
     }

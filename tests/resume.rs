@@ -480,6 +480,6 @@ fn what_a_run_that_is_over_has_not_begun_is_not_for_it_to_accept() {
     for accept in [false, true] {
         let error = several.run(u64::MAX, accept, false).expect_err("another input");
         assert!(error.message().contains("already ended") && error.message().contains("/in/d`"), "{error}");
-        assert_eq!(error.help(), Some("restore the input, or start anew with another --state"));
+        assert_eq!(error.help(), Some("restore the input, or start a new run with another --state"));
     }
 }

@@ -104,7 +104,7 @@ impl SinkSpec for TalkingSink {
         true
     }
 
-    fn open(&self, _schema: &Arc<Schema>, _outset: &SinkContext) -> Result<Box<dyn Sink>> {
+    fn open(&self, _schema: &Arc<Schema>, _context: &SinkContext) -> Result<Box<dyn Sink>> {
         match &*self.at {
             "open" => Err(Error::unavailable(format!("nobody takes {}", self.password.reveal()))),
             _ => Ok(Box::new(Talking(self.clone()))),

@@ -41,7 +41,7 @@ impl SinkSpec for Collect {
         Repeat::Harmless
     }
 
-    fn open(&self, schema: &Arc<Schema>, _outset: &SinkContext) -> Result<Box<dyn Sink>> {
+    fn open(&self, schema: &Arc<Schema>, _context: &SinkContext) -> Result<Box<dyn Sink>> {
         Ok(Box::new(Collecting {
             encoder: Encoder::new(schema),
             batches: Vec::new(),
@@ -111,7 +111,7 @@ impl SinkSpec for Hand {
         Repeat::Duplicates
     }
 
-    fn open(&self, schema: &Arc<Schema>, _outset: &SinkContext) -> Result<Box<dyn Sink>> {
+    fn open(&self, schema: &Arc<Schema>, _context: &SinkContext) -> Result<Box<dyn Sink>> {
         let layout = Python::attach(|py| Layout::new(py, schema));
         // Whoever started the run waits for it, unless he has gone.
         drop(self.layout.try_send(Arc::clone(&layout)));

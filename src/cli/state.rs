@@ -87,7 +87,7 @@ fn resumption(path: &Path, manifest: &Manifest) -> String {
     if !delivering.is_empty() {
         return format!(
             "no run resumes from {path}: {delivering} may have delivered the rows of damaged ones, which would be delivered twice; \
-             restore an intact copy of the state folder, or start anew with another --state"
+             restore an intact copy of the state folder, or start a new run with another --state"
         );
     }
     let resumes = format!(

@@ -46,7 +46,7 @@ impl SinkSpec for Delivered {
     fn with_base(&self, base: &Base) -> Option<Arc<dyn SinkSpec>> {
         Some(Arc::new(Self { path: self.path.with_base(base) }))
     }
-    fn open(&self, _schema: &Arc<Schema>, _outset: &SinkContext) -> Result<Box<dyn Sink>> {
+    fn open(&self, _schema: &Arc<Schema>, _context: &SinkContext) -> Result<Box<dyn Sink>> {
         let folder = self.path.as_ref().to_path_buf();
         std::fs::create_dir_all(&folder).map_err(|error| Error::io("make", folder.display(), &error))?;
         Ok(Box::new(Open(folder)))

@@ -207,7 +207,7 @@ impl SinkSpec for Fragile {
         Repeat::Duplicates
     }
 
-    fn open(&self, _schema: &Arc<Schema>, _outset: &tidemill::sink::SinkContext) -> Result<Box<dyn Sink>> {
+    fn open(&self, _schema: &Arc<Schema>, _context: &tidemill::sink::SinkContext) -> Result<Box<dyn Sink>> {
         self.at(Moment::Open, |_| ())?;
         Ok(Box::new(self.clone()))
     }

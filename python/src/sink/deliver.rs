@@ -82,12 +82,12 @@ pub(super) struct Delivering {
 }
 
 impl Delivering {
-    pub(super) fn open(object: &Arc<Object>, schema: &Arc<Schema>, outset: &SinkContext) -> Result<Self> {
+    pub(super) fn open(object: &Arc<Object>, schema: &Arc<Schema>, context: &SinkContext) -> Result<Self> {
         let layout = Python::attach(|py| Layout::new(py, schema));
         let (calls, inbox) = bounded(1);
         let (outbox, left) = bounded(1);
         let (own, its) = (Arc::clone(object), Arc::clone(&layout));
-        let writer = outset.writer.clone().unwrap_or_default();
+        let writer = context.writer.clone().unwrap_or_default();
         start_thread("python sink", move || drive(&own, &its, &writer, &inbox, &outbox))?;
         Ok(Self { object: Arc::clone(object), schema: Arc::clone(schema), layout, calls: Some(calls), left })
     }

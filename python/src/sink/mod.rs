@@ -72,9 +72,9 @@ impl SinkSpec for PySink {
         ))
     }
 
-    fn open(&self, schema: &Arc<Schema>, outset: &SinkContext) -> Result<Box<dyn Sink>> {
+    fn open(&self, schema: &Arc<Schema>, context: &SinkContext) -> Result<Box<dyn Sink>> {
         match self.delivers {
-            true => Ok(Box::new(Delivering::open(&self.object, schema, outset)?)),
+            true => Ok(Box::new(Delivering::open(&self.object, schema, context)?)),
             false => Ok(Box::new(Consuming::open(&self.object, schema)?)),
         }
     }

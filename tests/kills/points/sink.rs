@@ -65,7 +65,7 @@ impl SinkSpec for Delivered {
     fn delivers(&self) -> bool {
         true
     }
-    fn open(&self, _schema: &Arc<Schema>, _outset: &SinkContext) -> Result<Box<dyn Sink>> {
+    fn open(&self, _schema: &Arc<Schema>, _context: &SinkContext) -> Result<Box<dyn Sink>> {
         Ok(Box::new(Open { sink: self.clone(), attempts: 0 }))
     }
 }

@@ -63,7 +63,7 @@ impl SinkSpec for Waiting {
         Repeat::Duplicates
     }
 
-    fn open(&self, _schema: &Arc<Schema>, _outset: &SinkContext) -> Result<Box<dyn Sink>> {
+    fn open(&self, _schema: &Arc<Schema>, _context: &SinkContext) -> Result<Box<dyn Sink>> {
         Ok(Box::new(self.clone()))
     }
 }

@@ -115,7 +115,7 @@ impl SinkSpec for Nowhere {
     fn repeat(&self) -> Repeat {
         Repeat::Harmless
     }
-    fn open(&self, _schema: &Arc<Schema>, _outset: &crate::sink::SinkContext) -> Result<Box<dyn Sink>> {
+    fn open(&self, _schema: &Arc<Schema>, _context: &crate::sink::SinkContext) -> Result<Box<dyn Sink>> {
         Err(crate::error::Error::config("there is nowhere to write"))
     }
 }

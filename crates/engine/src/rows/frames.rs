@@ -127,7 +127,7 @@ impl Iterator for Frames {
 /// The error for a missing segment.
 pub(super) fn gone(path: &Path) -> Error {
     Error::unavailable(format!("{} is missing, and rows in it have not been delivered", path.display()))
-        .with_help("restore it, or start anew with another --state")
+        .with_help("restore it, or start a new run with another --state")
 }
 
 /// The error for a segment that is damaged at `place`.
@@ -145,12 +145,12 @@ fn of_version(path: &Path, version: u32) -> Error {
     let path = path.display();
     let what = format!("{path} is a log of rows of version {version}; this release reads version {VERSION}");
     Error::data(what).with_help(
-        "rows in it have not been delivered: use the version of tidemill that wrote it, or start anew with another --state",
+        "rows in it have not been delivered: use the version of tidemill that wrote it, or start a new run with another --state",
     )
 }
 
 fn wrong(path: &Path, what: &str) -> Error {
     Error::data(format!("{} is damaged: {what}", path.display())).with_help(
-        "rows in it have not been delivered: restore a copy of it, or start anew with another --state",
+        "rows in it have not been delivered: restore a copy of it, or start a new run with another --state",
     )
 }

@@ -294,7 +294,7 @@ impl Lane {
                 false => Err(Error::data(format!(
                     "the constants of {label} differ from those at the checkpoint: the input or file that they come from has changed"
                 ))
-                .with_help("restore that input or file, or start anew with another --state")),
+                .with_help("restore that input or file, or start a new run with another --state")),
             },
             LaneKind::Whole(turn) => {
                 let state = concatenated(cuts)?;

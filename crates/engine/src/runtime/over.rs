@@ -71,7 +71,7 @@ impl State {
     /// Checks that there is indeed nothing to do. Input that has changed since the end is an error; input that was removed is not. Output
     /// that was removed is an error, since it is not written again.
     fn check_over(&self, pipeline: &Pipeline, options: &RunOptions) -> Result<()> {
-        let anew = "start anew with another --state";
+        let anew = "start a new run with another --state";
         let traits = pipeline.traits();
         if !traits.is_kept && !self.options.finishes {
             let what = format!("the run in {} has ended with its input", self.options.folder.display());

@@ -35,7 +35,7 @@ impl SinkSpec for Null {
         true
     }
 
-    fn open(&self, _schema: &Arc<Schema>, _outset: &SinkContext) -> Result<Box<dyn Sink>> {
+    fn open(&self, _schema: &Arc<Schema>, _context: &SinkContext) -> Result<Box<dyn Sink>> {
         Ok(Box::new(self.clone()))
     }
 }

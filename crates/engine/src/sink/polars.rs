@@ -67,7 +67,7 @@ impl SinkSpec for Frame {
         Repeat::Harmless
     }
 
-    fn open(&self, schema: &Arc<Schema>, _outset: &SinkContext) -> Result<Box<dyn Sink>> {
+    fn open(&self, schema: &Arc<Schema>, _context: &SinkContext) -> Result<Box<dyn Sink>> {
         let columns = schema.fields().iter().map(ColumnBuilder::new).collect();
         Ok(Box::new(OpenFrame { columns, rows: 0, finished: None, result: self.handle() }))
     }

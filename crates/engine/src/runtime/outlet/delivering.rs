@@ -89,7 +89,7 @@ impl Beginning {
                 format!("checkpoints {first} to {last}")
             };
             return Err(Error::data(format!("{which} cannot be read, and their rows may have been delivered"))
-                .with_help("rows could be delivered twice: restore an intact copy of the state folder, or start anew with another --state"));
+                .with_help("rows could be delivered twice: restore an intact copy of the state folder, or start a new run with another --state"));
         }
         Ok(Self { memory: Memory::read(state)? })
     }

@@ -61,7 +61,7 @@ impl SinkSpec for Console {
         }
     }
 
-    fn open(&self, schema: &Arc<Schema>, _outset: &SinkContext) -> Result<Box<dyn Sink>> {
+    fn open(&self, schema: &Arc<Schema>, _context: &SinkContext) -> Result<Box<dyn Sink>> {
         Ok(Box::new(Table::new(self.clone(), schema)?))
     }
 }

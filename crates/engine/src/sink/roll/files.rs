@@ -307,6 +307,6 @@ fn not_of_this_run(path: &Path, resumed: u64) -> Error {
         ),
     };
     Error::data(why).with_help(
-        "give the sink another `path`, or move the rolled files away; then start anew with another --state",
+        "give the sink another `path`, or move the rolled files away; then start a new run with another --state",
     )
 }
