@@ -96,7 +96,7 @@ fn a_live_run_whose_output_is_removed_or_moved_fails_with_the_next_record() {
         away(folder);
         append(folder, 1);
         let said = failed(live);
-        assert!(said.contains("cannot write out/out.csv: it was removed or moved"), "{said}");
+        assert!(said.contains("cannot write out/out.csv: it, or its folder, was removed or moved"), "{said}");
     }
 }
 
@@ -110,7 +110,7 @@ fn a_live_run_that_goes_on_later_does_not_promise_an_output_that_was_removed() {
     std::fs::remove_dir_all(folder.join("out")).expect("removed");
     live.signal("-INT");
     let said = failed(live);
-    assert!(said.contains("cannot write out/out.csv: it was removed or moved"), "{said}");
+    assert!(said.contains("cannot write out/out.csv: it, or its folder, was removed or moved"), "{said}");
     assert!(!said.contains("the same command resumes it"), "{said}");
 }
 
@@ -132,7 +132,7 @@ fn a_recording_that_is_removed_is_missed() {
         std::fs::remove_dir_all(folder.join("rec")).expect("removed");
         append(folder, 1);
         let said = failed(live);
-        assert!(said.contains("cannot write rec/day.rec: it was removed or moved"), "{said}");
+        assert!(said.contains("cannot write rec/day.rec: it, or its folder, was removed or moved"), "{said}");
     }
 }
 
@@ -146,5 +146,5 @@ fn so_is_one_that_is_removed_when_nothing_comes_in_any_more() {
     std::fs::remove_file(folder.join("day.rec")).expect("removed");
     live.signal("-INT");
     let said = failed(live);
-    assert!(said.contains("cannot write day.rec: it was removed or moved"), "{said}");
+    assert!(said.contains("cannot write day.rec: it, or its folder, was removed or moved"), "{said}");
 }

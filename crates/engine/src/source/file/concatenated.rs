@@ -7,7 +7,7 @@ use super::blocks::Blocks;
 use super::input::TextInput;
 use super::input_file::InputFile;
 use super::open_file::{NextChunk, OpenFile};
-use super::resume::{InFiles, ReadPosition};
+use super::position::{InFiles, ReadPosition};
 use super::seen::Seen;
 use crate::error::Result;
 use crate::offset::{Offset, Sequence};

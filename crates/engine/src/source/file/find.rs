@@ -8,7 +8,7 @@ use super::ahead::Ahead;
 use super::changes::FileChange;
 use super::input_file::InputFile;
 use super::open_file::head;
-use super::resume::InFiles;
+use super::position::InFiles;
 use super::seen::{Seen, changed};
 use crate::error::{Error, Result};
 use crate::format::Format;

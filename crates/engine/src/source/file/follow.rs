@@ -25,7 +25,6 @@ use std::time::{Duration, Instant};
 
 pub(super) use self::awaited::Awaited;
 use self::left::Leftovers;
-pub(super) use self::place::Following;
 #[cfg(test)]
 pub(super) use self::scan::{MEANWHILE, ScanStep};
 use self::turn::TurnResult;

@@ -1,6 +1,6 @@
 //! One kind of input of a text source: files one after another, followed files, a recording.
 
-use super::resume::ReadPosition;
+use super::position::ReadPosition;
 use crate::error::Result;
 use crate::offset::{Offset, Sequence};
 use crate::source::{Input, Progress};

@@ -2,13 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::ahead::Ahead;
-use super::follow::Following;
-use super::recording::{Played, Reached, Recorder};
-use super::seen::Seen;
+use super::position::{InFiles, Reached, ReadPosition};
 use crate::batch::{Field, Schema};
 use crate::error::{Error, Result};
-use crate::offset::Offset;
 
 /// The position in an input.
 #[derive(Debug, Serialize, Deserialize)]
@@ -18,54 +14,6 @@ pub(in crate::source) struct ResumePosition {
     pub(in crate::source) reading: ReadPosition,
     /// The length of the recording made of it.
     pub(super) recorded: Option<Reached>,
-}
-
-/// The position by kind of input.
-#[derive(Debug, Serialize, Deserialize)]
-pub(in crate::source) enum ReadPosition {
-    /// Files, one after the other.
-    Files(InFiles),
-    /// Followed files.
-    Growing(Following),
-    /// A recording, and the frame in it.
-    Played(InFiles, Played),
-    /// Parquet files, whose offsets count records.
-    Columns(InFiles),
-    /// The number of generated records.
-    Made(u64),
-}
-
-impl ReadPosition {
-    /// The error if another kind of input is to resume from it.
-    pub(super) fn of_another_input(&self) -> Error {
-        not_resumed(match self {
-            Self::Files(_) => "at the checkpoint, its files were neither followed nor recordings",
-            Self::Growing(_) => "at the checkpoint, its files were followed",
-            Self::Played(..) => "at the checkpoint, it was a recording",
-            Self::Columns(_) | Self::Made(_) => return another_kind(),
-        })
-    }
-}
-
-/// The error for a position of another kind of source.
-pub(in crate::source) fn another_kind() -> Error {
-    not_resumed("at the checkpoint, a different kind of source read it")
-}
-
-fn not_resumed(why: &str) -> Error {
-    Error::config(format!("the input cannot be resumed: {why}"))
-        .with_help("undo the change, or start a new run with another --state")
-}
-
-/// A position in a list of files, with fingerprints.
-#[derive(Debug, Serialize, Deserialize)]
-pub(in crate::source) struct InFiles {
-    /// Its `file` is an index into `files`.
-    pub(in crate::source) offset: Offset,
-    /// Files that were read; the last one possibly in part.
-    pub(in crate::source) files: Vec<Seen>,
-    /// Files that were not begun; `None` if they were not inspected.
-    pub(in crate::source) ahead: Option<Ahead>,
 }
 
 impl ResumePosition {
@@ -101,15 +49,4 @@ pub(in crate::source) fn place(state: &[u8]) -> Option<String> {
         Some(file) => format!("{}, {unit} {}", file.name, offset.at),
         None => format!("after {}, the last one", files.last()?.name),
     })
-}
-
-impl Recorder {
-    /// Finishes the recording of a run that has ended, whose input position `place` is in a checkpoint: the run may have been killed before
-    /// it marked the recording as complete.
-    ///
-    /// # Errors
-    /// If the position cannot be decoded, or the recording is a different one.
-    pub(crate) fn finish_from(&self, place: &[u8]) -> Result<()> {
-        ResumePosition::from_bytes(place)?.recorded.map_or(Ok(()), |reached| self.resume(&reached))
-    }
 }

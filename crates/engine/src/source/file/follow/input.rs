@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::notes::say;
 use crate::offset::{Offset, Sequence};
 use crate::source::file::input::TextInput;
-use crate::source::file::resume::ReadPosition;
+use crate::source::file::position::ReadPosition;
 use crate::source::{Input, Progress};
 use crate::time::{Clock, Timestamp};
 

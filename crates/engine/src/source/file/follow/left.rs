@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use super::{Follower, Following, TURN};
+use super::{Follower, TURN};
 use crate::error::Result;
 use crate::offset::Sequence;
 use crate::source::Input;

@@ -2,27 +2,15 @@
 
 use std::collections::HashMap;
 
-use serde::{Deserialize, Serialize};
-
 use super::Follower;
 use super::scan::{ScanStep, meanwhile};
 use crate::error::Result;
+use crate::source::file::position::Following;
 use crate::source::file::rejoin::Candidates;
 use crate::source::file::tail::{Identity, SeenTail, Tail};
-use crate::source::stream::partial::PartialRecord;
 
 /// Maximum number of searches for a file that may be being renamed; each search reads its folder.
 const LOOKS: usize = 2;
-
-/// The position of a follower in a checkpoint.
-#[derive(Debug, Serialize, Deserialize)]
-pub(in crate::source) struct Following {
-    pub(super) open: Vec<SeenTail>,
-    /// Released files.
-    pub(super) gone: Vec<SeenTail>,
-    /// Incomplete records of removed files, not rejected yet.
-    pub(super) missed: Vec<PartialRecord>,
-}
 
 impl Follower {
     /// The position in all files.

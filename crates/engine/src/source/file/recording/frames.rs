@@ -6,10 +6,10 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use memchr::memmem;
-use serde::{Deserialize, Serialize};
 
 use super::{BEGINNING, HEADER, MAGIC, MARK, MAX_FRAME, RecordingFrame, VERSION, checksum};
 use crate::error::{Error, Result};
+use crate::source::file::position::{FramePosition, LostFrames};
 use crate::source::file::seen::Seen;
 
 /// Bytes searched at once for the next frame.
@@ -26,39 +26,6 @@ pub(super) struct Frames {
     ordinal: Option<u64>,
     has_ended: bool,
     lost: LostFrames,
-}
-
-/// What could not be read.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
-pub(in crate::source::file) struct LostFrames {
-    /// The offset of the first unreadable byte.
-    first: u64,
-    bytes: u64,
-    /// The number of frames, as far as it is known.
-    frames: u64,
-    /// Whether the mark of completeness is missing.
-    is_cut_off: bool,
-}
-
-/// A position between two frames.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub(in crate::source) struct FramePosition {
-    at: u64,
-    ordinal: Option<u64>,
-    has_ended: bool,
-    lost: LostFrames,
-}
-
-impl FramePosition {
-    /// The byte offset `at`, of which nothing else is known.
-    pub(in crate::source::file) fn of_byte(at: u64) -> Self {
-        Self { at, ordinal: None, has_ended: false, lost: LostFrames::default() }
-    }
-
-    /// The byte offset in the file.
-    pub(super) fn at(self) -> u64 {
-        self.at
-    }
 }
 
 impl Frames {

@@ -30,10 +30,8 @@ use crate::batch::Field;
 use crate::error::{Error, Rejection, Result};
 use crate::offset::Offset;
 
-pub(super) use frames::FramePosition as Played;
 use frames::Frames;
 pub(super) use player::Recording;
-pub(super) use recorder::Reached;
 pub use recorder::Recorder;
 
 /// The magic number; the version follows.

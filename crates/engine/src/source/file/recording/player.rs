@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::frames::{FramePosition, Frames};
+use super::frames::Frames;
 use super::{Content, RecordedPiece, RecordingFrame};
 use crate::batch::{Batch, Bytes, Schema};
 use crate::error::{Error, Result};
@@ -12,7 +12,7 @@ use crate::format::{Chunk, Decode, Decoded, Format, Head};
 use crate::offset::{Offset, Sequence};
 use crate::source::file::input::TextInput;
 use crate::source::file::input_file::InputFile;
-use crate::source::file::resume::{InFiles, ReadPosition};
+use crate::source::file::position::{FramePosition, InFiles, ReadPosition};
 use crate::source::stream::wait::PATIENCE;
 use crate::source::{Changes, Input, OpenOptions, Progress};
 use crate::time::{Clock, Timestamp};

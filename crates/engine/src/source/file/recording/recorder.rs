@@ -4,8 +4,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use serde::{Deserialize, Serialize};
-
 use super::frames::Frames;
 use super::{BEGINNING, Content, MAGIC, RecordedPiece, RecordingFrame, VERSION};
 use crate::atomic::{cannot_write, check_named, is_stdout};
@@ -16,6 +14,8 @@ use crate::files::{
 };
 use crate::offset::Offset;
 use crate::source::Input;
+use crate::source::file::position::Reached;
+use crate::source::file::resume::ResumePosition;
 use crate::time::Timestamp;
 
 /// Extension of the recording of one source among several, after the name of the source.
@@ -50,16 +50,6 @@ struct RecorderState {
     parts: Vec<Recorder>,
     /// Whether this is the recording of one among several sources.
     is_part: bool,
-}
-
-/// The length of a recording at a checkpoint.
-#[derive(Debug, Serialize, Deserialize)]
-pub(in crate::source::file) struct Reached {
-    #[serde(with = "path_bytes")]
-    path: PathBuf,
-    length: u64,
-    frames: u64,
-    next: u64,
 }
 
 impl std::fmt::Debug for Recorder {
@@ -192,6 +182,15 @@ impl Recorder {
         (state.file, state.length, state.frames, state.held) = (Some(file), BEGINNING, 0, None);
         self.write(&mut state, &RecordingFrame::Columns(schema.fields().to_vec()))?;
         if state.is_open { Ok(()) } else { self.write(&mut state, &RecordingFrame::Limited) }
+    }
+
+    /// Finishes the recording of a run that has ended, whose input position `place` is in a checkpoint: the run may have been killed before
+    /// it marked the recording as complete.
+    ///
+    /// # Errors
+    /// If the position cannot be decoded, or the recording is a different one.
+    pub(crate) fn finish_from(&self, place: &[u8]) -> Result<()> {
+        ResumePosition::from_bytes(place)?.recorded.map_or(Ok(()), |reached| self.resume(&reached))
     }
 
     /// Continues after what a checkpoint contains: later pieces will be received again, or were not accepted.
