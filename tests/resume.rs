@@ -210,7 +210,7 @@ fn files_that_are_followed_from_now_on_are_not_read_again() {
     let folder = folder();
     run(folder.path(), "", OUT, 300, false, false).expect("a run");
     let error = run(folder.path(), "follow = true", OUT, u64::MAX, true, false).expect_err("another reading");
-    assert!(error.to_string().contains("`follow` was different"), "{error}");
+    assert!(error.to_string().contains("`follow` was off"), "{error}");
 }
 
 #[test]

@@ -31,8 +31,8 @@ impl ReadPosition {
     /// The error if another kind of input is to resume from it.
     pub(super) fn of_another_input(&self) -> Error {
         not_resumed(match self {
-            Self::Files(_) => "at the checkpoint, its files were neither followed nor recordings",
-            Self::Growing(_) => "at the checkpoint, its files were followed",
+            Self::Files(_) => "at the checkpoint, `follow` was off, and its files were no recordings",
+            Self::Growing(_) => "at the checkpoint, `follow` was on",
             Self::Played(..) => "at the checkpoint, it was a recording",
             Self::Columns(_) | Self::Made(_) => return another_kind(),
         })
