@@ -288,7 +288,7 @@ def test_sources_go_on_where_they_were(tmp_path, make):
         assert source.resumed == [report["records_before"]]
     lines = (tmp_path / "out.csv").read_text().splitlines()
     assert lines[1:] == [f"a,{at}" for at in range(1, MANY + 1)]
-    assert any("had ended already" in remark for remark in Pipeline([make(MANY), holds, sink]).run(state=state)["remarks"])
+    assert any("had already ended" in remark for remark in Pipeline([make(MANY), holds, sink]).run(state=state)["remarks"])
 
 
 def test_a_table_that_has_become_shorter_is_refused(tmp_path):

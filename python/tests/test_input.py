@@ -160,7 +160,8 @@ class Limit(Enum):
 
 
 def options(part):
-    return json.loads(json.dumps(Pipeline([numbers(), part]).explain().to_dict()))["stage"][0]["options"]
+    reading = {"sensor": "a", "time": datetime(2026, 1, 1, tzinfo=UTC), "value": 1.0}
+    return json.loads(json.dumps(Pipeline([[reading], part]).explain().to_dict()))["stage"][0]["options"]
 
 
 def test_options_are_what_python_has(tmp_path):

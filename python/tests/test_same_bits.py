@@ -25,6 +25,7 @@ from ways import (
     live_and_resumed,
     loading,
     moved,
+    nan_as_null,
     one_process,
     pipelines,
     readings,
@@ -44,6 +45,7 @@ def test_by_batch_on_several_threads(table, stages, threads):
 @given(table=inputs(), stages=pipelines())
 @examples(25)
 def test_by_record_and_live(table, stages):
+    table = nan_as_null(table)
     expected = rows(one_process(table, stages))
     with tempfile.TemporaryDirectory() as folder:
         # Records that come once have no first pass.

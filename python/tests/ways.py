@@ -13,6 +13,7 @@ import zlib
 from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from tidemill import (
@@ -161,6 +162,13 @@ def one_process(table, stages):
 
 def by_batch(table, stages, threads):
     return Pipeline([table, *stages]).to_arrow(threads=threads)
+
+
+def nan_as_null(table):
+    """The same values as records give them: NaN in a record of a source is a missing value."""
+    at = table.schema.get_field_index("value")
+    values = table.column(at)
+    return table.set_column(at, table.schema.field(at), pc.if_else(pc.is_nan(values), None, values))
 
 
 def by_record(table, stages):
