@@ -125,6 +125,6 @@ fn of_several_that_take_over_at_the_same_time_one_goes_on_and_the_others_say_so(
         let said = text(&ended.stderr);
         assert_eq!(ended.status.code(), Some(69), "{said}");
         assert!(said.contains("another run has taken over the state folder state: process "), "{said}");
-        assert!(said.contains(", since 20") && said.contains("--take-over once more"), "{said}");
+        assert!(said.contains(", since 20") && said.contains("--take-over again"), "{said}");
     }
 }

@@ -337,7 +337,7 @@ fn changes_since_a_cut_that_was_not_kept_are_refused() {
     bench.cut(vec![1], 1, vec![], false);
     let cut = || vec![Cut { kind: CutKind::Changes, pieces: in_one_piece(encode(1, 2)) }];
     let error = bench.folder.keep(3, manifest(), cut(), |_| Ok(())).expect_err("2 is missing");
-    assert!(error.message().contains("was not kept"), "{error}");
+    assert!(error.message().contains("was not written"), "{error}");
     let failing = |_: &mut Manifest| Err(crate::Error::internal("failed"));
     bench.folder.keep(3, manifest(), Vec::new(), failing).expect_err("failed");
     bench.folder.keep(4, manifest(), cut(), |_| Ok(())).expect_err("3 was not kept");
