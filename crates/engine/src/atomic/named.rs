@@ -21,7 +21,7 @@ impl std::error::Error for Gone {}
 /// Checks that `file`, which is being written, is still the file at `name`.
 ///
 /// # Errors
-/// If it, or its folder, was removed or moved, by itself or with its folder.
+/// If it was removed or moved, by itself or with its folder.
 pub(crate) fn check_named(file: &dyn FileHandle, name: &Path) -> io::Result<()> {
     if file.has_name(name)? { Ok(()) } else { Err(io::Error::other(Gone)) }
 }
