@@ -8,6 +8,7 @@ use super::{Follower, TURN};
 use crate::error::Result;
 use crate::offset::Sequence;
 use crate::source::Input;
+use crate::source::file::position::Following;
 use crate::source::stream::StreamLayout;
 use crate::source::stream::rejected::STOPPED;
 

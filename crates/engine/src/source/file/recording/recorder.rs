@@ -9,9 +9,7 @@ use super::{BEGINNING, Content, MAGIC, RecordedPiece, RecordingFrame, VERSION};
 use crate::atomic::{cannot_write, check_named, is_stdout};
 use crate::batch::Schema;
 use crate::error::{Error, Result};
-use crate::files::{
-    Access, Disk, FileHandle, FileSystem, folder, make_lasting_folder, path_bytes, write_all_at,
-};
+use crate::files::{Access, Disk, FileHandle, FileSystem, folder, make_lasting_folder, write_all_at};
 use crate::offset::Offset;
 use crate::source::Input;
 use crate::source::file::position::Reached;
