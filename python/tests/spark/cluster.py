@@ -1,6 +1,9 @@
 """What tests do with a session of Spark."""
 
+import os
 from pathlib import Path
+
+import pyarrow.parquet as pq
 
 
 def executors(spark):
@@ -15,6 +18,14 @@ def command(path):
         return path.read_bytes()
     except OSError:
         return b""
+
+
+def arrive(table, folder, number):
+    """Writes a table as the file `number` of a stream: Spark reads files in the order of their times, which are milliseconds."""
+    file = folder / f"{number}.parquet"
+    pq.write_table(table, file)
+    at = 1_767_225_600 + number
+    os.utime(file, (at, at))
 
 
 def collect(made, folder):

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import tidemill.spark
-from cluster import collect, executors
+from cluster import arrive, collect, executors
 from tidemill import Aggregate, Chain, Fit, MovingAverage, MovingMedian, Normalize, Pipeline, Pivot, Rate, Silence, SpecError, Threshold
 
 STAGES = [Threshold(columns=["value"], min=-150, max=150), MovingAverage(window=20, columns=["value"]), MovingMedian(window="20s", columns=["value"])]
@@ -159,18 +159,15 @@ def test_a_stream_goes_on_from_its_checkpoint(shipped, tmp_path):
     arrived = [readings(2000, 2000 * at) for at in range(3)]
     (tmp_path / "in").mkdir()
 
-    def arrive(at):
-        pq.write_table(arrived[at], tmp_path / "in" / f"{at}.parquet")
-
     def query():
         source = shipped.readStream.schema(shipped.createDataFrame(arrived[0]).schema).option("maxFilesPerTrigger", 1).parquet(str(tmp_path / "in"))
         made = tidemill.spark.stream(source, STAGES)
         collect(made, tmp_path)
 
-    arrive(0)
-    arrive(1)
+    for at in (0, 1):
+        arrive(arrived[at], tmp_path / "in", at)
     query()
-    arrive(2)
+    arrive(arrived[2], tmp_path / "in", 2)
     query()
     made = shipped.read.parquet(str(tmp_path / "out")).toArrow()
     assert rows(made) == rows(one_chain(pa.concat_tables(arrived), STAGES))

@@ -3,10 +3,9 @@
 from datetime import timedelta
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import tidemill.spark
-from cluster import collect
+from cluster import arrive, collect
 from tidemill import Aggregate, Chain, MovingAverage, Silence
 from ways import COLUMNS, one_process, readings, rows
 
@@ -40,7 +39,7 @@ def test_a_stream_with_a_watermark_goes_on_from_its_checkpoint(shipped, tmp_path
         collect(tidemill.spark.stream(source.withWatermark("time", "1 minute"), stages), tmp_path)
 
     for at, piece in enumerate(pieces):
-        pq.write_table(piece, tmp_path / "in" / f"{at}.parquet")
+        arrive(piece, tmp_path / "in", at)
         if at % 2:
             query()
     made = shipped.read.parquet(str(tmp_path / "out")).toArrow()
